@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"bytes"
 	"crypto/md5"
 	"crypto/sha1"
 	"crypto/sha256"
@@ -186,9 +187,7 @@ func md5Crypt(magic, salt, password string) string {
 	alternate := md5.Sum([]byte(password + salt + password))
 	h := md5.New()
 	h.Write([]byte(password + magic + salt))
-	for n := len(password); n > 0; n -= md5.Size {
-		h.Write(alternate[:min(n, md5.Size)])
-	}
+	h.Write(repeated(alternate[:], len(password)))
 	for n := len(password); n > 0; n >>= 1 {
 		if n&1 != 0 {
 			h.Write([]byte{0})
@@ -241,7 +240,7 @@ func shaCrypt(make func() hash.Hash, order [][3]int, salt, password string, roun
 	h.Reset()
 	h.Write(p)
 	h.Write(s)
-	writeRepeated(h, b, len(p))
+	h.Write(repeated(b, len(p)))
 	for n := len(p); n > 0; n >>= 1 {
 		mix(h, n&1 != 0, b, p)
 	}
@@ -290,18 +289,8 @@ func shaCrypt(make func() hash.Hash, order [][3]int, salt, password string, roun
 	return string(out)
 }
 
-func writeRepeated(h hash.Hash, b []byte, n int) {
-	for ; n > 0; n -= len(b) {
-		h.Write(b[:min(n, len(b))])
-	}
-}
-
-func repeated(b []byte, n int) (out []byte) {
-	for len(out) < n {
-		out = append(out, b[:min(n-len(out), len(b))]...)
-	}
-	return out
-}
+// repeated returns n bytes of b, again and again.
+func repeated(b []byte, n int) []byte { return bytes.Repeat(b, n/len(b)+1)[:n] }
 
 // The order in which the bytes of a sum are written, three to four digits; -1
 // is none.

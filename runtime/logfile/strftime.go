@@ -62,8 +62,8 @@ func AppendTime(dst []byte, format string, t time.Time) []byte {
 		dst, format = append(dst, before...), after
 		if layout := layouts[c.letter]; layout != "" {
 			dst = c.appendText(dst, layout, t)
-		} else if n, digits := number(c.letter, t); digits > 0 {
-			dst = c.appendNumber(dst, n, digits)
+		} else if number := numbers[c.letter]; number.digits > 0 {
+			dst = c.appendNumber(dst, number.of(t), number.digits)
 		} else {
 			dst = append(dst, written...)
 		}
@@ -76,13 +76,12 @@ func AppendTime(dst []byte, format string, t time.Time) []byte {
 func CheckTimeFormat(format string) error {
 	for format != "" {
 		before, written, c, after := cut(format)
-		_, digits := number(c.letter, time.Time{})
 		switch {
 		case written == "" && strings.HasSuffix(before, "%"):
 			return fmt.Errorf(`ends with a lone "%%"`)
 		case written == "" && strings.Contains(before, "%"):
 			return fmt.Errorf("ends with an incomplete conversion")
-		case written != "" && layouts[c.letter] == "" && digits == 0:
+		case written != "" && layouts[c.letter] == "" && numbers[c.letter].digits == 0:
 			return fmt.Errorf("has %s, which is not a supported strftime conversion", written)
 		}
 		format = after
@@ -135,50 +134,41 @@ func padLeft(dst []byte, start, width int, pad byte) []byte {
 	return dst
 }
 
-// number returns the value of a conversion to a number and its minimum of digits, 0 for
-// letters that are no such conversion.
-func number(letter byte, t time.Time) (n int64, digits int) {
-	value := 0
-	switch letter {
-	case 'C':
-		value, digits = t.Year()/100, 2
-	case 'd', 'e':
-		value, digits = t.Day(), 2
-	case 'g':
-		year, _ := t.ISOWeek()
-		value, digits = year%100, 2
-	case 'G':
-		value, _ = t.ISOWeek()
-		digits = 1
-	case 'H', 'k':
-		value, digits = t.Hour(), 2
-	case 'I', 'l':
-		value, digits = (t.Hour()+11)%12+1, 2
-	case 'j':
-		value, digits = t.YearDay(), 3
-	case 'm':
-		value, digits = int(t.Month()), 2
-	case 'M':
-		value, digits = t.Minute(), 2
-	case 's':
-		return t.Unix(), 1
-	case 'S':
-		value, digits = t.Second(), 2
-	case 'u':
-		value, digits = (int(t.Weekday())+6)%7+1, 1
-	case 'U':
-		value, digits = (t.YearDay()+6-int(t.Weekday()))/7, 2
-	case 'V':
-		_, value = t.ISOWeek()
-		digits = 2
-	case 'w':
-		value, digits = int(t.Weekday()), 1
-	case 'W':
-		value, digits = (t.YearDay()+6-(int(t.Weekday())+6)%7)/7, 2
-	case 'y':
-		value, digits = t.Year()%100, 2
-	case 'Y':
-		value, digits = t.Year(), 1
-	}
-	return int64(value), digits
+// numbers are the conversions to numbers, with their minimum of digits.
+var numbers = map[byte]struct {
+	digits int
+	of     func(time.Time) int64
+}{
+	'C': {2, whole(func(t time.Time) int { return t.Year() / 100 })},
+	'd': {2, whole(time.Time.Day)},
+	'e': {2, whole(time.Time.Day)},
+	'g': {2, whole(func(t time.Time) int { return isoYear(t) % 100 })},
+	'G': {1, whole(isoYear)},
+	'H': {2, whole(time.Time.Hour)},
+	'k': {2, whole(time.Time.Hour)},
+	'I': {2, whole(hour12)},
+	'l': {2, whole(hour12)},
+	'j': {3, whole(time.Time.YearDay)},
+	'm': {2, whole(func(t time.Time) int { return int(t.Month()) })},
+	'M': {2, whole(time.Time.Minute)},
+	's': {1, time.Time.Unix},
+	'S': {2, whole(time.Time.Second)},
+	'u': {1, whole(func(t time.Time) int { return (int(t.Weekday())+6)%7 + 1 })},
+	'U': {2, whole(func(t time.Time) int { return (t.YearDay() + 6 - int(t.Weekday())) / 7 })},
+	'V': {2, whole(func(t time.Time) int { _, week := t.ISOWeek(); return week })},
+	'w': {1, whole(func(t time.Time) int { return int(t.Weekday()) })},
+	'W': {2, whole(func(t time.Time) int { return (t.YearDay() + 6 - (int(t.Weekday())+6)%7) / 7 })},
+	'y': {2, whole(func(t time.Time) int { return t.Year() % 100 })},
+	'Y': {1, whole(time.Time.Year)},
+}
+
+func isoYear(t time.Time) int {
+	year, _ := t.ISOWeek()
+	return year
+}
+
+func hour12(t time.Time) int { return (t.Hour()+11)%12 + 1 }
+
+func whole(of func(time.Time) int) func(time.Time) int64 {
+	return func(t time.Time) int64 { return int64(of(t)) }
 }
