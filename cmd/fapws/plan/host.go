@@ -18,25 +18,25 @@ type Host struct {
 	Rules
 	Proxying
 
-	Names   []string        `key:"name" is:"host"` // as route.HostName returns them; empty: all that no other host has
-	Default bool            `key:"default"`        // also for those
-	Root    string          `key:"root" is:"path"` // files where no route fits
-	App     SiteApplication `key:"app"`            // behind both
+	Names   []string        `key:"name" is:"host" value:"['example.org', '*.example.org']" help:"host names; * stands for the beginning or the end of a name; omitted: all names that no other host has"`
+	Default bool            `key:"default" value:"true" help:"true: also serve all other names; by default, the first host does"`
+	Root    string          `key:"root" is:"path" value:"'/srv/site'" help:"a directory of files, for paths that match no route"`
+	App     SiteApplication `key:"app" value:"'pkg.mod:app'" help:"an application, for paths that match no route and no file"`
+	SSI     SSI             `key:"ssi" value:"true, ['*.html'] or { exec = true }" help:"server-side includes in the pages under root"`
 
-	CertFile string `key:"certfile" is:"path"` // for HTTPS, of Names
-	KeyFile  string `key:"keyfile" is:"path"`  // "": in CertFile
+	CertFile string `key:"certfile" is:"path" value:"'/etc/ssl/example.org.pem'" help:"the certificate of these names for HTTPS, as with --certfile"`
+	KeyFile  string `key:"keyfile" is:"path" value:"'/etc/ssl/example.org.key'" help:"its private key; not needed if certfile has the key"`
 
-	ClientCAs string `key:"ca-certs" is:"path"` // of certificates of its clients; "": as the setting says
+	ClientCAs string `key:"ca-certs" is:"path" value:"'clients.pem'" help:"authorities of the certificates of its clients, as with --ca-certs; used by client-cert and cert-reqs"`
 
-	HTTPSRedirect *bool `key:"https-redirect"` // nil: as the setting says
+	HTTPSRedirect *bool `key:"https-redirect" value:"true" help:"redirect plain HTTP to HTTPS; overrides --https-redirect for this host"`
 
-	AccessLog       string     `key:"access-log" is:"log"`
-	AccessLogFormat string     `key:"access-log-format" is:"format"`
-	ErrorLog        string     `key:"error-log" is:"log"`
-	ErrorPages      ErrorPages `key:"error-page"`
-	SSI             SSI        `key:"ssi"` // of pages below Root
+	AccessLog       string     `key:"access-log" is:"log" value:"'FILE'" help:"access log of this host"`
+	AccessLogFormat string     `key:"access-log-format" is:"format" value:"'common'" help:"the format of that log"`
+	ErrorLog        string     `key:"error-log" is:"log" value:"'FILE'" help:"error log of this host"`
+	ErrorPages      ErrorPages `key:"error-page" value:"{ 404 = '/404.html' }" help:"pages by status: the path of a file of the host, or a URL to redirect to"`
 
-	Routes []Route `key:"route"`
+	Routes []Route `key:"route" value:"[[host.route]]" help:"rules or a source for some paths; the first matching route applies, before root and app"`
 }
 
 // check finds the mistakes that decoding does not.
@@ -192,23 +192,23 @@ type Route struct {
 	Rules
 	Proxying
 
-	Prefix string `key:"prefix" is:"prefix"` // of the path
-	Match  string `key:"match" is:"pattern"` // of the file name below it; "": all
+	Prefix string `key:"prefix" is:"prefix" value:"'/static/'" help:"path prefix"`
+	Match  string `key:"match" is:"pattern" value:"'*.php'" help:"pattern for the file name; with prefix, only for paths under it"`
 
-	App      SiteApplication `key:"app"`
-	Folder   string          `key:"files" is:"path"`
-	CGI      CGI             `key:"cgi"`
-	PHP      PHP             `key:"php"`
-	FastCGI  FastCGI         `key:"fastcgi"`
-	SSI      SSI             `key:"ssi"`
-	Redirect string          `key:"redirect"`
-	Rewrite  string          `key:"rewrite"`
-	Proxy    string          `key:"proxy"`
-	Upload   Upload          `key:"upload"`
-	Status   int             `key:"status" range:"100-599"` // a kind by itself, or the status of redirect
+	App      SiteApplication `key:"app" value:"'blog.py'" help:"an application, mounted at the prefix; the application of the host keeps its own paths, so this can add rules to a part of it"`
+	Folder   string          `key:"files" is:"path" value:"'DIR'" help:"a directory of files"`
+	CGI      CGI             `key:"cgi" value:"'DIR', true or { folder = 'DIR' }" help:"programs (CGI/1.1) in a directory, or in root; the table also takes interpreters and env"`
+	PHP      PHP             `key:"php" value:"true, 'php-cgi' or { children = 4 }" help:"PHP; the table takes children, front, ini, env, mode, max-requests, idle, command and args"`
+	FastCGI  FastCGI         `key:"fastcgi" value:"'unix:/run/php.sock'" help:"a FastCGI server; a table has address, params, front, connections and idle"`
+	SSI      SSI             `key:"ssi" value:"true, ['*.html'] or { exec = true }" help:"server-side includes in pages of files"`
+	Redirect string          `key:"redirect" value:"'https://example.org${path}'" help:"redirects, with status (302 by default); ${path}, ${query}, ${host}, ${scheme} and $1 (the rest of the path after the prefix) are replaced; the query is kept unless the value has a ?"`
+	Rewrite  string          `key:"rewrite" value:"'/new/$1'" help:"continues with another path at the following routes"`
+	Proxy    string          `key:"proxy" value:"'http://127.0.0.1:9000'" help:"forwards to another server: http://, https:// or unix:/path/of/socket; a path in the URL replaces the prefix, without one the path stays"`
+	Upload   Upload          `key:"upload" value:"'DIR' or { to = '/data/firmware.bin' }" help:"stores files that clients send, in a directory or at a path; the table also takes max-size (1G by default), max-active, sync, replace, mode, channel, resumable, expires and origins"`
+	Status   int             `key:"status" range:"100-599" value:"404" help:"responds with this status"`
 
-	Text string `key:"text"`           // with Status
-	Root string `key:"root" is:"path"` // of CGI, PHP, FastCGI and SSI; not given: the host's
+	Text string `key:"text" value:"'Gone.'" help:"the body of this response"`
+	Root string `key:"root" is:"path" value:"'DIR'" help:"document root of cgi, php and fastcgi; by default that of the host"`
 }
 
 // kind is a kind of route.

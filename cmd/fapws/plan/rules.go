@@ -30,23 +30,23 @@ import (
 // of its routes that do not have the key themselves.
 type Rules struct {
 	TopRules
-	Cache       *Cache        `key:"cache"`
-	MaxBodySize int64         `key:"max-body-size"`
-	Timeout     time.Duration `key:"timeout"`
+	Cache       *Cache        `key:"cache" value:"'60s', true, false or { ttl = '60s', stale = '30s' }" help:"caches responses; true: for the lifetime that each response states; the table also takes heuristic, vary, query, status and cookies"`
+	MaxBodySize int64         `key:"max-body-size" value:"'1M'" help:"largest request body"`
+	Timeout     time.Duration `key:"timeout" value:"'30s'" help:"maximum time until the response starts"`
 }
 
 // TopRules are the rules that the top of the file may have, too, for all hosts that do not have the key themselves. The
 // others are settings there.
 type TopRules struct {
-	HSTS          *HSTS          `key:"hsts"`
-	Headers       settings.Pairs `key:"headers"`
-	RemoveHeaders []string       `key:"remove-headers"`
-	Allow         Networks       `key:"allow"`
-	Deny          Networks       `key:"deny"`
-	Auth          *Auth          `key:"auth"`
-	Login         *Login         `key:"login"`
-	Methods       []string       `key:"methods"`
-	ClientCert    string         `key:"client-cert" is:"one required optional unverified none"`
+	HSTS          *HSTS          `key:"hsts" value:"'1y' or { max-age = '1y', subdomains = true }" help:"Strict-Transport-Security in responses over HTTPS: browsers use only HTTPS for this time; subdomains: includes all subdomains; 0 ends it"`
+	Headers       settings.Pairs `key:"headers" value:"{ 'X-Frame-Options' = 'DENY' }" help:"fields to add to responses; the login form and the status page keep their own Content-Security-Policy and Referrer-Policy"`
+	RemoveHeaders []string       `key:"remove-headers" value:"['X-Powered-By']" help:"fields to remove from responses"`
+	Allow         Networks       `key:"allow" value:"['192.168.0.0/16']" help:"addresses that are allowed, even if deny lists them; without deny, all others get 403"`
+	Deny          Networks       `key:"deny" value:"['all']" help:"addresses that get 403"`
+	Auth          *Auth          `key:"auth" value:"{ realm = 'admin', users = 'htpasswd' }" help:"requires a name and password"`
+	Login         *Login         `key:"login" value:"{ users = 'users', title = 'Router', logo = 'logo.svg' }" help:"requires users to log in by a form; also the name of the file alone; false: neither login nor auth"`
+	ClientCert    string         `key:"client-cert" is:"one required optional unverified none" value:"'required'" help:"certificates of clients over HTTPS: required (from an authority of ca-certs; other clients get 403), optional (a client with a certificate that is not valid gets 403), unverified (the application decides) or none"`
+	Methods       []string       `key:"methods" value:"['GET', 'HEAD']" help:"methods that are allowed; others get 405"`
 }
 
 // inherit takes the rules of from that r, which stands at a table, does not have. Of auth and login, r has one.

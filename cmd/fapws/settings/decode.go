@@ -176,6 +176,17 @@ func KeysOf(of any) []string {
 	return fieldsOf(to, nil, map[string]keyField{})
 }
 
+// DescribeKeys returns the descriptions of the keys of a struct, without those of embedded structs, by its tags value, with "'" for '"', and help.
+func DescribeKeys(table string, of any) (docs []KeyDoc) {
+	for i := range reflect.TypeOf(of).NumField() {
+		tag := reflect.TypeOf(of).Field(i).Tag
+		if key, tagged := tag.Lookup("key"); tagged {
+			docs = append(docs, KeyDoc{table, key, strings.ReplaceAll(tag.Get("value"), "'", `"`), tag.Get("help")})
+		}
+	}
+	return docs
+}
+
 // into reads v into a field, which is declared as of.
 func (v TOMLValue) into(field reflect.Value, of reflect.StructField, report func(error)) error {
 	is, words, _ := strings.Cut(of.Tag.Get("is"), " ")

@@ -33,21 +33,21 @@ type Options struct {
 	// the system do. It is read by New. TLSName is the name that the certificate has to be for, and that is sent to
 	// the server (SNI); "": that of Target. NoVerify takes any certificate: the connection is encrypted, but the
 	// server may be any.
-	CA       string `key:"proxy-tls-ca" is:"path"`
-	TLSName  string `key:"proxy-tls-name" is:"server"`
-	NoVerify bool   `key:"proxy-tls-verify" is:"not"`
+	CA       string `key:"proxy-tls-ca" is:"path" value:"'ca.pem'" help:"proxy to https://: file of trusted certificates (PEM); by default those of the system"`
+	TLSName  string `key:"proxy-tls-name" is:"server" value:"'api.example.org'" help:"proxy to https://: name in the certificate, also sent as SNI; by default that of the URL"`
+	NoVerify bool   `key:"proxy-tls-verify" is:"not" value:"true" help:"proxy to https://: false accepts any certificate"`
 
 	// ClientCert sends the certificates of the client, if they were verified, in the fields of RFC 9440. Clients cannot send these fields.
-	ClientCert bool `key:"proxy-client-cert"`
+	ClientCert bool `key:"proxy-client-cert" value:"true" help:"proxy: sends the verified certificate of the client in Client-Cert and Client-Cert-Chain (RFC 9440); these fields of clients are never forwarded"`
 
 	// ReplaceHost sends the host of Target instead of the one that the client
 	// asked for.
-	ReplaceHost bool `key:"proxy-preserve-host" is:"not"`
+	ReplaceHost bool `key:"proxy-preserve-host" is:"not" value:"true" help:"proxy: true sends the Host of the client, false that of the URL"`
 
 	Connect time.Duration // for a connection to the server, its TLS handshake with it; 0: 5 s
 	Timeout time.Duration // for the head of its response, and for each pause in the body; 0: 60 s
 
-	TunnelTimeout time.Duration `key:"proxy-tunnel-timeout"` // maximum time without data on a WebSocket; 0: an hour, below 0: no limit
+	TunnelTimeout time.Duration `key:"proxy-tunnel-timeout" value:"'1h'" help:"proxy: closes a WebSocket after this time without data; 0: never"`
 
 	// Log gets a line when the server cannot be reached or breaks off, once a second at most, and with it the client
 	// whose request it was, or "". It may be nil, and is called on any goroutine.

@@ -59,7 +59,7 @@ type Options struct {
 
 	// Types are media types by extension, without a dot, and go before those
 	// of MimeTypes. A name without a dot is looked up as a whole.
-	Types map[string]string `json:"types" key:"types"`
+	Types map[string]string `json:"types" key:"types" value:"{ gpx = 'application/gpx+xml' }" help:"media types by extension; also in a host or route"`
 
 	// Charset is the parameter of textual types. "": utf-8; "off": none.
 	Charset string `json:"charset" key:"charset" is:"setting"`
