@@ -76,19 +76,16 @@ func (p *Plan) build(conf *settings.Config, parts Parts) (*Built, error) {
 	if users := conf.LoginUsers; users != "" && (c.Login == nil || p.Settings.Source("login").Level != settings.FromFile) {
 		c.Login = &Login{Given: true, At: c.At, Users: users} // it goes before the key of that name, unless it stands in the same file
 	}
-	asked := c.Asks(conf)
-	if c.ownHost(conf) {
-		b.cas = asked[0].CAs
-		b.built.Sites = append(b.built.Sites, b.own(c))
-		asked = asked[1:]
-	}
-	for i := range c.Hosts {
-		h := &c.Hosts[i]
-		settings.InheritTable(&h.Files, &c.Files, h.At)
-		h.Rules.inherit(Rules{TopRules: c.TopRules}, h.At)
-		b.cas = asked[i].CAs
+	for i, a := range c.Asks(conf) {
+		h, own := a.Host, i == 0 && c.ownHost(conf)
+		if b.cas = a.CAs; own {
+			b.own(c, h)
+		} else {
+			settings.InheritTable(&h.Files, &c.Files, h.At)
+			h.Rules.inherit(Rules{TopRules: c.TopRules}, h.At)
+		}
 		s := b.host(h)
-		if h.Default || len(h.Names) == 0 {
+		if !own && (h.Default || len(h.Names) == 0) {
 			if c.ownHost(conf) {
 				b.wrong(h.At.Errorf("default", "%s is already the default for all other hosts; give this host a name", c.What(conf)))
 			}

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"crypto/tls"
 	"errors"
 	"os"
@@ -54,14 +55,12 @@ func (p *Plan) addAsking(w *certificates.Want, conf *settings.Config) {
 		return
 	}
 	for _, a := range asked {
-		one := certificates.Asking{Default: a.Default, CAs: a.CAs}
+		one := certificates.Asking{Names: a.Names, Default: a.First, CAs: a.CAs}
 		if a.CAs != "" {
 			one.Auth, one.From = clientAuth[conf.CertReqs], p.origin("ca-certs")
 		}
-		if h := a.Host; h != nil {
-			if one.Names = h.Names; h.ClientCAs != "" {
-				one.From = h.At.Key("ca-certs") + ": ca-certs"
-			}
+		if a.ClientCAs != "" {
+			one.From = a.At.Key("ca-certs") + ": ca-certs"
 		}
 		w.Asking = append(w.Asking, one)
 	}
@@ -216,41 +215,25 @@ func (b *builder) certNeed(rule string) route.CertNeed {
 
 // Asked says which certificates the clients of a host are asked for.
 type Asked struct {
-	Host    *Host  // nil: the application or root at the top
-	CAs     string // file of the authorities; "": they are not asked
-	Default bool   // it is for all names that no other host has, too
+	*Host
+	CAs   string // file of the authorities; "": they are not asked
+	First bool   // it is for all names that no other host has, too
 }
 
-// Asks returns what the clients of each host are asked for: of the top first, if it is one, then of the hosts in their order.
-// Rules of a route, too, have the whole host ask, because the client comes to the path only behind its handshake.
+// Asks returns what the clients of each host (all) are asked for. Rules of a route, too, have the whole host ask, because the
+// client comes to the path only behind its handshake.
 func (c *SiteConfig) Asks(conf *settings.Config) (all []Asked) {
-	asks := func(own, inherited string, routes []Route) bool {
-		wants := func(rule string) bool { return rule != "" && rule != CertNone }
-		if own == "" {
-			own = inherited
-		}
-		return certReqs(conf) || wants(own) || slices.ContainsFunc(routes, func(r Route) bool { return wants(r.TopRules.ClientCert) })
-	}
-	if c.ownHost(conf) {
-		a := Asked{}
-		if asks(c.ClientCert, "", nil) {
-			a.CAs = conf.CACerts
-		}
-		all = append(all, a)
-	}
-	for i := range c.Hosts {
-		h := &c.Hosts[i]
+	wants := func(rule string) bool { return rule != "" && rule != CertNone }
+	for _, h := range c.all(conf) {
 		a := Asked{Host: h}
-		if asks(h.TopRules.ClientCert, c.ClientCert, h.Routes) {
-			if a.CAs = h.ClientCAs; a.CAs == "" {
-				a.CAs = conf.CACerts
-			}
+		if certReqs(conf) || wants(cmp.Or(h.TopRules.ClientCert, c.ClientCert)) || slices.ContainsFunc(h.Routes, func(r Route) bool { return wants(r.TopRules.ClientCert) }) {
+			a.CAs = cmp.Or(h.ClientCAs, conf.CACerts)
 		}
 		all = append(all, a)
 	}
-	first := slices.IndexFunc(all, func(a Asked) bool { return a.Host == nil || a.Host.Default || len(a.Host.Names) == 0 })
+	first := slices.IndexFunc(all, func(a Asked) bool { return a.Default || len(a.Names) == 0 })
 	if len(all) > 0 {
-		all[max(first, 0)].Default = true
+		all[max(first, 0)].First = true
 	}
 	return all
 }
@@ -275,22 +258,16 @@ func (c *SiteConfig) CheckClients(conf *settings.Config) error {
 		}
 	}
 	check(c.At, c.ClientCert, conf.CACerts)
-	asked := c.Asks(conf)
-	if c.ownHost(conf) {
-		asked = asked[1:]
-	}
-	for i, a := range asked {
-		h := &c.Hosts[i]
-		cas := h.ClientCAs
-		if cas == "" {
-			cas = conf.CACerts
+	for _, a := range c.Asks(conf) {
+		cas := cmp.Or(a.ClientCAs, conf.CACerts)
+		if a.At != c.At {
+			check(a.At, a.TopRules.ClientCert, cas)
 		}
-		check(h.At, h.TopRules.ClientCert, cas)
-		for k := range h.Routes {
-			check(h.Routes[k].At, h.Routes[k].TopRules.ClientCert, cas)
+		for k := range a.Routes {
+			check(a.Routes[k].At, a.Routes[k].TopRules.ClientCert, cas)
 		}
-		if h.ClientCAs != "" && a.CAs == "" {
-			wrong = append(wrong, h.At.Errorf("ca-certs", "no rule uses these authorities; add client-cert = \"required\""))
+		if a.ClientCAs != "" && a.CAs == "" {
+			wrong = append(wrong, a.At.Errorf("ca-certs", "no rule uses these authorities; add client-cert = \"required\""))
 		}
 	}
 	return settings.JoinPath(wrong...)

@@ -117,6 +117,17 @@ func (c *SiteConfig) ownHost(conf *settings.Config) bool {
 	return c.Root != "" || c.App.Name != "" || len(conf.Static) > 0
 }
 
+// all returns the hosts, first that of the top, if it is one.
+func (c *SiteConfig) all(conf *settings.Config) (hosts []*Host) {
+	if c.ownHost(conf) {
+		hosts = append(hosts, &Host{At: c.At, Files: c.Files, Rules: Rules{TopRules: c.TopRules}, Root: c.Root, App: c.App})
+	}
+	for i := range c.Hosts {
+		hosts = append(hosts, &c.Hosts[i])
+	}
+	return hosts
+}
+
 // Roots are the directories of root and files, each once.
 func (c *SiteConfig) Roots() (dirs []string) {
 	note := func(dir string) {

@@ -18,10 +18,8 @@ import (
 	"fapws/runtime/source/static"
 )
 
-// own builds the host that the command line and the top of the file describe:
-// the folders of --static, then a folder or an application.
-func (b *builder) own(c *SiteConfig) sites.Site {
-	h := &Host{At: c.At, Files: c.Files, Rules: Rules{TopRules: c.TopRules}, Root: c.Root, App: c.App}
+// own completes the host that the command line and the top of the file describe, with the directories of --static before its own.
+func (b *builder) own(c *SiteConfig, h *Host) {
 	ssi := b.conf.SSI
 	if ssi && c.Root == "" && len(b.conf.Static) == 0 && len(c.Hosts) == 0 {
 		b.wrong(c.At.Errorf("ssi", "no directory with pages; name one as APP, or use --static PREFIX=DIR"))
@@ -32,7 +30,6 @@ func (b *builder) own(c *SiteConfig) sites.Site {
 	for _, one := range b.conf.Static {
 		h.Routes = append(h.Routes, Route{At: c.At, Files: c.Files, Rules: h.Rules, Prefix: one.Prefix, Folder: one.Root, SSI: SSI{Given: ssi}})
 	}
-	return b.host(h)
 }
 
 // What describes in words the application or root at the top of the file and on the command line.
