@@ -139,7 +139,7 @@ class upload:
             "mode": _mode(mode),
             "channel": _channel(channel),
             "resumable": bool(resumable),
-            "expires": _seconds(expires),
+            "expires": _nanoseconds(expires),
             "hands_on": handler is not None,
             "key": _key(),
             "origins": _origins(origins),
@@ -345,12 +345,12 @@ def _whole(name: str, given: Any) -> int:
     return given
 
 
-def _seconds(given: Any) -> float:
+def _nanoseconds(given: Any) -> int:
     if isinstance(given, bool) or not isinstance(given, (int, float)):
         raise TypeError(f"upload: expires must be a number of seconds, not {given!r}")
     if not 0 < given <= 366 * 86400:
         raise ValueError(f"upload: expires must be above 0 and at most a year, in seconds, not {given!r}")
-    return given
+    return max(1, int(given * 10**9))
 
 
 def _mode(given: Any) -> int:

@@ -25,12 +25,12 @@ def handler(environ, start_response):
 class UploadTest(unittest.TestCase):
     def test_rule(self):
         self.assertEqual(rule("in"), {
-            "path": "in", "descriptor": -1, "pieces": 0, "max_size": 1 << 30, "max_active": 16, "resumable": True, "expires": 86400, "sync": 0, "replace": True, "mode": 0o644,
+            "path": "in", "descriptor": -1, "pieces": 0, "max_size": 1 << 30, "max_active": 16, "resumable": True, "expires": 86400 * 10**9, "sync": 0, "replace": True, "mode": 0o644,
             "channel": "", "hands_on": False, "origins": [],
         })
         given = rule(3, handler, max_size="64m", sync="4K", replace=False, mode=0o600, channel="a", max_active=1, resumable=False, expires=60, origins="*")
         self.assertEqual(given, {
-            "path": "", "descriptor": 3, "pieces": 0, "max_size": 64 << 20, "max_active": 1, "resumable": False, "expires": 60, "sync": 4096, "replace": False, "mode": 0o600,
+            "path": "", "descriptor": 3, "pieces": 0, "max_size": 64 << 20, "max_active": 1, "resumable": False, "expires": 60 * 10**9, "sync": 4096, "replace": False, "mode": 0o600,
             "channel": "a", "hands_on": True, "origins": ["*"],
         })
         self.assertEqual((rule("x", max_size=None, sync="none")["max_size"], rule("x", sync="none")["sync"]), (0, -1))

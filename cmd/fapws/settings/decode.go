@@ -215,6 +215,13 @@ func (v TOMLValue) into(field reflect.Value, of reflect.StructField, report func
 			return v.by(toggle(to), 0)
 		}
 	case *int:
+		if is == "mode" {
+			err := v.by(octal(to), 0)
+			if err == nil && *to < 1 {
+				err = v.Must(errors.New(octal(to).file))
+			}
+			return err
+		}
 		var least, most int
 		if n, _ := fmt.Sscanf(of.Tag.Get("range"), "%d-%d", &least, &most); n == 2 {
 			return v.by(count(to, least, most), 0)
@@ -223,24 +230,11 @@ func (v TOMLValue) into(field reflect.Value, of reflect.StructField, report func
 		if is == "" {
 			return v.orWord(field, of.Tag.Get("or"), v.by(size(to, 1, 1<<50), 0))
 		}
-	case *uint32:
-		var mode int
-		err := v.by(octal(&mode), 0)
-		if err == nil && mode < 1 {
-			err = v.Must(errors.New(octal(&mode).file))
-		}
-		*to = uint32(mode)
-		return err
 	case *time.Duration:
 		if is == "age" {
 			return v.by(age(to), 0)
 		}
 		return v.by(duration(to, 0), 0)
-	case *float64:
-		var seconds time.Duration
-		err := v.by(duration(&seconds, 0), 0)
-		*to = seconds.Seconds()
-		return err
 	case *map[string]string:
 		var pairs Pairs
 		err := v.read(&pairs)

@@ -180,7 +180,7 @@ func (t *folder) expired(touched time.Time, size int64) bool {
 
 // expiry returns when it is.
 func (t *folder) expiry(touched time.Time, size int64) time.Time {
-	expires := time.Duration(t.options.Expires * float64(time.Second))
+	expires := t.options.Expires
 	if size == 0 {
 		expires = min(expires, emptyExpires)
 	}

@@ -49,7 +49,7 @@ func TestPartials(t *testing.T) {
 		t.Fatal(err)
 	}
 	next.remove()
-	f.options.Expires = 1e-9 // all others are too old
+	f.options.Expires = 1 // all others are too old
 	d, err := f.open()
 	if err != nil {
 		t.Fatal(err)
@@ -67,7 +67,7 @@ func TestExpireLater(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.close()
-	if _, err := New(Options{Path: dir, Resumable: true, Expires: 0.001}); err != nil {
+	if _, err := New(Options{Path: dir, Resumable: true, Expires: time.Millisecond}); err != nil {
 		t.Fatal(err)
 	}
 	for left := []os.DirEntry{nil}; len(left) > 0; time.Sleep(time.Millisecond) {

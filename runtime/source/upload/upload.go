@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"net/url"
 	"strings"
 	"time"
@@ -308,16 +307,16 @@ type Options struct {
 	// Pieces, if not 0, has the handler take the bytes instead, in pieces of that size: see draft.go.
 	Pieces int `json:"pieces"`
 
-	MaxSize   int64   `json:"max_size" key:"max-size"`                    // bytes of the files of one request; 0: no limit
-	MaxActive int     `json:"max_active" key:"max-active" range:"1-1000"` // uploads at the same time; 0: DefaultMaxActive
-	Sync      int64   `json:"sync" key:"sync" or:"end=0 none=-1"`         // SyncNone, SyncEnd, or the number of bytes after which they are forced to the disk
-	Replace   bool    `json:"replace" key:"replace"`                      // files may take the place of others
-	Mode      uint32  `json:"mode" key:"mode"`                            // permissions of files
-	Channel   string  `json:"channel" key:"channel"`                      // that events about the progress of uploads are published to; "": none
-	Resumable bool    `json:"resumable" key:"resumable"`                  // by the protocol tus; only for a directory or a file
-	Expires   float64 `json:"expires" key:"expires"`                      // seconds after which an upload is removed that its client does not continue
-	Key       string  `json:"key"`                                        // proves to the handler that a description is from here, and not from a client
-	HandsOn   bool    `json:"hands_on"`                                   // a handler gets finished uploads, and answers
+	MaxSize   int64         `json:"max_size" key:"max-size"`                    // bytes of the files of one request; 0: no limit
+	MaxActive int           `json:"max_active" key:"max-active" range:"1-1000"` // uploads at the same time; 0: DefaultMaxActive
+	Sync      int64         `json:"sync" key:"sync" or:"end=0 none=-1"`         // SyncNone, SyncEnd, or the number of bytes after which they are forced to the disk
+	Replace   bool          `json:"replace" key:"replace"`                      // files may take the place of others
+	Mode      int           `json:"mode" key:"mode" is:"mode"`                  // permissions of files
+	Channel   string        `json:"channel" key:"channel"`                      // that events about the progress of uploads are published to; "": none
+	Resumable bool          `json:"resumable" key:"resumable"`                  // by the protocol tus; only for a directory or a file
+	Expires   time.Duration `json:"expires" key:"expires"`                      // time after which an upload is removed that its client does not continue
+	Key       string        `json:"key"`                                        // proves to the handler that a description is from here, and not from a client
+	HandsOn   bool          `json:"hands_on"`                                   // a handler gets finished uploads, and answers
 
 	// Origins are those of pages that may upload in addition to pages of the same host: "https://example.org". "*": all.
 	Origins []string `json:"origins" key:"origins"`
@@ -364,10 +363,10 @@ func (o *Options) check() error {
 		return fmt.Errorf("sync must be at least 4096 bytes, not %d", o.Sync)
 	case o.Mode&^0o777 != 0:
 		return fmt.Errorf("mode %o has other bits than permissions", o.Mode)
-	case o.Expires < 0 || math.IsNaN(o.Expires) || o.Expires > 10*366*86400:
-		return fmt.Errorf("expires must be up to ten years, in seconds, not %v", o.Expires)
+	case o.Expires < 0 || o.Expires > 10*366*24*time.Hour:
+		return fmt.Errorf("expires must be up to ten years, not %v", o.Expires)
 	}
-	o.Expires = cmp.Or(o.Expires, DefaultExpires.Seconds())
+	o.Expires = cmp.Or(o.Expires, DefaultExpires)
 	o.MaxActive = cmp.Or(o.MaxActive, DefaultMaxActive)
 	o.Mode = cmp.Or(o.Mode, DefaultMode)
 	return nil
