@@ -298,15 +298,6 @@ var ttlStatus = []int{200, 301, 308}
 // Compile checks a rule. The error is one line.
 func Compile(r Rule) (*Compiled, error) {
 	c := &Compiled{rule: r}
-	if r.TTL < 0 || r.TTL > MaxTTL {
-		return nil, fmt.Errorf("ttl must be 0 to 366 days, not %v", r.TTL)
-	}
-	if r.Stale < 0 || r.Stale > MaxTTL {
-		return nil, fmt.Errorf("stale must be 0 to 366 days, not %v", r.Stale)
-	}
-	if r.Heuristic < 0 || r.Heuristic > MaxTTL {
-		return nil, fmt.Errorf("heuristic must be 0 to 366 days, not %v", r.Heuristic)
-	}
 	for _, s := range r.Status {
 		if s < 200 || s > 599 || s == 206 || s == 304 {
 			return nil, fmt.Errorf("status %d cannot be kept", s)

@@ -78,11 +78,6 @@ func NewScripts(o ScriptOptions) (*Scripts, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, pattern := range append(o.Match, o.Index...) {
-		if _, err := path.Match(pattern, ""); err != nil || strings.Contains(pattern, "/") {
-			return nil, fmt.Errorf("%q is not a file name pattern", pattern)
-		}
-	}
 	root, err := system.OpenRoot(folder)
 	if err != nil {
 		return nil, fmt.Errorf("cannot run programs of %s: %w", folder, system.Cause(err))

@@ -92,22 +92,8 @@ const maxPrograms = 32
 
 // New checks the options. The error is one line.
 func New(o Options) (*Pages, error) {
-	if o.Files == nil {
-		return nil, errors.New("SSI: no directory given")
-	}
 	if len(o.Patterns) == 0 {
 		o.Patterns = []string{"*.shtml"}
-	}
-	for _, p := range o.Patterns {
-		if _, err := path.Match(p, ""); err != nil || strings.Contains(p, "/") {
-			return nil, fmt.Errorf("SSI: %q is not a pattern of file names", p)
-		}
-	}
-	if o.Depth < 0 || o.Depth > exchange.MaxDepth {
-		return nil, fmt.Errorf("SSI: depth must be 1 to %[2]d, not %[1]d", o.Depth, exchange.MaxDepth)
-	}
-	if strings.ContainsAny(o.Charset, "\r\n\x00;\" ") {
-		return nil, fmt.Errorf("SSI: %q is not a charset", o.Charset)
 	}
 	var err error
 	if o.Root, err = filepath.Abs(o.Root); err != nil {

@@ -355,16 +355,8 @@ func (o *Options) check() error {
 		return fmt.Errorf("pieces must have 1 to %d bytes, and a handler, not %d", maxPiece, o.Pieces)
 	case o.Path == "" && o.Descriptor < 0 && o.Pieces == 0:
 		return errors.New("neither a path nor a descriptor")
-	case o.MaxSize < 0:
-		return fmt.Errorf("the maximum size must not be negative: %d", o.MaxSize)
-	case o.MaxActive < 0:
-		return fmt.Errorf("the maximum of active uploads must not be negative: %d", o.MaxActive)
 	case o.Sync < SyncNone || o.Sync > 0 && o.Sync < 4096:
 		return fmt.Errorf("sync must be at least 4096 bytes, not %d", o.Sync)
-	case o.Mode&^0o777 != 0:
-		return fmt.Errorf("mode %o has other bits than permissions", o.Mode)
-	case o.Expires < 0 || o.Expires > 10*366*24*time.Hour:
-		return fmt.Errorf("expires must be up to ten years, not %v", o.Expires)
 	}
 	o.Expires = cmp.Or(o.Expires, DefaultExpires)
 	o.MaxActive = cmp.Or(o.MaxActive, DefaultMaxActive)
