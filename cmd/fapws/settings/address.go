@@ -1,12 +1,15 @@
 package settings
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 const (
@@ -52,32 +55,17 @@ func parseAddress(s string) (string, error) {
 	if digitsOnly(s) {
 		return joinAddress(defaultHost, s)
 	}
-	host, port := s, defaultPort
-	switch colon := strings.LastIndexByte(s, ':'); {
-	case s[0] == '[': // [::1] or [::1]:80
-		end := strings.IndexByte(s, ']')
-		if end < 0 || end+1 < len(s) && s[end+1] != ':' {
-			return "", errNoAddress
-		}
-		host = s[:end+1]
-		if end+2 < len(s) {
-			port = s[end+2:]
-		}
-	case strings.Count(s, ":") > 1: // ::1, an IPv6 address alone
-	case colon >= 0:
-		host = s[:colon]
-		if colon+1 < len(s) {
-			port = s[colon+1:]
-		}
-		if host == "" && colon+1 == len(s) {
-			return "", errNoAddress
-		}
+	host, port, err := net.SplitHostPort(s)
+	switch {
+	case err != nil: // without a port
+		host, port = s, defaultPort
+	case host == "" && port == "", s[0] == '[' && !strings.Contains(host, ":"):
+		return "", errNoAddress
 	}
-	host, err := parseHost(host)
-	if err != nil {
+	if host, err = parseHost(host); err != nil {
 		return "", err
 	}
-	return joinAddress(host, port)
+	return joinAddress(host, cmp.Or(port, defaultPort))
 }
 
 // socketPath returns the path of the unix socket that an address names: behind "unix:",
@@ -124,25 +112,16 @@ func parseHost(s string) (string, error) {
 	return s, nil
 }
 
+var domain = sync.OnceValue(func() *regexp.Regexp {
+	const label = `[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?`
+	return regexp.MustCompile(`^(?:` + label + `\.)*(` + label + `)\.?$`)
+})
+
 // hostName reports whether s has the form of a name (RFC 1123 §2.1). A name whose
 // last label is a number was meant to be an IPv4 address.
 func hostName(s string) bool {
-	if len(s) > 253 {
-		return false
-	}
-	labels := strings.Split(strings.TrimSuffix(s, "."), ".")
-	for _, label := range labels {
-		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {
-			return false
-		}
-		for _, c := range label {
-			letter := 'a' <= c|0x20 && c|0x20 <= 'z'
-			if !letter && !('0' <= c && c <= '9') && c != '-' && c != '_' {
-				return false
-			}
-		}
-	}
-	return !digitsOnly(labels[len(labels)-1])
+	parts := domain().FindStringSubmatch(s)
+	return parts != nil && len(s) <= 253 && !digitsOnly(parts[1])
 }
 
 // changeAddress replaces parts of the first TCP address of a list and drops
