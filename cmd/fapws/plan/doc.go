@@ -32,7 +32,7 @@
 //   - config.go: the top of the file, in addition to settings.
 //   - host.go: the tables [[host]] and [[host.route]], one field for each key. Decoding checks types and
 //     names; an unknown key is found there.
-//   - keys.go: the types of those fields.
+//   - keys.go: types of fields for which settings has no kind, and the description of all keys.
 //   - build.go: Build makes the sites; it names all mistakes, each with file and line. Built has what they need while
 //     they serve.
 //   - Files for the kinds of routes (files.go, cgi.go; kinds.go has the small ones) and for the rules that

@@ -26,13 +26,15 @@ type TableReader interface {
 // Structs without a tag are embedded: their keys stand beside the others. A field called At of the type Position is
 // told where the table and each of its keys stand. Further tags:
 //
-//   - is: what the value must be: a kind of textKinds, "one" and the words that are allowed, "not" for the opposite of a
-//     boolean, "pairs" for a table of strings as "NAME=value", "setting" for a key that is also a setting and is read as that.
+//   - is: what the value must be: a kind of textKinds; "age" for a time, "mode" for permissions of files; "one" and the
+//     words that are allowed; "not" for the opposite of a boolean; "pairs" for a table of strings as "NAME=value";
+//     "setting" for a key that is also a setting and is read as that.
 //   - range: the least and the greatest integer.
 //   - or: words in the place of a number, "none=-1".
 //   - needs: the key must be given; the text says what it has.
 //   - short: the field of a struct that takes a value which is not a table; the text says what that is. A field called
 //     Given is true if the key has any value but false.
+//   - value, help: an example and the text for the man page and docs/settings.md (DescribeKeys).
 //
 // report is called for each mistake, in the order of the file.
 func DecodeTOML(t *TOMLTable, to any, report func(error)) {
