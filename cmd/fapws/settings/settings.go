@@ -217,7 +217,8 @@ func ThisMachine() (m Machine) {
 // table is made of settings, in the order of the help.
 type table struct {
 	rows  []*Setting
-	group Group // of the next ones
+	group Group  // of the next ones
+	none  Config // is never set; only its fields are pointed at
 }
 
 // Table returns the rows of all settings in the order of the help.
@@ -231,7 +232,7 @@ func Table(m Machine) []*Setting {
 
 // add adds a setting, with its default as a user would type it.
 func (t *table) add(name, usual string, of func(*Config) *value) *Setting {
-	s := &Setting{Name: name, Group: t.group, Default: usual, value: of, Arg: of(&Config{}).arg}
+	s := &Setting{Name: name, Group: t.group, Default: usual, value: of, Arg: of(&t.none).arg}
 	t.rows = append(t.rows, s)
 	return s
 }
