@@ -5,7 +5,7 @@
 // user of the workers is not. Its Reader turns a Want, the files that the settings name, into a Bundle, their contents.
 // A process that serves puts the Bundle into a Server, whose configuration new connections have from then on. When
 // files change, the Reader makes another Bundle; a file that has become wrong leaves the last good pair in use.
-// Package watch notices changes of the files, and package pool brings bundles to workers.
+// A Follower notices changes of the files, and package pool brings bundles to workers.
 //
 // A Reader is used by one goroutine at a time. A Server is safe for concurrent use. Start reading at want.go.
 //

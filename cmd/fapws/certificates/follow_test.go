@@ -76,7 +76,7 @@ func TestFollow(t *testing.T) {
 				t.Fatal(err)
 			}
 			changed := make(chan struct{}, 100)
-			f := Follow(func() { changed <- struct{}{} }, false, func(string) {})
+			f := Follow(func() { changed <- struct{}{} }, false)
 			f.Files(w.Files(), false)
 			change()
 			for {

@@ -14,7 +14,8 @@ import (
 	"sync"
 	"time"
 
-	"fapws/cmd/fapws/watch"
+	"golang.org/x/sys/unix"
+
 	"fapws/runtime/logfile"
 )
 
@@ -319,11 +320,13 @@ func (b *Bundle) Equal(other *Bundle) bool {
 }
 
 const (
-	// rereadEvery is the time after which files are read in any case: they expire, and not every file system reports
-	// changes.
+	// statEvery is how often the files are looked at, without reading them.
+	statEvery = time.Second
+
+	// rereadEvery is the time after which files are read in any case: certificates expire.
 	rereadEvery = time.Hour
 
-	// pollEvery is the same for files that only a process with more rights may watch, and for certificates that depend on
+	// pollEvery is the same for files that only a process with more rights may look at, and for certificates that depend on
 	// the addresses of the machine.
 	pollEvery = 20 * time.Second
 )
@@ -332,57 +335,65 @@ const (
 type Follower struct {
 	reread func()
 	every  time.Duration
-	blind  bool // files cannot be watched
-	log    func(line string)
+	blind  bool // files cannot be looked at
 
-	mu      sync.Mutex
-	names   []string
-	watcher *watch.Watcher
-	timer   *time.Timer
+	mu    sync.Mutex
+	names []string
+	seen  []fileState // of names
+	last  time.Time   // when they were read again
+	timer *time.Timer
+}
+
+// fileState differs after any change of a file, also of its permissions. The zero state is that of a missing file.
+type fileState struct {
+	dev, ino, size uint64
+	changed        unix.Timespec
 }
 
 // Follow returns a Follower of no files yet. It calls reread, on a goroutine, when one may have changed. If it is blind,
-// which means that this process may not watch the files, it does so every twenty seconds. log gets lines about what
-// cannot be watched.
-func Follow(reread func(), blind bool, log func(line string)) *Follower {
-	f := &Follower{reread: reread, every: rereadEvery, blind: blind, log: log}
+// which means that this process may not look at the files, it does so every twenty seconds.
+func Follow(reread func(), blind bool) *Follower {
+	f := &Follower{reread: reread, every: rereadEvery, blind: blind, last: time.Now()}
 	if blind {
 		f.every = pollEvery
 	}
-	f.timer = time.AfterFunc(f.every, f.tick)
+	f.timer = time.AfterFunc(statEvery, f.tick)
 	return f
 }
 
 func (f *Follower) tick() {
 	f.mu.Lock()
-	f.timer.Reset(f.every)
+	f.timer.Reset(statEvery)
+	now := statesOf(f.names)
+	due := time.Since(f.last) >= f.every || !slices.Equal(now, f.seen)
+	if due {
+		f.seen, f.last = now, time.Now()
+	}
 	f.mu.Unlock()
-	f.reread()
+	if due {
+		f.reread()
+	}
+}
+
+func statesOf(names []string) []fileState {
+	states := make([]fileState, len(names))
+	for i, name := range names {
+		var st unix.Stat_t
+		if unix.Stat(name, &st) == nil {
+			states[i] = fileState{uint64(st.Dev), uint64(st.Ino), uint64(st.Size), st.Ctim}
+		}
+	}
+	return states
 }
 
 // Files follows other files from now on. With auto (Want.Auto), they also depend on the addresses of the machine.
 func (f *Follower) Files(names []string, auto bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if auto && f.every != pollEvery {
+	if auto {
 		f.every = pollEvery
-		f.timer.Reset(f.every)
 	}
-	if f.blind || slices.Equal(names, f.names) {
-		return
+	if !f.blind && !slices.Equal(names, f.names) {
+		f.names, f.seen = names, statesOf(names)
 	}
-	f.names = names
-	go f.watcher.Close() // on another goroutine, because its end waits for its last report; a nil one does nothing
-	f.watcher = nil
-	w, err := watch.Start(watch.Options{Files: names, Log: f.log})
-	if err != nil {
-		f.log(err.Error())
-		return
-	}
-	f.watcher = w
-	go func() {
-		for range w.Changes {
-			f.reread()
-		}
-	}()
 }

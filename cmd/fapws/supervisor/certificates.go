@@ -18,7 +18,6 @@ import (
 	"fapws/cmd/fapws/certificates"
 	"fapws/cmd/fapws/pool"
 	"fapws/cmd/fapws/process"
-	"fapws/runtime/logfile"
 )
 
 // keyring reads the certificates of the workers. All but its Follower belongs to the goroutine of pool.Pool.Run.
@@ -163,8 +162,7 @@ func (k *keyring) serving() {
 // follow has the files of all wants followed.
 func (k *keyring) follow() {
 	if k.follower == nil {
-		log := func(line string) { k.p.log.Log(logfile.Warning, line) }
-		k.follower = certificates.Follow(k.p.pool.RenewCertificates, k.root != nil, log)
+		k.follower = certificates.Follow(k.p.pool.RenewCertificates, k.root != nil)
 	}
 	var names []string
 	auto := false

@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -21,10 +20,9 @@ type tree struct {
 
 	folders map[string]fileID // by path
 	seen    map[fileID]string // the same the other way round: a link to a folder above ends there
-	beside  map[fileID]string // directories in which only targets of links and named files count
 	files   map[string]stamp
-	links   map[string]string // files that are symbolic links or named by path, with the base name of the target
-	full    bool              // there are more folders than most
+	single  map[string]bool // files that are symbolic links or named by path: the kernel may report nothing of them
+	full    bool            // there are more folders than most
 
 	// enter is called for each folder before its files are looked at.
 	enter func(folder string)
@@ -33,7 +31,7 @@ type tree struct {
 
 func newTree(p patterns, roots []string, most int) *tree {
 	return &tree{patterns: p, roots: roots, most: most, folders: map[string]fileID{}, seen: map[fileID]string{},
-		beside: map[fileID]string{}, files: map[string]stamp{}, links: map[string]string{},
+		files: map[string]stamp{}, single: map[string]bool{},
 		enter: func(string) {}, leave: func(string) {}}
 }
 
@@ -42,13 +40,8 @@ func (t *tree) scanAll() (files []string) {
 	for _, root := range t.roots {
 		files = append(files, t.scan(root, root)...)
 	}
-	for _, root := range t.roots {
-		if target, err := filepath.EvalSymlinks(root); err == nil && target != root {
-			t.aside(filepath.Dir(root)) // where the link would be replaced
-		}
-	}
 	for _, name := range t.patterns.named() {
-		t.follow(name)
+		t.single[name] = true
 		files = append(files, name)
 	}
 	return files
@@ -57,7 +50,6 @@ func (t *tree) scanAll() (files []string) {
 // scan takes in the folder dir, those below it, the nearest first, and returns the files that count. Known files are
 // looked at again.
 func (t *tree) scan(root, dir string) (files []string) {
-	var links []string
 	for queue := []string{dir}; len(queue) > 0; queue = queue[1:] {
 		dir := queue[0]
 		if !t.take(dir) {
@@ -82,14 +74,11 @@ func (t *tree) scan(root, dir string) (files []string) {
 				}
 			case t.patterns.file(root, path):
 				if isLink {
-					links = append(links, path)
+					t.single[path] = true
 				}
 				files = append(files, path)
 			}
 		}
-	}
-	for _, path := range links { // only now is it known which folders are watched anyway
-		t.follow(path)
 	}
 	return files
 }
@@ -125,10 +114,6 @@ func (t *tree) take(dir string) bool {
 		}
 		t.forget(other)
 	}
-	if path, known := t.beside[id]; known {
-		delete(t.beside, id) // or the kernel would tell under this name
-		t.leave(path)
-	}
 	if len(t.folders) >= t.most {
 		t.full = true
 		return false
@@ -146,56 +131,6 @@ func (t *tree) forget(dir string) {
 			delete(t.seen, id)
 			t.leave(path)
 		}
-	}
-}
-
-// follow watches where a path that may be a symbolic link lies, where links to directories on the way there do, and
-// where the file behind it does.
-func (t *tree) follow(path string) {
-	t.links[path] = filepath.Base(path)
-	t.aside(filepath.Dir(path))
-	t.way(filepath.Dir(path), 0)
-	if target, err := filepath.EvalSymlinks(path); err == nil {
-		t.links[path] = filepath.Base(target)
-		t.aside(filepath.Dir(target))
-	}
-}
-
-// mostLinks is how many symbolic links may lead to each other.
-const mostLinks = 8
-
-// way watches where the symbolic links on the way to dir lie, of which links have led there.
-func (t *tree) way(dir string, links int) {
-	for ; links < mostLinks && dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
-		to, err := os.Readlink(dir)
-		if err != nil {
-			continue
-		}
-		t.aside(filepath.Dir(dir))
-		if !filepath.IsAbs(to) {
-			to = filepath.Join(filepath.Dir(dir), to)
-		}
-		t.way(to, links+1)
-	}
-}
-
-// aside watches a folder for the sake of single files.
-func (t *tree) aside(dir string) {
-	dir, err := filepath.EvalSymlinks(dir) // the kernel would go on with the old one when a link is replaced
-	if err != nil {
-		return
-	}
-	info, err := os.Stat(dir)
-	if err != nil {
-		return
-	}
-	id := idOf(info)
-	if _, known := t.seen[id]; known {
-		return
-	}
-	if _, known := t.beside[id]; !known {
-		t.beside[id] = dir
-		t.enter(dir)
 	}
 }
 
@@ -335,18 +270,11 @@ var (
 // watched folder. The wildcards are those of path/filepath.Match.
 type patterns struct {
 	include, exclude []string
-	files            []string // absolute paths
 	cwd              string
 }
 
 func newPatterns(o *Options, cwd string) (patterns, error) {
 	p := patterns{cwd: cwd}
-	for _, name := range o.Files {
-		if !filepath.IsAbs(name) {
-			name = filepath.Join(cwd, name)
-		}
-		p.files = append(p.files, filepath.Clean(name))
-	}
 	for _, list := range []struct {
 		to           *[]string
 		always, more []string
@@ -368,9 +296,6 @@ func newPatterns(o *Options, cwd string) (patterns, error) {
 // file reports whether a file counts. One that is named without wildcards counts
 // whatever is excluded.
 func (p *patterns) file(root, path string) bool {
-	if slices.Contains(p.files, path) {
-		return true
-	}
 	included := false
 	for _, one := range p.include {
 		if !p.match(one, root, path) {
@@ -413,10 +338,9 @@ func (p *patterns) match(pattern, root, path string) bool {
 	return false
 }
 
-// named returns the absolute paths of the files that are named, Options.Files or patterns with a slash
-// and without wildcards: they are watched wherever they are.
+// named returns the absolute paths of the files that are named by patterns with a slash and
+// without wildcards: they are watched wherever they are.
 func (p *patterns) named() (paths []string) {
-	paths = append(paths, p.files...)
 	for _, one := range p.include {
 		if wild(one) || !strings.Contains(one, "/") {
 			continue

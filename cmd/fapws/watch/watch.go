@@ -24,11 +24,8 @@ type Options struct {
 
 	// Include are patterns of files that count in addition to AlwaysInclude: *.html, templates/*.txt, or paths. One
 	// without wildcards wins over Exclude, and one with a slash and without wildcards need not be in Dirs.
+	// Symbolic links to that file, or to a directory on the way to it, may be replaced; it is looked at every Interval.
 	Include []string
-
-	// Files are single files, wherever they are. Symbolic links to them, or to a directory on the way to them, may be
-	// replaced.
-	Files []string
 
 	// Exclude are patterns of files and directories that do not count, in addition to AlwaysExclude. Virtual
 	// environments below Dirs never do.
@@ -37,7 +34,7 @@ type Options struct {
 	// MaxFolders bounds the folders that are watched. 0: 4096.
 	MaxFolders int
 
-	// Poll looks every Interval in any case.
+	// Poll looks at all files every Interval, also where the kernel would report changes.
 	Poll     bool
 	Interval time.Duration // 0: 1 s
 
@@ -173,14 +170,13 @@ func (w *Watcher) run() {
 	}()
 	settled := time.NewTimer(longest)
 	settled.Stop()
+	tick := time.NewTicker(w.o.Interval)
+	defer tick.Stop()
 	for {
 		var events chan fsnotify.Event
 		var failures chan error
-		var tick <-chan time.Time
 		if w.kernel != nil {
 			events, failures = w.kernel.Events, w.kernel.Errors
-		} else {
-			tick = time.After(w.o.Interval)
 		}
 		select {
 		case <-w.stop:
@@ -195,7 +191,11 @@ func (w *Watcher) run() {
 			// fsnotify.ErrEventOverflow, or something else that was lost.
 			w.o.Log(fmt.Sprintf("watching files: %v; checking all of them", err))
 			w.everything()
-		case <-tick:
+		case <-tick.C:
+			if w.kernel != nil {
+				w.unreported()
+				break
+			}
 			w.everything()
 			w.restless = w.compare()
 		case <-settled.C:
@@ -219,7 +219,6 @@ func (w *Watcher) run() {
 // happened notes which files an event may be about.
 func (w *Watcher) happened(e fsnotify.Event) {
 	t := w.tree
-	w.linked(e)
 	if e.Op == fsnotify.Chmod {
 		return
 	}
@@ -250,24 +249,19 @@ func (w *Watcher) happened(e fsnotify.Event) {
 		}
 	case watched && t.patterns.file(root, e.Name):
 		if isLink {
-			t.follow(e.Name)
+			t.single[e.Name] = true
 		}
 		w.suspect(e.Name)
 	}
 }
 
-// linked notes symbolic links that an event may concern: their targets may have been written or become readable, and a
-// file that was made or removed may have been on the way there.
-func (w *Watcher) linked(e fsnotify.Event) {
+// unreported looks at what the kernel may report nothing of: single files, and roots, which may be replaced.
+func (w *Watcher) unreported() {
 	t := w.tree
-	moved := e.Op&(fsnotify.Create|fsnotify.Rename|fsnotify.Remove) != 0
-	for path, target := range t.links {
-		if moved || target == filepath.Base(e.Name) {
+	for path := range t.single {
+		if old := t.files[path]; !take(path, old).same(old) {
 			w.suspect(path)
 		}
-	}
-	if !moved {
-		return
 	}
 	for _, root := range t.roots {
 		if info, err := os.Stat(root); err == nil && t.folders[root] != idOf(info) {
@@ -309,11 +303,6 @@ func (w *Watcher) suspect(paths ...string) {
 // compare looks at the suspected files, and reports whether there are more changes.
 func (w *Watcher) compare() (more bool) {
 	found := w.tree.changed(w.dirty, w.kernel == nil)
-	for path := range w.dirty {
-		if _, ok := w.tree.links[path]; ok {
-			w.tree.follow(path)
-		}
-	}
 	clear(w.dirty)
 	for path, what := range found {
 		if before := w.found[path]; before != "" && before != what {

@@ -318,7 +318,7 @@ func TestWay(t *testing.T) {
 	d.link("../store/a", "links/current")
 	d.link("current/tls", "links/tls")
 	d.link("links", "etc")
-	w, err := Start(Options{Files: []string{d.in("etc/tls/one.pem")}, Log: func(string) {}})
+	w, err := Start(Options{Include: []string{d.in("etc/tls/one.pem")}, Log: func(string) {}})
 	d.check(err)
 	defer w.Close()
 	change := func(what string, change func()) {
@@ -345,26 +345,6 @@ func TestWay(t *testing.T) {
 	}
 }
 
-// TestFiles: single files are watched by their name, whatever characters it has and wherever they are.
-func TestFiles(t *testing.T) {
-	d := newDir(t, "one.pem", "[a] *.pem", "other.pem")
-	w, err := Start(Options{Files: []string{d.in("one.pem"), d.in("[a] *.pem")}, Log: func(string) {}})
-	d.check(err)
-	defer w.Close()
-	for _, name := range []string{"one.pem", "[a] *.pem"} {
-		d.write("other.pem", "something else for "+name)
-		d.write(name, "changed")
-		select {
-		case c := <-w.Changes:
-			if filepath.Base(c.Path) != name || c.More > 0 {
-				t.Errorf("%s: %+v", name, c)
-			}
-		case <-time.After(patience):
-			t.Fatalf("%s: no change", name)
-		}
-	}
-}
-
 // TestReadable: a file that this process may read at last has changed, although it was not written.
 func TestReadable(t *testing.T) {
 	if os.Geteuid() == 0 {
@@ -373,7 +353,7 @@ func TestReadable(t *testing.T) {
 	for _, o := range []Options{{}, {Poll: true, Interval: time.Millisecond}} {
 		d := newDir(t, "one.pem")
 		d.check(os.Chmod(d.in("one.pem"), 0))
-		o.Files, o.Log = []string{d.in("one.pem")}, func(string) {}
+		o.Include, o.Log = []string{d.in("one.pem")}, func(string) {}
 		w, err := Start(o)
 		d.check(err)
 		defer w.Close()

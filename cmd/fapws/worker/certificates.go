@@ -90,7 +90,7 @@ func (s *service) readCertificates(w *certificates.Want) (*certificates.Bundle, 
 	}
 	c.want, c.bundle = w, b
 	if c.follower == nil {
-		c.follower = certificates.Follow(func() { s.rereadCertificates() }, false, s.warn)
+		c.follower = certificates.Follow(func() { s.rereadCertificates() }, false)
 	}
 	c.follower.Files(w.Files(), w.Auto != "")
 	return b, nil
