@@ -27,15 +27,20 @@ import (
 func (p *supervisor) command(c ctl.Command, pattern cache.Pattern) (any, error) {
 	switch c {
 	case ctl.Status, ctl.CA:
-		return p.report(), nil
+		return p.report(p.ask(ctl.Status, time.Second)), nil
 	case ctl.Top:
-		return &ctl.Overview{Report: *p.report(), Metrics: p.metrics(), Active: p.active()}, nil
+		all := p.ask(ctl.Top, worker.AnswerWithin)
+		return &ctl.Overview{Report: *p.report(all), Metrics: p.metrics(all), Active: active(all)}, nil
 	case ctl.Metrics:
-		return p.metrics(), nil
+		return p.metrics(p.ask(ctl.Metrics, worker.AnswerWithin)), nil
 	case ctl.Stack:
-		return p.stack(), nil
+		return p.stack(p.ask(ctl.Stack, worker.AnswerWithin)), nil
 	case ctl.Log: // of all processes
-		return slices.Concat(append(answers[[]ctl.Line](p, worker.AnswerWithin, worker.AskLog), p.tail.Lines())...), nil
+		lines := p.tail.Lines()
+		for _, one := range p.ask(ctl.Log, worker.AnswerWithin) {
+			lines = append(lines, one.Lines...)
+		}
+		return lines, nil
 	case ctl.Profile:
 		return p.profile()
 	case ctl.Reload:
@@ -54,21 +59,46 @@ func (p *supervisor) command(c ctl.Command, pattern cache.Pattern) (any, error) 
 	return nil, ctl.ErrUnknown
 }
 
-func (p *supervisor) report() *ctl.Report {
+// reply is the answer of a worker to a command.
+type reply struct {
+	pid int
+	ctl.Answer
+}
+
+// ask has all workers carry out a command, and returns their answers so far when the time has passed.
+func (p *supervisor) ask(c ctl.Command, within time.Duration) (all []reply) {
+	ctx, cancel := context.WithTimeout(context.Background(), within)
+	defer cancel()
+	for _, r := range p.pool.Ask(ctx, string(c)) {
+		one := reply{pid: r.Pid}
+		if json.Unmarshal([]byte(r.Text), &one.Answer) != nil {
+			continue
+		}
+		if one.Top != nil {
+			one.Status, one.Families = &one.Top.Report, one.Top.Metrics
+		}
+		all = append(all, one)
+	}
+	return all
+}
+
+// report describes the server, with what workers have answered to Status or Top.
+func (p *supervisor) report(all []reply) *ctl.Report {
 	st := p.pool.Status()
 	counted := map[int]ctl.Counters{}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	for _, reply := range p.pool.Ask(ctx, worker.AskCounters) {
-		var counters ctl.Counters
-		if json.Unmarshal([]byte(reply.Text), &counters) == nil {
-			counted[reply.Pid] = counters
-		}
-	}
 	conf, addrs := p.seen()
 	r := worker.ReportPresence(p.plan, &conf, addrs, st.Since)
 	r.Failure = st.Failure
-	r.Cache = p.caches()
+	for _, one := range all {
+		if one.Status == nil || len(one.Status.Workers) != 1 {
+			continue
+		}
+		counted[one.pid] = one.Status.Workers[0].Counters
+		if one.Status.Cache != nil {
+			r.Cache = cmp.Or(r.Cache, &ctl.Cache{})
+			r.Cache.Add(one.Status.Cache)
+		}
+	}
 	for _, w := range st.Workers {
 		counters, ok := counted[w.Pid]
 		if !ok {
@@ -83,19 +113,16 @@ func (p *supervisor) report() *ctl.Report {
 	return &r
 }
 
-func (p *supervisor) stack() string {
-	ctx, cancel := context.WithTimeout(context.Background(), worker.AnswerWithin)
-	defer cancel()
-	replies := p.pool.Ask(ctx, worker.AskStack)
+func (p *supervisor) stack(all []reply) string {
 	var b strings.Builder
-	for _, reply := range replies {
+	for _, one := range all {
 		if b.Len() > 0 {
 			b.WriteByte('\n')
 		}
-		fmt.Fprintf(&b, "worker %d\n%s", reply.Pid, reply.Text)
+		fmt.Fprintf(&b, "worker %d\n%s", one.pid, one.Text)
 	}
 	for _, w := range p.pool.Status().Workers {
-		if w.State >= pool.Ready && !slices.ContainsFunc(replies, func(r pool.Reply) bool { return r.Pid == w.Pid }) {
+		if w.State >= pool.Ready && !slices.ContainsFunc(all, func(r reply) bool { return r.pid == w.Pid }) {
 			fmt.Fprintf(&b, "\nworker %d (%s) does not answer\n", w.Pid, w.State)
 		}
 	}
@@ -146,33 +173,6 @@ func (p *supervisor) purge(pattern cache.Pattern) (any, error) {
 
 // serves reports whether new clients may get to a worker.
 func serves(w pool.WorkerStatus) bool { return w.State == pool.Ready || w.State == pool.Serving }
-
-// answers returns what all workers answer in JSON to a question, within a time.
-func answers[T any](p *supervisor, within time.Duration, question string) (all []T) {
-	ctx, cancel := context.WithTimeout(context.Background(), within)
-	defer cancel()
-	for _, reply := range p.pool.Ask(ctx, question) {
-		var one T
-		if json.Unmarshal([]byte(reply.Text), &one) == nil {
-			all = append(all, one)
-		}
-	}
-	return all
-}
-
-// caches adds up the figures of the caches of all workers; nil without a cache.
-func (p *supervisor) caches() (sum *ctl.Cache) {
-	for _, one := range answers[*ctl.Cache](p, time.Second, worker.AskCache) {
-		if one == nil {
-			continue
-		}
-		if sum == nil {
-			sum = &ctl.Cache{}
-		}
-		sum.Add(one)
-	}
-	return sum
-}
 
 // query answers a worker about uploads, or for the status page. It is pool.Options.Query. Without the setting for the page,
 // no worker asks for what that shows, and none is answered.
@@ -231,7 +231,7 @@ func (p *supervisor) uploads(about string) string {
 // profile adds up what Python does in all workers.
 func (p *supervisor) profile() (all []ctl.StatusStack, err error) {
 	err = errors.New("no worker answers")
-	for _, one := range answers[ctl.Answer](p, ctl.ProfileTime+worker.AnswerWithin, worker.AskProfile) {
+	for _, one := range p.ask(ctl.Profile, ctl.ProfileTime+worker.AnswerWithin) {
 		if one.Error == "" {
 			all, err = append(all, one.Stacks...), nil
 		} else if len(all) == 0 {
@@ -258,18 +258,14 @@ type ledger struct {
 }
 
 // said notes what worker pid has counted, and returns the number of workers of which it knows that.
-func (l *ledger) said(pid int, text string) int {
-	var families []metrics.Family
-	wrong := json.Unmarshal([]byte(text), &families) != nil
+func (l *ledger) said(pid int, families []metrics.Family) int {
 	families = metrics.Sound(families)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.known == nil {
 		l.known = map[int][]metrics.Family{}
 	}
-	if !wrong {
-		l.known[pid] = families
-	}
+	l.known[pid] = families
 	return len(l.known)
 }
 
@@ -294,7 +290,8 @@ const mostKnown = 50
 
 // lastWords is pool.Options.LastWords.
 func (p *supervisor) lastWords(pid int, text string) {
-	if p.counted.said(pid, text) > mostKnown {
+	var families []metrics.Family
+	if json.Unmarshal([]byte(text), &families) == nil && p.counted.said(pid, families) > mostKnown {
 		go func() { p.counted.sum(pids(p.pool.Status())) }()
 	}
 }
@@ -308,13 +305,13 @@ func pids(st pool.Status) []int {
 	return all
 }
 
-// metrics returns what all workers have counted. A worker that does not answer in time counts with what it has said before.
-func (p *supervisor) metrics() []metrics.Family {
+// metrics returns what all workers have counted. A worker that did not answer in time counts with what it has said before.
+func (p *supervisor) metrics(answers []reply) []metrics.Family {
 	os.Setenv(pool.CountVariable, "1") // the next workers need not be asked
-	ctx, cancel := context.WithTimeout(context.Background(), worker.AnswerWithin)
-	defer cancel()
-	for _, reply := range p.pool.Ask(ctx, worker.AskMetrics) {
-		p.counted.said(reply.Pid, reply.Text)
+	for _, one := range answers {
+		if len(one.Families) > 0 {
+			p.counted.said(one.pid, one.Families)
+		}
 	}
 	st := p.pool.Status()
 	all := p.counted.sum(pids(st))
@@ -335,8 +332,12 @@ func (p *supervisor) metrics() []metrics.Family {
 }
 
 // active returns the active requests of all workers, the oldest first.
-func (p *supervisor) active() []ctl.Active {
-	all := slices.Concat(answers[[]ctl.Active](p, worker.AnswerWithin, worker.AskActive)...)
+func active(answers []reply) (all []ctl.Active) {
+	for _, one := range answers {
+		if one.Top != nil {
+			all = append(all, one.Top.Active...)
+		}
+	}
 	slices.SortFunc(all, func(x, y ctl.Active) int { return cmp.Compare(y.Age, x.Age) })
 	return all
 }

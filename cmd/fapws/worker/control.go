@@ -23,7 +23,7 @@ import (
 // stackWait is the maximum time for reading the Python stacks of the active requests.
 const stackWait = 2 * time.Second
 
-// command is the ctl.Server of a process without a supervisor.
+// command is the ctl.Server of a process without a supervisor. A worker answers its supervisor with it.
 func (s *service) command(c ctl.Command, p cache.Pattern) (any, error) {
 	switch c {
 	case ctl.Status, ctl.CA:
@@ -57,10 +57,13 @@ func (s *service) command(c ctl.Command, p cache.Pattern) (any, error) {
 	return nil, ctl.ErrUnknown
 }
 
-// report describes this process, which has no supervisor.
+// report describes this process. Of a worker, the supervisor knows the rest.
 func (s *service) report() *ctl.Report {
-	conf, addrs := s.alone.seen()
-	r := ReportPresence(s.plan, &conf, addrs, s.alone.opened)
+	r := ctl.Report{PID: os.Getpid()}
+	if s.parent == nil {
+		conf, addrs := s.alone.seen()
+		r = ReportPresence(s.plan, &conf, addrs, s.alone.opened)
+	}
 	r.Cache = cacheOf(s.server)
 	w := ctl.Worker{PID: r.PID, State: "starting", Age: r.Uptime, RSS: confine.ResidentMemory(r.PID), Counters: s.counters()}
 	switch {
@@ -73,8 +76,11 @@ func (s *service) report() *ctl.Report {
 	return &r
 }
 
-// allMetrics are those of a server without a supervisor.
+// allMetrics are those of the server, or of a worker alone.
 func (s *service) allMetrics() []metrics.Family {
+	if s.parent != nil {
+		return s.metrics()
+	}
 	return append(s.metrics(), Started(s.alone.opened))
 }
 
@@ -116,12 +122,6 @@ func (s *service) stack() string {
 	}
 	return b.String()
 }
-
-// Questions of the supervisor.
-const (
-	AskLog     = "log"     // []ctl.Line in JSON
-	AskProfile = "profile" // ctl.Answer in JSON, with stacks
-)
 
 // profileWithin is the time for the profile of a process, with the waits for the GIL.
 const profileWithin = ctl.ProfileTime + stackWait

@@ -232,8 +232,6 @@ func (p *Parent) answer(m *pool.Message) {
 	switch question {
 	case AskAlive:
 		text = alive(s.server)
-	case AskStack:
-		text = s.stack()
 	case AskUploads:
 		if g := s.uploads.Load(); g != nil {
 			text = g.Answer(about)
@@ -242,18 +240,9 @@ func (p *Parent) answer(m *pool.Message) {
 		if pattern, err := cache.ParsePattern(about); err == nil {
 			text = strconv.Itoa(s.server.PurgeNow(pattern))
 		}
-	case AskMetrics:
-		text = asJSON(s.metrics())
-	case AskLog:
-		text = asJSON(s.tail.Lines())
-	case AskProfile:
-		text = asJSON(ctl.AnswerOf(s.profile()))
-	case AskActive:
-		text = asJSON(s.active())
-	case AskCache:
-		text = asJSON(cacheOf(s.server))
-	case AskCounters:
-		text = asJSON(s.counters())
+	case "":
+	default:
+		text = asJSON(ctl.AnswerOf(s.command(ctl.Command(question), cache.Pattern{})))
 	}
 	_ = p.channel.SendPieces(pool.Answer, m.ID, text) // listen sees the end of the channel
 }

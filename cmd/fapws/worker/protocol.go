@@ -32,15 +32,11 @@ type Settled struct {
 	Open     bool   // to clients without a password: see plan.Plan.IsOpen
 }
 
-// Questions of a supervisor to its workers, see pool.Pool.Ask.
+// Questions of a supervisor to its workers, see pool.Pool.Ask. Others are a ctl.Command, which is answered as by a server without a
+// supervisor: with a ctl.Answer in JSON.
 const (
-	AskAlive    = "alive"    // Alive, if the event loop runs
-	AskStack    = "stack"    // the Python stacks of the active requests
-	AskCounters = "counters" // ctl.Counters in JSON
-	AskPurge    = "purge"    // followed by a space and a pattern in JSON: how many pages were removed
-	AskCache    = "cache"    // ctl.Cache in JSON
-	AskMetrics  = "metrics"  // []metrics.Family in JSON
-	AskActive   = "active"   // []ctl.Active in JSON
+	AskAlive = "alive" // Alive, if the event loop runs
+	AskPurge = "purge" // followed by a space and a pattern in JSON: how many pages were removed
 
 	Alive = "yes"
 )
