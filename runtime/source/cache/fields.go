@@ -2,8 +2,11 @@ package cache
 
 import (
 	"bytes"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 
 	"golang.org/x/net/http/httpguts"
 
@@ -143,201 +146,36 @@ func hasPrefixFold(b []byte, lower string) bool {
 // dictionary of structured fields (RFC 9213 §2.1). ok is false if it is empty or not valid, and then it does not
 // count; c is undefined. A directive whose value has another type than it should have is ignored.
 func (c *control) setTargeted(value []byte) (ok bool) {
-	p := structured(value)
-	p.skip(" ")
-	for len(p) > 0 {
-		name := p.key()
-		if len(name) == 0 {
+	value = bytes.TrimLeft(value, " ")
+	for more := true; more; {
+		m := member().FindSubmatch(value)
+		if m == nil {
 			return false
 		}
-		item, number := booleanTrue, int64(0)
-		if p.next('=') {
-			if item, number = p.member(); item == invalid {
-				return false
-			}
-		}
-		if !p.parameters() {
-			return false
-		}
-		if flag := c.flag(name); flag != nil {
+		item := string(m[2])
+		number, err := strconv.ParseInt(item, 10, 64)
+		if flag := c.flag(m[1]); flag != nil {
 			// no-cache and private may have names of fields, which makes no difference here.
-			*flag = item == booleanTrue || item == other
-		} else if n := c.number(name); n != nil && item == integer {
+			*flag = err != nil && item != "?0"
+		} else if n := c.number(m[1]); n != nil && err == nil {
 			*n = min(max(number, 0), int64(MaxTTL)/second)
 		}
-		p.skip(" \t")
-		if len(p) == 0 {
-			return true
-		}
-		if !p.next(',') {
-			return false
-		}
-		p.skip(" \t")
-		if len(p) == 0 {
-			return false // a comma at the end
-		}
-	}
-	return false
-}
-
-// structured is the rest of a structured field while it is parsed (RFC 9651 §4.2).
-type structured []byte
-
-// itemType is the type of an item, as far as it matters here.
-type itemType uint8
-
-const (
-	invalid itemType = iota
-	integer
-	booleanTrue
-	booleanFalse
-	other
-)
-
-func (p *structured) next(b byte) bool {
-	if len(*p) == 0 || (*p)[0] != b {
-		return false
-	}
-	*p = (*p)[1:]
-	return true
-}
-
-func (p *structured) skip(set string) { *p = bytes.TrimLeft(*p, set) }
-
-func (p *structured) while(holds func(byte) bool) []byte {
-	n := 0
-	for n < len(*p) && holds((*p)[n]) {
-		n++
-	}
-	got := (*p)[:n]
-	*p = (*p)[n:]
-	return got
-}
-
-func isLower(b byte) bool { return 'a' <= b && b <= 'z' }
-func isDigit(b byte) bool { return '0' <= b && b <= '9' }
-func isAlpha(b byte) bool { return isLower(b | 0x20) }
-
-// key returns a key, or nothing if there is none (RFC 9651 §4.2.3.3).
-func (p *structured) key() []byte {
-	if len(*p) == 0 || !isLower((*p)[0]) && (*p)[0] != '*' {
-		return nil
-	}
-	return p.while(func(b byte) bool { return isLower(b) || isDigit(b) || b == '_' || b == '-' || b == '.' || b == '*' })
-}
-
-// member parses an item or an inner list without its parameters.
-func (p *structured) member() (itemType, int64) {
-	if !p.next('(') {
-		return p.item()
-	}
-	for {
-		p.skip(" ")
-		if p.next(')') {
-			return other, 0
-		}
-		if item, _ := p.item(); item == invalid || !p.parameters() {
-			return invalid, 0
-		}
-		if len(*p) == 0 || (*p)[0] != ' ' && (*p)[0] != ')' {
-			return invalid, 0
-		}
-	}
-}
-
-// parameters skips the parameters of an item and reports whether they are valid.
-func (p *structured) parameters() bool {
-	for p.next(';') {
-		p.skip(" ")
-		if len(p.key()) == 0 {
-			return false
-		}
-		if p.next('=') {
-			if item, _ := p.item(); item == invalid {
-				return false
-			}
-		}
+		value, more = value[len(m[0]):], len(m[3]) > 0
 	}
 	return true
 }
 
-// item parses a bare item (RFC 9651 §4.2.3.1).
-func (p *structured) item() (itemType, int64) {
-	if len(*p) == 0 {
-		return invalid, 0
-	}
-	switch b := (*p)[0]; {
-	case b == '-' || isDigit(b):
-		return p.numeric()
-	case b == '@': // a date
-		*p = (*p)[1:]
-		if item, _ := p.numeric(); item != integer {
-			return invalid, 0
-		}
-		return other, 0
-	case b == '"':
-		return p.text(), 0
-	case b == '?':
-		*p = (*p)[1:]
-		switch {
-		case p.next('1'):
-			return booleanTrue, 0
-		case p.next('0'):
-			return booleanFalse, 0
-		}
-		return invalid, 0
-	case b == ':': // bytes in base64
-		*p = (*p)[1:]
-		p.while(func(b byte) bool { return isAlpha(b) || isDigit(b) || b == '+' || b == '/' || b == '=' })
-		if !p.next(':') {
-			return invalid, 0
-		}
-		return other, 0
-	case b == '*' || isAlpha(b):
-		p.while(func(b byte) bool { return b == ':' || b == '/' || http1.IsTokenByte(b) || b == '*' })
-		return other, 0
-	}
-	return invalid, 0
-}
-
-// numeric parses an integer, or a decimal, which is of no use here.
-func (p *structured) numeric() (itemType, int64) {
-	negative := p.next('-')
-	digits := p.while(isDigit)
-	if len(digits) == 0 || len(digits) > 15 {
-		return invalid, 0
-	}
-	if p.next('.') {
-		if fraction := p.while(isDigit); len(digits) > 12 || len(fraction) == 0 || len(fraction) > 3 {
-			return invalid, 0
-		}
-		return other, 0
-	}
-	n := int64(0)
-	for _, b := range digits {
-		n = n*10 + int64(b-'0')
-	}
-	if negative {
-		n = -n
-	}
-	return integer, n
-}
-
-// text parses a string.
-func (p *structured) text() itemType {
-	for s := (*p)[1:]; len(s) > 0; s = s[1:] {
-		switch b := s[0]; {
-		case b == '"':
-			*p = s[1:]
-			return other
-		case b == '\\':
-			if len(s) < 2 || s[1] != '"' && s[1] != '\\' {
-				return invalid
-			}
-			s = s[1:]
-		case b < ' ' || b >= 0x7f:
-			return invalid
-		}
-	}
-	return invalid
-}
+// member matches the first member of a dictionary of structured fields (RFC 9651 §4.2.2): its key, its item, which is
+// empty for a list of items, and the comma behind it.
+var member = sync.OnceValue(func() *regexp.Regexp {
+	const (
+		key    = `[a-z*][a-z0-9_.*-]*`
+		number = `-?[0-9]{1,12}\.[0-9]{1,3}|@?-?[0-9]{1,15}`
+		text   = `"(?:[ !#-\[\]-~]|\\["\\])*"|\?[01]|:[A-Za-z0-9+/=]*:`
+		token  = `[A-Za-z*][A-Za-z0-9!#$%&'*+.^_\x60|~:/-]*`
+		item   = `(?:` + number + `|` + text + `|` + token + `)`
+		params = `(?:; *` + key + `(?:=` + item + `)?)*`
+		list   = `\( *(?:` + item + params + `(?: +` + item + params + `)* *)?\)`
+	)
+	return regexp.MustCompile(`^(` + key + `)(?:=(?:(` + item + `)|` + list + `))?` + params + `[ \t]*(,[ \t]*|$)`)
+})
