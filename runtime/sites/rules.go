@@ -3,6 +3,7 @@ package sites
 import (
 	"fmt"
 	"net/netip"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -98,98 +99,39 @@ type rules struct {
 	secure *rules // in their place for requests over HTTPS; nil: the same
 }
 
-// merged returns what holds for a mount with rules m of site s, or nil.
-func merged(s *Site, m *Rules) *rules {
-	out := mergedPlain(s, m)
-	var edits exchange.Edits
-	for _, r := range [...]*Rules{s.Rules, m} {
-		if r != nil && r.editSecure != nil {
-			edits = append(edits, r.editSecure)
-		}
-	}
-	if edits == nil {
-		return out
-	}
-	if out == nil {
-		out = &rules{}
-	}
-	secure := *out
-	secure.headers = slices.Concat(out.headers, edits)
-	out.secure = &secure
-	return out
-}
-
-// open returns r without its restrictions. r may be nil.
-func (r *rules) open() *rules {
-	if r == nil {
-		return nil
-	}
-	out := *r
-	out.access, out.auth, out.login, out.methods, out.cert, out.secure = nil, nil, nil, nil, route.ClientCert{}, r.secure.open()
-	return &out
-}
-
-// keepPolicy returns r without its changes of the fields that say what a page may load, and what its forms tell of it: pages of the
-// server work only with their own. r may be nil.
-func (r *rules) keepPolicy() *rules {
-	if r == nil {
-		return nil
-	}
-	out := *r
-	out.headers, out.secure = r.headers.Without("Content-Security-Policy", "Referrer-Policy"), r.secure.keepPolicy()
-	return &out
-}
-
-// with returns r where users log in to l; nil: as r says. r may be nil.
-func (r *rules) with(l *auth.Login) *rules {
-	if l == nil {
-		return r
-	}
-	out := rules{}
-	if r != nil {
-		out = *r
-		if r.secure != nil {
-			out.secure = r.secure.with(l)
-		}
-	}
-	out.auth, out.login = nil, l
-	return &out
-}
-
 // onlyForUser keeps responses out of caches that several users share. With Basic authentication, caches see that
 // by themselves (RFC 9111 §3.5).
 var onlyForUser, _ = exchange.NewEdit(nil, []exchange.Field{{Name: "Cache-Control", Value: "private"}}, nil)
 
-// private returns r with responses for one user alone, where users log in. local: clients on this machine need not. r may be nil.
-func (r *rules) private(local bool) *rules {
-	if r == nil || r.login == nil {
-		return r
+// rulesOf returns what holds for mount m of site s, or, where m is nil, for requests that no mount fits. nil: nothing.
+func rulesOf(s *Site, m *Mount) *rules {
+	out, secure := merged(s, m, false), merged(s, m, true)
+	if len(secure.headers) > len(out.headers) {
+		out.secure = secure
 	}
-	out := *r
-	out.local = local
-	out.headers, out.secure = append(slices.Clone(r.headers), onlyForUser), r.secure.private(local)
-	return &out
-}
-
-// toLogIn returns r for a page that those see who have not logged in, and who send a form. r may be nil.
-func (r *rules) toLogIn() *rules {
-	if r == nil {
+	if reflect.ValueOf(*out).IsZero() {
 		return nil
 	}
-	out := *r
-	out.auth, out.login, out.methods, out.secure = nil, nil, nil, r.secure.toLogIn()
-	return &out
+	return out
 }
 
-// mergedPlain is merged without what is for HTTPS.
-func mergedPlain(s *Site, m *Rules) *rules {
-	out := rules{pages: s.Pages, log: s.AccessLog, unlog: s.NoAccessLog, errors: s.ErrorLog, number: s.ErrorLogNumber, name: s.canonical(), timeout: s.Timeout, maxBody: s.MaxBodySize}
-	for _, r := range [...]*Rules{s.Rules, m} {
+// merged returns rulesOf for requests over HTTPS alone, or for all others.
+func merged(s *Site, m *Mount, secure bool) *rules {
+	out := &rules{pages: s.Pages, log: s.AccessLog, unlog: s.NoAccessLog, errors: s.ErrorLog, number: s.ErrorLogNumber, name: s.canonical(), timeout: s.Timeout, maxBody: s.MaxBodySize}
+	var edits exchange.Edits
+	all := []*Rules{s.Rules}
+	if m != nil {
+		all = append(all, m.Rules)
+	}
+	for _, r := range all {
 		if r == nil {
 			continue
 		}
 		if r.edit != nil {
 			out.headers = append(out.headers, r.edit)
+		}
+		if secure && r.editSecure != nil {
+			edits = append(edits, r.editSecure)
 		}
 		if len(r.opt.Allow)+len(r.opt.Deny) > 0 {
 			out.access = r
@@ -210,11 +152,31 @@ func mergedPlain(s *Site, m *Rules) *rules {
 			out.maxBody = r.opt.MaxBodySize
 		}
 	}
-	if out.headers == nil && out.access == nil && out.auth == nil && out.login == nil && out.methods == nil && out.cert.Authorities == "" && out.pages == nil && out.log == nil && !out.unlog && out.errors == nil && out.number == 0 &&
-		out.name == "" && out.timeout == 0 && out.maxBody == 0 {
-		return nil
+	out.headers = append(out.headers, edits...)
+	if m != nil {
+		m.adapt(out)
 	}
-	return &out
+	return out
+}
+
+// adapt changes the rules r of the mount as its options say.
+func (m *Mount) adapt(r *rules) {
+	if m.Login != nil {
+		r.auth, r.login = nil, m.Login
+	}
+	switch {
+	case m.Open:
+		r.access, r.auth, r.login, r.methods, r.cert = nil, nil, nil, nil, route.ClientCert{}
+	case m.ToLogIn:
+		r.auth, r.login, r.methods = nil, nil, nil
+	}
+	if r.login != nil {
+		r.local = m.LocalWithoutLogin
+		r.headers = append(r.headers, onlyForUser)
+	}
+	if m.OwnPolicy { // pages of the server work only with their own
+		r.headers = r.headers.Without("Content-Security-Policy", "Referrer-Policy")
+	}
 }
 
 // canonical returns the first name that is no pattern, or "".

@@ -30,11 +30,12 @@ func TestKeepPolicy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := merged(&Site{Rules: given}, nil)
+	site := &Site{Rules: given}
+	kept := rulesOf(site, &Mount{OwnPolicy: true})
 	for want, r := range map[string]*rules{
-		"Content-Security-Policy: page\r\nReferrer-Policy: page\r\nX-A: rule\r\n":                                    r.keepPolicy(),
-		"Content-Security-Policy: page\r\nReferrer-Policy: page\r\nX-A: rule\r\nStrict-Transport-Security: rule\r\n": r.keepPolicy().secure,
-		"content-security-policy: rule\r\nX-A: rule\r\nReferrer-Policy: rule\r\n":                                    r,
+		"Content-Security-Policy: page\r\nReferrer-Policy: page\r\nX-A: rule\r\n":                                    kept,
+		"Content-Security-Policy: page\r\nReferrer-Policy: page\r\nX-A: rule\r\nStrict-Transport-Security: rule\r\n": kept.secure,
+		"content-security-policy: rule\r\nX-A: rule\r\nReferrer-Policy: rule\r\n":                                    rulesOf(site, nil),
 	} {
 		response := http1.Response{Fields: []byte("Content-Security-Policy: page\r\nReferrer-Policy: page\r\nX-B: page\r\n")}
 		r.headers.Apply(nil, &response)
@@ -42,7 +43,7 @@ func TestKeepPolicy(t *testing.T) {
 			t.Errorf("%q, want %q", response.Fields, want)
 		}
 	}
-	if (*rules)(nil).keepPolicy() != nil {
+	if rulesOf(&Site{}, &Mount{OwnPolicy: true}) != nil {
 		t.Error("rules out of nothing")
 	}
 }

@@ -201,22 +201,12 @@ func (s *Server) Prepare(given []Site, h app.Handler, source func(*Mount) (_ exc
 	for i := range t.sites {
 		site := &t.sites[i]
 		site.Table = slices.Clone(site.Table)
-		site.rules = merged(site, nil)
+		site.rules = rulesOf(site, nil)
 		t.users = t.users || site.rules.guard().Password
 		routes[i] = route.Site{Names: site.Names, Mounts: make([]route.Mount, len(site.Table)), Guard: site.rules.guard()}
 		for k := range site.Table {
 			m := &site.Table[k]
-			m.rules = merged(site, m.Rules).with(m.Login)
-			switch {
-			case m.Open:
-				m.rules = m.rules.open()
-			case m.ToLogIn:
-				m.rules = m.rules.toLogIn()
-			}
-			m.rules = m.rules.private(m.LocalWithoutLogin)
-			if m.OwnPolicy {
-				m.rules = m.rules.keepPolicy()
-			}
+			m.rules = rulesOf(site, m)
 			if m.Source != nil || m.Rewrite != nil || m.Pending {
 				m.Handler = nil
 			} else if m.Handler == nil {
