@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"testing/synctest"
 )
 
-func TestGateOrder(t *testing.T) {
+func TestGateOrder(t *testing.T) { synctest.Test(t, testGateOrder) }
+
+func testGateOrder(t *testing.T) {
 	g := NewGate(1, 3)
 	ctx := context.Background()
 	if err := g.Enter(ctx); err != nil {
@@ -27,11 +30,7 @@ func TestGateOrder(t *testing.T) {
 				order <- -1
 			}
 		}()
-		for waiting := 0; waiting <= i; { // each has come before the next
-			g.mu.Lock()
-			waiting = len(g.waiting)
-			g.mu.Unlock()
-		}
+		synctest.Wait() // each has come before the next
 	}
 	if err := g.Enter(ctx); !errors.Is(err, ErrBusy) {
 		t.Errorf("a fourth: %v", err)
