@@ -1,16 +1,14 @@
 package ssi
 
 import (
-	"container/list"
 	"io"
-	"io/fs"
 	"os"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
 
-	"fapws/runtime/system"
+	"fapws/runtime/source/static"
 )
 
 // The tags around an element.
@@ -219,30 +217,9 @@ type file struct {
 	name     string // decoded path below the root: "/a/b.shtml"
 	modified time.Time
 	owner    uint32
-	stamp    stamp
+	stamp    static.Stamp
 	doc      *document
 }
-
-// stamp distinguishes the states of a file.
-type stamp struct {
-	device, inode, size int64
-	modified, status    int64 // nanoseconds since 1970
-}
-
-func stampOf(info fs.FileInfo) (s stamp, owner uint32) {
-	s.size, s.modified = info.Size(), info.ModTime().UnixNano()
-	if sys, ok := info.Sys().(*syscall.Stat_t); ok {
-		s.device, s.inode = int64(sys.Dev), int64(sys.Ino)
-		changed := system.StatusChange(sys)
-		s.status = changed.Nano()
-		owner = sys.Uid
-	}
-	return s, owner
-}
-
-// settleTime is more than the granularity of the kernel's file times: a file
-// that changed longer ago cannot change again without a new time.
-const settleTime = 50 * time.Millisecond
 
 // load returns a page, from memory if its file has not changed.
 func (s *Pages) load(name string) (*file, error) {
@@ -251,9 +228,8 @@ func (s *Pages) load(name string) (*file, error) {
 		return nil, err
 	}
 	defer opened.Close()
-	now := time.Now()
-	f := &file{name: name, modified: info.ModTime()}
-	f.stamp, f.owner = stampOf(info)
+	now := time.Now().UnixNano()
+	f := &file{name: name, modified: info.ModTime(), owner: info.Sys().(*syscall.Stat_t).Uid, stamp: static.StampOf(info)}
 	if known := s.cache.get(name); known != nil && known.stamp == f.stamp {
 		return known, nil
 	}
@@ -262,7 +238,7 @@ func (s *Pages) load(name string) (*file, error) {
 		return nil, err
 	}
 	f.doc = parse(text)
-	if now.UnixNano()-f.stamp.status > int64(settleTime) {
+	if f.stamp.Settled(now) {
 		s.cache.put(f)
 	}
 	return f, nil
@@ -276,49 +252,45 @@ func read(f *os.File) (string, error) {
 	return string(text), err
 }
 
-// cache holds parsed pages, the latest used ones up to a limit in bytes.
+// cache holds parsed pages: newer those that were used since that was made, older those before them. Each of the two
+// has up to half of the limit.
 type cache struct {
-	limit int
+	limit int // bytes
 
-	mu     sync.Mutex
-	pages  map[string]*list.Element // of *file, by name
-	recent list.List                // the latest used first
-	size   int
+	mu           sync.Mutex
+	newer, older map[string]*file // by name
+	size         int              // of newer
 }
 
 func (c *cache) get(name string) *file {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	e := c.pages[name]
-	if e == nil {
-		return nil
+	if f := c.newer[name]; f != nil {
+		return f
 	}
-	c.recent.MoveToFront(e)
-	return e.Value.(*file)
+	f := c.older[name]
+	if f != nil {
+		c.add(f)
+	}
+	return f
 }
 
 func (c *cache) put(f *file) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if old := c.pages[f.name]; old != nil {
-		c.drop(old)
-	}
-	if f.cost() > c.limit {
-		return
-	}
-	if c.pages == nil {
-		c.pages = map[string]*list.Element{}
-	}
-	c.pages[f.name] = c.recent.PushFront(f)
-	for c.size += f.cost(); c.size > c.limit; {
-		c.drop(c.recent.Back())
+	if f.cost() <= c.limit/2 {
+		c.add(f)
 	}
 }
 
-func (c *cache) drop(e *list.Element) {
-	f := c.recent.Remove(e).(*file)
-	delete(c.pages, f.name)
-	c.size -= f.cost()
+func (c *cache) add(f *file) {
+	if old := c.newer[f.name]; old != nil {
+		c.size -= old.cost()
+	}
+	if c.size += f.cost(); c.size > c.limit/2 || c.newer == nil {
+		c.older, c.newer, c.size = c.newer, map[string]*file{}, f.cost()
+	}
+	c.newer[f.name] = f
 }
 
 func (f *file) cost() int { return 300 + len(f.name) + f.doc.size }

@@ -264,10 +264,10 @@ func (f *Files) original(t *view, r *representation) (body []byte, settled bool)
 	if _, err := io.ReadFull(file, body); err != nil {
 		return nil, false
 	}
-	if info, err := file.Stat(); err != nil || stampOf(info) != r.stamp {
+	if info, err := file.Stat(); err != nil || StampOf(info) != r.stamp {
 		return nil, false
 	}
-	return body, r.stamp.settled(before)
+	return body, r.stamp.Settled(before)
 }
 
 // find returns the representations of the file at a clean path, from memory if the disk was looked at within the last
@@ -339,7 +339,7 @@ func (f *Files) load(file *os.File, r *representation) *representation {
 	if _, err := io.ReadFull(file, body); err != nil {
 		return nil
 	}
-	if info, err := file.Stat(); err != nil || stampOf(info) != r.stamp {
+	if info, err := file.Stat(); err != nil || StampOf(info) != r.stamp {
 		return nil
 	}
 	return r.withBody(body)

@@ -237,15 +237,15 @@ func TestReadThatCannotBeTrusted(t *testing.T) {
 	}
 	for _, c := range []struct {
 		name   string
-		change func(s *stamp)
+		change func(s *Stamp)
 		ok     bool
 	}{
-		{"unchanged", func(*stamp) {}, true},
-		{"was longer", func(s *stamp) { s.size++ }, false},
-		{"was shorter", func(s *stamp) { s.size-- }, false},
-		{"written to", func(s *stamp) { s.modified--; s.status-- }, false},
+		{"unchanged", func(*Stamp) {}, true},
+		{"was longer", func(s *Stamp) { s.size++ }, false},
+		{"was shorter", func(s *Stamp) { s.size-- }, false},
+		{"written to", func(s *Stamp) { s.modified--; s.status-- }, false},
 	} {
-		s := stampOf(info)
+		s := StampOf(info)
 		c.change(&s)
 		if _, err := file.Seek(0, 0); err != nil {
 			t.Fatal(err)

@@ -118,7 +118,7 @@ func (f *Files) list(t *view, path string, req *Request) (v variants, err error)
 		listing: title, tag: hex.EncodeToString(sum[:8])}
 	made := f.made(&d, int64(len(page)))
 	d.varies = made[Gzip]
-	s := stamp{size: int64(len(page))}
+	s := Stamp{size: int64(len(page))}
 	v[Identity] = newRepresentation(d, s, 0).withBody(page)
 	for c := Gzip; c < Codings; c++ {
 		if made[c] {

@@ -18,7 +18,7 @@ import (
 type sighting struct {
 	name   string // of the original, below the root
 	has    [Codings]bool
-	stamps [Codings]stamp
+	stamps [Codings]Stamp
 }
 
 // errDirectory says that a path names a directory and has to be asked for
@@ -107,13 +107,13 @@ func (f *Files) index(t *view, dir string) (name string, info fs.FileInfo, err e
 // lookAround looks for variants beside a file.
 func (f *Files) lookAround(t *view, name string, info fs.FileInfo) sighting {
 	s := sighting{name: name}
-	s.has[Identity], s.stamps[Identity] = true, stampOf(info)
+	s.has[Identity], s.stamps[Identity] = true, StampOf(info)
 	for c := Gzip; c < Codings; c++ {
 		info, err := t.stat(name + suffixes[c])
 		if err != nil || !info.Mode().IsRegular() {
 			continue
 		}
-		if s.stamps[c] = stampOf(info); s.stamps[c].notBefore(&s.stamps[Identity]) {
+		if s.stamps[c] = StampOf(info); s.stamps[c].notBefore(&s.stamps[Identity]) {
 			s.has[c] = true
 		}
 	}

@@ -31,7 +31,7 @@ type description struct {
 // variant, in one state. It does not change once it is made.
 type representation struct {
 	description
-	stamp stamp
+	stamp Stamp
 	size  int64     // of the bytes that are sent; a variant made here has none before it has a body
 	body  []byte    // nil: on disk, or not made yet
 	open  *openFile // if it is kept open
@@ -49,7 +49,7 @@ type representation struct {
 }
 
 // newRepresentation describes a file in a state that was seen at a time.
-func newRepresentation(d description, s stamp, now int64) *representation {
+func newRepresentation(d description, s Stamp, now int64) *representation {
 	r := &representation{description: d, stamp: s, size: s.size}
 	r.modified = time.Unix(0, s.modified).Unix()
 	// Tools that make builds reproducible set all times to 0 or 1, which tells
@@ -170,17 +170,17 @@ func (v *variants) choose(req *Request, fields *fields) *representation {
 	return v[accept.Choose(&possible)]
 }
 
-// stamp distinguishes the states of a file. The time of the last
+// Stamp distinguishes the states of a file. The time of the last
 // status change and the inode are in it because size and modification time
 // survive "cp -p" and a rename over the name.
-type stamp struct {
+type Stamp struct {
 	device, inode    uint64
 	size             int64
 	modified, status int64 // nanoseconds since 1970
 }
 
-func stampOf(info fs.FileInfo) stamp {
-	s := stamp{size: info.Size(), modified: info.ModTime().UnixNano()}
+func StampOf(info fs.FileInfo) Stamp {
+	s := Stamp{size: info.Size(), modified: info.ModTime().UnixNano()}
 	if sys, ok := info.Sys().(*syscall.Stat_t); ok {
 		s.device, s.inode = uint64(sys.Dev), sys.Ino
 		changed := system.StatusChange(sys)
@@ -193,13 +193,13 @@ func stampOf(info fs.FileInfo) stamp {
 // changed longer ago than this cannot change again without a new time.
 const settleTime = int64(20 * time.Millisecond)
 
-// settled tells whether the stamp, seen at a time, can vouch for content that
+// Settled tells whether the stamp, seen at a time, can vouch for content that
 // is read after that.
-func (s *stamp) settled(now int64) bool { return now-s.status > settleTime }
+func (s *Stamp) Settled(now int64) bool { return now-s.status > settleTime }
 
 // notBefore tells whether a variant is as new as the original. Tools that copy
 // the original's time to the variant may cut it to seconds.
-func (s *stamp) notBefore(original *stamp) bool {
+func (s *Stamp) notBefore(original *Stamp) bool {
 	const second = int64(time.Second)
 	if s.modified%second == 0 {
 		return s.modified/second >= original.modified/second
@@ -270,7 +270,7 @@ func (v *variants) open() bool {
 
 // is tells whether the file is still in the state of a stamp. The caller holds
 // it. It is a system call that does not wait, and allocates nothing.
-func (f *openFile) is(s stamp) bool {
+func (f *openFile) is(s Stamp) bool {
 	var now unix.Stat_t
 	return fstat(f.fd, &now) && now.Size == s.size &&
 		time.Unix(now.Mtim.Unix()).UnixNano() == s.modified && time.Unix(now.Ctim.Unix()).UnixNano() == s.status

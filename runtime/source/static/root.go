@@ -132,7 +132,7 @@ func (f *Files) Send(name, mediaType string, req *Request, out *Response) error 
 		mediaType = f.types.of(name)
 	}
 	fields := readFields(req)
-	r := newRepresentation(description{name: name, mediaType: mediaType}, stampOf(info), f.wall())
+	r := newRepresentation(description{name: name, mediaType: mediaType}, StampOf(info), f.wall())
 	open := newOpenFile(file)
 	r.answer(req, &fields, out, open)
 	open.release()

@@ -154,7 +154,7 @@ func (f *Files) answer(t *view, path []byte, v *variants, req *Request, fields *
 		return err
 	}
 	current := r
-	if s := stampOf(info); s != r.stamp {
+	if s := StampOf(info); s != r.stamp {
 		// It is another file now than the one that was looked at. The response has to describe the one that is
 		// open.
 		f.cache.forget(key)
@@ -163,7 +163,7 @@ func (f *Files) answer(t *view, path []byte, v *variants, req *Request, fields *
 	before := f.wall()
 	if loaded := f.load(file, current); loaded != nil {
 		file.Close()
-		if current == r && r.stamp.settled(before) {
+		if current == r && r.stamp.Settled(before) {
 			f.cache.load(key, r, loaded)
 		}
 		loaded.answer(req, fields, out, nil)
