@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"fapws/runtime/auth"
 	"fapws/runtime/backend"
 	"fapws/runtime/exchange"
 )
@@ -167,16 +168,10 @@ func (u *Upload) permit(r *backend.Request) error {
 			return nil
 		}
 	}
-	switch site := r.Field("Sec-Fetch-Site"); site {
-	case "same-origin", "none":
-		return nil
-	case "":
-		page, err := url.Parse(origin)
-		if origin == "" || err == nil && page.Host != "" && strings.EqualFold(page.Host, r.Host()) {
-			return nil
-		}
+	if auth.FromElsewhere(r.Head, r.Parsed.Fields, r.Host()) {
+		return refuse(403, "pages of other sites may not upload")
 	}
-	return refuse(403, "pages of other sites may not upload")
+	return nil
 }
 
 // receive stores the files of a request, and answers.
