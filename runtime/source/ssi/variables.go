@@ -1,7 +1,6 @@
 package ssi
 
 import (
-	"cmp"
 	"encoding/base64"
 	"html"
 	"net/textproto"
@@ -17,6 +16,7 @@ import (
 
 	"fapws/runtime/backend"
 	"fapws/runtime/http1"
+	"fapws/runtime/source/programs"
 )
 
 // maxVariables bounds the names and values of all variables together, in
@@ -159,34 +159,33 @@ func (v *variables) userName(string) string {
 	return u.Username
 }
 
-// newVariables makes the table of a request.
+// order is that in which Apache has the variables of a request behind those of its fields.
+var order = strings.Fields("SERVER_SOFTWARE SERVER_NAME SERVER_ADDR SERVER_PORT REMOTE_ADDR DOCUMENT_ROOT REQUEST_SCHEME SCRIPT_FILENAME " +
+	"REMOTE_PORT REMOTE_USER AUTH_TYPE GATEWAY_INTERFACE SERVER_PROTOCOL REQUEST_METHOD QUERY_STRING REQUEST_URI SCRIPT_NAME")
+
+// newVariables makes the table of a request: the variables of a program without secrets, and those of pages.
 func newVariables(r *backend.Request, f *file, o *Options, now time.Time) *variables {
 	v := &variables{began: now, modified: f.modified, owner: f.owner}
-	v.putFields(r)
 	add := func(name, value string) { v.set(variableEntry{name: name, value: value}) }
 	later := func(name string, f func(*variables, string) string) {
 		v.set(variableEntry{name: name, later: f})
 	}
-	scheme := cmp.Or(r.Peer.Scheme, "http")
-	add("SERVER_SOFTWARE", o.Software)
-	add("SERVER_NAME", serverName(r))
-	add("SERVER_ADDR", r.Peer.ServerName)
-	add("SERVER_PORT", r.Peer.ServerPort)
-	add("REMOTE_ADDR", r.Peer.Addr)
-	add("DOCUMENT_ROOT", o.Root)
-	add("REQUEST_SCHEME", scheme)
-	add("SCRIPT_FILENAME", o.Root+f.name)
-	add("REMOTE_PORT", r.Peer.Port)
-	if r.Peer.User != "" {
-		add("REMOTE_USER", r.Peer.User)
-		add("AUTH_TYPE", r.Peer.Login.String())
+	values := map[string]string{"SERVER_ADDR": r.Peer.ServerName}
+	site := programs.Site{Software: o.Software, DocumentRoot: o.Root}
+	programs.Variables(r, &site, &programs.Script{File: o.Root + f.name, Base: len(r.Path)}, func(name, value string) {
+		switch {
+		case name == "HTTP_AUTHORIZATION" || name == "HTTP_PROXY_AUTHORIZATION":
+		case strings.HasPrefix(name, "HTTP_") || strings.HasPrefix(name, "CONTENT_"):
+			add(name, value)
+		default:
+			values[name] = value
+		}
+	})
+	for _, name := range order {
+		if value, ok := values[name]; ok {
+			add(name, value)
+		}
 	}
-	add("GATEWAY_INTERFACE", "CGI/1.1")
-	add("SERVER_PROTOCOL", r.Parsed.Version.String())
-	add("REQUEST_METHOD", r.Method())
-	add("QUERY_STRING", r.Query())
-	add("REQUEST_URI", r.Target())
-	add("SCRIPT_NAME", r.Path)
 	later("DATE_LOCAL", (*variables).dateLocal)
 	later("DATE_GMT", (*variables).dateGMT)
 	later("LAST_MODIFIED", (*variables).lastModified)
@@ -204,54 +203,6 @@ func newVariables(r *backend.Request, f *file, o *Options, now time.Time) *varia
 func (v *variables) putQuery(q string) {
 	v.put("QUERY_STRING", q)
 	v.put("QUERY_STRING_UNESCAPED", escapeShell(unescapeURL(q)))
-}
-
-// putFields sets HTTP_* from the fields of the request (RFC 3875 §4.1.18) but
-// for those with secrets and HTTP_PROXY, which programs take for a setting.
-func (v *variables) putFields(r *backend.Request) {
-	for _, f := range r.Parsed.Fields {
-		name, ok := fieldVariable(string(f.Name.In(r.Head)))
-		if !ok {
-			continue
-		}
-		value := string(f.Value.In(r.Head))
-		if i, ok := v.index[strings.ToLower(name)]; ok {
-			value = v.list[i].value + ", " + value
-		}
-		v.put(name, value)
-	}
-}
-
-// fieldVariable returns the variable of a field, if it has one.
-func fieldVariable(field string) (name string, ok bool) {
-	b := []byte(strings.ToUpper(field))
-	for i, c := range b {
-		switch {
-		case c == '-':
-			b[i] = '_'
-		case !isAlnum(c):
-			return "", false
-		}
-	}
-	switch name = string(b); name {
-	case "PROXY", "AUTHORIZATION", "PROXY_AUTHORIZATION":
-		return "", false
-	case "CONTENT_TYPE", "CONTENT_LENGTH":
-		return name, true
-	}
-	return "HTTP_" + name, true
-}
-
-// serverName returns the host that the client asked for, without its port.
-func serverName(r *backend.Request) string {
-	host := r.Host()
-	if host == "" {
-		return r.Peer.ServerName
-	}
-	if i := strings.LastIndexByte(host, ':'); i > strings.LastIndexByte(host, ']') {
-		host = host[:i]
-	}
-	return host
 }
 
 // recode applies a list of codings ("url", "base64,entity") to s with the
