@@ -276,10 +276,7 @@ func exclusively(dir string, f func() error) error {
 		return err
 	}
 	defer d.Close()
-	for err = unix.EINTR; err == unix.EINTR; {
-		err = unix.Flock(int(d.Fd()), unix.LOCK_EX)
-	}
-	if err != nil {
+	if err := system.Flock(int(d.Fd()), unix.LOCK_EX); err != nil {
 		return &fs.PathError{Op: "lock", Path: dir, Err: err}
 	}
 	return f()

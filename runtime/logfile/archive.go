@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"fapws/runtime/system"
 )
 
 // A file that is rotated gets the name of its log with ".rotated-" and the time, and then is compressed to log.1.gz,
@@ -163,7 +165,7 @@ func compressOne(dir folder, o *Options, raw string) error {
 		return err
 	}
 	defer in.Close()
-	if err := flock(int(in.Fd()), unix.LOCK_EX|unix.LOCK_NB); err == unix.EWOULDBLOCK {
+	if err := system.Flock(int(in.Fd()), unix.LOCK_EX|unix.LOCK_NB); err == unix.EWOULDBLOCK {
 		return errBusy
 	}
 	st, err := in.Stat()

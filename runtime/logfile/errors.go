@@ -86,8 +86,8 @@ func RedirectErrors(o Options, moved func()) (*Errors, error) {
 // take makes file descriptor 2.
 func (e *Errors) take(file *os.File) error {
 	fd := int(file.Fd())
-	_ = flock(fd, unix.LOCK_SH|unix.LOCK_NB) // a file system without locks is rotated all the same
-	_ = unix.SetNonblock(fd, false)          // it is, for the sake of a pipe, and others do not expect that
+	_ = system.Flock(fd, unix.LOCK_SH|unix.LOCK_NB) // a file system without locks is rotated all the same
+	_ = unix.SetNonblock(fd, false)                 // it is, for the sake of a pipe, and others do not expect that
 	err := system.Replace(2, fd)
 	e.grown.watch(2)
 	return err

@@ -281,7 +281,7 @@ func TestFullDiskCutsNoLine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := flock(int(held.Fd()), unix.LOCK_EX); err != nil { // no process takes back what did not fit
+	if err := unix.Flock(int(held.Fd()), unix.LOCK_EX); err != nil { // no process takes back what did not fit
 		t.Fatal(err)
 	}
 	if got := lines(t, path); len(got) != 1+24 { // checks that the last one is whole

@@ -162,7 +162,7 @@ func TestRotatedFileWaitsForItsWriters(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer slow.Close()
-	if err := flock(int(slow.Fd()), unix.LOCK_SH); err != nil {
+	if err := unix.Flock(int(slow.Fd()), unix.LOCK_SH); err != nil {
 		t.Fatal(err)
 	}
 	open(t, Options{Path: path, Keep: 5})
@@ -193,7 +193,7 @@ func TestRotatedFilesThatWaitAreBounded(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer slow.Close()
-		if err := flock(int(slow.Fd()), unix.LOCK_SH); err != nil {
+		if err := unix.Flock(int(slow.Fd()), unix.LOCK_SH); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -146,7 +146,7 @@ func (s *sink) at() bool {
 // had (a folder that is gone, a file system without locks), it is done without.
 func (s *sink) lock() {
 	for range 100 { // others may rotate at the same time, but not indefinitely
-		if flock(s.fd, unix.LOCK_EX) != nil {
+		if system.Flock(s.fd, unix.LOCK_EX) != nil {
 			return
 		}
 		if s.at() {
@@ -160,15 +160,7 @@ func (s *sink) lock() {
 	}
 }
 
-func (s *sink) unlock() { _ = flock(s.fd, unix.LOCK_UN) }
-
-func flock(fd, how int) error {
-	for {
-		if err := unix.Flock(fd, how); err != unix.EINTR {
-			return err
-		}
-	}
-}
+func (s *sink) unlock() { _ = system.Flock(s.fd, unix.LOCK_UN) }
 
 // write writes lines and returns how many bytes the kernel took.
 func (s *sink) write(lines []byte) (n int, err error) {

@@ -46,6 +46,15 @@ func OpenHigh(open func()) {
 	open()
 }
 
+// Flock is flock(2), which goes on after a signal.
+func Flock(fd, how int) error {
+	for {
+		if err := unix.Flock(fd, how); err != unix.EINTR {
+			return err
+		}
+	}
+}
+
 // Polls returns the open descriptors of event polls (epoll), of Go's runtime and of others.
 func Polls() (fds []int) {
 	each(func(fd int) {

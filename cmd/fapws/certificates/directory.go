@@ -38,9 +38,7 @@ func openDirectory(name string) (*directory, error) {
 		d.lock, err = d.create(".lock", os.O_CREATE|os.O_RDWR, 0o600)
 	}
 	if err == nil {
-		for err = unix.EINTR; err == unix.EINTR; {
-			err = unix.Flock(int(d.lock.Fd()), unix.LOCK_EX)
-		}
+		err = system.Flock(int(d.lock.Fd()), unix.LOCK_EX)
 	}
 	if err != nil {
 		d.close()

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fapws/runtime/backend"
+	"fapws/runtime/system"
 )
 
 // draft is a file that is being received. Its methods must be called on one goroutine at a time.
@@ -180,16 +181,13 @@ func openLocked(dir *os.File, name string, flags int) (*os.File, error) {
 
 // lock takes the lock of a file, which ends with its descriptor. The error is errBusy if another upload has it.
 func lock(f *os.File) error {
-	for {
-		switch err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err {
-		case nil:
-			return nil
-		case unix.EINTR:
-		case unix.EWOULDBLOCK:
-			return errBusy
-		default:
-			return &os.PathError{Op: "flock", Path: f.Name(), Err: err}
-		}
+	switch err := system.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err {
+	case nil:
+		return nil
+	case unix.EWOULDBLOCK:
+		return errBusy
+	default:
+		return &os.PathError{Op: "flock", Path: f.Name(), Err: err}
 	}
 }
 
