@@ -190,7 +190,7 @@ func (c *CGI) Respond(w *backend.Response, r *backend.Request) {
 	client := r.Client()
 	lastWords.Go(func() { c.watch(p, client, script) })
 	lastWords.Go(func() { logLines(p.err, func(line string) { c.o.Log(client, script.File+": "+line) }) })
-	stop := context.AfterFunc(r.Context, p.terminate)
+	stop := context.AfterFunc(r.Context, p.end)
 	defer stop()
 	defer p.out.Close()
 	a := &Answer{W: w, R: r, Raw: strings.HasPrefix(path.Base(script.File), "nph-")}
@@ -199,7 +199,7 @@ func (c *CGI) Respond(w *backend.Response, r *backend.Request) {
 		err = a.Redirect()
 	}
 	if err != nil {
-		p.terminate()
+		p.end()
 		fail(w, r, err, fmt.Sprintf("no output for %v; terminated", c.o.Timeout), func(line string) { c.log(r, &script, line) })
 	}
 }

@@ -183,7 +183,6 @@ func (p *PHP) runner() ([]string, error) {
 // Respond implements backend.Responder.
 func (p *PHP) Respond(w *backend.Response, r *backend.Request) { p.answers.Respond(w, r) }
 
-// Close ends the processes; those that are in the middle of a request have
 // Idle returns the number of connections to children that wait for a request. It is safe for concurrent use.
 func (p *PHP) Idle() int {
 	if p.fast == nil {
@@ -192,7 +191,7 @@ func (p *PHP) Idle() int {
 	return p.fast.Idle()
 }
 
-// grace. Any goroutine.
+// Close ends the processes; those that are in the middle of a request have grace. It is safe for concurrent use.
 func (p *PHP) Close(grace time.Duration) {
 	if p.fast != nil {
 		p.fast.Close()
@@ -218,15 +217,10 @@ type manager struct {
 
 // phpProcess is one php-cgi.
 type phpProcess struct {
-	m     *manager
-	child *os.Process
-
+	leader
+	m        *manager
 	answered bool // guarded by manager.mu
-
-	mu     sync.Mutex
-	told   bool // to end
-	reaped bool
-	ended  chan struct{}
+	ended    chan struct{}
 }
 
 // Pauses after processes that ended at once: a request in that time is answered
@@ -295,7 +289,7 @@ func (m *manager) start(program string) (*Link, error) {
 		said.Close()
 		return nil, err
 	}
-	p := &phpProcess{m: m, child: child, ended: make(chan struct{})}
+	p := &phpProcess{leader: leader{child: child}, m: m, ended: make(chan struct{})}
 	m.running[p] = true
 	go logLines(said, func(line string) { m.o.Log("", m.o.Command+": "+line) })
 	go p.await()
@@ -351,34 +345,15 @@ func privateFolder() (dir string, err error) {
 	return "", err
 }
 
-// end ends the process: one that hangs at once, any other after the request
-// that it runs, if it finishes in time. Any goroutine may call it.
+// end ends the process: one that hangs at once, any other after the request that it runs (php-cgi ends between two
+// requests then), if it finishes in time. It is safe for concurrent use.
 func (p *phpProcess) end(hangs bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.reaped {
-		return
-	}
-	p.told = true
 	if hangs {
 		p.kill()
-		return
-	}
-	_ = p.child.Signal(unix.SIGTERM) // php-cgi then ends between two requests
-	time.AfterFunc(p.m.o.Timeout, p.force)
-}
-
-func (p *phpProcess) force() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if !p.reaped {
-		p.told = true
-		p.kill()
+	} else {
+		p.terminate(false, p.m.o.Timeout) // a script may wait for a program
 	}
 }
-
-// kill ends the process and those that it has started. p.mu is held, and it is not reaped.
-func (p *phpProcess) kill() { _ = unix.Kill(-p.child.Pid, unix.SIGKILL) }
 
 // await reaps the process.
 func (p *phpProcess) await() {
@@ -444,7 +419,7 @@ func (m *manager) close(grace time.Duration) {
 		case <-p.ended:
 		case <-late:
 			for _, p := range all {
-				p.force()
+				p.kill()
 			}
 			<-p.ended
 		}

@@ -26,17 +26,49 @@ const (
 	lateOutput = 500 * time.Millisecond
 )
 
-// process is a program that runs for a request, the leader of its own session: processes that it starts can be ended
-// with it, and have no terminal.
-type process struct {
-	child    *os.Process
-	out, err *os.File // our ends of its standard output and error
+// leader is a child that leads its own session: processes that it starts can be ended with it, and have no terminal.
+type leader struct {
+	child *os.Process
 
 	mu     sync.Mutex
-	told   bool        // to end
-	exited bool        // its output ends soon
-	reaped bool        // its number may belong to another by now
-	late   *time.Timer // of endWithin
+	told   bool // to end
+	reaped bool // its number may belong to another by now
+}
+
+// terminate sends SIGTERM to the child or, if all is set, also to the processes that it has started, and kills them all
+// after a grace. It is safe for concurrent use.
+func (l *leader) terminate(all bool, grace time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.told || l.reaped {
+		return
+	}
+	l.told = true
+	to := l.child.Pid
+	if all {
+		to = -to
+	}
+	_ = unix.Kill(to, unix.SIGTERM) // it may have ended
+	time.AfterFunc(grace, l.kill)
+}
+
+// kill kills the child and the processes that it has started.
+func (l *leader) kill() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.reaped {
+		l.told = true
+		_ = unix.Kill(-l.child.Pid, unix.SIGKILL)
+	}
+}
+
+// process is a program that runs for a request.
+type process struct {
+	leader
+	out, err *os.File // our ends of its standard output and error
+
+	exited bool        // its output ends soon; guarded by mu
+	late   *time.Timer // of endWithin; guarded by mu
 }
 
 // start runs argv for r.
@@ -72,7 +104,7 @@ func start(argv, env []string, dir string, r *backend.Request) (p *process, err 
 	if err != nil {
 		return nil, err
 	}
-	return &process{child: child, out: ours[0], err: ours[1]}, nil
+	return &process{leader: leader{child: child}, out: ours[0], err: ours[1]}, nil
 }
 
 // pipe returns a pipe whose reading end, ours, can have deadlines. The program's
@@ -142,36 +174,18 @@ func (p *process) read(buf []byte, wait time.Duration) (int, error) {
 	}
 }
 
-// terminate ends the program and the processes that it has started, with SIGTERM and, after a grace, SIGKILL. It is
-// safe for concurrent use.
-func (p *process) terminate() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.told || p.reaped {
-		return
-	}
-	p.told = true
-	_ = unix.Kill(-p.child.Pid, unix.SIGTERM) // it may have ended
-	time.AfterFunc(grace, p.kill)
-}
-
 // endWithin terminates a program that goes on for longer, although its output is not read any more: it would count as
 // one that runs. It is called once.
 func (p *process) endWithin(d time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.reaped {
-		p.late = time.AfterFunc(d, p.terminate)
+		p.late = time.AfterFunc(d, p.end)
 	}
 }
 
-func (p *process) kill() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if !p.reaped {
-		_ = unix.Kill(-p.child.Pid, unix.SIGKILL)
-	}
-}
+// end ends the program.
+func (p *process) end() { p.terminate(true, grace) }
 
 // await waits for the end of the program and says how it ended, "" if well or
 // if it was told to. It is called once, on a separate goroutine.
