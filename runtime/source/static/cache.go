@@ -201,51 +201,29 @@ func (r *record) unlink() {
 	r.prev.next, r.next.prev = r.next, r.prev
 }
 
-// makings are the running compressions: requests for the same one wait for
-// it.
-type makings struct {
-	mu      sync.Mutex
-	running map[*representation]*making
-}
-
-type making struct {
-	done   chan struct{}
-	result *representation // nil: it is not to be had
-}
-
-// make compresses the original for a representation that is not made yet, and
-// keeps it in the cache. nil: the original is to be sent instead.
+// make compresses the original for a representation that is not made yet, and keeps it in the cache; requests for the
+// same one wait for that. nil: the original is to be sent instead.
 func (f *Files) make(t *view, key []byte, v *variants, r *representation) *representation {
-	f.makings.mu.Lock()
-	if m := f.makings.running[r]; m != nil {
-		f.makings.mu.Unlock()
-		<-m.done
-		return m.result
-	}
-	m := &making{done: make(chan struct{})}
-	if f.makings.running == nil {
-		f.makings.running = map[*representation]*making{}
-	}
-	f.makings.running[r] = m
-	f.makings.mu.Unlock()
-	defer func() {
-		f.makings.mu.Lock()
-		delete(f.makings.running, r)
-		f.makings.mu.Unlock()
-		close(m.done)
-	}()
+	made, _ := f.makings.LoadOrStore(r, sync.OnceValue(func() *representation {
+		defer f.makings.Delete(r)
+		return f.compressed(t, key, v, r)
+	}))
+	return made.(func() *representation)()
+}
+
+func (f *Files) compressed(t *view, key []byte, v *variants, r *representation) (made *representation) {
 	body, settled := f.original(t, v[Identity])
 	if body == nil {
 		return nil
 	}
 	packed, ok := Compress(r.coding, body)
 	if ok && int64(len(packed)) <= f.opt.CacheBytes/4 {
-		m.result = r.withBody(packed)
+		made = r.withBody(packed)
 	}
 	if settled {
-		f.cache.load(key, r, m.result)
+		f.cache.load(key, r, made)
 	}
-	return m.result
+	return made
 }
 
 // original reads the whole original. It returns nil if the file has

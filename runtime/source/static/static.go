@@ -120,7 +120,7 @@ type Files struct {
 	expires []expire
 	extra   string // lines of Options.Headers
 	cache   cache
-	makings makings
+	makings sync.Map   // of running compressions: functions by their *representation
 	listing sync.Mutex // held while a page for a directory is made
 
 	// Both clocks are in nanoseconds since 1970; tests move them. The first one measures how old knowledge is and
