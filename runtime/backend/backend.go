@@ -411,9 +411,5 @@ func own(name []byte) bool {
 		"accept-encoding", "range":
 		return true
 	}
-	return hasPrefixFold(name, "content-") || hasPrefixFold(name, "if-")
-}
-
-func hasPrefixFold(b []byte, prefix string) bool {
-	return len(b) >= len(prefix) && bytes.EqualFold(b[:len(prefix)], []byte(prefix))
+	return http1.HasPrefixFold(name, "content-") || http1.HasPrefixFold(name, "if-")
 }

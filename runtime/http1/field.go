@@ -245,6 +245,11 @@ func EqualFold(b []byte, lower string) bool {
 	return true
 }
 
+// HasPrefixFold reports whether b begins with lower in any case; see EqualFold.
+func HasPrefixFold(b []byte, lower string) bool {
+	return len(b) >= len(lower) && EqualFold(b[:len(lower)], lower)
+}
+
 // Values yields the values of the fields with a name, which must be in lower case.
 func Values(head []byte, fields []Field, lower string) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {

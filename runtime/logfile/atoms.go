@@ -145,16 +145,7 @@ func decimalSeconds(dst []byte, e *Entry, _ *accessWriter, _ bool) ([]byte, bool
 
 // padded appends n with zeros before it.
 func padded(dst []byte, n int64, width int) []byte {
-	for limit := int64(10); width > 1; width-- {
-		if n < limit {
-			for range width - 1 {
-				dst = append(dst, '0')
-			}
-			break
-		}
-		limit *= 10
-	}
-	return strconv.AppendInt(dst, n, 10)
+	return padLeft(strconv.AppendInt(dst, n, 10), len(dst), width, '0')
 }
 
 func (e *Entry) port() string {

@@ -80,7 +80,7 @@ func readFields(fields []byte, now int64) answerFields {
 			f.coded = true
 		case http1.EqualFold(name, "content-type"):
 			f.kind = string(value)
-			f.stream = hasPrefixFold(value, "text/event-stream") || hasPrefixFold(value, "multipart/x-mixed-replace")
+			f.stream = http1.HasPrefixFold(value, "text/event-stream") || http1.HasPrefixFold(value, "multipart/x-mixed-replace")
 		case http1.EqualFold(name, "etag"):
 			f.etag = bytes.Clone(value)
 		case http1.EqualFold(name, "last-modified"):
@@ -136,10 +136,6 @@ func appendNames(to []string, value string) ([]string, bool) {
 		to = append(to, name)
 	}
 	return to, true
-}
-
-func hasPrefixFold(b []byte, lower string) bool {
-	return len(b) >= len(lower) && http1.EqualFold(b[:len(lower)], lower)
 }
 
 // setTargeted reads the value of a targeted field, all lines of CDN-Cache-Control joined with commas. It is a

@@ -129,7 +129,7 @@ func (p *Page) indivisible() bool {
 // slimmed drops the fields that describe a body that is not sent.
 func slimmed(fields []byte) (slim []byte) {
 	for line := range bytes.Lines(fields) {
-		if hasPrefixFold(line, "content-") && !hasPrefixFold(line, "content-location:") && !hasPrefixFold(line, "content-security-policy") {
+		if http1.HasPrefixFold(line, "content-") && !http1.HasPrefixFold(line, "content-location:") && !http1.HasPrefixFold(line, "content-security-policy") {
 			continue
 		}
 		slim = append(slim, line...)

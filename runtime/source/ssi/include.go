@@ -17,6 +17,7 @@ import (
 
 	"fapws/runtime/backend"
 	"fapws/runtime/exchange"
+	"fapws/runtime/route"
 	"fapws/runtime/source/programs"
 	"fapws/runtime/system"
 )
@@ -106,9 +107,9 @@ func (p *page) target(s string) string {
 	} else {
 		s = escapeURL(folder(p.r.Path)) + s
 	}
-	s = encodeRest(withoutDots(s))
+	s = string(route.AppendURL(nil, []byte(withoutDots(s))))
 	if asked {
-		s += "?" + encodeRest(query)
+		s += "?" + string(route.AppendURL(nil, []byte(query)))
 	}
 	return s
 }
@@ -124,21 +125,6 @@ func withoutDots(s string) string {
 		clean += "/"
 	}
 	return clean
-}
-
-// encodeRest encodes characters that a request line cannot have; "%" stays, because it marks characters that are
-// encoded already.
-func encodeRest(s string) string {
-	const hex = "0123456789ABCDEF"
-	b := make([]byte, 0, len(s))
-	for i := range len(s) {
-		if c := s[i]; c <= ' ' || c >= 0x7f || strings.IndexByte(`"<>\^{|}`+"`", c) >= 0 {
-			b = append(b, '%', hex[c>>4], hex[c&15])
-		} else {
-			b = append(b, c)
-		}
-	}
-	return string(b)
 }
 
 var errOutside = errors.New("the file must be in the directory of the page or under it")

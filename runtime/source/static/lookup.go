@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 
+	"fapws/runtime/route"
 	"fapws/runtime/system"
 )
 
@@ -259,26 +260,13 @@ func slashLocation(dst []byte, prefix string, rawPath, query []byte) []byte {
 		rawPath = rawPath[1:]
 	}
 	dst = append(dst, '/')
-	dst = appendURI(dst, rawPath)
+	dst = route.AppendURL(dst, rawPath)
 	if n := len(dst); dst[n-1] != '/' {
 		dst = append(dst, '/')
 	}
 	if len(query) > 0 {
 		dst = append(dst, '?')
-		dst = appendURI(dst, query)
-	}
-	return dst
-}
-
-func appendURI(dst, s []byte) []byte {
-	const hex = "0123456789ABCDEF"
-	for _, c := range s {
-		switch {
-		case c <= ' ' || c >= 0x7f, c == '"', c == '<', c == '>', c == '\\':
-			dst = append(dst, '%', hex[c>>4], hex[c&15])
-		default:
-			dst = append(dst, c)
-		}
+		dst = route.AppendURL(dst, query)
 	}
 	return dst
 }

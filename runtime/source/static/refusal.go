@@ -3,6 +3,7 @@ package static
 import (
 	"bytes"
 	"fmt"
+	"html"
 	"strings"
 	"time"
 
@@ -153,15 +154,11 @@ func pageFields(own, file []byte) []byte {
 	fields := bytes.Clone(own)
 	for line := range bytes.Lines(file) {
 		name := exchange.FieldName(line)
-		if (bytes.EqualFold(name, contentType) || hasPrefixFold(name, "x-")) && !bytes.Contains(own, line) {
+		if (bytes.EqualFold(name, contentType) || http1.HasPrefixFold(name, "x-")) && !bytes.Contains(own, line) {
 			fields = append(fields, line...)
 		}
 	}
 	return fields
-}
-
-func hasPrefixFold(b []byte, prefix string) bool {
-	return len(b) >= len(prefix) && bytes.EqualFold(b[:len(prefix)], []byte(prefix))
 }
 
 // replace returns r with the page for its status, if that is in memory. missing: it is not, but has to be looked for, with
@@ -228,24 +225,8 @@ func appendPage(dst []byte, status int, text string) []byte {
 	dst = fmt.Appendf(dst, "<h1>%d %s</h1>", status, phrase)
 	if text != "" && text != phrase {
 		dst = append(dst, "<p>"...)
-		dst = appendEscaped(dst, text)
+		dst = append(dst, html.EscapeString(text)...)
 		dst = append(dst, "</p>"...)
 	}
 	return append(dst, "</body></html>\n"...)
-}
-
-func appendEscaped(dst []byte, text string) []byte {
-	for i := 0; i < len(text); i++ {
-		switch c := text[i]; c {
-		case '<':
-			dst = append(dst, "&lt;"...)
-		case '>':
-			dst = append(dst, "&gt;"...)
-		case '&':
-			dst = append(dst, "&amp;"...)
-		default:
-			dst = append(dst, c)
-		}
-	}
-	return dst
 }
