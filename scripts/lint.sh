@@ -23,7 +23,8 @@ check_static() {
     (cd "$root" && go run "honnef.co/go/tools/cmd/staticcheck@$version" ./...)
 }
 
-check_shell() { (cd "$root" && shellcheck -x -a build.sh bin/*.sh .ci/run .ci/*-test); }
+# check_shell runs several shellchecks at once, because build.sh with all that it sources takes one as long as the rest.
+check_shell() { (cd "$root" && printf '%s\0' build.sh bin/*.sh .ci/run .ci/*-test | xargs -0 -n 1 -P "$(nproc)" shellcheck -x -a); }
 
 # check_workflows checks the definitions of a forge's checks, and the commands in them with shellcheck.
 check_workflows() { (cd "$root" && go run github.com/rhysd/actionlint/cmd/actionlint@v1.7.7 .github/workflows/*.yml); }
@@ -42,33 +43,32 @@ check_spelling() { (cd "$root" && codespell); }
 # check_prose checks the spelling and grammar of all that users read.
 check_prose() { "$python" "$root/scripts/prose.py" "$root"; }
 
-# compile_c FLAG|FILE... compiles our C with all warnings but those that cpy3's wrappers cannot pass. Unused parameters are
-# the rule in functions that Python calls.
-compile_c() {
-    (cd "$root" && "${CC:-gcc}" -Wall -Wextra -Werror -Wdeprecated-declarations -Wno-unused-parameter -fsyntax-only "$@")
-}
+# c_check compiles C with all warnings but those that cpy3's wrappers cannot pass. Unused parameters are the rule in
+# functions that Python calls.
+readonly c_check=("${CC:-gcc}" -Wall -Wextra -Werror -Wdeprecated-declarations -Wno-unused-parameter -fsyntax-only)
 
 check_c() {
     local flags
     eval "flags=($CGO_CFLAGS $(pkg-config --cflags python3))"
-    compile_c "${flags[@]}" "$root"/pybridge/*.c "$root"/cmd/fapws/*/*.c
+    (cd "$root" && "${c_check[@]}" "${flags[@]}" pybridge/*.c cmd/fapws/*/*.c)
 }
 
-# check_c_others does so with the headers of every other Python of this machine: only
-# `matrix` builds with them.
+# check_c_others does so with the headers of every other Python of this machine, several at once: only `matrix` builds with them.
 check_c_others() {
-    local candidate include checked=() without=() status=0
+    local candidate include includes=() without=() names
     while read -r candidate; do
         include=$("$candidate" -S -c 'import sysconfig; print(sysconfig.get_config_var("INCLUDEPY"))')
         if [[ ! -e $include/Python.h ]]; then
             without+=("$candidate")
         elif [[ $include != "$py_include" ]]; then
-            checked+=("${include##*/}")
-            compile_c "-I$root" "-I$include" -include pybridge/python/compat.h "$root"/pybridge/*.c || status=1
+            includes+=("$include")
         fi
     done < <(list_pythons)
-    say "C checked with the headers of ${checked[*]:-no other Python}${without[*]:+; without headers: ${without[*]}}"
-    return "$status"
+    names=${includes[*]##*/}
+    say "C checked with the headers of ${names:-no other Python}${without[*]:+; without headers: ${without[*]}}"
+    ((${#includes[@]})) || return 0
+    (cd "$root" && printf '%s\0' "${includes[@]}" |
+        xargs -0 -P "$(nproc)" -I{} "${c_check[@]}" -I. -I{} -include pybridge/python/compat.h pybridge/*.c)
 }
 
 # lint runs the checks that need no running server.
