@@ -79,9 +79,12 @@ readonly frameworks="flask=python3-flask django=python3-django pyramid=python3-p
 
 # need_frameworks sees to those of the system's Python. Another Python has its own.
 need_frameworks() {
-    local pair modules=() packages=()
-    for pair in $frameworks; do
-        (cd / && "$python" -c "import ${pair%=*}" 2>/dev/null) && continue
+    local pair missing modules=() packages=()
+    # shellcheck disable=SC2086 # several words
+    missing=$(cd / && "$python" -c '
+import importlib.util, sys
+print(*(pair for pair in sys.argv[1:] if not importlib.util.find_spec(pair.split("=")[0])))' $frameworks)
+    for pair in $missing; do
         modules+=("${pair%=*}")
         packages+=("${pair#*=}")
     done

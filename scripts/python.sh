@@ -130,15 +130,20 @@ link_archive() {
     probe_archive
 }
 
-# probe_archive reports whether a program links with py_link; probe_log names the linker's messages.
+# probe_archive reports whether a program links with py_link; probe_log names the linker's messages. One that has linked with the same
+# flags, and is newer than the archive, is not linked again.
 probe_archive() {
-    local folder=$root/build/probe/$py_version command flags
+    local folder=$root/build/probe/$py_version command flags asked
     probe_log=$folder/log
     mkdir -p "$folder"
     eval "command=(${CC:-gcc}) flags=(${CFLAGS-} ${LDFLAGS-} $py_link)" # quoted as for Go and pkg-config
+    asked="${command[*]} ${flags[*]}"
+    [[ ! $folder/probe -nt $py_archive || $(cat "$folder/flags" 2>/dev/null) != "$asked" ]] || return 0
     printf '#include <Python.h>\nint main(void) { Py_Initialize(); return Py_FinalizeEx(); }\n' >"$folder/probe.c"
+    rm -f "$folder/flags"
     # Go links executables without -pie, too.
-    "${command[@]}" -no-pie -I"$py_include" "$folder/probe.c" "${flags[@]}" -o "$folder/probe" >"$probe_log" 2>&1
+    "${command[@]}" -no-pie -I"$py_include" "$folder/probe.c" "${flags[@]}" -o "$folder/probe" >"$probe_log" 2>&1 &&
+        printf '%s\n' "$asked" >"$folder/flags"
 }
 
 # write_pc fills in python3.pc, which cpy3 and pybridge ask pkg-config for.
