@@ -223,6 +223,7 @@ func TestRouteErrors(t *testing.T) {
 	fapwstest.Write(t, dir+"/users", "ann:plain\n")
 	for text, want := range map[string]string{
 		`redirect = "nowhere"`:                                      `fapws.toml:5: redirect: "nowhere" is neither a URL nor an absolute path`,
+		`redirect = "javascript:x"`:                                 `"javascript:x" is neither a URL nor an absolute path`,
 		`redirect = "/${what}"`:                                     `$ must be followed by one of {path}`,
 		`redirect = "/x"` + "\nstatus = 200":                        `200 is not a redirect status`,
 		`rewrite = "http://x/"`:                                     `is not an absolute path`,

@@ -24,7 +24,6 @@ def wait(environ, start_response):
 
 PATHS = [
     ("/static/", views.Staticfile(folder + "/site", maxage=60)),
-    ("/list", views.Staticfile(folder + "/bare", listing=True)),
     ("/bare", views.Staticfile(folder + "/bare", index=None)),
     ("/handler", handler),
     ("/wait", wait),
