@@ -29,7 +29,7 @@ func TestListenErrors(t *testing.T) {
 	}
 	defer live.Close()
 	notSocket, _ := unix.Open("/dev/null", unix.O_CLOEXEC, 0)
-	notListening, _ := newSocket(unix.AF_INET)
+	notListening, _ := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
 	notStream, _ := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM, 0)
 	defer func() {
 		for _, fd := range []int{notSocket, notListening, notStream} {

@@ -3,6 +3,7 @@ package conn
 import (
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"net"
 	"os"
@@ -66,19 +67,9 @@ func Listen(addr string, o ListenOptions) (*Listener, error) {
 // use by other processes. Closing the listener closes the copy, and never
 // removes the file of a unix socket.
 func ListenerFromFile(f *os.File) (*Listener, error) {
-	rc, err := f.SyscallConn()
+	fd, err := duplicate(f)
 	if err != nil {
 		return nil, err
-	}
-	var fd int
-	var failed error
-	if err := rc.Control(func(of uintptr) {
-		fd, failed = unix.FcntlInt(of, unix.F_DUPFD_CLOEXEC, 0)
-	}); err != nil {
-		return nil, err
-	}
-	if failed != nil {
-		return nil, failed
 	}
 	held, err := hold(fd, f.Name())
 	if err != nil {
@@ -264,11 +255,6 @@ func SetBacklog(ln any, backlog int) {
 	}
 }
 
-// newSocket makes a stream socket that no child inherits.
-func newSocket(family int) (int, error) {
-	return system.SocketNonblock(family)
-}
-
 func cannotListen(addr string, err error) error {
 	return fmt.Errorf("cannot listen on %s: %w", addr, err)
 }
@@ -311,14 +297,18 @@ func zoneName(id uint32) string {
 	return strconv.Itoa(int(id))
 }
 
-// DescriptorOf returns a descriptor of a connection, which it closes.
-func DescriptorOf(c net.Conn) (int, error) {
+// DescriptorOf returns a descriptor of a connection or listener of package net, which it closes.
+func DescriptorOf(c io.Closer) (int, error) {
 	defer c.Close()
-	sc, ok := c.(syscall.Conn)
-	if !ok {
-		return -1, unix.ENOTSOCK
+	if sc, ok := c.(syscall.Conn); ok {
+		return duplicate(sc)
 	}
-	rc, err := sc.SyscallConn()
+	return -1, unix.ENOTSOCK
+}
+
+// duplicate returns another descriptor of a file or socket.
+func duplicate(of syscall.Conn) (int, error) {
+	rc, err := of.SyscallConn()
 	if err != nil {
 		return -1, err
 	}
