@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"fapws/runtime/http1"
+	"fapws/runtime/source/static"
 )
 
 // Request is the key of an answer. Slices are the caller's; they are not kept.
@@ -104,12 +105,10 @@ func (r *Request) appendCodings(key []byte) []byte {
 		for len(list) > 0 {
 			var item []byte
 			item, list, _ = bytes.Cut(list, []byte{','})
-			name, weight, _ := bytes.Cut(item, []byte{';'})
-			weight = bytes.Trim(weight, " \t")
-			if refused(weight) {
+			name, weight := static.Weighted(item)
+			if weight == 0 {
 				continue
 			}
-			name = bytes.Trim(name, " \t")
 			for i, coding := range codings {
 				has[i] = has[i] || http1.EqualFold(name, coding)
 			}
@@ -125,14 +124,6 @@ func (r *Request) appendCodings(key []byte) []byte {
 }
 
 var codings = [...]string{"gzip", "br", "zstd", "deflate", "*"}
-
-// refused reads a weight: "q=0", "q=0.0".
-func refused(weight []byte) bool {
-	if len(weight) < 3 || weight[0] != 'q' && weight[0] != 'Q' || weight[1] != '=' {
-		return false
-	}
-	return len(bytes.Trim(weight[2:], "0.")) == 0
-}
 
 // Verdict is the decision of the cache about a request.
 type Verdict uint8

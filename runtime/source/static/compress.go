@@ -55,7 +55,7 @@ func (a *AcceptedCodings) Add(value []byte) {
 	for len(value) > 0 {
 		var item []byte
 		item, value, _ = bytes.Cut(value, []byte{','})
-		name, weight := parseWeighted(item)
+		name, weight := Weighted(item)
 		switch {
 		case http1.EqualFold(name, "br"):
 			a.weights[Brotli] = weight
@@ -88,10 +88,10 @@ func (a *AcceptedCodings) Choose(has *CodingSet) Coding {
 	return best
 }
 
-// parseWeighted splits "name;q=0.5" into its name and its weight in
+// Weighted splits "name;q=0.5" into its name and its weight in
 // thousandths (RFC 9110 §12.4.2). A weight that is not one refuses: what we
 // cannot read we do not send.
-func parseWeighted(item []byte) (name []byte, weight int16) {
+func Weighted(item []byte) (name []byte, weight int16) {
 	name, params, found := bytes.Cut(item, []byte{';'})
 	name = bytes.Trim(name, " \t")
 	weight = 1000
