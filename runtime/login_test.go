@@ -86,6 +86,28 @@ func TestLoginHalfClosed(t *testing.T) {
 	}
 }
 
+// enrolled returns the other end of a connection that it gives to enrol.
+func enrolled(t *testing.T, enrol func(net.Conn) error) net.Conn {
+	t.Helper()
+	fds, err := system.Socketpair(unix.SOCK_STREAM)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ends [2]net.Conn
+	for i, fd := range fds {
+		f := os.NewFile(uintptr(fd), "socketpair")
+		if ends[i], err = net.FileConn(f); err != nil {
+			t.Fatal(err)
+		}
+		f.Close()
+	}
+	t.Cleanup(func() { ends[1].Close() })
+	if err := enrol(ends[0]); err != nil {
+		t.Fatal(err)
+	}
+	return ends[1]
+}
+
 // The server tries its application without a password, where clients need one.
 func TestOwnNeedsNoPassword(t *testing.T) {
 	s := serveSites(t, Config{}, newApp(true, demo), sites.Site{Table: []sites.Mount{
@@ -95,24 +117,9 @@ func TestOwnNeedsNoPassword(t *testing.T) {
 		enrol func(net.Conn) error
 		want  string
 	}{{s.Enrol, "HTTP/1.1 401 "}, {s.EnrolOwn, "HTTP/1.1 200 "}} {
-		fds, err := system.Socketpair(unix.SOCK_STREAM)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var ends [2]net.Conn
-		for i, fd := range fds {
-			f := os.NewFile(uintptr(fd), "end")
-			if ends[i], err = net.FileConn(f); err != nil {
-				t.Fatal(err)
-			}
-			f.Close()
-		}
-		defer ends[1].Close()
-		if err := tt.enrol(ends[0]); err != nil {
-			t.Fatal(err)
-		}
-		io.WriteString(ends[1], "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-		if all, _ := io.ReadAll(ends[1]); !strings.HasPrefix(string(all), tt.want) {
+		c := enrolled(t, tt.enrol)
+		io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+		if all, _ := io.ReadAll(c); !strings.HasPrefix(string(all), tt.want) {
 			t.Errorf("%.100q, want %s", all, tt.want)
 		}
 	}

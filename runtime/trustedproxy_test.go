@@ -3,9 +3,7 @@ package runtime
 import (
 	"bytes"
 	"io"
-	"net"
 	"net/netip"
-	"os"
 	"strings"
 	"testing"
 
@@ -13,8 +11,6 @@ import (
 	"fapws/runtime/sites"
 
 	"golang.org/x/sys/unix"
-
-	"fapws/runtime/system"
 )
 
 var loopback = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
@@ -40,24 +36,9 @@ func TestTrustedProxiesDoNotAllocate(t *testing.T) {
 func TestEnrolledNeedNoProxyHeader(t *testing.T) {
 	t.Parallel()
 	s := serve(t, Config{Sites: sites.Config{ProxyUnix: true, ProxyProtocol: true}}, newApp(true, demo))
-	fds, err := system.Socketpair(unix.SOCK_STREAM)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var ends [2]net.Conn
-	for i, fd := range fds {
-		f := os.NewFile(uintptr(fd), "socketpair")
-		if ends[i], err = net.FileConn(f); err != nil {
-			t.Fatal(err)
-		}
-		f.Close()
-		defer ends[i].Close()
-	}
-	if err := s.Enrol(ends[0]); err != nil {
-		t.Fatal(err)
-	}
-	io.WriteString(ends[1], "GET /x HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
-	if got, err := io.ReadAll(ends[1]); err != nil || !strings.HasPrefix(string(got), "HTTP/1.1 200") {
+	c := enrolled(t, s.Enrol)
+	io.WriteString(c, "GET /x HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+	if got, err := io.ReadAll(c); err != nil || !strings.HasPrefix(string(got), "HTTP/1.1 200") {
 		t.Errorf("%q, %v", got, err)
 	}
 }
