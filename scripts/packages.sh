@@ -79,12 +79,12 @@ readonly frameworks="flask=python3-flask django=python3-django pyramid=python3-p
 
 # need_frameworks sees to those of the system's Python. Another Python has its own.
 need_frameworks() {
-    local pair missing modules=() packages=()
+    local pair absent modules=() packages=()
     # shellcheck disable=SC2086 # several words
-    missing=$(cd / && "$python" -c '
+    absent=$(cd / && "$python" -c '
 import importlib.util, sys
 print(*(pair for pair in sys.argv[1:] if not importlib.util.find_spec(pair.split("=")[0])))' $frameworks)
-    for pair in $missing; do
+    for pair in $absent; do
         modules+=("${pair%=*}")
         packages+=("${pair#*=}")
     done

@@ -64,7 +64,7 @@ func (g *generator) dial() (session, error) {
 	return nil, err
 }
 
-// wire counts what comes, and limits the heads of responses.
+// wire counts the bytes that come, and limits the heads of responses.
 type wire struct {
 	net.Conn
 	raw      net.Conn // below TLS

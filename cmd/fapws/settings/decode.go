@@ -336,7 +336,7 @@ func (v TOMLValue) list(to *[]string, is string) error {
 	return err
 }
 
-// like is a kind of text that fits, with the words for what is allowed.
+// like is a kind of text that fits, with a text that says which ones do.
 func like(allowed string, fits func(string) bool) func(*string) *value {
 	return func(to *string) *value {
 		v := word(to, func(s string) error {
