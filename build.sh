@@ -33,7 +33,7 @@ usage: ./build.sh [--python PATH] WORD [ARGUMENTS]
   pictures         docs/images: the console of samples/console in Chromium, and a film of --dev
   testssl [FLAGS]  try HTTPS with testssl.sh: no finding above LOW, grade A; takes some minutes
   lint             gofmt, vet, staticcheck, shellcheck, actionlint, clang-format, C with all warnings,
-                   pyflakes, codespell, hunspell
+                   pyflakes, codespell
   cross ARCH       build/cross/ARCH/fapws for arm64 or armhf, with Debian's cross compiler and Python
                    of this Debian or of SUITE=trixie; --test [TESTS]: then try it in qemu
   tarball [ARCH]   build/dist/fapws-….tar.gz, to unpack into ~/.local

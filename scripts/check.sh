@@ -14,7 +14,7 @@ test_python() { (cd "$root/contrib" && "$python" -m unittest discover -q -s test
 # test_build tests build.sh itself. `roots` tries it on fresh systems.
 test_build() {
     "$root/.ci/build-test"
-    (cd "$root/scripts" && "$python" -m unittest -q prose_test wheel_test)
+    (cd "$root/scripts" && "$python" -m unittest -q wheel_test)
 }
 
 # test_fuzz TIME [FLAGS] gives every fuzz target so much time, or so many inputs. TIME is as for -fuzztime: "60s", or "1000x". Built with the

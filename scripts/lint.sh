@@ -40,9 +40,6 @@ check_python() {
 # check_spelling looks for common misspellings; .codespellrc has the deliberate ones.
 check_spelling() { (cd "$root" && codespell); }
 
-# check_prose checks the spelling and grammar of all that users read.
-check_prose() { "$python" "$root/scripts/prose.py" "$root"; }
-
 # c_check compiles C with all warnings but those that cpy3's wrappers cannot pass. Unused parameters are the rule in
 # functions that Python calls.
 readonly c_check=("${CC:-gcc}" -Wall -Wextra -Werror -Wdeprecated-declarations -Wno-unused-parameter -fsyntax-only)
@@ -83,7 +80,6 @@ lint() {
     stage "C, other Pythons" check_c_others
     stage Python check_python
     stage spelling check_spelling
-    stage prose check_prose
 }
 
 word_lint() {

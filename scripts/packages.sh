@@ -102,8 +102,7 @@ readonly test_tools="git=git apache2=apache2-bin php-cgi=php-cgi /usr/share/doku
     ab=apache2-utils openssl=openssl wrk=wrk curl=curl h2load=nghttp2-client strace=strace systemd-analyze=systemd chromium=chromium promtool=prometheus pebble=pebble redis-server=redis-server haproxy=haproxy testssl=testssl.sh npm=npm"
 
 # What lint runs.
-readonly lint_tools="clang-format=clang-format shellcheck=shellcheck flake8=flake8 codespell=codespell
-    hunspell=hunspell /usr/share/hunspell/en_US.dic=hunspell-en-us"
+readonly lint_tools="clang-format=clang-format shellcheck=shellcheck flake8=flake8 codespell=codespell"
 
 need_lint_tools() {
     want_programs "for lint" "$lint_tools"
