@@ -183,23 +183,8 @@ serve_in() (
 # test_in FOLDER USER runs all checks.
 test_in() {
     serve_in "$1" "$2"
-    ! grep -qx 'ID=ubuntu' "$1/etc/os-release" || lend_chromium "$1"
     install_as_told "$1" "$2" test
     build_in "$1" "$2" test
-}
-
-# lend_chromium FOLDER gives an Ubuntu the Chromium of a Debian in FOLDER/opt, because its own is a snap. The Debian sees the
-# same processes and temporary files.
-lend_chromium() {
-    make_root trixie "$1/opt/debian"
-    apt_in "$1/opt/debian" install chromium
-    cat >"$1/usr/local/bin/chromium" <<'SCRIPT'
-#!/bin/sh
-exec unshare --user --map-root-user --mount sh -ec '
-for name in dev proc sys tmp home root; do mount --rbind "/$name" "/opt/debian/$name"; done
-exec chroot /opt/debian chromium "$@"' - "$@"
-SCRIPT
-    chmod 755 "$1/usr/local/bin/chromium"
 }
 
 # install_as_told FOLDER USER WORD... lets a plain user run the word, which ends

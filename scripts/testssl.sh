@@ -6,27 +6,16 @@
 readonly testssl_folder=$root/build/testssl
 
 # word_testssl [FLAGS] tries a server with a certificate of an authority made for that, and fails if there is a
-# finding above LOW or a grade below A. FLAGS go to testssl. Versions before 3.2 give no grade: where the system has
-# such a one, root runs that of a fresh Debian trixie instead.
+# finding above LOW or a grade below A. FLAGS go to testssl. Versions before 3.2, as that of Debian 12, give no grade.
 word_testssl() {
-    local run=() flags=("$@") program
-    command -v openssl >/dev/null || want openssl openssl
-    if [[ $EUID -eq 0 ]] && ! { program=$(command -v testssl) && grep -q overall_grade "$program"; }; then
-        run=(testssl_in_root)
-        need_debootstrap testssl
-    else
-        command -v testssl >/dev/null || want testssl testssl.sh
-    fi
+    want_programs "for testssl" "openssl=openssl testssl=testssl.sh"
     install_wanted
     word_build
-    try_testssl "${run[@]}"
+    try_testssl "$@"
 }
 
-# test_testssl tries versions, ciphers with forward secrecy and the certificate, with the testssl of this system.
-test_testssl() {
-    local flags=(--protocols --fs --server-defaults)
-    try_testssl
-}
+# test_testssl tries versions, ciphers with forward secrecy and the certificate.
+test_testssl() { try_testssl --protocols --fs --server-defaults; }
 
 # start_server LOG COMMAND... starts a server, sets server to its process, and waits until LOG has its addresses.
 start_server() {
@@ -42,7 +31,7 @@ start_server() {
 # address_of LOG SCHEME prints the address with that scheme.
 address_of() { grep -om 1 "$2://127\.0\.0\.1:[0-9]*" "$1" | head -1; }
 
-# try_testssl [RUN] starts the server, has testssl try it, as the function RUN runs it, and judges the report.
+# try_testssl [FLAGS] starts the server, has testssl try it, and judges the report.
 try_testssl() {
     local folder=$testssl_folder server address
     unset "${!FAPWS_@}" # settings of the caller, and FAPWS_BIN, which is not one
@@ -66,21 +55,10 @@ SETTINGS
     # shellcheck disable=SC2064 # of this server
     trap "kill $server" EXIT
     address=$(address_of "$folder/server.log" https)
-    (cd "$folder" && "$@" testssl --quiet --color 0 --warnings off --add-ca ca.pem --jsonfile report.json \
-        "${flags[@]}" "https://localhost:${address##*:}/") | tee "$folder/report.txt" || say "testssl ended with ${PIPESTATUS[0]}"
+    (cd "$folder" && testssl --quiet --color 0 --warnings off --add-ca ca.pem --jsonfile report.json \
+        "$@" "https://localhost:${address##*:}/") | tee "$folder/report.txt" || say "testssl ended with ${PIPESTATUS[0]}"
     say "the whole report is build/testssl/report.txt"
     judge_testssl "$folder/report.json"
-}
-
-# testssl_in_root COMMAND... runs COMMAND in a fresh system.
-testssl_in_root() {
-    local system=$roots_folder/testssl
-    make_root trixie "$system"
-    apt_in "$system" install testssl.sh
-    cp ca.pem "$system/root"
-    in_root "$system" root env --chdir=/root "$@" || say "testssl ended with $?"
-    cp "$system/root/report.json" .
-    rm -rf "$system"
 }
 
 # issue_certificate FOLDER makes ca.pem, and key.pem with chain.pem for localhost.
