@@ -17,8 +17,8 @@ var Patience = waittest.Patience
 // serverPatience are variables for every server: a busy machine needs more time to load than the default.
 var serverPatience = []string{"FAPWS_LOAD_TIMEOUT=10m"}
 
-// clientTimeouts are settings that end a request or a connection, with their defaults in seconds: in an emulator, the tests
-// could exceed them although nothing is wrong.
+// clientTimeouts are settings that end a request or a connection, with their defaults in seconds: in an emulator, or on a
+// busy machine, the tests could exceed them although nothing is wrong.
 var clientTimeouts = []struct {
 	variable string
 	seconds  int
@@ -28,7 +28,7 @@ var clientTimeouts = []struct {
 }
 
 // scalePatience multiplies the time limits of clients and servers by FAPWS_TEST_SLOWNESS, which says how many times longer
-// the server takes than on a processor: `./build.sh cross ARCH --test` sets it for its emulator.
+// the server takes than on a quiet processor: build.sh sets it, higher for the emulator of `cross ARCH --test`.
 func scalePatience() error {
 	text := os.Getenv("FAPWS_TEST_SLOWNESS")
 	if text == "" {
