@@ -6,8 +6,8 @@ import sys
 
 def environment(environ, start_response):
     names = ("LISTEN_", "NOTIFY_", "WATCHDOG_", "FAPWS_")
-    ours = ("FAPWS_ALLOW_ROOT", "FAPWS_LOAD_TIMEOUT")  # of the tests
-    return " ".join(sorted(n for n in os.environ if n.startswith(names) and n not in ours)) or "clean"
+    ours = ("ALLOW_ROOT", "_TIMEOUT", "_WAIT")  # of the tests
+    return " ".join(sorted(n for n in os.environ if n.startswith(names) and not n.endswith(ours))) or "clean"
 
 
 def child(environ, start_response):
