@@ -162,16 +162,6 @@ func (l *loop) connectionOpened() {
 	}
 }
 
-// all returns the connections that speak HTTP/1, in no particular order.
-func (l *loop) all() (list []*sites.Conn) {
-	for _, c := range l.conns.All() {
-		if own, ok := c.Protocol().(*sites.Conn); ok {
-			list = append(list, own)
-		}
-	}
-	return list
-}
-
 // flushBatch is the end of a batch of events. It moves everything that can move: it starts requests that were submitted, delivers
 // what came back, writes, and goes on with input that had to wait.
 func (l *loop) flushBatch() {

@@ -11,6 +11,16 @@ import (
 	"fapws/runtime/sites"
 )
 
+// all returns the connections that speak HTTP/1, in no particular order.
+func (l *loop) all() (list []*sites.Conn) {
+	for _, c := range l.conns.All() {
+		if own, ok := c.Protocol().(*sites.Conn); ok {
+			list = append(list, own)
+		}
+	}
+	return list
+}
+
 // waiting returns the connections with transfers that wait for room.
 func (s *testServer) waiting() (list []*sites.Conn) {
 	s.do(func() {
