@@ -9,7 +9,6 @@ import (
 	"maps"
 	"net"
 	"net/http"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -115,7 +114,7 @@ func (c *subrequester) connect() error {
 	if err != nil {
 		return fmt.Errorf("socketpair: %w", err)
 	}
-	ours, err := connOf(fds[0])
+	ours, err := system.Conn(fds[0], "inner connection")
 	if err != nil {
 		unix.Close(fds[1])
 		return err
@@ -132,13 +131,6 @@ func (c *subrequester) connect() error {
 		c.r.Reset(ours)
 	}
 	return nil
-}
-
-// connOf makes a descriptor, which it takes, a net.Conn.
-func connOf(fd int) (net.Conn, error) {
-	f := os.NewFile(uintptr(fd), "inner connection")
-	defer f.Close()
-	return net.FileConn(f)
 }
 
 // finish makes the connection ready for the next request, or drops it.

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"fapws/runtime/exchange"
+	"fapws/runtime/system"
 	"fapws/runtime/waittest"
 )
 
@@ -26,7 +27,7 @@ type server struct {
 }
 
 func (s *server) serve(fd int) error {
-	c, err := connOf(fd)
+	c, err := system.Conn(fd, "test")
 	if err != nil {
 		return err
 	}
@@ -146,7 +147,7 @@ func TestSubrequestRefused(t *testing.T) {
 func TestCancelled(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	c := newSubrequester(exchange.Origin{}, func(fd int) error {
-		other, err := connOf(fd)
+		other, err := system.Conn(fd, "test")
 		if err == nil {
 			t.Cleanup(func() { other.Close() })
 			go func() {

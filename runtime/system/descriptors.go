@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -44,6 +45,13 @@ func OpenHigh(open func()) {
 		}
 	}
 	open()
+}
+
+// Conn makes a connection of a socket, which belongs to it from then on, also with an error. name is for messages.
+func Conn(fd int, name string) (net.Conn, error) {
+	f := os.NewFile(uintptr(fd), name)
+	defer f.Close()
+	return net.FileConn(f)
 }
 
 // Flock is flock(2), which goes on after a signal.

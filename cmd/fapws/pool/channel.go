@@ -61,9 +61,7 @@ func Pair() (c *Channel, theirs *os.File, err error) {
 
 // NewChannel makes a channel of the descriptor, which belongs to it from then on.
 func NewChannel(fd int) (*Channel, error) {
-	f := os.NewFile(uintptr(fd), "control channel")
-	defer f.Close()
-	nc, err := net.FileConn(f)
+	nc, err := system.Conn(fd, "control channel")
 	if err != nil {
 		return nil, err
 	}

@@ -1,16 +1,15 @@
 package worker
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -101,31 +100,28 @@ func (r *sandboxCheck) report() {
 }
 
 // checkSelf makes a GET request to server, as if it had come in from a unix
-// socket, but without the need for a password. The error is one line.
+// socket, but without the need for a password. target is as --reload-check has it. The error is one line.
 func checkSelf(ctx context.Context, server *runtime.Server, target string) error {
 	fds, err := system.Socketpair(unix.SOCK_STREAM)
 	if err != nil {
 		return err
 	}
-	ours, err := connOf(fds[0])
+	ours, err := system.Conn(fds[0], "reload check")
 	if err != nil {
 		unix.Close(fds[1])
 		return err
 	}
-	defer ours.Close()
-	theirs, err := connOf(fds[1])
+	theirs, err := system.Conn(fds[1], "reload check")
 	if err == nil {
 		err = server.EnrolOwn(theirs)
 	}
 	if err != nil {
+		ours.Close()
 		return err
 	}
-	if deadline, ok := ctx.Deadline(); ok {
-		ours.SetDeadline(deadline)
-	}
-	status, err := get(ours, target)
+	status, err := get(ctx, ours, target)
 	switch {
-	case errors.Is(err, os.ErrDeadlineExceeded):
+	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("GET %s was not answered in time", target)
 	case err != nil:
 		return fmt.Errorf("GET %s: %v", target, err)
@@ -135,35 +131,22 @@ func checkSelf(ctx context.Context, server *runtime.Server, target string) error
 	return nil
 }
 
-func connOf(fd int) (net.Conn, error) {
-	f := os.NewFile(uintptr(fd), "reload check")
-	defer f.Close()
-	return net.FileConn(f)
-}
-
-// get makes a request and returns the status of the answer, once it is whole.
-// target is as --reload-check has it.
-func get(c net.Conn, target string) (status int, err error) {
-	host := "localhost"
-	if rest, named := strings.CutPrefix(target, "http://"); named {
-		slash := strings.IndexByte(rest, '/')
-		host, target = rest[:slash], rest[slash:]
+// get makes a request over c, which it closes, and returns the status of the answer, once it is whole.
+func get(ctx context.Context, c net.Conn, target string) (status int, err error) {
+	if strings.HasPrefix(target, "/") {
+		target = "http://localhost" + target
 	}
-	if _, err := fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: fapws-reload-check\r\nConnection: close\r\n\r\n", target, host); err != nil {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
+	if err != nil {
 		return 0, err
 	}
-	r := bufio.NewReader(c)
-	for status < 200 { // RFC 9110 §15.2: others may come before the answer
-		line, err := r.ReadString('\n')
-		if err != nil {
-			return 0, err
-		}
-		if len(line) > 12 && line[:5] == "HTTP/" {
-			if status, err = strconv.Atoi(line[9:12]); err != nil {
-				return 0, err
-			}
-		}
+	r.Header.Set("User-Agent", "fapws-reload-check")
+	over := http.Transport{DisableKeepAlives: true, DisableCompression: true, DialContext: func(context.Context, string, string) (net.Conn, error) { return c, nil }}
+	answer, err := over.RoundTrip(r)
+	if err != nil {
+		return 0, err
 	}
-	_, err = io.Copy(io.Discard, r)
-	return status, err
+	defer answer.Body.Close()
+	_, err = io.Copy(io.Discard, answer.Body)
+	return answer.StatusCode, err
 }

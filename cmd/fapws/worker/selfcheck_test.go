@@ -15,7 +15,7 @@ func TestGet(t *testing.T) {
 		{"/health", "GET /health HTTP/1.1\r\nHost: localhost\r\n", "HTTP/1.1 200 OK\r\n\r\nwell", "200"},
 		{"http://a.example/x", "GET /x HTTP/1.1\r\nHost: a.example\r\n", "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 404 Not Found\r\n\r\n", "404"},
 		{"/", "GET / HTTP/1.1\r\nHost: localhost\r\n", "", "EOF"},
-		{"/", "GET / HTTP/1.1\r\nHost: localhost\r\n", "HTTP/1.1 2xx\r\n", `strconv.Atoi: parsing "2xx": invalid syntax`},
+		{"/", "GET / HTTP/1.1\r\nHost: localhost\r\n", "HTTP/1.1 2xx\r\n", `net/http: HTTP/1.x transport connection broken: malformed HTTP status code "2xx"`},
 	} {
 		ours, theirs := net.Pipe()
 		request := make(chan string, 1)
@@ -30,7 +30,7 @@ func TestGet(t *testing.T) {
 			_, _ = io.WriteString(theirs, c.answer)
 			theirs.Close()
 		}()
-		status, err := get(ours, c.target)
+		status, err := get(t.Context(), ours, c.target)
 		got := ""
 		if err != nil {
 			got = err.Error()

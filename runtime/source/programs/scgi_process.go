@@ -105,9 +105,7 @@ func startProcess(o *LoaderOptions) (p *scgiProcess, loaded []byte, err error) {
 
 // unixConn makes a connection of a socket, which belongs to it from then on.
 func unixConn(fd int) (*net.UnixConn, error) {
-	f := os.NewFile(uintptr(fd), "fork")
-	defer f.Close()
-	c, err := net.FileConn(f)
+	c, err := system.Conn(fd, "fork")
 	if err != nil {
 		return nil, err
 	}
