@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"fapws/runtime/auth"
 	"fapws/runtime/backend"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
@@ -144,7 +145,7 @@ func (p *Page) refuse(w *backend.Response, r *backend.Request, why string) {
 
 // post does what buttons ask for.
 func (p *Page) post(w *backend.Response, r *backend.Request, path string) {
-	if fromElsewhere(r) {
+	if auth.FromElsewhere(r.Head, r.Parsed.Fields, r.Host()) {
 		p.refuse(w, r, "the request comes from a page of another site")
 		return
 	}
@@ -247,17 +248,4 @@ func refused(r *backend.Request) string {
 		return "ask for this page at localhost or 127.0.0.1"
 	}
 	return ""
-}
-
-// fromElsewhere reports whether a browser has sent r because a page of another site told it to.
-func fromElsewhere(r *backend.Request) bool {
-	if site := r.Field("Sec-Fetch-Site"); site != "" && site != "same-origin" && site != "none" {
-		return true
-	}
-	origin := r.Field("Origin")
-	if origin == "" {
-		return false // not a browser, or an old one that sends a form of the same site
-	}
-	u, err := url.Parse(origin)
-	return err != nil || !strings.EqualFold(u.Host, r.Host())
 }
