@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"path"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -164,10 +163,8 @@ func (b *builder) errorPages(h *Host) *static.Pages {
 	}
 	for _, status := range slices.Sorted(maps.Keys(h.ErrorPages)) {
 		page := h.ErrorPages[status]
-		for _, p := range programs {
-			if strings.HasPrefix(page, "/") && patternFits(p, path.Base(page)) {
-				b.wrong(h.At.Errorf("error-page", "%d: %s is a script or SSI page and would be sent unprocessed; an error page must be a static file", status, page))
-			}
+		if strings.HasPrefix(page, "/") && static.FitsAny(programs, page) {
+			b.wrong(h.At.Errorf("error-page", "%d: %s is a script or SSI page and would be sent unprocessed; an error page must be a static file", status, page))
 		}
 	}
 	var files *static.Files

@@ -15,6 +15,7 @@ import (
 
 	"fapws/runtime/backend"
 	"fapws/runtime/exchange"
+	"fapws/runtime/source/static"
 	"fapws/runtime/system"
 )
 
@@ -169,22 +170,14 @@ func (s *Scripts) findIndex(folder string) (Script, error) {
 
 // program judges a file that was found.
 func (s *Scripts) program(name, info string, file fs.FileInfo) (Script, error) {
-	if !file.Mode().IsRegular() || !s.matches(path.Base(name)) {
+	if !file.Mode().IsRegular() || !s.matches(name) {
 		return Script{}, ErrForbidden
 	}
 	return Script{File: s.folder + name, Name: name, Info: info, Executable: file.Mode()&0o111 != 0}, nil
 }
 
 func (s *Scripts) matches(name string) bool {
-	if len(s.patterns) == 0 {
-		return true
-	}
-	for _, pattern := range s.patterns {
-		if ok, _ := path.Match(pattern, name); ok {
-			return true
-		}
-	}
-	return false
+	return len(s.patterns) == 0 || static.FitsAny(s.patterns, name)
 }
 
 // stat returns the file of a name, following a link if that is allowed.

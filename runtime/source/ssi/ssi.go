@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -116,15 +115,7 @@ func New(o Options) (*Pages, error) {
 }
 
 // IsPage says whether a file of this name has elements.
-func (s *Pages) IsPage(name string) bool {
-	name = name[strings.LastIndexByte(name, '/')+1:]
-	for _, p := range s.opt.Patterns {
-		if ok, _ := path.Match(p, name); ok {
-			return true
-		}
-	}
-	return false
-}
+func (s *Pages) IsPage(name string) bool { return static.FitsAny(s.opt.Patterns, name) }
 
 // Respond implements backend.Responder.
 func (s *Pages) Respond(w *backend.Response, r *backend.Request) {

@@ -50,7 +50,7 @@ func (f *Files) look(t *view, clean string) (s sighting, err error) {
 	}
 	index, info, err := f.index(t, name)
 	switch {
-	case err == nil && slash && (f.isProgram(index) || fitsAny(f.opt.Routed, index)):
+	case err == nil && slash && (f.isProgram(index) || FitsAny(f.opt.Routed, index)):
 		return s, program(path.Base(index))
 	case err == nil && slash:
 		return f.lookAround(t, index, info), nil
@@ -63,10 +63,10 @@ func (f *Files) look(t *view, clean string) (s sighting, err error) {
 }
 
 // isProgram says whether Options.Programs has the name.
-func (f *Files) isProgram(name string) bool { return fitsAny(f.opt.Programs, name) }
+func (f *Files) isProgram(name string) bool { return FitsAny(f.opt.Programs, name) }
 
-// fitsAny says whether the last segment of a name fits one of the patterns.
-func fitsAny(patterns []string, name string) bool {
+// FitsAny says whether the last segment of a name fits one of the patterns (path.Match).
+func FitsAny(patterns []string, name string) bool {
 	for _, pattern := range patterns {
 		if ok, _ := path.Match(pattern, path.Base(name)); ok {
 			return true
@@ -281,19 +281,7 @@ func (f *Files) OpenPath(path string) (*os.File, fs.FileInfo, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	file, err := f.root.at(f.clock()).open(name)
-	if err != nil {
-		return nil, nil, err
-	}
-	info, err := file.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = fs.ErrNotExist
-	}
-	if err != nil {
-		file.Close()
-		return nil, nil, err
-	}
-	return file, info, nil
+	return f.root.at(f.clock()).openRegular(name)
 }
 
 // nameOf returns the name below the root of the file that a path means.

@@ -139,8 +139,8 @@ func (g *guard) hides(name string) bool {
 	case ".br", ".bz2", ".gz", ".xz", ".zip", ".zst":
 		plain, compressed = strings.TrimSuffix(plain, path.Ext(plain)), true
 	}
-	key := compressed && (fitsAny(keyNames[:2], plain) || path.Ext(plain) == "" && fitsAny(keyNames, plain))
-	return (key || fitsAny(g.names, name) || plain != name && fitsAny(g.names, plain)) && !fitsAny(g.expose, name)
+	key := compressed && (FitsAny(keyNames[:2], plain) || path.Ext(plain) == "" && FitsAny(keyNames, plain))
+	return (key || FitsAny(g.names, name) || plain != name && FitsAny(g.names, plain)) && !FitsAny(g.expose, name)
 }
 
 // hidesFile reports whether an open file is not for clients: the target of a link has another name than the link, and some files
@@ -162,7 +162,7 @@ func (g *guard) hidesFile(file *os.File, info fs.FileInfo) bool {
 
 // mayBeKey reports whether a file of this name is hidden if it contains a private key.
 func (g *guard) mayBeKey(name string) bool {
-	return len(g.names) > 0 && fitsAny(keyNames, strings.ToLower(name)) && !fitsAny(g.expose, name)
+	return len(g.names) > 0 && FitsAny(keyNames, strings.ToLower(name)) && !FitsAny(g.expose, name)
 }
 
 // hasKey reports whether a file contains a private key in the form of PEM.

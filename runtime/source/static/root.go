@@ -231,6 +231,23 @@ func (t *view) open(name string) (*os.File, error) {
 	return file, nil
 }
 
+// openRegular is open for regular files; others do not exist.
+func (t *view) openRegular(name string) (*os.File, fs.FileInfo, error) {
+	file, err := t.open(name)
+	if err != nil {
+		return nil, nil, err
+	}
+	info, err := file.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fs.ErrNotExist
+	}
+	if err != nil {
+		file.Close()
+		return nil, nil, err
+	}
+	return file, info, nil
+}
+
 // openAny opens a file for reading, never waiting: a FIFO without a writer
 // opens at once, and it is for the caller to see that it is no regular file.
 func (t *view) openAny(name string) (*os.File, error) {

@@ -3,7 +3,6 @@ package static
 import (
 	"bytes"
 	"errors"
-	"io/fs"
 	"strconv"
 	"strings"
 	"sync"
@@ -139,17 +138,8 @@ func (f *Files) answer(t *view, path []byte, v *variants, req *Request, fields *
 			return nil
 		}
 	}
-	file, err := t.open(r.name)
+	file, info, err := t.openRegular(r.name)
 	if err != nil {
-		f.cache.forget(key)
-		return err
-	}
-	info, err := file.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = fs.ErrNotExist
-	}
-	if err != nil {
-		file.Close()
 		f.cache.forget(key)
 		return err
 	}
