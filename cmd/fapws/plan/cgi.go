@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"os/exec"
-	"path"
 	"strings"
 	"time"
 
@@ -15,6 +13,7 @@ import (
 	"fapws/runtime/logfile"
 	"fapws/runtime/sites"
 	"fapws/runtime/source/programs"
+	"fapws/runtime/source/static"
 )
 
 // CGI is the key cgi: a folder, true for the programs in the root of the host, or
@@ -64,11 +63,6 @@ const (
 	phpIndex   = "index.php"
 )
 
-func patternFits(pattern, name string) bool {
-	ok, _ := path.Match(pattern, name)
-	return ok
-}
-
 // scripts says which files are programs: those of folder, which stands for the
 // prefix of the route, or if it is "" those of the root, where paths begin.
 func (r *Route) scripts(h *Host, folder string) (o programs.ScriptOptions, err error) {
@@ -85,9 +79,10 @@ func (r *Route) scripts(h *Host, folder string) (o programs.ScriptOptions, err e
 	return o, nil
 }
 
-// forPrograms is what programs of a folder are told of the host.
-func (h *Host) forPrograms(folder string) programs.Site {
-	return programs.Site{Software: process.Software(), DocumentRoot: cmp.Or(h.Root, folder)}
+// forPrograms returns the options of programs of a folder.
+func (b *builder) forPrograms(h *Host, r *Route, folder string) programs.Common {
+	site := programs.Site{Software: process.Software(), DocumentRoot: cmp.Or(h.Root, folder)}
+	return programs.Common{Site: site, Timeout: r.Timeout, Log: b.clientLog(logfile.Error)}
 }
 
 // cgi mounts programs.
@@ -96,26 +91,15 @@ func (b *builder) cgi(h *Host, r *Route) ([]sites.Mount, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range r.Index {
-		if len(scripts.Match) > 0 && patternFits(r.Match, name) {
-			scripts.Index = append(scripts.Index, name)
-		}
+	if r.Match != "" {
+		scripts.Index = b.scriptIndex(r, r.Match, "")
 	}
 	interpreters := map[string][]string{}
 	for _, one := range r.CGI.Commands {
-		command := strings.Fields(one.Value)
-		if len(command) > 0 {
-			program, err := exec.LookPath(command[0])
-			if err != nil {
-				return nil, fmt.Errorf("interpreter of %s: program %s not found", one.Name, command[0])
-			}
-			command[0] = program
-		}
-		interpreters["."+strings.TrimPrefix(one.Name, ".")] = command
+		interpreters["."+strings.TrimPrefix(one.Name, ".")] = strings.Fields(one.Value)
 	}
 	o := r.CGI.CGIOptions
-	o.ScriptOptions, o.Site, o.Interpreters = scripts, h.forPrograms(scripts.Root), interpreters
-	o.Timeout, o.Gate, o.Log = r.Timeout, b.parts.Programs.Gate, b.clientLog(logfile.Error)
+	o.ScriptOptions, o.Common, o.Interpreters, o.Gate = scripts, b.forPrograms(h, r, scripts.Root), interpreters, b.parts.Programs.Gate
 	program, err := programs.NewCGI(o)
 	if err == nil && b.parts.Logs == nil {
 		err = program.Check()
@@ -137,8 +121,7 @@ func (b *builder) php(h *Host, r *Route) ([]sites.Mount, error) {
 		o.Args = append(o.Args, "-d", one)
 	}
 	scripts.Index = b.scriptIndex(r, phpPattern, phpIndex)
-	o.ScriptOptions, o.Site = scripts, h.forPrograms(scripts.Root)
-	o.Timeout, o.Log = r.Timeout, b.clientLog(logfile.Error)
+	o.ScriptOptions, o.Common = scripts, b.forPrograms(h, r, scripts.Root)
 	p, err := programs.NewPHP(o)
 	if err != nil {
 		return nil, err
@@ -161,7 +144,6 @@ const phpGrace = 5 * time.Second
 // has, below the root, or without match for all paths.
 func (b *builder) fastcgi(h *Host, r *Route) ([]sites.Mount, error) {
 	o := r.FastCGI.FastCGIOptions
-	o.Timeout, o.Log = r.Timeout, b.clientLog(logfile.Error)
 	root := r.Root
 	var index []string
 	if r.Match != "" {
@@ -170,7 +152,7 @@ func (b *builder) fastcgi(h *Host, r *Route) ([]sites.Mount, error) {
 			return nil, err
 		}
 		usual := ""
-		if patternFits(r.Match, phpIndex) {
+		if static.FitsAny(scripts.Match, phpIndex) {
 			usual = phpIndex
 		}
 		index = b.scriptIndex(r, r.Match, usual)
@@ -187,7 +169,7 @@ func (b *builder) fastcgi(h *Host, r *Route) ([]sites.Mount, error) {
 			return nil, err
 		}
 	}
-	o.Site = h.forPrograms(root)
+	o.Common = b.forPrograms(h, r, root)
 	f, err := programs.NewFastCGI(o)
 	if err != nil {
 		return nil, err
@@ -205,7 +187,7 @@ func (b *builder) scriptIndex(r *Route, pattern, name string) (index []string) {
 		pattern = r.Match
 	}
 	for _, one := range r.Index {
-		if patternFits(pattern, one) {
+		if static.FitsAny([]string{pattern}, one) {
 			index = append(index, one)
 		}
 	}

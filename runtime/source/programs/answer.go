@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"time"
@@ -131,17 +130,7 @@ func ParseCGIOptions(text string) (o CGIOptions, err error) {
 	if info, err := os.Stat(said.Path); err == nil && !info.IsDir() {
 		o.Root, o.Only = filepath.Dir(said.Path), filepath.Base(said.Path)
 	}
-	o.Interpreters = map[string][]string{}
-	for extension, command := range said.Interpreters {
-		if len(command) > 0 {
-			program, err := exec.LookPath(command[0])
-			if err != nil {
-				return o, fmt.Errorf("interpreter for %q: program %s not found", extension, command[0])
-			}
-			command[0] = program
-		}
-		o.Interpreters[extension] = command
-	}
+	o.Interpreters = said.Interpreters
 	for name, value := range said.Env {
 		o.Env = append(o.Env, name+"="+value)
 	}

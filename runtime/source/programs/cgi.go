@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path"
 	"path/filepath"
 	"slices"
@@ -19,10 +20,22 @@ import (
 	"fapws/runtime/backend"
 )
 
+// Common are the options that all kinds of programs have.
+type Common struct {
+	Site
+
+	// Timeout bounds how long a program may give no output. 0: 30 s.
+	Timeout time.Duration
+
+	// Log gets the lines that programs write to standard error, and errors about them, on any goroutine. client is
+	// the client of the request, "192.0.2.7:4711", or "".
+	Log func(client, line string)
+}
+
 // CGIOptions describe a folder of programs.
 type CGIOptions struct {
 	ScriptOptions
-	Site // DocumentRoot "": Root
+	Common // DocumentRoot "": Root
 
 	// Interpreters run scripts by their names' extension, with the dot; they
 	// need not be executable then. An argument list, whose last is followed by the
@@ -41,16 +54,9 @@ type CGIOptions struct {
 	// programs get passed.
 	Env []string `key:"env" is:"pairs"`
 
-	// Timeout bounds how long a program may give no output. 0: 30 s.
-	Timeout time.Duration
-
 	// Gate bounds how many run. nil: a new one, for DefaultRunning and
 	// DefaultWaiting.
 	Gate *Gate
-
-	// Log gets the lines that programs write to standard error, and errors about them, on any goroutine. client is
-	// the client of the request, "192.0.2.7:4711", or "".
-	Log func(client, line string)
 }
 
 // Defaults of Options.
@@ -86,9 +92,17 @@ func NewCGI(o CGIOptions) (*CGI, error) {
 		return nil, err
 	}
 	for extension, command := range o.Interpreters {
-		if !strings.HasPrefix(extension, ".") || len(command) == 0 || !filepath.IsAbs(command[0]) {
-			return nil, fmt.Errorf("interpreter for %q: it must be for an extension such as .pl, and an absolute path", extension)
+		if !strings.HasPrefix(extension, ".") || len(command) == 0 {
+			return nil, fmt.Errorf("interpreter for %q: it must be a program for an extension such as .pl", extension)
 		}
+		program, err := exec.LookPath(command[0])
+		if err == nil {
+			program, err = filepath.Abs(program)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("interpreter for %q: program %s not found", extension, command[0])
+		}
+		o.Interpreters[extension] = append([]string{program}, command[1:]...)
 	}
 	o.DocumentRoot = cmp.Or(o.DocumentRoot, scripts.folder)
 	o.Timeout = cmp.Or(o.Timeout, DefaultTimeout)

@@ -29,13 +29,10 @@ type FastCGIOptions struct {
 	// Fallback answers for paths that Scripts has nothing for. nil: 404 or 403.
 	Fallback *Script
 
-	Site
+	Common
 
 	// Params are added to the meta-variables: "NAME=value".
 	Params []string `key:"params" is:"pairs"`
-
-	// Timeout bounds how long the application may give no output. 0: 30 s.
-	Timeout time.Duration
 
 	// Connections bounds the connections, and so the requests at the same time. Waiting is how many requests may
 	// wait for one. 0: 16 and 256.
@@ -47,9 +44,6 @@ type FastCGIOptions struct {
 
 	// MaxRequests is after how many requests a link is dropped. 0: never.
 	MaxRequests int
-
-	// Log is as in programs.CGIOptions.
-	Log func(client, line string)
 }
 
 // FastCGI is a backend.Responder.

@@ -136,7 +136,7 @@ func TestApplication(t *testing.T) {
 			if network == "unix" {
 				address = "unix:" + address
 			}
-			o := programs.FastCGIOptions{Address: address, Site: programs.Site{Software: "fapws/test"}, Params: []string{"MORE=yes"}, Timeout: waittest.Patience, Connections: 2}
+			o := programs.FastCGIOptions{Address: address, Params: []string{"MORE=yes"}, Connections: 2, Common: programs.Common{Site: programs.Site{Software: "fapws/test"}, Timeout: waittest.Patience}}
 			s := newFastCGISite(t, o)
 			if a := s.get("/app/env?a=b", 200); a.Text != "site.example:8080 true a=b fapws/test yes" {
 				t.Errorf("%q", a.Text)

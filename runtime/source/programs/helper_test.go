@@ -33,7 +33,7 @@ func newSite(t *testing.T, scripts map[string]string, change func(*programs.CGIO
 	for name, text := range scripts {
 		s.write(name, text, 0o755)
 	}
-	o := programs.CGIOptions{ScriptOptions: programs.ScriptOptions{Root: s.folder}, Site: programs.Site{Software: "fapws/test"}, Log: s.logged}
+	o := programs.CGIOptions{ScriptOptions: programs.ScriptOptions{Root: s.folder}, Common: programs.Common{Site: programs.Site{Software: "fapws/test"}, Log: s.logged}}
 	if change != nil {
 		change(&o)
 	}

@@ -31,7 +31,7 @@ type PHPOptions struct {
 	// Root is the folder. Match are patterns for the names of scripts, none:
 	// "*.php"; Index those that answer for a folder, none: "index.php".
 	ScriptOptions
-	Site // DocumentRoot "": Root
+	Common // DocumentRoot "": Root
 
 	// Front is a script below Root that answers for all paths that no script is
 	// found for: "/index.php". "": 404.
@@ -50,11 +50,9 @@ type PHPOptions struct {
 	// Idle is after how long a process that does nothing is ended. 0: 5 minutes.
 	Idle time.Duration `key:"idle"`
 
-	// Timeout, Env and Log are as in programs.CGIOptions, Waiting as in programs.FastCGIOptions.
-	Timeout time.Duration
+	// Env is as in programs.CGIOptions, Waiting as in programs.FastCGIOptions.
 	Env     []string `key:"env" is:"pairs"`
 	Waiting int
-	Log     func(client, line string)
 }
 
 // Defaults of Options.
@@ -94,13 +92,11 @@ func NewPHP(o PHPOptions) (*PHP, error) {
 	if o.EachOne {
 		p.answers, err = NewCGI(CGIOptions{
 			ScriptOptions: o.ScriptOptions,
-			Site:          o.Site,
+			Common:        o.Common,
 			Runner:        p.runner,
 			Fallback:      front,
 			Env:           append(slices.Clone(o.Env), redirectStatus),
-			Timeout:       o.Timeout,
 			Gate:          NewGate(o.Children, o.Waiting),
-			Log:           o.Log,
 		})
 		return p, err
 	}
@@ -115,14 +111,12 @@ func NewPHP(o PHPOptions) (*PHP, error) {
 		Dial:        p.manager.dial,
 		Scripts:     scripts,
 		Fallback:    front,
-		Site:        o.Site,
+		Common:      o.Common,
 		Params:      append(slices.Clone(o.Env), redirectStatus),
-		Timeout:     o.Timeout,
 		Connections: o.Children,
 		Waiting:     o.Waiting,
 		Idle:        o.Idle,
 		MaxRequests: o.MaxRequests,
-		Log:         o.Log,
 	})
 	p.answers = p.fast
 	return p, err
@@ -307,24 +301,17 @@ func privateSocket() (listener *os.File, conn net.Conn, err error) {
 		return nil, nil, err
 	}
 	defer os.RemoveAll(dir)
-	fd, err := system.Socket(unix.AF_UNIX)
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Net: "unix", Name: filepath.Join(dir, "s")})
 	if err != nil {
 		return nil, nil, err
 	}
-	listener = os.NewFile(uintptr(fd), "php-cgi")
-	defer func() {
-		if err != nil {
-			listener.Close()
-		}
-	}()
-	path := filepath.Join(dir, "s")
-	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: path}); err != nil {
-		return nil, nil, fmt.Errorf("bind %s: %w", path, err)
-	}
-	if err := unix.Listen(fd, 1); err != nil {
+	defer l.Close()
+	if conn, err = net.Dial("unix", l.Addr().String()); err != nil {
 		return nil, nil, err
 	}
-	conn, err = net.Dial("unix", path)
+	if listener, err = l.File(); err == nil {
+		listener.Fd() // has it block, as programs expect
+	}
 	return listener, conn, err
 }
 

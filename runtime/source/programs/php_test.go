@@ -36,7 +36,7 @@ func newPHPSite(t *testing.T, scripts map[string]string, change func(*programs.P
 	for name, text := range scripts {
 		s.write(name, text)
 	}
-	o := programs.PHPOptions{ScriptOptions: programs.ScriptOptions{Root: s.folder}, Site: programs.Site{Software: "fapws/test"}, Log: s.logged}
+	o := programs.PHPOptions{ScriptOptions: programs.ScriptOptions{Root: s.folder}, Common: programs.Common{Site: programs.Site{Software: "fapws/test"}, Log: s.logged}}
 	if change != nil {
 		change(&o)
 	}

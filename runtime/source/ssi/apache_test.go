@@ -206,7 +206,7 @@ func startOurs(t *testing.T, root, host string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	programs, err := programs.NewCGI(programs.CGIOptions{ScriptOptions: programs.ScriptOptions{Root: root, Match: []string{"*.cgi"}}, Log: log})
+	programs, err := programs.NewCGI(programs.CGIOptions{ScriptOptions: programs.ScriptOptions{Root: root, Match: []string{"*.cgi"}}, Common: programs.Common{Log: log}})
 	if err != nil {
 		t.Fatal(err)
 	}
