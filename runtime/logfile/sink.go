@@ -324,16 +324,11 @@ func (f folder) fails(op, name string, err error) error {
 }
 
 func (f folder) open(name string, flags int, mode fs.FileMode) (*os.File, error) {
-	for {
-		fd, err := unix.Openat(f.fd, name, flags|unix.O_CLOEXEC, uint32(mode.Perm()))
-		if err == unix.EINTR {
-			continue
-		}
-		if err != nil {
-			return nil, f.fails("open", name, err)
-		}
-		return os.NewFile(uintptr(fd), filepath.Join(f.path, name)), nil
+	fd, err := system.OpenAt(f.fd, name, flags, uint32(mode.Perm()))
+	if err != nil {
+		return nil, f.fails("open", name, err)
 	}
+	return os.NewFile(uintptr(fd), filepath.Join(f.path, name)), nil
 }
 
 func (f folder) rename(from, to string) error {

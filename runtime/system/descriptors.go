@@ -63,6 +63,14 @@ func Flock(fd, how int) error {
 	}
 }
 
+// OpenAt is openat(2), which goes on after a signal. No child inherits the descriptor.
+func OpenAt(dir int, name string, flags int, mode uint32) (fd int, err error) {
+	for err = unix.EINTR; err == unix.EINTR; {
+		fd, err = unix.Openat(dir, name, flags|unix.O_CLOEXEC, mode)
+	}
+	return fd, err
+}
+
 // Polls returns the open descriptors of event polls (epoll), of Go's runtime and of others.
 func Polls() (fds []int) {
 	each(func(fd int) {
@@ -160,9 +168,7 @@ func Open(path string) (fd int, err error) {
 }
 
 func open(at int, name, path string, flags int) (fd int, err error) {
-	for err = unix.EINTR; err == unix.EINTR; {
-		fd, err = unix.Openat(at, name, openPath|unix.O_CLOEXEC|flags, 0)
-	}
+	fd, err = OpenAt(at, name, openPath|flags, 0)
 	var st unix.Stat_t
 	if err == nil && flags&unix.O_NOFOLLOW != 0 {
 		if err = unix.Fstat(fd, &st); err == nil && st.Mode&unix.S_IFMT == unix.S_IFLNK {
@@ -188,13 +194,11 @@ func OpenDirectory(path string) (*os.File, error) {
 		return nil, err
 	}
 	defer unix.Close(fd)
-	for err = unix.EINTR; err == unix.EINTR; {
-		var dir int
-		if dir, err = unix.Openat(fd, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err == nil {
-			return os.NewFile(uintptr(dir), path), nil
-		}
+	dir, err := OpenAt(fd, ".", unix.O_RDONLY|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: path, Err: err}
 	}
-	return nil, &os.PathError{Op: "open", Path: path, Err: err}
+	return os.NewFile(uintptr(dir), path), nil
 }
 
 // OpenRoot is os.OpenRoot.

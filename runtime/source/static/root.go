@@ -376,7 +376,7 @@ func (t *view) openPlain(name string, flags int) (*os.File, error) {
 		if more {
 			how = statOnly | unix.O_DIRECTORY
 		}
-		fd, err := openat(dir, part, how|unix.O_NOFOLLOW|unix.O_CLOEXEC)
+		fd, err := system.OpenAt(dir, part, how|unix.O_NOFOLLOW, 0)
 		if dir != t.fd {
 			unix.Close(dir)
 		}
@@ -387,14 +387,5 @@ func (t *view) openPlain(name string, flags int) (*os.File, error) {
 			return os.NewFile(uintptr(fd), part), nil
 		}
 		dir, name = fd, rest
-	}
-}
-
-func openat(dir int, name string, flags int) (int, error) {
-	for {
-		fd, err := unix.Openat(dir, name, flags, 0)
-		if err != unix.EINTR {
-			return fd, err
-		}
 	}
 }

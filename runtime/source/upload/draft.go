@@ -143,10 +143,7 @@ func ignoreUnsupported(err error) error {
 // another upload has it, also one of another process.
 func openLocked(dir *os.File, name string, flags int) (*os.File, error) {
 	for {
-		fd, err := unix.Openat(int(dir.Fd()), name, flags|unix.O_RDWR|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
-		if err == unix.EINTR {
-			continue
-		}
+		fd, err := system.OpenAt(int(dir.Fd()), name, flags|unix.O_RDWR|unix.O_NOFOLLOW, 0o600)
 		if err != nil {
 			return nil, &os.PathError{Op: "open", Path: name, Err: err}
 		}

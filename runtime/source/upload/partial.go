@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"fapws/runtime/system"
 )
 
 // An upload that may be continued is two files in the directory of its target: the bytes so far, which are locked while a process
@@ -149,7 +151,7 @@ func (t *folder) read(dir *os.File, id string) (*partial, error) {
 
 // describe reads the description of an upload.
 func describe(dir *os.File, id string) (what description, err error) {
-	fd, err := unix.Openat(int(dir.Fd()), hiddenPrefix+id+descriptionSuffix, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	fd, err := system.OpenAt(int(dir.Fd()), hiddenPrefix+id+descriptionSuffix, unix.O_RDONLY|unix.O_NOFOLLOW, 0)
 	if err == unix.ENOENT {
 		return what, errUnknown
 	}
@@ -250,7 +252,7 @@ func (p *partial) finish() error {
 
 // writeFile writes a file that does not exist.
 func writeFile(dir *os.File, name string, text []byte) error {
-	fd, err := unix.Openat(int(dir.Fd()), name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+	fd, err := system.OpenAt(int(dir.Fd()), name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return &os.PathError{Op: "open", Path: name, Err: err}
 	}
