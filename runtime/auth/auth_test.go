@@ -82,7 +82,7 @@ func TestHtpasswd(t *testing.T) {
 			if words[0] == "openssl" {
 				out = append([]byte("someone:"), out...)
 			}
-			u, _, err := parseTable(out)
+			u, err := parseTable("users", out)
 			if err != nil {
 				t.Fatalf("%s: %v", out, err)
 			}
@@ -260,7 +260,7 @@ func FuzzUsers(f *testing.F) {
 		if strings.Contains(text, "rounds=") || strings.Contains(text, "$2") {
 			return // slow on purpose
 		}
-		u, _, err := parseTable([]byte(text))
+		u, err := parseTable("users", []byte(text))
 		if err != nil {
 			return
 		}

@@ -85,14 +85,10 @@ func SetPassword(path, name, password string) error {
 
 // CheckPassword returns an error if a password is not that of a user of a file.
 func CheckPassword(path, name, password string) error {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return err
-	}
-	t, line, err := parseTable(text)
+	_, t, err := readUsers(path)
 	switch {
 	case err != nil:
-		return fmt.Errorf("%s:%d: %w", path, line, err)
+		return err
 	case !verify(t.hashes[name], password):
 		return invalid("wrong name or password")
 	}
@@ -111,13 +107,9 @@ func Remove(path, name string) error {
 
 // Names returns the users of a file in its order.
 func Names(path string) (names []string, err error) {
-	text, err := os.ReadFile(path)
+	text, t, err := readUsers(path)
 	if err != nil {
 		return nil, err
-	}
-	t, line, err := parseTable(text)
-	if err != nil {
-		return nil, fmt.Errorf("%s:%d: %w", path, line, err)
 	}
 	for line := range strings.Lines(string(text)) {
 		if name := nameOf(line); t.hashes[name] != "" {
@@ -126,6 +118,14 @@ func Names(path string) (names []string, err error) {
 		}
 	}
 	return names, nil
+}
+
+// readUsers reads a file with its users.
+func readUsers(path string) (text []byte, t *table, err error) {
+	if text, err = os.ReadFile(path); err == nil {
+		t, err = parseTable(path, text)
+	}
+	return text, t, err
 }
 
 // nameOf returns the user of a line, "" if it has none.
@@ -153,13 +153,12 @@ func edit(path string, create bool, change func(lines []string, t *table) ([]str
 		path = real
 	}
 	return exclusively(filepath.Dir(path), func() error {
-		text, err := os.ReadFile(path)
-		if err != nil && !(create && errors.Is(err, fs.ErrNotExist)) {
-			return err
+		text, t, err := readUsers(path)
+		if create && errors.Is(err, fs.ErrNotExist) {
+			t, err = &table{}, nil
 		}
-		t, line, err := parseTable(text)
 		if err != nil {
-			return fmt.Errorf("%s:%d: %w", path, line, err)
+			return err
 		}
 		var lines []string
 		for line := range bytes.Lines(text) {

@@ -285,18 +285,18 @@ func tableOf(f *os.File, path string) (*table, error) {
 	if len(text) > maxFile {
 		return nil, fmt.Errorf("users: %s has more than %d bytes", path, maxFile)
 	}
-	t, line, err := parseTable(text)
+	t, err := parseTable(path, text)
 	if err != nil {
-		return nil, fmt.Errorf("users: %s:%d: %w", path, line, err)
+		return nil, fmt.Errorf("users: %w", err)
 	}
 	t.info = info
 	return t, nil
 }
 
 // parseTable reads lines "user:hash"; empty ones and those that begin with "#" do not count. Text behind a second
-// colon is a comment.
-func parseTable(text []byte) (u *table, line int, err error) {
-	u = &table{hashes: map[string]string{}}
+// colon is a comment. The error names path, the file that they are from, and the line.
+func parseTable(path string, text []byte) (*table, error) {
+	u, line := &table{hashes: map[string]string{}}, 0
 	for one := range bytes.Lines(text) {
 		line++
 		s := strings.TrimSpace(string(one))
@@ -307,17 +307,17 @@ func parseTable(text []byte) (u *table, line int, err error) {
 		hash, _, _ := strings.Cut(rest, ":")
 		err := checkHash(hash)
 		if !found || name == "" || hash == "" || err != nil && CheckName(name) != nil { // another file: the name could disturb a terminal
-			return nil, line, fmt.Errorf("not user:hash")
+			return nil, fmt.Errorf("%s:%d: not user:hash", path, line)
 		}
 		if err != nil {
-			return nil, line, fmt.Errorf("user %s: %w", name, err)
+			return nil, fmt.Errorf("%s:%d: user %s: %w", path, line, name, err)
 		}
 		u.hashes[name] = hash
 		if u.dummy == "" {
 			u.dummy = hash
 		}
 	}
-	return u, line, nil
+	return u, nil
 }
 
 func (u *table) verify(name, password string) bool {
