@@ -52,23 +52,10 @@ type supervisor struct {
 	broker    *pool.Broker // nil: channels are those of this server
 	temporary string       // directory of --sandbox for temporary files, or ""
 
-	mu       sync.Mutex       // of the following
-	shown    settings.Config  // as far as it is known
-	addrs    []worker.Address // once something serves on them
-	reloaded time.Time        // from the status page
-}
+	shown worker.Shown
 
-// show and seen keep the state that the control socket shows. They are safe for concurrent use.
-func (p *supervisor) show(conf settings.Config, addrs []worker.Address) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.shown, p.addrs = conf, addrs
-}
-
-func (p *supervisor) seen() (settings.Config, []worker.Address) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.shown, p.addrs
+	mu       sync.Mutex // of the following
+	reloaded time.Time  // from the status page
 }
 
 // openControl makes the control socket, as the user that this process runs as.
@@ -157,7 +144,7 @@ func (p *supervisor) run() (code int, err error) {
 	p.mu.Lock()
 	p.pool = workers
 	p.mu.Unlock()
-	p.show(p.conf, nil)
+	p.shown.Set(p.conf, nil)
 	var left []*os.File
 	if handover != nil && handover.Settled != nil {
 		if err := json.Unmarshal(handover.Settled.Settings, &p.settled); err != nil {
@@ -268,7 +255,7 @@ func (p *supervisor) up(addresses []pool.Address, resumed bool) {
 	p.keyring.serving()
 	p.served = addresses
 	addrs := socketAddrs(addresses)
-	p.show(p.settled.Config, addrs)
+	p.shown.Set(p.settled.Config, addrs)
 	p.instance.LogNotifyError(p.instance.Notifier.Ready("serving " + worker.URLs(addrs)))
 	go p.instance.Notifier.Watch(context.Background(), p.answering)
 	if resumed {
@@ -334,7 +321,7 @@ func (p *supervisor) event(e pool.Event) {
 		p.instance.LogNotifyError(n.Ready(e.Text))
 	case pool.PageUp:
 		addrs := socketAddrs(e.Addresses)
-		p.show(p.settled.Config, addrs)
+		p.shown.Set(p.settled.Config, addrs)
 		p.log.Log(logfile.Info, "see why in a browser: "+worker.URLs(addrs))
 	case pool.Stopping:
 		p.instance.LogNotifyError(n.Stopping())

@@ -39,10 +39,10 @@ type alone struct {
 	files  ownCertificates
 	opened time.Time
 
+	shown Shown
+
 	mu        sync.Mutex
 	accepting *runtime.Server // may have listeners of bound; nil: none
-	shown     settings.Config // for the control socket and the status page, as far as it is known
-	addrs     []Address       // where clients are answered
 }
 
 // RunAlone serves in this process, which has no supervisor, until told to stop, and returns the exit code. instance has
@@ -87,7 +87,7 @@ func (s *service) listenEarly() error {
 // earlyListeners returns the listeners of listenEarly, for the server to take.
 func (s *service) earlyListeners() []*conn.Listener {
 	listeners := s.alone.bound.Sockets()
-	s.alone.show(&s.conf, BannerOf(listeners))
+	s.alone.shown.Set(s.conf, BannerOf(listeners))
 	s.alone.mu.Lock()
 	defer s.alone.mu.Unlock()
 	s.alone.accepting = s.server
@@ -108,17 +108,26 @@ func (a *alone) close(listeners []*conn.Listener) {
 	}
 }
 
-// show and seen keep the state that the control socket and the status page show. They are safe for concurrent use.
-func (a *alone) show(conf *settings.Config, addrs []Address) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.shown, a.addrs = *conf, addrs
+// Shown is what the control socket and the status page show of the settings, as far as they are known, with the addresses where clients
+// are answered. Its methods are safe for concurrent use.
+type Shown struct {
+	mu    sync.Mutex
+	conf  settings.Config
+	addrs []Address
 }
 
-func (a *alone) seen() (conf settings.Config, addrs []Address) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.shown, a.addrs
+// Set has others shown.
+func (s *Shown) Set(conf settings.Config, addrs []Address) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.conf, s.addrs = conf, addrs
+}
+
+// Get returns them.
+func (s *Shown) Get() (settings.Config, []Address) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.conf, s.addrs
 }
 
 // listen binds the addresses of the settings.
@@ -135,7 +144,7 @@ func (s *service) listen() (listeners []*conn.Listener, err error) {
 		return nil, err
 	}
 	listeners, err = s.alone.bound.Take(addrs, options)
-	s.alone.show(&s.conf, BannerOf(listeners))
+	s.alone.shown.Set(s.conf, BannerOf(listeners))
 	return listeners, err
 }
 

@@ -61,7 +61,7 @@ func (s *service) command(c ctl.Command, p cache.Pattern) (any, error) {
 func (s *service) report() *ctl.Report {
 	r := ctl.Report{PID: os.Getpid()}
 	if s.parent == nil {
-		conf, addrs := s.alone.seen()
+		conf, addrs := s.alone.shown.Get()
 		r = ReportPresence(s.plan, &conf, addrs, s.alone.opened)
 	}
 	r.Cache = cacheOf(s.server)
