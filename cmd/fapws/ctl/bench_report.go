@@ -179,16 +179,7 @@ func size(bytes float64) string {
 }
 
 // latency writes nanoseconds with three digits.
-func latency(ns int64) string {
-	switch f := float64(ns); {
-	case f < 1e6:
-		return fmt.Sprintf("%.3g µs", f/1e3)
-	case f < 1e9:
-		return fmt.Sprintf("%.3g ms", f/1e6)
-	default:
-		return fmt.Sprintf("%.3g s", f/1e9)
-	}
-}
+func latency(ns int64) string { return span(float64(ns) / 1e9) }
 
 // WriteJSON writes r for programs: times in seconds, sizes in bytes.
 func (r *BenchResult) WriteJSON(w io.Writer) error {

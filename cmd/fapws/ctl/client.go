@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"fapws/cmd/fapws/pool"
 	"fapws/cmd/fapws/process"
 	"fapws/runtime/metrics"
 	"fapws/runtime/source/cache"
@@ -323,12 +324,5 @@ func (c *Cache) String() string {
 		rate = 100 * float64(c.Hits+c.Stale) / float64(asked)
 	}
 	return fmt.Sprintf("cache: %s, %.1f of %.1f MB, %.1f %% of %d requests answered from it",
-		pages(c.Entries), float64(c.Bytes)/1e6, float64(c.Limit)/1e6, rate, asked)
-}
-
-func pages(n int) string {
-	if n == 1 {
-		return "1 page"
-	}
-	return fmt.Sprintf("%d pages", n)
+		pool.Count(c.Entries, "page"), float64(c.Bytes)/1e6, float64(c.Limit)/1e6, rate, asked)
 }

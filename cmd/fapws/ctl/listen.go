@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"fapws/cmd/fapws/pool"
 	"fapws/runtime/metrics"
 	"fapws/runtime/source/cache"
 )
@@ -137,7 +138,7 @@ func AnswerOf(result any, err error) (a Answer) {
 	case string:
 		a.Text = result
 	case int:
-		a.Text = pages(result)
+		a.Text = pool.Count(result, "page")
 	case *Report:
 		a.Status = result
 	case *Overview:

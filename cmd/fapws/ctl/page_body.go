@@ -238,7 +238,7 @@ func age(seconds float64) string {
 func span(seconds float64) string {
 	switch {
 	case seconds < 0.001:
-		return fmt.Sprintf("%.0f µs", seconds*1e6)
+		return fmt.Sprintf("%.3g µs", seconds*1e6)
 	case seconds < 1:
 		return fmt.Sprintf("%.3g ms", seconds*1e3)
 	}
