@@ -275,6 +275,7 @@ const patience = waittest.Patience
 func idle() Options {
 	return Options{
 		Early:        func() []Address { return nil },
+		Fits:         func(*Settled) string { return "" },
 		Up:           func([]Address, bool) {},
 		Attributes:   func() *syscall.SysProcAttr { return nil },
 		Event:        func(Event) {},

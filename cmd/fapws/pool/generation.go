@@ -53,7 +53,9 @@ func (p *Pool) begin(r request) {
 			p.next = &r
 			return
 		}
-		p.next.upgrade = p.next.upgrade || r.upgrade
+		if r.upgrade && !p.next.upgrade {
+			p.next.upgrade, p.next.why = true, r.why
+		}
 		p.next.asked = append(p.next.asked, r.asked...)
 		return
 	}
@@ -168,6 +170,9 @@ func (p *Pool) prepared(w *worker) bool {
 			p.fail(err)
 			return false
 		}
+	} else if why := p.o.Fits(w.settled); why != "" {
+		p.batchFailed(w, why, process.BadUsage, false)
+		return false
 	}
 	if !w.sleep.asleep {
 		p.settled = w.settled

@@ -326,6 +326,10 @@ type Options struct {
 	// the supervisor; see Run.
 	Open func(*Settled) ([]Address, error)
 
+	// Fits returns why a new generation with these settings cannot take over the open sockets, in words that follow "worker N",
+	// or "". It is called on Run's goroutine.
+	Fits func(*Settled) string
+
 	// Up is called on Run's goroutine when the workers begin to serve under this program. resumed: they served under
 	// the program before it.
 	Up func(addresses []Address, resumed bool)

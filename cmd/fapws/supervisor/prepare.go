@@ -308,7 +308,11 @@ func (p *supervisor) logKept() {
 		now.SandboxWrite = slices.Concat(now.SandboxWrite, conf.SandboxWrite)
 		system.Distrust(p.plan.Changeable(&now))
 	}
-	kept := strings.Join(p.plan.Settings.Kept(set), ", ")
+	names := p.plan.Settings.Kept(set)
+	if p.unused != "" {
+		names = append(names, p.unused)
+	}
+	kept := strings.Join(names, ", ")
 	if kept != "" && kept != p.kept {
 		p.log.Log(logfile.Warning, fmt.Sprintf("%s: changes of %s take effect after a restart", p.plan.File.Name, kept))
 	}

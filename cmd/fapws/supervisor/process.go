@@ -33,6 +33,7 @@ type supervisor struct {
 	plan      *plan.Plan
 	reloading bool   // a reload is under way; of event
 	kept      string // settings that logKept has told of; of event
+	unused    string // a setting of certificates that no address uses; of fits
 	conf      settings.Config
 	stderr    io.Writer
 	log       *plan.Logger
@@ -128,6 +129,7 @@ func (p *supervisor) run() (code int, err error) {
 		Stay:         p.conf.Reload || p.conf.Dev,
 		Early:        p.early.Sockets,
 		Open:         p.open,
+		Fits:         p.fits,
 		Up:           p.up,
 		Attributes:   p.attributes,
 		Event:        p.event,
@@ -237,6 +239,31 @@ func (p *supervisor) open(first *pool.Settled) (addresses []pool.Address, err er
 	}
 	p.served, p.names = addresses, names
 	return addresses, nil
+}
+
+// fits is pool.Options.Fits. Whether an address is for HTTPS is decided when it is opened.
+func (p *supervisor) fits(next *pool.Settled) string {
+	var s worker.Settled
+	if err := json.Unmarshal(next.Settings, &s); err != nil {
+		return "has settings that cannot be read: " + err.Error()
+	}
+	p.unused = ""
+	for _, a := range p.served {
+		_, secure := settings.SplitSecure(a.Name)
+		switch {
+		case secure && !s.HTTPS():
+			return fmt.Sprintf("has no certificate for %s: name one (certfile or tls), or restart the server to serve plain HTTP", a.Name)
+		case secure:
+			p.unused = ""
+			return ""
+		case s.HTTPS() && settings.Secure(a.Name) != a.Name:
+			p.unused = "tls"
+			if len(s.CertFiles) > 0 || s.HostCerts {
+				p.unused = "certfile"
+			}
+		}
+	}
+	return ""
 }
 
 // failurePage is pool.Options.FailurePage for developers.

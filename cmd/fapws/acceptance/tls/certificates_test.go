@@ -96,6 +96,32 @@ func TestRenewal(t *testing.T) {
 	})
 }
 
+// A reload changes no address between HTTP and HTTPS: it fails without a certificate for HTTPS, and the log says that one for HTTP needs a
+// restart.
+func TestFirstAndLastCertificate(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	c := certtest.NewAuthority(t).For("example.org")
+	c.Write(dir)
+	fapwstest.Write(t, dir+"/index.html", "page")
+	plain, secure := "workers = 1\nroot = '.'\n", "workers = 1\nroot = '.'\ncertfile = 'cert.pem'\nkeyfile = 'key.pem'\n"
+	file := fapwstest.Write(t, dir+"/fapws.toml", secure)
+	s := fapwstest.Command{Flags: []string{"-b", "127.0.0.1:0", "-c", file}, Complains: true}.Start(t)
+	s.Address = s.Says(`(?m)^fapws \S+ +https://(\S+)/ `)[1]
+	fapwstest.Write(t, file, plain)
+	if code, _, stderr := s.Ctl("reload"); code != 1 || !strings.Contains(stderr, "has no certificate for https://127.0.0.1:0: name one (certfile or tls), or restart the server to serve plain HTTP; the old workers keep serving") {
+		t.Errorf("reload without a certificate: code %d, %s", code, stderr)
+	}
+	becomes(t, s, c)
+	s = fapwstest.Command{Flags: []string{"-b", "127.0.0.1:0", "-c", file}, Complains: true}.Started(t)
+	fapwstest.Write(t, file, secure)
+	if code, _, stderr := s.Ctl("reload"); code != 0 {
+		t.Errorf("reload with a certificate: code %d, %s", code, stderr)
+	}
+	s.Says(`warning .*fapws\.toml: changes of certfile take effect after a restart`)
+	s.Ask(fapwstest.Get("/")).Want(t, 200).Is(t, "page")
+}
+
 // Each mistake at the start is one line and code 3, with and without a supervisor, before the application is loaded;
 // check finds it, too.
 func TestMistakes(t *testing.T) {
