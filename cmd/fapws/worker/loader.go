@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -48,13 +49,27 @@ func RunLoader(p *plan.Plan, fd int, stderr io.Writer) (code int, err error) {
 	unix.CloseOnExec(fd)
 	unix.CloseOnExec(fd + 1)
 	control, loaded := os.NewFile(uintptr(fd), "control"), os.NewFile(uintptr(fd+1), "loaded")
+	failing := func(err error) { // the worker tells its supervisor; once, and not after the description
+		if text, _, _ := strings.Cut(err.Error(), "\n"); !strings.HasPrefix(text, "{") {
+			_, _ = loaded.WriteString(text)
+			loaded.Close()
+		}
+	}
+	defer func() {
+		if err != nil {
+			failing(err)
+		}
+	}()
 	// The server decides when this process ends; a signal to all of its group does not.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2)
 	if err := s.plan.Find(); err != nil {
 		return 0, process.ExitFrom(err)
 	}
 	s.log = plan.NewLogs(s.stderr, s.plan.Conf.LogLevel, s.plan.Conf.Server.Debug)
-	app, err := s.plan.Load(s.reportError)
+	app, err := s.plan.Load(func(err error) int {
+		failing(err)
+		return s.reportError(err)
+	})
 	if err != nil {
 		return 0, err
 	}
@@ -104,6 +119,7 @@ func (s *service) openLoader() error {
 	var failed *programs.LoadError
 	switch {
 	case errors.As(err, &failed) && failed.Code >= 0:
+		s.parent.Failing(errors.New(failed.Reason))
 		return process.ExitSilently(failed.Code) // it has reported the reason
 	case err != nil:
 		return process.ExitNotStarted("%v", err)

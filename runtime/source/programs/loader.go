@@ -13,7 +13,8 @@ import (
 // LoaderOptions says how a Loader gets its process.
 type LoaderOptions struct {
 	// Command makes the command that becomes the process. It finds the socket for orders behind the ExtraFiles of the command, and a pipe
-	// behind that, to which it writes a description of the loaded application, and which it closes before it serves.
+	// behind that, to which it writes a description of the loaded application, a JSON object, and which it closes before it
+	// serves. What begins otherwise is the reason why it did not load.
 	Command func() *exec.Cmd
 
 	// Log writes a line to the error log of the server, from any goroutine: the process has ended while the Loader was open.
@@ -82,8 +83,9 @@ var errNotLoaded = errors.New("the application failed to load")
 // LoadError is the error of Open when the application did not load. The process has
 // said why, unless it was killed: Code is -1 then.
 type LoadError struct {
-	Code int // exit status
-	how  string
+	Code   int    // exit status
+	Reason string // its first line, if the process has sent it in the place of the description
+	how    string
 }
 
 // Error implements error.

@@ -1,6 +1,7 @@
 package programs
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -95,10 +96,10 @@ func startProcess(o *LoaderOptions) (p *scgiProcess, loaded []byte, err error) {
 		p.control.Close()
 		return nil, nil, fmt.Errorf("cannot start the loader of --fork: %w", err)
 	}
-	if loaded, err = io.ReadAll(from); err != nil || len(loaded) == 0 {
+	if loaded, err = io.ReadAll(from); err != nil || !bytes.HasPrefix(loaded, []byte("{")) {
 		p.control.Close()
 		_ = cmd.Wait()
-		return nil, nil, &LoadError{cmd.ProcessState.ExitCode(), p.ended()}
+		return nil, nil, &LoadError{cmd.ProcessState.ExitCode(), string(loaded), p.ended()}
 	}
 	return p, loaded, nil
 }

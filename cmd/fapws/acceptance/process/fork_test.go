@@ -420,6 +420,22 @@ func TestForkReload(t *testing.T) {
 	}
 }
 
+// The command that reloads prints why the new code does not load.
+func TestForkReloadFails(t *testing.T) {
+	t.Parallel()
+	script := fapwstest.Write(t, filepath.Join(t.TempDir(), "app.py"), "def application(environ, start_response): return 'x'\n")
+	s := fapwstest.Command{Script: script, Flags: []string{"--fork"}, Complains: true}.Serve(t, fapwstest.Workers)
+	for code, want := range map[string]string{
+		"import nothing_like_it\n":                           "app.py:1: ModuleNotFoundError: No module named 'nothing_like_it'",
+		"async def application(scope, receive, send): ...\n": "app.py: --fork serves synchronous handlers only",
+	} {
+		fapwstest.Write(t, script, code)
+		if code, _, stderr := s.Ctl("reload"); code != 1 || !strings.Contains(stderr, want) {
+			t.Errorf("code %d, %s, want %s", code, stderr, want)
+		}
+	}
+}
+
 // Applications that --fork cannot serve are refused at start.
 func TestForkRefusals(t *testing.T) {
 	t.Parallel()
