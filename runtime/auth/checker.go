@@ -369,7 +369,7 @@ func NewBasic(realm string, users *Users) (*Basic, error) {
 	realm = cmp.Or(realm, "restricted")
 	for _, c := range []byte(realm) {
 		if c < ' ' || c >= 0x7f {
-			return nil, fmt.Errorf("the realm %q has a character that is not ASCII", realm)
+			return nil, fmt.Errorf("the realm %q has a character that is not printable ASCII", realm)
 		}
 	}
 	realm = strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(realm)

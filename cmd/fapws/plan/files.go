@@ -109,6 +109,9 @@ func (b *builder) checkFallbacks() {
 func (b *builder) withPages(r *Route, pages *SSI, fall bool) []sites.Mount {
 	names := pages.names()
 	for _, name := range names {
+		if strings.ContainsRune(name, '/') {
+			continue // a mistake that is reported
+		}
 		if index := strings.Replace(name, "*", "index", 1); !slices.Contains(r.Index, index) {
 			r.Index = append(slices.Clone(r.Index), index)
 		}

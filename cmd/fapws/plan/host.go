@@ -227,14 +227,14 @@ var kinds = []kind{
 	{"app", func(r *Route) bool { return r.App.Name != "" }, func(r *Route) string { return r.App.Name }, (*builder).app},
 	{"cgi", func(r *Route) bool { return r.CGI.Given }, func(r *Route) string { return string(r.CGI.Folder) }, (*builder).cgi},
 	{"php", func(r *Route) bool { return r.PHP.Given }, func(r *Route) string { return cmp.Or(r.PHP.Command, programs.DefaultCommand) }, (*builder).php},
-	{"fastcgi", func(r *Route) bool { return r.FastCGI.Address != "" }, func(r *Route) string { return r.FastCGI.Address }, (*builder).fastcgi},
+	{"fastcgi", func(r *Route) bool { return r.At.Set("fastcgi") }, func(r *Route) string { return r.FastCGI.Address }, (*builder).fastcgi},
 	{"ssi", func(r *Route) bool { return r.SSI.Given }, folderOf, (*builder).ssi},
-	{"redirect", func(r *Route) bool { return r.Redirect != "" }, func(r *Route) string { return r.Redirect }, (*builder).redirect},
-	{"rewrite", func(r *Route) bool { return r.Rewrite != "" }, func(r *Route) string { return r.Rewrite }, (*builder).rewrite},
-	{"proxy", func(r *Route) bool { return r.Proxy != "" }, func(r *Route) string { return r.Proxy }, (*builder).proxy},
+	{"redirect", func(r *Route) bool { return r.At.Set("redirect") }, func(r *Route) string { return r.Redirect }, (*builder).redirect},
+	{"rewrite", func(r *Route) bool { return r.At.Set("rewrite") }, func(r *Route) string { return r.Rewrite }, (*builder).rewrite},
+	{"proxy", func(r *Route) bool { return r.At.Set("proxy") }, func(r *Route) string { return r.Proxy }, (*builder).proxy},
 	{"upload", func(r *Route) bool { return r.Upload.Path != "" }, func(r *Route) string { return r.Upload.Path }, (*builder).upload},
 	{"files", func(r *Route) bool { return r.Folder != "" && !r.SSI.Given }, folderOf, (*builder).files},
-	{"status", func(r *Route) bool { return r.Status != 0 && r.Redirect == "" }, func(r *Route) string { return strconv.Itoa(r.Status) }, (*builder).status},
+	{"status", func(r *Route) bool { return r.Status != 0 && !r.At.Set("redirect") }, func(r *Route) string { return strconv.Itoa(r.Status) }, (*builder).status},
 }
 
 // given are the kinds that the route has.

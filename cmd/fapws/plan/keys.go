@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -62,6 +63,9 @@ func (n *Networks) FromFile(v settings.TOMLValue) error {
 			return fmt.Errorf(`addresses, networks such as "10.0.0.0/8", or "all", not %q`, one)
 		}
 		*n = append(*n, network)
+	}
+	if len(list) == 0 && v.Key == "allow" { // it would be no rule, and let everyone in
+		return errors.New(`addresses, networks such as "10.0.0.0/8", or "all", at least one of them`)
 	}
 	return nil
 }

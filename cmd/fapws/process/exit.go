@@ -34,7 +34,10 @@ func (f *ExitError) Error() string { return f.Text }
 func (f *ExitError) Unwrap() error { return f.err }
 
 // ExitUsage makes err one that ends fapws with BadUsage.
-func ExitUsage(err error) error { return &ExitError{BadUsage, ExitPlain(err).Error(), err} }
+func ExitUsage(err error) error {
+	err = ExitPlain(err)
+	return &ExitError{BadUsage, err.Error(), err}
+}
 
 // ExitNotStarted formats an error that ends fapws with NoStart.
 func ExitNotStarted(format string, args ...any) error {
@@ -126,8 +129,11 @@ func ExitPlain(err error) error {
 	var file *fs.PathError
 	var name *net.DNSError
 	var op *net.OpError
+	var done plain
 	raw, text := "", ""
 	switch {
+	case errors.As(err, &done): // "cannot read x" would lose a word again
+		return err
 	case errors.As(err, &name): // before the OpError around it
 		raw, text = name.Error(), "host "+name.Name+" is not known"
 		if !name.IsNotFound {

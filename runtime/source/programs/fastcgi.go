@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -90,7 +91,8 @@ func parseAddress(text string) (network, address string, err error) {
 	if path, ok := strings.CutPrefix(text, "unix:"); ok && path != "" {
 		return "unix", path, nil
 	}
-	if host, port, err := net.SplitHostPort(text); err != nil || host == "" || port == "" {
+	host, port, err := net.SplitHostPort(text)
+	if n, wrong := strconv.ParseUint(port, 10, 16); err != nil || host == "" || wrong != nil || n == 0 {
 		return "", "", fmt.Errorf("%q is not the address of a FastCGI application: it must be unix:PATH or HOST:PORT", text)
 	}
 	return "tcp", text, nil

@@ -13,6 +13,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -275,12 +276,15 @@ func parseTarget(text string) (t target, name string, secure bool, err error) {
 		return t, "", false, bad
 	}
 	t = target{network: "tcp", address: u.Host, base: u.Path, host: u.Host}
-	if u.Port() == "" {
+	switch n, err := strconv.ParseUint(u.Port(), 10, 16); {
+	case u.Port() == "":
 		port := "80"
 		if u.Scheme == "https" {
 			port = "443"
 		}
 		t.address = net.JoinHostPort(u.Hostname(), port)
+	case err != nil || n == 0:
+		return t, "", false, bad
 	}
 	return t, u.Hostname(), u.Scheme == "https", nil
 }

@@ -1,6 +1,7 @@
 package cli_test
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"syscall"
@@ -100,6 +101,33 @@ fapws: fapws.toml:16: files: cannot serve ` + dir + `/missing: no such file or d
 	}
 	if code, _, stderr := (fapwstest.Command{Dir: dir}).Run(t); code != 2 || !strings.HasPrefix(stderr, "fapws: fapws.toml:1: unknown key workres") {
 		t.Errorf("it is served: code %d\n%s", code, stderr)
+	}
+}
+
+// A source or a list of addresses that was left empty is a mistake: no other page answers in its place, and nobody is let in. So is
+// a port that does not exist. Names of pages with a slash and a directory in the place of a file are one line.
+func TestEmptyValuesOfTheFile(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	fapwstest.Write(t, dir+"/www/a.txt", "a")
+	for _, c := range []struct{ key, want string }{
+		{"redirect = ''", `redirect: "" is neither a URL nor an absolute path`},
+		{"rewrite = ''", `rewrite: "" is not an absolute path`},
+		{"proxy = ''", `proxy: "" is not one of http://host:port, https://host:port, unix:/path`},
+		{"proxy = 'http://x:99999'", `proxy: "http://x:99999" is not one of http://host:port, https://host:port, unix:/path`},
+		{"fastcgi = ''", `fastcgi: "" is not the address of a FastCGI application: it must be unix:PATH or HOST:PORT`},
+		{"fastcgi = 'x:99999'", `fastcgi: "x:99999" is not the address of a FastCGI application: it must be unix:PATH or HOST:PORT`},
+		{"allow = []", `allow = [], an array: must be addresses, networks such as "10.0.0.0/8", or "all", at least one of them`},
+		{"files = 'www'\nssi = ['a/*']", `ssi = ["a/*"], an array: must be true, names such as ["*.shtml"], or a table with patterns, exec, timefmt, errmsg, echomsg, depth, max-output`},
+	} {
+		fapwstest.Write(t, dir+"/fapws.toml", "[[host]]\nroot = 'www'\n[[host.route]]\nprefix = '/x/'\n"+c.key+"\n")
+		want := fmt.Sprintf("fapws: fapws.toml:%d: %s\n", 5+strings.Count(c.key, "\n"), c.want)
+		if code, _, stderr := (fapwstest.Command{Flags: []string{"check"}, Dir: dir}).Run(t); code != 2 || stderr != want {
+			t.Errorf("%s: code %d, %q, want %q", c.key, code, stderr, want)
+		}
+	}
+	if code, _, stderr := (fapwstest.Command{Flags: []string{"-c", "off", "--env-file", "www", "www"}, Dir: dir}).Run(t); code != 2 || stderr != "fapws: cannot read www: is a directory\n" {
+		t.Errorf("a directory: code %d, %q", code, stderr)
 	}
 }
 
