@@ -101,7 +101,7 @@ func (x *Exchange) AppendHead(dst []byte, r *http1.Response) []byte {
 	return dst
 }
 
-var upgradeFields = []byte("Upgrade: websocket\r\nConnection: Upgrade\r\n")
+const upgradeField, upgradeConnection = "Upgrade: websocket\r\n", "Connection: Upgrade\r\n"
 
 // AppendHeadOf is AppendHead for the head of p, the first part of x. keepAlive says that the connection can stay open.
 func (x *Exchange) AppendHeadOf(dst []byte, p *exchange.Part, keepAlive bool) []byte {
@@ -112,7 +112,10 @@ func (x *Exchange) AppendHeadOf(dst []byte, p *exchange.Part, keepAlive bool) []
 		r.Status, r.Reason = 500, nil
 	}
 	if r.Status == 426 { // RFC 9110 §15.5.22; a handler cannot say it by itself
-		r.Fields = append(r.Fields[:len(r.Fields):len(r.Fields)], upgradeFields...)
+		r.Fields = append(r.Fields[:len(r.Fields):len(r.Fields)], upgradeConnection...)
+		if exchange.FieldValue(h.Fields, []byte("upgrade")) == "" {
+			r.Fields = append(r.Fields, upgradeField...)
+		}
 	}
 	r.KeepAlive = keepAlive && !h.Close && r.Status >= 200 // no client takes a 1xx for the end of a response
 	if r.Length < 0 && p.Last && !p.Failed {

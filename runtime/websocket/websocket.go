@@ -150,7 +150,7 @@ var (
 	refuseVersion = &Refusal{
 		Status: 426, // RFC 6455 §4.4, RFC 9110 §15.5.22
 		Text:   "Sec-WebSocket-Version must be 13",
-		Fields: "Sec-WebSocket-Version: 13\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n",
+		Fields: "Sec-WebSocket-Version: 13\r\n", // Upgrade goes with each 426
 	}
 )
 

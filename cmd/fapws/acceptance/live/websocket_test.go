@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -183,8 +184,10 @@ func TestWebSocketForSynchronousCode(t *testing.T) {
 		}
 		s.Says(`warning a page of 'https://evil.example' asked for the WebSocket '/room' of 'localhost' and was refused`)
 		notes(s, "left 1011 ") // of on_open that failed
-		if got := s.Get("/room", 426).Header.Get("Upgrade"); got != "websocket" {
-			t.Errorf("Upgrade: %q", got)
+		for _, fields := range [][]string{nil, {"Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 12", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="}} {
+			if h := s.Get("/room", 426, fields...).Header; !slices.Equal(h["Upgrade"], []string{"websocket"}) || !slices.Equal(h["Connection"], []string{"Upgrade"}) {
+				t.Errorf("426: %v", h)
+			}
 		}
 	})
 }
