@@ -23,12 +23,13 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"fapws/cmd/fapws/acceptance/fapwstest"
 	"fapws/cmd/fapws/pool"
 	"fapws/runtime/waittest"
 )
 
 // TestCommandLine runs testdata/*.txtar against the real executable: the one
-// in FAPWS_BIN, or one built now. Besides testscript's own commands there are
+// in FAPWS_BIN, or build/fapws. Besides testscript's own commands there are
 //
 //	code N [ARGS...]  runs fapws to its end, which must be exit code N
 //	start [ARGS...]   runs fapws in the background and waits for its banner;
@@ -64,38 +65,15 @@ func TestCommandLine(t *testing.T) {
 
 // executable returns the path of an executable named fapws.
 func executable(t *testing.T) string {
-	if bin := os.Getenv("FAPWS_BIN"); bin != "" {
-		bin, err := filepath.Abs(bin)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if filepath.Base(bin) == "fapws" {
-			return bin
-		}
-		link := filepath.Join(t.TempDir(), "fapws")
-		if err := os.Symlink(bin, link); err != nil {
-			t.Fatal(err)
-		}
-		return link
+	bin := fapwstest.Binary(t)
+	if filepath.Base(bin) == "fapws" {
+		return bin
 	}
-	// In the project's folder, where the executable finds package fapws.
-	build, err := filepath.Abs("../../build")
-	if err != nil {
+	link := filepath.Join(t.TempDir(), "fapws")
+	if err := os.Symlink(bin, link); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.MkdirAll(build, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	dir, err := os.MkdirTemp(build, "test-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	bin := filepath.Join(dir, "fapws")
-	if out, err := exec.Command("go", "build", "-o", bin, ".").CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
-	return bin
+	return link
 }
 
 // python returns the name of the Python that an executable fapws in folder links, "python3.11".
@@ -134,7 +112,7 @@ type running struct {
 	url    string
 	asked  net.Conn // of the last ask
 	stdout bytes.Buffer
-	stderr transcript
+	stderr *fapwstest.Output
 	waited chan error
 }
 
@@ -152,30 +130,24 @@ var bannerURL = regexp.MustCompile(`(?m)^fapws \S+ +(http://\S+?)/ .*pid`)
 
 func startCommand(ts *testscript.TestScript, neg bool, args []string) {
 	program := filepath.Join(filepath.SplitList(ts.Getenv("PATH"))[0], "fapws")
-	r := &running{cmd: exec.Command(program, args...), waited: make(chan error, 1)}
+	r := &running{cmd: exec.Command(program, args...), stderr: fapwstest.NewOutput(), waited: make(chan error, 1)}
 	r.cmd.Dir = ts.MkAbs(".")
 	r.cmd.Env = []string{"PATH=" + ts.Getenv("PATH"), "HOME=" + r.cmd.Dir, "PYTHONDONTWRITEBYTECODE=1", "FAPWS_ALLOW_ROOT=1"}
-	r.cmd.Stdout = &r.stdout
-	stderr, err := r.cmd.StderrPipe()
-	ts.Check(err)
+	r.cmd.Stdout, r.cmd.Stderr = &r.stdout, r.stderr
 	ts.Check(r.cmd.Start())
-	read := make(chan struct{})
 	go func() {
-		r.stderr.read(stderr)
-		close(read)
-	}()
-	go func() {
-		<-read
-		r.waited <- r.cmd.Wait()
+		err := r.cmd.Wait()
+		r.stderr.Close()
+		r.waited <- err
 	}()
 	ts.Defer(func() {
 		r.cmd.Process.Kill()
 		servers.Delete(ts)
 	})
 	servers.Store(ts, r)
-	found := r.stderr.await(bannerURL)
+	found := r.stderr.Find(bannerURL)
 	if found == nil {
-		ts.Fatalf("no banner; standard error is:\n%s", r.stderr.text())
+		ts.Fatalf("no banner; standard error is:\n%s", r.stderr)
 	}
 	r.url = found[1]
 	ts.Setenv("URL", r.url)
@@ -187,8 +159,8 @@ func sayCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) != 1 || neg {
 		ts.Fatalf("usage: say TEXT")
 	}
-	if r.stderr.await(regexp.MustCompile(args[0])) == nil {
-		ts.Fatalf("fapws did not say %q; standard error is:\n%s", args[0], r.stderr.text())
+	if r.stderr.Find(regexp.MustCompile(args[0])) == nil {
+		ts.Fatalf("fapws did not say %q; standard error is:\n%s", args[0], r.stderr)
 	}
 }
 
@@ -275,10 +247,10 @@ func endedCommand(ts *testscript.TestScript, neg bool, args []string) {
 	select {
 	case <-r.waited:
 	case <-time.After(patience):
-		ts.Fatalf("fapws does not end; standard error is:\n%s", r.stderr.text())
+		ts.Fatalf("fapws does not end; standard error is:\n%s", r.stderr)
 	}
 	fmt.Fprint(ts.Stdout(), r.stdout.String())
-	fmt.Fprint(ts.Stderr(), r.stderr.text())
+	fmt.Fprint(ts.Stderr(), r.stderr)
 	if got := strconv.Itoa(r.cmd.ProcessState.ExitCode()); got != args[0] {
 		ts.Fatalf("exit code %s, want %s", got, args[0])
 	}
@@ -289,60 +261,4 @@ func occupyCommand(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	ts.Defer(func() { ln.Close() })
 	ts.Setenv("TAKEN", strconv.Itoa(ln.Addr().(*net.TCPAddr).Port))
-}
-
-// transcript collects lines and wakes tests that wait for one.
-type transcript struct {
-	mu    sync.Mutex
-	lines bytes.Buffer
-	ended bool
-	grown chan struct{} // closed and replaced when lines has grown
-}
-
-func (t *transcript) read(r io.Reader) {
-	lines := bufio.NewReader(r)
-	for {
-		line, err := lines.ReadString('\n')
-		t.mu.Lock()
-		t.lines.WriteString(line)
-		t.ended = err != nil
-		if t.grown != nil {
-			close(t.grown)
-			t.grown = nil
-		}
-		t.mu.Unlock()
-		if err != nil {
-			return
-		}
-	}
-}
-
-// await returns the match of what, or nil when reading has ended without it or
-// patience is over.
-func (t *transcript) await(what *regexp.Regexp) []string {
-	deadline := time.After(patience)
-	for {
-		t.mu.Lock()
-		found := what.FindStringSubmatch(t.lines.String())
-		ended := t.ended
-		if t.grown == nil {
-			t.grown = make(chan struct{})
-		}
-		grown := t.grown
-		t.mu.Unlock()
-		if found != nil || ended {
-			return found
-		}
-		select {
-		case <-grown:
-		case <-deadline:
-			return nil
-		}
-	}
-}
-
-func (t *transcript) text() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.lines.String()
 }

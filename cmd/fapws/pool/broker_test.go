@@ -1,7 +1,6 @@
 package pool
 
 import (
-	"strings"
 	"testing"
 	"time"
 
@@ -10,37 +9,36 @@ import (
 
 // A worker is told of events for which there is no room, so that it may publish others.
 func TestBrokerFull(t *testing.T) {
-	t.Parallel()
 	s := redistest.Start(t)
-	n := dial(t, s)
-	h := start(t, "", func(o *Options) { o.Workers, o.Broker = 1, n.Broker })
-	h.serving(1)
+	n := connect(t, s)
 	s.Kill()
 	n.says(t, " is away ")
 	for n.Publish(Batch{N: 1, Raw: make([]byte, 1<<20)}) {
 	}
-	h.tell("publish 3")
-	eventually(t, "the worker knows", func() bool { return strings.HasSuffix(h.tell("heard")[0], "dropped-3 ") })
+	p, publisher, _ := suspects(t, ended(t))
+	defer discard(p)
+	p.o.Broker = n.Broker
+	p.heard(publisher, &Message{Kind: Publish, N: 1, Raw: []byte("xxxx"), ID: 3})
+	if m, err := decode(publisher.out.waiting[0].text); err != nil || m.Kind != Events || m.Text != Dropped || m.ID != 3 {
+		t.Errorf("%+v, %v", m, err)
+	}
 	s.Restart() // else the end waits for it
 }
 
 // Events of other servers that come while this one ends do not keep it from ending.
 func TestBrokerDeliversAtTheEnd(t *testing.T) {
-	t.Parallel()
 	s := redistest.Start(t)
-	other, n := dial(t, s), dial(t, s)
-	h := start(t, "", func(o *Options) { o.Workers, o.Broker = 1, n.Broker })
-	h.serving(1)
+	other := connect(t, s)
+	p := New(Options{Broker: dial(t, s).Broker})
+	if err := p.startBroker(nil); err != nil {
+		t.Fatal(err)
+	}
 	for range 20 * together {
 		other.Publish(Batch{N: 1, Raw: []byte("late")})
 	}
-	if _, err := other.Start(Place{}, func(Batch) {}); err != nil { // it sends them now
-		t.Fatal(err)
-	}
-	h.Stop()
-	if err := h.result(); err != nil {
-		t.Error(err)
-	}
+	<-p.events // the others wait
+	close(p.over)
+	p.o.Broker.Close(time.Minute) // returns
 }
 
 // The broker is not read faster than the workers take its events.

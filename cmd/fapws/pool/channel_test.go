@@ -76,48 +76,6 @@ func TestChannel(t *testing.T) {
 	}
 }
 
-// A worker is not trusted to send messages that make sense.
-// TestBareMessages: checks are as short as can be, unless they say something.
-func TestBareMessages(t *testing.T) {
-	for _, m := range []Message{{Kind: Check}, {Kind: Checked}, {Kind: Checked, Text: "lost"}} {
-		text, _, err := m.encode(nil)
-		if err != nil || (string(text) == string(m.Kind)) != (m.Text == "") {
-			t.Errorf("%+v: %q, %v", m, text, err)
-		}
-		if got, err := decode(text); err != nil || got.Kind != m.Kind || got.Text != m.Text {
-			t.Errorf("%q: %+v, %v", text, got, err)
-		}
-	}
-}
-
-func TestChannelNonsense(t *testing.T) {
-	for _, text := range []string{"", "nonsense", "[]", `{"Kind":7}`, `{"Kind":"answer"`} {
-		ours, theirs := channels(t)
-		if _, err := theirs.conn.Write([]byte(text)); err != nil {
-			t.Fatal(err)
-		}
-		if m, _, err := ours.Receive(); err == nil {
-			t.Errorf("%q is %+v", text, m)
-		}
-	}
-}
-
-func TestNoChannel(t *testing.T) {
-	r, w, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	defer w.Close()
-	fd, err := unix.FcntlInt(r.Fd(), unix.F_DUPFD_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := NewChannel(fd); err == nil {
-		t.Error("a pipe is taken for a channel")
-	}
-}
-
 // The last message of a worker is received, although it has died without having read
 // everything.
 func TestChannelOfTheDead(t *testing.T) {

@@ -1,36 +1,35 @@
 package pool
 
 import (
+	"os"
 	"slices"
-	"strings"
+	"syscall"
 	"testing"
 	"time"
+
+	"fapws/runtime/logfile"
+	"fapws/runtime/waittest"
 )
 
-// However many reloads are asked for, one is under way and one waits.
-func TestReloadsCoalesce(t *testing.T) {
-	t.Parallel()
-	h := start(t, "", nil)
-	h.serving(2)
-	h.behave("hang")
-	h.post(func() { h.begin(request{why: "first"}) })
-	var waiting []chan error
-	for range 10 {
-		done := make(chan error, 1)
-		waiting = append(waiting, done)
-		h.post(func() { h.begin(request{why: "more", asked: []chan<- error{done}}) })
-	}
-	h.behave("")
-	for _, done := range waiting {
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	}
-	if n := strings.Count(h.said(), "info reloading"); n != 2 {
-		t.Errorf("%d reloads, want 2", n)
-	}
-	if n := h.Status().Reloads; n != 2 {
-		t.Errorf("%d reloads succeeded, want 2", n)
+// patience bounds the wait for events that should happen at once.
+const patience = waittest.Patience
+
+var eventually = waittest.Eventually
+
+// idle are Options whose functions do nothing.
+func idle() Options {
+	return Options{
+		Early:        func() []Address { return nil },
+		Up:           func([]Address, bool) {},
+		Attributes:   func() *syscall.SysProcAttr { return nil },
+		Fits:         func(*Settled) string { return "" },
+		Event:        func(Event) {},
+		BeforeExec:   func() []*os.File { return nil },
+		Certificates: func(string, bool) (*os.File, error) { return nil, os.ErrNotExist },
+		Query:        func(string) string { return "answer" },
+		LastWords:    func(int, string) {},
+		Reopen:       func() {},
+		Log:          func(logfile.Level, string) {},
 	}
 }
 
@@ -45,29 +44,5 @@ func TestBackoff(t *testing.T) {
 	want := []time.Duration{100 * ms, 200 * ms, 400 * ms, 800 * ms, 1600 * ms, 3200 * ms, 6400 * ms, 10000 * ms, 10000 * ms}
 	if !slices.Equal(waits, want) {
 		t.Errorf("%v, want %v", waits, want)
-	}
-}
-
-// TestReloadChanged: a generation that hangs while it loads gives way to a newer one, and
-// a caller that waited for it gets the outcome of that.
-func TestReloadChanged(t *testing.T) {
-	t.Parallel()
-	h := start(t, "", nil)
-	before := h.serving(2)
-	h.behave("hang")
-	outcome := make(chan error, 1)
-	go func() { outcome <- h.ReloadAndWait("one") }()
-	h.says("reloading: one")
-	h.ReloadChanged("two")
-	h.says("reloading: two")
-	h.behave("")
-	h.says("reloaded: 2 workers")
-	if err := <-outcome; err != nil {
-		t.Error(err)
-	}
-	for _, pid := range h.serving(2) {
-		if slices.Contains(before, pid) {
-			t.Errorf("worker %d is an old one", pid)
-		}
 	}
 }

@@ -2,7 +2,6 @@ package process
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -12,49 +11,7 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
-
-	"fapws/cmd/fapws/confine"
 )
-
-// asHelper makes the test binary write the pid file it names, give up root, and
-// remove the file.
-const asHelper = "PIDFILE_TEST_HELPER"
-
-func helpPIDFile(path string) {
-	f, err := WritePIDFile(path)
-	id, lookup := confine.LookupIdentity("daemon", "")
-	if err = errors.Join(err, lookup); err == nil {
-		err = errors.Join(id.Assume(false), f.Remove())
-	}
-	if err != nil {
-		fmt.Println(err)
-		os.Exit(1)
-	}
-	os.Exit(0)
-}
-
-// TestRemoveWithoutRoot: a server that may no longer remove the file empties it, and
-// that belongs to no process. (A user other than root sees that it cannot become another.)
-func TestRemoveWithoutRoot(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "app.pid")
-	for range 2 {
-		cmd := exec.Command(os.Args[0])
-		cmd.Env = append(os.Environ(), asHelper+"="+path)
-		out, err := cmd.Output()
-		if os.Geteuid() != 0 {
-			if err == nil || !strings.Contains(string(out), "only root can") {
-				t.Errorf("%v: %s", err, out)
-			}
-			return
-		}
-		if err != nil {
-			t.Fatalf("%v: %s", err, out)
-		}
-		if text, err := os.ReadFile(path); err != nil || len(text) != 0 {
-			t.Errorf("it holds %q, %v", text, err)
-		}
-	}
-}
 
 // dead returns the number of a process that has ended.
 func dead(t *testing.T) int {

@@ -19,9 +19,6 @@ import (
 const before = "FAPWS_TEST_BEFORE"
 
 func TestMain(m *testing.M) {
-	if path := os.Getenv(asHelper); path != "" {
-		helpPIDFile(path)
-	}
 	if os.Getenv(before) != "" {
 		fmt.Println(execWithPending(syscall.SIGHUP, syscall.SIGTERM))
 		os.Exit(1)

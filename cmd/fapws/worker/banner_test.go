@@ -51,14 +51,3 @@ func TestBanner(t *testing.T) {
 		}
 	}
 }
-
-// TestBannerOpen: the banner does not warn of addresses of this machine only.
-func TestBannerOpen(t *testing.T) {
-	for _, addr := range []Address{
-		{Addr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1}}, {Addr: &net.TCPAddr{IP: net.IPv6loopback, Port: 1}}, {Addr: &net.UnixAddr{Name: "/run/x", Net: "unix"}},
-	} {
-		if isPublic(addr) {
-			t.Errorf("%s is public", addr)
-		}
-	}
-}

@@ -1,14 +1,12 @@
 package worker
 
 import (
-	"io"
 	"os"
 	"testing"
 	"time"
 
 	"fapws/cmd/fapws/pool"
 	"fapws/runtime"
-	"fapws/runtime/live"
 	"fapws/runtime/runtimetest"
 )
 
@@ -31,34 +29,6 @@ func (g *slowGiver) ReceiveWithin(limit time.Duration) (*pool.Message, []*os.Fil
 	m := &pool.Message{Raw: g.pieces[0]}
 	g.pieces = g.pieces[1:]
 	return m, nil, nil
-}
-
-// TestTakeHistory: a worker waits for the history of another one as long as that sends, and notices its end.
-func TestTakeHistory(t *testing.T) {
-	from, to := newServer(t), newServer(t)
-	for range 3 {
-		if _, err := from.Subscribers().Publish(0, &live.Message{Name: "news", Data: "x"}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for _, end := range []error{nil, io.EOF} {
-		g := &slowGiver{t: t, limit: time.Minute, err: end}
-		for piece := range from.Subscribers().ExportHistory() {
-			for i := range piece {
-				g.pieces = append(g.pieces, piece[i:i+1])
-			}
-		}
-		if err := takeHistory(to, g, 3, time.Minute); err != end {
-			t.Errorf("%v, want %v", err, end)
-		}
-	}
-	n := 0
-	for piece := range to.Subscribers().ExportHistory() {
-		n += len(piece)
-	}
-	if n == 0 {
-		t.Error("no event has come")
-	}
 }
 
 // TestTakeForgedHistory: a worker that has been taken over can neither invent events to come nor go on without end.

@@ -3,15 +3,12 @@ package worker
 import (
 	"errors"
 	"fmt"
-	"net"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
-	"fapws/cmd/fapws/process"
 	"fapws/runtime/conn"
 	"fapws/runtime/system"
 )
@@ -61,21 +58,4 @@ func withBacklog(n int) conn.ListenOptions {
 	o := conn.DefaultListenOptions
 	o.Backlog = n
 	return o
-}
-
-// TestListenAllOrNothing: when one address fails, the others are free again.
-func TestListenAllOrNothing(t *testing.T) {
-	dir := t.TempDir()
-	socket := filepath.Join(dir, "a.sock")
-	taken, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer taken.Close()
-	if _, err := Listen([]string{"unix:" + socket, taken.Addr().String()}, conn.DefaultListenOptions); !errors.As(err, new(*process.ExitError)) {
-		t.Errorf("error %v", err)
-	}
-	if _, err := os.Stat(socket); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("%s is still there: %v", socket, err)
-	}
 }

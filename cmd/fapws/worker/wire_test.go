@@ -9,30 +9,6 @@ import (
 	"fapws/pybridge"
 )
 
-// TestWire: events arrive as they were sent, in their order.
-func TestWire(t *testing.T) {
-	sent := []pybridge.Event{
-		{Name: "news", ID: "7", Type: "update", Data: "line\nline"},
-		{Place: "chat.py:ws", Name: "room", Data: "hello"},
-		{Place: "chat.py:ws", Data: "\x00\xff", Binary: true},
-	}
-	var raw []byte
-	for i := range sent {
-		raw = appendEvent(raw, &sent[i])
-	}
-	var got []pybridge.Event
-	for len(raw) > 0 {
-		e, rest, err := cutEvent(raw)
-		if err != nil {
-			t.Fatal(err)
-		}
-		got, raw = append(got, e), rest
-	}
-	if !reflect.DeepEqual(got, sent) {
-		t.Errorf("%+v, want %+v", got, sent)
-	}
-}
-
 // TestEachEvent: a worker that publishes more events than it says takes no numbers of others.
 func TestEachEvent(t *testing.T) {
 	var raw []byte

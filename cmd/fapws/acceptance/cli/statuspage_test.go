@@ -108,23 +108,6 @@ func TestStatusPage(t *testing.T) {
 	})
 }
 
-// TestStatusMetrics: Prometheus gets the format that it asks for.
-func TestStatusMetrics(t *testing.T) {
-	t.Parallel()
-	s := fapwstest.Serve(t, fapwstest.Workers, "metrics.py", "--status", "/_fapws/")
-	get(t, s.URL+"/order")
-	var text string
-	fapwstest.Eventually(t, "the request is counted", func() bool {
-		_, text = answerTo(t, s, asked{method: "GET", path: "/_fapws/metrics"})
-		return strings.Contains(text, `fapws_request_duration_seconds_count{host="",route="/order",code="2xx"} 1`+"\n")
-	})
-	promtool(t, text)
-	a, text := answerTo(t, s, asked{method: "GET", path: "/_fapws/metrics", fields: map[string]string{"Accept": "application/openmetrics-text;version=1.0.0,text/plain;q=0.5"}})
-	if kind := a.Header.Get("Content-Type"); !strings.HasPrefix(kind, "application/openmetrics-text; version=1.0.0") || !strings.HasSuffix(text, "# EOF\n") {
-		t.Errorf("%s: %.200s", kind, text)
-	}
-}
-
 // TestStatusAccess: a client that cannot be told from one elsewhere is refused, and the log says so.
 func TestStatusAccess(t *testing.T) {
 	t.Parallel()

@@ -54,15 +54,15 @@ func (c Command) Started(t *testing.T) *Server {
 // Start starts fapws with the flags given and nothing else.
 func (c Command) Start(t *testing.T) *Server {
 	t.Helper()
-	s := &Server{T: t, Cmd: c.prepare(t), Stdout: newOutput(), Stderr: newOutput(), Complains: c.Complains, crashes: c.Crashes, Exited: make(chan struct{})}
+	s := &Server{T: t, Cmd: c.prepare(t), Stdout: NewOutput(), Stderr: NewOutput(), Complains: c.Complains, crashes: c.Crashes, Exited: make(chan struct{})}
 	s.Cmd.Stdout, s.Cmd.Stderr = s.Stdout, s.Stderr
 	if err := s.Cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	go func() {
 		_ = s.Cmd.Wait() // its result is in ProcessState
-		s.Stdout.close()
-		s.Stderr.close()
+		s.Stdout.Close()
+		s.Stderr.Close()
 		close(s.Exited)
 	}()
 	t.Cleanup(s.cleanup)

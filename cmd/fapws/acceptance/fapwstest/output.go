@@ -11,17 +11,18 @@ import (
 	"fapws/runtime/waittest"
 )
 
-// output keeps what a process writes and lets a test wait for a part of it.
-type output struct {
+// Output keeps what a process writes and lets a test wait for a part of it.
+type Output struct {
 	mu    sync.Mutex
 	text  bytes.Buffer
 	grown chan struct{} // closed and replaced when there is more
 	ended bool
 }
 
-func newOutput() *output { return &output{grown: make(chan struct{})} }
+// NewOutput returns an empty Output.
+func NewOutput() *Output { return &Output{grown: make(chan struct{})} }
 
-func (o *output) Write(p []byte) (int, error) {
+func (o *Output) Write(p []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	close(o.grown)
@@ -29,8 +30,8 @@ func (o *output) Write(p []byte) (int, error) {
 	return o.text.Write(p)
 }
 
-// close says that nothing more will come.
-func (o *output) close() {
+// Close says that nothing more will come.
+func (o *Output) Close() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if !o.ended {
@@ -39,31 +40,37 @@ func (o *output) close() {
 	}
 }
 
-func (o *output) String() string {
+func (o *Output) String() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.text.String()
 }
 
 // Await returns the first match of pattern with its groups.
-func (o *output) Await(t *testing.T, pattern *regexp.Regexp) []string {
+func (o *Output) Await(t *testing.T, pattern *regexp.Regexp) []string {
 	t.Helper()
+	match := o.Find(pattern)
+	if match == nil {
+		t.Fatalf("no %q in the output so far:\n%s", pattern, o)
+	}
+	return match
+}
+
+// Find is Await, but returns nil if the output has ended without a match, or none came in time.
+func (o *Output) Find(pattern *regexp.Regexp) []string {
 	late := time.After(Patience)
 	for {
 		o.mu.Lock()
 		match := pattern.FindStringSubmatch(o.text.String())
 		grown, ended := o.grown, o.ended
 		o.mu.Unlock()
-		if match != nil {
+		if match != nil || ended {
 			return match
-		}
-		if ended {
-			t.Fatalf("no %q in the output:\n%s", pattern, o)
 		}
 		select {
 		case <-grown:
 		case <-late:
-			t.Fatalf("no %q in the output so far:\n%s", pattern, o)
+			return nil
 		}
 	}
 }

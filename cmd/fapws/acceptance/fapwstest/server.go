@@ -16,7 +16,7 @@ type Server struct {
 	Address        string // host:port
 	URL            string // without a slash at the end
 	Cmd            *exec.Cmd
-	Stdout, Stderr *output
+	Stdout, Stderr *Output
 	Complains      bool
 	crashes        bool
 	Exited         chan struct{} // closed at its end

@@ -2,11 +2,9 @@ package process_test
 
 import (
 	"encoding/json"
-	"fmt"
 	"maps"
 	"net"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -166,56 +164,4 @@ func TestChildOfReplacedWorker(t *testing.T) {
 		}
 	}
 	s.Get("/", 200).Is(t, "quick")
-}
-
-// Neither descriptors nor processes add up.
-func TestManyChildren(t *testing.T) {
-	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
-		s, _ := serveChildren(t, m)
-		mixed := func(from, to int) {
-			w := s.Dial()
-			defer w.Close()
-			for i := from; i < to; i++ {
-				w.Get(fmt.Sprint("/mixed?", i))
-				w.Answer().Is(t, "mixed")
-			}
-		}
-		mixed(0, 200)
-		before := s.OpenFiles()
-		for i := range 2 { // a connection has 30 seconds
-			mixed(500*i, 500*(i+1))
-		}
-		fapwstest.Eventually(t, "as few descriptors as before", func() bool { return s.OpenFiles() <= before })
-		if left := s.Children(); len(left) > 0 {
-			t.Errorf("children are left: %v", left)
-		}
-	})
-}
-
-// Processes that a child of the application has started and left become children of process 1 of a
-// container, or to a subreaper, which then has to take note of its end.
-func TestOrphans(t *testing.T) {
-	t.Parallel()
-	script := fapwstest.Write(t, t.TempDir()+"/orphans.py", `
-import subprocess
-def orphan(environ, start_response):
-    return subprocess.check_output(["sh", "-c", "true >/dev/null & echo $!"])
-PATHS = [("/", orphan)]
-`)
-	const subreaper = `import ctypes, os, sys; ctypes.CDLL(None).prctl(36, 1, 0, 0, 0); os.execv(sys.argv[1], sys.argv[1:])`
-	s := fapwstest.Command{Script: script, Shell: "set -- " + fapwstest.Python + " -c '" + subreaper + `' "$@"`}.Serve(t, fapwstest.Workers)
-	var orphans []int
-	for range 20 {
-		pid, err := strconv.Atoi(strings.TrimSpace(s.Get("/", 200).Text))
-		if err != nil {
-			t.Fatal(err)
-		}
-		orphans = append(orphans, pid)
-	}
-	for _, pid := range orphans {
-		fapwstest.Eventually(t, "an orphan is gone", func() bool { return syscall.Kill(pid, 0) != nil })
-	}
-	old := s.Workers() // none of them was taken for an orphan
-	s.Signal(syscall.SIGHUP)
-	s.HasWorkers(2, old...)
 }

@@ -177,46 +177,11 @@ func TestChrootRefused(t *testing.T) {
 			"--chroot " + folder + ": the file " + outside + "/log is open for writing and outside the chroot, so it could not be reopened\n"},
 		{"--user daemon --chroot " + folder, "door", 3, "--chroot " + folder + ": the directory /usr is open and outside the chroot, which would allow an escape\n"},
 	} {
-		c := fapwstest.Command{Script: script, Flags: append([]string{"--bind", "127.0.0.1:0"}, strings.Fields(tt.flags)...), Args: strings.Fields(tt.args)}
+		c := fapwstest.Command{Script: script, Flags: append([]string{"--bind", "127.0.0.1:0", "--graceful-timeout", "1"}, strings.Fields(tt.flags)...), Args: strings.Fields(tt.args)}
 		code, _, stderr := c.ForOtherUsers(t).Run(t)
 		if code != tt.code || !strings.HasPrefix(stderr, "fapws: "+tt.want) {
 			t.Errorf("%s %s: code %d, %q", tt.flags, tt.args, code, stderr)
 		}
-	}
-}
-
-// TestEnvironmentsBesideEachOther: development, acceptance and production beside each other, each
-// with a configuration that names directory and user.
-func TestEnvironmentsBesideEachOther(t *testing.T) {
-	t.Parallel()
-	var servers []*fapwstest.Server
-	users := []string{"daemon", "bin", "nobody"}
-	for i, name := range []string{"dev", "acc", "prod"} {
-		folder := fapwstest.PublicFolder(t)
-		fapwstest.Write(t, folder+"/root/page.html", "the page of "+name)
-		source := fapwstest.Source(t, "service.py")
-		fapwstest.Write(t, folder+"/app/service.py", source) // outside
-		config := fapwstest.Write(t, folder+"/fapws.toml", "user = \""+users[i]+"\"\nchroot = \"root\"\napp = \"app/service.py\"\n"+
-			"[[host]]\nname = \"files.lan\"\nroot = \"root\"\n")
-		c := fapwstest.Command{Flags: []string{"-c", config}, Dir: folder}
-		if os.Geteuid() != 0 {
-			if code, _, stderr := c.Run(t); code != 2 || !strings.Contains(stderr, "only root can") {
-				t.Errorf("code %d, %q", code, stderr)
-			}
-			continue
-		}
-		servers = append(servers, c.ForOtherUsers(t).Serve(t, fapwstest.Mode{}))
-	}
-	for i, s := range servers {
-		id, err := user.Lookup(users[i])
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := s.Get("/identity", 200).Text; !strings.HasPrefix(got, "("+id.Uid+", "+id.Uid+", "+id.Uid+")") || !strings.HasSuffix(got, "for good") {
-			t.Errorf("%s is %s", users[i], got)
-		}
-		s.Ask("GET /page.html HTTP/1.1\r\nHost: files.lan\r\nConnection: close\r\n\r\n").Want(t, 200).
-			Is(t, "the page of "+[]string{"dev", "acc", "prod"}[i])
 	}
 }
 

@@ -11,20 +11,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// A limit of processes of the control group is named like one of ulimit.
-func TestLimitOfProcesses(t *testing.T) {
-	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers, fapwstest.Forks}, func(t *testing.T, m fapwstest.Mode) {
-		_, enter, ok := controlGroup(t, "pids", map[string]string{"pids.max": "8"})
-		if !ok {
-			return
-		}
-		code, _, stderr := fapwstest.Command{Script: "hello.py", Shell: enter, Flags: m.Flags}.Run(t)
-		if want := regexp.MustCompile(`^fapws: cannot start 12 threads, only \d: [^\n]*; [^\n]+\n$`); code != 3 || !want.MatchString(stderr) {
-			t.Errorf("code %d, want %s:\n%.2000s", code, want, stderr)
-		}
-	})
-}
-
 // A thread that cannot be started later, for which Go's runtime aborts, is such a line, too.
 func TestLimitOfProcessesLater(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {

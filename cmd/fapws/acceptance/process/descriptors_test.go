@@ -38,6 +38,8 @@ func TestClosingDescriptors(t *testing.T) {
 // line, and a supervisor starts another worker.
 func TestSabotage(t *testing.T) {
 	ways := []struct{ name, says string }{
+		{"epoll", `the application closed descriptor \d+, which belongs to the event loop`},
+		{"event", `the application closed descriptor \d+, which belongs to the event loop`},
 		{"close", `the application closed descriptor \d+, which listened on 127\.0\.0\.1:\d+`},
 		{"replace", `the application closed descriptor \d+, which listened on 127\.0\.0\.1:\d+`},
 		{"blocking", `the application made descriptor \d+ blocking, which listens on 127\.0\.0\.1:\d+`},

@@ -78,18 +78,6 @@ func TestDevMoves(t *testing.T) {
 	s.comes(browser, 200, "moved")
 }
 
-// TestDevStays: the SERVER of a script is held to this machine like a flag.
-func TestDevStays(t *testing.T) {
-	t.Parallel()
-	path := fapwstest.Write(t, filepath.Join(t.TempDir(), "app.py"), "SERVER = '0.0.0.0:0'\n"+saying("x"))
-	const want = "fapws: --dev serves this machine only, but 0.0.0.0:0 (script app.py (SERVER)) is reachable from others: bind 127.0.0.1, or add --dev-anywhere\n"
-	if code, _, stderr := (fapwstest.Command{Script: path, Flags: []string{"--dev"}}).Run(t); code != 2 || stderr != want {
-		t.Errorf("code %d, %q, want 2, %q", code, stderr, want)
-	}
-	s := fapwstest.Command{Script: path, Flags: []string{"--dev", "--dev-anywhere"}}.Start(t)
-	s.Stderr.Await(t, fapwstest.BannerURL)
-}
-
 // TestDevTraceback: a handler that raises is shown, unless --debug says no. Flask, which makes a page without details of an exception,
 // leaves it to fapws.
 func TestDevTraceback(t *testing.T) {

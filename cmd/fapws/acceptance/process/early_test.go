@@ -177,11 +177,12 @@ func TestStartWait(t *testing.T) {
 	fapwstest.Eventually(t, "it serves", func() bool { return s.Ask(fapwstest.Get("/")).StatusCode == 200 })
 }
 
-// TestSettingsOfScript: where a script sets what holds for all requests, they wait in the queue of the kernel for that.
+// TestSettingsOfScript: where a script sets the address, the server listens while it loads; where it sets what holds for all requests, they
+// wait in the queue of the kernel for that.
 func TestSettingsOfScript(t *testing.T) {
 	t.Parallel()
 	address := backendtest.Unused(t)
-	s, file := loading(t, "LIMIT_REQUEST_LINE = 100\n", "--bind", address, "--start-wait", "0")
+	s, file := loading(t, "SERVER = '"+address+"'\nLIMIT_REQUEST_LINE = 100\n", "--start-wait", "0")
 	s.Address = address
 	fapwstest.FileSays(t, file, "")
 	w, long := s.Dial(), s.Dial()
@@ -190,28 +191,4 @@ func TestSettingsOfScript(t *testing.T) {
 	goOn(t, file, "")
 	w.Answer().Is(t, "hello")
 	long.Answer().Want(t, 414)
-}
-
-// TestDjangoWhileLoading: a Django application that takes its time to load loses no request.
-func TestDjangoWhileLoading(t *testing.T) {
-	t.Parallel()
-	fapwstest.NeedModule(t, "django")
-	address, folder := backendtest.Unused(t), t.TempDir()
-	waits, _, _ := strings.Cut(fapwstest.Source(t, "loads.py"), "def hello")
-	script := fapwstest.Write(t, folder+"/app.py", waits+fapwstest.Source(t, "senddjango.py"))
-	file := folder + "/loads"
-	s := fapwstest.Command{Script: script, Args: []string{file}, Flags: []string{"--bind", address}}.Start(t)
-	s.Address = address
-	fapwstest.FileSays(t, file, "")
-	var clients []*fapwstest.Client
-	for range 20 {
-		w := s.Dial()
-		w.Get("/where")
-		clients = append(clients, w)
-	}
-	s.Get("/where", 503, page).Want(t, 503, refresh)
-	goOn(t, file, "")
-	for _, w := range clients {
-		w.Answer().Want(t, 200, "127.0.0.1")
-	}
 }

@@ -63,25 +63,6 @@ func TestErrorLogIsApart(t *testing.T) {
 	})
 }
 
-// The reason why a server does not start is printed on the terminal, and in the log.
-func TestErrorLogOfAStartThatFails(t *testing.T) {
-	t.Parallel()
-	name := t.TempDir() + "/error_log"
-	code, _, stderr := fapwstest.Command{Flags: []string{"--error-log", name, "--bind", "127.0.0.1:0", "--access-log", "/no/such/folder/log"}, Script: "logs.py"}.Run(t)
-	const why = "cannot write the access log: /no/such/folder/log: no such file or directory; correct the name, or create it"
-	if code != 3 || stderr != "fapws: "+why+"\n" {
-		t.Errorf("code %d, %q", code, stderr)
-	}
-	text, _ := os.ReadFile(name)
-	if !regexp.MustCompile(`(?m)^` + errorDate + `\[error\] ` + regexp.QuoteMeta(why) + `$`).Match(text) {
-		t.Errorf("%s", text)
-	}
-	code, _, stderr = fapwstest.Command{Flags: []string{"--error-log", "/no/such/folder/log", "--bind", "127.0.0.1:0"}, Script: "logs.py"}.Run(t)
-	if code != 3 || stderr != "fapws: cannot write the error log: /no/such/folder/log: no such file or directory; correct the name, or create it\n" {
-		t.Errorf("code %d, %q", code, stderr)
-	}
-}
-
 // Each mistake in a configuration file is a line of the log.
 func TestErrorLogOfSeveralMistakes(t *testing.T) {
 	t.Parallel()
@@ -127,13 +108,17 @@ func TestErrorLogHasLastWords(t *testing.T) {
 	}
 }
 
-// After a rename of the error log and USR1 the new file has all later lines, from every
-// process, in a new file.
+// After a rename of the error log and USR1 a new file has all later lines, from every
+// process, also after a new program has taken the place of the supervisor's.
 func TestErrorLogReopen(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		name := t.TempDir() + "/error_log"
 		s := fapwstest.Command{Script: "logs.py", Flags: []string{"--error-log", name}}.Serve(t, m)
 		s.Get("/printed?before", 200)
+		if m.Workers() {
+			s.Signal(syscall.SIGUSR2)
+			fapwstest.FileSays(t, name, "upgraded")
+		}
 		if err := os.Rename(name, name+".old"); err != nil {
 			t.Fatal(err)
 		}
@@ -193,24 +178,5 @@ func TestErrorLogOnAFullDisk(t *testing.T) {
 		if n := strings.Count(s.Stderr.String(), "keeping lines"); n != 1 {
 			t.Errorf("said %d times", n)
 		}
-	})
-}
-
-// A new program in the process of the supervisor goes on with the error log.
-func TestErrorLogAfterUpgrade(t *testing.T) {
-	t.Parallel()
-	name := t.TempDir() + "/error_log"
-	s := fapwstest.Command{Script: "logs.py", Flags: []string{"--error-log", name}}.Serve(t, fapwstest.Mode{Name: "workers", Flags: []string{"--workers", "1"}})
-	s.Signal(syscall.SIGUSR2)
-	fapwstest.FileSays(t, name, "upgraded")
-	if err := os.Rename(name, name+".old"); err != nil {
-		t.Fatal(err)
-	}
-	s.Signal(syscall.SIGUSR1)
-	fapwstest.Eventually(t, "the next file", func() bool { _, err := os.Stat(name); return err == nil })
-	fapwstest.Eventually(t, "the worker follows", func() bool {
-		s.Get("/printed?after", 200)
-		text, _ := os.ReadFile(name)
-		return strings.Contains(string(text), " after\n")
 	})
 }

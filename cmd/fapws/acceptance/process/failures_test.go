@@ -89,26 +89,6 @@ func TestFileSizeLimit(t *testing.T) {
 	s.Get("/", 200).Is(t, "quick")
 }
 
-// An access log that cannot be written is reported once, and does not disturb requests.
-func TestFullDiskForTheLog(t *testing.T) {
-	t.Parallel()
-	c, _ := failing(t, "--access-log", "/dev/full")
-	s := c.Serve(t, fapwstest.Workers)
-	w := s.Dial()
-	for range 500 {
-		w.Get("/")
-		w.Answer().Is(t, "quick")
-	}
-	s.Says(`access log: .*/dev/full.*no space left on device`)
-	for range 500 {
-		w.Get("/static/one.txt")
-		w.Answer().Is(t, "one")
-	}
-	if n := strings.Count(s.Stderr.String(), "no space left on device"); n > len(s.Handlers()) {
-		t.Errorf("it is said %d times:\n%s", n, s.Stderr)
-	}
-}
-
 // MemoryError is an error of one request.
 func TestMemoryError(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {

@@ -170,46 +170,30 @@ func TestForksAreReaped(t *testing.T) {
 	}
 }
 
-// TERM ends everything: the server, the loader, and its children.
+// The loader and its children end with the server, whether it is told to stop or killed.
 func TestForksEndWithTheServer(t *testing.T) {
-	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
-		s, folder := forked(t, m, "--graceful-timeout", "100ms")
-		w := s.Dial()
-		w.Get("/waits?never")
-		fapwstest.Eventually(t, "it runs", func() bool { return len(notesIn(folder)) == 1 })
-		servers := loaders(s)
-		var children []int
-		for pid := range fapwstest.ChildrenOf(t, servers...) {
-			children = append(children, pid)
-		}
-		s.Signal(syscall.SIGTERM)
-		if code := s.Ended(); code != 0 {
-			t.Errorf("code %d", code)
-		}
-		for _, pid := range append(servers, children...) {
-			fapwstest.Eventually(t, fmt.Sprintf("process %d has ended", pid), func() bool { return !fapwstest.Runs(pid) })
-		}
-		if notes := notesIn(folder); notes[len(notes)-1] != "atexit_in_loader" {
-			t.Errorf("notes: %q", notes)
-		}
-	})
-}
-
-// When the server is killed, the loader and its children do not live on.
-func TestForksOfKilledServer(t *testing.T) {
-	t.Parallel()
-	s, folder := forked(t, fapwstest.Threads)
-	w := s.Dial()
-	w.Get("/waits?never")
-	fapwstest.Eventually(t, "it runs", func() bool { return len(notesIn(folder)) == 1 })
-	all := loaders(s)
-	for pid := range fapwstest.ChildrenOf(t, all...) {
-		all = append(all, pid)
-	}
-	s.Signal(syscall.SIGKILL)
-	s.Ended()
-	for _, pid := range all {
-		fapwstest.Eventually(t, fmt.Sprintf("process %d has ended", pid), func() bool { return !fapwstest.Runs(pid) })
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
+		t.Run(sig.String(), func(t *testing.T) {
+			t.Parallel()
+			s, folder := forked(t, fapwstest.Threads, "--graceful-timeout", "100ms")
+			w := s.Dial()
+			w.Get("/waits?never")
+			fapwstest.Eventually(t, "it runs", func() bool { return len(notesIn(folder)) == 1 })
+			all := loaders(s)
+			for pid := range fapwstest.ChildrenOf(t, all...) {
+				all = append(all, pid)
+			}
+			s.Signal(sig)
+			if code := s.Ended(); code != 0 && sig == syscall.SIGTERM {
+				t.Errorf("code %d", code)
+			}
+			for _, pid := range all {
+				fapwstest.Eventually(t, fmt.Sprintf("process %d has ended", pid), func() bool { return !fapwstest.Runs(pid) })
+			}
+			if notes := notesIn(folder); sig == syscall.SIGTERM && notes[len(notes)-1] != "atexit_in_loader" {
+				t.Errorf("notes: %q", notes)
+			}
+		})
 	}
 }
 
@@ -279,39 +263,24 @@ func TestForkedChildDies(t *testing.T) {
 }
 
 // A handler that takes too long is answered 504, its stack is logged, and its process
-// ends, whatever it does.
+// ends, whatever it does, also if it is stopped.
 func TestForkTimeout(t *testing.T) {
 	t.Parallel()
-	inStuck := regexp.MustCompile(`fork\.py", line \d+ in stuck`)
 	s, folder := forked(t, fapwstest.Threads, "--timeout", "1s", "--max-forks", "1")
-	fapwstest.Eventually(t, "the stack of a process is logged", func() bool { // one may be late before it runs the handler
-		s.Get("/stuck", 504)
-		for _, note := range notesIn(folder) {
-			var number int
-			if n, _ := fmt.Sscanf(note, "stuck_%d", &number); n == 1 {
-				fapwstest.Eventually(t, "the process exited", func() bool { return !fapwstest.Runs(number) })
+	for way, stack := range map[string]string{"stuck": `fork\.py", line \d+ in stuck`, "stopped": `ending process \d+; stack:`} {
+		in := regexp.MustCompile(stack)
+		fapwstest.Eventually(t, way+": the stack of a process is logged", func() bool { // one may be late before it runs the handler
+			s.Get("/"+way, 504)
+			number := 0
+			for _, note := range notesIn(folder) {
+				if n, _ := fmt.Sscanf(note, way+"_%d", &number); n == 1 {
+					fapwstest.Eventually(t, "the process exited", func() bool { return !fapwstest.Runs(number) })
+				}
 			}
-		}
-		return inStuck.MatchString(s.Stderr.String())
-	})
-	s.Dial().InTime("/who").Want(t, 200) // there is a place again
-}
-
-// A process that is stopped does not keep its place.
-func TestForkTimeoutOfStopped(t *testing.T) {
-	t.Parallel()
-	s, folder := forked(t, fapwstest.Threads, "--timeout", "1s", "--max-forks", "1")
-	number := 0
-	fapwstest.Eventually(t, "a process is stopped", func() bool { // it may be late before it runs the handler
-		s.Get("/stopped", 504)
-		for _, note := range notesIn(folder) {
-			fmt.Sscanf(note, "stopped_%d", &number)
-		}
-		return number != 0
-	})
-	s.Says(fmt.Sprintf(`ending process %d; stack:`, number))
-	fapwstest.Eventually(t, "the process exited", func() bool { return !fapwstest.Runs(number) })
-	s.Dial().InTime("/who").Want(t, 200)
+			return number != 0 && in.MatchString(s.Stderr.String())
+		})
+		s.Dial().InTime("/who").Want(t, 200) // there is a place again
+	}
 }
 
 // A generator's chunks leave as they come, it waits for its client, and is closed when that leaves.

@@ -358,25 +358,6 @@ func TestHostLogOfLinesWithoutEnd(t *testing.T) {
 	}
 }
 
-// Messages of a handler keep their order, also if some had to wait until the file was rotated.
-func TestHostLogKeepsOrder(t *testing.T) {
-	t.Parallel()
-	s, folder := hostLogs(t, fapwstest.Threads, "log-max-size = \"50K\"\nlog-keep = 1000")
-	one, n := folder+"/one", 20000
-	asks(s, "one.lan", fmt.Sprintf("/many?%d,order", n))
-	var lines []string
-	fapwstest.Eventually(t, fmt.Sprintf("%d lines", n), func() bool {
-		var err error
-		lines, err = readLog(one)
-		return err == nil && len(lines) >= n
-	})
-	for i, line := range lines {
-		if want := fmt.Sprintf("order %06d ", i); !strings.HasPrefix(line, want) {
-			t.Fatalf("line %d is %q", i, line)
-		}
-	}
-}
-
 // Hosts have logs of their own, in their own formats; two that name the same file
 // share it, and one may have none.
 func TestHostsHaveTheirLogs(t *testing.T) {

@@ -5,7 +5,6 @@ import (
 	"io/fs"
 	"net"
 	"os"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -24,40 +23,6 @@ func loading(t *testing.T, code string, flags ...string) (s *fapwstest.Server, f
 	return s, file
 }
 
-// TestListensWhileLoading: clients that come while the application loads are served when it has.
-func TestListensWhileLoading(t *testing.T) {
-	t.Parallel()
-	for _, kind := range []string{"tcp", "unix", "SERVER"} {
-		t.Run(kind, func(t *testing.T) {
-			fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
-				network, address, code := "tcp", backendtest.Unused(t), ""
-				flags := slices.Clone(m.Flags)
-				switch kind {
-				case "tcp":
-					flags = append(flags, "--bind", address)
-				case "unix":
-					network, address = "unix", t.TempDir()+"/socket"
-					flags = append(flags, "--bind", "unix:"+address)
-				case "SERVER":
-					code = "SERVER = '" + address + "'  # where it listens\n"
-				}
-				s, file := loading(t, code, flags...)
-				fapwstest.FileSays(t, file, "")
-				w := fapwstest.Dial(t, network, address) // refused before
-				w.Get("/")
-				other := fapwstest.Dial(t, network, address)
-				if strings.Contains(s.Stderr.String(), "http://") {
-					t.Error("the banner comes before the application serves")
-				}
-				fapwstest.Write(t, file+".go", "")
-				w.Answer().Is(t, "hello")
-				other.Get("/")
-				other.Answer().Is(t, "hello")
-			})
-		})
-	}
-}
-
 // TestStopWhileLoading: a server that is stopped while it loads leaves no socket file, and closes the connections of its clients.
 func TestStopWhileLoading(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
@@ -71,22 +36,6 @@ func TestStopWhileLoading(t *testing.T) {
 		if _, err := os.Lstat(socket); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("the socket file: %v", err)
 		}
-	})
-}
-
-// TestTakenAddress: an address in use is reported before a long load.
-func TestTakenAddress(t *testing.T) {
-	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer ln.Close()
-		s, _ := loading(t, "", append([]string{"--bind", ln.Addr().String()}, m.Flags...)...)
-		if code := s.Ended(); code != 3 {
-			t.Errorf("code %d", code)
-		}
-		s.Says("address already in use")
 	})
 }
 

@@ -191,55 +191,6 @@ func TestRotationLosesNoLine(t *testing.T) {
 	}
 }
 
-// At 1 048 576 bytes, which is the default, access_log becomes access_log.1.gz, and
-// --log-keep bounds how many there are.
-func TestRotationDefaults(t *testing.T) {
-	t.Parallel()
-	name := t.TempDir() + "/access_log"
-	s := fapwstest.Serve(t, fapwstest.Threads, "logs.py", "--access-log", name, "--log-keep", "2")
-	long := "/" + strings.Repeat("a", 8000)
-	sent := 0
-	for files := 0; files < 4; {
-		w := s.Dial()
-		for range 30 {
-			w.Get(long)
-			w.Answer()
-			sent++
-		}
-		w.Close()
-		files = sent * 8060 >> 20
-	}
-	fapwstest.Eventually(t, "all written", func() bool {
-		compressed(t, name)
-		st, err := os.Stat(name)
-		return err == nil && st.Size() > 0
-	})
-	s.Signal(syscall.SIGTERM)
-	s.Ended()
-	compressed(t, name)
-	got, _ := filepath.Glob(name + "*")
-	if want := []string{name, name + ".1.gz", name + ".2.gz"}; !slices.Equal(got, want) {
-		t.Errorf("%q, not %q", got, want)
-	}
-	for n := 1; n <= 2; n++ {
-		size := 0
-		f, err := os.Open(fmt.Sprintf("%s.%d.gz", name, n))
-		if err != nil {
-			t.Fatal(err)
-		}
-		z, err := gzip.NewReader(f)
-		if err != nil {
-			t.Fatal(err)
-		}
-		text, err := io.ReadAll(z)
-		size = len(text)
-		if line := bytes.IndexByte(text, '\n') + 1; err != nil || size > 1048576 || size+line <= 1048576 || text[size-1] != '\n' {
-			t.Errorf("file %d had %d bytes, lines have %d: %v", n, size, line, err)
-		}
-		f.Close()
-	}
-}
-
 // A full disk is reported once and affects nothing else; when there is room
 // again, kept lines are written and lost lines are counted.
 func TestFullDisk(t *testing.T) {
@@ -293,7 +244,7 @@ func TestFullDisk(t *testing.T) {
 	})
 }
 
-// logrotate's two ways: a name for the old file and USR1, and a copy of it.
+// logrotate's two ways: a name for the old file and USR1, and a copy of it; and fapws ctl rotate, which makes a .gz file at once.
 func TestLogrotate(t *testing.T) {
 	t.Parallel()
 	name := t.TempDir() + "/access_log"
@@ -318,6 +269,15 @@ func TestLogrotate(t *testing.T) {
 	text, err := os.ReadFile(name)
 	if err != nil || !bytes.HasPrefix(text, []byte("127.0.0.1 ")) || bytes.Count(text, []byte("\n")) != 1 {
 		t.Errorf("%v %q", err, text)
+	}
+	if code, stdout, stderr := s.Ctl("rotate"); code != 0 || stdout != "rotated\n" {
+		t.Errorf("ctl rotate: code %d, %q, %q", code, stdout, stderr)
+	}
+	s.Get("/four", 200)
+	fapwstest.FileSays(t, name, "/four")
+	compressed(t, name)
+	if lines := logLines(t, name); len(lines) != 2 || strings.Contains(textOf(t, name), "/three") {
+		t.Errorf("after ctl rotate: %q", lines)
 	}
 }
 
@@ -388,67 +348,6 @@ func TestRotationAfterRootIsGivenUp(t *testing.T) {
 			}
 			if !open && len(logLines(t, logs+"/access_log")) != 101 {
 				t.Errorf("%d lines", len(logLines(t, logs+"/access_log")))
-			}
-		})
-	}
-}
-
-// fapws ctl rotate makes .gz files of all logs at once.
-func TestCtlRotate(t *testing.T) {
-	for _, workers := range []string{"", "workers = 2"} {
-		t.Run(workers, func(t *testing.T) {
-			t.Parallel()
-			folder := t.TempDir()
-			fapwstest.Write(t, folder+"/site/a.txt", "a")
-			fapwstest.Write(t, folder+"/fapws.toml", `
-bind = "127.0.0.1:0"
-access-log = "access"
-error-log = "error"
-log-flush = "5ms"
-ctl-socket = "ctl"
-`+workers+`
-[[host]]
-root = "site"
-[[host]]
-name = "own.test"
-root = "site"
-access-log = "own"
-error-log = "error"
-`)
-			s := fapwstest.Command{Flags: []string{"-c", folder + "/fapws.toml"}, Dir: folder}.Started(t)
-			own := func() {
-				w := s.Dial()
-				w.Send("GET /a.txt HTTP/1.0\r\nHost: own.test\r\n\r\n")
-				w.Rest()
-			}
-			s.Get("/a.txt?first", 200)
-			own()
-			fapwstest.FileSays(t, folder+"/access", "?first")
-			fapwstest.FileSays(t, folder+"/own", "/a.txt")
-			s.Signal(syscall.SIGUSR1)
-			fapwstest.FileSays(t, folder+"/error", "reopening the log files")
-			code, stdout, stderr := fapwstest.Command{Flags: []string{"ctl", "--socket", folder + "/ctl", "rotate"}}.Run(t)
-			if code != 0 || stdout != "rotated\n" {
-				t.Fatalf("code %d, %q, %q", code, stdout, stderr)
-			}
-			s.Get("/a.txt?second", 200)
-			fapwstest.FileSays(t, folder+"/access", "?second")
-			for name, want := range map[string]string{"access": "?first", "own": "/a.txt", "error": "reopening the log files"} {
-				compressed(t, folder+"/"+name)
-				all := logLines(t, folder+"/"+name)
-				f, err := os.Open(folder + "/" + name + ".1.gz")
-				if err != nil {
-					t.Fatal(err)
-				}
-				z, err := gzip.NewReader(f)
-				if err != nil {
-					t.Fatal(err)
-				}
-				text, err := io.ReadAll(z)
-				f.Close()
-				if err != nil || !strings.Contains(string(text), want) || strings.Contains(string(text), "?second") {
-					t.Errorf("%s: %v %q of %q", name, err, text, all)
-				}
 			}
 		})
 	}

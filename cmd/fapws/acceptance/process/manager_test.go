@@ -78,31 +78,16 @@ func TestSocketActivation(t *testing.T) {
 	}
 }
 
-// Variables that mean another process are not believed, and an address that
-// the user gave wins.
-func TestSocketActivationOfOthers(t *testing.T) {
+// An address that the user gave wins over sockets of a service manager.
+func TestSocketActivationOverridden(t *testing.T) {
 	t.Parallel()
-	for _, tt := range []struct {
-		name, shell, says string
-		flags             []string
-	}{
-		{"another process", "export LISTEN_PID=1 LISTEN_FDS=1", "", []string{"--port", "0"}},
-		{"an address", "export LISTEN_PID=$$ LISTEN_FDS=1", "ignoring socket fd://3 from the service manager: overridden by flag --bind", []string{"--bind", "127.0.0.1:0"}},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			ln := listenOn(t, "tcp", "127.0.0.1:0")
-			s := fapwstest.Command{Script: "service.py", Shell: tt.shell, Files: passed(t, ln), Flags: tt.flags}.Start(t)
-			s.Address = s.Says(`(?m)^fapws \S+ +http://(\S+)/ .*\n`)[1]
-			if s.Address == ln.Addr().String() {
-				t.Error("it serves the socket of another")
-			}
-			s.Get("/environment", 200).Is(t, "clean")
-			s.Get("/child", 200) // that of another process is not for us to close
-			if tt.says != "" {
-				s.Says(regexp.QuoteMeta(tt.says))
-			}
-		})
+	ln := listenOn(t, "tcp", "127.0.0.1:0")
+	s := fapwstest.Command{Script: "service.py", Shell: "export LISTEN_PID=$$ LISTEN_FDS=1", Files: passed(t, ln)}.Serve(t, fapwstest.Threads)
+	if s.Address == ln.Addr().String() {
+		t.Error("it serves the socket of another")
 	}
+	s.Get("/environment", 200).Is(t, "clean")
+	s.Says("ignoring socket fd://3 from the service manager: overridden by flag --bind")
 }
 
 // fd://N takes one descriptor, if it is a listening socket.
@@ -364,21 +349,6 @@ func TestWatchdog(t *testing.T) {
 			manager.hears(`^WATCHDOG=1$`)
 		})
 	}
-}
-
-// Two servers do not share a port by mistake, though the sockets of workers
-// could.
-func TestPortOfWorkersIsTaken(t *testing.T) {
-	t.Parallel()
-	s := fapwstest.Serve(t, fapwstest.Threads, "service.py", "--workers", "2")
-	for _, workers := range []string{"1", "2"} {
-		code, _, stderr := fapwstest.Command{Script: "service.py", Flags: []string{"--workers", workers, "--bind", s.Address}}.Run(t)
-		want := "fapws: cannot listen on " + s.Address + ": address already in use; stop the other server, or choose another address with --bind\n"
-		if code != 3 || stderr != want {
-			t.Errorf("%s workers: code %d, %q", workers, code, stderr)
-		}
-	}
-	s.Get("/", 200)
 }
 
 // When one of several addresses fails, nothing is left of the others.

@@ -1,17 +1,13 @@
 package process_test
 
 import (
-	"fmt"
-	"io"
 	"net"
-	"net/http"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
@@ -20,56 +16,6 @@ import (
 var inWorker = []fapwstest.Mode{
 	{Name: "threads", Flags: []string{"--workers", "1"}},
 	{Name: "inline", Flags: []string{"--workers", "1", "--threads", "0"}},
-}
-
-// TestClosedDescriptors: a worker whose application has closed descriptors of the event loop is
-// replaced, and the log says why.
-func TestClosedDescriptors(t *testing.T) {
-	for _, c := range []struct{ kind, why string }{
-		{"epoll", `worker %s cannot answer requests \(the application closed descriptor \d+, which belongs to the event loop\) and was killed`},
-		{"event", `worker %s cannot answer requests \(the application closed descriptor \d+, which belongs to the event loop\) and was killed`},
-		{"listener", `worker %s cannot answer requests \(the application closed [^)]*\) and was killed`},
-		{"channel", `worker %s has closed its control channel and was killed`},
-	} {
-		t.Run(c.kind, func(t *testing.T) {
-			fapwstest.InEach(t, inWorker, func(t *testing.T, m fapwstest.Mode) {
-				s := fapwstest.Serve(t, m, "descriptors.py")
-				pid := s.Get("/pid", 200).Text
-				w := s.Dial() // which may get no answer
-				w.Get("/close?" + c.kind)
-				s.Says(fmt.Sprintf(c.why, pid) + `; starting a new one`)
-				client := &http.Client{Timeout: time.Second}
-				fapwstest.Eventually(t, "another worker answers", func() bool {
-					r, err := client.Get(s.URL + "/pid") // the old one may have taken the connection with it
-					if err != nil {
-						client.Timeout = min(2*client.Timeout, fapwstest.Patience)
-						return false
-					}
-					defer r.Body.Close()
-					body, err := io.ReadAll(r.Body)
-					return err == nil && string(body) != pid
-				})
-			})
-		})
-	}
-}
-
-// A process without a supervisor ends with one line when its descriptors were closed: it would
-// live on and answer nothing.
-func TestClosedDescriptorsOfOneProcess(t *testing.T) {
-	for _, kind := range []string{"epoll", "event", "listener"} {
-		t.Run(kind, func(t *testing.T) {
-			fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
-				s := fapwstest.Command{Script: "descriptors.py", Complains: true}.Serve(t, m)
-				w := s.Dial() // which may get no answer
-				w.Get("/close?" + kind)
-				s.Says(`error the application closed [^;]*; exiting, because no request can be answered`)
-				if code := s.Ended(); code != 1 {
-					t.Errorf("code %d", code)
-				}
-			})
-		})
-	}
 }
 
 // TestOrphanedWorkers: workers end after their supervisor was killed, whatever they do.
@@ -150,15 +96,6 @@ func TestOrphanedWorkers(t *testing.T) {
 			}
 			ends(t, s, []int{worker})
 		})
-	})
-	t.Run("upgraded", func(t *testing.T) {
-		t.Parallel()
-		s := fapwstest.Serve(t, fapwstest.Workers, "workers.py", grace)
-		old := s.Workers()
-		s.Signal(syscall.SIGUSR2)
-		s.Says("info upgraded")
-		s.HasWorkers(2, old...)
-		ends(t, s, s.Workers())
 	})
 	t.Run("another user", func(t *testing.T) {
 		if os.Geteuid() != 0 {

@@ -169,19 +169,3 @@ func noThreadIs(t *testing.T, pid int, uid, gid string) {
 		}
 	}
 }
-
-// An unknown user is reported before anything is started.
-func TestUnknownUser(t *testing.T) {
-	t.Parallel()
-	for flag, want := range map[string]string{
-		"--user no-such-user":                      `unknown user "no-such-user"`,
-		"--group no-such-group":                    `unknown group "no-such-group"`,
-		"--workers 2 --uds-owner no-such-user":     `--uds-owner no-such-user: unknown user "no-such-user"`,
-		"--uds-owner :no-such-group --uds /tmp/no": `--uds-owner :no-such-group: unknown group "no-such-group"`,
-	} {
-		code, stdout, stderr := fapwstest.Command{Script: "service.py", Flags: strings.Fields(flag)}.Run(t)
-		if code != 2 || stderr != "fapws: "+want+"\n" || stdout != "" {
-			t.Errorf("%s: code %d, %q", flag, code, stderr)
-		}
-	}
-}

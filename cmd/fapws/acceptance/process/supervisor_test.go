@@ -2,10 +2,9 @@ package process_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
-	"io"
 	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -137,6 +136,9 @@ func TestReloadsUnderLoad(t *testing.T) {
 			l.goesOn(20)
 			l.unharmed()
 			s.HasWorkers(2)
+			if n := strings.Count(s.Stderr.String(), "info reloading: HUP"); n < 5 || n > 6 {
+				t.Errorf("%d reloads", n)
+			}
 		})
 	}
 }
@@ -206,7 +208,7 @@ func TestWorkersEnd(t *testing.T) {
 	w.Get("/enter?" + folder)
 	fapwstest.FileSays(t, folder+"/entered", "yes")
 	for _, pid := range old {
-		for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGTERM} { // all but the last mean the supervisor
+		for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGTTIN, syscall.SIGTTOU, syscall.SIGTERM} { // all but the last mean the supervisor
 			if err := syscall.Kill(pid, sig); err != nil {
 				t.Fatal(err)
 			}
@@ -353,36 +355,6 @@ func TestProgramIsRemoved(t *testing.T) {
 	s.HasWorkers(2, old...)
 }
 
-// Endless streams do not delay the shutdown for longer than the graceful timeout.
-func TestStopWithStreams(t *testing.T) {
-	t.Parallel()
-	for _, c := range []struct {
-		name string
-		sig  syscall.Signal
-		code int
-	}{{"TERM", syscall.SIGTERM, 0}, {"INT", syscall.SIGINT, 0}, {"QUIT", syscall.SIGQUIT, 0}} {
-		t.Run(c.name, func(t *testing.T) {
-			fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
-				grace := "1"
-				if c.sig == syscall.SIGQUIT {
-					grace = "1h" // which does not count
-				}
-				s := fapwstest.Serve(t, m, "workers.py", "--graceful-timeout", grace)
-				w := s.Dial()
-				w.Get("/stream")
-				r := w.Head("GET")
-				if _, err := io.ReadFull(r.Body, make([]byte, 20)); err != nil {
-					t.Fatal(err)
-				}
-				s.Signal(c.sig)
-				if code := s.Ended(); code != c.code {
-					t.Errorf("code %d, want %d", code, c.code)
-				}
-			})
-		})
-	}
-}
-
 // Workers that have lost their supervisor finish their requests and end.
 func TestSupervisorIsKilled(t *testing.T) {
 	t.Parallel()
@@ -402,16 +374,15 @@ func TestSupervisorIsKilled(t *testing.T) {
 	s.Ended()
 }
 
-// An application that stops its only worker stops the server for some seconds.
+// An application that stops its workers stops the server for some seconds. A worker that starts meanwhile does not wait for their past events.
 func TestStoppedWorker(t *testing.T) {
 	t.Parallel()
 	s, _ := fapwstest.Supervised(t)
 	stopped := s.Workers()
-	for _, pid := range stopped {
-		if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
-			t.Fatal(err)
-		}
+	if err := errors.Join(syscall.Kill(stopped[0], syscall.SIGSTOP), syscall.Kill(stopped[1], syscall.SIGKILL)); err != nil {
+		t.Fatal(err)
 	}
+	s.Says(fmt.Sprintf(`worker \d+ starts without past events: worker %d is stopped`, stopped[0]))
 	s.HasWorkers(len(stopped), stopped...)
 	s.Get("/pid", 200)
 }
@@ -455,27 +426,6 @@ func TestSupervisorIsKilledBesideStoppedWorkers(t *testing.T) {
 	s.Ended()
 }
 
-// USR1 reopens the access log, in every process.
-func TestReopen(t *testing.T) {
-	t.Parallel()
-	log := filepath.Join(t.TempDir(), "log")
-	s := fapwstest.Serve(t, fapwstest.Workers, "workers.py", "--access-log", log)
-	s.Get("/pid?before", 200)
-	fapwstest.FileSays(t, log, "?before")
-	if err := os.Rename(log, log+".1"); err != nil {
-		t.Fatal(err)
-	}
-	s.Signal(syscall.SIGUSR1)
-	s.Says("info reopening the log files")
-	fapwstest.Eventually(t, "a line in the new file", func() bool {
-		for range 10 { // to reach each worker
-			s.Get("/pid?after", 200)
-		}
-		text, err := os.ReadFile(log)
-		return err == nil && strings.Contains(string(text), "?after")
-	})
-}
-
 // Under nohup, HUP still makes a supervisor reload, also after an
 // upgrade, and a process alone goes on.
 func TestNohup(t *testing.T) {
@@ -490,26 +440,6 @@ func TestNohup(t *testing.T) {
 			old := s.Workers()
 			s.Signal(sig)
 			s.HasWorkers(2, old...)
-		}
-	})
-}
-
-// Signals that make a supervisor start and end workers do not stop a worker that gets them, nor a
-// process alone: a shell sends it to all of a job.
-func TestScalingSignalsOfOthers(t *testing.T) {
-	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.Serve(t, m, "workers.py")
-		for _, pid := range s.Handlers() {
-			text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-			if err != nil {
-				t.Fatal(err)
-			}
-			_, rest, _ := strings.Cut(string(text), "\nSigIgn:\t")
-			hex, _, _ := strings.Cut(rest, "\n")
-			ignored, err := strconv.ParseUint(hex, 16, 64)
-			if both := uint64(1<<(syscall.SIGTTIN-1) | 1<<(syscall.SIGTTOU-1)); err != nil || ignored&both != both {
-				t.Errorf("process %d ignores %q, %v", pid, hex, err)
-			}
 		}
 	})
 }

@@ -95,21 +95,3 @@ func TestAutoUser(t *testing.T) {
 		}
 	}
 }
-
-// A state directory that cannot be used is one line, and code 3.
-func TestAutoMistakes(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	file := fapwstest.Write(t, dir+"/file", "")
-	for _, more := range [][]string{nil, {"-w", "2"}} {
-		code, _, stderr := fapwstest.Command{Flags: append(more, "-p", "0", "--tls", "auto", "--state-dir", file), Script: "environ.py"}.Run(t)
-		if code != 3 {
-			t.Errorf("code %d", code)
-		}
-		fapwstest.OneLine(t, stderr, "cannot use the directory "+file+"/tls: not a directory; make it writable, or name another one with --state-dir")
-	}
-	code, _, stderr := fapwstest.Command{Flags: []string{"check", "--tls", "auto", "--state-dir", dir + "/new"}, Script: "environ.py"}.Run(t)
-	if _, err := os.Stat(dir + "/new"); code != 0 || err == nil {
-		t.Errorf("check: code %d, %q, %v", code, stderr, err)
-	}
-}

@@ -3,7 +3,6 @@ package tls_test
 import (
 	"crypto/tls"
 	"fmt"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,31 +13,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 	"fapws/runtime/conn/certtest"
 )
-
-// A client that trusts the authority is served, and the application knows that it came over HTTPS.
-func TestServe(t *testing.T) {
-	t.Parallel()
-	ca := certtest.NewAuthority(t)
-	s := serve(t, fapwstest.Threads, fapwstest.Command{Flags: flagsFor(ca.For("example.org", "127.0.0.1"), t.TempDir())})
-	w, state := dial(t, s, &tls.Config{RootCAs: ca.Pool(), NextProtos: []string{"http/1.1"}})
-	if state.Version != tls.VersionTLS13 || state.NegotiatedProtocol != "http/1.1" {
-		t.Errorf("version %x, protocol %q", state.Version, state.NegotiatedProtocol)
-	}
-	for range 3 {
-		w.Get("/show/x")
-		got := w.Answer().Want(t, 200).Object(t)
-		if got["wsgi.url_scheme"] != "https" || got["HTTPS"] != "on" {
-			t.Errorf("scheme %q, HTTPS %q", got["wsgi.url_scheme"], got["HTTPS"])
-		}
-	}
-	client := http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: ca.Pool()}}}
-	defer client.CloseIdleConnections()
-	r, err := client.Get(s.URL + "/show/x") // by its address, without a name
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Body.Close()
-}
 
 // curl checks the certificate, and takes TLS 1.2 as well.
 func TestCurl(t *testing.T) {
@@ -120,32 +94,6 @@ func TestFirstAndLastCertificate(t *testing.T) {
 	}
 	s.Says(`warning .*fapws\.toml: changes of certfile take effect after a restart`)
 	s.Ask(fapwstest.Get("/")).Want(t, 200).Is(t, "page")
-}
-
-// Each mistake at the start is one line and code 3, with and without a supervisor, before the application is loaded;
-// check finds it, too.
-func TestMistakes(t *testing.T) {
-	t.Parallel()
-	ca := certtest.NewAuthority(t)
-	dir := t.TempDir()
-	good := flagsFor(ca.For("example.org"), dir)
-	_, key := ca.For("example.org").Write(dir + "/other")
-	loads := fapwstest.Write(t, dir+"/loads.py", "print('loaded')\ndef application(e, s): pass\n")
-	for _, c := range []struct{ flags, want string }{
-		{"--certfile " + dir + "/none.pem", "fapws: --certfile: cannot read the certificate " + dir + "/none.pem: no such file or directory; correct the name\n"},
-		{good[0] + " " + good[1] + " --keyfile " + key, "this key does not belong to the certificate"},
-	} {
-		for _, before := range []string{"", "-w 2 ", "check "} {
-			code, stdout, stderr := fapwstest.Command{Flags: strings.Fields(before + c.flags + " -p 0"), Script: loads}.Run(t)
-			if code != 3 || !strings.Contains(stderr, c.want) || strings.Count(stderr, "\n") != 1 || before != "check " && stdout != "" {
-				t.Errorf("%s%s: code %d, %q, %q", before, c.flags, code, stdout, stderr)
-			}
-		}
-	}
-	code, stdout, stderr := fapwstest.Command{Flags: append([]string{"check", "-p", "8443"}, good...), Script: loads}.Run(t)
-	if code != 0 || !strings.Contains(stdout, "for https://0.0.0.0:8443") {
-		t.Errorf("check: code %d, %q, %q", code, stdout, stderr)
-	}
 }
 
 // Hosts of a configuration file have certificates of their own; one that does not cover its host is a mistake.
@@ -265,52 +213,7 @@ func TestRootsKey(t *testing.T) {
 	})
 }
 
-// A key that every user can read is a warning.
-func TestOpenKey(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	flags := flagsFor(certtest.NewAuthority(t).For("example.org"), dir)
-	if err := os.Chmod(dir+"/key.pem", 0o644); err != nil {
-		t.Fatal(err)
-	}
-	s := serve(t, fapwstest.Workers, fapwstest.Command{Flags: flags})
-	s.Says("warning the private key " + dir + `/key.pem can be read by every user of this machine \(mode 0644\); chmod 600 `)
-}
-
-// A certificate without subjectAltName is a warning, and is for the host of its common name.
-func TestCommonName(t *testing.T) {
-	t.Parallel()
-	ca := certtest.NewAuthority(t)
-	dir := t.TempDir()
-	first, second := ca.Sign(certtest.Options{Common: "*.old.test"}), ca.Sign(certtest.Options{Common: "old.test"})
-	first.Write(dir + "/first")
-	second.Write(dir + "/second")
-	config := fapwstest.Write(t, dir+"/fapws.toml", `
-[[host]]
-name = "shop.old.test"
-root = "."
-certfile = "first/cert.pem"
-keyfile = "first/key.pem"
-
-[[host]]
-name = "OLD.test"
-root = "."
-certfile = "second/cert.pem"
-keyfile = "second/key.pem"
-`)
-	s := serve(t, fapwstest.Workers, fapwstest.Command{Script: "environ.py", Flags: []string{"--config", config, "--tls-strict-sni"}})
-	s.Says(`warning .*/second/cert.pem: the certificate has its name \(old.test\) only as common name, not as subjectAltName, so browsers and most other clients refuse it; get another one`)
-	for name, want := range map[string]*certtest.Certificate{"old.test": second, "shop.old.test": first, "blog.old.test": first} {
-		if got := leaf(t, s, name); !got.Equal(want.Leaf) {
-			t.Errorf("%s gets the certificate for %v", name, got.Subject)
-		}
-	}
-	if _, err := tryDial(t, s, &tls.Config{ServerName: "other.test", InsecureSkipVerify: true}); err == nil || !strings.Contains(err.Error(), "unrecognized name") {
-		t.Errorf("unknown host: %v", err)
-	}
-}
-
-// Keys are in no process's environment or command line, and no static files.
+// Keys are no static files.
 func TestSecrets(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -321,13 +224,5 @@ func TestSecrets(t *testing.T) {
 		w, _ := dial(t, s, &tls.Config{InsecureSkipVerify: true})
 		w.Get(path)
 		w.Answer().Want(t, 404)
-	}
-	for _, pid := range s.Family() {
-		for _, name := range []string{"environ", "cmdline"} {
-			text, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, name))
-			if err == nil && strings.Contains(string(text), "PRIVATE KEY") {
-				t.Errorf("/proc/%d/%s has the key", pid, name)
-			}
-		}
 	}
 }

@@ -80,18 +80,6 @@ func TestClientVariables(t *testing.T) {
 	})
 }
 
-// The TLS extension of ASGI.
-func TestExtension(t *testing.T) {
-	t.Parallel()
-	s, config := secured(t, fapwstest.Threads)
-	w, state := dial(t, s, config)
-	w.Get("/tls")
-	got := w.Answer().Want(t, 200).Object(t)
-	if got["tls_version"] != float64(state.Version) || got["cipher_suite"] != float64(state.CipherSuite) || got["client_cert_name"] != nil {
-		t.Errorf("%v", got)
-	}
-}
-
 // A library that speaks for itself has a socket, whose bytes go through TLS.
 func TestOwnSocket(t *testing.T) {
 	t.Parallel()

@@ -205,19 +205,6 @@ def keep_executor(environ, start_response):
     return str(kept[0].submit(double, 21).result())
 
 
-def mixed(environ, start_response):
-    """Now and then a child, in either way."""
-    n = int(environ["QUERY_STRING"])
-    if n % 50 == 0:
-        assert subprocess.run(["/bin/true"]).returncode == 0
-    elif n % 50 == 25:
-        pid = os.fork()
-        if pid == 0:
-            os._exit(5)
-        assert os.WEXITSTATUS(os.waitpid(pid, 0)[1]) == 5
-    return "mixed"
-
-
 signal.signal(signal.SIGUSR1, lambda number, frame: None)
 
 def say(queue):
@@ -247,5 +234,5 @@ PATHS = [
     ("/pool/fork", pool(forking)),
     ("/executor/fork", executor(forking)), ("/executor/spawn", executor(spawning)), ("/executor/kept", keep_executor),
     ("/news", channel("news")), ("/child-publishes/fork", speaks_up(forking)), ("/child-publishes/spawn", speaks_up(spawning)),
-    ("/mixed", mixed), ("/at-import", lambda e, s: repr(at_import)), ("/", lambda e, s: "quick"),
+    ("/at-import", lambda e, s: repr(at_import)), ("/", lambda e, s: "quick"),
 ]

@@ -5,6 +5,8 @@ import resource
 import socket
 import stat
 
+from descriptors import of_kind
+
 
 def listeners():
     for name in os.listdir("/proc/self/fd"):
@@ -51,6 +53,8 @@ def standard():
 
 
 WAYS = {
+    "epoll": lambda: os.close(of_kind("epoll")[0]),
+    "event": lambda: os.close(of_kind("event")[0]),
     "standard": standard,
     "close": close,
     "replace": replace,
