@@ -81,8 +81,10 @@ func TestReload(t *testing.T) {
 	s := edited(t, fapwstest.Workers, saying("one"), "--reload")
 	s.comes(tool, 200, "one")
 
-	fapwstest.Write(t, s.path, "import time\ntime.sleep(10000)\n")
+	hangs := t.TempDir() + "/hangs"
+	fapwstest.Write(t, s.path, "import time\nopen('"+hangs+"', 'w').close()\ntime.sleep(10000)\n")
 	s.Says(`info reloading: app\.py changed`)
+	fapwstest.FileSays(t, hangs, "")
 	fapwstest.Write(t, s.path, saying("two"))
 	s.comes(tool, 200, "two")
 
