@@ -4,8 +4,7 @@
 //
 // Handshake: Check and AcceptKey. Reading: a Decoder for each connection, and an Inflater that many of them share.
 // Writing: AppendFrame, AppendClose and a Deflater. Values may be used by one goroutine at a time. Fuzz tests compare
-// frames that are cut anywhere with whole ones, and with gobwas/ws; package wstest has the cases of the Autobahn
-// suite.
+// frames that are cut anywhere with whole ones, and with gobwas/ws; package wstest has cases of the Autobahn suite.
 //
 // Compression is agreed on without context takeover on either side: a window for each connection would be 32 KiB for
 // reading and a megabyte for writing. So one Inflater and one Deflater serve all connections of a loop. Messages

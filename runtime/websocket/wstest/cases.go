@@ -69,8 +69,8 @@ func echoed(messages ...piece) (want []string) {
 	return want
 }
 
-// Cases returns all of them but 12 and 13, for which there is Compression. Larger ones
-// are smaller here: no message has more than 1 MiB, which has to be the server's limit.
+// Cases returns those about connections, and some of each kind of frames, all of which package websocket tests. For 12 and 13 there is Compression.
+// Larger ones are smaller here: no message has more than 1 MiB, which has to be the server's limit.
 func Cases() []Case {
 	return slices.Concat(framingCases(), pingCases(), reservedCases(), fragmentCases(), utf8Cases(), closeCases(), limitCases())
 }

@@ -50,37 +50,16 @@ func pingCases() (cases []Case) {
 	return cases
 }
 
-// reservedCases are 3 and 4: reserved bits and opcodes.
+// reservedCases are of 3 and 4: reserved bits and opcodes.
 func reservedCases() []Case {
 	hello := text("Hello, world!")
-	echo := echoed(hello)
-	bad := append(slices.Clone(echo), protocolError)
-	cases := []Case{
-		{ID: "3.1", send: []piece{frame(Fin|RSV3|Text, "Hello, world!")}, want: []string{protocolError}},
+	bad := append(echoed(hello), protocolError)
+	return []Case{
 		{ID: "3.2", send: []piece{hello, frame(Fin|RSV2|Text, "Hello, world!"), ping("")}, want: bad},
-		{ID: "3.3", send: []piece{hello, frame(Fin|RSV2|RSV3|Text, "Hello, world!"), ping("")}, chop: -1, want: bad},
 		{ID: "3.4", send: []piece{hello, frame(Fin|RSV1|Text, "Hello, world!"), ping("")}, chop: 1, want: bad},
-		{ID: "3.5", send: []piece{frame(Fin|RSV1|RSV3|Binary, "\x00\xff\xfe")}, want: []string{protocolError}},
-		{ID: "3.6", send: []piece{frame(Fin|RSV1|RSV2|Ping, "Hello, world!")}, want: []string{protocolError}},
-		{ID: "3.7", send: []piece{frame(Fin|RSV1|RSV2|RSV3|Close, "\x03\xe8")}, want: []string{protocolError}},
+		{ID: "4.1.3", send: []piece{hello, frame(Fin|5, "reserved opcode payload"), ping("")}, want: bad},
+		{ID: "4.2.4", send: []piece{hello, frame(Fin|14, "reserved opcode payload"), ping("")}, chop: 1, want: bad},
 	}
-	for k, first := range []byte{3, 11} {
-		for i := range byte(5) {
-			op := Fin | first + i
-			tc := Case{ID: fmt.Sprintf("4.%d.%d", k+1, i+1), send: []piece{frame(op, "")}, want: []string{protocolError}}
-			if i > 0 {
-				tc.send = []piece{frame(op, "reserved opcode payload")}
-			}
-			if i >= 2 {
-				tc.send, tc.want = append([]piece{hello}, append(tc.send, ping(""))...), bad
-			}
-			if i >= 3 {
-				tc.chop = 1
-			}
-			cases = append(cases, tc)
-		}
-	}
-	return cases
 }
 
 // fragmentCases are 5: fragmentation.
@@ -93,31 +72,27 @@ func fragmentCases() (cases []Case) {
 		cases = append(cases,
 			Case{ID: fmt.Sprint("5.", i+3), chop: chop, send: []piece{frame(Text, one), frame(Fin|Continuation, two)}, want: []string{whole}},
 			Case{ID: fmt.Sprint("5.", i+6), chop: chop, send: []piece{frame(Text, one), ping("ping payload"), frame(Fin|Continuation, two)}, want: []string{pong, whole}},
-			Case{ID: fmt.Sprint("5.", i+9), chop: chop, send: []piece{frame(Fin|Continuation, "non-continuation payload"), hello}, want: []string{protocolError}},
-			Case{ID: fmt.Sprint("5.", i+12), chop: chop, send: []piece{frame(Continuation, "non-continuation payload"), hello}, want: []string{protocolError}})
+			Case{ID: fmt.Sprint("5.", i+9), chop: chop, send: []piece{frame(Fin|Continuation, "non-continuation payload"), hello}, want: []string{protocolError}})
 	}
 	long := []piece{frame(Text, one), frame(Continuation, two), ping("1"), frame(Continuation, "fragment3"), frame(Continuation, "fragment4"), ping("2"), frame(Fin|Continuation, "fragment5")}
 	slow := slices.Insert(slices.Clone(long), 3, pause)
 	want := []string{show(Pong, "1"), show(Pong, "2"), show(Text, "fragment1fragment2fragment3fragment4fragment5")}
 	return append(cases,
 		Case{ID: "5.1", send: []piece{frame(Ping, one), frame(Fin|Continuation, two)}, want: []string{protocolError}},
-		Case{ID: "5.2", send: []piece{frame(Pong, one), frame(Fin|Continuation, two)}, want: []string{protocolError}},
 		Case{ID: "5.15", send: []piece{frame(Text, one), frame(Fin|Continuation, two), frame(Continuation, "fragment3"), text("fragment4")}, want: []string{whole, protocolError}},
-		Case{ID: "5.16", send: []piece{frame(Continuation, one), frame(Text, two), frame(Fin|Continuation, "fragment3")}, want: []string{protocolError}},
-		Case{ID: "5.17", send: []piece{frame(Fin|Continuation, one), frame(Text, two), frame(Fin|Continuation, "fragment3")}, want: []string{protocolError}},
 		Case{ID: "5.18", send: []piece{frame(Text, one), frame(Fin|Text, two)}, want: []string{protocolError}},
 		Case{ID: "5.19", send: slow, want: want},
 		Case{ID: "5.20", send: long, want: want},
 	)
 }
 
-// utf8Cases are 6: text that is UTF-8, or not.
+// utf8Cases are of 6: text that is UTF-8, or not.
 func utf8Cases() []Case {
 	const valid = "Hello-µ@ßöäüàá-UTF-8!!"
 	const invalid = "\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5\xed\xa0\x80edited"
 	const start, illegal = "\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5", "\xf4\x90\x80\x80"
 	cut := strings.Index(valid, "@")
-	cases := []Case{
+	return []Case{
 		{ID: "6.1.1", send: []piece{text("")}, want: echoed(text(""))},
 		{ID: "6.1.2", send: []piece{frame(Text, ""), frame(Continuation, ""), frame(Fin|Continuation, "")}, want: echoed(text(""))},
 		{ID: "6.1.3", send: []piece{frame(Text, ""), frame(Continuation, "middle frame payload"), frame(Fin|Continuation, "")}, want: echoed(text("middle frame payload"))},
@@ -131,45 +106,6 @@ func utf8Cases() []Case {
 		{ID: "6.4.1", send: []piece{frame(Text, start), frame(Continuation, illegal)}, want: []string{invalidData}},
 		{ID: "6.4.2", send: []piece{frame(Text, start+illegal[:2])}, want: []string{invalidData}},
 	}
-	add := func(group int, good bool, texts ...string) {
-		for i, s := range texts {
-			tc := Case{ID: fmt.Sprintf("6.%d.%d", group, i+1), send: []piece{text(s)}, want: []string{invalidData}}
-			if good {
-				tc.want = echoed(text(s))
-			}
-			cases = append(cases, tc)
-			tc.ID += " in bytes"
-			tc.send = fragments(Text, s, 1)
-			cases = append(cases, tc)
-		}
-	}
-	add(5, true, "\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5", "Hello", "$", "¢", "€", "\xf0\xa4\xad\xa2")
-	for i := 1; i <= len(start); i++ {
-		good := i == 2 || i == 5 || i == 7 || i == 9 || i == 11
-		tc := Case{ID: fmt.Sprint("6.6.", i), send: []piece{text(start[:i])}, want: []string{invalidData}}
-		if good {
-			tc.want = echoed(text(start[:i]))
-		}
-		cases = append(cases, tc)
-	}
-	add(7, true, "\x00", "\xc2\x80", "\xe0\xa0\x80", "\xf0\x90\x80\x80")
-	add(8, false, "\xf8\x88\x80\x80\x80", "\xfc\x84\x80\x80\x80\x80")
-	add(9, true, "\x7f", "\xdf\xbf", "\xef\xbf\xbf", "\xf4\x8f\xbf\xbf")
-	add(10, false, "\xf7\xbf\xbf\xbf", "\xfb\xbf\xbf\xbf\xbf", "\xfd\xbf\xbf\xbf\xbf\xbf")
-	add(11, true, "\xed\x9f\xbf", "\xee\x80\x80", "\xef\xbf\xbd", "\xf4\x8f\xbf\xbf")
-	add(12, false, "\xf4\x90\x80\x80")
-	add(13, false, "\x80", "\xbf", "\x80\xbf", "\x80\xbf\x80", "\x80\xbf\x80\xbf\x80\xbf")
-	add(14, false, "\xc0 \xc1 \xc2 ", "\xe0 \xe1 \xe2 ", "\xf0 \xf1 \xf2 ", "\xf8 \xf9 ", "\xfc \xfd ", "\xc0", "\xe0\x80", "\xf0\x80\x80", "\xdf", "\xef\xbf", "\xf7\xbf\xbf")
-	add(15, false, "\xc0\xe0\x80\xf0\x80\x80\xf8\x80\x80\x80")
-	add(16, false, "\xfe", "\xff", "\xfe\xfe\xff\xff")
-	add(17, false, "\xc0\xaf", "\xe0\x80\xaf", "\xf0\x80\x80\xaf", "\xf8\x80\x80\x80\xaf", "\xfc\x80\x80\x80\x80\xaf")
-	add(18, false, "\xc1\xbf", "\xe0\x9f\xbf", "\xf0\x8f\xbf\xbf", "\xf8\x87\xbf\xbf\xbf", "\xfc\x83\xbf\xbf\xbf\xbf")
-	add(19, false, "\xc0\x80", "\xe0\x80\x80", "\xf0\x80\x80\x80", "\xf8\x80\x80\x80\x80", "\xfc\x80\x80\x80\x80\x80")
-	add(20, false, "\xed\xa0\x80", "\xed\xad\xbf", "\xed\xae\x80", "\xed\xaf\xbf", "\xed\xb0\x80", "\xed\xbe\x80", "\xed\xbf\xbf")
-	add(21, false, "\xed\xa0\x80\xed\xb0\x80", "\xed\xa0\x80\xed\xbf\xbf", "\xed\xad\xbf\xed\xb0\x80", "\xed\xaf\xbf\xed\xbf\xbf")
-	add(22, true, "\xef\xbf\xbe", "\xef\xbf\xbf", "\xf0\x9f\xbf\xbe", "\xf0\x9f\xbf\xbf", "\xf0\xaf\xbf\xbe", "\xf4\x8f\xbf\xbe", "\xf4\x8f\xbf\xbf")
-	add(23, true, "\xef\xbf\xb9", "\xef\xbf\xba", "\xef\xbf\xbb", "\xef\xbf\xbc", "\xef\xbf\xbd", "\xef\xbf\xbe", "\xef\xbf\xbf")
-	return cases
 }
 
 // closeCases are 7: how a WebSocket closes.
@@ -192,14 +128,11 @@ func closeCases() []Case {
 		{ID: "7.3.6", send: []piece{closing(1000, strings.Repeat("*", 124))}, want: []string{protocolError}},
 		{ID: "7.5.1", send: []piece{closing(1000, "\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5\xed\xa0\x80edited")}, want: []string{invalidData}},
 	}
-	for i, code := range []int{1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4999} {
+	for i, code := range []int{1001, 1014, 3000, 4999} {
 		cases = append(cases, Case{ID: fmt.Sprint("7.7.", i+1), send: []piece{closing(code, "")}, want: []string{fmt.Sprint("close ", code)}})
 	}
-	for i, code := range []int{0, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999} {
+	for i, code := range []int{999, 1005, 2999, 5000} {
 		cases = append(cases, Case{ID: fmt.Sprint("7.9.", i+1), send: []piece{closing(code, "")}, want: []string{protocolError}})
-	}
-	for i, code := range []int{5000, 65535} {
-		cases = append(cases, Case{ID: fmt.Sprint("7.13.", i+1), send: []piece{closing(code, "")}, want: []string{protocolError}})
 	}
 	return cases
 }
@@ -220,7 +153,7 @@ func limitCases() (cases []Case) {
 		}
 		for i, size := range []int{0, 16, 64, 256, 1 << 10, 4 << 10} {
 			tc := Case{ID: fmt.Sprintf("9.%d.%d", k+7, i+1), chop: -1}
-			for range 200 {
+			for range min(1100, 1<<20/(size+1)) { // small ones are more than a window
 				tc.send = append(tc.send, frame(Fin|op, strings.Repeat("*", size)))
 			}
 			tc.want = echoed(tc.send...)

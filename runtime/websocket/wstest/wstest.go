@@ -14,6 +14,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/gobwas/ws"
 )
 
 // Opcodes of frames (RFC 6455 §5.2).
@@ -66,14 +68,10 @@ func Handshake(path string, fields ...string) string {
 // Deflate is a field for Dial that asks for compression.
 const Deflate = "Sec-WebSocket-Extensions: permessage-deflate"
 
-// Dial opens a WebSocket on a server at addr (host:port, or unix:/path). The error is of
+// Dial opens a WebSocket on a server at addr (host:port). The error is of
 // type *Denied if the server does not want it.
 func Dial(addr, path string, fields ...string) (*Client, error) {
-	network := "tcp"
-	if rest, ok := strings.CutPrefix(addr, "unix:"); ok {
-		network, addr = "unix", rest
-	}
-	conn, err := net.DialTimeout(network, addr, Patience)
+	conn, err := net.DialTimeout("tcp", addr, Patience)
 	if err != nil {
 		return nil, err
 	}
@@ -103,11 +101,6 @@ func Open(conn net.Conn, path string, fields ...string) (*Client, error) {
 	if _, err := io.WriteString(conn, Handshake(path, fields...)); err != nil {
 		return nil, err
 	}
-	return Answered(conn)
-}
-
-// Answered reads the answer to a handshake that was sent.
-func Answered(conn net.Conn) (*Client, error) {
 	c := &Client{Conn: conn, R: bufio.NewReader(conn), Mask: 0x37fa213d}
 	r, err := http.ReadResponse(c.R, &http.Request{Method: "GET"})
 	if err != nil {
@@ -131,23 +124,14 @@ func Answered(conn net.Conn) (*Client, error) {
 
 // AppendFrame appends a frame; first is its first byte: bits and opcode.
 func (c *Client) AppendFrame(dst []byte, first byte, payload []byte) []byte {
-	switch n := len(payload); {
-	case n <= 125:
-		dst = append(dst, first, 0x80|byte(n))
-	case n <= 0xffff:
-		dst = append(dst, first, 0x80|126, byte(n>>8), byte(n))
-	default:
-		dst = binary.BigEndian.AppendUint64(append(dst, first, 0x80|127), uint64(n))
-	}
-	var key [4]byte
-	binary.BigEndian.PutUint32(key[:], c.Mask)
-	dst = append(dst, key[:]...)
-	at := len(dst)
-	dst = append(dst, payload...)
-	for i := range dst[at:] {
-		dst[at+i] ^= key[i&3]
-	}
-	return dst
+	h := ws.Header{Fin: first&Fin != 0, Rsv: first >> 4 & 7, OpCode: ws.OpCode(first & 15), Masked: true, Length: int64(len(payload))}
+	binary.BigEndian.PutUint32(h.Mask[:], c.Mask)
+	b := bytes.NewBuffer(dst)
+	_ = ws.WriteHeader(b, h) // to memory
+	at := b.Len()
+	b.Write(payload)
+	ws.Cipher(b.Bytes()[at:], h.Mask, 0)
+	return b.Bytes()
 }
 
 // WriteFrame sends a frame.
