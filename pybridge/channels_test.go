@@ -2,6 +2,7 @@ package pybridge
 
 import (
 	"fmt"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -51,15 +52,17 @@ func (s *saying) purge(pattern string) {
 // take returns the messages since the last call, at least n.
 func (s *saying) take(t *testing.T, n int) (all []string) {
 	t.Helper()
-	for end := time.Now().Add(generous); len(all) < n; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(generous); ; time.Sleep(time.Millisecond) {
 		s.mu.Lock()
 		all, s.all = append(all, s.all...), nil
 		s.mu.Unlock()
+		if len(all) >= n {
+			return all
+		}
 		if time.Now().After(end) {
 			t.Fatalf("only %q was said", all)
 		}
 	}
-	return all
 }
 
 // TestNotices: callbacks are told in order, however many come at once, and what is
@@ -99,5 +102,54 @@ func TestNotices(t *testing.T) {
 	loop.h.Notified(generous)
 	if refused != 1 {
 		t.Errorf("it was said %d times that there are too many", refused)
+	}
+}
+
+// TestGroupOfAnEarlierWebSocket: a change that comes too late is not for the next WebSocket with the same ticket.
+func TestGroupOfAnEarlierWebSocket(t *testing.T) {
+	mounts := loop.app.Mounts(socketApp)
+	crowd := mounts[len(mounts)-1]
+	said.take(t, 0)
+	loop.do(func() { loop.change = func(q *exchange.Request) { q.WebSocket = true } })
+	r := loop.submitAs(t, &response{}, func(string) (int, int) { return crowd.Index, len(crowd.Prefix) }, "GET /crowd", "")
+	loop.do(func() { loop.change = nil })
+	if all := said.take(t, 2); !strings.Contains(all[0], " joins ") {
+		t.Errorf("%q", all)
+	}
+	loop.do(func() {
+		loop.h.changeGroup(uint64(r.ticket), "x", true)
+		loop.h.Deliver(exchange.Input{Ticket: r.ticket, Op: exchange.OpClose, Code: 1000})
+		loop.h.Flush()
+		loop.drain()
+	})
+	<-r.done
+	if all := said.take(t, 0); len(all) > 0 {
+		t.Errorf("%q", all)
+	}
+}
+
+func TestPlaces(t *testing.T) {
+	places := func(mounts ...Mount) (list []string) {
+		placeMounts(mounts, "app.py", map[string]int{})
+		for i := range mounts {
+			list = append(list, mounts[i].Place)
+		}
+		return list
+	}
+	chat := Mount{Kind: WebSocket, Prefix: "/chat", Name: "WebSocket(hear)"}
+	renamed := Mount{Kind: WebSocket, Prefix: "/chat", Name: "WebSocket(listen)"}
+	moved := Mount{Kind: WebSocket, Prefix: "/talk", Name: "WebSocket(hear)"}
+	plain := Mount{Prefix: "/chat", Name: "hear"}
+	one, two := places(chat, plain, moved), places(plain, moved, plain, chat)
+	if one[0] != two[3] || one[2] != two[1] || one[1] != "" {
+		t.Errorf("%q, and in another order %q", one, two)
+	}
+	all := places(chat, chat, renamed, moved)
+	seen := map[string]bool{}
+	for _, place := range all {
+		seen[place] = true
+	}
+	if len(seen) != 4 || !reflect.DeepEqual(all, places(chat, chat, renamed, moved)) {
+		t.Errorf("%q", all)
 	}
 }

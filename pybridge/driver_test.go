@@ -29,6 +29,23 @@ import (
 
 var loop *driver
 
+// applications are what the tests load: the first is the one that most of them are about.
+var applications = []Application{
+	{Script: "testdata/app.py"},
+	{Script: "testdata/sockets.py", Import: true},
+	{Script: "testdata/asgi.py", Import: true},
+	{Script: "testdata/asgi.py", Import: true, Object: "app"},
+	{Script: "./testdata/sockets.py", Import: true},
+}
+
+const socketApp, asyncPaths, asgiApp, socketsAgain = 1, 2, 3, 4
+
+func TestOneApplicationIsLoadedOnce(t *testing.T) {
+	if a, b := loop.app.Mounts(socketApp)[0], loop.app.Mounts(socketsAgain)[0]; a.Index != b.Index || a.callable != b.callable {
+		t.Errorf("the same script has mounts %d and %d", a.Index, b.Index)
+	}
+}
+
 func init() { goruntime.LockOSThread() }
 
 // generous ends a test that hangs, also on a machine that is many times slower.
@@ -46,7 +63,7 @@ func TestMain(m *testing.M) {
 	if mode == "fork" {
 		os.Exit(serveForks())
 	}
-	app, err := Load(Options{Apps: applications, Globals: []string{"MAX_BODY_SIZE"}})
+	app, err := Load(Options{Apps: applications})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -136,16 +153,11 @@ type response struct {
 	reason string
 	behind string // trailers
 	body   bytes.Buffer
-	parts  int
-	credit int64
 	failed bool
 	hold   bool // keep parts unreleased, as for a client that does not read
 	held   []exchange.Part
 	done   chan struct{}
 	ticket exchange.Ticket
-
-	// Of a WebSocket.
-	talk talk
 }
 
 func newDriver(app *App, h *Handler) *driver {
@@ -200,18 +212,6 @@ func (d *driver) drain() {
 	var p exchange.Part
 	for d.h.Next(&p) {
 		r := d.waiting[p.Ticket]
-		r.parts++
-		if p.Op == exchange.OpCredit {
-			r.credit += p.Credit
-		}
-		if r.talk.hear(&p) {
-			if r.hold {
-				r.held = append(r.held, p)
-			} else {
-				d.h.Release(&p)
-			}
-			continue
-		}
 		if p.First {
 			r.head, r.fields, r.reason = p.Head, string(p.Head.Fields), string(p.Head.Reason)
 		}
@@ -233,7 +233,6 @@ func (d *driver) drain() {
 		}
 		if last {
 			delete(d.waiting, r.ticket)
-			r.talk.over("it has ended")
 			if !r.hold {
 				d.spare = append(d.spare, r.ticket)
 			}
@@ -247,34 +246,17 @@ var testPeer = &exchange.Peer{Addr: "192.0.2.1", Port: "4711", ServerName: "127.
 // send submits a request: "GET /path" with an optional body and fields.
 func (d *driver) send(t testing.TB, line, body string, fields ...string) *response {
 	t.Helper()
-	return d.submit(t, line, []byte(body), -1, false, fields...)
+	return d.submit(t, &response{}, line, body, fields...)
 }
 
-// ask gets path of the mount with that index, whatever its prefix is.
-func (d *driver) ask(t testing.TB, mount int, path string) *response {
+func (d *driver) submit(t testing.TB, r *response, line, body string, fields ...string) *response {
 	t.Helper()
-	r := d.submitTo(t, func(string) (int, int) { return mount, 0 }, "GET "+path, nil, -1, false)
-	<-r.done
-	return r
+	return d.submitAs(t, r, func(path string) (int, int) { return d.route(t, path) }, line, body, fields...)
 }
 
-func (d *driver) submit(t testing.TB, line string, body []byte, spool int, hold bool, fields ...string) *response {
-	t.Helper()
-	return d.submitTo(t, func(path string) (int, int) { return d.route(t, path) }, line, body, spool, hold, fields...)
-}
-
-func (d *driver) submitTo(t testing.TB, route func(path string) (mount, script int), line string, body []byte, spool int, hold bool, fields ...string) *response {
-	t.Helper()
-	return d.submitAs(t, &response{hold: hold}, route, line, body, spool, fields...)
-}
-
-func (d *driver) submitAs(t testing.TB, r *response, route func(path string) (mount, script int), line string, body []byte, spool int, fields ...string) *response {
+func (d *driver) submitAs(t testing.TB, r *response, route func(path string) (mount, script int), line, body string, fields ...string) *response {
 	t.Helper()
 	size := int64(len(body))
-	if spool >= 0 {
-		st, _ := os.Stat(fmt.Sprintf("/proc/self/fd/%d", spool))
-		size = st.Size()
-	}
 	head, parsed := parseHead(t, line, size, fields...)
 	raw := parsed.Path.In(head)
 	path := http1.DecodePath(nil, raw)
@@ -289,7 +271,7 @@ func (d *driver) submitAs(t testing.TB, r *response, route func(path string) (mo
 		mount, script := route(string(path))
 		d.waiting[r.ticket] = r
 		request := &exchange.Request{Ticket: r.ticket, Mount: mount, Head: head, Parsed: parsed, Path: path,
-			Script: script, Body: body, Spool: spool, Size: size, Peer: testPeer}
+			Script: script, Body: []byte(body), Spool: -1, Size: size, Peer: testPeer}
 		if d.change != nil {
 			d.change(request)
 		}

@@ -52,7 +52,7 @@ func TestWriteElsewhereEnds(t *testing.T) {
 	if loop.inline() {
 		return // write() does not wait
 	}
-	r := loop.submit(t, "GET /writes_elsewhere", nil, -1, true)
+	r := loop.submit(t, &response{hold: true}, "GET /writes_elsewhere", "")
 	for begun := false; !begun; loop.get(t, "/text") {
 		loop.do(func() { begun = r.body.Len() > 0 })
 	}
@@ -61,10 +61,5 @@ func TestWriteElsewhereEnds(t *testing.T) {
 	if got := loop.get(t, "/joins_writer").body.String(); got != "ended" {
 		t.Errorf("the thread %s", got)
 	}
-	loop.do(func() {
-		for i := range r.held {
-			loop.h.Release(&r.held[i])
-		}
-		loop.spare = append(loop.spare, r.ticket)
-	})
+	loop.release(r)
 }

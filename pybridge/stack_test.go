@@ -73,22 +73,6 @@ func TestWriteStack(t *testing.T) {
 	}
 }
 
-func TestStack(t *testing.T) {
-	shows(t, `^no active requests\n$`)
-	g := newGate(t)
-	sent := loop.begin(t, g.target())
-	shows(t, `^exchange \d+, GET /blocked\?\d+ HTTP/1.1 from 192.0.2.1 port 4711, \d\.\d s, handler blocked, running on thread \d
-  File ".*/testdata/app.py", line \d+, in blocked
-    os\.read\(int\(environ\["QUERY_STRING"\]\), 1\)
-$`)
-	g.open(1)
-	r := <-sent
-	<-r.done
-	if got := r.body.String(); got != "released" {
-		t.Errorf("body %q", got)
-	}
-}
-
 // Without the GIL, the snapshot shows less, and says so.
 func TestStackWithoutGIL(t *testing.T) {
 	g := newGate(t)
@@ -117,7 +101,7 @@ func TestStackIsPrintable(t *testing.T) {
 }
 
 func TestStackOfStreams(t *testing.T) {
-	r := loop.submit(t, "GET /watches", nil, -1, true)
+	r := loop.submit(t, &response{hold: true}, "GET /watches", "")
 	shows(t, `exchange \d+, GET /watches .*, handler watches, streaming, waits for the client\n$`)
 	loop.do(func() { loop.h.Cancel(r.ticket, 0) })
 	<-r.done

@@ -150,6 +150,26 @@ func TestWebSocketForSynchronousCode(t *testing.T) {
 		closesWith(t, other, 4002, "as you wish")
 		notes(s, "left 4002 as you wish")
 
+		for _, origin := range []string{"https://localhost", "HTTPS://LOCALHOST:443", "https://a.b.example.net"} {
+			if _, err := room(s, "/room", "Origin: "+origin).CloseWith(1000, "raise"); err != nil {
+				t.Error(err)
+			}
+			notes(s, "left 1000 raise")
+		}
+		s.Says(`error in on_close of handler .*\nTraceback(.*\n)+RuntimeError: on_close fails`)
+		c = room(s, "/room?speaks")
+		hears(t, c, "hello")
+		closesWith(t, c, 4001, "not today")
+		notes(s, "left 4001 not today")
+		c = room(s, "/room?sent")
+		hears(t, c, "hello")
+		closesWith(t, c, 1008, "")
+		notes(s, "left 1008 ")
+		c = room(s, "/room")
+		says(t, c, "wrong")
+		closesWith(t, c, 4003, "")
+		notes(s, "TypeError\nTypeError 1\nTypeError\nUnicodeEncodeError\nValueError 999\nValueError 1005\nValueError 1006\nValueError 1015\nValueError 2000\nValueError 5000\n"+
+			"ValueError 1000\nRuntimeError\nBrokenPipeError\nleft 4003 ")
 		c = room(s, "/room")
 		says(t, c, "raise something")
 		closesWith(t, c, 1011, "")
@@ -172,6 +192,11 @@ func TestWebSocketForSynchronousCode(t *testing.T) {
 			{"/room?raises", "", 500, ""},
 			{"/room", "https://evil.example", 403, "is not allowed"},
 			{"/room", "http://app.example", 403, ""},
+			{"/room", "null", 403, ""},
+			{"/room", "http://localhost:81", 403, ""},
+			{"/room", "http://localhost.evil.example", 403, ""},
+			{"/room", "http://user@localhost", 403, ""},
+			{"/room", "http://a.example.net", 403, ""},
 		} {
 			var fields []string
 			if r.origin != "" {
@@ -216,21 +241,6 @@ func TestWebSocketsWhenTheServerStops(t *testing.T) {
 			t.Errorf("on_close said %q", said)
 		}
 	})
-}
-
-// At a reload, clients are told to reconnect, and reach the new worker.
-func TestWebSocketsAtReload(t *testing.T) {
-	t.Parallel()
-	s := fapwstest.Serve(t, fapwstest.Workers, "sockets.py")
-	c := room(s, "/room")
-	says(t, c, "echo before")
-	hears(t, c, "echo before")
-	s.Signal(syscall.SIGHUP)
-	closesWith(t, c, 1012, "")
-	s.Says("reloaded: 2 workers")
-	c = room(s, "/room")
-	says(t, c, "echo after")
-	hears(t, c, "echo after")
 }
 
 func TestWebSocketOverdue(t *testing.T) {

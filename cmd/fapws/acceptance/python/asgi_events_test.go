@@ -109,21 +109,30 @@ func TestASGIEvents(t *testing.T) {
 			if got != test.want && !(test.want == none && strings.HasPrefix(got, "500:")) {
 				t.Errorf("%s: %q, want %q", test.name, got, test.want)
 			}
-			var said []string
-			if err := json.Unmarshal([]byte(s.Get("/outcome/"+name, 200).Text), &said); err != nil || len(said) != len(test.messages) {
-				t.Fatalf("%s: %v, %q", test.name, err, said)
-			}
-			for i, text := range said {
-				want := ""
-				if i < len(test.said) {
-					want = test.said[i]
-				}
-				if !strings.HasPrefix(text, want) || want == "" && text != "" {
-					t.Errorf("%s: message %d: %q, want %q", test.name, i, text, want)
-				}
-			}
+			saidOf(t, test.name, s.Get("/outcome/"+name, 200), len(test.messages), test.said)
 		}
+		s.Says(`: the application returned without a response\n`)
+		s.Says(`returned after 'http\.response\.start', without 'http\.response\.body'\n`)
+		s.Says(`returned before the end of its response \('more_body' was true\)\n`)
 	})
+}
+
+// saidOf fails unless an answer of /outcome has the beginnings of errors, for each message that has one.
+func saidOf(t *testing.T, name string, a *fapwstest.Answer, messages int, wanted []string) {
+	t.Helper()
+	var said []string
+	if err := json.Unmarshal([]byte(a.Text), &said); err != nil || len(said) != messages {
+		t.Fatalf("%s: %v, %q", name, err, said)
+	}
+	for i, text := range said {
+		want := ""
+		if i < len(wanted) {
+			want = wanted[i]
+		}
+		if !strings.HasPrefix(text, want) || want == "" && text != "" {
+			t.Errorf("%s: message %d: %q, want %q", name, i, text, want)
+		}
+	}
 }
 
 // An exception that the application lets go: a page with 500 and its traceback, or,
@@ -143,7 +152,7 @@ func TestASGIExceptions(t *testing.T) {
 		w.Send(fapwstest.Request("POST", "/after?raise", "["+start+", "+hello+", "+hello+"]"), fapwstest.Get("/outcome/after"))
 		w.Answer().Is(t, "hello")
 		w.Answer().Want(t, 200, "the response is complete")
-		s.Says(`(?s)Traceback.*RuntimeError: send\(\): unexpected 'http.response.body': the response is complete`)
+		s.Says(`(?s)POST /after\?raise from 127\.0\.0\.1, after the end of its response\n.*RuntimeError: send\(\): unexpected 'http.response.body': the response is complete`)
 		if said := s.Stderr.String(); strings.Contains(said, "fapws/_") {
 			t.Errorf("the traceback shows code of the server: %s", said)
 		}

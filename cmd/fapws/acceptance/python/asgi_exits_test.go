@@ -16,6 +16,7 @@ func TestASGIExits(t *testing.T) {
 			for _, path := range []string{"/task", "/callback", "/stop", "/ok"} {
 				s.Get(path, 200).Is(t, "ok")
 			}
+			s.Get("/cancelled", 500)
 			s.Says(`a task has left`)
 			s.Says(`a callback has left`)
 		}

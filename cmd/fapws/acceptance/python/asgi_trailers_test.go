@@ -1,7 +1,6 @@
 package python_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
@@ -77,20 +76,8 @@ func TestASGITrailers(t *testing.T) {
 				s.Says("the application returned without 'http.response.trailers', which 'http.response.start' announced")
 				continue
 			}
-			var said []string
 			w.Send(fapwstest.Get(fmt.Sprint("/outcome/", i)))
-			if err := json.Unmarshal([]byte(w.Answer().Text), &said); err != nil || len(said) != len(test.messages) {
-				t.Fatalf("%s: %v, %q", test.name, err, said)
-			}
-			for i, text := range said {
-				want := ""
-				if i < len(test.said) {
-					want = test.said[i]
-				}
-				if !strings.HasPrefix(text, want) || want == "" && text != "" {
-					t.Errorf("%s: message %d: %q, want %q", test.name, i, text, want)
-				}
-			}
+			saidOf(t, test.name, w.Answer(), len(test.messages), test.said)
 			w.Close()
 		}
 		w := s.Dial() // a response without a body is followed by the next one

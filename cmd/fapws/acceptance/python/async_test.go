@@ -10,12 +10,26 @@ import (
 // TestAsyncHandlers: entries of PATHS may be async def, of any kind, beside others.
 func TestAsyncHandlers(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.Serve(t, m, "async.py")
+		s := fapwstest.Command{Script: "async.py", Complains: true}.Serve(t, m)
 		for target, body := range map[string]string{
 			"/text/a": "/a on fapws-asyncio", "/counts": "0,1,2,3,4,", "/plain": "plain, ", "/app/x": "/app /app/x",
+			"/json": `{"a":1}`, "/generator": "0,1,2,3,4,", "/verbs": "got", "/file": fapwstest.Source(t, "async.py"),
 		} {
 			s.Get(target, 200).Is(t, body)
 		}
+		s.Get("/fields", 201).Want(t, 201, "onetwo").Field(t, "X-A", "b")
+		s.Get("/http_error", 418).Want(t, 418, "tea")
+		s.Ask(fapwstest.Request("POST", "/verbs", "a body")).Is(t, "a body")
+		s.Ask(fapwstest.Request("DELETE", "/verbs", "")).Want(t, 405)
+		s.Ask(fapwstest.Request("HEAD", "/counts", "")).Is(t, "")
+		s.Get("/fails", 500)
+		s.Says(`ValueError: boom`)
+		s.Get("/bad_result", 500)
+		s.Says(`handler \S*bad_result returned 7; it must return`)
+		if a := s.Ask(fapwstest.Get("/bad_piece")); a.Err == nil || a.Text != "begun" {
+			t.Errorf("%q, %v", a.Text, a.Err)
+		}
+		s.Says(`a response must consist of str or bytes, not int: 7`)
 	})
 }
 

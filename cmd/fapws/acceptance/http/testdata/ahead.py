@@ -1,5 +1,6 @@
 """Answers of 8 MiB, made in every way; /begun says how many were begun."""
 import itertools
+import threading
 
 begun = itertools.count()
 said = 0
@@ -32,8 +33,9 @@ def items(environ, start_response):
 
 
 def generator(environ, start_response):
-    body = begin()
+    body, thread = begin(), threading.get_ident()
     for i in range(MEBIBYTES):
+        assert threading.get_ident() == thread  # also after it has waited for the client
         yield body[i << 20 : (i + 1) << 20]
 
 

@@ -25,6 +25,12 @@ def enter(ws):
         raise HTTPError(410, "it was here")
     if query == "raises":
         raise RuntimeError("nobody comes in")
+    if query == "speaks":
+        ws.send("hello")
+        return ws.close(4001, "not today")
+    if query == "sent":
+        ws.send("hello")
+        return False
     ws.data.heard = 0
     clients.add(ws)
 
@@ -47,6 +53,14 @@ def hear(ws, message):
             time.sleep(0.01)
     elif command == "raise":
         raise RuntimeError(rest)
+    elif command == "wrong":
+        for call, *arguments in [
+                (ws.send, None), (ws.send, 1), (ws.send, ["x"]), (ws.send, "\ud800"), (ws.close, 999), (ws.close, 1005), (ws.close, 1006),
+                (ws.close, 1015), (ws.close, 2000), (ws.close, 5000), (ws.close, 1000, "x" * 124), (ws.reject,), (ws.close, 4003), (ws.send, "late")]:
+            try:
+                call(*arguments)
+            except (TypeError, ValueError, RuntimeError, OSError) as error:
+                note(type(error).__name__, *(a for a in arguments if isinstance(a, int)))
     elif command == "close":
         code, _, reason = rest.partition(" ")
         ws.close(int(code), reason)
@@ -81,6 +95,8 @@ def leave(ws, code, reason):
     if ws.environ["QUERY_STRING"] == "lingers":
         time.sleep(0.01)  # longer than a turn of inline mode, which then leaves the others to the next
     note("left", code, reason)
+    if reason == "raise":
+        raise RuntimeError("on_close fails")
 
 
 def state(environ, start_response):
@@ -139,7 +155,7 @@ def only_sends(ws):
 PATHS = [
     ("/endless", WebSocket(only_sends, on_close=lambda ws, code, reason: note("closed", code, reason))),
     ("/task", pour_in_task),
-    ("/room", WebSocket(enter, hear, leave, subprotocols=["two", "one"], origins=["https://app.example"])),
+    ("/room", WebSocket(enter, hear, leave, subprotocols=["two", "one"], origins=["https://app.example", "https://*.example.net"])),
     ("/state", state),
     ("/noted", noted),
     ("/shout", shout),

@@ -20,6 +20,9 @@ async def app(scope, receive, send):
     elif scope["path"] == "/callback":
         asyncio.get_running_loop().call_soon(sys.exit, "a callback has left")
         await asyncio.sleep(0)
+    elif scope["path"] == "/cancelled":
+        asyncio.current_task().cancel()
+        await asyncio.sleep(0)
     elif scope["path"] == "/stop":
         asyncio.get_running_loop().stop()
         await asyncio.sleep(0)
