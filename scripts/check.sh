@@ -54,7 +54,7 @@ readonly race_skipped="Leak|LeavesNothing|SharedObjects|DoNotAllocate|AreSmall|S
 readonly race_packages=(./pybridge ./runtime ./runtime/{backend,conn,eventloop,http2,live,logfile,source/app})
 
 # What `test` tries of the whole server: HTTP/1, HTTP/2, channels, WebSockets and reloads.
-readonly race_chosen="^(TestPipelining|TestExpectContinue|TestLargeAnswers|TestBodies|TestStreaming|TestChannelCrowd|TestGroups|TestWebSocketsComeAndGo|TestReload)$"
+readonly race_chosen="^(TestConversations|TestExpectContinue|TestSharedAnswersCountOnce|TestBodies|TestStreaming|TestChannelCrowd|TestGroups|TestWebSocketsComeAndGo|TestReload)$"
 
 # test_race FLAG|PACKAGE... tests packages by themselves.
 test_race() { GORACE=$race_options test_go -race "$@"; }

@@ -3,12 +3,10 @@ package http_test
 import (
 	"crypto/md5"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"strconv"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -26,37 +24,14 @@ func TestManyIdleClients(t *testing.T) {
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &lim); err != nil {
 		t.Fatal(err)
 	}
-	// Both ends are on this machine, each within its limit of descriptors.
-	clients := min(4_000, int(lim.Cur/4*3)-200)
-	// However long it takes to connect them all, none is closed for its idle time.
+	// Both ends are on this machine, each within its limit of descriptors. However long it takes to connect them all, none is closed
+	// for its idle time.
 	s := fapwstest.Command{Script: "ancestors.py", Flags: []string{"--keep-alive", "1h"}}.Serve(t, fapwstest.Inline)
-	var addr unix.SockaddrInet4
-	host, port, _ := net.SplitHostPort(s.Address)
-	copy(addr.Addr[:], net.ParseIP(host).To4())
-	addr.Port, _ = strconv.Atoi(port)
-	ask := []byte(fapwstest.Get("/"))
-	var idle []int
-	defer func() {
-		for _, fd := range idle {
-			unix.Close(fd)
-		}
-	}()
-	answer := make([]byte, 4096)
-	for range clients {
-		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-		if err != nil {
-			t.Fatalf("after %d clients: %v", len(idle), err)
-		}
-		idle = append(idle, fd)
-		if err := unix.Connect(fd, &addr); err != nil && err != unix.EINTR { // then it goes on connecting, and the write waits
-			t.Fatalf("after %d clients: %v", len(idle), err)
-		}
-		limit := unix.NsecToTimeval(int64(fapwstest.Patience))
-		unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &limit)
-		again(unix.Write, fd, ask)
-		if n, err := again(unix.Read, fd, answer); err != nil || !strings.HasPrefix(string(answer[:max(n, 0)]), "HTTP/1.1 200 ") {
-			t.Fatalf("client %d: %v, %q", len(idle), err, answer[:max(n, 0)])
-		}
+	idle := make([]*fapwstest.Client, min(4_000, int(lim.Cur/4*3)-200))
+	for i := range idle {
+		idle[i] = s.Dial()
+		idle[i].Get("/")
+		idle[i].Answer().Is(t, "hello")
 	}
 	used := func() float64 {
 		f, err := strconv.ParseFloat(s.Get("/cpu", 200).Text, 64)
@@ -66,24 +41,15 @@ func TestManyIdleClients(t *testing.T) {
 		return f
 	}
 	// When memory has been given back and the like; ticks of the clock are 0.01.
-	fapwstest.Eventually(t, fmt.Sprintf("%d idle clients take little of three seconds", clients), func() bool {
+	fapwstest.Eventually(t, fmt.Sprintf("%d idle clients take little of three seconds", len(idle)), func() bool {
 		before := used()
 		time.Sleep(3 * time.Second)
 		return used()-before <= 0.06
 	})
-	again(unix.Write, idle[clients/2], ask)
-	if n, err := again(unix.Read, idle[clients/2], answer); err != nil || n <= 0 {
-		t.Errorf("an idle client is not answered any more: %v", err)
-	}
-}
-
-// again calls read or write until no signal interrupts it.
-func again(call func(int, []byte) (int, error), fd int, b []byte) (n int, err error) {
-	for {
-		if n, err = call(fd, b); err != unix.EINTR {
-			return n, err
-		}
-	}
+	last := idle[len(idle)-1]
+	last.SetDeadline(time.Now().Add(fapwstest.Patience))
+	last.Get("/")
+	last.Answer().Is(t, "hello")
 }
 
 // TestEveryByteIsSent: a socket that takes little at a time gets every byte all
@@ -99,13 +65,10 @@ func TestEveryByteIsSent(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			c.SetDeadline(time.Now().Add(fapwstest.Patience))
-			fmt.Fprintf(c, "GET %s HTTP/1.0\r\n\r\n", target)
+			w := fapwstest.NewClient(t, c)
+			w.Send("GET ", target, " HTTP/1.0\r\n\r\n")
 			sum := md5.New()
-			if err := skipHead(c); err != nil {
-				t.Fatal(err)
-			}
-			n, err := io.CopyBuffer(sum, struct{ io.Reader }{c}, make([]byte, 777))
+			n, err := io.CopyBuffer(sum, struct{ io.Reader }{w.Head("GET").Body}, make([]byte, 777))
 			if got := hex.EncodeToString(sum.Sum(nil)); err != nil || got != want {
 				t.Errorf("%s: %d bytes, %v, md5 %s, want %s", target, n, err, got, want)
 			}
@@ -119,57 +82,15 @@ func TestEveryByteIsSent(t *testing.T) {
 	})
 }
 
-// skipHead reads a byte at a time, so that the body stays to be read.
-func skipHead(r io.Reader) error {
-	var one [1]byte
-	for ends := 0; ends < 4; {
-		if _, err := io.ReadFull(r, one[:]); err != nil {
-			return err
-		}
-		if one[0] == "\r\n\r\n"[ends] {
-			ends++
-		} else {
-			ends = 0
-		}
-	}
-	return nil
-}
-
-// TestSilentClients: a client that sends nothing for the time is closed, one that sends requests is not, and half a
-// request is answered 408.
-func TestSilentClients(t *testing.T) {
+// TestActiveClient: a client that sends requests is not closed, however short --keep-alive is; TestTimeouts has silent ones.
+func TestActiveClient(t *testing.T) {
 	t.Parallel()
 	inItsTime(t, func(t *testing.T, timeout time.Duration, p *pace) error {
-		s := fapwstest.Serve(t, fapwstest.Threads, "ancestors.py", "--keep-alive", timeout.String(), "--head-timeout", timeout.String(), "--body-timeout", timeout.String())
+		s := fapwstest.Serve(t, fapwstest.Threads, "ancestors.py", "--keep-alive", timeout.String(), "--head-timeout", timeout.String())
 		p.restart()
-		active, idle, half, body := s.Dial(), s.Dial(), s.Dial(), s.Dial()
-		half.Send("GET / HTTP/1.1\r\nHo")
-		body.Send("POST /item HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf")
-		if _, err := idle.Tries(fapwstest.Get("/")); err != nil {
-			return err
-		}
-		ended := make(chan error, 3)
-		for _, w := range []*fapwstest.Client{half, body, idle} {
-			go func() {
-				a, err := w.Tries("")
-				switch {
-				case w == idle && errors.Is(err, io.ErrUnexpectedEOF):
-					err = nil
-				case err == nil && (w == idle || a.StatusCode != 408):
-					err = fmt.Errorf("a connection that has timed out gets %s", a.Status)
-				}
-				ended <- err
-			}()
-		}
-		for left := 3; left > 0; {
-			select {
-			case err := <-ended:
-				if err != nil {
-					return err
-				}
-				left--
-			case <-time.After(timeout / 12):
-			}
+		active := s.Dial()
+		for range 24 {
+			time.Sleep(timeout / 12)
 			a, err := active.Tries(fapwstest.Get("/"))
 			if err != nil || a.Text != "hello" {
 				return fmt.Errorf("a client that asks again and again gets %v, %v", a, err)

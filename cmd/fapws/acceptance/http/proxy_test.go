@@ -7,7 +7,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
@@ -19,8 +18,6 @@ func dialFrom(t *testing.T, from, to string) *fapwstest.Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.SetDeadline(time.Now().Add(fapwstest.Patience))
-	t.Cleanup(func() { c.Close() })
 	return fapwstest.NewClient(t, c)
 }
 
@@ -51,9 +48,6 @@ func TestTrustedProxy(t *testing.T) {
 			{w, []string{`Forwarded: for="[2001:db8::1]";proto=http;host=b.example, for=127.0.0.1`}, map[string]any{
 				"REMOTE_ADDR": "2001:db8::1", "REMOTE_PORT": "", "wsgi.url_scheme": "http", "HTTPS": nil, "HTTP_HOST": "b.example",
 				"SERVER_NAME": "b.example", "SERVER_PORT": "80", "SCRIPT_NAME": "/show",
-			}},
-			{w, []string{`Forwarded: for=127.0.0.1;proto=https;host=evil.example`, "X-Forwarded-For: 192.0.2.9"}, map[string]any{
-				"REMOTE_ADDR": "192.0.2.9", "wsgi.url_scheme": "http", "HTTP_HOST": "test", "SCRIPT_NAME": "/show",
 			}},
 			{w, []string{"X-Forwarded-For: <script>", "X-Forwarded-Proto: javascript", "X-Forwarded-Host: a b", "X-Forwarded-Prefix: /../x"}, map[string]any{
 				"REMOTE_ADDR": "127.0.0.1", "wsgi.url_scheme": "http", "HTTP_HOST": "test", "SERVER_NAME": "127.0.0.1", "SERVER_PORT": port, "SCRIPT_NAME": "/show",
@@ -129,10 +123,6 @@ func TestRootPath(t *testing.T) {
 			if got["SCRIPT_NAME"] != want[0] || got["PATH_INFO"] != want[1] {
 				t.Errorf("%s: %q and %q, want %q", target, got["SCRIPT_NAME"], got["PATH_INFO"], want)
 			}
-		}
-		got := s.Ask(fapwstest.Request("POST", target, strings.Repeat("x", 100000))).Want(t, 200).Object(t)
-		if got["SCRIPT_NAME"] != want[0] || got["PATH_INFO"] != want[1] {
-			t.Errorf("POST %s: %q and %q, want %q", target, got["SCRIPT_NAME"], got["PATH_INFO"], want)
 		}
 	}
 }

@@ -43,23 +43,24 @@ func dialSmall(ctx context.Context, network, addr string) (net.Conn, error) {
 	return c, err
 }
 
+func overHTTP1(t *testing.T) *http.Client {
+	transport := &http.Transport{DialContext: dialSmall}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport}
+}
+
+func overHTTP2(t *testing.T) *http.Client {
+	transport := &http2.Transport{AllowHTTP: true, DialTLSContext: func(ctx context.Context, network, addr string, _ *tls.Config) (net.Conn, error) {
+		return dialSmall(ctx, network, addr)
+	}}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport}
+}
+
 // inProtocols runs a test with both versions of HTTP, beside other tests.
 func inProtocols(t *testing.T, test func(t *testing.T, newReader readers)) {
 	t.Parallel()
-	for name, newReader := range map[string]readers{
-		"1.1": func(t *testing.T) *http.Client {
-			transport := &http.Transport{DialContext: dialSmall}
-			t.Cleanup(transport.CloseIdleConnections)
-			return &http.Client{Transport: transport}
-		},
-		"2": func(t *testing.T) *http.Client {
-			transport := &http2.Transport{AllowHTTP: true, DialTLSContext: func(ctx context.Context, network, addr string, _ *tls.Config) (net.Conn, error) {
-				return dialSmall(ctx, network, addr)
-			}}
-			t.Cleanup(transport.CloseIdleConnections)
-			return &http.Client{Transport: transport}
-		},
-	} {
+	for name, newReader := range map[string]readers{"1.1": overHTTP1, "2": overHTTP2} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			test(t, newReader)
@@ -179,11 +180,7 @@ func TestStreamsAheadAreBounded(t *testing.T) {
 				n, _ := strconv.Atoi(s.Get(where, 200).Text)
 				return n
 			}
-			transport := &http2.Transport{AllowHTTP: true, DialTLSContext: func(ctx context.Context, network, addr string, _ *tls.Config) (net.Conn, error) {
-				return dialSmall(ctx, network, addr)
-			}}
-			defer transport.CloseIdleConnections()
-			c := &http.Client{Transport: transport}
+			c := overHTTP2(t)
 			gate := make(chan struct{})
 			var ends sync.WaitGroup
 			for i := range streams {

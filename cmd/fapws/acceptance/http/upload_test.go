@@ -6,8 +6,8 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
+	"maps"
 	"mime/multipart"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -29,7 +29,7 @@ func serveUploads(t *testing.T, m fapwstest.Mode, flags ...string) (s *fapwstest
 // stored fails unless a directory has exactly these files, hidden ones too.
 func stored(t *testing.T, dir string, want map[string]string) {
 	t.Helper()
-	if got := contents(t, dir); !slices.Equal(got, names(want)) {
+	if got := contents(t, dir); !slices.Equal(got, slices.Sorted(maps.Keys(want))) {
 		t.Errorf("%s has %q", dir, got)
 	}
 	for name, content := range want {
@@ -37,15 +37,6 @@ func stored(t *testing.T, dir string, want map[string]string) {
 			t.Errorf("%s: %d bytes, %v", name, len(got), err)
 		}
 	}
-}
-
-func names(files map[string]string) []string {
-	all := []string{}
-	for name := range files {
-		all = append(all, name)
-	}
-	slices.Sort(all)
-	return all
 }
 
 func contents(t *testing.T, dir string) []string {
@@ -519,40 +510,4 @@ func dirty(t *testing.T, pid int) int {
 	}
 	t.Fatalf("no Private_Dirty in %s", text)
 	return 0
-}
-
-// HTTP/2 has bodies of the same kind.
-func TestUploadOverHTTP2(t *testing.T) {
-	t.Parallel()
-	s, dir := serveUploads(t, fapwstest.Threads, "--h2c")
-	only := new(http.Protocols)
-	only.SetUnencryptedHTTP2(true)
-	transport := &http.Transport{Protocols: only, ExpectContinueTimeout: fapwstest.Patience}
-	defer transport.CloseIdleConnections()
-	put := func(target, text string) int {
-		t.Helper()
-		r, err := http.NewRequest("PUT", s.URL+target, strings.NewReader(text))
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.Header.Set("Expect", "100-continue")
-		answer, err := transport.RoundTrip(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer answer.Body.Close()
-		io.Copy(io.Discard, answer.Body)
-		return answer.StatusCode
-	}
-	text := random(3_000_000)
-	if got := put("/one", text); got != 201 {
-		t.Errorf("status %d", got)
-	}
-	if got := put("/bare/a", text); got != 413 {
-		t.Errorf("status %d", got)
-	}
-	if got, _ := os.ReadFile(filepath.Join(dir, "one.bin")); string(got) != text {
-		t.Errorf("one.bin has %d bytes", len(got))
-	}
-	stored(t, filepath.Join(dir, "bare"), nil)
 }

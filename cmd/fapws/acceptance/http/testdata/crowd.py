@@ -1,12 +1,9 @@
-"""How many are here at once, and in which order they came."""
+"""Handlers for many clients at once."""
 import hashlib
 import os
 import threading
 import time
 
-lock = threading.Lock()
-order = []
-here = most = 0
 eight = threading.Barrier(8)
 
 
@@ -21,22 +18,6 @@ def together(environ, start_response):
     return str(os.getpid())
 
 
-def enter(environ, start_response):
-    global here, most
-    with lock:
-        here += 1
-        most = max(most, here)
-        order.append(environ["QUERY_STRING"])
-    time.sleep(0.02)
-    with lock:
-        here -= 1
-    return "entered"
-
-
-def seen(environ, start_response):
-    return f"{most} {','.join(order)}"
-
-
 def body(environ, start_response):
     data = environ["wsgi.input"].read()
     return f"{environ['REQUEST_METHOD']} {len(data)} {hashlib.sha256(data).hexdigest()}"
@@ -47,4 +28,4 @@ def hello(environ, start_response):
     return [b"hello\n"]
 
 
-PATHS = [("/wait", wait), ("/together", together), ("/enter", enter), ("/seen", seen), ("/body", body), ("/hello", hello)]
+PATHS = [("/wait", wait), ("/together", together), ("/body", body), ("/hello", hello)]
