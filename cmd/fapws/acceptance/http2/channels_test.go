@@ -20,17 +20,7 @@ type events struct {
 
 func subscribe(t *testing.T, c *http.Client, url string, fields ...string) *events {
 	t.Helper()
-	r, err := http.NewRequest("GET", url, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := 0; i < len(fields); i += 2 {
-		r.Header.Set(fields[i], fields[i+1])
-	}
-	response, err := c.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
+	response := send(t, c, "GET", url, nil, fields...)
 	t.Cleanup(func() { response.Body.Close() })
 	if got := response.Header.Get("Content-Type"); response.StatusCode != 200 || !strings.HasPrefix(got, "text/event-stream") {
 		t.Fatalf("%d %s", response.StatusCode, got)

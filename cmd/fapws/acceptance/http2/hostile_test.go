@@ -44,11 +44,7 @@ func dialFrames(t *testing.T, s *fapwstest.Server, settings ...http2.Setting) *f
 
 // request sends the head of a GET request.
 func (f *frames) request(id uint32, path string) error {
-	f.block.Reset()
-	for _, field := range [][2]string{{":method", "GET"}, {":scheme", "http"}, {":authority", "h"}, {":path", path}} {
-		f.coder.WriteField(hpack.HeaderField{Name: field[0], Value: field[1]})
-	}
-	return f.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: f.block.Bytes(), EndHeaders: true, EndStream: true})
+	return f.head(id, true, ":method GET", ":scheme http", ":authority h", ":path "+path)
 }
 
 // until reads frames until one is as wanted, or there are no more.
@@ -122,11 +118,7 @@ func TestClosedWindows(t *testing.T) {
 			t.Error("no answer to a ping")
 		}
 	}
-	other, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}).Dial("tcp", s.Address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := fapwstest.NewClient(t, other)
+	w := second(s)
 	w.Get("/")
 	w.Answer().Is(t, "hello")
 	if grown := s.RSS() - before; grown > 300<<20 {

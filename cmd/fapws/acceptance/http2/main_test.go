@@ -47,8 +47,8 @@ func client(t *testing.T) *http.Client {
 	return &http.Client{Transport: transport}
 }
 
-// ask sends a request. Fields are a name and a value, in turn. The response was read.
-func ask(t *testing.T, c *http.Client, method, url string, body io.Reader, fields ...string) (*http.Response, string) {
+// send sends a request. Fields are a name and a value, in turn.
+func send(t *testing.T, c *http.Client, method, url string, body io.Reader, fields ...string) *http.Response {
 	t.Helper()
 	r, err := http.NewRequest(method, url, body)
 	if err != nil {
@@ -61,6 +61,13 @@ func ask(t *testing.T, c *http.Client, method, url string, body io.Reader, field
 	if err != nil {
 		t.Fatalf("%s %s: %v", method, url, err)
 	}
+	return response
+}
+
+// ask sends a request as send does, and reads the response.
+func ask(t *testing.T, c *http.Client, method, url string, body io.Reader, fields ...string) (*http.Response, string) {
+	t.Helper()
+	response := send(t, c, method, url, body, fields...)
 	defer response.Body.Close()
 	text, err := io.ReadAll(response.Body)
 	if err != nil {

@@ -12,13 +12,13 @@ import (
 )
 
 // head sends the head of a request. Lines are "name value".
-func (f *frames) head(id uint32, end bool, lines ...string) {
+func (f *frames) head(id uint32, end bool, lines ...string) error {
 	f.block.Reset()
 	for _, line := range lines {
 		name, value, _ := strings.Cut(line, " ")
 		f.coder.WriteField(hpack.HeaderField{Name: name, Value: value})
 	}
-	f.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: f.block.Bytes(), EndHeaders: true, EndStream: end})
+	return f.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: f.block.Bytes(), EndHeaders: true, EndStream: end})
 }
 
 // body reads the body of a response to its end.
