@@ -56,9 +56,7 @@ func TestASGIReload(t *testing.T) {
 				all[i] = c
 			})
 		}
-		if code, stdout, stderr := s.Ctl("reload"); code != 0 {
-			t.Errorf("reload: code %d, %s%s", code, stdout, stderr)
-		}
+		reload(s)
 		again.Wait()
 	}
 }

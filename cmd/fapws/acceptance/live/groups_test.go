@@ -1,12 +1,8 @@
 package live_test
 
 import (
-	"fmt"
-	"slices"
 	"strings"
-	"syscall"
 	"testing"
-	"time"
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
 	"fapws/runtime/websocket/wstest"
@@ -122,84 +118,4 @@ func TestGroups(t *testing.T) {
 			t.Errorf("got %s", got)
 		}
 	})
-}
-
-// TestGroupsOrder: all in a group get everything, in one order.
-func TestGroupsOrder(t *testing.T) {
-	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.Command{Script: "groups.py:application"}.Serve(t, m)
-		a, b := groupsOnBoth(s, m)
-		clients := []*wstest.Client{a, b, room(s, "/"), room(s, "/")}
-		fapwstest.Eventually(t, "four are in the lobby", func() bool { return s.Get("/?lobby", 200).Text == "4" })
-		const each = 100
-		for i, c := range clients {
-			go func() {
-				for n := range each {
-					says(t, c, fmt.Sprintf("to lobby %d/%d", i, n))
-				}
-			}()
-		}
-		var first []string
-		for _, c := range clients {
-			var got []string
-			for range each * len(clients) {
-				got = append(got, hearsNext(t, c))
-			}
-			if first == nil {
-				first = got
-			}
-			if !slices.Equal(got, first) {
-				t.Fatal("two WebSockets have got messages in different orders")
-			}
-		}
-		next := make([]int, len(clients))
-		for _, text := range first {
-			var by, n int
-			if fmt.Sscanf(text, "%d/%d", &by, &n); n != next[by] {
-				t.Fatalf("%s comes instead of %d", text, next[by])
-			}
-			next[by]++
-		}
-	})
-}
-
-// TestGroupsSlowReader: a client that does not read is closed with 1013, and delays no other.
-func TestGroupsSlowReader(t *testing.T) {
-	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.Command{Script: "groups.py:application"}.Serve(t, m)
-		slow := room(s, "/")
-		says(t, slow, "join heavy")
-		gets(t, slow, "joined")
-		a := room(s, "/")
-		for end := time.Now().Add(fapwstest.Patience); ; {
-			s.Get("/fill?heavy", 200)
-			says(t, a, "pid")
-			if got := told(t, a); got == "closed with 1013" {
-				break
-			}
-			if time.Now().After(end) {
-				t.Fatal("no client was closed")
-			}
-		}
-		fapwstest.Eventually(t, "the group is empty", func() bool { return s.Get("/?heavy", 200).Text == "0" })
-	})
-}
-
-// TestGroupsAtReload: old and new workers are one as long as both are there.
-func TestGroupsAtReload(t *testing.T) {
-	t.Parallel()
-	s := fapwstest.Command{Script: "groups.py:application"}.Serve(t, fapwstest.Workers)
-	a, b := groupsOnBoth(s, fapwstest.Workers)
-	s.Signal(syscall.SIGHUP)
-	for _, c := range []*wstest.Client{a, b} {
-		closesWith(t, c, 1012, "")
-	}
-	s.Says("reloaded: 2 workers")
-	a, b = groupsOnBoth(s, fapwstest.Workers)
-	says(t, a, "to lobby hello")
-	for _, c := range []*wstest.Client{a, b} {
-		if got := hearsNext(t, c); got != "hello" {
-			t.Errorf("got %q", got)
-		}
-	}
 }

@@ -49,9 +49,7 @@ func TestSubscribersStay(t *testing.T) {
 	}
 	time.Sleep(100 * time.Millisecond)
 	for range reloads {
-		if code, stdout, stderr := s.Ctl("reload"); code != 0 {
-			t.Errorf("reload: code %d, %s%s", code, stdout, stderr)
-		}
+		reload(s)
 		time.Sleep(100 * time.Millisecond)
 	}
 	old := s.Workers()
@@ -210,9 +208,7 @@ func TestSubscribersOfTheKilled(t *testing.T) {
 	}
 	s.HasWorkers(2, old[0])
 	last := all[len(all)-1].last
-	if code, _, stderr := s.Ctl("reload"); code != 0 {
-		t.Error(stderr)
-	}
+	reload(s)
 	s.HasWorkers(2, old...)
 	sends(s, "news", "after")
 	for range 10 { // of both workers

@@ -1,20 +1,5 @@
-"""What a client may wait for while the server reloads: echoes, broadcasts and events."""
-from fapws import WebSocket, broadcast, channel, publish
-
-
-def echo(ws, message):
-    ws.send(message)
-
-
-def hear(ws, message):
-    broadcast(room, message)
-
-
-async def asgi(scope, receive, send):
-    await receive()
-    await send({"type": "websocket.accept"})
-    while (message := await receive())["type"] == "websocket.receive":
-        await send({"type": "websocket.send", "text": message["text"]})
+"""Publishes what it hears."""
+from fapws import WebSocket, channel, publish
 
 
 def say(ws, message):
@@ -28,12 +13,8 @@ async def asgi_say(scope, receive, send):
         publish("news", message["text"])
 
 
-room = WebSocket(on_message=hear)
 PATHS = [
-    ("/echo", WebSocket(on_message=echo)),
-    ("/room", room),
     ("/say", WebSocket(on_message=say)),
     ("/asgi/say", asgi_say),
-    ("/asgi", asgi),
     ("/news", channel("news")),
 ]
