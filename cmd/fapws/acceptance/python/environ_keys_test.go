@@ -81,29 +81,6 @@ func TestEnvironKeys(t *testing.T) {
 	})
 }
 
-// wsgi.multithread and wsgi.multiprocess are true where they should be.
-func TestThreadsAndProcesses(t *testing.T) {
-	t.Parallel()
-	for _, c := range []struct {
-		flags              []string
-		threads, processes bool
-	}{
-		{[]string{"--threads", "0"}, false, false},
-		{[]string{"--threads", "1"}, false, false},
-		{[]string{"--threads", "2"}, true, false},
-		{[]string{"--threads", "1", "--workers", "1"}, false, false},
-		{[]string{"--threads", "1", "--workers", "2"}, false, true},
-		{[]string{"--threads", "0", "--workers", "2"}, false, true},
-		{[]string{"--threads", "2", "--workers", "2"}, true, true},
-	} {
-		s := fapwstest.Serve(t, fapwstest.Mode{}, "environ.py", c.flags...)
-		got := s.Get("/show", 200).Object(t)
-		if got["wsgi.multithread"] != c.threads || got["wsgi.multiprocess"] != c.processes || got["wsgi.run_once"] != false {
-			t.Errorf("%q: multithread %v, multiprocess %v", c.flags, got["wsgi.multithread"], got["wsgi.multiprocess"])
-		}
-	}
-}
-
 // Text that an application writes to wsgi.errors is on stderr before it goes on.
 func TestErrorsStream(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {

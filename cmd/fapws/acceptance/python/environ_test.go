@@ -10,7 +10,8 @@ import (
 )
 
 func TestEnviron(t *testing.T) {
-	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline, fapwstest.Workers, fapwstest.Forks}, func(t *testing.T, m fapwstest.Mode) {
+	serial := fapwstest.Mode{Name: "one thread", Flags: []string{"--workers", "1", "--threads", "1"}}
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline, serial, fapwstest.Workers, fapwstest.Forks}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "environ.py")
 		_, port, _ := net.SplitHostPort(s.Address)
 		w := s.Dial()
@@ -24,7 +25,7 @@ func TestEnviron(t *testing.T) {
 			"SERVER_PROTOCOL": "HTTP/1.1", "SERVER_PORT": port, "REMOTE_ADDR": "127.0.0.1",
 			"CONTENT_TYPE": "text/x", "CONTENT_LENGTH": "8", "HTTP_HOST": "test",
 			"HTTP_X_TWICE": "one,two", "HTTP_COOKIE": "a=1; b=2", "HTTP_X_LATIN": "\u00e9", "HTTP_X_PADDED": "v",
-			"wsgi.url_scheme": "http", "wsgi.multithread": !m.Inline() && !m.Forks(), "wsgi.multiprocess": m.Workers() || m.Forks(), "wsgi.run_once": m.Forks(),
+			"wsgi.url_scheme": "http", "wsgi.multithread": !m.Inline() && !m.Forks() && m.Name != serial.Name, "wsgi.multiprocess": m.Workers() || m.Forks(), "wsgi.run_once": m.Forks(),
 		}
 		if m.Forks() { // the variables of CGI
 			want["HTTP_X_TWICE"] = "one, two"

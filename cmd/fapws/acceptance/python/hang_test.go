@@ -84,22 +84,13 @@ func starts(s *fapwstest.Server, target, file string) *started {
 	return r
 }
 
-// logged waits until the access log has a line with this text.
-func logged(t *testing.T, folder, text string) {
-	t.Helper()
-	fapwstest.Eventually(t, text+" in the access log", func() bool {
-		log, _ := os.ReadFile(folder + "/access")
-		return strings.Contains(string(log), text)
-	})
-}
-
 // A handler that takes too long is shown, its client answered, and it ends.
 func TestTimeout(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s, folder := hanging(t, m, "--timeout", "1s")
 		s.Until504("/spin", `(?m)^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} error GET /spin HTTP/1\.1 from 127\.0\.0\.1 port \d+ timed out after \d+\.\d s in handler spin \(thread \d\); stack:\n`+
 			`  File "[^"]*/hang\.py", line \d+, in spin\n    (while True:|pass)\n`)
-		logged(t, folder, `"GET /spin HTTP/1.1" 504 `)
+		fapwstest.FileSays(t, folder+"/access", `"GET /spin HTTP/1.1" 504 `)
 		w := s.Dial()
 		w.Get("/spin")
 		w.Answer().Want(t, 504, "Gateway Timeout")
@@ -199,7 +190,7 @@ func TestLostThreads(t *testing.T) {
 				return w.Answer().StatusCode == 504
 			})
 			s.Says(`GET /queued .* timed out after waiting \d+\.\d s for a thread; discarded\n`)
-			logged(t, folder, `"GET /queued HTTP/1.1" 504 `)
+			fapwstest.FileSays(t, folder+"/access", `"GET /queued HTTP/1.1" 504 `)
 			for _, w := range all {
 				(<-w.answer).Want(t, 504)
 			}
@@ -253,7 +244,7 @@ func TestClientGone(t *testing.T) {
 		fapwstest.Eventually(t, "the server has closed its end", func() bool { return !slices.Contains(slices.Collect(maps.Values(s.Descriptors())), socket) })
 		unblock(t, folder)
 		first.Answer().Is(t, "too late") // no --timeout
-		logged(t, folder, `"GET /queued HTTP/1.1" 499 `)
+		fapwstest.FileSays(t, folder+"/access", `"GET /queued HTTP/1.1" 499 `)
 		if _, err := os.Stat(filepath.Join(folder, "queued")); err == nil {
 			t.Error("it was run without a client")
 		}
@@ -266,20 +257,7 @@ func TestClientGone(t *testing.T) {
 		fapwstest.FileSays(t, folder+"/entered", "False")
 		w.Reset()
 		fapwstest.FileSays(t, folder+"/gone", "yes")
-		logged(t, folder, `"GET /until_gone HTTP/1.1" 499 `)
-	})
-	t.Run("stream", func(t *testing.T) {
-		fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
-			s, folder := hanging(t, m)
-			w := s.Dial()
-			w.Get("/stream")
-			r := w.Head("GET")
-			if _, err := io.ReadFull(r.Body, make([]byte, 5000)); err != nil {
-				t.Fatal(err)
-			}
-			w.Reset()
-			fapwstest.FileSays(t, folder+"/closed", "True")
-		})
+		fapwstest.FileSays(t, folder+"/access", `"GET /until_gone HTTP/1.1" 499 `)
 	})
 }
 
@@ -319,16 +297,6 @@ func TestSteadyThreads(t *testing.T) {
 	}
 	// They retire after 10 s without work.
 	fapwstest.Eventually(t, "they end", func() bool { return pythonThreads(s) == 0 })
-}
-
-func TestSerialMode(t *testing.T) {
-	t.Parallel()
-	s, _ := hanging(t, fapwstest.Threads, "--threads", "1")
-	var wait sync.WaitGroup
-	for range 8 {
-		wait.Go(func() { s.Get("/alone", 200).Is(t, "1") })
-	}
-	wait.Wait()
 }
 
 // pythonThreads returns how many threads for handlers were started. Those of Go

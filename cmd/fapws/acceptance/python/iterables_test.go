@@ -136,6 +136,9 @@ func TestCloseAlways(t *testing.T) {
 			if a.StatusCode != c.status || (a.Err != nil) != c.broken || c.status != 500 && a.Text != c.body || !strings.Contains(a.Text, c.body) {
 				t.Errorf("%s: %d, %q, %v", c.name, a.StatusCode, a.Text, a.Err)
 			}
+			if c.status == 204 && (a.ContentLength > 0 || a.Header.Get("Content-Length") != "") {
+				t.Errorf("%s: %v", c.name, a.Header)
+			}
 			s.once(c.name, mark)
 			if c.status == 500 { // a page: its length is known
 				target, mark = s.target(c.kind, c.more)
