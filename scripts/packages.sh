@@ -97,9 +97,9 @@ print(*(pair for pair in sys.argv[1:] if not importlib.util.find_spec(pair.split
 }
 
 # What the tests run, each as "command or file=Debian package". apache2-bin has no
-# service that would start, and dokuwiki needs no database.
-readonly test_tools="git=git apache2=apache2-bin php-cgi=php-cgi /usr/share/dokuwiki/doku.php=dokuwiki
-    ab=apache2-utils openssl=openssl wrk=wrk curl=curl h2load=nghttp2-client strace=strace systemd-analyze=systemd chromium=chromium promtool=prometheus pebble=pebble redis-server=redis-server haproxy=haproxy testssl=testssl.sh npm=npm"
+# service that would start.
+readonly test_tools="git=git apache2=apache2-bin php-cgi=php-cgi
+    ab=apache2-utils openssl=openssl wrk=wrk curl=curl h2load=nghttp2-client systemd-analyze=systemd chromium=chromium promtool=prometheus pebble=pebble redis-server=redis-server haproxy=haproxy testssl=testssl.sh npm=npm"
 
 # What lint runs.
 readonly lint_tools="clang-format=clang-format shellcheck=shellcheck flake8=flake8 codespell=codespell"

@@ -1,9 +1,7 @@
 package sites_test
 
 import (
-	"net/url"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -16,15 +14,7 @@ func TestCachedRanges(t *testing.T) {
 	t.Parallel()
 	p := servePages(t, fapwstest.Threads)
 	const date = "Fri, 20 Nov 2026 10:00:00 GMT"
-	query := func(fields ...string) string {
-		q := url.Values{}
-		for _, f := range fields {
-			name, value, _ := strings.Cut(f, ": ")
-			q.Add(name, value)
-		}
-		return "/ttl?" + q.Encode()
-	}
-	page := query(`Etag: "v1"`, "Last-Modified: "+date, "Content-Type: text/x-own")
+	page := target("/ttl", `Etag: "v1"`, "Last-Modified: "+date, "Content-Type: text/x-own")
 	p.asks("GET", page, "Range: bytes=0-1").Want(t, 200).Field(t, "Fapws-Cache", "bypass") // still the response of the handler
 	whole := p.asks("GET", page).Want(t, 200).Field(t, "Fapws-Cache", "miss")
 	n := len(whole.Text)
@@ -51,12 +41,7 @@ func TestCachedRanges(t *testing.T) {
 	for _, fields := range [][]string{
 		{"Range: bytes=0-0", `If-Range: "v2"`},
 		{"Range: bytes=0-0", `If-Range: W/"v1"`},
-		{"Range: bytes=0-0", "If-Range: Fri, 20 Nov 2026 10:00:01 GMT"},
-		{"Range: bytes=0-0", "If-Range:"},
-		{"Range: bytes=0-0", `If-Range: "v1"`, `If-Range: "v1"`},
-		{"Range: bytes=0-0", "Range: bytes=1-1"},
 		{"Range: bytes=0-0", `If-Match: "v2"`},
-		{"Range: bytes=0-0", "If-Unmodified-Since: " + date},
 		{"Range: bytes=0-0,2-2"}, // several are answered with all
 		{"Range: bytes=2-1"}, {"Range: bytes="}, {"Range: bytes"}, {"Range: lines=0-1"}, {"Range: bytes=x-"}, {"Range: bytes=-"},
 	} {
@@ -77,13 +62,13 @@ func TestCachedRanges(t *testing.T) {
 
 	// An application that wants no parts of it, other statuses, and weak tags.
 	for _, fields := range [][]string{{"Accept-Ranges: none"}, {"status: 404"}} {
-		target := strings.Replace(query(fields...), "/ttl", "/anyone", 1)
-		first := p.asks("GET", target)
-		if a := p.asks("GET", target, "Range: bytes=0-0"); a.Text != first.Text || a.StatusCode != first.StatusCode || a.Header.Get("Fapws-Cache") != "hit" {
-			t.Errorf("%s: %s %q, %v", target, a.Status, a.Text, a.Header)
+		other := target("/anyone", fields...)
+		first := p.asks("GET", other)
+		if a := p.asks("GET", other, "Range: bytes=0-0"); a.Text != first.Text || a.StatusCode != first.StatusCode || a.Header.Get("Fapws-Cache") != "hit" {
+			t.Errorf("%s: %s %q, %v", other, a.Status, a.Text, a.Header)
 		}
 	}
-	weak := query(`Etag: W/"v1"`)
+	weak := target("/ttl", `Etag: W/"v1"`)
 	body := p.asks("GET", weak).Want(t, 200).Text
 	p.asks("GET", weak, "Range: bytes=0-0", `If-Range: W/"v1"`).Is(t, body)
 	p.asks("GET", weak, "Range: bytes=0-0").Want(t, 206)
@@ -98,18 +83,5 @@ func TestCachedRanges(t *testing.T) {
 	a := p.asks("GET", "/large", "Accept-Encoding: gzip", "Range: bytes=100-199").Want(t, 206).Field(t, "Content-Encoding", "")
 	if a.Text != large[100:200] {
 		t.Errorf("%q", a.Text)
-	}
-	// Several at once on a connection.
-	for range 10 {
-		p.Client.Send(fapwstest.Get("/large", "Range: bytes=0-3") + fapwstest.Get("/large", "Range: bytes=5000-") + fapwstest.Get("/large"))
-	}
-	for range 10 {
-		if a := p.Client.Answer(); a.Text != "0123" || a.StatusCode != 206 {
-			t.Errorf("%s %q", a.Status, a.Text)
-		}
-		if a := p.Client.Answer(); a.StatusCode != 416 {
-			t.Errorf("%s", a.Status)
-		}
-		p.Client.Answer().Is(t, large)
 	}
 }

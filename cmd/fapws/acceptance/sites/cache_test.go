@@ -77,7 +77,7 @@ func (p *pages) called(path string) int {
 	return strings.Count(string(text), " "+path+"\n")
 }
 
-// TestCacheKeepsWhatIsAllowed: a page is kept only where a rule and its own fields allow it.
+// TestCacheKeepsWhatIsAllowed: a page is kept only where a rule and its own fields allow it; package cache has all that fields may say.
 func TestCacheKeepsWhatIsAllowed(t *testing.T) {
 	t.Parallel()
 	p := servePages(t, fapwstest.Threads)
@@ -92,30 +92,17 @@ func TestCacheKeepsWhatIsAllowed(t *testing.T) {
 		{"/plain", "- -", ""}, // no rule
 		{"/plain" + with("Cache-Control", "public, max-age=60"), "- -", ""},
 		{"/ttl", "miss hit hit", ""},
-		{"/ttl?other", "miss hit", ""},
 		{"/ttl" + with("Set-Cookie", "a=b"), "bypass bypass", ""},
-		{"/ttl" + with("Cache-Control", "private"), "bypass bypass", ""},
-		{"/ttl" + with("Cache-Control", "no-store"), "bypass bypass", ""},
-		{"/ttl" + with("Cache-Control", "no-cache"), "bypass bypass", ""},
-		{"/ttl" + with("Cache-Control", "max-age=0"), "bypass bypass", ""},
-		{"/ttl" + with("Vary", "*"), "bypass bypass", ""},
 		{"/ttl" + with("status", "404"), "bypass bypass", ""},
-		{"/ttl" + with("status", "500"), "bypass bypass", ""},
-		{"/ttl" + with("status", "301", "Location", "/"), "miss hit", ""},
 		{"/ttl?auth", "bypass bypass", "Authorization: Basic YTpi"},
 		{"/ttl?auth", "miss hit", ""},
 		{"/ttl?auth", "bypass", "Authorization: Basic YTpi"},
 		{"/ttl?cookie", "bypass bypass", "Cookie: session=1"},
 		{"/ttl?cookie", "miss hit", ""},
-		{"/ttl" + with("Cache-Control", "public, max-age=60"), "miss hit", "Authorization: Basic YTpi"},
-		{"/ttl" + with("Cache-Control", "s-maxage=60"), "miss hit", "Cookie: session=1"},
 		{"/anyone", "miss hit", "Cookie: session=1"},
 		{"/anyone" + with("status", "404"), "miss hit", ""},
 		{"/obeys", "bypass bypass", ""},
 		{"/obeys" + with("Cache-Control", "max-age=60"), "miss hit", ""},
-		{"/obeys" + with("Cache-Control", "max-age=60", "status", "404"), "miss hit", ""},
-		{"/obeys" + with("Expires", "Fri, 31 Dec 2106 23:59:59 GMT"), "miss hit", ""},
-		{"/obeys" + with("Expires", "0"), "bypass bypass", ""},
 		{"/vary?a", "miss hit", ""},
 		{"/vary?b", "hit", ""},
 		{"/vary?b", "miss hit", "X-Device: phone"},
@@ -334,35 +321,6 @@ func TestCacheMaxSize(t *testing.T) {
 	p.saysOf("/large?99", "hit")
 }
 
-// TestCacheMemoryOfManyPages: memory stays within the limit with 10,000 URLs, 40 MB in all.
-func TestCacheMemoryOfManyPages(t *testing.T) {
-	t.Parallel()
-	p := servePages(t, fapwstest.Threads, "--cache-max-size", "2M")
-	ask := func(from, to int) {
-		for i := from; i < to; i += 100 {
-			for k := range 100 {
-				p.Client.Get(fmt.Sprintf("/large?%d", i+k))
-			}
-			for range 100 {
-				p.Client.Answer().Want(t, 200)
-			}
-			if i%2000 > 0 {
-				continue
-			}
-			if r := cacheReportOf(p.Server); r.Bytes > r.Limit {
-				t.Fatalf("%d of %d bytes", r.Bytes, r.Limit)
-			}
-		}
-	}
-	ask(0, 1000) // more than there is room for
-	before := p.Server.RSS()
-	ask(1000, 10000)
-	fapwstest.Eventually(t, "the process has grown by little", func() bool { return p.Server.RSS()-before <= 12<<20 })
-	if r := cacheReportOf(p.Server); r.Limit != 2<<20 || r.Bytes > r.Limit || r.Bytes < r.Limit*9/10 || r.Misses != 10000 {
-		t.Errorf("%+v", r)
-	}
-}
-
 // TestCacheFlag: --cache is for answers that ask for it themselves.
 func TestCacheFlag(t *testing.T) {
 	t.Parallel()
@@ -447,8 +405,6 @@ app = "`+fapwstest.Testdata(t, "cached.py")+`"
 	if n := p.called("/one/date"); n != 1 {
 		t.Errorf("the program was run %d times", n)
 	}
-	fapwstest.Eventually(t, "the log", func() bool {
-		text, _ := os.ReadFile(folder + "/access.log")
-		return strings.Contains(string(text), "/cgi/date miss\n/cgi/date hit\n") && strings.Contains(string(text), "/never/date?Cache-Control:+max-age=60 -\n")
-	})
+	fapwstest.FileSays(t, folder+"/access.log", "/cgi/date miss\n/cgi/date hit\n")
+	fapwstest.FileSays(t, folder+"/access.log", "/never/date?Cache-Control:+max-age=60 -\n")
 }

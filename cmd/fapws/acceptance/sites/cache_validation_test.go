@@ -11,7 +11,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
@@ -153,38 +152,17 @@ func TestCacheRules(t *testing.T) {
 		{`Cache-Control: max-age=60|Age: 60|ETag: "a"|Last-Modified: ` + longAgo, "miss revalidated"},
 		{`Expires: 0|ETag: "a"`, "miss revalidated"},
 		{"Cache-Control: no-cache", "bypass bypass"},
-		{`Cache-Control: no-store|ETag: "a"`, "bypass bypass"},
-		{`Cache-Control: private, max-age=0|ETag: "a"`, "bypass bypass"},
 		{`Cache-Control: no-cache|ETag: "a"|Set-Cookie: a=b`, "bypass bypass"},
 		{`Cache-Control: no-cache|ETag: "a"|304-Set-Cookie: a=b`, "miss revalidated"},
 		// Dates.
 		{"Expires: Thu, 18 Aug 2050 02:01:18 GMT", "miss hit"},
-		{"Expires: Thursday, 18-Aug-50 02:01:18 gmt", "miss hit"},
-		{"Expires: Thu Aug 18 02:01:18 2050", "miss hit"},
-		{"Expires: Thu, 18 Aug 2050 2:01:18 GMT", "bypass bypass"},
-		{"Expires: Thu, 18  Aug 2050 02:01:18 GMT", "bypass bypass"},
-		{"Expires: Thu, 18 Aug 2050 02:01:18 UTC", "bypass bypass"},
-		{"Expires: Thu, 18 Aug 2050 02:01:18 GMT|Expires: Thu, 18 Aug 2050 02:01:18 GMT", "bypass bypass"},
-		{"Last-Modified: " + longAgo, "bypass bypass"}, // no heuristic unless asked for
 		// Age.
-		{"Cache-Control: max-age=60|Age: 60, 0", "bypass bypass"},
-		{"Cache-Control: max-age=60|Age: 0, 60", "miss hit"},
-		{"Cache-Control: max-age=60|Age: x", "miss hit"},
-		{"Cache-Control: max-age=60|Date: " + longAgo, "bypass bypass"},
 		{"Cache-Control: max-age=60|ETag: \"a\"|Date: " + longAgo, "miss revalidated"},
 		{"Cache-Control: max-age=60|ETag: \"a\"|Date: " + longAgo + "|304-Date: Thu, 18 Aug 2050 02:01:18 GMT", "miss revalidated"},
-		{"Cache-Control: max-age=3600|Date: " + time.Now().Add(-time.Minute).UTC().Format(http.TimeFormat), "miss hit"},
-		{"Cache-Control: max-age=60|Date: Thu, 18 Aug 2050 02:01:18 GMT", "miss hit"},
 		// Targeted fields.
 		{"CDN-Cache-Control: max-age=60|Cache-Control: no-store", "miss hit"},
-		{"CDN-Cache-Control: no-store|Cache-Control: max-age=60", "bypass bypass"},
-		{"CDN-Cache-Control: max-age=0|Cache-Control: max-age=60", "bypass bypass"},
-		{"CDN-Cache-Control: max-age=60, &|Cache-Control: no-store", "bypass bypass"},
 		// Statuses.
-		{"status: 299|Cache-Control: max-age=60", "miss hit"},
-		{"status: 503|Cache-Control: max-age=60", "miss hit"},
 		{"status: 503|Cache-Control: max-age=60, must-understand", "bypass bypass"},
-		{"Cache-Control: max-age=60, no-store, must-understand", "miss hit"},
 	} {
 		path := "/" + strconv.Itoa(i)
 		p.saysOf(target(path, strings.Split(tt.fields, "|")...), tt.said)
@@ -237,14 +215,8 @@ func TestCacheConfirmed(t *testing.T) {
 	o.body = "another"
 	o.mu.Unlock()
 	p.asks("GET", target("/page2", `ETag: "a"`, "Cache-Control: max-age=0")).Is(t, "another").Field(t, "Fapws-Cache", "miss")
-	cacheHas(p.Server, t, 3)
-}
-
-// cacheHas fails unless the cache has n pages.
-func cacheHas(s *fapwstest.Server, t *testing.T, n int64) {
-	t.Helper()
-	if got := cacheReportOf(s).Entries; got != n {
-		t.Errorf("%d pages are kept, want %d", got, n)
+	if got := cacheReportOf(p.Server).Entries; got != 3 {
+		t.Errorf("%d pages are kept, want 3", got)
 	}
 }
 
@@ -253,11 +225,6 @@ func TestCacheHeuristic(t *testing.T) {
 	t.Parallel()
 	p, _ := serveOrigin(t, "cache = { heuristic = \"1h\" }\n")
 	p.saysOf(target("/a", "Last-Modified: "+longAgo), "miss hit")
-	p.saysOf(target("/b", "Last-Modified: "+longAgo, "status: 404"), "miss hit")
-	p.saysOf(target("/c", "Last-Modified: "+longAgo, "status: 403"), "bypass bypass")
-	p.saysOf(target("/d", "Last-Modified: "+longAgo, "status: 599", "Cache-Control: public"), "miss hit")
-	p.saysOf(target("/e", "Last-Modified: long ago"), "bypass bypass")
-	p.saysOf(target("/f", "Last-Modified: "+longAgo, "Cache-Control: no-store"), "bypass bypass")
 	p.saysOf(target("/g"), "bypass bypass")
 }
 

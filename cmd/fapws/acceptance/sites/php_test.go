@@ -6,13 +6,7 @@ import (
 	"fmt"
 	"io"
 	"mime/multipart"
-	"net/http"
-	"net/http/cookiejar"
-	"net/url"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -64,19 +58,14 @@ func phpWorks(t *testing.T, how string) {
 		"site/picture.jpg":   `<?php echo "executed";`,
 		"site/plain.txt":     "plain",
 	})
-	// persons: the cookie of a session counts
-	person := newPerson(t)
+	// the cookie of a session counts
+	person := visit(t, s.URL)
 	for i := 1; i <= 3; i++ {
-		if _, text := person.get(s.URL + "/count.php"); text != strconv.Itoa(i) {
-			t.Errorf("visit %d: %q", i, text)
-		}
+		person.get("/count.php").want(t, 200, strconv.Itoa(i))
 	}
-	if _, text := newPerson(t).get(s.URL + "/count.php"); text != "1" {
-		t.Errorf("another person: %q", text)
-	}
-	if resp, text := person.get(s.URL + "/move.php"); text != "dir /dir/index.php" || resp.Request.URL.Path != "/dir/" {
-		t.Errorf("redirect: %s %q", resp.Request.URL, text)
-	}
+	visit(t, s.URL).get("/count.php").want(t, 200, "1")
+	person.get("/move.php").want(t, 302, "Location: /dir/")
+	s.Get("/dir/", 200).Is(t, "dir /dir/index.php")
 	s.Get("/", 200).Is(t, "index /")
 	s.Get("/dir", 301).Field(t, "Location", "/dir/")
 	s.Get("/plain.txt", 200).Is(t, "plain")
@@ -112,15 +101,9 @@ func phpWorks(t *testing.T, how string) {
 	// text that PHP flushes comes at once
 	w := s.Dial()
 	w.Get("/late.php")
-	for text := ""; !strings.Contains(text, "first\n"); {
-		line, err := w.In.ReadString('\n')
-		if err != nil {
-			t.Fatal(err)
-		}
-		text += line
-	}
+	reads(w, t, "first")
 	fapwstest.Write(t, folder+"/site/go", "")
-	rest2(w, t, "second")
+	reads(w, t, "second")
 	if how == "cgi" {
 		return
 	}
@@ -137,8 +120,8 @@ func phpWorks(t *testing.T, how string) {
 	<-s.Exited
 }
 
-// rest2 waits for a text in the rest of a response.
-func rest2(w *fapwstest.Client, t *testing.T, text string) {
+// reads waits for a line with text in the rest of a response.
+func reads(w *fapwstest.Client, t *testing.T, text string) {
 	t.Helper()
 	for {
 		line, err := w.In.ReadString('\n')
@@ -183,126 +166,4 @@ func TestPHPMissing(t *testing.T) {
 		t.Error("the source is sent")
 	}
 	s.Get("/b.txt", 200).Is(t, "b")
-}
-
-// person is a browser with its cookies.
-type person struct {
-	t *testing.T
-	*http.Client
-}
-
-func newPerson(t *testing.T) *person {
-	t.Helper()
-	jar, err := cookiejar.New(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &person{t, &http.Client{Jar: jar, Timeout: fapwstest.Patience, Transport: &http.Transport{}}}
-	t.Cleanup(p.CloseIdleConnections)
-	return p
-}
-
-func (p *person) get(target string) (*http.Response, string) {
-	p.t.Helper()
-	return p.read(p.Get(target))
-}
-
-func (p *person) post(target string, form url.Values) (*http.Response, string) {
-	p.t.Helper()
-	return p.read(p.PostForm(target, form))
-}
-
-func (p *person) read(resp *http.Response, err error) (*http.Response, string) {
-	p.t.Helper()
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	return resp, string(text)
-}
-
-var hiddenField = regexp.MustCompile(`<input type="hidden" name="([^"]+)" value="([^"]*)"`)
-
-// hidden are the hidden fields of the forms in a page.
-func hidden(page string) url.Values {
-	form := url.Values{}
-	for _, m := range hiddenField.FindAllStringSubmatch(page, -1) {
-		form.Set(m[1], m[2])
-	}
-	return form
-}
-
-// TestDokuWiki: DokuWiki, as Debian has it: log in, write a page, read it,
-// upload a picture.
-func TestDokuWiki(t *testing.T) {
-	t.Parallel()
-	need(t, "/usr/bin/php-cgi")
-	need(t, "/usr/share/dokuwiki/doku.php")
-	folder := t.TempDir()
-	// Debian has dangling links there, and a directory that only root may enter: of plugins' tests.
-	for _, tree := range [][2]string{{"/usr/share/dokuwiki", folder + "/wiki"}, {"/etc/dokuwiki", folder + "/conf"}} {
-		if out, err := exec.Command("cp", "-rL", tree[0]+"/.", tree[1]).CombinedOutput(); err != nil && !strings.Contains(string(out), "cannot stat") && !strings.Contains(string(out), "Permission denied") {
-			t.Fatalf("%v: %s", err, out)
-		}
-	}
-	for _, name := range []string{"attic", "cache", "index", "locks", "log", "media", "media_attic", "media_meta", "meta", "pages", "tmp"} {
-		if err := os.MkdirAll(filepath.Join(folder, "data", name), 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	fapwstest.Write(t, folder+"/conf/local.php", "<?php\n$conf['useacl'] = 1; $conf['superuser'] = '@admin'; $conf['savedir'] = '"+folder+"/data'; $conf['passcrypt'] = 'smd5'; $conf['title'] = 'Our wiki'; $conf['userewrite'] = 2; $conf['send404'] = 1;\n")
-	fapwstest.Write(t, folder+"/conf/users.auth.php", fmt.Sprintf("anna:%x:Anna:anna@example.org:admin,user\n", md5.Sum([]byte("secret"))))
-	fapwstest.Write(t, folder+"/conf/acl.auth.php", "* @ALL 1\n* @admin 16\n")
-	fapwstest.Write(t, folder+"/first.php", "<?php define('DOKU_MAIN_CONF', '"+folder+"/conf/'); define('DOKU_CONF', '"+folder+"/conf/');\n")
-	file := fapwstest.Write(t, folder+"/fapws.toml", fmt.Sprintf("[[host]]\nroot = \"wiki\"\nindex = [\"index.html\", \"index.php\"]\n[[host.route]]\nmatch = \"*.php\"\ntimeout = \"10m\"\n"+
-		"php = { children = 2, ini = { auto_prepend_file = \"%s/first.php\", \"session.save_path\" = \"%s\" } }\n", folder, folder))
-	s := fapwstest.Command{Flags: []string{"-c", file}, Dir: folder}.Serve(t, fapwstest.Threads)
-
-	anna := newPerson(t)
-	_, page := anna.get(s.URL + "/")
-	if !strings.Contains(page, "Our wiki") {
-		t.Fatalf("start page: %.2000s", page)
-	}
-	// styles and scripts, which PHP makes, and a picture, which is a file
-	for _, target := range regexp.MustCompile(`(?:href|src)="(/lib/[^"]+)"`).FindAllStringSubmatch(page, -1) {
-		resp, text := anna.get(s.URL + strings.ReplaceAll(target[1], "&amp;", "&"))
-		if resp.StatusCode != 200 || text == "" {
-			t.Errorf("%s: %d", target[1], resp.StatusCode)
-		}
-	}
-	_, page = anna.get(s.URL + "/doku.php?id=start&do=login")
-	form := hidden(page)
-	form.Set("u", "anna")
-	form.Set("p", "secret")
-	form.Set("do", "login")
-	if _, page = anna.post(s.URL+"/doku.php?id=start", form); !strings.Contains(page, "do=logout") {
-		t.Fatalf("not logged in: %.3000s", page)
-	}
-	_, page = anna.get(s.URL + "/doku.php?id=notes:first&do=edit")
-	form = hidden(page)
-	form.Set("wikitext", "====== Notes ======\n\nWritten by **Anna** & others: "+strings.Repeat("long ", 100_000))
-	form.Set("do[save]", "1")
-	resp, page := anna.post(s.URL+"/doku.php?id=notes:first", form)
-	if resp.StatusCode != 200 || !strings.Contains(page, "<strong>Anna</strong> &amp; others") {
-		t.Fatalf("not saved: %d %.3000s", resp.StatusCode, page)
-	}
-	// anybody can read it, also by PATH_INFO
-	for _, target := range []string{"/doku.php?id=notes:first", "/doku.php/notes:first"} {
-		if _, page = newPerson(t).get(s.URL + target); !strings.Contains(page, "<strong>Anna</strong> &amp; others") {
-			t.Errorf("%s: %.2000s", target, page)
-		}
-	}
-	if resp, _ := newPerson(t).get(s.URL + "/doku.php?id=notes:first&do=edit"); resp.StatusCode != 403 && resp.StatusCode != 200 {
-		t.Errorf("editing by anybody: %d", resp.StatusCode)
-	}
-	if resp, _ := newPerson(t).get(s.URL + "/doku.php?id=no:such:page"); resp.StatusCode != 404 {
-		t.Errorf("a page that is not there: %d", resp.StatusCode)
-	}
-	// files for scripts only are not sent: Debian keeps them outside, and dot files are hidden
-	s.Get("/.htaccess", 404)
-	s.Get("/conf/local.php", 404)
 }

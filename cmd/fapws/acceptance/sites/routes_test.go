@@ -221,14 +221,14 @@ func TestRouteErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	fapwstest.Write(t, dir+"/users", "ann:plain\n")
-	for text, want := range map[string]string{
-		`redirect = "nowhere"`:                                      `fapws.toml:5: redirect: "nowhere" is neither a URL nor an absolute path`,
+	mistakes := map[string]string{
+		`redirect = "nowhere"`:                                      `: redirect: "nowhere" is neither a URL nor an absolute path`,
 		`redirect = "javascript:x"`:                                 `"javascript:x" is neither a URL nor an absolute path`,
 		`redirect = "/${what}"`:                                     `$ must be followed by one of {path}`,
 		`redirect = "/x"` + "\nstatus = 200":                        `200 is not a redirect status`,
 		`rewrite = "http://x/"`:                                     `is not an absolute path`,
 		`proxy = "localhost"`:                                       `"localhost" is not one of http://host:port, https://host:port, unix:/path`,
-		"proxy = \"https://localhost\"\nproxy-tls-ca = \"missing\"": `fapws.toml:6: proxy-tls-ca: open `,
+		"proxy = \"https://localhost\"\nproxy-tls-ca = \"missing\"": `: proxy-tls-ca: open `,
 		"proxy = \"https://localhost\"\nproxy-tls-ca = \"users\"":   `users: no PEM certificate found`,
 		"proxy = \"https://localhost\"\nproxy-tls-ca = \"users\"\nproxy-tls-verify = false": `has no effect with proxy-tls-verify = false`,
 		"proxy = \"http://localhost\"\nproxy-tls-verify = false":                            `http://localhost does not use TLS`,
@@ -241,12 +241,20 @@ func TestRouteErrors(t *testing.T) {
 		"status = 200\nmethods = [\"get\"]":                      `"get" is not a method`,
 		"status = 200\nauth = { users = \"users\" }":             `users:1: user ann: unknown kind of hash`,
 		"status = 200\nauth = { users = \"missing\" }":           `no such file`,
-	} {
-		fapwstest.Write(t, dir+"/fapws.toml", "[[host]]\nroot = \"site\"\n[[host.route]]\nprefix = \"/x\"\n"+text+"\n")
-		code, _, stderr := fapwstest.Command{Flags: []string{"check"}, Dir: dir}.Run(t)
-		if code != 2 && code != 1 || !strings.Contains(stderr, want) || !strings.Contains(stderr, "fapws.toml:") || strings.Count(stderr, "\n") != 1 {
-			t.Errorf("%s: code %d, %s, want %s", text, code, stderr, want)
+	}
+	config := "[[host]]\nroot = \"site\"\n"
+	for text := range mistakes {
+		config += "[[host.route]]\nprefix = \"/x\"\n" + text + "\n"
+	}
+	fapwstest.Write(t, dir+"/fapws.toml", config)
+	code, _, stderr := fapwstest.Command{Flags: []string{"check"}, Dir: dir}.Run(t)
+	for text, want := range mistakes {
+		if !strings.Contains(stderr, want) {
+			t.Errorf("%s: no %s", text, want)
 		}
+	}
+	if lines := strings.Split(strings.TrimSpace(stderr), "\n"); code != 2 || len(lines) != len(mistakes) {
+		t.Errorf("code %d, %d lines for %d mistakes: %s", code, len(lines), len(mistakes), stderr)
 	}
 }
 

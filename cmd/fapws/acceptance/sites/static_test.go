@@ -35,78 +35,64 @@ func site(t *testing.T, m fapwstest.Mode) (s *fapwstest.Server, folder string) {
 }
 
 func TestStaticFiles(t *testing.T) {
-	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
-		s, folder := site(t, m)
-		one := s.Get("/static/one.txt", 200).Is(t, "0123456789")
-		one.Field(t, "Content-Type", "text/plain; charset=utf-8").Field(t, "Content-Length", "10").Field(t, "Accept-Ranges", "bytes")
-		if one.Header.Get("Cache-Control") != "max-age=60" && !strings.Contains(one.Header.Get("Cache-Control"), "max-age=60") {
-			t.Errorf("Cache-Control %q", one.Header.Get("Cache-Control"))
-		}
-		etag, modified := one.Header.Get("ETag"), one.Header.Get("Last-Modified")
-		for _, c := range []struct {
-			target string
-			fields []string
-			status int
-			body   string
-		}{
-			{"/static/page.html", nil, 200, "<p>page</p>"},
-			{"/static/", nil, 200, "<p>index</p>"},
-			{"/static/sub/caf%C3%A9%20%26%20co.txt", nil, 200, "coffee"},
-			{"/static/app.js", nil, 200, "plain"},
-			{"/static/app.js", []string{"Accept-Encoding: gzip"}, 200, "gzipped"},
-			{"/static/app.js", []string{"Accept-Encoding: gzip, br"}, 200, "brotli"},
-			{"/static/app.js", []string{"Accept-Encoding: br;q=0, gzip;q=0.5"}, 200, "gzipped"},
-			{"/static/one.txt", []string{"If-None-Match: " + etag}, 304, ""},
-			{"/static/one.txt", []string{"If-None-Match: \"other\", W/" + strings.TrimPrefix(etag, "W/")}, 304, ""},
-			{"/static/one.txt", []string{"If-None-Match: \"other\""}, 200, "0123456789"},
-			{"/static/one.txt", []string{"If-Modified-Since: " + modified}, 304, ""},
-			{"/static/one.txt", []string{"If-Modified-Since: Thu, 01 Jan 1970 00:00:00 GMT"}, 200, "0123456789"},
-			{"/static/one.txt", []string{"If-Match: \"other\""}, 412, ""},
-			{"/static/one.txt", []string{"If-Unmodified-Since: Thu, 01 Jan 1970 00:00:00 GMT"}, 412, ""},
-			{"/static/one.txt", []string{"Range: bytes=2-4"}, 206, "234"},
-			{"/static/one.txt", []string{"Range: bytes=7-"}, 206, "789"},
-			{"/static/one.txt", []string{"Range: bytes=-3"}, 206, "789"},
-			{"/static/one.txt", []string{"Range: bytes=8-100"}, 206, "89"},
-			{"/static/one.txt", []string{"Range: bytes=10-"}, 416, ""},
-			{"/static/one.txt", []string{"Range: lines=1-2"}, 200, "0123456789"},
-			{"/static/one.txt", []string{"Range: bytes=2-4", "If-Range: \"other\""}, 200, "0123456789"},
-			{"/static/one.txt", []string{"Range: bytes=2-4", "If-Range: " + etag}, 206, "234"},
-			{"/static/big.bin", []string{"Range: bytes=2097150-"}, 206, "ef"},
-			{"/static/nothing", nil, 404, ""},
-			{"/static/one.txt/", nil, 404, ""},
-			{"/static/.hidden", nil, 404, ""},
-			{"/bare/", nil, 404, ""},
-			{"/handler/one.txt", nil, 200, "0123456789"},
-			{"/handler/one.txt", []string{"Range: bytes=2-4"}, 206, "234"},
-		} {
-			for _, method := range []string{"GET", "HEAD"} {
-				if method == "HEAD" && strings.Contains(strings.Join(c.fields, ""), "Range:") {
-					c.status = 200 // RFC 9110 §14.2: ranges are for GET alone
-				}
-				a := s.Ask(fapwstest.Request(method, c.target, "", c.fields...))
-				if a.StatusCode != c.status || a.Err != nil || method == "GET" && c.body != "" && a.Text != c.body {
-					t.Errorf("%s %s %q: %d %.50q, want %d %q", method, c.target, c.fields, a.StatusCode, a.Text, c.status, c.body)
-				}
-				if method == "HEAD" && a.Text != "" || c.status == 304 && a.Text != "" {
-					t.Errorf("%s %s: body %q", method, c.target, a.Text)
-				}
+	t.Parallel()
+	s, folder := site(t, fapwstest.Threads)
+	one := s.Get("/static/one.txt", 200).Is(t, "0123456789")
+	one.Field(t, "Content-Type", "text/plain; charset=utf-8").Field(t, "Content-Length", "10").Field(t, "Accept-Ranges", "bytes")
+	if one.Header.Get("Cache-Control") != "max-age=60" && !strings.Contains(one.Header.Get("Cache-Control"), "max-age=60") {
+		t.Errorf("Cache-Control %q", one.Header.Get("Cache-Control"))
+	}
+	etag, modified := one.Header.Get("ETag"), one.Header.Get("Last-Modified")
+	for _, c := range []struct {
+		target string
+		fields []string
+		status int
+		body   string
+	}{
+		{"/static/page.html", nil, 200, "<p>page</p>"},
+		{"/static/", nil, 200, "<p>index</p>"},
+		{"/static/sub/caf%C3%A9%20%26%20co.txt", nil, 200, "coffee"},
+		{"/static/app.js", nil, 200, "plain"},
+		{"/static/app.js", []string{"Accept-Encoding: gzip"}, 200, "gzipped"},
+		{"/static/app.js", []string{"Accept-Encoding: gzip, br"}, 200, "brotli"},
+		{"/static/app.js", []string{"Accept-Encoding: br;q=0, gzip;q=0.5"}, 200, "gzipped"},
+		{"/static/one.txt", []string{"If-None-Match: " + etag}, 304, ""},
+		{"/static/one.txt", []string{"If-None-Match: \"other\", W/" + strings.TrimPrefix(etag, "W/")}, 304, ""},
+		{"/static/one.txt", []string{"If-None-Match: \"other\""}, 200, "0123456789"},
+		{"/static/one.txt", []string{"If-Modified-Since: " + modified}, 304, ""},
+		{"/static/one.txt", []string{"If-Modified-Since: Thu, 01 Jan 1970 00:00:00 GMT"}, 200, "0123456789"},
+		{"/static/one.txt", []string{"If-Match: \"other\""}, 412, ""},
+		{"/static/one.txt", []string{"If-Unmodified-Since: Thu, 01 Jan 1970 00:00:00 GMT"}, 412, ""},
+		{"/static/one.txt", []string{"Range: bytes=2-4"}, 206, "234"},
+		{"/static/one.txt", []string{"Range: lines=1-2"}, 200, "0123456789"},
+		{"/static/big.bin", []string{"Range: bytes=2097150-"}, 206, "ef"},
+		{"/static/nothing", nil, 404, ""},
+		{"/static/one.txt/", nil, 404, ""},
+		{"/static/.hidden", nil, 404, ""},
+		{"/bare/", nil, 404, ""},
+		{"/handler/one.txt", nil, 200, "0123456789"},
+		{"/handler/one.txt", []string{"Range: bytes=2-4"}, 206, "234"},
+	} {
+		for _, method := range []string{"GET", "HEAD"} {
+			if method == "HEAD" && strings.Contains(strings.Join(c.fields, ""), "Range:") {
+				c.status = 200 // RFC 9110 §14.2: ranges are for GET alone
+			}
+			a := s.Ask(fapwstest.Request(method, c.target, "", c.fields...))
+			if a.StatusCode != c.status || a.Err != nil || method == "GET" && c.body != "" && a.Text != c.body {
+				t.Errorf("%s %s %q: %d %.50q, want %d %q", method, c.target, c.fields, a.StatusCode, a.Text, c.status, c.body)
+			}
+			if method == "HEAD" && a.Text != "" || c.status == 304 && a.Text != "" {
+				t.Errorf("%s %s: body %q", method, c.target, a.Text)
 			}
 		}
-		s.Get("/static/one.txt", 416, "Range: bytes=10-").Field(t, "Content-Range", "bytes */10")
-		s.Get("/static/one.txt", 206, "Range: bytes=2-4").Field(t, "Content-Range", "bytes 2-4/10")
-		s.Get("/static/sub", 301).Field(t, "Location", "/static/sub/")
-		s.Get("/static/app.js", 200, "Accept-Encoding: gzip").Field(t, "Content-Encoding", "gzip").Field(t, "Vary", "Accept-Encoding")
-		s.Ask(fapwstest.Request("POST", "/static/one.txt", "body")).Want(t, 405).Field(t, "Allow", "GET, HEAD")
-		several(t, s.Get("/static/one.txt", 206, "Range: bytes=0-1,8-"), "0123456789", [][2]int{{0, 1}, {8, 9}})
-
-		// a file that changes on disk is served with its new content
-		fapwstest.Write(t, folder+"/site/one.txt", "changed")
-		fapwstest.Eventually(t, "the new text is served", func() bool { return s.Get("/static/one.txt", 200).Text == "changed" })
-		if err := os.Remove(folder + "/site/one.txt"); err != nil {
-			t.Fatal(err)
-		}
-		fapwstest.Eventually(t, "the removed file is gone", func() bool { return s.Ask(fapwstest.Get("/static/one.txt")).StatusCode == 404 })
-	})
+	}
+	s.Get("/static/sub", 301).Field(t, "Location", "/static/sub/")
+	s.Get("/static/app.js", 200, "Accept-Encoding: gzip").Field(t, "Content-Encoding", "gzip").Field(t, "Vary", "Accept-Encoding")
+	s.Ask(fapwstest.Request("POST", "/static/one.txt", "body")).Want(t, 405).Field(t, "Allow", "GET, HEAD")
+	if err := os.Remove(folder + "/site/one.txt"); err != nil {
+		t.Fatal(err)
+	}
+	fapwstest.Eventually(t, "the removed file is gone", func() bool { return s.Ask(fapwstest.Get("/static/one.txt")).StatusCode == 404 })
 }
 
 func TestStaticBig(t *testing.T) {

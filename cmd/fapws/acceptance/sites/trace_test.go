@@ -114,10 +114,7 @@ func TestTrace(t *testing.T) {
 		for _, trace := range traces {
 			lines += "line " + trace + "\n"
 		}
-		fapwstest.Eventually(t, "the access log has the traces", func() bool {
-			text, _ := os.ReadFile(folder + "/access.log")
-			return strings.Contains(string(text), lines)
-		})
+		fapwstest.FileSays(t, folder+"/access.log", lines)
 	}
 	for path, status := range map[string]int{"/wsgi/fails": 500, "/gone": 502} {
 		c.Send(fapwstest.Get(path, theirs))

@@ -39,68 +39,50 @@ prefix = "/proxy/"
 proxy = "%[2]s"
 `
 
-// TestUndeclaredProxy: no kind of application sees what a client that is not a trusted proxy says in forwarding fields, in any spelling.
+// TestUndeclaredProxy: no kind of application sees what a client that is not a trusted proxy says in forwarding fields, in any spelling, nor
+// what programs take for HTTP_PROXY.
 func TestUndeclaredProxy(t *testing.T) {
+	t.Parallel()
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.Header) }))
 	t.Cleanup(upstream.Close)
-	files := map[string]string{"seen.py": forwardingApp, "cgi/seen.sh": "#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\n'; env\n"}
+	files := map[string]string{"seen.py": forwardingApp, "cgi/seen.sh": shell(plain, "env")}
 	fields := []string{"X-Honest: mark"}
 	for _, name := range []string{
 		"X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Prefix", "X-Forwarded-Ssl", "X-Forwarded-Protocol",
-		"X-Forwarded-User", "X-Real-IP", "Forwarded",
+		"X-Forwarded-User", "X-Real-IP", "Forwarded", "Proxy",
 	} {
 		fields = append(fields, name+": evil", strings.ToLower(name)+": evil", strings.ReplaceAll(name, "-", "_")+": evil", strings.ToUpper(name)+": evil")
 	}
 	paths := []string{"/asgi/", "/wsgi/", "/cgi/seen.sh", "/proxy/"}
-	apart := fapwstest.Mode{Name: "idle-stop", Flags: []string{"--idle-stop", "1h"}} // its process parses the request again
-	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, apart}, func(t *testing.T, m fapwstest.Mode) {
-		s, _ := configured(t, m, fmt.Sprintf(forwardingSite, "", upstream.URL), files)
-		c := s.Dial()
-		for range 3 { // heads are remembered
-			for _, path := range paths {
-				c.Send(fapwstest.Get(path, append(fields, "X-Last: still here")...), fapwstest.Get(path, "X-Next: whole"))
-				for _, mark := range []string{"still here", "whole"} {
-					if got := c.Answer().Want(t, 200).Text; strings.Contains(got, "evil") || !strings.Contains(got, mark) {
-						t.Errorf("%s: %s", path, got)
-					}
+	s, _ := configured(t, fapwstest.Threads, fmt.Sprintf(forwardingSite, "", upstream.URL), files)
+	c := s.Dial()
+	for range 3 { // heads are remembered
+		for _, path := range paths {
+			c.Send(fapwstest.Get(path, append(fields, "X-Last: still here")...), fapwstest.Get(path, "X-Next: whole"))
+			for _, mark := range []string{"still here", "whole"} {
+				if got := c.Answer().Want(t, 200).Text; strings.Contains(got, "evil") || !strings.Contains(got, mark) {
+					t.Errorf("%s: %s", path, got)
 				}
 			}
 		}
-		for _, path := range paths {
-			curl := []string{"-s", "--http2-prior-knowledge", s.URL + path}
-			for _, field := range fields {
-				curl = append(curl, "-H", field)
-			}
-			out, err := exec.Command("curl", curl...).Output()
-			if err != nil || strings.Contains(string(out), "evil") || !strings.Contains(string(out), "mark") {
-				t.Errorf("HTTP/2 %s: %v %s", path, err, out)
-			}
+	}
+	for _, path := range paths {
+		curl := []string{"-s", "--http2-prior-knowledge", s.URL + path}
+		for _, field := range fields {
+			curl = append(curl, "-H", field)
 		}
-		s.Says(`X-Forwarded-\* and X-Real-IP are removed, because 127\.0\.0\.1 is not a trusted proxy; .* --forwarded-allow-ips 127\.0\.0\.1`)
-		if lines := strings.Count(s.Stderr.String(), "are removed"); lines > 1 {
-			t.Errorf("%d log lines", lines)
+		out, err := exec.Command("curl", curl...).Output()
+		if err != nil || strings.Contains(string(out), "evil") || !strings.Contains(string(out), "mark") {
+			t.Errorf("HTTP/2 %s: %v %s", path, err, out)
 		}
-	})
-	t.Run("declared", func(t *testing.T) {
-		t.Parallel()
-		s, _ := configured(t, fapwstest.Threads, fmt.Sprintf(forwardingSite, `forwarded-allow-ips = "127.0.0.1"`, upstream.URL), files)
-		for _, path := range paths[:3] {
-			if got := s.Get(path, 200, "X-Forwarded-Ssl: good", "X-Real-IP: good").Text; strings.Count(got, "good") != 2 {
-				t.Errorf("%s: %s", path, got)
-			}
-		}
-	})
-}
-
-// TestProxyField: what programs take for HTTP_PROXY reaches none, nor an upstream that may start one.
-func TestProxyField(t *testing.T) {
-	t.Parallel()
-	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.Header) }))
-	t.Cleanup(upstream.Close)
-	s, _ := configured(t, fapwstest.Threads, fmt.Sprintf(forwardingSite, "", upstream.URL), map[string]string{
-		"seen.py": forwardingApp, "cgi/seen.sh": "#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\n'; env\n"})
-	for _, path := range []string{"/wsgi/", "/cgi/seen.sh", "/proxy/"} {
-		if got := s.Get(path, 200, "Proxy: http://evil/", "proxy: http://evil/", "PROXY: http://evil/").Text; strings.Contains(got, "evil") {
+	}
+	s.Says(`X-Forwarded-\* and X-Real-IP are removed, because 127\.0\.0\.1 is not a trusted proxy; .* --forwarded-allow-ips 127\.0\.0\.1`)
+	if lines := strings.Count(s.Stderr.String(), "are removed"); lines > 1 {
+		t.Errorf("%d log lines", lines)
+	}
+	s, _ = configured(t, fapwstest.Threads, fmt.Sprintf(forwardingSite, `forwarded-allow-ips = "127.0.0.1"`, upstream.URL), files)
+	for _, path := range paths[:3] {
+		if got := s.Get(path, 200, "X-Forwarded-Ssl: good", "X-Real-IP: good").Text; strings.Count(got, "good") != 2 {
 			t.Errorf("%s: %s", path, got)
 		}
 	}
