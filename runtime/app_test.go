@@ -1,15 +1,14 @@
 package runtime
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"io"
 	"net"
 	"os"
-	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,293 +25,50 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// call is a request as an application sees it, and its response.
-type call struct {
-	app    *testApp
-	ticket exchange.Ticket
-
-	Method, Path, Query string
-	Script              string
-	Body                string
-	Spooled             bool
-	Fields              map[string]string // by names in lower case
-	Head                string
-	More                bool
-	inputs              []input       // that were delivered and not yet received
-	arrived             chan struct{} // told when there are more
-	gone                chan struct{} // closed by Cancel
-	started             bool
-	ended               bool
+// instant is an application that costs nothing: it answers on the loop, always
+// the same.
+type instant struct {
+	body    []byte
+	channel []byte // of which its clients become subscribers
+	request []byte // the head of the last one of them
+	tickets []exchange.Ticket
+	next    int
 }
 
-// app is an application for tests: f answers calls, on the loop or on a
-// goroutine each.
-type testApp struct {
-	f      func(*call)
-	inline bool
-	limit  int // maximum number of active calls, 0: no limit
-
-	waker *eventloop.Waker
-
-	mu       sync.Mutex
-	waiting  []*call
-	calls    map[exchange.Ticket]*call
-	parts    []exchange.Part
-	tokens   map[uintptr]chan struct{} // closed when the part is released
-	nextRef  uintptr
-	unacked  int64
-	released int
-	made     int
-	overdue  []overdueCall
-	runs     atomic.Pointer[run] // what runs inline, or nil
-	input    int64               // bytes delivered and not received, each with exchange.InputCost more
-	maxInput int64               // the most there ever were
-}
-
-// run is a call that runs inline.
-type run struct {
-	ticket exchange.Ticket
-	since  time.Time
-}
-
-// input is a copy of an exchange.Input.
-type input struct {
-	Data string
-	Last bool
-}
-
-func (i input) cost() int64 { return int64(len(i.Data)) + exchange.InputCost }
-
-// overdueCall has the arguments of a call of Overdue.
-type overdueCall struct {
-	path string
-	took time.Duration
-}
-
-func newApp(inline bool, f func(*call)) *testApp {
-	return &testApp{f: f, inline: inline, calls: map[exchange.Ticket]*call{}, tokens: map[uintptr]chan struct{}{}}
-}
-
-func (a *testApp) Attach(w *eventloop.Waker, _ func(exchange.Origin) exchange.Subrequester) {
-	a.waker = w
-}
-
-func (a *testApp) Submit(r *exchange.Request) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.limit > 0 && len(a.calls) >= a.limit {
-		if r.Spool >= 0 {
-			unix.Close(r.Spool)
-		}
-		if r.Socket != 0 {
-			unix.Close(r.Socket)
-		}
-		return false
-	}
-	c := &call{
-		app:     a,
-		ticket:  r.Ticket,
-		Method:  string(r.Parsed.Method.In(r.Head)),
-		Path:    string(r.Path[r.Script:]),
-		Script:  string(r.Path[:r.Script]),
-		Query:   string(r.Parsed.Query.In(r.Head)),
-		Body:    string(r.Body),
-		Fields:  map[string]string{},
-		More:    r.More,
-		arrived: make(chan struct{}, 1),
-		Head:    string(r.Head),
-		gone:    make(chan struct{}),
-	}
-	for _, f := range r.Parsed.Fields {
-		c.Fields[strings.ToLower(string(f.Name.In(r.Head)))] = string(f.Value.In(r.Head))
-	}
+func (h *instant) Attach(_ *eventloop.Waker, _ func(exchange.Origin) exchange.Subrequester) {}
+func (h *instant) Submit(r *exchange.Request) bool {
 	if r.Spool >= 0 {
-		f := os.NewFile(uintptr(r.Spool), "spool")
-		data, err := io.ReadAll(io.NewSectionReader(f, 0, r.Size))
-		if err != nil {
-			panic(err)
-		}
-		f.Close()
-		c.Body, c.Spooled = string(data), true
+		unix.Close(r.Spool)
 	}
-	if a.calls[r.Ticket] != nil {
-		panic("a ticket is used twice at once")
+	if bytes.HasPrefix(r.Path, []byte("/panic")) {
+		panic("oops")
 	}
-	a.calls[r.Ticket] = c
-	a.waiting = append(a.waiting, c)
+	if h.channel != nil {
+		h.request = bytes.Clone(r.Head)
+	}
+	h.tickets = append(h.tickets, r.Ticket)
 	return true
 }
-
-func (a *testApp) Flush() {
-	a.mu.Lock()
-	calls := a.waiting
-	a.waiting = nil
-	a.mu.Unlock()
-	for _, c := range calls {
-		if a.inline {
-			a.runs.Store(&run{c.ticket, time.Now()})
-			a.f(c)
-			a.runs.Store(nil)
-		} else {
-			go a.f(c)
-		}
-	}
-}
-
-func (a *testApp) Next(p *exchange.Part) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if len(a.parts) == 0 {
+func (h *instant) Flush()                                    {}
+func (h *instant) Release(*exchange.Part)                    {}
+func (h *instant) Cancel(exchange.Ticket, time.Duration)     {}
+func (h *instant) Signalled()                                {}
+func (h *instant) Stalled() (exchange.Ticket, time.Duration) { return 0, 0 }
+func (h *instant) Next(p *exchange.Part) bool {
+	if h.next == len(h.tickets) {
+		h.tickets, h.next = h.tickets[:0], 0
 		return false
 	}
-	*p = a.parts[0]
-	a.parts = a.parts[1:]
+	*p = exchange.Part{
+		Ticket: h.tickets[h.next],
+		First:  true,
+		Last:   true,
+		File:   -1,
+		Body:   h.body,
+		Head:   exchange.Head{Status: 200, Length: int64(len(h.body)), Type: "text/html; charset=utf-8", Channel: h.channel, Request: h.request},
+	}
+	h.next++
 	return true
-}
-
-func (a *testApp) Release(p *exchange.Part) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.released++
-	a.unacked -= int64(len(p.Body))
-	if p.File >= 0 {
-		unix.Close(p.File)
-	}
-	if t := p.Head.Tunnel; t != nil && t.Upstream != nil {
-		t.Upstream.Close()
-	}
-	done := a.tokens[p.Ref]
-	if done == nil {
-		panic("a part is released twice")
-	}
-	delete(a.tokens, p.Ref)
-	if p.Last {
-		for _, in := range a.calls[p.Ticket].inputs {
-			a.input -= in.cost()
-		}
-		delete(a.calls, p.Ticket)
-	}
-	close(done)
-}
-
-func (a *testApp) Cancel(t exchange.Ticket, took time.Duration) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	c := a.calls[t]
-	if took > 0 && c != nil {
-		a.overdue = append(a.overdue, overdueCall{c.Path, took})
-	}
-	if took == 0 || c != nil && !isClosed(c.gone) {
-		close(c.gone)
-	}
-}
-
-func isClosed(c chan struct{}) bool {
-	select {
-	case <-c:
-		return true
-	default:
-		return false
-	}
-}
-
-func (a *testApp) Stalled() (exchange.Ticket, time.Duration) {
-	if r := a.runs.Load(); r != nil {
-		return r.ticket, time.Since(r.since)
-	}
-	return 0, 0
-}
-
-func (a *testApp) Signalled() {}
-
-// idle reports whether no call is active and every part was released.
-func (a *testApp) idle() bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return len(a.calls) == 0 && a.made == a.released && a.unacked == 0 && a.input == 0
-}
-
-// part hands a part to the loop and returns a channel that is closed when it
-// is released.
-func (c *call) part(p exchange.Part) chan struct{} {
-	a := c.app
-	p.Ticket = c.ticket
-	a.mu.Lock()
-	if c.ended {
-		panic("a part after the last one")
-	}
-	if !p.Interim {
-		p.First, c.started = !c.started, true
-	}
-	c.ended = p.Last
-	a.nextRef++
-	p.Ref = a.nextRef
-	done := make(chan struct{})
-	a.tokens[p.Ref] = done
-	a.parts = append(a.parts, p)
-	a.made++
-	a.unacked += int64(len(p.Body))
-	a.mu.Unlock()
-	if !a.inline {
-		a.waker.Wake()
-	}
-	return done
-}
-
-// reply answers at once.
-func (c *call) reply(status int, body string) {
-	c.part(exchange.Part{Last: true, File: -1, Body: []byte(body),
-		Head: exchange.Head{Status: status, Length: int64(len(body)), Type: "text/html; charset=utf-8"}})
-}
-
-// stream answers with pieces of unknown total length, each when the one before
-// was taken, and stops when the client leaves.
-func (c *call) stream(n int, piece func(int) string) {
-	for i := range n {
-		done := c.part(exchange.Part{File: -1, Body: []byte(piece(i)), Head: exchange.Head{Status: 200, Length: -1}})
-		if !c.app.inline {
-			select {
-			case <-done:
-			case <-c.gone:
-				c.part(exchange.Part{Last: true, Failed: true, File: -1})
-				return
-			}
-		}
-	}
-	c.part(exchange.Part{Last: true, File: -1})
-}
-
-// demo is an application that most tests share.
-func demo(c *call) {
-	switch word, arg, _ := strings.Cut(strings.TrimPrefix(c.Path, "/"), "/"); word {
-	case "echo":
-		c.reply(200, c.Body)
-	case "big":
-		n, _ := strconv.Atoi(arg)
-		c.reply(200, strings.Repeat("0123456789abcdef", n/16))
-	case "stream":
-		n, _ := strconv.Atoi(arg)
-		c.stream(n, func(i int) string { return strconv.Itoa(i) + "\n" })
-	case "status":
-		n, _ := strconv.Atoi(arg)
-		c.reply(n, "")
-	case "later":
-		if !c.app.inline {
-			select {
-			case <-time.After(50 * time.Millisecond):
-			case <-c.gone:
-			}
-		}
-		c.reply(200, "later "+c.Query)
-	default:
-		c.reply(200, c.Method+" "+c.Path+"?"+c.Query)
-	}
-}
-
-// modes runs a test with the application on the loop and beside it.
-func modes(t *testing.T, f func(t *testing.T, inline bool)) {
-	t.Run("inline", func(t *testing.T) { f(t, true) })
-	t.Run("threads", func(t *testing.T) { f(t, false) })
 }
 
 // testServer is a server with one listener, which ends with the test.
@@ -339,14 +95,14 @@ func (r *logRecorder) String() string {
 	return strings.Join(r.lines, "\n")
 }
 
-// serve starts a server that waits for its clients. Without mounts, all requests go to a.
-func serve(t testing.TB, cfg Config, a *testApp, mounts ...sites.Mount) *testServer {
+// serve starts a server that waits for its clients, and answers all requests with "hello".
+func serve(t testing.TB, cfg Config) *testServer {
 	t.Helper()
-	return start(t, patient(cfg), a, mounted(mounts...))
+	return start(t, patient(cfg), &instant{body: []byte("hello")}, sites.Mount{Prefix: "/"})
 }
 
-// start starts a server of sites on a free port. At the end of the test it closes, and must not have logged a bug.
-func start(t testing.TB, cfg Config, h app.Handler, served ...sites.Site) *testServer {
+// start starts a server of a site on a free port. At the end of the test it closes, and must not have logged a bug.
+func start(t testing.TB, cfg Config, h app.Handler, mounts ...sites.Mount) *testServer {
 	t.Helper()
 	ts := &testServer{log: &logRecorder{}}
 	if cfg.Log == nil {
@@ -361,7 +117,7 @@ func start(t testing.TB, cfg Config, h app.Handler, served ...sites.Site) *testS
 		t.Fatal(err)
 	}
 	ts.addr = ln.Addr().String()
-	if err := ts.Serve([]*conn.Listener{ln}, served, h); err != nil {
+	if err := ts.Serve([]*conn.Listener{ln}, []sites.Site{{Table: mounts}}, h); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -371,17 +127,6 @@ func start(t testing.TB, cfg Config, h app.Handler, served ...sites.Site) *testS
 		}
 	})
 	return ts
-}
-
-// mounted returns a site with mounts of an application, in their order, or one for all paths.
-func mounted(mounts ...sites.Mount) sites.Site {
-	if mounts == nil {
-		mounts = []sites.Mount{{Prefix: "/"}}
-	}
-	for i := range mounts {
-		mounts[i].Index = i
-	}
-	return sites.Site{Table: mounts}
 }
 
 // patient is cfg with long times where it has none: on a busy machine, clients of a test may take longer than the defaults allow.
@@ -447,3 +192,18 @@ func (s *testServer) talk(t testing.TB, request string) string {
 }
 
 var eventually = waittest.Eventually
+
+// gone waits until no connection is open.
+func (s *testServer) gone(t testing.TB) {
+	t.Helper()
+	eventually(t, "no connections", func() bool { return s.loop.live.Load() == 0 })
+}
+
+func openFiles(t testing.TB) int {
+	t.Helper()
+	names, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(names)
+}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	goruntime "runtime"
 	"testing"
-	"time"
 
 	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
@@ -15,41 +14,6 @@ import (
 
 	"fapws/runtime/system"
 )
-
-// instant is an application that costs nothing: it answers on the loop, always
-// the same.
-type instant struct {
-	body    []byte
-	tickets []exchange.Ticket
-	next    int
-}
-
-func (h *instant) Attach(_ *eventloop.Waker, _ func(exchange.Origin) exchange.Subrequester) {}
-func (h *instant) Submit(r *exchange.Request) bool {
-	h.tickets = append(h.tickets, r.Ticket)
-	return true
-}
-func (h *instant) Flush()                                    {}
-func (h *instant) Release(*exchange.Part)                    {}
-func (h *instant) Cancel(exchange.Ticket, time.Duration)     {}
-func (h *instant) Signalled()                                {}
-func (h *instant) Stalled() (exchange.Ticket, time.Duration) { return 0, 0 }
-func (h *instant) Next(p *exchange.Part) bool {
-	if h.next == len(h.tickets) {
-		h.tickets, h.next = h.tickets[:0], 0
-		return false
-	}
-	*p = exchange.Part{
-		Ticket: h.tickets[h.next],
-		First:  true,
-		Last:   true,
-		File:   -1,
-		Body:   h.body,
-		Head:   exchange.Head{Status: 200, Length: int64(len(h.body)), Type: "text/html; charset=utf-8"},
-	}
-	h.next++
-	return true
-}
 
 // rawClient is a client without any memory of Go's.
 type rawClient struct {
@@ -94,7 +58,10 @@ func (c rawClient) read(buf []byte) int {
 
 func serveInstant(t testing.TB, size int, mounts ...sites.Mount) *testServer {
 	t.Helper()
-	return start(t, settled(Config{}), &instant{body: bytes.Repeat([]byte("x"), size)}, mounted(mounts...))
+	if mounts == nil {
+		mounts = []sites.Mount{{Prefix: "/"}}
+	}
+	return start(t, settled(Config{}), &instant{body: bytes.Repeat([]byte("x"), size)}, mounts...)
 }
 
 var (

@@ -5,20 +5,18 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
-
-	"fapws/runtime/sites"
 )
 
 // While work for the thread of the loop takes its time, the loop goes on, and afterwards it is on that thread.
 func TestDoBeside(t *testing.T) {
 	t.Parallel()
-	s := serveSites(t, Config{}, nil, sites.Site{Table: []sites.Mount{fixedMount(t, "/", "fixed")}})
+	s := serve(t, Config{})
 	thread := 0
 	for range 3 {
 		var now int
 		s.DoBeside(func() {
 			now = unix.Gettid()
-			if got := s.talk(t, "GET / HTTP/1.0\r\n\r\n"); !strings.HasSuffix(got, "\r\n\r\nfixed") {
+			if got := s.talk(t, "GET / HTTP/1.0\r\n\r\n"); !strings.HasSuffix(got, "\r\n\r\nhello") {
 				t.Errorf("meanwhile: %q", got)
 			}
 			s.do(func() {

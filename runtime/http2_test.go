@@ -20,11 +20,11 @@ func securedHTTP2() *tls.Config {
 // A client that has chosen HTTP/2 and speaks something else is disconnected.
 func TestHTTP2OverTLSWithoutPreface(t *testing.T) {
 	t.Parallel()
-	s := serve(t, Config{}, newApp(true, func(c *call) { c.reply(200, "hello") }))
+	s := serve(t, Config{})
 	addr := s.listenSecure(t)
 	s.SetTLS(securedHTTP2())
 	_, pool := certtest.Localhost()
-	for _, text := range []string{lastRequest, http2.ClientPreface[:20] + "XXXX"} {
+	for _, text := range []string{"GET / HTTP/1.1\r\nHost: x\r\n\r\n", http2.ClientPreface[:20] + "XXXX"} {
 		c, err := tls.Dial("tcp", addr, &tls.Config{ServerName: "localhost", RootCAs: pool, NextProtos: []string{"h2"}})
 		if err != nil {
 			t.Fatal(err)

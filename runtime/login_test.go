@@ -19,23 +19,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func basic(user, password string) string {
-	return "Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+password)) + "\r\n"
-}
-
-func mustAuth(t testing.TB, users ...string) *auth.Basic {
+// mustAuth knows the user ann with the password secret.
+func mustAuth(t testing.TB) *auth.Basic {
 	t.Helper()
-	file := filepath.Join(t.TempDir(), "users")
-	var text string
-	for _, user := range users {
-		name, password, _ := strings.Cut(user, ":")
-		hash, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
-		if err != nil {
-			t.Fatal(err)
-		}
-		text += name + ":" + string(hash) + "\n"
+	hash, err := bcrypt.GenerateFromPassword([]byte("secret"), bcrypt.MinCost)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+	file := filepath.Join(t.TempDir(), "users")
+	if err := os.WriteFile(file, append([]byte("ann:"), hash...), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	known, err := auth.NewUsers(auth.NewChecker(), file, nil)
@@ -49,38 +41,20 @@ func mustAuth(t testing.TB, users ...string) *auth.Basic {
 	return a
 }
 
-// A client may leave, and the server may stop, while a password is checked.
-func TestLoginInterrupted(t *testing.T) {
-	t.Parallel()
-	s := serveSites(t, Config{}, newApp(true, demo), sites.Site{Table: []sites.Mount{
-		{Prefix: "/", Rules: mustRules(t, sites.RuleOptions{Auth: mustAuth(t, "ann:secret")})},
-	}})
-	for i := range 10 {
-		c := s.dial(t)
-		io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n"+basic("ann", string(rune('a'+i)))+"\r\n")
-		if i%2 == 0 {
-			c.SetLinger(0)
-		}
-		c.Close()
-	}
-	eventually(t, "they are gone", func() bool { return s.loop.live.Load() == 0 })
-}
-
 // A client that has shut down its side, and has probably left, does not keep its connection until its wrong password is answered, which
 // takes the longer the more of them came.
 func TestLoginHalfClosed(t *testing.T) {
 	t.Parallel()
 	var answered atomic.Int32
-	s := serveSites(t, Config{Sites: sites.Config{Answered: func(*sites.RequestSummary) { answered.Add(1) }}}, newApp(true, demo), sites.Site{Table: []sites.Mount{
-		{Prefix: "/", Rules: mustRules(t, sites.RuleOptions{Auth: mustAuth(t, "ann:secret")})},
-	}})
+	cfg := Config{Sites: sites.Config{Answered: func(*sites.RequestSummary) { answered.Add(1) }}}
+	s := start(t, patient(cfg), &instant{}, sites.Mount{Prefix: "/", Rules: mustRules(t, sites.RuleOptions{Auth: mustAuth(t)})})
 	for i := range 200 {
 		c := s.dial(t)
-		fmt.Fprintf(c, "GET / HTTP/1.1\r\nHost: x\r\n%s\r\n", basic("ann", fmt.Sprint("wrong", i)))
+		password := base64.StdEncoding.EncodeToString(fmt.Append(nil, "ann:wrong", i))
+		fmt.Fprintf(c, "GET / HTTP/1.1\r\nHost: x\r\nAuthorization: Basic %s\r\n\r\n", password)
 		c.CloseWrite()
-		defer c.Close()
 	}
-	eventually(t, "they are gone", func() bool { return s.loop.live.Load() == 0 })
+	s.gone(t)
 	if n := answered.Load(); n > 100 {
 		t.Errorf("%d were answered", n)
 	}
@@ -108,11 +82,11 @@ func enrolled(t *testing.T, enrol func(net.Conn) error) net.Conn {
 	return ends[1]
 }
 
-// The server tries its application without a password, where clients need one.
-func TestOwnNeedsNoPassword(t *testing.T) {
-	s := serveSites(t, Config{}, newApp(true, demo), sites.Site{Table: []sites.Mount{
-		{Prefix: "/", Rules: mustRules(t, sites.RuleOptions{Auth: mustAuth(t, "ann:secret")})},
-	}})
+// A connection that the process makes to itself has no proxy before it, and may need no password.
+func TestEnrolled(t *testing.T) {
+	t.Parallel()
+	rules := mustRules(t, sites.RuleOptions{Auth: mustAuth(t)})
+	s := start(t, patient(Config{Sites: sites.Config{ProxyUnix: true, ProxyProtocol: true}}), &instant{}, sites.Mount{Prefix: "/", Rules: rules})
 	for _, tt := range []struct {
 		enrol func(net.Conn) error
 		want  string

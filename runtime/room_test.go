@@ -5,13 +5,15 @@ import (
 	"io"
 	"strings"
 	"testing"
-	"time"
 
 	"fapws/runtime/eventloop"
+	"fapws/runtime/exchange"
 	"fapws/runtime/sites"
+
+	"golang.org/x/sys/unix"
 )
 
-// all returns the connections that speak HTTP/1, in no particular order.
+// all returns the connections that speak HTTP/1, in no particular order. It must be called on the loop.
 func (l *loop) all() (list []*sites.Conn) {
 	for _, c := range l.conns.All() {
 		if own, ok := c.Protocol().(*sites.Conn); ok {
@@ -33,23 +35,12 @@ func (s *testServer) waiting() (list []*sites.Conn) {
 	return list
 }
 
-// transfers returns the connections with transfers. It must be called on the loop.
-func (s *testServer) transfers() (list []*sites.Conn) {
-	for _, c := range s.loop.all() {
-		if c.Writing() {
-			list = append(list, c)
-		}
-	}
-	return list
-}
-
 // The pieces of a file that is not in memory are written beside the loop, and arrive in order, also to clients that shut down
 // their side; those that leave leave nothing behind.
 func TestColdFiles(t *testing.T) {
 	t.Parallel()
 	body := pattern(8 << 20)
-	a := newApp(false, func(c *call) { c.reply(200, "small") })
-	s := serve(t, Config{}, a, tree(t, map[string]string{"large": string(body)})...)
+	s := start(t, patient(Config{}), &instant{body: []byte("small")}, append(tree(t, map[string]string{"large": string(body)}), sites.Mount{Prefix: "/app"})...)
 	asked := 0
 	s.do(func() {
 		s.loop.conns.Cached = func(int, int64) bool {
@@ -80,7 +71,7 @@ func TestColdFiles(t *testing.T) {
 		}
 		c.Close()
 	}
-	eventually(t, "no connections", func() bool { return s.loop.live.Load() == 0 })
+	s.gone(t)
 	c := slowly(t, s)
 	io.WriteString(c, "GET /s/large HTTP/1.1\r\nHost: x\r\n\r\n")
 	io.ReadFull(c, make([]byte, 1<<20))
@@ -88,14 +79,13 @@ func TestColdFiles(t *testing.T) {
 	if all, err := io.ReadAll(c); err == nil && len(all) >= 7<<20 {
 		t.Error("it got everything")
 	}
-	eventually(t, "no connections", func() bool { return s.loop.live.Load() == 0 })
+	s.gone(t)
 }
 
 // A client that shuts down its side while it is sent an answer gets all of it, and needs no goroutine for that.
 func TestHalfClosedWhileWaitingForRoom(t *testing.T) {
 	body := string(pattern(8 << 20))
-	a := newApp(false, func(c *call) { c.reply(200, body) })
-	s := serve(t, Config{}, a)
+	s := start(t, patient(Config{}), &instant{body: []byte(body)}, sites.Mount{Prefix: "/"})
 	c := slowly(t, s)
 	io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 	eventually(t, "it waits for room", func() bool { return len(s.waiting()) == 1 })
@@ -103,8 +93,8 @@ func TestHalfClosedWhileWaitingForRoom(t *testing.T) {
 	c.CloseWrite()
 	eventually(t, "the loop has seen it", func() (seen bool) {
 		s.do(func() {
-			list := s.transfers()
-			seen = len(list) == 1 && list[0].State() == sites.StateClosed
+			list := s.loop.all()
+			seen = len(list) == 1 && list[0].Writing() && list[0].State() == sites.StateClosed
 		})
 		return seen
 	})
@@ -115,33 +105,12 @@ func TestHalfClosedWhileWaitingForRoom(t *testing.T) {
 	if _, got, _ := strings.Cut(string(all), "\r\n\r\n"); err != nil || got != body {
 		t.Errorf("%d bytes, %v", len(got), err)
 	}
-	eventually(t, "all released", a.idle)
-	eventually(t, "no connections", func() bool { return s.loop.live.Load() == 0 })
-}
-
-// A connection that was closed while its client reads nothing does not stay for longer than the timeout.
-func TestClosedConnectionExpires(t *testing.T) {
-	a := newApp(false, func(c *call) { c.reply(200, string(pattern(8<<20))) })
-	s := serve(t, Config{WriteTimeout: 100 * time.Millisecond}, a)
-	files := openFiles(t)
-	c := slowly(t, s)
-	eventually(t, "it is connected", func() bool { return s.loop.live.Load() == 1 })
-	io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-	eventually(t, "it waits for room, or has done so", func() bool { return len(s.waiting()) == 1 || s.loop.live.Load() == 0 })
-	c.CloseWrite()
-	eventually(t, "all released", a.idle)
-	eventually(t, "no connections", func() bool { return s.loop.live.Load() == 0 })
-	if all, err := io.ReadAll(c); err == nil {
-		t.Errorf("%d bytes look whole", len(all))
-	}
-	c.Close()
-	eventually(t, "descriptors closed", func() bool { return openFiles(t) <= files })
+	s.gone(t)
 }
 
 // A connection that the poller refuses is closed, whatever it waits for.
 func TestUnwatchedConnection(t *testing.T) {
-	a := newApp(false, func(c *call) { c.reply(200, string(pattern(8<<20))) })
-	s := serve(t, Config{WriteTimeout: time.Hour}, a)
+	s := start(t, patient(Config{}), &instant{body: pattern(8 << 20)}, sites.Mount{Prefix: "/"})
 	files := openFiles(t)
 	for _, waits := range []bool{false, true} {
 		client := slowly(t, s)
@@ -158,5 +127,75 @@ func TestUnwatchedConnection(t *testing.T) {
 		client.Close()
 		eventually(t, "it is closed", func() bool { return s.loop.live.Load() == 0 && openFiles(t) <= files })
 	}
-	eventually(t, "all released", a.idle)
+}
+
+// recv(2) stops at urgent data, though there is more behind it.
+func TestUrgentData(t *testing.T) {
+	t.Parallel()
+	s := serve(t, Config{})
+	c := s.dial(t)
+	raw, err := c.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		hold, held := make(chan struct{}), make(chan struct{})
+		go s.do(func() { close(held); <-hold })
+		<-held
+		io.WriteString(c, "GET /be")
+		raw.Control(func(fd uintptr) { err = unix.Sendto(int(fd), []byte("!"), unix.MSG_OOB, nil) })
+		if err != nil && err != unix.EISCONN {
+			t.Fatal(err)
+		}
+		io.WriteString(c, "hind HTTP/1.1\r\nHost: x\r\n\r\n")
+		close(hold)
+		if got := readBody(t, c); string(got) != "hello" {
+			t.Fatalf("%q", got)
+		}
+	}
+}
+
+// A panic of the application's side costs the connection, not the server.
+func TestPanicOnTheLoop(t *testing.T) {
+	t.Parallel()
+	rec := &logRecorder{}
+	s := serve(t, Config{Log: rec.add})
+	for range 3 {
+		if got := s.talk(t, "GET /panic HTTP/1.1\r\nHost: x\r\n\r\n"); got != "" {
+			t.Errorf("got %q", got)
+		}
+		if got := s.talk(t, "GET /a HTTP/1.0\r\n\r\n"); !strings.HasSuffix(got, "hello") {
+			t.Errorf("then %q", got)
+		}
+	}
+	if n := strings.Count(rec.String(), "bug: oops"); n != 3 {
+		t.Errorf("%d log lines: %s", n, rec)
+	}
+}
+
+// While the server stops, subrequests are answered. Behind the end of all connections they have an error, also while the loop still runs.
+func TestSubrequestAtTheEnd(t *testing.T) {
+	t.Parallel()
+	ending := serve(t, Config{})
+	release := ending.HoldEnd()
+	ending.do(ending.loop.drain)
+	client := ending.subrequests(exchange.Origin{Host: "x"})
+	if a, err := client.Ask(t.Context(), "/x", nil); err != nil || a.Status != 200 {
+		t.Error(a, err)
+	}
+	client.Close()
+	ending.do(ending.loop.closeAll)
+	release()
+	ended, err := New(settled(Config{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended.Close()
+	for _, s := range []*Server{ending.Server, ended} {
+		client := s.subrequests(exchange.Origin{})
+		if a, err := client.Ask(t.Context(), "/x", nil); err == nil {
+			t.Errorf("answered with %d", a.Status)
+		}
+		client.Close()
+	}
 }

@@ -4,69 +4,13 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
-	"fapws/runtime/exchange"
 	"fapws/runtime/logfile"
-	"fapws/runtime/route"
 	"fapws/runtime/sites"
-	"fapws/runtime/source/app"
 	"fapws/runtime/source/static"
 )
-
-// bodies splits a run of responses with Content-Length into status codes and
-// bodies: "200:hello 404:Not Found\n".
-func bodies(t *testing.T, text string) string {
-	t.Helper()
-	var out []string
-	for text != "" {
-		head, rest, ok := strings.Cut(text, "\r\n\r\n")
-		if !ok {
-			t.Fatalf("no head in %q", text)
-		}
-		n := 0
-		for _, line := range strings.Split(head, "\r\n") {
-			if v, ok := strings.CutPrefix(line, "Content-Length: "); ok {
-				for _, d := range v {
-					n = n*10 + int(d-'0')
-				}
-			}
-		}
-		if n > len(rest) {
-			t.Fatalf("%d bytes promised, %q sent", n, rest)
-		}
-		out = append(out, head[9:12]+":"+rest[:n])
-		text = rest[n:]
-	}
-	return strings.Join(out, " ")
-}
-
-// serveSites is serve for several sites.
-func serveSites(t testing.TB, cfg Config, a app.Handler, sites ...sites.Site) *testServer {
-	t.Helper()
-	return start(t, patient(cfg), a, sites...)
-}
-
-// fixedMount is a mount that says a word.
-func fixedMount(t testing.TB, prefix, text string) sites.Mount {
-	t.Helper()
-	f, err := static.NewFixed(static.FixedOptions{Body: text})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return sites.Mount{Prefix: prefix, Source: f}
-}
-
-func mustRewrite(t testing.TB, prefix, target string) sites.Mount {
-	t.Helper()
-	r, err := route.NewRewrite(target)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return sites.Mount{Prefix: prefix, Rewrite: r}
-}
 
 func mustPrefixes(list ...string) (out []netip.Prefix) {
 	for _, one := range list {
@@ -101,12 +45,7 @@ func tree(t testing.TB, contents map[string]string) []sites.Mount {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { files.Close() })
-	return []sites.Mount{{Prefix: "/s/", Source: static.NewSource(files, false)}, {Prefix: "/app"}}
-}
-
-// optional returns s, a static.Source, as one that declines.
-func optional(s exchange.Source) exchange.Source {
-	return static.NewSource(s.(*static.Source).Files(), true)
+	return []sites.Mount{{Prefix: "/s/", Source: static.NewSource(files, false)}}
 }
 
 // openLog opens an access log, which close writes to its end.

@@ -9,13 +9,13 @@ import (
 	"time"
 
 	"fapws/runtime/exchange"
+	"fapws/runtime/live"
+	"fapws/runtime/sites"
 	"fapws/runtime/websocket/wstest"
 )
 
 // mover is a handler of WebSockets that can be handed over; those that were told to stay cannot.
 func mover(t *testing.T) (*testServer, *talkApp) {
-	cfg := channelConfig()
-	cfg.Channels.HandOver = true
 	a := newTalkApp()
 	a.resumes = func(k *talk) { a.note("resumed " + k.state) }
 	a.handOver = func(k *talk) bool { return k.data != "stays" }
@@ -23,7 +23,13 @@ func mover(t *testing.T) (*testServer, *talkApp) {
 		k.data = string(data)
 		k.send(op, data)
 	}
-	s := serveTalks(t, cfg, a, "all")
+	t.Cleanup(func() { // when the server has closed
+		if !a.idle() {
+			t.Error("an exchange has not ended")
+		}
+	})
+	cfg := settled(Config{Channels: live.StreamConfig{Epoch: "e", HandOver: true}})
+	s := start(t, cfg, a, sites.Mount{Prefix: "/", WebSocket: true, Group: "all"})
 	s.HoldHistory(time.Hour)
 	return s, a
 }
@@ -54,7 +60,10 @@ func TestSocketsTakenBack(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			s, a := mover(t)
 			c := s.socket(t)
-			saysBack(t, c, "state")
+			c.SendText("state")
+			if _, got, err := c.Receive(); err != nil || string(got) != "state" {
+				t.Fatalf("%q, %v", got, err)
+			}
 			s.do(func() {
 				a.handOver = func(k *talk) bool {
 					test.lets(s, k, c)

@@ -9,7 +9,6 @@ import (
 
 	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
-	"fapws/runtime/sites"
 	"fapws/runtime/websocket/wstest"
 
 	"golang.org/x/sys/unix"
@@ -19,8 +18,6 @@ import (
 type talk struct {
 	app     *talkApp
 	ticket  exchange.Ticket
-	path    string
-	socket  bool // Request.WebSocket
 	ended   bool // its Last part was made
 	closed  bool // OpClose was delivered
 	gone    bool // cancelled
@@ -33,7 +30,6 @@ type talk struct {
 // talkApp is an application that speaks with WebSockets, a Receiver. Its functions are
 // called on the loop, and answer there or later, on any goroutine.
 type talkApp struct {
-	opened    func(*talk)                      // nil: accepts
 	message   func(*talk, exchange.Op, []byte) // it takes what it is given at once
 	ends      func(*talk)                      // nil: ends
 	cancelled func(*talk)                      // in addition
@@ -61,7 +57,7 @@ func (a *talkApp) Submit(r *exchange.Request) bool {
 	if r.Spool >= 0 {
 		unix.Close(r.Spool)
 	}
-	t := &talk{app: a, ticket: r.Ticket, path: string(r.Path), socket: r.WebSocket, head: string(r.Head)}
+	t := &talk{app: a, ticket: r.Ticket, head: string(r.Head)}
 	a.mu.Lock()
 	twice := a.talks[r.Ticket] != nil
 	a.talks[r.Ticket] = t
@@ -69,16 +65,11 @@ func (a *talkApp) Submit(r *exchange.Request) bool {
 	if twice {
 		panic("a ticket is used twice at once")
 	}
-	switch {
-	case r.Resumed != nil:
+	if r.Resumed != nil {
 		t.state = string(r.Resumed.Data)
 		a.resumes(t)
-		t.accept()
-	case a.opened != nil:
-		a.opened(t)
-	default:
-		t.accept()
 	}
+	t.accept()
 	return true
 }
 
@@ -205,35 +196,16 @@ func (t *talk) part(p exchange.Part) {
 
 func (t *talk) accept() { t.part(exchange.Part{Head: exchange.Head{WebSocket: true}}) }
 
-func (t *talk) reply(status int, body string) {
-	t.part(exchange.Part{Last: true, Body: []byte(body), Head: exchange.Head{Status: status, Length: int64(len(body)), Type: "text/html; charset=utf-8"}})
-}
-
 func (t *talk) send(op exchange.Op, data []byte) {
 	t.part(exchange.Part{Op: op, Body: append([]byte(nil), data...)})
 }
 
-func (t *talk) close(code uint16, reason string) {
-	t.part(exchange.Part{Op: exchange.OpClose, Code: code, Body: []byte(reason)})
-}
-
 func (t *talk) end(failed bool) { t.part(exchange.Part{Last: true, Failed: failed}) }
 
-// serveTalks starts a server with a mount for WebSockets.
-func serveTalks(t testing.TB, cfg Config, a *talkApp, group string) *testServer {
-	t.Helper()
-	t.Cleanup(func() { // when the server has closed
-		if !a.idle() {
-			t.Error("an exchange has not ended")
-		}
-	})
-	return start(t, settled(cfg), a, mounted(sites.Mount{Prefix: "/", WebSocket: true, Group: group}))
-}
-
 // socket opens a WebSocket.
-func (s *testServer) socket(t testing.TB, fields ...string) *wstest.Client {
+func (s *testServer) socket(t testing.TB) *wstest.Client {
 	t.Helper()
-	c, err := wstest.Dial(s.addr, "/", fields...)
+	c, err := wstest.Dial(s.addr, "/")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,14 +1,8 @@
 package runtime
 
 import (
-	"bytes"
 	"encoding/binary"
-	"fmt"
-	"io"
-	"net"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -69,7 +63,7 @@ func (h *echoing) Next(p *exchange.Part) bool {
 // serveEchoing starts a server with echoing, whose messages are smaller than a transfer.
 func serveEchoing(t testing.TB) *testServer {
 	t.Helper()
-	return start(t, settled(Config{}), &echoing{}, mounted(sites.Mount{Prefix: "/", WebSocket: true}))
+	return start(t, settled(Config{}), &echoing{}, sites.Mount{Prefix: "/", WebSocket: true})
 }
 
 // A message, once the buffers have their size, is echoed without allocating.
@@ -116,79 +110,3 @@ func TestWebSocketMessagesDoNotAllocate(t *testing.T) {
 		unix.Close(c.fd)
 	}
 }
-
-// BenchmarkWebSocketEcho measures the CPU of the server's loop for an echoed message,
-// which has a separate thread, without the clients.
-func BenchmarkWebSocketEcho(b *testing.B) {
-	for _, bench := range []struct {
-		clients, size, burst int
-		fields               []string
-	}{
-		{clients: 1, size: 32, burst: 1},
-		{clients: 64, size: 32, burst: 1},
-		{clients: 64, size: 32, burst: 16},
-		{clients: 64, size: 1024, burst: 1},
-		{clients: 64, size: 16 << 10, burst: 1},
-		{clients: 64, size: 1024, burst: 1, fields: []string{wstest.Deflate}},
-	} {
-		name := fmt.Sprintf("%d clients, %d bytes, %d at once", bench.clients, bench.size, bench.burst)
-		if bench.fields != nil {
-			name += ", compressed"
-		}
-		b.Run(name, func(b *testing.B) {
-			s := serveEchoing(b)
-			message := []byte(strings.Repeat(`{"key": "value", "n": 12345678} `, bench.size/32+1))[:bench.size]
-			var clients []net.Conn
-			var frame []byte
-			size := 0
-			for range bench.clients {
-				c, err := wstest.Dial(s.addr, "/", bench.fields...)
-				if err != nil {
-					b.Fatal(err)
-				}
-				defer c.Conn.Close()
-				c.Conn.SetDeadline(time.Time{})
-				frame = c.AppendFrame(nil, wstest.Fin|wstest.Text, message)
-				if c.Deflate {
-					frame = c.AppendFrame(nil, wstest.Fin|wstest.RSV1|wstest.Text, c.Pack(message))
-				}
-				c.Conn.Write(frame)
-				f, err := c.ReadFrame()
-				if err != nil {
-					b.Fatal(err)
-				}
-				if size = 2 + len(f.Payload); len(f.Payload) > 125 {
-					size += 2
-				}
-				clients = append(clients, c.Conn)
-			}
-			frames := bytes.Repeat(frame, bench.burst)
-			rounds := b.N/(bench.clients*bench.burst) + 1
-			var before, after syscall.Rusage
-			usage := func(u *syscall.Rusage) { s.Do(func() { syscall.Getrusage(1, u) }) } // RUSAGE_THREAD
-			usage(&before)
-			b.ResetTimer()
-			var wg sync.WaitGroup
-			for _, c := range clients {
-				wg.Go(func() {
-					buf := make([]byte, size*bench.burst)
-					for range rounds {
-						c.Write(frames)
-						if _, err := io.ReadFull(c, buf); err != nil {
-							b.Error(err)
-							return
-						}
-					}
-				})
-			}
-			wg.Wait()
-			b.StopTimer()
-			usage(&after)
-			total := float64(rounds * bench.clients * bench.burst)
-			b.ReportMetric(float64(cpu(&after)-cpu(&before))/total, "cpu-ns/message")
-			b.ReportMetric(total/b.Elapsed().Seconds(), "messages/s")
-		})
-	}
-}
-
-func cpu(u *syscall.Rusage) int64 { return u.Utime.Nano() + u.Stime.Nano() }

@@ -24,7 +24,7 @@ func TestIdleWebSocketsAreSmall(t *testing.T) {
 		t.Run(what, func(t *testing.T) {
 			log, _ := openLog(t, path, "combined")
 			cfg := Config{Sites: sites.Config{AccessLog: log}, WebSockets: live.SocketConfig{Ping: time.Hour}} // these clients answer none
-			ts := start(t, settled(cfg), &echoing{}, mounted(sites.Mount{Prefix: "/", WebSocket: true}))
+			ts := start(t, settled(cfg), &echoing{}, sites.Mount{Prefix: "/", WebSocket: true})
 			buf := make([]byte, 4096)
 			var clients []rawClient
 			open := func() {

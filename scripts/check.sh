@@ -48,13 +48,13 @@ fuzz_one() {
 readonly race_options="halt_on_error=1 atexit_sleep_ms=50"
 
 # What `test` leaves to the word race: tests that measure or move a lot. They take most of the time.
-readonly race_skipped="Leak|LeavesNothing|SharedObjects|DoNotAllocate|AreSmall|SlowClientsOf|AheadIsBounded|HTTP2Bodies|LargeUpload|LoginFlood|ManyConnectionsReadyAtOnce"
+readonly race_skipped="Leak|LeavesNothing|SharedObjects|DoNotAllocate|AreSmall|SlowClientsOf|AheadIsBounded|HTTP2Bodies|LargeUpload|LoginFlood"
 
 # What `test` leaves out also are packages that work on one goroutine, or that start programs and wait for them.
 readonly race_packages=(./pybridge ./runtime ./runtime/{backend,conn,eventloop,http2,live,logfile,source/app})
 
-# What `test` tries of the whole server: HTTP/1, HTTP/2, channels, WebSockets and reloads.
-readonly race_chosen="^(TestConversations|TestExpectContinue|TestSharedAnswersCountOnce|TestBodies|TestStreaming|TestChannelCrowd|TestGroups|TestWebSocketsComeAndGo|TestReload)$"
+# What `test` tries of the whole server: HTTP/1, HTTP/2, channels, WebSockets, reloads, and all of it at once.
+readonly race_chosen="^(TestConversations|TestExpectContinue|TestSharedAnswersCountOnce|TestBodies|TestStreaming|TestChannelCrowd|TestGroups|TestWebSocketsComeAndGo|TestReload|TestSoak)$"
 
 # test_race FLAG|PACKAGE... tests packages by themselves.
 test_race() { GORACE=$race_options test_go -race "$@"; }

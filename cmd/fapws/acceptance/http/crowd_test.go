@@ -2,6 +2,7 @@ package http_test
 
 import (
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -31,6 +32,39 @@ func TestHandlersRunAtTheSameTime(t *testing.T) {
 	}
 	if len(s.Family()) != 1 {
 		t.Errorf("processes %v", s.Family())
+	}
+}
+
+// TestIdleWorkersAccept: new connections find workers that are idle, and a response that is made in pieces occupies its worker to its end.
+func TestIdleWorkersAccept(t *testing.T) {
+	t.Parallel()
+	const workers = 3
+	s := fapwstest.Serve(t, fapwstest.Threads, "crowd.py", "--threads", "1", "--workers", strconv.Itoa(workers))
+	late := func(path string) bool {
+		folder := t.TempDir()
+		var crowd []*fapwstest.Client
+		for range workers {
+			w := s.Dial()
+			w.Send(fapwstest.Get(path+"?"+folder, "Connection: close"))
+			crowd = append(crowd, w)
+		}
+		n := 0
+		for _, w := range crowd {
+			n += strings.Count(w.Answer().Want(t, 200).Text, "too late")
+		}
+		return n > 0
+	}
+	for _, path := range []string{"/whole", "/everywhere"} {
+		fapwstest.Eventually(t, "all workers serve", func() bool { return !late(path) })
+		rounds := 0
+		for range 12 {
+			if late(path) {
+				rounds++
+			}
+		}
+		if rounds > 4 { // if any worker accepted, it would be three of four; on a busy machine, an idle one may be too slow
+			t.Errorf("%s: in %d of 12 rounds a request waited for a worker that was busy", path, rounds)
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"os"
 	"strconv"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"testing"
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
+	"fapws/runtime/websocket/wstest"
 )
 
 // TestSoak sends mixed requests, from clients of which some leave in the
@@ -106,12 +108,12 @@ func soakConnection(s *fapwstest.Server, random *rand.Rand) (sent int) {
 		sent++
 		switch what := random.IntN(40); {
 		case what == 0: // leaves in a request
-			text := fapwstest.Request("POST", "/echo", strings.Repeat("x", 1+random.IntN(400_000)))
+			text := fapwstest.Request("POST", []string{"/echo", "/pieces"}[random.IntN(2)], strings.Repeat("x", 1+random.IntN(400_000)))
 			w.Send(text[:random.IntN(len(text))])
 			w.Reset()
 			return sent
 		case what == 1: // leaves in a response
-			w.Get([]string{"/endless", "/bytes", "/stream", "/static/soak.py"}[random.IntN(4)])
+			w.Get([]string{"/endless", "/bytes", "/stream", "/static/soak.py", "/page?1"}[random.IntN(5)])
 			_, _ = w.Read(make([]byte, 1+random.IntN(3000)))
 			w.Reset()
 			return sent
@@ -124,38 +126,57 @@ func soakConnection(s *fapwstest.Server, random *rand.Rand) (sent int) {
 			w.Reset()
 			return sent + 3
 		case what == 4: // asks several at once
-			w.Send(fapwstest.Get("/text?1"), fapwstest.Request("POST", "/echo", "two"), fapwstest.Get("/file"), fapwstest.Get("/text?4"))
+			w.Send(fapwstest.Get("/text?1"), fapwstest.Request("POST", "/echo", "two"), fapwstest.Get("/static/page.html"), keptPage("5", "de"), fapwstest.Get("/text?5"))
 			w.Answer().Is(s.T, "text 1")
 			w.Answer().Is(s.T, "two")
-			w.Answer().Want(s.T, 200)
-			w.Answer().Is(s.T, "text 4")
-			sent += 3
+			w.Answer().Is(s.T, "<p>h\u00e9</p>\n")
+			w.Answer().Is(s.T, strings.Repeat("5 de ", 300))
+			w.Answer().Is(s.T, "text 5")
+			sent += 4
 		case what == 5:
 			body := strings.Repeat("0123456789", 30_000) // goes to a file
 			w.Send(fapwstest.Chunked("POST", "/echo", body, 7000))
 			if a := w.Answer().Want(s.T, 200); a.Text != body {
 				s.T.Errorf("echo of %d bytes has %d", len(body), len(a.Text))
 			}
-		case what == 6:
+		case what == 6: // while it is sent, it comes back
+			body := strings.Repeat(strconv.Itoa(random.IntN(1_000_000)), 1+random.IntN(30_000))
+			text := fapwstest.Chunked("POST", "/pieces", body, 1+random.IntN(9000))
+			go func() { _, _ = w.Write([]byte(text)) }()
+			if a := w.Answer().Want(s.T, 200); a.Text != body {
+				s.T.Errorf("%d of %d bytes came back", len(a.Text), len(body))
+			}
+		case what == 7:
+			w.Send(fapwstest.Request("POST", "/refuses", strings.Repeat("x", random.IntN(100_000))))
+			if a := w.Answer().Want(s.T, 403); a.Close {
+				return sent
+			}
+		case what == 8:
+			socket(s, random)
+		case what < 12:
+			number, language := strconv.Itoa(random.IntN(40)), []string{"de", "en"}[random.IntN(2)]
+			w.Send(keptPage(number, language))
+			w.Answer().Is(s.T, strings.Repeat(number+" "+language+" ", 300))
+		case what == 12:
 			w.Get("/none")
 			w.Answer().Want(s.T, 500)
-		case what < 10:
+		case what < 16:
 			w.Get("/stream")
 			if a := w.Answer().Want(s.T, 200); len(a.Text) != 20_000 || !bytes.HasSuffix([]byte(a.Text), []byte("0019")) {
 				s.T.Errorf("stream of %d bytes", len(a.Text))
 			}
-		case what < 13:
+		case what < 19:
 			w.Get([]string{"/bytes", "/memory"}[what%2])
 			if a := w.Answer().Want(s.T, 200); len(a.Text) != 100_000 {
 				s.T.Errorf("%d bytes", len(a.Text))
 			}
-		case what < 16:
+		case what < 22:
 			w.Get([]string{"/file", "/static/page.html"}[what%2])
 			w.Answer().Is(s.T, "<p>h\u00e9</p>\n")
-		case what < 20:
+		case what < 26:
 			w.Send(fapwstest.Request("POST", "/form?a=1", "a=2&b=%26", "Content-Type: application/x-www-form-urlencoded"))
 			w.Answer().Is(s.T, `{"a":["1","2"],"b":["&"]}`)
-		case what < 25:
+		case what < 31:
 			body := strings.Repeat("e", 1+random.IntN(5000))
 			w.Send(fapwstest.Request("POST", "/echo", body))
 			w.Answer().Is(s.T, body)
@@ -166,4 +187,34 @@ func soakConnection(s *fapwstest.Server, random *rand.Rand) (sent int) {
 		}
 	}
 	return sent
+}
+
+func keptPage(number, language string) string {
+	return fapwstest.Get("/page?"+number, "Accept-Language: "+language)
+}
+
+// socket is a WebSocket that leaves in one of the ways that clients have.
+func socket(s *fapwstest.Server, random *rand.Rand) {
+	c, err := wstest.Dial(s.Address, "/socket", []string{wstest.Deflate, "X-A: b"}[random.IntN(2)])
+	if err != nil {
+		s.T.Error(err)
+		return
+	}
+	defer c.Conn.Close()
+	for range random.IntN(5) {
+		want := strings.Repeat("message ", 1+random.IntN(10_000))
+		_ = c.SendText(want)
+		if _, got, err := c.Receive(); err != nil || string(got) != want {
+			s.T.Errorf("%d of %d bytes, %v", len(got), len(want), err)
+		}
+	}
+	switch random.IntN(4) {
+	case 0:
+		c.CloseWith(1000, "")
+	case 1:
+		_ = c.SendText("nobody hears it")
+		_ = c.Conn.(*net.TCPConn).SetLinger(0)
+	case 2:
+		_ = c.WriteFrame(byte(random.IntN(256)), []byte("anything"))
+	}
 }

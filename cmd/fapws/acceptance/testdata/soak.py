@@ -2,7 +2,9 @@
 import io
 import os
 
+from fapws import WebSocket
 from fapws.base import Environ, Start_response  # noqa: F401
+from fapws.cache import cached
 from fapws.contrib.views import Staticfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -40,7 +42,37 @@ def raises(environ, start_response):
     raise ValueError("as planned")
 
 
+async def pieces(scope, receive, send):
+    """Sends the body back while it comes."""
+    await send({"type": "http.response.start", "status": 200})
+    while (event := await receive())["type"] == "http.request":
+        await send({"type": "http.response.body", "body": event["body"], "more_body": event["more_body"]})
+        if not event["more_body"]:
+            break
+
+
+async def refuses(scope, receive, send):
+    """Takes a piece of the body."""
+    await receive()
+    await send({"type": "http.response.start", "status": 403, "headers": [(b"content-length", b"6")]})
+    await send({"type": "http.response.body", "body": b"enough"})
+
+
+def page(environ, start_response):
+    """Is kept for each language and query."""
+    start_response("200 OK", [("Vary", "Accept-Language")])
+    return f"{environ['QUERY_STRING']} {environ['HTTP_ACCEPT_LANGUAGE']} ".encode() * 300
+
+
+def hear(ws, message):
+    ws.send(message)
+
+
 PATHS = [
+    ("/pieces", pieces),
+    ("/refuses", refuses),
+    ("/page", cached(page, ttl=1, stale=1)),
+    ("/socket", WebSocket(on_message=hear)),
     ("/text", text),
     ("/echo", echo),
     ("/form", form),

@@ -18,6 +18,23 @@ def together(environ, start_response):
     return str(os.getpid())
 
 
+def everywhere(environ, start_response):
+    """Ends when a folder shows that three workers are in it."""
+    yield b"begun, "
+    folder, late = environ["QUERY_STRING"], time.monotonic() + 2
+    open(f"{folder}/{os.getpid()}", "w").close()
+    while len(os.listdir(folder)) < 3:
+        if time.monotonic() > late:
+            yield b"too late, "
+            break
+        time.sleep(0.005)
+    yield b"ended"
+
+
+def whole(environ, start_response):
+    return list(everywhere(environ, start_response))
+
+
 def body(environ, start_response):
     data = environ["wsgi.input"].read()
     return f"{environ['REQUEST_METHOD']} {len(data)} {hashlib.sha256(data).hexdigest()}"
@@ -28,4 +45,4 @@ def hello(environ, start_response):
     return [b"hello\n"]
 
 
-PATHS = [("/wait", wait), ("/together", together), ("/body", body), ("/hello", hello)]
+PATHS = [("/wait", wait), ("/together", together), ("/everywhere", everywhere), ("/whole", whole), ("/body", body), ("/hello", hello)]
