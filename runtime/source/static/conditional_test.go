@@ -163,17 +163,6 @@ func TestConditions(t *testing.T) {
 	}
 }
 
-func TestConditionsOnHead(t *testing.T) {
-	f := serve(t, Options{Root: tree(t, map[string]string{"a": "0123456789"})})
-	for field, status := range map[string]int{"If-None-Match: *": 304, `If-Match: "x"`: 412, "If-Modified-Since: " + oldDate: 304, "X: y": 200} {
-		a := get(t, f, request(t, "", "HEAD", "/a", field))
-		b := get(t, f, request(t, "", "GET", "/a", field))
-		if a.status != status || b.status != status || a.length != b.length {
-			t.Errorf("%s: %+v %+v", field, a, b)
-		}
-	}
-}
-
 func TestRangeOfEmptyFile(t *testing.T) {
 	f := serve(t, Options{Root: tree(t, map[string]string{"a": ""})})
 	for _, value := range []string{"bytes=0-", "bytes=-1", "bytes=5-9"} {

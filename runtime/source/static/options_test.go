@@ -214,25 +214,6 @@ func TestOpenFiles(t *testing.T) {
 	}
 }
 
-func TestHitOfAnOpenFileDoesNotAllocate(t *testing.T) {
-	f := serve(t, Options{Root: tree(t, map[string]string{"big": strings.Repeat("x", 200000)}), Listing: true, Compress: true})
-	for _, fields := range []string{"X: y", "Range: bytes=5-70000", "Range: bytes=5-9,100-200", "If-None-Match: \"x\""} {
-		req := request(t, "", "GET", "/big", fields)
-		open(t, f, req)
-		var out Response
-		now := f.clock()
-		n := testing.AllocsPerRun(100, func() {
-			if !f.Hit(now, req, &out) || out.Fd() < 0 {
-				t.Fatal("not open")
-			}
-			out.Close()
-		})
-		if n != 0 {
-			t.Errorf("%q: %v allocations", fields, n)
-		}
-	}
-}
-
 func TestOpenFilesAreBounded(t *testing.T) {
 	files := map[string]string{}
 	names := strings.Split("abcdefghijklmnop", "")

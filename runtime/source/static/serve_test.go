@@ -9,28 +9,6 @@ import (
 
 const oldDate = "Thu, 29 Feb 2024 12:00:00 GMT"
 
-func TestMaxAge(t *testing.T) {
-	root := tree(t, map[string]string{"a": "hello"})
-	for maxAge, want := range map[int]string{-1: "", 0: "public, max-age=0", 60: "public, max-age=60"} {
-		a := get(t, serve(t, Options{Root: root, MaxAge: maxAge}), request(t, "", "GET", "/a"))
-		if got := a.get("Cache-Control"); got != want {
-			t.Errorf("%d: %q", maxAge, got)
-		}
-	}
-}
-
-func TestMethods(t *testing.T) {
-	f := serve(t, Options{Root: tree(t, map[string]string{"a": "hello"})})
-	for _, method := range []string{"POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH", "get", "Head", "GETS"} {
-		for _, path := range []string{"/a", "/missing", "/../secret.txt"} {
-			a := get(t, f, request(t, "", method, path))
-			if a.status != 405 || a.get("Allow") != "GET, HEAD" || !strings.Contains(a.body, "405") {
-				t.Errorf("%s %s: %+v", method, path, a)
-			}
-		}
-	}
-}
-
 func TestVariants(t *testing.T) {
 	root := tree(t, map[string]string{
 		"a.js": "original", "a.js.gz": "GZIP", "a.js.br": "BROTLI",
@@ -106,26 +84,6 @@ func TestTimesThatSayNothing(t *testing.T) {
 	}
 	if a := get(t, f, request(t, "", "GET", "/zero", "If-None-Match: \"\", W/\"\"")); a.status != 200 {
 		t.Errorf("%+v", a)
-	}
-}
-
-func TestNew(t *testing.T) {
-	root := tree(t, map[string]string{"file": "x"})
-	for _, c := range []struct {
-		o    Options
-		want string
-	}{
-		{Options{}, "no directory given"},
-		{Options{Root: filepath.Join(root, "missing")}, "no such file or directory"},
-		{Options{Root: filepath.Join(root, "file")}, "not a directory"},
-		{Options{Root: root, Index: []string{"a/b"}}, `index: "a/b"`},
-		{Options{Root: root, Index: []string{"index.html", ".."}}, `index: ".."`},
-		{Options{Root: root, Index: []string{""}}, `index: ""`},
-	} {
-		_, err := New(c.o)
-		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") || !strings.HasPrefix(err.Error(), "static files: ") {
-			t.Errorf("%+v: %v", c.o, err)
-		}
 	}
 }
 

@@ -6,9 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"fapws/runtime/exchange"
 	"fapws/runtime/exchange/exchangetest"
-	"fapws/runtime/http1"
 )
 
 func sourceFiles(t *testing.T) *Files {
@@ -91,47 +89,6 @@ func TestSourceWaits(t *testing.T) {
 		s.Start(c.Exchange("GET /a.txt HTTP/1.1\r\nHost: x\r\n\r\n", ""))
 		if len(c.Parts)+len(c.Replies) > 0 {
 			t.Errorf("%+v", c)
-		}
-	}
-}
-
-// What a handler hands over has its fields, and a line in the log if it cannot be sent.
-func TestHanded(t *testing.T) {
-	root := sourceFiles(t).Root()
-	var h Handed
-	if err := h.Open([]string{root}, nil, nil); err != nil {
-		t.Fatal(err)
-	}
-	for _, test := range []struct {
-		name   string
-		head   exchange.Head
-		status int
-		fields string // among those of the response
-		logged string
-	}{
-		{"file", exchange.Head{Status: 200, SendFile: []byte(" a.txt "), Fields: []byte("X-Own: 1\r\n")}, 200, "X-Own: 1\r\n", ""},
-		{"error page", exchange.Head{Status: 404, SendFile: []byte("a.txt")}, 404, "text/plain", ""},
-		{"nothing", exchange.Head{Status: 200, SendFile: []byte("none")}, 404, "", "warning: X-Sendfile: \"none\" cannot be sent: no such file or directory"},
-		{"root", exchange.Head{Status: 200, Static: []byte(`{"root": "` + root + `"}`), StaticPath: []byte("/a.txt"), Fields: []byte("X-Own: 1\r\n")}, 200, "X-Own: 1\r\n", ""},
-		{"missing below a root", exchange.Head{Status: 200, Static: []byte(`{"root": "` + root + `"}`), StaticPath: []byte("/none"), Fields: []byte("X-Own: 1\r\nContent-Type: image/png\r\n")}, 404, "X-Own: 1\r\n", ""},
-		{"bad options", exchange.Head{Status: 200, Static: []byte("{")}, 500, "", "error: a handler returned files that cannot be sent: "},
-	} {
-		var c exchangetest.Client
-		x := c.Exchange("GET /page HTTP/1.1\r\nHost: x\r\n\r\n", "")
-		parsed := new(http1.Request)
-		*parsed = *x.Req.Parsed
-		test.head.Request = x.Req.Head
-		h.Take(x, &exchange.Part{First: true, Last: true, File: -1, Head: test.head}, parsed)
-		status, fields := 0, ""
-		for _, p := range c.Parts {
-			status, fields = p.Head.Status, string(p.Head.Fields)
-		}
-		for _, r := range c.Replies {
-			status, fields = r.Status, string(r.Fields)
-		}
-		logged := strings.Join(c.Logged, "\n")
-		if status != test.status || !strings.Contains(fields, test.fields) || strings.Contains(fields, "image/png") || !strings.HasPrefix(logged, test.logged) || logged != "" && test.logged == "" {
-			t.Errorf("%s: %d %q, log %q", test.name, status, fields, logged)
 		}
 	}
 }
