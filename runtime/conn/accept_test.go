@@ -8,13 +8,9 @@ import (
 
 	"fapws/runtime/eventloop/looptest"
 	"fapws/runtime/logfile"
-	"fapws/runtime/waittest"
 
 	"golang.org/x/sys/unix"
 )
-
-// acceptPatience ends a test that hangs, also on a machine that is many times slower.
-const acceptPatience = waittest.Patience
 
 // host answers each connection with the number that is its verdict, and closes it.
 type host struct{ full *bool }
@@ -66,7 +62,7 @@ func (f *fixture) dial(ln *Listener) net.Conn {
 		f.t.Fatal(err)
 	}
 	f.t.Cleanup(func() { c.Close() })
-	c.SetDeadline(time.Now().Add(acceptPatience))
+	c.SetDeadline(time.Now().Add(patience))
 	return c
 }
 

@@ -12,8 +12,6 @@ import (
 	"fapws/runtime/eventloop/looptest"
 	"fapws/runtime/logfile"
 	"fapws/runtime/waittest"
-
-	"golang.org/x/sys/unix"
 )
 
 // patience ends a test that hangs, also on a machine that is many times slower.
@@ -73,45 +71,44 @@ func (r *recorder) Closed()           { r.closed++ }
 func (r *recorder) Gone()             { r.gone++ }
 func (r *recorder) Sent(err error)    { r.sent = append(r.sent, err) }
 
-// open returns a connection of s and its client.
-func (s *set) open() (*recorder, *net.TCPConn) {
-	s.t.Helper()
+// tcp returns the two ends of a connection: a descriptor with its addresses, and the client's.
+func tcp(t *testing.T) (fd int, local, remote net.Addr, client *net.TCPConn) {
+	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		s.t.Fatal(err)
+		t.Fatal(err)
 	}
 	defer ln.Close()
 	dialed, err := net.Dial("tcp", ln.Addr().String())
 	if err != nil {
-		s.t.Fatal(err)
+		t.Fatal(err)
 	}
+	t.Cleanup(func() { dialed.Close() })
+	dialed.SetDeadline(time.Now().Add(patience))
 	accepted, err := ln.Accept()
 	if err != nil {
-		s.t.Fatal(err)
+		t.Fatal(err)
 	}
-	s.t.Cleanup(func() { dialed.Close() })
-	dialed.SetDeadline(time.Now().Add(patience))
-	file, err := accepted.(*net.TCPConn).File()
-	accepted.Close()
-	if err != nil {
-		s.t.Fatal(err)
+	if fd, err = DescriptorOf(accepted); err != nil {
+		t.Fatal(err)
 	}
-	defer file.Close()
-	fd, err := unix.FcntlInt(file.Fd(), unix.F_DUPFD_CLOEXEC, 3)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	unix.SetNonblock(fd, true)
+	return fd, accepted.LocalAddr(), accepted.RemoteAddr(), dialed.(*net.TCPConn)
+}
+
+// open returns a connection of s and its client.
+func (s *set) open() (*recorder, *net.TCPConn) {
+	s.t.Helper()
+	fd, local, remote, client := tcp(s.t)
 	r := &recorder{}
 	r.Holder = r
-	r.Init(fd, accepted.LocalAddr(), accepted.RemoteAddr())
+	r.Init(fd, local, remote)
 	s.do(func() {
 		if err := r.Open(&s.Set, r); err != nil {
 			s.t.Error(err)
 		}
 		r.Schedule()
 	})
-	return r, dialed.(*net.TCPConn)
+	return r, client
 }
 
 // pattern returns n bytes that tell where they are.

@@ -79,7 +79,7 @@ func TestPlainHTTP(t *testing.T) {
 		{"GET /a?b=1&c HTTP/1.1\r\nHost: example.org:8443\r\n\r\n", "Use https://example.org:8443/a?b=1&c\n"},
 		{"GET /a?b=1&c HTTP/1.1\r\nHost: example.org\r\nAccept: text/html,*/*\r\n\r\n", `<a href="https://example.org/a?b=1&amp;c">`},
 		{"GET /%22%3e<script> HTTP/1.1\r\nHost: example.org\r\nAccept: text/html\r\n\r\n", "This is an HTTPS port."},
-		{"POST /a HTTP/1.1\r\nHost: example.org\r\nContent-Length: 100000\r\n\r\n" + string(tlsPattern(1000)), "Use https://example.org/a\n"},
+		{"POST /a HTTP/1.1\r\nHost: example.org\r\nContent-Length: 100000\r\n\r\n" + string(pattern(1000)), "Use https://example.org/a\n"},
 		{"HEAD / HTTP/1.0\r\n\r\n", "This is an HTTPS port.\n"},
 		{"GARBAGE\r\n\r\n", "This is an HTTPS port.\n"},
 		{strings.Repeat("A", 2*maxPlain), "This is an HTTPS port.\n"},

@@ -12,7 +12,7 @@ import (
 
 // Files arrive as they are, with bytes around them, whether they are in memory, must be read from a disk, or both.
 func TestTlsFiles(t *testing.T) {
-	content := tlsPattern(5_000_000)
+	content := pattern(5_000_000)
 	path := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(path, content, 0o600); err != nil {
 		t.Fatal(err)

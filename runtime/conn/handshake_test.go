@@ -191,7 +191,7 @@ func (h *holder) Write(b []byte) (int, error) {
 }
 
 func (h *holder) release() error {
-	h.Conn.SetDeadline(time.Now().Add(tlsPatience)) // that of CloseWrite has passed
+	h.Conn.SetDeadline(time.Now().Add(patience)) // that of CloseWrite has passed
 	if _, err := h.Conn.Write(h.kept); err != nil {
 		return err
 	}

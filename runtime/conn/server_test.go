@@ -14,13 +14,7 @@ import (
 	"fapws/runtime/conn/certtest"
 	"fapws/runtime/eventloop/looptest"
 	"fapws/runtime/logfile"
-	"fapws/runtime/waittest"
-
-	"golang.org/x/sys/unix"
 )
-
-// tlsPatience ends a test that hangs, also on a machine that is many times slower.
-const tlsPatience = waittest.Patience
 
 // server is a Server with a loop of its own.
 type server struct {
@@ -83,17 +77,10 @@ func (s *server) accept(ln net.Listener) {
 		if err != nil {
 			return
 		}
-		file, err := accepted.(*net.TCPConn).File()
+		fd, err := DescriptorOf(accepted)
 		if err != nil {
 			panic(err)
 		}
-		fd, err := unix.FcntlInt(file.Fd(), unix.F_DUPFD_CLOEXEC, 3)
-		if err != nil {
-			panic(err)
-		}
-		unix.SetNonblock(fd, true)
-		file.Close()
-		accepted.Close()
 		p := s.new()
 		p.s, p.Holder = s, p
 		p.Init(fd, accepted.LocalAddr(), accepted.RemoteAddr())
@@ -202,7 +189,7 @@ func (s *server) tcp() *net.TCPConn {
 		s.t.Fatal(err)
 	}
 	s.t.Cleanup(func() { c.Close() })
-	c.SetDeadline(time.Now().Add(tlsPatience))
+	c.SetDeadline(time.Now().Add(patience))
 	return c.(*net.TCPConn)
 }
 
@@ -227,15 +214,6 @@ func (s *server) dial(config *tls.Config, over func(net.Conn) net.Conn) *tls.Con
 		s.t.Fatalf("%v; the log: %s", err, s.logged())
 	}
 	return c
-}
-
-// tlsPattern returns n bytes that tell where they are.
-func tlsPattern(n int) []byte {
-	b := make([]byte, n)
-	for i := range b {
-		b[i] = byte(i ^ i>>8 ^ i>>16)
-	}
-	return b
 }
 
 // echoes checks that the server sends what c sends.

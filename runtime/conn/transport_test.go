@@ -18,7 +18,7 @@ func TestVersions(t *testing.T) {
 			config.MinVersion, config.MaxVersion = version, version
 			c := s.dial(config, nil)
 			for _, n := range []int{1, 2, 100, 16 << 10, 16<<10 + 1, 1 << 20, 3_333_333} {
-				echoes(t, c, tlsPattern(n))
+				echoes(t, c, pattern(n))
 			}
 			var state tls.ConnectionState
 			p := s.only()
@@ -62,7 +62,7 @@ func TestRandomCuts(t *testing.T) {
 			})
 			gathered.gathers = true
 			for range 20 {
-				sent := tlsPattern(1 + next(1+next(60000)))
+				sent := pattern(1 + next(1+next(60000)))
 				for rest := sent; len(rest) > 0; {
 					n := 1 + next(len(rest))
 					if _, err := c.Write(rest[:n]); err != nil {
@@ -172,7 +172,7 @@ func TestFinish(t *testing.T) {
 		c := s.dial(nil, nil)
 		c.Write([]byte("question"))
 		if linger {
-			c.Write(tlsPattern(100_000))
+			c.Write(pattern(100_000))
 		}
 		if got, err := io.ReadAll(c); err != nil || string(got) != "answer" {
 			t.Errorf("%q, %v", got, err)
@@ -201,7 +201,7 @@ func TestReset(t *testing.T) {
 
 // A client that does not read keeps a bounded amount of records in memory, and gets everything when it reads.
 func TestSlowReader(t *testing.T) {
-	body := tlsPattern(20 << 20)
+	body := pattern(20 << 20)
 	s := newServer(t, func() *peer {
 		return &peer{finish: true, answer: func(p *peer, _ []byte) {
 			rest, err := p.Write([]byte("head"), body, []byte("tail"))

@@ -1,4 +1,4 @@
-package conn_test
+package conn
 
 import (
 	"bytes"
@@ -10,120 +10,83 @@ import (
 	"testing"
 	"time"
 
-	"fapws/runtime/conn"
 	"fapws/runtime/eventloop"
 	"fapws/runtime/eventloop/looptest"
-	"fapws/runtime/waittest"
 
 	"golang.org/x/sys/unix"
 )
 
-// patience ends a test that hangs, also on a machine that is many times slower.
-const patience = waittest.Patience
-
-// fixture is a tunnel on a loop, and the connections of both sides.
-type fixture struct {
+// tunnelTest is a tunnel on a loop, and the connections of both sides.
+type tunnelTest struct {
 	t      *testing.T
 	loop   *eventloop.Loop
-	tunnel *conn.Tunnel
-	peers  [2]*net.TCPConn // by conn.TunnelSide
+	tunnel *Tunnel
+	peers  [2]*net.TCPConn // by TunnelSide
 	fds    [2]int
 	watch  [2]eventloop.Watch
 	over   chan error
 	done   bool
 }
 
-// side is the handler of one side.
-type side struct {
-	f *fixture
-	s conn.TunnelSide
+// testSide is the handler of one side.
+type testSide struct {
+	f *tunnelTest
+	s TunnelSide
 }
 
 // Ready implements eventloop.Handler.
-func (s side) Ready(r eventloop.Readiness) { s.f.result(s.f.tunnel.Ready(s.s, r)) }
+func (s testSide) Ready(r eventloop.Readiness) { s.f.result(s.f.tunnel.Ready(s.s, r)) }
 
-func (f *fixture) result(over bool, err error) {
+func (f *tunnelTest) result(over bool, err error) {
 	if over && !f.done {
 		f.done = true
 		f.over <- err
 	}
 }
 
-// pair returns a connection of TCP: a descriptor that does not block, and its peer.
-func pair(t *testing.T) (int, *net.TCPConn) {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	dialed, err := net.Dial("tcp", ln.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	peer, err := ln.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { peer.Close() })
-	peer.SetDeadline(time.Now().Add(patience))
-	file, err := dialed.(*net.TCPConn).File()
-	dialed.Close()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	fd, err := unix.FcntlInt(file.Fd(), unix.F_DUPFD_CLOEXEC, 3)
-	if err != nil {
-		t.Fatal(err)
-	}
-	unix.SetNonblock(fd, true)
-	return fd, peer.(*net.TCPConn)
-}
-
-func open(t *testing.T, fromClient, fromUpstream string) *fixture {
+func openTunnel(t *testing.T, fromClient, fromUpstream string) *tunnelTest {
 	t.Helper()
 	loop := looptest.New(t)
-	f := &fixture{t: t, loop: loop, over: make(chan error, 1)}
+	f := &tunnelTest{t: t, loop: loop, over: make(chan error, 1)}
 	for s := range f.peers {
-		f.fds[s], f.peers[s] = pair(t)
+		f.fds[s], _, _, f.peers[s] = tcp(t)
 	}
 	looptest.Run(t, loop, func() {
 		f.tunnel.Close()
-		f.watch[conn.TunnelClient].Remove()
-		unix.Close(f.fds[conn.TunnelClient])
+		f.watch[TunnelClient].Remove()
+		unix.Close(f.fds[TunnelClient])
 	})
 	f.do(func() {
 		for s := range f.watch {
-			if err := loop.Add(&f.watch[s], f.fds[s], side{f, conn.TunnelSide(s)}); err != nil {
+			if err := loop.Add(&f.watch[s], f.fds[s], testSide{f, TunnelSide(s)}); err != nil {
 				t.Error(err)
 			}
 		}
-		f.tunnel = conn.NewTunnel(f.socket(conn.TunnelClient), f.socket(conn.Upstream), &f.watch[conn.TunnelClient], &f.watch[conn.Upstream], new(conn.TunnelBuffers))
+		f.tunnel = NewTunnel(f.socket(TunnelClient), f.socket(Upstream), &f.watch[TunnelClient], &f.watch[Upstream], new(TunnelBuffers))
 		f.result(f.tunnel.Open([]byte(fromClient), []byte(fromUpstream)))
 	})
 	return f
 }
 
-func (f *fixture) socket(s conn.TunnelSide) conn.Plain {
-	return conn.Plain{Descriptor: f.fds[s], TCP: true}
+func (f *tunnelTest) socket(s TunnelSide) Plain {
+	return Plain{Descriptor: f.fds[s], TCP: true}
 }
 
 // do runs a function on the loop.
-func (f *fixture) do(run func()) { looptest.Do(f.loop, run) }
+func (f *tunnelTest) do(run func()) { looptest.Do(f.loop, run) }
 
 // until waits until something is true on the loop.
-func (f *fixture) until(what string, holds func() bool) {
+func (f *tunnelTest) until(what string, holds func() bool) {
 	f.t.Helper()
 	looptest.Until(f.t, f.loop, what, holds)
 }
 
 // Data read before the tunnel opened comes first, and each direction ends separately.
 func TestHalves(t *testing.T) {
-	for first := range conn.TunnelSide(2) {
-		f := open(t, "to upstream, ", "to client, ")
+	for first := range TunnelSide(2) {
+		f := openTunnel(t, "to upstream, ", "to client, ")
 		second := 1 - first
-		early := [2]string{conn.TunnelClient: "to client, ", conn.Upstream: "to upstream, "}
+		early := [2]string{TunnelClient: "to client, ", Upstream: "to upstream, "}
 		io.WriteString(f.peers[first], "goodbye")
 		f.peers[first].CloseWrite()
 		if all, err := io.ReadAll(f.peers[second]); string(all) != early[second]+"goodbye" || err != nil {
@@ -143,7 +106,7 @@ func TestHalves(t *testing.T) {
 			t.Error(err)
 		}
 		f.do(func() {
-			for s := range conn.TunnelSide(2) {
+			for s := range TunnelSide(2) {
 				if got, want := f.tunnel.Received(s), f.tunnel.Sent(1-s); got != want || got < 15 {
 					t.Errorf("%d bytes received, %d sent", got, want)
 				}
@@ -154,8 +117,8 @@ func TestHalves(t *testing.T) {
 
 // A side that does not read stops the other one, bytes wait in memory that is bounded, and all of them arrive in order.
 func TestSlowReaders(t *testing.T) {
-	for slow := range conn.TunnelSide(2) {
-		f := open(t, "", "")
+	for slow := range TunnelSide(2) {
+		f := openTunnel(t, "", "")
 		data := bytes.Repeat([]byte("0123456789abcdef"), 2<<20) // more than the sockets hold
 		written := make(chan error, 1)
 		go func() {
@@ -198,47 +161,47 @@ func sum256(b []byte) []byte {
 // A tunnel ends with a side that breaks the connection, also while that is not read from.
 func TestBreaks(t *testing.T) {
 	t.Run("client", func(t *testing.T) {
-		f := open(t, "", "")
-		f.peers[conn.TunnelClient].SetLinger(0)
-		f.peers[conn.TunnelClient].Close()
-		if err := <-f.over; err != conn.ErrClientGone {
+		f := openTunnel(t, "", "")
+		f.peers[TunnelClient].SetLinger(0)
+		f.peers[TunnelClient].Close()
+		if err := <-f.over; err != ErrClientGone {
 			t.Error(err)
 		}
 	})
 	t.Run("client that is held back", func(t *testing.T) {
-		f := open(t, "", "")
-		go f.peers[conn.TunnelClient].Write(make([]byte, 64<<20))
-		f.until("the upstream has no room", func() bool { return f.tunnel.Waiting(conn.Upstream) })
-		f.peers[conn.TunnelClient].SetLinger(0)
-		f.peers[conn.TunnelClient].Close()
-		if err := <-f.over; err != conn.ErrClientGone {
+		f := openTunnel(t, "", "")
+		go f.peers[TunnelClient].Write(make([]byte, 64<<20))
+		f.until("the upstream has no room", func() bool { return f.tunnel.Waiting(Upstream) })
+		f.peers[TunnelClient].SetLinger(0)
+		f.peers[TunnelClient].Close()
+		if err := <-f.over; err != ErrClientGone {
 			t.Error(err)
 		}
 	})
 	t.Run("upstream", func(t *testing.T) {
-		f := open(t, "", "")
-		f.peers[conn.Upstream].SetLinger(0)
-		f.peers[conn.Upstream].Close()
+		f := openTunnel(t, "", "")
+		f.peers[Upstream].SetLinger(0)
+		f.peers[Upstream].Close()
 		if err := <-f.over; !errors.Is(err, unix.ECONNRESET) {
 			t.Error(err)
 		}
 	})
 	t.Run("upstream that has said something", func(t *testing.T) {
-		f := open(t, "", "")
-		io.WriteString(f.peers[conn.Upstream], "the reason")
+		f := openTunnel(t, "", "")
+		io.WriteString(f.peers[Upstream], "the reason")
 		got := make([]byte, 10)
-		if _, err := io.ReadFull(f.peers[conn.TunnelClient], got); string(got) != "the reason" || err != nil {
+		if _, err := io.ReadFull(f.peers[TunnelClient], got); string(got) != "the reason" || err != nil {
 			t.Errorf("%q, %v", got, err)
 		}
-		f.peers[conn.Upstream].Close()
+		f.peers[Upstream].Close()
 		go func() {
-			for f.peers[conn.TunnelClient].SetDeadline(time.Now().Add(patience)); ; {
-				if _, err := f.peers[conn.TunnelClient].Write([]byte("more")); err != nil {
+			for f.peers[TunnelClient].SetDeadline(time.Now().Add(patience)); ; {
+				if _, err := f.peers[TunnelClient].Write([]byte("more")); err != nil {
 					return
 				}
 			}
 		}()
-		if all, err := io.ReadAll(f.peers[conn.TunnelClient]); len(all) > 0 || err != nil {
+		if all, err := io.ReadAll(f.peers[TunnelClient]); len(all) > 0 || err != nil {
 			t.Errorf("%q, %v", all, err)
 		}
 		if err := <-f.over; err != nil && !errors.Is(err, unix.ECONNRESET) && !errors.Is(err, unix.EPIPE) {
@@ -249,10 +212,10 @@ func TestBreaks(t *testing.T) {
 
 // A tunnel that carries nothing allocates nothing for what passes through without waiting.
 func TestCost(t *testing.T) {
-	f := open(t, "", "")
+	f := openTunnel(t, "", "")
 	there, back := make([]byte, 64), make([]byte, 64)
 	echo := func() {
-		for _, s := range []conn.TunnelSide{conn.TunnelClient, conn.Upstream} {
+		for _, s := range []TunnelSide{TunnelClient, Upstream} {
 			f.peers[s].Write(there)
 			if _, err := io.ReadFull(f.peers[1-s], back); err != nil {
 				t.Fatal(err)

@@ -2,7 +2,6 @@ package http2
 
 import (
 	"bytes"
-	"fmt"
 	"os"
 	"testing"
 
@@ -45,50 +44,5 @@ func TestFiles(t *testing.T) {
 			h.Do(func() { f.Close() })
 			id += 2
 		}
-	}
-}
-
-// Trailers go behind the last bytes of a body, also when these have to wait for the client, and end the stream. A response that breaks off has none.
-func TestTrailers(t *testing.T) {
-	h := newHost(t)
-	_, p := h.open(t, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 4})
-	trailers := exchange.Trailers("X-Sum: 1\r\nConnection: close\r\nX-A:\r\n")
-	send := func(id uint32, last exchange.Part) {
-		p.request(id, "/later", true)
-		p.request(id+2, "/n", true)
-		p.is(id+2, "200 /n:") // both have come
-		h.Do(func() {
-			x := h.Held[len(h.Held)-1]
-			x.Sink.Send(&exchange.Part{First: true, Head: exchange.Head{Status: 200, Length: -1}, File: -1})
-			last.Last, last.File, last.Trailers = true, -1, &trailers
-			x.Sink.Send(&last)
-		})
-		if f, ok := p.next().(*http2.MetaHeadersFrame); !ok || f.StreamID != id || f.StreamEnded() {
-			t.Fatal(f)
-		}
-	}
-	ends := func(id uint32) {
-		t.Helper()
-		f, ok := p.next().(*http2.MetaHeadersFrame)
-		if !ok || f.StreamID != id || !f.StreamEnded() {
-			t.Fatal(f)
-		}
-		if fmt.Sprint(f.Fields) != `[header field "x-sum" = "1" header field "x-a" = ""]` {
-			t.Error(f.Fields)
-		}
-	}
-	send(1, exchange.Part{Body: []byte("hello")})
-	for _, want := range []string{"hell", "o"} {
-		if f, ok := p.next().(*http2.DataFrame); !ok || string(f.Data()) != want || f.StreamEnded() {
-			t.Fatal(f)
-		}
-		p.framer.WriteWindowUpdate(1, 4)
-	}
-	ends(1)
-	send(5, exchange.Part{})
-	ends(5)
-	send(9, exchange.Part{Failed: true})
-	if f, ok := p.next().(*http2.RSTStreamFrame); !ok || f.StreamID != 9 {
-		t.Fatal(f)
 	}
 }
