@@ -102,24 +102,6 @@ func (r *rig) want(c *exchangetest.Client, x *exchange.Exchange, body, verdict s
 
 const kept = "Cache-Control: max-age=60\r\n"
 
-// The first request fetches a page, others wait for it, and later ones find it.
-func TestFetch(t *testing.T) {
-	r := newRig(t)
-	a, ax := r.ask("GET /a")
-	b, bx := r.ask("GET /a")
-	if len(r.origin.asked) != 1 || !b.Kept || r.pages.Idle() {
-		t.Fatalf("the origin is asked %d times", len(r.origin.asked))
-	}
-	r.answer(0, kept, "one ", "two")
-	r.want(a, ax, "one two", "miss")
-	r.want(b, bx, "one two", "hit")
-	c, cx := r.ask("GET /a")
-	r.want(c, cx, "one two", "hit")
-	if len(r.origin.asked) != 1 || !r.pages.Idle() || ax.By != "application" {
-		t.Errorf("the origin is asked %d times", len(r.origin.asked))
-	}
-}
-
 // A client that leaves ends the fetch, unless others wait for it.
 func TestFetchClientLeaves(t *testing.T) {
 	r := newRig(t)
@@ -162,21 +144,6 @@ func TestFetchOverdue(t *testing.T) {
 	}
 }
 
-// A refusal of the origin is for its client; an older page stands in for it where that may be.
-func TestFetchRefused(t *testing.T) {
-	r := newRig(t)
-	a, ax := r.ask("GET /a")
-	r.origin.asked[0].Sink.Reply(exchange.Reply{Status: 502})
-	r.want(a, ax, "Bad Gateway", "")
-
-	r.ask("GET /b")
-	r.answer(1, "Cache-Control: max-age=60, stale-if-error=600\r\n", "old")
-	r.server.now += 70 * second
-	b, bx := r.ask("GET /b")
-	r.origin.asked[2].Sink.Reply(exchange.Reply{Status: 502})
-	r.want(b, bx, "old", "stale")
-}
-
 // A page that is being sent for too long is not waited for.
 func TestFetchWithoutEnd(t *testing.T) {
 	r := newRig(t)
@@ -188,26 +155,5 @@ func TestFetchWithoutEnd(t *testing.T) {
 	r.server.goOn()
 	if len(r.origin.asked) != 2 || !r.pages.Idle() {
 		t.Errorf("the origin is asked %d times", len(r.origin.asked))
-	}
-}
-
-// A request that changes a page throws it out, unless it fails.
-func TestInvalidation(t *testing.T) {
-	r := newRig(t)
-	r.ask("GET /a")
-	r.answer(0, kept, "page")
-	r.ask("POST /a")
-	r.origin.asked[1].Sink.Reply(exchange.Reply{Status: 500})
-	if len(r.server.invalidated) != 0 {
-		t.Fatal("a request that has failed invalidates")
-	}
-	r.ask("POST /a")
-	r.answer(2, "", "done")
-	if len(r.server.invalidated) != 1 || r.server.invalidated[0].Path != "/a" {
-		t.Fatalf("invalidated: %+v", r.server.invalidated)
-	}
-	r.ask("GET /a")
-	if len(r.origin.asked) != 4 {
-		t.Error("the page is still there")
 	}
 }

@@ -14,70 +14,20 @@ import (
 	"testing"
 	"time"
 
-	"fapws/runtime/backend"
 	"fapws/runtime/backend/backendtest"
-	"fapws/runtime/logfile"
-	"fapws/runtime/runtimetest"
-	"fapws/runtime/sites"
 	"fapws/runtime/source/programs"
 	"fapws/runtime/waittest"
 )
 
-// fastcgiSite is a server with a FastCGI application at "/app/".
-type fastcgiSite struct {
-	t    *testing.T
-	addr string
-	mu   sync.Mutex
-	log  string
-}
-
-func newFastCGISite(t *testing.T, o programs.FastCGIOptions) *fastcgiSite {
+// newFastCGISite serves a FastCGI application at /app/.
+func newFastCGISite(t *testing.T, o programs.FastCGIOptions) *site {
 	t.Helper()
-	s := &fastcgiSite{t: t}
+	s := newFolder(t, nil)
 	o.Log = s.logged
 	responder, err := programs.NewFastCGI(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pool := backend.New(1000, func(line string) { s.logged("", line) })
-	index := pool.Add(responder)
-	there := pool.Add(backend.Func(func(w *backend.Response, r *backend.Request) { io.WriteString(w, "there") }))
-	cfg := runtimetest.Config()
-	cfg.Log = func(_ logfile.Level, line string) { s.logged("", line) }
 	t.Cleanup(func() { responder.Close() }) // behind the server
-	_, s.addr = runtimetest.Serve(t, cfg, nil, sites.Mount{Prefix: "/app/", Handler: pool, Index: index}, sites.Mount{Prefix: "/there", Handler: pool, Index: there})
+	s.serve("/app/", responder, err)
 	return s
-}
-
-func (s *fastcgiSite) logged(client, line string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.log += client + " " + line + "\n"
-}
-
-func (s *fastcgiSite) says(part string) {
-	s.t.Helper()
-	waittest.Eventually(s.t, "the log has "+part, func() bool {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		return strings.Contains(s.log, part)
-	})
-}
-
-func (s *fastcgiSite) ask(method, target, body string, fields ...string) backendtest.Answer {
-	s.t.Helper()
-	return backendtest.Ask(s.t, s.addr, method, target, body, fields...)
-}
-
-func (s *fastcgiSite) get(target string, status int) backendtest.Answer {
-	s.t.Helper()
-	a := s.ask("GET", target, "")
-	if a.StatusCode != status {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.t.Errorf("GET %s: %d %.200q, want %d; log: %s", target, a.StatusCode, a.Text, status, s.log)
-	}
-	return a
 }
 
 // counted counts the connections that it accepts.

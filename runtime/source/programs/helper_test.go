@@ -17,7 +17,7 @@ import (
 	"fapws/runtime/waittest"
 )
 
-// site is a server with the programs of a folder at /cgi/.
+// site is a server with the programs of a folder.
 type site struct {
 	t      *testing.T
 	folder string
@@ -26,27 +26,40 @@ type site struct {
 	log    []string
 }
 
-// newSite serves scripts, by name; change may change the options.
-func newSite(t *testing.T, scripts map[string]string, change func(*programs.CGIOptions)) *site {
+// newFolder returns a site with scripts, by name, which does not serve yet.
+func newFolder(t *testing.T, scripts map[string]string) *site {
 	t.Helper()
 	s := &site{t: t, folder: t.TempDir()}
 	for name, text := range scripts {
 		s.write(name, text, 0o755)
 	}
+	return s
+}
+
+// serve serves what was made of the options of the site at a prefix, and a plain response at /there.
+func (s *site) serve(prefix string, r backend.Responder, err error) {
+	s.t.Helper()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	pool := backend.New(1000, func(line string) { s.logged("", line) })
+	index := pool.Add(r)
+	there := pool.Add(backend.Func(func(w *backend.Response, r *backend.Request) { io.WriteString(w, "there: "+r.Query()) }))
+	cfg := runtimetest.Config()
+	cfg.Log = func(_ logfile.Level, line string) { s.logged("", line) }
+	_, s.addr = runtimetest.Serve(s.t, cfg, nil, sites.Mount{Prefix: prefix, Handler: pool, Index: index}, sites.Mount{Prefix: "/there", Handler: pool, Index: there})
+}
+
+// newSite serves scripts by CGI at /cgi/; change may change the options.
+func newSite(t *testing.T, scripts map[string]string, change func(*programs.CGIOptions)) *site {
+	t.Helper()
+	s := newFolder(t, scripts)
 	o := programs.CGIOptions{ScriptOptions: programs.ScriptOptions{Root: s.folder}, Common: programs.Common{Site: programs.Site{Software: "fapws/test"}, Log: s.logged}}
 	if change != nil {
 		change(&o)
 	}
 	responder, err := programs.NewCGI(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pool := backend.New(1000, func(line string) { s.logged("", line) })
-	index := pool.Add(responder)
-	there := pool.Add(backend.Func(func(w *backend.Response, r *backend.Request) { io.WriteString(w, "there: "+r.Query()) }))
-	cfg := runtimetest.Config()
-	cfg.Log = func(_ logfile.Level, line string) { s.logged("", line) }
-	_, s.addr = runtimetest.Serve(t, cfg, nil, sites.Mount{Prefix: "/cgi/", Handler: pool, Index: index}, sites.Mount{Prefix: "/there", Handler: pool, Index: there})
+	s.serve("/cgi/", responder, err)
 	return s
 }
 
@@ -88,7 +101,9 @@ func (s *site) get(target string, status int) backendtest.Answer {
 	s.t.Helper()
 	a := s.ask("GET", target, "")
 	if a.StatusCode != status {
-		s.t.Errorf("GET %s: %d %.200q, want %d", target, a.StatusCode, a.Text, status)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.t.Errorf("GET %s: %d %.300q, want %d; log: %q", target, a.StatusCode, a.Text, status, s.log)
 	}
 	return a
 }

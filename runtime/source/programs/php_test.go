@@ -4,97 +4,24 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
-	"fapws/runtime/backend"
-	"fapws/runtime/backend/backendtest"
-	"fapws/runtime/logfile"
-	"fapws/runtime/runtimetest"
-	"fapws/runtime/sites"
 	"fapws/runtime/source/programs"
 	"fapws/runtime/waittest"
 )
 
-// phpSite is a server with PHP at "/".
-type phpSite struct {
-	t      *testing.T
-	folder string
-	addr   string
-	php    *programs.PHP
-	mu     sync.Mutex
-	log    string
-}
-
-func newPHPSite(t *testing.T, scripts map[string]string, change func(*programs.PHPOptions)) *phpSite {
+// newPHPSite serves scripts by PHP at "/".
+func newPHPSite(t *testing.T, scripts map[string]string, change func(*programs.PHPOptions)) *site {
 	t.Helper()
-	s := &phpSite{t: t, folder: t.TempDir()}
-	for name, text := range scripts {
-		s.write(name, text)
-	}
+	s := newFolder(t, scripts)
 	o := programs.PHPOptions{ScriptOptions: programs.ScriptOptions{Root: s.folder}, Common: programs.Common{Site: programs.Site{Software: "fapws/test"}, Log: s.logged}}
-	if change != nil {
-		change(&o)
-	}
-	var err error
-	if s.php, err = programs.NewPHP(o); err != nil {
-		t.Fatal(err)
-	}
-	pool := backend.New(1000, func(line string) { s.logged("", line) })
-	index := pool.Add(s.php)
-	cfg := runtimetest.Config()
-	cfg.Log = func(_ logfile.Level, line string) { s.logged("", line) }
-	t.Cleanup(func() { s.php.Close(time.Second) }) // behind the server
-	_, s.addr = runtimetest.Serve(t, cfg, nil, sites.Mount{Handler: pool, Index: index})
+	change(&o)
+	php, err := programs.NewPHP(o)
+	t.Cleanup(func() { php.Close(time.Second) }) // behind the server
+	s.serve("", php, err)
 	return s
-}
-
-func (s *phpSite) write(name, text string) {
-	s.t.Helper()
-	path := filepath.Join(s.folder, name)
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		s.t.Fatal(err)
-	}
-	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-		s.t.Fatal(err)
-	}
-}
-
-func (s *phpSite) logged(client, line string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.log += client + " " + line + "\n"
-}
-
-func (s *phpSite) said(part string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return strings.Contains(s.log, part)
-}
-
-func (s *phpSite) says(part string) {
-	s.t.Helper()
-	waittest.Eventually(s.t, "the log has "+part, func() bool { return s.said(part) })
-}
-
-func (s *phpSite) ask(method, target, body string, fields ...string) backendtest.Answer {
-	s.t.Helper()
-	return backendtest.Ask(s.t, s.addr, method, target, body, fields...)
-}
-
-func (s *phpSite) get(target string, status int) backendtest.Answer {
-	s.t.Helper()
-	a := s.ask("GET", target, "")
-	if a.StatusCode != status {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.t.Errorf("GET %s: %d %.300q, want %d; log:\n%s", target, a.StatusCode, a.Text, status, s.log)
-	}
-	return a
 }
 
 // needPHP fails where php-cgi is not there.
@@ -122,20 +49,6 @@ func TestFront(t *testing.T) {
 			}
 		}
 	})
-}
-
-func TestMissing(t *testing.T) {
-	for _, each := range []bool{false, true} {
-		t.Setenv("PATH", t.TempDir())
-		s := newPHPSite(t, map[string]string{"a.php": `<?php echo "a";`}, func(o *programs.PHPOptions) { o.EachOne = each })
-		const text = "php-cgi is not installed: apt-get install php-cgi"
-		if a := s.get("/a.php", 502); !strings.Contains(a.Text, text) {
-			t.Errorf("%q", a.Text)
-		}
-		if s.php.Missing() != text {
-			t.Errorf("%q", s.php.Missing())
-		}
-	}
 }
 
 // A script that hangs is ended with its process; others are not disturbed.
@@ -180,9 +93,7 @@ func TestEndsAtOnce(t *testing.T) {
 		s.get("/a.php", 502)
 	}
 	s.says("exited unexpectedly: exit status 1")
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if n := strings.Count(s.log, "exited unexpectedly"); n > 10 {
+	if n := s.said("exited unexpectedly"); n > 10 {
 		t.Errorf("%d started", n)
 	}
 }

@@ -3,11 +3,9 @@ package proxy_test
 import (
 	"bufio"
 	"crypto/tls"
-	"errors"
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -76,25 +74,6 @@ func TestTLSFailures(t *testing.T) {
 					t.Errorf("the log is %q", said)
 				}
 			})
-		}
-	}
-}
-
-func TestTLSOptions(t *testing.T) {
-	empty := filepath.Join(t.TempDir(), "empty")
-	if err := os.WriteFile(empty, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for _, ca := range []string{empty, empty + "/missing"} {
-		var wrong *proxy.CAError
-		if _, err := proxy.New(proxy.Options{Target: "https://x", CA: ca}); !errors.As(err, &wrong) || strings.Contains(err.Error(), "\n") {
-			t.Errorf("%s: %v", ca, err)
-		}
-	}
-	for target, want := range map[string]string{"https://name.test": "name.test", "http://localhost:80/x": "localhost", "https://[::1]:8443/": "", "https://[::1]": "", "http://127.0.0.1": "", "unix:/x": ""} {
-		p, err := proxy.New(proxy.Options{Target: target, NoVerify: true})
-		if err != nil || p.Lookup() != want {
-			t.Errorf("%s: %v, %v", target, p, err)
 		}
 	}
 }

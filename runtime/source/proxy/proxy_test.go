@@ -16,7 +16,6 @@ import (
 	"testing"
 	"time"
 
-	"fapws/runtime"
 	"fapws/runtime/backend"
 	"fapws/runtime/backend/backendtest"
 	"fapws/runtime/logfile"
@@ -30,12 +29,7 @@ import (
 // logged.
 func front(t *testing.T, prefix string, o proxy.Options) (address string, logged func() string) {
 	t.Helper()
-	return frontOf(t, prefix, o, runtimetest.Config())
-}
-
-// frontOf is front with a Config.
-func frontOf(t *testing.T, prefix string, o proxy.Options, cfg runtime.Config) (address string, logged func() string) {
-	t.Helper()
+	cfg := runtimetest.Config()
 	var mu sync.Mutex
 	var lines []string
 	note := func(line string) {

@@ -144,26 +144,6 @@ func TestFormOfAClientThatLeaves(t *testing.T) {
 	}
 }
 
-func TestBoundaries(t *testing.T) {
-	for _, c := range []struct {
-		contentType, boundary string
-		isForm, wrong         bool
-	}{
-		{"multipart/form-data; boundary=abc", "abc", true, false},
-		{`Multipart/Form-Data; charset=utf-8; boundary="a b"`, "a b", true, false},
-		{"multipart/form-data", "", true, true},
-		{"multipart/form-data; boundary=" + strings.Repeat("x", 71), "", true, true},
-		{"application/octet-stream", "", false, false},
-		{"multipart/mixed; boundary=abc", "", false, false},
-		{"", "", false, false},
-	} {
-		boundary, isForm, err := boundaryOf(c.contentType)
-		if boundary != c.boundary || isForm != c.isForm || (err != nil) != c.wrong {
-			t.Errorf("%q: %q %v %v", c.contentType, boundary, isForm, err)
-		}
-	}
-}
-
 // FuzzForm: however the bytes are cut, a form has the same contents.
 func FuzzForm(f *testing.F) {
 	f.Add(whole, 20)

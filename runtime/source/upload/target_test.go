@@ -111,23 +111,6 @@ func TestLeftovers(t *testing.T) {
 	has(t, dir, "a=one", "left=new")
 }
 
-// TestNoRoom: a file that is larger than the file system is refused before anything of it arrives.
-func TestNoRoom(t *testing.T) {
-	u, dir := newFolder(t, nil)
-	if f, err := os.Open(dir); err != nil {
-		t.Fatal(err)
-	} else if _, ok := space(f); !ok {
-		return // the system does not say
-	}
-	if _, err := u.target.begin(nil, "", stored{Name: "a", Size: 1 << 60}); status(err) != 507 {
-		t.Errorf("an exbibyte: %v", err)
-	}
-	if _, err := u.target.begin(nil, "", stored{Name: "a", Size: -1, least: 1 << 60}); status(err) != 507 {
-		t.Errorf("a file of a form of an exbibyte: %v", err)
-	}
-	has(t, dir)
-}
-
 func TestDescriptor(t *testing.T) {
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -168,19 +151,6 @@ func TestChroot(t *testing.T) {
 			t.Errorf("%s: %v", path, err)
 		} else if want != "" && u.target.(*folder).path != want {
 			t.Errorf("%s is %s, want %s", path, u.target.(*folder).path, want)
-		}
-	}
-}
-
-func TestNames(t *testing.T) {
-	for _, name := range []string{"a", "firmware-1.0.bin", "a b", "ü", "a..b", "-rf", "a.", strings.Repeat("x", 255)} {
-		if wrong := checkName(name); wrong != "" {
-			t.Errorf("%q: %s", name, wrong)
-		}
-	}
-	for _, name := range []string{"", ".", "..", ".profile", "a/b", "/a", `a\b`, "a\x00", "a\n", "\x7f", "\xff", strings.Repeat("x", 256)} {
-		if checkName(name) == "" {
-			t.Errorf("%q is a name", name)
 		}
 	}
 }
