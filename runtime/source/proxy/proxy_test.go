@@ -17,7 +17,6 @@ import (
 	"time"
 
 	"fapws/runtime/backend"
-	"fapws/runtime/backend/backendtest"
 	"fapws/runtime/logfile"
 	"fapws/runtime/runtimetest"
 	"fapws/runtime/sites"
@@ -250,64 +249,6 @@ func TestBodies(t *testing.T) {
 		if line == "second\n" {
 			break
 		}
-	}
-}
-
-func TestFailures(t *testing.T) {
-	raw := func(answer string) string {
-		return "http://" + backendtest.Serve(t, func(_ int, c *net.TCPConn) {
-			http.ReadRequest(bufio.NewReader(c))
-			io.WriteString(c, answer)
-			if answer == "" || strings.Contains(answer, "hang") {
-				io.Copy(io.Discard, c)
-			}
-		})
-	}
-	for _, test := range []struct{ name, target, request, want, log string }{
-		{"refused", "http://" + backendtest.Unused(t), "GET /", "HTTP/1.1 502 ", "connection refused"},
-		{"no socket", "unix:/nowhere/x.sock", "GET /", "HTTP/1.1 502 ", "no such file"},
-		{"no answer", raw(""), "GET /", "HTTP/1.1 504 ", "timeout"},
-		{"no http", raw("nonsense\r\n\r\n"), "GET /", "HTTP/1.1 502 ", "malformed"},
-		{"another protocol", raw("SSH-2.0-server\r\nhang"), "GET /", "HTTP/1.1 502 ", "malformed"},
-		{"large head", raw("HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", 100<<10) + "\r\n\r\n"), "GET /", "HTTP/1.1 502 ", "exceeds 65536 bytes"},
-		{"upgrade", raw("HTTP/1.1 101 Switching Protocols\r\n\r\n"), "GET /", "HTTP/1.1 502 ", "status 101"},
-		{"cut", raw("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\npart"), "GET /", "part", "aborted: unexpected EOF"},
-		{"pause", raw("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhang"), "GET /", "hang", "aborted: idle timeout exceeded"},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			try := func(timeout time.Duration) (wrong string) {
-				address, logged := front(t, "/", proxy.Options{Target: test.target, Timeout: timeout})
-				c, err := net.Dial("tcp", address)
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer c.Close()
-				c.SetDeadline(time.Now().Add(patience))
-				if !strings.Contains(test.request, "HTTP/") {
-					test.request += " HTTP/1.0"
-				}
-				io.WriteString(c, test.request+"\r\n\r\n")
-				got := make([]byte, 0, 4096)
-				for !strings.Contains(string(got), test.want) {
-					buf := make([]byte, 4096)
-					n, err := c.Read(buf)
-					got = append(got, buf[:n]...)
-					if err != nil {
-						break
-					}
-				}
-				if !strings.Contains(string(got), test.want) {
-					return fmt.Sprintf("%q, want %q", got, test.want)
-				}
-				waittest.Eventually(t, test.log+" in the log", func() bool { return strings.Contains(logged(), test.log) })
-				return ""
-			}
-			if test.name == "no answer" || test.name == "pause" {
-				waittest.InItsTime(t, try)
-			} else if wrong := try(patience); wrong != "" {
-				t.Error(wrong)
-			}
-		})
 	}
 }
 

@@ -2,6 +2,7 @@ package proxy_test
 
 import (
 	"bufio"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -121,46 +122,68 @@ func TestUpgradeHasItsConnection(t *testing.T) {
 	}
 }
 
-// A server that answers nonsense is 502 and a line in the log.
-func TestUpgradeHostile(t *testing.T) {
-	ok := accepted(key)
-	for name, test := range map[string]struct{ answer, want, log string }{
-		"no Upgrade":       {strings.Replace(ok, "Upgrade: websocket\r\n", "", 1) + "\r\n", "502", "101 without Upgrade: websocket"},
-		"another Upgrade":  {strings.Replace(ok, "websocket", "h2c", 1) + "\r\n", "502", "101 without Upgrade: websocket"},
-		"several Upgrades": {strings.Replace(ok, "websocket\r\n", "websocket\r\nUpgrade: h2c\r\n", 1) + "\r\n", "502", "101 without Upgrade: websocket"},
-		"no Connection":    {strings.Replace(ok, "Connection: Upgrade\r\n", "", 1) + "\r\n", "502", "101 without Connection: Upgrade"},
-		"no Accept":        {"HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n", "502", "101 without a valid Sec-WebSocket-Accept"},
-		"wrong Accept":     {accepted("x3JJHMbDL1EzLkh9GBhXDw==") + "\r\n", "502", "101 without a valid Sec-WebSocket-Accept"},
-		"two Accepts":      {ok + "Sec-WebSocket-Accept: x\r\n\r\n", "502", "101 without a valid Sec-WebSocket-Accept"},
-		"control":          {ok + "X: a\x01b\r\n\r\n", "502", "malformed MIME"},
-		"no http":          {"\x81\x05hello\r\n\r\n", "502", "malformed HTTP"},
-		"nothing":          {"", "502", "without a response"},
-		"half a head":      {"HTTP/1.1 101 Swi", "502", "without a response"},
-		"large head":       {ok + "X: " + strings.Repeat("x", 100<<10), "502", "exceeds 65536 bytes"},
-		"interim":          {strings.Repeat("HTTP/1.1 102 Processing\r\n\r\n", 200), "502", "more than 100 responses of 1xx"},
-		"hangs":            {"hang", "504", "timeout"},
-		"status 99":        {"HTTP/1.1 099 X\r\n\r\n", "502", "status 99"},
-		"body of a 101":    {ok + "Content-Length: 100\r\nTransfer-Encoding: chunked\r\n\r\n", "101", ""},
+// A server that cannot be reached, or answers nonsense, is 502, and one that does not answer 504, with a line in the log; a response that
+// has begun is cut off.
+func TestBadUpstreams(t *testing.T) {
+	ok, upgrade := accepted(key), strings.Replace(handshake, "keep-alive", "close", 1)+"\r\n"
+	const plain, large = "GET / HTTP/1.0\r\n\r\n", 100 << 10
+	for name, test := range map[string]struct{ request, answer, want, log string }{
+		"no answer":        {plain, "hang", "504", "timeout"},
+		"no http":          {plain, "nonsense\r\n\r\n", "502", "malformed"},
+		"another protocol": {plain, "SSH-2.0-server\r\nhang", "502", "malformed"},
+		"a large head":     {plain, "HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", large) + "\r\n\r\n", "502", "exceeds 65536 bytes"},
+		"unasked upgrade":  {plain, "HTTP/1.1 101 Switching Protocols\r\n\r\n", "502", "status 101"},
+		"cut":              {plain, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\npart", "200", "aborted: unexpected EOF"},
+		"pause":            {plain, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhang", "200", "aborted: idle timeout exceeded"},
+
+		"no Upgrade":       {upgrade, strings.Replace(ok, "Upgrade: websocket\r\n", "", 1) + "\r\n", "502", "101 without Upgrade: websocket"},
+		"another Upgrade":  {upgrade, strings.Replace(ok, "websocket", "h2c", 1) + "\r\n", "502", "101 without Upgrade: websocket"},
+		"several Upgrades": {upgrade, strings.Replace(ok, "websocket\r\n", "websocket\r\nUpgrade: h2c\r\n", 1) + "\r\n", "502", "101 without Upgrade: websocket"},
+		"no Connection":    {upgrade, strings.Replace(ok, "Connection: Upgrade\r\n", "", 1) + "\r\n", "502", "101 without Connection: Upgrade"},
+		"no Accept":        {upgrade, "HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n", "502", "101 without a valid Sec-WebSocket-Accept"},
+		"wrong Accept":     {upgrade, accepted("x3JJHMbDL1EzLkh9GBhXDw==") + "\r\n", "502", "101 without a valid Sec-WebSocket-Accept"},
+		"two Accepts":      {upgrade, ok + "Sec-WebSocket-Accept: x\r\n\r\n", "502", "101 without a valid Sec-WebSocket-Accept"},
+		"control":          {upgrade, ok + "X: a\x01b\r\n\r\n", "502", "malformed MIME"},
+		"a frame":          {upgrade, "\x81\x05hello\r\n\r\n", "502", "malformed HTTP"},
+		"nothing":          {upgrade, "", "502", "without a response"},
+		"half a head":      {upgrade, "HTTP/1.1 101 Swi", "502", "without a response"},
+		"large head":       {upgrade, ok + "X: " + strings.Repeat("x", large), "502", "exceeds 65536 bytes"},
+		"interim":          {upgrade, strings.Repeat("HTTP/1.1 102 Processing\r\n\r\n", 200), "502", "more than 100 responses of 1xx"},
+		"hangs":            {upgrade, "hang", "504", "timeout"},
+		"status 99":        {upgrade, "HTTP/1.1 099 X\r\n\r\n", "502", "status 99"},
+		"body of a 101":    {upgrade, ok + "Content-Length: 100\r\nTransfer-Encoding: chunked\r\n\r\n", "101", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			url, _ := server(t, func(c *net.TCPConn, r *bufio.Reader, _ *http.Request) {
-				if test.answer == "hang" {
+				answer, hangs := strings.CutSuffix(test.answer, "hang")
+				io.WriteString(c, answer)
+				if hangs {
 					io.Copy(io.Discard, r)
 				}
-				io.WriteString(c, test.answer)
 			})
-			timeout := patience
-			if test.answer == "hang" {
-				timeout = 2 * time.Second
+			try := func(timeout time.Duration) (wrong string) {
+				address, logged := front(t, "/", proxy.Options{Target: url, Timeout: timeout})
+				_, r := client(t, address, test.request)
+				all, _ := io.ReadAll(r)
+				if !strings.HasPrefix(string(all), "HTTP/1.1 "+test.want) || strings.Count(string(all), "HTTP/1.1") != 1 || strings.Contains(string(all), "h2c") {
+					return fmt.Sprintf("%.300q", all)
+				}
+				waittest.Eventually(t, test.log+" in the log: "+logged(), func() bool { return strings.Contains(logged(), test.log) })
+				return ""
 			}
-			address, logged := front(t, "/", proxy.Options{Target: url, Timeout: timeout})
-			_, r := client(t, address, strings.Replace(handshake, "keep-alive", "close", 1)+"\r\n")
-			all, _ := io.ReadAll(r)
-			if !strings.HasPrefix(string(all), "HTTP/1.1 "+test.want) || strings.Count(string(all), "HTTP/1.1") != 1 || strings.Contains(string(all), "h2c") {
-				t.Errorf("%.300q", all)
+			if strings.HasSuffix(test.answer, "hang") {
+				waittest.InItsTime(t, try)
+			} else if wrong := try(patience); wrong != "" {
+				t.Error(wrong)
 			}
-			waittest.Eventually(t, test.log+" in the log: "+logged(), func() bool { return strings.Contains(logged(), test.log) })
 		})
+	}
+	for target, log := range map[string]string{"http://" + backendtest.Unused(t): "connection refused", "unix:/nowhere/x.sock": "no such file"} {
+		address, logged := front(t, "/", proxy.Options{Target: target})
+		if got := talk(t, address, plain); !strings.HasPrefix(got, "HTTP/1.1 502 ") {
+			t.Errorf("%s: %q", target, got)
+		}
+		waittest.Eventually(t, log+" in the log", func() bool { return strings.Contains(logged(), log) })
 	}
 }
