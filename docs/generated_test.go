@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"fapws/bench/results"
+	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
 var update = flag.Bool("update", false, "write the pages that are made from the program")
@@ -17,7 +18,7 @@ var update = flag.Bool("update", false, "write the pages that are made from the 
 // TestPythonAPI: python-api.md has the docstrings of package fapws.
 func TestPythonAPI(t *testing.T) {
 	made := filepath.Join(t.TempDir(), "python-api.md")
-	cmd := exec.Command(executable(t), "check", "python_api.py")
+	cmd := exec.Command(fapwstest.Binary(t), "check", "python_api.py")
 	cmd.Env = append(os.Environ(), "PYTHON_API="+made, "FAPWS_ALLOW_ROOT=1")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -81,7 +82,7 @@ func TestPerformance(t *testing.T) {
 
 func internal(t *testing.T, topic string) []byte {
 	t.Helper()
-	out, err := exec.Command(executable(t), "internal", topic).Output()
+	out, err := exec.Command(fapwstest.Binary(t), "internal", topic).Output()
 	if err != nil || !bytes.HasPrefix(out, []byte("|")) {
 		t.Fatalf("fapws internal %s: %v\n%s", topic, err, out)
 	}

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"testing"
 	"time"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
 // TestKubernetes: numbers that the manifest on cluster.md has in several places agree, with the settings of fapws, too.
@@ -32,7 +34,7 @@ func TestKubernetes(t *testing.T) {
 	if err := json.Unmarshal([]byte(find(`args: (\[.*\])`)), &args); err != nil {
 		t.Fatal(err)
 	}
-	config, err := exec.Command(executable(t), append([]string{"--print-config"}, args[:len(args)-1]...)...).CombinedOutput()
+	config, err := exec.Command(fapwstest.Binary(t), append([]string{"--print-config"}, args[:len(args)-1]...)...).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, config)
 	}

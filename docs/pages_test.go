@@ -2,12 +2,13 @@ package docs
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
 // languages are the types of blocks. A block of type text is neither typed nor written, such as a list of files.
@@ -37,16 +38,7 @@ var framework = regexp.MustCompile(`(?m)^(?:from|import) (flask|fastapi|django)\
 func needFrameworks(t *testing.T, text string) {
 	t.Helper()
 	for _, found := range framework.FindAllStringSubmatch(text, -1) {
-		cmd := exec.Command(python(), "-c", "import "+found[1])
-		cmd.Dir = "/"
-		out, err := cmd.CombinedOutput()
-		switch {
-		case err == nil:
-		case strings.HasPrefix(python(), "/usr/bin/"):
-			t.Fatalf("%s\nsudo apt-get install python3-%s", out, found[1])
-		default:
-			t.Skipf("%s has no %s", python(), found[1])
-		}
+		fapwstest.NeedModule(t, found[1])
 	}
 }
 
@@ -100,7 +92,7 @@ var (
 
 // checkUnit has systemd check a unit, with the executable and the working directory of the reader, and fapws the flags in it.
 func (term *terminal) checkUnit(b block) {
-	program := executable(term.t)
+	program := fapwstest.Binary(term.t)
 	unit := dirLine.ReplaceAllString(execLine.ReplaceAllString(b.text, "ExecStart="+program+"$1"), "WorkingDirectory="+term.folder)
 	term.write(block{file: b.file, text: strings.Replace(unit, "ExecStart="+program+" ctl", "ExecReload="+program+" ctl", 1)})
 	term.typed(command{at: b.String(), typed: "systemd-analyze verify ./" + b.file})

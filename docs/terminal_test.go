@@ -32,7 +32,7 @@ type terminal struct {
 }
 
 func newTerminal(t *testing.T) *terminal {
-	program := executable(t)
+	program := fapwstest.Binary(t)
 	home := t.TempDir()
 	term := &terminal{t: t, folder: filepath.Join(home, "site"), state: t.TempDir(), ports: make(map[string]string)}
 	for _, folder := range []string{term.folder, filepath.Join(home, "run"), filepath.Join(home, "bin")} {
@@ -41,7 +41,7 @@ func newTerminal(t *testing.T) *terminal {
 		}
 	}
 	// The Python of fapws, which has the frameworks, may not be the first on PATH.
-	if err := os.Symlink(python(), filepath.Join(home, "bin", "python3")); err != nil {
+	if err := os.Symlink(fapwstest.Python, filepath.Join(home, "bin", "python3")); err != nil {
 		t.Fatal(err)
 	}
 	// As on a terminal: without a table of what curl has received.
@@ -55,31 +55,6 @@ func newTerminal(t *testing.T) *terminal {
 	}
 	t.Cleanup(term.stop)
 	return term
-}
-
-// python returns the Python that fapws embeds.
-func python() string {
-	if name := os.Getenv("PYTHON"); name != "" {
-		return name
-	}
-	return "/usr/bin/python3"
-}
-
-// executable returns the path of the built fapws.
-func executable(t *testing.T) string {
-	t.Helper()
-	path := os.Getenv("FAPWS_BIN")
-	if path == "" {
-		path = "../build/fapws"
-	}
-	path, err := filepath.Abs(path)
-	if err == nil {
-		_, err = os.Stat(path)
-	}
-	if err != nil {
-		t.Fatalf("%v; build it first: ./build.sh build", err)
-	}
-	return path
 }
 
 // portOfPage are the ports that pages use.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -23,49 +22,11 @@ import (
 // browser is a running Chromium.
 type browser struct{ ctx context.Context }
 
-// startBrowser starts Debian's Chromium with an empty profile. It ends with t.
+// startBrowser starts Chromium. Several tabs are looked at, but only one has the focus: the others must not be slowed down.
 func startBrowser(t *testing.T) *browser {
 	t.Helper()
-	program, err := exec.LookPath("chromium")
-	if err != nil {
-		t.Fatal("there is no chromium; sudo apt-get install chromium")
-	}
-	// Not t.TempDir, which fails when one of Chromium's processes still writes there.
-	profile, err := os.MkdirTemp("", "fapws-chromium")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, kill := chromedp.NewExecAllocator(context.Background(),
-		chromedp.ExecPath(program),
-		chromedp.UserDataDir(profile), // Chromium opens a profile once: not that of the user, nor of another test
-		chromedp.Env("HOME="+profile, "XDG_CONFIG_HOME="+profile, "XDG_CACHE_HOME="+profile),
-		chromedp.Headless,   // there is no screen,
-		chromedp.DisableGPU, // nor a graphics card
-		chromedp.NoSandbox,  // which root may not have, nor most containers; the pages are ours
-		chromedp.NoFirstRun, // no welcome
-		// Nothing goes to other machines: no updates, no account, no trying of addresses by UDP.
-		chromedp.Flag("disable-background-networking", true),
-		chromedp.Flag("disable-component-update", true),
-		chromedp.Flag("disable-sync", true),
-		chromedp.Flag("disable-quic", true),
-		chromedp.Flag("disable-dev-shm-usage", true), // containers have 64 MB of it, too little
-		// Several tabs are looked at, but only one has the focus: the others must not be slowed down.
-		chromedp.Flag("disable-background-timer-throttling", true),
-		chromedp.Flag("disable-backgrounding-occluded-windows", true),
-		chromedp.Flag("disable-renderer-backgrounding", true),
-		chromedp.WSURLReadTimeout(fapwstest.Patience), // to start, on a busy machine
-	)
-	ctx, end := chromedp.NewContext(ctx)
-	t.Cleanup(func() {
-		_ = chromedp.Cancel(ctx) // waits for its end
-		end()
-		kill()
-		_ = os.RemoveAll(profile)
-	})
-	if err := chromedp.Run(ctx); err != nil {
-		t.Fatalf("%s does not start: %v", program, err)
-	}
-	return &browser{ctx}
+	return &browser{fapwstest.Chromium(t, chromedp.Flag("disable-background-timer-throttling", true),
+		chromedp.Flag("disable-backgrounding-occluded-windows", true), chromedp.Flag("disable-renderer-backgrounding", true))}
 }
 
 // tab is a page that is open, and what it asks the server for.
@@ -306,6 +267,9 @@ func (b *browser) chat(t *testing.T, script string) {
 // chatOfTheDocs opens the page of the chat in docs/live.md twice, and sends a message from each.
 func (b *browser) chatOfTheDocs(t *testing.T) {
 	s := startServer(t, []string{"--workers", "2"}, scriptOnPage(t, "chat = WebSocket(enter, receive)"), nil)
+	if _, _, status := s.dial("/chat"); status != 403 {
+		t.Errorf("without a name: %d", status)
+	}
 	pages := []*tab{b.open(t, s.URL), b.open(t, s.URL)}
 	for _, p := range pages {
 		p.await("socket.readyState == WebSocket.OPEN")
@@ -338,6 +302,5 @@ const post = [...document.querySelectorAll("details")].find(it => it.innerText.s
 post.open = true
 post.querySelector("button").click()`, nil))
 	p.await(`post.querySelector("pre").textContent.startsWith("201") && post.querySelector("pre").textContent.includes('"id": 1')`)
-	resp, body := s.get("/tasks")
-	s.want(resp, body, 200, `"id":1`)
+	s.get("/tasks").want(200, `"id":1`)
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -19,8 +18,7 @@ func TestChannelsChat(t *testing.T) {
 	t.Parallel()
 	fapwstest.NeedModule(t, "channels")
 	s := startServer(t, []string{"--workers", "2"}, "channels/chat.py", nil)
-	resp, body := s.get("/")
-	s.want(resp, body, 200, "<title>Chat</title>")
+	s.get("/").want(200, "<title>Chat</title>")
 	var all []*webSocket
 	for range 8 {
 		all = append(all, s.talk("/rooms/den"))
@@ -32,8 +30,7 @@ func TestChannelsChat(t *testing.T) {
 			w.gets(fmt.Sprintf(`{"text": "line %d"}`, i))
 		}
 	}
-	resp, body = s.get("/announce/den?text=dinner")
-	s.want(resp, body, 204)
+	s.get("/announce/den?text=dinner").want(204)
 	for _, w := range all {
 		w.gets(`{"text": "dinner"}`)
 	}
@@ -87,27 +84,18 @@ func (s *server) onBothLayers() (a, b *layerClient) {
 func TestChannelLayer(t *testing.T) {
 	t.Parallel()
 	fapwstest.NeedModule(t, "channels")
-	for _, flags := range [][]string{nil, {"--threads", "0"}, {"--workers", "2"}} {
-		t.Run(strings.Join(flags, " "), func(t *testing.T) {
-			t.Parallel()
-			s := startServer(t, append(flags, "--lifespan", "off"), "testdata/layer.py", nil)
-			clients := []*layerClient{s.layerClient()}
-			if slices.Contains(flags, "--workers") {
-				a, b := s.onBothLayers()
-				clients = []*layerClient{a, b}
+	s := startServer(t, []string{"--workers", "2", "--lifespan", "off"}, "testdata/layer.py", nil)
+	a, b := s.onBothLayers()
+	cases := a.ask("cases").([]any)
+	if len(cases) < 10 {
+		t.Fatalf("only %d cases", len(cases))
+	}
+	for _, c := range []*layerClient{a, b} {
+		for _, name := range cases {
+			if got := c.ask("check/" + name.(string)); got != "ok" {
+				t.Errorf("%s: %s", name, got)
 			}
-			cases := clients[0].ask("cases").([]any)
-			if len(cases) < 10 {
-				t.Fatalf("only %d cases", len(cases))
-			}
-			for _, c := range clients {
-				for _, name := range cases {
-					if got := c.ask("check/" + name.(string)); got != "ok" {
-						t.Errorf("%s: %s", name, got)
-					}
-				}
-			}
-		})
+		}
 	}
 }
 

@@ -526,7 +526,8 @@ func (d *device) settings(p *tab) {
 // backup keeps the settings in a file, changes them, and restores them from the file.
 func (d *device) backup(p *tab) {
 	cookie := p.cookie()
-	resp, kept := d.get("/backup", "Cookie", cookie)
+	resp := d.get("/backup", "Cookie", cookie)
+	kept := resp.body
 	if resp.StatusCode != 200 || !strings.Contains(resp.Header.Get("Content-Disposition"), "attachment") || !strings.Contains(kept, `"hostname": "router"`) {
 		p.t.Fatalf("%s: %s", resp.Status, kept)
 	}
@@ -720,14 +721,14 @@ func (d *device) refusals(p *tab) {
 		t.Errorf("a terminal without a session: %d", status)
 	}
 	for _, path := range []string{"/", "/values", "/logs", "/firmware-image", "/www/terminal.js"} {
-		if resp, body := d.get(path); resp.StatusCode != 401 {
-			t.Errorf("%s without a session: %s, %s", path, resp.Status, body)
+		if resp := d.get(path); resp.StatusCode != 401 {
+			t.Errorf("%s without a session: %s, %s", path, resp.Status, resp.body)
 		}
 	}
 	cookie := p.cookie()
 	d.write(t, "data/settings.json", `{"hostname": "cut o`, 0o600)
-	if resp, body := d.get("/settings", "Cookie", cookie); resp.StatusCode != 200 {
-		t.Errorf("a damaged file: %s, %s", resp.Status, body)
+	if resp := d.get("/settings", "Cookie", cookie); resp.StatusCode != 200 {
+		t.Errorf("a damaged file: %s, %s", resp.Status, resp.body)
 	}
 	d.remove(t, "data/settings.json")
 	if err := os.Mkdir(filepath.Join(d.dir, "data/settings.json"), 0o700); err != nil { // it cannot be written, as on a full disk
@@ -757,9 +758,9 @@ func (d *device) refusals(p *tab) {
 		{"POST", "/firmware-image", "image", other, 403},
 	} {
 		req := d.request(c.method, c.path, strings.NewReader(c.body), "Content-Type", urlencoded, "Sec-Fetch-Site", c.site, "Cookie", cookie)
-		if resp, body := d.do(req); resp.StatusCode != c.status || c.status == 500 && !strings.Contains(body, "settings.json: Is a directory") ||
-			c.status == 403 && !strings.Contains(body, `<p class="code">403</p>`) || strings.Contains(body, "Traceback") {
-			t.Errorf("%s %s %.40s, %s: %s, %s", c.method, c.path, c.body, c.site, resp.Status, body)
+		if resp := d.do(req); resp.StatusCode != c.status || c.status == 500 && !strings.Contains(resp.body, "settings.json: Is a directory") ||
+			c.status == 403 && !strings.Contains(resp.body, `<p class="code">403</p>`) || strings.Contains(resp.body, "Traceback") {
+			t.Errorf("%s %s %.40s, %s: %s, %s", c.method, c.path, c.body, c.site, resp.Status, resp.body)
 		}
 	}
 }

@@ -10,8 +10,7 @@ import (
 func TestFalcon(t *testing.T) {
 	t.Parallel()
 	withFramework(t, "falcon", "falcon/app.py", func(t *testing.T, s *server) {
-		resp, body := s.post("/todo", asJSON, strings.NewReader(`{"text": "Learn Falcon ☕"}`))
-		s.want(resp, body, 201)
+		resp := s.post("/todo", asJSON, strings.NewReader(`{"text": "Learn Falcon ☕"}`)).want(201)
 		item := resp.Header.Get("Location")
 		if !regexp.MustCompile(`^/todo/\d+$`).MatchString(item) {
 			t.Fatalf("Location %q", item)
@@ -42,21 +41,16 @@ func TestFalcon(t *testing.T) {
 			if c.contentType != "" {
 				req.Header.Set("Content-Type", c.contentType)
 			}
-			resp, body := s.do(req)
-			s.want(resp, body, c.status)
-			if !strings.Contains(body, c.text) {
-				t.Errorf("%s %s: no %q in %s", c.method, c.path, c.text, body)
-			}
+			resp := s.do(req).want(c.status, c.text)
 			if c.status == 405 && !strings.Contains(resp.Header.Get("Allow"), "DELETE") {
 				t.Errorf("Allow: %q", resp.Header.Get("Allow"))
 			}
-			if c.status == 204 && (body != "" || resp.Header.Get("Content-Length") != "") {
-				t.Errorf("204 with %q, Content-Length %q", body, resp.Header.Get("Content-Length"))
+			if c.status == 204 && (resp.body != "" || resp.Header.Get("Content-Length") != "") {
+				t.Errorf("204 with %q, Content-Length %q", resp.body, resp.Header.Get("Content-Length"))
 			}
 		}
 		for i := range 20 { // in whatever process: numbers go up
-			resp, body := s.post("/todo", asJSON, strings.NewReader(fmt.Sprintf(`{"text": "%d"}`, i)))
-			s.want(resp, body, 201, fmt.Sprintf(`"id": %d`, i+2))
+			s.post("/todo", asJSON, strings.NewReader(fmt.Sprintf(`{"text": "%d"}`, i))).want(201, fmt.Sprintf(`"id": %d`, i+2))
 		}
 		s.fails("/fails", "RuntimeError: this resource always fails")
 	})

@@ -1,10 +1,8 @@
 package samples
 
 import (
-	"bytes"
 	"io"
 	"math/rand/v2"
-	"mime/multipart"
 	"net/http"
 	"net/http/cookiejar"
 	"os"
@@ -88,14 +86,14 @@ func (s *server) run(name string, test func(t *testing.T)) {
 }
 
 // location fails unless the answer is a redirection, and returns its path.
-func (s *server) location(resp *http.Response) string {
-	s.T.Helper()
-	target, err := resp.Location()
+func (r *reply) location() string {
+	r.s.T.Helper()
+	target, err := r.Location()
 	if err != nil {
-		s.T.Fatalf("%s %s: status %d: %v", resp.Request.Method, resp.Request.URL.Path, resp.StatusCode, err)
+		r.s.T.Fatalf("%s %s: status %d: %v", r.Request.Method, r.Request.URL.Path, r.StatusCode, err)
 	}
-	if !strings.HasPrefix(target.String(), s.URL+"/") {
-		s.T.Errorf("%s %s: sent to %s, away from %s", resp.Request.Method, resp.Request.URL.Path, target, s.URL)
+	if !strings.HasPrefix(target.String(), r.s.URL+"/") {
+		r.s.T.Errorf("%s %s: sent to %s, away from %s", r.Request.Method, r.Request.URL.Path, target, r.s.URL)
 	}
 	return target.RequestURI()
 }
@@ -122,16 +120,12 @@ func (s *server) firstLines(path string, lines ...string) *http.Response {
 func (s *server) fails(path, exception string) {
 	s.T.Helper()
 	s.Complains = true
-	resp, body := s.get(path)
-	s.want(resp, body, 500)
-	if strings.Contains(body, exception) || strings.Contains(body, "Traceback") {
-		s.T.Errorf("%s: the client sees the exception: %s", path, body)
-	}
+	s.get(path).want(500).lacks(exception, "Traceback")
 	s.Says("Traceback")
 	s.Says(regexp.QuoteMeta(exception))
-	resp, body = s.get("/")
+	resp := s.get("/")
 	if resp.StatusCode >= 500 {
-		s.T.Errorf("after %s: status %d: %s", path, resp.StatusCode, body)
+		s.T.Errorf("after %s: status %d: %s", path, resp.StatusCode, resp.body)
 	}
 }
 
@@ -139,17 +133,10 @@ func (s *server) fails(path, exception string) {
 type unknownLength struct{ io.Reader }
 
 // upload sends one file as a form does.
-func (s *server) upload(path, name string, data []byte) (*http.Response, string) {
+func (s *server) upload(path, name string, data []byte) *reply {
 	s.T.Helper()
-	var form bytes.Buffer
-	w := multipart.NewWriter(&form)
-	part, err := w.CreateFormFile("file", name)
-	if err != nil {
-		s.T.Fatal(err)
-	}
-	_, _ = part.Write(data)
-	w.Close()
-	return s.post(path, w.FormDataContentType(), &form)
+	form, mediaType := formWith(formFile{name, data})
+	return s.post(path, mediaType, strings.NewReader(form))
 }
 
 // noise is n bytes that no compression, line end or encoding leaves as they are by luck.

@@ -25,8 +25,7 @@ func TestFastAPIChat(t *testing.T) {
 	t.Parallel()
 	fapwstest.NeedModule(t, "fastapi")
 	s := startServer(t, []string{"--workers", "2"}, "fastapi/chat.py", nil)
-	resp, body := s.get("/")
-	s.want(resp, body, 200, "<title>Chat</title>")
+	s.get("/").want(200, "<title>Chat</title>")
 	const people = 8
 	var all []*webSocket
 	for i := range people {
@@ -41,15 +40,14 @@ func TestFastAPIChat(t *testing.T) {
 			w.gets(fmt.Sprintf(`{"name":"c%d","text":"Hello ☕"}`, i))
 		}
 	}
-	resp, body = s.do(s.request("POST", "/rooms/den?text=dinner", strings.NewReader("")))
-	s.want(resp, body, 204)
+	s.do(s.request("POST", "/rooms/den?text=dinner", strings.NewReader(""))).want(204)
 	for _, w := range all {
 		w.gets(`{"name":"announcement","text":"dinner"}`)
 	}
 	other.gets(`{"name":"guest","text":"is here"}`)
 	count := func(want string) {
 		t.Helper()
-		eventually(t, want, func() bool { _, body := s.get("/rooms/den"); return body == want })
+		eventually(t, want, func() bool { return s.get("/rooms/den").body == want })
 	}
 	count(`{"people":8}`)
 	all[0].leave(1000)
@@ -86,28 +84,6 @@ func scriptOnPage(t *testing.T, text string) string {
 		t.Fatal(err)
 	}
 	return script
-}
-
-// TestChatOfTheDocs: the chat of docs/live.md reaches the clients of all workers as it stands.
-func TestChatOfTheDocs(t *testing.T) {
-	t.Parallel()
-	s := startServer(t, []string{"--workers", "2"}, scriptOnPage(t, "chat = WebSocket(enter, receive)"), nil)
-	if _, _, status := s.dial("/chat"); status != 403 {
-		t.Errorf("without a name: %d", status)
-	}
-	var all []*webSocket
-	for i := range 8 {
-		w := s.talk(fmt.Sprint("/chat?c", i))
-		w.send("here")
-		w.gets(fmt.Sprintf("c%d: here", i)) // it has joined
-		all = append(all, w)
-	}
-	for i, speaker := range all[:2] {
-		speaker.send("Hello ☕")
-		for _, w := range all {
-			w.gets(fmt.Sprintf("c%d: Hello ☕", i))
-		}
-	}
 }
 
 // TestGroupsOfTheDocs: the groups of docs/live.md reach the clients of all workers as they stand.

@@ -49,13 +49,20 @@ func startServer(t *testing.T, flags []string, script string, args []string) *se
 	return s
 }
 
-// get asks for a path and returns the answer with its whole body.
-func (s *server) get(path string, header ...string) (*http.Response, string) {
+// reply is an answer with its whole body.
+type reply struct {
+	*http.Response
+	s    *server
+	body string
+}
+
+// get asks for a path and returns the answer.
+func (s *server) get(path string, header ...string) *reply {
 	s.T.Helper()
 	return s.do(s.request("GET", path, nil, header...))
 }
 
-func (s *server) post(path, contentType string, body io.Reader) (*http.Response, string) {
+func (s *server) post(path, contentType string, body io.Reader) *reply {
 	s.T.Helper()
 	return s.do(s.request("POST", path, body, "Content-Type", contentType))
 }
@@ -72,7 +79,7 @@ func (s *server) request(method, path string, body io.Reader, header ...string) 
 	return req
 }
 
-func (s *server) do(req *http.Request) (*http.Response, string) {
+func (s *server) do(req *http.Request) *reply {
 	s.T.Helper()
 	resp := s.open(req)
 	defer resp.Body.Close()
@@ -80,7 +87,7 @@ func (s *server) do(req *http.Request) (*http.Response, string) {
 	if err != nil {
 		s.T.Fatalf("%s %s: %v", req.Method, req.URL.Path, err)
 	}
-	return resp, string(body)
+	return &reply{resp, s, string(body)}
 }
 
 // open returns the answer with its body still to be read.
@@ -94,17 +101,38 @@ func (s *server) open(req *http.Request) *http.Response {
 }
 
 // want fails unless the status is the one given and the body contains each text.
-func (s *server) want(resp *http.Response, body string, status int, texts ...string) {
-	s.T.Helper()
-	what := fmt.Sprintf("%s %s", resp.Request.Method, resp.Request.URL.RequestURI())
-	if resp.StatusCode != status {
-		s.T.Fatalf("%s: status %d, want %d; body: %.300s", what, resp.StatusCode, status, body)
+func (r *reply) want(status int, texts ...string) *reply {
+	r.s.T.Helper()
+	what := fmt.Sprintf("%s %s", r.Request.Method, r.Request.URL.RequestURI())
+	if r.StatusCode != status {
+		r.s.T.Fatalf("%s: status %d, want %d; body: %.300s", what, r.StatusCode, status, r.body)
 	}
 	for _, text := range texts {
-		if !strings.Contains(body, text) {
-			s.T.Fatalf("%s: no %q in the body: %.2000s", what, text, body)
+		if !strings.Contains(r.body, text) {
+			r.s.T.Fatalf("%s: no %q in the body: %.2000s", what, text, r.body)
 		}
 	}
+	return r
+}
+
+// field fails unless a field of the head is as wanted.
+func (r *reply) field(name, want string) *reply {
+	r.s.T.Helper()
+	if got := r.Header.Get(name); got != want {
+		r.s.T.Errorf("%s %s: %s %q, want %q", r.Request.Method, r.Request.URL.RequestURI(), name, got, want)
+	}
+	return r
+}
+
+// lacks fails if the body contains one of the texts.
+func (r *reply) lacks(texts ...string) *reply {
+	r.s.T.Helper()
+	for _, text := range texts {
+		if strings.Contains(r.body, text) {
+			r.s.T.Errorf("%s %s: %q in the body: %.2000s", r.Request.Method, r.Request.URL.RequestURI(), text, r.body)
+		}
+	}
+	return r
 }
 
 // lines reads a response line by line.

@@ -9,8 +9,16 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// Browser starts Chromium with an empty profile, and returns the context of its first tab. It ends with t.
+// Browser starts Chromium, and returns the context of its first tab, which ends after Patience.
 func Browser(t *testing.T, options ...chromedp.ExecAllocatorOption) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(Chromium(t, options...), Patience)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// Chromium starts Chromium with an empty profile, and returns the context of its first tab. It ends with t.
+func Chromium(t *testing.T, options ...chromedp.ExecAllocatorOption) context.Context {
 	t.Helper()
 	if _, err := exec.LookPath("chromium"); err != nil {
 		t.Fatal("no chromium: sudo apt-get install chromium")
@@ -37,8 +45,9 @@ func Browser(t *testing.T, options ...chromedp.ExecAllocatorOption) context.Cont
 		kill()
 		_ = os.RemoveAll(profile)
 	})
-	ctx, cancel := context.WithTimeout(ctx, Patience)
-	t.Cleanup(cancel)
+	if err := chromedp.Run(ctx); err != nil {
+		t.Fatalf("chromium does not start: %v", err)
+	}
 	return ctx
 }
 
