@@ -203,12 +203,6 @@ func TestEmptyAndMissingDiffer(t *testing.T) {
 	}
 }
 
-func TestRepeatedFields(t *testing.T) {
-	if got := line(t, "%{Referer}i", func(e *Entry) { e.Request[0].Add([]byte("b")) }); got != "http://x/, b" {
-		t.Error(got)
-	}
-}
-
 // An error names the mistake and its place, in one line.
 func TestWrongFormats(t *testing.T) {
 	for format, want := range map[string]string{

@@ -6,21 +6,14 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"fapws/runtime/waittest"
 )
-
-// patience ends a test that hangs, also on a machine that is many times slower.
-const patience = waittest.Patience
 
 func open(t *testing.T, o Options) *File {
 	t.Helper()
@@ -80,6 +73,18 @@ func files(t *testing.T, path string) (list []string) {
 		list = append(list, e.Name())
 	}
 	return list
+}
+
+// waiting returns how many rotated files of a log are not compressed.
+func waiting(t *testing.T, path string) int {
+	t.Helper()
+	o := Options{Path: path}
+	dir, err := o.folder()
+	if err != nil {
+		return 0 // the directory is gone
+	}
+	defer dir.close()
+	return len(pending(dir, &o))
 }
 
 // settled waits until everything that was rotated is compressed.
@@ -249,75 +254,6 @@ func TestAppendNeverWaitsAndLossesAreReported(t *testing.T) {
 	}
 }
 
-// A disk that is full takes a piece of a line, and others write behind it: it is
-// taken back. When there is room again, all is there but what there was no memory
-// for, which is counted.
-func TestFullDiskCutsNoLine(t *testing.T) {
-	var before unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_FSIZE, &before); err != nil {
-		t.Fatal(err)
-	}
-	limit := before
-	const taken = 32 << 20   // this process may write other files meanwhile, such as a log of its tests
-	limit.Cur = taken + 2500 // the kernel takes bytes up to it, and then says no
-	signal.Ignore(unix.SIGXFSZ)
-	if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &limit); err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Setrlimit(unix.RLIMIT_FSIZE, &before)
-	path := filepath.Join(t.TempDir(), "log")
-	if err := os.WriteFile(path, append(bytes.Repeat([]byte("t"), taken-1), '\n'), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	told := make(chan string, 100)
-	f := open(t, Options{Path: path, Report: func(msg string) { told <- msg }})
-	for i := range 30 {
-		f.line("%0100d", i)
-	}
-	if msg := <-told; !strings.Contains(msg, "keeping lines in memory") {
-		t.Errorf("report: %q", msg)
-	}
-	held, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := unix.Flock(int(held.Fd()), unix.LOCK_EX); err != nil { // no process takes back what did not fit
-		t.Fatal(err)
-	}
-	if got := lines(t, path); len(got) != 1+24 { // checks that the last one is whole
-		t.Errorf("%d lines", len(got))
-	}
-	held.Close()
-	filler := strings.Repeat("f", 64<<10)
-	n := 30
-	for ; f.Dropped() < 7; n++ {
-		f.line("%s", filler)
-	}
-	if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &before); err != nil {
-		t.Fatal(err)
-	}
-	again := <-told
-	if !strings.Contains(again, "can be written again") {
-		t.Errorf("report: %q", again)
-	}
-	closed(t, f)
-	close(told)
-	lost := 0 // a line that the writer had no room for may be told of later
-	for msg := again; msg != ""; msg = <-told {
-		var n int
-		if _, err := fmt.Sscanf(regexp.MustCompile(`\d+ lines (were )?lost`).FindString(msg), "%d", &n); err != nil {
-			t.Errorf("report: %q", msg)
-		}
-		lost += n
-	}
-	if lost != 7 {
-		t.Errorf("%d lines lost, of 7", lost)
-	}
-	if got := lines(t, path); len(got) != 1+n-7 || got[1+29] != fmt.Sprintf("%0100d", 29) {
-		t.Errorf("%d lines of %d", len(got), n)
-	}
-}
-
 func TestPiecesForAPipe(t *testing.T) {
 	for _, c := range []struct{ lines, want string }{
 		{"a\n", "a\n"},
@@ -329,16 +265,5 @@ func TestPiecesForAPipe(t *testing.T) {
 		if got := string(firstLines([]byte(c.lines), 8)); got != c.want {
 			t.Errorf("%q: %q", c.lines, got)
 		}
-	}
-}
-
-func TestAppendDoesNotAllocate(t *testing.T) {
-	f := open(t, Options{Path: "/dev/null"})
-	line := []byte(strings.Repeat("x", 150) + "\n")
-	for range 2000 { // both buffers reach their size
-		f.Write(line)
-	}
-	if n := testing.AllocsPerRun(5000, func() { f.Write(line) }); n != 0 {
-		t.Errorf("%v allocations", n)
 	}
 }

@@ -205,28 +205,3 @@ func TestRotatedFilesThatWaitAreBounded(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
-
-func TestRotateNow(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "log")
-	o := Options{Path: path, Keep: 5}
-	if err := Rotate(o); err != nil { // there is none yet
-		t.Error(err)
-	}
-	f := open(t, o)
-	f.line("one")
-	eventually(t, "a line", func() bool { return len(lines(t, path)) == 1 })
-	for range 2 { // the second time it is empty
-		if err := Rotate(o); err != nil {
-			t.Error(err)
-		}
-	}
-	f.line("two")
-	closed(t, f)
-	settled(t, path)
-	if a, b := lines(t, path+".1.gz"), lines(t, path); !slices.Equal(a, []string{"one"}) || !slices.Equal(b, []string{"two"}) {
-		t.Errorf("%q %q", a, b)
-	}
-	if got := files(t, path); len(got) != 2 {
-		t.Errorf("%q", got)
-	}
-}

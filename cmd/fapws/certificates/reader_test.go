@@ -2,7 +2,6 @@ package certificates
 
 import (
 	"bytes"
-	"crypto"
 	"crypto/ecdsa"
 	"crypto/rsa"
 	"crypto/tls"
@@ -122,24 +121,40 @@ func TestMistakes(t *testing.T) {
 	}
 }
 
-// TestUsable: all kinds of keys, a key in the file of its certificate, and an open pattern of hosts.
+// TestUsable: all kinds of keys and their forms, also those of PKCS #1 and SEC 1 that openssl has made for long, with parameters before;
+// a key in the file of its certificate, and an open pattern of hosts.
 func TestUsable(t *testing.T) {
 	ca := certtest.NewAuthority(t)
-	rsaKey := certtest.RSA(t, 2048)
-	for name, o := range map[string]certtest.Options{
-		"ECDSA": {}, "RSA": {Key: rsaKey}, "Ed25519": {Key: certtest.Ed25519(t)}, "wildcard": {Names: []string{"*.example.org", "127.0.0.1"}},
+	rsaKey, ecKey := certtest.RSA(t, 2048), certtest.ECDSA(t)
+	der, err := x509.MarshalECPrivateKey(ecKey.(*ecdsa.PrivateKey))
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := func(kind string, der []byte) []byte { return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}) }
+	pkcs1 := block("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(rsaKey.(*rsa.PrivateKey)))
+	sec1 := append(block("EC PARAMETERS", []byte{6, 8, 42, 134, 72, 206, 61, 3, 1, 7}), block("EC PRIVATE KEY", der)...)
+	for name, of := range map[string]struct {
+		certtest.Options
+		key []byte // nil: as the authority writes it
+	}{
+		"ECDSA": {}, "RSA": {certtest.Options{Key: rsaKey}, nil}, "Ed25519": {certtest.Options{Key: certtest.Ed25519(t)}, nil},
+		"wildcard": {certtest.Options{Names: []string{"*.example.org", "127.0.0.1"}}, nil},
+		"PKCS #1":  {certtest.Options{Key: rsaKey}, pkcs1}, "SEC 1": {certtest.Options{Key: ecKey}, sec1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if o.Names == nil {
-				o.Names = []string{"example.org"}
+			if of.Names == nil {
+				of.Names = []string{"example.org"}
 			}
-			c := ca.Sign(o)
+			c := ca.Sign(of.Options)
+			if of.key != nil {
+				c.Key = of.key
+			}
 			dir := t.TempDir()
 			cert, key := c.Write(dir)
 			both := certtest.Write(t, dir+"/both.pem", append(bytes.Clone(c.Key), c.Chain...))
 			var log logged
 			r := Reader{Log: log.log}
-			w := &Want{Pairs: []Pair{{Cert: cert, Key: key, Names: append(o.Names, "example.*")}, {Cert: both}}}
+			w := &Want{Pairs: []Pair{{Cert: cert, Key: key, Names: append(of.Names, "example.*")}, {Cert: both}}}
 			b, err := r.Bundle(w)
 			if err != nil {
 				t.Fatal(err)
@@ -150,38 +165,6 @@ func TestUsable(t *testing.T) {
 			log.want(t)
 		})
 	}
-}
-
-// TestOlderForms: keys of PKCS #1 and SEC 1, as openssl has made them for long, with parameters before.
-func TestOlderForms(t *testing.T) {
-	ca := certtest.NewAuthority(t)
-	rsaKey, ecKey := certtest.RSA(t, 2048), certtest.ECDSA(t)
-	for name, c := range map[string]struct {
-		cert *certtest.Certificate
-		key  []byte
-	}{
-		"PKCS #1": {ca.Sign(certtest.Options{Names: []string{"a.b"}, Key: rsaKey}), pkcs1(rsaKey)},
-		"SEC 1":   {ca.Sign(certtest.Options{Names: []string{"a.b"}, Key: ecKey}), sec1(t, ecKey)},
-	} {
-		dir := t.TempDir()
-		cert, key := certtest.Write(t, dir+"/c", c.cert.Certificate), certtest.Write(t, dir+"/k", c.key)
-		if _, err := new(Reader).Bundle(&Want{Pairs: []Pair{{Cert: cert, Key: key}}}); err != nil {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-}
-
-func pkcs1(key crypto.Signer) []byte {
-	return pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key.(*rsa.PrivateKey))})
-}
-
-func sec1(t *testing.T, key crypto.Signer) []byte {
-	der, err := x509.MarshalECPrivateKey(key.(*ecdsa.PrivateKey))
-	if err != nil {
-		t.Fatal(err)
-	}
-	parameters := pem.EncodeToMemory(&pem.Block{Type: "EC PARAMETERS", Bytes: []byte{6, 8, 42, 134, 72, 206, 61, 3, 1, 7}})
-	return append(parameters, pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der})...)
 }
 
 // TestOldGoesOn: a file that has become wrong leaves the last good pair in use, and is logged once.

@@ -1,6 +1,7 @@
 package confine
 
 import (
+	"errors"
 	"maps"
 	"os"
 	"path/filepath"
@@ -11,23 +12,17 @@ import (
 func makeSystem(t *testing.T, files, links map[string]string) (root string) {
 	t.Helper()
 	root = t.TempDir()
-	for name, text := range files {
+	put := func(name, text string, write func(text, path string) error) {
 		path := filepath.Join(root, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), write(text, path)); err != nil {
 			t.Fatal(err)
 		}
 	}
+	for name, text := range files {
+		put(name, text, func(text, path string) error { return os.WriteFile(path, []byte(text), 0o644) })
+	}
 	for name, target := range links {
-		path := filepath.Join(root, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Symlink(target, path); err != nil {
-			t.Fatal(err)
-		}
+		put(name, target, os.Symlink)
 	}
 	return root
 }

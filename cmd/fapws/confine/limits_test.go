@@ -2,11 +2,7 @@
 
 package confine
 
-import (
-	"os"
-	"path/filepath"
-	"testing"
-)
+import "testing"
 
 func TestGroupLimit(t *testing.T) {
 	const none = ^uint64(0)
@@ -23,16 +19,7 @@ func TestGroupLimit(t *testing.T) {
 		{"version 1", map[string]string{"proc/self/cgroup": "9:name=systemd:/\n8:pids:/docker/a\n0::/\n", "sys/fs/cgroup/pids/docker/a/pids.max": "12\n"}, 12},
 		{"a container of version 1", map[string]string{"proc/self/cgroup": "8:pids:/docker/a\n", "sys/fs/cgroup/pids/pids.max": "100\n"}, 100},
 	} {
-		root := t.TempDir()
-		for name, text := range c.files {
-			if err := os.MkdirAll(filepath.Dir(root+"/"+name), 0o700); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.WriteFile(root+"/"+name, []byte(text), 0o600); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if got := groupLimit(root); got != c.want {
+		if got := groupLimit(makeSystem(t, c.files, nil)); got != c.want {
 			t.Errorf("%s: %d, want %d", c.name, got, c.want)
 		}
 	}

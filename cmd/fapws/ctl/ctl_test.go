@@ -210,18 +210,6 @@ func TestUsage(t *testing.T) {
 	}
 }
 
-func TestNobody(t *testing.T) {
-	folder := use(t)
-	for _, tt := range []struct{ line, want string }{
-		{"--pid 99999999 status", "process 99999999: control socket of user "},
-		{"--socket " + folder + "/none status", folder + "/none: no such file; start the server, or name its socket as the server's --ctl-socket does"},
-	} {
-		if _, err := run(tt.line); err == nil || !strings.HasPrefix(err.Error(), tt.want) {
-			t.Errorf("%s:\n got %v\nwant %s", tt.line, err, tt.want)
-		}
-	}
-}
-
 func TestSeveral(t *testing.T) {
 	folder := use(t)
 	listen(t, Auto, newFake().command)

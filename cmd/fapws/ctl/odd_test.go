@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/tls"
 	"encoding/json"
 	"encoding/pem"
 	"errors"
@@ -15,7 +14,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 
 	"golang.org/x/net/http2"
@@ -136,42 +134,6 @@ func TestNoAnswer(t *testing.T) {
 			}
 		})
 	}
-}
-
-// TestHandshakes: a server that is slow to answer handshakes has as many of them at once as there are connections.
-func TestHandshakes(t *testing.T) {
-	const connections = 5
-	s := httptest.NewTLSServer(http.NotFoundHandler())
-	config := s.TLS.Clone()
-	s.Close()
-	var all sync.WaitGroup
-	all.Add(connections)
-	address := backendtest.Serve(t, func(_ int, c *net.TCPConn) {
-		first := make([]byte, 1)
-		_, _ = io.ReadFull(c, first)
-		all.Done()
-		all.Wait()
-		secure := tls.Server(&begun{c, first}, config)
-		_, _ = secure.Read(make([]byte, 1000))
-		_, _ = io.WriteString(secure, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: keep-alive, close\r\n\r\n")
-		_ = secure.Close()
-	})
-	benchAnswers(t, benchRun(t, "-k", "-t", "1", "-c", "5", "-n", "5", "--timeout", "60", "https://"+address), connections, 200)
-}
-
-// begun is a connection of which the first bytes have been read.
-type begun struct {
-	net.Conn
-	first []byte
-}
-
-func (b *begun) Read(p []byte) (int, error) {
-	if len(b.first) > 0 {
-		n := copy(p, b.first)
-		b.first = b.first[n:]
-		return n, nil
-	}
-	return b.Conn.Read(p)
 }
 
 // TestWrongCertificate: certificates for another name, and those of an unknown authority, are refused and named.
