@@ -138,6 +138,7 @@ func TestMistakes(t *testing.T) {
 		{"[[host]]\n[[host.route]]\nprefix = '/u'\nupload = { max-size = '1M' }", "f:4: upload: it needs to, the path of a directory or file"},
 		{"[[host]]\n[[host.route]]\nprefix = '/u'\nupload = { to = 'a', sync = 'now' }", `f:4: sync = "now", a string: must be "end", "none", or a number of bytes such as "4M"`},
 		{"[[host]]\n[[host.route]]\nprefix = '/u'\nupload = { to = 'a', mode = '999' }", `f:4: mode = "999", a string: must be an octal number from 0 to 777`},
+		{"[[host]]\n[[host.route]]\nprefix = '/u'\nupload = { to = 'a', resumable = 'on' }", `f:4: resumable = "on", a string: must be true or false`},
 		{"types = { txt = 1 }", "f:1: txt = 1, an integer: must be a string of one line"},
 		{"app = 1", `f:1: app = 1, an integer: must be an application, such as "app.py" or "package.module:app"`},
 	} {

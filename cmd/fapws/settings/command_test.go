@@ -158,6 +158,9 @@ func TestForeign(t *testing.T) {
 	for _, row := range append(Table(Machine{}), commands...) {
 		for _, name := range append([]string{row.Name}, row.Aliases...) {
 			ours["--"+name] = true
+			if answer := foreignAnswer("--"+name, "12345"); answer != "" {
+				t.Errorf("--%s: %s", name, answer)
+			}
 		}
 		if row.Short != "" {
 			ours["-"+row.Short] = true

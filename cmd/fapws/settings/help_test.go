@@ -2,6 +2,8 @@ package settings
 
 import (
 	"bytes"
+	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -9,31 +11,24 @@ import (
 	"testing"
 )
 
+// TestHelpFitsTheScreen: that of commands has their exit codes.
 func TestHelpFitsTheScreen(t *testing.T) {
+	texts := maps.Clone(wordHelp)
 	for _, all := range []bool{false, true} {
 		var out bytes.Buffer
 		WriteHelp(&out, Table(Machine{}), all)
-		lines := strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
-		for _, line := range lines {
-			if len(line) > 80 {
-				t.Errorf("%d columns: %s", len(line), line)
-			}
-		}
-		if !all && len(lines) > 40 {
-			t.Errorf("daily help has %d lines", len(lines))
+		texts[Word(fmt.Sprint("--help all: ", all))] = out.String()
+		if lines := strings.Count(out.String(), "\n"); !all && lines > 40 {
+			t.Errorf("daily help has %d lines", lines)
 		}
 	}
-}
-
-// TestWordHelp: the help of a command fits the screen and has its exit codes.
-func TestWordHelp(t *testing.T) {
-	for word, text := range wordHelp {
-		if !strings.HasPrefix(text, "Usage: fapws "+string(word)) || !strings.Contains(text, "Exit status: ") {
+	for word, text := range texts {
+		if wordHelp[word] != "" && (!strings.HasPrefix(text, "Usage: fapws "+string(word)) || !strings.Contains(text, "Exit status: ")) {
 			t.Errorf("%s: %s", word, text)
 		}
 		for _, line := range strings.Split(text, "\n") {
 			if len(line) > 80 {
-				t.Errorf("%d columns: %s", len(line), line)
+				t.Errorf("%s: %d columns: %s", word, len(line), line)
 			}
 		}
 	}

@@ -1,7 +1,6 @@
 package settings
 
 import (
-	"bytes"
 	"fmt"
 	"reflect"
 	"strings"
@@ -38,34 +37,6 @@ func TestDefaultClients(t *testing.T) {
 	for open, want := range map[uint64]int{0: 768, 16: 1, 64: 32, 256: 192, 1024: 768, 4096: 3072, 20000: 15000, 1 << 30: 65536} {
 		if got := defaultClients(open); got != want {
 			t.Errorf("defaultClients(%d) = %d, want %d", open, got, want)
-		}
-	}
-}
-
-// TestPrecedence looks at one value, given at every set of places.
-func TestPrecedence(t *testing.T) {
-	env := map[string]string{"FAPWS_MAX_BODY_SIZE": "2K"}
-	script := map[string]any{"MAX_BODY_SIZE": int64(3)}
-	for _, tt := range []struct {
-		places
-		want   int64
-		source string
-	}{
-		{places{}, 10 << 20, "default"},
-		{places{script: script}, 3, "script app.py (MAX_BODY_SIZE)"},
-		{places{env: env}, 2048, "environment FAPWS_MAX_BODY_SIZE"},
-		{places{env: env, script: script}, 2048, "environment FAPWS_MAX_BODY_SIZE"},
-		{places{flags: "--max-body-size 1M", env: env, script: script}, 1 << 20, "flag --max-body-size"},
-		{places{flags: "--max-request-body-size 1M"}, 1 << 20, "flag --max-request-body-size"},
-		{places{env: map[string]string{"FAPWS_MAX_BODY_SIZE": ""}}, 10 << 20, "default"},
-	} {
-		s, c, err := tt.settle(t)
-		if err != nil {
-			t.Errorf("%+v: %v", tt.places, err)
-			continue
-		}
-		if got := s.Source("max-body-size").String(); c.Server.Sites.MaxBodySize != tt.want || got != tt.source {
-			t.Errorf("%+v: %d from %s, want %d from %s", tt.places, c.Server.Sites.MaxBodySize, got, tt.want, tt.source)
 		}
 	}
 }
@@ -167,15 +138,6 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// TestFlagHidesScript: a script with a value that fapws refuses can still be
-// served by a user who cannot change it.
-func TestFlagHidesScript(t *testing.T) {
-	_, c, err := places{flags: "--debug 1", script: map[string]any{"DEBUG": true}}.settle(t)
-	if err != nil || c.Debug != 1 {
-		t.Errorf("Debug %d, %v", c.Debug, err)
-	}
-}
-
 func TestScriptValues(t *testing.T) {
 	_, c, err := places{script: map[string]any{
 		"SERVER": []any{":1", "[::1]:2"}, "THREADS": int64(0), "MAX_BODY_SIZE": "100M", "KEEP_ALIVE": 1.5,
@@ -204,42 +166,6 @@ func TestHeadHasRoomForLine(t *testing.T) {
 		_, c, err := places{flags: tt.flags}.settle(t)
 		if err != nil || c.Server.Sites.Limits.RequestLine != tt.line || c.Server.Sites.Limits.Head != tt.head {
 			t.Errorf("%s: line %d, head %d, %v; want %d, %d", tt.flags, c.Server.Sites.Limits.RequestLine, c.Server.Sites.Limits.Head, err, tt.line, tt.head)
-		}
-	}
-}
-
-func TestWriteConfig(t *testing.T) {
-	s, _, err := places{flags: "--port 0 --threads 3", env: map[string]string{"FAPWS_KEEP_ALIVE": "90"},
-		script: map[string]any{"SERVER": "127.0.0.1"}}.settle(t)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var out bytes.Buffer
-	if err := s.WriteConfig(&out); err != nil {
-		t.Fatal(err)
-	}
-	shown := map[string]string{}
-	for _, line := range strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n") {
-		words := strings.Fields(line)
-		shown[words[0]] = strings.Join(words[1:], " ")
-	}
-	for name, want := range map[string]string{
-		"bind": "127.0.0.1:0 flag --port", "threads": "3 flag --threads", "keep-alive": "90s environment FAPWS_KEEP_ALIVE",
-		"max-body-size": "10M default", "chdir": "- default", "max-clients": "768 default",
-	} {
-		if shown[name] != want {
-			t.Errorf("%s: %q, want %q", name, shown[name], want)
-		}
-	}
-	if len(shown) != len(s.rows)-2 {
-		t.Errorf("%d lines for %d settings of which two are sugar", len(shown), len(s.rows))
-	}
-}
-
-func TestReloadCheck(t *testing.T) {
-	for _, target := range []string{"/", "/health?full=1", "http://example.org/health", "http://[::1]:80/"} {
-		if _, c, err := (places{flags: "--reload-check " + target}).settle(t); err != nil || c.ReloadCheck != target {
-			t.Errorf("%s: %q, %v", target, c.ReloadCheck, err)
 		}
 	}
 }

@@ -71,15 +71,3 @@ func TestTLSMistakes(t *testing.T) {
 		}
 	}
 }
-
-// TestForeignTLS: flags of other servers that fapws has not are answered with what to do.
-func TestForeignTLS(t *testing.T) {
-	for flag, want := range map[string]string{
-		"--ssl-keyfile-password": "openssl pkey", "--ssl-version": "--tls-min", "--ssl-ciphers": "Mozilla", "--ssl-crl": "the file of --ca-certs",
-		"--do-handshake-on-connect": "not needed", "--insecure-bind": "--bind :80 --bind https://:443",
-	} {
-		if got := foreignAnswer(flag, ""); !strings.Contains(got, want) {
-			t.Errorf("%s: %s", flag, got)
-		}
-	}
-}

@@ -1,7 +1,6 @@
 package settings
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -74,79 +73,6 @@ func TestSyntaxErrors(t *testing.T) {
 		_, err := ParseTOML("f.toml", "/", []byte(tt.text))
 		if err == nil || !strings.HasPrefix(err.Error(), tt.want) || strings.ContainsAny(err.Error(), "\n\r\x00") {
 			t.Errorf("%q: %v, want %s…", tt.text, err, tt.want)
-		}
-	}
-}
-
-// even is a Reader.
-type even int
-
-func (e *even) FromFile(v TOMLValue) error {
-	n, ok := v.Any.(int64)
-	if !ok || n%2 != 0 {
-		return errors.New("an even number")
-	}
-	*e = even(n)
-	return nil
-}
-
-type inner struct {
-	At Position
-	P  string `key:"path" is:"path"`
-}
-
-type outer struct {
-	At Position
-	inner
-	Text string   `key:"text"`
-	On   bool     `key:"on"`
-	Not  bool     `key:"maybe" is:"not"`
-	N    int      `key:"number" range:"0-9"`
-	List []string `key:"list"`
-	Even even     `key:"even"`
-	One  *inner   `key:"one"`
-	Many []inner  `key:"many"`
-}
-
-func TestDecode(t *testing.T) {
-	f, err := ParseTOML("f", "/etc/x", []byte("text='a'\non=true\nmaybe=false\nnumber=3\nlist='a'\neven=2\npath='../p'\none={path='/q'}\n[[many]]\npath='r'\n[[many]]"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var o outer
-	DecodeTOML(f.Top, &o, func(err error) { t.Error(err) })
-	if o.Text != "a" || !o.On || !o.Not || o.N != 3 || len(o.List) != 1 || o.Even != 2 ||
-		o.P != "/etc/p" || o.One == nil || o.One.P != "/q" || len(o.Many) != 2 || o.Many[0].P != "/etc/x/r" {
-		t.Errorf("%+v", o)
-	}
-	if got := o.Many[1].At.String() + " " + o.Many[0].At.Key("path") + " " + o.Many[1].At.Key("path"); got != "f:11 f:10 " {
-		t.Errorf("positions: %s", got)
-	}
-}
-
-func TestDecodeRefuses(t *testing.T) {
-	for _, tt := range []struct{ text, want string }{
-		{"text = 1", "f:1: text = 1, an integer: must be a string"},
-		{"\non = 'yes'", `f:2: on = "yes", a string: must be true or false`},
-		{"number = 1.5", "f:1: number = 1.5, a float: must be an integer from 0 to 9"},
-		{"list = [\n'a',\n1]", "f:3: list = 1, an integer: must be a string, not an empty one"},
-		{"list = true", "f:1: list = true, a boolean: must be a string or an array of strings"},
-		{"even = 3", "f:1: even = 3, an integer: must be an even number"},
-		{"path = ''", `f:1: path = "", a string: must be the name of a file or directory`},
-		{"one = 'x'", `f:1: one = "x", a string: must be a table`},
-		{"[many]\npath = 'x'", "f:1: many is a table: write it as [[many]]"},
-		{"[[many]]\n[[many]]\nPath = 'x'", "f:3: unknown key Path of [many], did you mean path?"},
-		{"zzz = 2020-01-01", "f:1: unknown key zzz"},
-		{"text = 1\ntxt = 2", "f:1: text = 1, an integer: must be a string\nf:2: unknown key txt, did you mean text?"},
-	} {
-		f, err := ParseTOML("f", "/", []byte(tt.text))
-		if err != nil {
-			t.Fatal(err)
-		}
-		var wrong []error
-		DecodeTOML(f.Top, &outer{}, func(err error) { wrong = append(wrong, err) })
-		if got := fmt.Sprint(JoinPath(wrong...)); got != tt.want {
-			t.Errorf("%q:\n got %s\nwant %s", tt.text, got, tt.want)
 		}
 	}
 }
