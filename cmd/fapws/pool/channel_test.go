@@ -98,3 +98,15 @@ func TestChannelOfTheDead(t *testing.T) {
 		t.Errorf("%+v, %v", m, err)
 	}
 }
+
+func TestChannelNonsense(t *testing.T) {
+	for _, text := range []string{"", "nonsense", "[]", `{"Kind":7}`, `{"Kind":"answer"`} {
+		ours, theirs := channels(t)
+		if _, err := theirs.conn.Write([]byte(text)); err != nil {
+			t.Fatal(err)
+		}
+		if m, _, err := ours.Receive(); err == nil {
+			t.Errorf("%q is %+v", text, m)
+		}
+	}
+}

@@ -1,6 +1,8 @@
 package http_test
 
 import (
+	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -64,6 +66,35 @@ func TestIdleWorkersAccept(t *testing.T) {
 		}
 		if rounds > 4 { // if any worker accepted, it would be three of four; on a busy machine, an idle one may be too slow
 			t.Errorf("%s: in %d of 12 rounds a request waited for a worker that was busy", path, rounds)
+		}
+	}
+}
+
+// TestLoadClientsWait: beyond max-clients, connections wait, are served in the order in which
+// they came, and none is refused.
+func TestLoadClientsWait(t *testing.T) {
+	t.Parallel()
+	for _, most := range []int{4, 1} {
+		s := fapwstest.Serve(t, fapwstest.Threads, "crowd.py", "--max-clients", strconv.Itoa(most))
+		const clients = 20
+		var crowd []*fapwstest.Client
+		var want []string
+		for i := range clients {
+			w := s.Dial() // connected, in this order
+			w.Send(fapwstest.Get(fmt.Sprint("/enter?", i), "Connection: close"))
+			crowd, want = append(crowd, w), append(want, strconv.Itoa(i))
+		}
+		for _, w := range crowd {
+			w.Answer().Is(t, "entered")
+		}
+		at, order, _ := strings.Cut(s.Get("/seen", 200).Text, " ")
+		if n, _ := strconv.Atoi(at); n < 1 || n > most {
+			t.Errorf("%s handlers ran at the same time, with --max-clients %d", at, most)
+		}
+		// Clients inside at the same time may overtake each other.
+		came := strings.Split(order, ",")
+		if len(came) != clients || (most == 1 && !slices.Equal(came, want)) {
+			t.Errorf("with --max-clients %d they were served in the order %s", most, order)
 		}
 	}
 }

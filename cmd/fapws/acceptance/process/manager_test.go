@@ -364,3 +364,30 @@ func TestSocketFileOfAFailedStart(t *testing.T) {
 		}
 	}
 }
+
+// Variables that mean another process are not believed, and an address that
+// the user gave wins.
+func TestSocketActivationOfOthers(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, shell, says string
+		flags             []string
+	}{
+		{"another process", "export LISTEN_PID=1 LISTEN_FDS=1", "", []string{"--port", "0"}},
+		{"an address", "export LISTEN_PID=$$ LISTEN_FDS=1", "ignoring socket fd://3 from the service manager: overridden by flag --bind", []string{"--bind", "127.0.0.1:0"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			ln := listenOn(t, "tcp", "127.0.0.1:0")
+			s := fapwstest.Command{Script: "service.py", Shell: tt.shell, Files: passed(t, ln), Flags: tt.flags}.Start(t)
+			s.Address = s.Says(`(?m)^fapws \S+ +http://(\S+)/ .*\n`)[1]
+			if s.Address == ln.Addr().String() {
+				t.Error("it serves the socket of another")
+			}
+			s.Get("/environment", 200).Is(t, "clean")
+			s.Get("/child", 200) // that of another process is not for us to close
+			if tt.says != "" {
+				s.Says(regexp.QuoteMeta(tt.says))
+			}
+		})
+	}
+}

@@ -133,3 +133,15 @@ func TestReloadImported(t *testing.T) {
 		t.Errorf("reloaded because %q, want %q", why, want)
 	}
 }
+
+// TestReloadFirst: a first start that fails waits for the file to be mended.
+func TestReloadFirst(t *testing.T) {
+	t.Parallel()
+	path := fapwstest.Write(t, filepath.Join(t.TempDir(), "app.py"), "PATHS = [\n")
+	c := fapwstest.Command{Script: path, Flags: []string{"--reload", "--bind", "127.0.0.1:0", "--workers", "2"}, Complains: true}
+	s := &workbench{Server: c.Start(t), t: t, path: path}
+	s.Says(`SyntaxError(.*\n)*.* exited with status 3; waiting for a change`)
+	fapwstest.Write(t, path, saying("mended"))
+	s.URL = "http://" + s.Stderr.Await(t, fapwstest.BannerURL)[1]
+	s.comes(tool, 200, "mended")
+}

@@ -1,11 +1,16 @@
 package process_test
 
 import (
+	"net"
 	"os"
+	"os/user"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
+	"fapws/runtime/backend/backendtest"
 )
 
 const refusesRoot = "fapws: refusing to run as root: " +
@@ -71,4 +76,73 @@ func TestRootInContainer(t *testing.T) {
 			t.Errorf("%d warnings", got)
 		}
 	})
+}
+
+// TestRootIsGivenUp: root binds a low port, and then every thread of every
+// process is nobody for good, with nobody's groups. Logs rotate all the same. Who is
+// not root is told so.
+func TestRootIsGivenUp(t *testing.T) {
+	t.Parallel()
+	nobody, err := user.Lookup("nobody")
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder := fapwstest.PublicFolder(t)
+	source := fapwstest.Source(t, "service.py")
+	if err := os.Mkdir(folder+"/log", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	log := folder + "/log/access"
+	address := lowPort(t)
+	source += "PATHS.insert(0, ('/fails', lambda environ, start_response: 1 / 0))\n"
+	c := fapwstest.Command{Script: fapwstest.Write(t, folder+"/service.py", source), Dir: folder, Env: []string{"FAPWS_ALLOW_ROOT=0"},
+		Flags: []string{"--user", "nobody", "--bind", address, "--access-log", log, "--error-log", folder + "/log/error"}}
+	if os.Geteuid() != 0 {
+		c.Flags[1] = "root"
+		code, _, stderr := c.Run(t)
+		if code != 2 || !strings.Contains(stderr, "cannot become root:") || strings.Count(stderr, "\n") != 1 {
+			t.Errorf("code %d, %q", code, stderr)
+		}
+		c.Flags = []string{"--user", strconv.Itoa(os.Geteuid())} // the same user
+		c.Serve(t, fapwstest.Workers).Get("/identity", 200)
+		return
+	}
+	uid, _ := strconv.Atoi(nobody.Uid)
+	gid, _ := strconv.Atoi(nobody.Gid)
+	if err := os.Chown(folder+"/log", uid, gid); err != nil {
+		t.Fatal(err)
+	}
+	s := c.ForOtherUsers(t).Serve(t, fapwstest.Workers)
+	w := fapwstest.Dial(t, "tcp", address)
+	w.Get("/identity")
+	if got := string(w.Answer().Text); !strings.HasSuffix(got, "for good") {
+		t.Errorf("identity: %s", got)
+	}
+	rotates(s, log, "/identity")
+	if err := os.Rename(folder+"/log/error", folder+"/log/old"); err != nil {
+		t.Fatal(err)
+	}
+	s.Signal(syscall.SIGUSR1)
+	fapwstest.Eventually(t, "an error in the new log", func() bool {
+		s.Get("/fails", 500)
+		text, err := os.ReadFile(folder + "/log/error")
+		return err == nil && strings.Contains(string(text), "ZeroDivisionError")
+	})
+	family := s.Family()
+	if len(family) != 3 {
+		t.Errorf("processes %v", family)
+	}
+	for _, pid := range family {
+		noThreadIs(t, pid, nobody.Uid, nobody.Gid)
+	}
+}
+
+// lowPort returns an address with port 80 that no other test gets.
+func lowPort(t *testing.T) string {
+	t.Helper()
+	host, _, err := net.SplitHostPort(backendtest.Unused(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return net.JoinHostPort(host, "80")
 }

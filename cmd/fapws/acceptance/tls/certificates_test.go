@@ -213,7 +213,7 @@ func TestRootsKey(t *testing.T) {
 	})
 }
 
-// Keys are no static files.
+// Keys are in no process's environment or command line, and no static files.
 func TestSecrets(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -224,5 +224,13 @@ func TestSecrets(t *testing.T) {
 		w, _ := dial(t, s, &tls.Config{InsecureSkipVerify: true})
 		w.Get(path)
 		w.Answer().Want(t, 404)
+	}
+	for _, pid := range s.Family() {
+		for _, name := range []string{"environ", "cmdline"} {
+			text, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, name))
+			if err == nil && strings.Contains(string(text), "PRIVATE KEY") {
+				t.Errorf("/proc/%d/%s has the key", pid, name)
+			}
+		}
 	}
 }

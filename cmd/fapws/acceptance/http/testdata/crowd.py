@@ -1,9 +1,12 @@
-"""Handlers for many clients at once."""
+"""Handlers for many clients at once, and which of them came in which order."""
 import hashlib
 import os
 import threading
 import time
 
+lock = threading.Lock()
+order = []
+here = most = 0
 eight = threading.Barrier(8)
 
 
@@ -35,6 +38,22 @@ def whole(environ, start_response):
     return list(everywhere(environ, start_response))
 
 
+def enter(environ, start_response):
+    global here, most
+    with lock:
+        here += 1
+        most = max(most, here)
+        order.append(environ["QUERY_STRING"])
+    time.sleep(0.02)
+    with lock:
+        here -= 1
+    return "entered"
+
+
+def seen(environ, start_response):
+    return f"{most} {','.join(order)}"
+
+
 def body(environ, start_response):
     data = environ["wsgi.input"].read()
     return f"{environ['REQUEST_METHOD']} {len(data)} {hashlib.sha256(data).hexdigest()}"
@@ -45,4 +64,4 @@ def hello(environ, start_response):
     return [b"hello\n"]
 
 
-PATHS = [("/wait", wait), ("/together", together), ("/everywhere", everywhere), ("/whole", whole), ("/body", body), ("/hello", hello)]
+PATHS = [("/wait", wait), ("/together", together), ("/everywhere", everywhere), ("/whole", whole), ("/enter", enter), ("/seen", seen), ("/body", body), ("/hello", hello)]
