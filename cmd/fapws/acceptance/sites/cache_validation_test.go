@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
@@ -300,4 +301,63 @@ func TestCacheHerdOfConditions(t *testing.T) {
 	if n := len(o.saw("/page")); n != 321 {
 		t.Errorf("%d requests reached the upstream, want 321", n)
 	}
+}
+
+// TestRevalidationIsNeverOld: no client gets a version of a page that says no-cache that was out of date before it asked, however many
+// ask, and whatever leaves or is purged meanwhile.
+func TestRevalidationIsNeverOld(t *testing.T) {
+	script := fapwstest.Write(t, t.TempDir()+"/versions.py", `
+from fapws.cache import purge
+
+version = 0
+
+def page(environ, start_response):
+    n = version
+    fields = [("Cache-Control", "no-cache"), ("ETag", f'"{n}"')]
+    if environ.get("HTTP_IF_NONE_MATCH") == f'"{n}"':
+        start_response("304 Not Modified", fields)
+        return []
+    start_response("200 OK", fields)
+    return [str(n).encode()]
+
+def newer(environ, start_response):
+    global version
+    version += 1
+    return str(version)
+
+def drop(environ, start_response):
+    purge("/page")
+    return "purged"
+
+PATHS = [("/page", page), ("/newer", newer), ("/drop", drop)]
+`)
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Command{Script: script, Flags: []string{"--cache"}}.Serve(t, m)
+		var newest atomic.Int64
+		var clients sync.WaitGroup
+		for client := range 8 {
+			clients.Go(func() {
+				for i := range 60 {
+					switch {
+					case client == 0:
+						n, _ := strconv.ParseInt(s.Get("/newer", 200).Text, 10, 64)
+						newest.Store(n)
+					case client == 1 && i%3 == 0:
+						s.Get("/drop", 200)
+					case client == 2:
+						w := s.Dial()
+						w.Send(fapwstest.Get("/page"))
+						w.Close()
+						continue
+					}
+					before := newest.Load()
+					got := s.Get("/page", 200)
+					if n, err := strconv.ParseInt(got.Text, 10, 64); err != nil || n < before || got.Header.Get("ETag") != strconv.Quote(got.Text) {
+						t.Errorf("%q with %v, when it was version %d", got.Text, got.Header, before)
+					}
+				}
+			})
+		}
+		clients.Wait()
+	})
 }

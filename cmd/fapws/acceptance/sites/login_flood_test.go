@@ -1,0 +1,109 @@
+package sites_test
+
+import (
+	"bufio"
+	"encoding/base64"
+	"fmt"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"golang.org/x/crypto/bcrypt"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+func basicAuth(name, password string) string {
+	return "Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(name+":"+password)) + "\r\n"
+}
+
+// TestPasswordFlood: right passwords are answered, by the form and by Basic authentication, while 80 clients of the same
+// address try wrong ones as fast as they can: some wait for the answer, some send many requests at once, most have left before.
+func TestPasswordFlood(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	var text strings.Builder
+	const honest = 3
+	for i := range honest {
+		hash, err := bcrypt.GenerateFromPassword(fmt.Appendf(nil, "right password %d", i), bcrypt.MinCost)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(&text, "user%d:%s\n", i, hash)
+	}
+	users := fapwstest.Write(t, filepath.Join(dir, "users"), text.String())
+	config := fapwstest.Write(t, filepath.Join(dir, "fapws.toml"), fmt.Sprintf("[[host]]\n[[host.route]]\nprefix = \"/basic\"\nstatus = 200\ntext = \"basic\"\nauth = { users = %q }\n[[host.route]]\nprefix = \"/\"\nstatus = 200\ntext = \"form\"\nlogin = %q\n", users, users))
+	s := fapwstest.Command{Flags: []string{"-c", config, "--state-dir", dir + "/state"}}.Serve(t, fapwstest.Threads)
+
+	over := make(chan struct{})
+	var flood sync.WaitGroup
+	var wrong atomic.Int64
+	for i := range 80 {
+		flood.Go(func() {
+			for n := 0; ; n++ {
+				select {
+				case <-over:
+					return
+				default:
+				}
+				c, err := net.Dial("tcp", s.Address)
+				if err != nil {
+					continue
+				}
+				guess := func(k int) string {
+					return "GET /basic HTTP/1.1\r\nHost: x\r\n" + basicAuth(fmt.Sprint("user", k%honest), fmt.Sprintf("wrong %d %d %d", i, n, k)) + "\r\n"
+				}
+				switch {
+				case i%8 == 0: // waits
+					fmt.Fprint(c, guess(0))
+					readAnswer(c, over)
+				case i%8 == 1: // pipelines
+					var all strings.Builder
+					for k := range 32 {
+						all.WriteString(guess(k))
+					}
+					fmt.Fprint(c, all.String())
+					readAnswer(c, over)
+				default: // is gone before the answer
+					fmt.Fprint(c, guess(n))
+					c.(*net.TCPConn).CloseWrite()
+				}
+				wrong.Add(1)
+				c.Close()
+			}
+		})
+	}
+	fapwstest.Eventually(t, "the flood", func() bool { return wrong.Load() > 1000 })
+	for i := range honest {
+		name, password := fmt.Sprint("user", i), fmt.Sprint("right password ", i)
+		s.Ask("GET /basic HTTP/1.0\r\n"+basicAuth(name, password)+"\r\n").Want(t, 200)
+		if i == 0 {
+			v := visit(t, s.URL)
+			v.logIn(name, password, "/x").want(t, 303, "Location: /x")
+			v.get("/x").want(t, 200, "form")
+		}
+	}
+	close(over)
+	flood.Wait()
+}
+
+// readAnswer reads one answer, or until the flood is over.
+func readAnswer(c net.Conn, over chan struct{}) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if a, err := http.ReadResponse(bufio.NewReader(c), nil); err == nil {
+			a.Body.Close()
+		}
+	}()
+	select {
+	case <-done:
+	case <-over:
+		c.Close()
+		<-done
+	}
+}
