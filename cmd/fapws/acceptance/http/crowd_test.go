@@ -2,6 +2,7 @@ package http_test
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -37,24 +38,29 @@ func TestHandlersRunAtTheSameTime(t *testing.T) {
 	}
 }
 
-// TestIdleWorkersAccept: new connections find workers that are idle, and a response that is made in pieces occupies its worker to its end.
+// TestIdleWorkersAccept: a new connection finds a worker that is idle, and a response that is made in pieces occupies its worker to its
+// end.
 func TestIdleWorkersAccept(t *testing.T) {
 	t.Parallel()
 	const workers = 3
 	s := fapwstest.Serve(t, fapwstest.Threads, "crowd.py", "--threads", "1", "--workers", strconv.Itoa(workers))
-	late := func(path string) bool {
+	late := func(path string) (late bool) {
 		folder := t.TempDir()
 		var crowd []*fapwstest.Client
-		for range workers {
+		for i := range workers {
 			w := s.Dial()
 			w.Send(fapwstest.Get(path+"?"+folder, "Connection: close"))
 			crowd = append(crowd, w)
+			fapwstest.Eventually(t, "a worker has the request, or none has in time", func() bool {
+				inside, _ := os.ReadDir(folder)
+				late = late || slices.ContainsFunc(inside, func(e os.DirEntry) bool { return e.Name() == "late" })
+				return len(inside) > i || late
+			})
 		}
-		n := 0
 		for _, w := range crowd {
-			n += strings.Count(w.Answer().Want(t, 200).Text, "too late")
+			w.Answer().Want(t, 200)
 		}
-		return n > 0
+		return late
 	}
 	for _, path := range []string{"/whole", "/everywhere"} {
 		fapwstest.Eventually(t, "all workers serve", func() bool { return !late(path) })
