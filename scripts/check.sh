@@ -5,10 +5,10 @@
 # machine, and its tests have limits of their own.
 readonly test_limit=180m
 
-# Most tests wait for servers rather than work: more of them at once than CPUs. With
-# eight, those of acceptance leave half of two CPUs idle; so a package more is tested than there are CPUs. Where a page fault
-# costs much, as on some virtual machines, a client that all of them keep waiting would miss a limit of its server: limits are longer here.
-test_go() { (cd "$root" && FAPWS_TEST_SLOWNESS=${FAPWS_TEST_SLOWNESS:-3} go test -timeout "$test_limit" -p "$(($(nproc) + 1))" -parallel 8 -ldflags "$(interpreter_flag)" "$@"); }
+# Most tests wait for servers rather than work: more of them at once than CPUs, and a package more than there are CPUs. Where a
+# page fault costs much, as on some virtual machines, a client that all of them keep waiting would miss a limit of its server: limits are
+# longer here, and with more than five at once per package even those were missed.
+test_go() { (cd "$root" && FAPWS_TEST_SLOWNESS=${FAPWS_TEST_SLOWNESS:-3} go test -timeout "$test_limit" -p "$(($(nproc) + 1))" -parallel 5 -ldflags "$(interpreter_flag)" "$@"); }
 
 test_python() { (cd "$root/contrib" && "$python" -m unittest discover -q -s tests -t .); }
 
