@@ -24,7 +24,7 @@ func TestHTTP2OverTLSWithoutPreface(t *testing.T) {
 	addr := s.listenSecure(t)
 	s.SetTLS(securedHTTP2())
 	_, pool := certtest.Localhost()
-	for _, text := range []string{"GET / HTTP/1.1\r\nHost: x\r\n\r\n", http2.ClientPreface[:20] + "XXXX"} {
+	for _, text := range []string{"GET / HTTP/1.1\r\nHost: x\r\n\r\n", http2.ClientPreface[:20] + "oops"} {
 		c, err := tls.Dial("tcp", addr, &tls.Config{ServerName: "localhost", RootCAs: pool, NextProtos: []string{"h2"}})
 		if err != nil {
 			t.Fatal(err)

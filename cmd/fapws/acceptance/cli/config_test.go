@@ -9,7 +9,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// A source or a list of addresses that was left empty is a mistake: no other page answers in its place, and nobody is let in. So is
+// An empty source or list of addresses is a mistake: no other page answers in its place, and it does not let every client in. So is
 // a port that does not exist. Names of pages with a slash and a directory in the place of a file are one line.
 func TestEmptyValuesOfTheFile(t *testing.T) {
 	t.Parallel()

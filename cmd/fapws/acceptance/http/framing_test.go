@@ -10,7 +10,7 @@ import (
 )
 
 // hostile are messages that another server on the way could take for something
-// else (RFC 9112), and what is no HTTP at all: a few of those that package http1 refuses. After each the bytes of another
+// else (RFC 9112), and bytes that are not HTTP: a few of those that package http1 refuses. After each the bytes of another
 // request follow, which must not be answered.
 var hostile = []struct {
 	name, text string
