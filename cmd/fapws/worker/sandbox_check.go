@@ -138,6 +138,7 @@ func get(ctx context.Context, c net.Conn, target string) (status int, err error)
 	}
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
 	if err != nil {
+		c.Close()
 		return 0, err
 	}
 	r.Header.Set("User-Agent", "fapws-reload-check")
