@@ -157,6 +157,7 @@ word_test() {
     word_build
     need_test_tools
     export FAPWS_BIN=$root/build/fapws
+    "$python" -m compileall -qq "$root"/contrib/fapws{,4} # servers of tests write no bytecode
     lint
     stage "Go tests" test_go ./...
     stage "Python tests" test_python
