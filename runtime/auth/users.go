@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -50,7 +51,7 @@ func NewUsers(c *Checker, path string, log func(line string)) (*Users, error) {
 	return newUsers(c, path, false, log)
 }
 
-// NewOptionalUsers is NewUsers for a file that need not exist yet: there are no users then.
+// NewOptionalUsers is NewUsers for a file that need not exist yet, but its directory: there are no users then.
 func NewOptionalUsers(c *Checker, path string, log func(line string)) (*Users, error) {
 	return newUsers(c, path, true, log)
 }
@@ -60,7 +61,9 @@ func newUsers(c *Checker, path string, optional bool, log func(line string)) (*U
 	rand.Read(u.secret[:])
 	t, err := readTable(path, &u.file)
 	if optional && errors.Is(err, fs.ErrNotExist) {
-		t, err = &table{}, nil
+		if _, err = os.Stat(filepath.Dir(path)); err == nil {
+			t = &table{}
+		}
 	}
 	if err != nil {
 		return nil, err

@@ -308,11 +308,23 @@ func withoutPython(p *plan.Plan, stdout io.Writer, log func(logfile.Level, strin
 	if err := p.Check(&p.Conf, nil, log); err != nil {
 		return process.ExitFrom(err)
 	}
-	if err := p.CheckCertificates(&p.Conf, log); err != nil {
+	if err := checkOutside(p, &p.Conf, log); err != nil {
 		return err
 	}
 	_, err := fmt.Fprintf(stdout, "%s is fine: %s, for %s (without Python)\n", p.Name(&p.Conf), p.Counted(nil, &p.Conf), strings.Join(p.Conf.Bind, ", "))
 	return err
+}
+
+// checkOutside looks for mistakes in what is outside of the file and the application: users, the chroot, certificates.
+func checkOutside(p *plan.Plan, conf *settings.Config, log func(logfile.Level, string)) error {
+	err := confine.CheckIdentity(conf.User, conf.Group)
+	if err == nil && conf.Chroot != "" {
+		_, err = confine.FindChroot(conf.Chroot)
+	}
+	if err != nil {
+		return process.ExitUsage(err)
+	}
+	return p.CheckCertificates(conf, log)
 }
 
 // judge checks the loaded applications and prints the result.
@@ -324,7 +336,7 @@ func judge(p *plan.Plan, app *pybridge.Contents, stdout io.Writer, log func(logf
 	if err := settings.JoinPath(err, p.Check(&conf, app, log)); err != nil {
 		return process.ExitFrom(err)
 	}
-	if err := p.CheckCertificates(&conf, log); err != nil {
+	if err := checkOutside(p, &conf, log); err != nil {
 		return err
 	}
 	name := p.Command.ScriptName()

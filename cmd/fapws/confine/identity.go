@@ -37,6 +37,12 @@ func LookupIdentity(username, group string) (*Identity, error) {
 	return lookup(username, group, os.Geteuid(), os.Getegid())
 }
 
+// CheckIdentity is for a process that need not be root: it returns the error that LookupIdentity would have as root.
+func CheckIdentity(username, group string) error {
+	_, err := lookup(username, group, 0, 0)
+	return err
+}
+
 func lookup(username, group string, uid, gid int) (*Identity, error) {
 	id := &Identity{UID: uid, GID: gid, Home: "/"}
 	if username != "" {

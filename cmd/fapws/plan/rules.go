@@ -45,7 +45,7 @@ type TopRules struct {
 	Auth          *Auth          `key:"auth" value:"{ realm = 'admin', users = 'htpasswd' }" help:"requires a name and password"`
 	Login         *Login         `key:"login" value:"{ users = 'users', title = 'Router', logo = 'logo.svg' }" help:"requires users to log in by a form; also the name of the file alone; false: neither login nor auth"`
 	ClientCert    string         `key:"client-cert" is:"one required optional unverified none" value:"'required'" help:"certificates of clients over HTTPS: required (from an authority of ca-certs; other clients get 403), optional (a client with a certificate that is not valid gets 403), unverified (the application decides) or none"`
-	Methods       []string       `key:"methods" value:"['GET', 'HEAD']" help:"methods that are allowed; others get 405"`
+	Methods       []string       `key:"methods" is:"some" value:"['GET', 'HEAD']" help:"methods that are allowed; others get 405"`
 }
 
 // inherit takes the rules of from that r, which stands at a table, does not have. Of auth and login, r has one.

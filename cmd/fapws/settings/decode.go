@@ -28,6 +28,7 @@ type TableReader interface {
 //
 //   - is: what the value must be: a kind of textKinds; "age" for a time, "mode" for permissions of files; "one" and the
 //     words that are allowed; "not" for the opposite of a boolean; "pairs" for a table of strings as "NAME=value";
+//     "some" for a list that must not be empty;
 //     "setting" for a key that is also a setting and is read as that.
 //   - range: the least and the greatest integer.
 //   - or: words in the place of a number, "none=-1".
@@ -320,6 +321,9 @@ func (v TOMLValue) list(to *[]string, is string) error {
 		var pairs Pairs
 		err := v.read(&pairs)
 		for _, one := range pairs {
+			if strings.Contains(one.Name, "=") {
+				return v.Must(errors.New(`a table of strings whose names have no "="`))
+			}
 			*to = append(*to, one.Name+"="+one.Value)
 		}
 		return err
@@ -331,6 +335,9 @@ func (v TOMLValue) list(to *[]string, is string) error {
 				err = v.Must(wrong)
 			}
 		}
+	}
+	if err == nil && is == "some" && len(list) == 0 {
+		err = v.Must(errors.New("at least one of them"))
 	}
 	*to = list
 	return err
@@ -432,8 +439,11 @@ func (v TOMLValue) structure(to reflect.Value, report func(error)) error {
 		given.SetBool(v.Any != false)
 	}
 	t, isTable := v.Any.(*TOMLTable)
+	var keys []string
 	if isTable {
 		decode(t, to, report)
+	} else {
+		keys = fieldsOf(to, &TOMLTable{File: v.File, Line: v.Line}, map[string]keyField{})
 	}
 	var allowed []string
 	for _, of := range reflect.VisibleFields(to.Type()) {
@@ -457,8 +467,7 @@ func (v TOMLValue) structure(to reflect.Value, report func(error)) error {
 	} else if allowed == nil {
 		return v.Must(errors.New("a table"))
 	}
-	keys := strings.Join(fieldsOf(to, nil, map[string]keyField{}), ", ")
-	return v.Must(fmt.Errorf("%s, or a table with %s", strings.Join(allowed, ", "), keys))
+	return v.Must(fmt.Errorf("%s, or a table with %s", strings.Join(allowed, ", "), strings.Join(keys, ", ")))
 }
 
 // elements fills a slice: of structs from [[key]].

@@ -168,7 +168,7 @@ func (t *table) log() {
 		help("format of the access log: combined or common (Apache), vhost_combined (Debian's Apache), timed (combined, then microseconds), short, json, or a format string of Apache (%h, %>s, %{Referer}i) or gunicorn (%(h)s)")
 	t.add("trace", "", func(c *Config) *value { return toggle(&c.Server.Sites.Trace) }).inScript().
 		help("continue the traces of requests, or begin new ones (W3C Trace Context): the field traceparent reaches applications, programs and upstreams, and its trace-id is in the logs")
-	t.add("error-log", "-", func(c *Config) *value { return text(&c.ErrorLog) }).also("error-logfile log-file").takesPath("FILE").
+	t.add("error-log", "-", func(c *Config) *value { return text(&c.ErrorLog) }).keep().also("error-logfile log-file").takesPath("FILE").
 		help(`write messages, tracebacks and everything else on standard error to this file; "-" is standard error`)
 	t.add("log-max-size", "1M", func(c *Config) *value { return size(&c.LogMaxSize, 0, 1<<50) }).inScript().
 		help("rotate a log before it exceeds this size, compressing it to FILE.1.gz and renumbering older files; 0 disables")

@@ -353,6 +353,11 @@ func (o *Options) check() error {
 	case o.Sync < SyncNone || o.Sync > 0 && o.Sync < 4096:
 		return fmt.Errorf("sync must be at least 4096 bytes, not %d", o.Sync)
 	}
+	for _, origin := range o.Origins {
+		if u, err := url.Parse(origin); origin != "*" && (err != nil || u.Host == "" || !strings.EqualFold(origin, u.Scheme+"://"+u.Host)) {
+			return fmt.Errorf("origins: %q is not an origin, such as \"https://example.org\", or \"*\"", origin)
+		}
+	}
 	o.Expires = cmp.Or(o.Expires, DefaultExpires)
 	o.MaxActive = cmp.Or(o.MaxActive, DefaultMaxActive)
 	o.Mode = cmp.Or(o.Mode, DefaultMode)

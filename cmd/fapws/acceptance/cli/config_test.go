@@ -9,9 +9,9 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// An empty source or list of addresses is a mistake: no other page answers in its place, and it does not let every client in. So is
-// a port that does not exist. Names of pages with a slash and a directory in the place of a file are one line.
-func TestEmptyValuesOfTheFile(t *testing.T) {
+// An empty source, list of addresses or list of methods is a mistake: no other page answers in its place, and it does not let every
+// client in. What cannot work is one line, at check as at the start.
+func TestValuesThatCannotWork(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	fapwstest.Write(t, dir+"/www/a.txt", "a")
@@ -20,8 +20,13 @@ func TestEmptyValuesOfTheFile(t *testing.T) {
 		{"rewrite = ''", `rewrite: "" is not an absolute path`},
 		{"proxy = ''", `proxy: "" is not one of http://host:port, https://host:port, unix:/path`},
 		{"proxy = 'http://x:99999'", `proxy: "http://x:99999" is not one of http://host:port, https://host:port, unix:/path`},
-		{"fastcgi = ''", `fastcgi: "" is not the address of a FastCGI application: it must be unix:PATH or HOST:PORT`},
-		{"fastcgi = 'x:99999'", `fastcgi: "x:99999" is not the address of a FastCGI application: it must be unix:PATH or HOST:PORT`},
+		{"fastcgi = ''", `fastcgi: "" is not the address of a FastCGI application: it must be unix:/PATH or HOST:PORT`},
+		{"fastcgi = 'x:99999'", `fastcgi: "x:99999" is not the address of a FastCGI application: it must be unix:/PATH or HOST:PORT`},
+		{"fastcgi = 'unix:php.sock'", `fastcgi: "unix:php.sock" is not the address of a FastCGI application: it must be unix:/PATH or HOST:PORT`},
+		{"fastcgi = { address = 'x:1', params = { 'A=B' = '1' } }", `params = { A=B = "1" }: must be a table of strings whose names have no "="`},
+		{"upload = { to = 'www', origins = ['https://a.lan/b'] }", `upload: origins: "https://a.lan/b" is not an origin, such as "https://example.org", or "*"`},
+		{"files = 'www'\nlogin = 'none/users'", `login: stat ` + dir + `/none: no such file or directory; correct the name, or create it`},
+		{"files = 'www'\nmethods = []", `methods = [], an array: must be at least one of them`},
 		{"allow = []", `allow = [], an array: must be addresses, networks such as "10.0.0.0/8", or "all", at least one of them`},
 		{"files = 'www'\nssi = ['a/*']", `ssi = ["a/*"], an array: must be true, names such as ["*.shtml"], or a table with patterns, exec, timefmt, errmsg, echomsg, depth, max-output`},
 	} {
@@ -29,6 +34,12 @@ func TestEmptyValuesOfTheFile(t *testing.T) {
 		want := fmt.Sprintf("fapws: fapws.toml:%d: %s\n", 5+strings.Count(c.key, "\n"), c.want)
 		if code, _, stderr := (fapwstest.Command{Flags: []string{"check"}, Dir: dir}).Run(t); code != 2 || stderr != want {
 			t.Errorf("%s: code %d, %q, want %q", c.key, code, stderr, want)
+		}
+	}
+	for _, c := range [][2]string{{"user = 'no-one'", "unknown user"}, {"chroot = 'none'", "--chroot none: no such file or directory"}} {
+		fapwstest.Write(t, dir+"/fapws.toml", "root = 'www'\n"+c[0]+"\n")
+		if code, _, stderr := (fapwstest.Command{Flags: []string{"check"}, Dir: dir}).Run(t); code != 2 || !strings.Contains(stderr, c[1]) {
+			t.Errorf("%s: code %d, %q, want %q", c[0], code, stderr, c[1])
 		}
 	}
 	if code, _, stderr := (fapwstest.Command{Flags: []string{"-c", "off", "--env-file", "www", "www"}, Dir: dir}).Run(t); code != 2 || stderr != "fapws: cannot read www: is a directory\n" {
@@ -134,16 +145,18 @@ func TestConfigReload(t *testing.T) {
 	file := fapwstest.Write(t, dir+"/fapws.toml", "root = 'a'\nworkers = 1\n")
 	s := fapwstest.Command{Flags: []string{"-b", "127.0.0.1:0", "-c", file, "--reload"}, Complains: true}.Started(t)
 	s.Ask(fapwstest.Get("/")).Want(t, 200).Is(t, "page of a")
-	fapwstest.Replace(t, file, "root = 'b'\nworkers = 2\npid = 'x'\n")
-	s.Says(`warning .*fapws\.toml: changes of workers, pid take effect after a restart\n`)
+	s.Ask(fapwstest.Get("/_fapws/")).Want(t, 404)
+	fapwstest.Replace(t, file, "root = 'b'\nworkers = 2\npid = 'x'\nerror-log = 'x'\nstatus = '/_fapws'\n")
+	s.Says(`warning .*fapws\.toml: changes of workers, pid, error-log take effect after a restart\n`)
 	s.Ask(fapwstest.Get("/")).Want(t, 200).Is(t, "page of b")
-	fapwstest.Replace(t, file, "root = 'a'\nworkers = 2\npid = 'x'\nrot = 1\n")
-	s.Says(`fapws\.toml:4: unknown key rot, did you mean root\?\n(.*\n)*.*reload failed; the old workers keep serving\n`)
-	if code, _, stderr := s.Ctl("reload"); code != 1 || !strings.Contains(stderr, "fapws.toml:4: unknown key rot, did you mean root?") {
+	s.Ask("GET /_fapws/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").Want(t, 200, "<title>fapws: files of")
+	fapwstest.Replace(t, file, "root = 'a'\nworkers = 2\npid = 'x'\nerror-log = 'x'\nrot = 1\n")
+	s.Says(`fapws\.toml:5: unknown key rot, did you mean root\?\n(.*\n)*.*reload failed; the old workers keep serving\n`)
+	if code, _, stderr := s.Ctl("reload"); code != 1 || !strings.Contains(stderr, "fapws.toml:5: unknown key rot, did you mean root?") {
 		t.Errorf("ctl reload: code %d: %s", code, stderr)
 	}
 	s.Ask(fapwstest.Get("/")).Want(t, 200).Is(t, "page of b")
-	fapwstest.Replace(t, file, "root = 'a'\nworkers = 2\npid = 'x'\n")
+	fapwstest.Replace(t, file, "root = 'a'\nworkers = 2\npid = 'x'\nerror-log = 'x'\n")
 	s.Says(`reloaded: 1 worker\n(.*\n)*.*reloaded: 1 worker\n`)
 	s.Ask(fapwstest.Get("/")).Want(t, 200).Is(t, "page of a")
 	if said := s.Stderr.String(); strings.Count(said, "take effect after a restart") != 1 {
