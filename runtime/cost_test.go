@@ -5,10 +5,12 @@ import (
 	"fmt"
 	goruntime "runtime"
 	"testing"
+	"time"
 
 	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
 	"fapws/runtime/sites"
+	"fapws/runtime/source/cache"
 
 	"golang.org/x/sys/unix"
 
@@ -56,14 +58,6 @@ func (c rawClient) read(buf []byte) int {
 	return n
 }
 
-func serveInstant(t testing.TB, size int, mounts ...sites.Mount) *testServer {
-	t.Helper()
-	if mounts == nil {
-		mounts = []sites.Mount{{Prefix: "/"}}
-	}
-	return start(t, settled(Config{}), &instant{body: bytes.Repeat([]byte("x"), size)}, mounts...)
-}
-
 var (
 	plain     = []byte("GET /hello?name=world HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nUser-Agent: test\r\nAccept: */*\r\n\r\n")
 	form      = append([]byte("POST /form HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: 4096\r\n\r\n"), bytes.Repeat([]byte("x"), 4096)...)
@@ -75,7 +69,13 @@ func TestRequestsDoNotAllocate(t *testing.T) {
 	ruled := sites.Mount{Prefix: "/ruled", Rules: mustRules(t, sites.RuleOptions{
 		Set: []exchange.Field{{Name: "X-Frame-Options", Value: "DENY"}}, Remove: []string{"X-Other"}, Allow: mustPrefixes("127.0.0.0/8"), Methods: []string{"GET"},
 	})}
-	mounts := append(tree(t, map[string]string{"hello": "hello", "cached": string(pattern(50000)), "open": string(pattern(100000))}), ruled, sites.Mount{Prefix: "/"})
+	cached, err := cache.Compile(cache.Rule{TTL: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mounts := append(tree(t, map[string]string{"hello": "hello", "cached": string(pattern(50000)), "open": string(pattern(100000))}), ruled,
+		sites.Mount{Prefix: "/page", Cache: cached}, sites.Mount{Prefix: "/"})
+	cfg := settled(Config{CacheSize: 1 << 20, Sites: sites.Config{Proxies: mustPrefixes("127.0.0.0/8"), RootPath: "/app"}})
 	for _, test := range []struct {
 		name    string
 		request []byte
@@ -90,9 +90,11 @@ func TestRequestsDoNotAllocate(t *testing.T) {
 		{"file from memory", []byte("GET /s/hello HTTP/1.1\r\nHost: x\r\n\r\n"), 0, 1},
 		{"larger file from memory", []byte("GET /s/cached HTTP/1.1\r\nHost: x\r\n\r\n"), 0, 1},
 		{"open file", []byte("GET /s/open HTTP/1.1\r\nHost: x\r\n\r\n"), 100000, 1},
+		{"page of the cache", []byte("GET /page HTTP/1.1\r\nHost: x\r\n\r\n"), 13, 1},
+		{"of a trusted proxy", bytes.Replace(plain, []byte("\r\n\r\n"), []byte("\r\nX-Forwarded-For: 192.0.2.1, 127.0.0.2\r\nX-Forwarded-Proto: https\r\n\r\n"), 1), 13, 1},
 		{"part of an open file", []byte("GET /s/open HTTP/1.1\r\nHost: x\r\nRange: bytes=70000-79999\r\n\r\n"), 10000, 1},
 	} {
-		s := serveInstant(t, test.size, mounts...)
+		s := start(t, cfg, &instant{body: bytes.Repeat([]byte("x"), test.size)}, mounts...)
 		c := dialRaw(t, s.addr)
 		buf := make([]byte, 1<<20)
 		unix.Write(c.fd, test.request)
@@ -111,29 +113,6 @@ func TestRequestsDoNotAllocate(t *testing.T) {
 		if n := testing.AllocsPerRun(1000, func() { c.ask(test.request, buf, size) }); n > eventloop.BatchAllocations {
 			t.Errorf("%s: %v allocations a request", test.name, n)
 		}
-		unix.Close(c.fd)
-	}
-}
-
-// An idle keep-alive connection costs at most 4 KiB of Go's memory.
-func TestIdleConnectionsAreSmall(t *testing.T) {
-	const n = 2000
-	s := serveInstant(t, 13)
-	buf := make([]byte, 4096)
-	half := len(plain) / 2
-	warm := dialRaw(t, s.addr)
-	warm.ask(plain, buf, 1)
-	before := memory()
-	var clients []rawClient
-	for range n {
-		c := dialRaw(t, s.addr)
-		// In two packets, so that the beginning has to be kept for a while.
-		unix.Write(c.fd, plain[:half])
-		c.ask(plain[half:], buf, 1)
-		clients = append(clients, c)
-	}
-	eachCosts(t, "an idle connection", before, n, 4096)
-	for _, c := range append(clients, warm) {
 		unix.Close(c.fd)
 	}
 }

@@ -69,11 +69,9 @@ func enrolled(t *testing.T, enrol func(net.Conn) error) net.Conn {
 	}
 	var ends [2]net.Conn
 	for i, fd := range fds {
-		f := os.NewFile(uintptr(fd), "socketpair")
-		if ends[i], err = net.FileConn(f); err != nil {
+		if ends[i], err = system.Conn(fd, "test"); err != nil {
 			t.Fatal(err)
 		}
-		f.Close()
 	}
 	t.Cleanup(func() { ends[1].Close() })
 	if err := enrol(ends[0]); err != nil {

@@ -13,40 +13,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func serverTLS() *tls.Config {
-	cert, _ := certtest.Localhost()
-	return &tls.Config{Certificates: []tls.Certificate{cert}}
-}
-
-// secureListener opens a listener with TLS, on a free port.
-func secureListener(t testing.TB) *conn.Listener {
-	t.Helper()
+// An idle connection with TLS costs at most 12 KiB of Go's memory, all in all. One that has received large records keeps room for one more in
+// crypto/tls.
+func TestIdleTLSConnectionsAreSmall(t *testing.T) {
+	s := serve(t, Config{})
 	ln, err := conn.Listen("127.0.0.1:0", conn.DefaultListenOptions)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ln.Secure = true
-	return ln
-}
-
-// listenSecure makes s accept on another port, with TLS, and returns its address.
-func (s *testServer) listenSecure(t testing.TB) string {
-	t.Helper()
-	ln := secureListener(t)
-	addr := ln.Addr().String()
-	s.SetTLS(serverTLS())
+	cert, _ := certtest.Localhost()
+	s.SetTLS(&tls.Config{Certificates: []tls.Certificate{cert}})
 	s.Accept(ln)
-	return addr
-}
-
-// An idle connection with TLS costs at most 12 KiB of Go's memory, all in all. One that has received large records keeps room for one more in
-// crypto/tls.
-func TestIdleTLSConnectionsAreSmall(t *testing.T) {
-	s := serveInstant(t, 13)
-	addr := s.listenSecure(t)
 	buf := make([]byte, 4096)
 	ask := func(request []byte) int {
-		raw := dialRaw(t, addr)
+		raw := dialRaw(t, ln.Addr().String())
 		unix.SetsockoptInt(raw.fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
 		c := tls.Client(rawConn{raw}, &tls.Config{InsecureSkipVerify: true, DynamicRecordSizingDisabled: true})
 		if _, err := c.Write(request); err != nil {

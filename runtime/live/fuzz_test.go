@@ -2,6 +2,7 @@ package live
 
 import (
 	"bufio"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -65,6 +66,9 @@ func FuzzEvent(f *testing.F) {
 			return
 		}
 		e := NewEvent(&m, 5, "e")
+		if text := string(e.Text()); string(e.Wire(0)) != text || string(e.Wire(1)) != fmt.Sprintf("%x\r\n%s\r\n", len(text), text) {
+			t.Fatalf("%q is sent as %q", text, e.Wire(1))
+		}
 		got := readEvents(string(e.Text()))
 		if m.ID == "" {
 			m.ID = "e-5"

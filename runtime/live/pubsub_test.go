@@ -44,33 +44,6 @@ func TestNames(t *testing.T) {
 	}
 }
 
-func TestFormat(t *testing.T) {
-	for _, test := range []struct {
-		m    Message
-		want string
-	}{
-		{Message{Data: "x"}, "id: e-7\ndata: x\n\n"},
-		{Message{}, "id: e-7\ndata: \n\n"},
-		{Message{Data: "x", ID: "mine", Event: "tick"}, "id: mine\nevent: tick\ndata: x\n\n"},
-		{Message{Data: "a\nb\rc\r\nd\n\re"}, "id: e-7\ndata: a\ndata: b\ndata: c\ndata: d\ndata: \ndata: e\n\n"},
-		{Message{Data: "\n"}, "id: e-7\ndata: \ndata: \n\n"},
-		{Message{Data: " x\u2028ü"}, "id: e-7\ndata:  x\u2028ü\n\n"},
-		{Message{Data: "x\nid: no\nevent: no\n\n:"}, "id: e-7\ndata: x\ndata: id: no\ndata: event: no\ndata: \ndata: :\n\n"},
-	} {
-		test.m.Name = "n"
-		if err := test.m.Check(); err != nil {
-			t.Errorf("%q: %v", test.m, err)
-		}
-		e := NewEvent(&test.m, 7, "e")
-		if got := string(e.Text()); got != test.want || string(e.Wire(0)) != got {
-			t.Errorf("%q: got %q, want %q", test.m, got, test.want)
-		}
-		if got, want := string(e.Wire(1)), fmt.Sprintf("%x\r\n%s\r\n", len(test.want), test.want); got != want {
-			t.Errorf("%q: got %q, want %q", test.m, got, want)
-		}
-	}
-}
-
 func TestIDs(t *testing.T) {
 	for id, want := range map[string]string{
 		"e-0": "0 true", "e-12": "12 true", "e-18446744073709551615": "18446744073709551615 true",

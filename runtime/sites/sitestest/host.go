@@ -2,7 +2,6 @@ package sitestest
 
 import (
 	"net"
-	"os"
 	"testing"
 	"time"
 
@@ -129,10 +128,7 @@ func Sockets(t testing.TB) (fd int, client net.Conn) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := os.NewFile(uintptr(fds[0]), "client")
-	defer f.Close()
-	client, err = net.FileConn(f)
-	if err != nil {
+	if client, err = system.Conn(fds[0], "client"); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { client.Close() })

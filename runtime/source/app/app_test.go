@@ -2,7 +2,6 @@ package app
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -157,21 +156,6 @@ func (r *rig) want(what, got, want string) {
 func (r *rig) told() string { return strings.Join(r.h.told, " ") }
 
 var head = exchange.Head{Status: 200, Length: -1}
-
-func TestParts(t *testing.T) {
-	r := newRig(t, Options{Occupies: OccupiesUntilEnd}, Config{})
-	r.start()
-	r.want("by", r.x.By, "application")
-	if r.server.occupied != 1 || r.Idle() || r.Exchange(0) != r.x {
-		t.Errorf("%d occupy, idle %v", r.server.occupied, r.Idle())
-	}
-	r.make(exchange.Part{First: true, Head: head, Body: []byte("a")}, exchange.Part{Body: []byte("b")}, exchange.Part{Last: true, Body: []byte("c")})
-	r.want("sent", r.got(), "[a b c]")
-	r.want("released", strings.Join(r.h.released, " "), "a b c")
-	if r.server.occupied != 0 || !r.Idle() || r.Exchange(0) != nil {
-		t.Errorf("%d occupy, idle %v", r.server.occupied, r.Idle())
-	}
-}
 
 func TestFull(t *testing.T) {
 	r := newRig(t, Options{Occupies: OccupiesUntilEnd}, Config{})
@@ -359,16 +343,6 @@ func TestRefusal(t *testing.T) {
 
 var file = exchange.Part{First: true, Last: true, Head: exchange.Head{Status: 200, Instead: exchange.StaticFiles, Static: []byte("{}"), Request: []byte("GET /a HTTP/1.1\r\nHost: x\r\n\r\n")}}
 
-func TestHandOver(t *testing.T) {
-	r := newRig(t, Options{}, Config{})
-	r.start()
-	r.make(file)
-	r.want("sent", r.got(), "[file {}]")
-	if !r.Idle() {
-		t.Error("its ticket is taken")
-	}
-}
-
 // A file waits until the response is the first of its connection. The exchange ends if the client leaves meanwhile.
 func TestHandOverInTurn(t *testing.T) {
 	for _, gone := range []bool{false, true} {
@@ -389,44 +363,6 @@ func TestHandOverInTurn(t *testing.T) {
 		}
 		if !r.Idle() {
 			t.Error("its ticket is taken")
-		}
-	}
-}
-
-func TestProgram(t *testing.T) {
-	program := &handler{}
-	r := newRig(t, Options{Timeout: time.Second}, Config{Programs: func() (Handler, int) { return program, 7 }})
-	r.start()
-	p := file
-	p.Head.Instead, p.Head.StaticPath, p.Head.StaticScript, p.Head.Fields = exchange.Program, []byte("/cgi/a"), 4, []byte("X-A: 1\r\n")
-	r.make(p)
-	if len(program.submitted) != 1 || program.submitted[0].Mount != 7 || string(program.submitted[0].Path) != "/cgi/a" || program.submitted[0].Options != "{}" {
-		t.Fatalf("submitted %+v", program.submitted)
-	}
-	program.parts = []exchange.Part{{First: true, Last: true, File: -1, Head: exchange.Head{Status: 200, Fields: []byte("X-B: 2\r\n")}, Body: []byte("out")}}
-	r.Run()
-	r.want("sent", r.got(), "[out]")
-	fields := string(r.client.Parts[0].Head.Fields)
-	if !strings.Contains(fields, "X-A: 1\r\n") || !strings.Contains(fields, "X-B: 2\r\n") {
-		t.Errorf("fields %q", fields)
-	}
-	if !r.Idle() || !slices.Equal(program.released, []string{"out"}) || r.Owed() != 0 {
-		t.Errorf("released %q, %d owed", program.released, r.Owed())
-	}
-}
-
-// A request that a handler gives back, and that is none, is a bug, as is a program that nothing runs.
-func TestHandOverBugs(t *testing.T) {
-	broken, program := file, file
-	broken.Head.Request = []byte("GET\r\n\r\n")
-	program.Head.Instead = exchange.Program
-	for _, p := range []exchange.Part{broken, program} {
-		r := newRig(t, Options{}, Config{})
-		r.start()
-		r.make(p)
-		r.want("sent", r.got(), "Internal Server Error")
-		if len(r.server.logged) != 1 || !r.Idle() {
-			t.Errorf("logged %q", r.server.logged)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -237,7 +238,7 @@ func TestTurnedOff(t *testing.T) {
 	w.Answer().Want(t, 200, `"HTTP/1.1"`)
 }
 
-// The preface may arrive in pieces, and bytes that only begin like it are HTTP/1.
+// The preface may arrive in pieces, and bytes that only begin like it are HTTP/1, unless a client with TLS has chosen HTTP/2: then the connection closes.
 func TestPreface(t *testing.T) {
 	t.Parallel()
 	s := serve(t, fapwstest.Threads, "app.py")
@@ -255,5 +256,18 @@ func TestPreface(t *testing.T) {
 	head := make([]byte, 9)
 	if _, err := io.ReadFull(w.Conn, head); err != nil || head[3] != 4 {
 		t.Errorf("%x, %v", head, err)
+	}
+	secure := serveTLS(t, fapwstest.Mode{}, "app.py")
+	for _, text := range []string{"GET /show HTTP/1.1\r\nHost: h\r\n\r\n", "PRI * HTTP/2.0\r\n\r\nSoops"} {
+		c, err := tls.Dial("tcp", secure.Address, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.WriteString(c, text)
+		c.SetReadDeadline(time.Now().Add(fapwstest.Patience))
+		if got, err := io.ReadAll(c); len(got) > 0 || os.IsTimeout(err) {
+			t.Errorf("%q, %v", got, err)
+		}
+		c.Close()
 	}
 }
