@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"bytes"
 	"errors"
 	"net"
 	"strings"
@@ -14,24 +15,76 @@ import (
 	"fapws/runtime/websocket/wstest"
 )
 
-// mover is a handler of WebSockets that can be handed over; those that were told to stay cannot.
-func mover(t *testing.T) (*testServer, *talkApp) {
-	a := newTalkApp()
-	a.resumes = func(k *talk) { a.note("resumed " + k.state) }
-	a.handOver = func(k *talk) bool { return k.data != "stays" }
-	a.message = func(k *talk, op exchange.Op, data []byte) {
-		k.data = string(data)
-		k.send(op, data)
+// talk is a WebSocket as an application sees it.
+type talk struct {
+	app    *talkApp
+	ticket exchange.Ticket
+	head   string // of its request
+	data   []byte
+	ended  bool // its Last part was made
+}
+
+// talkApp is an application on the loop whose WebSockets can be handed over.
+type talkApp struct {
+	echoing
+	lets  func(*talk) // what happens when it lets go of one
+	talks map[exchange.Ticket]*talk
+	out   int // parts that were not released
+	notes string
+}
+
+func (a *talkApp) Submit(r *exchange.Request) bool {
+	if a.talks[r.Ticket] != nil {
+		panic("a ticket is used twice at once")
 	}
-	t.Cleanup(func() { // when the server has closed
-		if !a.idle() {
-			t.Error("an exchange has not ended")
-		}
-	})
-	cfg := settled(Config{Channels: live.StreamConfig{Epoch: "e", HandOver: true}})
-	s := start(t, cfg, a, sites.Mount{Prefix: "/", WebSocket: true, Group: "all"})
-	s.HoldHistory(time.Hour)
-	return s, a
+	t := &talk{app: a, ticket: r.Ticket, head: string(r.Head)}
+	a.talks[r.Ticket] = t
+	if r.Resumed != nil {
+		a.notes += "resumed " + string(r.Resumed.Data)
+	}
+	t.add(exchange.Part{First: true, Head: exchange.Head{WebSocket: true}})
+	return true
+}
+
+func (a *talkApp) Deliver(in exchange.Input) {
+	t := a.talks[in.Ticket]
+	switch in.Op {
+	case exchange.OpClose:
+		t.end()
+	case exchange.OpHandOver:
+		a.lets(t)
+		t.add(exchange.Part{Last: true, Op: exchange.OpHandOver, Body: t.data, Head: exchange.Head{Request: []byte(t.head)}})
+	default:
+		t.data = bytes.Clone(in.Data)
+		t.add(exchange.Part{Op: in.Op, Body: t.data})
+		t.add(exchange.Part{Op: exchange.OpCredit, Credit: int64(len(in.Data)) + exchange.InputCost})
+	}
+}
+
+func (a *talkApp) Cancel(ticket exchange.Ticket, _ time.Duration) { a.talks[ticket].end() }
+
+func (a *talkApp) Release(p *exchange.Part) {
+	a.out--
+	if p.Last {
+		delete(a.talks, p.Ticket)
+	}
+}
+
+func (a *talkApp) idle() bool { return len(a.talks) == 0 && a.out == 0 }
+
+func (t *talk) add(p exchange.Part) {
+	if !t.ended {
+		p.Ticket, t.ended = t.ticket, p.Last
+		t.app.out++
+		t.app.add(p)
+	}
+}
+
+func (t *talk) end() {
+	if !t.ended {
+		t.app.notes += "; ended"
+	}
+	t.add(exchange.Part{Last: true})
 }
 
 // TestSocketsTakenBack: a handler that has let go of a WebSocket is told of its end, if it is not handed over: because its client has
@@ -48,37 +101,35 @@ func TestSocketsTakenBack(t *testing.T) {
 	}{
 		{name: "left", lets: func(_ *testServer, k *talk, c *wstest.Client) {
 			reset(c)
-			k.send(exchange.OpText, []byte("too late"))
+			k.add(exchange.Part{Op: exchange.OpText, Body: []byte("too late")})
 		}},
 		{name: "left in the middle of a message", lets: func(s *testServer, k *talk, c *wstest.Client) {
-			k.send(exchange.OpText, []byte(large))
+			k.add(exchange.Part{Op: exchange.OpText, Body: []byte(large)})
 			s.loop.post(func() { reset(c) }) // when the loop has written some of it
 		}},
-		{name: "too large", lets: func(_ *testServer, k *talk, _ *wstest.Client) { k.data = large }, code: 1012},
+		{name: "too large", lets: func(_ *testServer, k *talk, _ *wstest.Client) { k.data = []byte(large) }, code: 1012},
 		{name: "not taken", lets: func(*testServer, *talk, *wstest.Client) {}, fails: true, code: 1012},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			s, a := mover(t)
-			c := s.socket(t)
+			a := &talkApp{talks: map[exchange.Ticket]*talk{}}
+			t.Cleanup(func() { // when the server has closed
+				if !a.idle() {
+					t.Error("an exchange has not ended")
+				}
+			})
+			cfg := settled(Config{Channels: live.StreamConfig{Epoch: "e", HandOver: true}})
+			s := start(t, cfg, a, sites.Mount{Prefix: "/", WebSocket: true, Group: "all"})
+			s.HoldHistory(time.Hour)
+			c, err := wstest.Dial(s.addr, "/")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Conn.Close()
 			c.SendText("state")
 			if _, got, err := c.Receive(); err != nil || string(got) != "state" {
 				t.Fatalf("%q, %v", got, err)
 			}
-			s.do(func() {
-				a.handOver = func(k *talk) bool {
-					test.lets(s, k, c)
-					return true
-				}
-				a.ends = func(k *talk) {
-					a.note("ended")
-					k.end(false)
-				}
-				a.cancelled = func(k *talk) {
-					if !k.ended {
-						a.note("ended")
-					}
-				}
-			})
+			s.do(func() { a.lets = func(k *talk) { test.lets(s, k, c) } })
 			closed := make(chan error, 1)
 			if test.code != 0 {
 				go func() {
@@ -105,8 +156,11 @@ func TestSocketsTakenBack(t *testing.T) {
 			}
 			c.Conn.Close()
 			retired.Wait()
-			eventually(t, "the handler was told", func() bool { return strings.HasSuffix(a.notes(), "ended") && a.idle() })
-			if notes := a.notes(); !strings.HasPrefix(notes, "resumed ") || strings.Count(notes, "resumed") != 1 {
+			eventually(t, "the handler was told", func() (told bool) {
+				s.do(func() { told = strings.HasSuffix(a.notes, "; ended") && a.idle() })
+				return told
+			})
+			if notes := a.notes; !strings.HasPrefix(notes, "resumed ") || strings.Count(notes, "resumed") != 1 {
 				t.Errorf("%.100q", notes)
 			}
 		})
