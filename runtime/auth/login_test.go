@@ -2,7 +2,6 @@ package auth
 
 import (
 	"errors"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -331,53 +330,6 @@ func TestCookies(t *testing.T) {
 		if got := strings.Join(all, " "); got != want {
 			t.Errorf("%q: %q, want %q", fields, got, want)
 		}
-	}
-}
-
-// TestFirst: all processes of a run have one code, which one of them shows; it makes one user, and is worth nothing after that.
-func TestFirst(t *testing.T) {
-	p := newPlace(t)
-	os.Remove(p.users)
-	var lines []string
-	open := func(run string) *Login {
-		l := p.open(t)
-		l.first.run, l.log = run, func(line string) { lines = append(lines, line) }
-		l.Announce()
-		l.Announce()
-		return l
-	}
-	one, two := open("a"), open("a")
-	if len(lines) != 1 {
-		t.Fatalf("%q", lines)
-	}
-	_, code, _ := strings.Cut(lines[0], "with the code ")
-	code = code[:14]
-	form := func(code, again string) url.Values {
-		return url.Values{"code": {code}, "password": {"long enough"}, "again": {again}}
-	}
-	for _, v := range []url.Values{form("", "long enough"), form("AAAA-AAAA-AAAA", "long enough"), form(code, "other"), form(code[:13], "long enough")} {
-		if two.makeFirst(v, "ann") == "" {
-			t.Errorf("%v made a user", v)
-		}
-	}
-	if two.makeFirst(form(code, "long enough"), "a:b") == "" {
-		t.Error("a:b is a user")
-	}
-	if open("b"); len(lines) != 2 || !strings.Contains(lines[1], code) {
-		t.Fatalf("the next run: %q", lines)
-	}
-	if why := two.makeFirst(form(strings.ToLower(strings.ReplaceAll(code, "-", " ")), "long enough"), "ann"); why != "" {
-		t.Fatal(why)
-	}
-	if one.Fresh() {
-		t.Error("another process has not noticed that there is a user")
-	}
-	if one.makeFirst(form(code, "long enough"), "bob") == "" {
-		t.Error("two users are the first")
-	}
-	os.Remove(p.users)
-	if open("c"); len(lines) != 3 || strings.Contains(lines[2], code) {
-		t.Errorf("the same code again: %q", lines)
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -15,55 +14,11 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fapws/cmd/fapws/process"
-	"fapws/runtime/metrics"
 	"fapws/runtime/source/cache"
 )
 
-// fake is a server for tests.
-type fake struct {
-	fails error
-	stop  func()
-	looks int
-}
-
-func newFake() *fake { return &fake{stop: func() {}} }
-
-// command is a Server.
-func (f *fake) command(c Command, p cache.Pattern) (any, error) {
-	switch c {
-	case Status:
-		return f.report(), nil
-	case Top:
-		return &Overview{Report: *f.report(), Metrics: f.metrics(), Active: []Active{{Worker: 8, Request: "GET /\x1b", Age: 2, State: "running on thread 0", At: "app.py:3 in view"}}}, nil
-	case Metrics:
-		return f.metrics(), nil
-	case Stack:
-		return "GET /\x1b[31m\n", nil
-	case Purge:
-		return len(p.Path + p.Host + p.Tag), nil
-	case Stop:
-		f.stop()
-		return nil, nil
-	}
-	return nil, f.fails
-}
-
-func (f *fake) report() *Report {
-	return &Report{PID: 7, App: "app.py", Version: "1", Python: "3.11.2", Mode: "inline", Addresses: []string{"http://127.0.0.1:8888/", "unix:/x"},
-		Uptime: 3700, Workers: []Worker{{PID: 8, State: "serving", Age: 61, RSS: 20e6, Counters: Counters{Requests: 5, Unsent: 70e6, Cut: 3}}, {PID: 9, State: "retiring", Counters: Counters{Requests: -1}}}}
-}
-
-func (f *fake) metrics() []metrics.Family {
-	f.looks++
-	n := int64(f.looks)
-	return []metrics.Family{
-		{Name: "fapws_request_duration_seconds", Kind: metrics.Histogram, Unit: "seconds", Help: "Time.", Bounds: []float64{0.001, 1}, Series: []metrics.Series{
-			{Labels: metrics.Labels("host", "", "route", "/\x1b", "code", "2xx"), Counts: []int64{10 * n, 10 * n, 0}, Total: 2},
-			{Labels: metrics.Labels("host", "", "route", "/\x1b", "code", "5xx"), Counts: []int64{0, 0, n}, Total: 2},
-		}},
-		metrics.One("fapws_reloads", metrics.Counter, "", "Reloads.", 2),
-	}
-}
+// command is a Server that does nothing.
+func command(Command, cache.Pattern) (any, error) { return &Report{}, nil }
 
 // use makes a new directory the place for sockets.
 func use(t *testing.T) (folder string) {
@@ -94,48 +49,31 @@ func run(line string) (string, error) {
 	return out.String(), err
 }
 
+// What a server sends is printed without control characters, and FAPWS_CTL_SOCKET names it unless a flag does.
 func TestCommands(t *testing.T) {
 	use(t)
-	server := newFake()
-	s := listen(t, Auto, server.command)
-	pid := fmt.Sprintf("--pid %d ", os.Getpid()) // others may run on this machine
-	for _, tt := range []struct{ line, want string }{
-		{pid + "status", "fapws 1, Python 3.11.2, inline, pid 7, up 1h1m\n" +
-			"app.py on http://127.0.0.1:8888/  unix:/x\n" +
-			"  WORKER  STATE          AGE   MEMORY   REQUESTS\n" +
-			"       8  serving       1m1s  20.0 MB          5\n" +
-			"       9  retiring        0s        -          -\n" +
-			"worker 8: 3 responses ended because more than max-unsent waited for slow clients; 70.0 MB wait now\n"},
-		{"status --json --socket " + s.path, `{"pid":7,"app":"app.py","version":"1","python":"3.11.2","mode":"inline","addresses":["http://127.0.0.1:8888/","unix:/x"],"uptime":3700,` +
-			`"workers":[{"pid":8,"state":"serving","age":61,"rss":20000000,"requests":5,"unsent":70000000,"cut":3},{"pid":9,"state":"retiring","age":0,"rss":0,"requests":-1,"unsent":0,"cut":0}]}` + "\n"},
-		{pid + "stack", "GET /?[31m\n"},
-		{pid + "purge /page", "purged 5 pages\n"},
-		{pid + "purge --host a /page", "purged 6 pages\n"},
-		{pid + "--tag=news purge", "purged 4 pages\n"},
-		{pid + "purge --all", "purged 1 page\n"},
-		{pid + "reload", "reloaded\n"},
-		{"--socket " + s.path + " reload", "reloaded\n"},
-		{fmt.Sprintf("reload --pid=%d", os.Getpid()), "reloaded\n"},
-		{"--help", Help},
-	} {
-		if got, err := run(tt.line); err != nil || got != tt.want {
-			t.Errorf("%s: %v\n got %q\nwant %q", tt.line, err, got, tt.want)
+	s := listen(t, Auto, func(c Command, _ cache.Pattern) (any, error) {
+		if c == Stack {
+			return "GET /\x1b[31m\n", nil
 		}
-	}
-	t.Setenv("FAPWS_CTL_SOCKET", s.path)
-	if got, err := run("reload"); err != nil || got != "reloaded\n" {
-		t.Errorf("the server of FAPWS_CTL_SOCKET: %q, %v", got, err)
-	}
-	if _, err := run("--pid 3 reload"); err == nil {
-		t.Error("FAPWS_CTL_SOCKET counts although a process is named")
-	}
-	t.Setenv("FAPWS_CTL_SOCKET", Auto)
-	if got, err := run(pid + "reload"); err != nil || got != "reloaded\n" {
-		t.Errorf("with the default of FAPWS_CTL_SOCKET: %q, %v", got, err)
-	}
-	server.fails = errors.New("app.py line 3: \x07name 'x' is not defined")
-	if _, err := run(pid + "reload"); err == nil || err.Error() != "app.py line 3: ?name 'x' is not defined" {
-		t.Errorf("a reload that fails: %v", err)
+		return nil, errors.New("app.py line 3: \x07name 'x' is not defined")
+	})
+	pid := fmt.Sprintf("--pid %d ", os.Getpid()) // others may run on this machine
+	for _, tt := range []struct{ socket, line, want string }{
+		{"", pid + "stack", "GET /?[31m\n"},
+		{"", pid + "reload", "app.py line 3: ?name 'x' is not defined"},
+		{s.path, "stack", "GET /?[31m\n"},
+		{s.path, "--pid 3 stack", "process 3: "},
+		{Auto, pid + "stack", "GET /?[31m\n"},
+	} {
+		t.Setenv("FAPWS_CTL_SOCKET", tt.socket)
+		got, err := run(tt.line)
+		if err != nil {
+			got = err.Error()
+		}
+		if !strings.HasPrefix(got, tt.want) {
+			t.Errorf("%s: got %q, want %q", tt.line, got, tt.want)
+		}
 	}
 }
 
@@ -143,8 +81,13 @@ func TestCommands(t *testing.T) {
 // for the end of the connection, that is of the process.
 func TestStop(t *testing.T) {
 	use(t)
-	server := newFake()
-	s := listen(t, Auto, server.command)
+	var stop func()
+	s := listen(t, Auto, func(c Command, _ cache.Pattern) (any, error) {
+		if c == Stop {
+			stop()
+		}
+		return nil, nil
+	})
 	c, err := dialWithin(s.path, connectWithin)
 	if err != nil {
 		t.Fatal(err)
@@ -154,7 +97,7 @@ func TestStop(t *testing.T) {
 		t.Fatal(err)
 	}
 	stopped := make(chan int, 1)
-	server.stop = func() {
+	stop = func() {
 		arrived := 0
 		_ = raw.Control(func(fd uintptr) {
 			arrived, _, _ = unix.Recvfrom(int(fd), make([]byte, 1), unix.MSG_PEEK|unix.MSG_DONTWAIT)
@@ -210,20 +153,6 @@ func TestUsage(t *testing.T) {
 	}
 }
 
-func TestSeveral(t *testing.T) {
-	folder := use(t)
-	listen(t, Auto, newFake().command)
-	listen(t, filepath.Join(folder, "3.sock"), newFake().command)
-	_, err := run("status")
-	want := regexp.MustCompile(`^\d+ servers are running; choose one:\n(.*\n)*  --pid 3  app.py  http://127.0.0.1:8888/  unix:/x(\n|$)`)
-	if err == nil || !want.MatchString(err.Error()) {
-		t.Errorf("got %v", err)
-	}
-	if got, err := run("--pid 3 reload"); got != "reloaded\n" {
-		t.Errorf("got %q, %v", got, err)
-	}
-}
-
 func TestPick(t *testing.T) {
 	for _, tt := range []struct {
 		running []found
@@ -271,7 +200,7 @@ func TestLeftBehind(t *testing.T) {
 	left(t, mine)
 	left(t, gone)
 	left(t, starting) // process 1 lives
-	s := listen(t, Auto, newFake().command)
+	s := listen(t, Auto, command)
 	if exists(gone) {
 		t.Error("the socket of a dead server is still there")
 	}
@@ -287,11 +216,11 @@ func TestLeftBehind(t *testing.T) {
 	}
 
 	// A successor's socket is its own.
-	s = listen(t, mine, newFake().command)
+	s = listen(t, mine, command)
 	if err := os.Remove(mine); err != nil {
 		t.Fatal(err)
 	}
-	next := listen(t, mine, newFake().command)
+	next := listen(t, mine, command)
 	s.Close()
 	if !exists(mine) {
 		t.Error("Close has removed the socket of another server")
@@ -302,7 +231,7 @@ func TestLeftBehind(t *testing.T) {
 // Close does not wait for another client where an application has made the socket blocking.
 func TestBlockingSocket(t *testing.T) {
 	use(t)
-	s := listen(t, Auto, newFake().command)
+	s := listen(t, Auto, command)
 	raw, err := s.SyscallConn()
 	if err != nil {
 		t.Fatal(err)
@@ -322,28 +251,6 @@ func TestBlockingSocket(t *testing.T) {
 	case <-closed:
 	case <-time.After(10 * time.Second):
 		t.Fatal("Close waits")
-	}
-}
-
-func TestListenRefuses(t *testing.T) {
-	folder := use(t)
-	taken := listen(t, Auto, newFake().command)
-	file := filepath.Join(folder, "file")
-	if err := os.WriteFile(file, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for _, tt := range []struct{ path, want string }{
-		{taken.path, "another server listens on " + taken.path},
-		{file, file + " is not a socket"},
-		{filepath.Join(folder, "none", "x"), filepath.Join(folder, "none", "x") + ": no such file or directory"},
-	} {
-		s, err := Listen(tt.path, newFake().command)
-		if err == nil {
-			s.Close()
-		}
-		if err == nil || err.Error() != tt.want {
-			t.Errorf("%s:\n got %v\nwant %s", tt.path, err, tt.want)
-		}
 	}
 }
 
@@ -405,7 +312,7 @@ func TestBindInFirst(t *testing.T) {
 
 func TestAllowed(t *testing.T) {
 	use(t)
-	s := listen(t, Auto, newFake().command)
+	s := listen(t, Auto, command)
 	c, err := dialWithin(s.path, connectWithin)
 	if err != nil {
 		t.Fatal(err)

@@ -284,29 +284,6 @@ func TestVia(t *testing.T) {
 	}
 }
 
-// Responses of 1xx reach clients of HTTP/1.1 before the answer, in the order of the requests.
-func TestInterim(t *testing.T) {
-	const hint = "HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\nConnection: x\r\n\r\n"
-	release := make(chan struct{})
-	url, _ := upstream(t, func(r *http.Request) []string {
-		if r.URL.Path == "/slow" {
-			<-release
-		}
-		return []string{"HTTP/1.1 100 Continue\r\n\r\n" + hint, "HTTP/1.1 102 Processing\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"}
-	})
-	address, _ := front(t, "/", proxy.Options{Target: url})
-	_, r := client(t, address, "GET /slow HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-	close(release)
-	for range 2 {
-		status(t, r, 103)
-		status(t, r, 102)
-		reads(t, status(t, r, 200).Body, "ok")
-	}
-	if got := talk(t, address, "GET / HTTP/1.0\r\n\r\n"); !strings.HasPrefix(got, "HTTP/1.1 200 ") || strings.Contains(got, "103") {
-		t.Errorf("HTTP/1.0: %q", got)
-	}
-}
-
 // No spelling of a path makes the upstream leave the directory that stands for the mount.
 func TestClimbing(t *testing.T) {
 	url, _ := upstream(t, func(r *http.Request) []string {

@@ -2,13 +2,11 @@ package proxy_test
 
 import (
 	"bufio"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"fapws/runtime/source/proxy"
 	"fapws/runtime/waittest"
@@ -48,24 +46,5 @@ func TestTunnelBreaks(t *testing.T) {
 			t.Errorf("%q", all)
 		}
 		waittest.Eventually(t, "a line in the log", func() bool { return strings.Contains(logged(), "WebSocket closed: the upstream broke off") })
-	})
-}
-
-// The timeout is that of the handshake.
-func TestTunnelWithoutTimeout(t *testing.T) {
-	url, _ := server(t, func(c *net.TCPConn, r *bufio.Reader, _ *http.Request) {
-		io.WriteString(c, accepted(key)+"\r\n")
-		io.Copy(c, r)
-	})
-	waittest.InItsTime(t, func(timeout time.Duration) (wrong string) {
-		address, _ := front(t, "/", proxy.Options{Target: url, TunnelTimeout: -1, Timeout: timeout})
-		c, r := client(t, address, handshake+"\r\n")
-		if response, err := http.ReadResponse(r, nil); err != nil || response.StatusCode != 101 {
-			return fmt.Sprint(response, err)
-		}
-		time.Sleep(timeout + time.Second)
-		io.WriteString(c, "still there")
-		reads(t, r, "still there")
-		return ""
 	})
 }

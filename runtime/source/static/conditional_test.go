@@ -162,12 +162,3 @@ func TestConditions(t *testing.T) {
 		})
 	}
 }
-
-func TestRangeOfEmptyFile(t *testing.T) {
-	f := serve(t, Options{Root: tree(t, map[string]string{"a": ""})})
-	for _, value := range []string{"bytes=0-", "bytes=-1", "bytes=5-9"} {
-		if a := get(t, f, request(t, "", "GET", "/a", "Range: "+value)); a.status != 200 || a.length != 0 {
-			t.Errorf("%s: %+v", value, a)
-		}
-	}
-}

@@ -142,44 +142,6 @@ func TestLinksByPolicy(t *testing.T) {
 	}
 }
 
-// A directory's index may be a program of another source, and is never sent.
-func TestProgramForIndex(t *testing.T) {
-	root := tree(t, map[string]string{"i/index.cgi": "secret", "i/x.txt": "x", "h/index.html": "x", "h/index.cgi": "secret"})
-	for _, spa := range []string{"", "h/index.html"} {
-		f := serve(t, Options{Root: root, Index: []string{"index.html", "index.cgi"}, Programs: []string{"*.cgi"}, Listing: true, SPA: spa})
-		for _, c := range []struct {
-			target string
-			status int
-			index  string
-		}{{"/i/", 404, "index.cgi"}, {"/h/", 200, ""}, {"/i/x.txt", 200, ""}} {
-			var res Response
-			f.Open(request(t, "", "GET", c.target), &res)
-			if res.Head.Status != c.status || res.Index != c.index {
-				t.Errorf("%s: %d, index %q", c.target, res.Head.Status, res.Index)
-			}
-			res.Close()
-		}
-		if a := get(t, f, request(t, "", "GET", "/i/index.cgi")); strings.Contains(string(a.body), "secret") {
-			t.Errorf("%+v", a)
-		}
-	}
-}
-
-// A directory's index may have separate rules, which are found by its name.
-func TestRoutedIndex(t *testing.T) {
-	f := serve(t, Options{Root: tree(t, map[string]string{"i/index.html": "x"}), Index: []string{"index.html"}, Routed: []string{"*.html"}})
-	for range 2 {
-		var res Response
-		if f.Open(request(t, "", "GET", "/i/"), &res); res.Head.Status != 404 || res.Index != "index.html" {
-			t.Errorf("%d, index %q", res.Head.Status, res.Index)
-		}
-		mustMiss(t, f, request(t, "", "GET", "/i/"))
-		if a := get(t, f, request(t, "", "GET", "/i/index.html")); a.status != 200 || string(a.body) != "x" {
-			t.Errorf("%+v", a)
-		}
-	}
-}
-
 // A larger file is opened once, kept open, and closed when it is no longer requested.
 func TestOpenFiles(t *testing.T) {
 	root := tree(t, map[string]string{"big": strings.Repeat("x", 200000), "huge": strings.Repeat("y", 2<<20)})

@@ -60,6 +60,12 @@ status = 411
 [[host.route]]
 prefix = "/busy"
 status = 503
+[[host.route]]
+prefix = "/moved"
+status = 402
+[[host.route]]
+prefix = "/lost"
+status = 409
 `
 	requests := map[int]string{
 		400: "GET /%zz HTTP/1.1\r\nHost: x\r\n\r\n",
@@ -77,7 +83,7 @@ status = 503
 		503: "GET /busy HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
 		505: "GET / HTTP/3.0\r\nHost: x\r\n\r\n",
 	}
-	own := fapwstest.Command{Flags: []string{"-c", fapwstest.Write(t, dir+"/own.toml", conf+"charset = 'iso-8859-1'\nerror-page = { "+strings.Join(pages, ", ")+" }\n"+routes)}, Complains: true}.Serve(t, fapwstest.Threads)
+	own := fapwstest.Command{Flags: []string{"-c", fapwstest.Write(t, dir+"/own.toml", conf+"charset = 'iso-8859-1'\nerror-page = { 402 = 'https://example.org/pay', 409 = '/none.html', "+strings.Join(pages, ", ")+" }\n"+routes)}, Complains: true}.Serve(t, fapwstest.Threads)
 	plain := fapwstest.Command{Flags: []string{"-c", fapwstest.Write(t, dir+"/plain.toml", conf+routes)}, Complains: true}.Serve(t, fapwstest.Threads)
 	for _, status := range statuses {
 		for range 2 { // from disk, from memory
@@ -85,6 +91,9 @@ status = 503
 		}
 		plain.Ask(requests[status]).Want(t, status)
 	}
+	own.Ask(requests[405]).Field(t, "Allow", "GET, HEAD")
+	own.Get("/moved", 302).Field(t, "Location", "https://example.org/pay")
+	own.Get("/lost", 409).Want(t, 409, "Conflict")
 	// A page that the application has made is not replaced.
 	own.Ask("GET /app/raises HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").Want(t, 404, "<p>no such &lt;thing&gt;</p>")
 	// Without a page of the site a browser gets one of the server.

@@ -153,6 +153,11 @@ func TestSSIHostilePages(t *testing.T) {
 		"expression": `<!--#if expr="` + strings.Repeat("(", 1<<20) + `" -->`,
 		"doubling":   `<!--#set var="a" value="0123456789" -->` + strings.Repeat(`<!--#set var="a" value="$a$a" -->`, 100),
 		"regexp":     `<!--#set var="a" value="` + strings.Repeat("a", 50_000) + `" --><!--#if expr="v('a') =~ /^(a+)+$/ && v('a') !~ /(a*)*b/" -->found<!--#endif -->`,
+		"terms":      `<!--#if expr="` + strings.Repeat("1||", 2700) + `1" -->`,
+		"values":     "<!--#a " + strings.Repeat(`x="1" `, 170_000) + "-->",
+		"dashes":     "<!--#a " + strings.Repeat("--", 500_000),
+		"ampersands": `<!--#echo var="` + strings.Repeat("&", 1_000_000) + `;" -->`,
+		"dollars":    `<!--#echo var="` + strings.Repeat("${", 500_000) + `" -->`,
 		"binary":     "\x00\xff<!--#\x00 \xff=\"\x00\" -->",
 	}
 	for name, page := range pages {
