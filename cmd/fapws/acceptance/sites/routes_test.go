@@ -40,7 +40,7 @@ func TestPagesForStatuses(t *testing.T) {
 	fapwstest.Write(t, dir+"/app.py", routesApp)
 	fapwstest.Write(t, dir+"/site/file.txt", "content")
 	statuses := []int{400, 403, 404, 405, 408, 411, 413, 414, 416, 431, 500, 501, 503, 505}
-	conf := "body-timeout = 2\nmax-body-size = 10\n[[host]]\nroot = \"site\"\n"
+	conf := "max-body-size = 10\n[[host]]\nroot = \"site\"\n"
 	var pages []string
 	for _, status := range statuses {
 		fapwstest.Write(t, fmt.Sprintf("%s/site/errors/%d.html", dir, status), fmt.Sprintf("<p>our own %d", status))
@@ -83,8 +83,8 @@ status = 409
 		503: "GET /busy HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
 		505: "GET / HTTP/3.0\r\nHost: x\r\n\r\n",
 	}
-	own := fapwstest.Command{Flags: []string{"-c", fapwstest.Write(t, dir+"/own.toml", conf+"charset = 'iso-8859-1'\nerror-page = { 402 = 'https://example.org/pay', 409 = '/none.html', "+strings.Join(pages, ", ")+" }\n"+routes)}, Complains: true}.Serve(t, fapwstest.Threads)
-	plain := fapwstest.Command{Flags: []string{"-c", fapwstest.Write(t, dir+"/plain.toml", conf+routes)}, Complains: true}.Serve(t, fapwstest.Threads)
+	own := fapwstest.Command{Flags: []string{"--body-timeout", "2", "-c", fapwstest.Write(t, dir+"/own.toml", conf+"charset = 'iso-8859-1'\nerror-page = { 402 = 'https://example.org/pay', 409 = '/none.html', "+strings.Join(pages, ", ")+" }\n"+routes)}, Complains: true}.Serve(t, fapwstest.Threads)
+	plain := fapwstest.Command{Flags: []string{"--body-timeout", "2", "-c", fapwstest.Write(t, dir+"/plain.toml", conf+routes)}, Complains: true}.Serve(t, fapwstest.Threads)
 	for _, status := range statuses {
 		for range 2 { // from disk, from memory
 			has(own.Ask(requests[status]).Want(t, status), t, fmt.Sprintf("<p>our own %d", status)).Field(t, "Content-Type", "text/html; charset=iso-8859-1").Field(t, "ETag", "")
