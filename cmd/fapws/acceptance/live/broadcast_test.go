@@ -2,6 +2,7 @@ package live_test
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -274,7 +275,8 @@ func TestBroadcastAtReload(t *testing.T) {
 	fapwstest.Eventually(t, "one is counted", func() bool { return s.Get("/count", 200).Text == "1" })
 }
 
-// TestRefusedAtReload: a WebSocket for which the new code has no place is closed with 1012, and the old worker calls its on_close, once.
+// TestRefusedAtReload: a WebSocket for which the new code has no place is closed with 1012, and the old worker calls its on_close, once;
+// also that of one whose client breaks the connection while its handler has let go of it.
 func TestRefusedAtReload(t *testing.T) {
 	t.Parallel()
 	text := fapwstest.Source(t, "refused.py")
@@ -288,12 +290,17 @@ func TestRefusedAtReload(t *testing.T) {
 		hears(t, c, "hello")
 		clients = append(clients, c)
 	}
+	behind := room(s, "/room?behind")
+	says(t, behind, "much")
 	old := s.Workers()
 	fapwstest.Change(t, script, `("/room"`, `("/elsewhere"`)
 	s.Signal(syscall.SIGHUP)
 	for _, c := range clients {
 		closesWith(t, c, 1012, "")
 	}
+	time.Sleep(300 * time.Millisecond) // its handler lets go of it
+	behind.Conn.(*net.TCPConn).SetLinger(0)
+	behind.Conn.Close()
 	s.Says("reloaded: 2 workers")
 	s.HasWorkers(2, old...)
 	said, err := os.ReadFile(filepath.Join(folder, "closed"))
@@ -302,7 +309,7 @@ func TestRefusedAtReload(t *testing.T) {
 	}
 	lines := strings.Fields(string(said))
 	slices.Sort(lines)
-	if got := strings.Join(lines, " "); got != "0 1 2 3 4 5 6 7 8 9" {
+	if got := strings.Join(lines, " "); got != "0 1 2 3 4 5 6 7 8 9 behind" {
 		t.Errorf("on_close was called for %s", got)
 	}
 }
