@@ -11,6 +11,7 @@ import (
 	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
+	"fapws/runtime/system"
 	"fapws/runtime/waittest"
 
 	"golang.org/x/sys/unix"
@@ -75,7 +76,7 @@ func (r *rig) release() {
 func TestPool(t *testing.T) {
 	r := newRig(t)
 	other := r.temporary()
-	if err := unix.Dup3(int(other.Fd()), int(r.event.Fd()), unix.O_CLOEXEC); err != nil {
+	if err := system.ReplaceClosing(int(r.event.Fd()), int(other.Fd())); err != nil {
 		t.Fatal(err)
 	}
 	begun, goOn := false, make(chan bool)
