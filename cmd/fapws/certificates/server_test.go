@@ -174,47 +174,6 @@ func asking(auth tls.ClientAuthType, cas string) []Asking {
 	return []Asking{{Default: true, CAs: cas, Auth: auth}}
 }
 
-// TestClients: certificates of clients, as --cert-reqs says.
-func TestClients(t *testing.T) {
-	ca, clients, strangers := certtest.NewAuthority(t), certtest.NewAuthority(t), certtest.NewAuthority(t)
-	p := pair(t, ca.For("example.org"))
-	cas := certtest.Write(t, t.TempDir()+"/ca.pem", clients.PEM)
-	of := func(a *certtest.Authority) []tls.Certificate {
-		c := a.Sign(certtest.Options{Common: "client", Usages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
-		pair, err := tls.X509KeyPair(c.Certificate, c.Key)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return []tls.Certificate{pair}
-	}
-	for _, c := range []struct {
-		auth    tls.ClientAuthType
-		certs   []tls.Certificate
-		refused bool
-	}{
-		{tls.NoClientCert, nil, false},
-		{tls.NoClientCert, of(strangers), false},
-		{tls.VerifyClientCertIfGiven, nil, false},
-		{tls.VerifyClientCertIfGiven, of(clients), false},
-		{tls.VerifyClientCertIfGiven, of(strangers), true},
-		{tls.RequireAndVerifyClientCert, nil, true},
-		{tls.RequireAndVerifyClientCert, of(clients), false},
-		{tls.RequireAndVerifyClientCert, of(strangers), true},
-	} {
-		w := &Want{Pairs: []Pair{p}, Asking: asking(c.auth, cas)}
-		client := &tls.Config{ServerName: "example.org", RootCAs: ca.Pool()}
-		client.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-			if c.certs == nil {
-				return new(tls.Certificate), nil
-			}
-			return &c.certs[0], nil // also for another authority than the server asks for
-		}
-		if _, err := shake(t, serverWith(t, w), client); (err != nil) != c.refused {
-			t.Errorf("%v, with a certificate: %v: %v", c.auth, c.certs != nil, err)
-		}
-	}
-}
-
 // TestResumption: a session goes on at another process that has the same secret, also after the keys have changed, but
 // not when too much time has passed, with another secret, or when client certificates are asked for meanwhile.
 func TestResumption(t *testing.T) {
@@ -322,31 +281,5 @@ func TestUseFails(t *testing.T) {
 	}
 	if _, err := shake(t, new(Server), &tls.Config{ServerName: "example.org", RootCAs: ca.Pool()}); err == nil {
 		t.Errorf("before the first certificate: %v", err)
-	}
-}
-
-// TestEncode: wants and bundles are the same in another process.
-func TestEncode(t *testing.T) {
-	w := &Want{Pairs: []Pair{pair(t, certtest.NewAuthority(t).For("example.org"), "example.org")}, MinVersion: tls.VersionTLS13, Strict: true}
-	text, err := w.Encode()
-	if err != nil {
-		t.Fatal(err)
-	}
-	again, err := DecodeWant(text)
-	if err != nil || again.Pairs[0].id() != w.Pairs[0].id() || !again.Strict || again.MinVersion != w.MinVersion {
-		t.Errorf("%+v, %v", again, err)
-	}
-	b, err := new(Reader).Bundle(w)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b.Tickets = NewTickets()
-	encoded, err := b.Encode()
-	if err != nil {
-		t.Fatal(err)
-	}
-	other, err := DecodeBundle(encoded)
-	if err != nil || !other.Equal(b) || string(other.Tickets.Secret) != string(b.Tickets.Secret) {
-		t.Errorf("%v", err)
 	}
 }

@@ -2,9 +2,7 @@ package confine
 
 import (
 	"fmt"
-	"os"
 	"os/user"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -96,31 +94,4 @@ func TestMatches(t *testing.T) {
 			t.Errorf("%q instead of %q is not found", change[1], change[0])
 		}
 	}
-}
-
-// TestSupplementaryGroups compares with the group database.
-func TestSupplementaryGroups(t *testing.T) {
-	text, err := os.ReadFile("/etc/group")
-	if err != nil {
-		t.Fatal(err)
-	}
-	compared := 0
-	for line := range strings.Lines(string(text)) {
-		fields := strings.Split(strings.TrimSpace(line), ":")
-		if len(fields) != 4 || fields[3] == "" {
-			continue
-		}
-		for _, member := range strings.Split(fields[3], ",") {
-			id, err := lookup(member, "", 0, 0)
-			if err != nil {
-				continue // a member that is no user
-			}
-			gid, _ := strconv.Atoi(fields[2])
-			if !slices.Contains(id.Groups, gid) {
-				t.Errorf("%s is in %s, and not in %v", member, fields[0], id.Groups)
-			}
-			compared++
-		}
-	}
-	t.Logf("%d memberships compared", compared)
 }

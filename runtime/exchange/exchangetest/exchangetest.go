@@ -8,17 +8,15 @@ import (
 
 // Client stands for the connection of an exchange: it is its Sink and its Server, and keeps what a source sends.
 type Client struct {
-	Parts    []exchange.Part // released already; Body is a copy
-	Replies  []exchange.Reply
-	Declined []string // indexes
-	Logged   []string
-	File     string // that was noted
-	Waits    bool   // another response comes first
-	Left     bool   // what is done beside the loop ends after the client has left
+	Parts   []exchange.Part // released already; Body is a copy
+	Replies []exchange.Reply
+	Logged  []string
+	File    string // that was noted
+	Waits   bool   // another response comes first
+	Left    bool   // what is done beside the loop ends after the client has left
 
 	Awaits   bool  // AwaitTurn was called
 	Delayed  int   // calls of AwaitTurn with early
-	Kept     bool  // Keep was called
 	Slow     bool  // WaitsForClient
 	Credited int64 // sum of Part.Credit
 }
@@ -68,7 +66,7 @@ func (c *Client) AwaitTurn(early bool) {
 }
 
 // Keep implements exchange.Server.
-func (c *Client) Keep() { c.Kept = true }
+func (c *Client) Keep() {}
 
 // WaitsForClient implements exchange.Server.
 func (c *Client) WaitsForClient() bool { return c.Slow }
@@ -81,7 +79,6 @@ func (c *Client) Beside(work func(), done func(gone bool)) {
 
 // Decline implements exchange.Server.
 func (c *Client) Decline(index string) bool {
-	c.Declined = append(c.Declined, index)
 	return true
 }
 

@@ -27,56 +27,6 @@ func mustMiss(t testing.TB, f *Files, req *Request) {
 	}
 }
 
-func TestHit(t *testing.T) {
-	root := tree(t, map[string]string{"small": "hello", "edge": strings.Repeat("x", 64<<10), "big": strings.Repeat("x", 64<<10+1), "v": "v", "v.gz": "g", "d/i.html": "index"})
-	f := serve(t, Options{Root: root, Index: []string{"i.html"}})
-	for _, c := range []struct {
-		name, first, then string
-		fields            string
-		head, ok          bool
-	}{
-		{name: "small", then: "/small", ok: true},
-		{name: "again", first: "/small", then: "/small", ok: true},
-		{name: "largest", first: "/edge", then: "/edge", ok: true},
-		{name: "too large, but open", first: "/big", then: "/big", ok: true},
-		{name: "too large, no bytes needed", first: "/big", then: "/big", head: true, ok: true},
-		{name: "too large, not modified", first: "/big", then: "/big", fields: "If-Modified-Since: " + oldDate, ok: true},
-		{name: "too large, out of range", first: "/big", then: "/big", fields: "Range: bytes=999999-", ok: true},
-		{name: "too large, but open, range", first: "/big", then: "/big", fields: "Range: bytes=1-2", ok: true},
-		{name: "range", first: "/small", then: "/small", fields: "Range: bytes=1-2", ok: true},
-		{name: "variant not read yet", first: "/v", then: "/v", fields: "Accept-Encoding: gzip"},
-		{name: "index", first: "/d/", then: "/d/", ok: true},
-		{name: "other spelling", first: "/small", then: "//small"},
-		{name: "missing", first: "/missing", then: "/missing"},
-		{name: "directory", first: "/d", then: "/d"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			f.cache = cache{limit: int(f.opt.CacheBytes)}
-			first := c.first
-			if first == "" {
-				first = c.then
-				mustMiss(t, f, request(t, "", "GET", first))
-			}
-			open(t, f, request(t, "", "GET", first))
-			method, fields := "GET", []string(nil)
-			if c.head {
-				method = "HEAD"
-			}
-			if c.fields != "" {
-				fields = []string{c.fields}
-			}
-			req := request(t, "", method, c.then, fields...)
-			a, ok := hit(t, f, req)
-			if ok != c.ok {
-				t.Fatalf("%v", ok)
-			}
-			if b := open(t, f, req); ok && withoutBoundary(a) != withoutBoundary(b) {
-				t.Errorf("%+v\n%+v", a, b)
-			}
-		})
-	}
-}
-
 func TestChangesOnDiskAreNoticed(t *testing.T) {
 	replace := func(t *testing.T, path, content string, at time.Time) {
 		write(t, path+".new", content)

@@ -55,6 +55,10 @@ prefix = "/secret"
 status = 200
 deny = ["all"]
 [[host.route]]
+prefix = "/said"
+status = 404
+text = "said"
+[[host.route]]
 prefix = "/length"
 status = 411
 [[host.route]]
@@ -94,7 +98,8 @@ status = 409
 	own.Ask(requests[405]).Field(t, "Allow", "GET, HEAD")
 	own.Get("/moved", 302).Field(t, "Location", "https://example.org/pay")
 	own.Get("/lost", 409).Want(t, 409, "Conflict")
-	// A page that the application has made is not replaced.
+	// A page that the application has made, or the file, is not replaced.
+	has(own.Get("/said", 404), t, "said")
 	own.Ask("GET /app/raises HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").Want(t, 404, "<p>no such &lt;thing&gt;</p>")
 	// Without a page of the site a browser gets one of the server.
 	plain.Ask("GET /none HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAccept: text/html,*/*;q=0.8\r\n\r\n").
