@@ -315,7 +315,7 @@ func withoutPython(p *plan.Plan, stdout io.Writer, log func(logfile.Level, strin
 	return err
 }
 
-// checkOutside looks for mistakes in what is outside of the file and the application: users, the chroot, certificates.
+// checkOutside looks for mistakes outside of the file and the application: in users, the chroot and certificates.
 func checkOutside(p *plan.Plan, conf *settings.Config, log func(logfile.Level, string)) error {
 	err := confine.CheckIdentity(conf.User, conf.Group)
 	if err == nil && conf.Chroot != "" {

@@ -337,7 +337,7 @@ func (v TOMLValue) list(to *[]string, is string) error {
 		}
 	}
 	if err == nil && is == "some" && len(list) == 0 {
-		err = v.Must(errors.New("at least one of them"))
+		err = v.Must(errors.New("an array that is not empty"))
 	}
 	*to = list
 	return err

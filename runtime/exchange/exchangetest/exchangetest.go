@@ -13,7 +13,7 @@ type Client struct {
 	Logged  []string
 	File    string // that was noted
 	Waits   bool   // another response comes first
-	Left    bool   // what is done beside the loop ends after the client has left
+	Left    bool   // the client leaves before work beside the loop has ended
 
 	Awaits   bool  // AwaitTurn was called
 	Delayed  int   // calls of AwaitTurn with early
