@@ -315,7 +315,7 @@ func withoutPython(p *plan.Plan, stdout io.Writer, log func(logfile.Level, strin
 	return err
 }
 
-// checkOutside looks for mistakes outside of the file and the application: in users, the chroot and certificates.
+// checkOutside looks for mistakes outside of the file and the application: in users, the chroot, directories and certificates.
 func checkOutside(p *plan.Plan, conf *settings.Config, log func(logfile.Level, string)) error {
 	err := confine.CheckIdentity(conf.User, conf.Group)
 	if err == nil && conf.Chroot != "" {
@@ -323,6 +323,9 @@ func checkOutside(p *plan.Plan, conf *settings.Config, log func(logfile.Level, s
 	}
 	if err != nil {
 		return process.ExitUsage(err)
+	}
+	if err := p.CheckDirectories(conf); err != nil {
+		return err
 	}
 	return p.CheckCertificates(conf, log)
 }
