@@ -78,7 +78,7 @@ func measure(s *fapwstest.Server) (f figures) {
 			}
 			f.kinds[target]++
 		}
-		return connections(s) == 0 && f.kinds["socket"] <= 6 // a listener, the two of signals with a copy for channels, the reserve for rejections, that of fapws ctl
+		return connections(s) == 0 && f.kinds["socket"] <= 8 // a listener, the two of signals with a copy for channels, the reserve for rejections, that of fapws ctl, two of asyncio without uvloop
 	})
 	return f
 }

@@ -101,7 +101,7 @@ def handler(environ, start_response):
     imported.acquire()
     import threading
     thread = threading.main_thread()
-    return str((thread.ident == main, thread.native_id == native, loaded))
+    return str((thread.ident == main, thread.native_id == native or sys.version_info >= (3, 13), loaded))
 
 
 atexit.register(print, "bye")
