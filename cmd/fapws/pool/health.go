@@ -13,7 +13,7 @@ import (
 	"fapws/cmd/fapws/confine"
 )
 
-// checkEvery is how often serving workers are asked whether they can answer requests.
+// checkEvery is how often serving workers are asked whether they can answer requests, and their memory is looked at.
 // A broken one is killed after that time, or after silentChecks more, and one that was stopped after stoppedChecks.
 const (
 	checkEvery    = time.Second
@@ -40,8 +40,12 @@ type health struct {
 
 func (p *Pool) checkWorkers() {
 	for _, w := range p.workers {
-		if w.state == Serving {
-			w.check()
+		if w.state != Serving {
+			continue
+		}
+		w.check()
+		if p.o.MaxRSS > 0 {
+			p.lookAtMemory(w)
 		}
 	}
 }
@@ -96,18 +100,10 @@ func (c *Channel) unread() (bytes int) {
 	return bytes
 }
 
-// memoryEvery is how often the memory of workers is looked at.
-const memoryEvery = 2 * time.Second
-
-// lookAtMemory replaces workers that have more than MaxRSS.
-func (p *Pool) lookAtMemory() {
-	for _, s := range p.slots {
-		if s.worker == nil {
-			continue
-		}
-		if rss := confine.ResidentMemory(s.worker.pid); rss > p.o.MaxRSS {
-			p.recycle(s.worker, fmt.Sprintf("%d MiB of memory exceed max-rss", rss>>20))
-		}
+// lookAtMemory replaces a worker that has more than MaxRSS.
+func (p *Pool) lookAtMemory(w *worker) {
+	if rss := confine.ResidentMemory(w.pid); rss > p.o.MaxRSS {
+		p.recycle(w, fmt.Sprintf("%d MiB of memory exceed max-rss", rss>>20))
 	}
 }
 

@@ -26,7 +26,7 @@ type Pool struct {
 
 	// The following fields belong to the goroutine of Run.
 	addresses  []Address
-	settled    *Settled // of the first worker
+	settled    Settled // of the first worker; the zero Settled: none has loaded yet
 	slots      []*slot
 	want       int // number of slots
 	workers    map[int]*worker
@@ -36,7 +36,6 @@ type Pool struct {
 	stopping   bool
 	told       time.Time // when a TERM or INT made it stop
 	result     error     // of Run; nil is a clean end
-	ended      bool
 	queries    map[uint64]*pendingQuery
 	lastID     uint64
 	handing    bool   // another program takes over as soon as the channels have no reader
@@ -73,10 +72,8 @@ func (p *Pool) Run(signals *Signals, handover *Handover) error {
 	}
 	defer close(p.over)
 	p.signals = signals
-	if p.o.MaxRSS > 0 {
-		defer p.every(memoryEvery, p.lookAtMemory).Stop()
-	}
-	defer p.every(checkEvery, p.checkWorkers).Stop()
+	checks := time.NewTicker(checkEvery)
+	defer checks.Stop()
 	if err := p.startBroker(handover); err != nil {
 		return &process.ExitError{Code: process.NoStart, Text: err.Error()}
 	}
@@ -85,10 +82,12 @@ func (p *Pool) Run(signals *Signals, handover *Handover) error {
 	} else {
 		p.begin(request{why: "start"})
 	}
-	for !p.ended {
+	for !p.stopping || len(p.workers) > 0 {
 		select {
 		case f := <-p.events:
 			f()
+		case <-checks.C:
+			p.checkWorkers()
 		case sig := <-p.signals.C:
 			p.signal(sig)
 		case <-p.signals.ended:
@@ -97,22 +96,6 @@ func (p *Pool) Run(signals *Signals, handover *Handover) error {
 	}
 	p.closeSockets()
 	return p.result
-}
-
-// every calls f on the goroutine of Run, again and again.
-func (p *Pool) every(d time.Duration, f func()) *time.Ticker {
-	ticker := time.NewTicker(d)
-	go func() {
-		for {
-			select {
-			case <-ticker.C:
-				p.post(f)
-			case <-p.over:
-				return
-			}
-		}
-	}()
-	return ticker
 }
 
 // post runs f on the goroutine of Run, or not at all when that has ended.
@@ -274,7 +257,6 @@ func (p *Pool) died(w *worker, how string, code int, killed bool) {
 		if w.why != "" {
 			p.o.Log(logfile.Warning, fmt.Sprintf("worker %d %s", w.pid, how))
 		}
-		p.maybeEnd()
 	case w.batch != nil && w.batch == p.batch:
 		p.batchFailed(w, how, code, w.why == "" && code >= 1 && code <= process.NoStart)
 	case w.slot != nil:

@@ -111,9 +111,9 @@ func (p *Pool) stop(kind Kind) {
 		p.o.Event(Event{Kind: Stopping})
 		text := "stopping immediately"
 		if kind == Stop {
-			text = fmt.Sprintf("stopping; waiting up to %v for active requests (signal again to exit now)", p.grace())
-			if d := p.delay(); d > 0 {
-				text = fmt.Sprintf("stopping in %v, then waiting up to %v for active requests (signal again to exit now)", d, p.grace())
+			text = fmt.Sprintf("stopping; waiting up to %v for active requests (signal again to exit now)", p.settled.Grace)
+			if d := p.settled.Delay; d > 0 {
+				text = fmt.Sprintf("stopping in %v, then waiting up to %v for active requests (signal again to exit now)", d, p.settled.Grace)
 			}
 		}
 		p.o.Log(logfile.Info, text)
@@ -131,7 +131,6 @@ func (p *Pool) stop(kind Kind) {
 		w.end(kind)
 		_ = w.process.Signal(unix.SIGCONT) // one that a signal has stopped could not obey; failing, it has ended
 	}
-	p.maybeEnd()
 }
 
 // killAll kills all workers, after a second signal to stop.
@@ -141,7 +140,6 @@ func (p *Pool) killAll() {
 	for _, w := range p.workers {
 		w.process.Kill()
 	}
-	p.maybeEnd()
 }
 
 // fail ends a supervisor that could not start.
@@ -152,10 +150,7 @@ func (p *Pool) fail(err error) {
 	for _, w := range p.workers {
 		w.end(Quit)
 	}
-	p.maybeEnd()
 }
-
-func (p *Pool) maybeEnd() { p.ended = p.stopping && len(p.workers) == 0 }
 
 // closeSockets closes the listening sockets here. Those of workers live on.
 func (p *Pool) closeSockets() {
@@ -163,20 +158,4 @@ func (p *Pool) closeSockets() {
 		a.Socket.Close()
 	}
 	p.addresses = nil
-}
-
-// grace is the graceful timeout, as far as it is known.
-func (p *Pool) grace() time.Duration {
-	if p.settled == nil {
-		return 0
-	}
-	return p.settled.Grace
-}
-
-// delay is the shutdown delay, as far as it is known.
-func (p *Pool) delay() time.Duration {
-	if p.settled == nil {
-		return 0
-	}
-	return p.settled.Delay
 }

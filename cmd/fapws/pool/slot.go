@@ -28,16 +28,6 @@ type slot struct {
 	backoff time.Duration
 }
 
-// workers returns the workers of the slot.
-func (s *slot) workers() (list []*worker) {
-	for _, w := range []*worker{s.worker, s.next} {
-		if w != nil {
-			list = append(list, w)
-		}
-	}
-	return list
-}
-
 // cancel stops the timer of a replacement that has not been started yet.
 func (s *slot) cancel() {
 	if s.retry != nil {
@@ -300,7 +290,7 @@ func (p *Pool) awake(w *worker, settled *Settled) {
 		return
 	}
 	w.limit.Stop()
-	p.settled, w.slot.asleep = settled, false
+	p.settled, w.slot.asleep = *settled, false
 	if p.page == "" { // else browsers see that a reload has failed
 		p.failure = ""
 	}

@@ -177,7 +177,7 @@ func FuzzHeard(f *testing.F) {
 			}
 			all = all[2+n:]
 		}
-		if victim.why != "" || victim.state != Serving || p.ended || p.stopping {
+		if victim.why != "" || victim.state != Serving || p.stopping {
 			t.Fatalf("the other worker %s", victim.why)
 		}
 		if p.relay.seq > uint64(size)*pieceCost {

@@ -29,7 +29,7 @@ type Handover struct {
 	Since     time.Time
 	Want      int
 	Adopted   int
-	Settled   *Settled
+	Settled   Settled
 	Addresses []handoverAddress
 	Workers   []handoverWorker
 	Ignored   []syscall.Signal // since the start
@@ -268,7 +268,7 @@ func (p *Pool) resume(h *Handover) {
 			w.slot.worker = w
 		}
 		if w.state >= Retiring {
-			w.within(p.grace()+endMargin, "does not end")
+			w.within(p.settled.Grace+endMargin, "does not end")
 		}
 		w.joined, w.pieces = one.Joined, one.Pieces
 		for _, piece := range w.pieces {

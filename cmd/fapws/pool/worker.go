@@ -221,7 +221,7 @@ func (w *worker) kill(why string) {
 // retire lets w finish its requests, now that other workers accept in its place. Its subscribers stay until depart, and
 // then go to the worker to, unless that is nil.
 func (w *worker) retire(to *worker) {
-	w.leave(Retiring, Retire, w.pool.grace(), w.passSubscribers(to)...)
+	w.end(Retire, w.passSubscribers(to)...)
 }
 
 // retireLoaded is retire for a worker that has got clients before it has loaded: it retires when it can answer them.
@@ -230,7 +230,7 @@ func (w *worker) retireLoaded() {
 		w.unlisten()
 	}
 	w.slot = nil
-	w.within(w.pool.grace()+endMargin, "does not load")
+	w.within(w.pool.settled.Grace+endMargin, "does not load")
 }
 
 // depart lets w send its subscribers to the new worker, and close its WebSockets.
@@ -240,27 +240,24 @@ func (w *worker) depart() {
 	}
 }
 
-// end tells w to stop (Stop or Quit).
-func (w *worker) end(kind Kind) {
-	grace := w.pool.grace()
-	if kind == Quit {
-		grace = 0
-	}
-	w.leave(Ending, kind, grace)
-}
-
-func (w *worker) leave(state State, kind Kind, grace time.Duration, files ...*os.File) {
+// end tells w to end (Retire, Stop or Quit). It closes files, which go with the message.
+func (w *worker) end(kind Kind, files ...*os.File) {
 	defer CloseFiles(files)
 	if w.state >= Ending {
 		return
 	}
+	state, grace, delay := Ending, w.pool.settled.Grace, time.Duration(0)
+	switch kind {
+	case Retire:
+		state = Retiring
+	case Stop:
+		delay = w.pool.settled.Delay
+	case Quit:
+		grace = 0
+	}
 	w.setState(state)
 	w.slot, w.batch = nil, nil
-	limit := grace + endMargin
-	if kind == Stop {
-		limit += w.pool.delay()
-	}
-	w.within(limit, "does not end")
+	w.within(delay+grace+endMargin, "does not end")
 	w.send(&Message{Kind: kind, Grace: grace}, files...)
 }
 

@@ -148,7 +148,7 @@ func (p *supervisor) run() (code int, err error) {
 	p.mu.Unlock()
 	p.shown.Set(p.conf, nil)
 	var left []*os.File
-	if handover != nil && handover.Settled != nil {
+	if handover != nil {
 		if err := json.Unmarshal(handover.Settled.Settings, &p.settled); err != nil {
 			return 0, process.ExitNotStarted("state of the previous program: %v", err)
 		}
