@@ -36,13 +36,11 @@ type Pool struct {
 	stopping   bool
 	told       time.Time // when a TERM or INT made it stop
 	result     error     // of Run; nil is a clean end
-	queries    map[uint64]*pendingQuery
-	lastID     uint64
-	handing    bool   // another program takes over as soon as the channels have no reader
-	failure    string // why the last generation does not serve, or ""
-	deaths     int    // of workers that should serve
-	recycled   int    // workers that were replaced one by one
-	page       string // about it, or ""
+	handing    bool      // another program takes over as soon as the channels have no reader
+	failure    string    // why the last generation does not serve, or ""
+	deaths     int       // of workers that should serve
+	recycled   int       // workers that were replaced one by one
+	page       string    // about it, or ""
 	pageWorker *worker
 	relay      relay
 }
@@ -59,7 +57,6 @@ func New(o Options) *Pool {
 		since:   time.Now(),
 		want:    o.Workers,
 		workers: make(map[int]*worker),
-		queries: make(map[uint64]*pendingQuery),
 		relay:   newRelay(),
 	}
 }
@@ -108,6 +105,18 @@ func (p *Pool) post(f func()) bool {
 	}
 }
 
+// do runs f on the goroutine of Run, and returns when f has ended, or at once when Run has.
+func (p *Pool) do(f func()) {
+	done := make(chan struct{})
+	posted := p.post(func() {
+		f()
+		close(done)
+	})
+	if posted {
+		<-done
+	}
+}
+
 // reopen makes the workers reopen their log files.
 func (p *Pool) reopen() {
 	var files []*os.File
@@ -151,8 +160,12 @@ func (p *Pool) heard(w *worker, m *Message) {
 	}
 	switch m.Kind {
 	case Loaded:
-		if m.Loaded != nil && w.state == Starting {
+		switch {
+		case m.Loaded == nil:
+		case w.state == Starting:
 			p.loaded(w, m.Loaded)
+		case w.sleep.asleep:
+			p.awake(w, m.Loaded)
 		}
 	case Failing:
 		w.reason = brief(cmp.Or(m.Text, string(m.Raw)))
@@ -168,19 +181,17 @@ func (p *Pool) heard(w *worker, m *Message) {
 		p.recycle(w, brief(m.Text))
 	case Waking:
 		p.waking(w)
-	case Awake:
-		if m.Loaded != nil {
-			p.awake(w, m.Loaded)
-		}
 	case Closed:
 		p.closed(w)
 	case Answer:
-		p.answered(w, m)
+		if !w.questions.Answered(m, maxText) {
+			w.distrust(fmt.Sprintf("sent more than %d MiB of an answer", maxText>>20))
+		}
 	case Certificates:
 		p.wanted(w, m)
 	case Confined:
 		w.confined = true
-	case Query:
+	case Ask:
 		p.query(w, m)
 	case LastWords:
 		p.takeLastWords(w, m)
@@ -243,10 +254,7 @@ func (p *Pool) died(w *worker, how string, code int, killed bool) {
 	if p.signals.ended != nil {
 		p.reapOrphans()
 	}
-	for id, q := range p.queries { // it will not answer
-		delete(q.open, w)
-		p.close(id, q)
-	}
+	w.questions.end()
 	p.closed(w)
 	if w == p.pageWorker {
 		p.pageWorkerDied(w, how)

@@ -281,9 +281,6 @@ func (p *Pool) waking(w *worker) {
 
 // awake is called when it has loaded.
 func (p *Pool) awake(w *worker, settled *Settled) {
-	if !w.sleep.asleep {
-		return
-	}
 	w.sleep = sleepState{}
 	w.settle(settled)
 	if w.state != Serving {

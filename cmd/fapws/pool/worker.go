@@ -87,7 +87,8 @@ type worker struct {
 	published     int            // bytes of them
 	lastWords     string         // the same of LastWords
 	counted       int            // countCost of its counts
-	querying      int            // questions that are being answered
+	questions     Questions      // to it
+	querying      int            // its own that are being answered
 }
 
 // start starts a process as a worker with a role, which may be "", of this program or the newest.

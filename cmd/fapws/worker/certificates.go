@@ -154,13 +154,10 @@ func (p *Parent) takeCertificates(m *pool.Message, files []*os.File) {
 	} else {
 		b.bundle, b.err = readBundle(files)
 	}
-	if m.Kind == pool.Certificates {
-		if answered := p.bundles.Swap(nil); answered != nil {
-			*answered <- b
-		}
-		return
-	}
+	answered := p.bundles.Swap(nil)
 	switch {
+	case answered != nil:
+		*answered <- b
 	case b.err != nil:
 		p.s.log.Log(logfile.Error, b.err.Error())
 	default:

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"strconv"
 	"strings"
@@ -139,12 +140,12 @@ func (p *Parent) obey(m *pool.Message, files []*os.File) {
 		if pattern, err := cache.ParsePattern(m.Text); err == nil { // another worker has checked it
 			s.server.Purge(pattern)
 		}
-	case pool.Certificates, pool.Renewed:
+	case pool.Certificates:
 		p.takeCertificates(m, files)
 	case pool.Ask:
 		go p.answer(m)
-	case pool.Replied:
-		p.replied(m)
+	case pool.Answer:
+		p.questions.Answered(m, math.MaxInt)
 	}
 }
 

@@ -51,7 +51,7 @@ type Parent struct {
 	events    *channelRelay
 	departs   chan struct{}                // closed by pool.Depart
 	bundles   atomic.Pointer[chan bundled] // gets the answer of certificates, which waits for it; nil: it does not
-	queries   queries                      // to the supervisor
+	questions pool.Questions               // to the supervisor
 	counts    bool                         // requests are counted from the start
 	successor atomic.Pointer[pool.Channel] // another worker, which gets the subscribers, or nil
 }
@@ -137,11 +137,7 @@ func (p *Parent) joinEarly() {
 // serving tells the supervisor, once the request of --reload-check has been answered.
 func (p *Parent) serving() {
 	process.LimitOrphan(p.s.conf.ShutdownDelay + p.s.conf.GracefulTimeout + endMargin)
-	kind := pool.Loaded
-	if p.sleeps {
-		kind = pool.Awake
-	}
-	go p.present(kind)
+	go p.present()
 }
 
 // take reads the value of pool.Variable.
@@ -196,11 +192,11 @@ func (p *Parent) restoreStderr() {
 	}
 }
 
-// present says that this process could serve (Loaded, Awake), after the request that has to be
+// present says that this process could serve, after the request that has to be
 // answered before. It runs on a separate goroutine.
-func (p *Parent) present(kind pool.Kind) {
+func (p *Parent) present() {
 	s := p.s
-	if s.conf.ReloadCheck != "" && kind == pool.Loaded {
+	if s.conf.ReloadCheck != "" && !p.sleeps {
 		ctx, cancel := context.WithTimeout(context.Background(), s.conf.LoadTimeout)
 		defer cancel()
 		if err := checkSelf(ctx, s.server, s.conf.ReloadCheck); err != nil {
@@ -213,7 +209,7 @@ func (p *Parent) present(kind pool.Kind) {
 		p.join()
 	}
 	p.restoreStderr()
-	p.loaded(kind, s.plan.Served(s.contents, &s.conf))
+	p.loaded(s.plan.Served(s.contents, &s.conf))
 }
 
 // join takes part in the channels of all workers, once.
@@ -225,7 +221,7 @@ func (p *Parent) join() {
 }
 
 // loaded reports that this worker has loaded; served describes the application.
-func (p *Parent) loaded(kind pool.Kind, served string) {
+func (p *Parent) loaded(served string) {
 	s := p.s
 	text, err := json.Marshal(Settled{
 		Config:   s.conf,
@@ -236,7 +232,7 @@ func (p *Parent) loaded(kind pool.Kind, served string) {
 		Open:     s.plan.IsOpen(&s.conf, s.contents),
 	})
 	if err == nil {
-		err = p.channel.Send(&pool.Message{Kind: kind, Loaded: &pool.Settled{
+		err = p.channel.Send(&pool.Message{Kind: pool.Loaded, Loaded: &pool.Settled{
 			Protocol: pool.Protocol,
 			Grace:    s.conf.GracefulTimeout,
 			Delay:    s.conf.ShutdownDelay,
@@ -282,7 +278,7 @@ func (p *Parent) servePage() (code int, err error) {
 		return 0, process.ExitNotStarted("%v", err)
 	}
 	p.served()
-	p.loaded(pool.Loaded, "")
+	p.loaded("")
 	o := <-s.signals.orders
 	s.server.StopAccepting()
 	p.closed()

@@ -74,7 +74,7 @@ func (z *lateLoad) run() (code int, err error) {
 	process.LimitOrphan(s.conf.ShutdownDelay + s.conf.GracefulTimeout + endMargin)
 	p.joinEarly()
 	s.memory.Started()
-	p.loaded(pool.Loaded, "")
+	p.loaded("")
 	<-z.needed                                           // or the process ends: see obeyOrders
 	_ = p.channel.Send(&pool.Message{Kind: pool.Waking}) // listen sees the end of the channel
 	if err = s.load(); err == nil {
