@@ -46,8 +46,7 @@ func (p *supervisor) command(c ctl.Command, pattern cache.Pattern) (any, error) 
 	case ctl.Reload:
 		return nil, p.reload("fapws ctl")
 	case ctl.Rotate:
-		conf, _ := p.shown.Get()
-		err := p.errors.RotateAll(&conf, p.plan.Site.LogFiles(), p.log)
+		err := p.errors.RotateAll(&p.shown.Load().Conf, p.plan.Site.LogFiles(), p.log)
 		p.pool.Reopen()
 		return nil, err
 	case ctl.Purge:
@@ -86,8 +85,7 @@ func (p *supervisor) ask(c ctl.Command, within time.Duration) (all []reply) {
 func (p *supervisor) report(all []reply) *ctl.Report {
 	st := p.pool.Status()
 	counted := map[int]ctl.Counters{}
-	conf, addrs := p.shown.Get()
-	r := worker.ReportPresence(p.plan, &conf, addrs, st.Since)
+	r := worker.ReportPresence(p.plan, p.shown.Load(), st.Since)
 	r.Failure = st.Failure
 	for _, one := range all {
 		if one.Status == nil || len(one.Status.Workers) != 1 {
@@ -180,8 +178,7 @@ func (p *supervisor) query(what string) string {
 	if about, ok := strings.CutPrefix(what, worker.QueryUploads+" "); ok {
 		return p.uploads(about)
 	}
-	conf, _ := p.shown.Get()
-	if conf.Status == "" {
+	if p.shown.Load().Conf.Status == "" {
 		return ""
 	}
 	answer := ctl.Server(p.pageCommand).AnswerPage(ctl.Command(what))

@@ -307,9 +307,9 @@ func (p *supervisor) logKept() {
 		now := p.conf
 		now.SandboxWrite = slices.Concat(now.SandboxWrite, conf.SandboxWrite)
 		system.Distrust(p.plan.Changeable(&now))
-		shown, addrs := p.shown.Get()
-		shown.Status = conf.Status
-		p.shown.Set(shown, addrs)
+		shown := *p.shown.Load()
+		shown.Conf.Status = conf.Status
+		p.shown.Store(&shown)
 	}
 	names := p.plan.Settings.Kept(set)
 	if p.unused != "" {

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"fapws/cmd/fapws/confine"
@@ -53,7 +54,7 @@ type supervisor struct {
 	broker    *pool.Broker // nil: channels are those of this server
 	temporary string       // directory of --sandbox for temporary files, or ""
 
-	shown worker.Shown
+	shown atomic.Pointer[worker.Shown]
 
 	mu       sync.Mutex // of the following
 	reloaded time.Time  // from the status page
@@ -146,7 +147,7 @@ func (p *supervisor) run() (code int, err error) {
 	p.mu.Lock()
 	p.pool = workers
 	p.mu.Unlock()
-	p.shown.Set(p.conf, nil)
+	p.shown.Store(&worker.Shown{Conf: p.conf})
 	var left []*os.File
 	if handover != nil {
 		if err := json.Unmarshal(handover.Settled.Settings, &p.settled); err != nil {
@@ -282,7 +283,7 @@ func (p *supervisor) up(addresses []pool.Address, resumed bool) {
 	p.keyring.serving()
 	p.served = addresses
 	addrs := socketAddrs(addresses)
-	p.shown.Set(p.settled.Config, addrs)
+	p.shown.Store(&worker.Shown{Conf: p.settled.Config, Addrs: addrs})
 	p.instance.LogNotifyError(p.instance.Notifier.Ready("serving " + worker.URLs(addrs)))
 	go p.instance.Notifier.Watch(context.Background(), p.answering)
 	if resumed {
@@ -348,7 +349,7 @@ func (p *supervisor) event(e pool.Event) {
 		p.instance.LogNotifyError(n.Ready(e.Text))
 	case pool.PageUp:
 		addrs := socketAddrs(e.Addresses)
-		p.shown.Set(p.settled.Config, addrs)
+		p.shown.Store(&worker.Shown{Conf: p.settled.Config, Addrs: addrs})
 		p.log.Log(logfile.Info, "see why in a browser: "+worker.URLs(addrs))
 	case pool.Stopping:
 		p.instance.LogNotifyError(n.Stopping())

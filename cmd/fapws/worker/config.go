@@ -38,7 +38,7 @@ func (s *service) config() runtime.Config {
 	if s.lateLoad != nil {
 		c.Sites.Needed = s.lateLoad.need
 	}
-	if s.want != nil {
+	if s.want.Load() != nil {
 		c.TLS = s.tls.Config()
 	}
 	s.useChannels(&c.Channels)

@@ -61,8 +61,7 @@ func (s *service) command(c ctl.Command, p cache.Pattern) (any, error) {
 func (s *service) report() *ctl.Report {
 	r := ctl.Report{PID: os.Getpid()}
 	if s.parent == nil {
-		conf, addrs := s.alone.shown.Get()
-		r = ReportPresence(s.plan, &conf, addrs, s.alone.opened)
+		r = ReportPresence(s.plan, s.alone.shown.Load(), s.alone.opened)
 	}
 	r.Cache = cacheOf(s.server)
 	w := ctl.Worker{PID: r.PID, State: "starting", Age: r.Uptime, RSS: confine.ResidentMemory(r.PID), Counters: s.counters()}

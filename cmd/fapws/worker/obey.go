@@ -104,13 +104,9 @@ func (p *Parent) obey(m *pool.Message, files []*os.File) {
 		p.accept(m, files)
 	case pool.Retire:
 		p.inherit(files)
-		s.signals.end(shutdownRequest{how: quietly, grace: m.Grace, parent: p}, process.OK)
+		s.signals.end(shutdownRequest{how: quietly, grace: m.Grace}, process.OK)
 	case pool.Depart:
-		select {
-		case <-p.departs:
-		default:
-			close(p.departs)
-		}
+		p.depart()
 	case pool.Stop:
 		p.giveUp()
 		s.signals.end(shutdownRequest{how: gracefully, grace: m.Grace}, process.OK)
@@ -227,7 +223,7 @@ func alive(server *runtime.Server) string {
 func (p *Parent) answer(m *pool.Message) {
 	s, text := p.s, ""
 	question, about, _ := strings.Cut(m.Text, " ")
-	if p.pageOnly {
+	if p.role == pool.PageOnly {
 		question = "" // there is no application
 	}
 	switch question {

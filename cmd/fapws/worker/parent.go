@@ -32,24 +32,23 @@ import (
 
 // Parent is the supervisor as its worker sees it.
 type Parent struct {
-	s        *service
-	channel  *pool.Channel
-	died     <-chan os.Signal // of the supervisor, as the kernel tells
-	over     sync.Once        // of lost
-	stderr   int              // becomes standard error when the application has loaded; -1: no change
-	pageOnly bool             // no application to load
-	eager    bool             // clients may be answered while this worker loads
-	sleeps   bool             // it loads when a request needs the application
-	script   string           // what another worker has said of the script: see remembered; "": nothing
-	joined   bool             // it has got past events; of the main thread
-	root     string           // of --chroot, to enter when it has loaded, or ""
+	s       *service
+	channel *pool.Channel
+	died    <-chan os.Signal // of the supervisor, as the kernel tells
+	over    sync.Once        // of lost
+	stderr  int              // becomes standard error when the application has loaded; -1: no change
+	role    string           // pool.PageOnly, Eager, Asleep or ""
+	script  string           // what another worker has said of the script: see remembered; "": nothing
+	root    string           // of --chroot, to enter when it has loaded, or ""
 
 	mu        sync.Mutex
 	listeners []*conn.Listener // to accept on
 	serves    bool             // the server has sites, so it accepts on them
 	epoch     string           // of the numbers of events
 	events    *channelRelay
-	departs   chan struct{}                // closed by pool.Depart
+	join      func()                       // takes part in the channels of all workers, once
+	departs   chan struct{}                // closed by depart
+	depart    func()                       // is called when the workers that take the place of this one serve
 	bundles   atomic.Pointer[chan bundled] // gets the answer of certificates, which waits for it; nil: it does not
 	questions pool.Questions               // to the supervisor
 	counts    bool                         // requests are counted from the start
@@ -64,6 +63,7 @@ func TakeParent() (*Parent, error) {
 		return nil, nil
 	}
 	p := &Parent{stderr: -1, departs: make(chan struct{})}
+	p.depart = sync.OnceFunc(func() { close(p.departs) })
 	err := p.take(text)
 	if err != nil {
 		return nil, process.ExitUsage(fmt.Errorf("%s=%s in the environment is not from a supervisor: %w", pool.Variable, text, err))
@@ -81,7 +81,7 @@ func (p *Parent) Run(what *plan.Plan, stderr io.Writer) (code int, err error) {
 	if p.stderr < 0 { // else the supervisor reads the output of this process, and logs it
 		s.errors.OpenAsWorker(&what.Conf)
 	}
-	if p.pageOnly {
+	if p.role == pool.PageOnly {
 		return p.servePage()
 	}
 	code, err = s.run()
@@ -153,7 +153,7 @@ func (p *Parent) take(text string) error {
 		}
 		unix.CloseOnExec(p.stderr)
 	}
-	p.pageOnly, p.eager, p.sleeps = parts[2] == pool.PageOnly, parts[2] == pool.Eager, parts[2] == pool.Asleep
+	p.role = parts[2]
 	if p.root = takeVariable(confine.ChrootVariable); p.root != "" {
 		if err := confine.KeepZone(); err != nil {
 			return err
@@ -171,6 +171,7 @@ func (p *Parent) take(text string) error {
 		return err
 	}
 	p.events = newChannelRelay(p.channel)
+	p.join = sync.OnceFunc(p.events.join)
 	p.epoch = takeVariable(pool.EpochVariable)
 	p.counts = takeVariable(pool.CountVariable) != ""
 	p.script = takeVariable(pool.ScriptVariable)
@@ -196,7 +197,7 @@ func (p *Parent) restoreStderr() {
 // answered before. It runs on a separate goroutine.
 func (p *Parent) present() {
 	s := p.s
-	if s.conf.ReloadCheck != "" && !p.sleeps {
+	if s.conf.ReloadCheck != "" && p.role != pool.Asleep {
 		ctx, cancel := context.WithTimeout(context.Background(), s.conf.LoadTimeout)
 		defer cancel()
 		if err := checkSelf(ctx, s.server, s.conf.ReloadCheck); err != nil {
@@ -210,14 +211,6 @@ func (p *Parent) present() {
 	}
 	p.restoreStderr()
 	p.loaded(s.plan.Served(s.contents, &s.conf))
-}
-
-// join takes part in the channels of all workers, once.
-func (p *Parent) join() {
-	if !p.joined {
-		p.joined = true
-		p.events.join()
-	}
 }
 
 // loaded reports that this worker has loaded; served describes the application.
@@ -253,7 +246,7 @@ func withJitter(n, jitter int) int {
 	return n + rand.IntN(jitter+1)
 }
 
-// serveStandIn serves the page that the supervisor sends, until an application has loaded. No Python is started.
+// servePage serves the page that the supervisor sends, until an application has loaded. No Python is started.
 func (p *Parent) servePage() (code int, err error) {
 	s := p.s
 	s.conf = s.plan.Conf
@@ -279,22 +272,5 @@ func (p *Parent) servePage() (code int, err error) {
 	}
 	p.served()
 	p.loaded("")
-	o := <-s.signals.orders
-	s.server.StopAccepting()
-	p.closed()
-	ctx, cancel := context.WithTimeout(context.Background(), min(s.graceOf(o), pageGrace))
-	defer cancel()
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		_ = s.endConnections(ctx, o.how) // clients that are cut off ask again
-	}()
-	select {
-	case <-ended:
-	case <-s.signals.orders:
-	}
-	return process.OK, nil
+	return <-s.obeyOrders(), nil
 }
-
-// standInGrace is the maximum time that a stand-in takes to end: browsers ask it every second.
-const pageGrace = 2 * retiredIdle

@@ -181,10 +181,9 @@ const (
 
 // shutdownRequest says how to end.
 type shutdownRequest struct {
-	how    shutdownMode
-	grace  time.Duration // 0: the graceful timeout
-	code   int           // exit code
-	parent *Parent       // for quietly: has workers that serve from now on
+	how   shutdownMode
+	grace time.Duration // 0: the graceful timeout
+	code  int           // exit code
 }
 
 // obeyOrders ends serving when a signal or the supervisor says so. The channel gets the exit code then. A process that is asleep, or that
@@ -239,42 +238,16 @@ func (s *service) stop(o shutdownRequest) {
 	s.sayStopping(o.how, grace)
 	if o.how == quietly {
 		s.server.StopAccepting()
-		o.parent.closed()
+		s.parent.closed()
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
-	departing := make(chan struct{})
-	depart := sync.OnceFunc(func() { close(departing) })
-	if o.how == quietly {
-		go func() {
-			defer depart()
-			select {
-			case <-o.parent.departs:
-			case <-ctx.Done():
-			}
-		}()
-	} else {
-		depart()
-	}
-	handed := make(chan struct{})
-	go func() {
-		defer close(handed)
-		<-departing
-		if o.how == quietly {
-			o.parent.handClientsOver(ctx)
-		}
-	}()
 	quiet := make(chan struct{})
 	go func() {
 		defer close(quiet)
-		<-departing
 		err := s.endConnections(ctx, o.how)
 		if errors.Is(err, context.DeadlineExceeded) && o.how != quickly {
 			s.log.Log(logfile.Warning, fmt.Sprintf("graceful timeout of %v expired; closed the remaining connections", grace))
-		}
-		select { // the last connection may have gone with a subscriber before the successor was told that this was all
-		case <-handed:
-		case <-ctx.Done():
 		}
 	}()
 	stuck := time.NewTimer(grace + cutTime) // inline: a handler keeps the loop
@@ -283,7 +256,9 @@ func (s *service) stop(o shutdownRequest) {
 		case <-quiet:
 			waiting = false
 		case another := <-s.signals.orders:
-			depart()
+			if o.how == quietly {
+				s.parent.depart()
+			}
 			if another.how == quickly {
 				cancel()
 				stuck.Reset(cutTime)
@@ -322,11 +297,26 @@ func (s *service) graceOf(o shutdownRequest) time.Duration {
 	return s.conf.GracefulTimeout
 }
 
+// endConnections returns when all connections are closed or handed over, or ctx's error.
 func (s *service) endConnections(ctx context.Context, how shutdownMode) error {
-	if how == quietly {
-		return s.server.Retire(ctx, retiredIdle)
+	if how != quietly {
+		return s.server.Shutdown(ctx)
 	}
-	return s.server.Shutdown(ctx)
+	select {
+	case <-s.parent.departs:
+	case <-ctx.Done():
+	}
+	handed := make(chan struct{})
+	go func() {
+		defer close(handed)
+		s.parent.handClientsOver(ctx)
+	}()
+	err := s.server.Retire(ctx, retiredIdle)
+	select { // the last connection may have gone with a subscriber before the successor was told that this was all
+	case <-handed:
+	case <-ctx.Done():
+	}
+	return err
 }
 
 // sayStopping tells the user and the service manager.
