@@ -4,9 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"io/fs"
 	"os"
-	"os/exec"
 	"syscall"
 	"time"
 
@@ -45,11 +43,11 @@ type Pool struct {
 	relay      relay
 }
 
+// root is where the kernel reports limits and processes that it has killed.
+var root = os.DirFS("/")
+
 // New makes a pool that does nothing before Run.
 func New(o Options) *Pool {
-	if o.Root == nil {
-		o.Root = os.DirFS("/")
-	}
 	return &Pool{
 		o:       o,
 		events:  make(chan func()),
@@ -240,7 +238,7 @@ func (p *Pool) died(w *worker, how string, code int, killed bool) {
 	case w.why != "":
 		how = w.why + " and was killed"
 	case killed && w.reason == "":
-		w.reason = confine.MemoryExceeded(p.o.Root, w.kills)
+		w.reason = confine.MemoryExceeded(root, w.kills)
 	}
 	was := w.state
 	w.setState(Dead)
@@ -251,9 +249,7 @@ func (p *Pool) died(w *worker, how string, code int, killed bool) {
 	w.channel.Close()
 	delete(p.workers, w.pid)
 	p.relay.forget(p, w)
-	if p.signals.ended != nil {
-		p.reapOrphans()
-	}
+	p.reapOrphans()
 	w.questions.end()
 	p.closed(w)
 	if w == p.pageWorker {
@@ -292,9 +288,6 @@ func (p *Pool) Ping(ctx context.Context) error {
 
 // Options configure a Pool. Every field must be set unless it is marked optional.
 type Options struct {
-	// Again returns a command that starts a worker, or the supervisor: process.Again with their arguments.
-	Again func(newest bool) *exec.Cmd
-
 	Dir     string // to start workers in
 	Workers int    // at least 1
 
@@ -359,9 +352,6 @@ type Options struct {
 	// PassStderr says that workers cannot open the standard error of this process: it comes with the message to
 	// reopen the log files.
 	PassStderr bool
-
-	// Root is the root directory, where the kernel reports limits and processes that it has killed. Optional: /.
-	Root fs.FS
 
 	Log func(logfile.Level, string)
 }

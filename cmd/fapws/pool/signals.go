@@ -22,7 +22,7 @@ const Echo = 200 * time.Millisecond
 // Signals are the signals that the process gets, for Run.
 type Signals struct {
 	C       chan os.Signal
-	ended   chan os.Signal // SIGCHLD, which may come in crowds; nil: children of others are left alone
+	ended   chan os.Signal // SIGCHLD, which may come in crowds
 	ignored []syscall.Signal
 }
 

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fapws/cmd/fapws/confine"
+	"fapws/cmd/fapws/process"
 	"fapws/runtime/logfile"
 	"fapws/runtime/system"
 )
@@ -218,7 +219,7 @@ func (p *Pool) handOver() error {
 	if _, err := unix.Pwrite(note, text, 0); err != nil {
 		return err
 	}
-	cmd := p.o.Again(true)
+	cmd := process.Again(true, process.Arguments()...)
 	if cmd.Err != nil {
 		return cmd.Err
 	}
@@ -257,12 +258,12 @@ func (p *Pool) resume(h *Handover) {
 	for _, one := range h.Workers {
 		unix.CloseOnExec(one.Channel)
 		channel, err := NewChannel(one.Channel)
-		process, findErr := os.FindProcess(one.Pid)
+		child, findErr := os.FindProcess(one.Pid)
 		if err != nil || findErr != nil {
 			p.o.Log(logfile.Error, fmt.Sprintf("worker %d is lost: %v %v", one.Pid, err, findErr))
 			continue
 		}
-		w := &worker{pool: p, pid: one.Pid, process: process, channel: channel, state: one.State, started: one.Started, listens: one.Listens, wants: one.Wants, kills: confine.MemoryKills(p.o.Root)}
+		w := &worker{pool: p, pid: one.Pid, process: child, channel: channel, state: one.State, started: one.Started, listens: one.Listens, wants: one.Wants, kills: confine.MemoryKills(root)}
 		if one.Slot >= 0 {
 			w.slot = p.slots[one.Slot]
 			w.slot.worker = w

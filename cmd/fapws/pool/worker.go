@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fapws/cmd/fapws/confine"
+	"fapws/cmd/fapws/process"
 	"fapws/runtime/logfile"
 )
 
@@ -98,7 +99,7 @@ func (p *Pool) start(newest bool, role string) (*worker, error) {
 		return nil, err
 	}
 	defer theirs.Close()
-	cmd := p.o.Again(newest)
+	cmd := process.Again(newest, process.Arguments()...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	pass := func(f *os.File) (fd int) {
 		cmd.ExtraFiles = append(cmd.ExtraFiles, f)
@@ -116,7 +117,7 @@ func (p *Pool) start(newest bool, role string) (*worker, error) {
 		cmd.Stderr = pipe
 		lasting = strconv.Itoa(pass(os.Stderr))
 	}
-	kills := confine.MemoryKills(p.o.Root)
+	kills := confine.MemoryKills(root)
 	cmd.Dir, cmd.SysProcAttr = p.o.Dir, p.o.Attributes()
 	cmd.Env = append(cmd.Env, fmt.Sprintf("%s=%d,%s,%s", Variable, fd, lasting, role), EpochVariable+"="+p.relay.epoch)
 	if role == Asleep {

@@ -28,9 +28,11 @@ func Software() string { return "fapws/" + Version }
 type PIDFile struct {
 	path string // absolute: the process may change its directory
 	file *os.File
-	text string
 	once sync.Once
 }
+
+// line is the content of the file.
+func line() string { return strconv.Itoa(os.Getpid()) + "\n" }
 
 // WritePIDFile puts the number of this process into the file at path, which appears whole or not at all; a symbolic link
 // there is replaced, never followed. The number of a process that runs is left alone, with an error, unless it is
@@ -48,11 +50,11 @@ func WritePIDFile(path string) (*PIDFile, error) {
 	if other != pid && runs(other) {
 		return nil, fmt.Errorf("pid file %s: process %d is running; stop it, or remove the file if that process is not fapws", path, other)
 	}
-	f, err := replace(path, strconv.Itoa(pid)+"\n")
+	f, err := replace(path)
 	if err != nil {
 		return nil, fmt.Errorf("cannot write the pid file %s: %w", path, ExitReason(err))
 	}
-	return f, nil
+	return &PIDFile{path: path, file: f}, nil
 }
 
 // Left returns the file for TakeOver in a program that is to take the place of this one, in the same process; nil if
@@ -71,33 +73,28 @@ func TakeOverPIDFile(path string, left *os.File) (*PIDFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &PIDFile{path: path, file: left, text: strconv.Itoa(os.Getpid()) + "\n"}, nil
+	return &PIDFile{path: path, file: left}, nil
 }
 
 // replace makes the file under a temporary name and renames it.
-func replace(path, text string) (*PIDFile, error) {
-	temporary, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".")
+func replace(path string) (*os.File, error) {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".")
 	if err != nil {
 		return nil, err
 	}
-	f := &PIDFile{path: path, file: temporary, text: text}
-	if err := f.fill(); err != nil {
-		os.Remove(temporary.Name())
-		temporary.Close()
+	err = f.Chmod(0o644) // others may read whom to signal
+	if err == nil {
+		_, err = f.WriteString(line())
+	}
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		os.Remove(f.Name())
+		f.Close()
 		return nil, err
 	}
 	return f, nil
-}
-
-// fill writes the content, and only then gives the file its name.
-func (f *PIDFile) fill() error {
-	if err := f.file.Chmod(0o644); err != nil { // others may read whom to signal
-		return err
-	}
-	if _, err := f.file.WriteString(f.text); err != nil {
-		return err
-	}
-	return os.Rename(f.file.Name(), f.path)
 }
 
 // Remove removes the file if it is still the one that Write made. A process that has given root up may not be allowed
@@ -113,11 +110,11 @@ func (f *PIDFile) Remove() (err error) {
 }
 
 func (f *PIDFile) remove() error {
-	text := make([]byte, len(f.text)+1)
-	if n, err := f.file.ReadAt(text, 0); err != nil && !errors.Is(err, io.EOF) || string(text[:n]) != f.text {
+	text, err := io.ReadAll(io.NewSectionReader(f.file, 0, maxPID))
+	if err != nil || string(text) != line() {
 		return nil // another process wrote into it
 	}
-	err := f.unlink()
+	err = f.unlink()
 	if errors.Is(err, fs.ErrPermission) {
 		err = f.file.Truncate(0)
 	}
@@ -145,6 +142,9 @@ func (f *PIDFile) unlink() error {
 	return os.Remove(f.path)
 }
 
+// maxPID is how many bytes of a pid file are read.
+const maxPID = 64
+
 // owner returns the number in a pid file, 0 if the file is missing or holds none.
 func owner(path string) (int, error) {
 	// Not blocking: a FIFO would wait for a writer.
@@ -162,15 +162,15 @@ func owner(path string) (int, error) {
 	} else if !info.Mode().IsRegular() {
 		return 0, errors.New("it exists and is not a file")
 	}
-	text, err := io.ReadAll(io.LimitReader(f, 64))
+	text, err := io.ReadAll(io.LimitReader(f, maxPID))
 	if err != nil {
 		return 0, ExitReason(err)
 	}
-	line := strings.TrimSpace(string(text))
-	if line == "" {
+	number := strings.TrimSpace(string(text))
+	if number == "" {
 		return 0, nil
 	}
-	pid, err := strconv.Atoi(line)
+	pid, err := strconv.Atoi(number)
 	if err != nil || pid <= 0 || pid > 1<<30 {
 		return 0, errors.New("it does not contain a process ID")
 	}
@@ -250,11 +250,11 @@ func (n *Notifier) Ready(status string) error { return n.send("READY=1", statusL
 
 // Reloading says that a reload begins; Ready says that it is over.
 func (n *Notifier) Reloading() error {
-	now, err := monotonic()
-	if err != nil {
+	var now unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
 		return err
 	}
-	return n.send("RELOADING=1", "MONOTONIC_USEC="+strconv.FormatInt(now.Microseconds(), 10))
+	return n.send("RELOADING=1", "MONOTONIC_USEC="+strconv.FormatInt(now.Nano()/1000, 10))
 }
 
 // Stopping says that the service is about to end.

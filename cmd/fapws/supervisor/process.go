@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -121,9 +120,8 @@ func (p *supervisor) run() (code int, err error) {
 		idleStop = 0 // the fork server ends instead
 	}
 	workers := pool.New(pool.Options{
-		Again:        func(newest bool) *exec.Cmd { return process.Again(newest, process.Arguments()...) },
 		Dir:          folder,
-		Workers:      p.workers(),
+		Workers:      worker.Workers(&p.conf),
 		LoadTimeout:  p.conf.LoadTimeout,
 		MaxRSS:       p.conf.MaxRSS,
 		IdleStop:     idleStop,
@@ -294,18 +292,10 @@ func (p *supervisor) up(addresses []pool.Address, resumed bool) {
 			Addrs:  addrs,
 			Served: p.settled.Served,
 			Python: worker.InVenv(p.settled.Python, &p.settled.Config),
-			Mode:   worker.BannerMode(&p.settled.Config) + ", " + pool.Count(p.workers(), "worker"),
+			Mode:   worker.BannerMode(&p.settled.Config) + ", " + pool.Count(worker.Workers(&p.conf), "worker"),
 			Open:   p.settled.Open,
 		})
 	}
-}
-
-// workers is how many processes are to serve.
-func (p *supervisor) workers() int {
-	if p.conf.Workers == 0 {
-		return worker.Processors()
-	}
-	return p.conf.Workers
 }
 
 // answering reports whether the watchdog may be told that all is well: a worker answers. One worker that hangs does

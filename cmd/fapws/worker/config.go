@@ -14,6 +14,7 @@ import (
 
 	"fapws/cmd/fapws/confine"
 	"fapws/cmd/fapws/process"
+	"fapws/cmd/fapws/settings"
 	"fapws/pybridge"
 	"fapws/runtime"
 	"fapws/runtime/source/static"
@@ -67,16 +68,12 @@ func (s *service) maxUnsent() int64 {
 	if s.conf.Server.MaxUnsent > 0 {
 		return s.conf.Server.MaxUnsent
 	}
-	workers := s.conf.Workers
-	if workers == 0 {
-		workers = Processors()
-	}
 	limit := uint64(memoryLimit())
 	var space unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_AS, &space) == nil && space.Cur < limit {
 		limit = space.Cur
 	}
-	return int64(limit) / 4 / int64(max(workers, 1))
+	return int64(limit) / 4 / int64(Workers(&s.conf))
 }
 
 // maxUnread is runtime.Config.MaxUnread where a process can use limit bytes: an eighth, up to twelve times the window of a connection. 0: the default.
@@ -100,6 +97,14 @@ func useProcessors() {
 // Processors is the number of processors that this process and its workers may use, as the machine and its control groups
 // limit it: that of workers for --workers 0.
 func Processors() int { return confine.Processors(os.DirFS("/"), goruntime.NumCPU()) }
+
+// Workers is the number of processes that serve.
+func Workers(conf *settings.Config) int {
+	if conf.Workers == 0 {
+		return Processors()
+	}
+	return conf.Workers
+}
 
 // enterSandbox does --sandbox, when everything that comes from outside has been loaded. The supervisor decides whether there
 // is a sandbox, also if the configuration file says something else by now.

@@ -103,23 +103,31 @@ func (s *service) sleeps() bool {
 // stack shows the Python stacks of the active requests, or the processes that answer them.
 func (s *service) stack() string {
 	var b strings.Builder
-	switch loader := s.loader.Load(); {
-	case loader != nil:
+	if loader := s.loader.Load(); loader != nil {
 		running := loader.Running()
 		fmt.Fprintf(&b, "%d requests run in separate processes\n", len(running))
 		for _, line := range running {
 			fmt.Fprintln(&b, line)
 		}
-	case s.asleep():
-		return "the application is asleep\n"
-	case !s.complete.Load():
-		return "the application is loading\n"
-	case s.handler != nil:
-		_ = s.handler.Stack(&b, stackWait) // the text names the missing parts
-	default:
-		return "this server runs no Python\n"
+	} else if h := s.python(); h != nil {
+		_ = h.Stack(&b, stackWait) // the text names the missing parts
+	} else {
+		fmt.Fprintln(&b, s.withoutPython())
 	}
 	return b.String()
+}
+
+// withoutPython returns why no handlers run in this process.
+func (s *service) withoutPython() string {
+	switch {
+	case s.asleep():
+		return "the application is asleep"
+	case !s.complete.Load():
+		return "the application is loading"
+	case s.loader.Load() != nil:
+		return "the processes of --fork are not profiled"
+	}
+	return "this server runs no Python"
 }
 
 // profileWithin is the time for the profile of a process, with the waits for the GIL.
@@ -128,15 +136,8 @@ const profileWithin = ctl.ProfileTime + stackWait
 // profile returns what Python does in this process for ctl.ProfileTime. The error says why there are no stacks.
 func (s *service) profile() (all []ctl.StatusStack, err error) {
 	h := s.python()
-	switch {
-	case s.asleep():
-		return nil, errors.New("the application is asleep")
-	case !s.complete.Load():
-		return nil, errors.New("the applications are still loading")
-	case s.loader.Load() != nil:
-		return nil, errors.New("the processes of --fork are not profiled")
-	case h == nil:
-		return nil, errors.New("this server runs no Python")
+	if h == nil {
+		return nil, errors.New(s.withoutPython())
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), profileWithin)
 	defer cancel()

@@ -285,8 +285,7 @@ func (a Passed) addresses(bind []string, given bool) (list []string, err error) 
 
 // as returns the sockets, all of them for HTTPS if that is asked for and their names do not tell.
 func (a Passed) as(secure bool) []string {
-	isSecure := func(addr string) bool { _, is := settings.SplitSecure(addr); return is }
-	if !secure || slices.ContainsFunc(a, isSecure) {
+	if !secure || firstSecure(a) != "" {
 		return a
 	}
 	list := make([]string, len(a))

@@ -122,7 +122,7 @@ func (p *Parent) confine() error {
 func (p *Parent) configure(c *runtime.Config) {
 	c.Channels.Epoch, c.Channels.HandOver = p.epoch, true
 	c.Sites.MaxRequests, c.Sites.OnMaxRequests = withJitter(p.s.conf.MaxRequests, p.s.conf.MaxRequestsJitter), func() { p.recycle("max-requests reached") }
-	if severalWorkers(p.s.conf.Workers) {
+	if Workers(&p.s.conf) > 1 {
 		c.Accept.Concurrency = max(1, p.s.conf.Threads)
 	}
 }

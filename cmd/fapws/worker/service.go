@@ -132,7 +132,7 @@ func (s *service) run() (code int, err error) {
 // finish ends Python, the loader, the programs and the logs, and returns the exit code.
 func (s *service) finish(code int) int {
 	s.instance.Withdraw()
-	process.ExitAfterClosingTime(code, func(line string) { s.log.Log(logfile.Warning, line) })
+	process.ExitAfterClosingTime(code, s.warn)
 	if s.app != nil {
 		s.onPython(func() { code = max(code, s.app.Close()) })
 	}
@@ -384,7 +384,7 @@ func (s *service) runConfig() pybridge.RunConfig {
 		Debug:        s.conf.Debug,
 		DebugLocal:   s.conf.Dev && !s.conf.DevAnywhere,
 		Stamped:      s.errors.Redirected(),
-		Multiprocess: severalWorkers(s.conf.Workers),
+		Multiprocess: Workers(&s.conf) > 1,
 		Software:     process.Software(),
 		SendFile:     len(s.conf.Server.SendfileRoots) > 0,
 		Accel:        len(s.conf.Server.AccelRoots) > 0,
@@ -394,10 +394,6 @@ func (s *service) runConfig() pybridge.RunConfig {
 
 // warn writes a line to the error log.
 func (s *service) warn(line string) { s.log.Log(logfile.Warning, line) }
-
-// severalWorkers tells whether more than one process serves, when the setting
-// workers is n.
-func severalWorkers(n int) bool { return n > 1 || n == 0 && Processors() > 1 }
 
 // buildEarly makes the sites that answer clients while the applications load, with all that the configuration has beside them. Requests
 // for the applications wait (sites.Mount.Pending). Where a script may change settings, and before a sandbox is entered, clients wait in

@@ -336,7 +336,7 @@ func (s *service) sayStopping(how shutdownMode, grace time.Duration) {
 func (s *service) leave(code int) {
 	s.log.Log(logfile.Warning, "a handler did not return; exiting without it")
 	s.sayLastWords()
-	process.ExitAfterClosingTime(code, func(line string) { s.log.Log(logfile.Warning, line) })
+	process.ExitAfterClosingTime(code, s.warn)
 	s.instance.Withdraw()
 	if !s.asleep() && s.app != nil {
 		s.app.RunAtexit()
