@@ -2,7 +2,6 @@ package pool
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"os"
 	"syscall"
@@ -256,11 +255,7 @@ func (p *Pool) died(w *worker, how string, code int, killed bool) {
 		p.pageWorkerDied(w, how)
 		w.slot = nil
 	}
-	switch {
-	case p.stopping:
-		if w.why != "" {
-			p.o.Log(logfile.Warning, fmt.Sprintf("worker %d %s", w.pid, how))
-		}
+	switch { // a worker that was told to end has neither batch nor slot
 	case w.batch != nil && w.batch == p.batch:
 		p.batchFailed(w, how, code, w.why == "" && code >= 1 && code <= process.NoStart)
 	case w.slot != nil:
@@ -272,18 +267,6 @@ func (p *Pool) died(w *worker, how string, code int, killed bool) {
 	}
 	p.maybeHandOver()
 	p.maybeBegin()
-}
-
-// Ping returns when the supervisor has answered, or ctx's error.
-func (p *Pool) Ping(ctx context.Context) error {
-	answered := make(chan struct{})
-	go p.post(func() { close(answered) })
-	select {
-	case <-answered:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // Options configure a Pool. Every field must be set unless it is marked optional.

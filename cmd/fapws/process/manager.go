@@ -194,7 +194,7 @@ const (
 // for a log line.
 type Notifier struct {
 	address  *net.UnixAddr
-	watchdog time.Duration
+	watchdog time.Duration // within which the manager expects Alive, again and again, or it restarts the service; 0: it expects none
 }
 
 // TakeNotifier makes a Notifier from the environment of this process and removes what
@@ -235,18 +235,14 @@ func (n *Notifier) Environ() (env []string) {
 	return env
 }
 
-// Watchdog returns within which time the manager expects Alive, again and
-// again, or it restarts the service; 0 when it expects none.
-func (n *Notifier) Watchdog() time.Duration {
-	if n == nil {
-		return 0
-	}
-	return n.watchdog
-}
-
 // Ready says that the service serves: the start, or a reload, has come to its
 // end. status is one human-readable line, or "".
-func (n *Notifier) Ready(status string) error { return n.send("READY=1", statusLine(status)) }
+func (n *Notifier) Ready(status string) error {
+	if status == "" {
+		return n.send("READY=1")
+	}
+	return n.send("READY=1", "STATUS="+strings.ReplaceAll(status, "\n", " "))
+}
 
 // Reloading says that a reload begins; Ready says that it is over.
 func (n *Notifier) Reloading() error {
@@ -263,24 +259,11 @@ func (n *Notifier) Stopping() error { return n.send("STOPPING=1") }
 // Alive tells the watchdog that the service answers.
 func (n *Notifier) Alive() error { return n.send("WATCHDOG=1") }
 
-func statusLine(text string) string {
-	if text == "" {
-		return ""
-	}
-	return "STATUS=" + strings.ReplaceAll(text, "\n", " ")
-}
-
-// send sends the assignments that are not empty. It connects every time: the manager may have restarted, with another
+// send sends assignments. It connects every time: the manager may have restarted, with another
 // socket at the same address.
 func (n *Notifier) send(assignments ...string) error {
 	if n == nil {
 		return nil
-	}
-	var lines []string
-	for _, a := range assignments {
-		if a != "" {
-			lines = append(lines, a)
-		}
 	}
 	c, err := net.DialUnix("unixgram", nil, n.address)
 	if err != nil {
@@ -290,32 +273,28 @@ func (n *Notifier) send(assignments ...string) error {
 	if err := c.SetWriteDeadline(time.Now().Add(time.Second)); err != nil { // a manager that does not read
 		return err
 	}
-	_, err = c.Write([]byte(strings.Join(lines, "\n")))
+	_, err = c.Write([]byte(strings.Join(assignments, "\n")))
 	return err
 }
 
 // Watch tells the watchdog at half its interval that the service is alive, as long as ping succeeds within that time.
 // It returns when ctx ends, or at once when the manager has no watchdog.
 func (n *Notifier) Watch(ctx context.Context, ping func(context.Context) error) {
-	if n.Watchdog() == 0 {
+	if n == nil || n.watchdog == 0 {
 		return
 	}
-	every := n.Watchdog() / 2
+	every := n.watchdog / 2
 	ticks := time.NewTicker(every)
 	defer ticks.Stop()
-	watch(ctx, ticks.C, every, ping, func() { _ = n.Alive() })
-}
-
-func watch(ctx context.Context, ticks <-chan time.Time, within time.Duration, ping func(context.Context) error, alive func()) {
 	for {
-		trial, cancel := context.WithTimeout(ctx, within)
+		trial, cancel := context.WithTimeout(ctx, every)
 		err := ping(trial)
 		cancel()
 		if err == nil {
-			alive()
+			_ = n.Alive() // failing, the manager restarts the service
 		}
 		select {
-		case <-ticks:
+		case <-ticks.C:
 		case <-ctx.Done():
 			return
 		}

@@ -31,8 +31,8 @@ func TestNoManager(t *testing.T) {
 	if err := errors.Join(n.Ready("x"), n.Reloading(), n.Stopping(), n.Alive()); err != nil {
 		t.Errorf("nil: %v", err)
 	}
-	if n.Watchdog() != 0 || n.Environ() != nil {
-		t.Error("nil has a watchdog or an environment")
+	if n.Environ() != nil {
+		t.Error("nil has an environment")
 	}
 	n.Watch(context.Background(), nil) // returns
 	if NewNotifier(environ("NOTIFY_SOCKET", filepath.Join(t.TempDir(), "gone"))).Ready("") == nil {
@@ -58,7 +58,7 @@ func TestWatchdogInterval(t *testing.T) {
 		{"1s", me, 0},
 	} {
 		n := NewNotifier(environ("NOTIFY_SOCKET", "/run/x", "WATCHDOG_USEC", tt.usec, "WATCHDOG_PID", tt.pid))
-		if got := n.Watchdog(); got != tt.want {
+		if got := n.watchdog; got != tt.want {
 			t.Errorf("WATCHDOG_USEC=%s WATCHDOG_PID=%s: %v, want %v", tt.usec, tt.pid, got, tt.want)
 		}
 	}
@@ -68,11 +68,11 @@ func TestWatchdogInterval(t *testing.T) {
 func TestWatchBounds(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	tried := make(chan error)
-	go watch(ctx, nil, time.Millisecond, func(ctx context.Context) error {
+	go (&Notifier{watchdog: time.Millisecond}).Watch(ctx, func(ctx context.Context) error {
 		<-ctx.Done()
 		tried <- ctx.Err()
 		return ctx.Err()
-	}, func() { t.Error("told without an answer") })
+	})
 	if err := <-tried; !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("the ping ended with %v", err)
 	}

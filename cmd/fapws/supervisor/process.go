@@ -101,7 +101,7 @@ func (p *supervisor) run() (code int, err error) {
 	if err := p.prepareSandbox(handover != nil); err != nil {
 		return 0, err
 	}
-	defer p.leaveSandbox()
+	defer os.RemoveAll(p.temporary)
 	if p.sockets, err = worker.ListenOptions(&p.conf); err != nil {
 		return 0, err
 	}
@@ -180,8 +180,7 @@ func (p *supervisor) run() (code int, err error) {
 	if p.conf.Status != "" {
 		go p.tellViewers()
 	}
-	caught := pool.Catch(handover, process.SignalsArrived)
-	err = p.pool.Run(caught, handover)
+	err = p.pool.Run(pool.Catch(handover), handover)
 	removeSocketFiles(p.served, p.log)
 	p.instance.Withdraw()
 	return process.OK, err
@@ -301,9 +300,6 @@ func (p *supervisor) up(addresses []pool.Address, resumed bool) {
 // answering reports whether the watchdog may be told that all is well: a worker answers. One worker that hangs does
 // not speak for the others, and while none serves it is up to the supervisor, which looks for new ones.
 func (p *supervisor) answering(ctx context.Context) error {
-	if err := p.pool.Ping(ctx); err != nil {
-		return err
-	}
 	serving := map[int]bool{}
 	for _, w := range p.pool.Status().Workers {
 		if w.State == pool.Serving {

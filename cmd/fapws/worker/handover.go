@@ -36,9 +36,6 @@ const (
 // give is pool.Give: it gives past events to another worker, all that arrived
 // before.
 func (r *channelRelay) give(files []*os.File) {
-	if len(files) == 0 {
-		return
-	}
 	to, err := pool.ChannelOf(files[0])
 	if err != nil {
 		return // the other one goes on without

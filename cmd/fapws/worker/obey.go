@@ -14,7 +14,6 @@ import (
 	"fapws/cmd/fapws/ctl"
 	"fapws/cmd/fapws/pool"
 	"fapws/cmd/fapws/process"
-	"fapws/cmd/fapws/settings"
 	"fapws/runtime"
 	"fapws/runtime/conn"
 	"fapws/runtime/eventloop"
@@ -154,8 +153,7 @@ func (p *Parent) accept(m *pool.Message, files []*os.File) {
 	for i, f := range files {
 		ln, err := conn.ListenerFromFile(f)
 		if err == nil {
-			_, secure := settings.SplitSecure(m.Addresses[i])
-			SetSecure(ln, secure)
+			SetSecure(ln, m.Addresses[i])
 			err = keepFromChildren([]*conn.Listener{ln})
 		}
 		if err != nil {
