@@ -93,7 +93,8 @@ func UseLittleMemory(calm func()) {
 // MemoryLimit returns how many bytes of memory this process can use at most: those of the machine or, if that is less, of
 // its control group or one above it. 0: not known. root is the root directory.
 func MemoryLimit(root fs.FS) int64 {
-	limit := installed(root)
+	text, _ := fs.ReadFile(root, "proc/meminfo")
+	limit := numberAfter(text, "MemTotal:") << 10 // of the machine; 0: not known
 	for _, dir := range CgroupDirs(root, "memory") {
 		for _, name := range []string{"memory.max", "memory.limit_in_bytes"} {
 			text, _ := fs.ReadFile(root, dir+"/"+name) // "max" is not a limit
@@ -125,12 +126,6 @@ func MemoryExceeded(root fs.FS, before int) string {
 		return ""
 	}
 	return fmt.Sprintf("the memory limit of %d MiB was reached", MemoryLimit(root)>>20)
-}
-
-// installed returns the memory of the machine in bytes, 0 if it is not known (proc(5), meminfo).
-func installed(root fs.FS) int64 {
-	text, _ := fs.ReadFile(root, "proc/meminfo")
-	return numberAfter(text, "MemTotal:") << 10
 }
 
 // numberAfter returns the number behind key in a file of the kernel; 0 without one.
@@ -241,10 +236,7 @@ func AnonymousMemory(pid int) int64 {
 // ResidentMemory returns the resident memory of a process in bytes, 0 if it is not known
 // (proc(5), statm).
 func ResidentMemory(pid int) int64 {
-	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/statm")
-	if err != nil {
-		return 0
-	}
+	text, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/statm")
 	fields := bytes.Fields(text)
 	if len(fields) < 2 {
 		return 0

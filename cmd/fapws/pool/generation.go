@@ -266,9 +266,7 @@ func (p *Pool) dropBatch() {
 	p.batch = nil
 	for _, w := range g.workers {
 		w.batch = nil
-		if w.state != Dead {
-			w.end(Quit)
-		}
+		w.end(Quit)
 	}
 }
 

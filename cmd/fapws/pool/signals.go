@@ -61,16 +61,10 @@ func Catch(h *Handover) *Signals {
 
 // pending takes the signals that have come and were not handled.
 func (s *Signals) pending() (list []syscall.Signal) {
-	for {
-		select {
-		case sig := <-s.C:
-			if sig, ok := sig.(syscall.Signal); ok {
-				list = append(list, sig)
-			}
-		default:
-			return list
-		}
+	for len(s.C) > 0 {
+		list = append(list, (<-s.C).(syscall.Signal))
 	}
+	return list
 }
 
 // signal carries out a signal.
@@ -124,10 +118,6 @@ func (p *Pool) stop(kind Kind) {
 		}
 	}
 	for _, w := range p.workers {
-		if w.state == Ending && kind == Quit {
-			w.within(endMargin, "does not end")
-			w.send(&Message{Kind: Quit})
-		}
 		w.end(kind)
 		_ = w.process.Signal(unix.SIGCONT) // one that a signal has stopped could not obey; failing, it has ended
 	}

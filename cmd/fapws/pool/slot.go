@@ -158,11 +158,8 @@ func (p *Pool) level() {
 		p.slots = append(p.slots, s)
 		s.replace(0)
 	}
-	var gone []*slot
-	if len(p.slots) > p.want {
-		gone = slices.Clone(p.slots[p.want:])
-		p.slots = p.slots[:p.want]
-	}
+	gone := slices.Clone(p.slots[p.want:])
+	p.slots = p.slots[:p.want]
 	p.share() // before the others stop
 	for _, s := range gone {
 		s.cancel()

@@ -143,7 +143,7 @@ func FuzzHeard(f *testing.F) {
 	add := func(messages ...*Message) {
 		var all []byte
 		for _, m := range messages {
-			text, _, err := m.encode(nil)
+			text, err := m.encode()
 			if err != nil {
 				f.Fatal(err)
 			}

@@ -245,7 +245,7 @@ func (w *worker) depart() {
 // end tells w to end (Retire, Stop or Quit). It closes files, which go with the message.
 func (w *worker) end(kind Kind, files ...*os.File) {
 	defer CloseFiles(files)
-	if w.state >= Ending {
+	if w.state == Dead || w.state == Ending && kind != Quit {
 		return
 	}
 	state, grace, delay := Ending, w.pool.settled.Grace, time.Duration(0)

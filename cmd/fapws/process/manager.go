@@ -198,25 +198,19 @@ type Notifier struct {
 }
 
 // TakeNotifier makes a Notifier from the environment of this process and removes what
-// it has read there: children must not speak for the service.
-func TakeNotifier() *Notifier {
-	n := NewNotifier(os.Getenv)
-	for _, name := range []string{socketVariable, usecVariable, pidVariable} {
-		os.Unsetenv(name)
-	}
-	return n
-}
-
-// NewNotifier makes a Notifier from an environment; nil when there is no manager, or
+// it has read there: children must not speak for the service. It returns nil when there is no manager, or
 // one that cannot be reached by a unix socket.
-func NewNotifier(getenv func(string) string) *Notifier {
-	name := getenv(socketVariable)
+func TakeNotifier() *Notifier {
+	name, watched, text := os.Getenv(socketVariable), os.Getenv(pidVariable), os.Getenv(usecVariable)
+	for _, variable := range []string{socketVariable, usecVariable, pidVariable} {
+		os.Unsetenv(variable)
+	}
 	if len(name) < 2 || name[0] != '/' && name[0] != '@' {
 		return nil
 	}
 	n := &Notifier{address: &net.UnixAddr{Name: name, Net: "unixgram"}}
-	if pid := getenv(pidVariable); pid == "" || pid == strconv.Itoa(os.Getpid()) {
-		if usec, err := strconv.ParseInt(getenv(usecVariable), 10, 64); err == nil && usec > 0 && usec < 1<<53 {
+	if watched == "" || watched == strconv.Itoa(os.Getpid()) {
+		if usec, err := strconv.ParseInt(text, 10, 64); err == nil && usec > 0 && usec < 1<<53 {
 			n.watchdog = time.Duration(usec) * time.Microsecond
 		}
 	}

@@ -10,20 +10,17 @@ import (
 	"time"
 )
 
-func environ(pairs ...string) func(string) string {
-	return func(name string) string {
-		for i := 0; i < len(pairs); i += 2 {
-			if pairs[i] == name {
-				return pairs[i+1]
-			}
-		}
-		return ""
-	}
+// notifier makes a Notifier from variables.
+func notifier(t *testing.T, socket, usec, pid string) *Notifier {
+	t.Setenv("NOTIFY_SOCKET", socket)
+	t.Setenv("WATCHDOG_USEC", usec)
+	t.Setenv("WATCHDOG_PID", pid)
+	return TakeNotifier()
 }
 
 func TestNoManager(t *testing.T) {
 	for _, name := range []string{"", "x", "/", "relative/path", "vsock:2:1234"} {
-		if n := NewNotifier(environ("NOTIFY_SOCKET", name, "WATCHDOG_USEC", "1000000")); n != nil {
+		if n := notifier(t, name, "1000000", ""); n != nil {
 			t.Errorf("%q makes a notifier", name)
 		}
 	}
@@ -35,7 +32,7 @@ func TestNoManager(t *testing.T) {
 		t.Error("nil has an environment")
 	}
 	n.Watch(context.Background(), nil) // returns
-	if NewNotifier(environ("NOTIFY_SOCKET", filepath.Join(t.TempDir(), "gone"))).Ready("") == nil {
+	if notifier(t, filepath.Join(t.TempDir(), "gone"), "", "").Ready("") == nil {
 		t.Error("no error without a receiver")
 	}
 }
@@ -57,7 +54,7 @@ func TestWatchdogInterval(t *testing.T) {
 		{"9223372036854775807", me, 0},
 		{"1s", me, 0},
 	} {
-		n := NewNotifier(environ("NOTIFY_SOCKET", "/run/x", "WATCHDOG_USEC", tt.usec, "WATCHDOG_PID", tt.pid))
+		n := notifier(t, "/run/x", tt.usec, tt.pid)
 		if got := n.watchdog; got != tt.want {
 			t.Errorf("WATCHDOG_USEC=%s WATCHDOG_PID=%s: %v, want %v", tt.usec, tt.pid, got, tt.want)
 		}

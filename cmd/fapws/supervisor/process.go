@@ -45,7 +45,6 @@ type supervisor struct {
 	settled   worker.Settled             // of the first worker
 	early     worker.Early[pool.Address] // until the first worker has loaded
 	served    []pool.Address             // once they are
-	names     []string                   // that they were opened as
 	pool      *pool.Pool
 	keyring   keyring
 	counted   ledger // what workers have
@@ -218,7 +217,7 @@ func (p *supervisor) open(first *pool.Settled) (addresses []pool.Address, err er
 	if err != nil {
 		return nil, err
 	}
-	if p.served != nil && slices.Equal(names, p.names) {
+	if p.served != nil && slices.EqualFunc(names, p.served, func(name string, a pool.Address) bool { return name == a.Name }) {
 		return p.served, nil // the worker with the page has them
 	}
 	if addresses, err = p.early.Take(names, options); err != nil {
@@ -235,7 +234,7 @@ func (p *supervisor) open(first *pool.Settled) (addresses []pool.Address, err er
 			return nil, err
 		}
 	}
-	p.served, p.names = addresses, names
+	p.served = addresses
 	return addresses, nil
 }
 

@@ -27,7 +27,7 @@ func (s *service) config() runtime.Config {
 	c := s.conf.Server
 	c.Private = s.private()
 	c.MaxUnsent = s.maxUnsent()
-	c.HTTP2.MaxUnread = maxUnread(memoryLimit(), int64(c.HTTP2.ConnectionWindow))
+	c.HTTP2.MaxUnread = min(memoryLimit()/8, 12*int64(c.HTTP2.ConnectionWindow)) // 0, the default, if the limit is not known
 	c.OnIdle = s.memory.Quiet
 	c.Log, c.Sites.LogClient, c.Sites.AccessLog = s.log.Log, s.log.LogClient, s.access
 	c.Purged = s.relay.purge
@@ -75,9 +75,6 @@ func (s *service) maxUnsent() int64 {
 	}
 	return int64(limit) / 4 / int64(Workers(&s.conf))
 }
-
-// maxUnread is runtime.Config.MaxUnread where a process can use limit bytes: an eighth, up to twelve times the window of a connection. 0: the default.
-func maxUnread(limit, window int64) int64 { return min(limit/8, 12*window) }
 
 // leastProcessors is how many goroutines Go may run at once, at least. With one,
 // Go's monitor takes the processor from every system call, and inline from every

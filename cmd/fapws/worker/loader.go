@@ -36,10 +36,8 @@ const loaderEnds = 3 * time.Second
 // TakeLoader reports whether this process was started to be one, and removes from
 // the environment what says so. fd is for RunLoader.
 func TakeLoader() (fd int, is bool) {
-	text, is := os.LookupEnv(loaderVariable)
-	os.Unsetenv(loaderVariable)
-	fd, err := strconv.Atoi(text)
-	return fd, is && err == nil
+	fd, err := strconv.Atoi(takeVariable(loaderVariable))
+	return fd, err == nil
 }
 
 // RunLoader is the life of a loader: it loads the application, describes it to the server, and forks. It

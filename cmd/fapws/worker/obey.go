@@ -14,7 +14,6 @@ import (
 	"fapws/cmd/fapws/ctl"
 	"fapws/cmd/fapws/pool"
 	"fapws/cmd/fapws/process"
-	"fapws/runtime"
 	"fapws/runtime/conn"
 	"fapws/runtime/eventloop"
 	"fapws/runtime/logfile"
@@ -207,14 +206,11 @@ func (p *Parent) unlisten() {
 // aliveWithin is how long the supervisor waits for the answer to AskAlive.
 const aliveWithin = 10 * time.Second
 
-// alive answers AskAlive: the loop serves if it takes a function.
-func alive(server *runtime.Server) string {
-	ctx, cancel := context.WithTimeout(context.Background(), aliveWithin)
+// loopRuns reports whether the event loop takes a function within a time.
+func (p *Parent) loopRuns(within time.Duration) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
-	if server.Ping(ctx) != nil {
-		return ""
-	}
-	return Alive
+	return p.s.server.Ping(ctx) == nil
 }
 
 // answer answers a question of the supervisor, which may say more behind a space. It asks workers that have loaded.
@@ -226,7 +222,9 @@ func (p *Parent) answer(m *pool.Message) {
 	}
 	switch question {
 	case AskAlive:
-		text = alive(s.server)
+		if p.loopRuns(aliveWithin) {
+			text = Alive
+		}
 	case AskUploads:
 		if g := s.uploads.Load(); g != nil {
 			text = g.Answer(about)
@@ -248,11 +246,6 @@ func (p *Parent) recycle(why string) {
 	_ = p.channel.Send(&pool.Message{Kind: pool.Recycle, Text: why}) // listen sees the end of the channel
 }
 
-// closed says that nothing is accepted here any more.
-func (p *Parent) closed() {
-	_ = p.channel.Send(&pool.Message{Kind: pool.Closed}) // listen sees the end of the channel
-}
-
 // Failing tells the supervisor why this process ends, if err has a text. A nil Parent does nothing.
 func (p *Parent) Failing(err error) {
 	if p != nil && err != nil && err.Error() != "" {
@@ -266,11 +259,6 @@ const hungWithin = 2 * time.Second
 
 // onStuck is pybridge.RunConfig.Stuck. Inline, the handler may be on the event loop, which does not run then.
 func (p *Parent) onStuck(why string) {
-	m := &pool.Message{Kind: pool.Recycle, Text: "stuck (" + why + ")"}
-	if p.s.conf.Threads == 0 {
-		ctx, cancel := context.WithTimeout(context.Background(), hungWithin)
-		m.Hung = p.s.server.Ping(ctx) != nil
-		cancel()
-	}
-	_ = p.channel.Send(m) // listen sees the end of the channel
+	hung := p.s.conf.Threads == 0 && !p.loopRuns(hungWithin)
+	_ = p.channel.Send(&pool.Message{Kind: pool.Recycle, Text: "stuck (" + why + ")", Hung: hung}) // listen sees the end of the channel
 }

@@ -43,8 +43,7 @@ type signals struct {
 
 	mu      sync.Mutex
 	serving bool
-	stopped bool
-	told    time.Time            // when the first request came
+	told    time.Time            // when the first request came; zero: none has
 	orders  chan shutdownRequest // how to end
 }
 
@@ -84,9 +83,9 @@ func (s *signals) serve() {
 // finish stops gracefully, as the first TERM does.
 func (s *signals) finish() {
 	s.mu.Lock()
-	stopped := s.stopped
+	told := s.told
 	s.mu.Unlock()
-	if !stopped {
+	if told.IsZero() {
 		s.end(shutdownRequest{how: gracefully}, process.OK)
 	}
 }
@@ -114,12 +113,12 @@ func (s *signals) handle(sig os.Signal) {
 // may have been told as well, was quicker.
 func (s *signals) askReplace() {
 	s.mu.Lock()
-	serving, stopped := s.serving, s.stopped
+	serving, told := s.serving, s.told
 	s.mu.Unlock()
 	switch {
 	case !serving:
 		s.exit(128 + int(syscall.SIGTERM))
-	case !stopped:
+	case told.IsZero():
 		s.replace("received SIGTERM")
 	}
 }
@@ -132,17 +131,16 @@ func (s *signals) end(o shutdownRequest, code int) {
 	switch {
 	case !s.serving:
 		s.exit(code)
-	case s.stopped && o.how == gracefully && s.replace == nil:
+	case !s.told.IsZero() && o.how == gracefully && s.replace == nil:
 		if time.Since(s.told) < pool.Echo {
 			return
 		}
 		s.log(logfile.Warning, "received a second stop signal; exiting immediately")
 		s.exit(process.Failed)
 	default:
-		if !s.stopped {
+		if s.told.IsZero() {
 			s.told = time.Now()
 		}
-		s.stopped = true
 		select {
 		case s.orders <- o:
 		default: // it has been told often enough
@@ -238,7 +236,7 @@ func (s *service) stop(o shutdownRequest) {
 	s.sayStopping(o.how, grace)
 	if o.how == quietly {
 		s.server.StopAccepting()
-		s.parent.closed()
+		_ = s.parent.channel.Send(&pool.Message{Kind: pool.Closed}) // listen sees the end of the channel
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
