@@ -161,10 +161,6 @@ func (p *Pool) progress() {
 // prepared takes the settings of w, the first loaded worker of a generation, and opens the sockets if none are open. It
 // returns false if the generation cannot go on.
 func (p *Pool) prepared(w *worker) bool {
-	if w.settled.Protocol != Protocol {
-		p.batchFailed(w, fmt.Sprintf("speaks protocol %d, this program %d: stop it and start the new one", w.settled.Protocol, Protocol), process.NoStart, false)
-		return false
-	}
 	if p.settled.Protocol == 0 {
 		if err := p.open(w.settled); err != nil {
 			p.fail(err)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"fapws/cmd/fapws/confine"
+	"fapws/cmd/fapws/settings"
 	"fapws/runtime/logfile"
 )
 
@@ -112,13 +113,13 @@ const (
 // Message is one datagram of a Channel.
 type Message struct {
 	Kind      Kind
-	ID        uint64        `json:",omitempty"`
-	Text      string        `json:",omitempty"`
-	More      bool          `json:",omitempty"`
-	Hung      bool          `json:",omitempty"`
-	Grace     time.Duration `json:",omitempty"`
-	Addresses []string      `json:",omitempty"` // as the user wrote them
-	Loaded    *Settled      `json:",omitempty"`
+	ID        uint64          `json:",omitempty"`
+	Text      string          `json:",omitempty"`
+	More      bool            `json:",omitempty"`
+	Hung      bool            `json:",omitempty"`
+	Grace     time.Duration   `json:",omitempty"`
+	Addresses []string        `json:",omitempty"` // as the user wrote them
+	Loaded    json.RawMessage `json:",omitempty"` // a Settled
 
 	Epoch  string           `json:",omitempty"`
 	Seq    uint64           `json:",omitempty"`
@@ -127,12 +128,15 @@ type Message struct {
 	Raw    []byte           `json:"-"` // sent behind the object, unchanged
 }
 
-// Settled has the settings that the supervisor needs, as they are after the script has run.
+// Settled are the settings of a worker, with those of the script.
 type Settled struct {
-	Protocol int           // of the worker: see the constant Protocol
-	Grace    time.Duration // graceful timeout
-	Delay    time.Duration // shutdown delay before it
-	Settings json.RawMessage
+	settings.Config
+	Protocol int // of the worker: see the constant Protocol
+	BindFrom settings.Source
+	Debug    int    // of the loop
+	Python   string // version, or "" without an interpreter
+	Served   string // the application or site, human-readable
+	Open     bool   // to clients without a password: see plan.Plan.IsOpen
 	Script   string // what a worker that is Asleep has to know of the script, a text of the worker's own
 }
 

@@ -2,6 +2,7 @@ package pool
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"os"
 	"syscall"
@@ -157,12 +158,8 @@ func (p *Pool) heard(w *worker, m *Message) {
 	}
 	switch m.Kind {
 	case Loaded:
-		switch {
-		case m.Loaded == nil:
-		case w.state == Starting:
+		if w.state == Starting || w.sleep.asleep {
 			p.loaded(w, m.Loaded)
-		case w.sleep.asleep:
-			p.awake(w, m.Loaded)
 		}
 	case Failing:
 		w.reason = brief(cmp.Or(m.Text, string(m.Raw)))
@@ -206,9 +203,20 @@ func (p *Pool) heard(w *worker, m *Message) {
 	}
 }
 
-// loaded is called when w could serve.
-func (p *Pool) loaded(w *worker, settled *Settled) {
-	w.settle(settled)
+// loaded is called when w could serve, with its Settled.
+func (p *Pool) loaded(w *worker, text []byte) {
+	err := w.settle(text)
+	switch {
+	case err != nil && w.batch != nil && w.batch == p.batch:
+		p.batchFailed(w, err.Error(), process.NoStart, false)
+		return
+	case err != nil:
+		w.distrust(err.Error())
+		return
+	case w.state != Starting:
+		p.awake(w)
+		return
+	}
 	w.setState(Ready)
 	w.limit.Stop()
 	switch {
@@ -224,11 +232,20 @@ func (p *Pool) loaded(w *worker, settled *Settled) {
 	}
 }
 
-// settle takes the settings of w.
-func (w *worker) settle(settled *Settled) {
-	settled.Grace = min(max(settled.Grace, 0), maxGrace)
-	settled.Delay = min(max(settled.Delay, 0), maxGrace)
+// settle takes the settings of w. The text of the error follows "worker N".
+func (w *worker) settle(text []byte) error {
+	var version struct{ Protocol int } // with another one, the rest may be of other types
+	if json.Unmarshal(text, &version) == nil && version.Protocol != Protocol {
+		return fmt.Errorf("speaks protocol %d, this program %d: stop it and start the new one", version.Protocol, Protocol)
+	}
+	settled := new(Settled)
+	if err := json.Unmarshal(text, settled); err != nil {
+		return fmt.Errorf("has settings that cannot be read: %w", err)
+	}
+	settled.GracefulTimeout = min(max(settled.GracefulTimeout, 0), maxGrace)
+	settled.ShutdownDelay = min(max(settled.ShutdownDelay, 0), maxGrace)
 	w.settled = settled
+	return nil
 }
 
 // died is called when the process of w has ended; how says how. killed: with SIGKILL.

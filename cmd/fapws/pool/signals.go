@@ -105,9 +105,9 @@ func (p *Pool) stop(kind Kind) {
 		p.o.Event(Event{Kind: Stopping})
 		text := "stopping immediately"
 		if kind == Stop {
-			text = fmt.Sprintf("stopping; waiting up to %v for active requests (signal again to exit now)", p.settled.Grace)
-			if d := p.settled.Delay; d > 0 {
-				text = fmt.Sprintf("stopping in %v, then waiting up to %v for active requests (signal again to exit now)", d, p.settled.Grace)
+			text = fmt.Sprintf("stopping; waiting up to %v for active requests (signal again to exit now)", p.settled.GracefulTimeout)
+			if d := p.settled.ShutdownDelay; d > 0 {
+				text = fmt.Sprintf("stopping in %v, then waiting up to %v for active requests (signal again to exit now)", d, p.settled.GracefulTimeout)
 			}
 		}
 		p.o.Log(logfile.Info, text)

@@ -277,14 +277,13 @@ func (p *Pool) waking(w *worker) {
 }
 
 // awake is called when it has loaded.
-func (p *Pool) awake(w *worker, settled *Settled) {
+func (p *Pool) awake(w *worker) {
 	w.sleep = sleepState{}
-	w.settle(settled)
 	if w.state != Serving {
 		return
 	}
 	w.limit.Stop()
-	p.settled, w.slot.asleep = *settled, false
+	p.settled, w.slot.asleep = *w.settled, false
 	if p.page == "" { // else browsers see that a reload has failed
 		p.failure = ""
 	}

@@ -2,6 +2,7 @@ package pool
 
 import (
 	"encoding/binary"
+	"fmt"
 	"os"
 	"os/exec"
 	"strings"
@@ -151,7 +152,7 @@ func FuzzHeard(f *testing.F) {
 		}
 		f.Add(all)
 	}
-	add(&Message{Kind: Join}, &Message{Kind: Loaded, Loaded: &Settled{Protocol: Protocol, Grace: -1, Settings: []byte("{}")}}, &Message{Kind: Closed})
+	add(&Message{Kind: Join}, &Message{Kind: Loaded, Loaded: fmt.Appendf(nil, `{"Protocol":%d,"GracefulTimeout":-1}`, Protocol)}, &Message{Kind: Closed})
 	add(&Message{Kind: Certificates, Text: "{", More: true}, &Message{Kind: Certificates, Text: "}"}, &Message{Kind: Confined})
 	add(&Message{Kind: Publish, N: 2, Raw: []byte("\x04news\x00\x00\x01x\x04news\x00\x00\x01x"), ID: 8, More: true}, &Message{Kind: Publish, Seq: 1, N: 2, Raw: []byte("xxxx")})
 	add(&Message{Kind: Counts, Counts: map[string]int64{"news": 1, "a": 2}}, &Message{Kind: Counts, Counts: map[string]int64{"a": 0}}, &Message{Kind: Purge, Text: "/"})

@@ -269,7 +269,7 @@ func (p *Pool) resume(h *Handover) {
 			w.slot.worker = w
 		}
 		if w.state >= Retiring {
-			w.within(p.settled.Grace+endMargin, "does not end")
+			w.within(p.settled.GracefulTimeout+endMargin, "does not end")
 		}
 		w.joined, w.pieces = one.Joined, one.Pieces
 		for _, piece := range w.pieces {

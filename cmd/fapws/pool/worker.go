@@ -232,7 +232,7 @@ func (w *worker) retireLoaded() {
 		w.unlisten()
 	}
 	w.slot = nil
-	w.within(w.pool.settled.Grace+endMargin, "does not load")
+	w.within(w.pool.settled.GracefulTimeout+endMargin, "does not load")
 }
 
 // depart lets w send its subscribers to the new worker, and close its WebSockets.
@@ -248,12 +248,12 @@ func (w *worker) end(kind Kind, files ...*os.File) {
 	if w.state == Dead || w.state == Ending && kind != Quit {
 		return
 	}
-	state, grace, delay := Ending, w.pool.settled.Grace, time.Duration(0)
+	state, grace, delay := Ending, w.pool.settled.GracefulTimeout, time.Duration(0)
 	switch kind {
 	case Retire:
 		state = Retiring
 	case Stop:
-		delay = w.pool.settled.Delay
+		delay = w.pool.settled.ShutdownDelay
 	case Quit:
 		grace = 0
 	}

@@ -2,7 +2,6 @@ package supervisor
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -42,7 +41,7 @@ type supervisor struct {
 	memory    confine.Trimmer
 	identity  *confine.Identity // to run as; nil: as it is
 	sockets   conn.ListenOptions
-	settled   worker.Settled             // of the first worker
+	settled   pool.Settled               // of the first worker
 	early     worker.Early[pool.Address] // until the first worker has loaded
 	served    []pool.Address             // once they are
 	pool      *pool.Pool
@@ -147,9 +146,7 @@ func (p *supervisor) run() (code int, err error) {
 	p.shown.Store(&worker.Shown{Conf: p.conf})
 	var left []*os.File
 	if handover != nil {
-		if err := json.Unmarshal(handover.Settled.Settings, &p.settled); err != nil {
-			return 0, process.ExitNotStarted("state of the previous program: %v", err)
-		}
+		p.settled = handover.Settled
 		left = handover.Files()
 	}
 	if left, err = p.keyring.open(left); err != nil {
@@ -204,9 +201,7 @@ func (p *supervisor) open(first *pool.Settled) (addresses []pool.Address, err er
 			addresses = nil
 		}
 	}()
-	if err := json.Unmarshal(first.Settings, &p.settled); err != nil {
-		return nil, err
-	}
+	p.settled = *first
 	p.log.SetLevel(p.settled.LogLevel, p.settled.Debug)
 	if err := p.instance.WritePid(); err != nil {
 		return nil, err
@@ -239,11 +234,7 @@ func (p *supervisor) open(first *pool.Settled) (addresses []pool.Address, err er
 }
 
 // fits is pool.Options.Fits. Whether an address is for HTTPS is decided when it is opened.
-func (p *supervisor) fits(next *pool.Settled) string {
-	var s worker.Settled
-	if err := json.Unmarshal(next.Settings, &s); err != nil {
-		return "has settings that cannot be read: " + err.Error()
-	}
+func (p *supervisor) fits(s *pool.Settled) string {
 	p.unused = ""
 	for _, a := range p.served {
 		_, secure := settings.SplitSecure(a.Name)

@@ -2,7 +2,7 @@
 // (loader.go). With --idle-stop, it may be asleep (sleep.go). It loads the
 // applications of a plan, serves them with package runtime, hands events, subscribers and purged pages to other
 // workers through the supervisor, and ends when a signal or the supervisor says so. Package command starts it;
-// package supervisor imports the messages that both exchange (Settled, the Ask constants).
+// package supervisor imports the messages that both exchange (the Ask constants).
 //
 // RunAlone, Parent.Run and RunLoader must be called on the main thread, because Python's main thread is the one
 // that starts it. They return the exit code. Start reading at service.go; what a

@@ -216,22 +216,18 @@ func (p *Parent) present() {
 // loaded reports that this worker has loaded; served describes the application.
 func (p *Parent) loaded(served string) {
 	s := p.s
-	text, err := json.Marshal(Settled{
+	text, err := json.Marshal(pool.Settled{
 		Config:   s.conf,
+		Protocol: pool.Protocol,
 		BindFrom: s.plan.Settings.Source("bind"),
 		Debug:    s.conf.Server.Debug,
 		Python:   s.plan.Python(),
 		Served:   served,
 		Open:     s.plan.IsOpen(&s.conf, s.contents),
+		Script:   s.remembered(),
 	})
 	if err == nil {
-		err = p.channel.Send(&pool.Message{Kind: pool.Loaded, Loaded: &pool.Settled{
-			Protocol: pool.Protocol,
-			Grace:    s.conf.GracefulTimeout,
-			Delay:    s.conf.ShutdownDelay,
-			Settings: text,
-			Script:   s.remembered(),
-		}})
+		err = p.channel.Send(&pool.Message{Kind: pool.Loaded, Loaded: text})
 	}
 	if err != nil { // listen sees the end of the channel
 		s.log.Log(logfile.Debug, fmt.Sprintf("cannot tell the supervisor: %v", err))

@@ -13,23 +13,12 @@ import (
 
 	"fapws/cmd/fapws/ctl"
 	"fapws/cmd/fapws/pool"
-	"fapws/cmd/fapws/settings"
 	"fapws/pybridge"
 	"fapws/runtime"
 	"fapws/runtime/logfile"
 	"fapws/runtime/source/cache"
 	"fapws/runtime/source/upload"
 )
-
-// Settled are the settings of a worker, with those of the script.
-type Settled struct {
-	settings.Config
-	BindFrom settings.Source
-	Debug    int    // of the loop
-	Python   string // version, or "" without an interpreter
-	Served   string // the application or site, human-readable
-	Open     bool   // to clients without a password: see plan.Plan.IsOpen
-}
 
 // Questions of a supervisor to its workers, see pool.Pool.Ask. Others are a ctl.Command, which is answered as by a server without a
 // supervisor: with a ctl.Answer in JSON.
