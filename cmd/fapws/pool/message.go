@@ -60,8 +60,6 @@ const (
 	// Certificates: the answer to a question of the same Kind: a file (SharedFile), or with Text why there is none. Later ones have
 	// other contents.
 	Certificates Kind = "certificates"
-	// Recount: send all Counts again.
-	Recount Kind = "recount"
 )
 
 // Subjects of Give and Take.

@@ -64,13 +64,14 @@ type handoverWorker struct {
 	Slot    int // or -1
 	Listens bool
 	Joined  bool
-	Wants   string   // certificates
+	Wants   string // certificates
+	Counts  map[string]int64
 	Pieces  [][]byte // of an event, whose others have not come yet
 }
 
 // handover describes w for the next program, which inherits its channel.
 func (w *worker) handover(channel int) handoverWorker {
-	return handoverWorker{Pid: w.pid, Channel: channel, State: w.state, Started: w.started, Slot: -1, Listens: w.listens, Joined: w.joined, Wants: w.wants, Pieces: w.pieces}
+	return handoverWorker{Pid: w.pid, Channel: channel, State: w.state, Started: w.started, Slot: -1, Listens: w.listens, Joined: w.joined, Wants: w.wants, Counts: w.pool.relay.counts[w], Pieces: w.pieces}
 }
 
 // maxHandover bounds the state of a program, in bytes. Pieces of events are most of it.
@@ -276,9 +277,7 @@ func (p *Pool) resume(h *Handover) {
 			w.published += len(piece) + pieceCost
 		}
 		p.watch(w)
-		if w.joined {
-			w.send(&Message{Kind: Recount})
-		}
+		p.relay.count(p, w, one.Counts)
 		if w.state < Serving { // it was to replace one that died meanwhile
 			w.end(Quit)
 		}

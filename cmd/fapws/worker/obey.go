@@ -124,8 +124,6 @@ func (p *Parent) obey(m *pool.Message, files []*os.File) {
 		for name, n := range m.Counts {
 			s.countSubscribers(name, true, n)
 		}
-	case pool.Recount:
-		p.events.recount()
 	case pool.Give:
 		p.events.give(files)
 	case pool.Take:
