@@ -360,7 +360,7 @@ type Options struct {
 type Event struct {
 	Kind      EventKind
 	Text      string    // of Failed: the reason, in one line
-	Addresses []Address // of StoodIn
+	Addresses []Address // of PageUp
 }
 
 // EventKind is one of the constants below.

@@ -35,8 +35,8 @@ var controlSignals = []syscall.Signal{
 // Catch starts to catch signals, except for those that were ignored when the
 // server was started, as a job in the background of a script. HUP is caught
 // although nohup ignores it: here it is a command, not the end of a terminal.
-// Those that came before, during an upgrade, come again.
-func Catch(h *Handover) *Signals {
+// arrived is called afterwards, and returns signals that came before, during an upgrade: process.SignalsArrived, which not all systems have.
+func Catch(h *Handover, arrived func() []syscall.Signal) *Signals {
 	s := &Signals{C: make(chan os.Signal, 16), ended: make(chan os.Signal, 1)}
 	signal.Notify(s.ended, syscall.SIGCHLD)
 	for _, sig := range controlSignals {
@@ -51,7 +51,7 @@ func Catch(h *Handover) *Signals {
 			signal.Notify(s.C, sig)
 		}
 	}
-	for _, sig := range process.SignalsArrived() {
+	for _, sig := range arrived() {
 		if !slices.Contains(s.ignored, sig) {
 			s.C <- sig
 		}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	goruntime "runtime"
+	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -71,7 +72,8 @@ type handoverWorker struct {
 
 // handover describes w for the next program, which inherits its channel.
 func (w *worker) handover(channel int) handoverWorker {
-	return handoverWorker{Pid: w.pid, Channel: channel, State: w.state, Started: w.started, Slot: -1, Listens: w.listens, Joined: w.joined, Wants: w.wants, Counts: w.pool.relay.counts[w], Pieces: w.pieces}
+	slot := slices.IndexFunc(w.pool.slots, func(s *slot) bool { return s.worker == w })
+	return handoverWorker{Pid: w.pid, Channel: channel, State: w.state, Started: w.started, Slot: slot, Listens: w.listens, Joined: w.joined, Wants: w.wants, Counts: w.pool.relay.counts[w], Pieces: w.pieces}
 }
 
 // maxHandover bounds the state of a program, in bytes. Pieces of events are most of it.
@@ -182,13 +184,7 @@ func (p *Pool) handOver() error {
 		if err != nil {
 			return err
 		}
-		out := w.handover(fd)
-		for i, s := range p.slots {
-			if s.worker == w {
-				out.Slot = i
-			}
-		}
-		h.Workers = append(h.Workers, out)
+		h.Workers = append(h.Workers, w.handover(fd))
 	}
 	note, err := system.MemoryFile("fapws handover")
 	if err == nil {
@@ -249,14 +245,10 @@ func (p *Pool) resume(h *Handover) {
 		unix.CloseOnExec(a.Socket)
 		p.addresses = append(p.addresses, Address{a.Name, os.NewFile(uintptr(a.Socket), a.Name)})
 	}
-	slots := 0
-	for _, w := range h.Workers {
-		slots = max(slots, w.Slot+1)
-	}
-	for range slots {
-		p.slots = append(p.slots, &slot{pool: p})
-	}
 	for _, one := range h.Workers {
+		for len(p.slots) <= one.Slot {
+			p.slots = append(p.slots, &slot{pool: p})
+		}
 		unix.CloseOnExec(one.Channel)
 		channel, err := NewChannel(one.Channel)
 		child, findErr := os.FindProcess(one.Pid)

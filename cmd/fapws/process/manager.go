@@ -240,11 +240,11 @@ func (n *Notifier) Ready(status string) error {
 
 // Reloading says that a reload begins; Ready says that it is over.
 func (n *Notifier) Reloading() error {
-	var now unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
+	now, err := monotonic()
+	if err != nil {
 		return err
 	}
-	return n.send("RELOADING=1", "MONOTONIC_USEC="+strconv.FormatInt(now.Nano()/1000, 10))
+	return n.send("RELOADING=1", "MONOTONIC_USEC="+strconv.FormatInt(now.Microseconds(), 10))
 }
 
 // Stopping says that the service is about to end.

@@ -176,7 +176,7 @@ func (p *supervisor) run() (code int, err error) {
 	if p.conf.Status != "" {
 		go p.tellViewers()
 	}
-	err = p.pool.Run(pool.Catch(handover), handover)
+	err = p.pool.Run(pool.Catch(handover, process.SignalsArrived), handover)
 	removeSocketFiles(p.served, p.log)
 	p.instance.Withdraw()
 	return process.OK, err
