@@ -44,9 +44,9 @@
 //
 // BannerOf describes a running server in a few lines: the banner at its start, with the addresses, the
 // application, the Python and the mode, and a warning if other machines can reach a server that is open. It writes
-// nothing; a Presence does.
+// nothing; an Instance does.
 //
-// A Presence has the means by which other programs find a server: its pid file, the messages to the service
+// An Instance has the means by which other programs find a server: its pid file, the messages to the service
 // manager, and its control socket (package ctl). The process that receives the signals has one: a
-// worker without a supervisor, or the supervisor. The Presence of other workers is empty and does nothing.
+// worker without a supervisor, or the supervisor. The Instance of other workers is empty and does nothing.
 package worker

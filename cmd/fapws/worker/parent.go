@@ -268,5 +268,6 @@ func (p *Parent) servePage() (code int, err error) {
 	}
 	p.served()
 	p.loaded("")
+	s.conf.ShutdownDelay = 0 // clients have no use for the page meanwhile
 	return <-s.obeyOrders(), nil
 }
