@@ -25,9 +25,8 @@ import (
 // CAP_SYS_CHROOT, but not in force: the processes that it starts may be given it
 // (syscall.SysProcAttr.AmbientCaps).
 func (id *Identity) Assume(chroot bool) error {
-	wasRoot := os.Geteuid() == 0
+	wasRoot, keeper := os.Geteuid() == 0, 0
 	if wasRoot {
-		keeper := 0
 		if chroot {
 			keeper = unix.Gettid()
 			// Of this thread alone, until the program is another.
@@ -50,10 +49,8 @@ func (id *Identity) Assume(chroot bool) error {
 				return err
 			}
 		}
-		if err := id.verify(true, keeper); err != nil {
-			return fmt.Errorf("giving up root for %s failed: %w", id, err)
-		}
-	} else if err := id.verify(false, 0); err != nil {
+	}
+	if err := id.verify(wasRoot, keeper); err != nil {
 		return fmt.Errorf("giving up root for %s failed: %w", id, err)
 	}
 	return nil

@@ -93,7 +93,8 @@ func UseLittleMemory(calm func()) {
 // MemoryLimit returns how many bytes of memory this process can use at most: those of the machine or, if that is less, of
 // its control group or one above it. 0: not known. root is the root directory.
 func MemoryLimit(root fs.FS) int64 {
-	limit := installed(root)
+	text, _ := fs.ReadFile(root, "proc/meminfo")
+	limit := numberAfter(text, "MemTotal:") << 10 // of the machine; 0: not known
 	for _, dir := range CgroupDirs(root, "memory") {
 		for _, name := range []string{"memory.max", "memory.limit_in_bytes"} {
 			text, _ := fs.ReadFile(root, dir+"/"+name) // "max" is not a limit
@@ -107,19 +108,12 @@ func MemoryLimit(root fs.FS) int64 {
 
 // MemoryKills returns how many processes of this process's control group the kernel has killed for want of memory.
 // 0: no limit, or an unknown one. root is the root directory.
-func MemoryKills(root fs.FS) (n int) {
+func MemoryKills(root fs.FS) int {
 	for _, dir := range CgroupDirs(root, "memory") {
 		for _, name := range []string{"memory.events", "memory.oom_control"} {
-			text, err := fs.ReadFile(root, dir+"/"+name)
-			if err != nil {
-				continue
+			if text, err := fs.ReadFile(root, dir+"/"+name); err == nil {
+				return int(numberAfter(text, "oom_kill "))
 			}
-			for line := range strings.Lines(string(text)) {
-				if number, ok := strings.CutPrefix(line, "oom_kill "); ok {
-					n, _ = strconv.Atoi(strings.TrimSpace(number))
-				}
-			}
-			return n
 		}
 	}
 	return 0
@@ -134,21 +128,15 @@ func MemoryExceeded(root fs.FS, before int) string {
 	return fmt.Sprintf("the memory limit of %d MiB was reached", MemoryLimit(root)>>20)
 }
 
-// installed returns the memory of the machine in bytes, 0 if it is not known (proc(5), meminfo).
-func installed(root fs.FS) int64 {
-	text, _ := fs.ReadFile(root, "proc/meminfo")
-	return kibibytes(text, "MemTotal:")
-}
-
-// kibibytes returns the value, in bytes, of the line of a file of /proc that begins with key; 0 without one.
-func kibibytes(text []byte, key string) int64 {
+// numberAfter returns the number behind key in a file of the kernel; 0 without one.
+func numberAfter(text []byte, key string) int64 {
 	_, rest, _ := bytes.Cut(text, []byte(key))
 	fields := bytes.Fields(rest)
 	if len(fields) == 0 {
 		return 0
 	}
 	n, _ := strconv.ParseInt(string(fields[0]), 10, 64)
-	return n << 10
+	return n
 }
 
 // dropProgramPages takes from the process the pages of program files that it has touched: most only once, while it
@@ -242,16 +230,13 @@ func madvise(start, length uintptr, advice int) {
 // (RssAnon of proc(5), status); 0 if it is not known.
 func AnonymousMemory(pid int) int64 {
 	text, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
-	return kibibytes(text, "RssAnon:")
+	return numberAfter(text, "RssAnon:") << 10
 }
 
 // ResidentMemory returns the resident memory of a process in bytes, 0 if it is not known
 // (proc(5), statm).
 func ResidentMemory(pid int) int64 {
-	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/statm")
-	if err != nil {
-		return 0
-	}
+	text, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/statm")
 	fields := bytes.Fields(text)
 	if len(fields) < 2 {
 		return 0

@@ -83,12 +83,12 @@ type Broker struct {
 	cancel  context.CancelFunc
 	ends    sync.WaitGroup
 	deliver func(Batch)
-	last    string // id of the last entry that was read; of read, as the two below
+	last    string // id of the last entry that was read; of readSome, as the two below
 	old     string // id up to which entries with numbers that were read are not new: see rewind
 	unsure  bool   // the broker may have lost the last entry
 	warned  bool   // of entries that fapws did not write
 
-	full bool // the broker has dropped events to make room; of write
+	full bool // the broker has dropped events to make room; of writeSome
 
 	mu      sync.Mutex
 	seq     uint64 // the highest number that was read
@@ -211,10 +211,28 @@ func (c *Broker) Start(from Place, deliver func(Batch)) (Place, error) {
 		}
 	}
 	c.deliver, c.last, c.seq, c.unsure = deliver, from.Entry, from.Seq, true
-	c.ends.Add(2)
-	go c.read()
-	go c.write()
+	c.ends.Go(func() { c.repeat(reading, c.readSome) })
+	c.ends.Go(func() { c.repeat(writing, c.writeSome) })
 	return from, nil
+}
+
+// repeat calls step until Close, with pauses while the broker is away.
+func (c *Broker) repeat(in direction, step func() error) {
+	var pause time.Duration
+	for c.ctx.Err() == nil {
+		err := step()
+		if err == nil {
+			pause = 0
+			c.answered(in)
+			continue
+		}
+		c.failed(in, err)
+		pause = min(max(2*pause, againAfter), againAtMost)
+		select {
+		case <-time.After(pause):
+		case <-c.ctx.Done():
+		}
+	}
 }
 
 // tip returns the place behind all that was published.
@@ -281,10 +299,7 @@ func (c *Broker) answered(in direction) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.failing[in] = false
-	if c.away.IsZero() {
-		return
-	}
-	if c.waited = max(c.waited, c.events); c.failing[1-in] {
+	if c.away.IsZero() || c.failing[1-in] {
 		return
 	}
 	line := fmt.Sprintf("channels: %s is back after %v; %s waited", c.shown, time.Since(c.away).Round(100*time.Millisecond), Count(c.waited, "event"))
@@ -295,17 +310,6 @@ func (c *Broker) answered(in direction) {
 	}
 	c.log(level, line)
 	c.away, c.waited, c.lost = time.Time{}, 0, 0
-}
-
-// pause waits before the broker is tried once more. It returns false after Close.
-func (c *Broker) pause(d *time.Duration) bool {
-	*d = min(max(2**d, againAfter), againAtMost)
-	select {
-	case <-time.After(*d):
-		return true
-	case <-c.ctx.Done():
-		return false
-	}
 }
 
 // BrokerState is how a Broker is.

@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -25,12 +24,9 @@ var (
 	errNumber = errors.New("no server has given this number to an event")
 )
 
-// record is a batch as an entry of the stream has it.
-type record struct{ Batch }
-
-// parseRecord reads an entry of the stream, which anyone may have written who may write to the broker: the server that has published it, and
+// parseBatch reads an entry of the stream, which anyone may have written who may write to the broker: the server that has published it, and
 // how many batches that had published.
-func parseRecord(entry redis.XMessage) (b record, from string, count uint64, err error) {
+func parseBatch(entry redis.XMessage) (b Batch, from string, count uint64, err error) {
 	text := func(name string) string {
 		s, _ := entry.Values[name].(string)
 		return s
@@ -42,7 +38,7 @@ func parseRecord(entry redis.XMessage) (b record, from string, count uint64, err
 		}
 		return n
 	}
-	b = record{Batch{Seq: number("seq"), N: int(number("n")), Raw: []byte(text("raw")), Purge: text("kind") == "purge"}}
+	b = Batch{Seq: number("seq"), N: int(number("n")), Raw: []byte(text("raw")), Purge: text("kind") == "purge"}
 	count = number("count")
 	if b.Seq == 0 || b.Seq > 2*maxSeq || b.Purge != (b.N == 0) || b.N < 0 || b.N > 1<<20 || len(b.Raw) == 0 || len(b.Raw) > maxEvents {
 		err = errEntry
@@ -51,10 +47,10 @@ func parseRecord(entry redis.XMessage) (b record, from string, count uint64, err
 }
 
 // last is the number of the last event; of a purge, that of the event before it.
-func (b *record) last() uint64 { return b.Seq + uint64(b.N) - 1 }
+func (b *Batch) last() uint64 { return b.Seq + uint64(b.N) - 1 }
 
 // check returns an error if b has numbers above that of the last event, 0: that is unknown. Later events would seem to be old ones.
-func (b *record) check(last uint64) error {
+func (b *Batch) check(last uint64) error {
 	if last > 0 && b.last() > last {
 		return errNumber
 	}
@@ -94,23 +90,6 @@ const (
 	historyBytes   = 16 << 20
 )
 
-// read hands over the entries of the stream, on a goroutine of its own.
-func (c *Broker) read() {
-	defer c.ends.Done()
-	var pause time.Duration
-	for c.ctx.Err() == nil {
-		if err := c.readSome(); err != nil {
-			c.failed(reading, err)
-			if !c.pause(&pause) {
-				return
-			}
-			continue
-		}
-		pause = 0
-		c.answered(reading)
-	}
-}
-
 // readSome waits for entries and hands them over.
 func (c *Broker) readSome() error {
 	wait := readFor
@@ -140,7 +119,7 @@ func (c *Broker) readSome() error {
 
 // take hands over an entry. After an error it can be taken again.
 func (c *Broker) take(entry redis.XMessage) error {
-	b, from, count, wrong := parseRecord(entry)
+	b, from, count, wrong := parseBatch(entry)
 	if wrong == nil && b.Seq > c.seq+1 {
 		last, err := c.lastNumber(c.ctx)
 		if err != nil {
@@ -170,7 +149,7 @@ func (c *Broker) take(entry redis.XMessage) error {
 	}
 	c.mu.Unlock()
 	if !b.Purge || !own { // the other workers know
-		c.deliver(b.Batch)
+		c.deliver(b)
 	}
 	return nil
 }
@@ -230,8 +209,8 @@ func (c *Broker) History() ([]Batch, error) {
 	slices.Reverse(entries)
 	var all []Batch
 	for _, entry := range entries {
-		if b, _, _, err := parseRecord(entry); err == nil && !b.Purge && b.check(last) == nil {
-			all = append(all, b.Batch)
+		if b, _, _, err := parseBatch(entry); err == nil && !b.Purge && b.check(last) == nil {
+			all = append(all, b)
 		}
 	}
 	return all, nil

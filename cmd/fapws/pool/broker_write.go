@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"sync"
-	"time"
 
 	"fapws/runtime/logfile"
 
@@ -111,36 +110,25 @@ func (c *Broker) Idle() bool {
 	return len(c.waiting) == 0
 }
 
-// write sends batches to the broker, on a goroutine of its own.
-func (c *Broker) write() {
-	defer c.ends.Done()
-	var pause time.Duration
-	for {
-		some, seq := c.next()
-		if len(some) == 0 {
-			select {
-			case <-c.news:
-				continue
-			case <-c.ctx.Done():
-				return
-			}
+// writeSome waits for batches and sends them to the broker.
+func (c *Broker) writeSome() error {
+	some, seq := c.next()
+	if len(some) == 0 {
+		select {
+		case <-c.news:
+		case <-c.ctx.Done():
 		}
-		err := c.add(some, seq)
-		if redis.HasErrorPrefix(err, "TRIMMED") {
-			c.reportFull()
-			continue
-		}
-		if err != nil {
-			c.failed(writing, err)
-			if !c.pause(&pause) {
-				return
-			}
-			continue
-		}
-		pause = 0
-		c.answered(writing)
+		return nil
+	}
+	err := c.add(some, seq)
+	for redis.HasErrorPrefix(err, "TRIMMED") {
+		c.reportFull()
+		err = c.add(some, seq)
+	}
+	if err == nil {
 		c.added(len(some))
 	}
+	return err
 }
 
 // reportFull logs, once, that the broker has dropped past events.
@@ -192,6 +180,9 @@ func (c *Broker) add(some []pendingBatch, seq uint64) error {
 func (c *Broker) added(n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if !c.away.IsZero() {
+		c.waited = max(c.waited, c.events)
+	}
 	for _, b := range c.waiting[:n] {
 		c.bytes -= len(b.Raw)
 		c.events -= b.N

@@ -78,7 +78,11 @@ func (c *Channel) SyscallConn() (syscall.RawConn, error) { return c.conn.Syscall
 
 // Send sends m with the descriptors of files, which stay open. It waits as long as the other side is there.
 func (c *Channel) Send(m *Message, files ...*os.File) error {
-	text, rights, err := m.encode(files)
+	text, err := m.encode()
+	if err != nil {
+		return err
+	}
+	rights, err := rightsOf(files)
 	if err != nil {
 		return err
 	}
@@ -126,20 +130,19 @@ func isBare(datagram string) bool {
 }
 
 // encode makes a datagram.
-func (m *Message) encode(files []*os.File) (text, rights []byte, err error) {
+func (m *Message) encode() (text []byte, err error) {
 	if m.Text == "" && isBare(string(m.Kind)) {
 		text = []byte(m.Kind)
 	} else if text, err = json.Marshal(m); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if len(m.Raw) > 0 {
 		text = append(append(text, '\n'), m.Raw...)
 	}
 	if len(text) > maxMessage {
-		return nil, nil, fmt.Errorf("message %s is too long: %d bytes", m.Kind, len(text))
+		return nil, fmt.Errorf("message %s is too long: %d bytes", m.Kind, len(text))
 	}
-	rights, err = rightsOf(files)
-	return text, rights, err
+	return text, nil
 }
 
 // rightsOf returns the control message that passes files; nil without any.
@@ -160,7 +163,7 @@ func rightsOf(files []*os.File) (rights []byte, err error) {
 // sends the others as they are.
 func BeforeReason() []byte {
 	m := Message{Kind: Failing, Raw: []byte{0}}
-	text, _, _ := m.encode(nil)
+	text, _ := m.encode()
 	return text[:len(text)-1]
 }
 
@@ -185,7 +188,7 @@ func (c *Channel) offer(text, rights []byte) error {
 
 // SendDescriptor is Send with a descriptor, which stays open. It waits ten seconds at most.
 func (c *Channel) SendDescriptor(m *Message, fd int) error {
-	text, _, err := m.encode(nil)
+	text, err := m.encode()
 	if err != nil {
 		return err
 	}

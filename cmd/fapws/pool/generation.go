@@ -161,11 +161,7 @@ func (p *Pool) progress() {
 // prepared takes the settings of w, the first loaded worker of a generation, and opens the sockets if none are open. It
 // returns false if the generation cannot go on.
 func (p *Pool) prepared(w *worker) bool {
-	if w.settled.Protocol != Protocol {
-		p.batchFailed(w, fmt.Sprintf("speaks protocol %d, this program %d: stop it and start the new one", w.settled.Protocol, Protocol), process.NoStart, false)
-		return false
-	}
-	if p.settled == nil {
+	if p.settled.Protocol == 0 {
 		if err := p.open(w.settled); err != nil {
 			p.fail(err)
 			return false
@@ -175,7 +171,7 @@ func (p *Pool) prepared(w *worker) bool {
 		return false
 	}
 	if !w.sleep.asleep {
-		p.settled = w.settled
+		p.settled = *w.settled
 	}
 	w.listens = w.listens && slices.Equal(w.early, p.addresses)
 	return true
@@ -186,7 +182,7 @@ func (p *Pool) adopt(g *generation) {
 	var old []*worker
 	for _, slot := range p.slots {
 		slot.cancel()
-		old = append(old, slot.workers()...)
+		old = append(old, slot.worker, slot.next)
 	}
 	p.slots = make([]*slot, len(g.workers))
 	for i, w := range g.workers {
@@ -196,12 +192,13 @@ func (p *Pool) adopt(g *generation) {
 	}
 	p.share()
 	g.old = make(map[*worker]bool)
-	for i, w := range old {
+	for _, w := range old {
 		switch {
+		case w == nil:
 		case w.state == Serving:
 			g.old[w] = true
+			w.retire(g.workers[len(g.retired)%len(g.workers)])
 			g.retired = append(g.retired, w)
-			w.retire(g.workers[i%len(g.workers)])
 		case w.early != nil: // clients wait for it
 			w.retireLoaded()
 		default:
@@ -265,9 +262,7 @@ func (p *Pool) dropBatch() {
 	p.batch = nil
 	for _, w := range g.workers {
 		w.batch = nil
-		if w.state != Dead {
-			w.end(Quit)
-		}
+		w.end(Quit)
 	}
 }
 

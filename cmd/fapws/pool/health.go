@@ -13,7 +13,7 @@ import (
 	"fapws/cmd/fapws/confine"
 )
 
-// checkEvery is how often serving workers are asked whether they can answer requests.
+// checkEvery is how often serving workers are asked whether they can answer requests, and their memory is looked at.
 // A broken one is killed after that time, or after silentChecks more, and one that was stopped after stoppedChecks.
 const (
 	checkEvery    = time.Second
@@ -40,8 +40,12 @@ type health struct {
 
 func (p *Pool) checkWorkers() {
 	for _, w := range p.workers {
-		if w.state == Serving {
-			w.check()
+		if w.state != Serving {
+			continue
+		}
+		w.check()
+		if p.o.MaxRSS > 0 {
+			p.lookAtMemory(w)
 		}
 	}
 }
@@ -96,18 +100,10 @@ func (c *Channel) unread() (bytes int) {
 	return bytes
 }
 
-// memoryEvery is how often the memory of workers is looked at.
-const memoryEvery = 2 * time.Second
-
-// lookAtMemory replaces workers that have more than MaxRSS.
-func (p *Pool) lookAtMemory() {
-	for _, s := range p.slots {
-		if s.worker == nil {
-			continue
-		}
-		if rss := confine.ResidentMemory(s.worker.pid); rss > p.o.MaxRSS {
-			p.recycle(s.worker, fmt.Sprintf("%d MiB of memory exceed max-rss", rss>>20))
-		}
+// lookAtMemory replaces a worker that has more than MaxRSS.
+func (p *Pool) lookAtMemory(w *worker) {
+	if rss := confine.ResidentMemory(w.pid); rss > p.o.MaxRSS {
+		p.recycle(w, fmt.Sprintf("%d MiB of memory exceed max-rss", rss>>20))
 	}
 }
 
@@ -149,10 +145,7 @@ func (s *stall) isStuck(pid int, now time.Time) bool {
 // inStates reports whether all threads of a process are in one of the states, which are letters of proc(5). Threads that are stopped (T) or
 // traced (t), and those that want the processor or wait for a disk, do not sleep (S).
 func inStates(pid int, states string) bool {
-	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
-	if err != nil || len(threads) == 0 {
-		return false
-	}
+	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid)) // the pattern is a good one
 	for _, name := range threads {
 		text, err := os.ReadFile(name)
 		if err != nil {
@@ -163,15 +156,15 @@ func inStates(pid int, states string) bool {
 			return false
 		}
 	}
-	return true
+	return len(threads) > 0
 }
 
 // cpuTime returns the CPU time that the process has used. known is false on systems without Linux's /proc.
 func cpuTime(pid int) (used time.Duration, known bool) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	_, rest, found := bytes.Cut(text, []byte(") "))
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	_, rest, _ := bytes.Cut(text, []byte(") "))
 	fields := bytes.Fields(rest)
-	if err != nil || !found || len(fields) < 13 {
+	if len(fields) < 13 {
 		return 0, false
 	}
 	var user, system int64 // in ticks of 10 ms

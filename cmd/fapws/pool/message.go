@@ -3,13 +3,16 @@ package pool
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"fapws/cmd/fapws/confine"
+	"fapws/cmd/fapws/settings"
 	"fapws/runtime/logfile"
 )
 
@@ -33,8 +36,10 @@ const (
 	Reopen Kind = "reopen"
 	// Check: report with Checked whether requests can be answered.
 	Check Kind = "check"
-	// Ask: answer the question Text with Answer, which has the same ID.
+	// Ask: answer the question Text with Answer, which has the same ID. A worker asks the supervisor, too.
 	Ask Kind = "ask"
+	// Answer: Text is a piece of the answer to the question ID; the last piece has no More.
+	Answer Kind = "answer"
 	// Notice: Text is a page that browsers get instead of any other.
 	Notice Kind = "notice"
 	// Purge: remove the cached responses that match Text. A worker sends it to the supervisor, which sends it to all
@@ -52,14 +57,9 @@ const (
 	// Piece: from one worker to another, a piece of the subject of Take, in Raw, with the descriptor of a subscriber, or of
 	// a WebSocket if Text is WebSocket. The last one has no Raw.
 	Piece Kind = "piece"
-	// Certificates: the answer to a question of the same Kind: a file (SharedFile), or with Text why there is none.
-	// Renewed: another such file.
+	// Certificates: the answer to a question of the same Kind: a file (SharedFile), or with Text why there is none. Later ones have
+	// other contents.
 	Certificates Kind = "certificates"
-	Renewed      Kind = "renewed"
-	// Recount: send all Counts again.
-	Recount Kind = "recount"
-	// Replied: Text is a piece of the answer to the question ID of the worker; the last piece has no More.
-	Replied Kind = "replied"
 )
 
 // Subjects of Give and Take.
@@ -78,7 +78,7 @@ const WebSocket = "websocket"
 const (
 	// Confined: it wants no Certificates any more, and enters its sandbox if there is one.
 	Confined Kind = "confined"
-	// Loaded: it could serve now. Message.Loaded is set.
+	// Loaded: it could serve now. Message.Loaded is set. A worker that was Asleep says so again when it has loaded its application.
 	Loaded Kind = "loaded"
 	// Failing: the process is about to end because of an error, which Text names in one line, or Raw if it
 	// crashes (BeforeReason).
@@ -97,18 +97,13 @@ const (
 	// Counts: changed numbers of subscribers of channels. A worker sends its own; the supervisor sends each worker the sum of
 	// all others.
 	Counts Kind = "counts"
-	// Waking: it is Asleep, and loads its application, because a request needs that. Awake: it has loaded. Message.Loaded is set.
+	// Waking: it is Asleep, and loads its application, because a request needs that. Loaded follows.
 	Waking Kind = "waking"
-	Awake  Kind = "awake"
 	// Closed: it accepts no more, after Retire.
 	Closed Kind = "closed"
 	// Certificates, of a worker: Text is a piece of the list of certificates that it wants, see Options.Certificates; the last piece has no More. It is sent
 	// once, before Confined and Loaded.
 
-	// Answer: Text is a piece of the answer to the question ID; the last piece has no More.
-	Answer Kind = "answer"
-	// Query: answer the question Text with Replied, which has the same ID.
-	Query Kind = "query"
 	// LastWords: Text is a piece of what lasts of the worker that is about to end; the last piece has no More.
 	LastWords Kind = "last words"
 )
@@ -116,13 +111,13 @@ const (
 // Message is one datagram of a Channel.
 type Message struct {
 	Kind      Kind
-	ID        uint64        `json:",omitempty"`
-	Text      string        `json:",omitempty"`
-	More      bool          `json:",omitempty"`
-	Hung      bool          `json:",omitempty"`
-	Grace     time.Duration `json:",omitempty"`
-	Addresses []string      `json:",omitempty"` // as the user wrote them
-	Loaded    *Settled      `json:",omitempty"`
+	ID        uint64          `json:",omitempty"`
+	Text      string          `json:",omitempty"`
+	More      bool            `json:",omitempty"`
+	Hung      bool            `json:",omitempty"`
+	Grace     time.Duration   `json:",omitempty"`
+	Addresses []string        `json:",omitempty"` // as the user wrote them
+	Loaded    json.RawMessage `json:",omitempty"` // a Settled
 
 	Epoch  string           `json:",omitempty"`
 	Seq    uint64           `json:",omitempty"`
@@ -131,18 +126,21 @@ type Message struct {
 	Raw    []byte           `json:"-"` // sent behind the object, unchanged
 }
 
-// Settled has the settings that the supervisor needs, as they are after the script has run.
+// Settled are the settings of a worker, with those of the script.
 type Settled struct {
-	Protocol int           // of the worker: see the constant Protocol
-	Grace    time.Duration // graceful timeout
-	Delay    time.Duration // shutdown delay before it
-	Settings json.RawMessage
+	settings.Config
+	Protocol int // of the worker: see the constant Protocol
+	BindFrom settings.Source
+	Debug    int    // of the loop
+	Python   string // version, or "" without an interpreter
+	Served   string // the application or site, human-readable
+	Open     bool   // to clients without a password: see plan.Plan.IsOpen
 	Script   string // what a worker that is Asleep has to know of the script, a text of the worker's own
 }
 
 // Protocol is the version of the messages, and of the state that a supervisor hands over to its successor. Programs
 // with different ones cannot take over from each other.
-const Protocol = 5
+const Protocol = 6
 
 // Reply is a worker's answer to Ask.
 type Reply struct {
@@ -150,76 +148,109 @@ type Reply struct {
 	Text string
 }
 
-// pendingQuery is an Ask that waits for replies.
-type pendingQuery struct {
-	open    map[*worker]*strings.Builder
-	replies []Reply
-	done    chan []Reply
+// Questions are those to the process at the other end of a channel that wait for their answers. The zero value has none. It is safe for
+// concurrent use.
+type Questions struct {
+	mu    sync.Mutex
+	last  uint64
+	open  map[uint64]*question
+	ended bool
+}
+
+type question struct {
+	text strings.Builder
+	done chan string // gets the answer; closed: there will be none
+}
+
+var errNoAnswer = errors.New("the process that was asked has ended")
+
+// Ask has send send a question, and returns the answer that Answered completes.
+func (q *Questions) Ask(ctx context.Context, what string, send func(*Message) error) (string, error) {
+	one := &question{done: make(chan string, 1)}
+	q.mu.Lock()
+	if q.ended {
+		q.mu.Unlock()
+		return "", errNoAnswer
+	}
+	q.last++
+	id := q.last
+	if q.open == nil {
+		q.open = map[uint64]*question{}
+	}
+	q.open[id] = one
+	q.mu.Unlock()
+	defer func() {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		delete(q.open, id)
+	}()
+	if err := send(&Message{Kind: Ask, ID: id, Text: what}); err != nil {
+		return "", err
+	}
+	select {
+	case text, ok := <-one.done:
+		if !ok {
+			return "", errNoAnswer
+		}
+		return text, nil
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
+}
+
+// Answered takes a piece of an answer. It returns false if that has more than limit bytes.
+func (q *Questions) Answered(m *Message, limit int) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	one := q.open[m.ID]
+	if one == nil {
+		return true
+	}
+	if one.text.Len()+len(m.Text) > limit {
+		return false
+	}
+	one.text.WriteString(m.Text)
+	if !m.More {
+		one.done <- one.text.String()
+		delete(q.open, m.ID)
+	}
+	return true
+}
+
+// end is called when the other process has ended.
+func (q *Questions) end() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.ended = true
+	for id, one := range q.open {
+		close(one.done)
+		delete(q.open, id)
+	}
 }
 
 // Ask sends a question to every loaded worker and returns the answers, sorted by process number. When ctx ends, it
 // returns the answers so far. It is safe for concurrent use.
-func (p *Pool) Ask(ctx context.Context, what string) []Reply {
-	q := &pendingQuery{open: make(map[*worker]*strings.Builder), done: make(chan []Reply, 1)}
-	var id uint64
-	asked := p.post(func() {
-		p.lastID++
-		id = p.lastID
-		p.queries[id] = q
+func (p *Pool) Ask(ctx context.Context, what string) (replies []Reply) {
+	var asked sync.WaitGroup
+	var mu sync.Mutex
+	p.do(func() {
 		for _, w := range p.workers {
-			if w.state >= Ready && w.state < Dead {
-				q.open[w] = new(strings.Builder)
-				w.send(&Message{Kind: Ask, ID: id, Text: what})
+			if w.state < Ready {
+				continue
 			}
+			asked.Go(func() {
+				text, err := w.questions.Ask(ctx, what, w.queue)
+				if err == nil {
+					mu.Lock()
+					defer mu.Unlock()
+					replies = append(replies, Reply{w.pid, text})
+				}
+			})
 		}
-		p.close(id, q)
 	})
-	if !asked {
-		return nil
-	}
-	select {
-	case <-ctx.Done():
-		p.post(func() {
-			clear(q.open)
-			p.close(id, q)
-		})
-	case replies := <-q.done:
-		return replies
-	case <-p.over:
-	}
-	select {
-	case replies := <-q.done:
-		return replies
-	case <-p.over:
-		return nil
-	}
-}
-
-// close returns the replies to Ask when no worker must answer any more.
-func (p *Pool) close(id uint64, q *pendingQuery) {
-	if len(q.open) > 0 || p.queries[id] == nil {
-		return
-	}
-	delete(p.queries, id)
-	slices.SortFunc(q.replies, func(a, b Reply) int { return a.Pid - b.Pid })
-	q.done <- q.replies
-}
-
-// answered adds a piece of an answer.
-func (p *Pool) answered(w *worker, m *Message) {
-	q := p.queries[m.ID]
-	if q == nil || q.open[w] == nil {
-		return
-	}
-	if !w.believes("an answer", q.open[w].String(), m.Text, maxText) {
-		return
-	}
-	q.open[w].WriteString(m.Text)
-	if !m.More {
-		q.replies = append(q.replies, Reply{w.pid, q.open[w].String()})
-		delete(q.open, w)
-		p.close(m.ID, q)
-	}
+	asked.Wait()
+	slices.SortFunc(replies, func(a, b Reply) int { return a.Pid - b.Pid })
+	return replies
 }
 
 // Status describes a Pool.
@@ -242,18 +273,13 @@ type WorkerStatus struct {
 
 // Status returns the current state, or the zero Status when Run has ended. It is safe for concurrent use.
 func (p *Pool) Status() (st Status) {
-	done := make(chan struct{})
-	asked := p.post(func() {
-		defer close(done)
+	p.do(func() {
 		st = Status{Since: p.since, Reloads: max(0, p.adopted-1), Failure: p.failure, Lost: p.deaths, Recycled: p.recycled}
 		for _, w := range p.workers {
 			st.Workers = append(st.Workers, WorkerStatus{Pid: w.pid, State: w.state, Since: w.started, RSS: confine.ResidentMemory(w.pid)})
 		}
 		slices.SortFunc(st.Workers, func(a, b WorkerStatus) int { return a.Pid - b.Pid })
 	})
-	if asked {
-		<-done
-	}
 	return st
 }
 
@@ -262,7 +288,7 @@ func (p *Pool) Status() (st Status) {
 // query answers a worker, on a goroutine of its own: the answer may take questions to all workers.
 func (p *Pool) query(w *worker, m *Message) {
 	if w.querying == maxQueries {
-		w.sendReply(m.ID, "")
+		w.send(&Message{Kind: Answer, ID: m.ID})
 		return
 	}
 	w.querying++
@@ -270,17 +296,9 @@ func (p *Pool) query(w *worker, m *Message) {
 		text := p.o.Query(m.Text)
 		p.post(func() {
 			w.querying--
-			w.sendReply(m.ID, text)
+			_ = sendPieces(Answer, m.ID, text, w.queue)
 		})
 	}()
-}
-
-// sendReply sends an answer in as many pieces as it takes.
-func (w *worker) sendReply(id uint64, text string) {
-	_ = sendPieces(Replied, id, text, func(m *Message) error {
-		w.send(m)
-		return nil
-	})
 }
 
 // takeLastWords takes a piece of what w has to tell before it ends.
@@ -344,7 +362,7 @@ func (p *Pool) renewCertificates() {
 			renewed[w.wants] = f
 		}
 		if f != nil {
-			w.send(&Message{Kind: Renewed}, f)
+			w.send(&Message{Kind: Certificates}, f)
 		}
 	}
 	for _, f := range renewed {

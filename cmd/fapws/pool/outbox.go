@@ -56,9 +56,15 @@ func (w *worker) send(m *Message, files ...*os.File) {
 	w.sendOwn(m, own...)
 }
 
+// queue is send for functions that send messages without files. It always succeeds.
+func (w *worker) queue(m *Message) error {
+	w.send(m)
+	return nil
+}
+
 // sendOwn is send with files that it takes over.
 func (w *worker) sendOwn(m *Message, files ...*os.File) {
-	text, _, err := m.encode(nil)
+	text, err := m.encode()
 	if err != nil {
 		CloseFiles(files)
 		w.pool.o.Log(logfile.Error, err.Error())
@@ -111,7 +117,10 @@ func (o *outbox) drain(w *worker) {
 		}
 		next, awaited := o.waiting[0], o.bytes > stuckWaiting || o.emptied != nil
 		o.mu.Unlock()
-		err := next.offer(w.channel)
+		rights, err := rightsOf(next.files)
+		if err == nil {
+			err = w.channel.offer(next.text, rights)
+		}
 		if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.ENOBUFS) {
 			if stalled.isStuck(w.pid, time.Now()) && awaited {
 				w.pool.post(func() { w.kill("does not read messages") })
@@ -179,14 +188,6 @@ func (o *outbox) whenEmpty(f func()) bool {
 		o.emptied = f
 	}
 	return o.draining
-}
-
-func (d *datagram) offer(c *Channel) error {
-	rights, err := rightsOf(d.files)
-	if err != nil {
-		return err
-	}
-	return c.offer(d.text, rights)
 }
 
 func (d *datagram) drop() { CloseFiles(d.files) }

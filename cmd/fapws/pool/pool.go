@@ -2,11 +2,9 @@ package pool
 
 import (
 	"cmp"
-	"context"
+	"encoding/json"
 	"fmt"
-	"io/fs"
 	"os"
-	"os/exec"
 	"syscall"
 	"time"
 
@@ -26,7 +24,7 @@ type Pool struct {
 
 	// The following fields belong to the goroutine of Run.
 	addresses  []Address
-	settled    *Settled // of the first worker
+	settled    Settled // of the first worker; the zero Settled: none has loaded yet
 	slots      []*slot
 	want       int // number of slots
 	workers    map[int]*worker
@@ -36,23 +34,20 @@ type Pool struct {
 	stopping   bool
 	told       time.Time // when a TERM or INT made it stop
 	result     error     // of Run; nil is a clean end
-	ended      bool
-	queries    map[uint64]*pendingQuery
-	lastID     uint64
-	handing    bool   // another program takes over as soon as the channels have no reader
-	failure    string // why the last generation does not serve, or ""
-	deaths     int    // of workers that should serve
-	recycled   int    // workers that were replaced one by one
-	page       string // about it, or ""
+	handing    bool      // another program takes over as soon as the channels have no reader
+	failure    string    // why the last generation does not serve, or ""
+	deaths     int       // of workers that should serve
+	recycled   int       // workers that were replaced one by one
+	page       string    // about it, or ""
 	pageWorker *worker
 	relay      relay
 }
 
+// root is where the kernel reports limits and processes that it has killed.
+var root = os.DirFS("/")
+
 // New makes a pool that does nothing before Run.
 func New(o Options) *Pool {
-	if o.Root == nil {
-		o.Root = os.DirFS("/")
-	}
 	return &Pool{
 		o:       o,
 		events:  make(chan func()),
@@ -60,7 +55,6 @@ func New(o Options) *Pool {
 		since:   time.Now(),
 		want:    o.Workers,
 		workers: make(map[int]*worker),
-		queries: make(map[uint64]*pendingQuery),
 		relay:   newRelay(),
 	}
 }
@@ -73,10 +67,8 @@ func (p *Pool) Run(signals *Signals, handover *Handover) error {
 	}
 	defer close(p.over)
 	p.signals = signals
-	if p.o.MaxRSS > 0 {
-		defer p.every(memoryEvery, p.lookAtMemory).Stop()
-	}
-	defer p.every(checkEvery, p.checkWorkers).Stop()
+	checks := time.NewTicker(checkEvery)
+	defer checks.Stop()
 	if err := p.startBroker(handover); err != nil {
 		return &process.ExitError{Code: process.NoStart, Text: err.Error()}
 	}
@@ -85,10 +77,12 @@ func (p *Pool) Run(signals *Signals, handover *Handover) error {
 	} else {
 		p.begin(request{why: "start"})
 	}
-	for !p.ended {
+	for !p.stopping || len(p.workers) > 0 {
 		select {
 		case f := <-p.events:
 			f()
+		case <-checks.C:
+			p.checkWorkers()
 		case sig := <-p.signals.C:
 			p.signal(sig)
 		case <-p.signals.ended:
@@ -99,22 +93,6 @@ func (p *Pool) Run(signals *Signals, handover *Handover) error {
 	return p.result
 }
 
-// every calls f on the goroutine of Run, again and again.
-func (p *Pool) every(d time.Duration, f func()) *time.Ticker {
-	ticker := time.NewTicker(d)
-	go func() {
-		for {
-			select {
-			case <-ticker.C:
-				p.post(f)
-			case <-p.over:
-				return
-			}
-		}
-	}()
-	return ticker
-}
-
 // post runs f on the goroutine of Run, or not at all when that has ended.
 func (p *Pool) post(f func()) bool {
 	select {
@@ -122,6 +100,18 @@ func (p *Pool) post(f func()) bool {
 		return true
 	case <-p.over:
 		return false
+	}
+}
+
+// do runs f on the goroutine of Run, and returns when f has ended, or at once when Run has.
+func (p *Pool) do(f func()) {
+	done := make(chan struct{})
+	posted := p.post(func() {
+		f()
+		close(done)
+	})
+	if posted {
+		<-done
 	}
 }
 
@@ -168,7 +158,7 @@ func (p *Pool) heard(w *worker, m *Message) {
 	}
 	switch m.Kind {
 	case Loaded:
-		if m.Loaded != nil && w.state == Starting {
+		if w.state == Starting || w.sleep.asleep {
 			p.loaded(w, m.Loaded)
 		}
 	case Failing:
@@ -185,19 +175,17 @@ func (p *Pool) heard(w *worker, m *Message) {
 		p.recycle(w, brief(m.Text))
 	case Waking:
 		p.waking(w)
-	case Awake:
-		if m.Loaded != nil {
-			p.awake(w, m.Loaded)
-		}
 	case Closed:
 		p.closed(w)
 	case Answer:
-		p.answered(w, m)
+		if !w.questions.Answered(m, maxText) {
+			w.distrust(fmt.Sprintf("sent more than %d MiB of an answer", maxText>>20))
+		}
 	case Certificates:
 		p.wanted(w, m)
 	case Confined:
 		w.confined = true
-	case Query:
+	case Ask:
 		p.query(w, m)
 	case LastWords:
 		p.takeLastWords(w, m)
@@ -215,9 +203,20 @@ func (p *Pool) heard(w *worker, m *Message) {
 	}
 }
 
-// loaded is called when w could serve.
-func (p *Pool) loaded(w *worker, settled *Settled) {
-	w.settle(settled)
+// loaded is called when w could serve, with its Settled.
+func (p *Pool) loaded(w *worker, text []byte) {
+	err := w.settle(text)
+	switch {
+	case err != nil && w.batch != nil && w.batch == p.batch:
+		p.batchFailed(w, err.Error(), process.NoStart, false)
+		return
+	case err != nil:
+		w.distrust(err.Error())
+		return
+	case w.state != Starting:
+		p.awake(w)
+		return
+	}
 	w.setState(Ready)
 	w.limit.Stop()
 	switch {
@@ -233,11 +232,20 @@ func (p *Pool) loaded(w *worker, settled *Settled) {
 	}
 }
 
-// settle takes the settings of w.
-func (w *worker) settle(settled *Settled) {
-	settled.Grace = min(max(settled.Grace, 0), maxGrace)
-	settled.Delay = min(max(settled.Delay, 0), maxGrace)
+// settle takes the settings of w. The text of the error follows "worker N".
+func (w *worker) settle(text []byte) error {
+	var version struct{ Protocol int } // with another one, the rest may be of other types
+	if json.Unmarshal(text, &version) == nil && version.Protocol != Protocol {
+		return fmt.Errorf("speaks protocol %d, this program %d: stop it and start the new one", version.Protocol, Protocol)
+	}
+	settled := new(Settled)
+	if err := json.Unmarshal(text, settled); err != nil {
+		return fmt.Errorf("has settings that cannot be read: %w", err)
+	}
+	settled.GracefulTimeout = min(max(settled.GracefulTimeout, 0), maxGrace)
+	settled.ShutdownDelay = min(max(settled.ShutdownDelay, 0), maxGrace)
 	w.settled = settled
+	return nil
 }
 
 // died is called when the process of w has ended; how says how. killed: with SIGKILL.
@@ -246,7 +254,7 @@ func (p *Pool) died(w *worker, how string, code int, killed bool) {
 	case w.why != "":
 		how = w.why + " and was killed"
 	case killed && w.reason == "":
-		w.reason = confine.MemoryExceeded(p.o.Root, w.kills)
+		w.reason = confine.MemoryExceeded(root, w.kills)
 	}
 	was := w.state
 	w.setState(Dead)
@@ -257,24 +265,14 @@ func (p *Pool) died(w *worker, how string, code int, killed bool) {
 	w.channel.Close()
 	delete(p.workers, w.pid)
 	p.relay.forget(p, w)
-	if p.signals.ended != nil {
-		p.reapOrphans()
-	}
-	for id, q := range p.queries { // it will not answer
-		delete(q.open, w)
-		p.close(id, q)
-	}
+	p.reapOrphans()
+	w.questions.end()
 	p.closed(w)
 	if w == p.pageWorker {
 		p.pageWorkerDied(w, how)
 		w.slot = nil
 	}
-	switch {
-	case p.stopping:
-		if w.why != "" {
-			p.o.Log(logfile.Warning, fmt.Sprintf("worker %d %s", w.pid, how))
-		}
-		p.maybeEnd()
+	switch { // a worker that was told to end has neither batch nor slot
 	case w.batch != nil && w.batch == p.batch:
 		p.batchFailed(w, how, code, w.why == "" && code >= 1 && code <= process.NoStart)
 	case w.slot != nil:
@@ -288,23 +286,8 @@ func (p *Pool) died(w *worker, how string, code int, killed bool) {
 	p.maybeBegin()
 }
 
-// Ping returns when the supervisor has answered, or ctx's error.
-func (p *Pool) Ping(ctx context.Context) error {
-	answered := make(chan struct{})
-	go p.post(func() { close(answered) })
-	select {
-	case <-answered:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
 // Options configure a Pool. Every field must be set unless it is marked optional.
 type Options struct {
-	// Again returns a command that starts a worker, or the supervisor: process.Again with their arguments.
-	Again func(newest bool) *exec.Cmd
-
 	Dir     string // to start workers in
 	Workers int    // at least 1
 
@@ -370,9 +353,6 @@ type Options struct {
 	// reopen the log files.
 	PassStderr bool
 
-	// Root is the root directory, where the kernel reports limits and processes that it has killed. Optional: /.
-	Root fs.FS
-
 	Log func(logfile.Level, string)
 }
 
@@ -380,7 +360,7 @@ type Options struct {
 type Event struct {
 	Kind      EventKind
 	Text      string    // of Failed: the reason, in one line
-	Addresses []Address // of StoodIn
+	Addresses []Address // of PageUp
 }
 
 // EventKind is one of the constants below.

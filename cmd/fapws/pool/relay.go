@@ -81,7 +81,7 @@ func (p *Pool) publish(w *worker, m *Message) {
 func (p *Pool) deal(publisher *worker, id, seq uint64, n int, pieces [][]byte) {
 	for i, raw := range pieces {
 		out := Message{Kind: Events, Epoch: p.relay.epoch, Seq: seq, N: n, Raw: raw, More: i+1 < len(pieces)}
-		text, _, err := out.encode(nil)
+		text, err := out.encode()
 		if err != nil {
 			p.o.Log(logfile.Error, err.Error())
 			break

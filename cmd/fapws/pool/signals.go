@@ -22,7 +22,7 @@ const Echo = 200 * time.Millisecond
 // Signals are the signals that the process gets, for Run.
 type Signals struct {
 	C       chan os.Signal
-	ended   chan os.Signal // SIGCHLD, which may come in crowds; nil: children of others are left alone
+	ended   chan os.Signal // SIGCHLD, which may come in crowds
 	ignored []syscall.Signal
 }
 
@@ -35,7 +35,7 @@ var controlSignals = []syscall.Signal{
 // Catch starts to catch signals, except for those that were ignored when the
 // server was started, as a job in the background of a script. HUP is caught
 // although nohup ignores it: here it is a command, not the end of a terminal.
-// arrived is called afterwards, and returns signals that came before, during an upgrade.
+// arrived is called afterwards, and returns signals that came before, during an upgrade: process.SignalsArrived, which not all systems have.
 func Catch(h *Handover, arrived func() []syscall.Signal) *Signals {
 	s := &Signals{C: make(chan os.Signal, 16), ended: make(chan os.Signal, 1)}
 	signal.Notify(s.ended, syscall.SIGCHLD)
@@ -61,16 +61,10 @@ func Catch(h *Handover, arrived func() []syscall.Signal) *Signals {
 
 // pending takes the signals that have come and were not handled.
 func (s *Signals) pending() (list []syscall.Signal) {
-	for {
-		select {
-		case sig := <-s.C:
-			if sig, ok := sig.(syscall.Signal); ok {
-				list = append(list, sig)
-			}
-		default:
-			return list
-		}
+	for len(s.C) > 0 {
+		list = append(list, (<-s.C).(syscall.Signal))
 	}
+	return list
 }
 
 // signal carries out a signal.
@@ -111,9 +105,9 @@ func (p *Pool) stop(kind Kind) {
 		p.o.Event(Event{Kind: Stopping})
 		text := "stopping immediately"
 		if kind == Stop {
-			text = fmt.Sprintf("stopping; waiting up to %v for active requests (signal again to exit now)", p.grace())
-			if d := p.delay(); d > 0 {
-				text = fmt.Sprintf("stopping in %v, then waiting up to %v for active requests (signal again to exit now)", d, p.grace())
+			text = fmt.Sprintf("stopping; waiting up to %v for active requests (signal again to exit now)", p.settled.GracefulTimeout)
+			if d := p.settled.ShutdownDelay; d > 0 {
+				text = fmt.Sprintf("stopping in %v, then waiting up to %v for active requests (signal again to exit now)", d, p.settled.GracefulTimeout)
 			}
 		}
 		p.o.Log(logfile.Info, text)
@@ -124,14 +118,9 @@ func (p *Pool) stop(kind Kind) {
 		}
 	}
 	for _, w := range p.workers {
-		if w.state == Ending && kind == Quit {
-			w.within(endMargin, "does not end")
-			w.send(&Message{Kind: Quit})
-		}
 		w.end(kind)
 		_ = w.process.Signal(unix.SIGCONT) // one that a signal has stopped could not obey; failing, it has ended
 	}
-	p.maybeEnd()
 }
 
 // killAll kills all workers, after a second signal to stop.
@@ -141,7 +130,6 @@ func (p *Pool) killAll() {
 	for _, w := range p.workers {
 		w.process.Kill()
 	}
-	p.maybeEnd()
 }
 
 // fail ends a supervisor that could not start.
@@ -152,10 +140,7 @@ func (p *Pool) fail(err error) {
 	for _, w := range p.workers {
 		w.end(Quit)
 	}
-	p.maybeEnd()
 }
-
-func (p *Pool) maybeEnd() { p.ended = p.stopping && len(p.workers) == 0 }
 
 // closeSockets closes the listening sockets here. Those of workers live on.
 func (p *Pool) closeSockets() {
@@ -163,20 +148,4 @@ func (p *Pool) closeSockets() {
 		a.Socket.Close()
 	}
 	p.addresses = nil
-}
-
-// grace is the graceful timeout, as far as it is known.
-func (p *Pool) grace() time.Duration {
-	if p.settled == nil {
-		return 0
-	}
-	return p.settled.Grace
-}
-
-// delay is the shutdown delay, as far as it is known.
-func (p *Pool) delay() time.Duration {
-	if p.settled == nil {
-		return 0
-	}
-	return p.settled.Delay
 }

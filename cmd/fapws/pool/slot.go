@@ -28,16 +28,6 @@ type slot struct {
 	backoff time.Duration
 }
 
-// workers returns the workers of the slot.
-func (s *slot) workers() (list []*worker) {
-	for _, w := range []*worker{s.worker, s.next} {
-		if w != nil {
-			list = append(list, w)
-		}
-	}
-	return list
-}
-
 // cancel stops the timer of a replacement that has not been started yet.
 func (s *slot) cancel() {
 	if s.retry != nil {
@@ -168,11 +158,8 @@ func (p *Pool) level() {
 		p.slots = append(p.slots, s)
 		s.replace(0)
 	}
-	var gone []*slot
-	if len(p.slots) > p.want {
-		gone = slices.Clone(p.slots[p.want:])
-		p.slots = p.slots[:p.want]
-	}
+	gone := slices.Clone(p.slots[p.want:])
+	p.slots = p.slots[:p.want]
 	p.share() // before the others stop
 	for _, s := range gone {
 		s.cancel()
@@ -290,17 +277,13 @@ func (p *Pool) waking(w *worker) {
 }
 
 // awake is called when it has loaded.
-func (p *Pool) awake(w *worker, settled *Settled) {
-	if !w.sleep.asleep {
-		return
-	}
+func (p *Pool) awake(w *worker) {
 	w.sleep = sleepState{}
-	w.settle(settled)
 	if w.state != Serving {
 		return
 	}
 	w.limit.Stop()
-	p.settled, w.slot.asleep = settled, false
+	p.settled, w.slot.asleep = *w.settled, false
 	if p.page == "" { // else browsers see that a reload has failed
 		p.failure = ""
 	}

@@ -2,6 +2,7 @@ package pool
 
 import (
 	"encoding/binary"
+	"fmt"
 	"os"
 	"os/exec"
 	"strings"
@@ -85,7 +86,7 @@ func TestTakenOver(t *testing.T) {
 	} {
 		p, attacker, victim := suspects(t, process)
 		attacker.state = tt.state
-		p.queries[7] = &pendingQuery{open: map[*worker]*strings.Builder{attacker: {}}, done: make(chan []Reply, 1)}
+		attacker.questions.open = map[uint64]*question{7: {done: make(chan string, 1)}}
 		n := 0
 		for ; n < tt.most && attacker.why == ""; n++ {
 			p.heard(attacker, tt.next(n))
@@ -123,7 +124,7 @@ func TestReasons(t *testing.T) {
 func TestUnread(t *testing.T) {
 	p, attacker, _ := suspects(t, ended(t))
 	for range 2 * maxQueries {
-		p.heard(attacker, &Message{Kind: Query, ID: 1, Text: "x"})
+		p.heard(attacker, &Message{Kind: Ask, ID: 1, Text: "x"})
 	}
 	if attacker.querying != maxQueries || len(attacker.out.waiting) != maxQueries {
 		t.Errorf("%d questions are being answered, %d were refused", attacker.querying, len(attacker.out.waiting))
@@ -143,7 +144,7 @@ func FuzzHeard(f *testing.F) {
 	add := func(messages ...*Message) {
 		var all []byte
 		for _, m := range messages {
-			text, _, err := m.encode(nil)
+			text, err := m.encode()
 			if err != nil {
 				f.Fatal(err)
 			}
@@ -151,11 +152,11 @@ func FuzzHeard(f *testing.F) {
 		}
 		f.Add(all)
 	}
-	add(&Message{Kind: Join}, &Message{Kind: Loaded, Loaded: &Settled{Protocol: Protocol, Grace: -1, Settings: []byte("{}")}}, &Message{Kind: Closed})
+	add(&Message{Kind: Join}, &Message{Kind: Loaded, Loaded: fmt.Appendf(nil, `{"Protocol":%d,"GracefulTimeout":-1}`, Protocol)}, &Message{Kind: Closed})
 	add(&Message{Kind: Certificates, Text: "{", More: true}, &Message{Kind: Certificates, Text: "}"}, &Message{Kind: Confined})
 	add(&Message{Kind: Publish, N: 2, Raw: []byte("\x04news\x00\x00\x01x\x04news\x00\x00\x01x"), ID: 8, More: true}, &Message{Kind: Publish, Seq: 1, N: 2, Raw: []byte("xxxx")})
 	add(&Message{Kind: Counts, Counts: map[string]int64{"news": 1, "a": 2}}, &Message{Kind: Counts, Counts: map[string]int64{"a": 0}}, &Message{Kind: Purge, Text: "/"})
-	add(&Message{Kind: Query, ID: 1, Text: "uploads 1 x"}, &Message{Kind: Answer, ID: 7, Text: "x"}, &Message{Kind: LastWords, Text: "[]"})
+	add(&Message{Kind: Ask, ID: 1, Text: "uploads 1 x"}, &Message{Kind: Answer, ID: 7, Text: "x"}, &Message{Kind: LastWords, Text: "[]"})
 	add(&Message{Kind: Checked, Text: "x"}, &Message{Kind: Failing, Raw: []byte("x")}, &Message{Kind: Checked})
 	process := ended(f)
 	f.Fuzz(func(t *testing.T, all []byte) {
@@ -167,8 +168,7 @@ func FuzzHeard(f *testing.F) {
 			attacker.within(time.Hour, "")
 			defer attacker.limit.Stop()
 		}
-		q := &pendingQuery{open: map[*worker]*strings.Builder{attacker: {}}, done: make(chan []Reply, 1)}
-		p.queries[7] = q
+		attacker.questions.open = map[uint64]*question{7: {done: make(chan string, 1)}}
 		size := len(all)
 		for len(all) >= 2 {
 			n := min(int(binary.BigEndian.Uint16(all)), len(all)-2)
@@ -177,7 +177,7 @@ func FuzzHeard(f *testing.F) {
 			}
 			all = all[2+n:]
 		}
-		if victim.why != "" || victim.state != Serving || p.ended || p.stopping {
+		if victim.why != "" || victim.state != Serving || p.stopping {
 			t.Fatalf("the other worker %s", victim.why)
 		}
 		if p.relay.seq > uint64(size)*pieceCost {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	goruntime "runtime"
+	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fapws/cmd/fapws/confine"
+	"fapws/cmd/fapws/process"
 	"fapws/runtime/logfile"
 	"fapws/runtime/system"
 )
@@ -29,7 +31,7 @@ type Handover struct {
 	Since     time.Time
 	Want      int
 	Adopted   int
-	Settled   *Settled
+	Settled   Settled
 	Addresses []handoverAddress
 	Workers   []handoverWorker
 	Ignored   []syscall.Signal // since the start
@@ -63,13 +65,15 @@ type handoverWorker struct {
 	Slot    int // or -1
 	Listens bool
 	Joined  bool
-	Wants   string   // certificates
+	Wants   string // certificates
+	Counts  map[string]int64
 	Pieces  [][]byte // of an event, whose others have not come yet
 }
 
 // handover describes w for the next program, which inherits its channel.
 func (w *worker) handover(channel int) handoverWorker {
-	return handoverWorker{Pid: w.pid, Channel: channel, State: w.state, Started: w.started, Slot: -1, Listens: w.listens, Joined: w.joined, Wants: w.wants, Pieces: w.pieces}
+	slot := slices.IndexFunc(w.pool.slots, func(s *slot) bool { return s.worker == w })
+	return handoverWorker{Pid: w.pid, Channel: channel, State: w.state, Started: w.started, Slot: slot, Listens: w.listens, Joined: w.joined, Wants: w.wants, Counts: w.pool.relay.counts[w], Pieces: w.pieces}
 }
 
 // maxHandover bounds the state of a program, in bytes. Pieces of events are most of it.
@@ -180,13 +184,7 @@ func (p *Pool) handOver() error {
 		if err != nil {
 			return err
 		}
-		out := w.handover(fd)
-		for i, s := range p.slots {
-			if s.worker == w {
-				out.Slot = i
-			}
-		}
-		h.Workers = append(h.Workers, out)
+		h.Workers = append(h.Workers, w.handover(fd))
 	}
 	note, err := system.MemoryFile("fapws handover")
 	if err == nil {
@@ -218,7 +216,7 @@ func (p *Pool) handOver() error {
 	if _, err := unix.Pwrite(note, text, 0); err != nil {
 		return err
 	}
-	cmd := p.o.Again(true)
+	cmd := process.Again(true, process.Arguments()...)
 	if cmd.Err != nil {
 		return cmd.Err
 	}
@@ -247,37 +245,31 @@ func (p *Pool) resume(h *Handover) {
 		unix.CloseOnExec(a.Socket)
 		p.addresses = append(p.addresses, Address{a.Name, os.NewFile(uintptr(a.Socket), a.Name)})
 	}
-	slots := 0
-	for _, w := range h.Workers {
-		slots = max(slots, w.Slot+1)
-	}
-	for range slots {
-		p.slots = append(p.slots, &slot{pool: p})
-	}
 	for _, one := range h.Workers {
+		for len(p.slots) <= one.Slot {
+			p.slots = append(p.slots, &slot{pool: p})
+		}
 		unix.CloseOnExec(one.Channel)
 		channel, err := NewChannel(one.Channel)
-		process, findErr := os.FindProcess(one.Pid)
+		child, findErr := os.FindProcess(one.Pid)
 		if err != nil || findErr != nil {
 			p.o.Log(logfile.Error, fmt.Sprintf("worker %d is lost: %v %v", one.Pid, err, findErr))
 			continue
 		}
-		w := &worker{pool: p, pid: one.Pid, process: process, channel: channel, state: one.State, started: one.Started, listens: one.Listens, wants: one.Wants, kills: confine.MemoryKills(p.o.Root)}
+		w := &worker{pool: p, pid: one.Pid, process: child, channel: channel, state: one.State, started: one.Started, listens: one.Listens, wants: one.Wants, kills: confine.MemoryKills(root)}
 		if one.Slot >= 0 {
 			w.slot = p.slots[one.Slot]
 			w.slot.worker = w
 		}
 		if w.state >= Retiring {
-			w.within(p.grace()+endMargin, "does not end")
+			w.within(p.settled.GracefulTimeout+endMargin, "does not end")
 		}
 		w.joined, w.pieces = one.Joined, one.Pieces
 		for _, piece := range w.pieces {
 			w.published += len(piece) + pieceCost
 		}
 		p.watch(w)
-		if w.joined {
-			w.send(&Message{Kind: Recount})
-		}
+		p.relay.count(p, w, one.Counts)
 		if w.state < Serving { // it was to replace one that died meanwhile
 			w.end(Quit)
 		}

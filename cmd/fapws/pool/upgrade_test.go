@@ -22,11 +22,12 @@ func TestHandOverAfterAQuestion(t *testing.T) {
 	}
 }
 
-// An event of which some pieces have come when the next program takes over is not lost.
+// An event of which some pieces have come when the next program takes over is not lost, nor are the numbers of subscribers.
 func TestHandoverWithinEvent(t *testing.T) {
 	ours, theirs := channels(t)
 	w := &worker{pool: New(idle()), pid: inState(t, "S", sleeping...).Pid, channel: ours, state: Serving, joined: true}
 	w.pool.publish(w, &Message{Kind: Publish, N: 1, Raw: []byte("one "), More: true})
+	w.pool.relay.count(w.pool, w, map[string]int64{"news": 2})
 
 	inherited, err := ours.File()
 	if err != nil {
@@ -65,5 +66,8 @@ func TestHandoverWithinEvent(t *testing.T) {
 	}
 	if got != "one two" {
 		t.Errorf("the event is %q", got)
+	}
+	if n := next.relay.sums["news"]; n != 2 {
+		t.Errorf("%d subscribers", n)
 	}
 }

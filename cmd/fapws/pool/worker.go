@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fapws/cmd/fapws/confine"
+	"fapws/cmd/fapws/process"
 	"fapws/runtime/logfile"
 )
 
@@ -87,7 +88,8 @@ type worker struct {
 	published     int            // bytes of them
 	lastWords     string         // the same of LastWords
 	counted       int            // countCost of its counts
-	querying      int            // questions that are being answered
+	questions     Questions      // to it
+	querying      int            // its own that are being answered
 }
 
 // start starts a process as a worker with a role, which may be "", of this program or the newest.
@@ -97,7 +99,7 @@ func (p *Pool) start(newest bool, role string) (*worker, error) {
 		return nil, err
 	}
 	defer theirs.Close()
-	cmd := p.o.Again(newest)
+	cmd := process.Again(newest, process.Arguments()...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	pass := func(f *os.File) (fd int) {
 		cmd.ExtraFiles = append(cmd.ExtraFiles, f)
@@ -115,7 +117,7 @@ func (p *Pool) start(newest bool, role string) (*worker, error) {
 		cmd.Stderr = pipe
 		lasting = strconv.Itoa(pass(os.Stderr))
 	}
-	kills := confine.MemoryKills(p.o.Root)
+	kills := confine.MemoryKills(root)
 	cmd.Dir, cmd.SysProcAttr = p.o.Dir, p.o.Attributes()
 	cmd.Env = append(cmd.Env, fmt.Sprintf("%s=%d,%s,%s", Variable, fd, lasting, role), EpochVariable+"="+p.relay.epoch)
 	if role == Asleep {
@@ -221,7 +223,7 @@ func (w *worker) kill(why string) {
 // retire lets w finish its requests, now that other workers accept in its place. Its subscribers stay until depart, and
 // then go to the worker to, unless that is nil.
 func (w *worker) retire(to *worker) {
-	w.leave(Retiring, Retire, w.pool.grace(), w.passSubscribers(to)...)
+	w.end(Retire, w.passSubscribers(to)...)
 }
 
 // retireLoaded is retire for a worker that has got clients before it has loaded: it retires when it can answer them.
@@ -230,7 +232,7 @@ func (w *worker) retireLoaded() {
 		w.unlisten()
 	}
 	w.slot = nil
-	w.within(w.pool.grace()+endMargin, "does not load")
+	w.within(w.pool.settled.GracefulTimeout+endMargin, "does not load")
 }
 
 // depart lets w send its subscribers to the new worker, and close its WebSockets.
@@ -240,27 +242,24 @@ func (w *worker) depart() {
 	}
 }
 
-// end tells w to stop (Stop or Quit).
-func (w *worker) end(kind Kind) {
-	grace := w.pool.grace()
-	if kind == Quit {
-		grace = 0
-	}
-	w.leave(Ending, kind, grace)
-}
-
-func (w *worker) leave(state State, kind Kind, grace time.Duration, files ...*os.File) {
+// end tells w to end (Retire, Stop or Quit). It closes files, which go with the message.
+func (w *worker) end(kind Kind, files ...*os.File) {
 	defer CloseFiles(files)
-	if w.state >= Ending {
+	if w.state == Dead || w.state == Ending && kind != Quit {
 		return
+	}
+	state, grace, delay := Ending, w.pool.settled.GracefulTimeout, time.Duration(0)
+	switch kind {
+	case Retire:
+		state = Retiring
+	case Stop:
+		delay = w.pool.settled.ShutdownDelay
+	case Quit:
+		grace = 0
 	}
 	w.setState(state)
 	w.slot, w.batch = nil, nil
-	limit := grace + endMargin
-	if kind == Stop {
-		limit += w.pool.delay()
-	}
-	w.within(limit, "does not end")
+	w.within(delay+grace+endMargin, "does not end")
 	w.send(&Message{Kind: kind, Grace: grace}, files...)
 }
 

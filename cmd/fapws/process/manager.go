@@ -28,9 +28,11 @@ func Software() string { return "fapws/" + Version }
 type PIDFile struct {
 	path string // absolute: the process may change its directory
 	file *os.File
-	text string
 	once sync.Once
 }
+
+// line is the content of the file.
+func line() string { return strconv.Itoa(os.Getpid()) + "\n" }
 
 // WritePIDFile puts the number of this process into the file at path, which appears whole or not at all; a symbolic link
 // there is replaced, never followed. The number of a process that runs is left alone, with an error, unless it is
@@ -48,11 +50,11 @@ func WritePIDFile(path string) (*PIDFile, error) {
 	if other != pid && runs(other) {
 		return nil, fmt.Errorf("pid file %s: process %d is running; stop it, or remove the file if that process is not fapws", path, other)
 	}
-	f, err := replace(path, strconv.Itoa(pid)+"\n")
+	f, err := replace(path)
 	if err != nil {
 		return nil, fmt.Errorf("cannot write the pid file %s: %w", path, ExitReason(err))
 	}
-	return f, nil
+	return &PIDFile{path: path, file: f}, nil
 }
 
 // Left returns the file for TakeOver in a program that is to take the place of this one, in the same process; nil if
@@ -71,33 +73,28 @@ func TakeOverPIDFile(path string, left *os.File) (*PIDFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &PIDFile{path: path, file: left, text: strconv.Itoa(os.Getpid()) + "\n"}, nil
+	return &PIDFile{path: path, file: left}, nil
 }
 
 // replace makes the file under a temporary name and renames it.
-func replace(path, text string) (*PIDFile, error) {
-	temporary, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".")
+func replace(path string) (*os.File, error) {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".")
 	if err != nil {
 		return nil, err
 	}
-	f := &PIDFile{path: path, file: temporary, text: text}
-	if err := f.fill(); err != nil {
-		os.Remove(temporary.Name())
-		temporary.Close()
+	err = f.Chmod(0o644) // others may read whom to signal
+	if err == nil {
+		_, err = f.WriteString(line())
+	}
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		os.Remove(f.Name())
+		f.Close()
 		return nil, err
 	}
 	return f, nil
-}
-
-// fill writes the content, and only then gives the file its name.
-func (f *PIDFile) fill() error {
-	if err := f.file.Chmod(0o644); err != nil { // others may read whom to signal
-		return err
-	}
-	if _, err := f.file.WriteString(f.text); err != nil {
-		return err
-	}
-	return os.Rename(f.file.Name(), f.path)
 }
 
 // Remove removes the file if it is still the one that Write made. A process that has given root up may not be allowed
@@ -113,11 +110,11 @@ func (f *PIDFile) Remove() (err error) {
 }
 
 func (f *PIDFile) remove() error {
-	text := make([]byte, len(f.text)+1)
-	if n, err := f.file.ReadAt(text, 0); err != nil && !errors.Is(err, io.EOF) || string(text[:n]) != f.text {
+	text, err := io.ReadAll(io.NewSectionReader(f.file, 0, maxPID))
+	if err != nil || string(text) != line() {
 		return nil // another process wrote into it
 	}
-	err := f.unlink()
+	err = f.unlink()
 	if errors.Is(err, fs.ErrPermission) {
 		err = f.file.Truncate(0)
 	}
@@ -145,6 +142,9 @@ func (f *PIDFile) unlink() error {
 	return os.Remove(f.path)
 }
 
+// maxPID is how many bytes of a pid file are read.
+const maxPID = 64
+
 // owner returns the number in a pid file, 0 if the file is missing or holds none.
 func owner(path string) (int, error) {
 	// Not blocking: a FIFO would wait for a writer.
@@ -162,15 +162,15 @@ func owner(path string) (int, error) {
 	} else if !info.Mode().IsRegular() {
 		return 0, errors.New("it exists and is not a file")
 	}
-	text, err := io.ReadAll(io.LimitReader(f, 64))
+	text, err := io.ReadAll(io.LimitReader(f, maxPID))
 	if err != nil {
 		return 0, ExitReason(err)
 	}
-	line := strings.TrimSpace(string(text))
-	if line == "" {
+	number := strings.TrimSpace(string(text))
+	if number == "" {
 		return 0, nil
 	}
-	pid, err := strconv.Atoi(line)
+	pid, err := strconv.Atoi(number)
 	if err != nil || pid <= 0 || pid > 1<<30 {
 		return 0, errors.New("it does not contain a process ID")
 	}
@@ -194,29 +194,23 @@ const (
 // for a log line.
 type Notifier struct {
 	address  *net.UnixAddr
-	watchdog time.Duration
+	watchdog time.Duration // within which the manager expects Alive, again and again, or it restarts the service; 0: it expects none
 }
 
 // TakeNotifier makes a Notifier from the environment of this process and removes what
-// it has read there: children must not speak for the service.
-func TakeNotifier() *Notifier {
-	n := NewNotifier(os.Getenv)
-	for _, name := range []string{socketVariable, usecVariable, pidVariable} {
-		os.Unsetenv(name)
-	}
-	return n
-}
-
-// NewNotifier makes a Notifier from an environment; nil when there is no manager, or
+// it has read there: children must not speak for the service. It returns nil when there is no manager, or
 // one that cannot be reached by a unix socket.
-func NewNotifier(getenv func(string) string) *Notifier {
-	name := getenv(socketVariable)
+func TakeNotifier() *Notifier {
+	name, watched, text := os.Getenv(socketVariable), os.Getenv(pidVariable), os.Getenv(usecVariable)
+	for _, variable := range []string{socketVariable, usecVariable, pidVariable} {
+		os.Unsetenv(variable)
+	}
 	if len(name) < 2 || name[0] != '/' && name[0] != '@' {
 		return nil
 	}
 	n := &Notifier{address: &net.UnixAddr{Name: name, Net: "unixgram"}}
-	if pid := getenv(pidVariable); pid == "" || pid == strconv.Itoa(os.Getpid()) {
-		if usec, err := strconv.ParseInt(getenv(usecVariable), 10, 64); err == nil && usec > 0 && usec < 1<<53 {
+	if watched == "" || watched == strconv.Itoa(os.Getpid()) {
+		if usec, err := strconv.ParseInt(text, 10, 64); err == nil && usec > 0 && usec < 1<<53 {
 			n.watchdog = time.Duration(usec) * time.Microsecond
 		}
 	}
@@ -235,18 +229,14 @@ func (n *Notifier) Environ() (env []string) {
 	return env
 }
 
-// Watchdog returns within which time the manager expects Alive, again and
-// again, or it restarts the service; 0 when it expects none.
-func (n *Notifier) Watchdog() time.Duration {
-	if n == nil {
-		return 0
-	}
-	return n.watchdog
-}
-
 // Ready says that the service serves: the start, or a reload, has come to its
 // end. status is one human-readable line, or "".
-func (n *Notifier) Ready(status string) error { return n.send("READY=1", statusLine(status)) }
+func (n *Notifier) Ready(status string) error {
+	if status == "" {
+		return n.send("READY=1")
+	}
+	return n.send("READY=1", "STATUS="+strings.ReplaceAll(status, "\n", " "))
+}
 
 // Reloading says that a reload begins; Ready says that it is over.
 func (n *Notifier) Reloading() error {
@@ -263,24 +253,11 @@ func (n *Notifier) Stopping() error { return n.send("STOPPING=1") }
 // Alive tells the watchdog that the service answers.
 func (n *Notifier) Alive() error { return n.send("WATCHDOG=1") }
 
-func statusLine(text string) string {
-	if text == "" {
-		return ""
-	}
-	return "STATUS=" + strings.ReplaceAll(text, "\n", " ")
-}
-
-// send sends the assignments that are not empty. It connects every time: the manager may have restarted, with another
+// send sends assignments. It connects every time: the manager may have restarted, with another
 // socket at the same address.
 func (n *Notifier) send(assignments ...string) error {
 	if n == nil {
 		return nil
-	}
-	var lines []string
-	for _, a := range assignments {
-		if a != "" {
-			lines = append(lines, a)
-		}
 	}
 	c, err := net.DialUnix("unixgram", nil, n.address)
 	if err != nil {
@@ -290,32 +267,28 @@ func (n *Notifier) send(assignments ...string) error {
 	if err := c.SetWriteDeadline(time.Now().Add(time.Second)); err != nil { // a manager that does not read
 		return err
 	}
-	_, err = c.Write([]byte(strings.Join(lines, "\n")))
+	_, err = c.Write([]byte(strings.Join(assignments, "\n")))
 	return err
 }
 
 // Watch tells the watchdog at half its interval that the service is alive, as long as ping succeeds within that time.
 // It returns when ctx ends, or at once when the manager has no watchdog.
 func (n *Notifier) Watch(ctx context.Context, ping func(context.Context) error) {
-	if n.Watchdog() == 0 {
+	if n == nil || n.watchdog == 0 {
 		return
 	}
-	every := n.Watchdog() / 2
+	every := n.watchdog / 2
 	ticks := time.NewTicker(every)
 	defer ticks.Stop()
-	watch(ctx, ticks.C, every, ping, func() { _ = n.Alive() })
-}
-
-func watch(ctx context.Context, ticks <-chan time.Time, within time.Duration, ping func(context.Context) error, alive func()) {
 	for {
-		trial, cancel := context.WithTimeout(ctx, within)
+		trial, cancel := context.WithTimeout(ctx, every)
 		err := ping(trial)
 		cancel()
 		if err == nil {
-			alive()
+			_ = n.Alive() // failing, the manager restarts the service
 		}
 		select {
-		case <-ticks:
+		case <-ticks.C:
 		case <-ctx.Done():
 			return
 		}

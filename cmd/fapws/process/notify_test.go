@@ -10,20 +10,17 @@ import (
 	"time"
 )
 
-func environ(pairs ...string) func(string) string {
-	return func(name string) string {
-		for i := 0; i < len(pairs); i += 2 {
-			if pairs[i] == name {
-				return pairs[i+1]
-			}
-		}
-		return ""
-	}
+// notifier makes a Notifier from variables.
+func notifier(t *testing.T, socket, usec, pid string) *Notifier {
+	t.Setenv("NOTIFY_SOCKET", socket)
+	t.Setenv("WATCHDOG_USEC", usec)
+	t.Setenv("WATCHDOG_PID", pid)
+	return TakeNotifier()
 }
 
 func TestNoManager(t *testing.T) {
 	for _, name := range []string{"", "x", "/", "relative/path", "vsock:2:1234"} {
-		if n := NewNotifier(environ("NOTIFY_SOCKET", name, "WATCHDOG_USEC", "1000000")); n != nil {
+		if n := notifier(t, name, "1000000", ""); n != nil {
 			t.Errorf("%q makes a notifier", name)
 		}
 	}
@@ -31,11 +28,11 @@ func TestNoManager(t *testing.T) {
 	if err := errors.Join(n.Ready("x"), n.Reloading(), n.Stopping(), n.Alive()); err != nil {
 		t.Errorf("nil: %v", err)
 	}
-	if n.Watchdog() != 0 || n.Environ() != nil {
-		t.Error("nil has a watchdog or an environment")
+	if n.Environ() != nil {
+		t.Error("nil has an environment")
 	}
 	n.Watch(context.Background(), nil) // returns
-	if NewNotifier(environ("NOTIFY_SOCKET", filepath.Join(t.TempDir(), "gone"))).Ready("") == nil {
+	if notifier(t, filepath.Join(t.TempDir(), "gone"), "", "").Ready("") == nil {
 		t.Error("no error without a receiver")
 	}
 }
@@ -57,8 +54,8 @@ func TestWatchdogInterval(t *testing.T) {
 		{"9223372036854775807", me, 0},
 		{"1s", me, 0},
 	} {
-		n := NewNotifier(environ("NOTIFY_SOCKET", "/run/x", "WATCHDOG_USEC", tt.usec, "WATCHDOG_PID", tt.pid))
-		if got := n.Watchdog(); got != tt.want {
+		n := notifier(t, "/run/x", tt.usec, tt.pid)
+		if got := n.watchdog; got != tt.want {
 			t.Errorf("WATCHDOG_USEC=%s WATCHDOG_PID=%s: %v, want %v", tt.usec, tt.pid, got, tt.want)
 		}
 	}
@@ -68,11 +65,11 @@ func TestWatchdogInterval(t *testing.T) {
 func TestWatchBounds(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	tried := make(chan error)
-	go watch(ctx, nil, time.Millisecond, func(ctx context.Context) error {
+	go (&Notifier{watchdog: time.Millisecond}).Watch(ctx, func(ctx context.Context) error {
 		<-ctx.Done()
 		tried <- ctx.Err()
 		return ctx.Err()
-	}, func() { t.Error("told without an answer") })
+	})
 	if err := <-tried; !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("the ping ended with %v", err)
 	}

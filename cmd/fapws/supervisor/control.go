@@ -46,8 +46,7 @@ func (p *supervisor) command(c ctl.Command, pattern cache.Pattern) (any, error) 
 	case ctl.Reload:
 		return nil, p.reload("fapws ctl")
 	case ctl.Rotate:
-		conf, _ := p.shown.Get()
-		err := p.errors.RotateAll(&conf, p.plan.Site.LogFiles(), p.log)
+		err := p.errors.RotateAll(&p.shown.Load().Conf, p.plan.Site.LogFiles(), p.log)
 		p.pool.Reopen()
 		return nil, err
 	case ctl.Purge:
@@ -86,8 +85,7 @@ func (p *supervisor) ask(c ctl.Command, within time.Duration) (all []reply) {
 func (p *supervisor) report(all []reply) *ctl.Report {
 	st := p.pool.Status()
 	counted := map[int]ctl.Counters{}
-	conf, addrs := p.shown.Get()
-	r := worker.ReportPresence(p.plan, &conf, addrs, st.Since)
+	r := worker.ReportPresence(p.plan, p.shown.Load(), st.Since)
 	r.Failure = st.Failure
 	for _, one := range all {
 		if one.Status == nil || len(one.Status.Workers) != 1 {
@@ -180,8 +178,7 @@ func (p *supervisor) query(what string) string {
 	if about, ok := strings.CutPrefix(what, worker.QueryUploads+" "); ok {
 		return p.uploads(about)
 	}
-	conf, _ := p.shown.Get()
-	if conf.Status == "" {
+	if p.shown.Load().Conf.Status == "" {
 		return ""
 	}
 	answer := ctl.Server(p.pageCommand).AnswerPage(ctl.Command(what))
@@ -346,17 +343,17 @@ const (
 	// pageText is the number of bytes at the end of a worker's output that are shown.
 	pageText = 16 << 10
 
-	// pageRefresh is after how long the page is asked for again, so that it gives way to corrected code.
-	pageRefresh = time.Second
-)
-
-const pageStyle = `:root{color-scheme:light dark;--bg:#fff;--fg:#1d2330;--dim:#667;--box:#f4f5f8;--line:#dde;--red:#b3261e}
+	// page is asked for again each second, so that it gives way to corrected code.
+	page = `<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content="width=device-width"><meta http-equiv=refresh content=1><title>%s</title><style>:root{color-scheme:light dark;--bg:#fff;--fg:#1d2330;--dim:#667;--box:#f4f5f8;--line:#dde;--red:#b3261e}
 @media(prefers-color-scheme:dark){:root{--bg:#14171c;--fg:#dfe3ea;--dim:#8b93a3;--box:#1d2129;--line:#313744;--red:#ff8a80}}
 *{box-sizing:border-box}body{margin:0;background:var(--bg);color:var(--fg);font:15px/1.5 system-ui,sans-serif}
 header,main{max-width:70rem;margin:auto;padding:1rem}header{border-top:6px solid var(--red)}
 h1{margin:.5rem 0;font-size:1.5rem;color:var(--red);overflow-wrap:anywhere}p{margin:.3rem 0}.dim{color:var(--dim)}
 pre{margin:0;padding:.5rem .8rem;overflow-x:auto;white-space:pre-wrap;border:1px solid var(--line);border-radius:6px;background:var(--box);font:13px/1.5 ui-monospace,Consolas,monospace}
+</style><header><p class=dim>%s failed to load: %s</p><h1>%s</h1></header><main><pre>%s</pre>
+<p class=dim>Only browsers see this page; other clients still reach the previous version, if there was one. This page refreshes itself once the code loads.</p></main></html>
 `
+)
 
 // failurePage is the HTML document that browsers get while new code does not load: the name of the application, the
 // error in one line, and the standard error of the worker, mostly a traceback. Everything in it is escaped and
@@ -374,14 +371,8 @@ func failurePage(app, how string, said []byte) []byte {
 	if title == "" {
 		title = how
 	}
-	var b bytes.Buffer
-	b.WriteString("<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content=\"width=device-width\"><meta http-equiv=refresh content=")
-	b.WriteString(strings.TrimSuffix(pageRefresh.String(), "s"))
-	b.WriteString("><title>" + html.EscapeString(title) + "</title><style>" + pageStyle + "</style>")
-	b.WriteString("<header><p class=dim>" + html.EscapeString(app) + " failed to load: " + html.EscapeString(how) + "</p>")
-	b.WriteString("<h1>" + html.EscapeString(title) + "</h1></header><main><pre>" + html.EscapeString(text) + "</pre>")
-	b.WriteString("<p class=dim>Only browsers see this page; other clients still reach the previous version, if there was one. This page refreshes itself once the code loads.</p></main></html>\n")
-	return b.Bytes()
+	title = html.EscapeString(title)
+	return fmt.Appendf(nil, page, title, html.EscapeString(app), html.EscapeString(how), title, html.EscapeString(text))
 }
 
 // escapes matches control sequences for terminals (ECMA-48 §5.4).
@@ -391,11 +382,10 @@ var escapes = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile("
 // of fapws.
 func lastError(text string) string {
 	lines := strings.Split(text, "\n")
+	slices.Reverse(lines)
 	for _, fits := range []func(string) bool{errorLine().MatchString, func(line string) bool { return strings.HasPrefix(line, "fapws: ") }} {
-		for i := len(lines) - 1; i >= 0; i-- {
-			if fits(lines[i]) {
-				return lines[i]
-			}
+		if i := slices.IndexFunc(lines, fits); i >= 0 {
+			return lines[i]
 		}
 	}
 	return ""

@@ -155,13 +155,6 @@ func (p *supervisor) prepareSandbox(upgraded bool) error {
 	return os.Setenv("TMPDIR", dir)
 }
 
-// leaveSandbox removes the directory of temporary files.
-func (p *supervisor) leaveSandbox() {
-	if p.temporary != "" {
-		os.RemoveAll(p.temporary)
-	}
-}
-
 // openSockets is worker.Early.Open.
 func openSockets(names []string, options conn.ListenOptions) (addresses []pool.Address, err error) {
 	for _, name := range names {
@@ -201,8 +194,7 @@ func (p *supervisor) closeSockets(addresses []pool.Address) {
 func socketAddrs(addresses []pool.Address) (addrs []worker.Address) {
 	for _, a := range addresses {
 		if ln, err := conn.ListenerFromFile(a.Socket); err == nil {
-			_, secure := settings.SplitSecure(a.Name)
-			worker.SetSecure(ln, secure)
+			worker.SetSecure(ln, a.Name)
 			addrs = append(addrs, worker.BannerOf([]*conn.Listener{ln})...)
 			ln.Close()
 		}
@@ -307,9 +299,9 @@ func (p *supervisor) logKept() {
 		now := p.conf
 		now.SandboxWrite = slices.Concat(now.SandboxWrite, conf.SandboxWrite)
 		system.Distrust(p.plan.Changeable(&now))
-		shown, addrs := p.shown.Get()
-		shown.Status = conf.Status
-		p.shown.Set(shown, addrs)
+		shown := *p.shown.Load()
+		shown.Conf.Status = conf.Status
+		p.shown.Store(&shown)
 	}
 	names := p.plan.Settings.Kept(set)
 	if p.unused != "" {

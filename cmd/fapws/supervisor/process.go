@@ -2,16 +2,15 @@ package supervisor
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"fapws/cmd/fapws/confine"
@@ -42,10 +41,9 @@ type supervisor struct {
 	memory    confine.Trimmer
 	identity  *confine.Identity // to run as; nil: as it is
 	sockets   conn.ListenOptions
-	settled   worker.Settled             // of the first worker
+	settled   pool.Settled               // of the first worker
 	early     worker.Early[pool.Address] // until the first worker has loaded
 	served    []pool.Address             // once they are
-	names     []string                   // that they were opened as
 	pool      *pool.Pool
 	keyring   keyring
 	counted   ledger // what workers have
@@ -53,7 +51,7 @@ type supervisor struct {
 	broker    *pool.Broker // nil: channels are those of this server
 	temporary string       // directory of --sandbox for temporary files, or ""
 
-	shown worker.Shown
+	shown atomic.Pointer[worker.Shown]
 
 	mu       sync.Mutex // of the following
 	reloaded time.Time  // from the status page
@@ -101,7 +99,7 @@ func (p *supervisor) run() (code int, err error) {
 	if err := p.prepareSandbox(handover != nil); err != nil {
 		return 0, err
 	}
-	defer p.leaveSandbox()
+	defer os.RemoveAll(p.temporary)
 	if p.sockets, err = worker.ListenOptions(&p.conf); err != nil {
 		return 0, err
 	}
@@ -120,9 +118,8 @@ func (p *supervisor) run() (code int, err error) {
 		idleStop = 0 // the fork server ends instead
 	}
 	workers := pool.New(pool.Options{
-		Again:        func(newest bool) *exec.Cmd { return process.Again(newest, process.Arguments()...) },
 		Dir:          folder,
-		Workers:      p.workers(),
+		Workers:      worker.Workers(&p.conf),
 		LoadTimeout:  p.conf.LoadTimeout,
 		MaxRSS:       p.conf.MaxRSS,
 		IdleStop:     idleStop,
@@ -146,12 +143,10 @@ func (p *supervisor) run() (code int, err error) {
 	p.mu.Lock()
 	p.pool = workers
 	p.mu.Unlock()
-	p.shown.Set(p.conf, nil)
+	p.shown.Store(&worker.Shown{Conf: p.conf})
 	var left []*os.File
-	if handover != nil && handover.Settled != nil {
-		if err := json.Unmarshal(handover.Settled.Settings, &p.settled); err != nil {
-			return 0, process.ExitNotStarted("state of the previous program: %v", err)
-		}
+	if handover != nil {
+		p.settled = handover.Settled
 		left = handover.Files()
 	}
 	if left, err = p.keyring.open(left); err != nil {
@@ -181,8 +176,7 @@ func (p *supervisor) run() (code int, err error) {
 	if p.conf.Status != "" {
 		go p.tellViewers()
 	}
-	caught := pool.Catch(handover, process.SignalsArrived)
-	err = p.pool.Run(caught, handover)
+	err = p.pool.Run(pool.Catch(handover, process.SignalsArrived), handover)
 	removeSocketFiles(p.served, p.log)
 	p.instance.Withdraw()
 	return process.OK, err
@@ -207,9 +201,7 @@ func (p *supervisor) open(first *pool.Settled) (addresses []pool.Address, err er
 			addresses = nil
 		}
 	}()
-	if err := json.Unmarshal(first.Settings, &p.settled); err != nil {
-		return nil, err
-	}
+	p.settled = *first
 	p.log.SetLevel(p.settled.LogLevel, p.settled.Debug)
 	if err := p.instance.WritePid(); err != nil {
 		return nil, err
@@ -220,7 +212,7 @@ func (p *supervisor) open(first *pool.Settled) (addresses []pool.Address, err er
 	if err != nil {
 		return nil, err
 	}
-	if p.served != nil && slices.Equal(names, p.names) {
+	if p.served != nil && slices.EqualFunc(names, p.served, func(name string, a pool.Address) bool { return name == a.Name }) {
 		return p.served, nil // the worker with the page has them
 	}
 	if addresses, err = p.early.Take(names, options); err != nil {
@@ -237,16 +229,12 @@ func (p *supervisor) open(first *pool.Settled) (addresses []pool.Address, err er
 			return nil, err
 		}
 	}
-	p.served, p.names = addresses, names
+	p.served = addresses
 	return addresses, nil
 }
 
 // fits is pool.Options.Fits. Whether an address is for HTTPS is decided when it is opened.
-func (p *supervisor) fits(next *pool.Settled) string {
-	var s worker.Settled
-	if err := json.Unmarshal(next.Settings, &s); err != nil {
-		return "has settings that cannot be read: " + err.Error()
-	}
+func (p *supervisor) fits(s *pool.Settled) string {
 	p.unused = ""
 	for _, a := range p.served {
 		_, secure := settings.SplitSecure(a.Name)
@@ -282,7 +270,7 @@ func (p *supervisor) up(addresses []pool.Address, resumed bool) {
 	p.keyring.serving()
 	p.served = addresses
 	addrs := socketAddrs(addresses)
-	p.shown.Set(p.settled.Config, addrs)
+	p.shown.Store(&worker.Shown{Conf: p.settled.Config, Addrs: addrs})
 	p.instance.LogNotifyError(p.instance.Notifier.Ready("serving " + worker.URLs(addrs)))
 	go p.instance.Notifier.Watch(context.Background(), p.answering)
 	if resumed {
@@ -293,26 +281,15 @@ func (p *supervisor) up(addresses []pool.Address, resumed bool) {
 			Addrs:  addrs,
 			Served: p.settled.Served,
 			Python: worker.InVenv(p.settled.Python, &p.settled.Config),
-			Mode:   worker.BannerMode(&p.settled.Config) + ", " + pool.Count(p.workers(), "worker"),
+			Mode:   worker.BannerMode(&p.settled.Config) + ", " + pool.Count(worker.Workers(&p.conf), "worker"),
 			Open:   p.settled.Open,
 		})
 	}
 }
 
-// workers is how many processes are to serve.
-func (p *supervisor) workers() int {
-	if p.conf.Workers == 0 {
-		return worker.Processors()
-	}
-	return p.conf.Workers
-}
-
 // answering reports whether the watchdog may be told that all is well: a worker answers. One worker that hangs does
 // not speak for the others, and while none serves it is up to the supervisor, which looks for new ones.
 func (p *supervisor) answering(ctx context.Context) error {
-	if err := p.pool.Ping(ctx); err != nil {
-		return err
-	}
 	serving := map[int]bool{}
 	for _, w := range p.pool.Status().Workers {
 		if w.State == pool.Serving {
@@ -348,7 +325,7 @@ func (p *supervisor) event(e pool.Event) {
 		p.instance.LogNotifyError(n.Ready(e.Text))
 	case pool.PageUp:
 		addrs := socketAddrs(e.Addresses)
-		p.shown.Set(p.settled.Config, addrs)
+		p.shown.Store(&worker.Shown{Conf: p.settled.Config, Addrs: addrs})
 		p.log.Log(logfile.Info, "see why in a browser: "+worker.URLs(addrs))
 	case pool.Stopping:
 		p.instance.LogNotifyError(n.Stopping())

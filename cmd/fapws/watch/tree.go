@@ -29,12 +29,6 @@ type tree struct {
 	leave func(folder string)
 }
 
-func newTree(p patterns, roots []string, most int) *tree {
-	return &tree{patterns: p, roots: roots, most: most, folders: map[string]fileID{}, seen: map[fileID]string{},
-		files: map[string]stamp{}, single: map[string]bool{},
-		enter: func(string) {}, leave: func(string) {}}
-}
-
 // scanAll takes in all there is and returns the files that count.
 func (t *tree) scanAll() (files []string) {
 	for _, root := range t.roots {

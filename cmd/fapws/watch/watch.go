@@ -134,10 +134,10 @@ func Start(o Options) (*Watcher, error) {
 		}
 		roots = append(roots, dir)
 	}
-	w := &Watcher{o: o, cwd: cwd, tree: newTree(p, roots, o.MaxFolders), changes: make(chan Change, 1),
-		stop: make(chan struct{}), dirty: map[string]bool{}, found: map[string]string{}}
+	w := &Watcher{o: o, cwd: cwd, changes: make(chan Change, 1), stop: make(chan struct{}), dirty: map[string]bool{}, found: map[string]string{}}
 	w.Changes = w.changes
-	w.tree.enter, w.tree.leave = w.enter, w.leave
+	w.tree = &tree{patterns: p, roots: roots, most: o.MaxFolders, enter: w.enter, leave: w.leave,
+		folders: map[string]fileID{}, seen: map[fileID]string{}, files: map[string]stamp{}, single: map[string]bool{}}
 	if why := w.mustPoll(); why != "" {
 		w.poll(why)
 	} else if w.kernel, err = fsnotify.NewBufferedWatcher(256); err != nil {

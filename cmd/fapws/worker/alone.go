@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"fapws/cmd/fapws/plan"
@@ -39,10 +39,8 @@ type alone struct {
 	files  ownCertificates
 	opened time.Time
 
-	shown Shown
-
-	mu        sync.Mutex
-	accepting *runtime.Server // may have listeners of bound; nil: none
+	shown     atomic.Pointer[Shown]
+	accepting atomic.Pointer[runtime.Server] // may have listeners of bound; nil: none
 }
 
 // RunAlone serves in this process, which has no supervisor, until told to stop, and returns the exit code. instance has
@@ -87,20 +85,15 @@ func (s *service) listenEarly() error {
 // earlyListeners returns the listeners of listenEarly, for the server to take.
 func (s *service) earlyListeners() []*conn.Listener {
 	listeners := s.alone.bound.Sockets()
-	s.alone.shown.Set(s.conf, BannerOf(listeners))
-	s.alone.mu.Lock()
-	defer s.alone.mu.Unlock()
-	s.alone.accepting = s.server
+	s.alone.shown.Store(&Shown{s.conf, BannerOf(listeners)})
+	s.alone.accepting.Store(s.server)
 	return listeners
 }
 
 // close closes listeners, of which the server may have taken some.
 func (a *alone) close(listeners []*conn.Listener) {
-	a.mu.Lock()
-	server := a.accepting
-	a.mu.Unlock()
 	for _, ln := range listeners {
-		if server != nil {
+		if server := a.accepting.Load(); server != nil {
 			server.Unlisten(ln)
 		} else {
 			ln.Close()
@@ -109,25 +102,10 @@ func (a *alone) close(listeners []*conn.Listener) {
 }
 
 // Shown is what the control socket and the status page show of the settings, as far as they are known, with the addresses where clients
-// are answered. Its methods are safe for concurrent use.
+// are answered.
 type Shown struct {
-	mu    sync.Mutex
-	conf  settings.Config
-	addrs []Address
-}
-
-// Set has others shown.
-func (s *Shown) Set(conf settings.Config, addrs []Address) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.conf, s.addrs = conf, addrs
-}
-
-// Get returns them.
-func (s *Shown) Get() (settings.Config, []Address) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.conf, s.addrs
+	Conf  settings.Config
+	Addrs []Address
 }
 
 // listen binds the addresses of the settings.
@@ -144,7 +122,7 @@ func (s *service) listen() (listeners []*conn.Listener, err error) {
 		return nil, err
 	}
 	listeners, err = s.alone.bound.Take(addrs, options)
-	s.alone.shown.Set(s.conf, BannerOf(listeners))
+	s.alone.shown.Store(&Shown{s.conf, BannerOf(listeners)})
 	return listeners, err
 }
 

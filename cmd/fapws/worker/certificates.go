@@ -15,7 +15,7 @@ import (
 // useCertificates makes the configuration of TLS, if there is to be HTTPS, once.
 func (s *service) useCertificates() error {
 	want := s.plan.Certificates(&s.conf)
-	if want == nil || s.want != nil {
+	if want == nil || s.want.Load() != nil {
 		return nil
 	}
 	var bundle *certificates.Bundle
@@ -32,18 +32,16 @@ func (s *service) useCertificates() error {
 		return process.ExitNotStarted("%v", err)
 	}
 	s.authority = bundle.Authority
-	s.mu.Lock()
-	s.want = want
-	s.mu.Unlock()
+	s.want.Store(want)
 	return nil
 }
 
 // acmeDir returns the directory of certificates from a public authority, "" if none are ordered.
 func (s *service) acmeDir() string {
-	if s.want == nil {
-		return ""
+	if want := s.want.Load(); want != nil {
+		return want.ACME.Dir
 	}
-	return s.want.ACME.Dir
+	return ""
 }
 
 // token returns the function that finds the tokens of a public authority; nil without one.
@@ -57,9 +55,7 @@ func (s *service) token() func(string) ([]byte, error) {
 
 // renewCertificates uses other contents of the same files. It is safe for concurrent use.
 func (s *service) renewCertificates(b *certificates.Bundle) {
-	s.mu.Lock()
-	want := s.want
-	s.mu.Unlock()
+	want := s.want.Load()
 	if want == nil {
 		return
 	}
@@ -154,13 +150,10 @@ func (p *Parent) takeCertificates(m *pool.Message, files []*os.File) {
 	} else {
 		b.bundle, b.err = readBundle(files)
 	}
-	if m.Kind == pool.Certificates {
-		if answered := p.bundles.Swap(nil); answered != nil {
-			*answered <- b
-		}
-		return
-	}
+	answered := p.bundles.Swap(nil)
 	switch {
+	case answered != nil:
+		*answered <- b
 	case b.err != nil:
 		p.s.log.Log(logfile.Error, b.err.Error())
 	default:

@@ -216,10 +216,8 @@ type channelRelay struct {
 	history    chan giver                       // of Take
 	taking     sync.WaitGroup                   // for other workers that hand clients over
 
-	mu    sync.Mutex
-	count map[string]int64 // how many listen here
-	news  map[string]struct{}
-	due   bool // of news, to be told
+	mu     sync.Mutex
+	counts map[string]int64 // how many listen here, of channels whose number is to be told
 }
 
 // relayItem is one message of the supervisor about events, or a function to call in its place.
@@ -229,7 +227,7 @@ type relayItem struct {
 }
 
 func newChannelRelay(c *pool.Channel) *channelRelay {
-	r := &channelRelay{channel: c, history: make(chan giver, 1), count: map[string]int64{}, news: map[string]struct{}{}}
+	r := &channelRelay{channel: c, history: make(chan giver, 1), counts: map[string]int64{}}
 	r.up, r.down = eventloop.NewQueue(r.sendUp), eventloop.NewQueue(r.takeDown)
 	r.purges = eventloop.NewQueue(r.sendPurges)
 	r.up.Hold(true) // until join
@@ -314,43 +312,18 @@ func (r *channelRelay) counted(name string, n int) {
 	r.s.countSubscribers(name, false, int64(n))
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if n == 0 {
-		delete(r.count, name)
-	} else {
-		r.count[name] = int64(n)
-	}
-	r.news[name] = struct{}{}
-	r.tellSoon()
-}
-
-// tellSoon needs the mutex.
-func (r *channelRelay) tellSoon() {
-	if !r.due {
-		r.due = true
+	if len(r.counts) == 0 {
 		time.AfterFunc(countsEvery, r.tell)
 	}
+	r.counts[name] = int64(n)
 }
 
 func (r *channelRelay) tell() {
 	r.mu.Lock()
-	counts := make(map[string]int64, len(r.news))
-	for name := range r.news {
-		counts[name] = r.count[name]
-	}
-	clear(r.news)
-	r.due = false
+	counts := r.counts
+	r.counts = map[string]int64{}
 	r.mu.Unlock()
 	_ = r.channel.SendCounts(counts) // listen sees the end of the channel
-}
-
-// recount tells the supervisor, which is another one, everything.
-func (r *channelRelay) recount() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for name := range r.count {
-		r.news[name] = struct{}{}
-	}
-	r.tellSoon()
 }
 
 // join takes part in the channels of all workers from now on, with their past events. The loop runs. It waits for that as long as
@@ -374,7 +347,7 @@ func (r *channelRelay) join() {
 		}
 		defer other.from.Close()
 		r.s.server.HoldHistory(r.s.conf.LoadTimeout + holdFor) // a retiring worker may hand its subscribers over
-		if err := takeHistory(r.s.server, other.from, other.last, silence); err != nil {
+		if err := takeHistory(r.s.server, other.from.ReceiveWithin, other.last, silence); err != nil {
 			r.s.log.Log(logfile.Warning, fmt.Sprintf("worker %d did not receive all past events: %v", os.Getpid(), err))
 		}
 	case <-time.After(silence):

@@ -14,6 +14,7 @@ import (
 
 	"fapws/cmd/fapws/confine"
 	"fapws/cmd/fapws/process"
+	"fapws/cmd/fapws/settings"
 	"fapws/pybridge"
 	"fapws/runtime"
 	"fapws/runtime/source/static"
@@ -26,7 +27,7 @@ func (s *service) config() runtime.Config {
 	c := s.conf.Server
 	c.Private = s.private()
 	c.MaxUnsent = s.maxUnsent()
-	c.HTTP2.MaxUnread = maxUnread(memoryLimit(), int64(c.HTTP2.ConnectionWindow))
+	c.HTTP2.MaxUnread = min(memoryLimit()/8, 12*int64(c.HTTP2.ConnectionWindow)) // 0, the default, if the limit is not known
 	c.OnIdle = s.memory.Quiet
 	c.Log, c.Sites.LogClient, c.Sites.AccessLog = s.log.Log, s.log.LogClient, s.access
 	c.Purged = s.relay.purge
@@ -38,7 +39,7 @@ func (s *service) config() runtime.Config {
 	if s.lateLoad != nil {
 		c.Sites.Needed = s.lateLoad.need
 	}
-	if s.want != nil {
+	if s.want.Load() != nil {
 		c.TLS = s.tls.Config()
 	}
 	s.useChannels(&c.Channels)
@@ -67,20 +68,13 @@ func (s *service) maxUnsent() int64 {
 	if s.conf.Server.MaxUnsent > 0 {
 		return s.conf.Server.MaxUnsent
 	}
-	workers := s.conf.Workers
-	if workers == 0 {
-		workers = Processors()
-	}
 	limit := uint64(memoryLimit())
 	var space unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_AS, &space) == nil && space.Cur < limit {
 		limit = space.Cur
 	}
-	return int64(limit) / 4 / int64(max(workers, 1))
+	return int64(limit) / 4 / int64(Workers(&s.conf))
 }
-
-// maxUnread is runtime.Config.MaxUnread where a process can use limit bytes: an eighth, up to twelve times the window of a connection. 0: the default.
-func maxUnread(limit, window int64) int64 { return min(limit/8, 12*window) }
 
 // leastProcessors is how many goroutines Go may run at once, at least. With one,
 // Go's monitor takes the processor from every system call, and inline from every
@@ -100,6 +94,14 @@ func useProcessors() {
 // Processors is the number of processors that this process and its workers may use, as the machine and its control groups
 // limit it: that of workers for --workers 0.
 func Processors() int { return confine.Processors(os.DirFS("/"), goruntime.NumCPU()) }
+
+// Workers is the number of processes that serve.
+func Workers(conf *settings.Config) int {
+	if conf.Workers == 0 {
+		return Processors()
+	}
+	return conf.Workers
+}
 
 // enterSandbox does --sandbox, when everything that comes from outside has been loaded. The supervisor decides whether there
 // is a sandbox, also if the configuration file says something else by now.

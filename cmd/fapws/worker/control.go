@@ -12,7 +12,6 @@ import (
 	"fapws/cmd/fapws/certificates"
 	"fapws/cmd/fapws/confine"
 	"fapws/cmd/fapws/ctl"
-	"fapws/cmd/fapws/plan"
 	"fapws/cmd/fapws/pool"
 	"fapws/pybridge"
 	"fapws/runtime/backend"
@@ -29,9 +28,9 @@ func (s *service) command(c ctl.Command, p cache.Pattern) (any, error) {
 	case ctl.Status, ctl.CA:
 		return s.report(), nil
 	case ctl.Top:
-		return &ctl.Overview{Report: *s.report(), Metrics: s.allMetrics(), Active: s.active()}, nil
+		return &ctl.Overview{Report: *s.report(), Metrics: s.metrics(), Active: s.active()}, nil
 	case ctl.Metrics:
-		return s.allMetrics(), nil
+		return s.metrics(), nil
 	case ctl.Stack:
 		return s.stack(), nil
 	case ctl.Log:
@@ -61,8 +60,7 @@ func (s *service) command(c ctl.Command, p cache.Pattern) (any, error) {
 func (s *service) report() *ctl.Report {
 	r := ctl.Report{PID: os.Getpid()}
 	if s.parent == nil {
-		conf, addrs := s.alone.shown.Get()
-		r = ReportPresence(s.plan, &conf, addrs, s.alone.opened)
+		r = ReportPresence(s.plan, s.alone.shown.Load(), s.alone.opened)
 	}
 	r.Cache = cacheOf(s.server)
 	w := ctl.Worker{PID: r.PID, State: "starting", Age: r.Uptime, RSS: confine.ResidentMemory(r.PID), Counters: s.counters()}
@@ -74,14 +72,6 @@ func (s *service) report() *ctl.Report {
 	}
 	r.Workers = []ctl.Worker{w}
 	return &r
-}
-
-// allMetrics are those of the server, or of a worker alone.
-func (s *service) allMetrics() []metrics.Family {
-	if s.parent != nil {
-		return s.metrics()
-	}
-	return append(s.metrics(), Started(s.alone.opened))
 }
 
 // counters returns the counters of this process for a report.
@@ -104,23 +94,31 @@ func (s *service) sleeps() bool {
 // stack shows the Python stacks of the active requests, or the processes that answer them.
 func (s *service) stack() string {
 	var b strings.Builder
-	switch loader := s.loader.Load(); {
-	case loader != nil:
+	if loader := s.loader.Load(); loader != nil {
 		running := loader.Running()
 		fmt.Fprintf(&b, "%d requests run in separate processes\n", len(running))
 		for _, line := range running {
 			fmt.Fprintln(&b, line)
 		}
-	case s.asleep():
-		return "the application is asleep\n"
-	case !s.complete.Load():
-		return "the application is loading\n"
-	case s.handler != nil:
-		_ = s.handler.Stack(&b, stackWait) // the text names the missing parts
-	default:
-		return "this server runs no Python\n"
+	} else if h := s.python(); h != nil {
+		_ = h.Stack(&b, stackWait) // the text names the missing parts
+	} else {
+		fmt.Fprintln(&b, s.withoutPython())
 	}
 	return b.String()
+}
+
+// withoutPython returns why no handlers run in this process.
+func (s *service) withoutPython() string {
+	switch {
+	case s.asleep():
+		return "the application is asleep"
+	case !s.complete.Load():
+		return "the application is loading"
+	case s.loader.Load() != nil:
+		return "the processes of --fork are not profiled"
+	}
+	return "this server runs no Python"
 }
 
 // profileWithin is the time for the profile of a process, with the waits for the GIL.
@@ -129,15 +127,8 @@ const profileWithin = ctl.ProfileTime + stackWait
 // profile returns what Python does in this process for ctl.ProfileTime. The error says why there are no stacks.
 func (s *service) profile() (all []ctl.StatusStack, err error) {
 	h := s.python()
-	switch {
-	case s.asleep():
-		return nil, errors.New("the application is asleep")
-	case !s.complete.Load():
-		return nil, errors.New("the applications are still loading")
-	case s.loader.Load() != nil:
-		return nil, errors.New("the processes of --fork are not profiled")
-	case h == nil:
-		return nil, errors.New("this server runs no Python")
+	if h == nil {
+		return nil, errors.New(s.withoutPython())
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), profileWithin)
 	defer cancel()
@@ -215,24 +206,22 @@ func (s *service) metrics() []metrics.Family {
 		}
 		all = append(all, metrics.One("fapws_application_awake", metrics.Gauge, "", "Workers that have the application in memory, with idle-stop.", awake))
 	}
-	u, some := plan.Upstreams{}, false
 	if s.complete.Load() {
-		u, some = s.built.Upstreams()
-	}
-	if some {
-		all = append(all,
-			metrics.One("fapws_upstream_requests", metrics.Gauge, "", "Requests at upstreams and programs: proxies, FastCGI, PHP, CGI, server-side includes.", float64(u.Active)),
-			metrics.One("fapws_upstream_errors", metrics.Counter, "", "Requests that an upstream or a program has not answered, or not to the end.", float64(u.Failed)),
-			metrics.One("fapws_upstream_connections_idle", metrics.Gauge, "", "Connections to upstreams that are kept for further requests.", float64(u.Idle)),
-		)
+		if u, some := s.built.Upstreams(); some {
+			all = append(all,
+				metrics.One("fapws_upstream_requests", metrics.Gauge, "", "Requests at upstreams and programs: proxies, FastCGI, PHP, CGI, server-side includes.", float64(u.Active)),
+				metrics.One("fapws_upstream_errors", metrics.Counter, "", "Requests that an upstream or a program has not answered, or not to the end.", float64(u.Failed)),
+				metrics.One("fapws_upstream_connections_idle", metrics.Gauge, "", "Connections to upstreams that are kept for further requests.", float64(u.Idle)),
+			)
+		}
 	}
 	if list := s.tls.Expiries(); len(list) > 0 {
 		all = append(all, certificateEnds(list))
 	}
-	return append(all,
-		LostLines(s.logs.Lost()+s.log.Lost()),
-		Memory("worker"),
-	)
+	if s.parent == nil {
+		all = append(all, Started(s.alone.opened))
+	}
+	return append(all, LostLines(s.logs.Lost()+s.log.Lost()), Memory("worker"))
 }
 
 // certificateEnds says when certificates end. Workers have the same, unless one has not got another one yet.
@@ -298,9 +287,6 @@ func (s *service) sayLastWords() {
 
 // asJSON is the text of an answer to the supervisor.
 func asJSON(v any) string {
-	text, err := json.Marshal(v)
-	if err != nil {
-		return fmt.Sprintf("%q", err)
-	}
+	text, _ := json.Marshal(v) // "" is none
 	return string(text)
 }

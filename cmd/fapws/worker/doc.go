@@ -2,7 +2,7 @@
 // (loader.go). With --idle-stop, it may be asleep (sleep.go). It loads the
 // applications of a plan, serves them with package runtime, hands events, subscribers and purged pages to other
 // workers through the supervisor, and ends when a signal or the supervisor says so. Package command starts it;
-// package supervisor imports the messages that both exchange (Settled, the Ask constants).
+// package supervisor imports the messages that both exchange (the Ask constants).
 //
 // RunAlone, Parent.Run and RunLoader must be called on the main thread, because Python's main thread is the one
 // that starts it. They return the exit code. Start reading at service.go; what a
@@ -44,9 +44,9 @@
 //
 // BannerOf describes a running server in a few lines: the banner at its start, with the addresses, the
 // application, the Python and the mode, and a warning if other machines can reach a server that is open. It writes
-// nothing; a Presence does.
+// nothing; an Instance does.
 //
-// A Presence has the means by which other programs find a server: its pid file, the messages to the service
+// An Instance has the means by which other programs find a server: its pid file, the messages to the service
 // manager, and its control socket (package ctl). The process that receives the signals has one: a
-// worker without a supervisor, or the supervisor. The Presence of other workers is empty and does nothing.
+// worker without a supervisor, or the supervisor. The Instance of other workers is empty and does nothing.
 package worker

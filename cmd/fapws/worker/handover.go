@@ -36,9 +36,6 @@ const (
 // give is pool.Give: it gives past events to another worker, all that arrived
 // before.
 func (r *channelRelay) give(files []*os.File) {
-	if len(files) == 0 {
-		return
-	}
 	to, err := pool.ChannelOf(files[0])
 	if err != nil {
 		return // the other one goes on without
@@ -64,16 +61,11 @@ type giver struct {
 	last uint64        // number of the last one
 }
 
-// receiver is the channel to another worker.
-type receiver interface {
-	ReceiveWithin(time.Duration) (*pool.Message, []*os.File, error)
-}
-
-// takeHistory receives the pieces of giveHistory, with events up to the number last. It ends when the other worker has ended, or has
+// takeHistory receives the pieces of giveHistory by receive, which is pool.Channel.ReceiveWithin, with events up to the number last. It ends when the other worker has ended, or has
 // sent nothing for the limit, or pieces for twice as long: an application that sends without end must not stop a reload.
-func takeHistory(s *runtime.Server, from receiver, last uint64, silence time.Duration) error {
+func takeHistory(s *runtime.Server, receive func(time.Duration) (*pool.Message, []*os.File, error), last uint64, silence time.Duration) error {
 	for end := time.Now().Add(2 * silence); ; {
-		m, _, err := from.ReceiveWithin(silence)
+		m, _, err := receive(silence)
 		if err != nil || len(m.Raw) == 0 {
 			return err
 		}

@@ -35,14 +35,14 @@ func (g *slowGiver) ReceiveWithin(limit time.Duration) (*pool.Message, []*os.Fil
 func TestTakeForgedHistory(t *testing.T) {
 	to := newServer(t)
 	g := &slowGiver{t: t, limit: time.Minute, pieces: [][]byte{[]byte(`{"Seq":18446744073709551615,"Name":"news","Text":"data: x\n\n"}` + "\n")}}
-	if err := takeHistory(to, g, 3, time.Minute); err != nil {
+	if err := takeHistory(to, g.ReceiveWithin, 3, time.Minute); err != nil {
 		t.Fatal(err)
 	}
 	for piece := range to.Subscribers().ExportHistory() {
 		t.Errorf("it has %s", piece)
 	}
 	endless := &slowGiver{t: t, pieces: [][]byte{{'{'}, {'{'}}}
-	if err := takeHistory(to, endless, 3, 0); err != os.ErrDeadlineExceeded || len(endless.pieces) != 1 {
+	if err := takeHistory(to, endless.ReceiveWithin, 3, 0); err != os.ErrDeadlineExceeded || len(endless.pieces) != 1 {
 		t.Errorf("%v, %d pieces left", err, len(endless.pieces))
 	}
 }

@@ -110,7 +110,8 @@ func (f *Instance) OpenControl(conf *settings.Config, from settings.Source, serv
 }
 
 // ReportPresence is the part of a report of the control socket that is about the server as a whole.
-func ReportPresence(p *plan.Plan, conf *settings.Config, addrs []Address, since time.Time) ctl.Report {
+func ReportPresence(p *plan.Plan, shown *Shown, since time.Time) ctl.Report {
+	conf := &shown.Conf
 	r := ctl.Report{
 		PID:     os.Getpid(),
 		App:     p.Label(conf),
@@ -122,7 +123,7 @@ func ReportPresence(p *plan.Plan, conf *settings.Config, addrs []Address, since 
 	if path, print := p.OwnCA(conf); print != "" {
 		r.CA = &ctl.OwnCA{Path: path, SHA256: print}
 	}
-	for _, addr := range addrs {
+	for _, addr := range shown.Addrs {
 		r.Addresses = append(r.Addresses, BannerURL(addr))
 	}
 	return r

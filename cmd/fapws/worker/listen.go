@@ -35,8 +35,9 @@ func ListenOptions(conf *settings.Config) (conn.ListenOptions, error) {
 	return o, nil
 }
 
-// SetSecure makes ln a listener for HTTPS if that is asked for and it is TCP.
-func SetSecure(ln *conn.Listener, secure bool) {
+// SetSecure makes ln a listener for HTTPS if it is TCP and its address, as settings.Config.Bind has it, asks for that.
+func SetSecure(ln *conn.Listener, addr string) {
+	_, secure := settings.SplitSecure(addr)
 	_, tcp := ln.Addr().(*net.TCPAddr)
 	ln.Secure = secure && tcp
 }
@@ -46,13 +47,13 @@ func SetSecure(ln *conn.Listener, secure bool) {
 func Listen(addrs []string, o conn.ListenOptions) ([]*conn.Listener, error) {
 	var listeners []*conn.Listener
 	for _, addr := range addrs {
-		plain, secure := settings.SplitSecure(addr)
+		plain, _ := settings.SplitSecure(addr)
 		ln, err := conn.Listen(plain, o)
 		if err != nil {
 			closeAll(listeners)
 			return nil, BindFailed(plain, err)
 		}
-		SetSecure(ln, secure)
+		SetSecure(ln, addr)
 		listeners = append(listeners, ln)
 	}
 	if err := keepFromChildren(listeners); err != nil {
@@ -285,8 +286,7 @@ func (a Passed) addresses(bind []string, given bool) (list []string, err error) 
 
 // as returns the sockets, all of them for HTTPS if that is asked for and their names do not tell.
 func (a Passed) as(secure bool) []string {
-	isSecure := func(addr string) bool { _, is := settings.SplitSecure(addr); return is }
-	if !secure || slices.ContainsFunc(a, isSecure) {
+	if !secure || firstSecure(a) != "" {
 		return a
 	}
 	list := make([]string, len(a))

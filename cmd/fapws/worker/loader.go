@@ -12,6 +12,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -35,10 +36,8 @@ const loaderEnds = 3 * time.Second
 // TakeLoader reports whether this process was started to be one, and removes from
 // the environment what says so. fd is for RunLoader.
 func TakeLoader() (fd int, is bool) {
-	text, is := os.LookupEnv(loaderVariable)
-	os.Unsetenv(loaderVariable)
-	fd, err := strconv.Atoi(text)
-	return fd, is && err == nil
+	fd, err := strconv.Atoi(takeVariable(loaderVariable))
+	return fd, err == nil
 }
 
 // RunLoader is the life of a loader: it loads the application, describes it to the server, and forks. It
@@ -136,12 +135,13 @@ func (s *service) openLoader() error {
 // (contrib/fapws/_upload.py): the server knows those of the first.
 const secretVariable = "_FAPWS_SECRET"
 
+var secret = sync.OnceValue(rand.Text)
+
 // loaderCommand starts this program with the same arguments in the same directory.
 func (s *service) loaderCommand() *exec.Cmd {
-	s.secret.once.Do(func() { s.secret.text = rand.Text() })
 	cmd := process.Again(false, process.Arguments()...)
 	cmd.Dir = s.plan.Dir
-	cmd.Env = append(cmd.Env, fmt.Sprintf("%s=%d", loaderVariable, len(cmd.ExtraFiles)+3), secretVariable+"="+s.secret.text)
+	cmd.Env = append(cmd.Env, fmt.Sprintf("%s=%d", loaderVariable, len(cmd.ExtraFiles)+3), secretVariable+"="+secret())
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	return cmd
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"strconv"
 	"strings"
@@ -13,8 +14,6 @@ import (
 	"fapws/cmd/fapws/ctl"
 	"fapws/cmd/fapws/pool"
 	"fapws/cmd/fapws/process"
-	"fapws/cmd/fapws/settings"
-	"fapws/runtime"
 	"fapws/runtime/conn"
 	"fapws/runtime/eventloop"
 	"fapws/runtime/logfile"
@@ -103,13 +102,9 @@ func (p *Parent) obey(m *pool.Message, files []*os.File) {
 		p.accept(m, files)
 	case pool.Retire:
 		p.inherit(files)
-		s.signals.end(shutdownRequest{how: quietly, grace: m.Grace, parent: p}, process.OK)
+		s.signals.end(shutdownRequest{how: quietly, grace: m.Grace}, process.OK)
 	case pool.Depart:
-		select {
-		case <-p.departs:
-		default:
-			close(p.departs)
-		}
+		p.depart()
 	case pool.Stop:
 		p.giveUp()
 		s.signals.end(shutdownRequest{how: gracefully, grace: m.Grace}, process.OK)
@@ -129,8 +124,6 @@ func (p *Parent) obey(m *pool.Message, files []*os.File) {
 		for name, n := range m.Counts {
 			s.countSubscribers(name, true, n)
 		}
-	case pool.Recount:
-		p.events.recount()
 	case pool.Give:
 		p.events.give(files)
 	case pool.Take:
@@ -139,12 +132,12 @@ func (p *Parent) obey(m *pool.Message, files []*os.File) {
 		if pattern, err := cache.ParsePattern(m.Text); err == nil { // another worker has checked it
 			s.server.Purge(pattern)
 		}
-	case pool.Certificates, pool.Renewed:
+	case pool.Certificates:
 		p.takeCertificates(m, files)
 	case pool.Ask:
 		go p.answer(m)
-	case pool.Replied:
-		p.replied(m)
+	case pool.Answer:
+		p.questions.Answered(m, math.MaxInt)
 	}
 }
 
@@ -157,8 +150,7 @@ func (p *Parent) accept(m *pool.Message, files []*os.File) {
 	for i, f := range files {
 		ln, err := conn.ListenerFromFile(f)
 		if err == nil {
-			_, secure := settings.SplitSecure(m.Addresses[i])
-			SetSecure(ln, secure)
+			SetSecure(ln, m.Addresses[i])
 			err = keepFromChildren([]*conn.Listener{ln})
 		}
 		if err != nil {
@@ -212,26 +204,25 @@ func (p *Parent) unlisten() {
 // aliveWithin is how long the supervisor waits for the answer to AskAlive.
 const aliveWithin = 10 * time.Second
 
-// alive answers AskAlive: the loop serves if it takes a function.
-func alive(server *runtime.Server) string {
-	ctx, cancel := context.WithTimeout(context.Background(), aliveWithin)
+// loopRuns reports whether the event loop takes a function within a time.
+func (p *Parent) loopRuns(within time.Duration) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
-	if server.Ping(ctx) != nil {
-		return ""
-	}
-	return Alive
+	return p.s.server.Ping(ctx) == nil
 }
 
 // answer answers a question of the supervisor, which may say more behind a space. It asks workers that have loaded.
 func (p *Parent) answer(m *pool.Message) {
 	s, text := p.s, ""
 	question, about, _ := strings.Cut(m.Text, " ")
-	if p.pageOnly {
+	if p.role == pool.PageOnly {
 		question = "" // there is no application
 	}
 	switch question {
 	case AskAlive:
-		text = alive(s.server)
+		if p.loopRuns(aliveWithin) {
+			text = Alive
+		}
 	case AskUploads:
 		if g := s.uploads.Load(); g != nil {
 			text = g.Answer(about)
@@ -253,11 +244,6 @@ func (p *Parent) recycle(why string) {
 	_ = p.channel.Send(&pool.Message{Kind: pool.Recycle, Text: why}) // listen sees the end of the channel
 }
 
-// closed says that nothing is accepted here any more.
-func (p *Parent) closed() {
-	_ = p.channel.Send(&pool.Message{Kind: pool.Closed}) // listen sees the end of the channel
-}
-
 // Failing tells the supervisor why this process ends, if err has a text. A nil Parent does nothing.
 func (p *Parent) Failing(err error) {
 	if p != nil && err != nil && err.Error() != "" {
@@ -271,11 +257,6 @@ const hungWithin = 2 * time.Second
 
 // onStuck is pybridge.RunConfig.Stuck. Inline, the handler may be on the event loop, which does not run then.
 func (p *Parent) onStuck(why string) {
-	m := &pool.Message{Kind: pool.Recycle, Text: "stuck (" + why + ")"}
-	if p.s.conf.Threads == 0 {
-		ctx, cancel := context.WithTimeout(context.Background(), hungWithin)
-		m.Hung = p.s.server.Ping(ctx) != nil
-		cancel()
-	}
-	_ = p.channel.Send(m) // listen sees the end of the channel
+	hung := p.s.conf.Threads == 0 && !p.loopRuns(hungWithin)
+	_ = p.channel.Send(&pool.Message{Kind: pool.Recycle, Text: "stuck (" + why + ")", Hung: hung}) // listen sees the end of the channel
 }

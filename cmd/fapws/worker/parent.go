@@ -32,26 +32,25 @@ import (
 
 // Parent is the supervisor as its worker sees it.
 type Parent struct {
-	s        *service
-	channel  *pool.Channel
-	died     <-chan os.Signal // of the supervisor, as the kernel tells
-	over     sync.Once        // of lost
-	stderr   int              // becomes standard error when the application has loaded; -1: no change
-	pageOnly bool             // no application to load
-	eager    bool             // clients may be answered while this worker loads
-	sleeps   bool             // it loads when a request needs the application
-	script   string           // what another worker has said of the script: see remembered; "": nothing
-	joined   bool             // it has got past events; of the main thread
-	root     string           // of --chroot, to enter when it has loaded, or ""
+	s       *service
+	channel *pool.Channel
+	died    <-chan os.Signal // of the supervisor, as the kernel tells
+	over    sync.Once        // of lost
+	stderr  int              // becomes standard error when the application has loaded; -1: no change
+	role    string           // pool.PageOnly, Eager, Asleep or ""
+	script  string           // what another worker has said of the script: see remembered; "": nothing
+	root    string           // of --chroot, to enter when it has loaded, or ""
 
 	mu        sync.Mutex
 	listeners []*conn.Listener // to accept on
 	serves    bool             // the server has sites, so it accepts on them
 	epoch     string           // of the numbers of events
 	events    *channelRelay
-	departs   chan struct{}                // closed by pool.Depart
+	join      func()                       // takes part in the channels of all workers, once
+	departs   chan struct{}                // closed by depart
+	depart    func()                       // is called when the workers that take the place of this one serve
 	bundles   atomic.Pointer[chan bundled] // gets the answer of certificates, which waits for it; nil: it does not
-	queries   queries                      // to the supervisor
+	questions pool.Questions               // to the supervisor
 	counts    bool                         // requests are counted from the start
 	successor atomic.Pointer[pool.Channel] // another worker, which gets the subscribers, or nil
 }
@@ -64,6 +63,7 @@ func TakeParent() (*Parent, error) {
 		return nil, nil
 	}
 	p := &Parent{stderr: -1, departs: make(chan struct{})}
+	p.depart = sync.OnceFunc(func() { close(p.departs) })
 	err := p.take(text)
 	if err != nil {
 		return nil, process.ExitUsage(fmt.Errorf("%s=%s in the environment is not from a supervisor: %w", pool.Variable, text, err))
@@ -81,7 +81,7 @@ func (p *Parent) Run(what *plan.Plan, stderr io.Writer) (code int, err error) {
 	if p.stderr < 0 { // else the supervisor reads the output of this process, and logs it
 		s.errors.OpenAsWorker(&what.Conf)
 	}
-	if p.pageOnly {
+	if p.role == pool.PageOnly {
 		return p.servePage()
 	}
 	code, err = s.run()
@@ -122,7 +122,7 @@ func (p *Parent) confine() error {
 func (p *Parent) configure(c *runtime.Config) {
 	c.Channels.Epoch, c.Channels.HandOver = p.epoch, true
 	c.Sites.MaxRequests, c.Sites.OnMaxRequests = withJitter(p.s.conf.MaxRequests, p.s.conf.MaxRequestsJitter), func() { p.recycle("max-requests reached") }
-	if severalWorkers(p.s.conf.Workers) {
+	if Workers(&p.s.conf) > 1 {
 		c.Accept.Concurrency = max(1, p.s.conf.Threads)
 	}
 }
@@ -137,11 +137,7 @@ func (p *Parent) joinEarly() {
 // serving tells the supervisor, once the request of --reload-check has been answered.
 func (p *Parent) serving() {
 	process.LimitOrphan(p.s.conf.ShutdownDelay + p.s.conf.GracefulTimeout + endMargin)
-	kind := pool.Loaded
-	if p.sleeps {
-		kind = pool.Awake
-	}
-	go p.present(kind)
+	go p.present()
 }
 
 // take reads the value of pool.Variable.
@@ -157,7 +153,7 @@ func (p *Parent) take(text string) error {
 		}
 		unix.CloseOnExec(p.stderr)
 	}
-	p.pageOnly, p.eager, p.sleeps = parts[2] == pool.PageOnly, parts[2] == pool.Eager, parts[2] == pool.Asleep
+	p.role = parts[2]
 	if p.root = takeVariable(confine.ChrootVariable); p.root != "" {
 		if err := confine.KeepZone(); err != nil {
 			return err
@@ -175,6 +171,7 @@ func (p *Parent) take(text string) error {
 		return err
 	}
 	p.events = newChannelRelay(p.channel)
+	p.join = sync.OnceFunc(p.events.join)
 	p.epoch = takeVariable(pool.EpochVariable)
 	p.counts = takeVariable(pool.CountVariable) != ""
 	p.script = takeVariable(pool.ScriptVariable)
@@ -196,11 +193,11 @@ func (p *Parent) restoreStderr() {
 	}
 }
 
-// present says that this process could serve (Loaded, Awake), after the request that has to be
+// present says that this process could serve, after the request that has to be
 // answered before. It runs on a separate goroutine.
-func (p *Parent) present(kind pool.Kind) {
+func (p *Parent) present() {
 	s := p.s
-	if s.conf.ReloadCheck != "" && kind == pool.Loaded {
+	if s.conf.ReloadCheck != "" && p.role != pool.Asleep {
 		ctx, cancel := context.WithTimeout(context.Background(), s.conf.LoadTimeout)
 		defer cancel()
 		if err := checkSelf(ctx, s.server, s.conf.ReloadCheck); err != nil {
@@ -213,36 +210,24 @@ func (p *Parent) present(kind pool.Kind) {
 		p.join()
 	}
 	p.restoreStderr()
-	p.loaded(kind, s.plan.Served(s.contents, &s.conf))
-}
-
-// join takes part in the channels of all workers, once.
-func (p *Parent) join() {
-	if !p.joined {
-		p.joined = true
-		p.events.join()
-	}
+	p.loaded(s.plan.Served(s.contents, &s.conf))
 }
 
 // loaded reports that this worker has loaded; served describes the application.
-func (p *Parent) loaded(kind pool.Kind, served string) {
+func (p *Parent) loaded(served string) {
 	s := p.s
-	text, err := json.Marshal(Settled{
+	text, err := json.Marshal(pool.Settled{
 		Config:   s.conf,
+		Protocol: pool.Protocol,
 		BindFrom: s.plan.Settings.Source("bind"),
 		Debug:    s.conf.Server.Debug,
 		Python:   s.plan.Python(),
 		Served:   served,
 		Open:     s.plan.IsOpen(&s.conf, s.contents),
+		Script:   s.remembered(),
 	})
 	if err == nil {
-		err = p.channel.Send(&pool.Message{Kind: kind, Loaded: &pool.Settled{
-			Protocol: pool.Protocol,
-			Grace:    s.conf.GracefulTimeout,
-			Delay:    s.conf.ShutdownDelay,
-			Settings: text,
-			Script:   s.remembered(),
-		}})
+		err = p.channel.Send(&pool.Message{Kind: pool.Loaded, Loaded: text})
 	}
 	if err != nil { // listen sees the end of the channel
 		s.log.Log(logfile.Debug, fmt.Sprintf("cannot tell the supervisor: %v", err))
@@ -257,7 +242,7 @@ func withJitter(n, jitter int) int {
 	return n + rand.IntN(jitter+1)
 }
 
-// serveStandIn serves the page that the supervisor sends, until an application has loaded. No Python is started.
+// servePage serves the page that the supervisor sends, until an application has loaded. No Python is started.
 func (p *Parent) servePage() (code int, err error) {
 	s := p.s
 	s.conf = s.plan.Conf
@@ -282,23 +267,7 @@ func (p *Parent) servePage() (code int, err error) {
 		return 0, process.ExitNotStarted("%v", err)
 	}
 	p.served()
-	p.loaded(pool.Loaded, "")
-	o := <-s.signals.orders
-	s.server.StopAccepting()
-	p.closed()
-	ctx, cancel := context.WithTimeout(context.Background(), min(s.graceOf(o), pageGrace))
-	defer cancel()
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		_ = s.endConnections(ctx, o.how) // clients that are cut off ask again
-	}()
-	select {
-	case <-ended:
-	case <-s.signals.orders:
-	}
-	return process.OK, nil
+	p.loaded("")
+	s.conf.ShutdownDelay = 0 // clients have no use for the page meanwhile
+	return <-s.obeyOrders(), nil
 }
-
-// standInGrace is the maximum time that a stand-in takes to end: browsers ask it every second.
-const pageGrace = 2 * retiredIdle

@@ -9,28 +9,16 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"fapws/cmd/fapws/ctl"
 	"fapws/cmd/fapws/pool"
-	"fapws/cmd/fapws/settings"
 	"fapws/pybridge"
 	"fapws/runtime"
 	"fapws/runtime/logfile"
 	"fapws/runtime/source/cache"
 	"fapws/runtime/source/upload"
 )
-
-// Settled are the settings of a worker, with those of the script.
-type Settled struct {
-	settings.Config
-	BindFrom settings.Source
-	Debug    int    // of the loop
-	Python   string // version, or "" without an interpreter
-	Served   string // the application or site, human-readable
-	Open     bool   // to clients without a password: see plan.Plan.IsOpen
-}
 
 // Questions of a supervisor to its workers, see pool.Pool.Ask. Others are a ctl.Command, which is answered as by a server without a
 // supervisor: with a ctl.Answer in JSON.
@@ -105,60 +93,13 @@ func cutEvent(raw []byte) (e pybridge.Event, rest []byte, err error) {
 	return e, raw, nil
 }
 
-// queries are questions of a worker to its supervisor that wait for their answers. The zero value is empty. It is safe for
-// concurrent use.
-type queries struct {
-	mu   sync.Mutex
-	last uint64
-	open map[uint64]*reply
-}
-
-type reply struct {
-	text strings.Builder
-	done chan string
-}
-
 // query asks the supervisor. It must not be called on the goroutine of listen, nor on the loop.
 func (p *Parent) query(ctx context.Context, what string) (string, error) {
-	q, r := &p.queries, &reply{done: make(chan string, 1)}
-	q.mu.Lock()
-	q.last++
-	id := q.last
-	if q.open == nil {
-		q.open = map[uint64]*reply{}
+	text, err := p.questions.Ask(ctx, what, func(m *pool.Message) error { return p.channel.Send(m) })
+	if err != nil && ctx.Err() != nil {
+		err = errors.New("the supervisor does not answer")
 	}
-	q.open[id] = r
-	q.mu.Unlock()
-	defer func() {
-		q.mu.Lock()
-		delete(q.open, id)
-		q.mu.Unlock()
-	}()
-	if err := p.channel.Send(&pool.Message{Kind: pool.Query, ID: id, Text: what}); err != nil {
-		return "", err
-	}
-	select {
-	case text := <-r.done:
-		return text, nil
-	case <-ctx.Done():
-		return "", errors.New("the supervisor does not answer")
-	}
-}
-
-// replied takes a piece of an answer.
-func (p *Parent) replied(m *pool.Message) {
-	q := &p.queries
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	r := q.open[m.ID]
-	if r == nil {
-		return
-	}
-	r.text.WriteString(m.Text)
-	if !m.More {
-		r.done <- r.text.String()
-		delete(q.open, m.ID)
-	}
+	return text, err
 }
 
 // purge is pybridge.RunConfig.Purge: here at once, in the other workers soon.

@@ -10,6 +10,7 @@ import (
 	"fapws/cmd/fapws/certificates"
 	"fapws/cmd/fapws/confine"
 	"fapws/cmd/fapws/plan"
+	"fapws/cmd/fapws/pool"
 	"fapws/cmd/fapws/process"
 	"fapws/cmd/fapws/settings"
 	"fapws/pybridge"
@@ -55,18 +56,13 @@ type service struct {
 	stops    atomic.Bool       // the readiness of --health is over
 	over     atomic.Bool       // nothing is sent any more
 	tls      certificates.Server
-	secret   struct {
-		once sync.Once
-		text string // see secretVariable
-	}
 
 	authority []byte // certificate of the machine's own authority, PEM; nil without one
 
-	mu       sync.Mutex
-	want     *certificates.Want // the certificates that tls has; nil: no HTTPS
-	measured sync.Mutex         // of measures
-	measures bool               // requests are counted
-	tail     plan.Tail          // for the status page
+	want     atomic.Pointer[certificates.Want] // the certificates that tls has; nil: no HTTPS
+	measured sync.Mutex                        // of measures
+	measures bool                              // requests are counted
+	tail     plan.Tail                         // for the status page
 }
 
 // run loads, serves until told to stop, and returns the exit code. It runs on
@@ -87,7 +83,7 @@ func (s *service) run() (code int, err error) {
 		reread = s.rereadCertificates
 	}
 	s.signals = watchSignals(s.log.Log, s.exit, func() { s.reopenLog() }, s.replacement(), reread)
-	if p := s.parent; p != nil && p.sleeps {
+	if p := s.parent; p != nil && p.role == pool.Asleep {
 		if err := p.recall(); err != nil {
 			return 0, err
 		}
@@ -136,7 +132,7 @@ func (s *service) run() (code int, err error) {
 // finish ends Python, the loader, the programs and the logs, and returns the exit code.
 func (s *service) finish(code int) int {
 	s.instance.Withdraw()
-	process.ExitAfterClosingTime(code, func(line string) { s.log.Log(logfile.Warning, line) })
+	process.ExitAfterClosingTime(code, s.warn)
 	if s.app != nil {
 		s.onPython(func() { code = max(code, s.app.Close()) })
 	}
@@ -388,7 +384,7 @@ func (s *service) runConfig() pybridge.RunConfig {
 		Debug:        s.conf.Debug,
 		DebugLocal:   s.conf.Dev && !s.conf.DevAnywhere,
 		Stamped:      s.errors.Redirected(),
-		Multiprocess: severalWorkers(s.conf.Workers),
+		Multiprocess: Workers(&s.conf) > 1,
 		Software:     process.Software(),
 		SendFile:     len(s.conf.Server.SendfileRoots) > 0,
 		Accel:        len(s.conf.Server.AccelRoots) > 0,
@@ -399,10 +395,6 @@ func (s *service) runConfig() pybridge.RunConfig {
 // warn writes a line to the error log.
 func (s *service) warn(line string) { s.log.Log(logfile.Warning, line) }
 
-// severalWorkers tells whether more than one process serves, when the setting
-// workers is n.
-func severalWorkers(n int) bool { return n > 1 || n == 0 && Processors() > 1 }
-
 // buildEarly makes the sites that answer clients while the applications load, with all that the configuration has beside them. Requests
 // for the applications wait (sites.Mount.Pending). Where a script may change settings, and before a sandbox is entered, clients wait in
 // the queue of the kernel instead. A worker that is asleep knows the settings; before a sandbox or the directory of --chroot is entered it
@@ -410,7 +402,7 @@ func severalWorkers(n int) bool { return n > 1 || n == 0 && Processors() > 1 }
 func (s *service) buildEarly() error {
 	answers := len(s.alone.bound.Sockets()) > 0 // the application is not needed to know where clients connect
 	if p := s.parent; p != nil {
-		answers = (p.eager || p.sleeps) && p.root == ""
+		answers = p.role != "" && p.root == ""
 	}
 	confined := s.conf.Sandbox != settings.SandboxModes[0] || !answers
 	asleep := s.lateLoad != nil

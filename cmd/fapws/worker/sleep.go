@@ -24,8 +24,7 @@ type lateLoad struct {
 	settled  chan struct{}            // closed when the application serves, or has failed to load
 	watches  bool                     // the application wants to know of subscribers
 	presence []pybridge.PresenceEvent // for it; of the loop
-	fails    sync.Once
-	failed   atomic.Bool // the application has not loaded, and will not
+	failed   atomic.Bool              // the application has not loaded, and will not
 }
 
 // remembered is what a worker that is awake knows of the script, for one that is asleep: pool.Settled.Script.
@@ -74,7 +73,7 @@ func (z *lateLoad) run() (code int, err error) {
 	process.LimitOrphan(s.conf.ShutdownDelay + s.conf.GracefulTimeout + endMargin)
 	p.joinEarly()
 	s.memory.Started()
-	p.loaded(pool.Loaded, "")
+	p.loaded("")
 	<-z.needed                                           // or the process ends: see obeyOrders
 	_ = p.channel.Send(&pool.Message{Kind: pool.Waking}) // listen sees the end of the channel
 	if err = s.load(); err == nil {
@@ -101,18 +100,18 @@ func (z *lateLoad) wake() {
 // fail reports why the application has not loaded, once, and asks for a worker in the place of this one, which serves until then. Requests
 // for the application get 503, or with --dev the page that the supervisor sends.
 func (z *lateLoad) fail(err error) (code int) {
+	if z.failed.Swap(true) {
+		return 0
+	}
 	s := z.p.s
-	z.fails.Do(func() {
-		code = s.reportError(err)
-		z.failed.Store(true)
-		close(z.settled)
-		z.p.recycle("the application failed to load")
-		if s.conf.Dev {
-			time.AfterFunc(noticeWithin, s.server.GiveUp)
-		} else {
-			s.server.GiveUp()
-		}
-	})
+	code = s.reportError(err)
+	close(z.settled)
+	z.p.recycle("the application failed to load")
+	if s.conf.Dev {
+		time.AfterFunc(noticeWithin, s.server.GiveUp)
+	} else {
+		s.server.GiveUp()
+	}
 	return code
 }
 

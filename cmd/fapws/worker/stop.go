@@ -43,8 +43,7 @@ type signals struct {
 
 	mu      sync.Mutex
 	serving bool
-	stopped bool
-	told    time.Time            // when the first request came
+	told    time.Time            // when the first request came; zero: none has
 	orders  chan shutdownRequest // how to end
 }
 
@@ -84,9 +83,9 @@ func (s *signals) serve() {
 // finish stops gracefully, as the first TERM does.
 func (s *signals) finish() {
 	s.mu.Lock()
-	stopped := s.stopped
+	told := s.told
 	s.mu.Unlock()
-	if !stopped {
+	if told.IsZero() {
 		s.end(shutdownRequest{how: gracefully}, process.OK)
 	}
 }
@@ -114,12 +113,12 @@ func (s *signals) handle(sig os.Signal) {
 // may have been told as well, was quicker.
 func (s *signals) askReplace() {
 	s.mu.Lock()
-	serving, stopped := s.serving, s.stopped
+	serving, told := s.serving, s.told
 	s.mu.Unlock()
 	switch {
 	case !serving:
 		s.exit(128 + int(syscall.SIGTERM))
-	case !stopped:
+	case told.IsZero():
 		s.replace("received SIGTERM")
 	}
 }
@@ -132,17 +131,16 @@ func (s *signals) end(o shutdownRequest, code int) {
 	switch {
 	case !s.serving:
 		s.exit(code)
-	case s.stopped && o.how == gracefully && s.replace == nil:
+	case !s.told.IsZero() && o.how == gracefully && s.replace == nil:
 		if time.Since(s.told) < pool.Echo {
 			return
 		}
 		s.log(logfile.Warning, "received a second stop signal; exiting immediately")
 		s.exit(process.Failed)
 	default:
-		if !s.stopped {
+		if s.told.IsZero() {
 			s.told = time.Now()
 		}
-		s.stopped = true
 		select {
 		case s.orders <- o:
 		default: // it has been told often enough
@@ -181,10 +179,9 @@ const (
 
 // shutdownRequest says how to end.
 type shutdownRequest struct {
-	how    shutdownMode
-	grace  time.Duration // 0: the graceful timeout
-	code   int           // exit code
-	parent *Parent       // for quietly: has workers that serve from now on
+	how   shutdownMode
+	grace time.Duration // 0: the graceful timeout
+	code  int           // exit code
 }
 
 // obeyOrders ends serving when a signal or the supervisor says so. The channel gets the exit code then. A process that is asleep, or that
@@ -239,42 +236,16 @@ func (s *service) stop(o shutdownRequest) {
 	s.sayStopping(o.how, grace)
 	if o.how == quietly {
 		s.server.StopAccepting()
-		o.parent.closed()
+		_ = s.parent.channel.Send(&pool.Message{Kind: pool.Closed}) // listen sees the end of the channel
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
-	departing := make(chan struct{})
-	depart := sync.OnceFunc(func() { close(departing) })
-	if o.how == quietly {
-		go func() {
-			defer depart()
-			select {
-			case <-o.parent.departs:
-			case <-ctx.Done():
-			}
-		}()
-	} else {
-		depart()
-	}
-	handed := make(chan struct{})
-	go func() {
-		defer close(handed)
-		<-departing
-		if o.how == quietly {
-			o.parent.handClientsOver(ctx)
-		}
-	}()
 	quiet := make(chan struct{})
 	go func() {
 		defer close(quiet)
-		<-departing
 		err := s.endConnections(ctx, o.how)
 		if errors.Is(err, context.DeadlineExceeded) && o.how != quickly {
 			s.log.Log(logfile.Warning, fmt.Sprintf("graceful timeout of %v expired; closed the remaining connections", grace))
-		}
-		select { // the last connection may have gone with a subscriber before the successor was told that this was all
-		case <-handed:
-		case <-ctx.Done():
 		}
 	}()
 	stuck := time.NewTimer(grace + cutTime) // inline: a handler keeps the loop
@@ -283,7 +254,9 @@ func (s *service) stop(o shutdownRequest) {
 		case <-quiet:
 			waiting = false
 		case another := <-s.signals.orders:
-			depart()
+			if o.how == quietly {
+				s.parent.depart()
+			}
 			if another.how == quickly {
 				cancel()
 				stuck.Reset(cutTime)
@@ -322,11 +295,26 @@ func (s *service) graceOf(o shutdownRequest) time.Duration {
 	return s.conf.GracefulTimeout
 }
 
+// endConnections returns when all connections are closed or handed over, or ctx's error.
 func (s *service) endConnections(ctx context.Context, how shutdownMode) error {
-	if how == quietly {
-		return s.server.Retire(ctx, retiredIdle)
+	if how != quietly {
+		return s.server.Shutdown(ctx)
 	}
-	return s.server.Shutdown(ctx)
+	select {
+	case <-s.parent.departs:
+	case <-ctx.Done():
+	}
+	handed := make(chan struct{})
+	go func() {
+		defer close(handed)
+		s.parent.handClientsOver(ctx)
+	}()
+	err := s.server.Retire(ctx, retiredIdle)
+	select { // the last connection may have gone with a subscriber before the successor was told that this was all
+	case <-handed:
+	case <-ctx.Done():
+	}
+	return err
 }
 
 // sayStopping tells the user and the service manager.
@@ -346,7 +334,7 @@ func (s *service) sayStopping(how shutdownMode, grace time.Duration) {
 func (s *service) leave(code int) {
 	s.log.Log(logfile.Warning, "a handler did not return; exiting without it")
 	s.sayLastWords()
-	process.ExitAfterClosingTime(code, func(line string) { s.log.Log(logfile.Warning, line) })
+	process.ExitAfterClosingTime(code, s.warn)
 	s.instance.Withdraw()
 	if !s.asleep() && s.app != nil {
 		s.app.RunAtexit()
