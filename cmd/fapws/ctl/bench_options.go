@@ -46,7 +46,8 @@ const (
 	maxRate        = 1e7
 )
 
-const help = `Usage: fapws bench [FLAGS] URL
+// BenchHelp is the text of "fapws bench --help".
+const BenchHelp = `Usage: fapws bench [FLAGS] URL
 Sends requests to a server you are allowed to test, and shows how fast it answers.
 A unix socket is written as unix:/run/app.sock, or unix:/run/app.sock:/path.
 
@@ -78,7 +79,7 @@ func ParseBenchArgs(args []string, stdout io.Writer) (*BenchOptions, error) {
 	var urls []string
 	for len(args) > 0 { // flags may follow the URL
 		if err := set.Parse(args); errors.Is(err, flag.ErrHelp) {
-			fmt.Fprint(stdout, help)
+			fmt.Fprint(stdout, BenchHelp)
 			return nil, err
 		} else if err != nil {
 			return nil, fmt.Errorf("%s; see fapws bench --help", strings.NewReplacer("flag provided but not defined:", "unknown flag", "flag needs an argument:", "no value after").Replace(err.Error()))
