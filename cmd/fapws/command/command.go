@@ -3,7 +3,6 @@ package command
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -14,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/spf13/pflag"
 	"golang.org/x/sys/unix"
 
 	"fapws/cmd/fapws/confine"
@@ -62,7 +62,7 @@ func Run(args []string, stdin *os.File, stdout, stderr io.Writer) (code int, err
 	case settings.WordImport:
 		return process.OK, importConf(cmd.Args, stdout, stderr)
 	case settings.WordCtl:
-		return process.OK, ctl.Run(cmd.Args, stdout, settings.Nearest)
+		return process.OK, ctl.Run(cmd.Args, stdout)
 	case settings.WordBench:
 		return bench(cmd.Args, stdout)
 	}
@@ -128,7 +128,7 @@ func warn(doubts []string, p *plan.Plan, stderr io.Writer) {
 func bench(args []string, stdout io.Writer) (code int, err error) {
 	o, err := ctl.ParseBenchArgs(args, stdout)
 	switch {
-	case errors.Is(err, flag.ErrHelp):
+	case errors.Is(err, pflag.ErrHelp):
 		return process.OK, nil
 	case err != nil:
 		return 0, process.ExitUsage(fmt.Errorf("bench: %w", err))

@@ -2,7 +2,6 @@ package ctl
 
 import (
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"io/fs"
@@ -13,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/pflag"
 	"golang.org/x/net/http/httpguts"
 
 	"fapws/cmd/fapws/settings"
@@ -72,21 +72,15 @@ Exit status: 0 all requests got a response with a status below 400; 1 some did n
 2 usage error.
 `
 
-// ParseBenchArgs reads the arguments of "fapws bench". Its errors are lines for the user; flag.ErrHelp: the help was written to stdout.
+// ParseBenchArgs reads the arguments of "fapws bench". Its errors are lines for the user; pflag.ErrHelp: the help was written to stdout.
 func ParseBenchArgs(args []string, stdout io.Writer) (*BenchOptions, error) {
 	o := &BenchOptions{Connections: 32, Streams: 1, Threads: defaultThreads(runtime.NumCPU()), Timeout: 10 * time.Second}
-	set := o.flags()
-	var urls []string
-	for len(args) > 0 { // flags may follow the URL
-		if err := set.Parse(args); errors.Is(err, flag.ErrHelp) {
-			fmt.Fprint(stdout, BenchHelp)
-			return nil, err
-		} else if err != nil {
-			return nil, fmt.Errorf("%s; see fapws bench --help", strings.NewReplacer("flag provided but not defined:", "unknown flag", "flag needs an argument:", "no value after").Replace(err.Error()))
-		}
-		if args = set.Args(); len(args) > 0 {
-			urls, args = append(urls, args[0]), args[1:]
-		}
+	urls, err := settings.ParseFlags(o.flags(), args)
+	if errors.Is(err, pflag.ErrHelp) {
+		fmt.Fprint(stdout, BenchHelp)
+	}
+	if err != nil {
+		return nil, err
 	}
 	switch {
 	case len(urls) == 0 || urls[0] == "":
@@ -109,38 +103,23 @@ func defaultThreads(processors int) int {
 }
 
 // flags declares the flags.
-func (o *BenchOptions) flags() *flag.FlagSet {
-	set := flag.NewFlagSet("bench", flag.ContinueOnError)
-	set.SetOutput(io.Discard)
-	set.Usage = func() {}
-	for _, f := range []struct {
-		names string
-		set   func(string) error
-	}{
-		{"c connections", number(&o.Connections, 1, maxConnections)},
-		{"t threads", number(&o.Threads, 1, maxThreads)},
-		{"streams", number(&o.Streams, 1, maxStreams)},
-		{"d duration", benchSpan(&o.Duration)},
-		{"timeout", benchSpan(&o.Timeout)},
-		{"n requests", o.setRequests},
-		{"r rate", o.setRate},
-		{"m method", o.setMethod},
-		{"H header", o.addField},
-		{"b body", o.setBody},
-		{"cacert", o.setCAFile},
-	} {
-		for _, name := range strings.Fields(f.names) {
-			set.Func(name, "", f.set)
-		}
-	}
-	for _, f := range []struct {
-		names string
-		value *bool
-	}{{"http2", &o.HTTP2}, {"close", &o.Close}, {"k insecure", &o.Insecure}, {"json", &o.JSON}} {
-		for _, name := range strings.Fields(f.names) {
-			set.BoolVar(f.value, name, false, "")
-		}
-	}
+func (o *BenchOptions) flags() *pflag.FlagSet {
+	set := pflag.NewFlagSet("bench", pflag.ContinueOnError)
+	set.FuncP("connections", "c", "", number(&o.Connections, 1, maxConnections))
+	set.FuncP("threads", "t", "", number(&o.Threads, 1, maxThreads))
+	set.Func("streams", "", number(&o.Streams, 1, maxStreams))
+	set.FuncP("duration", "d", "", benchSpan(&o.Duration))
+	set.Func("timeout", "", benchSpan(&o.Timeout))
+	set.FuncP("requests", "n", "", o.setRequests)
+	set.FuncP("rate", "r", "", o.setRate)
+	set.FuncP("method", "m", "", o.setMethod)
+	set.FuncP("header", "H", "", o.addField)
+	set.FuncP("body", "b", "", o.setBody)
+	set.Func("cacert", "", o.setCAFile)
+	set.BoolVar(&o.HTTP2, "http2", false, "")
+	set.BoolVar(&o.Close, "close", false, "")
+	set.BoolVarP(&o.Insecure, "insecure", "k", false, "")
+	set.BoolVar(&o.JSON, "json", false, "")
 	return set
 }
 
