@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net/http"
 	"os"
 	"runtime"
@@ -187,23 +186,17 @@ func (o *BenchOptions) addField(s string) error {
 
 func (o *BenchOptions) setCAFile(s string) error {
 	o.CAFile = s
-	_, err := os.Stat(s)
-	return withoutCall(err)
-}
-
-// withoutCall is an error of package os without the name of the call.
-func withoutCall(err error) error {
-	if file := (*fs.PathError)(nil); errors.As(err, &file) {
-		return fmt.Errorf("cannot read %s: %w", file.Path, file.Err)
+	if _, err := os.Stat(s); err != nil {
+		return fmt.Errorf("cannot read %w", err)
 	}
-	return err
+	return nil
 }
 
 func (o *BenchOptions) setBody(s string) error {
 	if file, ok := strings.CutPrefix(s, "@"); ok {
 		b, err := os.ReadFile(file)
 		if err != nil {
-			return withoutCall(err)
+			return fmt.Errorf("cannot read %w", err)
 		}
 		o.Body = b
 		return nil

@@ -27,7 +27,6 @@ func (o *options) top(path string, w io.Writer) error {
 		return err
 	}
 	at := time.Now()
-	screen := screenOf(w)
 	for {
 		time.Sleep(topEvery)
 		now, err := lookAgain(path)
@@ -39,7 +38,7 @@ func (o *options) top(path string, w io.Writer) error {
 		if o.json {
 			err = json.NewEncoder(w).Encode(v)
 		} else {
-			err = screen.show(w, visible(v.String()), o.once)
+			err = show(w, visible(v.String()), o.once)
 		}
 		if err != nil || o.once {
 			return err
@@ -70,36 +69,21 @@ func lookAgain(path string) (now *Overview, err error) {
 	return nil, fmt.Errorf("the server has stopped: %w", err)
 }
 
-// screen is a terminal, or nothing.
-type screen struct {
-	fd    int // -1: no terminal
-	begun bool
-}
-
-func screenOf(w io.Writer) *screen {
-	if f, ok := w.(*os.File); ok {
-		if _, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ); err == nil {
-			return &screen{fd: int(f.Fd())}
-		}
+// show writes text, on a terminal in the place of what is there. last: it is to be whole.
+func show(w io.Writer, text string, last bool) error {
+	var size *unix.Winsize
+	if f, ok := w.(*os.File); ok && !last {
+		size, _ = unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ)
 	}
-	return &screen{fd: -1}
-}
-
-// show writes text in the place of the text before. last: it is to be whole.
-func (s *screen) show(w io.Writer, text string, last bool) error {
-	if s.fd < 0 || last {
+	if size == nil { // no terminal
 		_, err := io.WriteString(w, text)
 		return err
 	}
 	rows, columns := 24, 80
-	if size, err := unix.IoctlGetWinsize(s.fd, unix.TIOCGWINSZ); err == nil && size.Row > 0 && size.Col > 0 {
+	if size.Row > 0 && size.Col > 0 {
 		rows, columns = int(size.Row), int(size.Col)
 	}
 	var b strings.Builder
-	if !s.begun {
-		b.WriteString("\x1b[2J")
-		s.begun = true
-	}
 	b.WriteString("\x1b[H")
 	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
 	for _, line := range lines[:min(len(lines), rows-1)] {
