@@ -41,7 +41,7 @@ func Run(args []string, stdin *os.File, stdout, stderr io.Writer) (code int, err
 	if err != nil {
 		return 0, err
 	}
-	rows := settings.Table(settings.ThisMachine())
+	rows := settings.Table(settings.OpenFiles())
 	cmd, err := settings.ParseCommand(rows, args)
 	if err != nil {
 		return 0, process.ExitUsage(err)

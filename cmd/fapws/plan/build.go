@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"fmt"
 	"io"
 	"path/filepath"
 	"sync/atomic"
@@ -199,13 +198,10 @@ func (b *builder) misused(at settings.Position, key string, err error) {
 			return
 		}
 	}
-	switch from := b.plan.Settings.Source(key); from.Level {
-	case settings.FromDefault:
+	if b.plan.Settings.Source(key).Level == settings.FromDefault {
 		b.wrong(at.Errorf(key, "%v", err))
-	case settings.FromFile:
-		b.wrong(fmt.Errorf("%s: %s: %v", from.Name, key, err))
-	default:
-		b.wrong(fmt.Errorf("%s: %v", from.Name, err))
+	} else {
+		b.wrong(b.plan.Settings.Wrong(key, err))
 	}
 }
 

@@ -42,8 +42,7 @@ var links = map[string]programs.Links{"inside": programs.LinksInside, "owner": p
 
 // programs returns the patterns of files that are run in the root of the host.
 func (h *Host) programs() (patterns []string) {
-	for i := range h.Routes {
-		r := &h.Routes[i]
+	for _, r := range h.Routes {
 		switch {
 		case r.Match != "" && (r.CGI.Given || r.FastCGI.Address != "" || r.PHP.Given):
 			patterns = append(patterns, r.Match)

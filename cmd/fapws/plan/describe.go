@@ -206,8 +206,8 @@ func (p *Plan) LogsIn(conf *settings.Config, contents *pybridge.Contents) bool {
 // Count is "2 hosts, 5 routes".
 func (c *SiteConfig) Count() string {
 	routes := 0
-	for i := range c.Hosts {
-		routes += len(c.Hosts[i].Routes)
+	for _, h := range c.Hosts {
+		routes += len(h.Routes)
 	}
 	return pool.Count(len(c.Hosts), "host") + ", " + pool.Count(routes, "route")
 }
@@ -224,8 +224,7 @@ func (c *SiteConfig) Write(w io.Writer, conf *settings.Config) error {
 		}
 		rest(&b, c.Root, c.App, c.At)
 	}
-	for i := range c.Hosts {
-		h := &c.Hosts[i]
+	for _, h := range c.Hosts {
 		names := strings.Join(h.Names, " ")
 		if names == "" || h.Default {
 			names = strings.TrimSpace(names + " (default)")
@@ -233,8 +232,7 @@ func (c *SiteConfig) Write(w io.Writer, conf *settings.Config) error {
 		fmt.Fprintln(&b)
 		line(&b, "host "+names, "", h.At.String())
 		keys(&b, "    ", h.At, "name", "default", "root", "app", "route")
-		for k := range h.Routes {
-			r := &h.Routes[k]
+		for _, r := range h.Routes {
 			line(&b, "  "+r.Prefix+r.Match, r.What(), r.At.String())
 			keys(&b, "    ", r.At, "prefix", "match", "app", "files", "redirect", "rewrite", "proxy", "status")
 		}

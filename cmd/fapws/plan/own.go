@@ -28,7 +28,7 @@ func (b *builder) own(c *SiteConfig, h *Host) {
 		h.Listing = true // a folder and nothing else is named in order to see its list
 	}
 	for _, one := range b.conf.Static {
-		h.Routes = append(h.Routes, Route{At: c.At, Files: c.Files, Rules: h.Rules, Prefix: one.Prefix, Folder: one.Root, SSI: SSI{Given: ssi}})
+		h.Routes = append(h.Routes, &Route{At: c.At, Files: c.Files, Rules: h.Rules, Prefix: one.Prefix, Folder: one.Root, SSI: SSI{Given: ssi}})
 	}
 }
 

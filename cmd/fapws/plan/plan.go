@@ -83,7 +83,7 @@ func read(cmd *settings.Command, set *settings.Settings) (*Plan, error) {
 		wrong = append(wrong, set.ReadFile(p.File, FileKeys()))
 	}
 	p.Site = ReadSites(p.File, func(err error) { wrong = append(wrong, err) })
-	if slices.ContainsFunc(p.Site.Hosts, func(h Host) bool { return h.CertFile != "" }) {
+	if slices.ContainsFunc(p.Site.Hosts, func(h *Host) bool { return h.CertFile != "" }) {
 		set.AddHostCertificates()
 	}
 	if p.Site.AsksClients() {

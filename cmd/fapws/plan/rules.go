@@ -58,8 +58,8 @@ func (r *Rules) inherit(from Rules, at settings.Position) {
 
 // anyRules reports whether f holds for rules of the top, of a host or of a route.
 func (c *SiteConfig) anyRules(f func(*TopRules) bool) bool {
-	return f(&c.TopRules) || slices.ContainsFunc(c.Hosts, func(h Host) bool {
-		return f(&h.TopRules) || slices.ContainsFunc(h.Routes, func(r Route) bool { return f(&r.TopRules) })
+	return f(&c.TopRules) || slices.ContainsFunc(c.Hosts, func(h *Host) bool {
+		return f(&h.TopRules) || slices.ContainsFunc(h.Routes, func(r *Route) bool { return f(&r.TopRules) })
 	})
 }
 

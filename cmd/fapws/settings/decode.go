@@ -22,7 +22,7 @@ type TableReader interface {
 }
 
 // DecodeTOML fills the fields of the struct that to points at from t. A field says by the tag `key:"name"` which key it
-// takes; its type is one that into knows, a struct, a pointer to one, a slice of structs ([[key]]), or a TableReader.
+// takes; its type is one that into knows, a struct, a pointer to one, a slice of pointers to structs ([[key]]), or a TableReader.
 // Structs without a tag are embedded: their keys stand beside the others. A field called At of the type Position is
 // told where the table and each of its keys stand. Further tags:
 //
@@ -39,7 +39,24 @@ type TableReader interface {
 //
 // report is called for each mistake, in the order of the file.
 func DecodeTOML(t *TOMLTable, to any, report func(error)) {
-	decode(t, reflect.ValueOf(to).Elem(), report)
+	fields := map[string]keyField{}
+	names := fieldsOf(reflect.ValueOf(to).Elem(), t, fields)
+	told, all := 0, report
+	report = func(err error) {
+		if told++; told <= maxMistakes {
+			all(err)
+		}
+	}
+	for _, v := range t.Entries {
+		if told >= maxMistakes {
+			return
+		}
+		if field, known := fields[v.Key]; !known {
+			report(v.Unknown(t.Name, names))
+		} else if err := v.into(field.Value, field.StructField, report); err != nil {
+			report(err)
+		}
+	}
 }
 
 // Position is where a table stands and where its keys do.
@@ -112,28 +129,6 @@ func (f *TOMLFile) Resolve(path string) string {
 	return filepath.Join(f.Dir, path)
 }
 
-// decode fills a struct.
-func decode(t *TOMLTable, to reflect.Value, report func(error)) {
-	fields := map[string]keyField{}
-	names := fieldsOf(to, t, fields)
-	told, all := 0, report
-	report = func(err error) {
-		if told++; told <= maxMistakes {
-			all(err)
-		}
-	}
-	for _, v := range t.Entries {
-		if told >= maxMistakes {
-			return
-		}
-		if field, known := fields[v.Key]; !known {
-			report(v.Unknown(t.Name, names))
-		} else if err := v.into(field.Value, field.StructField, report); err != nil {
-			report(err)
-		}
-	}
-}
-
 // Unknown returns the error for a key that is not among names in the table.
 func (v TOMLValue) Unknown(table string, names []string) error {
 	where := ""
@@ -175,8 +170,7 @@ func fieldsOf(to reflect.Value, t *TOMLTable, fields map[string]keyField) (names
 
 // KeysOf returns the keys of a struct for Decode, those of embedded structs too.
 func KeysOf(of any) []string {
-	to := reflect.New(reflect.TypeOf(of)).Elem()
-	return fieldsOf(to, nil, map[string]keyField{})
+	return fieldsOf(reflect.New(reflect.TypeOf(of)).Elem(), nil, map[string]keyField{})
 }
 
 // DescribeKeys returns the descriptions of the keys of a struct, without those of embedded structs, by its tags value, with "'" for '"', and help.
@@ -441,7 +435,7 @@ func (v TOMLValue) structure(to reflect.Value, report func(error)) error {
 	t, isTable := v.Any.(*TOMLTable)
 	var keys []string
 	if isTable {
-		decode(t, to, report)
+		DecodeTOML(t, to.Addr().Interface(), report)
 	} else {
 		keys = fieldsOf(to, &TOMLTable{File: v.File, Line: v.Line}, map[string]keyField{})
 	}
@@ -475,7 +469,7 @@ func (v TOMLValue) elements(field reflect.Value, of reflect.StructField, report 
 	list, ok := v.Any.([]TOMLValue)
 	switch {
 	case ok:
-	case field.Type().Elem().Kind() == reflect.Struct:
+	case field.Type().Elem().Kind() == reflect.Pointer:
 		return v.Errorf("%s is %s: write it as [[%s]]", v.Key, v.Type(), v.Key)
 	default:
 		return v.Must(errors.New("an array of integers"))

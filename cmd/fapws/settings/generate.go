@@ -10,7 +10,7 @@ import (
 // completion for bash, or the table of settings, or of keys, for a README
 // (Markdown).
 func WriteInternal(w io.Writer, topic, version string, keys []KeyDoc, helps ...string) {
-	rows := Table(Machine{})
+	rows := Table(0)
 	switch topic {
 	case "man":
 		writeMan(w, rows, version, keys, helps)

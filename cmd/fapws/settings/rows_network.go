@@ -86,9 +86,9 @@ func (t *table) channel() {
 		help("maximum size of an event as sent; fapws.publish and fapws.broadcast refuse larger ones")
 }
 
-func (t *table) limit(m Machine) {
+func (t *table) limit(openFiles uint64) {
 	t.group = GroupLimits
-	t.add("max-clients", strconv.Itoa(defaultClients(m.OpenFiles)), func(c *Config) *value { return count(&c.Server.Accept.MaxClients, 1, 1<<30) }).also("limit-concurrency worker-connections connection-limit").shows("limited by open files").inScript().
+	t.add("max-clients", strconv.Itoa(defaultClients(openFiles)), func(c *Config) *value { return count(&c.Server.Accept.MaxClients, 1, 1<<30) }).also("limit-concurrency worker-connections connection-limit").shows("limited by open files").inScript().
 		brief("maximum open connections; further clients wait").
 		help("maximum number of open connections; see max-clients-action")
 	t.add("max-clients-action", "wait", func(c *Config) *value { return either(&c.Server.Accept.Refuse, "wait", "503") }).takes("WHAT").inScript().

@@ -199,19 +199,12 @@ func capitals(name string) string {
 	return string(b)
 }
 
-// Machine holds the properties of a machine that defaults depend on.
-type Machine struct {
-	OpenFiles uint64 // the limit of open files of this process; 0 if not known
-}
-
-// ThisMachine describes the machine that fapws runs on. Go's start-up has raised the soft limit of open files to the
-// hard one.
-func ThisMachine() (m Machine) {
+// OpenFiles returns the limit of open files of this process; 0 if it is not known. Go's start-up has raised the soft
+// limit to the hard one.
+func OpenFiles() uint64 {
 	var limit unix.Rlimit
-	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) == nil {
-		m.OpenFiles = uint64(limit.Cur)
-	}
-	return m
+	_ = unix.Getrlimit(unix.RLIMIT_NOFILE, &limit)
+	return uint64(limit.Cur)
 }
 
 // table is made of settings, in the order of the help.
@@ -221,10 +214,10 @@ type table struct {
 	none  Config // is never set; only its fields are pointed at
 }
 
-// Table returns the rows of all settings in the order of the help.
-func Table(m Machine) []*Setting {
+// Table returns the rows of all settings in the order of the help. The limit of open files decides the default of max-clients.
+func Table(openFiles uint64) []*Setting {
 	t := &table{}
-	for _, part := range []func(){t.address, t.tls, t.login, t.app, t.file, t.cache, t.process, func() { t.limit(m) }, t.http2, t.websocket, t.channel, t.log} {
+	for _, part := range []func(){t.address, t.tls, t.login, t.app, t.file, t.cache, t.process, func() { t.limit(openFiles) }, t.http2, t.websocket, t.channel, t.log} {
 		part()
 	}
 	return t.rows

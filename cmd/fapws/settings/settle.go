@@ -208,14 +208,18 @@ func (s *Settings) Suppose(name, text, where string) {
 	}
 }
 
-// Wrong is the error of the value of a setting, err, with the place that it comes from:
-// "--reload-dir: ..." or "fapws.toml:3: reload-dir: ...".
-func (s *Settings) Wrong(name string, err error) error {
+// Origin names the place that the value of a setting comes from, for messages: "--reload-dir" or "fapws.toml:3: reload-dir".
+func (s *Settings) Origin(name string) string {
 	from := s.Source(name)
 	if from.Level == FromFile {
-		return fmt.Errorf("%s: %s: %w", from.Name, name, err)
+		return from.Name + ": " + name
 	}
-	return fmt.Errorf("%s: %w", from.Name, err)
+	return from.Name
+}
+
+// Wrong is the error of the value of a setting, err, with its Origin.
+func (s *Settings) Wrong(name string, err error) error {
+	return fmt.Errorf("%s: %w", s.Origin(name), err)
 }
 
 // File is the configuration file that flag or environment name, or "".

@@ -37,18 +37,16 @@ func yesNo(on bool) string {
 }
 
 // toggle is on or off; as a flag it stands alone.
-func toggle(to *bool) *value {
-	v := of(to, isBool, onOff, yesNo)
-	v.file, v.script = "true or false", "either True or False"
-	return v
-}
+func toggle(to *bool) *value { return toggleAs(to, true) }
 
 // negated is a toggle for a field that says the opposite.
-func negated(to *bool) *value {
+func negated(to *bool) *value { return toggleAs(to, false) }
+
+func toggleAs(to *bool, yes bool) *value {
 	v := of(to, isBool, func(text string) (bool, error) {
 		on, err := onOff(text)
-		return !on, err
-	}, func(off bool) string { return yesNo(!off) })
+		return on == yes, err
+	}, func(x bool) string { return yesNo(x == yes) })
 	v.file, v.script = "true or false", "either True or False"
 	return v
 }
