@@ -52,12 +52,7 @@ func Fingerprint(text []byte) (string, error) {
 	if block == nil {
 		return "", errors.New("no certificate in this file")
 	}
-	sum := sha256.Sum256(block.Bytes)
-	parts := make([]string, len(sum))
-	for i, b := range sum {
-		parts[i] = fmt.Sprintf("%02X", b)
-	}
-	return strings.Join(parts, ":"), nil
+	return strings.ReplaceAll(fmt.Sprintf("% X", sha256.Sum256(block.Bytes)), " ", ":"), nil
 }
 
 // load reads the authority in a directory, or makes one that may vouch for names.

@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"slices"
 	"strings"
@@ -115,7 +116,7 @@ func (s *Server) rotateTickets(since time.Duration) {
 
 // newChooser parses the certificates that w asks for, and returns them all, too.
 func newChooser(w *Want, b *Bundle) (ch *chooser, all []*tls.Certificate, err error) {
-	ch = &chooser{}
+	ch = &chooser{byName: names[[]*tls.Certificate]{}}
 	for i := range w.Pairs {
 		p := &w.Pairs[i]
 		contents := b.of(p)
@@ -132,13 +133,10 @@ func newChooser(w *Want, b *Bundle) (ch *chooser, all []*tls.Certificate, err er
 		all = append(all, cert)
 		ch.add(cert, p.Names)
 	}
-	own := map[string]bool{}
-	for name := range ch.byName {
-		own[name] = true
-	}
+	own := maps.Clone(ch.byName)
 	for _, cert := range all { // names in certificates, where the configuration has no host of the name
 		for _, name := range namesOf(cert.Leaf) {
-			if !own[hostKey(name)] {
+			if own[hostKey(name)] == nil {
 				ch.add(cert, []string{name})
 			}
 		}
@@ -165,9 +163,6 @@ type chooser struct {
 // add makes c the certificate of names. Several of a name differ in the kind of their key; a name of the configuration
 // (own) goes before one that is only in another certificate.
 func (ch *chooser) add(c *tls.Certificate, names []string) {
-	if ch.byName == nil {
-		ch.byName = map[string][]*tls.Certificate{}
-	}
 	for _, name := range names {
 		key := hostKey(name)
 		ch.byName[key] = append(ch.byName[key], c)
@@ -212,26 +207,17 @@ func (n names[T]) find(name string) (value T, ok bool) {
 	if value, ok = n[name]; ok || net.ParseIP(name) != nil {
 		return value, ok
 	}
-	for rest := name; ; {
-		dot := strings.IndexByte(rest, '.')
-		if dot < 0 {
-			break
-		}
-		if value, ok = n["*"+rest[dot:]]; ok {
-			return value, true
-		}
-		rest = rest[dot+1:]
-	}
-	for begin := name; ; {
-		dot := strings.LastIndexByte(begin, '.')
-		if dot < 0 {
-			return value, false
-		}
-		begin = begin[:dot]
-		if value, ok = n[begin+".*"]; ok {
+	for _, rest, dotted := strings.Cut(name, "."); dotted; _, rest, dotted = strings.Cut(rest, ".") {
+		if value, ok = n["*."+rest]; ok {
 			return value, true
 		}
 	}
+	for dot := strings.LastIndexByte(name, '.'); dot >= 0; dot = strings.LastIndexByte(name[:dot], '.') {
+		if value, ok = n[name[:dot]+".*"]; ok {
+			return value, true
+		}
+	}
+	return value, false
 }
 
 // asked returns the host that a client wants: the name that it sends (SNI, RFC 6066 §3), or else the address at which it has connected, because
@@ -240,11 +226,10 @@ func asked(hello *tls.ClientHelloInfo) string {
 	if name := strings.ToLower(strings.TrimSuffix(hello.ServerName, ".")); name != "" {
 		return name
 	}
-	c := hello.Conn
-	if c == nil || c.LocalAddr() == nil {
+	if hello.Conn == nil {
 		return ""
 	}
-	tcp, ok := c.LocalAddr().(*net.TCPAddr)
+	tcp, ok := hello.Conn.LocalAddr().(*net.TCPAddr)
 	if !ok {
 		return ""
 	}

@@ -150,8 +150,9 @@ func expiries(all []*tls.Certificate) (list []Expiry) {
 	slices.SortStableFunc(list, func(a, b Expiry) int { return a.At.Compare(b.At) })
 	seen := map[string]bool{}
 	list = slices.DeleteFunc(list, func(e Expiry) bool {
-		defer func() { seen[e.Name] = true }()
-		return seen[e.Name]
+		known := seen[e.Name]
+		seen[e.Name] = true
+		return known
 	})
 	return list[:min(len(list), mostExpiries)]
 }
@@ -170,7 +171,7 @@ func newConfigs(w *Want, b *Bundle) (*configs, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &configs{chooser: ch, texts: map[*tls.Certificate]string{}, expiry: expiries(all)}
+	c := &configs{chooser: ch, byName: names[*config]{}, texts: map[*tls.Certificate]string{}, expiry: expiries(all)}
 	for _, one := range all {
 		c.texts[one] = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: one.Certificate[0]}))
 	}
@@ -189,9 +190,6 @@ func newConfigs(w *Want, b *Bundle) (*configs, error) {
 			same[kind{a.CAs, a.Auth}] = one
 		}
 		for _, name := range a.Names {
-			if c.byName == nil {
-				c.byName = names[*config]{}
-			}
 			c.byName[hostKey(name)] = one
 		}
 		if a.Default {

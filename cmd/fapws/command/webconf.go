@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -13,6 +14,7 @@ import (
 
 	"fapws/cmd/fapws/process"
 	"fapws/cmd/fapws/settings"
+	"fapws/runtime/route"
 )
 
 // host is a line of that name.
@@ -77,7 +79,7 @@ func (c *conf) read(n int, line string) {
 	}
 	word := strings.ToLower(fields[0])
 	switch {
-	case word != "host" && word != "media" && word != "parameter":
+	case !slices.Contains(words, word):
 		hint := ""
 		if near := settings.Nearest(word, words); near != "" {
 			hint = ", did you mean " + near + "?"
@@ -103,16 +105,11 @@ func (c *conf) read(n int, line string) {
 	}
 }
 
-// domain is a host name, or an address.
-var domain = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`^([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*$`)
-})
-
 func (c *conf) host(n int, name, root string) {
 	name = strings.ToLower(name)
 	bare, port, hasPort := strings.Cut(name, ":")
-	switch {
-	case !domain().MatchString(bare) || len(bare) > 253:
+	switch _, err := route.HostName(bare); {
+	case err != nil:
 		c.note(n, "%.80q is not a host name: skipped", name)
 		return
 	case hasPort:
