@@ -201,12 +201,7 @@ type Active struct {
 // write prints a report as text or as JSON.
 func (r *Report) write(w io.Writer, asJSON bool) error {
 	if asJSON {
-		text, err := json.Marshal(r)
-		if err != nil {
-			return err
-		}
-		_, err = w.Write(append(text, '\n'))
-		return err
+		return json.NewEncoder(w).Encode(r)
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "fapws %s, %s, pid %d, up %s\n", r.Version, python(r), r.PID, period(r.Uptime))
