@@ -311,7 +311,11 @@ func withoutPython(p *plan.Plan, stdout io.Writer, log func(logfile.Level, strin
 	if err := checkOutside(p, &p.Conf, log); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(stdout, "%s is fine: %s, for %s (without Python)\n", p.Name(&p.Conf), p.Counted(nil, &p.Conf), strings.Join(p.Conf.Bind, ", "))
+	name := p.Site.What(&p.Conf)
+	if p.File != nil {
+		name = p.File.Name
+	}
+	_, err := fmt.Fprintf(stdout, "%s is fine: %s, for %s (without Python)\n", name, p.Counted(nil, &p.Conf), strings.Join(p.Conf.Bind, ", "))
 	return err
 }
 
@@ -347,7 +351,7 @@ func judge(p *plan.Plan, app *pybridge.Contents, stdout io.Writer, log func(logf
 		return writeConfig(p, &conf, stdout)
 	}
 	if p.File != nil {
-		name = p.Name(&conf)
+		name = p.File.Name
 	}
 	_, err = fmt.Fprintf(stdout, "%s is fine: %s, for %s (Python %s, %s)\n",
 		name, p.Counted(app, &conf), strings.Join(conf.Bind, ", "), pybridge.Version(), worker.BannerMode(&conf))

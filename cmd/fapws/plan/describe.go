@@ -15,14 +15,6 @@ import (
 	"fapws/runtime/system"
 )
 
-// Name returns the name of the application or site for check.
-func (p *Plan) Name(conf *settings.Config) string {
-	if p.File != nil {
-		return p.File.Name
-	}
-	return p.Site.What(conf)
-}
-
 // Label returns the name of the server for users: the application or directory that the command line or the top of
 // the file names, else the file.
 func (p *Plan) Label(conf *settings.Config) string {

@@ -83,12 +83,7 @@ func read(cmd *settings.Command, set *settings.Settings) (*Plan, error) {
 		wrong = append(wrong, set.ReadFile(p.File, FileKeys()))
 	}
 	p.Site = ReadSites(p.File, func(err error) { wrong = append(wrong, err) })
-	if slices.ContainsFunc(p.Site.Hosts, func(h *Host) bool { return h.CertFile != "" }) {
-		set.AddHostCertificates()
-	}
-	if p.Site.AsksClients() {
-		set.AddClientRules()
-	}
+	set.NoteHosts(slices.ContainsFunc(p.Site.Hosts, func(h *Host) bool { return h.CertFile != "" }), p.Site.AsksClients())
 	p.Mistakes = settings.JoinPath(wrong...)
 	displaced(p.Mistakes, set)
 	return p, nil

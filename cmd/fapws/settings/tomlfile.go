@@ -219,7 +219,6 @@ func (v TOMLValue) Type() string {
 
 // Show writes the value for a message: as TOML would have it, shortened.
 func (v TOMLValue) Show() string {
-	const enough = 60
 	s := ""
 	switch x := v.Any.(type) {
 	case string:
@@ -239,10 +238,7 @@ func (v TOMLValue) Show() string {
 	default:
 		s = fmt.Sprint(x)
 	}
-	if len(s) > enough {
-		s = strings.ToValidUTF8(s[:enough], "") + "..."
-	}
-	return s
+	return shorten(s)
 }
 
 // InheritTable fills the fields of the struct that to points at from those of from, which points at one of the same
