@@ -43,6 +43,7 @@ const (
 	maxThreads     = 256
 	maxStreams     = 1 << 16
 	maxRate        = 1e7
+	maxRequests    = 1e12
 )
 
 // BenchHelp is the text of "fapws bench --help".
@@ -104,12 +105,12 @@ func defaultThreads(processors int) int {
 // flags declares the flags.
 func (o *BenchOptions) flags() *pflag.FlagSet {
 	set := pflag.NewFlagSet("bench", pflag.ContinueOnError)
-	set.FuncP("connections", "c", "", number(&o.Connections, 1, maxConnections))
-	set.FuncP("threads", "t", "", number(&o.Threads, 1, maxThreads))
-	set.Func("streams", "", number(&o.Streams, 1, maxStreams))
+	set.FuncP("connections", "c", "", number(&o.Connections, maxConnections))
+	set.FuncP("threads", "t", "", number(&o.Threads, maxThreads))
+	set.Func("streams", "", number(&o.Streams, maxStreams))
 	set.FuncP("duration", "d", "", benchSpan(&o.Duration))
 	set.Func("timeout", "", benchSpan(&o.Timeout))
-	set.FuncP("requests", "n", "", o.setRequests)
+	set.FuncP("requests", "n", "", number(&o.Requests, maxRequests))
 	set.FuncP("rate", "r", "", o.setRate)
 	set.FuncP("method", "m", "", o.setMethod)
 	set.FuncP("header", "H", "", o.addField)
@@ -122,13 +123,13 @@ func (o *BenchOptions) flags() *pflag.FlagSet {
 	return set
 }
 
-func number(at *int, least, most int) func(string) error {
+func number[T int | int64](at *T, most T) func(string) error {
 	return func(s string) error {
-		n, err := strconv.Atoi(s)
-		if err != nil || n < least || n > most {
-			return fmt.Errorf("must be a number from %d to %d", least, most)
+		n, err := strconv.ParseInt(s, 10, 64)
+		if err != nil || n < 1 || n > int64(most) {
+			return fmt.Errorf("must be a number from 1 to %d", most)
 		}
-		*at = n
+		*at = T(n)
 		return nil
 	}
 }
@@ -142,15 +143,6 @@ func benchSpan(at *time.Duration) func(string) error {
 		*at = d
 		return nil
 	}
-}
-
-func (o *BenchOptions) setRequests(s string) error {
-	n, err := strconv.ParseInt(s, 10, 64)
-	if err != nil || n < 1 {
-		return errors.New("must be a number of at least 1")
-	}
-	o.Requests = n
-	return nil
 }
 
 func (o *BenchOptions) setRate(s string) error {

@@ -183,20 +183,10 @@ func parse(args []string) (o options, err error) {
 	if o.command == Purge {
 		o.purge = &p
 	}
-	if o.pid == 0 && o.socket == "" {
-		o.socket = socketOfEnvironment()
+	if name := os.Getenv("FAPWS_CTL_SOCKET"); o.pid == 0 && o.socket == "" && name != Auto && name != Off {
+		o.socket = name // the variable is for servers, too
 	}
 	return o, nil
-}
-
-// socketOfEnvironment returns the control socket that the environment names, for servers too; "" if they choose.
-func socketOfEnvironment() string {
-	switch name := os.Getenv("FAPWS_CTL_SOCKET"); name {
-	case "auto", "off":
-		return ""
-	default:
-		return name
-	}
 }
 
 // choose returns the socket of the server with that pid or, if it is 0, of the

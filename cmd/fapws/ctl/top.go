@@ -136,14 +136,12 @@ func (v *View) String() string {
 	if len(v.Routes) == 0 {
 		b.WriteString("  no requests since counting began\n")
 	}
-	fmt.Fprintf(&b, "\n%8s  %-9s %8s %8s %10s", "WORKER", "STATE", "AGE", "MEMORY", "REQUESTS")
+	note := ""
 	if v.Restarts > 0 {
-		fmt.Fprintf(&b, "  (%.0f restarts)", v.Restarts)
+		note = fmt.Sprintf("  (%.0f restarts)", v.Restarts)
 	}
 	b.WriteByte('\n')
-	for i := range r.Workers {
-		r.Workers[i].row(&b)
-	}
+	r.workers(&b, note)
 	if len(v.Active) > 0 {
 		fmt.Fprintf(&b, "\n%8s %8s  %s\n", "AGE", "WORKER", "REQUEST")
 	}
@@ -161,16 +159,19 @@ func (v *View) String() string {
 	return b.String()
 }
 
-// row writes the line of a worker.
-func (w *Worker) row(b *strings.Builder) {
-	memory, requests := "-", "-"
-	if w.RSS > 0 {
-		memory = fmt.Sprintf("%.1f MB", float64(w.RSS)/1e6)
+// workers writes the table of workers, with a note in its head.
+func (r *Report) workers(b *strings.Builder, note string) {
+	fmt.Fprintf(b, "%8s  %-9s %8s %8s %10s%s\n", "WORKER", "STATE", "AGE", "MEMORY", "REQUESTS", note)
+	for _, w := range r.Workers {
+		memory, requests := "-", "-"
+		if w.RSS > 0 {
+			memory = fmt.Sprintf("%.1f MB", float64(w.RSS)/1e6)
+		}
+		if w.Requests >= 0 {
+			requests = strconv.FormatInt(w.Requests, 10)
+		}
+		fmt.Fprintf(b, "%8d  %-9s %8s %8s %10s\n", w.PID, w.State, period(w.Age), memory, requests)
 	}
-	if w.Requests >= 0 {
-		requests = strconv.FormatInt(w.Requests, 10)
-	}
-	fmt.Fprintf(b, "%8d  %-9s %8s %8s %10s\n", w.PID, w.State, period(w.Age), memory, requests)
 }
 
 // String is the 50th and the 95th percentile, if there are values.
