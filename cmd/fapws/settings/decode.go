@@ -192,7 +192,7 @@ func (v TOMLValue) into(field reflect.Value, of reflect.StructField, report func
 		return v.read(to)
 	case *string:
 		if is == "one" {
-			return v.by(choice(to, strings.Fields(words)), isNumber) // 421 is a number to some
+			return v.by(choice(to, strings.Fields(words)...), isNumber) // 421 is a number to some
 		} else if is == "" {
 			return v.by(textKinds["string"](to), 0)
 		} else if is != "setting" {

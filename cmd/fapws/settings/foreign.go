@@ -457,14 +457,13 @@ func (s *Settings) takeFlag(f *pflag.Flag, typed, value string) error {
 // like a setting which scripts do not have.
 func (s *Settings) ForeignGlobals(script string, source []byte) (lines []string) {
 	ours := s.Globals()
-	statements := statements{rest: source}
-	for statements.next() {
-		end := strings.IndexFunc(statements.text, func(r rune) bool { return r != '_' && (r < 'A' || r > 'Z') })
+	for statement := range statements(source) {
+		end := strings.IndexFunc(statement, func(r rune) bool { return r != '_' && (r < 'A' || r > 'Z') })
 		if end < 1 {
 			continue
 		}
-		name := statements.text[:end]
-		if _, set := assignment(statements.text, name); !set || slices.Contains(ours, name) || name == "PATHS" || len(regexp.MustCompile(`\b`+name+`\b`).FindAll(source, -1)) > 1 {
+		name := statement[:end]
+		if _, set := assignment(statement, name); !set || slices.Contains(ours, name) || name == "PATHS" || len(regexp.MustCompile(`\b`+name+`\b`).FindAll(source, -1)) > 1 {
 			continue
 		}
 		if answer := foreignAnswer(name, ""); answer != "" {

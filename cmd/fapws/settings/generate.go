@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -228,10 +229,7 @@ func (s *Settings) WriteConfig(w io.Writer) error {
 		if row.sugar {
 			continue
 		}
-		shown := row.value(&conf).show()
-		if shown == "" {
-			shown = "-"
-		}
+		shown := cmp.Or(row.value(&conf).show(), "-")
 		if _, err := fmt.Fprintf(w, "%-25s %-20s %s\n", row.Name, shown, s.Source(row.Name)); err != nil {
 			return err
 		}

@@ -32,19 +32,8 @@ type Source struct {
 
 // String is "flag --bind", as --print-config shows it.
 func (s Source) String() string {
-	switch s.Level {
-	case FromFlag:
-		return "flag " + s.Name
-	case FromEnvironment, FromForeign:
-		return "environment " + s.Name
-	case FromFile:
-		return "file " + s.Name
-	case FromScript:
-		return "script " + s.Name
-	case FromSurroundings:
-		return "found " + s.Name
-	}
-	return "default"
+	kinds := [...]string{"default", "found ", "environment ", "script ", "file ", "environment ", "flag "}
+	return kinds[s.Level] + s.Name
 }
 
 // Settings are being settled: first from flags and environment, then from
@@ -111,10 +100,7 @@ func New(rows []*Setting, flags Flags, lookup func(string) (string, bool)) (*Set
 // not set, which is how compose files and unit files write "nothing".
 func (row *Setting) environment(lookup func(string) (string, bool)) (name, given string) {
 	for _, name := range []string{row.EnvName(), row.Env} {
-		if name == "" {
-			continue
-		}
-		if given, ok := lookup(name); ok && given != "" {
+		if given, ok := lookup(name); ok && name != "" && given != "" {
 			return name, given
 		}
 	}

@@ -63,7 +63,7 @@ func oneOf(words []string) func(text string) (string, error) {
 }
 
 // choice is one of a few words.
-func choice(to *string, words []string) *value {
+func choice(to *string, words ...string) *value {
 	v := of(to, isText, oneOf(words), itself)
 	v.words = words
 	return v
@@ -147,9 +147,6 @@ func octal(to *int) *value {
 	v.arg, v.file = "MODE", `an octal number in quotes, such as "027"`
 	return v
 }
-
-// SymlinkPolicies are the values of Config.Symlinks.
-var SymlinkPolicies = []string{"inside", "owner", "no"}
 
 // expiries is a list of pattern=time; package static reads them.
 func expiries(to *[]string) *value {
@@ -301,9 +298,6 @@ func checkTarget(to *string) *value {
 // CertReqs are the values of Config.CertReqs, by the number that Python's module ssl gives them.
 var CertReqs = []string{"none", "optional", "required"}
 
-// TLSVersions are the values of Config.TLSMin.
-var TLSVersions = []string{"1.2", "1.3"}
-
 // TLSModes are the values of Config.TLS.
 var TLSModes = []string{"off", "auto", "acme"}
 
@@ -313,7 +307,7 @@ func certReqs(to *string) *value {
 	for i, word := range CertReqs {
 		same[strconv.Itoa(i)], same["cert_"+word] = word, word
 	}
-	v := choice(to, CertReqs).reads(same)
+	v := choice(to, CertReqs...).reads(same)
 	v.kind |= isNumber
 	return v
 }
