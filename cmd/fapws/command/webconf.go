@@ -17,13 +17,7 @@ import (
 	"fapws/runtime/route"
 )
 
-// host is a line of that name.
-type host struct {
-	name, root string // name "": default
-	line       int
-}
-
-// pair is a media type, or a parameter.
+// pair is a host with its root, a media type, or a parameter.
 type pair struct {
 	name, value string
 	line        int
@@ -32,7 +26,7 @@ type pair struct {
 // conf is the content of a web.conf.
 type conf struct {
 	name       string
-	hosts      []host
+	hosts      []pair // name "": default
 	media      []pair
 	parameters []pair
 	notes      []string
@@ -124,7 +118,7 @@ func (c *conf) host(n int, name, root string) {
 			return
 		}
 	}
-	c.hosts = append(c.hosts, host{bare, root, n})
+	c.hosts = append(c.hosts, pair{bare, root, n})
 }
 
 // mediaType is "text/plain", a parameter may follow.
@@ -168,7 +162,7 @@ func (c *conf) write() string {
 		} else {
 			b.WriteString(entry("name", h.name))
 		}
-		b.WriteString(entry("root", h.root) + "index = [\"index.html\"]\n")
+		b.WriteString(entry("root", h.value) + "index = [\"index.html\"]\n")
 	}
 	return b.String()
 }

@@ -70,7 +70,8 @@ func (p *Plan) Check(conf *settings.Config, contents *pybridge.Contents, log fun
 // build is Build, and without parts.Logs Check.
 func (p *Plan) build(conf *settings.Config, parts Parts) (*Built, error) {
 	c := p.Site
-	b := &builder{plan: p, conf: conf, parts: &parts, built: &Built{Private: p.private(conf, parts.Contents)}, passwords: auth.NewChecker()}
+	b := &builder{plan: p, conf: conf, parts: &parts, built: &Built{Private: p.private(conf, parts.Contents)}, passwords: auth.NewChecker(),
+		auths: map[*Auth]*auth.Basic{}, spas: map[string]spaUse{}}
 	settings.InheritTable(&c.Files, &conf.Options, c.At)
 	if users := conf.LoginUsers; users != "" && (c.Login == nil || p.Settings.Source("login").Level != settings.FromFile) {
 		c.Login = &Login{Given: true, At: c.At, Users: users} // it goes before the key of that name, unless it stands in the same file

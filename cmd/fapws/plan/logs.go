@@ -79,7 +79,9 @@ type LogFiles struct {
 
 // Configure must be called before the first file is opened: with the settings, and
 // with the logger for problems of the files.
-func (l *LogFiles) Configure(conf *settings.Config, main *Logger) { l.conf, l.main = conf, main }
+func (l *LogFiles) Configure(conf *settings.Config, main *Logger) {
+	l.conf, l.main, l.files = conf, main, map[string]*logfile.File{}
+}
 
 // hostLog takes lines about clients.
 type hostLog func(level logfile.Level, client, line string)
@@ -121,15 +123,10 @@ func (l *LogFiles) file(path, name string) (*logfile.File, error) {
 	}
 	o.Report = func(msg string) { l.main.Log(logfile.Error, msg) }
 	var err error
-	f, err = logfile.Open(o)
-	if err != nil {
-		return nil, err
+	if f, err = logfile.Open(o); err == nil {
+		l.files[o.Path] = f
 	}
-	if l.files == nil {
-		l.files = map[string]*logfile.File{}
-	}
-	l.files[o.Path] = f
-	return f, nil
+	return f, err
 }
 
 // Access returns an access log at path, or nil if that is off.

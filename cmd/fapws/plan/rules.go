@@ -145,9 +145,6 @@ func (b *builder) auth(a *Auth) *auth.Basic {
 	} else if basic, err = auth.NewBasic(a.Realm, users); err != nil {
 		b.wrong(a.At.Errorf("realm", "%v", err))
 	}
-	if b.auths == nil {
-		b.auths = map[*Auth]*auth.Basic{}
-	}
 	b.auths[a] = basic
 	return basic
 }

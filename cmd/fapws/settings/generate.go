@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/spf13/pflag"
 )
 
 // WriteInternal writes one of InternalTopics: the man page (roff), which has the helps of commands, the
@@ -113,27 +115,17 @@ func roff(s string) string {
 
 func writeCompletion(w io.Writer, rows []*Setting) {
 	var all, withValue []string
-	note := func(row *Setting, name string, takesValue bool) {
-		all = append(all, "--"+name)
-		if takesValue {
-			withValue = append(withValue, "--"+name)
-			if row.Short != "" && name == row.Name {
-				withValue = append(withValue, "-"+row.Short)
-			}
+	p := parser{rows: rows, cmd: &Command{}}
+	p.register()
+	p.set.VisitAll(func(f *pflag.Flag) {
+		all = append(all, "--"+f.Name)
+		if f.NoOptDefVal == "" {
+			withValue = append(withValue, "--"+f.Name)
 		}
-	}
-	for _, row := range rows {
-		note(row, row.Name, row.Arg != "")
-		for _, alias := range row.Aliases {
-			note(row, alias, row.Arg != "")
+		if f.NoOptDefVal == "" && f.Shorthand != "" {
+			withValue = append(withValue, "-"+f.Shorthand)
 		}
-	}
-	for _, v := range variants {
-		note(&Setting{}, v.name, v.fixed == "")
-	}
-	for _, row := range commands {
-		note(row, row.Name, false)
-	}
+	})
 	fmt.Fprintf(w, `# bash completion for fapws; after --, names of files.
 _fapws() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} i
