@@ -79,9 +79,7 @@ type LogFiles struct {
 
 // Configure must be called before the first file is opened: with the settings, and
 // with the logger for problems of the files.
-func (l *LogFiles) Configure(conf *settings.Config, main *Logger) {
-	l.conf, l.main, l.files = conf, main, map[string]*logfile.File{}
-}
+func (l *LogFiles) Configure(conf *settings.Config, main *Logger) { l.conf, l.main = conf, main }
 
 // hostLog takes lines about clients.
 type hostLog func(level logfile.Level, client, line string)
@@ -123,10 +121,14 @@ func (l *LogFiles) file(path, name string) (*logfile.File, error) {
 	}
 	o.Report = func(msg string) { l.main.Log(logfile.Error, msg) }
 	var err error
-	if f, err = logfile.Open(o); err == nil {
-		l.files[o.Path] = f
+	if f, err = logfile.Open(o); err != nil {
+		return nil, err
 	}
-	return f, err
+	if l.files == nil {
+		l.files = map[string]*logfile.File{}
+	}
+	l.files[o.Path] = f
+	return f, nil
 }
 
 // Access returns an access log at path, or nil if that is off.
