@@ -106,7 +106,7 @@ Exit status: 0 done; 1 the server does not answer, or refuses; 2 usage error.
 
 type options struct {
 	command Command
-	purge   *cache.Pattern // with Purge
+	purge   cache.Pattern // with Purge
 	pid     int
 	socket  string
 	json    bool
@@ -124,7 +124,7 @@ func (o *options) format(families []metrics.Family) string {
 
 // parse reads flags and the command, in any order.
 func parse(args []string) (o options, err error) {
-	var p cache.Pattern
+	p := &o.purge
 	all := false
 	set := pflag.NewFlagSet("ctl", pflag.ContinueOnError)
 	set.FuncP("pid", "p", "", func(value string) (err error) {
@@ -171,7 +171,7 @@ func parse(args []string) (o options, err error) {
 		return o, errors.New("use --pid or --socket, not both")
 	case o.command == Purge && (p.Path == "") == (p.Tag == ""):
 		return o, errors.New("purge needs a path, a prefix with *, --tag TAG or --all")
-	case o.command != Purge && p != cache.Pattern{}:
+	case o.command != Purge && *p != cache.Pattern{}:
 		return o, errors.New("--host, --tag and --all require purge")
 	case o.plain && o.command != Metrics:
 		return o, errors.New("--plain requires metrics")
@@ -179,9 +179,6 @@ func parse(args []string) (o options, err error) {
 		return o, errors.New("--once requires top")
 	case o.json && o.command != Status && o.command != Top:
 		return o, errors.New("--json requires status or top")
-	}
-	if o.command == Purge {
-		o.purge = &p
 	}
 	if name := os.Getenv("FAPWS_CTL_SOCKET"); o.pid == 0 && o.socket == "" && name != Auto && name != Off {
 		o.socket = name // the variable is for servers, too

@@ -23,7 +23,7 @@ import (
 // request is the one line that a client sends: JSON.
 type request struct {
 	Command Command
-	Purge   *cache.Pattern `json:",omitempty"`
+	Purge   cache.Pattern `json:",omitzero"`
 }
 
 // Command is a request to a server.
@@ -338,14 +338,10 @@ func (s *Socket) talk(c *client) {
 }
 
 func (s *Socket) do(r *request) Answer {
-	pattern := cache.Pattern{}
-	if r.Purge != nil {
-		pattern = *r.Purge
-	}
-	if err := pattern.Check(); r.Command == Purge && err != nil {
+	if err := r.Purge.Check(); r.Command == Purge && err != nil {
 		return Answer{Error: err.Error()}
 	}
-	return s.server.answer(r.Command, pattern, Commands)
+	return s.server.answer(r.Command, r.Purge, Commands)
 }
 
 func reply(c net.Conn, a Answer) {
