@@ -95,9 +95,7 @@ func (p *Plan) build(conf *settings.Config, parts Parts) (*Built, error) {
 		}
 	}
 	b.statusPage()
-	if err := b.health(); err != nil {
-		b.wrong(err)
-	}
+	b.health()
 	b.checkFallbacks()
 	if err := settings.JoinPath(b.errs...); err != nil {
 		b.built.Close()

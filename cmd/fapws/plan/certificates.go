@@ -233,8 +233,10 @@ func (c *SiteConfig) AsksClients() bool {
 	return c.anyRules(func(r *TopRules) bool { return r.ClientCert != "" }) || slices.ContainsFunc(c.Hosts, func(h *Host) bool { return h.ClientCAs != "" })
 }
 
-// CheckClients finds rules about the certificates of clients that cannot hold, and authorities without a rule.
-func (c *SiteConfig) CheckClients(conf *settings.Config) error {
+// checkClients finds rules about the certificates of clients that cannot hold, and authorities without a rule. check
+// reports these mistakes with the others.
+func (p *Plan) checkClients() error {
+	c, conf := p.Site, &p.Conf
 	var wrong []error
 	check := func(at settings.Position, rule string, cas string) {
 		switch {
@@ -260,7 +262,11 @@ func (c *SiteConfig) CheckClients(conf *settings.Config) error {
 			wrong = append(wrong, a.At.Errorf("ca-certs", "no rule uses these authorities; add client-cert = \"required\""))
 		}
 	}
-	return settings.JoinPath(wrong...)
+	err := settings.JoinPath(wrong...)
+	if p.Command.Word == settings.WordCheck {
+		p.Mistakes, err = settings.JoinPath(p.Mistakes, err), nil
+	}
+	return err
 }
 
 // certReqs reports whether handshakes ask for certificates, and refuse bad ones.

@@ -143,16 +143,6 @@ func (p *Plan) choose() error {
 	return nil
 }
 
-// checkClients is SiteConfig.CheckClients. check reports its mistakes with the others.
-func (p *Plan) checkClients() error {
-	err := p.Site.CheckClients(&p.Conf)
-	if err == nil || p.Command.Word != settings.WordCheck {
-		return err
-	}
-	p.Mistakes = settings.JoinPath(p.Mistakes, err)
-	return nil
-}
-
 // checkSomething sees that there is something to be served.
 func (p *Plan) checkSomething() error {
 	switch {
