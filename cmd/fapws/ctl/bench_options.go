@@ -21,7 +21,7 @@ import (
 type BenchOptions struct {
 	URL         string
 	Method      string
-	Fields      [][2]string // names and values, as typed
+	Fields      http.Header
 	Body        []byte
 	Connections int
 	Streams     int // requests at once on a connection of HTTP/2
@@ -74,7 +74,7 @@ Exit status: 0 all requests got a response with a status below 400; 1 some did n
 
 // ParseBenchArgs reads the arguments of "fapws bench". Its errors are lines for the user; pflag.ErrHelp: the help was written to stdout.
 func ParseBenchArgs(args []string, stdout io.Writer) (*BenchOptions, error) {
-	o := &BenchOptions{Connections: 32, Streams: 1, Threads: defaultThreads(runtime.NumCPU()), Timeout: 10 * time.Second}
+	o := &BenchOptions{Fields: http.Header{}, Connections: 32, Streams: 1, Threads: defaultThreads(runtime.NumCPU()), Timeout: 10 * time.Second}
 	urls, err := settings.ParseFlags(o.flags(), args)
 	if errors.Is(err, pflag.ErrHelp) {
 		fmt.Fprint(stdout, BenchHelp)
@@ -172,7 +172,7 @@ func (o *BenchOptions) addField(s string) error {
 	case "Content-Length", "Transfer-Encoding", "Connection":
 		return errors.New("is set by bench itself: see --body and --close")
 	}
-	o.Fields = append(o.Fields, [2]string{name, value})
+	o.Fields.Add(name, value)
 	return nil
 }
 

@@ -5,11 +5,9 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 
 	"fapws/runtime/http1"
 	"fapws/runtime/source/static"
@@ -158,18 +156,9 @@ func expiries(to *[]string) *value {
 	}, itself)
 }
 
-var brokerScheme = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`^((redis|valkey)s?(\+sentinel)?|unix)://[^\s\x00]+$`)
-})
-
-// brokerURL is the URL of a broker, which package pool reads. It is shown without passwords.
+// brokerURL is the URL of a broker, which package pool reads, and package plan has it judged. It is shown without passwords.
 func brokerURL(to *string) *value {
-	v := word(to, func(s string) error {
-		if !brokerScheme().MatchString(s) {
-			return errors.New("redis://HOST:PORT/DB, rediss:// for TLS, unix:///SOCKET, or redis+sentinel://HOST:PORT,HOST:PORT/NAME")
-		}
-		return nil
-	})
+	v := text(to)
 	v.show = func() string { return HidePassword(*to) }
 	return v
 }
