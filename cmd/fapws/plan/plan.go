@@ -120,16 +120,15 @@ func displaced(mistakes error, set *settings.Settings) {
 // app and root of the file.
 func (p *Plan) choose() error {
 	cmd := p.Command
+	p.named = cmd.Script
 	switch {
 	case cmd.Script == "":
 		if len(cmd.Args) == 0 {
 			cmd.Args = p.Site.Args
 		}
 	case IsFolder(cmd.Script):
-		p.named = cmd.Script
 		p.Site.Serve(cmd.Script, "")
 	default:
-		p.named = cmd.Script
 		p.Site.Serve("", cmd.Script)
 	}
 	if apps := p.Site.Apps(); len(apps) > 0 {
@@ -241,11 +240,8 @@ func appsIn(folder string) (found, apps []string) {
 			continue
 		}
 		if name == "manage.py" {
-			if app = settings.DjangoModule(folder); app == "" {
+			if app = settings.DjangoArguments(app, ""); app == "" {
 				continue
-			}
-			if filepath.Clean(folder) != "." {
-				app = fmt.Sprintf("-C %s %s", folder, app)
 			}
 		}
 		found, apps = append(found, name), append(apps, app)

@@ -225,7 +225,7 @@ func foreignAnswer(word, value string) string {
 		}
 		if f.when == "" || regexp.MustCompile("^(?:"+f.when+")$").MatchString(value) {
 			if strings.Contains(f.answer, "%m") {
-				return strings.ReplaceAll(f.answer, "%m", djangoModule(value))
+				return strings.ReplaceAll(f.answer, "%m", DjangoArguments(value, "PROJECT.wsgi"))
 			}
 			return strings.NewReplacer("%s", value, "%d", filepath.Dir(value)).Replace(f.answer)
 		}

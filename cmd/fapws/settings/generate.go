@@ -136,32 +136,13 @@ _fapws() {
             return
         fi
     done
-    if [[ ${COMP_WORDS[1]} == import ]]; then
-        compopt -o default
-        return
-    fi
-    if [[ ${COMP_WORDS[1]} == user ]]; then
-        case $prev in
-            -f | --file) compopt -o default; return ;;
-        esac
-        COMPREPLY=($(compgen -W "add passwd remove list --file --help" -- "$cur"))
-        return
-    fi
-    if [[ ${COMP_WORDS[1]} == bench ]]; then
-        case $prev in
-            --cacert) compopt -o default; return ;;
-        esac
-        COMPREPLY=($(compgen -W "--connections --duration --requests --rate --threads --method --header --body --http2 --streams --close --timeout --cacert --insecure --json --help" -- "$cur"))
-        return
-    fi
-    if [[ ${COMP_WORDS[1]} == ctl ]]; then
-        case $prev in
-            --socket) compopt -o default; return ;;
-            --pid) return ;;
-        esac
-        COMPREPLY=($(compgen -W "stack status top metrics reload purge rotate stop ca --host --tag --all --pid --socket --plain --once --json --help" -- "$cur"))
-        return
-    fi
+    case ${COMP_WORDS[1]}:$prev in
+        import:* | user:-f | user:--file | bench:--cacert | ctl:--socket) compopt -o default; return ;;
+        ctl:--pid) return ;;
+        user:*) COMPREPLY=($(compgen -W "add passwd remove list --file --help" -- "$cur")); return ;;
+        bench:*) COMPREPLY=($(compgen -W "--connections --duration --requests --rate --threads --method --header --body --http2 --streams --close --timeout --cacert --insecure --json --help" -- "$cur")); return ;;
+        ctl:*) COMPREPLY=($(compgen -W "stack status top metrics reload purge rotate stop ca --host --tag --all --pid --socket --plain --once --json --help" -- "$cur")); return ;;
+    esac
     case $prev in
 %s        --help | help) COMPREPLY=($(compgen -W all -- "$cur")); return ;;
         -C | --chdir | --working-dir) compopt -o dirnames; return ;;

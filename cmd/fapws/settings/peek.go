@@ -2,6 +2,7 @@ package settings
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"iter"
 	"os"
@@ -188,9 +189,9 @@ var settingsModule = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`DJANGO_SETTINGS_MODULE["']\s*,\s*["']([\w.]+)\.settings`)
 })
 
-// DjangoModule returns the WSGI or ASGI module of the Django site whose manage.py is in
+// djangoModule returns the WSGI or ASGI module of the Django site whose manage.py is in
 // folder, "mysite.wsgi", or "".
-func DjangoModule(folder string) string {
+func djangoModule(folder string) string {
 	source, err := os.ReadFile(filepath.Join(folder, "manage.py"))
 	if err != nil {
 		return ""
@@ -208,14 +209,12 @@ func DjangoModule(folder string) string {
 	return ""
 }
 
-// djangoModule returns the arguments of fapws for the Django site of a manage.py: "mysite.wsgi", or "-C DIR mysite.wsgi".
-func djangoModule(manage string) string {
+// DjangoArguments returns the arguments of fapws for the Django site of a manage.py: "mysite.wsgi", or "-C DIR mysite.wsgi". Where it does
+// not tell the module, that is unknown; "" if unknown is.
+func DjangoArguments(manage, unknown string) string {
 	folder := filepath.Dir(manage)
-	module := DjangoModule(folder)
-	if module == "" {
-		module = "PROJECT.wsgi"
-	}
-	if folder != "." {
+	module := cmp.Or(djangoModule(folder), unknown)
+	if module != "" && folder != "." {
 		module = "-C " + folder + " " + module
 	}
 	return module
