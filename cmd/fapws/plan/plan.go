@@ -108,10 +108,6 @@ func displaced(mistakes error, set *settings.Settings) {
 			m.Text = fmt.Sprintf("%s is a key of [[host]]: move it there", m.Key)
 		case m.Table != "host.route" && slices.Contains(settings.KeysOf(Route{}), m.Key):
 			m.Text = fmt.Sprintf("%s is a key of [[host.route]]: move it there", m.Key)
-		case m.Table == "host" || m.Table == "host.route":
-			if answer := settings.ForeignKey(m.Key); answer != "" {
-				m.Text = fmt.Sprintf("unknown key %s of [[%s]]: %s", m.Key, m.Table, answer)
-			}
 		}
 	}
 }

@@ -136,7 +136,9 @@ func (v TOMLValue) Unknown(table string, names []string) error {
 		where = " of [" + table + "]"
 	}
 	hint := ""
-	if near := Nearest(v.Key, names); near != "" {
+	if answer := foreignKey(v.Key); answer != "" {
+		hint = ": " + answer
+	} else if near := Nearest(v.Key, names); near != "" {
 		hint = ", did you mean " + near + "?"
 	}
 	err := v.Errorf("unknown key %s%s%s", v.Key, where, hint).(*Mistake)

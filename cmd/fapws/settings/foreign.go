@@ -245,8 +245,8 @@ func fits(name, word string) bool {
 // ForeignFile returns what a file is by its name, if it is one of another server, or one that fapws serves in another way; "" for others.
 func ForeignFile(name string) string { return foreignAnswer("/"+filepath.Base(name), name) }
 
-// ForeignKey returns the answer to a key of the configuration file of another server, or a flag of one; "" for others.
-func ForeignKey(key string) string {
+// foreignKey returns the answer to a key of the configuration file of another server, or a flag of one; "" for others.
+func foreignKey(key string) string {
 	if answer := foreignAnswer(key+"=", ""); answer != "" {
 		return answer
 	}
