@@ -5,9 +5,10 @@ import (
 	"fmt"
 	"maps"
 	"net"
-	"net/netip"
 	"slices"
 	"strings"
+
+	"fapws/runtime/http1"
 )
 
 // Level ranks the places that a value comes from.
@@ -358,27 +359,20 @@ func (s *Settings) checkDev(c *Config) error {
 		return nil
 	}
 	for _, addr := range c.Bind {
-		if !IsLocal(addr) {
+		if !isLocal(addr) {
 			return fmt.Errorf("--dev serves this machine only, but %s (%s) is reachable from others: bind 127.0.0.1, or add --dev-anywhere", addr, s.Source("bind"))
 		}
 	}
 	return nil
 }
 
-// IsLocal reports whether an address of Config.Bind is reached from this machine only, as far as can be told without
+// isLocal reports whether an address of Config.Bind is reached from this machine only, as far as can be told without
 // a look-up.
-func IsLocal(addr string) bool {
+func isLocal(addr string) bool {
 	if strings.HasPrefix(addr, "unix:") {
 		return true
 	}
 	addr, _ = SplitSecure(addr)
-	host, _, err := net.SplitHostPort(addr)
-	if err != nil {
-		return false // systemd, fd://3: anything
-	}
-	if strings.EqualFold(host, "localhost") {
-		return true
-	}
-	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.Unmap().IsLoopback()
+	host, _, err := net.SplitHostPort(addr) // not of systemd or fd://3, which may be anything
+	return err == nil && host != "" && http1.LocalHost(addr)
 }
