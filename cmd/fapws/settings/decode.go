@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"path"
@@ -195,10 +196,8 @@ func (v TOMLValue) into(field reflect.Value, of reflect.StructField, report func
 	case *string:
 		if is == "one" {
 			return v.by(choice(to, strings.Fields(words)...), isNumber) // 421 is a number to some
-		} else if is == "" {
-			return v.by(textKinds["string"](to), 0)
 		} else if is != "setting" {
-			err := v.by(textKinds[is](to), 0)
+			err := v.by(textKinds[cmp.Or(is, "string")](to), 0)
 			if err == nil && (is == "path" || is == "log" && *to != "-" && *to != "off" || is == "program" && strings.ContainsRune(*to, '/')) {
 				*to = v.File.Resolve(*to)
 			}
@@ -489,10 +488,9 @@ func (v TOMLValue) elements(field reflect.Value, of reflect.StructField, report 
 // Strings is the value as a list of strings; a string is a list of one. The
 // error is a whole line.
 func (v TOMLValue) Strings() ([]string, error) {
-	one, isString := v.Any.(string)
 	list, isList := v.Any.([]TOMLValue)
-	if isString {
-		list = []TOMLValue{{File: v.File, Key: v.Key, Line: v.Line, Any: one}}
+	if _, isString := v.Any.(string); isString {
+		list = []TOMLValue{v}
 	} else if !isList {
 		return nil, v.Must(errors.New("a string or an array of strings"))
 	}
