@@ -271,7 +271,7 @@ func (p *Plan) findVenv() (doubt string) {
 				}
 				continue
 			}
-			p.Settings.Suppose("venv", venv, "next to the application")
+			p.Settings.TakeVenv(venv, "next to the application")
 			return ""
 		}
 	}

@@ -412,8 +412,8 @@ func (s *Settings) takeFlags(name string, words []string) (lines []string) {
 			value = f.NoOptDefVal
 		case len(words) > 0 && (words[0] == "-" || !strings.HasPrefix(words[0], "-")):
 			value = words[0]
-			if words = words[1:]; f == nil {
-				words = slices.Insert(words, 0, value)
+			if f != nil {
+				words = words[1:]
 			}
 		}
 		if err := s.takeFlag(f, typed, value); err != nil {
@@ -425,9 +425,7 @@ func (s *Settings) takeFlags(name string, words []string) (lines []string) {
 		if !given || s.from[row.Name].Level > FromSurroundings {
 			continue
 		}
-		before := row.value(&s.conf).show()
 		if err := row.value(&s.conf).parse(f.text); err != nil {
-			_ = row.value(&s.conf).parse(before)
 			lines = append(lines, fmt.Sprintf("%s in the environment: %s %s is not taken: must be %v", name, f.as, shorten(f.text), err))
 			continue
 		}

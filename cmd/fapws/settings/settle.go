@@ -81,9 +81,7 @@ func New(rows []*Setting, flags Flags, lookup func(string) (string, bool)) (*Set
 			continue
 		}
 		if row.Default != "" {
-			if err := v.parse(row.Default); err != nil {
-				return nil, fmt.Errorf("default of %s, %s: must be %w", row.Name, row.Default, err)
-			}
+			_ = v.parse(row.Default) // TestTableIsWhole holds each to its kind
 		}
 	}
 	if s.from["bind"].Level == FromFlag {
@@ -185,14 +183,9 @@ func (s *Settings) BodyLimit(script string, global func(name string) (any, bool)
 	return own.conf.Server.Sites.MaxBodySize, err
 }
 
-// Suppose gives a setting that is at its default the value text, which was found in
-// the place where.
-func (s *Settings) Suppose(name, text, where string) {
-	for _, row := range s.rows {
-		if row.Name == name && s.from[name].Level == FromDefault && row.value(&s.conf).parse(text) == nil {
-			s.from[name] = Source{FromSurroundings, where}
-		}
-	}
+// TakeVenv uses a virtual environment, which no setting names and which was found in the place where.
+func (s *Settings) TakeVenv(venv, where string) {
+	s.conf.Venv, s.from["venv"] = venv, Source{FromSurroundings, where}
 }
 
 // Origin names the place that the value of a setting comes from, for messages: "--reload-dir" or "fapws.toml:3: reload-dir".
