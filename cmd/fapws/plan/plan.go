@@ -198,7 +198,7 @@ func (p *Plan) readBroker() (err error) {
 		return nil
 	}
 	if p.Broker, err = pool.ParseBroker(p.Conf.Channels); err != nil {
-		return p.Settings.Wrong("channels", fmt.Errorf("must be %w", err))
+		return fmt.Errorf("%s %s: must be %w", p.Settings.Origin("channels"), settings.HidePassword(p.Conf.Channels), err)
 	}
 	return nil
 }
