@@ -52,12 +52,7 @@ func Fingerprint(text []byte) (string, error) {
 	if block == nil {
 		return "", errors.New("no certificate in this file")
 	}
-	sum := sha256.Sum256(block.Bytes)
-	parts := make([]string, len(sum))
-	for i, b := range sum {
-		parts[i] = fmt.Sprintf("%02X", b)
-	}
-	return strings.Join(parts, ":"), nil
+	return strings.ReplaceAll(fmt.Sprintf("% X", sha256.Sum256(block.Bytes)), " ", ":"), nil
 }
 
 // load reads the authority in a directory, or makes one that may vouch for names.
@@ -92,10 +87,7 @@ const lost = "; restore it, or remove both files to make another authority, whic
 
 // create makes an authority. Its key is written first: a certificate without a key would be an authority that is lost.
 func create(d *directory, names []string, now time.Time) (*Authority, error) {
-	key, keyText, err := newKey()
-	if err != nil {
-		return nil, err
-	}
+	key, keyText := newKey()
 	host, _ := os.Hostname()
 	template := &x509.Certificate{
 		SerialNumber:          serial(),
@@ -151,10 +143,7 @@ func (a *Authority) vouches(name string) bool {
 
 // sign makes the certificate of a server, with its key.
 func (a *Authority) sign(s *subject, now time.Time) (cert, key []byte, err error) {
-	private, key, err := newKey()
-	if err != nil {
-		return nil, nil, err
-	}
+	private, key := newKey()
 	template := &x509.Certificate{
 		SerialNumber:          serial(),
 		Subject:               pkix.Name{CommonName: s.names[0]},
@@ -183,13 +172,11 @@ func serial() *big.Int {
 	return new(big.Int).SetBytes(number)
 }
 
-func newKey() (crypto.Signer, []byte, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return nil, nil, err
-	}
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	return key, block("PRIVATE KEY", der), err
+// newKey makes a key, and returns it in PEM, too.
+func newKey() (key crypto.Signer, text []byte) {
+	made, _ := ecdsa.GenerateKey(elliptic.P256(), rand.Reader) // never fails, and any such key can be written
+	der, _ := x509.MarshalPKCS8PrivateKey(made)
+	return made, block("PRIVATE KEY", der)
 }
 
 func block(kind string, der []byte) []byte {
@@ -215,10 +202,7 @@ func maintain(dir string, s *subject, hosts []string, now, madeAfter time.Time) 
 		return nil, nil, err
 	}
 	if missing != nil {
-		print, err := Fingerprint(a.PEM)
-		if err != nil {
-			return nil, nil, err
-		}
+		print, _ := Fingerprint(a.PEM) // it has been parsed
 		done = append(done, fmt.Sprintf("made an authority for this machine, %s; clients that trust it can be sure of this server; its SHA-256 fingerprint is %s", d.path(CAFile), print))
 	}
 	for _, name := range hosts {

@@ -90,7 +90,7 @@ func TestRenewal(t *testing.T) {
 		{"a clock set back", "it was not valid yet", of("box"), func() { now = today.Add(-48 * time.Hour) }},
 		{"damaged", "it could not be read", of("box"), func() { os.WriteFile(dir+"/"+CertFile, nil, 0o600) }},
 		{"half written", "its key was another one", of("box"), func() {
-			_, key, _ := newKey()
+			_, key := newKey()
 			os.WriteFile(dir+"/"+KeyFile, key, 0o600)
 		}},
 		{"removed", "there was none", of("box"), func() { os.Remove(dir + "/" + CertFile) }},
@@ -193,7 +193,7 @@ func TestAuthorityMistakes(t *testing.T) {
 		"certificate lost":    {func(dir string) error { return os.Remove(dir + "/" + CAFile) }, "cannot read the authority"},
 		"damaged":             {func(dir string) error { return os.WriteFile(dir+"/"+CAFile, []byte("x"), 0o600) }, "no certificate in this file"},
 		"damaged key":         {func(dir string) error { return os.WriteFile(dir+"/"+caKey, []byte("x"), 0o600) }, "no private key in this file"},
-		"another key":         {func(dir string) error { _, key, _ := newKey(); return os.WriteFile(dir+"/"+caKey, key, 0o600) }, "is not the key of the authority"},
+		"another key":         {func(dir string) error { _, key := newKey(); return os.WriteFile(dir+"/"+caKey, key, 0o600) }, "is not the key of the authority"},
 		"link out of the way": {func(dir string) error {
 			os.Remove(dir + "/" + caKey)
 			return os.Symlink("/etc/hostname", dir+"/"+caKey)

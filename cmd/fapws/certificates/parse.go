@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"iter"
 	"math/big"
 	"os"
 	"slices"
@@ -62,14 +63,18 @@ func matches(key crypto.Signer, c *x509.Certificate) bool {
 	return ok && public.Equal(c.PublicKey)
 }
 
+// blocks are those of a PEM file.
+func blocks(data []byte) iter.Seq[*pem.Block] {
+	return func(yield func(*pem.Block) bool) {
+		for block, rest := pem.Decode(data); block != nil && yield(block); block, rest = pem.Decode(rest) {
+		}
+	}
+}
+
 // parseChain reads all certificates of a PEM file, of which there must be one at least.
 func parseChain(data []byte) (chain []*x509.Certificate, err error) {
 	keys := false
-	for rest := data; ; {
-		var block *pem.Block
-		if block, rest = pem.Decode(rest); block == nil {
-			break
-		}
+	for block := range blocks(data) {
 		if block.Type != "CERTIFICATE" && block.Type != "X509 CERTIFICATE" {
 			keys = keys || strings.HasSuffix(block.Type, "PRIVATE KEY")
 			continue
@@ -100,19 +105,15 @@ var errNoKey = errors.New("no private key in this file; it must be in PEM format
 
 // parseKey reads the first private key of a PEM file.
 func parseKey(data []byte) (crypto.Signer, error) {
-	for rest := data; ; {
-		var block *pem.Block
-		if block, rest = pem.Decode(rest); block == nil {
-			if isDER(data) {
-				return nil, errors.New("is not in PEM format; convert it: openssl pkey -inform der -in FILE -out FILE.pem")
-			}
-			return nil, errNoKey
+	for block := range blocks(data) {
+		if strings.HasSuffix(block.Type, "PRIVATE KEY") { // else a certificate, or parameters of a curve
+			return decodeKey(block)
 		}
-		if !strings.HasSuffix(block.Type, "PRIVATE KEY") {
-			continue // a certificate, or parameters of a curve
-		}
-		return decodeKey(block)
 	}
+	if isDER(data) {
+		return nil, errors.New("is not in PEM format; convert it: openssl pkey -inform der -in FILE -out FILE.pem")
+	}
+	return nil, errNoKey
 }
 
 func decodeKey(block *pem.Block) (crypto.Signer, error) {
@@ -153,8 +154,6 @@ func decodeKey(block *pem.Block) (crypto.Signer, error) {
 // maxFile bounds a file of certificates, in bytes. The certificates of all authorities that browsers trust take 250 KB.
 const maxFile = 1 << 20
 
-var errTooLarge = fmt.Errorf("larger than %d MiB, so not a file of certificates or keys", maxFile>>20)
-
 // ReadFile reads a regular file of certificates or keys, and returns its permissions, too. It does not wait for a
 // FIFO. The error is the cause alone.
 func ReadFile(name string) ([]byte, fs.FileMode, error) {
@@ -171,15 +170,13 @@ func ReadFile(name string) ([]byte, fs.FileMode, error) {
 		return nil, 0, errors.New("is a directory; name the file in it")
 	case !info.Mode().IsRegular():
 		return nil, 0, errors.New("is not a regular file")
-	case info.Size() > maxFile:
-		return nil, 0, errTooLarge
 	}
 	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	if err != nil {
 		return nil, 0, system.Cause(err)
 	}
 	if len(data) > maxFile {
-		return nil, 0, errTooLarge
+		return nil, 0, fmt.Errorf("larger than %d MiB, so not a file of certificates or keys", maxFile>>20)
 	}
 	return data, info.Mode().Perm(), nil
 }
@@ -293,11 +290,7 @@ func parseClients(data []byte) (*clients, error) {
 	if !some {
 		return nil, errors.New("has no certificate of an authority (CA)")
 	}
-	for rest := data; ; {
-		var block *pem.Block
-		if block, rest = pem.Decode(rest); block == nil {
-			return c, nil
-		}
+	for block := range blocks(data) {
 		if block.Type != "X509 CRL" {
 			continue
 		}
@@ -314,6 +307,7 @@ func parseClients(data []byte) (*clients, error) {
 		list.RevokedCertificateEntries = nil
 		c.lists = append(c.lists, list)
 	}
+	return c, nil
 }
 
 // signed reports whether one of the certificates has signed list.

@@ -22,13 +22,13 @@ import (
 // Log writes a line for the operator.
 type Log func(level logfile.Level, line string)
 
-// Reader reads the files of a Want, and keeps the last good contents of each. The zero value is ready. It is for one
+// Reader reads the files of a Want, and keeps the last good contents of each. It needs a Log. It is for one
 // goroutine at a time.
 type Reader struct {
 	// Read reads a file, as ReadFile does, which nil stands for.
 	Read func(name string) ([]byte, fs.FileMode, error)
 
-	// Log gets warnings, and faults of files that were good before. nil: they are dropped.
+	// Log gets warnings, and faults of files that were good before.
 	Log Log
 
 	// Now is time.Now, which nil stands for.
@@ -43,7 +43,7 @@ type Reader struct {
 // file. The contents of one that has become wrong are those of the last time; why is logged once.
 func (r *Reader) Bundle(w *Want) (*Bundle, error) {
 	r.init()
-	b := &Bundle{}
+	b := &Bundle{ClientCAs: map[string][]byte{}}
 	var wrong []error
 	if IsWrongClock(r.Now()) {
 		r.tell("clock", logfile.Warning, fmt.Sprintf("the clock of this machine says %s; certificates are not checked for their dates until it is right", r.Now().UTC().Format(day)))
@@ -87,9 +87,6 @@ func (r *Reader) Bundle(w *Want) (*Bundle, error) {
 		data, err := r.authorities(a.CAs)
 		if err != nil {
 			wrong = append(wrong, from(a.From, err))
-		}
-		if b.ClientCAs == nil {
-			b.ClientCAs = map[string][]byte{}
 		}
 		b.ClientCAs[a.CAs] = data
 	}
@@ -135,9 +132,7 @@ func (r *Reader) Keep(b *Bundle) {
 		p := Pair{Cert: c.Cert, Key: c.Key}
 		r.pairs[p.id()] = c
 	}
-	for name, data := range b.ClientCAs {
-		r.cas[name] = data
-	}
+	maps.Copy(r.cas, b.ClientCAs)
 }
 
 // from puts the place in the configuration before an error.
@@ -157,9 +152,6 @@ func (r *Reader) init() {
 	}
 	if r.Now == nil {
 		r.Now = time.Now
-	}
-	if r.Log == nil {
-		r.Log = func(logfile.Level, string) {}
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"slices"
 	"strings"
@@ -115,7 +116,7 @@ func (s *Server) rotateTickets(since time.Duration) {
 
 // newChooser parses the certificates that w asks for, and returns them all, too.
 func newChooser(w *Want, b *Bundle) (ch *chooser, all []*tls.Certificate, err error) {
-	ch = &chooser{}
+	ch = &chooser{names[[]*tls.Certificate]{hosts: map[string][]*tls.Certificate{}}}
 	for i := range w.Pairs {
 		p := &w.Pairs[i]
 		contents := b.of(p)
@@ -132,13 +133,10 @@ func newChooser(w *Want, b *Bundle) (ch *chooser, all []*tls.Certificate, err er
 		all = append(all, cert)
 		ch.add(cert, p.Names)
 	}
-	own := map[string]bool{}
-	for name := range ch.byName {
-		own[name] = true
-	}
+	own := maps.Clone(ch.hosts)
 	for _, cert := range all { // names in certificates, where the configuration has no host of the name
 		for _, name := range namesOf(cert.Leaf) {
-			if !own[hostKey(name)] {
+			if own[hostKey(name)] == nil {
 				ch.add(cert, []string{name})
 			}
 		}
@@ -149,37 +147,29 @@ func newChooser(w *Want, b *Bundle) (ch *chooser, all []*tls.Certificate, err er
 	if !w.Strict && len(all) > 0 {
 		ch.first = all[:1]
 		if names := namesOf(all[0].Leaf); len(names) > 0 { // perhaps with a key of another kind as well
-			others := slices.DeleteFunc(slices.Clone(ch.byName[hostKey(names[0])]), func(c *tls.Certificate) bool { return c == all[0] })
+			others := slices.DeleteFunc(slices.Clone(ch.hosts[hostKey(names[0])]), func(c *tls.Certificate) bool { return c == all[0] })
 			ch.first = slices.Concat(ch.first, others)
 		}
 	}
 	return ch, all, nil
 }
 
-// chooser finds the certificate for a client by the host that it names.
-type chooser struct {
-	byName names[[]*tls.Certificate]
-	first  []*tls.Certificate // for clients that name no host, or an unknown one; nil: these are refused
-}
+// chooser finds the certificate for a client by the host that it names. Without first, clients that name no host, or an
+// unknown one, are refused.
+type chooser struct{ names[[]*tls.Certificate] }
 
 // add makes c the certificate of names. Several of a name differ in the kind of their key; a name of the configuration
 // (own) goes before one that is only in another certificate.
 func (ch *chooser) add(c *tls.Certificate, names []string) {
-	if ch.byName == nil {
-		ch.byName = map[string][]*tls.Certificate{}
-	}
 	for _, name := range names {
 		key := hostKey(name)
-		ch.byName[key] = append(ch.byName[key], c)
+		ch.hosts[key] = append(ch.hosts[key], c)
 	}
 }
 
 // choose returns the certificate for a client, or nil if it is to be refused. It is safe for concurrent use.
 func (ch *chooser) choose(hello *tls.ClientHelloInfo) *tls.Certificate {
-	list, ok := ch.byName.find(asked(hello))
-	if !ok {
-		list = ch.first
-	}
+	list := ch.find(asked(hello))
 	if len(list) == 0 {
 		return nil
 	}
@@ -196,7 +186,10 @@ func (ch *chooser) choose(hello *tls.ClientHelloInfo) *tls.Certificate {
 }
 
 // names has a value for each host: "example.org", "*.example.org", "example.*" or an IP address.
-type names[T any] map[string]T
+type names[T any] struct {
+	hosts map[string]T
+	first T // for clients that name no host, or an unknown one
+}
 
 // hostKey is how a name of the configuration or of a certificate is compared.
 func hostKey(name string) string {
@@ -205,33 +198,24 @@ func hostKey(name string) string {
 
 // find returns the value of a name: its own goes before that of "*.rest", the longest first, and these before
 // that of "beginning.*".
-func (n names[T]) find(name string) (value T, ok bool) {
-	if name == "" {
-		return value, false
+func (n *names[T]) find(name string) T {
+	if value, ok := n.hosts[name]; ok {
+		return value
 	}
-	if value, ok = n[name]; ok || net.ParseIP(name) != nil {
-		return value, ok
+	if net.ParseIP(name) != nil {
+		return n.first
 	}
-	for rest := name; ; {
-		dot := strings.IndexByte(rest, '.')
-		if dot < 0 {
-			break
-		}
-		if value, ok = n["*"+rest[dot:]]; ok {
-			return value, true
-		}
-		rest = rest[dot+1:]
-	}
-	for begin := name; ; {
-		dot := strings.LastIndexByte(begin, '.')
-		if dot < 0 {
-			return value, false
-		}
-		begin = begin[:dot]
-		if value, ok = n[begin+".*"]; ok {
-			return value, true
+	for _, rest, dotted := strings.Cut(name, "."); dotted; _, rest, dotted = strings.Cut(rest, ".") {
+		if value, ok := n.hosts["*."+rest]; ok {
+			return value
 		}
 	}
+	for dot := strings.LastIndexByte(name, '.'); dot >= 0; dot = strings.LastIndexByte(name[:dot], '.') {
+		if value, ok := n.hosts[name[:dot]+".*"]; ok {
+			return value
+		}
+	}
+	return n.first
 }
 
 // asked returns the host that a client wants: the name that it sends (SNI, RFC 6066 §3), or else the address at which it has connected, because
@@ -240,11 +224,10 @@ func asked(hello *tls.ClientHelloInfo) string {
 	if name := strings.ToLower(strings.TrimSuffix(hello.ServerName, ".")); name != "" {
 		return name
 	}
-	c := hello.Conn
-	if c == nil || c.LocalAddr() == nil {
+	if hello.Conn == nil {
 		return ""
 	}
-	tcp, ok := c.LocalAddr().(*net.TCPAddr)
+	tcp, ok := hello.Conn.LocalAddr().(*net.TCPAddr)
 	if !ok {
 		return ""
 	}

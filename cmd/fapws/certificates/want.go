@@ -124,8 +124,7 @@ func (a *Asking) hash(cas []byte) [sha256.Size]byte {
 // configs are those of new connections, which differ in the certificates that clients are asked for.
 type configs struct {
 	chooser *chooser
-	byName  names[*config]
-	first   *config // for clients that name no host, or another one
+	names   names[*config]
 	all     []*config
 	texts   map[*tls.Certificate]string // in PEM, without the chain
 	expiry  []Expiry
@@ -150,8 +149,9 @@ func expiries(all []*tls.Certificate) (list []Expiry) {
 	slices.SortStableFunc(list, func(a, b Expiry) int { return a.At.Compare(b.At) })
 	seen := map[string]bool{}
 	list = slices.DeleteFunc(list, func(e Expiry) bool {
-		defer func() { seen[e.Name] = true }()
-		return seen[e.Name]
+		known := seen[e.Name]
+		seen[e.Name] = true
+		return known
 	})
 	return list[:min(len(list), mostExpiries)]
 }
@@ -170,7 +170,7 @@ func newConfigs(w *Want, b *Bundle) (*configs, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &configs{chooser: ch, texts: map[*tls.Certificate]string{}, expiry: expiries(all)}
+	c := &configs{chooser: ch, names: names[*config]{hosts: map[string]*config{}}, texts: map[*tls.Certificate]string{}, expiry: expiries(all)}
 	for _, one := range all {
 		c.texts[one] = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: one.Certificate[0]}))
 	}
@@ -189,17 +189,14 @@ func newConfigs(w *Want, b *Bundle) (*configs, error) {
 			same[kind{a.CAs, a.Auth}] = one
 		}
 		for _, name := range a.Names {
-			if c.byName == nil {
-				c.byName = names[*config]{}
-			}
-			c.byName[hostKey(name)] = one
+			c.names.hosts[hostKey(name)] = one
 		}
 		if a.Default {
-			c.first = one
+			c.names.first = one
 		}
 	}
-	if c.first == nil {
-		c.first, err = c.newConfig(w, &Asking{}, nil)
+	if c.names.first == nil {
+		c.names.first, err = c.newConfig(w, &Asking{}, nil)
 	}
 	return c, err
 }
@@ -252,10 +249,7 @@ type Chooser interface {
 
 // choose returns the configuration for a client. It is safe for concurrent use.
 func (c *configs) choose(hello *tls.ClientHelloInfo) *tls.Config {
-	chosen, ok := c.byName.find(asked(hello))
-	if !ok {
-		chosen = c.first
-	}
+	chosen := c.names.find(asked(hello))
 	if conn, ok := hello.Conn.(Chooser); ok {
 		conn.Chosen(c.texts[c.chooser.choose(hello)], chosen.authorities, chosen.verify)
 	}

@@ -3,7 +3,6 @@ package command
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -14,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/spf13/pflag"
 	"golang.org/x/sys/unix"
 
 	"fapws/cmd/fapws/confine"
@@ -41,7 +41,7 @@ func Run(args []string, stdin *os.File, stdout, stderr io.Writer) (code int, err
 	if err != nil {
 		return 0, err
 	}
-	rows := settings.Table(settings.ThisMachine())
+	rows := settings.Table(settings.OpenFiles())
 	cmd, err := settings.ParseCommand(rows, args)
 	if err != nil {
 		return 0, process.ExitUsage(err)
@@ -53,7 +53,7 @@ func Run(args []string, stdin *os.File, stdout, stderr io.Writer) (code int, err
 		fmt.Fprintf(stdout, "fapws %s (Python %s, %s)\n", process.Version, pybridge.Version(), goruntime.Version())
 		return process.OK, nil
 	case settings.WordInternal:
-		settings.WriteInternal(stdout, cmd.Topic, process.Version, plan.KeyDocs())
+		settings.WriteInternal(stdout, cmd.Topic, process.Version, plan.KeyDocs(), ctl.Help, ctl.BenchHelp, importHelp, hashHelp, userHelp)
 		return process.OK, nil
 	case settings.WordHash:
 		return process.OK, hashPassword(cmd.Args, stdin, stdout, stderr)
@@ -62,7 +62,7 @@ func Run(args []string, stdin *os.File, stdout, stderr io.Writer) (code int, err
 	case settings.WordImport:
 		return process.OK, importConf(cmd.Args, stdout, stderr)
 	case settings.WordCtl:
-		return process.OK, ctl.Run(cmd.Args, stdout, settings.Nearest)
+		return process.OK, ctl.Run(cmd.Args, stdout)
 	case settings.WordBench:
 		return bench(cmd.Args, stdout)
 	}
@@ -128,7 +128,7 @@ func warn(doubts []string, p *plan.Plan, stderr io.Writer) {
 func bench(args []string, stdout io.Writer) (code int, err error) {
 	o, err := ctl.ParseBenchArgs(args, stdout)
 	switch {
-	case errors.Is(err, flag.ErrHelp):
+	case errors.Is(err, pflag.ErrHelp):
 		return process.OK, nil
 	case err != nil:
 		return 0, process.ExitUsage(fmt.Errorf("bench: %w", err))
@@ -311,7 +311,11 @@ func withoutPython(p *plan.Plan, stdout io.Writer, log func(logfile.Level, strin
 	if err := checkOutside(p, &p.Conf, log); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(stdout, "%s is fine: %s, for %s (without Python)\n", p.Name(&p.Conf), p.Counted(nil, &p.Conf), strings.Join(p.Conf.Bind, ", "))
+	name := p.Site.What(&p.Conf)
+	if p.File != nil {
+		name = p.File.Name
+	}
+	_, err := fmt.Fprintf(stdout, "%s is fine: %s, for %s (without Python)\n", name, p.Counted(nil, &p.Conf), strings.Join(p.Conf.Bind, ", "))
 	return err
 }
 
@@ -350,7 +354,7 @@ func judge(p *plan.Plan, app *pybridge.Contents, stdout io.Writer, log func(logf
 		return writeConfig(p, &conf, stdout)
 	}
 	if p.File != nil {
-		name = p.Name(&conf)
+		name = p.File.Name
 	}
 	_, err = fmt.Fprintf(stdout, "%s is fine: %s, for %s (Python %s, %s)\n",
 		name, p.Counted(app, &conf), strings.Join(conf.Bind, ", "), pybridge.Version(), worker.BannerMode(&conf))

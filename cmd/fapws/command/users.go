@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/spf13/pflag"
 	"golang.org/x/sys/unix"
 
 	"fapws/cmd/fapws/plan"
@@ -32,12 +33,12 @@ Exit status: 0 done, or the password is right; 2 not, for a reason that is print
 // user is "fapws user": it changes a file of users.
 func user(args []string, stdin *os.File, stdout, stderr io.Writer) error {
 	action, name, file, err := parseUser(args)
-	if err != nil {
-		return process.ExitUsage(fmt.Errorf("user: %w", err))
-	}
-	if action == "help" {
+	if errors.Is(err, pflag.ErrHelp) || action == "help" {
 		_, err := io.WriteString(stdout, userHelp)
 		return err
+	}
+	if err != nil {
+		return process.ExitUsage(fmt.Errorf("user: %w", err))
 	}
 	if name == "" && slices.Contains([]string{"add", "passwd", "check"}, action) {
 		if name, err = askName(stdin, stderr); err != nil {
@@ -71,25 +72,11 @@ func askName(in *os.File, prompt io.Writer) (string, error) {
 
 // parseUser reads the arguments of "fapws user".
 func parseUser(args []string) (action, name, file string, err error) {
-	var words []string
-	for len(args) > 0 {
-		arg := args[0]
-		args = args[1:]
-		value, joined := strings.CutPrefix(arg, "--file=")
-		switch {
-		case arg == "--help" || arg == "-h":
-			return "help", "", "", nil
-		case joined:
-			file = value
-		case (arg == "-f" || arg == "--file") && len(args) > 0:
-			file, args = args[0], args[1:]
-		case arg == "-f" || arg == "--file":
-			return "", "", "", fmt.Errorf("%s needs the name of a file", arg)
-		case strings.HasPrefix(arg, "-"):
-			return "", "", "", fmt.Errorf("unknown flag %s; see fapws user --help", arg)
-		default:
-			words = append(words, arg)
-		}
+	set := pflag.NewFlagSet("user", pflag.ContinueOnError)
+	set.StringVarP(&file, "file", "f", "", "")
+	words, err := settings.ParseFlags(set, args)
+	if err != nil {
+		return "", "", "", err
 	}
 	if len(words) > 0 {
 		action, words = words[0], words[1:]
@@ -110,7 +97,7 @@ func parseUser(args []string) (action, name, file string, err error) {
 
 // configuredUsers returns the only file of users that the configuration names.
 func configuredUsers() (string, error) {
-	set, err := settings.New(settings.Table(settings.ThisMachine()), settings.Flags{}, os.LookupEnv)
+	set, err := settings.New(settings.Table(settings.OpenFiles()), settings.Flags{}, os.LookupEnv)
 	if err != nil {
 		return "", err
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -13,15 +14,10 @@ import (
 
 	"fapws/cmd/fapws/process"
 	"fapws/cmd/fapws/settings"
+	"fapws/runtime/route"
 )
 
-// host is a line of that name.
-type host struct {
-	name, root string // name "": default
-	line       int
-}
-
-// pair is a media type, or a parameter.
+// pair is a host with its root, a media type, or a parameter.
 type pair struct {
 	name, value string
 	line        int
@@ -30,7 +26,7 @@ type pair struct {
 // conf is the content of a web.conf.
 type conf struct {
 	name       string
-	hosts      []host
+	hosts      []pair // name "": default
 	media      []pair
 	parameters []pair
 	notes      []string
@@ -77,7 +73,7 @@ func (c *conf) read(n int, line string) {
 	}
 	word := strings.ToLower(fields[0])
 	switch {
-	case word != "host" && word != "media" && word != "parameter":
+	case !slices.Contains(words, word):
 		hint := ""
 		if near := settings.Nearest(word, words); near != "" {
 			hint = ", did you mean " + near + "?"
@@ -103,16 +99,11 @@ func (c *conf) read(n int, line string) {
 	}
 }
 
-// domain is a host name, or an address.
-var domain = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`^([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*$`)
-})
-
 func (c *conf) host(n int, name, root string) {
 	name = strings.ToLower(name)
 	bare, port, hasPort := strings.Cut(name, ":")
-	switch {
-	case !domain().MatchString(bare) || len(bare) > 253:
+	switch _, err := route.HostName(bare); {
+	case err != nil:
 		c.note(n, "%.80q is not a host name: skipped", name)
 		return
 	case hasPort:
@@ -127,7 +118,7 @@ func (c *conf) host(n int, name, root string) {
 			return
 		}
 	}
-	c.hosts = append(c.hosts, host{bare, root, n})
+	c.hosts = append(c.hosts, pair{bare, root, n})
 }
 
 // mediaType is "text/plain", a parameter may follow.
@@ -171,7 +162,7 @@ func (c *conf) write() string {
 		} else {
 			b.WriteString(entry("name", h.name))
 		}
-		b.WriteString(entry("root", h.root) + "index = [\"index.html\"]\n")
+		b.WriteString(entry("root", h.value) + "index = [\"index.html\"]\n")
 	}
 	return b.String()
 }

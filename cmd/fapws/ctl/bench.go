@@ -244,11 +244,8 @@ func (t *target) makeRequest(u *url.URL, o *BenchOptions) (err error) {
 	if t.asked, err = http.NewRequest(o.Method, u.String(), body); err != nil {
 		return err
 	}
-	for _, f := range o.Fields {
-		if t.asked.Header.Add(f[0], f[1]); strings.EqualFold(f[0], "Host") {
-			t.asked.Host = f[1]
-		}
-	}
+	t.asked.Header = o.Fields.Clone()
+	t.asked.Host = cmp.Or(o.Fields.Get("Host"), t.asked.Host)
 	for name, value := range map[string]string{"User-Agent": "fapws/" + process.Version, "Accept": "*/*"} {
 		if t.asked.Header[name] == nil {
 			t.asked.Header.Set(name, value)

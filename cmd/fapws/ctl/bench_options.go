@@ -2,10 +2,8 @@ package ctl
 
 import (
 	"errors"
-	"flag"
 	"fmt"
 	"io"
-	"io/fs"
 	"net/http"
 	"os"
 	"runtime"
@@ -13,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/pflag"
 	"golang.org/x/net/http/httpguts"
 
 	"fapws/cmd/fapws/settings"
@@ -22,7 +21,7 @@ import (
 type BenchOptions struct {
 	URL         string
 	Method      string
-	Fields      [][2]string // names and values, as typed
+	Fields      http.Header
 	Body        []byte
 	Connections int
 	Streams     int // requests at once on a connection of HTTP/2
@@ -44,9 +43,11 @@ const (
 	maxThreads     = 256
 	maxStreams     = 1 << 16
 	maxRate        = 1e7
+	maxRequests    = 1e12
 )
 
-const help = `Usage: fapws bench [FLAGS] URL
+// BenchHelp is the text of "fapws bench --help".
+const BenchHelp = `Usage: fapws bench [FLAGS] URL
 Sends requests to a server you are allowed to test, and shows how fast it answers.
 A unix socket is written as unix:/run/app.sock, or unix:/run/app.sock:/path.
 
@@ -71,21 +72,15 @@ Exit status: 0 all requests got a response with a status below 400; 1 some did n
 2 usage error.
 `
 
-// ParseBenchArgs reads the arguments of "fapws bench". Its errors are lines for the user; flag.ErrHelp: the help was written to stdout.
+// ParseBenchArgs reads the arguments of "fapws bench". Its errors are lines for the user; pflag.ErrHelp: the help was written to stdout.
 func ParseBenchArgs(args []string, stdout io.Writer) (*BenchOptions, error) {
-	o := &BenchOptions{Connections: 32, Streams: 1, Threads: defaultThreads(runtime.NumCPU()), Timeout: 10 * time.Second}
-	set := o.flags()
-	var urls []string
-	for len(args) > 0 { // flags may follow the URL
-		if err := set.Parse(args); errors.Is(err, flag.ErrHelp) {
-			fmt.Fprint(stdout, help)
-			return nil, err
-		} else if err != nil {
-			return nil, fmt.Errorf("%s; see fapws bench --help", strings.NewReplacer("flag provided but not defined:", "unknown flag", "flag needs an argument:", "no value after").Replace(err.Error()))
-		}
-		if args = set.Args(); len(args) > 0 {
-			urls, args = append(urls, args[0]), args[1:]
-		}
+	o := &BenchOptions{Fields: http.Header{}, Connections: 32, Streams: 1, Threads: defaultThreads(runtime.NumCPU()), Timeout: 10 * time.Second}
+	urls, err := settings.ParseFlags(o.flags(), args)
+	if errors.Is(err, pflag.ErrHelp) {
+		fmt.Fprint(stdout, BenchHelp)
+	}
+	if err != nil {
+		return nil, err
 	}
 	switch {
 	case len(urls) == 0 || urls[0] == "":
@@ -108,48 +103,33 @@ func defaultThreads(processors int) int {
 }
 
 // flags declares the flags.
-func (o *BenchOptions) flags() *flag.FlagSet {
-	set := flag.NewFlagSet("bench", flag.ContinueOnError)
-	set.SetOutput(io.Discard)
-	set.Usage = func() {}
-	for _, f := range []struct {
-		names string
-		set   func(string) error
-	}{
-		{"c connections", number(&o.Connections, 1, maxConnections)},
-		{"t threads", number(&o.Threads, 1, maxThreads)},
-		{"streams", number(&o.Streams, 1, maxStreams)},
-		{"d duration", benchSpan(&o.Duration)},
-		{"timeout", benchSpan(&o.Timeout)},
-		{"n requests", o.setRequests},
-		{"r rate", o.setRate},
-		{"m method", o.setMethod},
-		{"H header", o.addField},
-		{"b body", o.setBody},
-		{"cacert", o.setCAFile},
-	} {
-		for _, name := range strings.Fields(f.names) {
-			set.Func(name, "", f.set)
-		}
-	}
-	for _, f := range []struct {
-		names string
-		value *bool
-	}{{"http2", &o.HTTP2}, {"close", &o.Close}, {"k insecure", &o.Insecure}, {"json", &o.JSON}} {
-		for _, name := range strings.Fields(f.names) {
-			set.BoolVar(f.value, name, false, "")
-		}
-	}
+func (o *BenchOptions) flags() *pflag.FlagSet {
+	set := pflag.NewFlagSet("bench", pflag.ContinueOnError)
+	set.FuncP("connections", "c", "", number(&o.Connections, maxConnections))
+	set.FuncP("threads", "t", "", number(&o.Threads, maxThreads))
+	set.Func("streams", "", number(&o.Streams, maxStreams))
+	set.FuncP("duration", "d", "", benchSpan(&o.Duration))
+	set.Func("timeout", "", benchSpan(&o.Timeout))
+	set.FuncP("requests", "n", "", number(&o.Requests, maxRequests))
+	set.FuncP("rate", "r", "", o.setRate)
+	set.FuncP("method", "m", "", o.setMethod)
+	set.FuncP("header", "H", "", o.addField)
+	set.FuncP("body", "b", "", o.setBody)
+	set.Func("cacert", "", o.setCAFile)
+	set.BoolVar(&o.HTTP2, "http2", false, "")
+	set.BoolVar(&o.Close, "close", false, "")
+	set.BoolVarP(&o.Insecure, "insecure", "k", false, "")
+	set.BoolVar(&o.JSON, "json", false, "")
 	return set
 }
 
-func number(at *int, least, most int) func(string) error {
+func number[T int | int64](at *T, most T) func(string) error {
 	return func(s string) error {
-		n, err := strconv.Atoi(s)
-		if err != nil || n < least || n > most {
-			return fmt.Errorf("must be a number from %d to %d", least, most)
+		n, err := strconv.ParseInt(s, 10, 64)
+		if err != nil || n < 1 || n > int64(most) {
+			return fmt.Errorf("must be a number from 1 to %d", most)
 		}
-		*at = n
+		*at = T(n)
 		return nil
 	}
 }
@@ -163,15 +143,6 @@ func benchSpan(at *time.Duration) func(string) error {
 		*at = d
 		return nil
 	}
-}
-
-func (o *BenchOptions) setRequests(s string) error {
-	n, err := strconv.ParseInt(s, 10, 64)
-	if err != nil || n < 1 {
-		return errors.New("must be a number of at least 1")
-	}
-	o.Requests = n
-	return nil
 }
 
 func (o *BenchOptions) setRate(s string) error {
@@ -201,29 +172,23 @@ func (o *BenchOptions) addField(s string) error {
 	case "Content-Length", "Transfer-Encoding", "Connection":
 		return errors.New("is set by bench itself: see --body and --close")
 	}
-	o.Fields = append(o.Fields, [2]string{name, value})
+	o.Fields.Add(name, value)
 	return nil
 }
 
 func (o *BenchOptions) setCAFile(s string) error {
 	o.CAFile = s
-	_, err := os.Stat(s)
-	return withoutCall(err)
-}
-
-// withoutCall is an error of package os without the name of the call.
-func withoutCall(err error) error {
-	if file := (*fs.PathError)(nil); errors.As(err, &file) {
-		return fmt.Errorf("cannot read %s: %w", file.Path, file.Err)
+	if _, err := os.Stat(s); err != nil {
+		return fmt.Errorf("cannot read %w", err)
 	}
-	return err
+	return nil
 }
 
 func (o *BenchOptions) setBody(s string) error {
 	if file, ok := strings.CutPrefix(s, "@"); ok {
 		b, err := os.ReadFile(file)
 		if err != nil {
-			return withoutCall(err)
+			return fmt.Errorf("cannot read %w", err)
 		}
 		o.Body = b
 		return nil

@@ -109,16 +109,16 @@ func (r *BenchResult) bars() (bars []bar) {
 		return nil
 	}
 	limit, within := int64(1000), int64(0)
-	steps := []int64{1, 2, 5}
 	i := 0
 	for _, d := range r.latency.Distribution() {
 		for d.To > limit {
 			bars = append(bars, bar{limit, float64(within) / total})
 			within = 0
-			if i++; i%3 == 0 {
-				steps[0], steps[1], steps[2] = steps[0]*10, steps[1]*10, steps[2]*10
+			if i++; i%3 == 2 {
+				limit = limit / 2 * 5
+			} else {
+				limit *= 2
 			}
-			limit = steps[i%3] * 1000
 		}
 		within += d.Count
 	}

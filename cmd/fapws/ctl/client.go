@@ -10,22 +10,25 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/spf13/pflag"
+
 	"fapws/cmd/fapws/pool"
 	"fapws/cmd/fapws/process"
+	"fapws/cmd/fapws/settings"
 	"fapws/runtime/metrics"
 	"fapws/runtime/source/cache"
 )
 
-// Run carries out "fapws ctl ARGS"; nearest finds the name that a misspelt one probably means. An error is one
+// Run carries out "fapws ctl ARGS". An error is one
 // line, and a process.ExitError if nothing was tried.
-func Run(args []string, stdout io.Writer, nearest func(string, []string) string) error {
-	o, err := parse(args, nearest)
-	if err != nil {
-		return err
-	}
-	if o.help {
+func Run(args []string, stdout io.Writer) error {
+	o, err := parse(args)
+	if errors.Is(err, pflag.ErrHelp) {
 		_, err = io.WriteString(stdout, Help)
 		return err
+	}
+	if err != nil {
+		return process.ExitUsage(err)
 	}
 	path := o.socket
 	if path == "" {
@@ -102,13 +105,13 @@ Exit status: 0 done; 1 the server does not answer, or refuses; 2 usage error.
 `
 
 type options struct {
-	command    Command
-	purge      *cache.Pattern // with Purge
-	pid        int
-	socket     string
-	json, help bool
-	plain      bool // with Metrics
-	once       bool // with Top
+	command Command
+	purge   cache.Pattern // with Purge
+	pid     int
+	socket  string
+	json    bool
+	plain   bool // with Metrics
+	once    bool // with Top
 }
 
 // format returns families in the text format that o asks for.
@@ -120,56 +123,34 @@ func (o *options) format(families []metrics.Family) string {
 }
 
 // parse reads flags and the command, in any order.
-func parse(args []string, nearest func(string, []string) string) (o options, err error) {
-	var p cache.Pattern
+func parse(args []string) (o options, err error) {
+	p := &o.purge
 	all := false
-	wrong := func(format string, a ...any) (options, error) { return o, process.ExitUsage(fmt.Errorf(format, a...)) }
-	for i := 0; i < len(args); i++ {
-		name, value, given := strings.Cut(args[i], "=")
-		switch name {
-		case "--pid", "-p", "--socket", "-s", "--host", "--tag":
-			if !given {
-				if i++; i == len(args) {
-					return wrong("%s needs a value", name)
-				}
-				value = args[i]
-			}
+	set := pflag.NewFlagSet("ctl", pflag.ContinueOnError)
+	set.FuncP("pid", "p", "", func(value string) (err error) {
+		if o.pid, err = strconv.Atoi(value); err != nil || o.pid <= 0 {
+			return errors.New("must be the number of a process")
 		}
-		switch name {
-		case "--pid", "-p":
-			if o.pid, err = strconv.Atoi(value); err != nil || o.pid <= 0 {
-				return wrong("%s %s: must be the number of a process", name, value)
-			}
-		case "--socket", "-s":
-			o.socket = value
-		case "--host":
-			p.Host = value
-		case "--tag":
-			p.Tag = value
-		case "--all":
-			p.Path, all = "*", true
-		case "--json":
-			o.json = true
-		case "--plain":
-			o.plain = true
-		case "--once":
-			o.once = true
-		case "--help", "-h":
-			o.help = true
-			return o, nil
-		default:
-			if strings.HasPrefix(name, "-") {
-				return wrong("unknown flag %s%s", name, meant(nearest(name, []string{"--pid", "--socket", "--json", "--host", "--tag", "--all", "--plain", "--once", "--help"})))
-			}
-			if o.command == Purge && p.Path == "" {
-				p.Path = args[i]
-				continue
-			}
-			if o.command != "" {
-				return wrong("one command at a time, not %s and %s", o.command, args[i])
-			}
-			o.command = Command(args[i])
-		}
+		return nil
+	})
+	set.StringVarP(&o.socket, "socket", "s", "", "")
+	set.StringVar(&p.Host, "host", "", "")
+	set.StringVar(&p.Tag, "tag", "", "")
+	set.BoolVar(&all, "all", false, "")
+	set.BoolVar(&o.json, "json", false, "")
+	set.BoolVar(&o.plain, "plain", false, "")
+	set.BoolVar(&o.once, "once", false, "")
+	words, err := settings.ParseFlags(set, args)
+	if err != nil {
+		return o, err
+	}
+	if len(words) > 0 {
+		o.command, words = Command(words[0]), words[1:]
+	}
+	if all {
+		p.Path = "*"
+	} else if o.command == Purge && len(words) > 0 {
+		p.Path, words = words[0], words[1:]
 	}
 	names := make([]string, len(Commands))
 	for i, c := range Commands {
@@ -177,46 +158,32 @@ func parse(args []string, nearest func(string, []string) string) (o options, err
 	}
 	switch {
 	case o.command == "":
-		return wrong("no command given; usage: fapws ctl %s; see fapws ctl --help", strings.Join(names, "|"))
+		return o, fmt.Errorf("no command given; usage: fapws ctl %s; see fapws ctl --help", strings.Join(names, "|"))
+	case len(words) > 0:
+		return o, fmt.Errorf("one command at a time, not %s and %s", o.command, words[0])
 	case !slices.Contains(Commands, o.command):
-		return wrong("unknown command %s%s", o.command, meant(nearest(string(o.command), names)))
+		hint := "; fapws ctl --help lists them"
+		if near := settings.Nearest(string(o.command), names); near != "" {
+			hint = ", did you mean " + near + "?"
+		}
+		return o, fmt.Errorf("unknown command %s%s", o.command, hint)
 	case o.pid > 0 && o.socket != "":
-		return wrong("use --pid or --socket, not both")
+		return o, errors.New("use --pid or --socket, not both")
 	case o.command == Purge && (p.Path == "") == (p.Tag == ""):
-		return wrong("purge needs a path, a prefix with *, --tag TAG or --all")
-	case o.command != Purge && (p != cache.Pattern{} || all):
-		return wrong("--host, --tag and --all require purge")
+		return o, errors.New("purge needs a path, a prefix with *, --tag TAG or --all")
+	case o.command != Purge && *p != cache.Pattern{}:
+		return o, errors.New("--host, --tag and --all require purge")
 	case o.plain && o.command != Metrics:
-		return wrong("--plain requires metrics")
+		return o, errors.New("--plain requires metrics")
 	case o.once && o.command != Top:
-		return wrong("--once requires top")
+		return o, errors.New("--once requires top")
 	case o.json && o.command != Status && o.command != Top:
-		return wrong("--json requires status or top")
+		return o, errors.New("--json requires status or top")
 	}
-	if o.command == Purge {
-		o.purge = &p
-	}
-	if o.pid == 0 && o.socket == "" {
-		o.socket = socketOfEnvironment()
+	if name := os.Getenv("FAPWS_CTL_SOCKET"); o.pid == 0 && o.socket == "" && name != Auto && name != Off {
+		o.socket = name // the variable is for servers, too
 	}
 	return o, nil
-}
-
-// socketOfEnvironment returns the control socket that the environment names, for servers too; "" if they choose.
-func socketOfEnvironment() string {
-	switch name := os.Getenv("FAPWS_CTL_SOCKET"); name {
-	case "auto", "off":
-		return ""
-	default:
-		return name
-	}
-}
-
-func meant(near string) string {
-	if near == "" {
-		return "; fapws ctl --help lists them"
-	}
-	return ", did you mean " + near + "?"
 }
 
 // choose returns the socket of the server with that pid or, if it is 0, of the

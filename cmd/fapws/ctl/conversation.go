@@ -1,7 +1,6 @@
 package ctl
 
 import (
-	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -89,22 +88,15 @@ func converse(path string, r *request, within time.Duration) (*conversation, Ans
 
 // ask sends a request and returns the answer, which has to come within a time; 0: as long as the server lives.
 func (c *conversation) ask(r *request, within time.Duration) (a Answer, err error) {
-	text, err := json.Marshal(r)
-	if err != nil {
-		return a, err
-	}
 	_ = c.SetWriteDeadline(time.Now().Add(answerWithin))
-	if _, err := c.Write(append(text, '\n')); err != nil {
+	if err := json.NewEncoder(c).Encode(r); err != nil {
 		return a, short(err)
 	}
-	line, err := bufio.NewReader(&patience{c, within}).ReadBytes('\n')
-	if err == io.EOF {
+	err = json.NewDecoder(&patience{c, within}).Decode(&a)
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return a, errors.New("the server closed the connection")
 	}
-	if err != nil {
-		return a, short(err)
-	}
-	return a, json.Unmarshal(line, &a)
+	return a, short(err)
 }
 
 // awaitEnd returns when the server has ended.

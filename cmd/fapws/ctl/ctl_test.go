@@ -45,7 +45,7 @@ func listen(t *testing.T, path string, server Server) *Socket {
 // run is "fapws ctl" with the words of line.
 func run(line string) (string, error) {
 	var out strings.Builder
-	err := Run(strings.Fields(line), &out, func(string, []string) string { return "" })
+	err := Run(strings.Fields(line), &out)
 	return out.String(), err
 }
 
@@ -130,7 +130,7 @@ func TestUsage(t *testing.T) {
 		{"--pid x stop", "--pid x: must be the number of a process"},
 		{"--pid=0 stop", "--pid 0: must be the number of a process"},
 		{"stop --pid", "--pid needs a value"},
-		{"--color status", "unknown flag --color; fapws ctl --help lists them"},
+		{"--color status", "unknown flag --color; see fapws ctl --help"},
 		{"--pid 1 --socket x stop", "use --pid or --socket, not both"},
 		{"--json stop", "--json requires status or top"},
 		{"--once stop", "--once requires top"},
@@ -147,8 +147,8 @@ func TestUsage(t *testing.T) {
 			t.Errorf("%s:\n got %v\nwant %s", tt.line, err, tt.want)
 		}
 	}
-	err := Run([]string{"stat"}, nil, func(wrong string, names []string) string { return strings.Join(names, "/") })
-	if want := "unknown command stat, did you mean stack/status/top/metrics/reload/purge/rotate/stop/ca?"; err == nil || err.Error() != want {
+	err := Run([]string{"stat"}, nil)
+	if want := "unknown command stat, did you mean status?"; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
 }

@@ -1,7 +1,6 @@
 package ctl
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -24,7 +23,7 @@ import (
 // request is the one line that a client sends: JSON.
 type request struct {
 	Command Command
-	Purge   *cache.Pattern `json:",omitempty"`
+	Purge   cache.Pattern `json:",omitzero"`
 }
 
 // Command is a request to a server.
@@ -322,11 +321,7 @@ func (s *Socket) talk(c *client) {
 		return
 	}
 	var r request
-	line, err := bufio.NewReader(io.LimitReader(c, longestRequest)).ReadBytes('\n')
-	if err == nil {
-		err = json.Unmarshal(line, &r)
-	}
-	if err != nil {
+	if json.NewDecoder(io.LimitReader(c, longestRequest)).Decode(&r) != nil {
 		return
 	}
 	s.mu.Lock()
@@ -336,29 +331,22 @@ func (s *Socket) talk(c *client) {
 	if r.Command == Stop {
 		reply(c, Answer{}) // first, because the process may end before it could answer
 		_, _ = s.server(Stop, cache.Pattern{})
-		_, _ = c.Read(line[:1]) // until the client leaves, or this process ends
+		_, _ = c.Read(make([]byte, 1)) // until the client leaves, or this process ends
 		return
 	}
 	reply(c, s.do(&r))
 }
 
 func (s *Socket) do(r *request) Answer {
-	pattern := cache.Pattern{}
-	if r.Purge != nil {
-		pattern = *r.Purge
-	}
-	if err := pattern.Check(); r.Command == Purge && err != nil {
+	if err := r.Purge.Check(); r.Command == Purge && err != nil {
 		return Answer{Error: err.Error()}
 	}
-	return s.server.answer(r.Command, pattern, Commands)
+	return s.server.answer(r.Command, r.Purge, Commands)
 }
 
 func reply(c net.Conn, a Answer) {
-	text, err := json.Marshal(a)
-	if err == nil {
-		_ = c.SetWriteDeadline(time.Now().Add(askWithin))
-		_, _ = c.Write(append(text, '\n')) // a disconnected client needs no answer
-	}
+	_ = c.SetWriteDeadline(time.Now().Add(askWithin))
+	_ = json.NewEncoder(c).Encode(a) // a disconnected client needs no answer
 }
 
 // allowed says why the other side of c may not talk to us.

@@ -8,7 +8,6 @@ import (
 	"html"
 	"slices"
 	"strings"
-	"time"
 )
 
 const style = `:root{color-scheme:light dark;--bg:#fff;--fg:#1d2330;--dim:#667;--box:#f4f5f8;--line:#dde;--red:#b3261e;--bar:#2a6fdb;--flame:#ffd8a8}
@@ -79,7 +78,7 @@ func profilePage(graph string) string {
 func body(v *View, lines []Line, rates []float64) string {
 	var b strings.Builder
 	r := &v.Report
-	fmt.Fprintf(&b, `<p class="dim">fapws %s, %s, pid %d, up %s, %s</p>`, text(r.Version), text(python(r)), r.PID, age(r.Uptime), clip(strings.Join(r.Addresses, " "), 300))
+	fmt.Fprintf(&b, `<p class="dim">fapws %s, %s, pid %d, up %s, %s</p>`, text(r.Version), text(python(r)), r.PID, period(r.Uptime), clip(strings.Join(r.Addresses, " "), 300))
 	if r.Failure != "" {
 		fmt.Fprintf(&b, `<p class="bad">The last reload failed: %s</p>`, clip(WithoutQueries(r.Failure), 500))
 	}
@@ -183,7 +182,7 @@ func workers(b *strings.Builder, v *View) {
 		if w.Requests >= 0 {
 			requests = fmt.Sprint(w.Requests)
 		}
-		fmt.Fprintf(b, `<tr><td class="l">%d<td>%s<td>%s<td>%.1f MB<td>%s</tr>`, w.PID, text(w.State), age(w.Age), float64(w.RSS)/1e6, requests)
+		fmt.Fprintf(b, `<tr><td class="l">%d<td>%s<td>%s<td>%.1f MB<td>%s</tr>`, w.PID, text(w.State), period(w.Age), float64(w.RSS)/1e6, requests)
 	}
 	b.WriteString("</table></div>")
 	more(b, len(v.Report.Workers)-mostWorkers)
@@ -227,11 +226,6 @@ func clip(s string, n int) string {
 		b.WriteString(one)
 	}
 	return b.String()
-}
-
-// age is a time in seconds, without fractions.
-func age(seconds float64) string {
-	return (time.Duration(seconds) * time.Second).String()
 }
 
 // span is a short time in seconds with three digits.

@@ -27,7 +27,6 @@ func (o *options) top(path string, w io.Writer) error {
 		return err
 	}
 	at := time.Now()
-	screen := screenOf(w)
 	for {
 		time.Sleep(topEvery)
 		now, err := lookAgain(path)
@@ -39,7 +38,7 @@ func (o *options) top(path string, w io.Writer) error {
 		if o.json {
 			err = json.NewEncoder(w).Encode(v)
 		} else {
-			err = screen.show(w, visible(v.String()), o.once)
+			err = show(w, visible(v.String()), o.once)
 		}
 		if err != nil || o.once {
 			return err
@@ -70,36 +69,21 @@ func lookAgain(path string) (now *Overview, err error) {
 	return nil, fmt.Errorf("the server has stopped: %w", err)
 }
 
-// screen is a terminal, or nothing.
-type screen struct {
-	fd    int // -1: no terminal
-	begun bool
-}
-
-func screenOf(w io.Writer) *screen {
-	if f, ok := w.(*os.File); ok {
-		if _, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ); err == nil {
-			return &screen{fd: int(f.Fd())}
-		}
+// show writes text, on a terminal in the place of what is there. last: it is to be whole.
+func show(w io.Writer, text string, last bool) error {
+	var size *unix.Winsize
+	if f, ok := w.(*os.File); ok && !last {
+		size, _ = unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ)
 	}
-	return &screen{fd: -1}
-}
-
-// show writes text in the place of the text before. last: it is to be whole.
-func (s *screen) show(w io.Writer, text string, last bool) error {
-	if s.fd < 0 || last {
+	if size == nil { // no terminal
 		_, err := io.WriteString(w, text)
 		return err
 	}
 	rows, columns := 24, 80
-	if size, err := unix.IoctlGetWinsize(s.fd, unix.TIOCGWINSZ); err == nil && size.Row > 0 && size.Col > 0 {
+	if size.Row > 0 && size.Col > 0 {
 		rows, columns = int(size.Row), int(size.Col)
 	}
 	var b strings.Builder
-	if !s.begun {
-		b.WriteString("\x1b[2J")
-		s.begun = true
-	}
 	b.WriteString("\x1b[H")
 	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
 	for _, line := range lines[:min(len(lines), rows-1)] {
@@ -152,14 +136,12 @@ func (v *View) String() string {
 	if len(v.Routes) == 0 {
 		b.WriteString("  no requests since counting began\n")
 	}
-	fmt.Fprintf(&b, "\n%8s  %-9s %8s %8s %10s", "WORKER", "STATE", "AGE", "MEMORY", "REQUESTS")
+	note := ""
 	if v.Restarts > 0 {
-		fmt.Fprintf(&b, "  (%.0f restarts)", v.Restarts)
+		note = fmt.Sprintf("  (%.0f restarts)", v.Restarts)
 	}
 	b.WriteByte('\n')
-	for i := range r.Workers {
-		r.Workers[i].row(&b)
-	}
+	r.workers(&b, note)
 	if len(v.Active) > 0 {
 		fmt.Fprintf(&b, "\n%8s %8s  %s\n", "AGE", "WORKER", "REQUEST")
 	}
@@ -177,16 +159,19 @@ func (v *View) String() string {
 	return b.String()
 }
 
-// row writes the line of a worker.
-func (w *Worker) row(b *strings.Builder) {
-	memory, requests := "-", "-"
-	if w.RSS > 0 {
-		memory = fmt.Sprintf("%.1f MB", float64(w.RSS)/1e6)
+// workers writes the table of workers, with a note in its head.
+func (r *Report) workers(b *strings.Builder, note string) {
+	fmt.Fprintf(b, "%8s  %-9s %8s %8s %10s%s\n", "WORKER", "STATE", "AGE", "MEMORY", "REQUESTS", note)
+	for _, w := range r.Workers {
+		memory, requests := "-", "-"
+		if w.RSS > 0 {
+			memory = fmt.Sprintf("%.1f MB", float64(w.RSS)/1e6)
+		}
+		if w.Requests >= 0 {
+			requests = strconv.FormatInt(w.Requests, 10)
+		}
+		fmt.Fprintf(b, "%8d  %-9s %8s %8s %10s\n", w.PID, w.State, period(w.Age), memory, requests)
 	}
-	if w.Requests >= 0 {
-		requests = strconv.FormatInt(w.Requests, 10)
-	}
-	fmt.Fprintf(b, "%8d  %-9s %8s %8s %10s\n", w.PID, w.State, period(w.Age), memory, requests)
 }
 
 // String is the 50th and the 95th percentile, if there are values.

@@ -201,12 +201,7 @@ type Active struct {
 // write prints a report as text or as JSON.
 func (r *Report) write(w io.Writer, asJSON bool) error {
 	if asJSON {
-		text, err := json.Marshal(r)
-		if err != nil {
-			return err
-		}
-		_, err = w.Write(append(text, '\n'))
-		return err
+		return json.NewEncoder(w).Encode(r)
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "fapws %s, %s, pid %d, up %s\n", r.Version, python(r), r.PID, period(r.Uptime))
@@ -218,10 +213,7 @@ func (r *Report) write(w io.Writer, asJSON bool) error {
 	if r.Failure != "" {
 		fmt.Fprintf(&b, "the last reload failed: %s\n", r.Failure)
 	}
-	fmt.Fprintf(&b, "%8s  %-9s %8s %8s %10s\n", "WORKER", "STATE", "AGE", "MEMORY", "REQUESTS")
-	for i := range r.Workers {
-		r.Workers[i].row(&b)
-	}
+	r.workers(&b, "")
 	for _, worker := range r.Workers {
 		if worker.Cut > 0 {
 			fmt.Fprintf(&b, "worker %d: %d responses ended because more than max-unsent waited for slow clients; %.1f MB wait now\n",

@@ -26,17 +26,15 @@ import (
 // Application is the meaning of APP on the command line: a script or a module, and
 // perhaps an object in it.
 type Application struct {
-	script, module string // one of them is ""
-	object         string
-	folder         string // where module is looked for first; "": the current one
-	Source         []byte // of the script; of the module where it is simple to find
+	pybridge.Application
+	Source []byte // of the script; of the module where it is simple to find
 }
 
 // FindApplication reads APP; modules are looked for in folder first. What ends in .py, has a slash in it or is a file
 // is the path of a script; other names are modules.
 func FindApplication(name, folder string, conf settings.Config) (a Application, err error) {
 	place, object := settings.SplitApp(name)
-	a.object = object
+	a.Object, a.Interface, a.Factory, a.Import = object, conf.Interface, conf.Factory, true
 	if call := strings.IndexByte(object, '('); call >= 0 {
 		return a, process.ExitNotStarted("%s: APP must name an object, not a call; for an application factory use --factory %s:%s",
 			name, place, object[:call])
@@ -45,12 +43,14 @@ func FindApplication(name, folder string, conf settings.Config) (a Application, 
 		return a, process.ExitUsage(fmt.Errorf("%s is %s", place, what))
 	}
 	if IsScript(place) {
-		a.script = place
+		a.Script = place
 		a.Source, err = readScript(place)
+		// To import a script with PATHS would be wrong, and to run one wrong for an application whose script ends in app.run().
+		a.Import = !a.HasPATHS()
 		return a, err
 	}
-	a.module = place
-	a.folder = folder
+	a.Module = place
+	a.Folder = folder
 	a.Source = moduleSource(place, folder, conf.PythonPath)
 	return a, nil
 }
@@ -83,28 +83,8 @@ func moduleSource(name, first string, others []string) []byte {
 
 // HasPATHS reports whether the script or module seems to have a PATHS, and that is what
 // is asked for.
-func (a *Application) HasPATHS(conf settings.Config) bool {
-	return a.object == "" && !conf.Factory && conf.Interface != "wsgi" && conf.Interface != "asgi" && settings.HasWord(a.Source, "PATHS")
-}
-
-// runsAsMain reports whether the script is run, with __name__ "__main__", rather
-// than imported. To import a script with PATHS would be wrong, and to run one wrong for an
-// application whose script ends in app.run().
-func (a *Application) runsAsMain(conf settings.Config) bool {
-	return a.script != "" && a.HasPATHS(conf)
-}
-
-// Options says how Python loads it.
-func (a *Application) Options(conf settings.Config) pybridge.Application {
-	return pybridge.Application{
-		Script:    a.script,
-		Module:    a.module,
-		Folder:    a.folder,
-		Import:    !a.runsAsMain(conf),
-		Object:    a.object,
-		Interface: conf.Interface,
-		Factory:   conf.Factory,
-	}
+func (a *Application) HasPATHS() bool {
+	return a.Object == "" && !a.Factory && a.Interface != "wsgi" && a.Interface != "asgi" && settings.HasWord(a.Source, "PATHS")
 }
 
 // ApplicationFolder is where the files of APP are: the folder of a script, or

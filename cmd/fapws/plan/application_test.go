@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"fapws/cmd/fapws/settings"
+	"fapws/pybridge"
 )
 
 func TestFindApplication(t *testing.T) {
@@ -29,26 +30,26 @@ func TestFindApplication(t *testing.T) {
 		asMain bool
 		fails  bool
 	}{
-		{name: "app.py", want: Application{script: "app.py", Source: []byte("app")}},
-		{name: "./app.py:app.x", want: Application{script: "./app.py", object: "app.x", Source: []byte("app")}},
-		{name: "app", want: Application{module: "app", Source: []byte("app")}},
-		{name: "app:app", want: Application{module: "app", object: "app", Source: []byte("app")}},
-		{name: "wsgi", want: Application{script: "wsgi", Source: []byte("no suffix")}},
-		{name: "a.b/c.py", want: Application{script: "a.b/c.py", Source: []byte("dotted")}},
-		{name: "paths.py", want: Application{script: "paths.py", Source: []byte("x = 1\nPATHS = []")}, asMain: true},
-		{name: "paths.py:app", want: Application{script: "paths.py", object: "app", Source: []byte("x = 1\nPATHS = []")}},
-		{name: "paths.py", conf: settings.Config{Interface: "wsgi"}, want: Application{script: "paths.py", Source: []byte("x = 1\nPATHS = []")}},
-		{name: "paths.py", conf: settings.Config{Factory: true}, want: Application{script: "paths.py", Source: []byte("x = 1\nPATHS = []")}},
-		{name: "paths", want: Application{module: "paths", Source: []byte("x = 1\nPATHS = []")}},
-		{name: "comment.py", want: Application{script: "comment.py", Source: []byte("# my_PATHS")}},
-		{name: "config.py", want: Application{script: "config.py", Source: []byte("# no PATHS\nx = s.PATHS or d['PATHS'] # or PATHS")}},
-		{name: "import.py", want: Application{script: "import.py", Source: []byte("from a import (b,\r\n\tPATHS)")}, asMain: true},
-		{name: "old.py", want: Application{script: "old.py", Source: []byte("#\rPATHS=[]")}, asMain: true},
-		{name: "pkg", want: Application{module: "pkg", Source: []byte("pkg")}},
-		{name: "pkg.mod:f", want: Application{module: "pkg.mod", object: "f", Source: []byte("pkg.mod")}},
-		{name: "far", want: Application{module: "far"}},
-		{name: "far", conf: settings.Config{PythonPath: []string{"other"}}, want: Application{module: "far", Source: []byte("far")}},
-		{name: "missing", want: Application{module: "missing"}},
+		{name: "app.py", want: Application{Application: pybridge.Application{Script: "app.py"}, Source: []byte("app")}},
+		{name: "./app.py:app.x", want: Application{Application: pybridge.Application{Script: "./app.py", Object: "app.x"}, Source: []byte("app")}},
+		{name: "app", want: Application{Application: pybridge.Application{Module: "app"}, Source: []byte("app")}},
+		{name: "app:app", want: Application{Application: pybridge.Application{Module: "app", Object: "app"}, Source: []byte("app")}},
+		{name: "wsgi", want: Application{Application: pybridge.Application{Script: "wsgi"}, Source: []byte("no suffix")}},
+		{name: "a.b/c.py", want: Application{Application: pybridge.Application{Script: "a.b/c.py"}, Source: []byte("dotted")}},
+		{name: "paths.py", want: Application{Application: pybridge.Application{Script: "paths.py"}, Source: []byte("x = 1\nPATHS = []")}, asMain: true},
+		{name: "paths.py:app", want: Application{Application: pybridge.Application{Script: "paths.py", Object: "app"}, Source: []byte("x = 1\nPATHS = []")}},
+		{name: "paths.py", conf: settings.Config{Interface: "wsgi"}, want: Application{Application: pybridge.Application{Script: "paths.py"}, Source: []byte("x = 1\nPATHS = []")}},
+		{name: "paths.py", conf: settings.Config{Factory: true}, want: Application{Application: pybridge.Application{Script: "paths.py"}, Source: []byte("x = 1\nPATHS = []")}},
+		{name: "paths", want: Application{Application: pybridge.Application{Module: "paths"}, Source: []byte("x = 1\nPATHS = []")}},
+		{name: "comment.py", want: Application{Application: pybridge.Application{Script: "comment.py"}, Source: []byte("# my_PATHS")}},
+		{name: "config.py", want: Application{Application: pybridge.Application{Script: "config.py"}, Source: []byte("# no PATHS\nx = s.PATHS or d['PATHS'] # or PATHS")}},
+		{name: "import.py", want: Application{Application: pybridge.Application{Script: "import.py"}, Source: []byte("from a import (b,\r\n\tPATHS)")}, asMain: true},
+		{name: "old.py", want: Application{Application: pybridge.Application{Script: "old.py"}, Source: []byte("#\rPATHS=[]")}, asMain: true},
+		{name: "pkg", want: Application{Application: pybridge.Application{Module: "pkg"}, Source: []byte("pkg")}},
+		{name: "pkg.mod:f", want: Application{Application: pybridge.Application{Module: "pkg.mod", Object: "f"}, Source: []byte("pkg.mod")}},
+		{name: "far", want: Application{Application: pybridge.Application{Module: "far"}}},
+		{name: "far", conf: settings.Config{PythonPath: []string{"other"}}, want: Application{Application: pybridge.Application{Module: "far"}, Source: []byte("far")}},
+		{name: "missing", want: Application{Application: pybridge.Application{Module: "missing"}}},
 		{name: "folder", fails: true},
 		{name: "missing.py", fails: true},
 		{name: "not-a-name", fails: true},
@@ -61,12 +62,9 @@ func TestFindApplication(t *testing.T) {
 			}
 			continue
 		}
-		if err != nil || got.script != tt.want.script || got.module != tt.want.module || got.object != tt.want.object ||
-			string(got.Source) != string(tt.want.Source) {
+		if err != nil || got.Script != tt.want.Script || got.Module != tt.want.Module || got.Object != tt.want.Object ||
+			string(got.Source) != string(tt.want.Source) || got.Import == tt.asMain {
 			t.Errorf("%s: %+v, %v", tt.name, got, err)
-		}
-		if got.runsAsMain(tt.conf) != tt.asMain {
-			t.Errorf("%s: runs as main: %v", tt.name, !tt.asMain)
 		}
 	}
 }

@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"fmt"
 	"io"
 	"path/filepath"
 	"sync/atomic"
@@ -71,7 +70,8 @@ func (p *Plan) Check(conf *settings.Config, contents *pybridge.Contents, log fun
 // build is Build, and without parts.Logs Check.
 func (p *Plan) build(conf *settings.Config, parts Parts) (*Built, error) {
 	c := p.Site
-	b := &builder{plan: p, conf: conf, parts: &parts, built: &Built{Private: p.private(conf, parts.Contents)}, passwords: auth.NewChecker()}
+	b := &builder{plan: p, conf: conf, parts: &parts, built: &Built{Private: p.private(conf, parts.Contents)}, passwords: auth.NewChecker(),
+		auths: map[*Auth]*auth.Basic{}, spas: map[string]spaUse{}}
 	settings.InheritTable(&c.Files, &conf.Options, c.At)
 	if users := conf.LoginUsers; users != "" && (c.Login == nil || p.Settings.Source("login").Level != settings.FromFile) {
 		c.Login = &Login{Given: true, At: c.At, Users: users} // it goes before the key of that name, unless it stands in the same file
@@ -95,9 +95,7 @@ func (p *Plan) build(conf *settings.Config, parts Parts) (*Built, error) {
 		}
 	}
 	b.statusPage()
-	if err := b.health(); err != nil {
-		b.wrong(err)
-	}
+	b.health()
 	b.checkFallbacks()
 	if err := settings.JoinPath(b.errs...); err != nil {
 		b.built.Close()
@@ -199,13 +197,10 @@ func (b *builder) misused(at settings.Position, key string, err error) {
 			return
 		}
 	}
-	switch from := b.plan.Settings.Source(key); from.Level {
-	case settings.FromDefault:
+	if b.plan.Settings.Source(key).Level == settings.FromDefault {
 		b.wrong(at.Errorf(key, "%v", err))
-	case settings.FromFile:
-		b.wrong(fmt.Errorf("%s: %s: %v", from.Name, key, err))
-	default:
-		b.wrong(fmt.Errorf("%s: %v", from.Name, err))
+	} else {
+		b.wrong(b.plan.Settings.Wrong(key, err))
 	}
 }
 

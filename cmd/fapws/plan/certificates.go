@@ -27,14 +27,14 @@ func (p *Plan) Certificates(conf *settings.Config) *certificates.Want {
 		Strict:     conf.TLSStrictSNI,
 	}
 	for i, cert := range conf.CertFiles {
-		pair := certificates.Pair{Cert: cert, From: p.origin("certfile")}
+		pair := certificates.Pair{Cert: cert, From: p.Settings.Origin("certfile")}
 		if len(conf.KeyFiles) > 0 && conf.KeyFiles[i] != cert {
 			pair.Key = conf.KeyFiles[i]
 		}
 		w.Pairs = append(w.Pairs, pair)
 	}
-	for i := range p.Site.Hosts {
-		addHost(w, &p.Site.Hosts[i])
+	for _, h := range p.Site.Hosts {
+		addHost(w, h)
 	}
 	p.addAsking(w, conf)
 	if conf.TLS == "acme" {
@@ -43,7 +43,7 @@ func (p *Plan) Certificates(conf *settings.Config) *certificates.Want {
 	if conf.TLS == "auto" {
 		w.Auto = filepath.Join(p.stateDir, "tls")
 		w.AutoHosts, w.Hosts = w.Hosts, nil
-		w.Pairs = append(w.Pairs, certificates.Pair{Cert: filepath.Join(w.Auto, certificates.CertFile), Key: filepath.Join(w.Auto, certificates.KeyFile), From: p.origin("tls")})
+		w.Pairs = append(w.Pairs, certificates.Pair{Cert: filepath.Join(w.Auto, certificates.CertFile), Key: filepath.Join(w.Auto, certificates.KeyFile), From: p.Settings.Origin("tls")})
 	}
 	return w
 }
@@ -57,7 +57,7 @@ func (p *Plan) addAsking(w *certificates.Want, conf *settings.Config) {
 	for _, a := range asked {
 		one := certificates.Asking{Names: a.Names, Default: a.First, CAs: a.CAs}
 		if a.CAs != "" {
-			one.Auth, one.From = clientAuth[conf.CertReqs], p.origin("ca-certs")
+			one.Auth, one.From = clientAuth[conf.CertReqs], p.Settings.Origin("ca-certs")
 		}
 		if a.ClientCAs != "" {
 			one.From = a.At.Key("ca-certs") + ": ca-certs"
@@ -73,7 +73,7 @@ func (p *Plan) addACME(w *certificates.Want, conf *settings.Config) {
 		w.Hosts = nil
 	}
 	for _, name := range w.ACME.Hosts {
-		w.Pairs = append(w.Pairs, certificates.Pair{Cert: filepath.Join(w.ACME.Dir, name), Names: []string{name}, Later: true, From: p.origin("tls")})
+		w.Pairs = append(w.Pairs, certificates.Pair{Cert: filepath.Join(w.ACME.Dir, name), Names: []string{name}, Later: true, From: p.Settings.Origin("tls")})
 	}
 }
 
@@ -85,8 +85,7 @@ func (p *Plan) acmeHosts(conf *settings.Config) (hosts []string) {
 	if len(conf.ACMEHosts) > 0 {
 		return conf.ACMEHosts
 	}
-	for i := range p.Site.Hosts {
-		h := &p.Site.Hosts[i]
+	for _, h := range p.Site.Hosts {
 		for _, name := range h.Names {
 			if h.CertFile == "" && !strings.ContainsAny(name, "*[") && strings.Contains(name, ".") {
 				hosts = append(hosts, name)
@@ -153,15 +152,6 @@ func addHost(w *certificates.Want, h *Host) {
 	w.Pairs = append(w.Pairs, pair)
 }
 
-// origin names the place of a setting for messages.
-func (p *Plan) origin(name string) string {
-	from := p.Settings.Source(name)
-	if from.Level == settings.FromFile {
-		return from.Name + ": " + name
-	}
-	return from.Name
-}
-
 var (
 	clientAuth  = map[string]tls.ClientAuthType{"none": tls.RequestClientCert, "optional": tls.VerifyClientCertIfGiven, "required": tls.RequireAndVerifyClientCert}
 	tlsVersions = map[string]uint16{"1.2": tls.VersionTLS12, "1.3": tls.VersionTLS13}
@@ -226,7 +216,7 @@ func (c *SiteConfig) Asks(conf *settings.Config) (all []Asked) {
 	wants := func(rule string) bool { return rule != "" && rule != CertNone }
 	for _, h := range c.all(conf) {
 		a := Asked{Host: h}
-		if certReqs(conf) || wants(cmp.Or(h.TopRules.ClientCert, c.ClientCert)) || slices.ContainsFunc(h.Routes, func(r Route) bool { return wants(r.TopRules.ClientCert) }) {
+		if certReqs(conf) || wants(cmp.Or(h.TopRules.ClientCert, c.ClientCert)) || slices.ContainsFunc(h.Routes, func(r *Route) bool { return wants(r.TopRules.ClientCert) }) {
 			a.CAs = cmp.Or(h.ClientCAs, conf.CACerts)
 		}
 		all = append(all, a)
@@ -240,11 +230,13 @@ func (c *SiteConfig) Asks(conf *settings.Config) (all []Asked) {
 
 // AsksClients reports whether a rule is about the certificates of clients.
 func (c *SiteConfig) AsksClients() bool {
-	return c.anyRules(func(r *TopRules) bool { return r.ClientCert != "" }) || slices.ContainsFunc(c.Hosts, func(h Host) bool { return h.ClientCAs != "" })
+	return c.anyRules(func(r *TopRules) bool { return r.ClientCert != "" }) || slices.ContainsFunc(c.Hosts, func(h *Host) bool { return h.ClientCAs != "" })
 }
 
-// CheckClients finds rules about the certificates of clients that cannot hold, and authorities without a rule.
-func (c *SiteConfig) CheckClients(conf *settings.Config) error {
+// checkClients finds rules about the certificates of clients that cannot hold, and authorities without a rule. check
+// reports these mistakes with the others.
+func (p *Plan) checkClients() error {
+	c, conf := p.Site, &p.Conf
 	var wrong []error
 	check := func(at settings.Position, rule string, cas string) {
 		switch {
@@ -263,14 +255,18 @@ func (c *SiteConfig) CheckClients(conf *settings.Config) error {
 		if a.At != c.At {
 			check(a.At, a.TopRules.ClientCert, cas)
 		}
-		for k := range a.Routes {
-			check(a.Routes[k].At, a.Routes[k].TopRules.ClientCert, cas)
+		for _, r := range a.Routes {
+			check(r.At, r.TopRules.ClientCert, cas)
 		}
 		if a.ClientCAs != "" && a.CAs == "" {
 			wrong = append(wrong, a.At.Errorf("ca-certs", "no rule uses these authorities; add client-cert = \"required\""))
 		}
 	}
-	return settings.JoinPath(wrong...)
+	err := settings.JoinPath(wrong...)
+	if p.Command.Word == settings.WordCheck {
+		p.Mistakes, err = settings.JoinPath(p.Mistakes, err), nil
+	}
+	return err
 }
 
 // certReqs reports whether handshakes ask for certificates, and refuse bad ones.

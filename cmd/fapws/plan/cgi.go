@@ -42,8 +42,7 @@ var links = map[string]programs.Links{"inside": programs.LinksInside, "owner": p
 
 // programs returns the patterns of files that are run in the root of the host.
 func (h *Host) programs() (patterns []string) {
-	for i := range h.Routes {
-		r := &h.Routes[i]
+	for _, r := range h.Routes {
 		switch {
 		case r.Match != "" && (r.CGI.Given || r.FastCGI.Address != "" || r.PHP.Given):
 			patterns = append(patterns, r.Match)
@@ -92,7 +91,7 @@ func (b *builder) cgi(h *Host, r *Route) ([]sites.Mount, error) {
 		return nil, err
 	}
 	if r.Match != "" {
-		scripts.Index = b.scriptIndex(r, r.Match, "")
+		scripts.Index = b.scriptIndex(r, "")
 	}
 	interpreters := map[string][]string{}
 	for _, one := range r.CGI.Commands {
@@ -120,7 +119,7 @@ func (b *builder) php(h *Host, r *Route) ([]sites.Mount, error) {
 	for _, one := range r.PHP.Ini {
 		o.Args = append(o.Args, "-d", one)
 	}
-	scripts.Index = b.scriptIndex(r, phpPattern, phpIndex)
+	scripts.Index = b.scriptIndex(r, phpIndex)
 	o.ScriptOptions, o.Common = scripts, b.forPrograms(h, r, scripts.Root)
 	p, err := programs.NewPHP(o)
 	if err != nil {
@@ -155,7 +154,7 @@ func (b *builder) fastcgi(h *Host, r *Route) ([]sites.Mount, error) {
 		if static.FitsAny(scripts.Match, phpIndex) {
 			usual = phpIndex
 		}
-		index = b.scriptIndex(r, r.Match, usual)
+		index = b.scriptIndex(r, usual)
 		scripts.Index = index
 		root = scripts.Root
 		if o.Scripts, err = programs.NewScripts(scripts); err == nil && r.FastCGI.Front != "" {
@@ -182,12 +181,9 @@ func (b *builder) fastcgi(h *Host, r *Route) ([]sites.Mount, error) {
 }
 
 // scriptIndex returns the index names that are scripts, one by default.
-func (b *builder) scriptIndex(r *Route, pattern, name string) (index []string) {
-	if r.Match != "" {
-		pattern = r.Match
-	}
+func (b *builder) scriptIndex(r *Route, name string) (index []string) {
 	for _, one := range r.Index {
-		if static.FitsAny([]string{pattern}, one) {
+		if static.FitsAny([]string{cmp.Or(r.Match, phpPattern)}, one) {
 			index = append(index, one)
 		}
 	}

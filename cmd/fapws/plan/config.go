@@ -22,18 +22,12 @@ type SiteConfig struct {
 	Root        string          `key:"root" is:"path" value:"'./site'" help:"a directory of files; with app, existing files are served first"`
 	Args        []string        `key:"args" value:"['one', 'two']" help:"sys.argv[1:] of the application"`
 	UnknownHost string          `key:"unknown-host" is:"one default 421" value:"'421'" help:"status for unknown host names; by default, the first host serves them"`
-	Hosts       []Host          `key:"host" value:"[[host]]" help:"a site with names, files, application and routes"`
+	Hosts       []*Host         `key:"host" value:"[[host]]" help:"a site with names, files, application and routes"`
 }
 
 // FileKeys are the keys at the top of a file that are not settings.
 func FileKeys() []string {
-	var keys []string
-	for _, key := range settings.KeysOf(SiteConfig{}) {
-		if !slices.Contains(inherited, key) {
-			keys = append(keys, key)
-		}
-	}
-	return keys
+	return slices.DeleteFunc(settings.KeysOf(SiteConfig{}), func(key string) bool { return slices.Contains(inherited, key) })
 }
 
 // inherited are the keys of Files; they are settings at the top, except for types.
@@ -55,8 +49,8 @@ func ReadSites(f *settings.TOMLFile, report func(error)) *SiteConfig {
 	}
 	settings.DecodeTOML(ours, c, report)
 	c.shareApp(SiteApplication{})
-	for i := range c.Hosts {
-		c.Hosts[i].check(report)
+	for _, h := range c.Hosts {
+		h.check(report)
 	}
 	c.checkDefault(report)
 	c.checkNames(report)
@@ -65,8 +59,8 @@ func ReadSites(f *settings.TOMLFile, report func(error)) *SiteConfig {
 
 // shareApp gives the application at the top to the hosts that have neither an application nor a root, in place of before.
 func (c *SiteConfig) shareApp(before SiteApplication) {
-	for i := range c.Hosts {
-		if h := &c.Hosts[i]; h.Root == "" && h.App.Name == before.Name && !h.At.Set("app") {
+	for _, h := range c.Hosts {
+		if h.Root == "" && h.App.Name == before.Name && !h.At.Set("app") {
 			h.App = c.App
 		}
 	}
@@ -75,8 +69,7 @@ func (c *SiteConfig) shareApp(before SiteApplication) {
 // checkNames sees that no name belongs to two hosts.
 func (c *SiteConfig) checkNames(report func(error)) {
 	owners := map[string]*Host{}
-	for i := range c.Hosts {
-		h := &c.Hosts[i]
+	for _, h := range c.Hosts {
 		for _, name := range h.Names {
 			if first := owners[name]; first != nil && first != h {
 				report(h.At.Errorf("name", "%s belongs to the host of line %d already", name, first.At.Table.Line))
@@ -88,16 +81,15 @@ func (c *SiteConfig) checkNames(report func(error)) {
 
 // checkDefault sees that not two hosts are for all other names.
 func (c *SiteConfig) checkDefault(report func(error)) {
-	first := -1
-	for i := range c.Hosts {
-		h := &c.Hosts[i]
+	var first *Host
+	for _, h := range c.Hosts {
 		if !h.Default && len(h.Names) > 0 {
 			continue
 		}
-		if first >= 0 {
-			report(h.At.Errorf("default", "the host of line %d is already the default; give this host a name", c.Hosts[first].At.Table.Line))
+		if first != nil {
+			report(h.At.Errorf("default", "the host of line %d is already the default; give this host a name", first.At.Table.Line))
 		}
-		first = i
+		first = h
 	}
 }
 
@@ -122,10 +114,7 @@ func (c *SiteConfig) all(conf *settings.Config) (hosts []*Host) {
 	if c.ownHost(conf) {
 		hosts = append(hosts, &Host{At: c.At, Files: c.Files, Rules: Rules{TopRules: c.TopRules}, Root: c.Root, App: c.App})
 	}
-	for i := range c.Hosts {
-		hosts = append(hosts, &c.Hosts[i])
-	}
-	return hosts
+	return append(hosts, c.Hosts...)
 }
 
 // Roots are the directories of root and files, each once.
@@ -136,10 +125,10 @@ func (c *SiteConfig) Roots() (dirs []string) {
 		}
 	}
 	note(c.Root)
-	for i := range c.Hosts {
-		note(c.Hosts[i].Root)
-		for k := range c.Hosts[i].Routes {
-			note(c.Hosts[i].Routes[k].Folder)
+	for _, h := range c.Hosts {
+		note(h.Root)
+		for _, r := range h.Routes {
+			note(r.Folder)
 		}
 	}
 	return dirs
@@ -148,21 +137,14 @@ func (c *SiteConfig) Roots() (dirs []string) {
 // Apps are the applications to load, each once.
 func (c *SiteConfig) Apps() (apps []SiteApplication) {
 	note := func(a SiteApplication) {
-		if a.Name == "" {
-			return
+		if a.Name != "" && !slices.ContainsFunc(apps, func(other SiteApplication) bool { return other.Name == a.Name }) {
+			apps = append(apps, a)
 		}
-		for _, other := range apps {
-			if other.Name == a.Name {
-				return
-			}
-		}
-		apps = append(apps, a)
 	}
 	note(c.App)
-	for i := range c.Hosts {
-		h := &c.Hosts[i]
-		for k := range h.Routes {
-			note(h.Routes[k].App)
+	for _, h := range c.Hosts {
+		for _, r := range h.Routes {
+			note(r.App)
 		}
 		note(h.App)
 	}
@@ -187,11 +169,9 @@ func (c *SiteConfig) Reach() (r Reach) {
 		}
 		return false // all of them
 	})
-	for i := range c.Hosts {
-		h := &c.Hosts[i]
+	for _, h := range c.Hosts {
 		r.Programs = r.Programs || h.SSI.AllowExec
-		for k := range h.Routes {
-			route := &h.Routes[k]
+		for _, route := range h.Routes {
 			if to := route.Upload.Path; to != "" {
 				r.Uploads = append(r.Uploads, to)
 			}
@@ -227,8 +207,7 @@ func (c *SiteConfig) Targets() (targets []string) {
 	if c.Root != "" {
 		targets = append(targets, "/")
 	}
-	for i := range c.Hosts {
-		h := &c.Hosts[i]
+	for _, h := range c.Hosts {
 		base := ""
 		if len(h.Names) > 0 && !strings.Contains(h.Names[0], "*") {
 			base = "http://" + h.Names[0]
@@ -236,8 +215,8 @@ func (c *SiteConfig) Targets() (targets []string) {
 		if h.Root != "" || h.App.Name != "" {
 			targets = append(targets, base+"/")
 		}
-		for k := range h.Routes {
-			if r := &h.Routes[k]; r.Prefix != "" && r.Match == "" {
+		for _, r := range h.Routes {
+			if r.Prefix != "" && r.Match == "" {
 				targets = append(targets, base+r.Prefix)
 			}
 		}
@@ -268,8 +247,7 @@ func (c *SiteConfig) Private(conf *settings.Config, more ...string) *static.Priv
 		files = append(files, existing(place, module+".py", filepath.Join(module, "__init__.py"))...)
 	}
 	files = append(files, c.UserFiles(conf)...)
-	for i := range c.Hosts {
-		h := &c.Hosts[i]
+	for _, h := range c.Hosts {
 		files = append(files, logFile(h.AccessLog), logFile(h.ErrorLog), h.CertFile, h.KeyFile, h.ClientCAs)
 	}
 	return static.NewPrivate(files...)

@@ -16,14 +16,6 @@ import (
 	"fapws/runtime/system"
 )
 
-// Name returns the name of the application or site for check.
-func (p *Plan) Name(conf *settings.Config) string {
-	if p.File != nil {
-		return p.File.Name
-	}
-	return p.Site.What(conf)
-}
-
 // Label returns the name of the server for users: the application or directory that the command line or the top of
 // the file names, else the file.
 func (p *Plan) Label(conf *settings.Config) string {
@@ -246,8 +238,8 @@ func (p *Plan) LogsIn(conf *settings.Config, contents *pybridge.Contents) bool {
 // Count is "2 hosts, 5 routes".
 func (c *SiteConfig) Count() string {
 	routes := 0
-	for i := range c.Hosts {
-		routes += len(c.Hosts[i].Routes)
+	for _, h := range c.Hosts {
+		routes += len(h.Routes)
 	}
 	return pool.Count(len(c.Hosts), "host") + ", " + pool.Count(routes, "route")
 }
@@ -264,8 +256,7 @@ func (c *SiteConfig) Write(w io.Writer, conf *settings.Config) error {
 		}
 		rest(&b, c.Root, c.App, c.At)
 	}
-	for i := range c.Hosts {
-		h := &c.Hosts[i]
+	for _, h := range c.Hosts {
 		names := strings.Join(h.Names, " ")
 		if names == "" || h.Default {
 			names = strings.TrimSpace(names + " (default)")
@@ -273,8 +264,7 @@ func (c *SiteConfig) Write(w io.Writer, conf *settings.Config) error {
 		fmt.Fprintln(&b)
 		line(&b, "host "+names, "", h.At.String())
 		keys(&b, "    ", h.At, "name", "default", "root", "app", "route")
-		for k := range h.Routes {
-			r := &h.Routes[k]
+		for _, r := range h.Routes {
 			line(&b, "  "+r.Prefix+r.Match, r.What(), r.At.String())
 			keys(&b, "    ", r.At, "prefix", "match", "app", "files", "redirect", "rewrite", "proxy", "status")
 		}

@@ -73,13 +73,10 @@ func (b *builder) noteFallback(r *Route, o *static.Options) {
 		return
 	}
 	use := b.spas[o.SPA]
-	if st, err := os.Stat(filepath.Join(o.Root, o.SPA)); err == nil && st.Mode().IsRegular() {
+	if settings.IsFile(filepath.Join(o.Root, o.SPA)) {
 		use.found = true
 	} else if use.roots = append(use.roots, o.Root); len(use.roots) == 1 {
 		use.at = r.At
-	}
-	if b.spas == nil {
-		b.spas = map[string]spaUse{}
 	}
 	b.spas[o.SPA] = use
 }

@@ -36,7 +36,7 @@ type Host struct {
 	ErrorLog        string     `key:"error-log" is:"log" value:"'FILE'" help:"error log of this host"`
 	ErrorPages      ErrorPages `key:"error-page" value:"{ 404 = '/404.html' }" help:"pages by status: the path of a file of the host, or a URL to redirect to"`
 
-	Routes []Route `key:"route" value:"[[host.route]]" help:"rules or a source for some paths; the first matching route applies, before root and app"`
+	Routes []*Route `key:"route" value:"[[host.route]]" help:"rules or a source for some paths; the first matching route applies, before root and app"`
 }
 
 // check finds the mistakes that decoding does not.
@@ -47,8 +47,8 @@ func (h *Host) check(report func(error)) {
 	if h.KeyFile != "" && h.CertFile == "" {
 		report(h.At.Errorf("keyfile", "keyfile requires certfile, the certificate of this key"))
 	}
-	for i := range h.Routes {
-		h.Routes[i].check(h, report)
+	for _, r := range h.Routes {
+		r.check(h, report)
 	}
 }
 
@@ -63,12 +63,12 @@ func (b *builder) host(h *Host) sites.Site {
 	b.hostLogs(h, &s)
 	b.hidden, b.routed, b.behind, b.index = h.programs(), h.routed(), nil, nil
 	var parts []part
-	for i := range h.Routes {
-		parts = append(parts, part{&h.Routes[i], b.route(h, &h.Routes[i])})
+	for _, r := range h.Routes {
+		parts = append(parts, part{r, b.route(h, r)})
 	}
-	for i := range h.Routes {
-		if len(h.Routes[i].filesOfRoot()) > 0 {
-			parts[i].mounts = b.filesUnder(h, &h.Routes[i])
+	for i, r := range h.Routes {
+		if len(r.filesOfRoot()) > 0 {
+			parts[i].mounts = b.filesUnder(h, r)
 		}
 	}
 	rest := &Route{At: h.At, Files: h.Files, Rules: h.Rules, Folder: h.Root, App: h.App}
@@ -134,8 +134,7 @@ func (b *builder) ruledCopy(r *Route, p part) []sites.Mount {
 // send it back to the folder.
 func (h *Host) routed() (names []string) {
 	escape := strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`)
-	for i := range h.Routes {
-		r := &h.Routes[i]
+	for _, r := range h.Routes {
 		if r.Redirect != "" || r.Rewrite != "" {
 			continue
 		}

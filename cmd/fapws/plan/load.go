@@ -20,7 +20,7 @@ func (p *Plan) IsInline() bool {
 	switch {
 	case len(p.apps) == 0 || p.Conf.Fork:
 		return false
-	case p.Settings.Source("threads").Level > settings.FromScript || !p.apps[0].HasPATHS(p.Conf):
+	case p.Settings.Source("threads").Level > settings.FromScript || !p.apps[0].HasPATHS():
 		return p.Conf.Threads == 0
 	}
 	n, found := settings.PeekThreads(p.apps[0].Source)
@@ -34,7 +34,7 @@ func (p *Plan) ForeignGlobals() []string {
 		return nil
 	}
 	a, err := FindApplication(apps[0].Name, apps[0].Folder(), p.Conf)
-	if err != nil || !a.HasPATHS(p.Conf) {
+	if err != nil || !a.HasPATHS() {
 		return nil // Find fails again when the application is loaded
 	}
 	return p.Settings.ForeignGlobals(p.Command.ScriptName(), a.Source)
@@ -44,7 +44,7 @@ func (p *Plan) ForeignGlobals() []string {
 // tells.
 func (p *Plan) IsSettled() bool {
 	first := p.FirstApp()
-	return first == nil || !first.HasPATHS(p.Conf) || !p.Settings.MentionedIn(first.Source)
+	return first == nil || !first.HasPATHS() || !p.Settings.MentionedIn(first.Source)
 }
 
 // SetVariables sets the variables of --env-file for the application, before Python starts. Where browsers get tracebacks, Flask shall pass
@@ -85,7 +85,7 @@ func (p *Plan) options() pybridge.Options {
 		o.Venv = ""
 	}
 	for i := range p.apps {
-		o.Apps = append(o.Apps, p.apps[i].Options(p.Conf))
+		o.Apps = append(o.Apps, p.apps[i].Application)
 	}
 	return o
 }

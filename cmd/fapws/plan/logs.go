@@ -21,8 +21,8 @@ import (
 
 // LogFiles are the log files that hosts name.
 func (c *SiteConfig) LogFiles() (paths []string) {
-	for i := range c.Hosts {
-		for _, path := range []string{c.Hosts[i].AccessLog, c.Hosts[i].ErrorLog} {
+	for _, h := range c.Hosts {
+		for _, path := range []string{h.AccessLog, h.ErrorLog} {
 			if path != "" {
 				paths = append(paths, path)
 			}
@@ -126,8 +126,7 @@ func (l *LogFiles) file(path, name string) (*logfile.File, error) {
 	}
 	o.Report = func(msg string) { l.main.Log(logfile.Error, msg) }
 	var err error
-	f, err = logfile.Open(o)
-	if err != nil {
+	if f, err = logfile.Open(o); err != nil {
 		return nil, err
 	}
 	if l.files == nil {
@@ -304,27 +303,22 @@ const tailLines = 100
 // Tail has the last lines of a Logger. Its zero value has none. It is safe for concurrent use.
 type Tail struct {
 	mu    sync.Mutex
-	lines []ctl.Line // as a ring, once there are tailLines
-	next  int
+	lines []ctl.Line // the oldest first
 }
 
 func (t *Tail) add(at time.Time, line []byte) {
 	one := ctl.Line{At: at.UnixNano(), Text: string(line[:len(line)-1])}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if len(t.lines) < tailLines {
-		t.lines = append(t.lines, one)
-		return
-	}
-	t.lines[t.next] = one
-	t.next = (t.next + 1) % tailLines
+	t.lines = append(t.lines, one)
+	t.lines = t.lines[max(0, len(t.lines)-tailLines):]
 }
 
 // Lines returns the lines, the oldest first.
 func (t *Tail) Lines() []ctl.Line {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return slices.Concat(t.lines[t.next:], t.lines[:t.next])
+	return slices.Clone(t.lines)
 }
 
 // Keep has t get the lines from now on, without those for debugging.

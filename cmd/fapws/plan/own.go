@@ -2,7 +2,6 @@ package plan
 
 import (
 	"encoding/pem"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -28,7 +27,7 @@ func (b *builder) own(c *SiteConfig, h *Host) {
 		h.Listing = true // a folder and nothing else is named in order to see its list
 	}
 	for _, one := range b.conf.Static {
-		h.Routes = append(h.Routes, Route{At: c.At, Files: c.Files, Rules: h.Rules, Prefix: one.Prefix, Folder: one.Root, SSI: SSI{Given: ssi}})
+		h.Routes = append(h.Routes, &Route{At: c.At, Files: c.Files, Rules: h.Rules, Prefix: one.Prefix, Folder: one.Root, SSI: SSI{Given: ssi}})
 	}
 }
 
@@ -51,24 +50,21 @@ func (c *SiteConfig) What(conf *settings.Config) string {
 
 // health puts the answers to health checks before everything else of each host: a load balancer has no password, asks over HTTP and by
 // the address of the machine, and gets no redirect.
-func (b *builder) health() error {
-	mounts, err := health(b.conf.Health, b.parts.Pending && !b.parts.Asleep, b.parts.Stops)
+func (b *builder) health() {
+	mounts := health(b.conf.Health, b.parts.Pending && !b.parts.Asleep, b.parts.Stops)
 	for i := range b.built.Sites {
 		s := &b.built.Sites[i]
 		s.Table = append(slices.Clone(mounts), s.Table...)
 	}
-	return err
 }
 
 // health returns the mounts for health checks below prefix; "": none.
-func health(prefix string, pending bool, stops *atomic.Bool) ([]sites.Mount, error) {
+func health(prefix string, pending bool, stops *atomic.Bool) []sites.Mount {
 	if prefix == "" {
-		return nil, nil
+		return nil
 	}
-	var errs []error
 	answer := func(status int, body string) *static.Fixed {
-		f, err := static.NewFixed(static.FixedOptions{Status: status, Body: body, Fields: []exchange.Field{{Name: "Cache-Control", Value: "no-store"}}})
-		errs = append(errs, err)
+		f, _ := static.NewFixed(static.FixedOptions{Status: status, Body: body, Fields: []exchange.Field{{Name: "Cache-Control", Value: "no-store"}}}) // nothing in it can be wrong
 		return f
 	}
 	alive := answer(200, "alive\n")
@@ -76,13 +72,13 @@ func health(prefix string, pending bool, stops *atomic.Bool) ([]sites.Mount, err
 	if pending {
 		ready.serves = answer(503, "starting\n")
 	}
-	return []sites.Mount{{Prefix: prefix + "/ready", Source: ready, Open: true}, {Prefix: prefix, Source: alive, Open: true}}, errors.Join(errs...)
+	return []sites.Mount{{Prefix: prefix + "/ready", Source: ready, Open: true}, {Prefix: prefix, Source: alive, Open: true}}
 }
 
 // Waiting makes a site that has every request wait for others, but answers health checks: those of a process that is asleep.
-func Waiting(conf *settings.Config, stops *atomic.Bool) (*Built, error) {
-	mounts, err := health(conf.Health, false, stops)
-	return &Built{Sites: []sites.Site{{Table: append(mounts, sites.Mount{Prefix: "/", Pending: true})}}}, err
+func Waiting(conf *settings.Config, stops *atomic.Bool) *Built {
+	mounts := health(conf.Health, false, stops)
+	return &Built{Sites: []sites.Site{{Table: append(mounts, sites.Mount{Prefix: "/", Pending: true})}}}
 }
 
 // readiness answers whether the server should get requests. It is an exchange.Source.
@@ -148,11 +144,7 @@ func (b *builder) redirectToHTTPS(h *Host) []sites.Mount {
 	default:
 		port = ":" + port
 	}
-	to, err := static.NewRedirect("https://${host}"+port+"${path}", 308)
-	if err != nil {
-		b.wrong(h.At.Errorf("https-redirect", "%v", err))
-		return nil
-	}
+	to, _ := static.NewRedirect("https://${host}"+port+"${path}", 308) // nothing in it can be wrong
 	return []sites.Mount{{Prefix: "/", Except: []string{challenges}, Plain: true, Open: true, Source: to}}
 }
 
@@ -165,11 +157,7 @@ func (b *builder) authority() []sites.Mount {
 	if block == nil {
 		return nil
 	}
-	answer, err := static.NewFixed(static.FixedOptions{Body: string(block.Bytes), Type: "application/x-x509-ca-cert"})
-	if err != nil {
-		b.wrong(err)
-		return nil
-	}
+	answer, _ := static.NewFixed(static.FixedOptions{Body: string(block.Bytes), Type: "application/x-x509-ca-cert"}) // nothing in it can be wrong
 	return []sites.Mount{{Prefix: authorityPath, Open: true, Source: answer}}
 }
 

@@ -83,12 +83,7 @@ func read(cmd *settings.Command, set *settings.Settings) (*Plan, error) {
 		wrong = append(wrong, set.ReadFile(p.File, FileKeys()))
 	}
 	p.Site = ReadSites(p.File, func(err error) { wrong = append(wrong, err) })
-	if slices.ContainsFunc(p.Site.Hosts, func(h Host) bool { return h.CertFile != "" }) {
-		set.AddHostCertificates()
-	}
-	if p.Site.AsksClients() {
-		set.AddClientRules()
-	}
+	set.NoteHosts(slices.ContainsFunc(p.Site.Hosts, func(h *Host) bool { return h.CertFile != "" }), p.Site.AsksClients())
 	p.Mistakes = settings.JoinPath(wrong...)
 	displaced(p.Mistakes, set)
 	return p, nil
@@ -113,10 +108,6 @@ func displaced(mistakes error, set *settings.Settings) {
 			m.Text = fmt.Sprintf("%s is a key of [[host]]: move it there", m.Key)
 		case m.Table != "host.route" && slices.Contains(settings.KeysOf(Route{}), m.Key):
 			m.Text = fmt.Sprintf("%s is a key of [[host.route]]: move it there", m.Key)
-		case m.Table == "host" || m.Table == "host.route":
-			if answer := settings.ForeignKey(m.Key); answer != "" {
-				m.Text = fmt.Sprintf("unknown key %s of [[%s]]: %s", m.Key, m.Table, answer)
-			}
 		}
 	}
 }
@@ -125,16 +116,15 @@ func displaced(mistakes error, set *settings.Settings) {
 // app and root of the file.
 func (p *Plan) choose() error {
 	cmd := p.Command
+	p.named = cmd.Script
 	switch {
 	case cmd.Script == "":
 		if len(cmd.Args) == 0 {
 			cmd.Args = p.Site.Args
 		}
 	case IsFolder(cmd.Script):
-		p.named = cmd.Script
 		p.Site.Serve(cmd.Script, "")
 	default:
-		p.named = cmd.Script
 		p.Site.Serve("", cmd.Script)
 	}
 	if apps := p.Site.Apps(); len(apps) > 0 {
@@ -145,16 +135,6 @@ func (p *Plan) choose() error {
 		return fmt.Errorf("unexpected word %s after --: there is no application to pass it to", cmd.Args[0])
 	}
 	cmd.Script = ""
-	return nil
-}
-
-// checkClients is SiteConfig.CheckClients. check reports its mistakes with the others.
-func (p *Plan) checkClients() error {
-	err := p.Site.CheckClients(&p.Conf)
-	if err == nil || p.Command.Word != settings.WordCheck {
-		return err
-	}
-	p.Mistakes = settings.JoinPath(p.Mistakes, err)
 	return nil
 }
 
@@ -218,7 +198,7 @@ func (p *Plan) readBroker() (err error) {
 		return nil
 	}
 	if p.Broker, err = pool.ParseBroker(p.Conf.Channels); err != nil {
-		return p.Settings.Wrong("channels", fmt.Errorf("must be %w", err))
+		return fmt.Errorf("%s %s: must be %w", p.Settings.Origin("channels"), settings.HidePassword(p.Conf.Channels), err)
 	}
 	return nil
 }
@@ -256,11 +236,8 @@ func appsIn(folder string) (found, apps []string) {
 			continue
 		}
 		if name == "manage.py" {
-			if app = settings.DjangoModule(folder); app == "" {
+			if app = settings.DjangoArguments(app, ""); app == "" {
 				continue
-			}
-			if filepath.Clean(folder) != "." {
-				app = fmt.Sprintf("-C %s %s", folder, app)
 			}
 		}
 		found, apps = append(found, name), append(apps, app)
@@ -294,7 +271,7 @@ func (p *Plan) findVenv() (doubt string) {
 				}
 				continue
 			}
-			p.Settings.Suppose("venv", venv, "next to the application")
+			p.Settings.TakeVenv(venv, "next to the application")
 			return ""
 		}
 	}

@@ -58,8 +58,8 @@ func (r *Rules) inherit(from Rules, at settings.Position) {
 
 // anyRules reports whether f holds for rules of the top, of a host or of a route.
 func (c *SiteConfig) anyRules(f func(*TopRules) bool) bool {
-	return f(&c.TopRules) || slices.ContainsFunc(c.Hosts, func(h Host) bool {
-		return f(&h.TopRules) || slices.ContainsFunc(h.Routes, func(r Route) bool { return f(&r.TopRules) })
+	return f(&c.TopRules) || slices.ContainsFunc(c.Hosts, func(h *Host) bool {
+		return f(&h.TopRules) || slices.ContainsFunc(h.Routes, func(r *Route) bool { return f(&r.TopRules) })
 	})
 }
 
@@ -144,9 +144,6 @@ func (b *builder) auth(a *Auth) *auth.Basic {
 		b.wrong(a.At.Errorf("users", "%s", strings.TrimPrefix(err.Error(), "users: ")))
 	} else if basic, err = auth.NewBasic(a.Realm, users); err != nil {
 		b.wrong(a.At.Errorf("realm", "%v", err))
-	}
-	if b.auths == nil {
-		b.auths = map[*Auth]*auth.Basic{}
 	}
 	b.auths[a] = basic
 	return basic

@@ -204,11 +204,10 @@ func (c *Config) SecureAddresses(addrs []string) []string {
 	return secured
 }
 
-// AddHostCertificates says that hosts of the configuration file have certificates.
-func (s *Settings) AddHostCertificates() { s.conf.HostCerts = true }
-
-// AddClientRules says that the configuration file has rules about the certificates of clients.
-func (s *Settings) AddClientRules() { s.conf.ClientRules = true }
+// NoteHosts says whether hosts of the configuration file have certificates, and whether it has rules about those of clients.
+func (s *Settings) NoteHosts(certs, clientRules bool) {
+	s.conf.HostCerts, s.conf.ClientRules = certs, clientRules
+}
 
 // settleTLS finds out which addresses are for HTTPS, and settings that do not go together.
 func (s *Settings) settleTLS(c *Config) error {

@@ -226,6 +226,53 @@ func (p *parser) flags(args []string, interspersed bool) (words []string, dashes
 	return set.Args(), set.ArgsLenAtDash(), nil
 }
 
+// ParseFlags reads the flags of another command, which set is called after; other words may stand between them, and are
+// returned. The error is a line for the user, or pflag.ErrHelp.
+func ParseFlags(set *pflag.FlagSet, args []string) (words []string, err error) {
+	set.SetOutput(io.Discard)
+	set.Usage = func() {}
+	err = set.Parse(args)
+	var unknown *pflag.NotExistError
+	var bare *pflag.ValueRequiredError
+	var invalid *pflag.InvalidValueError
+	switch {
+	case errors.As(err, &unknown):
+		typed := typedName(unknown)
+		if near := nearestFlag(set, typed); near != "" {
+			return nil, fmt.Errorf("unknown flag %s, did you mean %s?", typed, near)
+		}
+		return nil, fmt.Errorf("unknown flag %s; see fapws %s --help", typed, set.Name())
+	case errors.As(err, &bare):
+		return nil, fmt.Errorf("--%s needs a value", bare.GetFlag().Name)
+	case errors.As(err, &invalid):
+		return nil, fmt.Errorf("--%s %s: %w", invalid.GetFlag().Name, shorten(invalid.GetValue()), errors.Unwrap(invalid))
+	}
+	return set.Args(), err
+}
+
+// typedName is "--name" or "-n".
+func typedName(unknown *pflag.NotExistError) string {
+	if unknown.GetSpecifiedShortnames() != "" {
+		return "-" + unknown.GetSpecifiedName()
+	}
+	return "--" + unknown.GetSpecifiedName()
+}
+
+// nearestFlag returns the flag that a misspelt one, "--name", most likely means, or "".
+func nearestFlag(set *pflag.FlagSet, typed string) string {
+	name, long := strings.CutPrefix(typed, "--")
+	if !long {
+		return ""
+	}
+	var names []string
+	set.VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+	near := Nearest(name, names)
+	if near != "" {
+		near = "--" + near
+	}
+	return near
+}
+
 // TookApp returns a flag, and its value, that is probably the application: app:app in
 // "--access-log app:app". It returns "" if no flag looks so.
 func (f Flags) TookApp() (flag, value string) {
@@ -319,11 +366,7 @@ func (p *parser) explain(err error) error {
 	var foreign foreignValue
 	switch {
 	case errors.As(err, &unknown):
-		name := unknown.GetSpecifiedName()
-		if unknown.GetSpecifiedShortnames() != "" {
-			return p.unknown("-" + name)
-		}
-		return p.unknown("--" + name)
+		return p.unknown(typedName(unknown))
 	case errors.As(err, &bare):
 		f := bare.GetFlag()
 		if answer := foreignAnswer("--"+f.Name, ""); answer != "" {
@@ -370,12 +413,8 @@ func (p *parser) unknown(typed string) error {
 	if p.app != "" {
 		separator = fmt.Sprintf("; arguments of the application follow --: fapws %s -- %s", p.app, typed)
 	}
-	if name, long := strings.CutPrefix(typed, "--"); long {
-		var names []string
-		p.set.VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
-		if near := Nearest(name, names); near != "" {
-			return fmt.Errorf("unknown flag %s, did you mean --%s?%s", typed, near, strings.Replace(separator, "; a", " A", 1))
-		}
+	if near := nearestFlag(p.set, typed); near != "" {
+		return fmt.Errorf("unknown flag %s, did you mean %s?%s", typed, near, strings.Replace(separator, "; a", " A", 1))
 	}
 	if separator != "" {
 		return fmt.Errorf("unknown flag %s%s", typed, separator)

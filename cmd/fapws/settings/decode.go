@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"path"
@@ -22,7 +23,7 @@ type TableReader interface {
 }
 
 // DecodeTOML fills the fields of the struct that to points at from t. A field says by the tag `key:"name"` which key it
-// takes; its type is one that into knows, a struct, a pointer to one, a slice of structs ([[key]]), or a TableReader.
+// takes; its type is one that into knows, a struct, a pointer to one, a slice of pointers to structs ([[key]]), or a TableReader.
 // Structs without a tag are embedded: their keys stand beside the others. A field called At of the type Position is
 // told where the table and each of its keys stand. Further tags:
 //
@@ -39,7 +40,24 @@ type TableReader interface {
 //
 // report is called for each mistake, in the order of the file.
 func DecodeTOML(t *TOMLTable, to any, report func(error)) {
-	decode(t, reflect.ValueOf(to).Elem(), report)
+	fields := map[string]keyField{}
+	names := fieldsOf(reflect.ValueOf(to).Elem(), t, fields)
+	told, all := 0, report
+	report = func(err error) {
+		if told++; told <= maxMistakes {
+			all(err)
+		}
+	}
+	for _, v := range t.Entries {
+		if told >= maxMistakes {
+			return
+		}
+		if field, known := fields[v.Key]; !known {
+			report(v.Unknown(t.Name, names))
+		} else if err := v.into(field.Value, field.StructField, report); err != nil {
+			report(err)
+		}
+	}
 }
 
 // Position is where a table stands and where its keys do.
@@ -112,28 +130,6 @@ func (f *TOMLFile) Resolve(path string) string {
 	return filepath.Join(f.Dir, path)
 }
 
-// decode fills a struct.
-func decode(t *TOMLTable, to reflect.Value, report func(error)) {
-	fields := map[string]keyField{}
-	names := fieldsOf(to, t, fields)
-	told, all := 0, report
-	report = func(err error) {
-		if told++; told <= maxMistakes {
-			all(err)
-		}
-	}
-	for _, v := range t.Entries {
-		if told >= maxMistakes {
-			return
-		}
-		if field, known := fields[v.Key]; !known {
-			report(v.Unknown(t.Name, names))
-		} else if err := v.into(field.Value, field.StructField, report); err != nil {
-			report(err)
-		}
-	}
-}
-
 // Unknown returns the error for a key that is not among names in the table.
 func (v TOMLValue) Unknown(table string, names []string) error {
 	where := ""
@@ -141,7 +137,9 @@ func (v TOMLValue) Unknown(table string, names []string) error {
 		where = " of [" + table + "]"
 	}
 	hint := ""
-	if near := Nearest(v.Key, names); near != "" {
+	if answer := foreignKey(v.Key); answer != "" {
+		hint = ": " + answer
+	} else if near := Nearest(v.Key, names); near != "" {
 		hint = ", did you mean " + near + "?"
 	}
 	err := v.Errorf("unknown key %s%s%s", v.Key, where, hint).(*Mistake)
@@ -175,8 +173,7 @@ func fieldsOf(to reflect.Value, t *TOMLTable, fields map[string]keyField) (names
 
 // KeysOf returns the keys of a struct for Decode, those of embedded structs too.
 func KeysOf(of any) []string {
-	to := reflect.New(reflect.TypeOf(of)).Elem()
-	return fieldsOf(to, nil, map[string]keyField{})
+	return fieldsOf(reflect.New(reflect.TypeOf(of)).Elem(), nil, map[string]keyField{})
 }
 
 // DescribeKeys returns the descriptions of the keys of a struct, without those of embedded structs, by its tags value, with "'" for '"', and help.
@@ -198,11 +195,9 @@ func (v TOMLValue) into(field reflect.Value, of reflect.StructField, report func
 		return v.read(to)
 	case *string:
 		if is == "one" {
-			return v.by(choice(to, strings.Fields(words)), isNumber) // 421 is a number to some
-		} else if is == "" {
-			return v.by(textKinds["string"](to), 0)
+			return v.by(choice(to, strings.Fields(words)...), isNumber) // 421 is a number to some
 		} else if is != "setting" {
-			err := v.by(textKinds[is](to), 0)
+			err := v.by(textKinds[cmp.Or(is, "string")](to), 0)
 			if err == nil && (is == "path" || is == "log" && *to != "-" && *to != "off" || is == "program" && strings.ContainsRune(*to, '/')) {
 				*to = v.File.Resolve(*to)
 			}
@@ -441,7 +436,7 @@ func (v TOMLValue) structure(to reflect.Value, report func(error)) error {
 	t, isTable := v.Any.(*TOMLTable)
 	var keys []string
 	if isTable {
-		decode(t, to, report)
+		DecodeTOML(t, to.Addr().Interface(), report)
 	} else {
 		keys = fieldsOf(to, &TOMLTable{File: v.File, Line: v.Line}, map[string]keyField{})
 	}
@@ -475,7 +470,7 @@ func (v TOMLValue) elements(field reflect.Value, of reflect.StructField, report 
 	list, ok := v.Any.([]TOMLValue)
 	switch {
 	case ok:
-	case field.Type().Elem().Kind() == reflect.Struct:
+	case field.Type().Elem().Kind() == reflect.Pointer:
 		return v.Errorf("%s is %s: write it as [[%s]]", v.Key, v.Type(), v.Key)
 	default:
 		return v.Must(errors.New("an array of integers"))
@@ -493,10 +488,9 @@ func (v TOMLValue) elements(field reflect.Value, of reflect.StructField, report 
 // Strings is the value as a list of strings; a string is a list of one. The
 // error is a whole line.
 func (v TOMLValue) Strings() ([]string, error) {
-	one, isString := v.Any.(string)
 	list, isList := v.Any.([]TOMLValue)
-	if isString {
-		list = []TOMLValue{{File: v.File, Key: v.Key, Line: v.Line, Any: one}}
+	if _, isString := v.Any.(string); isString {
+		list = []TOMLValue{v}
 	} else if !isList {
 		return nil, v.Must(errors.New("a string or an array of strings"))
 	}

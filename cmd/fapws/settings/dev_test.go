@@ -66,7 +66,7 @@ func TestDevRefuses(t *testing.T) {
 // settled reads a command line, one variable, and the SERVER of a script.
 func settled(t *testing.T, line, env, server string) (Config, error) {
 	t.Helper()
-	rows := Table(Machine{})
+	rows := Table(0)
 	cmd, err := ParseCommand(rows, strings.Fields(line))
 	if err != nil {
 		t.Fatal(err)

@@ -125,18 +125,11 @@ func (s *Settings) ReadFile(f *TOMLFile, others []string) error {
 			break
 		}
 		row, prefix, fixed := s.keyed(v.Key)
-		if slices.Contains(others, v.Key) && v.IsTables() {
+		if slices.Contains(others, v.Key) && (row == nil || v.IsTables()) {
 			continue // host = "127.0.0.1" is a setting, [[host]] is not
 		}
 		if row == nil {
-			if slices.Contains(others, v.Key) {
-				continue
-			}
-			if answer := ForeignKey(v.Key); answer != "" {
-				wrong = append(wrong, v.Errorf("unknown key %s: %s", v.Key, answer))
-			} else {
-				wrong = append(wrong, v.Unknown("", slices.Concat(s.keys(), others)))
-			}
+			wrong = append(wrong, v.Unknown("", slices.Concat(s.keys(), others)))
 			continue
 		}
 		if s.from[row.Name].Level > FromFile {

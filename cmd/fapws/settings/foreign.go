@@ -225,7 +225,7 @@ func foreignAnswer(word, value string) string {
 		}
 		if f.when == "" || regexp.MustCompile("^(?:"+f.when+")$").MatchString(value) {
 			if strings.Contains(f.answer, "%m") {
-				return strings.ReplaceAll(f.answer, "%m", djangoModule(value))
+				return strings.ReplaceAll(f.answer, "%m", DjangoArguments(value, "PROJECT.wsgi"))
 			}
 			return strings.NewReplacer("%s", value, "%d", filepath.Dir(value)).Replace(f.answer)
 		}
@@ -245,8 +245,8 @@ func fits(name, word string) bool {
 // ForeignFile returns what a file is by its name, if it is one of another server, or one that fapws serves in another way; "" for others.
 func ForeignFile(name string) string { return foreignAnswer("/"+filepath.Base(name), name) }
 
-// ForeignKey returns the answer to a key of the configuration file of another server, or a flag of one; "" for others.
-func ForeignKey(key string) string {
+// foreignKey returns the answer to a key of the configuration file of another server, or a flag of one; "" for others.
+func foreignKey(key string) string {
 	if answer := foreignAnswer(key+"=", ""); answer != "" {
 		return answer
 	}
@@ -412,8 +412,8 @@ func (s *Settings) takeFlags(name string, words []string) (lines []string) {
 			value = f.NoOptDefVal
 		case len(words) > 0 && (words[0] == "-" || !strings.HasPrefix(words[0], "-")):
 			value = words[0]
-			if words = words[1:]; f == nil {
-				words = slices.Insert(words, 0, value)
+			if f != nil {
+				words = words[1:]
 			}
 		}
 		if err := s.takeFlag(f, typed, value); err != nil {
@@ -425,9 +425,7 @@ func (s *Settings) takeFlags(name string, words []string) (lines []string) {
 		if !given || s.from[row.Name].Level > FromSurroundings {
 			continue
 		}
-		before := row.value(&s.conf).show()
 		if err := row.value(&s.conf).parse(f.text); err != nil {
-			_ = row.value(&s.conf).parse(before)
 			lines = append(lines, fmt.Sprintf("%s in the environment: %s %s is not taken: must be %v", name, f.as, shorten(f.text), err))
 			continue
 		}
@@ -457,14 +455,13 @@ func (s *Settings) takeFlag(f *pflag.Flag, typed, value string) error {
 // like a setting which scripts do not have.
 func (s *Settings) ForeignGlobals(script string, source []byte) (lines []string) {
 	ours := s.Globals()
-	statements := statements{rest: source}
-	for statements.next() {
-		end := strings.IndexFunc(statements.text, func(r rune) bool { return r != '_' && (r < 'A' || r > 'Z') })
+	for statement := range statements(source) {
+		end := strings.IndexFunc(statement, func(r rune) bool { return r != '_' && (r < 'A' || r > 'Z') })
 		if end < 1 {
 			continue
 		}
-		name := statements.text[:end]
-		if _, set := assignment(statements.text, name); !set || slices.Contains(ours, name) || name == "PATHS" || len(regexp.MustCompile(`\b`+name+`\b`).FindAll(source, -1)) > 1 {
+		name := statement[:end]
+		if _, set := assignment(statement, name); !set || slices.Contains(ours, name) || name == "PATHS" || len(regexp.MustCompile(`\b`+name+`\b`).FindAll(source, -1)) > 1 {
 			continue
 		}
 		if answer := foreignAnswer(name, ""); answer != "" {

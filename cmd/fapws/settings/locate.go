@@ -53,11 +53,7 @@ func (l *locator) blank(all bool) {
 				l.pos += 2
 			}
 		case c == '#':
-			end := strings.IndexByte(l.text[l.pos:], '\n')
-			if end < 0 {
-				end = len(l.text) - l.pos
-			}
-			l.pos += end
+			l.skipLine()
 		default:
 			return
 		}
@@ -92,12 +88,15 @@ func (l *locator) header() {
 		l.lines[path] = here // where it is written itself
 	}
 	l.table = path
-	for l.pos < len(l.text) && l.text[l.pos] != '\n' {
-		if l.text[l.pos] == '#' {
-			l.blank(false)
-			return
-		}
-		l.pos++
+	l.skipLine()
+}
+
+// skipLine goes to the end of the line.
+func (l *locator) skipLine() {
+	if end := strings.IndexByte(l.text[l.pos:], '\n'); end >= 0 {
+		l.pos += end
+	} else {
+		l.pos = len(l.text)
 	}
 }
 

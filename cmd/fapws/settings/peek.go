@@ -2,7 +2,9 @@ package settings
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
+	"iter"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -18,9 +20,8 @@ import (
 // before the script runs. found is false when THREADS is never assigned there,
 // or when the last assignment is not a plain number.
 func PeekThreads(source []byte) (n int, found bool) {
-	lines := statements{rest: bytes.TrimPrefix(source, []byte("\xef\xbb\xbf"))}
-	for lines.next() {
-		if value, ok := assignment(lines.text, "THREADS"); ok {
+	for statement := range statements(source) {
+		if value, ok := assignment(statement, "THREADS"); ok {
 			x, err := strconv.Atoi(strings.ReplaceAll(value, "_", ""))
 			n, found = x, err == nil
 		}
@@ -44,9 +45,8 @@ func PeekServer(source []byte) (address string, found bool, err error) {
 	}
 	lines := serverLine().FindAllSubmatch(source, -1)
 	number := 0
-	statements := statements{rest: bytes.TrimPrefix(source, []byte("\xef\xbb\xbf"))}
-	for statements.next() {
-		if strings.HasPrefix(statements.text, "SERVER") {
+	for statement := range statements(source) {
+		if strings.HasPrefix(statement, "SERVER") {
 			number++
 		}
 	}
@@ -105,53 +105,47 @@ func assignment(statement, name string) (value string, ok bool) {
 	return strings.Trim(rest, " \t"), true
 }
 
-// statements walks over the statements of Python source that start in the first column, as far as telling them from
+// statements are those of Python source that start in the first column, as far as telling them from
 // the inside of strings, brackets and blocks goes; text behind a semicolon is not looked at (Python Language
-// Reference, §2 Lexical analysis).
-type statements struct {
-	rest []byte
-	text string // the statement without comment; strings in it are left out
-}
-
-// next finds the next statement; false at the end of the source.
-func (s *statements) next() bool {
-	for len(s.rest) > 0 {
-		first := s.rest[0]
-		text := s.logicalLine()
-		if first != ' ' && first != '\t' && first != '\f' {
-			s.text = text
-			return true
+// Reference, §2 Lexical analysis). They have no comments, and strings in them are left out.
+func statements(source []byte) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		rest := bytes.TrimPrefix(source, []byte("\xef\xbb\xbf"))
+		for more := true; more && len(rest) > 0; {
+			first := rest[0]
+			var text string
+			if text, rest = logicalLine(rest); first != ' ' && first != '\t' && first != '\f' {
+				more = yield(text)
+			}
 		}
 	}
-	return false
 }
 
 // logicalLine takes one logical line off the source.
-func (s *statements) logicalLine() string {
+func logicalLine(source []byte) (line string, rest []byte) {
 	var text []byte
 	depth := 0
-	for i := 0; i < len(s.rest); {
-		switch c := s.rest[i]; c {
+	for i := 0; i < len(source); {
+		switch c := source[i]; c {
 		case '\n', '\r':
 			if depth == 0 {
-				s.rest = s.rest[i+1:]
-				return string(text)
+				return string(text), source[i+1:]
 			}
 			i++
 		case '\\':
 			i += 2
-			if i <= len(s.rest) && s.rest[i-1] == '\r' && i < len(s.rest) && s.rest[i] == '\n' {
+			if i < len(source) && source[i-1] == '\r' && source[i] == '\n' {
 				i++
 			}
 		case '#':
-			if end := bytes.IndexAny(s.rest[i:], "\r\n"); end >= 0 {
+			if end := bytes.IndexAny(source[i:], "\r\n"); end >= 0 {
 				i += end
 			} else {
-				i = len(s.rest)
+				i = len(source)
 			}
 		case '"', '\'':
 			text = append(text, '"')
-			i = skipString(s.rest, i)
+			i = skipString(source, i)
 		default:
 			switch c {
 			case '(', '[', '{':
@@ -163,8 +157,7 @@ func (s *statements) logicalLine() string {
 			i++
 		}
 	}
-	s.rest = nil
-	return string(text)
+	return string(text), nil
 }
 
 // skipString returns the index after the string literal whose quote is at i.
@@ -196,9 +189,9 @@ var settingsModule = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`DJANGO_SETTINGS_MODULE["']\s*,\s*["']([\w.]+)\.settings`)
 })
 
-// DjangoModule returns the WSGI or ASGI module of the Django site whose manage.py is in
+// djangoModule returns the WSGI or ASGI module of the Django site whose manage.py is in
 // folder, "mysite.wsgi", or "".
-func DjangoModule(folder string) string {
+func djangoModule(folder string) string {
 	source, err := os.ReadFile(filepath.Join(folder, "manage.py"))
 	if err != nil {
 		return ""
@@ -216,14 +209,12 @@ func DjangoModule(folder string) string {
 	return ""
 }
 
-// djangoModule returns the arguments of fapws for the Django site of a manage.py: "mysite.wsgi", or "-C DIR mysite.wsgi".
-func djangoModule(manage string) string {
+// DjangoArguments returns the arguments of fapws for the Django site of a manage.py: "mysite.wsgi", or "-C DIR mysite.wsgi". Where it does
+// not tell the module, that is unknown; "" if unknown is.
+func DjangoArguments(manage, unknown string) string {
 	folder := filepath.Dir(manage)
-	module := DjangoModule(folder)
-	if module == "" {
-		module = "PROJECT.wsgi"
-	}
-	if folder != "." {
+	module := cmp.Or(djangoModule(folder), unknown)
+	if module != "" && folder != "." {
 		module = "-C " + folder + " " + module
 	}
 	return module

@@ -12,11 +12,11 @@ func (t *table) app() {
 	t.add("chdir", "", func(c *Config) *value { return text(&c.Chdir) }).also("-C working-dir").takesPath("DIR").
 		brief("change to this directory first").
 		help("change to this directory before anything else")
-	t.add("interface", "auto", func(c *Config) *value { return choice(&c.Interface, Interfaces) }).takes("NAME").
+	t.add("interface", "auto", func(c *Config) *value { return choice(&c.Interface, "auto", "paths", "wsgi", "asgi") }).takes("NAME").
 		help("how to call the application: paths (the PATHS of a script), wsgi, asgi, or auto: look for PATHS, application and app, in this order, and tell WSGI from ASGI by the signature")
-	t.add("lifespan", "auto", func(c *Config) *value { return choice(&c.Lifespan, Lifespans) }).takes("NAME").
+	t.add("lifespan", "auto", func(c *Config) *value { return choice(&c.Lifespan, "auto", "on", "off") }).takes("NAME").
 		help("ASGI lifespan events: on (startup fails if the application does not support them), off, or auto (if supported)")
-	t.add("loop", "auto", func(c *Config) *value { return choice(&c.Loop, Loops) }).takes("NAME").
+	t.add("loop", "auto", func(c *Config) *value { return choice(&c.Loop, "auto", "asyncio", "uvloop") }).takes("NAME").
 		help("event loop for async code: asyncio, uvloop, or auto: uvloop if it is installed")
 	t.add("factory", "", func(c *Config) *value { return toggle(&c.Factory) }).also("call").
 		help("APP names a function that returns the application")
@@ -60,7 +60,7 @@ func (t *table) file() {
 		help("how long clients may cache files; the first matching pattern applies: *.css=30d, *=1h; TIME takes s, m, h, d, w, y, or is immutable, no-cache, no-store or off; repeatable, or separated by commas")
 	t.add("ssi", "no", func(c *Config) *value { return toggle(&c.SSI) }).
 		help("process server-side includes in *.shtml files, as Apache's mod_include does")
-	t.add("symlinks", "inside", func(c *Config) *value { return choice(&c.Symlinks, SymlinkPolicies) }).takes("WHICH").
+	t.add("symlinks", "inside", func(c *Config) *value { return choice(&c.Symlinks, "inside", "owner", "no") }).takes("WHICH").
 		help("symbolic links to follow: inside (target in the same directory tree), owner (inside, and the target has the same owner), or no")
 	t.add("dotfiles", "no", func(c *Config) *value { return toggle(&c.DotFiles) }).
 		help("serve and list files whose names begin with a dot; /.well-known is always served")

@@ -36,7 +36,7 @@ func (t *table) tls() {
 		help("certificate for HTTPS in PEM format, followed by intermediate certificates; the file may also contain the key; repeatable: clients get the certificate that covers the requested host, otherwise the first; without https:// in any --bind, every TCP address serves HTTPS; read again on HUP and when the file changes")
 	t.add("keyfile", "", func(c *Config) *value { return texts(&c.KeyFiles) }).also("ssl-keyfile tls-key key").takesPath("FILE").
 		help("private key of the certificate, in PEM format and not encrypted; one for each certfile, in the same order, or none if each certfile has its key")
-	t.add("tls", "off", func(c *Config) *value { return choice(&c.TLS, TLSModes) }).takes("WORD").
+	t.add("tls", "off", func(c *Config) *value { return choice(&c.TLS, TLSModes...) }).takes("WORD").
 		help("source of certificates in addition to certfile: off (none); auto: fapws creates an authority in the state directory, and certificates for all names and addresses of this machine; clients download the authority from /.well-known/fapws-ca.crt and must trust it; acme: a public authority such as Let's Encrypt, which must reach port 80 or 443 of this machine")
 	t.add("acme-hosts", "", func(c *Config) *value { return hostNames(&c.ACMEHosts) }).takes("NAMES").
 		help("hosts that tls=acme orders certificates for; default: the names of all hosts in the configuration file that have no certfile; repeatable, or separated by commas")
@@ -50,7 +50,7 @@ func (t *table) tls() {
 		help("authorities whose client certificates are accepted, in PEM format; requires cert-reqs, or a rule client-cert in the configuration file")
 	t.add("cert-reqs", "none", func(c *Config) *value { return certReqs(&c.CertReqs) }).also("ssl-cert-reqs").takes("WORD").
 		help("client certificates: none (not requested), optional (verified if the client has one) or required (other clients are refused); also 0, 1 and 2, the numbers of Python's ssl module")
-	t.add("tls-min", "1.2", func(c *Config) *value { return choice(&c.TLSMin, TLSVersions) }).also("ssl-protocol-min").takes("VERSION").
+	t.add("tls-min", "1.2", func(c *Config) *value { return choice(&c.TLSMin, "1.2", "1.3") }).also("ssl-protocol-min").takes("VERSION").
 		help("oldest version of TLS: 1.2 or 1.3")
 	t.add("tls-timeout", "10s", func(c *Config) *value { return duration(&c.Server.TLSTimeout, time.Millisecond) }).
 		help("maximum time for the TLS handshake of a connection")
@@ -86,9 +86,9 @@ func (t *table) channel() {
 		help("maximum size of an event as sent; fapws.publish and fapws.broadcast refuse larger ones")
 }
 
-func (t *table) limit(m Machine) {
+func (t *table) limit(openFiles uint64) {
 	t.group = GroupLimits
-	t.add("max-clients", strconv.Itoa(defaultClients(m.OpenFiles)), func(c *Config) *value { return count(&c.Server.Accept.MaxClients, 1, 1<<30) }).also("limit-concurrency worker-connections connection-limit").shows("limited by open files").inScript().
+	t.add("max-clients", strconv.Itoa(defaultClients(openFiles)), func(c *Config) *value { return count(&c.Server.Accept.MaxClients, 1, 1<<30) }).also("limit-concurrency worker-connections connection-limit").shows("limited by open files").inScript().
 		brief("maximum open connections; further clients wait").
 		help("maximum number of open connections; see max-clients-action")
 	t.add("max-clients-action", "wait", func(c *Config) *value { return either(&c.Server.Accept.Refuse, "wait", "503") }).takes("WHAT").inScript().

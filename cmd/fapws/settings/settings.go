@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -36,14 +37,14 @@ type Config struct {
 	KeyFiles     []string      // their keys, in the same order; none: in CertFiles
 	CACerts      string        // file of the authorities of client certificates
 	CertReqs     string        // one of CertReqs: what clients must show
-	TLSMin       string        // one of TLSVersions
+	TLSMin       string        // "1.2" or "1.3"
 	TLSStrictSNI bool          // clients must name a known host
 
 	HTTPSRedirect string // "no", "yes" or the port that clients of HTTP are sent to
 
-	Interface  string   // one of Interfaces
-	Lifespan   string   // one of Lifespans
-	Loop       string   // one of Loops
+	Interface  string   // "auto", "paths", "wsgi" or "asgi"
+	Lifespan   string   // "auto", "on" or "off"
+	Loop       string   // "auto", "asyncio" or "uvloop"
 	Factory    bool     // APP names a function that makes the application
 	PythonPath []string // folders that go before sys.path's
 	EnvFiles   []string // files of environment variables for the application
@@ -120,15 +121,6 @@ type Config struct {
 // LogLevels are the values of Config.LogLevel, the most talkative first.
 var LogLevels = []string{"debug", "info", "warning", "error"}
 
-// Interfaces are the values of Config.Interface.
-var Interfaces = []string{"auto", "paths", "wsgi", "asgi"}
-
-// Lifespans are the values of Config.Lifespan.
-var Lifespans = []string{"auto", "on", "off"}
-
-// Loops are the values of Config.Loop.
-var Loops = []string{"auto", "asyncio", "uvloop"}
-
 // Group is a heading in the help under which settings stand together.
 type Group string
 
@@ -171,47 +163,19 @@ type Setting struct {
 func (s *Setting) EnvName() string { return "FAPWS_" + capitals(s.Name) }
 
 // shownDefault returns the default as the help shows it.
-func (s *Setting) shownDefault() string {
-	if s.Note != "" {
-		return s.Note
-	}
-	return s.Default
-}
+func (s *Setting) shownDefault() string { return cmp.Or(s.Note, s.Default) }
 
 // explanation is the help as --help all, the man page and the README have it.
-func (s *Setting) explanation() string {
-	if s.Help != "" {
-		return s.Help
-	}
-	return s.Brief
-}
+func (s *Setting) explanation() string { return cmp.Or(s.Help, s.Brief) }
 
-func capitals(name string) string {
-	b := []byte(name)
-	for i, c := range b {
-		switch {
-		case c == '-':
-			b[i] = '_'
-		case 'a' <= c && c <= 'z':
-			b[i] = c - 'a' + 'A'
-		}
-	}
-	return string(b)
-}
+func capitals(name string) string { return strings.ToUpper(strings.ReplaceAll(name, "-", "_")) }
 
-// Machine holds the properties of a machine that defaults depend on.
-type Machine struct {
-	OpenFiles uint64 // the limit of open files of this process; 0 if not known
-}
-
-// ThisMachine describes the machine that fapws runs on. Go's start-up has raised the soft limit of open files to the
-// hard one.
-func ThisMachine() (m Machine) {
+// OpenFiles returns the limit of open files of this process; 0 if it is not known. Go's start-up has raised the soft
+// limit to the hard one.
+func OpenFiles() uint64 {
 	var limit unix.Rlimit
-	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) == nil {
-		m.OpenFiles = uint64(limit.Cur)
-	}
-	return m
+	_ = unix.Getrlimit(unix.RLIMIT_NOFILE, &limit)
+	return uint64(limit.Cur)
 }
 
 // table is made of settings, in the order of the help.
@@ -221,10 +185,10 @@ type table struct {
 	none  Config // is never set; only its fields are pointed at
 }
 
-// Table returns the rows of all settings in the order of the help.
-func Table(m Machine) []*Setting {
+// Table returns the rows of all settings in the order of the help. The limit of open files decides the default of max-clients.
+func Table(openFiles uint64) []*Setting {
 	t := &table{}
-	for _, part := range []func(){t.address, t.tls, t.login, t.app, t.file, t.cache, t.process, func() { t.limit(m) }, t.http2, t.websocket, t.channel, t.log} {
+	for _, part := range []func(){t.address, t.tls, t.login, t.app, t.file, t.cache, t.process, func() { t.limit(openFiles) }, t.http2, t.websocket, t.channel, t.log} {
 		part()
 	}
 	return t.rows

@@ -17,7 +17,7 @@ type places struct {
 
 func (p places) settle(t *testing.T) (*Settings, Config, error) {
 	t.Helper()
-	rows := Table(Machine{OpenFiles: 1024})
+	rows := Table(1024)
 	cmd, err := ParseCommand(rows, append(strings.Fields(p.flags), "app.py"))
 	if err != nil {
 		t.Fatalf("%s: %v", p.flags, err)

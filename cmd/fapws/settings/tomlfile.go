@@ -219,7 +219,6 @@ func (v TOMLValue) Type() string {
 
 // Show writes the value for a message: as TOML would have it, shortened.
 func (v TOMLValue) Show() string {
-	const enough = 60
 	s := ""
 	switch x := v.Any.(type) {
 	case string:
@@ -239,25 +238,19 @@ func (v TOMLValue) Show() string {
 	default:
 		s = fmt.Sprint(x)
 	}
-	if len(s) > enough {
-		s = strings.ToValidUTF8(s[:enough], "") + "..."
-	}
-	return s
+	return shorten(s)
 }
 
 // InheritTable fills the fields of the struct that to points at from those of from, which points at one of the same
 // type, if their keys are not given in the table of to. Embedded structs are filled field by field.
 func InheritTable(to, from any, at Position) {
-	inherit(reflect.ValueOf(to).Elem(), reflect.ValueOf(from).Elem(), at)
-}
-
-func inherit(to, from reflect.Value, at Position) {
-	for i := range to.NumField() {
-		field := to.Type().Field(i)
+	into, of := reflect.ValueOf(to).Elem(), reflect.ValueOf(from).Elem()
+	for i := range into.NumField() {
+		field := into.Type().Field(i)
 		if key, tagged := field.Tag.Lookup("key"); tagged && !at.Set(key) {
-			to.Field(i).Set(from.Field(i))
+			into.Field(i).Set(of.Field(i))
 		} else if field.Anonymous {
-			inherit(to.Field(i), from.Field(i), at)
+			InheritTable(into.Field(i).Addr().Interface(), of.Field(i).Addr().Interface(), at)
 		}
 	}
 }

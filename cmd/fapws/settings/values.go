@@ -177,7 +177,7 @@ func text(to *string) *value {
 
 // level is one of LogLevels. A script may use the numbers of Python's logging.
 func level(to *string) *value {
-	v := choice(to, LogLevels).reads(map[string]string{"warn": "warning", "critical": "error", "fatal": "error"})
+	v := choice(to, LogLevels...).reads(map[string]string{"warn": "warning", "critical": "error", "fatal": "error"})
 	v.number = func(n int64) string {
 		if n < 0 || n > 50 || n%10 != 0 {
 			return ""
@@ -288,17 +288,8 @@ const longestDuration = math.MaxInt64 / 2
 // times reads a number of units, which have so many seconds.
 func times(number string, unit float64) (time.Duration, bool) {
 	f, err := strconv.ParseFloat(number, 64)
-	if !plainNumber(number) || err != nil {
-		return 0, false
-	}
-	return seconds(f * unit)
-}
-
-// seconds turns a number of seconds into a duration; false if it is negative,
-// not a number, or too large.
-func seconds(f float64) (time.Duration, bool) {
-	ns := f * float64(time.Second)
-	if !(ns >= 0 && ns <= longestDuration) {
+	ns := f * unit * float64(time.Second)
+	if !plainNumber(number) || err != nil || ns > longestDuration {
 		return 0, false
 	}
 	return time.Duration(ns), true

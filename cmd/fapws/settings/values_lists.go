@@ -5,11 +5,9 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 
 	"fapws/runtime/http1"
 	"fapws/runtime/source/static"
@@ -37,18 +35,16 @@ func yesNo(on bool) string {
 }
 
 // toggle is on or off; as a flag it stands alone.
-func toggle(to *bool) *value {
-	v := of(to, isBool, onOff, yesNo)
-	v.file, v.script = "true or false", "either True or False"
-	return v
-}
+func toggle(to *bool) *value { return toggleAs(to, true) }
 
 // negated is a toggle for a field that says the opposite.
-func negated(to *bool) *value {
+func negated(to *bool) *value { return toggleAs(to, false) }
+
+func toggleAs(to *bool, yes bool) *value {
 	v := of(to, isBool, func(text string) (bool, error) {
 		on, err := onOff(text)
-		return !on, err
-	}, func(off bool) string { return yesNo(!off) })
+		return on == yes, err
+	}, func(x bool) string { return yesNo(x == yes) })
 	v.file, v.script = "true or false", "either True or False"
 	return v
 }
@@ -65,7 +61,7 @@ func oneOf(words []string) func(text string) (string, error) {
 }
 
 // choice is one of a few words.
-func choice(to *string, words []string) *value {
+func choice(to *string, words ...string) *value {
 	v := of(to, isText, oneOf(words), itself)
 	v.words = words
 	return v
@@ -150,9 +146,6 @@ func octal(to *int) *value {
 	return v
 }
 
-// SymlinkPolicies are the values of Config.Symlinks.
-var SymlinkPolicies = []string{"inside", "owner", "no"}
-
 // expiries is a list of pattern=time; package static reads them.
 func expiries(to *[]string) *value {
 	return list(to, func(one string) (string, error) {
@@ -163,18 +156,9 @@ func expiries(to *[]string) *value {
 	}, itself)
 }
 
-var brokerScheme = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`^((redis|valkey)s?(\+sentinel)?|unix)://[^\s\x00]+$`)
-})
-
-// brokerURL is the URL of a broker, which package pool reads. It is shown without passwords.
+// brokerURL is the URL of a broker, which package pool reads, and package plan has it judged. It is shown without passwords.
 func brokerURL(to *string) *value {
-	v := word(to, func(s string) error {
-		if !brokerScheme().MatchString(s) {
-			return errors.New("redis://HOST:PORT/DB, rediss:// for TLS, unix:///SOCKET, or redis+sentinel://HOST:PORT,HOST:PORT/NAME")
-		}
-		return nil
-	})
+	v := text(to)
 	v.show = func() string { return HidePassword(*to) }
 	return v
 }
@@ -303,9 +287,6 @@ func checkTarget(to *string) *value {
 // CertReqs are the values of Config.CertReqs, by the number that Python's module ssl gives them.
 var CertReqs = []string{"none", "optional", "required"}
 
-// TLSVersions are the values of Config.TLSMin.
-var TLSVersions = []string{"1.2", "1.3"}
-
 // TLSModes are the values of Config.TLS.
 var TLSModes = []string{"off", "auto", "acme"}
 
@@ -315,7 +296,7 @@ func certReqs(to *string) *value {
 	for i, word := range CertReqs {
 		same[strconv.Itoa(i)], same["cert_"+word] = word, word
 	}
-	v := choice(to, CertReqs).reads(same)
+	v := choice(to, CertReqs...).reads(same)
 	v.kind |= isNumber
 	return v
 }

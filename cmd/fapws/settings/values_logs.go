@@ -72,7 +72,7 @@ var SandboxModes = []string{"off", "on", "strict"}
 
 // sandboxMode is one of SandboxModes, or yes or no.
 func sandboxMode(to *string) *value {
-	v := choice(to, SandboxModes).reads(switches(SandboxModes[1], SandboxModes[0]))
+	v := choice(to, SandboxModes...).reads(switches(SandboxModes[1], SandboxModes[0]))
 	v.kind |= isBool
 	return v
 }

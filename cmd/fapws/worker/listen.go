@@ -124,7 +124,7 @@ func (a Passed) Early(set *settings.Settings, conf *settings.Config, app *plan.A
 	source := set.Source("bind")
 	bind, chosen := conf.Bind, given(conf, source)
 	certain = set.AddressSettled() || app == nil
-	if !certain && app.HasPATHS(*conf) {
+	if !certain && app.HasPATHS() {
 		server, found, err := settings.PeekServer(app.Source)
 		changed := set.Source("host").Level > settings.FromDefault || set.Source("port").Level > settings.FromDefault
 		switch {

@@ -415,8 +415,8 @@ func (s *service) buildEarly() error {
 	case err != nil:
 		return err
 	case asleep && confined:
-		s.early, err = plan.Waiting(&s.conf, &s.stops)
-		return err
+		s.early = plan.Waiting(&s.conf, &s.stops)
+		return nil
 	}
 	parts := s.parts(early)
 	parts.Pending, parts.Asleep = true, asleep
