@@ -118,13 +118,16 @@ func (l *Login) Session(head []byte, fields []http1.Field, secure bool) *Session
 	return nil
 }
 
-// Renew returns the value of a field Set-Cookie for the response to a request of s; "": the cookie need not change.
+// Renew returns the value of a field Set-Cookie for the response to a request of s, with a later time; "": the cookie need not change. So a
+// session is idle after at least 7/8 of the time for that.
 func (l *Login) Renew(s *Session, secure bool) string {
-	later := l.renewed(s)
-	if later == nil {
+	now := l.now()
+	if now.Sub(time.Unix(s.seen, 0)) <= l.idle/8 {
 		return ""
 	}
-	return l.setSession(l.token(later), secure)
+	later := *s
+	later.seen = now.Unix()
+	return l.setSession(l.token(&later), secure)
 }
 
 // LoginLocation returns the URL of the form, for a client that has asked for target and is sent back to it. root is the path
@@ -132,7 +135,7 @@ func (l *Login) Renew(s *Session, secure bool) string {
 func LoginLocation(root, target string) string {
 	to := root + FormPath
 	if local(target) {
-		to += "?next=" + escape(target)
+		to += "?next=" + url.QueryEscape(target)
 	}
 	return to
 }
@@ -188,8 +191,6 @@ func field(head []byte, fields []http1.Field, name string) string {
 	return ""
 }
 
-func escape(s string) string { return url.QueryEscape(s) }
-
 // LoginState is a directory with what sessions need for longer than a process lives: the key that signs cookies, and the
 // list of sessions that have ended early. All processes of a server share it. Its methods are safe for concurrent use.
 type LoginState struct {
@@ -219,7 +220,7 @@ func OpenLoginState(dir string, age time.Duration) (*LoginState, error) {
 		})
 	}
 	if err == nil {
-		err = s.ended.open()
+		err = s.ended.read()
 	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot keep sessions in %s: %w; make it writable, or name another directory with --state-dir", dir, system.Cause(err))
@@ -325,10 +326,7 @@ type content struct {
 // page returns a document.
 func (k looks) page(c *content) string {
 	var b strings.Builder
-	title := cmp.Or(k.title, "Log in")
-	if c.title != "" {
-		title = c.title
-	}
+	title := cmp.Or(c.title, k.title, "Log in")
 	fmt.Fprintf(&b, `<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">`+
 		`<title>%s</title><style>%s</style></head><body><main>`, text(title), style)
 	if k.logo != "" {

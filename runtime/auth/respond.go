@@ -66,7 +66,7 @@ func (l *Login) respondForm(w *backend.Response, r *backend.Request) {
 			v.enter(values)
 		}
 	default:
-		v.other("Allow: GET, HEAD, POST")
+		v.other()
 	}
 }
 
@@ -79,7 +79,7 @@ func (l *Login) respondOut(w *backend.Response, r *backend.Request) {
 	case len(r.Path) != r.Script:
 		w.Refuse(404, "")
 	case r.Method() != "GET" && r.Method() != "HEAD" && r.Method() != "POST":
-		v.other("Allow: GET, HEAD, POST")
+		v.other()
 	case s == nil:
 		v.redirect(form)
 	case r.Method() != "POST":
@@ -286,8 +286,9 @@ func (v *visit) redirect(to string) {
 	v.answer(303, "")
 }
 
-func (v *visit) other(allow string) {
-	v.fields = append(v.fields, allow)
+// other answers a method that the pages do not have.
+func (v *visit) other() {
+	v.fields = append(v.fields, "Allow: GET, HEAD, POST")
 	v.answer(405, "")
 }
 

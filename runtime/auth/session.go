@@ -156,18 +156,6 @@ func (l *Login) expired(s *Session) bool {
 	return now.Sub(start) > l.age || now.Sub(seen) > l.idle || start.Sub(now) > fromFuture || seen.Sub(now) > fromFuture
 }
 
-// renewed returns the session with a later time, if its cookie is to be made again; else nil. So a session is idle after at
-// least 7/8 of the time for that.
-func (l *Login) renewed(s *Session) *Session {
-	now := l.now()
-	if now.Sub(time.Unix(s.seen, 0)) <= l.idle/8 {
-		return nil
-	}
-	later := *s
-	later.seen = now.Unix()
-	return &later
-}
-
 // loginAccount returns the name of a user in the list of ended sessions.
 func (l *Login) account(user string) loginAccount { return accountOf(l.users.Path(), user) }
 
@@ -270,13 +258,6 @@ const (
 
 func (e *ended) path() string { return filepath.Join(e.dir, EndedFile) }
 
-// open reads the file, which is made if it is missing.
-func (e *ended) open() error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.read()
-}
-
 // fresh reports whether no process has ended a session since the file was read. It does not block.
 func (e *ended) fresh() bool { return e.file.Unchanged() }
 
@@ -316,7 +297,7 @@ func (e *ended) refresh() error {
 	return err
 }
 
-// read reads the file. mu is held.
+// read reads the file, which is made if it is missing. mu is held, once several goroutines know e.
 func (e *ended) read() error {
 	f, err := os.OpenFile(e.path(), os.O_RDONLY|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
 	if err != nil {
