@@ -241,22 +241,18 @@ func TestCacheIsBounded(t *testing.T) {
 	}
 }
 
-// audit walks the ring and compares it with the map and the size.
+// audit walks the list and compares it with the map and the size.
 func (c *cache) audit() (size int, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.records == nil {
-		return 0, c.size == 0
-	}
-	n := 0
-	for r := c.recent.next; r != &c.recent; r = r.next {
-		if c.records[r.path] != r || r.next.prev != r {
+	for e := c.recent.Front(); e != nil; e = e.Next() {
+		r := e.Value.(*record)
+		if c.records[r.path] != r || r.place != e {
 			return 0, false
 		}
-		n++
 		size += r.cost
 	}
-	return size, n == len(c.records) && size == c.size
+	return size, c.recent.Len() == len(c.records) && size == c.size
 }
 
 func TestHitAndOpenAtTheSameTime(t *testing.T) {

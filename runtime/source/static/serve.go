@@ -300,13 +300,7 @@ type Source struct {
 	exchange.Memory
 	files    *Files
 	declines bool
-
-	mu    sync.Mutex
-	spare []*Answer // to be used again, so that a file in memory costs no allocation
 }
-
-// mostSpare bounds the spare answers of a source.
-const mostSpare = 64
 
 // NewSource returns a Source of files. If it declines, routing continues for missing files.
 func NewSource(files *Files, declines bool) *Source { return &Source{files: files, declines: declines} }
@@ -334,7 +328,7 @@ func (s *Source) Start(x *exchange.Exchange) {
 		x.Server.AwaitTurn(false)
 		return
 	}
-	a := s.newAnswer()
+	a := NewAnswer()
 	a.request = requestOf(x)
 	x.Logger.NoteFile(s.files.name, a.request.Path)
 	if s.files.Hit(time.Now().UnixNano(), &a.request, &a.Response) {
@@ -347,9 +341,9 @@ func (s *Source) Start(x *exchange.Exchange) {
 	}, func(gone bool) {
 		switch {
 		case gone:
-			a.release()
+			a.Drop()
 		case a.Index != "" && x.Server.Decline(a.Index), s.declines && a.Head.Status == 404 && x.Server.Decline(""):
-			a.release()
+			a.Drop()
 		default:
 			a.Send(x, true)
 		}
@@ -367,54 +361,33 @@ type Answer struct {
 	Response
 	request Request
 	part    exchange.Part // scratch of Send
-	home    *Source       // where it is spare afterwards; nil: nowhere
 	users   atomic.Int32  // Send, and the last part
 }
 
+// answers are used again, so that a file in memory costs no allocation.
+var answers = sync.Pool{New: func() any { return new(Answer) }}
+
 // NewAnswer returns an Answer whose Response is empty. Send must be called, or Drop.
 func NewAnswer() *Answer {
-	a := new(Answer)
+	a := answers.Get().(*Answer)
 	a.users.Store(1)
 	return a
 }
 
-// newAnswer is NewAnswer with memory that was used before.
-func (s *Source) newAnswer() (a *Answer) {
-	s.mu.Lock()
-	if n := len(s.spare); n > 0 {
-		a, s.spare = s.spare[n-1], s.spare[:n-1]
-	}
-	s.mu.Unlock()
-	if a == nil {
-		a = &Answer{home: s}
-	}
-	a.users.Store(1)
-	return a
-}
-
-// Drop gives up an Answer that is not sent.
-func (a *Answer) Drop() { a.release() }
-
-// release ends one use of a.
-func (a *Answer) release() {
+// Drop ends one use of a: it is not sent, or was. With the last one the Answer is used again.
+func (a *Answer) Drop() {
 	if a.users.Add(-1) > 0 {
 		return
 	}
 	a.Close()
 	a.request = Request{}
-	if s := a.home; s != nil {
-		s.mu.Lock()
-		if len(s.spare) < mostSpare {
-			s.spare = append(s.spare, a)
-		}
-		s.mu.Unlock()
-	}
+	answers.Put(a)
 }
 
 // Release implements exchange.Owner.
 func (a *Answer) Release(p *exchange.Part) {
 	if p.Last {
-		a.release()
+		a.Drop()
 	}
 }
 
@@ -422,7 +395,7 @@ func (a *Answer) Release(p *exchange.Part) {
 func (a *Answer) Send(x *exchange.Exchange, pages bool) {
 	if pages && a.Head.Status >= 400 {
 		r := a.reply(&a.request)
-		a.release()
+		a.Drop()
 		x.Sink.Reply(r)
 		return
 	}
@@ -441,5 +414,5 @@ func (a *Answer) Send(x *exchange.Exchange, pages bool) {
 		}
 		x.Sink.Send(p)
 	}
-	a.release()
+	a.Drop()
 }
