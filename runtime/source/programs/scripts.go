@@ -26,19 +26,9 @@ type Scripts struct {
 	folder   string // absolute
 	patterns []string
 	index    []string
-	links    Links
+	links    static.Symlinks
 	base     func(*backend.Request) int
 }
-
-// Links says which symbolic links are followed. None leads out of the root.
-type Links uint8
-
-// The policies.
-const (
-	LinksInside Links = iota // those that stay below the root
-	LinksOwner               // of these, those that belong to the owner of their targets
-	LinksNone
-)
 
 // ScriptOptions say which files of a folder are programs.
 type ScriptOptions struct {
@@ -60,7 +50,8 @@ type ScriptOptions struct {
 	// Index are names of programs that answer for a folder. None: 403.
 	Index []string
 
-	Links Links
+	// Links says which symbolic links are followed. None leads out of the root.
+	Links static.Symlinks
 }
 
 // Script is a program that was found.
@@ -183,7 +174,7 @@ func (s *Scripts) matches(name string) bool {
 // stat returns the file of a name, following a link if that is allowed.
 func (s *Scripts) stat(name string) (fs.FileInfo, error) {
 	info, err := s.root.Stat(name)
-	if err == nil && s.links != LinksInside {
+	if err == nil && s.links != static.LinksInside {
 		err = s.allowed(name, info)
 	}
 	if err != nil { // also where a link leads outside
@@ -200,7 +191,7 @@ func (s *Scripts) allowed(name string, target fs.FileInfo) error {
 	}
 	mine, ok := link.Sys().(*syscall.Stat_t)
 	its, ok2 := target.Sys().(*syscall.Stat_t)
-	if s.links == LinksOwner && ok && ok2 && mine.Uid == its.Uid {
+	if s.links == static.LinksOwner && ok && ok2 && mine.Uid == its.Uid {
 		return nil
 	}
 	return ErrNotFound

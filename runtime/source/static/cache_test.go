@@ -261,7 +261,7 @@ func TestHitAndOpenAtTheSameTime(t *testing.T) {
 	var group sync.WaitGroup
 	done := make(chan struct{})
 	check := func(a answered, req *Request) {
-		if a.status != 200 && a.status != 404 || strings.Trim(a.body, a.body[:1]) != "" && a.status == 200 {
+		if a.status != 200 && a.status != 404 || a.status == 200 && strings.Trim(a.body, a.body[:1]) != "" {
 			t.Errorf("%s: %d %.20q", req.Path, a.status, a.body)
 		}
 	}

@@ -52,9 +52,7 @@ func NewAcceptedCodings() AcceptedCodings {
 
 // Add reads the value of one field.
 func (a *AcceptedCodings) Add(value []byte) {
-	for len(value) > 0 {
-		var item []byte
-		item, value, _ = bytes.Cut(value, []byte{','})
+	for item := range bytes.SplitSeq(value, []byte{','}) {
 		name, weight := Weighted(item)
 		switch {
 		case http1.EqualFold(name, "br"):
@@ -173,13 +171,7 @@ func Compressible(mediaType string) bool {
 var turns = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))
 
 var (
-	gzips = sync.Pool{New: func() any {
-		w, err := gzip.NewWriterLevel(nil, gzip.DefaultCompression)
-		if err != nil {
-			panic(err) // the level is a constant
-		}
-		return w
-	}}
+	gzips = sync.Pool{New: func() any { return gzip.NewWriter(nil) }}
 	zstds = sync.OnceValue(func() *zstd.Encoder {
 		w, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(cap(turns)), zstd.WithLowerEncoderMem(true),
 			zstd.WithWindowSize(zstdWindow))
@@ -208,15 +200,10 @@ func Compress(coding Coding, body []byte) ([]byte, bool) {
 		buf.Grow(len(body) / 3)
 		w := gzips.Get().(*gzip.Writer)
 		w.Reset(&buf)
-		_, err := w.Write(body)
-		if closeErr := w.Close(); err == nil {
-			err = closeErr
-		}
+		_, _ = w.Write(body) // a Buffer does not fail
+		_ = w.Close()
 		w.Reset(nil)
 		gzips.Put(w)
-		if err != nil {
-			return nil, false // a Buffer does not fail
-		}
 		out = buf.Bytes()
 	}
 	if len(out) > len(body)-len(body)/8 {

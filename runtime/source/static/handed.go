@@ -122,6 +122,8 @@ func (o *handedOver) send(x *exchange.Exchange) {
 		x.Sink.Reply(r)
 		return
 	case sent && !o.isError() && h.Status >= 400: // conditions or ranges
+		a.Send(x, true)
+		return
 	case sent:
 		if o.isError() {
 			h.Status, h.Reason = o.head.Status, o.head.Reason

@@ -98,7 +98,7 @@ func (f *Files) index(t *view, dir string) (name string, info fs.FileInfo, err e
 		if err == nil && info.Mode().IsRegular() {
 			return name, info, nil
 		}
-		if err != nil && statusOf(err) != 404 {
+		if err != nil && StatusOf(err) != 404 {
 			return "", nil, err
 		}
 	}
@@ -165,10 +165,10 @@ func (f *Files) made(d *description, size int64) (none CodingSet) {
 	return none
 }
 
-// statusOf turns an error of the file system into a status. That a path leads
+// StatusOf turns an error of the file system into a status. That a path leads
 // outside the root (os.Root has no public error for it) is for the client as
 // if there was nothing.
-func statusOf(err error) int {
+func StatusOf(err error) int {
 	reason := unwrap(err)
 	switch {
 	case errors.Is(err, fs.ErrPermission):
@@ -292,6 +292,3 @@ func (f *Files) nameOf(path string) (string, error) {
 	}
 	return string(clean[1:]), nil
 }
-
-// StatusOf returns the status that an error of the file system is for a client.
-func StatusOf(err error) int { return statusOf(err) }

@@ -1,6 +1,7 @@
 package static
 
 import (
+	"cmp"
 	"io/fs"
 	"os"
 	"strconv"
@@ -60,26 +61,15 @@ func newRepresentation(d description, s Stamp, now int64) *representation {
 
 	b := make([]byte, 0, 256+len(d.extra))
 	if timed || d.tag != "" {
-		b = append(b, "ETag: "...)
-		start := len(b)
-		b = append(b, '"')
-		if b = append(b, d.tag...); d.tag == "" {
-			b = strconv.AppendInt(b, s.modified, 36)
-			b = append(b, '-')
-			b = strconv.AppendInt(b, s.size, 36)
-		}
+		tag := cmp.Or(d.tag, strconv.FormatInt(s.modified, 36)+"-"+strconv.FormatInt(s.size, 36))
 		if d.coding != Identity {
-			b = append(b, '-')
-			b = append(b, d.coding.String()...)
+			tag += "-" + d.coding.String()
 		}
-		b = append(b, '"')
-		r.etag = append(r.etag, b[start:]...)
-		b = append(b, "\r\n"...)
+		r.etag = []byte(`"` + tag + `"`)
+		b = append(b, "ETag: \""+tag+"\"\r\n"...)
 	}
 	if d.control != "" {
-		b = append(b, "Cache-Control: "...)
-		b = append(b, d.control...)
-		b = append(b, "\r\n"...)
+		b = append(b, "Cache-Control: "+d.control+"\r\n"...)
 	}
 	if d.varies {
 		b = append(b, "Vary: Accept-Encoding\r\n"...)
@@ -88,21 +78,14 @@ func newRepresentation(d description, s Stamp, now int64) *representation {
 	r.short = len(b)
 	if r.dated {
 		r.lastModified = string(http1.AppendDate(nil, r.modified))
-		b = append(b, "Last-Modified: "...)
-		b = append(b, r.lastModified...)
-		b = append(b, "\r\n"...)
+		b = append(b, "Last-Modified: "+r.lastModified+"\r\n"...)
 	}
 	b = append(b, "Accept-Ranges: bytes\r\nX-Content-Type-Options: nosniff\r\n"...)
 	if d.coding != Identity {
-		b = append(b, "Content-Encoding: "...)
-		b = append(b, d.coding.String()...)
-		b = append(b, "\r\n"...)
+		b = append(b, "Content-Encoding: "+d.coding.String()+"\r\n"...)
 	}
 	r.untyped = len(b)
-	b = append(b, "Content-Type: "...)
-	b = append(b, d.mediaType...)
-	b = append(b, "\r\n"...)
-	r.fields = b
+	r.fields = append(b, "Content-Type: "+d.mediaType+"\r\n"...)
 	return r
 }
 

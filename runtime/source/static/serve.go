@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,7 +20,7 @@ import (
 // call it; it never waits for the disk.
 func (f *Files) Hit(now int64, req *Request, out *Response) bool {
 	if !req.Parsed.Head && !req.Parsed.Get {
-		out.fail(405, false)
+		out.fail(405)
 		return true
 	}
 	var buf [256]byte
@@ -49,15 +48,14 @@ func (f *Files) Hit(now int64, req *Request, out *Response) bool {
 // leave a file open in out (Close it). Any goroutine may call it, any number
 // at the same time.
 func (f *Files) Open(req *Request, out *Response) {
-	head := req.Parsed.Head
-	if !head && !req.Parsed.Get {
-		out.fail(405, false)
+	if !req.Parsed.Head && !req.Parsed.Get {
+		out.fail(405)
 		return
 	}
 	var buf [256]byte
 	path, ok := cleanPath(buf[:], req.Path, f.opt.DotFiles)
 	if !ok {
-		out.fail(404, head)
+		out.fail(404)
 		return
 	}
 	now := f.clock()
@@ -65,11 +63,11 @@ func (f *Files) Open(req *Request, out *Response) {
 	err := f.serve(t, path, now, req, out)
 	var index program
 	if errors.As(err, &index) {
-		out.fail(404, head)
+		out.fail(404)
 		out.Index = string(index)
 		return
 	}
-	if err != nil && f.opt.SPA != "" && !errors.Is(err, errDirectory) && statusOf(err) == 404 && isPage(req) {
+	if err != nil && f.opt.SPA != "" && !errors.Is(err, errDirectory) && StatusOf(err) == 404 && isPage(req) {
 		err = f.serve(t, []byte("/"+f.opt.SPA), now, req, out)
 	}
 	switch {
@@ -77,7 +75,7 @@ func (f *Files) Open(req *Request, out *Response) {
 	case errors.Is(err, errDirectory):
 		out.redirect(req)
 	default:
-		out.fail(statusOf(err), head)
+		out.fail(StatusOf(err))
 	}
 }
 
@@ -181,7 +179,7 @@ func (r *representation) answer(req *Request, fields *fields, out *Response, fil
 		out.Head = exchange.Head{Status: 304, Fields: r.fields[:r.short], Length: -1}
 		return true
 	case preconditionFailed:
-		out.fail(412, head)
+		out.fail(412)
 		return true
 	}
 	if r.made && r.body == nil {
@@ -208,13 +206,16 @@ func (r *representation) answer(req *Request, fields *fields, out *Response, fil
 		}
 		out.file = file
 	}
-	if ranges == someRanges {
-		out.partial(r, set.r[:set.n])
-		return true
-	}
-	out.Head = exchange.Head{Status: 200, Fields: r.fields, Length: r.size}
-	if !head {
-		out.add(r, byteRange{0, r.size})
+	switch {
+	case ranges == someRanges && set.n == 1:
+		out.onePart(r, set.r[0])
+	case ranges == someRanges:
+		out.manyParts(r, set.r[:set.n])
+	default:
+		out.Head = exchange.Head{Status: 200, Fields: r.fields, Length: r.size}
+		if !head {
+			out.add(r, byteRange{0, r.size})
+		}
 	}
 	return true
 }
@@ -233,17 +234,10 @@ func (out *Response) add(r *representation, part byteRange) {
 
 // reply returns the error that res is, as an answer to req.
 func (res *Response) reply(req *Request) exchange.Reply {
-	r := exchange.Reply{Status: res.Head.Status, HTML: WantsHTML(req.Parsed, req.Head)}
+	h := &res.Head
+	r := exchange.Reply{Status: h.Status, HTML: WantsHTML(req.Parsed, req.Head), Fields: bytes.Clone(h.Fields), Close: h.Close}
 	if !r.HTML {
 		r.Text = strconv.Itoa(r.Status) + " " + http1.StatusText(r.Status)
-		if len(res.Segments) == 1 {
-			r.Text = strings.TrimSuffix(string(res.Segments[0].Data), "\n")
-		}
-	}
-	for line := range bytes.Lines(res.Head.Fields) {
-		if !bytes.EqualFold(exchange.FieldName(line), contentType) {
-			r.Fields = append(r.Fields, line...)
-		}
 	}
 	return r
 }
@@ -255,7 +249,7 @@ var contentType = []byte("Content-Type")
 // over and over allocates nothing.
 type Response struct {
 	// Head is complete but for Date, Server and framing. Length is that of the body of a GET, also for HEAD, and -1
-	// for 304, which has none.
+	// for 304, which has none. An error has no body yet.
 	Head exchange.Head
 
 	// Segments are the body, in order; none for HEAD and 304. When the file
