@@ -231,10 +231,7 @@ func (e *Entry) Begin(f *Format) {
 }
 
 func cleared(values []Value, n int) []Value {
-	if cap(values) < n {
-		values = append(values[:cap(values)], make([]Value, n-cap(values))...)
-	}
-	values = values[:n]
+	values = slices.Grow(values[:0], n)[:n]
 	for i := range values {
 		values[i].Text, values[i].There = values[i].Text[:0], false
 	}

@@ -159,16 +159,17 @@ func (e *Entry) site() string {
 // requested and replied are the atoms of header fields.
 func (f *Format) requested(name string) atom {
 	i := index(&f.Request, name)
-	return func(dst []byte, e *Entry, _ *accessWriter, raw bool) ([]byte, bool) {
-		v := &e.Request[i]
-		return put(dst, v.Text, raw), v.There
-	}
+	return value(func(e *Entry) *Value { return &e.Request[i] })
 }
 
 func (f *Format) replied(name string) atom {
 	i := index(&f.Response, name)
+	return value(func(e *Entry) *Value { return &e.Response[i] })
+}
+
+func value(of func(*Entry) *Value) atom {
 	return func(dst []byte, e *Entry, _ *accessWriter, raw bool) ([]byte, bool) {
-		v := &e.Response[i]
+		v := of(e)
 		return put(dst, v.Text, raw), v.There
 	}
 }
@@ -178,9 +179,7 @@ func (f *Format) replied(name string) atom {
 func (f *Format) cookie(name string) atom {
 	i := index(&f.Request, "cookie")
 	return func(dst []byte, e *Entry, _ *accessWriter, raw bool) ([]byte, bool) {
-		for rest := e.Request[i].Text; len(rest) > 0; {
-			var pair []byte
-			pair, rest, _ = bytes.Cut(rest, []byte(";"))
+		for pair := range bytes.SplitSeq(e.Request[i].Text, []byte(";")) {
 			key, value, _ := bytes.Cut(bytes.TrimSpace(pair), []byte("="))
 			if len(value) > 0 && strings.EqualFold(string(key), name) {
 				return put(dst, value, raw), true
@@ -229,11 +228,9 @@ func (f *Format) userOf() atom {
 			return dst, false
 		}
 		text = bytes.TrimSpace(text[6:])
-		if n := base64.StdEncoding.DecodedLen(len(text)); cap(w.scratch) < n {
-			w.scratch = make([]byte, n)
-		}
-		n, err := base64.StdEncoding.Decode(w.scratch[:cap(w.scratch)], text)
-		name, _, ok := bytes.Cut(w.scratch[:n], []byte(":"))
+		var err error
+		w.scratch, err = base64.StdEncoding.AppendDecode(w.scratch[:0], text)
+		name, _, ok := bytes.Cut(w.scratch, []byte(":"))
 		if err != nil || !ok || len(name) == 0 {
 			return dst, false
 		}
