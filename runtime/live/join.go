@@ -117,7 +117,6 @@ func (s *Subscribers) join(p *StreamSubscriber, names []string) {
 	if p.addr.IsValid() {
 		s.addresses[addressKey(p.addr)]++
 	}
-	s.counted(names)
 }
 
 // limit bounds what the kernel keeps for a subscriber, and for how long. The options fail for unix sockets or are of no use there.
@@ -255,25 +254,12 @@ func (s *Subscribers) Subscribe(x *exchange.Exchange, p *exchange.Part, r *excha
 
 // streamHead returns the head of an event stream, with the fields of a handler.
 func streamHead(h *exchange.Head) exchange.Head {
-	fields := make([]byte, 0, len(h.Fields)+128)
-	fields = append(fields, eventStream...)
-	cached, buffered := false, false
-	for line := range bytes.Lines(h.Fields) {
-		name := exchange.FieldName(line)
-		switch {
-		case bytes.EqualFold(name, contentType), bytes.EqualFold(name, contentEncoding):
-			continue
-		case bytes.EqualFold(name, cacheControl):
-			cached = true
-		case bytes.EqualFold(name, accelBuffers):
-			buffered = true
-		}
-		fields = append(fields, line...)
-	}
-	if !cached {
+	own := exchange.WithoutField(exchange.WithoutField(h.Fields, contentType), contentEncoding)
+	fields := slices.Concat(eventStream, own)
+	if !exchange.HasField(own, cacheControl) {
 		fields = append(fields, noStore...)
 	}
-	if !buffered {
+	if !exchange.HasField(own, accelBuffers) {
 		fields = append(fields, notBuffered...)
 	}
 	return exchange.Head{

@@ -214,7 +214,6 @@ func (s *Subscribers) leave(p *StreamSubscriber, tell bool) {
 			s.cfg.Left(name, client)
 		}
 	}
-	s.counted(names)
 }
 
 var finalChunk = NewBytes("0\r\n\r\n")
