@@ -42,9 +42,7 @@ func (set *rangeSet) parse(value []byte, size int64) rangeAnswer {
 		return wholeFile
 	}
 	seen, total := 0, int64(0)
-	for len(specs) > 0 {
-		var spec []byte
-		spec, specs, _ = bytes.Cut(specs, []byte{','})
+	for spec := range bytes.SplitSeq(specs, []byte{','}) {
 		if spec = bytes.Trim(spec, " \t"); len(spec) == 0 {
 			continue // RFC 9110 §5.6.1: empty elements of a list do not count
 		}

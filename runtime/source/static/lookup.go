@@ -214,13 +214,8 @@ func cleanPath(buf, path []byte, dotFiles bool) (clean []byte, ok bool) {
 	}
 	clean = append(buf[:0], '/')
 	for rest := path; len(rest) > 0; {
-		segment := rest
-		slash := bytes.IndexByte(rest, '/')
-		if slash >= 0 {
-			segment, rest = rest[:slash], rest[slash+1:]
-		} else {
-			rest = nil
-		}
+		segment, after, slash := bytes.Cut(rest, []byte{'/'})
+		rest = after
 		if len(segment) == 0 {
 			continue
 		}
@@ -228,7 +223,7 @@ func cleanPath(buf, path []byte, dotFiles bool) (clean []byte, ok bool) {
 			return nil, false
 		}
 		clean = append(clean, segment...)
-		if slash >= 0 {
+		if slash {
 			clean = append(clean, '/')
 		}
 	}
@@ -253,20 +248,14 @@ func allowed(segment []byte, dotFiles bool) bool {
 // a URI is percent-encoded. prefix, decoded, goes before it.
 func slashLocation(dst []byte, prefix string, rawPath, query []byte) []byte {
 	if prefix = strings.TrimLeft(prefix, `/\`); prefix != "" {
-		dst = append(dst, '/')
-		dst = append(dst, (&url.URL{Path: prefix}).EscapedPath()...)
+		dst = append(dst, "/"+(&url.URL{Path: prefix}).EscapedPath()...)
 	}
-	for len(rawPath) > 0 && (rawPath[0] == '/' || rawPath[0] == '\\') {
-		rawPath = rawPath[1:]
-	}
-	dst = append(dst, '/')
-	dst = route.AppendURL(dst, rawPath)
+	dst = route.AppendURL(append(dst, '/'), bytes.TrimLeft(rawPath, `/\`))
 	if n := len(dst); dst[n-1] != '/' {
 		dst = append(dst, '/')
 	}
 	if len(query) > 0 {
-		dst = append(dst, '?')
-		dst = route.AppendURL(dst, query)
+		dst = route.AppendURL(append(dst, '?'), query)
 	}
 	return dst
 }
@@ -277,18 +266,9 @@ func slashLocation(dst []byte, prefix string, rawPath, query []byte) []byte {
 // StatusOf returns the status for an error. Any goroutine may call it; it may wait for
 // the disk.
 func (f *Files) OpenPath(path string) (*os.File, fs.FileInfo, error) {
-	name, err := f.nameOf(path)
-	if err != nil {
-		return nil, nil, err
-	}
-	return f.root.at(f.clock()).openRegular(name)
-}
-
-// nameOf returns the name below the root of the file that a path means.
-func (f *Files) nameOf(path string) (string, error) {
 	clean, ok := cleanPath(nil, []byte(path), f.opt.DotFiles)
 	if !ok || len(clean) < 2 || clean[len(clean)-1] == '/' {
-		return "", fs.ErrNotExist
+		return nil, nil, fs.ErrNotExist
 	}
-	return string(clean[1:]), nil
+	return f.root.at(f.clock()).openRegular(string(clean[1:]))
 }

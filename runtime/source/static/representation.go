@@ -157,19 +157,16 @@ func (v *variants) choose(req *Request, fields *fields) *representation {
 // status change and the inode are in it because size and modification time
 // survive "cp -p" and a rename over the name.
 type Stamp struct {
-	device, inode    uint64
+	identifier
 	size             int64
 	modified, status int64 // nanoseconds since 1970
 }
 
+// StampOf returns the state of the file that info describes.
 func StampOf(info fs.FileInfo) Stamp {
-	s := Stamp{size: info.Size(), modified: info.ModTime().UnixNano()}
-	if sys, ok := info.Sys().(*syscall.Stat_t); ok {
-		s.device, s.inode = uint64(sys.Dev), sys.Ino
-		changed := system.StatusChange(sys)
-		s.status = changed.Nano()
-	}
-	return s
+	sys := info.Sys().(*syscall.Stat_t)
+	changed := system.StatusChange(sys)
+	return Stamp{identifierOf(info), info.Size(), info.ModTime().UnixNano(), changed.Nano()}
 }
 
 // settleTime is more than the granularity of the kernel's file times: what

@@ -205,7 +205,7 @@ func (t *view) statAny(name string) (fs.FileInfo, error) {
 		return t.statPlain(name)
 	}
 	info, err := t.dir.Stat(name)
-	if err != nil && !errno(err) {
+	if err != nil && unwrap(err) == 0 { // os.Root has no public error for a path that leads outside, and only there is a second look needed
 		if name, rerr := t.resolve(name); rerr == nil {
 			return t.dir.Stat(name)
 		}
@@ -265,7 +265,7 @@ func (t *view) openAny(name string) (*os.File, error) {
 		return t.openPlain(name, flags)
 	}
 	file, err := t.dir.OpenFile(name, flags, 0)
-	if err != nil && !errno(err) {
+	if err != nil && unwrap(err) == 0 {
 		if name, rerr := t.resolve(name); rerr == nil {
 			return t.dir.OpenFile(name, flags, 0)
 		}
@@ -281,10 +281,6 @@ func (t *view) shows(name string) error {
 	}
 	return file.Close()
 }
-
-// errno tells whether an error is the kernel's. os.Root has no public error for
-// a path that leads outside, and only there is a second look needed.
-func errno(err error) bool { return unwrap(err) != 0 }
 
 // resolve returns the name below the root, free of links, that a name leads to.
 // An absolute link counts from the root if that is where it leads. The policy
