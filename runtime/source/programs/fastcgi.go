@@ -49,11 +49,9 @@ type FastCGIOptions struct {
 
 // FastCGI is a backend.Responder.
 type FastCGI struct {
-	o      FastCGIOptions
-	params [][2]string
-	gate   *Gate
-	dial   func(ctx context.Context) (*Link, error)
-	links  backend.Idle[*Link]
+	o     FastCGIOptions
+	gate  *Gate
+	links backend.Idle[*Link]
 }
 
 // NewFastCGI returns a Responder; nothing is connected yet. The error is one line.
@@ -63,18 +61,13 @@ func NewFastCGI(o FastCGIOptions) (*FastCGI, error) {
 	o.Waiting = cmp.Or(o.Waiting, DefaultWaiting)
 	o.Idle = cmp.Or(o.Idle, time.Minute)
 	f := &FastCGI{o: o, gate: NewGate(o.Connections, o.Waiting)}
-	for _, pair := range o.Params {
-		name, value, _ := strings.Cut(pair, "=")
-		f.params = append(f.params, [2]string{name, value})
-	}
-	f.dial = o.Dial
 	f.links = backend.Idle[*Link]{After: o.Idle, Most: o.Connections, Quiet: (*Link).quiet, Drop: func(l *Link) { l.drop(false) }}
 	if o.Dial == nil {
 		network, address, err := parseAddress(o.Address)
 		if err != nil {
 			return nil, err
 		}
-		f.dial = func(ctx context.Context) (*Link, error) {
+		f.o.Dial = func(ctx context.Context) (*Link, error) {
 			conn, err := (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, network, address)
 			if err != nil {
 				return nil, err
@@ -138,7 +131,7 @@ func (f *FastCGI) ask(r *backend.Request, script *Script, a *Answer, log func(st
 		l, kept := f.links.Take()
 		if !kept {
 			var err error
-			if l, err = f.dial(r.Context); err != nil {
+			if l, err = f.o.Dial(r.Context); err != nil {
 				return err
 			}
 		}
@@ -168,8 +161,9 @@ func (f *FastCGI) paramsOf(r *backend.Request, script *Script) []byte {
 	params := make([]byte, 0, 2<<10)
 	set := func(name, value string) { params = appendParam(params, name, value) }
 	Variables(r, &f.o.Site, script, set)
-	for _, pair := range f.params {
-		set(pair[0], pair[1])
+	for _, pair := range f.o.Params {
+		name, value, _ := strings.Cut(pair, "=")
+		set(name, value)
 	}
 	return params
 }

@@ -79,7 +79,7 @@ func NewPHP(o PHPOptions) (*PHP, error) {
 	if err != nil {
 		return nil, err
 	}
-	o.DocumentRoot = cmp.Or(o.DocumentRoot, scripts.Root())
+	o.DocumentRoot = cmp.Or(o.DocumentRoot, scripts.folder)
 	var front *Script
 	if o.Front != "" {
 		found, err := scripts.Find(o.Front)
@@ -262,7 +262,7 @@ func (m *manager) start(program string) (*Link, error) {
 		return nil, err
 	}
 	defer null.Close()
-	said, stderr, err := os.Pipe()
+	said, stderr, err := pipe()
 	if err != nil {
 		conn.Close()
 		return nil, err

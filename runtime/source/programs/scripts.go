@@ -145,9 +145,6 @@ func (s *Scripts) For(r *backend.Request, fallback *Script) (Script, error) {
 	return script, err
 }
 
-// Root returns the absolute path of the folder.
-func (s *Scripts) Root() string { return s.folder }
-
 // findIndex finds the index program of a directory.
 func (s *Scripts) findIndex(folder string) (Script, error) {
 	for _, file := range s.index {
@@ -189,9 +186,8 @@ func (s *Scripts) allowed(name string, target fs.FileInfo) error {
 	if err != nil || link.Mode()&fs.ModeSymlink == 0 {
 		return err
 	}
-	mine, ok := link.Sys().(*syscall.Stat_t)
-	its, ok2 := target.Sys().(*syscall.Stat_t)
-	if s.links == static.LinksOwner && ok && ok2 && mine.Uid == its.Uid {
+	owner := func(info fs.FileInfo) uint32 { return info.Sys().(*syscall.Stat_t).Uid }
+	if s.links == static.LinksOwner && owner(link) == owner(target) {
 		return nil
 	}
 	return ErrNotFound

@@ -258,12 +258,10 @@ func (p *page) cgiTarget(name string) string {
 // command runs a command of the shell in the page's folder. The variables are its environment; its standard error
 // goes to the log. Nothing that it has started is left behind.
 func (p *page) command(line string) error {
-	select {
-	case p.s.slots <- struct{}{}:
-		defer func() { <-p.s.slots }()
-	case <-p.ctx.Done():
-		return p.ctx.Err()
+	if err := p.s.gate.Enter(p.ctx); err != nil {
+		return err
 	}
+	defer p.s.gate.Leave()
 	stdin, err := os.Open(os.DevNull)
 	if err != nil {
 		return err

@@ -103,9 +103,7 @@ func (e *element) parse(s string) int {
 	}
 	e.setName(s[:n])
 	for {
-		for n < len(s) && isSpace(s[n]) {
-			n++
-		}
+		n += spaces(s[n:])
 		switch {
 		case n == len(s):
 			return e.unfinished(s)
@@ -147,9 +145,7 @@ func (e *element) argument(s string) (n int, ok bool) {
 			n++
 		}
 		a.name = strings.ToLower(s[:n])
-		for n < len(s) && isSpace(s[n]) {
-			n++
-		}
+		n += spaces(s[n:])
 		if n == len(s) {
 			return n, false
 		}
@@ -157,8 +153,7 @@ func (e *element) argument(s string) (n int, ok bool) {
 			e.add(a)
 			return n, true
 		}
-		for n++; n < len(s) && isSpace(s[n]); n++ {
-		}
+		n += 1 + spaces(s[n+1:])
 		if n == len(s) {
 			return n, false
 		}
@@ -211,6 +206,9 @@ func isQuote(c byte) bool { return c == '"' || c == '\'' || c == '`' }
 
 // isSpace is C's isspace.
 func isSpace(c byte) bool { return c == ' ' || '\t' <= c && c <= '\r' }
+
+// spaces returns how many spaces s begins with.
+func spaces(s string) int { return len(s) - len(strings.TrimLeft(s, " \t\n\v\f\r")) }
 
 // file is a page as it was read.
 type file struct {

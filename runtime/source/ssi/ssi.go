@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -14,6 +15,7 @@ import (
 
 	"fapws/runtime/backend"
 	"fapws/runtime/exchange"
+	"fapws/runtime/source/programs"
 	"fapws/runtime/source/static"
 )
 
@@ -83,7 +85,7 @@ const maxPage = 8 << 20
 type Pages struct {
 	opt   Options
 	cache cache
-	slots chan struct{} // of programs that run
+	gate  *programs.Gate // for programs that run
 }
 
 // maxPrograms bounds how many programs run for exec cmd at the same time.
@@ -111,7 +113,7 @@ func New(o Options) (*Pages, error) {
 	if o.Log == nil {
 		o.Log = func(_, _ string) {}
 	}
-	return &Pages{opt: o, cache: cache{limit: o.CacheBytes}, slots: make(chan struct{}, maxPrograms)}, nil
+	return &Pages{opt: o, cache: cache{limit: o.CacheBytes}, gate: programs.NewGate(maxPrograms, math.MaxInt)}, nil
 }
 
 // IsPage says whether a file of this name has elements.
@@ -137,7 +139,7 @@ func (s *Pages) Respond(w *backend.Response, r *backend.Request) {
 		return
 	}
 	p := s.newPage(w, r, f)
-	defer p.close()
+	defer p.cancel()
 	p.run()
 }
 
@@ -239,8 +241,6 @@ func (s *Pages) newPage(w *backend.Response, r *backend.Request, f *file) *page 
 	return p
 }
 
-func (p *page) close() { p.cancel() }
-
 // run makes the page.
 func (p *page) run() {
 	for _, n := range p.f.doc.nodes {
@@ -332,13 +332,9 @@ func (p *page) log(format string, args ...any) {
 	case n == maxLines:
 		format, args = "more errors of this request are not shown", nil
 	}
-	line := 0
-	if p.element != nil {
-		line = p.element.line
-	}
 	where := p.s.opt.Root + p.f.name
-	if line > 0 {
-		where = fmt.Sprintf("%s:%d", where, line)
+	if p.element != nil {
+		where = fmt.Sprintf("%s:%d", where, p.element.line)
 	}
 	p.s.opt.Log(p.r.Client(), "SSI: "+where+": "+printable(fmt.Sprintf(format, args...)))
 }
@@ -417,8 +413,8 @@ func (p *page) expand(s string, leaveNames bool) string {
 			}
 			name, n = s[i+2:i+end], end+1
 		} else {
-			n = 1 + nameLen(s[i+1:])
-			name = s[i+1 : i+n]
+			name = leadingName.FindString(s[i+1:])
+			n = 1 + len(name)
 		}
 		if name == "" {
 			b.WriteByte('$')
