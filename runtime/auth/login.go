@@ -28,12 +28,8 @@ import (
 
 // Login is what users of a site log in to. Its methods are safe for concurrent use.
 type Login struct {
-	users     *Users
-	state     *LoginState
-	idle, age time.Duration
-	now       func() time.Time
-	log       func(line string)
-	event     func(client, line string)
+	o   LoginOptions
+	now func() time.Time
 
 	key    []byte // of sessions
 	form   []byte // key of the form's tokens
@@ -77,14 +73,15 @@ func NewLogin(o LoginOptions) (*Login, error) {
 	}
 	path := o.Users.Path()
 	l := &Login{
-		users: o.Users, state: o.State, idle: o.Idle, age: o.Age, now: time.Now, log: o.Log, event: o.Event,
+		o:        o,
+		now:      time.Now,
 		key:      o.State.derive("sessions of " + path),
 		form:     o.State.derive("forms of " + path),
 		cookie:   "fapws-" + hex.EncodeToString(o.State.derive("name of the cookie of " + path)[:4]),
 		looks:    looks{title: o.Title, logo: o.Logo},
 		verified: recent[string, verifiedToken]{size: maxVerified},
 	}
-	l.first = first{l: l, run: o.Run}
+	l.first.l = l
 	return l, nil
 }
 
@@ -97,13 +94,13 @@ func (l *Login) Announce() {
 
 // Fresh reports whether users and sessions are as the files have them. Otherwise Refresh comes before Session. It does not
 // block.
-func (l *Login) Fresh() bool { return l.users.Fresh() && l.state.ended.fresh() }
+func (l *Login) Fresh() bool { return l.o.Users.Fresh() && l.o.State.ended.fresh() }
 
 // Refresh reads the files that have changed.
 func (l *Login) Refresh() {
-	l.users.Look()
-	if err := l.state.ended.refresh(); err != nil {
-		l.log("sessions that ended: " + err.Error())
+	l.o.Users.Look()
+	if err := l.o.State.ended.refresh(); err != nil {
+		l.o.Log("sessions that ended: " + err.Error())
 	}
 }
 
@@ -122,7 +119,7 @@ func (l *Login) Session(head []byte, fields []http1.Field, secure bool) *Session
 // session is idle after at least 7/8 of the time for that.
 func (l *Login) Renew(s *Session, secure bool) string {
 	now := l.now()
-	if now.Sub(time.Unix(s.seen, 0)) <= l.idle/8 {
+	if now.Sub(time.Unix(s.seen, 0)) <= l.o.Idle/8 {
 		return ""
 	}
 	later := *s

@@ -71,7 +71,7 @@ var encoding = base64.RawURLEncoding.Strict()
 func (l *Login) newSession(user string) *Session {
 	now := l.now()
 	s := &Session{User: user, account: l.account(user), start: now.Unix(), seen: now.Unix()}
-	s.order = max(now.UnixMicro(), l.state.ended.after(s.account))
+	s.order = max(now.UnixMicro(), l.o.State.ended.after(s.account))
 	rand.Read(s.id[:])
 	return s
 }
@@ -92,7 +92,7 @@ func (l *Login) seal(b []byte, user string) []byte {
 	of := hmac.New(sha256.New, l.key)
 	of.Write([]byte(user))
 	of.Write([]byte{0})
-	of.Write([]byte(l.users.Hash(user)))
+	of.Write([]byte(l.o.Users.Hash(user)))
 	var key [sha256.Size]byte
 	mac := hmac.New(sha256.New, of.Sum(key[:0]))
 	mac.Write(b)
@@ -107,10 +107,10 @@ func (l *Login) open(token []byte) *Session {
 			return nil
 		}
 		l.verifying.Lock()
-		l.verified.add(string(token), verifiedToken{s, l.users.Hash(s.User)})
+		l.verified.add(string(token), verifiedToken{s, l.o.Users.Hash(s.User)})
 		l.verifying.Unlock()
 	}
-	if l.expired(s) || l.state.ended.has(s) {
+	if l.expired(s) || l.o.State.ended.has(s) {
 		return nil
 	}
 	return s
@@ -121,7 +121,7 @@ func (l *Login) known(token []byte) *Session {
 	l.verifying.Lock()
 	defer l.verifying.Unlock()
 	one, ok := l.verified.get(string(token))
-	if !ok || l.users.Hash(one.session.User) != one.hash {
+	if !ok || l.o.Users.Hash(one.session.User) != one.hash {
 		return nil
 	}
 	return one.session
@@ -139,7 +139,7 @@ func (l *Login) verify(token []byte) *Session {
 		return nil
 	}
 	user := string(buf[tokenHead:end])
-	if l.users.Hash(user) == "" || !hmac.Equal(l.seal(append(sealed[:0], buf[:end]...), user)[end:], buf[end:n]) {
+	if l.o.Users.Hash(user) == "" || !hmac.Equal(l.seal(append(sealed[:0], buf[:end]...), user)[end:], buf[end:n]) {
 		return nil
 	}
 	number := func(at int) int64 { return int64(binary.BigEndian.Uint64(buf[at:])) }
@@ -153,11 +153,11 @@ const fromFuture = 5 * time.Minute
 func (l *Login) expired(s *Session) bool {
 	now := l.now()
 	start, seen := time.Unix(s.start, 0), time.Unix(s.seen, 0)
-	return now.Sub(start) > l.age || now.Sub(seen) > l.idle || start.Sub(now) > fromFuture || seen.Sub(now) > fromFuture
+	return now.Sub(start) > l.o.Age || now.Sub(seen) > l.o.Idle || start.Sub(now) > fromFuture || seen.Sub(now) > fromFuture
 }
 
 // loginAccount returns the name of a user in the list of ended sessions.
-func (l *Login) account(user string) loginAccount { return accountOf(l.users.Path(), user) }
+func (l *Login) account(user string) loginAccount { return accountOf(l.o.Users.Path(), user) }
 
 func accountOf(users, user string) loginAccount {
 	sum := sha256.Sum256([]byte(users + "\x00" + user))
