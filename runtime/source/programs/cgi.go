@@ -114,7 +114,7 @@ func NewCGI(o CGIOptions) (*CGI, error) {
 
 // Check returns an error of one line about the only program, or the first one in the directory itself, that cannot run.
 func (c *CGI) Check() error {
-	names := []string{c.scripts.only}
+	names := []string{c.scripts.Only}
 	if names[0] == "" {
 		files, err := fs.ReadDir(c.scripts.root.FS(), ".")
 		if err != nil {
@@ -131,7 +131,7 @@ func (c *CGI) Check() error {
 		info, err := c.scripts.stat(name)
 		switch {
 		case c.o.Interpreters[path.Ext(name)] != nil:
-		case err != nil || c.scripts.only == "" && info.Mode()&0o111 == 0: // also a link that leads nowhere; a file that is no program
+		case err != nil || c.scripts.Only == "" && info.Mode()&0o111 == 0: // also a link that leads nowhere; a file that is no program
 		case info.Mode()&0o111 == 0:
 			err = fmt.Errorf("not executable; type chmod +x %s", filepath.Join(c.scripts.folder, name))
 		default:

@@ -35,10 +35,8 @@ type FastCGIOptions struct {
 	// Params are added to the meta-variables: "NAME=value".
 	Params []string `key:"params" is:"pairs"`
 
-	// Connections bounds the connections, and so the requests at the same time. Waiting is how many requests may
-	// wait for one. 0: 16 and 256.
+	// Connections bounds the connections, and so the requests at the same time. 0: 16.
 	Connections int `key:"connections" range:"1-10000"`
-	Waiting     int
 
 	// Idle is after how long an unused link is dropped. 0: 60 s.
 	Idle time.Duration `key:"idle"`
@@ -58,10 +56,14 @@ type FastCGI struct {
 func NewFastCGI(o FastCGIOptions) (*FastCGI, error) {
 	o.Timeout = cmp.Or(o.Timeout, DefaultTimeout)
 	o.Connections = cmp.Or(o.Connections, DefaultRunning)
-	o.Waiting = cmp.Or(o.Waiting, DefaultWaiting)
 	o.Idle = cmp.Or(o.Idle, time.Minute)
-	f := &FastCGI{o: o, gate: NewGate(o.Connections, o.Waiting)}
-	f.links = backend.Idle[*Link]{After: o.Idle, Most: o.Connections, Quiet: (*Link).quiet, Drop: func(l *Link) { l.drop(false) }}
+	f := &FastCGI{o: o, gate: NewGate(o.Connections, DefaultWaiting)}
+	f.links = backend.Idle[*Link]{
+		After: o.Idle,
+		Most:  o.Connections,
+		Quiet: func(l *Link) bool { return backend.Quiet(l.Conn) },
+		Drop:  func(l *Link) { l.Drop(false) },
+	}
 	if o.Dial == nil {
 		network, address, err := parseAddress(o.Address)
 		if err != nil {
@@ -72,7 +74,7 @@ func NewFastCGI(o FastCGIOptions) (*FastCGI, error) {
 			if err != nil {
 				return nil, err
 			}
-			return &Link{Conn: conn}, nil
+			return &Link{Conn: conn, Drop: func(bool) { conn.Close() }}, nil
 		}
 	}
 	return f, nil
@@ -144,7 +146,7 @@ func (f *FastCGI) ask(r *backend.Request, script *Script, a *Answer, log func(st
 			l.served++
 			f.links.Put(l)
 		} else {
-			l.drop(errors.Is(err, os.ErrDeadlineExceeded))
+			l.Drop(errors.Is(err, os.ErrDeadlineExceeded))
 		}
 		if used && !c.heard && r.Parsed.Safe && (err == errBroken || errors.As(err, &errWriting{})) {
 			continue // it was closed just when it was taken

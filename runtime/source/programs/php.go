@@ -50,9 +50,8 @@ type PHPOptions struct {
 	// Idle is after how long a process that does nothing is ended. 0: 5 minutes.
 	Idle time.Duration `key:"idle"`
 
-	// Env is as in programs.CGIOptions, Waiting as in programs.FastCGIOptions.
-	Env     []string `key:"env" is:"pairs"`
-	Waiting int
+	// Env is as in programs.CGIOptions.
+	Env []string `key:"env" is:"pairs"`
 }
 
 // Defaults of Options.
@@ -96,7 +95,7 @@ func NewPHP(o PHPOptions) (*PHP, error) {
 			Runner:        p.runner,
 			Fallback:      front,
 			Env:           append(slices.Clone(o.Env), redirectStatus),
-			Gate:          NewGate(o.Children, o.Waiting),
+			Gate:          NewGate(o.Children, DefaultWaiting),
 		})
 		return p, err
 	}
@@ -114,7 +113,6 @@ func NewPHP(o PHPOptions) (*PHP, error) {
 		Common:      o.Common,
 		Params:      append(slices.Clone(o.Env), redirectStatus),
 		Connections: o.Children,
-		Waiting:     o.Waiting,
 		Idle:        o.Idle,
 		MaxRequests: o.MaxRequests,
 	})
@@ -141,7 +139,6 @@ func defaults(o *PHPOptions) {
 	o.MaxRequests = cmp.Or(o.MaxRequests, DefaultMaxRequests)
 	o.Idle = cmp.Or(o.Idle, DefaultIdle)
 	o.Timeout = cmp.Or(o.Timeout, DefaultTimeout)
-	o.Waiting = cmp.Or(o.Waiting, DefaultWaiting)
 }
 
 // find looks for the program. It may be installed at any time.

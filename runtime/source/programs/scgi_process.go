@@ -283,7 +283,7 @@ func (p *scgiProcess) ending(status syscall.WaitStatus) string {
 	if status.CoreDump() {
 		more = ", core dumped"
 	}
-	if status.Signal() == syscall.SIGKILL && p.o.Killed != nil {
+	if status.Signal() == syscall.SIGKILL {
 		if why := p.o.Killed(); why != "" {
 			more = ": " + why
 		}

@@ -70,16 +70,14 @@ type Options struct {
 	// Timeout bounds the time a page takes with all that is included. 0: 30 s.
 	Timeout time.Duration
 
-	// CacheBytes bounds the memory for parsed pages. 0: 8 MiB; below zero: no
-	// cache.
-	CacheBytes int
-
 	// Log gets a line about an error in a page, and the client that asked for it, or "", on any goroutine.
 	Log func(client, line string)
 }
 
-// maxPage is the size of the largest page that is read, in bytes.
-const maxPage = 8 << 20
+const (
+	maxPage   = 8 << 20 // bytes of the largest page that is read
+	maxParsed = 8 << 20 // bytes of memory for parsed pages
+)
 
 // Pages is a backend.Responder for the pages of one document root.
 type Pages struct {
@@ -104,16 +102,12 @@ func New(o Options) (*Pages, error) {
 	o.Depth = cmp.Or(o.Depth, exchange.MaxDepth)
 	o.MaxOutput = cmp.Or(o.MaxOutput, 64<<20)
 	o.Timeout = cmp.Or(o.Timeout, 30*time.Second)
-	o.CacheBytes = cmp.Or(o.CacheBytes, 8<<20)
 	o.Charset = cmp.Or(o.Charset, "utf-8")
 	o.Software = cmp.Or(o.Software, "fapws")
 	o.TimeFormat = cmp.Or(o.TimeFormat, "%A, %d-%b-%Y %H:%M:%S %Z")
 	o.ErrorMessage = cmp.Or(o.ErrorMessage, "[an error occurred while processing this directive]")
 	o.UndefinedEcho = cmp.Or(o.UndefinedEcho, "(none)")
-	if o.Log == nil {
-		o.Log = func(_, _ string) {}
-	}
-	return &Pages{opt: o, cache: cache{limit: o.CacheBytes}, gate: programs.NewGate(maxPrograms, math.MaxInt)}, nil
+	return &Pages{opt: o, cache: cache{limit: maxParsed}, gate: programs.NewGate(maxPrograms, math.MaxInt)}, nil
 }
 
 // IsPage says whether a file of this name has elements.
