@@ -176,13 +176,9 @@ func MakeID(epoch string, seq uint64) string {
 
 // ParseID returns the number in an id that MakeID made of the same epoch.
 func ParseID(epoch, id string) (seq uint64, ok bool) {
-	digits, ok := strings.CutPrefix(id, epoch+"-")
-	if !ok || digits == "" || digits[0] == '0' && digits != "0" || digits[0] == '+' {
+	seq, err := strconv.ParseUint(strings.TrimPrefix(id, epoch+"-"), 10, 64)
+	if err != nil || MakeID(epoch, seq) != id {
 		return 0, false
-	}
-	seq, err := strconv.ParseUint(digits, 10, 64)
-	if err != nil {
-		return 0, false // not the largest number that there is
 	}
 	return seq, true
 }

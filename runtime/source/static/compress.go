@@ -134,7 +134,7 @@ const (
 
 // WorthCompressing reports whether a body of a media type (with or without parameters)
 // and of a size in bytes is likely to become smaller, and is not too large.
-// It does not allocate and may be called anywhere.
+// It may be called anywhere, and allocates nothing for a type in small letters.
 func WorthCompressing(mediaType string, size int64) bool {
 	return size >= least && size <= most && Compressible(mediaType)
 }
@@ -143,27 +143,14 @@ func WorthCompressing(mediaType string, size int64) bool {
 // and a few plain binary formats.
 func Compressible(mediaType string) bool {
 	kind, _, _ := strings.Cut(mediaType, ";")
-	kind = strings.TrimRight(kind, " \t")
-	if len(kind) > 5 && strings.EqualFold(kind[:5], "text/") {
-		return !strings.EqualFold(kind, "text/event-stream") // its pieces must not wait for each other
+	switch kind = strings.ToLower(strings.TrimRight(kind, " \t")); kind {
+	case "text/event-stream": // its pieces must not wait for each other
+		return false
+	case "application/postscript", "application/rtf", "application/wasm", "application/vnd.apple.mpegurl", "application/vnd.ms-fontobject",
+		"audio/x-mpegurl", "font/otf", "font/ttf", "font/collection", "image/bmp", "image/x-icon", "model/gltf-binary":
+		return true
 	}
-	if i := strings.LastIndexByte(kind, '+'); i >= 0 {
-		suffix := kind[i:]
-		if strings.EqualFold(suffix, "+json") || strings.EqualFold(suffix, "+xml") {
-			return true
-		}
-	}
-	for _, known := range [...]string{
-		"application/javascript", "application/json", "application/json5", "application/jsonl", "application/postscript", "application/rtf",
-		"application/toml", "application/wasm", "application/x-javascript", "application/x-ndjson", "application/x-subrip",
-		"application/xml", "application/xml-dtd", "application/yaml", "application/vnd.apple.mpegurl", "application/vnd.ms-fontobject",
-		"audio/x-mpegurl", "font/otf", "font/ttf", "font/collection", "image/bmp", "image/x-icon", "model/gltf-binary",
-	} {
-		if strings.EqualFold(kind, known) {
-			return true
-		}
-	}
-	return false
+	return textual(kind)
 }
 
 // turns bounds how many bodies are compressed at the same time: half of the

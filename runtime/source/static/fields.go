@@ -225,14 +225,9 @@ func (t *typeTable) read(path string) error {
 // line of a head can hold.
 func isMediaType(s string) bool {
 	kind, _, _ := strings.Cut(s, ";")
-	one, two, found := strings.Cut(strings.TrimSpace(kind), "/")
-	const odd = " \t\"(),/:;<=>?@[\\]{}" // RFC 9110 §5.6.2
-	for i := range len(s) {
-		if s[i] < ' ' || s[i] >= 0x7f {
-			return false
-		}
-	}
-	return found && one != "" && two != "" && !strings.ContainsAny(one, odd) && !strings.ContainsAny(two, odd)
+	one, two, _ := strings.Cut(strings.TrimSpace(kind), "/")
+	unprintable := strings.ContainsFunc(s, func(c rune) bool { return c < ' ' || c >= 0x7f })
+	return httpguts.ValidHeaderFieldName(one) && httpguts.ValidHeaderFieldName(two) && !unprintable // both are tokens, too
 }
 
 // of returns the media type of a file by its name or path.
