@@ -266,12 +266,7 @@ func (p *scgiProcess) over(c *child, fail error, how end) {
 
 // ended describes how the loader has ended.
 func (p *scgiProcess) ended() string {
-	const name = "the loader of --fork "
-	status, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus)
-	if !ok {
-		return name + p.cmd.ProcessState.String()
-	}
-	return name + p.ending(status)
+	return "the loader of --fork " + p.ending(p.cmd.ProcessState.Sys().(syscall.WaitStatus))
 }
 
 // ending describes how a process has ended.
