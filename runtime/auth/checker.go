@@ -352,10 +352,8 @@ const maxText = 1 << 10
 // one line.
 func NewBasic(realm string, users *Users) (*Basic, error) {
 	realm = cmp.Or(realm, "restricted")
-	for _, c := range []byte(realm) {
-		if c < ' ' || c >= 0x7f {
-			return nil, fmt.Errorf("the realm %q has a character that is not printable ASCII", realm)
-		}
+	if strings.ContainsFunc(realm, func(c rune) bool { return c < ' ' || c >= 0x7f }) {
+		return nil, fmt.Errorf("the realm %q has a character that is not printable ASCII", realm)
 	}
 	realm = strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(realm)
 	return &Basic{users, []byte(`WWW-Authenticate: Basic realm="` + realm + `", charset="UTF-8"` + "\r\n")}, nil
@@ -417,13 +415,8 @@ func decode(buf, credentials []byte) (pair []byte, ok bool) {
 	}
 	n, err := base64.StdEncoding.Decode(buf, bytes.TrimSpace(credentials[6:]))
 	colon := bytes.IndexByte(buf[:n], ':')
-	if err != nil || colon <= 0 {
+	if err != nil || colon <= 0 || bytes.ContainsFunc(buf[:colon], func(c rune) bool { return c < ' ' || c == 0x7f }) {
 		return nil, false
-	}
-	for _, c := range buf[:colon] {
-		if c < ' ' || c == 0x7f {
-			return nil, false
-		}
 	}
 	return buf[:n], true
 }

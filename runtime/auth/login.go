@@ -146,12 +146,7 @@ func local(target string) bool {
 	if len(target) > maxTarget || !strings.HasPrefix(target, "/") || strings.HasPrefix(target, "//") {
 		return false
 	}
-	for _, c := range []byte(target) {
-		if c <= ' ' || c >= 0x7f || c == '\\' {
-			return false
-		}
-	}
-	return true
+	return !strings.ContainsFunc(target, func(c rune) bool { return c <= ' ' || c >= 0x7f || c == '\\' })
 }
 
 const maxTarget = 2048

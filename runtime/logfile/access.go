@@ -311,10 +311,5 @@ func isRequestLine(line []byte) bool {
 	if first <= 0 || last-first < 2 || !bytes.HasPrefix(line[last:], []byte(" HTTP/")) {
 		return false
 	}
-	for _, c := range line[first+1 : last] {
-		if c <= ' ' || c == 0x7f {
-			return false
-		}
-	}
-	return true
+	return !bytes.ContainsFunc(line[first+1:last], func(c rune) bool { return c <= ' ' || c == 0x7f })
 }

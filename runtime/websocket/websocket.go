@@ -113,10 +113,7 @@ func AppendClose(dst []byte, code uint16, reason []byte) []byte {
 		reason = nil
 	}
 	if len(reason) > MaxReason {
-		reason = reason[:MaxReason]
-		for r, n := utf8.DecodeLastRune(reason); r == utf8.RuneError && n == 1; r, n = utf8.DecodeLastRune(reason) {
-			reason = reason[:len(reason)-1]
-		}
+		reason = bytes.ToValidUTF8(reason[:MaxReason], nil) // without a part of a character
 	}
 	dst = AppendHeader(dst, Close, false, 2+len(reason))
 	dst = append(dst, byte(code>>8), byte(code))

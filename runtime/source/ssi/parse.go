@@ -175,16 +175,22 @@ func (e *element) add(a argument) {
 	e.args = append(e.args, a)
 }
 
+// valued yields the arguments in front of the first one without a value: mod_include ends there.
+func (e *element) valued(yield func(argument) bool) {
+	for _, a := range e.args {
+		if !a.hasValue || !yield(a) {
+			return
+		}
+	}
+}
+
 // cutValue reads a value, quoted or up to the next space, and returns it with
 // its length. A backslash before a quote of the kind around
 // the value makes it part of it; other backslashes stay.
 func cutValue(s string) (value string, n int, ok bool) {
 	if !isQuote(s[0]) {
-		for n < len(s) && !isSpace(s[n]) {
-			n++
-		}
-		if n == len(s) {
-			return "", n, false
+		if n = strings.IndexAny(s, space); n < 0 {
+			return "", len(s), false
 		}
 		return s[:n], n + 1, true
 	}
@@ -204,11 +210,13 @@ func cutValue(s string) (value string, n int, ok bool) {
 
 func isQuote(c byte) bool { return c == '"' || c == '\'' || c == '`' }
 
-// isSpace is C's isspace.
-func isSpace(c byte) bool { return c == ' ' || '\t' <= c && c <= '\r' }
+// space are the characters of C's isspace.
+const space = " \t\n\v\f\r"
+
+func isSpace(c byte) bool { return strings.IndexByte(space, c) >= 0 }
 
 // spaces returns how many spaces s begins with.
-func spaces(s string) int { return len(s) - len(strings.TrimLeft(s, " \t\n\v\f\r")) }
+func spaces(s string) int { return len(s) - len(strings.TrimLeft(s, space)) }
 
 // file is a page as it was read.
 type file struct {
