@@ -92,7 +92,7 @@ func NewPHP(o PHPOptions) (*PHP, error) {
 		p.answers, err = NewCGI(CGIOptions{
 			ScriptOptions: o.ScriptOptions,
 			Common:        o.Common,
-			Runner:        p.runner,
+			Runner:        p.o.command,
 			Fallback:      front,
 			Env:           append(slices.Clone(o.Env), redirectStatus),
 			Gate:          NewGate(o.Children, DefaultWaiting),
@@ -101,7 +101,6 @@ func NewPHP(o PHPOptions) (*PHP, error) {
 	}
 	p.manager = &manager{
 		o:       &p.o,
-		argv:    o.Args,
 		env:     append(Environment(), append(slices.Clone(o.Env), "PHP_FCGI_MAX_REQUESTS=0")...),
 		gate:    NewGate(o.Children, o.Children),
 		running: map[*phpProcess]bool{},
@@ -141,34 +140,25 @@ func defaults(o *PHPOptions) {
 	o.Timeout = cmp.Or(o.Timeout, DefaultTimeout)
 }
 
-// find looks for the program. It may be installed at any time.
-func (o *PHPOptions) find() (string, error) {
+// command looks for the program, and returns its argument list. It may be installed at any time.
+func (o *PHPOptions) command() ([]string, error) {
 	path, err := exec.LookPath(o.Command)
 	if err == nil {
-		return path, nil
+		return append([]string{path}, o.Args...), nil
 	}
 	text := o.Command + " is not installed"
 	if o.Command == DefaultCommand {
 		text += ": apt-get install php-cgi"
 	}
-	return "", Unavailable(text)
+	return nil, Unavailable(text)
 }
 
 // Missing says in one line that the program is not there, "" if it is.
 func (p *PHP) Missing() string {
-	if _, err := p.o.find(); err != nil {
+	if _, err := p.o.command(); err != nil {
 		return err.Error()
 	}
 	return ""
-}
-
-// runner is programs.CGIOptions.Runner.
-func (p *PHP) runner() ([]string, error) {
-	program, err := p.o.find()
-	if err != nil {
-		return nil, err
-	}
-	return append([]string{program}, p.o.Args...), nil
 }
 
 // Respond implements backend.Responder.
@@ -195,7 +185,6 @@ func (p *PHP) Close(grace time.Duration) {
 // when a process has served its number.
 type manager struct {
 	o    *PHPOptions
-	argv []string
 	env  []string
 	gate *Gate // for processes, also those that are ending
 
@@ -225,7 +214,7 @@ var errClosed = errors.New("the server is shutting down")
 
 // dial implements programs.FastCGIOptions.Dial.
 func (m *manager) dial(ctx context.Context) (*Link, error) {
-	program, err := m.o.find()
+	argv, err := m.o.command()
 	if err != nil {
 		return nil, err
 	}
@@ -238,7 +227,7 @@ func (m *manager) dial(ctx context.Context) (*Link, error) {
 	if err := m.gate.Enter(ctx); err != nil {
 		return nil, err
 	}
-	l, err := m.start(program)
+	l, err := m.start(argv)
 	if err != nil {
 		m.gate.Leave()
 		return nil, fmt.Errorf("%s cannot be started: %w", m.o.Command, err)
@@ -247,7 +236,7 @@ func (m *manager) dial(ctx context.Context) (*Link, error) {
 }
 
 // start starts a process and connects to it.
-func (m *manager) start(program string) (*Link, error) {
+func (m *manager) start(argv []string) (*Link, error) {
 	listener, conn, err := privateSocket()
 	if err != nil {
 		return nil, err
@@ -273,7 +262,7 @@ func (m *manager) start(program string) (*Link, error) {
 	var child *os.Process
 	if err == nil {
 		// §2.2: descriptor 0 listens
-		child, err = StartProcess(program, append([]string{program}, m.argv...), m.env, "/", [3]*os.File{listener, null, stderr})
+		child, err = StartProcess(argv[0], argv, m.env, "/", [3]*os.File{listener, null, stderr})
 	}
 	if err != nil {
 		conn.Close()
