@@ -154,14 +154,14 @@ const maxTarget = 2048
 // FromElsewhere reports whether a browser has sent a request because a page of another origin told it to, as far as the
 // browser says so: by Sec-Fetch-Site, or by Origin where it does not send that. host is what the client has asked for.
 func FromElsewhere(head []byte, fields []http1.Field, host string) bool {
-	if site := field(head, fields, "sec-fetch-site"); site != "" {
-		return site != "same-origin" && site != "none"
+	if site, _ := http1.First(head, fields, "sec-fetch-site"); len(site) > 0 {
+		return string(site) != "same-origin" && string(site) != "none"
 	}
-	origin := field(head, fields, "origin")
-	if origin == "" {
+	origin, _ := http1.First(head, fields, "origin")
+	if len(origin) == 0 {
 		return false // not a browser
 	}
-	u, err := url.Parse(origin)
+	u, err := url.Parse(string(origin))
 	return err != nil || u.Host == "" || !strings.EqualFold(plainHost(u.Host, u.Scheme), plainHost(host, u.Scheme))
 }
 
@@ -174,13 +174,6 @@ func plainHost(host, scheme string) string {
 		return strings.TrimSuffix(host, ":443")
 	}
 	return host
-}
-
-func field(head []byte, fields []http1.Field, name string) string {
-	for value := range http1.Values(head, fields, name) {
-		return string(value)
-	}
-	return ""
 }
 
 // LoginState is a directory with what sessions need for longer than a process lives: the key that signs cookies, and the

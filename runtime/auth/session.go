@@ -206,10 +206,8 @@ func set(name, value, sameSite string, secure bool) string {
 func cookies(head []byte, fields []http1.Field, name string, least int) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		found := 0
-		for rest := range http1.Values(head, fields, "cookie") {
-			for len(rest) > 0 {
-				var one []byte
-				one, rest, _ = bytes.Cut(rest, []byte(";"))
+		for list := range http1.Values(head, fields, "cookie") {
+			for one := range bytes.SplitSeq(list, []byte(";")) {
 				key, value, _ := bytes.Cut(bytes.TrimLeft(one, " "), []byte("="))
 				if string(key) != name || len(value) < least {
 					continue

@@ -35,10 +35,11 @@ func (s *Subscribers) admit(names []string, r *exchange.Request) (*StreamSubscri
 	s.Take() // what was published before is past
 	p.position.Seq = s.fanout.Tip()
 	s.next++
-	id, resumes := lastEventID(r)
-	if len(id) > MaxWord {
-		id = "" // no event has it
+	value, resumes := http1.First(r.Head, r.Parsed.Fields, "last-event-id")
+	if len(value) > MaxWord {
+		value = nil // no event has it
 	}
+	id := string(value)
 	p.know(r.Peer.User, id)
 	if resumes {
 		now := s.now()
@@ -74,14 +75,6 @@ func (p *StreamSubscriber) know(user, lastID string) {
 func portOf(text string) uint16 {
 	port, _ := strconv.ParseUint(text, 10, 16)
 	return uint16(port)
-}
-
-// lastEventID returns the id of the last event that a client says it has seen, and reports whether it says so.
-func lastEventID(r *exchange.Request) (id string, there bool) {
-	for value := range http1.Values(r.Head, r.Parsed.Fields, "last-event-id") {
-		return string(value), true
-	}
-	return "", false
 }
 
 // full returns why there may be no subscriber of that address, or nil.

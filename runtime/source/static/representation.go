@@ -121,10 +121,10 @@ func (r *representation) cost() int {
 // suffixes are appended to a file's name to find a variant.
 var suffixes = [Codings]string{"", ".gz", ".zst", ".br"}
 
-// accepted reads the client's preferences. Several fields are one list.
-func accepted(req *Request) AcceptedCodings {
+// AcceptedBy reads the client's preferences in the fields of a request. Several are one list.
+func AcceptedBy(head []byte, fields []http1.Field) AcceptedCodings {
 	a := NewAcceptedCodings()
-	for value := range http1.Values(req.Head, req.Parsed.Fields, "accept-encoding") {
+	for value := range http1.Values(head, fields, "accept-encoding") {
 		a.Add(value)
 	}
 	return a
@@ -146,7 +146,7 @@ func (v *variants) choose(req *Request, fields *fields) *representation {
 	if !some {
 		return v[Identity]
 	}
-	accept := accepted(req)
+	accept := AcceptedBy(req.Head, req.Parsed.Fields)
 	if c := accept.Choose(&there); c != Identity {
 		return v[c]
 	}
