@@ -6,6 +6,7 @@ import (
 	"container/heap"
 	"encoding/base64"
 	"fmt"
+	"maps"
 	"math"
 	"net/netip"
 	"runtime"
@@ -49,7 +50,15 @@ const maxWaiting = 1024
 // NewChecker returns a Checker that uses up to half of the processors.
 func NewChecker() *Checker {
 	started := time.Now()
-	return &Checker{now: func() time.Duration { return time.Since(started) }, most: max(1, runtime.GOMAXPROCS(0)/2), friends: recent[friend, bool]{size: maxFriends}}
+	return &Checker{
+		now:       func() time.Duration { return time.Since(started) },
+		most:      max(1, runtime.GOMAXPROCS(0)/2),
+		addresses: failures[string]{},
+		accounts:  failures[account]{},
+		networks:  map[string]int{},
+		conns:     map[any]int{},
+		friends:   recent[friend, bool]{size: maxFriends},
+	}
 }
 
 // Verdict is the result of a check of a name and a password.
@@ -145,9 +154,6 @@ func (c *Checker) remove(k *Check) {
 
 // counted notes that n more checks wait which come from where k does. c.mu is held.
 func (c *Checker) counted(k *Check, n int) {
-	if c.networks == nil {
-		c.networks, c.conns = map[string]int{}, map[any]int{}
-	}
 	if c.networks[k.client] += n; c.networks[k.client] == 0 {
 		delete(c.networks, k.client)
 	}
@@ -169,15 +175,6 @@ func (k *Check) tell(v Verdict) {
 	}
 }
 
-// tellLater is tell after a delay.
-func (k *Check) tellLater(v Verdict, delay time.Duration) {
-	k.checker.mu.Lock()
-	defer k.checker.mu.Unlock()
-	if !k.cancelled {
-		k.answer = time.AfterFunc(delay, func() { k.tell(v) })
-	}
-}
-
 // work computes until nothing waits.
 func (c *Checker) work() {
 	for {
@@ -191,14 +188,15 @@ func (c *Checker) work() {
 		c.counted(k, -1)
 		c.mu.Unlock()
 		v, delay := k.users.verify(k.user, k.password, func(computed bool) time.Duration { return c.failed(k, computed) })
+		c.mu.Lock()
 		if v == Right {
-			c.mu.Lock()
 			c.friends.add(friend{k.account(), k.client}, true)
-			c.mu.Unlock()
 		}
-		if delay > 0 {
-			k.tellLater(v, delay)
-		} else {
+		if delay > 0 && !k.cancelled {
+			k.answer = time.AfterFunc(delay, func() { k.tell(v) })
+		}
+		c.mu.Unlock()
+		if delay == 0 {
 			k.tell(v)
 		}
 	}
@@ -277,7 +275,7 @@ func (h checks) last() *Check {
 
 // failures counts wrong passwords by client or account. Each counts half after a minute, so nothing counts against a
 // client for long.
-type failures[K comparable] struct{ by map[K]tally }
+type failures[K comparable] map[K]tally
 
 type tally struct {
 	n  float64
@@ -296,41 +294,28 @@ func (t tally) now(now time.Duration) float64 {
 	return t.n * math.Exp2(-float64(now-t.at)/float64(halfLife))
 }
 
-func (f *failures[K]) add(key K, now time.Duration) {
-	if f.by == nil {
-		f.by = map[K]tally{}
-	}
-	if t, ok := f.by[key]; !ok && len(f.by) >= maxFailures {
+func (f failures[K]) add(key K, now time.Duration) {
+	t, known := f[key]
+	if !known && len(f) >= maxFailures {
 		f.forget(now)
-	} else if ok {
-		f.by[key] = tally{t.now(now) + 1, now}
-		return
 	}
-	f.by[key] = tally{1, now}
+	f[key] = tally{t.now(now) + 1, now}
 }
 
 // forget makes room: for what counts for nothing any more, or else for any.
-func (f *failures[K]) forget(now time.Duration) {
-	for key, t := range f.by {
-		if t.now(now) < 0.5 {
-			delete(f.by, key)
-		}
-	}
-	for key := range f.by {
-		if len(f.by) < maxFailures {
+func (f failures[K]) forget(now time.Duration) {
+	maps.DeleteFunc(f, func(_ K, t tally) bool { return t.now(now) < 0.5 })
+	for key := range f {
+		if len(f) < maxFailures {
 			return
 		}
-		delete(f.by, key)
+		delete(f, key)
 	}
 }
 
 // penalty returns how long a wrong password waits for its answer.
-func (f *failures[K]) penalty(key K, now time.Duration) time.Duration {
-	t, ok := f.by[key]
-	if !ok {
-		return 0
-	}
-	over := t.now(now) - freeOfCost
+func (f failures[K]) penalty(key K, now time.Duration) time.Duration {
+	over := f[key].now(now) - freeOfCost
 	return time.Duration(min(max(over, 0)*float64(eachCosts), float64(maxPenalty)))
 }
 
@@ -367,10 +352,8 @@ const maxText = 1 << 10
 // one line.
 func NewBasic(realm string, users *Users) (*Basic, error) {
 	realm = cmp.Or(realm, "restricted")
-	for _, c := range []byte(realm) {
-		if c < ' ' || c >= 0x7f {
-			return nil, fmt.Errorf("the realm %q has a character that is not printable ASCII", realm)
-		}
+	if strings.ContainsFunc(realm, func(c rune) bool { return c < ' ' || c >= 0x7f }) {
+		return nil, fmt.Errorf("the realm %q has a character that is not printable ASCII", realm)
 	}
 	realm = strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(realm)
 	return &Basic{users, []byte(`WWW-Authenticate: Basic realm="` + realm + `", charset="UTF-8"` + "\r\n")}, nil
@@ -405,8 +388,7 @@ func (b *Basic) Check(from Origin, credentials []byte, done func(user string, v 
 	user, password, _ := parse(credentials)
 	return b.users.Check(from, user, password, func(v Verdict) {
 		if v != Right {
-			done("", v)
-			return
+			user = ""
 		}
 		done(user, v)
 	})
@@ -433,13 +415,8 @@ func decode(buf, credentials []byte) (pair []byte, ok bool) {
 	}
 	n, err := base64.StdEncoding.Decode(buf, bytes.TrimSpace(credentials[6:]))
 	colon := bytes.IndexByte(buf[:n], ':')
-	if err != nil || colon <= 0 {
+	if err != nil || colon <= 0 || bytes.ContainsFunc(buf[:colon], func(c rune) bool { return c < ' ' || c == 0x7f }) {
 		return nil, false
-	}
-	for _, c := range buf[:colon] {
-		if c < ' ' || c == 0x7f {
-			return nil, false
-		}
 	}
 	return buf[:n], true
 }

@@ -276,7 +276,7 @@ func TestRepeated(t *testing.T) {
 	}
 	eventually(t, "all are answered", func() bool { r.mu.Lock(); defer r.mu.Unlock(); return len(r.order) == 2*freeOfCost })
 	c.mu.Lock()
-	if n := c.addresses.by["192.0.2.1"].n; n != freeOfCost {
+	if n := c.addresses["192.0.2.1"].n; n != freeOfCost {
 		t.Errorf("%v failures, want %v", n, freeOfCost)
 	}
 	c.mu.Unlock()
@@ -290,7 +290,7 @@ func TestRepeated(t *testing.T) {
 	eventually(t, "it is held back, too", func() bool { c.mu.Lock(); defer c.mu.Unlock(); return again.answer != nil })
 	wait("192.0.2.1 admin held", Wrong)
 	c.mu.Lock()
-	if n := c.accounts.by[account{u, "admin"}].n; n != freeOfCost+1 {
+	if n := c.accounts[account{u, "admin"}].n; n != freeOfCost+1 {
 		t.Errorf("%v failures, want %v", n, freeOfCost+1)
 	}
 	c.mu.Unlock()
@@ -327,14 +327,14 @@ func TestCancel(t *testing.T) {
 }
 
 func TestPenalty(t *testing.T) {
-	var f failures[string]
+	f := failures[string]{}
 	at := func(n int, want time.Duration) {
 		t.Helper()
 		for range n {
 			f.add("a", 0)
 		}
 		if got := f.penalty("a", 0); got != want {
-			t.Errorf("%v after %v failures, want %v", got, f.by["a"].n, want)
+			t.Errorf("%v after %v failures, want %v", got, f["a"].n, want)
 		}
 	}
 	at(0, 0)
@@ -350,8 +350,8 @@ func TestPenalty(t *testing.T) {
 	for i := range 3 * maxFailures {
 		f.add(fmt.Sprint(i), time.Duration(i))
 	}
-	if len(f.by) > maxFailures {
-		t.Errorf("%d are remembered", len(f.by))
+	if len(f) > maxFailures {
+		t.Errorf("%d are remembered", len(f))
 	}
 	for in, want := range map[string]string{"": "", "192.0.2.1": "192.0.2.1", "::ffff:192.0.2.1": "192.0.2.1", "2001:db8:1:2:3::4": "2001:db8:1:2::/64", "fe80::1%eth0": "fe80::/64"} {
 		if want == "192.0.2.1" {

@@ -28,12 +28,8 @@ import (
 
 // Login is what users of a site log in to. Its methods are safe for concurrent use.
 type Login struct {
-	users     *Users
-	state     *LoginState
-	idle, age time.Duration
-	now       func() time.Time
-	log       func(line string)
-	event     func(client, line string)
+	o   LoginOptions
+	now func() time.Time
 
 	key    []byte // of sessions
 	form   []byte // key of the form's tokens
@@ -77,14 +73,15 @@ func NewLogin(o LoginOptions) (*Login, error) {
 	}
 	path := o.Users.Path()
 	l := &Login{
-		users: o.Users, state: o.State, idle: o.Idle, age: o.Age, now: time.Now, log: o.Log, event: o.Event,
+		o:        o,
+		now:      time.Now,
 		key:      o.State.derive("sessions of " + path),
 		form:     o.State.derive("forms of " + path),
 		cookie:   "fapws-" + hex.EncodeToString(o.State.derive("name of the cookie of " + path)[:4]),
 		looks:    looks{title: o.Title, logo: o.Logo},
 		verified: recent[string, verifiedToken]{size: maxVerified},
 	}
-	l.first = first{l: l, run: o.Run}
+	l.first.l = l
 	return l, nil
 }
 
@@ -97,13 +94,13 @@ func (l *Login) Announce() {
 
 // Fresh reports whether users and sessions are as the files have them. Otherwise Refresh comes before Session. It does not
 // block.
-func (l *Login) Fresh() bool { return l.users.Fresh() && l.state.ended.fresh() }
+func (l *Login) Fresh() bool { return l.o.Users.Fresh() && l.o.State.ended.fresh() }
 
 // Refresh reads the files that have changed.
 func (l *Login) Refresh() {
-	l.users.Look()
-	if err := l.state.ended.refresh(); err != nil {
-		l.log("sessions that ended: " + err.Error())
+	l.o.Users.Look()
+	if err := l.o.State.ended.refresh(); err != nil {
+		l.o.Log("sessions that ended: " + err.Error())
 	}
 }
 
@@ -118,13 +115,16 @@ func (l *Login) Session(head []byte, fields []http1.Field, secure bool) *Session
 	return nil
 }
 
-// Renew returns the value of a field Set-Cookie for the response to a request of s; "": the cookie need not change.
+// Renew returns the value of a field Set-Cookie for the response to a request of s, with a later time; "": the cookie need not change. So a
+// session is idle after at least 7/8 of the time for that.
 func (l *Login) Renew(s *Session, secure bool) string {
-	later := l.renewed(s)
-	if later == nil {
+	now := l.now()
+	if now.Sub(time.Unix(s.seen, 0)) <= l.o.Idle/8 {
 		return ""
 	}
-	return l.setSession(l.token(later), secure)
+	later := *s
+	later.seen = now.Unix()
+	return l.setSession(l.token(&later), secure)
 }
 
 // LoginLocation returns the URL of the form, for a client that has asked for target and is sent back to it. root is the path
@@ -132,7 +132,7 @@ func (l *Login) Renew(s *Session, secure bool) string {
 func LoginLocation(root, target string) string {
 	to := root + FormPath
 	if local(target) {
-		to += "?next=" + escape(target)
+		to += "?next=" + url.QueryEscape(target)
 	}
 	return to
 }
@@ -146,12 +146,7 @@ func local(target string) bool {
 	if len(target) > maxTarget || !strings.HasPrefix(target, "/") || strings.HasPrefix(target, "//") {
 		return false
 	}
-	for _, c := range []byte(target) {
-		if c <= ' ' || c >= 0x7f || c == '\\' {
-			return false
-		}
-	}
-	return true
+	return !strings.ContainsFunc(target, func(c rune) bool { return c <= ' ' || c >= 0x7f || c == '\\' })
 }
 
 const maxTarget = 2048
@@ -159,14 +154,14 @@ const maxTarget = 2048
 // FromElsewhere reports whether a browser has sent a request because a page of another origin told it to, as far as the
 // browser says so: by Sec-Fetch-Site, or by Origin where it does not send that. host is what the client has asked for.
 func FromElsewhere(head []byte, fields []http1.Field, host string) bool {
-	if site := field(head, fields, "sec-fetch-site"); site != "" {
-		return site != "same-origin" && site != "none"
+	if site, _ := http1.First(head, fields, "sec-fetch-site"); len(site) > 0 {
+		return string(site) != "same-origin" && string(site) != "none"
 	}
-	origin := field(head, fields, "origin")
-	if origin == "" {
+	origin, _ := http1.First(head, fields, "origin")
+	if len(origin) == 0 {
 		return false // not a browser
 	}
-	u, err := url.Parse(origin)
+	u, err := url.Parse(string(origin))
 	return err != nil || u.Host == "" || !strings.EqualFold(plainHost(u.Host, u.Scheme), plainHost(host, u.Scheme))
 }
 
@@ -180,15 +175,6 @@ func plainHost(host, scheme string) string {
 	}
 	return host
 }
-
-func field(head []byte, fields []http1.Field, name string) string {
-	for value := range http1.Values(head, fields, name) {
-		return string(value)
-	}
-	return ""
-}
-
-func escape(s string) string { return url.QueryEscape(s) }
 
 // LoginState is a directory with what sessions need for longer than a process lives: the key that signs cookies, and the
 // list of sessions that have ended early. All processes of a server share it. Its methods are safe for concurrent use.
@@ -219,7 +205,7 @@ func OpenLoginState(dir string, age time.Duration) (*LoginState, error) {
 		})
 	}
 	if err == nil {
-		err = s.ended.open()
+		err = s.ended.read()
 	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot keep sessions in %s: %w; make it writable, or name another directory with --state-dir", dir, system.Cause(err))
@@ -325,10 +311,7 @@ type content struct {
 // page returns a document.
 func (k looks) page(c *content) string {
 	var b strings.Builder
-	title := cmp.Or(k.title, "Log in")
-	if c.title != "" {
-		title = c.title
-	}
+	title := cmp.Or(c.title, k.title, "Log in")
 	fmt.Fprintf(&b, `<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">`+
 		`<title>%s</title><style>%s</style></head><body><main>`, text(title), style)
 	if k.logo != "" {

@@ -78,7 +78,7 @@ func TestStateRemoved(t *testing.T) {
 	p := newPlace(t)
 	l := p.open(t)
 	lines := 0
-	l.log = func(string) { lines++ }
+	l.o.Log = func(string) { lines++ }
 	token := l.token(l.newSession("ann"))
 	if err := os.RemoveAll(p.dir); err != nil {
 		t.Fatal(err)
@@ -234,7 +234,7 @@ func TestEndedStaysSmall(t *testing.T) {
 	var last *Session
 	largest := int64(0)
 	const limit = 6 << 10
-	l.state.ended.limit = limit
+	l.o.State.ended.limit = limit
 	for range 200 {
 		p.clock.Time = p.clock.Add(time.Millisecond)
 		last = l.newSession("ann")

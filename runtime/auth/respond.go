@@ -66,7 +66,7 @@ func (l *Login) respondForm(w *backend.Response, r *backend.Request) {
 			v.enter(values)
 		}
 	default:
-		v.other("Allow: GET, HEAD, POST")
+		v.other()
 	}
 }
 
@@ -79,7 +79,7 @@ func (l *Login) respondOut(w *backend.Response, r *backend.Request) {
 	case len(r.Path) != r.Script:
 		w.Refuse(404, "")
 	case r.Method() != "GET" && r.Method() != "HEAD" && r.Method() != "POST":
-		v.other("Allow: GET, HEAD, POST")
+		v.other()
 	case s == nil:
 		v.redirect(form)
 	case r.Method() != "POST":
@@ -90,7 +90,7 @@ func (l *Login) respondOut(w *backend.Response, r *backend.Request) {
 			return
 		}
 		if err := l.end(s, values.Has("all")); err != nil {
-			l.log("login: cannot log out: " + err.Error())
+			l.o.Log("login: cannot log out: " + err.Error())
 			v.page(500, content{title: "Log out", user: s.User, message: "The server could not note that this session has ended. Please try again."})
 			return
 		}
@@ -103,9 +103,9 @@ func (l *Login) respondOut(w *backend.Response, r *backend.Request) {
 // end ends a session, or all of its user.
 func (l *Login) end(s *Session, all bool) error {
 	if all {
-		return l.state.ended.endAll(s)
+		return l.o.State.ended.endAll(s)
 	}
-	return l.state.ended.end(s)
+	return l.o.State.ended.end(s)
 }
 
 // values returns the fields of a form that a page of this site has sent, or answers and returns nil.
@@ -160,7 +160,7 @@ func (v *visit) enter(values url.Values) {
 		}
 		v.redirect(next)
 	case Wrong:
-		if l.users.Hash(name) == "" {
+		if l.o.Users.Hash(name) == "" {
 			name = "an unknown user" // it may be a password in the wrong field
 		}
 		l.tellFailure(v.r, "wrong password for "+name)
@@ -181,17 +181,17 @@ func (l *Login) makeFirst(values url.Values, name string) (why string) {
 	case values.Get("password") != values.Get("again"):
 		return "The two passwords differ."
 	}
-	err := AddFirst(l.users.Path(), name, values.Get("password"))
+	err := AddFirst(l.o.Users.Path(), name, values.Get("password"))
 	var wrong *InvalidError
 	switch {
 	case errors.As(err, &wrong):
 		return strings.ToUpper(wrong.Error()[:1]) + wrong.Error()[1:] + "."
 	case err != nil:
-		l.log("login: " + err.Error())
+		l.o.Log("login: " + err.Error())
 		return "The server could not write its file of users. Its log says why."
 	}
 	l.first.done()
-	l.users.Look()
+	l.o.Users.Look()
 	return ""
 }
 
@@ -208,7 +208,7 @@ func (v *visit) check(name, password string) Verdict {
 		defer v.l.checking.Delete(conn)
 	}
 	verdict := make(chan Verdict, 1)
-	k := v.l.users.Check(Origin{Addr: v.r.Peer.Addr, Conn: v.r.Client()}, name, password, func(found Verdict) { verdict <- found })
+	k := v.l.o.Users.Check(Origin{Addr: v.r.Peer.Addr, Conn: v.r.Client()}, name, password, func(found Verdict) { verdict <- found })
 	select {
 	case found := <-verdict:
 		return found
@@ -220,8 +220,8 @@ func (v *visit) check(name, password string) Verdict {
 
 // tell writes a line about the client.
 func (l *Login) tell(r *backend.Request, line string) {
-	if l.event != nil {
-		l.event(r.Client(), "login: "+line)
+	if l.o.Event != nil {
+		l.o.Event(r.Client(), "login: "+line)
 	}
 }
 
@@ -286,8 +286,9 @@ func (v *visit) redirect(to string) {
 	v.answer(303, "")
 }
 
-func (v *visit) other(allow string) {
-	v.fields = append(v.fields, allow)
+// other answers a method that the pages do not have.
+func (v *visit) other() {
+	v.fields = append(v.fields, "Allow: GET, HEAD, POST")
 	v.answer(405, "")
 }
 
@@ -304,15 +305,14 @@ func (v *visit) answer(status int, body string) {
 // first is the making of the first user, for a client that knows a code which only the log of the server shows. The code is
 // in a file of the state directory, so that all processes have the same one, until there is a user.
 type first struct {
-	l   *Login
-	run string // LoginOptions.Run
+	l *Login
 
 	mu    sync.Mutex
 	shown bool
 }
 
 // wanted reports whether there is no user yet. It does not block.
-func (f *first) wanted() bool { return f.l.users.Empty() }
+func (f *first) wanted() bool { return f.l.o.Users.Empty() }
 
 // announce shows the code in the log, once for a run of the server.
 func (f *first) announce() {
@@ -325,17 +325,17 @@ func (f *first) announce() {
 	code, news, err := f.code()
 	switch {
 	case err != nil:
-		f.l.log(fmt.Sprintf("login: no code for the first user: %v; make the user with: %s", err, f.command()))
+		f.l.o.Log(fmt.Sprintf("login: no code for the first user: %v; make the user with: %s", err, f.command()))
 	case news:
-		f.l.log(fmt.Sprintf("login: %s has no user yet; to make the first one, log in with the code %s, or type: %s", f.l.users.Path(), code, f.command()))
+		f.l.o.Log(fmt.Sprintf("login: %s has no user yet; to make the first one, log in with the code %s, or type: %s", f.l.o.Users.Path(), code, f.command()))
 	}
 }
 
 // command is what makes a user, typed in any directory.
 func (f *first) command() string {
-	path, err := filepath.Abs(f.l.users.Path())
+	path, err := filepath.Abs(f.l.o.Users.Path())
 	if err != nil {
-		path = f.l.users.Path()
+		path = f.l.o.Users.Path()
 	}
 	if strings.ContainsFunc(path, func(r rune) bool { return !unicode.In(r, unicode.L, unicode.N) && !strings.ContainsRune("/._-", r) }) {
 		path = "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
@@ -347,7 +347,7 @@ func (f *first) command() string {
 func (f *first) right(typed string) bool {
 	code, _, err := f.code()
 	if err != nil {
-		f.l.log(fmt.Sprintf("login: no code for the first user: %v", err))
+		f.l.o.Log(fmt.Sprintf("login: no code for the first user: %v", err))
 		return false
 	}
 	return subtle.ConstantTimeCompare([]byte(plainCode(typed)), []byte(plainCode(code))) == 1
@@ -362,12 +362,12 @@ func (f *first) done() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.shown = false
-	err := f.l.state.codes(func(all map[loginAccount]code) bool {
+	err := f.l.o.State.codes(func(all map[loginAccount]code) bool {
 		delete(all, f.l.account(""))
 		return true
 	})
 	if err != nil {
-		f.l.log(fmt.Sprintf("login: the code for the first user can be used again if there is no user any more: %v", err))
+		f.l.o.Log(fmt.Sprintf("login: the code for the first user can be used again if there is no user any more: %v", err))
 	}
 }
 
@@ -387,16 +387,16 @@ func newCode() string {
 
 // code returns the code, which is made if there is none, and whether this run of the server asks for it the first time.
 func (f *first) code() (text string, news bool, err error) {
-	err = f.l.state.codes(func(all map[loginAccount]code) bool {
+	err = f.l.o.State.codes(func(all map[loginAccount]code) bool {
 		c := all[f.l.account("")]
 		if c.text == "" {
 			c.text = newCode()
-		} else if c.run == f.run && f.run != "" {
+		} else if c.run == f.l.o.Run && f.l.o.Run != "" {
 			text = c.text
 			return false
 		}
 		text, news = c.text, true
-		all[f.l.account("")] = code{c.text, f.run}
+		all[f.l.account("")] = code{c.text, f.l.o.Run}
 		return true
 	})
 	return text, news, err

@@ -71,7 +71,7 @@ var encoding = base64.RawURLEncoding.Strict()
 func (l *Login) newSession(user string) *Session {
 	now := l.now()
 	s := &Session{User: user, account: l.account(user), start: now.Unix(), seen: now.Unix()}
-	s.order = max(now.UnixMicro(), l.state.ended.after(s.account))
+	s.order = max(now.UnixMicro(), l.o.State.ended.after(s.account))
 	rand.Read(s.id[:])
 	return s
 }
@@ -92,7 +92,7 @@ func (l *Login) seal(b []byte, user string) []byte {
 	of := hmac.New(sha256.New, l.key)
 	of.Write([]byte(user))
 	of.Write([]byte{0})
-	of.Write([]byte(l.users.Hash(user)))
+	of.Write([]byte(l.o.Users.Hash(user)))
 	var key [sha256.Size]byte
 	mac := hmac.New(sha256.New, of.Sum(key[:0]))
 	mac.Write(b)
@@ -107,10 +107,10 @@ func (l *Login) open(token []byte) *Session {
 			return nil
 		}
 		l.verifying.Lock()
-		l.verified.add(string(token), verifiedToken{s, l.users.Hash(s.User)})
+		l.verified.add(string(token), verifiedToken{s, l.o.Users.Hash(s.User)})
 		l.verifying.Unlock()
 	}
-	if l.expired(s) || l.state.ended.has(s) {
+	if l.expired(s) || l.o.State.ended.has(s) {
 		return nil
 	}
 	return s
@@ -121,7 +121,7 @@ func (l *Login) known(token []byte) *Session {
 	l.verifying.Lock()
 	defer l.verifying.Unlock()
 	one, ok := l.verified.get(string(token))
-	if !ok || l.users.Hash(one.session.User) != one.hash {
+	if !ok || l.o.Users.Hash(one.session.User) != one.hash {
 		return nil
 	}
 	return one.session
@@ -139,7 +139,7 @@ func (l *Login) verify(token []byte) *Session {
 		return nil
 	}
 	user := string(buf[tokenHead:end])
-	if l.users.Hash(user) == "" || !hmac.Equal(l.seal(append(sealed[:0], buf[:end]...), user)[end:], buf[end:n]) {
+	if l.o.Users.Hash(user) == "" || !hmac.Equal(l.seal(append(sealed[:0], buf[:end]...), user)[end:], buf[end:n]) {
 		return nil
 	}
 	number := func(at int) int64 { return int64(binary.BigEndian.Uint64(buf[at:])) }
@@ -153,23 +153,11 @@ const fromFuture = 5 * time.Minute
 func (l *Login) expired(s *Session) bool {
 	now := l.now()
 	start, seen := time.Unix(s.start, 0), time.Unix(s.seen, 0)
-	return now.Sub(start) > l.age || now.Sub(seen) > l.idle || start.Sub(now) > fromFuture || seen.Sub(now) > fromFuture
-}
-
-// renewed returns the session with a later time, if its cookie is to be made again; else nil. So a session is idle after at
-// least 7/8 of the time for that.
-func (l *Login) renewed(s *Session) *Session {
-	now := l.now()
-	if now.Sub(time.Unix(s.seen, 0)) <= l.idle/8 {
-		return nil
-	}
-	later := *s
-	later.seen = now.Unix()
-	return &later
+	return now.Sub(start) > l.o.Age || now.Sub(seen) > l.o.Idle || start.Sub(now) > fromFuture || seen.Sub(now) > fromFuture
 }
 
 // loginAccount returns the name of a user in the list of ended sessions.
-func (l *Login) account(user string) loginAccount { return accountOf(l.users.Path(), user) }
+func (l *Login) account(user string) loginAccount { return accountOf(l.o.Users.Path(), user) }
 
 func accountOf(users, user string) loginAccount {
 	sum := sha256.Sum256([]byte(users + "\x00" + user))
@@ -218,10 +206,8 @@ func set(name, value, sameSite string, secure bool) string {
 func cookies(head []byte, fields []http1.Field, name string, least int) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		found := 0
-		for rest := range http1.Values(head, fields, "cookie") {
-			for len(rest) > 0 {
-				var one []byte
-				one, rest, _ = bytes.Cut(rest, []byte(";"))
+		for list := range http1.Values(head, fields, "cookie") {
+			for one := range bytes.SplitSeq(list, []byte(";")) {
 				key, value, _ := bytes.Cut(bytes.TrimLeft(one, " "), []byte("="))
 				if string(key) != name || len(value) < least {
 					continue
@@ -270,13 +256,6 @@ const (
 
 func (e *ended) path() string { return filepath.Join(e.dir, EndedFile) }
 
-// open reads the file, which is made if it is missing.
-func (e *ended) open() error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.read()
-}
-
 // fresh reports whether no process has ended a session since the file was read. It does not block.
 func (e *ended) fresh() bool { return e.file.Unchanged() }
 
@@ -316,7 +295,7 @@ func (e *ended) refresh() error {
 	return err
 }
 
-// read reads the file. mu is held.
+// read reads the file, which is made if it is missing. mu is held, once several goroutines know e.
 func (e *ended) read() error {
 	f, err := os.OpenFile(e.path(), os.O_RDONLY|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
 	if err != nil {

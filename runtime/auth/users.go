@@ -208,16 +208,12 @@ func stampOf(st *syscall.Stat_t) stamp {
 
 // Keep makes f the file, which is closed when another one takes its place. info describes it before it was read.
 func (o *OpenFile) Keep(f *os.File, info fs.FileInfo) {
-	st, ok := info.Sys().(*syscall.Stat_t)
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.file != nil {
 		o.file.Close()
 	}
-	o.file, o.stamp = f, stamp{}
-	if ok {
-		o.stamp = stampOf(st)
-	}
+	o.file, o.stamp = f, stampOf(info.Sys().(*syscall.Stat_t))
 }
 
 // Unchanged reports whether the file is as it was when Keep was called, and still has its name. It does not block: while

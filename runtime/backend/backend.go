@@ -89,10 +89,8 @@ func (r *Request) Client() string {
 
 // Field returns the value of the first header field called name, in any case.
 func (r *Request) Field(name string) string {
-	for value := range http1.Values(r.Head, r.Parsed.Fields, strings.ToLower(name)) {
-		return string(value)
-	}
-	return ""
+	value, _ := http1.First(r.Head, r.Parsed.Fields, strings.ToLower(name))
+	return string(value)
 }
 
 // Body returns a reader of the whole body, from its first byte. Each call

@@ -261,6 +261,14 @@ func Values(head []byte, fields []Field, lower string) iter.Seq[[]byte] {
 	}
 }
 
+// First returns the value of the first field with a name, which must be in lower case; ok is false if there is none.
+func First(head []byte, fields []Field, lower string) (value []byte, ok bool) {
+	for value := range Values(head, fields, lower) {
+		return value, true
+	}
+	return nil, false
+}
+
 func trim(b []byte) []byte {
 	for len(b) > 0 && (b[0] == ' ' || b[0] == '\t') {
 		b = b[1:]

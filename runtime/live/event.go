@@ -1,11 +1,15 @@
 package live
 
 import (
+	"container/list"
 	"errors"
 	"fmt"
+	"iter"
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"fapws/runtime/exchange"
 )
 
 // MaxWord bounds the type and the id of an event, in bytes. The id comes back in
@@ -57,20 +61,19 @@ func checkWord(what, word string) error {
 // Event is a numbered Message as it is written to subscribers. It does not change, except
 // for Variant; any goroutine may use it.
 type Event struct {
-	Seq    uint64 // numbers grow over all channels
-	Name   string
-	ID     string
-	Binary bool // of NewFrame: the text is not UTF-8
+	Seq  uint64 // numbers grow over all channels
+	Name string
+	ID   string
+	Op   exchange.Op // of NewFrame: OpText or OpBinary
 
 	wire       []byte // with the framing of a chunk, or of a WebSocket's message
 	start, end int    // of the text in it
 	variants   []variant
 
-	at         int64  // when it was kept, nanoseconds
-	in         *ring  // that keeps it, or nil
-	prev, next *Event // of all kept events, by Seq
-	older      *Event // in the same ring
-	newer      *Event
+	at    int64         // when it was kept, nanoseconds
+	in    *ring         // that keeps it, or nil
+	place *list.Element // in ring.events
+	order *list.Element // in history.all
 }
 
 // NewEvent writes m as an event (HTML, §9.2) with the number seq. m has been
@@ -119,8 +122,8 @@ func NewText(text string) *Event {
 func NewBytes(wire string) *Event { return &Event{wire: []byte(wire)} }
 
 // NewFrame returns a message for WebSockets: wire is its frame, of which the first header bytes are not the message.
-func NewFrame(name string, seq uint64, wire []byte, header int, binary bool) *Event {
-	return &Event{Seq: seq, Name: name, Binary: binary, wire: wire, start: header, end: len(wire)}
+func NewFrame(name string, seq uint64, wire []byte, header int, op exchange.Op) *Event {
+	return &Event{Seq: seq, Name: name, Op: op, wire: wire, start: header, end: len(wire)}
 }
 
 // variant is an event in another form.
@@ -173,13 +176,9 @@ func MakeID(epoch string, seq uint64) string {
 
 // ParseID returns the number in an id that MakeID made of the same epoch.
 func ParseID(epoch, id string) (seq uint64, ok bool) {
-	digits, ok := strings.CutPrefix(id, epoch+"-")
-	if !ok || digits == "" || digits[0] == '0' && digits != "0" || digits[0] == '+' {
+	seq, err := strconv.ParseUint(strings.TrimPrefix(id, epoch+"-"), 10, 64)
+	if err != nil || MakeID(epoch, seq) != id {
 		return 0, false
-	}
-	seq, err := strconv.ParseUint(digits, 10, 64)
-	if err != nil {
-		return 0, false // not the largest number that there is
 	}
 	return seq, true
 }
@@ -201,19 +200,45 @@ const overhead = 400
 
 // ring is the kept events of one channel, the oldest first.
 type ring struct {
-	name          string
-	oldest, newst *Event
-	events, bytes int
+	name   string
+	events list.List // of *Event
+	bytes  int
 }
 
 // history is the kept events of all channels.
 type history struct {
-	limits      ChannelLimits
-	rings       map[string]*ring
-	first, last *Event // of all, by Seq
-	bytes       int
-	hold        int64  // nothing is forgotten before, but for limits.Total
-	lost        uint64 // the number of the last event that was forgotten
+	limits ChannelLimits
+	rings  map[string]*ring
+	all    list.List // of *Event, by Seq
+	bytes  int
+	hold   int64  // nothing is forgotten before, but for limits.Total
+	lost   uint64 // the number of the last event that was forgotten
+}
+
+// eventAt returns the event of an element of a list, nil for nil.
+func eventAt(at *list.Element) *Event {
+	if at == nil {
+		return nil
+	}
+	return at.Value.(*Event)
+}
+
+// newest yields the events of a list, the last one first.
+func newest(events *list.List) iter.Seq[*Event] {
+	return func(yield func(*Event) bool) {
+		for at := events.Back(); at != nil && yield(eventAt(at)); at = at.Prev() {
+		}
+	}
+}
+
+// insert puts e where its number belongs.
+func insert(events *list.List, e *Event) *list.Element {
+	for at := events.Back(); at != nil; at = at.Prev() {
+		if eventAt(at).Seq <= e.Seq {
+			return events.InsertAfter(e, at)
+		}
+	}
+	return events.PushFront(e)
 }
 
 func (e *Event) cost() int { return len(e.wire) + len(e.ID) + overhead }
@@ -231,42 +256,13 @@ func (h *history) keep(e *Event, now int64) {
 	if r == nil {
 		r = &ring{name: e.Name}
 	}
-	before := r.newst
-	for before != nil && before.Seq > e.Seq {
-		before = before.older
-	}
-	if before != nil && before.Seq == e.Seq {
+	place := insert(&r.events, e)
+	if before := eventAt(place.Prev()); before != nil && before.Seq == e.Seq {
+		r.events.Remove(place)
 		return
 	}
-	e.in, e.at = r, now
-	e.older = before
-	if before != nil {
-		e.newer, before.newer = before.newer, e
-	} else {
-		e.newer, r.oldest = r.oldest, e
-	}
-	if e.newer != nil {
-		e.newer.older = e
-	} else {
-		r.newst = e
-	}
-	prev := h.last
-	for prev != nil && prev.Seq > e.Seq {
-		prev = prev.prev
-	}
-	e.prev = prev
-	if prev != nil {
-		e.next, prev.next = prev.next, e
-	} else {
-		e.next, h.first = h.first, e
-	}
-	if e.next != nil {
-		e.next.prev = e
-	} else {
-		h.last = e
-	}
+	e.in, e.at, e.place, e.order = r, now, place, insert(&h.all, e)
 	h.rings[e.Name] = r
-	r.events++
 	r.bytes += e.cost()
 	h.bytes += e.cost()
 	h.trim(r, now)
@@ -275,19 +271,19 @@ func (h *history) keep(e *Event, now int64) {
 // trim forgets the oldest events of r, and of all channels, until the limits hold.
 func (h *history) trim(r *ring, now int64) {
 	if now >= h.hold {
-		for r.events > h.limits.Events || r.events > 0 && r.bytes > h.limits.Bytes+r.events*overhead {
-			h.forget(r.oldest)
+		for n := r.events.Len(); n > h.limits.Events || n > 0 && r.bytes > h.limits.Bytes+n*overhead; n-- {
+			h.forget(eventAt(r.events.Front()))
 		}
 	}
-	for h.first != nil && h.bytes > h.limits.Total {
-		h.forget(h.first)
+	for h.all.Len() > 0 && h.bytes > h.limits.Total {
+		h.forget(eventAt(h.all.Front()))
 	}
 }
 
 // beyond returns the newest event of r that the limits of a channel exclude; nil: none is.
 func (h *history) beyond(r *ring, now int64) *Event {
 	events, bytes := 0, 0
-	for e := r.newst; e != nil; e = e.older {
+	for e := range newest(&r.events) {
 		events++
 		bytes += e.cost()
 		if events > h.limits.Events || bytes > h.limits.Bytes+events*overhead || now-e.at > h.limits.Age {
@@ -301,35 +297,23 @@ func (h *history) beyond(r *ring, now int64) *Event {
 func (h *history) forget(e *Event) {
 	r := e.in
 	h.lost = max(h.lost, e.Seq)
-	*link(e.older, &r.oldest, func(o *Event) **Event { return &o.newer }) = e.newer
-	*link(e.newer, &r.newst, func(o *Event) **Event { return &o.older }) = e.older
-	*link(e.prev, &h.first, func(o *Event) **Event { return &o.next }) = e.next
-	*link(e.next, &h.last, func(o *Event) **Event { return &o.prev }) = e.prev
-	r.events--
+	r.events.Remove(e.place)
+	h.all.Remove(e.order)
 	r.bytes -= e.cost()
 	h.bytes -= e.cost()
-	if r.events == 0 {
+	if r.events.Len() == 0 {
 		delete(h.rings, r.name)
 	}
-	e.in, e.prev, e.next, e.older, e.newer = nil, nil, nil, nil, nil
+	e.in = nil
 }
 
-// link returns the pointer that leads to an event from its neighbour, or from the
-// end of the list if it has none.
-func link(neighbour *Event, end **Event, of func(*Event) **Event) **Event {
-	if neighbour == nil {
-		return end
-	}
-	return of(neighbour)
-}
-
-// expire forgets events that are too old, and those above the limits that were held.
-func (h *history) expire(now int64) {
+// Expire forgets events that are too old, and those above the limits that were held. It is to be called now and then.
+func (h *history) Expire(now int64) {
 	if now < h.hold {
 		return
 	}
-	for h.first != nil && now-h.first.at > h.limits.Age {
-		h.forget(h.first)
+	for first := eventAt(h.all.Front()); first != nil && now-first.at > h.limits.Age; first = eventAt(h.all.Front()) {
+		h.forget(first)
 	}
 	if h.hold != 0 {
 		h.hold = 0

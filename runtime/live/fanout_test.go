@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"fapws/runtime/exchange"
 )
 
 // eventOf is an event as Publish wants it.
@@ -137,7 +139,7 @@ func TestIncomplete(t *testing.T) {
 	} {
 		h := newTestHub(limits)
 		for seq := uint64(1); seq < 10; seq++ {
-			h.Take(NewFrame("a", seq, make([]byte, 50), 2, true), int64(seq))
+			h.Take(NewFrame("a", seq, make([]byte, 50), 2, exchange.OpBinary), int64(seq))
 			h.Expire(int64(seq))
 		}
 		for after := uint64(0); after < 10; after++ {
@@ -149,7 +151,7 @@ func TestIncomplete(t *testing.T) {
 	h := newTestHub(ChannelLimits{Total: 3 * (overhead + 60)})
 	h.Hold(1000)
 	for seq := uint64(1); seq < 10; seq++ {
-		h.Take(NewFrame("a", seq, make([]byte, 50), 2, true), int64(seq))
+		h.Take(NewFrame("a", seq, make([]byte, 50), 2, exchange.OpBinary), int64(seq))
 	}
 	since := func(after uint64) int { return len(h.Since([]string{"a"}, after)) }
 	for after := uint64(0); after < 10; after++ {

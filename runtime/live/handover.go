@@ -215,12 +215,7 @@ func (s *Socket) depart(p *exchange.Part) {
 
 // How a server serves the WebSockets of another one, and closes those that it cannot serve.
 
-var (
-	errNoPlace       = errors.New("the limit of connections is reached")
-	errMessagesLost  = errors.New("messages to its groups have been lost")
-	errSocketStopped = errors.New("the server has stopped")
-	errEnded         = errors.New("the server has stopped")
-)
+var errMessagesLost = errors.New("messages to its groups have been lost")
 
 // mostResuming bounds the WebSockets that handlers have not resumed yet.
 const mostResuming = 64
@@ -229,7 +224,7 @@ const mostResuming = 64
 // then the caller returns the WebSocket to the server that it comes from, for TakeBack, or calls Dismiss. It waits while many others are being
 // resumed. It must not be called on the loop, and not before the server serves.
 func (a *Sockets) Import(d *SocketState, fd int) error {
-	err := errEnded
+	err := errStopped
 	for busy := true; busy; {
 		busy = false
 		a.loop.Do(func() {
@@ -248,9 +243,9 @@ func (a *Sockets) Import(d *SocketState, fd int) error {
 func (a *Sockets) resume(d *SocketState, fd int) error {
 	switch {
 	case a.loop.Full():
-		return errNoPlace
+		return errFull
 	case a.leaving != 0 && !a.stay:
-		return errSocketStopped
+		return errStopped
 	case len(d.Groups) > 0 && !a.fanout.Complete(d.Seq):
 		return errMessagesLost
 	}
@@ -335,7 +330,7 @@ func (s *Socket) takeBack(p *exchange.Part) {
 
 // Dismiss closes a WebSocket that no handler has, with 1012. It owns fd. It must not be called on the loop.
 func (a *Sockets) Dismiss(fd int) {
-	err := errEnded
+	err := errStopped
 	a.loop.Do(func() {
 		a.dismiss(fd)
 		err = nil

@@ -36,6 +36,7 @@ type Hub[S Subscriber[S]] struct {
 	history
 	channels map[string]*Channel[S]
 	tip      uint64
+	onCount  func(name string, subscribers int) // reports the number of subscribers of a channel when it changes; nil: to nobody
 }
 
 // NewHub returns a Hub that has no limits yet: see Limit.
@@ -75,6 +76,13 @@ func (h *Hub[S]) add(s S, p *Position[S], name string) {
 	}
 	p.subs = append(p.subs, subscription[S]{c, int32(len(c.Subscribers))})
 	c.Subscribers = append(c.Subscribers, s)
+	h.changed(c)
+}
+
+func (h *Hub[S]) changed(c *Channel[S]) {
+	if h.onCount != nil {
+		h.onCount(c.Name, len(c.Subscribers))
+	}
 }
 
 // Leave takes s out of all its channels.
@@ -119,6 +127,7 @@ func (h *Hub[S]) vacate(sub subscription[S]) {
 	case cap(c.Subscribers) > 64 && end < cap(c.Subscribers)/4:
 		c.Subscribers = append(make([]S, 0, end*2), c.Subscribers...)
 	}
+	h.changed(c)
 }
 
 // Of returns the channel of that name, or nil if it has no subscribers.
@@ -183,9 +192,6 @@ func (h *Hub[S]) Hold(until int64) { h.hold = max(h.hold, until) }
 // channels.
 func (h *Hub[S]) Complete(after uint64) bool { return after >= h.lost }
 
-// Expire forgets events that are too old. It is to be called now and then.
-func (h *Hub[S]) Expire(now int64) { h.expire(now) }
-
 // Since returns all that is kept of events behind number after in the channels of
 // that name, by their numbers. While Hold lasts this is more than the limits of a channel.
 func (h *Hub[S]) Since(names []string, after uint64) []*Event {
@@ -206,7 +212,10 @@ func (h *Hub[S]) since(names []string, after uint64, end func(*ring) *Event) (ev
 			continue
 		}
 		from, last := len(events), end(r)
-		for e := r.newst; e != last && e.Seq > after; e = e.older {
+		for e := range newest(&r.events) {
+			if e == last || e.Seq <= after {
+				break
+			}
 			events = append(events, e)
 		}
 		slices.Reverse(events[from:])
@@ -226,9 +235,10 @@ func (h *Hub[S]) since(names []string, after uint64, end func(*ring) *Event) (ev
 func (h *Hub[S]) Position(names []string, id, epoch string) (seq uint64) {
 	for _, name := range names {
 		if r := h.rings[name]; r != nil {
-			for e := r.newst; e != nil && e.Seq > seq; e = e.older {
+			for e := range newest(&r.events) {
 				if e.ID == id {
-					seq = e.Seq
+					seq = max(seq, e.Seq)
+					break
 				}
 			}
 		}
@@ -236,8 +246,8 @@ func (h *Hub[S]) Position(names []string, id, epoch string) (seq uint64) {
 	if seq == 0 {
 		seq, _ = ParseID(epoch, id)
 		tip := h.tip
-		if h.last != nil { // of a process that was started later: Restore
-			tip = max(tip, h.last.Seq)
+		if last := eventAt(h.all.Back()); last != nil { // of a process that was started later: Restore
+			tip = max(tip, last.Seq)
 		}
 		if seq > tip && seq-tip > maxAhead {
 			seq = 0
@@ -252,8 +262,8 @@ const maxAhead = 1 << 20
 
 // Kept returns all events that are kept, by their numbers.
 func (h *Hub[S]) Kept() (events []*Event) {
-	for e := h.first; e != nil; e = e.next {
-		events = append(events, e)
+	for at := h.all.Front(); at != nil; at = at.Next() {
+		events = append(events, eventAt(at))
 	}
 	return events
 }

@@ -35,10 +35,11 @@ func (s *Subscribers) admit(names []string, r *exchange.Request) (*StreamSubscri
 	s.Take() // what was published before is past
 	p.position.Seq = s.fanout.Tip()
 	s.next++
-	id, resumes := lastEventID(r)
-	if len(id) > MaxWord {
-		id = "" // no event has it
+	value, resumes := http1.First(r.Head, r.Parsed.Fields, "last-event-id")
+	if len(value) > MaxWord {
+		value = nil // no event has it
 	}
+	id := string(value)
 	p.know(r.Peer.User, id)
 	if resumes {
 		now := s.now()
@@ -76,14 +77,6 @@ func portOf(text string) uint16 {
 	return uint16(port)
 }
 
-// lastEventID returns the id of the last event that a client says it has seen, and reports whether it says so.
-func lastEventID(r *exchange.Request) (id string, there bool) {
-	for value := range http1.Values(r.Head, r.Parsed.Fields, "last-event-id") {
-		return string(value), true
-	}
-	return "", false
-}
-
 // full returns why there may be no subscriber of that address, or nil.
 func (s *Subscribers) full(names []string, addr netip.Addr) error {
 	for _, name := range names {
@@ -117,7 +110,6 @@ func (s *Subscribers) join(p *StreamSubscriber, names []string) {
 	if p.addr.IsValid() {
 		s.addresses[addressKey(p.addr)]++
 	}
-	s.counted(names)
 }
 
 // limit bounds what the kernel keeps for a subscriber, and for how long. The options fail for unix sockets or are of no use there.
@@ -255,25 +247,12 @@ func (s *Subscribers) Subscribe(x *exchange.Exchange, p *exchange.Part, r *excha
 
 // streamHead returns the head of an event stream, with the fields of a handler.
 func streamHead(h *exchange.Head) exchange.Head {
-	fields := make([]byte, 0, len(h.Fields)+128)
-	fields = append(fields, eventStream...)
-	cached, buffered := false, false
-	for line := range bytes.Lines(h.Fields) {
-		name := exchange.FieldName(line)
-		switch {
-		case bytes.EqualFold(name, contentType), bytes.EqualFold(name, contentEncoding):
-			continue
-		case bytes.EqualFold(name, cacheControl):
-			cached = true
-		case bytes.EqualFold(name, accelBuffers):
-			buffered = true
-		}
-		fields = append(fields, line...)
-	}
-	if !cached {
+	own := exchange.WithoutField(exchange.WithoutField(h.Fields, contentType), contentEncoding)
+	fields := slices.Concat(eventStream, own)
+	if !exchange.HasField(own, cacheControl) {
 		fields = append(fields, noStore...)
 	}
-	if !buffered {
+	if !exchange.HasField(own, accelBuffers) {
 		fields = append(fields, notBuffered...)
 	}
 	return exchange.Head{

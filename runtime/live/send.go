@@ -166,8 +166,7 @@ func (s *Subscribers) reset(p *StreamSubscriber, why string) {
 // abandon ends a subscriber whose connection has ended before begin.
 func (s *Subscribers) abandon(p *StreamSubscriber) {
 	if p.state != gone {
-		p.state, p.queue = gone, nil
-		s.leave(p, false)
+		s.remove(p, false)
 	}
 }
 
@@ -214,7 +213,6 @@ func (s *Subscribers) leave(p *StreamSubscriber, tell bool) {
 			s.cfg.Left(name, client)
 		}
 	}
-	s.counted(names)
 }
 
 var finalChunk = NewBytes("0\r\n\r\n")

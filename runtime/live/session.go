@@ -112,19 +112,16 @@ func (s *session) fail(err error) {
 	s.closeAfterHandler(websocket.Abnormal, nil)
 }
 
-// websocketLookAgain is how much later a session that waits for nothing asks for its deadline again, in nanoseconds.
-const websocketLookAgain = int64(time.Minute)
-
 // deadline returns when Expired has to be called, unless something comes before.
 func (s *session) Deadline() int64 {
 	ping := int64(s.socket.all.cfg.Ping)
 	switch {
 	case s.socket.conn.Writing(): // which has its own deadline
-		return s.socket.all.conns.Now + websocketLookAgain
+		return s.socket.all.conns.Now + lookAgain
 	case s.Ends() || s.pinged && !s.socket.conn.Stopped():
 		return s.due
 	case ping <= 0:
-		return s.socket.all.conns.Now + websocketLookAgain
+		return s.socket.all.conns.Now + lookAgain
 	case s.socket.conn.Stopped(): // the handler is what the client waits for
 		return s.socket.all.conns.Now + ping
 	}

@@ -234,7 +234,7 @@ func (s *Socket) Room(ended bool) {
 func (s *Socket) Due() (next int64) {
 	now := s.all.conns.Now
 	if !s.open || s.ending {
-		return now + websocketLookAgain
+		return now + lookAgain
 	}
 	if at := s.session.Deadline(); at > now {
 		return at

@@ -69,6 +69,7 @@ func NewSockets(host SocketLoop, conns *conn.Set) *Sockets {
 // Configure sets how WebSockets behave from now on. Of groups, MaxEvent, HandOver and Counted are those of channels.
 func (a *Sockets) Configure(cfg SocketConfig, groups StreamConfig) {
 	a.cfg, a.groups = cfg, groups
+	a.fanout.onCount = groups.Counted
 	a.stay = groups.HandOver
 }
 
@@ -213,15 +214,6 @@ func (a *Sockets) Turn() {
 	a.loop.PassOn() // handlers are to be told of WebSockets that were closed
 }
 
-// counted reports the sizes of groups.
-func (a *Sockets) counted(groups ...string) {
-	if a.groups.Counted != nil {
-		for _, group := range groups {
-			a.groups.Counted(group, a.fanout.Count(group))
-		}
-	}
-}
-
 // Broadcast sends a message to the WebSockets in its group. seq, if not 0, is the number that another process has given to the message: one
 // with a number that is not larger than the last is not sent again. It does not wait; the error is live.ErrBacklog. It is safe for
 // concurrent use, also on the loop.
@@ -232,27 +224,27 @@ func (a *Sockets) Broadcast(seq uint64, m *GroupMessage) error {
 
 // event makes the frame that is the same for all WebSockets without compression.
 func (m *GroupMessage) event(seq uint64) *Event {
-	op := websocket.Text
+	op := exchange.OpText
 	if m.Binary {
-		op = websocket.Binary
+		op = exchange.OpBinary
 	}
 	wire := make([]byte, 0, len(m.Data)+websocket.MaxHeader)
-	wire = websocket.AppendHeader(wire, op, false, len(m.Data))
+	wire = websocket.AppendHeader(wire, opcodeOf(op), false, len(m.Data))
 	header := len(wire)
-	return NewFrame(m.Group, seq, append(wire, m.Data...), header, m.Binary)
+	return NewFrame(m.Group, seq, append(wire, m.Data...), header, op)
 }
 
 // Join makes s a member of a group, unless it has left all.
 func (s *Socket) Join(group string) {
-	if !s.left && s.all.fanout.Add(s, group) {
-		s.all.counted(group)
+	if !s.left {
+		s.all.fanout.Add(s, group)
 	}
 }
 
 // Leave ends what Join began.
 func (s *Socket) Leave(group string) {
-	if !s.left && s.all.fanout.Remove(s, group) {
-		s.all.counted(group)
+	if !s.left {
+		s.all.fanout.Remove(s, group)
 	}
 }
 
@@ -272,12 +264,10 @@ func (s *Socket) leave() {
 	}
 	s.left = true
 	s.settled()
-	names := s.position.Names()
 	fanout := s.all.fanout
 	fanout.Leave(s)
 	fanout.CaughtUp(s)
 	fanout.Continue()
-	s.all.counted(names...)
 }
 
 // give is called with the next messages for a WebSocket.
@@ -346,11 +336,7 @@ func (s *Socket) frameOf(e *Event) []byte {
 		if !ok {
 			return e.Wire(1)
 		}
-		op := websocket.Text
-		if e.Binary {
-			op = websocket.Binary
-		}
-		return append(websocket.AppendHeader(make([]byte, 0, len(packed)+websocket.MaxHeader), op, true, len(packed)), packed...)
+		return append(websocket.AppendHeader(make([]byte, 0, len(packed)+websocket.MaxHeader), opcodeOf(e.Op), true, len(packed)), packed...)
 	})
 }
 
@@ -360,12 +346,8 @@ func (s *Socket) queue(e *Event) {
 		s.drop()
 		return
 	}
-	op := exchange.OpText
-	if e.Binary {
-		op = exchange.OpBinary
-	}
 	s.behind += len(e.Text())
-	s.hold(&exchange.Part{Op: op, Body: e.Text(), File: -1})
+	s.hold(&exchange.Part{Op: e.Op, Body: e.Text(), File: -1})
 	if s.behind > s.all.mostBehind()/2 {
 		s.all.fanout.Lag(s)
 	}

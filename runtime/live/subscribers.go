@@ -68,6 +68,7 @@ func (s *Subscribers) WakeBy(wake func()) { s.fanout.WakeBy(wake) }
 // Configure replaces the Config, and how many connections clients may have, for the whole server.
 func (s *Subscribers) Configure(cfg StreamConfig, clients int) {
 	s.cfg, s.most = cfg, clients
+	s.fanout.onCount = cfg.Counted
 	s.fanout.Limit(ChannelLimits{
 		Events: cfg.History,
 		Bytes:  historyBytes,
@@ -158,16 +159,6 @@ func (s *Subscribers) mayReport() bool {
 // now is the time for the Fanout, of which events may come while no client is connected
 // and the time of the loop stands still.
 func (s *Subscribers) now() int64 { return int64(time.Since(s.start)) }
-
-// counted reports the sizes of channels.
-func (s *Subscribers) counted(names []string) {
-	if s.cfg.Counted == nil {
-		return
-	}
-	for _, name := range names {
-		s.cfg.Counted(name, s.fanout.Count(name))
-	}
-}
 
 // StreamSubscriber is a client of channels. It implements conn.Protocol: its connection is its own from when the handler has ended
 // its response. It belongs to the loop.
@@ -328,10 +319,6 @@ func (p *StreamSubscriber) String() string {
 // has one.
 func addressKey(a netip.Addr) netip.Addr {
 	a = a.Unmap().WithZone("")
-	if a.Is6() {
-		if network, err := a.Prefix(64); err == nil {
-			return network.Addr()
-		}
-	}
-	return a
+	network, _ := a.Prefix(min(a.BitLen(), 64)) // no address has a shorter one
+	return network.Addr()
 }

@@ -191,7 +191,7 @@ type Entry struct {
 	Time     time.Time     // when the request arrived; written in its own zone, the same for all entries
 	Duration time.Duration // from arrival to the last byte handed to the kernel
 
-	Status    int
+	Status    int   // of the response, or StatusGone
 	BytesSent int64 // bytes of the body, without framing
 	WireIn    int64 // bytes of the request with its head
 	WireOut   int64 // bytes of the response with its head and framing
@@ -231,40 +231,21 @@ func (e *Entry) Begin(f *Format) {
 }
 
 func cleared(values []Value, n int) []Value {
-	if cap(values) < n {
-		values = append(values[:cap(values)], make([]Value, n-cap(values))...)
-	}
-	values = values[:n]
+	values = slices.Grow(values[:0], n)[:n]
 	for i := range values {
 		values[i].Text, values[i].There = values[i].Text[:0], false
 	}
 	return values
 }
 
-// Outcome is the end of a request.
-type Outcome struct {
-	Status    int           // of the response, or StatusGone
-	Sent      int64         // bytes of the body
-	Framed    int64         // bytes of the rest of the response
-	Received  int64         // bytes of the request
-	Took      time.Duration // since it arrived
-	Handler   string        // see Entry
-	KeepAlive bool          // the connection goes on
-	Aborted   bool          // the client left before the end
-}
-
 // StatusGone is the status in logs of a request whose client left before it was answered, as nginx has it.
 const StatusGone = 499
 
-// End completes r and writes its line, if there is a log.
-func (r *Record) End(o *Outcome) {
-	if r.Log == nil {
-		return
+// End writes the line of r, which is complete, if there is a log.
+func (r *Record) End() {
+	if r.Log != nil {
+		r.Log.Append(&r.Entry)
 	}
-	r.Status, r.Duration, r.Handler = o.Status, o.Took, o.Handler
-	r.BytesSent, r.WireIn, r.WireOut = o.Sent, o.Received, o.Sent+o.Framed
-	r.KeepAlive, r.Aborted = o.KeepAlive, o.Aborted
-	r.Log.Append(&r.Entry)
 }
 
 // NoteRequest remembers the request line and the fields that the line of the log has. fields are those of head.
@@ -330,10 +311,5 @@ func isRequestLine(line []byte) bool {
 	if first <= 0 || last-first < 2 || !bytes.HasPrefix(line[last:], []byte(" HTTP/")) {
 		return false
 	}
-	for _, c := range line[first+1 : last] {
-		if c <= ' ' || c == 0x7f {
-			return false
-		}
-	}
-	return true
+	return !bytes.ContainsFunc(line[first+1:last], func(c rune) bool { return c <= ' ' || c == 0x7f })
 }

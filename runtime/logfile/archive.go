@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -116,8 +117,15 @@ func (a *archive) run() {
 // first.
 func pending(dir folder, o *Options) (list []string) {
 	prefix := filepath.Base(o.Path) + rotatedMark
-	for _, e := range dir.list(prefix) {
-		if _, err := strconv.ParseUint(e.Name()[len(prefix):], 10, 64); err == nil && (!o.Plain || e.Type().IsRegular()) {
+	self, err := dir.open(".", unix.O_RDONLY|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return nil // what cannot be read cannot be compressed either
+	}
+	defer self.Close()
+	entries, _ := self.ReadDir(-1)
+	for _, e := range entries {
+		at, isRotated := strings.CutPrefix(e.Name(), prefix)
+		if _, err := strconv.ParseUint(at, 10, 64); isRotated && err == nil && (!o.Plain || e.Type().IsRegular()) {
 			list = append(list, e.Name())
 		}
 	}
@@ -301,18 +309,15 @@ func Rotate(o Options) error {
 	if err != nil {
 		return o.wrap(err)
 	}
-	defer func() { s.close() }()
+	defer s.close()
 	s.lock()
-	defer func() { s.unlock() }()
+	defer s.unlock()
 	if st, err := s.file.Stat(); err != nil || st.Size() == 0 {
 		return nil
 	}
-	if err := s.archive.rename(); err != nil {
+	if err := s.rotate(); err != nil {
 		return o.wrap(err)
 	}
-	s.unlock()
-	s.look()
-	s.archive.start()
 	return nil
 }
 

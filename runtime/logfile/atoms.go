@@ -159,16 +159,17 @@ func (e *Entry) site() string {
 // requested and replied are the atoms of header fields.
 func (f *Format) requested(name string) atom {
 	i := index(&f.Request, name)
-	return func(dst []byte, e *Entry, _ *accessWriter, raw bool) ([]byte, bool) {
-		v := &e.Request[i]
-		return put(dst, v.Text, raw), v.There
-	}
+	return value(func(e *Entry) *Value { return &e.Request[i] })
 }
 
 func (f *Format) replied(name string) atom {
 	i := index(&f.Response, name)
+	return value(func(e *Entry) *Value { return &e.Response[i] })
+}
+
+func value(of func(*Entry) *Value) atom {
 	return func(dst []byte, e *Entry, _ *accessWriter, raw bool) ([]byte, bool) {
-		v := &e.Response[i]
+		v := of(e)
 		return put(dst, v.Text, raw), v.There
 	}
 }
@@ -178,9 +179,7 @@ func (f *Format) replied(name string) atom {
 func (f *Format) cookie(name string) atom {
 	i := index(&f.Request, "cookie")
 	return func(dst []byte, e *Entry, _ *accessWriter, raw bool) ([]byte, bool) {
-		for rest := e.Request[i].Text; len(rest) > 0; {
-			var pair []byte
-			pair, rest, _ = bytes.Cut(rest, []byte(";"))
+		for pair := range bytes.SplitSeq(e.Request[i].Text, []byte(";")) {
 			key, value, _ := bytes.Cut(bytes.TrimSpace(pair), []byte("="))
 			if len(value) > 0 && strings.EqualFold(string(key), name) {
 				return put(dst, value, raw), true
@@ -229,11 +228,9 @@ func (f *Format) userOf() atom {
 			return dst, false
 		}
 		text = bytes.TrimSpace(text[6:])
-		if n := base64.StdEncoding.DecodedLen(len(text)); cap(w.scratch) < n {
-			w.scratch = make([]byte, n)
-		}
-		n, err := base64.StdEncoding.Decode(w.scratch[:cap(w.scratch)], text)
-		name, _, ok := bytes.Cut(w.scratch[:n], []byte(":"))
+		var err error
+		w.scratch, err = base64.StdEncoding.AppendDecode(w.scratch[:0], text)
+		name, _, ok := bytes.Cut(w.scratch, []byte(":"))
 		if err != nil || !ok || len(name) == 0 {
 			return dst, false
 		}
@@ -269,33 +266,37 @@ func (f *Format) field(name string, letter byte) (atom, error) {
 	return nil, fmt.Errorf("is not an atom")
 }
 
+func (e *Entry) rawTarget() []byte {
+	_, target, _ := split(e.RequestLine)
+	return target
+}
+
+func (e *Entry) scheme() string { return cmp.Or(e.Scheme, "http") }
+
+// variables are the atoms of variables of CGI and WSGI that need no header field.
+var variables = map[string]atom{
+	"REMOTE_ADDR":     plain(func(e *Entry) string { return e.Addr }),
+	"REMOTE_PORT":     plain(func(e *Entry) string { return e.Port }),
+	"REMOTE_USER":     user,
+	"REQUEST_METHOD":  part((*Entry).method),
+	"REQUEST_URI":     part((*Entry).rawTarget),
+	"RAW_URI":         part((*Entry).rawTarget),
+	"QUERY_STRING":    gunicornQuery,
+	"SERVER_PROTOCOL": part((*Entry).version),
+	"SERVER_NAME":     plain((*Entry).site),
+	"SERVER_PORT":     plain((*Entry).port),
+	"SERVER_SOFTWARE": plain(func(*Entry) string { return "fapws" }),
+	"REQUEST_SCHEME":  plain((*Entry).scheme),
+	"wsgi.url_scheme": plain((*Entry).scheme),
+	"WSGI.URL_SCHEME": plain((*Entry).scheme),
+}
+
 // variable is the atom of a variable of CGI and WSGI.
 func (f *Format) variable(name string) (atom, error) {
+	if a := variables[name]; a != nil {
+		return a, nil
+	}
 	switch name {
-	case "REMOTE_ADDR":
-		return plain(func(e *Entry) string { return e.Addr }), nil
-	case "REMOTE_PORT":
-		return plain(func(e *Entry) string { return e.Port }), nil
-	case "REMOTE_USER":
-		return user, nil
-	case "REQUEST_METHOD":
-		return part((*Entry).method), nil
-	case "REQUEST_URI", "RAW_URI":
-		return part(func(e *Entry) []byte { _, target, _ := split(e.RequestLine); return target }), nil
-	case "QUERY_STRING":
-		return gunicornQuery, nil
-	case "SERVER_PROTOCOL":
-		return part((*Entry).version), nil
-	case "SERVER_NAME":
-		return plain((*Entry).site), nil
-	case "SERVER_PORT":
-		return plain((*Entry).port), nil
-	case "SERVER_SOFTWARE":
-		return plain(func(*Entry) string { return "fapws" }), nil
-	case "REQUEST_SCHEME", "wsgi.url_scheme", "WSGI.URL_SCHEME":
-		return plain(func(e *Entry) string {
-			return cmp.Or(e.Scheme, "http")
-		}), nil
 	case "fapws.trace_id", "FAPWS.TRACE_ID":
 		return f.trace(), nil
 	case "CONTENT_TYPE", "CONTENT_LENGTH":

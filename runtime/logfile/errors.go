@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -175,14 +174,8 @@ func (e *Errors) FollowTo(file *os.File) {
 
 func (e *Errors) follow() {
 	var here unix.Stat_t
-	if unix.Fstat(2, &here) != nil {
+	if unix.Fstat(2, &here) != nil || e.o.at(2) {
 		return
-	}
-	if dir, err := e.o.folder(); err == nil {
-		defer dir.close()
-		if dir.holds(filepath.Base(e.o.Path), 2) {
-			return
-		}
 	}
 	file, err := openPath(&e.o, os.FileMode(here.Mode).Perm())
 	if err == nil {

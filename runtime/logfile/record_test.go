@@ -74,7 +74,7 @@ func TestNote(t *testing.T) {
 	none.Begin(none.Format())
 	none.NoteRequest(head, parsed.Fields)
 	none.NoteResponse(head)
-	none.End(&Outcome{})
+	none.End()
 	if string(none.RequestLine) != "GET /a HTTP/1.1" {
 		t.Errorf("%q", none.RequestLine)
 	}

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -118,7 +117,7 @@ func (s *sink) complain(format string, err error) {
 
 // look makes sure that the path leads to the open file.
 func (s *sink) look() {
-	if s.file == nil || s.at() {
+	if s.file == nil || s.o.at(s.fd) {
 		return
 	}
 	mode := fs.FileMode(fileMode)
@@ -132,24 +131,21 @@ func (s *sink) look() {
 	}
 }
 
-// at reports whether the path leads to the open file.
-func (s *sink) at() bool {
-	dir, err := s.o.folder()
+// at reports whether the path leads to the file that is open as fd.
+func (o *Options) at(fd int) bool {
+	dir, err := o.folder()
 	if err != nil {
 		return false
 	}
 	defer dir.close()
-	return dir.holds(filepath.Base(s.o.Path), s.fd)
+	return dir.holds(filepath.Base(o.Path), fd)
 }
 
 // lock takes the lock on the file that the path leads to. Where that cannot be
 // had (a folder that is gone, a file system without locks), it is done without.
 func (s *sink) lock() {
 	for range 100 { // others may rotate at the same time, but not indefinitely
-		if system.Flock(s.fd, unix.LOCK_EX) != nil {
-			return
-		}
-		if s.at() {
+		if system.Flock(s.fd, unix.LOCK_EX) != nil || s.o.at(s.fd) {
 			return
 		}
 		file := s.file
@@ -189,14 +185,18 @@ var errNoRoom = errors.New("no space left for a whole line")
 // at least one. The last may be without its end.
 func (s *sink) append(lines []byte) (n int, err error) {
 	s.lock()
-	defer func() { s.unlock() }()
+	defer s.unlock()
 	var st unix.Stat_t
 	if err := unix.Fstat(s.fd, &st); err != nil {
 		return 0, err
 	}
 	size := st.Size
-	if size > 0 && s.full(&st, lines) && s.rotate() {
-		return 0, nil // and once more, to the next file
+	if size > 0 && s.full(&st, lines) {
+		err := s.rotate()
+		if err == nil {
+			return 0, nil // and once more, to the next file
+		}
+		s.complain("not rotated: %v", err)
 	}
 	if limit := s.o.MaxSize - size; s.o.MaxSize > 0 && limit < int64(len(lines)) && s.archive.able() {
 		lines = firstLines(lines, int(max(0, limit)))
@@ -242,17 +242,15 @@ func (s *sink) full(st *unix.Stat_t, lines []byte) bool {
 	return s.o.Every.between(time.Unix(sec, nsec), time.Now())
 }
 
-// rotate renames the file, which is locked, and says whether it has.
-func (s *sink) rotate() bool {
-	err := s.archive.rename()
-	if err != nil {
-		s.complain("not rotated: %v", err)
-		return false
+// rotate renames the file, which is locked, and opens the next one.
+func (s *sink) rotate() error {
+	if err := s.archive.rename(); err != nil {
+		return err
 	}
 	s.unlock()
 	s.look()
 	s.archive.start()
-	return true
+	return nil
 }
 
 // pass writes some of the lines to a pipe, a terminal or a device.
@@ -266,15 +264,10 @@ func (s *sink) pass(lines []byte) (n int, err error) {
 	case unix.EINTR:
 		err = nil
 	case unix.EAGAIN:
-		s.wait()
+		_, _ = unix.Poll([]unix.PollFd{{Fd: int32(s.fd), Events: unix.POLLOUT}}, 1000) // until it takes more
 		err = nil
 	}
 	return n, err
-}
-
-// wait waits until a pipe or terminal takes more.
-func (s *sink) wait() {
-	_, _ = unix.Poll([]unix.PollFd{{Fd: int32(s.fd), Events: unix.POLLOUT}}, 1000)
 }
 
 // firstLines returns as many whole lines as fit in max bytes, at least one.
@@ -349,20 +342,4 @@ func (f folder) holds(name string, fd int) bool {
 	var here unix.Stat_t
 	there, err := f.stat(name, 0)
 	return err == nil && unix.Fstat(fd, &here) == nil && there.Ino == here.Ino && there.Dev == here.Dev
-}
-
-// list returns the files whose names begin with prefix.
-func (f folder) list(prefix string) (list []fs.DirEntry) {
-	dir, err := f.open(".", unix.O_RDONLY|unix.O_DIRECTORY, 0)
-	if err != nil {
-		return nil // what cannot be read cannot be compressed either
-	}
-	defer dir.Close()
-	entries, _ := dir.ReadDir(-1)
-	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), prefix) {
-			list = append(list, e)
-		}
-	}
-	return list
 }

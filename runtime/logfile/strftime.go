@@ -3,6 +3,7 @@ package logfile
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -107,10 +108,10 @@ func (c conversion) appendNumber(dst []byte, n int64, digits int) []byte {
 	if strings.IndexByte("ekl", c.letter) >= 0 {
 		pad = ' '
 	}
-	switch {
-	case c.flag == '_':
+	switch c.flag {
+	case '_':
 		pad = ' '
-	case c.flag == '0':
+	case '0':
 		pad = '0'
 	}
 	if width == 0 && c.flag != '-' {
@@ -121,15 +122,8 @@ func (c conversion) appendNumber(dst []byte, n int64, digits int) []byte {
 
 // padLeft makes dst[start:] as long as width.
 func padLeft(dst []byte, start, width int, pad byte) []byte {
-	missing := width - (len(dst) - start)
-	for i := 0; i < missing; i++ {
-		dst = append(dst, pad)
-	}
-	if missing > 0 {
-		copy(dst[start+missing:], dst[start:])
-		for i := range missing {
-			dst[start+i] = pad
-		}
+	for len(dst)-start < width {
+		dst = slices.Insert(dst, start, pad)
 	}
 	return dst
 }

@@ -130,25 +130,25 @@ func (s *Server) account(x *Exchange) {
 		x.Out.Sent += out
 		x.proper = !s.Aborted()
 	}
-	s.writeLine(e, x.overridden, logfile.Outcome{
-		Status: x.Out.Status, Sent: x.Out.Sent, Framed: x.Out.Framed, Received: x.Received, Handler: x.By, KeepAlive: x.KeepAlive,
-		Aborted: !x.proper && (x.Out.Status == 0 || x.Broken()),
-	})
+	e.Status, e.BytesSent, e.WireOut, e.WireIn = x.Out.Status, x.Out.Sent, x.Out.Sent+x.Out.Framed, x.Received
+	e.Handler, e.KeepAlive = x.By, x.KeepAlive
+	e.Aborted = !x.proper && (x.Out.Status == 0 || x.Broken())
+	s.writeLine(e, x.overridden)
 }
 
 // writeLine writes the log lines of a request that has ended. overridden: Config.Answered is not told.
-func (s *Server) writeLine(e *logfile.Record, overridden bool, o logfile.Outcome) {
-	o.Took = time.Since(e.Time)
-	if o.Status == 0 {
-		o.Status = logfile.StatusGone
+func (s *Server) writeLine(e *logfile.Record, overridden bool) {
+	e.Duration = time.Since(e.Time)
+	if e.Status == 0 {
+		e.Status = logfile.StatusGone
 	}
 	if s.Set.Debug >= 1 {
-		s.tracef("%s %q %d, %d bytes, %v", e.Client, e.RequestLine, o.Status, o.Sent, o.Took.Round(time.Microsecond))
+		s.tracef("%s %q %d, %d bytes, %v", e.Client, e.RequestLine, e.Status, e.BytesSent, e.Duration.Round(time.Microsecond))
 	}
 	if s.Config.Answered != nil && !overridden {
-		s.Config.Answered(&RequestSummary{Line: e.RequestLine, Status: o.Status, Bytes: o.Sent, Took: o.Took})
+		s.Config.Answered(&RequestSummary{Line: e.RequestLine, Status: e.Status, Bytes: e.BytesSent, Took: e.Duration})
 	}
-	e.End(&o)
+	e.End()
 }
 
 // logClient logs a line about the client of x and what answers it.
@@ -201,7 +201,8 @@ func (s *Server) RecordOf(state *logfile.State) *logfile.Record {
 
 // LogSubscriber writes the log lines of a subscriber that has ended: sent is the number of bytes of the body, framed of the rest.
 func (s *Server) LogSubscriber(r *logfile.Record, sent, framed int64) {
-	s.writeLine(r, false, logfile.Outcome{Status: 200, Sent: sent, Framed: framed, Received: r.WireIn, Handler: "application"})
+	r.Status, r.BytesSent, r.WireOut, r.Handler = 200, sent, sent+framed, "application"
+	s.writeLine(r, false)
 }
 
 var _ exchange.Upgraded = (*Exchange)(nil)

@@ -3,6 +3,8 @@ package websocket
 import (
 	"bytes"
 	"io"
+	"slices"
+	"strconv"
 	"strings"
 
 	"fapws/runtime/http1"
@@ -26,11 +28,7 @@ type Compression struct {
 func (c Compression) AppendTo(dst []byte) []byte {
 	dst = append(dst, "permessage-deflate; server_no_context_takeover; client_no_context_takeover"...)
 	if c.Limits {
-		dst = append(dst, "; server_max_window_bits="...)
-		if c.Bits >= 10 {
-			dst = append(dst, '1')
-		}
-		dst = append(dst, '0'+c.Bits%10)
+		dst = strconv.AppendUint(append(dst, "; server_max_window_bits="...), uint64(c.Bits), 10)
 	}
 	return dst
 }
@@ -70,12 +68,8 @@ func negotiate(value []byte) (c Compression, valid bool) {
 // set takes a parameter of an offer; false: the offer is to be declined. value is
 // nil if there was none.
 func (c *Compression) set(name, value []byte, seen *[4]bool) bool {
-	which := -1
-	for i, known := range [...]string{"server_no_context_takeover", "client_no_context_takeover", "server_max_window_bits", "client_max_window_bits"} {
-		if strings.EqualFold(string(name), known) {
-			which = i
-		}
-	}
+	known := []string{"server_no_context_takeover", "client_no_context_takeover", "server_max_window_bits", "client_max_window_bits"}
+	which := slices.Index(known, strings.ToLower(string(name)))
 	if which < 0 || seen[which] {
 		return false
 	}
@@ -94,13 +88,11 @@ func (c *Compression) set(name, value []byte, seen *[4]bool) bool {
 
 // windowBits reads a number from 8 to 15 without leading zeros; 0: it is none.
 func windowBits(b []byte) uint8 {
-	switch {
-	case len(b) == 1 && (b[0] == '8' || b[0] == '9'):
-		return b[0] - '0'
-	case len(b) == 2 && b[0] == '1' && b[1] >= '0' && b[1] <= '5':
-		return 10 + b[1] - '0'
+	n, err := strconv.ParseUint(string(b), 10, 8)
+	if err != nil || n < 8 || n > MaxWindow || b[0] == '0' {
+		return 0
 	}
-	return 0
+	return uint8(n)
 }
 
 // scanner reads a list of names with parameters.
@@ -322,26 +314,17 @@ func (f *Deflater) Deflate(b []byte, bits uint8) (out []byte, ok bool) {
 		f.out = bytes.Buffer{}
 	}
 	f.out.Reset()
-	if w == nil {
-		var err error
-		if bits == MaxWindow {
-			w, err = flate.NewWriter(&f.out, flate.BestSpeed)
-		} else {
-			w, err = flate.NewWriterWindow(&f.out, 1<<bits)
-		}
-		if err != nil {
-			return nil, false
-		}
-		f.writers[bits] = w
-	} else {
+	switch { // both take these sizes
+	case w != nil:
 		w.Reset(&f.out)
+	case bits == MaxWindow:
+		w, _ = flate.NewWriter(&f.out, flate.BestSpeed)
+	default:
+		w, _ = flate.NewWriterWindow(&f.out, 1<<bits)
 	}
-	if _, err := w.Write(b); err != nil {
-		return nil, false
-	}
-	if err := w.Flush(); err != nil {
-		return nil, false
-	}
+	f.writers[bits] = w
+	_, _ = w.Write(b) // a Buffer does not fail
+	_ = w.Flush()
 	out = bytes.TrimSuffix(f.out.Bytes(), tailBytes[:4])
 	return out, len(out) < len(b)
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/sha1"
 	"encoding/base64"
 	"encoding/binary"
+	"slices"
 	"unicode/utf8"
 
 	"fapws/runtime/http1"
@@ -112,10 +113,7 @@ func AppendClose(dst []byte, code uint16, reason []byte) []byte {
 		reason = nil
 	}
 	if len(reason) > MaxReason {
-		reason = reason[:MaxReason]
-		for r, n := utf8.DecodeLastRune(reason); r == utf8.RuneError && n == 1; r, n = utf8.DecodeLastRune(reason) {
-			reason = reason[:len(reason)-1]
-		}
+		reason = bytes.ToValidUTF8(reason[:MaxReason], nil) // without a part of a character
 	}
 	dst = AppendHeader(dst, Close, false, 2+len(reason))
 	dst = append(dst, byte(code>>8), byte(code))
@@ -156,8 +154,8 @@ var (
 
 // Asked says whether a request with an Upgrade field asks for a WebSocket.
 func Asked(r *http1.Request, head []byte) bool {
-	for _, f := range r.Fields {
-		if f.Name.Len == 7 && http1.EqualFold(f.Name.In(head), "upgrade") && lists(f.Value.In(head), "websocket") {
+	for value := range http1.Values(head, r.Fields, "upgrade") {
+		if lists(value, "websocket") {
 			return true
 		}
 	}
@@ -177,45 +175,22 @@ func Check(r *http1.Request, head []byte, deflate bool) (h Handshake, refusal *R
 	case !r.Upgrade:
 		return h, refuseUpgrade
 	}
-	var key, version, extensions []byte
-	for _, f := range r.Fields {
-		name, value := f.Name.In(head), f.Value.In(head)
-		switch len(name) {
-		case len("sec-websocket-key"):
-			if http1.EqualFold(name, "sec-websocket-key") {
-				if key != nil {
-					return h, refuseTwice
-				}
-				key = value
-			}
-		case len("sec-websocket-version"):
-			if http1.EqualFold(name, "sec-websocket-version") {
-				if version != nil {
-					return h, refuseTwice
-				}
-				version = value
-			}
-		case len("sec-websocket-extensions"):
-			if http1.EqualFold(name, "sec-websocket-extensions") {
-				if extensions == nil {
-					extensions = value
-				} else { // RFC 6455 §9.1: one list
-					extensions = bytes.Join([][]byte{extensions, value}, []byte(","))
-				}
-			}
-		}
-	}
-	if string(version) != "13" {
+	all := func(name string) [][]byte { return slices.Collect(http1.Values(head, r.Fields, name)) }
+	keys, versions, extensions := all("sec-websocket-key"), all("sec-websocket-version"), all("sec-websocket-extensions")
+	switch {
+	case len(keys) > 1 || len(versions) > 1:
+		return h, refuseTwice
+	case len(versions) == 0 || string(versions[0]) != "13":
 		return h, refuseVersion
-	}
-	if key == nil {
+	case len(keys) == 0:
 		return h, refuseKey
 	}
+	key := keys[0]
 	var nonce [18]byte
 	if n, err := base64.StdEncoding.Decode(nonce[:], key[:min(len(key), 24)]); err != nil || n != 16 || len(key) != 24 {
 		return h, refuseKeyValue
 	}
-	compression, valid := negotiate(extensions)
+	compression, valid := negotiate(bytes.Join(extensions, []byte(","))) // RFC 6455 §9.1: one list
 	if !valid {
 		return h, refuseExtension
 	}
@@ -236,12 +211,10 @@ func AcceptKey(key []byte) (accept [28]byte) {
 // lists says whether a comma-separated list has a member, without regard to case.
 // A version behind it, as in "websocket/13", is another one.
 func lists(list []byte, member string) bool {
-	for len(list) > 0 {
-		one, rest, _ := bytes.Cut(list, []byte(","))
+	for one := range bytes.SplitSeq(list, []byte(",")) {
 		if http1.EqualFold(bytes.Trim(one, " \t"), member) {
 			return true
 		}
-		list = rest
 	}
 	return false
 }

@@ -38,8 +38,6 @@ type FastCGI struct {
 	programs.FastCGIOptions
 }
 
-var links = map[string]programs.Links{"inside": programs.LinksInside, "owner": programs.LinksOwner, "no": programs.LinksNone}
-
 // programs returns the patterns of files that are run in the root of the host.
 func (h *Host) programs() (patterns []string) {
 	for _, r := range h.Routes {
@@ -65,7 +63,10 @@ const (
 // scripts says which files are programs: those of folder, which stands for the
 // prefix of the route, or if it is "" those of the root, where paths begin.
 func (r *Route) scripts(h *Host, folder string) (o programs.ScriptOptions, err error) {
-	o = programs.ScriptOptions{Root: cmp.Or(folder, r.Root, h.Root), Links: links[r.Symlinks], Base: programs.Below(r.Prefix)}
+	o = programs.ScriptOptions{Root: cmp.Or(folder, r.Root, h.Root), Base: programs.Below(r.Prefix)}
+	if o.Links, err = static.ParseSymlinks(r.Symlinks); err != nil {
+		return o, err
+	}
 	if folder == "" {
 		o.Base = programs.Below("")
 	}

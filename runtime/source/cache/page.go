@@ -165,10 +165,7 @@ func (p *Page) Coded(r *Request) (form *Page, wanted static.Coding) {
 	if p.coded == nil {
 		return p, static.Identity
 	}
-	accepts := static.NewAcceptedCodings()
-	for value := range http1.Values(r.Head, r.Parsed.Fields, "accept-encoding") {
-		accepts.Add(value)
-	}
+	accepts := static.AcceptedBy(r.Head, r.Parsed.Fields)
 	c := accepts.Choose(&p.coded.can)
 	switch {
 	case c == static.Identity:

@@ -163,7 +163,7 @@ var ErrNeedMore = errors.New("the response ended within its header")
 // Errors other than ErrNeedMore are one line.
 func ParseHead(data []byte, raw bool) (h Head, n int, err error) {
 	h.Length = -1
-	statusSeen, count := false, 0
+	count := 0
 	for {
 		end := bytes.IndexByte(data[n:], '\n')
 		if end < 0 && len(data) <= MaxHead {
@@ -177,8 +177,7 @@ func ParseHead(data []byte, raw bool) (h Head, n int, err error) {
 		if len(line) == 0 {
 			break
 		}
-		if raw && !statusSeen {
-			statusSeen = true
+		if raw && h.Status == 0 {
 			if err := h.statusLine(line); err != nil {
 				return h, 0, err
 			}
@@ -187,14 +186,14 @@ func ParseHead(data []byte, raw bool) (h Head, n int, err error) {
 		if count++; count > maxFields {
 			return h, 0, fmt.Errorf("the header has more than %d fields", maxFields)
 		}
-		if err := h.field(line, raw, &statusSeen); err != nil {
+		if err := h.field(line, raw); err != nil {
 			return h, 0, err
 		}
 	}
-	if raw && !statusSeen || count == 0 && !raw {
+	if raw && h.Status == 0 || count == 0 && !raw {
 		return h, 0, errors.New("the header is empty")
 	}
-	h.settle(statusSeen)
+	h.settle()
 	return h, n, nil
 }
 
@@ -222,7 +221,7 @@ func (h *Head) status(value []byte) error {
 }
 
 // field takes in a line.
-func (h *Head) field(line []byte, raw bool, statusSeen *bool) error {
+func (h *Head) field(line []byte, raw bool) error {
 	name, value, ok := bytes.Cut(line, []byte{':'})
 	value = bytes.Trim(value, " \t")
 	if !ok || !httpguts.ValidHeaderFieldName(string(name)) || !httpguts.ValidHeaderFieldValue(string(value)) {
@@ -233,10 +232,9 @@ func (h *Head) field(line []byte, raw bool, statusSeen *bool) error {
 		if raw {
 			return nil // its status line counts
 		}
-		if *statusSeen {
+		if h.Status != 0 {
 			return errors.New("the header has more than one status")
 		}
-		*statusSeen = true
 		return h.status(value)
 	case "content-length":
 		n, err := strconv.ParseInt(string(value), 10, 64)
@@ -297,8 +295,8 @@ func (h *Head) send(counts backend.Sends) bool {
 }
 
 // settle decides on the meaning of the head as a whole.
-func (h *Head) settle(statusSeen bool) {
-	if statusSeen {
+func (h *Head) settle() {
+	if h.Status != 0 {
 		return
 	}
 	h.Status = 200

@@ -114,7 +114,7 @@ func NewCGI(o CGIOptions) (*CGI, error) {
 
 // Check returns an error of one line about the only program, or the first one in the directory itself, that cannot run.
 func (c *CGI) Check() error {
-	names := []string{c.scripts.only}
+	names := []string{c.scripts.Only}
 	if names[0] == "" {
 		files, err := fs.ReadDir(c.scripts.root.FS(), ".")
 		if err != nil {
@@ -131,7 +131,7 @@ func (c *CGI) Check() error {
 		info, err := c.scripts.stat(name)
 		switch {
 		case c.o.Interpreters[path.Ext(name)] != nil:
-		case err != nil || c.scripts.only == "" && info.Mode()&0o111 == 0: // also a link that leads nowhere; a file that is no program
+		case err != nil || c.scripts.Only == "" && info.Mode()&0o111 == 0: // also a link that leads nowhere; a file that is no program
 		case info.Mode()&0o111 == 0:
 			err = fmt.Errorf("not executable; type chmod +x %s", filepath.Join(c.scripts.folder, name))
 		default:
@@ -164,9 +164,7 @@ func (c *CGI) interpreted(name string) error {
 
 // Environment returns the variables of our own environment that programs get, with a PATH in any case.
 func Environment() []string {
-	var env []string
-	search := cmp.Or(os.Getenv("PATH"), sanePath)
-	env = append(env, "PATH="+search)
+	env := []string{"PATH=" + cmp.Or(os.Getenv("PATH"), sanePath)}
 	for _, name := range passed {
 		if value, ok := os.LookupEnv(name); ok {
 			env = append(env, name+"="+value)
@@ -190,6 +188,8 @@ func (c *CGI) Respond(w *backend.Response, r *backend.Request) {
 		Refuse(w, err)
 		return
 	}
+	client := r.Client()
+	log := func(line string) { c.o.Log(client, script.File+": "+line) }
 	p, err := c.start(r, &script, command)
 	if err != nil {
 		c.o.Gate.Leave()
@@ -197,13 +197,18 @@ func (c *CGI) Respond(w *backend.Response, r *backend.Request) {
 		if errors.As(err, new(Unavailable)) {
 			text = err.Error()
 		}
-		c.log(r, &script, fmt.Sprintf("cannot be started: %v", err))
+		log(fmt.Sprintf("cannot be started: %v", err))
 		w.Refuse(502, text)
 		return
 	}
-	client := r.Client()
-	lastWords.Go(func() { c.watch(p, client, script) })
-	lastWords.Go(func() { logLines(p.err, func(line string) { c.o.Log(client, script.File+": "+line) }) })
+	lastWords.Go(func() {
+		how := p.await()
+		c.o.Gate.Leave()
+		if how != "" {
+			log(how)
+		}
+	})
+	lastWords.Go(func() { logLines(p.err, log) })
 	stop := context.AfterFunc(r.Context, p.end)
 	defer stop()
 	defer p.out.Close()
@@ -214,7 +219,7 @@ func (c *CGI) Respond(w *backend.Response, r *backend.Request) {
 	}
 	if err != nil {
 		p.end()
-		fail(w, r, err, fmt.Sprintf("no output for %v; terminated", c.o.Timeout), func(line string) { c.log(r, &script, line) })
+		fail(w, r, err, fmt.Sprintf("no output for %v; terminated", c.o.Timeout), log)
 	}
 }
 
@@ -319,17 +324,4 @@ func Settle(d time.Duration) {
 	case <-heard:
 	case <-time.After(d):
 	}
-}
-
-// watch reaps the program.
-func (c *CGI) watch(p *process, client string, script Script) {
-	how := p.await()
-	c.o.Gate.Leave()
-	if how != "" {
-		c.o.Log(client, script.File+": "+how)
-	}
-}
-
-func (c *CGI) log(r *backend.Request, script *Script, line string) {
-	c.o.Log(r.Client(), script.File+": "+line)
 }

@@ -12,6 +12,7 @@ import (
 
 	"fapws/runtime/backend/backendtest"
 	"fapws/runtime/source/programs"
+	"fapws/runtime/source/static"
 	"fapws/runtime/waittest"
 )
 
@@ -112,7 +113,7 @@ func TestFind(t *testing.T) {
 			t.Errorf("%s gives the text away", target)
 		}
 	}
-	none := newSite(t, map[string]string{"a.cgi": shell(plain, "echo a")}, func(o *programs.CGIOptions) { o.Links = programs.LinksNone })
+	none := newSite(t, map[string]string{"a.cgi": shell(plain, "echo a")}, func(o *programs.CGIOptions) { o.Links = static.LinksNo })
 	if err := os.Symlink("a.cgi", none.folder+"/in.cgi"); err != nil {
 		t.Fatal(err)
 	}

@@ -35,10 +35,8 @@ type FastCGIOptions struct {
 	// Params are added to the meta-variables: "NAME=value".
 	Params []string `key:"params" is:"pairs"`
 
-	// Connections bounds the connections, and so the requests at the same time. Waiting is how many requests may
-	// wait for one. 0: 16 and 256.
+	// Connections bounds the connections, and so the requests at the same time. 0: 16.
 	Connections int `key:"connections" range:"1-10000"`
-	Waiting     int
 
 	// Idle is after how long an unused link is dropped. 0: 60 s.
 	Idle time.Duration `key:"idle"`
@@ -49,37 +47,34 @@ type FastCGIOptions struct {
 
 // FastCGI is a backend.Responder.
 type FastCGI struct {
-	o      FastCGIOptions
-	params [][2]string
-	gate   *Gate
-	dial   func(ctx context.Context) (*Link, error)
-	links  backend.Idle[*Link]
+	o     FastCGIOptions
+	gate  *Gate
+	links backend.Idle[*Link]
 }
 
 // NewFastCGI returns a Responder; nothing is connected yet. The error is one line.
 func NewFastCGI(o FastCGIOptions) (*FastCGI, error) {
 	o.Timeout = cmp.Or(o.Timeout, DefaultTimeout)
 	o.Connections = cmp.Or(o.Connections, DefaultRunning)
-	o.Waiting = cmp.Or(o.Waiting, DefaultWaiting)
 	o.Idle = cmp.Or(o.Idle, time.Minute)
-	f := &FastCGI{o: o, gate: NewGate(o.Connections, o.Waiting)}
-	for _, pair := range o.Params {
-		name, value, _ := strings.Cut(pair, "=")
-		f.params = append(f.params, [2]string{name, value})
+	f := &FastCGI{o: o, gate: NewGate(o.Connections, DefaultWaiting)}
+	f.links = backend.Idle[*Link]{
+		After: o.Idle,
+		Most:  o.Connections,
+		Quiet: func(l *Link) bool { return backend.Quiet(l.Conn) },
+		Drop:  func(l *Link) { l.Drop(false) },
 	}
-	f.dial = o.Dial
-	f.links = backend.Idle[*Link]{After: o.Idle, Most: o.Connections, Quiet: (*Link).quiet, Drop: func(l *Link) { l.drop(false) }}
 	if o.Dial == nil {
 		network, address, err := parseAddress(o.Address)
 		if err != nil {
 			return nil, err
 		}
-		f.dial = func(ctx context.Context) (*Link, error) {
+		f.o.Dial = func(ctx context.Context) (*Link, error) {
 			conn, err := (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, network, address)
 			if err != nil {
 				return nil, err
 			}
-			return &Link{Conn: conn}, nil
+			return &Link{Conn: conn, Drop: func(bool) { conn.Close() }}, nil
 		}
 	}
 	return f, nil
@@ -138,7 +133,7 @@ func (f *FastCGI) ask(r *backend.Request, script *Script, a *Answer, log func(st
 		l, kept := f.links.Take()
 		if !kept {
 			var err error
-			if l, err = f.dial(r.Context); err != nil {
+			if l, err = f.o.Dial(r.Context); err != nil {
 				return err
 			}
 		}
@@ -151,7 +146,7 @@ func (f *FastCGI) ask(r *backend.Request, script *Script, a *Answer, log func(st
 			l.served++
 			f.links.Put(l)
 		} else {
-			l.drop(errors.Is(err, os.ErrDeadlineExceeded))
+			l.Drop(errors.Is(err, os.ErrDeadlineExceeded))
 		}
 		if used && !c.heard && r.Parsed.Safe && (err == errBroken || errors.As(err, &errWriting{})) {
 			continue // it was closed just when it was taken
@@ -168,8 +163,9 @@ func (f *FastCGI) paramsOf(r *backend.Request, script *Script) []byte {
 	params := make([]byte, 0, 2<<10)
 	set := func(name, value string) { params = appendParam(params, name, value) }
 	Variables(r, &f.o.Site, script, set)
-	for _, pair := range f.params {
-		set(pair[0], pair[1])
+	for _, pair := range f.o.Params {
+		name, value, _ := strings.Cut(pair, "=")
+		set(name, value)
 	}
 	return params
 }

@@ -18,8 +18,8 @@ import (
 type Link struct {
 	Conn net.Conn
 
-	// Drop is called, once, instead of Conn.Close when the link is not used any
-	// more: at once because it hangs, or else in good order. nil: Close.
+	// Drop closes Conn, and is called once, when the link is not used any
+	// more: at once because it hangs, or else in good order.
 	Drop func(hangs bool)
 
 	// Heard is called, once, when the first bytes of an answer have arrived. May be nil.
@@ -27,16 +27,6 @@ type Link struct {
 
 	served int
 }
-
-func (l *Link) drop(hangs bool) {
-	if l.Drop != nil {
-		l.Drop(hangs)
-		return
-	}
-	l.Conn.Close()
-}
-
-func (l *Link) quiet() bool { return backend.Quiet(l.Conn) }
 
 // buffers hold input, and requests before they are sent.
 var buffers = sync.Pool{New: func() any { return new([maxRecord]byte) }}

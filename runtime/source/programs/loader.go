@@ -21,14 +21,14 @@ type LoaderOptions struct {
 	Log func(line string)
 
 	// Killed returns why the kernel has killed a process (SIGKILL), "" if that is not known. It is called
-	// from any goroutine. Optional.
+	// from any goroutine.
 	Killed func() string
 
 	// Failed is called once, on a separate goroutine, when no other process can take the place of one that has ended, because
 	// the application is another one by now. line says so.
 	Failed func(line string)
 
-	// Asleep is called, from any goroutine, when the process has ended because no request needed it. Optional.
+	// Asleep is called, from any goroutine, when the process has ended because no request needed it.
 	Asleep func()
 }
 
@@ -178,9 +178,7 @@ func (l *Loader) sleep() {
 	l.current, l.asleep = nil, true
 	l.mu.Unlock()
 	p.end(sleepWithin)
-	if l.o.Asleep != nil {
-		l.o.Asleep()
-	}
+	l.o.Asleep()
 }
 
 // fork makes a child. about is for lists of processes.

@@ -50,9 +50,8 @@ type PHPOptions struct {
 	// Idle is after how long a process that does nothing is ended. 0: 5 minutes.
 	Idle time.Duration `key:"idle"`
 
-	// Env is as in programs.CGIOptions, Waiting as in programs.FastCGIOptions.
-	Env     []string `key:"env" is:"pairs"`
-	Waiting int
+	// Env is as in programs.CGIOptions.
+	Env []string `key:"env" is:"pairs"`
 }
 
 // Defaults of Options.
@@ -79,7 +78,7 @@ func NewPHP(o PHPOptions) (*PHP, error) {
 	if err != nil {
 		return nil, err
 	}
-	o.DocumentRoot = cmp.Or(o.DocumentRoot, scripts.Root())
+	o.DocumentRoot = cmp.Or(o.DocumentRoot, scripts.folder)
 	var front *Script
 	if o.Front != "" {
 		found, err := scripts.Find(o.Front)
@@ -93,16 +92,15 @@ func NewPHP(o PHPOptions) (*PHP, error) {
 		p.answers, err = NewCGI(CGIOptions{
 			ScriptOptions: o.ScriptOptions,
 			Common:        o.Common,
-			Runner:        p.runner,
+			Runner:        p.o.command,
 			Fallback:      front,
 			Env:           append(slices.Clone(o.Env), redirectStatus),
-			Gate:          NewGate(o.Children, o.Waiting),
+			Gate:          NewGate(o.Children, DefaultWaiting),
 		})
 		return p, err
 	}
 	p.manager = &manager{
 		o:       &p.o,
-		argv:    o.Args,
 		env:     append(Environment(), append(slices.Clone(o.Env), "PHP_FCGI_MAX_REQUESTS=0")...),
 		gate:    NewGate(o.Children, o.Children),
 		running: map[*phpProcess]bool{},
@@ -114,7 +112,6 @@ func NewPHP(o PHPOptions) (*PHP, error) {
 		Common:      o.Common,
 		Params:      append(slices.Clone(o.Env), redirectStatus),
 		Connections: o.Children,
-		Waiting:     o.Waiting,
 		Idle:        o.Idle,
 		MaxRequests: o.MaxRequests,
 	})
@@ -141,37 +138,27 @@ func defaults(o *PHPOptions) {
 	o.MaxRequests = cmp.Or(o.MaxRequests, DefaultMaxRequests)
 	o.Idle = cmp.Or(o.Idle, DefaultIdle)
 	o.Timeout = cmp.Or(o.Timeout, DefaultTimeout)
-	o.Waiting = cmp.Or(o.Waiting, DefaultWaiting)
 }
 
-// find looks for the program. It may be installed at any time.
-func (o *PHPOptions) find() (string, error) {
+// command looks for the program, and returns its argument list. It may be installed at any time.
+func (o *PHPOptions) command() ([]string, error) {
 	path, err := exec.LookPath(o.Command)
 	if err == nil {
-		return path, nil
+		return append([]string{path}, o.Args...), nil
 	}
 	text := o.Command + " is not installed"
 	if o.Command == DefaultCommand {
 		text += ": apt-get install php-cgi"
 	}
-	return "", Unavailable(text)
+	return nil, Unavailable(text)
 }
 
 // Missing says in one line that the program is not there, "" if it is.
 func (p *PHP) Missing() string {
-	if _, err := p.o.find(); err != nil {
+	if _, err := p.o.command(); err != nil {
 		return err.Error()
 	}
 	return ""
-}
-
-// runner is programs.CGIOptions.Runner.
-func (p *PHP) runner() ([]string, error) {
-	program, err := p.o.find()
-	if err != nil {
-		return nil, err
-	}
-	return append([]string{program}, p.o.Args...), nil
 }
 
 // Respond implements backend.Responder.
@@ -198,7 +185,6 @@ func (p *PHP) Close(grace time.Duration) {
 // when a process has served its number.
 type manager struct {
 	o    *PHPOptions
-	argv []string
 	env  []string
 	gate *Gate // for processes, also those that are ending
 
@@ -228,7 +214,7 @@ var errClosed = errors.New("the server is shutting down")
 
 // dial implements programs.FastCGIOptions.Dial.
 func (m *manager) dial(ctx context.Context) (*Link, error) {
-	program, err := m.o.find()
+	argv, err := m.o.command()
 	if err != nil {
 		return nil, err
 	}
@@ -241,7 +227,7 @@ func (m *manager) dial(ctx context.Context) (*Link, error) {
 	if err := m.gate.Enter(ctx); err != nil {
 		return nil, err
 	}
-	l, err := m.start(program)
+	l, err := m.start(argv)
 	if err != nil {
 		m.gate.Leave()
 		return nil, fmt.Errorf("%s cannot be started: %w", m.o.Command, err)
@@ -250,7 +236,7 @@ func (m *manager) dial(ctx context.Context) (*Link, error) {
 }
 
 // start starts a process and connects to it.
-func (m *manager) start(program string) (*Link, error) {
+func (m *manager) start(argv []string) (*Link, error) {
 	listener, conn, err := privateSocket()
 	if err != nil {
 		return nil, err
@@ -262,7 +248,7 @@ func (m *manager) start(program string) (*Link, error) {
 		return nil, err
 	}
 	defer null.Close()
-	said, stderr, err := os.Pipe()
+	said, stderr, err := pipe()
 	if err != nil {
 		conn.Close()
 		return nil, err
@@ -276,7 +262,7 @@ func (m *manager) start(program string) (*Link, error) {
 	var child *os.Process
 	if err == nil {
 		// §2.2: descriptor 0 listens
-		child, err = StartProcess(program, append([]string{program}, m.argv...), m.env, "/", [3]*os.File{listener, null, stderr})
+		child, err = StartProcess(argv[0], argv, m.env, "/", [3]*os.File{listener, null, stderr})
 	}
 	if err != nil {
 		conn.Close()

@@ -74,18 +74,12 @@ type process struct {
 // start runs argv for r.
 func start(argv, env []string, dir string, r *backend.Request) (p *process, err error) {
 	var ours, theirs [2]*os.File
-	defer func() {
-		for _, f := range theirs {
-			if f != nil {
-				f.Close()
-			}
-		}
+	defer func() { // without a file, Close does nothing
+		theirs[0].Close()
+		theirs[1].Close()
 		if err != nil {
-			for _, f := range ours {
-				if f != nil {
-					f.Close()
-				}
-			}
+			ours[0].Close()
+			ours[1].Close()
 		}
 	}()
 	for i := range ours {

@@ -31,9 +31,6 @@ const (
 	// endedWithin is how long the report about the end of a child may take that has closed its socket.
 	endedWithin = 2 * time.Second
 
-	// scgiDirect is the most of a body that is sent with the head.
-	scgiDirect = 32 << 10
-
 	// reported is the exit status of a child that has logged why it failed.
 	reported = 70
 )
@@ -135,7 +132,7 @@ func (m *LoaderMount) Respond(w *backend.Response, r *backend.Request) {
 // pass sends the request to the child and its response to the client.
 func (m *LoaderMount) pass(w *backend.Response, r *backend.Request, c *child, head []byte) error {
 	request := io.MultiReader(bytes.NewReader(head), r.Body(), strings.NewReader(","))
-	if r.Size <= scgiDirect { // at once, so the child waits for nothing
+	if r.Size <= direct { // at once, so the child waits for nothing
 		if all, err := io.ReadAll(request); err == nil {
 			request = bytes.NewReader(all)
 		}

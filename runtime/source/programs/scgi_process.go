@@ -139,20 +139,19 @@ func (p *scgiProcess) fork(about string) (*child, error) {
 	if err != nil {
 		return nil, err
 	}
-	pipe, err := system.Pipe()
+	said, stderr, err := pipe()
 	if err != nil {
 		conn.Close()
 		return nil, err
 	}
-	defer unix.Close(pipe[1])
-	_ = unix.SetNonblock(pipe[0], true)
-	c := &child{of: p, conn: conn, errors: os.NewFile(uintptr(pipe[0]), "stderr"), about: about, since: time.Now(), begun: make(chan struct{}), ended: make(chan struct{})}
+	defer stderr.Close()
+	c := &child{of: p, conn: conn, errors: said, about: about, since: time.Now(), begun: make(chan struct{}), ended: make(chan struct{})}
 	p.mu.Lock()
 	p.lastID++
 	c.id = p.lastID
 	p.children[c.id] = c
 	p.mu.Unlock()
-	if p.order(c.id, sockets[1], pipe[1]) != nil {
+	if p.order(c.id, sockets[1], int(stderr.Fd())) != nil {
 		p.stuck(c)
 	}
 	select {
@@ -267,12 +266,7 @@ func (p *scgiProcess) over(c *child, fail error, how end) {
 
 // ended describes how the loader has ended.
 func (p *scgiProcess) ended() string {
-	const name = "the loader of --fork "
-	status, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus)
-	if !ok {
-		return name + p.cmd.ProcessState.String()
-	}
-	return name + p.ending(status)
+	return "the loader of --fork " + p.ending(p.cmd.ProcessState.Sys().(syscall.WaitStatus))
 }
 
 // ending describes how a process has ended.
@@ -284,7 +278,7 @@ func (p *scgiProcess) ending(status syscall.WaitStatus) string {
 	if status.CoreDump() {
 		more = ", core dumped"
 	}
-	if status.Signal() == syscall.SIGKILL && p.o.Killed != nil {
+	if status.Signal() == syscall.SIGKILL {
 		if why := p.o.Killed(); why != "" {
 			more = ": " + why
 		}

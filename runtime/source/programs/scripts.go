@@ -21,24 +21,10 @@ import (
 
 // Scripts finds the program that a path names. Any goroutine may use it.
 type Scripts struct {
-	root     *os.Root
-	only     string
-	folder   string // absolute
-	patterns []string
-	index    []string
-	links    Links
-	base     func(*backend.Request) int
+	ScriptOptions
+	root   *os.Root
+	folder string // absolute
 }
-
-// Links says which symbolic links are followed. None leads out of the root.
-type Links uint8
-
-// The policies.
-const (
-	LinksInside Links = iota // those that stay below the root
-	LinksOwner               // of these, those that belong to the owner of their targets
-	LinksNone
-)
 
 // ScriptOptions say which files of a folder are programs.
 type ScriptOptions struct {
@@ -60,7 +46,8 @@ type ScriptOptions struct {
 	// Index are names of programs that answer for a folder. None: 403.
 	Index []string
 
-	Links Links
+	// Links says which symbolic links are followed. None leads out of the root.
+	Links static.Symlinks
 }
 
 // Script is a program that was found.
@@ -83,7 +70,7 @@ func NewScripts(o ScriptOptions) (*Scripts, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot run programs of %s: %w", folder, system.Cause(err))
 	}
-	return &Scripts{root: root, only: o.Only, folder: folder, patterns: o.Match, index: o.Index, links: o.Links, base: o.Base}, nil
+	return &Scripts{o, root, folder}, nil
 }
 
 // The errors of Find.
@@ -96,12 +83,12 @@ var (
 // empty, to the first file on it: the rest is PATH_INFO. A program has to exist,
 // so "/picture.jpg/x.php" never makes one of a picture. It reads the disk.
 func (s *Scripts) Find(p string) (Script, error) {
-	if s.only != "" {
-		info, err := s.stat(s.only)
+	if s.Only != "" {
+		info, err := s.stat(s.Only)
 		if err != nil {
 			return Script{}, err
 		}
-		script, err := s.program("/"+s.only, p, info)
+		script, err := s.program("/"+s.Only, p, info)
 		script.Name = ""
 		return script, err
 	}
@@ -143,8 +130,8 @@ func Below(prefix string) func(*backend.Request) int {
 // unless that is nil.
 func (s *Scripts) For(r *backend.Request, fallback *Script) (Script, error) {
 	base := r.Script
-	if s.base != nil {
-		base = s.base(r)
+	if s.Base != nil {
+		base = s.Base(r)
 	}
 	script, err := s.Find(r.Path[base:])
 	if err != nil && fallback != nil {
@@ -154,12 +141,9 @@ func (s *Scripts) For(r *backend.Request, fallback *Script) (Script, error) {
 	return script, err
 }
 
-// Root returns the absolute path of the folder.
-func (s *Scripts) Root() string { return s.folder }
-
 // findIndex finds the index program of a directory.
 func (s *Scripts) findIndex(folder string) (Script, error) {
-	for _, file := range s.index {
+	for _, file := range s.Index {
 		name := folder + "/" + file
 		if info, err := s.stat(name[1:]); err == nil && !info.IsDir() {
 			return s.program(name, "", info)
@@ -177,13 +161,13 @@ func (s *Scripts) program(name, info string, file fs.FileInfo) (Script, error) {
 }
 
 func (s *Scripts) matches(name string) bool {
-	return len(s.patterns) == 0 || static.FitsAny(s.patterns, name)
+	return len(s.Match) == 0 || static.FitsAny(s.Match, name)
 }
 
 // stat returns the file of a name, following a link if that is allowed.
 func (s *Scripts) stat(name string) (fs.FileInfo, error) {
 	info, err := s.root.Stat(name)
-	if err == nil && s.links != LinksInside {
+	if err == nil && s.Links != static.LinksInside {
 		err = s.allowed(name, info)
 	}
 	if err != nil { // also where a link leads outside
@@ -198,9 +182,8 @@ func (s *Scripts) allowed(name string, target fs.FileInfo) error {
 	if err != nil || link.Mode()&fs.ModeSymlink == 0 {
 		return err
 	}
-	mine, ok := link.Sys().(*syscall.Stat_t)
-	its, ok2 := target.Sys().(*syscall.Stat_t)
-	if s.links == LinksOwner && ok && ok2 && mine.Uid == its.Uid {
+	owner := func(info fs.FileInfo) uint32 { return info.Sys().(*syscall.Stat_t).Uid }
+	if s.Links == static.LinksOwner && owner(link) == owner(target) {
 		return nil
 	}
 	return ErrNotFound

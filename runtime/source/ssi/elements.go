@@ -71,10 +71,7 @@ func (p *page) unknown(e *element, a argument) {
 
 // config sets the texts that replace values.
 func (p *page) config(e *element) {
-	for _, a := range e.args {
-		if !a.hasValue {
-			return
-		}
+	for a := range e.valued {
 		value := p.substitute(a.value)
 		switch a.name {
 		case "errmsg":
@@ -102,10 +99,7 @@ func (p *page) config(e *element) {
 // echo writes variables.
 func (p *page) echo(e *element) {
 	decoding, encoding := "none", "entity"
-	for _, a := range e.args {
-		if !a.hasValue {
-			return
-		}
+	for a := range e.valued {
 		value := unescapeHTML(a.value)
 		switch a.name {
 		case "decoding":
@@ -150,10 +144,7 @@ func (p *page) set(e *element) {
 		return
 	}
 	decoding, encoding, name, named := "none", "none", "", false
-	for _, a := range e.args {
-		if !a.hasValue {
-			return
-		}
+	for a := range e.valued {
 		switch a.name {
 		case "decoding":
 			decoding = a.value

@@ -26,10 +26,7 @@ import (
 // not failed.
 func (p *page) include(e *element) {
 	failed := false
-	for _, a := range e.args {
-		if !a.hasValue {
-			break
-		}
+	for a := range e.valued {
 		if a.name != "virtual" && a.name != "file" && a.name != "onerror" {
 			p.unknown(e, a)
 			break
@@ -165,10 +162,7 @@ func (p *page) stat(name string) (fs.FileInfo, error) {
 // eachFile calls f for the files that fsize and flastmod name, up to the first
 // one that there is not.
 func (p *page) eachFile(e *element, f func(size int64, modified time.Time)) {
-	for _, a := range e.args {
-		if !a.hasValue {
-			return
-		}
+	for a := range e.valued {
 		value := p.substitute(unescapeHTML(a.value))
 		var name string
 		var err error
@@ -221,10 +215,7 @@ func (p *page) exec(e *element) {
 		p.fail("exec is not allowed")
 		return
 	}
-	for _, a := range e.args {
-		if !a.hasValue {
-			return
-		}
+	for a := range e.valued {
 		var err error
 		switch a.name {
 		case "cmd":
@@ -258,12 +249,10 @@ func (p *page) cgiTarget(name string) string {
 // command runs a command of the shell in the page's folder. The variables are its environment; its standard error
 // goes to the log. Nothing that it has started is left behind.
 func (p *page) command(line string) error {
-	select {
-	case p.s.slots <- struct{}{}:
-		defer func() { <-p.s.slots }()
-	case <-p.ctx.Done():
-		return p.ctx.Err()
+	if err := p.s.gate.Enter(p.ctx); err != nil {
+		return err
 	}
+	defer p.s.gate.Leave()
 	stdin, err := os.Open(os.DevNull)
 	if err != nil {
 		return err

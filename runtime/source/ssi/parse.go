@@ -103,9 +103,7 @@ func (e *element) parse(s string) int {
 	}
 	e.setName(s[:n])
 	for {
-		for n < len(s) && isSpace(s[n]) {
-			n++
-		}
+		n += spaces(s[n:])
 		switch {
 		case n == len(s):
 			return e.unfinished(s)
@@ -147,9 +145,7 @@ func (e *element) argument(s string) (n int, ok bool) {
 			n++
 		}
 		a.name = strings.ToLower(s[:n])
-		for n < len(s) && isSpace(s[n]) {
-			n++
-		}
+		n += spaces(s[n:])
 		if n == len(s) {
 			return n, false
 		}
@@ -157,8 +153,7 @@ func (e *element) argument(s string) (n int, ok bool) {
 			e.add(a)
 			return n, true
 		}
-		for n++; n < len(s) && isSpace(s[n]); n++ {
-		}
+		n += 1 + spaces(s[n+1:])
 		if n == len(s) {
 			return n, false
 		}
@@ -180,16 +175,22 @@ func (e *element) add(a argument) {
 	e.args = append(e.args, a)
 }
 
+// valued yields the arguments in front of the first one without a value: mod_include ends there.
+func (e *element) valued(yield func(argument) bool) {
+	for _, a := range e.args {
+		if !a.hasValue || !yield(a) {
+			return
+		}
+	}
+}
+
 // cutValue reads a value, quoted or up to the next space, and returns it with
 // its length. A backslash before a quote of the kind around
 // the value makes it part of it; other backslashes stay.
 func cutValue(s string) (value string, n int, ok bool) {
 	if !isQuote(s[0]) {
-		for n < len(s) && !isSpace(s[n]) {
-			n++
-		}
-		if n == len(s) {
-			return "", n, false
+		if n = strings.IndexAny(s, space); n < 0 {
+			return "", len(s), false
 		}
 		return s[:n], n + 1, true
 	}
@@ -209,8 +210,13 @@ func cutValue(s string) (value string, n int, ok bool) {
 
 func isQuote(c byte) bool { return c == '"' || c == '\'' || c == '`' }
 
-// isSpace is C's isspace.
-func isSpace(c byte) bool { return c == ' ' || '\t' <= c && c <= '\r' }
+// space are the characters of C's isspace.
+const space = " \t\n\v\f\r"
+
+func isSpace(c byte) bool { return strings.IndexByte(space, c) >= 0 }
+
+// spaces returns how many spaces s begins with.
+func spaces(s string) int { return len(s) - len(strings.TrimLeft(s, space)) }
 
 // file is a page as it was read.
 type file struct {

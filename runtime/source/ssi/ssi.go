@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -14,6 +15,7 @@ import (
 
 	"fapws/runtime/backend"
 	"fapws/runtime/exchange"
+	"fapws/runtime/source/programs"
 	"fapws/runtime/source/static"
 )
 
@@ -68,22 +70,20 @@ type Options struct {
 	// Timeout bounds the time a page takes with all that is included. 0: 30 s.
 	Timeout time.Duration
 
-	// CacheBytes bounds the memory for parsed pages. 0: 8 MiB; below zero: no
-	// cache.
-	CacheBytes int
-
 	// Log gets a line about an error in a page, and the client that asked for it, or "", on any goroutine.
 	Log func(client, line string)
 }
 
-// maxPage is the size of the largest page that is read, in bytes.
-const maxPage = 8 << 20
+const (
+	maxPage   = 8 << 20 // bytes of the largest page that is read
+	maxParsed = 8 << 20 // bytes of memory for parsed pages
+)
 
 // Pages is a backend.Responder for the pages of one document root.
 type Pages struct {
 	opt   Options
 	cache cache
-	slots chan struct{} // of programs that run
+	gate  *programs.Gate // for programs that run
 }
 
 // maxPrograms bounds how many programs run for exec cmd at the same time.
@@ -102,16 +102,12 @@ func New(o Options) (*Pages, error) {
 	o.Depth = cmp.Or(o.Depth, exchange.MaxDepth)
 	o.MaxOutput = cmp.Or(o.MaxOutput, 64<<20)
 	o.Timeout = cmp.Or(o.Timeout, 30*time.Second)
-	o.CacheBytes = cmp.Or(o.CacheBytes, 8<<20)
 	o.Charset = cmp.Or(o.Charset, "utf-8")
 	o.Software = cmp.Or(o.Software, "fapws")
 	o.TimeFormat = cmp.Or(o.TimeFormat, "%A, %d-%b-%Y %H:%M:%S %Z")
 	o.ErrorMessage = cmp.Or(o.ErrorMessage, "[an error occurred while processing this directive]")
 	o.UndefinedEcho = cmp.Or(o.UndefinedEcho, "(none)")
-	if o.Log == nil {
-		o.Log = func(_, _ string) {}
-	}
-	return &Pages{opt: o, cache: cache{limit: o.CacheBytes}, slots: make(chan struct{}, maxPrograms)}, nil
+	return &Pages{opt: o, cache: cache{limit: maxParsed}, gate: programs.NewGate(maxPrograms, math.MaxInt)}, nil
 }
 
 // IsPage says whether a file of this name has elements.
@@ -137,7 +133,7 @@ func (s *Pages) Respond(w *backend.Response, r *backend.Request) {
 		return
 	}
 	p := s.newPage(w, r, f)
-	defer p.close()
+	defer p.cancel()
 	p.run()
 }
 
@@ -239,8 +235,6 @@ func (s *Pages) newPage(w *backend.Response, r *backend.Request, f *file) *page 
 	return p
 }
 
-func (p *page) close() { p.cancel() }
-
 // run makes the page.
 func (p *page) run() {
 	for _, n := range p.f.doc.nodes {
@@ -332,13 +326,9 @@ func (p *page) log(format string, args ...any) {
 	case n == maxLines:
 		format, args = "more errors of this request are not shown", nil
 	}
-	line := 0
-	if p.element != nil {
-		line = p.element.line
-	}
 	where := p.s.opt.Root + p.f.name
-	if line > 0 {
-		where = fmt.Sprintf("%s:%d", where, line)
+	if p.element != nil {
+		where = fmt.Sprintf("%s:%d", where, p.element.line)
 	}
 	p.s.opt.Log(p.r.Client(), "SSI: "+where+": "+printable(fmt.Sprintf(format, args...)))
 }
@@ -417,8 +407,8 @@ func (p *page) expand(s string, leaveNames bool) string {
 			}
 			name, n = s[i+2:i+end], end+1
 		} else {
-			n = 1 + nameLen(s[i+1:])
-			name = s[i+1 : i+n]
+			name = leadingName.FindString(s[i+1:])
+			n = 1 + len(name)
 		}
 		if name == "" {
 			b.WriteByte('$')

@@ -260,9 +260,7 @@ func escapePercent(s, keep string, plus bool) string {
 	return string(b)
 }
 
-func isAlnum(c byte) bool { return isLetter(c) || isDigit(c) }
-
-func isLetter(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' }
+func isAlnum(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' || isDigit(c) }
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
@@ -291,23 +289,10 @@ var reference = regexp.MustCompile(`&#?\w+;`)
 
 func unescapeHTML(s string) string { return reference.ReplaceAllStringFunc(s, html.UnescapeString) }
 
-// escapeShell puts a backslash before characters that a shell would not take literally.
-func escapeShell(s string) string {
-	b := make([]byte, 0, len(s))
-	for i := range len(s) {
-		if strings.IndexByte("&;`'\"|*?~<>^()[]{}$\\\n", s[i]) >= 0 {
-			b = append(b, '\\')
-		}
-		b = append(b, s[i])
-	}
-	return string(b)
-}
+var shellSpecial = regexp.MustCompile("[&;`'\"|*?~<>^()\\[\\]{}$\\\\\n]")
 
-// nameLen returns the length of the name that s begins with.
-func nameLen(s string) int {
-	n := 0
-	for n < len(s) && (isAlnum(s[n]) || s[n] == '_') {
-		n++
-	}
-	return n
-}
+// escapeShell puts a backslash before characters that a shell would not take literally.
+func escapeShell(s string) string { return shellSpecial.ReplaceAllString(s, `\$0`) }
+
+// leadingName is the name that a text begins with.
+var leadingName = regexp.MustCompile(`^\w*`)

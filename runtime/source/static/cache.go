@@ -1,6 +1,7 @@
 package static
 
 import (
+	"container/list"
 	"errors"
 	"io"
 	"os"
@@ -20,20 +21,20 @@ type cache struct {
 
 	mu       sync.Mutex
 	records  map[string]*record
-	recent   record // ring: recent.next is the latest used, recent.prev the first to go
+	recent   list.List // of *record, the latest used first
 	size     int
 	sweeping bool // a sweep is due
 }
 
 // record is an entry of the cache, guarded by its lock.
 type record struct {
-	path       string
-	variants   variants
-	checked    int64 // when the disk was looked at, in nanoseconds
-	checking   bool  // a goroutine was sent to look again
-	used       bool  // since the last sweep
-	cost       int
-	prev, next *record
+	path     string
+	variants variants
+	checked  int64 // when the disk was looked at, in nanoseconds
+	checking bool  // a goroutine was sent to look again
+	used     bool  // since the last sweep
+	cost     int
+	place    *list.Element // in cache.recent
 }
 
 // lateClock is how much the clock of a caller may lag behind that of another.
@@ -57,10 +58,7 @@ func (c *cache) get(path []byte, now int64) (v variants, ok bool) {
 		return v, false
 	}
 	r.used = true
-	if c.recent.next != r {
-		r.unlink()
-		r.link(&c.recent)
-	}
+	c.recent.MoveToFront(r.place)
 	return r.variants, true
 }
 
@@ -103,13 +101,12 @@ func (c *cache) set(path string, v variants, now int64) {
 	}
 	if c.records == nil {
 		c.records = map[string]*record{}
-		c.recent.prev, c.recent.next = &c.recent, &c.recent
 	}
 	c.records[path] = r
-	r.link(&c.recent)
+	r.place = c.recent.PushFront(r)
 	c.size += r.cost
 	for c.size > c.limit {
-		c.drop(c.recent.prev)
+		c.drop(c.recent.Back().Value.(*record))
 	}
 }
 
@@ -152,7 +149,7 @@ func (c *cache) forget(path []byte) {
 
 func (c *cache) drop(r *record) {
 	delete(c.records, r.path)
-	r.unlink()
+	c.recent.Remove(r.place)
 	c.size -= r.cost
 	r.variants.release()
 }
@@ -190,15 +187,6 @@ func (c *cache) sweep() {
 			time.AfterFunc(sweepAfter, c.sweep)
 		}
 	}
-}
-
-func (r *record) link(after *record) {
-	r.prev, r.next = after, after.next
-	r.prev.next, r.next.prev = r, r
-}
-
-func (r *record) unlink() {
-	r.prev.next, r.next.prev = r.next, r.prev
 }
 
 // make compresses the original for a representation that is not made yet, and keeps it in the cache; requests for the

@@ -241,22 +241,18 @@ func TestCacheIsBounded(t *testing.T) {
 	}
 }
 
-// audit walks the ring and compares it with the map and the size.
+// audit walks the list and compares it with the map and the size.
 func (c *cache) audit() (size int, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.records == nil {
-		return 0, c.size == 0
-	}
-	n := 0
-	for r := c.recent.next; r != &c.recent; r = r.next {
-		if c.records[r.path] != r || r.next.prev != r {
+	for e := c.recent.Front(); e != nil; e = e.Next() {
+		r := e.Value.(*record)
+		if c.records[r.path] != r || r.place != e {
 			return 0, false
 		}
-		n++
 		size += r.cost
 	}
-	return size, n == len(c.records) && size == c.size
+	return size, c.recent.Len() == len(c.records) && size == c.size
 }
 
 func TestHitAndOpenAtTheSameTime(t *testing.T) {
@@ -265,7 +261,7 @@ func TestHitAndOpenAtTheSameTime(t *testing.T) {
 	var group sync.WaitGroup
 	done := make(chan struct{})
 	check := func(a answered, req *Request) {
-		if a.status != 200 && a.status != 404 || strings.Trim(a.body, a.body[:1]) != "" && a.status == 200 {
+		if a.status != 200 && a.status != 404 || a.status == 200 && strings.Trim(a.body, a.body[:1]) != "" {
 			t.Errorf("%s: %d %.20q", req.Path, a.status, a.body)
 		}
 	}

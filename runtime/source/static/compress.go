@@ -52,9 +52,7 @@ func NewAcceptedCodings() AcceptedCodings {
 
 // Add reads the value of one field.
 func (a *AcceptedCodings) Add(value []byte) {
-	for len(value) > 0 {
-		var item []byte
-		item, value, _ = bytes.Cut(value, []byte{','})
+	for item := range bytes.SplitSeq(value, []byte{','}) {
 		name, weight := Weighted(item)
 		switch {
 		case http1.EqualFold(name, "br"):
@@ -136,7 +134,7 @@ const (
 
 // WorthCompressing reports whether a body of a media type (with or without parameters)
 // and of a size in bytes is likely to become smaller, and is not too large.
-// It does not allocate and may be called anywhere.
+// It may be called anywhere, and allocates nothing for a type in small letters.
 func WorthCompressing(mediaType string, size int64) bool {
 	return size >= least && size <= most && Compressible(mediaType)
 }
@@ -145,27 +143,14 @@ func WorthCompressing(mediaType string, size int64) bool {
 // and a few plain binary formats.
 func Compressible(mediaType string) bool {
 	kind, _, _ := strings.Cut(mediaType, ";")
-	kind = strings.TrimRight(kind, " \t")
-	if len(kind) > 5 && strings.EqualFold(kind[:5], "text/") {
-		return !strings.EqualFold(kind, "text/event-stream") // its pieces must not wait for each other
+	switch kind = strings.ToLower(strings.TrimRight(kind, " \t")); kind {
+	case "text/event-stream": // its pieces must not wait for each other
+		return false
+	case "application/postscript", "application/rtf", "application/wasm", "application/vnd.apple.mpegurl", "application/vnd.ms-fontobject",
+		"audio/x-mpegurl", "font/otf", "font/ttf", "font/collection", "image/bmp", "image/x-icon", "model/gltf-binary":
+		return true
 	}
-	if i := strings.LastIndexByte(kind, '+'); i >= 0 {
-		suffix := kind[i:]
-		if strings.EqualFold(suffix, "+json") || strings.EqualFold(suffix, "+xml") {
-			return true
-		}
-	}
-	for _, known := range [...]string{
-		"application/javascript", "application/json", "application/json5", "application/jsonl", "application/postscript", "application/rtf",
-		"application/toml", "application/wasm", "application/x-javascript", "application/x-ndjson", "application/x-subrip",
-		"application/xml", "application/xml-dtd", "application/yaml", "application/vnd.apple.mpegurl", "application/vnd.ms-fontobject",
-		"audio/x-mpegurl", "font/otf", "font/ttf", "font/collection", "image/bmp", "image/x-icon", "model/gltf-binary",
-	} {
-		if strings.EqualFold(kind, known) {
-			return true
-		}
-	}
-	return false
+	return textual(kind)
 }
 
 // turns bounds how many bodies are compressed at the same time: half of the
@@ -173,13 +158,7 @@ func Compressible(mediaType string) bool {
 var turns = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))
 
 var (
-	gzips = sync.Pool{New: func() any {
-		w, err := gzip.NewWriterLevel(nil, gzip.DefaultCompression)
-		if err != nil {
-			panic(err) // the level is a constant
-		}
-		return w
-	}}
+	gzips = sync.Pool{New: func() any { return gzip.NewWriter(nil) }}
 	zstds = sync.OnceValue(func() *zstd.Encoder {
 		w, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(cap(turns)), zstd.WithLowerEncoderMem(true),
 			zstd.WithWindowSize(zstdWindow))
@@ -208,15 +187,10 @@ func Compress(coding Coding, body []byte) ([]byte, bool) {
 		buf.Grow(len(body) / 3)
 		w := gzips.Get().(*gzip.Writer)
 		w.Reset(&buf)
-		_, err := w.Write(body)
-		if closeErr := w.Close(); err == nil {
-			err = closeErr
-		}
+		_, _ = w.Write(body) // a Buffer does not fail
+		_ = w.Close()
 		w.Reset(nil)
 		gzips.Put(w)
-		if err != nil {
-			return nil, false // a Buffer does not fail
-		}
 		out = buf.Bytes()
 	}
 	if len(out) > len(body)-len(body)/8 {

@@ -17,8 +17,6 @@ const maxRanges = 32
 // byteRange is a part of a representation; count is not 0.
 type byteRange struct{ start, count int64 }
 
-func (r byteRange) last() int64 { return r.start + r.count - 1 }
-
 // rangeSet is the ranges of a Range field that a representation has.
 type rangeSet struct {
 	n int
@@ -44,9 +42,7 @@ func (set *rangeSet) parse(value []byte, size int64) rangeAnswer {
 		return wholeFile
 	}
 	seen, total := 0, int64(0)
-	for len(specs) > 0 {
-		var spec []byte
-		spec, specs, _ = bytes.Cut(specs, []byte{','})
+	for spec := range bytes.SplitSeq(specs, []byte{','}) {
 		if spec = bytes.Trim(spec, " \t"); len(spec) == 0 {
 			continue // RFC 9110 §5.6.1: empty elements of a list do not count
 		}
@@ -89,11 +85,6 @@ func OneRange(value []byte, size int64) (start, count int64, ok bool) {
 		}
 	}
 	return 0, 0, false
-}
-
-// AppendContentRange appends the field of a 206 for count bytes from start of size.
-func AppendContentRange(dst []byte, start, count, size int64) []byte {
-	return appendContentRange(dst, byteRange{start, count}, size)
 }
 
 // parseRange reads "first-last", "first-" or "-suffix". A range that lies
@@ -139,19 +130,10 @@ func parseDigits(s []byte) (n int64, ok bool) {
 	return n, len(s) > 0
 }
 
-// partial is a 206 with one range or several.
-func (out *Response) partial(r *representation, parts []byteRange) {
-	if len(parts) == 1 {
-		out.onePart(r, parts[0])
-	} else {
-		out.manyParts(r, parts)
-	}
-}
-
 // onePart is a 206 with one range (RFC 9110 §15.3.7.1).
 func (out *Response) onePart(r *representation, part byteRange) {
 	b := append(out.scratch[:0], r.fields...)
-	b = appendContentRange(b, part, r.size)
+	b = AppendContentRange(b, part.start, part.count, r.size)
 	out.scratch = b
 	out.Head = exchange.Head{Status: 206, Fields: b, Length: part.count}
 	out.add(r, part)
@@ -180,7 +162,7 @@ func (out *Response) manyParts(r *representation, parts []byteRange) {
 		b = append(b, "\r\nContent-Type: "...)
 		b = append(b, r.mediaType...)
 		b = append(b, "\r\n"...)
-		b = appendContentRange(b, part, r.size)
+		b = AppendContentRange(b, part.start, part.count, r.size)
 		b = append(b, "\r\n"...)
 		ends[i] = len(b)
 	}
@@ -210,11 +192,12 @@ func newBoundary(b []byte) {
 	}
 }
 
-func appendContentRange(b []byte, part byteRange, size int64) []byte {
+// AppendContentRange appends the field of a 206 for count bytes from start of size.
+func AppendContentRange(b []byte, start, count, size int64) []byte {
 	b = append(b, "Content-Range: bytes "...)
-	b = strconv.AppendInt(b, part.start, 10)
+	b = strconv.AppendInt(b, start, 10)
 	b = append(b, '-')
-	b = strconv.AppendInt(b, part.last(), 10)
+	b = strconv.AppendInt(b, start+count-1, 10)
 	b = append(b, '/')
 	b = strconv.AppendInt(b, size, 10)
 	return append(b, "\r\n"...)

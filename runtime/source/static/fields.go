@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,80 +16,51 @@ import (
 	"fapws/runtime/http1"
 )
 
-const plainText = "Content-Type: text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\n"
-
-// failure is a ready-made answer.
-type failure struct {
-	status       int
-	fields, text []byte
-}
-
-var failures = [...]failure{
-	{403, []byte(plainText), []byte("403 Forbidden\n")},
-	{404, []byte(plainText), []byte("404 Not Found\n")},
-	{405, []byte("Allow: GET, HEAD\r\n" + plainText), []byte("405 Method Not Allowed\n")},
-	{412, []byte(plainText), []byte("412 Precondition Failed\n")},
-	{500, []byte(plainText), []byte("500 Internal Server Error\n")},
-	{503, []byte("Retry-After: 1\r\n" + plainText), []byte("503 Service Unavailable\n")},
-}
+const noSniff = "X-Content-Type-Options: nosniff\r\n"
 
 var (
-	rangeText = []byte("416 Range Not Satisfiable\n")
-	movedText = []byte("301 Moved Permanently\n")
+	failed      = []byte(noSniff)
+	wrongMethod = []byte("Allow: GET, HEAD\r\n" + noSniff)
+	overloaded  = []byte("Retry-After: 1\r\n" + noSniff)
+	movedText   = []byte("301 Moved Permanently\n")
 )
 
-// fail answers with one of the failures.
-func (out *Response) fail(status int, head bool) {
-	f := &failures[0]
-	for i := range failures {
-		if failures[i].status == status {
-			f = &failures[i]
-		}
+// fail makes out an error, whose body comes of reply.
+func (out *Response) fail(status int) {
+	fields := failed
+	switch status {
+	case 405:
+		fields = wrongMethod
+	case 503:
+		fields = overloaded
 	}
-	out.text(f.status, f.fields, f.text, head)
+	out.Head = exchange.Head{Status: status, Fields: fields}
 }
 
 // failRange answers that no range lies inside the file (RFC 9110 §15.5.17).
 func (out *Response) failRange(size int64) {
 	b := append(out.scratch[:0], "Content-Range: bytes */"...)
 	b = strconv.AppendInt(b, size, 10)
-	b = append(b, "\r\nAccept-Ranges: bytes\r\n"+plainText...)
-	out.scratch = b
-	out.text(416, b, rangeText, false)
+	out.scratch = append(b, "\r\nAccept-Ranges: bytes\r\n"+noSniff...)
+	out.Head = exchange.Head{Status: 416, Fields: out.scratch}
 }
 
 // redirect sends the client to a directory's path with a slash.
 func (out *Response) redirect(req *Request) {
 	b := append(out.scratch[:0], "Location: "...)
 	b = slashLocation(b, req.Prefix, req.Parsed.Path.In(req.Head), req.Parsed.Query.In(req.Head))
-	b = append(b, "\r\n"+plainText...)
-	out.scratch = b
-	out.text(301, b, movedText, req.Parsed.Head)
-}
-
-func (out *Response) text(status int, fields, text []byte, head bool) {
-	out.Head = exchange.Head{Status: status, Fields: fields, Length: int64(len(text))}
-	if !head {
-		out.Segments = append(out.Segments[:0], Segment{Data: text})
+	out.scratch = append(b, "\r\nContent-Type: "+textType+"\r\n"+noSniff...)
+	out.Head = exchange.Head{Status: 301, Fields: out.scratch, Length: int64(len(movedText))}
+	if !req.Parsed.Head {
+		out.Segments = append(out.Segments[:0], Segment{Data: movedText})
 	}
 }
 
 // expire is the Cache-Control of the files that match a pattern.
 type expire struct {
-	pattern string
+	pattern *regexp.Regexp
+	whole   bool   // it is for the path below the root, not for the file's name
 	control string // "" for no such field
-}
-
-// parseExpires reads Options.Expires.
-func parseExpires(rules []string) (expires []expire, err error) {
-	for _, rule := range rules {
-		e, err := parseExpire(rule)
-		if err != nil {
-			return nil, err
-		}
-		expires = append(expires, e)
-	}
-	return expires, nil
 }
 
 // parseExpire reads "PATTERN=VALUE". A pattern with a slash is compared with
@@ -102,8 +74,11 @@ func parseExpire(rule string) (e expire, err error) {
 	if at < 1 {
 		return e, fmt.Errorf("%q is not of the form \"*.css=30d\"", rule)
 	}
-	e.pattern = strings.TrimSpace(rule[:at])
-	value := strings.TrimSpace(rule[at+1:])
+	pattern, value := strings.TrimSpace(rule[:at]), strings.TrimSpace(rule[at+1:])
+	e.whole = strings.Contains(pattern, "/")
+	if e.pattern, err = wildcard(pattern); err != nil {
+		return e, fmt.Errorf("%q: %w", rule, err)
+	}
 	switch value {
 	case "off":
 		return e, nil
@@ -147,10 +122,10 @@ func (f *Files) cacheControl(name string) string {
 	for i := range f.expires {
 		e := &f.expires[i]
 		of := name[strings.LastIndexByte(name, '/')+1:]
-		if strings.ContainsRune(e.pattern, '/') {
+		if e.whole {
 			of = "/" + name
 		}
-		if fits(e.pattern, of) {
+		if e.pattern.MatchString(of) {
 			return e.control
 		}
 	}
@@ -160,26 +135,10 @@ func (f *Files) cacheControl(name string) string {
 	return ""
 }
 
-// fits compares a name with a pattern of "*" and "?". It takes no longer than
-// the product of their lengths.
-func fits(pattern, name string) bool {
-	p, n, star, from := 0, 0, -1, 0
-	for n < len(name) {
-		switch {
-		case p < len(pattern) && pattern[p] == '*':
-			star, from = p, n
-			p++
-		case p < len(pattern) && (pattern[p] == '?' || pattern[p] == name[n]):
-			p++
-			n++
-		case star >= 0: // the star takes one more
-			from++
-			p, n = star+1, from
-		default:
-			return false
-		}
-	}
-	return strings.Trim(pattern[p:], "*") == ""
+// wildcard makes a regular expression of a pattern of "*" and "?".
+func wildcard(pattern string) (*regexp.Regexp, error) {
+	text := strings.NewReplacer(`\*`, ".*", `\?`, ".").Replace(regexp.QuoteMeta(pattern))
+	return regexp.Compile("(?s)^" + text + "$")
 }
 
 // headerLines makes lines of fields, in the order of their names.
@@ -266,14 +225,9 @@ func (t *typeTable) read(path string) error {
 // line of a head can hold.
 func isMediaType(s string) bool {
 	kind, _, _ := strings.Cut(s, ";")
-	one, two, found := strings.Cut(strings.TrimSpace(kind), "/")
-	const odd = " \t\"(),/:;<=>?@[\\]{}" // RFC 9110 §5.6.2
-	for i := range len(s) {
-		if s[i] < ' ' || s[i] >= 0x7f {
-			return false
-		}
-	}
-	return found && one != "" && two != "" && !strings.ContainsAny(one, odd) && !strings.ContainsAny(two, odd)
+	one, two, _ := strings.Cut(strings.TrimSpace(kind), "/")
+	unprintable := strings.ContainsFunc(s, func(c rune) bool { return c < ' ' || c >= 0x7f })
+	return httpguts.ValidHeaderFieldName(one) && httpguts.ValidHeaderFieldName(two) && !unprintable // both are tokens, too
 }
 
 // of returns the media type of a file by its name or path.

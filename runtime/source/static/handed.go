@@ -21,14 +21,33 @@ import (
 type Handed struct {
 	private *Private
 	roots   roots
-	sends   sendRoots
+
+	// The folders of X-Sendfile and of X-Accel-Redirect. They do not change once they are open.
+	named, mapped []sendRoot
 }
 
 // Open opens the folders that files may be sent from: those of X-Sendfile and of X-Accel-Redirect. Private files are not sent. It must be
 // called before Take. The error is one line.
-func (h *Handed) Open(named []string, mapped []AccelRoot, private *Private) error {
+func (h *Handed) Open(named []string, mapped []AccelRoot, private *Private) (err error) {
 	h.private = private
-	return h.sends.open(named, mapped, private)
+	add := func(to *[]sendRoot, field, prefix, root string) {
+		files, e := New(Options{Root: root, CacheBytes: -1, Private: private})
+		if e != nil && err == nil {
+			err = fmt.Errorf("%s: %w", field, e)
+		}
+		*to = append(*to, sendRoot{strings.TrimRight(prefix, "/"), files})
+	}
+	for _, root := range named {
+		abs, e := filepath.Abs(root)
+		if e != nil {
+			return fmt.Errorf("X-Sendfile: %s: %w", root, e)
+		}
+		add(&h.named, "X-Sendfile", abs, abs)
+	}
+	for _, one := range mapped {
+		add(&h.mapped, "X-Accel-Redirect", one.Prefix, one.Root)
+	}
+	return err
 }
 
 // handedOver is a response from files that a handler has asked for.
@@ -86,7 +105,7 @@ func (o *handedOver) openSent() {
 		bare.Fields = nil
 		o.request.Parsed = &bare
 	}
-	files, name, err := o.sends.find(string(o.head.SendFile), o.head.Accel)
+	files, name, err := o.find(string(o.head.SendFile), o.head.Accel)
 	if err == nil {
 		err = files.Send(name, exchange.FieldValue(o.head.Fields, contentType), &o.request, &a.Response)
 	}
@@ -122,6 +141,8 @@ func (o *handedOver) send(x *exchange.Exchange) {
 		x.Sink.Reply(r)
 		return
 	case sent && !o.isError() && h.Status >= 400: // conditions or ranges
+		a.Send(x, true)
+		return
 	case sent:
 		if o.isError() {
 			h.Status, h.Reason = o.head.Status, o.head.Reason
@@ -225,62 +246,36 @@ type sendRoot struct {
 	files  *Files
 }
 
-// sendRoots are those of X-Sendfile and of X-Accel-Redirect. They do not change
-// once they are open; any goroutine may use them.
-type sendRoots struct{ named, mapped []sendRoot }
-
-// open opens the folders: named ones and those of X-Accel-Redirect. The error is one line.
-func (r *sendRoots) open(named []string, mapped []AccelRoot, private *Private) (err error) {
-	add := func(to *[]sendRoot, field, prefix, root string) {
-		files, e := New(Options{Root: root, CacheBytes: -1, Private: private})
-		if e != nil && err == nil {
-			err = fmt.Errorf("%s: %w", field, e)
-		}
-		*to = append(*to, sendRoot{strings.TrimRight(prefix, "/"), files})
-	}
-	for _, root := range named {
-		abs, e := filepath.Abs(root)
-		if e != nil {
-			return fmt.Errorf("X-Sendfile: %s: %w", root, e)
-		}
-		add(&r.named, "X-Sendfile", abs, abs)
-	}
-	for _, one := range mapped {
-		add(&r.mapped, "X-Accel-Redirect", one.Prefix, one.Root)
-	}
-	return err
-}
-
 var errNotSent = errors.New("not in a directory from which files may be sent")
 
 // find returns the folder and the name in it that the value of X-Sendfile, or of X-Accel-Redirect if accel, means.
 // That name is for os.Root, which does not let it lead outside.
-func (r *sendRoots) find(value string, accel bool) (*Files, string, error) {
+func (h *Handed) find(value string, accel bool) (*Files, string, error) {
 	if accel {
-		return r.findMapped(value)
+		return h.findMapped(value)
 	}
 	name := filepath.Clean(value)
 	if !filepath.IsAbs(name) {
-		if len(r.named) == 0 {
+		if len(h.named) == 0 {
 			return nil, "", errNotSent
 		}
-		return r.named[0].files, name, nil
+		return h.named[0].files, name, nil
 	}
-	if root, rest := longest(r.named, name); root != nil {
+	if root, rest := longest(h.named, name); root != nil {
 		return root.files, rest, nil
 	}
 	// Frameworks like to give the path with its links resolved.
-	for i := range r.named {
-		real, err := filepath.EvalSymlinks(r.named[i].prefix + "/")
+	for i := range h.named {
+		real, err := filepath.EvalSymlinks(h.named[i].prefix + "/")
 		if err == nil && http1.IsBelow([]byte(name), strings.TrimRight(real, "/")) {
-			return r.named[i].files, relative(name, strings.TrimRight(real, "/")), nil
+			return h.named[i].files, relative(name, strings.TrimRight(real, "/")), nil
 		}
 	}
 	return nil, "", errNotSent
 }
 
 // findMapped takes a path as in a URL.
-func (r *sendRoots) findMapped(value string) (*Files, string, error) {
+func (h *Handed) findMapped(value string) (*Files, string, error) {
 	value, _, _ = strings.Cut(value, "?")
 	decoded, err := url.PathUnescape(value)
 	if err != nil || !strings.HasPrefix(value, "/") || strings.ContainsRune(decoded, 0) {
@@ -290,7 +285,7 @@ func (r *sendRoots) findMapped(value string) (*Files, string, error) {
 	if !ok {
 		return nil, "", errors.New("its dot segments cannot be resolved")
 	}
-	if root, rest := longest(r.mapped, strings.TrimRight(string(http1.MergeSlashes(nil, resolved)), "/")); root != nil {
+	if root, rest := longest(h.mapped, strings.TrimRight(string(http1.MergeSlashes(nil, resolved)), "/")); root != nil {
 		return root.files, rest, nil
 	}
 	return nil, "", errNotSent

@@ -84,7 +84,7 @@ func TestStatusOf(t *testing.T) {
 		{&fs.PathError{Op: "open", Path: "x", Err: syscall.ENFILE}, 503},
 		{&fs.PathError{Op: "open", Path: "x", Err: syscall.EIO}, 500},
 	} {
-		if got := statusOf(c.err); got != c.status {
+		if got := StatusOf(c.err); got != c.status {
 			t.Errorf("%v: %d", c.err, got)
 		}
 	}

@@ -4,12 +4,12 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"html"
 	"io"
 	"io/fs"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -172,12 +172,7 @@ func (f *Files) readDirectory(t *view, name string, most int, order order) (entr
 
 func appendListing(b []byte, title string, parent bool, entries []listed, more bool, order order) []byte {
 	title = html.EscapeString(strings.ToValidUTF8(title, "\uFFFD"))
-	b = append(b, listingTop...)
-	b = append(b, title...)
-	b = append(b, listingStyle...)
-	b = append(b, "<h1>"...)
-	b = append(b, title...)
-	b = append(b, "</h1>\n<table>\n<tr>"...)
+	b = append(b, listingTop+title+listingStyle+"<h1>"+title+"</h1>\n<table>\n<tr>"...)
 	for _, column := range [...]struct {
 		letter byte
 		title  string
@@ -193,13 +188,8 @@ func appendListing(b []byte, title string, parent bool, entries []listed, more b
 		if entry.info.IsDir() {
 			slash = "/"
 		}
-		b = append(b, `<tr><td><a href="./`...) // "./" or "a:b" would be a scheme
-		b = append(b, html.EscapeString(url.PathEscape(entry.name))...)
-		b = append(b, slash...)
-		b = append(b, `">`...)
-		b = append(b, html.EscapeString(strings.ToValidUTF8(entry.name, "\uFFFD"))...)
-		b = append(b, slash...)
-		b = append(b, "</a><td>"...)
+		href, name := html.EscapeString(url.PathEscape(entry.name)), html.EscapeString(strings.ToValidUTF8(entry.name, "\uFFFD"))
+		b = append(b, `<tr><td><a href="./`+href+slash+`">`+name+slash+"</a><td>"...) // "./" or "a:b" would be a scheme
 		if !entry.info.IsDir() {
 			b = appendSize(b, entry.info.Size())
 		}
@@ -226,20 +216,13 @@ func appendColumn(b []byte, letter byte, title string, now order) []byte {
 			sorted = ` aria-sort="descending"`
 		}
 	}
-	b = append(b, "<th"...)
-	b = append(b, sorted...)
-	b = append(b, `><a href="?C=`...)
-	b = append(b, letter, ';', 'O', '=', direction)
-	b = append(b, `">`...)
-	b = append(b, title...)
-	return append(b, "</a>"...)
+	return fmt.Appendf(b, `<th%s><a href="?C=%c;O=%c">%s</a>`, sorted, letter, direction, title)
 }
 
 // appendSize appends a human-readable size, of three or four digits.
 func appendSize(b []byte, size int64) []byte {
 	if size < 1024 {
-		b = strconv.AppendInt(b, size, 10)
-		return append(b, " B"...)
+		return fmt.Appendf(b, "%d B", size)
 	}
 	value := float64(size)
 	unit := -1
@@ -251,6 +234,5 @@ func appendSize(b []byte, size int64) []byte {
 	if value < 10 {
 		digits = 1
 	}
-	b = strconv.AppendFloat(b, value, 'f', digits, 64)
-	return append(b, ' ', "KMGTPE"[unit], 'i', 'B')
+	return fmt.Appendf(b, "%.*f %ciB", digits, value, "KMGTPE"[unit])
 }

@@ -98,7 +98,7 @@ func (f *Files) index(t *view, dir string) (name string, info fs.FileInfo, err e
 		if err == nil && info.Mode().IsRegular() {
 			return name, info, nil
 		}
-		if err != nil && statusOf(err) != 404 {
+		if err != nil && StatusOf(err) != 404 {
 			return "", nil, err
 		}
 	}
@@ -165,10 +165,10 @@ func (f *Files) made(d *description, size int64) (none CodingSet) {
 	return none
 }
 
-// statusOf turns an error of the file system into a status. That a path leads
+// StatusOf turns an error of the file system into a status. That a path leads
 // outside the root (os.Root has no public error for it) is for the client as
 // if there was nothing.
-func statusOf(err error) int {
+func StatusOf(err error) int {
 	reason := unwrap(err)
 	switch {
 	case errors.Is(err, fs.ErrPermission):
@@ -214,13 +214,8 @@ func cleanPath(buf, path []byte, dotFiles bool) (clean []byte, ok bool) {
 	}
 	clean = append(buf[:0], '/')
 	for rest := path; len(rest) > 0; {
-		segment := rest
-		slash := bytes.IndexByte(rest, '/')
-		if slash >= 0 {
-			segment, rest = rest[:slash], rest[slash+1:]
-		} else {
-			rest = nil
-		}
+		segment, after, slash := bytes.Cut(rest, []byte{'/'})
+		rest = after
 		if len(segment) == 0 {
 			continue
 		}
@@ -228,7 +223,7 @@ func cleanPath(buf, path []byte, dotFiles bool) (clean []byte, ok bool) {
 			return nil, false
 		}
 		clean = append(clean, segment...)
-		if slash >= 0 {
+		if slash {
 			clean = append(clean, '/')
 		}
 	}
@@ -253,20 +248,14 @@ func allowed(segment []byte, dotFiles bool) bool {
 // a URI is percent-encoded. prefix, decoded, goes before it.
 func slashLocation(dst []byte, prefix string, rawPath, query []byte) []byte {
 	if prefix = strings.TrimLeft(prefix, `/\`); prefix != "" {
-		dst = append(dst, '/')
-		dst = append(dst, (&url.URL{Path: prefix}).EscapedPath()...)
+		dst = append(dst, "/"+(&url.URL{Path: prefix}).EscapedPath()...)
 	}
-	for len(rawPath) > 0 && (rawPath[0] == '/' || rawPath[0] == '\\') {
-		rawPath = rawPath[1:]
-	}
-	dst = append(dst, '/')
-	dst = route.AppendURL(dst, rawPath)
+	dst = route.AppendURL(append(dst, '/'), bytes.TrimLeft(rawPath, `/\`))
 	if n := len(dst); dst[n-1] != '/' {
 		dst = append(dst, '/')
 	}
 	if len(query) > 0 {
-		dst = append(dst, '?')
-		dst = route.AppendURL(dst, query)
+		dst = route.AppendURL(append(dst, '?'), query)
 	}
 	return dst
 }
@@ -277,21 +266,9 @@ func slashLocation(dst []byte, prefix string, rawPath, query []byte) []byte {
 // StatusOf returns the status for an error. Any goroutine may call it; it may wait for
 // the disk.
 func (f *Files) OpenPath(path string) (*os.File, fs.FileInfo, error) {
-	name, err := f.nameOf(path)
-	if err != nil {
-		return nil, nil, err
-	}
-	return f.root.at(f.clock()).openRegular(name)
-}
-
-// nameOf returns the name below the root of the file that a path means.
-func (f *Files) nameOf(path string) (string, error) {
 	clean, ok := cleanPath(nil, []byte(path), f.opt.DotFiles)
 	if !ok || len(clean) < 2 || clean[len(clean)-1] == '/' {
-		return "", fs.ErrNotExist
+		return nil, nil, fs.ErrNotExist
 	}
-	return string(clean[1:]), nil
+	return f.root.at(f.clock()).openRegular(string(clean[1:]))
 }
-
-// StatusOf returns the status that an error of the file system is for a client.
-func StatusOf(err error) int { return statusOf(err) }

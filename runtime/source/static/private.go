@@ -31,12 +31,9 @@ type Private struct {
 // identifier tells a file from all others.
 type identifier struct{ dev, ino uint64 }
 
-func identifierOf(info fs.FileInfo) (id identifier, ok bool) {
-	st, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return id, false
-	}
-	return identifier{uint64(st.Dev), st.Ino}, true
+func identifierOf(info fs.FileInfo) identifier {
+	st := info.Sys().(*syscall.Stat_t)
+	return identifier{uint64(st.Dev), st.Ino}
 }
 
 // NewPrivate returns the files with these paths, which need not exist yet. Empty ones do not
@@ -67,20 +64,17 @@ func (p *Private) has(info fs.FileInfo) bool {
 	if p == nil || info.IsDir() {
 		return false
 	}
-	id, ok := identifierOf(info)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if now := time.Now(); p.files == nil || now.Sub(p.seen) > time.Second {
 		p.files, p.seen = map[identifier]bool{}, now
 		for _, one := range p.paths {
 			if info, err := os.Stat(one); err == nil && !info.IsDir() {
-				if id, ok := identifierOf(info); ok {
-					p.files[id] = true
-				}
+				p.files[identifierOf(info)] = true
 			}
 		}
 	}
-	return ok && p.files[id]
+	return p.files[identifierOf(info)]
 }
 
 // leftovers are names, in any case, of files that are in the directory of a project and not for its clients, also
@@ -194,9 +188,8 @@ type hardLinks struct {
 // hasHiddenName reports whether a file of several names has a hidden one. Looking that up takes a walk through the whole root, so it is
 // done only for such a file, and takes a fiftieth of the time at most.
 func (t *view) hasHiddenName(info fs.FileInfo) bool {
-	id, ok := identifierOf(info)
 	l := t.guard.links
-	if !ok || l == nil || info.Sys().(*syscall.Stat_t).Nlink < 2 || !info.Mode().IsRegular() {
+	if l == nil || info.Sys().(*syscall.Stat_t).Nlink < 2 || !info.Mode().IsRegular() {
 		return false
 	}
 	l.mu.Lock()
@@ -212,13 +205,11 @@ func (t *view) hasHiddenName(info fs.FileInfo) bool {
 				return nil
 			}
 			if hidden, err := entry.Info(); err == nil && hidden.Sys().(*syscall.Stat_t).Nlink > 1 && (t.guard.hides(name) || t.isKey(name)) {
-				if id, ok := identifierOf(hidden); ok {
-					l.files[id] = true
-				}
+				l.files[identifierOf(hidden)] = true
 			}
 			return nil
 		})
 		l.until = time.Now().Add(max(time.Second, 50*time.Since(now)))
 	}
-	return l.files[id]
+	return l.files[identifierOf(info)]
 }

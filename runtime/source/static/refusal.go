@@ -2,6 +2,7 @@ package static
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"html"
 	"strings"
@@ -54,10 +55,7 @@ func fillHead(h *exchange.Head, r *exchange.Reply) (body []byte) {
 	case r.HTML:
 		body, h.Type = appendPage(nil, r.Status, r.Text), htmlType
 	default:
-		text := r.Text
-		if text == "" {
-			text = http1.StatusText(r.Status)
-		}
+		text := cmp.Or(r.Text, http1.StatusText(r.Status))
 		body, h.Type = append([]byte(text), '\n'), textType
 	}
 	h.Length = max(int64(len(body)), r.Length)
@@ -67,15 +65,13 @@ func fillHead(h *exchange.Head, r *exchange.Reply) (body []byte) {
 // WantsHTML reports whether the client of a request names text/html among the types that it accepts (RFC 9110
 // §12.5.1). Tools and scripts of pages do not.
 func WantsHTML(r *http1.Request, head []byte) bool {
-	for _, f := range r.Fields {
-		if f.Name.Len == 6 && bytes.EqualFold(f.Name.In(head), accept) && bytes.Contains(bytes.ToLower(f.Value.In(head)), []byte("text/html")) {
+	for value := range http1.Values(head, r.Fields, "accept") {
+		if bytes.Contains(bytes.ToLower(value), []byte("text/html")) {
 			return true
 		}
 	}
 	return false
 }
-
-var accept = []byte("Accept")
 
 // PageWait is how long a browser waits for a page before it gets Starting. Most applications load in less.
 const PageWait = time.Second
@@ -224,9 +220,7 @@ func appendPage(dst []byte, status int, text string) []byte {
 	dst = append(dst, `</title><style>`+pageStyle+`</style></head><body>`...)
 	dst = fmt.Appendf(dst, "<h1>%d %s</h1>", status, phrase)
 	if text != "" && text != phrase {
-		dst = append(dst, "<p>"...)
-		dst = append(dst, html.EscapeString(text)...)
-		dst = append(dst, "</p>"...)
+		dst = fmt.Appendf(dst, "<p>%s</p>", html.EscapeString(text))
 	}
 	return append(dst, "</body></html>\n"...)
 }

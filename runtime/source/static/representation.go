@@ -1,6 +1,7 @@
 package static
 
 import (
+	"cmp"
 	"io/fs"
 	"os"
 	"strconv"
@@ -60,26 +61,15 @@ func newRepresentation(d description, s Stamp, now int64) *representation {
 
 	b := make([]byte, 0, 256+len(d.extra))
 	if timed || d.tag != "" {
-		b = append(b, "ETag: "...)
-		start := len(b)
-		b = append(b, '"')
-		if b = append(b, d.tag...); d.tag == "" {
-			b = strconv.AppendInt(b, s.modified, 36)
-			b = append(b, '-')
-			b = strconv.AppendInt(b, s.size, 36)
-		}
+		tag := cmp.Or(d.tag, strconv.FormatInt(s.modified, 36)+"-"+strconv.FormatInt(s.size, 36))
 		if d.coding != Identity {
-			b = append(b, '-')
-			b = append(b, d.coding.String()...)
+			tag += "-" + d.coding.String()
 		}
-		b = append(b, '"')
-		r.etag = append(r.etag, b[start:]...)
-		b = append(b, "\r\n"...)
+		r.etag = []byte(`"` + tag + `"`)
+		b = append(b, "ETag: \""+tag+"\"\r\n"...)
 	}
 	if d.control != "" {
-		b = append(b, "Cache-Control: "...)
-		b = append(b, d.control...)
-		b = append(b, "\r\n"...)
+		b = append(b, "Cache-Control: "+d.control+"\r\n"...)
 	}
 	if d.varies {
 		b = append(b, "Vary: Accept-Encoding\r\n"...)
@@ -88,21 +78,14 @@ func newRepresentation(d description, s Stamp, now int64) *representation {
 	r.short = len(b)
 	if r.dated {
 		r.lastModified = string(http1.AppendDate(nil, r.modified))
-		b = append(b, "Last-Modified: "...)
-		b = append(b, r.lastModified...)
-		b = append(b, "\r\n"...)
+		b = append(b, "Last-Modified: "+r.lastModified+"\r\n"...)
 	}
 	b = append(b, "Accept-Ranges: bytes\r\nX-Content-Type-Options: nosniff\r\n"...)
 	if d.coding != Identity {
-		b = append(b, "Content-Encoding: "...)
-		b = append(b, d.coding.String()...)
-		b = append(b, "\r\n"...)
+		b = append(b, "Content-Encoding: "+d.coding.String()+"\r\n"...)
 	}
 	r.untyped = len(b)
-	b = append(b, "Content-Type: "...)
-	b = append(b, d.mediaType...)
-	b = append(b, "\r\n"...)
-	r.fields = b
+	r.fields = append(b, "Content-Type: "+d.mediaType+"\r\n"...)
 	return r
 }
 
@@ -138,10 +121,10 @@ func (r *representation) cost() int {
 // suffixes are appended to a file's name to find a variant.
 var suffixes = [Codings]string{"", ".gz", ".zst", ".br"}
 
-// accepted reads the client's preferences. Several fields are one list.
-func accepted(req *Request) AcceptedCodings {
+// AcceptedBy reads the client's preferences in the fields of a request. Several are one list.
+func AcceptedBy(head []byte, fields []http1.Field) AcceptedCodings {
 	a := NewAcceptedCodings()
-	for value := range http1.Values(req.Head, req.Parsed.Fields, "accept-encoding") {
+	for value := range http1.Values(head, fields, "accept-encoding") {
 		a.Add(value)
 	}
 	return a
@@ -163,7 +146,7 @@ func (v *variants) choose(req *Request, fields *fields) *representation {
 	if !some {
 		return v[Identity]
 	}
-	accept := accepted(req)
+	accept := AcceptedBy(req.Head, req.Parsed.Fields)
 	if c := accept.Choose(&there); c != Identity {
 		return v[c]
 	}
@@ -174,19 +157,16 @@ func (v *variants) choose(req *Request, fields *fields) *representation {
 // status change and the inode are in it because size and modification time
 // survive "cp -p" and a rename over the name.
 type Stamp struct {
-	device, inode    uint64
+	identifier
 	size             int64
 	modified, status int64 // nanoseconds since 1970
 }
 
+// StampOf returns the state of the file that info describes.
 func StampOf(info fs.FileInfo) Stamp {
-	s := Stamp{size: info.Size(), modified: info.ModTime().UnixNano()}
-	if sys, ok := info.Sys().(*syscall.Stat_t); ok {
-		s.device, s.inode = uint64(sys.Dev), sys.Ino
-		changed := system.StatusChange(sys)
-		s.status = changed.Nano()
-	}
-	return s
+	sys := info.Sys().(*syscall.Stat_t)
+	changed := system.StatusChange(sys)
+	return Stamp{identifierOf(info), info.Size(), info.ModTime().UnixNano(), changed.Nano()}
 }
 
 // settleTime is more than the granularity of the kernel's file times: what

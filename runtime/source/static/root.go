@@ -24,7 +24,7 @@ const freshFor = int64(time.Second)
 // a time and so cannot be led outside, however quickly symbolic links are swapped.
 type root struct {
 	path   string // absolute
-	policy symlinks
+	policy Symlinks
 	guard  guard
 
 	mu      sync.Mutex
@@ -33,7 +33,7 @@ type root struct {
 	checked int64       // when path was last seen to be that
 }
 
-func openRoot(path string, policy symlinks, private *Private, expose []string) (*root, error) {
+func openRoot(path string, policy Symlinks, private *Private, expose []string) (*root, error) {
 	if path == "" {
 		return nil, errors.New("no directory given")
 	}
@@ -49,7 +49,7 @@ func openRoot(path string, policy symlinks, private *Private, expose []string) (
 	return &root{path: abs, policy: policy, guard: g, now: t, info: info}, nil
 }
 
-func openView(path string, policy symlinks, g guard) (*view, fs.FileInfo, error) {
+func openView(path string, policy Symlinks, g guard) (*view, fs.FileInfo, error) {
 	dir, err := system.OpenRoot(path)
 	if err != nil {
 		return nil, nil, err
@@ -139,23 +139,25 @@ func (f *Files) Send(name, mediaType string, req *Request, out *Response) error 
 	return nil
 }
 
-// symlinks says which symbolic links are followed.
-type symlinks uint8
+// Symlinks says which symbolic links are followed.
+type Symlinks uint8
 
+// The policies.
 const (
-	linksInside symlinks = iota // those that stay below the root
-	linksOwner                  // of these, those of the owner of their target
-	linksNo                     // none
+	LinksInside Symlinks = iota // those that stay below the root
+	LinksOwner                  // of these, those of the owner of their target
+	LinksNo                     // none
 )
 
-func parseSymlinks(s string) (symlinks, error) {
+// ParseSymlinks reads Options.Symlinks.
+func ParseSymlinks(s string) (Symlinks, error) {
 	switch s {
 	case "", "inside":
-		return linksInside, nil
+		return LinksInside, nil
 	case "owner":
-		return linksOwner, nil
+		return LinksOwner, nil
 	case "no":
-		return linksNo, nil
+		return LinksNo, nil
 	}
 	return 0, fmt.Errorf("must be inside, owner or no, not %q", s)
 }
@@ -170,7 +172,7 @@ type view struct {
 	self   *os.File // the directory itself
 	fd     int      // of self
 	prefix []string // the path of the root as configured and as resolved: absolute, without a slash at the end
-	policy symlinks
+	policy Symlinks
 	guard  guard
 }
 
@@ -193,9 +195,9 @@ func hidden(name string) error { return &fs.PathError{Op: "open", Path: name, Er
 // statAny is stat for any file below the root.
 func (t *view) statAny(name string) (fs.FileInfo, error) {
 	switch t.policy {
-	case linksNo:
+	case LinksNo:
 		return t.statPlain(name)
-	case linksOwner:
+	case LinksOwner:
 		name, err := t.resolve(name)
 		if err != nil {
 			return nil, err
@@ -203,7 +205,7 @@ func (t *view) statAny(name string) (fs.FileInfo, error) {
 		return t.statPlain(name)
 	}
 	info, err := t.dir.Stat(name)
-	if err != nil && !errno(err) {
+	if err != nil && unwrap(err) == 0 { // os.Root has no public error for a path that leads outside, and only there is a second look needed
 		if name, rerr := t.resolve(name); rerr == nil {
 			return t.dir.Stat(name)
 		}
@@ -253,9 +255,9 @@ func (t *view) openRegular(name string) (*os.File, fs.FileInfo, error) {
 func (t *view) openAny(name string) (*os.File, error) {
 	const flags = os.O_RDONLY | syscall.O_NONBLOCK | syscall.O_NOCTTY
 	switch t.policy {
-	case linksNo:
+	case LinksNo:
 		return t.openPlain(name, flags)
-	case linksOwner:
+	case LinksOwner:
 		name, err := t.resolve(name)
 		if err != nil {
 			return nil, err
@@ -263,7 +265,7 @@ func (t *view) openAny(name string) (*os.File, error) {
 		return t.openPlain(name, flags)
 	}
 	file, err := t.dir.OpenFile(name, flags, 0)
-	if err != nil && !errno(err) {
+	if err != nil && unwrap(err) == 0 {
 		if name, rerr := t.resolve(name); rerr == nil {
 			return t.dir.OpenFile(name, flags, 0)
 		}
@@ -279,10 +281,6 @@ func (t *view) shows(name string) error {
 	}
 	return file.Close()
 }
-
-// errno tells whether an error is the kernel's. os.Root has no public error for
-// a path that leads outside, and only there is a second look needed.
-func errno(err error) bool { return unwrap(err) != 0 }
 
 // resolve returns the name below the root, free of links, that a name leads to.
 // An absolute link counts from the root if that is where it leads. The policy
@@ -325,7 +323,7 @@ func (t *view) resolve(name string) (string, error) {
 			}
 			at = "."
 		}
-		if t.policy == linksOwner {
+		if t.policy == LinksOwner {
 			aim, err := t.dir.Stat(at + "/" + target)
 			if err != nil {
 				return "", err

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,7 +20,7 @@ import (
 // call it; it never waits for the disk.
 func (f *Files) Hit(now int64, req *Request, out *Response) bool {
 	if !req.Parsed.Head && !req.Parsed.Get {
-		out.fail(405, false)
+		out.fail(405)
 		return true
 	}
 	var buf [256]byte
@@ -49,15 +48,14 @@ func (f *Files) Hit(now int64, req *Request, out *Response) bool {
 // leave a file open in out (Close it). Any goroutine may call it, any number
 // at the same time.
 func (f *Files) Open(req *Request, out *Response) {
-	head := req.Parsed.Head
-	if !head && !req.Parsed.Get {
-		out.fail(405, false)
+	if !req.Parsed.Head && !req.Parsed.Get {
+		out.fail(405)
 		return
 	}
 	var buf [256]byte
 	path, ok := cleanPath(buf[:], req.Path, f.opt.DotFiles)
 	if !ok {
-		out.fail(404, head)
+		out.fail(404)
 		return
 	}
 	now := f.clock()
@@ -65,11 +63,11 @@ func (f *Files) Open(req *Request, out *Response) {
 	err := f.serve(t, path, now, req, out)
 	var index program
 	if errors.As(err, &index) {
-		out.fail(404, head)
+		out.fail(404)
 		out.Index = string(index)
 		return
 	}
-	if err != nil && f.opt.SPA != "" && !errors.Is(err, errDirectory) && statusOf(err) == 404 && isPage(req) {
+	if err != nil && f.opt.SPA != "" && !errors.Is(err, errDirectory) && StatusOf(err) == 404 && isPage(req) {
 		err = f.serve(t, []byte("/"+f.opt.SPA), now, req, out)
 	}
 	switch {
@@ -77,7 +75,7 @@ func (f *Files) Open(req *Request, out *Response) {
 	case errors.Is(err, errDirectory):
 		out.redirect(req)
 	default:
-		out.fail(statusOf(err), head)
+		out.fail(StatusOf(err))
 	}
 }
 
@@ -181,7 +179,7 @@ func (r *representation) answer(req *Request, fields *fields, out *Response, fil
 		out.Head = exchange.Head{Status: 304, Fields: r.fields[:r.short], Length: -1}
 		return true
 	case preconditionFailed:
-		out.fail(412, head)
+		out.fail(412)
 		return true
 	}
 	if r.made && r.body == nil {
@@ -208,13 +206,16 @@ func (r *representation) answer(req *Request, fields *fields, out *Response, fil
 		}
 		out.file = file
 	}
-	if ranges == someRanges {
-		out.partial(r, set.r[:set.n])
-		return true
-	}
-	out.Head = exchange.Head{Status: 200, Fields: r.fields, Length: r.size}
-	if !head {
-		out.add(r, byteRange{0, r.size})
+	switch {
+	case ranges == someRanges && set.n == 1:
+		out.onePart(r, set.r[0])
+	case ranges == someRanges:
+		out.manyParts(r, set.r[:set.n])
+	default:
+		out.Head = exchange.Head{Status: 200, Fields: r.fields, Length: r.size}
+		if !head {
+			out.add(r, byteRange{0, r.size})
+		}
 	}
 	return true
 }
@@ -233,17 +234,10 @@ func (out *Response) add(r *representation, part byteRange) {
 
 // reply returns the error that res is, as an answer to req.
 func (res *Response) reply(req *Request) exchange.Reply {
-	r := exchange.Reply{Status: res.Head.Status, HTML: WantsHTML(req.Parsed, req.Head)}
+	h := &res.Head
+	r := exchange.Reply{Status: h.Status, HTML: WantsHTML(req.Parsed, req.Head), Fields: bytes.Clone(h.Fields), Close: h.Close}
 	if !r.HTML {
 		r.Text = strconv.Itoa(r.Status) + " " + http1.StatusText(r.Status)
-		if len(res.Segments) == 1 {
-			r.Text = strings.TrimSuffix(string(res.Segments[0].Data), "\n")
-		}
-	}
-	for line := range bytes.Lines(res.Head.Fields) {
-		if !bytes.EqualFold(exchange.FieldName(line), contentType) {
-			r.Fields = append(r.Fields, line...)
-		}
 	}
 	return r
 }
@@ -255,7 +249,7 @@ var contentType = []byte("Content-Type")
 // over and over allocates nothing.
 type Response struct {
 	// Head is complete but for Date, Server and framing. Length is that of the body of a GET, also for HEAD, and -1
-	// for 304, which has none.
+	// for 304, which has none. An error has no body yet.
 	Head exchange.Head
 
 	// Segments are the body, in order; none for HEAD and 304. When the file
@@ -300,13 +294,7 @@ type Source struct {
 	exchange.Memory
 	files    *Files
 	declines bool
-
-	mu    sync.Mutex
-	spare []*Answer // to be used again, so that a file in memory costs no allocation
 }
-
-// mostSpare bounds the spare answers of a source.
-const mostSpare = 64
 
 // NewSource returns a Source of files. If it declines, routing continues for missing files.
 func NewSource(files *Files, declines bool) *Source { return &Source{files: files, declines: declines} }
@@ -334,7 +322,7 @@ func (s *Source) Start(x *exchange.Exchange) {
 		x.Server.AwaitTurn(false)
 		return
 	}
-	a := s.newAnswer()
+	a := NewAnswer()
 	a.request = requestOf(x)
 	x.Logger.NoteFile(s.files.name, a.request.Path)
 	if s.files.Hit(time.Now().UnixNano(), &a.request, &a.Response) {
@@ -347,9 +335,9 @@ func (s *Source) Start(x *exchange.Exchange) {
 	}, func(gone bool) {
 		switch {
 		case gone:
-			a.release()
+			a.Drop()
 		case a.Index != "" && x.Server.Decline(a.Index), s.declines && a.Head.Status == 404 && x.Server.Decline(""):
-			a.release()
+			a.Drop()
 		default:
 			a.Send(x, true)
 		}
@@ -367,54 +355,33 @@ type Answer struct {
 	Response
 	request Request
 	part    exchange.Part // scratch of Send
-	home    *Source       // where it is spare afterwards; nil: nowhere
 	users   atomic.Int32  // Send, and the last part
 }
 
+// answers are used again, so that a file in memory costs no allocation.
+var answers = sync.Pool{New: func() any { return new(Answer) }}
+
 // NewAnswer returns an Answer whose Response is empty. Send must be called, or Drop.
 func NewAnswer() *Answer {
-	a := new(Answer)
+	a := answers.Get().(*Answer)
 	a.users.Store(1)
 	return a
 }
 
-// newAnswer is NewAnswer with memory that was used before.
-func (s *Source) newAnswer() (a *Answer) {
-	s.mu.Lock()
-	if n := len(s.spare); n > 0 {
-		a, s.spare = s.spare[n-1], s.spare[:n-1]
-	}
-	s.mu.Unlock()
-	if a == nil {
-		a = &Answer{home: s}
-	}
-	a.users.Store(1)
-	return a
-}
-
-// Drop gives up an Answer that is not sent.
-func (a *Answer) Drop() { a.release() }
-
-// release ends one use of a.
-func (a *Answer) release() {
+// Drop ends one use of a: it is not sent, or was. With the last one the Answer is used again.
+func (a *Answer) Drop() {
 	if a.users.Add(-1) > 0 {
 		return
 	}
 	a.Close()
 	a.request = Request{}
-	if s := a.home; s != nil {
-		s.mu.Lock()
-		if len(s.spare) < mostSpare {
-			s.spare = append(s.spare, a)
-		}
-		s.mu.Unlock()
-	}
+	answers.Put(a)
 }
 
 // Release implements exchange.Owner.
 func (a *Answer) Release(p *exchange.Part) {
 	if p.Last {
-		a.release()
+		a.Drop()
 	}
 }
 
@@ -422,7 +389,7 @@ func (a *Answer) Release(p *exchange.Part) {
 func (a *Answer) Send(x *exchange.Exchange, pages bool) {
 	if pages && a.Head.Status >= 400 {
 		r := a.reply(&a.request)
-		a.release()
+		a.Drop()
 		x.Sink.Reply(r)
 		return
 	}
@@ -441,5 +408,5 @@ func (a *Answer) Send(x *exchange.Exchange, pages bool) {
 		}
 		x.Sink.Send(p)
 	}
-	a.release()
+	a.Drop()
 }

@@ -167,18 +167,21 @@ func NewChecked(o Options) (f *Files, wrong []*OptionError) {
 	note("index", checkIndex(o.Index))
 	o.SPA = strings.TrimPrefix(o.SPA, "/")
 	note("spa", checkSPA(o.SPA))
-	var err error
-	f.expires, err = parseExpires(o.Expires)
-	note("expires", err)
+	for _, rule := range o.Expires {
+		e, err := parseExpire(rule)
+		note("expires", err)
+		f.expires = append(f.expires, e)
+	}
 	f.types = typeTable{own: map[string]string{}}
 	note("charset", f.types.setCharset(o.Charset))
 	if o.MimeTypes != "" {
 		note("mime_types", f.types.read(o.MimeTypes))
 	}
 	note("types", f.types.add(o.Types))
+	var err error
 	f.extra, err = headerLines(o.Headers)
 	note("headers", err)
-	policy, err := parseSymlinks(o.Symlinks)
+	policy, err := ParseSymlinks(o.Symlinks)
 	note("symlinks", err)
 	for _, pattern := range o.Expose {
 		if _, err := path.Match(pattern, ""); err != nil || strings.Contains(pattern, "/") {

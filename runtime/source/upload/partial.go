@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -36,12 +37,12 @@ const emptyExpires = 5 * time.Minute
 
 // description says what an upload is to become.
 type description struct {
-	Length   int64               `json:"length"` // bytes
-	Name     string              `json:"name"`   // "": the target has only one
-	Type     string              `json:"type"`
-	Fields   map[string][]string `json:"fields"`
-	Metadata string              `json:"metadata"` // as the client has sent it
-	Owner    string              `json:"owner"`    // the client: see clientOf
+	Length   int64      `json:"length"` // bytes
+	Name     string     `json:"name"`   // "": the target has only one
+	Type     string     `json:"type"`
+	Fields   url.Values `json:"fields"`
+	Metadata string     `json:"metadata"` // as the client has sent it
+	Owner    string     `json:"owner"`    // the client: see clientOf
 }
 
 // partial is an upload that may be continued, and that is locked.
@@ -71,8 +72,9 @@ func (t *folder) create(id string, what description) (p *partial, err error) {
 		return nil, refuse(503, "too many unfinished uploads")
 	}
 	var d *draft
-	if err = t.vacant(dir, t.nameOf(what.Name)); err == nil {
-		d, err = t.draft(dir, t.nameOf(what.Name), hiddenPrefix+id+partialSuffix, unix.O_CREAT|unix.O_EXCL)
+	name := cmp.Or(t.only, what.Name)
+	if err = t.vacant(dir, name); err == nil {
+		d, err = t.draft(dir, name, hiddenPrefix+id+partialSuffix, unix.O_CREAT|unix.O_EXCL)
 	}
 	if err != nil {
 		dir.Close()
@@ -126,7 +128,7 @@ func (t *folder) read(dir *os.File, id string) (*partial, error) {
 	if err != nil {
 		return nil, err
 	}
-	d, err := t.draft(dir, t.nameOf(what.Name), hiddenPrefix+id+partialSuffix, 0)
+	d, err := t.draft(dir, cmp.Or(t.only, what.Name), hiddenPrefix+id+partialSuffix, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, errUnknown
 	}
@@ -141,10 +143,7 @@ func (t *folder) read(dir *os.File, id string) (*partial, error) {
 	}
 	if err != nil || t.expired(p.touched, d.size) {
 		d.f.Close()
-		if err == nil {
-			err = errUnknown
-		}
-		return nil, err
+		return nil, cmp.Or(err, error(errUnknown))
 	}
 	return p, nil
 }
@@ -165,14 +164,6 @@ func describe(dir *os.File, id string) (what description, err error) {
 		err = errUnknown // the power has failed while it was written
 	}
 	return what, err
-}
-
-// nameOf returns the name of a file that the client calls name.
-func (t *folder) nameOf(name string) string {
-	if t.only != "" {
-		return t.only
-	}
-	return name
 }
 
 // expired reports whether an upload of size bytes that was last written at a time is too old.
@@ -263,10 +254,5 @@ func writeFile(dir *os.File, name string, text []byte) error {
 
 // isToken reports whether id may be the name of an upload: as rand.Text makes them.
 func isToken(id string) bool {
-	for _, c := range id {
-		if (c < 'A' || c > 'Z') && (c < '2' || c > '7') {
-			return false
-		}
-	}
-	return len(id) >= 26 && len(id) <= 40
+	return len(id) >= 26 && len(id) <= 40 && strings.Trim(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") == ""
 }

@@ -46,7 +46,6 @@ type uploads struct {
 	mu     sync.Mutex
 	active []*progress
 	ended  []report
-	idle   chan struct{} // closed when none is active; nil: nothing waits for that
 }
 
 // progress is that of one upload.
@@ -162,10 +161,6 @@ func (p *progress) end(state, text string) {
 	if len(u.ended) > mostEnded {
 		u.ended = slices.Delete(u.ended, 0, 1)
 	}
-	if len(u.active) == 0 && u.idle != nil {
-		close(u.idle)
-		u.idle = nil
-	}
 	u.mu.Unlock()
 	close(p.ended)
 	p.tell()
@@ -182,21 +177,18 @@ func (u *uploads) list() []report {
 	return all
 }
 
-// wait returns when no upload is under way, or after limit.
+// wait returns when the uploads that are under way have ended, or after limit.
 func (u *uploads) wait(limit time.Duration) {
 	u.mu.Lock()
-	if len(u.active) == 0 {
-		u.mu.Unlock()
-		return
-	}
-	if u.idle == nil {
-		u.idle = make(chan struct{})
-	}
-	idle := u.idle
+	active := slices.Clone(u.active)
 	u.mu.Unlock()
-	select {
-	case <-idle:
-	case <-time.After(limit):
+	late := time.After(limit)
+	for _, p := range active {
+		select {
+		case <-p.ended:
+		case <-late:
+			return
+		}
 	}
 }
 

@@ -9,7 +9,7 @@ import (
 // rename gives a file of a directory another name there. Unless replace, the error is EEXIST where that name exists.
 func rename(dir int, from, to string, replace bool) error {
 	if replace {
-		return renameat(dir, from, to)
+		return unix.Renameat(dir, from, dir, to)
 	}
 	err := unix.Renameat2(dir, from, dir, to, unix.RENAME_NOREPLACE)
 	if err == unix.EINVAL || err == unix.ENOSYS { // not on this file system

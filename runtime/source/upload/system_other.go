@@ -2,12 +2,16 @@
 
 package upload
 
-import "os"
+import (
+	"os"
+
+	"golang.org/x/sys/unix"
+)
 
 // rename gives a file of a directory another name there. Unless replace, the error is EEXIST where that name exists.
 func rename(dir int, from, to string, replace bool) error {
 	if replace {
-		return renameat(dir, from, to)
+		return unix.Renameat(dir, from, dir, to)
 	}
 	return renameByLink(dir, from, to)
 }

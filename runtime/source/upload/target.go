@@ -1,6 +1,7 @@
 package upload
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -150,10 +151,8 @@ func sweep(dir *os.File) {
 }
 
 func (t *folder) begin(_ *backend.Response, _ string, file stored) (*draft, error) {
-	name := file.Name
-	if t.only != "" {
-		name = t.only
-	} else if wrong := checkName(name); wrong != "" {
+	name := cmp.Or(t.only, file.Name)
+	if wrong := checkName(name); wrong != "" && t.only == "" {
 		return nil, refuse(400, "%s", wrong)
 	}
 	dir, err := t.open()
@@ -229,11 +228,8 @@ func checkName(name string) (wrong string) {
 		return "the file name must not have slashes"
 	case name[0] == '.':
 		return "the file name must not begin with a dot"
-	}
-	for _, c := range name {
-		if unicode.IsControl(c) {
-			return "the file name must not have control characters"
-		}
+	case strings.ContainsFunc(name, unicode.IsControl):
+		return "the file name must not have control characters"
 	}
 	return ""
 }
@@ -245,5 +241,3 @@ func renameByLink(dir int, from, to string) error {
 	}
 	return unix.Unlinkat(dir, from, 0)
 }
-
-func renameat(dir int, from, to string) error { return unix.Renameat(dir, from, dir, to) }

@@ -7,7 +7,9 @@ import (
 	"io"
 	"mime"
 	"mime/multipart"
+	"net/url"
 	"path"
+	"slices"
 	"strings"
 
 	"fapws/runtime/backend"
@@ -24,7 +26,7 @@ type transfer struct {
 	open   *draft   // that is being received; nil: none
 	total  int64    // bytes of all files
 	stored []stored
-	fields map[string][]string
+	fields url.Values
 	buffer []byte // for files of forms
 }
 
@@ -108,8 +110,8 @@ func (t *transfer) form(boundary string) error {
 	if len(t.drafts) == 0 {
 		return refuse(400, "the form has no file")
 	}
-	if sum := f.digest(); sum != "" && len(t.drafts) == 1 {
-		return t.drafts[0].checkSum(sum)
+	if len(t.drafts) == 1 {
+		return t.drafts[0].checkSum(f.Fields.Get(digestOfForm))
 	}
 	return nil
 }
@@ -119,10 +121,8 @@ func (t *transfer) formFile(file *formFile, least int64) error {
 	if len(t.drafts) == maxFiles || len(t.drafts) > 0 && !t.u.target.named() {
 		return refuse(413, "the form has too many files")
 	}
-	for _, other := range t.stored {
-		if other.Name == file.Name {
-			return refuse(400, "the form has two files with one name")
-		}
+	if slices.ContainsFunc(t.stored, func(other stored) bool { return other.Name == file.Name }) {
+		return refuse(400, "the form has two files with one name")
 	}
 	about := stored{Name: file.Name, Type: file.Type, Field: file.Field, Size: -1, least: least}
 	if err := t.begin(about); err != nil {
@@ -273,7 +273,7 @@ type form struct {
 	parts  *multipart.Reader
 	count  int
 	text   int
-	Fields map[string][]string
+	Fields url.Values
 }
 
 // boundaryOf returns the boundary of a form. ok is false if the type of the body is not that of a form.
@@ -290,7 +290,7 @@ func boundaryOf(contentType string) (boundary string, ok bool, err error) {
 
 func newForm(next func() ([]byte, error), boundary string) *form {
 	body := &bodyReader{next: next}
-	return &form{body: body, parts: multipart.NewReader(body, boundary), Fields: map[string][]string{}}
+	return &form{body: body, parts: multipart.NewReader(body, boundary), Fields: url.Values{}}
 }
 
 // formFile is a part that is a file.
@@ -362,7 +362,7 @@ func (f *form) field(name string, part io.Reader) error {
 	if f.text += len(value); f.text > maxFields {
 		return refuse(413, "the fields of the form have more than %d bytes", maxFields)
 	}
-	f.Fields[name] = append(f.Fields[name], string(value))
+	f.Fields.Add(name, string(value))
 	return nil
 }
 
@@ -373,14 +373,6 @@ func (f *form) end() error {
 		return f.wrong(err)
 	}
 	return io.EOF
-}
-
-// digest returns the SHA-256 that a field announces for the only file; "": none does.
-func (f *form) digest() string {
-	if values := f.Fields[digestOfForm]; len(values) > 0 {
-		return values[0]
-	}
-	return ""
 }
 
 // wrong returns the error for the client, given one of the parser: a form is not valid, unless its body had an error.

@@ -58,9 +58,7 @@ func (x *tus) respond() error {
 		return refuse(412, "version %s of tus is not supported", v)
 	}
 	if method == "POST" {
-		if other := x.r.Field("X-HTTP-Method-Override"); other != "" {
-			method = other
-		}
+		method = cmp.Or(x.r.Field("X-HTTP-Method-Override"), method)
 	}
 	id := strings.Trim(x.r.Path[x.r.Script:], "/")
 	if method != "HEAD" {
@@ -219,25 +217,21 @@ func (x *tus) receive(p *partial, status int, fields string) error {
 	case !done:
 		p.touched = time.Now()
 		state := x.state(p)
-		for _, e := range [...]error{p.seal(), p.close()} {
-			if err == nil {
-				err = e
-			}
-		}
+		err = cmp.Or(err, p.seal(), p.close())
 		if progress.end(statePaused, ""); err == nil {
 			x.empty(status, fields+state)
 		}
 		return err
 	}
 	progress.end(stateStored, "")
-	fields = tusFields + fields + fmt.Sprintf("Upload-Offset: %d\r\n", p.Length)
+	fields += fmt.Sprintf("Upload-Offset: %d\r\n", p.Length)
 	if !x.u.options.HandsOn {
-		x.w.Start(exchange.Head{Status: status, Fields: []byte(fields), Length: 0})
+		x.empty(status, fields)
 		return nil
 	}
 	name := cmp.Or(p.Name, p.name)
 	file := stored{Name: name, Path: p.path, Size: p.size, SHA256: p.sum(), Type: p.Type}
-	x.u.handOn(x.w, result{ID: p.shown(), Files: []stored{file}, Fields: p.Fields, Status: status}, fields)
+	x.u.handOn(x.w, result{ID: p.shown(), Files: []stored{file}, Fields: p.Fields, Status: status}, tusFields+fields)
 	return nil
 }
 
@@ -345,29 +339,27 @@ func number(r *backend.Request, field string) (int64, error) {
 
 // readMetadata reads Upload-Metadata: "name base64,name base64,name".
 func readMetadata(text string) (map[string][]string, error) {
-	all := map[string][]string{}
+	all := url.Values{}
 	if len(text) > maxMetadata {
 		return nil, refuse(413, "Upload-Metadata has more than %d bytes", maxMetadata)
 	}
+	if text == "" {
+		return all, nil
+	}
 	for pair := range strings.SplitSeq(text, ",") {
 		key, value, _ := strings.Cut(strings.TrimSpace(pair), " ")
-		if key == "" && text == "" {
-			break
-		}
 		raw, err := base64.StdEncoding.DecodeString(strings.TrimSpace(value))
-		if _, twice := all[key]; err != nil || key == "" || twice {
+		if err != nil || key == "" || all.Has(key) {
 			return nil, refuse(400, "Upload-Metadata is not valid")
 		}
-		all[key] = []string{string(raw)}
+		all.Set(key, string(raw))
 	}
 	return all, nil
 }
 
 // take removes a field, and returns its value.
-func take(fields map[string][]string, name string) string {
-	values := fields[name]
-	if delete(fields, name); len(values) == 0 {
-		return ""
-	}
-	return values[0]
+func take(fields url.Values, name string) string {
+	value := fields.Get(name)
+	fields.Del(name)
+	return value
 }

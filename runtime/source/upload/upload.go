@@ -1,12 +1,12 @@
 package upload
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -72,48 +72,50 @@ func (s *stored) announced() int64 { return max(s.Size, s.least) }
 
 // result is a finished upload.
 type result struct {
-	ID     string              `json:"id"`
-	Files  []stored            `json:"files"`
-	Fields map[string][]string `json:"fields,omitempty"`
-	Key    string              `json:"key,omitempty"`    // Options.Key, for the handler only
-	Status int                 `json:"status,omitempty"` // for the handler only: that of a response of success, without a body (tus)
+	ID     string     `json:"id"`
+	Files  []stored   `json:"files"`
+	Fields url.Values `json:"fields,omitempty"`
+	Key    string     `json:"key,omitempty"`    // Options.Key, for the handler only
+	Status int        `json:"status,omitempty"` // for the handler only: that of a response of success, without a body (tus)
 }
 
 // Respond implements backend.Responder.
 func (u *Upload) Respond(w *backend.Response, r *backend.Request) {
-	err := error(nil)
-	if x := u.speaksTus(w, r); x != nil {
-		if err = x.respond(); err != nil {
-			u.fail(w, r, err)
-		}
-		return
-	}
-	switch tus := r.Field("Tus-Resumable"); r.Method() {
-	case "GET", "HEAD":
-		u.show(w)
-		return
-	case "PUT", "POST":
-		if tus != "" { // its empty body is not a file
-			err = refuse(412, "uploads cannot be resumed here")
-		} else if err = u.permit(r); err == nil {
-			err = u.receive(w, r)
-		}
-	default:
-		err = &refusal{status: 405, text: "this is for uploads: PUT or POST"}
-	}
-	if err != nil {
+	if err := u.respond(w, r); err != nil {
 		u.fail(w, r, err)
 	}
+}
+
+// respond answers, or returns an error that the client gets.
+func (u *Upload) respond(w *backend.Response, r *backend.Request) error {
+	if x := u.speaksTus(w, r); x != nil {
+		return x.respond()
+	}
+	switch r.Method() {
+	case "GET", "HEAD":
+		u.show(w)
+		return nil
+	case "PUT", "POST":
+		if r.Field("Tus-Resumable") != "" { // its empty body is not a file
+			return refuse(412, "uploads cannot be resumed here")
+		}
+		if err := u.permit(r); err != nil {
+			return err
+		}
+		return u.receive(w, r)
+	}
+	return refuse(405, "this is for uploads: PUT or POST")
 }
 
 // show answers with the progress of uploads in all processes.
 func (u *Upload) show(w *backend.Response) {
 	others := u.peers.list()
-	data, _ := json.Marshal(map[string]any{"uploads": merge(u.uploads.list(), others)})
-	respondJSON(w, 200, "Cache-Control: no-store\r\n", append(data, '\n'))
+	respondJSON(w, 200, "Cache-Control: no-store\r\n", map[string]any{"uploads": merge(u.uploads.list(), others)})
 }
 
-func respondJSON(w *backend.Response, status int, fields string, data []byte) {
+func respondJSON(w *backend.Response, status int, fields string, answer any) {
+	data, _ := json.Marshal(answer)
+	data = append(data, '\n')
 	w.Start(exchange.Head{Status: status, Fields: []byte(fields), Length: int64(len(data)), Type: "application/json"})
 	_, _ = w.Write(data) // a client that has left needs nothing
 }
@@ -163,12 +165,8 @@ func (u *Upload) methods() string {
 // page does not know.
 func (u *Upload) permit(r *backend.Request) error {
 	origin := r.Field("Origin")
-	for _, allowed := range u.options.Origins {
-		if allowed == "*" || origin != "" && strings.EqualFold(allowed, origin) {
-			return nil
-		}
-	}
-	if auth.FromElsewhere(r.Head, r.Parsed.Fields, r.Host()) {
+	allowed := func(one string) bool { return one == "*" || origin != "" && strings.EqualFold(one, origin) }
+	if !slices.ContainsFunc(u.options.Origins, allowed) && auth.FromElsewhere(r.Head, r.Parsed.Fields, r.Host()) {
 		return refuse(403, "pages of other sites may not upload")
 	}
 	return nil
@@ -224,8 +222,7 @@ func (u *Upload) finish(w *backend.Response, done result) {
 	for i := range done.Files {
 		done.Files[i].Path = ""
 	}
-	data, _ := json.Marshal(done)
-	respondJSON(w, 201, "", append(data, '\n'))
+	respondJSON(w, 201, "", done)
 }
 
 // handOn has the handler answer. fields are added to its response.
@@ -245,10 +242,7 @@ func idOf(r *backend.Request) string {
 		return ""
 	}
 	id := query.Get("id")
-	valid := func(c rune) bool {
-		return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_'
-	}
-	if len(id) > maxID || strings.ContainsFunc(id, func(c rune) bool { return !valid(c) }) {
+	if len(id) > maxID || strings.Trim(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") != "" {
 		return ""
 	}
 	return id
@@ -336,7 +330,7 @@ const (
 
 // ParseOptions reads Options as scripts have them, in JSON. The error is one line.
 func ParseOptions(text string) (o Options, err error) {
-	d := json.NewDecoder(bytes.NewReader([]byte(text)))
+	d := json.NewDecoder(strings.NewReader(text))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&o); err != nil {
 		return o, fmt.Errorf("options of an upload: %w", err)
