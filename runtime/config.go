@@ -35,7 +35,7 @@ type Config struct {
 	Private *static.Private
 
 	// TLS is what connections of listeners with Secure are made with: certificates, versions, protocols (ALPN), tickets. It must not
-	// be changed; Server.SetTLS replaces it, and GetConfigForClient may return another one for each connection. nil: their
+	// be changed; GetConfigForClient may return another one for each connection. nil: their
 	// handshakes fail.
 	TLS *tls.Config
 

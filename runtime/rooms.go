@@ -3,6 +3,7 @@ package runtime
 import (
 	"errors"
 	"net"
+	"runtime/debug"
 	"time"
 
 	"fapws/runtime/conn"
@@ -65,7 +66,13 @@ func (l *loop) reject(c *sites.Conn, last []byte) {
 
 func (l *loop) Exact() int64   { return int64(time.Since(l.conns.Start)) }
 func (l *loop) Occupied(n int) { l.accepting.Occupied(n) }
-func (l *loop) Recover()       { l.recover(recover()) }
+
+// Recover logs a panic beside the loop's callbacks, and ends the work that it interrupted.
+func (l *loop) Recover() {
+	if p := recover(); p != nil {
+		l.recovered(nil, p, debug.Stack())
+	}
+}
 
 func (l *loop) HeldUp() {
 	before := l.now()

@@ -25,6 +25,18 @@ type Exchange struct {
 	Fields []byte // "Name: value\r\n" ... that the head of the response has behind its own; not if it is made by Sink.Reply
 }
 
+// Answer ends x with r, before its first part.
+func (x *Exchange) Answer(r Reply) {
+	x.Source = Memory{}
+	x.Sink.Reply(r)
+}
+
+// BreakOff ends x without the rest of its response.
+func (x *Exchange) BreakOff() {
+	x.Source = Memory{}
+	x.Sink.Send(&Part{Last: true, Failed: true, File: -1})
+}
+
 // Source answers exchanges. A source that has to remember something of an exchange puts a value of its own, which it uses
 // again, in the place of Exchange.Source. All methods are called on the event loop and must not block.
 type Source interface {
@@ -64,7 +76,7 @@ type Optional interface {
 	Declines() bool
 }
 
-// Memory is embedded by sources that send the whole response in Start. As a source of its own it stands for a response that
+// Memory is embedded by sources that send the whole response, or have another source take over, in Start. As a source of its own it stands for a response that
 // has been sent.
 type Memory struct{}
 

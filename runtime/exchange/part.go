@@ -198,6 +198,13 @@ type Part struct {
 	Taken bool
 }
 
+// Release gives p back to its Owner, if it has one.
+func (p *Part) Release() {
+	if p.Owner != nil {
+		p.Owner.Release(p)
+	}
+}
+
 // PartOwner has the parts that a connection sends: the exchange of a protocol.
 type PartOwner interface {
 	// PartSent takes p back when its body is not needed any more. err is as for conn.Owner.

@@ -116,7 +116,7 @@ func (f *fetch) instead(status int, unreachable bool) bool {
 func (f *fetch) Send(p *exchange.Part) {
 	last := p.Last
 	if p.Op == exchange.OpCredit { // the request has no body
-		release(p)
+		p.Release()
 		return
 	}
 	if !f.passes && !p.Interim && f.record(p) {
@@ -127,20 +127,13 @@ func (f *fetch) Send(p *exchange.Part) {
 	}
 	x := f.client
 	if x == nil {
-		release(p)
+		p.Release()
 		return
 	}
 	if last {
 		f.client = nil
 	}
 	x.Sink.Send(p)
-}
-
-// release gives a part back.
-func release(p *exchange.Part) {
-	if p.Owner != nil {
-		p.Owner.Release(p)
-	}
 }
 
 // record takes a part of an answer that is to be kept, and makes it a copy. done:
@@ -180,7 +173,7 @@ func (f *fetch) record(p *exchange.Part) (done bool) {
 		kept.Head.Fields, kept.Head.Reason = f.fill.Fields(), bytes.Clone(h.Reason)
 		kept.Head.Request, kept.Head.Parsed = nil, nil
 	}
-	release(p)
+	p.Release()
 	*p = kept
 	if p.Last {
 		f.finish()
@@ -264,7 +257,7 @@ func (f *fetch) fail() {
 // drop gives back the first part of an answer of which nothing is sent.
 func (f *fetch) drop(p *exchange.Part) {
 	last := p.Last
-	release(p)
+	p.Release()
 	if !last {
 		f.giveUp()
 	}
@@ -294,8 +287,8 @@ func (f *fetch) Reply(r exchange.Reply) {
 		f.pass(true)
 	}
 	if x := f.client; x != nil {
-		f.client, x.Source = nil, exchange.Memory{}
-		x.Sink.Reply(r)
+		f.client = nil
+		x.Answer(r)
 	}
 }
 
@@ -311,7 +304,7 @@ func (f *fetch) OnRoom(*exchange.Exchange) { f.origin.Source.OnRoom(&f.origin) }
 // OnGone implements exchange.Source, for the client. The fetch goes on if others wait for the page.
 func (f *fetch) OnGone(x *exchange.Exchange) {
 	f.client = nil
-	end(x)
+	x.BreakOff()
 	switch {
 	case len(f.waiting) == 0:
 		f.leave()
@@ -327,12 +320,6 @@ func (f *fetch) leave() {
 		f.fill.Leave()
 	}
 	f.giveUp()
-}
-
-// end ends an exchange whose client has left.
-func end(x *exchange.Exchange) {
-	x.Source = exchange.Memory{}
-	x.Sink.Send(&exchange.Part{Last: true, Failed: true, File: -1})
 }
 
 // Input implements exchange.Receiver, for the client: it may have left.

@@ -323,7 +323,7 @@ func (w *waiter) OnRoom(*exchange.Exchange) {}
 func (w *waiter) OnGone(x *exchange.Exchange) {
 	f := w.f
 	w.x, w.f = nil, nil
-	end(x)
+	x.BreakOff()
 	if f == nil {
 		return
 	}
@@ -397,8 +397,7 @@ func (p *Pages) retryAll() {
 		}
 		switch {
 		case w.late:
-			x.Source = exchange.Memory{}
-			x.Sink.Reply(exchange.Reply{Status: 504})
+			x.Answer(exchange.Reply{Status: 504})
 		case w.page != nil:
 			p.send(x, w.page, w.verdict, excerpt{unchanged: w.page.Unchanged(w.asked())})
 		default:

@@ -62,6 +62,7 @@ func NewPages(s *Store, h Loop, limits *http1.Limits) *Pages {
 
 // Source answers the exchanges of a mount from the cache, or has another source answer them.
 type Source struct {
+	exchange.Memory
 	pages  *Pages
 	rule   *Compiled
 	origin exchange.Source
@@ -74,12 +75,6 @@ func (p *Pages) Source(rule *Compiled, origin exchange.Source) *Source {
 
 // Start implements exchange.Source.
 func (s *Source) Start(x *exchange.Exchange) { s.lookup(x, 0) }
-
-// OnRoom implements exchange.Source.
-func (s *Source) OnRoom(*exchange.Exchange) {}
-
-// OnGone implements exchange.Source.
-func (s *Source) OnGone(*exchange.Exchange) {}
 
 // lookup answers x from the cache, or has it answered by the origin. turns is how often it has waited for a page.
 func (s *Source) lookup(x *exchange.Exchange, turns int) {
@@ -160,8 +155,7 @@ func (p *Pages) sendFound(x *exchange.Exchange, asked *Request, page *Page, v Ve
 		size := int64(len(page.Body))
 		from, count, ok := static.OneRange(wanted, size)
 		if ok && count == 0 {
-			x.Source = exchange.Memory{}
-			x.Sink.Reply(exchange.Reply{Status: 416, Fields: fmt.Appendf(nil, "Content-Range: bytes */%d\r\n", size)})
+			x.Answer(exchange.Reply{Status: 416, Fields: fmt.Appendf(nil, "Content-Range: bytes */%d\r\n", size)})
 			return
 		}
 		if count > 0 {
