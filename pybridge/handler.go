@@ -209,7 +209,7 @@ func (h *Handler) Submit(r *exchange.Request) bool {
 	rec.serial++
 	rec.thread = nil
 	copyRequest(rec, r)
-	rec.foreign = boolByte(h.config.DebugLocal && !http1.LocalHost(hostOf(r)))
+	rec.foreign = boolByte(h.config.DebugLocal && !http1.LocalHost(string(r.Peer.AppendHost(nil, r.Parsed, r.Head))))
 	rec.tls_server = nil
 	if r.Peer.TLS != nil {
 		rec.tls_server = h.certs.of(r.Peer)

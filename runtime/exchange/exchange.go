@@ -309,6 +309,18 @@ type Peer struct {
 	Login      Login          // AUTH_TYPE: how User has logged in
 }
 
+// AppendHost appends the host and port that the client has asked for with a request: as a trusted proxy says, in an absolute target, or
+// in Host (RFC 9112 §3.2.2). Clients of HTTP/1.0 need not name one.
+func (p *Peer) AppendHost(dst []byte, r *http1.Request, head []byte) []byte {
+	switch {
+	case p.Host != "":
+		return append(dst, p.Host...)
+	case r.Authority.Len > 0:
+		return append(dst, r.Authority.In(head)...)
+	}
+	return append(dst, r.Host.In(head)...)
+}
+
 // Login is a way to log in.
 type Login uint8
 

@@ -133,15 +133,8 @@ func (p *Pages) request(r *exchange.Request) *Request {
 	*a = Request{Head: r.Head, Parsed: r.Parsed, Path: r.Path, Root: r.Path[:r.Root], Scheme: r.Peer.Scheme}
 	a.Scheme = cmp.Or(a.Scheme, "http")
 	a.Known = r.Peer.TLS != nil && len(r.Peer.TLS.Certificates) > 0
-	switch {
-	case r.Peer.Host != "":
-		p.name = append(p.name[:0], r.Peer.Host...)
-		a.Host = p.name
-	case r.Parsed.Authority.Len > 0:
-		a.Host = r.Parsed.Authority.In(r.Head)
-	default:
-		a.Host = r.Parsed.Host.In(r.Head)
-	}
+	p.name = r.Peer.AppendHost(p.name[:0], r.Parsed, r.Head)
+	a.Host = p.name
 	return a
 }
 
@@ -220,9 +213,8 @@ func (p *Pages) send(x *exchange.Exchange, page *Page, v Verdict, e excerpt) {
 
 // patternOf returns the pages that a request makes out of date (RFC 9111 §4.4).
 func patternOf(r *exchange.Request) Pattern {
-	p := Pattern{Exact: true, Path: string(route.AppendPath(nil, http1.MergeSlashes(nil, r.Path))), Host: r.Peer.Host}
-	p.Host = cmp.Or(p.Host, string(r.Parsed.Host.In(r.Head)))
-	return p
+	path := route.AppendPath(nil, http1.MergeSlashes(nil, r.Path))
+	return Pattern{Exact: true, Path: string(path), Host: string(r.Peer.AppendHost(nil, r.Parsed, r.Head))}
 }
 
 // invalidation is the Sink of an exchange that makes pages out of date, unless it fails.
