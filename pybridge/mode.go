@@ -47,13 +47,6 @@ type poolMode interface {
 	onLoop() (rec C.uintptr_t, jobs C.ulong)
 }
 
-func poolModeOf(threads int) poolMode {
-	if threads > 0 {
-		return threaded{}
-	}
-	return inline{}
-}
-
 // threaded runs handlers on the threads of the pool.
 type threaded struct{}
 
