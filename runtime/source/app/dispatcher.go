@@ -324,11 +324,7 @@ func (d *Dispatcher) LastUse() (at int64, used bool) {
 
 // Idle reports whether all tickets are free.
 func (d *Dispatcher) Idle() bool {
-	free := 0
-	for c := d.free; c != nil; c = c.next {
-		free++
-	}
-	return free == len(d.calls)
+	return !slices.ContainsFunc(d.calls, func(c *call) bool { return c.handler != nil })
 }
 
 // Occupancy is how long a request occupies the application.

@@ -50,7 +50,7 @@ func (s *Source) refresh(r *exchange.Request, prefix string, found Found) {
 // newFetch makes r the request that is asked for found.
 func (s *Source) newFetch(r *exchange.Request, prefix string, found Found) *fetch {
 	f := &fetch{source: s, fill: found.Fill, page: found.Page, depth: r.Depth}
-	f.fill.Owner = f
+	f.fill.owner = f
 	f.origin = exchange.Exchange{Req: r, Prefix: prefix, Sink: f, Server: f, Logger: f, Source: s.origin}
 	var conditions []byte
 	if f.page != nil {
@@ -141,14 +141,16 @@ func (f *fetch) Send(p *exchange.Part) {
 func (f *fetch) record(p *exchange.Part) (done bool) {
 	h := &p.Head
 	if p.First {
+		_, handedOver := f.origin.Source.(exchange.Memory) // to files: they have a cache of their own, and see when a file changes
 		switch {
 		case h.Status == 304 && f.conditional:
 			f.confirmed(p)
 			return true
 		case f.instead(h.Status, false):
-			f.sendInstead(p)
+			f.drop(p)
+			f.fail()
 			return true
-		case p.Failed || len(h.Channel) > 0 || p.Count > 0 || f.handedOver():
+		case p.Failed || len(h.Channel) > 0 || p.Count > 0 || handedOver:
 			f.fill.Refuse(h.Status, f.source.pages.loop.Wall())
 			f.pass(p.Last)
 			return false
@@ -179,12 +181,6 @@ func (f *fetch) record(p *exchange.Part) (done bool) {
 		f.finish()
 	}
 	return false
-}
-
-// handedOver reports whether the origin has let files answer: they have a cache of their own, and see when a file changes.
-func (f *fetch) handedOver() bool {
-	_, is := f.origin.Source.(exchange.Memory)
-	return is
 }
 
 // begin begins to keep the answer with the head of p, if it may be kept.
@@ -232,7 +228,7 @@ func (f *fetch) confirmed(p *exchange.Part) {
 	f.passes = true
 	page, shared := f.fill.Confirm(&p.Head, f.source.pages.loop.Wall())
 	f.drop(p)
-	f.answer(page, Revalidated, page.Unchanged(f.fill.Request()))
+	f.answer(page, Revalidated, page.Unchanged(&f.fill.request))
 	if shared {
 		f.serve(page, Wait)
 	} else {
@@ -240,17 +236,11 @@ func (f *fetch) confirmed(p *exchange.Part) {
 	}
 }
 
-// sendInstead sends the older page to the client and to all that wait, as p is an error.
-func (f *fetch) sendInstead(p *exchange.Part) {
-	f.drop(p)
-	f.fail()
-}
-
-// fail answers with the older page, as there is no other.
+// fail answers the client, and all that wait, with the older page, as there is no other.
 func (f *fetch) fail() {
 	f.passes = true
 	f.fill.Failed(f.source.pages.loop.Wall())
-	f.answer(f.page, Stale, f.page.Unchanged(f.fill.Request()))
+	f.answer(f.page, Stale, f.page.Unchanged(&f.fill.request))
 	f.serve(f.page, Stale)
 }
 

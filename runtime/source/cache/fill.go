@@ -14,8 +14,7 @@ import (
 // Fill takes the answer of a handler, part by part, to keep it. It ends with
 // Finish or Abandon.
 type Fill struct {
-	// Owner is the caller's: the requests that wait for it.
-	Owner any
+	owner *fetch // has the requests that wait for it
 
 	s       *Store
 	rule    *Compiled
@@ -245,9 +244,6 @@ func (f *Fill) Refuse(status int, now int64) {
 	f.refused(false, status)
 	f.end()
 }
-
-// Request returns the request that the Fill was begun for.
-func (f *Fill) Request() *Request { return &f.request }
 
 // Leave ends the Fill without a decision about the answer, which is not wanted any more.
 func (f *Fill) Leave() { f.end() }

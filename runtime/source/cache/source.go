@@ -102,7 +102,7 @@ func (s *Source) lookup(x *exchange.Exchange, turns int) {
 	case Miss, Expired:
 		s.fetch(x, found)
 	case Wait:
-		f := found.Fill.Owner.(*fetch)
+		f := found.Fill.owner
 		// The page itself, or another page that waits, may need a subrequest. If a request waits only for fetches of
 		// its own depth or deeper ones, none waits for itself.
 		if turns == maxTurns || f.depth < r.Depth {
@@ -279,8 +279,6 @@ type Compiled struct {
 // MaxTTL bounds the durations of a Rule, and those that an answer may ask for.
 const MaxTTL = 366 * 24 * time.Hour
 
-var ttlStatus = []int{200, 301, 308}
-
 // Compile checks a rule. The error is one line.
 func Compile(r Rule) (*Compiled, error) {
 	c := &Compiled{rule: r}
@@ -290,7 +288,7 @@ func Compile(r Rule) (*Compiled, error) {
 		}
 	}
 	if r.Status == nil {
-		c.rule.Status = ttlStatus
+		c.rule.Status = []int{200, 301, 308}
 	}
 	for _, name := range r.Vary {
 		if name == "*" || !httpguts.ValidHeaderFieldName(name) {

@@ -246,6 +246,3 @@ func (p *Proxy) roundTrip(request *http.Request, safe bool, interim func(*http.R
 		kept = false
 	}
 }
-
-// Idle returns the number of connections that wait for a request.
-func (p *Proxy) Idle() int { return p.idle.Len() }
