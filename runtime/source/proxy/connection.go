@@ -246,3 +246,6 @@ func (p *Proxy) roundTrip(request *http.Request, safe bool, interim func(*http.R
 		kept = false
 	}
 }
+
+// Idle returns the number of connections that wait for a request, for the metrics of plan, which finds it by shape.
+func (p *Proxy) Idle() int { return p.idle.Len() }
