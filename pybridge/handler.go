@@ -88,11 +88,12 @@ type Handler struct {
 	gilCalls *eventloop.Queue[func()] // see withGIL
 	held     inlineWatchdog
 
+	checksAsync atomic.Bool // checkAsync runs
+
 	timeoutPolicy      // guarded by mu
 	sockets       int  // guarded by mu: open WebSockets for synchronous code
 	watching      bool // guarded by mu: watchCallbacks runs
 	asksForEnd    bool // guarded by mu: Stuck was called
-	checksAsync   bool // guarded by mu: checkAsync runs
 }
 
 // Start prepares the handlers. The error says that no thread can be started. It must be called on the thread of Load; in inline
