@@ -173,17 +173,17 @@ func (a *App) load(o Options, paths []string) error {
 			if found, err = a.find(o, i, paths); err != nil {
 				if i == 0 && found.globals != nil {
 					found.readSettings(o.Globals)
-					a.Apps = append(a.Apps, Content{Settings: found.settings})
+					a.Apps = append(a.Apps, Content{Settings: found.Settings})
 				}
 				return err
 			}
 			found.finish(o.Globals, len(a.mounts))
-			placeMounts(found.mounts, o.Apps[i].fullName(), seen)
-			a.mounts = append(a.mounts, found.mounts...)
+			placeMounts(found.Table, o.Apps[i].fullName(), seen)
+			a.mounts = append(a.mounts, found.Table...)
 			known[app] = found
 		}
 		a.loaded = append(a.loaded, found)
-		a.Apps = append(a.Apps, Content{Settings: found.settings, Table: found.mounts, What: found.served, Class: found.object})
+		a.Apps = append(a.Apps, found.Content)
 	}
 	return nil
 }
@@ -308,16 +308,12 @@ func (a *cArena) str(s string) *C.char {
 }
 
 func (a *cArena) strs(list []string) **C.char {
-	size := C.size_t(len(list)+1) * C.size_t(unsafe.Sizeof(uintptr(0)))
-	p := C.calloc(1, size)
-	a.all = append(a.all, p)
-	out := unsafe.Slice((**C.char)(p), len(list)+1)
+	all := make([]unsafe.Pointer, len(list))
 	for i, s := range list {
-		c := C.CString(s)
-		a.all = append(a.all, unsafe.Pointer(c))
-		out[i] = c
+		all[i] = unsafe.Pointer(C.CString(s))
 	}
-	return (**C.char)(p)
+	a.all = append(a.all, all...)
+	return (**C.char)(unsafe.Pointer(a.pointers(all)))
 }
 
 func (a *cArena) free() {

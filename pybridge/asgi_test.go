@@ -21,7 +21,7 @@ func asgi(t testing.TB, line, body string, fields ...string) *response {
 
 func submitASGI(t testing.TB, r *response, line, body string, fields ...string) *response {
 	t.Helper()
-	mount := loop.app.Mounts(asgiApp)[0].Index
+	mount := loop.app.Apps[asgiApp].Table[0].Index
 	return loop.submitAs(t, r, func(string) (int, int) { return mount, 0 }, line, body, fields...)
 }
 
@@ -36,7 +36,7 @@ func handler(t testing.TB, line, body string) *response {
 func submitHandler(t testing.TB, r *response, line, body string) *response {
 	t.Helper()
 	return loop.submitAs(t, r, func(path string) (int, int) {
-		for _, m := range loop.app.Mounts(asyncPaths) {
+		for _, m := range loop.app.Apps[asyncPaths].Table {
 			if path == m.Prefix || strings.HasPrefix(path, m.Prefix+"/") {
 				return m.Index, len(m.Prefix)
 			}

@@ -34,12 +34,13 @@ func (s *saying) events(events []Event) {
 	loop.h.Dealt(cost)
 }
 
-func (s *saying) join(t exchange.Ticket, group string)  { s.change("joins", t, group) }
-func (s *saying) leave(t exchange.Ticket, group string) { s.change("leaves", t, group) }
-
-func (s *saying) change(what string, t exchange.Ticket, group string) {
+func (s *saying) change(t exchange.Ticket, group string, joins bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	what := "leaves"
+	if joins {
+		what = "joins"
+	}
 	s.all = append(s.all, fmt.Sprintf("%d %s %q", t, what, group))
 }
 
@@ -107,7 +108,7 @@ func TestNotices(t *testing.T) {
 
 // TestGroupOfAnEarlierWebSocket: a change that comes too late is not for the next WebSocket with the same ticket.
 func TestGroupOfAnEarlierWebSocket(t *testing.T) {
-	mounts := loop.app.Mounts(socketApp)
+	mounts := loop.app.Apps[socketApp].Table
 	crowd := mounts[len(mounts)-1]
 	said.take(t, 0)
 	loop.do(func() { loop.change = func(q *exchange.Request) { q.WebSocket = true } })

@@ -41,7 +41,7 @@ var applications = []Application{
 const socketApp, asyncPaths, asgiApp, socketsAgain = 1, 2, 3, 4
 
 func TestOneApplicationIsLoadedOnce(t *testing.T) {
-	if a, b := loop.app.Mounts(socketApp)[0], loop.app.Mounts(socketsAgain)[0]; a.Index != b.Index || a.callable != b.callable {
+	if a, b := loop.app.Apps[socketApp].Table[0], loop.app.Apps[socketsAgain].Table[0]; a.Index != b.Index || a.callable != b.callable {
 		t.Errorf("the same script has mounts %d and %d", a.Index, b.Index)
 	}
 }
@@ -72,7 +72,7 @@ func TestMain(m *testing.M) {
 	if inline {
 		threads = 0
 	}
-	handler, err := app.Start(RunConfig{Threads: threads, Queue: 64, Publish: said.events, Purge: said.purge, Join: said.join, Leave: said.leave})
+	handler, err := app.Start(RunConfig{Threads: threads, Queue: 64, Publish: said.events, Purge: said.purge, ChangeGroup: said.change})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -305,7 +305,7 @@ func parseHead(t testing.TB, line string, size int64, fields ...string) ([]byte,
 }
 
 func (d *driver) route(t testing.TB, path string) (mount, script int) {
-	for i, m := range d.app.Mounts(0) {
+	for i, m := range d.app.Apps[0].Table {
 		if strings.HasPrefix(path, m.Prefix) && (len(path) == len(m.Prefix) || path[len(m.Prefix)] == '/') {
 			return i, len(m.Prefix)
 		}

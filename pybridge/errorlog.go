@@ -73,10 +73,7 @@ func epoch(t time.Time) C.int64_t {
 // regardless of the size of the files. It is safe for concurrent use, and may be called more than once.
 func EndErrorLogs() {
 	C.core_errorlog_direct()
-	var n C.size_t
-	all := C.core_messages(&n)
-	defer C.free(unsafe.Pointer(all))
-	each(all, n, func(kind byte, texts []byte) {
+	eachMessage(func(kind byte, texts []byte) {
 		if kind == C.CORE_ERROR_LINES {
 			writeErrorLines(texts)
 		}

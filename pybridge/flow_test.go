@@ -64,7 +64,7 @@ func TestNothingLeaks(t *testing.T) {
 		"/stubborn": true, "/waits_lock": true, "/waits_read": true, "/waits_sleep": true, "/spins_and_catches": true, "/spins_later": true, "/watches": true,
 		"/shares_and_returns": true, "/writes_elsewhere": true, "/joins_writer": true}
 	round := func() {
-		for _, m := range loop.app.Mounts(0) {
+		for _, m := range loop.app.Apps[0].Table {
 			if skip[m.Prefix] {
 				continue
 			}

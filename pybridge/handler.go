@@ -56,8 +56,8 @@ type RunConfig struct {
 	Publish  func([]Event)
 	MaxEvent int // maximum bytes of an event as it is sent; 0: 64 KiB
 
-	// Join and Leave, if not nil, are called on the event loop when a WebSocket joins or leaves a group (Event.Group).
-	Join, Leave func(t exchange.Ticket, group string)
+	// ChangeGroup, if not nil, is called on the event loop when a WebSocket joins or leaves a group (Event.Group).
+	ChangeGroup func(t exchange.Ticket, group string, joins bool)
 
 	SendFile bool // the field X-Sendfile has a file sent
 	Accel    bool // the field X-Accel-Redirect has a file sent
@@ -88,11 +88,12 @@ type Handler struct {
 	gilCalls *eventloop.Queue[func()] // see withGIL
 	held     inlineWatchdog
 
+	checksAsync atomic.Bool // checkAsync runs
+
 	timeoutPolicy      // guarded by mu
 	sockets       int  // guarded by mu: open WebSockets for synchronous code
 	watching      bool // guarded by mu: watchCallbacks runs
 	asksForEnd    bool // guarded by mu: Stuck was called
-	checksAsync   bool // guarded by mu: checkAsync runs
 }
 
 // Start prepares the handlers. The error says that no thread can be started. It must be called on the thread of Load; in inline
@@ -109,7 +110,9 @@ func (a *App) Start(c RunConfig) (*Handler, error) {
 	}
 	h := &Handler{app: a, config: c, timeoutPolicy: defaultTimeoutPolicy, gilCalls: eventloop.NewQueue(runGILCalls)}
 	a.handler = h
-	a.mode = poolModeOf(c.Threads)
+	if c.Threads <= 0 {
+		a.mode = inline{}
+	}
 	if err := a.mode.start(h); err != nil {
 		return nil, err
 	}
@@ -209,7 +212,7 @@ func (h *Handler) Submit(r *exchange.Request) bool {
 	rec.serial++
 	rec.thread = nil
 	copyRequest(rec, r)
-	rec.foreign = boolByte(h.config.DebugLocal && !http1.LocalHost(hostOf(r)))
+	rec.foreign = boolByte(h.config.DebugLocal && !http1.LocalHost(string(r.Peer.AppendHost(nil, r.Parsed, r.Head))))
 	rec.tls_server = nil
 	if r.Peer.TLS != nil {
 		rec.tls_server = h.certs.of(r.Peer)
@@ -336,14 +339,7 @@ type ActiveRequest struct {
 // Active returns the active requests, the oldest first. If it cannot take the GIL within wait, it does not say where Python is.
 // It is safe for concurrent use.
 func (h *Handler) Active(wait time.Duration) []ActiveRequest {
-	var seen []stackSnapshot
-	got := make(chan []stackSnapshot, 1)
-	if h.withGIL(func() { got <- sampleStacks(h.config.Threads) }) != nil {
-		select {
-		case seen = <-got:
-		case <-time.After(wait): // a handler holds the GIL
-		}
-	}
+	seen, _ := h.sampleStacks(wait)
 	list := h.tasks()
 	active := make([]ActiveRequest, len(list))
 	for i := range list {

@@ -19,12 +19,9 @@ import (
 
 // loadResult is the result of loading an application.
 type loadResult struct {
-	name     string            // of the application in messages
-	globals  *python3.PyObject // of the script or module: a dict
-	settings map[string]Value  // copies of globals that are settings
-	mounts   []Mount
-	served   string // see App.Served
-	object   string // see App.Object
+	Content
+	name    string            // of the application in messages
+	globals *python3.PyObject // of the script or module: a dict
 }
 
 // find loads application i of o; paths are the absolute paths of the scripts. A script with PATHS is run as it is; others are
@@ -76,12 +73,12 @@ func lazyViews() bool {
 func (f *loadResult) take(served *python3.PyObject, where, name, iface string) (err error) {
 	short := name[strings.LastIndexByte(name, ':')+1:]
 	if served == nil || short == "PATHS" || isTable(served) {
-		if f.mounts, err = readPaths(served, where, short); err != nil {
+		if f.Table, err = readPaths(served, where, short); err != nil {
 			return err
 		}
-		f.served = "PATHS, 1 entry"
-		if n := len(f.mounts); n != 1 {
-			f.served = fmt.Sprintf("PATHS, %d entries", n)
+		f.What = "PATHS, 1 entry"
+		if n := len(f.Table); n != 1 {
+			f.What = fmt.Sprintf("PATHS, %d entries", n)
 		}
 		return nil
 	}
@@ -89,8 +86,8 @@ func (f *loadResult) take(served *python3.PyObject, where, name, iface string) (
 	if err != nil {
 		return fmt.Errorf("%s: %s: %w", where, short, err)
 	}
-	f.object, m.Name = m.Name, name
-	f.mounts, f.served = []Mount{m}, m.Kind.String()+" "+name
+	f.Class, m.Name = m.Name, name
+	f.Table, f.What = []Mount{m}, m.Kind.String()+" "+name
 	return nil
 }
 
@@ -184,7 +181,7 @@ func (a *App) entries() *python3.PyObject {
 // entries makes the tuple (name, globals, [(prefix, object, name), ...]).
 func (f *loadResult) entries() *python3.PyObject {
 	list := python3.PyList_New(0)
-	for _, m := range f.mounts {
+	for _, m := range f.Table {
 		entry := python3.PyTuple_New(3)
 		m.entry.IncRef()
 		python3.PyTuple_SetItem(entry, 0, python3.PyUnicode_FromString(m.Prefix))
@@ -290,25 +287,7 @@ type Contents struct {
 // Content is the result of loading one application.
 type Content struct {
 	Settings map[string]Value // globals that Options.Globals names
-	Table    []Mount          // its PATHS, in their order, or one mount with the prefix ""
-	What     string           // see Contents.Served
-	Class    string           // see Contents.Object
+	Table    []Mount          // its PATHS, in their order, or one mount with the prefix ""; their Index is for sites.Mount.Index
+	What     string           // "PATHS, 3 entries" or "WSGI app:application"
+	Class    string           // its type, "flask.app.Flask" or "module.function"; "" with PATHS
 }
-
-// Global returns the global name, one of Options.Globals, of application i: an
-// index of Options.Apps, as for the methods below.
-func (c *Contents) Global(i int, name string) (Value, bool) {
-	v, ok := c.Apps[i].Settings[name]
-	return v, ok
-}
-
-// Mounts returns the mounts of application i: its PATHS, in their order, or one with the prefix "". Their Index is for
-// sites.Mount.Index.
-func (c *Contents) Mounts(i int) []Mount { return c.Apps[i].Table }
-
-// Served describes application i: "PATHS, 3 entries" or
-// "WSGI app:application".
-func (c *Contents) Served(i int) string { return c.Apps[i].What }
-
-// Object returns the type of application i, "flask.app.Flask" or "module.function"; "" with PATHS.
-func (c *Contents) Object(i int) string { return c.Apps[i].Class }

@@ -57,27 +57,20 @@ func (h *Handler) Published(cost int64) { atomic.AddInt64((*int64)(&h.shared.eve
 // listen handles messages of the application. It must be called on the event loop.
 func (h *Handler) listen() {
 	atomic.StoreUint32((*uint32)(&h.shared.purges), 0) // before they are taken: see live_channels.c
-	var n C.size_t
-	all := C.core_messages(&n)
-	defer C.free(unsafe.Pointer(all))
 	var events []Event
-	var cost int64
-	each(all, n, func(kind byte, texts []byte) {
+	eachMessage(func(kind byte, texts []byte) {
 		switch kind {
 		case C.CORE_PURGE:
 			if h.config.Purge != nil {
 				h.config.Purge(string(cutText(&texts)))
 			}
 		case C.CORE_EVENT:
-			e := readEvent(texts)
-			events = append(events, e)
-			cost += e.Cost()
+			events = append(events, Event{Name: string(cutText(&texts)), ID: string(cutText(&texts)), Type: string(cutText(&texts)), Data: string(cutText(&texts))})
 		case C.CORE_BROADCAST:
 			e := Event{Place: string(cutText(&texts)), Name: string(cutText(&texts))}
 			e.Binary = cutText(&texts)[0] == C.CORE_OP_BINARY
 			e.Data = string(cutText(&texts))
 			events = append(events, e)
-			cost += e.Cost()
 		case C.CORE_JOIN, C.CORE_LEAVE:
 			socket := binary.NativeEndian.Uint64(cutText(&texts))
 			h.changeGroup(socket, string(cutText(&texts)), kind == C.CORE_JOIN)
@@ -88,25 +81,25 @@ func (h *Handler) listen() {
 	switch {
 	case len(events) == 0:
 	case h.config.Publish == nil:
-		h.Dealt(cost)
+		for i := range events {
+			h.Dealt(events[i].Cost())
+		}
 	default:
 		h.config.Publish(events)
 	}
 }
 
-// each calls f with the kind and the texts of each message of all, n bytes.
-func each(all *C.char, n C.size_t, f func(kind byte, texts []byte)) {
+// eachMessage takes the messages that wait, and calls f with the kind and the texts of each.
+func eachMessage(f func(kind byte, texts []byte)) {
+	var n C.size_t
+	all := C.core_messages(&n)
+	defer C.free(unsafe.Pointer(all))
 	for rest := unsafe.Slice((*byte)(unsafe.Pointer(all)), int(n)); len(rest) > 0; {
 		kind, size := rest[0], nativeInt(rest[1:])
 		rest = rest[5:]
 		f(kind, rest[:size])
 		rest = rest[size:]
 	}
-}
-
-// readEvent reads the texts of a CORE_EVENT.
-func readEvent(texts []byte) Event {
-	return Event{Name: string(cutText(&texts)), ID: string(cutText(&texts)), Type: string(cutText(&texts)), Data: string(cutText(&texts))}
 }
 
 // nativeInt reads a number in native byte order.
@@ -203,12 +196,8 @@ func (h *Handler) changeGroup(socket uint64, name string, joins bool) {
 		}
 	}
 	h.mu.Unlock()
-	change := h.config.Leave
-	if joins {
-		change = h.config.Join
-	}
-	if place != "" && change != nil {
-		change(exchange.Ticket(ticket), groupAt(place, name))
+	if place != "" && h.config.ChangeGroup != nil {
+		h.config.ChangeGroup(exchange.Ticket(ticket), groupAt(place, name), joins)
 	}
 }
 
@@ -276,15 +265,12 @@ func (q *presenceQueue) step(h *Handler) {
 		return
 	}
 	some := q.waiting[:min(len(q.waiting), atOnce)]
-	body, err := json.Marshal(some)
+	body, _ := json.Marshal(some) // strings and numbers
 	if q.waiting = q.waiting[len(some):]; len(q.waiting) == 0 {
 		q.waiting = nil
 	}
-	q.busy = err == nil
+	q.busy = true
 	q.mu.Unlock()
-	if err != nil {
-		return // impossible: strings and numbers
-	}
 	if q.rec == nil {
 		q.rec = newRecord()
 	}

@@ -8,10 +8,9 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 	"unsafe"
-
-	python3 "github.com/go-python/cpy3"
 
 	"fapws/runtime/eventloop"
 )
@@ -45,13 +44,6 @@ type poolMode interface {
 	socketOpened(h *Handler)
 	// onLoop returns the record that runs on the loop, 0 for none, and the number of its job. On any goroutine.
 	onLoop() (rec C.uintptr_t, jobs C.ulong)
-}
-
-func poolModeOf(threads int) poolMode {
-	if threads > 0 {
-		return threaded{}
-	}
-	return inline{}
 }
 
 // threaded runs handlers on the threads of the pool.
@@ -114,12 +106,7 @@ type AsyncConfig struct {
 
 // IsAsync reports whether a mount needs the asyncio thread. It is safe for concurrent use.
 func (a *App) IsAsync() bool {
-	for i := range a.mounts {
-		if kinds[a.mounts[i].Kind].mode != nil {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(a.mounts, func(m Mount) bool { return kinds[m.Kind].mode != nil })
 }
 
 // Startup starts the asyncio thread, if a mount needs it, and the lifespans of ASGI applications, and waits until they have
@@ -133,11 +120,9 @@ func (a *App) Startup(c AsyncConfig) error {
 	arena := &cArena{}
 	defer arena.free()
 	var apps []unsafe.Pointer
-	known := map[*python3.PyObject]bool{}
-	for i := range a.mounts {
-		if m := &a.mounts[i]; kinds[m.Kind].lifespan && !known[m.callable] {
-			known[m.callable] = true
-			apps = append(apps, unsafe.Pointer(m.callable))
+	for _, m := range a.mounts {
+		if app := unsafe.Pointer(m.callable); kinds[m.Kind].lifespan && !slices.Contains(apps, app) {
+			apps = append(apps, app)
 		}
 	}
 	list := arena.pointers(apps)
@@ -201,18 +186,11 @@ func (h *Handler) interruptTask(t task, took time.Duration) {
 // checkAsync is called when a request has waited too long for the asyncio thread, and checks whether the thread makes progress:
 // code that belongs to no request may block it, such as a task of the application.
 func (h *Handler) checkAsync() {
-	h.mu.Lock()
-	p, busy := h.timeoutPolicy, h.checksAsync
-	h.checksAsync = true
-	h.mu.Unlock()
-	if busy {
+	if !h.checksAsync.CompareAndSwap(false, true) {
 		return
 	}
-	defer func() {
-		h.mu.Lock()
-		h.checksAsync = false
-		h.mu.Unlock()
-	}()
+	defer h.checksAsync.Store(false)
+	p := h.policy()
 	at, began := C.asgi_progress(), time.Now()
 	time.Sleep(p.grace)
 	if C.asgi_is_stalled(at) == 0 {

@@ -14,23 +14,18 @@ import (
 	python3 "github.com/go-python/cpy3"
 )
 
-// StaticOptions are the options of a Staticfile in PATHS, which the event loop serves.
-type StaticOptions struct {
-	JSON string // for static.ParseOptions
-}
-
 // Mount is one entry of PATHS.
 type Mount struct {
 	Index  int // among the mounts of all applications: exchange.Request.Mount
 	Prefix string
 	Name   string // "module.function", for log lines
 	Kind   MountKind
-	Static *StaticOptions // nil: callable is called
-	CGI    string         // options of a CGIApplication (JSON); "": it is not one
-	Upload string         // options of a fapws.upload (JSON); "": it is not one
-	Cache  string         // rule of fapws.cache.cached in JSON; "": none
-	Login  string         // arguments of fapws.Login in JSON; "": none
-	Place  string         // of a WebSocket: its name in all processes; "": it is not one
+	Static string // options of a Staticfile, which the event loop serves (JSON); "": it is not one
+	CGI    string // options of a CGIApplication (JSON); "": it is not one
+	Upload string // options of a fapws.upload (JSON); "": it is not one
+	Cache  string // rule of fapws.cache.cached in JSON; "": none
+	Login  string // arguments of fapws.Login in JSON; "": none
+	Place  string // of a WebSocket: its name in all processes; "": it is not one
 
 	relative bool              // ASGI: the path of its scope does not include root_path
 	entry    *python3.PyObject // as the script has it
@@ -105,11 +100,11 @@ func mountOf(prefix string, entry *python3.PyObject, iface string) (Mount, error
 	if !python3.PyCallable_Check(callable) {
 		return Mount{}, fmt.Errorf("%s cannot be called", aType(callable))
 	}
-	m := Mount{Prefix: prefix, Name: handlerName(entry), Static: readStatic(callable), CGI: attrString(callable, "_fapws_cgi"), Upload: attrString(callable, "_fapws_upload"), Cache: wrappers.cache, Login: wrappers.login, entry: entry, callable: callable}
+	m := Mount{Prefix: prefix, Name: handlerName(entry), Static: attrString(callable, "_fapws_static"), CGI: attrString(callable, "_fapws_cgi"), Upload: attrString(callable, "_fapws_upload"), Cache: wrappers.cache, Login: wrappers.login, entry: entry, callable: callable}
 	if m.Upload != "" && wrappers.cache != "" {
 		return m, errors.New("an upload cannot be cached")
 	}
-	if m.Static != nil || m.CGI != "" || isPlain(callable) {
+	if m.Static != "" || m.CGI != "" || isPlain(callable) {
 		return m, nil
 	}
 	if attrString(callable, "_fapws_kind") == "websocket" {
@@ -133,13 +128,9 @@ func isPlain(callable *python3.PyObject) bool {
 func (m *Mount) decide(iface string) error {
 	name := text(iface)
 	defer name.DecRef()
-	found, err := callPackage("_kinds", "kind_of", m.callable, name)
+	found, err := inspect(m.entry, "_kinds", "kind_of", m.callable, name)
 	if err != nil {
 		return err
-	}
-	if found == nil { // a property of the object raised
-		python3.PyErr_Print()
-		return fmt.Errorf("cannot inspect %s", aType(m.entry))
 	}
 	pair := items(found) // lives as long as the process
 	m.callable = pair[1]
@@ -159,6 +150,16 @@ func (m *Mount) decide(iface string) error {
 	return m.checkArguments()
 }
 
+// inspect is callPackage for a function that looks at entry. It is an error if that raises, as a property or a metaclass may.
+func inspect(entry *python3.PyObject, module, function string, args ...*python3.PyObject) (*python3.PyObject, error) {
+	result, err := callPackage(module, function, args...)
+	if err == nil && result == nil {
+		python3.PyErr_Print()
+		err = fmt.Errorf("cannot inspect %s", aType(entry))
+	}
+	return result, err
+}
+
 // checkArguments returns an error if m cannot be called as its kind is (contrib/fapws/_arguments.py).
 func (m *Mount) checkArguments() error {
 	args := []*python3.PyObject{m.callable}
@@ -167,13 +168,9 @@ func (m *Mount) checkArguments() error {
 		defer argument.DecRef()
 		args = append(args, argument)
 	}
-	problem, err := callPackage("_arguments", "misfit", args...)
+	problem, err := inspect(m.entry, "_arguments", "misfit", args...)
 	if err != nil {
 		return err
-	}
-	if problem == nil { // a property of the object raised
-		python3.PyErr_Print()
-		return fmt.Errorf("cannot inspect %s", aType(m.entry))
 	}
 	defer problem.DecRef()
 	if said := python3.PyUnicode_AsUTF8(problem); said != "" {
@@ -203,29 +200,16 @@ func codeNumber(function *python3.PyObject, name string) int {
 // adaptVerbs makes an application of a class or object with methods get, post and so on (contrib/fapws/_verbs.py); nil if entry
 // has none.
 func adaptVerbs(entry *python3.PyObject) (*python3.PyObject, error) {
-	adapted, err := callPackage("_verbs", "adapt", entry)
-	if err != nil {
-		return nil, err
-	}
-	if adapted == nil { // a property or a metaclass of the user raised
-		python3.PyErr_Print()
-		return nil, fmt.Errorf("cannot inspect %s", aType(entry))
-	}
+	adapted, err := inspect(entry, "_verbs", "adapt", entry)
 	switch {
+	case err != nil:
+		return nil, err
 	case adapted == python3.Py_None:
 		return nil, nil
 	case python3.PyUnicode_Check(adapted):
 		return nil, errors.New(python3.PyUnicode_AsUTF8(adapted))
 	}
 	return adapted, nil // lives as long as the process
-}
-
-// readStatic returns the options of a Staticfile, nil for any other callable and for a subclass that defines __call__.
-func readStatic(callable *python3.PyObject) *StaticOptions {
-	if options := attrString(callable, "_fapws_static"); options != "" {
-		return &StaticOptions{JSON: options}
-	}
-	return nil
 }
 
 // handlerName returns the name of a handler in log lines: "app.hello".
@@ -245,10 +229,10 @@ func handlerName(callable *python3.PyObject) string {
 
 // readSettings reads the globals with these names. Main thread, GIL held.
 func (f *loadResult) readSettings(names []string) {
-	f.settings = map[string]Value{}
+	f.Settings = map[string]Value{}
 	for _, name := range names {
 		if o := python3.PyDict_GetItemString(f.globals, name); o != nil {
-			f.settings[name] = valueOf(o, 0)
+			f.Settings[name] = valueOf(o, 0)
 		}
 	}
 }
@@ -258,14 +242,14 @@ func (f *loadResult) readSettings(names []string) {
 func (f *loadResult) finish(names []string, index int) {
 	f.readSettings(names)
 	environ := unsafe.Pointer(C.live_environ_class(unsafe.Pointer(f.globals)))
-	if environ == nil && f.object == "" {
+	if environ == nil && f.Class == "" {
 		environ = f.environAskedFor()
 	}
 	start := C.live_start_class(unsafe.Pointer(f.globals))
-	for i := range f.mounts {
-		m := &f.mounts[i]
+	for i := range f.Table {
+		m := &f.Table[i]
 		m.Index, m.start = index+i, start
-		if environ != nil && (m.Static != nil || isSimple(m.entry) || !wantsDict(m.entry)) {
+		if environ != nil && (m.Static != "" || isSimple(m.entry) || !wantsDict(m.entry)) {
 			m.environ = environ
 		}
 	}
@@ -274,13 +258,7 @@ func (f *loadResult) finish(names []string, index int) {
 // environAskedFor returns the class Environ for a script that uses its keys without
 // importing it (contrib/fapws/_asked.py); nil for any other. Main thread, GIL held.
 func (f *loadResult) environAskedFor() unsafe.Pointer {
-	module := python3.PyImport_ImportModule("fapws._asked")
-	if module == nil {
-		python3.PyErr_Clear() // Environ is in the package, too
-		return nil
-	}
-	defer module.DecRef()
-	class := module.CallMethodArgs("environ_for", f.globals)
+	class, _ := callPackage("_asked", "environ_for", f.globals)
 	switch {
 	case class == nil: // an attribute of a module raised
 		python3.PyErr_Clear()
@@ -313,13 +291,7 @@ func isSimple(entry *python3.PyObject) bool {
 
 // wantsDict reports whether an application needs a plain dict, even if its script has an Environ (contrib/fapws/_framework.py).
 func wantsDict(entry *python3.PyObject) bool {
-	module := python3.PyImport_ImportModule("fapws._framework")
-	if module == nil {
-		python3.PyErr_Clear()
-		return false
-	}
-	defer module.DecRef()
-	answer := module.CallMethodArgs("wants_dict", entry)
+	answer, _ := callPackage("_framework", "wants_dict", entry)
 	if answer == nil { // a property of the object raised
 		python3.PyErr_Clear()
 		return false

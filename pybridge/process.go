@@ -81,7 +81,7 @@ func orNone(class unsafe.Pointer) *python3.PyObject {
 func (c *Contents) Forkable() error {
 	for i := range c.Apps {
 		for _, m := range c.Apps[i].Table {
-			if m.Static == nil && m.CGI == "" && !kinds[m.Kind].forks {
+			if m.Static == "" && m.CGI == "" && !kinds[m.Kind].forks {
 				return fmt.Errorf("--fork serves synchronous handlers only, but %s is %s: remove --fork, or use --workers", m.Name, kinds[m.Kind].article)
 			}
 		}

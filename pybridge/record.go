@@ -96,18 +96,6 @@ func copyRequest(rec *C.core_record, r *exchange.Request) {
 	rec.routed, rec.traced = boolByte(r.Routed), boolByte(r.Traced)
 }
 
-// hostOf returns the host that the client has asked for.
-func hostOf(r *exchange.Request) string {
-	switch p := r.Parsed; {
-	case r.Peer.Host != "":
-		return r.Peer.Host
-	case p.Authority.Len > 0:
-		return string(p.Authority.In(r.Head))
-	default:
-		return string(p.Host.In(r.Head))
-	}
-}
-
 func span(s http1.Span) C.core_span {
 	return C.core_span{off: C.uint32_t(s.Off), len: C.uint32_t(s.Len)}
 }

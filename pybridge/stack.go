@@ -110,20 +110,13 @@ func (t *task) String() string { return t.line + t.client }
 
 // age is the time since the request arrived.
 func (t *task) age() time.Duration {
-	now := coarseNow()
+	var ts unix.Timespec // stays 0 if the clock cannot be read
+	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC_COARSE, &ts)
+	now := uint64(ts.Nano())
 	if t.since == 0 || now < t.since { // it may have been read from a finer clock
 		return 0
 	}
 	return time.Duration(now - t.since)
-}
-
-// coarseNow is the clock of record.since_ns, in nanoseconds; 0 if it cannot be read.
-func coarseNow() uint64 {
-	var ts unix.Timespec
-	if unix.ClockGettime(unix.CLOCK_MONOTONIC_COARSE, &ts) != nil {
-		return 0
-	}
-	return uint64(ts.Nano())
 }
 
 func seconds(d time.Duration) string { return strconv.FormatFloat(d.Seconds(), 'f', 1, 64) + " s" }
@@ -151,12 +144,7 @@ var errNoGIL = errors.New("a handler holds the GIL in C code")
 // returns an error.
 func (h *Handler) Stack(w io.Writer, wait time.Duration) error {
 	out := bufio.NewWriter(w)
-	var seen []stackSnapshot
-	done := h.withGIL(func() { seen = sampleStacks(h.config.Threads) })
-	held := done == nil || !endsWithin(done, wait)
-	if held {
-		seen = nil // the goroutine has its own
-	}
+	seen, ok := h.sampleStacks(wait)
 	list := h.tasks()
 	for i := range list {
 		t := &list[i]
@@ -170,14 +158,14 @@ func (h *Handler) Stack(w io.Writer, wait time.Duration) error {
 	if len(list) == 0 {
 		fmt.Fprintln(out, "no active requests")
 	}
-	if held {
+	if !ok {
 		fmt.Fprintf(out, "%v, or Python is ending: the stacks of all threads, as far as they can be seen without it\n", errNoGIL)
 		out.Write(dumpStacks())
 	}
 	if err := out.Flush(); err != nil {
 		return err
 	}
-	if held {
+	if !ok {
 		return errNoGIL
 	}
 	return nil
@@ -237,8 +225,22 @@ type frame struct {
 	function string
 }
 
-// sampleStacks takes the GIL.
-func sampleStacks(threads int) (seen []stackSnapshot) {
+// sampleStacks returns the jobs of threads and tasks; ok is false if it cannot take the GIL in time, because a handler holds it, or at all.
+func (h *Handler) sampleStacks(wait time.Duration) (seen []stackSnapshot, ok bool) {
+	got := make(chan []stackSnapshot, 1)
+	if h.withGIL(func() { got <- snapshots(h.config.Threads) }) == nil {
+		return nil, false
+	}
+	select {
+	case seen = <-got:
+		return seen, true
+	case <-time.After(wait):
+		return nil, false
+	}
+}
+
+// snapshots takes the GIL.
+func snapshots(threads int) (seen []stackSnapshot) {
 	const tasks = 256 // of the asyncio thread
 	most := max(1, 2*threads) + tasks
 	found := (*C.core_snapshot)(C.calloc(C.size_t(most), C.sizeof_core_snapshot))

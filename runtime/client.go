@@ -100,12 +100,7 @@ func (c *subrequester) exchange(request []byte) (*exchange.Answer, error) {
 	if _, err := c.r.Peek(1); err != nil {
 		return nil, fmt.Errorf("%w: %v", errNoAnswer, err)
 	}
-	answer, body, err := c.readAnswer()
-	if err != nil {
-		return nil, err
-	}
-	c.body, answer.Body = body, body
-	return answer, nil
+	return c.readAnswer()
 }
 
 // connect makes a connection to the server's loop.
@@ -124,12 +119,7 @@ func (c *subrequester) connect() error {
 		unix.Close(fds[1])
 		return err
 	}
-	c.conn = ours
-	if c.r == nil {
-		c.r = bufio.NewReader(ours)
-	} else {
-		c.r.Reset(ours)
-	}
+	c.conn, c.r = ours, bufio.NewReader(ours)
 	return nil
 }
 
@@ -207,14 +197,15 @@ func (b *body) Close() error {
 // ofConnection are the fields of an answer that are about the connection, or the loop's to say.
 var ofConnection = []string{"Connection", "Content-Length", "Date", "Keep-Alive", "Server"}
 
-// readAnswer reads the head of a response that this server has made.
-func (c *subrequester) readAnswer() (*exchange.Answer, *body, error) {
+// readAnswer reads the head of a response that this server has made, and sets c.body.
+func (c *subrequester) readAnswer() (*exchange.Answer, error) {
 	r, err := http.ReadResponse(c.r, nil)
 	if err != nil {
-		return nil, nil, fmt.Errorf("bug: unreadable response: %w", err)
+		return nil, fmt.Errorf("bug: unreadable response: %w", err)
 	}
 	_, reason, _ := strings.Cut(r.Status, " ")
-	answer := &exchange.Answer{Status: r.StatusCode, Reason: reason, Length: r.ContentLength}
+	c.body = &body{Reader: r.Body, of: c, size: r.ContentLength, last: r.Close}
+	answer := &exchange.Answer{Status: r.StatusCode, Reason: reason, Length: r.ContentLength, Body: c.body}
 	for _, name := range slices.Sorted(maps.Keys(r.Header)) {
 		if slices.Contains(ofConnection, name) {
 			continue
@@ -223,5 +214,5 @@ func (c *subrequester) readAnswer() (*exchange.Answer, *body, error) {
 			answer.Fields = append(answer.Fields, name+": "+value+"\r\n"...)
 		}
 	}
-	return answer, &body{Reader: r.Body, of: c, size: r.ContentLength, last: r.Close}, nil
+	return answer, nil
 }

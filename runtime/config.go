@@ -35,7 +35,7 @@ type Config struct {
 	Private *static.Private
 
 	// TLS is what connections of listeners with Secure are made with: certificates, versions, protocols (ALPN), tickets. It must not
-	// be changed; Server.SetTLS replaces it, and GetConfigForClient may return another one for each connection. nil: their
+	// be changed; GetConfigForClient may return another one for each connection. nil: their
 	// handshakes fail.
 	TLS *tls.Config
 
@@ -160,10 +160,12 @@ func (s *Server) tick() {
 			select {
 			case <-ticker.C:
 			case <-l.emptied:
-				if !l.sleep(quietAfter) {
+				select {
+				case <-time.After(quietAfter):
+					continue
+				case <-l.ended:
 					return
 				}
-				continue
 			case <-l.ended:
 				return
 			}
@@ -178,16 +180,6 @@ func (s *Server) tick() {
 		if s.onIdle != nil {
 			s.onIdle()
 		}
-	}
-}
-
-// sleep waits; false: the loop has ended. Not on the loop.
-func (l *loop) sleep(d time.Duration) bool {
-	select {
-	case <-time.After(d):
-		return true
-	case <-l.ended:
-		return false
 	}
 }
 

@@ -1,10 +1,9 @@
 package runtime
 
 import (
-	"errors"
 	"fmt"
 	goruntime "runtime"
-	"runtime/debug"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -61,7 +60,8 @@ type loop struct {
 	unused  func()      // of Replace, until it is called
 
 	gone    bool          // leaving, and the last connection has gone
-	drained chan struct{} // closed at the end of the batch in which that was
+	drained chan struct{} // closed by tellEnd, at the end of the batch in which that was
+	tellEnd func()        // tells Shutdown
 	ended   chan struct{} // closed by Close
 }
 
@@ -75,6 +75,7 @@ func newLoop(s *Server) *loop {
 		ended:   make(chan struct{}),
 		paced:   conn.Paces(),
 	}
+	l.tellEnd = sync.OnceFunc(func() { close(l.drained) })
 	l.accepting.Loop, l.accepting.Log = l, s.logf
 	l.conns.Init()
 	l.conns.Log = s.logf
@@ -93,13 +94,6 @@ func newLoop(s *Server) *loop {
 
 // post runs f on the loop, soon, and returns false if the loop has ended. It is safe for concurrent use.
 func (l *loop) post(f func()) bool { return l.conns.Events.Post(f) }
-
-// recover logs p, a panic beside the loop's callbacks if it is not nil, and ends the work that it interrupted.
-func (l *loop) recover(p any) {
-	if p != nil {
-		l.recovered(nil, p, debug.Stack())
-	}
-}
 
 // recovered ends what a panic interrupted: c or, in flushBatch, every connection
 // that waits for a response; not the server.
@@ -207,9 +201,6 @@ func (l *loop) tracef(format string, args ...any) {
 // more listeners may follow with Accept, and other sites with Replace. The error, of one line, is about the folders of
 // Config.SendfileRoots and AccelRoots, or about names of sites.
 func (s *Server) Serve(listeners []*conn.Listener, all []sites.Site, h app.Handler) error {
-	if !s.serving.CompareAndSwap(false, true) {
-		return errors.New("Serve was called before")
-	}
 	wait, err := s.use(all, h, nil)
 	if err != nil {
 		return err

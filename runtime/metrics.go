@@ -25,15 +25,7 @@ func (s *Server) Measure() {
 // Metrics returns what the server has counted. What only the loop knows is as it was when it answered last: a handler may be
 // blocking it. It must not be called on the loop.
 func (s *Server) Metrics() (all []metrics.Family) {
-	answered := make(chan struct{})
-	s.loop.post(func() {
-		s.noteMetrics()
-		close(answered)
-	})
-	select {
-	case <-answered:
-	case <-time.After(answersWithin):
-	}
+	ask(s, answersWithin, s.noteMetrics)
 	if r := s.measuring.Load(); r != nil {
 		all = r.Families()
 	}
@@ -46,13 +38,14 @@ func (s *Server) Metrics() (all []metrics.Family) {
 // answersWithin is enough for a loop that no handler blocks.
 const answersWithin = 20 * time.Millisecond
 
-// noteMetrics keeps what the loop knows, for Metrics. On the loop.
-func (s *Server) noteMetrics() {
+// noteMetrics keeps what the loop knows, for Metrics, and returns it. It must be called on the loop.
+func (s *Server) noteMetrics() []metrics.Family {
 	if r := s.loop.counts; r != nil {
 		r.Turn()
 	}
 	own := s.loop.metrics()
 	s.lastMetrics.Store(&own)
+	return own
 }
 
 // metrics returns what the loop knows of its connections and of the cache.
@@ -107,14 +100,10 @@ func (s *Server) PurgeNow(p cache.Pattern) int {
 	if store == nil {
 		return 0
 	}
-	said := make(chan int, 1)
-	s.loop.post(func() { said <- store.PurgeNow(p) })
-	select {
-	case n := <-said:
+	if n, ok := ask(s, purgedWithin, func() int { return store.PurgeNow(p) }); ok {
 		return n
-	case <-time.After(purgedWithin):
-		return -1
 	}
+	return -1
 }
 
 const purgedWithin = 2 * time.Second
@@ -126,14 +115,7 @@ func (s *Server) CacheStats() (st cache.Stats, ok bool) {
 	if store == nil {
 		return st, false
 	}
-	said := make(chan cache.Stats, 1)
-	s.loop.post(func() { said <- store.Stats() })
-	select {
-	case st = <-said:
-		return st, true
-	case <-time.After(countedWithin):
-		return st, false
-	}
+	return ask(s, countedWithin, store.Stats)
 }
 
 // kindOf returns what a connection of a client is: "http", "http2", "websocket" or "tunnel"; "" for subrequests, and for

@@ -3,6 +3,7 @@ package runtime
 import (
 	"errors"
 	"net"
+	"runtime/debug"
 	"time"
 
 	"fapws/runtime/conn"
@@ -65,7 +66,13 @@ func (l *loop) reject(c *sites.Conn, last []byte) {
 
 func (l *loop) Exact() int64   { return int64(time.Since(l.conns.Start)) }
 func (l *loop) Occupied(n int) { l.accepting.Occupied(n) }
-func (l *loop) Recover()       { l.recover(recover()) }
+
+// Recover logs a panic beside the loop's callbacks, and ends the work that it interrupted.
+func (l *loop) Recover() {
+	if p := recover(); p != nil {
+		l.recovered(nil, p, debug.Stack())
+	}
+}
 
 func (l *loop) HeldUp() {
 	before := l.now()
@@ -242,16 +249,14 @@ func (l *loop) Resume(d *live.SocketState, fd int) (*live.Socket, error) {
 // Sockets returns the WebSockets of the server.
 func (s *Server) Sockets() *live.Sockets { return s.loop.sockets }
 
-// JoinGroup makes a WebSocket a member of a group; nothing happens if it has ended. It must be called on the loop.
-func (s *Server) JoinGroup(t exchange.Ticket, group string) {
-	if x := s.loop.app.Exchange(t); x != nil && x.Member != nil {
+// ChangeGroup has a WebSocket join or leave a group; nothing happens if it has ended. It must be called on the loop.
+func (s *Server) ChangeGroup(t exchange.Ticket, group string, joins bool) {
+	x := s.loop.app.Exchange(t)
+	switch {
+	case x == nil || x.Member == nil:
+	case joins:
 		x.Member.Join(group)
-	}
-}
-
-// LeaveGroup ends what JoinGroup began. It must be called on the loop.
-func (s *Server) LeaveGroup(t exchange.Ticket, group string) {
-	if x := s.loop.app.Exchange(t); x != nil && x.Member != nil {
+	default:
 		x.Member.Leave(group)
 	}
 }

@@ -2,7 +2,6 @@ package runtime
 
 import (
 	"context"
-	"crypto/tls"
 	"fmt"
 	"net"
 	goruntime "runtime"
@@ -29,7 +28,6 @@ type Server struct {
 	loop  *loop
 	over  chan struct{} // closed when the loop has ended
 
-	serving   atomic.Bool
 	lock      sync.Once
 	besideJob besideJob
 	handed    *static.Handed              // of Config.SendfileRoots and AccelRoots
@@ -128,9 +126,6 @@ func (s *Server) configure(cfg Config) {
 	s.loop.sockets.Configure(s.cfg.WebSockets, s.cfg.Channels)
 }
 
-// SetTLS replaces Config.TLS, for the connections that are accepted from now on. c must not be changed afterwards.
-func (s *Server) SetTLS(c *tls.Config) { s.loop.secure.SetConfig(c) }
-
 // Do runs f on the loop's goroutine and returns when it has ended. The first
 // Do ties the loop to its thread for good: what f leaves in the thread (an
 // interpreter that runs inline) is there in every later call of the Handler.
@@ -170,23 +165,15 @@ func (s *Server) order(f func()) (wait func()) {
 	return func() { <-done }
 }
 
-// Enrol serves the connection nc, which it owns from now on, as if it had been
-// accepted, even beyond Config.MaxClients.
-func (s *Server) Enrol(nc net.Conn) error { return s.enrol(nc, false) }
-
-// EnrolOwn is Enrol for a connection of the server itself, which tries its application: it needs neither a password nor a
-// session. Other rules hold.
-func (s *Server) EnrolOwn(nc net.Conn) error { return s.enrol(nc, true) }
-
-func (s *Server) enrol(nc net.Conn, own bool) error {
+// EnrolOwn serves the connection nc, which it owns from now on, as if it had been accepted, even beyond Config.MaxClients. It is a
+// connection of the server itself, which tries its application: it needs neither a password nor a session. Other rules hold.
+func (s *Server) EnrolOwn(nc net.Conn) error {
 	fd, err := conn.DescriptorOf(nc)
 	if err != nil {
 		return err
 	}
 	c := s.loop.sites.NewClient(fd, nc.LocalAddr(), nc.RemoteAddr(), false)
-	if own {
-		c.Own()
-	}
+	c.Own()
 	if !s.loop.post(func() { s.loop.Open(c) }) {
 		unix.Close(fd)
 		return errStopped
@@ -225,7 +212,6 @@ func (s *Server) awaitEnd(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 	}
-	s.loop.post(s.loop.drain)
 	s.loop.post(s.loop.closeAll)
 	select {
 	case <-s.loop.drained:
@@ -248,7 +234,6 @@ const closeWithin = time.Second
 // Close ends everything at once, the loop too.
 func (s *Server) Close() error {
 	s.StopAccepting()
-	s.loop.post(s.loop.drain)
 	s.loop.post(s.loop.closeAll)
 	select {
 	case <-s.loop.drained:
@@ -272,17 +257,10 @@ type Counters struct {
 // Counters returns what the loop has counted. ok is false if it does not answer at once: a handler may be blocking it.
 // It must not be called on the loop.
 func (s *Server) Counters() (c Counters, ok bool) {
-	said := make(chan Counters, 1)
-	s.loop.post(func() {
+	return ask(s, countedWithin, func() Counters {
 		l := s.loop
-		said <- Counters{Requests: l.sites.Served(), Unsent: l.conns.Unsent.Total(), Cut: l.conns.Unsent.Ended()}
+		return Counters{Requests: l.sites.Served(), Unsent: l.conns.Unsent.Total(), Cut: l.conns.Unsent.Ended()}
 	})
-	select {
-	case c = <-said:
-		return c, true
-	case <-time.After(countedWithin):
-		return c, false
-	}
 }
 
 const countedWithin = 200 * time.Millisecond
@@ -290,21 +268,27 @@ const countedWithin = 200 * time.Millisecond
 // Unused returns for how long nothing has needed the handler of Serve: no request, and no WebSocket. It is 0 while any response is being
 // sent, or if the loop does not answer at once. It must not be called on the loop.
 func (s *Server) Unused() time.Duration {
-	said := make(chan time.Duration, 1)
-	s.loop.post(func() {
+	unused, _ := ask(s, countedWithin, func() time.Duration {
 		l := s.loop
 		at, used := l.app.LastUse()
 		if used || l.sites.Active() > 0 {
-			said <- 0
-			return
+			return 0
 		}
-		said <- time.Since(l.conns.Start) - time.Duration(at)
+		return time.Since(l.conns.Start) - time.Duration(at)
 	})
+	return unused
+}
+
+// ask returns what f returns on the loop; ok is false if the loop has not called f within a time, because a handler may be blocking it.
+// It must not be called on the loop.
+func ask[T any](s *Server, within time.Duration, f func() T) (answer T, ok bool) {
+	said := make(chan T, 1)
+	s.loop.post(func() { said <- f() })
 	select {
-	case d := <-said:
-		return d
-	case <-time.After(countedWithin):
-		return 0
+	case answer = <-said:
+		return answer, true
+	case <-time.After(within):
+		return answer, false
 	}
 }
 
@@ -365,23 +349,15 @@ func (l *loop) retire(idle time.Duration) {
 	}
 }
 
-// closeAll closes what drain left.
+// closeAll drains, and closes what that leaves.
 func (l *loop) closeAll() {
+	l.drain()
 	l.shut = true
 	l.conns.CloseAll("the server has shut down")
 }
 
 // allGone is for the end of the last connection. The server has ended when the application knows of it, at the end of the batch.
 func (l *loop) allGone() { l.gone = true }
-
-// tellEnd tells Shutdown that all connections have gone.
-func (l *loop) tellEnd() {
-	select {
-	case <-l.drained:
-	default:
-		close(l.drained)
-	}
-}
 
 // warnEvery is the least time between two lines about clients that do not read, in nanoseconds.
 const warnEvery = int64(1e9)

@@ -16,14 +16,13 @@ import (
 // An idle connection with TLS costs at most 12 KiB of Go's memory, all in all. One that has received large records keeps room for one more in
 // crypto/tls.
 func TestIdleTLSConnectionsAreSmall(t *testing.T) {
-	s := serve(t, Config{})
+	cert, _ := certtest.Localhost()
+	s := serve(t, Config{TLS: &tls.Config{Certificates: []tls.Certificate{cert}}})
 	ln, err := conn.Listen("127.0.0.1:0", conn.DefaultListenOptions)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ln.Secure = true
-	cert, _ := certtest.Localhost()
-	s.SetTLS(&tls.Config{Certificates: []tls.Certificate{cert}})
 	s.Accept(ln)
 	buf := make([]byte, 4096)
 	ask := func(request []byte) int {

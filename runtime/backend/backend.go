@@ -65,13 +65,7 @@ func (r *Request) Query() string { return string(r.Parsed.Query.In(r.Head)) }
 // Host returns the host and port that the client asked for, "" if it named
 // none (HTTP/1.0).
 func (r *Request) Host() string {
-	switch {
-	case r.Peer.Host != "":
-		return r.Peer.Host
-	case r.Parsed.Authority.Len > 0:
-		return string(r.Parsed.Authority.In(r.Head))
-	}
-	return string(r.Parsed.Host.In(r.Head))
+	return string(r.Peer.AppendHost(nil, r.Parsed, r.Head))
 }
 
 // Client is the name of the client in error logs: "192.0.2.7:4711", "" for one of a unix socket, with the trace of the request
@@ -145,7 +139,7 @@ func (w *Response) Start(head exchange.Head) {
 // Interim sends the head of a 1xx response ahead of the answer (RFC 9110 §15.2), to clients that can take one. Of
 // head, Status, Reason and Fields count. It must be called before Start.
 func (w *Response) Interim(head exchange.Head) {
-	w.pool.put(w.ex, &part{head: head, interim: true})
+	w.pool.put(w.ex, &part{Part: exchange.Part{Head: head, Interim: true}})
 }
 
 // Refuse answers with the server's own page for status, which a site may
@@ -194,17 +188,13 @@ func (w *Response) Flush() error {
 	if len(w.buf) == 0 && w.sent {
 		return w.pool.wait(w.ex)
 	}
-	p := &part{body: w.buf}
-	w.buf = nil
-	return w.publish(p)
+	return w.publish(&part{})
 }
 
 // File sends count bytes of f from offset, behind the bytes that were written. The Response owns f from now on, and
 // closes it.
 func (w *Response) File(f *os.File, offset, count int64) error {
-	p := &part{body: w.buf, file: f, offset: offset, count: count}
-	w.buf = nil
-	return w.publish(p)
+	return w.publish(&part{file: f, Part: exchange.Part{Offset: offset, Count: count}})
 }
 
 // Last ends the response with count bytes of f from offset, behind the bytes that were written. The Response owns f
@@ -227,19 +217,23 @@ func (w *Response) Fail() {
 	}
 }
 
-// publish gives a part to the loop.
+// publish gives a part to the loop, and waits until the client has taken most of the response.
 func (w *Response) publish(p *part) error {
-	if !w.sent {
-		if !w.started {
-			w.Start(exchange.Head{Status: 200, Length: -1})
-		}
-		p.first, w.sent = true, true
-		p.head = w.head
-	}
-	if err := w.pool.put(w.ex, p); err != nil {
+	if err := w.put(p); err != nil {
 		return err
 	}
 	return w.pool.wait(w.ex)
+}
+
+// put gives a part to the loop, with the bytes that were written and, if it is the first, the head.
+func (w *Response) put(p *part) error {
+	p.Body, w.buf = w.buf, nil
+	if !w.sent {
+		w.Start(exchange.Head{Status: 200, Length: -1})
+		p.First, w.sent = true, true
+		p.Head = w.head
+	}
+	return w.pool.put(w.ex, p)
 }
 
 // end publishes the last part.
@@ -247,19 +241,11 @@ func (w *Response) end() {
 	if len(w.trailers) > 0 && !w.sent {
 		w.Flush() // its length is not known to the client then, who gets chunks
 	}
-	p := &part{body: w.buf, file: w.file, offset: w.offset, count: w.count, last: true, failed: w.failed}
-	w.buf = nil
+	p := &part{file: w.file, Part: exchange.Part{Offset: w.offset, Count: w.count, Last: true, Failed: w.failed}}
 	if len(w.trailers) > 0 {
-		p.trailers = &w.trailers
+		p.Trailers = &w.trailers
 	}
-	if !w.sent {
-		if !w.started {
-			w.Start(exchange.Head{Status: 200, Length: -1})
-		}
-		p.first = true
-		p.head = w.head
-	}
-	w.pool.put(w.ex, p)
+	w.put(p)
 }
 
 const (
@@ -288,7 +274,7 @@ func (w *Response) Ask(body []byte) (status int, answer []byte) {
 	w.pool.mu.Lock()
 	w.ex.asking = a
 	w.pool.mu.Unlock()
-	_ = w.pool.put(w.ex, &part{body: body, ask: true}) // no client is needed for it
+	_ = w.pool.put(w.ex, &part{Part: exchange.Part{Body: body, Op: exchange.OpAsk}}) // no client is needed for it
 	<-a.done
 	return a.status, a.body
 }
@@ -309,15 +295,9 @@ type Answer struct {
 	Body   []byte
 }
 
-// Field returns the value of the first field called name, in any case.
+// Field returns the value of the last field called name, in any case.
 func (a *Answer) Field(name string) string {
-	for line := range bytes.Lines(a.Fields) {
-		key, value, _ := bytes.Cut(line, []byte(":"))
-		if bytes.EqualFold(key, []byte(name)) {
-			return string(bytes.TrimSpace(value))
-		}
-	}
-	return ""
+	return exchange.FieldValue(a.Fields, []byte(name))
 }
 
 // MaxAnswer is the largest body that Sub returns, in bytes.

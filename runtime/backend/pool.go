@@ -75,17 +75,12 @@ type exchangeState struct {
 
 // part is a piece of a response on its way to the loop.
 type part struct {
-	ex                  *exchangeState
-	head                exchange.Head
-	first, last, failed bool
-	interim, ask        bool
-	body                []byte
-	trailers            *exchange.Trailers
-	file                *os.File
-	offset, count       int64
+	exchange.Part // but for Ticket, File and Ref, which Next sets
+	ex            *exchangeState
+	file          *os.File
 }
 
-func (p *part) size() int64 { return int64(len(p.body)) + p.count }
+func (p *part) size() int64 { return int64(len(p.Body)) + p.Count }
 
 // New returns a Pool that answers at most max requests at the same time (more are 503). log gets lines for the
 // operator, on any goroutine.
@@ -221,7 +216,7 @@ func (p *Pool) run(ex *exchangeState) {
 func (p *Pool) put(ex *exchangeState, one *part) error {
 	one.ex = ex
 	p.mu.Lock()
-	if ex.gone && !one.last && !one.ask {
+	if ex.gone && !one.Last && one.Op != exchange.OpAsk {
 		p.mu.Unlock()
 		if one.file != nil {
 			one.file.Close()
@@ -275,27 +270,12 @@ func (p *Pool) Next(out *exchange.Part) bool {
 	id := p.lastID
 	p.parts[id] = one
 	p.mu.Unlock()
-	*out = exchange.Part{
-		Ticket:   one.ex.ticket,
-		First:    one.first,
-		Last:     one.last,
-		Interim:  one.interim,
-		Failed:   one.failed,
-		Trailers: one.trailers,
-		Head:     one.head,
-		Body:     one.body,
-		File:     -1,
-		Offset:   one.offset,
-		Count:    one.count,
-		Ref:      id,
-	}
-	if one.ask {
-		out.Op = exchange.OpAsk
-	}
+	*out = one.Part
+	out.Ticket, out.File, out.Ref = one.ex.ticket, -1, id
 	if one.file != nil {
 		out.File = int(one.file.Fd())
 	}
-	if one.first {
+	if one.First {
 		out.Head.Request, out.Head.Parsed = one.ex.request.Head, one.ex.request.Parsed
 	}
 	return true
@@ -312,14 +292,14 @@ func (p *Pool) Release(one *exchange.Part) {
 	ex := mine.ex
 	ex.unacked -= mine.size()
 	ex.room.Signal()
-	if mine.last {
+	if mine.Last {
 		delete(p.open, ex.ticket)
 	}
 	p.mu.Unlock()
 	if mine.file != nil {
 		mine.file.Close()
 	}
-	if t := mine.head.Tunnel; t != nil && t.Upstream != nil {
+	if t := mine.Head.Tunnel; t != nil && t.Upstream != nil {
 		t.Upstream.Close() // the loop has not taken it
 	}
 }

@@ -25,6 +25,18 @@ type Exchange struct {
 	Fields []byte // "Name: value\r\n" ... that the head of the response has behind its own; not if it is made by Sink.Reply
 }
 
+// Answer ends x with r, before its first part.
+func (x *Exchange) Answer(r Reply) {
+	x.Source = Memory{}
+	x.Sink.Reply(r)
+}
+
+// BreakOff ends x without the rest of its response.
+func (x *Exchange) BreakOff() {
+	x.Source = Memory{}
+	x.Sink.Send(&Part{Last: true, Failed: true, File: -1})
+}
+
 // Source answers exchanges. A source that has to remember something of an exchange puts a value of its own, which it uses
 // again, in the place of Exchange.Source. All methods are called on the event loop and must not block.
 type Source interface {
@@ -64,7 +76,7 @@ type Optional interface {
 	Declines() bool
 }
 
-// Memory is embedded by sources that send the whole response in Start. As a source of its own it stands for a response that
+// Memory is embedded by sources that send the whole response, or have another source take over, in Start. As a source of its own it stands for a response that
 // has been sent.
 type Memory struct{}
 
@@ -295,6 +307,18 @@ type Peer struct {
 	Host       string         // HTTP_HOST as a trusted proxy got it; "": that of the request
 	User       string         // REMOTE_USER: the logged-in user; "": none
 	Login      Login          // AUTH_TYPE: how User has logged in
+}
+
+// AppendHost appends the host and port that the client has asked for with a request: as a trusted proxy says, in an absolute target, or
+// in Host (RFC 9112 §3.2.2). Clients of HTTP/1.0 need not name one.
+func (p *Peer) AppendHost(dst []byte, r *http1.Request, head []byte) []byte {
+	switch {
+	case p.Host != "":
+		return append(dst, p.Host...)
+	case r.Authority.Len > 0:
+		return append(dst, r.Authority.In(head)...)
+	}
+	return append(dst, r.Host.In(head)...)
 }
 
 // Login is a way to log in.

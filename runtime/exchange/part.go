@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+
+	"golang.org/x/net/http/httpguts"
 
 	"fapws/runtime/conn"
 	"fapws/runtime/http1"
@@ -198,6 +201,13 @@ type Part struct {
 	Taken bool
 }
 
+// Release gives p back to its Owner, if it has one.
+func (p *Part) Release() {
+	if p.Owner != nil {
+		p.Owner.Release(p)
+	}
+}
+
 // PartOwner has the parts that a connection sends: the exchange of a protocol.
 type PartOwner interface {
 	// PartSent takes p back when its body is not needed any more. err is as for conn.Owner.
@@ -317,14 +327,9 @@ func (all Edits) Apply(buf []byte, r *http1.Response) []byte {
 
 // replace reports whether one of them removes or replaces a field.
 func (all Edits) replace(name []byte) bool {
-	for _, e := range all {
-		for _, n := range e.names {
-			if bytes.EqualFold(n, name) {
-				return true
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(all, func(e *Edit) bool {
+		return slices.ContainsFunc(e.names, func(n []byte) bool { return bytes.EqualFold(n, name) })
+	})
 }
 
 // WithoutField returns edits that leave fields with these names as they are.
@@ -380,10 +385,8 @@ func (f Field) Check() error {
 	if err := CheckFieldName(f.Name); err != nil {
 		return err
 	}
-	for _, c := range []byte(f.Value) {
-		if c < ' ' && c != '\t' || c == 0x7f {
-			return fmt.Errorf("the value of %s has a control character", f.Name)
-		}
+	if !httpguts.ValidHeaderFieldValue(f.Value) {
+		return fmt.Errorf("the value of %s has a control character", f.Name)
 	}
 	return nil
 }
@@ -393,10 +396,8 @@ func CheckFieldName(name string) error {
 	if name == "" {
 		return errors.New("a header field needs a name")
 	}
-	for _, c := range []byte(name) {
-		if !strings.ContainsRune("!#$%&'*+-.^_`|~", rune(c)) && !('0' <= c && c <= '9' || 'a' <= c|0x20 && c|0x20 <= 'z') {
-			return fmt.Errorf("%q is not the name of a header field", name)
-		}
+	if !httpguts.ValidHeaderFieldName(name) {
+		return fmt.Errorf("%q is not the name of a header field", name)
 	}
 	switch strings.ToLower(name) {
 	case "content-length", "transfer-encoding", "connection", "keep-alive", "upgrade", "sec-websocket-accept", "sec-websocket-extensions":

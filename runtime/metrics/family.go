@@ -161,34 +161,33 @@ func Find(families []Family, name string) *Family {
 
 // Label returns the value of a label of s, "" without it.
 func (s *Series) Label(name string) string {
-	for text := s.Labels; text != ""; {
-		key, rest, ok := strings.Cut(text, `="`)
-		if !ok {
-			return ""
+	for text, ok := s.Labels, true; ok; text = strings.TrimPrefix(text, ",") {
+		var key, value string
+		if key, value, text, ok = cutLabel(text); ok && key == name {
+			return strings.NewReplacer(`\\`, `\`, `\"`, `"`, `\n`, "\n").Replace(value)
 		}
-		end := 0
-		for end < len(rest) && rest[end] != '"' {
-			if rest[end] == '\\' {
-				end++
-			}
-			end++
-		}
-		end = min(end, len(rest))
-		if key == name {
-			return strings.NewReplacer(`\\`, `\`, `\"`, `"`, `\n`, "\n").Replace(rest[:end])
-		}
-		text = strings.TrimPrefix(strings.TrimPrefix(rest[end:], `"`), ",")
 	}
 	return ""
+}
+
+// cutLabel cuts the first label, name="value", off the text of labels; the value stays escaped. ok is false if the text begins with none.
+func cutLabel(text string) (name, value, rest string, ok bool) {
+	name, rest, _ = strings.Cut(text, `="`)
+	for end := 0; end < len(rest); end++ {
+		switch rest[end] {
+		case '"':
+			return name, rest[:end], rest[end+1:], isName(name)
+		case '\\':
+			end++
+		}
+	}
+	return "", "", "", false
 }
 
 // Quantile returns the value below which the share q (0 to 1) of the values of a histogram lies, by interpolating within
 // a bucket, as Prometheus does; 0 without values. Beyond the last bound it is that.
 func Quantile(bounds []float64, counts []int64, q float64) float64 {
-	var all int64
-	for _, n := range counts {
-		all += n
-	}
+	all := (&Series{Counts: counts}).Count()
 	if all == 0 || len(bounds) == 0 || len(counts) != len(bounds)+1 {
 		return 0
 	}
@@ -263,27 +262,12 @@ func isName(text string) bool {
 
 // areLabels reports whether text is as Labels makes it.
 func areLabels(text string) bool {
-	for more := text != ""; more; {
-		name, rest, ok := strings.Cut(text, `="`)
-		if !ok || !isName(name) {
-			return false
-		}
-		end := 0
-		for end < len(rest) && rest[end] != '"' && rest[end] != '\n' {
-			if rest[end] == '\\' && end+1 < len(rest) && rest[end+1] != '\n' {
-				end++
-			}
-			end++
-		}
-		if end >= len(rest) || rest[end] != '"' {
-			return false
-		}
-		text, more = strings.CutPrefix(rest[end+1:], ",")
-		if !more && text != "" {
-			return false
-		}
+	ok := !strings.Contains(text, "\n")
+	for more := text != ""; more && ok; {
+		_, _, text, ok = cutLabel(text)
+		text, more = strings.CutPrefix(text, ",")
 	}
-	return true
+	return ok && text == ""
 }
 
 // Media types of the formats.

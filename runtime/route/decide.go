@@ -270,24 +270,19 @@ func Believe(forwarded []byte, trusted func(netip.Addr) bool) (o Origin, host st
 
 // forwardLetter returns the letter that stands for a field, 0: it says nothing of proxies.
 func forwardLetter(name []byte) byte {
-	const x = "x-forwarded-"
-	switch len(name) {
-	case len("forwarded"):
-		if bytes.EqualFold(name, []byte("forwarded")) {
-			return 'f'
-		}
-	case len(x + "for"), len(x + "host"), len(x + "proto"), len(x + "prefix"):
-		if !bytes.EqualFold(name[:len(x)], []byte(x)) {
-			return 0
-		}
-		for _, one := range [...]struct {
-			name   string
-			letter byte
-		}{{"for", 'c'}, {"proto", 's'}, {"host", 'a'}, {"port", 'p'}, {"prefix", 'r'}} {
-			if len(one.name) == len(name)-len(x) && bytes.EqualFold(name[len(x):], []byte(one.name)) {
-				return one.letter
-			}
-		}
+	switch {
+	case http1.EqualFold(name, "forwarded"):
+		return 'f'
+	case http1.EqualFold(name, "x-forwarded-for"):
+		return 'c'
+	case http1.EqualFold(name, "x-forwarded-proto"):
+		return 's'
+	case http1.EqualFold(name, "x-forwarded-host"):
+		return 'a'
+	case http1.EqualFold(name, "x-forwarded-port"):
+		return 'p'
+	case http1.EqualFold(name, "x-forwarded-prefix"):
+		return 'r'
 	}
 	return 0
 }

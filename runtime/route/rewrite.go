@@ -2,7 +2,9 @@ package route
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"fapws/runtime/exchange"
@@ -72,18 +74,8 @@ func (d *Decision) Values() Values {
 // ValuesOf returns what templates are filled with for r, of which it uses Head, Parsed, Path, Root, Prefix and Peer. They live
 // as long as these.
 func ValuesOf(r *exchange.Request) Values {
-	v := Values{query: r.Parsed.Query.In(r.Head), scheme: "http"}
-	if r.Peer.Scheme != "" {
-		v.scheme = r.Peer.Scheme
-	}
-	host := r.Parsed.Host.In(r.Head)
-	if r.Parsed.Authority.Len > 0 { // RFC 9112 §3.2.2: it wins
-		host = r.Parsed.Authority.In(r.Head)
-	}
-	if r.Peer.Host != "" {
-		host = []byte(r.Peer.Host)
-	}
-	if v.host = NormalHost(nil, host); len(v.host) == 0 {
+	v := Values{query: r.Parsed.Query.In(r.Head), scheme: cmp.Or(r.Peer.Scheme, "http")}
+	if v.host = NormalHost(nil, r.Peer.AppendHost(nil, r.Parsed, r.Head)); len(v.host) == 0 {
 		v.host = []byte(r.Peer.ServerName)
 	}
 	raw := r.Parsed.Path.In(r.Head)
@@ -157,11 +149,7 @@ func ParseTemplate(text string, names ...string) (Template, error) {
 			continue
 		}
 		name, tail, closed := strings.Cut(strings.TrimPrefix(after, "{"), "}")
-		known := false
-		for _, one := range names {
-			known = known || one == name
-		}
-		if !closed || !known || after[0] != '{' {
+		if !closed || !slices.Contains(names, name) || after[0] != '{' {
 			return nil, fmt.Errorf("%q: $ must be followed by one of {%s}, 1 or $", text, strings.Join(names, "}, {"))
 		}
 		add(piece{text: name, variable: true, inHost: endsInHost(t)})

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"path"
+	"slices"
 	"strings"
 	"unsafe"
 
@@ -123,15 +124,8 @@ func (t *Table) site(host []byte) int {
 
 // fits reports whether m is for path, and returns the length of SCRIPT_NAME in it.
 func (m *compiled) fits(path []byte) (script int, ok bool) {
-	if len(path) < len(m.Prefix) || string(path[:len(m.Prefix)]) != m.Prefix {
-		return 0, false
-	}
-	for _, except := range m.Except {
-		if len(path) >= len(except) && string(path[:len(except)]) == except {
-			return 0, false
-		}
-	}
-	if len(path) < len(m.Within) || string(path[:len(m.Within)]) != m.Within {
+	under := func(prefix string) bool { return len(path) >= len(prefix) && string(path[:len(prefix)]) == prefix }
+	if !under(m.Prefix) || !under(m.Within) || slices.ContainsFunc(m.Except, under) {
 		return 0, false
 	}
 	if m.Having != "" && m.having.find(path, strings.LastIndexByte(m.Within, '/')+1, false) < 0 {
@@ -187,21 +181,13 @@ func (g *Guard) admits(addr string) bool {
 }
 
 func contains(networks []netip.Prefix, a netip.Addr) bool {
-	for _, n := range networks {
-		if n.Contains(a) || n.Bits() == 0 && !a.IsValid() {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(networks, func(n netip.Prefix) bool { return n.Contains(a) || n.Bits() == 0 && !a.IsValid() })
 }
 
 func (g *Guard) takes(method []byte) bool {
-	for _, one := range g.Methods {
-		if string(method) == one || one == "GET" && string(method) == "HEAD" {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(g.Methods, func(one string) bool {
+		return string(method) == one || one == "GET" && string(method) == "HEAD"
+	})
 }
 
 // namePattern matches names of files: Mount.Match.

@@ -180,7 +180,7 @@ func (b *builder) appMounts(r *Route) ([]sites.Mount, error) {
 	if len(names) == 1 {
 		script = b.plan.Command.ScriptName()
 	}
-	if i > 0 && contents.Object(i) == "" { // of the first one it is a setting, for all
+	if i > 0 && contents.Apps[i].Class == "" { // of the first one it is a setting, for all
 		most, err := b.plan.Settings.BodyLimit(script, globalOf(contents, i))
 		if err != nil {
 			return nil, process.ExitUsage(err)
@@ -188,7 +188,7 @@ func (b *builder) appMounts(r *Route) ([]sites.Mount, error) {
 		r.MaxBodySize = cmp.Or(r.MaxBodySize, most)
 	}
 	var wrong []error
-	mounts := contents.Mounts(i)
+	mounts := contents.Apps[i].Table
 	table := make([]sites.Mount, len(mounts))
 	for k := range mounts {
 		var err error
@@ -231,8 +231,8 @@ func (b *builder) mount(m *pybridge.Mount) (mount sites.Mount, err error) {
 		mount.Login = b.login(&l)
 	}
 	switch {
-	case m.Static != nil:
-		options, err := static.ParseOptions(m.Static.JSON)
+	case m.Static != "":
+		options, err := static.ParseOptions(m.Static)
 		if err != nil {
 			return mount, err
 		}

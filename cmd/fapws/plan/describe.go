@@ -37,10 +37,10 @@ func (p *Plan) Counted(app *pybridge.Contents, conf *settings.Config) string {
 		what = append(what, p.Site.What(conf))
 	}
 	for i := range p.apps {
-		if app.Object(i) != "" {
-			what = append(what, fmt.Sprintf("%s, which is %s", app.Served(i), app.Object(i)))
+		if app.Apps[i].Class != "" {
+			what = append(what, fmt.Sprintf("%s, which is %s", app.Apps[i].What, app.Apps[i].Class))
 		} else {
-			what = append(what, pool.Count(len(app.Mounts(i)), "path"))
+			what = append(what, pool.Count(len(app.Apps[i].Table), "path"))
 		}
 	}
 	if len(p.Site.Hosts) > 0 {
@@ -58,7 +58,7 @@ func (p *Plan) Served(app *pybridge.Contents, conf *settings.Config) string {
 	if p.Site.Root != "" {
 		what = append(what, p.Site.What(conf))
 	} else if app != nil && p.Site.App.Name != "" {
-		what = append(what, app.Served(0))
+		what = append(what, app.Apps[0].What)
 	} else if len(conf.Static) > 0 {
 		what = append(what, p.Site.What(conf))
 	}
@@ -93,7 +93,7 @@ func needsLogin(contents *pybridge.Contents) bool {
 	}
 	entries := 0
 	for i := range contents.Apps {
-		for _, m := range contents.Mounts(i) {
+		for _, m := range contents.Apps[i].Table {
 			if m.Login == "" {
 				return false
 			}
@@ -221,7 +221,7 @@ func (p *Plan) users(contents *pybridge.Contents) (files []string) {
 		return nil
 	}
 	for i := range contents.Apps {
-		for _, m := range contents.Mounts(i) {
+		for _, m := range contents.Apps[i].Table {
 			if m.Login != "" {
 				files = append(files, loginOf(m.Login).Users)
 			}

@@ -152,7 +152,7 @@ func mistypedWord(module string, err error) error {
 // other application may be served by several servers: a TIMEOUT or SERVER in its module is its own.
 func (p *Plan) ReadScript(app *pybridge.Contents) (conf settings.Config, err error) {
 	script, inline := p.Command.ScriptName(), p.IsInline()
-	if app.Object(0) == "" {
+	if app.Apps[0].Class == "" {
 		if err := p.Settings.ReadScript(script, globalOf(app, 0)); err != nil {
 			return conf, process.ExitUsage(err)
 		}
@@ -163,7 +163,7 @@ func (p *Plan) ReadScript(app *pybridge.Contents) (conf settings.Config, err err
 	switch {
 	case conf.Fork || inline == (conf.Threads == 0):
 		return conf, nil
-	case app.Object(0) != "" && inline:
+	case app.Apps[0].Class != "" && inline:
 		return conf, process.ExitUsage(fmt.Errorf("%s: THREADS requires PATHS, which was not found: use --threads 0, or remove THREADS", script))
 	}
 	return conf, process.ExitUsage(fmt.Errorf("%s: THREADS must be a literal, because it is read before the script runs: write THREADS = %d on its own line, or use --threads %d",
@@ -188,7 +188,7 @@ func (p *Plan) Recall(globals map[string]pybridge.Value) (settings.Config, error
 // globalOf reads a global of application i in the form that settings take.
 func globalOf(app *pybridge.Contents, i int) func(string) (any, bool) {
 	return func(name string) (any, bool) {
-		v, ok := app.Global(i, name)
+		v, ok := app.Apps[i].Settings[name]
 		if !ok {
 			return nil, false
 		}

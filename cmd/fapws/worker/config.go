@@ -215,7 +215,7 @@ func uploads(c *pybridge.Contents) (places []string) {
 		return nil
 	}
 	for i := range c.Apps {
-		for _, m := range c.Mounts(i) {
+		for _, m := range c.Apps[i].Table {
 			if m.Upload == "" {
 				continue
 			}
@@ -233,7 +233,7 @@ func runsPrograms(c *pybridge.Contents) bool {
 		return false
 	}
 	for i := range c.Apps {
-		if slices.ContainsFunc(c.Mounts(i), func(m pybridge.Mount) bool { return m.CGI != "" }) {
+		if slices.ContainsFunc(c.Apps[i].Table, func(m pybridge.Mount) bool { return m.CGI != "" }) {
 			return true
 		}
 	}

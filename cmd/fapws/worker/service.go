@@ -359,7 +359,7 @@ func (s *service) startPython() (*pybridge.Handler, error) {
 	run := s.runConfig()
 	run.Threads = s.conf.Threads
 	run.Purge, run.Publish = s.purge, s.publish
-	run.Join, run.Leave = s.server.JoinGroup, s.server.LeaveGroup
+	run.ChangeGroup = s.server.ChangeGroup
 	run.Timeout = s.conf.Server.Timeout
 	if s.parent != nil {
 		run.Stuck = s.parent.onStuck

@@ -42,7 +42,7 @@ func (s *service) remembered() string {
 		return ""
 	}
 	var r remembered
-	if s.contents.Object(0) == "" {
+	if s.contents.Apps[0].Class == "" {
 		r.Globals = s.contents.Apps[0].Settings
 	}
 	if h := s.python(); h != nil {

@@ -13,7 +13,6 @@ type call struct {
 	d       *Dispatcher
 	x       *exchange.Exchange // nil: it has ended, and later parts are dropped
 	handler Handler
-	pacer   Pacer // handler, if it is one
 	ticket  exchange.Ticket
 	parts   int32 // that were delivered and are not released
 	next    *call // in the list of free ones
@@ -50,9 +49,7 @@ func (d *Dispatcher) deliver(p *exchange.Part) {
 	c := d.calls[p.Ticket]
 	p.Owner = c
 	c.parts++
-	if d.limited {
-		c.since = d.loop.Exact()
-	}
+	c.restart()
 	switch p.Op {
 	case exchange.OpCredit:
 		if c.x != nil {
@@ -135,7 +132,7 @@ func (c *call) OnGone(x *exchange.Exchange) {
 	if p := c.waiting; p != nil {
 		c.waiting = nil
 		c.end(p)
-		x.Sink.Send(&exchange.Part{Last: true, Failed: true, File: -1})
+		x.BreakOff()
 		return
 	}
 	c.gone = true
@@ -207,7 +204,7 @@ func (c *call) Resume(*exchange.Exchange) {
 func (c *call) resume() {
 	c.deferred, c.owed = false, true
 	c.restart()
-	c.pacer.Resume(c.ticket)
+	c.handler.(Pacer).Resume(c.ticket)
 	c.d.Due = true
 }
 
@@ -222,9 +219,8 @@ const (
 // turnSender sends the finished chunks of a handler that runs on the loop, while the handler makes more. A hundred quick chunks leave
 // together then, and a chunk before a slow one does not wait for it (PEP 3333).
 type turnSender struct {
-	handler Attended // nil: none
-	awake   atomic.Bool
-	call    chan struct{}
+	awake atomic.Bool
+	call  chan struct{}
 }
 
 // Attend sends finished parts of a handler that runs on the event loop, while the handler makes more. It returns when
@@ -237,14 +233,14 @@ func (d *Dispatcher) Attend(ended <-chan struct{}) {
 		case <-ended:
 			return
 		}
-		a.handler.Attend(true)
+		d.app.Attend(true)
 		for idle := 0; idle < attendFor; idle++ {
 			time.Sleep(attendEvery)
 			if d.sendMeanwhile() {
 				idle = 0
 			}
 		}
-		a.handler.Attend(false)
+		d.app.Attend(false)
 		d.sendMeanwhile() // parts that were finished before the handler could see that
 		a.awake.Store(false)
 	}
@@ -257,13 +253,12 @@ func (d *Dispatcher) sendMeanwhile() (sent bool) {
 		return false // the loop does its own work, and sends by itself
 	}
 	defer d.state.Unlock()
-	h := d.turnSender.handler
-	if !h.InTurn() {
+	if !d.app.InTurn() {
 		return false // the loop is about to
 	}
 	defer d.loop.Recover()
 	var p exchange.Part
-	for h.Next(&p) {
+	for d.app.Next(&p) {
 		d.deliver(&p)
 		sent = true
 	}
@@ -282,7 +277,7 @@ func (d *Dispatcher) Tick() {
 	}
 	now := d.set.Now
 	for _, c := range d.calls {
-		if c.owed && c.late(now) && !c.waitsForClient() {
+		if c.owed && c.limit > 0 && now-c.since >= c.limit && !c.waitsForClient() {
 			c.overdue(time.Duration(now - c.since))
 		}
 	}
@@ -324,11 +319,6 @@ func (d *Dispatcher) Stalled() {
 	}
 }
 
-// late reports whether the time of c is up.
-func (c *call) late(now int64) bool {
-	return c.limit > 0 && now-c.since >= c.limit
-}
-
 // waitsForClient reports whether the handler may be waiting for its client. With a detached descriptor it may at any time.
 func (c *call) waitsForClient() bool {
 	return c.x != nil && !c.gone && (c.detached || c.x.Server.WaitsForClient())
@@ -344,11 +334,10 @@ func (c *call) overdue(took time.Duration) {
 	x := c.x
 	c.x = nil
 	if x != nil {
-		x.Source = exchange.Memory{}
 		if c.begun || c.gone {
-			x.Sink.Send(&exchange.Part{Last: true, Failed: true, File: -1})
+			x.BreakOff()
 		} else {
-			x.Sink.Reply(exchange.Reply{Status: 504})
+			x.Answer(exchange.Reply{Status: 504})
 		}
 	}
 	c.cancel(took)

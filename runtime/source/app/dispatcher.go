@@ -32,9 +32,9 @@ type Pacer interface {
 	Resume(exchange.Ticket)
 }
 
-// Attended is a Handler that may run on the loop, and there makes many pieces of a response one after the other while
-// another thread sends them.
-type Attended interface {
+// Application is a Handler that may run on the loop, and is told of signals. On the loop it makes many pieces of a response one after
+// the other while another thread sends them.
+type Application interface {
 	Handler
 
 	// Attend says whether finished parts are sent during Flush, too. A part that was finished before Attend(false)
@@ -44,11 +44,6 @@ type Attended interface {
 	// InTurn reports whether Flush has got to where Next may be called beside it, by the holder of Dispatcher.state. It is
 	// safe for concurrent use.
 	InTurn() bool
-}
-
-// Application is a Handler that may run on the loop, and is told of signals.
-type Application interface {
-	Handler
 
 	// Stalled is called on every tick during which the loop is in Flush, on another goroutine, if
 	// something has a timeout. It returns the exchange that runs inline, on the loop, and how long it has been
@@ -195,7 +190,6 @@ func (d *Dispatcher) Serve(main Handler, all []Handler, limited bool) {
 		}
 	}
 	d.app, _ = main.(Application)
-	d.turnSender.handler, _ = main.(Attended)
 	d.handlers = slices.Concat(all, d.former)
 	for _, h := range all {
 		h.Attach(d.cfg.Waker, d.cfg.Subrequests)
@@ -287,7 +281,7 @@ func (d *Dispatcher) flush() {
 
 // CallTurnSender is eventloop.Waker.Attend.
 func (d *Dispatcher) CallTurnSender() {
-	if a := &d.turnSender; a.handler != nil && a.awake.CompareAndSwap(false, true) {
+	if a := &d.turnSender; d.app != nil && a.awake.CompareAndSwap(false, true) {
 		a.call <- struct{}{} // there is room: it is not awake
 	}
 }
@@ -330,11 +324,7 @@ func (d *Dispatcher) LastUse() (at int64, used bool) {
 
 // Idle reports whether all tickets are free.
 func (d *Dispatcher) Idle() bool {
-	free := 0
-	for c := d.free; c != nil; c = c.next {
-		free++
-	}
-	return free == len(d.calls)
+	return !slices.ContainsFunc(d.calls, func(c *call) bool { return c.handler != nil })
 }
 
 // Occupancy is how long a request occupies the application.

@@ -15,9 +15,9 @@ import (
 
 // Source has exchanges answered by one Handler.
 type Source struct {
+	exchange.Memory
 	d       *Dispatcher
 	handler Handler
-	pacer   Pacer // handler, if it is one
 	options Options
 }
 
@@ -29,13 +29,8 @@ type Options struct {
 
 // Source returns the source of a handler. It is safe for concurrent use.
 func (d *Dispatcher) Source(h Handler, o Options) *Source {
-	s := &Source{d: d, handler: h, options: o}
-	s.pacer, _ = h.(Pacer)
-	return s
+	return &Source{d: d, handler: h, options: o}
 }
-
-// Paces reports whether the handler makes large responses one at a time: see Pacer.
-func (s *Source) Paces() bool { return s.pacer != nil }
 
 var retryAfter = []byte("Retry-After: 1\r\n")
 
@@ -49,7 +44,7 @@ func (s *Source) Start(x *exchange.Exchange) {
 	} else {
 		d.free, c.next = c.next, nil
 	}
-	c.x, c.handler, c.pacer, c.limit = x, s.handler, s.pacer, int64(s.options.Timeout)
+	c.x, c.handler, c.limit = x, s.handler, int64(s.options.Timeout)
 	c.peer, c.errorLog, c.traced, c.depth, c.detached = r.Peer, r.ErrorLog, r.Traced, uint8(r.Depth), r.Socket != 0
 	r.Ticket = c.ticket
 	if d.cfg.Trace != nil {
@@ -57,8 +52,7 @@ func (s *Source) Start(x *exchange.Exchange) {
 	}
 	if !c.handler.Submit(r) {
 		d.put(c)
-		x.Source = exchange.Memory{}
-		x.Sink.Reply(exchange.Reply{Status: 503, Fields: retryAfter})
+		x.Answer(exchange.Reply{Status: 503, Fields: retryAfter})
 		return
 	}
 	x.Source, x.By = c, "application"
@@ -67,22 +61,15 @@ func (s *Source) Start(x *exchange.Exchange) {
 		d.loop.Occupied(1)
 	}
 	c.owed = r.Resumed == nil // that is open for its client, and no 504 can be written
-	if d.limited {
-		c.since = d.loop.Exact()
-	}
+	c.restart()
 	d.took()
 }
-
-// OnRoom implements exchange.Source.
-func (s *Source) OnRoom(*exchange.Exchange) {}
-
-// OnGone implements exchange.Source.
-func (s *Source) OnGone(*exchange.Exchange) {}
 
 // Receiving has one handler receive the body of a request as it arrives, and, when that hands the request on (exchange.Behind),
 // another source answer it, which gets a body of the first one's making. It is for uploads: an application
 // gets a description of the stored files.
 type Receiving struct {
+	exchange.Memory
 	first *Source
 	index int // exchange.Request.Mount for first
 	then  exchange.Source
@@ -106,12 +93,6 @@ func (s *Receiving) Start(x *exchange.Exchange) {
 		c.receiver = s
 	}
 }
-
-// OnRoom implements exchange.Source.
-func (s *Receiving) OnRoom(*exchange.Exchange) {}
-
-// OnGone implements exchange.Source.
-func (s *Receiving) OnGone(*exchange.Exchange) {}
 
 // handOn has the source behind the handler answer, as p says.
 func (c *call) handOn(p *exchange.Part) {
@@ -164,7 +145,7 @@ func (c *call) redirect(p *exchange.Part) bool {
 
 // refuse has the server answer in the place of the handler.
 func (c *call) refuse(p *exchange.Part) {
-	x, h := c.x, &p.Head
+	h := &p.Head
 	r := exchange.Reply{Status: h.Status, Text: string(h.Reason), Fields: bytes.Clone(h.Fields)}
 	if h.Instead == exchange.Failure {
 		r.Text, r.Body, r.Length, r.Type = "", bytes.Clone(p.Body), h.Length, h.Type
@@ -174,14 +155,18 @@ func (c *call) refuse(p *exchange.Part) {
 			r.HTML = static.WantsHTML(parsed, h.Request)
 		}
 	}
+	c.reply(p, r)
+}
+
+// reply has the server answer with r, and the call end with p.
+func (c *call) reply(p *exchange.Part, r exchange.Reply) {
+	x := c.x
 	c.end(p)
-	x.Source = exchange.Memory{}
-	x.Sink.Reply(r)
+	x.Answer(r)
 }
 
 // subscribes makes the client a subscriber, as p asks. It reports false if that cannot be: then the exchange is answered.
 func (c *call) subscribes(p *exchange.Part) bool {
-	x := c.x
 	if c.gone {
 		return true // nothing of p is sent
 	}
@@ -191,18 +176,15 @@ func (c *call) subscribes(p *exchange.Part) bool {
 		return false
 	}
 	r := exchange.Request{Head: p.Head.Request, Parsed: parsed, Peer: c.peer, Depth: int(c.depth)}
-	refusal, ok := c.d.cfg.Channels.Subscribe(x, p, &r)
+	refusal, ok := c.d.cfg.Channels.Subscribe(c.x, p, &r)
 	if !ok {
-		c.end(p)
-		x.Source = exchange.Memory{}
-		x.Sink.Reply(refusal)
+		c.reply(p, refusal)
 	}
 	return ok
 }
 
 // handOver has files or a program answer, as p says.
 func (c *call) handOver(p *exchange.Part) {
-	x := c.x
 	parsed, err := c.d.parsed(&p.Head)
 	switch {
 	case err != nil:
@@ -213,18 +195,15 @@ func (c *call) handOver(p *exchange.Part) {
 		if c.extra != nil {
 			p.Head.Fields = exchange.MergeFields(p.Head.Fields, c.extra)
 		}
-		c.d.cfg.Files.Take(x, p, parsed)
+		c.d.cfg.Files.Take(c.x, p, parsed)
 		c.end(p)
 	}
 }
 
 // fail answers 500 because of a bug of the server.
 func (c *call) fail(p *exchange.Part, line string) {
-	x := c.x
 	c.d.set.Log(logfile.Error, "bug: %s", line)
-	c.end(p)
-	x.Source = exchange.Memory{}
-	x.Sink.Reply(exchange.Reply{Status: 500})
+	c.reply(p, exchange.Reply{Status: 500})
 }
 
 // parsed returns the request that a handler has given back with a head, which is parsed again if the handler has not kept that.
@@ -248,7 +227,7 @@ func (p *programs) start(d *Dispatcher) bool {
 // handToProgram submits the request, for which the handler has named a program (exchange.Program), a second time: the call
 // goes on with the parts of that.
 func (c *call) handToProgram(p *exchange.Part, parsed *http1.Request) {
-	x, d := c.x, c.d
+	d := c.d
 	if !d.programs.start(d) {
 		c.fail(p, "a handler let a program answer that cannot")
 		return
@@ -277,15 +256,12 @@ func (c *call) handToProgram(p *exchange.Part, parsed *http1.Request) {
 	}
 	c.extra = bytes.Clone(p.Head.Fields)
 	if err != nil || !d.programs.handler.Submit(&again) {
-		c.end(p)
-		x.Source = exchange.Memory{}
-		x.Sink.Reply(exchange.Reply{Status: 503, Fields: retryAfter})
+		c.reply(p, exchange.Reply{Status: 503, Fields: retryAfter})
 		return
 	}
 	c.parts--
 	c.handler.Release(p) // the ticket stays taken
 	c.handler = d.programs.handler
-	c.pacer, _ = c.handler.(Pacer)
 	c.ended, c.owed = false, true
 	c.restart()
 	d.Due = true
@@ -338,9 +314,7 @@ func (i *inquiry) Send(p *exchange.Part) {
 	if last && p.Failed {
 		i.status = 500
 	}
-	if p.Owner != nil {
-		p.Owner.Release(p)
-	}
+	p.Release()
 	if last {
 		i.answer()
 	}

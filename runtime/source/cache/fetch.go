@@ -50,7 +50,7 @@ func (s *Source) refresh(r *exchange.Request, prefix string, found Found) {
 // newFetch makes r the request that is asked for found.
 func (s *Source) newFetch(r *exchange.Request, prefix string, found Found) *fetch {
 	f := &fetch{source: s, fill: found.Fill, page: found.Page, depth: r.Depth}
-	f.fill.Owner = f
+	f.fill.owner = f
 	f.origin = exchange.Exchange{Req: r, Prefix: prefix, Sink: f, Server: f, Logger: f, Source: s.origin}
 	var conditions []byte
 	if f.page != nil {
@@ -116,7 +116,7 @@ func (f *fetch) instead(status int, unreachable bool) bool {
 func (f *fetch) Send(p *exchange.Part) {
 	last := p.Last
 	if p.Op == exchange.OpCredit { // the request has no body
-		release(p)
+		p.Release()
 		return
 	}
 	if !f.passes && !p.Interim && f.record(p) {
@@ -127,7 +127,7 @@ func (f *fetch) Send(p *exchange.Part) {
 	}
 	x := f.client
 	if x == nil {
-		release(p)
+		p.Release()
 		return
 	}
 	if last {
@@ -136,26 +136,21 @@ func (f *fetch) Send(p *exchange.Part) {
 	x.Sink.Send(p)
 }
 
-// release gives a part back.
-func release(p *exchange.Part) {
-	if p.Owner != nil {
-		p.Owner.Release(p)
-	}
-}
-
 // record takes a part of an answer that is to be kept, and makes it a copy. done:
 // there is nothing more to do with it.
 func (f *fetch) record(p *exchange.Part) (done bool) {
 	h := &p.Head
 	if p.First {
+		_, handedOver := f.origin.Source.(exchange.Memory) // to files: they have a cache of their own, and see when a file changes
 		switch {
 		case h.Status == 304 && f.conditional:
 			f.confirmed(p)
 			return true
 		case f.instead(h.Status, false):
-			f.sendInstead(p)
+			f.drop(p)
+			f.fail()
 			return true
-		case p.Failed || len(h.Channel) > 0 || p.Count > 0 || f.handedOver():
+		case p.Failed || len(h.Channel) > 0 || p.Count > 0 || handedOver:
 			f.fill.Refuse(h.Status, f.source.pages.loop.Wall())
 			f.pass(p.Last)
 			return false
@@ -180,18 +175,12 @@ func (f *fetch) record(p *exchange.Part) (done bool) {
 		kept.Head.Fields, kept.Head.Reason = f.fill.Fields(), bytes.Clone(h.Reason)
 		kept.Head.Request, kept.Head.Parsed = nil, nil
 	}
-	release(p)
+	p.Release()
 	*p = kept
 	if p.Last {
 		f.finish()
 	}
 	return false
-}
-
-// handedOver reports whether the origin has let files answer: they have a cache of their own, and see when a file changes.
-func (f *fetch) handedOver() bool {
-	_, is := f.origin.Source.(exchange.Memory)
-	return is
 }
 
 // begin begins to keep the answer with the head of p, if it may be kept.
@@ -239,7 +228,7 @@ func (f *fetch) confirmed(p *exchange.Part) {
 	f.passes = true
 	page, shared := f.fill.Confirm(&p.Head, f.source.pages.loop.Wall())
 	f.drop(p)
-	f.answer(page, Revalidated, page.Unchanged(f.fill.Request()))
+	f.answer(page, Revalidated, page.Unchanged(&f.fill.request))
 	if shared {
 		f.serve(page, Wait)
 	} else {
@@ -247,24 +236,18 @@ func (f *fetch) confirmed(p *exchange.Part) {
 	}
 }
 
-// sendInstead sends the older page to the client and to all that wait, as p is an error.
-func (f *fetch) sendInstead(p *exchange.Part) {
-	f.drop(p)
-	f.fail()
-}
-
-// fail answers with the older page, as there is no other.
+// fail answers the client, and all that wait, with the older page, as there is no other.
 func (f *fetch) fail() {
 	f.passes = true
 	f.fill.Failed(f.source.pages.loop.Wall())
-	f.answer(f.page, Stale, f.page.Unchanged(f.fill.Request()))
+	f.answer(f.page, Stale, f.page.Unchanged(&f.fill.request))
 	f.serve(f.page, Stale)
 }
 
 // drop gives back the first part of an answer of which nothing is sent.
 func (f *fetch) drop(p *exchange.Part) {
 	last := p.Last
-	release(p)
+	p.Release()
 	if !last {
 		f.giveUp()
 	}
@@ -294,8 +277,8 @@ func (f *fetch) Reply(r exchange.Reply) {
 		f.pass(true)
 	}
 	if x := f.client; x != nil {
-		f.client, x.Source = nil, exchange.Memory{}
-		x.Sink.Reply(r)
+		f.client = nil
+		x.Answer(r)
 	}
 }
 
@@ -311,7 +294,7 @@ func (f *fetch) OnRoom(*exchange.Exchange) { f.origin.Source.OnRoom(&f.origin) }
 // OnGone implements exchange.Source, for the client. The fetch goes on if others wait for the page.
 func (f *fetch) OnGone(x *exchange.Exchange) {
 	f.client = nil
-	end(x)
+	x.BreakOff()
 	switch {
 	case len(f.waiting) == 0:
 		f.leave()
@@ -327,12 +310,6 @@ func (f *fetch) leave() {
 		f.fill.Leave()
 	}
 	f.giveUp()
-}
-
-// end ends an exchange whose client has left.
-func end(x *exchange.Exchange) {
-	x.Source = exchange.Memory{}
-	x.Sink.Send(&exchange.Part{Last: true, Failed: true, File: -1})
 }
 
 // Input implements exchange.Receiver, for the client: it may have left.

@@ -14,8 +14,7 @@ import (
 // Fill takes the answer of a handler, part by part, to keep it. It ends with
 // Finish or Abandon.
 type Fill struct {
-	// Owner is the caller's: the requests that wait for it.
-	Owner any
+	owner *fetch // has the requests that wait for it
 
 	s       *Store
 	rule    *Compiled
@@ -246,9 +245,6 @@ func (f *Fill) Refuse(status int, now int64) {
 	f.end()
 }
 
-// Request returns the request that the Fill was begun for.
-func (f *Fill) Request() *Request { return &f.request }
-
 // Leave ends the Fill without a decision about the answer, which is not wanted any more.
 func (f *Fill) Leave() { f.end() }
 
@@ -323,7 +319,7 @@ func (w *waiter) OnRoom(*exchange.Exchange) {}
 func (w *waiter) OnGone(x *exchange.Exchange) {
 	f := w.f
 	w.x, w.f = nil, nil
-	end(x)
+	x.BreakOff()
 	if f == nil {
 		return
 	}
@@ -397,8 +393,7 @@ func (p *Pages) retryAll() {
 		}
 		switch {
 		case w.late:
-			x.Source = exchange.Memory{}
-			x.Sink.Reply(exchange.Reply{Status: 504})
+			x.Answer(exchange.Reply{Status: 504})
 		case w.page != nil:
 			p.send(x, w.page, w.verdict, excerpt{unchanged: w.page.Unchanged(w.asked())})
 		default:

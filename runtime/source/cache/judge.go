@@ -316,7 +316,7 @@ func (p *Page) fixed(name []byte) bool {
 func (f *Fill) Confirm(h *exchange.Head, now int64) (p *Page, shared bool) {
 	s, old := f.s, f.old
 	s.now = now
-	s.count.Revalidated++
+	s.count[Revalidated]++
 	got := readFields(h.Fields, now)
 	if !old.names(got.etag) {
 		f.end()

@@ -2,6 +2,7 @@ package cache
 
 import (
 	"bytes"
+	"slices"
 
 	"fapws/runtime/http1"
 	"fapws/runtime/source/static"
@@ -165,18 +166,7 @@ func (s *Store) Look(c *Compiled, r *Request, now int64) (f Found) {
 	s.now = now
 	s.purge()
 	f = s.look(c, r, now)
-	switch f.Verdict {
-	case Hit:
-		s.count.Hits++
-	case Stale:
-		s.count.Stale++
-	case Miss, Expired:
-		s.count.Misses++
-	case Wait:
-		s.count.Waited++
-	default:
-		s.count.Bypassed++
-	}
+	s.count[f.Verdict]++
 	return f
 }
 
@@ -244,13 +234,10 @@ func (s *Store) look(c *Compiled, r *Request, now int64) Found {
 // only reports whether the answer to a request is of no use to other clients: part of a
 // page, or one that depends on the copy that the client has.
 func only(r *Request) bool {
-	for _, f := range r.Parsed.Fields {
+	return slices.ContainsFunc(r.Parsed.Fields, func(f http1.Field) bool {
 		name := f.Name.In(r.Head)
-		if http1.EqualFold(name, "range") || http1.EqualFold(name, "if-match") || http1.EqualFold(name, "if-unmodified-since") {
-			return true
-		}
-	}
-	return false
+		return http1.EqualFold(name, "range") || http1.EqualFold(name, "if-match") || http1.EqualFold(name, "if-unmodified-since")
+	})
 }
 
 // begin returns a new Fill, of the node n unless that is nil, for another page in the place of old.

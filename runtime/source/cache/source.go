@@ -62,6 +62,7 @@ func NewPages(s *Store, h Loop, limits *http1.Limits) *Pages {
 
 // Source answers the exchanges of a mount from the cache, or has another source answer them.
 type Source struct {
+	exchange.Memory
 	pages  *Pages
 	rule   *Compiled
 	origin exchange.Source
@@ -74,12 +75,6 @@ func (p *Pages) Source(rule *Compiled, origin exchange.Source) *Source {
 
 // Start implements exchange.Source.
 func (s *Source) Start(x *exchange.Exchange) { s.lookup(x, 0) }
-
-// OnRoom implements exchange.Source.
-func (s *Source) OnRoom(*exchange.Exchange) {}
-
-// OnGone implements exchange.Source.
-func (s *Source) OnGone(*exchange.Exchange) {}
 
 // lookup answers x from the cache, or has it answered by the origin. turns is how often it has waited for a page.
 func (s *Source) lookup(x *exchange.Exchange, turns int) {
@@ -107,7 +102,7 @@ func (s *Source) lookup(x *exchange.Exchange, turns int) {
 	case Miss, Expired:
 		s.fetch(x, found)
 	case Wait:
-		f := found.Fill.Owner.(*fetch)
+		f := found.Fill.owner
 		// The page itself, or another page that waits, may need a subrequest. If a request waits only for fetches of
 		// its own depth or deeper ones, none waits for itself.
 		if turns == maxTurns || f.depth < r.Depth {
@@ -138,15 +133,8 @@ func (p *Pages) request(r *exchange.Request) *Request {
 	*a = Request{Head: r.Head, Parsed: r.Parsed, Path: r.Path, Root: r.Path[:r.Root], Scheme: r.Peer.Scheme}
 	a.Scheme = cmp.Or(a.Scheme, "http")
 	a.Known = r.Peer.TLS != nil && len(r.Peer.TLS.Certificates) > 0
-	switch {
-	case r.Peer.Host != "":
-		p.name = append(p.name[:0], r.Peer.Host...)
-		a.Host = p.name
-	case r.Parsed.Authority.Len > 0:
-		a.Host = r.Parsed.Authority.In(r.Head)
-	default:
-		a.Host = r.Parsed.Host.In(r.Head)
-	}
+	p.name = r.Peer.AppendHost(p.name[:0], r.Parsed, r.Head)
+	a.Host = p.name
 	return a
 }
 
@@ -160,8 +148,7 @@ func (p *Pages) sendFound(x *exchange.Exchange, asked *Request, page *Page, v Ve
 		size := int64(len(page.Body))
 		from, count, ok := static.OneRange(wanted, size)
 		if ok && count == 0 {
-			x.Source = exchange.Memory{}
-			x.Sink.Reply(exchange.Reply{Status: 416, Fields: fmt.Appendf(nil, "Content-Range: bytes */%d\r\n", size)})
+			x.Answer(exchange.Reply{Status: 416, Fields: fmt.Appendf(nil, "Content-Range: bytes */%d\r\n", size)})
 			return
 		}
 		if count > 0 {
@@ -226,9 +213,8 @@ func (p *Pages) send(x *exchange.Exchange, page *Page, v Verdict, e excerpt) {
 
 // patternOf returns the pages that a request makes out of date (RFC 9111 §4.4).
 func patternOf(r *exchange.Request) Pattern {
-	p := Pattern{Exact: true, Path: string(route.AppendPath(nil, http1.MergeSlashes(nil, r.Path))), Host: r.Peer.Host}
-	p.Host = cmp.Or(p.Host, string(r.Parsed.Host.In(r.Head)))
-	return p
+	path := route.AppendPath(nil, http1.MergeSlashes(nil, r.Path))
+	return Pattern{Exact: true, Path: string(path), Host: string(r.Peer.AppendHost(nil, r.Parsed, r.Head))}
 }
 
 // invalidation is the Sink of an exchange that makes pages out of date, unless it fails.
@@ -293,8 +279,6 @@ type Compiled struct {
 // MaxTTL bounds the durations of a Rule, and those that an answer may ask for.
 const MaxTTL = 366 * 24 * time.Hour
 
-var ttlStatus = []int{200, 301, 308}
-
 // Compile checks a rule. The error is one line.
 func Compile(r Rule) (*Compiled, error) {
 	c := &Compiled{rule: r}
@@ -304,7 +288,7 @@ func Compile(r Rule) (*Compiled, error) {
 		}
 	}
 	if r.Status == nil {
-		c.rule.Status = ttlStatus
+		c.rule.Status = []int{200, 301, 308}
 	}
 	for _, name := range r.Vary {
 		if name == "*" || !httpguts.ValidHeaderFieldName(name) {

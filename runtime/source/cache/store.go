@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"container/list"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -16,12 +17,11 @@ type Store struct {
 	used        int64
 	nodes       map[string]*node
 	paths       map[string]*node // the first of those with a path
-	newest      *node
-	oldest      *node
+	recent      list.List        // of nodes, the one used last in front
 	pages       int
 	fills       map[*Fill]struct{} // that have not ended
 	now         int64              // of the last call
-	count       Counters
+	count       [len(verdictFields)]int64
 	key         []byte // scratch
 
 	due    atomic.Bool // there are wanted
@@ -57,7 +57,7 @@ type node struct {
 	host string // in key
 	path string // percent-decoded
 	page *Page
-	fill *Fill // being fetched; then it is not in the list
+	fill *Fill // being fetched; then it is not in Store.recent
 
 	// vary are names of request fields that tell answers apart: pages are in
 	// nodes with longer keys.
@@ -69,8 +69,8 @@ type node struct {
 	excused      int64 // until when a stale page answers, as fetching another one has failed
 
 	size         int64
-	newer, older *node
-	above, below *node // with the same path
+	place        *list.Element // in Store.recent
+	above, below *node         // with the same path
 }
 
 const (
@@ -89,16 +89,19 @@ const (
 // Stats returns the state of the store.
 func (s *Store) Stats() Stats {
 	s.purge()
-	return Stats{Counters: s.count, Entries: s.pages, Bytes: s.used, Most: s.limit}
+	n := &s.count
+	c := Counters{Hits: n[Hit], Stale: n[Stale], Misses: n[Miss] + n[Expired], Bypassed: n[Bypass], Waited: n[Wait], Revalidated: n[Revalidated]}
+	return Stats{Counters: c, Entries: s.pages, Bytes: s.used, Most: s.limit}
 }
 
 // grow makes room for n bytes; false: there is none.
 func (s *Store) grow(n int64) bool {
 	for s.used+n > s.limit {
-		if s.oldest == nil {
+		oldest := s.recent.Back()
+		if oldest == nil {
 			return false
 		}
-		s.remove(s.oldest)
+		s.remove(oldest.Value.(*node))
 	}
 	s.used += n
 	return true
@@ -115,12 +118,7 @@ func (s *Store) make(key []byte, path span, decoded []byte) *node {
 		return nil
 	}
 	n := &node{key: string(key), size: size}
-	for i := range n.key[:path.from-1] {
-		if n.key[i] == 0 {
-			n.host = n.key[i+1 : path.from-1]
-			break
-		}
-	}
+	_, n.host, _ = strings.Cut(n.key[:path.from-1], "\x00")
 	n.path = n.key[path.from:path.to]
 	if extra {
 		n.path = string(decoded)
@@ -184,33 +182,21 @@ func (p *Page) size() int64 {
 
 // use makes n the last to be thrown out, unless it is being fetched.
 func (s *Store) use(n *node) {
-	if s.newest == n || n.fill != nil {
-		return
-	}
-	s.unlink(n)
-	n.older = s.newest
-	if s.newest != nil {
-		s.newest.newer = n
-	}
-	s.newest = n
-	if s.oldest == nil {
-		s.oldest = n
+	switch {
+	case n.fill != nil:
+	case n.place == nil:
+		n.place = s.recent.PushFront(n)
+	default:
+		s.recent.MoveToFront(n.place)
 	}
 }
 
 // unlink takes n out of the list, if it is in.
 func (s *Store) unlink(n *node) {
-	if n.newer != nil {
-		n.newer.older = n.older
-	} else if s.newest == n {
-		s.newest = n.older
+	if n.place != nil {
+		s.recent.Remove(n.place)
+		n.place = nil
 	}
-	if n.older != nil {
-		n.older.newer = n.newer
-	} else if s.oldest == n {
-		s.oldest = n.newer
-	}
-	n.newer, n.older = nil, nil
 }
 
 // Pattern says which pages are to go.
@@ -334,11 +320,7 @@ func (p *Pattern) of(n *node) bool { return p.Host == "" || strings.EqualFold(p.
 
 // query returns the part behind "?" in the key.
 func (n *node) query() string {
-	rest := n.key
-	for range 2 {
-		_, rest, _ = strings.Cut(rest, "\x00")
-	}
-	rest, _, _ = strings.Cut(rest, "\x00")
-	_, query, _ := strings.Cut(rest, "?")
+	target := strings.Split(n.key, "\x00")[2] // behind scheme and host
+	_, query, _ := strings.Cut(target, "?")
 	return query
 }

@@ -167,7 +167,7 @@ func TestEverythingGoes(t *testing.T) {
 		}
 	}
 	s.PurgeNow(Pattern{Path: "*"})
-	if st := s.Stats(); st.Bytes != 0 || st.Entries != 0 || len(s.paths) != 0 || s.newest != nil || s.oldest != nil || len(s.fills) != 0 {
+	if st := s.Stats(); st.Bytes != 0 || st.Entries != 0 || len(s.paths) != 0 || s.recent.Len() != 0 || len(s.fills) != 0 {
 		t.Errorf("left: %+v, %d paths, %d fills", st, len(s.paths), len(s.fills))
 	}
 }

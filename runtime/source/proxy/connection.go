@@ -221,7 +221,7 @@ const (
 // roundTrip sends a request and returns the head of its response, and the connection that the body is
 // read from, which belongs to the caller then. It sends a request a second time only if the upstream closed a kept
 // connection before it answered, and the method is safe (RFC 9110 §9.2.2).
-func (p *Proxy) roundTrip(request *http.Request, interim func(*http.Response)) (*http.Response, *connection, error) {
+func (p *Proxy) roundTrip(request *http.Request, safe bool, interim func(*http.Response)) (*http.Response, *connection, error) {
 	c, kept := p.idle.Take()
 	for {
 		if kept {
@@ -237,7 +237,7 @@ func (p *Proxy) roundTrip(request *http.Request, interim func(*http.Response)) (
 			return response, c, nil
 		}
 		c.close()
-		if err != errStale || !safe(request.Method) || request.Context().Err() != nil {
+		if err != errStale || !safe || request.Context().Err() != nil {
 			return nil, nil, err
 		}
 		if request.Body != nil {
@@ -247,14 +247,5 @@ func (p *Proxy) roundTrip(request *http.Request, interim func(*http.Response)) (
 	}
 }
 
-// safe reports whether a method only asks for something (RFC 9110 §9.2.1).
-func safe(method string) bool {
-	switch method {
-	case "GET", "HEAD", "OPTIONS", "TRACE":
-		return true
-	}
-	return false
-}
-
-// Idle returns the number of connections that wait for a request.
+// Idle returns the number of connections that wait for a request, for the metrics of plan, which finds it by shape.
 func (p *Proxy) Idle() int { return p.idle.Len() }

@@ -77,7 +77,7 @@ func (p *Proxy) request(ctx context.Context, r *backend.Request) (request *http.
 	if h["User-Agent"] == nil {
 		h["User-Agent"] = []string{""} // none
 	}
-	h["Via"] = append(h["Via"], via(r.Parsed.Version))
+	h["Via"] = append(h["Via"], via(r.Parsed.Version.String()))
 	host := r.Host()
 	p.introduce(h, r, host)
 	if p.opt.ReplaceHost || host == "" {
@@ -169,14 +169,7 @@ func (p *Proxy) url(r *backend.Request) (u *url.URL, ok bool) {
 // for those that decode a path before they parse it, and encoded again for those that decode twice.
 func climbs(path string) bool {
 	for range 3 {
-		for rest, more := path, true; more; {
-			var segment string
-			segment, rest = rest, ""
-			if i := strings.IndexAny(segment, `/\`); i >= 0 {
-				segment, rest = segment[:i], segment[i+1:]
-			} else {
-				more = false
-			}
+		for segment := range strings.FieldsFuncSeq(path, func(c rune) bool { return c == '/' || c == '\\' }) {
 			if after, ok := strings.CutPrefix(segment, ".."); ok && (after == "" || strings.IndexByte(";?#\x00", after[0]) >= 0) {
 				return true
 			}
@@ -247,7 +240,7 @@ func responseHead(response *http.Response) (head exchange.Head, ok bool) {
 	// The application here decides which clients join a channel. Another server may not.
 	response.Header.Del("Fapws-Channel")
 	if response.StatusCode >= 200 {
-		response.Header["Via"] = append(response.Header["Via"], via(version(response)))
+		response.Header["Via"] = append(response.Header["Via"], via(response.Proto))
 	}
 	for name, values := range response.Header {
 		for _, value := range values {
@@ -264,15 +257,7 @@ func responseHead(response *http.Response) (head exchange.Head, ok bool) {
 
 // via is the entry for this server in a Via field of a message that it has received by that version of HTTP
 // (RFC 9110 §7.6.3).
-func via(v http1.Version) string { return strings.TrimPrefix(v.String(), "HTTP/") + " fapws" }
-
-// version returns the version of a response, which is one of HTTP/1.
-func version(response *http.Response) http1.Version {
-	if response.ProtoMinor == 0 {
-		return http1.HTTP10
-	}
-	return http1.HTTP11
-}
+func via(version string) string { return strings.TrimPrefix(version, "HTTP/") + " fapws" }
 
 // trimNames removes white space between names of fields and their colons (RFC 9112 §5.1), which
 // package http leaves in. It reports whether all names are valid then, and none with white space has a part

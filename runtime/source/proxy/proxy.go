@@ -113,7 +113,7 @@ func (p *Proxy) Respond(w *backend.Response, r *backend.Request) {
 		w.Refuse(400, badPath)
 		return
 	}
-	response, c, err := p.roundTrip(request, func(response *http.Response) { p.interim(w, response) })
+	response, c, err := p.roundTrip(request, r.Parsed.Safe, func(response *http.Response) { p.interim(w, response) })
 	if err != nil {
 		p.refuse(w, r, err)
 		return
@@ -163,7 +163,7 @@ func (p *Proxy) pass(w *backend.Response, r *backend.Request, response *http.Res
 	err := p.copy(w, response, cancel)
 	if err != nil && !errors.Is(err, backend.ErrGone) {
 		if r.Context.Err() == nil {
-			p.complain(r, "response aborted: %v", cause(response.Request.Context(), err))
+			p.complain(r, "response aborted: %v", cmp.Or(context.Cause(response.Request.Context()), err))
 		}
 		w.Fail()
 	}
@@ -224,20 +224,11 @@ func (p *Proxy) refuse(w *backend.Response, r *backend.Request, err error) {
 		return
 	}
 	p.complain(r, "%v", err)
-	var timeout net.Error
-	if errors.As(err, &timeout) && timeout.Timeout() || errors.Is(err, os.ErrDeadlineExceeded) {
+	if isTimeout(err) {
 		w.Refuse(504, "the upstream server did not respond in time")
 		return
 	}
 	w.Refuse(502, "invalid or no response from the upstream server")
-}
-
-// cause returns why ctx ended, or err.
-func cause(ctx context.Context, err error) error {
-	if why := context.Cause(ctx); why != nil {
-		return why
-	}
-	return err
 }
 
 func (p *Proxy) complain(r *backend.Request, format string, args ...any) {

@@ -11,8 +11,8 @@ import (
 	"net/http"
 	"strings"
 	"syscall"
-	"time"
 
+	"golang.org/x/net/http/httpguts"
 	"golang.org/x/sys/unix"
 
 	"fapws/runtime/backend"
@@ -86,24 +86,12 @@ func switches(response *http.Response, r *backend.Request) string {
 	switch {
 	case len(h["Upgrade"]) != 1 || !strings.EqualFold(h["Upgrade"][0], "websocket"):
 		return "without Upgrade: websocket"
-	case !names(h["Connection"], "upgrade"):
+	case !httpguts.HeaderValuesContainsToken(h["Connection"], "upgrade"):
 		return "without Connection: Upgrade"
 	case len(h["Sec-Websocket-Accept"]) != 1 || h["Sec-Websocket-Accept"][0] != string(accept[:]):
 		return "without a valid Sec-WebSocket-Accept"
 	}
 	return ""
-}
-
-// names says whether a list in fields has the word.
-func names(lines []string, word string) bool {
-	for _, line := range lines {
-		for one := range strings.SplitSeq(line, ",") {
-			if strings.EqualFold(strings.TrimSpace(one), word) {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // detach takes a connection out of Go's poller, for the event loop, and closes c. The result does not block. For a moment
@@ -174,7 +162,8 @@ func (s *secureSocket) Flush() error { return s.below.flush() }
 // CloseWrite implements conn.Side.
 func (s *secureSocket) CloseWrite() error { return s.conn.CloseWrite() }
 
-// carrier is the connection below one of TLS. After the handshake it can be detached: then it does not block.
+// carrier is the connection below one of TLS. After the handshake it can be detached: then it does not block, and deadlines, which
+// crypto/tls sets to say goodbye, are those of the closed Conn.
 type carrier struct {
 	net.Conn
 	detached bool       // Conn is closed
@@ -231,28 +220,4 @@ func (c *carrier) flush() error {
 	}
 	c.out = nil
 	return nil
-}
-
-// SetDeadline implements net.Conn. A detached carrier does not wait.
-func (c *carrier) SetDeadline(t time.Time) error {
-	if c.detached {
-		return nil
-	}
-	return c.Conn.SetDeadline(t)
-}
-
-// SetReadDeadline implements net.Conn.
-func (c *carrier) SetReadDeadline(t time.Time) error {
-	if c.detached {
-		return nil
-	}
-	return c.Conn.SetReadDeadline(t)
-}
-
-// SetWriteDeadline implements net.Conn.
-func (c *carrier) SetWriteDeadline(t time.Time) error {
-	if c.detached {
-		return nil
-	}
-	return c.Conn.SetWriteDeadline(t)
 }
