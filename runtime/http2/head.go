@@ -10,7 +10,6 @@ import (
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
 
-	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/sites"
 )
@@ -372,12 +371,6 @@ func (st *stream) sendBlock(ends bool) (size int) {
 		kind, flags = http2.FrameContinuation, 0
 	}
 	return len(*out) - before
-}
-
-// appendInterim appends the head of a response of 1xx.
-func appendInterim(dst []byte, p *exchange.Part) []byte {
-	dst = http1.AppendStatusLine(dst, p.Head.Status, p.Head.Reason)
-	return append(append(dst, p.Head.Fields...), "\r\n"...)
 }
 
 // appendFrameHeader appends what comes before a payload (RFC 9113 §4.1).

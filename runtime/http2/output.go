@@ -2,7 +2,6 @@ package http2
 
 import (
 	"encoding/binary"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -11,7 +10,6 @@ import (
 	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
-	"fapws/runtime/logfile"
 	"fapws/runtime/sites"
 )
 
@@ -81,8 +79,7 @@ func (st *stream) transmit(x *sites.Exchange, p *exchange.Part) {
 	c := st.c
 	s := c.s
 	if p.Interim {
-		s.text = appendInterim(s.text[:0], p)
-		x.Out.Framed += int64(len(s.text))
+		s.text = x.AppendInterim(s.text[:0], p)
 		st.sendHead(x, s.text, false)
 		x.Release(p)
 		return
@@ -97,15 +94,7 @@ func (st *stream) transmit(x *sites.Exchange, p *exchange.Part) {
 	if p.First {
 		s.text = x.AppendHeadOf(s.text[:0], p, true)
 	}
-	body, count, cut := x.Out.Take(p.Body, p.Count)
-	if cut {
-		x.Logger.Log(logfile.Warning, "a response was longer than its Content-Length and has been cut")
-	}
-	broken := p.Last && p.Failed
-	if p.Last && p.Upgrade == nil && !broken && x.Out.Left > 0 {
-		x.Logger.Log(logfile.Warning, fmt.Sprintf("a response was %d bytes shorter than its Content-Length", x.Out.Left))
-		broken = true
-	}
+	body, count, broken := x.Out.Take(p, x.Logger)
 	ends := p.Last && p.Upgrade == nil && !broken && len(body) == 0 && count == 0
 	if p.First {
 		st.sendHead(x, s.text, ends)

@@ -81,11 +81,7 @@ func (c *Conn) open(b *headerBlock) {
 	r := s.Request()
 	req := r.Parsed
 	if err := req.ParseWhole(s.head, &s.Config.Limits); err != nil {
-		reply := exchange.Reply{Status: 400, Close: true}
-		if e, ok := err.(*http1.StatusError); ok {
-			reply.Status, reply.Text = e.Status, e.Text
-		}
-		st.refuse(reply)
+		st.refuse(sites.Malformed(err.(*http1.StatusError)))
 		return
 	}
 	switch {
