@@ -255,7 +255,8 @@ type wire struct {
 // notYet is the error of a wire that has nothing to read now.
 type notYet struct{}
 
-var errNotYet net.Error = notYet{}
+// ErrNotYet is what a net.Conn on the loop returns to crypto/tls when nothing has come.
+var ErrNotYet net.Error = notYet{}
 
 func (notYet) Error() string   { return "nothing has come" }
 func (notYet) Timeout() bool   { return true }
@@ -279,7 +280,7 @@ func (w *wire) Read(b []byte) (n int, err error) {
 // receive reads from the socket into w.in, which is empty.
 func (w *wire) receive() error {
 	if w.drained {
-		return errNotYet
+		return ErrNotYet
 	}
 	if w.s.input == nil {
 		w.s.input = make([]byte, inputSize)
@@ -289,7 +290,7 @@ func (w *wire) receive() error {
 	switch {
 	case err == unix.EAGAIN:
 		w.drained, w.empty = true, true
-		return errNotYet
+		return ErrNotYet
 	case err != nil:
 		return err
 	case n == 0:

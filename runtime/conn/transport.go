@@ -144,7 +144,7 @@ func (t *transfer) readCold() {
 	it, events := t.Items[t.next], t.c.set.Events
 	go func() {
 		b := make([]byte, min(it.Count, coldPiece))
-		n, err := readFile(it.File, b, it.Offset)
+		n, err := ReadFile(it.File, b, it.Offset)
 		events.Post(func() { t.wasRead(b[:n], err) })
 	}()
 }
@@ -260,7 +260,7 @@ func (t *TLSTransport) Read(b []byte) (n int, err error) {
 		case err == nil && n < len(b) && t.wire.drained && len(t.wire.in) == 0:
 			return n, nil
 		case err == nil:
-		case err != errNotYet:
+		case err != ErrNotYet:
 			return n, err
 		case n > 0:
 			return n, nil

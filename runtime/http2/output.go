@@ -322,44 +322,12 @@ func (p *priority) parse(value string) {
 	}
 }
 
-// queue has streams that have something to send, in the order of their turns. They are linked by stream.next.
-type queue struct{ first, last *stream }
-
-func (q *queue) push(st *stream) {
-	st.next = nil
-	if q.first == nil {
-		q.first = st
-	} else {
-		q.last.next = st
-	}
-	q.last = st
-}
-
-// remove takes st out of q.
-func (q *queue) remove(st *stream) {
-	var before *stream
-	for at := q.first; at != nil; before, at = at, at.next {
-		if at != st {
-			continue
-		}
-		if before == nil {
-			q.first = st.next
-		} else {
-			before.next = st.next
-		}
-		if q.last == st {
-			q.last = before
-		}
-		st.next = nil
-		return
-	}
-}
-
 // enqueue gives st turns, if it has something to send and a window for it.
 func (c *Conn) enqueue(st *stream) {
 	if !st.queued && st.sends() {
 		st.queued = true
-		c.ready[st.priority.urgency].push(st)
+		q := &c.ready[st.priority.urgency]
+		*q = append(*q, st)
 	}
 }
 
@@ -367,15 +335,17 @@ func (c *Conn) enqueue(st *stream) {
 func (c *Conn) dequeue(st *stream) {
 	if st.queued {
 		st.queued = false
-		c.ready[st.priority.urgency].remove(st)
+		q := &c.ready[st.priority.urgency]
+		at := slices.Index(*q, st)
+		*q = slices.Delete(*q, at, at+1)
 	}
 }
 
 // turn returns the stream whose turn it is, or nil.
 func (c *Conn) turn() *stream {
 	for i := range c.ready {
-		if st := c.ready[i].first; st != nil {
-			return st
+		if q := c.ready[i]; len(q) > 0 {
+			return q[0]
 		}
 	}
 	return nil
@@ -383,9 +353,9 @@ func (c *Conn) turn() *stream {
 
 // turned ends a turn of st, which has more to send.
 func (c *Conn) turned(st *stream) {
-	if q := &c.ready[st.priority.urgency]; st.queued && st.priority.incremental && q.last != st {
-		q.remove(st)
-		q.push(st)
+	if st.priority.incremental {
+		c.dequeue(st)
+		c.enqueue(st)
 	}
 }
 

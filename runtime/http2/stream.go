@@ -36,8 +36,7 @@ type stream struct {
 	extended bool // its request is an extended CONNECT (RFC 8441): a response of 2xx would accept it
 
 	priority priority
-	queued   bool // it has turns
-	next     *stream
+	queued   bool          // it has turns
 	woken    bool          // it is in Conn.woken
 	ends     http2.ErrCode // with what it is reset behind its response, if its request has not ended
 }
@@ -196,18 +195,12 @@ func (c *Conn) writeReset(id uint32, code http2.ErrCode) {
 		c.reset = c.reset[:copy(c.reset, c.reset[1:])]
 	}
 	c.reset = append(c.reset, id)
-	out := c.output()
-	*out = appendUint32(*out, http2.FrameRSTStream, id, uint32(code))
+	c.frames().WriteRSTStream(id, code)
 }
 
 // wasReset reports whether the server has reset a stream lately.
 func (c *Conn) wasReset(id uint32) bool {
-	for _, at := range c.reset {
-		if at == id {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(c.reset, id)
 }
 
 // submit submits x.
@@ -328,10 +321,7 @@ func (st *stream) load() {
 	var n int
 	var err error
 	c.s.Set.Beside(func() {
-		n, err = unix.Pread(fd, piece, offset)
-		for err == unix.EINTR {
-			n, err = unix.Pread(fd, piece, offset)
-		}
+		n, err = conn.ReadFile(fd, piece, offset)
 		if n == 0 && err == nil {
 			err = conn.ErrShortFile
 		}
@@ -339,7 +329,7 @@ func (st *stream) load() {
 		if bug {
 			err = io.ErrUnexpectedEOF
 		}
-		st.loaded(piece[:max(n, 0)], err)
+		st.loaded(piece[:n], err)
 	})
 }
 

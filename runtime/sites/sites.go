@@ -209,8 +209,8 @@ func (s *Server) Prepare(given []Site, h app.Handler, source func(*Mount) (_ exc
 		site.Table = slices.Clone(site.Table)
 		site.rules = rulesOf(site, nil)
 		t.logged = t.logged || site.AccessLog != nil
-		t.users = t.users || site.rules.guard().Password
-		routes[i] = route.Site{Names: site.Names, Mounts: make([]route.Mount, len(site.Table)), Guard: site.rules.guard()}
+		routes[i] = route.Site{Names: site.Names, Mounts: make([]route.Mount, len(site.Table)), Guard: site.rules.guards()}
+		t.users = t.users || routes[i].Guard.Password
 		for k := range site.Table {
 			m := &site.Table[k]
 			m.rules = rulesOf(site, m)
@@ -220,7 +220,7 @@ func (s *Server) Prepare(given []Site, h app.Handler, source func(*Mount) (_ exc
 				m.Handler = h
 			}
 			routes[i].Mounts[k] = m.route()
-			t.users = t.users || m.rules.guard().Password
+			t.users = t.users || routes[i].Mounts[k].Guard.Password
 			if _, ok := m.Handler.(app.Receiver); !ok {
 				m.Streams, m.WebSocket = false, false
 			}
@@ -387,7 +387,7 @@ func (m *Mount) route() route.Mount {
 		Plain:    m.Plain,
 		Optional: m.declines(),
 		Rewrite:  m.Rewrite,
-		Guard:    m.rules.guard(),
+		Guard:    m.rules.guards(),
 	}
 }
 
