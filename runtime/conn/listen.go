@@ -236,12 +236,8 @@ func listen(fd int, o ListenOptions) error {
 
 // SetBacklog changes how many connections the kernel queues for a socket that listens: a listener, or a
 // file of Socket. 0 stands for as many as the system allows.
-func SetBacklog(ln any, backlog int) {
-	sc, ok := ln.(syscall.Conn)
-	if !ok {
-		return
-	}
-	if rc, err := sc.SyscallConn(); err == nil {
+func SetBacklog(ln syscall.Conn, backlog int) {
+	if rc, err := ln.SyscallConn(); err == nil {
 		_ = rc.Control(func(fd uintptr) { _ = listen(int(fd), ListenOptions{Backlog: backlog}) }) // failing, the old one holds
 	}
 }

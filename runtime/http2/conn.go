@@ -236,9 +236,6 @@ func (c *Conn) Closed() {
 	c.late, c.arrives = nil, nil
 }
 
-// Busy reports whether a response is under way.
-func (c *Conn) Busy() bool { return len(c.streams) > 0 || c.conn.Writing() }
-
 // Config says what is different for HTTP/2.
 type Config struct {
 	MaxStreams int // streams of a connection, and requests of it that are worked on

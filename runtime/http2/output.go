@@ -19,11 +19,9 @@ const turnBytes = 1 << 20
 // outgoing is what a stream sends.
 type outgoing struct {
 	credit  int64           // bytes of data that the client takes
-	part    exchange.Part   // that is being written
+	part    exchange.Part   // that is being written; Offset and Count are those of the bytes of its file that are left, beyond data
 	data    []byte          // the unsent bytes of its body, or of a piece of its file that was read
-	offset  int64           // in its file
 	unsent  *conn.Unsent    // counts the written bytes of the part; nil: nothing does
-	count   int64           // bytes of its file that are left, beyond data
 	warm    int64           // its file is in memory up to this offset
 	stamp   int64           // time when the last bytes were written, or the part began
 	writing bool            // there is a part
@@ -108,7 +106,8 @@ func (st *stream) transmit(x *sites.Exchange, p *exchange.Part) {
 		st.partWritten(x, p, broken)
 		return
 	}
-	st.part, st.data, st.offset, st.count, st.broken = *p, body, p.Offset, count, broken
+	st.part, st.data, st.broken = *p, body, broken
+	st.part.Count = count
 	st.writing, st.stamp = true, s.Set.Now
 	c.enqueue(st)
 	c.pump()
@@ -221,10 +220,10 @@ func (st *stream) write() {
 			return
 		}
 		binary.BigEndian.PutUint32((*out)[at:], uint32(n)<<8|uint32(http2.FrameData))
-		st.offset += int64(n)
-		st.count -= int64(n)
+		st.part.Offset += int64(n)
+		st.part.Count -= int64(n)
 	}
-	done := len(st.data) == 0 && st.count == 0
+	done := len(st.data) == 0 && st.part.Count == 0
 	if done && st.part.Last && st.part.Upgrade == nil && !st.broken {
 		var trailers []byte
 		if st.part.Trailers != nil {
@@ -270,7 +269,7 @@ func (st *stream) written() {
 
 // endPart forgets the part that st has.
 func (st *stream) endPart() {
-	st.writing, st.part, st.data, st.unsent, st.count, st.warm = false, exchange.Part{}, nil, nil, 0, 0
+	st.writing, st.part, st.data, st.unsent, st.warm = false, exchange.Part{}, nil, nil, 0
 }
 
 // giveUp releases the part of x that st has, which is not sent. ended reports whether x has ended with it.

@@ -277,11 +277,11 @@ const (
 
 // appendFile appends up to limit bytes of the file of st to dst, if they are in memory. n is 0, without an error, if they are not.
 func (st *stream) appendFile(dst []byte, limit int) (_ []byte, n int, err error) {
-	most := int(min(int64(limit), st.count))
+	most := int(min(int64(limit), st.part.Count))
 	dst = slices.Grow(dst, most)
 	into := dst[len(dst) : len(dst)+most]
 	if st.isWarm() {
-		n, err = conn.ReadCached(st.part.File, into, st.offset)
+		n, err = conn.ReadCached(st.part.File, into, st.part.Offset)
 	} else {
 		err = unix.EAGAIN
 	}
@@ -296,13 +296,13 @@ func (st *stream) appendFile(dst []byte, limit int) (_ []byte, n int, err error)
 
 // isWarm reports whether the next bytes of the file of st should be in memory.
 func (st *stream) isWarm() bool {
-	if st.part.Warm || st.warm > st.offset {
+	if st.part.Warm || st.warm > st.part.Offset {
 		return true
 	}
-	if end := st.offset + min(st.count, warmMost); st.c.s.Set.Cached(st.part.File, end-1) {
+	if end := st.part.Offset + min(st.part.Count, warmMost); st.c.s.Set.Cached(st.part.File, end-1) {
 		st.warm = end
 	}
-	return st.warm > st.offset
+	return st.warm > st.part.Offset
 }
 
 // load has a goroutine read the next bytes of the file of st.
@@ -316,8 +316,8 @@ func (st *stream) load() {
 	}
 	c.loading++
 	st.loading = true
-	fd, offset := st.part.File, st.offset
-	piece := make([]byte, min(st.count, max(st.credit, int64(c.frame)), loadMost))
+	fd, offset := st.part.File, st.part.Offset
+	piece := make([]byte, min(st.part.Count, max(st.credit, int64(c.frame)), loadMost))
 	var n int
 	var err error
 	c.s.Set.Beside(func() {
@@ -350,8 +350,8 @@ func (st *stream) loaded(piece []byte, err error) {
 		st.fileFailed(err)
 	default:
 		st.data = piece
-		st.offset += int64(len(piece))
-		st.count -= int64(len(piece))
+		st.part.Offset += int64(len(piece))
+		st.part.Count -= int64(len(piece))
 		st.stamp = c.s.Set.Now
 		c.enqueue(st)
 	}
