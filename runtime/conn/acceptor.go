@@ -58,13 +58,12 @@ type Acceptor struct {
 	Log    func(level logfile.Level, format string, args ...any)
 
 	// These belong to the loop.
-	cfg      AcceptConfig
-	clients  int // connections of clients
-	rejected int // connections that are being told 503
-	balance  balance
-	sockets  []*socket
-	starved  time.Time // when accepting began to fail; zero: it works
-	retries  bool      // a timer will try again
+	cfg     AcceptConfig
+	open    [Reject + 1]int // connections, by what Opened was told of them: Take, of clients; Reject, that are being told 503
+	balance balance
+	sockets []*socket
+	starved time.Time // when accepting began to fail; zero: it works
+	retries bool      // a timer will try again
 
 	warnings, fullWarnings logfile.Seldom // lines about failures, and about Config.MaxClients
 

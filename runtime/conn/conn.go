@@ -230,9 +230,6 @@ func (c *Conn) Finish() {
 	c.Schedule()
 }
 
-// Lingers reports whether Finish waits for the client.
-func (c *Conn) Lingers() bool { return c.lingering && !c.closed }
-
 // Close closes c now. A transfer goes on; its descriptor is closed when that has ended.
 func (c *Conn) Close(why string) {
 	if c.closed {

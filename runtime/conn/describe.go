@@ -159,7 +159,7 @@ func (s *TLSServer) Metrics(open int) []metrics.Family {
 	}
 	return []metrics.Family{
 		metrics.One("fapws_tls_connections", metrics.Gauge, "", "Open connections with TLS, whatever their kind.", float64(open)),
-		metrics.One("fapws_tls_handshakes_in_progress", metrics.Gauge, "", "TLS handshakes under way, and connections whose ClientHello has not come.", float64(s.handshakes.n)),
+		metrics.One("fapws_tls_handshakes_in_progress", metrics.Gauge, "", "TLS handshakes under way, and connections whose ClientHello has not come.", float64(s.handshakes.Len())),
 		{Name: "fapws_tls_handshakes", Kind: metrics.Counter, Help: "TLS handshakes that have succeeded: full, or resumed from an earlier session.", Series: []metrics.Series{
 			{Labels: metrics.Labels("kind", "full"), Value: float64(s.counts.full)},
 			{Labels: metrics.Labels("kind", "resumed"), Value: float64(s.counts.resumed)},

@@ -1,6 +1,7 @@
 package conn
 
 import (
+	"container/list"
 	"crypto/tls"
 	"errors"
 	"io"
@@ -22,13 +23,11 @@ type Handshake struct {
 	next   Protocol
 	done   func(*TLSTransport)
 	stage  stage
-	placed bool          // it has a place among those of the Server
+	place  *list.Element // among those of the Server; nil: it has none
 	known  bool          // its end is counted
 	resume http1.Resume  // of the head of a request that comes in the place of a ClientHello
 	t      *TLSTransport // from when its goroutine was started
 	choice choice        // of the configuration, for the goroutine
-
-	before, behind *Handshake // in the list of the Server
 
 	arrived chan struct{} // has a value if the goroutine has to look at what follows
 
@@ -71,7 +70,7 @@ func IsHandshake(b []byte) bool { return len(b) > 1 && b[0] == isHandshake && b[
 func (s *TLSServer) Handshake(c *Conn, next Protocol, done func(*TLSTransport)) *Handshake {
 	c.Stamp = s.set.Now
 	h := &Handshake{s: s, c: c, next: next, done: done}
-	h.place()
+	h.place = s.handshakes.PushBack(h)
 	return h
 }
 

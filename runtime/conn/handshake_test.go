@@ -51,8 +51,8 @@ func TestHalfHandshakes(t *testing.T) {
 	s.until("all are connected", func() bool { return len(s.conns.All()) == n })
 	echoes(t, s.dial(nil, nil), []byte("hello"))
 	s.do(func() {
-		for h := s.handshakes.first; h != nil; h = h.behind {
-			if h.stage != collecting {
+		for e := s.handshakes.Front(); e != nil; e = e.Next() {
+			if e.Value.(*Handshake).stage != collecting {
 				t.Error("a goroutine")
 			}
 		}
@@ -88,12 +88,12 @@ func TestSilentClients(t *testing.T) {
 		s.tcp().Write(first)
 	}
 	s.until("all wait for their clients", func() bool {
-		for h := s.handshakes.first; h != nil; h = h.behind {
-			if h.stage != running || !h.isIdle() {
+		for e := s.handshakes.Front(); e != nil; e = e.Next() {
+			if h := e.Value.(*Handshake); h.stage != running || !h.isIdle() {
 				return false
 			}
 		}
-		return s.handshakes.n == most
+		return s.handshakes.Len() == most
 	})
 	s.do(func() {
 		if s.MakeRoom() || len(s.conns.All()) != most {
@@ -124,7 +124,7 @@ func TestSilentClients(t *testing.T) {
 		s.conns.SetTime(s.conns.Start.Add(defaultTimeout + 4*time.Second))
 		s.conns.Tick()
 	})
-	s.until("the others are closed", func() bool { return s.handshakes.n == 0 && len(s.conns.All()) == 1 })
+	s.until("the others are closed", func() bool { return s.handshakes.Len() == 0 && len(s.conns.All()) == 1 })
 	echoes(t, c, []byte("still there"))
 	s.do(func() {
 		if s.ending != 0 {
@@ -213,5 +213,5 @@ func TestBrokenOff(t *testing.T) {
 	c := s.tcp()
 	c.Write(first)
 	c.CloseWrite()
-	s.until("nothing is left", func() bool { return s.handshakes.n == 0 && len(s.conns.All()) == 0 })
+	s.until("nothing is left", func() bool { return s.handshakes.Len() == 0 && len(s.conns.All()) == 0 })
 }

@@ -48,34 +48,22 @@ func (a *Acceptor) Configure(c AcceptConfig) {
 
 // Opened counts an open connection: Take, one of a client; Reject, one that is told that there is no room; Wait, one that does not
 // count, because the server made it.
-func (a *Acceptor) Opened(v Verdict) {
-	switch v {
-	case Take:
-		a.clients++
-	case Reject:
-		a.rejected++
-	}
-}
+func (a *Acceptor) Opened(v Verdict) { a.open[v]++ }
 
 // Closed is for a connection that Opened has counted. Another one may have its place.
 func (a *Acceptor) Closed(v Verdict) {
-	switch v {
-	case Take:
-		a.clients--
-	case Reject:
-		a.rejected--
-	}
+	a.open[v]--
 	a.Resume()
 }
 
 // Full reports whether there are as many clients as there may be.
-func (a *Acceptor) Full() bool { return a.clients >= a.cfg.MaxClients }
+func (a *Acceptor) Full() bool { return a.open[Take] >= a.cfg.MaxClients }
 
 // admit decides about the next connection.
 func (a *Acceptor) admit() Verdict {
 	full := a.Full()
 	switch {
-	case full && (!a.cfg.Refuse || a.rejected >= rejectedAtOnce): // Closed resumes
+	case full && (!a.cfg.Refuse || a.open[Reject] >= rejectedAtOnce): // Closed resumes
 		return Wait
 	case a.leavesToOthers(): // balance resumes
 		return Wait
@@ -121,7 +109,7 @@ func (a *Acceptor) warnFull(ln *Listener) {
 		fate = "get 503"
 	}
 	a.Log(logfile.Warning, "max-clients reached: %d connections are open, further clients %s; raise --max-clients, or the limit of open files "+
-		"that its default follows from (ulimit -n %d, LimitNOFILE of systemd)", a.clients, fate, openFiles())
+		"that its default follows from (ulimit -n %d, LimitNOFILE of systemd)", a.open[Take], fate, openFiles())
 }
 
 // refusedInARow is how many waiting connections are refused one after the other by the reserve descriptor.

@@ -98,7 +98,7 @@ func listenerOf(f *os.File) (*Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Listener{file: f, addr: AddrOf(at), inode: inodeOf(fd)}, nil
+	return &Listener{file: f, addr: AddrOf(at), inode: system.Inode(fd)}, nil
 }
 
 // Addr returns the address.
@@ -117,22 +117,13 @@ func (ln *Listener) Queued() bool {
 // now, or was made blocking, so that the event loop would wait for the next client and for nothing else.
 func (ln *Listener) Intact() error {
 	fd := ln.Fd()
-	if inodeOf(fd) != ln.inode {
+	if system.Inode(fd) != ln.inode {
 		return fmt.Errorf("the application closed descriptor %d, which listened on %s", fd, ln.addr)
 	}
 	if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0); err == nil && flags&unix.O_NONBLOCK == 0 {
 		return fmt.Errorf("the application made descriptor %d blocking, which listens on %s", fd, ln.addr)
 	}
 	return nil
-}
-
-// inodeOf returns the number of an open file, 0 for none.
-func inodeOf(fd int) uint64 {
-	var st unix.Stat_t
-	if unix.Fstat(fd, &st) != nil {
-		return 0
-	}
-	return st.Ino
 }
 
 // SyscallConn gives access to the descriptor.
@@ -245,12 +236,8 @@ func listen(fd int, o ListenOptions) error {
 
 // SetBacklog changes how many connections the kernel queues for a socket that listens: a listener, or a
 // file of Socket. 0 stands for as many as the system allows.
-func SetBacklog(ln any, backlog int) {
-	sc, ok := ln.(syscall.Conn)
-	if !ok {
-		return
-	}
-	if rc, err := sc.SyscallConn(); err == nil {
+func SetBacklog(ln syscall.Conn, backlog int) {
+	if rc, err := ln.SyscallConn(); err == nil {
 		_ = rc.Control(func(fd uintptr) { _ = listen(int(fd), ListenOptions{Backlog: backlog}) }) // failing, the old one holds
 	}
 }

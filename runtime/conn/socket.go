@@ -65,8 +65,8 @@ func (s Plain) Close() error { return unix.Close(s.Descriptor) }
 // maxSend is what Linux sends at once at most, in bytes.
 const maxSend = 1<<31 - 4096
 
-// readFile is pread(2). It may wait for the disk. It returns 0 and no error at the end of the file.
-func readFile(from int, b []byte, offset int64) (int, error) {
+// ReadFile is pread(2). It may wait for the disk. It returns 0 and no error at the end of the file.
+func ReadFile(from int, b []byte, offset int64) (int, error) {
 	for {
 		n, err := unix.Pread(from, b, offset)
 		if err != unix.EINTR {

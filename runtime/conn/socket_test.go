@@ -52,7 +52,7 @@ func TestLargeFiles(t *testing.T) {
 	}
 	fd := int(f.Fd())
 	buf := make([]byte, 10)
-	if n, err := readFile(fd, buf, at); string(buf[:n]) != "the end" || err != nil {
+	if n, err := ReadFile(fd, buf, at); string(buf[:n]) != "the end" || err != nil {
 		t.Errorf("%q, %v", buf[:n], err)
 	}
 	if n, err := ReadCached(fd, buf, at); err == nil && string(buf[:n]) != "the end" {

@@ -40,10 +40,11 @@ func tcpSocket(addr string, o ListenOptions) (int, error) {
 	if err != nil {
 		return -1, cause(err)
 	}
-	if o.Backlog > 0 {
-		SetBacklog(ln, o.Backlog)
+	fd, err := DescriptorOf(ln)
+	if err == nil && o.Backlog > 0 {
+		_ = listen(fd, o) // failing, the old one holds
 	}
-	return DescriptorOf(ln)
+	return fd, err
 }
 
 // isLocalhost reports whether a name stands for this machine, without a look-up, which may fail: small systems have

@@ -65,7 +65,7 @@ func sendCached(to, from int, offset *int64, count int64) (int, error) {
 }
 
 // ReadCached is pread(2).
-func ReadCached(from int, b []byte, offset int64) (int, error) { return readFile(from, b, offset) }
+func ReadCached(from int, b []byte, offset int64) (int, error) { return ReadFile(from, b, offset) }
 
 // cached reports whether a byte of a file can be read without waiting for the
 // disk: that is not asked here.

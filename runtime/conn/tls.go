@@ -3,6 +3,7 @@ package conn
 import (
 	"bytes"
 	"cmp"
+	"container/list"
 	"crypto/tls"
 	"errors"
 	"io"
@@ -30,7 +31,7 @@ type TLSServer struct {
 	timeout time.Duration
 
 	most       int           // handshakes that may be under way
-	handshakes list          // that are, in the order in which they have begun
+	handshakes list.List     // that are, in the order in which they have begun
 	ending     int           // of them have lost their connections, and their goroutines are about to end
 	turns      chan struct{} // those of handshakes that compute; a few may at the same time
 	input      []byte        // that sockets are read into
@@ -103,7 +104,7 @@ const (
 
 // Room reports whether another connection may begin with a handshake. Others are to stay in the queue of their listener until Freed is called: at the
 // latest when one of the handshakes times out.
-func (s *TLSServer) Room() bool { return s.handshakes.n < s.most }
+func (s *TLSServer) Room() bool { return s.handshakes.Len() < s.most }
 
 // MakeRoom is Room for a connection in the queue: for it the handshake that has waited longest for its client is cut off, if it is older than a
 // second.
@@ -116,7 +117,11 @@ func (s *TLSServer) MakeRoom() bool {
 
 // cutOff ends the handshake that has waited longest for its client.
 func (s *TLSServer) cutOff() {
-	for h := s.handshakes.first; h != nil && s.set.Now-h.c.Stamp >= leastTime; h = h.behind {
+	for e := s.handshakes.Front(); e != nil; e = e.Next() {
+		h := e.Value.(*Handshake)
+		if s.set.Now-h.c.Stamp < leastTime {
+			return
+		}
 		if h.isIdle() {
 			h.count(displaced)
 			h.c.Close("another TLS handshake needs its place")
@@ -132,55 +137,17 @@ func (h *Handshake) isIdle() bool {
 	return h.stage == collecting || h.stage == running && h.idle
 }
 
-// place gives h a place.
-func (h *Handshake) place() {
-	h.placed = true
-	h.s.handshakes.add(h)
-}
-
 // leave gives the place of h to another one.
 func (h *Handshake) leave() {
 	s := h.s
-	if !h.placed {
+	if h.place == nil {
 		return
 	}
-	h.placed = false
-	s.handshakes.remove(h)
-	if s.handshakes.n == s.most-1 {
+	s.handshakes.Remove(h.place)
+	h.place = nil
+	if s.handshakes.Len() == s.most-1 {
 		s.Freed()
 	}
-}
-
-// list is handshakes in the order in which they were added.
-type list struct {
-	first, last *Handshake
-	n           int
-}
-
-func (l *list) add(h *Handshake) {
-	h.before, h.behind = l.last, nil
-	if l.last == nil {
-		l.first = h
-	} else {
-		l.last.behind = h
-	}
-	l.last = h
-	l.n++
-}
-
-func (l *list) remove(h *Handshake) {
-	if h.before == nil {
-		l.first = h.behind
-	} else {
-		h.before.behind = h.behind
-	}
-	if h.behind == nil {
-		l.last = h.before
-	} else {
-		h.behind.before = h.before
-	}
-	h.before, h.behind = nil, nil
-	l.n--
 }
 
 // explain fails because of an error of crypto/tls.
@@ -288,7 +255,8 @@ type wire struct {
 // notYet is the error of a wire that has nothing to read now.
 type notYet struct{}
 
-var errNotYet net.Error = notYet{}
+// ErrNotYet is what a net.Conn on the loop returns to crypto/tls when nothing has come.
+var ErrNotYet net.Error = notYet{}
 
 func (notYet) Error() string   { return "nothing has come" }
 func (notYet) Timeout() bool   { return true }
@@ -312,7 +280,7 @@ func (w *wire) Read(b []byte) (n int, err error) {
 // receive reads from the socket into w.in, which is empty.
 func (w *wire) receive() error {
 	if w.drained {
-		return errNotYet
+		return ErrNotYet
 	}
 	if w.s.input == nil {
 		w.s.input = make([]byte, inputSize)
@@ -322,7 +290,7 @@ func (w *wire) receive() error {
 	switch {
 	case err == unix.EAGAIN:
 		w.drained, w.empty = true, true
-		return errNotYet
+		return ErrNotYet
 	case err != nil:
 		return err
 	case n == 0:

@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"crypto/tls"
 	"html"
-	"io"
 	"slices"
 	"strconv"
 
@@ -145,7 +144,7 @@ func (t *transfer) readCold() {
 	it, events := t.Items[t.next], t.c.set.Events
 	go func() {
 		b := make([]byte, min(it.Count, coldPiece))
-		n, err := readFile(it.File, b, it.Offset)
+		n, err := ReadFile(it.File, b, it.Offset)
 		events.Post(func() { t.wasRead(b[:n], err) })
 	}()
 }
@@ -191,56 +190,37 @@ func (c *Conn) sayEnd() bool {
 	return true
 }
 
-// Socket returns c as a tunnel reads and writes it.
-func (c *Conn) Socket() Socket { return Socket{c} }
+// Socket returns c as a tunnel reads and writes it. The connection closes by itself.
+func (c *Conn) Socket() Side {
+	if c.transport == nil {
+		return Plain{Descriptor: c.Fd(), TCP: c.tcp}
+	}
+	return encoded{c.transport.Transport, c}
+}
 
-// Socket is a connection without its protocol.
-type Socket struct{ c *Conn }
+// encoded is a connection with a transport, as a Side.
+type encoded struct {
+	Transport
+	c *Conn
+}
 
 // Fd implements Side.
-func (s Socket) Fd() int { return s.c.Fd() }
+func (s encoded) Fd() int { return s.c.Fd() }
 
-// Drains implements Side. A read of a unix socket may end where one of the peer's writes has ended.
-func (s Socket) Drains() bool { return s.c.tcp && s.c.transport == nil }
+// Drains implements Side.
+func (s encoded) Drains() bool { return false }
 
-// Read implements Side.
-func (s Socket) Read(b []byte) (int, error) {
-	c := s.c
-	if c.transport != nil {
-		n, err := c.transport.Read(b)
-		if n > 0 {
-			err = nil // it comes again
-		}
-		return n, err
+// Read implements Side. An error that comes with bytes comes again.
+func (s encoded) Read(b []byte) (int, error) {
+	n, err := s.Transport.Read(b)
+	if n > 0 {
+		err = nil
 	}
-	n, err := Receive(c.Fd(), b)
-	if n == 0 && err == nil {
-		return 0, io.EOF
-	}
-	return max(n, 0), err
+	return n, err
 }
 
-// Write implements Side.
-func (s Socket) Write(b []byte) (int, error) { return s.c.send(b, 0) }
-
-// Flush implements Side.
-func (s Socket) Flush() error {
-	if s.c.transport == nil {
-		return nil
-	}
-	return s.c.transport.Flush()
-}
-
-// CloseWrite implements Side.
-func (s Socket) CloseWrite() error {
-	if s.c.transport != nil {
-		return s.c.transport.CloseWrite()
-	}
-	return unix.Shutdown(s.c.Fd(), unix.SHUT_WR)
-}
-
-// Close implements Side: the connection closes by itself.
-func (s Socket) Close() error { return nil }
+// Close implements Side.
+func (s encoded) Close() error { return nil }
 
 // TLSTransport encrypts a connection. It implements conn.Transport.
 type TLSTransport struct {
@@ -280,7 +260,7 @@ func (t *TLSTransport) Read(b []byte) (n int, err error) {
 		case err == nil && n < len(b) && t.wire.drained && len(t.wire.in) == 0:
 			return n, nil
 		case err == nil:
-		case err != errNotYet:
+		case err != ErrNotYet:
 			return n, err
 		case n > 0:
 			return n, nil
@@ -365,10 +345,8 @@ func (h *Handshake) answerPlain(b []byte) {
 
 // secureURL returns the URL with https of what r, which is in head, asks for, or "", and reports whether its client is a browser.
 func secureURL(r *http1.Request, head []byte) (url string, browser bool) {
-	for _, f := range r.Fields {
-		if bytes.EqualFold(f.Name.In(head), []byte("Accept")) {
-			browser = bytes.Contains(f.Value.In(head), []byte("text/html"))
-		}
+	for accepted := range http1.Values(head, r.Fields, "accept") {
+		browser = bytes.Contains(accepted, []byte("text/html"))
 	}
 	host, target := string(r.Host.In(head)), string(r.Target.In(head))
 	if host == "" || target == "" || target[0] != '/' {

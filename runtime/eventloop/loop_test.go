@@ -132,7 +132,7 @@ func TestReadiness(t *testing.T) {
 	do(t, l, func() {
 		w.Remove()
 		unix.Close(ours)
-		if w.Watched() || l.watches[ours] != nil {
+		if w.loop != nil || l.watches[ours] != nil {
 			t.Error("it is watched still")
 		}
 	})
@@ -591,7 +591,7 @@ func TestAddNewRefused(t *testing.T) {
 	for r := receive(t, told); r != Unwatched; r = receive(t, told) {
 	}
 	watched := true
-	do(t, l, func() { watched = w.Watched() })
+	do(t, l, func() { watched = w.loop != nil })
 	if watched {
 		t.Error("its watch goes on")
 	}

@@ -1,7 +1,6 @@
 package eventloop
 
 import (
-	"encoding/binary"
 	"errors"
 	"os"
 	goruntime "runtime"
@@ -227,9 +226,6 @@ func (w *Watch) register() {
 	}
 }
 
-// Watched reports whether w watches a descriptor.
-func (w *Watch) Watched() bool { return w.loop != nil }
-
 // Handle lets h be the handler from now on.
 func (w *Watch) Handle(h Handler) { w.handler = h }
 
@@ -412,14 +408,6 @@ func (w *Waker) Wake() {
 	if atomic.SwapInt32(w.State, Called) != Asleep {
 		return
 	}
-	for {
-		if _, err := unix.Write(w.Event, tokenOne); err != unix.EINTR {
-			goruntime.KeepAlive(w)
-			return
-		}
-	}
+	writeEvent(w.Event)
+	goruntime.KeepAlive(w)
 }
-
-// tokenOne is written to an eventfd, which is never read: the loop's epoll has it edge-triggered, and it takes 2^64 of
-// them to fill it.
-var tokenOne = binary.NativeEndian.AppendUint64(nil, 1)

@@ -9,6 +9,8 @@ import (
 	"github.com/panjf2000/gnet/v2/pkg/netpoll"
 	"github.com/panjf2000/gnet/v2/pkg/queue"
 	"golang.org/x/sys/unix"
+
+	"fapws/runtime/system"
 )
 
 // pollersOwn is a descriptor whose events the poller keeps for itself: on Linux, none that is ever used
@@ -58,7 +60,7 @@ func find(g *netpoll.Poller) (d descriptors, err error) {
 			return d, errors.New("gnet's poller has no descriptor")
 		}
 	}
-	d.inode = inodeOf(d.epoll)
+	d.inode = system.Inode(d.epoll)
 	return d, nil
 }
 
@@ -72,7 +74,7 @@ func (p *poller) hasEvents() bool {
 // intact returns an error if a descriptor of the poller or the loop's eventfd was closed, or is another file now.
 func (p *poller) intact(event int) error {
 	for _, fd := range [...]int{p.own.epoll, p.own.event, event} {
-		if inodeOf(fd) != p.own.inode || fd != p.own.epoll && !p.watches(fd) {
+		if system.Inode(fd) != p.own.inode || fd != p.own.epoll && !p.watches(fd) {
 			return fmt.Errorf("the application closed descriptor %d, which belongs to the event loop", fd)
 		}
 	}
@@ -87,15 +89,6 @@ func (p *poller) watches(fd int) bool {
 		p.remove(fd)
 	}
 	return errors.Is(err, unix.EEXIST)
-}
-
-// inodeOf returns the number of an open file, 0 for none.
-func inodeOf(fd int) uint64 {
-	var st unix.Stat_t
-	if unix.Fstat(fd, &st) != nil {
-		return 0
-	}
-	return st.Ino
 }
 
 // endsByWake reports whether an event of the loop's own descriptor ends a batch.

@@ -1,6 +1,7 @@
 package http1
 
 import (
+	"bytes"
 	"encoding/binary"
 	"iter"
 )
@@ -96,9 +97,9 @@ func IsSpelled(name []byte, lower string) bool {
 // connection reads a list of connection options (RFC 9110 §7.6.1); the ones
 // that are not known have no meaning here.
 func (k *known) connection(list []byte) {
-	for len(list) > 0 {
+	for more := true; more; {
 		var option []byte
-		option, list = nextMember(list)
+		option, list, more = nextMember(list)
 		switch {
 		case EqualFold(option, "close"):
 			k.close = true
@@ -112,22 +113,21 @@ func (k *known) connection(list []byte) {
 
 // te reads a list of transfer codings, and of "trailers" (RFC 9110 §10.1.4).
 func (k *known) te(list []byte) {
-	for len(list) > 0 {
+	for more := true; more; {
 		var coding []byte
-		coding, list = nextMember(list)
+		coding, list, more = nextMember(list)
 		k.trailers = k.trailers || EqualFold(coding, "trailers")
 	}
 }
 
 // nextMember cuts the first member off a comma-separated list (RFC 9110 §5.6.1).
-func nextMember(list []byte) (member, rest []byte) {
-	for i, c := range list {
-		if c == ',' {
-			return trim(list[:i]), list[i+1:]
-		}
-	}
-	return trim(list), nil
+// more says that there is another one.
+func nextMember(list []byte) (member, rest []byte, more bool) {
+	member, rest, more = bytes.Cut(list, comma)
+	return bytes.Trim(member, " \t"), rest, more
 }
+
+var comma = []byte{','}
 
 // AppendWithout appends head, which r was parsed from, to dst: without the fields that drop is true for, and without the empty line behind
 // them. r then refers to the appended bytes, but for HeadLen. dst may not be in the memory of head.
@@ -250,11 +250,14 @@ func HasPrefixFold(b []byte, lower string) bool {
 	return len(b) >= len(lower) && EqualFold(b[:len(lower)], lower)
 }
 
+// isNamed reports whether lower, in lower case, is the name of f.
+func (f Field) isNamed(head []byte, lower string) bool { return EqualFold(f.Name.In(head), lower) }
+
 // Values yields the values of the fields with a name, which must be in lower case.
 func Values(head []byte, fields []Field, lower string) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		for _, f := range fields {
-			if int(f.Name.Len) == len(lower) && EqualFold(f.Name.In(head), lower) && !yield(f.Value.In(head)) {
+			if f.isNamed(head, lower) && !yield(f.Value.In(head)) {
 				return
 			}
 		}
@@ -267,16 +270,6 @@ func First(head []byte, fields []Field, lower string) (value []byte, ok bool) {
 		return value, true
 	}
 	return nil, false
-}
-
-func trim(b []byte) []byte {
-	for len(b) > 0 && (b[0] == ' ' || b[0] == '\t') {
-		b = b[1:]
-	}
-	for len(b) > 0 && (b[len(b)-1] == ' ' || b[len(b)-1] == '\t') {
-		b = b[:len(b)-1]
-	}
-	return b
 }
 
 // IsTokenByte reports whether names of fields may have c (RFC 9110 §5.6.2).

@@ -72,29 +72,22 @@ func (r *Request) framing(head []byte) error {
 // 9112 §6.3 lets a server accept a repeated value if all are the same; they
 // must be byte for byte, and Fields then has a single one.
 func contentLength(value []byte, length *[]byte) (first uint32, err error) {
-	for n := 0; ; n++ {
-		i := bytes.IndexByte(value, ',')
-		member := value
-		if i >= 0 {
-			member = value[:i]
-		}
-		member = trim(member)
-		if len(member) == 0 {
+	for more := true; more; {
+		var member []byte
+		member, value, more = nextMember(value)
+		switch {
+		case len(member) == 0:
 			return 0, errLength
-		}
-		if *length == nil {
+		case *length == nil:
 			*length = member
-		} else if !bytes.Equal(*length, member) {
+		case !bytes.Equal(*length, member):
 			return 0, errLengths
 		}
-		if n == 0 {
+		if first == 0 {
 			first = uint32(len(member))
 		}
-		if i < 0 {
-			return first, nil
-		}
-		value = value[i+1:]
 	}
+	return first, nil
 }
 
 // parseLength reads 1*DIGIT (RFC 9110 §8.6) into an int64.
@@ -118,28 +111,19 @@ type codings struct {
 
 func (c *codings) add(list []byte) error {
 	c.any = true
-	for {
-		i := bytes.IndexByte(list, ',')
-		member := list
-		if i >= 0 {
-			member = list[:i]
-		}
-		member = trim(member)
+	for more := true; more; {
+		var member []byte
+		member, list, more = nextMember(list)
 		switch {
-		case len(member) == 0:
-			return errCoding
-		case c.chunked: // RFC 9112 §6.1: once, and last
+		case len(member) == 0, c.chunked: // RFC 9112 §6.1: once, and last
 			return errCoding
 		case EqualFold(member, "chunked"):
 			c.chunked = true
 		default:
 			c.unknown = true
 		}
-		if i < 0 {
-			return nil
-		}
-		list = list[i+1:]
 	}
+	return nil
 }
 
 // end answers for the list as a whole: 400 without chunked at its end, since
@@ -209,10 +193,7 @@ func (d *ChunkedReader) Left() int64 {
 func (d *ChunkedReader) Next(src []byte) (data []byte, n int, err error) {
 	for n < len(src) {
 		if d.state == chunkData {
-			k := len(src) - n
-			if int64(k) > d.left {
-				k = int(d.left)
-			}
+			k := int(min(int64(len(src)-n), d.left))
 			d.left -= int64(k)
 			if d.left == 0 {
 				d.state = chunkDataCR
@@ -379,10 +360,8 @@ var NotTrailers = []string{
 
 // ValidTrailer reports whether a response may have a field with that name behind its body.
 func ValidTrailer(name string) bool {
-	for i := range len(name) {
-		if class[name[i]]&isToken == 0 {
-			return false
-		}
+	if name == "" || !all([]byte(name), isToken) {
+		return false
 	}
 	name = strings.ToLower(name)
 	if name == "content-digest" { // RFC 9530 §2 allows it as a trailer
@@ -393,5 +372,5 @@ func ValidTrailer(name string) bool {
 			return false
 		}
 	}
-	return name != ""
+	return true
 }

@@ -1,5 +1,10 @@
 package http1
 
+import (
+	"slices"
+	"strings"
+)
+
 // defaultType is the type of what is not known (RFC 9110 §8.3: a recipient is
 // not to guess, and with nosniff does not).
 const defaultType = "application/octet-stream"
@@ -30,29 +35,25 @@ func MediaTypeByName[Name string | []byte](name Name) string {
 }
 
 func typeByExtension(extension []byte) string {
-	low, high := 0, len(types)
-	for low < high {
-		middle := (low + high) / 2
-		switch {
-		case types[middle].extension == string(extension):
-			return types[middle].mediaType
-		case types[middle].extension < string(extension):
-			low = middle + 1
-		default:
-			high = middle
-		}
+	at, found := slices.BinarySearchFunc(types[:], extension, func(t mediaTypeOf, extension []byte) int {
+		return strings.Compare(t.extension, string(extension))
+	})
+	if !found {
+		return defaultType
 	}
-	return defaultType
+	return types[at].mediaType
 }
 
 // maxExtension is the length of the longest extension in the table.
 const maxExtension = len("webmanifest")
 
+type mediaTypeOf struct{ extension, mediaType string }
+
 // types are sorted by extension, in lower case. They are the IANA names
 // (https://www.iana.org/assignments/media-types), and what browsers expect
 // where there is none. A sorted array costs nothing at start-up and lies in
 // read-only memory.
-var types = [...]struct{ extension, mediaType string }{
+var types = [...]mediaTypeOf{
 	{"3g2", "video/3gpp2"},
 	{"3gp", "video/3gpp"},
 	{"7z", "application/x-7z-compressed"},

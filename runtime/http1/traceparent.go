@@ -100,23 +100,15 @@ func isID(text []byte) bool {
 // FindTraceparent returns the trace of a request; the zero value if it has no valid one.
 func FindTraceparent(head []byte, r *Request) TraceID {
 	n := 0
-	var found []byte
-	for _, f := range r.Fields {
-		if isNamed(head, f, parent) {
-			found = f.Value.In(head)
-			n++
-		}
+	var id TraceID
+	for value := range Values(head, r.Fields, parent) {
+		id, _, _ = ParseTraceparent(value)
+		n++
 	}
 	if n != 1 {
 		return TraceID{}
 	}
-	id, _, _ := ParseTraceparent(found)
 	return id
-}
-
-// isNamed reports whether name, in lower case, is that of a field.
-func isNamed(head []byte, f Field, name string) bool {
-	return int(f.Name.Len) == len(name) && head[f.Name.Off]|0x20 == 't' && bytes.EqualFold(f.Name.In(head), []byte(name))
 }
 
 // Tracer makes traces. It must be used by one goroutine at a time.
@@ -133,10 +125,10 @@ func (t *Tracer) Rewrite(dst, head []byte, r *Request, id *TraceID) []byte {
 	parents, states := 0, 0
 	for _, f := range r.Fields {
 		switch {
-		case int(f.Name.Len) == len(parent) && isNamed(head, f, parent):
+		case f.isNamed(head, parent):
 			given = f.Value.In(head)
 			parents++
-		case int(f.Name.Len) == len(state) && isNamed(head, f, state):
+		case f.isNamed(head, state):
 			states++
 		}
 	}
@@ -150,7 +142,7 @@ func (t *Tracer) Rewrite(dst, head []byte, r *Request, id *TraceID) []byte {
 	} else {
 		stateless := !ok || !validState(head, r.Fields)
 		dst = r.AppendWithout(dst, head, func(f Field) bool {
-			return isNamed(head, f, parent) || stateless && isNamed(head, f, state)
+			return f.isNamed(head, parent) || stateless && f.isNamed(head, state)
 		})
 	}
 	name := Span{Off: uint32(len(dst) - at), Len: uint32(len(parent))}
@@ -183,18 +175,9 @@ func (t *Tracer) number() uint64 {
 
 // putHex writes the 16 digits of n.
 func putHex(dst []byte, n uint64) {
-	binary.BigEndian.PutUint64(dst, digits(uint32(n>>32)))
-	binary.BigEndian.PutUint64(dst[8:], digits(uint32(n)))
-}
-
-// digits returns the 8 digits of n as bytes, all at once.
-func digits(n uint32) uint64 {
-	d := uint64(n)
-	d = (d | d<<16) & 0x0000ffff0000ffff
-	d = (d | d<<8) & 0x00ff00ff00ff00ff
-	d = (d | d<<4) & 0x0f0f0f0f0f0f0f0f
-	letters := (d + 0x0606060606060606) >> 4 & 0x0101010101010101
-	return d + 0x3030303030303030 + letters*('a'-'0'-10)
+	var b [8]byte
+	binary.BigEndian.PutUint64(b[:], n)
+	hex.Encode(dst, b[:])
 }
 
 const (
@@ -206,11 +189,8 @@ const (
 // validState reports whether all fields tracestate together are valid (§3.3.1). None are.
 func validState(head []byte, fields []Field) bool {
 	members := 0
-	for _, f := range fields {
-		if !isNamed(head, f, state) {
-			continue
-		}
-		for member := range bytes.SplitSeq(f.Value.In(head), []byte(",")) {
+	for list := range Values(head, fields, state) {
+		for member := range bytes.SplitSeq(list, comma) {
 			if member = bytes.Trim(member, " \t"); len(member) == 0 {
 				continue
 			}

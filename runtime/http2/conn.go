@@ -44,16 +44,16 @@ type Conn struct {
 	arrives *headerBlock // the header block that is arriving, or nil
 	encoder *hpack.Encoder
 
-	expected []expectedStream // priorities of streams that are not open yet
-	ready    [urgencies]queue // streams that have something to send, and a window for it
-	late     []byte           // frames that wait until a transfer has ended
-	credit   int64            // what the client takes of data, of all streams together
-	initial  int64            // what it takes of a new stream
-	frame    int              // size of the payload of a frame that it takes
-	inflow   inflow           // data that it may send
-	sent     int64            // time when data was sent last
-	woken    []*stream        // exchanges that go on in the next Input
-	gather   *stream          // small pieces of its body are in gathered
+	expected []expectedStream     // priorities of streams that are not open yet
+	ready    [urgencies][]*stream // streams that have something to send, and a window for it, in the order of their turns
+	late     []byte               // frames that wait until a transfer has ended
+	credit   int64                // what the client takes of data, of all streams together
+	initial  int64                // what it takes of a new stream
+	frame    int                  // size of the payload of a frame that it takes
+	inflow   inflow               // data that it may send
+	sent     int64                // time when data was sent last
+	woken    []*stream            // exchanges that go on in the next Input
+	gather   *stream              // small pieces of its body are in gathered
 	gathered []byte
 	loading  int       // goroutines that read files
 	delayed  []uint32  // streams whose responses wait until less waits for the client
@@ -91,14 +91,13 @@ func (s *Server) Begin(client *sites.Conn) {
 	c.budget.begin(s.cfg.MaxResets, s.Set.Now)
 	on.Upgrade(c)
 	on.Stamp = s.Set.Now
-	out := c.output()
-	*out = appendSettings(*out, []http2.Setting{
-		{ID: http2.SettingMaxConcurrentStreams, Val: uint32(s.cfg.MaxStreams)},
-		{ID: http2.SettingInitialWindowSize, Val: initialWindow},
-		{ID: http2.SettingMaxHeaderListSize, Val: uint32(s.maxList)},
-		{ID: settingNoPriorities, Val: 1},
-		{ID: http2.SettingEnableConnectProtocol, Val: 1},
-	})
+	c.frames().WriteSettings(
+		http2.Setting{ID: http2.SettingMaxConcurrentStreams, Val: uint32(s.cfg.MaxStreams)},
+		http2.Setting{ID: http2.SettingInitialWindowSize, Val: initialWindow},
+		http2.Setting{ID: http2.SettingMaxHeaderListSize, Val: uint32(s.maxList)},
+		http2.Setting{ID: settingNoPriorities, Val: 1},
+		http2.Setting{ID: http2.SettingEnableConnectProtocol, Val: 1},
+	)
 	on.Schedule()
 	if s.Leaving() {
 		c.Drain(!s.Draining())
@@ -187,6 +186,21 @@ func (c *Conn) output() *[]byte {
 	return &c.s.Set.Buf
 }
 
+// frames returns what writes a frame to the output of c, for all but heads and data. It is valid until the next call of a method, and its errors
+// are those of frames that no server would write.
+func (c *Conn) frames() *http2.Framer {
+	c.s.written.to = c.output()
+	return c.s.framer
+}
+
+// appender is an io.Writer that appends to a slice.
+type appender struct{ to *[]byte }
+
+func (a *appender) Write(b []byte) (int, error) {
+	*a.to = append(*a.to, b...)
+	return len(b), nil
+}
+
 // Room implements conn.Protocol.
 func (c *Conn) Room(ended bool) {
 	if !ended {
@@ -222,9 +236,6 @@ func (c *Conn) Closed() {
 	c.late, c.arrives = nil, nil
 }
 
-// Busy reports whether a response is under way.
-func (c *Conn) Busy() bool { return len(c.streams) > 0 || c.conn.Writing() }
-
 // Config says what is different for HTTP/2.
 type Config struct {
 	MaxStreams int // streams of a connection, and requests of it that are worked on
@@ -248,8 +259,9 @@ type Server struct {
 	maxList  int // SETTINGS_MAX_HEADER_LIST_SIZE
 	maxBlock int // bytes of a header block, and of a name or value in it, before a connection is given up; longer ones than a head may have get 431
 
-	input  bytes.Reader // the frame that is being read
-	framer *http2.Framer
+	input   bytes.Reader // the frame that is being read
+	written appender     // where others are written to: see Conn.frames
+	framer  *http2.Framer
 
 	head       []byte       // memory of a request's head
 	text       []byte       // memory of a response's head
@@ -269,7 +281,7 @@ const tick = eventloop.Tick
 // Init makes s ready. of has what it shares with connections of HTTP/1.
 func (s *Server) Init(of *sites.Server) {
 	s.Server = of
-	s.framer = http2.NewFramer(nil, &s.input)
+	s.framer = http2.NewFramer(&s.written, &s.input)
 	s.framer.SetReuseFrames()
 	s.framer.SetMaxReadFrameSize(maxFrame)
 	s.framer.AllowIllegalReads = true // its order of frames is that of one connection, and this one reads for all
@@ -305,8 +317,7 @@ func (c *Conn) fail(code http2.ErrCode, why string) {
 	if c.s.Set.Debug >= 1 {
 		c.s.tracef("%s: %v: %s", c.conn, code, why)
 	}
-	out := c.output()
-	*out = appendGoAway(*out, c.last, code)
+	c.frames().WriteGoAway(c.last, code, nil)
 	c.dead, c.arrives = true, nil
 	for _, st := range c.streams {
 		c.forget(st)
@@ -325,10 +336,8 @@ func (c *Conn) Drain(retire bool) {
 		c.refuse()
 	case c.leaving == stays:
 		c.leaving = notified
-		out := c.output()
-		*out = appendGoAway(*out, maxWindow, http2.ErrCodeNo)
-		*out = appendFrameHeader(*out, len(leavingPing), http2.FramePing, 0, 0)
-		*out = append(*out, leavingPing[:]...)
+		c.frames().WriteGoAway(maxWindow, http2.ErrCodeNo, nil)
+		c.frames().WritePing(false, leavingPing)
 		c.conn.Stamp = c.s.Set.Now
 	}
 	c.conn.Schedule()
@@ -339,8 +348,7 @@ func (c *Conn) Drain(retire bool) {
 // its client has heard that, because a request may be on its way; at the end of the server, which a client that is asleep must not hold up, at once.
 func (c *Conn) refuse() {
 	c.leaving = refuses
-	out := c.output()
-	*out = appendGoAway(*out, c.last, http2.ErrCodeNo)
+	c.frames().WriteGoAway(c.last, http2.ErrCodeNo, nil)
 	c.dead = len(c.streams) == 0
 	c.conn.Linger = !c.s.Leaving()
 	c.settle()

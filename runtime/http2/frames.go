@@ -145,8 +145,7 @@ func (c *Conn) onSettings(f *http2.SettingsFrame) {
 		c.fail(code, "an invalid setting")
 		return
 	}
-	out := c.output()
-	*out = appendFrameHeader(*out, 0, http2.FrameSettings, http2.FlagSettingsAck, 0)
+	c.frames().WriteSettingsAck()
 	c.pump()
 }
 
@@ -182,9 +181,7 @@ func (c *Conn) onPing(f *http2.PingFrame) {
 	if c.spend(costPing); c.dead {
 		return
 	}
-	out := c.output()
-	*out = appendFrameHeader(*out, len(f.Data), http2.FramePing, http2.FlagPingAck, 0)
-	*out = append(*out, f.Data[:]...)
+	c.frames().WritePing(true, f.Data)
 }
 
 // onReset ends a stream that its client has given up.

@@ -10,7 +10,6 @@ import (
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
 
-	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/sites"
 )
@@ -374,34 +373,7 @@ func (st *stream) sendBlock(ends bool) (size int) {
 	return len(*out) - before
 }
 
-// appendInterim appends the head of a response of 1xx.
-func appendInterim(dst []byte, p *exchange.Part) []byte {
-	dst = http1.AppendStatusLine(dst, p.Head.Status, p.Head.Reason)
-	return append(append(dst, p.Head.Fields...), "\r\n"...)
-}
-
 // appendFrameHeader appends what comes before a payload (RFC 9113 §4.1).
 func appendFrameHeader(dst []byte, size int, kind http2.FrameType, flags http2.Flags, id uint32) []byte {
 	return append(dst, byte(size>>16), byte(size>>8), byte(size), byte(kind), byte(flags), byte(id>>24), byte(id>>16), byte(id>>8), byte(id))
-}
-
-// appendUint32 appends a frame with a number: RST_STREAM or WINDOW_UPDATE.
-func appendUint32(dst []byte, kind http2.FrameType, id, value uint32) []byte {
-	dst = appendFrameHeader(dst, 4, kind, 0, id)
-	return append(dst, byte(value>>24), byte(value>>16), byte(value>>8), byte(value))
-}
-
-// appendSettings appends the settings of the server.
-func appendSettings(dst []byte, settings []http2.Setting) []byte {
-	dst = appendFrameHeader(dst, 6*len(settings), http2.FrameSettings, 0, 0)
-	for _, set := range settings {
-		dst = append(dst, byte(set.ID>>8), byte(set.ID), byte(set.Val>>24), byte(set.Val>>16), byte(set.Val>>8), byte(set.Val))
-	}
-	return dst
-}
-
-// appendGoAway appends a GOAWAY frame (RFC 9113 §6.8).
-func appendGoAway(dst []byte, last uint32, code http2.ErrCode) []byte {
-	dst = appendFrameHeader(dst, 8, http2.FrameGoAway, 0, 0)
-	return append(dst, byte(last>>24), byte(last>>16), byte(last>>8), byte(last), byte(code>>24), byte(code>>16), byte(code>>8), byte(code))
 }

@@ -178,8 +178,7 @@ func (st *stream) growWindow(grow int64) {
 		return
 	}
 	st.window += grow
-	out := st.c.output()
-	*out = appendUint32(*out, http2.FrameWindowUpdate, st.id, uint32(grow))
+	st.c.frames().WriteWindowUpdate(st.id, uint32(grow))
 }
 
 // pause notes that the client cannot send what it has to, if that is so.
@@ -230,8 +229,7 @@ func (c *Conn) onData(f *http2.DataFrame) {
 	data := f.Data()
 	if pad := size - int64(len(data)); pad > 0 { // it is never given to anybody
 		st.window += pad
-		out := c.output()
-		*out = appendUint32(*out, http2.FrameWindowUpdate, st.id, uint32(pad))
+		c.frames().WriteWindowUpdate(st.id, uint32(pad))
 	}
 	if st.missing >= 0 {
 		if st.missing -= int64(len(data)); st.missing < 0 {

@@ -2,7 +2,6 @@ package http2
 
 import (
 	"encoding/binary"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -11,7 +10,6 @@ import (
 	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
-	"fapws/runtime/logfile"
 	"fapws/runtime/sites"
 )
 
@@ -21,11 +19,9 @@ const turnBytes = 1 << 20
 // outgoing is what a stream sends.
 type outgoing struct {
 	credit  int64           // bytes of data that the client takes
-	part    exchange.Part   // that is being written
+	part    exchange.Part   // that is being written; Offset and Count are those of the bytes of its file that are left, beyond data
 	data    []byte          // the unsent bytes of its body, or of a piece of its file that was read
-	offset  int64           // in its file
 	unsent  *conn.Unsent    // counts the written bytes of the part; nil: nothing does
-	count   int64           // bytes of its file that are left, beyond data
 	warm    int64           // its file is in memory up to this offset
 	stamp   int64           // time when the last bytes were written, or the part began
 	writing bool            // there is a part
@@ -81,8 +77,7 @@ func (st *stream) transmit(x *sites.Exchange, p *exchange.Part) {
 	c := st.c
 	s := c.s
 	if p.Interim {
-		s.text = appendInterim(s.text[:0], p)
-		x.Out.Framed += int64(len(s.text))
+		s.text = x.AppendInterim(s.text[:0], p)
 		st.sendHead(x, s.text, false)
 		x.Release(p)
 		return
@@ -97,15 +92,7 @@ func (st *stream) transmit(x *sites.Exchange, p *exchange.Part) {
 	if p.First {
 		s.text = x.AppendHeadOf(s.text[:0], p, true)
 	}
-	body, count, cut := x.Out.Take(p.Body, p.Count)
-	if cut {
-		x.Logger.Log(logfile.Warning, "a response was longer than its Content-Length and has been cut")
-	}
-	broken := p.Last && p.Failed
-	if p.Last && p.Upgrade == nil && !broken && x.Out.Left > 0 {
-		x.Logger.Log(logfile.Warning, fmt.Sprintf("a response was %d bytes shorter than its Content-Length", x.Out.Left))
-		broken = true
-	}
+	body, count, broken := x.Out.Take(p, x.Logger)
 	ends := p.Last && p.Upgrade == nil && !broken && len(body) == 0 && count == 0
 	if p.First {
 		st.sendHead(x, s.text, ends)
@@ -119,7 +106,8 @@ func (st *stream) transmit(x *sites.Exchange, p *exchange.Part) {
 		st.partWritten(x, p, broken)
 		return
 	}
-	st.part, st.data, st.offset, st.count, st.broken = *p, body, p.Offset, count, broken
+	st.part, st.data, st.broken = *p, body, broken
+	st.part.Count = count
 	st.writing, st.stamp = true, s.Set.Now
 	c.enqueue(st)
 	c.pump()
@@ -232,10 +220,10 @@ func (st *stream) write() {
 			return
 		}
 		binary.BigEndian.PutUint32((*out)[at:], uint32(n)<<8|uint32(http2.FrameData))
-		st.offset += int64(n)
-		st.count -= int64(n)
+		st.part.Offset += int64(n)
+		st.part.Count -= int64(n)
 	}
-	done := len(st.data) == 0 && st.count == 0
+	done := len(st.data) == 0 && st.part.Count == 0
 	if done && st.part.Last && st.part.Upgrade == nil && !st.broken {
 		var trailers []byte
 		if st.part.Trailers != nil {
@@ -281,7 +269,7 @@ func (st *stream) written() {
 
 // endPart forgets the part that st has.
 func (st *stream) endPart() {
-	st.writing, st.part, st.data, st.unsent, st.count, st.warm = false, exchange.Part{}, nil, nil, 0, 0
+	st.writing, st.part, st.data, st.unsent, st.warm = false, exchange.Part{}, nil, nil, 0
 }
 
 // giveUp releases the part of x that st has, which is not sent. ended reports whether x has ended with it.
@@ -333,44 +321,12 @@ func (p *priority) parse(value string) {
 	}
 }
 
-// queue has streams that have something to send, in the order of their turns. They are linked by stream.next.
-type queue struct{ first, last *stream }
-
-func (q *queue) push(st *stream) {
-	st.next = nil
-	if q.first == nil {
-		q.first = st
-	} else {
-		q.last.next = st
-	}
-	q.last = st
-}
-
-// remove takes st out of q.
-func (q *queue) remove(st *stream) {
-	var before *stream
-	for at := q.first; at != nil; before, at = at, at.next {
-		if at != st {
-			continue
-		}
-		if before == nil {
-			q.first = st.next
-		} else {
-			before.next = st.next
-		}
-		if q.last == st {
-			q.last = before
-		}
-		st.next = nil
-		return
-	}
-}
-
 // enqueue gives st turns, if it has something to send and a window for it.
 func (c *Conn) enqueue(st *stream) {
 	if !st.queued && st.sends() {
 		st.queued = true
-		c.ready[st.priority.urgency].push(st)
+		q := &c.ready[st.priority.urgency]
+		*q = append(*q, st)
 	}
 }
 
@@ -378,15 +334,17 @@ func (c *Conn) enqueue(st *stream) {
 func (c *Conn) dequeue(st *stream) {
 	if st.queued {
 		st.queued = false
-		c.ready[st.priority.urgency].remove(st)
+		q := &c.ready[st.priority.urgency]
+		at := slices.Index(*q, st)
+		*q = slices.Delete(*q, at, at+1)
 	}
 }
 
 // turn returns the stream whose turn it is, or nil.
 func (c *Conn) turn() *stream {
 	for i := range c.ready {
-		if st := c.ready[i].first; st != nil {
-			return st
+		if q := c.ready[i]; len(q) > 0 {
+			return q[0]
 		}
 	}
 	return nil
@@ -394,9 +352,9 @@ func (c *Conn) turn() *stream {
 
 // turned ends a turn of st, which has more to send.
 func (c *Conn) turned(st *stream) {
-	if q := &c.ready[st.priority.urgency]; st.queued && st.priority.incremental && q.last != st {
-		q.remove(st)
-		q.push(st)
+	if st.priority.incremental {
+		c.dequeue(st)
+		c.enqueue(st)
 	}
 }
 

@@ -36,8 +36,7 @@ type stream struct {
 	extended bool // its request is an extended CONNECT (RFC 8441): a response of 2xx would accept it
 
 	priority priority
-	queued   bool // it has turns
-	next     *stream
+	queued   bool          // it has turns
 	woken    bool          // it is in Conn.woken
 	ends     http2.ErrCode // with what it is reset behind its response, if its request has not ended
 }
@@ -81,11 +80,7 @@ func (c *Conn) open(b *headerBlock) {
 	r := s.Request()
 	req := r.Parsed
 	if err := req.ParseWhole(s.head, &s.Config.Limits); err != nil {
-		reply := exchange.Reply{Status: 400, Close: true}
-		if e, ok := err.(*http1.StatusError); ok {
-			reply.Status, reply.Text = e.Status, e.Text
-		}
-		st.refuse(reply)
+		st.refuse(sites.Malformed(err.(*http1.StatusError)))
 		return
 	}
 	switch {
@@ -200,18 +195,12 @@ func (c *Conn) writeReset(id uint32, code http2.ErrCode) {
 		c.reset = c.reset[:copy(c.reset, c.reset[1:])]
 	}
 	c.reset = append(c.reset, id)
-	out := c.output()
-	*out = appendUint32(*out, http2.FrameRSTStream, id, uint32(code))
+	c.frames().WriteRSTStream(id, code)
 }
 
 // wasReset reports whether the server has reset a stream lately.
 func (c *Conn) wasReset(id uint32) bool {
-	for _, at := range c.reset {
-		if at == id {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(c.reset, id)
 }
 
 // submit submits x.
@@ -288,11 +277,11 @@ const (
 
 // appendFile appends up to limit bytes of the file of st to dst, if they are in memory. n is 0, without an error, if they are not.
 func (st *stream) appendFile(dst []byte, limit int) (_ []byte, n int, err error) {
-	most := int(min(int64(limit), st.count))
+	most := int(min(int64(limit), st.part.Count))
 	dst = slices.Grow(dst, most)
 	into := dst[len(dst) : len(dst)+most]
 	if st.isWarm() {
-		n, err = conn.ReadCached(st.part.File, into, st.offset)
+		n, err = conn.ReadCached(st.part.File, into, st.part.Offset)
 	} else {
 		err = unix.EAGAIN
 	}
@@ -307,13 +296,13 @@ func (st *stream) appendFile(dst []byte, limit int) (_ []byte, n int, err error)
 
 // isWarm reports whether the next bytes of the file of st should be in memory.
 func (st *stream) isWarm() bool {
-	if st.part.Warm || st.warm > st.offset {
+	if st.part.Warm || st.warm > st.part.Offset {
 		return true
 	}
-	if end := st.offset + min(st.count, warmMost); st.c.s.Set.Cached(st.part.File, end-1) {
+	if end := st.part.Offset + min(st.part.Count, warmMost); st.c.s.Set.Cached(st.part.File, end-1) {
 		st.warm = end
 	}
-	return st.warm > st.offset
+	return st.warm > st.part.Offset
 }
 
 // load has a goroutine read the next bytes of the file of st.
@@ -327,15 +316,12 @@ func (st *stream) load() {
 	}
 	c.loading++
 	st.loading = true
-	fd, offset := st.part.File, st.offset
-	piece := make([]byte, min(st.count, max(st.credit, int64(c.frame)), loadMost))
+	fd, offset := st.part.File, st.part.Offset
+	piece := make([]byte, min(st.part.Count, max(st.credit, int64(c.frame)), loadMost))
 	var n int
 	var err error
 	c.s.Set.Beside(func() {
-		n, err = unix.Pread(fd, piece, offset)
-		for err == unix.EINTR {
-			n, err = unix.Pread(fd, piece, offset)
-		}
+		n, err = conn.ReadFile(fd, piece, offset)
 		if n == 0 && err == nil {
 			err = conn.ErrShortFile
 		}
@@ -343,7 +329,7 @@ func (st *stream) load() {
 		if bug {
 			err = io.ErrUnexpectedEOF
 		}
-		st.loaded(piece[:max(n, 0)], err)
+		st.loaded(piece[:n], err)
 	})
 }
 
@@ -364,8 +350,8 @@ func (st *stream) loaded(piece []byte, err error) {
 		st.fileFailed(err)
 	default:
 		st.data = piece
-		st.offset += int64(len(piece))
-		st.count -= int64(len(piece))
+		st.part.Offset += int64(len(piece))
+		st.part.Count -= int64(len(piece))
 		st.stamp = c.s.Set.Now
 		c.enqueue(st)
 	}

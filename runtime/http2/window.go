@@ -1,8 +1,6 @@
 package http2
 
 import (
-	"golang.org/x/net/http2"
-
 	"fapws/runtime/exchange"
 	"fapws/runtime/sites"
 )
@@ -107,8 +105,7 @@ func (c *Conn) openWindow() {
 	in.window += grow
 	in.opened = in.held + in.window
 	c.share()
-	out := c.output()
-	*out = appendUint32(*out, http2.FrameWindowUpdate, 0, uint32(grow))
+	c.frames().WriteWindowUpdate(0, uint32(grow))
 	if !in.closed {
 		return
 	}

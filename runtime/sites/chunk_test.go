@@ -5,17 +5,25 @@ import (
 	"strings"
 	"testing"
 
+	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
+	"fapws/runtime/logfile"
 )
+
+// lineCount is an exchange.Logger.
+type lineCount int
+
+func (n *lineCount) Log(logfile.Level, string) { *n++ }
+func (n *lineCount) NoteFile(string, []byte)   {}
 
 // A response is framed as its head says, whatever pieces it comes in.
 func TestFraming(t *testing.T) {
 	for _, c := range []struct {
 		framing http1.Framing
 		length  int64
-		pieces  string // with spaces between them, a number is that many bytes of a file; behind "|" trailers
-		want    string // the sent bytes; a byte of a file is a dot
-		cuts    int    // how often a cut is reported
+		pieces  string    // with spaces between them, a number is that many bytes of a file; behind "|" trailers
+		want    string    // the sent bytes; a byte of a file is a dot
+		cuts    lineCount // how often a cut is reported
 		short   int64
 	}{
 		{http1.Chunked, -1, "", "0\r\n\r\n", 0, 0},
@@ -33,14 +41,11 @@ func TestFraming(t *testing.T) {
 		{http1.Sized, 5, "abcdefg", "abcde", 1, 0},
 		{http1.Sized, 5, "abc", "abc", 0, 2},
 		{http1.UntilClose, -1, "abc 3 de", "abc...de", 0, 0},
-		{http1.NoBody, 5, "abc 3", "", 0, 0},
+		{http1.NoBody, 0, "abc 3", "", 0, 0},
 	} {
 		const head = 100
-		r := Response{Begun: true, Status: 200, Framing: c.framing, Framed: head}
-		if c.framing == http1.Sized {
-			r.Left = c.length
-		}
-		got, size, cuts := "", int64(0), 0
+		r := Response{Begun: true, Status: 200, Framing: c.framing, Framed: head, Left: max(c.length, 0)}
+		got, size, cuts := "", int64(0), lineCount(0)
 		body, trailers, _ := strings.Cut(c.pieces, "|")
 		pieces := strings.Split(body, " ")
 		for i, piece := range pieces {
@@ -48,10 +53,7 @@ func TestFraming(t *testing.T) {
 			if n, err := fmt.Sscan(piece, &count); n == 1 && err == nil {
 				piece = ""
 			}
-			body, file, cut := r.Take([]byte(piece), count)
-			if cut {
-				cuts++
-			}
+			body, file, _ := r.Take(&exchange.Part{Body: []byte(piece), Count: count}, &cuts)
 			n := int64(len(body)) + file
 			size += n
 			sent := string(body) + strings.Repeat(".", int(file))

@@ -110,12 +110,7 @@ func newPeer(local, remote net.Addr) *exchange.Peer {
 	return p
 }
 
-func ipText(a *net.TCPAddr) string {
-	if a.Zone != "" {
-		return a.IP.String() + "%" + a.Zone
-	}
-	return a.IP.String()
-}
+func ipText(a *net.TCPAddr) string { return a.AddrPort().Addr().Unmap().String() }
 
 // preface is what a client that speaks HTTP/2 sends first (RFC 9113 §3.4).
 const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"

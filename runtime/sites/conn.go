@@ -227,7 +227,7 @@ func (c *Conn) deadline() int64 {
 		return s.Set.Now + int64(halfTimeout) // a transfer
 	case c.state == StateNew || c.state == StateHead:
 		limit := int64(s.Config.HeadTimeout)
-		if s.leaving && c.state == StateNew {
+		if s.end >= leaving && c.state == StateNew {
 			limit = min(limit, int64(s.Config.KeepAlive))
 		}
 		return c.Stamp + tick + limit // a stamp is up to a tick old
@@ -250,7 +250,9 @@ func (c *Conn) Due() (next int64) {
 	}
 	switch c.state {
 	case StateHead:
-		c.timedOut("timed out waiting for the request")
+		c.setState(StateReady)
+		c.DropInput()
+		c.newErrorExchange(nil).Sink.Reply(headTimedOut)
 	case StateBody:
 		c.bodyLate()
 	case StateReady:
@@ -277,9 +279,5 @@ func (c *Conn) bodyLate() {
 	}
 }
 
-// timedOut answers a request that did not become whole (RFC 9110 §15.5.9).
-func (c *Conn) timedOut(text string) {
-	c.setState(StateReady)
-	c.DropInput()
-	c.newErrorExchange(nil).Sink.Reply(exchange.Reply{Status: 408, Text: text, Close: true})
-}
+// headTimedOut answers a request that did not become whole (RFC 9110 §15.5.9).
+var headTimedOut = exchange.Reply{Status: 408, Text: "timed out waiting for the request", Close: true}

@@ -275,21 +275,17 @@ func (s *Server) HasFormer() bool { return s.former > 0 }
 // GiveUp answers everything that waits, or would: the next Use does not come.
 func (s *Server) GiveUp() {
 	s.gaveUp = true
-	for x := range s.begun() {
-		if x.Unloaded {
-			x.goOn()
-		}
-	}
+	s.Tick()
 }
 
-// Tick answers the requests that have waited for long enough.
+// Tick answers the requests that have waited for long enough, after GiveUp all of them.
 func (s *Server) Tick() {
 	if !s.table.pending {
 		return
 	}
 	now := s.Set.Now
 	for x := range s.begun() {
-		if x.Unloaded && now >= x.until {
+		if x.Unloaded && (s.gaveUp || now >= x.until) {
 			x.goOn()
 		}
 	}

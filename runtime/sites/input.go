@@ -111,17 +111,17 @@ func (c *Conn) next(buf []byte) bool {
 		req.Resume = c.resume
 	}
 	n, err := req.Parse(buf, &s.Config.Limits)
-	if err != nil {
-		if err == http1.ErrNeedMore {
-			c.resume, req.Resume = req.Resume, http1.Resume{}
-			if c.state != StateHead {
-				c.Stamp = s.Set.Now
-				c.setState(StateHead)
-			}
-			return false
+	if err == http1.ErrNeedMore {
+		c.resume, req.Resume = req.Resume, http1.Resume{}
+		if c.state != StateHead {
+			c.Stamp = s.Set.Now
+			c.setState(StateHead)
 		}
+		return false
+	}
+	if err != nil {
 		s.rest = nil
-		c.malformed(buf, err)
+		c.newErrorExchange(buf).Sink.Reply(Malformed(err.(*http1.StatusError)))
 		return false
 	}
 	c.Stamp = s.Set.Now
@@ -170,12 +170,6 @@ func (b *framedBody) Begin(r *http1.Request, max, now int64) {
 	*b = framedBody{chunked: r.Body == http1.Chunked, missing: r.Length}
 	b.Body.Begin(max, now)
 }
-
-// Chunked reports whether the length of b is not known before its end.
-func (b *framedBody) Chunked() bool { return b.chunked }
-
-// Missing returns how many bytes are missing. It is 0 if b is chunked.
-func (b *framedBody) Missing() int64 { return b.missing }
 
 // Decode takes what belongs to b from the front of data and returns the content, which is part of data: the pieces of a chunked
 // body are moved together. rest is what follows when b is whole. The error is ErrTooLarge or a *http1.StatusError.

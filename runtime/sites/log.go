@@ -249,13 +249,7 @@ func (s *Server) nameRoutes() {
 
 // label is how the operator knows the mount: the paths it answers, as the configuration has them.
 func (m *Mount) label() string {
-	name := m.Prefix
-	if m.Within != "" {
-		name = m.Within
-	}
-	if name == "" {
-		name = "/"
-	}
+	name := cmp.Or(m.Within, m.Prefix, "/")
 	for _, pattern := range [...]string{m.Having, m.Match} {
 		if pattern != "" {
 			name += " " + pattern

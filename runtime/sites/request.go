@@ -94,10 +94,8 @@ func (q *request) wantsHTML() bool { return static.WantsHTML(&q.parsed, q.Head) 
 
 // credentials returns the value of the Authorization field, or nil.
 func (q *request) credentials() []byte {
-	for _, f := range q.parsed.Fields {
-		if f.Name.Len == 13 && bytes.EqualFold(f.Name.In(q.Head), []byte("authorization")) {
-			return f.Value.In(q.Head)
-		}
+	for value := range http1.Values(q.Head, q.parsed.Fields, "authorization") {
+		return value
 	}
 	return nil
 }

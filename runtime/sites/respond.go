@@ -3,7 +3,6 @@ package sites
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -53,7 +52,9 @@ func (c *Conn) advance() {
 func (c *Conn) transmit(x *Exchange, p *exchange.Part) {
 	s := c.s
 	if p.Interim {
-		c.sendInterim(x, p)
+		c.Use()
+		s.Set.Buf = x.AppendInterim(s.Set.Buf, p)
+		x.Release(p)
 		return
 	}
 	if p.First && (p.Head.Tunnel != nil || x.socket != nil) && x.Upgrade(p) {
@@ -61,12 +62,9 @@ func (c *Conn) transmit(x *Exchange, p *exchange.Part) {
 	}
 	c.Use()
 	if p.First {
-		s.Set.Buf = x.AppendHeadOf(s.Set.Buf, p, x.KeepAlive && !(s.closes && x.Next == nil))
+		s.Set.Buf = x.AppendHeadOf(s.Set.Buf, p, x.KeepAlive && !(s.end >= discouraging && x.Next == nil))
 	}
-	body, count, cut := x.Out.Take(p.Body, p.Count)
-	if cut {
-		x.Logger.Log(logfile.Warning, "truncated a response that exceeds its Content-Length")
-	}
+	body, count, broken := x.Out.Take(p, x.Logger)
 	var tail []byte
 	if x.Out.Framing == http1.Chunked {
 		size := int64(len(body)) + count
@@ -76,10 +74,7 @@ func (c *Conn) transmit(x *Exchange, p *exchange.Part) {
 	if p.Upgrade != nil {
 		c.upgrade(x, p.Upgrade)
 	} else if p.Last {
-		if x.Out.Left > 0 && !p.Failed {
-			x.Logger.Log(logfile.Warning, fmt.Sprintf("a response was %d bytes shorter than its Content-Length", x.Out.Left))
-		}
-		c.complete(x, p.Failed || x.Out.Left > 0)
+		c.complete(x, broken)
 	}
 	if count > 0 {
 		c.sendFile(x, p, body, count, tail)
@@ -94,7 +89,8 @@ func (c *Conn) transmit(x *Exchange, p *exchange.Part) {
 		}
 		return
 	}
-	c.sendLarge(x, p, body, tail)
+	exchange.SendPart(&c.Conn, p, x, body, tail)
+	c.Room(false)
 }
 
 // upgrade gives the connection of x, whose response is written or gathered, to another protocol. x is released afterwards.
@@ -103,17 +99,6 @@ func (c *Conn) upgrade(x *Exchange, to exchange.Upgrade) {
 	c.cancelAll()
 	c.setState(StateUpgraded)
 	to.Begin(x)
-}
-
-// sendInterim writes a response of 1xx, which is not the answer of x.
-func (c *Conn) sendInterim(x *Exchange, p *exchange.Part) {
-	s := c.s
-	c.Use()
-	before := len(s.Set.Buf)
-	s.Set.Buf = http1.AppendStatusLine(s.Set.Buf, p.Head.Status, p.Head.Reason)
-	s.Set.Buf = append(append(s.Set.Buf, p.Head.Fields...), crlf...)
-	x.Out.Framed += int64(len(s.Set.Buf) - before)
-	x.Release(p)
 }
 
 // SwitchProtocols implements Stream. What has come behind the request is kept for the other protocol.
@@ -170,15 +155,6 @@ func (c *Conn) cancelAll() {
 	}
 }
 
-// malformed answers bytes that are no request.
-func (c *Conn) malformed(buf []byte, err error) {
-	r := exchange.Reply{Status: 400, Close: true}
-	if e, ok := err.(*http1.StatusError); ok {
-		r.Status, r.Text = e.Status, e.Text
-	}
-	c.newErrorExchange(buf).Sink.Reply(r)
-}
-
 // newErrorExchange puts an exchange without a request behind those of c; buf is the input that came instead.
 func (c *Conn) newErrorExchange(buf []byte) *Exchange {
 	x := c.NewExchange()
@@ -200,7 +176,7 @@ func (c *Conn) Replace(x, y *Exchange, closes bool) {
 		c.swap(x, y)
 		return
 	}
-	x.KeepAlive = x.KeepAlive && !closes && !c.s.leaving
+	x.KeepAlive = x.KeepAlive && !closes && c.s.end < leaving
 	if !x.KeepAlive {
 		// The client may be sending bytes that are not read: see conn.Conn.Finish.
 		c.Linger = c.Linger || closes
@@ -230,13 +206,7 @@ func (c *Conn) swap(x, y *Exchange) {
 	}
 }
 
-// sendLarge writes the gathered bytes for c and, without copying it, a body, then releases the part.
-func (c *Conn) sendLarge(x *Exchange, p *exchange.Part, body, tail []byte) {
-	exchange.SendPart(&c.Conn, p, x, body, tail)
-	c.Room(false)
-}
-
-// sendFile is sendLarge for a part with bytes of a file. Bytes in memory are sent at once, as far as the socket takes them.
+// sendFile writes the gathered bytes for c, a body and count bytes of the file of p, which it releases then. Bytes in memory are sent at once, as far as the socket takes them.
 func (c *Conn) sendFile(x *Exchange, p *exchange.Part, body []byte, count int64, tail []byte) {
 	s := c.s
 	buf := c.TakeGathered()
@@ -275,12 +245,12 @@ func (c *Conn) Room(ended bool) {
 	}
 	s := c.s
 	switch {
-	case c.state == StateReady && !s.draining && !c.Half: // the usual case
-	case c.Busy() || c.Gathers() || c.WaitsForAgain() && !s.draining:
-	case s.draining && (c.state == StateReady || c.state == StateWaiting):
+	case c.state == StateReady && s.end < draining && !c.Half: // the usual case
+	case c.Busy() || c.Gathers() || c.WaitsForAgain() && s.end < draining:
+	case s.end == draining && (c.state == StateReady || c.state == StateWaiting):
 		c.setState(StateEnding) // its head, sent before, said that it stays open
 		c.Finish()
-	case s.draining && c.skipping():
+	case s.end == draining && c.skipping():
 		c.endSkip()
 	case c.state == StateEnding:
 		c.Finish()

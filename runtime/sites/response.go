@@ -2,6 +2,7 @@ package sites
 
 import (
 	"errors"
+	"fmt"
 
 	"golang.org/x/sys/unix"
 
@@ -22,22 +23,29 @@ type Response struct {
 	cut     bool          // it was longer than promised
 }
 
-// Take returns how much may be sent of a piece that is bytes in memory and then count bytes of a file: nothing where a response
-// has no body, and no more than its Content-Length has promised. cut reports that this is less than the piece, the first time.
-func (r *Response) Take(data []byte, count int64) (body []byte, file int64, cut bool) {
-	switch r.Framing {
-	case http1.NoBody:
-		return nil, 0, false
-	case http1.Sized:
-		if int64(len(data))+count > r.Left {
-			cut, r.cut = !r.cut, true
-			data = data[:min(int64(len(data)), r.Left)]
-			count = r.Left - int64(len(data))
-		}
-		r.Left -= int64(len(data)) + count
+// Take returns how much may be sent of p: nothing where a response has no body, and no more than its Content-Length has promised. broken reports
+// that p is the last part, and not all that was promised. log gets a line if the handler has promised another length.
+func (r *Response) Take(p *exchange.Part, log exchange.Logger) (body []byte, count int64, broken bool) {
+	if r.Framing != http1.NoBody {
+		body, count = p.Body, p.Count
 	}
-	r.Sent += int64(len(data)) + count
-	return data, count, cut
+	if r.Framing == http1.Sized {
+		if int64(len(body))+count > r.Left {
+			if !r.cut {
+				log.Log(logfile.Warning, "truncated a response that exceeds its Content-Length")
+			}
+			r.cut = true
+			body = body[:min(int64(len(body)), r.Left)]
+			count = r.Left - int64(len(body))
+		}
+		r.Left -= int64(len(body)) + count
+	}
+	r.Sent += int64(len(body)) + count
+	if p.Last && p.Upgrade == nil && !p.Failed && r.Left > 0 {
+		log.Log(logfile.Warning, fmt.Sprintf("a response was %d bytes shorter than its Content-Length", r.Left))
+		return body, count, true
+	}
+	return body, count, p.Last && p.Failed
 }
 
 // NeedsReset reports whether a client cannot tell the end of a response that has broken off from the end of its body, unless the
@@ -49,20 +57,24 @@ var BodyTooBig = exchange.Reply{Status: 413, Text: "input body too big", Close: 
 
 // Refused returns what a client gets whose body could not be taken because of err.
 func (s *Server) Refused(err error) exchange.Reply {
-	r := exchange.Reply{Status: 500, Close: true}
 	var malformed *http1.StatusError
 	switch {
-	case errors.Is(err, ErrTooLarge):
-		r = BodyTooBig
+	case err == ErrTooLarge:
+		return BodyTooBig
 	case errors.As(err, &malformed):
-		r.Status, r.Text = malformed.Status, malformed.Text
-	default:
-		if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) || errors.Is(err, unix.EFBIG) {
-			r.Status = 507
-		}
-		s.Set.Log(logfile.Error, "cannot store a request body in %s: %v", s.Config.SpoolDir, err)
+		return Malformed(malformed)
+	}
+	s.Set.Log(logfile.Error, "cannot store a request body in %s: %v", s.Config.SpoolDir, err)
+	r := exchange.Reply{Status: 500, Close: true}
+	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) || errors.Is(err, unix.EFBIG) {
+		r.Status = 507
 	}
 	return r
+}
+
+// Malformed returns what a client gets for a request that is malformed.
+func Malformed(err *http1.StatusError) exchange.Reply {
+	return exchange.Reply{Status: err.Status, Text: err.Text, Close: true}
 }
 
 // Heads makes the heads of all responses of an event loop.
@@ -98,6 +110,15 @@ func (x *Exchange) AppendHead(dst []byte, r *http1.Response) []byte {
 	}
 	x.Out.Framed += int64(len(dst) - before)
 	x.KeepAlive = x.KeepAlive && r.KeepAlive
+	return dst
+}
+
+// AppendInterim appends the head of p, a response of 1xx, which is not the answer to x.
+func (x *Exchange) AppendInterim(dst []byte, p *exchange.Part) []byte {
+	before := len(dst)
+	dst = http1.AppendStatusLine(dst, p.Head.Status, p.Head.Reason)
+	dst = append(append(dst, p.Head.Fields...), crlf...)
+	x.Out.Framed += int64(len(dst) - before)
 	return dst
 }
 

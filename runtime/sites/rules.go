@@ -81,12 +81,10 @@ func NewRules(o RuleOptions) (*Rules, error) {
 // rules are those of a mount and its site together, as exchanges have them.
 type rules struct {
 	headers exchange.Edits // the site's first
-	access  *Rules         // nil: for all
+	guard   route.Guard    // what package route has to know
 	auth    *auth.Basic    // one of these two, or none
 	login   *auth.Login
-	local   bool   // clients on this machine need no session
-	methods *Rules // nil: all
-	cert    route.ClientCert
+	local   bool          // clients on this machine need no session
 	pages   *static.Pages // nil: the server's own
 	log     *logfile.AccessLog
 	unlog   bool
@@ -134,16 +132,16 @@ func merged(s *Site, m *Mount, secure bool) *rules {
 			edits = append(edits, r.editSecure)
 		}
 		if len(r.opt.Allow)+len(r.opt.Deny) > 0 {
-			out.access = r
+			out.guard.Allow, out.guard.Deny = r.opt.Allow, r.opt.Deny
 		}
 		if r.opt.Auth != nil || r.opt.Login != nil || r.opt.NoLogin {
 			out.auth, out.login = r.opt.Auth, r.opt.Login
 		}
 		if len(r.opt.Methods) > 0 {
-			out.methods = r
+			out.guard.Methods, out.guard.AllowField = r.opt.Methods, r.allow
 		}
 		if r.opt.Cert.Authorities != "" {
-			out.cert = r.opt.Cert
+			out.guard.Cert = r.opt.Cert
 		}
 		if r.opt.Timeout != 0 {
 			out.timeout = r.opt.Timeout
@@ -156,6 +154,7 @@ func merged(s *Site, m *Mount, secure bool) *rules {
 	if m != nil {
 		m.adapt(out)
 	}
+	out.guard.Password = out.auth != nil || out.login != nil
 	return out
 }
 
@@ -166,9 +165,9 @@ func (m *Mount) adapt(r *rules) {
 	}
 	switch {
 	case m.Open:
-		r.access, r.auth, r.login, r.methods, r.cert = nil, nil, nil, nil, route.ClientCert{}
+		r.auth, r.login, r.guard = nil, nil, route.Guard{}
 	case m.ToLogIn:
-		r.auth, r.login, r.methods = nil, nil, nil
+		r.auth, r.login, r.guard.Methods, r.guard.AllowField = nil, nil, nil, nil
 	}
 	if r.login != nil {
 		r.local = m.LocalWithoutLogin
@@ -197,20 +196,12 @@ func (r *rules) errorPages() *static.Pages {
 	return r.pages
 }
 
-// guard returns what package route has to know of r, which may be nil.
-func (r *rules) guard() (g route.Guard) {
+// guards returns what package route has to know of r, which may be nil.
+func (r *rules) guards() route.Guard {
 	if r == nil {
-		return g
+		return route.Guard{}
 	}
-	if r.access != nil {
-		g.Allow, g.Deny = r.access.opt.Allow, r.access.opt.Deny
-	}
-	if r.methods != nil {
-		g.Methods, g.AllowField = r.methods.opt.Methods, r.methods.allow
-	}
-	g.Cert = r.cert
-	g.Password = r.auth != nil || r.login != nil
-	return g
+	return r.guard
 }
 
 // checkedLogin is what has been found out, beside the loop, about the credentials of a request.

@@ -120,11 +120,9 @@ type Server struct {
 	items     []conn.Item       // memory of sendFile
 	files     Shares            // with bodies
 
-	former   int  // exchanges that have begun before the last Use
-	gaveUp   bool // GiveUp was called
-	closes   bool // responses say that their connection closes
-	leaving  bool // closes, and no connection comes any more
-	draining bool // leaving, and connections close that wait for nothing
+	former int    // exchanges that have begun before the last Use
+	gaveUp bool   // GiveUp was called
+	end    ending // how far the server has come to its end
 
 	spoolWarnings logfile.Seldom
 	unannounced   logfile.Seldom // lines about proxies that send no header of the PROXY protocol
@@ -144,6 +142,7 @@ type Table struct {
 	Handlers []app.Handler // of all mounts, each once
 	Limited  bool          // some mount has a timeout
 	pending  bool          // some mount is Pending
+	logged   bool          // some site has an access log of its own
 	users    bool          // some site or mount has users: see dropForged
 }
 
@@ -162,32 +161,39 @@ func (s *Server) Configure(cfg Config) {
 	if cfg.Trace && s.tracer == nil {
 		s.tracer = http1.NewTracer()
 	}
-	s.timed = cfg.AccessLog != nil || cfg.Answered != nil || s.Set.Debug > 0
-	for i := range s.table.sites {
-		s.consider(&s.table.sites[i])
-	}
+	s.timed = cfg.AccessLog != nil || cfg.Answered != nil || s.Set.Debug > 0 || s.table.logged
 }
 
+// ending is how far a server has come to its end.
+type ending uint8
+
+const (
+	serving      ending = iota
+	discouraging        // responses say that their connection closes
+	leaving             // and no connection comes any more
+	draining            // and connections close that wait for nothing
+)
+
 // Discourage is called when clients should change to other servers. Connections still come.
-func (s *Server) Discourage() { s.closes = true }
+func (s *Server) Discourage() { s.end = max(s.end, discouraging) }
 
 // Retire is called when no connection comes any more: each one stays until its next request is answered, or until it was idle for so
 // long. conn.Set.Drain has to follow.
 func (s *Server) Retire(idle time.Duration) {
-	s.closes, s.leaving = true, true
+	s.end = max(s.end, leaving)
 	s.Config.KeepAlive = min(s.Config.KeepAlive, idle)
 }
 
 // Drain is called when the server stops: connections close when they have answered the requests that have arrived. conn.Set.Drain has
 // to follow.
-func (s *Server) Drain() { s.closes, s.leaving, s.draining = true, true, true }
+func (s *Server) Drain() { s.end = draining }
 
 // Closes reports whether Discourage, Retire or Drain was called: responses say that their connection closes.
-func (s *Server) Closes() bool { return s.closes }
+func (s *Server) Closes() bool { return s.end >= discouraging }
 
 // Leaving reports whether Retire or Drain was called, Draining whether Drain was.
-func (s *Server) Leaving() bool  { return s.leaving }
-func (s *Server) Draining() bool { return s.draining }
+func (s *Server) Leaving() bool  { return s.end >= leaving }
+func (s *Server) Draining() bool { return s.end == draining }
 
 // Prepare copies sites, and makes the table that decides between them. In the copy, mounts without anything that answers have h, and
 // source makes the sources of handlers. unbounded reports whether a source may answer with any size before the loop knows. The error is one
@@ -202,8 +208,9 @@ func (s *Server) Prepare(given []Site, h app.Handler, source func(*Mount) (_ exc
 		site := &t.sites[i]
 		site.Table = slices.Clone(site.Table)
 		site.rules = rulesOf(site, nil)
-		t.users = t.users || site.rules.guard().Password
-		routes[i] = route.Site{Names: site.Names, Mounts: make([]route.Mount, len(site.Table)), Guard: site.rules.guard()}
+		t.logged = t.logged || site.AccessLog != nil
+		routes[i] = route.Site{Names: site.Names, Mounts: make([]route.Mount, len(site.Table)), Guard: site.rules.guards()}
+		t.users = t.users || routes[i].Guard.Password
 		for k := range site.Table {
 			m := &site.Table[k]
 			m.rules = rulesOf(site, m)
@@ -213,7 +220,7 @@ func (s *Server) Prepare(given []Site, h app.Handler, source func(*Mount) (_ exc
 				m.Handler = h
 			}
 			routes[i].Mounts[k] = m.route()
-			t.users = t.users || m.rules.guard().Password
+			t.users = t.users || routes[i].Mounts[k].Guard.Password
 			if _, ok := m.Handler.(app.Receiver); !ok {
 				m.Streams, m.WebSocket = false, false
 			}
@@ -245,15 +252,6 @@ func (s *Server) Use(t *Table) {
 	s.Configure(s.Config)
 	s.nameRoutes()
 	s.replaced()
-}
-
-// consider does what all requests need for the rules of a site.
-func (s *Server) consider(site *Site) {
-	s.timed = s.timed || site.rules != nil && site.rules.log != nil
-	for k := range site.Table {
-		r := site.Table[k].rules
-		s.timed = s.timed || r != nil && r.log != nil
-	}
 }
 
 // Served returns the number of requests there have been.
@@ -388,8 +386,8 @@ func (m *Mount) route() route.Mount {
 		Except:   m.Except,
 		Plain:    m.Plain,
 		Optional: m.declines(),
-		Rewrite:  m.rewrite(),
-		Guard:    m.rules.guard(),
+		Rewrite:  m.Rewrite,
+		Guard:    m.rules.guards(),
 	}
 }
 
@@ -397,14 +395,6 @@ func (m *Mount) route() route.Mount {
 func (m *Mount) declines() bool {
 	s, ok := m.Source.(exchange.Optional)
 	return ok && s.Declines()
-}
-
-// rewrite returns m.Rewrite if nothing that comes first answers.
-func (m *Mount) rewrite() *route.Rewrite {
-	if m.Source != nil {
-		return nil
-	}
-	return m.Rewrite
 }
 
 // Timeout returns the timeout of the rules of m, or of its site; 0: that of the server. It is known in Prepare.

@@ -31,7 +31,7 @@ func (c *Conn) streamBody(x *Exchange) {
 		return
 	}
 	b.Stream(x)
-	if r.Size = req.Length; b.Chunked() {
+	if r.Size = req.Length; b.chunked {
 		r.Size = -1
 	}
 	b.Expects = req.Expect100 && len(s.rest) == 0
@@ -97,8 +97,8 @@ const MaxPiece = 256 << 10
 func (c *Conn) readOn(data []byte) []byte {
 	s := c.s
 	b := c.body
-	most := int(min(MaxPiece-b.X.Given(), b.Missing()))
-	if b.Chunked() || c.Half || len(data) < s.Set.ReadSize() || len(data) >= most {
+	most := int(min(MaxPiece-b.X.Given(), b.missing))
+	if b.chunked || c.Half || len(data) < s.Set.ReadSize() || len(data) >= most {
 		return data
 	}
 	if s.bulk == nil {
@@ -118,7 +118,7 @@ func (c *Conn) giveUpBody(x *Exchange) {
 	if c.body == nil || c.body.X != x {
 		return
 	}
-	if b := c.body; b.Chunked() || b.Expects || b.Missing() > MaxSkip || !x.KeepAlive || c.s.leaving {
+	if b := c.body; b.chunked || b.Expects || b.missing > MaxSkip || !x.KeepAlive || c.s.end >= leaving {
 		c.cutBody(x)
 	} else {
 		b.X, x.body = nil, nil

@@ -54,6 +54,15 @@ func Conn(fd int, name string) (net.Conn, error) {
 	return net.FileConn(f)
 }
 
+// Inode returns the number of the file that a descriptor has open, 0 for none.
+func Inode(fd int) uint64 {
+	var st unix.Stat_t
+	if unix.Fstat(fd, &st) != nil {
+		return 0
+	}
+	return st.Ino
+}
+
 // Flock is flock(2), which goes on after a signal.
 func Flock(fd, how int) error {
 	for {

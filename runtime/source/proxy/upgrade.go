@@ -140,7 +140,7 @@ func (s *secureSocket) Read(b []byte) (int, error) {
 	switch {
 	case n > 0:
 		return n, nil // an error comes again
-	case err == errNotYet:
+	case err == conn.ErrNotYet:
 		return 0, unix.EAGAIN
 	case err == io.ErrUnexpectedEOF:
 		return 0, io.EOF // without the farewell of TLS, which many servers do not send
@@ -171,15 +171,6 @@ type carrier struct {
 	out      []byte     // data that socket has not accepted
 }
 
-// notYet is the error of a detached carrier that has nothing to read now.
-type notYet struct{}
-
-var errNotYet net.Error = notYet{}
-
-func (notYet) Error() string   { return "nothing received yet" }
-func (notYet) Timeout() bool   { return true }
-func (notYet) Temporary() bool { return true }
-
 // Read implements net.Conn.
 func (c *carrier) Read(b []byte) (int, error) {
 	if !c.detached {
@@ -187,7 +178,7 @@ func (c *carrier) Read(b []byte) (int, error) {
 	}
 	n, err := c.socket.Read(b)
 	if err == unix.EAGAIN {
-		err = errNotYet
+		err = conn.ErrNotYet
 	}
 	return n, err
 }
