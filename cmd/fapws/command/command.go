@@ -319,7 +319,7 @@ func withoutPython(p *plan.Plan, stdout io.Writer, log func(logfile.Level, strin
 	return err
 }
 
-// checkOutside looks for mistakes outside of the file and the application: in users, the chroot, directories and certificates.
+// checkOutside looks for mistakes outside of the file and the application: in users, the chroot and certificates.
 func checkOutside(p *plan.Plan, conf *settings.Config, log func(logfile.Level, string)) error {
 	err := confine.CheckIdentity(conf.User, conf.Group)
 	if err == nil && conf.Chroot != "" {
@@ -327,9 +327,6 @@ func checkOutside(p *plan.Plan, conf *settings.Config, log func(logfile.Level, s
 	}
 	if err != nil {
 		return process.ExitUsage(err)
-	}
-	if err := p.CheckDirectories(conf); err != nil {
-		return err
 	}
 	return p.CheckCertificates(conf, log)
 }

@@ -3,7 +3,6 @@ package plan
 import (
 	"fmt"
 	"io"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -145,65 +144,26 @@ func (p *Plan) Changeable(conf *settings.Config, uploads ...string) (dirs []stri
 	return dirs
 }
 
-// made returns the files that the server makes when it starts, but for logs, by what names them.
-func (p *Plan) made(conf *settings.Config) map[string][]string {
-	files := map[string][]string{}
-	add := func(name, path string) {
-		if path != "" && path[0] != '@' && path != "auto" && path != off {
-			files[p.settingAt(name)] = append(files[p.settingAt(name)], path)
-		}
-	}
-	add("pid", conf.PidFile)
-	add("ctl-socket", conf.ControlSocket)
-	for _, addr := range conf.Bind {
-		if path, ok := strings.CutPrefix(addr, "unix:"); ok {
-			add("bind", path)
-		}
-	}
-	return files
-}
-
-// settingAt returns the name of a setting, and where it was set.
-func (p *Plan) settingAt(name string) string {
-	return fmt.Sprintf("%s (%s)", name, p.Settings.Source(name))
-}
-
-// CheckDirectories refuses files that the server makes when it starts, and logs, in directories that do not exist. Logs of hosts are for Check.
-func (p *Plan) CheckDirectories(conf *settings.Config) error {
-	files := p.made(conf)
-	for name, path := range map[string]string{"access-log": conf.AccessLog, "error-log": conf.ErrorLog} {
-		files[p.settingAt(name)] = []string{path}
-	}
-	for _, name := range slices.Sorted(maps.Keys(files)) {
-		for _, path := range files[name] {
-			if err := checkDirectory(path); err != nil {
-				return process.ExitUsage(fmt.Errorf("%s: %w", name, err))
-			}
-		}
-	}
-	return nil
-}
-
-// checkDirectory refuses a file whose directory does not exist. path may be one of the words that name no file.
-func checkDirectory(path string) error {
-	if _, err := os.Stat(filepath.Dir(path)); err != nil {
-		return fmt.Errorf("cannot make %s: %w", path, err)
-	}
-	return nil
-}
-
 // CheckOutside refuses files that a process outside of the sandbox makes, reads and removes in a directory that the application could replace
 // by a link to another one. system.Distrust knows these directories. contents may be nil, then entries of PATHS do not count.
 func (p *Plan) CheckOutside(conf *settings.Config, contents *pybridge.Contents) error {
-	files := p.made(conf)
-	for _, path := range append(p.Site.UserFiles(conf), p.users(contents)...) {
-		files["the users of "+path] = []string{path}
-	}
-	dirs := map[string][]string{p.settingAt("state-dir"): p.StateDirs(contents)}
-	for name, paths := range files {
-		for _, path := range paths {
+	dirs := map[string][]string{}
+	add := func(name, path string) {
+		if path != "" && path[0] != '@' && path != "auto" && path != "off" {
 			dirs[name] = append(dirs[name], filepath.Dir(path))
 		}
+	}
+	setting := func(name string) string { return fmt.Sprintf("%s (%s)", name, p.Settings.Source(name)) }
+	add(setting("pid"), conf.PidFile)
+	add(setting("ctl-socket"), conf.ControlSocket)
+	for _, addr := range conf.Bind {
+		if path, ok := strings.CutPrefix(addr, "unix:"); ok {
+			add(setting("bind"), path)
+		}
+	}
+	dirs[setting("state-dir")] = p.StateDirs(contents)
+	for _, path := range append(p.Site.UserFiles(conf), p.users(contents)...) {
+		add("the users of "+path, path)
 	}
 	for name, dirs := range dirs {
 		for _, dir := range dirs {

@@ -34,11 +34,6 @@ func (c *SiteConfig) LogFiles() (paths []string) {
 // hostLogs opens the logs that a host has for itself.
 func (b *builder) hostLogs(h *Host, s *sites.Site) {
 	if b.parts.Logs == nil {
-		for key, path := range map[string]string{"access-log": h.AccessLog, "error-log": h.ErrorLog} {
-			if err := checkDirectory(path); err != nil {
-				b.wrong(h.At.Errorf(key, "%v", err))
-			}
-		}
 		return
 	}
 	var err error
