@@ -2,7 +2,6 @@ package auth
 
 import (
 	"bytes"
-	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -193,7 +192,7 @@ func ReplaceFile(path string, text []byte) error {
 		_ = f.Chown(int(st.Uid), int(st.Gid)) // only root can; for others the file is theirs afterwards
 	}
 	_, failed := f.Write(text)
-	if err = cmp.Or(err, failed, f.Sync(), f.Close()); err == nil {
+	if err = errors.Join(err, failed, f.Sync(), f.Close()); err == nil {
 		err = os.Rename(f.Name(), path)
 	}
 	if err != nil {

@@ -217,7 +217,9 @@ func (x *tus) receive(p *partial, status int, fields string) error {
 	case !done:
 		p.touched = time.Now()
 		state := x.state(p)
-		err = cmp.Or(err, p.seal(), p.close())
+		for _, e := range [...]error{p.seal(), p.close()} {
+			err = cmp.Or(err, e)
+		}
 		if progress.end(statePaused, ""); err == nil {
 			x.empty(status, fields+state)
 		}
