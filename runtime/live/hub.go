@@ -36,7 +36,7 @@ type Hub[S Subscriber[S]] struct {
 	history
 	channels map[string]*Channel[S]
 	tip      uint64
-	onCount  func(name string, subscribers int) // reports the number of subscribers of a channel when it changes; nil: to nobody
+	onCount  func(name string, subscribers int) // gets the number of subscribers of a channel when it changes; nil: nobody asks for it
 }
 
 // NewHub returns a Hub that has no limits yet: see Limit.

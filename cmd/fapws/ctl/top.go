@@ -69,7 +69,7 @@ func lookAgain(path string) (now *Overview, err error) {
 	return nil, fmt.Errorf("the server has stopped: %w", err)
 }
 
-// show writes text, on a terminal in the place of what is there. last: it is to be whole.
+// show writes text. On a terminal it replaces the text that is there; only the last one is written whole.
 func show(w io.Writer, text string, last bool) error {
 	var size *unix.Winsize
 	if f, ok := w.(*os.File); ok && !last {

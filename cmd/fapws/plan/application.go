@@ -159,6 +159,7 @@ func nearFile(name string) string {
 var _ interface {
 	app.Receiver
 	app.Pacer
+	app.Application
 } = (*pybridge.Handler)(nil)
 
 // appMounts returns the mounts of the application of a route, the entries of its PATHS. It opens their document roots, so that the loop can

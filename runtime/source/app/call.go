@@ -258,7 +258,7 @@ func (d *Dispatcher) sendMeanwhile() (sent bool) {
 	}
 	defer d.loop.Recover()
 	var p exchange.Part
-	for d.app.Next(&p) {
+	for d.main.Next(&p) {
 		d.deliver(&p)
 		sent = true
 	}

@@ -23,20 +23,16 @@ type Receiver interface {
 	Deliver(exchange.Input)
 }
 
-// Pacer is a Handler that does not start a request with exchange.Request.Pipeline while the answers to earlier requests of
+// Pacer is what a Handler has that does not start a request with exchange.Request.Pipeline while the answers to earlier requests of
 // its connection are large: the request comes back as a part with exchange.OpDeferred.
 type Pacer interface {
-	Handler
-
 	// Resume starts a request that has come back. Nothing runs before Flush. On the loop.
 	Resume(exchange.Ticket)
 }
 
-// Application is a Handler that may run on the loop, and is told of signals. On the loop it makes many pieces of a response one after
-// the other while another thread sends them.
+// Application is what a Handler has that may run on the loop, and is told of signals. On the loop it makes many pieces of a response
+// one after the other while another thread sends them.
 type Application interface {
-	Handler
-
 	// Attend says whether finished parts are sent during Flush, too. A part that was finished before Attend(false)
 	// is still to be sent then. Any goroutine.
 	Attend(bool)
