@@ -33,7 +33,7 @@ func TestSpec(t *testing.T) {
 	t.Parallel()
 	program := filepath.Join(t.TempDir(), "h2spec")
 	// Its modules are not those of fapws.
-	build := exec.Command("go", "build", "-mod=mod", "-modfile=scripts/h2spec.mod", "-o", program, "github.com/summerwind/h2spec/cmd/h2spec")
+	build := exec.Command("go", "build", "-mod=mod", "-modfile=cmd/fapws/acceptance/http2/testdata/h2spec.mod", "-o", program, "github.com/summerwind/h2spec/cmd/h2spec")
 	build.Dir = fapwstest.Repository
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("building h2spec: %v\n%s", err, out)

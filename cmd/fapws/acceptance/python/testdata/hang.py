@@ -138,7 +138,8 @@ class Lasting:
 
 
 def lasting(environ, start_response):
-    environ["lasting"] = Lasting()
+    if getattr(sys, "_is_gil_enabled", lambda: True)():  # without a GIL, another thread takes the next request meanwhile
+        environ["lasting"] = Lasting()
     return str(threading.get_ident())
 
 
