@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -162,6 +163,9 @@ func TestUnreadAnswersAreBounded(t *testing.T) {
 			}
 		}
 		fapwstest.Eventually(t, fmt.Sprintf("%d responses were ended, as many as are not complete", broken), func() bool { _, cut := unsent(s); return broken == cut })
+		if _, text, _ := s.Ctl("status"); !strings.Contains(text, fmt.Sprintf(": %d responses ended because more than max-unsent waited", broken)) {
+			t.Error(text)
+		}
 		s.Get("/whole", 200)
 	})
 }

@@ -276,6 +276,9 @@ func TestCacheEarlyHints(t *testing.T) {
 		}
 	}
 	p.asks("GET", page).Is(t, "page").Field(t, "Fapws-Cache", "hit").Field(t, "Link", "")
+	old := p.Server.Dial() // HTTP/1.0 does not have them
+	old.Send("GET ", target("/old", "early: HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n"), " HTTP/1.0\r\n\r\n")
+	old.Answer().Want(t, 200).Field(t, "Link", "")
 }
 
 // TestCacheHerdOfConditions: of many that ask at the same time for a page that has to be confirmed for each, each
