@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"fapws/runtime/exchange"
@@ -45,12 +46,23 @@ type Request struct {
 	Tunnel  bool            // it asks for a WebSocket, as RFC 6455 has it, and may get a tunnel: see Response.Tunnel
 	Value   any             // of a subrequest: the value that the request before it gave to Share
 
-	body  []byte
-	spool *os.File
-	pool  *Pool
-	state *exchangeState
-	inner exchange.Subrequester // of Sub; nil until there is one
-	share any
+	pool        *Pool
+	ticket      exchange.Ticket
+	publish     func(*exchange.Part)                        // exchange.Request.Publish
+	subrequests func(exchange.Origin) exchange.Subrequester // exchange.Request.Subrequests
+	cancel      context.CancelFunc                          // of Context
+	body        []byte
+	spool       *os.File
+	inner       exchange.Subrequester // of Sub; nil until there is one
+	share       any
+
+	// These are guarded by Pool.mu.
+	changed sync.Cond           // some of them are not as they were
+	unacked int64               // bytes of the response that the loop has not released
+	gone    bool                // Pool.Cancel was called
+	overdue func(time.Duration) // see OnOverdue; may be nil
+	stream  *stream             // of a body that arrives; nil: it is here
+	asking  *asking             // of Response.Ask; nil: it is not under way
 }
 
 // Method returns the request's method, "GET".
@@ -106,7 +118,7 @@ func (r *Request) BodyFile() *os.File { return r.spool }
 func (r *Request) OnOverdue(f func(took time.Duration)) {
 	r.pool.mu.Lock()
 	defer r.pool.mu.Unlock()
-	r.state.overdue = f
+	r.overdue = f
 }
 
 // ErrGone is the error of Write and File when the client has disconnected.
@@ -114,8 +126,7 @@ var ErrGone = errors.New("the client has disconnected")
 
 // Response is the answer of a Responder. Its methods must be called on the goroutine of Respond.
 type Response struct {
-	pool    *Pool
-	ex      *exchangeState
+	r       *Request
 	head    exchange.Head
 	started bool // Start was called
 	sent    bool // a part with the head was published
@@ -139,7 +150,7 @@ func (w *Response) Start(head exchange.Head) {
 // Interim sends the head of a 1xx response ahead of the answer (RFC 9110 §15.2), to clients that can take one. Of
 // head, Status, Reason and Fields count. It must be called before Start.
 func (w *Response) Interim(head exchange.Head) {
-	w.pool.put(w.ex, &part{Part: exchange.Part{Head: head, Interim: true}})
+	w.r.put(&part{Part: exchange.Part{Head: head, Interim: true}})
 }
 
 // Refuse answers with the server's own page for status, which a site may
@@ -147,7 +158,7 @@ func (w *Response) Interim(head exchange.Head) {
 // Start.
 func (w *Response) Refuse(status int, text string) {
 	if !w.started && (status == 502 || status == 504) {
-		w.pool.failed.Add(1)
+		w.r.pool.failed.Add(1)
 	}
 	w.Start(exchange.Head{Status: status, Length: -1, Instead: exchange.Refusal, Reason: []byte(text)})
 }
@@ -160,7 +171,7 @@ func (w *Response) HandOn(body, fields []byte) {
 }
 
 // Sends is that of the Pool.
-func (w *Response) Sends() Sends { return w.pool.Sends }
+func (w *Response) Sends() Sends { return w.r.pool.Sends }
 
 // Started says whether Start or Refuse was called.
 func (w *Response) Started() bool { return w.started }
@@ -186,7 +197,7 @@ func (w *Response) Write(p []byte) (int, error) {
 // flushes.
 func (w *Response) Flush() error {
 	if len(w.buf) == 0 && w.sent {
-		return w.pool.wait(w.ex)
+		return w.r.wait()
 	}
 	return w.publish(&part{})
 }
@@ -210,7 +221,7 @@ func (w *Response) Trailers(t exchange.Trailers) { w.trailers = t }
 // Fail ends the response so that the client notices that it is not complete. Before Start it is Refuse(502, "").
 func (w *Response) Fail() {
 	if w.started {
-		w.pool.failed.Add(1)
+		w.r.pool.failed.Add(1)
 		w.failed = true
 	} else {
 		w.Refuse(502, "")
@@ -222,7 +233,7 @@ func (w *Response) publish(p *part) error {
 	if err := w.put(p); err != nil {
 		return err
 	}
-	return w.pool.wait(w.ex)
+	return w.r.wait()
 }
 
 // put gives a part to the loop, with the bytes that were written and, if it is the first, the head.
@@ -232,8 +243,9 @@ func (w *Response) put(p *part) error {
 		w.Start(exchange.Head{Status: 200, Length: -1})
 		p.First, w.sent = true, true
 		p.Head = w.head
+		p.Head.Request, p.Head.Parsed = w.r.Head, w.r.Parsed
 	}
-	return w.pool.put(w.ex, p)
+	return w.r.put(p)
 }
 
 // end publishes the last part.
@@ -271,10 +283,10 @@ func (a *asking) end(in exchange.Input) {
 // the client has disconnected. body must not change until it returns.
 func (w *Response) Ask(body []byte) (status int, answer []byte) {
 	a := &asking{done: make(chan struct{})}
-	w.pool.mu.Lock()
-	w.ex.asking = a
-	w.pool.mu.Unlock()
-	_ = w.pool.put(w.ex, &part{Part: exchange.Part{Body: body, Op: exchange.OpAsk}}) // no client is needed for it
+	w.r.pool.mu.Lock()
+	w.r.asking = a
+	w.r.pool.mu.Unlock()
+	_ = w.r.put(&part{Part: exchange.Part{Body: body, Op: exchange.OpAsk}}) // no client is needed for it
 	<-a.done
 	return a.status, a.body
 }
@@ -303,23 +315,17 @@ func (a *Answer) Field(name string) string {
 // MaxAnswer is the largest body that Sub returns, in bytes.
 const MaxAnswer = 8 << 20
 
-var (
-	// ErrTooDeep is what Sub and Relay return when pages ask for each other
-	// without end.
-	ErrTooDeep = exchange.ErrTooDeep
+// ErrTooLarge is what Sub returns for a body of more than MaxAnswer bytes.
+var ErrTooLarge = fmt.Errorf("the answer has more than %d bytes", MaxAnswer)
 
-	// ErrTooLarge is what Sub returns for a body of more than MaxAnswer bytes.
-	ErrTooLarge = fmt.Errorf("the answer has more than %d bytes", MaxAnswer)
-
-	errNoServer = errors.New("this pool has no server")
-)
+var errNoServer = errors.New("this request has no server")
 
 // Sub asks the server for target with GET as if r's client had: through all of
 // routing, and so of any other mount, Python too. It waits for the whole
 // answer. target is an absolute path as seen from outside, with an optional
 // query, percent-encoded. The client's fields go along but for those about r's
 // own body, ranges, conditions and codings. There is no line in the access log
-// for it. Any status is an answer; the error is ErrTooDeep, ErrTooLarge, that
+// for it. Any status is an answer; the error is exchange.ErrTooDeep, ErrTooLarge, that
 // of ctx, or says why the server gave none. For the goroutine of Respond.
 func (r *Request) Sub(ctx context.Context, target string) (*Answer, error) {
 	a, err := r.ask(ctx, target)
@@ -362,10 +368,10 @@ func (w *Response) Relay(r *Request, target string) error {
 
 func (r *Request) ask(ctx context.Context, target string) (*exchange.Answer, error) {
 	if r.inner == nil {
-		if r.pool == nil || r.pool.ask == nil {
+		if r.subrequests == nil {
 			return nil, errNoServer
 		}
-		r.inner = r.pool.ask(exchange.Origin{Peer: r.Peer, Host: r.Host(), Root: r.Path[:r.Root], Depth: r.Depth, Value: r.share})
+		r.inner = r.subrequests(exchange.Origin{Peer: r.Peer, Host: r.Host(), Root: r.Path[:r.Root], Depth: r.Depth, Value: r.share})
 	}
 	return r.inner.Ask(ctx, target, r.inheritance())
 }

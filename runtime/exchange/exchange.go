@@ -287,6 +287,11 @@ type Request struct {
 	Multiplexed bool
 
 	Options string // of a program, from the handler that has handed the request over (Program); else ""
+
+	// Publish gives the loop a part of the response, with the Ticket. It is for handlers that work beside the loop, and safe for
+	// concurrent use, also after Submit has returned. So is Subrequests, which lets the request have the server itself answer others.
+	Publish     func(*Part)
+	Subrequests func(Origin) Subrequester
 }
 
 // Resumed is the state of a WebSocket that another process has had. It lives until Submit returns.

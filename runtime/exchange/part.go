@@ -176,14 +176,14 @@ type Part struct {
 	// see http1.Request.Trailers. nil: none.
 	Trailers *Trailers
 
-	Failed bool    // with Last: the body broke off; close the connection so that the client can tell
-	Head   Head    // with First or Interim
-	Body   []byte  // unframed bytes, may be empty
-	File   int     // a descriptor whose bytes follow Body, or -1; Release closes it
-	Offset int64   // first byte of File to send
-	Count  int64   // bytes of File to send; 0 if there is none
-	Warm   bool    // File was read lately and is not large: sending it does not wait for a disk
-	Ref    uintptr // the handler's own
+	Failed bool   // with Last: the body broke off; close the connection so that the client can tell
+	Head   Head   // with First or Interim
+	Body   []byte // unframed bytes, may be empty
+	File   int    // a descriptor whose bytes follow Body, or -1; Release closes it
+	Offset int64  // first byte of File to send
+	Count  int64  // bytes of File to send; 0 if there is none
+	Warm   bool   // File was read lately and is not large: sending it does not wait for a disk
+	Ref    any    // the handler's own: a pointer
 
 	// Op, if not OpBody, says that this is no piece of a response but a message,
 	// the end of a WebSocket (with Code, RFC 6455 §7.4) or, OpCredit, nothing but

@@ -139,11 +139,10 @@ type Table struct {
 	sites []Site // the first one is the default
 	route *route.Table
 
-	Handlers []app.Handler // of all mounts, each once
-	Limited  bool          // some mount has a timeout
-	pending  bool          // some mount is Pending
-	logged   bool          // some site has an access log of its own
-	users    bool          // some site or mount has users: see dropForged
+	Limited bool // some mount has a timeout
+	pending bool // some mount is Pending
+	logged  bool // some site has an access log of its own
+	users   bool // some site or mount has users: see dropForged
 }
 
 // Init makes s ready, whose connections are in set. Those with TLS begin with a handshake of tls, and those with the preface of HTTP/2 go on
@@ -200,9 +199,6 @@ func (s *Server) Draining() bool { return s.end == draining }
 // line. Prepare may be called anywhere, after Configure.
 func (s *Server) Prepare(given []Site, h app.Handler, source func(*Mount) (_ exchange.Source, unbounded bool)) (*Table, error) {
 	t := &Table{sites: slices.Clone(given)}
-	if h != nil {
-		t.Handlers = append(t.Handlers, h)
-	}
 	routes := make([]route.Site, len(t.sites))
 	for i := range t.sites {
 		site := &t.sites[i]
@@ -221,9 +217,6 @@ func (s *Server) Prepare(given []Site, h app.Handler, source func(*Mount) (_ exc
 			}
 			routes[i].Mounts[k] = m.route()
 			t.users = t.users || routes[i].Mounts[k].Guard.Password
-			if _, ok := m.Handler.(app.Receiver); !ok {
-				m.Streams, m.WebSocket = false, false
-			}
 			if m.Receives != nil {
 				m.Streams, m.Asks = true, true
 			}
@@ -232,12 +225,6 @@ func (s *Server) Prepare(given []Site, h app.Handler, source func(*Mount) (_ exc
 			}
 			m.choice.Source, m.choice.Streams, m.choice.Asks = m.Source, m.Streams, m.Asks
 			t.pending = t.pending || m.Pending
-			if m.Handler != nil && !slices.Contains(t.Handlers, m.Handler) {
-				t.Handlers = append(t.Handlers, m.Handler)
-			}
-			if r := m.Receives; r != nil && !slices.Contains(t.Handlers, app.Handler(r.Handler)) {
-				t.Handlers = append(t.Handlers, r.Handler)
-			}
 			t.Limited = t.Limited || m.Timeout() > 0
 		}
 	}
@@ -338,8 +325,7 @@ type Mount struct {
 	Cache   *cache.Compiled // which of the Handler's answers are kept; nil: none
 	Index   int             // what the Handler calls this mount: exchange.Request.Mount
 
-	// Abilities of the Handler beyond answering whole requests; those up to WebSocket
-	// need a Receiver. Of the last three, one at most.
+	// Abilities of the Handler beyond answering whole requests. Of the last three, one at most.
 	Occupies     app.Occupancy // how long each of its requests occupies one of Config.Concurrency
 	Streams      bool          // it takes requests whose body has not arrived: exchange.Request.More
 	Asks         bool          // and asks for bodies by its first credit (100 Continue), bounds their size itself, and may take its time
@@ -355,7 +341,7 @@ type Mount struct {
 
 	// Receives, if not nil, gets requests before the Handler, and their bodies as they arrive. The Handler gets the requests that it hands on:
 	// exchange.Behind.
-	Receives *Receives
+	Receives app.Handler
 
 	Rules *Rules      // in addition to those of the site; nil: none
 	Login *auth.Login // in the place of that of the rules; nil: as these say
@@ -367,12 +353,6 @@ type Mount struct {
 	counts  *metrics.Route // of its requests; nil: they are not counted
 	missing notFoundCache
 	choice  Choice
-}
-
-// Receives is a handler that receives bodies for another one.
-type Receives struct {
-	Handler app.Receiver
-	Index   int // what it calls the mount
 }
 
 // route returns what package route has to know of a mount.

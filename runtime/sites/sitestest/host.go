@@ -54,7 +54,7 @@ func (around) Arrived(*sites.Conn) {}
 func (around) Gone(*sites.Conn)    {}
 
 // application marks the mount as one that takes bodies.
-type application struct{ app.Receiver }
+type application struct{ app.Handler }
 
 // Run runs a loop for h, whose requests source answers, until the test has ended. It sets limits and times of cfg.
 func (h *Host) Run(t testing.TB, source exchange.Source, cfg sites.Config) {

@@ -50,7 +50,7 @@ type handler struct {
 	stalled   time.Duration
 }
 
-func (h *handler) Attach(_ *eventloop.Waker, _ func(exchange.Origin) exchange.Subrequester) {}
+func (h *handler) Attach(*eventloop.Waker) {}
 func (h *handler) Submit(r *exchange.Request) bool {
 	if !h.full {
 		h.submitted = append(h.submitted, *r)
@@ -104,7 +104,7 @@ func newRig(t *testing.T, o Options, c Config) *rig {
 	c.Limits, c.Files = &limits, r.server
 	r.Dispatcher = New(r.server, &r.server.set)
 	r.Configure(c)
-	r.Serve(r.h, []Handler{r.h}, o.Timeout > 0)
+	r.Serve(r.h, o.Timeout > 0)
 	r.x = r.client.Exchange("GET /a HTTP/1.1\r\nHost: x\r\n\r\n", "")
 	r.x.Source = r.Source(r.h, o)
 	return r

@@ -35,6 +35,8 @@ type call struct {
 	begun    bool  // the sink has got the head
 	ended    bool  // the handler has made the last part
 	gone     bool  // OnGone was called
+	main     bool  // the handler is that of the application
+	former   bool  // it is from before the last Serve
 }
 
 // restart has the time of the part that the handler owes begin now.
@@ -165,12 +167,11 @@ func (c *call) end(p *exchange.Part) {
 
 // Input implements exchange.Receiver.
 func (c *call) Input(x *exchange.Exchange, in exchange.Input) {
-	h, ok := c.handler.(Receiver)
-	if !ok || c.ended || c.deferred {
+	if c.ended || c.deferred {
 		return
 	}
 	in.Ticket = c.ticket
-	h.Deliver(in)
+	c.handler.Deliver(in)
 	d := c.d
 	d.Due = true
 	switch in.Op {
@@ -204,7 +205,7 @@ func (c *call) Resume(*exchange.Exchange) {
 func (c *call) resume() {
 	c.deferred, c.owed = false, true
 	c.restart()
-	c.handler.(Pacer).Resume(c.ticket)
+	c.d.app.Resume(c.ticket)
 	c.d.Due = true
 }
 
@@ -257,11 +258,7 @@ func (d *Dispatcher) sendMeanwhile() (sent bool) {
 		return false // the loop is about to
 	}
 	defer d.loop.Recover()
-	var p exchange.Part
-	for d.main.Next(&p) {
-		d.deliver(&p)
-		sent = true
-	}
+	sent = d.deliverAll()
 	d.loop.Flush()
 	return sent
 }
@@ -271,7 +268,6 @@ func (d *Dispatcher) sendMeanwhile() (sent bool) {
 
 // Tick ends the exchanges whose handler has owed a part for too long.
 func (d *Dispatcher) Tick() {
-	d.dropFormer()
 	if !d.limited {
 		return
 	}

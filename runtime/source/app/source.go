@@ -25,6 +25,7 @@ type Source struct {
 type Options struct {
 	Timeout  time.Duration // maximum time that the handler may owe a part; 0: no limit
 	Occupies Occupancy     // how long each exchange occupies the application
+	Main     bool          // the handler is that of the application: see Dispatcher.LastUse
 }
 
 // Source returns the source of a handler. It is safe for concurrent use.
@@ -44,9 +45,9 @@ func (s *Source) Start(x *exchange.Exchange) {
 	} else {
 		d.free, c.next = c.next, nil
 	}
-	c.x, c.handler, c.limit = x, s.handler, int64(s.options.Timeout)
+	c.x, c.handler, c.main, c.limit = x, s.handler, s.options.Main, int64(s.options.Timeout)
 	c.peer, c.errorLog, c.traced, c.depth, c.detached = r.Peer, r.ErrorLog, r.Traced, uint8(r.Depth), r.Socket != 0
-	r.Ticket = c.ticket
+	r.Ticket, r.Publish, r.Subrequests = c.ticket, d.publish, d.cfg.Subrequests
 	if d.cfg.Trace != nil {
 		d.cfg.Trace("exchange %d goes to the application", c.ticket)
 	}
@@ -71,24 +72,22 @@ func (s *Source) Start(x *exchange.Exchange) {
 type Receiving struct {
 	exchange.Memory
 	first *Source
-	index int // exchange.Request.Mount for first
 	then  exchange.Source
 }
 
-// Receiving returns a Source that has first receive bodies, which calls its mount index, and then answer. It is safe for concurrent
-// use.
-func (d *Dispatcher) Receiving(first Handler, index int, then exchange.Source) *Receiving {
-	return &Receiving{first: d.Source(first, Options{}), index: index, then: then}
+// Receiving returns a Source that has first receive bodies, and then answer. It is safe for concurrent use.
+func (d *Dispatcher) Receiving(first Handler, then exchange.Source) *Receiving {
+	return &Receiving{first: d.Source(first, Options{}), then: then}
 }
 
 // Start implements exchange.Source.
 func (s *Receiving) Start(x *exchange.Exchange) {
 	r := x.Req
-	body, mount := r.Body, r.Mount
+	body := r.Body
 	x.Server.Keep() // for the source behind
-	r.Body, r.Mount = body, s.index
+	r.Body = body
 	s.first.Start(x)
-	r.Body, r.Mount = nil, mount
+	r.Body = nil
 	if c, ok := x.Source.(*call); ok {
 		c.receiver = s
 	}
@@ -116,12 +115,6 @@ func (c *call) handOn(p *exchange.Part) {
 }
 
 // A handler may have its exchange answered by something else: files, a program, or a page of the server.
-
-// programs runs the programs that handlers name.
-type programs struct {
-	handler Handler // nil: there was none to run
-	index   int
-}
 
 // redirect has what p, the first part, names answer. It reports false if nothing does: then p is the response.
 func (c *call) redirect(p *exchange.Part) bool {
@@ -215,37 +208,32 @@ func (d *Dispatcher) parsed(h *exchange.Head) (*http1.Request, error) {
 	return parsed, parsed.ParseWhole(h.Request, d.cfg.Limits)
 }
 
-// start prepares the handler for programs. It reports whether one exists.
-func (p *programs) start(d *Dispatcher) bool {
-	if p.handler == nil && d.cfg.Programs != nil {
-		p.handler, p.index = d.cfg.Programs()
-		d.add(p.handler)
-	}
-	return p.handler != nil
-}
-
 // handToProgram submits the request, for which the handler has named a program (exchange.Program), a second time: the call
 // goes on with the parts of that.
 func (c *call) handToProgram(p *exchange.Part, parsed *http1.Request) {
 	d := c.d
-	if !d.programs.start(d) {
-		c.fail(p, "a handler let a program answer that cannot")
-		return
+	if d.programs == nil {
+		if d.cfg.Programs == nil {
+			c.fail(p, "a handler let a program answer that cannot")
+			return
+		}
+		d.programs = d.cfg.Programs()
 	}
 	again := exchange.Request{
-		Ticket:   c.ticket,
-		Mount:    d.programs.index,
-		Head:     p.Head.Request,
-		Parsed:   parsed,
-		Path:     p.Head.StaticPath,
-		Script:   p.Head.StaticScript,
-		Body:     p.Body,
-		Spool:    -1,
-		Size:     int64(len(p.Body)),
-		Peer:     c.peer,
-		Options:  string(p.Head.Static),
-		ErrorLog: c.errorLog,
-		Traced:   c.traced,
+		Ticket:      c.ticket,
+		Head:        p.Head.Request,
+		Parsed:      parsed,
+		Path:        p.Head.StaticPath,
+		Script:      p.Head.StaticScript,
+		Body:        p.Body,
+		Spool:       -1,
+		Size:        int64(len(p.Body)),
+		Peer:        c.peer,
+		Options:     string(p.Head.Static),
+		ErrorLog:    c.errorLog,
+		Traced:      c.traced,
+		Publish:     d.publish,
+		Subrequests: d.cfg.Subrequests,
 	}
 	var err error
 	if p.File >= 0 {
@@ -255,16 +243,15 @@ func (c *call) handToProgram(p *exchange.Part, parsed *http1.Request) {
 		}
 	}
 	c.extra = bytes.Clone(p.Head.Fields)
-	if err != nil || !d.programs.handler.Submit(&again) {
+	if err != nil || !d.programs.Submit(&again) {
 		c.reply(p, exchange.Reply{Status: 503, Fields: retryAfter})
 		return
 	}
 	c.parts--
 	c.handler.Release(p) // the ticket stays taken
-	c.handler = d.programs.handler
+	c.handler, c.main = d.programs, false
 	c.ended, c.owed = false, true
 	c.restart()
-	d.Due = true
 }
 
 // inquiry is an exchange that a handler has with the one behind it (Receiving) before that answers the client: a piece of an
@@ -298,8 +285,7 @@ func (c *call) ask(p *exchange.Part) {
 // answer gives the response to the handler.
 func (i *inquiry) answer() {
 	c := i.c
-	c.handler.(Receiver).Deliver(exchange.Input{Ticket: c.ticket, Op: exchange.OpAsk, Data: i.body, Code: uint16(i.status)})
-	c.d.Due = true
+	c.handler.Deliver(exchange.Input{Ticket: c.ticket, Op: exchange.OpAsk, Data: i.body, Code: uint16(i.status)})
 }
 
 // Send implements exchange.Sink.

@@ -210,8 +210,7 @@ func startOurs(t *testing.T, root, host string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pool := backend.New(100, func(line string) { t.Log(line) })
-	pool.Add(backend.Func(func(w *backend.Response, r *backend.Request) {
+	handler := backend.New(100, func(line string) { t.Log(line) }).Handler(backend.Func(func(w *backend.Response, r *backend.Request) {
 		switch {
 		case pages.IsPage(r.Path):
 			pages.Respond(w, r)
@@ -235,8 +234,8 @@ func startOurs(t *testing.T, root, host string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	table := []sites.Mount{{Prefix: "/", Handler: pool}}
-	if err := server.Serve([]*conn.Listener{listener}, []sites.Site{{Table: table}}, pool); err != nil {
+	table := []sites.Mount{{Prefix: "/", Handler: handler}}
+	if err := server.Serve([]*conn.Listener{listener}, []sites.Site{{Table: table}}, nil); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { server.Close() })
