@@ -243,7 +243,7 @@ func (s *Server) applyForwarded(x *Exchange) {
 	}
 	o, host := route.Believe(q.forwarded, s.Config.trusts)
 	if o.BadField != "" {
-		s.logf(logfile.Debug, "%s: %s is ignored: %s", c, o.BadField, conn.Excerpt([]byte(o.BadValue)))
+		s.tracef("%s: %s is ignored: %s", c, o.BadField, conn.Excerpt([]byte(o.BadValue)))
 	}
 	f.peer = o.Peer(c.direct(), host)
 	f.root = s.Config.RootPath

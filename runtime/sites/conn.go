@@ -151,7 +151,7 @@ func (c *Conn) tellHalf() {
 		if q := x.req; q != nil && q.check != nil {
 			q.check.Defer()
 		}
-		x.Tell(exchange.Input{Op: exchange.OpClose, Code: websocket.Abnormal})
+		x.Deliver(exchange.Input{Op: exchange.OpClose, Code: websocket.Abnormal})
 	}
 }
 

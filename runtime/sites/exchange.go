@@ -110,22 +110,16 @@ func (x *Exchange) Conn() *conn.Conn {
 // Broken reports whether the client has left before the exchange has ended.
 func (x *Exchange) Broken() bool { return x.Stream == nil || x.client.state == StateClosed }
 
-// exchangeTable has all exchanges. They are used again, so that a request costs no allocation.
-type exchangeTable struct {
-	all  []*Exchange
-	free *Exchange
-}
-
-// New returns an exchange without a request of a client, which c carries. count is one more until it has ended; nil: nothing counts it.
+// New returns an exchange without a request of a client, which c carries. Exchanges are used again, so that a request costs no allocation.
+// count is one more until it has ended; nil: nothing counts it.
 func (s *Server) New(client *Conn, c Stream, count *int) *Exchange {
-	t := &s.exchanges
-	x := t.free
+	x := s.free
 	if x == nil {
 		x = &Exchange{s: s}
 		x.Sink, x.Server, x.Logger = x, x, x
-		t.all = append(t.all, x)
+		s.exchanges = append(s.exchanges, x)
 	} else {
-		t.free = x.Next
+		s.free = x.Next
 		x.Next = nil
 	}
 	if x.from = client.peer; x.from == nil {
@@ -166,17 +160,17 @@ func (x *Exchange) End() {
 	if cap(held) > 16 {
 		held = nil
 	}
-	t, id := &s.exchanges, x.id
+	id := x.id
 	*x = Exchange{} // a literal with these in it would be made elsewhere and then copied
 	x.Sink, x.Server, x.Logger = x, x, x
-	x.s, x.id, x.held, x.Next = s, id, held, t.free
-	t.free = x
+	x.s, x.id, x.held, x.Next = s, id, held, s.free
+	s.free = x
 }
 
 // begun returns the exchanges that have begun and not ended.
 func (s *Server) begun() iter.Seq[*Exchange] {
 	return func(yield func(*Exchange) bool) {
-		for _, x := range s.exchanges.all {
+		for _, x := range s.exchanges {
 			if x.client != nil && !yield(x) {
 				return
 			}
@@ -186,8 +180,8 @@ func (s *Server) begun() iter.Seq[*Exchange] {
 
 // Active returns the number of exchanges that have begun and not ended.
 func (s *Server) Active() int {
-	n := len(s.exchanges.all)
-	for x := s.exchanges.free; x != nil; x = x.Next {
+	n := len(s.exchanges)
+	for x := s.free; x != nil; x = x.Next {
 		n--
 	}
 	return n
@@ -476,10 +470,8 @@ func (x *Exchange) Abandon() {
 	if x.relay != nil {
 		x.relay.close()
 	}
-	if q := x.req; q != nil {
-		if q.refreshing = false; q.check != nil {
-			q.check.Cancel()
-		}
+	if q := x.req; q != nil && q.check != nil {
+		q.check.Cancel()
 	}
 	ended := x.DropHeld()
 	switch {
@@ -491,8 +483,8 @@ func (x *Exchange) Abandon() {
 	}
 }
 
-// ClientGone ends x, whose connection another protocol has, when the client has left.
-func (x *Exchange) ClientGone() {
+// Cancel implements live.SocketExchange: it ends x, whose connection another protocol has, when the client has left.
+func (x *Exchange) Cancel() {
 	x.Stream = nil
 	x.Source.OnGone(&x.Exchange)
 }

@@ -203,19 +203,12 @@ func (b *framedBody) Decode(data []byte) (piece, rest []byte, whole bool, err er
 // collectBody starts to collect the body of x.
 func (c *Conn) collectBody(x *Exchange) {
 	s, req := c.s, x.Req.Parsed
-	if TooLarge(req.Length, x.MaxBody) {
-		x.Refuse(BodyTooBig)
-		return
-	}
 	b := new(framedBody)
 	b.Begin(req, x.MaxBody, s.Set.Now)
 	b.Collect(x)
-	c.body = b
-	if req.Expect100 && len(s.rest) == 0 {
-		c.Use()
-		s.Set.Buf = append(s.Set.Buf, http1.Continue...)
-	}
-	c.Stamp = s.Set.Now
+	b.Expects = req.Expect100 && len(s.rest) == 0
+	c.body, c.Stamp = b, s.Set.Now
+	c.askForBody()
 	c.setState(StateBody)
 	s.rest = c.collect(s.rest)
 }
@@ -297,19 +290,20 @@ func (c *Conn) Read(x *Exchange) {
 	}
 	size := int64(0)
 	if req.HasBody {
-		if req.Body == http1.Chunked || req.Length > int64(len(s.rest)) {
-			if x.Choice.Streams {
-				c.streamBody(x)
-			} else {
-				c.collectBody(x)
-			}
-			return
-		}
-		if size = req.Length; TooLarge(size, x.MaxBody) {
+		switch {
+		case TooLarge(req.Length, x.MaxBody):
 			x.Refuse(BodyTooBig)
 			return
+		case req.Body == http1.Sized && req.Length <= int64(len(s.rest)):
+			size = req.Length
+			r.Body = s.rest[:size]
+		case x.Choice.Streams:
+			c.streamBody(x)
+			return
+		default:
+			c.collectBody(x)
+			return
 		}
-		r.Body = s.rest[:size]
 	}
 	r.Size = size
 	s.rest = s.rest[size:]

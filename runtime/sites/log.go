@@ -19,7 +19,14 @@ func (x *Exchange) Malformed(received []byte) {
 	if len(s.table.sites) > 0 {
 		x.rules = s.table.sites[0].rules
 	}
-	s.noteMalformed(x, received)
+	if s.timed {
+		c := x.client
+		s.beginEntry(x, c.direct())
+		x.Received = int64(len(received))
+		x.log.Time, x.log.Earlier = time.Now(), int(c.requests)
+		c.requests++
+		x.log.Malformed(received, s.Config.Limits.RequestLine)
+	}
 	if conn.IsHandshake(received) && x.client.Transport() == nil {
 		s.secure.Report(logfile.Info, x.clientText(), "a TLS handshake on a port without TLS: its URL has to begin with http://, or the port has to be bound with https://")
 	}
@@ -73,19 +80,6 @@ func (s *Server) note(x *Exchange) {
 	}
 	e.Time, e.Earlier = q.time, int(q.earlier)
 	e.NoteRequest(q.Head[:q.parsed.HeadLen], q.parsed.Fields)
-}
-
-// noteMalformed is note for an exchange without a request: came is what the client has sent instead.
-func (s *Server) noteMalformed(x *Exchange, came []byte) {
-	if !s.timed {
-		return
-	}
-	c := x.client
-	s.beginEntry(x, c.direct())
-	x.Received = int64(len(came))
-	x.log.Time, x.log.Earlier = time.Now(), int(c.requests)
-	c.requests++
-	x.log.Malformed(came, s.Config.Limits.RequestLine)
 }
 
 // beginEntry begins the entry of x, whose client is peer.

@@ -112,7 +112,8 @@ type Server struct {
 	secure   *conn.TLSServer
 	http2    func(*Conn) // has a connection, whose client has sent the preface, speak HTTP/2
 
-	exchanges exchangeTable
+	exchanges []*Exchange       // all of them
+	free      *Exchange         // those that have ended
 	next      *request          // memory for the next request
 	records   []*logfile.Record // spare ones
 	rest      []byte            // input behind the head of the exchange of HTTP/1 that is being decided about
@@ -151,7 +152,7 @@ func (s *Server) Init(h Loop, set *conn.Set, tls *conn.TLSServer, sockets *live.
 	s.loop, s.Set, s.secure, s.sockets, s.http2 = h, set, tls, sockets, http2
 	s.table, s.next = new(Table), newRequest()
 	s.files.eases = func() { set.Soon(s.easeBodies) }
-	s.Heads.Init(name, set.Start.Unix())
+	s.Heads.Template = http1.NewTemplate(name, set.Start.Unix())
 }
 
 // Configure sets how s behaves from now on.
@@ -248,10 +249,6 @@ func (s *Server) Served() int64 { return s.served }
 func (s *Server) Trim() {
 	s.bulk = nil
 	s.tunnels = conn.TunnelBuffers{} // they are large
-}
-
-func (s *Server) logf(level logfile.Level, format string, args ...any) {
-	s.Set.Log(level, format, args...)
 }
 
 func (s *Server) tracef(format string, args ...any) { s.Set.Log(logfile.Debug, format, args...) }

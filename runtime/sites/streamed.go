@@ -13,10 +13,6 @@ import (
 // streamBody submits x, whose body is delivered as it arrives. The body may be here after all: chunks have to be looked at for that.
 func (c *Conn) streamBody(x *Exchange) {
 	s, r, req := c.s, x.Req, x.Req.Parsed
-	if TooLarge(req.Length, x.MaxBody) {
-		x.Refuse(BodyTooBig)
-		return
-	}
 	b := new(framedBody)
 	b.Begin(req, x.MaxBody, s.Set.Now)
 	piece, left, whole, err := b.Decode(s.rest)

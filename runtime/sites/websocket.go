@@ -86,16 +86,6 @@ func (x *Exchange) leaveSocket() {
 	}
 }
 
-// Deliver implements live.SocketExchange.
-func (x *Exchange) Deliver(in exchange.Input) {
-	x.Tell(in)
-}
-
-// Cancel implements live.SocketExchange.
-func (x *Exchange) Cancel() {
-	x.ClientGone()
-}
-
 // User implements live.SocketExchange.
 func (x *Exchange) User() string {
 	if x.peer == nil {
@@ -406,7 +396,7 @@ func (r *relay) Ended(proper bool) {
 	r.x.proper = proper
 	r.ended = true
 	if !r.answered {
-		r.x.ClientGone()
+		r.x.Cancel()
 	}
 	r.end()
 }
