@@ -58,7 +58,7 @@ type Request struct {
 
 	// These are guarded by Pool.mu.
 	changed sync.Cond           // some of them are not as they were
-	unacked int64               // bytes of the response that the loop has not released
+	unacked int                 // bytes of the response that the loop has not released
 	gone    bool                // Pool.Cancel was called
 	overdue func(time.Duration) // see OnOverdue; may be nil
 	stream  *stream             // of a body that arrives; nil: it is here
@@ -133,9 +133,7 @@ type Response struct {
 	failed  bool
 	buf     []byte
 
-	trailers      exchange.Trailers
-	file          *os.File // of Last, or nil
-	offset, count int64
+	trailers exchange.Trailers
 }
 
 // Start sets the head. The first call counts and has to come before Write.
@@ -199,19 +197,10 @@ func (w *Response) Flush() error {
 	if len(w.buf) == 0 && w.sent {
 		return w.r.wait()
 	}
-	return w.publish(&part{})
-}
-
-// File sends count bytes of f from offset, behind the bytes that were written. The Response owns f from now on, and
-// closes it.
-func (w *Response) File(f *os.File, offset, count int64) error {
-	return w.publish(&part{file: f, Part: exchange.Part{Offset: offset, Count: count}})
-}
-
-// Last ends the response with count bytes of f from offset, behind the bytes that were written. The Response owns f
-// from now on. Nothing may be written afterwards.
-func (w *Response) Last(f *os.File, offset, count int64) {
-	w.file, w.offset, w.count = f, offset, count
+	if err := w.put(&part{}); err != nil {
+		return err
+	}
+	return w.r.wait()
 }
 
 // Trailers sets the fields that end the response behind its body: see exchange.Part. Their bytes may not change afterwards. It is for clients with
@@ -226,14 +215,6 @@ func (w *Response) Fail() {
 	} else {
 		w.Refuse(502, "")
 	}
-}
-
-// publish gives a part to the loop, and waits until the client has taken most of the response.
-func (w *Response) publish(p *part) error {
-	if err := w.put(p); err != nil {
-		return err
-	}
-	return w.r.wait()
 }
 
 // put gives a part to the loop, with the bytes that were written and, if it is the first, the head.
@@ -253,7 +234,7 @@ func (w *Response) end() {
 	if len(w.trailers) > 0 && !w.sent {
 		w.Flush() // its length is not known to the client then, who gets chunks
 	}
-	p := &part{file: w.file, Part: exchange.Part{Offset: w.offset, Count: w.count, Last: true, Failed: w.failed}}
+	p := &part{Part: exchange.Part{Last: true, Failed: w.failed}}
 	if len(w.trailers) > 0 {
 		p.Trailers = &w.trailers
 	}

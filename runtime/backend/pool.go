@@ -41,11 +41,8 @@ type Pool struct {
 // part is a piece of a response on its way to the loop.
 type part struct {
 	exchange.Part
-	of   *Request
-	file *os.File
+	of *Request
 }
-
-func (p *part) size() int64 { return int64(len(p.Body)) + p.Count }
 
 // New returns a Pool that answers at most max requests at the same time (more are 503). log gets lines for the
 // operator, on any goroutine.
@@ -152,19 +149,13 @@ func (r *Request) put(p *part) error {
 	r.pool.mu.Lock()
 	gone := r.gone && !p.Last && p.Op != exchange.OpAsk
 	if !gone {
-		r.unacked += p.size()
+		r.unacked += len(p.Body)
 	}
 	r.pool.mu.Unlock()
 	if gone {
-		if p.file != nil {
-			p.file.Close()
-		}
 		return ErrGone
 	}
 	p.of, p.Ticket, p.Ref, p.File = r, r.ticket, p, -1
-	if p.file != nil {
-		p.File = int(p.file.Fd())
-	}
 	r.publish(&p.Part)
 	return nil
 }
@@ -190,15 +181,12 @@ func (p *Pool) Release(one *exchange.Part) {
 	mine := one.Ref.(*part)
 	r := mine.of
 	p.mu.Lock()
-	r.unacked -= mine.size()
+	r.unacked -= len(mine.Body)
 	r.changed.Broadcast()
 	if mine.Last {
 		delete(p.open, r.ticket)
 	}
 	p.mu.Unlock()
-	if mine.file != nil {
-		mine.file.Close()
-	}
 	if t := mine.Head.Tunnel; t != nil && t.Upstream != nil {
 		t.Upstream.Close() // the loop has not taken it
 	}

@@ -223,7 +223,8 @@ func startOurs(t *testing.T, root, host string) string {
 				return
 			}
 			w.Start(exchange.Head{Status: 200, Length: info.Size()})
-			w.File(f, 0, info.Size())
+			io.Copy(w, f)
+			f.Close()
 		}
 	}))
 	server, err := runtime.New(runtimetest.Config())
