@@ -220,7 +220,7 @@ func (h *Handler) Submit(r *exchange.Request) bool {
 	if r.WebSocket {
 		if kinds[h.app.mounts[r.Mount].Kind].callbacks {
 			h.sockets++
-			h.app.mode.socketOpened(h)
+			h.watchSockets()
 		}
 	}
 	h.mu.Unlock()
