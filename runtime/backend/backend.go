@@ -50,6 +50,7 @@ type Request struct {
 	ticket      exchange.Ticket
 	publish     func(*exchange.Part)                        // exchange.Request.Publish
 	subrequests func(exchange.Origin) exchange.Subrequester // exchange.Request.Subrequests
+	inquire     func([]byte, func(int, []byte))             // exchange.Request.Inquire
 	cancel      context.CancelFunc                          // of Context
 	body        []byte
 	spool       *os.File
@@ -62,7 +63,6 @@ type Request struct {
 	gone    bool                // Pool.Cancel was called
 	overdue func(time.Duration) // see OnOverdue; may be nil
 	stream  *stream             // of a body that arrives; nil: it is here
-	asking  *asking             // of Response.Ask; nil: it is not under way
 }
 
 // Method returns the request's method, "GET".
@@ -246,30 +246,17 @@ const (
 	unackedMax = 256 << 10 // beyond it Write waits
 )
 
-// asking is the response to Response.Ask.
-type asking struct {
-	done   chan struct{}
-	status int
-	body   []byte
-}
-
-// end gives the response to the Responder.
-func (a *asking) end(in exchange.Input) {
-	a.status, a.body = int(in.Code), bytes.Clone(in.Data)
-	close(a.done)
-}
-
 // Ask has the handler behind the pool (Receives of package sites) answer a request with this body, whose head is that of the client's, and
 // returns the status and the first bytes of its response. It may be called any number of times before the response is started, also when
 // the client has disconnected. body must not change until it returns.
 func (w *Response) Ask(body []byte) (status int, answer []byte) {
-	a := &asking{done: make(chan struct{})}
-	w.r.pool.mu.Lock()
-	w.r.asking = a
-	w.r.pool.mu.Unlock()
-	_ = w.r.put(&part{Part: exchange.Part{Body: body, Op: exchange.OpAsk}}) // no client is needed for it
-	<-a.done
-	return a.status, a.body
+	done := make(chan struct{})
+	w.r.inquire(body, func(s int, a []byte) {
+		status, answer = s, a
+		close(done)
+	})
+	<-done
+	return status, answer
 }
 
 // Tunnel answers a Request with Tunnel by head, of status 101: the server passes bytes between the client and t.Upstream,

@@ -99,6 +99,7 @@ func (h *Handler) Submit(r *exchange.Request) bool {
 		ticket:      r.Ticket,
 		publish:     r.Publish,
 		subrequests: r.Subrequests,
+		inquire:     r.Inquire,
 	}
 	q.Context, q.cancel = context.WithCancel(context.Background())
 	q.changed.L = &p.mu
@@ -147,7 +148,7 @@ func (r *Request) respond(to Responder) {
 // put gives the loop a part of the response.
 func (r *Request) put(p *part) error {
 	r.pool.mu.Lock()
-	gone := r.gone && !p.Last && p.Op != exchange.OpAsk
+	gone := r.gone && !p.Last
 	if !gone {
 		r.unacked += len(p.Body)
 	}
@@ -275,12 +276,7 @@ func (r *Request) credit(n int64) {
 func (p *Pool) Deliver(in exchange.Input) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	r := p.open[in.Ticket]
-	switch {
-	case r == nil:
-	case in.Op == exchange.OpAsk:
-		r.asking.end(in)
-	case in.Op == exchange.OpBody && r.stream != nil:
+	if r := p.open[in.Ticket]; r != nil && r.stream != nil && in.Op == exchange.OpBody {
 		s := r.stream
 		s.waiting = append(s.waiting, in.Data...)
 		s.due += int64(len(in.Data)) + exchange.InputCost

@@ -292,6 +292,10 @@ type Request struct {
 	// concurrent use, also after Submit has returned. So is Subrequests, which lets the request have the server itself answer others.
 	Publish     func(*Part)
 	Subrequests func(Origin) Subrequester
+
+	// Inquire has the source behind the handler (app.Receiving) answer the request with another body, for the handler alone. It calls done
+	// on the loop, with the beginning of the answer. It is safe for concurrent use until the Last part. nil: no source is behind.
+	Inquire func(body []byte, done func(status int, answer []byte))
 }
 
 // Resumed is the state of a WebSocket that another process has had. It lives until Submit returns.

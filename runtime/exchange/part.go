@@ -103,7 +103,6 @@ const (
 	OpCredit             // of a Part: none, see Part.Credit
 	OpDeferred           // of a Part: none; the request was not started, see Pacer
 	OpHandOver           // of an Input: none, see Input; of a Part: the answer to it
-	OpAsk                // of a Part: a body for the handler behind (app.Receiving); of an Input: the body of its response, Code is the status
 )
 
 // Input is what arrives for an exchange after Submit: more of its body, or messages

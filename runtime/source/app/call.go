@@ -64,9 +64,6 @@ func (d *Dispatcher) deliver(p *exchange.Part) {
 		c.Release(p)
 		c.putBack()
 		return
-	case exchange.OpAsk:
-		c.ask(p)
-		return
 	}
 	if c.occupies != OccupiesNothing && c.occupies.endsWith(p) {
 		c.frees()

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/logfile"
@@ -86,9 +87,13 @@ func (s *Receiving) Start(x *exchange.Exchange) {
 	body := r.Body
 	x.Server.Keep() // for the source behind
 	r.Body = body
+	var c *call
+	r.Inquire = func(body []byte, done func(int, []byte)) {
+		s.first.d.set.Events.Post(func() { c.inquire(body, done) })
+	}
 	s.first.Start(x)
-	r.Body = nil
-	if c, ok := x.Source.(*call); ok {
+	r.Body, r.Inquire = nil, nil
+	if c, _ = x.Source.(*call); c != nil {
 		c.receiver = s
 	}
 }
@@ -258,7 +263,8 @@ func (c *call) handToProgram(p *exchange.Part, parsed *http1.Request) {
 // upload, for example. It is Sink and Server of the exchange, which has no client. The response is recorded, and goes to the handler.
 type inquiry struct {
 	exchange.Exchange
-	c      *call
+	set    *conn.Set
+	done   func(status int, answer []byte)
 	status int
 	body   []byte
 }
@@ -266,26 +272,18 @@ type inquiry struct {
 // maxInquiry bounds the recorded bytes of a response: they are for an error page at most.
 const maxInquiry = 64 << 10
 
-// ask has the source behind answer an exchange with the body of p.
-func (c *call) ask(p *exchange.Part) {
-	i := &inquiry{c: c, status: 500}
-	if c.x == nil || c.receiver == nil {
-		c.Release(p)
-		i.answer()
+// inquire has the source behind answer an exchange with a body: see exchange.Request.Inquire.
+func (c *call) inquire(body []byte, done func(status int, answer []byte)) {
+	if c.x == nil {
+		done(500, nil)
 		return
 	}
+	i := &inquiry{set: c.d.set, done: done, status: 500}
 	r := *c.x.Req
-	r.Body, r.More, r.Size, r.Pipeline = p.Body, false, int64(len(p.Body)), 0
+	r.Body, r.More, r.Size, r.Pipeline = body, false, int64(len(body)), 0
 	i.Req, i.Prefix, i.Sink, i.Server, i.Logger = &r, c.x.Prefix, i, i, i
 	c.receiver.then.Start(&i.Exchange)
 	i.Req = nil
-	c.Release(p)
-}
-
-// answer gives the response to the handler.
-func (i *inquiry) answer() {
-	c := i.c
-	c.handler.Deliver(exchange.Input{Ticket: c.ticket, Op: exchange.OpAsk, Data: i.body, Code: uint16(i.status)})
 }
 
 // Send implements exchange.Sink.
@@ -302,14 +300,13 @@ func (i *inquiry) Send(p *exchange.Part) {
 	}
 	p.Release()
 	if last {
-		i.answer()
+		i.done(i.status, i.body)
 	}
 }
 
 // Reply implements exchange.Sink.
 func (i *inquiry) Reply(r exchange.Reply) {
-	i.status, i.body = r.Status, append(append(i.body[:0], r.Text...), r.Body...)
-	i.answer()
+	i.done(r.Status, append(append(i.body[:0], r.Text...), r.Body...))
 }
 
 // The inquiry waits for no client.
@@ -319,7 +316,7 @@ func (*inquiry) Keep()                              {}
 func (*inquiry) WaitsForClient() bool               { return false }
 func (*inquiry) Decline(string) bool                { return false }
 func (*inquiry) NoteFile(string, []byte)            {}
-func (i *inquiry) Log(l logfile.Level, line string) { i.c.d.set.Log(l, "%s", line) }
+func (i *inquiry) Log(l logfile.Level, line string) { i.set.Log(l, "%s", line) }
 
 // AwaitTurn implements exchange.Server.
 func (i *inquiry) AwaitTurn(early bool) {
