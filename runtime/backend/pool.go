@@ -50,7 +50,7 @@ func New(max int, log func(line string)) *Pool {
 	return &Pool{max: max, log: log, open: map[exchange.Ticket]*Request{}}
 }
 
-// Handler is the app.Handler, and the app.Receiver, of one Responder.
+// Handler is the app.Handler of one Responder.
 type Handler struct {
 	*Pool
 	to Responder
@@ -272,7 +272,7 @@ func (r *Request) credit(n int64) {
 	r.publish(&exchange.Part{Ticket: r.ticket, Op: exchange.OpCredit, Credit: n, File: -1})
 }
 
-// Deliver implements app.Receiver.
+// Deliver implements app.Handler.
 func (p *Pool) Deliver(in exchange.Input) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -40,8 +40,12 @@ func (x *Exchange) BreakOff() {
 // Source answers exchanges. A source that has to remember something of an exchange puts a value of its own, which it uses
 // again, in the place of Exchange.Source. All methods are called on the event loop and must not block.
 type Source interface {
-	// Start begins to answer x, now or later.
+	// Start begins to answer x, now or later. It is called again as Server.AwaitTurn says.
 	Start(x *Exchange)
+
+	// Input hands over the next input of x: the next piece of its body, or a message of its WebSocket. It cannot fail; data
+	// beyond InputWindow that the source has not given back by OpCredit is not read from the client.
+	Input(x *Exchange, in Input)
 
 	// OnRoom is called when all of x that had to wait has been written to its client.
 	OnRoom(x *Exchange)
@@ -49,23 +53,6 @@ type Source interface {
 	// OnGone is called when nothing of the response is wanted any more, unless its last part was sent before. The source
 	// still sends the last part, at once or later.
 	OnGone(x *Exchange)
-}
-
-// Receiver is a Source that takes more than the request.
-type Receiver interface {
-	Source
-
-	// Input hands over the next input of x: the next piece of its body, or a message of its WebSocket. It cannot fail; data
-	// beyond InputWindow that the source has not given back by OpCredit is not read from the client.
-	Input(x *Exchange, in Input)
-}
-
-// Pacer is a Source that need not begin to make a response while too much waits on its connection: see Server.AwaitTurn.
-type Pacer interface {
-	Source
-
-	// Resume has the source begin to make the response of x, for which it has called Server.AwaitTurn.
-	Resume(x *Exchange)
 }
 
 // Optional is a Source that may have nothing for a path.
@@ -82,6 +69,9 @@ type Memory struct{}
 
 // Start implements Source.
 func (Memory) Start(*Exchange) {}
+
+// Input implements Source.
+func (Memory) Input(*Exchange, Input) {}
 
 // OnRoom implements Source.
 func (Memory) OnRoom(*Exchange) {}
@@ -108,8 +98,8 @@ type Server interface {
 	// client. Then Sink.Send uses no memory of a part without an Owner after it has returned, but for its Body.
 	InTurn() bool
 
-	// AwaitTurn has Source.Start called again as soon as InTurn. early has Pacer.Resume called instead, perhaps before that, when less of
-	// what the connection was asked for waits for the client: the source, a Pacer, does not begin to make the response until then.
+	// AwaitTurn has Source.Start called again as soon as InTurn or, with early, perhaps before that, when less of
+	// what the connection was asked for waits for the client: the source does not begin to make the response until then.
 	AwaitTurn(early bool)
 
 	// Keep has Req stay as it is until the exchange ends.
@@ -280,7 +270,7 @@ type Request struct {
 
 	// Pipeline, if not 0, says that answers to requests sent before this one on the same connection
 	// are still to be written (RFC 9112 §9.3.2, RFC 9113 §5); all requests with the same number share a
-	// connection. A handler that is a Pacer may hold such a request back (OpDeferred).
+	// connection. A handler may hold such a request back (OpDeferred).
 	Pipeline int
 
 	// Multiplexed says that answers to requests with the same Pipeline do not wait for each other (RFC 9113 §5).

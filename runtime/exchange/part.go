@@ -101,7 +101,7 @@ const (
 	OpBinary             // a whole message of a WebSocket
 	OpClose              // the WebSocket is closed; the bytes are the reason, up to 123
 	OpCredit             // of a Part: none, see Part.Credit
-	OpDeferred           // of a Part: none; the request was not started, see Pacer
+	OpDeferred           // of a Part: none; the request was not started, see Request.Pipeline
 	OpHandOver           // of an Input: none, see Input; of a Part: the answer to it
 )
 

@@ -153,13 +153,6 @@ func (r *response) Release(p *exchange.Part) {
 	}
 }
 
-// Input implements exchange.Receiver: more of the request has come.
-func (r *response) Input(x *exchange.Exchange, in exchange.Input) {
-	if to, ok := r.Source.(exchange.Receiver); ok {
-		to.Input(x, in)
-	}
-}
-
 // OnGone implements exchange.Source: the client has left.
 func (r *response) OnGone(x *exchange.Exchange) {
 	r.p.s.abandon(r.p)

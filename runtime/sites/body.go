@@ -187,10 +187,10 @@ func writeAll(fd int, data []byte) error {
 // exchange.InputWindow its client is stopped until the handler
 // has given credit for half of it. So the memory for a client is bounded.
 
-// Deliver hands input over to the source of x, if it takes any.
+// Deliver hands input over to the source of x, if it has one.
 func (x *Exchange) Deliver(in exchange.Input) {
-	if r, ok := x.Source.(exchange.Receiver); ok {
-		r.Input(&x.Exchange, in)
+	if x.Source != nil {
+		x.Source.Input(&x.Exchange, in)
 	}
 }
 

@@ -296,7 +296,7 @@ func (x *Exchange) Cut() (client string) {
 func (x *Exchange) Begin() {
 	if x.Delayed {
 		x.Delayed = false
-		x.Source.(exchange.Pacer).Resume(&x.Exchange)
+		x.Source.Start(&x.Exchange)
 	}
 }
 

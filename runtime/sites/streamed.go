@@ -174,7 +174,7 @@ func (c *Conn) breakOff(r exchange.Reply) {
 // What is made for a client that does not read is bounded over all the requests that it has
 // sent ahead (RFC 9112 §9.3.2). Sources that may give an answer of any size have no more
 // than MaxAhead+1 requests of a connection at once (canPipeline). The application gets more in one batch,
-// as most answers are small, and starts them only while the sum of those that wait is small (exchange.Pacer).
+// as most answers are small, and starts them only while the sum of those that wait is small (exchange.OpDeferred).
 
 // beginDelayed has delayed exchanges of c begin in their order, the one whose turn it is, and others while no more than MaxAhead have been
 // started.

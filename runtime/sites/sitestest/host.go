@@ -21,6 +21,7 @@ const patience = 2 * time.Minute
 // Host is a server with one site, which has one mount. It is the exchange.Source of that but for Start, which a test adds.
 type Host struct {
 	sites.Server
+	exchange.Memory
 	Held    []*exchange.Exchange // which the test answers
 	Gone    int                  // exchanges whose clients have left
 	Streams bool                 // bodies are streamed: see Stream
@@ -36,9 +37,6 @@ func Answer(x *exchange.Exchange, text string) {
 
 // Path returns the canonical path of a request.
 func Path(r *exchange.Request) string { return string(r.Parsed.Path.In(r.Head)) }
-
-// OnRoom implements exchange.Source.
-func (h *Host) OnRoom(*exchange.Exchange) {}
 
 // OnGone implements exchange.Source.
 func (h *Host) OnGone(x *exchange.Exchange) {

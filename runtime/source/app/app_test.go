@@ -285,9 +285,8 @@ func TestDeferred(t *testing.T) {
 	if r.client.Delayed != 1 || r.Owed() != 0 {
 		t.Errorf("%d times deferred, %d owed", r.client.Delayed, r.Owed())
 	}
-	pace := r.x.Source.(exchange.Pacer)
-	pace.Resume(r.x)
-	pace.Resume(r.x)
+	r.x.Source.Start(r.x)
+	r.x.Source.Start(r.x)
 	r.want("told", r.told(), "resume")
 	r.make(exchange.Part{Op: exchange.OpDeferred})
 	r.x.Source.OnGone(r.x) // the last part has to come
@@ -303,7 +302,7 @@ func TestDeferred(t *testing.T) {
 func TestInput(t *testing.T) {
 	r := newRig(t, Options{}, Config{})
 	r.start()
-	in := r.x.Source.(exchange.Receiver)
+	in := r.x.Source
 	in.Input(r.x, exchange.Input{Data: []byte("a")})
 	r.make(exchange.Part{Op: exchange.OpCredit, Credit: 65})
 	if r.client.Credited != 65 {

@@ -115,11 +115,14 @@ func (c *call) Release(p *exchange.Part) {
 	}
 }
 
-// Start implements exchange.Source: the turn of x has come.
+// Start implements exchange.Source: the turn of x has come, or is near.
 func (c *call) Start(*exchange.Exchange) {
-	if p := c.waiting; p != nil {
+	switch p := c.waiting; {
+	case p != nil:
 		c.waiting = nil
 		c.handOver(p)
+	case c.deferred:
+		c.resume()
 	}
 }
 
@@ -162,7 +165,7 @@ func (c *call) end(p *exchange.Part) {
 	c.Release(p)
 }
 
-// Input implements exchange.Receiver.
+// Input implements exchange.Source.
 func (c *call) Input(x *exchange.Exchange, in exchange.Input) {
 	if c.ended || c.deferred {
 		return
@@ -189,13 +192,6 @@ func (c *call) putBack() {
 		return
 	}
 	c.x.Server.AwaitTurn(true)
-}
-
-// Resume implements exchange.Pacer.
-func (c *call) Resume(*exchange.Exchange) {
-	if c.deferred {
-		c.resume()
-	}
 }
 
 // resume has the handler start a deferred call.

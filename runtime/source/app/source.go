@@ -321,7 +321,7 @@ func (i *inquiry) Log(l logfile.Level, line string) { i.set.Log(l, "%s", line) }
 // AwaitTurn implements exchange.Server.
 func (i *inquiry) AwaitTurn(early bool) {
 	if early {
-		i.Source.(exchange.Pacer).Resume(&i.Exchange)
+		i.Source.Start(&i.Exchange)
 	}
 }
 
