@@ -253,9 +253,6 @@ func QueuePart(c *conn.Conn, p *Part, of PartOwner, items []conn.Item, full bool
 type Edit struct {
 	names  [][]byte // of fields that are removed or replaced
 	fields []byte   // that are added
-	kind   bool     // fields has Content-Type
-	date   bool     // Date is among names
-	server bool     // Server is among names
 }
 
 // NewEdit returns an Edit that removes the fields with some names, sets others, which replace those of the same name, and adds
@@ -269,29 +266,18 @@ func NewEdit(set, add []Field, remove []string) (*Edit, error) {
 		if err := CheckFieldName(name); err != nil {
 			return nil, err
 		}
-		e.replace(name)
+		e.names = append(e.names, []byte(name))
 	}
-	for _, f := range set {
+	for i, f := range slices.Concat(set, add) {
 		if err := f.Check(); err != nil {
 			return nil, err
 		}
-		e.replace(f.Name)
-		e.fields = f.AppendTo(e.fields)
-	}
-	for _, f := range add {
-		if err := f.Check(); err != nil {
-			return nil, err
+		if i < len(set) {
+			e.names = append(e.names, []byte(f.Name))
 		}
 		e.fields = f.AppendTo(e.fields)
 	}
 	return e, nil
-}
-
-func (e *Edit) replace(name string) {
-	e.names = append(e.names, []byte(name))
-	e.kind = e.kind || strings.EqualFold(name, "Content-Type")
-	e.date = e.date || strings.EqualFold(name, "Date")
-	e.server = e.server || strings.EqualFold(name, "Server")
 }
 
 // Edits are made one after the other: those of a site before those of a mount.
@@ -314,12 +300,12 @@ func (all Edits) Apply(buf []byte, r *http1.Response) []byte {
 				buf = append(buf, line...)
 			}
 		}
-		if e.kind {
-			r.Type = ""
-		}
-		r.HasDate = r.HasDate || e.date
-		r.HasServer = r.HasServer || e.server
 	}
+	if all.replace(contentType) {
+		r.Type = ""
+	}
+	r.HasDate = r.HasDate || all.replace(date)
+	r.HasServer = r.HasServer || all.replace(server)
 	r.Fields = buf[:len(buf):len(buf)]
 	return buf
 }
@@ -335,16 +321,11 @@ func (all Edits) replace(name []byte) bool {
 func (all Edits) Without(names ...string) (out Edits) {
 	none := &Edit{}
 	for _, name := range names {
-		none.replace(name)
+		none.names = append(none.names, []byte(name))
 	}
 	kept := Edits{none}
 	for _, e := range all {
-		o := &Edit{}
-		for _, name := range e.names {
-			if !kept.replace(name) {
-				o.replace(string(name))
-			}
-		}
+		o := &Edit{names: slices.DeleteFunc(slices.Clone(e.names), kept.replace)}
 		for line := range bytes.Lines(e.fields) {
 			if !kept.replace(FieldName(line)) {
 				o.fields = append(o.fields, line...)
@@ -374,7 +355,10 @@ func MergeFields(fields, more []byte) []byte {
 	return out
 }
 
-var cacheControl, vary, setCookie = []byte("Cache-Control"), []byte("Vary"), []byte("Set-Cookie")
+var (
+	cacheControl, vary, setCookie = []byte("Cache-Control"), []byte("Vary"), []byte("Set-Cookie")
+	contentType, date, server     = []byte("Content-Type"), []byte("Date"), []byte("Server")
+)
 
 // Field is a header field of a response.
 type Field struct{ Name, Value string }

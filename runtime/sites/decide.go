@@ -321,11 +321,11 @@ func (s *Server) begins(x *Exchange, q *request) {
 	if s.served++; s.served == int64(s.Config.MaxRequests) && s.Config.OnMaxRequests != nil {
 		go s.Config.OnMaxRequests()
 	}
-	if s.metrics != nil && !x.quiet {
+	if s.metrics != nil && !x.client.Subrequest() {
 		x.began = s.metrics.Begin()
 	}
 	if s.Config.Trace {
-		q.trace(s.tracer, x.traced())
+		q.trace(s.tracer, &x.trace)
 		q.Head = r.Head
 	}
 	if s.timed {

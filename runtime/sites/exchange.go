@@ -84,10 +84,8 @@ type Exchange struct {
 	// For counters and the access log.
 	began      int64          // of Recorder.Begin; 0: it is not counted
 	counts     *metrics.Route // of its route
-	trace      *http1.TraceID // of Config.Trace; nil: it is not traced
-	id         *http1.TraceID // memory for trace, which is used again
+	trace      http1.TraceID  // of Config.Trace
 	html       bool           // the client is a browser: for replies when req is nil
-	quiet      bool           // it has no line there
 	overridden bool           // it gets the override page, and its browser asks again and again
 	proper     bool           // a WebSocket or a tunnel that has ended as it should
 	log        *logfile.Record
@@ -125,7 +123,7 @@ func (s *Server) New(client *Conn, c Stream, count *int) *Exchange {
 	if x.from = client.peer; x.from == nil {
 		x.from = client.direct()
 	}
-	x.client, x.Stream, x.quiet = client, c, client.subrequest != nil
+	x.client, x.Stream = client, c
 	if x.count = count; count != nil {
 		*count++
 	}
@@ -160,10 +158,9 @@ func (x *Exchange) End() {
 	if cap(held) > 16 {
 		held = nil
 	}
-	id := x.id
 	*x = Exchange{} // a literal with these in it would be made elsewhere and then copied
 	x.Sink, x.Server, x.Logger = x, x, x
-	x.s, x.id, x.held, x.Next = s, id, held, s.free
+	x.s, x.held, x.Next = s, held, s.free
 	s.free = x
 }
 
@@ -324,10 +321,7 @@ func (x *Exchange) Substitute() *Exchange {
 	y.Unbounded = x.Unbounded
 	x.Delayed = false
 	x.leaveSocket()
-	y.from, y.log, y.quiet, y.rules, y.html = x.from, x.log, x.quiet, x.rules, x.html
-	if x.trace != nil {
-		*y.traced() = *x.trace
-	}
+	y.from, y.log, y.trace, y.rules, y.html = x.from, x.log, x.trace, x.rules, x.html
 	y.began, y.counts, x.began = x.began, x.counts, 0
 	x.Stream, x.Next, x.log = nil, nil, nil
 	return y
@@ -500,15 +494,6 @@ func (x *Exchange) PartSent(p *exchange.Part, err error) {
 // LogShort tells the operator that a file has not all that the response to x was promised.
 func (x *Exchange) LogShort(err error) {
 	x.Logger.Log(logfile.Warning, "response aborted: "+err.Error())
-}
-
-// traced makes x a part of a trace, which the caller puts into the result.
-func (x *Exchange) traced() *http1.TraceID {
-	if x.id == nil {
-		x.id = new(http1.TraceID)
-	}
-	x.trace = x.id
-	return x.id
 }
 
 // Reply implements exchange.Sink.

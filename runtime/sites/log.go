@@ -110,7 +110,7 @@ func (s *Server) beginEntry(x *Exchange, peer *exchange.Peer) {
 // account writes the log lines of an exchange that has ended.
 func (s *Server) account(x *Exchange) {
 	e := x.log
-	if e == nil || x.quiet {
+	if e == nil || x.client.Subrequest() {
 		return
 	}
 	if x.tunnel != nil {
@@ -151,11 +151,7 @@ func (s *Server) logClient(x *Exchange, level logfile.Level, format string, args
 	if r := x.rules; r != nil && r.errors != nil {
 		log = r.errors
 	}
-	client := x.clientText()
-	if x.trace != nil {
-		client = x.trace.Name(client)
-	}
-	log(level, client, fmt.Sprintf(format, args...))
+	log(level, x.trace.Name(x.clientText()), fmt.Sprintf(format, args...))
 }
 
 // clientText is how the error log calls the client.
