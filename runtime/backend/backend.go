@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"strings"
 	"sync"
@@ -83,10 +82,7 @@ func (r *Request) Host() string {
 // Client is the name of the client in error logs: "192.0.2.7:4711", "" for one of a unix socket, with the trace of the request
 // if the server traces.
 func (r *Request) Client() string {
-	client := r.Peer.Addr
-	if client != "" && r.Peer.Port != "" {
-		client = net.JoinHostPort(client, r.Peer.Port)
-	}
+	client := r.Peer.String()
 	if r.Traced {
 		client = http1.FindTraceparent(r.Head, r.Parsed).Name(client)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"time"
 
 	"fapws/runtime/conn"
@@ -144,19 +145,11 @@ type Reply struct {
 
 // Upgrade is another protocol, which a connection speaks behind the response of an exchange: see Part.Upgrade.
 type Upgrade interface {
-	// Begin gives the connection of x to the other protocol. The response has been written, or is about to be. The exchange ends when Begin
-	// has returned. If the response cannot be sent, Begin is not called before the Owner of the part gets it back.
-	Begin(x Upgraded)
-}
-
-// Upgraded is an exchange behind whose response another protocol has the connection.
-type Upgraded interface {
-	// TakeConn returns the connection.
-	TakeConn() *conn.Conn
-
-	// TakeRecord returns the record for the access log, whose line the caller writes, or nil, and how many bytes of the body and of
-	// the rest of the response were sent.
-	TakeRecord() (log *logfile.Record, sent, framed int64)
+	// Begin gives the connection of the exchange to the other protocol, with the record for the access log, whose line it writes, or nil.
+	// sent and framed are how many bytes of the body and of the rest of the response were sent. The response has been written, or is about
+	// to be. The exchange ends when Begin has returned. If the response cannot be sent, Begin is not called before the Owner of the part
+	// gets it back.
+	Begin(c *conn.Conn, log *logfile.Record, sent, framed int64)
 }
 
 // Member can be a member of groups, whose members get messages together.
@@ -306,6 +299,14 @@ type Peer struct {
 	Host       string         // HTTP_HOST as a trusted proxy got it; "": that of the request
 	User       string         // REMOTE_USER: the logged-in user; "": none
 	Login      Login          // AUTH_TYPE: how User has logged in
+}
+
+// String returns the address of the client with its port, "192.0.2.7:4711", as far as they are known.
+func (p *Peer) String() string {
+	if p.Addr == "" || p.Port == "" {
+		return p.Addr
+	}
+	return net.JoinHostPort(p.Addr, p.Port)
 }
 
 // AppendHost appends the host and port that the client has asked for with a request: as a trusted proxy says, in an absolute target, or

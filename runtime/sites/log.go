@@ -3,7 +3,6 @@ package sites
 import (
 	"cmp"
 	"fmt"
-	"net"
 	"time"
 
 	"fapws/runtime/auth"
@@ -156,14 +155,7 @@ func (s *Server) logClient(x *Exchange, level logfile.Level, format string, args
 
 // clientText is how the error log calls the client.
 func (x *Exchange) clientText() string {
-	peer := cmp.Or(x.from, x.client.direct())
-	switch {
-	case peer.Addr == "":
-		return x.client.String()
-	case peer.Port == "": // a proxy has not said it
-		return peer.Addr
-	}
-	return net.JoinHostPort(peer.Addr, peer.Port)
+	return cmp.Or(cmp.Or(x.from, x.client.direct()).String(), x.client.String())
 }
 
 // RequestSummary is a request with what became of it. It lives until the function
@@ -195,21 +187,15 @@ func (s *Server) LogSubscriber(r *logfile.Record, sent, framed int64) {
 	s.writeLine(r, false)
 }
 
-var _ exchange.Upgraded = (*Exchange)(nil)
-
-// TakeConn implements exchange.Upgraded.
-func (x *Exchange) TakeConn() *conn.Conn {
-	c, _ := x.Stream.SwitchProtocols(x, nil)
-	return c
-}
-
-// TakeRecord implements exchange.Upgraded: another protocol writes the line of x to the access log.
-func (x *Exchange) TakeRecord() (log *logfile.Record, sent, framed int64) {
-	if log = x.log; log != nil {
+// PassOn gives what carries x, whose response is written or gathered, to another protocol, which writes its line to the access log.
+func (x *Exchange) PassOn(to exchange.Upgrade) {
+	log, sent, framed := x.log, x.Out.Sent, x.Out.Framed
+	if log != nil {
 		log.WireIn = x.Received
 		x.log = nil
 	}
-	return log, x.Out.Sent, x.Out.Framed
+	c, _ := x.Stream.SwitchProtocols(x, nil)
+	to.Begin(c, log, sent, framed)
 }
 
 // Measure counts requests with r from now on. Requests that have begun before are not counted.

@@ -98,7 +98,7 @@ func (c *Conn) upgrade(x *Exchange, to exchange.Upgrade) {
 	c.shift()
 	c.cancelAll()
 	c.setState(StateUpgraded)
-	to.Begin(x)
+	x.PassOn(to)
 }
 
 // SwitchProtocols implements Stream. What has come behind the request is kept for the other protocol.

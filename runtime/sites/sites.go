@@ -218,9 +218,6 @@ func (s *Server) Prepare(given []Site, h app.Handler, source func(*Mount) (_ exc
 			}
 			routes[i].Mounts[k] = m.route()
 			t.users = t.users || routes[i].Mounts[k].Guard.Password
-			if m.Receives != nil {
-				m.Streams, m.Asks = true, true
-			}
 			if m.Source == nil && m.Rewrite == nil && !m.Pending {
 				m.Source, m.choice.Unbounded = source(m)
 			}
