@@ -99,8 +99,8 @@ func (l *loop) Wall() int64 { return l.conns.Start.UnixNano() + l.now() }
 func (s *Server) appConfig() app.Config {
 	c := app.Config{
 		Limits:      &s.again,
-		Files:       s.handed,
-		Channels:    s.loop.subscribers,
+		Take:        s.handed.Take,
+		Subscribe:   s.loop.subscribers.Subscribe,
 		Waker:       &s.loop.wake.theirs,
 		Programs:    s.cfg.Programs,
 		Subrequests: s.subrequests,

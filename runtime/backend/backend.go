@@ -263,24 +263,10 @@ func (w *Response) Tunnel(head exchange.Head, t *exchange.Tunnel) {
 	w.Start(head)
 }
 
-// Answer is the whole response to a subrequest.
-type Answer struct {
-	Status int
-	Reason string
-	Fields []byte // "Name: value\r\n" ..., without Content-Length and the like, Date and Server
-	Body   []byte
-}
+// maxAnswer is the largest body that Sub returns, in bytes.
+const maxAnswer = 8 << 20
 
-// Field returns the value of the last field called name, in any case.
-func (a *Answer) Field(name string) string {
-	return exchange.FieldValue(a.Fields, []byte(name))
-}
-
-// MaxAnswer is the largest body that Sub returns, in bytes.
-const MaxAnswer = 8 << 20
-
-// ErrTooLarge is what Sub returns for a body of more than MaxAnswer bytes.
-var ErrTooLarge = fmt.Errorf("the answer has more than %d bytes", MaxAnswer)
+var errTooLarge = fmt.Errorf("the answer has more than %d bytes", maxAnswer)
 
 var errNoServer = errors.New("this request has no server")
 
@@ -289,25 +275,22 @@ var errNoServer = errors.New("this request has no server")
 // answer. target is an absolute path as seen from outside, with an optional
 // query, percent-encoded. The client's fields go along but for those about r's
 // own body, ranges, conditions and codings. There is no line in the access log
-// for it. Any status is an answer; the error is exchange.ErrTooDeep, ErrTooLarge, that
-// of ctx, or says why the server gave none. For the goroutine of Respond.
-func (r *Request) Sub(ctx context.Context, target string) (*Answer, error) {
+// for it. Any status is an answer; the error is exchange.ErrTooDeep, that
+// of ctx, or says why the server gave none, or one that is too large. For the goroutine of Respond.
+func (r *Request) Sub(ctx context.Context, target string) (status int, body []byte, err error) {
 	a, err := r.ask(ctx, target)
 	if err != nil {
-		return nil, err
+		return 0, nil, err
 	}
 	defer a.Body.Close()
-	if a.Length > MaxAnswer {
-		return nil, ErrTooLarge
+	if a.Length > maxAnswer {
+		return 0, nil, errTooLarge
 	}
-	body, err := io.ReadAll(io.LimitReader(a.Body, MaxAnswer+1))
-	if err != nil {
-		return nil, err
+	body, err = io.ReadAll(io.LimitReader(a.Body, maxAnswer+1))
+	if err == nil && len(body) > maxAnswer {
+		err = errTooLarge
 	}
-	if len(body) > MaxAnswer {
-		return nil, ErrTooLarge
-	}
-	return &Answer{Status: a.Status, Reason: a.Reason, Fields: a.Fields, Body: body}, nil
+	return a.Status, body, err
 }
 
 // Share makes v the Value of requests that come of Sub. It is for before the

@@ -101,7 +101,7 @@ func newRig(t *testing.T, o Options, c Config) *rig {
 	}
 	r.server.after(10 * second)
 	limits := http1.DefaultLimits
-	c.Limits, c.Files = &limits, r.server
+	c.Limits, c.Take = &limits, r.server.Take
 	r.Dispatcher = New(r.server, &r.server.set)
 	r.Configure(c)
 	r.Serve(r.h, o.Timeout > 0)

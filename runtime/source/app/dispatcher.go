@@ -95,26 +95,19 @@ type Loop interface {
 	Recover()
 }
 
-// Files answers exchanges with files that handlers name. *static.Handed implements it.
-type Files interface {
-	// Take answers x, whose turn it is, as p says. p may be released when Take returns.
-	Take(x *exchange.Exchange, p *exchange.Part, parsed *http1.Request)
-}
-
-// Channels makes clients of exchanges subscribers. *live.Subscribers implements it.
-type Channels interface {
-	// Subscribe makes the client of x, which has asked for r, a subscriber of the channels that p names, the first part of
-	// the response. It sends the head, and the rest of p is not the first part any more. If the client cannot be a
-	// subscriber, it returns false, and the reply to send instead.
-	Subscribe(x *exchange.Exchange, p *exchange.Part, r *exchange.Request) (refusal exchange.Reply, ok bool)
-}
-
 // Config says how a Dispatcher behaves.
 type Config struct {
-	Limits   *http1.Limits // of requests that handlers give back with exchange.Head
-	Files    Files
-	Channels Channels
-	Waker    *eventloop.Waker // for the Application
+	Limits *http1.Limits    // of requests that handlers give back with exchange.Head
+	Waker  *eventloop.Waker // for the Application
+
+	// Take answers x, whose turn it is, with a file that a handler names, as p says. p may be released when Take returns.
+	// It is that of static.Handed.
+	Take func(x *exchange.Exchange, p *exchange.Part, parsed *http1.Request)
+
+	// Subscribe makes the client of x, which has asked for r, a subscriber of the channels that p names, the first part of
+	// the response. It sends the head, and the rest of p is not the first part any more. If the client cannot be a
+	// subscriber, it returns false, and the reply to send instead. It is that of live.Subscribers.
+	Subscribe func(x *exchange.Exchange, p *exchange.Part, r *exchange.Request) (refusal exchange.Reply, ok bool)
 
 	// Programs returns the Handler that runs the programs named by other handlers. It is called once,
 	// on the event loop, when the first program is named. nil: such requests get 500.

@@ -174,7 +174,7 @@ func (c *call) subscribes(p *exchange.Part) bool {
 		return false
 	}
 	r := exchange.Request{Head: p.Head.Request, Parsed: parsed, Peer: c.peer, Depth: int(c.depth)}
-	refusal, ok := c.d.cfg.Channels.Subscribe(c.x, p, &r)
+	refusal, ok := c.d.cfg.Subscribe(c.x, p, &r)
 	if !ok {
 		c.reply(p, refusal)
 	}
@@ -193,7 +193,7 @@ func (c *call) handOver(p *exchange.Part) {
 		if c.extra != nil {
 			p.Head.Fields = exchange.MergeFields(p.Head.Fields, c.extra)
 		}
-		c.d.cfg.Files.Take(c.x, p, parsed)
+		c.d.cfg.Take(c.x, p, parsed)
 		c.end(p)
 	}
 }
