@@ -74,12 +74,11 @@ type Exchange struct {
 	Out       Response
 
 	// Of HTTP/1, where exchanges of a connection have an order, and may leave it to another protocol.
-	Safe      bool             // Request.Safe
-	Unbounded bool             // the response may have any size
-	Detached  bool             // the source has a duplicate of the descriptor
-	tunnel    *conn.TunnelLink // that its connection is, or nil
-	socket    *live.Socket     // that it is, or is to be, or nil
-	relay     *relay           // to an application that speaks for itself, of a client with TLS, or nil
+	Safe     bool             // Request.Safe
+	Detached bool             // the source has a duplicate of the descriptor
+	tunnel   *conn.TunnelLink // that its connection is, or nil
+	socket   *live.Socket     // that it is, or is to be, or nil
+	relay    *relay           // to an application that speaks for itself, of a client with TLS, or nil
 
 	// For counters and the access log.
 	began      int64          // of Recorder.Begin; 0: it is not counted
@@ -318,7 +317,6 @@ func (x *Exchange) Substitute() *Exchange {
 	x.Stream.Replace(x, y, false)
 	y.Version, y.IsHead, y.KeepAlive, y.Safe = x.Version, x.IsHead, x.KeepAlive, x.Safe
 	y.Received = x.Received
-	y.Unbounded = x.Unbounded
 	x.Delayed = false
 	x.leaveSocket()
 	y.from, y.log, y.trace, y.rules, y.html = x.from, x.log, x.trace, x.rules, x.html

@@ -141,7 +141,14 @@ func (c *Conn) next(buf []byte) bool {
 // canPipeline reports whether a request may be worked on while those before
 // it, of which there is one at least, are: RFC 9112 §9.3.2 allows that if all of them are safe.
 func (c *Conn) canPipeline(req *http1.Request) bool {
-	return req.Safe && !c.Writing() && c.last.Safe && c.active < MaxActive && c.unbounded <= MaxAhead && !req.HasBody
+	active, unbounded := 0, 0
+	for x := c.first; x != nil; x = x.Next {
+		active++
+		if x.Choice.Unbounded {
+			unbounded++
+		}
+	}
+	return req.Safe && !c.Writing() && c.last.Safe && active < MaxActive && unbounded <= MaxAhead && !req.HasBody
 }
 
 // NewExchange puts an exchange behind those of c, which is attached.
@@ -153,7 +160,6 @@ func (c *Conn) NewExchange() *Exchange {
 		c.last.Next = x
 	}
 	c.last = x
-	c.active++
 	return x
 }
 
@@ -321,10 +327,7 @@ func (c *Conn) submit(x *Exchange) {
 		c.setState(StateEnding)
 	}
 	r.Pipeline = 0
-	if x.Choice.Unbounded {
-		x.Unbounded = true
-		c.unbounded++
-	} else if c.active > 1 {
+	if !x.Choice.Unbounded && c.first != c.last {
 		r.Pipeline = c.Fd()
 	}
 	x.Submit()
@@ -346,7 +349,6 @@ func (c *Conn) skipBody(x *Exchange) {
 // Wait implements Stream. An exchange that is being decided about is the last one of c.
 func (c *Conn) Wait(x *Exchange) {
 	if x.Delayed {
-		c.delayed++
 		c.advance()
 		return
 	}

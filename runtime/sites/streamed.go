@@ -182,14 +182,16 @@ func (c *Conn) beginDelayed() {
 	if c.Writing() {
 		return
 	}
+	begun := 0
 	for x := c.first; x != nil; x = x.Next {
 		if !x.Delayed {
-			continue
+			begun++
 		}
-		if x != c.first && int(c.active)-int(c.delayed) > MaxAhead {
-			return
+	}
+	for x := c.first; x != nil; x = x.Next {
+		if x.Delayed && (x == c.first || begun <= MaxAhead) {
+			x.Begin()
+			begun++
 		}
-		c.delayed--
-		x.Begin()
 	}
 }
