@@ -20,10 +20,11 @@ type Exchange struct {
 	Sink   Sink
 	Server Server
 	Logger Logger
-	Member Member // its WebSocket; nil: there is none
-	By     string // what answers, as access logs call it: "application", "files" or ""
-	Source Source // answers the exchange; another one may take over until the head of the response is sent
-	Fields []byte // "Name: value\r\n" ... that the head of the response has behind its own; not if it is made by Sink.Reply
+	Record *logfile.Record // for the access log; nil: it has no line there
+	Member Member          // its WebSocket; nil: there is none
+	By     string          // what answers, as access logs call it: "application", "files" or ""
+	Source Source          // answers the exchange; another one may take over until the head of the response is sent
+	Fields []byte          // "Name: value\r\n" ... that the head of the response has behind its own; not if it is made by Sink.Reply
 }
 
 // Answer ends x with r, before its first part.
@@ -118,13 +119,10 @@ type Server interface {
 	Decline(index string) bool
 }
 
-// Logger writes to the logs for an exchange. All methods must be called on the event loop.
+// Logger writes to the error log for an exchange. Its method must be called on the event loop.
 type Logger interface {
 	// Log writes a line about the client to the error log of its site.
 	Log(level logfile.Level, line string)
-
-	// NoteFile keeps the name of the file that the request means, for the access log: root and path together.
-	NoteFile(root string, path []byte)
 }
 
 // Reply is a whole response that is made in memory. The zero value of each field but Status is ready.

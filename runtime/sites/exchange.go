@@ -87,7 +87,6 @@ type Exchange struct {
 	html       bool           // the client is a browser: for replies when req is nil
 	overridden bool           // it gets the override page, and its browser asks again and again
 	proper     bool           // a WebSocket or a tunnel that has ended as it should
-	log        *logfile.Record
 }
 
 var (
@@ -147,8 +146,8 @@ func (x *Exchange) End() {
 	if x.former {
 		s.former--
 	}
-	if x.log != nil {
-		s.records = append(s.records, x.log)
+	if x.Record != nil {
+		s.records = append(s.records, x.Record)
 	}
 	if x.count != nil {
 		*x.count--
@@ -319,9 +318,9 @@ func (x *Exchange) Substitute() *Exchange {
 	y.Received = x.Received
 	x.Delayed = false
 	x.leaveSocket()
-	y.from, y.log, y.trace, y.rules, y.html = x.from, x.log, x.trace, x.rules, x.html
+	y.from, y.Record, y.trace, y.rules, y.html = x.from, x.Record, x.trace, x.rules, x.html
 	y.began, y.counts, x.began = x.began, x.counts, 0
-	x.Stream, x.Next, x.log = nil, nil, nil
+	x.Stream, x.Next, x.Record = nil, nil, nil
 	return y
 }
 
@@ -554,11 +553,4 @@ func (x *Exchange) Decline(index string) bool {
 // Log implements exchange.Logger.
 func (x *Exchange) Log(level logfile.Level, line string) {
 	x.s.logClient(x, level, "%s", line)
-}
-
-// NoteFile implements exchange.Logger.
-func (x *Exchange) NoteFile(root string, path []byte) {
-	if x.log != nil {
-		x.log.File = append(append(x.log.File[:0], root...), path...)
-	}
 }

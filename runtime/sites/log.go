@@ -22,9 +22,9 @@ func (x *Exchange) Malformed(received []byte) {
 		c := x.client
 		s.beginEntry(x, c.direct())
 		x.Received = int64(len(received))
-		x.log.Time, x.log.Earlier = time.Now(), int(c.requests)
+		x.Record.Time, x.Record.Earlier = time.Now(), int(c.requests)
 		c.requests++
-		x.log.Malformed(received, s.Config.Limits.RequestLine)
+		x.Record.Malformed(received, s.Config.Limits.RequestLine)
 	}
 	if conn.IsHandshake(received) && x.client.Transport() == nil {
 		s.secure.Report(logfile.Info, x.clientText(), "a TLS handshake on a port without TLS: its URL has to begin with http://, or the port has to be bound with https://")
@@ -70,7 +70,7 @@ func (s *Server) note(x *Exchange) {
 	}
 	q := x.req
 	s.beginEntry(x, x.from)
-	e := x.log
+	e := x.Record
 	switch {
 	case x.peer != nil:
 		e.User = x.peer.User
@@ -83,10 +83,10 @@ func (s *Server) note(x *Exchange) {
 
 // beginEntry begins the entry of x, whose client is peer.
 func (s *Server) beginEntry(x *Exchange, peer *exchange.Peer) {
-	if x.log == nil {
-		x.log = s.record()
+	if x.Record == nil {
+		x.Record = s.record()
 	}
-	e, c := x.log, x.client
+	e, c := x.Record, x.client
 	e.Log = s.Config.AccessLog
 	if x.rules != nil && (x.rules.log != nil || x.rules.unlog) {
 		e.Log = x.rules.log
@@ -108,7 +108,7 @@ func (s *Server) beginEntry(x *Exchange, peer *exchange.Peer) {
 
 // account writes the log lines of an exchange that has ended.
 func (s *Server) account(x *Exchange) {
-	e := x.log
+	e := x.Record
 	if e == nil || x.client.Subrequest() {
 		return
 	}
@@ -189,10 +189,10 @@ func (s *Server) LogSubscriber(r *logfile.Record, sent, framed int64) {
 
 // PassOn gives what carries x, whose response is written or gathered, to another protocol, which writes its line to the access log.
 func (x *Exchange) PassOn(to exchange.Upgrade) {
-	log, sent, framed := x.log, x.Out.Sent, x.Out.Framed
+	log, sent, framed := x.Record, x.Out.Sent, x.Out.Framed
 	if log != nil {
 		log.WireIn = x.Received
-		x.log = nil
+		x.Record = nil
 	}
 	c, _ := x.Stream.SwitchProtocols(x, nil)
 	to.Begin(c, log, sent, framed)

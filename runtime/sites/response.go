@@ -96,8 +96,8 @@ func (x *Exchange) AppendHead(dst []byte, r *http1.Response) []byte {
 		}
 	}
 	dst = h.Template.AppendHead(dst, r)
-	if x.log != nil {
-		x.log.NoteResponse(dst[before:])
+	if x.Record != nil {
+		x.Record.NoteResponse(dst[before:])
 	}
 	if x.Out.Begun, x.Out.Status, x.Out.Framing = true, r.Status, r.Body; r.Body == http1.Sized {
 		x.Out.Left = r.Length

@@ -315,7 +315,6 @@ func (*inquiry) InTurn() bool                       { return true }
 func (*inquiry) Keep()                              {}
 func (*inquiry) WaitsForClient() bool               { return false }
 func (*inquiry) Decline(string) bool                { return false }
-func (*inquiry) NoteFile(string, []byte)            {}
 func (i *inquiry) Log(l logfile.Level, line string) { i.set.Log(l, "%s", line) }
 
 // AwaitTurn implements exchange.Server.

@@ -381,10 +381,3 @@ func (f *fetch) Log(level logfile.Level, line string) {
 	}
 	f.client.Logger.Log(level, line)
 }
-
-// NoteFile implements exchange.Logger.
-func (f *fetch) NoteFile(root string, path []byte) {
-	if f.client != nil {
-		f.client.Logger.NoteFile(root, path)
-	}
-}
