@@ -1,6 +1,6 @@
 // Package pybridge is the embedded CPython: it starts the interpreter, runs the user's script, and runs the handlers
 // of its PATHS table on Python threads, inline on the event loop, or on an asyncio thread. It satisfies
-// app.Handler by shape; it opens no socket and knows no connection. Package cmd/fapws/plan loads applications
+// app.Interpreter by shape; it opens no socket and knows no connection. Package cmd/fapws/plan loads applications
 // with it, and the worker gives its Handler to the server.
 //
 // Start reading at handler.go and shim.h, which are both sides of the boundary, and then at core_run.c.
@@ -65,7 +65,7 @@
 //     one, so this was a wake-up for each request (Flask: 83 µs, without it 66).
 //
 // Inline, queued records run in turns of 250 µs to 2 ms (core_inline.c). A chunk of an iterator must not wait for the next
-// one, and the thread that would send it is in the handler; a goroutine sends it meanwhile (app.Attended; 302 µs
+// one, and the thread that would send it is in the handler; a goroutine sends it meanwhile (app.Application; 302 µs
 // of CPU became 37 for ./build.sh bench generator). write() is in the middle of a handler, so it calls the loop,
 // which sends finished parts and starts no handler (Waker.SendNow): the only call from C to Go. With its send(2) it
 // costs 3 µs for each write().

@@ -99,12 +99,12 @@ func TestMain(m *testing.M) {
 		result <- code
 	}()
 	if inline {
-		handler.Attach(loop.far, nil)
+		handler.Attach(loop.far)
 		for f := range loop.calls { // this thread is the loop and Python's main one
 			f()
 		}
 	} else {
-		handler.Attach(loop.far, nil)
+		handler.Attach(loop.far)
 		app.Serve()
 		for range loop.calls {
 		}

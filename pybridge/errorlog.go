@@ -7,7 +7,6 @@ import "C"
 import (
 	"fmt"
 	"math"
-	"net"
 	"os"
 	"runtime/debug"
 	"sync/atomic"
@@ -15,6 +14,7 @@ import (
 	"time"
 	"unsafe"
 
+	"fapws/runtime/exchange"
 	"fapws/runtime/system"
 )
 
@@ -109,12 +109,8 @@ func appendStamp(dst []byte, file bool) []byte {
 func (t *task) say(format string, args ...any) {
 	file := t.log != 0 || stamped.Load()
 	lines := appendStamp(nil, file)
-	switch {
-	case !file: // the text names the client
-	case t.port != "":
-		lines = fmt.Appendf(lines, "[client %s] ", net.JoinHostPort(t.addr, t.port))
-	case t.addr != "":
-		lines = fmt.Appendf(lines, "[client %s] ", t.addr)
+	if file && t.addr != "" { // else the text names the client
+		lines = fmt.Appendf(lines, "[client %s] ", &exchange.Peer{Addr: t.addr, Port: t.port})
 	}
 	switch {
 	case t.trace != "" && file:

@@ -63,7 +63,7 @@ type RunConfig struct {
 	Accel    bool // the field X-Accel-Redirect has a file sent
 }
 
-// Handler runs the callables of PATHS. It satisfies app.Handler, which says which goroutine may call each method.
+// Handler runs the callables of PATHS. It satisfies app.Interpreter and app.Application, which says which goroutine may call each method.
 type Handler struct {
 	app    *App
 	config RunConfig
@@ -166,8 +166,8 @@ func (h *Handler) startPool() error {
 	return nil
 }
 
-// Attach implements app.Handler.
-func (h *Handler) Attach(w *eventloop.Waker, _ func(exchange.Origin) exchange.Subrequester) {
+// Attach implements app.Application.
+func (h *Handler) Attach(w *eventloop.Waker) {
 	h.app.mode.attach(h, w)
 	C.core_pool_attach(C.int(w.Signals), C.int(w.Event), (*C.int32_t)(unsafe.Pointer(w.State)))
 }
@@ -220,7 +220,7 @@ func (h *Handler) Submit(r *exchange.Request) bool {
 	if r.WebSocket {
 		if kinds[h.app.mounts[r.Mount].Kind].callbacks {
 			h.sockets++
-			h.app.mode.socketOpened(h)
+			h.watchSockets()
 		}
 	}
 	h.mu.Unlock()
@@ -254,7 +254,7 @@ func (h *Handler) pipeline(number int) *C.core_pipeline {
 	return h.pipelines[number]
 }
 
-// Resume implements app.Pacer.
+// Resume implements app.Application.
 func (h *Handler) Resume(t exchange.Ticket) {
 	h.mu.Lock()
 	rec := h.record(t)
@@ -271,7 +271,7 @@ func (h *Handler) record(t exchange.Ticket) *C.core_record {
 	return nil
 }
 
-// Flush implements app.Handler.
+// Flush implements app.Interpreter.
 func (h *Handler) Flush() {
 	if h.pending > 0 || h.delivered || atomic.LoadUint32((*uint32)(&h.shared.turn)) != 0 {
 		first := h.first
@@ -285,7 +285,7 @@ func (h *Handler) Flush() {
 	}
 }
 
-// Deliver implements app.Receiver.
+// Deliver implements app.Handler.
 func (h *Handler) Deliver(in exchange.Input) {
 	h.mu.Lock()
 	rec := h.record(in.Ticket)
@@ -319,12 +319,12 @@ func (h *Handler) Cancel(t exchange.Ticket, took time.Duration) {
 // In inline mode an iterator makes several chunks in a turn only if they are sent meanwhile: a chunk must not wait for the next one
 // (PEP 3333).
 
-// Attend implements app.Attended.
+// Attend implements app.Application.
 func (h *Handler) Attend(on bool) {
 	atomic.StoreUint32((*uint32)(&h.shared.attended), uint32(boolByte(on)))
 }
 
-// InTurn implements app.Attended.
+// InTurn implements app.Application.
 func (h *Handler) InTurn() bool { return atomic.LoadUint32((*uint32)(&h.shared.turning)) != 0 }
 
 // ActiveRequest describes a request that a handler has.

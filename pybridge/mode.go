@@ -40,8 +40,6 @@ type poolMode interface {
 	stop(a *App) int
 	// finish is called by App.Close, on the thread of Load, before Python ends.
 	finish()
-	// socketOpened is called with h.mu held, when a WebSocket with callbacks begins.
-	socketOpened(h *Handler)
 	// onLoop returns the record that runs on the loop, 0 for none, and the number of its job. On any goroutine.
 	onLoop() (rec C.uintptr_t, jobs C.ulong)
 }
@@ -57,7 +55,6 @@ func (threaded) attach(*Handler, *eventloop.Waker)                {}
 func (threaded) serve(*App) int                                   { return int(C.core_serve()) }
 func (threaded) stop(*App) int                                    { return int(C.core_pool_stop(1000)) }
 func (threaded) finish()                                          {}
-func (threaded) socketOpened(h *Handler)                          { h.watchSockets() }
 func (threaded) onLoop() (C.uintptr_t, C.ulong)                   { return 0, 0 }
 
 // inline runs handlers on the loop, whose thread is Python's main thread.
@@ -83,8 +80,6 @@ func (inline) stop(a *App) int {
 }
 
 func (inline) finish() { C.core_inline_finish() }
-
-func (inline) socketOpened(*Handler) {} // Stalled sees its callbacks
 
 func (inline) onLoop() (rec C.uintptr_t, jobs C.ulong) {
 	rec = C.core_inline_record(&jobs)

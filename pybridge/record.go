@@ -150,7 +150,7 @@ func (s *serverCerts) of(p *exchange.Peer) *C.char {
 	return text
 }
 
-// Next implements app.Handler.
+// Next implements app.Interpreter.
 func (h *Handler) Next(out *exchange.Part) bool {
 	if h.given > 0 {
 		h.dealtWith()
@@ -222,7 +222,7 @@ func fill(out *exchange.Part, p *C.core_part) {
 		out.Body = unsafe.Slice((*byte)(unsafe.Pointer(p.body)), int(p.body_len))
 	}
 	out.File, out.Offset, out.Count = int(p.file), int64(p.offset), int64(p.count)
-	out.Ref = uintptr(unsafe.Pointer(p))
+	out.Ref = p
 	out.Op, out.Code, out.Credit = exchange.Op(p.op), uint16(p.code), int64(p.credit)
 	out.Taken = p.taken != 0
 	out.Trailers = nil
@@ -288,7 +288,7 @@ func within(p *C.core_part, off, n C.uint32_t) []byte {
 
 // Release implements app.Handler.
 func (h *Handler) Release(part *exchange.Part) {
-	p := *(**C.core_part)(unsafe.Pointer(&part.Ref))
+	p := part.Ref.(*C.core_part)
 	rec, last := p.rec, p.last != 0
 	if p.file >= 0 {
 		syscall.Close(int(p.file))

@@ -36,9 +36,8 @@ func (h *Handler) withGIL(f func()) <-chan struct{} {
 	return done
 }
 
-// runGILCalls is carry of Handler.gilCalls.
-func runGILCalls(looks []func()) {
-	for _, f := range looks {
+func runGILCalls(calls []func()) {
+	for _, f := range calls {
 		f()
 	}
 }
@@ -200,12 +199,10 @@ func (t *task) threadName() string {
 
 // endsWithin reports whether done is closed in time.
 func endsWithin(done <-chan struct{}, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
 	select {
 	case <-done:
 		return true
-	case <-timer.C:
+	case <-time.After(d):
 		return false
 	}
 }
@@ -227,16 +224,12 @@ type frame struct {
 
 // sampleStacks returns the jobs of threads and tasks; ok is false if it cannot take the GIL in time, because a handler holds it, or at all.
 func (h *Handler) sampleStacks(wait time.Duration) (seen []stackSnapshot, ok bool) {
-	got := make(chan []stackSnapshot, 1)
-	if h.withGIL(func() { got <- snapshots(h.config.Threads) }) == nil {
+	var found []stackSnapshot
+	done := h.withGIL(func() { found = snapshots(h.config.Threads) })
+	if done == nil || !endsWithin(done, wait) {
 		return nil, false
 	}
-	select {
-	case seen = <-got:
-		return seen, true
-	case <-time.After(wait):
-		return nil, false
-	}
+	return found, true
 }
 
 // snapshots takes the GIL.

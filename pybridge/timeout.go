@@ -55,10 +55,9 @@ type inlineWatchdog struct {
 	rec   C.uintptr_t
 	jobs  C.ulong
 	since time.Time
-	told  bool
 }
 
-// Stalled implements app.Application. It also ends callbacks of WebSockets that take longer than RunConfig.Timeout.
+// Stalled implements app.Application. Callbacks of WebSockets are watchCallbacks's.
 func (h *Handler) Stalled() (exchange.Ticket, time.Duration) {
 	s := &h.held
 	rec, jobs := h.app.mode.onLoop()
@@ -66,18 +65,9 @@ func (h *Handler) Stalled() (exchange.Ticket, time.Duration) {
 		*s = inlineWatchdog{rec: rec, jobs: jobs, since: time.Now()}
 		return 0, 0
 	}
-	took := time.Since(s.since)
 	for _, t := range h.tasks() {
-		if number(t.rec) != rec {
-			continue
-		}
-		if t.rec.started == 0 || t.rec.websocket == 0 {
-			return exchange.Ticket(t.ticket), took
-		}
-		if limit := h.config.Timeout; limit > 0 && took >= limit && !s.told {
-			s.told = true
-			t.jobs = jobs
-			go h.interrupt(t, took)
+		if number(t.rec) == rec && (t.rec.started == 0 || t.rec.websocket == 0) {
+			return exchange.Ticket(t.ticket), time.Since(s.since)
 		}
 	}
 	return 0, 0

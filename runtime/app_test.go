@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"fapws/runtime/conn"
-	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/http2"
@@ -35,7 +34,7 @@ type instant struct {
 	next    int
 }
 
-func (h *instant) Attach(_ *eventloop.Waker, _ func(exchange.Origin) exchange.Subrequester) {}
+func (h *instant) Deliver(exchange.Input) {}
 func (h *instant) Submit(r *exchange.Request) bool {
 	if r.Spool >= 0 {
 		unix.Close(r.Spool)
@@ -102,7 +101,7 @@ func serve(t testing.TB, cfg Config) *testServer {
 }
 
 // start starts a server of a site on a free port. At the end of the test it closes, and must not have logged a bug.
-func start(t testing.TB, cfg Config, h app.Handler, mounts ...sites.Mount) *testServer {
+func start(t testing.TB, cfg Config, h app.Interpreter, mounts ...sites.Mount) *testServer {
 	t.Helper()
 	ts := &testServer{log: &logRecorder{}}
 	if cfg.Log == nil {

@@ -63,10 +63,10 @@ type Config struct {
 	SendfileRoots []string
 	AccelRoots    []static.AccelRoot
 
-	// Programs returns the Handler, and what it calls the mount, that runs the
+	// Programs returns the Handler that runs the
 	// programs which other handlers name (exchange.Program). It is called on the
 	// loop, once, when that first happens. nil: such requests are answered 500.
-	Programs func() (app.Handler, int)
+	Programs func() app.Handler
 
 	// ReadBuffer is the number of bytes read at once, one buffer in all. 0: 64 KiB.
 	ReadBuffer int

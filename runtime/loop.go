@@ -11,7 +11,6 @@ import (
 
 	"fapws/runtime/conn"
 	"fapws/runtime/eventloop"
-	"fapws/runtime/exchange"
 	"fapws/runtime/http2"
 	"fapws/runtime/live"
 	"fapws/runtime/logfile"
@@ -200,7 +199,7 @@ func (l *loop) tracef(format string, args ...any) {
 // where a mount names nothing else; nil if there is no such mount. Call it once;
 // more listeners may follow with Accept, and other sites with Replace. The error, of one line, is about the folders of
 // Config.SendfileRoots and AccelRoots, or about names of sites.
-func (s *Server) Serve(listeners []*conn.Listener, all []sites.Site, h app.Handler) error {
+func (s *Server) Serve(listeners []*conn.Listener, all []sites.Site, h app.Interpreter) error {
 	wait, err := s.use(all, h, nil)
 	if err != nil {
 		return err
@@ -215,7 +214,7 @@ func (s *Server) Serve(listeners []*conn.Listener, all []sites.Site, h app.Handl
 // Replace has other sites, with their handler, answer from now on, also the requests that wait (sites.Mount.Pending). What was
 // begun before is finished as it was begun; unused is called, on a goroutine, when nothing of that is left. Call it after Serve,
 // when an earlier call has returned, and not on the loop. The error is as of Serve.
-func (s *Server) Replace(all []sites.Site, h app.Handler, unused func()) error {
+func (s *Server) Replace(all []sites.Site, h app.Interpreter, unused func()) error {
 	wait, err := s.use(all, h, unused)
 	if err == nil {
 		wait()
@@ -224,12 +223,12 @@ func (s *Server) Replace(all []sites.Site, h app.Handler, unused func()) error {
 }
 
 // use has the sites answer; wait returns when they do.
-func (s *Server) use(all []sites.Site, h app.Handler, unused func()) (wait func(), err error) {
+func (s *Server) use(all []sites.Site, h app.Interpreter, unused func()) (wait func(), err error) {
 	handed := new(static.Handed)
 	if err := handed.Open(s.cfg.SendfileRoots, s.cfg.AccelRoots, s.cfg.Private); err != nil {
 		return nil, err
 	}
-	table, err := s.loop.sites.Prepare(all, h, func(m *sites.Mount) (exchange.Source, bool) { return s.source(m, h) })
+	table, err := s.loop.sites.Prepare(all, h, s.source)
 	if err != nil {
 		return nil, err
 	}
@@ -240,7 +239,7 @@ func (s *Server) use(all []sites.Site, h app.Handler, unused func()) (wait func(
 		l.sites.Use(table)
 		limited := table.Limited || s.cfg.Timeout > 0
 		l.limited.Store(limited || l.limited.Load())
-		l.app.Serve(h, table.Handlers, limited)
+		l.app.Serve(h, limited)
 		l.unused = unused
 	}), nil
 }

@@ -16,7 +16,7 @@ func TestPipelining(t *testing.T) {
 	var running atomic.Int32
 	release := make(chan struct{})
 	pool := backend.New(32, func(line string) { t.Error(line) })
-	index := pool.Add(backend.Func(func(w *backend.Response, r *backend.Request) {
+	handler := pool.Handler(backend.Func(func(w *backend.Response, r *backend.Request) {
 		if n := running.Add(1); n > most {
 			t.Errorf("%d pipelined requests run at the same time", n)
 		}
@@ -24,7 +24,7 @@ func TestPipelining(t *testing.T) {
 		defer running.Add(-1)
 		io.WriteString(w, r.Path)
 	}))
-	s := start(t, patient(Config{}), nil, sites.Mount{Handler: pool, Index: index})
+	s := start(t, patient(Config{}), nil, sites.Mount{Handler: handler})
 	c := s.dial(t)
 	for i := range 16 {
 		fmt.Fprintf(c, "GET /%d HTTP/1.1\r\nHost: x\r\n\r\n", i)

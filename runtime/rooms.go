@@ -99,8 +99,8 @@ func (l *loop) Wall() int64 { return l.conns.Start.UnixNano() + l.now() }
 func (s *Server) appConfig() app.Config {
 	c := app.Config{
 		Limits:      &s.again,
-		Files:       s.handed,
-		Channels:    s.loop.subscribers,
+		Take:        s.handed.Take,
+		Subscribe:   s.loop.subscribers.Subscribe,
 		Waker:       &s.loop.wake.theirs,
 		Programs:    s.cfg.Programs,
 		Subrequests: s.subrequests,
@@ -128,7 +128,7 @@ var errStopped = errors.New("the server has stopped")
 
 // source returns what answers at a mount with a Handler. unbounded reports whether its responses may have any size before the
 // loop knows: only the handler of the application waits with one for the client of another.
-func (s *Server) source(m *sites.Mount, main app.Handler) (source exchange.Source, unbounded bool) {
+func (s *Server) source(m *sites.Mount) (source exchange.Source, unbounded bool) {
 	o := app.Options{Timeout: s.cfg.Timeout}
 	if own := m.Timeout(); own != 0 {
 		o.Timeout = own
@@ -136,18 +136,18 @@ func (s *Server) source(m *sites.Mount, main app.Handler) (source exchange.Sourc
 	if o.Timeout = max(o.Timeout, 0); m.Asks && m.Receives == nil {
 		o.Timeout = 0
 	}
+	_, o.Main = m.Handler.(app.Application)
 	if s.cfg.Accept.Concurrency > 0 {
 		o.Occupies = m.Occupies
 	}
 	source = s.loop.app.Source(m.Handler, o)
 	if r := m.Receives; r != nil {
-		return s.loop.app.Receiving(r.Handler, r.Index, source), true
+		return s.loop.app.Receiving(r, source), true
 	}
 	if m.Cache != nil && s.loop.pages != nil {
 		return s.loop.pages.Source(m.Cache, source), true
 	}
-	_, paced := m.Handler.(app.Pacer)
-	return source, !paced || m.Handler != main
+	return source, !o.Main
 }
 
 func (l *loop) Arrived(c *sites.Conn) {

@@ -6,9 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"fapws/runtime/exchange"
@@ -45,12 +45,23 @@ type Request struct {
 	Tunnel  bool            // it asks for a WebSocket, as RFC 6455 has it, and may get a tunnel: see Response.Tunnel
 	Value   any             // of a subrequest: the value that the request before it gave to Share
 
-	body  []byte
-	spool *os.File
-	pool  *Pool
-	state *exchangeState
-	inner exchange.Subrequester // of Sub; nil until there is one
-	share any
+	pool        *Pool
+	ticket      exchange.Ticket
+	publish     func(*exchange.Part)                        // exchange.Request.Publish
+	subrequests func(exchange.Origin) exchange.Subrequester // exchange.Request.Subrequests
+	inquire     func([]byte, func(int, []byte))             // exchange.Request.Inquire
+	cancel      context.CancelFunc                          // of Context
+	body        []byte
+	spool       *os.File
+	inner       exchange.Subrequester // of Sub; nil until there is one
+	share       any
+
+	// These are guarded by Pool.mu.
+	changed sync.Cond           // some of them are not as they were
+	unacked int                 // bytes of the response that the loop has not released
+	gone    bool                // Pool.Cancel was called
+	overdue func(time.Duration) // see OnOverdue; may be nil
+	stream  *stream             // of a body that arrives; nil: it is here
 }
 
 // Method returns the request's method, "GET".
@@ -71,10 +82,7 @@ func (r *Request) Host() string {
 // Client is the name of the client in error logs: "192.0.2.7:4711", "" for one of a unix socket, with the trace of the request
 // if the server traces.
 func (r *Request) Client() string {
-	client := r.Peer.Addr
-	if client != "" && r.Peer.Port != "" {
-		client = net.JoinHostPort(client, r.Peer.Port)
-	}
+	client := r.Peer.String()
 	if r.Traced {
 		client = http1.FindTraceparent(r.Head, r.Parsed).Name(client)
 	}
@@ -106,7 +114,7 @@ func (r *Request) BodyFile() *os.File { return r.spool }
 func (r *Request) OnOverdue(f func(took time.Duration)) {
 	r.pool.mu.Lock()
 	defer r.pool.mu.Unlock()
-	r.state.overdue = f
+	r.overdue = f
 }
 
 // ErrGone is the error of Write and File when the client has disconnected.
@@ -114,17 +122,14 @@ var ErrGone = errors.New("the client has disconnected")
 
 // Response is the answer of a Responder. Its methods must be called on the goroutine of Respond.
 type Response struct {
-	pool    *Pool
-	ex      *exchangeState
+	r       *Request
 	head    exchange.Head
 	started bool // Start was called
 	sent    bool // a part with the head was published
 	failed  bool
 	buf     []byte
 
-	trailers      exchange.Trailers
-	file          *os.File // of Last, or nil
-	offset, count int64
+	trailers exchange.Trailers
 }
 
 // Start sets the head. The first call counts and has to come before Write.
@@ -139,7 +144,7 @@ func (w *Response) Start(head exchange.Head) {
 // Interim sends the head of a 1xx response ahead of the answer (RFC 9110 §15.2), to clients that can take one. Of
 // head, Status, Reason and Fields count. It must be called before Start.
 func (w *Response) Interim(head exchange.Head) {
-	w.pool.put(w.ex, &part{Part: exchange.Part{Head: head, Interim: true}})
+	w.r.put(&part{Part: exchange.Part{Head: head, Interim: true}})
 }
 
 // Refuse answers with the server's own page for status, which a site may
@@ -147,7 +152,7 @@ func (w *Response) Interim(head exchange.Head) {
 // Start.
 func (w *Response) Refuse(status int, text string) {
 	if !w.started && (status == 502 || status == 504) {
-		w.pool.failed.Add(1)
+		w.r.pool.failed.Add(1)
 	}
 	w.Start(exchange.Head{Status: status, Length: -1, Instead: exchange.Refusal, Reason: []byte(text)})
 }
@@ -160,7 +165,7 @@ func (w *Response) HandOn(body, fields []byte) {
 }
 
 // Sends is that of the Pool.
-func (w *Response) Sends() Sends { return w.pool.Sends }
+func (w *Response) Sends() Sends { return w.r.pool.Sends }
 
 // Started says whether Start or Refuse was called.
 func (w *Response) Started() bool { return w.started }
@@ -186,21 +191,12 @@ func (w *Response) Write(p []byte) (int, error) {
 // flushes.
 func (w *Response) Flush() error {
 	if len(w.buf) == 0 && w.sent {
-		return w.pool.wait(w.ex)
+		return w.r.wait()
 	}
-	return w.publish(&part{})
-}
-
-// File sends count bytes of f from offset, behind the bytes that were written. The Response owns f from now on, and
-// closes it.
-func (w *Response) File(f *os.File, offset, count int64) error {
-	return w.publish(&part{file: f, Part: exchange.Part{Offset: offset, Count: count}})
-}
-
-// Last ends the response with count bytes of f from offset, behind the bytes that were written. The Response owns f
-// from now on. Nothing may be written afterwards.
-func (w *Response) Last(f *os.File, offset, count int64) {
-	w.file, w.offset, w.count = f, offset, count
+	if err := w.put(&part{}); err != nil {
+		return err
+	}
+	return w.r.wait()
 }
 
 // Trailers sets the fields that end the response behind its body: see exchange.Part. Their bytes may not change afterwards. It is for clients with
@@ -210,19 +206,11 @@ func (w *Response) Trailers(t exchange.Trailers) { w.trailers = t }
 // Fail ends the response so that the client notices that it is not complete. Before Start it is Refuse(502, "").
 func (w *Response) Fail() {
 	if w.started {
-		w.pool.failed.Add(1)
+		w.r.pool.failed.Add(1)
 		w.failed = true
 	} else {
 		w.Refuse(502, "")
 	}
-}
-
-// publish gives a part to the loop, and waits until the client has taken most of the response.
-func (w *Response) publish(p *part) error {
-	if err := w.put(p); err != nil {
-		return err
-	}
-	return w.pool.wait(w.ex)
 }
 
 // put gives a part to the loop, with the bytes that were written and, if it is the first, the head.
@@ -232,8 +220,9 @@ func (w *Response) put(p *part) error {
 		w.Start(exchange.Head{Status: 200, Length: -1})
 		p.First, w.sent = true, true
 		p.Head = w.head
+		p.Head.Request, p.Head.Parsed = w.r.Head, w.r.Parsed
 	}
-	return w.pool.put(w.ex, p)
+	return w.r.put(p)
 }
 
 // end publishes the last part.
@@ -241,7 +230,7 @@ func (w *Response) end() {
 	if len(w.trailers) > 0 && !w.sent {
 		w.Flush() // its length is not known to the client then, who gets chunks
 	}
-	p := &part{file: w.file, Part: exchange.Part{Offset: w.offset, Count: w.count, Last: true, Failed: w.failed}}
+	p := &part{Part: exchange.Part{Last: true, Failed: w.failed}}
 	if len(w.trailers) > 0 {
 		p.Trailers = &w.trailers
 	}
@@ -253,30 +242,17 @@ const (
 	unackedMax = 256 << 10 // beyond it Write waits
 )
 
-// asking is the response to Response.Ask.
-type asking struct {
-	done   chan struct{}
-	status int
-	body   []byte
-}
-
-// end gives the response to the Responder.
-func (a *asking) end(in exchange.Input) {
-	a.status, a.body = int(in.Code), bytes.Clone(in.Data)
-	close(a.done)
-}
-
 // Ask has the handler behind the pool (Receives of package sites) answer a request with this body, whose head is that of the client's, and
 // returns the status and the first bytes of its response. It may be called any number of times before the response is started, also when
 // the client has disconnected. body must not change until it returns.
 func (w *Response) Ask(body []byte) (status int, answer []byte) {
-	a := &asking{done: make(chan struct{})}
-	w.pool.mu.Lock()
-	w.ex.asking = a
-	w.pool.mu.Unlock()
-	_ = w.pool.put(w.ex, &part{Part: exchange.Part{Body: body, Op: exchange.OpAsk}}) // no client is needed for it
-	<-a.done
-	return a.status, a.body
+	done := make(chan struct{})
+	w.r.inquire(body, func(s int, a []byte) {
+		status, answer = s, a
+		close(done)
+	})
+	<-done
+	return status, answer
 }
 
 // Tunnel answers a Request with Tunnel by head, of status 101: the server passes bytes between the client and t.Upstream,
@@ -287,57 +263,34 @@ func (w *Response) Tunnel(head exchange.Head, t *exchange.Tunnel) {
 	w.Start(head)
 }
 
-// Answer is the whole response to a subrequest.
-type Answer struct {
-	Status int
-	Reason string
-	Fields []byte // "Name: value\r\n" ..., without Content-Length and the like, Date and Server
-	Body   []byte
-}
+// maxAnswer is the largest body that Sub returns, in bytes.
+const maxAnswer = 8 << 20
 
-// Field returns the value of the last field called name, in any case.
-func (a *Answer) Field(name string) string {
-	return exchange.FieldValue(a.Fields, []byte(name))
-}
+var errTooLarge = fmt.Errorf("the answer has more than %d bytes", maxAnswer)
 
-// MaxAnswer is the largest body that Sub returns, in bytes.
-const MaxAnswer = 8 << 20
-
-var (
-	// ErrTooDeep is what Sub and Relay return when pages ask for each other
-	// without end.
-	ErrTooDeep = exchange.ErrTooDeep
-
-	// ErrTooLarge is what Sub returns for a body of more than MaxAnswer bytes.
-	ErrTooLarge = fmt.Errorf("the answer has more than %d bytes", MaxAnswer)
-
-	errNoServer = errors.New("this pool has no server")
-)
+var errNoServer = errors.New("this request has no server")
 
 // Sub asks the server for target with GET as if r's client had: through all of
 // routing, and so of any other mount, Python too. It waits for the whole
 // answer. target is an absolute path as seen from outside, with an optional
 // query, percent-encoded. The client's fields go along but for those about r's
 // own body, ranges, conditions and codings. There is no line in the access log
-// for it. Any status is an answer; the error is ErrTooDeep, ErrTooLarge, that
-// of ctx, or says why the server gave none. For the goroutine of Respond.
-func (r *Request) Sub(ctx context.Context, target string) (*Answer, error) {
+// for it. Any status is an answer; the error is exchange.ErrTooDeep, that
+// of ctx, or says why the server gave none, or one that is too large. For the goroutine of Respond.
+func (r *Request) Sub(ctx context.Context, target string) (status int, body []byte, err error) {
 	a, err := r.ask(ctx, target)
 	if err != nil {
-		return nil, err
+		return 0, nil, err
 	}
 	defer a.Body.Close()
-	if a.Length > MaxAnswer {
-		return nil, ErrTooLarge
+	if a.Length > maxAnswer {
+		return 0, nil, errTooLarge
 	}
-	body, err := io.ReadAll(io.LimitReader(a.Body, MaxAnswer+1))
-	if err != nil {
-		return nil, err
+	body, err = io.ReadAll(io.LimitReader(a.Body, maxAnswer+1))
+	if err == nil && len(body) > maxAnswer {
+		err = errTooLarge
 	}
-	if len(body) > MaxAnswer {
-		return nil, ErrTooLarge
-	}
-	return &Answer{Status: a.Status, Reason: a.Reason, Fields: a.Fields, Body: body}, nil
+	return a.Status, body, err
 }
 
 // Share makes v the Value of requests that come of Sub. It is for before the
@@ -362,10 +315,10 @@ func (w *Response) Relay(r *Request, target string) error {
 
 func (r *Request) ask(ctx context.Context, target string) (*exchange.Answer, error) {
 	if r.inner == nil {
-		if r.pool == nil || r.pool.ask == nil {
+		if r.subrequests == nil {
 			return nil, errNoServer
 		}
-		r.inner = r.pool.ask(exchange.Origin{Peer: r.Peer, Host: r.Host(), Root: r.Path[:r.Root], Depth: r.Depth, Value: r.share})
+		r.inner = r.subrequests(exchange.Origin{Peer: r.Peer, Host: r.Host(), Root: r.Path[:r.Root], Depth: r.Depth, Value: r.share})
 	}
 	return r.inner.Ask(ctx, target, r.inheritance())
 }

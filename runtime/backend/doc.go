@@ -1,8 +1,9 @@
 // Package backend runs responders: sources in Go that may take their time, such as CGI programs, FastCGI, proxies and
-// SSI pages. Each request has a goroutine, on which Responder.Respond is called; to the event loop a Pool is one more
-// app.Handler, by shape.
+// SSI pages. Each request has a goroutine, on which Responder.Respond is called; to the event loop the Handler of a
+// Responder is an app.Handler, by shape.
 //
-// The Pool makes parts of a response just as the interpreter does. So framing, pipelining, back-pressure, HEAD
+// It makes parts of a response just as the interpreter does, and has them posted to the loop
+// (exchange.Request.Publish). So framing, pipelining, back-pressure, HEAD
 // requests, clients that disconnect and files sent by the kernel are dealt with once, in package sites, and no
 // responder touches a connection.
 //
@@ -10,5 +11,5 @@
 // the server treats as a connection like others: it goes through all of routing, Python included. It does not count
 // for max-clients, has no line in the access log, may begin while the server stops, and at most ten are nested.
 //
-// Start reading at Responder and Pool.
+// Start reading at Responder and Handler.
 package backend

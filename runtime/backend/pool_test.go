@@ -3,59 +3,47 @@ package backend
 import (
 	"errors"
 	"io"
-	"os"
 	"strings"
 	"testing"
 	"time"
 
-	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
-	"fapws/runtime/system"
 	"fapws/runtime/waittest"
 
 	"golang.org/x/sys/unix"
 )
 
-// rig is a Pool for one request at a time.
+// rig is a Handler for one request at a time.
 type rig struct {
-	*Pool
+	*Handler
 	t     *testing.T
 	log   chan string
-	event *os.File // that its descriptors were duplicated from
+	parts chan exchange.Part
 	all   []exchange.Part
 }
 
-func newRig(t *testing.T) *rig {
-	r := &rig{t: t, log: make(chan string, 1)}
-	r.Pool = New(1, func(line string) { r.log <- line })
-	r.event = r.temporary()
-	state := int32(eventloop.Asleep)
-	r.Attach(&eventloop.Waker{Event: int(r.event.Fd()), State: &state, Signals: int(r.event.Fd())}, nil)
+func newRig(t *testing.T, to Func) *rig {
+	r := &rig{t: t, log: make(chan string, 1), parts: make(chan exchange.Part, 100)}
+	r.Handler = New(1, func(line string) { r.log <- line }).Handler(to)
 	return r
-}
-
-func (r *rig) temporary() *os.File {
-	f, err := os.CreateTemp(r.t.TempDir(), "")
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	r.t.Cleanup(func() { f.Close() })
-	return f
 }
 
 // submit returns a descriptor that was the body of the request.
 func (r *rig) submit() (body int, ok bool) {
-	body, _ = unix.Dup(int(r.event.Fd()))
-	ok = r.Submit(&exchange.Request{Parsed: new(http1.Request), Peer: &exchange.Peer{}, Spool: body})
-	r.Flush()
+	body, err := unix.Open(r.t.TempDir(), unix.O_RDONLY, 0)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	ok = r.Submit(&exchange.Request{Parsed: new(http1.Request), Peer: &exchange.Peer{}, Spool: body, Publish: func(p *exchange.Part) { r.parts <- *p }})
 	return body, ok
 }
 
 // take takes parts until there is the last one, or until some bytes wait.
 func (r *rig) take(bytes int64) (last exchange.Part) {
 	waittest.Eventually(r.t, "parts", func() bool {
-		for r.Next(&last) {
+		for len(r.parts) > 0 {
+			last = <-r.parts
 			r.all = append(r.all, last)
 			bytes -= int64(len(last.Body)) + last.Count
 		}
@@ -71,22 +59,16 @@ func (r *rig) release() {
 	r.all = nil
 }
 
-// Requests above the limit are refused, and their bodies closed. A responder that panics is logged, and answers 500 or breaks off. It may outlive
-// the loop, and does not write into a file that has got the number of a descriptor of it.
+// Requests above the limit are refused, and their bodies closed. A responder that panics is logged, and answers 500 or breaks off.
 func TestPool(t *testing.T) {
-	r := newRig(t)
-	other := r.temporary()
-	if err := system.ReplaceClosing(int(r.event.Fd()), int(other.Fd())); err != nil {
-		t.Fatal(err)
-	}
 	begun, goOn := false, make(chan bool)
-	r.Add(Func(func(w *Response, _ *Request) {
+	r := newRig(t, func(w *Response, _ *Request) {
 		<-goOn
 		if io.WriteString(w, "part"); begun {
 			w.Flush()
 		}
 		panic("on purpose")
-	}))
+	})
 	for _, begun = range []bool{false, true} {
 		body, ok := r.submit()
 		if full, taken := r.submit(); !ok || taken || unix.Close(full) != unix.EBADF {
@@ -104,8 +86,8 @@ func TestPool(t *testing.T) {
 		}
 		r.release()
 	}
-	if info, err := other.Stat(); err != nil || info.Size() != 0 || r.Active() != 0 {
-		t.Errorf("%d bytes, %v, %d requests", info.Size(), err, r.Active())
+	if n := r.Active(); n != 0 {
+		t.Errorf("%d requests", n)
 	}
 }
 
@@ -122,33 +104,24 @@ func TestRequest(t *testing.T) {
 	}
 }
 
-// A responder waits while its client has much to take, and ends when that leaves. Files are closed, sent or not.
+// A responder waits while its client has much to take, and ends when that leaves.
 func TestFlow(t *testing.T) {
-	r := newRig(t)
-	files, ended := make(chan *os.File, 3), make(chan error)
-	r.Add(Func(func(w *Response, q *Request) {
-		send := func() error {
-			f, err := os.Open("/dev/null")
-			if err != nil {
-				return err
-			}
-			files <- f
-			return w.File(f, 0, unackedMax)
-		}
-		err := send()
+	ended := make(chan error)
+	r := newRig(t, func(w *Response, q *Request) {
+		var err error
 		for err == nil {
 			_, err = w.Write(make([]byte, chunkSize))
 		}
 		<-q.Context.Done()
-		ended <- errors.Join(err, send())
+		ended <- err
 		w.Fail()
-	}))
+	})
 	r.submit()
 	for range 3 {
 		r.take(unackedMax)
 		time.Sleep(10 * time.Millisecond)
-		if r.take(0); len(r.all) > unackedMax/chunkSize+1 || r.all[0].Count > 0 != (r.all[0].File >= 0) {
-			t.Errorf("%d parts, %+v", len(r.all), r.all[0])
+		if r.take(0); len(r.all) > unackedMax/chunkSize+1 {
+			t.Errorf("%d parts", len(r.all))
 		}
 		r.release()
 	}
@@ -160,13 +133,5 @@ func TestFlow(t *testing.T) {
 	}
 	if last := r.take(1 << 20); !last.Failed {
 		t.Errorf("%+v", last)
-	}
-	if r.release(); len(r.parts) > 0 {
-		t.Errorf("%d parts are left", len(r.parts))
-	}
-	for len(files) > 0 {
-		if err := (<-files).Close(); !errors.Is(err, os.ErrClosed) {
-			t.Error("a file is open")
-		}
 	}
 }

@@ -3,7 +3,6 @@ package eventloop
 import (
 	"errors"
 	"os"
-	goruntime "runtime"
 	"sync"
 	"sync/atomic"
 	"unsafe"
@@ -386,28 +385,10 @@ const (
 	Called = 2 // to be woken, or to look before it sleeps
 )
 
-// Duplicate returns a Waker of the same loop with duplicated descriptors, which are closed when it is not referenced
-// any more.
-func (w *Waker) Duplicate() (*Waker, error) {
-	own := &Waker{State: w.State}
-	for i, fd := range [...]int{w.Event, w.Signals} {
-		copied, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
-		if err != nil {
-			return nil, err // the collector closes the first ones
-		}
-		// Not by an os.File: that is in Go's poller, which each wake-up of the loop
-		// would wake as well.
-		goruntime.AddCleanup(own, func(fd int) { unix.Close(fd) }, copied)
-		*[...]*int{&own.Event, &own.Signals}[i] = copied
-	}
-	return own, nil
-}
-
 // Wake wakes the loop. Any goroutine.
 func (w *Waker) Wake() {
 	if atomic.SwapInt32(w.State, Called) != Asleep {
 		return
 	}
 	writeEvent(w.Event)
-	goruntime.KeepAlive(w)
 }

@@ -1,6 +1,6 @@
 // Package exchange holds the contract between protocols, which carry requests on the event loop, and sources, which
 // answer them. Neither knows the other, nor does either know the handlers that own applications and have threads of
-// their own. It imports only packages http1 and loglevel.
+// their own. It imports only packages conn, http1 and logfile.
 //
 // A protocol makes an Exchange of each request, routing gives it a Source, and the Source sends the response to the
 // Sink of the Exchange in parts, whenever it has them. The sink keeps the parts whose turn has not come, frames the
@@ -16,9 +16,4 @@
 // This part of the package looks at the fields of responses and changes them: the fields that rules set, add and remove. It
 // does no I/O, and values are safe for concurrent use once they are made. Package sites applies the rules of a
 // mount while it writes a response's head.
-//
-// # Media types
-//
-// This part of the package knows the media types of files by their extensions, and the Content-Type of a response whose handler has set none
-// (RFC 9110 §8.3). It only reads a table, and is safe for concurrent use. Start reading at ByName.
 package exchange

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"time"
 
 	"fapws/runtime/conn"
@@ -19,10 +20,11 @@ type Exchange struct {
 	Sink   Sink
 	Server Server
 	Logger Logger
-	Member Member // its WebSocket; nil: there is none
-	By     string // what answers, as access logs call it: "application", "files" or ""
-	Source Source // answers the exchange; another one may take over until the head of the response is sent
-	Fields []byte // "Name: value\r\n" ... that the head of the response has behind its own; not if it is made by Sink.Reply
+	Record *logfile.Record // for the access log; nil: it has no line there
+	Member Member          // its WebSocket; nil: there is none
+	By     string          // what answers, as access logs call it: "application", "files" or ""
+	Source Source          // answers the exchange; another one may take over until the head of the response is sent
+	Fields []byte          // "Name: value\r\n" ... that the head of the response has behind its own; not if it is made by Sink.Reply
 }
 
 // Answer ends x with r, before its first part.
@@ -40,8 +42,12 @@ func (x *Exchange) BreakOff() {
 // Source answers exchanges. A source that has to remember something of an exchange puts a value of its own, which it uses
 // again, in the place of Exchange.Source. All methods are called on the event loop and must not block.
 type Source interface {
-	// Start begins to answer x, now or later.
+	// Start begins to answer x, now or later. It is called again as Server.AwaitTurn says.
 	Start(x *Exchange)
+
+	// Input hands over the next input of x: the next piece of its body, or a message of its WebSocket. It cannot fail; data
+	// beyond InputWindow that the source has not given back by OpCredit is not read from the client.
+	Input(x *Exchange, in Input)
 
 	// OnRoom is called when all of x that had to wait has been written to its client.
 	OnRoom(x *Exchange)
@@ -49,23 +55,6 @@ type Source interface {
 	// OnGone is called when nothing of the response is wanted any more, unless its last part was sent before. The source
 	// still sends the last part, at once or later.
 	OnGone(x *Exchange)
-}
-
-// Receiver is a Source that takes more than the request.
-type Receiver interface {
-	Source
-
-	// Input hands over the next input of x: the next piece of its body, or a message of its WebSocket. It cannot fail; data
-	// beyond InputWindow that the source has not given back by OpCredit is not read from the client.
-	Input(x *Exchange, in Input)
-}
-
-// Pacer is a Source that need not begin to make a response while too much waits on its connection: see Server.AwaitTurn.
-type Pacer interface {
-	Source
-
-	// Resume has the source begin to make the response of x, for which it has called Server.AwaitTurn.
-	Resume(x *Exchange)
 }
 
 // Optional is a Source that may have nothing for a path.
@@ -82,6 +71,9 @@ type Memory struct{}
 
 // Start implements Source.
 func (Memory) Start(*Exchange) {}
+
+// Input implements Source.
+func (Memory) Input(*Exchange, Input) {}
 
 // OnRoom implements Source.
 func (Memory) OnRoom(*Exchange) {}
@@ -108,8 +100,8 @@ type Server interface {
 	// client. Then Sink.Send uses no memory of a part without an Owner after it has returned, but for its Body.
 	InTurn() bool
 
-	// AwaitTurn has Source.Start called again as soon as InTurn. early has Pacer.Resume called instead, perhaps before that, when less of
-	// what the connection was asked for waits for the client: the source, a Pacer, does not begin to make the response until then.
+	// AwaitTurn has Source.Start called again as soon as InTurn or, with early, perhaps before that, when less of
+	// what the connection was asked for waits for the client: the source does not begin to make the response until then.
 	AwaitTurn(early bool)
 
 	// Keep has Req stay as it is until the exchange ends.
@@ -127,13 +119,10 @@ type Server interface {
 	Decline(index string) bool
 }
 
-// Logger writes to the logs for an exchange. All methods must be called on the event loop.
+// Logger writes to the error log for an exchange. Its method must be called on the event loop.
 type Logger interface {
 	// Log writes a line about the client to the error log of its site.
 	Log(level logfile.Level, line string)
-
-	// NoteFile keeps the name of the file that the request means, for the access log: root and path together.
-	NoteFile(root string, path []byte)
 }
 
 // Reply is a whole response that is made in memory. The zero value of each field but Status is ready.
@@ -154,19 +143,11 @@ type Reply struct {
 
 // Upgrade is another protocol, which a connection speaks behind the response of an exchange: see Part.Upgrade.
 type Upgrade interface {
-	// Begin gives the connection of x to the other protocol. The response has been written, or is about to be. The exchange ends when Begin
-	// has returned. If the response cannot be sent, Begin is not called before the Owner of the part gets it back.
-	Begin(x Upgraded)
-}
-
-// Upgraded is an exchange behind whose response another protocol has the connection.
-type Upgraded interface {
-	// TakeConn returns the connection.
-	TakeConn() *conn.Conn
-
-	// TakeRecord returns the record for the access log, whose line the caller writes, or nil, and how many bytes of the body and of
-	// the rest of the response were sent.
-	TakeRecord() (log *logfile.Record, sent, framed int64)
+	// Begin gives the connection of the exchange to the other protocol, with the record for the access log, whose line it writes, or nil.
+	// sent and framed are how many bytes of the body and of the rest of the response were sent. The response has been written, or is about
+	// to be. The exchange ends when Begin has returned. If the response cannot be sent, Begin is not called before the Owner of the part
+	// gets it back.
+	Begin(c *conn.Conn, log *logfile.Record, sent, framed int64)
 }
 
 // Member can be a member of groups, whose members get messages together.
@@ -280,13 +261,22 @@ type Request struct {
 
 	// Pipeline, if not 0, says that answers to requests sent before this one on the same connection
 	// are still to be written (RFC 9112 §9.3.2, RFC 9113 §5); all requests with the same number share a
-	// connection. A handler that is a Pacer may hold such a request back (OpDeferred).
+	// connection. A handler may hold such a request back (OpDeferred).
 	Pipeline int
 
 	// Multiplexed says that answers to requests with the same Pipeline do not wait for each other (RFC 9113 §5).
 	Multiplexed bool
 
 	Options string // of a program, from the handler that has handed the request over (Program); else ""
+
+	// Publish gives the loop a part of the response, with the Ticket. It is for handlers that work beside the loop, and safe for
+	// concurrent use, also after Submit has returned. So is Subrequests, which lets the request have the server itself answer others.
+	Publish     func(*Part)
+	Subrequests func(Origin) Subrequester
+
+	// Inquire has the source behind the handler (app.Receiving) answer the request with another body, for the handler alone. It calls done
+	// on the loop, with the beginning of the answer. It is safe for concurrent use until the Last part. nil: no source is behind.
+	Inquire func(body []byte, done func(status int, answer []byte))
 }
 
 // Resumed is the state of a WebSocket that another process has had. It lives until Submit returns.
@@ -307,6 +297,14 @@ type Peer struct {
 	Host       string         // HTTP_HOST as a trusted proxy got it; "": that of the request
 	User       string         // REMOTE_USER: the logged-in user; "": none
 	Login      Login          // AUTH_TYPE: how User has logged in
+}
+
+// String returns the address of the client with its port, "192.0.2.7:4711", as far as they are known.
+func (p *Peer) String() string {
+	if p.Addr == "" || p.Port == "" {
+		return p.Addr
+	}
+	return net.JoinHostPort(p.Addr, p.Port)
 }
 
 // AppendHost appends the host and port that the client has asked for with a request: as a trusted proxy says, in an absolute target, or

@@ -101,9 +101,8 @@ const (
 	OpBinary             // a whole message of a WebSocket
 	OpClose              // the WebSocket is closed; the bytes are the reason, up to 123
 	OpCredit             // of a Part: none, see Part.Credit
-	OpDeferred           // of a Part: none; the request was not started, see Pacer
+	OpDeferred           // of a Part: none; the request was not started, see Request.Pipeline
 	OpHandOver           // of an Input: none, see Input; of a Part: the answer to it
-	OpAsk                // of a Part: a body for the handler behind (app.Receiving); of an Input: the body of its response, Code is the status
 )
 
 // Input is what arrives for an exchange after Submit: more of its body, or messages
@@ -176,14 +175,14 @@ type Part struct {
 	// see http1.Request.Trailers. nil: none.
 	Trailers *Trailers
 
-	Failed bool    // with Last: the body broke off; close the connection so that the client can tell
-	Head   Head    // with First or Interim
-	Body   []byte  // unframed bytes, may be empty
-	File   int     // a descriptor whose bytes follow Body, or -1; Release closes it
-	Offset int64   // first byte of File to send
-	Count  int64   // bytes of File to send; 0 if there is none
-	Warm   bool    // File was read lately and is not large: sending it does not wait for a disk
-	Ref    uintptr // the handler's own
+	Failed bool   // with Last: the body broke off; close the connection so that the client can tell
+	Head   Head   // with First or Interim
+	Body   []byte // unframed bytes, may be empty
+	File   int    // a descriptor whose bytes follow Body, or -1; Release closes it
+	Offset int64  // first byte of File to send
+	Count  int64  // bytes of File to send; 0 if there is none
+	Warm   bool   // File was read lately and is not large: sending it does not wait for a disk
+	Ref    any    // the handler's own: a pointer
 
 	// Op, if not OpBody, says that this is no piece of a response but a message,
 	// the end of a WebSocket (with Code, RFC 6455 §7.4) or, OpCredit, nothing but
@@ -254,9 +253,6 @@ func QueuePart(c *conn.Conn, p *Part, of PartOwner, items []conn.Item, full bool
 type Edit struct {
 	names  [][]byte // of fields that are removed or replaced
 	fields []byte   // that are added
-	kind   bool     // fields has Content-Type
-	date   bool     // Date is among names
-	server bool     // Server is among names
 }
 
 // NewEdit returns an Edit that removes the fields with some names, sets others, which replace those of the same name, and adds
@@ -270,29 +266,18 @@ func NewEdit(set, add []Field, remove []string) (*Edit, error) {
 		if err := CheckFieldName(name); err != nil {
 			return nil, err
 		}
-		e.replace(name)
+		e.names = append(e.names, []byte(name))
 	}
-	for _, f := range set {
+	for i, f := range slices.Concat(set, add) {
 		if err := f.Check(); err != nil {
 			return nil, err
 		}
-		e.replace(f.Name)
-		e.fields = f.AppendTo(e.fields)
-	}
-	for _, f := range add {
-		if err := f.Check(); err != nil {
-			return nil, err
+		if i < len(set) {
+			e.names = append(e.names, []byte(f.Name))
 		}
 		e.fields = f.AppendTo(e.fields)
 	}
 	return e, nil
-}
-
-func (e *Edit) replace(name string) {
-	e.names = append(e.names, []byte(name))
-	e.kind = e.kind || strings.EqualFold(name, "Content-Type")
-	e.date = e.date || strings.EqualFold(name, "Date")
-	e.server = e.server || strings.EqualFold(name, "Server")
 }
 
 // Edits are made one after the other: those of a site before those of a mount.
@@ -315,12 +300,12 @@ func (all Edits) Apply(buf []byte, r *http1.Response) []byte {
 				buf = append(buf, line...)
 			}
 		}
-		if e.kind {
-			r.Type = ""
-		}
-		r.HasDate = r.HasDate || e.date
-		r.HasServer = r.HasServer || e.server
 	}
+	if all.replace(contentType) {
+		r.Type = ""
+	}
+	r.HasDate = r.HasDate || all.replace(date)
+	r.HasServer = r.HasServer || all.replace(server)
 	r.Fields = buf[:len(buf):len(buf)]
 	return buf
 }
@@ -336,16 +321,11 @@ func (all Edits) replace(name []byte) bool {
 func (all Edits) Without(names ...string) (out Edits) {
 	none := &Edit{}
 	for _, name := range names {
-		none.replace(name)
+		none.names = append(none.names, []byte(name))
 	}
 	kept := Edits{none}
 	for _, e := range all {
-		o := &Edit{}
-		for _, name := range e.names {
-			if !kept.replace(name) {
-				o.replace(string(name))
-			}
-		}
+		o := &Edit{names: slices.DeleteFunc(slices.Clone(e.names), kept.replace)}
 		for line := range bytes.Lines(e.fields) {
 			if !kept.replace(FieldName(line)) {
 				o.fields = append(o.fields, line...)
@@ -375,7 +355,10 @@ func MergeFields(fields, more []byte) []byte {
 	return out
 }
 
-var cacheControl, vary, setCookie = []byte("Cache-Control"), []byte("Vary"), []byte("Set-Cookie")
+var (
+	cacheControl, vary, setCookie = []byte("Cache-Control"), []byte("Vary"), []byte("Set-Cookie")
+	contentType, date, server     = []byte("Content-Type"), []byte("Date"), []byte("Server")
+)
 
 // Field is a header field of a response.
 type Field struct{ Name, Value string }

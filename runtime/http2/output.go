@@ -145,7 +145,7 @@ func (st *stream) sendEnd(x *sites.Exchange, trailers []byte) {
 func (st *stream) partWritten(x *sites.Exchange, p *exchange.Part, broken bool) {
 	c := st.c
 	if p.Upgrade != nil && !broken {
-		p.Upgrade.Begin(x)
+		x.PassOn(p.Upgrade)
 	} else if p.Last {
 		st.x = nil
 		switch {

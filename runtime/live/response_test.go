@@ -111,7 +111,7 @@ func TestResponse(t *testing.T) {
 func TestResponseGone(t *testing.T) {
 	h := serve(t, StreamConfig{})
 	h.answer(get, func(x *exchange.Exchange, client *exchangetest.Client, handler *handler) {
-		x.Source.(exchange.Receiver).Input(x, exchange.Input{})
+		x.Source.Input(x, exchange.Input{})
 		if h.s.joined != 1 {
 			t.Errorf("%d subscribers", h.s.joined)
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"time"
 
+	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
 	"fapws/runtime/logfile"
 )
@@ -153,13 +154,6 @@ func (r *response) Release(p *exchange.Part) {
 	}
 }
 
-// Input implements exchange.Receiver: more of the request has come.
-func (r *response) Input(x *exchange.Exchange, in exchange.Input) {
-	if to, ok := r.Source.(exchange.Receiver); ok {
-		to.Input(x, in)
-	}
-}
-
 // OnGone implements exchange.Source: the client has left.
 func (r *response) OnGone(x *exchange.Exchange) {
 	r.p.s.abandon(r.p)
@@ -167,13 +161,10 @@ func (r *response) OnGone(x *exchange.Exchange) {
 }
 
 // Begin implements exchange.Upgrade.
-func (r *response) Begin(x exchange.Upgraded) {
+func (r *response) Begin(c *conn.Conn, log *logfile.Record, sent, framed int64) {
 	p := r.p
 	r.begun = true
-	log, sent, framed := x.TakeRecord()
-	p.sent, p.framed, p.log = sent, uint32(framed), log
-	c := x.TakeConn()
-	p.conn = c
+	p.sent, p.framed, p.log, p.conn = sent, uint32(framed), log, c
 	c.Upgrade(p)
 	if !c.Gathers() && !c.Writing() { // what carries it does
 		c.Again()

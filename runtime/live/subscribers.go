@@ -1,8 +1,8 @@
 package live
 
 import (
+	"cmp"
 	"fmt"
-	"net"
 	"net/netip"
 	"os"
 	"strconv"
@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"fapws/runtime/conn"
+	"fapws/runtime/exchange"
 	"fapws/runtime/logfile"
 )
 
@@ -306,13 +307,7 @@ func (p *StreamSubscriber) client() *StreamClient {
 // String is how the error log calls the client.
 func (p *StreamSubscriber) String() string {
 	c := p.client()
-	switch {
-	case c.Address == "":
-		return p.conn.String()
-	case c.Port == "":
-		return c.Address
-	}
-	return net.JoinHostPort(c.Address, c.Port)
+	return cmp.Or((&exchange.Peer{Addr: c.Address, Port: c.Port}).String(), p.conn.String())
 }
 
 // addressKey is what counts as one client: of IPv6 a network, as each client

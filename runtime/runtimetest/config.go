@@ -24,7 +24,7 @@ func Config() runtime.Config {
 }
 
 // Serve starts a server of mounts on a free port, and returns it and its address. It closes at the end of the test.
-func Serve(t testing.TB, cfg runtime.Config, h app.Handler, mounts ...sites.Mount) (s *runtime.Server, address string) {
+func Serve(t testing.TB, cfg runtime.Config, h app.Interpreter, mounts ...sites.Mount) (s *runtime.Server, address string) {
 	t.Helper()
 	s, err := runtime.New(cfg)
 	if err != nil {

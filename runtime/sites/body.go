@@ -187,17 +187,17 @@ func writeAll(fd int, data []byte) error {
 // exchange.InputWindow its client is stopped until the handler
 // has given credit for half of it. So the memory for a client is bounded.
 
-// Tell hands input over to the source of x, if it takes any.
-func (x *Exchange) Tell(in exchange.Input) {
-	if r, ok := x.Source.(exchange.Receiver); ok {
-		r.Input(&x.Exchange, in)
+// Deliver hands input over to the source of x, if it has one.
+func (x *Exchange) Deliver(in exchange.Input) {
+	if x.Source != nil {
+		x.Source.Input(&x.Exchange, in)
 	}
 }
 
-// Feed is Tell for a piece of a body, which the handler has to give credit for. enough reports whether it should get no more before that.
+// Feed is Deliver for a piece of a body, which the handler has to give credit for. enough reports whether it should get no more before that.
 func (x *Exchange) Feed(piece []byte, last bool) (enough bool) {
 	x.Received += int64(len(piece))
-	x.Tell(exchange.Input{Data: piece, Last: last})
+	x.Deliver(exchange.Input{Data: piece, Last: last})
 	return x.given.Add(piece) && !last
 }
 
@@ -269,7 +269,7 @@ func (x *Exchange) giveFile() {
 // easeBodies lets bodies go on that have waited for a file.
 func (s *Server) easeBodies() {
 	files := &s.files
-	for _, x := range s.exchanges.all {
+	for _, x := range s.exchanges {
 		if x.awaitsFile && x.Stream != nil {
 			x.Stream.Read(x)
 			files.refused = files.refused || x.awaitsFile

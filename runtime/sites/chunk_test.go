@@ -14,7 +14,6 @@ import (
 type lineCount int
 
 func (n *lineCount) Log(logfile.Level, string) { *n++ }
-func (n *lineCount) NoteFile(string, []byte)   {}
 
 // A response is framed as its head says, whatever pieces it comes in.
 func TestFraming(t *testing.T) {

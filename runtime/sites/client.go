@@ -31,8 +31,13 @@ func (c *Conn) Arrived() { c.s.loop.Arrived(c) }
 // Gone implements conn.Holder.
 func (c *Conn) Gone() { c.s.loop.Gone(c) }
 
-// Account returns the name under which limits count the client; "": they do not.
-func (c *Conn) Account() string { return accountOf(c.Client()) }
+// Account returns the name under which limits count the client of the request that applyForwarded was last called for; "": they do not.
+func (c *Conn) Account() string {
+	if c.proxy != nil && c.proxy.trusted {
+		return accountOf(c.proxy.peer)
+	}
+	return accountOf(c.direct())
+}
 
 // Subrequest reports whether c is a connection of the server to itself.
 func (c *Conn) Subrequest() bool { return c.subrequest != nil }
@@ -42,18 +47,6 @@ func (c *Conn) Own() { c.own = true }
 
 // Refuse makes c a connection that is told why it is not served.
 func (c *Conn) Refuse() { c.proxy, c.Counts = nil, conn.Reject }
-
-// Client returns what applications are told of the client of the request that
-// applyForwarded was last called for.
-func (c *Conn) Client() *exchange.Peer {
-	if c.proxy != nil && c.proxy.trusted {
-		return c.proxy.peer
-	}
-	if c.peer != nil {
-		return c.peer
-	}
-	return c.direct()
-}
 
 // direct returns the peer of the connection itself, whatever a proxy says.
 func (c *Conn) direct() *exchange.Peer {
@@ -243,7 +236,7 @@ func (s *Server) applyForwarded(x *Exchange) {
 	}
 	o, host := route.Believe(q.forwarded, s.Config.trusts)
 	if o.BadField != "" {
-		s.logf(logfile.Debug, "%s: %s is ignored: %s", c, o.BadField, conn.Excerpt([]byte(o.BadValue)))
+		s.tracef("%s: %s is ignored: %s", c, o.BadField, conn.Excerpt([]byte(o.BadValue)))
 	}
 	f.peer = o.Peer(c.direct(), host)
 	f.root = s.Config.RootPath

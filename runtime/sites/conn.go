@@ -51,13 +51,10 @@ type Conn struct {
 	Counts   conn.Verdict  // as what the acceptor counts it
 
 	state     State
-	unbounded uint8  // how many of the active exchanges may have an answer of any size before the loop knows
-	delayed   uint8  // how many of them are Delayed
-	active    uint16 // length of the list first..last
-	undecided bool   // the last one has to wait before its source is known or may begin
-	lent      bool   // a library may still have a descriptor of it, and wait for what its client says
-	awaits    bool   // it begins with TLS
-	own       bool   // it is the server, which tries its application: no password is asked for
+	undecided bool // the last one has to wait before its source is known or may begin
+	lent      bool // a library may still have a descriptor of it, and wait for what its client says
+	awaits    bool // it begins with TLS
+	own       bool // it is the server, which tries its application: no password is asked for
 }
 
 var _ conn.Protocol = (*Conn)(nil)
@@ -113,15 +110,8 @@ func (c *Conn) Dismiss() {
 // shift takes the first exchange of c out of its list.
 func (c *Conn) shift() {
 	x := c.first
-	if x.Unbounded {
-		c.unbounded--
-	}
-	if x.Delayed {
-		c.delayed--
-	}
 	c.first = x.Next
 	x.Next = nil
-	c.active--
 	if c.first == nil {
 		c.last = nil
 	}
@@ -151,7 +141,7 @@ func (c *Conn) tellHalf() {
 		if q := x.req; q != nil && q.check != nil {
 			q.check.Defer()
 		}
-		x.Tell(exchange.Input{Op: exchange.OpClose, Code: websocket.Abnormal})
+		x.Deliver(exchange.Input{Op: exchange.OpClose, Code: websocket.Abnormal})
 	}
 }
 

@@ -46,21 +46,18 @@ func (s *Server) decide(x *Exchange) {
 			}
 			q.Skip()
 		case route.NeedsPassword:
-			if x.client.own {
-				q.Admit()
-				continue
+			if !x.client.own {
+				switch refusal, known := s.authenticate(x); {
+				case !known:
+					x.Suspend()
+					return
+				case refusal != nil:
+					s.note(x)
+					x.Refuse(*refusal)
+					return
+				}
 			}
-			switch r, result := s.authenticate(x); result {
-			case admitted:
-				q.Admit()
-			case rejected:
-				s.note(x)
-				x.Refuse(r)
-				return
-			default:
-				x.Suspend()
-				return
-			}
+			q.Admit()
 		default:
 			s.note(x)
 			s.refuseRouted(x)
@@ -324,11 +321,11 @@ func (s *Server) begins(x *Exchange, q *request) {
 	if s.served++; s.served == int64(s.Config.MaxRequests) && s.Config.OnMaxRequests != nil {
 		go s.Config.OnMaxRequests()
 	}
-	if s.metrics != nil && !x.quiet {
+	if s.metrics != nil && !x.client.Subrequest() {
 		x.began = s.metrics.Begin()
 	}
 	if s.Config.Trace {
-		q.trace(s.tracer, x.traced())
+		q.trace(s.tracer, &x.trace)
 		q.Head = r.Head
 	}
 	if s.timed {

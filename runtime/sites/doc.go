@@ -30,7 +30,7 @@
 // A body that is not complete is collected, above 256 KiB in an unlinked file, and only whole requests go on: a slow
 // client never holds an application. Files are shared among clients (body.go). A body that waits for one is not read, and gets 503
 // after twice Config.BodyTimeout. Where a mount streams (ASGI), the request is submitted with Request.More, and
-// the rest is delivered (exchange.Receiver) as it is read. A request that breaks a limit gets its 4xx in place of the
+// the rest is delivered (exchange.Source.Input) as it is read. A request that breaks a limit gets its 4xx in place of the
 // exchange, or is broken off if the response has begun.
 //
 // Delivered bytes that OpCredit parts have not given back are counted in the exchange, each piece with 64 bytes for

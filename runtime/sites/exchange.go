@@ -74,23 +74,19 @@ type Exchange struct {
 	Out       Response
 
 	// Of HTTP/1, where exchanges of a connection have an order, and may leave it to another protocol.
-	Safe      bool             // Request.Safe
-	Unbounded bool             // the response may have any size
-	Detached  bool             // the source has a duplicate of the descriptor
-	tunnel    *conn.TunnelLink // that its connection is, or nil
-	socket    *live.Socket     // that it is, or is to be, or nil
-	relay     *relay           // to an application that speaks for itself, of a client with TLS, or nil
+	Safe     bool             // Request.Safe
+	Detached bool             // the source has a duplicate of the descriptor
+	tunnel   *conn.TunnelLink // that its connection is, or nil
+	socket   *live.Socket     // that it is, or is to be, or nil
+	relay    *relay           // to an application that speaks for itself, of a client with TLS, or nil
 
 	// For counters and the access log.
 	began      int64          // of Recorder.Begin; 0: it is not counted
 	counts     *metrics.Route // of its route
-	trace      *http1.TraceID // of Config.Trace; nil: it is not traced
-	id         *http1.TraceID // memory for trace, which is used again
+	trace      http1.TraceID  // of Config.Trace
 	html       bool           // the client is a browser: for replies when req is nil
-	quiet      bool           // it has no line there
 	overridden bool           // it gets the override page, and its browser asks again and again
 	proper     bool           // a WebSocket or a tunnel that has ended as it should
-	log        *logfile.Record
 }
 
 var (
@@ -110,28 +106,22 @@ func (x *Exchange) Conn() *conn.Conn {
 // Broken reports whether the client has left before the exchange has ended.
 func (x *Exchange) Broken() bool { return x.Stream == nil || x.client.state == StateClosed }
 
-// exchangeTable has all exchanges. They are used again, so that a request costs no allocation.
-type exchangeTable struct {
-	all  []*Exchange
-	free *Exchange
-}
-
-// New returns an exchange without a request of a client, which c carries. count is one more until it has ended; nil: nothing counts it.
+// New returns an exchange without a request of a client, which c carries. Exchanges are used again, so that a request costs no allocation.
+// count is one more until it has ended; nil: nothing counts it.
 func (s *Server) New(client *Conn, c Stream, count *int) *Exchange {
-	t := &s.exchanges
-	x := t.free
+	x := s.free
 	if x == nil {
 		x = &Exchange{s: s}
 		x.Sink, x.Server, x.Logger = x, x, x
-		t.all = append(t.all, x)
+		s.exchanges = append(s.exchanges, x)
 	} else {
-		t.free = x.Next
+		s.free = x.Next
 		x.Next = nil
 	}
 	if x.from = client.peer; x.from == nil {
 		x.from = client.direct()
 	}
-	x.client, x.Stream, x.quiet = client, c, client.subrequest != nil
+	x.client, x.Stream = client, c
 	if x.count = count; count != nil {
 		*count++
 	}
@@ -156,8 +146,8 @@ func (x *Exchange) End() {
 	if x.former {
 		s.former--
 	}
-	if x.log != nil {
-		s.records = append(s.records, x.log)
+	if x.Record != nil {
+		s.records = append(s.records, x.Record)
 	}
 	if x.count != nil {
 		*x.count--
@@ -166,17 +156,16 @@ func (x *Exchange) End() {
 	if cap(held) > 16 {
 		held = nil
 	}
-	t, id := &s.exchanges, x.id
 	*x = Exchange{} // a literal with these in it would be made elsewhere and then copied
 	x.Sink, x.Server, x.Logger = x, x, x
-	x.s, x.id, x.held, x.Next = s, id, held, t.free
-	t.free = x
+	x.s, x.held, x.Next = s, held, s.free
+	s.free = x
 }
 
 // begun returns the exchanges that have begun and not ended.
 func (s *Server) begun() iter.Seq[*Exchange] {
 	return func(yield func(*Exchange) bool) {
-		for _, x := range s.exchanges.all {
+		for _, x := range s.exchanges {
 			if x.client != nil && !yield(x) {
 				return
 			}
@@ -186,8 +175,8 @@ func (s *Server) begun() iter.Seq[*Exchange] {
 
 // Active returns the number of exchanges that have begun and not ended.
 func (s *Server) Active() int {
-	n := len(s.exchanges.all)
-	for x := s.exchanges.free; x != nil; x = x.Next {
+	n := len(s.exchanges)
+	for x := s.free; x != nil; x = x.Next {
 		n--
 	}
 	return n
@@ -302,7 +291,7 @@ func (x *Exchange) Cut() (client string) {
 func (x *Exchange) Begin() {
 	if x.Delayed {
 		x.Delayed = false
-		x.Source.(exchange.Pacer).Resume(&x.Exchange)
+		x.Source.Start(&x.Exchange)
 	}
 }
 
@@ -327,15 +316,11 @@ func (x *Exchange) Substitute() *Exchange {
 	x.Stream.Replace(x, y, false)
 	y.Version, y.IsHead, y.KeepAlive, y.Safe = x.Version, x.IsHead, x.KeepAlive, x.Safe
 	y.Received = x.Received
-	y.Unbounded = x.Unbounded
 	x.Delayed = false
 	x.leaveSocket()
-	y.from, y.log, y.quiet, y.rules, y.html = x.from, x.log, x.quiet, x.rules, x.html
-	if x.trace != nil {
-		*y.traced() = *x.trace
-	}
+	y.from, y.Record, y.trace, y.rules, y.html = x.from, x.Record, x.trace, x.rules, x.html
 	y.began, y.counts, x.began = x.began, x.counts, 0
-	x.Stream, x.Next, x.log = nil, nil, nil
+	x.Stream, x.Next, x.Record = nil, nil, nil
 	return y
 }
 
@@ -476,10 +461,8 @@ func (x *Exchange) Abandon() {
 	if x.relay != nil {
 		x.relay.close()
 	}
-	if q := x.req; q != nil {
-		if q.refreshing = false; q.check != nil {
-			q.check.Cancel()
-		}
+	if q := x.req; q != nil && q.check != nil {
+		q.check.Cancel()
 	}
 	ended := x.DropHeld()
 	switch {
@@ -491,8 +474,8 @@ func (x *Exchange) Abandon() {
 	}
 }
 
-// ClientGone ends x, whose connection another protocol has, when the client has left.
-func (x *Exchange) ClientGone() {
+// Cancel implements live.SocketExchange: it ends x, whose connection another protocol has, when the client has left.
+func (x *Exchange) Cancel() {
 	x.Stream = nil
 	x.Source.OnGone(&x.Exchange)
 }
@@ -508,15 +491,6 @@ func (x *Exchange) PartSent(p *exchange.Part, err error) {
 // LogShort tells the operator that a file has not all that the response to x was promised.
 func (x *Exchange) LogShort(err error) {
 	x.Logger.Log(logfile.Warning, "response aborted: "+err.Error())
-}
-
-// traced makes x a part of a trace, which the caller puts into the result.
-func (x *Exchange) traced() *http1.TraceID {
-	if x.id == nil {
-		x.id = new(http1.TraceID)
-	}
-	x.trace = x.id
-	return x.id
 }
 
 // Reply implements exchange.Sink.
@@ -579,11 +553,4 @@ func (x *Exchange) Decline(index string) bool {
 // Log implements exchange.Logger.
 func (x *Exchange) Log(level logfile.Level, line string) {
 	x.s.logClient(x, level, "%s", line)
-}
-
-// NoteFile implements exchange.Logger.
-func (x *Exchange) NoteFile(root string, path []byte) {
-	if x.log != nil {
-		x.log.File = append(append(x.log.File[:0], root...), path...)
-	}
 }

@@ -141,7 +141,14 @@ func (c *Conn) next(buf []byte) bool {
 // canPipeline reports whether a request may be worked on while those before
 // it, of which there is one at least, are: RFC 9112 §9.3.2 allows that if all of them are safe.
 func (c *Conn) canPipeline(req *http1.Request) bool {
-	return req.Safe && !c.Writing() && c.last.Safe && c.active < MaxActive && c.unbounded <= MaxAhead && !req.HasBody
+	active, unbounded := 0, 0
+	for x := c.first; x != nil; x = x.Next {
+		active++
+		if x.Choice.Unbounded {
+			unbounded++
+		}
+	}
+	return req.Safe && !c.Writing() && c.last.Safe && active < MaxActive && unbounded <= MaxAhead && !req.HasBody
 }
 
 // NewExchange puts an exchange behind those of c, which is attached.
@@ -153,7 +160,6 @@ func (c *Conn) NewExchange() *Exchange {
 		c.last.Next = x
 	}
 	c.last = x
-	c.active++
 	return x
 }
 
@@ -203,19 +209,12 @@ func (b *framedBody) Decode(data []byte) (piece, rest []byte, whole bool, err er
 // collectBody starts to collect the body of x.
 func (c *Conn) collectBody(x *Exchange) {
 	s, req := c.s, x.Req.Parsed
-	if TooLarge(req.Length, x.MaxBody) {
-		x.Refuse(BodyTooBig)
-		return
-	}
 	b := new(framedBody)
 	b.Begin(req, x.MaxBody, s.Set.Now)
 	b.Collect(x)
-	c.body = b
-	if req.Expect100 && len(s.rest) == 0 {
-		c.Use()
-		s.Set.Buf = append(s.Set.Buf, http1.Continue...)
-	}
-	c.Stamp = s.Set.Now
+	b.Expects = req.Expect100 && len(s.rest) == 0
+	c.body, c.Stamp = b, s.Set.Now
+	c.askForBody()
 	c.setState(StateBody)
 	s.rest = c.collect(s.rest)
 }
@@ -297,19 +296,20 @@ func (c *Conn) Read(x *Exchange) {
 	}
 	size := int64(0)
 	if req.HasBody {
-		if req.Body == http1.Chunked || req.Length > int64(len(s.rest)) {
-			if x.Choice.Streams {
-				c.streamBody(x)
-			} else {
-				c.collectBody(x)
-			}
-			return
-		}
-		if size = req.Length; TooLarge(size, x.MaxBody) {
+		switch {
+		case TooLarge(req.Length, x.MaxBody):
 			x.Refuse(BodyTooBig)
 			return
+		case req.Body == http1.Sized && req.Length <= int64(len(s.rest)):
+			size = req.Length
+			r.Body = s.rest[:size]
+		case x.Choice.Streams:
+			c.streamBody(x)
+			return
+		default:
+			c.collectBody(x)
+			return
 		}
-		r.Body = s.rest[:size]
 	}
 	r.Size = size
 	s.rest = s.rest[size:]
@@ -327,10 +327,7 @@ func (c *Conn) submit(x *Exchange) {
 		c.setState(StateEnding)
 	}
 	r.Pipeline = 0
-	if x.Choice.Unbounded {
-		x.Unbounded = true
-		c.unbounded++
-	} else if c.active > 1 {
+	if !x.Choice.Unbounded && c.first != c.last {
 		r.Pipeline = c.Fd()
 	}
 	x.Submit()
@@ -352,7 +349,6 @@ func (c *Conn) skipBody(x *Exchange) {
 // Wait implements Stream. An exchange that is being decided about is the last one of c.
 func (c *Conn) Wait(x *Exchange) {
 	if x.Delayed {
-		c.delayed++
 		c.advance()
 		return
 	}

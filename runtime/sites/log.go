@@ -3,7 +3,6 @@ package sites
 import (
 	"cmp"
 	"fmt"
-	"net"
 	"time"
 
 	"fapws/runtime/auth"
@@ -19,7 +18,14 @@ func (x *Exchange) Malformed(received []byte) {
 	if len(s.table.sites) > 0 {
 		x.rules = s.table.sites[0].rules
 	}
-	s.noteMalformed(x, received)
+	if s.timed {
+		c := x.client
+		s.beginEntry(x, c.direct())
+		x.Received = int64(len(received))
+		x.Record.Time, x.Record.Earlier = time.Now(), int(c.requests)
+		c.requests++
+		x.Record.Malformed(received, s.Config.Limits.RequestLine)
+	}
 	if conn.IsHandshake(received) && x.client.Transport() == nil {
 		s.secure.Report(logfile.Info, x.clientText(), "a TLS handshake on a port without TLS: its URL has to begin with http://, or the port has to be bound with https://")
 	}
@@ -64,7 +70,7 @@ func (s *Server) note(x *Exchange) {
 	}
 	q := x.req
 	s.beginEntry(x, x.from)
-	e := x.log
+	e := x.Record
 	switch {
 	case x.peer != nil:
 		e.User = x.peer.User
@@ -75,25 +81,12 @@ func (s *Server) note(x *Exchange) {
 	e.NoteRequest(q.Head[:q.parsed.HeadLen], q.parsed.Fields)
 }
 
-// noteMalformed is note for an exchange without a request: came is what the client has sent instead.
-func (s *Server) noteMalformed(x *Exchange, came []byte) {
-	if !s.timed {
-		return
-	}
-	c := x.client
-	s.beginEntry(x, c.direct())
-	x.Received = int64(len(came))
-	x.log.Time, x.log.Earlier = time.Now(), int(c.requests)
-	c.requests++
-	x.log.Malformed(came, s.Config.Limits.RequestLine)
-}
-
 // beginEntry begins the entry of x, whose client is peer.
 func (s *Server) beginEntry(x *Exchange, peer *exchange.Peer) {
-	if x.log == nil {
-		x.log = s.record()
+	if x.Record == nil {
+		x.Record = s.record()
 	}
-	e, c := x.log, x.client
+	e, c := x.Record, x.client
 	e.Log = s.Config.AccessLog
 	if x.rules != nil && (x.rules.log != nil || x.rules.unlog) {
 		e.Log = x.rules.log
@@ -115,8 +108,8 @@ func (s *Server) beginEntry(x *Exchange, peer *exchange.Peer) {
 
 // account writes the log lines of an exchange that has ended.
 func (s *Server) account(x *Exchange) {
-	e := x.log
-	if e == nil || x.quiet {
+	e := x.Record
+	if e == nil || x.client.Subrequest() {
 		return
 	}
 	if x.tunnel != nil {
@@ -157,23 +150,12 @@ func (s *Server) logClient(x *Exchange, level logfile.Level, format string, args
 	if r := x.rules; r != nil && r.errors != nil {
 		log = r.errors
 	}
-	client := x.clientText()
-	if x.trace != nil {
-		client = x.trace.Name(client)
-	}
-	log(level, client, fmt.Sprintf(format, args...))
+	log(level, x.trace.Name(x.clientText()), fmt.Sprintf(format, args...))
 }
 
 // clientText is how the error log calls the client.
 func (x *Exchange) clientText() string {
-	peer := cmp.Or(x.from, x.client.direct())
-	switch {
-	case peer.Addr == "":
-		return x.client.String()
-	case peer.Port == "": // a proxy has not said it
-		return peer.Addr
-	}
-	return net.JoinHostPort(peer.Addr, peer.Port)
+	return cmp.Or(cmp.Or(x.from, x.client.direct()).String(), x.client.String())
 }
 
 // RequestSummary is a request with what became of it. It lives until the function
@@ -205,21 +187,15 @@ func (s *Server) LogSubscriber(r *logfile.Record, sent, framed int64) {
 	s.writeLine(r, false)
 }
 
-var _ exchange.Upgraded = (*Exchange)(nil)
-
-// TakeConn implements exchange.Upgraded.
-func (x *Exchange) TakeConn() *conn.Conn {
-	c, _ := x.Stream.SwitchProtocols(x, nil)
-	return c
-}
-
-// TakeRecord implements exchange.Upgraded: another protocol writes the line of x to the access log.
-func (x *Exchange) TakeRecord() (log *logfile.Record, sent, framed int64) {
-	if log = x.log; log != nil {
+// PassOn gives what carries x, whose response is written or gathered, to another protocol, which writes its line to the access log.
+func (x *Exchange) PassOn(to exchange.Upgrade) {
+	log, sent, framed := x.Record, x.Out.Sent, x.Out.Framed
+	if log != nil {
 		log.WireIn = x.Received
-		x.log = nil
+		x.Record = nil
 	}
-	return log, x.Out.Sent, x.Out.Framed
+	c, _ := x.Stream.SwitchProtocols(x, nil)
+	to.Begin(c, log, sent, framed)
 }
 
 // Measure counts requests with r from now on. Requests that have begun before are not counted.

@@ -12,18 +12,6 @@ import (
 	"fapws/runtime/source/static"
 )
 
-// host returns the host and port that the client of x has asked for.
-func (x *Exchange) host() string {
-	p, q := x.from, x.req
-	switch {
-	case p.Host != "":
-		return p.Host
-	case q.parsed.Authority.Len > 0: // RFC 9112 §3.2.2: it wins
-		return string(q.parsed.Authority.In(q.Head))
-	}
-	return string(q.parsed.Host.In(q.Head))
-}
-
 // request is the request of an exchange, with the decision about it. Exchange.req is nil once a
 // source has taken over what it needs.
 //
@@ -41,8 +29,7 @@ type request struct {
 	check *auth.Check  // of its password, while that is computed
 	login checkedLogin // the result of check
 
-	refreshing bool           // the file that its client is known by is read again
-	refreshed  credentialFile // that was read again for it; nil: none
+	refreshed credentialFile // that was read again for it; nil: none
 
 	missed []*Mount // whose files have nothing for it
 	index  string   // it is for a directory that has this for its index, which is not a plain file
@@ -65,7 +52,7 @@ func newRequest() *request {
 func (q *request) reset() {
 	q.mount, q.missed, q.index = nil, q.missed[:0], ""
 	q.check, q.login = nil, checkedLogin{}
-	q.refreshing, q.refreshed = false, nil
+	q.refreshed = nil
 	// One by one: a literal would be made elsewhere and then copied.
 	q.handed = exchange.Request{}
 	q.handed.Parsed, q.handed.Spool = &q.parsed, -1

@@ -43,9 +43,7 @@ func (c *Conn) advance() {
 			break
 		}
 	}
-	if c.delayed > 0 {
-		c.beginDelayed()
-	}
+	c.beginDelayed()
 }
 
 // transmit sends a part of x, whose turn it is. x may be gone afterwards, the connection too.
@@ -98,7 +96,7 @@ func (c *Conn) upgrade(x *Exchange, to exchange.Upgrade) {
 	c.shift()
 	c.cancelAll()
 	c.setState(StateUpgraded)
-	to.Begin(x)
+	x.PassOn(to)
 }
 
 // SwitchProtocols implements Stream. What has come behind the request is kept for the other protocol.
@@ -193,9 +191,6 @@ func (c *Conn) Leave(x *Exchange) {
 
 // swap puts y in the place of x.
 func (c *Conn) swap(x, y *Exchange) {
-	if x.Delayed {
-		c.delayed--
-	}
 	at := &c.first
 	for *at != x {
 		at = &(*at).Next

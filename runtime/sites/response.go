@@ -82,15 +82,9 @@ type Heads struct {
 	// Fields is memory for callers that put the fields of a response together. It is free again when AppendHead returns.
 	Fields []byte
 
-	template *http1.Template
-	edited   []byte // memory for fields that rules have changed
+	*http1.Template        // with the fields Server and Date
+	edited          []byte // memory for fields that rules have changed
 }
-
-// Init makes h ready. server is the value of the field Server, and unix the time in seconds since 1970.
-func (h *Heads) Init(server string, unix int64) { h.template = http1.NewTemplate(server, unix) }
-
-// SetTime sets the time of the field Date, in seconds since 1970.
-func (h *Heads) SetTime(unix int64) { h.template.SetTime(unix) }
 
 // AppendHead appends the head of r, the response to x, to dst as HTTP/1 has it, and notes in x how the body is sent. All heads are made
 // here.
@@ -101,9 +95,9 @@ func (x *Exchange) AppendHead(dst []byte, r *http1.Response) []byte {
 			h.edited = edits.Apply(h.edited, r)
 		}
 	}
-	dst = h.template.AppendHead(dst, r)
-	if x.log != nil {
-		x.log.NoteResponse(dst[before:])
+	dst = h.Template.AppendHead(dst, r)
+	if x.Record != nil {
+		x.Record.NoteResponse(dst[before:])
 	}
 	if x.Out.Begun, x.Out.Status, x.Out.Framing = true, r.Status, r.Body; r.Body == http1.Sized {
 		x.Out.Left = r.Length

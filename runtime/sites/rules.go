@@ -213,72 +213,54 @@ type checkedLogin struct {
 
 var retryAfter = []byte("Retry-After: 1\r\n")
 
-// accessResult says what authenticate has come to.
-type accessResult uint8
-
-const (
-	admitted accessResult = iota
-	rejected
-	unknown // the exchange goes on when that is known
-)
-
 // credentialFile is a file that clients are known by. Files are read again beside the loop.
 type credentialFile interface {
 	Fresh() bool // it has not changed since it was read; does not block
 	Refresh()
 }
 
-// authenticate checks whether the client of x may go where its decision leads. What takes long, to read a file or to check a
-// password, is done beside the loop, which resumes x.
-func (s *Server) authenticate(x *Exchange) (exchange.Reply, accessResult) {
+// authenticate checks whether the client of x may go where its decision leads. refusal is what it gets instead, or nil. known is false if
+// that takes long, to read a file or to check a password: it is done beside the loop, which resumes x.
+func (s *Server) authenticate(x *Exchange) (refusal *exchange.Reply, known bool) {
 	q := x.req
 	var file credentialFile = x.rules.login
 	if x.rules.login == nil {
 		file = x.rules.auth
 	}
 	if q.refreshed != file && !file.Fresh() {
-		q.refreshing = true
-		go func() {
-			file.Refresh()
-			s.Set.Events.Post(func() { s.refreshed(x, q, file) })
-		}()
-		return exchange.Reply{}, unknown
+		x.Beside(file.Refresh, func(gone bool) {
+			if q.refreshed = file; !gone {
+				x.Resume()
+			}
+		})
+		return nil, false
 	}
 	if x.rules.login != nil {
-		return s.findSession(x)
+		return s.findSession(x), true
 	}
 	return s.checkPassword(x)
 }
 
-// refreshed lets x go on, whose request was q, unless its client has left.
-func (s *Server) refreshed(x *Exchange, q *request, file credentialFile) {
-	if x.req != q || !q.refreshing {
-		return
-	}
-	q.refreshing, q.refreshed = false, file
-	x.Resume()
-}
-
 // findSession decides by the session of the request: its cookie.
-func (s *Server) findSession(x *Exchange) (exchange.Reply, accessResult) {
+func (s *Server) findSession(x *Exchange) (refusal *exchange.Reply) {
 	l, q := x.rules.login, x.req
 	secure := x.from.Scheme == "https"
 	session := l.Session(q.Head, q.parsed.Fields, secure)
 	if session == nil && x.rules.local && isLoopback(x.from.Addr) {
-		return exchange.Reply{}, admitted
+		return nil
 	}
 	if session == nil {
-		return q.askToLogIn(x), rejected
+		return q.askToLogIn(x)
 	}
 	changes := !q.parsed.Safe || q.parsed.UpgradeTo.Len > 0
-	if changes && auth.FromElsewhere(q.Head, q.parsed.Fields, x.host()) {
-		return exchange.Reply{Status: 403, Text: "a page of another site has sent this request"}, rejected
+	if changes && auth.FromElsewhere(q.Head, q.parsed.Fields, string(x.from.AppendHost(nil, &q.parsed, q.Head))) {
+		return &exchange.Reply{Status: 403, Text: "a page of another site has sent this request"}
 	}
 	x.logIn(session.User, exchange.Form)
 	if cookie := l.Renew(session, secure); cookie != "" {
 		x.renewal, _ = exchange.NewEdit(nil, []exchange.Field{{Name: "Set-Cookie", Value: cookie}}, nil) // no cookie of ours is wrong
 	}
-	return exchange.Reply{}, admitted
+	return nil
 }
 
 func isLoopback(addr string) bool {
@@ -287,25 +269,25 @@ func isLoopback(addr string) bool {
 }
 
 // askToLogIn answers a client without a session: a browser that shows a page gets the form, others know what to do.
-func (q *request) askToLogIn(x *Exchange) exchange.Reply {
+func (q *request) askToLogIn(x *Exchange) *exchange.Reply {
 	if !q.parsed.Safe || q.parsed.UpgradeTo.Len > 0 || !q.wantsHTML() {
-		return exchange.Reply{Status: 401, Fields: []byte(auth.LoginChallenge)}
+		return &exchange.Reply{Status: 401, Fields: []byte(auth.LoginChallenge)}
 	}
 	root := string(q.Path[:q.Root])
 	target := string(q.parsed.Target.In(q.Head))
 	if q.Hidden {
 		target = root + target
 	}
-	return exchange.Reply{Status: 303, Whole: true, Fields: []byte("Location: " + auth.LoginLocation(root, target) + "\r\nCache-Control: no-store\r\n")}
+	return &exchange.Reply{Status: 303, Whole: true, Fields: []byte("Location: " + auth.LoginLocation(root, target) + "\r\nCache-Control: no-store\r\n")}
 }
 
 // checkPassword decides by the password of the request (Basic authentication).
-func (s *Server) checkPassword(x *Exchange) (exchange.Reply, accessResult) {
+func (s *Server) checkPassword(x *Exchange) (refusal *exchange.Reply, known bool) {
 	a, q := x.rules.auth, x.req
-	no := exchange.Reply{Status: 401, Fields: a.Challenge()}
+	no := &exchange.Reply{Status: 401, Fields: a.Challenge()}
 	credentials := q.credentials()
 	if credentials == nil {
-		return no, rejected
+		return no, true
 	}
 	user, found := a.Known(credentials)
 	if found == auth.Unknown && q.login.with == a {
@@ -314,18 +296,18 @@ func (s *Server) checkPassword(x *Exchange) (exchange.Reply, accessResult) {
 	switch found {
 	case auth.Right:
 		x.logIn(user, exchange.Basic)
-		return exchange.Reply{}, admitted
+		return nil, true
 	case auth.Wrong:
-		return no, rejected
+		return no, true
 	case auth.Busy:
-		return exchange.Reply{Status: 503, Fields: retryAfter}, rejected
+		return &exchange.Reply{Status: 503, Fields: retryAfter}, true
 	}
 	// While many requests arrive at once, the ends of their connections are not read yet, and would take the places of others.
 	c := x.Conn()
 	q.check = a.Check(auth.Origin{Addr: x.from.Addr, Conn: x.client, Ends: c != nil && c.Ends()}, credentials, func(user string, v auth.Verdict) {
 		s.Set.Events.Post(func() { s.checked(x, q, checkedLogin{a, user, v}) })
 	})
-	return exchange.Reply{}, unknown
+	return nil, false
 }
 
 // checked lets x go on, whose request was q, unless its client has left.

@@ -112,7 +112,8 @@ type Server struct {
 	secure   *conn.TLSServer
 	http2    func(*Conn) // has a connection, whose client has sent the preface, speak HTTP/2
 
-	exchanges exchangeTable
+	exchanges []*Exchange       // all of them
+	free      *Exchange         // those that have ended
 	next      *request          // memory for the next request
 	records   []*logfile.Record // spare ones
 	rest      []byte            // input behind the head of the exchange of HTTP/1 that is being decided about
@@ -139,11 +140,10 @@ type Table struct {
 	sites []Site // the first one is the default
 	route *route.Table
 
-	Handlers []app.Handler // of all mounts, each once
-	Limited  bool          // some mount has a timeout
-	pending  bool          // some mount is Pending
-	logged   bool          // some site has an access log of its own
-	users    bool          // some site or mount has users: see dropForged
+	Limited bool // some mount has a timeout
+	pending bool // some mount is Pending
+	logged  bool // some site has an access log of its own
+	users   bool // some site or mount has users: see dropForged
 }
 
 // Init makes s ready, whose connections are in set. Those with TLS begin with a handshake of tls, and those with the preface of HTTP/2 go on
@@ -152,7 +152,7 @@ func (s *Server) Init(h Loop, set *conn.Set, tls *conn.TLSServer, sockets *live.
 	s.loop, s.Set, s.secure, s.sockets, s.http2 = h, set, tls, sockets, http2
 	s.table, s.next = new(Table), newRequest()
 	s.files.eases = func() { set.Soon(s.easeBodies) }
-	s.Heads.Init(name, set.Start.Unix())
+	s.Heads.Template = http1.NewTemplate(name, set.Start.Unix())
 }
 
 // Configure sets how s behaves from now on.
@@ -200,9 +200,6 @@ func (s *Server) Draining() bool { return s.end == draining }
 // line. Prepare may be called anywhere, after Configure.
 func (s *Server) Prepare(given []Site, h app.Handler, source func(*Mount) (_ exchange.Source, unbounded bool)) (*Table, error) {
 	t := &Table{sites: slices.Clone(given)}
-	if h != nil {
-		t.Handlers = append(t.Handlers, h)
-	}
 	routes := make([]route.Site, len(t.sites))
 	for i := range t.sites {
 		site := &t.sites[i]
@@ -221,23 +218,11 @@ func (s *Server) Prepare(given []Site, h app.Handler, source func(*Mount) (_ exc
 			}
 			routes[i].Mounts[k] = m.route()
 			t.users = t.users || routes[i].Mounts[k].Guard.Password
-			if _, ok := m.Handler.(app.Receiver); !ok {
-				m.Streams, m.WebSocket = false, false
-			}
-			if m.Receives != nil {
-				m.Streams, m.Asks = true, true
-			}
 			if m.Source == nil && m.Rewrite == nil && !m.Pending {
 				m.Source, m.choice.Unbounded = source(m)
 			}
 			m.choice.Source, m.choice.Streams, m.choice.Asks = m.Source, m.Streams, m.Asks
 			t.pending = t.pending || m.Pending
-			if m.Handler != nil && !slices.Contains(t.Handlers, m.Handler) {
-				t.Handlers = append(t.Handlers, m.Handler)
-			}
-			if r := m.Receives; r != nil && !slices.Contains(t.Handlers, app.Handler(r.Handler)) {
-				t.Handlers = append(t.Handlers, r.Handler)
-			}
 			t.Limited = t.Limited || m.Timeout() > 0
 		}
 	}
@@ -261,10 +246,6 @@ func (s *Server) Served() int64 { return s.served }
 func (s *Server) Trim() {
 	s.bulk = nil
 	s.tunnels = conn.TunnelBuffers{} // they are large
-}
-
-func (s *Server) logf(level logfile.Level, format string, args ...any) {
-	s.Set.Log(level, format, args...)
 }
 
 func (s *Server) tracef(format string, args ...any) { s.Set.Log(logfile.Debug, format, args...) }
@@ -338,8 +319,7 @@ type Mount struct {
 	Cache   *cache.Compiled // which of the Handler's answers are kept; nil: none
 	Index   int             // what the Handler calls this mount: exchange.Request.Mount
 
-	// Abilities of the Handler beyond answering whole requests; those up to WebSocket
-	// need a Receiver. Of the last three, one at most.
+	// Abilities of the Handler beyond answering whole requests. Of the last three, one at most.
 	Occupies     app.Occupancy // how long each of its requests occupies one of Config.Concurrency
 	Streams      bool          // it takes requests whose body has not arrived: exchange.Request.More
 	Asks         bool          // and asks for bodies by its first credit (100 Continue), bounds their size itself, and may take its time
@@ -355,7 +335,7 @@ type Mount struct {
 
 	// Receives, if not nil, gets requests before the Handler, and their bodies as they arrive. The Handler gets the requests that it hands on:
 	// exchange.Behind.
-	Receives *Receives
+	Receives app.Handler
 
 	Rules *Rules      // in addition to those of the site; nil: none
 	Login *auth.Login // in the place of that of the rules; nil: as these say
@@ -367,12 +347,6 @@ type Mount struct {
 	counts  *metrics.Route // of its requests; nil: they are not counted
 	missing notFoundCache
 	choice  Choice
-}
-
-// Receives is a handler that receives bodies for another one.
-type Receives struct {
-	Handler app.Receiver
-	Index   int // what it calls the mount
 }
 
 // route returns what package route has to know of a mount.

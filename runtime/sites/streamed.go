@@ -13,10 +13,6 @@ import (
 // streamBody submits x, whose body is delivered as it arrives. The body may be here after all: chunks have to be looked at for that.
 func (c *Conn) streamBody(x *Exchange) {
 	s, r, req := c.s, x.Req, x.Req.Parsed
-	if TooLarge(req.Length, x.MaxBody) {
-		x.Refuse(BodyTooBig)
-		return
-	}
 	b := new(framedBody)
 	b.Begin(req, x.MaxBody, s.Set.Now)
 	piece, left, whole, err := b.Decode(s.rest)
@@ -178,7 +174,7 @@ func (c *Conn) breakOff(r exchange.Reply) {
 // What is made for a client that does not read is bounded over all the requests that it has
 // sent ahead (RFC 9112 §9.3.2). Sources that may give an answer of any size have no more
 // than MaxAhead+1 requests of a connection at once (canPipeline). The application gets more in one batch,
-// as most answers are small, and starts them only while the sum of those that wait is small (exchange.Pacer).
+// as most answers are small, and starts them only while the sum of those that wait is small (exchange.OpDeferred).
 
 // beginDelayed has delayed exchanges of c begin in their order, the one whose turn it is, and others while no more than MaxAhead have been
 // started.
@@ -186,14 +182,16 @@ func (c *Conn) beginDelayed() {
 	if c.Writing() {
 		return
 	}
+	begun := 0
 	for x := c.first; x != nil; x = x.Next {
 		if !x.Delayed {
-			continue
+			begun++
 		}
-		if x != c.first && int(c.active)-int(c.delayed) > MaxAhead {
-			return
+	}
+	for x := c.first; x != nil; x = x.Next {
+		if x.Delayed && (x == c.first || begun <= MaxAhead) {
+			x.Begin()
+			begun++
 		}
-		c.delayed--
-		x.Begin()
 	}
 }

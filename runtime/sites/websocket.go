@@ -86,16 +86,6 @@ func (x *Exchange) leaveSocket() {
 	}
 }
 
-// Deliver implements live.SocketExchange.
-func (x *Exchange) Deliver(in exchange.Input) {
-	x.Tell(in)
-}
-
-// Cancel implements live.SocketExchange.
-func (x *Exchange) Cancel() {
-	x.ClientGone()
-}
-
 // User implements live.SocketExchange.
 func (x *Exchange) User() string {
 	if x.peer == nil {
@@ -108,10 +98,10 @@ func (x *Exchange) User() string {
 func (x *Exchange) Save(d *live.SocketState) {
 	in, out := x.socket.Carried()
 	d.Sent, d.Framed = x.Out.Sent+out, x.Out.Framed
-	if e := x.log; e != nil {
+	if e := x.Record; e != nil {
 		e.WireIn = x.Received + in
 		d.Log = e.State()
-		x.log = nil // its line comes when the WebSocket ends
+		x.Record = nil // its line comes when the WebSocket ends
 	}
 }
 
@@ -139,8 +129,8 @@ func (s *Server) ResumeSocket(d *live.SocketState, fd int) (*live.Socket, error)
 		return nil, nil
 	}
 	if d.Log != nil {
-		if x.log = s.RecordOf(d.Log); x.log != nil {
-			x.Received = x.log.WireIn
+		if x.Record = s.RecordOf(d.Log); x.Record != nil {
+			x.Received = x.Record.WireIn
 		}
 	}
 	if d.User != "" {
@@ -406,7 +396,7 @@ func (r *relay) Ended(proper bool) {
 	r.x.proper = proper
 	r.ended = true
 	if !r.answered {
-		r.x.ClientGone()
+		r.x.Cancel()
 	}
 	r.end()
 }

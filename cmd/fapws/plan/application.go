@@ -157,8 +157,7 @@ func nearFile(name string) string {
 
 // The loop takes an interpreter for its handler without knowing it.
 var _ interface {
-	app.Receiver
-	app.Pacer
+	app.Interpreter
 	app.Application
 } = (*pybridge.Handler)(nil)
 
@@ -248,9 +247,9 @@ func (b *builder) mount(m *pybridge.Mount) (mount sites.Mount, err error) {
 		if err != nil {
 			return mount, err
 		}
-		mount.Handler, mount.Index = b.add(program)
+		mount.Handler = b.add(program)
 	case b.parts.Loader != nil:
-		mount.Handler, mount.Index = b.add(&programs.LoaderMount{Loader: b.parts.Loader, Index: m.Index, Name: m.Name})
+		mount.Handler = b.add(&programs.LoaderMount{Loader: b.parts.Loader, Index: m.Index, Name: m.Name})
 	}
 	if m.Upload != "" {
 		return mount, b.storeUploads(&mount, m.Upload)
@@ -274,12 +273,11 @@ func (b *builder) storeUploads(mount *sites.Mount, text string) error {
 		return fmt.Errorf("upload: %w", err)
 	}
 	mount.Streams, mount.Asks = true, true
-	handler, index := b.add(to)
-	if !options.HandsOn {
-		mount.Handler, mount.Index = handler, index
-		return nil
+	if handler := b.add(to); options.HandsOn {
+		mount.Receives = handler
+	} else {
+		mount.Handler = handler
 	}
-	mount.Receives = &sites.Receives{Handler: handler.(app.Receiver), Index: index}
 	return nil
 }
 

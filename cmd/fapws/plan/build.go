@@ -210,7 +210,7 @@ const maxBackend = 1024
 // responder mounts a source that is written in Go.
 func (b *builder) responder(r *Route, to backend.Responder) []sites.Mount {
 	m := sites.Mount{}
-	m.Handler, m.Index = b.add(to)
+	m.Handler = b.add(to)
 	return r.mounts(m)
 }
 
@@ -219,7 +219,7 @@ func Sends(conf *settings.Config) backend.Sends {
 	return backend.Sends{File: len(conf.Server.SendfileRoots) > 0, Accel: len(conf.Server.AccelRoots) > 0}
 }
 
-func (b *builder) add(to backend.Responder) (app.Handler, int) {
+func (b *builder) add(to backend.Responder) app.Handler {
 	if b.built.pool == nil {
 		b.built.pool = backend.New(maxBackend, func(line string) { b.parts.Log(logfile.Error, line) })
 		b.built.pool.Sends = Sends(b.conf)
@@ -230,5 +230,5 @@ func (b *builder) add(to backend.Responder) (app.Handler, int) {
 	if c, ok := to.(io.Closer); ok { // a proxy, an upload
 		b.built.closers = append(b.built.closers, func() { _ = c.Close() }) // an error would not matter any more
 	}
-	return b.built.pool, b.built.pool.Add(to)
+	return b.built.pool.Handler(to)
 }

@@ -2,7 +2,7 @@
 // loaded; loads the applications; and builds the sites from the configuration file and the tables of paths. Everything that
 // serves or inspects an application starts here, so packages command, worker and supervisor import it. Load
 // and the functions before it must be called on the main thread. Start reading at plan.go; application.go holds
-// pybridge.Handler to app.Handler at compile time.
+// pybridge.Handler to app.Interpreter at compile time.
 //
 // load.go reads files of environment variables, as --env-file of flask, uvicorn and docker name them: NAME=value, with export in front
 // or not, and comments. ${NAME} stands for an earlier variable, except in single quotes; a quoted value may span lines.

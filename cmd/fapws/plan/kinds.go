@@ -278,9 +278,9 @@ func (p *Programs) Respond(w *backend.Response, r *backend.Request) {
 }
 
 // Handler is runtime.Config.Programs.
-func (p *Programs) Handler() (app.Handler, int) {
+func (p *Programs) Handler() app.Handler {
 	const most = 1024 // requests at the same time, nearly all of which wait
 	pool := backend.New(most, func(line string) { p.Log(0, logfile.Error, "", line) })
 	pool.Sends = p.Sends
-	return pool, pool.Add(p)
+	return pool.Handler(p)
 }

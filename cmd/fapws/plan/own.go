@@ -107,7 +107,7 @@ func (b *builder) statusPage() {
 		return
 	}
 	pool := backend.New(maxStatus, func(line string) { b.parts.Log(logfile.Error, line) }) // Upstreams does not count it
-	m := sites.Mount{Prefix: b.conf.Status, Except: []string{auth.FormPath, auth.OutPath}, LocalWithoutLogin: true, OwnPolicy: true, Handler: pool, Index: pool.Add(b.parts.Status)}
+	m := sites.Mount{Prefix: b.conf.Status, Except: []string{auth.FormPath, auth.OutPath}, LocalWithoutLogin: true, OwnPolicy: true, Handler: pool.Handler(b.parts.Status)}
 	for i := range b.built.Sites {
 		s, m := &b.built.Sites[i], m
 		if at := slices.IndexFunc(s.Table, func(m sites.Mount) bool { return m.Login != nil }); at >= 0 { // of an entry of PATHS
@@ -168,7 +168,7 @@ func (b *builder) tokens() []sites.Mount {
 		return nil
 	}
 	m := sites.Mount{Prefix: challenges, Open: true}
-	m.Handler, m.Index = b.add(backend.Func(func(w *backend.Response, r *backend.Request) {
+	m.Handler = b.add(backend.Func(func(w *backend.Response, r *backend.Request) {
 		text, err := find(r.Path[strings.LastIndexByte(r.Path, '/')+1:])
 		if err != nil {
 			w.Refuse(404, "")

@@ -339,7 +339,7 @@ func (b *builder) loginPages() []sites.Mount {
 	body, _ := sites.NewRules(sites.RuleOptions{MaxBodySize: auth.MaxLoginBody})          // nothing in it can be wrong
 	pool := backend.New(maxForms, func(line string) { b.parts.Log(logfile.Error, line) }) // others are for proxies and programs
 	return []sites.Mount{
-		{Prefix: auth.FormPath, ToLogIn: true, OwnPolicy: true, Rules: body, Handler: pool, Index: pool.Add(b.loginHere.login.Form())},
-		{Prefix: auth.OutPath, ToLogIn: true, OwnPolicy: true, Rules: body, Handler: pool, Index: pool.Add(b.loginHere.login.Out())},
+		{Prefix: auth.FormPath, ToLogIn: true, OwnPolicy: true, Rules: body, Handler: pool.Handler(b.loginHere.login.Form())},
+		{Prefix: auth.OutPath, ToLogIn: true, OwnPolicy: true, Rules: body, Handler: pool.Handler(b.loginHere.login.Out())},
 	}
 }

@@ -279,7 +279,7 @@ func (s *service) start() (err error) {
 	s.measureIfShown()
 	addrs := BannerOf(listeners)
 	s.signals.serve()
-	var guest app.Handler
+	var guest app.Interpreter
 	if s.handler != nil {
 		guest = s.handler
 	}
@@ -444,7 +444,7 @@ func (s *service) serveEarly() error {
 }
 
 // use has the sites with the applications answer on the listeners.
-func (s *service) use(listeners []*conn.Listener, h app.Handler) error {
+func (s *service) use(listeners []*conn.Listener, h app.Interpreter) error {
 	if s.early == nil {
 		return s.server.Serve(listeners, s.built.Sites, h)
 	}

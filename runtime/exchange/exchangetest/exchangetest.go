@@ -11,9 +11,8 @@ type Client struct {
 	Parts   []exchange.Part // released already; Body is a copy
 	Replies []exchange.Reply
 	Logged  []string
-	File    string // that was noted
-	Waits   bool   // another response comes first
-	Left    bool   // the client leaves before work beside the loop has ended
+	Waits   bool // another response comes first
+	Left    bool // the client leaves before work beside the loop has ended
 
 	Awaits   bool  // AwaitTurn was called
 	Delayed  int   // calls of AwaitTurn with early
@@ -86,6 +85,3 @@ func (c *Client) Decline(index string) bool {
 func (c *Client) Log(level logfile.Level, line string) {
 	c.Logged = append(c.Logged, level.String()+": "+line)
 }
-
-// NoteFile implements exchange.Logger.
-func (c *Client) NoteFile(root string, path []byte) { c.File = root + string(path) }

@@ -21,6 +21,7 @@ const patience = 2 * time.Minute
 // Host is a server with one site, which has one mount. It is the exchange.Source of that but for Start, which a test adds.
 type Host struct {
 	sites.Server
+	exchange.Memory
 	Held    []*exchange.Exchange // which the test answers
 	Gone    int                  // exchanges whose clients have left
 	Streams bool                 // bodies are streamed: see Stream
@@ -37,9 +38,6 @@ func Answer(x *exchange.Exchange, text string) {
 // Path returns the canonical path of a request.
 func Path(r *exchange.Request) string { return string(r.Parsed.Path.In(r.Head)) }
 
-// OnRoom implements exchange.Source.
-func (h *Host) OnRoom(*exchange.Exchange) {}
-
 // OnGone implements exchange.Source.
 func (h *Host) OnGone(x *exchange.Exchange) {
 	h.Gone++
@@ -54,7 +52,7 @@ func (around) Arrived(*sites.Conn) {}
 func (around) Gone(*sites.Conn)    {}
 
 // application marks the mount as one that takes bodies.
-type application struct{ app.Receiver }
+type application struct{ app.Handler }
 
 // Run runs a loop for h, whose requests source answers, until the test has ended. It sets limits and times of cfg.
 func (h *Host) Run(t testing.TB, source exchange.Source, cfg sites.Config) {

@@ -50,7 +50,7 @@ type handler struct {
 	stalled   time.Duration
 }
 
-func (h *handler) Attach(_ *eventloop.Waker, _ func(exchange.Origin) exchange.Subrequester) {}
+func (h *handler) Attach(*eventloop.Waker) {}
 func (h *handler) Submit(r *exchange.Request) bool {
 	if !h.full {
 		h.submitted = append(h.submitted, *r)
@@ -101,10 +101,10 @@ func newRig(t *testing.T, o Options, c Config) *rig {
 	}
 	r.server.after(10 * second)
 	limits := http1.DefaultLimits
-	c.Limits, c.Files = &limits, r.server
+	c.Limits, c.Take = &limits, r.server.Take
 	r.Dispatcher = New(r.server, &r.server.set)
 	r.Configure(c)
-	r.Serve(r.h, []Handler{r.h}, o.Timeout > 0)
+	r.Serve(r.h, o.Timeout > 0)
 	r.x = r.client.Exchange("GET /a HTTP/1.1\r\nHost: x\r\n\r\n", "")
 	r.x.Source = r.Source(r.h, o)
 	return r
@@ -285,9 +285,8 @@ func TestDeferred(t *testing.T) {
 	if r.client.Delayed != 1 || r.Owed() != 0 {
 		t.Errorf("%d times deferred, %d owed", r.client.Delayed, r.Owed())
 	}
-	pace := r.x.Source.(exchange.Pacer)
-	pace.Resume(r.x)
-	pace.Resume(r.x)
+	r.x.Source.Start(r.x)
+	r.x.Source.Start(r.x)
 	r.want("told", r.told(), "resume")
 	r.make(exchange.Part{Op: exchange.OpDeferred})
 	r.x.Source.OnGone(r.x) // the last part has to come
@@ -303,7 +302,7 @@ func TestDeferred(t *testing.T) {
 func TestInput(t *testing.T) {
 	r := newRig(t, Options{}, Config{})
 	r.start()
-	in := r.x.Source.(exchange.Receiver)
+	in := r.x.Source
 	in.Input(r.x, exchange.Input{Data: []byte("a")})
 	r.make(exchange.Part{Op: exchange.OpCredit, Credit: 65})
 	if r.client.Credited != 65 {

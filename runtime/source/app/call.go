@@ -35,6 +35,8 @@ type call struct {
 	begun    bool  // the sink has got the head
 	ended    bool  // the handler has made the last part
 	gone     bool  // OnGone was called
+	main     bool  // the handler is that of the application
+	former   bool  // it is from before the last Serve
 }
 
 // restart has the time of the part that the handler owes begin now.
@@ -61,9 +63,6 @@ func (d *Dispatcher) deliver(p *exchange.Part) {
 	case exchange.OpDeferred:
 		c.Release(p)
 		c.putBack()
-		return
-	case exchange.OpAsk:
-		c.ask(p)
 		return
 	}
 	if c.occupies != OccupiesNothing && c.occupies.endsWith(p) {
@@ -116,11 +115,14 @@ func (c *call) Release(p *exchange.Part) {
 	}
 }
 
-// Start implements exchange.Source: the turn of x has come.
+// Start implements exchange.Source: the turn of x has come, or is near.
 func (c *call) Start(*exchange.Exchange) {
-	if p := c.waiting; p != nil {
+	switch p := c.waiting; {
+	case p != nil:
 		c.waiting = nil
 		c.handOver(p)
+	case c.deferred:
+		c.resume()
 	}
 }
 
@@ -163,14 +165,13 @@ func (c *call) end(p *exchange.Part) {
 	c.Release(p)
 }
 
-// Input implements exchange.Receiver.
+// Input implements exchange.Source.
 func (c *call) Input(x *exchange.Exchange, in exchange.Input) {
-	h, ok := c.handler.(Receiver)
-	if !ok || c.ended || c.deferred {
+	if c.ended || c.deferred {
 		return
 	}
 	in.Ticket = c.ticket
-	h.Deliver(in)
+	c.handler.Deliver(in)
 	d := c.d
 	d.Due = true
 	switch in.Op {
@@ -193,18 +194,11 @@ func (c *call) putBack() {
 	c.x.Server.AwaitTurn(true)
 }
 
-// Resume implements exchange.Pacer.
-func (c *call) Resume(*exchange.Exchange) {
-	if c.deferred {
-		c.resume()
-	}
-}
-
 // resume has the handler start a deferred call.
 func (c *call) resume() {
 	c.deferred, c.owed = false, true
 	c.restart()
-	c.handler.(Pacer).Resume(c.ticket)
+	c.d.app.Resume(c.ticket)
 	c.d.Due = true
 }
 
@@ -257,11 +251,7 @@ func (d *Dispatcher) sendMeanwhile() (sent bool) {
 		return false // the loop is about to
 	}
 	defer d.loop.Recover()
-	var p exchange.Part
-	for d.main.Next(&p) {
-		d.deliver(&p)
-		sent = true
-	}
+	sent = d.deliverAll()
 	d.loop.Flush()
 	return sent
 }
@@ -271,7 +261,6 @@ func (d *Dispatcher) sendMeanwhile() (sent bool) {
 
 // Tick ends the exchanges whose handler has owed a part for too long.
 func (d *Dispatcher) Tick() {
-	d.dropFormer()
 	if !d.limited {
 		return
 	}

@@ -11,28 +11,54 @@ import (
 	"fapws/runtime/http1"
 )
 
-// Receiver is a Handler that takes bodies in pieces (Mount.Streams of package sites) and messages
-// of WebSockets (Mount.WebSocket).
-type Receiver interface {
-	Handler
+// Handler answers requests. The loop gives it requests, and gets parts of responses; neither side ever waits for the other.
+//
+// All methods but Release are called on the loop only.
+type Handler interface {
+	// Submit hands over a request. It returns false when too many wait: the
+	// loop then answers 503.
+	Submit(*exchange.Request) bool
 
 	// Deliver hands over the data that has arrived for an exchange of which the loop has not
 	// yet taken the Last part; the handler may have made it, and then drops the input.
 	// It does not wait and cannot fail; excess data is not read
-	// (exchange.InputWindow). Nothing runs before Flush. On the loop.
+	// (exchange.InputWindow).
 	Deliver(exchange.Input)
+
+	// Release gives a part back: its bytes were sent or are not wanted any
+	// more. Any goroutine may call it. Unreleased bytes are what the handler
+	// uses for back-pressure; releasing the Last part ends the exchange.
+	Release(*exchange.Part)
+
+	// Cancel says that no client waits for this exchange any more. Work not yet started is dropped, iterators are closed. The Last part still
+	// comes. If the reason is that the exchange has taken longer than its Source allows, took is how long; its client has been answered
+	// then, as far as that goes, and Cancel may have been called before. Otherwise it is 0. It must not block.
+	Cancel(t exchange.Ticket, took time.Duration)
 }
 
-// Pacer is what a Handler has that does not start a request with exchange.Request.Pipeline while the answers to earlier requests of
-// its connection are large: the request comes back as a part with exchange.OpDeferred.
-type Pacer interface {
-	// Resume starts a request that has come back. Nothing runs before Flush. On the loop.
-	Resume(exchange.Ticket)
+// Interpreter is the Handler of the application, which the loop asks for parts. Others give theirs to exchange.Request.Publish.
+type Interpreter interface {
+	Handler
+
+	// Flush starts what was handed over: nothing runs before. An inline handler runs here, on
+	// the loop; the loop calls Next after every Flush and on every wake-up.
+	Flush()
+
+	// Next fills in the next part that is ready and returns true, or returns
+	// false when there is none.
+	Next(*exchange.Part) bool
 }
 
-// Application is what a Handler has that may run on the loop, and is told of signals. On the loop it makes many pieces of a response
-// one after the other while another thread sends them.
+// Application is what an Interpreter has that may run on the loop, may defer requests, and is told of signals. On the loop it makes many
+// pieces of a response one after the other while another thread sends them.
 type Application interface {
+	// Attach is called once before the first Submit. w is for when parts wait and the loop may be asleep.
+	Attach(w *eventloop.Waker)
+
+	// Resume starts a request that was deferred. A request with exchange.Request.Pipeline is not started while the answers to earlier
+	// requests of its connection are large: it comes back as a part with exchange.OpDeferred. On the loop.
+	Resume(exchange.Ticket)
+
 	// Attend says whether finished parts are sent during Flush, too. A part that was finished before Attend(false)
 	// is still to be sent then. Any goroutine.
 	Attend(bool)
@@ -48,38 +74,6 @@ type Application interface {
 
 	// Signalled says that a signal for the application arrived. On the loop.
 	Signalled()
-}
-
-// Handler runs an application. The loop gives it requests, whole ones unless it is
-// a Receiver, and takes parts of responses; neither side ever waits for the other.
-//
-// All methods but Release are called on the loop only.
-type Handler interface {
-	// Attach is called once before the first Submit. w is for when parts wait and the loop may be asleep. ask makes requests to the server
-	// itself possible, on behalf of a request.
-	Attach(w *eventloop.Waker, ask func(exchange.Origin) exchange.Subrequester)
-
-	// Submit hands over a request. It returns false when too many wait: the
-	// loop then answers 503. Nothing runs before Flush.
-	Submit(*exchange.Request) bool
-
-	// Flush starts the submitted exchanges. An inline handler runs it here, on
-	// the loop; the loop calls Next after every Flush and on every wake-up.
-	Flush()
-
-	// Next fills in the next part that is ready and returns true, or returns
-	// false when there is none.
-	Next(*exchange.Part) bool
-
-	// Release gives a part back: its bytes were sent or are not wanted any
-	// more. Any goroutine may call it. Unreleased bytes are what the handler
-	// uses for back-pressure; releasing the Last part ends the exchange.
-	Release(*exchange.Part)
-
-	// Cancel says that no client waits for this exchange any more. Work not yet started is dropped, iterators are closed. The Last part still
-	// comes. If the reason is that the exchange has taken longer than its Source allows, took is how long; its client has been answered
-	// then, as far as that goes, and Cancel may have been called before. Otherwise it is 0. It must not block.
-	Cancel(t exchange.Ticket, took time.Duration)
 }
 
 // Loop is the server of a Dispatcher. Its methods are called on the event loop or, while a handler holds that up, by a goroutine
@@ -101,30 +95,23 @@ type Loop interface {
 	Recover()
 }
 
-// Files answers exchanges with files that handlers name. *static.Handed implements it.
-type Files interface {
-	// Take answers x, whose turn it is, as p says. p may be released when Take returns.
-	Take(x *exchange.Exchange, p *exchange.Part, parsed *http1.Request)
-}
-
-// Channels makes clients of exchanges subscribers. *live.Subscribers implements it.
-type Channels interface {
-	// Subscribe makes the client of x, which has asked for r, a subscriber of the channels that p names, the first part of
-	// the response. It sends the head, and the rest of p is not the first part any more. If the client cannot be a
-	// subscriber, it returns false, and the reply to send instead.
-	Subscribe(x *exchange.Exchange, p *exchange.Part, r *exchange.Request) (refusal exchange.Reply, ok bool)
-}
-
 // Config says how a Dispatcher behaves.
 type Config struct {
-	Limits   *http1.Limits // of requests that handlers give back with exchange.Head
-	Files    Files
-	Channels Channels
-	Waker    *eventloop.Waker // for handlers
+	Limits *http1.Limits    // of requests that handlers give back with exchange.Head
+	Waker  *eventloop.Waker // for the Application
 
-	// Programs returns the Handler that runs the programs named by other handlers, and its number of the mount. It is called once,
+	// Take answers x, whose turn it is, with a file that a handler names, as p says. p may be released when Take returns.
+	// It is that of static.Handed.
+	Take func(x *exchange.Exchange, p *exchange.Part, parsed *http1.Request)
+
+	// Subscribe makes the client of x, which has asked for r, a subscriber of the channels that p names, the first part of
+	// the response. It sends the head, and the rest of p is not the first part any more. If the client cannot be a
+	// subscriber, it returns false, and the reply to send instead. It is that of live.Subscribers.
+	Subscribe func(x *exchange.Exchange, p *exchange.Part, r *exchange.Request) (refusal exchange.Reply, ok bool)
+
+	// Programs returns the Handler that runs the programs named by other handlers. It is called once,
 	// on the event loop, when the first program is named. nil: such requests get 500.
-	Programs func() (Handler, int)
+	Programs func() Handler
 
 	// Subrequests is for handlers that ask the server itself for pages.
 	Subrequests func(exchange.Origin) exchange.Subrequester
@@ -139,25 +126,24 @@ type Dispatcher struct {
 	loop       Loop
 	set        *conn.Set // with the clock
 	cfg        Config
-	handlers   []Handler   // all of them
-	former     []Handler   // among them: those of an earlier Serve that still have calls
-	main       Handler     // the one of Serve; nil: none
-	app        Application // main, if it is one
-	used       int64       // conn.Set.Now when a call of main has ended last
-	programs   programs
+	main       Interpreter          // the one of Serve; nil: none
+	app        Application          // main, if it is one
+	used       int64                // conn.Set.Now when a call of main has ended last
+	programs   Handler              // that Config.Programs has returned; nil: no program was named yet
+	publish    func(*exchange.Part) // exchange.Request.Publish
 	turnSender turnSender
 
 	calls []*call // by ticket
 	free  *call
 	part  exchange.Part // the one that is being delivered
 
-	// Due says that Handler.Flush is to be called, by the next Run: handlers have something to do.
+	// Due says that Interpreter.Flush is to be called, by the next Run.
 	Due bool
 
 	limited bool // some Source has a timeout
 	taken   int  // requests submitted since the last Flush
 
-	// state is held by the event loop except during Handler.Flush, when a handler may run there and not return. Its holder may
+	// state is held by the event loop except during Interpreter.Flush, when a handler may run there and not return. Its holder may
 	// touch all that belongs to the loop: see Stalled.
 	state   sync.Mutex
 	overran bool // Stalled has answered for a handler
@@ -167,6 +153,12 @@ type Dispatcher struct {
 // New returns a Dispatcher without handlers, whose clients are in set. The caller is the event loop from now on, or hands over to it.
 func New(h Loop, set *conn.Set) *Dispatcher {
 	d := &Dispatcher{loop: h, set: set}
+	d.publish = func(p *exchange.Part) {
+		set.Events.Post(func() {
+			d.part = *p
+			d.deliver(&d.part)
+		})
+	}
 	d.turnSender.call = make(chan struct{}, 1)
 	d.state.Lock()
 	return d
@@ -175,48 +167,26 @@ func New(h Loop, set *conn.Set) *Dispatcher {
 // Configure replaces the Config, for handlers of the next Serve.
 func (d *Dispatcher) Configure(c Config) { d.cfg = c }
 
-// Serve attaches all handlers. main, which may be nil, is one of them: the application's. limited says that some Source has a
-// timeout. It may be called again, with handlers that were not attached before; the former ones finish what they have.
-func (d *Dispatcher) Serve(main Handler, all []Handler, limited bool) {
-	d.former, d.programs = d.handlers, programs{}
-	if d.main = main; limited && !d.limited {
-		d.limited = true
-		for _, c := range d.calls {
+// Serve attaches main, the interpreter of the application, which may be nil. limited says that some Source has a
+// timeout. It may be called again, with a main that was not attached before if there was none; the calls before go on.
+func (d *Dispatcher) Serve(main Interpreter, limited bool) {
+	d.programs = nil
+	for _, c := range d.calls {
+		c.former = c.handler != nil
+		if limited && !d.limited {
 			c.since = d.loop.Exact()
 		}
 	}
-	d.app, _ = main.(Application)
-	d.handlers = slices.Concat(all, d.former)
-	for _, h := range all {
-		h.Attach(d.cfg.Waker, d.cfg.Subrequests)
+	d.limited = d.limited || limited
+	d.main = main
+	if d.app, _ = main.(Application); d.app != nil {
+		d.app.Attach(d.cfg.Waker)
 	}
-	d.dropFormer()
 }
 
-// dropFormer forgets the handlers of an earlier Serve that have no calls any more.
-func (d *Dispatcher) dropFormer() {
-	if len(d.former) == 0 {
-		return
-	}
-	idle := func(h Handler) bool {
-		return !slices.ContainsFunc(d.calls, func(c *call) bool { return c.handler == h })
-	}
-	all := d.handlers[:len(d.handlers)-len(d.former)]
-	d.former = slices.DeleteFunc(slices.Clone(d.former), idle)
-	d.handlers = slices.Concat(all, d.former) // Run may be going through them
-}
-
-// Attached returns how many handlers are attached.
-func (d *Dispatcher) Attached() int { return len(d.handlers) }
-
-// HasFormer reports whether handlers of an earlier Serve have calls.
-func (d *Dispatcher) HasFormer() bool { return len(d.former) > 0 }
-
-// add attaches one more handler.
-func (d *Dispatcher) add(h Handler) {
-	at := len(d.handlers) - len(d.former)
-	d.handlers = slices.Concat(d.handlers[:at], []Handler{h}, d.former) // Run may be going through them
-	h.Attach(d.cfg.Waker, d.cfg.Subrequests)
+// HasFormer reports whether a call from before the last Serve has not ended.
+func (d *Dispatcher) HasFormer() bool {
+	return slices.ContainsFunc(d.calls, func(c *call) bool { return c.former })
 }
 
 // takenMost is how many requests and messages are worth taking before they are passed on: more
@@ -248,17 +218,20 @@ func (d *Dispatcher) Run() {
 	d.deliverAll()
 }
 
-func (d *Dispatcher) deliverAll() {
-	for _, h := range d.handlers {
-		for h.Next(&d.part) {
-			d.deliver(&d.part)
-		}
+// deliverAll delivers what the interpreter has finished, and reports whether there was any.
+func (d *Dispatcher) deliverAll() (any bool) {
+	for d.main != nil && d.main.Next(&d.part) {
+		d.deliver(&d.part)
+		any = true
 	}
+	return any
 }
 
-// flush has handlers start submitted requests.
+// flush has the interpreter start submitted requests.
 func (d *Dispatcher) flush() {
-	handlers := d.handlers
+	if d.main == nil {
+		return
+	}
 	d.running = true
 	d.state.Unlock()
 	defer func() {
@@ -269,10 +242,7 @@ func (d *Dispatcher) flush() {
 			d.loop.HeldUp()
 		}
 	}()
-	// The application's comes last, as parts may be sent while it runs on the loop: see Attend.
-	for i := len(handlers) - 1; i >= 0; i-- {
-		handlers[i].Flush()
-	}
+	d.main.Flush()
 }
 
 // CallTurnSender is eventloop.Waker.Attend.
@@ -304,7 +274,7 @@ func (d *Dispatcher) Exchange(t exchange.Ticket) *exchange.Exchange {
 
 // put ends a call.
 func (d *Dispatcher) put(c *call) {
-	if c.handler == d.main {
+	if c.main {
 		d.used = d.set.Now
 	}
 	ticket := c.ticket
@@ -315,7 +285,7 @@ func (d *Dispatcher) put(c *call) {
 
 // LastUse returns when the last call of the application has ended, by conn.Set.Now. used reports whether it has one, such as a WebSocket.
 func (d *Dispatcher) LastUse() (at int64, used bool) {
-	return d.used, slices.ContainsFunc(d.calls, func(c *call) bool { return c.handler != nil && c.handler == d.main })
+	return d.used, slices.ContainsFunc(d.calls, func(c *call) bool { return c.main })
 }
 
 // Idle reports whether all tickets are free.

@@ -1,11 +1,11 @@
 // Package app answers exchanges by handlers: the interpreter, and goroutines that may take their time (package backend).
 //
-// A Source submits the request of an exchange to a Handler, which knows it by a ticket. The event loop asks the
-// Dispatcher for finished parts at the end of each batch (Run); the Dispatcher finds the exchange of each part, and
-// sends the part to the sink of that exchange. A call is the state of one exchange, from Submit until its last part
+// A Source submits the request of an exchange to a Handler, which knows it by a ticket. At the end of each batch the event loop has the
+// Dispatcher ask the interpreter for finished parts (Run); other handlers have theirs posted to the loop. The Dispatcher finds the exchange
+// of each part, and sends the part to the sink of that exchange. A call is the state of one exchange, from Submit until its last part
 // is released; calls are used again, so a request costs no allocation.
 //
-// The package does no I/O and knows no connection. The methods of exchange.Source, Receiver and Pacer tell it that a
+// The package does no I/O and knows no connection. The methods of exchange.Source tell it that a
 // client has room, sends more of a body, has left, or reads too slowly; it asks by those of exchange.Server. All of
 // it belongs to the event loop. Only while an inline handler runs, other goroutines stand in for the loop
 // (Dispatcher.state): Attend sends parts that are finished meanwhile, Stalled answers for a handler that does not
@@ -14,7 +14,7 @@
 // A handler that owes a part for too long is overdue (call.go): the client gets 504, or a response that breaks
 // off. The exchange ends with that; the ticket stays taken until the handler has returned the last part.
 //
-// Serve may be called again, with other handlers: those before are asked for parts until their calls have ended.
+// Serve may be called again, for other sites: calls of the handlers before go on until they have ended.
 //
 // A handler may name files, a program or a page of the server that answers in its place (source.go).
 //

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/logfile"
@@ -25,6 +26,7 @@ type Source struct {
 type Options struct {
 	Timeout  time.Duration // maximum time that the handler may owe a part; 0: no limit
 	Occupies Occupancy     // how long each exchange occupies the application
+	Main     bool          // the handler is that of the application: see Dispatcher.LastUse
 }
 
 // Source returns the source of a handler. It is safe for concurrent use.
@@ -44,9 +46,9 @@ func (s *Source) Start(x *exchange.Exchange) {
 	} else {
 		d.free, c.next = c.next, nil
 	}
-	c.x, c.handler, c.limit = x, s.handler, int64(s.options.Timeout)
+	c.x, c.handler, c.main, c.limit = x, s.handler, s.options.Main, int64(s.options.Timeout)
 	c.peer, c.errorLog, c.traced, c.depth, c.detached = r.Peer, r.ErrorLog, r.Traced, uint8(r.Depth), r.Socket != 0
-	r.Ticket = c.ticket
+	r.Ticket, r.Publish, r.Subrequests = c.ticket, d.publish, d.cfg.Subrequests
 	if d.cfg.Trace != nil {
 		d.cfg.Trace("exchange %d goes to the application", c.ticket)
 	}
@@ -71,25 +73,27 @@ func (s *Source) Start(x *exchange.Exchange) {
 type Receiving struct {
 	exchange.Memory
 	first *Source
-	index int // exchange.Request.Mount for first
 	then  exchange.Source
 }
 
-// Receiving returns a Source that has first receive bodies, which calls its mount index, and then answer. It is safe for concurrent
-// use.
-func (d *Dispatcher) Receiving(first Handler, index int, then exchange.Source) *Receiving {
-	return &Receiving{first: d.Source(first, Options{}), index: index, then: then}
+// Receiving returns a Source that has first receive bodies, and then answer. It is safe for concurrent use.
+func (d *Dispatcher) Receiving(first Handler, then exchange.Source) *Receiving {
+	return &Receiving{first: d.Source(first, Options{}), then: then}
 }
 
 // Start implements exchange.Source.
 func (s *Receiving) Start(x *exchange.Exchange) {
 	r := x.Req
-	body, mount := r.Body, r.Mount
+	body := r.Body
 	x.Server.Keep() // for the source behind
-	r.Body, r.Mount = body, s.index
+	r.Body = body
+	var c *call
+	r.Inquire = func(body []byte, done func(int, []byte)) {
+		s.first.d.set.Events.Post(func() { c.inquire(body, done) })
+	}
 	s.first.Start(x)
-	r.Body, r.Mount = nil, mount
-	if c, ok := x.Source.(*call); ok {
+	r.Body, r.Inquire = nil, nil
+	if c, _ = x.Source.(*call); c != nil {
 		c.receiver = s
 	}
 }
@@ -116,12 +120,6 @@ func (c *call) handOn(p *exchange.Part) {
 }
 
 // A handler may have its exchange answered by something else: files, a program, or a page of the server.
-
-// programs runs the programs that handlers name.
-type programs struct {
-	handler Handler // nil: there was none to run
-	index   int
-}
 
 // redirect has what p, the first part, names answer. It reports false if nothing does: then p is the response.
 func (c *call) redirect(p *exchange.Part) bool {
@@ -176,7 +174,7 @@ func (c *call) subscribes(p *exchange.Part) bool {
 		return false
 	}
 	r := exchange.Request{Head: p.Head.Request, Parsed: parsed, Peer: c.peer, Depth: int(c.depth)}
-	refusal, ok := c.d.cfg.Channels.Subscribe(c.x, p, &r)
+	refusal, ok := c.d.cfg.Subscribe(c.x, p, &r)
 	if !ok {
 		c.reply(p, refusal)
 	}
@@ -195,7 +193,7 @@ func (c *call) handOver(p *exchange.Part) {
 		if c.extra != nil {
 			p.Head.Fields = exchange.MergeFields(p.Head.Fields, c.extra)
 		}
-		c.d.cfg.Files.Take(c.x, p, parsed)
+		c.d.cfg.Take(c.x, p, parsed)
 		c.end(p)
 	}
 }
@@ -215,37 +213,32 @@ func (d *Dispatcher) parsed(h *exchange.Head) (*http1.Request, error) {
 	return parsed, parsed.ParseWhole(h.Request, d.cfg.Limits)
 }
 
-// start prepares the handler for programs. It reports whether one exists.
-func (p *programs) start(d *Dispatcher) bool {
-	if p.handler == nil && d.cfg.Programs != nil {
-		p.handler, p.index = d.cfg.Programs()
-		d.add(p.handler)
-	}
-	return p.handler != nil
-}
-
 // handToProgram submits the request, for which the handler has named a program (exchange.Program), a second time: the call
 // goes on with the parts of that.
 func (c *call) handToProgram(p *exchange.Part, parsed *http1.Request) {
 	d := c.d
-	if !d.programs.start(d) {
-		c.fail(p, "a handler let a program answer that cannot")
-		return
+	if d.programs == nil {
+		if d.cfg.Programs == nil {
+			c.fail(p, "a handler let a program answer that cannot")
+			return
+		}
+		d.programs = d.cfg.Programs()
 	}
 	again := exchange.Request{
-		Ticket:   c.ticket,
-		Mount:    d.programs.index,
-		Head:     p.Head.Request,
-		Parsed:   parsed,
-		Path:     p.Head.StaticPath,
-		Script:   p.Head.StaticScript,
-		Body:     p.Body,
-		Spool:    -1,
-		Size:     int64(len(p.Body)),
-		Peer:     c.peer,
-		Options:  string(p.Head.Static),
-		ErrorLog: c.errorLog,
-		Traced:   c.traced,
+		Ticket:      c.ticket,
+		Head:        p.Head.Request,
+		Parsed:      parsed,
+		Path:        p.Head.StaticPath,
+		Script:      p.Head.StaticScript,
+		Body:        p.Body,
+		Spool:       -1,
+		Size:        int64(len(p.Body)),
+		Peer:        c.peer,
+		Options:     string(p.Head.Static),
+		ErrorLog:    c.errorLog,
+		Traced:      c.traced,
+		Publish:     d.publish,
+		Subrequests: d.cfg.Subrequests,
 	}
 	var err error
 	if p.File >= 0 {
@@ -255,23 +248,23 @@ func (c *call) handToProgram(p *exchange.Part, parsed *http1.Request) {
 		}
 	}
 	c.extra = bytes.Clone(p.Head.Fields)
-	if err != nil || !d.programs.handler.Submit(&again) {
+	if err != nil || !d.programs.Submit(&again) {
 		c.reply(p, exchange.Reply{Status: 503, Fields: retryAfter})
 		return
 	}
 	c.parts--
 	c.handler.Release(p) // the ticket stays taken
-	c.handler = d.programs.handler
+	c.handler, c.main = d.programs, false
 	c.ended, c.owed = false, true
 	c.restart()
-	d.Due = true
 }
 
 // inquiry is an exchange that a handler has with the one behind it (Receiving) before that answers the client: a piece of an
 // upload, for example. It is Sink and Server of the exchange, which has no client. The response is recorded, and goes to the handler.
 type inquiry struct {
 	exchange.Exchange
-	c      *call
+	set    *conn.Set
+	done   func(status int, answer []byte)
 	status int
 	body   []byte
 }
@@ -279,27 +272,18 @@ type inquiry struct {
 // maxInquiry bounds the recorded bytes of a response: they are for an error page at most.
 const maxInquiry = 64 << 10
 
-// ask has the source behind answer an exchange with the body of p.
-func (c *call) ask(p *exchange.Part) {
-	i := &inquiry{c: c, status: 500}
-	if c.x == nil || c.receiver == nil {
-		c.Release(p)
-		i.answer()
+// inquire has the source behind answer an exchange with a body: see exchange.Request.Inquire.
+func (c *call) inquire(body []byte, done func(status int, answer []byte)) {
+	if c.x == nil {
+		done(500, nil)
 		return
 	}
+	i := &inquiry{set: c.d.set, done: done, status: 500}
 	r := *c.x.Req
-	r.Body, r.More, r.Size, r.Pipeline = p.Body, false, int64(len(p.Body)), 0
+	r.Body, r.More, r.Size, r.Pipeline = body, false, int64(len(body)), 0
 	i.Req, i.Prefix, i.Sink, i.Server, i.Logger = &r, c.x.Prefix, i, i, i
 	c.receiver.then.Start(&i.Exchange)
 	i.Req = nil
-	c.Release(p)
-}
-
-// answer gives the response to the handler.
-func (i *inquiry) answer() {
-	c := i.c
-	c.handler.(Receiver).Deliver(exchange.Input{Ticket: c.ticket, Op: exchange.OpAsk, Data: i.body, Code: uint16(i.status)})
-	c.d.Due = true
 }
 
 // Send implements exchange.Sink.
@@ -316,14 +300,13 @@ func (i *inquiry) Send(p *exchange.Part) {
 	}
 	p.Release()
 	if last {
-		i.answer()
+		i.done(i.status, i.body)
 	}
 }
 
 // Reply implements exchange.Sink.
 func (i *inquiry) Reply(r exchange.Reply) {
-	i.status, i.body = r.Status, append(append(i.body[:0], r.Text...), r.Body...)
-	i.answer()
+	i.done(r.Status, append(append(i.body[:0], r.Text...), r.Body...))
 }
 
 // The inquiry waits for no client.
@@ -332,13 +315,12 @@ func (*inquiry) InTurn() bool                       { return true }
 func (*inquiry) Keep()                              {}
 func (*inquiry) WaitsForClient() bool               { return false }
 func (*inquiry) Decline(string) bool                { return false }
-func (*inquiry) NoteFile(string, []byte)            {}
-func (i *inquiry) Log(l logfile.Level, line string) { i.c.d.set.Log(l, "%s", line) }
+func (i *inquiry) Log(l logfile.Level, line string) { i.set.Log(l, "%s", line) }
 
 // AwaitTurn implements exchange.Server.
 func (i *inquiry) AwaitTurn(early bool) {
 	if early {
-		i.Source.(exchange.Pacer).Resume(&i.Exchange)
+		i.Source.Start(&i.Exchange)
 	}
 }
 

@@ -312,10 +312,10 @@ func (f *fetch) leave() {
 	f.giveUp()
 }
 
-// Input implements exchange.Receiver, for the client: it may have left.
+// Input implements exchange.Source, for the client: it may have left.
 func (f *fetch) Input(_ *exchange.Exchange, in exchange.Input) {
-	if r, ok := f.origin.Source.(exchange.Receiver); ok && f.passes {
-		r.Input(&f.origin, in)
+	if f.passes {
+		f.origin.Source.Input(&f.origin, in)
 	}
 }
 
@@ -340,7 +340,7 @@ func (f *fetch) InTurn() bool { return f.client == nil || f.client.Server.InTurn
 // AwaitTurn implements exchange.Server. Other clients want the page, however slow its own one is.
 func (f *fetch) AwaitTurn(early bool) {
 	if early {
-		f.origin.Source.(exchange.Pacer).Resume(&f.origin)
+		f.origin.Source.Start(&f.origin)
 		return
 	}
 	f.awaits = true
@@ -380,11 +380,4 @@ func (f *fetch) Log(level logfile.Level, line string) {
 		return
 	}
 	f.client.Logger.Log(level, line)
-}
-
-// NoteFile implements exchange.Logger.
-func (f *fetch) NoteFile(root string, path []byte) {
-	if f.client != nil {
-		f.client.Logger.NoteFile(root, path)
-	}
 }

@@ -35,6 +35,7 @@ func (s *server) goOn() {
 
 // origin is a Source that answers when a test says so.
 type origin struct {
+	exchange.Memory
 	asked []*exchange.Exchange
 	gone  int
 }
@@ -44,7 +45,6 @@ func (o *origin) Start(x *exchange.Exchange) {
 	o.asked = append(o.asked, x)
 	x.By = "application"
 }
-func (o *origin) OnRoom(*exchange.Exchange) {}
 func (o *origin) OnGone(*exchange.Exchange) { o.gone++ }
 
 // rig is a Source of pages in front of an origin.

@@ -281,6 +281,7 @@ func (p *Page) hasTag(tag string) bool {
 
 // waiter is the Source of an exchange that waits for a page which another one fetches.
 type waiter struct {
+	exchange.Memory
 	source *Source
 	x      *exchange.Exchange // nil: its client has left
 	f      *fetch             // that it waits for; nil: it is to ask again
@@ -307,12 +308,6 @@ func (s *Source) wait(x *exchange.Exchange, f *fetch, turns int) {
 	f.waiting = append(f.waiting, w)
 	s.pages.waited[f] = struct{}{}
 }
-
-// Start implements exchange.Source.
-func (w *waiter) Start(*exchange.Exchange) {}
-
-// OnRoom implements exchange.Source.
-func (w *waiter) OnRoom(*exchange.Exchange) {}
 
 // OnGone implements exchange.Source. An origin that fetches the page for
 // no client any more is told so.

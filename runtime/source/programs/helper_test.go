@@ -43,11 +43,10 @@ func (s *site) serve(prefix string, r backend.Responder, err error) {
 		s.t.Fatal(err)
 	}
 	pool := backend.New(1000, func(line string) { s.logged("", line) })
-	index := pool.Add(r)
-	there := pool.Add(backend.Func(func(w *backend.Response, r *backend.Request) { io.WriteString(w, "there: "+r.Query()) }))
+	there := pool.Handler(backend.Func(func(w *backend.Response, r *backend.Request) { io.WriteString(w, "there: "+r.Query()) }))
 	cfg := runtimetest.Config()
 	cfg.Log = func(_ logfile.Level, line string) { s.logged("", line) }
-	_, s.addr = runtimetest.Serve(s.t, cfg, nil, sites.Mount{Prefix: prefix, Handler: pool, Index: index}, sites.Mount{Prefix: "/there", Handler: pool, Index: there})
+	_, s.addr = runtimetest.Serve(s.t, cfg, nil, sites.Mount{Prefix: prefix, Handler: pool.Handler(r)}, sites.Mount{Prefix: "/there", Handler: there})
 }
 
 // newSite serves scripts by CGI at /cgi/; change may change the options.

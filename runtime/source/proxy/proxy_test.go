@@ -54,7 +54,7 @@ func front(t *testing.T, prefix string, o proxy.Options) (address string, logged
 			t.Error(text)
 		}
 	})
-	_, address = runtimetest.Serve(t, cfg, nil, sites.Mount{Prefix: prefix, Handler: pool, Index: pool.Add(p), Tunnels: true, Resolved: true})
+	_, address = runtimetest.Serve(t, cfg, nil, sites.Mount{Prefix: prefix, Handler: pool.Handler(p), Tunnels: true, Resolved: true})
 	t.Cleanup(func() { p.Close() }) // before the server
 	return address, logged
 }

@@ -210,8 +210,7 @@ func startOurs(t *testing.T, root, host string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pool := backend.New(100, func(line string) { t.Log(line) })
-	pool.Add(backend.Func(func(w *backend.Response, r *backend.Request) {
+	handler := backend.New(100, func(line string) { t.Log(line) }).Handler(backend.Func(func(w *backend.Response, r *backend.Request) {
 		switch {
 		case pages.IsPage(r.Path):
 			pages.Respond(w, r)
@@ -224,7 +223,8 @@ func startOurs(t *testing.T, root, host string) string {
 				return
 			}
 			w.Start(exchange.Head{Status: 200, Length: info.Size()})
-			w.File(f, 0, info.Size())
+			io.Copy(w, f)
+			f.Close()
 		}
 	}))
 	server, err := runtime.New(runtimetest.Config())
@@ -235,8 +235,8 @@ func startOurs(t *testing.T, root, host string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	table := []sites.Mount{{Prefix: "/", Handler: pool}}
-	if err := server.Serve([]*conn.Listener{listener}, []sites.Site{{Table: table}}, pool); err != nil {
+	table := []sites.Mount{{Prefix: "/", Handler: handler}}
+	if err := server.Serve([]*conn.Listener{listener}, []sites.Site{{Table: table}}, nil); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { server.Close() })

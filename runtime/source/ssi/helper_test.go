@@ -54,12 +54,10 @@ func newSite(t *testing.T, o Options, files map[string]string) *site {
 		t.Fatal(err)
 	}
 	pool := backend.New(100, s.add)
-	parsed := pool.Add(pages)
-	dynamic := pool.Add(backend.Func(answer))
-	_, address := runtimetest.Serve(t, runtimetest.Config(), pool,
+	_, address := runtimetest.Serve(t, runtimetest.Config(), nil,
 		sites.Mount{Prefix: "/p/f/", Source: static.NewSource(below, false)},
-		sites.Mount{Prefix: "/p/", Handler: pool, Index: parsed},
-		sites.Mount{Prefix: "/dynamic/", Handler: pool, Index: dynamic})
+		sites.Mount{Prefix: "/p/", Handler: pool.Handler(pages)},
+		sites.Mount{Prefix: "/dynamic/", Handler: pool.Handler(backend.Func(answer))})
 	s.url = "http://" + address
 	return s
 }

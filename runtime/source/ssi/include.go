@@ -15,7 +15,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"fapws/runtime/backend"
 	"fapws/runtime/exchange"
 	"fapws/runtime/route"
 	"fapws/runtime/source/programs"
@@ -63,35 +62,35 @@ func (p *page) include(e *element) {
 
 // insert writes the response of the server to a target.
 func (p *page) insert(target string) error {
-	a, err := p.get(target)
+	status, body, err := p.get(target)
 	if err != nil {
 		return err
 	}
-	if a.Status < 200 || a.Status >= 300 {
-		return fmt.Errorf("the answer has the status %d", a.Status)
+	if status < 200 || status >= 300 {
+		return fmt.Errorf("the answer has the status %d", status)
 	}
-	p.write(string(a.Body))
+	p.write(string(body))
 	return nil
 }
 
 var errDepth = errors.New("includes are nested too deeply")
 
 // get asks the server.
-func (p *page) get(target string) (*backend.Answer, error) {
+func (p *page) get(target string) (status int, body []byte, err error) {
 	if p.r.Depth >= p.s.opt.Depth {
-		return nil, errDepth
+		return 0, nil, errDepth
 	}
-	a, err := p.r.Sub(p.ctx, target)
+	status, body, err = p.r.Sub(p.ctx, target)
 	if errors.Is(err, exchange.ErrTooDeep) {
 		err = errDepth
 	}
-	return a, err
+	return status, body, err
 }
 
 // reachable implements -U and -A: it reports whether the server has a page for a path.
 func (p *page) reachable(target string) bool {
-	a, err := p.get(p.target(target))
-	return err == nil && a.Status < 400
+	status, _, err := p.get(p.target(target))
+	return err == nil && status < 400
 }
 
 // target makes an absolute path of one in a page, which may be relative to the

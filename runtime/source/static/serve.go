@@ -324,7 +324,9 @@ func (s *Source) Start(x *exchange.Exchange) {
 	}
 	a := NewAnswer()
 	a.request = requestOf(x)
-	x.Logger.NoteFile(s.files.name, a.request.Path)
+	if r := x.Record; r != nil {
+		r.File = append(append(r.File[:0], s.files.name...), a.request.Path...)
+	}
 	if s.files.Hit(time.Now().UnixNano(), &a.request, &a.Response) {
 		a.Send(x, true)
 		return
