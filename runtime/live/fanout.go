@@ -21,6 +21,7 @@ type Fanout[S Subscriber[S]] struct {
 	inbox inbox
 	o     HubOptions[S]
 	wake  func()
+	start time.Time // of the time that the Hub knows
 
 	backlog []*Event // in no batch yet
 	batch   []*Event
@@ -67,10 +68,18 @@ const (
 
 // NewFanout returns a Fanout without subscribers.
 func NewFanout[S Subscriber[S]](o HubOptions[S]) *Fanout[S] {
-	f := &Fanout[S]{Hub: NewHub[S](), o: o}
-	f.pacer.init()
-	return f
+	return &Fanout[S]{Hub: NewHub[S](), o: o, start: time.Now(), pacer: pacer[S]{behind: map[S]uint32{}}}
 }
+
+// now is the time for the Hub, of which events may come while no client is connected and the time of the loop stands still.
+func (f *Fanout[S]) now() int64 { return int64(time.Since(f.start)) }
+
+// Hold lets no event be forgotten for a while, except what exceeds the limit of all channels together. A server that is to
+// import subscribers needs it from when it is told of events until then.
+func (f *Fanout[S]) Hold(d time.Duration) { f.Hub.Hold(f.now() + int64(d)) }
+
+// Expire is to be called now and then: it forgets events that are too old, and those above the limits that were held.
+func (f *Fanout[S]) Expire() { f.Hub.Expire(f.now()) }
 
 // WakeBy sets what makes the loop call Turn soon. It is called once, before the first event is published. wake has to be safe for concurrent use.
 func (f *Fanout[S]) WakeBy(wake func()) { f.wake = wake }
@@ -79,9 +88,9 @@ func (f *Fanout[S]) WakeBy(wake func()) { f.wake = wake }
 func (f *Fanout[S]) Sending() bool { return f.batch != nil || len(f.backlog) > 0 }
 
 // Turn does a slice of the work, and has the loop come back
-// for more when it has looked after all others. now is as for Take.
-func (f *Fanout[S]) Turn(now int64) {
-	f.Take(now)
+// for more when it has looked after all others.
+func (f *Fanout[S]) Turn() {
+	f.Take()
 	f.turning = false
 	clock := time.Now()
 	least := sliceLeast
@@ -108,8 +117,8 @@ func (f *Fanout[S]) Reached(s S) uint64 {
 }
 
 // Finish gives everything to all subscribers at once.
-func (f *Fanout[S]) Finish(now int64) {
-	f.Take(now)
+func (f *Fanout[S]) Finish() {
+	f.Take()
 	for f.Sending() {
 		f.giveUp()
 		f.step(time.Now().Add(time.Hour), 1<<30, 1<<30)
@@ -229,7 +238,7 @@ type passed struct {
 	Text string
 }
 
-// Encode writes events for a Decoder.
+// Encode writes events for Decode.
 func Encode(events []*Event) []byte {
 	var out bytes.Buffer
 	encoder := json.NewEncoder(&out)
@@ -240,36 +249,18 @@ func Encode(events []*Event) []byte {
 	return out.Bytes()
 }
 
-// maxPassed is the maximum that a Decoder keeps of an event that has not ended, in bytes.
-const maxPassed = 64 << 20
-
-// Decoder reads what Encode wrote, cut anywhere. The zero value is ready.
-type Decoder struct{ rest []byte }
-
-var errPassed = errors.New("not a list of events")
-
-// Decode takes the next piece and returns the events that have ended in it.
-func (d *Decoder) Decode(piece []byte) (events []*Event, err error) {
-	d.rest = append(d.rest, piece...)
-	for {
-		line, rest, ended := bytes.Cut(d.rest, []byte("\n"))
-		if !ended {
-			if len(d.rest) > maxPassed {
-				d.rest = nil
-				return events, errPassed
-			}
-			d.rest = bytes.Clone(d.rest)
-			return events, nil
-		}
-		d.rest = rest
+// Decode reads what Encode wrote, up to the first mistake.
+func Decode(text []byte) (events []*Event, err error) {
+	for line := range bytes.Lines(text) {
 		var p passed
 		if json.Unmarshal(line, &p) != nil || CheckChannelName(p.Name) != nil || p.Seq == 0 {
-			return events, errPassed
+			return events, errors.New("not a list of events")
 		}
 		e := &Event{Seq: p.Seq, Name: p.Name, ID: p.ID}
 		e.frame([]byte(p.Text))
 		events = append(events, e)
 	}
+	return events, nil
 }
 
 // maxBacklog bounds the events that wait to be given to subscribers, in bytes.
@@ -320,8 +311,8 @@ func (f *Fanout[S]) Publish(seq uint64, make func(seq uint64) (*Event, error)) (
 // Waiting returns the bytes of published events that have not been given to all subscribers. It is safe for concurrent use.
 func (f *Fanout[S]) Waiting() int64 { return f.inbox.bytes.Load() }
 
-// Take moves published events to the rings and to the backlog. now is in nanoseconds, as for Hub.Take.
-func (f *Fanout[S]) Take(now int64) {
+// Take moves published events to the rings and to the backlog: subscribers that join from now on do not get them.
+func (f *Fanout[S]) Take() {
 	in := &f.inbox
 	if !in.called.Load() {
 		return
@@ -332,7 +323,7 @@ func (f *Fanout[S]) Take(now int64) {
 	in.events = nil
 	in.mu.Unlock()
 	for _, e := range events {
-		if f.Hub.Take(e, now) && f.Of(e.Name) != nil {
+		if f.Hub.Take(e, f.now()) && f.Of(e.Name) != nil {
 			f.backlog = append(f.backlog, e)
 		} else {
 			in.bytes.Add(-int64(e.size()))
@@ -362,16 +353,11 @@ type pacer[S comparable] struct {
 	grace  uint32       // changes when waiting has ended in vain
 
 	waiting bool          // for the young
-	pausing *atomic.Bool  // a pause has not ended
+	pausing atomic.Bool   // a pause has not ended
 	paused  time.Duration // in this wait, in pauses
 	budget  time.Duration // of this wait
 	saved   time.Duration // patience that is left
 	counted time.Time     // when saved was last added to
-	least   time.Duration // leastPatience
-}
-
-func (p *pacer[S]) init() {
-	p.behind, p.least, p.pausing = map[S]uint32{}, leastPatience, new(atomic.Bool)
 }
 
 // Lag notes that s is behind, unless it is known.
@@ -422,19 +408,18 @@ func (p *pacer[S]) waits(wake func()) bool {
 		now := time.Now()
 		p.saved = min(p.saved+now.Sub(p.counted)/10, savedPatience)
 		p.counted = now
-		p.waiting, p.paused, p.budget = true, 0, p.least+min(p.saved, mostPatience)
+		p.waiting, p.paused, p.budget = true, 0, leastPatience+min(p.saved, mostPatience)
 	}
 	if p.paused < p.budget {
 		p.paused += pause
-		pausing := p.pausing
-		pausing.Store(true)
+		p.pausing.Store(true)
 		time.AfterFunc(pause, func() {
-			pausing.Store(false)
+			p.pausing.Store(false)
 			wake()
 		})
 		return true
 	}
-	p.saved = max(p.saved-max(p.paused-p.least, 0), 0)
+	p.saved = max(p.saved-max(p.paused-leastPatience, 0), 0)
 	p.giveUp()
 	return false
 }

@@ -47,10 +47,10 @@ func TestFanoutOrder(t *testing.T) {
 		e, name := all[rand.IntN(len(all))], names[rand.IntN(3)]
 		switch rand.IntN(4) {
 		case 0:
-			f.Finish(0) // a change counts for what is published later
+			f.Finish() // a change counts for what is published later
 			f.Add(e, name)
 		case 1:
-			f.Finish(0)
+			f.Finish()
 			f.Remove(e, name)
 		case 2:
 			seq, err := f.Publish(0, eventOf(name, fmt.Sprint(name)))
@@ -63,7 +63,7 @@ func TestFanoutOrder(t *testing.T) {
 				}
 			}
 		default:
-			f.Turn(0)
+			f.Turn()
 			for _, e := range all {
 				due := slices.IndexFunc(want[e], func(one got) bool { return one.seq > f.Reached(e) })
 				if due < 0 {
@@ -75,7 +75,7 @@ func TestFanoutOrder(t *testing.T) {
 			}
 		}
 	}
-	f.Finish(0)
+	f.Finish()
 	for _, e := range all {
 		if !slices.Equal(received[e], want[e]) {
 			t.Fatalf("subscriber %d has got %v, want %v", e.id, received[e], want[e])
@@ -93,8 +93,7 @@ func TestFanoutOrder(t *testing.T) {
 func TestPacer(t *testing.T) {
 	for _, late := range []time.Duration{0, time.Second} { // how late a busy machine runs the loop
 		synctest.Test(t, func(t *testing.T) {
-			var p pacer[*ear]
-			p.init()
+			p := pacer[*ear]{behind: map[*ear]uint32{}}
 			woken := make(chan struct{}, 1)
 			waits := func() (n int) {
 				for p.waits(func() { woken <- struct{}{} }) {

@@ -173,7 +173,7 @@ func (s *Socket) answered(p *exchange.Part) {
 	if s.offer == nil {
 		s.offer = s.describe()
 		if !s.left { // messages to its groups that come later are the other server's
-			s.offer.Seq = s.all.fanout.Reached(s)
+			s.offer.Seq = s.all.Reached(s)
 			for _, name := range s.position.Names() {
 				s.offer.Groups = append(s.offer.Groups, []byte(name))
 			}
@@ -246,7 +246,7 @@ func (a *Sockets) resume(d *SocketState, fd int) error {
 		return errFull
 	case a.leaving != 0 && !a.stay:
 		return errStopped
-	case len(d.Groups) > 0 && !a.fanout.Complete(d.Seq):
+	case len(d.Groups) > 0 && !a.Complete(d.Seq):
 		return errMessagesLost
 	}
 	_, err := a.loop.Resume(d, fd)
@@ -267,14 +267,13 @@ func (a *Sockets) Resumed(x SocketExchange, d *SocketState, c *conn.Conn) *Socke
 
 // rejoin makes s a member of its groups, whose messages it gets from where the other server has stopped.
 func (s *Socket) rejoin(d *SocketState) {
-	fanout := s.all.fanout
 	s.position.Seq = d.Seq
 	names := make([]string, len(d.Groups))
 	for i := range names {
 		names[i] = string(d.Groups[i])
 		s.Join(names[i])
 	}
-	if events := fanout.Since(names, d.Seq); len(events) > 0 {
+	if events := s.all.Since(names, d.Seq); len(events) > 0 {
 		s.position.Seq = events[len(events)-1].Seq
 		s.all.give(s, events)
 	}

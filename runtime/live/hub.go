@@ -47,27 +47,20 @@ func NewHub[S Subscriber[S]]() *Hub[S] {
 // Limit sets the bounds of the kept events.
 func (h *Hub[S]) Limit(limits ChannelLimits) { h.limits = limits }
 
-// Join makes s a subscriber of the channels of that name, each of which it names
-// once. It has not joined before.
+// Join makes s, which has not joined before, a subscriber of the channels of that name.
 func (h *Hub[S]) Join(s S, names []string) {
-	p := s.Position()
-	p.subs = make([]subscription[S], 0, len(names))
+	s.Position().subs = make([]subscription[S], 0, len(names))
 	for _, name := range names {
-		h.add(s, p, name)
+		h.Add(s, name)
 	}
 }
 
-// Add makes s a subscriber of one more channel; false: it is one already.
-func (h *Hub[S]) Add(s S, name string) bool {
+// Add makes s a subscriber of one more channel, unless it is one already.
+func (h *Hub[S]) Add(s S, name string) {
 	p := s.Position()
 	if p.In(name) {
-		return false
+		return
 	}
-	h.add(s, p, name)
-	return true
-}
-
-func (h *Hub[S]) add(s S, p *Position[S], name string) {
 	c := h.channels[name]
 	if c == nil {
 		name = strings.Clone(name) // not the larger string that it may be a part of
@@ -94,17 +87,13 @@ func (h *Hub[S]) Leave(s S) {
 	p.subs = nil
 }
 
-// Remove takes s out of one channel; false: it is not a subscriber of it.
-func (h *Hub[S]) Remove(s S, name string) bool {
+// Remove takes s out of one channel.
+func (h *Hub[S]) Remove(s S, name string) {
 	p := s.Position()
-	for i, sub := range p.subs {
-		if sub.of.Name == name {
-			h.vacate(sub)
-			p.subs = slices.Delete(p.subs, i, i+1)
-			return true
-		}
+	if i := slices.IndexFunc(p.subs, func(sub subscription[S]) bool { return sub.of.Name == name }); i >= 0 {
+		h.vacate(p.subs[i])
+		p.subs = slices.Delete(p.subs, i, i+1)
 	}
-	return false
 }
 
 // vacate takes one subscriber out of a channel.
@@ -159,12 +148,7 @@ func (p *Position[S]) Names() []string {
 
 // In reports whether the subscriber is one of the channel of that name.
 func (p *Position[S]) In(name string) bool {
-	for i := range p.subs {
-		if p.subs[i].of.Name == name {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(p.subs, func(sub subscription[S]) bool { return sub.of.Name == name })
 }
 
 // Tip is the number of the last event that was taken.

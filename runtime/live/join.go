@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"iter"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -33,7 +32,7 @@ func (s *Subscribers) admit(names []string, r *exchange.Request) (*StreamSubscri
 	p := s.make(addr, portOf(r.Peer.Port), framing(r.Parsed.Version))
 	p.number = s.next
 	s.Take() // what was published before is past
-	p.position.Seq = s.fanout.Tip()
+	p.position.Seq = s.Tip()
 	s.next++
 	value, resumes := http1.First(r.Head, r.Parsed.Fields, "last-event-id")
 	if len(value) > MaxWord {
@@ -42,10 +41,9 @@ func (s *Subscribers) admit(names []string, r *exchange.Request) (*StreamSubscri
 	id := string(value)
 	p.know(r.Peer.User, id)
 	if resumes {
-		now := s.now()
-		s.fanout.Expire(now)
-		seq := s.fanout.Position(names, id, s.format.Load().epoch)
-		s.replay(p, seq, s.fanout.Replay(names, seq, now))
+		s.Expire()
+		seq := s.Position(names, id, s.format.Load().epoch)
+		s.replay(p, seq, s.Replay(names, seq, s.now()))
 	}
 	s.join(p, names)
 	return p, nil
@@ -80,7 +78,7 @@ func portOf(text string) uint16 {
 // full returns why there may be no subscriber of that address, or nil.
 func (s *Subscribers) full(names []string, addr netip.Addr) error {
 	for _, name := range names {
-		if s.fanout.Count(name) >= s.cfg.Subscribers {
+		if s.Count(name) >= s.cfg.Subscribers {
 			return errors.New("channel " + name + " has the maximum number of subscribers")
 		}
 	}
@@ -105,7 +103,7 @@ func (s *Subscribers) replay(p *StreamSubscriber, seq uint64, events []*Event) {
 
 // join makes p, which has no descriptor yet, a subscriber.
 func (s *Subscribers) join(p *StreamSubscriber, names []string) {
-	s.fanout.Join(p, names)
+	s.Join(p, names)
 	s.joined++
 	if p.addr.IsValid() {
 		s.addresses[addressKey(p.addr)]++
@@ -151,54 +149,28 @@ func (s *Subscribers) begin(p *StreamSubscriber) {
 	}
 }
 
-// historyPiece is the size of a piece of ExportHistory, so that it fits into a
-// message of 100 KiB as base64, too.
-const historyPiece = 64 << 10
-
-// ExportHistory returns the past events that are kept now, in pieces for
-// ImportHistory. It must not be called on the loop; the pieces may be taken later, on any goroutine.
-func (s *Subscribers) ExportHistory() (pieces iter.Seq[[]byte]) {
-	var events []*Event
+// History returns the past events that are kept now, for Encode. It must not be called on the loop.
+func (s *Subscribers) History() (events []*Event) {
 	s.server.Do(func() {
 		s.Take()
-		events = s.fanout.Kept()
+		events = s.Kept()
 	})
-	return func(yield func([]byte) bool) {
-		for rest := events; len(rest) > 0; {
-			n, size := 0, 0
-			for n < len(rest) && size < historyPiece {
-				size += len(rest[n].Text())
-				n++
-			}
-			for piece := range slices.Chunk(Encode(rest[:n]), historyPiece) {
-				if !yield(piece) {
-					return
-				}
-			}
-			rest = rest[n:]
-		}
-	}
+	return events
 }
 
-// ImportHistory keeps past events for clients that come back. Pieces come in the order in which ExportHistory gives them. Events behind
+// ImportHistory keeps past events, a text of Encode, for clients that come back. Events behind
 // the number last are left out: what another server invents must not hide events to come. It must not be called on the loop.
-func (s *Subscribers) ImportHistory(piece []byte, last uint64) (err error) {
+func (s *Subscribers) ImportHistory(text []byte, last uint64) error {
+	events, err := Decode(text)
 	s.server.Do(func() {
-		var events []*Event
-		events, err = s.restored.Decode(piece)
 		for _, e := range events {
 			if e.Seq <= last {
-				s.fanout.Restore(e, s.now())
+				s.Restore(e, s.now())
 			}
 		}
 	})
 	return err
 }
-
-// Hold lets no event be forgotten for a while, except what exceeds the limit
-// of all channels together. A server that is to import subscribers needs it from when it is told
-// of events until then.
-func (s *Subscribers) Hold(d time.Duration) { s.fanout.Hold(s.now() + int64(d)) }
 
 var (
 	crlf            = []byte("\r\n")

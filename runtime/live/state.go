@@ -77,7 +77,7 @@ func (s *Subscribers) Export(ctx context.Context, give func(d any, fd int) error
 // everything is dropped.
 func (s *Subscribers) sweep(late bool) (list []departed, more bool) {
 	s.Take()
-	if !late && s.fanout.Sending() {
+	if !late && s.Sending() {
 		return nil, true // what they have got is less to ask for
 	}
 	for p := range s.all {
@@ -121,7 +121,7 @@ func (s *Subscribers) release() {
 func (p *StreamSubscriber) describe() *StreamState {
 	c := p.client()
 	d := &StreamState{
-		Names: p.position.Names(), Seq: p.s.fanout.Reached(p), Minor: p.minor, Number: p.number,
+		Names: p.position.Names(), Seq: p.s.Reached(p), Minor: p.minor, Number: p.number,
 		Address: c.Address, Port: p.port, User: c.User, LastEventID: c.LastEventID,
 		Sent: p.sent, Framed: int64(p.framed),
 	}
@@ -182,7 +182,7 @@ func (s *Subscribers) resume(d *StreamState, fd int) error {
 	switch {
 	case s.server.Full():
 		return errFull
-	case !s.fanout.Complete(d.Seq):
+	case !s.Complete(d.Seq):
 		return errLost
 	}
 	addr, _ := netip.ParseAddr(d.Address)
@@ -196,7 +196,7 @@ func (s *Subscribers) resume(d *StreamState, fd int) error {
 		p.log = s.server.RecordOf(d.Log)
 	}
 	s.server.Count(1)
-	s.replay(p, d.Seq, s.fanout.Since(d.Names, d.Seq))
+	s.replay(p, d.Seq, s.Since(d.Names, d.Seq))
 	s.join(p, d.Names)
 	s.begin(p)
 	return nil

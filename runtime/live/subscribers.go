@@ -28,23 +28,21 @@ const (
 // Subscribers serves the subscribers of all channels of a server. Its methods must be called on the loop unless their comments say
 // otherwise.
 type Subscribers struct {
+	*Fanout[*StreamSubscriber]
 	server StreamLoop
 	conns  *conn.Set
 	cfg    StreamConfig
-	most   int       // connections of clients
-	start  time.Time // of the time that the Fanout knows
-	fanout *Fanout[*StreamSubscriber]
+	most   int // connections of clients
 	format atomic.Pointer[eventFormat]
 
 	joined    int // subscribers, also those whose handlers have not answered yet
 	addresses map[netip.Addr]int32
-	next      uint64   // the number of the next subscriber
+	next      uint64   // the number of the next subscriber; they begin with that of the process
 	retry     *Event   // what a stream begins with: how long clients wait before they reconnect
 	reported  int      // lines in the log since the last tick
 	stay      bool     // retiring leaves subscribers alone
 	retiring  bool     // the server takes no new clients
 	ending    bool     // new subscribers are ended, as all others were
-	restored  Decoder  // of ImportHistory
 	pieces    [][]byte // scratch of put
 }
 
@@ -56,20 +54,17 @@ type eventFormat struct {
 
 // NewSubscribers returns Subscribers of a server, whose connections are conns. Configure and Bind follow before anything else is called.
 func NewSubscribers(server StreamLoop, conns *conn.Set) *Subscribers {
-	s := &Subscribers{server: server, conns: conns, start: time.Now(), addresses: map[netip.Addr]int32{}, next: firstNumber()}
-	s.fanout = NewFanout(HubOptions[*StreamSubscriber]{Give: s.send, Busy: func() bool { return conns.Events.Busy() }, BatchBytes: batchBytes})
+	s := &Subscribers{server: server, conns: conns, addresses: map[netip.Addr]int32{}, next: uint64(os.Getpid())<<30 + 1}
+	s.Fanout = NewFanout(HubOptions[*StreamSubscriber]{Give: s.send, Busy: func() bool { return conns.Events.Busy() }, BatchBytes: batchBytes})
 	s.format.Store(&eventFormat{epoch: MakeEpoch(s.start.UnixMilli())})
 	return s
 }
 
-// WakeBy sets what makes the loop call Turn, soon. It is called once. wake has to be safe for concurrent use.
-func (s *Subscribers) WakeBy(wake func()) { s.fanout.WakeBy(wake) }
-
 // Configure replaces the Config, and how many connections clients may have, for the whole server.
 func (s *Subscribers) Configure(cfg StreamConfig, clients int) {
 	s.cfg, s.most = cfg, clients
-	s.fanout.onCount = cfg.Counted
-	s.fanout.Limit(ChannelLimits{
+	s.onCount = cfg.Counted
+	s.Limit(ChannelLimits{
 		Events: cfg.History,
 		Bytes:  historyBytes,
 		Total:  historyTotal,
@@ -92,7 +87,7 @@ func (s *Subscribers) Publish(seq uint64, m *Message) (uint64, error) {
 	if err := m.Check(); err != nil {
 		return 0, err
 	}
-	return s.fanout.Publish(seq, func(seq uint64) (*Event, error) { return s.format.Load().event(m, seq) })
+	return s.Fanout.Publish(seq, func(seq uint64) (*Event, error) { return s.format.Load().event(m, seq) })
 }
 
 // event makes the event of a message that was checked.
@@ -104,39 +99,18 @@ func (f *eventFormat) event(m *Message, seq uint64) (*Event, error) {
 	return e, nil
 }
 
-// Take takes the published events: subscribers that join from now on do not get it.
-func (s *Subscribers) Take() { s.fanout.Take(s.now()) }
-
-// Turn gives events to subscribers. It does not take long, and asks for another turn if there is more.
-func (s *Subscribers) Turn() { s.fanout.Turn(s.now()) }
-
-// Waiting returns the bytes of published events that have not been given to all subscribers. It is safe for concurrent use.
-func (s *Subscribers) Waiting() int64 { return s.fanout.Waiting() }
-
 // Counts returns the number of subscribers of each channel. It must not be called on the loop.
 func (s *Subscribers) Counts() map[string]int {
 	counts := map[string]int{}
 	s.server.Do(func() {
-		s.fanout.Channels(func(c *Channel[*StreamSubscriber]) { counts[c.Name] = len(c.Subscribers) })
+		s.Channels(func(c *Channel[*StreamSubscriber]) { counts[c.Name] = len(c.Subscribers) })
 	})
 	return counts
 }
 
-// Streams returns the number of subscribers of a channel that have got all of their handler's response.
-func (s *Subscribers) Streams(name string) (n int) {
-	if c := s.fanout.Of(name); c != nil {
-		for _, p := range c.Subscribers {
-			if p.state != joining {
-				n++
-			}
-		}
-	}
-	return n
-}
-
 // Tick is to be called on every tick while there are clients.
 func (s *Subscribers) Tick() {
-	s.fanout.Expire(s.now())
+	s.Expire()
 	if s.reported > mostNamed {
 		s.server.Log(logfile.Warning, "", fmt.Sprintf("%d more subscribers were dropped or refused", s.reported-mostNamed))
 	}
@@ -155,10 +129,6 @@ func (s *Subscribers) mayReport() bool {
 	s.reported++
 	return s.reported <= mostNamed
 }
-
-// now is the time for the Fanout, of which events may come while no client is connected
-// and the time of the loop stands still.
-func (s *Subscribers) now() int64 { return int64(time.Since(s.start)) }
 
 // StreamSubscriber is a client of channels. It implements conn.Protocol: its connection is its own from when the handler has ended
 // its response. It belongs to the loop.
@@ -203,9 +173,6 @@ type queue struct {
 // Position implements live.Subscriber.
 func (p *StreamSubscriber) Position() *Position[*StreamSubscriber] { return &p.position }
 
-// firstNumber returns the number of this process's first subscriber.
-func firstNumber() uint64 { return uint64(os.Getpid())<<30 + 1 }
-
 // maxInput bounds what a subscriber may send, in bytes; there is no use in any of it.
 const maxInput = 16 << 10
 
@@ -235,7 +202,7 @@ func (p *StreamSubscriber) Room(ended bool) {
 		p.conn.Finish()
 	default:
 		p.s.room(p)
-		p.s.fanout.Continue()
+		p.s.Continue()
 	}
 }
 
@@ -280,7 +247,7 @@ func (p *StreamSubscriber) Closed() {
 	case p.state != gone:
 		s.conns.Tracef("%s has unsubscribed", p)
 		s.remove(p, true)
-		s.fanout.Continue()
+		s.Continue()
 	}
 	s.account(p)
 }
