@@ -80,20 +80,11 @@ func (l *loop) HeldUp() {
 	l.heldUp(before)
 }
 
-func (l *loop) Soon(f func()) { l.conns.Soon(f) }
-
-func (l *loop) Beside(work func(), done func(bug bool)) {
-	l.conns.Beside(work, done)
-}
-
 func (l *loop) Invalidated(p cache.Pattern) {
 	if l.cfg.Purged != nil {
 		l.cfg.Purged(p)
 	}
 }
-
-// Wall returns the time in nanoseconds since 1970, at most tickLength late.
-func (l *loop) Wall() int64 { return l.conns.Start.UnixNano() + l.now() }
 
 // appConfig returns the Config of the loop's Dispatcher.
 func (s *Server) appConfig() app.Config {

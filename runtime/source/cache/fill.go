@@ -375,7 +375,7 @@ func (f *fetch) failWaiting() {
 // retry answers exchanges that have waited, or has them ask again, soon.
 func (p *Pages) retry(all []*waiter) {
 	if len(p.retries) == 0 && len(all) > 0 {
-		p.loop.Soon(p.retryAll)
+		p.conns.Soon(p.retryAll)
 	}
 	p.retries = append(p.retries, all...)
 }
