@@ -72,6 +72,16 @@ func openView(path string, policy Symlinks, g guard) (*view, fs.FileInfo, error)
 	return t, info, nil
 }
 
+// OpenTree opens a directory for a source that does not send its files. stat describes the file of a name below it, a path without "." and
+// ".." segments, and follows symbolic links as for clients of Files; a link that is not followed may be the result. Any goroutine may call it.
+func OpenTree(path string, policy Symlinks) (dir *os.Root, stat func(name string) (fs.FileInfo, error), err error) {
+	t, _, err := openView(path, policy, guard{})
+	if err != nil {
+		return nil, nil, err
+	}
+	return t.dir, t.statAny, nil
+}
+
 func (t *view) close() error {
 	t.self.Close()
 	return t.dir.Close()
@@ -193,7 +203,9 @@ func (t *view) stat(name string) (fs.FileInfo, error) {
 func hidden(name string) error { return &fs.PathError{Op: "open", Path: name, Err: syscall.ENOENT} }
 
 // statAny is stat for any file below the root.
-func (t *view) statAny(name string) (fs.FileInfo, error) { return follow(t, name, t.statPlain, t.dir.Stat) }
+func (t *view) statAny(name string) (fs.FileInfo, error) {
+	return follow(t, name, t.statPlain, t.dir.Stat)
+}
 
 // follow calls plain, which follows no links, or inside, which follows those that stay below the root, for a name, as the policy has it.
 func follow[T any](t *view, name string, plain, inside func(name string) (T, error)) (result T, err error) {
