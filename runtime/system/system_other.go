@@ -82,9 +82,6 @@ func UnnamedFile(dir string) (fd int, err error) { return unnamed(dir) }
 // MemoryFile makes a file on the disk that has lost its name.
 func MemoryFile(name string) (fd int, err error) { return unnamed("") }
 
-// SealSize does nothing: only Linux has such files.
-func SealSize(fd int) error { return nil }
-
 // SealWriting does nothing: only Linux has such files.
 func SealWriting(fd int) error { return nil }
 

@@ -249,7 +249,14 @@ func (c *CGI) start(r *backend.Request, script *Script, command []string) (*proc
 	}
 	env := slices.Clone(c.env)
 	Variables(r, &c.o.Site, script, func(name, value string) { env = append(env, name+"="+value) })
-	return start(argv, env, filepath.Dir(script.File), r)
+	stdin, err := input(r)
+	if err != nil {
+		return nil, err
+	}
+	if stdin != r.BodyFile() {
+		defer stdin.Close()
+	}
+	return start(argv, env, filepath.Dir(script.File), stdin)
 }
 
 // short is for how long output that may not be all is kept back: most programs

@@ -2,6 +2,7 @@ package programs
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -71,8 +72,35 @@ type process struct {
 	late   *time.Timer // of endWithin; guarded by mu
 }
 
-// start runs argv for r.
-func start(argv, env []string, dir string, r *backend.Request) (p *process, err error) {
+// Output runs a program until its end, or that of ctx, and returns what it has written. The lines of its standard error go to log. It is ended
+// when it writes more than most bytes. Nothing that it has started is left behind, and its exit status does not matter.
+func Output(ctx context.Context, argv, env []string, dir string, most int64, log func(line string)) (out []byte, err error) {
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		return nil, err
+	}
+	defer null.Close()
+	p, err := start(argv, env, dir, null)
+	if err != nil {
+		return nil, err
+	}
+	defer p.out.Close()
+	p.told = true // await ends what it has started
+	var ended sync.WaitGroup
+	ended.Go(func() { p.await() })
+	ended.Go(func() { logLines(p.err, log) })
+	defer context.AfterFunc(ctx, p.kill)()
+	out, _ = io.ReadAll(io.LimitReader(p.out, most+1)) // an error is an end, too
+	if int64(len(out)) > most {
+		p.kill()
+		out, err = out[:most], fmt.Errorf("more than %d bytes", most)
+	}
+	ended.Wait()
+	return out, cmp.Or(ctx.Err(), err)
+}
+
+// start runs argv.
+func start(argv, env []string, dir string, stdin *os.File) (p *process, err error) {
 	var ours, theirs [2]*os.File
 	defer func() { // without a file, Close does nothing
 		theirs[0].Close()
@@ -86,13 +114,6 @@ func start(argv, env []string, dir string, r *backend.Request) (p *process, err 
 		if ours[i], theirs[i], err = pipe(); err != nil {
 			return nil, err
 		}
-	}
-	stdin, err := input(r)
-	if err != nil {
-		return nil, err
-	}
-	if stdin != r.BodyFile() {
-		defer stdin.Close()
 	}
 	child, err := StartProcess(argv[0], argv, env, dir, [3]*os.File{stdin, theirs[0], theirs[1]})
 	if err != nil {
