@@ -298,7 +298,7 @@ func (a *Sockets) TakeBack(d *SocketState, fd int) {
 	a.loop.Do(func() { a.serveAgain(d, fd) })
 }
 
-func (a *Sockets) serveAgain(d *SocketState, fd int) {
+func (a *Sockets) serveAgain(d *SocketState, fd int) (s *Socket) {
 	d.Groups = nil // their messages are the other server's
 	s, err := a.loop.Resume(d, fd)
 	if s != nil {
@@ -308,6 +308,7 @@ func (a *Sockets) serveAgain(d *SocketState, fd int) {
 		a.dismiss(fd)
 		a.conns.Log(logfile.Error, "cannot tell a handler that its WebSocket closed: %v", err)
 	}
+	return s
 }
 
 // takeBack is for a handler that has let go of a WebSocket with p, which did not depart because its client has left meanwhile or it is too
@@ -324,7 +325,9 @@ func (s *Socket) takeBack(p *exchange.Part) {
 		return
 	}
 	unix.Close(ends[1])
-	a.serveAgain(d, ends[0])
+	if again := a.serveAgain(d, ends[0]); again != nil && s.session.away == 0 { // the client has left before it was sent a reason
+		again.session.broken = &websocket.Error{Code: websocket.Abnormal}
+	}
 }
 
 // Dismiss closes a WebSocket that no handler has, with 1012. It owns fd. It must not be called on the loop.
