@@ -52,7 +52,7 @@ func TestDamagedUsers(t *testing.T) {
 		if now += lookEvery + 1; u.Fresh() {
 			t.Errorf("%.10q is not noticed", text)
 		}
-		u.Look()
+		u.Refresh()
 		if !u.Fresh() || u.Hash("ann") == "" {
 			t.Errorf("%.10q is read for each question", text)
 		}

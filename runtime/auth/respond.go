@@ -191,7 +191,7 @@ func (l *Login) makeFirst(values url.Values, name string) (why string) {
 		return "The server could not write its file of users. Its log says why."
 	}
 	l.first.done()
-	l.o.Users.Look()
+	l.o.Users.Refresh()
 	return ""
 }
 

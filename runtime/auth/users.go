@@ -82,14 +82,14 @@ func (u *Users) Empty() bool { return len(u.table.Load().hashes) == 0 }
 // Hash returns the text behind a name in the file; "": there is no such user. It does not block.
 func (u *Users) Hash(name string) string { return u.table.Load().hashes[name] }
 
-// Fresh reports whether the users are those of the file, as far as can be told without the disk. Otherwise Look comes
+// Fresh reports whether the users are those of the file, as far as can be told without the disk. Otherwise Refresh comes
 // before a question. A file that cannot be used is read once a second, not for each question. It does not block.
 func (u *Users) Fresh() bool {
 	return u.checker.now()-time.Duration(u.looked.Load()) <= lookEvery && (u.file.Unchanged() || u.table.Load().complaint != "")
 }
 
-// Look reads the file if it has changed.
-func (u *Users) Look() {
+// Refresh reads the file if it has changed.
+func (u *Users) Refresh() {
 	asked := int64(u.checker.now())
 	u.looking.Lock()
 	defer u.looking.Unlock()
@@ -148,7 +148,7 @@ func (u *Users) recall(k key, of *table, now time.Duration) Verdict {
 // wrong one, held returns how long to keep that back; it is told whether this one was computed.
 func (u *Users) verify(user, password string, held func(computed bool) time.Duration) (v Verdict, delay time.Duration) {
 	if !u.Fresh() {
-		u.Look()
+		u.Refresh()
 	}
 	k, of := u.key([]byte(user+":"+password)), u.table.Load()
 	const ever = 1<<63 - 1

@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -16,8 +17,8 @@ type Store struct {
 	limit, most int64
 	used        int64
 	nodes       map[string]*node
-	paths       map[string]*node // the first of those with a path
-	recent      list.List        // of nodes, the one used last in front
+	paths       map[string][]*node // those with a path
+	recent      list.List          // of nodes, the one used last in front
 	pages       int
 	fills       map[*Fill]struct{} // that have not ended
 	now         int64              // of the last call
@@ -48,7 +49,7 @@ func New(limit, page int64) *Store {
 	if page == 0 {
 		page = min(limit/8, 1<<20)
 	}
-	return &Store{limit: limit, most: page, nodes: map[string]*node{}, paths: map[string]*node{}, fills: map[*Fill]struct{}{}}
+	return &Store{limit: limit, most: page, nodes: map[string]*node{}, paths: map[string][]*node{}, fills: map[*Fill]struct{}{}}
 }
 
 // node is the state of a key. It has no page while one is being fetched, or if it is known that it cannot be kept.
@@ -68,9 +69,8 @@ type node struct {
 	again        int64 // when to try again to keep an answer, or to refresh a stale page
 	excused      int64 // until when a stale page answers, as fetching another one has failed
 
-	size         int64
-	place        *list.Element // in Store.recent
-	above, below *node         // with the same path
+	size  int64
+	place *list.Element // in Store.recent
 }
 
 const (
@@ -124,15 +124,7 @@ func (s *Store) make(key []byte, path span, decoded []byte) *node {
 		n.path = string(decoded)
 	}
 	s.nodes[n.key] = n
-	if other := s.paths[n.path]; other != nil {
-		n.above, n.below = other, other.below
-		if n.below != nil {
-			n.below.above = n
-		}
-		other.below = n
-	} else {
-		s.paths[n.path] = n
-	}
+	s.paths[n.path] = append(s.paths[n.path], n)
 	s.use(n)
 	return n
 }
@@ -146,16 +138,12 @@ func (s *Store) remove(n *node) {
 	if n.fill != nil {
 		n.fill.node = nil
 	}
-	if n.below != nil {
-		n.below.above = n.above
-	}
-	if n.above != nil {
-		n.above.below = n.below
-		return
-	}
-	delete(s.paths, n.path) // its key is in n
-	if n.below != nil {
-		s.paths[n.below.path] = n.below
+	same := s.paths[n.path]
+	at := slices.Index(same, n)
+	same = slices.Delete(same, at, at+1)
+	delete(s.paths, n.path) // its key may be in n
+	if len(same) > 0 {
+		s.paths[same[0].path] = same
 	}
 }
 
@@ -278,12 +266,10 @@ func (s *Store) carryOut(p *Pattern) (gone int) {
 		prefix, wide = strings.CutSuffix(p.Path, "*")
 	}
 	if p.Tag == "" && !wide {
-		for n := s.paths[string(http1.DecodePath(nil, []byte(path)))]; n != nil; {
-			next := n.below
+		for _, n := range slices.Clone(s.paths[string(http1.DecodePath(nil, []byte(path)))]) {
 			if p.of(n) && (!queried || n.query() == query) {
 				s.remove(n)
 			}
-			n = next
 		}
 		return before - s.pages
 	}
