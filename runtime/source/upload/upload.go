@@ -147,6 +147,12 @@ func (u *Upload) fail(w *backend.Response, r *backend.Request, err error) {
 	w.Start(exchange.Head{Status: f.status, Reason: []byte(f.text), Fields: []byte(fields), Length: -1, Instead: exchange.Refusal})
 }
 
+// named reports whether clients choose the names of files. Otherwise there is one file.
+func (u *Upload) named() bool {
+	t, ok := u.target.(*folder)
+	return ok && t.only == ""
+}
+
 // resumable returns the directory of uploads that go on; ok is false if they cannot.
 func (u *Upload) resumable() (t *folder, ok bool) {
 	t, ok = u.target.(*folder)
