@@ -311,8 +311,11 @@ const maxFriends = 1024
 // belongs to one user. It is safe for concurrent use.
 func Network(client string) string {
 	a, err := netip.ParseAddr(client)
-	if a = a.Unmap().WithZone(""); err != nil || a.Is4() {
+	switch a = a.Unmap().WithZone(""); {
+	case err != nil:
 		return client
+	case a.Is4():
+		return a.String()
 	}
 	return netip.PrefixFrom(a, 64).Masked().String()
 }

@@ -152,6 +152,9 @@ type Reply struct {
 	Close    bool   // what follows in the connection cannot be understood
 }
 
+// RetryAfter is the field of a 503 for a client that may try again soon.
+var RetryAfter = []byte("Retry-After: 1\r\n")
+
 // Upgrade is another protocol, which a connection speaks behind the response of an exchange: see Part.Upgrade.
 type Upgrade interface {
 	// Begin gives the connection of x to the other protocol. The response has been written, or is about to be. The exchange ends when Begin

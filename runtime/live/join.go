@@ -26,11 +26,14 @@ var (
 // limit does not allow it.
 func (s *Subscribers) admit(names []string, r *exchange.Request) (*StreamSubscriber, error) {
 	addr, _ := netip.ParseAddr(r.Peer.Addr)
-	if err := s.full(names, addr); err != nil {
+	port, _ := strconv.ParseUint(r.Peer.Port, 10, 16) // 0: it is not known
+	p := &StreamSubscriber{s: s, addr: addr, port: uint16(port), number: s.next}
+	if r.Parsed.Version == http1.HTTP11 { // by HTTP/2 events come without chunks, as by HTTP/1.0
+		p.minor = 1
+	}
+	if err := s.full(names, p); err != nil {
 		return nil, err
 	}
-	p := s.make(addr, portOf(r.Peer.Port), framing(r.Parsed.Version))
-	p.number = s.next
 	s.Take() // what was published before is past
 	p.position.Seq = s.Tip()
 	s.next++
@@ -49,19 +52,6 @@ func (s *Subscribers) admit(names []string, r *exchange.Request) (*StreamSubscri
 	return p, nil
 }
 
-// framing returns the minor version of HTTP/1 in whose form a client gets events: by HTTP/2 they come without chunks, as by HTTP/1.0.
-func framing(v http1.Version) uint8 {
-	if v == http1.HTTP11 {
-		return 1
-	}
-	return 0
-}
-
-// make returns a subscriber that has joined nothing yet.
-func (s *Subscribers) make(addr netip.Addr, port uint16, minor uint8) *StreamSubscriber {
-	return &StreamSubscriber{s: s, minor: minor, addr: addr, port: port}
-}
-
 // know notes the user, and the last event of a client that has come back.
 func (p *StreamSubscriber) know(user, lastID string) {
 	if user != "" || lastID != "" {
@@ -69,20 +59,14 @@ func (p *StreamSubscriber) know(user, lastID string) {
 	}
 }
 
-// portOf reads a REMOTE_PORT; 0: it is not known.
-func portOf(text string) uint16 {
-	port, _ := strconv.ParseUint(text, 10, 16)
-	return uint16(port)
-}
-
-// full returns why there may be no subscriber of that address, or nil.
-func (s *Subscribers) full(names []string, addr netip.Addr) error {
+// full returns why p may not become a subscriber, or nil.
+func (s *Subscribers) full(names []string, p *StreamSubscriber) error {
 	for _, name := range names {
 		if s.Count(name) >= s.cfg.Subscribers {
 			return errors.New("channel " + name + " has the maximum number of subscribers")
 		}
 	}
-	if addr.IsValid() && int(s.addresses[addressKey(addr)]) >= s.cfg.PerAddress {
+	if p.addr.IsValid() && int(s.addresses[p.network()]) >= s.cfg.PerAddress {
 		return errPerAddress
 	}
 	// They stay for long: if all connections were theirs, other clients would never be served.
@@ -106,7 +90,7 @@ func (s *Subscribers) join(p *StreamSubscriber, names []string) {
 	s.Join(p, names)
 	s.joined++
 	if p.addr.IsValid() {
-		s.addresses[addressKey(p.addr)]++
+		s.addresses[p.network()]++
 	}
 }
 
@@ -182,7 +166,6 @@ var (
 	eventStream = []byte("Content-Type: text/event-stream\r\n")
 	noStore     = []byte("Cache-Control: no-store\r\n")
 	notBuffered = []byte("X-Accel-Buffering: no\r\n") // nginx would collect events
-	retryAfter  = []byte("Retry-After: 1\r\n")
 
 	emptyLine = []byte("\n\n") // after a line without its end
 )
@@ -206,7 +189,7 @@ func (s *Subscribers) Subscribe(x *exchange.Exchange, p *exchange.Part, r *excha
 			if s.mayReport() {
 				x.Logger.Log(logfile.Warning, err.Error()+"; sent 503")
 			}
-			return exchange.Reply{Status: 503, Fields: retryAfter}, false
+			return exchange.Reply{Status: 503, Fields: exchange.RetryAfter}, false
 		}
 		begin := &response{Source: x.Source, sink: x.Sink, p: subscriber}
 		x.Source, x.Sink = begin, begin

@@ -202,7 +202,7 @@ func (s *Subscribers) leave(p *StreamSubscriber, tell bool) {
 	names := p.position.Names()
 	s.Leave(p)
 	s.joined--
-	if key := addressKey(p.addr); p.addr.IsValid() {
+	if key := p.network(); p.addr.IsValid() {
 		if s.addresses[key]--; s.addresses[key] <= 0 {
 			delete(s.addresses, key)
 		}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"slices"
 	"strconv"
 	"time"
 
@@ -166,12 +165,9 @@ func (d *StreamState) check() error {
 	if len(d.Names) == 0 || len(d.Names) > MaxNames {
 		return fmt.Errorf("a subscriber of %d channels", len(d.Names))
 	}
-	for i, name := range d.Names {
+	for _, name := range d.Names {
 		if err := CheckChannelName(name); err != nil {
 			return err
-		}
-		if slices.Contains(d.Names[:i], name) {
-			return fmt.Errorf("a subscriber twice of %s", name)
 		}
 	}
 	return nil
@@ -186,8 +182,7 @@ func (s *Subscribers) resume(d *StreamState, fd int) error {
 		return errLost
 	}
 	addr, _ := netip.ParseAddr(d.Address)
-	p := s.make(addr, d.Port, d.Minor)
-	p.number, p.sent, p.framed = d.Number, d.Sent, uint32(d.Framed)
+	p := &StreamSubscriber{s: s, addr: addr, port: d.Port, minor: d.Minor, number: d.Number, sent: d.Sent, framed: uint32(d.Framed)}
 	p.know(d.User, d.LastEventID)
 	if err := s.open(p, fd, nil, addressOf(net.JoinHostPort(d.Address, strconv.Itoa(int(d.Port))))); err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"fapws/runtime/auth"
 	"fapws/runtime/conn"
 	"fapws/runtime/logfile"
 )
@@ -35,15 +36,15 @@ type Subscribers struct {
 	most   int // connections of clients
 	format atomic.Pointer[eventFormat]
 
-	joined    int // subscribers, also those whose handlers have not answered yet
-	addresses map[netip.Addr]int32
-	next      uint64   // the number of the next subscriber; they begin with that of the process
-	retry     *Event   // what a stream begins with: how long clients wait before they reconnect
-	reported  int      // lines in the log since the last tick
-	stay      bool     // retiring leaves subscribers alone
-	retiring  bool     // the server takes no new clients
-	ending    bool     // new subscribers are ended, as all others were
-	pieces    [][]byte // scratch of put
+	joined    int              // subscribers, also those whose handlers have not answered yet
+	addresses map[string]int32 // by auth.Network
+	next      uint64           // the number of the next subscriber; they begin with that of the process
+	retry     *Event           // what a stream begins with: how long clients wait before they reconnect
+	reported  int              // lines in the log since the last tick
+	stay      bool             // retiring leaves subscribers alone
+	retiring  bool             // the server takes no new clients
+	ending    bool             // new subscribers are ended, as all others were
+	pieces    [][]byte         // scratch of put
 }
 
 // eventFormat is what makes an event of a message. It does not change.
@@ -54,7 +55,7 @@ type eventFormat struct {
 
 // NewSubscribers returns Subscribers of a server, whose connections are conns. Configure and Bind follow before anything else is called.
 func NewSubscribers(server StreamLoop, conns *conn.Set) *Subscribers {
-	s := &Subscribers{server: server, conns: conns, addresses: map[netip.Addr]int32{}, next: uint64(os.Getpid())<<30 + 1}
+	s := &Subscribers{server: server, conns: conns, addresses: map[string]int32{}, next: uint64(os.Getpid())<<30 + 1}
 	s.Fanout = NewFanout(HubOptions[*StreamSubscriber]{Give: s.send, Busy: func() bool { return conns.Events.Busy() }, BatchBytes: batchBytes})
 	s.format.Store(&eventFormat{epoch: MakeEpoch(s.start.UnixMilli())})
 	return s
@@ -135,7 +136,7 @@ func (s *Subscribers) mayReport() bool {
 type StreamSubscriber struct {
 	s        *Subscribers
 	conn     *conn.Conn // nil: the handler has not ended its response
-	minor    uint8      // HTTP/1.minor
+	minor    uint8      // HTTP/1.minor, in whose form it gets events
 	state    state
 	input    uint16 // bytes the client has sent, which it should not
 	port     uint16
@@ -255,6 +256,9 @@ func (p *StreamSubscriber) Closed() {
 // Gone implements conn.Holder.
 func (p *StreamSubscriber) Gone() { p.s.server.Count(-1) }
 
+// network is what counts as one client in Subscribers.addresses.
+func (p *StreamSubscriber) network() string { return auth.Network(p.addr.String()) }
+
 // client returns the subscriber as applications see it.
 func (p *StreamSubscriber) client() *StreamClient {
 	c := &StreamClient{Number: p.number}
@@ -280,12 +284,4 @@ func (p *StreamSubscriber) String() string {
 		return c.Address
 	}
 	return net.JoinHostPort(c.Address, c.Port)
-}
-
-// addressKey is what counts as one client: of IPv6 a network, as each client
-// has one.
-func addressKey(a netip.Addr) netip.Addr {
-	a = a.Unmap().WithZone("")
-	network, _ := a.Prefix(min(a.BitLen(), 64)) // no address has a shorter one
-	return network.Addr()
 }

@@ -226,7 +226,7 @@ func (l *Loader) refuseEarly(w *backend.Response, r *backend.Request) {
 
 // refuse answers a client that may try again soon.
 func refuse(w *backend.Response, reason string) {
-	w.Start(exchange.Head{Status: 503, Length: -1, Instead: exchange.Refusal, Reason: []byte(reason), Fields: []byte("Retry-After: 1\r\n")})
+	w.Start(exchange.Head{Status: 503, Length: -1, Instead: exchange.Refusal, Reason: []byte(reason), Fields: exchange.RetryAfter})
 }
 
 func requestLine(r *backend.Request) string {

@@ -136,7 +136,7 @@ func (o *handedOver) send(x *exchange.Exchange) {
 		x.Logger.Log(o.level, o.line)
 		r := exchange.Reply{Status: o.failed, HTML: WantsHTML(o.request.Parsed, o.request.Head)}
 		if o.failed == 503 {
-			r.Fields = retryAfter
+			r.Fields = exchange.RetryAfter
 		}
 		x.Sink.Reply(r)
 		return
@@ -162,8 +162,6 @@ func (o *handedOver) send(x *exchange.Exchange) {
 	}
 	a.Send(x, false)
 }
-
-var retryAfter = []byte("Retry-After: 1\r\n")
 
 // addTo adds the handler's fields to those of a file that it has sent. What
 // the server judges conditions and ranges by is the server's to say.
