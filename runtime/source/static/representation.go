@@ -250,7 +250,7 @@ func (v *variants) open() bool {
 // it. It is a system call that does not wait, and allocates nothing.
 func (f *openFile) is(s Stamp) bool {
 	var now unix.Stat_t
-	return fstat(f.fd, &now) && now.Size == s.size &&
+	return unix.Fstat(f.fd, &now) == nil && now.Size == s.size &&
 		time.Unix(now.Mtim.Unix()).UnixNano() == s.modified && time.Unix(now.Ctim.Unix()).UnixNano() == s.status
 }
 
