@@ -307,7 +307,7 @@ func (f *fetch) OnGone(x *exchange.Exchange) {
 func (f *fetch) leave() {
 	if !f.passes {
 		f.passes = true
-		f.fill.Leave()
+		f.fill.end()
 	}
 	f.giveUp()
 }

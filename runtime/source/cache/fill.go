@@ -22,8 +22,7 @@ type Fill struct {
 	node    *node // that has it for its fill; nil: it was thrown out, or every request has a Fill
 	old     *Page // that is to be replaced or confirmed, or nil
 	base    []byte
-	path    span
-	place   []byte
+	path    string  // percent-decoded
 	request Request // fields only
 
 	names  []string // that tell answers apart, in addition to the rule's
@@ -123,7 +122,7 @@ func (f *Fill) move(vary []string) bool {
 	s.key = append(s.key[:0], f.base...)
 	first := s.nodes[string(s.key)]
 	if first == nil {
-		if first = s.make(s.key, f.path, f.place); first == nil {
+		if first = s.make(s.key, f.path); first == nil {
 			return false
 		}
 	}
@@ -150,7 +149,7 @@ func (f *Fill) move(vary []string) bool {
 	f.leave()
 	n := s.nodes[string(f.key)]
 	if n == nil {
-		if n = s.make(f.key, f.path, f.place); n == nil {
+		if n = s.make(f.key, f.path); n == nil {
 			return false
 		}
 	}
@@ -220,7 +219,7 @@ func (f *Fill) store() {
 	s, p := f.s, f.page
 	n := s.nodes[string(f.key)]
 	if n == nil {
-		if n = s.make(f.key, f.path, f.place); n == nil {
+		if n = s.make(f.key, f.path); n == nil {
 			return
 		}
 	}
@@ -245,9 +244,6 @@ func (f *Fill) Refuse(status int, now int64) {
 	f.end()
 }
 
-// Leave ends the Fill without a decision about the answer, which is not wanted any more.
-func (f *Fill) Leave() { f.end() }
-
 // Hurry lets no more requests wait for it, because it takes long.
 func (f *Fill) Hurry(now int64) {
 	if f.node != nil {
@@ -267,6 +263,7 @@ func (f *Fill) For(r *Request) bool {
 	return string(s.key) == string(f.key)
 }
 
+// end ends the Fill without a decision about the answer.
 func (f *Fill) end() {
 	f.leave()
 	delete(f.s.fills, f)
@@ -379,9 +376,6 @@ func (p *Pages) retry(all []*waiter) {
 	}
 	p.retries = append(p.retries, all...)
 }
-
-// Idle reports whether no exchange waits for a page.
-func (p *Pages) Idle() bool { return len(p.waited)+len(p.retries) == 0 }
 
 func (p *Pages) retryAll() {
 	for i := 0; i < len(p.retries); i++ {

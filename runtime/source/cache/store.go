@@ -55,7 +55,7 @@ func New(limit, page int64) *Store {
 // node is the state of a key. It has no page while one is being fetched, or if it is known that it cannot be kept.
 type node struct {
 	key  string
-	host string // in key
+	host string
 	path string // percent-decoded
 	page *Page
 	fill *Fill // being fetched; then it is not in Store.recent
@@ -108,21 +108,13 @@ func (s *Store) grow(n int64) bool {
 }
 
 // make adds a node.
-func (s *Store) make(key []byte, path span, decoded []byte) *node {
-	size := int64(nodeOverhead + len(key))
-	extra := string(key[path.from:path.to]) != string(decoded)
-	if extra {
-		size += int64(len(decoded))
-	}
+func (s *Store) make(key []byte, path string) *node {
+	size := int64(nodeOverhead + len(key) + len(path))
 	if !s.grow(size) {
 		return nil
 	}
-	n := &node{key: string(key), size: size}
-	_, n.host, _ = strings.Cut(n.key[:path.from-1], "\x00")
-	n.path = n.key[path.from:path.to]
-	if extra {
-		n.path = string(decoded)
-	}
+	n := &node{key: string(key), path: path, size: size}
+	n.host = strings.SplitN(n.key, "\x00", 3)[1]
 	s.nodes[n.key] = n
 	s.paths[n.path] = append(s.paths[n.path], n)
 	s.use(n)
@@ -141,9 +133,8 @@ func (s *Store) remove(n *node) {
 	same := s.paths[n.path]
 	at := slices.Index(same, n)
 	same = slices.Delete(same, at, at+1)
-	delete(s.paths, n.path) // its key may be in n
-	if len(same) > 0 {
-		s.paths[same[0].path] = same
+	if s.paths[n.path] = same; len(same) == 0 {
+		delete(s.paths, n.path)
 	}
 }
 
@@ -298,7 +289,7 @@ func (f *Fill) named(p *Pattern) bool {
 		prefix, wide = strings.CutSuffix(prefix, "*")
 	}
 	prefix = string(http1.DecodePath(nil, []byte(prefix)))
-	return string(f.place) == prefix || wide && strings.HasPrefix(string(f.place), prefix)
+	return f.path == prefix || wide && strings.HasPrefix(f.path, prefix)
 }
 
 // of says whether a node is of the pattern's host.
