@@ -191,6 +191,10 @@ func (l *loop) giveEvents() {
 	l.flushBatch()
 	l.subscribers.Turn()
 	l.sockets.Turn()
+	l.conns.Flush()
+	if l.app.Due { // handlers are to be told of WebSockets that were closed
+		l.flushBatch()
+	}
 }
 
 func (l *loop) Do(f func()) { l.s.do(f) }
@@ -219,13 +223,6 @@ func (l *loop) Log(level logfile.Level, client, line string) {
 		return
 	}
 	l.s.logClient(level, client, line)
-}
-
-// PassOn implements live.SocketLoop.
-func (l *loop) PassOn() {
-	if l.app.Due {
-		l.flushBatch()
-	}
 }
 
 func (l *loop) Dismiss(fd int, last []byte) {

@@ -30,7 +30,7 @@ func userFile(t testing.TB, c *Checker, names ...string) *Users {
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	u, err := NewUsers(c, file, nil)
+	u, err := NewUsers(c, file, false, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -44,19 +44,10 @@ const (
 	maxWrong  = 2048
 )
 
-// NewUsers reads a file with a line "user:hash" for each user. log, unless it is nil, gets a
-// line when the file has changed and cannot be used; the previous users stay valid. The error is one
+// NewUsers reads a file with a line "user:hash" for each user. optional: the file need not exist yet, but its directory; there are no users
+// then. log, unless it is nil, gets a line when the file has changed and cannot be used; the previous users stay valid. The error is one
 // line that names the file and the line.
-func NewUsers(c *Checker, path string, log func(line string)) (*Users, error) {
-	return newUsers(c, path, false, log)
-}
-
-// NewOptionalUsers is NewUsers for a file that need not exist yet, but its directory: there are no users then.
-func NewOptionalUsers(c *Checker, path string, log func(line string)) (*Users, error) {
-	return newUsers(c, path, true, log)
-}
-
-func newUsers(c *Checker, path string, optional bool, log func(line string)) (*Users, error) {
+func NewUsers(c *Checker, path string, optional bool, log func(line string)) (*Users, error) {
 	u := &Users{checker: c, path: path, optional: optional, log: log, right: memory{size: maxRight}, wrong: memory{size: maxWrong}}
 	rand.Read(u.secret[:])
 	t, err := readTable(path, &u.file)

@@ -25,9 +25,6 @@ type SocketLoop interface {
 	// Full reports whether there are as many clients as there may be.
 	Full() bool
 
-	// PassOn passes on at once what handlers were given.
-	PassOn()
-
 	// Resume makes a connection of fd and d, and has its request answered again, by a handler that gets exchange.Resumed.
 	// The Socket, which the server makes with Resumed, is nil if the connection has ended already. fd stays the caller's if there is an error.
 	Resume(d *SocketState, fd int) (*Socket, error)
@@ -185,13 +182,6 @@ type member struct {
 
 // Position implements live.Subscriber.
 func (s *Socket) Position() *Position[*Socket] { return &s.position }
-
-// Turn sends messages, if there are any to send.
-func (a *Sockets) Turn() {
-	a.Fanout.Turn()
-	a.conns.Flush()
-	a.loop.PassOn() // handlers are to be told of WebSockets that were closed
-}
 
 // Broadcast sends a message to the WebSockets in its group. seq, if not 0, is the number that another process has given to the message: one
 // with a number that is not larger than the last is not sent again. It does not wait; the error is live.ErrBacklog. It is safe for
