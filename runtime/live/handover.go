@@ -103,13 +103,13 @@ func (a *Sockets) sweep(late bool) (list []departed, more bool) {
 	more = !late && a.awaited > 0
 	a.each(func(s *Socket) {
 		switch {
-		case !s.movable() || s.session.Ends():
-		case !late && (!s.open || s.handing):
+		case !s.movable() || s.ends():
+		case !late && (s.state == socketOpening || s.moving == asked):
 			more = true
-		case !late && !s.conn.Half && s.active:
+		case !late && !s.conn.Half && s.answer == answering:
 			more = true
 			s.ask()
-		case s.open:
+		case s.state == socketOpen:
 			s.remain()
 		}
 	})
@@ -119,10 +119,10 @@ func (a *Sockets) sweep(late bool) (list []departed, more bool) {
 
 // ask asks the handler, unless a message is arriving.
 func (s *Socket) ask() {
-	if _, idle := s.session.decoder.Idle(); !idle {
+	if _, idle := s.decoder.Idle(); !idle {
 		return
 	}
-	s.handing = true
+	s.moving = asked
 	s.conn.Stop(conn.HeedReset)
 	s.conn.Pause(conn.HeedNothing) // later input, its end too, is for the process that gets it
 	s.x.Deliver(exchange.Input{Op: exchange.OpHandOver})
@@ -130,9 +130,9 @@ func (s *Socket) ask() {
 
 // remain closes a WebSocket that is not handed over.
 func (s *Socket) remain() {
-	if s.handing {
-		s.handing = false
-		if s.active && s.given < exchange.InputWindow {
+	if s.moving == asked {
+		s.moving = staying
+		if s.answer == answering && s.given < exchange.InputWindow {
 			s.resumeReading()
 		} else {
 			s.conn.Pause(conn.HeedReset)
@@ -148,7 +148,7 @@ func (a *Sockets) release() {
 		return
 	}
 	a.each(func(s *Socket) {
-		if s.open {
+		if s.state == socketOpen {
 			s.remain()
 		}
 	})
@@ -159,14 +159,14 @@ func (a *Sockets) release() {
 func (s *Socket) answered(p *exchange.Part) {
 	if !p.Last {
 		s.release(p)
-		if s.handing {
+		if s.moving == asked {
 			s.remain()
 		}
 		return
 	}
-	if !s.handing { // it is closed by now
+	if s.moving != asked { // it is closed by now
 		s.leave()
-		s.proper, s.active = true, false
+		s.proper, s.answer = true, finished
 		s.release(p)
 		return
 	}
@@ -182,7 +182,7 @@ func (s *Socket) answered(p *exchange.Part) {
 	}
 	s.all.conns.Flush()
 	switch {
-	case !s.active: // the connection is broken
+	case s.answer != answering: // the connection is broken
 		s.release(p)
 	case s.conn.Writing():
 		s.held = append([]exchange.Part{*p}, s.held...)
@@ -194,10 +194,10 @@ func (s *Socket) answered(p *exchange.Part) {
 // depart takes the connection, to which everything was written, out of the loop.
 func (s *Socket) depart(p *exchange.Part) {
 	c, d := s.conn, s.offer
-	begun, _ := s.session.decoder.Idle()
+	begun, _ := s.decoder.Idle()
 	d.keep(p)
 	d.Input = append(append([]byte(nil), begun...), c.Pending()...)
-	s.active = false
+	s.answer = finished
 	if d.size() > mostHandedOver {
 		s.proper = true
 		s.goAway()
@@ -205,7 +205,7 @@ func (s *Socket) depart(p *exchange.Part) {
 		return
 	}
 	s.x.Save(d)
-	s.departed = true
+	s.moving = moved
 	c.Unwatch()
 	a, fd := s.all, c.Fd()
 	a.departed = append(a.departed, departed{d, fd, func() { a.TakeBack(d, fd) }})
@@ -257,7 +257,7 @@ func (a *Sockets) resume(d *SocketState, fd int) error {
 // calls it before a handler gets the request.
 func (a *Sockets) Resumed(x SocketExchange, d *SocketState, c *conn.Conn) *Socket {
 	s := a.New(x, websocket.Handshake{Compression: d.Compression}, string(d.Group))
-	s.subprotocol, s.resumes = d.Subprotocol, true
+	s.subprotocol, s.moving = d.Subprotocol, resuming
 	a.resuming++
 	s.take(c)
 	s.Input(d.Input)
@@ -281,15 +281,15 @@ func (s *Socket) rejoin(d *SocketState) {
 
 // NotResumed closes s, whose exchange has ended because no handler has taken the request.
 func (s *Socket) NotResumed() {
-	s.active, s.x = false, nil
+	s.answer, s.x = finished, nil
 	s.leave()
 	s.notResumed()
 }
 
 func (s *Socket) notResumed() {
 	s.settled()
-	s.open = true
-	s.session.Refuse(websocket.ServiceRestart)
+	s.state = max(s.state, socketOpen)
+	s.control(s.closeFrame(websocket.ServiceRestart, ""))
 }
 
 // TakeBack serves a WebSocket that has departed, or could not, again, in order to close it with 1012 and tell the handler.
@@ -325,8 +325,8 @@ func (s *Socket) takeBack(p *exchange.Part) {
 		return
 	}
 	unix.Close(ends[1])
-	if again := a.serveAgain(d, ends[0]); again != nil && s.session.away == 0 { // the client has left before it was sent a reason
-		again.session.broken = &websocket.Error{Code: websocket.Abnormal}
+	if again := a.serveAgain(d, ends[0]); again != nil && s.away == 0 { // the client has left before it was sent a reason
+		again.broken = &websocket.Error{Code: websocket.Abnormal}
 	}
 }
 

@@ -88,7 +88,7 @@ func (a *Sockets) Drain(retire bool) {
 // each calls do for the WebSockets that are open, or are being resumed.
 func (a *Sockets) each(do func(*Socket)) {
 	for _, c := range a.conns.All() {
-		if s, ok := c.Protocol().(*Socket); ok && !s.over && !s.ending {
+		if s, ok := c.Protocol().(*Socket); ok && s.state <= socketOpen {
 			do(s)
 		}
 	}
@@ -242,9 +242,9 @@ func (s *Socket) leave() {
 func (a *Sockets) give(s *Socket, events []*Event) {
 	for _, e := range events {
 		switch {
-		case s.left || s.session.closing:
+		case s.left || s.closing:
 			return
-		case !s.open:
+		case s.state == socketOpening:
 			s.wait(e)
 		case !s.conn.Writing() && len(s.held) == 0:
 			s.writeEvent(e)
@@ -333,6 +333,6 @@ func (s *Socket) taken(n int) {
 func (s *Socket) drop() {
 	s.leave()
 	s.hold(&exchange.Part{Op: exchange.OpClose, Code: websocket.TryAgainLater, Body: []byte(tooSlow), File: -1})
-	s.session.Tell(websocket.TryAgainLater, []byte(tooSlow))
+	s.tell(websocket.TryAgainLater, []byte(tooSlow))
 	s.advance()
 }
