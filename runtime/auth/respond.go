@@ -233,7 +233,7 @@ func (v *visit) form(status int, c content) {
 		var random [16]byte
 		rand.Read(random[:])
 		nonce = base64.RawURLEncoding.EncodeToString(random[:])
-		v.set(v.l.setForm(nonce, v.secure))
+		v.set(set(v.l.formCookie(v.secure), nonce, "Strict", v.secure))
 	}
 	c.token = v.l.formToken(nonce)
 	if c.first = v.l.first.wanted(); c.first {

@@ -157,10 +157,8 @@ func (l *Login) expired(s *Session) bool {
 }
 
 // loginAccount returns the name of a user in the list of ended sessions.
-func (l *Login) account(user string) loginAccount { return accountOf(l.o.Users.Path(), user) }
-
-func accountOf(users, user string) loginAccount {
-	sum := sha256.Sum256([]byte(users + "\x00" + user))
+func (l *Login) account(user string) loginAccount {
+	sum := sha256.Sum256([]byte(l.o.Users.Path() + "\x00" + user))
 	return loginAccount(sum[:8])
 }
 
@@ -185,11 +183,7 @@ func (l *Login) setSession(token string, secure bool) string {
 	return set(l.sessionCookie(secure), token, "Lax", secure)
 }
 
-// setForm is the same for the cookie of the form.
-func (l *Login) setForm(nonce string, secure bool) string {
-	return set(l.formCookie(secure), nonce, "Strict", secure)
-}
-
+// set returns the value of Set-Cookie for a cookie.
 func set(name, value, sameSite string, secure bool) string {
 	s := name + "=" + value + "; Path=/; HttpOnly; SameSite=" + sameSite
 	if secure {

@@ -378,15 +378,6 @@ func (p *pacer[S]) CaughtUp(s S) {
 	}
 }
 
-// Lagging yields the subscribers that are behind, which may catch up or leave meanwhile.
-func (p *pacer[S]) Lagging(yield func(S) bool) {
-	for s := range p.behind {
-		if !yield(s) {
-			return
-		}
-	}
-}
-
 // Continue has the loop call Turn if the next batch has waited and needs to wait for no subscriber any more.
 func (f *Fanout[S]) Continue() {
 	if len(f.backlog) > 0 && f.young == 0 && !f.turning {

@@ -215,7 +215,8 @@ func (s *Subscribers) leave(p *StreamSubscriber, tell bool) {
 	}
 }
 
-var finalChunk = NewBytes("0\r\n\r\n")
+// finalChunk ends a stream of HTTP/1.1; others are not sent anything.
+var finalChunk = &Event{wire: []byte("0\r\n\r\n")}
 
 // finish ends p as a stream ends, so that its client comes back after a while.
 func (s *Subscribers) finish(p *StreamSubscriber) {

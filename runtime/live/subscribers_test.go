@@ -100,7 +100,7 @@ func TestDrop(t *testing.T) {
 		}
 	}
 	h.Do(func() {
-		for p := range h.s.Lagging {
+		for p := range h.s.behind {
 			t.Errorf("%s is still behind", p)
 		}
 		if p.queue != nil || p.state != idle {

@@ -30,7 +30,10 @@ func (s *Socket) advance() {
 	for len(s.held) > 0 && !s.conn.Writing() {
 		p := s.held[0]
 		s.held = s.held[:copy(s.held, s.held[1:])]
-		s.unhold(&p)
+		s.uncount(&p, len(p.Body))
+		if p.Owner == nil {
+			s.taken(len(p.Body))
+		}
 		s.send(&p)
 	}
 }
@@ -39,14 +42,6 @@ func (s *Socket) advance() {
 func (s *Socket) hold(p *exchange.Part) {
 	s.held = append(s.held, *p)
 	s.PartWaits(p, len(p.Body))
-}
-
-// unhold is for a part that has waited.
-func (s *Socket) unhold(p *exchange.Part) {
-	s.uncount(p, len(p.Body))
-	if p.Owner == nil {
-		s.taken(len(p.Body))
-	}
 }
 
 // uncount notes that p does not wait any more, if it did. left bytes of it were not written and need not be.

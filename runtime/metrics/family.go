@@ -63,15 +63,10 @@ func Labels(pairs ...string) string {
 		}
 		b.WriteString(pairs[i])
 		b.WriteString(`="`)
-		b.WriteString(escape(pairs[i+1]))
+		b.WriteString(strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`).Replace(strings.ToValidUTF8(pairs[i+1], "\uFFFD")))
 		b.WriteByte('"')
 	}
 	return b.String()
-}
-
-// escape makes text fit between quotes.
-func escape(text string) string {
-	return strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`).Replace(strings.ToValidUTF8(text, "\uFFFD"))
 }
 
 // One returns a family with a single series without labels.
@@ -151,10 +146,8 @@ func (f *Family) add(g *Family) {
 
 // Find returns the family with a name, or nil.
 func Find(families []Family, name string) *Family {
-	for i := range families {
-		if families[i].Name == name {
-			return &families[i]
-		}
+	if i := slices.IndexFunc(families, func(f Family) bool { return f.Name == name }); i >= 0 {
+		return &families[i]
 	}
 	return nil
 }

@@ -271,8 +271,8 @@ func (f *fetch) Reply(r exchange.Reply) {
 			return
 		}
 		f.fill.Refuse(r.Status, f.source.pages.now())
-		if r.Status == 504 { // all have waited as long
-			f.failWaiting()
+		for _, w := range f.waiting {
+			w.late = r.Status == 504 // all have waited as long
 		}
 		f.pass(true)
 	}

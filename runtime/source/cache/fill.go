@@ -361,14 +361,6 @@ func (f *fetch) askAgain() {
 	f.source.pages.retry(f.take())
 }
 
-// failWaiting answers 504 to all that wait for f, soon.
-func (f *fetch) failWaiting() {
-	for _, w := range f.waiting {
-		w.late = true
-	}
-	f.askAgain()
-}
-
 // retry answers exchanges that have waited, or has them ask again, soon.
 func (p *Pages) retry(all []*waiter) {
 	if len(p.retries) == 0 && len(all) > 0 {

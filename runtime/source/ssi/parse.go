@@ -2,7 +2,6 @@ package ssi
 
 import (
 	"io"
-	"os"
 	"strings"
 	"sync"
 	"syscall"
@@ -239,23 +238,18 @@ func (s *Pages) load(name string) (*file, error) {
 	if known := s.cache.get(name); known != nil && known.stamp == f.stamp {
 		return known, nil
 	}
-	text, err := read(opened)
+	text, err := io.ReadAll(io.LimitReader(opened, maxPage+1))
+	if err == nil && len(text) > maxPage {
+		err = errTooLarge
+	}
 	if err != nil {
 		return nil, err
 	}
-	f.doc = parse(text)
+	f.doc = parse(string(text))
 	if f.stamp.Settled(now) {
 		s.cache.put(f)
 	}
 	return f, nil
-}
-
-func read(f *os.File) (string, error) {
-	text, err := io.ReadAll(io.LimitReader(f, maxPage+1))
-	if err == nil && len(text) > maxPage {
-		err = errTooLarge
-	}
-	return string(text), err
 }
 
 // cache holds parsed pages. When they are too many, any of them go.

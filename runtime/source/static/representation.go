@@ -121,7 +121,7 @@ var suffixes = [Codings]string{"", ".gz", ".zst", ".br"}
 
 // AcceptedBy reads the client's preferences in the fields of a request. Several are one list.
 func AcceptedBy(head []byte, fields []http1.Field) AcceptedCodings {
-	a := NewAcceptedCodings()
+	var a AcceptedCodings
 	for value := range http1.Values(head, fields, "accept-encoding") {
 		a.Add(value)
 	}
