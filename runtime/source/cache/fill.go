@@ -120,11 +120,9 @@ func (f *Fill) Failed(now int64) {
 func (f *Fill) move(vary []string) bool {
 	s := f.s
 	s.key = append(s.key[:0], f.base...)
-	first := s.nodes[string(s.key)]
+	first := s.node(s.key, f.path)
 	if first == nil {
-		if first = s.make(s.key, f.path); first == nil {
-			return false
-		}
+		return false
 	}
 	s.use(first)
 	names := first.vary
@@ -147,11 +145,9 @@ func (f *Fill) move(vary []string) bool {
 		return true
 	}
 	f.leave()
-	n := s.nodes[string(f.key)]
+	n := s.node(f.key, f.path)
 	if n == nil {
-		if n = s.make(f.key, f.path); n == nil {
-			return false
-		}
+		return false
 	}
 	if n.fill == nil && !f.purged {
 		s.unlink(n)
@@ -217,11 +213,9 @@ func (f *Fill) Finish() *Page {
 // store keeps the page, if there is room.
 func (f *Fill) store() {
 	s, p := f.s, f.page
-	n := s.nodes[string(f.key)]
+	n := s.node(f.key, f.path)
 	if n == nil {
-		if n = s.make(f.key, f.path); n == nil {
-			return
-		}
+		return
 	}
 	s.drop(n)
 	n.pass, n.passPersonal, n.again, n.excused = 0, 0, 0, 0

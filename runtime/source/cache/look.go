@@ -205,7 +205,7 @@ func (s *Store) look(c *Compiled, r *Request, now int64) Found {
 		return Found{}
 	}
 	if n == nil {
-		if n = s.make(s.key, r.decoded()); n == nil {
+		if n = s.node(s.key, r.decoded()); n == nil {
 			return Found{} // there is no room at all
 		}
 	}

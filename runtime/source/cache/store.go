@@ -107,8 +107,11 @@ func (s *Store) grow(n int64) bool {
 	return true
 }
 
-// make adds a node.
-func (s *Store) make(key []byte, path string) *node {
+// node returns the node of a key, which is made if it is missing; nil: there is no room.
+func (s *Store) node(key []byte, path string) *node {
+	if n := s.nodes[string(key)]; n != nil {
+		return n
+	}
 	size := int64(nodeOverhead + len(key) + len(path))
 	if !s.grow(size) {
 		return nil
