@@ -270,34 +270,28 @@ const (
 )
 
 // OpenMetrics returns families as text of OpenMetrics 1.0, which Prometheus asks for.
-func OpenMetrics(families []Family) string {
+func OpenMetrics(families []Family) string { return text(families, true) + "# EOF\n" }
+
+// Plain returns families in the text format of Prometheus, version 0.0.4, which older programs read.
+func Plain(families []Family) string { return text(families, false) }
+
+// text returns families in either format: units are of OpenMetrics, in which the name of a family has no suffix.
+func text(families []Family, open bool) string {
 	var b strings.Builder
 	for i := range families {
 		f := &families[i]
-		header(&b, f, f.Name)
-		if f.Unit != "" {
+		name := f.Name
+		if !open {
+			name += f.suffix()
+		}
+		help := strings.NewReplacer(`\`, `\\`, "\n", `\n`).Replace(f.Help)
+		b.WriteString("# TYPE " + name + " " + string(f.Kind) + "\n# HELP " + name + " " + help + "\n")
+		if open && f.Unit != "" {
 			b.WriteString("# UNIT " + f.Name + " " + f.Unit + "\n")
 		}
 		f.write(&b)
 	}
-	b.WriteString("# EOF\n")
 	return b.String()
-}
-
-// Plain returns families in the text format of Prometheus, version 0.0.4, which older programs read.
-func Plain(families []Family) string {
-	var b strings.Builder
-	for i := range families {
-		f := &families[i]
-		header(&b, f, f.Name+f.suffix())
-		f.write(&b)
-	}
-	return b.String()
-}
-
-func header(b *strings.Builder, f *Family, name string) {
-	help := strings.NewReplacer(`\`, `\\`, "\n", `\n`).Replace(f.Help)
-	b.WriteString("# TYPE " + name + " " + string(f.Kind) + "\n# HELP " + name + " " + help + "\n")
 }
 
 // suffix is what the samples of f have behind its name.

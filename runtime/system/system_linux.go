@@ -22,12 +22,6 @@ func SocketpairNonblock() (fds [2]int, err error) {
 	return unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 }
 
-// Pipe makes a pipe whose ends block and that no child inherits.
-func Pipe() (fds [2]int, err error) {
-	err = unix.Pipe2(fds[:], unix.O_CLOEXEC)
-	return fds, err
-}
-
 // Replace makes the descriptor to another one of the same file as from, in one step. Children inherit it.
 func Replace(to, from int) error { return unix.Dup3(from, to, 0) }
 

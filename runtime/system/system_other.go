@@ -51,17 +51,6 @@ func SocketpairNonblock() (fds [2]int, err error) {
 	return fds, err
 }
 
-// Pipe is as on Linux.
-func Pipe() (fds [2]int, err error) {
-	syscall.ForkLock.RLock()
-	defer syscall.ForkLock.RUnlock()
-	if err = unix.Pipe(fds[:]); err == nil {
-		unix.CloseOnExec(fds[0])
-		unix.CloseOnExec(fds[1])
-	}
-	return fds, err
-}
-
 // Replace is as on Linux.
 func Replace(to, from int) error { return unix.Dup2(from, to) }
 

@@ -125,16 +125,10 @@ func start(argv, env []string, dir string, stdin *os.File) (p *process, err erro
 // pipe returns a pipe whose reading end, ours, can have deadlines. The program's
 // end blocks, as programs expect.
 func pipe() (ours, theirs *os.File, err error) {
-	fds, err := system.Pipe()
-	if err != nil {
-		return nil, nil, fmt.Errorf("pipe: %w", err)
+	if ours, theirs, err = os.Pipe(); err == nil {
+		theirs.Fd() // has it block
 	}
-	if err := unix.SetNonblock(fds[0], true); err != nil {
-		unix.Close(fds[0])
-		unix.Close(fds[1])
-		return nil, nil, err
-	}
-	return os.NewFile(uintptr(fds[0]), "output of a program"), os.NewFile(uintptr(fds[1]), "pipe"), nil
+	return ours, theirs, err
 }
 
 // input returns the body as a file at its beginning: the program may take it at its own pace, or not at all, and no
