@@ -49,14 +49,21 @@ type departed struct {
 }
 
 // export gives clients away, one after the other: give gets the state of one, and its descriptor, which is closed when give returns. This
-// server knows nothing of the client any more then; its connection is not shut down. sweep takes clients from the loop, and reports whether
-// there will be others; left is how many it returned last, and with stop it ends the others. export returns how many were given away, and
-// the first error of give or ctx's.
+// server knows nothing of the client any more then; its connection is not shut down. do runs a function on the loop, unless that has ended.
+// sweep takes clients from the loop, and reports whether there will be others; left is how many it returned last, and with stop it ends the
+// others. release follows when there are none. export returns how many were given away, and the first error of give or ctx's.
 //
-// It must not be called on the loop; give and sweep run on the caller's goroutine.
-func export(ctx context.Context, give func(d any, fd int) error, sweep func(left int, stop bool) (list []departed, more bool)) (n int, err error) {
-	list, more := sweep(0, ctx.Err() != nil)
-	for ; more; list, more = sweep(len(list), err != nil || ctx.Err() != nil) {
+// It must not be called on the loop; give runs on the caller's goroutine, sweep and release on the loop.
+func export(ctx context.Context, give func(d any, fd int) error, do func(func()), sweep func(left int, stop bool) (list []departed, more bool), release func()) (n int, err error) {
+	var list []departed
+	for more := true; more; {
+		left, stop := len(list), err != nil || ctx.Err() != nil
+		list, more = nil, false
+		do(func() {
+			if list, more = sweep(left, stop); !more {
+				release()
+			}
+		})
 		for _, one := range list {
 			if err == nil {
 				err = give(one.state, one.fd)
@@ -68,7 +75,7 @@ func export(ctx context.Context, give func(d any, fd int) error, sweep func(left
 			n++
 			unix.Close(one.fd)
 		}
-		if len(list) == 0 {
+		if more && len(list) == 0 {
 			time.Sleep(handOverTick)
 		}
 	}
@@ -86,15 +93,9 @@ func (a *Sockets) Export(ctx context.Context, give func(d any, fd int) error) (n
 		return 0, nil
 	}
 	var p patience
-	return export(ctx, give, func(left int, stop bool) (list []departed, more bool) {
-		late := p.over(time.Now(), left) || stop
-		a.loop.Do(func() {
-			if list, more = a.sweep(late); !more {
-				a.release()
-			}
-		})
-		return list, more
-	})
+	return export(ctx, give, a.loop.Do, func(left int, stop bool) ([]departed, bool) {
+		return a.sweep(p.over(time.Now(), left) || stop)
+	}, a.release)
 }
 
 // sweep asks the handlers of WebSockets that can be handed over, and returns those that have left. more: there will be

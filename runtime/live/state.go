@@ -58,18 +58,12 @@ const (
 // StreamConfig.HandOver has to be set.
 func (s *Subscribers) Export(ctx context.Context, give func(d any, fd int) error) (n int, err error) {
 	end := time.Now().Add(exportPatience)
-	return export(ctx, give, func(_ int, stop bool) (list []departed, more bool) {
-		late := time.Now().After(end)
-		s.server.Do(func() {
-			if !stop {
-				list, more = s.sweep(late)
-			}
-			if !more {
-				s.release()
-			}
-		})
-		return list, more
-	})
+	return export(ctx, give, s.server.Do, func(_ int, stop bool) (list []departed, more bool) {
+		if stop {
+			return nil, false
+		}
+		return s.sweep(time.Now().After(end))
+	}, s.release)
 }
 
 // sweep takes some subscribers out. more: there are others. late: a subscriber that has not taken

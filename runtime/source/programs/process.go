@@ -2,7 +2,6 @@ package programs
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -96,7 +95,10 @@ func Output(ctx context.Context, argv, env []string, dir string, most int64, log
 		out, err = out[:most], fmt.Errorf("more than %d bytes", most)
 	}
 	ended.Wait()
-	return out, cmp.Or(ctx.Err(), err)
+	if ctx.Err() != nil {
+		err = ctx.Err()
+	}
+	return out, err
 }
 
 // start runs argv.
