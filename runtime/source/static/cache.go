@@ -241,7 +241,7 @@ func (f *Files) original(t *view, r *representation) (body []byte, settled bool)
 func (f *Files) find(t *view, path []byte, now int64, req *Request) (v variants, err error) {
 	key := f.key(nil, path, req)
 	v, fresh, ok := f.cache.known(key, now)
-	if fresh && (v[Identity].listing == nil || v[Identity].listing.is(req)) {
+	if fresh {
 		return v, nil
 	}
 	s, err := f.look(t, string(path))
@@ -272,7 +272,7 @@ func (f *Files) findListing(t *view, path, key []byte, now int64, req *Request) 
 	f.listing.Lock()
 	defer f.listing.Unlock()
 	v, fresh, _ := f.cache.known(key, now)
-	if fresh && v[Identity].listing != nil && v[Identity].listing.is(req) {
+	if fresh {
 		return v, nil
 	}
 	v, err = f.list(t, string(path), req)

@@ -24,7 +24,6 @@ type description struct {
 	made      bool   // here, by compression of the original, whose name and stamp it has
 	control   string // Cache-Control; "" for none
 	extra     string // more lines of fields
-	listing   *titled
 	tag       string // instead of one of the file's time
 }
 

@@ -24,12 +24,8 @@ func (f *Files) Hit(now int64, req *Request, out *Response) bool {
 		return true
 	}
 	var buf [256]byte
-	key := req.Path
-	if f.opt.Listing && (len(key) == 0 || key[len(key)-1] == '/') { // else it is itself, which is most of the time
-		key = f.key(buf[:], key, req)
-	}
-	v, ok := f.cache.get(key, now)
-	if !ok || v[Identity].listing != nil && !v[Identity].listing.is(req) {
+	v, ok := f.cache.get(f.key(buf[:], req.Path, req), now)
+	if !ok {
 		return false
 	}
 	c := ReadConditions(req.Head, req.Parsed.Fields)
@@ -103,15 +99,15 @@ func (f *Files) serve(t *view, path []byte, now int64, req *Request, out *Respon
 	}
 }
 
-// key returns the key of a clean path in the cache: itself, but for a listing in another order. buf is used for that
-// one.
+// key returns the key of a clean path in the cache: itself, but for a listing, which differs by its order and by its title, the path as the
+// client has spelled it. buf is used for that one.
 func (f *Files) key(buf, path []byte, req *Request) []byte {
-	if f.opt.Listing && (len(path) == 0 || path[len(path)-1] == '/') {
-		if o := f.order(req); o != byName {
-			return append(append(buf[:0], path...), 0, o.column, o.direction) // no clean path has a zero
-		}
+	if !f.opt.Listing || len(path) > 0 && path[len(path)-1] != '/' { // which is most of the time
+		return path
 	}
-	return path
+	o := f.order(req)
+	key := append(append(buf[:0], path...), 0, o.column, o.direction) // no clean path has a zero
+	return append(append(append(key, req.Prefix...), 0), req.Parsed.Path.In(req.Head)...)
 }
 
 // answer sends the representation that the client prefers; it opens, reads or
