@@ -24,21 +24,18 @@ func TestFanoutOrder(t *testing.T) {
 		seq  uint64
 	}
 	received := map[*ear][]got{}
-	f := NewFanout(HubOptions[*ear]{
-		Give: func(e *ear, events []*Event) {
-			for _, one := range events {
-				received[e] = append(received[e], got{one.Name, one.Seq})
-			}
-		},
-		Busy:       func() bool { return rand.IntN(2) == 0 },
-		BatchBytes: 200,
-	})
+	f := NewFanout(func() bool { return rand.IntN(2) == 0 }, 200)
 	f.WakeBy(func() {})
 	names := []string{"a", "b", "c"}
 	var all []*ear
 	want := map[*ear][]got{}
 	for i := range 40 {
 		e := &ear{id: i}
+		e.give = func(events []*Event) {
+			for _, one := range events {
+				received[e] = append(received[e], got{one.Name, one.Seq})
+			}
+		}
 		e.position.Seq = f.Tip()
 		f.Join(e, nil)
 		all = append(all, e)
@@ -85,7 +82,7 @@ func TestFanoutOrder(t *testing.T) {
 	if n := f.Waiting(); n != 0 {
 		t.Errorf("%d bytes are still counted", n)
 	}
-	f.Channels(func(c *Channel[*ear]) { t.Errorf("channel %s is left over", c.Name) })
+	f.Channels(func(c *Channel) { t.Errorf("channel %s is left over", c.Name) })
 }
 
 // TestPacer: the next batch waits for subscribers that are behind, in pauses that count the same however long they
@@ -93,7 +90,7 @@ func TestFanoutOrder(t *testing.T) {
 func TestPacer(t *testing.T) {
 	for _, late := range []time.Duration{0, time.Second} { // how late a busy machine runs the loop
 		synctest.Test(t, func(t *testing.T) {
-			p := pacer[*ear]{behind: map[*ear]uint32{}}
+			p := pacer{behind: map[Subscriber]uint32{}}
 			woken := make(chan struct{}, 1)
 			waits := func() (n int) {
 				for p.waits(func() { woken <- struct{}{} }) {

@@ -276,7 +276,7 @@ func (s *Socket) rejoin(d *SocketState) {
 	}
 	if events := s.all.Since(names, d.Seq); len(events) > 0 {
 		s.position.Seq = events[len(events)-1].Seq
-		s.all.give(s, events)
+		s.Give(events)
 	}
 }
 

@@ -35,7 +35,7 @@ type SocketLoop interface {
 
 // Sockets are the WebSockets of an event loop, and what they share. Methods must be called on the loop, unless they say otherwise.
 type Sockets struct {
-	*Fanout[*Socket]
+	*Fanout
 	loop     SocketLoop
 	conns    *conn.Set
 	cfg      SocketConfig
@@ -58,7 +58,7 @@ type codec struct {
 // NewSockets returns the WebSockets of a loop, whose connections are conns.
 func NewSockets(host SocketLoop, conns *conn.Set) *Sockets {
 	a := &Sockets{loop: host, conns: conns}
-	a.Fanout = NewFanout(HubOptions[*Socket]{Give: a.give, Busy: func() bool { return conns.Events.Busy() }, BatchBytes: groupBatch})
+	a.Fanout = NewFanout(func() bool { return conns.Events.Busy() }, groupBatch)
 	a.Limit(ChannelLimits{Total: groupHistory, Age: int64(groupHistoryAge)})
 	return a
 }
@@ -173,7 +173,7 @@ const (
 
 // member is a Socket in groups, each of which is a channel of the Fanout.
 type member struct {
-	position Position[*Socket]
+	position Position
 	group    string // of its mount; "": it cannot be handed over
 	awaits   bool   // its handshake counts in Sockets.awaited
 	left     bool   // it is in no group any more
@@ -181,7 +181,7 @@ type member struct {
 }
 
 // Position implements live.Subscriber.
-func (s *Socket) Position() *Position[*Socket] { return &s.position }
+func (s *Socket) Position() *Position { return &s.position }
 
 // Broadcast sends a message to the WebSockets in its group. seq, if not 0, is the number that another process has given to the message: one
 // with a number that is not larger than the last is not sent again. It does not wait; the error is live.ErrBacklog. It is safe for
@@ -238,8 +238,8 @@ func (s *Socket) leave() {
 	s.all.Continue()
 }
 
-// give is called with the next messages for a WebSocket.
-func (a *Sockets) give(s *Socket, events []*Event) {
+// Give implements live.Subscriber: these are the next messages.
+func (s *Socket) Give(events []*Event) {
 	for _, e := range events {
 		switch {
 		case s.left || s.closing:
@@ -269,7 +269,7 @@ func (s *Socket) wait(e *Event) {
 func (s *Socket) accepted() {
 	early, late := s.opening.early, s.behind > s.all.mostBehind()
 	s.opening, s.behind = nil, 0
-	s.all.give(s, early)
+	s.Give(early)
 	if late {
 		s.drop()
 	}

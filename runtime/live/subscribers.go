@@ -29,7 +29,7 @@ const (
 // Subscribers serves the subscribers of all channels of a server. Its methods must be called on the loop unless their comments say
 // otherwise.
 type Subscribers struct {
-	*Fanout[*StreamSubscriber]
+	*Fanout
 	server StreamLoop
 	conns  *conn.Set
 	cfg    StreamConfig
@@ -56,7 +56,7 @@ type eventFormat struct {
 // NewSubscribers returns Subscribers of a server, whose connections are conns. Configure and Bind follow before anything else is called.
 func NewSubscribers(server StreamLoop, conns *conn.Set) *Subscribers {
 	s := &Subscribers{server: server, conns: conns, addresses: map[string]int32{}, next: uint64(os.Getpid())<<30 + 1}
-	s.Fanout = NewFanout(HubOptions[*StreamSubscriber]{Give: s.send, Busy: func() bool { return conns.Events.Busy() }, BatchBytes: batchBytes})
+	s.Fanout = NewFanout(func() bool { return conns.Events.Busy() }, batchBytes)
 	s.format.Store(&eventFormat{epoch: MakeEpoch(s.start.UnixMilli())})
 	return s
 }
@@ -104,7 +104,7 @@ func (f *eventFormat) event(m *Message, seq uint64) (*Event, error) {
 func (s *Subscribers) Counts() map[string]int {
 	counts := map[string]int{}
 	s.server.Do(func() {
-		s.Channels(func(c *Channel[*StreamSubscriber]) { counts[c.Name] = len(c.Subscribers) })
+		s.Channels(func(c *Channel) { counts[c.Name] = len(c.Subscribers) })
 	})
 	return counts
 }
@@ -142,7 +142,7 @@ type StreamSubscriber struct {
 	port     uint16
 	framed   uint32 // bytes of the response that are not its body
 	sent     int64  // bytes of the body
-	position Position[*StreamSubscriber]
+	position Position
 	addr     netip.Addr
 	queue    *queue // what it has not taken; nil: nothing
 	log      *logfile.Record
@@ -172,7 +172,10 @@ type queue struct {
 }
 
 // Position implements live.Subscriber.
-func (p *StreamSubscriber) Position() *Position[*StreamSubscriber] { return &p.position }
+func (p *StreamSubscriber) Position() *Position { return &p.position }
+
+// Give implements live.Subscriber.
+func (p *StreamSubscriber) Give(events []*Event) { p.s.send(p, events) }
 
 // maxInput bounds what a subscriber may send, in bytes; there is no use in any of it.
 const maxInput = 16 << 10
