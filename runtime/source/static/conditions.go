@@ -223,7 +223,7 @@ func (r *representation) judge(c *Conditions) verdict {
 			return preconditionFailed
 		}
 	}
-	if c.Unchanged(r.etag, r.lastModified) {
+	if (c.ifNoneMatch || c.ifModifiedSince.set) && c.Unchanged(r.etag, r.lastModified) {
 		return notModified
 	}
 	return send

@@ -24,7 +24,11 @@ func (f *Files) Hit(now int64, req *Request, out *Response) bool {
 		return true
 	}
 	var buf [256]byte
-	v, ok := f.cache.get(f.key(buf[:], req.Path, req), now)
+	key := req.Path
+	if f.opt.Listing {
+		key = f.key(buf[:], key, req)
+	}
+	v, ok := f.cache.get(key, now)
 	if !ok {
 		return false
 	}
@@ -184,7 +188,7 @@ func (r *representation) answer(req *Request, c *Conditions, out *Response, file
 	// Ranges are for GET alone (RFC 9110 §14.2).
 	var set rangeSet
 	ranges := wholeFile
-	if !head {
+	if c.byteRange.set && !head {
 		ranges = set.parse(c.Range(r.etag, r.lastModified), r.size)
 	}
 	if ranges == unsatisfiable {
