@@ -25,7 +25,7 @@ func (f *Files) Hit(now int64, req *Request, out *Response) bool {
 	}
 	var buf [256]byte
 	key := req.Path
-	if f.opt.Listing {
+	if f.opt.Listing && (len(key) == 0 || key[len(key)-1] == '/') { // else it is itself, which is most of the time
 		key = f.key(buf[:], key, req)
 	}
 	v, ok := f.cache.get(key, now)
@@ -106,7 +106,7 @@ func (f *Files) serve(t *view, path []byte, now int64, req *Request, out *Respon
 // key returns the key of a clean path in the cache: itself, but for a listing, which differs by its order and by its title, the path as the
 // client has spelled it. buf is used for that one.
 func (f *Files) key(buf, path []byte, req *Request) []byte {
-	if !f.opt.Listing || len(path) > 0 && path[len(path)-1] != '/' { // which is most of the time
+	if !f.opt.Listing || len(path) > 0 && path[len(path)-1] != '/' {
 		return path
 	}
 	o := f.order(req)
