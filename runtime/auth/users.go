@@ -113,7 +113,7 @@ func (u *Users) complain(old *table, complaint string) {
 	kept.complaint = complaint
 	u.table.Store(&kept)
 	if complaint != "" && u.log != nil {
-		u.log(complaint + "; the previous users stay valid")
+		u.log("users: " + complaint + "; the previous users stay valid")
 	}
 }
 
@@ -245,11 +245,11 @@ func sameFile(path string, info fs.FileInfo) bool {
 	return err == nil && info != nil && os.SameFile(now, info)
 }
 
-// readTable reads a file, and keeps it open in keep. The error is one line that begins with "users: ".
+// readTable reads a file, and keeps it open in keep. The error is one line.
 func readTable(path string, keep *OpenFile) (*table, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("users: %w", err)
+		return nil, err
 	}
 	t, err := tableOf(f, path)
 	if err != nil {
@@ -263,24 +263,23 @@ func readTable(path string, keep *OpenFile) (*table, error) {
 func tableOf(f *os.File, path string) (*table, error) {
 	info, err := f.Stat()
 	if err != nil {
-		return nil, fmt.Errorf("users: %w", err)
+		return nil, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("users: %s is not a file", path)
+		return nil, fmt.Errorf("%s is not a file", path)
 	}
 	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	if err != nil {
-		return nil, fmt.Errorf("users: %w", err)
+		return nil, err
 	}
 	if len(text) > maxFile {
-		return nil, fmt.Errorf("users: %s has more than %d bytes", path, maxFile)
+		return nil, fmt.Errorf("%s has more than %d bytes", path, maxFile)
 	}
 	t, err := parseTable(path, text)
-	if err != nil {
-		return nil, fmt.Errorf("users: %w", err)
+	if err == nil {
+		t.info = info
 	}
-	t.info = info
-	return t, nil
+	return t, err
 }
 
 // parseTable reads lines "user:hash"; empty ones and those that begin with "#" do not count. Text behind a second

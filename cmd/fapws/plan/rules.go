@@ -2,7 +2,6 @@ package plan
 
 import (
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -141,7 +140,7 @@ func (b *builder) auth(a *Auth) *auth.Basic {
 	var basic *auth.Basic
 	users, err := auth.NewUsers(b.passwords, a.Users, false, func(line string) { b.parts.Log(logfile.Error, line) })
 	if err != nil {
-		b.wrong(a.At.Errorf("users", "%s", strings.TrimPrefix(err.Error(), "users: ")))
+		b.wrong(a.At.Errorf("users", "%v", err))
 	} else if basic, err = auth.NewBasic(a.Realm, users); err != nil {
 		b.wrong(a.At.Errorf("realm", "%v", err))
 	}
@@ -273,7 +272,7 @@ func (b *builder) login(l *Login) *auth.Login {
 func (b *builder) newLogin(l *Login, path string) (*auth.Login, error) {
 	users, err := auth.NewUsers(b.passwords, path, true, func(line string) { b.parts.Log(logfile.Error, line) })
 	if err != nil {
-		return nil, errors.New(strings.TrimPrefix(err.Error(), "users: "))
+		return nil, err
 	}
 	image, err := logo(l.Logo)
 	if err != nil || b.parts.Logs == nil {
