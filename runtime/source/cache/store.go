@@ -30,15 +30,11 @@ type Store struct {
 	wanted []Pattern // purges; guarded by mu
 }
 
-// Counters count the look-ups of a store.
-type Counters struct {
-	Hits, Stale, Misses, Bypassed, Waited int64
-	Revalidated                           int64 // of the misses: a 304 has confirmed the page
-}
-
-// Stats is the state of a store.
+// Stats is the state of a store, and counts its look-ups.
 type Stats struct {
-	Counters
+	Hits, Stale, Misses, Bypassed, Waited int64
+
+	Revalidated int64 // of the misses: a 304 has confirmed the page
 	Entries     int   // pages kept
 	Bytes, Most int64 // used, and the limit
 }
@@ -90,8 +86,8 @@ const (
 func (s *Store) Stats() Stats {
 	s.purge()
 	n := &s.count
-	c := Counters{Hits: n[Hit], Stale: n[Stale], Misses: n[Miss] + n[Expired], Bypassed: n[Bypass], Waited: n[Wait], Revalidated: n[Revalidated]}
-	return Stats{Counters: c, Entries: s.pages, Bytes: s.used, Most: s.limit}
+	return Stats{Hits: n[Hit], Stale: n[Stale], Misses: n[Miss] + n[Expired], Bypassed: n[Bypass], Waited: n[Wait], Revalidated: n[Revalidated],
+		Entries: s.pages, Bytes: s.used, Most: s.limit}
 }
 
 // grow makes room for n bytes; false: there is none.
