@@ -30,7 +30,7 @@ func mustAuth(t testing.TB) *auth.Basic {
 	if err := os.WriteFile(file, append([]byte("ann:"), hash...), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	known, err := auth.NewUsers(auth.NewChecker(), file, nil)
+	known, err := auth.NewUsers(auth.NewChecker(), file, false, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

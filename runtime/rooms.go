@@ -80,20 +80,11 @@ func (l *loop) HeldUp() {
 	l.heldUp(before)
 }
 
-func (l *loop) Soon(f func()) { l.conns.Soon(f) }
-
-func (l *loop) Beside(work func(), done func(bug bool)) {
-	l.conns.Beside(work, done)
-}
-
 func (l *loop) Invalidated(p cache.Pattern) {
 	if l.cfg.Purged != nil {
 		l.cfg.Purged(p)
 	}
 }
-
-// Wall returns the time in nanoseconds since 1970, at most tickLength late.
-func (l *loop) Wall() int64 { return l.conns.Start.UnixNano() + l.now() }
 
 // appConfig returns the Config of the loop's Dispatcher.
 func (s *Server) appConfig() app.Config {
@@ -200,6 +191,10 @@ func (l *loop) giveEvents() {
 	l.flushBatch()
 	l.subscribers.Turn()
 	l.sockets.Turn()
+	l.conns.Flush()
+	if l.app.Due { // handlers are to be told of WebSockets that were closed
+		l.flushBatch()
+	}
 }
 
 func (l *loop) Do(f func()) { l.s.do(f) }
@@ -228,13 +223,6 @@ func (l *loop) Log(level logfile.Level, client, line string) {
 		return
 	}
 	l.s.logClient(level, client, line)
-}
-
-// PassOn implements live.SocketLoop.
-func (l *loop) PassOn() {
-	if l.app.Due {
-		l.flushBatch()
-	}
 }
 
 func (l *loop) Dismiss(fd int, last []byte) {

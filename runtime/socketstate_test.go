@@ -50,6 +50,7 @@ func (a *talkApp) Deliver(in exchange.Input) {
 	t := a.talks[in.Ticket]
 	switch in.Op {
 	case exchange.OpClose:
+		a.notes += "; closed"
 		t.end()
 	case exchange.OpHandOver:
 		a.lets(t)
@@ -160,7 +161,7 @@ func TestSocketsTakenBack(t *testing.T) {
 				s.do(func() { told = strings.HasSuffix(a.notes, "; ended") && a.idle() })
 				return told
 			})
-			if notes := a.notes; !strings.HasPrefix(notes, "resumed ") || strings.Count(notes, "resumed") != 1 {
+			if notes := a.notes; !strings.HasPrefix(notes, "resumed ") || strings.Count(notes, "resumed") != 1 || (test.code != 0) != strings.Contains(notes, "closed") {
 				t.Errorf("%.100q", notes)
 			}
 		})

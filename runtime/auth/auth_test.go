@@ -112,14 +112,14 @@ func TestUsersErrors(t *testing.T) {
 	} {
 		file := filepath.Join(t.TempDir(), "users")
 		os.WriteFile(file, []byte(text), 0o600)
-		if _, err := NewUsers(NewChecker(), file, nil); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
+		if _, err := NewUsers(NewChecker(), file, false, nil); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%q: %v, want %s", text, err, want)
 		}
 	}
-	if _, err := NewUsers(NewChecker(), "/nowhere/users", nil); err == nil || !strings.Contains(err.Error(), "/nowhere/users") {
+	if _, err := NewUsers(NewChecker(), "/nowhere/users", false, nil); err == nil || !strings.Contains(err.Error(), "/nowhere/users") {
 		t.Error(err)
 	}
-	if _, err := NewUsers(NewChecker(), t.TempDir(), nil); err == nil || !strings.Contains(err.Error(), "is not a file") {
+	if _, err := NewUsers(NewChecker(), t.TempDir(), false, nil); err == nil || !strings.Contains(err.Error(), "is not a file") {
 		t.Error(err)
 	}
 	if _, err := NewBasic("a\nb", nil); err == nil || !strings.Contains(err.Error(), "realm") {
@@ -154,7 +154,7 @@ func TestBasic(t *testing.T) {
 	write("one:" + hash("first") + "\r\ntwo:" + hash("a:b") + ":Comment\n")
 	var mu sync.Mutex
 	var logged []string
-	users, err := NewUsers(NewChecker(), file, func(line string) {
+	users, err := NewUsers(NewChecker(), file, false, func(line string) {
 		mu.Lock()
 		logged = append(logged, line)
 		mu.Unlock()

@@ -3,13 +3,13 @@ package auth
 import (
 	"bytes"
 	"cmp"
-	"container/heap"
 	"encoding/base64"
 	"fmt"
 	"maps"
 	"math"
 	"net/netip"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -22,9 +22,9 @@ type Checker struct {
 	now func() time.Duration // since some moment
 
 	mu        sync.Mutex
-	waiting   checks
-	running   int // goroutines that compute
-	most      int // of them
+	waiting   []*Check // the one due first is the first
+	running   int      // goroutines that compute
+	most      int      // of them
 	addresses failures[string]
 	accounts  failures[account]
 	networks  map[string]int       // checks that wait, by the network of their client
@@ -82,7 +82,6 @@ type Check struct {
 	done           func(Verdict)
 
 	due       time.Duration // waiting checks are sorted by it
-	at        int           // its place in Checker.waiting, -1: none
 	answer    *time.Timer   // of a wrong one that is held back
 	cancelled bool
 }
@@ -94,7 +93,7 @@ type Check struct {
 // others.
 func (u *Users) Check(from Origin, user, password string, done func(Verdict)) *Check {
 	c := u.checker
-	k := &Check{checker: c, users: u, client: Network(from.Addr), conn: from.Conn, user: user, password: password, done: done, at: -1}
+	k := &Check{checker: c, users: u, client: Network(from.Addr), conn: from.Conn, user: user, password: password, done: done}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	k.due = c.now() + c.ofClient(k) + c.ofQueue(k)
@@ -104,11 +103,10 @@ func (u *Users) Check(from Origin, user, password string, done func(Verdict)) *C
 	if from.Ends {
 		k.due += longAfter
 	}
-	heap.Push(&c.waiting, k)
-	c.counted(k, 1)
+	c.enqueue(k)
 	if len(c.waiting) > maxWaiting {
-		last := c.waiting.last()
-		c.remove(last)
+		last := c.waiting[maxWaiting]
+		c.dequeue(last)
 		go last.tell(Busy)
 	}
 	if c.running < c.most {
@@ -124,9 +122,7 @@ func (k *Check) Cancel() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	k.cancelled = true
-	if k.at >= 0 {
-		c.remove(k)
-	}
+	c.dequeue(k)
 	if k.answer != nil {
 		k.answer.Stop()
 	}
@@ -137,19 +133,34 @@ func (k *Check) Defer() {
 	c := k.checker
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if k.at >= 0 {
+	if c.dequeue(k) {
 		k.due += longAfter
-		heap.Fix(&c.waiting, k.at)
+		c.enqueue(k)
 	}
 }
 
 // longAfter is later than all that waits.
 const longAfter = time.Hour
 
-// remove takes a check that waits from the queue. c.mu is held.
-func (c *Checker) remove(k *Check) {
-	heap.Remove(&c.waiting, k.at)
+// enqueue puts a check behind those that are due before it or at the same time. c.mu is held.
+func (c *Checker) enqueue(k *Check) {
+	at := slices.IndexFunc(c.waiting, func(other *Check) bool { return other.due > k.due })
+	if at < 0 {
+		at = len(c.waiting)
+	}
+	c.waiting = slices.Insert(c.waiting, at, k)
+	c.counted(k, 1)
+}
+
+// dequeue takes a check from the queue, and reports whether it was in it. c.mu is held.
+func (c *Checker) dequeue(k *Check) bool {
+	at := slices.Index(c.waiting, k)
+	if at < 0 {
+		return false
+	}
+	c.waiting = slices.Delete(c.waiting, at, at+1)
 	c.counted(k, -1)
+	return true
 }
 
 // counted notes that n more checks wait which come from where k does. c.mu is held.
@@ -184,8 +195,8 @@ func (c *Checker) work() {
 			c.mu.Unlock()
 			return
 		}
-		k := heap.Pop(&c.waiting).(*Check)
-		c.counted(k, -1)
+		k := c.waiting[0]
+		c.dequeue(k)
 		c.mu.Unlock()
 		v, delay := k.users.verify(k.user, k.password, func(computed bool) time.Duration { return c.failed(k, computed) })
 		c.mu.Lock()
@@ -240,38 +251,6 @@ func (k *Check) account() account { return account{k.users, clip(k.user)} }
 
 // clip bounds a name that a client has made up, to be remembered.
 func clip(name string) string { return name[:min(len(name), 64)] }
-
-// checks is a heap.Interface, the first one due first.
-type checks []*Check
-
-func (h checks) Len() int           { return len(h) }
-func (h checks) Less(i, j int) bool { return h[i].due < h[j].due }
-func (h checks) Swap(i, j int)      { h[i], h[j] = h[j], h[i]; h[i].at, h[j].at = i, j }
-
-func (h *checks) Push(x any) {
-	k := x.(*Check)
-	k.at = len(*h)
-	*h = append(*h, k)
-}
-
-func (h *checks) Pop() any {
-	last := len(*h) - 1
-	k := (*h)[last]
-	(*h)[last], k.at = nil, -1
-	*h = (*h)[:last]
-	return k
-}
-
-// last returns the one that is due last.
-func (h checks) last() *Check {
-	last := h[len(h)/2]
-	for _, k := range h[len(h)/2:] { // the leaves
-		if k.due >= last.due {
-			last = k
-		}
-	}
-	return last
-}
 
 // failures counts wrong passwords by client or account. Each counts half after a minute, so nothing counts against a
 // client for long.
@@ -332,8 +311,11 @@ const maxFriends = 1024
 // belongs to one user. It is safe for concurrent use.
 func Network(client string) string {
 	a, err := netip.ParseAddr(client)
-	if a = a.Unmap().WithZone(""); err != nil || a.Is4() {
+	switch a = a.Unmap().WithZone(""); {
+	case err != nil:
 		return client
+	case a.Is4():
+		return a.String()
 	}
 	return netip.PrefixFrom(a, 64).Masked().String()
 }
@@ -341,7 +323,7 @@ func Network(client string) string {
 // Basic is HTTP's Basic authentication (RFC 7617) with the passwords of Users. Its methods
 // are safe for concurrent use.
 type Basic struct {
-	users     *Users
+	*Users
 	challenge []byte
 }
 
@@ -362,12 +344,6 @@ func NewBasic(realm string, users *Users) (*Basic, error) {
 // Challenge returns the line of the field that a 401 has.
 func (b *Basic) Challenge() []byte { return b.challenge }
 
-// Fresh is Users.Fresh.
-func (b *Basic) Fresh() bool { return b.users.Fresh() }
-
-// Refresh is Users.Look.
-func (b *Basic) Refresh() { b.users.Look() }
-
 // Known returns the remembered verdict on credentials, the value of an Authorization field, and their user if they
 // are right. It does not block.
 func (b *Basic) Known(credentials []byte) (user string, v Verdict) {
@@ -376,7 +352,7 @@ func (b *Basic) Known(credentials []byte) (user string, v Verdict) {
 	if !ok {
 		return "", Wrong
 	}
-	if v = b.users.Known(pair); v == Right {
+	if v = b.Users.Known(pair); v == Right {
 		name, _, _ := bytes.Cut(pair, []byte(":"))
 		user = string(name)
 	}
@@ -386,7 +362,7 @@ func (b *Basic) Known(credentials []byte) (user string, v Verdict) {
 // Check is Users.Check for the credentials of a client.
 func (b *Basic) Check(from Origin, credentials []byte, done func(user string, v Verdict)) *Check {
 	user, password, _ := parse(credentials)
-	return b.users.Check(from, user, password, func(v Verdict) {
+	return b.Users.Check(from, user, password, func(v Verdict) {
 		if v != Right {
 			user = ""
 		}

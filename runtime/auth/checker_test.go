@@ -30,7 +30,7 @@ func userFile(t testing.TB, c *Checker, names ...string) *Users {
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	u, err := NewUsers(c, file, nil)
+	u, err := NewUsers(c, file, false, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +52,7 @@ func TestDamagedUsers(t *testing.T) {
 		if now += lookEvery + 1; u.Fresh() {
 			t.Errorf("%.10q is not noticed", text)
 		}
-		u.Look()
+		u.Refresh()
 		if !u.Fresh() || u.Hash("ann") == "" {
 			t.Errorf("%.10q is read for each question", text)
 		}

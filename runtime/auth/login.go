@@ -98,7 +98,7 @@ func (l *Login) Fresh() bool { return l.o.Users.Fresh() && l.o.State.ended.fresh
 
 // Refresh reads the files that have changed.
 func (l *Login) Refresh() {
-	l.o.Users.Look()
+	l.o.Users.Refresh()
 	if err := l.o.State.ended.refresh(); err != nil {
 		l.o.Log("sessions that ended: " + err.Error())
 	}

@@ -44,7 +44,7 @@ func (p place) write(t testing.TB, text string) {
 // open is what a process does.
 func (p place) open(t testing.TB) *Login {
 	t.Helper()
-	users, err := NewOptionalUsers(NewChecker(), p.users, nil)
+	users, err := NewUsers(NewChecker(), p.users, true, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,12 +25,6 @@ import (
 // MaxLoginBody is how many bytes the body of a form may have.
 const MaxLoginBody = 16 << 10
 
-// Form returns the responder of FormPath.
-func (l *Login) Form() backend.Responder { return backend.Func(l.respondForm) }
-
-// Out returns the responder of OutPath.
-func (l *Login) Out() backend.Responder { return backend.Func(l.respondOut) }
-
 // visit is a request for one of the pages.
 type visit struct {
 	l      *Login
@@ -47,8 +41,8 @@ func (l *Login) visit(w *backend.Response, r *backend.Request) *visit {
 	return &visit{l: l, w: w, r: r, secure: r.Peer.Scheme == "https"}
 }
 
-// respondForm shows the form, and logs in a user by a form that is filled in.
-func (l *Login) respondForm(w *backend.Response, r *backend.Request) {
+// Form is the responder (backend.Func) of FormPath: it shows the form, and logs in a user by a form that is filled in.
+func (l *Login) Form(w *backend.Response, r *backend.Request) {
 	v := l.visit(w, r)
 	query, _ := url.ParseQuery(r.Query())
 	switch {
@@ -70,8 +64,8 @@ func (l *Login) respondForm(w *backend.Response, r *backend.Request) {
 	}
 }
 
-// respondOut ends the session of the client.
-func (l *Login) respondOut(w *backend.Response, r *backend.Request) {
+// Out is the responder of OutPath: it ends the session of the client.
+func (l *Login) Out(w *backend.Response, r *backend.Request) {
 	v := l.visit(w, r)
 	s := l.Session(r.Head, r.Parsed.Fields, v.secure)
 	form := r.Path[:r.Root] + FormPath
@@ -191,7 +185,7 @@ func (l *Login) makeFirst(values url.Values, name string) (why string) {
 		return "The server could not write its file of users. Its log says why."
 	}
 	l.first.done()
-	l.o.Users.Look()
+	l.o.Users.Refresh()
 	return ""
 }
 
@@ -239,7 +233,7 @@ func (v *visit) form(status int, c content) {
 		var random [16]byte
 		rand.Read(random[:])
 		nonce = base64.RawURLEncoding.EncodeToString(random[:])
-		v.set(v.l.setForm(nonce, v.secure))
+		v.set(set(v.l.formCookie(v.secure), nonce, "Strict", v.secure))
 	}
 	c.token = v.l.formToken(nonce)
 	if c.first = v.l.first.wanted(); c.first {

@@ -101,27 +101,20 @@ func (l *Login) seal(b []byte, user string) []byte {
 
 // open returns the session of a token, nil if the token is not valid, or no longer.
 func (l *Login) open(token []byte) *Session {
-	s := l.known(token)
-	if s == nil {
-		if s = l.verify(token); s == nil {
+	l.verifying.Lock()
+	one, ok := l.verified.get(string(token))
+	l.verifying.Unlock()
+	if !ok || l.o.Users.Hash(one.session.User) != one.hash {
+		s := l.verify(token)
+		if s == nil {
 			return nil
 		}
+		one = verifiedToken{s, l.o.Users.Hash(s.User)}
 		l.verifying.Lock()
-		l.verified.add(string(token), verifiedToken{s, l.o.Users.Hash(s.User)})
+		l.verified.add(string(token), one)
 		l.verifying.Unlock()
 	}
-	if l.expired(s) || l.o.State.ended.has(s) {
-		return nil
-	}
-	return s
-}
-
-// known returns the session of a token that was verified before, or nil.
-func (l *Login) known(token []byte) *Session {
-	l.verifying.Lock()
-	defer l.verifying.Unlock()
-	one, ok := l.verified.get(string(token))
-	if !ok || l.o.Users.Hash(one.session.User) != one.hash {
+	if l.expired(one.session) || l.o.State.ended.has(one.session) {
 		return nil
 	}
 	return one.session
@@ -157,10 +150,8 @@ func (l *Login) expired(s *Session) bool {
 }
 
 // loginAccount returns the name of a user in the list of ended sessions.
-func (l *Login) account(user string) loginAccount { return accountOf(l.o.Users.Path(), user) }
-
-func accountOf(users, user string) loginAccount {
-	sum := sha256.Sum256([]byte(users + "\x00" + user))
+func (l *Login) account(user string) loginAccount {
+	sum := sha256.Sum256([]byte(l.o.Users.Path() + "\x00" + user))
 	return loginAccount(sum[:8])
 }
 
@@ -185,11 +176,7 @@ func (l *Login) setSession(token string, secure bool) string {
 	return set(l.sessionCookie(secure), token, "Lax", secure)
 }
 
-// setForm is the same for the cookie of the form.
-func (l *Login) setForm(nonce string, secure bool) string {
-	return set(l.formCookie(secure), nonce, "Strict", secure)
-}
-
+// set returns the value of Set-Cookie for a cookie.
 func set(name, value, sameSite string, secure bool) string {
 	s := name + "=" + value + "; Path=/; HttpOnly; SameSite=" + sameSite
 	if secure {

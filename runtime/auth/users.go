@@ -44,19 +44,10 @@ const (
 	maxWrong  = 2048
 )
 
-// NewUsers reads a file with a line "user:hash" for each user. log, unless it is nil, gets a
-// line when the file has changed and cannot be used; the previous users stay valid. The error is one
+// NewUsers reads a file with a line "user:hash" for each user. optional: the file need not exist yet, but its directory; there are no users
+// then. log, unless it is nil, gets a line when the file has changed and cannot be used; the previous users stay valid. The error is one
 // line that names the file and the line.
-func NewUsers(c *Checker, path string, log func(line string)) (*Users, error) {
-	return newUsers(c, path, false, log)
-}
-
-// NewOptionalUsers is NewUsers for a file that need not exist yet, but its directory: there are no users then.
-func NewOptionalUsers(c *Checker, path string, log func(line string)) (*Users, error) {
-	return newUsers(c, path, true, log)
-}
-
-func newUsers(c *Checker, path string, optional bool, log func(line string)) (*Users, error) {
+func NewUsers(c *Checker, path string, optional bool, log func(line string)) (*Users, error) {
 	u := &Users{checker: c, path: path, optional: optional, log: log, right: memory{size: maxRight}, wrong: memory{size: maxWrong}}
 	rand.Read(u.secret[:])
 	t, err := readTable(path, &u.file)
@@ -82,14 +73,14 @@ func (u *Users) Empty() bool { return len(u.table.Load().hashes) == 0 }
 // Hash returns the text behind a name in the file; "": there is no such user. It does not block.
 func (u *Users) Hash(name string) string { return u.table.Load().hashes[name] }
 
-// Fresh reports whether the users are those of the file, as far as can be told without the disk. Otherwise Look comes
+// Fresh reports whether the users are those of the file, as far as can be told without the disk. Otherwise Refresh comes
 // before a question. A file that cannot be used is read once a second, not for each question. It does not block.
 func (u *Users) Fresh() bool {
 	return u.checker.now()-time.Duration(u.looked.Load()) <= lookEvery && (u.file.Unchanged() || u.table.Load().complaint != "")
 }
 
-// Look reads the file if it has changed.
-func (u *Users) Look() {
+// Refresh reads the file if it has changed.
+func (u *Users) Refresh() {
 	asked := int64(u.checker.now())
 	u.looking.Lock()
 	defer u.looking.Unlock()
@@ -122,7 +113,7 @@ func (u *Users) complain(old *table, complaint string) {
 	kept.complaint = complaint
 	u.table.Store(&kept)
 	if complaint != "" && u.log != nil {
-		u.log(complaint + "; the previous users stay valid")
+		u.log("users: " + complaint + "; the previous users stay valid")
 	}
 }
 
@@ -148,7 +139,7 @@ func (u *Users) recall(k key, of *table, now time.Duration) Verdict {
 // wrong one, held returns how long to keep that back; it is told whether this one was computed.
 func (u *Users) verify(user, password string, held func(computed bool) time.Duration) (v Verdict, delay time.Duration) {
 	if !u.Fresh() {
-		u.Look()
+		u.Refresh()
 	}
 	k, of := u.key([]byte(user+":"+password)), u.table.Load()
 	const ever = 1<<63 - 1
@@ -254,11 +245,11 @@ func sameFile(path string, info fs.FileInfo) bool {
 	return err == nil && info != nil && os.SameFile(now, info)
 }
 
-// readTable reads a file, and keeps it open in keep. The error is one line that begins with "users: ".
+// readTable reads a file, and keeps it open in keep. The error is one line.
 func readTable(path string, keep *OpenFile) (*table, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("users: %w", err)
+		return nil, err
 	}
 	t, err := tableOf(f, path)
 	if err != nil {
@@ -272,24 +263,23 @@ func readTable(path string, keep *OpenFile) (*table, error) {
 func tableOf(f *os.File, path string) (*table, error) {
 	info, err := f.Stat()
 	if err != nil {
-		return nil, fmt.Errorf("users: %w", err)
+		return nil, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("users: %s is not a file", path)
+		return nil, fmt.Errorf("%s is not a file", path)
 	}
 	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	if err != nil {
-		return nil, fmt.Errorf("users: %w", err)
+		return nil, err
 	}
 	if len(text) > maxFile {
-		return nil, fmt.Errorf("users: %s has more than %d bytes", path, maxFile)
+		return nil, fmt.Errorf("%s has more than %d bytes", path, maxFile)
 	}
 	t, err := parseTable(path, text)
-	if err != nil {
-		return nil, fmt.Errorf("users: %w", err)
+	if err == nil {
+		t.info = info
 	}
-	t.info = info
-	return t, nil
+	return t, err
 }
 
 // parseTable reads lines "user:hash"; empty ones and those that begin with "#" do not count. Text behind a second

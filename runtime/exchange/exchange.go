@@ -141,6 +141,9 @@ type Reply struct {
 	Close    bool   // what follows in the connection cannot be understood
 }
 
+// RetryAfter is the field of a 503 for a client that may try again soon.
+var RetryAfter = []byte("Retry-After: 1\r\n")
+
 // Upgrade is another protocol, which a connection speaks behind the response of an exchange: see Part.Upgrade.
 type Upgrade interface {
 	// Begin gives the connection of the exchange to the other protocol, with the record for the access log, whose line it writes, or nil.

@@ -118,9 +118,6 @@ func NewText(text string) *Event {
 	return e
 }
 
-// NewBytes returns bytes that are written to HTTP/1.1 subscribers without framing, and not at all to others.
-func NewBytes(wire string) *Event { return &Event{wire: []byte(wire)} }
-
 // NewFrame returns a message for WebSockets: wire is its frame, of which the first header bytes are not the message.
 func NewFrame(name string, seq uint64, wire []byte, header int, op exchange.Op) *Event {
 	return &Event{Seq: seq, Name: name, Op: op, wire: wire, start: header, end: len(wire)}

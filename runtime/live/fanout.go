@@ -16,38 +16,30 @@ import (
 // says exactly what it has got.
 //
 // Its methods must be called on the loop, except for Publish and Waiting.
-type Fanout[S Subscriber[S]] struct {
-	*Hub[S]
+type Fanout struct {
+	*Hub
 	inbox inbox
-	o     HubOptions[S]
+	busy  func() bool // the loop has other work
 	wake  func()
+	start time.Time // of the time that the Hub knows
+
+	// batchBytes bounds the bytes of a batch, unless it has one event. It should be less than the
+	// kernel keeps for a connection, so that a client that reads at once is never taken for slow.
+	batchBytes int
 
 	backlog []*Event // in no batch yet
 	batch   []*Event
-	begun   time.Time  // when the batch began
-	groups  []group[S] // of the batch, by channels
-	at      int        // the group that is being done
-	left    int        // subscribers of it that are left: those in front
-	mine    []*Event   // scratch: the events of one subscriber
-	turning bool       // the loop will call Turn again
-	pacer[S]
+	begun   time.Time // when the batch began
+	groups  []group   // of the batch, by channels
+	at      int       // the group that is being done
+	left    int       // subscribers of it that are left: those in front
+	mine    []*Event  // scratch: the events of one subscriber
+	turning bool      // the loop will call Turn again
+	pacer
 }
 
-// HubOptions say how a Fanout works.
-type HubOptions[S any] struct {
-	// Give gives events to a subscriber, at least one. It may end that subscriber, and no other. The slice is valid until it returns.
-	Give func(s S, events []*Event)
-
-	// Busy reports whether the loop has other work.
-	Busy func() bool
-
-	// BatchBytes bounds the bytes of a batch, unless it has one event. It should be less than the
-	// kernel keeps for a connection, so that a client that reads at once is never taken for slow.
-	BatchBytes int
-}
-
-type group[S any] struct {
-	of     *Channel[S]
+type group struct {
+	of     *Channel
 	events []*Event
 }
 
@@ -66,22 +58,30 @@ const (
 )
 
 // NewFanout returns a Fanout without subscribers.
-func NewFanout[S Subscriber[S]](o HubOptions[S]) *Fanout[S] {
-	f := &Fanout[S]{Hub: NewHub[S](), o: o}
-	f.pacer.init()
-	return f
+func NewFanout(busy func() bool, batchBytes int) *Fanout {
+	return &Fanout{Hub: NewHub(), busy: busy, batchBytes: batchBytes, start: time.Now(), pacer: pacer{behind: map[Subscriber]uint32{}}}
 }
 
+// now is the time for the Hub, of which events may come while no client is connected and the time of the loop stands still.
+func (f *Fanout) now() int64 { return int64(time.Since(f.start)) }
+
+// Hold lets no event be forgotten for a while, except what exceeds the limit of all channels together. A server that is to
+// import subscribers needs it from when it is told of events until then.
+func (f *Fanout) Hold(d time.Duration) { f.Hub.Hold(f.now() + int64(d)) }
+
+// Expire is to be called now and then: it forgets events that are too old, and those above the limits that were held.
+func (f *Fanout) Expire() { f.Hub.Expire(f.now()) }
+
 // WakeBy sets what makes the loop call Turn soon. It is called once, before the first event is published. wake has to be safe for concurrent use.
-func (f *Fanout[S]) WakeBy(wake func()) { f.wake = wake }
+func (f *Fanout) WakeBy(wake func()) { f.wake = wake }
 
 // Sending reports whether events that were taken have not been given to all subscribers.
-func (f *Fanout[S]) Sending() bool { return f.batch != nil || len(f.backlog) > 0 }
+func (f *Fanout) Sending() bool { return f.batch != nil || len(f.backlog) > 0 }
 
 // Turn does a slice of the work, and has the loop come back
-// for more when it has looked after all others. now is as for Take.
-func (f *Fanout[S]) Turn(now int64) {
-	f.Take(now)
+// for more when it has looked after all others.
+func (f *Fanout) Turn() {
+	f.Take()
 	f.turning = false
 	clock := time.Now()
 	least := sliceLeast
@@ -96,7 +96,7 @@ func (f *Fanout[S]) Turn(now int64) {
 
 // Reached returns the number up to which s was given all events of its channels. Its Position has that of the last batch with events for
 // it, which may be long ago.
-func (f *Fanout[S]) Reached(s S) uint64 {
+func (f *Fanout) Reached(s Subscriber) uint64 {
 	all := f.Tip()
 	switch {
 	case f.batch != nil:
@@ -108,8 +108,8 @@ func (f *Fanout[S]) Reached(s S) uint64 {
 }
 
 // Finish gives everything to all subscribers at once.
-func (f *Fanout[S]) Finish(now int64) {
-	f.Take(now)
+func (f *Fanout) Finish() {
+	f.Take()
 	for f.Sending() {
 		f.giveUp()
 		f.step(time.Now().Add(time.Hour), 1<<30, 1<<30)
@@ -118,7 +118,7 @@ func (f *Fanout[S]) Finish(now int64) {
 
 // step gives events to at most so many subscribers, and after the least to no more
 // if the loop has other work. more: it has not done everything that can be done now.
-func (f *Fanout[S]) step(until time.Time, least, most int) (more bool) {
+func (f *Fanout) step(until time.Time, least, most int) (more bool) {
 	for n := 0; n < most; n++ {
 		if f.batch == nil {
 			if !f.nextBatch() {
@@ -128,7 +128,7 @@ func (f *Fanout[S]) step(until time.Time, least, most int) (more bool) {
 				continue // its channels have no subscribers any more
 			}
 		}
-		if n >= least && (n-least)%sliceAsk == 0 && f.o.Busy() || n%16 == 15 && time.Now().After(until) {
+		if n >= least && (n-least)%sliceAsk == 0 && f.busy() || n%16 == 15 && time.Now().After(until) {
 			return true
 		}
 		g := &f.groups[f.at]
@@ -145,7 +145,7 @@ func (f *Fanout[S]) step(until time.Time, least, most int) (more bool) {
 }
 
 // nextGroup goes on with the next channel of the batch, if there is one.
-func (f *Fanout[S]) nextGroup() {
+func (f *Fanout) nextGroup() {
 	if f.at++; f.at < len(f.groups) {
 		f.left = len(f.groups[f.at].of.Subscribers)
 		return
@@ -159,12 +159,12 @@ func (f *Fanout[S]) nextGroup() {
 }
 
 // nextBatch begins the next batch, unless there is none or it waits for subscribers.
-func (f *Fanout[S]) nextBatch() bool {
+func (f *Fanout) nextBatch() bool {
 	if len(f.backlog) == 0 || f.waits(f.wake) {
 		return false
 	}
 	n, bytes := 0, 0
-	for n < len(f.backlog) && n < batchEvents && (n == 0 || bytes+f.backlog[n].size() <= f.o.BatchBytes) {
+	for n < len(f.backlog) && n < batchEvents && (n == 0 || bytes+f.backlog[n].size() <= f.batchBytes) {
 		bytes += f.backlog[n].size()
 		n++
 	}
@@ -186,7 +186,7 @@ func (f *Fanout[S]) nextBatch() bool {
 }
 
 // sort puts an event to the others of its channel.
-func (f *Fanout[S]) sort(e *Event) {
+func (f *Fanout) sort(e *Event) {
 	for i := range f.groups {
 		if g := &f.groups[i]; g.of.Name == e.Name {
 			g.events = append(g.events, e)
@@ -194,12 +194,12 @@ func (f *Fanout[S]) sort(e *Event) {
 		}
 	}
 	if of := f.Of(e.Name); of != nil {
-		f.groups = append(f.groups, group[S]{of, []*Event{e}})
+		f.groups = append(f.groups, group{of, []*Event{e}})
 	}
 }
 
 // give gives s its events of the batch.
-func (f *Fanout[S]) give(s S, g *group[S]) {
+func (f *Fanout) give(s Subscriber, g *group) {
 	p := s.Position()
 	last := f.batch[len(f.batch)-1].Seq
 	if p.Seq >= last {
@@ -217,7 +217,7 @@ func (f *Fanout[S]) give(s S, g *group[S]) {
 	}
 	p.Seq = last
 	if len(mine) > 0 {
-		f.o.Give(s, mine)
+		s.Give(mine)
 	}
 }
 
@@ -229,7 +229,7 @@ type passed struct {
 	Text string
 }
 
-// Encode writes events for a Decoder.
+// Encode writes events for Decode.
 func Encode(events []*Event) []byte {
 	var out bytes.Buffer
 	encoder := json.NewEncoder(&out)
@@ -240,36 +240,18 @@ func Encode(events []*Event) []byte {
 	return out.Bytes()
 }
 
-// maxPassed is the maximum that a Decoder keeps of an event that has not ended, in bytes.
-const maxPassed = 64 << 20
-
-// Decoder reads what Encode wrote, cut anywhere. The zero value is ready.
-type Decoder struct{ rest []byte }
-
-var errPassed = errors.New("not a list of events")
-
-// Decode takes the next piece and returns the events that have ended in it.
-func (d *Decoder) Decode(piece []byte) (events []*Event, err error) {
-	d.rest = append(d.rest, piece...)
-	for {
-		line, rest, ended := bytes.Cut(d.rest, []byte("\n"))
-		if !ended {
-			if len(d.rest) > maxPassed {
-				d.rest = nil
-				return events, errPassed
-			}
-			d.rest = bytes.Clone(d.rest)
-			return events, nil
-		}
-		d.rest = rest
+// Decode reads what Encode wrote, up to the first mistake.
+func Decode(text []byte) (events []*Event, err error) {
+	for line := range bytes.Lines(text) {
 		var p passed
 		if json.Unmarshal(line, &p) != nil || CheckChannelName(p.Name) != nil || p.Seq == 0 {
-			return events, errPassed
+			return events, errors.New("not a list of events")
 		}
 		e := &Event{Seq: p.Seq, Name: p.Name, ID: p.ID}
 		e.frame([]byte(p.Text))
 		events = append(events, e)
 	}
+	return events, nil
 }
 
 // maxBacklog bounds the events that wait to be given to subscribers, in bytes.
@@ -290,7 +272,7 @@ type inbox struct {
 // Publish puts the event that make returns into the inbox, and wakes the loop. seq 0 gives it the next number;
 // an event whose number was given by another process (seq) is dropped if that number, or a larger one, was published before.
 // The error is that of make, or ErrBacklog. It does not wait, and is safe for concurrent use.
-func (f *Fanout[S]) Publish(seq uint64, make func(seq uint64) (*Event, error)) (uint64, error) {
+func (f *Fanout) Publish(seq uint64, make func(seq uint64) (*Event, error)) (uint64, error) {
 	in := &f.inbox
 	if in.bytes.Load() > maxBacklog {
 		return 0, ErrBacklog
@@ -318,10 +300,10 @@ func (f *Fanout[S]) Publish(seq uint64, make func(seq uint64) (*Event, error)) (
 }
 
 // Waiting returns the bytes of published events that have not been given to all subscribers. It is safe for concurrent use.
-func (f *Fanout[S]) Waiting() int64 { return f.inbox.bytes.Load() }
+func (f *Fanout) Waiting() int64 { return f.inbox.bytes.Load() }
 
-// Take moves published events to the rings and to the backlog. now is in nanoseconds, as for Hub.Take.
-func (f *Fanout[S]) Take(now int64) {
+// Take moves published events to the rings and to the backlog: subscribers that join from now on do not get them.
+func (f *Fanout) Take() {
 	in := &f.inbox
 	if !in.called.Load() {
 		return
@@ -332,7 +314,7 @@ func (f *Fanout[S]) Take(now int64) {
 	in.events = nil
 	in.mu.Unlock()
 	for _, e := range events {
-		if f.Hub.Take(e, now) && f.Of(e.Name) != nil {
+		if f.Hub.Take(e, f.now()) && f.Of(e.Name) != nil {
 			f.backlog = append(f.backlog, e)
 		} else {
 			in.bytes.Add(-int64(e.size()))
@@ -356,26 +338,21 @@ const (
 )
 
 // pacer decides when the next batch may begin. It belongs to the loop.
-type pacer[S comparable] struct {
-	behind map[S]uint32 // subscribers that are behind, with the grace when that began
-	young  int          // those of them that have not been waited for in vain
-	grace  uint32       // changes when waiting has ended in vain
+type pacer struct {
+	behind map[Subscriber]uint32 // subscribers that are behind, with the grace when that began
+	young  int                   // those of them that have not been waited for in vain
+	grace  uint32                // changes when waiting has ended in vain
 
 	waiting bool          // for the young
-	pausing *atomic.Bool  // a pause has not ended
+	pausing atomic.Bool   // a pause has not ended
 	paused  time.Duration // in this wait, in pauses
 	budget  time.Duration // of this wait
 	saved   time.Duration // patience that is left
 	counted time.Time     // when saved was last added to
-	least   time.Duration // leastPatience
-}
-
-func (p *pacer[S]) init() {
-	p.behind, p.least, p.pausing = map[S]uint32{}, leastPatience, new(atomic.Bool)
 }
 
 // Lag notes that s is behind, unless it is known.
-func (p *pacer[S]) Lag(s S) {
+func (p *pacer) Lag(s Subscriber) {
 	if _, known := p.behind[s]; !known {
 		p.behind[s] = p.grace
 		p.young++
@@ -383,7 +360,7 @@ func (p *pacer[S]) Lag(s S) {
 }
 
 // CaughtUp ends what Lag began, if it did.
-func (p *pacer[S]) CaughtUp(s S) {
+func (p *pacer) CaughtUp(s Subscriber) {
 	if grace, behind := p.behind[s]; behind {
 		delete(p.behind, s)
 		if grace == p.grace && p.young > 0 {
@@ -392,17 +369,8 @@ func (p *pacer[S]) CaughtUp(s S) {
 	}
 }
 
-// Lagging yields the subscribers that are behind, which may catch up or leave meanwhile.
-func (p *pacer[S]) Lagging(yield func(S) bool) {
-	for s := range p.behind {
-		if !yield(s) {
-			return
-		}
-	}
-}
-
 // Continue has the loop call Turn if the next batch has waited and needs to wait for no subscriber any more.
-func (f *Fanout[S]) Continue() {
+func (f *Fanout) Continue() {
 	if len(f.backlog) > 0 && f.young == 0 && !f.turning {
 		f.turning = true
 		f.wake()
@@ -410,7 +378,7 @@ func (f *Fanout[S]) Continue() {
 }
 
 // waits reports whether the next batch has to wait. The loop is woken when that may have changed.
-func (p *pacer[S]) waits(wake func()) bool {
+func (p *pacer) waits(wake func()) bool {
 	if p.young == 0 {
 		p.waiting = false
 		return false
@@ -422,25 +390,24 @@ func (p *pacer[S]) waits(wake func()) bool {
 		now := time.Now()
 		p.saved = min(p.saved+now.Sub(p.counted)/10, savedPatience)
 		p.counted = now
-		p.waiting, p.paused, p.budget = true, 0, p.least+min(p.saved, mostPatience)
+		p.waiting, p.paused, p.budget = true, 0, leastPatience+min(p.saved, mostPatience)
 	}
 	if p.paused < p.budget {
 		p.paused += pause
-		pausing := p.pausing
-		pausing.Store(true)
+		p.pausing.Store(true)
 		time.AfterFunc(pause, func() {
-			pausing.Store(false)
+			p.pausing.Store(false)
 			wake()
 		})
 		return true
 	}
-	p.saved = max(p.saved-max(p.paused-p.least, 0), 0)
+	p.saved = max(p.saved-max(p.paused-leastPatience, 0), 0)
 	p.giveUp()
 	return false
 }
 
 // giveUp waits for those that are behind no more, before they have caught up.
-func (p *pacer[S]) giveUp() {
+func (p *pacer) giveUp() {
 	p.young, p.waiting = 0, false
 	p.grace++
 }

@@ -14,7 +14,7 @@ func FuzzJoin(f *testing.F) {
 	for _, seed := range [][2]string{{"a, c", ""}, {"c", "e-3"}, {"a", "e-18446744073709551615"}, {"room/1", "own"}, {"a,,b", "e-"}, {"a\r\nb", "\xff"}, {strings.Repeat("a,", 20), "-"}} {
 		f.Add(seed[0], seed[1])
 	}
-	h := NewHub[*ear]()
+	h := NewHub()
 	h.Limit(ChannelLimits{Events: 100, Bytes: 1 << 20, Total: 1 << 20, Age: 1 << 60})
 	for seq := uint64(1); seq < 20; seq++ {
 		id := ""

@@ -49,14 +49,21 @@ type departed struct {
 }
 
 // export gives clients away, one after the other: give gets the state of one, and its descriptor, which is closed when give returns. This
-// server knows nothing of the client any more then; its connection is not shut down. sweep takes clients from the loop, and reports whether
-// there will be others; left is how many it returned last, and with stop it ends the others. export returns how many were given away, and
-// the first error of give or ctx's.
+// server knows nothing of the client any more then; its connection is not shut down. do runs a function on the loop, unless that has ended.
+// sweep takes clients from the loop, and reports whether there will be others; left is how many it returned last, and with stop it ends the
+// others. release follows when there are none. export returns how many were given away, and the first error of give or ctx's.
 //
-// It must not be called on the loop; give and sweep run on the caller's goroutine.
-func export(ctx context.Context, give func(d any, fd int) error, sweep func(left int, stop bool) (list []departed, more bool)) (n int, err error) {
-	list, more := sweep(0, ctx.Err() != nil)
-	for ; more; list, more = sweep(len(list), err != nil || ctx.Err() != nil) {
+// It must not be called on the loop; give runs on the caller's goroutine, sweep and release on the loop.
+func export(ctx context.Context, give func(d any, fd int) error, do func(func()), sweep func(left int, stop bool) (list []departed, more bool), release func()) (n int, err error) {
+	var list []departed
+	for more := true; more; {
+		left, stop := len(list), err != nil || ctx.Err() != nil
+		list, more = nil, false
+		do(func() {
+			if list, more = sweep(left, stop); !more {
+				release()
+			}
+		})
 		for _, one := range list {
 			if err == nil {
 				err = give(one.state, one.fd)
@@ -68,7 +75,7 @@ func export(ctx context.Context, give func(d any, fd int) error, sweep func(left
 			n++
 			unix.Close(one.fd)
 		}
-		if len(list) == 0 {
+		if more && len(list) == 0 {
 			time.Sleep(handOverTick)
 		}
 	}
@@ -86,15 +93,9 @@ func (a *Sockets) Export(ctx context.Context, give func(d any, fd int) error) (n
 		return 0, nil
 	}
 	var p patience
-	return export(ctx, give, func(left int, stop bool) (list []departed, more bool) {
-		late := p.over(time.Now(), left) || stop
-		a.loop.Do(func() {
-			if list, more = a.sweep(late); !more {
-				a.release()
-			}
-		})
-		return list, more
-	})
+	return export(ctx, give, a.loop.Do, func(left int, stop bool) ([]departed, bool) {
+		return a.sweep(p.over(time.Now(), left) || stop)
+	}, a.release)
 }
 
 // sweep asks the handlers of WebSockets that can be handed over, and returns those that have left. more: there will be
@@ -103,13 +104,13 @@ func (a *Sockets) sweep(late bool) (list []departed, more bool) {
 	more = !late && a.awaited > 0
 	a.each(func(s *Socket) {
 		switch {
-		case !s.movable() || s.session.Ends():
-		case !late && (!s.open || s.handing):
+		case !s.movable() || s.ends():
+		case !late && (s.state == socketOpening || s.moving == asked):
 			more = true
-		case !late && !s.conn.Half && s.active:
+		case !late && !s.conn.Half && s.answer == answering:
 			more = true
 			s.ask()
-		case s.open:
+		case s.state == socketOpen:
 			s.remain()
 		}
 	})
@@ -119,10 +120,10 @@ func (a *Sockets) sweep(late bool) (list []departed, more bool) {
 
 // ask asks the handler, unless a message is arriving.
 func (s *Socket) ask() {
-	if _, idle := s.session.decoder.Idle(); !idle {
+	if _, idle := s.decoder.Idle(); !idle {
 		return
 	}
-	s.handing = true
+	s.moving = asked
 	s.conn.Stop(conn.HeedReset)
 	s.conn.Pause(conn.HeedNothing) // later input, its end too, is for the process that gets it
 	s.x.Deliver(exchange.Input{Op: exchange.OpHandOver})
@@ -130,9 +131,9 @@ func (s *Socket) ask() {
 
 // remain closes a WebSocket that is not handed over.
 func (s *Socket) remain() {
-	if s.handing {
-		s.handing = false
-		if s.active && s.given < exchange.InputWindow {
+	if s.moving == asked {
+		s.moving = staying
+		if s.answer == answering && s.given < exchange.InputWindow {
 			s.resumeReading()
 		} else {
 			s.conn.Pause(conn.HeedReset)
@@ -148,7 +149,7 @@ func (a *Sockets) release() {
 		return
 	}
 	a.each(func(s *Socket) {
-		if s.open {
+		if s.state == socketOpen {
 			s.remain()
 		}
 	})
@@ -159,21 +160,21 @@ func (a *Sockets) release() {
 func (s *Socket) answered(p *exchange.Part) {
 	if !p.Last {
 		s.release(p)
-		if s.handing {
+		if s.moving == asked {
 			s.remain()
 		}
 		return
 	}
-	if !s.handing { // it is closed by now
+	if s.moving != asked { // it is closed by now
 		s.leave()
-		s.proper, s.active = true, false
+		s.proper, s.answer = true, finished
 		s.release(p)
 		return
 	}
 	if s.offer == nil {
 		s.offer = s.describe()
 		if !s.left { // messages to its groups that come later are the other server's
-			s.offer.Seq = s.all.fanout.Reached(s)
+			s.offer.Seq = s.all.Reached(s)
 			for _, name := range s.position.Names() {
 				s.offer.Groups = append(s.offer.Groups, []byte(name))
 			}
@@ -182,7 +183,7 @@ func (s *Socket) answered(p *exchange.Part) {
 	}
 	s.all.conns.Flush()
 	switch {
-	case !s.active: // the connection is broken
+	case s.answer != answering: // the connection is broken
 		s.release(p)
 	case s.conn.Writing():
 		s.held = append([]exchange.Part{*p}, s.held...)
@@ -194,10 +195,10 @@ func (s *Socket) answered(p *exchange.Part) {
 // depart takes the connection, to which everything was written, out of the loop.
 func (s *Socket) depart(p *exchange.Part) {
 	c, d := s.conn, s.offer
-	begun, _ := s.session.decoder.Idle()
+	begun, _ := s.decoder.Idle()
 	d.keep(p)
 	d.Input = append(append([]byte(nil), begun...), c.Pending()...)
-	s.active = false
+	s.answer = finished
 	if d.size() > mostHandedOver {
 		s.proper = true
 		s.goAway()
@@ -205,7 +206,7 @@ func (s *Socket) depart(p *exchange.Part) {
 		return
 	}
 	s.x.Save(d)
-	s.departed = true
+	s.moving = moved
 	c.Unwatch()
 	a, fd := s.all, c.Fd()
 	a.departed = append(a.departed, departed{d, fd, func() { a.TakeBack(d, fd) }})
@@ -246,7 +247,7 @@ func (a *Sockets) resume(d *SocketState, fd int) error {
 		return errFull
 	case a.leaving != 0 && !a.stay:
 		return errStopped
-	case len(d.Groups) > 0 && !a.fanout.Complete(d.Seq):
+	case len(d.Groups) > 0 && !a.Complete(d.Seq):
 		return errMessagesLost
 	}
 	_, err := a.loop.Resume(d, fd)
@@ -257,7 +258,7 @@ func (a *Sockets) resume(d *SocketState, fd int) error {
 // calls it before a handler gets the request.
 func (a *Sockets) Resumed(x SocketExchange, d *SocketState, c *conn.Conn) *Socket {
 	s := a.New(x, websocket.Handshake{Compression: d.Compression}, string(d.Group))
-	s.subprotocol, s.resumes = d.Subprotocol, true
+	s.subprotocol, s.moving = d.Subprotocol, resuming
 	a.resuming++
 	s.take(c)
 	s.Input(d.Input)
@@ -267,30 +268,29 @@ func (a *Sockets) Resumed(x SocketExchange, d *SocketState, c *conn.Conn) *Socke
 
 // rejoin makes s a member of its groups, whose messages it gets from where the other server has stopped.
 func (s *Socket) rejoin(d *SocketState) {
-	fanout := s.all.fanout
 	s.position.Seq = d.Seq
 	names := make([]string, len(d.Groups))
 	for i := range names {
 		names[i] = string(d.Groups[i])
 		s.Join(names[i])
 	}
-	if events := fanout.Since(names, d.Seq); len(events) > 0 {
+	if events := s.all.Since(names, d.Seq); len(events) > 0 {
 		s.position.Seq = events[len(events)-1].Seq
-		s.all.give(s, events)
+		s.Give(events)
 	}
 }
 
 // NotResumed closes s, whose exchange has ended because no handler has taken the request.
 func (s *Socket) NotResumed() {
-	s.active, s.x = false, nil
+	s.answer, s.x = finished, nil
 	s.leave()
 	s.notResumed()
 }
 
 func (s *Socket) notResumed() {
 	s.settled()
-	s.open = true
-	s.session.Refuse(websocket.ServiceRestart)
+	s.state = max(s.state, socketOpen)
+	s.control(s.closeFrame(websocket.ServiceRestart, ""))
 }
 
 // TakeBack serves a WebSocket that has departed, or could not, again, in order to close it with 1012 and tell the handler.
@@ -299,7 +299,7 @@ func (a *Sockets) TakeBack(d *SocketState, fd int) {
 	a.loop.Do(func() { a.serveAgain(d, fd) })
 }
 
-func (a *Sockets) serveAgain(d *SocketState, fd int) {
+func (a *Sockets) serveAgain(d *SocketState, fd int) (s *Socket) {
 	d.Groups = nil // their messages are the other server's
 	s, err := a.loop.Resume(d, fd)
 	if s != nil {
@@ -309,6 +309,7 @@ func (a *Sockets) serveAgain(d *SocketState, fd int) {
 		a.dismiss(fd)
 		a.conns.Log(logfile.Error, "cannot tell a handler that its WebSocket closed: %v", err)
 	}
+	return s
 }
 
 // takeBack is for a handler that has let go of a WebSocket with p, which did not depart because its client has left meanwhile or it is too
@@ -325,7 +326,9 @@ func (s *Socket) takeBack(p *exchange.Part) {
 		return
 	}
 	unix.Close(ends[1])
-	a.serveAgain(d, ends[0])
+	if again := a.serveAgain(d, ends[0]); again != nil && s.away == 0 { // the client has left before it was sent a reason
+		again.broken = &websocket.Error{Code: websocket.Abnormal}
+	}
 }
 
 // Dismiss closes a WebSocket that no handler has, with 1012. It owns fd. It must not be called on the loop.

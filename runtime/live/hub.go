@@ -9,84 +9,79 @@ import (
 )
 
 // Subscriber is a subscriber as a Hub knows it, by its Position.
-type Subscriber[S any] interface {
-	comparable
-	Position() *Position[S]
+type Subscriber interface {
+	Position() *Position
+
+	// Give takes events, at least one. It may end this subscriber, and no other. The slice is valid until it returns.
+	Give(events []*Event)
 }
 
 // Position is where a subscriber stands: its channels, and how far it has got. The zero value has joined no channel.
-type Position[S any] struct {
-	subs []subscription[S]
+type Position struct {
+	subs []subscription
 	Seq  uint64 // the subscriber was given all events of its channels up to this one
 }
 
-type subscription[S any] struct {
-	of *Channel[S]
+type subscription struct {
+	of *Channel
 	at int32 // its place in the Channel's subscribers
 }
 
 // Channel is a channel with subscribers.
-type Channel[S any] struct {
+type Channel struct {
 	Name        string
-	Subscribers []S // one that joins is the last one; one that leaves is replaced by the last one
+	Subscribers []Subscriber // one that joins is the last one; one that leaves is replaced by the last one
 }
 
 // Hub is all channels, with their subscribers and their kept events.
-type Hub[S Subscriber[S]] struct {
+type Hub struct {
 	history
-	channels map[string]*Channel[S]
+	channels map[string]*Channel
 	tip      uint64
 	onCount  func(name string, subscribers int) // gets the number of subscribers of a channel when it changes; nil: nobody asks for it
 }
 
 // NewHub returns a Hub that has no limits yet: see Limit.
-func NewHub[S Subscriber[S]]() *Hub[S] {
-	return &Hub[S]{channels: map[string]*Channel[S]{}, history: history{rings: map[string]*ring{}}}
+func NewHub() *Hub {
+	return &Hub{channels: map[string]*Channel{}, history: history{rings: map[string]*ring{}}}
 }
 
 // Limit sets the bounds of the kept events.
-func (h *Hub[S]) Limit(limits ChannelLimits) { h.limits = limits }
+func (h *Hub) Limit(limits ChannelLimits) { h.limits = limits }
 
-// Join makes s a subscriber of the channels of that name, each of which it names
-// once. It has not joined before.
-func (h *Hub[S]) Join(s S, names []string) {
-	p := s.Position()
-	p.subs = make([]subscription[S], 0, len(names))
+// Join makes s, which has not joined before, a subscriber of the channels of that name.
+func (h *Hub) Join(s Subscriber, names []string) {
+	s.Position().subs = make([]subscription, 0, len(names))
 	for _, name := range names {
-		h.add(s, p, name)
+		h.Add(s, name)
 	}
 }
 
-// Add makes s a subscriber of one more channel; false: it is one already.
-func (h *Hub[S]) Add(s S, name string) bool {
+// Add makes s a subscriber of one more channel, unless it is one already.
+func (h *Hub) Add(s Subscriber, name string) {
 	p := s.Position()
 	if p.In(name) {
-		return false
+		return
 	}
-	h.add(s, p, name)
-	return true
-}
-
-func (h *Hub[S]) add(s S, p *Position[S], name string) {
 	c := h.channels[name]
 	if c == nil {
 		name = strings.Clone(name) // not the larger string that it may be a part of
-		c = &Channel[S]{Name: name}
+		c = &Channel{Name: name}
 		h.channels[name] = c
 	}
-	p.subs = append(p.subs, subscription[S]{c, int32(len(c.Subscribers))})
+	p.subs = append(p.subs, subscription{c, int32(len(c.Subscribers))})
 	c.Subscribers = append(c.Subscribers, s)
 	h.changed(c)
 }
 
-func (h *Hub[S]) changed(c *Channel[S]) {
+func (h *Hub) changed(c *Channel) {
 	if h.onCount != nil {
 		h.onCount(c.Name, len(c.Subscribers))
 	}
 }
 
 // Leave takes s out of all its channels.
-func (h *Hub[S]) Leave(s S) {
+func (h *Hub) Leave(s Subscriber) {
 	p := s.Position()
 	for _, sub := range p.subs {
 		h.vacate(sub)
@@ -94,21 +89,17 @@ func (h *Hub[S]) Leave(s S) {
 	p.subs = nil
 }
 
-// Remove takes s out of one channel; false: it is not a subscriber of it.
-func (h *Hub[S]) Remove(s S, name string) bool {
+// Remove takes s out of one channel.
+func (h *Hub) Remove(s Subscriber, name string) {
 	p := s.Position()
-	for i, sub := range p.subs {
-		if sub.of.Name == name {
-			h.vacate(sub)
-			p.subs = slices.Delete(p.subs, i, i+1)
-			return true
-		}
+	if i := slices.IndexFunc(p.subs, func(sub subscription) bool { return sub.of.Name == name }); i >= 0 {
+		h.vacate(p.subs[i])
+		p.subs = slices.Delete(p.subs, i, i+1)
 	}
-	return false
 }
 
 // vacate takes one subscriber out of a channel.
-func (h *Hub[S]) vacate(sub subscription[S]) {
+func (h *Hub) vacate(sub subscription) {
 	c := sub.of
 	end := len(c.Subscribers) - 1
 	moved := c.Subscribers[end]
@@ -118,23 +109,22 @@ func (h *Hub[S]) vacate(sub subscription[S]) {
 			moved.Position().subs[i].at = sub.at
 		}
 	}
-	var none S
-	c.Subscribers[end] = none
+	c.Subscribers[end] = nil
 	c.Subscribers = c.Subscribers[:end]
 	switch {
 	case end == 0:
 		delete(h.channels, c.Name)
 	case cap(c.Subscribers) > 64 && end < cap(c.Subscribers)/4:
-		c.Subscribers = append(make([]S, 0, end*2), c.Subscribers...)
+		c.Subscribers = append(make([]Subscriber, 0, end*2), c.Subscribers...)
 	}
 	h.changed(c)
 }
 
 // Of returns the channel of that name, or nil if it has no subscribers.
-func (h *Hub[S]) Of(name string) *Channel[S] { return h.channels[name] }
+func (h *Hub) Of(name string) *Channel { return h.channels[name] }
 
 // Count returns the number of subscribers of a channel.
-func (h *Hub[S]) Count(name string) int {
+func (h *Hub) Count(name string) int {
 	if c := h.channels[name]; c != nil {
 		return len(c.Subscribers)
 	}
@@ -142,14 +132,14 @@ func (h *Hub[S]) Count(name string) int {
 }
 
 // Channels calls f for each channel with subscribers.
-func (h *Hub[S]) Channels(f func(*Channel[S])) {
+func (h *Hub) Channels(f func(*Channel)) {
 	for _, c := range h.channels {
 		f(c)
 	}
 }
 
 // Names returns the names of its channels.
-func (p *Position[S]) Names() []string {
+func (p *Position) Names() []string {
 	names := make([]string, len(p.subs))
 	for i := range p.subs {
 		names[i] = p.subs[i].of.Name
@@ -158,21 +148,16 @@ func (p *Position[S]) Names() []string {
 }
 
 // In reports whether the subscriber is one of the channel of that name.
-func (p *Position[S]) In(name string) bool {
-	for i := range p.subs {
-		if p.subs[i].of.Name == name {
-			return true
-		}
-	}
-	return false
+func (p *Position) In(name string) bool {
+	return slices.ContainsFunc(p.subs, func(sub subscription) bool { return sub.of.Name == name })
 }
 
 // Tip is the number of the last event that was taken.
-func (h *Hub[S]) Tip() uint64 { return h.tip }
+func (h *Hub) Tip() uint64 { return h.tip }
 
 // Take keeps a new event. It returns false if one of that number or a later one
 // has been taken: then it is no new one. now is in nanoseconds, from anywhere.
-func (h *Hub[S]) Take(e *Event, now int64) bool {
+func (h *Hub) Take(e *Event, now int64) bool {
 	if e.Seq <= h.tip {
 		return false
 	}
@@ -183,29 +168,29 @@ func (h *Hub[S]) Take(e *Event, now int64) bool {
 
 // Restore keeps an event of which another process has been told. It is none that
 // subscribers have not been told of: Take may still come with it.
-func (h *Hub[S]) Restore(e *Event, now int64) { h.keep(e, now) }
+func (h *Hub) Restore(e *Event, now int64) { h.keep(e, now) }
 
 // Hold keeps all events until then, except those above Limits.Total.
-func (h *Hub[S]) Hold(until int64) { h.hold = max(h.hold, until) }
+func (h *Hub) Hold(until int64) { h.hold = max(h.hold, until) }
 
 // Complete reports whether all events behind number after are kept, of any channel, as far as they were taken: then Since returns all of its
 // channels.
-func (h *Hub[S]) Complete(after uint64) bool { return after >= h.lost }
+func (h *Hub) Complete(after uint64) bool { return after >= h.lost }
 
 // Since returns all that is kept of events behind number after in the channels of
 // that name, by their numbers. While Hold lasts this is more than the limits of a channel.
-func (h *Hub[S]) Since(names []string, after uint64) []*Event {
+func (h *Hub) Since(names []string, after uint64) []*Event {
 	return h.since(names, after, func(*ring) *Event { return nil })
 }
 
 // Replay is Since within the limits of each channel, also while Hold lasts. now is as for Take.
-func (h *Hub[S]) Replay(names []string, after uint64, now int64) []*Event {
+func (h *Hub) Replay(names []string, after uint64, now int64) []*Event {
 	return h.since(names, after, func(r *ring) *Event { return h.beyond(r, now) })
 }
 
 // since collects the events of each channel behind number after and behind the event that
 // end returns.
-func (h *Hub[S]) since(names []string, after uint64, end func(*ring) *Event) (events []*Event) {
+func (h *Hub) since(names []string, after uint64, end func(*ring) *Event) (events []*Event) {
 	for _, name := range names {
 		r := h.rings[name]
 		if r == nil {
@@ -232,7 +217,7 @@ func (h *Hub[S]) since(names []string, after uint64, end func(*ring) *Event) (ev
 //
 // The number of an id of this server may be ahead of Tip, by maxAhead: another process was
 // quicker. One that is further ahead is made up: no event up to it would be sent.
-func (h *Hub[S]) Position(names []string, id, epoch string) (seq uint64) {
+func (h *Hub) Position(names []string, id, epoch string) (seq uint64) {
 	for _, name := range names {
 		if r := h.rings[name]; r != nil {
 			for e := range newest(&r.events) {
@@ -261,7 +246,7 @@ func (h *Hub[S]) Position(names []string, id, epoch string) (seq uint64) {
 const maxAhead = 1 << 20
 
 // Kept returns all events that are kept, by their numbers.
-func (h *Hub[S]) Kept() (events []*Event) {
+func (h *Hub) Kept() (events []*Event) {
 	for at := h.all.Front(); at != nil; at = at.Next() {
 		events = append(events, eventAt(at))
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"iter"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -27,13 +26,16 @@ var (
 // limit does not allow it.
 func (s *Subscribers) admit(names []string, r *exchange.Request) (*StreamSubscriber, error) {
 	addr, _ := netip.ParseAddr(r.Peer.Addr)
-	if err := s.full(names, addr); err != nil {
+	port, _ := strconv.ParseUint(r.Peer.Port, 10, 16) // 0: it is not known
+	p := &StreamSubscriber{s: s, addr: addr, port: uint16(port), number: s.next}
+	if r.Parsed.Version == http1.HTTP11 { // by HTTP/2 events come without chunks, as by HTTP/1.0
+		p.minor = 1
+	}
+	if err := s.full(names, p); err != nil {
 		return nil, err
 	}
-	p := s.make(addr, portOf(r.Peer.Port), framing(r.Parsed.Version))
-	p.number = s.next
 	s.Take() // what was published before is past
-	p.position.Seq = s.fanout.Tip()
+	p.position.Seq = s.Tip()
 	s.next++
 	value, resumes := http1.First(r.Head, r.Parsed.Fields, "last-event-id")
 	if len(value) > MaxWord {
@@ -42,26 +44,12 @@ func (s *Subscribers) admit(names []string, r *exchange.Request) (*StreamSubscri
 	id := string(value)
 	p.know(r.Peer.User, id)
 	if resumes {
-		now := s.now()
-		s.fanout.Expire(now)
-		seq := s.fanout.Position(names, id, s.format.Load().epoch)
-		s.replay(p, seq, s.fanout.Replay(names, seq, now))
+		s.Expire()
+		seq := s.Position(names, id, s.format.Load().epoch)
+		s.replay(p, seq, s.Replay(names, seq, s.now()))
 	}
 	s.join(p, names)
 	return p, nil
-}
-
-// framing returns the minor version of HTTP/1 in whose form a client gets events: by HTTP/2 they come without chunks, as by HTTP/1.0.
-func framing(v http1.Version) uint8 {
-	if v == http1.HTTP11 {
-		return 1
-	}
-	return 0
-}
-
-// make returns a subscriber that has joined nothing yet.
-func (s *Subscribers) make(addr netip.Addr, port uint16, minor uint8) *StreamSubscriber {
-	return &StreamSubscriber{s: s, minor: minor, addr: addr, port: port}
 }
 
 // know notes the user, and the last event of a client that has come back.
@@ -71,20 +59,14 @@ func (p *StreamSubscriber) know(user, lastID string) {
 	}
 }
 
-// portOf reads a REMOTE_PORT; 0: it is not known.
-func portOf(text string) uint16 {
-	port, _ := strconv.ParseUint(text, 10, 16)
-	return uint16(port)
-}
-
-// full returns why there may be no subscriber of that address, or nil.
-func (s *Subscribers) full(names []string, addr netip.Addr) error {
+// full returns why p may not become a subscriber, or nil.
+func (s *Subscribers) full(names []string, p *StreamSubscriber) error {
 	for _, name := range names {
-		if s.fanout.Count(name) >= s.cfg.Subscribers {
+		if s.Count(name) >= s.cfg.Subscribers {
 			return errors.New("channel " + name + " has the maximum number of subscribers")
 		}
 	}
-	if addr.IsValid() && int(s.addresses[addressKey(addr)]) >= s.cfg.PerAddress {
+	if p.addr.IsValid() && int(s.addresses[p.network()]) >= s.cfg.PerAddress {
 		return errPerAddress
 	}
 	// They stay for long: if all connections were theirs, other clients would never be served.
@@ -105,10 +87,10 @@ func (s *Subscribers) replay(p *StreamSubscriber, seq uint64, events []*Event) {
 
 // join makes p, which has no descriptor yet, a subscriber.
 func (s *Subscribers) join(p *StreamSubscriber, names []string) {
-	s.fanout.Join(p, names)
+	s.Join(p, names)
 	s.joined++
 	if p.addr.IsValid() {
-		s.addresses[addressKey(p.addr)]++
+		s.addresses[p.network()]++
 	}
 }
 
@@ -151,54 +133,28 @@ func (s *Subscribers) begin(p *StreamSubscriber) {
 	}
 }
 
-// historyPiece is the size of a piece of ExportHistory, so that it fits into a
-// message of 100 KiB as base64, too.
-const historyPiece = 64 << 10
-
-// ExportHistory returns the past events that are kept now, in pieces for
-// ImportHistory. It must not be called on the loop; the pieces may be taken later, on any goroutine.
-func (s *Subscribers) ExportHistory() (pieces iter.Seq[[]byte]) {
-	var events []*Event
+// History returns the past events that are kept now, for Encode. It must not be called on the loop.
+func (s *Subscribers) History() (events []*Event) {
 	s.server.Do(func() {
 		s.Take()
-		events = s.fanout.Kept()
+		events = s.Kept()
 	})
-	return func(yield func([]byte) bool) {
-		for rest := events; len(rest) > 0; {
-			n, size := 0, 0
-			for n < len(rest) && size < historyPiece {
-				size += len(rest[n].Text())
-				n++
-			}
-			for piece := range slices.Chunk(Encode(rest[:n]), historyPiece) {
-				if !yield(piece) {
-					return
-				}
-			}
-			rest = rest[n:]
-		}
-	}
+	return events
 }
 
-// ImportHistory keeps past events for clients that come back. Pieces come in the order in which ExportHistory gives them. Events behind
+// ImportHistory keeps past events, a text of Encode, for clients that come back. Events behind
 // the number last are left out: what another server invents must not hide events to come. It must not be called on the loop.
-func (s *Subscribers) ImportHistory(piece []byte, last uint64) (err error) {
+func (s *Subscribers) ImportHistory(text []byte, last uint64) error {
+	events, err := Decode(text)
 	s.server.Do(func() {
-		var events []*Event
-		events, err = s.restored.Decode(piece)
 		for _, e := range events {
 			if e.Seq <= last {
-				s.fanout.Restore(e, s.now())
+				s.Restore(e, s.now())
 			}
 		}
 	})
 	return err
 }
-
-// Hold lets no event be forgotten for a while, except what exceeds the limit
-// of all channels together. A server that is to import subscribers needs it from when it is told
-// of events until then.
-func (s *Subscribers) Hold(d time.Duration) { s.fanout.Hold(s.now() + int64(d)) }
 
 var (
 	crlf            = []byte("\r\n")
@@ -210,7 +166,6 @@ var (
 	eventStream = []byte("Content-Type: text/event-stream\r\n")
 	noStore     = []byte("Cache-Control: no-store\r\n")
 	notBuffered = []byte("X-Accel-Buffering: no\r\n") // nginx would collect events
-	retryAfter  = []byte("Retry-After: 1\r\n")
 
 	emptyLine = []byte("\n\n") // after a line without its end
 )
@@ -234,7 +189,7 @@ func (s *Subscribers) Subscribe(x *exchange.Exchange, p *exchange.Part, r *excha
 			if s.mayReport() {
 				x.Logger.Log(logfile.Warning, err.Error()+"; sent 503")
 			}
-			return exchange.Reply{Status: 503, Fields: retryAfter}, false
+			return exchange.Reply{Status: 503, Fields: exchange.RetryAfter}, false
 		}
 		begin := &response{Source: x.Source, sink: x.Sink, p: subscriber}
 		x.Source, x.Sink = begin, begin

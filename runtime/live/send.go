@@ -106,7 +106,7 @@ func (s *Subscribers) lag(p *StreamSubscriber) {
 	if p.state == idle {
 		p.state = behind
 	}
-	s.fanout.Lag(p)
+	s.Lag(p)
 }
 
 // room is called when the socket of p takes more.
@@ -136,7 +136,7 @@ func (s *Subscribers) room(p *StreamSubscriber) {
 		q.events = rest
 		return
 	}
-	s.fanout.CaughtUp(p)
+	s.CaughtUp(p)
 	p.queue = nil
 	if p.state == ending {
 		s.end(p)
@@ -190,7 +190,7 @@ func (s *Subscribers) account(p *StreamSubscriber) {
 // remove takes p out of everything but its connection. tell: it has left.
 func (s *Subscribers) remove(p *StreamSubscriber, tell bool) {
 	if p.queue != nil {
-		s.fanout.CaughtUp(p)
+		s.CaughtUp(p)
 		p.queue = nil
 	}
 	p.state = gone
@@ -200,9 +200,9 @@ func (s *Subscribers) remove(p *StreamSubscriber, tell bool) {
 // leave takes p out of its channels.
 func (s *Subscribers) leave(p *StreamSubscriber, tell bool) {
 	names := p.position.Names()
-	s.fanout.Leave(p)
+	s.Leave(p)
 	s.joined--
-	if key := addressKey(p.addr); p.addr.IsValid() {
+	if key := p.network(); p.addr.IsValid() {
 		if s.addresses[key]--; s.addresses[key] <= 0 {
 			delete(s.addresses, key)
 		}
@@ -215,7 +215,8 @@ func (s *Subscribers) leave(p *StreamSubscriber, tell bool) {
 	}
 }
 
-var finalChunk = NewBytes("0\r\n\r\n")
+// finalChunk ends a stream of HTTP/1.1; others are not sent anything.
+var finalChunk = &Event{wire: []byte("0\r\n\r\n")}
 
 // finish ends p as a stream ends, so that its client comes back after a while.
 func (s *Subscribers) finish(p *StreamSubscriber) {
@@ -247,7 +248,7 @@ func (s *Subscribers) all(yield func(*StreamSubscriber) bool) {
 // Drain ends all subscribers, as their streams end, and those that come later. Published events are sent before.
 func (s *Subscribers) Drain() {
 	s.retiring, s.ending = true, true
-	s.fanout.Finish(s.now())
+	s.Finish()
 	for p := range s.all {
 		s.finish(p)
 	}

@@ -34,24 +34,27 @@ type SocketExchange interface {
 // Socket is a WebSocket, from its handshake on. The protocol before it answers the handshake: then Open makes the Socket the
 // protocol of the connection. It implements conn.Protocol and live.Subscriber.
 type Socket struct {
-	session session
-	all     *Sockets
-	x       SocketExchange // nil: its last part was released
-	conn    *conn.Conn
+	all  *Sockets
+	x    SocketExchange // nil: its last part was released
+	conn *conn.Conn
 
 	opening     *opening // nil: its handshake was answered
 	subprotocol string
 	compression websocket.Compression
+	decoder     websocket.Decoder
 
-	open     bool // the handler has accepted it
-	resumes  bool // it comes from another process, and the handler has not gone on with it yet
-	handing  bool // the handler was asked whether it can be handed over
-	departed bool // it was handed over
-	active   bool // it has an exchange, which has not ended
-	ending   bool // it carries messages no more: it closes when everything is sent
-	over     bool // its connection is closed
-	proper   bool // it was closed as it should
-	gone     bool // the exchange was cancelled
+	state  socketState
+	answer answerState
+	moving moveState
+
+	broken  *websocket.Error // the client has closed it, or broken the protocol: what it is told
+	closing bool             // a close frame was sent: nothing else is, from then on
+	away    uint16           // its code, if the server stops or is replaced: what the client sent before it saw that is still delivered
+	pinged  bool             // the client owes a sign of life
+	told    bool             // the handler was told of the end
+	proper  bool             // it was closed as it should
+	due     int64            // when the client, or the handler, is late, by the time of the loop
+	after   []byte           // a control frame that waits until the connection does not write
 
 	given   exchange.Given  // input that the handler has
 	in, out int64           // bytes received and sent, for the access log
@@ -61,6 +64,35 @@ type Socket struct {
 
 	member
 }
+
+// socketState is the state of a Socket's connection.
+type socketState uint8
+
+const (
+	socketOpening   socketState = iota // the handler has not accepted it
+	socketOpen                         // it carries messages
+	socketLingering                    // it closes when everything is sent
+	socketClosed
+)
+
+// answerState is the state of a Socket's exchange.
+type answerState uint8
+
+const (
+	answering answerState = iota
+	finished              // the handler has ended, or what it does is not wanted any more
+	cancelled             // the same, and it was told so
+)
+
+// moveState says whether a Socket goes from one process to another.
+type moveState uint8
+
+const (
+	staying  moveState = iota
+	resuming           // it comes from another process, and the handler has not gone on with it yet
+	asked              // the handler was asked whether it can be handed over
+	moved
+)
 
 // opening is what a Socket needs until its handshake is answered.
 type opening struct {
@@ -78,11 +110,10 @@ func (a *Sockets) New(x SocketExchange, h websocket.Handshake, group string) *So
 	if a.codec == nil {
 		a.codec = new(codec)
 	}
-	s := &Socket{all: a, x: x, opening: &opening{accept: h.Accept}, compression: h.Compression, active: true}
-	s.session.socket = s
-	s.session.decoder.Max = a.cfg.MaxSize
+	s := &Socket{all: a, x: x, opening: &opening{accept: h.Accept}, compression: h.Compression}
+	s.decoder.Max = a.cfg.MaxSize
 	if h.Compression.On {
-		s.session.decoder.Inflater = &a.codec.inflater
+		s.decoder.Inflater = &a.codec.inflater
 	}
 	s.group = group
 	return s
@@ -103,8 +134,8 @@ func (s *Socket) settled() {
 		s.awaits = false
 		s.all.awaited--
 	}
-	if s.resumes {
-		s.resumes = false
+	if s.moving == resuming {
+		s.moving = staying
 		s.all.resuming--
 	}
 }
@@ -112,7 +143,7 @@ func (s *Socket) settled() {
 // Refused ends s before Open: its handler has given another answer, or the client has left.
 func (s *Socket) Refused() {
 	if s.conn == nil {
-		s.active = false
+		s.answer = finished
 		s.leave()
 	}
 }
@@ -154,14 +185,14 @@ func (s *Socket) take(c *conn.Conn) {
 func (s *Socket) opened() {
 	c := s.conn
 	s.settled()
-	s.open = true
+	s.state = max(s.state, socketOpen)
 	c.Stamp = s.all.conns.Now
 	c.Schedule()
 	s.accepted()
 	if len(c.Pending()) > 0 || c.Half {
 		c.Again()
 	}
-	if s.all.leaving != 0 && !s.over && !s.stays() {
+	if s.all.leaving != 0 && s.state != socketClosed && !s.stays() {
 		s.goAway()
 	}
 }
@@ -171,14 +202,14 @@ func (s *Socket) opened() {
 func (s *Socket) Input(data []byte) {
 	c := s.conn
 	switch {
-	case s.ending:
+	case s.state == socketLingering:
 		c.Linger = c.Linger || len(data) > 0
 		return
-	case s.over || s.session.broken != nil:
+	case s.state == socketClosed || s.broken != nil:
 		return
-	case !s.open || s.handing: // at a hand-over the received bytes go along
+	case s.state == socketOpening || s.moving == asked: // at a hand-over the received bytes go along
 		c.Keep(data)
-		if !s.open && len(c.Pending()) > maxPending && !c.Paused() {
+		if s.state == socketOpening && len(c.Pending()) > maxPending && !c.Paused() {
 			c.Pause(conn.HeedReset)
 		}
 		return
@@ -188,12 +219,12 @@ func (s *Socket) Input(data []byte) {
 		c.Keep(data)
 		data = c.Pending()
 	}
-	n := s.session.Input(data)
+	n := s.frames(data)
 	s.in += int64(n)
 	switch {
-	case s.over:
+	case s.state == socketClosed:
 		return
-	case s.ending || s.session.broken != nil:
+	case s.state == socketLingering || s.broken != nil:
 		c.DropInput()
 		return
 	case kept:
@@ -212,7 +243,7 @@ func (s *Socket) Input(data []byte) {
 
 // EOF implements conn.Protocol. A client may end its side with its close frame, as Chromium does over HTTP/2: the answer is still to be sent.
 func (s *Socket) EOF() (stays bool) {
-	return s.session.broken != nil && (!s.ending || s.conn.Writing() || s.conn.Gathers())
+	return s.broken != nil && (s.state != socketLingering || s.conn.Writing() || s.conn.Gathers())
 }
 
 // Room implements conn.Protocol: it sends the output that waited for a transfer.
@@ -223,7 +254,7 @@ func (s *Socket) Room(ended bool) {
 		return
 	}
 	c.Stamp = s.all.conns.Now
-	s.session.Free()
+	s.free()
 	s.advance()
 	if !c.Gathers() { // else it is settled later
 		s.settle()
@@ -233,29 +264,29 @@ func (s *Socket) Room(ended bool) {
 // Due implements conn.Protocol.
 func (s *Socket) Due() (next int64) {
 	now := s.all.conns.Now
-	if !s.open || s.ending {
+	if !s.here() {
 		return now + lookAgain
 	}
-	if at := s.session.Deadline(); at > now {
+	if at := s.deadline(); at > now {
 		return at
 	}
-	if !s.session.Ends() && s.conn.Unread() { // a handler on the loop has kept it from the client's input
+	if !s.ends() && s.conn.Unread() { // a handler on the loop has kept it from the client's input
 		return now + eventloop.Tick
 	}
-	s.session.Expired()
-	return s.session.Deadline()
+	s.expired()
+	return s.deadline()
 }
 
 // Closed implements conn.Protocol.
 func (s *Socket) Closed() {
-	s.over = true
-	s.session.TellAway()
+	s.state = socketClosed
+	s.tellAway()
 	s.cancel()
 }
 
 // Drain closes a WebSocket because the server stops or, if retire, is replaced: see Sockets.Drain.
 func (s *Socket) Drain(retire bool) {
-	if s.open && !s.ending && !s.over && !(retire && s.stays()) {
+	if s.here() && !(retire && s.stays()) {
 		s.goAway()
 	}
 }
@@ -270,32 +301,22 @@ func (s *Socket) movable() bool {
 	return s.group != "" && (s.conn == nil || s.conn.Transport() == nil)
 }
 
-// goAway closes s because the server stops, or is replaced.
-func (s *Socket) goAway() {
-	code := s.all.leaving
-	if code == 0 {
-		code = websocket.ServiceRestart
-	}
-	s.conn.Leaves = true
-	s.session.GoAway(code)
-}
-
 // cancel ends the exchange of s without an answer.
 func (s *Socket) cancel() {
 	s.leave()
-	if !s.active {
+	if s.answer != answering {
 		return
 	}
-	s.active = false
+	s.answer = finished
 	if !s.dropHeld() {
-		s.gone = true
+		s.answer = cancelled
 		s.x.Cancel()
 	}
 }
 
 // settle closes the connection if everything was sent.
 func (s *Socket) settle() {
-	if c := s.conn; s.ending && !s.over && !s.active && !c.Writing() && !c.Gathers() {
+	if c := s.conn; s.state == socketLingering && s.answer != answering && !c.Writing() && !c.Gathers() {
 		c.Finish()
 	}
 }
@@ -304,14 +325,14 @@ func (s *Socket) settle() {
 func (s *Socket) resumeReading() {
 	c := s.conn
 	c.Continue()
-	if !s.ending && len(c.Pending()) > 0 {
+	if s.state != socketLingering && len(c.Pending()) > 0 {
 		c.Again()
 	}
 }
 
 // Credit notes that the handler has taken n bytes of input.
 func (s *Socket) Credit(n int64) {
-	if s.given.Credit(n) && s.conn.Stopped() && !s.over && !s.handing {
+	if s.given.Credit(n) && s.conn.Stopped() && s.state != socketClosed && s.moving < asked {
 		s.resumeReading()
 	}
 }
@@ -320,7 +341,9 @@ func (s *Socket) Credit(n int64) {
 func (s *Socket) Carried() (in, out int64) { return s.in, s.out }
 
 // Aborted reports whether the WebSocket was not closed as it should.
-func (s *Socket) Aborted() bool { return !s.proper && (s.gone || s.over) }
+func (s *Socket) Aborted() bool {
+	return !s.proper && (s.answer == cancelled || s.state == socketClosed)
+}
 
 // write sends a control frame behind all that was sent before; not while the connection writes.
 func (s *Socket) write(frame []byte) {
@@ -330,11 +353,11 @@ func (s *Socket) write(frame []byte) {
 }
 
 // here reports whether the connection still carries the WebSocket.
-func (s *Socket) here() bool { return s.open && !s.ending && !s.over }
+func (s *Socket) here() bool { return s.state == socketOpen }
 
 // linger ends the WebSocket when all that was sent is out; what the client still sends is thrown away.
 func (s *Socket) linger() {
-	s.conn.Linger, s.ending = true, true
+	s.conn.Linger, s.state = true, max(s.state, socketLingering)
 	s.settle()
 }
 
@@ -366,6 +389,6 @@ func (s *Socket) deliver(op websocket.Opcode, data []byte) {
 // detach makes exchange and connection forget each other. Parts that still come are released unseen.
 func (s *Socket) detach() {
 	s.leave()
-	s.active, s.proper = false, true
+	s.answer, s.proper = finished, true
 	s.dropHeld()
 }

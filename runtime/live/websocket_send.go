@@ -9,15 +9,15 @@ import (
 // Send takes the next part of the handler, as exchange.Sink does.
 func (s *Socket) Send(p *exchange.Part) {
 	switch {
-	case !s.active:
+	case s.answer != answering:
 		s.release(p)
-	case s.resumes && !(p.First && p.Head.WebSocket):
+	case s.moving == resuming && !(p.First && p.Head.WebSocket):
 		s.notResumed()
 		s.send(p)
 	case s.conn.Writing() || len(s.held) > 0:
 		s.hold(p)
 	default:
-		if !s.open {
+		if s.state == socketOpening {
 			s.opened()
 		}
 		s.send(p)
@@ -30,7 +30,10 @@ func (s *Socket) advance() {
 	for len(s.held) > 0 && !s.conn.Writing() {
 		p := s.held[0]
 		s.held = s.held[:copy(s.held, s.held[1:])]
-		s.unhold(&p)
+		s.uncount(&p, len(p.Body))
+		if p.Owner == nil {
+			s.taken(len(p.Body))
+		}
 		s.send(&p)
 	}
 }
@@ -39,14 +42,6 @@ func (s *Socket) advance() {
 func (s *Socket) hold(p *exchange.Part) {
 	s.held = append(s.held, *p)
 	s.PartWaits(p, len(p.Body))
-}
-
-// unhold is for a part that has waited.
-func (s *Socket) unhold(p *exchange.Part) {
-	s.uncount(p, len(p.Body))
-	if p.Owner == nil {
-		s.taken(len(p.Body))
-	}
 }
 
 // uncount notes that p does not wait any more, if it did. left bytes of it were not written and need not be.
@@ -75,7 +70,7 @@ func (s *Socket) release(p *exchange.Part) {
 	}
 	x := s.x
 	if p.Last {
-		if p.Op == exchange.OpHandOver && !s.departed {
+		if p.Op == exchange.OpHandOver && s.moving != moved {
 			s.takeBack(p)
 		}
 		s.x = nil
@@ -102,22 +97,22 @@ func (s *Socket) send(p *exchange.Part) {
 	before := len(conns.Buf)
 	var body, tail []byte
 	switch {
-	case s.session.closing:
+	case s.closing:
 	case p.Op == exchange.OpText || p.Op == exchange.OpBinary:
 		body = s.frame(opcodeOf(p.Op), p.Body)
 		if p.Last {
-			tail = s.session.Close(endCode(p), "")
+			tail = s.closeFrame(endCode(p), "")
 		}
 	case p.Op == exchange.OpClose:
-		tail = s.session.Close(p.Code, string(p.Body))
+		tail = s.closeFrame(p.Code, string(p.Body))
 	case p.Last:
-		tail = s.session.Close(endCode(p), "")
+		tail = s.closeFrame(endCode(p), "")
 	}
 	s.out += int64(len(conns.Buf) - before + len(body) + len(tail))
 	if p.Last {
 		s.proper = !p.Failed
 		s.leave()
-		s.active = false
+		s.answer = finished
 	}
 	if len(body) <= conn.CopyLimit {
 		conns.Buf = append(append(conns.Buf, body...), tail...)
@@ -128,7 +123,7 @@ func (s *Socket) send(p *exchange.Part) {
 	} else {
 		exchange.SendPart(c, p, s, body, tail)
 	}
-	s.session.Answered()
+	s.endClosed()
 }
 
 // endCode is with what a WebSocket closes whose handler has ended without saying it.

@@ -340,41 +340,36 @@ var (
 // Each returns the Schedule of the multiples of d.
 func Each(d time.Duration) Schedule { return Schedule{each: d} }
 
-// begin returns when the period that has t began.
-func (s Schedule) begin(t time.Time) time.Time {
-	switch s.hours {
-	case 0:
-		if s.each <= 0 {
-			return time.Time{}
-		}
+// period returns the beginnings of the period that has t and of the next one; the zero time: there is none.
+func (s Schedule) period(t time.Time) (begin, next time.Time) {
+	switch {
+	case s.each > 0:
 		n := t.UnixNano()
-		return time.Unix(0, n-n%int64(s.each))
-	case 1:
-		// Not by time.Date: an hour that comes twice in autumn is two.
-		return t.Add(-time.Duration(t.Minute())*time.Minute - time.Duration(t.Second())*time.Second - time.Duration(t.Nanosecond()))
+		begin = time.Unix(0, n-n%int64(s.each))
+		return begin, begin.Add(s.each)
+	case s.hours == 1: // not by time.Date: an hour that comes twice in autumn is two
+		begin = t.Add(-time.Duration(t.Minute())*time.Minute - time.Duration(t.Second())*time.Second - time.Duration(t.Nanosecond()))
+		return begin, begin.Add(time.Hour)
+	case s.hours == 0:
+		return begin, next
 	}
 	day := t.Day()
 	if s.hours == 168 {
 		day -= (int(t.Weekday()) + 6) % 7
 	}
-	return time.Date(t.Year(), t.Month(), day, 0, 0, 0, 0, t.Location())
+	midnight := func(day int) time.Time { return time.Date(t.Year(), t.Month(), day, 0, 0, 0, 0, t.Location()) }
+	return midnight(day), midnight(day + s.hours/24)
 }
 
 // Next returns the beginning of the period after that of t; the zero time: there is
 // none.
 func (s Schedule) Next(t time.Time) time.Time {
-	begin := s.begin(t)
-	switch s.hours {
-	case 0:
-		if s.each <= 0 {
-			return time.Time{}
-		}
-		return begin.Add(s.each)
-	case 1:
-		return begin.Add(time.Hour)
-	}
-	return time.Date(begin.Year(), begin.Month(), begin.Day()+s.hours/24, 0, 0, 0, 0, t.Location())
+	_, next := s.period(t)
+	return next
 }
 
 // between says whether a period began after last and not after now.
-func (s Schedule) between(last, now time.Time) bool { return last.Before(s.begin(now)) }
+func (s Schedule) between(last, now time.Time) bool {
+	begin, _ := s.period(now)
+	return last.Before(begin)
+}

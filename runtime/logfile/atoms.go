@@ -313,7 +313,7 @@ func (f *Format) variable(name string) (atom, error) {
 func (f *Format) gunicornAtom(name string) atom {
 	switch name {
 	case "h", "l", "t", "r", "m", "U", "H", "s", "B", "b", "T", "D":
-		return apacheAtoms[name[0]]
+		return apacheAtoms[name]
 	case "u":
 		return f.userOf()
 	case "q":

@@ -286,27 +286,20 @@ var pid = strconv.Itoa(os.Getpid())
 // apacheAtom returns the atom of a letter and the argument in braces before it
 // (https://httpd.apache.org/docs/2.4/mod/mod_log_config.html).
 func (f *Format) apacheAtom(letter byte, argument string, has bool) (atom, error) {
-	if has {
-		switch letter {
-		case 'i', 'o', 'e':
-			return f.field(argument, letter)
-		case 'C':
-			return f.cookie(argument), nil
-		case 't':
-			return timeAtom(argument)
-		}
-		if a := withArgument[string(letter)+argument]; a != nil {
-			return a, nil
-		}
-		return nil, fmt.Errorf("is not an atom")
-	}
-	switch letter {
-	case 'V':
+	key := string(letter)
+	switch {
+	case has && strings.Contains("ioe", key):
+		return f.field(argument, letter)
+	case has && letter == 'C':
+		return f.cookie(argument), nil
+	case has && letter == 't':
+		return timeAtom(argument)
+	case has:
+		key = "{" + argument + "}" + key
+	case letter == 'V':
 		return f.hostOf(), nil
-	case 'p':
-		return plain((*Entry).port), nil
 	}
-	if a := apacheAtoms[letter]; a != nil {
+	if a := apacheAtoms[key]; a != nil {
 		return a, nil
 	}
 	return nil, fmt.Errorf("is not an atom")
@@ -315,33 +308,35 @@ func (f *Format) apacheAtom(letter byte, argument string, has bool) (atom, error
 // bracketed is how gunicorn writes pid.
 var bracketed = "<" + pid + ">"
 
-var apacheAtoms = map[byte]atom{
-	'a': plain(func(e *Entry) string { return e.Addr }),
-	'A': plain(func(e *Entry) string { return e.LocalAddr }),
-	'B': accessNumber(func(e *Entry) int64 { return e.BytesSent }),
-	'b': bytesOrDash(func(e *Entry) int64 { return e.BytesSent }),
-	'D': accessNumber(micros),
-	'f': part(func(e *Entry) []byte { return e.File }),
-	'h': plain(func(e *Entry) string { return e.Addr }),
-	'H': part((*Entry).version),
-	'I': accessNumber(func(e *Entry) int64 { return e.WireIn }),
-	'k': accessNumber(func(e *Entry) int64 { return int64(e.Earlier) }),
-	'l': plain(func(*Entry) string { return "" }),
-	'L': plain(func(*Entry) string { return "" }),
-	'm': part((*Entry).method),
-	'O': accessNumber(func(e *Entry) int64 { return e.WireOut }),
-	'P': plain(func(*Entry) string { return pid }),
-	'q': apacheQuery,
-	'r': part(func(e *Entry) []byte { return e.RequestLine }),
-	'R': plain(func(e *Entry) string { return e.Handler }),
-	's': accessNumber(func(e *Entry) int64 { return int64(e.Status) }),
-	'S': accessNumber(func(e *Entry) int64 { return e.WireIn + e.WireOut }),
-	't': apacheTime,
-	'T': accessNumber(func(e *Entry) int64 { return int64(e.Duration / time.Second) }),
-	'u': user,
-	'U': urlPath,
-	'v': plain((*Entry).site),
-	'X': plain(func(e *Entry) string {
+// apacheAtoms are the atoms that need no header field, by their letters and what is in braces before them.
+var apacheAtoms = map[string]atom{
+	"a": plain(func(e *Entry) string { return e.Addr }),
+	"A": plain(func(e *Entry) string { return e.LocalAddr }),
+	"B": accessNumber(func(e *Entry) int64 { return e.BytesSent }),
+	"b": bytesOrDash(func(e *Entry) int64 { return e.BytesSent }),
+	"D": accessNumber(micros),
+	"f": part(func(e *Entry) []byte { return e.File }),
+	"h": plain(func(e *Entry) string { return e.Addr }),
+	"H": part((*Entry).version),
+	"I": accessNumber(func(e *Entry) int64 { return e.WireIn }),
+	"k": accessNumber(func(e *Entry) int64 { return int64(e.Earlier) }),
+	"l": plain(func(*Entry) string { return "" }),
+	"L": plain(func(*Entry) string { return "" }),
+	"m": part((*Entry).method),
+	"O": accessNumber(func(e *Entry) int64 { return e.WireOut }),
+	"p": plain((*Entry).port),
+	"P": plain(func(*Entry) string { return pid }),
+	"q": apacheQuery,
+	"r": part(func(e *Entry) []byte { return e.RequestLine }),
+	"R": plain(func(e *Entry) string { return e.Handler }),
+	"s": accessNumber(func(e *Entry) int64 { return int64(e.Status) }),
+	"S": accessNumber(func(e *Entry) int64 { return e.WireIn + e.WireOut }),
+	"t": apacheTime,
+	"T": accessNumber(func(e *Entry) int64 { return int64(e.Duration / time.Second) }),
+	"u": user,
+	"U": urlPath,
+	"v": plain((*Entry).site),
+	"X": plain(func(e *Entry) string {
 		switch {
 		case e.Aborted:
 			return "X"
@@ -350,23 +345,18 @@ var apacheAtoms = map[byte]atom{
 		}
 		return "-"
 	}),
-}
 
-// withArgument are the atoms with braces, by letter and argument.
-var withArgument = map[string]atom{
-	"ac":         plain(func(e *Entry) string { return e.PeerAddr }),
-	"hc":         plain(func(e *Entry) string { return e.PeerAddr }),
-	"pcanonical": plain((*Entry).port),
-	"plocal":     plain(func(e *Entry) string { return e.LocalPort }),
-	"premote":    plain(func(e *Entry) string { return e.Port }),
-	"Ppid":       plain(func(*Entry) string { return pid }),
-	"Ptid":       accessNumber(func(*Entry) int64 { return int64(system.ThreadID()) }),
-	"Phextid": func(dst []byte, _ *Entry, _ *accessWriter, _ bool) ([]byte, bool) {
-		return strconv.AppendInt(dst, int64(system.ThreadID()), 16), true
-	},
-	"Ts":  accessNumber(func(e *Entry) int64 { return int64(e.Duration / time.Second) }),
-	"Tms": accessNumber(func(e *Entry) int64 { return e.Duration.Milliseconds() }),
-	"Tus": accessNumber(micros),
+	"{c}a":         plain(func(e *Entry) string { return e.PeerAddr }),
+	"{c}h":         plain(func(e *Entry) string { return e.PeerAddr }),
+	"{canonical}p": plain((*Entry).port),
+	"{local}p":     plain(func(e *Entry) string { return e.LocalPort }),
+	"{remote}p":    plain(func(e *Entry) string { return e.Port }),
+	"{pid}P":       plain(func(*Entry) string { return pid }),
+	"{tid}P":       accessNumber(func(*Entry) int64 { return int64(system.ThreadID()) }),
+	"{hextid}P":    plain(func(*Entry) string { return strconv.FormatInt(int64(system.ThreadID()), 16) }),
+	"{s}T":         accessNumber(func(e *Entry) int64 { return int64(e.Duration / time.Second) }),
+	"{ms}T":        accessNumber(func(e *Entry) int64 { return e.Duration.Milliseconds() }),
+	"{us}T":        accessNumber(micros),
 }
 
 // timeAtom is the atom of %{argument}t: sec, msec, usec, msec_frac, usec_frac or a

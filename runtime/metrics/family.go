@@ -63,15 +63,10 @@ func Labels(pairs ...string) string {
 		}
 		b.WriteString(pairs[i])
 		b.WriteString(`="`)
-		b.WriteString(escape(pairs[i+1]))
+		b.WriteString(strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`).Replace(strings.ToValidUTF8(pairs[i+1], "\uFFFD")))
 		b.WriteByte('"')
 	}
 	return b.String()
-}
-
-// escape makes text fit between quotes.
-func escape(text string) string {
-	return strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`).Replace(strings.ToValidUTF8(text, "\uFFFD"))
 }
 
 // One returns a family with a single series without labels.
@@ -151,10 +146,8 @@ func (f *Family) add(g *Family) {
 
 // Find returns the family with a name, or nil.
 func Find(families []Family, name string) *Family {
-	for i := range families {
-		if families[i].Name == name {
-			return &families[i]
-		}
+	if i := slices.IndexFunc(families, func(f Family) bool { return f.Name == name }); i >= 0 {
+		return &families[i]
 	}
 	return nil
 }
@@ -277,34 +270,28 @@ const (
 )
 
 // OpenMetrics returns families as text of OpenMetrics 1.0, which Prometheus asks for.
-func OpenMetrics(families []Family) string {
+func OpenMetrics(families []Family) string { return text(families, true) + "# EOF\n" }
+
+// Plain returns families in the text format of Prometheus, version 0.0.4, which older programs read.
+func Plain(families []Family) string { return text(families, false) }
+
+// text returns families in either format: units are of OpenMetrics, in which the name of a family has no suffix.
+func text(families []Family, open bool) string {
 	var b strings.Builder
 	for i := range families {
 		f := &families[i]
-		header(&b, f, f.Name)
-		if f.Unit != "" {
+		name := f.Name
+		if !open {
+			name += f.suffix()
+		}
+		help := strings.NewReplacer(`\`, `\\`, "\n", `\n`).Replace(f.Help)
+		b.WriteString("# TYPE " + name + " " + string(f.Kind) + "\n# HELP " + name + " " + help + "\n")
+		if open && f.Unit != "" {
 			b.WriteString("# UNIT " + f.Name + " " + f.Unit + "\n")
 		}
 		f.write(&b)
 	}
-	b.WriteString("# EOF\n")
 	return b.String()
-}
-
-// Plain returns families in the text format of Prometheus, version 0.0.4, which older programs read.
-func Plain(families []Family) string {
-	var b strings.Builder
-	for i := range families {
-		f := &families[i]
-		header(&b, f, f.Name+f.suffix())
-		f.write(&b)
-	}
-	return b.String()
-}
-
-func header(b *strings.Builder, f *Family, name string) {
-	help := strings.NewReplacer(`\`, `\\`, "\n", `\n`).Replace(f.Help)
-	b.WriteString("# TYPE " + name + " " + string(f.Kind) + "\n# HELP " + name + " " + help + "\n")
 }
 
 // suffix is what the samples of f have behind its name.

@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,15 +26,6 @@ func Seconds() []float64 {
 type durations struct {
 	counts [len(Bounds) + 1]atomic.Int64
 	sum    atomic.Int64 // nanoseconds
-}
-
-// bucketOf returns the index of a duration in durations.counts.
-func bucketOf(ns int64) int {
-	i := 0
-	for i < len(Bounds) && ns > Bounds[i] {
-		i++
-	}
-	return i
 }
 
 // series returns the values so far, false if there are none.
@@ -154,7 +146,8 @@ func (r *Recorder) End(began int64, route *Route, status int) {
 	}
 	r.shared++
 	ns := r.over - began
-	in, bucket := &route.classes[class], bucketOf(ns)
+	in := &route.classes[class]
+	bucket, _ := slices.BinarySearch(Bounds[:], ns)
 	if a := &r.alike; a.in != in || a.bucket != bucket {
 		a.add()
 		*a = alike{in: in, bucket: bucket}

@@ -22,12 +22,6 @@ func SocketpairNonblock() (fds [2]int, err error) {
 	return unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 }
 
-// Pipe makes a pipe whose ends block and that no child inherits.
-func Pipe() (fds [2]int, err error) {
-	err = unix.Pipe2(fds[:], unix.O_CLOEXEC)
-	return fds, err
-}
-
 // Replace makes the descriptor to another one of the same file as from, in one step. Children inherit it.
 func Replace(to, from int) error { return unix.Dup3(from, to, 0) }
 
@@ -50,12 +44,6 @@ func UnnamedFile(dir string) (fd int, err error) {
 // The name is for /proc.
 func MemoryFile(name string) (fd int, err error) {
 	return unix.MemfdCreate(name, unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
-}
-
-// SealSize makes a file of MemoryFile keep its size for good. Writing beyond it fails.
-func SealSize(fd int) error {
-	_, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, unix.F_SEAL_GROW|unix.F_SEAL_SEAL)
-	return err
 }
 
 // SealWriting makes a file of MemoryFile keep its contents for good.

@@ -51,17 +51,6 @@ func SocketpairNonblock() (fds [2]int, err error) {
 	return fds, err
 }
 
-// Pipe is as on Linux.
-func Pipe() (fds [2]int, err error) {
-	syscall.ForkLock.RLock()
-	defer syscall.ForkLock.RUnlock()
-	if err = unix.Pipe(fds[:]); err == nil {
-		unix.CloseOnExec(fds[0])
-		unix.CloseOnExec(fds[1])
-	}
-	return fds, err
-}
-
 // Replace is as on Linux.
 func Replace(to, from int) error { return unix.Dup2(from, to) }
 
@@ -81,9 +70,6 @@ func UnnamedFile(dir string) (fd int, err error) { return unnamed(dir) }
 
 // MemoryFile makes a file on the disk that has lost its name.
 func MemoryFile(name string) (fd int, err error) { return unnamed("") }
-
-// SealSize does nothing: only Linux has such files.
-func SealSize(fd int) error { return nil }
 
 // SealWriting does nothing: only Linux has such files.
 func SealWriting(fd int) error { return nil }

@@ -2,7 +2,6 @@ package plan
 
 import (
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -139,9 +138,9 @@ func (b *builder) auth(a *Auth) *auth.Basic {
 		return known
 	}
 	var basic *auth.Basic
-	users, err := auth.NewUsers(b.passwords, a.Users, func(line string) { b.parts.Log(logfile.Error, line) })
+	users, err := auth.NewUsers(b.passwords, a.Users, false, func(line string) { b.parts.Log(logfile.Error, line) })
 	if err != nil {
-		b.wrong(a.At.Errorf("users", "%s", strings.TrimPrefix(err.Error(), "users: ")))
+		b.wrong(a.At.Errorf("users", "%v", err))
 	} else if basic, err = auth.NewBasic(a.Realm, users); err != nil {
 		b.wrong(a.At.Errorf("realm", "%v", err))
 	}
@@ -271,9 +270,9 @@ func (b *builder) login(l *Login) *auth.Login {
 
 // newLogin returns nil if nothing will be served.
 func (b *builder) newLogin(l *Login, path string) (*auth.Login, error) {
-	users, err := auth.NewOptionalUsers(b.passwords, path, func(line string) { b.parts.Log(logfile.Error, line) })
+	users, err := auth.NewUsers(b.passwords, path, true, func(line string) { b.parts.Log(logfile.Error, line) })
 	if err != nil {
-		return nil, errors.New(strings.TrimPrefix(err.Error(), "users: "))
+		return nil, err
 	}
 	image, err := logo(l.Logo)
 	if err != nil || b.parts.Logs == nil {
@@ -339,7 +338,7 @@ func (b *builder) loginPages() []sites.Mount {
 	body, _ := sites.NewRules(sites.RuleOptions{MaxBodySize: auth.MaxLoginBody})          // nothing in it can be wrong
 	pool := backend.New(maxForms, func(line string) { b.parts.Log(logfile.Error, line) }) // others are for proxies and programs
 	return []sites.Mount{
-		{Prefix: auth.FormPath, ToLogIn: true, OwnPolicy: true, Rules: body, Handler: pool.Handler(b.loginHere.login.Form())},
-		{Prefix: auth.OutPath, ToLogIn: true, OwnPolicy: true, Rules: body, Handler: pool.Handler(b.loginHere.login.Out())},
+		{Prefix: auth.FormPath, ToLogIn: true, OwnPolicy: true, Rules: body, Handler: pool.Handler(backend.Func(b.loginHere.login.Form))},
+		{Prefix: auth.OutPath, ToLogIn: true, OwnPolicy: true, Rules: body, Handler: pool.Handler(backend.Func(b.loginHere.login.Out))},
 	}
 }

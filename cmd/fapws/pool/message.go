@@ -54,8 +54,8 @@ const (
 	// Take: receive Text (History, Subscribers) from another worker, through the channel that comes with it; without a
 	// channel there is no such worker. History has no events behind the number Seq.
 	Take Kind = "take"
-	// Piece: from one worker to another, a piece of the subject of Take, in Raw, with the descriptor of a subscriber, or of
-	// a WebSocket if Text is WebSocket. The last one has no Raw.
+	// Piece: from one worker to another, the subject of Take: a file (SharedFile) with all past events; or, in Raw, a subscriber with its
+	// descriptor, or a WebSocket if Text is WebSocket. Behind the last subscriber there is one without Raw.
 	Piece Kind = "piece"
 	// Certificates: the answer to a question of the same Kind: a file (SharedFile), or with Text why there is none. Later ones have
 	// other contents.
@@ -140,7 +140,7 @@ type Settled struct {
 
 // Protocol is the version of the messages, and of the state that a supervisor hands over to its successor. Programs
 // with different ones cannot take over from each other.
-const Protocol = 6
+const Protocol = 7
 
 // Reply is a worker's answer to Ask.
 type Reply struct {

@@ -347,7 +347,7 @@ func (r *channelRelay) join() {
 		}
 		defer other.from.Close()
 		r.s.server.HoldHistory(r.s.conf.LoadTimeout + holdFor) // a retiring worker may hand its subscribers over
-		if err := takeHistory(r.s.server, other.from.ReceiveWithin, other.last, silence); err != nil {
+		if err := takeHistory(r.s.server, other.from, other.last, silence); err != nil {
 			r.s.log.Log(logfile.Warning, fmt.Sprintf("worker %d did not receive all past events: %v", os.Getpid(), err))
 		}
 	case <-time.After(silence):

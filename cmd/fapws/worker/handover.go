@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"iter"
 	"os"
 	"time"
 
@@ -40,19 +39,17 @@ func (r *channelRelay) give(files []*os.File) {
 	if err != nil {
 		return // the other one goes on without
 	}
-	r.down.Add(relayItem{do: func() { go giveHistory(to, r.s.server.Subscribers().ExportHistory()) }})
+	r.down.Add(relayItem{do: func() { go giveHistory(to, r.s.server.Subscribers().History()) }})
 }
 
-// giveHistory sends pieces of history to another worker as quickly as that reads them. It runs on a separate goroutine: this worker's clients
-// do not wait for it.
-func giveHistory(to *pool.Channel, pieces iter.Seq[[]byte]) {
+// giveHistory sends events to another worker, which goes on without them if that fails. It runs on a separate goroutine: this worker's
+// clients do not wait for it.
+func giveHistory(to *pool.Channel, events []*live.Event) {
 	defer to.Close()
-	for piece := range pieces {
-		if to.Send(&pool.Message{Kind: pool.Piece, Raw: piece}) != nil {
-			return // the other one has gone
-		}
+	if f, err := pool.SharedFile("history", live.Encode(events)); err == nil {
+		_ = to.Send(&pool.Message{Kind: pool.Piece}, f)
+		f.Close()
 	}
-	_ = to.Send(&pool.Message{Kind: pool.Piece})
 }
 
 // giver is a worker that has the past events.
@@ -61,21 +58,22 @@ type giver struct {
 	last uint64        // number of the last one
 }
 
-// takeHistory receives the pieces of giveHistory by receive, which is pool.Channel.ReceiveWithin, with events up to the number last. It ends when the other worker has ended, or has
-// sent nothing for the limit, or pieces for twice as long: an application that sends without end must not stop a reload.
-func takeHistory(s *runtime.Server, receive func(time.Duration) (*pool.Message, []*os.File, error), last uint64, silence time.Duration) error {
-	for end := time.Now().Add(2 * silence); ; {
-		m, _, err := receive(silence)
-		if err != nil || len(m.Raw) == 0 {
-			return err
-		}
-		if err := s.Subscribers().ImportHistory(m.Raw, last); err != nil {
-			return err
-		}
-		if time.Now().After(end) {
-			return os.ErrDeadlineExceeded
-		}
+// takeHistory receives what giveHistory sends, events up to the number last. It ends when the other worker has ended, or has sent nothing
+// for the limit.
+func takeHistory(s *runtime.Server, from *pool.Channel, last uint64, silence time.Duration) error {
+	_, files, err := from.ReceiveWithin(silence)
+	if err != nil {
+		return err
 	}
+	defer pool.CloseFiles(files)
+	if len(files) != 1 {
+		return errNoFile
+	}
+	text, err := pool.ReadShared(files[0])
+	if err != nil {
+		return err
+	}
+	return s.Subscribers().ImportHistory(text, last)
 }
 
 // take is pool.Take.

@@ -22,7 +22,7 @@ type fetch struct {
 	page        *Page              // an older one, or nil
 	conditional bool               // the origin is asked to confirm it
 	waiting     []*waiter
-	begun       int64 // Loop.Wall when the head came
+	begun       int64 // Pages.now when the head came
 	depth       int   // of its request
 
 	alone  bool // no client has asked for it: a stale page is replaced
@@ -109,7 +109,7 @@ func conditionalName(name []byte) bool {
 // instead reports whether the older page is to be sent in place of an answer with that status. unreachable says that there is
 // none.
 func (f *fetch) instead(status int, unreachable bool) bool {
-	return f.page != nil && f.page.Instead(status, unreachable, f.source.pages.loop.Wall())
+	return f.page != nil && f.page.Instead(status, unreachable, f.source.pages.now())
 }
 
 // Send implements exchange.Sink, for the origin.
@@ -151,7 +151,7 @@ func (f *fetch) record(p *exchange.Part) (done bool) {
 			f.fail()
 			return true
 		case p.Failed || len(h.Channel) > 0 || p.Count > 0 || handedOver:
-			f.fill.Refuse(h.Status, f.source.pages.loop.Wall())
+			f.fill.Refuse(h.Status, f.source.pages.now())
 			f.pass(p.Last)
 			return false
 		case !f.begin(p):
@@ -160,7 +160,7 @@ func (f *fetch) record(p *exchange.Part) (done bool) {
 		}
 	}
 	if p.Failed || p.Count > 0 {
-		f.fill.Refuse(500, f.source.pages.loop.Wall())
+		f.fill.Refuse(500, f.source.pages.now())
 		f.pass(p.Last)
 		return false
 	}
@@ -192,8 +192,8 @@ func (f *fetch) begin(p *exchange.Part) bool {
 	if h.Length < 0 && p.Last {
 		h.Length = int64(len(p.Body))
 	}
-	f.begun = f.source.pages.loop.Wall()
-	return f.fill.Begin(&h, f.source.pages.loop.Wall())
+	f.begun = f.source.pages.now()
+	return f.fill.Begin(&h, f.source.pages.now())
 }
 
 // finish ends a fetch whose answer is whole.
@@ -226,7 +226,7 @@ func (f *fetch) giveUp() { f.origin.Source.OnGone(&f.origin) }
 // confirmed sends the page that the origin has confirmed by p, a 304.
 func (f *fetch) confirmed(p *exchange.Part) {
 	f.passes = true
-	page, shared := f.fill.Confirm(&p.Head, f.source.pages.loop.Wall())
+	page, shared := f.fill.Confirm(&p.Head, f.source.pages.now())
 	f.drop(p)
 	f.answer(page, Revalidated, page.Unchanged(&f.fill.request))
 	if shared {
@@ -239,7 +239,7 @@ func (f *fetch) confirmed(p *exchange.Part) {
 // fail answers the client, and all that wait, with the older page, as there is no other.
 func (f *fetch) fail() {
 	f.passes = true
-	f.fill.Failed(f.source.pages.loop.Wall())
+	f.fill.Failed(f.source.pages.now())
 	f.answer(f.page, Stale, f.page.Unchanged(&f.fill.request))
 	f.serve(f.page, Stale)
 }
@@ -270,9 +270,9 @@ func (f *fetch) Reply(r exchange.Reply) {
 			f.fail()
 			return
 		}
-		f.fill.Refuse(r.Status, f.source.pages.loop.Wall())
-		if r.Status == 504 { // all have waited as long
-			f.failWaiting()
+		f.fill.Refuse(r.Status, f.source.pages.now())
+		for _, w := range f.waiting {
+			w.late = r.Status == 504 // all have waited as long
 		}
 		f.pass(true)
 	}
@@ -307,7 +307,7 @@ func (f *fetch) OnGone(x *exchange.Exchange) {
 func (f *fetch) leave() {
 	if !f.passes {
 		f.passes = true
-		f.fill.Leave()
+		f.fill.end()
 	}
 	f.giveUp()
 }
@@ -325,8 +325,8 @@ const beginWait = int64(5 * time.Second)
 // Tick has the origin answer exchanges that have waited for too long.
 func (p *Pages) Tick() {
 	for f := range p.waited {
-		if f.begun > 0 && p.loop.Wall()-f.begun > beginWait {
-			f.fill.Hurry(p.loop.Wall())
+		if f.begun > 0 && p.now()-f.begun > beginWait {
+			f.fill.Hurry(p.now())
 			f.askAgain()
 		}
 	}
@@ -361,7 +361,7 @@ func (f *fetch) WaitsForClient() bool {
 
 // Beside implements exchange.Server.
 func (f *fetch) Beside(work func(), done func(gone bool)) {
-	f.source.pages.loop.Beside(work, func(bug bool) {
+	f.source.pages.conns.Beside(work, func(bug bool) {
 		if bug {
 			f.Reply(exchange.Reply{Status: 500})
 			return
@@ -376,7 +376,7 @@ func (f *fetch) Decline(string) bool { return false }
 // Log implements exchange.Logger.
 func (f *fetch) Log(level logfile.Level, line string) {
 	if f.client == nil {
-		f.source.pages.loop.Log(level, "", line)
+		f.source.pages.conns.Log(level, "%s", line)
 		return
 	}
 	f.client.Logger.Log(level, line)

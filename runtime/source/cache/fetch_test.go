@@ -4,34 +4,20 @@ import (
 	"strings"
 	"testing"
 
+	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
 	"fapws/runtime/exchange/exchangetest"
 	"fapws/runtime/http1"
-	"fapws/runtime/logfile"
 )
 
-// server is a Host whose time is set by hand. Work beside the loop is done at once.
+// server is a Host whose time is set by hand.
 type server struct {
-	now         int64
+	conns       conn.Set
 	invalidated []Pattern
-	soon        []func()
 }
 
-func (s *server) Wall() int64                             { return s.now }
-func (s *server) Flush()                                  {}
-func (s *server) Soon(f func())                           { s.soon = append(s.soon, f) }
-func (s *server) Beside(work func(), done func(bug bool)) { work(); done(false) }
-func (s *server) Log(logfile.Level, string, string)       {}
-func (s *server) Invalidated(p Pattern)                   { s.invalidated = append(s.invalidated, p) }
-
-// goOn does what Soon was asked for.
-func (s *server) goOn() {
-	for len(s.soon) > 0 {
-		f := s.soon[0]
-		s.soon = s.soon[1:]
-		f()
-	}
-}
+func (s *server) Flush()                {}
+func (s *server) Invalidated(p Pattern) { s.invalidated = append(s.invalidated, p) }
 
 // origin is a Source that answers when a test says so.
 type origin struct {
@@ -59,8 +45,9 @@ type rig struct {
 func newRig(t *testing.T) *rig {
 	t.Helper()
 	limits := http1.DefaultLimits
-	r := &rig{t: t, server: &server{now: 1000 * second}, origin: &origin{}}
-	r.pages = NewPages(New(1<<20, 0), r.server, &limits)
+	r := &rig{t: t, server: &server{}, origin: &origin{}}
+	r.server.conns.Init()
+	r.pages = NewPages(New(1<<20, 0), r.server, &r.server.conns, &limits)
 	r.source = r.pages.Source(compile(t, Rule{}), r.origin)
 	return r
 }
@@ -83,7 +70,7 @@ func (r *rig) answer(i int, fields string, parts ...string) {
 		}
 		r.origin.asked[i].Sink.Send(&p)
 	}
-	r.server.goOn()
+	r.server.conns.Resume()
 }
 
 func (r *rig) want(c *exchangetest.Client, x *exchange.Exchange, body, verdict string) {
@@ -125,7 +112,7 @@ func TestFetchClientLeaves(t *testing.T) {
 	_, bx = r.ask("GET /c")
 	ax.Source.OnGone(ax)
 	bx.Source.OnGone(bx)
-	if r.origin.gone != 2 || !r.pages.Idle() {
+	if r.origin.gone != 2 || len(r.pages.waited)+len(r.pages.retries) > 0 {
 		t.Errorf("the origin is told %d times", r.origin.gone)
 	}
 }
@@ -136,7 +123,7 @@ func TestFetchOverdue(t *testing.T) {
 	a, ax := r.ask("GET /a")
 	b, bx := r.ask("GET /a")
 	r.origin.asked[0].Sink.Reply(exchange.Reply{Status: 504})
-	r.server.goOn()
+	r.server.conns.Resume()
 	r.want(a, ax, "Gateway Timeout", "")
 	r.want(b, bx, "Gateway Timeout", "")
 	if len(r.origin.asked) != 1 {
@@ -150,10 +137,10 @@ func TestFetchWithoutEnd(t *testing.T) {
 	r.ask("GET /a")
 	r.ask("GET /a")
 	r.origin.asked[0].Sink.Send(&exchange.Part{First: true, File: -1, Head: exchange.Head{Status: 200, Length: -1, Fields: []byte(kept)}})
-	r.server.now += beginWait + second
+	r.server.conns.Now += beginWait + second
 	r.pages.Tick()
-	r.server.goOn()
-	if len(r.origin.asked) != 2 || !r.pages.Idle() {
+	r.server.conns.Resume()
+	if len(r.origin.asked) != 2 || len(r.pages.waited)+len(r.pages.retries) > 0 {
 		t.Errorf("the origin is asked %d times", len(r.origin.asked))
 	}
 }

@@ -38,7 +38,7 @@ type answerFields struct {
 // readFields reads the fields of a response that arrived at now, in nanoseconds since 1970. Without a Date it was made
 // then.
 func readFields(fields []byte, now int64) answerFields {
-	f := answerFields{control: newControl(), age: -1, made: now / second, expires: -1, fields: make([]byte, 0, len(fields))}
+	f := answerFields{control: control{}, age: -1, made: now / second, expires: -1, fields: make([]byte, 0, len(fields))}
 	var targeted []byte
 	for line := range bytes.Lines(fields) {
 		name, value, _ := bytes.Cut(line, []byte{':'})
@@ -92,9 +92,11 @@ func readFields(fields []byte, now int64) answerFields {
 	slices.Sort(f.vary)
 	f.vary = slices.Compact(f.vary)
 	if len(targeted) > 0 {
-		if control := newControl(); control.setTargeted(targeted[1:]) {
-			control.noTransform = control.noTransform || f.control.noTransform // it is for clients, too
-			f.control, f.expires = control, -1
+		if own := (control{}); own.setTargeted(targeted[1:]) {
+			if f.control.has("no-transform") { // it is for clients, too
+				own["no-transform"] = 0
+			}
+			f.control, f.expires = own, -1
 		}
 	}
 	return f
@@ -141,25 +143,31 @@ func appendNames(to []string, value string) ([]string, bool) {
 // setTargeted reads the value of a targeted field, all lines of CDN-Cache-Control joined with commas. It is a
 // dictionary of structured fields (RFC 9213 §2.1). ok is false if it is empty or not valid, and then it does not
 // count; c is undefined. A directive whose value has another type than it should have is ignored.
-func (c *control) setTargeted(value []byte) (ok bool) {
+func (c control) setTargeted(value []byte) (ok bool) {
 	value = bytes.TrimLeft(value, " ")
 	for more := true; more; {
 		m := member().FindSubmatch(value)
 		if m == nil {
 			return false
 		}
-		item := string(m[2])
+		name, item := string(m[1]), string(m[2])
 		number, err := strconv.ParseInt(item, 10, 64)
-		if flag := c.flag(m[1]); flag != nil {
-			// no-cache and private may have names of fields, which makes no difference here.
-			*flag = err != nil && item != "?0"
-		} else if n := c.number(m[1]); n != nil && err == nil {
-			*n = min(max(number, 0), int64(MaxTTL)/second)
+		switch isNumber := slices.Contains(numbers, name); {
+		case isNumber && err == nil:
+			c[name] = min(max(number, 0), int64(MaxTTL)/second)
+		case isNumber:
+		case err != nil && item != "?0": // no-cache and private may have names of fields, which makes no difference here
+			c[name] = 0
+		default:
+			delete(c, name)
 		}
 		value, more = value[len(m[0]):], len(m[3]) > 0
 	}
 	return true
 }
+
+// numbers are the directives that have seconds.
+var numbers = []string{"max-age", "s-maxage", "stale-while-revalidate", "stale-if-error"}
 
 // member matches the first member of a dictionary of structured fields (RFC 9651 §4.2.2): its key, its item, which is
 // empty for a list of items, and the comma behind it.

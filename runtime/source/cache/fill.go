@@ -22,8 +22,7 @@ type Fill struct {
 	node    *node // that has it for its fill; nil: it was thrown out, or every request has a Fill
 	old     *Page // that is to be replaced or confirmed, or nil
 	base    []byte
-	path    span
-	place   []byte
+	path    string  // percent-decoded
 	request Request // fields only
 
 	names  []string // that tell answers apart, in addition to the rule's
@@ -121,11 +120,9 @@ func (f *Fill) Failed(now int64) {
 func (f *Fill) move(vary []string) bool {
 	s := f.s
 	s.key = append(s.key[:0], f.base...)
-	first := s.nodes[string(s.key)]
+	first := s.node(s.key, f.path)
 	if first == nil {
-		if first = s.make(s.key, f.path, f.place); first == nil {
-			return false
-		}
+		return false
 	}
 	s.use(first)
 	names := first.vary
@@ -148,11 +145,9 @@ func (f *Fill) move(vary []string) bool {
 		return true
 	}
 	f.leave()
-	n := s.nodes[string(f.key)]
+	n := s.node(f.key, f.path)
 	if n == nil {
-		if n = s.make(f.key, f.path, f.place); n == nil {
-			return false
-		}
+		return false
 	}
 	if n.fill == nil && !f.purged {
 		s.unlink(n)
@@ -218,11 +213,9 @@ func (f *Fill) Finish() *Page {
 // store keeps the page, if there is room.
 func (f *Fill) store() {
 	s, p := f.s, f.page
-	n := s.nodes[string(f.key)]
+	n := s.node(f.key, f.path)
 	if n == nil {
-		if n = s.make(f.key, f.path, f.place); n == nil {
-			return
-		}
+		return
 	}
 	s.drop(n)
 	n.pass, n.passPersonal, n.again, n.excused = 0, 0, 0, 0
@@ -245,9 +238,6 @@ func (f *Fill) Refuse(status int, now int64) {
 	f.end()
 }
 
-// Leave ends the Fill without a decision about the answer, which is not wanted any more.
-func (f *Fill) Leave() { f.end() }
-
 // Hurry lets no more requests wait for it, because it takes long.
 func (f *Fill) Hurry(now int64) {
 	if f.node != nil {
@@ -267,6 +257,7 @@ func (f *Fill) For(r *Request) bool {
 	return string(s.key) == string(f.key)
 }
 
+// end ends the Fill without a decision about the answer.
 func (f *Fill) end() {
 	f.leave()
 	delete(f.s.fills, f)
@@ -359,24 +350,13 @@ func (f *fetch) askAgain() {
 	f.source.pages.retry(f.take())
 }
 
-// failWaiting answers 504 to all that wait for f, soon.
-func (f *fetch) failWaiting() {
-	for _, w := range f.waiting {
-		w.late = true
-	}
-	f.askAgain()
-}
-
 // retry answers exchanges that have waited, or has them ask again, soon.
 func (p *Pages) retry(all []*waiter) {
 	if len(p.retries) == 0 && len(all) > 0 {
-		p.loop.Soon(p.retryAll)
+		p.conns.Soon(p.retryAll)
 	}
 	p.retries = append(p.retries, all...)
 }
-
-// Idle reports whether no exchange waits for a page.
-func (p *Pages) Idle() bool { return len(p.waited)+len(p.retries) == 0 }
 
 func (p *Pages) retryAll() {
 	for i := 0; i < len(p.retries); i++ {

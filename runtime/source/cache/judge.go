@@ -2,7 +2,9 @@ package cache
 
 import (
 	"bytes"
+	"regexp"
 	"slices"
+	"sync"
 	"time"
 
 	"fapws/runtime/exchange"
@@ -58,12 +60,12 @@ var (
 
 // judge decides whether and how long a response is kept (RFC 9111 §3, §3.5, §4.2).
 func (c *Compiled) judge(asked Asked, status int, f *answerFields) (t terms) {
-	cc := &f.control
-	if status < 200 || status == 206 || status == 304 || f.never || cc.private || f.setCookie || f.stream {
+	cc := f.control
+	if status < 200 || status == 206 || status == 304 || f.never || cc.has("private") || f.setCookie || f.stream {
 		return t
 	}
 	knows := slices.Contains(understood, status)
-	if cc.mustUnderstand && !knows || cc.noStore && !cc.mustUnderstand {
+	if understands := cc.has("must-understand"); understands && !knows || cc.has("no-store") && !understands {
 		return t
 	}
 	lifetime, ok := c.lifetime(status, f)
@@ -73,7 +75,7 @@ func (c *Compiled) judge(asked Asked, status int, f *answerFields) (t terms) {
 	t.age = max(f.age, f.apparent) * second
 	t.fresh = max(lifetime-t.age, 0)
 	t.stale, t.ifError, t.down = c.staleness(cc)
-	if cc.noCache {
+	if cc.has("no-cache") {
 		t.fresh, t.stale, t.ifError, t.down = 0, 0, 0, 0
 	}
 	if t.fresh == 0 && t.stale == 0 {
@@ -82,8 +84,8 @@ func (c *Compiled) judge(asked Asked, status int, f *answerFields) (t terms) {
 		}
 	}
 	t.vary = slices.DeleteFunc(slices.Clone(f.vary), func(name string) bool { return slices.Contains(c.vary, name) })
-	t.plain = !f.coded && !cc.noTransform
-	t.public = cc.public || cc.sMaxAge >= 0
+	t.plain = !f.coded && !cc.has("no-transform")
+	t.public = cc.has("public", "s-maxage")
 	t.personal = !t.public && c.personal(asked)
 	t.keep = !t.personal
 	return t
@@ -91,19 +93,19 @@ func (c *Compiled) judge(asked Asked, status int, f *answerFields) (t terms) {
 
 // lifetime returns how long an answer is good from when it was made, in nanoseconds. ok is false if nothing says so.
 func (c *Compiled) lifetime(status int, f *answerFields) (lifetime int64, ok bool) {
-	cc := &f.control
+	cc := f.control
 	switch {
-	case cc.sMaxAge >= 0:
-		return cc.sMaxAge * second, true
-	case cc.maxAge >= 0:
-		return cc.maxAge * second, true
+	case cc.has("s-maxage"):
+		return cc["s-maxage"] * second, true
+	case cc.has("max-age"):
+		return cc["max-age"] * second, true
 	case f.expires >= 0:
 		return min(max(f.expires-f.made, 0), int64(MaxTTL)/second) * second, true
 	case c.rule.TTL > 0 && slices.Contains(c.rule.Status, status):
 		return int64(c.rule.TTL), true
-	case cc.noCache: // good for no time, but perhaps to be confirmed
+	case cc.has("no-cache"): // good for no time, but perhaps to be confirmed
 		return 0, true
-	case c.rule.Heuristic > 0 && (cc.public || slices.Contains(heuristic, status)):
+	case c.rule.Heuristic > 0 && (cc.has("public") || slices.Contains(heuristic, status)):
 		return c.guess(f)
 	}
 	return 0, false
@@ -121,124 +123,52 @@ func (c *Compiled) guess(f *answerFields) (lifetime int64, ok bool) {
 // staleness returns how long an answer may be sent that is no longer fresh: while another one is fetched, in place of
 // an error, and where there is no answer at all. Such pages are forbidden by must-revalidate and proxy-revalidate, and
 // by s-maxage unless the same answer says for how long (RFC 9111 §4.2.4, §5.2.2.10; RFC 5861).
-func (c *Compiled) staleness(cc *control) (stale, ifError, down int64) {
+func (c *Compiled) staleness(cc control) (stale, ifError, down int64) {
 	switch {
-	case cc.mustRevalidate:
+	case cc.has("must-revalidate", "proxy-revalidate"):
 		return 0, 0, 0
-	case cc.stale >= 0:
-		stale = cc.stale * second
-	case cc.sMaxAge < 0:
+	case cc.has("stale-while-revalidate"):
+		stale = cc["stale-while-revalidate"] * second
+	case !cc.has("s-maxage"):
 		stale = int64(c.rule.Stale)
 	}
-	ifError = max(cc.ifError*second, stale)
-	if down = ifError; cc.sMaxAge < 0 {
+	ifError = max(cc["stale-if-error"]*second, stale)
+	if down = ifError; !cc.has("s-maxage") {
 		down = max(down, downFor)
 	}
 	return stale, ifError, down
 }
 
-// control is the cache directives of a response (RFC 9111 §5.2.2, RFC 5861). Seconds are -1 for missing ones.
-type control struct {
-	maxAge, sMaxAge int64
-	stale, ifError  int64 // stale-while-revalidate, stale-if-error
-	public          bool
-	private         bool // with or without field names
-	noStore         bool
-	noCache         bool // with or without field names
-	mustRevalidate  bool // or proxy-revalidate
-	mustUnderstand  bool
-	noTransform     bool
+// control is the cache directives of a response (RFC 9111 §5.2.2, RFC 5861) by their names in lower case, with their seconds. Of those
+// that stand for themselves, with or without the names of fields, only the presence counts.
+type control map[string]int64
+
+// has reports whether one of the directives is there.
+func (c control) has(names ...string) bool {
+	return slices.ContainsFunc(names, func(name string) bool { _, there := c[name]; return there })
 }
 
-func newControl() control { return control{maxAge: -1, sMaxAge: -1, stale: -1, ifError: -1} }
+// directive matches the first one of a list: "name", "name=token" or "name="quoted, string"". An argument that does not end is the rest.
+var directive = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?s)^\s*([^,=]*?)\s*(?:=[ \t]*("(?:[^"\\]|\\.)*"?[^,]*|[^,]*))?(?:,|$)`)
+})
 
 // add reads the value of a Cache-Control field. A directive that cannot be understood shortens the lifetime, and
 // never extends it (RFC 9111 §4.2.1); so does one that is given twice.
-func (c *control) add(value []byte) {
+func (c control) add(value []byte) {
 	for len(value) > 0 {
-		var name, arg []byte
-		name, arg, value = directive(value)
-		if flag := c.flag(name); flag != nil {
-			*flag = true
-		} else if n := c.number(name); n != nil {
-			*n = least(*n, seconds(arg))
+		m := directive().FindSubmatch(value)
+		name, arg := string(bytes.ToLower(m[1])), bytes.TrimSpace(m[2])
+		if quoted, ok := bytes.CutPrefix(arg, []byte{'"'}); ok {
+			arg = bytes.TrimSuffix(quoted, []byte{'"'})
 		}
-	}
-}
-
-// flag returns the field for a directive that stands for itself, or nil.
-func (c *control) flag(name []byte) *bool {
-	switch {
-	case http1.EqualFold(name, "no-store"):
-		return &c.noStore
-	case http1.EqualFold(name, "no-cache"):
-		return &c.noCache
-	case http1.EqualFold(name, "private"):
-		return &c.private
-	case http1.EqualFold(name, "public"):
-		return &c.public
-	case http1.EqualFold(name, "must-revalidate"), http1.EqualFold(name, "proxy-revalidate"):
-		return &c.mustRevalidate
-	case http1.EqualFold(name, "must-understand"):
-		return &c.mustUnderstand
-	case http1.EqualFold(name, "no-transform"):
-		return &c.noTransform
-	}
-	return nil
-}
-
-// number returns the field for a directive with seconds, or nil.
-func (c *control) number(name []byte) *int64 {
-	switch {
-	case http1.EqualFold(name, "max-age"):
-		return &c.maxAge
-	case http1.EqualFold(name, "s-maxage"):
-		return &c.sMaxAge
-	case http1.EqualFold(name, "stale-while-revalidate"):
-		return &c.stale
-	case http1.EqualFold(name, "stale-if-error"):
-		return &c.ifError
-	}
-	return nil
-}
-
-// least returns the smaller of before, unless it is -1, and now.
-func least(before, now int64) int64 {
-	if before >= 0 && before < now {
-		return before
-	}
-	return now
-}
-
-// directive cuts the first one off a list: "name", "name=token" or
-// "name="quoted, string"". An argument that does not end is the rest.
-func directive(list []byte) (name, arg, rest []byte) {
-	i := 0
-	for i < len(list) && list[i] != ',' && list[i] != '=' {
-		i++
-	}
-	name = bytes.TrimSpace(list[:i])
-	if i == len(list) || list[i] == ',' {
-		return name, nil, list[min(i+1, len(list)):]
-	}
-	list = bytes.TrimLeft(list[i+1:], " \t")
-	if len(list) > 0 && list[0] == '"' {
-		for i = 1; i < len(list) && list[i] != '"'; i++ {
-			if list[i] == '\\' {
-				i++
-			}
+		n := seconds(arg)
+		if before, twice := c[name]; twice {
+			n = min(n, before)
 		}
-		i = min(i, len(list))
-		arg, list = list[1:max(i, 1)], list[min(i+1, len(list)):]
-		if i = bytes.IndexByte(list, ','); i < 0 {
-			return name, arg, nil
-		}
-		return name, arg, list[i+1:]
+		c[name] = n
+		value = value[len(m[0]):]
 	}
-	if i = bytes.IndexByte(list, ','); i < 0 {
-		return name, bytes.TrimSpace(list), nil
-	}
-	return name, bytes.TrimSpace(list[:i]), list[i+1:]
 }
 
 // seconds reads delta-seconds (RFC 9111 §1.2.2). An invalid value is 0, and one that is too large is MaxTTL.

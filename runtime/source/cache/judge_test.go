@@ -227,11 +227,11 @@ func FuzzTargeted(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, value string) {
-		c := newControl()
-		if ok := c.setTargeted([]byte(value)); ok && (c.maxAge > int64(MaxTTL)/second || c.maxAge < -1) {
+		c := control{}
+		if ok := c.setTargeted([]byte(value)); ok && (c["max-age"] > int64(MaxTTL)/second || c["max-age"] < 0) {
 			t.Errorf("%q: %+v", value, c)
 		}
-		again := newControl()
+		again := control{}
 		if ok := again.setTargeted([]byte(value + ", &")); ok {
 			t.Errorf("%q with a member that is not valid counts", value)
 		}

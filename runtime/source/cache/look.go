@@ -19,6 +19,9 @@ type Request struct {
 	Known  bool   // the client has shown a certificate
 }
 
+// decoded returns the path as patterns are compared with it.
+func (r *Request) decoded() string { return string(http1.MergeSlashes(nil, r.Path)) }
+
 // Asked returns the fields that decide for which clients an answer is.
 func (r *Request) Asked() (a Asked) {
 	a.Authorization = r.Known
@@ -30,12 +33,8 @@ func (r *Request) Asked() (a Asked) {
 	return a
 }
 
-// The parts of a key are divided by NUL, which no head has. path is where the
-// path begins and ends in it.
-type span struct{ from, to int }
-
-// appendKey appends the key of a request, without what Vary adds.
-func (c *Compiled) appendKey(key []byte, r *Request) ([]byte, span) {
+// appendKey appends the key of a request, without what Vary adds: scheme, host, target and fields, divided by NUL, which no head has.
+func (c *Compiled) appendKey(key []byte, r *Request) []byte {
 	key = append(key, r.Scheme...)
 	key = append(key, 0)
 	for _, b := range r.Host {
@@ -45,15 +44,13 @@ func (c *Compiled) appendKey(key []byte, r *Request) ([]byte, span) {
 		key = append(key, b)
 	}
 	key = append(key, 0)
-	path := span{from: len(key)}
 	key = append(key, r.Root...)
 	key = append(key, r.Parsed.Path.In(r.Head)...)
-	path.to = len(key)
 	if !c.rule.IgnoreQuery && r.Parsed.Query.Len > 0 {
 		key = append(key, '?')
 		key = append(key, r.Parsed.Query.In(r.Head)...)
 	}
-	return r.appendVary(key, c.vary), path
+	return r.appendVary(key, c.vary)
 }
 
 // appendVary appends the values of the fields called names.
@@ -171,8 +168,7 @@ func (s *Store) Look(c *Compiled, r *Request, now int64) (f Found) {
 }
 
 func (s *Store) look(c *Compiled, r *Request, now int64) Found {
-	var path span
-	s.key, path = c.appendKey(s.key[:0], r)
+	s.key = c.appendKey(s.key[:0], r)
 	base := len(s.key)
 	n := s.nodes[string(s.key)]
 	if n != nil && n.vary != nil {
@@ -196,11 +192,11 @@ func (s *Store) look(c *Compiled, r *Request, now int64) Found {
 			return Found{Verdict: Hit, Page: p}
 		case p.check && !fetched:
 			// No request waits for it, because the result for another request does not apply to this one.
-			return Found{Verdict: Expired, Page: p, Fill: s.begin(nil, p, c, r, asked, base, path)}
+			return Found{Verdict: Expired, Page: p, Fill: s.begin(nil, p, c, r, asked, base)}
 		case now < p.stale, now < n.excused:
 			f := Found{Verdict: Stale, Page: p}
 			if n.fill == nil && now >= n.again && now >= n.excused && !fetched {
-				f.Fill = s.begin(n, p, c, r, asked, base, path)
+				f.Fill = s.begin(n, p, c, r, asked, base)
 			}
 			return f
 		}
@@ -209,7 +205,7 @@ func (s *Store) look(c *Compiled, r *Request, now int64) Found {
 		return Found{}
 	}
 	if n == nil {
-		if n = s.make(s.key, path, http1.MergeSlashes(nil, r.Path)); n == nil {
+		if n = s.node(s.key, r.decoded()); n == nil {
 			return Found{} // there is no room at all
 		}
 	}
@@ -224,7 +220,7 @@ func (s *Store) look(c *Compiled, r *Request, now int64) Found {
 	case n.fill != nil:
 		return Found{Verdict: Wait, Fill: n.fill}
 	}
-	f := Found{Verdict: Miss, Page: p, Fill: s.begin(n, p, c, r, asked, base, path)}
+	f := Found{Verdict: Miss, Page: p, Fill: s.begin(n, p, c, r, asked, base)}
 	if p != nil {
 		f.Verdict = Expired
 	}
@@ -241,7 +237,7 @@ func only(r *Request) bool {
 }
 
 // begin returns a new Fill, of the node n unless that is nil, for another page in the place of old.
-func (s *Store) begin(n *node, old *Page, c *Compiled, r *Request, asked Asked, base int, path span) *Fill {
+func (s *Store) begin(n *node, old *Page, c *Compiled, r *Request, asked Asked, base int) *Fill {
 	parsed := *r.Parsed
 	parsed.Fields = append([]http1.Field(nil), parsed.Fields...)
 	f := &Fill{
@@ -251,8 +247,7 @@ func (s *Store) begin(n *node, old *Page, c *Compiled, r *Request, asked Asked, 
 		node:  n,
 		old:   old,
 		base:  bytes.Clone(s.key[:base]),
-		path:  path,
-		place: bytes.Clone(http1.MergeSlashes(nil, r.Path)),
+		path:  r.decoded(),
 		request: Request{
 			Head:   bytes.Clone(r.Head),
 			Parsed: &parsed,

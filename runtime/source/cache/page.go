@@ -50,69 +50,19 @@ func (p *Page) Instead(status int, unreachable bool, now int64) bool {
 // Unchanged says whether the client has the page already: 304 answers it (RFC
 // 9110 §13.2.2).
 func (p *Page) Unchanged(r *Request) bool {
-	if p.Status != 200 || len(p.etag) == 0 && len(p.date) == 0 {
-		return false
-	}
-	tagged, same := false, false
-	var since []byte
-	for _, f := range r.Parsed.Fields {
-		switch name := f.Name.In(r.Head); {
-		case http1.EqualFold(name, "if-none-match"):
-			tagged = true
-			same = same || len(p.etag) > 0 && static.MatchesTag(f.Value.In(r.Head), bytes.TrimPrefix(p.etag, []byte("W/")), true)
-		case http1.EqualFold(name, "if-modified-since"):
-			since = f.Value.In(r.Head)
-		}
-	}
-	if tagged || len(since) == 0 || len(p.date) == 0 {
-		return same
-	}
-	if bytes.Equal(since, p.date) {
-		return true
-	}
-	have, ok := http1.ParseDate(since)
-	made, too := http1.ParseDate(p.date)
-	return ok && too && made <= have
+	c := static.ReadConditions(r.Head, r.Parsed.Fields)
+	return p.Status == 200 && c.Unchanged(p.etag, p.date)
 }
 
-// Range returns the Range field of a GET that applies to the page as it was made, without other forms: it is whole,
-// and If-Range, where there is one, names just it (RFC 9110 §13.1.5). nil: none does. A request with other
-// conditions, or with a repeated field, gets all of the page.
+// Range returns the Range field of a GET that applies to the page as it was made, without other forms. nil: none does. A request
+// with other conditions, or with a repeated field, gets all of the page.
 func (p *Page) Range(r *Request) (wanted []byte) {
-	if p.Status != 200 || r.Parsed.Head {
+	c := static.ReadConditions(r.Head, r.Parsed.Fields)
+	wanted = c.Range(p.etag, p.date)
+	if wanted == nil || p.Status != 200 || r.Parsed.Head || c.Guarded() || p.indivisible() {
 		return nil
 	}
-	var validator []byte
-	for _, f := range r.Parsed.Fields {
-		name := f.Name.In(r.Head)
-		switch {
-		case http1.EqualFold(name, "range"):
-			if wanted != nil {
-				return nil
-			}
-			wanted = f.Value.In(r.Head)
-		case http1.EqualFold(name, "if-range"):
-			if validator != nil {
-				return nil
-			}
-			validator = f.Value.In(r.Head)
-		case http1.EqualFold(name, "if-match"), http1.EqualFold(name, "if-unmodified-since"):
-			return nil
-		}
-	}
-	switch {
-	case wanted == nil || p.indivisible():
-		return nil
-	case validator == nil:
-		return wanted
-	case len(validator) > 0 && validator[0] == '"':
-		if bytes.Equal(validator, p.etag) {
-			return wanted
-		}
-	case len(p.date) > 0 && bytes.Equal(validator, p.date):
-		return wanted
-	}
-	return nil
+	return wanted
 }
 
 // indivisible says whether the application will have no parts of it sent.

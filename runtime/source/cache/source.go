@@ -10,29 +10,17 @@ import (
 
 	"golang.org/x/net/http/httpguts"
 
+	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
-	"fapws/runtime/logfile"
 	"fapws/runtime/route"
 	"fapws/runtime/source/static"
 )
 
 // Loop is the server of Pages. Its methods are called on the event loop.
 type Loop interface {
-	// Wall returns the time in nanoseconds since 1970. It may be a tick late.
-	Wall() int64
-
 	// Flush writes the output that is gathered for connections.
 	Flush()
-
-	// Soon calls f when the exchange that is worked on was left.
-	Soon(f func())
-
-	// Beside runs work on a goroutine, and then done on the event loop. bug reports whether work has panicked.
-	Beside(work func(), done func(bug bool))
-
-	// Log writes a line about a client, or about none (""), to the error log.
-	Log(level logfile.Level, client, line string)
 
 	// Invalidated is called when a request has made pages out of date, for other processes that have them, too.
 	Invalidated(Pattern)
@@ -43,6 +31,7 @@ type Loop interface {
 type Pages struct {
 	Store  *Store
 	loop   Loop
+	conns  *conn.Set
 	limits *http1.Limits
 
 	waited  map[*fetch]struct{} // those that exchanges wait for
@@ -55,10 +44,13 @@ type Pages struct {
 	fields []byte // of part
 }
 
-// NewPages returns Pages without any. limits are those of requests.
-func NewPages(s *Store, h Loop, limits *http1.Limits) *Pages {
-	return &Pages{Store: s, loop: h, limits: limits, waited: make(map[*fetch]struct{})}
+// NewPages returns Pages without any, for clients that have the connections conns. limits are those of requests.
+func NewPages(s *Store, h Loop, conns *conn.Set, limits *http1.Limits) *Pages {
+	return &Pages{Store: s, loop: h, conns: conns, limits: limits, waited: make(map[*fetch]struct{})}
 }
+
+// now returns the time in nanoseconds since 1970. It may be a tick late.
+func (p *Pages) now() int64 { return p.conns.Start.UnixNano() + p.conns.Now }
 
 // Source answers the exchanges of a mount from the cache, or has another source answer them.
 type Source struct {
@@ -87,7 +79,7 @@ func (s *Source) lookup(x *exchange.Exchange, turns int) {
 		return
 	}
 	asked := p.request(r)
-	found := p.Store.Look(s.rule, asked, p.loop.Wall())
+	found := p.Store.Look(s.rule, asked, p.now())
 	switch found.Verdict {
 	case Hit, Stale:
 		if found.Fill == nil {
@@ -167,7 +159,7 @@ func (p *Pages) sendFound(x *exchange.Exchange, asked *Request, page *Page, v Ve
 func (p *Pages) compress(page *Page, c static.Coding) {
 	var body []byte
 	made := false
-	p.loop.Beside(func() { body, made = static.Compress(c, page.Body) }, func(bool) { p.Store.SetCoded(page, c, body, made) })
+	p.conns.Beside(func() { body, made = static.Compress(c, page.Body) }, func(bool) { p.Store.SetCoded(page, c, body, made) })
 }
 
 // excerpt is the part of a page that is sent. The zero value is all of it.
@@ -199,7 +191,7 @@ func (p *Pages) send(x *exchange.Exchange, page *Page, v Verdict, e excerpt) {
 		memory = p.fields[:0]
 	}
 	memory = append(append(memory, fields...), "Age: "...)
-	memory = strconv.AppendInt(memory, page.Age(p.loop.Wall()), 10)
+	memory = strconv.AppendInt(memory, page.Age(p.now()), 10)
 	memory = append(memory, '\r', '\n')
 	if e.count > 0 {
 		memory = static.AppendContentRange(memory, e.from, e.count, int64(len(page.Body)))

@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -16,8 +17,8 @@ type Store struct {
 	limit, most int64
 	used        int64
 	nodes       map[string]*node
-	paths       map[string]*node // the first of those with a path
-	recent      list.List        // of nodes, the one used last in front
+	paths       map[string][]*node // those with a path
+	recent      list.List          // of nodes, the one used last in front
 	pages       int
 	fills       map[*Fill]struct{} // that have not ended
 	now         int64              // of the last call
@@ -29,15 +30,11 @@ type Store struct {
 	wanted []Pattern // purges; guarded by mu
 }
 
-// Counters count the look-ups of a store.
-type Counters struct {
-	Hits, Stale, Misses, Bypassed, Waited int64
-	Revalidated                           int64 // of the misses: a 304 has confirmed the page
-}
-
-// Stats is the state of a store.
+// Stats is the state of a store, and counts its look-ups.
 type Stats struct {
-	Counters
+	Hits, Stale, Misses, Bypassed, Waited int64
+
+	Revalidated int64 // of the misses: a 304 has confirmed the page
 	Entries     int   // pages kept
 	Bytes, Most int64 // used, and the limit
 }
@@ -48,13 +45,13 @@ func New(limit, page int64) *Store {
 	if page == 0 {
 		page = min(limit/8, 1<<20)
 	}
-	return &Store{limit: limit, most: page, nodes: map[string]*node{}, paths: map[string]*node{}, fills: map[*Fill]struct{}{}}
+	return &Store{limit: limit, most: page, nodes: map[string]*node{}, paths: map[string][]*node{}, fills: map[*Fill]struct{}{}}
 }
 
 // node is the state of a key. It has no page while one is being fetched, or if it is known that it cannot be kept.
 type node struct {
 	key  string
-	host string // in key
+	host string
 	path string // percent-decoded
 	page *Page
 	fill *Fill // being fetched; then it is not in Store.recent
@@ -68,9 +65,8 @@ type node struct {
 	again        int64 // when to try again to keep an answer, or to refresh a stale page
 	excused      int64 // until when a stale page answers, as fetching another one has failed
 
-	size         int64
-	place        *list.Element // in Store.recent
-	above, below *node         // with the same path
+	size  int64
+	place *list.Element // in Store.recent
 }
 
 const (
@@ -90,8 +86,8 @@ const (
 func (s *Store) Stats() Stats {
 	s.purge()
 	n := &s.count
-	c := Counters{Hits: n[Hit], Stale: n[Stale], Misses: n[Miss] + n[Expired], Bypassed: n[Bypass], Waited: n[Wait], Revalidated: n[Revalidated]}
-	return Stats{Counters: c, Entries: s.pages, Bytes: s.used, Most: s.limit}
+	return Stats{Hits: n[Hit], Stale: n[Stale], Misses: n[Miss] + n[Expired], Bypassed: n[Bypass], Waited: n[Wait], Revalidated: n[Revalidated],
+		Entries: s.pages, Bytes: s.used, Most: s.limit}
 }
 
 // grow makes room for n bytes; false: there is none.
@@ -107,32 +103,19 @@ func (s *Store) grow(n int64) bool {
 	return true
 }
 
-// make adds a node.
-func (s *Store) make(key []byte, path span, decoded []byte) *node {
-	size := int64(nodeOverhead + len(key))
-	extra := string(key[path.from:path.to]) != string(decoded)
-	if extra {
-		size += int64(len(decoded))
+// node returns the node of a key, which is made if it is missing; nil: there is no room.
+func (s *Store) node(key []byte, path string) *node {
+	if n := s.nodes[string(key)]; n != nil {
+		return n
 	}
+	size := int64(nodeOverhead + len(key) + len(path))
 	if !s.grow(size) {
 		return nil
 	}
-	n := &node{key: string(key), size: size}
-	_, n.host, _ = strings.Cut(n.key[:path.from-1], "\x00")
-	n.path = n.key[path.from:path.to]
-	if extra {
-		n.path = string(decoded)
-	}
+	n := &node{key: string(key), path: path, size: size}
+	n.host = strings.SplitN(n.key, "\x00", 3)[1]
 	s.nodes[n.key] = n
-	if other := s.paths[n.path]; other != nil {
-		n.above, n.below = other, other.below
-		if n.below != nil {
-			n.below.above = n
-		}
-		other.below = n
-	} else {
-		s.paths[n.path] = n
-	}
+	s.paths[n.path] = append(s.paths[n.path], n)
 	s.use(n)
 	return n
 }
@@ -146,16 +129,11 @@ func (s *Store) remove(n *node) {
 	if n.fill != nil {
 		n.fill.node = nil
 	}
-	if n.below != nil {
-		n.below.above = n.above
-	}
-	if n.above != nil {
-		n.above.below = n.below
-		return
-	}
-	delete(s.paths, n.path) // its key is in n
-	if n.below != nil {
-		s.paths[n.below.path] = n.below
+	same := s.paths[n.path]
+	at := slices.Index(same, n)
+	same = slices.Delete(same, at, at+1)
+	if s.paths[n.path] = same; len(same) == 0 {
+		delete(s.paths, n.path)
 	}
 }
 
@@ -278,12 +256,10 @@ func (s *Store) carryOut(p *Pattern) (gone int) {
 		prefix, wide = strings.CutSuffix(p.Path, "*")
 	}
 	if p.Tag == "" && !wide {
-		for n := s.paths[string(http1.DecodePath(nil, []byte(path)))]; n != nil; {
-			next := n.below
+		for _, n := range slices.Clone(s.paths[string(http1.DecodePath(nil, []byte(path)))]) {
 			if p.of(n) && (!queried || n.query() == query) {
 				s.remove(n)
 			}
-			n = next
 		}
 		return before - s.pages
 	}
@@ -312,7 +288,7 @@ func (f *Fill) named(p *Pattern) bool {
 		prefix, wide = strings.CutSuffix(prefix, "*")
 	}
 	prefix = string(http1.DecodePath(nil, []byte(prefix)))
-	return string(f.place) == prefix || wide && strings.HasPrefix(string(f.place), prefix)
+	return f.path == prefix || wide && strings.HasPrefix(f.path, prefix)
 }
 
 // of says whether a node is of the pattern's host.

@@ -97,7 +97,7 @@ func TestLeastRecentlyUsedPageGoes(t *testing.T) {
 	for _, name := range []string{"/A", "/C", "/D"} {
 		look(t, s, c, get(t, name), 1, Hit)
 	}
-	look(t, s, c, get(t, "/B"), 1, Miss).Fill.Leave()
+	look(t, s, c, get(t, "/B"), 1, Miss).Fill.end()
 }
 
 // TestMemoryOfPagesIsBounded: the counted bytes never exceed the limit with 10,000 pages, some nearly empty, and are what the heap
@@ -157,7 +157,7 @@ func TestEverythingGoes(t *testing.T) {
 		case 0:
 			f.Fill.Refuse(500, 1)
 		case 1:
-			f.Fill.Leave()
+			f.Fill.end()
 		case 2:
 			feed(f.Fill, answer{fields: "Set-Cookie: a=b", body: "x"}, 1)
 		case 3:
@@ -238,7 +238,7 @@ func TestVary(t *testing.T) {
 	s := New(1<<20, 0)
 	de, en := get(t, "/", "Accept-Language: de"), get(t, "/", "Accept-Language: en")
 	put(t, s, c, de, answer{fields: "Vary: Accept-Language", body: "hallo"}, 1)
-	look(t, s, c, en, 1, Miss).Fill.Leave()
+	look(t, s, c, en, 1, Miss).Fill.end()
 	put(t, s, c, en, answer{fields: "vary: accept-language", body: "hello"}, 1)
 	if f := look(t, s, c, de, 1, Hit); string(f.Page.Body) != "hallo" {
 		t.Errorf("got %q", f.Page.Body)
@@ -246,7 +246,7 @@ func TestVary(t *testing.T) {
 	if f := look(t, s, c, en, 1, Hit); string(f.Page.Body) != "hello" {
 		t.Errorf("got %q", f.Page.Body)
 	}
-	look(t, s, c, get(t, "/", "Accept-Language: de", "X-Device: phone"), 1, Miss).Fill.Leave()
+	look(t, s, c, get(t, "/", "Accept-Language: de", "X-Device: phone"), 1, Miss).Fill.end()
 	if put(t, s, c, get(t, "/star"), answer{fields: "Vary: *"}, 1) {
 		t.Error("Vary: * was kept")
 	}
@@ -260,7 +260,7 @@ func TestVary(t *testing.T) {
 	// Codings are compared by what they mean.
 	put(t, s, c, get(t, "/z", "Accept-Encoding: gzip, br"), answer{fields: "Vary: Accept-Encoding", body: "z"}, 1)
 	look(t, s, c, get(t, "/z", "Accept-Encoding: BR;q=0.5,gzip;q=1.0"), 1, Hit)
-	look(t, s, c, get(t, "/z", "Accept-Encoding: gzip, br;q=0"), 1, Miss).Fill.Leave()
+	look(t, s, c, get(t, "/z", "Accept-Encoding: gzip, br;q=0"), 1, Miss).Fill.end()
 }
 
 func TestKeys(t *testing.T) {
@@ -268,18 +268,18 @@ func TestKeys(t *testing.T) {
 	c, short := compile(t, Rule{TTL: time.Minute}), compile(t, Rule{TTL: time.Minute, IgnoreQuery: true})
 	put(t, s, c, get(t, "/a?x=1"), answer{body: "x"}, 1)
 	look(t, s, c, get(t, "/a?x=1"), 1, Hit)
-	look(t, s, c, get(t, "/a?x=2"), 1, Miss).Fill.Leave()
-	look(t, s, c, get(t, "/a"), 1, Miss).Fill.Leave()
+	look(t, s, c, get(t, "/a?x=2"), 1, Miss).Fill.end()
+	look(t, s, c, get(t, "/a"), 1, Miss).Fill.end()
 	put(t, s, short, get(t, "/b?x=1"), answer{body: "x"}, 1)
 	look(t, s, short, get(t, "/b?utm=2"), 1, Hit)
 	head := ask(t, "HEAD /a?x=1 HTTP/1.1", "Host: A.Example")
 	look(t, s, c, head, 1, Hit)
 	look(t, s, c, ask(t, "HEAD /new HTTP/1.1", "Host: a.example"), 1, Bypass)
 	look(t, s, c, get(t, "/new", "Range: bytes=0-1"), 1, Bypass)
-	look(t, s, c, ask(t, "GET /a?x=1 HTTP/1.1", "Host: b.example"), 1, Miss).Fill.Leave()
+	look(t, s, c, ask(t, "GET /a?x=1 HTTP/1.1", "Host: b.example"), 1, Miss).Fill.end()
 	other := get(t, "/a?x=1")
 	other.Scheme = "https"
-	look(t, s, c, other, 1, Miss).Fill.Leave()
+	look(t, s, c, other, 1, Miss).Fill.end()
 }
 
 func TestTooLong(t *testing.T) {
@@ -364,7 +364,7 @@ func TestPurgeWhileFetched(t *testing.T) {
 		if !feed(f, answer{body: "old"}, 1) {
 			t.Error("who waits gets nothing")
 		}
-		look(t, s, c, get(t, "/x?a"), 1, Miss).Fill.Leave()
+		look(t, s, c, get(t, "/x?a"), 1, Miss).Fill.end()
 	}
 }
 
@@ -376,7 +376,7 @@ func TestManyPurges(t *testing.T) {
 	for range maxWanted + 1 {
 		s.Purge(Pattern{Path: "/other"})
 	}
-	look(t, s, c, get(t, "/x"), 1, Miss).Fill.Leave()
+	look(t, s, c, get(t, "/x"), 1, Miss).Fill.end()
 }
 
 func TestUnchanged(t *testing.T) {

@@ -86,7 +86,7 @@ func TestConfirm(t *testing.T) {
 			t.Errorf("%s, %s: then %v, want %v", tt.stored, tt.fields, next.Verdict, tt.next)
 		}
 		if next.Fill != nil {
-			next.Fill.Leave()
+			next.Fill.end()
 		}
 		s.PurgeNow(Pattern{Path: "*"})
 		if st := s.Stats(); st.Bytes != 0 || st.Entries != 0 || st.Revalidated != 1 {
@@ -148,7 +148,7 @@ func TestConfirmVary(t *testing.T) {
 	if !f.For(en) || f.For(de) || f.For(get(t, "/", "Accept-Language: en", "X: 2")) {
 		t.Error("the page is given to other requests")
 	}
-	look(t, s, c, get(t, "/", "Accept-Language: en", "X: 2"), 12*second, Miss).Fill.Leave()
+	look(t, s, c, get(t, "/", "Accept-Language: en", "X: 2"), 12*second, Miss).Fill.end()
 }
 
 // TestConfirmMeanwhile: changes of a page while it is revalidated.
@@ -176,7 +176,7 @@ func TestConfirmMeanwhile(t *testing.T) {
 		}
 		next := look(t, s, c, r, 11*second, tt.next)
 		if next.Fill != nil {
-			next.Fill.Leave()
+			next.Fill.end()
 		}
 		s.PurgeNow(Pattern{Path: "*"})
 		if st := s.Stats(); st.Bytes != 0 || len(s.fills) != 0 {
@@ -186,7 +186,7 @@ func TestConfirmMeanwhile(t *testing.T) {
 }
 
 func keyOf(c *Compiled, r *Request) []byte {
-	key, _ := c.appendKey(nil, r)
+	key := c.appendKey(nil, r)
 	return key
 }
 
@@ -211,7 +211,7 @@ func TestEachConfirmed(t *testing.T) {
 	if f := look(t, s, c, r, 4, Expired); string(f.Page.Body) != "two" {
 		t.Errorf("an older page is back: %q", f.Page.Body)
 	} else {
-		f.Fill.Leave()
+		f.Fill.end()
 	}
 	// An error leaves it, another answer that is not to be kept does not.
 	third.Fill.Refuse(503, 5)
@@ -220,7 +220,7 @@ func TestEachConfirmed(t *testing.T) {
 		t.Error("a page that says no-cache is sent in place of an error")
 	}
 	f.Fill.Begin(&exchange.Head{Status: 200, Fields: []byte("Cache-Control: no-store\r\n")}, 7)
-	look(t, s, c, r, 8, Miss).Fill.Leave()
+	look(t, s, c, r, 8, Miss).Fill.end()
 	// HEAD and parts are the handler's.
 	put(t, s, c, r, answer{fields: `ETag: "1"|Cache-Control: no-cache`, body: "one"}, 9)
 	look(t, s, c, ask(t, "HEAD / HTTP/1.1", "Host: a.example"), 10, Bypass)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -87,6 +88,28 @@ func (a *Answer) Flush() error {
 		return nil
 	}
 	return a.W.Flush()
+}
+
+// passAll passes output on until its end. take takes in what comes within the time that it gets, or returns os.ErrDeadlineExceeded, or at the
+// end io.EOF. What has come is kept back for the time short, and more is waited for until timeout: most programs
+// write once and end, which takes them a while, and then the length of their
+// answer is known.
+func (a *Answer) passAll(short, timeout time.Duration, take func(wait time.Duration) error) error {
+	for wait := timeout; ; {
+		switch err := take(wait); {
+		case err == nil:
+			wait = short
+		case err == io.EOF:
+			return a.End()
+		case errors.Is(err, os.ErrDeadlineExceeded) && wait == short:
+			if err := a.Flush(); err != nil {
+				return err
+			}
+			wait = timeout
+		default:
+			return err
+		}
+	}
 }
 
 // End is for the end of the output, before Redirect. The error is as with Write.

@@ -249,41 +249,29 @@ func (c *CGI) start(r *backend.Request, script *Script, command []string) (*proc
 	}
 	env := slices.Clone(c.env)
 	Variables(r, &c.o.Site, script, func(name, value string) { env = append(env, name+"="+value) })
-	return start(argv, env, filepath.Dir(script.File), r)
+	stdin, err := input(r)
+	if err != nil {
+		return nil, err
+	}
+	if stdin != r.BodyFile() {
+		defer stdin.Close()
+	}
+	return start(argv, env, filepath.Dir(script.File), stdin)
 }
 
-// short is for how long output that may not be all is kept back: most programs
-// write once and end, which takes them a while, and then the length of their
-// answer is known.
+// short is for how long output of a program that may not be all is kept back.
 const short = 20 * time.Millisecond
 
 // pass passes on the output of the program until its end.
 func (c *CGI) pass(p *process, a *Answer) error {
 	buf := make([]byte, 32<<10)
-	wait := c.o.Timeout
-	for {
+	return a.passAll(short, c.o.Timeout, func(wait time.Duration) error {
 		n, err := p.read(buf, wait)
 		if n > 0 {
-			if err := a.Write(buf[:n]); err != nil {
-				return err
-			}
+			return a.Write(buf[:n])
 		}
-		switch {
-		case err == nil && n < len(buf):
-			wait = short
-		case err == nil:
-			wait = c.o.Timeout
-		case errors.Is(err, os.ErrDeadlineExceeded) && wait == short:
-			if err := a.Flush(); err != nil {
-				return err
-			}
-			wait = c.o.Timeout
-		case errors.Is(err, io.EOF):
-			return a.End()
-		default:
-			return err
-		}
-	}
+		return err
+	})
 }
 
 // fail ends a response that a program has not made, or not to its end. late is what the log says of a program that gave no output for too long.

@@ -1,6 +1,7 @@
 package programs_test
 
 import (
+	"errors"
 	"io"
 	"net"
 	"os"
@@ -96,7 +97,7 @@ func TestFind(t *testing.T) {
 	if err := os.WriteFile(outside, []byte(shell(plain, "echo out")), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for from, to := range map[string]string{"out.cgi": outside, "in.cgi": "a.cgi", "up": ".."} {
+	for from, to := range map[string]string{"out.cgi": outside, "in.cgi": "a.cgi", "up": "..", "absolute.cgi": s.folder + "/a.cgi"} {
 		if err := os.Symlink(to, filepath.Join(s.folder, from)); err != nil {
 			t.Fatal(err)
 		}
@@ -105,7 +106,7 @@ func TestFind(t *testing.T) {
 		t.Fatal(err)
 	}
 	for target, status := range map[string]int{
-		"a.cgi": 200, "in.cgi": 200, "sub/b/x/../y": 200, "sub/b/": 200, "./a.cgi": 200, "sub/../a.cgi": 200, "/a.cgi": 200,
+		"a.cgi": 200, "in.cgi": 200, "absolute.cgi": 200, "sub/b/x/../y": 200, "sub/b/": 200, "./a.cgi": 200, "sub/../a.cgi": 200, "/a.cgi": 200,
 		"": 403, "sub": 403, "sub/": 403, "data.txt": 403, "data.txt/x.cgi": 403, "pipe.cgi": 403,
 		"out.cgi": 404, "up/a.cgi": 404, ".hidden": 404, "%2e%2e/a.cgi": 404, "no": 404,
 	} {
@@ -119,6 +120,14 @@ func TestFind(t *testing.T) {
 	}
 	none.get("/cgi/in.cgi", 404)
 	none.get("/cgi/a.cgi", 200)
+	owner := newSite(t, map[string]string{"real/a.cgi": shell(plain, "echo a")}, func(o *programs.CGIOptions) { o.Links = static.LinksOwner })
+	if err := errors.Join(os.Symlink("real", owner.folder+"/middle"), os.Symlink("middle/a.cgi", owner.folder+"/in.cgi")); err != nil {
+		t.Fatal(err)
+	}
+	owner.get("/cgi/in.cgi", 200)
+	if os.Lchown(owner.folder+"/middle", 65534, -1) == nil { // only root can make a link of another owner
+		owner.get("/cgi/in.cgi", 404)
+	}
 }
 
 // A program makes its client a listener, and ends.

@@ -133,38 +133,26 @@ func (c *call) receive(ctx context.Context) (whole bool, err error) {
 	buffer := buffers.Get().(*[maxRecord]byte)
 	defer buffers.Put(buffer)
 	have := 0
-	wait := c.timeout
-	for {
+	err = c.answer.passAll(fastcgiShort, c.timeout, func(wait time.Duration) error {
 		c.Conn.SetReadDeadline(time.Now().Add(wait))
 		if ctx.Err() != nil { // the deadline may have been moved into the past before this
-			return false, backend.ErrGone
+			return backend.ErrGone
 		}
 		n, err := c.Conn.Read(buffer[have:])
 		have += n
 		switch {
 		case n > 0:
 			c.hear()
-		case errors.Is(err, os.ErrDeadlineExceeded) && wait == fastcgiShort && ctx.Err() == nil:
-			if err := c.answer.Flush(); err != nil {
-				return false, err
-			}
-			wait = c.timeout
-			continue
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			return false, err
+			return err
 		default:
-			return false, errBroken
+			return errBroken
 		}
-		used, end, err := c.take(buffer[:have])
-		if err != nil {
-			return false, err
-		}
+		used, err := c.take(buffer[:have])
 		have = copy(buffer[:], buffer[used:have])
-		if end {
-			return have == 0, c.finish()
-		}
-		wait = fastcgiShort
-	}
+		return err
+	})
+	return have == 0, err
 }
 
 func (c *call) hear() {
@@ -175,15 +163,15 @@ func (c *call) hear() {
 	}
 }
 
-// take takes in the whole records of data.
-func (c *call) take(data []byte) (used int, end bool, err error) {
+// take takes in the whole records of data. The error is io.EOF at the end of the answer.
+func (c *call) take(data []byte) (used int, err error) {
 	for {
 		r, n, err := parseRecord(data[used:])
 		if err == errNeedMore {
-			return used, false, nil
+			return used, nil
 		}
 		if err != nil {
-			return used, false, err
+			return used, err
 		}
 		used += n
 		switch r.kind {
@@ -194,20 +182,21 @@ func (c *call) take(data []byte) (used int, end bool, err error) {
 		case typeStderr:
 			c.lines.Write(r.content)
 		case typeEnd:
-			c.ended, err = parseEnd(r.content)
-			return used, true, err
+			if c.ended, err = parseEnd(r.content); err == nil {
+				err = c.finish()
+			}
 		}
 		if err != nil {
-			return used, false, err
+			return used, err
 		}
 	}
 }
 
-// finish is for the end of the request.
+// finish is for the end of the request, whose answer is whole: then the error is io.EOF.
 func (c *call) finish() error {
 	switch c.why {
 	case completed:
-		return c.answer.End()
+		return io.EOF
 	case overloaded:
 		return ErrBusy
 	}

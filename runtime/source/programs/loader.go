@@ -114,23 +114,24 @@ func (l *Loader) Serve(serving Serving) {
 // FollowStderr gives the process the descriptor 2 that this process has now, after
 // the error log was rotated.
 func (l *Loader) FollowStderr() {
-	l.mu.Lock()
-	p := l.current
-	l.mu.Unlock()
-	if p != nil {
+	if p := l.now(); p != nil {
 		_ = p.order(0, 2)
 	}
 }
 
 // Running describes each child that runs in a line, the oldest first.
 func (l *Loader) Running() []string {
-	l.mu.Lock()
-	p := l.current
-	l.mu.Unlock()
-	if p == nil {
-		return nil
+	if p := l.now(); p != nil {
+		return p.list()
 	}
-	return p.list()
+	return nil
+}
+
+// now returns the process that runs, or nil.
+func (l *Loader) now() *scgiProcess {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.current
 }
 
 // Asleep reports whether there is no process because no request has needed it.

@@ -236,37 +236,35 @@ func (m *manager) dial(ctx context.Context) (*Link, error) {
 }
 
 // start starts a process and connects to it.
-func (m *manager) start(argv []string) (*Link, error) {
+func (m *manager) start(argv []string) (l *Link, err error) {
 	listener, conn, err := privateSocket()
 	if err != nil {
 		return nil, err
 	}
 	defer listener.Close()
-	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
-	if err != nil {
-		conn.Close()
+	var null, said, stderr *os.File
+	defer func() { // without a file, Close does nothing
+		null.Close()
+		stderr.Close()
+		if err != nil {
+			conn.Close()
+			said.Close()
+		}
+	}()
+	if null, err = os.OpenFile(os.DevNull, os.O_WRONLY, 0); err != nil {
 		return nil, err
 	}
-	defer null.Close()
-	said, stderr, err := pipe()
-	if err != nil {
-		conn.Close()
+	if said, stderr, err = pipe(); err != nil {
 		return nil, err
 	}
-	defer stderr.Close()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.closed {
-		err = errClosed
+		return nil, errClosed
 	}
-	var child *os.Process
-	if err == nil {
-		// §2.2: descriptor 0 listens
-		child, err = StartProcess(argv[0], argv, m.env, "/", [3]*os.File{listener, null, stderr})
-	}
+	// §2.2: descriptor 0 listens
+	child, err := StartProcess(argv[0], argv, m.env, "/", [3]*os.File{listener, null, stderr})
 	if err != nil {
-		conn.Close()
-		said.Close()
 		return nil, err
 	}
 	p := &phpProcess{leader: leader{child: child}, m: m, ended: make(chan struct{})}

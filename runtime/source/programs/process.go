@@ -71,8 +71,38 @@ type process struct {
 	late   *time.Timer // of endWithin; guarded by mu
 }
 
-// start runs argv for r.
-func start(argv, env []string, dir string, r *backend.Request) (p *process, err error) {
+// Output runs a program until its end, or that of ctx, and returns what it has written. The lines of its standard error go to log. It is ended
+// when it writes more than most bytes. Nothing that it has started is left behind, and its exit status does not matter.
+func Output(ctx context.Context, argv, env []string, dir string, most int64, log func(line string)) (out []byte, err error) {
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		return nil, err
+	}
+	defer null.Close()
+	p, err := start(argv, env, dir, null)
+	if err != nil {
+		return nil, err
+	}
+	defer p.out.Close()
+	p.told = true // await ends what it has started
+	var ended sync.WaitGroup
+	ended.Go(func() { p.await() })
+	ended.Go(func() { logLines(p.err, log) })
+	defer context.AfterFunc(ctx, p.kill)()
+	out, _ = io.ReadAll(io.LimitReader(p.out, most+1)) // an error is an end, too
+	if int64(len(out)) > most {
+		p.kill()
+		out, err = out[:most], fmt.Errorf("more than %d bytes", most)
+	}
+	ended.Wait()
+	if ctx.Err() != nil {
+		err = ctx.Err()
+	}
+	return out, err
+}
+
+// start runs argv.
+func start(argv, env []string, dir string, stdin *os.File) (p *process, err error) {
 	var ours, theirs [2]*os.File
 	defer func() { // without a file, Close does nothing
 		theirs[0].Close()
@@ -87,13 +117,6 @@ func start(argv, env []string, dir string, r *backend.Request) (p *process, err 
 			return nil, err
 		}
 	}
-	stdin, err := input(r)
-	if err != nil {
-		return nil, err
-	}
-	if stdin != r.BodyFile() {
-		defer stdin.Close()
-	}
 	child, err := StartProcess(argv[0], argv, env, dir, [3]*os.File{stdin, theirs[0], theirs[1]})
 	if err != nil {
 		return nil, err
@@ -104,16 +127,10 @@ func start(argv, env []string, dir string, r *backend.Request) (p *process, err 
 // pipe returns a pipe whose reading end, ours, can have deadlines. The program's
 // end blocks, as programs expect.
 func pipe() (ours, theirs *os.File, err error) {
-	fds, err := system.Pipe()
-	if err != nil {
-		return nil, nil, fmt.Errorf("pipe: %w", err)
+	if ours, theirs, err = os.Pipe(); err == nil {
+		theirs.Fd() // has it block
 	}
-	if err := unix.SetNonblock(fds[0], true); err != nil {
-		unix.Close(fds[0])
-		unix.Close(fds[1])
-		return nil, nil, err
-	}
-	return os.NewFile(uintptr(fds[0]), "output of a program"), os.NewFile(uintptr(fds[1]), "pipe"), nil
+	return ours, theirs, err
 }
 
 // input returns the body as a file at its beginning: the program may take it at its own pace, or not at all, and no

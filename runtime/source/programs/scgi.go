@@ -52,7 +52,7 @@ func (m *LoaderMount) Respond(w *backend.Response, r *backend.Request) {
 		m.Loader.occupied(-1)
 		s.Gate.Leave()
 	}
-	line, number, client := requestLine(r), r.Log, r.Client()
+	line, number, client := fmt.Sprintf("%s %s %s", r.Method(), r.Target(), r.Parsed.Version), r.Log, r.Client()
 	log := func(text string) { s.Log(number, client, text) }
 	ctx, cancel := context.WithTimeout(r.Context, m.Loader.patience(r))
 	c, err := m.Loader.fork(ctx, line+" in handler "+m.Name)
@@ -226,9 +226,5 @@ func (l *Loader) refuseEarly(w *backend.Response, r *backend.Request) {
 
 // refuse answers a client that may try again soon.
 func refuse(w *backend.Response, reason string) {
-	w.Start(exchange.Head{Status: 503, Length: -1, Instead: exchange.Refusal, Reason: []byte(reason), Fields: []byte("Retry-After: 1\r\n")})
-}
-
-func requestLine(r *backend.Request) string {
-	return fmt.Sprintf("%s %s %s", r.Method(), r.Target(), r.Parsed.Version)
+	w.Start(exchange.Head{Status: 503, Length: -1, Instead: exchange.Refusal, Reason: []byte(reason), Fields: exchange.RetryAfter})
 }

@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"fapws/runtime/backend"
 	"fapws/runtime/exchange"
@@ -23,7 +22,8 @@ import (
 type Scripts struct {
 	ScriptOptions
 	root   *os.Root
-	folder string // absolute
+	find   func(name string) (fs.FileInfo, error) // of static.OpenTree
+	folder string                                 // absolute
 }
 
 // ScriptOptions say which files of a folder are programs.
@@ -66,11 +66,11 @@ func NewScripts(o ScriptOptions) (*Scripts, error) {
 	if err != nil {
 		return nil, err
 	}
-	root, err := system.OpenRoot(folder)
+	root, find, err := static.OpenTree(folder, o.Links)
 	if err != nil {
 		return nil, fmt.Errorf("cannot run programs of %s: %w", folder, system.Cause(err))
 	}
-	return &Scripts{o, root, folder}, nil
+	return &Scripts{o, root, find, folder}, nil
 }
 
 // The errors of Find.
@@ -164,29 +164,13 @@ func (s *Scripts) matches(name string) bool {
 	return len(s.Match) == 0 || static.FitsAny(s.Match, name)
 }
 
-// stat returns the file of a name, following a link if that is allowed.
+// stat returns the file of a name, following links that are allowed.
 func (s *Scripts) stat(name string) (fs.FileInfo, error) {
-	info, err := s.root.Stat(name)
-	if err == nil && s.Links != static.LinksInside {
-		err = s.allowed(name, info)
-	}
-	if err != nil { // also where a link leads outside
+	info, err := s.find(name)
+	if err != nil || info.Mode()&fs.ModeSymlink != 0 { // also where a link leads outside, or is not followed
 		return nil, ErrNotFound
 	}
 	return info, nil
-}
-
-// allowed applies the policy to the last segment of name.
-func (s *Scripts) allowed(name string, target fs.FileInfo) error {
-	link, err := s.root.Lstat(name)
-	if err != nil || link.Mode()&fs.ModeSymlink == 0 {
-		return err
-	}
-	owner := func(info fs.FileInfo) uint32 { return info.Sys().(*syscall.Stat_t).Uid }
-	if s.Links == static.LinksOwner && owner(link) == owner(target) {
-		return nil
-	}
-	return ErrNotFound
 }
 
 // Site is the server, as the meta-variables describe it.

@@ -165,25 +165,23 @@ func (p *exprParser) comparison() condition {
 			return match(a, p.pattern(), sign[0] == '!')
 		}
 		b := p.text()
-		compare := func(pg *page) int { return strings.Compare(pg.substitute(a), pg.substitute(b)) }
-		switch sign {
-		case "!=":
-			return func(pg *page) bool { return compare(pg) != 0 }
-		case "<":
-			return func(pg *page) bool { return compare(pg) < 0 }
-		case "<=":
-			return func(pg *page) bool { return compare(pg) <= 0 }
-		case ">":
-			return func(pg *page) bool { return compare(pg) > 0 }
-		case ">=":
-			return func(pg *page) bool { return compare(pg) >= 0 }
-		}
-		return func(pg *page) bool { return compare(pg) == 0 }
+		return func(pg *page) bool { return comparisons[sign](strings.Compare(pg.substitute(a), pg.substitute(b))) }
 	}
 	if constant == "true" || constant == "false" {
 		return func(*page) bool { return constant == "true" }
 	}
 	return func(pg *page) bool { return pg.substitute(a) != "" }
+}
+
+// comparisons report whether a sign holds, by the result of strings.Compare.
+var comparisons = map[string]func(order int) bool{
+	"=":  func(order int) bool { return order == 0 },
+	"==": func(order int) bool { return order == 0 },
+	"!=": func(order int) bool { return order != 0 },
+	"<":  func(order int) bool { return order < 0 },
+	"<=": func(order int) bool { return order <= 0 },
+	">":  func(order int) bool { return order > 0 },
+	">=": func(order int) bool { return order >= 0 },
 }
 
 var (

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net/url"
 	"os"
@@ -13,12 +12,9 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"fapws/runtime/exchange"
 	"fapws/runtime/route"
 	"fapws/runtime/source/programs"
-	"fapws/runtime/system"
 )
 
 // include writes the responses of the server to other paths. After one that fails only onerror counts, until one has
@@ -202,11 +198,8 @@ func (p *page) pathBelow(target string) (string, error) {
 	return "", errors.New("it is not under the directory of these pages")
 }
 
-// Maximum output of a program in a page and in the log, in bytes.
-const (
-	maxCommandOutput = 8 << 20
-	maxComplaints    = 64 << 10
-)
+// maxCommandOutput is the maximum output of a program in a page, in bytes.
+const maxCommandOutput = 8 << 20
 
 // exec writes the output of a program: of the shell (cmd) or of the server (cgi).
 func (p *page) exec(e *element) {
@@ -252,36 +245,9 @@ func (p *page) command(line string) error {
 		return err
 	}
 	defer p.s.gate.Leave()
-	stdin, err := os.Open(os.DevNull)
-	if err != nil {
-		return err
-	}
-	defer stdin.Close()
-	out, err := newScratch(maxCommandOutput)
-	if err != nil {
-		return err
-	}
-	defer out.Close()
-	complaints, err := newScratch(maxComplaints)
-	if err != nil {
-		return err
-	}
-	defer complaints.Close()
 	dir := filepath.Join(p.s.opt.Root, folder(p.f.name))
-	child, err := programs.StartProcess("/bin/sh", []string{"sh", "-c", line}, p.environment(), dir, [3]*os.File{stdin, out, complaints})
-	if err != nil {
-		return err
-	}
-	err = p.await(child)
-	text, _ := scratchText(complaints, maxComplaints)
-	for line := range strings.Lines(text) {
-		p.log("exec: %s", strings.TrimSpace(line))
-	}
-	text, full := scratchText(out, maxCommandOutput)
-	p.write(text)
-	if err == nil && full {
-		err = fmt.Errorf("more than %d bytes", maxCommandOutput)
-	}
+	text, err := programs.Output(p.ctx, []string{"/bin/sh", "-c", line}, p.environment(), dir, maxCommandOutput, func(line string) { p.log("exec: %s", line) })
+	p.write(string(text))
 	return err
 }
 
@@ -295,55 +261,4 @@ func (p *page) environment() []string {
 		}
 	})
 	return env
-}
-
-// await waits for the end of a program, which it makes come when the time is up. The status of the program does not
-// matter.
-func (p *page) await(child *os.Process) error {
-	ended := make(chan struct{})
-	go func() {
-		system.AwaitExit(child.Pid) // it is not reaped, so that its number stays its own until below
-		close(ended)
-	}()
-	var err error
-	select {
-	case <-ended:
-	case <-p.ctx.Done():
-		err = p.ctx.Err()
-	}
-	_ = unix.Kill(-child.Pid, unix.SIGKILL) // its session: also the processes that it has started
-	<-ended
-	if _, waitErr := child.Wait(); err == nil {
-		err = waitErr
-	}
-	return err
-}
-
-// newScratch returns a file in memory for the output of a program, which cannot
-// grow beyond a size.
-func newScratch(size int64) (*os.File, error) {
-	fd, err := system.MemoryFile("output of a page's program")
-	if err != nil {
-		return nil, fmt.Errorf("memfd_create: %w", err)
-	}
-	f := os.NewFile(uintptr(fd), "output")
-	if err = f.Truncate(size); err == nil {
-		err = system.SealSize(fd)
-	}
-	if err != nil {
-		f.Close()
-		return nil, err
-	}
-	return f, nil
-}
-
-// scratchText returns the text of a scratch file, up to its position, and whether the file is full.
-func scratchText(f *os.File, size int64) (text string, full bool) {
-	n, err := f.Seek(0, io.SeekCurrent)
-	if err != nil {
-		return "", false
-	}
-	b := make([]byte, min(n, size))
-	k, _ := f.ReadAt(b, 0)
-	return string(b[:k]), n > size-int64(os.Getpagesize()) // it may have been refused a part of a page
 }

@@ -2,7 +2,6 @@ package ssi
 
 import (
 	"io"
-	"os"
 	"strings"
 	"sync"
 	"syscall"
@@ -239,64 +238,57 @@ func (s *Pages) load(name string) (*file, error) {
 	if known := s.cache.get(name); known != nil && known.stamp == f.stamp {
 		return known, nil
 	}
-	text, err := read(opened)
+	text, err := io.ReadAll(io.LimitReader(opened, maxPage+1))
+	if err == nil && len(text) > maxPage {
+		err = errTooLarge
+	}
 	if err != nil {
 		return nil, err
 	}
-	f.doc = parse(text)
+	f.doc = parse(string(text))
 	if f.stamp.Settled(now) {
 		s.cache.put(f)
 	}
 	return f, nil
 }
 
-func read(f *os.File) (string, error) {
-	text, err := io.ReadAll(io.LimitReader(f, maxPage+1))
-	if err == nil && len(text) > maxPage {
-		err = errTooLarge
-	}
-	return string(text), err
-}
-
-// cache holds parsed pages: newer those that were used since that was made, older those before them. Each of the two
-// has up to half of the limit.
+// cache holds parsed pages. When they are too many, any of them go.
 type cache struct {
 	limit int // bytes
 
-	mu           sync.Mutex
-	newer, older map[string]*file // by name
-	size         int              // of newer
+	mu    sync.Mutex
+	files map[string]*file // by name
+	size  int              // bytes of all
 }
 
 func (c *cache) get(name string) *file {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if f := c.newer[name]; f != nil {
-		return f
-	}
-	f := c.older[name]
-	if f != nil {
-		c.add(f)
-	}
-	return f
+	return c.files[name]
 }
 
 func (c *cache) put(f *file) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if f.cost() <= c.limit/2 {
-		c.add(f)
+	c.remove(c.files[f.name])
+	if f.cost() > c.limit/2 {
+		return
 	}
+	for _, other := range c.files {
+		if c.size+f.cost() <= c.limit {
+			break
+		}
+		c.remove(other)
+	}
+	c.files[f.name] = f
+	c.size += f.cost()
 }
 
-func (c *cache) add(f *file) {
-	if old := c.newer[f.name]; old != nil {
-		c.size -= old.cost()
+func (c *cache) remove(f *file) {
+	if f != nil {
+		delete(c.files, f.name)
+		c.size -= f.cost()
 	}
-	if c.size += f.cost(); c.size > c.limit/2 || c.newer == nil {
-		c.older, c.newer, c.size = c.newer, map[string]*file{}, f.cost()
-	}
-	c.newer[f.name] = f
 }
 
 func (f *file) cost() int { return 300 + len(f.name) + f.doc.size }

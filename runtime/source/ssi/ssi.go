@@ -107,7 +107,7 @@ func New(o Options) (*Pages, error) {
 	o.TimeFormat = cmp.Or(o.TimeFormat, "%A, %d-%b-%Y %H:%M:%S %Z")
 	o.ErrorMessage = cmp.Or(o.ErrorMessage, "[an error occurred while processing this directive]")
 	o.UndefinedEcho = cmp.Or(o.UndefinedEcho, "(none)")
-	return &Pages{opt: o, cache: cache{limit: maxParsed}, gate: programs.NewGate(maxPrograms, math.MaxInt)}, nil
+	return &Pages{opt: o, cache: cache{limit: maxParsed, files: map[string]*file{}}, gate: programs.NewGate(maxPrograms, math.MaxInt)}, nil
 }
 
 // IsPage says whether a file of this name has elements.
@@ -184,8 +184,11 @@ type session struct {
 	lines atomic.Int32 // that were logged
 }
 
-// maxLines is the maximum number of log lines of one request.
-const maxLines = 20
+// maxLines is the maximum number of log lines of one request, and maxLine that of bytes of one.
+const (
+	maxLines = 20
+	maxLine  = 500
+)
 
 // page is a page while it is being made.
 type page struct {
@@ -330,21 +333,11 @@ func (p *page) log(format string, args ...any) {
 	if p.element != nil {
 		where = fmt.Sprintf("%s:%d", where, p.element.line)
 	}
-	p.s.opt.Log(p.r.Client(), "SSI: "+where+": "+printable(fmt.Sprintf(format, args...)))
-}
-
-// printable escapes text that may come from a client for a log line.
-func printable(s string) string {
-	const limit = 500
-	if len(s) > limit {
-		s = s[:limit] + "..."
+	text := fmt.Sprintf(format, args...)
+	if len(text) > maxLine {
+		text = text[:maxLine] + "..."
 	}
-	return strings.Map(func(c rune) rune {
-		if c < ' ' || c == 0x7f || c == 0xfffd {
-			return '?'
-		}
-		return c
-	}, s)
+	p.s.opt.Log(p.r.Client(), "SSI: "+where+": "+text) // which escapes control characters
 }
 
 // fail writes the error message in the place of the element, and a line to the

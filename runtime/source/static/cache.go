@@ -226,14 +226,20 @@ func (f *Files) original(t *view, r *representation) (body []byte, settled bool)
 	}
 	defer file.Close()
 	before := f.wall()
-	body = make([]byte, r.stamp.size)
+	return readWhole(file, r.stamp), r.stamp.Settled(before)
+}
+
+// readWhole returns the content of a file, nil if it is not in the state of the stamp any more: while it is written to, the bytes may be
+// neither the old content nor the new.
+func readWhole(file *os.File, s Stamp) []byte {
+	body := make([]byte, s.size)
 	if _, err := io.ReadFull(file, body); err != nil {
-		return nil, false
+		return nil
 	}
-	if info, err := file.Stat(); err != nil || StampOf(info) != r.stamp {
-		return nil, false
+	if info, err := file.Stat(); err != nil || StampOf(info) != s {
+		return nil
 	}
-	return body, r.stamp.Settled(before)
+	return body
 }
 
 // find returns the representations of the file at a clean path, from memory if the disk was looked at within the last
@@ -241,7 +247,7 @@ func (f *Files) original(t *view, r *representation) (body []byte, settled bool)
 func (f *Files) find(t *view, path []byte, now int64, req *Request) (v variants, err error) {
 	key := f.key(nil, path, req)
 	v, fresh, ok := f.cache.known(key, now)
-	if fresh && (v[Identity].listing == nil || v[Identity].listing.is(req)) {
+	if fresh {
 		return v, nil
 	}
 	s, err := f.look(t, string(path))
@@ -272,7 +278,7 @@ func (f *Files) findListing(t *view, path, key []byte, now int64, req *Request) 
 	f.listing.Lock()
 	defer f.listing.Unlock()
 	v, fresh, _ := f.cache.known(key, now)
-	if fresh && v[Identity].listing != nil && v[Identity].listing.is(req) {
+	if fresh {
 		return v, nil
 	}
 	v, err = f.list(t, string(path), req)
@@ -295,18 +301,13 @@ func (f *Files) warm(v *variants) {
 	}
 }
 
-// load reads a small file. nil: it is not small, or is being written to, and then the bytes that were read may be
-// neither the old content nor the new.
+// load reads a small file. nil: it is not small, or is being written to.
 func (f *Files) load(file *os.File, r *representation) *representation {
 	if r.stamp.size > int64(f.opt.CacheFileBytes) {
 		return nil
 	}
-	body := make([]byte, r.stamp.size)
-	if _, err := io.ReadFull(file, body); err != nil {
-		return nil
+	if body := readWhole(file, r.stamp); body != nil {
+		return r.withBody(body)
 	}
-	if info, err := file.Stat(); err != nil || StampOf(info) != r.stamp {
-		return nil
-	}
-	return r.withBody(body)
+	return nil
 }

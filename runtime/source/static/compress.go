@@ -2,6 +2,7 @@ package static
 
 import (
 	"bytes"
+	"cmp"
 	"runtime"
 	"strings"
 	"sync"
@@ -35,25 +36,18 @@ type CodingSet [Codings]bool
 // Made are the codings that Compress knows.
 var Made = CodingSet{Gzip: true, Zstd: true}
 
-// unset is the weight of a coding that a client does not name.
-const unset = -1
-
-// AcceptedCodings gathers the weights in the Accept-Encoding fields of a client. Start with NewAccept; a field that comes
-// several times is one list.
+// AcceptedCodings gathers the weights in the Accept-Encoding fields of a client. The zero value is that of a client without such a
+// field: no coding. A field that comes several times is one list.
 type AcceptedCodings struct {
-	weights [Codings]int16 // thousandths
+	weights [Codings]int16 // thousandths and one; 0: the client does not name the coding
 	others  int16          // of "*"
-}
-
-// NewAcceptedCodings returns the Accept of a client without such a field: no coding.
-func NewAcceptedCodings() AcceptedCodings {
-	return AcceptedCodings{weights: [Codings]int16{unset, unset, unset, unset}, others: unset}
 }
 
 // Add reads the value of one field.
 func (a *AcceptedCodings) Add(value []byte) {
 	for item := range bytes.SplitSeq(value, []byte{','}) {
 		name, weight := Weighted(item)
+		weight++
 		switch {
 		case http1.EqualFold(name, "br"):
 			a.weights[Brotli] = weight
@@ -73,13 +67,10 @@ func (a *AcceptedCodings) Add(value []byte) {
 // Identity is chosen when nothing else is acceptable, and also when the client refuses even that (RFC 9110 §12.5.3
 // leaves it to the server, and a 406 would help no client).
 func (a *AcceptedCodings) Choose(has *CodingSet) Coding {
-	best, bestWeight := Identity, max(0, a.weights[Identity]) // not named: acceptable, and the last choice
+	best, bestWeight := Identity, a.weights[Identity] // not named: acceptable, and the last choice
 	for c := Gzip; c < Codings; c++ {
-		weight := a.weights[c]
-		if weight == unset {
-			weight = a.others
-		}
-		if has[c] && weight > 0 && weight >= bestWeight {
+		weight := cmp.Or(a.weights[c], a.others)
+		if has[c] && weight > 1 && weight >= bestWeight {
 			best, bestWeight = c, weight
 		}
 	}

@@ -41,7 +41,7 @@ func TestChoose(t *testing.T) {
 }
 
 func TestSeveralFieldsAreOneList(t *testing.T) {
-	a := NewAcceptedCodings()
+	var a AcceptedCodings
 	a.Add([]byte("gzip;q=0.5"))
 	a.Add([]byte("zstd;q=0.1"))
 	if got := a.Choose(&Made); got != Gzip {
@@ -82,7 +82,7 @@ func FuzzAccept(f *testing.F) {
 
 // chooseCoding returns the coding to send to a client with one Accept-Encoding field.
 func chooseCoding(acceptEncoding []byte, has CodingSet) Coding {
-	a := NewAcceptedCodings()
+	var a AcceptedCodings
 	a.Add(acceptEncoding)
 	return a.Choose(&has)
 }

@@ -31,10 +31,10 @@ func TestMatchesTag(t *testing.T) {
 		{`"b" "a"`, true, true},
 		{`junk, "a"`, false, false},
 	} {
-		if got := MatchesTag([]byte(c.list), []byte(`"a"`), false); got != c.strong {
+		if got := matchesTag([]byte(c.list), []byte(`"a"`), false); got != c.strong {
 			t.Errorf("%s, strong: %v", c.list, got)
 		}
-		if got := MatchesTag([]byte(c.list), []byte(`"a"`), true); got != c.weak {
+		if got := matchesTag([]byte(c.list), []byte(`"a"`), true); got != c.weak {
 			t.Errorf("%s, weak: %v", c.list, got)
 		}
 	}

@@ -213,59 +213,71 @@ const (
 )
 
 // judge evaluates the preconditions in the order of RFC 9110 §13.2.2.
-func (r *representation) judge(req *Request, f *fields) verdict {
-	if f.ifMatch {
-		if !r.named(req, "if-match", false) {
+func (r *representation) judge(c *Conditions) verdict {
+	if c.ifMatch {
+		if !c.name("if-match", r.etag, false) {
 			return preconditionFailed
 		}
-	} else if f.ifUnmodifiedSince.set && r.dated {
-		if since, ok := http1.ParseDate(f.ifUnmodifiedSince.value); ok && r.modified > since {
+	} else if c.ifUnmodifiedSince.set && r.lastModified != nil {
+		if since, ok := http1.ParseDate(c.ifUnmodifiedSince.value); ok && r.modified > since {
 			return preconditionFailed
 		}
 	}
-	if f.ifNoneMatch {
-		if r.named(req, "if-none-match", true) {
-			return notModified
-		}
-	} else if f.ifModifiedSince.set && r.dated {
-		// Nearly always it is the date we have sent.
-		if string(f.ifModifiedSince.value) == r.lastModified {
-			return notModified
-		}
-		if since, ok := http1.ParseDate(f.ifModifiedSince.value); ok && r.modified <= since {
-			return notModified
-		}
+	if (c.ifNoneMatch || c.ifModifiedSince.set) && c.Unchanged(r.etag, r.lastModified) {
+		return notModified
 	}
 	return send
 }
 
-// named reports whether the client names r in one of the fields with a name, in lower case: see MatchesTag.
-func (r *representation) named(req *Request, field string, weakToo bool) bool {
-	for value := range http1.Values(req.Head, req.Parsed.Fields, field) {
-		if MatchesTag(value, r.etag, weakToo) {
+// Unchanged reports whether the client has what has this entity tag and this Last-Modified already (RFC 9110 §13.1.2 and §13.1.3): 304
+// answers it. Both may be nil.
+func (c *Conditions) Unchanged(etag, modified []byte) bool {
+	since := c.ifModifiedSince.value
+	switch {
+	case c.ifNoneMatch:
+		return c.name("if-none-match", bytes.TrimPrefix(etag, []byte("W/")), true)
+	case len(since) == 0 || len(modified) == 0:
+		return false
+	case bytes.Equal(since, modified): // nearly always it is the date we have sent
+		return true
+	}
+	have, ok := http1.ParseDate(since)
+	changed, too := http1.ParseDate(modified)
+	return ok && too && changed <= have
+}
+
+// name reports whether one of the fields with a name, in lower case, has an entity tag: see matchesTag.
+func (c *Conditions) name(field string, etag []byte, weakToo bool) bool {
+	for value := range http1.Values(c.head, c.fields, field) {
+		if matchesTag(value, etag, weakToo) {
 			return true
 		}
 	}
 	return false
 }
 
-// rangeApplies evaluates If-Range (RFC 9110 §13.1.5): without it, or if the
-// client has a part of this very representation.
-func (r *representation) rangeApplies(f *fields) bool {
-	if !f.ifRange.set {
-		return true
+// Range returns the value of the field Range. It is nil if the client has a part of something else than what has this entity tag
+// and this Last-Modified (If-Range, RFC 9110 §13.1.5). A date counts when it is exactly ours; a weak tag never.
+func (c *Conditions) Range(etag, modified []byte) []byte {
+	if own := c.ifRange.value; c.ifRange.set {
+		validator := modified
+		if bytes.HasPrefix(own, []byte{'"'}) {
+			validator = etag
+		}
+		if len(own) == 0 || !bytes.Equal(own, validator) {
+			return nil
+		}
 	}
-	value := f.ifRange.value
-	if len(value) > 0 && value[0] == '"' {
-		return len(r.etag) > 0 && string(value) == string(r.etag)
-	}
-	return r.dated && string(value) == r.lastModified // a date counts when it is exactly ours; a weak tag never
+	return c.byteRange.value
 }
 
-// MatchesTag looks for our entity tag in a list of them (RFC 9110 §13.1.1 and
+// Guarded reports whether the response may be 412, because the client has another state of the resource.
+func (c *Conditions) Guarded() bool { return c.ifMatch || c.ifUnmodifiedSince.set }
+
+// matchesTag looks for our entity tag in a list of them (RFC 9110 §13.1.1 and
 // §13.1.2). "*" stands for any, which there is. Our tags are strong, so the
 // comparisons differ in whether a weak one of the client's can be equal.
-func MatchesTag(list, etag []byte, weakToo bool) bool {
+func matchesTag(list, etag []byte, weakToo bool) bool {
 	for {
 		list = bytes.TrimLeft(list, " \t,")
 		if len(list) == 0 {
@@ -289,8 +301,11 @@ func MatchesTag(list, etag []byte, weakToo bool) bool {
 	}
 }
 
-// fields are the request's fields that choose the response.
-type fields struct {
+// Conditions are the fields of a request that choose the response.
+type Conditions struct {
+	head   []byte // of the request, with its fields
+	fields []http1.Field
+
 	// Lists: several fields of one name are one list, so only their presence
 	// is noted and they are searched when it comes to it.
 	acceptEncoding, ifMatch, ifNoneMatch bool
@@ -312,25 +327,27 @@ func (s *single) add(value []byte) {
 	s.set, s.value = true, value
 }
 
-func readFields(req *Request) (f fields) {
-	for _, field := range req.Parsed.Fields {
-		name, value := field.Name.In(req.Head), field.Value.In(req.Head)
+// ReadConditions finds them. The slices are used as long as they are.
+func ReadConditions(head []byte, fields []http1.Field) Conditions {
+	c := Conditions{head: head, fields: fields}
+	for _, field := range fields {
+		name, value := field.Name.In(head), field.Value.In(head)
 		switch {
 		case http1.EqualFold(name, "range"):
-			f.byteRange.add(value)
+			c.byteRange.add(value)
 		case http1.EqualFold(name, "if-match"):
-			f.ifMatch = true
+			c.ifMatch = true
 		case http1.EqualFold(name, "if-range"):
-			f.ifRange.add(value)
+			c.ifRange.add(value)
 		case http1.EqualFold(name, "if-none-match"):
-			f.ifNoneMatch = true
+			c.ifNoneMatch = true
 		case http1.EqualFold(name, "accept-encoding"):
-			f.acceptEncoding = true
+			c.acceptEncoding = true
 		case http1.EqualFold(name, "if-modified-since"):
-			f.ifModifiedSince.add(value)
+			c.ifModifiedSince.add(value)
 		case http1.EqualFold(name, "if-unmodified-since"):
-			f.ifUnmodifiedSince.add(value)
+			c.ifUnmodifiedSince.add(value)
 		}
 	}
-	return f
+	return c
 }

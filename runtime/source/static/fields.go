@@ -143,18 +143,15 @@ func wildcard(pattern string) (*regexp.Regexp, error) {
 
 // headerLines makes lines of fields, in the order of their names.
 func headerLines(headers map[string]string) (string, error) {
-	var lines []string
-	for name, value := range headers {
-		if name != "" && !httpguts.ValidHeaderFieldName(name) {
-			return "", fmt.Errorf("%q is not the name of a header field", name)
+	var lines []byte
+	for _, name := range slices.Sorted(maps.Keys(headers)) {
+		f := exchange.Field{Name: name, Value: headers[name]}
+		if err := f.Check(); err != nil {
+			return "", err
 		}
-		if name == "" || strings.ContainsAny(value, "\r\n\x00") {
-			return "", fmt.Errorf("the header field %q: %q has no name or more than one line", name, value)
-		}
-		lines = append(lines, name+": "+value+"\r\n")
+		lines = f.AppendTo(lines)
 	}
-	slices.Sort(lines)
-	return strings.Join(lines, ""), nil
+	return string(lines), nil
 }
 
 // typeTable finds the media type of a file: what Options say, else the built-in

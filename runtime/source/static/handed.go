@@ -53,9 +53,8 @@ func (h *Handed) Open(named []string, mapped []AccelRoot, private *Private) (err
 // handedOver is a response from files that a handler has asked for.
 type handedOver struct {
 	*Handed
-	head    exchange.Head // with copies
-	request Request
-	answer  *Answer
+	head   exchange.Head // with copies
+	answer *Answer
 
 	failed int           // status, if there is nothing to send; 0: there is
 	level  logfile.Level // of line
@@ -68,8 +67,7 @@ func (h *Handed) Take(x *exchange.Exchange, p *exchange.Part, parsed *http1.Requ
 	o := &handedOver{Handed: h, head: p.Head, answer: NewAnswer()}
 	o.head.Static, o.head.Reason = bytes.Clone(p.Head.Static), bytes.Clone(p.Head.Reason)
 	o.head.Fields, o.head.SendFile = bytes.Clone(p.Head.Fields), bytes.TrimSpace(bytes.Clone(p.Head.SendFile))
-	o.request = Request{Path: bytes.Clone(p.Head.StaticPath), Prefix: x.Prefix, Head: bytes.Clone(p.Head.Request), Parsed: parsed}
-	o.answer.request = o.request
+	o.answer.request = Request{Path: bytes.Clone(p.Head.StaticPath), Prefix: x.Prefix, Head: bytes.Clone(p.Head.Request), Parsed: parsed}
 	x.Source = exchange.Memory{}
 	x.Server.Beside(o.open, func(gone bool) {
 		if gone {
@@ -89,7 +87,7 @@ func (o *handedOver) open() {
 	}
 	files, err := o.roots.get(string(o.head.Static), o.private)
 	if err == nil {
-		files.Open(&o.request, &a.Response)
+		files.Open(&a.request, &a.Response)
 		return
 	}
 	o.failed, o.level, o.line = 500, logfile.Error, fmt.Sprintf("a handler returned files that cannot be sent: %v", err)
@@ -100,14 +98,15 @@ func (o *handedOver) openSent() {
 	a := o.answer
 	// RFC 9110 §13.1 and §14.2: conditions and ranges refer to the response that a GET of the
 	// resource gives; an error page or the answer to a form is something else.
-	if o.isError() || !o.request.Parsed.Head && !o.request.Parsed.Get {
-		bare := *o.request.Parsed
+	request := a.request
+	if o.isError() || !request.Parsed.Head && !request.Parsed.Get {
+		bare := *request.Parsed
 		bare.Fields = nil
-		o.request.Parsed = &bare
+		request.Parsed = &bare
 	}
 	files, name, err := o.find(string(o.head.SendFile), o.head.Accel)
 	if err == nil {
-		err = files.Send(name, exchange.FieldValue(o.head.Fields, contentType), &o.request, &a.Response)
+		err = files.Send(name, exchange.FieldValue(o.head.Fields, contentType), &request, &a.Response)
 	}
 	if err == nil {
 		return
@@ -132,11 +131,11 @@ func (o *handedOver) send(x *exchange.Exchange) {
 	h.Close = o.head.Close
 	switch sent := len(o.head.SendFile) > 0; {
 	case o.failed != 0:
-		a.Drop()
 		x.Logger.Log(o.level, o.line)
-		r := exchange.Reply{Status: o.failed, HTML: WantsHTML(o.request.Parsed, o.request.Head)}
+		r := exchange.Reply{Status: o.failed, HTML: WantsHTML(a.request.Parsed, a.request.Head)}
+		a.Drop()
 		if o.failed == 503 {
-			r.Fields = retryAfter
+			r.Fields = exchange.RetryAfter
 		}
 		x.Sink.Reply(r)
 		return
@@ -150,7 +149,7 @@ func (o *handedOver) send(x *exchange.Exchange) {
 		h.Fields = o.addTo(h.Fields, h.Status)
 		h.HasDate, h.HasServer = o.head.HasDate, o.head.HasServer
 	case h.Status >= 400:
-		r := a.reply(&o.request)
+		r := a.reply(&a.request)
 		a.Drop()
 		r.Fields = exchange.MergeFields(r.Fields, exchange.WithoutField(o.head.Fields, contentType))
 		r.Date, r.Server = o.head.HasDate, o.head.HasServer
@@ -162,8 +161,6 @@ func (o *handedOver) send(x *exchange.Exchange) {
 	}
 	a.Send(x, false)
 }
-
-var retryAfter = []byte("Retry-After: 1\r\n")
 
 // addTo adds the handler's fields to those of a file that it has sent. What
 // the server judges conditions and ranges by is the server's to say.

@@ -91,14 +91,6 @@ func (o order) compare(a, b listed) int {
 	return c
 }
 
-// titled is the source of a listing's title: below another mount, or with its path spelled in another way, it has
-// another one.
-type titled struct{ prefix, path string }
-
-func (t *titled) is(req *Request) bool {
-	return t.prefix == req.Prefix && t.path == string(req.Parsed.Path.In(req.Head))
-}
-
 // list makes the page with the content of a directory, given by its clean path.
 func (f *Files) list(t *view, path string, req *Request) (v variants, err error) {
 	name := cmp.Or(strings.Trim(path, "/"), ".")
@@ -107,15 +99,14 @@ func (f *Files) list(t *view, path string, req *Request) (v variants, err error)
 	if err != nil {
 		return v, err
 	}
-	title := &titled{prefix: req.Prefix, path: string(req.Parsed.Path.In(req.Head))}
-	shown := title.path
+	shown := string(req.Parsed.Path.In(req.Head))
 	if decoded, err := url.PathUnescape(shown); err == nil {
 		shown = decoded
 	}
-	page := appendListing(nil, title.prefix+shown, name != ".", entries, more, order)
+	page := appendListing(nil, req.Prefix+shown, name != ".", entries, more, order)
 	sum := sha256.Sum256(page)
 	d := description{name: name, mediaType: "text/html; charset=utf-8", control: "no-cache", extra: f.extra + listingFields,
-		listing: title, tag: hex.EncodeToString(sum[:8])}
+		tag: hex.EncodeToString(sum[:8])}
 	made := f.made(&d, int64(len(page)))
 	d.varies = made[Gzip]
 	s := Stamp{size: int64(len(page))}

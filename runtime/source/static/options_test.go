@@ -62,7 +62,7 @@ func TestOptionsThatAreWrong(t *testing.T) {
 		"expires: \"*.css\"":              {Expires: []string{"*.css"}},
 		"\"soon\" is not a time":          {Expires: []string{"*=soon"}},
 		"\"1d forever\" is not a time":    {Expires: []string{"*=1d forever"}},
-		"field \"X\": \"a\\nb\"":          {Headers: map[string]string{"X": "a\nb"}},
+		"the value of X has a control":    {Headers: map[string]string{"X": "a\nb"}},
 		"\"X Y\" is not the name":         {Headers: map[string]string{"X Y": "a"}},
 	} {
 		o.Root = root

@@ -53,7 +53,7 @@ func fillHead(h *exchange.Head, r *exchange.Reply) (body []byte) {
 	case r.Body != nil || r.Whole || r.Length > 0:
 		body, h.Type = r.Body, r.Type
 	case r.HTML:
-		body, h.Type = appendPage(nil, r.Status, r.Text), htmlType
+		body, h.Type = statusPage(r.Status, r.Text), htmlType
 	default:
 		text := cmp.Or(r.Text, http1.StatusText(r.Status))
 		body, h.Type = append([]byte(text), '\n'), textType
@@ -83,11 +83,9 @@ func Starting(since time.Duration) exchange.Reply {
 	if n := int(since.Seconds()); n > 1 {
 		seconds = fmt.Sprintf("%d seconds", n)
 	}
-	page := `<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">` +
-		`<meta http-equiv="refresh" content="1"><title>Starting</title><style>` + pageStyle + `progress{width:100%}</style></head>` +
-		`<body><h1>Starting</h1><progress aria-label="starting"></progress><p>This site has been starting for ` + seconds +
-		`. It opens here by itself as soon as it is ready.</p></body></html>` + "\n"
-	return exchange.Reply{Status: 503, Body: []byte(page), Type: htmlType, Fields: startingFields, Whole: true, Override: true}
+	page := htmlPage("Starting", `<progress aria-label="starting"></progress><p>This site has been starting for `+seconds+
+		`. It opens here by itself as soon as it is ready.</p>`, `<meta http-equiv="refresh" content="1"><style>progress{width:100%}</style>`)
+	return exchange.Reply{Status: 503, Body: page, Type: htmlType, Fields: startingFields, Whole: true, Override: true}
 }
 
 var startingFields = []byte("Retry-After: 1\r\nCache-Control: no-store\r\n")
@@ -126,23 +124,11 @@ func NewPages(files *Files, pages map[int]string) (*Pages, error) {
 }
 
 // pageRequest asks for an error page, whatever the client has asked for.
-func pageRequest(path string) Request {
-	return Request{Path: []byte(path), Head: plainGet.head, Parsed: &plainGet.req}
-}
+func pageRequest(path string) Request { return Request{Path: []byte(path), Parsed: &plainGet} }
 
 // plainGet is a request without conditions, ranges and codings. It is not
 // written to.
-var plainGet = func() (p struct {
-	head []byte
-	req  http1.Request
-}) {
-	p.head = []byte("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
-	if _, err := p.req.Parse(p.head, &http1.Limits{RequestLine: 64, FieldLine: 64, Head: 128, Fields: 4}); err != nil {
-		panic(err)
-	}
-	p.req.Fields = nil
-	return p
-}()
+var plainGet = http1.Request{Get: true}
 
 // pageFields returns the fields of an error, own, and the fields of a file that hold for an error page made of it:
 // none about caching, validation and ranges.
@@ -207,20 +193,18 @@ func withPage(r exchange.Reply, res *Response) exchange.Reply {
 	return r
 }
 
-// pageStyle is that of all pages of the server.
-const pageStyle = `:root{color-scheme:light dark}body{font:1.1em/1.5 system-ui,sans-serif;` +
-	`max-width:36em;margin:20vh auto;padding:0 1em}h1{font-size:1.6em}`
+// htmlPage returns a page of the server, with its title as a heading. head is for the element of that name.
+func htmlPage(title, body, head string) []byte {
+	return []byte(`<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>` + title +
+		`</title><style>:root{color-scheme:light dark}body{font:1.1em/1.5 system-ui,sans-serif;max-width:36em;margin:20vh auto;padding:0 1em}` +
+		`h1{font-size:1.6em}</style>` + head + `</head><body><h1>` + title + "</h1>" + body + "</body></html>\n")
+}
 
-// appendPage appends the server's page in HTML for a status.
-func appendPage(dst []byte, status int, text string) []byte {
-	phrase := http1.StatusText(status)
-	dst = append(dst, `<!doctype html><html lang="en"><head><meta charset="utf-8">`+
-		`<meta name="viewport" content="width=device-width"><title>`...)
-	dst = fmt.Appendf(dst, "%d %s", status, phrase)
-	dst = append(dst, `</title><style>`+pageStyle+`</style></head><body>`...)
-	dst = fmt.Appendf(dst, "<h1>%d %s</h1>", status, phrase)
+// statusPage returns the server's page in HTML for a status.
+func statusPage(status int, text string) []byte {
+	phrase, body := http1.StatusText(status), ""
 	if text != "" && text != phrase {
-		dst = fmt.Appendf(dst, "<p>%s</p>", html.EscapeString(text))
+		body = "<p>" + html.EscapeString(text) + "</p>"
 	}
-	return append(dst, "</body></html>\n"...)
+	return htmlPage(fmt.Sprintf("%d %s", status, phrase), body, "")
 }

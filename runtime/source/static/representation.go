@@ -24,7 +24,6 @@ type description struct {
 	made      bool   // here, by compression of the original, whose name and stamp it has
 	control   string // Cache-Control; "" for none
 	extra     string // more lines of fields
-	listing   *titled
 	tag       string // instead of one of the file's time
 }
 
@@ -38,9 +37,8 @@ type representation struct {
 	open  *openFile // if it is kept open
 
 	etag         []byte // quoted; nil if the file's time says nothing
-	dated        bool   // there is a Last-Modified
 	modified     int64  // seconds since 1970
-	lastModified string
+	lastModified []byte // the same as a date; nil: there is no such field
 
 	// The fields of a response, in an order that makes those of a 304 and
 	// those of a multipart response prefixes.
@@ -57,7 +55,6 @@ func newRepresentation(d description, s Stamp, now int64) *representation {
 	// no version from another. Nor may a date be in the future (RFC 9110
 	// §8.8.2.1).
 	timed := r.modified > 1
-	r.dated = timed && s.modified <= now && d.tag == ""
 
 	b := make([]byte, 0, 256+len(d.extra))
 	if timed || d.tag != "" {
@@ -76,9 +73,9 @@ func newRepresentation(d description, s Stamp, now int64) *representation {
 	}
 	b = append(b, d.extra...)
 	r.short = len(b)
-	if r.dated {
-		r.lastModified = string(http1.AppendDate(nil, r.modified))
-		b = append(b, "Last-Modified: "+r.lastModified+"\r\n"...)
+	if timed && s.modified <= now && d.tag == "" {
+		r.lastModified = http1.AppendDate(nil, r.modified)
+		b = append(append(append(b, "Last-Modified: "...), r.lastModified...), "\r\n"...)
 	}
 	b = append(b, "Accept-Ranges: bytes\r\nX-Content-Type-Options: nosniff\r\n"...)
 	if d.coding != Identity {
@@ -123,7 +120,7 @@ var suffixes = [Codings]string{"", ".gz", ".zst", ".br"}
 
 // AcceptedBy reads the client's preferences in the fields of a request. Several are one list.
 func AcceptedBy(head []byte, fields []http1.Field) AcceptedCodings {
-	a := NewAcceptedCodings()
+	var a AcceptedCodings
 	for value := range http1.Values(head, fields, "accept-encoding") {
 		a.Add(value)
 	}
@@ -132,8 +129,8 @@ func AcceptedBy(head []byte, fields []http1.Field) AcceptedCodings {
 
 // choose returns the representation that the client prefers. A variant on disk goes before one that would have to be
 // made.
-func (v *variants) choose(req *Request, fields *fields) *representation {
-	if !fields.acceptEncoding {
+func (v *variants) choose(asked *Conditions) *representation {
+	if !asked.acceptEncoding {
 		return v[Identity]
 	}
 	var there, possible CodingSet
@@ -146,7 +143,7 @@ func (v *variants) choose(req *Request, fields *fields) *representation {
 	if !some {
 		return v[Identity]
 	}
-	accept := AcceptedBy(req.Head, req.Parsed.Fields)
+	accept := AcceptedBy(asked.head, asked.fields)
 	if c := accept.Choose(&there); c != Identity {
 		return v[c]
 	}
@@ -252,7 +249,7 @@ func (v *variants) open() bool {
 // it. It is a system call that does not wait, and allocates nothing.
 func (f *openFile) is(s Stamp) bool {
 	var now unix.Stat_t
-	return fstat(f.fd, &now) && now.Size == s.size &&
+	return unix.Fstat(f.fd, &now) == nil && now.Size == s.size &&
 		time.Unix(now.Mtim.Unix()).UnixNano() == s.modified && time.Unix(now.Ctim.Unix()).UnixNano() == s.status
 }
 

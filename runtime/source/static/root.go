@@ -72,6 +72,16 @@ func openView(path string, policy Symlinks, g guard) (*view, fs.FileInfo, error)
 	return t, info, nil
 }
 
+// OpenTree opens a directory for a source that does not send its files. stat describes the file of a name below it, a path without "." and
+// ".." segments, and follows symbolic links as for clients of Files; a link that is not followed may be the result. Any goroutine may call it.
+func OpenTree(path string, policy Symlinks) (dir *os.Root, stat func(name string) (fs.FileInfo, error), err error) {
+	t, _, err := openView(path, policy, guard{})
+	if err != nil {
+		return nil, nil, err
+	}
+	return t.dir, t.statAny, nil
+}
+
 func (t *view) close() error {
 	t.self.Close()
 	return t.dir.Close()
@@ -131,10 +141,10 @@ func (f *Files) Send(name, mediaType string, req *Request, out *Response) error 
 	if mediaType == "" {
 		mediaType = f.types.of(name)
 	}
-	fields := readFields(req)
+	c := ReadConditions(req.Head, req.Parsed.Fields)
 	r := newRepresentation(description{name: name, mediaType: mediaType}, StampOf(info), f.wall())
 	open := newOpenFile(file)
-	r.answer(req, &fields, out, open)
+	r.answer(req, &c, out, open)
 	open.release()
 	return nil
 }
@@ -194,23 +204,27 @@ func hidden(name string) error { return &fs.PathError{Op: "open", Path: name, Er
 
 // statAny is stat for any file below the root.
 func (t *view) statAny(name string) (fs.FileInfo, error) {
+	return follow(t, name, t.statPlain, t.dir.Stat)
+}
+
+// follow calls plain, which follows no links, or inside, which follows those that stay below the root, for a name, as the policy has it.
+func follow[T any](t *view, name string, plain, inside func(name string) (T, error)) (result T, err error) {
 	switch t.policy {
 	case LinksNo:
-		return t.statPlain(name)
+		return plain(name)
 	case LinksOwner:
-		name, err := t.resolve(name)
-		if err != nil {
-			return nil, err
+		if name, err = t.resolve(name); err != nil {
+			return result, err
 		}
-		return t.statPlain(name)
+		return plain(name)
 	}
-	info, err := t.dir.Stat(name)
+	result, err = inside(name)
 	if err != nil && unwrap(err) == 0 { // os.Root has no public error for a path that leads outside, and only there is a second look needed
 		if name, rerr := t.resolve(name); rerr == nil {
-			return t.dir.Stat(name)
+			return inside(name)
 		}
 	}
-	return info, err
+	return result, err
 }
 
 // open is openAny for files that clients may see; the others do not exist.
@@ -254,23 +268,9 @@ func (t *view) openRegular(name string) (*os.File, fs.FileInfo, error) {
 // opens at once, and it is for the caller to see that it is no regular file.
 func (t *view) openAny(name string) (*os.File, error) {
 	const flags = os.O_RDONLY | syscall.O_NONBLOCK | syscall.O_NOCTTY
-	switch t.policy {
-	case LinksNo:
-		return t.openPlain(name, flags)
-	case LinksOwner:
-		name, err := t.resolve(name)
-		if err != nil {
-			return nil, err
-		}
-		return t.openPlain(name, flags)
-	}
-	file, err := t.dir.OpenFile(name, flags, 0)
-	if err != nil && unwrap(err) == 0 {
-		if name, rerr := t.resolve(name); rerr == nil {
-			return t.dir.OpenFile(name, flags, 0)
-		}
-	}
-	return file, err
+	return follow(t, name,
+		func(name string) (*os.File, error) { return t.openPlain(name, flags) },
+		func(name string) (*os.File, error) { return t.dir.OpenFile(name, flags, 0) })
 }
 
 // shows returns an error if clients may not see the regular file of a name, which has to be opened to find out.

@@ -29,12 +29,12 @@ func (f *Files) Hit(now int64, req *Request, out *Response) bool {
 		key = f.key(buf[:], key, req)
 	}
 	v, ok := f.cache.get(key, now)
-	if !ok || v[Identity].listing != nil && !v[Identity].listing.is(req) {
+	if !ok {
 		return false
 	}
-	fields := readFields(req)
-	r := v.choose(req, &fields)
-	if !r.answer(req, &fields, out, nil) {
+	c := ReadConditions(req.Head, req.Parsed.Fields)
+	r := v.choose(&c)
+	if !r.answer(req, &c, out, nil) {
 		return false
 	}
 	if out.file != nil && !out.file.is(r.stamp) {
@@ -88,13 +88,13 @@ func isPage(req *Request) bool {
 
 // serve sends the file or directory at a clean path.
 func (f *Files) serve(t *view, path []byte, now int64, req *Request, out *Response) error {
-	fields := readFields(req)
+	c := ReadConditions(req.Head, req.Parsed.Fields)
 	for again := false; ; again = true {
 		v, err := f.find(t, path, now, req)
 		if err != nil {
 			return err
 		}
-		err = f.answer(t, path, &v, req, &fields, out)
+		err = f.answer(t, path, &v, req, &c, out)
 		if err == nil || again {
 			return err
 		}
@@ -103,23 +103,23 @@ func (f *Files) serve(t *view, path []byte, now int64, req *Request, out *Respon
 	}
 }
 
-// key returns the key of a clean path in the cache: itself, but for a listing in another order. buf is used for that
-// one.
+// key returns the key of a clean path in the cache: itself, but for a listing, which differs by its order and by its title, the path as the
+// client has spelled it. buf is used for that one.
 func (f *Files) key(buf, path []byte, req *Request) []byte {
-	if f.opt.Listing && (len(path) == 0 || path[len(path)-1] == '/') {
-		if o := f.order(req); o != byName {
-			return append(append(buf[:0], path...), 0, o.column, o.direction) // no clean path has a zero
-		}
+	if !f.opt.Listing || len(path) > 0 && path[len(path)-1] != '/' {
+		return path
 	}
-	return path
+	o := f.order(req)
+	key := append(append(buf[:0], path...), 0, o.column, o.direction) // no clean path has a zero
+	return append(append(append(key, req.Prefix...), 0), req.Parsed.Path.In(req.Head)...)
 }
 
 // answer sends the representation that the client prefers; it opens, reads or
 // makes it when its bytes are needed and not in memory.
-func (f *Files) answer(t *view, path []byte, v *variants, req *Request, fields *fields, out *Response) error {
+func (f *Files) answer(t *view, path []byte, v *variants, req *Request, c *Conditions, out *Response) error {
 	key := f.key(nil, path, req)
-	r := v.choose(req, fields)
-	if r.answer(req, fields, out, nil) {
+	r := v.choose(c)
+	if r.answer(req, c, out, nil) {
 		if out.file == nil || out.file.is(r.stamp) {
 			return nil
 		}
@@ -129,10 +129,10 @@ func (f *Files) answer(t *view, path []byte, v *variants, req *Request, fields *
 	if r.made {
 		made := f.make(t, key, v, r)
 		if made != nil {
-			made.answer(req, fields, out, nil)
+			made.answer(req, c, out, nil)
 			return nil
 		}
-		if r = v[Identity]; r.answer(req, fields, out, nil) {
+		if r = v[Identity]; r.answer(req, c, out, nil) {
 			return nil
 		}
 	}
@@ -154,7 +154,7 @@ func (f *Files) answer(t *view, path []byte, v *variants, req *Request, fields *
 		if current == r && r.stamp.Settled(before) {
 			f.cache.load(key, r, loaded)
 		}
-		loaded.answer(req, fields, out, nil)
+		loaded.answer(req, c, out, nil)
 		return nil
 	}
 	open := newOpenFile(file)
@@ -165,16 +165,16 @@ func (f *Files) answer(t *view, path []byte, v *variants, req *Request, fields *
 		}
 		f.cache.load(key, r, r.keptOpen(open))
 	}
-	current.answer(req, fields, out, open)
+	current.answer(req, c, out, open)
 	return nil
 }
 
 // answer fills in out. It returns false, with out unchanged, when the bytes
 // are needed but r is neither in memory nor open and there is no file either;
 // out takes hold of the file that it needs.
-func (r *representation) answer(req *Request, fields *fields, out *Response, file *openFile) bool {
+func (r *representation) answer(req *Request, c *Conditions, out *Response, file *openFile) bool {
 	head := req.Parsed.Head
-	switch r.judge(req, fields) {
+	switch r.judge(c) {
 	case notModified:
 		out.Head = exchange.Head{Status: 304, Fields: r.fields[:r.short], Length: -1}
 		return true
@@ -188,8 +188,8 @@ func (r *representation) answer(req *Request, fields *fields, out *Response, fil
 	// Ranges are for GET alone (RFC 9110 §14.2).
 	var set rangeSet
 	ranges := wholeFile
-	if fields.byteRange.set && !head && r.rangeApplies(fields) {
-		ranges = set.parse(fields.byteRange.value, r.size)
+	if c.byteRange.set && !head {
+		ranges = set.parse(c.Range(r.etag, r.lastModified), r.size)
 	}
 	if ranges == unsatisfiable {
 		out.failRange(r.size)

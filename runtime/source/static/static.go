@@ -133,9 +133,6 @@ type Files struct {
 // board without battery gets its time from the net) do not change.
 var started = time.Now()
 
-func steadyClock() int64 { return started.UnixNano() + int64(time.Since(started)) }
-func wallClock() int64   { return time.Now().UnixNano() }
-
 // OptionError is an option that is wrong.
 type OptionError struct {
 	Option string // its name in JSON
@@ -163,7 +160,10 @@ func NewChecked(o Options) (f *Files, wrong []*OptionError) {
 			wrong = append(wrong, &OptionError{option, err})
 		}
 	}
-	f = &Files{clock: steadyClock, wall: wallClock}
+	f = &Files{
+		clock: func() int64 { return started.UnixNano() + int64(time.Since(started)) },
+		wall:  func() int64 { return time.Now().UnixNano() },
+	}
 	note("index", checkIndex(o.Index))
 	o.SPA = strings.TrimPrefix(o.SPA, "/")
 	note("spa", checkSPA(o.SPA))

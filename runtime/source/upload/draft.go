@@ -195,8 +195,6 @@ type device struct {
 	block   bool // its size is known, and a file system on it may be mounted
 }
 
-func (t *device) named() bool { return false }
-
 func (t *device) begin(_ *backend.Response, _ string, file stored) (*draft, error) {
 	flags := os.O_WRONLY | unix.O_NONBLOCK | unix.O_NOFOLLOW
 	if t.block {
@@ -257,8 +255,6 @@ func newDescriptor(o *Options) (target, error) {
 	return &descriptor{options: o, f: os.NewFile(uintptr(fd), fmt.Sprintf("descriptor %d", o.Descriptor))}, nil
 }
 
-func (t *descriptor) named() bool { return false }
-
 func (t *descriptor) begin(*backend.Response, string, stored) (*draft, error) {
 	if t.busy.Swap(true) {
 		return nil, errBusy
@@ -291,8 +287,6 @@ const (
 	opEnd   = "end"
 	opAbort = "abort"
 )
-
-func (t *consumer) named() bool { return false }
 
 func (t *consumer) begin(w *backend.Response, id string, file stored) (*draft, error) {
 	if t.busy.Swap(true) {

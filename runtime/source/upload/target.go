@@ -25,9 +25,6 @@ type target interface {
 	// begin opens a file, of which name, type, field and size (below 0: unknown) are set, as the client has them, for the upload id. The
 	// error is a *refusal or of the file system.
 	begin(w *backend.Response, id string, file stored) (*draft, error)
-
-	// named reports whether clients choose the names of files. Otherwise there is one file.
-	named() bool
 }
 
 // newTarget returns the kind of target that o.Path or o.Descriptor names. The error is one line.
@@ -111,8 +108,6 @@ type folder struct {
 	swept   atomic.Bool
 	looks   atomic.Bool // for expired uploads, later
 }
-
-func (t *folder) named() bool { return t.only == "" }
 
 // Names of files that are not complete: a prefix, digits that follow from the real name, a suffix.
 const (

@@ -37,6 +37,25 @@ func (t *transfer) next() ([]byte, error) {
 	return piece, err
 }
 
+// each calls f for the pieces that next returns, up to io.EOF or another error, which it returns.
+func each(next func() ([]byte, error), f func(piece []byte) error) error {
+	for {
+		piece, err := next()
+		if len(piece) > 0 {
+			if err := f(piece); err != nil {
+				return err
+			}
+		}
+		switch err {
+		case nil:
+		case io.EOF:
+			return nil
+		default:
+			return err
+		}
+	}
+}
+
 // body stores the body as a file.
 func (t *transfer) body() error {
 	r := t.r
@@ -57,17 +76,8 @@ func (t *transfer) body() error {
 	}
 	file.Name = name
 	t.progress.named(name)
-	for {
-		piece, err := t.next()
-		if err == io.EOF {
-			break
-		}
-		if err == nil {
-			err = t.write(piece)
-		}
-		if err != nil {
-			return err
-		}
+	if err := each(t.next, t.write); err != nil {
+		return err
 	}
 	if err := t.open.checkSum(sum); err != nil {
 		return err
@@ -79,9 +89,9 @@ func (t *transfer) body() error {
 func (t *transfer) nameOfPath() (string, error) {
 	name := strings.TrimPrefix(t.r.Path[t.r.Script:], "/")
 	switch {
-	case t.u.target.named() && name == "":
+	case t.u.named() && name == "":
 		return "", refuse(400, "the path has no file name: PUT %s/NAME", strings.TrimSuffix(t.r.Path, "/"))
-	case !t.u.target.named() && name != "":
+	case !t.u.named() && name != "":
 		return "", refuse(404, "")
 	}
 	return name, nil
@@ -118,7 +128,7 @@ func (t *transfer) form(boundary string) error {
 
 // formFile stores a file of a form. least is how many bytes of files will come at least, from its first on.
 func (t *transfer) formFile(file *formFile, least int64) error {
-	if len(t.drafts) == maxFiles || len(t.drafts) > 0 && !t.u.target.named() {
+	if len(t.drafts) == maxFiles || len(t.drafts) > 0 && !t.u.named() {
 		return refuse(413, "the form has too many files")
 	}
 	if slices.ContainsFunc(t.stored, func(other stored) bool { return other.Name == file.Name }) {
@@ -132,19 +142,12 @@ func (t *transfer) formFile(file *formFile, least int64) error {
 	if t.buffer == nil {
 		t.buffer = make([]byte, writeSize)
 	}
-	for {
+	fill := func() ([]byte, error) {
 		n, err := file.fill(t.buffer)
-		if n > 0 {
-			if err := t.write(t.buffer[:n]); err != nil {
-				return err
-			}
-		}
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			return err
-		}
+		return t.buffer[:n], err
+	}
+	if err := each(fill, t.write); err != nil {
+		return err
 	}
 	return t.complete(about)
 }

@@ -117,7 +117,7 @@ func (x *tus) create() error {
 		return err
 	}
 	what.Name, what.Type = take(what.Fields, "filename"), take(what.Fields, "filetype")
-	if wrong := checkName(what.Name); wrong != "" && x.t.named() {
+	if wrong := checkName(what.Name); wrong != "" && x.u.named() {
 		return refuse(400, "%s (filename of Upload-Metadata)", wrong)
 	}
 	p, err := x.t.create(rand.Text(), what)
@@ -294,29 +294,25 @@ func (s *pass) receive(r *backend.Request, progress *progress) (err error) {
 			s.undo()
 		}
 	}()
-	for {
-		piece, err := r.Next()
-		if err == io.EOF {
-			break
+	err = each(r.Next, func(piece []byte) error {
+		if int64(len(piece)) > s.p.Length-s.p.size {
+			return refuse(413, "the body has more than the rest of the upload")
 		}
-		if err == backend.ErrInterrupted {
-			err = refuse(409, "another request continues the upload")
-		}
-		if err == nil && int64(len(piece)) > s.p.Length-s.p.size {
-			err = refuse(413, "the body has more than the rest of the upload")
-		}
-		if err == nil {
-			err = s.p.write(piece)
-		}
-		if err != nil {
+		if err := s.p.write(piece); err != nil {
 			return err
 		}
 		if s.check != nil {
 			s.check.Write(piece)
 		}
 		progress.add(len(piece))
-	}
-	if s.check != nil && string(s.check.Sum(nil)) != s.want {
+		return nil
+	})
+	switch {
+	case err == backend.ErrInterrupted:
+		return refuse(409, "another request continues the upload")
+	case err != nil:
+		return err
+	case s.check != nil && string(s.check.Sum(nil)) != s.want:
 		return refuse(460, "the body has another checksum than announced")
 	}
 	return nil

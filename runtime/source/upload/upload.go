@@ -93,7 +93,8 @@ func (u *Upload) respond(w *backend.Response, r *backend.Request) error {
 	}
 	switch r.Method() {
 	case "GET", "HEAD":
-		u.show(w)
+		others := u.peers.list() // of all processes, ours last
+		respondJSON(w, 200, "Cache-Control: no-store\r\n", map[string]any{"uploads": merge(u.uploads.list(), others)})
 		return nil
 	case "PUT", "POST":
 		if r.Field("Tus-Resumable") != "" { // its empty body is not a file
@@ -105,12 +106,6 @@ func (u *Upload) respond(w *backend.Response, r *backend.Request) error {
 		return u.receive(w, r)
 	}
 	return refuse(405, "this is for uploads: PUT or POST")
-}
-
-// show answers with the progress of uploads in all processes.
-func (u *Upload) show(w *backend.Response) {
-	others := u.peers.list()
-	respondJSON(w, 200, "Cache-Control: no-store\r\n", map[string]any{"uploads": merge(u.uploads.list(), others)})
 }
 
 func respondJSON(w *backend.Response, status int, fields string, answer any) {
@@ -145,6 +140,12 @@ func (u *Upload) fail(w *backend.Response, r *backend.Request, err error) {
 		fields += "Retry-After: 5\r\n"
 	}
 	w.Start(exchange.Head{Status: f.status, Reason: []byte(f.text), Fields: []byte(fields), Length: -1, Instead: exchange.Refusal})
+}
+
+// named reports whether clients choose the names of files. Otherwise there is one file.
+func (u *Upload) named() bool {
+	t, ok := u.target.(*folder)
+	return ok && t.only == ""
 }
 
 // resumable returns the directory of uploads that go on; ok is false if they cannot.
