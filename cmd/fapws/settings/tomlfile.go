@@ -41,9 +41,9 @@ func ParseTOML(name, dir string, text []byte) (*TOMLFile, error) {
 		return nil, syntaxError(name, string(text), err)
 	}
 	f := &TOMLFile{Name: name, Dir: dir}
-	l := &locator{text: string(text), line: 1, lines: map[string]place{}, arrays: map[string]int{}}
-	l.document()
-	f.Top = f.table("", "", 0, tree, l.lines)
+	f.Top = &TOMLTable{File: f}
+	w := &walker{rest: strings.TrimPrefix(string(text), "\ufeff"), line: 1}
+	w.document(f.Top, tree)
 	return f, nil
 }
 
@@ -95,42 +95,6 @@ func OneLine(s string) string {
 		}
 		return r
 	}, s)
-}
-
-// table turns the result of the TOML library into a Table. path is its name in lines.
-func (f *TOMLFile) table(name, path string, line int, tree map[string]any, lines map[string]place) *TOMLTable {
-	t := &TOMLTable{File: f, Name: name, Line: line}
-	for key, x := range tree {
-		below := path + sep + key
-		at := max(lines[below].line, line, 1)
-		t.Entries = append(t.Entries, f.value(strings.TrimPrefix(name+"."+key, "."), key, below, at, x, lines))
-	}
-	slices.SortFunc(t.Entries, func(a, b TOMLValue) int {
-		return lines[path+sep+a.Key].offset - lines[path+sep+b.Key].offset
-	})
-	return t
-}
-
-func (f *TOMLFile) value(name, key, path string, line int, x any, lines map[string]place) TOMLValue {
-	v := TOMLValue{File: f, Key: key, Line: line, Any: x}
-	switch x := x.(type) {
-	case map[string]any:
-		v.Any = f.table(name, path, line, x, lines)
-	case []map[string]any:
-		tables := make([]any, len(x))
-		for i, one := range x {
-			tables[i] = one
-		}
-		return f.value(name, key, path, line, tables, lines)
-	case []any:
-		list := make([]TOMLValue, len(x))
-		for i, one := range x {
-			below := element(path, i)
-			list[i] = f.value(name, key, below, max(lines[below].line, line), one, lines)
-		}
-		v.Any = list
-	}
-	return v
 }
 
 // IsTables reports whether the value is a table or an array of them.
