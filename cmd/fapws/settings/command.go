@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -288,20 +289,17 @@ func (f Flags) TookApp() (flag, value string) {
 
 // add adds a setting under all of its names.
 func (p *parser) add(row *Setting) {
-	set, alone := p.set, ""
-	if row.Arg == "" {
-		alone = "yes" // a toggle
-		set.VarPF(&recorder{into: p.cmd.Flags, row: row, as: "no-" + row.Name, fixed: "no"}, "no-"+row.Name, "", "").NoOptDefVal = "no"
+	names, alone := row.names(), ""
+	if row.Arg == "" { // a toggle
+		alone = "yes"
+		names = append(names, variant{name: "no-" + row.Name, fixed: "no"})
 	}
-	set.VarPF(&recorder{into: p.cmd.Flags, row: row, as: row.Name}, row.Name, row.Short, "").NoOptDefVal = alone
-	for _, alias := range row.Aliases {
-		set.VarPF(&recorder{into: p.cmd.Flags, row: row, as: alias}, alias, "", "").NoOptDefVal = alone
-	}
-	for _, v := range variants {
-		if v.of == row.Name {
-			r := &recorder{into: p.cmd.Flags, row: row, as: v.name, prefix: v.prefix, fixed: v.fixed}
-			set.VarPF(r, v.name, "", "").NoOptDefVal = v.fixed
+	for _, one := range names {
+		short := ""
+		if one.name == row.Name {
+			short = row.Short
 		}
+		p.set.VarPF(&recorder{p.cmd.Flags, row, one}, one.name, short, "").NoOptDefVal = cmp.Or(one.fixed, alone)
 	}
 }
 
@@ -326,25 +324,23 @@ func (p *parser) completed(args []string) []string {
 
 // recorder notes a flag as typed. New reads the value.
 type recorder struct {
-	into   Flags
-	row    *Setting
-	as     string
-	prefix string
-	fixed  string // the only value
+	into Flags
+	row  *Setting
+	variant
 }
 
 func (r *recorder) Set(text string) error {
 	if r.fixed != "" && text != r.fixed {
 		return errTakesNoValue
 	}
-	if answer := foreignAnswer("--"+r.as, text); answer != "" {
+	if answer := foreignAnswer("--"+r.name, text); answer != "" {
 		return foreignValue(answer)
 	}
 	text = r.prefix + text
 	if old, again := r.into[r.row.Name]; again && r.row.value(&Config{}).kind&isList != 0 {
 		text = old.text + "," + text
 	}
-	r.into[r.row.Name] = flag{as: "--" + r.as, text: text}
+	r.into[r.row.Name] = flag{as: "--" + r.name, text: text}
 	return nil
 }
 

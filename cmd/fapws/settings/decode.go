@@ -267,10 +267,7 @@ func (v TOMLValue) into(field reflect.Value, of reflect.StructField, report func
 // by lets a kind of setting read v. more are kinds of values that it takes in a table, too.
 func (v TOMLValue) by(to *value, more kind) error {
 	to.kind |= more
-	text, ok := to.single(v.Any)
-	if !ok {
-		return v.Must(to.wrong(to.file))
-	} else if err := to.parse(text); err != nil {
+	if err := to.read(v.Any, to.file, itself); err != nil {
 		return v.Must(err)
 	}
 	return nil
@@ -301,7 +298,7 @@ func (v TOMLValue) setting(to reflect.Value, field string) error {
 	files.file()
 	for _, row := range files.rows {
 		if row.Name == v.Key {
-			if err := row.fromFile(c, v, "", ""); err != nil {
+			if err := row.fromFile(c, v, variant{}); err != nil {
 				return v.Must(err)
 			}
 		}

@@ -138,9 +138,9 @@ func nearestVariable(rows []*Setting, rest string) string {
 	of := map[string]string{}
 	var names []string
 	for _, row := range rows {
-		for _, name := range append([]string{row.Name}, row.Aliases...) {
-			of[capitals(name)] = row.EnvName()
-			names = append(names, capitals(name))
+		for _, one := range row.names() {
+			of[capitals(one.name)] = row.EnvName()
+			names = append(names, capitals(one.name))
 		}
 	}
 	return of[Nearest(rest, names)]
@@ -159,7 +159,8 @@ func (s *Settings) ReadScript(script string, global func(name string) (any, bool
 		if !ok {
 			continue
 		}
-		if err := row.value(&s.conf).fromScript(x); err != nil {
+		v := row.value(&s.conf)
+		if err := v.read(x, v.script, itself); err != nil {
 			wrong = append(wrong, fmt.Errorf("%s: %s is %s: must be %w", script, row.Global, showGiven(x), err))
 			continue
 		}

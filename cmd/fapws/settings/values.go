@@ -17,11 +17,10 @@ type value struct {
 
 	arg    string // stands for it in the help; "" for a toggle, and where the setting says it
 	kind   kind
-	file   string             // allowed values, for the message about a value of another kind in a file; "": as parse says
-	script string             // the same for a script
-	number func(int64) string // the text that a number in a script stands for; nil: there is none, unless kind has isNumber
-	empty  func()             // for an empty array in a file, which takes a default away; nil: not allowed
-	words  []string           // to be completed
+	file   string   // allowed values, for the message about a value of another kind in a file; "": as parse says
+	script string   // the same for a script
+	empty  func()   // for an empty list, which takes a default away; nil: not allowed
+	words  []string // to be completed
 }
 
 // kind says what a file or a script may have for a value.
@@ -73,7 +72,7 @@ func (v *value) called(arg string) *value {
 	return v
 }
 
-// wrong is the error of something of another kind.
+// wrong is the error of something of another kind than the allowed ones.
 func (v *value) wrong(allowed string) error {
 	if allowed != "" {
 		return errors.New(allowed)
@@ -96,25 +95,32 @@ func (v *value) single(x any) (text string, ok bool) {
 	return "", false
 }
 
-// fromScript reads x, an int64, float64, string, bool, []any or Object.
-func (v *value) fromScript(x any) error {
-	if n, is := x.(int64); is && v.number != nil {
-		return v.parse(v.number(n))
+// read reads x, which a file or a script has: an int64, float64, string, bool, []any or something else. Each text goes
+// through edit.
+func (v *value) read(x any, allowed string, edit func(string) string) error {
+	list, isArray := x.([]any)
+	switch {
+	case !isArray:
+		list = []any{x}
+	case v.kind&isList == 0:
+		return v.wrong(allowed)
+	case len(list) == 0 && v.empty == nil:
+		return errors.New("at least one string")
+	case len(list) == 0:
+		v.empty()
+		return nil
 	}
-	text, ok := v.single(x)
-	if list, is := x.([]any); is && v.kind&isList != 0 {
-		texts := make([]string, len(list))
-		ok = true
-		for i := range list {
-			one, isString := list[i].(string)
-			texts[i], ok = one, ok && isString
+	texts := make([]string, len(list))
+	for i, one := range list {
+		text, ok := v.single(one)
+		if !ok {
+			return v.wrong(allowed)
+		} else if isArray && strings.Contains(text, ",") {
+			return errors.New("strings without commas")
 		}
-		text = strings.Join(texts, ",")
+		texts[i] = edit(text)
 	}
-	if !ok {
-		return v.wrong(v.script)
-	}
-	return v.parse(text)
+	return v.parse(strings.Join(texts, ","))
 }
 
 // count is an integer in a range.
@@ -175,15 +181,11 @@ func text(to *string) *value {
 	return v
 }
 
-// level is one of LogLevels. A script may use the numbers of Python's logging.
+// level is one of LogLevels, or one of the names and numbers of Python's logging.
 func level(to *string) *value {
-	v := choice(to, LogLevels...).reads(map[string]string{"warn": "warning", "critical": "error", "fatal": "error"})
-	v.number = func(n int64) string {
-		if n < 0 || n > 50 || n%10 != 0 {
-			return ""
-		}
-		return [...]string{"debug", "debug", "info", "warning", "error", "error"}[n/10]
-	}
+	v := choice(to, LogLevels...).reads(map[string]string{"warn": "warning", "critical": "error", "fatal": "error",
+		"0": "debug", "10": "debug", "20": "info", "30": "warning", "40": "error", "50": "error"})
+	v.kind |= isNumber
 	return v
 }
 

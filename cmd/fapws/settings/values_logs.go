@@ -28,13 +28,13 @@ func logFormat(to *string) *value {
 // logRotate is when logs are rotated by time.
 func logRotate(to *string) *value {
 	words := []string{"off", "hourly", "daily", "weekly"}
-	v := of(to, isText, func(text string) (string, error) {
+	v := of(to, isText|isNumber, func(text string) (string, error) {
 		if d, ok := ParseDuration(text); !slices.Contains(words, text) && (!ok || d < time.Second || d > longest) {
 			return "", errors.New("off, hourly, daily, weekly, or a time such as 30m, 6h or 2d, from 1s to a year")
 		}
 		return text, nil
 	}, itself)
-	v.words, v.number = words, func(n int64) string { return strconv.FormatInt(n, 10) }
+	v.words = words
 	return v
 }
 
