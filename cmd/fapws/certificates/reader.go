@@ -37,13 +37,19 @@ type Reader struct {
 	pairs map[string]*Contents // by Pair.id
 	cas   map[string][]byte    // by file
 	told  map[string]string    // the last log line, by its subject
+
+	tickets tickets
+	rotated time.Time // when tickets got their newest secret
 }
 
 // Bundle returns the contents of the files of w. A file that was never good is an error, of one line for each such
 // file. The contents of one that has become wrong are those of the last time; why is logged once.
 func (r *Reader) Bundle(w *Want) (*Bundle, error) {
 	r.init()
-	b := &Bundle{ClientCAs: map[string][]byte{}}
+	if now := r.Now(); now.Sub(r.rotated) >= ticketPeriod {
+		r.tickets, r.rotated = r.tickets.next(), now
+	}
+	b := &Bundle{ClientCAs: map[string][]byte{}, Tickets: r.tickets}
 	var wrong []error
 	if IsWrongClock(r.Now()) {
 		r.tell("clock", logfile.Warning, fmt.Sprintf("the clock of this machine says %s; certificates are not checked for their dates until it is right", r.Now().UTC().Format(day)))
@@ -120,7 +126,7 @@ func (r *Reader) Kept() (b Bundle) {
 	for _, c := range r.pairs {
 		b.Pairs = append(b.Pairs, *c)
 	}
-	b.ClientCAs = r.cas
+	b.ClientCAs, b.Tickets = r.cas, r.tickets
 	return b
 }
 
@@ -133,6 +139,7 @@ func (r *Reader) Keep(b *Bundle) {
 		r.pairs[p.id()] = c
 	}
 	maps.Copy(r.cas, b.ClientCAs)
+	r.tickets = b.Tickets
 }
 
 // from puts the place in the configuration before an error.
@@ -304,9 +311,9 @@ func (w *Want) Files() (names []string) {
 	return slices.Compact(names)
 }
 
-// Equal reports whether two bundles have the same contents, whatever their tickets.
+// Equal reports whether two bundles have the same contents.
 func (b *Bundle) Equal(other *Bundle) bool {
-	return maps.EqualFunc(b.ClientCAs, other.ClientCAs, bytes.Equal) && slices.EqualFunc(b.Pairs, other.Pairs, func(x, y Contents) bool {
+	return slices.EqualFunc(b.Tickets, other.Tickets, bytes.Equal) && maps.EqualFunc(b.ClientCAs, other.ClientCAs, bytes.Equal) && slices.EqualFunc(b.Pairs, other.Pairs, func(x, y Contents) bool {
 		return x.Cert == y.Cert && x.Key == y.Key && bytes.Equal(x.Certificate, y.Certificate) && bytes.Equal(x.PrivateKey, y.PrivateKey)
 	})
 }
@@ -315,7 +322,7 @@ const (
 	// statEvery is how often the files are looked at, without reading them.
 	statEvery = time.Second
 
-	// rereadEvery is the time after which files are read in any case: certificates expire.
+	// rereadEvery is the time after which files are read in any case: certificates expire, and tickets get new secrets.
 	rereadEvery = time.Hour
 
 	// pollEvery is the same for files that only a process with more rights may look at, and for certificates that depend on
