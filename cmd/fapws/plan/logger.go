@@ -10,10 +10,10 @@ import (
 	"os"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"fapws/cmd/fapws/process"
@@ -127,27 +127,17 @@ func appendLogLine(dst []byte, now time.Time, level logfile.Level, client, text 
 	return append(appendPrintable(dst, text), '\n')
 }
 
-// appendPrintable appends text with its control characters, those of Unicode too,
-// as in C.
+// appendPrintable appends text with its control characters, those of Unicode too, as in Go.
 func appendPrintable(dst []byte, text string) []byte {
-	const hex = "0123456789abcdef"
-	for i, r := range text {
-		switch {
-		case r == '\n':
-			dst = append(dst, `\n`...)
-		case r == '\r':
-			dst = append(dst, `\r`...)
-		case r == '\t':
-			dst = append(dst, `\t`...)
-		case r < ' ' || r == 0x7f:
-			dst = append(dst, '\\', 'x', hex[r>>4], hex[r&15])
-		case r >= 0x80 && r < 0xa0:
-			dst = append(dst, '\\', 'x', 'c', '2', '\\', 'x', hex[r>>4], hex[r&15])
-		case r == utf8.RuneError && !strings.HasPrefix(text[i:], "\ufffd"):
-			dst = append(dst, '\\', 'x', hex[text[i]>>4], hex[text[i]&15])
-		default:
-			dst = utf8.AppendRune(dst, r)
+	for len(text) > 0 {
+		r, n := utf8.DecodeRuneInString(text)
+		if unicode.IsControl(r) || r == utf8.RuneError && n == 1 {
+			quoted := strconv.Quote(text[:n])
+			dst = append(dst, quoted[1:len(quoted)-1]...)
+		} else {
+			dst = append(dst, text[:n]...)
 		}
+		text = text[n:]
 	}
 	return dst
 }
