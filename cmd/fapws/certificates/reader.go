@@ -35,7 +35,7 @@ type Reader struct {
 	Now func() time.Time
 
 	pairs map[string]*Contents // by Pair.id
-	cas   map[string][]byte    // by file
+	cas   map[string][]byte    // by file, and of the own authority by its directory
 	told  map[string]string    // the last log line, by its subject
 
 	tickets tickets
@@ -108,17 +108,26 @@ func (r *Reader) maintain(w *Want) ([]byte, error) {
 	for _, line := range doubts {
 		r.tell(line, logfile.Warning, line)
 	}
-	if known := r.cas[w.Auto]; err != nil && known != nil {
-		r.tell(w.Auto, logfile.Error, err.Error()+"; the certificate that was made before stays in use")
-		return known, nil
+	var text []byte
+	if err == nil {
+		text, _, err = ReadFile(filepath.Join(w.Auto, CAFile))
 	}
-	if err != nil {
+	return r.keep(w.Auto, text, err, "the certificate that was made before stays in use")
+}
+
+// keep returns text, or if err says that there is none, the last good one of the same subject.
+func (r *Reader) keep(subject string, text []byte, err error, stays string) ([]byte, error) {
+	if err == nil {
+		r.cas[subject] = text
+		delete(r.told, subject)
+		return text, nil
+	}
+	old, known := r.cas[subject]
+	if !known {
 		return nil, err
 	}
-	delete(r.told, w.Auto)
-	text, _, err := ReadFile(filepath.Join(w.Auto, CAFile))
-	r.cas[w.Auto] = text
-	return text, err
+	r.tell(subject, logfile.Error, err.Error()+"; "+stays)
+	return old, nil
 }
 
 // Kept returns all contents that are known to be good.
@@ -284,17 +293,7 @@ func (r *Reader) authorities(name string) ([]byte, error) {
 	} else if since := of.outdated(r.Now()); !since.IsZero() && !IsWrongClock(r.Now()) {
 		r.tell("revoked "+name, logfile.Warning, fmt.Sprintf("%s: a revocation list should have been replaced on %s; certificates that were revoked since then are accepted", name, since.UTC().Format(day)))
 	}
-	old, known := r.cas[name]
-	switch {
-	case err == nil:
-		r.cas[name] = data
-		delete(r.told, name)
-		return data, nil
-	case known:
-		r.tell(name, logfile.Error, err.Error()+"; the authorities that were read before stay in use")
-		return old, nil
-	}
-	return nil, err
+	return r.keep(name, data, err, "the authorities that were read before stay in use")
 }
 
 // Files returns the names of the files of w, each once.

@@ -119,19 +119,24 @@ func (c *SiteConfig) all(conf *settings.Config) (hosts []*Host) {
 
 // Roots are the directories of root and files, each once.
 func (c *SiteConfig) Roots() (dirs []string) {
-	note := func(dir string) {
-		if dir != "" && !slices.Contains(dirs, dir) {
-			dirs = append(dirs, dir)
-		}
-	}
-	note(c.Root)
+	dirs = append(dirs, c.Root)
 	for _, h := range c.Hosts {
-		note(h.Root)
+		dirs = append(dirs, h.Root)
 		for _, r := range h.Routes {
-			note(r.Folder)
+			dirs = append(dirs, r.Folder)
 		}
 	}
-	return dirs
+	return eachOnce(dirs)
+}
+
+// eachOnce returns names without "" and repetitions.
+func eachOnce(names []string) (once []string) {
+	for _, name := range names {
+		if name != "" && !slices.Contains(once, name) {
+			once = append(once, name)
+		}
+	}
+	return once
 }
 
 // Apps are the applications to load, each once.

@@ -220,22 +220,17 @@ func (l *Login) wanted() bool { return l != nil && l.Given }
 
 // UserFiles returns the files of users that the configuration names, each once.
 func (c *SiteConfig) UserFiles(conf *settings.Config) (files []string) {
-	note := func(file string) {
-		if file != "" && !slices.Contains(files, file) {
-			files = append(files, file)
-		}
-	}
-	note(conf.LoginUsers)
+	files = append(files, conf.LoginUsers)
 	c.anyRules(func(r *TopRules) bool {
 		if r.Login.wanted() {
-			note(r.Login.Users)
+			files = append(files, r.Login.Users)
 		}
 		if r.Auth != nil {
-			note(r.Auth.Users)
+			files = append(files, r.Auth.Users)
 		}
 		return false // all of them
 	})
-	return files
+	return eachOnce(files)
 }
 
 // hostLogin is what users of a host log in to.
