@@ -220,11 +220,13 @@ func plain(v pybridge.Value) any {
 type envVariable struct{ Name, Value string }
 
 var (
+	// assignment is a line NAME=value: in double quotes, in single ones, or without.
 	assignment = sync.OnceValue(func() *regexp.Regexp {
-		return regexp.MustCompile(`^[ \t]*(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_]*)[ \t]*=[ \t]*`)
+		return regexp.MustCompile(`^[ \t]*(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_]*)[ \t]*=[ \t]*` +
+			`(?:"((?:[^"\\]|\\(?s:.))*)"[ \t]*(?:#.*)?|'([^']*)'[ \t]*(?:#.*)?|(.*?)(?:[ \t]+#.*)?)[ \t]*(?:\n|$)`)
 	})
+	nothing   = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[ \t]*(?:#.*)?(?:\n|$)`) })
 	reference = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\$\{([A-Za-z_][A-Za-z0-9_]*)\}`) })
-	comment   = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`[ \t]+#.*$`) })
 	escapes   = strings.NewReplacer(`\n`, "\n", `\t`, "\t", `\r`, "\r", `\"`, `"`, `\\`, `\`, `\$`, "$")
 )
 
@@ -248,52 +250,28 @@ func parseEnvFile(name, text string, lookup func(string) (string, bool)) ([]envV
 	}
 	text = strings.ReplaceAll(strings.TrimPrefix(text, "\ufeff"), "\r\n", "\n")
 	for number := 1; text != ""; {
-		line, rest, _ := strings.Cut(text, "\n")
-		trimmed := strings.TrimSpace(line)
-		if trimmed == "" || trimmed[0] == '#' {
-			text = rest
-			number++
-			continue
-		}
-		m := assignment().FindStringSubmatchIndex(line)
-		if m == nil || strings.ContainsRune(line, 0) {
-			return nil, fmt.Errorf("%s:%d: expected NAME=value", name, number)
-		}
-		v := envVariable{Name: line[m[2]:m[3]]}
-		if raw := line[m[1]:]; raw != "" && (raw[0] == '"' || raw[0] == '\'') {
-			quoted, length, ok := cutQuoted(text[m[1]:])
-			end, after, _ := strings.Cut(text[m[1]+length:], "\n")
-			if end = strings.TrimSpace(end); !ok || end != "" && end[0] != '#' {
+		taken := nothing().FindString(text)
+		if taken == "" {
+			m := assignment().FindStringSubmatch(text)
+			if m == nil || strings.ContainsRune(m[0], 0) {
+				return nil, fmt.Errorf("%s:%d: expected NAME=value", name, number)
+			}
+			v := envVariable{m[1], m[3]}
+			switch {
+			case m[2] != "":
+				v.Value = escapes.Replace(expandUnescaped(m[2], expand))
+			case strings.HasPrefix(m[4], `"`) || strings.HasPrefix(m[4], "'"):
 				return nil, fmt.Errorf("%s:%d: the quoted value of %s is not closed", name, number, v.Name)
+			case m[4] != "":
+				v.Value = expand(m[4])
 			}
-			if v.Value = quoted; raw[0] == '"' {
-				v.Value = escapes.Replace(expandUnescaped(quoted, expand))
-			}
-			number += strings.Count(quoted, "\n")
-			rest = after
-		} else {
-			v.Value = expand(strings.TrimSpace(comment().ReplaceAllString(raw, "")))
+			list = append(list, v)
+			taken = m[0]
 		}
-		list = append(list, v)
-		text = rest
-		number++
+		text = text[len(taken):]
+		number += strings.Count(taken, "\n")
 	}
 	return list, nil
-}
-
-// cutQuoted returns the text between the quote that s begins with and the next one, and
-// the length of all that. A backslash in double quotes keeps the next byte from being
-// the end.
-func cutQuoted(s string) (inner string, length int, ok bool) {
-	for i := 1; i < len(s); i++ {
-		switch {
-		case s[i] == '\\' && s[0] == '"':
-			i++
-		case s[i] == s[0]:
-			return s[1:i], i + 1, true
-		}
-	}
-	return "", len(s), false
 }
 
 // expandUnescaped expands s, except for references behind a backslash.
