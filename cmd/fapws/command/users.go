@@ -2,6 +2,7 @@ package command
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -101,29 +102,25 @@ func configuredUsers() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	name := settings.FindFile(set, false)
-	if name == "" {
-		return "", errors.New("there is no configuration file that names the users; name their file with -f FILE")
-	}
-	f, err := settings.ReadFile(name)
+	p, err := plan.Read(&settings.Command{}, set)
 	if err != nil {
 		return "", err
 	}
-	if err := set.ReadFile(f, plan.FileKeys()); err != nil {
-		return "", err
+	if p.File == nil {
+		return "", errors.New("there is no configuration file that names the users; name their file with -f FILE")
 	}
 	conf, err := set.Config()
 	if err != nil {
 		return "", err
 	}
-	files := plan.ReadSites(f, func(error) {}).UserFiles(&conf)
+	files := p.Site.UserFiles(&conf)
 	switch len(files) {
 	case 0:
-		return "", fmt.Errorf("%s names no file of users; name it with -f FILE", name)
+		return "", cmp.Or(p.Mistakes, fmt.Errorf("%s names no file of users; name it with -f FILE", p.File.Name))
 	case 1:
 		return files[0], nil
 	}
-	return "", fmt.Errorf("%s names several files of users; choose one with -f: %s", name, strings.Join(files, ", "))
+	return "", fmt.Errorf("%s names several files of users; choose one with -f: %s", p.File.Name, strings.Join(files, ", "))
 }
 
 func changeUsers(action, file, name string, stdin *os.File, stdout, stderr io.Writer) error {

@@ -35,7 +35,7 @@ type Plan struct {
 // Make finds and reads the configuration file, enters the directory of --chdir, and
 // settles the application or site there. doubts are lines about settings that are probably not meant.
 func Make(cmd *settings.Command, set *settings.Settings) (p *Plan, doubts []string, err error) {
-	if p, err = read(cmd, set); err != nil {
+	if p, err = Read(cmd, set); err != nil {
 		return nil, nil, err
 	}
 	if p.Mistakes != nil && cmd.Word != settings.WordCheck {
@@ -70,8 +70,8 @@ func Make(cmd *settings.Command, set *settings.Settings) (p *Plan, doubts []stri
 	return p, doubts, nil
 }
 
-// read finds and reads the configuration file, and puts its settings into set.
-func read(cmd *settings.Command, set *settings.Settings) (*Plan, error) {
+// Read finds and reads the configuration file, and puts its settings into set.
+func Read(cmd *settings.Command, set *settings.Settings) (*Plan, error) {
 	p := &Plan{Command: cmd, Settings: set}
 	var wrong []error
 	if name := settings.FindFile(set, cmd.Script != ""); name != "" {
