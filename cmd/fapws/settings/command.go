@@ -239,8 +239,8 @@ func ParseFlags(set *pflag.FlagSet, args []string) (words []string, err error) {
 	switch {
 	case errors.As(err, &unknown):
 		typed := typedName(unknown)
-		if near := nearestFlag(set, typed); near != "" {
-			return nil, fmt.Errorf("unknown flag %s, did you mean %s?", typed, near)
+		if near := nearestFlag(set, typed); near != nil {
+			return nil, fmt.Errorf("unknown flag %s, did you mean --%s?", typed, near.Name)
 		}
 		return nil, fmt.Errorf("unknown flag %s; see fapws %s --help", typed, set.Name())
 	case errors.As(err, &bare):
@@ -259,19 +259,15 @@ func typedName(unknown *pflag.NotExistError) string {
 	return "--" + unknown.GetSpecifiedName()
 }
 
-// nearestFlag returns the flag that a misspelt one, "--name", most likely means, or "".
-func nearestFlag(set *pflag.FlagSet, typed string) string {
+// nearestFlag returns the flag that a misspelt one, "--name", most likely means, or nil.
+func nearestFlag(set *pflag.FlagSet, typed string) *pflag.Flag {
 	name, long := strings.CutPrefix(typed, "--")
 	if !long {
-		return ""
+		return nil
 	}
 	var names []string
 	set.VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
-	near := Nearest(name, names)
-	if near != "" {
-		near = "--" + near
-	}
-	return near
+	return set.Lookup(Nearest(name, names))
 }
 
 // TookApp returns a flag, and its value, that is probably the application: app:app in
@@ -409,8 +405,8 @@ func (p *parser) unknown(typed string) error {
 	if p.app != "" {
 		separator = fmt.Sprintf("; arguments of the application follow --: fapws %s -- %s", p.app, typed)
 	}
-	if near := nearestFlag(p.set, typed); near != "" {
-		return fmt.Errorf("unknown flag %s, did you mean %s?%s", typed, near, strings.Replace(separator, "; a", " A", 1))
+	if near := nearestFlag(p.set, typed); near != nil {
+		return fmt.Errorf("unknown flag %s, did you mean --%s?%s", typed, near.Name, strings.Replace(separator, "; a", " A", 1))
 	}
 	if separator != "" {
 		return fmt.Errorf("unknown flag %s%s", typed, separator)

@@ -113,6 +113,8 @@ func UnknownVariables(rows []*Setting, environ []string, known ...string) (lines
 	for _, row := range rows {
 		known = append(known, row.EnvName())
 	}
+	p := parser{rows: rows, cmd: &Command{}}
+	p.register()
 	for _, one := range environ {
 		name, value, _ := strings.Cut(one, "=")
 		rest, ours := strings.CutPrefix(name, "FAPWS_")
@@ -123,27 +125,15 @@ func UnknownVariables(rows []*Setting, environ []string, known ...string) (lines
 		hint := "; fapws --help all lists the settings"
 		if answer := foreignAnswer(flag, value); answer != "" {
 			hint = ": " + answer
-		} else if near := nearestVariable(rows, rest); near != "" {
-			hint = ", did you mean " + near + "?"
+		} else if near := nearestFlag(p.set, flag); near != nil {
+			if r, ok := near.Value.(*recorder); ok {
+				hint = ", did you mean " + r.row.EnvName() + "?"
+			}
 		}
 		lines = append(lines, fmt.Sprintf("unknown variable %s in the environment%s", name, hint))
 	}
 	slices.Sort(lines)
 	return lines
-}
-
-// nearestVariable returns the variable of the setting that rest, a name without FAPWS_,
-// most likely means, or "". Other names of a flag lead to it as well.
-func nearestVariable(rows []*Setting, rest string) string {
-	of := map[string]string{}
-	var names []string
-	for _, row := range rows {
-		for _, one := range row.names() {
-			of[capitals(one.name)] = row.EnvName()
-			names = append(names, capitals(one.name))
-		}
-	}
-	return of[Nearest(rest, names)]
 }
 
 // ReadScript settles settings that neither flag nor environment nor file gave, from the globals
