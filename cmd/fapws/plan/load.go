@@ -101,7 +101,7 @@ func (p *Plan) Load(report func(error) int) (*pybridge.App, error) {
 	o.Failed = func(err error, app *pybridge.Contents) {
 		failed = err
 		if err = p.notLoaded(err, &o.Apps[0]); len(app.Apps) > 0 {
-			err = process.ExitFrom(errors.Join(err, p.Settings.ReadScript(p.Command.ScriptName(), globalOf(app, 0))))
+			err = process.ExitFrom(errors.Join(err, p.Settings.ReadScript(p.Command.ScriptName(), oneOf(app.Apps[0].Settings))))
 		}
 		code = report(err)
 		closing = process.ExitAfterClosingTime(code, func(string) {})
@@ -153,7 +153,7 @@ func mistypedWord(module string, err error) error {
 func (p *Plan) ReadScript(app *pybridge.Contents) (conf settings.Config, err error) {
 	script, inline := p.Command.ScriptName(), p.IsInline()
 	if app.Apps[0].Class == "" {
-		if err := p.Settings.ReadScript(script, globalOf(app, 0)); err != nil {
+		if err := p.Settings.ReadScript(script, oneOf(app.Apps[0].Settings)); err != nil {
 			return conf, process.ExitUsage(err)
 		}
 	}
@@ -171,28 +171,22 @@ func (p *Plan) ReadScript(app *pybridge.Contents) (conf settings.Config, err err
 }
 
 // Recall returns all settings with those of a script that another process has read: its globals.
-func (p *Plan) Recall(globals map[string]pybridge.Value) (settings.Config, error) {
+func (p *Plan) Recall(globals map[string]pybridge.Value) (conf settings.Config, err error) {
 	set := p.Settings.Clone() // the script may say something else when it runs
-	app := &pybridge.Contents{Apps: []pybridge.Content{{Settings: globals}}}
-	err := set.ReadScript(p.Command.ScriptName(), globalOf(app, 0))
-	if err != nil {
-		return settings.Config{}, process.ExitUsage(err)
+	if err = set.ReadScript(p.Command.ScriptName(), oneOf(globals)); err == nil {
+		conf, err = set.Config()
 	}
-	conf, err := set.Config()
 	if err != nil {
 		return conf, process.ExitUsage(err)
 	}
 	return conf, nil
 }
 
-// globalOf reads a global of application i in the form that settings take.
-func globalOf(app *pybridge.Contents, i int) func(string) (any, bool) {
+// oneOf reads one of the globals of a script in the form that settings take.
+func oneOf(globals map[string]pybridge.Value) func(name string) (any, bool) {
 	return func(name string) (any, bool) {
-		v, ok := app.Apps[i].Settings[name]
-		if !ok {
-			return nil, false
-		}
-		return plain(v), true
+		v, ok := globals[name]
+		return plain(v), ok
 	}
 }
 

@@ -228,13 +228,13 @@ func (e *ErrorLog) Follow(files ...*os.File) {
 
 // RotateAll rotates the error log, the access log and those of hosts. Processes that
 // write to them notice, at the latest when they are told to reopen. It is safe for concurrent use.
-func (e *ErrorLog) RotateAll(conf *settings.Config, hosts []string, log *Logger) error {
+func (e *ErrorLog) RotateAll(conf *settings.Config, site *SiteConfig, log *Logger) error {
 	if e.file != nil {
 		e.file.Rotate()
 	}
 	var all []error
-	for _, name := range append([]string{conf.AccessLog}, hosts...) {
-		if name == off || isErrorLog(conf, name) {
+	for _, name := range site.LogFiles(conf) {
+		if isErrorLog(conf, name) {
 			continue
 		}
 		o := fileOptions(conf, name, "log")

@@ -19,16 +19,13 @@ import (
 	"fapws/runtime/system"
 )
 
-// LogFiles are the log files that hosts name.
-func (c *SiteConfig) LogFiles() (paths []string) {
+// LogFiles are the log files that settings and hosts name.
+func (c *SiteConfig) LogFiles(conf *settings.Config) []string {
+	paths := []string{conf.AccessLog, conf.ErrorLog}
 	for _, h := range c.Hosts {
-		for _, path := range []string{h.AccessLog, h.ErrorLog} {
-			if path != "" {
-				paths = append(paths, path)
-			}
-		}
+		paths = append(paths, h.AccessLog, h.ErrorLog)
 	}
-	return paths
+	return slices.DeleteFunc(paths, func(path string) bool { return path == "" || path == "-" || path == off })
 }
 
 // hostLogs opens the logs that a host has for itself.
@@ -245,9 +242,6 @@ func (l *LogFiles) Close() {
 // folder, too.
 func GiveLogs(names []string, to *confine.Identity, log *Logger) {
 	for _, name := range names {
-		if name == "-" || name == off {
-			continue
-		}
 		if err := giveLog(name, to); err != nil {
 			log.Log(logfile.Warning, fmt.Sprintf("cannot give the log %s to user %d: %v", name, to.UID, err))
 		}
