@@ -296,19 +296,11 @@ func appendAnswered(dst []byte, r *sites.RequestSummary, colour bool) []byte {
 		line = []byte("(no request)")
 	}
 	dst = appendPrintable(dst, string(line))
-	dst = append(dst, ' ')
 	paint, plain := "", ""
 	if colour {
 		paint, plain = statusColour(r.Status), "\x1b[0m"
 	}
-	dst = append(dst, paint...)
-	dst = strconv.AppendInt(dst, int64(r.Status), 10)
-	dst = append(dst, plain...)
-	dst = append(dst, ' ')
-	dst = strconv.AppendInt(dst, r.Bytes, 10)
-	dst = append(dst, " bytes "...)
-	dst = append(dst, rounded(r.Took).String()...)
-	return append(dst, '\n')
+	return fmt.Appendf(dst, " %s%d%s %d bytes %s\n", paint, r.Status, plain, r.Bytes, rounded(r.Took))
 }
 
 // statusColour is green, cyan, yellow or red (ECMA-48 §8.3.117, SGR).

@@ -132,6 +132,11 @@ func (f *TOMLFile) Resolve(path string) string {
 
 // Unknown returns the error for a key that is not among names in the table.
 func (v TOMLValue) Unknown(table string, names []string) error {
+	if v.File.Misplaced != nil {
+		if known := v.File.Misplaced(table, v.Key); known != "" {
+			return v.Errorf("%s", known)
+		}
+	}
 	where := ""
 	if table != "" {
 		where = " of [" + table + "]"
@@ -142,9 +147,7 @@ func (v TOMLValue) Unknown(table string, names []string) error {
 	} else if near := Nearest(v.Key, names); near != "" {
 		hint = ", did you mean " + near + "?"
 	}
-	err := v.Errorf("unknown key %s%s%s", v.Key, where, hint).(*Mistake)
-	err.Key, err.Table = v.Key, table
-	return err
+	return v.Errorf("unknown key %s%s%s", v.Key, where, hint)
 }
 
 // keyField is a field of a struct with its declaration.
@@ -338,13 +341,13 @@ func (v TOMLValue) list(to *[]string, is string) error {
 // like is a kind of text that fits, with a text that says which ones do.
 func like(allowed string, fits func(string) bool) func(*string) *value {
 	return func(to *string) *value {
-		v := word(to, func(s string) error {
+		v := of(to, isText, func(s string) (string, error) {
 			if !fits(s) || strings.ContainsRune(s, 0) {
-				return errors.New(allowed)
+				return "", errors.New(allowed)
 			}
-			return nil
-		})
-		v.file = allowed
+			return s, nil
+		}, itself)
+		v.file, v.script = allowed, "a string"
 		return v
 	}
 }

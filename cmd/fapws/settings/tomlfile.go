@@ -15,6 +15,9 @@ type TOMLFile struct {
 	Name string // as messages call it
 	Dir  string // the directory of relative paths in it
 	Top  *TOMLTable
+
+	// Misplaced returns what to do about a key that is unknown in a table, "host.route" or "" for the top; "" if it does not know. May be nil.
+	Misplaced func(table, key string) string
 }
 
 // TOMLTable is a table of a file, inline or not.
@@ -122,9 +125,6 @@ type Mistake struct {
 	File string
 	Line int
 	Text string // of one line
-
-	Key   string // that is unknown where it stands; "" for other mistakes
-	Table string // where it stands: "host.route"
 }
 
 // Error is "FILE:LINE: TEXT".

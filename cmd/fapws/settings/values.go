@@ -167,13 +167,6 @@ func duration(to *time.Duration, least time.Duration) *value {
 
 const longest = 366 * 24 * time.Hour
 
-// word is a text that check takes.
-func word(to *string, check func(string) error) *value {
-	v := of(to, isText, func(text string) (string, error) { return text, check(text) }, itself)
-	v.file, v.script = "a string", "a string"
-	return v
-}
-
 // text is any string without a NUL byte.
 func text(to *string) *value {
 	v := like("a name, not empty", isGiven)(to)
