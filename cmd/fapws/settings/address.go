@@ -275,25 +275,19 @@ func (c *Config) HTTPSPort() string {
 
 // parseSecure is parseAddress for what follows https:// or https+.
 func parseSecure(s string) (string, error) {
-	if rest, ok := strings.CutPrefix(s, securePrefix); ok {
-		addr, err := parseAddress(rest)
-		if plain := strings.HasPrefix(addr, "fd://") || addr == "systemd"; err == nil && !plain {
-			err = fmt.Errorf("https://HOST:PORT, https+fd://N or https+systemd, not %s", shorten(s))
-		}
-		return securePrefix + addr, err
-	}
-	host := strings.TrimRight(strings.TrimPrefix(s, secureTCP), "/")
-	if host == "" || strings.ContainsAny(host, "/") {
-		return "", fmt.Errorf("https://HOST:PORT or https://:PORT, not %s", shorten(s))
-	}
-	addr, err := parseAddress(host)
-	if err != nil {
+	plain, _ := SplitSecure(s)
+	plain = strings.TrimRight(plain, "/")
+	addr, err := parseAddress(plain)
+	_, again := SplitSecure(addr)
+	passed := strings.HasPrefix(addr, "fd://") || addr == "systemd"
+	switch {
+	case err == errNoAddress, err == nil && (again || strings.HasPrefix(addr, "unix:") || passed != strings.HasPrefix(s, securePrefix)):
+		return "", fmt.Errorf("https://HOST:PORT, https://:PORT, https+fd://N or https+systemd, not %s", shorten(s))
+	case err != nil:
 		return "", err
-	}
-	if _, _, err := net.SplitHostPort(addr); err != nil || strings.HasPrefix(addr, "unix:") {
-		return "", fmt.Errorf("https://HOST:PORT, not %s", shorten(s))
-	}
-	if !digitsOnly(host) && strings.HasSuffix(addr, ":"+defaultPort) && !strings.HasSuffix(host, ":"+defaultPort) {
+	case passed:
+		return securePrefix + addr, nil
+	case !digitsOnly(plain) && strings.HasSuffix(addr, ":"+defaultPort) && !strings.HasSuffix(plain, ":"+defaultPort):
 		addr = strings.TrimSuffix(addr, defaultPort) + HTTPSPort // a URL without a port
 	}
 	return secureTCP + addr, nil
