@@ -2,6 +2,7 @@ package plan
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -297,36 +298,19 @@ func appendAnswered(dst []byte, r *sites.RequestSummary, colour bool) []byte {
 	}
 	dst = appendPrintable(dst, string(line))
 	paint, plain := "", ""
-	if colour {
-		paint, plain = statusColour(r.Status), "\x1b[0m"
+	if colour { // green, cyan, yellow or red (ECMA-48 §8.3.117, SGR)
+		paint, plain = fmt.Sprintf("\x1b[%dm", cmp.Or(map[int]int{2: 32, 3: 36, 4: 33}[r.Status/100], 31)), "\x1b[0m"
 	}
 	return fmt.Appendf(dst, " %s%d%s %d bytes %s\n", paint, r.Status, plain, r.Bytes, rounded(r.Took))
 }
 
-// statusColour is green, cyan, yellow or red (ECMA-48 §8.3.117, SGR).
-func statusColour(status int) string {
-	switch status / 100 {
-	case 2:
-		return "\x1b[32m"
-	case 3:
-		return "\x1b[36m"
-	case 4:
-		return "\x1b[33m"
-	}
-	return "\x1b[31m"
-}
-
-// rounded leaves two or three digits of a duration.
+// rounded leaves two digits of a duration.
 func rounded(d time.Duration) time.Duration {
-	switch {
-	case d >= 10*time.Second:
-		return d.Round(time.Second)
-	case d >= 10*time.Millisecond:
-		return d.Round(time.Millisecond)
-	case d >= time.Millisecond:
-		return d.Round(100 * time.Microsecond)
+	unit := 10 * time.Microsecond
+	for d >= 100*unit {
+		unit *= 10
 	}
-	return d.Round(10 * time.Microsecond)
+	return d.Round(unit)
 }
 
 // wantsColour reports whether f is a terminal whose user has not said NO_COLOR
