@@ -106,24 +106,16 @@ func (l *Logger) Lost() int64 {
 
 func appendLogLine(dst []byte, now time.Time, level logfile.Level, client, text string, file bool) []byte {
 	client, trace := http1.UnnameTrace(client)
+	at, rank, about, traced := "2006-01-02 15:04:05.000 ", "%s ", "client %s: ", "trace %s: "
 	if file {
-		dst = now.AppendFormat(dst, "[Mon Jan 02 15:04:05.000000 2006] [")
-		dst = append(append(dst, level.String()...), "] "...)
-		if client != "" {
-			dst = append(append(append(dst, "[client "...), client...), "] "...)
-		}
-		if trace != "" {
-			dst = append(append(append(dst, "[trace "...), trace...), "] "...)
-		}
-	} else {
-		dst = now.AppendFormat(dst, "2006-01-02 15:04:05.000 ")
-		dst = append(append(dst, level.String()...), ' ')
-		if client != "" {
-			dst = append(append(append(dst, "client "...), client...), ": "...)
-		}
-		if trace != "" {
-			dst = append(append(append(dst, "trace "...), trace...), ": "...)
-		}
+		at, rank, about, traced = "[Mon Jan 02 15:04:05.000000 2006] ", "[%s] ", "[client %s] ", "[trace %s] "
+	}
+	dst = fmt.Appendf(now.AppendFormat(dst, at), rank, level)
+	if client != "" {
+		dst = fmt.Appendf(dst, about, client)
+	}
+	if trace != "" {
+		dst = fmt.Appendf(dst, traced, trace)
 	}
 	return append(appendPrintable(dst, text), '\n')
 }
