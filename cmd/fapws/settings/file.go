@@ -195,21 +195,14 @@ func (s *Setting) inFile() bool { return s.Name != "config" }
 
 // fromFile reads a value of the file, which has one of the names of the setting. The error goes on after "must be ".
 func (s *Setting) fromFile(c *Config, v TOMLValue, as variant) error {
-	to, given := s.value(c), v.Any
+	to := s.value(c)
 	if as.fixed != "" {
-		if given != true {
+		if v.Any != true {
 			return errors.New("true, or omitted")
 		}
 		return to.parse(as.fixed)
 	}
-	if list, isArray := given.([]TOMLValue); isArray {
-		texts := make([]any, len(list))
-		for i := range list {
-			texts[i] = list[i].Any
-		}
-		given = texts
-	}
-	return to.read(given, to.file, func(text string) string { return s.resolve(v.File, as.prefix+text) })
+	return to.read(v.plain(), to.file, func(text string) string { return s.resolve(v.File, as.prefix+text) })
 }
 
 // resolve makes a path in text relative to the directory of the file.

@@ -151,13 +151,15 @@ func (s *Settings) ReadScript(script string, global func(name string) (any, bool
 		}
 		v := row.value(&s.conf)
 		if err := v.read(x, v.script, itself); err != nil {
-			wrong = append(wrong, fmt.Errorf("%s: %s is %s: must be %w", script, row.Global, showGiven(x), err))
+			wrong = append(wrong, fmt.Errorf("%s: %s is %s: must be %w", script, row.Global, shown(x, pythonBool), err))
 			continue
 		}
 		s.from[row.Name] = Source{FromScript, script + " (" + row.Global + ")"}
 	}
 	return errors.Join(wrong...)
 }
+
+func pythonBool(on bool) string { return map[bool]string{true: "True", false: "False"}[on] }
 
 // BodyLimit returns the MAX_BODY_SIZE of an application that is not the first one,
 // which goes for its own paths: 0 if it has none, or if flag, environment or file

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/BurntSushi/toml"
@@ -182,27 +183,19 @@ func (v TOMLValue) Type() string {
 }
 
 // Show writes the value for a message: as TOML would have it, shortened.
-func (v TOMLValue) Show() string {
-	s := ""
-	switch x := v.Any.(type) {
-	case string:
-		s = fmt.Sprintf("%q", x)
-	case []TOMLValue:
-		items := make([]string, len(x))
-		for i := range x {
-			items[i] = x[i].Show()
-		}
-		s = "[" + strings.Join(items, ", ") + "]"
-	case *TOMLTable:
-		items := make([]string, len(x.Entries))
-		for i, one := range x.Entries {
-			items[i] = one.Key + " = " + one.Show()
-		}
-		s = "{ " + strings.Join(items, ", ") + " }"
-	default:
-		s = fmt.Sprint(x)
+func (v TOMLValue) Show() string { return shown(v.plain(), strconv.FormatBool) }
+
+// plain is the value with []any for an array.
+func (v TOMLValue) plain() any {
+	list, isArray := v.Any.([]TOMLValue)
+	if !isArray {
+		return v.Any
 	}
-	return shorten(s)
+	items := make([]any, len(list))
+	for i := range list {
+		items[i] = list[i].plain()
+	}
+	return items
 }
 
 // InheritTable fills the fields of the struct that to points at from those of from, which points at one of the same

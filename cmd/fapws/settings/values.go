@@ -182,12 +182,9 @@ func level(to *string) *value {
 	return v
 }
 
-// showGiven writes a value of the script as Python would, as far as a line
-// of an error message needs it.
-func showGiven(x any) string {
+// shown writes a value of a file or a script for a line of an error message, with booleans as they are written there.
+func shown(x any, boolean func(bool) string) string {
 	switch x := x.(type) {
-	case int64:
-		return strconv.FormatInt(x, 10)
 	case float64:
 		if x == math.Trunc(x) && math.Abs(x) < 1e15 {
 			return strconv.FormatFloat(x, 'f', 1, 64)
@@ -196,20 +193,23 @@ func showGiven(x any) string {
 	case string:
 		return shorten(strconv.Quote(x))
 	case bool:
-		if x {
-			return "True"
-		}
-		return "False"
+		return boolean(x)
 	case []any:
 		items := make([]string, len(x))
 		for i := range x {
-			items[i] = showGiven(x[i])
+			items[i] = shown(x[i], boolean)
 		}
 		return shorten("[" + strings.Join(items, ", ") + "]")
+	case *TOMLTable:
+		items := make([]string, len(x.Entries))
+		for i, one := range x.Entries {
+			items[i] = one.Key + " = " + one.Show()
+		}
+		return shorten("{ " + strings.Join(items, ", ") + " }")
 	case Object:
 		return shorten(x.Repr)
 	}
-	return fmt.Sprint(x)
+	return shorten(fmt.Sprint(x))
 }
 
 func shorten(s string) string {
