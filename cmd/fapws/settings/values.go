@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -249,45 +251,28 @@ func showSize(n int64) string {
 	return strconv.FormatInt(n, 10)
 }
 
-// longUnits are units beyond those of time.ParseDuration, in seconds, the longest first.
-var longUnits = []struct {
-	letter  string
-	seconds float64
-}{{"y", 365 * 86400}, {"w", 7 * 86400}, {"d", 86400}}
+// longUnits are those beyond the units of time.ParseDuration, in seconds.
+var longUnits = map[byte]float64{'y': 365 * 86400, 'w': 7 * 86400, 'd': 86400}
 
-// ParseDuration reads seconds without a unit, or numbers with units, the longest first: y (365 days), w, d, and those of
+var long = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`[0-9.]+[ywd]`) })
+
+// ParseDuration reads seconds without a unit, or numbers with units: y (365 days), w, d, and those of
 // time.ParseDuration: "75", "500ms", "1d12h".
 func ParseDuration(s string) (d time.Duration, ok bool) {
 	s = strings.ToLower(strings.TrimSpace(s))
 	if plainNumber(s) {
-		return times(s, 1)
+		s += "s"
 	}
-	for _, u := range longUnits {
-		number, rest, found := strings.Cut(s, u.letter)
-		if !found {
-			continue
+	s = long().ReplaceAllStringFunc(s, func(part string) string {
+		end := len(part) - 1
+		n, err := strconv.ParseFloat(part[:end], 64)
+		if err != nil {
+			return part // it has two points, and no such unit is known below
 		}
-		long, ok := times(number, u.seconds)
-		if d += long; !ok || d > longestDuration || rest == "" {
-			return d, ok && d <= longestDuration
-		}
-		s = rest
-	}
-	short, err := time.ParseDuration(s)
-	return d + short, err == nil && 0 <= short && short <= longestDuration-d
-}
-
-// longestDuration keeps sums from overflowing.
-const longestDuration = math.MaxInt64 / 2
-
-// times reads a number of units, which have so many seconds.
-func times(number string, unit float64) (time.Duration, bool) {
-	f, err := strconv.ParseFloat(number, 64)
-	ns := f * unit * float64(time.Second)
-	if !plainNumber(number) || err != nil || ns > longestDuration {
-		return 0, false
-	}
-	return time.Duration(ns), true
+		return strconv.FormatFloat(n*longUnits[part[end]], 'f', 6, 64) + "s"
+	})
+	d, err := time.ParseDuration(s)
+	return d, err == nil && d >= 0
 }
 
 // showDuration writes a duration in one unit where that is exact.
