@@ -255,8 +255,10 @@ func (r *Reader) doubt(p *Pair, cert *tls.Certificate, mode fs.FileMode) {
 		r.tell("name "+p.Cert, logfile.Warning, fmt.Sprintf("%s: the certificate has its name (%s) only as common name, not as subjectAltName, so browsers and most other clients refuse it; get another one",
 			p.Cert, cert.Leaf.Subject.CommonName))
 	}
-	if full := filepath.Join(filepath.Dir(p.Cert), "fullchain.pem"); filepath.Base(p.Cert) == "cert.pem" && len(cert.Certificate) == 1 && isFile(full) {
-		r.tell("chain "+p.Cert, logfile.Warning, fmt.Sprintf("%s has no certificate of its authority, so many clients refuse it; use %s", p.Cert, full))
+	if full := filepath.Join(filepath.Dir(p.Cert), "fullchain.pem"); filepath.Base(p.Cert) == "cert.pem" && len(cert.Certificate) == 1 {
+		if _, err := os.Stat(full); err == nil {
+			r.tell("chain "+p.Cert, logfile.Warning, fmt.Sprintf("%s has no certificate of its authority, so many clients refuse it; use %s", p.Cert, full))
+		}
 	}
 	if left := cert.Leaf.NotAfter.Sub(r.Now()); left < soon && !IsWrongClock(r.Now()) && cert.Leaf.NotAfter.Sub(cert.Leaf.NotBefore) > 4*soon {
 		r.tell("soon "+p.Cert, logfile.Warning, fmt.Sprintf("%s: the certificate expires on %s; renew it", p.Cert, cert.Leaf.NotAfter.UTC().Format(day)))
@@ -276,11 +278,6 @@ func (r *Reader) doubtHosts(w *Want, b *Bundle) {
 			r.tell("host "+name, logfile.Warning, fmt.Sprintf("no certificate covers the host %s, so https://%s/ does not work; give it a certfile", name, name))
 		}
 	}
-}
-
-func isFile(name string) bool {
-	info, err := os.Stat(name)
-	return err == nil && info.Mode().IsRegular()
 }
 
 // authorities returns the contents of a file of authorities, or the last good ones.

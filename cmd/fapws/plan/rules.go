@@ -98,6 +98,7 @@ func (b *builder) ruled(at settings.Position, r *Rules) *sites.Rules {
 		return nil
 	}
 	o := sites.RuleOptions{
+		Set:         r.Headers,
 		Remove:      r.RemoveHeaders,
 		Allow:       r.Allow,
 		Deny:        r.Deny,
@@ -111,9 +112,6 @@ func (b *builder) ruled(at settings.Position, r *Rules) *sites.Rules {
 	}
 	if at.Set("auth") && at.Set("login") && r.Login.wanted() {
 		b.wrong(at.Errorf("login", "auth and login exclude each other; use one of them here, and the other for other paths"))
-	}
-	for _, h := range r.Headers {
-		o.Set = append(o.Set, exchange.Field{Name: h.Name, Value: h.Value})
 	}
 	if r.HSTS != nil {
 		o.SetSecure = []exchange.Field{{Name: "Strict-Transport-Security", Value: r.HSTS.value()}}

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/route"
 )
@@ -396,11 +397,8 @@ func age(to *time.Duration) *value {
 	}, showDuration)
 }
 
-// Pair is a key with a value.
-type Pair struct{ Name, Value string }
-
 // Pairs is a table of strings, in the order of the file: headers, types.
-type Pairs []Pair
+type Pairs []exchange.Field
 
 // FromFile implements TableReader.
 func (p *Pairs) FromFile(v TOMLValue) error {
@@ -413,7 +411,7 @@ func (p *Pairs) FromFile(v TOMLValue) error {
 		if !ok || strings.ContainsAny(s+one.Key, "\r\n\x00") {
 			return one.Must(errors.New("a string of one line"))
 		}
-		*p = append(*p, Pair{one.Key, s})
+		*p = append(*p, exchange.Field{Name: one.Key, Value: s})
 	}
 	return nil
 }
