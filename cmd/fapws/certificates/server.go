@@ -41,8 +41,7 @@ var (
 
 // Server is the configuration of TLS that all connections of a process have in common. It is safe for concurrent use.
 type Server struct {
-	present   atomic.Pointer[configs]
-	challenge atomic.Pointer[tls.Config] // for an authority that looks for a token; nil: none does
+	present atomic.Pointer[configs]
 }
 
 // Config returns the configuration for listeners. It stays the same: what Use sets is chosen for each new connection.
@@ -51,9 +50,6 @@ func (s *Server) Config() *tls.Config {
 		MinVersion: tls.VersionTLS12,
 		NextProtos: slices.Clone(protocols),
 		GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-			if challenge := s.challenge.Load(); challenge != nil && AsksACME(hello) {
-				return challenge, nil
-			}
 			if c := s.present.Load(); c != nil {
 				return c.choose(hello), nil
 			}
@@ -68,9 +64,6 @@ func (s *Server) Use(w *Want, b *Bundle) error {
 	c, err := newConfigs(w, b)
 	if err != nil {
 		return err
-	}
-	if w.ACME.Dir != "" {
-		s.challenge.Store(&tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{ACMEProtocol}, GetCertificate: ChallengeACME(w.ACME.Dir)})
 	}
 	s.present.Store(c)
 	return nil

@@ -127,6 +127,8 @@ type configs struct {
 	names   names[*config]
 	texts   map[*tls.Certificate]string // in PEM, without the chain
 	expiry  []Expiry
+
+	challenge *tls.Config // for an authority that looks for a token; nil: none does
 }
 
 // Expiry says when a certificate ends.
@@ -171,6 +173,9 @@ func newConfigs(w *Want, b *Bundle) (*configs, error) {
 	c := &configs{chooser: ch, names: names[*config]{hosts: map[string]*config{}}, texts: map[*tls.Certificate]string{}, expiry: expiries(all)}
 	for _, one := range all {
 		c.texts[one] = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: one.Certificate[0]}))
+	}
+	if w.ACME.Dir != "" {
+		c.challenge = &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{ACMEProtocol}, GetCertificate: ChallengeACME(w.ACME.Dir)}
 	}
 	type kind struct {
 		cas  string
@@ -247,6 +252,9 @@ type Chooser interface {
 
 // choose returns the configuration for a client. It is safe for concurrent use.
 func (c *configs) choose(hello *tls.ClientHelloInfo) *tls.Config {
+	if c.challenge != nil && AsksACME(hello) {
+		return c.challenge
+	}
 	chosen := c.names.find(asked(hello))
 	if conn, ok := hello.Conn.(Chooser); ok {
 		conn.Chosen(c.texts[c.chooser.choose(hello)], chosen.authorities, chosen.verify)
