@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -124,28 +125,34 @@ func hostName(s string) bool {
 	return parts != nil && len(s) <= 253 && !digitsOnly(parts[1])
 }
 
-// changeAddress replaces parts of the first TCP address of a list and drops
+// changeAddress replaces parts of the first TCP address and drops
 // the others: --host and --port describe one address.
-func changeAddress(list []string, host *string, port int) []string {
-	oldHost, oldPort := defaultHost, defaultPort
-	as := func(addr string) string { return addr }
+func (s *Settings) changeAddress(c *Config) {
+	if s.addressPart() == "" {
+		return
+	}
+	list := c.Bind
+	if c.Dev {
+		list = append(slices.Clone(list), devBind) // for settings that none of them has
+	}
+	host, port, https := defaultHost, defaultPort, false
 	for _, a := range list {
 		plain, secure := SplitSecure(a)
 		if h, p, err := net.SplitHostPort(plain); err == nil && !strings.HasPrefix(plain, "unix:") && !strings.HasPrefix(plain, "fd:") {
-			oldHost, oldPort = h, p
-			if secure {
-				as = Secure
-			}
+			host, port, https = h, p, secure
 			break
 		}
 	}
-	if host != nil {
-		oldHost = *host
+	if s.from["host"].Level > s.from["bind"].Level {
+		host = c.host
 	}
-	if port >= 0 {
-		oldPort = strconv.Itoa(port)
+	if s.from["port"].Level > s.from["bind"].Level {
+		port = strconv.Itoa(c.port)
 	}
-	return []string{as(net.JoinHostPort(oldHost, oldPort))}
+	c.Bind = []string{net.JoinHostPort(host, port)}
+	if https {
+		c.Bind[0] = Secure(c.Bind[0])
+	}
 }
 
 func digitsOnly(s string) bool {

@@ -113,7 +113,7 @@ type Config struct {
 	Debug    int    // 0 to 3
 
 	host string // sugar: replaces the host in Bind
-	port int    // sugar: replaces the port in Bind; -1: not given
+	port int    // sugar: replaces the port in Bind
 
 	HostCerts   bool // hosts of the configuration file have certificates
 	ClientRules bool // the configuration file has rules about the certificates of clients

@@ -63,7 +63,7 @@ func (s *Settings) Globals() (names []string) {
 // New settles the settings of flags and environment; lookup is os.LookupEnv. An error
 // is one line that names flag or variable, the value, and the allowed values.
 func New(rows []*Setting, flags Flags, lookup func(string) (string, bool)) (*Settings, error) {
-	s := &Settings{rows: rows, conf: Config{port: -1}, from: map[string]Source{}}
+	s := &Settings{rows: rows, from: map[string]Source{}}
 	for _, row := range rows {
 		v := row.value(&s.conf)
 		if f, ok := flags[row.Name]; ok {
@@ -203,21 +203,7 @@ func (s *Settings) File() string { return s.conf.File }
 func (s *Settings) Config() (Config, error) {
 	c := s.conf
 	s.settleDev(&c)
-	if part := s.addressPart(); part != "" {
-		var host *string
-		if s.from["host"].Level > s.from["bind"].Level {
-			host = &c.host
-		}
-		port := -1
-		if s.from["port"].Level > s.from["bind"].Level {
-			port = c.port
-		}
-		list := c.Bind
-		if c.Dev {
-			list = append(slices.Clone(list), devBind) // for settings that none of them has
-		}
-		c.Bind = changeAddress(list, host, port)
-	}
+	s.changeAddress(&c)
 	if err := s.checkDev(&c); err != nil {
 		return c, err
 	}
