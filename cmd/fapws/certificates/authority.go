@@ -13,7 +13,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"math/big"
 	"net"
 	"os"
 	"slices"
@@ -90,7 +89,6 @@ func create(d *directory, names []string, now time.Time) (*Authority, error) {
 	key, keyText := newKey()
 	host, _ := os.Hostname()
 	template := &x509.Certificate{
-		SerialNumber:          serial(),
 		Subject:               pkix.Name{CommonName: "fapws on " + host + ", " + now.UTC().Format("2006-01-02"), Organization: []string{"fapws local authority"}},
 		NotBefore:             now.Add(-before),
 		NotAfter:              now.Add(caLife),
@@ -145,7 +143,6 @@ func (a *Authority) vouches(name string) bool {
 func (a *Authority) sign(s *subject, now time.Time) (cert, key []byte, err error) {
 	private, key := newKey()
 	template := &x509.Certificate{
-		SerialNumber:          serial(),
 		Subject:               pkix.Name{CommonName: s.names[0]},
 		NotBefore:             now.Add(-before),
 		NotAfter:              now.Add(leafLife - before),
@@ -163,13 +160,6 @@ func (a *Authority) sign(s *subject, now time.Time) (cert, key []byte, err error
 		return nil, nil, err
 	}
 	return append(block("CERTIFICATE", der), a.PEM...), key, nil
-}
-
-func serial() *big.Int {
-	number := make([]byte, 16)
-	_, _ = rand.Read(number) // never fails
-	number[0] &= 0x7f        // positive, in 16 bytes
-	return new(big.Int).SetBytes(number)
 }
 
 // newKey makes a key, and returns it in PEM, too.

@@ -13,7 +13,7 @@
 //   - Certificates are judged once, by the Reader. A worker takes a Bundle as it is, so one that has expired while the
 //     server ran does not keep a worker from being replaced.
 //   - Tickets (RFC 5077, RFC 8446 §2.2) let a client resume its session at any worker, also after a reload or an
-//     upgrade: all processes derive the same keys from one secret (server.go).
+//     upgrade: all processes have the same secrets, from the Reader (server.go).
 //
 // # ACME
 //

@@ -35,15 +35,21 @@ type Reader struct {
 	Now func() time.Time
 
 	pairs map[string]*Contents // by Pair.id
-	cas   map[string][]byte    // by file
+	cas   map[string][]byte    // by file, and of the own authority by its directory
 	told  map[string]string    // the last log line, by its subject
+
+	tickets tickets
+	rotated time.Time // when tickets got their newest secret
 }
 
 // Bundle returns the contents of the files of w. A file that was never good is an error, of one line for each such
 // file. The contents of one that has become wrong are those of the last time; why is logged once.
 func (r *Reader) Bundle(w *Want) (*Bundle, error) {
 	r.init()
-	b := &Bundle{ClientCAs: map[string][]byte{}}
+	if now := r.Now(); now.Sub(r.rotated) >= ticketPeriod {
+		r.tickets, r.rotated = r.tickets.next(), now
+	}
+	b := &Bundle{ClientCAs: map[string][]byte{}, Tickets: r.tickets}
 	var wrong []error
 	if IsWrongClock(r.Now()) {
 		r.tell("clock", logfile.Warning, fmt.Sprintf("the clock of this machine says %s; certificates are not checked for their dates until it is right", r.Now().UTC().Format(day)))
@@ -102,17 +108,26 @@ func (r *Reader) maintain(w *Want) ([]byte, error) {
 	for _, line := range doubts {
 		r.tell(line, logfile.Warning, line)
 	}
-	if known := r.cas[w.Auto]; err != nil && known != nil {
-		r.tell(w.Auto, logfile.Error, err.Error()+"; the certificate that was made before stays in use")
-		return known, nil
+	var text []byte
+	if err == nil {
+		text, _, err = ReadFile(filepath.Join(w.Auto, CAFile))
 	}
-	if err != nil {
+	return r.keep(w.Auto, text, err, "the certificate that was made before stays in use")
+}
+
+// keep returns text, or if err says that there is none, the last good one of the same subject.
+func (r *Reader) keep(subject string, text []byte, err error, stays string) ([]byte, error) {
+	if err == nil {
+		r.cas[subject] = text
+		delete(r.told, subject)
+		return text, nil
+	}
+	old, known := r.cas[subject]
+	if !known {
 		return nil, err
 	}
-	delete(r.told, w.Auto)
-	text, _, err := ReadFile(filepath.Join(w.Auto, CAFile))
-	r.cas[w.Auto] = text
-	return text, err
+	r.tell(subject, logfile.Error, err.Error()+"; "+stays)
+	return old, nil
 }
 
 // Kept returns all contents that are known to be good.
@@ -120,7 +135,7 @@ func (r *Reader) Kept() (b Bundle) {
 	for _, c := range r.pairs {
 		b.Pairs = append(b.Pairs, *c)
 	}
-	b.ClientCAs = r.cas
+	b.ClientCAs, b.Tickets = r.cas, r.tickets
 	return b
 }
 
@@ -133,6 +148,7 @@ func (r *Reader) Keep(b *Bundle) {
 		r.pairs[p.id()] = c
 	}
 	maps.Copy(r.cas, b.ClientCAs)
+	r.tickets = b.Tickets
 }
 
 // from puts the place in the configuration before an error.
@@ -239,8 +255,10 @@ func (r *Reader) doubt(p *Pair, cert *tls.Certificate, mode fs.FileMode) {
 		r.tell("name "+p.Cert, logfile.Warning, fmt.Sprintf("%s: the certificate has its name (%s) only as common name, not as subjectAltName, so browsers and most other clients refuse it; get another one",
 			p.Cert, cert.Leaf.Subject.CommonName))
 	}
-	if full := filepath.Join(filepath.Dir(p.Cert), "fullchain.pem"); filepath.Base(p.Cert) == "cert.pem" && len(cert.Certificate) == 1 && isFile(full) {
-		r.tell("chain "+p.Cert, logfile.Warning, fmt.Sprintf("%s has no certificate of its authority, so many clients refuse it; use %s", p.Cert, full))
+	if full := filepath.Join(filepath.Dir(p.Cert), "fullchain.pem"); filepath.Base(p.Cert) == "cert.pem" && len(cert.Certificate) == 1 {
+		if _, err := os.Stat(full); err == nil {
+			r.tell("chain "+p.Cert, logfile.Warning, fmt.Sprintf("%s has no certificate of its authority, so many clients refuse it; use %s", p.Cert, full))
+		}
 	}
 	if left := cert.Leaf.NotAfter.Sub(r.Now()); left < soon && !IsWrongClock(r.Now()) && cert.Leaf.NotAfter.Sub(cert.Leaf.NotBefore) > 4*soon {
 		r.tell("soon "+p.Cert, logfile.Warning, fmt.Sprintf("%s: the certificate expires on %s; renew it", p.Cert, cert.Leaf.NotAfter.UTC().Format(day)))
@@ -262,11 +280,6 @@ func (r *Reader) doubtHosts(w *Want, b *Bundle) {
 	}
 }
 
-func isFile(name string) bool {
-	info, err := os.Stat(name)
-	return err == nil && info.Mode().IsRegular()
-}
-
 // authorities returns the contents of a file of authorities, or the last good ones.
 func (r *Reader) authorities(name string) ([]byte, error) {
 	data, _, err := r.Read(name)
@@ -277,17 +290,7 @@ func (r *Reader) authorities(name string) ([]byte, error) {
 	} else if since := of.outdated(r.Now()); !since.IsZero() && !IsWrongClock(r.Now()) {
 		r.tell("revoked "+name, logfile.Warning, fmt.Sprintf("%s: a revocation list should have been replaced on %s; certificates that were revoked since then are accepted", name, since.UTC().Format(day)))
 	}
-	old, known := r.cas[name]
-	switch {
-	case err == nil:
-		r.cas[name] = data
-		delete(r.told, name)
-		return data, nil
-	case known:
-		r.tell(name, logfile.Error, err.Error()+"; the authorities that were read before stay in use")
-		return old, nil
-	}
-	return nil, err
+	return r.keep(name, data, err, "the authorities that were read before stay in use")
 }
 
 // Files returns the names of the files of w, each once.
@@ -304,9 +307,9 @@ func (w *Want) Files() (names []string) {
 	return slices.Compact(names)
 }
 
-// Equal reports whether two bundles have the same contents, whatever their tickets.
+// Equal reports whether two bundles have the same contents.
 func (b *Bundle) Equal(other *Bundle) bool {
-	return maps.EqualFunc(b.ClientCAs, other.ClientCAs, bytes.Equal) && slices.EqualFunc(b.Pairs, other.Pairs, func(x, y Contents) bool {
+	return slices.EqualFunc(b.Tickets, other.Tickets, bytes.Equal) && maps.EqualFunc(b.ClientCAs, other.ClientCAs, bytes.Equal) && slices.EqualFunc(b.Pairs, other.Pairs, func(x, y Contents) bool {
 		return x.Cert == y.Cert && x.Key == y.Key && bytes.Equal(x.Certificate, y.Certificate) && bytes.Equal(x.PrivateKey, y.PrivateKey)
 	})
 }
@@ -315,7 +318,7 @@ const (
 	// statEvery is how often the files are looked at, without reading them.
 	statEvery = time.Second
 
-	// rereadEvery is the time after which files are read in any case: certificates expire.
+	// rereadEvery is the time after which files are read in any case: certificates expire, and tickets get new secrets.
 	rereadEvery = time.Hour
 
 	// pollEvery is the same for files that only a process with more rights may look at, and for certificates that depend on

@@ -31,12 +31,12 @@ func TestRevoked(t *testing.T) {
 		}
 		client := &tls.Config{ServerName: "example.org", RootCAs: ca.Pool(), Certificates: []tls.Certificate{own}, ClientSessionCache: tls.NewLRUClientSessionCache(1)}
 		certtest.Write(t, cas, clients.PEM)
-		use(t, s, w, NewTickets())
+		use(t, s, w, nil)
 		if _, err := shake(t, s, client); err != nil {
 			t.Fatal(err)
 		}
 		certtest.Write(t, cas, lists)
-		use(t, s, w, NewTickets())
+		use(t, s, w, nil)
 		if _, err := shake(t, s, client); (err != nil) != (c == lost) {
 			t.Errorf("revoked %v: %v", c == lost, err)
 		}

@@ -1,7 +1,6 @@
 package certificates
 
 import (
-	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/tls"
@@ -11,7 +10,6 @@ import (
 	"net"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -43,13 +41,7 @@ var (
 
 // Server is the configuration of TLS that all connections of a process have in common. It is safe for concurrent use.
 type Server struct {
-	present   atomic.Pointer[configs]
-	challenge atomic.Pointer[tls.Config] // for an authority that looks for a token; nil: none does
-
-	rotating sync.Once
-
-	mu      sync.Mutex
-	tickets Tickets
+	present atomic.Pointer[configs]
 }
 
 // Config returns the configuration for listeners. It stays the same: what Use sets is chosen for each new connection.
@@ -58,9 +50,6 @@ func (s *Server) Config() *tls.Config {
 		MinVersion: tls.VersionTLS12,
 		NextProtos: slices.Clone(protocols),
 		GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-			if challenge := s.challenge.Load(); challenge != nil && AsksACME(hello) {
-				return challenge, nil
-			}
 			if c := s.present.Load(); c != nil {
 				return c.choose(hello), nil
 			}
@@ -76,24 +65,7 @@ func (s *Server) Use(w *Want, b *Bundle) error {
 	if err != nil {
 		return err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if b.Tickets.newer(&s.tickets) {
-		s.tickets = b.Tickets
-	}
-	s.tickets.advance(uptime())
-	c.useTickets(&s.tickets)
-	if w.ACME.Dir != "" {
-		s.challenge.Store(&tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{ACMEProtocol}, GetCertificate: ChallengeACME(w.ACME.Dir)})
-	}
 	s.present.Store(c)
-	s.rotating.Do(func() {
-		go func() {
-			for range time.Tick(TicketPeriod / 16) { // for as long as the process lives
-				s.rotateTickets(uptime())
-			}
-		}()
-	})
 	return nil
 }
 
@@ -103,15 +75,6 @@ func (s *Server) Expiries() []Expiry {
 		return c.expiry
 	}
 	return nil
-}
-
-// rotateTickets uses the keys of the time since the machine was started.
-func (s *Server) rotateTickets(since time.Duration) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if c := s.present.Load(); c != nil && s.tickets.advance(since) {
-		c.useTickets(&s.tickets)
-	}
 }
 
 // newChooser parses the certificates that w asks for, and returns them all, too.
@@ -235,73 +198,29 @@ func asked(hello *tls.ClientHelloInfo) string {
 }
 
 const (
-	// TicketPeriod is the time for which a key encrypts tickets.
-	TicketPeriod = 4 * time.Hour
+	// ticketPeriod is the least time for which a secret encrypts tickets.
+	ticketPeriod = 4 * time.Hour
 
-	// ticketKeys is the number of keys of the present and of earlier periods: a ticket lives for 20 to 24 hours.
-	ticketKeys = 6
+	// ticketSecrets is the number of secrets, with those of earlier periods: a ticket lives for 20 hours at least.
+	ticketSecrets = 6
 )
 
-// Tickets derives the keys of session tickets, the same in all processes that have a copy: the time since the machine was
-// started chooses the key (uptime). Each secret gives its key and the next secret, and is
-// then forgotten, so nothing that a process has in memory decrypts a session that ended a day ago.
-//
-// The zero value has no keys; NewTickets has.
-type Tickets struct {
-	Period int64    // of Secret
-	Secret []byte   // of the present period; nil: the zero value
-	Past   [][]byte // secrets for keys of the periods before, the latest first
-}
+// tickets are the secrets for the keys of session tickets, the newest first. All processes with the same Bundle have the
+// same, and none has those of tickets that it would not take any more.
+type tickets [][]byte
 
-// NewTickets returns Tickets with a secret of their own.
-func NewTickets() Tickets {
-	t := Tickets{Period: period(uptime()), Secret: make([]byte, sha256.Size)}
-	_, _ = rand.Read(t.Secret) // never fails
-	return t
-}
-
-func period(since time.Duration) int64 { return int64(since / TicketPeriod) }
-
-// newer reports whether t has secrets that other lacks: it is another chain, or further.
-func (t *Tickets) newer(other *Tickets) bool {
-	return t.Secret != nil && (other.Secret == nil || t.Period >= other.Period)
-}
-
-// Advance goes on to the present period.
-func (t *Tickets) Advance() { t.advance(uptime()) }
-
-// advance goes on to the period of the time since, and reports whether that is another one.
-func (t *Tickets) advance(since time.Duration) bool {
-	now := period(since)
-	if t.Secret == nil || now <= t.Period {
-		return false
-	}
-	for ; t.Period < now; t.Period++ {
-		t.Past = append([][]byte{derive(t.Secret, "key")}, t.Past...)
-		t.Secret = derive(t.Secret, "next secret")
-	}
-	t.Past = t.Past[:min(len(t.Past), ticketKeys-1)]
-	return true
+// next returns t with a new secret, and without the oldest.
+func (t tickets) next() tickets {
+	secret := make([]byte, sha256.Size)
+	_, _ = rand.Read(secret) // never fails
+	return slices.Concat(tickets{secret}, t[:min(len(t), ticketSecrets-1)])
 }
 
 // keys returns the keys, the one that encrypts first. Other settings for client certificates (hash) have other keys, or
 // a session could be resumed that would not be allowed now.
-func (t *Tickets) keys(hash [sha256.Size]byte) (keys [][32]byte) {
-	if t.Secret == nil {
-		*t = NewTickets()
-	}
-	next := derive(derive(t.Secret, "next secret"), "key") // another process may have gone on a moment before
-	for _, secret := range slices.Concat([][]byte{derive(t.Secret, "key"), next}, t.Past) {
-		keys = append(keys, [32]byte(derive(secret, "for "+string(hash[:]))))
+func (t tickets) keys(hash [sha256.Size]byte) (keys [][32]byte) {
+	for _, secret := range t {
+		keys = append(keys, sha256.Sum256(slices.Concat(secret, hash[:])))
 	}
 	return keys
-}
-
-// derive makes a secret for one purpose of another one (RFC 5869).
-func derive(secret []byte, purpose string) []byte {
-	out, err := hkdf.Expand(sha256.New, secret, "fapws tickets: "+purpose, sha256.Size)
-	if err != nil {
-		panic(err) // only a length beyond 255 hashes is an error
-	}
-	return out
 }

@@ -1,6 +1,7 @@
 package certificates
 
 import (
+	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"net"
@@ -51,17 +52,19 @@ func shake(t *testing.T, s *Server, client *tls.Config) (tls.ConnectionState, er
 func serverWith(t *testing.T, w *Want) *Server {
 	t.Helper()
 	s := new(Server)
-	use(t, s, w, Tickets{})
+	use(t, s, w, nil)
 	return s
 }
 
-func use(t *testing.T, s *Server, w *Want, tickets Tickets) {
+func use(t *testing.T, s *Server, w *Want, secrets tickets) {
 	t.Helper()
 	b, err := new(Reader).Bundle(w)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.Tickets = tickets
+	if secrets != nil {
+		b.Tickets = secrets
+	}
 	if err := s.Use(w, b); err != nil {
 		t.Fatal(err)
 	}
@@ -174,32 +177,33 @@ func asking(auth tls.ClientAuthType, cas string) []Asking {
 	return []Asking{{Default: true, CAs: cas, Auth: auth}}
 }
 
-// TestResumption: a session goes on at another process that has the same secret, also after the keys have changed, but
-// not when too much time has passed, with another secret, or when client certificates are asked for meanwhile.
+// TestResumption: a session goes on at another process that has the same secrets, also later ones, but not when too much
+// time has passed, with other secrets, or when client certificates are asked for meanwhile.
 func TestResumption(t *testing.T) {
 	ca := certtest.NewAuthority(t)
 	w := &Want{Pairs: []Pair{pair(t, ca.For("example.org"))}}
 	cas := certtest.Write(t, t.TempDir()+"/ca.pem", ca.PEM)
 	asking := &Want{Pairs: w.Pairs, Asking: asking(tls.VerifyClientCertIfGiven, cas)}
-	later := func(t Tickets, periods int64) Tickets {
-		text := t
-		text.advance(time.Duration(t.Period+periods) * TicketPeriod)
-		return text
+	later := func(t tickets, periods int) tickets {
+		for range periods {
+			t = t.next()
+		}
+		return t
 	}
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
-		secret := NewTickets()
+		secret := tickets{}.next()
 		first := new(Server)
 		use(t, first, w, secret)
 		for name, c := range map[string]struct {
 			want    *Want
-			tickets Tickets
+			tickets tickets
 			resumes bool
 		}{
 			"the same secret":                    {w, secret, true},
 			"a period later":                     {w, later(secret, 1), true},
-			"the last period":                    {w, later(secret, ticketKeys-1), true},
-			"too late":                           {w, later(secret, ticketKeys), false},
-			"another secret":                     {w, NewTickets(), false},
+			"the last period":                    {w, later(secret, ticketSecrets-1), true},
+			"too late":                           {w, later(secret, ticketSecrets), false},
+			"another secret":                     {w, tickets{}.next(), false},
 			"asking for certificates of clients": {asking, secret, false},
 		} {
 			client := &tls.Config{ServerName: "example.org", RootCAs: ca.Pool(), MinVersion: version, MaxVersion: version, ClientSessionCache: tls.NewLRUClientSessionCache(1)}
@@ -216,52 +220,35 @@ func TestResumption(t *testing.T) {
 	}
 }
 
-// TestRotation: a Server goes on to other keys by itself, keeps them when its certificates change, and an older copy of
-// the secret does not take it back.
+// TestRotation: a Reader has another secret after each period, and not those of a day before. Another one takes it over.
 func TestRotation(t *testing.T) {
-	ca := certtest.NewAuthority(t)
-	w := &Want{Pairs: []Pair{pair(t, ca.For("example.org"))}}
-	s := new(Server)
-	secret := NewTickets()
-	use(t, s, w, secret)
-	client := &tls.Config{ServerName: "example.org", RootCAs: ca.Pool(), ClientSessionCache: tls.NewLRUClientSessionCache(1)}
-	if _, err := shake(t, s, client); err != nil {
-		t.Fatal(err)
+	now := time.Now()
+	clock := func() time.Time { return now }
+	r := Reader{Now: clock}
+	bundle := func(r *Reader) *Bundle {
+		b, err := r.Bundle(&Want{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
 	}
-	s.rotateTickets(time.Duration(secret.Period+1) * TicketPeriod)
-	use(t, s, w, secret)
-	if s.tickets.Period != secret.Period+1 {
-		t.Error("an older secret has replaced the newer one")
+	first := bundle(&r)
+	for i := range ticketSecrets {
+		before := bundle(&r)
+		if now = now.Add(ticketPeriod - 1); !bundle(&r).Equal(before) {
+			t.Error("another secret before the period is over")
+		}
+		now = now.Add(1)
+		b := bundle(&r)
+		kept := slices.ContainsFunc(b.Tickets, func(one []byte) bool { return bytes.Equal(one, first.Tickets[0]) })
+		if b.Equal(before) || kept != (i < ticketSecrets-1) {
+			t.Errorf("period %d: %d secrets, with the first one %v", i+1, len(b.Tickets), kept)
+		}
 	}
-	if got, err := shake(t, s, client); err != nil || !got.DidResume {
-		t.Errorf("a period later: resumed %v, %v", got.DidResume, err)
-	}
-	other := new(Server)
-	use(t, other, w, secret)
-	if got, err := shake(t, other, client); err != nil || !got.DidResume {
-		t.Errorf("at a process that has not gone on yet: resumed %v, %v", got.DidResume, err)
-	}
-	s.rotateTickets(time.Duration(secret.Period+1+ticketKeys) * TicketPeriod)
-	if got, err := shake(t, s, client); err != nil || got.DidResume {
-		t.Errorf("a day later: resumed %v, %v", got.DidResume, err)
-	}
-}
-
-// TestSecretsEnd: later memory does not have the keys of earlier periods.
-func TestSecretsEnd(t *testing.T) {
-	tickets := NewTickets()
-	hash := new(Asking).hash(nil)
-	early := tickets.keys(hash)[0]
-	tickets.advance(time.Duration(tickets.Period+ticketKeys-1) * TicketPeriod)
-	if keys := tickets.keys(hash); keys[len(keys)-1] != early {
-		t.Error("the first key has gone too early")
-	}
-	tickets.advance(time.Duration(tickets.Period+1) * TicketPeriod)
-	if slices.Contains(tickets.keys(hash), early) {
-		t.Error("the first key is still there")
-	}
-	if tickets.advance(0) {
-		t.Error("time went back")
+	next, left := Reader{Now: clock}, r.Kept()
+	next.Keep(&left)
+	if b := bundle(&next); !bytes.Equal(b.Tickets[1], left.Tickets[0]) {
+		t.Error("the next reader does not have the secrets")
 	}
 }
 

@@ -73,7 +73,7 @@ func (p *Pair) id() string { return p.Cert + "\x00" + p.keyFile() }
 type Bundle struct {
 	Pairs     []Contents
 	Authority []byte // certificate of the authority of Want.Auto, PEM
-	Tickets   Tickets
+	Tickets   tickets
 
 	ClientCAs map[string][]byte `json:",omitempty"` // files of Asking, by name, PEM
 }
@@ -125,9 +125,10 @@ func (a *Asking) hash(cas []byte) [sha256.Size]byte {
 type configs struct {
 	chooser *chooser
 	names   names[*config]
-	all     []*config
 	texts   map[*tls.Certificate]string // in PEM, without the chain
 	expiry  []Expiry
+
+	challenge *tls.Config // for an authority that looks for a token; nil: none does
 }
 
 // Expiry says when a certificate ends.
@@ -159,8 +160,7 @@ func expiries(all []*tls.Certificate) (list []Expiry) {
 // config is that of hosts which ask the same.
 type config struct {
 	tls         *tls.Config
-	authorities string // Asking.CAs
-	hash        [sha256.Size]byte
+	authorities string                                // Asking.CAs
 	verify      func(chain []*x509.Certificate) error // nil: crypto/tls does that, or nothing is asked
 }
 
@@ -174,6 +174,9 @@ func newConfigs(w *Want, b *Bundle) (*configs, error) {
 	for _, one := range all {
 		c.texts[one] = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: one.Certificate[0]}))
 	}
+	if w.ACME.Dir != "" {
+		c.challenge = &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{ACMEProtocol}, GetCertificate: ChallengeACME(w.ACME.Dir)}
+	}
 	type kind struct {
 		cas  string
 		auth tls.ClientAuthType
@@ -183,7 +186,7 @@ func newConfigs(w *Want, b *Bundle) (*configs, error) {
 		a := &w.Asking[i]
 		one := same[kind{a.CAs, a.Auth}]
 		if one == nil {
-			if one, err = c.newConfig(w, a, b.ClientCAs[a.CAs]); err != nil {
+			if one, err = c.newConfig(w, a, b); err != nil {
 				return nil, err
 			}
 			same[kind{a.CAs, a.Auth}] = one
@@ -196,16 +199,16 @@ func newConfigs(w *Want, b *Bundle) (*configs, error) {
 		}
 	}
 	if c.names.first == nil {
-		c.names.first, err = c.newConfig(w, &Asking{}, nil)
+		c.names.first, err = c.newConfig(w, &Asking{}, b)
 	}
 	return c, err
 }
 
-// newConfig makes the config of an Asking, whose authorities are cas.
-func (c *configs) newConfig(w *Want, a *Asking, cas []byte) (*config, error) {
+// newConfig makes the config of an Asking.
+func (c *configs) newConfig(w *Want, a *Asking, b *Bundle) (*config, error) {
+	cas := b.ClientCAs[a.CAs]
 	made := &config{
 		authorities: a.CAs,
-		hash:        a.hash(cas),
 		tls: &tls.Config{
 			MinVersion:       max(w.MinVersion, tls.VersionTLS12),
 			CipherSuites:     suites,
@@ -215,7 +218,7 @@ func (c *configs) newConfig(w *Want, a *Asking, cas []byte) (*config, error) {
 			GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) { return c.chooser.choose(hello), nil },
 		},
 	}
-	c.all = append(c.all, made)
+	made.tls.SetSessionTicketKeys(b.Tickets.keys(a.hash(cas)))
 	if a.CAs == "" {
 		return made, nil
 	}
@@ -249,16 +252,12 @@ type Chooser interface {
 
 // choose returns the configuration for a client. It is safe for concurrent use.
 func (c *configs) choose(hello *tls.ClientHelloInfo) *tls.Config {
+	if c.challenge != nil && AsksACME(hello) {
+		return c.challenge
+	}
 	chosen := c.names.find(asked(hello))
 	if conn, ok := hello.Conn.(Chooser); ok {
 		conn.Chosen(c.texts[c.chooser.choose(hello)], chosen.authorities, chosen.verify)
 	}
 	return chosen.tls
-}
-
-// useTickets has sessions resumed with the keys of t.
-func (c *configs) useTickets(t *Tickets) {
-	for _, one := range c.all {
-		one.tls.SetSessionTicketKeys(t.keys(one.hash))
-	}
 }

@@ -250,7 +250,7 @@ func inspect(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) {
 		return 0, process.ExitUsage(settings.JoinPath(wrong, others))
 	}
 	if p.FirstApp() == nil {
-		return process.OK, withoutPython(p, stdout, log)
+		return process.OK, show(p, nil, stdout, log)
 	}
 	if err := p.SetVariables(); err != nil {
 		return 0, err
@@ -259,25 +259,32 @@ func inspect(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	switch p.Command.Word {
-	case settings.WordRoutes:
-		writeOwn(p, &app.Contents, stdout)
-		if len(p.Site.Hosts) > 0 {
-			if err := p.Site.Write(stdout, &p.Conf); err != nil {
-				return 0, err
-			}
-		}
-		code = app.Tool("_routes")
-	case settings.WordShell:
-		code = app.Tool("_shell")
-	default:
-		if err := judge(p, &app.Contents, stdout, log); err != nil {
-			code = process.ExitReport(stderr, err)
-		}
+	tool := map[settings.Word]string{settings.WordRoutes: "_routes", settings.WordShell: "_shell"}[p.Command.Word]
+	if err := show(p, &app.Contents, stdout, log); err != nil {
+		code = process.ExitReport(stderr, err)
+	} else if tool != "" {
+		code = app.Tool(tool)
 	}
 	closing := process.ExitAfterClosingTime(code, func(line string) { log(logfile.Warning, line) })
 	defer closing.Stop() // "check --sandbox" goes on
 	return max(code, app.Close()), nil
+}
+
+// show prints what a command prints of the loaded applications without Python. contents is nil for a site that has none.
+func show(p *plan.Plan, contents *pybridge.Contents, stdout io.Writer, log func(logfile.Level, string)) error {
+	switch {
+	case p.Command.Word == settings.WordShell && contents == nil:
+		return process.ExitUsage(errors.New("shell: no application to load"))
+	case p.Command.Word == settings.WordShell:
+		return nil
+	case p.Command.Word != settings.WordRoutes:
+		return judge(p, contents, stdout, log)
+	}
+	writeOwn(p, contents, stdout)
+	if contents == nil || len(p.Site.Hosts) > 0 {
+		return p.Site.Write(stdout, &p.Conf)
+	}
+	return nil
 }
 
 // writeOwn shows the pages of the server itself, which come before the routes of all hosts. contents may be nil.
@@ -294,31 +301,6 @@ func writeOwn(p *plan.Plan, contents *pybridge.Contents, stdout io.Writer) {
 	}
 }
 
-// withoutPython is for a site that has no application.
-func withoutPython(p *plan.Plan, stdout io.Writer, log func(logfile.Level, string)) error {
-	switch p.Command.Word {
-	case settings.WordShell:
-		return process.ExitUsage(errors.New("shell: no application to load"))
-	case settings.WordRoutes:
-		writeOwn(p, nil, stdout)
-		return p.Site.Write(stdout, &p.Conf)
-	case settings.WordPrintConfig:
-		return writeConfig(p, &p.Conf, stdout)
-	}
-	if err := p.Check(&p.Conf, nil, log); err != nil {
-		return process.ExitFrom(err)
-	}
-	if err := checkOutside(p, &p.Conf, log); err != nil {
-		return err
-	}
-	name := p.Site.What(&p.Conf)
-	if p.File != nil {
-		name = p.File.Name
-	}
-	_, err := fmt.Fprintf(stdout, "%s is fine: %s, for %s (without Python)\n", name, p.Counted(nil, &p.Conf), strings.Join(p.Conf.Bind, ", "))
-	return err
-}
-
 // checkOutside looks for mistakes outside of the file and the application: in users, the chroot and certificates.
 func checkOutside(p *plan.Plan, conf *settings.Config, log func(logfile.Level, string)) error {
 	err := confine.CheckIdentity(conf.User, conf.Group)
@@ -331,11 +313,19 @@ func checkOutside(p *plan.Plan, conf *settings.Config, log func(logfile.Level, s
 	return p.CheckCertificates(conf, log)
 }
 
-// judge checks the loaded applications and prints the result.
-func judge(p *plan.Plan, app *pybridge.Contents, stdout io.Writer, log func(logfile.Level, string)) error {
-	conf, err := p.ReadScript(app)
-	if err != nil {
-		conf = p.Conf // without the globals of the script
+// judge checks the settings, the site and the loaded applications, and prints the result; with --print-config, the settings.
+func judge(p *plan.Plan, app *pybridge.Contents, stdout io.Writer, log func(logfile.Level, string)) (err error) {
+	conf := p.Conf
+	if app != nil {
+		if conf, err = p.ReadScript(app); err != nil {
+			conf = p.Conf // without the globals of the script
+		}
+	}
+	if p.Command.Word == settings.WordPrintConfig && err == nil {
+		if err := p.Settings.WriteConfig(stdout); err != nil {
+			return err
+		}
+		return p.Site.Write(stdout, &conf)
 	}
 	if err := settings.JoinPath(err, p.Check(&conf, app, log)); err != nil {
 		return process.ExitFrom(err)
@@ -343,25 +333,16 @@ func judge(p *plan.Plan, app *pybridge.Contents, stdout io.Writer, log func(logf
 	if err := checkOutside(p, &conf, log); err != nil {
 		return err
 	}
-	name := p.Command.ScriptName()
-	if err := app.Forkable(); conf.Fork && err != nil {
-		return process.ExitNotStarted("%s: %v", name, err)
-	}
-	if p.Command.Word == settings.WordPrintConfig {
-		return writeConfig(p, &conf, stdout)
+	name, python := p.Site.What(&conf), "without Python"
+	if app != nil {
+		name, python = p.Command.ScriptName(), fmt.Sprintf("Python %s, %s", pybridge.Version(), worker.BannerMode(&conf))
+		if err := app.Forkable(); conf.Fork && err != nil {
+			return process.ExitNotStarted("%s: %v", name, err)
+		}
 	}
 	if p.File != nil {
 		name = p.File.Name
 	}
-	_, err = fmt.Fprintf(stdout, "%s is fine: %s, for %s (Python %s, %s)\n",
-		name, p.Counted(app, &conf), strings.Join(conf.Bind, ", "), pybridge.Version(), worker.BannerMode(&conf))
+	_, err = fmt.Fprintf(stdout, "%s is fine: %s, for %s (%s)\n", name, p.Counted(app, &conf), strings.Join(conf.Bind, ", "), python)
 	return err
-}
-
-// writeConfig is --print-config.
-func writeConfig(p *plan.Plan, conf *settings.Config, stdout io.Writer) error {
-	if err := p.Settings.WriteConfig(stdout); err != nil {
-		return err
-	}
-	return p.Site.Write(stdout, conf)
 }

@@ -2,6 +2,7 @@ package command
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -37,28 +38,26 @@ func user(args []string, stdin *os.File, stdout, stderr io.Writer) error {
 		_, err := io.WriteString(stdout, userHelp)
 		return err
 	}
-	if err != nil {
-		return process.ExitUsage(fmt.Errorf("user: %w", err))
-	}
-	if name == "" && slices.Contains([]string{"add", "passwd", "check"}, action) {
+	if err == nil && name == "" && slices.Contains([]string{"add", "passwd", "check"}, action) {
 		if name, err = askName(stdin, stderr); err != nil {
-			return process.ExitUsage(fmt.Errorf("user: %s needs the name of one user", action))
+			err = fmt.Errorf("%s needs the name of one user", action)
 		}
 	}
-	if file == "" {
-		if file, err = configuredUsers(); err != nil {
-			return process.ExitUsage(fmt.Errorf("user: %w", err))
+	if err == nil && file == "" {
+		file, err = configuredUsers()
+	}
+	what := "user"
+	if err == nil {
+		what += " " + action
+		err = changeUsers(action, file, name, stdin, stdout, stderr)
+		if wrong := new(auth.InvalidError); errors.As(err, &wrong) {
+			err = fmt.Errorf("%w (%s)", err, file)
 		}
 	}
-	err = changeUsers(action, file, name, stdin, stdout, stderr)
-	var wrong *auth.InvalidError
-	switch {
-	case err == nil:
-		return nil
-	case errors.As(err, &wrong):
-		return process.ExitUsage(fmt.Errorf("user %s: %w (%s)", action, err, file))
+	if err != nil {
+		return process.ExitUsage(fmt.Errorf("%s: %w", what, err))
 	}
-	return process.ExitUsage(fmt.Errorf("user %s: %w", action, err))
+	return nil
 }
 
 // askName asks for the name of a user at a terminal.
@@ -101,29 +100,25 @@ func configuredUsers() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	name := settings.FindFile(set, false)
-	if name == "" {
-		return "", errors.New("there is no configuration file that names the users; name their file with -f FILE")
-	}
-	f, err := settings.ReadFile(name)
+	p, err := plan.Read(&settings.Command{}, set)
 	if err != nil {
 		return "", err
 	}
-	if err := set.ReadFile(f, plan.FileKeys()); err != nil {
-		return "", err
+	if p.File == nil {
+		return "", errors.New("there is no configuration file that names the users; name their file with -f FILE")
 	}
 	conf, err := set.Config()
 	if err != nil {
 		return "", err
 	}
-	files := plan.ReadSites(f, func(error) {}).UserFiles(&conf)
+	files := p.Site.UserFiles(&conf)
 	switch len(files) {
 	case 0:
-		return "", fmt.Errorf("%s names no file of users; name it with -f FILE", name)
+		return "", cmp.Or(p.Mistakes, fmt.Errorf("%s names no file of users; name it with -f FILE", p.File.Name))
 	case 1:
 		return files[0], nil
 	}
-	return "", fmt.Errorf("%s names several files of users; choose one with -f: %s", name, strings.Join(files, ", "))
+	return "", fmt.Errorf("%s names several files of users; choose one with -f: %s", p.File.Name, strings.Join(files, ", "))
 }
 
 func changeUsers(action, file, name string, stdin *os.File, stdout, stderr io.Writer) error {
@@ -172,17 +167,16 @@ func hashPassword(args []string, stdin *os.File, stdout, stderr io.Writer) error
 		_, err := io.WriteString(stdout, hashHelp)
 		return err
 	case len(args) == 1:
-		user = args[0]
-		if user == "" || strings.HasPrefix(user, "-") || strings.ContainsAny(user, ":#\r\n\x00") {
-			return process.ExitUsage(fmt.Errorf("hash-password: %q cannot be the name of a user", user))
+		if err := auth.CheckName(args[0]); err != nil {
+			return process.ExitUsage(fmt.Errorf("hash-password: %w", err))
 		}
-		user += ":"
+		user = args[0] + ":"
 	}
+	hash := ""
 	password, err := askPassword(stdin, stderr)
-	if err != nil {
-		return process.ExitUsage(fmt.Errorf("hash-password: %w", err))
+	if err == nil {
+		hash, err = auth.Hash(password)
 	}
-	hash, err := auth.Hash(password)
 	if err != nil {
 		return process.ExitUsage(fmt.Errorf("hash-password: %w", err))
 	}

@@ -17,33 +17,51 @@ import (
 	"fapws/runtime/route"
 )
 
-// pair is a host with its root, a media type, or a parameter.
-type pair struct {
-	name, value string
-	line        int
+// site is the configuration file that a web.conf becomes.
+type site struct {
+	Port        uint64            `toml:"port,omitzero"`
+	KeepAlive   float64           `toml:"keep-alive,omitzero"`
+	HeadTimeout float64           `toml:"head-timeout,omitzero"`
+	Types       map[string]string `toml:"types,omitempty"`
+	Hosts       []host            `toml:"host"`
 }
 
-// conf is the content of a web.conf.
+type host struct {
+	Name    string   `toml:"name,omitempty"`
+	Default bool     `toml:"default,omitempty"`
+	Root    string   `toml:"root"`
+	Index   []string `toml:"index"`
+}
+
+// conf is a web.conf that is being read.
 type conf struct {
-	name       string
-	hosts      []pair // name "": default
-	media      []pair
-	parameters []pair
-	notes      []string
+	name  string
+	site  site
+	lines map[string]int // where a word with a name stands: "host a.lan"
+	notes []string
 }
 
 // convertWebconf returns the configuration file, and a line for each thing that was
 // left out or understood in another way: "web.conf:3: …". The error, one line, is
 // that text has no host.
 func convertWebconf(name string, text []byte) (file string, notes []string, err error) {
-	c := &conf{name: name}
+	c := &conf{name: name, site: site{Types: map[string]string{}}, lines: map[string]int{}}
 	for i, line := range strings.Split(strings.TrimPrefix(string(text), "\ufeff"), "\n") {
 		c.read(i+1, strings.ToValidUTF8(line, "?"))
 	}
-	if len(c.hosts) == 0 {
+	if len(c.site.Hosts) == 0 {
 		return "", c.notes, fmt.Errorf("%s: found no line of the form: host DOMAIN DIRECTORY", name)
 	}
-	return c.write(), c.notes, nil
+	var b strings.Builder
+	fmt.Fprintf(&b, `# From %s, by fapws import. Relative folders are relative to this file.
+# keep-alive is for a client that sends nothing, head-timeout for one that does not end its request.
+# The types go before those that are built in. The default host is for every name that is not here.
+
+`, settings.OneLine(name))
+	e := toml.NewEncoder(&b)
+	e.Indent = ""
+	err = e.Encode(c.site)
+	return b.String(), c.notes, err
 }
 
 func (c *conf) note(line int, format string, args ...any) {
@@ -62,11 +80,8 @@ func (c *conf) read(n int, line string) {
 		return
 	}
 	fields := strings.Fields(line)
-	for i, f := range fields {
-		if f[0] == '#' {
-			fields = fields[:i]
-			break
-		}
+	if comment := slices.IndexFunc(fields, func(f string) bool { return f[0] == '#' }); comment >= 0 {
+		fields = fields[:comment]
 	}
 	if len(fields) == 0 {
 		return
@@ -87,20 +102,36 @@ func (c *conf) read(n int, line string) {
 	name, value := fields[1], fields[2]
 	switch word {
 	case "host":
-		c.host(n, name, value)
+		c.host(n, strings.ToLower(name), value)
 	case "media":
+		name = strings.TrimPrefix(name, ".")
 		if !mediaType().MatchString(value) || strings.Trim(name, ".") == "" {
 			c.note(n, "%.80q is not a media type: skipped", value)
 			return
 		}
-		c.put(&c.media, word, pair{strings.TrimPrefix(name, "."), value, n})
+		c.again(n, word, name, "this one applies")
+		c.site.Types[name] = value
 	case "parameter":
-		c.put(&c.parameters, word, pair{strings.ToLower(name), value, n})
+		name = strings.ToLower(name)
+		if err := c.parameter(name, value); err != nil {
+			c.note(n, "parameter %.40q: %v: skipped", name, err)
+			return
+		}
+		c.again(n, word, name, "this one applies")
 	}
 }
 
+// again notes a name that the file has already, with what follows from that, and reports whether it does.
+func (c *conf) again(n int, word, name, so string) bool {
+	first, known := c.lines[word+" "+name]
+	if known {
+		c.note(n, "%s %s already appears on line %d: %s", word, name, first, so)
+	}
+	c.lines[word+" "+name] = n
+	return known
+}
+
 func (c *conf) host(n int, name, root string) {
-	name = strings.ToLower(name)
 	bare, port, hasPort := strings.Cut(name, ":")
 	switch _, err := route.HostName(bare); {
 	case err != nil:
@@ -109,16 +140,14 @@ func (c *conf) host(n int, name, root string) {
 	case hasPort:
 		c.note(n, "ignored the port %.10q of %s: hosts are distinguished by name", port, bare)
 	}
-	if bare == "default" {
-		bare = ""
+	if c.again(n, "host", bare, "skipped") {
+		return
 	}
-	for _, other := range c.hosts {
-		if other.name == bare {
-			c.note(n, "host %s already appears on line %d: skipped", name, other.line)
-			return
-		}
+	h := host{Name: bare, Root: root, Index: []string{"index.html"}}
+	if bare == "default" { // for every host that is not named
+		h.Name, h.Default = "", true
 	}
-	c.hosts = append(c.hosts, pair{bare, root, n})
+	c.site.Hosts = append(c.site.Hosts, h)
 }
 
 // mediaType is "text/plain", a parameter may follow.
@@ -126,74 +155,26 @@ var mediaType = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`^[\w!#$&^.+-]+/[\w!#$&^.+-]+(;[\w!#$&^.+=-]+)?$`)
 })
 
-// put adds p to list, or replaces the pair with that name.
-func (c *conf) put(list *[]pair, word string, p pair) {
-	for i, other := range *list {
-		if other.name == p.name {
-			c.note(p.line, "%s %s already appears on line %d: this one applies", word, p.name, other.line)
-			(*list)[i] = p
-			return
-		}
-	}
-	*list = append(*list, p)
-}
-
-// write makes the file.
-func (c *conf) write() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "# From %s, by fapws import. Relative folders are relative to this file.\n\n", settings.OneLine(c.name))
-	b.WriteString("# bind = \"0.0.0.0:8888\"\n")
-	for _, p := range c.parameters {
-		if err := parameter(&b, p); err != nil {
-			c.note(p.line, "parameter %.40q: %v: skipped", p.name, err)
-			fmt.Fprintf(&b, "# line %d, skipped: parameter %s %s\n", p.line, settings.OneLine(p.name), settings.OneLine(p.value))
-		}
-	}
-	if len(c.media) > 0 {
-		b.WriteString("\n# These go before the types that are built in.\n[types]\n")
-		for _, m := range c.media {
-			b.WriteString(entry(m.name, m.value))
-		}
-	}
-	for _, h := range c.hosts {
-		b.WriteString("\n[[host]]\n")
-		if h.name == "" {
-			b.WriteString("default = true # for every host that is not named here\n")
-		} else {
-			b.WriteString(entry("name", h.name))
-		}
-		b.WriteString(entry("root", h.value) + "index = [\"index.html\"]\n")
-	}
-	return b.String()
-}
-
-// parameter writes one as settings. The error says why it cannot be one.
-func parameter(b *strings.Builder, p pair) error {
+// parameter takes one as a setting. The error says why it cannot be one.
+func (c *conf) parameter(name, value string) error {
 	const longest = 366 * 24 * 3600
-	switch p.name {
-	case "timeout":
-		seconds, err := strconv.ParseFloat(p.value, 64)
+	switch name {
+	case "timeout": // for a client that sends nothing, and for one that does not end its request
+		seconds, err := strconv.ParseFloat(value, 64)
 		if err != nil || !(seconds >= 0.001 && seconds <= longest) {
-			return fmt.Errorf("%.40q is not a time in seconds", p.value)
+			return fmt.Errorf("%.40q is not a time in seconds", value)
 		}
-		value := strconv.FormatFloat(seconds, 'f', -1, 64)
-		fmt.Fprintf(b, "\n# timeout: for a client that sends nothing, and for one that does not end its request.\nkeep-alive = %s\nhead-timeout = %s\n", value, value)
+		c.site.KeepAlive, c.site.HeadTimeout = seconds, seconds
 	case "port":
-		port, err := strconv.ParseUint(p.value, 10, 16)
+		port, err := strconv.ParseUint(value, 10, 16)
 		if err != nil {
-			return fmt.Errorf("%.40q is not a port", p.value)
+			return fmt.Errorf("%.40q is not a port", value)
 		}
-		fmt.Fprintf(b, "port = %d\n", port)
+		c.site.Port = port
 	default:
 		return errors.New("fapws has no such parameter")
 	}
 	return nil
-}
-
-// entry is a line of TOML.
-func entry(key, value string) string {
-	line, _ := toml.Marshal(map[string]string{key: value}) // no text is wrong
-	return string(line)
 }
 
 const importHelp = `Usage: fapws import web.conf > fapws.toml

@@ -15,8 +15,8 @@ func TestConvertWebconf(t *testing.T) {
 	}{
 		{"as the course has it",
 			"host default web\nhost localhost:8080 /srv/web\r\n\nmedia txt text/plain\nmedia html text/html\nparameter timeout 1\n",
-			[]string{"keep-alive = 1", "head-timeout = 1", "[types]", `txt = "text/plain"`, `html = "text/html"`,
-				"default = true # for every host that is not named here", `root = "web"`, `name = "localhost"`, `root = "/srv/web"`},
+			[]string{"keep-alive = 1.0", "head-timeout = 1.0", "[types]", `txt = "text/plain"`, `html = "text/html"`,
+				"default = true", `root = "web"`, `name = "localhost"`, `root = "/srv/web"`},
 			[]string{`web.conf:2: ignored the port "8080" of localhost: hosts are distinguished by name`}},
 		{"comments and odd spelling",
 			"# mine\n  HOST\tA.Lan\t\"x\\y\" # the first\nmedia .tar.gz application/gzip\nmedia jpg image/jpeg\nmedia jpg image/x-jpeg\nparameter timeout 9\nparameter Timeout 2.5",
@@ -24,16 +24,16 @@ func TestConvertWebconf(t *testing.T) {
 			[]string{"web.conf:5: media jpg already appears on line 4: this one applies", "web.conf:7: parameter timeout already appears on line 6: this one applies"}},
 		{"what is left out",
 			"hots a b\nhost a.lan\nhost a.lan w\nhost a.lan v\nhost ../x v\nmedia txt plain\nparameter timeout soon\nparameter threads 4\nparameter port 8080\nlisten 80 on all",
-			[]string{`root = "w"`, "port = 8080", "# line 8, skipped: parameter threads 4"},
+			[]string{`root = "w"`, "port = 8080"},
 			[]string{
 				`web.conf:1: "hots" is not host, media or parameter: skipped, did you mean host?`,
 				"web.conf:2: host takes two words, not 1: skipped",
 				"web.conf:4: host a.lan already appears on line 3: skipped",
 				`web.conf:5: "../x" is not a host name: skipped`,
 				`web.conf:6: "plain" is not a media type: skipped`,
-				`web.conf:10: "listen" is not host, media or parameter: skipped`,
 				`web.conf:7: parameter "timeout": "soon" is not a time in seconds: skipped`,
 				`web.conf:8: parameter "threads": fapws has no such parameter: skipped`,
+				`web.conf:10: "listen" is not host, media or parameter: skipped`,
 			}},
 	} {
 		file, notes, err := convertWebconf("web.conf", []byte(tt.text))

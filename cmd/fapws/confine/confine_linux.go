@@ -159,7 +159,7 @@ func (id *Identity) Enter(folder string) error {
 	if os.Geteuid() != 0 {
 		return nil
 	}
-	restore, err := id.borrow()
+	restore, err := id.Borrow()
 	if err != nil {
 		return nil
 	}
@@ -181,7 +181,7 @@ func (id *Identity) MayRead(name string) bool {
 	if os.Geteuid() != 0 {
 		return true
 	}
-	restore, err := id.borrow()
+	restore, err := id.Borrow()
 	if err != nil {
 		return true
 	}
@@ -193,11 +193,11 @@ func (id *Identity) MayRead(name string) bool {
 	return !errors.Is(err, unix.EACCES)
 }
 
-// borrow gives the calling thread the groups and the file system identity
+// Borrow gives the calling thread the groups and the file system identity
 // (setfsuid(2)) of id until restore is called. Other threads keep theirs: these are
 // the system calls themselves, not those of package syscall, which change all
-// threads.
-func (id *Identity) borrow() (restore func(), err error) {
+// threads. The caller must be root and have locked its goroutine to its thread.
+func (id *Identity) Borrow() (restore func(), err error) {
 	groups, err := unix.Getgroups()
 	if err != nil {
 		return nil, err

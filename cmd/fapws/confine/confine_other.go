@@ -51,6 +51,9 @@ func (id *Identity) Enter(folder string) error { return nil }
 // MayRead returns true: which files the identity may read is unknown until it tries.
 func (id *Identity) MayRead(name string) bool { return true }
 
+// Borrow returns an error: only on Linux can a single thread be another user.
+func (id *Identity) Borrow() (restore func(), err error) { return nil, errors.ErrUnsupported }
+
 // EnterSandbox does nothing: only Linux has what it needs.
 func EnterSandbox(*Rules) error { return nil }
 

@@ -175,9 +175,6 @@ func (b *builder) fastcgi(h *Host, r *Route) ([]sites.Mount, error) {
 		return nil, err
 	}
 	b.built.closers = append(b.built.closers, f.Close)
-	if r.Match == "" {
-		return b.responder(r, f), nil
-	}
 	return b.behindFiles(r, f, index), nil
 }
 

@@ -52,7 +52,6 @@ func ReadSites(f *settings.TOMLFile, report func(error)) *SiteConfig {
 	for _, h := range c.Hosts {
 		h.check(report)
 	}
-	c.checkDefault(report)
 	c.checkNames(report)
 	return c
 }
@@ -66,30 +65,24 @@ func (c *SiteConfig) shareApp(before SiteApplication) {
 	}
 }
 
-// checkNames sees that no name belongs to two hosts.
+// checkNames sees that no name belongs to two hosts, and that not two are for all other names.
 func (c *SiteConfig) checkNames(report func(error)) {
-	owners := map[string]*Host{}
+	owners := map[string]*Host{} // "": of all other names
 	for _, h := range c.Hosts {
-		for _, name := range h.Names {
-			if first := owners[name]; first != nil && first != h {
+		names := h.Names
+		if h.Default || len(names) == 0 {
+			names = append(slices.Clone(names), "")
+		}
+		for _, name := range names {
+			switch first := owners[name]; {
+			case first == nil:
+				owners[name] = h
+			case name == "":
+				report(h.At.Errorf("default", "the host of line %d is already the default; give this host a name", first.At.Table.Line))
+			case first != h:
 				report(h.At.Errorf("name", "%s belongs to the host of line %d already", name, first.At.Table.Line))
 			}
-			owners[name] = h
 		}
-	}
-}
-
-// checkDefault sees that not two hosts are for all other names.
-func (c *SiteConfig) checkDefault(report func(error)) {
-	var first *Host
-	for _, h := range c.Hosts {
-		if !h.Default && len(h.Names) > 0 {
-			continue
-		}
-		if first != nil {
-			report(h.At.Errorf("default", "the host of line %d is already the default; give this host a name", first.At.Table.Line))
-		}
-		first = h
 	}
 }
 
@@ -119,19 +112,24 @@ func (c *SiteConfig) all(conf *settings.Config) (hosts []*Host) {
 
 // Roots are the directories of root and files, each once.
 func (c *SiteConfig) Roots() (dirs []string) {
-	note := func(dir string) {
-		if dir != "" && !slices.Contains(dirs, dir) {
-			dirs = append(dirs, dir)
-		}
-	}
-	note(c.Root)
+	dirs = append(dirs, c.Root)
 	for _, h := range c.Hosts {
-		note(h.Root)
+		dirs = append(dirs, h.Root)
 		for _, r := range h.Routes {
-			note(r.Folder)
+			dirs = append(dirs, r.Folder)
 		}
 	}
-	return dirs
+	return eachOnce(dirs)
+}
+
+// eachOnce returns names without "" and repetitions.
+func eachOnce(names []string) (once []string) {
+	for _, name := range names {
+		if name != "" && !slices.Contains(once, name) {
+			once = append(once, name)
+		}
+	}
+	return once
 }
 
 // Apps are the applications to load, each once.
@@ -227,7 +225,7 @@ func (c *SiteConfig) Targets() (targets []string) {
 // Private are the files that are not meant to be published, wherever they are: those that the configuration names for
 // the server itself, the scripts of applications, and more.
 func (c *SiteConfig) Private(conf *settings.Config, more ...string) *static.Private {
-	files := append(more, conf.PidFile, logFile(conf.AccessLog), logFile(conf.ErrorLog))
+	files := append(more, conf.PidFile)
 	files = append(files, conf.EnvFiles...)
 	files = append(append(files, conf.CertFiles...), conf.KeyFiles...)
 	for _, address := range conf.Bind {
@@ -246,19 +244,11 @@ func (c *SiteConfig) Private(conf *settings.Config, more ...string) *static.Priv
 		module := filepath.Join(app.Folder(), strings.ReplaceAll(place, ".", "/"))
 		files = append(files, existing(place, module+".py", filepath.Join(module, "__init__.py"))...)
 	}
-	files = append(files, c.UserFiles(conf)...)
+	files = append(append(files, c.UserFiles(conf)...), c.LogFiles(conf)...)
 	for _, h := range c.Hosts {
-		files = append(files, logFile(h.AccessLog), logFile(h.ErrorLog), h.CertFile, h.KeyFile, h.ClientCAs)
+		files = append(files, h.CertFile, h.KeyFile, h.ClientCAs)
 	}
 	return static.NewPrivate(files...)
-}
-
-// logFile returns the path of a log, or "".
-func logFile(name string) string {
-	if name == "-" || name == "off" {
-		return ""
-	}
-	return name
 }
 
 // existing returns those that exist.

@@ -130,10 +130,8 @@ func (p *Plan) Changeable(conf *settings.Config, uploads ...string) (dirs []stri
 	for _, path := range conf.SandboxWrite {
 		add(path, "/")
 	}
-	for _, log := range append(p.Site.LogFiles(), conf.AccessLog, conf.ErrorLog) {
-		if log != "-" && log != "off" {
-			add(filepath.Dir(log), "/")
-		}
+	for _, log := range p.Site.LogFiles(conf) {
+		add(filepath.Dir(log), "/")
 	}
 	for _, path := range append(p.Site.Reach().Uploads, uploads...) {
 		add(path, "") // a link may be one of the application, in the place of an uploaded file

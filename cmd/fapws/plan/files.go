@@ -161,17 +161,6 @@ func (b *builder) ssi(h *Host, r *Route) ([]sites.Mount, error) {
 	return b.pages(r, root, ""), nil
 }
 
-// hostPages mounts the pages of a host's root.
-func (b *builder) hostPages(h *Host, rest *Route) []sites.Mount {
-	if h.Root == "" {
-		b.wrong(h.At.Errorf("ssi", "no directory: set root for the host"))
-		return nil
-	}
-	r := *rest
-	r.SSI = h.SSI
-	return b.pages(&r, h.Root, "")
-}
-
 // pages mounts the pages of a folder, which stands for the paths below base.
 func (b *builder) pages(r *Route, folder, base string) []sites.Mount {
 	o := options(r.Files, folder)

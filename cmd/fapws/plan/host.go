@@ -44,6 +44,9 @@ func (h *Host) check(report func(error)) {
 	if h.Root == "" && h.App.Name == "" && len(h.Routes) == 0 {
 		report(h.At.Errorf("host", "nothing to serve: set root, app or a [[host.route]]"))
 	}
+	if h.SSI.Given && h.Root == "" {
+		report(h.At.Errorf("ssi", "no directory: set root for the host"))
+	}
 	if h.KeyFile != "" && h.CertFile == "" {
 		report(h.At.Errorf("keyfile", "keyfile requires certfile, the certificate of this key"))
 	}
@@ -71,9 +74,9 @@ func (b *builder) host(h *Host) sites.Site {
 			parts[i].mounts = b.filesUnder(h, r)
 		}
 	}
-	rest := &Route{At: h.At, Files: h.Files, Rules: h.Rules, Folder: h.Root, App: h.App}
-	if h.SSI.Given {
-		parts = append(parts, part{rest, b.rules(rest, b.hostPages(h, rest))})
+	rest := &Route{At: h.At, Files: h.Files, Rules: h.Rules, Folder: h.Root, App: h.App, SSI: h.SSI}
+	if h.SSI.Given && h.Root != "" {
+		parts = append(parts, part{rest, b.rules(rest, b.pages(rest, h.Root, ""))})
 	}
 	if h.Root != "" {
 		parts = append(parts, part{rest, b.root(h, rest)})

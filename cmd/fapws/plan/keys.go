@@ -54,15 +54,11 @@ func (n *Networks) FromFile(v settings.TOMLValue) error {
 		return err
 	}
 	for _, one := range list {
-		if one == "all" {
-			*n = append(*n, netip.PrefixFrom(netip.IPv4Unspecified(), 0), netip.PrefixFrom(netip.IPv6Unspecified(), 0))
-			continue
-		}
-		network, err := settings.ParseNetwork(one)
+		networks, err := settings.ParseNetworks(one, "all")
 		if err != nil {
 			return fmt.Errorf(`addresses, networks such as "10.0.0.0/8", or "all", not %q`, one)
 		}
-		*n = append(*n, network)
+		*n = append(*n, networks...)
 	}
 	if len(list) == 0 && v.Key == "allow" { // it would be no rule, and let everyone in
 		return errors.New(`addresses, networks such as "10.0.0.0/8", or "all", at least one of them`)

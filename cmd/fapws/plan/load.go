@@ -101,7 +101,7 @@ func (p *Plan) Load(report func(error) int) (*pybridge.App, error) {
 	o.Failed = func(err error, app *pybridge.Contents) {
 		failed = err
 		if err = p.notLoaded(err, &o.Apps[0]); len(app.Apps) > 0 {
-			err = process.ExitFrom(errors.Join(err, p.Settings.ReadScript(p.Command.ScriptName(), globalOf(app, 0))))
+			err = process.ExitFrom(errors.Join(err, p.Settings.ReadScript(p.Command.ScriptName(), oneOf(app.Apps[0].Settings))))
 		}
 		code = report(err)
 		closing = process.ExitAfterClosingTime(code, func(string) {})
@@ -153,7 +153,7 @@ func mistypedWord(module string, err error) error {
 func (p *Plan) ReadScript(app *pybridge.Contents) (conf settings.Config, err error) {
 	script, inline := p.Command.ScriptName(), p.IsInline()
 	if app.Apps[0].Class == "" {
-		if err := p.Settings.ReadScript(script, globalOf(app, 0)); err != nil {
+		if err := p.Settings.ReadScript(script, oneOf(app.Apps[0].Settings)); err != nil {
 			return conf, process.ExitUsage(err)
 		}
 	}
@@ -171,28 +171,22 @@ func (p *Plan) ReadScript(app *pybridge.Contents) (conf settings.Config, err err
 }
 
 // Recall returns all settings with those of a script that another process has read: its globals.
-func (p *Plan) Recall(globals map[string]pybridge.Value) (settings.Config, error) {
+func (p *Plan) Recall(globals map[string]pybridge.Value) (conf settings.Config, err error) {
 	set := p.Settings.Clone() // the script may say something else when it runs
-	app := &pybridge.Contents{Apps: []pybridge.Content{{Settings: globals}}}
-	err := set.ReadScript(p.Command.ScriptName(), globalOf(app, 0))
-	if err != nil {
-		return settings.Config{}, process.ExitUsage(err)
+	if err = set.ReadScript(p.Command.ScriptName(), oneOf(globals)); err == nil {
+		conf, err = set.Config()
 	}
-	conf, err := set.Config()
 	if err != nil {
 		return conf, process.ExitUsage(err)
 	}
 	return conf, nil
 }
 
-// globalOf reads a global of application i in the form that settings take.
-func globalOf(app *pybridge.Contents, i int) func(string) (any, bool) {
+// oneOf reads one of the globals of a script in the form that settings take.
+func oneOf(globals map[string]pybridge.Value) func(name string) (any, bool) {
 	return func(name string) (any, bool) {
-		v, ok := app.Apps[i].Settings[name]
-		if !ok {
-			return nil, false
-		}
-		return plain(v), true
+		v, ok := globals[name]
+		return plain(v), ok
 	}
 }
 
@@ -220,11 +214,13 @@ func plain(v pybridge.Value) any {
 type envVariable struct{ Name, Value string }
 
 var (
+	// assignment is a line NAME=value: in double quotes, in single ones, or without.
 	assignment = sync.OnceValue(func() *regexp.Regexp {
-		return regexp.MustCompile(`^[ \t]*(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_]*)[ \t]*=[ \t]*`)
+		return regexp.MustCompile(`^[ \t]*(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_]*)[ \t]*=[ \t]*` +
+			`(?:"((?:[^"\\]|\\(?s:.))*)"[ \t]*(?:#.*)?|'([^']*)'[ \t]*(?:#.*)?|(.*?)(?:[ \t]+#.*)?)[ \t]*(?:\n|$)`)
 	})
+	nothing   = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[ \t]*(?:#.*)?(?:\n|$)`) })
 	reference = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\$\{([A-Za-z_][A-Za-z0-9_]*)\}`) })
-	comment   = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`[ \t]+#.*$`) })
 	escapes   = strings.NewReplacer(`\n`, "\n", `\t`, "\t", `\r`, "\r", `\"`, `"`, `\\`, `\`, `\$`, "$")
 )
 
@@ -248,52 +244,28 @@ func parseEnvFile(name, text string, lookup func(string) (string, bool)) ([]envV
 	}
 	text = strings.ReplaceAll(strings.TrimPrefix(text, "\ufeff"), "\r\n", "\n")
 	for number := 1; text != ""; {
-		line, rest, _ := strings.Cut(text, "\n")
-		trimmed := strings.TrimSpace(line)
-		if trimmed == "" || trimmed[0] == '#' {
-			text = rest
-			number++
-			continue
-		}
-		m := assignment().FindStringSubmatchIndex(line)
-		if m == nil || strings.ContainsRune(line, 0) {
-			return nil, fmt.Errorf("%s:%d: expected NAME=value", name, number)
-		}
-		v := envVariable{Name: line[m[2]:m[3]]}
-		if raw := line[m[1]:]; raw != "" && (raw[0] == '"' || raw[0] == '\'') {
-			quoted, length, ok := cutQuoted(text[m[1]:])
-			end, after, _ := strings.Cut(text[m[1]+length:], "\n")
-			if end = strings.TrimSpace(end); !ok || end != "" && end[0] != '#' {
+		taken := nothing().FindString(text)
+		if taken == "" {
+			m := assignment().FindStringSubmatch(text)
+			if m == nil || strings.ContainsRune(m[0], 0) {
+				return nil, fmt.Errorf("%s:%d: expected NAME=value", name, number)
+			}
+			v := envVariable{m[1], m[3]}
+			switch {
+			case m[2] != "":
+				v.Value = escapes.Replace(expandUnescaped(m[2], expand))
+			case strings.HasPrefix(m[4], `"`) || strings.HasPrefix(m[4], "'"):
 				return nil, fmt.Errorf("%s:%d: the quoted value of %s is not closed", name, number, v.Name)
+			case m[4] != "":
+				v.Value = expand(m[4])
 			}
-			if v.Value = quoted; raw[0] == '"' {
-				v.Value = escapes.Replace(expandUnescaped(quoted, expand))
-			}
-			number += strings.Count(quoted, "\n")
-			rest = after
-		} else {
-			v.Value = expand(strings.TrimSpace(comment().ReplaceAllString(raw, "")))
+			list = append(list, v)
+			taken = m[0]
 		}
-		list = append(list, v)
-		text = rest
-		number++
+		text = text[len(taken):]
+		number += strings.Count(taken, "\n")
 	}
 	return list, nil
-}
-
-// cutQuoted returns the text between the quote that s begins with and the next one, and
-// the length of all that. A backslash in double quotes keeps the next byte from being
-// the end.
-func cutQuoted(s string) (inner string, length int, ok bool) {
-	for i := 1; i < len(s); i++ {
-		switch {
-		case s[i] == '\\' && s[0] == '"':
-			i++
-		case s[i] == s[0]:
-			return s[1:i], i + 1, true
-		}
-	}
-	return "", len(s), false
 }
 
 // expandUnescaped expands s, except for references behind a backslash.

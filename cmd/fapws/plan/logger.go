@@ -2,6 +2,7 @@ package plan
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -10,10 +11,10 @@ import (
 	"os"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"fapws/cmd/fapws/process"
@@ -105,49 +106,31 @@ func (l *Logger) Lost() int64 {
 
 func appendLogLine(dst []byte, now time.Time, level logfile.Level, client, text string, file bool) []byte {
 	client, trace := http1.UnnameTrace(client)
+	at, rank, about, traced := "2006-01-02 15:04:05.000 ", "%s ", "client %s: ", "trace %s: "
 	if file {
-		dst = now.AppendFormat(dst, "[Mon Jan 02 15:04:05.000000 2006] [")
-		dst = append(append(dst, level.String()...), "] "...)
-		if client != "" {
-			dst = append(append(append(dst, "[client "...), client...), "] "...)
-		}
-		if trace != "" {
-			dst = append(append(append(dst, "[trace "...), trace...), "] "...)
-		}
-	} else {
-		dst = now.AppendFormat(dst, "2006-01-02 15:04:05.000 ")
-		dst = append(append(dst, level.String()...), ' ')
-		if client != "" {
-			dst = append(append(append(dst, "client "...), client...), ": "...)
-		}
-		if trace != "" {
-			dst = append(append(append(dst, "trace "...), trace...), ": "...)
-		}
+		at, rank, about, traced = "[Mon Jan 02 15:04:05.000000 2006] ", "[%s] ", "[client %s] ", "[trace %s] "
+	}
+	dst = fmt.Appendf(now.AppendFormat(dst, at), rank, level)
+	if client != "" {
+		dst = fmt.Appendf(dst, about, client)
+	}
+	if trace != "" {
+		dst = fmt.Appendf(dst, traced, trace)
 	}
 	return append(appendPrintable(dst, text), '\n')
 }
 
-// appendPrintable appends text with its control characters, those of Unicode too,
-// as in C.
+// appendPrintable appends text with its control characters, those of Unicode too, as in Go.
 func appendPrintable(dst []byte, text string) []byte {
-	const hex = "0123456789abcdef"
-	for i, r := range text {
-		switch {
-		case r == '\n':
-			dst = append(dst, `\n`...)
-		case r == '\r':
-			dst = append(dst, `\r`...)
-		case r == '\t':
-			dst = append(dst, `\t`...)
-		case r < ' ' || r == 0x7f:
-			dst = append(dst, '\\', 'x', hex[r>>4], hex[r&15])
-		case r >= 0x80 && r < 0xa0:
-			dst = append(dst, '\\', 'x', 'c', '2', '\\', 'x', hex[r>>4], hex[r&15])
-		case r == utf8.RuneError && !strings.HasPrefix(text[i:], "\ufffd"):
-			dst = append(dst, '\\', 'x', hex[text[i]>>4], hex[text[i]&15])
-		default:
-			dst = utf8.AppendRune(dst, r)
+	for len(text) > 0 {
+		r, n := utf8.DecodeRuneInString(text)
+		if unicode.IsControl(r) || r == utf8.RuneError && n == 1 {
+			quoted := strconv.Quote(text[:n])
+			dst = append(dst, quoted[1:len(quoted)-1]...)
+		} else {
+			dst = append(dst, text[:n]...)
 		}
+		text = text[n:]
 	}
 	return dst
 }
@@ -238,13 +221,13 @@ func (e *ErrorLog) Follow(files ...*os.File) {
 
 // RotateAll rotates the error log, the access log and those of hosts. Processes that
 // write to them notice, at the latest when they are told to reopen. It is safe for concurrent use.
-func (e *ErrorLog) RotateAll(conf *settings.Config, hosts []string, log *Logger) error {
+func (e *ErrorLog) RotateAll(conf *settings.Config, site *SiteConfig, log *Logger) error {
 	if e.file != nil {
 		e.file.Rotate()
 	}
 	var all []error
-	for _, name := range append([]string{conf.AccessLog}, hosts...) {
-		if name == off || isErrorLog(conf, name) {
+	for _, name := range site.LogFiles(conf) {
+		if isErrorLog(conf, name) {
 			continue
 		}
 		o := fileOptions(conf, name, "log")
@@ -306,45 +289,20 @@ func appendAnswered(dst []byte, r *sites.RequestSummary, colour bool) []byte {
 		line = []byte("(no request)")
 	}
 	dst = appendPrintable(dst, string(line))
-	dst = append(dst, ' ')
 	paint, plain := "", ""
-	if colour {
-		paint, plain = statusColour(r.Status), "\x1b[0m"
+	if colour { // green, cyan, yellow or red (ECMA-48 §8.3.117, SGR)
+		paint, plain = fmt.Sprintf("\x1b[%dm", cmp.Or(map[int]int{2: 32, 3: 36, 4: 33}[r.Status/100], 31)), "\x1b[0m"
 	}
-	dst = append(dst, paint...)
-	dst = strconv.AppendInt(dst, int64(r.Status), 10)
-	dst = append(dst, plain...)
-	dst = append(dst, ' ')
-	dst = strconv.AppendInt(dst, r.Bytes, 10)
-	dst = append(dst, " bytes "...)
-	dst = append(dst, rounded(r.Took).String()...)
-	return append(dst, '\n')
+	return fmt.Appendf(dst, " %s%d%s %d bytes %s\n", paint, r.Status, plain, r.Bytes, rounded(r.Took))
 }
 
-// statusColour is green, cyan, yellow or red (ECMA-48 §8.3.117, SGR).
-func statusColour(status int) string {
-	switch status / 100 {
-	case 2:
-		return "\x1b[32m"
-	case 3:
-		return "\x1b[36m"
-	case 4:
-		return "\x1b[33m"
-	}
-	return "\x1b[31m"
-}
-
-// rounded leaves two or three digits of a duration.
+// rounded leaves two digits of a duration.
 func rounded(d time.Duration) time.Duration {
-	switch {
-	case d >= 10*time.Second:
-		return d.Round(time.Second)
-	case d >= 10*time.Millisecond:
-		return d.Round(time.Millisecond)
-	case d >= time.Millisecond:
-		return d.Round(100 * time.Microsecond)
+	unit := 10 * time.Microsecond
+	for d >= 100*unit {
+		unit *= 10
 	}
-	return d.Round(10 * time.Microsecond)
+	return d.Round(unit)
 }
 
 // wantsColour reports whether f is a terminal whose user has not said NO_COLOR

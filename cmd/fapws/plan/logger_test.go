@@ -26,8 +26,8 @@ func TestLogger(t *testing.T) {
 		{"info", 0, logfile.Warning, "192.0.2.7:4711", "text",
 			people + "warning client 192.0.2.7:4711: text\n", apache + "[warning] [client 192.0.2.7:4711] text\n"},
 		{"debug", 0, logfile.Error, "", "a\nb\r\t\x00\x1b[1m\x7fé\u009b\xff\ufffd\"\\",
-			people + `error a\nb\r\t\x00\x1b[1m\x7fé\xc2\x9b\xff` + "\ufffd\"\\\n",
-			apache + `[error] a\nb\r\t\x00\x1b[1m\x7fé\xc2\x9b\xff` + "\ufffd\"\\\n"},
+			people + `error a\nb\r\t\x00\x1b[1m\x7fé\u009b\xff` + "\ufffd\"\\\n",
+			apache + `[error] a\nb\r\t\x00\x1b[1m\x7fé\u009b\xff` + "\ufffd\"\\\n"},
 	} {
 		for _, file := range []bool{false, true} {
 			var out bytes.Buffer

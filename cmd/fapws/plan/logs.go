@@ -6,11 +6,11 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"fapws/cmd/fapws/confine"
 	"fapws/cmd/fapws/ctl"
 	"fapws/cmd/fapws/settings"
 	"fapws/pybridge"
@@ -19,16 +19,13 @@ import (
 	"fapws/runtime/system"
 )
 
-// LogFiles are the log files that hosts name.
-func (c *SiteConfig) LogFiles() (paths []string) {
+// LogFiles are the log files that settings and hosts name.
+func (c *SiteConfig) LogFiles(conf *settings.Config) []string {
+	paths := []string{conf.AccessLog, conf.ErrorLog}
 	for _, h := range c.Hosts {
-		for _, path := range []string{h.AccessLog, h.ErrorLog} {
-			if path != "" {
-				paths = append(paths, path)
-			}
-		}
+		paths = append(paths, h.AccessLog, h.ErrorLog)
 	}
-	return paths
+	return slices.DeleteFunc(paths, func(path string) bool { return path == "" || path == "-" || path == off })
 }
 
 // hostLogs opens the logs that a host has for itself.
@@ -243,13 +240,10 @@ func (l *LogFiles) Close() {
 // GiveLogs makes log files, which root can, those of the user that writes to them,
 // as nginx does. To rotate them that user must be allowed to write to their
 // folder, too.
-func GiveLogs(names []string, to *syscall.Credential, log *Logger) {
+func GiveLogs(names []string, to *confine.Identity, log *Logger) {
 	for _, name := range names {
-		if name == "-" || name == off {
-			continue
-		}
 		if err := giveLog(name, to); err != nil {
-			log.Log(logfile.Warning, fmt.Sprintf("cannot give the log %s to user %d: %v", name, to.Uid, err))
+			log.Log(logfile.Warning, fmt.Sprintf("cannot give the log %s to user %d: %v", name, to.UID, err))
 		}
 	}
 }
@@ -257,7 +251,7 @@ func GiveLogs(names []string, to *syscall.Credential, log *Logger) {
 // giveLog makes a file that is missing in a folder of the user as that user. It does nothing else in a directory that
 // is not root's alone: a user that can rename files there could have root give away others. Nor does it when the file
 // is not root's.
-func giveLog(name string, to *syscall.Credential) error {
+func giveLog(name string, to *confine.Identity) error {
 	if os.Geteuid() != 0 {
 		return nil
 	}
@@ -274,13 +268,17 @@ func giveLog(name string, to *syscall.Credential) error {
 	if err := unix.Fstat(dir, &st); err != nil {
 		return err
 	}
-	if st.Uid == to.Uid {
-		return makeAs(dir, filepath.Base(name), to)
-	}
-	if st.Uid != 0 || st.Mode&0o022 != 0 {
+	flags := unix.O_WRONLY | unix.O_APPEND | unix.O_CREAT | unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_NOCTTY | unix.O_CLOEXEC
+	if st.Uid == uint32(to.UID) {
+		restore, err := to.Borrow()
+		if err != nil {
+			return nil // the user makes it
+		}
+		defer restore()
+		flags |= unix.O_EXCL
+	} else if st.Uid != 0 || st.Mode&0o022 != 0 {
 		return nil
 	}
-	const flags = unix.O_WRONLY | unix.O_APPEND | unix.O_CREAT | unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_NOCTTY | unix.O_CLOEXEC
 	fd, err := unix.Openat(dir, filepath.Base(name), flags, 0o640)
 	if err != nil {
 		return nil
@@ -289,7 +287,7 @@ func giveLog(name string, to *syscall.Credential) error {
 	if err := unix.Fstat(fd, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG || st.Nlink != 1 || st.Uid != 0 {
 		return err
 	}
-	return unix.Fchown(fd, int(to.Uid), int(to.Gid))
+	return unix.Fchown(fd, to.UID, to.GID)
 }
 
 // tailLines is how many lines a Tail has.

@@ -35,7 +35,7 @@ type Plan struct {
 // Make finds and reads the configuration file, enters the directory of --chdir, and
 // settles the application or site there. doubts are lines about settings that are probably not meant.
 func Make(cmd *settings.Command, set *settings.Settings) (p *Plan, doubts []string, err error) {
-	if p, err = read(cmd, set); err != nil {
+	if p, err = Read(cmd, set); err != nil {
 		return nil, nil, err
 	}
 	if p.Mistakes != nil && cmd.Word != settings.WordCheck {
@@ -70,8 +70,8 @@ func Make(cmd *settings.Command, set *settings.Settings) (p *Plan, doubts []stri
 	return p, doubts, nil
 }
 
-// read finds and reads the configuration file, and puts its settings into set.
-func read(cmd *settings.Command, set *settings.Settings) (*Plan, error) {
+// Read finds and reads the configuration file, and puts its settings into set.
+func Read(cmd *settings.Command, set *settings.Settings) (*Plan, error) {
 	p := &Plan{Command: cmd, Settings: set}
 	var wrong []error
 	if name := settings.FindFile(set, cmd.Script != ""); name != "" {
@@ -79,37 +79,28 @@ func read(cmd *settings.Command, set *settings.Settings) (*Plan, error) {
 		if p.File, err = settings.ReadFile(name); err != nil {
 			return nil, process.ExitUsage(err)
 		}
+		p.File.Misplaced = func(table, key string) string { return misplaced(set, table, key) }
 		p.Path = filepath.Join(p.File.Dir, filepath.Base(name))
 		wrong = append(wrong, set.ReadFile(p.File, FileKeys()))
 	}
 	p.Site = ReadSites(p.File, func(err error) { wrong = append(wrong, err) })
 	set.NoteHosts(slices.ContainsFunc(p.Site.Hosts, func(h *Host) bool { return h.CertFile != "" }), p.Site.AsksClients())
 	p.Mistakes = settings.JoinPath(wrong...)
-	displaced(p.Mistakes, set)
 	return p, nil
 }
 
-// displaced adds to the mistakes of keys that are known elsewhere where that is: in
+// misplaced returns what to do about a key that is unknown in its table and known elsewhere, "" about others: in
 // TOML all that follows [[host]] belongs to it, which is easily forgotten.
-func displaced(mistakes error, set *settings.Settings) {
-	several, ok := mistakes.(interface{ Unwrap() []error })
-	if !ok {
-		return
+func misplaced(set *settings.Settings, table, key string) string {
+	switch {
+	case table != "" && (set.HasKey(key) || slices.Contains(FileKeys(), key)):
+		return fmt.Sprintf("%s is not a key of [[%s]]: move it to the top of the file, before the first [[host]]", key, table)
+	case table == "" && slices.Contains(settings.KeysOf(Host{}), key):
+		return fmt.Sprintf("%s is a key of [[host]]: move it there", key)
+	case table != "host.route" && slices.Contains(settings.KeysOf(Route{}), key):
+		return fmt.Sprintf("%s is a key of [[host.route]]: move it there", key)
 	}
-	for _, err := range several.Unwrap() {
-		var m *settings.Mistake
-		if !errors.As(err, &m) || m.Key == "" {
-			continue
-		}
-		switch {
-		case m.Table != "" && (set.HasKey(m.Key) || slices.Contains(FileKeys(), m.Key)):
-			m.Text = fmt.Sprintf("%s is not a key of [[%s]]: move it to the top of the file, before the first [[host]]", m.Key, m.Table)
-		case m.Table == "" && slices.Contains(settings.KeysOf(Host{}), m.Key):
-			m.Text = fmt.Sprintf("%s is a key of [[host]]: move it there", m.Key)
-		case m.Table != "host.route" && slices.Contains(settings.KeysOf(Route{}), m.Key):
-			m.Text = fmt.Sprintf("%s is a key of [[host.route]]: move it there", m.Key)
-		}
-	}
+	return ""
 }
 
 // choose settles the application or site, relative to the working directory: that of the command line, in place of

@@ -30,7 +30,7 @@ func TestOpen(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p, err := read(&settings.Command{}, set)
+		p, err := Read(&settings.Command{}, set)
 		if err != nil || p.Mistakes != nil {
 			t.Fatal(err, p.Mistakes)
 		}

@@ -97,6 +97,7 @@ func (b *builder) ruled(at settings.Position, r *Rules) *sites.Rules {
 		return nil
 	}
 	o := sites.RuleOptions{
+		Set:         r.Headers,
 		Remove:      r.RemoveHeaders,
 		Allow:       r.Allow,
 		Deny:        r.Deny,
@@ -110,9 +111,6 @@ func (b *builder) ruled(at settings.Position, r *Rules) *sites.Rules {
 	}
 	if at.Set("auth") && at.Set("login") && r.Login.wanted() {
 		b.wrong(at.Errorf("login", "auth and login exclude each other; use one of them here, and the other for other paths"))
-	}
-	for _, h := range r.Headers {
-		o.Set = append(o.Set, exchange.Field{Name: h.Name, Value: h.Value})
 	}
 	if r.HSTS != nil {
 		o.SetSecure = []exchange.Field{{Name: "Strict-Transport-Security", Value: r.HSTS.value()}}
@@ -219,22 +217,17 @@ func (l *Login) wanted() bool { return l != nil && l.Given }
 
 // UserFiles returns the files of users that the configuration names, each once.
 func (c *SiteConfig) UserFiles(conf *settings.Config) (files []string) {
-	note := func(file string) {
-		if file != "" && !slices.Contains(files, file) {
-			files = append(files, file)
-		}
-	}
-	note(conf.LoginUsers)
+	files = append(files, conf.LoginUsers)
 	c.anyRules(func(r *TopRules) bool {
 		if r.Login.wanted() {
-			note(r.Login.Users)
+			files = append(files, r.Login.Users)
 		}
 		if r.Auth != nil {
-			note(r.Auth.Users)
+			files = append(files, r.Auth.Users)
 		}
 		return false // all of them
 	})
-	return files
+	return eachOnce(files)
 }
 
 // hostLogin is what users of a host log in to.

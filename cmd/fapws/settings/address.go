@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -124,28 +125,34 @@ func hostName(s string) bool {
 	return parts != nil && len(s) <= 253 && !digitsOnly(parts[1])
 }
 
-// changeAddress replaces parts of the first TCP address of a list and drops
+// changeAddress replaces parts of the first TCP address and drops
 // the others: --host and --port describe one address.
-func changeAddress(list []string, host *string, port int) []string {
-	oldHost, oldPort := defaultHost, defaultPort
-	as := func(addr string) string { return addr }
+func (s *Settings) changeAddress(c *Config) {
+	if s.addressPart() == "" {
+		return
+	}
+	list := c.Bind
+	if c.Dev {
+		list = append(slices.Clone(list), devBind) // for settings that none of them has
+	}
+	host, port, https := defaultHost, defaultPort, false
 	for _, a := range list {
 		plain, secure := SplitSecure(a)
 		if h, p, err := net.SplitHostPort(plain); err == nil && !strings.HasPrefix(plain, "unix:") && !strings.HasPrefix(plain, "fd:") {
-			oldHost, oldPort = h, p
-			if secure {
-				as = Secure
-			}
+			host, port, https = h, p, secure
 			break
 		}
 	}
-	if host != nil {
-		oldHost = *host
+	if s.from["host"].Level > s.from["bind"].Level {
+		host = c.host
 	}
-	if port >= 0 {
-		oldPort = strconv.Itoa(port)
+	if s.from["port"].Level > s.from["bind"].Level {
+		port = strconv.Itoa(c.port)
 	}
-	return []string{as(net.JoinHostPort(oldHost, oldPort))}
+	c.Bind = []string{net.JoinHostPort(host, port)}
+	if https {
+		c.Bind[0] = Secure(c.Bind[0])
+	}
 }
 
 func digitsOnly(s string) bool {
@@ -275,25 +282,19 @@ func (c *Config) HTTPSPort() string {
 
 // parseSecure is parseAddress for what follows https:// or https+.
 func parseSecure(s string) (string, error) {
-	if rest, ok := strings.CutPrefix(s, securePrefix); ok {
-		addr, err := parseAddress(rest)
-		if plain := strings.HasPrefix(addr, "fd://") || addr == "systemd"; err == nil && !plain {
-			err = fmt.Errorf("https://HOST:PORT, https+fd://N or https+systemd, not %s", shorten(s))
-		}
-		return securePrefix + addr, err
-	}
-	host := strings.TrimRight(strings.TrimPrefix(s, secureTCP), "/")
-	if host == "" || strings.ContainsAny(host, "/") {
-		return "", fmt.Errorf("https://HOST:PORT or https://:PORT, not %s", shorten(s))
-	}
-	addr, err := parseAddress(host)
-	if err != nil {
+	plain, _ := SplitSecure(s)
+	plain = strings.TrimRight(plain, "/")
+	addr, err := parseAddress(plain)
+	_, again := SplitSecure(addr)
+	passed := strings.HasPrefix(addr, "fd://") || addr == "systemd"
+	switch {
+	case err == errNoAddress, err == nil && (again || strings.HasPrefix(addr, "unix:") || passed != strings.HasPrefix(s, securePrefix)):
+		return "", fmt.Errorf("https://HOST:PORT, https://:PORT, https+fd://N or https+systemd, not %s", shorten(s))
+	case err != nil:
 		return "", err
-	}
-	if _, _, err := net.SplitHostPort(addr); err != nil || strings.HasPrefix(addr, "unix:") {
-		return "", fmt.Errorf("https://HOST:PORT, not %s", shorten(s))
-	}
-	if !digitsOnly(host) && strings.HasSuffix(addr, ":"+defaultPort) && !strings.HasSuffix(host, ":"+defaultPort) {
+	case passed:
+		return securePrefix + addr, nil
+	case !digitsOnly(plain) && strings.HasSuffix(addr, ":"+defaultPort) && !strings.HasSuffix(plain, ":"+defaultPort):
 		addr = strings.TrimSuffix(addr, defaultPort) + HTTPSPort // a URL without a port
 	}
 	return secureTCP + addr, nil

@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -238,8 +239,8 @@ func ParseFlags(set *pflag.FlagSet, args []string) (words []string, err error) {
 	switch {
 	case errors.As(err, &unknown):
 		typed := typedName(unknown)
-		if near := nearestFlag(set, typed); near != "" {
-			return nil, fmt.Errorf("unknown flag %s, did you mean %s?", typed, near)
+		if near := nearestFlag(set, typed); near != nil {
+			return nil, fmt.Errorf("unknown flag %s, did you mean --%s?", typed, near.Name)
 		}
 		return nil, fmt.Errorf("unknown flag %s; see fapws %s --help", typed, set.Name())
 	case errors.As(err, &bare):
@@ -258,19 +259,15 @@ func typedName(unknown *pflag.NotExistError) string {
 	return "--" + unknown.GetSpecifiedName()
 }
 
-// nearestFlag returns the flag that a misspelt one, "--name", most likely means, or "".
-func nearestFlag(set *pflag.FlagSet, typed string) string {
+// nearestFlag returns the flag that a misspelt one, "--name", most likely means, or nil.
+func nearestFlag(set *pflag.FlagSet, typed string) *pflag.Flag {
 	name, long := strings.CutPrefix(typed, "--")
 	if !long {
-		return ""
+		return nil
 	}
 	var names []string
 	set.VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
-	near := Nearest(name, names)
-	if near != "" {
-		near = "--" + near
-	}
-	return near
+	return set.Lookup(Nearest(name, names))
 }
 
 // TookApp returns a flag, and its value, that is probably the application: app:app in
@@ -288,20 +285,17 @@ func (f Flags) TookApp() (flag, value string) {
 
 // add adds a setting under all of its names.
 func (p *parser) add(row *Setting) {
-	set, alone := p.set, ""
-	if row.Arg == "" {
-		alone = "yes" // a toggle
-		set.VarPF(&recorder{into: p.cmd.Flags, row: row, as: "no-" + row.Name, fixed: "no"}, "no-"+row.Name, "", "").NoOptDefVal = "no"
+	names, alone := row.names(), ""
+	if row.Arg == "" { // a toggle
+		alone = "yes"
+		names = append(names, variant{name: "no-" + row.Name, fixed: "no"})
 	}
-	set.VarPF(&recorder{into: p.cmd.Flags, row: row, as: row.Name}, row.Name, row.Short, "").NoOptDefVal = alone
-	for _, alias := range row.Aliases {
-		set.VarPF(&recorder{into: p.cmd.Flags, row: row, as: alias}, alias, "", "").NoOptDefVal = alone
-	}
-	for _, v := range variants {
-		if v.of == row.Name {
-			r := &recorder{into: p.cmd.Flags, row: row, as: v.name, prefix: v.prefix, fixed: v.fixed}
-			set.VarPF(r, v.name, "", "").NoOptDefVal = v.fixed
+	for _, one := range names {
+		short := ""
+		if one.name == row.Name {
+			short = row.Short
 		}
+		p.set.VarPF(&recorder{p.cmd.Flags, row, one}, one.name, short, "").NoOptDefVal = cmp.Or(one.fixed, alone)
 	}
 }
 
@@ -326,25 +320,23 @@ func (p *parser) completed(args []string) []string {
 
 // recorder notes a flag as typed. New reads the value.
 type recorder struct {
-	into   Flags
-	row    *Setting
-	as     string
-	prefix string
-	fixed  string // the only value
+	into Flags
+	row  *Setting
+	variant
 }
 
 func (r *recorder) Set(text string) error {
 	if r.fixed != "" && text != r.fixed {
 		return errTakesNoValue
 	}
-	if answer := foreignAnswer("--"+r.as, text); answer != "" {
+	if answer := foreignAnswer("--"+r.name, text); answer != "" {
 		return foreignValue(answer)
 	}
 	text = r.prefix + text
 	if old, again := r.into[r.row.Name]; again && r.row.value(&Config{}).kind&isList != 0 {
 		text = old.text + "," + text
 	}
-	r.into[r.row.Name] = flag{as: "--" + r.as, text: text}
+	r.into[r.row.Name] = flag{as: "--" + r.name, text: text}
 	return nil
 }
 
@@ -413,8 +405,8 @@ func (p *parser) unknown(typed string) error {
 	if p.app != "" {
 		separator = fmt.Sprintf("; arguments of the application follow --: fapws %s -- %s", p.app, typed)
 	}
-	if near := nearestFlag(p.set, typed); near != "" {
-		return fmt.Errorf("unknown flag %s, did you mean %s?%s", typed, near, strings.Replace(separator, "; a", " A", 1))
+	if near := nearestFlag(p.set, typed); near != nil {
+		return fmt.Errorf("unknown flag %s, did you mean --%s?%s", typed, near.Name, strings.Replace(separator, "; a", " A", 1))
 	}
 	if separator != "" {
 		return fmt.Errorf("unknown flag %s%s", typed, separator)

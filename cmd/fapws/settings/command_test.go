@@ -156,10 +156,10 @@ func TestSplitApp(t *testing.T) {
 func TestForeign(t *testing.T) {
 	ours := map[string]bool{"--": true, "--json": true, "--system": true}
 	for _, row := range append(Table(0), commands...) {
-		for _, name := range append([]string{row.Name}, row.Aliases...) {
-			ours["--"+name] = true
-			if answer := foreignAnswer("--"+name, "12345"); answer != "" {
-				t.Errorf("--%s: %s", name, answer)
+		for _, one := range row.names() {
+			ours["--"+one.name] = true
+			if answer := foreignAnswer("--"+one.name, "12345"); answer != "" {
+				t.Errorf("--%s: %s", one.name, answer)
 			}
 		}
 		if row.Short != "" {
@@ -168,9 +168,6 @@ func TestForeign(t *testing.T) {
 		if row.Arg == "" {
 			ours["--no-"+row.Name] = true
 		}
-	}
-	for _, v := range variants {
-		ours["--"+v.name] = true
 	}
 	seen := map[string]bool{}
 	for _, f := range foreign {

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/route"
 )
@@ -132,6 +133,11 @@ func (f *TOMLFile) Resolve(path string) string {
 
 // Unknown returns the error for a key that is not among names in the table.
 func (v TOMLValue) Unknown(table string, names []string) error {
+	if v.File.Misplaced != nil {
+		if known := v.File.Misplaced(table, v.Key); known != "" {
+			return v.Errorf("%s", known)
+		}
+	}
 	where := ""
 	if table != "" {
 		where = " of [" + table + "]"
@@ -142,9 +148,7 @@ func (v TOMLValue) Unknown(table string, names []string) error {
 	} else if near := Nearest(v.Key, names); near != "" {
 		hint = ", did you mean " + near + "?"
 	}
-	err := v.Errorf("unknown key %s%s%s", v.Key, where, hint).(*Mistake)
-	err.Key, err.Table = v.Key, table
-	return err
+	return v.Errorf("unknown key %s%s%s", v.Key, where, hint)
 }
 
 // keyField is a field of a struct with its declaration.
@@ -267,10 +271,7 @@ func (v TOMLValue) into(field reflect.Value, of reflect.StructField, report func
 // by lets a kind of setting read v. more are kinds of values that it takes in a table, too.
 func (v TOMLValue) by(to *value, more kind) error {
 	to.kind |= more
-	text, ok := to.single(v.Any)
-	if !ok {
-		return v.Must(to.wrong(to.file))
-	} else if err := to.parse(text); err != nil {
+	if err := to.read(v.Any, to.file, itself); err != nil {
 		return v.Must(err)
 	}
 	return nil
@@ -301,7 +302,7 @@ func (v TOMLValue) setting(to reflect.Value, field string) error {
 	files.file()
 	for _, row := range files.rows {
 		if row.Name == v.Key {
-			if err := row.fromFile(c, v, "", ""); err != nil {
+			if err := row.fromFile(c, v, variant{}); err != nil {
 				return v.Must(err)
 			}
 		}
@@ -341,13 +342,13 @@ func (v TOMLValue) list(to *[]string, is string) error {
 // like is a kind of text that fits, with a text that says which ones do.
 func like(allowed string, fits func(string) bool) func(*string) *value {
 	return func(to *string) *value {
-		v := word(to, func(s string) error {
+		v := of(to, isText, func(s string) (string, error) {
 			if !fits(s) || strings.ContainsRune(s, 0) {
-				return errors.New(allowed)
+				return "", errors.New(allowed)
 			}
-			return nil
-		})
-		v.file = allowed
+			return s, nil
+		}, itself)
+		v.file, v.script = allowed, "a string"
 		return v
 	}
 }
@@ -396,11 +397,8 @@ func age(to *time.Duration) *value {
 	}, showDuration)
 }
 
-// Pair is a key with a value.
-type Pair struct{ Name, Value string }
-
 // Pairs is a table of strings, in the order of the file: headers, types.
-type Pairs []Pair
+type Pairs []exchange.Field
 
 // FromFile implements TableReader.
 func (p *Pairs) FromFile(v TOMLValue) error {
@@ -413,7 +411,7 @@ func (p *Pairs) FromFile(v TOMLValue) error {
 		if !ok || strings.ContainsAny(s+one.Key, "\r\n\x00") {
 			return one.Must(errors.New("a string of one line"))
 		}
-		*p = append(*p, Pair{one.Key, s})
+		*p = append(*p, exchange.Field{Name: one.Key, Value: s})
 	}
 	return nil
 }

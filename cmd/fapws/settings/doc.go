@@ -16,9 +16,9 @@
 // tomlfile.go and decode.go.
 //
 // The TOML library reports no line where keys repeat, as in [[host]], so locate.go walks the text once more, which
-// the library has accepted, and only finds ends of things. go-toml 2.2.4, whose parser has positions, was tried: it
-// would save 170 of 1,070 lines, but its decoder names no line for a key or table that is defined twice, and where a
-// word has no quotes it reports an "incomplete number" instead of the word.
+// the library has accepted, and only finds ends of things. go-toml 2.2.4, whose parser has positions, was tried, but its
+// decoder names no line for a key or table that is defined twice, and where a word has no quotes it reports an
+// "incomplete number" instead of the word.
 //
 // FindFile and ReadFile find and read the configuration file, fapws.toml, up to 1 MiB. A file in another format, such
 // as nginx's, gets an error that names the format. Package plan calls them before anything is loaded; it

@@ -124,7 +124,7 @@ func (s *Settings) ReadFile(f *TOMLFile, others []string) error {
 		if len(wrong) >= maxMistakes {
 			break
 		}
-		row, prefix, fixed := s.keyed(v.Key)
+		row, as := s.keyed(v.Key)
 		if slices.Contains(others, v.Key) && (row == nil || v.IsTables()) {
 			continue // host = "127.0.0.1" is a setting, [[host]] is not
 		}
@@ -140,7 +140,7 @@ func (s *Settings) ReadFile(f *TOMLFile, others []string) error {
 			continue
 		}
 		seen[row.Name] = v
-		if err := row.fromFile(&s.conf, v, prefix, fixed); err != nil {
+		if err := row.fromFile(&s.conf, v, as); err != nil {
 			wrong = append(wrong, v.Must(err))
 			continue
 		}
@@ -159,37 +159,32 @@ func (s *Settings) Kept(later *Settings) (names []string) {
 	return names
 }
 
-// keyed finds the row of a key: any name that a flag has. A variant puts prefix
-// before the value, or has the value fixed.
-func (s *Settings) keyed(key string) (row *Setting, prefix, fixed string) {
-	for _, v := range variants {
-		if v.name == key {
-			key, prefix, fixed = v.of, v.prefix, v.fixed
-		}
-	}
+// keyed finds the row of a key: any name that a flag has.
+func (s *Settings) keyed(key string) (*Setting, variant) {
 	for _, row := range s.rows {
-		if row.inFile() && (row.Name == key || slices.Contains(row.Aliases, key)) {
-			return row, prefix, fixed
+		for _, one := range row.names() {
+			if row.inFile() && one.name == key {
+				return row, one
+			}
 		}
 	}
-	return nil, "", ""
+	return nil, variant{}
 }
 
 // HasKey reports whether a key at the top of a file is a setting.
 func (s *Settings) HasKey(key string) bool {
-	row, _, _ := s.keyed(key)
+	row, _ := s.keyed(key)
 	return row != nil
 }
 
 // keys are the keys that are settings.
 func (s *Settings) keys() (names []string) {
 	for _, row := range s.rows {
-		if row.inFile() {
-			names = append(append(names, row.Name), row.Aliases...)
+		for _, one := range row.names() {
+			if row.inFile() {
+				names = append(names, one.name)
+			}
 		}
-	}
-	for _, v := range variants {
-		names = append(names, v.name)
 	}
 	return names
 }
@@ -198,43 +193,16 @@ func (s *Settings) keys() (names []string) {
 // the file.
 func (s *Setting) inFile() bool { return s.Name != "config" }
 
-// fromFile reads a value of the file. The error goes on after "must be ".
-func (s *Setting) fromFile(c *Config, v TOMLValue, prefix, fixed string) error {
+// fromFile reads a value of the file, which has one of the names of the setting. The error goes on after "must be ".
+func (s *Setting) fromFile(c *Config, v TOMLValue, as variant) error {
 	to := s.value(c)
-	if fixed != "" {
-		if on, ok := v.Any.(bool); !ok || !on {
+	if as.fixed != "" {
+		if v.Any != true {
 			return errors.New("true, or omitted")
 		}
-		return to.parse(fixed)
+		return to.parse(as.fixed)
 	}
-	var given []string
-	text, ok := to.single(v.Any)
-	switch list, isArray := v.Any.([]TOMLValue); {
-	case ok:
-		given = []string{text}
-	case !isArray || to.kind&isList == 0:
-		return to.wrong(to.file)
-	case len(list) == 0 && to.empty == nil:
-		return errors.New("an array with at least one string")
-	case len(list) == 0:
-		to.empty()
-		return nil
-	default:
-		for _, one := range list {
-			text, ok := to.single(one.Any)
-			if !ok {
-				return errors.New("an array of strings")
-			}
-			if strings.Contains(text, ",") {
-				return errors.New("an array of strings without commas")
-			}
-			given = append(given, text)
-		}
-	}
-	for i := range given {
-		given[i] = s.resolve(v.File, prefix+given[i])
-	}
-	return to.parse(strings.Join(given, ","))
+	return to.read(v.plain(), to.file, func(text string) string { return s.resolve(v.File, as.prefix+text) })
 }
 
 // resolve makes a path in text relative to the directory of the file.

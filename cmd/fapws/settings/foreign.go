@@ -390,43 +390,26 @@ func shellWords(text string) []string {
 
 // takeFlags takes the flags in words, which the variable called name has.
 func (s *Settings) takeFlags(name string, words []string) (lines []string) {
-	p := parser{rows: s.rows, typed: words, cmd: &Command{Flags: Flags{}}}
+	refuse := func(what any) { lines = append(lines, fmt.Sprintf("%s in the environment: ignored: %v", name, what)) }
+	rows := slices.DeleteFunc(slices.Clone(s.rows), func(row *Setting) bool { return !row.inFile() })
+	p := parser{rows: rows, typed: words, cmd: &Command{Flags: Flags{}}}
 	p.register()
-	for len(words) > 0 {
-		typed, value, joined := strings.Cut(words[0], "=")
-		words = words[1:]
-		var f *pflag.Flag
-		if long, ok := strings.CutPrefix(typed, "--"); ok {
-			f = p.set.Lookup(long)
-		} else if strings.HasPrefix(typed, "-") && len(typed) > 1 {
-			f = p.set.ShorthandLookup(typed[1:2])
-			if len(typed) > 2 {
-				typed, value, joined = typed[:2], typed[2:], true
-			}
-		} else {
-			continue // the value of a flag that fapws does not have, or the application
+	for n := 1; len(words) > 0; words, n = words[n:], 1 { // words that are no flags are values of unknown ones, or the application
+		err := p.set.Parse(words[:1])
+		if bare := new(pflag.ValueRequiredError); errors.As(err, &bare) && len(words) > 1 {
+			n, err = 2, p.set.Parse(words[:2])
 		}
-		switch {
-		case joined:
-		case f != nil && f.NoOptDefVal != "":
-			value = f.NoOptDefVal
-		case len(words) > 0 && (words[0] == "-" || !strings.HasPrefix(words[0], "-")):
-			value = words[0]
-			if f != nil {
-				words = words[1:]
-			}
-		}
-		if err := s.takeFlag(f, typed, value); err != nil {
-			lines = append(lines, fmt.Sprintf("%s in the environment: %s is not taken: %v", name, strings.TrimSpace(typed+" "+shorten(value)), err))
+		if err != nil {
+			refuse(p.explain(err))
 		}
 	}
-	for _, row := range s.rows {
+	for _, row := range rows {
 		f, given := p.cmd.Flags[row.Name]
 		if !given || s.from[row.Name].Level > FromSurroundings {
 			continue
 		}
 		if err := row.value(&s.conf).parse(f.text); err != nil {
-			lines = append(lines, fmt.Sprintf("%s in the environment: %s %s is not taken: must be %v", name, f.as, shorten(f.text), err))
+			refuse(fmt.Sprintf("%s %s: must be %v", f.as, shorten(f.text), err))
 			continue
 		}
 		from := name
@@ -436,19 +419,6 @@ func (s *Settings) takeFlags(name string, words []string) (lines []string) {
 		s.from[row.Name] = Source{FromForeign, from}
 	}
 	return lines
-}
-
-// takeFlag notes a flag, f or nil if fapws does not have it.
-func (s *Settings) takeFlag(f *pflag.Flag, typed, value string) error {
-	if f != nil {
-		if _, setting := f.Value.(*recorder); setting && f.Name != "config" {
-			return f.Value.Set(value)
-		}
-	}
-	if answer := foreignAnswer(typed, value); answer != "" {
-		return errors.New(answer)
-	}
-	return errors.New("fapws does not have this flag")
 }
 
 // ForeignGlobals returns a line for each global that the source of a script with PATHS sets and mentions nowhere else, and that looks

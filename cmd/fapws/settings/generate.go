@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -64,11 +65,13 @@ fapws \- serve a Python application, or a whole site, over HTTP
 .B stack | status | top | metrics | reload | purge | rotate | stop | ca
 .SH OPTIONS
 `, roff(version))
-	for _, group := range groups {
-		fmt.Fprintf(w, ".SS %s\n", group)
-		for _, row := range rowsOf(rows, group) {
-			fmt.Fprintf(w, ".TP\n.B %s\n%s.\n", roff(strings.TrimSpace(row.synopsis())), roff(row.sentence()))
+	group := ""
+	for _, row := range slices.Concat(rows, commands) {
+		if row.Group != group {
+			group = row.Group
+			fmt.Fprintf(w, ".SS %s\n", group)
 		}
+		fmt.Fprintf(w, ".TP\n.B %s\n%s.\n", roff(strings.TrimSpace(row.synopsis())), roff(row.sentence()))
 	}
 	for _, n := range notes {
 		fmt.Fprintf(w, ".SH %s\n%s\n", strings.ToUpper(n.about), roff(n.text))

@@ -3,6 +3,7 @@ package settings
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -19,18 +20,20 @@ func WriteHelp(w io.Writer, rows []*Setting, all bool) {
        fapws ctl COMMAND              control a running server; see ctl --help
        fapws bench|import|hash-password|user  see fapws COMMAND --help
 `)
-	for _, group := range groups {
-		if all {
+	group := ""
+	for _, row := range slices.Concat(rows, commands) {
+		if row.Group != group && all {
 			fmt.Fprintln(w)
 		}
-		fmt.Fprintln(w, group)
-		for _, row := range rowsOf(rows, group) {
-			switch {
-			case all:
-				writeEntry(w, row.synopsis(), row.sentence())
-			case row.Brief != "":
-				writeEntry(w, row.synopsis(), row.Brief+row.bracketed())
-			}
+		if row.Group != group {
+			group = row.Group
+			fmt.Fprintln(w, group)
+		}
+		switch {
+		case all:
+			writeEntry(w, row.synopsis(), row.sentence())
+		case row.Brief != "":
+			writeEntry(w, row.synopsis(), row.Brief+row.bracketed())
 		}
 	}
 	if !all {
@@ -111,23 +114,10 @@ on.`},
 
 // commands are rows for flags that are not settings.
 var commands = []*Setting{
-	{Name: "help", Short: "h", Group: GroupCommands, Brief: "show common flags; --help all shows every flag"},
-	{Name: "version", Short: "V", Group: GroupCommands, Brief: "show the versions of fapws, Python and Go"},
-	{Name: "check-config", Group: GroupCommands, Help: "validate the application and settings and exit, as fapws check does"},
-	{Name: "print-config", Group: GroupCommands, Brief: "show every setting and its source", Help: "show every setting and its source, and exit; runs the script if APP is given"},
-}
-
-func rowsOf(rows []*Setting, group Group) []*Setting {
-	if group == GroupCommands {
-		rows = commands
-	}
-	var of []*Setting
-	for _, row := range rows {
-		if row.Group == group {
-			of = append(of, row)
-		}
-	}
-	return of
+	{Name: "help", Short: "h", Group: "Instead of serving", Brief: "show common flags; --help all shows every flag"},
+	{Name: "version", Short: "V", Group: "Instead of serving", Brief: "show the versions of fapws, Python and Go"},
+	{Name: "check-config", Group: "Instead of serving", Help: "validate the application and settings and exit, as fapws check does"},
+	{Name: "print-config", Group: "Instead of serving", Brief: "show every setting and its source", Help: "show every setting and its source, and exit; runs the script if APP is given"},
 }
 
 // synopsis is "-b, --bind ADDR".
@@ -162,15 +152,12 @@ func (s *Setting) bracketed() string {
 // otherFlags lists the other flags for this setting: its aliases and variants.
 func (s *Setting) otherFlags() []string {
 	var others []string
-	for _, alias := range s.Aliases {
-		others = append(others, "--"+alias)
-	}
-	for _, v := range variants {
-		if v.of == s.Name && v.fixed != "" {
-			others = append(others, "--"+v.name)
-		} else if v.of == s.Name {
-			others = append(others, "--"+v.name+" PATH")
+	for _, one := range s.names()[1:] {
+		flag := "--" + one.name
+		if one.prefix != "" {
+			flag += " PATH"
 		}
+		others = append(others, flag)
 	}
 	return others
 }

@@ -1,236 +1,177 @@
 package settings
 
 import (
-	"strconv"
+	"regexp"
+	"slices"
 	"strings"
+	"sync"
 
 	"github.com/BurntSushi/toml"
 )
 
-// sep stands between the parts of a path in locator.lines; no key has it, as TOML allows no control characters in
-// one, unless it is escaped, which only spoils the messages about that file.
-const sep = "\x1f"
-
-func element(path string, i int) string { return path + sep + "#" + strconv.Itoa(i) }
-
-// locator finds the line of each key of a text that the TOML reader has
-// accepted. The reader itself tells no positions where keys repeat, as those of
-// [[host]] do. It must only find the ends of values, not check them.
-type locator struct {
-	text   string
-	pos    int
-	line   int
-	table  string           // path of the table that keys are in
-	lines  map[string]place // by path
-	arrays map[string]int   // elements of arrays of tables so far, by path
+// walker walks through a text that the TOML library has accepted, and through the tree that the library has made of it,
+// which knows no lines, at the same time, and makes tables of them. It must only find the ends of values, not check them.
+type walker struct {
+	token string // "" at the end
+	line  int    // where it begins
+	rest  string // of the text, behind the token
 }
 
-// place is where a key or an element stands.
-type place struct{ line, offset int }
+// token is a string of one of the four kinds, a comment, the end of a line, a sign, or a word. Up to two quotes may
+// stand before the three that end a string.
+var token = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?s)"""(?:[^\\]|\\.)*?"{3,5}|'''.*?'{3,5}|"(?:[^"\\]|\\.)*"|'[^']*'|#[^\n]*|\n|[\[\]{}=,.]|[^\s\[\]{}=,.#"']+`)
+})
 
-func (l *locator) here() place { return place{l.line, l.pos} }
-
-func (l *locator) document() {
-	for l.blank(true); l.pos < len(l.text); l.blank(true) {
-		if l.text[l.pos] == '[' {
-			l.header()
-		} else {
-			l.pair(l.table)
+// next goes on to the next token. Comments are skipped.
+func (w *walker) next() {
+	for {
+		w.line += strings.Count(w.token, "\n")
+		at := token().FindStringIndex(w.rest)
+		if at == nil {
+			w.token = ""
+			return
 		}
-	}
-}
-
-// blank skips space and comments, and ends of lines too if all.
-func (l *locator) blank(all bool) {
-	for l.pos < len(l.text) {
-		switch c := l.text[l.pos]; {
-		case c == '\n' && all:
-			l.line++
-			l.pos++
-		case c == '\r' && all, c == ' ', c == '\t', c == '\xef' && strings.HasPrefix(l.text[l.pos:], "\xef\xbb\xbf"):
-			l.pos++
-			if c == '\xef' {
-				l.pos += 2
-			}
-		case c == '#':
-			l.skipLine()
-		default:
+		w.token, w.rest = w.rest[at[0]:at[1]], w.rest[at[1]:]
+		if w.token[0] != '#' {
 			return
 		}
 	}
 }
 
-// header reads [a.b] or [[a.b]].
-func (l *locator) header() {
-	here := l.here()
-	l.pos++
-	double := l.peek() == '['
-	if double {
-		l.pos++
-	}
-	path := ""
-	parts := l.keys()
-	for i, part := range parts {
-		path += sep + part
-		if _, known := l.lines[path]; !known {
-			l.lines[path] = here
-		}
-		n, isArray := l.arrays[path]
-		if double && i == len(parts)-1 {
-			l.arrays[path] = n + 1
-			path = element(path, n)
-			l.lines[path] = here
-		} else if isArray {
-			path = element(path, n-1)
-		}
-	}
-	if !double {
-		l.lines[path] = here // where it is written itself
-	}
-	l.table = path
-	l.skipLine()
-}
-
-// skipLine goes to the end of the line.
-func (l *locator) skipLine() {
-	if end := strings.IndexByte(l.text[l.pos:], '\n'); end >= 0 {
-		l.pos += end
-	} else {
-		l.pos = len(l.text)
+// skip goes on to the first token that is none of these.
+func (w *walker) skip(tokens ...string) {
+	for slices.Contains(tokens, w.token) {
+		w.next()
 	}
 }
 
-// pair reads key = value, the key in the table at path.
-func (l *locator) pair(path string) {
-	start := l.pos
-	for _, part := range l.keys() {
-		path += sep + part
-		if _, known := l.lines[path]; !known {
-			l.lines[path] = l.here()
+// document fills the table at the top.
+func (w *walker) document(top *TOMLTable, tree any) {
+	t, in := top, tree
+	w.next()
+	for w.skip("\n"); w.token != ""; w.skip("\n") {
+		if w.token == "[" {
+			t, in = w.header(top, tree)
+		} else {
+			w.pair(t, in)
 		}
 	}
-	l.blank(false)
-	if l.peek() == '=' {
-		l.pos++
+}
+
+// header reads [a.b] or [[a.b]], and returns the table that it begins, with its part of the tree.
+func (w *walker) header(t *TOMLTable, tree any) (*TOMLTable, any) {
+	line := w.line
+	w.next()
+	another := w.token == "["
+	w.skip("[")
+	keys := w.keys()
+	for i, key := range keys {
+		t, tree = t.enter(tree, key, line, another && i == len(keys)-1)
 	}
-	l.blank(false)
-	l.value(path)
-	if l.pos == start {
-		l.pos++ // never stand still
+	w.skip("]")
+	return t, tree
+}
+
+// enter returns the table of a key: with another a new element of an array of tables, else the last one of such an array.
+func (t *TOMLTable) enter(tree any, key string, line int, another bool) (*TOMLTable, any) {
+	i := slices.IndexFunc(t.Entries, func(v TOMLValue) bool { return v.Key == key })
+	if i < 0 {
+		i = len(t.Entries)
+		t.Entries = append(t.Entries, TOMLValue{File: t.File, Key: key, Line: line})
 	}
+	v := &t.Entries[i]
+	below := member(tree, key)
+	made := &TOMLTable{File: t.File, Name: t.below(key), Line: line}
+	tables, isArray := below.([]map[string]any)
+	if !isArray {
+		if v.Any == nil {
+			v.Any = made
+		}
+		return v.Any.(*TOMLTable), below
+	}
+	list, _ := v.Any.([]TOMLValue)
+	if another {
+		list = append(list, TOMLValue{File: t.File, Key: key, Line: line, Any: made})
+		v.Any = list
+	}
+	return list[len(list)-1].Any.(*TOMLTable), tables[len(list)-1]
+}
+
+// member is that of a table of the tree.
+func member(tree any, key string) any {
+	table, _ := tree.(map[string]any)
+	return table[key]
+}
+
+// below is the name of a table in t.
+func (t *TOMLTable) below(key string) string { return strings.TrimPrefix(t.Name+"."+key, ".") }
+
+// pair reads key = value into t.
+func (w *walker) pair(t *TOMLTable, tree any) {
+	line, keys := w.line, w.keys()
+	key := keys[len(keys)-1]
+	for _, outer := range keys[:len(keys)-1] {
+		t, tree = t.enter(tree, outer, line, false)
+	}
+	w.skip("=")
+	v := w.value(TOMLValue{File: t.File, Key: key, Line: line, Any: member(tree, key)}, t.below(key))
+	t.Entries = append(t.Entries, v)
 }
 
 // keys reads a key with its dots.
-func (l *locator) keys() (parts []string) {
+func (w *walker) keys() (parts []string) {
 	for {
-		l.blank(false)
-		start := l.pos
-		switch c := l.peek(); c {
-		case '"':
-			l.skipString(c)
-			parts = append(parts, unquote(l.text[start:l.pos]))
-		case '\'':
-			l.skipString(c)
-			parts = append(parts, strings.Trim(l.text[start:l.pos], "'"))
-		default:
-			for l.pos < len(l.text) && !strings.ContainsRune(" \t\r\n.=]#,{}[\"'", rune(l.text[l.pos])) {
-				l.pos++
-			}
-			parts = append(parts, l.text[start:l.pos])
-		}
-		l.blank(false)
-		if l.peek() != '.' {
+		parts = append(parts, unquote(w.token))
+		if w.next(); w.token != "." {
 			return parts
 		}
-		l.pos++
+		w.next()
 	}
 }
 
-// value reads a value; those inside it get path and their key or index.
-func (l *locator) value(path string) {
-	switch c := l.peek(); c {
-	case '"', '\'':
-		l.skipString(c)
-	case '[':
-		l.pos++
-		for i := 0; l.more(']'); i++ {
-			start := l.pos
-			l.lines[element(path, i)] = l.here()
-			l.value(element(path, i))
-			l.comma(start)
+// value reads a value, and makes tables of those that its part of the tree has. Such a table has the name.
+func (w *walker) value(v TOMLValue, name string) TOMLValue {
+	switch w.token {
+	case "[":
+		w.next()
+		tree, _ := v.Any.([]any)
+		list := make([]TOMLValue, len(tree))
+		for i := 0; w.more("]") && i < len(list); i++ {
+			list[i] = w.value(TOMLValue{File: v.File, Key: v.Key, Line: w.line, Any: tree[i]}, name)
 		}
-	case '{':
-		l.pos++
-		for l.more('}') {
-			start := l.pos
-			l.pair(path)
-			l.comma(start)
+		v.Any = list
+	case "{":
+		w.next()
+		t := &TOMLTable{File: v.File, Name: name, Line: v.Line}
+		for w.more("}") {
+			w.pair(t, v.Any)
 		}
+		v.Any = t
 	default:
-		for l.pos < len(l.text) && !strings.ContainsRune("\r\n#,]}", rune(l.text[l.pos])) {
-			l.pos++
+		for w.token != "" && !strings.Contains("\n,]}", w.token) {
+			w.next()
 		}
 	}
+	return v
 }
 
-// more skips to the next item, or past the bracket that ends them.
-func (l *locator) more(end byte) bool {
-	l.blank(true)
-	if l.peek() == end {
-		l.pos++
+// more goes on to the next item, or past the bracket that ends them.
+func (w *walker) more(end string) bool {
+	if w.skip("\n", ","); w.token == end {
+		w.next()
 		return false
 	}
-	return l.pos < len(l.text)
+	return w.token != ""
 }
 
-// comma goes on to behind the comma that may follow an item, and on in any case
-// from where the item began.
-func (l *locator) comma(start int) {
-	l.blank(true)
-	if l.peek() == ',' || l.pos == start {
-		l.pos++
+// unquote returns the key that a token is.
+func unquote(token string) string {
+	if !strings.HasPrefix(token, `"`) {
+		return strings.Trim(token, "'")
 	}
-}
-
-// skipString skips a string of one of the four kinds, whose first quote is c.
-func (l *locator) skipString(c byte) {
-	quote := l.text[l.pos : l.pos+1]
-	long := strings.HasPrefix(l.text[l.pos:], strings.Repeat(quote, 3))
-	if long {
-		quote = strings.Repeat(quote, 3)
-	}
-	for l.pos += len(quote); l.pos < len(l.text); l.pos++ {
-		switch {
-		case l.text[l.pos] == '\n':
-			l.line++
-		case c == '"' && l.text[l.pos] == '\\':
-			l.pos++
-			if l.pos < len(l.text) && l.text[l.pos] == '\n' {
-				l.line++
-			}
-		case strings.HasPrefix(l.text[l.pos:], quote):
-			l.pos += len(quote)
-			for n := 0; long && n < 2 && l.peek() == c; n++ {
-				l.pos++ // TOML: up to two quotes before the three that end it
-			}
-			return
-		}
-	}
-}
-
-func (l *locator) peek() byte {
-	if l.pos < len(l.text) {
-		return l.text[l.pos]
-	}
-	return 0
-}
-
-// unquote returns the key that a basic string is.
-func unquote(quoted string) string {
 	var holder struct{ X string }
-	if _, err := toml.Decode("X = "+quoted, &holder); err != nil {
-		return strings.Trim(quoted, `"`)
-	}
+	_, _ = toml.Decode("X = "+token, &holder) // the library has accepted it
 	return holder.X
 }
 

@@ -107,57 +107,40 @@ func assignment(statement, name string) (value string, ok bool) {
 
 // statements are those of Python source that start in the first column, as far as telling them from
 // the inside of strings, brackets and blocks goes; text behind a semicolon is not looked at (Python Language
-// Reference, §2 Lexical analysis). They have no comments, and strings in them are left out.
+// Reference, §2 Lexical analysis). They have no comments, and strings in them are single quotes.
 func statements(source []byte) iter.Seq[string] {
+	source = append(slices.Clip(bytes.TrimPrefix(source, []byte("\xef\xbb\xbf"))), '\n')
 	return func(yield func(string) bool) {
-		rest := bytes.TrimPrefix(source, []byte("\xef\xbb\xbf"))
-		for more := true; more && len(rest) > 0; {
-			first := rest[0]
-			var text string
-			if text, rest = logicalLine(rest); first != ' ' && first != '\t' && first != '\f' {
-				more = yield(text)
-			}
-		}
-	}
-}
-
-// logicalLine takes one logical line off the source.
-func logicalLine(source []byte) (line string, rest []byte) {
-	var text []byte
-	depth := 0
-	for i := 0; i < len(source); {
-		switch c := source[i]; c {
-		case '\n', '\r':
-			if depth == 0 {
-				return string(text), source[i+1:]
-			}
-			i++
-		case '\\':
-			i += 2
-			if i < len(source) && source[i-1] == '\r' && source[i] == '\n' {
+		var line []byte
+		depth := 0 // of brackets
+		for i := 0; i < len(source); {
+			switch c := source[i]; {
+			case (c == '\n' || c == '\r') && (depth == 0 || i == len(source)-1):
+				if len(line) > 0 && !strings.ContainsRune(" \t\f", rune(line[0])) && !yield(string(line)) {
+					return
+				}
+				line = line[:0]
+				i++
+			case c == '\\' && bytes.HasPrefix(source[i+1:], []byte("\r\n")):
+				i += 3
+			case c == '\\':
+				i += 2
+			case c == '#':
+				i += bytes.IndexAny(source[i:], "\r\n")
+			case c == '"' || c == '\'':
+				line = append(line, '"')
+				i = skipString(source, i)
+			default:
+				if strings.IndexByte("([{", c) >= 0 {
+					depth++
+				} else if strings.IndexByte(")]}", c) >= 0 {
+					depth = max(depth-1, 0)
+				}
+				line = append(line, c)
 				i++
 			}
-		case '#':
-			if end := bytes.IndexAny(source[i:], "\r\n"); end >= 0 {
-				i += end
-			} else {
-				i = len(source)
-			}
-		case '"', '\'':
-			text = append(text, '"')
-			i = skipString(source, i)
-		default:
-			switch c {
-			case '(', '[', '{':
-				depth++
-			case ')', ']', '}':
-				depth = max(depth-1, 0)
-			}
-			text = append(text, c)
-			i++
 		}
 	}
-	return string(text), nil
 }
 
 // skipString returns the index after the string literal whose quote is at i.

@@ -3,7 +3,7 @@ package settings
 import "time"
 
 func (t *table) app() {
-	t.group = GroupPython
+	t.group = "Application"
 	t.add("threads", "8", func(c *Config) *value { return count(&c.Threads, 0, 256) }).also("blocking-threads").inScript().
 		brief("maximum Python threads; 0: handlers on the event loop, where a slow handler blocks the server").
 		help("maximum number of Python handler threads, started on demand; 0 runs handlers inline on the event loop: lowest latency and memory, but a slow handler blocks the server")
@@ -37,7 +37,7 @@ func (t *table) app() {
 // file has the settings of files that are served without an application: those of a directory in the place of APP, of
 // --static, and of the hosts of a configuration file that do not say otherwise.
 func (t *table) file() {
-	t.group = GroupFiles
+	t.group = "Files"
 	t.add("config", "", func(c *Config) *value { return text(&c.File) }).also("-c").takes("FILE").
 		brief("configuration file; ./fapws.toml is found by default").
 		help("configuration file (TOML): keys are flag names, plus hosts; default: the first of ./fapws.toml, ~/.config/fapws/fapws.toml and, without APP, /etc/fapws/fapws.toml; off: no file")
@@ -72,7 +72,7 @@ func (t *table) file() {
 
 // cache has the settings of pages that are kept in memory.
 func (t *table) cache() {
-	t.group = GroupFiles
+	t.group = "Files"
 	t.add("cache", "no", func(c *Config) *value { return toggle(&c.Cache) }).inScript().
 		help(`cache responses whose Cache-Control or Expires allows it; without this flag, only responses selected by fapws.cache.cached or a "cache" key`)
 	t.add("cache-max-size", "16M", func(c *Config) *value { return size(&c.Server.CacheSize, 0, 1<<50) }).inScript().
@@ -80,7 +80,7 @@ func (t *table) cache() {
 }
 
 func (t *table) login() {
-	t.group = GroupAddress
+	t.group = "Address"
 	t.add("login", "", func(c *Config) *value { return text(&c.LoginUsers) }).takesPath("FILE").
 		help("require users of this file to log in by a form, for everything but hosts and routes that say otherwise; fapws user add makes users, or the browser the first one, with a code that the log shows")
 	t.add("login-idle", "30m", func(c *Config) *value { return duration(&c.LoginIdle, time.Second) }).
@@ -90,7 +90,7 @@ func (t *table) login() {
 }
 
 func (t *table) process() {
-	t.group = GroupProcesses
+	t.group = "Processes"
 	t.add("workers", "1", func(c *Config) *value { return count(&c.Workers, 0, 512) }).also("-w").from("WEB_CONCURRENCY").keep().
 		brief("processes under a supervisor; 0: one per core").
 		help("worker processes under a supervisor that restarts crashed workers, reloads on HUP and upgrades on USR2; 0: one per core that the machine and its control group (container) allow; omitted: a single process without a supervisor, except as process 1")
@@ -160,8 +160,8 @@ func (t *table) process() {
 }
 
 func (t *table) log() {
-	t.group = GroupLogs
-	t.add("access-log", "off", func(c *Config) *value { return text(&c.AccessLog) }).also("access-logfile").takesPath("FILE").inScript().
+	t.group = "Logs"
+	t.add("access-log", "off", func(c *Config) *value { return text(&c.AccessLog) }).also("access-logfile").or(variant{name: "no-access-log", fixed: "off"}).takesPath("FILE").inScript().
 		brief(`log requests to a file; "-" is standard output`).
 		help(`write a line for each request to this file; "-" is standard output, off disables`)
 	t.add("access-log-format", "combined", func(c *Config) *value { return logFormat(&c.AccessLogFormat) }).also("access-logformat access-log-fmt").takes("FORMAT").inScript().

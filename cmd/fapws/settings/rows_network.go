@@ -6,8 +6,9 @@ import (
 )
 
 func (t *table) address() {
-	t.group = GroupAddress
-	t.add("bind", "0.0.0.0:8888", func(c *Config) *value { return addresses(&c.Bind) }).also("-b listen").takes("ADDR").global("SERVER").keep().
+	t.group = "Address"
+	t.add("bind", "0.0.0.0:8888", func(c *Config) *value { return addresses(&c.Bind) }).also("-b listen").
+		or(variant{name: "uds", prefix: "unix:"}, variant{name: "unix-socket", prefix: "unix:"}, variant{name: "fd", prefix: "fd://"}).takes("ADDR").global("SERVER").keep().
 		brief("host:port, :port, https://:443 or /path of a unix socket; repeatable").
 		help("listen on host:port, :port, [ipv6]:port, https://host:port, an address, a port, a unix socket (/path, unix:path or unix:@name), fd://N (a listening socket inherited from the parent process) or systemd (every socket in LISTEN_FDS, which is also the default when systemd passes any); https+fd://N and https+systemd are these for HTTPS, as are sockets with FileDescriptorName=https; repeatable, or separated by commas")
 	t.add("host", "", func(c *Config) *value { return host(&c.host) }).takes("HOST").keep().asSugar().
@@ -30,7 +31,7 @@ func (t *table) address() {
 }
 
 func (t *table) tls() {
-	t.group = GroupAddress
+	t.group = "Address"
 	t.add("certfile", "", func(c *Config) *value { return texts(&c.CertFiles) }).also("ssl-certfile ssl-certificate tls-cert cert").takesPath("FILE").
 		brief("certificate for HTTPS; its key is --keyfile FILE").
 		help("certificate for HTTPS in PEM format, followed by intermediate certificates; the file may also contain the key; repeatable: clients get the certificate that covers the requested host, otherwise the first; without https:// in any --bind, every TCP address serves HTTPS; read again on HUP and when the file changes")
@@ -64,10 +65,10 @@ func (t *table) tls() {
 
 // channel has the settings of channels: server-sent events to many clients.
 func (t *table) channel() {
-	t.group = GroupProcesses
+	t.group = "Processes"
 	t.add("channels", "", func(c *Config) *value { return brokerURL(&c.Channels) }).takes("URL").keep().
 		help("connect channels and groups with those of other servers through Redis or Valkey: redis://HOST, rediss://, unix:// or redis+sentinel://")
-	t.group = GroupLimits
+	t.group = "Limits"
 	t.add("channel-subscribers", "100000", func(c *Config) *value { return count(&c.Server.Channels.Subscribers, 1, 1<<30) }).inScript().
 		help("maximum number of subscribers of one channel per worker; further subscribers get 503")
 	t.add("channel-subscribers-per-address", "256", func(c *Config) *value { return count(&c.Server.Channels.PerAddress, 1, 1<<30) }).inScript().
@@ -76,18 +77,18 @@ func (t *table) channel() {
 		help("event data queued for a slow subscriber; a subscriber that exceeds it is disconnected")
 	t.add("channel-history", "100", func(c *Config) *value { return count(&c.Server.Channels.History, 0, 1<<20) }).inScript().
 		help("number of events of each channel kept for clients that reconnect, for an hour and up to 256K per channel and 16M in total; 0 keeps no events")
-	t.group = GroupTimeouts
+	t.group = "Timeouts"
 	t.add("channel-heartbeat", "45s", func(c *Config) *value { return duration(&c.Server.Channels.Heartbeat, time.Second) }).inScript().
 		help("send an SSE comment to a subscriber idle for at most this long; a connection with data unacknowledged for twice this time is dropped")
 	t.add("channel-retry", "3s", func(c *Config) *value { return duration(&c.Server.Channels.Retry, time.Millisecond) }).inScript().
 		help("reconnection delay sent to subscribers")
-	t.group = GroupLimits
+	t.group = "Limits"
 	t.add("channel-max-event", "64K", func(c *Config) *value { return size(&c.Server.Channels.MaxEvent, 256, 16<<20) }).inScript().
 		help("maximum size of an event as sent; fapws.publish and fapws.broadcast refuse larger ones")
 }
 
 func (t *table) limit(openFiles uint64) {
-	t.group = GroupLimits
+	t.group = "Limits"
 	t.add("max-clients", strconv.Itoa(defaultClients(openFiles)), func(c *Config) *value { return count(&c.Server.Accept.MaxClients, 1, 1<<30) }).also("limit-concurrency worker-connections connection-limit").shows("limited by open files").inScript().
 		brief("maximum open connections; further clients wait").
 		help("maximum number of open connections; see max-clients-action")
@@ -108,7 +109,7 @@ func (t *table) limit(openFiles uint64) {
 		help("maximum length of the request line and all header fields, otherwise 431")
 	t.add("limit-request-fields", "100", func(c *Config) *value { return count(&c.Server.Sites.Limits.Fields, 1, 10000) }).inScript().
 		help("maximum number of header fields, otherwise 431")
-	t.group = GroupTimeouts
+	t.group = "Timeouts"
 	t.add("head-timeout", "10s", func(c *Config) *value { return duration(&c.Server.Sites.HeadTimeout, time.Millisecond) }).inScript().
 		help("maximum time to receive the request line and header fields, otherwise 408")
 	t.add("body-timeout", "20s", func(c *Config) *value { return duration(&c.Server.Sites.BodyTimeout, time.Millisecond) }).inScript().
@@ -147,12 +148,12 @@ func defaultClients(openFiles uint64) int {
 }
 
 func (t *table) http2() {
-	t.group = GroupAddress
+	t.group = "Address"
 	t.add("http2", "yes", func(c *Config) *value { return toggle(&c.HTTP2) }).
 		help("offer HTTP/2 to clients with TLS; --no-http2 leaves them HTTP/1.1")
 	t.add("h2c", "", func(c *Config) *value { return toggle(&c.Server.Sites.H2C) }).also("http2-cleartext").inScript().
 		help("serve HTTP/2 without TLS to clients that start with it (prior knowledge), such as proxies and load balancers; other clients get HTTP/1")
-	t.group = GroupLimits
+	t.group = "Limits"
 	t.add("http2-max-streams", "128", func(c *Config) *value { return count(&c.Server.HTTP2.MaxStreams, 1, 10000) }).also("http2-max-concurrent-streams").inScript().
 		help("maximum number of active requests of an HTTP/2 connection; further requests are refused, and clients may retry them")
 	t.add("http2-max-resets", "1000", func(c *Config) *value { return count(&c.Server.HTTP2.MaxResets, 10, 1000000) }).inScript().
@@ -165,15 +166,15 @@ func (t *table) http2() {
 
 // websocket has the settings of WebSockets, with the names of uvicorn.
 func (t *table) websocket() {
-	t.group = GroupLimits
+	t.group = "Limits"
 	t.add("ws-max-size", "1M", func(c *Config) *value { return size(&c.Server.WebSockets.MaxSize, 1, 1<<30) }).inScript().
 		help("maximum size of a WebSocket message after decompression; a larger one closes the connection with 1009")
-	t.group = GroupTimeouts
+	t.group = "Timeouts"
 	t.add("ws-ping-interval", "20s", func(c *Config) *value { return duration(&c.Server.WebSockets.Ping, 0) }).also("websocket-ping-interval").inScript().
 		help("send a ping on a WebSocket whose client has been silent for this long; 0 disables")
 	t.add("ws-ping-timeout", "20s", func(c *Config) *value { return duration(&c.Server.WebSockets.PingTimeout, 0) }).inScript().
 		help("close a WebSocket whose client does not respond for this long after a ping; 0 disables")
-	t.group = GroupLimits
+	t.group = "Limits"
 	t.add("ws-per-message-deflate", "yes", func(c *Config) *value { return negated(&c.Server.Sites.NoDeflate) }).inScript().
 		help("compress WebSocket messages for clients that ask for it (permessage-deflate)")
 }

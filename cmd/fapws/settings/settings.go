@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -112,7 +113,7 @@ type Config struct {
 	Debug    int    // 0 to 3
 
 	host string // sugar: replaces the host in Bind
-	port int    // sugar: replaces the port in Bind; -1: not given
+	port int    // sugar: replaces the port in Bind
 
 	HostCerts   bool // hosts of the configuration file have certificates
 	ClientRules bool // the configuration file has rules about the certificates of clients
@@ -121,36 +122,24 @@ type Config struct {
 // LogLevels are the values of Config.LogLevel, the most talkative first.
 var LogLevels = []string{"debug", "info", "warning", "error"}
 
-// Group is a heading in the help under which settings stand together.
-type Group string
-
-// The groups, in the order of the help.
-const (
-	GroupAddress   Group = "Address"
-	GroupPython    Group = "Application"
-	GroupFiles     Group = "Files"
-	GroupProcesses Group = "Processes"
-	GroupLimits    Group = "Limits"
-	GroupTimeouts  Group = "Timeouts"
-	GroupLogs      Group = "Logs"
-	GroupCommands  Group = "Instead of serving"
-)
-
-var groups = []Group{GroupAddress, GroupPython, GroupFiles, GroupProcesses, GroupLimits, GroupTimeouts, GroupLogs, GroupCommands}
+// groups are headings in the help under which settings stand together, in its order.
+var groups = []string{"Address", "Application", "Files", "Processes", "Limits", "Timeouts", "Logs"}
 
 // Setting is a row of the table.
 type Setting struct {
 	Name    string   // of the flag, without dashes
 	Short   string   // one letter, or ""
 	Aliases []string // names of this flag in other servers
-	Group   Group
-	Arg     string // stands for the value in the help
-	Default string // as a user would type it
-	Note    string // stands for Default in the help where that depends on the machine
-	Brief   string // for --help, which shows the settings that have one
-	Help    string // for --help all, if that is longer; without a full stop
-	Env     string // in addition to FAPWS_<NAME>: a variable that other tools set
-	Global  string // name in the script; "" if a script cannot set it
+	Group   string   // one of groups
+	Arg     string   // stands for the value in the help
+	Default string   // as a user would type it
+	Note    string   // stands for Default in the help where that depends on the machine
+	Brief   string   // for --help, which shows the settings that have one
+	Help    string   // for --help all, if that is longer; without a full stop
+	Env     string   // in addition to FAPWS_<NAME>: a variable that other tools set
+	Global  string   // name in the script; "" if a script cannot set it
+
+	variants []variant // names in other servers that give the setting in another way
 
 	alone string // value of the flag if none follows, as with --debug
 	kept  bool   // a supervisor has it for as long as it runs
@@ -178,10 +167,10 @@ func OpenFiles() uint64 {
 	return uint64(limit.Cur)
 }
 
-// table is made of settings, in the order of the help.
+// table is made of settings.
 type table struct {
 	rows  []*Setting
-	group Group  // of the next ones
+	group string // of the next ones
 	none  Config // is never set; only its fields are pointed at
 }
 
@@ -191,6 +180,7 @@ func Table(openFiles uint64) []*Setting {
 	for _, part := range []func(){t.address, t.tls, t.login, t.app, t.file, t.cache, t.process, func() { t.limit(openFiles) }, t.http2, t.websocket, t.channel, t.log} {
 		part()
 	}
+	slices.SortStableFunc(t.rows, func(a, b *Setting) int { return slices.Index(groups, a.Group) - slices.Index(groups, b.Group) })
 	return t.rows
 }
 
@@ -237,22 +227,30 @@ func (s *Setting) keep() *Setting {
 	return s
 }
 
+func (s *Setting) or(v ...variant) *Setting {
+	s.variants = v
+	return s
+}
+
 func (s *Setting) asSugar() *Setting {
 	s.sugar = true
 	return s
 }
 
-// variants are flags of other servers that give a setting in another way.
-var variants = []struct {
+// variant is a name of a setting, of a flag and in a file.
+type variant struct {
 	name   string
-	of     string // name of the setting
 	prefix string // goes before the value
-	fixed  string // the value of a flag without one
-}{
-	{name: "uds", of: "bind", prefix: "unix:"},
-	{name: "unix-socket", of: "bind", prefix: "unix:"},
-	{name: "fd", of: "bind", prefix: "fd://"},
-	{name: "no-access-log", of: "access-log", fixed: "off"},
+	fixed  string // the only value
+}
+
+// names are those of a setting, its own first.
+func (s *Setting) names() []variant {
+	all := []variant{{name: s.Name}}
+	for _, alias := range s.Aliases {
+		all = append(all, variant{name: alias})
+	}
+	return append(all, s.variants...)
 }
 
 // KeyDoc describes a key of the configuration file that is not a setting.

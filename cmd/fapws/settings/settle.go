@@ -63,7 +63,7 @@ func (s *Settings) Globals() (names []string) {
 // New settles the settings of flags and environment; lookup is os.LookupEnv. An error
 // is one line that names flag or variable, the value, and the allowed values.
 func New(rows []*Setting, flags Flags, lookup func(string) (string, bool)) (*Settings, error) {
-	s := &Settings{rows: rows, conf: Config{port: -1}, from: map[string]Source{}}
+	s := &Settings{rows: rows, from: map[string]Source{}}
 	for _, row := range rows {
 		v := row.value(&s.conf)
 		if f, ok := flags[row.Name]; ok {
@@ -113,6 +113,8 @@ func UnknownVariables(rows []*Setting, environ []string, known ...string) (lines
 	for _, row := range rows {
 		known = append(known, row.EnvName())
 	}
+	p := parser{rows: rows, cmd: &Command{}}
+	p.register()
 	for _, one := range environ {
 		name, value, _ := strings.Cut(one, "=")
 		rest, ours := strings.CutPrefix(name, "FAPWS_")
@@ -123,27 +125,15 @@ func UnknownVariables(rows []*Setting, environ []string, known ...string) (lines
 		hint := "; fapws --help all lists the settings"
 		if answer := foreignAnswer(flag, value); answer != "" {
 			hint = ": " + answer
-		} else if near := nearestVariable(rows, rest); near != "" {
-			hint = ", did you mean " + near + "?"
+		} else if near := nearestFlag(p.set, flag); near != nil {
+			if r, ok := near.Value.(*recorder); ok {
+				hint = ", did you mean " + r.row.EnvName() + "?"
+			}
 		}
 		lines = append(lines, fmt.Sprintf("unknown variable %s in the environment%s", name, hint))
 	}
 	slices.Sort(lines)
 	return lines
-}
-
-// nearestVariable returns the variable of the setting that rest, a name without FAPWS_,
-// most likely means, or "". Other names of a flag lead to it as well.
-func nearestVariable(rows []*Setting, rest string) string {
-	of := map[string]string{}
-	var names []string
-	for _, row := range rows {
-		for _, name := range append([]string{row.Name}, row.Aliases...) {
-			of[capitals(name)] = row.EnvName()
-			names = append(names, capitals(name))
-		}
-	}
-	return of[Nearest(rest, names)]
 }
 
 // ReadScript settles settings that neither flag nor environment nor file gave, from the globals
@@ -159,14 +149,17 @@ func (s *Settings) ReadScript(script string, global func(name string) (any, bool
 		if !ok {
 			continue
 		}
-		if err := row.value(&s.conf).fromScript(x); err != nil {
-			wrong = append(wrong, fmt.Errorf("%s: %s is %s: must be %w", script, row.Global, showGiven(x), err))
+		v := row.value(&s.conf)
+		if err := v.read(x, v.script, itself); err != nil {
+			wrong = append(wrong, fmt.Errorf("%s: %s is %s: must be %w", script, row.Global, shown(x, pythonBool), err))
 			continue
 		}
 		s.from[row.Name] = Source{FromScript, script + " (" + row.Global + ")"}
 	}
 	return errors.Join(wrong...)
 }
+
+func pythonBool(on bool) string { return map[bool]string{true: "True", false: "False"}[on] }
 
 // BodyLimit returns the MAX_BODY_SIZE of an application that is not the first one,
 // which goes for its own paths: 0 if it has none, or if flag, environment or file
@@ -210,21 +203,7 @@ func (s *Settings) File() string { return s.conf.File }
 func (s *Settings) Config() (Config, error) {
 	c := s.conf
 	s.settleDev(&c)
-	if part := s.addressPart(); part != "" {
-		var host *string
-		if s.from["host"].Level > s.from["bind"].Level {
-			host = &c.host
-		}
-		port := -1
-		if s.from["port"].Level > s.from["bind"].Level {
-			port = c.port
-		}
-		list := c.Bind
-		if c.Dev {
-			list = append(slices.Clone(list), devBind) // for settings that none of them has
-		}
-		c.Bind = changeAddress(list, host, port)
-	}
+	s.changeAddress(&c)
 	if err := s.checkDev(&c); err != nil {
 		return c, err
 	}

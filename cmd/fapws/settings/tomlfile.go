@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/BurntSushi/toml"
@@ -15,6 +16,9 @@ type TOMLFile struct {
 	Name string // as messages call it
 	Dir  string // the directory of relative paths in it
 	Top  *TOMLTable
+
+	// Misplaced returns what to do about a key that is unknown in a table, "host.route" or "" for the top; "" if it does not know. May be nil.
+	Misplaced func(table, key string) string
 }
 
 // TOMLTable is a table of a file, inline or not.
@@ -41,9 +45,9 @@ func ParseTOML(name, dir string, text []byte) (*TOMLFile, error) {
 		return nil, syntaxError(name, string(text), err)
 	}
 	f := &TOMLFile{Name: name, Dir: dir}
-	l := &locator{text: string(text), line: 1, lines: map[string]place{}, arrays: map[string]int{}}
-	l.document()
-	f.Top = f.table("", "", 0, tree, l.lines)
+	f.Top = &TOMLTable{File: f}
+	w := &walker{rest: strings.TrimPrefix(string(text), "\ufeff"), line: 1}
+	w.document(f.Top, tree)
 	return f, nil
 }
 
@@ -97,42 +101,6 @@ func OneLine(s string) string {
 	}, s)
 }
 
-// table turns the result of the TOML library into a Table. path is its name in lines.
-func (f *TOMLFile) table(name, path string, line int, tree map[string]any, lines map[string]place) *TOMLTable {
-	t := &TOMLTable{File: f, Name: name, Line: line}
-	for key, x := range tree {
-		below := path + sep + key
-		at := max(lines[below].line, line, 1)
-		t.Entries = append(t.Entries, f.value(strings.TrimPrefix(name+"."+key, "."), key, below, at, x, lines))
-	}
-	slices.SortFunc(t.Entries, func(a, b TOMLValue) int {
-		return lines[path+sep+a.Key].offset - lines[path+sep+b.Key].offset
-	})
-	return t
-}
-
-func (f *TOMLFile) value(name, key, path string, line int, x any, lines map[string]place) TOMLValue {
-	v := TOMLValue{File: f, Key: key, Line: line, Any: x}
-	switch x := x.(type) {
-	case map[string]any:
-		v.Any = f.table(name, path, line, x, lines)
-	case []map[string]any:
-		tables := make([]any, len(x))
-		for i, one := range x {
-			tables[i] = one
-		}
-		return f.value(name, key, path, line, tables, lines)
-	case []any:
-		list := make([]TOMLValue, len(x))
-		for i, one := range x {
-			below := element(path, i)
-			list[i] = f.value(name, key, below, max(lines[below].line, line), one, lines)
-		}
-		v.Any = list
-	}
-	return v
-}
-
 // IsTables reports whether the value is a table or an array of them.
 func (v TOMLValue) IsTables() bool {
 	list, isList := v.Any.([]TOMLValue)
@@ -158,9 +126,6 @@ type Mistake struct {
 	File string
 	Line int
 	Text string // of one line
-
-	Key   string // that is unknown where it stands; "" for other mistakes
-	Table string // where it stands: "host.route"
 }
 
 // Error is "FILE:LINE: TEXT".
@@ -218,27 +183,19 @@ func (v TOMLValue) Type() string {
 }
 
 // Show writes the value for a message: as TOML would have it, shortened.
-func (v TOMLValue) Show() string {
-	s := ""
-	switch x := v.Any.(type) {
-	case string:
-		s = fmt.Sprintf("%q", x)
-	case []TOMLValue:
-		items := make([]string, len(x))
-		for i := range x {
-			items[i] = x[i].Show()
-		}
-		s = "[" + strings.Join(items, ", ") + "]"
-	case *TOMLTable:
-		items := make([]string, len(x.Entries))
-		for i, one := range x.Entries {
-			items[i] = one.Key + " = " + one.Show()
-		}
-		s = "{ " + strings.Join(items, ", ") + " }"
-	default:
-		s = fmt.Sprint(x)
+func (v TOMLValue) Show() string { return shown(v.plain(), strconv.FormatBool) }
+
+// plain is the value with []any for an array.
+func (v TOMLValue) plain() any {
+	list, isArray := v.Any.([]TOMLValue)
+	if !isArray {
+		return v.Any
 	}
-	return shorten(s)
+	items := make([]any, len(list))
+	for i := range list {
+		items[i] = list[i].plain()
+	}
+	return items
 }
 
 // InheritTable fills the fields of the struct that to points at from those of from, which points at one of the same

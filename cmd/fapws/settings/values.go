@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -17,11 +19,10 @@ type value struct {
 
 	arg    string // stands for it in the help; "" for a toggle, and where the setting says it
 	kind   kind
-	file   string             // allowed values, for the message about a value of another kind in a file; "": as parse says
-	script string             // the same for a script
-	number func(int64) string // the text that a number in a script stands for; nil: there is none, unless kind has isNumber
-	empty  func()             // for an empty array in a file, which takes a default away; nil: not allowed
-	words  []string           // to be completed
+	file   string   // allowed values, for the message about a value of another kind in a file; "": as parse says
+	script string   // the same for a script
+	empty  func()   // for an empty list, which takes a default away; nil: not allowed
+	words  []string // to be completed
 }
 
 // kind says what a file or a script may have for a value.
@@ -73,7 +74,7 @@ func (v *value) called(arg string) *value {
 	return v
 }
 
-// wrong is the error of something of another kind.
+// wrong is the error of something of another kind than the allowed ones.
 func (v *value) wrong(allowed string) error {
 	if allowed != "" {
 		return errors.New(allowed)
@@ -96,25 +97,32 @@ func (v *value) single(x any) (text string, ok bool) {
 	return "", false
 }
 
-// fromScript reads x, an int64, float64, string, bool, []any or Object.
-func (v *value) fromScript(x any) error {
-	if n, is := x.(int64); is && v.number != nil {
-		return v.parse(v.number(n))
+// read reads x, which a file or a script has: an int64, float64, string, bool, []any or something else. Each text goes
+// through edit.
+func (v *value) read(x any, allowed string, edit func(string) string) error {
+	list, isArray := x.([]any)
+	switch {
+	case !isArray:
+		list = []any{x}
+	case v.kind&isList == 0:
+		return v.wrong(allowed)
+	case len(list) == 0 && v.empty == nil:
+		return errors.New("at least one string")
+	case len(list) == 0:
+		v.empty()
+		return nil
 	}
-	text, ok := v.single(x)
-	if list, is := x.([]any); is && v.kind&isList != 0 {
-		texts := make([]string, len(list))
-		ok = true
-		for i := range list {
-			one, isString := list[i].(string)
-			texts[i], ok = one, ok && isString
+	texts := make([]string, len(list))
+	for i, one := range list {
+		text, ok := v.single(one)
+		if !ok {
+			return v.wrong(allowed)
+		} else if isArray && strings.Contains(text, ",") {
+			return errors.New("strings without commas")
 		}
-		text = strings.Join(texts, ",")
+		texts[i] = edit(text)
 	}
-	if !ok {
-		return v.wrong(v.script)
-	}
-	return v.parse(text)
+	return v.parse(strings.Join(texts, ","))
 }
 
 // count is an integer in a range.
@@ -161,13 +169,6 @@ func duration(to *time.Duration, least time.Duration) *value {
 
 const longest = 366 * 24 * time.Hour
 
-// word is a text that check takes.
-func word(to *string, check func(string) error) *value {
-	v := of(to, isText, func(text string) (string, error) { return text, check(text) }, itself)
-	v.file, v.script = "a string", "a string"
-	return v
-}
-
 // text is any string without a NUL byte.
 func text(to *string) *value {
 	v := like("a name, not empty", isGiven)(to)
@@ -175,24 +176,17 @@ func text(to *string) *value {
 	return v
 }
 
-// level is one of LogLevels. A script may use the numbers of Python's logging.
+// level is one of LogLevels, or one of the names and numbers of Python's logging.
 func level(to *string) *value {
-	v := choice(to, LogLevels...).reads(map[string]string{"warn": "warning", "critical": "error", "fatal": "error"})
-	v.number = func(n int64) string {
-		if n < 0 || n > 50 || n%10 != 0 {
-			return ""
-		}
-		return [...]string{"debug", "debug", "info", "warning", "error", "error"}[n/10]
-	}
+	v := choice(to, LogLevels...).reads(map[string]string{"warn": "warning", "critical": "error", "fatal": "error",
+		"0": "debug", "10": "debug", "20": "info", "30": "warning", "40": "error", "50": "error"})
+	v.kind |= isNumber
 	return v
 }
 
-// showGiven writes a value of the script as Python would, as far as a line
-// of an error message needs it.
-func showGiven(x any) string {
+// shown writes a value of a file or a script for a line of an error message, with booleans as they are written there.
+func shown(x any, boolean func(bool) string) string {
 	switch x := x.(type) {
-	case int64:
-		return strconv.FormatInt(x, 10)
 	case float64:
 		if x == math.Trunc(x) && math.Abs(x) < 1e15 {
 			return strconv.FormatFloat(x, 'f', 1, 64)
@@ -201,20 +195,23 @@ func showGiven(x any) string {
 	case string:
 		return shorten(strconv.Quote(x))
 	case bool:
-		if x {
-			return "True"
-		}
-		return "False"
+		return boolean(x)
 	case []any:
 		items := make([]string, len(x))
 		for i := range x {
-			items[i] = showGiven(x[i])
+			items[i] = shown(x[i], boolean)
 		}
 		return shorten("[" + strings.Join(items, ", ") + "]")
+	case *TOMLTable:
+		items := make([]string, len(x.Entries))
+		for i, one := range x.Entries {
+			items[i] = one.Key + " = " + one.Show()
+		}
+		return shorten("{ " + strings.Join(items, ", ") + " }")
 	case Object:
 		return shorten(x.Repr)
 	}
-	return fmt.Sprint(x)
+	return shorten(fmt.Sprint(x))
 }
 
 func shorten(s string) string {
@@ -254,45 +251,28 @@ func showSize(n int64) string {
 	return strconv.FormatInt(n, 10)
 }
 
-// longUnits are units beyond those of time.ParseDuration, in seconds, the longest first.
-var longUnits = []struct {
-	letter  string
-	seconds float64
-}{{"y", 365 * 86400}, {"w", 7 * 86400}, {"d", 86400}}
+// longUnits are those beyond the units of time.ParseDuration, in seconds.
+var longUnits = map[byte]float64{'y': 365 * 86400, 'w': 7 * 86400, 'd': 86400}
 
-// ParseDuration reads seconds without a unit, or numbers with units, the longest first: y (365 days), w, d, and those of
+var long = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`[0-9.]+[ywd]`) })
+
+// ParseDuration reads seconds without a unit, or numbers with units: y (365 days), w, d, and those of
 // time.ParseDuration: "75", "500ms", "1d12h".
 func ParseDuration(s string) (d time.Duration, ok bool) {
 	s = strings.ToLower(strings.TrimSpace(s))
 	if plainNumber(s) {
-		return times(s, 1)
+		s += "s"
 	}
-	for _, u := range longUnits {
-		number, rest, found := strings.Cut(s, u.letter)
-		if !found {
-			continue
+	s = long().ReplaceAllStringFunc(s, func(part string) string {
+		end := len(part) - 1
+		n, err := strconv.ParseFloat(part[:end], 64)
+		if err != nil {
+			return part // it has two points, and no such unit is known below
 		}
-		long, ok := times(number, u.seconds)
-		if d += long; !ok || d > longestDuration || rest == "" {
-			return d, ok && d <= longestDuration
-		}
-		s = rest
-	}
-	short, err := time.ParseDuration(s)
-	return d + short, err == nil && 0 <= short && short <= longestDuration-d
-}
-
-// longestDuration keeps sums from overflowing.
-const longestDuration = math.MaxInt64 / 2
-
-// times reads a number of units, which have so many seconds.
-func times(number string, unit float64) (time.Duration, bool) {
-	f, err := strconv.ParseFloat(number, 64)
-	ns := f * unit * float64(time.Second)
-	if !plainNumber(number) || err != nil || ns > longestDuration {
-		return 0, false
-	}
-	return time.Duration(ns), true
+		return strconv.FormatFloat(n*longUnits[part[end]], 'f', 6, 64) + "s"
+	})
+	d, err := time.ParseDuration(s)
+	return d, err == nil && d >= 0
 }
 
 // showDuration writes a duration in one unit where that is exact.

@@ -224,17 +224,14 @@ func networks(given *[]string, to *[]netip.Prefix, unix *bool) *value {
 		sockets := false
 		for _, one := range all {
 			sockets = sockets || one == "unix" || one == "*"
-			switch one {
-			case "unix":
-			case "*":
-				found = append(found, netip.PrefixFrom(netip.IPv4Unspecified(), 0), netip.PrefixFrom(netip.IPv6Unspecified(), 0))
-			default:
-				network, err := ParseNetwork(one)
-				if err != nil {
-					return nil, fmt.Errorf("IP addresses, networks such as 10.0.0.0/8, unix or *, not %s", shorten(one))
-				}
-				found = append(found, network)
+			if one == "unix" {
+				continue
 			}
+			network, err := ParseNetworks(one, "*")
+			if err != nil {
+				return nil, fmt.Errorf("IP addresses, networks such as 10.0.0.0/8, unix or *, not %s", shorten(one))
+			}
+			found = append(found, network...)
 		}
 		*to, *unix = found, sockets
 		return all, nil
@@ -244,18 +241,21 @@ func networks(given *[]string, to *[]netip.Prefix, unix *bool) *value {
 	return v
 }
 
-// ParseNetwork reads an address or a network. Those of IPv4 that are written as IPv6 are of IPv4.
-func ParseNetwork(text string) (netip.Prefix, error) {
+// ParseNetworks reads an address, a network, or the word for all of them. Those of IPv4 that are written as IPv6 are of IPv4.
+func ParseNetworks(text, all string) ([]netip.Prefix, error) {
+	if text == all {
+		return []netip.Prefix{netip.PrefixFrom(netip.IPv4Unspecified(), 0), netip.PrefixFrom(netip.IPv6Unspecified(), 0)}, nil
+	}
 	network, err := netip.ParsePrefix(text)
 	if err != nil {
 		addr, err := netip.ParseAddr(text)
 		addr = addr.Unmap()
-		return netip.PrefixFrom(addr, addr.BitLen()), err
+		return []netip.Prefix{netip.PrefixFrom(addr, addr.BitLen())}, err
 	}
 	if a := network.Addr(); a.Is4In6() && network.Bits() >= 96 {
 		network = netip.PrefixFrom(a.Unmap(), network.Bits()-96)
 	}
-	return network.Masked(), nil
+	return []netip.Prefix{network.Masked()}, nil
 }
 
 // rootPath is a path that begins with a slash and does not end with one.

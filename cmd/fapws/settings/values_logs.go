@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strconv"
@@ -25,30 +26,27 @@ func logFormat(to *string) *value {
 	return v
 }
 
+var schedules = map[string]logfile.Schedule{"off": {}, "hourly": logfile.Hourly, "daily": logfile.Daily, "weekly": logfile.Weekly}
+
 // logRotate is when logs are rotated by time.
 func logRotate(to *string) *value {
-	words := []string{"off", "hourly", "daily", "weekly"}
-	v := of(to, isText, func(text string) (string, error) {
-		if d, ok := ParseDuration(text); !slices.Contains(words, text) && (!ok || d < time.Second || d > longest) {
+	v := of(to, isText|isNumber, func(text string) (string, error) {
+		_, named := schedules[text]
+		if d, ok := ParseDuration(text); !named && (!ok || d < time.Second || d > longest) {
 			return "", errors.New("off, hourly, daily, weekly, or a time such as 30m, 6h or 2d, from 1s to a year")
 		}
 		return text, nil
 	}, itself)
-	v.words, v.number = words, func(n int64) string { return strconv.FormatInt(n, 10) }
+	v.words = slices.Sorted(maps.Keys(schedules))
 	return v
 }
 
 // LogSchedule is LogRotate as package logfile has it.
 func (c *Config) LogSchedule() logfile.Schedule {
-	switch c.LogRotate {
-	case "hourly":
-		return logfile.Hourly
-	case "daily":
-		return logfile.Daily
-	case "weekly":
-		return logfile.Weekly
+	if named, ok := schedules[c.LogRotate]; ok {
+		return named
 	}
-	d, _ := ParseDuration(c.LogRotate) // "off" is none
+	d, _ := ParseDuration(c.LogRotate)
 	return logfile.Each(d)
 }
 

@@ -24,9 +24,8 @@ import (
 type keyring struct {
 	p        *supervisor
 	reader   certificates.Reader
-	root     *KeyReader // reads what this process may not; nil: there is no such process
-	tickets  certificates.Tickets
-	sent     map[string]*certificates.Bundle // the last one for each want
+	root     *KeyReader                      // reads what this process may not; nil: there is no such process
+	sent     map[string]*certificates.Bundle // what all workers have, for each want
 	latest   string                          // want that was asked for last
 	follower *certificates.Follower
 	orders   *certificates.Orders // nil: no worker serves yet, or there are none
@@ -48,8 +47,6 @@ func (k *keyring) open(left []*os.File) (others []*os.File, err error) {
 		if others, err = k.inherit(left); err != nil {
 			return nil, process.ExitNotStarted("state of the previous program: %v", err)
 		}
-	} else {
-		k.tickets = certificates.NewTickets()
 	}
 	if err := k.giveStateDirs(); err != nil {
 		return nil, process.ExitNotStarted("%v", err)
@@ -119,12 +116,13 @@ func (k *keyring) bundle(text string, again bool) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	k.tickets.Advance()
-	b.Tickets = k.tickets
-	if old := k.sent[text]; again && old != nil && b.Equal(old) {
+	old := k.sent[text]
+	if again && old != nil && b.Equal(old) {
 		return nil, nil
 	}
-	k.sent[text] = b
+	if again || old == nil { // what one worker gets, others may lack
+		k.sent[text] = b
+	}
 	if !again {
 		k.latest = text
 		k.follow()
@@ -189,9 +187,7 @@ func (k *keyring) reloaded() {
 
 // leave returns files for the program that takes the place of this one: see inherit.
 func (k *keyring) leave() ([]*os.File, error) {
-	k.tickets.Advance()
 	state := inherited{Kept: k.reader.Kept(), Root: k.root != nil}
-	state.Kept.Tickets = k.tickets
 	text, err := json.Marshal(state)
 	if err != nil {
 		return nil, err
@@ -215,7 +211,6 @@ func (k *keyring) inherit(left []*os.File) (others []*os.File, err error) {
 	if err != nil {
 		return nil, err
 	}
-	k.tickets = state.Kept.Tickets
 	k.reader.Keep(&state.Kept)
 	if others = left[1:]; !state.Root {
 		return others, nil

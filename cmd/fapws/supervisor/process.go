@@ -72,8 +72,7 @@ func Run(what *plan.Plan, instance *worker.Instance, stderr io.Writer) (code int
 	}
 	system.Distrust(what.Changeable(&p.conf))
 	if p.identity != nil {
-		names := append(p.plan.Site.LogFiles(), p.conf.AccessLog, p.conf.ErrorLog) // as far as they are known before the script is
-		plan.GiveLogs(names, p.identity.Credential(), plan.NewLogs(stderr, p.conf.LogLevel, p.conf.Server.Debug))
+		plan.GiveLogs(p.plan.Site.LogFiles(&p.conf), p.identity, plan.NewLogs(stderr, p.conf.LogLevel, p.conf.Server.Debug))
 	}
 	if err := p.errors.Open(&p.conf, p.reopenWorkerLogs); err != nil {
 		return 0, err

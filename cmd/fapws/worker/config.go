@@ -158,10 +158,8 @@ func (s *service) sandboxRules() (*confine.Rules, error) {
 		r.Exec = append(slices.Clone(r.Read), r.Exec...)
 	}
 	var logs []string
-	for _, log := range append(s.plan.Site.LogFiles(), conf.AccessLog, conf.ErrorLog) {
-		if log != "-" && log != "off" {
-			logs = append(logs, filepath.Dir(log))
-		}
+	for _, log := range s.plan.Site.LogFiles(conf) {
+		logs = append(logs, filepath.Dir(log))
 	}
 	r.Write = append(r.Write, logs...)
 	if dir := s.acmeDir(); dir != "" { // with the tokens that the authority asks for
