@@ -35,8 +35,8 @@ func (p *Pool) showFailure(w *worker) {
 
 // sendPage sends w the page if the last load failed.
 func (p *Pool) sendPage(w *worker) {
-	if p.page != "" {
-		w.send(&Message{Kind: Notice, Text: p.page})
+	if p.page != nil {
+		w.send(&Message{Kind: Notice, Raw: p.page})
 	}
 }
 

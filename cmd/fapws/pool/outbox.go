@@ -23,7 +23,7 @@ const (
 	offerLate  = 20 * time.Millisecond
 )
 
-// datagram is an encoded message.
+// datagram is an encoded message, or a part of one.
 type datagram struct {
 	text  []byte
 	files []*os.File // closed once it is sent or dropped
@@ -64,24 +64,26 @@ func (w *worker) queue(m *Message) error {
 
 // sendOwn is send with files that it takes over.
 func (w *worker) sendOwn(m *Message, files ...*os.File) {
-	text, err := m.encode()
+	texts, err := m.encode()
 	if err != nil {
-		CloseFiles(files)
 		w.pool.o.Log(logfile.Error, err.Error())
-		return
 	}
-	w.out.add(w, datagram{text, files})
+	w.out.add(w, texts, files...)
 }
 
-func (o *outbox) add(w *worker, d datagram) {
+// add queues the datagrams of a message. The last one takes the files over.
+func (o *outbox) add(w *worker, texts [][]byte, files ...*os.File) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.closed {
-		d.drop()
+	if o.closed || len(texts) == 0 {
+		CloseFiles(files)
 		return
 	}
-	o.waiting = append(o.waiting, d)
-	o.grow(w, len(d.text))
+	for _, text := range texts {
+		o.waiting = append(o.waiting, datagram{text: text})
+		o.grow(w, len(text))
+	}
+	o.waiting[len(o.waiting)-1].files = files
 	if o.bytes > maxUnread {
 		o.closed = true
 		go w.pool.post(func() { w.kill("does not read messages") })

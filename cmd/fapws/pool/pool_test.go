@@ -27,7 +27,7 @@ func idle() Options {
 		BeforeExec:   func() []*os.File { return nil },
 		Certificates: func(string, bool) (*os.File, error) { return nil, os.ErrNotExist },
 		Query:        func(string) string { return "answer" },
-		LastWords:    func(int, string) {},
+		LastWords:    func(int, []byte) {},
 		Reopen:       func() {},
 		Log:          func(logfile.Level, string) {},
 	}

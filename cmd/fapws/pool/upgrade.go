@@ -67,16 +67,16 @@ type handoverWorker struct {
 	Joined  bool
 	Wants   string // certificates
 	Counts  map[string]int64
-	Pieces  [][]byte // of an event, whose others have not come yet
+	Parts   []byte // of a message that has not come to its end: see Channel.parts
 }
 
 // handover describes w for the next program, which inherits its channel.
 func (w *worker) handover(channel int) handoverWorker {
 	slot := slices.IndexFunc(w.pool.slots, func(s *slot) bool { return s.worker == w })
-	return handoverWorker{Pid: w.pid, Channel: channel, State: w.state, Started: w.started, Slot: slot, Listens: w.listens, Joined: w.joined, Wants: w.wants, Counts: w.pool.relay.counts[w], Pieces: w.pieces}
+	return handoverWorker{Pid: w.pid, Channel: channel, State: w.state, Started: w.started, Slot: slot, Listens: w.listens, Joined: w.joined, Wants: w.wants, Counts: w.pool.relay.counts[w], Parts: w.channel.parts}
 }
 
-// maxHandover bounds the state of a program, in bytes. Pieces of events are most of it.
+// maxHandover bounds the state of a program, in bytes. Parts of events are most of it.
 const maxHandover = 1 << 30
 
 // Inherited returns the Handover that this program was started with, or nil.
@@ -264,10 +264,7 @@ func (p *Pool) resume(h *Handover) {
 		if w.state >= Retiring {
 			w.within(p.settled.GracefulTimeout+endMargin, "does not end")
 		}
-		w.joined, w.pieces = one.Joined, one.Pieces
-		for _, piece := range w.pieces {
-			w.published += len(piece) + pieceCost
-		}
+		w.joined, w.channel.parts = one.Joined, one.Parts
 		p.watch(w)
 		p.relay.count(p, w, one.Counts)
 		if w.state < Serving { // it was to replace one that died meanwhile

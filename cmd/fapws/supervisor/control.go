@@ -286,9 +286,9 @@ func (l *ledger) sum(live []int) []metrics.Family {
 const mostKnown = 50
 
 // lastWords is pool.Options.LastWords.
-func (p *supervisor) lastWords(pid int, text string) {
+func (p *supervisor) lastWords(pid int, text []byte) {
 	var families []metrics.Family
-	if json.Unmarshal([]byte(text), &families) == nil && p.counted.said(pid, families) > mostKnown {
+	if json.Unmarshal(text, &families) == nil && p.counted.said(pid, families) > mostKnown {
 		go func() { p.counted.sum(pids(p.pool.Status())) }()
 	}
 }

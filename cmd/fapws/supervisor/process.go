@@ -255,12 +255,12 @@ func (p *supervisor) fits(s *pool.Settled) string {
 }
 
 // failurePage is pool.Options.FailurePage for developers.
-func (p *supervisor) failurePage() func(string, []byte) string {
+func (p *supervisor) failurePage() func(string, []byte) []byte {
 	if !p.conf.Dev {
 		return nil
 	}
-	return func(how string, said []byte) string {
-		return string(failurePage(filepath.Base(p.plan.Label(&p.conf)), how, said))
+	return func(how string, said []byte) []byte {
+		return failurePage(filepath.Base(p.plan.Label(&p.conf)), how, said)
 	}
 }
 

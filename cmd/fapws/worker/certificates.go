@@ -129,7 +129,7 @@ func (p *Parent) certificates(w *certificates.Want) (*certificates.Bundle, error
 	}
 	answered := make(chan bundled, 1)
 	p.bundles.Store(&answered)
-	if err := p.channel.SendPieces(pool.Certificates, 0, text); err != nil {
+	if err := p.channel.Send(&pool.Message{Kind: pool.Certificates, Raw: []byte(text)}); err != nil {
 		return nil, errNoSupervisor // listen sees the end of the channel
 	}
 	answer := <-answered

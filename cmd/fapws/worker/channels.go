@@ -210,7 +210,6 @@ type channelRelay struct {
 	purges     *eventloop.Queue[string]         // patterns in JSON, for sendPurges
 	said       atomic.Int64                     // cost of the messages sent up
 	dealt      atomic.Int64                     // cost of the answers to them
-	begun      []byte                           // of events whose last message has not come; of listen
 	waiting    atomic.Int64                     // bytes in down
 	overflowed atomic.Bool                      // the loss of some is reported
 	history    chan giver                       // of Take
@@ -246,14 +245,8 @@ func (r *channelRelay) sendUp(events []pybridge.Event) {
 			events = events[1:]
 		}
 		m.ID = uint64(r.said.Load())
-		for raw := m.Raw; len(raw) > 0; { // one event may take several messages
-			n := min(len(raw), pool.MaxRaw)
-			m.Raw, raw = raw[:n], raw[n:]
-			m.More = len(raw) > 0
-			if r.channel.Send(m) != nil {
-				return // listen sees the end of the channel
-			}
-			m.Seq++
+		if r.channel.Send(m) != nil {
+			return // listen sees the end of the channel
 		}
 	}
 }
@@ -276,16 +269,12 @@ func (r *channelRelay) arrived(m *pool.Message) {
 		r.down.Add(relayItem{events: m}) // as many more may be published
 		return
 	}
-	if r.waiting.Load() > mostDown && len(r.begun) == 0 {
+	if r.waiting.Load() > mostDown {
 		if !r.overflowed.Swap(true) {
 			r.s.log.Log(logfile.Error, fmt.Sprintf("worker %d: event loop blocked by a handler; dropping events", os.Getpid()))
 		}
 		return
 	}
-	if r.begun = append(r.begun, m.Raw...); m.More {
-		return
-	}
-	m.Raw, r.begun = r.begun, nil
 	r.waiting.Add(int64(len(m.Raw)))
 	r.down.Add(relayItem{events: m})
 }

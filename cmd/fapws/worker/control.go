@@ -281,7 +281,7 @@ func (s *service) sayLastWords() {
 		return
 	}
 	if text, err := json.Marshal(metrics.Lasting(s.metrics())); err == nil {
-		_ = s.parent.channel.SendPieces(pool.LastWords, 0, string(text)) // listen sees the end of the channel
+		_ = s.parent.channel.Send(&pool.Message{Kind: pool.LastWords, Raw: text}) // listen sees the end of the channel
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"strconv"
 	"strings"
@@ -114,7 +113,7 @@ func (p *Parent) obey(m *pool.Message, files []*os.File) {
 	case pool.Reopen:
 		s.reopenLog(files...)
 	case pool.Notice:
-		s.server.SetOverridePage(500, []byte(m.Text), s.conf.Dev && !s.conf.DevAnywhere)
+		s.server.SetOverridePage(500, m.Raw, s.conf.Dev && !s.conf.DevAnywhere)
 		if s.lateLoad != nil && s.lateLoad.failed.Load() {
 			s.server.GiveUp()
 		}
@@ -137,7 +136,7 @@ func (p *Parent) obey(m *pool.Message, files []*os.File) {
 	case pool.Ask:
 		go p.answer(m)
 	case pool.Answer:
-		p.questions.Answered(m, math.MaxInt)
+		p.questions.Answered(m)
 	}
 }
 
@@ -235,7 +234,7 @@ func (p *Parent) answer(m *pool.Message) {
 	default:
 		text = asJSON(ctl.AnswerOf(s.command(ctl.Command(question), cache.Pattern{})))
 	}
-	_ = p.channel.SendPieces(pool.Answer, m.ID, text) // listen sees the end of the channel
+	_ = p.channel.Send(&pool.Message{Kind: pool.Answer, ID: m.ID, Raw: []byte(text)}) // listen sees the end of the channel
 }
 
 // recycle asks for another process in the place of this one. why follows

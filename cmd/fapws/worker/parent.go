@@ -227,7 +227,7 @@ func (p *Parent) loaded(served string) {
 		Script:   s.remembered(),
 	})
 	if err == nil {
-		err = p.channel.Send(&pool.Message{Kind: pool.Loaded, Loaded: text})
+		err = p.channel.Send(&pool.Message{Kind: pool.Loaded, Raw: text})
 	}
 	if err != nil { // listen sees the end of the channel
 		s.log.Log(logfile.Debug, fmt.Sprintf("cannot tell the supervisor: %v", err))
