@@ -124,7 +124,7 @@ func (p *supervisor) prepareSandbox(upgraded bool) error {
 	for name, paths := range map[string][]string{"sandbox-read": p.conf.SandboxRead, "sandbox-write": p.conf.SandboxWrite, "sandbox-exec": p.conf.SandboxExec} {
 		for _, path := range paths {
 			if _, err := os.Stat(path); err != nil {
-				return process.ExitUsage(fmt.Errorf("%s (%s): %s: %w", name, p.plan.Settings.Source(name), path, process.ExitReason(err)))
+				return process.ExitUsage(fmt.Errorf("%s (%s): %s: %w", name, p.plan.Settings.Source(name), path, system.Cause(err)))
 			}
 		}
 	}
