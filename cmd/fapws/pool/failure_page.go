@@ -64,7 +64,7 @@ func (p *Pool) servePage(w *worker) {
 	w.setState(Serving)
 	p.sendPage(w)
 	p.share()
-	p.o.Event(Event{Kind: PageUp, Addresses: p.addresses})
+	p.o.Event(Event{Kind: PageUp})
 }
 
 // pageWorkerDied is called when its process has ended.

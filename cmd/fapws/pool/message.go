@@ -128,6 +128,7 @@ type Settled struct {
 	Protocol int // of the worker: see the constant Protocol
 	BindFrom settings.Source
 	Debug    int    // of the loop
+	App      string // its name for users: see plan.Plan.Label
 	Python   string // version, or "" without an interpreter
 	Served   string // the application or site, human-readable
 	Open     bool   // to clients without a password: see plan.Plan.IsOpen

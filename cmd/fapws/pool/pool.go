@@ -360,9 +360,8 @@ type Options struct {
 
 // Event is the argument of Options.Event.
 type Event struct {
-	Kind      EventKind
-	Text      string    // of Failed: the reason, in one line
-	Addresses []Address // of PageUp
+	Kind EventKind
+	Text string // of Failed: the reason, in one line
 }
 
 // EventKind is one of the constants below.

@@ -36,7 +36,7 @@ func (p *supervisor) command(c ctl.Command, pattern cache.Pattern) (any, error) 
 	case ctl.Stack:
 		return p.stack(p.ask(ctl.Stack, worker.AnswerWithin)), nil
 	case ctl.Log: // of all processes
-		lines := p.tail.Lines()
+		lines := p.log.Lines()
 		for _, one := range p.ask(ctl.Log, worker.AnswerWithin) {
 			lines = append(lines, one.Lines...)
 		}
@@ -85,7 +85,7 @@ func (p *supervisor) ask(c ctl.Command, within time.Duration) (all []reply) {
 func (p *supervisor) report(all []reply) *ctl.Report {
 	st := p.pool.Status()
 	counted := map[int]ctl.Counters{}
-	r := worker.ReportPresence(p.plan, p.shown.Load(), st.Since)
+	r := p.shown.Load().Report(p.plan, st.Since)
 	r.Failure = st.Failure
 	for _, one := range all {
 		if one.Status == nil || len(one.Status.Workers) != 1 {

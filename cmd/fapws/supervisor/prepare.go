@@ -299,9 +299,6 @@ func (p *supervisor) logKept() {
 		now := p.conf
 		now.SandboxWrite = slices.Concat(now.SandboxWrite, conf.SandboxWrite)
 		system.Distrust(p.plan.Changeable(&now))
-		shown := *p.shown.Load()
-		shown.Conf.Status = conf.Status
-		p.shown.Store(&shown)
 	}
 	names := p.plan.Settings.Kept(set)
 	if p.unused != "" {

@@ -41,13 +41,13 @@ type supervisor struct {
 	memory    confine.Trimmer
 	identity  *confine.Identity // to run as; nil: as it is
 	sockets   conn.ListenOptions
-	settled   pool.Settled               // of the first worker
+	settled   pool.Settled               // of the workers
+	viewers   sync.Once                  // starts tellViewers
 	early     worker.Early[pool.Address] // until the first worker has loaded
 	served    []pool.Address             // once they are
 	pool      *pool.Pool
 	keyring   keyring
-	counted   ledger // what workers have
-	tail      plan.Tail
+	counted   ledger       // what workers have
 	broker    *pool.Broker // nil: channels are those of this server
 	temporary string       // directory of --sandbox for temporary files, or ""
 
@@ -88,9 +88,6 @@ func Run(what *plan.Plan, instance *worker.Instance, stderr io.Writer) (code int
 func (p *supervisor) run() (code int, err error) {
 	p.log = p.errors.Logger(p.stderr, &p.conf)
 	p.instance.LogTo(p.log.Log)
-	if p.conf.Status != "" {
-		p.log.Keep(&p.tail)
-	}
 	p.memory.TrimHeap, p.memory.Small = pybridge.TrimHeap, true
 	handover, err := pool.Inherited()
 	if err != nil {
@@ -143,12 +140,13 @@ func (p *supervisor) run() (code int, err error) {
 	p.mu.Lock()
 	p.pool = workers
 	p.mu.Unlock()
-	p.shown.Store(&worker.Shown{Conf: p.conf})
+	p.settled = pool.Settled{Config: p.conf, App: p.plan.Label(&p.conf), Python: p.plan.Python()}
 	var left []*os.File
 	if handover != nil {
 		p.settled = handover.Settled
 		left = handover.Files()
 	}
+	p.show()
 	if left, err = p.keyring.open(left); err != nil {
 		return 0, err
 	}
@@ -172,9 +170,6 @@ func (p *supervisor) run() (code int, err error) {
 			return 0, err
 		}
 		defer p.early.Drop()
-	}
-	if p.conf.Status != "" {
-		go p.tellViewers()
 	}
 	err = p.pool.Run(pool.Catch(handover, process.SignalsArrived), handover)
 	removeSocketFiles(p.served, p.log)
@@ -233,8 +228,19 @@ func (p *supervisor) open(first *pool.Settled) (addresses []pool.Address, err er
 	return addresses, nil
 }
 
+// show has the settings and addresses shown that are known now, and returns the addresses.
+func (p *supervisor) show() []worker.Address {
+	addrs := socketAddrs(p.served)
+	p.shown.Store(&worker.Shown{Conf: p.settled.Config, App: p.settled.App, Python: p.settled.Python, Addrs: addrs})
+	if p.settled.Status != "" {
+		p.viewers.Do(func() { go p.tellViewers() })
+	}
+	return addrs
+}
+
 // fits is pool.Options.Fits. Whether an address is for HTTPS is decided when it is opened.
 func (p *supervisor) fits(s *pool.Settled) string {
+	p.settled = *s
 	p.unused = ""
 	for _, a := range p.served {
 		_, secure := settings.SplitSecure(a.Name)
@@ -269,8 +275,7 @@ func (p *supervisor) up(addresses []pool.Address, resumed bool) {
 	p.memory.Started()
 	p.keyring.serving()
 	p.served = addresses
-	addrs := socketAddrs(addresses)
-	p.shown.Store(&worker.Shown{Conf: p.settled.Config, Addrs: addrs})
+	addrs := p.show()
 	p.instance.LogNotifyError(p.instance.Notifier.Ready("serving " + worker.URLs(addrs)))
 	go p.instance.Notifier.Watch(context.Background(), p.answering)
 	if resumed {
@@ -319,14 +324,13 @@ func (p *supervisor) event(e pool.Event) {
 		p.memory.Quiet()
 		if p.reloading {
 			p.logKept()
+			p.show()
 		}
 		p.instance.LogNotifyError(n.Ready(""))
 	case pool.Failed:
 		p.instance.LogNotifyError(n.Ready(e.Text))
 	case pool.PageUp:
-		addrs := socketAddrs(e.Addresses)
-		p.shown.Store(&worker.Shown{Conf: p.settled.Config, Addrs: addrs})
-		p.log.Log(logfile.Info, "see why in a browser: "+worker.URLs(addrs))
+		p.log.Log(logfile.Info, "see why in a browser: "+worker.URLs(p.show()))
 	case pool.Stopping:
 		p.instance.LogNotifyError(n.Stopping())
 	}

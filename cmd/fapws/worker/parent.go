@@ -221,6 +221,7 @@ func (p *Parent) loaded(served string) {
 		Protocol: pool.Protocol,
 		BindFrom: s.plan.Settings.Source("bind"),
 		Debug:    s.conf.Server.Debug,
+		App:      s.plan.Label(&s.conf),
 		Python:   s.plan.Python(),
 		Served:   served,
 		Open:     s.plan.IsOpen(&s.conf, s.contents),
