@@ -111,8 +111,8 @@ func (k *keyring) read(name string) ([]byte, fs.FileMode, error) {
 
 // bundle is pool.Options.Certificates.
 func (k *keyring) bundle(text string, again bool) (*os.File, error) {
-	want, err := certificates.DecodeWant(text)
-	if err != nil {
+	want := new(certificates.Want)
+	if err := json.Unmarshal([]byte(text), want); err != nil {
 		return nil, err
 	}
 	b, err := k.reader.Bundle(want)
@@ -132,7 +132,7 @@ func (k *keyring) bundle(text string, again bool) (*os.File, error) {
 			k.orders.Order(want.ACME.Hosts)
 		}
 	}
-	encoded, err := b.Encode()
+	encoded, err := json.Marshal(b)
 	if err != nil {
 		return nil, err
 	}
@@ -147,11 +147,11 @@ func (k *keyring) serving() {
 		return
 	}
 	if k.latest == "" { // after an upgrade, no worker has asked this program yet
-		text, err := w.Encode()
+		text, err := json.Marshal(w)
 		if err != nil {
 			return
 		}
-		k.sent[text] = nil
+		k.sent[string(text)] = nil
 		k.follow()
 	}
 	if w.ACME.Dir != "" && k.orders == nil {
@@ -167,7 +167,8 @@ func (k *keyring) follow() {
 	var names []string
 	auto := false
 	for text := range k.sent {
-		if w, err := certificates.DecodeWant(text); err == nil {
+		var w certificates.Want
+		if json.Unmarshal([]byte(text), &w) == nil {
 			names = append(names, w.Files()...)
 			auto = auto || w.Auto != ""
 		}
