@@ -348,9 +348,8 @@ const (
 	maxCount    = 1 << 32             // subscribers of a channel
 	maxQueries  = 32                  // questions of a worker that are answered at once
 	maxUnread   = 2 * maxEvents       // bytes that wait for a worker
-	messageCost = 1 << 10             // bytes of memory of the kernel in addition to a message
 	maxGrace    = 30 * 24 * time.Hour // graceful timeout, shutdown delay
-	leastIntake = 64 << 10            // bytes that a worker reads in the time of a stall
+	leastIntake = 8 << 10             // bytes that a worker reads between two checks when it is urgent
 )
 
 // countCost is about the memory of a count, in bytes.

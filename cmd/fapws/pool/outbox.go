@@ -16,8 +16,8 @@ const (
 	// muchWaiting is the number of bytes in an outbox above which publishers wait.
 	muchWaiting = 4 << 20
 
-	// stuckWaiting is the number of queued bytes above which a worker that reads nothing may be stuck.
-	stuckWaiting = 1 << 20
+	// urgentWaiting is the number of queued bytes above which a worker has to read soon.
+	urgentWaiting = 1 << 20
 
 	offerAgain = time.Millisecond // at first
 	offerLate  = 20 * time.Millisecond
@@ -109,7 +109,7 @@ func (o *outbox) grow(w *worker, by int) {
 
 // drain sends the queue on a separate goroutine, which ends when the queue is empty.
 func (o *outbox) drain(w *worker) {
-	pause, stalled, taken := offerAgain, stall{}, 0
+	pause := offerAgain
 	for {
 		o.mu.Lock()
 		if len(o.waiting) == 0 || o.closed {
@@ -117,18 +117,13 @@ func (o *outbox) drain(w *worker) {
 			o.mu.Unlock()
 			return
 		}
-		next, awaited := o.waiting[0], o.bytes > stuckWaiting || o.emptied != nil
+		next := o.waiting[0]
 		o.mu.Unlock()
 		rights, err := rightsOf(next.files)
 		if err == nil {
 			err = w.channel.offer(next.text, rights)
 		}
 		if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.ENOBUFS) {
-			if stalled.isStuck(w.pid, time.Now()) && awaited {
-				w.pool.post(func() { w.kill("does not read messages") })
-				o.close()
-				continue
-			}
 			time.Sleep(pause)
 			pause = min(2*pause, offerLate)
 			continue
@@ -138,9 +133,6 @@ func (o *outbox) drain(w *worker) {
 			continue
 		}
 		pause = offerAgain
-		if taken += len(next.text) + messageCost; taken >= leastIntake || !awaited { // one now and then is too little
-			stalled, taken = stall{}, 0
-		}
 		o.mu.Lock()
 		if len(o.waiting) > 0 {
 			o.waiting[0] = datagram{}
@@ -173,6 +165,13 @@ func (o *outbox) sentBytes() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.sent
+}
+
+// isUrgent reports whether the worker has to read soon.
+func (o *outbox) isUrgent() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.bytes > urgentWaiting || o.emptied != nil
 }
 
 // close makes drain drop the queue.

@@ -96,7 +96,7 @@ func (p *Pool) PublishOwn(channel string, raw []byte) {
 // throttle delays a publisher while workers cannot keep up, or more holds. It returns after a while, because a worker that reads
 // nothing is killed by then. It must not be called on the goroutine of Run.
 func (p *Pool) throttle(more func() bool) {
-	for end := time.Now().Add(2 * stuckAfter); (p.relay.congested.Load() > 0 || more()) && time.Now().Before(end); {
+	for end := time.Now().Add((silentChecks + 1) * checkEvery); (p.relay.congested.Load() > 0 || more()) && time.Now().Before(end); {
 		time.Sleep(2 * time.Millisecond)
 	}
 }
