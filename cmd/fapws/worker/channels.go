@@ -48,52 +48,34 @@ func (s *service) notify(name string, client *live.StreamClient, left bool) {
 
 const slowPresence = "on_join and on_leave take too long; dropping calls"
 
-// localRelay is the relay of a process that is alone: events go to its clients at once. Only the event loop makes room for
-// more of them, so it must not wait for that: events for which there is no room wait on a goroutine, and later ones behind them.
+// localRelay is the relay of a process that is alone. Only the event loop makes room for more events, so it must not wait for that: they
+// go to the clients on a goroutine.
 type localRelay struct {
 	s       *service
-	late    *eventloop.Queue[pybridge.Event]
-	waiting atomic.Int64 // events in late
+	events  *eventloop.Queue[pybridge.Event]
 	viewers atomic.Int64 // of the status page
 	tells   atomic.Bool  // tellViewers runs
 }
 
 func newLocalRelay(s *service) *localRelay {
 	r := &localRelay{s: s}
-	r.late = eventloop.NewQueue(r.publishLate)
+	r.events = eventloop.NewQueue(r.deal)
 	return r
 }
 
-func (r *localRelay) publish(events []pybridge.Event) {
-	var cost int64
-	for len(events) > 0 && r.waiting.Load() == 0 {
-		err := r.s.tryPublish(0, &events[0])
-		if errors.Is(err, live.ErrBacklog) {
-			break
-		}
-		r.s.complain(err)
-		cost += events[0].Cost()
-		events = events[1:]
-	}
-	r.s.dealt(cost)
-	if len(events) > 0 {
-		r.waiting.Add(int64(len(events)))
-		r.late.Add(events...)
-	}
-}
+func (r *localRelay) publish(events []pybridge.Event) { r.events.Add(events...) }
 
-func (r *localRelay) publishLate(events []pybridge.Event) {
+func (r *localRelay) deal(events []pybridge.Event) {
 	var cost int64
 	for i := range events {
 		r.s.publishOne(0, &events[i])
 		cost += events[i].Cost()
 	}
 	r.s.dealt(cost)
-	r.waiting.Add(-int64(len(events)))
 }
 
-func (r *localRelay) purge(cache.Pattern) {}
-func (r *localRelay) flush(time.Duration) {}
+func (r *localRelay) purge(cache.Pattern)       {}
+func (r *localRelay) flush(limit time.Duration) { r.events.Wait(limit) }
 
 func (r *localRelay) counted(name string, n int) {
 	if name == ctl.StatusChannel {
