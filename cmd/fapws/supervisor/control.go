@@ -144,26 +144,20 @@ func (p *supervisor) purge(pattern cache.Pattern) (any, error) {
 	if p.broker != nil {
 		p.broker.Publish(pool.Batch{Raw: text, Purge: true})
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), worker.AnswerWithin)
-	defer cancel()
 	asked := p.pool.Status().Workers
-	n, removed := 0, map[int]int{} // by process; below 0: not yet
-	for _, reply := range p.pool.Ask(ctx, worker.AskPurge+" "+string(text)) {
-		one, err := strconv.Atoi(reply.Text)
-		if err != nil {
-			one = -1
-		}
-		removed[reply.Pid] = one
-		n += max(one, 0)
+	n, failures := 0, map[int]string{} // by process
+	for _, one := range p.ask(ctl.Purge+" "+ctl.Command(text), worker.AnswerWithin) {
+		failures[one.pid] = one.Error
+		n += one.Pages
 	}
 	for _, w := range p.pool.Status().Workers { // one that is being replaced may end before it has answered
 		if !serves(w) || !slices.ContainsFunc(asked, func(a pool.WorkerStatus) bool { return a.Pid == w.Pid && serves(a) }) {
 			continue
 		}
-		if one, answered := removed[w.Pid]; !answered {
+		if failure, answered := failures[w.Pid]; !answered {
 			return nil, fmt.Errorf("worker %d does not answer", w.Pid)
-		} else if one < 0 {
-			return nil, fmt.Errorf("a handler blocks worker %d; its pages are purged when the handler returns", w.Pid)
+		} else if failure != "" {
+			return nil, fmt.Errorf("worker %d: %s", w.Pid, failure)
 		}
 	}
 	return n, nil

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strconv"
 	"strings"
 	"time"
 
@@ -226,13 +225,10 @@ func (p *Parent) answer(m *pool.Message) {
 		if g := s.uploads.Load(); g != nil {
 			text = g.Answer(about)
 		}
-	case AskPurge:
-		if pattern, err := cache.ParsePattern(about); err == nil {
-			text = strconv.Itoa(s.server.PurgeNow(pattern))
-		}
 	case "":
 	default:
-		text = asJSON(ctl.AnswerOf(s.command(ctl.Command(question), cache.Pattern{})))
+		pattern, _ := cache.ParsePattern(about) // of Purge; the supervisor has checked it
+		text = asJSON(ctl.AnswerOf(s.command(ctl.Command(question), pattern)))
 	}
 	_ = p.channel.Send(&pool.Message{Kind: pool.Answer, ID: m.ID, Raw: []byte(text)}) // listen sees the end of the channel
 }

@@ -20,11 +20,10 @@ import (
 	"fapws/runtime/source/upload"
 )
 
-// Questions of a supervisor to its workers, see pool.Pool.Ask. Others are a ctl.Command, which is answered as by a server without a
-// supervisor: with a ctl.Answer in JSON.
+// Questions of a supervisor to its workers, see pool.Pool.Ask. Others are a ctl.Command, Purge with a space and a pattern in JSON behind it,
+// which is answered as by a server without a supervisor: with a ctl.Answer in JSON.
 const (
 	AskAlive = "alive" // Alive, if the event loop runs
-	AskPurge = "purge" // followed by a space and a pattern in JSON: how many pages were removed
 
 	Alive = "yes"
 )
