@@ -182,27 +182,17 @@ func (p *supervisor) query(what string) string {
 
 // pageCommand is command for the status page. It does not reload again and again.
 func (p *supervisor) pageCommand(c ctl.Command, pattern cache.Pattern) (any, error) {
-	if c == ctl.Reload {
-		return nil, p.reloadFromPage()
+	switch {
+	case c != ctl.Reload:
+		return p.command(c, pattern)
+	case !p.reloads.Once(reloadPause):
+		return nil, fmt.Errorf("the last reload from the status page was less than %v ago; try again", reloadPause)
 	}
-	return p.command(c, pattern)
+	return nil, p.reload("status page")
 }
 
 // reloadPause is the minimum time between reloads from the status page: a worker, which orders them, must not keep all others loading.
 const reloadPause = 5 * time.Second
-
-func (p *supervisor) reloadFromPage() error {
-	p.mu.Lock()
-	since := time.Since(p.reloaded)
-	if since >= reloadPause {
-		p.reloaded = time.Now()
-	}
-	p.mu.Unlock()
-	if since < reloadPause {
-		return fmt.Errorf("the last reload from the status page was less than %v ago; try again", reloadPause)
-	}
-	return p.reload("status page")
-}
 
 // uploads answers worker.QueryUploads.
 func (p *supervisor) uploads(about string) string {

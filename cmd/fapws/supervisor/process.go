@@ -11,7 +11,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"fapws/cmd/fapws/confine"
 	"fapws/cmd/fapws/ctl"
@@ -45,16 +44,15 @@ type supervisor struct {
 	viewers   sync.Once                  // starts tellViewers
 	early     worker.Early[pool.Address] // until the first worker has loaded
 	served    []pool.Address             // once they are
+	started   atomic.Bool                // pool is set
 	pool      *pool.Pool
 	keyring   keyring
 	counted   ledger       // what workers have
 	broker    *pool.Broker // nil: channels are those of this server
 	temporary string       // directory of --sandbox for temporary files, or ""
 
-	shown atomic.Pointer[worker.Shown]
-
-	mu       sync.Mutex // of the following
-	reloaded time.Time  // from the status page
+	shown   atomic.Pointer[worker.Shown]
+	reloads logfile.Seldom // from the status page
 }
 
 // openControl makes the control socket, as the user that this process runs as.
@@ -114,7 +112,7 @@ func (p *supervisor) run() (code int, err error) {
 	if p.conf.Fork {
 		idleStop = 0 // the fork server ends instead
 	}
-	workers := pool.New(pool.Options{
+	p.pool = pool.New(pool.Options{
 		Dir:          folder,
 		Workers:      worker.Workers(&p.conf),
 		LoadTimeout:  p.conf.LoadTimeout,
@@ -137,9 +135,7 @@ func (p *supervisor) run() (code int, err error) {
 		PassStderr:   p.errors.Redirected() && p.conf.Chroot != "",
 		Log:          p.log.Log,
 	})
-	p.mu.Lock()
-	p.pool = workers
-	p.mu.Unlock()
+	p.started.Store(true)
 	p.settled = pool.Settled{Config: p.conf, App: p.plan.Label(&p.conf), Python: p.plan.Python()}
 	var left []*os.File
 	if handover != nil {
@@ -179,11 +175,8 @@ func (p *supervisor) run() (code int, err error) {
 
 // reopenWorkerLogs makes the workers reopen the error log.
 func (p *supervisor) reopenWorkerLogs() {
-	p.mu.Lock()
-	workers := p.pool
-	p.mu.Unlock()
-	if workers != nil { // else there are no workers yet
-		workers.Reopen()
+	if p.started.Load() { // else there are no workers yet
+		p.pool.Reopen()
 	}
 }
 
