@@ -83,8 +83,8 @@ func (r *BenchResult) unreachable() error {
 
 // Failed reports whether a request got no response, or one that says that it was in vain (RFC 9110 §15.5, §15.6).
 func (r *BenchResult) Failed() bool {
-	for _, n := range r.statuses[400:] {
-		if n > 0 {
+	for status := range r.statuses {
+		if status >= 400 {
 			return true
 		}
 	}
