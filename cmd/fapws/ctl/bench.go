@@ -127,9 +127,6 @@ func (s *schedule) start() {
 	}
 }
 
-// over reports whether no request may be started any more.
-func (s *schedule) over(now time.Duration) bool { return s.next(now) == never }
-
 // missed calls f with the time of each request that was due before end and was not started.
 func (s *schedule) missed(end time.Duration, f func(due time.Duration)) {
 	for s.left != 0 && s.due(end) < end {

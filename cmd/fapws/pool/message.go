@@ -2,7 +2,6 @@ package pool
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -154,15 +153,13 @@ type Questions struct {
 	ended bool
 }
 
-var errNoAnswer = errors.New("the process that was asked has ended")
-
-// Ask has send send a question, and returns the answer that Answered completes.
-func (q *Questions) Ask(ctx context.Context, what string, send func(*Message) error) (string, error) {
+// Ask has send send a question, and returns the answer that Answered gets. There is none if the other process or ctx ends before.
+func (q *Questions) Ask(ctx context.Context, what string, send func(*Message)) (answered string, ok bool) {
 	answer := make(chan string, 1)
 	q.mu.Lock()
 	if q.ended {
 		q.mu.Unlock()
-		return "", errNoAnswer
+		return "", false
 	}
 	q.last++
 	id := q.last
@@ -176,18 +173,12 @@ func (q *Questions) Ask(ctx context.Context, what string, send func(*Message) er
 		defer q.mu.Unlock()
 		delete(q.open, id)
 	}()
-	if err := send(&Message{Kind: Ask, ID: id, Text: what}); err != nil {
-		return "", err
-	}
+	send(&Message{Kind: Ask, ID: id, Text: what})
 	select {
-	case text, ok := <-answer:
-		if !ok {
-			return "", errNoAnswer
-		}
-		return text, nil
+	case answered, ok = <-answer:
 	case <-ctx.Done():
-		return "", ctx.Err()
 	}
+	return answered, ok
 }
 
 // Answered takes an answer.
@@ -222,8 +213,8 @@ func (p *Pool) Ask(ctx context.Context, what string) (replies []Reply) {
 				continue
 			}
 			asked.Go(func() {
-				text, err := w.questions.Ask(ctx, what, w.queue)
-				if err == nil {
+				text, ok := w.questions.Ask(ctx, what, func(m *Message) { w.send(m) })
+				if ok {
 					mu.Lock()
 					defer mu.Unlock()
 					replies = append(replies, Reply{w.pid, text})

@@ -56,12 +56,6 @@ func (w *worker) send(m *Message, files ...*os.File) {
 	w.sendOwn(m, own...)
 }
 
-// queue is send for functions that send messages without files. It always succeeds.
-func (w *worker) queue(m *Message) error {
-	w.send(m)
-	return nil
-}
-
 // sendOwn is send with files that it takes over.
 func (w *worker) sendOwn(m *Message, files ...*os.File) {
 	texts, err := m.encode()

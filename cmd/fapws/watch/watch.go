@@ -300,9 +300,8 @@ func (w *Watcher) tell() {
 	if len(w.found) == 0 {
 		return
 	}
-	paths := slices.Collect(maps.Keys(w.found))
 	rank := map[string]string{"changed": "1", "added": "2", "removed": "3"} // the name that says most
-	slices.SortFunc(paths, func(a, b string) int {
+	paths := slices.SortedFunc(maps.Keys(w.found), func(a, b string) int {
 		return strings.Compare(rank[w.found[a]]+a, rank[w.found[b]]+b)
 	})
 	c := Change{Path: w.shown(paths[0]), What: w.found[paths[0]], More: len(paths) - 1}
