@@ -58,12 +58,6 @@ func SealSize(fd int) error {
 	return err
 }
 
-// SealWriting makes a file of MemoryFile keep its contents for good.
-func SealWriting(fd int) error {
-	_, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, unix.F_SEAL_WRITE|unix.F_SEAL_GROW|unix.F_SEAL_SHRINK|unix.F_SEAL_SEAL)
-	return err
-}
-
 // ReceiveClosing is a flag of recvmsg(2): children do not inherit what comes by SCM_RIGHTS.
 const ReceiveClosing = unix.MSG_CMSG_CLOEXEC
 

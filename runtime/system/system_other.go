@@ -85,9 +85,6 @@ func MemoryFile(name string) (fd int, err error) { return unnamed("") }
 // SealSize does nothing: only Linux has such files.
 func SealSize(fd int) error { return nil }
 
-// SealWriting does nothing: only Linux has such files.
-func SealWriting(fd int) error { return nil }
-
 // ReceiveClosing is no flag here.
 const ReceiveClosing = 0
 

@@ -3,7 +3,6 @@ package pool
 import (
 	"context"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -54,8 +53,7 @@ const (
 	// Piece: from one worker to another, a piece of the subject of Take, in Raw, with the descriptor of a subscriber, or of
 	// a WebSocket if Text is WebSocket. The last one has no Raw.
 	Piece Kind = "piece"
-	// Certificates: the answer to a question of the same Kind: a file (SharedFile), or with Text why there is none. Later ones have
-	// other contents.
+	// Certificates: the answer to a question of the same Kind, in Raw, or with Text why there is none. Later ones have other contents.
 	Certificates Kind = "certificates"
 )
 
@@ -276,7 +274,7 @@ func (p *Pool) query(w *worker, m *Message) {
 }
 
 // A worker asks the supervisor for certificates with their keys, which it may not be allowed to read itself. It gets a
-// file in memory (SharedFile), never text in its environment or arguments, and another one when they have changed.
+// message with them, never text in its environment or arguments, and another one when they have changed.
 
 // wanted answers the question of w. A worker asks once, before it enters its sandbox: later questions could be for the keys of others.
 func (p *Pool) wanted(w *worker, m *Message) {
@@ -288,39 +286,33 @@ func (p *Pool) wanted(w *worker, m *Message) {
 		return
 	}
 	w.wants = string(m.Raw)
-	f, err := p.o.Certificates(w.wants, false)
-	if err != nil {
-		w.send(&Message{Kind: Certificates, Text: err.Error()})
-		return
+	m = &Message{Kind: Certificates}
+	var err error
+	if m.Raw, err = p.o.Certificates(w.wants, false); err != nil {
+		m.Text = err.Error()
 	}
-	defer f.Close()
-	w.send(&Message{Kind: Certificates}, f)
+	w.send(m)
 }
 
 // RenewCertificates lets workers have certificates that have changed. It is safe for concurrent use.
 func (p *Pool) RenewCertificates() { p.post(p.renewCertificates) }
 
 func (p *Pool) renewCertificates() {
-	renewed := map[string]*os.File{}
+	renewed := map[string][]byte{}
 	for _, w := range p.workers {
 		if w.wants == "" || w.state == Dead {
 			continue
 		}
-		f, known := renewed[w.wants]
+		text, known := renewed[w.wants]
 		if !known {
 			var err error
-			if f, err = p.o.Certificates(w.wants, true); err != nil {
+			if text, err = p.o.Certificates(w.wants, true); err != nil {
 				p.o.Log(logfile.Error, fmt.Sprintf("certificates are not renewed: %v", err))
 			}
-			renewed[w.wants] = f
+			renewed[w.wants] = text
 		}
-		if f != nil {
-			w.send(&Message{Kind: Certificates}, f)
-		}
-	}
-	for _, f := range renewed {
-		if f != nil {
-			f.Close()
+		if text != nil {
+			w.send(&Message{Kind: Certificates, Raw: text})
 		}
 	}
 }

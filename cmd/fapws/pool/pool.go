@@ -331,13 +331,13 @@ type Options struct {
 	Event func(Event)
 
 	// BeforeExec is called before another program takes the place of this one, to close and write files. That
-	// program gets the result from Handover.Files.
-	BeforeExec func() []*os.File
+	// program gets the result as Handover.State and from Handover.Files.
+	BeforeExec func() (state []byte, files []*os.File)
 
-	// Certificates returns a file of SharedFile with the certificates that a worker wants, a text of their own between
+	// Certificates returns the certificates that a worker wants, both of them texts of their own between
 	// worker and supervisor; again: it has got one before, and needs another only if that has changed since, else nil. It
 	// is called on Run's goroutine.
-	Certificates func(want string, again bool) (*os.File, error)
+	Certificates func(want string, again bool) ([]byte, error)
 
 	// Query answers a question of a worker. It is called on a goroutine of its own, and may Ask workers.
 	Query func(what string) string

@@ -36,7 +36,8 @@ type Handover struct {
 	Workers   []handoverWorker
 	Ignored   []syscall.Signal // since the start
 	Signals   []syscall.Signal // that came at the last moment
-	Left      []int            // descriptors of the files that Options.BeforeExec returned
+	State     []byte           // that Options.BeforeExec returned
+	Left      []int            // descriptors of the files that it returned
 	Epoch     string           // of the numbers of events; "": that program had no channels
 	Seq       uint64           // the last number
 	Broker    string           // what its broker has delivered last
@@ -197,7 +198,9 @@ func (p *Pool) handOver() error {
 	if err := os.Chdir(p.o.Dir); err != nil {
 		return err
 	}
-	for _, f := range p.o.BeforeExec() {
+	state, files := p.o.BeforeExec()
+	h.State = state
+	for _, f := range files {
 		fd, err := keep(f.SyscallConn())
 		if err != nil {
 			return err

@@ -137,13 +137,14 @@ func (p *supervisor) run() (code int, err error) {
 	})
 	p.started.Store(true)
 	p.settled = pool.Settled{Config: p.conf, App: p.plan.Label(&p.conf), Python: p.plan.Python()}
+	var state []byte
 	var left []*os.File
 	if handover != nil {
 		p.settled = handover.Settled
-		left = handover.Files()
+		state, left = handover.State, handover.Files()
 	}
 	p.show()
-	if left, err = p.keyring.open(left); err != nil {
+	if left, err = p.keyring.open(state, left); err != nil {
 		return 0, err
 	}
 	if err := p.instance.TakePid(left); err != nil {
@@ -330,7 +331,7 @@ func (p *supervisor) event(e pool.Event) {
 }
 
 // beforeExec leaves to the next program the variables that this one has taken from the environment.
-func (p *supervisor) beforeExec() (left []*os.File) {
+func (p *supervisor) beforeExec() (state []byte, left []*os.File) {
 	var err error
 	for _, pair := range p.instance.Notifier.Environ() {
 		name, value, _ := strings.Cut(pair, "=")
@@ -341,11 +342,11 @@ func (p *supervisor) beforeExec() (left []*os.File) {
 			p.log.Log(logfile.Error, err.Error())
 		}
 	}
-	if left, err = p.keyring.leave(); err != nil {
+	if state, left, err = p.keyring.leave(); err != nil {
 		p.log.Log(logfile.Error, "certificates for the next program: "+err.Error())
 	}
 	if pid := p.instance.Pid.Load().Left(); pid != nil {
 		left = append(left, pid)
 	}
-	return left
+	return state, left
 }

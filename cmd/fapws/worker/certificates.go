@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"sync"
 
 	"fapws/cmd/fapws/certificates"
@@ -140,12 +139,12 @@ type bundled struct {
 }
 
 // takeCertificates takes a bundle from the supervisor: an answer, or another one later.
-func (p *Parent) takeCertificates(m *pool.Message, files []*os.File) {
-	var b bundled
+func (p *Parent) takeCertificates(m *pool.Message) {
+	b := bundled{bundle: new(certificates.Bundle)}
 	if m.Text != "" {
 		b.err = errors.New(m.Text)
-	} else {
-		b.bundle, b.err = readBundle(files)
+	} else if err := json.Unmarshal(m.Raw, b.bundle); err != nil {
+		b.err = fmt.Errorf("certificates from the supervisor: %w", err)
 	}
 	answered := p.bundles.Swap(nil)
 	switch {
@@ -156,17 +155,4 @@ func (p *Parent) takeCertificates(m *pool.Message, files []*os.File) {
 	default:
 		p.s.renewCertificates(b.bundle)
 	}
-}
-
-// readBundle reads the file that the supervisor has sent. All workers share it, with its position.
-func readBundle(files []*os.File) (*certificates.Bundle, error) {
-	if len(files) != 1 {
-		return nil, errors.New("certificates from the supervisor: no file")
-	}
-	text, err := pool.ReadShared(files[0])
-	if err != nil {
-		return nil, fmt.Errorf("certificates from the supervisor: %w", err)
-	}
-	b := new(certificates.Bundle)
-	return b, json.Unmarshal(text, b)
 }

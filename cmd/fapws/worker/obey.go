@@ -131,7 +131,7 @@ func (p *Parent) obey(m *pool.Message, files []*os.File) {
 			s.server.Purge(pattern)
 		}
 	case pool.Certificates:
-		p.takeCertificates(m, files)
+		p.takeCertificates(m)
 	case pool.Ask:
 		go p.answer(m)
 	case pool.Answer:
