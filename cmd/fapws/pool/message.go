@@ -35,7 +35,7 @@ const (
 	Check Kind = "check"
 	// Ask: answer the question Text with Answer, which has the same ID. A worker asks the supervisor, too.
 	Ask Kind = "ask"
-	// Answer: Raw is the answer to the question ID.
+	// Answer: Raw is the answer to the question ID, of the Kind Ask or Certificates; with Text there is none, for that reason.
 	Answer Kind = "answer"
 	// Notice: Raw is a page that browsers get instead of any other.
 	Notice Kind = "notice"
@@ -53,7 +53,7 @@ const (
 	// Piece: from one worker to another, a piece of the subject of Take, in Raw, with the descriptor of a subscriber, or of
 	// a WebSocket if Text is WebSocket. The last one has no Raw.
 	Piece Kind = "piece"
-	// Certificates: the answer to a question of the same Kind, in Raw, or with Text why there is none. Later ones have other contents.
+	// Certificates: Raw is what the Answer to a question of the same Kind would be now.
 	Certificates Kind = "certificates"
 )
 
@@ -147,44 +147,44 @@ type Reply struct {
 type Questions struct {
 	mu    sync.Mutex
 	last  uint64
-	open  map[uint64]chan string // each gets the answer; closed: there will be none
+	open  map[uint64]chan *Message // each gets the answer; closed: there will be none
 	ended bool
 }
 
-// Ask has send send a question, and returns the answer that Answered gets. There is none if the other process or ctx ends before.
-func (q *Questions) Ask(ctx context.Context, what string, send func(*Message)) (answered string, ok bool) {
-	answer := make(chan string, 1)
+// Ask has send send a question, which gets an ID, and returns the answer that Answered gets; nil if the other process or ctx ends before.
+func (q *Questions) Ask(ctx context.Context, m Message, send func(*Message)) (answer *Message) {
+	answered := make(chan *Message, 1)
 	q.mu.Lock()
 	if q.ended {
 		q.mu.Unlock()
-		return "", false
+		return nil
 	}
 	q.last++
-	id := q.last
+	m.ID = q.last
 	if q.open == nil {
-		q.open = map[uint64]chan string{}
+		q.open = map[uint64]chan *Message{}
 	}
-	q.open[id] = answer
+	q.open[m.ID] = answered
 	q.mu.Unlock()
 	defer func() {
 		q.mu.Lock()
 		defer q.mu.Unlock()
-		delete(q.open, id)
+		delete(q.open, m.ID)
 	}()
-	send(&Message{Kind: Ask, ID: id, Text: what})
+	send(&m)
 	select {
-	case answered, ok = <-answer:
+	case answer = <-answered:
 	case <-ctx.Done():
 	}
-	return answered, ok
+	return answer
 }
 
 // Answered takes an answer.
 func (q *Questions) Answered(m *Message) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if answer := q.open[m.ID]; answer != nil {
-		answer <- string(m.Raw)
+	if answered := q.open[m.ID]; answered != nil {
+		answered <- m
 		delete(q.open, m.ID)
 	}
 }
@@ -194,8 +194,8 @@ func (q *Questions) end() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.ended = true
-	for id, answer := range q.open {
-		close(answer)
+	for id, answered := range q.open {
+		close(answered)
 		delete(q.open, id)
 	}
 }
@@ -211,11 +211,11 @@ func (p *Pool) Ask(ctx context.Context, what string) (replies []Reply) {
 				continue
 			}
 			asked.Go(func() {
-				text, ok := w.questions.Ask(ctx, what, func(m *Message) { w.send(m) })
-				if ok {
+				answer := w.questions.Ask(ctx, Message{Kind: Ask, Text: what}, func(m *Message) { w.send(m) })
+				if answer != nil {
 					mu.Lock()
 					defer mu.Unlock()
-					replies = append(replies, Reply{w.pid, text})
+					replies = append(replies, Reply{w.pid, string(answer.Raw)})
 				}
 			})
 		}
@@ -286,12 +286,12 @@ func (p *Pool) wanted(w *worker, m *Message) {
 		return
 	}
 	w.wants = string(m.Raw)
-	m = &Message{Kind: Certificates}
+	answer := &Message{Kind: Answer, ID: m.ID}
 	var err error
-	if m.Raw, err = p.o.Certificates(w.wants, false); err != nil {
-		m.Text = err.Error()
+	if answer.Raw, err = p.o.Certificates(w.wants, false); err != nil {
+		answer.Text = err.Error()
 	}
-	w.send(m)
+	w.send(answer)
 }
 
 // RenewCertificates lets workers have certificates that have changed. It is safe for concurrent use.

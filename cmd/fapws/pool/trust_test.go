@@ -82,7 +82,7 @@ func TestTakenOver(t *testing.T) {
 	} {
 		p, attacker, victim := suspects(t, process)
 		attacker.state = tt.state
-		attacker.questions.open = map[uint64]chan string{7: make(chan string, 1)}
+		attacker.questions.open = map[uint64]chan *Message{7: make(chan *Message, 1)}
 		n := 0
 		for ; n < tt.most && attacker.why == ""; n++ {
 			p.heard(attacker, tt.next(n))
@@ -164,7 +164,7 @@ func FuzzHeard(f *testing.F) {
 			attacker.within(time.Hour, "")
 			defer attacker.limit.Stop()
 		}
-		attacker.questions.open = map[uint64]chan string{7: make(chan string, 1)}
+		attacker.questions.open = map[uint64]chan *Message{7: make(chan *Message, 1)}
 		size := len(all)
 		for len(all) >= 2 {
 			n := min(int(binary.BigEndian.Uint16(all)), len(all)-2)

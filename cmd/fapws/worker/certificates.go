@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -114,45 +115,26 @@ func (s *service) rereadCertificates() bool {
 	return true
 }
 
-// errNoSupervisor ends a worker whose supervisor ends while it starts.
-var errNoSupervisor = errors.New("the supervisor has ended")
-
 // certificates asks the supervisor, which reads them, because it may be allowed to read keys that this process may not.
 func (p *Parent) certificates(w *certificates.Want) (*certificates.Bundle, error) {
 	text, err := json.Marshal(w)
 	if err != nil {
 		return nil, err
 	}
-	answered := make(chan bundled, 1)
-	p.bundles.Store(&answered)
-	if err := p.channel.Send(&pool.Message{Kind: pool.Certificates, Raw: text}); err != nil {
-		return nil, errNoSupervisor // listen sees the end of the channel
-	}
-	answer := <-answered
-	return answer.bundle, answer.err
-}
-
-// bundled is the first answer of the supervisor to certificates.
-type bundled struct {
-	bundle *certificates.Bundle
-	err    error
-}
-
-// takeCertificates takes a bundle from the supervisor: an answer, or another one later.
-func (p *Parent) takeCertificates(m *pool.Message) {
-	b := bundled{bundle: new(certificates.Bundle)}
+	m := p.questions.Ask(context.Background(), pool.Message{Kind: pool.Certificates, Raw: text}, p.send) // or listen ends this process
 	if m.Text != "" {
-		b.err = errors.New(m.Text)
-	} else if err := json.Unmarshal(m.Raw, b.bundle); err != nil {
-		b.err = fmt.Errorf("certificates from the supervisor: %w", err)
+		return nil, errors.New(m.Text)
 	}
-	answered := p.bundles.Swap(nil)
-	switch {
-	case answered != nil:
-		*answered <- b
-	case b.err != nil:
-		p.s.log.Log(logfile.Error, b.err.Error())
-	default:
-		p.s.renewCertificates(b.bundle)
+	b := new(certificates.Bundle)
+	return b, json.Unmarshal(m.Raw, b)
+}
+
+// takeCertificates takes another bundle from the supervisor.
+func (p *Parent) takeCertificates(m *pool.Message) {
+	b := new(certificates.Bundle)
+	if err := json.Unmarshal(m.Raw, b); err != nil {
+		p.s.log.Log(logfile.Error, fmt.Sprintf("certificates from the supervisor: %v", err))
+		return
 	}
+	p.s.renewCertificates(b)
 }

@@ -280,7 +280,7 @@ func (s *service) sayLastWords() {
 		return
 	}
 	if text, err := json.Marshal(metrics.Lasting(s.metrics())); err == nil {
-		_ = s.parent.channel.Send(&pool.Message{Kind: pool.LastWords, Raw: text}) // listen sees the end of the channel
+		s.parent.send(&pool.Message{Kind: pool.LastWords, Raw: text})
 	}
 }
 

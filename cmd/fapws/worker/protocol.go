@@ -94,11 +94,11 @@ func cutEvent(raw []byte) (e pybridge.Event, rest []byte, err error) {
 
 // query asks the supervisor. It must not be called on the goroutine of listen, nor on the loop.
 func (p *Parent) query(ctx context.Context, what string) (string, error) {
-	text, ok := p.questions.Ask(ctx, what, func(m *pool.Message) { _ = p.channel.Send(m) }) // listen sees the end of the channel
-	if !ok {
+	answer := p.questions.Ask(ctx, pool.Message{Kind: pool.Ask, Text: what}, p.send)
+	if answer == nil {
 		return "", errors.New("the supervisor does not answer")
 	}
-	return text, nil
+	return string(answer.Raw), nil
 }
 
 // purge is pybridge.RunConfig.Purge: here at once, in the other workers soon.
