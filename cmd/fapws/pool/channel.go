@@ -82,11 +82,15 @@ func (c *Channel) SyscallConn() (syscall.RawConn, error) { return c.conn.Syscall
 
 // Send sends m with the descriptors of files, which stay open. It waits as long as the other side is there.
 func (c *Channel) Send(m *Message, files ...*os.File) error {
+	texts, err := m.encode()
+	if err != nil {
+		return err
+	}
 	rights, err := rightsOf(files)
 	if err != nil {
 		return err
 	}
-	return c.write(time.Time{}, m, rights)
+	return c.write(time.Time{}, texts, rights)
 }
 
 // ChannelOf makes a channel of a file, which stays open.
@@ -115,11 +119,7 @@ func (c *Channel) ReceiveWithin(limit time.Duration) (*Message, []*os.File, erro
 	return c.Receive()
 }
 
-func (c *Channel) write(until time.Time, m *Message, rights []byte) error {
-	texts, err := m.encode()
-	if err != nil {
-		return err
-	}
+func (c *Channel) write(until time.Time, texts [][]byte, rights []byte) error {
 	c.send.Lock()
 	defer c.send.Unlock()
 	c.conn.SetWriteDeadline(until)
@@ -190,28 +190,13 @@ func BeforeReason() []byte {
 	return texts[0][:len(texts[0])-1]
 }
 
-// offer sends a datagram if that does not block; otherwise it returns unix.EAGAIN.
-func (c *Channel) offer(text, rights []byte) error {
-	rc, err := c.conn.SyscallConn()
+// SendDescriptor is Send with a descriptor, which stays open. It waits ten seconds at most.
+func (c *Channel) SendDescriptor(m *Message, fd int) error {
+	texts, err := m.encode()
 	if err != nil {
 		return err
 	}
-	c.send.Lock()
-	defer c.send.Unlock()
-	failed := rc.Control(func(fd uintptr) {
-		for err = unix.EINTR; err == unix.EINTR; {
-			_, err = unix.SendmsgN(int(fd), text, rights, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
-		}
-	})
-	if failed != nil {
-		return failed
-	}
-	return err
-}
-
-// SendDescriptor is Send with a descriptor, which stays open. It waits ten seconds at most.
-func (c *Channel) SendDescriptor(m *Message, fd int) error {
-	return c.write(time.Now().Add(passWithin), m, unix.UnixRights(fd))
+	return c.write(time.Now().Add(passWithin), texts, unix.UnixRights(fd))
 }
 
 // buffers are for datagrams while they are read, and not while one is waited

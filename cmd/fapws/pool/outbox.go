@@ -19,8 +19,8 @@ const (
 	// urgentWaiting is the number of queued bytes above which a worker has to read soon.
 	urgentWaiting = 1 << 20
 
-	offerAgain = time.Millisecond // at first
-	offerLate  = 20 * time.Millisecond
+	// offerAgain is the pause after which the kernel may have memory again.
+	offerAgain = 20 * time.Millisecond
 )
 
 // datagram is an encoded message, or a part of one.
@@ -103,7 +103,6 @@ func (o *outbox) grow(w *worker, by int) {
 
 // drain sends the queue on a separate goroutine, which ends when the queue is empty.
 func (o *outbox) drain(w *worker) {
-	pause := offerAgain
 	for {
 		o.mu.Lock()
 		if len(o.waiting) == 0 || o.closed {
@@ -115,24 +114,20 @@ func (o *outbox) drain(w *worker) {
 		o.mu.Unlock()
 		rights, err := rightsOf(next.files)
 		if err == nil {
-			err = w.channel.offer(next.text, rights)
+			err = w.channel.write(time.Time{}, [][]byte{next.text}, rights)
 		}
-		if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.ENOBUFS) {
-			time.Sleep(pause)
-			pause = min(2*pause, offerLate)
+		if errors.Is(err, unix.ENOBUFS) {
+			time.Sleep(offerAgain)
 			continue
 		}
 		if err != nil { // the worker has died, and channelClosed is called
 			o.close()
 			continue
 		}
-		pause = offerAgain
 		o.mu.Lock()
-		if len(o.waiting) > 0 {
-			o.waiting[0] = datagram{}
-			if o.waiting = o.waiting[1:]; len(o.waiting) == 0 {
-				o.waiting = nil
-			}
+		o.waiting[0] = datagram{}
+		if o.waiting = o.waiting[1:]; len(o.waiting) == 0 {
+			o.waiting = nil
 		}
 		o.grow(w, -len(next.text))
 		o.sent += len(next.text)
