@@ -33,7 +33,7 @@ const (
 // A message that is unread at each look proves nothing either: it may be another one each time, and a worker on a busy
 // machine may have read it by the time that its threads are looked at. So all of them must be unread.
 //
-// It is urgent if much waits for a worker, which holds up the others. Then one that is stopped or computes has to read, too,
+// It is urgent if much waits for a worker, which holds up the others, or the next program waits for that. Then one that is stopped or computes has to read, too,
 // and more than a message now and then. One that wants the CPU and does not get it has not used stuckAfter of it.
 type health struct {
 	asked   bool          // a Check is not answered yet
@@ -55,7 +55,8 @@ func (p *Pool) checkWorkers() {
 
 // check kills a worker that does not read its messages, and asks one that serves whether it can answer requests.
 func (w *worker) check() {
-	h, urgent, enough := &w.health, w.out.isUrgent(), 1
+	h, queued, enough := &w.health, w.out.queued(), 1
+	urgent := queued > urgentWaiting || w.pool.handing && queued > 0
 	if urgent {
 		enough = leastIntake
 	}

@@ -40,10 +40,10 @@ func TestCheck(t *testing.T) {
 			s := New(idle())
 			w := &worker{pool: s, pid: process.Pid, process: process, channel: channel, state: Serving}
 			w.check()
-			eventually(t, "the worker is asked", func() bool { return channel.unread() > 0 && !w.out.whenEmpty(nil) })
+			eventually(t, "the worker is asked", func() bool { return channel.unread() > 0 && w.out.queued() == 0 })
 			w.health.used -= c.used
 			if c.urgent {
-				w.out.emptied = func() {}
+				w.out.bytes = urgentWaiting + 1
 			}
 			for range c.checks - 1 {
 				if w.check(); w.why != "" {

@@ -35,10 +35,9 @@ type outbox struct {
 	mu       sync.Mutex
 	waiting  []datagram
 	bytes    int
-	sent     int    // bytes that the worker could read, since the start
-	draining bool   // a goroutine sends
-	closed   bool   // nothing is sent any more
-	emptied  func() // called once when nothing waits
+	sent     int  // bytes that the worker could read, since the start
+	draining bool // a goroutine sends
+	closed   bool // nothing is sent any more
 }
 
 // send queues m for w, with descriptors of files, which stay open.
@@ -143,10 +142,6 @@ func (o *outbox) end(w *worker) {
 	}
 	o.waiting, o.draining = nil, false
 	o.grow(w, -o.bytes)
-	if o.emptied != nil {
-		go o.emptied()
-		o.emptied = nil
-	}
 }
 
 // sentBytes returns how many bytes of messages the worker could read so far.
@@ -156,11 +151,11 @@ func (o *outbox) sentBytes() int {
 	return o.sent
 }
 
-// isUrgent reports whether the worker has to read soon.
-func (o *outbox) isUrgent() bool {
+// queued returns the number of bytes that have not been sent.
+func (o *outbox) queued() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.bytes > urgentWaiting || o.emptied != nil
+	return o.bytes
 }
 
 // close makes drain drop the queue.
@@ -168,16 +163,6 @@ func (o *outbox) close() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.closed = true
-}
-
-// whenEmpty reports whether datagrams are queued, and if so calls f on a separate goroutine once none are.
-func (o *outbox) whenEmpty(f func()) bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.draining {
-		o.emptied = f
-	}
-	return o.draining
 }
 
 func (d *datagram) drop() { CloseFiles(d.files) }

@@ -121,19 +121,23 @@ func (p *Pool) beginHandOver() {
 	p.maybeHandOver()
 }
 
+// handOverAgain is the pause after which the next program may be able to take over.
+const handOverAgain = 20 * time.Millisecond
+
 // maybeHandOver replaces this program by the next one, as soon as all channels are idle.
 func (p *Pool) maybeHandOver() {
 	if !p.handing || p.stopping {
 		return
 	}
+	waits := p.o.Broker != nil && !p.o.Broker.Idle() // it may be away: events must not be lost
 	for _, w := range p.workers {
-		// The watchdog may ask workers at any time, so the queue that was empty last may not be.
-		if !w.idle || w.out.whenEmpty(func() { p.post(p.maybeHandOver) }) {
-			return
+		if !w.idle {
+			return // it calls again
 		}
+		waits = waits || w.out.queued() > 0
 	}
-	if p.o.Broker != nil && !p.o.Broker.Idle() {
-		time.AfterFunc(countsEvery, func() { p.post(p.maybeHandOver) }) // it may be away: events must not be lost
+	if waits {
+		time.AfterFunc(handOverAgain, func() { p.post(p.maybeHandOver) })
 		return
 	}
 	err := p.handOver() // returns only if it fails
