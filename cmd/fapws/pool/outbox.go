@@ -52,16 +52,11 @@ func (w *worker) send(m *Message, files ...*os.File) {
 		}
 		own = append(own, os.NewFile(uintptr(fd), f.Name()))
 	}
-	w.sendOwn(m, own...)
-}
-
-// sendOwn is send with files that it takes over.
-func (w *worker) sendOwn(m *Message, files ...*os.File) {
 	texts, err := m.encode()
 	if err != nil {
 		w.pool.o.Log(logfile.Error, err.Error())
 	}
-	w.out.add(w, texts, files...)
+	w.out.add(w, texts, own...)
 }
 
 // add queues the datagrams of a message. The last one takes the files over.

@@ -110,7 +110,7 @@ func (p *Pool) join(w *worker) {
 		return
 	}
 	w.joined = true
-	eachCounts(p.relay.sums, func(m *Message) { w.send(m) }) // it has no subscribers yet
+	EachCounts(p.relay.sums, func(m *Message) { w.send(m) }) // it has no subscribers yet
 	var giver, stopped *worker
 	for _, other := range p.workers {
 		switch {
@@ -135,9 +135,9 @@ func (p *Pool) join(w *worker) {
 		w.send(&Message{Kind: Take, Text: History})
 		return
 	}
+	defer CloseFiles([]*os.File{give, take})
 	w.send(&Message{Kind: Take, Text: History, Epoch: p.relay.epoch, Seq: p.relay.seq}, take)
-	take.Close()
-	giver.sendOwn(&Message{Kind: Give, Text: History}, give) // behind all events that w does not get
+	giver.send(&Message{Kind: Give, Text: History}, give) // behind all events that w does not get
 }
 
 // workerPair makes a channel for two workers.
@@ -247,12 +247,13 @@ func (r *relay) tell(p *Pool) {
 		for name := range r.news {
 			changed[name] = r.sums[name] - r.counts[w][name]
 		}
-		eachCounts(changed, func(m *Message) { w.send(m) })
+		EachCounts(changed, func(m *Message) { w.send(m) })
 	}
 	clear(r.news)
 }
 
-func eachCounts(counts map[string]int64, tell func(*Message)) {
+// EachCounts calls tell with numbers of subscribers, in messages that are short enough.
+func EachCounts(counts map[string]int64, tell func(*Message)) {
 	some := make(map[string]int64)
 	for name, n := range counts {
 		if some[name] = n; len(some) == maxCounts {
@@ -263,16 +264,6 @@ func eachCounts(counts map[string]int64, tell func(*Message)) {
 	if len(some) > 0 {
 		tell(&Message{Kind: Counts, Counts: some})
 	}
-}
-
-// SendCounts sends the supervisor the numbers of subscribers in this worker.
-func (c *Channel) SendCounts(counts map[string]int64) (err error) {
-	eachCounts(counts, func(m *Message) {
-		if err == nil {
-			err = c.Send(m)
-		}
-	})
-	return err
 }
 
 // closingBroker is how long events may take to reach the broker when the server ends.

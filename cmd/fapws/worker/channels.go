@@ -294,7 +294,7 @@ func (r *channelRelay) tell() {
 	counts := r.counts
 	r.counts = map[string]int64{}
 	r.mu.Unlock()
-	_ = r.channel.SendCounts(counts) // listen sees the end of the channel
+	pool.EachCounts(counts, func(m *pool.Message) { _ = r.channel.Send(m) }) // listen sees the end of the channel
 }
 
 // join takes part in the channels of all workers from now on, with their past events. The loop runs. It waits for that as long as
