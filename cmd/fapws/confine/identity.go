@@ -61,9 +61,6 @@ func lookup(username, group string, uid, gid int) (*Identity, error) {
 		if err != nil {
 			return nil, err
 		}
-		if username == "" {
-			id.Groups = nil
-		}
 		id.GID = n
 	}
 	id.Groups = append(id.Groups, id.GID)
