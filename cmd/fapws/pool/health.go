@@ -33,9 +33,10 @@ const (
 // A message that is unread at each look proves nothing either: it may be another one each time, and a worker on a busy
 // machine may have read it by the time that its threads are looked at. So all of them must be unread.
 //
-// It is urgent if much waits for a worker, which holds up the others, or the next program waits for that. Then one that is stopped or computes has to read, too,
-// and more than a message now and then. One that wants the CPU and does not get it has not used stuckAfter of it.
+// It is urgent if much waits for a worker, which holds up the others, or the next program waits for that. Then one that is stopped or
+// computes has to read, too, and more than a message now and then. One that wants the CPU and does not get it has not used stuckAfter of it.
 type health struct {
+	looked  bool          // there was a look before
 	asked   bool          // a Check is not answered yet
 	silent  int           // how many times in a row the worker was found asleep over unread messages
 	stopped int           // and how many times stopped
@@ -62,8 +63,8 @@ func (w *worker) check() {
 	}
 	used, known := cpuTime(w.pid)
 	switch {
-	case w.hasRead(enough) || !h.asked && !urgent:
-		h.silent, h.stopped, h.used = 0, 0, used
+	case w.hasRead(enough) || !h.looked || !h.asked && !urgent:
+		h.looked, h.silent, h.stopped, h.used = true, 0, 0, used
 	case inStates(w.pid, "S") || urgent && (!known || inStates(w.pid, "STt")):
 		if h.silent++; h.silent == silentChecks {
 			w.kill("does not read messages")
@@ -85,7 +86,7 @@ func (w *worker) check() {
 
 // checked is called when the worker has answered; why is empty if all is well.
 func (w *worker) checked(why string) {
-	w.health = health{}
+	w.health.asked, w.health.silent, w.health.stopped = false, 0, 0
 	if why != "" && w.state == Serving {
 		w.kill(fmt.Sprintf("cannot answer requests (%s)", why))
 	}
