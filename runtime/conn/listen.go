@@ -246,20 +246,6 @@ func cannotListen(addr string, err error) error {
 	return fmt.Errorf("cannot listen on %s: %w", addr, err)
 }
 
-// cause takes the wrapping off an error of package net, whose text repeats
-// the address.
-func cause(err error) error {
-	var errno syscall.Errno
-	if errors.As(err, &errno) {
-		return errno
-	}
-	var op *net.OpError
-	if errors.As(err, &op) {
-		return op.Err
-	}
-	return err
-}
-
 // AddrOf returns an address as package net has it.
 func AddrOf(a syscall.Sockaddr) net.Addr {
 	switch a := a.(type) {

@@ -25,7 +25,7 @@ func tcpSocket(addr string, o ListenOptions) (int, error) {
 	}
 	a, err := net.ResolveTCPAddr("tcp", addr)
 	if err != nil {
-		return -1, cause(err)
+		return -1, system.Cause(err)
 	}
 	with := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
 		return c.Control(func(fd uintptr) {
@@ -38,7 +38,7 @@ func tcpSocket(addr string, o ListenOptions) (int, error) {
 	with.SetMultipathTCP(false)
 	ln, err := with.Listen(context.Background(), "tcp", a.String())
 	if err != nil {
-		return -1, cause(err)
+		return -1, system.Cause(err)
 	}
 	fd, err := DescriptorOf(ln)
 	if err == nil && o.Backlog > 0 {
@@ -142,7 +142,7 @@ func RemoveSocketFile(addr string) error {
 		return nil
 	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("cannot remove %s: %w", path, cause(err))
+		return fmt.Errorf("cannot remove %s: %w", path, system.Cause(err))
 	}
 	return nil
 }
@@ -160,7 +160,7 @@ func removeStale(path string) error {
 		return nil
 	}
 	if err != nil {
-		return cause(err)
+		return system.Cause(err)
 	}
 	if info.Mode().Type() != fs.ModeSocket {
 		return errors.New("the file exists and is not a socket")
@@ -171,7 +171,7 @@ func removeStale(path string) error {
 		return unix.EADDRINUSE
 	}
 	if !errors.Is(err, unix.ECONNREFUSED) {
-		return cause(err)
+		return system.Cause(err)
 	}
-	return cause(os.Remove(path))
+	return system.Cause(os.Remove(path))
 }

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -236,11 +237,19 @@ func unnamed(dir string) (fd int, err error) {
 	return unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
 }
 
-// Cause returns what a call of the system has failed for, without the path, which the message about it names itself.
+// Cause returns what a call of the system has failed for, without its name, and without the path or address, which the message about it names
+// itself.
 func Cause(err error) error {
+	var errno syscall.Errno
 	var path *fs.PathError
-	if errors.As(err, &path) {
+	var address *net.OpError
+	switch {
+	case errors.As(err, &errno):
+		return errno
+	case errors.As(err, &path):
 		return path.Err
+	case errors.As(err, &address):
+		return address.Err
 	}
 	return err
 }

@@ -46,12 +46,6 @@ func MemoryFile(name string) (fd int, err error) {
 	return unix.MemfdCreate(name, unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
 }
 
-// SealWriting makes a file of MemoryFile keep its contents for good.
-func SealWriting(fd int) error {
-	_, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, unix.F_SEAL_WRITE|unix.F_SEAL_GROW|unix.F_SEAL_SHRINK|unix.F_SEAL_SEAL)
-	return err
-}
-
 // ReceiveClosing is a flag of recvmsg(2): children do not inherit what comes by SCM_RIGHTS.
 const ReceiveClosing = unix.MSG_CMSG_CLOEXEC
 

@@ -71,9 +71,6 @@ func UnnamedFile(dir string) (fd int, err error) { return unnamed(dir) }
 // MemoryFile makes a file on the disk that has lost its name.
 func MemoryFile(name string) (fd int, err error) { return unnamed("") }
 
-// SealWriting does nothing: only Linux has such files.
-func SealWriting(fd int) error { return nil }
-
 // ReceiveClosing is no flag here.
 const ReceiveClosing = 0
 

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/json"
 	"encoding/pem"
 	"fmt"
 	"slices"
@@ -93,27 +92,6 @@ func (b *Bundle) of(p *Pair) *Contents {
 		}
 	}
 	return nil
-}
-
-// Encode returns the want as text for DecodeWant in another process.
-func (w *Want) Encode() (string, error) {
-	text, err := json.Marshal(w)
-	return string(text), err
-}
-
-// DecodeWant reads the text of Encode.
-func DecodeWant(text string) (*Want, error) {
-	w := new(Want)
-	return w, json.Unmarshal([]byte(text), w)
-}
-
-// Encode returns the bundle for DecodeBundle in another process. It has private keys.
-func (b *Bundle) Encode() ([]byte, error) { return json.Marshal(b) }
-
-// DecodeBundle reads the text of Encode.
-func DecodeBundle(text []byte) (*Bundle, error) {
-	b := new(Bundle)
-	return b, json.Unmarshal(text, b)
 }
 
 // hash identifies the demands on client certificates. Tickets of sessions are bound to it.

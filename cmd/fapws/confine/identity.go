@@ -61,16 +61,13 @@ func lookup(username, group string, uid, gid int) (*Identity, error) {
 		if err != nil {
 			return nil, err
 		}
-		if username == "" {
-			id.Groups = nil
-		}
 		id.GID = n
 	}
 	id.Groups = append(id.Groups, id.GID)
 	slices.Sort(id.Groups)
 	id.Groups = slices.Compact(id.Groups)
 	if uid != 0 && (id.UID != uid || id.GID != gid) {
-		return nil, fmt.Errorf("cannot become %s: only root can, and fapws was started as %s", id, describe(uid))
+		return nil, fmt.Errorf("cannot become %s: only root can, and fapws was started as %s", id, UserName(uid))
 	}
 	return id, nil
 }
@@ -212,7 +209,8 @@ func number(text string) (int, error) {
 	return int(n), nil
 }
 
-func describe(uid int) string {
+// UserName returns the name of a user for messages: "user 7" without an entry in the user database.
+func UserName(uid int) string {
 	if entry, err := user.LookupId(strconv.Itoa(uid)); err == nil {
 		return entry.Username
 	}

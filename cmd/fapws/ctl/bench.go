@@ -83,8 +83,8 @@ func (r *BenchResult) unreachable() error {
 
 // Failed reports whether a request got no response, or one that says that it was in vain (RFC 9110 §15.5, §15.6).
 func (r *BenchResult) Failed() bool {
-	for _, n := range r.statuses[400:] {
-		if n > 0 {
+	for status := range r.statuses {
+		if status >= 400 {
 			return true
 		}
 	}
@@ -126,9 +126,6 @@ func (s *schedule) start() {
 		s.left--
 	}
 }
-
-// over reports whether no request may be started any more.
-func (s *schedule) over(now time.Duration) bool { return s.next(now) == never }
 
 // missed calls f with the time of each request that was due before end and was not started.
 func (s *schedule) missed(end time.Duration, f func(due time.Duration)) {

@@ -170,7 +170,7 @@ func (g *generator) pause() {
 func (g *generator) wanted(holding bool) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.ctx.Err() == nil && (holding || g.pending || !g.schedule.over(g.now()))
+	return g.ctx.Err() == nil && (holding || g.pending || g.schedule.next(g.now()) != never)
 }
 
 // finished counts a response.

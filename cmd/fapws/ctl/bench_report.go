@@ -63,21 +63,19 @@ func (r *BenchResult) WriteText(w io.Writer) {
 // writeCounts writes the statuses, and the failures.
 func (r *BenchResult) writeCounts(w io.Writer) {
 	title := "Responses"
-	for status, n := range r.statuses {
-		if n > 0 {
-			fmt.Fprintf(w, "%-10s %s × %d %s\n", title, grouped(n), status, http.StatusText(status))
+	for _, status := range slices.Sorted(maps.Keys(r.statuses)) {
+		fmt.Fprintf(w, "%-10s %s × %d %s\n", title, grouped(r.statuses[status]), status, http.StatusText(status))
+		title = ""
+	}
+	title = "Failed"
+	list := func(reasons map[string]int64, thing string) {
+		for _, reason := range slices.Sorted(maps.Keys(reasons)) {
+			fmt.Fprintf(w, "%-10s %s: %s\n", title, count(reasons[reason], thing), reason)
 			title = ""
 		}
 	}
-	title = "Failed"
-	for _, reason := range slices.Sorted(maps.Keys(r.failures)) {
-		fmt.Fprintf(w, "%-10s %s: %s\n", title, count(r.failures[reason], "request"), reason)
-		title = ""
-	}
-	for _, reason := range slices.Sorted(maps.Keys(r.refused)) {
-		fmt.Fprintf(w, "%-10s %s: %s\n", title, count(r.refused[reason], "connection"), reason)
-		title = ""
-	}
+	list(r.failures, "request")
+	list(r.refused, "connection")
 }
 
 func (r *BenchResult) writeLatency(w io.Writer) {
@@ -92,28 +90,31 @@ func (r *BenchResult) writeLatency(w io.Writer) {
 	}
 	fmt.Fprintf(w, "     max   %s\n    mean   %s, standard deviation %s\n\n", latency(h.Max()), latency(int64(h.Mean())), latency(int64(h.StdDev())))
 	for _, b := range r.bars() {
-		fmt.Fprintf(w, "%10s   %-40s %6.2f %%\n", latency(b.limit), strings.Repeat("█", int(b.share*40+0.5)), b.share*100)
+		fmt.Fprintf(w, "%10s   %-40s %6.2f %%\n", span(b.Limit), strings.Repeat("█", int(b.Share*40+0.5)), b.Share*100)
 	}
 }
 
 // bar is a bar of the histogram.
 type bar struct {
-	limit int64 // nanoseconds
-	share float64
+	Limit float64 `json:"up_to"` // seconds
+	Share float64 `json:"share"`
 }
 
 // bars divides the latencies into steps of 1, 2, 5, 10 …, without the empty ones at both ends.
-func (r *BenchResult) bars() (bars []bar) {
-	total := float64(r.latency.TotalCount())
+func (r *BenchResult) bars() []bar {
+	bars, total := []bar{}, float64(r.latency.TotalCount())
 	if total == 0 {
-		return nil
+		return bars
 	}
 	limit, within := int64(1000), int64(0)
+	add := func() {
+		bars = append(bars, bar{float64(limit) / 1e9, float64(within) / total})
+		within = 0
+	}
 	i := 0
 	for _, d := range r.latency.Distribution() {
 		for d.To > limit {
-			bars = append(bars, bar{limit, float64(within) / total})
-			within = 0
+			add()
 			if i++; i%3 == 2 {
 				limit = limit / 2 * 5
 			} else {
@@ -122,12 +123,9 @@ func (r *BenchResult) bars() (bars []bar) {
 		}
 		within += d.Count
 	}
-	bars = append(bars, bar{limit, float64(within) / total})
-	for len(bars) > 0 && bars[0].share == 0 {
+	add()
+	for bars[0].Share == 0 { // one is not, because there are latencies
 		bars = bars[1:]
-	}
-	for len(bars) > 0 && bars[len(bars)-1].share == 0 {
-		bars = bars[:len(bars)-1]
 	}
 	return bars
 }
@@ -188,20 +186,6 @@ func (r *BenchResult) WriteJSON(w io.Writer) error {
 	for _, p := range percentiles {
 		quantiles[strconv.FormatFloat(p, 'f', -1, 64)] = seconds(float64(r.latency.ValueAtQuantile(p)))
 	}
-	statuses := map[string]int64{}
-	for status, n := range r.statuses {
-		if n > 0 {
-			statuses[strconv.Itoa(status)] = n
-		}
-	}
-	type histogramBar struct {
-		Limit float64 `json:"up_to"`
-		Share float64 `json:"share"`
-	}
-	bars := []histogramBar{}
-	for _, b := range r.bars() {
-		bars = append(bars, histogramBar{seconds(float64(b.limit)), b.share})
-	}
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
 	return e.Encode(map[string]any{
@@ -217,7 +201,7 @@ func (r *BenchResult) WriteJSON(w io.Writer) error {
 		"responses":           r.finished,
 		"requests_per_second": r.perSecond(),
 		"received":            r.received,
-		"statuses":            statuses,
+		"statuses":            r.statuses,
 		"failed":              r.failures,
 		"refused":             r.refused,
 		"unsent":              r.unsent,
@@ -228,7 +212,7 @@ func (r *BenchResult) WriteJSON(w io.Writer) error {
 			"min":                seconds(float64(r.latency.Min())),
 			"max":                seconds(float64(r.latency.Max())),
 			"percentiles":        quantiles,
-			"histogram":          bars,
+			"histogram":          r.bars(),
 		},
 	})
 }
@@ -239,7 +223,7 @@ const longest = int64(time.Hour)
 // counts are the measurements of a run. Latencies are in nanoseconds, to three digits.
 type counts struct {
 	latency  *hdrhistogram.Histogram
-	statuses [1000]int64
+	statuses map[int]int64
 	failures map[string]int64 // requests without a response, by reason
 	refused  map[string]int64 // connections that could not be opened, by reason
 	received int64            // bytes of responses, with their heads
@@ -251,7 +235,7 @@ type counts struct {
 }
 
 func newCounts() counts {
-	return counts{latency: hdrhistogram.New(1, longest, 3), failures: map[string]int64{}, refused: map[string]int64{}}
+	return counts{latency: hdrhistogram.New(1, longest, 3), statuses: map[int]int64{}, failures: map[string]int64{}, refused: map[string]int64{}}
 }
 
 func (c *counts) record(latency time.Duration) {

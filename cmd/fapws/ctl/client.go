@@ -5,13 +5,13 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/user"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/spf13/pflag"
 
+	"fapws/cmd/fapws/confine"
 	"fapws/cmd/fapws/pool"
 	"fapws/cmd/fapws/process"
 	"fapws/cmd/fapws/settings"
@@ -207,9 +207,9 @@ func pick(running []found, pid, uid int) (path string, err error) {
 	case len(running) == 1:
 		return running[0].path, nil
 	case len(running) == 0 && pid > 0:
-		return "", fmt.Errorf("process %d: control socket of user %s not found; name the socket with --socket FILE", pid, userName(uid))
+		return "", fmt.Errorf("process %d: control socket of user %s not found; name the socket with --socket FILE", pid, confine.UserName(uid))
 	case len(running) == 0:
-		return "", fmt.Errorf("no server of user %s found: no control socket in %s", userName(uid), strings.Join(places(uid), ", "))
+		return "", fmt.Errorf("no server of user %s found: no control socket in %s", confine.UserName(uid), strings.Join(places(uid), ", "))
 	}
 	var lines []string
 	for _, f := range running {
@@ -239,13 +239,6 @@ func describe(path string) string {
 		return ""
 	}
 	return visible("  " + a.Status.App + "  " + strings.Join(a.Status.Addresses, "  "))
-}
-
-func userName(uid int) string {
-	if u, err := user.LookupId(strconv.Itoa(uid)); err == nil {
-		return u.Username
-	}
-	return "user " + strconv.Itoa(uid)
 }
 
 // visible removes control characters from the text of a server, which may come from clients, before it reaches the

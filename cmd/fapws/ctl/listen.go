@@ -57,6 +57,7 @@ var pageCommands = []Command{Top, Metrics, Log, Stack, Reload, Profile}
 type Answer struct {
 	Error    string           `json:",omitempty"` // why it did not work, one line
 	Text     string           `json:",omitempty"`
+	Pages    int              `json:",omitempty"` // that were purged
 	Status   *Report          `json:",omitempty"`
 	Top      *Overview        `json:",omitempty"`
 	Families []metrics.Family `json:",omitempty"`
@@ -137,7 +138,7 @@ func AnswerOf(result any, err error) (a Answer) {
 	case string:
 		a.Text = result
 	case int:
-		a.Text = pool.Count(result, "page")
+		a.Pages, a.Text = result, pool.Count(result, "page")
 	case *Report:
 		a.Status = result
 	case *Overview:

@@ -101,10 +101,6 @@ func (p *Page) Respond(w *backend.Response, r *backend.Request) {
 func (p *Page) get(ctx context.Context, w *backend.Response, r *backend.Request, path string) {
 	switch path {
 	case "":
-		if !strings.HasPrefix(r.Path, "/") || r.Script == 0 {
-			w.Refuse(404, "")
-			return
-		}
 		there := &url.URL{Path: r.Path + "/"} // not as the client wrote it: "//_fapws/" would be another host
 		w.Start(exchange.Head{Status: 308, Length: 0, Fields: []byte("Location: " + there.EscapedPath() + "\r\n")})
 	case "/metrics":

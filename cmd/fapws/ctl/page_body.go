@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"html"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -293,11 +294,7 @@ func flame(stacks []StatusStack) string {
 	b.WriteString(`<div class="wide"><div class="flame">`)
 	root.write(&b, root.n, least)
 	b.WriteString(`</div></div><table><tr><th>share<th class="l">function that ran or waited</tr>`)
-	names := make([]string, 0, len(leafs))
-	for name := range leafs {
-		names = append(names, name)
-	}
-	slices.SortFunc(names, func(x, y string) int { return cmp.Or(cmp.Compare(leafs[y], leafs[x]), strings.Compare(x, y)) })
+	names := slices.SortedFunc(maps.Keys(leafs), func(x, y string) int { return cmp.Or(cmp.Compare(leafs[y], leafs[x]), strings.Compare(x, y)) })
 	for _, name := range names[:min(len(names), mostLeafs)] {
 		fmt.Fprintf(&b, `<tr><td>%.1f %%<td class="l">%s</tr>`, 100*float64(leafs[name])/float64(root.n), clip(name, 100))
 	}

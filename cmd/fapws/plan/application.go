@@ -21,6 +21,7 @@ import (
 	"fapws/runtime/source/programs"
 	"fapws/runtime/source/static"
 	"fapws/runtime/source/upload"
+	"fapws/runtime/system"
 )
 
 // Application is the meaning of APP on the command line: a script or a module, and
@@ -126,7 +127,7 @@ func readScript(name string) ([]byte, error) {
 	if hint == "" {
 		return nil, process.ExitNotStarted("cannot read %v", err)
 	}
-	return nil, process.ExitNotStarted("cannot read %s: %v%s", name, process.ExitReason(err), hint)
+	return nil, process.ExitNotStarted("cannot read %s: %v%s", name, system.Cause(err), hint)
 }
 
 // packageOf returns the arguments of fapws for the package whose directory is name: "pkg", or "-C DIR pkg".

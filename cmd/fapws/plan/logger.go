@@ -17,6 +17,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"fapws/cmd/fapws/ctl"
 	"fapws/cmd/fapws/process"
 	"fapws/cmd/fapws/settings"
 	"fapws/runtime/http1"
@@ -40,8 +41,8 @@ type Logger struct {
 	least atomic.Int32 // a logfile.Level
 	now   func() time.Time
 	line  []byte
-	tail  *Tail // nil: nothing keeps them
-	lost  int64 // lines that could not be written
+	tail  []ctl.Line // see Lines
+	lost  int64      // lines that could not be written
 }
 
 func NewLogs(w io.Writer, level string, debug int) *Logger {
@@ -89,12 +90,26 @@ func (l *Logger) LogClient(level logfile.Level, client, text string) {
 	defer l.mu.Unlock()
 	now := l.now()
 	l.line = appendLogLine(l.line[:0], now, level, client, text, l.file)
-	if l.tail != nil && level > logfile.Debug { // those lines quote what clients send: cookies, passwords
-		l.tail.add(now, l.line)
+	if level > logfile.Debug { // those lines quote what clients send: cookies, passwords
+		l.tail = append(l.tail, ctl.Line{At: now.UnixNano(), Text: string(l.line[:min(len(l.line)-1, tailBytes)])})
+		l.tail = l.tail[max(0, len(l.tail)-tailLines):]
 	}
 	if _, err := l.w.Write(l.line); err != nil { // it cannot be reported when standard error is gone
 		l.lost++
 	}
+}
+
+// tailLines is how many lines are kept for the status page, and tailBytes how much of each.
+const (
+	tailLines = 100
+	tailBytes = 1000
+)
+
+// Lines returns the last lines, the oldest first, without those for debugging.
+func (l *Logger) Lines() []ctl.Line {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.tail)
 }
 
 // Lost returns the number of lines that could not be written.

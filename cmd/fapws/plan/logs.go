@@ -11,7 +11,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fapws/cmd/fapws/confine"
-	"fapws/cmd/fapws/ctl"
 	"fapws/cmd/fapws/settings"
 	"fapws/pybridge"
 	"fapws/runtime/logfile"
@@ -288,35 +287,4 @@ func giveLog(name string, to *confine.Identity) error {
 		return err
 	}
 	return unix.Fchown(fd, to.UID, to.GID)
-}
-
-// tailLines is how many lines a Tail has.
-const tailLines = 100
-
-// Tail has the last lines of a Logger. Its zero value has none. It is safe for concurrent use.
-type Tail struct {
-	mu    sync.Mutex
-	lines []ctl.Line // the oldest first
-}
-
-func (t *Tail) add(at time.Time, line []byte) {
-	one := ctl.Line{At: at.UnixNano(), Text: string(line[:len(line)-1])}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.lines = append(t.lines, one)
-	t.lines = t.lines[max(0, len(t.lines)-tailLines):]
-}
-
-// Lines returns the lines, the oldest first.
-func (t *Tail) Lines() []ctl.Line {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return slices.Clone(t.lines)
-}
-
-// Keep has t get the lines from now on, without those for debugging.
-func (l *Logger) Keep(t *Tail) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.tail = t
 }

@@ -13,6 +13,7 @@ import (
 	"fapws/cmd/fapws/process"
 	"fapws/cmd/fapws/settings"
 	"fapws/pybridge"
+	"fapws/runtime/system"
 )
 
 // Plan is the application or site that a process serves, with its settings.
@@ -298,7 +299,7 @@ func (p *Plan) checkPaths() error {
 				err = errors.New("not a directory")
 			}
 			if err != nil {
-				wrong = append(wrong, p.Settings.Wrong(name, fmt.Errorf("%s: %w", dir, process.ExitReason(err))))
+				wrong = append(wrong, p.Settings.Wrong(name, fmt.Errorf("%s: %w", dir, system.Cause(err))))
 			}
 		}
 	}

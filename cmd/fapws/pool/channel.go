@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -18,32 +19,35 @@ import (
 )
 
 const (
-	// maxMessage bounds a message; a socket takes no datagram beyond its buffer
-	// of about 200 KiB.
-	maxMessage = 192 << 10
+	// maxDatagram bounds a datagram; a socket takes none beyond its buffer of about 200 KiB.
+	maxDatagram = 128 << 10
+
+	// maxObject bounds the JSON of a message, which costs far more memory once it is read, and maxMessage all of it.
+	maxObject  = 192 << 10
+	maxMessage = maxEvents + maxObject
 
 	// maxFiles is how many descriptors one message may carry (SCM_MAX_FD is 253).
 	maxFiles = 200
-
-	// maxPiece is how many bytes of an answer go into one message; JSON may
-	// need six for each.
-	maxPiece = 8 << 10
-
-	// MaxRaw is how long Message.Raw may be.
-	MaxRaw = 160 << 10
 
 	// passWithin bounds how long SendDescriptor waits for a process that reads nothing.
 	passWithin = 10 * time.Second
 )
 
 // Channel is one end of the connection between the supervisor and a worker: a
-// SOCK_SEQPACKET socket with one JSON object in each datagram, behind which, after
-// a line feed, there may be bytes that are none of JSON's. Send may be
-// called from any goroutine, Receive from one.
+// SOCK_SEQPACKET socket. A message is one JSON object, behind which, after
+// a line feed, there may be bytes that are none of JSON's. One that is too long for a datagram takes several, which
+// begin with a mark. Send may be called from any goroutine, Receive from one.
 type Channel struct {
-	conn *net.UnixConn
-	send sync.Mutex
+	conn  *net.UnixConn
+	send  sync.Mutex
+	parts []byte // of a message whose last datagram has not come; of Receive
 }
+
+// The first byte of a datagram that is a part of a message, and of the last one. No whole message begins with it.
+const (
+	partMark = '+'
+	endMark  = '.'
+)
 
 // Pair makes a channel and the other end for a child process.
 func Pair() (c *Channel, theirs *os.File, err error) {
@@ -78,7 +82,7 @@ func (c *Channel) SyscallConn() (syscall.RawConn, error) { return c.conn.Syscall
 
 // Send sends m with the descriptors of files, which stay open. It waits as long as the other side is there.
 func (c *Channel) Send(m *Message, files ...*os.File) error {
-	text, err := m.encode()
+	texts, err := m.encode()
 	if err != nil {
 		return err
 	}
@@ -86,7 +90,7 @@ func (c *Channel) Send(m *Message, files ...*os.File) error {
 	if err != nil {
 		return err
 	}
-	return c.write(time.Time{}, text, rights)
+	return c.write(time.Time{}, texts, rights)
 }
 
 // ChannelOf makes a channel of a file, which stays open.
@@ -115,12 +119,23 @@ func (c *Channel) ReceiveWithin(limit time.Duration) (*Message, []*os.File, erro
 	return c.Receive()
 }
 
-func (c *Channel) write(until time.Time, text, rights []byte) error {
+func (c *Channel) write(until time.Time, texts [][]byte, rights []byte) error {
 	c.send.Lock()
 	defer c.send.Unlock()
 	c.conn.SetWriteDeadline(until)
-	_, _, err := c.conn.WriteMsgUnix(text, rights, nil)
-	return err
+	for i, text := range texts {
+		var with []byte
+		if i == len(texts)-1 {
+			with = rights
+		}
+		if _, _, err := c.conn.WriteMsgUnix(text, with, nil); err != nil {
+			if i > 0 {
+				c.Close() // the next message must not follow a part of this one
+			}
+			return err
+		}
+	}
+	return nil
 }
 
 // isBare reports whether a datagram is the kind of a message, without JSON. Checks come each second: they would keep 3 MB of the
@@ -129,20 +144,28 @@ func isBare(datagram string) bool {
 	return datagram == string(Check) || datagram == string(Checked) || datagram == string(Unused)
 }
 
-// encode makes a datagram.
-func (m *Message) encode() (text []byte, err error) {
+// encode makes the datagrams of a message.
+func (m *Message) encode() (texts [][]byte, err error) {
+	var text []byte
 	if m.Text == "" && isBare(string(m.Kind)) {
 		text = []byte(m.Kind)
 	} else if text, err = json.Marshal(m); err != nil {
 		return nil, err
 	}
+	if len(text) > maxObject || len(text)+len(m.Raw) >= maxMessage {
+		return nil, fmt.Errorf("message %s is too long: %d bytes", m.Kind, len(text)+len(m.Raw))
+	}
 	if len(m.Raw) > 0 {
 		text = append(append(text, '\n'), m.Raw...)
 	}
-	if len(text) > maxMessage {
-		return nil, fmt.Errorf("message %s is too long: %d bytes", m.Kind, len(text))
+	if len(text) <= maxDatagram {
+		return [][]byte{text}, nil
 	}
-	return text, nil
+	for part := range slices.Chunk(text, maxDatagram-1) {
+		texts = append(texts, append([]byte{partMark}, part...))
+	}
+	texts[len(texts)-1][0] = endMark
+	return texts, nil
 }
 
 // rightsOf returns the control message that passes files; nil without any.
@@ -163,57 +186,23 @@ func rightsOf(files []*os.File) (rights []byte, err error) {
 // sends the others as they are.
 func BeforeReason() []byte {
 	m := Message{Kind: Failing, Raw: []byte{0}}
-	text, _ := m.encode()
-	return text[:len(text)-1]
-}
-
-// offer sends a datagram if that does not block; otherwise it returns unix.EAGAIN.
-func (c *Channel) offer(text, rights []byte) error {
-	rc, err := c.conn.SyscallConn()
-	if err != nil {
-		return err
-	}
-	c.send.Lock()
-	defer c.send.Unlock()
-	failed := rc.Control(func(fd uintptr) {
-		for err = unix.EINTR; err == unix.EINTR; {
-			_, err = unix.SendmsgN(int(fd), text, rights, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
-		}
-	})
-	if failed != nil {
-		return failed
-	}
-	return err
+	texts, _ := m.encode()
+	return texts[0][:len(texts[0])-1]
 }
 
 // SendDescriptor is Send with a descriptor, which stays open. It waits ten seconds at most.
 func (c *Channel) SendDescriptor(m *Message, fd int) error {
-	text, err := m.encode()
+	texts, err := m.encode()
 	if err != nil {
 		return err
 	}
-	return c.write(time.Now().Add(passWithin), text, unix.UnixRights(fd))
+	return c.write(time.Now().Add(passWithin), texts, unix.UnixRights(fd))
 }
 
-// SendPieces sends text in as many messages of a kind as it takes; all but the last have More.
-func (c *Channel) SendPieces(kind Kind, id uint64, text string) error {
-	return sendPieces(kind, id, text, func(m *Message) error { return c.Send(m) })
-}
-
-func sendPieces(kind Kind, id uint64, text string, send func(*Message) error) error {
-	for len(text) > maxPiece {
-		if err := send(&Message{Kind: kind, ID: id, Text: text[:maxPiece], More: true}); err != nil {
-			return err
-		}
-		text = text[maxPiece:]
-	}
-	return send(&Message{Kind: kind, ID: id, Text: text})
-}
-
-// buffers are for messages while they are read, and not while one is waited
+// buffers are for datagrams while they are read, and not while one is waited
 // for: they are large, and there are many workers.
 var buffers = sync.Pool{New: func() any {
-	return &buffer{in: make([]byte, maxMessage), oob: make([]byte, unix.CmsgSpace(4*maxFiles))}
+	return &buffer{in: make([]byte, maxDatagram), oob: make([]byte, unix.CmsgSpace(4*maxFiles))}
 }}
 
 type buffer struct{ in, oob []byte }
@@ -226,7 +215,10 @@ func (c *Channel) Receive() (m *Message, files []*os.File, err error) {
 		return nil, nil, err
 	}
 	waitErr := rc.Read(func(fd uintptr) (done bool) {
-		m, files, err = receive(int(fd))
+		m, files, err = c.receive(int(fd))
+		for m == nil && err == nil {
+			m, files, err = c.receive(int(fd))
+		}
 		return !errors.Is(err, unix.EAGAIN)
 	})
 	if waitErr != nil {
@@ -235,14 +227,14 @@ func (c *Channel) Receive() (m *Message, files []*os.File, err error) {
 	return m, files, err
 }
 
-// receive takes a message from a socket if there is one, or EAGAIN.
-func receive(fd int) (*Message, []*os.File, error) {
+// receive takes a datagram from a socket if there is one, or EAGAIN. It returns the message that the datagram completes, or nil.
+func (c *Channel) receive(fd int) (*Message, []*os.File, error) {
 	b := buffers.Get().(*buffer)
 	defer buffers.Put(b)
 	n, oobn, flags, _, err := unix.Recvmsg(fd, b.in, b.oob, system.ReceiveClosing|unix.MSG_DONTWAIT)
 	switch {
 	case err == unix.EINTR || err == unix.ECONNRESET:
-		return receive(fd) // a process that dies with unread messages resets once, before its own messages
+		return nil, nil, nil // a process that dies with unread messages resets once, before its own messages
 	case err != nil:
 		return nil, nil, err
 	case n == 0 && oobn == 0:
@@ -254,13 +246,36 @@ func receive(fd int) (*Message, []*os.File, error) {
 	}
 	var m *Message
 	if err == nil {
-		m, err = decode(b.in[:n])
+		m, err = c.join(b.in[:n])
 	}
 	if err != nil {
-		CloseFiles(files)
-		return nil, nil, fmt.Errorf("control channel: %w", err)
+		err = fmt.Errorf("control channel: %w", err)
 	}
-	return m, files, nil
+	if m == nil { // descriptors come with the last datagram
+		CloseFiles(files)
+		files = nil
+	}
+	return m, files, err
+}
+
+var errTooLong = errors.New("a message is too long")
+
+// join returns the message that a datagram completes; nil: it is a part of one.
+func (c *Channel) join(datagram []byte) (*Message, error) {
+	if len(datagram) == 0 || datagram[0] != partMark && datagram[0] != endMark {
+		return decode(datagram)
+	}
+	part := datagram[1:]
+	if len(c.parts)+len(part) > maxMessage {
+		return nil, errTooLong
+	}
+	c.parts = append(c.parts, part...)
+	if datagram[0] == partMark {
+		return nil, nil
+	}
+	text := c.parts
+	c.parts = nil
+	return decode(text)
 }
 
 // decode reads a datagram, and keeps none of it.
@@ -269,6 +284,9 @@ func decode(datagram []byte) (*Message, error) {
 		return &Message{Kind: Kind(datagram)}, nil
 	}
 	object, raw, _ := bytes.Cut(datagram, []byte{'\n'}) // marshaled text has no line feed
+	if len(object) > maxObject {
+		return nil, errTooLong
+	}
 	m := new(Message)
 	if err := json.Unmarshal(object, m); err != nil {
 		return nil, err
@@ -323,29 +341,4 @@ func descriptor(f *os.File) (fd int, err error) {
 	}
 	err = rc.Control(func(n uintptr) { fd = int(n) })
 	return fd, err
-}
-
-// maxShared bounds a file of SharedFile, in bytes.
-const maxShared = 64 << 20
-
-// SharedFile makes a file in memory, without a name, to be sent to other processes. They cannot change its length.
-func SharedFile(name string, text []byte) (*os.File, error) {
-	fd, err := system.MemoryFile(name)
-	if err != nil {
-		return nil, err
-	}
-	f := os.NewFile(uintptr(fd), name)
-	if _, err = f.Write(text); err == nil {
-		err = system.SealWriting(fd)
-	}
-	if err != nil {
-		f.Close()
-		return nil, err
-	}
-	return f, nil
-}
-
-// ReadShared returns the contents of such a file, whatever the position in it, which all processes share.
-func ReadShared(f *os.File) ([]byte, error) {
-	return io.ReadAll(io.NewSectionReader(f, 0, maxShared))
 }

@@ -55,8 +55,10 @@ func TestChannel(t *testing.T) {
 		t.Errorf("%q, %v", text, err)
 	}
 
-	if err := ours.Send(&Message{Kind: Notice, Text: strings.Repeat("x", maxMessage)}); err == nil {
-		t.Error("a message that is too long was sent")
+	for _, m := range []*Message{{Kind: Ask, Text: strings.Repeat("x", maxObject)}, {Kind: Events, Raw: make([]byte, maxMessage)}} {
+		if err := ours.Send(m); err == nil {
+			t.Errorf("a message that is too long was sent: %s", m.Kind)
+		}
 	}
 	theirs.interrupt()
 	if _, _, err := theirs.Receive(); !errors.Is(err, os.ErrDeadlineExceeded) {

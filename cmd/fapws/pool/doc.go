@@ -47,10 +47,10 @@
 // Published events go up to the supervisor, which gives each the next number and sends it to all workers, the
 // publisher too (relay.go): so there is one order, and all workers receive the same events. The supervisor keeps no
 // events and does not read them: the number of the first one and their count are in the JSON of a message, and the
-// events follow as they came. Up to 64 KiB of them share a message; a larger one takes several.
+// events follow as they came. Up to 64 KiB of them share a message; a larger event has one for itself.
 //
 //   - Each worker has an outbox with a goroutine (outbox.go), so one that reads nothing delays no other. It is killed
-//     if it sleeps or computes for two seconds over 1 MiB of messages (health.go); publishers are delayed while 4 MiB
+//     if it sleeps for three seconds or computes for two over 1 MiB of messages (health.go); publishers are delayed while 4 MiB
 //     wait for one that is only slow.
 //   - A worker that loads joins before it serves: from then on its outbox gets all events, and the supervisor makes a
 //     socketpair to another worker, which sends its history behind all events before. So history and events fit

@@ -1,7 +1,9 @@
 package pool
 
 import (
+	"bytes"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"sync"
@@ -35,8 +37,8 @@ func (p *Pool) showFailure(w *worker) {
 
 // sendPage sends w the page if the last load failed.
 func (p *Pool) sendPage(w *worker) {
-	if p.page != "" {
-		w.send(&Message{Kind: Notice, Text: p.page})
+	if p.page != nil {
+		w.send(&Message{Kind: Notice, Raw: p.page})
 	}
 }
 
@@ -64,7 +66,7 @@ func (p *Pool) servePage(w *worker) {
 	w.setState(Serving)
 	p.sendPage(w)
 	p.share()
-	p.o.Event(Event{Kind: PageUp, Addresses: p.addresses})
+	p.o.Event(Event{Kind: PageUp})
 }
 
 // pageWorkerDied is called when its process has ended.
@@ -118,27 +120,24 @@ func captureStderr() (h *stderrCapture, theirs *os.File, err error) {
 		return nil, nil, err
 	}
 	h = &stderrCapture{over: make(chan struct{})}
-	go h.listen(r)
+	go func() {
+		defer close(h.over)
+		defer r.Close()
+		_, _ = io.Copy(h, r) // until the last process has closed the other end
+	}()
 	return h, theirs, nil
 }
 
-func (h *stderrCapture) listen(r *os.File) {
-	defer close(h.over)
-	defer r.Close()
-	buf := make([]byte, 4<<10)
-	for {
-		n, err := r.Read(buf)
-		_, _ = os.Stderr.Write(buf[:n])
-		h.mu.Lock()
-		h.text = append(h.text, buf[:n]...)
-		if len(h.text) > 2*keptStderr {
-			h.text = append([]byte(nil), h.text[len(h.text)-keptStderr:]...)
-		}
-		h.mu.Unlock()
-		if err != nil {
-			return
-		}
+// Write implements io.Writer.
+func (h *stderrCapture) Write(text []byte) (int, error) {
+	_, _ = os.Stderr.Write(text)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.text = append(h.text, text...)
+	if len(h.text) > 2*keptStderr {
+		h.text = bytes.Clone(h.text[len(h.text)-keptStderr:])
 	}
+	return len(text), nil
 }
 
 // end waits up to stderrWithin for the end of the output.
@@ -159,5 +158,5 @@ func (h *stderrCapture) tail() []byte {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return append([]byte(nil), h.text[max(0, len(h.text)-keptStderr):]...)
+	return bytes.Clone(h.text[max(0, len(h.text)-keptStderr):])
 }

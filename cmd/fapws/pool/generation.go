@@ -236,7 +236,7 @@ func (p *Pool) complete(g *generation) {
 	for _, w := range g.retired { // further requests of their clients get the new code
 		w.depart()
 	}
-	p.failure, p.page = "", ""
+	p.failure, p.page = "", nil
 	switch {
 	case g.sleep:
 		p.o.Log(logfile.Info, g.why)

@@ -14,11 +14,13 @@ import (
 )
 
 // checkEvery is how often serving workers are asked whether they can answer requests, and their memory is looked at.
-// A broken one is killed after that time, or after silentChecks more, and one that was stopped after stoppedChecks.
+// A broken one is killed after that time, or after silentChecks more, and one that was stopped after stoppedChecks. stuckAfter is the CPU time
+// that a worker may use without reading when it is urgent.
 const (
 	checkEvery    = time.Second
 	silentChecks  = 3
 	stoppedChecks = 10
+	stuckAfter    = 2 * time.Second
 )
 
 // health is the supervisor's knowledge of a worker's ability to answer.
@@ -30,61 +32,74 @@ const (
 //
 // A message that is unread at each look proves nothing either: it may be another one each time, and a worker on a busy
 // machine may have read it by the time that its threads are looked at. So all of them must be unread.
+//
+// It is urgent if much waits for a worker, which holds up the others, or the next program waits for that. Then one that is stopped or
+// computes has to read, too, and more than a message now and then. One that wants the CPU and does not get it has not used stuckAfter of it.
 type health struct {
-	asked   bool // a Check is not answered yet
-	silent  int  // how many times in a row the worker was found asleep over it
-	stopped int  // and how many times stopped
-	sent    int  // bytes that were sent before the last look
-	unread  int  // bytes that were not read then
+	looked  bool          // there was a look before
+	asked   bool          // a Check is not answered yet
+	silent  int           // how many times in a row the worker was found asleep over unread messages
+	stopped int           // and how many times stopped
+	used    time.Duration // its CPU time when it had read last
+	sent    int           // bytes that were sent before the last look
+	unread  int           // bytes that were not read then
 }
 
 func (p *Pool) checkWorkers() {
 	for _, w := range p.workers {
-		if w.state != Serving {
-			continue
-		}
 		w.check()
-		if p.o.MaxRSS > 0 {
+		if w.state == Serving && p.o.MaxRSS > 0 {
 			p.lookAtMemory(w)
 		}
 	}
 }
 
+// check kills a worker that does not read its messages, and asks one that serves whether it can answer requests.
 func (w *worker) check() {
+	h, queued, enough := &w.health, w.out.queued(), 1
+	urgent := queued > urgentWaiting || w.pool.handing && queued > 0
+	if urgent {
+		enough = leastIntake
+	}
+	used, known := cpuTime(w.pid)
 	switch {
-	case !w.health.asked:
-		w.health.asked = true
-		w.hasRead()
-		w.send(&Message{Kind: Check})
-	case !w.hasRead() && inStates(w.pid, "S"):
-		if w.health.silent++; w.health.silent == silentChecks {
-			w.kill("does not read its control channel")
+	case w.hasRead(enough) || !h.looked || !h.asked && !urgent:
+		h.looked, h.silent, h.stopped, h.used = true, 0, 0, used
+	case inStates(w.pid, "S") || urgent && (!known || inStates(w.pid, "STt")):
+		if h.silent++; h.silent == silentChecks {
+			w.kill("does not read messages")
 		}
+	case urgent && used-h.used >= stuckAfter:
+		w.kill("does not read messages")
 	case inStates(w.pid, "T"): // a debugger's are t
-		if w.health.stopped++; w.health.stopped == stoppedChecks {
+		if h.stopped++; h.stopped == stoppedChecks {
 			w.kill(fmt.Sprintf("was stopped by a signal for %v", stoppedChecks*checkEvery))
 		}
 	default:
-		w.health.silent, w.health.stopped = 0, 0
+		h.silent, h.stopped = 0, 0
+	}
+	if !h.asked && w.state == Serving {
+		h.asked = true
+		w.send(&Message{Kind: Check})
 	}
 }
 
 // checked is called when the worker has answered; why is empty if all is well.
 func (w *worker) checked(why string) {
-	w.health = health{}
+	w.health.asked, w.health.silent, w.health.stopped = false, 0, 0
 	if why != "" && w.state == Serving {
 		w.kill(fmt.Sprintf("cannot answer requests (%s)", why))
 	}
 }
 
-// hasRead reports whether the worker may have read a message since the last call, or has read all.
-func (w *worker) hasRead() bool {
+// hasRead reports whether the worker may have read enough bytes since the last call, or has read all.
+func (w *worker) hasRead(enough int) bool {
 	h := &w.health
 	sent := w.out.sentBytes() // first: a message that is sent meanwhile looks like one that was read, not the other way round
 	unread := w.channel.unread()
 	was := h.unread + sent - h.sent // at least, if none was read: the kernel counts more than the bytes of a message
 	h.sent, h.unread = sent, unread
-	return unread == 0 || unread < was
+	return unread == 0 || unread+enough <= was
 }
 
 // unread returns the memory of the messages that the other side has not read yet, in bytes.
@@ -105,41 +120,6 @@ func (p *Pool) lookAtMemory(w *worker) {
 	if rss := confine.ResidentMemory(w.pid); rss > p.o.MaxRSS {
 		p.recycle(w, fmt.Sprintf("%d MiB of memory exceed max-rss", rss>>20))
 	}
-}
-
-const (
-	// stuckAfter is the CPU time that a worker may use without reading a message, and the time that it may stay without any.
-	stuckAfter = 2 * time.Second
-
-	// stallChecks is the number of looks at a worker in that time.
-	stallChecks = 8
-)
-
-// stall tells a worker that is stuck from one that gets no CPU on a busy machine. The zero value is a stall that
-// begins now.
-type stall struct {
-	used time.Duration // the worker's CPU time at the beginning
-	idle int           // looks in a row at which no thread wanted a CPU
-	next time.Time     // the time of the next look; zero: it has just begun
-}
-
-// isStuck reports whether the process should have read a message since the first call.
-func (s *stall) isStuck(pid int, now time.Time) bool {
-	if now.Before(s.next) {
-		return false
-	}
-	used, known := cpuTime(pid)
-	first := s.next.IsZero()
-	s.next = now.Add(stuckAfter / stallChecks)
-	if first {
-		s.used = used
-		return false
-	}
-	s.idle++
-	if known && !inStates(pid, "STt") {
-		s.idle = 0
-	}
-	return s.idle >= stallChecks || used-s.used >= stuckAfter
 }
 
 // inStates reports whether all threads of a process are in one of the states, which are letters of proc(5). Threads that are stopped (T) or

@@ -9,18 +9,25 @@ import (
 )
 
 // TestCheck: a worker counts as broken only if it sleeps while messages wait for it, several times in a row. One
-// that computes does not. One that was stopped gets more time, because it may continue.
+// that computes does not. One that was stopped gets more time, because it may continue. If much waits for it, both count, too, but not one
+// that only waits for the CPU.
 func TestCheck(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		command []string
 		state   string
+		urgent  bool
+		used    time.Duration // CPU time since it has read
 		checks  int
 		killed  bool
 	}{
-		{"sleeps", sleeping, "S", silentChecks, true},
-		{"computes", computing, "R", 2 * stoppedChecks, false},
-		{"stopped", sleeping, "T", stoppedChecks, true},
+		{"sleeps", sleeping, "S", false, 0, silentChecks, true},
+		{"computes", computing, "R", false, time.Minute, 2 * stoppedChecks, false},
+		{"stopped", sleeping, "T", false, 0, stoppedChecks, true},
+		{"sleeps over much", sleeping, "S", true, 0, silentChecks, true},
+		{"stopped over much", sleeping, "T", true, 0, silentChecks, true},
+		{"computes over much", computing, "R", true, stuckAfter, 1, true},
+		{"waits for the CPU", computing, "R", true, -time.Minute, 2 * silentChecks, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			channel, theirs, err := Pair()
@@ -33,7 +40,11 @@ func TestCheck(t *testing.T) {
 			s := New(idle())
 			w := &worker{pool: s, pid: process.Pid, process: process, channel: channel, state: Serving}
 			w.check()
-			eventually(t, "the worker is asked", func() bool { return channel.unread() > 0 })
+			eventually(t, "the worker is asked", func() bool { return channel.unread() > 0 && w.out.queued() == 0 })
+			w.health.used -= c.used
+			if c.urgent {
+				w.out.bytes = urgentWaiting + 1
+			}
 			for range c.checks - 1 {
 				if w.check(); w.why != "" {
 					t.Fatalf("killed too early: %s", w.why)
@@ -99,40 +110,4 @@ func inState(t *testing.T, state string, command ...string) *os.Process {
 	}
 	eventually(t, "the process is in state "+state, func() bool { return inStates(cmd.Process.Pid, state) })
 	return cmd.Process
-}
-
-// TestStall: a worker is stuck if it wants no CPU, or uses much of it, without reading a message. One that only waits for
-// the CPU is not.
-func TestStall(t *testing.T) {
-	for _, c := range []struct {
-		name    string
-		command []string
-		state   string
-		begun   time.Duration // CPU time at the beginning of the stall, compared with that at a look
-		stuck   int           // looks of stallChecks
-	}{
-		{"sleeps", sleeping, "S", 0, 1},
-		{"stopped", sleeping, "T", 0, 1},
-		{"waits for the CPU", computing, "R", time.Minute, 0},
-		{"computes", computing, "R", -stuckAfter, stallChecks},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			pid, now, stuck := inState(t, c.state, c.command...).Pid, time.Now(), 0
-			var s stall
-			s.isStuck(pid, now)
-			for range stallChecks {
-				if c.state == "R" { // the process goes on during the test
-					s.used, _ = cpuTime(pid)
-					s.used += c.begun
-				}
-				now = now.Add(stuckAfter / stallChecks)
-				if s.isStuck(pid, now) {
-					stuck++
-				}
-			}
-			if stuck != c.stuck {
-				t.Errorf("stuck at %d looks of %d", stuck, stallChecks)
-			}
-		})
-	}
 }

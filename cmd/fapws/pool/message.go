@@ -2,10 +2,7 @@ package pool
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -38,27 +35,25 @@ const (
 	Check Kind = "check"
 	// Ask: answer the question Text with Answer, which has the same ID. A worker asks the supervisor, too.
 	Ask Kind = "ask"
-	// Answer: Text is a piece of the answer to the question ID; the last piece has no More.
+	// Answer: Raw is the answer to the question ID, of the Kind Ask or Certificates; with Text there is none, for that reason.
 	Answer Kind = "answer"
-	// Notice: Text is a page that browsers get instead of any other.
+	// Notice: Raw is a page that browsers get instead of any other.
 	Notice Kind = "notice"
 	// Purge: remove the cached responses that match Text. A worker sends it to the supervisor, which sends it to all
 	// others.
 	Purge Kind = "purge"
-	// Events: N events of channels, in Raw, numbered from Seq in Epoch. With More, the next message has more of the same
-	// events. Their publisher gets its ID back. All workers receive them in the same order. With N 0 and the Text
-	// Dropped, there was no room for those of ID.
+	// Events: N events of channels, in Raw, numbered from Seq in Epoch. Their publisher gets its ID back. All workers
+	// receive them in the same order. With N 0 and the Text Dropped, there was no room for those of ID.
 	Events Kind = "events"
 	// Give: send Text (History) to another worker, through the channel that comes with it.
 	Give Kind = "give"
 	// Take: receive Text (History, Subscribers) from another worker, through the channel that comes with it; without a
 	// channel there is no such worker. History has no events behind the number Seq.
 	Take Kind = "take"
-	// Piece: from one worker to another, the subject of Take: a file (SharedFile) with all past events; or, in Raw, a subscriber with its
-	// descriptor, or a WebSocket if Text is WebSocket. Behind the last subscriber there is one without Raw.
+	// Piece: from one worker to another, the subject of Take in Raw: all past events; or a subscriber with its descriptor, or a WebSocket
+	// if Text is WebSocket. Behind the last subscriber there is one without Raw.
 	Piece Kind = "piece"
-	// Certificates: the answer to a question of the same Kind: a file (SharedFile), or with Text why there is none. Later ones have
-	// other contents.
+	// Certificates: Raw is what the Answer to a question of the same Kind would be now.
 	Certificates Kind = "certificates"
 )
 
@@ -78,7 +73,7 @@ const WebSocket = "websocket"
 const (
 	// Confined: it wants no Certificates any more, and enters its sandbox if there is one.
 	Confined Kind = "confined"
-	// Loaded: it could serve now. Message.Loaded is set. A worker that was Asleep says so again when it has loaded its application.
+	// Loaded: it could serve now. Raw is a Settled in JSON. A worker that was Asleep says so again when it has loaded its application.
 	Loaded Kind = "loaded"
 	// Failing: the process is about to end because of an error, which Text names in one line, or Raw if it
 	// crashes (BeforeReason).
@@ -92,7 +87,7 @@ const (
 	Recycle Kind = "recycle"
 	// Join: it wants Events from now on, and the history. Take follows.
 	Join Kind = "join"
-	// Publish: N events, in Raw, for all workers. With More, the next message has more of them, and the next Seq.
+	// Publish: N events, in Raw, for all workers.
 	Publish Kind = "publish"
 	// Counts: changed numbers of subscribers of channels. A worker sends its own; the supervisor sends each worker the sum of
 	// all others.
@@ -101,23 +96,21 @@ const (
 	Waking Kind = "waking"
 	// Closed: it accepts no more, after Retire.
 	Closed Kind = "closed"
-	// Certificates, of a worker: Text is a piece of the list of certificates that it wants, see Options.Certificates; the last piece has no More. It is sent
+	// Certificates, of a worker: Raw is the list of certificates that it wants, see Options.Certificates. It is sent
 	// once, before Confined and Loaded.
 
-	// LastWords: Text is a piece of what lasts of the worker that is about to end; the last piece has no More.
+	// LastWords: Raw is what lasts of the worker that is about to end.
 	LastWords Kind = "last words"
 )
 
-// Message is one datagram of a Channel.
+// Message is what processes send over a Channel. Everything but Raw must be short: see maxObject.
 type Message struct {
 	Kind      Kind
-	ID        uint64          `json:",omitempty"`
-	Text      string          `json:",omitempty"`
-	More      bool            `json:",omitempty"`
-	Hung      bool            `json:",omitempty"`
-	Grace     time.Duration   `json:",omitempty"`
-	Addresses []string        `json:",omitempty"` // as the user wrote them
-	Loaded    json.RawMessage `json:",omitempty"` // a Settled
+	ID        uint64        `json:",omitempty"`
+	Text      string        `json:",omitempty"`
+	Hung      bool          `json:",omitempty"`
+	Grace     time.Duration `json:",omitempty"`
+	Addresses []string      `json:",omitempty"` // as the user wrote them
 
 	Epoch  string           `json:",omitempty"`
 	Seq    uint64           `json:",omitempty"`
@@ -132,6 +125,7 @@ type Settled struct {
 	Protocol int // of the worker: see the constant Protocol
 	BindFrom settings.Source
 	Debug    int    // of the loop
+	App      string // its name for users: see plan.Plan.Label
 	Python   string // version, or "" without an interpreter
 	Served   string // the application or site, human-readable
 	Open     bool   // to clients without a password: see plan.Plan.IsOpen
@@ -153,68 +147,46 @@ type Reply struct {
 type Questions struct {
 	mu    sync.Mutex
 	last  uint64
-	open  map[uint64]*question
+	open  map[uint64]chan *Message // each gets the answer; closed: there will be none
 	ended bool
 }
 
-type question struct {
-	text strings.Builder
-	done chan string // gets the answer; closed: there will be none
-}
-
-var errNoAnswer = errors.New("the process that was asked has ended")
-
-// Ask has send send a question, and returns the answer that Answered completes.
-func (q *Questions) Ask(ctx context.Context, what string, send func(*Message) error) (string, error) {
-	one := &question{done: make(chan string, 1)}
+// Ask has send send a question, which gets an ID, and returns the answer that Answered gets; nil if the other process or ctx ends before.
+func (q *Questions) Ask(ctx context.Context, m Message, send func(*Message)) (answer *Message) {
+	answered := make(chan *Message, 1)
 	q.mu.Lock()
 	if q.ended {
 		q.mu.Unlock()
-		return "", errNoAnswer
+		return nil
 	}
 	q.last++
-	id := q.last
+	m.ID = q.last
 	if q.open == nil {
-		q.open = map[uint64]*question{}
+		q.open = map[uint64]chan *Message{}
 	}
-	q.open[id] = one
+	q.open[m.ID] = answered
 	q.mu.Unlock()
 	defer func() {
 		q.mu.Lock()
 		defer q.mu.Unlock()
-		delete(q.open, id)
+		delete(q.open, m.ID)
 	}()
-	if err := send(&Message{Kind: Ask, ID: id, Text: what}); err != nil {
-		return "", err
-	}
+	send(&m)
 	select {
-	case text, ok := <-one.done:
-		if !ok {
-			return "", errNoAnswer
-		}
-		return text, nil
+	case answer = <-answered:
 	case <-ctx.Done():
-		return "", ctx.Err()
 	}
+	return answer
 }
 
-// Answered takes a piece of an answer. It returns false if that has more than limit bytes.
-func (q *Questions) Answered(m *Message, limit int) bool {
+// Answered takes an answer.
+func (q *Questions) Answered(m *Message) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	one := q.open[m.ID]
-	if one == nil {
-		return true
-	}
-	if one.text.Len()+len(m.Text) > limit {
-		return false
-	}
-	one.text.WriteString(m.Text)
-	if !m.More {
-		one.done <- one.text.String()
+	if answered := q.open[m.ID]; answered != nil {
+		answered <- m
 		delete(q.open, m.ID)
 	}
-	return true
 }
 
 // end is called when the other process has ended.
@@ -222,8 +194,8 @@ func (q *Questions) end() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.ended = true
-	for id, one := range q.open {
-		close(one.done)
+	for id, answered := range q.open {
+		close(answered)
 		delete(q.open, id)
 	}
 }
@@ -239,11 +211,11 @@ func (p *Pool) Ask(ctx context.Context, what string) (replies []Reply) {
 				continue
 			}
 			asked.Go(func() {
-				text, err := w.questions.Ask(ctx, what, w.queue)
-				if err == nil {
+				answer := w.questions.Ask(ctx, Message{Kind: Ask, Text: what}, func(m *Message) { w.send(m) })
+				if answer != nil {
 					mu.Lock()
 					defer mu.Unlock()
-					replies = append(replies, Reply{w.pid, text})
+					replies = append(replies, Reply{w.pid, string(answer.Raw)})
 				}
 			})
 		}
@@ -296,78 +268,51 @@ func (p *Pool) query(w *worker, m *Message) {
 		text := p.o.Query(m.Text)
 		p.post(func() {
 			w.querying--
-			_ = sendPieces(Answer, m.ID, text, w.queue)
+			w.send(&Message{Kind: Answer, ID: m.ID, Raw: []byte(text)})
 		})
 	}()
 }
 
-// takeLastWords takes a piece of what w has to tell before it ends.
-func (p *Pool) takeLastWords(w *worker, m *Message) {
-	if !w.believes("last words", w.lastWords, m.Text, maxText) {
-		return
-	}
-	w.lastWords += m.Text
-	if m.More {
-		return
-	}
-	p.o.LastWords(w.pid, w.lastWords)
-	w.lastWords = ""
-}
-
 // A worker asks the supervisor for certificates with their keys, which it may not be allowed to read itself. It gets a
-// file in memory (SharedFile), never text in its environment or arguments, and another one when they have changed.
+// message with them, never text in its environment or arguments, and another one when they have changed.
 
-// wanted takes a piece of the question of w, and answers when that is complete. A worker asks once, before it enters its sandbox: later
-// questions could be for the keys of others.
+// wanted answers the question of w. A worker asks once, before it enters its sandbox: later questions could be for the keys of others.
 func (p *Pool) wanted(w *worker, m *Message) {
-	if w.state != Starting || w.confined || w.wants != "" && !w.asking {
+	if w.state != Starting || w.confined || w.wants != "" {
 		w.distrust("asked for certificates after it had got those of its configuration")
 		return
 	}
-	if !w.believes("a question", w.wants, m.Text, maxWant) {
+	if !w.believes("a question", m, maxWant) {
 		return
 	}
-	w.wants += m.Text
-	if w.asking = m.More; !m.More {
-		p.certificates(w)
+	w.wants = string(m.Raw)
+	answer := &Message{Kind: Answer, ID: m.ID}
+	var err error
+	if answer.Raw, err = p.o.Certificates(w.wants, false); err != nil {
+		answer.Text = err.Error()
 	}
-}
-
-// certificates answers w, whose question is complete.
-func (p *Pool) certificates(w *worker) {
-	f, err := p.o.Certificates(w.wants, false)
-	if err != nil {
-		w.send(&Message{Kind: Certificates, Text: err.Error()})
-		return
-	}
-	defer f.Close()
-	w.send(&Message{Kind: Certificates}, f)
+	w.send(answer)
 }
 
 // RenewCertificates lets workers have certificates that have changed. It is safe for concurrent use.
 func (p *Pool) RenewCertificates() { p.post(p.renewCertificates) }
 
 func (p *Pool) renewCertificates() {
-	renewed := map[string]*os.File{}
+	renewed := map[string][]byte{}
 	for _, w := range p.workers {
-		if w.wants == "" || w.asking || w.state == Dead {
+		if w.wants == "" || w.state == Dead {
 			continue
 		}
-		f, known := renewed[w.wants]
+		text, known := renewed[w.wants]
 		if !known {
 			var err error
-			if f, err = p.o.Certificates(w.wants, true); err != nil {
+			if text, err = p.o.Certificates(w.wants, true); err != nil {
 				p.o.Log(logfile.Error, fmt.Sprintf("certificates are not renewed: %v", err))
 			}
-			renewed[w.wants] = f
+			renewed[w.wants] = text
 		}
-		if f != nil {
-			w.send(&Message{Kind: Certificates}, f)
-		}
-	}
-	for _, f := range renewed {
-		if f != nil {
-			f.Close()
+		if text != nil {
+			w.send(&Message{Kind: Certificates, Raw: text})
 		}
 	}
 }
@@ -378,18 +323,16 @@ func (p *Pool) renewCertificates() {
 const (
 	maxReason   = 1000                // bytes of a line about a worker
 	maxText     = 8 << 20             // bytes of an answer, and of the reason that a worker gives before it ends
-	maxWant     = 1 << 20             // bytes of a question for certificates
+	maxWant     = 1 << 20             // bytes of a question for certificates, and of settings
 	maxEvents   = 65 << 20            // bytes of events that are published at once
-	pieceCost   = 64                  // bytes of memory in addition to a piece of them
 	minEvent    = 4                   // bytes of an event
 	maxCounted  = 32 << 20            // bytes of counts, see countCost
 	maxName     = 1 << 10             // bytes of the name of a count
 	maxCount    = 1 << 32             // subscribers of a channel
 	maxQueries  = 32                  // questions of a worker that are answered at once
 	maxUnread   = 2 * maxEvents       // bytes that wait for a worker
-	messageCost = 1 << 10             // bytes of memory of the kernel in addition to a message
 	maxGrace    = 30 * 24 * time.Hour // graceful timeout, shutdown delay
-	leastIntake = 64 << 10            // bytes that a worker reads in the time of a stall
+	leastIntake = 8 << 10             // bytes that a worker reads between two checks when it is urgent
 )
 
 // countCost is about the memory of a count, in bytes.
@@ -401,9 +344,9 @@ func (w *worker) distrust(did string) {
 	w.kill(did)
 }
 
-// believes reports whether a text of w may grow by another piece, up to limit bytes.
-func (w *worker) believes(what, have, piece string, limit int) bool {
-	if len(have)+len(piece) <= limit {
+// believes reports whether m, a message of w with what is named, has no more than limit bytes.
+func (w *worker) believes(what string, m *Message, limit int) bool {
+	if len(m.Raw) <= limit {
 		return true
 	}
 	w.distrust(fmt.Sprintf("sent more than %d MiB of %s", limit>>20, what))

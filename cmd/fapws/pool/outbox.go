@@ -16,14 +16,14 @@ const (
 	// muchWaiting is the number of bytes in an outbox above which publishers wait.
 	muchWaiting = 4 << 20
 
-	// stuckWaiting is the number of queued bytes above which a worker that reads nothing may be stuck.
-	stuckWaiting = 1 << 20
+	// urgentWaiting is the number of queued bytes above which a worker has to read soon.
+	urgentWaiting = 1 << 20
 
-	offerAgain = time.Millisecond // at first
-	offerLate  = 20 * time.Millisecond
+	// offerAgain is the pause after which the kernel may have memory again.
+	offerAgain = 20 * time.Millisecond
 )
 
-// datagram is an encoded message.
+// datagram is an encoded message, or a part of one.
 type datagram struct {
 	text  []byte
 	files []*os.File // closed once it is sent or dropped
@@ -35,10 +35,9 @@ type outbox struct {
 	mu       sync.Mutex
 	waiting  []datagram
 	bytes    int
-	sent     int    // bytes that the worker could read, since the start
-	draining bool   // a goroutine sends
-	closed   bool   // nothing is sent any more
-	emptied  func() // called once when nothing waits
+	sent     int  // bytes that the worker could read, since the start
+	draining bool // a goroutine sends
+	closed   bool // nothing is sent any more
 }
 
 // send queues m for w, with descriptors of files, which stay open.
@@ -53,35 +52,26 @@ func (w *worker) send(m *Message, files ...*os.File) {
 		}
 		own = append(own, os.NewFile(uintptr(fd), f.Name()))
 	}
-	w.sendOwn(m, own...)
-}
-
-// queue is send for functions that send messages without files. It always succeeds.
-func (w *worker) queue(m *Message) error {
-	w.send(m)
-	return nil
-}
-
-// sendOwn is send with files that it takes over.
-func (w *worker) sendOwn(m *Message, files ...*os.File) {
-	text, err := m.encode()
+	texts, err := m.encode()
 	if err != nil {
-		CloseFiles(files)
 		w.pool.o.Log(logfile.Error, err.Error())
-		return
 	}
-	w.out.add(w, datagram{text, files})
+	w.out.add(w, texts, own...)
 }
 
-func (o *outbox) add(w *worker, d datagram) {
+// add queues the datagrams of a message. The last one takes the files over.
+func (o *outbox) add(w *worker, texts [][]byte, files ...*os.File) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.closed {
-		d.drop()
+	if o.closed || len(texts) == 0 {
+		CloseFiles(files)
 		return
 	}
-	o.waiting = append(o.waiting, d)
-	o.grow(w, len(d.text))
+	for _, text := range texts {
+		o.waiting = append(o.waiting, datagram{text: text})
+		o.grow(w, len(text))
+	}
+	o.waiting[len(o.waiting)-1].files = files
 	if o.bytes > maxUnread {
 		o.closed = true
 		go w.pool.post(func() { w.kill("does not read messages") })
@@ -107,7 +97,6 @@ func (o *outbox) grow(w *worker, by int) {
 
 // drain sends the queue on a separate goroutine, which ends when the queue is empty.
 func (o *outbox) drain(w *worker) {
-	pause, stalled, taken := offerAgain, stall{}, 0
 	for {
 		o.mu.Lock()
 		if len(o.waiting) == 0 || o.closed {
@@ -115,36 +104,24 @@ func (o *outbox) drain(w *worker) {
 			o.mu.Unlock()
 			return
 		}
-		next, awaited := o.waiting[0], o.bytes > stuckWaiting || o.emptied != nil
+		next := o.waiting[0]
 		o.mu.Unlock()
 		rights, err := rightsOf(next.files)
 		if err == nil {
-			err = w.channel.offer(next.text, rights)
+			err = w.channel.write(time.Time{}, [][]byte{next.text}, rights)
 		}
-		if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.ENOBUFS) {
-			if stalled.isStuck(w.pid, time.Now()) && awaited {
-				w.pool.post(func() { w.kill("does not read messages") })
-				o.close()
-				continue
-			}
-			time.Sleep(pause)
-			pause = min(2*pause, offerLate)
+		if errors.Is(err, unix.ENOBUFS) {
+			time.Sleep(offerAgain)
 			continue
 		}
 		if err != nil { // the worker has died, and channelClosed is called
 			o.close()
 			continue
 		}
-		pause = offerAgain
-		if taken += len(next.text) + messageCost; taken >= leastIntake || !awaited { // one now and then is too little
-			stalled, taken = stall{}, 0
-		}
 		o.mu.Lock()
-		if len(o.waiting) > 0 {
-			o.waiting[0] = datagram{}
-			if o.waiting = o.waiting[1:]; len(o.waiting) == 0 {
-				o.waiting = nil
-			}
+		o.waiting[0] = datagram{}
+		if o.waiting = o.waiting[1:]; len(o.waiting) == 0 {
+			o.waiting = nil
 		}
 		o.grow(w, -len(next.text))
 		o.sent += len(next.text)
@@ -160,10 +137,6 @@ func (o *outbox) end(w *worker) {
 	}
 	o.waiting, o.draining = nil, false
 	o.grow(w, -o.bytes)
-	if o.emptied != nil {
-		go o.emptied()
-		o.emptied = nil
-	}
 }
 
 // sentBytes returns how many bytes of messages the worker could read so far.
@@ -173,21 +146,18 @@ func (o *outbox) sentBytes() int {
 	return o.sent
 }
 
+// queued returns the number of bytes that have not been sent.
+func (o *outbox) queued() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.bytes
+}
+
 // close makes drain drop the queue.
 func (o *outbox) close() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.closed = true
-}
-
-// whenEmpty reports whether datagrams are queued, and if so calls f on a separate goroutine once none are.
-func (o *outbox) whenEmpty(f func()) bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.draining {
-		o.emptied = f
-	}
-	return o.draining
 }
 
 func (d *datagram) drop() { CloseFiles(d.files) }

@@ -38,7 +38,7 @@ type Pool struct {
 	failure    string    // why the last generation does not serve, or ""
 	deaths     int       // of workers that should serve
 	recycled   int       // workers that were replaced one by one
-	page       string    // about it, or ""
+	page       []byte    // about it, or nil
 	pageWorker *worker
 	relay      relay
 }
@@ -158,8 +158,8 @@ func (p *Pool) heard(w *worker, m *Message) {
 	}
 	switch m.Kind {
 	case Loaded:
-		if w.state == Starting || w.sleep.asleep {
-			p.loaded(w, m.Loaded)
+		if (w.state == Starting || w.sleep.asleep) && w.believes("settings", m, maxWant) {
+			p.loaded(w, m.Raw)
 		}
 	case Failing:
 		w.reason = brief(cmp.Or(m.Text, string(m.Raw)))
@@ -178,8 +178,8 @@ func (p *Pool) heard(w *worker, m *Message) {
 	case Closed:
 		p.closed(w)
 	case Answer:
-		if !w.questions.Answered(m, maxText) {
-			w.distrust(fmt.Sprintf("sent more than %d MiB of an answer", maxText>>20))
+		if w.believes("an answer", m, maxText) {
+			w.questions.Answered(m)
 		}
 	case Certificates:
 		p.wanted(w, m)
@@ -188,7 +188,9 @@ func (p *Pool) heard(w *worker, m *Message) {
 	case Ask:
 		p.query(w, m)
 	case LastWords:
-		p.takeLastWords(w, m)
+		if w.believes("last words", m, maxText) {
+			p.o.LastWords(w.pid, m.Raw)
+		}
 	case Join:
 		p.join(w)
 	case Publish:
@@ -319,7 +321,7 @@ type Options struct {
 
 	// FailurePage returns a page for browsers after new code has failed to load. how is the reason, said the end of its
 	// standard error. With Stay, a failed first start serves this page. It is called on Run's goroutine. Optional.
-	FailurePage func(how string, said []byte) string
+	FailurePage func(how string, said []byte) []byte
 
 	// Attributes returns the attributes of a new worker's process, such as a credential.
 	Attributes func() *syscall.SysProcAttr
@@ -329,13 +331,13 @@ type Options struct {
 	Event func(Event)
 
 	// BeforeExec is called before another program takes the place of this one, to close and write files. That
-	// program gets the result from Handover.Files.
-	BeforeExec func() []*os.File
+	// program gets the result as Handover.State and from Handover.Files.
+	BeforeExec func() (state []byte, files []*os.File)
 
-	// Certificates returns a file of SharedFile with the certificates that a worker wants, a text of their own between
+	// Certificates returns the certificates that a worker wants, both of them texts of their own between
 	// worker and supervisor; again: it has got one before, and needs another only if that has changed since, else nil. It
 	// is called on Run's goroutine.
-	Certificates func(want string, again bool) (*os.File, error)
+	Certificates func(want string, again bool) ([]byte, error)
 
 	// Query answers a question of a worker. It is called on a goroutine of its own, and may Ask workers.
 	Query func(what string) string
@@ -344,7 +346,7 @@ type Options struct {
 	Broker *Broker
 
 	// LastWords gets what a worker tells before it ends. It is called on Run's goroutine.
-	LastWords func(pid int, text string)
+	LastWords func(pid int, text []byte)
 
 	// Reopen is called when the log files are to be reopened, before the workers are told.
 	Reopen func()
@@ -358,9 +360,8 @@ type Options struct {
 
 // Event is the argument of Options.Event.
 type Event struct {
-	Kind      EventKind
-	Text      string    // of Failed: the reason, in one line
-	Addresses []Address // of PageUp
+	Kind EventKind
+	Text string // of Failed: the reason, in one line
 }
 
 // EventKind is one of the constants below.

@@ -24,10 +24,10 @@ func idle() Options {
 		Attributes:   func() *syscall.SysProcAttr { return nil },
 		Fits:         func(*Settled) string { return "" },
 		Event:        func(Event) {},
-		BeforeExec:   func() []*os.File { return nil },
-		Certificates: func(string, bool) (*os.File, error) { return nil, os.ErrNotExist },
+		BeforeExec:   func() ([]byte, []*os.File) { return nil, nil },
+		Certificates: func(string, bool) ([]byte, error) { return nil, os.ErrNotExist },
 		Query:        func(string) string { return "answer" },
-		LastWords:    func(int, string) {},
+		LastWords:    func(int, []byte) {},
 		Reopen:       func() {},
 		Log:          func(logfile.Level, string) {},
 	}

@@ -1,10 +1,8 @@
 package pool
 
 import (
-	"bytes"
 	"fmt"
 	"os"
-	"slices"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -51,60 +49,46 @@ func (p *Pool) publish(w *worker, m *Message) {
 	if m.N <= 0 || len(m.Raw) == 0 || !w.joined {
 		return
 	}
-	if m.Seq != uint64(len(w.pieces)) {
-		w.pieces, w.published = nil, 0 // pieces are missing: no worker sends this
+	if !w.believes("events", m, maxEvents) {
 		return
 	}
-	if w.published += len(m.Raw) + pieceCost; w.published > maxEvents {
-		w.distrust(fmt.Sprintf("published more than %d MiB at once", maxEvents>>20))
+	if m.N > len(m.Raw)/minEvent { // the numbers would run out
+		w.distrust(fmt.Sprintf("published %d events in %d bytes", m.N, len(m.Raw)))
 		return
 	}
-	if w.pieces = append(w.pieces, m.Raw); m.More {
-		return // they go on together
+	if p.o.Broker == nil {
+		p.deal(w, m.ID, p.relay.seq+1, m.N, m.Raw)
+	} else if !p.o.Broker.Publish(Batch{N: m.N, Raw: m.Raw, ID: m.ID, Publisher: w.pid}) {
+		w.send(&Message{Kind: Events, ID: m.ID, Text: Dropped})
 	}
-	if m.N > w.published/minEvent { // the numbers would run out
-		w.distrust(fmt.Sprintf("published %d events in %d bytes", m.N, w.published))
-		return
-	}
-	pieces := w.pieces
-	w.pieces, w.published = nil, 0
-	if p.o.Broker != nil {
-		if !p.o.Broker.Publish(Batch{N: m.N, Raw: bytes.Join(pieces, nil), ID: m.ID, Publisher: w.pid}) {
-			w.send(&Message{Kind: Events, ID: m.ID, Text: Dropped})
-		}
-		return
-	}
-	p.deal(w, m.ID, p.relay.seq+1, m.N, pieces)
 }
 
 // deal sends numbered events to all workers, and to their publisher, unless it is nil, with the ID of its message.
-func (p *Pool) deal(publisher *worker, id, seq uint64, n int, pieces [][]byte) {
-	for i, raw := range pieces {
-		out := Message{Kind: Events, Epoch: p.relay.epoch, Seq: seq, N: n, Raw: raw, More: i+1 < len(pieces)}
-		text, err := out.encode()
-		if err != nil {
-			p.o.Log(logfile.Error, err.Error())
-			break
+func (p *Pool) deal(publisher *worker, id, seq uint64, n int, raw []byte) {
+	out := Message{Kind: Events, Epoch: p.relay.epoch, Seq: seq, N: n, Raw: raw}
+	texts, err := out.encode()
+	if err != nil {
+		p.o.Log(logfile.Error, err.Error())
+		return
+	}
+	for _, other := range p.workers {
+		if other != publisher && other.joined {
+			other.out.add(other, texts)
 		}
-		for _, other := range p.workers {
-			if other != publisher && other.joined {
-				other.out.add(other, datagram{text: text})
-			}
-		}
-		if publisher != nil {
-			out.ID = id
-			publisher.send(&out)
-		}
+	}
+	if publisher != nil {
+		out.ID = id
+		publisher.send(&out)
 	}
 	p.relay.seq = seq + uint64(n) - 1
 }
 
 // PublishOwn publishes an event of the supervisor itself, if the channel has subscribers here and no broker gives the numbers: it is
-// about this server alone. raw is the event, at most MaxRaw bytes. It is safe for concurrent use.
+// about this server alone. raw is the event. It is safe for concurrent use.
 func (p *Pool) PublishOwn(channel string, raw []byte) {
 	p.post(func() {
 		if p.relay.sums[channel] > 0 && p.o.Broker == nil {
-			p.deal(nil, 0, p.relay.seq+1, 1, [][]byte{raw})
+			p.deal(nil, 0, p.relay.seq+1, 1, raw)
 		}
 	})
 }
@@ -112,7 +96,7 @@ func (p *Pool) PublishOwn(channel string, raw []byte) {
 // throttle delays a publisher while workers cannot keep up, or more holds. It returns after a while, because a worker that reads
 // nothing is killed by then. It must not be called on the goroutine of Run.
 func (p *Pool) throttle(more func() bool) {
-	for end := time.Now().Add(2 * stuckAfter); (p.relay.congested.Load() > 0 || more()) && time.Now().Before(end); {
+	for end := time.Now().Add((silentChecks + 1) * checkEvery); (p.relay.congested.Load() > 0 || more()) && time.Now().Before(end); {
 		time.Sleep(2 * time.Millisecond)
 	}
 }
@@ -126,7 +110,7 @@ func (p *Pool) join(w *worker) {
 		return
 	}
 	w.joined = true
-	eachCounts(p.relay.sums, func(m *Message) { w.send(m) }) // it has no subscribers yet
+	EachCounts(p.relay.sums, func(m *Message) { w.send(m) }) // it has no subscribers yet
 	var giver, stopped *worker
 	for _, other := range p.workers {
 		switch {
@@ -151,9 +135,9 @@ func (p *Pool) join(w *worker) {
 		w.send(&Message{Kind: Take, Text: History})
 		return
 	}
+	defer CloseFiles([]*os.File{give, take})
 	w.send(&Message{Kind: Take, Text: History, Epoch: p.relay.epoch, Seq: p.relay.seq}, take)
-	take.Close()
-	giver.sendOwn(&Message{Kind: Give, Text: History}, give) // behind all events that w does not get
+	giver.send(&Message{Kind: Give, Text: History}, give) // behind all events that w does not get
 }
 
 // workerPair makes a channel for two workers.
@@ -263,12 +247,13 @@ func (r *relay) tell(p *Pool) {
 		for name := range r.news {
 			changed[name] = r.sums[name] - r.counts[w][name]
 		}
-		eachCounts(changed, func(m *Message) { w.send(m) })
+		EachCounts(changed, func(m *Message) { w.send(m) })
 	}
 	clear(r.news)
 }
 
-func eachCounts(counts map[string]int64, tell func(*Message)) {
+// EachCounts calls tell with numbers of subscribers, in messages that are short enough.
+func EachCounts(counts map[string]int64, tell func(*Message)) {
 	some := make(map[string]int64)
 	for name, n := range counts {
 		if some[name] = n; len(some) == maxCounts {
@@ -279,16 +264,6 @@ func eachCounts(counts map[string]int64, tell func(*Message)) {
 	if len(some) > 0 {
 		tell(&Message{Kind: Counts, Counts: some})
 	}
-}
-
-// SendCounts sends the supervisor the numbers of subscribers in this worker.
-func (c *Channel) SendCounts(counts map[string]int64) (err error) {
-	eachCounts(counts, func(m *Message) {
-		if err == nil {
-			err = c.Send(m)
-		}
-	})
-	return err
 }
 
 // closingBroker is how long events may take to reach the broker when the server ends.
@@ -319,7 +294,7 @@ func (p *Pool) delivered(b Batch) {
 		p.purge(nil, string(b.Raw))
 		return
 	}
-	p.deal(publisher, b.ID, b.Seq, b.N, slices.Collect(slices.Chunk(b.Raw, MaxRaw)))
+	p.deal(publisher, b.ID, b.Seq, b.N, b.Raw)
 }
 
 // sendKept sends w, which is the only worker, the past events that the broker has. It gets later ones twice, and knows them by their numbers.
@@ -332,10 +307,7 @@ func (p *Pool) sendKept(w *worker) {
 		p.o.Log(logfile.Warning, fmt.Sprintf("worker %d starts without past events: %v", w.pid, err))
 	}
 	for _, b := range kept {
-		pieces := slices.Collect(slices.Chunk(b.Raw, MaxRaw))
-		for i, raw := range pieces {
-			w.send(&Message{Kind: Events, Epoch: p.relay.epoch, Seq: b.Seq, N: b.N, Raw: raw, More: i+1 < len(pieces)})
-		}
+		w.send(&Message{Kind: Events, Epoch: p.relay.epoch, Seq: b.Seq, N: b.N, Raw: b.Raw})
 	}
 }
 

@@ -284,7 +284,7 @@ func (p *Pool) awake(w *worker) {
 	}
 	w.limit.Stop()
 	p.settled, w.slot.asleep = *w.settled, false
-	if p.page == "" { // else browsers see that a reload has failed
+	if p.page == nil { // else browsers see that a reload has failed
 		p.failure = ""
 	}
 	p.o.Log(logfile.Info, fmt.Sprintf("worker %d: the application is awake", w.pid))
@@ -295,7 +295,7 @@ func (p *Pool) notAwake(w *worker) {
 	p.failure = fmt.Sprintf("worker %d failed to load: %s", w.pid, w.reason)
 	p.o.Log(logfile.Error, fmt.Sprintf("worker %d failed to load the application; the next request tries again", w.pid))
 	if p.o.FailurePage != nil {
-		w.send(&Message{Kind: Notice, Text: p.o.FailurePage(p.failure, w.stderrCapture.tail())})
+		w.send(&Message{Kind: Notice, Raw: p.o.FailurePage(p.failure, w.stderrCapture.tail())})
 	}
 	w.slot.replace(0)
 }

@@ -36,7 +36,8 @@ type Handover struct {
 	Workers   []handoverWorker
 	Ignored   []syscall.Signal // since the start
 	Signals   []syscall.Signal // that came at the last moment
-	Left      []int            // descriptors of the files that Options.BeforeExec returned
+	State     []byte           // that Options.BeforeExec returned
+	Left      []int            // descriptors of the files that it returned
 	Epoch     string           // of the numbers of events; "": that program had no channels
 	Seq       uint64           // the last number
 	Broker    string           // what its broker has delivered last
@@ -67,16 +68,16 @@ type handoverWorker struct {
 	Joined  bool
 	Wants   string // certificates
 	Counts  map[string]int64
-	Pieces  [][]byte // of an event, whose others have not come yet
+	Parts   []byte // of a message that has not come to its end: see Channel.parts
 }
 
 // handover describes w for the next program, which inherits its channel.
 func (w *worker) handover(channel int) handoverWorker {
 	slot := slices.IndexFunc(w.pool.slots, func(s *slot) bool { return s.worker == w })
-	return handoverWorker{Pid: w.pid, Channel: channel, State: w.state, Started: w.started, Slot: slot, Listens: w.listens, Joined: w.joined, Wants: w.wants, Counts: w.pool.relay.counts[w], Pieces: w.pieces}
+	return handoverWorker{Pid: w.pid, Channel: channel, State: w.state, Started: w.started, Slot: slot, Listens: w.listens, Joined: w.joined, Wants: w.wants, Counts: w.pool.relay.counts[w], Parts: w.channel.parts}
 }
 
-// maxHandover bounds the state of a program, in bytes. Pieces of events are most of it.
+// maxHandover bounds the state of a program, in bytes. Parts of events are most of it.
 const maxHandover = 1 << 30
 
 // Inherited returns the Handover that this program was started with, or nil.
@@ -120,19 +121,23 @@ func (p *Pool) beginHandOver() {
 	p.maybeHandOver()
 }
 
+// handOverAgain is the pause after which the next program may be able to take over.
+const handOverAgain = 20 * time.Millisecond
+
 // maybeHandOver replaces this program by the next one, as soon as all channels are idle.
 func (p *Pool) maybeHandOver() {
 	if !p.handing || p.stopping {
 		return
 	}
+	waits := p.o.Broker != nil && !p.o.Broker.Idle() // it may be away: events must not be lost
 	for _, w := range p.workers {
-		// The watchdog may ask workers at any time, so the queue that was empty last may not be.
-		if !w.idle || w.out.whenEmpty(func() { p.post(p.maybeHandOver) }) {
-			return
+		if !w.idle {
+			return // it calls again
 		}
+		waits = waits || w.out.queued() > 0
 	}
-	if p.o.Broker != nil && !p.o.Broker.Idle() {
-		time.AfterFunc(countsEvery, func() { p.post(p.maybeHandOver) }) // it may be away: events must not be lost
+	if waits {
+		time.AfterFunc(handOverAgain, func() { p.post(p.maybeHandOver) })
 		return
 	}
 	err := p.handOver() // returns only if it fails
@@ -197,7 +202,9 @@ func (p *Pool) handOver() error {
 	if err := os.Chdir(p.o.Dir); err != nil {
 		return err
 	}
-	for _, f := range p.o.BeforeExec() {
+	state, files := p.o.BeforeExec()
+	h.State = state
+	for _, f := range files {
 		fd, err := keep(f.SyscallConn())
 		if err != nil {
 			return err
@@ -264,10 +271,7 @@ func (p *Pool) resume(h *Handover) {
 		if w.state >= Retiring {
 			w.within(p.settled.GracefulTimeout+endMargin, "does not end")
 		}
-		w.joined, w.pieces = one.Joined, one.Pieces
-		for _, piece := range w.pieces {
-			w.published += len(piece) + pieceCost
-		}
+		w.joined, w.channel.parts = one.Joined, one.Parts
 		p.watch(w)
 		p.relay.count(p, w, one.Counts)
 		if w.state < Serving { // it was to replace one that died meanwhile

@@ -1,7 +1,9 @@
 package pool
 
 import (
+	"bytes"
 	"encoding/json"
+	"strings"
 	"testing"
 	"time"
 )
@@ -9,12 +11,9 @@ import (
 // A question to a worker that is asked while the program is being replaced does not keep it from being replaced.
 func TestHandOverAfterAQuestion(t *testing.T) {
 	w := &worker{idle: true}
-	w.out.draining = true // the question is on its way
+	w.out.bytes = 1 // the question is on its way
 	p := &Pool{handing: true, workers: map[int]*worker{1: w}, events: make(chan func(), 1)}
 	p.maybeHandOver()
-	w.out.mu.Lock()
-	w.out.end(w)
-	w.out.mu.Unlock()
 	select {
 	case <-p.events:
 	case <-time.After(patience):
@@ -22,11 +21,17 @@ func TestHandOverAfterAQuestion(t *testing.T) {
 	}
 }
 
-// An event of which some pieces have come when the next program takes over is not lost, nor are the numbers of subscribers.
+// An event of which a part has come when the next program takes over is not lost, nor are the numbers of subscribers.
 func TestHandoverWithinEvent(t *testing.T) {
 	ours, theirs := channels(t)
 	w := &worker{pool: New(idle()), pid: inState(t, "S", sleeping...).Pid, channel: ours, state: Serving, joined: true}
-	w.pool.publish(w, &Message{Kind: Publish, N: 1, Raw: []byte("one "), More: true})
+	sent := []byte(strings.Repeat("long", maxDatagram))
+	texts, err := (&Message{Kind: Publish, N: 1, Raw: sent, ID: 7}).encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs.conn.Write(texts[0])
+	ours.ReceiveWithin(10 * time.Millisecond)
 	w.pool.relay.count(w.pool, w, map[string]int64{"news": 2})
 
 	inherited, err := ours.File()
@@ -49,23 +54,20 @@ func TestHandoverWithinEvent(t *testing.T) {
 	next := New(idle())
 	defer close(next.over)
 	next.resume(&h)
-	next.publish(next.workers[w.pid], &Message{Kind: Publish, Seq: 1, N: 1, Raw: []byte("two"), ID: 7})
-
-	var got string
+	go func() {
+		for _, text := range texts[1:] {
+			theirs.conn.Write(text)
+		}
+	}()
+	(<-next.events)() // as Run does
 	for id := uint64(0); id != 7; {
 		m, _, err := theirs.ReceiveWithin(patience)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if m.Kind == Events && m.Seq == 1 {
-			got += string(m.Raw)
+		if id = m.ID; id == 7 && !bytes.Equal(m.Raw, sent) {
+			t.Errorf("the event has %d bytes", len(m.Raw))
 		}
-		if !m.More {
-			id = m.ID
-		}
-	}
-	if got != "one two" {
-		t.Errorf("the event is %q", got)
 	}
 	if n := next.relay.sums["news"]; n != 2 {
 		t.Errorf("%d subscribers", n)

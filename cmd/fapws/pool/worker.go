@@ -81,12 +81,8 @@ type worker struct {
 	hung          bool           // its event loop does not run, so it gives no history and no subscribers
 	out           outbox         // of them
 	wants         string         // the certificates that it has asked for, or ""
-	asking        bool           // only pieces of that have come so far
 	confined      bool           // it wants no certificates any more
 	distrusted    bool           // it has sent what no worker sends, and is being killed
-	pieces        [][]byte       // of an event that it publishes, as far as they have come
-	published     int            // bytes of them
-	lastWords     string         // the same of LastWords
 	counted       int            // countCost of its counts
 	questions     Questions      // to it
 	querying      int            // its own that are being answered

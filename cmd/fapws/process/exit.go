@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"fapws/runtime/system"
 )
 
 // Arguments returns what the program was started with, without its name.
@@ -105,15 +107,6 @@ func ExitAfterClosingTime(code int, warn func(string)) *time.Timer {
 	})
 }
 
-// ExitReason returns the system's error about a file, without the name of the call.
-func ExitReason(err error) error {
-	var errno syscall.Errno
-	if errors.As(err, &errno) {
-		return errno
-	}
-	return err
-}
-
 // plain is an error whose text is for users.
 type plain struct {
 	error
@@ -143,12 +136,12 @@ func ExitPlain(err error) error {
 			raw = op.Error()
 		}
 	case errors.As(err, &op):
-		raw, text = op.Error(), ExitReason(op.Err).Error()
+		raw, text = op.Error(), system.Cause(op.Err).Error()
 		if op.Timeout() {
 			text = "no answer in time"
 		}
 	case errors.As(err, &file):
-		raw, text = file.Error(), file.Path+": "+ExitReason(file.Err).Error()
+		raw, text = file.Error(), file.Path+": "+system.Cause(file.Err).Error()
 	default:
 		return err
 	}

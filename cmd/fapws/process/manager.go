@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"fapws/runtime/system"
 )
 
 // Version is set by build.sh.
@@ -52,7 +54,7 @@ func WritePIDFile(path string) (*PIDFile, error) {
 	}
 	f, err := replace(path)
 	if err != nil {
-		return nil, fmt.Errorf("cannot write the pid file %s: %w", path, ExitReason(err))
+		return nil, fmt.Errorf("cannot write the pid file %s: %w", path, system.Cause(err))
 	}
 	return &PIDFile{path: path, file: f}, nil
 }
@@ -119,7 +121,7 @@ func (f *PIDFile) remove() error {
 		err = f.file.Truncate(0)
 	}
 	if err != nil {
-		return fmt.Errorf("cannot remove the pid file %s: %w", f.path, ExitReason(err))
+		return fmt.Errorf("cannot remove the pid file %s: %w", f.path, system.Cause(err))
 	}
 	return nil
 }
@@ -164,7 +166,7 @@ func owner(path string) (int, error) {
 	}
 	text, err := io.ReadAll(io.LimitReader(f, maxPID))
 	if err != nil {
-		return 0, ExitReason(err)
+		return 0, system.Cause(err)
 	}
 	number := strings.TrimSpace(string(text))
 	if number == "" {

@@ -34,17 +34,17 @@ type keyring struct {
 // inherited is the state of a keyring for the program that takes the place of this one.
 type inherited struct {
 	Kept certificates.Bundle
-	Root bool // the file behind it is that of keyring.root
+	Root bool // the first file is that of keyring.root
 }
 
 // open reads the certificates of the settings before any worker is started: mistakes are reported at once, and by a
-// process that may still be root. left are the files of the program before in this process, nil without one; it
-// returns those of others.
-func (k *keyring) open(left []*os.File) (others []*os.File, err error) {
+// process that may still be root. state and left are of the program before in this process, nil without one; it
+// returns the files of others.
+func (k *keyring) open(state []byte, left []*os.File) (others []*os.File, err error) {
 	k.sent = map[string]*certificates.Bundle{}
 	k.reader.Log, k.reader.Read = k.p.log.Log, k.read
-	if len(left) > 0 {
-		if others, err = k.inherit(left); err != nil {
+	if state != nil {
+		if others, err = k.inherit(state, left); err != nil {
 			return nil, process.ExitNotStarted("state of the previous program: %v", err)
 		}
 	}
@@ -60,7 +60,7 @@ func (k *keyring) open(left []*os.File) (others []*os.File, err error) {
 			return nil, process.ExitNotStarted("cannot start the process that reads keys as root: %v", err)
 		}
 	}
-	if _, err := k.reader.Bundle(want); err != nil && len(left) == 0 {
+	if _, err := k.reader.Bundle(want); err != nil && state == nil {
 		return nil, process.ExitNotStarted("%v", err)
 	}
 	return others, nil
@@ -107,9 +107,9 @@ func (k *keyring) read(name string) ([]byte, fs.FileMode, error) {
 }
 
 // bundle is pool.Options.Certificates.
-func (k *keyring) bundle(text string, again bool) (*os.File, error) {
-	want, err := certificates.DecodeWant(text)
-	if err != nil {
+func (k *keyring) bundle(text string, again bool) ([]byte, error) {
+	want := new(certificates.Want)
+	if err := json.Unmarshal([]byte(text), want); err != nil {
 		return nil, err
 	}
 	b, err := k.reader.Bundle(want)
@@ -130,11 +130,7 @@ func (k *keyring) bundle(text string, again bool) (*os.File, error) {
 			k.orders.Order(want.ACME.Hosts)
 		}
 	}
-	encoded, err := b.Encode()
-	if err != nil {
-		return nil, err
-	}
-	return pool.SharedFile("certificates", encoded)
+	return json.Marshal(b)
 }
 
 // serving is called when workers serve, and this process has become the user that it will be. It begins to order
@@ -145,11 +141,11 @@ func (k *keyring) serving() {
 		return
 	}
 	if k.latest == "" { // after an upgrade, no worker has asked this program yet
-		text, err := w.Encode()
+		text, err := json.Marshal(w)
 		if err != nil {
 			return
 		}
-		k.sent[text] = nil
+		k.sent[string(text)] = nil
 		k.follow()
 	}
 	if w.ACME.Dir != "" && k.orders == nil {
@@ -165,7 +161,8 @@ func (k *keyring) follow() {
 	var names []string
 	auto := false
 	for text := range k.sent {
-		if w, err := certificates.DecodeWant(text); err == nil {
+		var w certificates.Want
+		if json.Unmarshal([]byte(text), &w) == nil {
 			names = append(names, w.Files()...)
 			auto = auto || w.Auto != ""
 		}
@@ -185,48 +182,38 @@ func (k *keyring) reloaded() {
 	}
 }
 
-// leave returns files for the program that takes the place of this one: see inherit.
-func (k *keyring) leave() ([]*os.File, error) {
+// leave returns the state for the program that takes the place of this one, and files: see inherit.
+func (k *keyring) leave() (text []byte, files []*os.File, err error) {
 	state := inherited{Kept: k.reader.Kept(), Root: k.root != nil}
-	text, err := json.Marshal(state)
-	if err != nil {
-		return nil, err
-	}
-	f, err := pool.SharedFile("certificates", text)
-	if err != nil || k.root == nil {
-		return []*os.File{f}, err
+	if text, err = json.Marshal(state); err != nil || k.root == nil {
+		return text, nil, err
 	}
 	root, err := k.root.File()
-	return []*os.File{f, root}, err
+	return text, []*os.File{root}, err
 }
 
-// inherit takes the files of leave, which are the first ones of left, and returns the others.
-func (k *keyring) inherit(left []*os.File) (others []*os.File, err error) {
-	text, err := pool.ReadShared(left[0])
-	left[0].Close()
+// inherit takes what leave has returned, whose files are the first ones of left, and returns the others.
+func (k *keyring) inherit(text []byte, left []*os.File) (others []*os.File, err error) {
 	var state inherited
-	if err == nil {
-		err = json.Unmarshal(text, &state)
-	}
-	if err != nil {
+	if err := json.Unmarshal(text, &state); err != nil {
 		return nil, err
 	}
 	k.reader.Keep(&state.Kept)
-	if others = left[1:]; !state.Root {
-		return others, nil
+	if !state.Root {
+		return left, nil
 	}
-	if len(others) == 0 {
+	if len(left) == 0 {
 		return nil, errors.New("the channel to the process that reads keys is missing")
 	}
-	k.root, err = TakeKeyReader(others[0])
-	others[0].Close()
-	return others[1:], err
+	k.root, err = TakeKeyReader(left[0])
+	left[0].Close()
+	return left[1:], err
 }
 
 // variable is set in the environment of a process that is to read keys: the descriptor of its channel.
 const variable = "FAPWS_KEYREADER"
 
-// read is the message on the channel: the supervisor sends it with the name of a file. The answer to that has a file (pool.SharedFile) and
+// read is the message on the channel: the supervisor sends it with the name of a file. The answer to that has the contents and
 // the permissions as its ID, or the error as its text.
 const read pool.Kind = "read"
 
@@ -278,22 +265,19 @@ func (r *KeyReader) Read(name string) ([]byte, fs.FileMode, error) {
 		return nil, 0, errEnded
 	}
 	var m *pool.Message
-	var files []*os.File
 	err := r.channel.Send(&pool.Message{Kind: read, Text: name})
 	if err == nil {
-		m, files, err = r.channel.ReceiveWithin(answerWithin)
+		m, _, err = r.channel.ReceiveWithin(answerWithin)
 	}
 	if err != nil {
 		r.channel.Close()
 		r.channel = nil
 		return nil, 0, errEnded
 	}
-	defer pool.CloseFiles(files)
-	if m.Text != "" || len(files) != 1 {
+	if m.Text != "" {
 		return nil, 0, errors.New(m.Text)
 	}
-	data, err := pool.ReadShared(files[0])
-	return data, fs.FileMode(m.ID), err
+	return m.Raw, fs.FileMode(m.ID), nil
 }
 
 // KeyReaderWanted reports whether this process was started to read keys.
@@ -313,30 +297,20 @@ func RunKeyReader() error {
 		return fmt.Errorf("%s=%d is not from a supervisor: %w", variable, fd, err)
 	}
 	for {
-		m, files, err := channel.Receive()
+		asked, _, err := channel.Receive() // the supervisor sends no files
 		if err != nil {
 			return nil
 		}
-		pool.CloseFiles(files)
-		if err := answer(channel, m.Text, slices.Contains(process.Arguments()[1:], m.Text)); err != nil {
+		answer := &pool.Message{Kind: read}
+		if !slices.Contains(process.Arguments()[1:], asked.Text) {
+			answer.Text = "it was not named when the server was started as root; restart the server"
+		} else if data, mode, err := certificates.ReadFile(asked.Text); err != nil {
+			answer.Text = err.Error()
+		} else {
+			answer.Raw, answer.ID = data, uint64(mode)
+		}
+		if channel.Send(answer) != nil {
 			return nil
 		}
 	}
-}
-
-// answer sends the contents of a file.
-func answer(channel *pool.Channel, name string, allowed bool) error {
-	if !allowed {
-		return channel.Send(&pool.Message{Kind: read, Text: "it was not named when the server was started as root; restart the server"})
-	}
-	data, mode, err := certificates.ReadFile(name)
-	if err != nil {
-		return channel.Send(&pool.Message{Kind: read, Text: err.Error()})
-	}
-	f, err := pool.SharedFile("key", data)
-	if err != nil {
-		return channel.Send(&pool.Message{Kind: read, Text: err.Error()})
-	}
-	defer f.Close()
-	return channel.Send(&pool.Message{Kind: read, ID: uint64(mode)}, f)
 }

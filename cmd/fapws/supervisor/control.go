@@ -36,7 +36,7 @@ func (p *supervisor) command(c ctl.Command, pattern cache.Pattern) (any, error) 
 	case ctl.Stack:
 		return p.stack(p.ask(ctl.Stack, worker.AnswerWithin)), nil
 	case ctl.Log: // of all processes
-		lines := p.tail.Lines()
+		lines := p.log.Lines()
 		for _, one := range p.ask(ctl.Log, worker.AnswerWithin) {
 			lines = append(lines, one.Lines...)
 		}
@@ -85,7 +85,7 @@ func (p *supervisor) ask(c ctl.Command, within time.Duration) (all []reply) {
 func (p *supervisor) report(all []reply) *ctl.Report {
 	st := p.pool.Status()
 	counted := map[int]ctl.Counters{}
-	r := worker.ReportPresence(p.plan, p.shown.Load(), st.Since)
+	r := p.shown.Load().Report(p.plan, st.Since)
 	r.Failure = st.Failure
 	for _, one := range all {
 		if one.Status == nil || len(one.Status.Workers) != 1 {
@@ -144,26 +144,20 @@ func (p *supervisor) purge(pattern cache.Pattern) (any, error) {
 	if p.broker != nil {
 		p.broker.Publish(pool.Batch{Raw: text, Purge: true})
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), worker.AnswerWithin)
-	defer cancel()
 	asked := p.pool.Status().Workers
-	n, removed := 0, map[int]int{} // by process; below 0: not yet
-	for _, reply := range p.pool.Ask(ctx, worker.AskPurge+" "+string(text)) {
-		one, err := strconv.Atoi(reply.Text)
-		if err != nil {
-			one = -1
-		}
-		removed[reply.Pid] = one
-		n += max(one, 0)
+	n, failures := 0, map[int]string{} // by process
+	for _, one := range p.ask(ctl.Purge+" "+ctl.Command(text), worker.AnswerWithin) {
+		failures[one.pid] = one.Error
+		n += one.Pages
 	}
 	for _, w := range p.pool.Status().Workers { // one that is being replaced may end before it has answered
 		if !serves(w) || !slices.ContainsFunc(asked, func(a pool.WorkerStatus) bool { return a.Pid == w.Pid && serves(a) }) {
 			continue
 		}
-		if one, answered := removed[w.Pid]; !answered {
+		if failure, answered := failures[w.Pid]; !answered {
 			return nil, fmt.Errorf("worker %d does not answer", w.Pid)
-		} else if one < 0 {
-			return nil, fmt.Errorf("a handler blocks worker %d; its pages are purged when the handler returns", w.Pid)
+		} else if failure != "" {
+			return nil, fmt.Errorf("worker %d: %s", w.Pid, failure)
 		}
 	}
 	return n, nil
@@ -188,27 +182,17 @@ func (p *supervisor) query(what string) string {
 
 // pageCommand is command for the status page. It does not reload again and again.
 func (p *supervisor) pageCommand(c ctl.Command, pattern cache.Pattern) (any, error) {
-	if c == ctl.Reload {
-		return nil, p.reloadFromPage()
+	switch {
+	case c != ctl.Reload:
+		return p.command(c, pattern)
+	case !p.reloads.Once(reloadPause):
+		return nil, fmt.Errorf("the last reload from the status page was less than %v ago; try again", reloadPause)
 	}
-	return p.command(c, pattern)
+	return nil, p.reload("status page")
 }
 
 // reloadPause is the minimum time between reloads from the status page: a worker, which orders them, must not keep all others loading.
 const reloadPause = 5 * time.Second
-
-func (p *supervisor) reloadFromPage() error {
-	p.mu.Lock()
-	since := time.Since(p.reloaded)
-	if since >= reloadPause {
-		p.reloaded = time.Now()
-	}
-	p.mu.Unlock()
-	if since < reloadPause {
-		return fmt.Errorf("the last reload from the status page was less than %v ago; try again", reloadPause)
-	}
-	return p.reload("status page")
-}
 
 // uploads answers worker.QueryUploads.
 func (p *supervisor) uploads(about string) string {
@@ -286,9 +270,9 @@ func (l *ledger) sum(live []int) []metrics.Family {
 const mostKnown = 50
 
 // lastWords is pool.Options.LastWords.
-func (p *supervisor) lastWords(pid int, text string) {
+func (p *supervisor) lastWords(pid int, text []byte) {
 	var families []metrics.Family
-	if json.Unmarshal([]byte(text), &families) == nil && p.counted.said(pid, families) > mostKnown {
+	if json.Unmarshal(text, &families) == nil && p.counted.said(pid, families) > mostKnown {
 		go func() { p.counted.sum(pids(p.pool.Status())) }()
 	}
 }

@@ -124,7 +124,7 @@ func (p *supervisor) prepareSandbox(upgraded bool) error {
 	for name, paths := range map[string][]string{"sandbox-read": p.conf.SandboxRead, "sandbox-write": p.conf.SandboxWrite, "sandbox-exec": p.conf.SandboxExec} {
 		for _, path := range paths {
 			if _, err := os.Stat(path); err != nil {
-				return process.ExitUsage(fmt.Errorf("%s (%s): %s: %w", name, p.plan.Settings.Source(name), path, process.ExitReason(err)))
+				return process.ExitUsage(fmt.Errorf("%s (%s): %s: %w", name, p.plan.Settings.Source(name), path, system.Cause(err)))
 			}
 		}
 	}
@@ -299,9 +299,6 @@ func (p *supervisor) logKept() {
 		now := p.conf
 		now.SandboxWrite = slices.Concat(now.SandboxWrite, conf.SandboxWrite)
 		system.Distrust(p.plan.Changeable(&now))
-		shown := *p.shown.Load()
-		shown.Conf.Status = conf.Status
-		p.shown.Store(&shown)
 	}
 	names := p.plan.Settings.Kept(set)
 	if p.unused != "" {

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"fapws/cmd/fapws/confine"
 	"fapws/cmd/fapws/ctl"
@@ -41,20 +40,19 @@ type supervisor struct {
 	memory    confine.Trimmer
 	identity  *confine.Identity // to run as; nil: as it is
 	sockets   conn.ListenOptions
-	settled   pool.Settled               // of the first worker
+	settled   pool.Settled               // of the workers
+	viewers   sync.Once                  // starts tellViewers
 	early     worker.Early[pool.Address] // until the first worker has loaded
 	served    []pool.Address             // once they are
+	started   atomic.Bool                // pool is set
 	pool      *pool.Pool
 	keyring   keyring
-	counted   ledger // what workers have
-	tail      plan.Tail
+	counted   ledger       // what workers have
 	broker    *pool.Broker // nil: channels are those of this server
 	temporary string       // directory of --sandbox for temporary files, or ""
 
-	shown atomic.Pointer[worker.Shown]
-
-	mu       sync.Mutex // of the following
-	reloaded time.Time  // from the status page
+	shown   atomic.Pointer[worker.Shown]
+	reloads logfile.Seldom // from the status page
 }
 
 // openControl makes the control socket, as the user that this process runs as.
@@ -87,9 +85,6 @@ func Run(what *plan.Plan, instance *worker.Instance, stderr io.Writer) (code int
 func (p *supervisor) run() (code int, err error) {
 	p.log = p.errors.Logger(p.stderr, &p.conf)
 	p.instance.LogTo(p.log.Log)
-	if p.conf.Status != "" {
-		p.log.Keep(&p.tail)
-	}
 	p.memory.TrimHeap, p.memory.Small = pybridge.TrimHeap, true
 	handover, err := pool.Inherited()
 	if err != nil {
@@ -116,7 +111,7 @@ func (p *supervisor) run() (code int, err error) {
 	if p.conf.Fork {
 		idleStop = 0 // the fork server ends instead
 	}
-	workers := pool.New(pool.Options{
+	p.pool = pool.New(pool.Options{
 		Dir:          folder,
 		Workers:      worker.Workers(&p.conf),
 		LoadTimeout:  p.conf.LoadTimeout,
@@ -139,16 +134,16 @@ func (p *supervisor) run() (code int, err error) {
 		PassStderr:   p.errors.Redirected() && p.conf.Chroot != "",
 		Log:          p.log.Log,
 	})
-	p.mu.Lock()
-	p.pool = workers
-	p.mu.Unlock()
-	p.shown.Store(&worker.Shown{Conf: p.conf})
+	p.started.Store(true)
+	p.settled = pool.Settled{Config: p.conf, App: p.plan.Label(&p.conf), Python: p.plan.Python()}
+	var state []byte
 	var left []*os.File
 	if handover != nil {
 		p.settled = handover.Settled
-		left = handover.Files()
+		state, left = handover.State, handover.Files()
 	}
-	if left, err = p.keyring.open(left); err != nil {
+	p.show()
+	if left, err = p.keyring.open(state, left); err != nil {
 		return 0, err
 	}
 	if err := p.instance.TakePid(left); err != nil {
@@ -172,9 +167,6 @@ func (p *supervisor) run() (code int, err error) {
 		}
 		defer p.early.Drop()
 	}
-	if p.conf.Status != "" {
-		go p.tellViewers()
-	}
 	err = p.pool.Run(pool.Catch(handover, process.SignalsArrived), handover)
 	removeSocketFiles(p.served, p.log)
 	p.instance.Withdraw()
@@ -183,11 +175,8 @@ func (p *supervisor) run() (code int, err error) {
 
 // reopenWorkerLogs makes the workers reopen the error log.
 func (p *supervisor) reopenWorkerLogs() {
-	p.mu.Lock()
-	workers := p.pool
-	p.mu.Unlock()
-	if workers != nil { // else there are no workers yet
-		workers.Reopen()
+	if p.started.Load() { // else there are no workers yet
+		p.pool.Reopen()
 	}
 }
 
@@ -232,8 +221,19 @@ func (p *supervisor) open(first *pool.Settled) (addresses []pool.Address, err er
 	return addresses, nil
 }
 
+// show has the settings and addresses shown that are known now, and returns the addresses.
+func (p *supervisor) show() []worker.Address {
+	addrs := socketAddrs(p.served)
+	p.shown.Store(&worker.Shown{Conf: p.settled.Config, App: p.settled.App, Python: p.settled.Python, Addrs: addrs})
+	if p.settled.Status != "" {
+		p.viewers.Do(func() { go p.tellViewers() })
+	}
+	return addrs
+}
+
 // fits is pool.Options.Fits. Whether an address is for HTTPS is decided when it is opened.
 func (p *supervisor) fits(s *pool.Settled) string {
+	p.settled = *s
 	p.unused = ""
 	for _, a := range p.served {
 		_, secure := settings.SplitSecure(a.Name)
@@ -254,12 +254,12 @@ func (p *supervisor) fits(s *pool.Settled) string {
 }
 
 // failurePage is pool.Options.FailurePage for developers.
-func (p *supervisor) failurePage() func(string, []byte) string {
+func (p *supervisor) failurePage() func(string, []byte) []byte {
 	if !p.conf.Dev {
 		return nil
 	}
-	return func(how string, said []byte) string {
-		return string(failurePage(filepath.Base(p.plan.Label(&p.conf)), how, said))
+	return func(how string, said []byte) []byte {
+		return failurePage(filepath.Base(p.plan.Label(&p.conf)), how, said)
 	}
 }
 
@@ -268,8 +268,7 @@ func (p *supervisor) up(addresses []pool.Address, resumed bool) {
 	p.memory.Started()
 	p.keyring.serving()
 	p.served = addresses
-	addrs := socketAddrs(addresses)
-	p.shown.Store(&worker.Shown{Conf: p.settled.Config, Addrs: addrs})
+	addrs := p.show()
 	p.instance.LogNotifyError(p.instance.Notifier.Ready("serving " + worker.URLs(addrs)))
 	go p.instance.Notifier.Watch(context.Background(), p.answering)
 	if resumed {
@@ -318,21 +317,20 @@ func (p *supervisor) event(e pool.Event) {
 		p.memory.Quiet()
 		if p.reloading {
 			p.logKept()
+			p.show()
 		}
 		p.instance.LogNotifyError(n.Ready(""))
 	case pool.Failed:
 		p.instance.LogNotifyError(n.Ready(e.Text))
 	case pool.PageUp:
-		addrs := socketAddrs(e.Addresses)
-		p.shown.Store(&worker.Shown{Conf: p.settled.Config, Addrs: addrs})
-		p.log.Log(logfile.Info, "see why in a browser: "+worker.URLs(addrs))
+		p.log.Log(logfile.Info, "see why in a browser: "+worker.URLs(p.show()))
 	case pool.Stopping:
 		p.instance.LogNotifyError(n.Stopping())
 	}
 }
 
 // beforeExec leaves to the next program the variables that this one has taken from the environment.
-func (p *supervisor) beforeExec() (left []*os.File) {
+func (p *supervisor) beforeExec() (state []byte, left []*os.File) {
 	var err error
 	for _, pair := range p.instance.Notifier.Environ() {
 		name, value, _ := strings.Cut(pair, "=")
@@ -343,11 +341,11 @@ func (p *supervisor) beforeExec() (left []*os.File) {
 			p.log.Log(logfile.Error, err.Error())
 		}
 	}
-	if left, err = p.keyring.leave(); err != nil {
+	if state, left, err = p.keyring.leave(); err != nil {
 		p.log.Log(logfile.Error, "certificates for the next program: "+err.Error())
 	}
 	if pid := p.instance.Pid.Load().Left(); pid != nil {
 		left = append(left, pid)
 	}
-	return left
+	return state, left
 }

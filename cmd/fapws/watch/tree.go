@@ -16,13 +16,12 @@ import (
 type tree struct {
 	patterns patterns
 	roots    []string // absolute
-	most     int      // folders
 
 	folders map[string]fileID // by path
 	seen    map[fileID]string // the same the other way round: a link to a folder above ends there
 	files   map[string]stamp
 	single  map[string]bool // files that are symbolic links or named by path: the kernel may report nothing of them
-	full    bool            // there are more folders than most
+	full    bool            // there are more folders than maxFolders
 
 	// enter is called for each folder before its files are looked at.
 	enter func(folder string)
@@ -108,7 +107,7 @@ func (t *tree) take(dir string) bool {
 		}
 		t.forget(other)
 	}
-	if len(t.folders) >= t.most {
+	if len(t.folders) >= maxFolders {
 		t.full = true
 		return false
 	}

@@ -24,37 +24,31 @@ type Options struct {
 
 	// Include are patterns of files that count in addition to AlwaysInclude: *.html, templates/*.txt, or paths. One
 	// without wildcards wins over Exclude, and one with a slash and without wildcards need not be in Dirs.
-	// Symbolic links to that file, or to a directory on the way to it, may be replaced; it is looked at every Interval.
+	// Symbolic links to that file, or to a directory on the way to it, may be replaced; it is looked at every second.
 	Include []string
 
 	// Exclude are patterns of files and directories that do not count, in addition to AlwaysExclude. Virtual
 	// environments below Dirs never do.
 	Exclude []string
 
-	// MaxFolders bounds the folders that are watched. 0: 4096.
-	MaxFolders int
+	// Poll looks at all files every second, also where the kernel would report changes.
+	Poll bool
 
-	// Poll looks at all files every Interval, also where the kernel would report changes.
-	Poll     bool
-	Interval time.Duration // 0: 1 s
-
-	// Quiet is the time without another change after which a change is reported: an editor
-	// takes some steps to save, a checkout many. 0: 50 ms.
-	Quiet time.Duration
-
-	// Log gets lines for the user, one at a time, on any goroutine. May be nil.
+	// Log gets lines for the user, one at a time, on any goroutine.
 	Log func(line string)
 }
 
-const (
-	defaultFolders  = 4096
-	defaultInterval = time.Second
+// Tests change these.
+var (
+	maxFolders = 4096 // that are watched
+	interval   = time.Second
 
-	defaultQuiet = 50 * time.Millisecond
-
-	// longest is how long Options.Quiet is waited for.
-	longest = time.Second
+	// quiet is the time without another change after which a change is reported: an editor takes some steps to save, a checkout many.
+	quiet = 50 * time.Millisecond
 )
+
+// longest is how long quiet is waited for.
+const longest = time.Second
 
 // Change lists the changes of files since the previous Change.
 type Change struct {
@@ -100,18 +94,6 @@ type Watcher struct {
 // Start begins to watch; it reports changes made after it has returned. An error
 // is one line: a folder is not there, or a pattern has no meaning.
 func Start(o Options) (*Watcher, error) {
-	if o.Log == nil {
-		o.Log = func(string) {}
-	}
-	if o.MaxFolders <= 0 {
-		o.MaxFolders = defaultFolders
-	}
-	if o.Interval <= 0 {
-		o.Interval = defaultInterval
-	}
-	if o.Quiet <= 0 {
-		o.Quiet = defaultQuiet
-	}
 	cwd, err := os.Getwd()
 	if err != nil {
 		return nil, fmt.Errorf("cannot watch: %w", err)
@@ -136,7 +118,7 @@ func Start(o Options) (*Watcher, error) {
 	}
 	w := &Watcher{o: o, cwd: cwd, changes: make(chan Change, 1), stop: make(chan struct{}), dirty: map[string]bool{}, found: map[string]string{}}
 	w.Changes = w.changes
-	w.tree = &tree{patterns: p, roots: roots, most: o.MaxFolders, enter: w.enter, leave: w.leave,
+	w.tree = &tree{patterns: p, roots: roots, enter: w.enter, leave: w.leave,
 		folders: map[string]fileID{}, seen: map[fileID]string{}, files: map[string]stamp{}, single: map[string]bool{}}
 	if why := w.mustPoll(); why != "" {
 		w.poll(why)
@@ -170,7 +152,7 @@ func (w *Watcher) run() {
 	}()
 	settled := time.NewTimer(longest)
 	settled.Stop()
-	tick := time.NewTicker(w.o.Interval)
+	tick := time.NewTicker(interval)
 	defer tick.Stop()
 	for {
 		var events chan fsnotify.Event
@@ -211,7 +193,7 @@ func (w *Watcher) run() {
 		}
 		if w.restless {
 			w.restless = false
-			settled.Reset(min(w.o.Quiet, time.Until(w.since.Add(max(longest, w.o.Quiet)))))
+			settled.Reset(min(quiet, time.Until(w.since.Add(max(longest, quiet)))))
 		}
 	}
 }
@@ -318,9 +300,8 @@ func (w *Watcher) tell() {
 	if len(w.found) == 0 {
 		return
 	}
-	paths := slices.Collect(maps.Keys(w.found))
 	rank := map[string]string{"changed": "1", "added": "2", "removed": "3"} // the name that says most
-	slices.SortFunc(paths, func(a, b string) int {
+	paths := slices.SortedFunc(maps.Keys(w.found), func(a, b string) int {
 		return strings.Compare(rank[w.found[a]]+a, rank[w.found[b]]+b)
 	})
 	c := Change{Path: w.shown(paths[0]), What: w.found[paths[0]], More: len(paths) - 1}
@@ -373,7 +354,7 @@ func (w *Watcher) tooMany() {
 	if w.tree.full && !w.told {
 		w.told = true
 		w.o.Log(fmt.Sprintf("watching only the %d nearest directories: name the important ones with --reload-dir, or exclude some with --reload-exclude",
-			w.o.MaxFolders))
+			maxFolders))
 	}
 }
 
@@ -396,7 +377,7 @@ func (w *Watcher) poll(why string) {
 		w.kernel.Close()
 		w.kernel = nil
 	}
-	w.o.Log(fmt.Sprintf("polling files every %v: %s", w.o.Interval, why))
+	w.o.Log(fmt.Sprintf("polling files every %v: %s", interval, why))
 }
 
 // explain returns advice for an error of inotify (inotify_init1(2),

@@ -73,6 +73,13 @@ func (d *dir) watch(o Options) *Watcher {
 	return w
 }
 
+// set changes a variable until the end of the test.
+func set[T any](t *testing.T, at *T, value T) {
+	before := *at
+	t.Cleanup(func() { *at = before })
+	*at = value
+}
+
 func next(t *testing.T, w *Watcher) string {
 	t.Helper()
 	select {
@@ -181,7 +188,7 @@ func TestChanges(t *testing.T) {
 			change: func(d *dir) { d.write("app/a/made/x.py", "new") }},
 		{name: "virtual environment", files: []string{"app/env/pyvenv.cfg", "app/env/lib/x.py"},
 			change: func(d *dir) { d.write("app/env/lib/x.py", "new") }},
-		{name: "too many folders", files: []string{"app/a/x.py", "app/a/b/x.py"}, o: Options{MaxFolders: 2},
+		{name: "too many folders", files: []string{"app/a/x.py", "app/a/b/x.py"}, before: func(d *dir) { set(d.t, &maxFolders, 2) },
 			change: func(d *dir) { d.write("app/a/b/x.py", "new") }},
 	} {
 		for _, how := range []string{"told", "polled"} {
@@ -193,9 +200,11 @@ func TestChanges(t *testing.T) {
 						tt.before(d)
 					}
 					if how == "polled" {
-						o.Poll, o.Interval = true, 5*time.Millisecond
+						o.Poll = true
+						set(t, &interval, 5*time.Millisecond)
 					}
 					w := d.watch(o)
+					defer w.Close() // before quiet changes
 					tt.change(d)
 					want = tt.want
 					if want == "" {
@@ -206,11 +215,11 @@ func TestChanges(t *testing.T) {
 				}
 				o := tt.o
 				if strings.HasPrefix(tt.name, "steps: ") {
-					o.Quiet = 300 * time.Millisecond // more than the steps take
+					set(t, &quiet, 300*time.Millisecond) // more than the steps take
 				}
 				got, want := tells(o)
-				for o.Quiet > 0 && o.Quiet < patience && got != want { // they may take longer
-					o.Quiet *= 4
+				for quiet >= 300*time.Millisecond && quiet < patience && got != want { // they may take longer
+					set(t, &quiet, 4*quiet)
 					got, want = tells(o)
 				}
 				if got != want {
@@ -282,9 +291,12 @@ func TestSaid(t *testing.T) {
 	}{
 		{"all well", Options{}, ""},
 		{"polling", Options{Poll: true}, "polling files every 1s: as requested"},
-		{"too many", Options{MaxFolders: 2}, "watching only the 2 nearest directories: name the important ones with --reload-dir, or exclude some with --reload-exclude"},
+		{"too many", Options{}, "watching only the 2 nearest directories: name the important ones with --reload-dir, or exclude some with --reload-exclude"},
 	} {
 		d := newDir(t, "app/a/x.py", "app/b/x.py", "app/c/x.py")
+		if tt.name == "too many" {
+			set(t, &maxFolders, 2)
+		}
 		d.watch(tt.o)
 		if got := strings.Join(d.said, "\n"); got != tt.want {
 			t.Errorf("%s: said %q, want %q", tt.name, got, tt.want)
@@ -350,7 +362,8 @@ func TestReadable(t *testing.T) {
 	if os.Geteuid() == 0 {
 		return // may read everything
 	}
-	for _, o := range []Options{{}, {Poll: true, Interval: time.Millisecond}} {
+	set(t, &interval, time.Millisecond)
+	for _, o := range []Options{{}, {Poll: true}} {
 		d := newDir(t, "one.pem")
 		d.check(os.Chmod(d.in("one.pem"), 0))
 		o.Include, o.Log = []string{d.in("one.pem")}, func(string) {}

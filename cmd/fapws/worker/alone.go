@@ -85,7 +85,7 @@ func (s *service) listenEarly() error {
 // earlyListeners returns the listeners of listenEarly, for the server to take.
 func (s *service) earlyListeners() []*conn.Listener {
 	listeners := s.alone.bound.Sockets()
-	s.alone.shown.Store(&Shown{s.conf, BannerOf(listeners)})
+	s.show(BannerOf(listeners))
 	s.alone.accepting.Store(s.server)
 	return listeners
 }
@@ -104,8 +104,15 @@ func (a *alone) close(listeners []*conn.Listener) {
 // Shown is what the control socket and the status page show of the settings, as far as they are known, with the addresses where clients
 // are answered.
 type Shown struct {
-	Conf  settings.Config
-	Addrs []Address
+	Conf   settings.Config
+	App    string // as plan.Plan.Label has it
+	Python string // as plan.Plan.Python has it
+	Addrs  []Address
+}
+
+// show has the settings shown that are known now.
+func (s *service) show(addrs []Address) {
+	s.alone.shown.Store(&Shown{s.conf, s.plan.Label(&s.conf), s.plan.Python(), addrs})
 }
 
 // listen binds the addresses of the settings.
@@ -122,7 +129,7 @@ func (s *service) listen() (listeners []*conn.Listener, err error) {
 		return nil, err
 	}
 	listeners, err = s.alone.bound.Take(addrs, options)
-	s.alone.shown.Store(&Shown{s.conf, BannerOf(listeners)})
+	s.show(BannerOf(listeners))
 	return listeners, err
 }
 

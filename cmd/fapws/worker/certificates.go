@@ -1,9 +1,10 @@
 package worker
 
 import (
+	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"sync"
 
 	"fapws/cmd/fapws/certificates"
@@ -68,10 +69,8 @@ func (s *service) renewCertificates(b *certificates.Bundle) {
 type ownCertificates struct {
 	mu       sync.Mutex
 	reader   certificates.Reader
-	want     *certificates.Want
 	bundle   *certificates.Bundle
 	follower *certificates.Follower
-	orders   *certificates.Orders // nil: the first client cannot be served yet, or there are none
 }
 
 // readCertificates returns the contents of the files that w names, and follows them from now on.
@@ -84,7 +83,7 @@ func (s *service) readCertificates(w *certificates.Want) (*certificates.Bundle, 
 	if err != nil {
 		return nil, err
 	}
-	c.want, c.bundle = w, b
+	c.bundle = b
 	if c.follower == nil {
 		c.follower = certificates.Follow(func() { s.rereadCertificates() }, false)
 	}
@@ -94,23 +93,21 @@ func (s *service) readCertificates(w *certificates.Want) (*certificates.Bundle, 
 
 // orderCertificates begins to order certificates, when the tokens for them can be found.
 func (s *service) orderCertificates() {
-	c := &s.alone.files
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.want != nil && c.want.ACME.Dir != "" {
-		c.orders = certificates.NewOrders(&c.want.ACME, func() { s.rereadCertificates() }, s.log.Log)
+	if s.acmeDir() != "" {
+		certificates.NewOrders(&s.want.Load().ACME, func() { s.rereadCertificates() }, s.log.Log)
 	}
 }
 
 // rereadCertificates uses what the files have now. It reports whether there are any.
 func (s *service) rereadCertificates() bool {
+	want := s.want.Load()
+	if want == nil {
+		return false
+	}
 	c := &s.alone.files
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.want == nil {
-		return false
-	}
-	b, err := c.reader.Bundle(c.want)
+	b, err := c.reader.Bundle(want)
 	if err == nil && !b.Equal(c.bundle) { // an error is impossible: all files were good before, and are kept
 		c.bundle = b
 		s.renewCertificates(b)
@@ -118,57 +115,26 @@ func (s *service) rereadCertificates() bool {
 	return true
 }
 
-// errNoSupervisor ends a worker whose supervisor ends while it starts.
-var errNoSupervisor = errors.New("the supervisor has ended")
-
 // certificates asks the supervisor, which reads them, because it may be allowed to read keys that this process may not.
 func (p *Parent) certificates(w *certificates.Want) (*certificates.Bundle, error) {
-	text, err := w.Encode()
+	text, err := json.Marshal(w)
 	if err != nil {
 		return nil, err
 	}
-	answered := make(chan bundled, 1)
-	p.bundles.Store(&answered)
-	if err := p.channel.SendPieces(pool.Certificates, 0, text); err != nil {
-		return nil, errNoSupervisor // listen sees the end of the channel
-	}
-	answer := <-answered
-	return answer.bundle, answer.err
-}
-
-// bundled is the first answer of the supervisor to certificates.
-type bundled struct {
-	bundle *certificates.Bundle
-	err    error
-}
-
-// takeCertificates takes a bundle from the supervisor: an answer, or another one later.
-func (p *Parent) takeCertificates(m *pool.Message, files []*os.File) {
-	var b bundled
+	m := p.questions.Ask(context.Background(), pool.Message{Kind: pool.Certificates, Raw: text}, p.send) // or listen ends this process
 	if m.Text != "" {
-		b.err = errors.New(m.Text)
-	} else {
-		b.bundle, b.err = readBundle(files)
+		return nil, errors.New(m.Text)
 	}
-	answered := p.bundles.Swap(nil)
-	switch {
-	case answered != nil:
-		*answered <- b
-	case b.err != nil:
-		p.s.log.Log(logfile.Error, b.err.Error())
-	default:
-		p.s.renewCertificates(b.bundle)
-	}
+	b := new(certificates.Bundle)
+	return b, json.Unmarshal(m.Raw, b)
 }
 
-// readBundle reads the file that the supervisor has sent. All workers share it, with its position.
-func readBundle(files []*os.File) (*certificates.Bundle, error) {
-	if len(files) != 1 {
-		return nil, errors.New("certificates from the supervisor: no file")
+// takeCertificates takes another bundle from the supervisor.
+func (p *Parent) takeCertificates(m *pool.Message) {
+	b := new(certificates.Bundle)
+	if err := json.Unmarshal(m.Raw, b); err != nil {
+		p.s.log.Log(logfile.Error, fmt.Sprintf("certificates from the supervisor: %v", err))
+		return
 	}
-	text, err := pool.ReadShared(files[0])
-	if err != nil {
-		return nil, fmt.Errorf("certificates from the supervisor: %w", err)
-	}
-	return certificates.DecodeBundle(text)
+	p.s.renewCertificates(b)
 }

@@ -48,52 +48,34 @@ func (s *service) notify(name string, client *live.StreamClient, left bool) {
 
 const slowPresence = "on_join and on_leave take too long; dropping calls"
 
-// localRelay is the relay of a process that is alone: events go to its clients at once. Only the event loop makes room for
-// more of them, so it must not wait for that: events for which there is no room wait on a goroutine, and later ones behind them.
+// localRelay is the relay of a process that is alone. Only the event loop makes room for more events, so it must not wait for that: they
+// go to the clients on a goroutine.
 type localRelay struct {
 	s       *service
-	late    *eventloop.Queue[pybridge.Event]
-	waiting atomic.Int64 // events in late
+	events  *eventloop.Queue[pybridge.Event]
 	viewers atomic.Int64 // of the status page
 	tells   atomic.Bool  // tellViewers runs
 }
 
 func newLocalRelay(s *service) *localRelay {
 	r := &localRelay{s: s}
-	r.late = eventloop.NewQueue(r.publishLate)
+	r.events = eventloop.NewQueue(r.deal)
 	return r
 }
 
-func (r *localRelay) publish(events []pybridge.Event) {
-	var cost int64
-	for len(events) > 0 && r.waiting.Load() == 0 {
-		err := r.s.tryPublish(0, &events[0])
-		if errors.Is(err, live.ErrBacklog) {
-			break
-		}
-		r.s.complain(err)
-		cost += events[0].Cost()
-		events = events[1:]
-	}
-	r.s.dealt(cost)
-	if len(events) > 0 {
-		r.waiting.Add(int64(len(events)))
-		r.late.Add(events...)
-	}
-}
+func (r *localRelay) publish(events []pybridge.Event) { r.events.Add(events...) }
 
-func (r *localRelay) publishLate(events []pybridge.Event) {
+func (r *localRelay) deal(events []pybridge.Event) {
 	var cost int64
 	for i := range events {
 		r.s.publishOne(0, &events[i])
 		cost += events[i].Cost()
 	}
 	r.s.dealt(cost)
-	r.waiting.Add(-int64(len(events)))
 }
 
-func (r *localRelay) purge(cache.Pattern) {}
-func (r *localRelay) flush(time.Duration) {}
+func (r *localRelay) purge(cache.Pattern)       {}
+func (r *localRelay) flush(limit time.Duration) { r.events.Wait(limit) }
 
 func (r *localRelay) counted(name string, n int) {
 	if name == ctl.StatusChannel {
@@ -210,7 +192,6 @@ type channelRelay struct {
 	purges     *eventloop.Queue[string]         // patterns in JSON, for sendPurges
 	said       atomic.Int64                     // cost of the messages sent up
 	dealt      atomic.Int64                     // cost of the answers to them
-	begun      []byte                           // of events whose last message has not come; of listen
 	waiting    atomic.Int64                     // bytes in down
 	overflowed atomic.Bool                      // the loss of some is reported
 	history    chan giver                       // of Take
@@ -246,14 +227,8 @@ func (r *channelRelay) sendUp(events []pybridge.Event) {
 			events = events[1:]
 		}
 		m.ID = uint64(r.said.Load())
-		for raw := m.Raw; len(raw) > 0; { // one event may take several messages
-			n := min(len(raw), pool.MaxRaw)
-			m.Raw, raw = raw[:n], raw[n:]
-			m.More = len(raw) > 0
-			if r.channel.Send(m) != nil {
-				return // listen sees the end of the channel
-			}
-			m.Seq++
+		if r.channel.Send(m) != nil {
+			return // listen sees the end of the channel
 		}
 	}
 }
@@ -276,16 +251,12 @@ func (r *channelRelay) arrived(m *pool.Message) {
 		r.down.Add(relayItem{events: m}) // as many more may be published
 		return
 	}
-	if r.waiting.Load() > mostDown && len(r.begun) == 0 {
+	if r.waiting.Load() > mostDown {
 		if !r.overflowed.Swap(true) {
 			r.s.log.Log(logfile.Error, fmt.Sprintf("worker %d: event loop blocked by a handler; dropping events", os.Getpid()))
 		}
 		return
 	}
-	if r.begun = append(r.begun, m.Raw...); m.More {
-		return
-	}
-	m.Raw, r.begun = r.begun, nil
 	r.waiting.Add(int64(len(m.Raw)))
 	r.down.Add(relayItem{events: m})
 }
@@ -323,7 +294,7 @@ func (r *channelRelay) tell() {
 	counts := r.counts
 	r.counts = map[string]int64{}
 	r.mu.Unlock()
-	_ = r.channel.SendCounts(counts) // listen sees the end of the channel
+	pool.EachCounts(counts, func(m *pool.Message) { _ = r.channel.Send(m) }) // listen sees the end of the channel
 }
 
 // join takes part in the channels of all workers from now on, with their past events. The loop runs. It waits for that as long as

@@ -34,7 +34,7 @@ func (s *service) command(c ctl.Command, p cache.Pattern) (any, error) {
 	case ctl.Stack:
 		return s.stack(), nil
 	case ctl.Log:
-		return s.tail.Lines(), nil
+		return s.log.Lines(), nil
 	case ctl.Profile:
 		return s.profile()
 	case ctl.Rotate:
@@ -60,7 +60,7 @@ func (s *service) command(c ctl.Command, p cache.Pattern) (any, error) {
 func (s *service) report() *ctl.Report {
 	r := ctl.Report{PID: os.Getpid()}
 	if s.parent == nil {
-		r = ReportPresence(s.plan, s.alone.shown.Load(), s.alone.opened)
+		r = s.alone.shown.Load().Report(s.plan, s.alone.opened)
 	}
 	r.Cache = cacheOf(s.server)
 	w := ctl.Worker{PID: r.PID, State: "starting", Age: r.Uptime, RSS: confine.ResidentMemory(r.PID), Counters: s.counters()}
@@ -144,7 +144,6 @@ func (s *service) statusPage() backend.Responder {
 	if s.conf.Status == "" {
 		return nil
 	}
-	s.log.Keep(&s.tail)
 	ask := func(_ context.Context, c ctl.Command) (ctl.Answer, error) {
 		return ctl.Server(s.command).AnswerPage(c), nil
 	}
@@ -281,7 +280,7 @@ func (s *service) sayLastWords() {
 		return
 	}
 	if text, err := json.Marshal(metrics.Lasting(s.metrics())); err == nil {
-		_ = s.parent.channel.SendPieces(pool.LastWords, 0, string(text)) // listen sees the end of the channel
+		s.parent.send(&pool.Message{Kind: pool.LastWords, Raw: text})
 	}
 }
 

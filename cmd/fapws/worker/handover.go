@@ -46,10 +46,7 @@ func (r *channelRelay) give(files []*os.File) {
 // clients do not wait for it.
 func giveHistory(to *pool.Channel, events []*live.Event) {
 	defer to.Close()
-	if f, err := pool.SharedFile("history", live.Encode(events)); err == nil {
-		_ = to.Send(&pool.Message{Kind: pool.Piece}, f)
-		f.Close()
-	}
+	_ = to.Send(&pool.Message{Kind: pool.Piece, Raw: live.Encode(events)})
 }
 
 // giver is a worker that has the past events.
@@ -61,19 +58,11 @@ type giver struct {
 // takeHistory receives what giveHistory sends, events up to the number last. It ends when the other worker has ended, or has sent nothing
 // for the limit.
 func takeHistory(s *runtime.Server, from *pool.Channel, last uint64, silence time.Duration) error {
-	_, files, err := from.ReceiveWithin(silence)
+	m, _, err := from.ReceiveWithin(silence)
 	if err != nil {
 		return err
 	}
-	defer pool.CloseFiles(files)
-	if len(files) != 1 {
-		return errNoFile
-	}
-	text, err := pool.ReadShared(files[0])
-	if err != nil {
-		return err
-	}
-	return s.Subscribers().ImportHistory(text, last)
+	return s.Subscribers().ImportHistory(m.Raw, last)
 }
 
 // take is pool.Take.

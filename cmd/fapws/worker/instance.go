@@ -109,18 +109,17 @@ func (f *Instance) OpenControl(conf *settings.Config, from settings.Source, serv
 	return nil
 }
 
-// ReportPresence is the part of a report of the control socket that is about the server as a whole.
-func ReportPresence(p *plan.Plan, shown *Shown, since time.Time) ctl.Report {
-	conf := &shown.Conf
+// Report is the part of a report of the control socket that is about the server as a whole.
+func (shown *Shown) Report(p *plan.Plan, since time.Time) ctl.Report {
 	r := ctl.Report{
 		PID:     os.Getpid(),
-		App:     p.Label(conf),
+		App:     shown.App,
 		Version: process.Version,
-		Python:  p.Python(),
-		Mode:    BannerMode(conf),
+		Python:  shown.Python,
+		Mode:    BannerMode(&shown.Conf),
 		Uptime:  time.Since(since).Seconds(),
 	}
-	if path, print := p.OwnCA(conf); print != "" {
+	if path, print := p.OwnCA(&shown.Conf); print != "" {
 		r.CA = &ctl.OwnCA{Path: path, SHA256: print}
 	}
 	for _, addr := range shown.Addrs {

@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"os"
-	"strconv"
 	"strings"
 	"time"
 
@@ -63,7 +61,7 @@ func (p *Parent) check() {
 	} else if s.unused() {
 		m.Kind = pool.Unused
 	}
-	_ = p.channel.Send(m) // listen sees the end of the channel
+	p.send(m)
 }
 
 // loadEnd is how long a worker may live without its supervisor before it serves, and endMargin the time that it gets
@@ -114,7 +112,7 @@ func (p *Parent) obey(m *pool.Message, files []*os.File) {
 	case pool.Reopen:
 		s.reopenLog(files...)
 	case pool.Notice:
-		s.server.SetOverridePage(500, []byte(m.Text), s.conf.Dev && !s.conf.DevAnywhere)
+		s.server.SetOverridePage(500, m.Raw, s.conf.Dev && !s.conf.DevAnywhere)
 		if s.lateLoad != nil && s.lateLoad.failed.Load() {
 			s.server.GiveUp()
 		}
@@ -133,11 +131,11 @@ func (p *Parent) obey(m *pool.Message, files []*os.File) {
 			s.server.Purge(pattern)
 		}
 	case pool.Certificates:
-		p.takeCertificates(m, files)
+		p.takeCertificates(m)
 	case pool.Ask:
 		go p.answer(m)
 	case pool.Answer:
-		p.questions.Answered(m, math.MaxInt)
+		p.questions.Answered(m)
 	}
 }
 
@@ -227,28 +225,25 @@ func (p *Parent) answer(m *pool.Message) {
 		if g := s.uploads.Load(); g != nil {
 			text = g.Answer(about)
 		}
-	case AskPurge:
-		if pattern, err := cache.ParsePattern(about); err == nil {
-			text = strconv.Itoa(s.server.PurgeNow(pattern))
-		}
 	case "":
 	default:
-		text = asJSON(ctl.AnswerOf(s.command(ctl.Command(question), cache.Pattern{})))
+		pattern, _ := cache.ParsePattern(about) // of Purge; the supervisor has checked it
+		text = asJSON(ctl.AnswerOf(s.command(ctl.Command(question), pattern)))
 	}
-	_ = p.channel.SendPieces(pool.Answer, m.ID, text) // listen sees the end of the channel
+	p.send(&pool.Message{Kind: pool.Answer, ID: m.ID, Raw: []byte(text)})
 }
 
 // recycle asks for another process in the place of this one. why follows
 // "worker N" in the log. It is safe for concurrent use.
 func (p *Parent) recycle(why string) {
-	_ = p.channel.Send(&pool.Message{Kind: pool.Recycle, Text: why}) // listen sees the end of the channel
+	p.send(&pool.Message{Kind: pool.Recycle, Text: why})
 }
 
 // Failing tells the supervisor why this process ends, if err has a text. A nil Parent does nothing.
 func (p *Parent) Failing(err error) {
 	if p != nil && err != nil && err.Error() != "" {
 		line, _, _ := strings.Cut(err.Error(), "\n")
-		_ = p.channel.Send(&pool.Message{Kind: pool.Failing, Text: line}) // listen sees the end of the channel
+		p.send(&pool.Message{Kind: pool.Failing, Text: line})
 	}
 }
 
@@ -258,5 +253,5 @@ const hungWithin = 2 * time.Second
 // onStuck is pybridge.RunConfig.Stuck. Inline, the handler may be on the event loop, which does not run then.
 func (p *Parent) onStuck(why string) {
 	hung := p.s.conf.Threads == 0 && !p.loopRuns(hungWithin)
-	_ = p.channel.Send(&pool.Message{Kind: pool.Recycle, Text: "stuck (" + why + ")", Hung: hung}) // listen sees the end of the channel
+	p.send(&pool.Message{Kind: pool.Recycle, Text: "stuck (" + why + ")", Hung: hung})
 }

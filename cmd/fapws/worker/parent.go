@@ -2,7 +2,6 @@ package worker
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -24,7 +23,6 @@ import (
 	"fapws/runtime"
 	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
-	"fapws/runtime/logfile"
 	"fapws/runtime/sites"
 	"fapws/runtime/source/static"
 	"fapws/runtime/system"
@@ -49,7 +47,6 @@ type Parent struct {
 	join      func()                       // takes part in the channels of all workers, once
 	departs   chan struct{}                // closed by depart
 	depart    func()                       // is called when the workers that take the place of this one serve
-	bundles   atomic.Pointer[chan bundled] // gets the answer of certificates, which waits for it; nil: it does not
 	questions pool.Questions               // to the supervisor
 	counts    bool                         // requests are counted from the start
 	successor atomic.Pointer[pool.Channel] // another worker, which gets the subscribers, or nil
@@ -89,6 +86,9 @@ func (p *Parent) Run(what *plan.Plan, stderr io.Writer) (code int, err error) {
 	return code, err
 }
 
+// send sends a message to the supervisor. If it has ended, listen sees the end of the channel.
+func (p *Parent) send(m *pool.Message) { _ = p.channel.Send(m) }
+
 // confine enters the sandbox and the directory of --chroot. The listeners come when the service is complete.
 func (p *Parent) confine() error {
 	s := p.s
@@ -99,9 +99,7 @@ func (p *Parent) confine() error {
 			return process.ExitSilently(status)
 		}
 	}
-	if err := p.channel.Send(&pool.Message{Kind: pool.Confined}); err != nil {
-		return errNoSupervisor // listen sees the end of the channel
-	}
+	p.send(&pool.Message{Kind: pool.Confined})
 	if err := s.enterSandbox(); err != nil { // before /proc is out of reach
 		return err
 	}
@@ -216,22 +214,17 @@ func (p *Parent) present() {
 // loaded reports that this worker has loaded; served describes the application.
 func (p *Parent) loaded(served string) {
 	s := p.s
-	text, err := json.Marshal(pool.Settled{
+	p.send(&pool.Message{Kind: pool.Loaded, Raw: []byte(asJSON(pool.Settled{
 		Config:   s.conf,
 		Protocol: pool.Protocol,
 		BindFrom: s.plan.Settings.Source("bind"),
 		Debug:    s.conf.Server.Debug,
+		App:      s.plan.Label(&s.conf),
 		Python:   s.plan.Python(),
 		Served:   served,
 		Open:     s.plan.IsOpen(&s.conf, s.contents),
 		Script:   s.remembered(),
-	})
-	if err == nil {
-		err = p.channel.Send(&pool.Message{Kind: pool.Loaded, Loaded: text})
-	}
-	if err != nil { // listen sees the end of the channel
-		s.log.Log(logfile.Debug, fmt.Sprintf("cannot tell the supervisor: %v", err))
-	}
+	}))})
 }
 
 // withJitter adds by chance up to jitter to n; 0 stays.

@@ -20,11 +20,10 @@ import (
 	"fapws/runtime/source/upload"
 )
 
-// Questions of a supervisor to its workers, see pool.Pool.Ask. Others are a ctl.Command, which is answered as by a server without a
-// supervisor: with a ctl.Answer in JSON.
+// Questions of a supervisor to its workers, see pool.Pool.Ask. Others are a ctl.Command, Purge with a space and a pattern in JSON behind it,
+// which is answered as by a server without a supervisor: with a ctl.Answer in JSON.
 const (
 	AskAlive = "alive" // Alive, if the event loop runs
-	AskPurge = "purge" // followed by a space and a pattern in JSON: how many pages were removed
 
 	Alive = "yes"
 )
@@ -95,11 +94,11 @@ func cutEvent(raw []byte) (e pybridge.Event, rest []byte, err error) {
 
 // query asks the supervisor. It must not be called on the goroutine of listen, nor on the loop.
 func (p *Parent) query(ctx context.Context, what string) (string, error) {
-	text, err := p.questions.Ask(ctx, what, func(m *pool.Message) error { return p.channel.Send(m) })
-	if err != nil && ctx.Err() != nil {
-		err = errors.New("the supervisor does not answer")
+	answer := p.questions.Ask(ctx, pool.Message{Kind: pool.Ask, Text: what}, p.send)
+	if answer == nil {
+		return "", errors.New("the supervisor does not answer")
 	}
-	return text, err
+	return string(answer.Raw), nil
 }
 
 // purge is pybridge.RunConfig.Purge: here at once, in the other workers soon.

@@ -38,7 +38,8 @@ func CheckSandbox(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) 
 	s := &service{plan: p, instance: &Instance{}, stderr: stderr}
 	s.check = &sandboxCheck{s: s, out: stdout, denied: map[string]bool{}}
 	s.relay = newLocalRelay(s)
-	s.alone.shown.Store(&Shown{Conf: p.Conf}) // the status page may be requested
+	s.conf = p.Conf
+	s.show(nil) // the status page may be requested
 	return s.run()
 }
 

@@ -62,7 +62,6 @@ type service struct {
 	want     atomic.Pointer[certificates.Want] // the certificates that tls has; nil: no HTTPS
 	measured sync.Mutex                        // of measures
 	measures bool                              // requests are counted
-	tail     plan.Tail                         // for the status page
 }
 
 // run loads, serves until told to stop, and returns the exit code. It runs on

@@ -74,8 +74,8 @@ func (z *lateLoad) run() (code int, err error) {
 	p.joinEarly()
 	s.memory.Started()
 	p.loaded("")
-	<-z.needed                                           // or the process ends: see obeyOrders
-	_ = p.channel.Send(&pool.Message{Kind: pool.Waking}) // listen sees the end of the channel
+	<-z.needed // or the process ends: see obeyOrders
+	p.send(&pool.Message{Kind: pool.Waking})
 	if err = s.load(); err == nil {
 		err = s.start()
 	}

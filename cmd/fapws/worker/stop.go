@@ -236,7 +236,7 @@ func (s *service) stop(o shutdownRequest) {
 	s.sayStopping(o.how, grace)
 	if o.how == quietly {
 		s.server.StopAccepting()
-		_ = s.parent.channel.Send(&pool.Message{Kind: pool.Closed}) // listen sees the end of the channel
+		s.parent.send(&pool.Message{Kind: pool.Closed})
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()

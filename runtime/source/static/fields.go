@@ -14,6 +14,7 @@ import (
 
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
+	"fapws/runtime/system"
 )
 
 const noSniff = "X-Content-Type-Options: nosniff\r\n"
@@ -195,7 +196,7 @@ func (t *typeTable) add(types map[string]string) error {
 func (t *typeTable) read(path string) error {
 	file, err := os.Open(path)
 	if err != nil {
-		return fmt.Errorf("cannot read %s: %w", path, reason(err))
+		return fmt.Errorf("cannot read %s: %w", path, system.Cause(err))
 	}
 	defer file.Close()
 	lines := bufio.NewScanner(file)
@@ -213,7 +214,7 @@ func (t *typeTable) read(path string) error {
 		}
 	}
 	if err := lines.Err(); err != nil {
-		return fmt.Errorf("cannot read %s: %w", path, reason(err))
+		return fmt.Errorf("cannot read %s: %w", path, system.Cause(err))
 	}
 	return nil
 }

@@ -14,6 +14,7 @@ import (
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/logfile"
+	"fapws/runtime/system"
 )
 
 // Handed answers the exchanges that handlers hand over to files: with a document root that they name (exchange.Head.Static), or with
@@ -115,8 +116,8 @@ func (o *handedOver) openSent() {
 	if o.head.Accel {
 		field = "X-Accel-Redirect"
 	}
-	o.failed, o.level, o.line = 404, logfile.Warning, fmt.Sprintf("%s: %.512q cannot be sent: %v", field, o.head.SendFile, reason(err))
-	if cause := reason(err); cause == unix.EMFILE || cause == unix.ENFILE {
+	o.failed, o.level, o.line = 404, logfile.Warning, fmt.Sprintf("%s: %.512q cannot be sent: %v", field, o.head.SendFile, system.Cause(err))
+	if cause := system.Cause(err); cause == unix.EMFILE || cause == unix.ENFILE {
 		o.failed = 503
 	}
 }

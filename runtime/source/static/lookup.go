@@ -12,7 +12,6 @@ import (
 	"syscall"
 
 	"fapws/runtime/route"
-	"fapws/runtime/system"
 )
 
 // sighting is a file and its variants as they were seen on disk.
@@ -189,14 +188,6 @@ func StatusOf(err error) int {
 func unwrap(err error) (reason syscall.Errno) {
 	errors.As(err, &reason)
 	return reason
-}
-
-// reason returns the kernel's error about a file, without the name of the call.
-func reason(err error) error {
-	if reason := unwrap(err); reason != 0 {
-		return reason
-	}
-	return system.Cause(err)
 }
 
 // cleanPath checks a decoded PATH_INFO and turns it into a name below the

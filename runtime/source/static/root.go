@@ -44,7 +44,7 @@ func openRoot(path string, policy Symlinks, private *Private, expose []string) (
 	g := guard{private: private, names: private.within(abs), expose: expose, links: new(hardLinks)}
 	t, info, err := openView(abs, policy, g)
 	if err != nil {
-		return nil, fmt.Errorf("cannot serve %s: %w", abs, reason(err))
+		return nil, fmt.Errorf("cannot serve %s: %w", abs, system.Cause(err))
 	}
 	return &root{path: abs, policy: policy, guard: g, now: t, info: info}, nil
 }

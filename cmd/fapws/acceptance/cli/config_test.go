@@ -149,7 +149,7 @@ func TestConfigReload(t *testing.T) {
 	fapwstest.Replace(t, file, "root = 'b'\nworkers = 2\npid = 'x'\nerror-log = 'x'\nstatus = '/_fapws'\n")
 	s.Says(`warning .*fapws\.toml: changes of workers, pid, error-log take effect after a restart\n`)
 	s.Ask(fapwstest.Get("/")).Want(t, 200).Is(t, "page of b")
-	s.Ask("GET /_fapws/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").Want(t, 200, "<title>fapws: files of")
+	s.Ask("GET /_fapws/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").Want(t, 200, "<title>fapws: files of "+dir+"/b<", "info reloading: ")
 	fapwstest.Replace(t, file, "root = 'a'\nworkers = 2\npid = 'x'\nerror-log = 'x'\nrot = 1\n")
 	s.Says(`fapws\.toml:5: unknown key rot, did you mean root\?\n(.*\n)*.*reload failed; the old workers keep serving\n`)
 	if code, _, stderr := s.Ctl("reload"); code != 1 || !strings.Contains(stderr, "fapws.toml:5: unknown key rot, did you mean root?") {
