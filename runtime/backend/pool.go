@@ -300,7 +300,7 @@ func (p *Pool) Release(one *exchange.Part) {
 		mine.file.Close()
 	}
 	if t := mine.Head.Tunnel; t != nil && t.Upstream != nil {
-		t.Upstream.Close() // the loop has not taken it
+		unix.Close(t.Upstream.Fd()) // the loop has not taken it
 	}
 }
 

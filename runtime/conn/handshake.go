@@ -184,7 +184,7 @@ func (h *Handshake) run() {
 	h.in = append([]byte(nil), c.Pending()...)
 	c.DropInput()
 	h.arrived = make(chan struct{}, 1)
-	h.t = &TLSTransport{wire: wire{s: s, handshake: h, local: c.Local, remote: c.Remote, fd: int32(c.Fd()), tcp: c.TCP()}}
+	h.t = &TLSTransport{wire: wire{Conn: unopened, s: s, handshake: h, local: c.Local, fd: int32(c.Fd()), tcp: c.TCP()}}
 	config := s.config.Load()
 	if config == nil {
 		config = &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, errNoConfig }}

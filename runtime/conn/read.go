@@ -164,6 +164,9 @@ func (c *Conn) leaves(err error) {
 	if c.set.Debug >= 2 {
 		c.set.tracef("%s: %v", c, err)
 	}
+	if p, ok := c.proto.(interface{ Broke(error) }); ok && err != io.EOF {
+		p.Broke(err)
+	}
 	if c.Gathers() { // still wanted if it only shut down its side
 		c.sendGathered()
 	}

@@ -309,7 +309,7 @@ func (t *transfer) returned(n int, err error) {
 // due returns when the client of t has read nothing for too long.
 func (t *transfer) due() int64 {
 	s := t.c.set
-	if t.lent { // the disk is waited for
+	if t.lent || t.c.Patient && !t.c.closed { // lent: the disk is waited for
 		return s.Now + int64(s.WriteTimeout)
 	}
 	return t.progress + tick + int64(t.timeout())

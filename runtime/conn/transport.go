@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"crypto/tls"
 	"html"
+	"net"
 	"slices"
 	"strconv"
 
@@ -105,7 +106,11 @@ func (c *Conn) WriteSome(pieces [][]byte) (n int, err error) {
 	if c.transport != nil {
 		return c.encode(pieces...)
 	}
-	n, err = c.set.iov.Send(c.Fd(), pieces...)
+	if len(pieces) == 1 {
+		n, err = Send(c.Fd(), pieces[0], 0)
+	} else {
+		n, err = c.set.iov.Send(c.Fd(), pieces...)
+	}
 	left := n
 	for _, b := range pieces {
 		left -= len(b)
@@ -190,39 +195,7 @@ func (c *Conn) sayEnd() bool {
 	return true
 }
 
-// Socket returns c as a tunnel reads and writes it. The connection closes by itself.
-func (c *Conn) Socket() Side {
-	if c.transport == nil {
-		return Plain{Descriptor: c.Fd(), TCP: c.tcp}
-	}
-	return encoded{c.transport.Transport, c}
-}
-
-// encoded is a connection with a transport, as a Side.
-type encoded struct {
-	Transport
-	c *Conn
-}
-
-// Fd implements Side.
-func (s encoded) Fd() int { return s.c.Fd() }
-
-// Drains implements Side.
-func (s encoded) Drains() bool { return false }
-
-// Read implements Side. An error that comes with bytes comes again.
-func (s encoded) Read(b []byte) (int, error) {
-	n, err := s.Transport.Read(b)
-	if n > 0 {
-		err = nil
-	}
-	return n, err
-}
-
-// Close implements Side.
-func (s encoded) Close() error { return nil }
-
-// TLSTransport encrypts a connection. It implements conn.Transport.
+// TLSTransport encrypts a connection. It implements Transport.
 type TLSTransport struct {
 	tls     *tls.Conn
 	client  *TLSState
@@ -235,6 +208,16 @@ var _ Transport = (*TLSTransport)(nil)
 
 // pieceSize is how many bytes are encrypted before they are written.
 const pieceSize = 32 << 10
+
+// NewTLSClient returns TLS over a connection of package net to an upstream. Its Conn is used before NewUpstream, on any goroutine.
+func NewTLSClient(over net.Conn, config *tls.Config) *TLSTransport {
+	t := &TLSTransport{wire: wire{Conn: over, blocks: true, local: over.LocalAddr()}}
+	t.tls = tls.Client(&t.wire, config)
+	return t
+}
+
+// Conn returns t as package net has connections.
+func (t *TLSTransport) Conn() *tls.Conn { return t.tls }
 
 // Client returns what handlers are told of the client.
 func (t *TLSTransport) Client() *TLSState { return t.client }
@@ -260,7 +243,7 @@ func (t *TLSTransport) Read(b []byte) (n int, err error) {
 		case err == nil && n < len(b) && t.wire.drained && len(t.wire.in) == 0:
 			return n, nil
 		case err == nil:
-		case err != ErrNotYet:
+		case err != errNotYet:
 			return n, err
 		case n > 0:
 			return n, nil

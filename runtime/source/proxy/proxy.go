@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"fapws/runtime/backend"
+	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
 	"fapws/runtime/logfile"
 )
@@ -85,13 +86,26 @@ func New(o Options) (*Proxy, error) {
 	return p, nil
 }
 
-// dial opens a connection to the upstream.
+// dial connects to the upstream, with TLS if it has that.
 func (p *Proxy) dial(ctx context.Context) (*connection, error) {
-	conn, err := p.target.dial(ctx)
+	ctx, cancel := context.WithTimeout(ctx, p.opt.Connect)
+	defer cancel()
+	var dialer net.Dialer // with keep-alive of TCP
+	under, err := dialer.DialContext(ctx, p.target.network, p.target.address)
 	if err != nil {
 		return nil, err
 	}
-	return &connection{Conn: conn, timeout: p.opt.Timeout}, nil
+	c := &connection{Conn: under, under: under, timeout: p.opt.Timeout}
+	if p.target.tls == nil {
+		return c, nil
+	}
+	c.secure = conn.NewTLSClient(under, p.target.tls)
+	c.Conn = c.secure.Conn()
+	if err := c.secure.Conn().HandshakeContext(ctx); err != nil {
+		under.Close()
+		return nil, handshakeError(err)
+	}
+	return c, nil
 }
 
 // Close closes the connections that wait for requests, and later those in use.
@@ -249,7 +263,6 @@ type target struct {
 	base             string      // path that takes the place of the prefix; "": none
 	host             string      // for the Host field
 	tls              *tls.Config // nil: none
-	connect          time.Duration
 }
 
 // parseTarget takes Options.Target apart. secure: it is https.
@@ -284,7 +297,6 @@ func parseTarget(text string) (t target, name string, secure bool, err error) {
 // read here, as later there may be a chroot around the process.
 func newTarget(o *Options) (t target, err error) {
 	t, name, secure, err := parseTarget(o.Target)
-	t.connect = o.Connect
 	if err != nil || !secure {
 		return t, err
 	}
@@ -336,23 +348,6 @@ func (p *Proxy) Lookup() string {
 	return host
 }
 
-// dial connects to the server, with TLS if it has that.
-func (t *target) dial(ctx context.Context) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, t.connect)
-	defer cancel()
-	var dialer net.Dialer // with keep-alive of TCP
-	conn, err := dialer.DialContext(ctx, t.network, t.address)
-	if err != nil || t.tls == nil {
-		return conn, err
-	}
-	secure := tls.Client(&carrier{Conn: conn}, t.tls)
-	if err := secure.HandshakeContext(ctx); err != nil {
-		conn.Close()
-		return nil, handshakeError(err)
-	}
-	return secure, nil
-}
-
 // handshakeError describes a failed handshake in one line.
 func handshakeError(err error) error {
 	var certificate *tls.CertificateVerificationError
@@ -366,12 +361,4 @@ func handshakeError(err error) error {
 		return fmt.Errorf("the TLS handshake timed out: %w", err)
 	}
 	return fmt.Errorf("the TLS handshake failed: %w", err)
-}
-
-// plain returns the connection below that of TLS, or conn.
-func plain(conn net.Conn) net.Conn {
-	if c, ok := conn.(*tls.Conn); ok {
-		return c.NetConn().(*carrier).Conn
-	}
-	return conn
 }
