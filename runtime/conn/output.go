@@ -18,7 +18,7 @@ type Output struct {
 	Unsent *Unsent // is told what was written; nil: nothing is
 }
 
-// Item is bytes or a range of a file.
+// Item is bytes or a range of a file, or the bytes before a range that were read.
 type Item struct {
 	Data          []byte
 	File          int

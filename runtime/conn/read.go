@@ -103,12 +103,12 @@ func (c *Conn) ReadAgain() {
 // hungUp reports whether the kernel knows that nothing goes to the client any more or, with HeedEnd, that nothing comes. Of a
 // client that has shut down its side that is known as soon as the server has, too: then the connection has to be broken.
 func (c *Conn) hungUp() bool {
-	state := [1]unix.PollFd{{Fd: c.fd}}
+	events := int16(0)
 	if c.paused && c.heed == HeedEnd {
-		state[0].Events = pollEnd
+		events = pollEnd
 	}
-	n, err := unix.Poll(state[:], 0)
-	return n > 0 && err == nil && (!c.Half || state[0].Revents&unix.POLLERR != 0)
+	has := poll(c.Fd(), events)
+	return has != 0 && (!c.Half || has&unix.POLLERR != 0)
 }
 
 // Pause stops reading from c: further input stays in the kernel, whose window then stops the client.
@@ -130,8 +130,8 @@ func (c *Conn) Unpause() {
 // Paused reports whether c is not read from because of Pause.
 func (c *Conn) Paused() bool { return c.paused }
 
-// Ends is Half, also if the end has not been read yet. It makes a system call.
-func (c *Conn) Ends() bool { return c.Half || ended(c.Fd()) }
+// Ends is Half, also if the end has not been read yet, which only Linux tells. It makes a system call.
+func (c *Conn) Ends() bool { return c.Half || poll(c.Fd(), pollEnd)&pollEnd != 0 }
 
 // Unread reports whether something has arrived that the loop has not come to, because a handler that runs on it has kept it:
 // then it is not the client that is late.

@@ -7,12 +7,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ended reports whether the peer has shut down its side, also if the end has not been read yet. On systems other than Linux it is
-// false until then.
-func ended(fd int) bool {
-	state := [1]unix.PollFd{{Fd: int32(fd), Events: pollEnd}}
-	n, err := unix.Poll(state[:], 0)
-	return err == nil && n > 0 && state[0].Revents&pollEnd != 0
+// poll returns which of the events are there, and unix.POLLERR and POLLHUP if they are. It does not wait.
+func poll(fd int, events int16) int16 {
+	state := [1]unix.PollFd{{Fd: int32(fd), Events: events}}
+	if n, err := unix.Poll(state[:], 0); n <= 0 || err != nil {
+		return 0
+	}
+	return state[0].Revents
 }
 
 // ResetOnClose makes close send RST: the client sees a broken connection, and the kernel drops the bytes that it still holds for it.

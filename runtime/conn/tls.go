@@ -38,7 +38,6 @@ type TLSServer struct {
 	spare      [][]byte      // buffers of records
 	lines      lines
 	counts     counts
-	described  descriptions
 }
 
 const (

@@ -24,7 +24,7 @@ type transfer struct {
 	progress int64 // time when the client last read data
 
 	again   bool // it has asked for another turn
-	lent    bool // a goroutine writes from a file to the descriptor, which must not be closed
+	lent    bool // a goroutine has the file, and perhaps writes to the descriptor, which must not be closed
 	room    bool // there is room since then
 	aborted bool // it ends as soon as the descriptor is back
 }
@@ -268,25 +268,32 @@ func (c *Conn) isWarm(it *Item) bool {
 	return it.Warm > it.Offset
 }
 
-// lend has a goroutine write the next bytes of t, which are those of a file.
+// lend has a goroutine send the next bytes of t, which are those of a file, or read them for a transport.
 func (t *transfer) lend() {
-	if t.c.transport != nil {
-		t.readCold()
-		return
-	}
-	if err := t.c.watch.WantRoom(true); err != nil {
-		t.end(err)
-		return
+	c, it := t.c, &t.Items[t.next]
+	if c.transport == nil {
+		if err := c.watch.WantRoom(true); err != nil {
+			t.end(err)
+			return
+		}
 	}
 	t.lent, t.room = true, false
-	fd, it, events := t.c.Fd(), &t.Items[t.next], t.c.set.Events
-	go func() {
-		n, err := sendFile(fd, it.File, &it.Offset, min(it.Count, coldMost))
-		events.Post(func() { t.returned(n, err) })
-	}()
+	var n int
+	var err error
+	if c.transport == nil {
+		fd := c.Fd()
+		c.set.Beside(func() { n, err = sendFile(fd, it.File, &it.Offset, min(it.Count, coldMost)) }, func(bool) { t.returned(n, err) })
+		return
+	}
+	piece := make([]byte, min(it.Count, coldPiece))
+	c.set.Beside(func() { n, err = ReadFile(it.File, piece, it.Offset) }, func(bool) {
+		it.Data = piece[:n]
+		it.Offset += int64(n)
+		t.returned(n, err)
+	})
 }
 
-// returned goes on with t when its descriptor is back.
+// returned goes on with t when n bytes of its file were sent or read, and its descriptor is back.
 func (t *transfer) returned(n int, err error) {
 	t.lent = false
 	t.Items[t.next].Count -= int64(n)

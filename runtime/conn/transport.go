@@ -6,7 +6,6 @@ import (
 	"crypto/tls"
 	"html"
 	"net"
-	"slices"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -141,42 +140,6 @@ func (c *Conn) sendCached(it *Item, most int64) (n int, err error) {
 	n, err = c.transport.Write(s.file[:n])
 	it.Offset += int64(n)
 	return n, err
-}
-
-// readCold has a goroutine read the next bytes of t, which are those of a file.
-func (t *transfer) readCold() {
-	t.lent = true
-	it, events := t.Items[t.next], t.c.set.Events
-	go func() {
-		b := make([]byte, min(it.Count, coldPiece))
-		n, err := ReadFile(it.File, b, it.Offset)
-		events.Post(func() { t.wasRead(b[:n], err) })
-	}()
-}
-
-// wasRead goes on with t, of whose file the next bytes were read.
-func (t *transfer) wasRead(b []byte, err error) {
-	t.lent = false
-	t.progress = t.c.set.Now
-	switch {
-	case t.aborted:
-		t.end(errAborted)
-	case err != nil:
-		t.end(err)
-	case len(b) == 0:
-		t.end(ErrShortFile)
-	default:
-		file := &t.Items[t.next]
-		file.Offset += int64(len(b))
-		file.Count -= int64(len(b))
-		if t.next == 0 {
-			t.Items = slices.Insert(t.Items, 0, Item{})
-		} else {
-			t.next-- // written before
-		}
-		t.Items[t.next] = Item{Data: b, More: true}
-		t.write()
-	}
 }
 
 // sayEnd has the transport tell the client that nothing more comes. It returns false if there is no room for that now: then Protocol.Writable
