@@ -224,7 +224,11 @@ func (c *Conn) putItems(items []Item, most int) (sent, next int, err error) {
 			n, err = c.send(it.Data[:min(len(it.Data), most-sent)], it.flags())
 			it.Data = it.Data[n:]
 		case it.Count > 0:
-			if !c.isWarm(it) {
+			asked := int64(cachedMost)
+			if c.transport != nil {
+				asked = coldPiece
+			}
+			if !c.set.IsWarm(it, asked) {
 				return sent, next, errCold
 			}
 			n, err = c.sendCached(it, min(it.Count, it.Warm-it.Offset, int64(most-sent)))
@@ -253,17 +257,12 @@ func (it *Item) flags() uintptr {
 	return 0
 }
 
-// isWarm reports whether the next bytes of a file are in memory.
-func (c *Conn) isWarm(it *Item) bool {
-	if it.Warm > it.Offset {
-		return true
-	}
-	most := int64(cachedMost)
-	if c.transport != nil {
-		most = coldPiece
-	}
-	if end := it.Offset + min(it.Count, most); c.set.Cached(it.File, end-1) {
-		it.Warm = end
+// IsWarm reports whether the next bytes of a file are in memory. If that is not known, it asks for up to most bytes.
+func (s *Set) IsWarm(it *Item, most int64) bool {
+	if it.Warm <= it.Offset {
+		if end := it.Offset + min(it.Count, most); s.Cached(it.File, end-1) {
+			it.Warm = end
+		}
 	}
 	return it.Warm > it.Offset
 }

@@ -4,9 +4,9 @@ import (
 	"bytes"
 	"cmp"
 	"crypto/tls"
+	"fmt"
 	"html"
 	"net"
-	"strconv"
 
 	"golang.org/x/sys/unix"
 
@@ -312,9 +312,5 @@ func appendPlain(dst []byte, url string, browser bool) []byte {
 	case url != "":
 		body = text + " Use " + url
 	}
-	dst = append(dst, "HTTP/1.1 400 Bad Request\r\nContent-Type: "...)
-	dst = append(append(dst, kind...), "; charset=utf-8\r\nContent-Length: "...)
-	dst = strconv.AppendInt(dst, int64(len(body)+1), 10)
-	dst = append(dst, "\r\nConnection: close\r\n\r\n"...)
-	return append(append(dst, body...), '\n')
+	return fmt.Appendf(dst, "HTTP/1.1 400 Bad Request\r\nContent-Type: %s; charset=utf-8\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s\n", kind, len(body)+1, body)
 }
