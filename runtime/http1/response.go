@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -227,16 +226,32 @@ func AppendDate(dst []byte, unix int64) []byte {
 // dateLayouts are the date formats that HTTP accepts (RFC 9110 §5.6.7), the last one twice: its day of the month has a space or a zero before it.
 var dateLayouts = [...]string{DateFormat, "Monday, 02-Jan-06 15:04:05 GMT", time.ANSIC, "Mon Jan 02 15:04:05 2006"}
 
+// maxDate is the length of the longest date.
+const maxDate = len("Wednesday, 02-Jan-06 15:04:05 GMT")
+
 // ParseDate reads the three date formats that HTTP accepts and returns seconds since 1970. Digits
 // and separators have to be exactly those of the formats; the case of letters, and which day of the week it is, do not count.
 func ParseDate(value []byte) (unix int64, ok bool) {
-	text := string(bytes.ToUpper(value))
-	_, rest, _ := strings.Cut(text, " ")
+	if len(value) > maxDate {
+		return 0, false
+	}
+	var upper, printed [maxDate]byte // without an allocation
+	for i, c := range value {
+		if 'a' <= c && c <= 'z' {
+			c -= 'a' - 'A'
+		}
+		upper[i] = c
+	}
+	text := upper[:len(value)]
+	_, rest, _ := bytes.Cut(text, []byte{' '})
 	for _, layout := range dateLayouts {
-		if t, err := time.Parse(layout, text); err == nil {
-			if _, exact, _ := strings.Cut(t.Format(layout), " "); strings.EqualFold(exact, rest) { // time.Parse takes other spaces and digits, too
-				return t.Unix(), true
-			}
+		t, err := time.Parse(layout, string(text))
+		if err != nil {
+			continue
+		}
+		// time.Parse takes other spaces and digits, too.
+		if _, exact, _ := bytes.Cut(t.AppendFormat(printed[:0], layout), []byte{' '}); bytes.EqualFold(exact, rest) {
+			return t.Unix(), true
 		}
 	}
 	return 0, false
