@@ -362,14 +362,10 @@ func unmapped(a netip.AddrPort) netip.AddrPort {
 
 // Receive is recv(2). It returns 0 and no error at the end of the stream, and unix.EAGAIN if nothing has come.
 func Receive(fd int, b []byte) (int, error) {
-	for {
-		n, _, e := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd),
-			uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), unix.MSG_DONTWAIT, 0, 0)
-		if e == 0 {
-			return int(n), nil
-		}
-		if e != unix.EINTR {
-			return -1, e
-		}
+	n, _, e := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd),
+		uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), unix.MSG_DONTWAIT, 0, 0)
+	if e != 0 {
+		return -1, e
 	}
+	return int(n), nil
 }

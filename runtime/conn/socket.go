@@ -66,18 +66,9 @@ func (v *vector) Send(fd int, pieces ...[]byte) (int, error) {
 	v.msg = unix.Msghdr{Iov: &v.iov[0]}
 	v.msg.SetIovlen(k)
 	defer clear(v.iov[:k])
-	return sendMessage(fd, &v.msg)
-}
-
-func sendMessage(fd int, msg *unix.Msghdr) (int, error) {
-	for {
-		n, _, e := syscall.RawSyscall(unix.SYS_SENDMSG, uintptr(fd),
-			uintptr(unsafe.Pointer(msg)), unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT)
-		if e == 0 {
-			return int(n), nil
-		}
-		if e != unix.EINTR {
-			return 0, e
-		}
+	n, _, e := syscall.RawSyscall(unix.SYS_SENDMSG, uintptr(fd), uintptr(unsafe.Pointer(&v.msg)), unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT)
+	if e != 0 {
+		return 0, e
 	}
+	return int(n), nil
 }
