@@ -143,7 +143,7 @@ func (p *Proxy) Respond(w *backend.Response, r *backend.Request) {
 		c.close()
 	}
 	if len(surplus) > 0 {
-		p.complain(r, "closed the connection: unexpected data after a response: %.80q", surplus)
+		p.complain(r.Client(), "closed the connection: unexpected data after a response: %.80q", surplus)
 	}
 }
 
@@ -162,7 +162,7 @@ func (p *Proxy) interim(w *backend.Response, response *http.Response) {
 // closes the connection that the body is read from.
 func (p *Proxy) pass(w *backend.Response, r *backend.Request, response *http.Response, cancel context.CancelCauseFunc) bool {
 	if response.StatusCode < 200 || response.StatusCode > 999 {
-		p.complain(r, "status %d", response.StatusCode)
+		p.complain(r.Client(), "status %d", response.StatusCode)
 		w.Refuse(502, "")
 		return false
 	}
@@ -177,14 +177,14 @@ func (p *Proxy) pass(w *backend.Response, r *backend.Request, response *http.Res
 	err := p.copy(w, response, cancel)
 	if err != nil && !errors.Is(err, backend.ErrGone) {
 		if r.Context.Err() == nil {
-			p.complain(r, "response aborted: %v", cmp.Or(context.Cause(response.Request.Context()), err))
+			p.complain(r.Client(), "response aborted: %v", cmp.Or(context.Cause(response.Request.Context()), err))
 		}
 		w.Fail()
 	}
 	if err == nil && response.Trailer != nil && takesTrailers(r) {
 		fields, wrong := trailers(response)
 		if wrong != nil {
-			p.complain(r, "%v", wrong)
+			p.complain(r.Client(), "%v", wrong)
 		}
 		w.Trailers(fields)
 	}
@@ -194,7 +194,7 @@ func (p *Proxy) pass(w *backend.Response, r *backend.Request, response *http.Res
 // head returns the head of a response, or refuses it.
 func (p *Proxy) head(w *backend.Response, r *backend.Request, response *http.Response) (head exchange.Head, ok bool) {
 	if head, ok = responseHead(response); !ok {
-		p.complain(r, "the response has a malformed header field")
+		p.complain(r.Client(), "the response has a malformed header field")
 		w.Refuse(502, "")
 	}
 	return head, ok
@@ -237,7 +237,7 @@ func (p *Proxy) refuse(w *backend.Response, r *backend.Request, err error) {
 		w.Refuse(502, "")
 		return
 	}
-	p.complain(r, "%v", err)
+	p.complain(r.Client(), "%v", err)
 	if isTimeout(err) {
 		w.Refuse(504, "the upstream server did not respond in time")
 		return
@@ -245,12 +245,8 @@ func (p *Proxy) refuse(w *backend.Response, r *backend.Request, err error) {
 	w.Refuse(502, "invalid or no response from the upstream server")
 }
 
-func (p *Proxy) complain(r *backend.Request, format string, args ...any) {
-	p.complainOf(r.Client(), format, args...)
-}
-
-// complainOf is complain for a client, as backend.Request.Client returns it.
-func (p *Proxy) complainOf(client, format string, args ...any) {
+// complain logs a line about the upstream and the client of a request, as backend.Request.Client returns it.
+func (p *Proxy) complain(client, format string, args ...any) {
 	if p.opt.Log == nil || !p.lines.Now() {
 		return
 	}

@@ -48,7 +48,7 @@ func (p *Proxy) upgrade(w *backend.Response, r *backend.Request) {
 		return
 	}
 	if wrong := switches(response, r); wrong != "" {
-		p.complain(r, "its answer to a request for a WebSocket is 101 %s", wrong)
+		p.complain(r.Client(), "its answer to a request for a WebSocket is 101 %s", wrong)
 		w.Refuse(502, "")
 		return
 	}
@@ -60,13 +60,13 @@ func (p *Proxy) upgrade(w *backend.Response, r *backend.Request) {
 	ahead, _ := c.in.Peek(c.in.Buffered())
 	t := &exchange.Tunnel{Ahead: bytes.Clone(ahead), Idle: max(0, p.opt.TunnelTimeout)}
 	client := r.Client()
-	t.Ended = func(err error) { p.complainOf(client, "WebSocket closed: %v", err) }
+	t.Ended = func(err error) { p.complain(client, "WebSocket closed: %v", err) }
 	if !c.unbind() {
 		w.Refuse(502, "") // the client has disconnected
 		return
 	}
 	if t.Upstream, err = conn.NewUpstream(c.under, c.secure); err != nil {
-		p.complain(r, "no tunnel for a WebSocket: %v", err)
+		p.complain(r.Client(), "no tunnel for a WebSocket: %v", err)
 		w.Refuse(503, "")
 		return
 	}
