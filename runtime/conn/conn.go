@@ -53,8 +53,8 @@ type Conn struct {
 	Local, Remote net.Addr
 	Stamp         int64 // time of the last event that counts for the deadline; see Protocol
 
-	transport Transport // nil: the socket has the bytes as they are
-	in        []byte    // input that could not be used yet: in[off:]
+	transport *secured // nil: the socket has the bytes as they are
+	in        []byte   // input that could not be used yet: in[off:]
 	transfer  *transfer
 	fd        int32
 	off       int32
@@ -167,7 +167,7 @@ type Virtual interface {
 
 // OpenVirtual makes c, which is empty, a virtual connection of s that speaks p. Addresses are those of the connection that carries it.
 func (c *Conn) OpenVirtual(s *Set, t Virtual, p Protocol, local, remote net.Addr) {
-	c.set, c.proto, c.transport, c.fd = s, p, t, -1
+	c.set, c.proto, c.transport, c.fd = s, p, &secured{t}, -1
 	c.Local, c.Remote, c.Stamp = local, remote, s.Now
 	s.Events.AddVirtual(&c.watch, c)
 	c.Schedule()

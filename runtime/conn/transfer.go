@@ -166,7 +166,7 @@ func (c *Conn) WriteItems(items []Item) (left []Item, full bool, err error) {
 // awaitRoom has the loop write t when there is room.
 func (t *transfer) awaitRoom() {
 	if t.c.virtual() {
-		t.c.transport.(Virtual).AwaitRoom()
+		t.c.transport.Transport.(Virtual).AwaitRoom()
 		return
 	}
 	if err := t.c.watch.WantRoom(true); err != nil {

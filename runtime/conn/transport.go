@@ -31,6 +31,9 @@ type Transport interface {
 	CloseWrite() error
 }
 
+// secured is the transport of a connection. It makes the Conn of others only a pointer larger.
+type secured struct{ Transport }
+
 const (
 	// filePiece is how much of a file is read at once for a transport.
 	filePiece = 32 << 10
@@ -42,7 +45,7 @@ const (
 
 // SetTransport has the bytes of c go through t from now on. What has arrived already is t's: nothing may be pending.
 func (c *Conn) SetTransport(t Transport) {
-	c.transport = t
+	c.transport = &secured{t}
 	c.untilEmpty = c.untilEmpty || c.Half || c.readable
 	c.Half = false // t has to come to the end, too
 	c.readable = true
@@ -50,7 +53,12 @@ func (c *Conn) SetTransport(t Transport) {
 }
 
 // Transport returns what the bytes of c go through, nil if the socket has them as they are. Then c can be lent, and given to another process.
-func (c *Conn) Transport() Transport { return c.transport }
+func (c *Conn) Transport() Transport {
+	if c.transport == nil {
+		return nil
+	}
+	return c.transport.Transport
+}
 
 // receive reads from c. It returns 0 and no error, or io.EOF, at the end.
 func (c *Conn) receive(b []byte) (n int, err error) {
