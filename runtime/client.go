@@ -39,9 +39,6 @@ var errBadTarget = errors.New("not an absolute path of a URL")
 
 // Ask implements exchange.Subrequester.
 func (c *subrequester) Ask(ctx context.Context, target string, fields []byte) (*exchange.Answer, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
 	if c.origin.Depth >= exchange.MaxDepth {
 		return nil, exchange.ErrTooDeep
 	}
@@ -49,27 +46,24 @@ func (c *subrequester) Ask(ctx context.Context, target string, fields []byte) (*
 		return nil, errBadTarget
 	}
 	c.finish()
-	request := c.request(target, fields)
-	kept := c.conn != nil
-	answer, err := c.try(ctx, request)
-	if err != nil && kept && ctx.Err() == nil && errors.Is(err, errNoAnswer) {
-		answer, err = c.try(ctx, request) // it was closed for being idle, or as the server stops
+	request := fmt.Appendf(nil, "GET %s HTTP/1.1\r\nHost: %s\r\n%s\r\n", target, c.origin.Host, fields)
+	for {
+		kept := c.conn != nil
+		answer, err := c.try(ctx, request)
+		if err == nil {
+			return answer, nil
+		}
+		c.drop()
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if !kept { // else it was closed for being idle, or as the server stops
+			return nil, err
+		}
 	}
-	return answer, err
 }
 
-// request returns the bytes of a request.
-func (c *subrequester) request(target string, fields []byte) []byte {
-	b := append(make([]byte, 0, 64+len(target)+len(fields)), "GET "...)
-	b = append(append(b, target...), " HTTP/1.1\r\nHost: "...)
-	b = append(append(b, c.origin.Host...), '\r', '\n')
-	b = append(b, fields...)
-	return append(b, '\r', '\n')
-}
-
-// errNoAnswer says that a connection ended without a byte.
-var errNoAnswer = errors.New("no answer")
-
+// try sends a request and reads the head of the answer. With an error, the connection cannot be used again.
 func (c *subrequester) try(ctx context.Context, request []byte) (*exchange.Answer, error) {
 	if c.conn == nil {
 		if err := c.connect(); err != nil {
@@ -78,29 +72,18 @@ func (c *subrequester) try(ctx context.Context, request []byte) (*exchange.Answe
 	}
 	conn := c.conn
 	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
-	answer, err := c.exchange(request)
+	_, err := conn.Write(request)
+	var r *http.Response
+	if err == nil {
+		r, err = http.ReadResponse(c.r, nil)
+	}
 	if err != nil {
 		stop()
-		c.drop()
-		if ctx.Err() != nil {
-			err = ctx.Err()
-		}
-		return nil, err
+		return nil, fmt.Errorf("no answer: %w", err)
 	}
-	c.body.stop = stop
-	c.body.ctx = ctx
-	return answer, nil
-}
-
-// exchange sends a request and reads the head of the answer.
-func (c *subrequester) exchange(request []byte) (*exchange.Answer, error) {
-	if _, err := c.conn.Write(request); err != nil {
-		return nil, fmt.Errorf("%w: %v", errNoAnswer, err)
-	}
-	if _, err := c.r.Peek(1); err != nil {
-		return nil, fmt.Errorf("%w: %v", errNoAnswer, err)
-	}
-	return c.readAnswer()
+	c.body = &body{Reader: r.Body, ctx: ctx, stop: stop, last: r.Close}
+	_, reason, _ := strings.Cut(r.Status, " ")
+	return &exchange.Answer{Status: r.StatusCode, Reason: reason, Fields: answerFields(r.Header), Length: r.ContentLength, Body: c.body}, nil
 }
 
 // connect makes a connection to the server's loop.
@@ -123,11 +106,19 @@ func (c *subrequester) connect() error {
 	return nil
 }
 
+// maxSkip is the largest rest of a body that is read to its end, though unwanted, to keep the connection.
+const maxSkip = 64 << 10
+
 // finish makes the connection ready for the next request, or drops it.
 func (c *subrequester) finish() {
-	if c.body != nil {
-		c.body.Close()
-		c.body = nil
+	b := c.body
+	if b == nil {
+		return
+	}
+	c.body = nil
+	_, err := io.CopyN(io.Discard, b, maxSkip)
+	if inTime := b.stop(); err != io.EOF || b.last || !inTime {
+		c.drop()
 	}
 }
 
@@ -148,71 +139,35 @@ func (c *subrequester) Close() error {
 // body is the body of an answer.
 type body struct {
 	io.Reader
-	of   *subrequester
 	ctx  context.Context
 	stop func() bool // ends that ctx ends a Read
-	size int64       // -1: not known
 	last bool        // the connection ends with it
-	err  error
 }
 
 // Read implements io.Reader.
 func (b *body) Read(p []byte) (n int, err error) {
-	if b.err != nil {
-		return 0, b.err
-	}
 	n, err = b.Reader.Read(p)
-	if err != nil {
-		if cause := b.ctx.Err(); cause != nil && err != io.EOF {
-			err = cause
-		}
-		b.end(err)
+	if err != nil && err != io.EOF && b.ctx.Err() != nil {
+		err = b.ctx.Err()
 	}
 	return n, err
 }
 
-// end notes that there is no more, which a Close may come before.
-func (b *body) end(err error) {
-	b.err = err
-	inTime := b.stop()
-	if err != io.EOF || b.last || !inTime {
-		b.of.drop()
-	}
-}
-
-// maxSkip is the largest body that is read to its end, though unwanted, to keep the connection.
-const maxSkip = 64 << 10
-
-// Close implements io.Closer.
-func (b *body) Close() error {
-	if b.err == nil && (b.size < 0 || b.size > maxSkip) {
-		b.end(io.ErrClosedPipe)
-	}
-	for b.err == nil {
-		_, _ = io.Copy(io.Discard, b)
-	}
-	return nil
-}
+// Close implements io.Closer. The next request, or the end of the client, closes it.
+func (b *body) Close() error { return nil }
 
 // ofConnection are the fields of an answer that are about the connection, or the loop's to say.
 var ofConnection = []string{"Connection", "Content-Length", "Date", "Keep-Alive", "Server"}
 
-// readAnswer reads the head of a response that this server has made, and sets c.body.
-func (c *subrequester) readAnswer() (*exchange.Answer, error) {
-	r, err := http.ReadResponse(c.r, nil)
-	if err != nil {
-		return nil, fmt.Errorf("bug: unreadable response: %w", err)
-	}
-	_, reason, _ := strings.Cut(r.Status, " ")
-	c.body = &body{Reader: r.Body, of: c, size: r.ContentLength, last: r.Close}
-	answer := &exchange.Answer{Status: r.StatusCode, Reason: reason, Length: r.ContentLength, Body: c.body}
-	for _, name := range slices.Sorted(maps.Keys(r.Header)) {
+// answerFields returns the fields of an answer, without those.
+func answerFields(h http.Header) (fields []byte) {
+	for _, name := range slices.Sorted(maps.Keys(h)) {
 		if slices.Contains(ofConnection, name) {
 			continue
 		}
-		for _, value := range r.Header[name] {
-			answer.Fields = append(answer.Fields, name+": "+value+"\r\n"...)
+		for _, value := range h[name] {
+			fields = append(fields, name+": "+value+"\r\n"...)
 		}
 	}
-	return answer, nil
+	return fields
 }

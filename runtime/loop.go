@@ -97,15 +97,9 @@ func (l *loop) post(f func()) bool { return l.conns.Events.Post(f) }
 // recovered ends what a panic interrupted: c or, in flushBatch, every connection
 // that waits for a response; not the server.
 func (l *loop) recovered(h eventloop.Handler, p any, stack []byte) {
-	var c *conn.Conn
-	switch h := h.(type) {
-	case *conn.Conn:
-		c = h
-	case interface{ Client() *conn.Conn }:
-		c = h.Client()
-	}
+	c, ok := h.(*conn.Conn)
 	l.s.logf(logfile.Error, "bug: %v in %s", p, stack)
-	all := l.busyNow || c == nil
+	all := l.busyNow || !ok
 	l.busyNow = false
 	defer func() {
 		if p := recover(); p != nil {

@@ -53,8 +53,9 @@ func (l *loop) metrics() []metrics.Family {
 	open := map[string]float64{}
 	encrypted := 0
 	for _, c := range l.conns.All() {
-		open[kindOf(c.Protocol())]++
-		if c.Transport() != nil {
+		kind := kindOf(c.Protocol())
+		open[kind]++
+		if kind != "" && c.Transport() != nil {
 			encrypted++
 		}
 	}
@@ -128,8 +129,10 @@ func kindOf(p conn.Protocol) string {
 		return "websocket"
 	case *live.StreamSubscriber:
 		return "sse"
-	case *conn.TunnelLink:
-		return "tunnel"
+	case *conn.TunnelEnd:
+		if p.IsClient() {
+			return "tunnel"
+		}
 	case interface{ Subrequest() bool }: // a sites.Conn, also before the preface of HTTP/2 has come
 		if !p.Subrequest() {
 			return "http"

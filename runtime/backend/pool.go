@@ -189,7 +189,7 @@ func (p *Pool) Release(one *exchange.Part) {
 	}
 	p.mu.Unlock()
 	if t := mine.Head.Tunnel; t != nil && t.Upstream != nil {
-		t.Upstream.Close() // the loop has not taken it
+		unix.Close(t.Upstream.Fd()) // the loop has not taken it
 	}
 }
 

@@ -65,6 +65,9 @@ type Conn struct {
 	Linger bool // the client may be sending bytes that are thrown away: see Finish
 	Leaves bool // it is about to close: a client that reads nothing for leavesTimeout is disconnected
 
+	// Patient has a transfer wait for its peer as long as that takes, while the connection is open.
+	Patient bool
+
 	again      bool // it is in Set.again
 	closed     bool
 	lingering  bool // it is shut down for writing, and input is thrown away
@@ -105,7 +108,7 @@ func (c *Conn) Fd() int { return int(c.fd) }
 // TCP reports whether c is a connection of TCP, whatever a proxy says of its client.
 func (c *Conn) TCP() bool { return c.tcp }
 
-// Watch returns the watch of c, for a handler that takes its place for a while.
+// Watch returns the watch of c, for the news of a virtual connection.
 func (c *Conn) Watch() *eventloop.Watch { return &c.watch }
 
 // String names the connection in log lines.
@@ -321,14 +324,15 @@ type Set struct {
 	Unsent Ledger    // responses that wait for clients
 	Buf    []byte    // output that is gathered, for the connection of the last Use
 
-	unix  int64 // seconds since 1970
-	wheel eventloop.Wheel[Conn]
-	again []*Conn  // those that may go on with their pending input
-	soon  []func() // of Soon
-	out   *Conn    // for which output is gathered, or nil
-	input []byte   // that connections are read into
-	file  []byte   // that files are read into, for transports; nil: it was not needed yet
-	spare [][]byte // input buffers
+	unix   int64 // seconds since 1970
+	wheel  eventloop.Wheel[Conn]
+	again  []*Conn  // those that may go on with their pending input
+	soon   []func() // of Soon
+	out    *Conn    // for which output is gathered, or nil
+	input  []byte   // that connections are read into
+	file   []byte   // that files are read into, for transports; nil: it was not needed yet
+	spare  [][]byte // input buffers
+	waited []byte   // memory for bytes that wait in a tunnel
 
 	below    gathered // output that waits while Buf is that of a virtual connection
 	spareBuf []byte   // memory of Buf, for a virtual connection

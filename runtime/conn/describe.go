@@ -10,14 +10,12 @@ import (
 	"fmt"
 	"net"
 	"strings"
-	"sync"
 	"time"
 
 	"fapws/runtime/metrics"
 )
 
-// TLSState has the version and the cipher suite of a client that uses TLS, and its certificates. A value does not change; clients without
-// a certificate share one.
+// TLSState has the version and the cipher suite of a client that uses TLS, and its certificates. A value does not change.
 type TLSState struct {
 	Version, CipherSuite uint16 // as on the wire (RFC 8446 §4.2.1, §B.4): tls.VersionTLS13, tls.TLS_AES_128_GCM_SHA256
 
@@ -52,40 +50,6 @@ func (w *wire) Chosen(certificate, authorities string, verify func(chain []*x509
 	if h := w.handshake; h != nil {
 		h.choice = choice{certificate, authorities, verify}
 	}
-}
-
-// descriptions are those of clients without a certificate, which share them. They are safe for concurrent use.
-type descriptions struct {
-	mu   sync.Mutex
-	made map[agreed]*TLSState
-}
-
-// agreed is what they differ in.
-type agreed struct {
-	version, suite           uint16
-	certificate, authorities string
-}
-
-// mostDescriptions bounds them. There are more only if certificates were renewed very often.
-const mostDescriptions = 64
-
-// of returns the description of a connection with state, for which the configuration has made a choice.
-func (d *descriptions) of(state *tls.ConnectionState, c *choice) *TLSState {
-	if len(state.PeerCertificates) > 0 {
-		return describe(state, c)
-	}
-	key := agreed{state.Version, state.CipherSuite, c.certificate, c.authorities}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	made := d.made[key]
-	if made == nil {
-		if d.made == nil || len(d.made) >= mostDescriptions {
-			d.made = map[agreed]*TLSState{}
-		}
-		made = describe(state, c)
-		d.made[key] = made
-	}
-	return made
 }
 
 // describe holds the certificate of a client to the authorities, and makes its variables.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"runtime/debug"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -184,34 +183,29 @@ func (h *Handshake) run() {
 	h.in = append([]byte(nil), c.Pending()...)
 	c.DropInput()
 	h.arrived = make(chan struct{}, 1)
-	h.t = &TLSTransport{wire: wire{s: s, handshake: h, local: c.Local, remote: c.Remote, fd: int32(c.Fd()), tcp: c.TCP()}}
+	h.t = &TLSTransport{wire: wire{Conn: unopened, s: s, handshake: h, local: c.Local, fd: int32(c.Fd()), tcp: c.TCP()}}
 	config := s.config.Load()
 	if config == nil {
 		config = &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, errNoConfig }}
 	}
 	h.t.tls = tls.Server(&h.t.wire, config)
-	go h.handshake()
-}
-
-// handshake is the goroutine.
-func (h *Handshake) handshake() {
-	h.s.turns <- struct{}{}
-	err := h.try()
-	<-h.s.turns
-	h.s.set.Events.Post(func() { h.ranOut(err) })
-}
-
-// try has crypto/tls make the handshake. A panic, of a callback of the configuration, is an error.
-func (h *Handshake) try() (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			h.s.set.Log(logfile.Error, "bug: %v in %s", p, debug.Stack())
+	var err error
+	s.set.Beside(func() { err = h.try() }, func(bug bool) {
+		if bug { // perhaps in a callback of the configuration
 			err = errors.New("internal error")
 		}
-	}()
-	if err = h.t.tls.Handshake(); err == nil {
+		h.ranOut(err)
+	})
+}
+
+// try is the goroutine: it has crypto/tls make the handshake.
+func (h *Handshake) try() error {
+	h.s.turns <- struct{}{}
+	defer func() { <-h.s.turns }()
+	err := h.t.tls.Handshake()
+	if err == nil {
 		state := h.t.tls.ConnectionState()
-		h.t.client, h.t.http2, h.t.resumed = h.s.described.of(&state, &h.choice), state.NegotiatedProtocol == "h2", state.DidResume
+		h.t.client, h.t.http2, h.t.resumed = describe(&state, &h.choice), state.NegotiatedProtocol == "h2", state.DidResume
 	}
 	return err
 }

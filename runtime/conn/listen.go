@@ -108,10 +108,7 @@ func (ln *Listener) Addr() net.Addr { return ln.addr }
 func (ln *Listener) Fd() int { return int(ln.file.Fd()) }
 
 // Queued reports whether a connection waits to be accepted. It makes a system call.
-func (ln *Listener) Queued() bool {
-	n, err := unix.Poll([]unix.PollFd{{Fd: int32(ln.Fd()), Events: unix.POLLIN}}, 0)
-	return n > 0 && err == nil
-}
+func (ln *Listener) Queued() bool { return poll(ln.Fd(), unix.POLLIN) != 0 }
 
 // Intact returns an error, of one line, if no connection can be accepted: the descriptor was closed or is another file
 // now, or was made blocking, so that the event loop would wait for the next client and for nothing else.

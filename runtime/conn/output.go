@@ -18,7 +18,7 @@ type Output struct {
 	Unsent *Unsent // is told what was written; nil: nothing is
 }
 
-// Item is bytes or a range of a file.
+// Item is bytes or a range of a file, or the bytes before a range that were read.
 type Item struct {
 	Data          []byte
 	File          int
@@ -397,16 +397,12 @@ func (p *pace) took(n int, now int64) {
 	p.bytes += float64(n)
 }
 
-// Send is send(2) with flags (unix.MSG_MORE or 0). It returns unix.EAGAIN if there is no room.
+// Send is send(2) with flags (unix.MSG_MORE or 0). It returns unix.EAGAIN if there is no room, and never unix.EINTR, as it does not wait.
 func Send(fd int, b []byte, flags uintptr) (int, error) {
-	for {
-		n, _, e := syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(fd),
-			uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT|flags, 0, 0)
-		if e == 0 {
-			return int(n), nil
-		}
-		if e != unix.EINTR {
-			return 0, e
-		}
+	n, _, e := syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(fd),
+		uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT|flags, 0, 0)
+	if e != 0 {
+		return 0, e
 	}
+	return int(n), nil
 }

@@ -103,12 +103,12 @@ func (c *Conn) ReadAgain() {
 // hungUp reports whether the kernel knows that nothing goes to the client any more or, with HeedEnd, that nothing comes. Of a
 // client that has shut down its side that is known as soon as the server has, too: then the connection has to be broken.
 func (c *Conn) hungUp() bool {
-	state := [1]unix.PollFd{{Fd: c.fd}}
+	events := int16(0)
 	if c.paused && c.heed == HeedEnd {
-		state[0].Events = pollEnd
+		events = pollEnd
 	}
-	n, err := unix.Poll(state[:], 0)
-	return n > 0 && err == nil && (!c.Half || state[0].Revents&unix.POLLERR != 0)
+	has := poll(c.Fd(), events)
+	return has != 0 && (!c.Half || has&unix.POLLERR != 0)
 }
 
 // Pause stops reading from c: further input stays in the kernel, whose window then stops the client.
@@ -130,8 +130,8 @@ func (c *Conn) Unpause() {
 // Paused reports whether c is not read from because of Pause.
 func (c *Conn) Paused() bool { return c.paused }
 
-// Ends is Half, also if the end has not been read yet. It makes a system call.
-func (c *Conn) Ends() bool { return c.Half || ended(c.Fd()) }
+// Ends is Half, also if the end has not been read yet, which only Linux tells. It makes a system call.
+func (c *Conn) Ends() bool { return c.Half || poll(c.Fd(), pollEnd)&pollEnd != 0 }
 
 // Unread reports whether something has arrived that the loop has not come to, because a handler that runs on it has kept it:
 // then it is not the client that is late.
@@ -163,6 +163,9 @@ func (c *Conn) leaves(err error) {
 	}
 	if c.set.Debug >= 2 {
 		c.set.tracef("%s: %v", c, err)
+	}
+	if p, ok := c.proto.(interface{ Broke(error) }); ok && err != io.EOF {
+		p.Broke(err)
 	}
 	if c.Gathers() { // still wanted if it only shut down its side
 		c.sendGathered()
@@ -359,14 +362,10 @@ func unmapped(a netip.AddrPort) netip.AddrPort {
 
 // Receive is recv(2). It returns 0 and no error at the end of the stream, and unix.EAGAIN if nothing has come.
 func Receive(fd int, b []byte) (int, error) {
-	for {
-		n, _, e := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd),
-			uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), unix.MSG_DONTWAIT, 0, 0)
-		if e == 0 {
-			return int(n), nil
-		}
-		if e != unix.EINTR {
-			return -1, e
-		}
+	n, _, e := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd),
+		uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), unix.MSG_DONTWAIT, 0, 0)
+	if e != 0 {
+		return -1, e
 	}
+	return int(n), nil
 }

@@ -1,66 +1,25 @@
 package conn
 
 import (
-	"io"
 	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// broken reports whether the kernel knows that a connection is broken, not only shut down. A later system call still
-// returns the error.
-func broken(fd int) bool {
-	state := [1]unix.PollFd{{Fd: int32(fd)}}
-	n, err := unix.Poll(state[:], 0)
-	return err == nil && n > 0 && state[0].Revents&unix.POLLERR != 0
-}
-
-// ended reports whether the peer has shut down its side, also if the end has not been read yet. On systems other than Linux it is
-// false until then.
-func ended(fd int) bool {
-	state := [1]unix.PollFd{{Fd: int32(fd), Events: pollEnd}}
-	n, err := unix.Poll(state[:], 0)
-	return err == nil && n > 0 && state[0].Revents&pollEnd != 0
+// poll returns which of the events are there, and unix.POLLERR and POLLHUP if they are. It does not wait.
+func poll(fd int, events int16) int16 {
+	state := [1]unix.PollFd{{Fd: int32(fd), Events: events}}
+	if n, err := unix.Poll(state[:], 0); n <= 0 || err != nil {
+		return 0
+	}
+	return state[0].Revents
 }
 
 // ResetOnClose makes close send RST: the client sees a broken connection, and the kernel drops the bytes that it still holds for it.
 func ResetOnClose(fd int) {
 	_ = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 }
-
-// Plain is a connection without TLS, as a Side.
-type Plain struct {
-	Descriptor int
-	TCP        bool
-}
-
-// Fd implements Side.
-func (s Plain) Fd() int { return s.Descriptor }
-
-// Drains implements Side. A read of a unix socket may end where one of the peer's writes has ended.
-func (s Plain) Drains() bool { return s.TCP }
-
-// Read implements Side.
-func (s Plain) Read(b []byte) (int, error) {
-	n, err := Receive(s.Descriptor, b)
-	if n == 0 && err == nil {
-		return 0, io.EOF
-	}
-	return max(n, 0), err
-}
-
-// Write implements Side.
-func (s Plain) Write(b []byte) (int, error) { return Send(s.Descriptor, b, 0) }
-
-// Flush implements Side. Nothing waits outside of the kernel.
-func (s Plain) Flush() error { return nil }
-
-// CloseWrite implements Side.
-func (s Plain) CloseWrite() error { return unix.Shutdown(s.Descriptor, unix.SHUT_WR) }
-
-// Close implements Side.
-func (s Plain) Close() error { return unix.Close(s.Descriptor) }
 
 // maxSend is what Linux sends at once at most, in bytes.
 const maxSend = 1<<31 - 4096
@@ -107,18 +66,9 @@ func (v *vector) Send(fd int, pieces ...[]byte) (int, error) {
 	v.msg = unix.Msghdr{Iov: &v.iov[0]}
 	v.msg.SetIovlen(k)
 	defer clear(v.iov[:k])
-	return sendMessage(fd, &v.msg)
-}
-
-func sendMessage(fd int, msg *unix.Msghdr) (int, error) {
-	for {
-		n, _, e := syscall.RawSyscall(unix.SYS_SENDMSG, uintptr(fd),
-			uintptr(unsafe.Pointer(msg)), unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT)
-		if e == 0 {
-			return int(n), nil
-		}
-		if e != unix.EINTR {
-			return 0, e
-		}
+	n, _, e := syscall.RawSyscall(unix.SYS_SENDMSG, uintptr(fd), uintptr(unsafe.Pointer(&v.msg)), unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT)
+	if e != 0 {
+		return 0, e
 	}
+	return int(n), nil
 }

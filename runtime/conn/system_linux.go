@@ -93,26 +93,18 @@ func sendCached(to, from int, offset *int64, count int64) (int, error) {
 func ReadCached(from int, b []byte, offset int64) (int, error) {
 	iov := unix.Iovec{Base: unsafe.SliceData(b)}
 	iov.SetLen(len(b))
-	n, e := readNow(from, &iov, offset)
+	// The offset has two words, on machines of 64 bits too. There the kernel ignores the upper one.
+	n, _, e := syscall.RawSyscall6(unix.SYS_PREADV2, uintptr(from), uintptr(unsafe.Pointer(&iov)), 1,
+		uintptr(offset), uintptr(offset>>32), unix.RWF_NOWAIT)
 	if e != 0 {
 		return 0, unix.EAGAIN
 	}
-	return n, nil
+	return int(n), nil
 }
 
-// cached reports whether a byte of a file can be read without waiting for the
-// disk: preadv2(2) with RWF_NOWAIT, which not all file systems know.
+// cached reports whether a byte of a file can be read without waiting for the disk.
 func cached(from int, offset int64) bool {
 	var b [1]byte
-	iov := unix.Iovec{Base: &b[0]}
-	iov.SetLen(1)
-	n, e := readNow(from, &iov, offset)
-	return e == 0 && n == 1
-}
-
-// readNow is preadv2(2), which takes the offset in two words, on machines of 64 bits too. There it ignores the upper one.
-func readNow(from int, iov *unix.Iovec, offset int64) (int, syscall.Errno) {
-	n, _, e := syscall.RawSyscall6(unix.SYS_PREADV2, uintptr(from), uintptr(unsafe.Pointer(iov)), 1,
-		uintptr(offset), uintptr(offset>>32), unix.RWF_NOWAIT)
-	return int(n), e
+	n, err := ReadCached(from, b[:], offset)
+	return err == nil && n == 1
 }

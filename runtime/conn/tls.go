@@ -38,7 +38,6 @@ type TLSServer struct {
 	spare      [][]byte      // buffers of records
 	lines      lines
 	counts     counts
-	described  descriptions
 }
 
 const (
@@ -234,11 +233,13 @@ func (s *TLSServer) Report(level logfile.Level, client, line string) {
 	s.LogClient(level, client, line)
 }
 
-// wire is the net.Conn that crypto/tls reads from and writes to.
+// wire is the net.Conn that crypto/tls reads from and writes to. It is the loop's, unless a handshake has it, or the client of an upstream.
 type wire struct {
-	s             *TLSServer
-	handshake     *Handshake // whose goroutine has the wire; nil: it is the loop's
-	local, remote net.Addr
+	net.Conn       // to an upstream, until it was closed; unopened
+	blocks    bool // it is read and written by Conn
+	s         *TLSServer
+	handshake *Handshake // whose goroutine has the wire, or nil
+	local     net.Addr
 
 	in      []byte // received, and not given to crypto/tls
 	shared  bool   // in is in memory of the Server, until Transport.Read ends
@@ -255,8 +256,8 @@ type wire struct {
 // notYet is the error of a wire that has nothing to read now.
 type notYet struct{}
 
-// ErrNotYet is what a net.Conn on the loop returns to crypto/tls when nothing has come.
-var ErrNotYet net.Error = notYet{}
+// errNotYet is what a net.Conn on the loop returns to crypto/tls when nothing has come.
+var errNotYet net.Error = notYet{}
 
 func (notYet) Error() string   { return "nothing has come" }
 func (notYet) Timeout() bool   { return true }
@@ -264,6 +265,9 @@ func (notYet) Temporary() bool { return true }
 
 // Read implements net.Conn. It does not read beyond a record.
 func (w *wire) Read(b []byte) (n int, err error) {
+	if w.blocks {
+		return w.Conn.Read(b)
+	}
 	if h := w.handshake; h != nil {
 		n, err = h.read(b[:min(len(b), w.frames.limit(nil))])
 	} else {
@@ -280,7 +284,7 @@ func (w *wire) Read(b []byte) (n int, err error) {
 // receive reads from the socket into w.in, which is empty.
 func (w *wire) receive() error {
 	if w.drained {
-		return ErrNotYet
+		return errNotYet
 	}
 	if w.s.input == nil {
 		w.s.input = make([]byte, inputSize)
@@ -290,7 +294,7 @@ func (w *wire) receive() error {
 	switch {
 	case err == unix.EAGAIN:
 		w.drained, w.empty = true, true
-		return ErrNotYet
+		return errNotYet
 	case err != nil:
 		return err
 	case n == 0:
@@ -314,6 +318,9 @@ func (w *wire) keep() {
 
 // Write implements net.Conn. It takes everything: crypto/tls cannot write a part of a record.
 func (w *wire) Write(b []byte) (int, error) {
+	if w.blocks {
+		return w.Conn.Write(b)
+	}
 	if h := w.handshake; h != nil {
 		return h.write(b)
 	}
@@ -336,23 +343,11 @@ func (w *wire) shrink() {
 	}
 }
 
-// Close implements net.Conn. The connection closes the socket.
-func (w *wire) Close() error { return nil }
-
 // LocalAddr implements net.Conn.
 func (w *wire) LocalAddr() net.Addr { return w.local }
 
-// RemoteAddr implements net.Conn.
-func (w *wire) RemoteAddr() net.Addr { return w.remote }
-
-// SetDeadline implements net.Conn. The connection has deadlines of its own.
-func (w *wire) SetDeadline(time.Time) error { return nil }
-
-// SetReadDeadline implements net.Conn.
-func (w *wire) SetReadDeadline(time.Time) error { return nil }
-
-// SetWriteDeadline implements net.Conn.
-func (w *wire) SetWriteDeadline(time.Time) error { return nil }
+// unopened is below TLS of clients. It refuses deadlines, which crypto/tls sets to say goodbye: the connection has deadlines of its own.
+var unopened net.Conn = new(net.TCPConn)
 
 // framing follows the records that crypto/tls is given (RFC 8446 §5.1), so that it is given one at a time: its buffer for input, which a connection
 // keeps, grows to several records otherwise.

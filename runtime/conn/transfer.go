@@ -24,7 +24,7 @@ type transfer struct {
 	progress int64 // time when the client last read data
 
 	again   bool // it has asked for another turn
-	lent    bool // a goroutine writes from a file to the descriptor, which must not be closed
+	lent    bool // a goroutine has the file, and perhaps writes to the descriptor, which must not be closed
 	room    bool // there is room since then
 	aborted bool // it ends as soon as the descriptor is back
 }
@@ -224,7 +224,11 @@ func (c *Conn) putItems(items []Item, most int) (sent, next int, err error) {
 			n, err = c.send(it.Data[:min(len(it.Data), most-sent)], it.flags())
 			it.Data = it.Data[n:]
 		case it.Count > 0:
-			if !c.isWarm(it) {
+			asked := int64(cachedMost)
+			if c.transport != nil {
+				asked = coldPiece
+			}
+			if !c.set.IsWarm(it, asked) {
 				return sent, next, errCold
 			}
 			n, err = c.sendCached(it, min(it.Count, it.Warm-it.Offset, int64(most-sent)))
@@ -253,40 +257,42 @@ func (it *Item) flags() uintptr {
 	return 0
 }
 
-// isWarm reports whether the next bytes of a file are in memory.
-func (c *Conn) isWarm(it *Item) bool {
-	if it.Warm > it.Offset {
-		return true
-	}
-	most := int64(cachedMost)
-	if c.transport != nil {
-		most = coldPiece
-	}
-	if end := it.Offset + min(it.Count, most); c.set.Cached(it.File, end-1) {
-		it.Warm = end
+// IsWarm reports whether the next bytes of a file are in memory. If that is not known, it asks for up to most bytes.
+func (s *Set) IsWarm(it *Item, most int64) bool {
+	if it.Warm <= it.Offset {
+		if end := it.Offset + min(it.Count, most); s.Cached(it.File, end-1) {
+			it.Warm = end
+		}
 	}
 	return it.Warm > it.Offset
 }
 
-// lend has a goroutine write the next bytes of t, which are those of a file.
+// lend has a goroutine send the next bytes of t, which are those of a file, or read them for a transport.
 func (t *transfer) lend() {
-	if t.c.transport != nil {
-		t.readCold()
-		return
-	}
-	if err := t.c.watch.WantRoom(true); err != nil {
-		t.end(err)
-		return
+	c, it := t.c, &t.Items[t.next]
+	if c.transport == nil {
+		if err := c.watch.WantRoom(true); err != nil {
+			t.end(err)
+			return
+		}
 	}
 	t.lent, t.room = true, false
-	fd, it, events := t.c.Fd(), &t.Items[t.next], t.c.set.Events
-	go func() {
-		n, err := sendFile(fd, it.File, &it.Offset, min(it.Count, coldMost))
-		events.Post(func() { t.returned(n, err) })
-	}()
+	var n int
+	var err error
+	if c.transport == nil {
+		fd := c.Fd()
+		c.set.Beside(func() { n, err = sendFile(fd, it.File, &it.Offset, min(it.Count, coldMost)) }, func(bool) { t.returned(n, err) })
+		return
+	}
+	piece := make([]byte, min(it.Count, coldPiece))
+	c.set.Beside(func() { n, err = ReadFile(it.File, piece, it.Offset) }, func(bool) {
+		it.Data = piece[:n]
+		it.Offset += int64(n)
+		t.returned(n, err)
+	})
 }
 
-// returned goes on with t when its descriptor is back.
+// returned goes on with t when n bytes of its file were sent or read, and its descriptor is back.
 func (t *transfer) returned(n int, err error) {
 	t.lent = false
 	t.Items[t.next].Count -= int64(n)
@@ -309,7 +315,7 @@ func (t *transfer) returned(n int, err error) {
 // due returns when the client of t has read nothing for too long.
 func (t *transfer) due() int64 {
 	s := t.c.set
-	if t.lent { // the disk is waited for
+	if t.lent || t.c.Patient && !t.c.closed { // lent: the disk is waited for
 		return s.Now + int64(s.WriteTimeout)
 	}
 	return t.progress + tick + int64(t.timeout())

@@ -4,9 +4,9 @@ import (
 	"bytes"
 	"cmp"
 	"crypto/tls"
+	"fmt"
 	"html"
-	"slices"
-	"strconv"
+	"net"
 
 	"golang.org/x/sys/unix"
 
@@ -105,7 +105,11 @@ func (c *Conn) WriteSome(pieces [][]byte) (n int, err error) {
 	if c.transport != nil {
 		return c.encode(pieces...)
 	}
-	n, err = c.set.iov.Send(c.Fd(), pieces...)
+	if len(pieces) == 1 {
+		n, err = Send(c.Fd(), pieces[0], 0)
+	} else {
+		n, err = c.set.iov.Send(c.Fd(), pieces...)
+	}
 	left := n
 	for _, b := range pieces {
 		left -= len(b)
@@ -138,42 +142,6 @@ func (c *Conn) sendCached(it *Item, most int64) (n int, err error) {
 	return n, err
 }
 
-// readCold has a goroutine read the next bytes of t, which are those of a file.
-func (t *transfer) readCold() {
-	t.lent = true
-	it, events := t.Items[t.next], t.c.set.Events
-	go func() {
-		b := make([]byte, min(it.Count, coldPiece))
-		n, err := ReadFile(it.File, b, it.Offset)
-		events.Post(func() { t.wasRead(b[:n], err) })
-	}()
-}
-
-// wasRead goes on with t, of whose file the next bytes were read.
-func (t *transfer) wasRead(b []byte, err error) {
-	t.lent = false
-	t.progress = t.c.set.Now
-	switch {
-	case t.aborted:
-		t.end(errAborted)
-	case err != nil:
-		t.end(err)
-	case len(b) == 0:
-		t.end(ErrShortFile)
-	default:
-		file := &t.Items[t.next]
-		file.Offset += int64(len(b))
-		file.Count -= int64(len(b))
-		if t.next == 0 {
-			t.Items = slices.Insert(t.Items, 0, Item{})
-		} else {
-			t.next-- // written before
-		}
-		t.Items[t.next] = Item{Data: b, More: true}
-		t.write()
-	}
-}
-
 // sayEnd has the transport tell the client that nothing more comes. It returns false if there is no room for that now: then Protocol.Writable
 // is called when there was, and c has to be finished again.
 func (c *Conn) sayEnd() bool {
@@ -190,39 +158,7 @@ func (c *Conn) sayEnd() bool {
 	return true
 }
 
-// Socket returns c as a tunnel reads and writes it. The connection closes by itself.
-func (c *Conn) Socket() Side {
-	if c.transport == nil {
-		return Plain{Descriptor: c.Fd(), TCP: c.tcp}
-	}
-	return encoded{c.transport.Transport, c}
-}
-
-// encoded is a connection with a transport, as a Side.
-type encoded struct {
-	Transport
-	c *Conn
-}
-
-// Fd implements Side.
-func (s encoded) Fd() int { return s.c.Fd() }
-
-// Drains implements Side.
-func (s encoded) Drains() bool { return false }
-
-// Read implements Side. An error that comes with bytes comes again.
-func (s encoded) Read(b []byte) (int, error) {
-	n, err := s.Transport.Read(b)
-	if n > 0 {
-		err = nil
-	}
-	return n, err
-}
-
-// Close implements Side.
-func (s encoded) Close() error { return nil }
-
-// TLSTransport encrypts a connection. It implements conn.Transport.
+// TLSTransport encrypts a connection. It implements Transport.
 type TLSTransport struct {
 	tls     *tls.Conn
 	client  *TLSState
@@ -235,6 +171,16 @@ var _ Transport = (*TLSTransport)(nil)
 
 // pieceSize is how many bytes are encrypted before they are written.
 const pieceSize = 32 << 10
+
+// NewTLSClient returns TLS over a connection of package net to an upstream. Its Conn is used before NewUpstream, on any goroutine.
+func NewTLSClient(over net.Conn, config *tls.Config) *TLSTransport {
+	t := &TLSTransport{wire: wire{Conn: over, blocks: true, local: over.LocalAddr()}}
+	t.tls = tls.Client(&t.wire, config)
+	return t
+}
+
+// Conn returns t as package net has connections.
+func (t *TLSTransport) Conn() *tls.Conn { return t.tls }
 
 // Client returns what handlers are told of the client.
 func (t *TLSTransport) Client() *TLSState { return t.client }
@@ -260,7 +206,7 @@ func (t *TLSTransport) Read(b []byte) (n int, err error) {
 		case err == nil && n < len(b) && t.wire.drained && len(t.wire.in) == 0:
 			return n, nil
 		case err == nil:
-		case err != ErrNotYet:
+		case err != errNotYet:
 			return n, err
 		case n > 0:
 			return n, nil
@@ -366,9 +312,5 @@ func appendPlain(dst []byte, url string, browser bool) []byte {
 	case url != "":
 		body = text + " Use " + url
 	}
-	dst = append(dst, "HTTP/1.1 400 Bad Request\r\nContent-Type: "...)
-	dst = append(append(dst, kind...), "; charset=utf-8\r\nContent-Length: "...)
-	dst = strconv.AppendInt(dst, int64(len(body)+1), 10)
-	dst = append(dst, "\r\nConnection: close\r\n\r\n"...)
-	return append(append(dst, body...), '\n')
+	return fmt.Appendf(dst, "HTTP/1.1 400 Bad Request\r\nContent-Type: %s; charset=utf-8\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s\n", kind, len(body)+1, body)
 }

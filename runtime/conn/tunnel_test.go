@@ -11,89 +11,72 @@ import (
 	"time"
 
 	"fapws/runtime/eventloop"
-	"fapws/runtime/eventloop/looptest"
 
 	"golang.org/x/sys/unix"
 )
 
+// Clients and upstreams, as indexes.
+const (
+	ofClient = iota
+	ofUpstream
+)
+
 // tunnelTest is a tunnel on a loop, and the connections of both sides.
 type tunnelTest struct {
-	t      *testing.T
-	loop   *eventloop.Loop
+	*set
 	tunnel *Tunnel
-	peers  [2]*net.TCPConn // by TunnelSide
-	fds    [2]int
-	watch  [2]eventloop.Watch
+	ends   [2]*TunnelEnd
+	peers  [2]*net.TCPConn
+	client *recorder
 	over   chan error
-	done   bool
+	err    error
 }
 
-// testSide is the handler of one side.
-type testSide struct {
-	f *tunnelTest
-	s TunnelSide
-}
-
-// Ready implements eventloop.Handler.
-func (s testSide) Ready(r eventloop.Readiness) { s.f.result(s.f.tunnel.Ready(s.s, r)) }
-
-func (f *tunnelTest) result(over bool, err error) {
-	if over && !f.done {
-		f.done = true
-		f.over <- err
+// Ended implements TunnelOwner.
+func (f *tunnelTest) Ended(proper bool) {
+	if !proper {
+		f.err = errBroken
 	}
+	f.over <- f.err
 }
+
+var errBroken = errors.New("the client has disconnected")
 
 func openTunnel(t *testing.T, fromClient, fromUpstream string) *tunnelTest {
 	t.Helper()
-	loop := looptest.New(t)
-	f := &tunnelTest{t: t, loop: loop, over: make(chan error, 1)}
-	for s := range f.peers {
-		f.fds[s], _, _, f.peers[s] = tcp(t)
-	}
-	looptest.Run(t, loop, func() {
-		f.tunnel.Close()
-		f.watch[TunnelClient].Remove()
-		unix.Close(f.fds[TunnelClient])
-	})
+	f := &tunnelTest{set: newSet(t, 64<<10), over: make(chan error, 1)}
+	f.client, f.peers[ofClient] = f.open()
+	fd, local, remote, upstream := tcp(t)
+	f.peers[ofUpstream] = upstream
+	server := new(TLSServer)
+	server.Init(&f.Set)
 	f.do(func() {
-		for s := range f.watch {
-			if err := loop.Add(&f.watch[s], f.fds[s], testSide{f, TunnelSide(s)}); err != nil {
-				t.Error(err)
-			}
-		}
-		f.tunnel = NewTunnel(f.socket(TunnelClient), f.socket(Upstream), &f.watch[TunnelClient], &f.watch[Upstream], new(TunnelBuffers))
-		f.result(f.tunnel.Open([]byte(fromClient), []byte(fromUpstream)))
+		up := new(Conn)
+		up.Init(fd, local, remote)
+		f.tunnel = server.NewTunnel(f, up, 0, func(err error) { f.err = err })
+		f.ends = [2]*TunnelEnd{&f.tunnel.client, &f.tunnel.upstream}
+		f.client.Keep([]byte(fromClient))
+		f.tunnel.Begin(&f.client.Conn, []byte(fromUpstream), 0)
 	})
 	return f
 }
 
-func (f *tunnelTest) socket(s TunnelSide) Plain {
-	return Plain{Descriptor: f.fds[s], TCP: true}
-}
-
-// do runs a function on the loop.
-func (f *tunnelTest) do(run func()) { looptest.Do(f.loop, run) }
-
-// until waits until something is true on the loop.
-func (f *tunnelTest) until(what string, holds func() bool) {
-	f.t.Helper()
-	looptest.Until(f.t, f.loop, what, holds)
-}
+// waits reports whether bytes wait for one side.
+func (f *tunnelTest) waits(side int) bool { return f.ends[side].conn.Writing() }
 
 // Data read before the tunnel opened comes first, and each direction ends separately.
 func TestHalves(t *testing.T) {
-	for first := range TunnelSide(2) {
+	for first := range 2 {
 		f := openTunnel(t, "to upstream, ", "to client, ")
 		second := 1 - first
-		early := [2]string{TunnelClient: "to client, ", Upstream: "to upstream, "}
+		early := [2]string{ofClient: "to client, ", ofUpstream: "to upstream, "}
 		io.WriteString(f.peers[first], "goodbye")
 		f.peers[first].CloseWrite()
 		if all, err := io.ReadAll(f.peers[second]); string(all) != early[second]+"goodbye" || err != nil {
 			t.Fatalf("%q, %v", all, err)
 		}
 		f.do(func() {
-			if f.done || !f.tunnel.Ended(first) || f.tunnel.Ended(second) {
+			if f.tunnel.over || !f.ends[first].ended || f.ends[second].ended {
 				t.Error("another direction has ended")
 			}
 		})
@@ -106,10 +89,8 @@ func TestHalves(t *testing.T) {
 			t.Error(err)
 		}
 		f.do(func() {
-			for s := range TunnelSide(2) {
-				if got, want := f.tunnel.Received(s), f.tunnel.Sent(1-s); got != want || got < 15 {
-					t.Errorf("%d bytes received, %d sent", got, want)
-				}
+			if in, out := f.tunnel.Carried(); in != f.ends[ofUpstream].sent || in < 15 || out < 15 {
+				t.Errorf("%d bytes from the client, %d for it", in, out)
 			}
 		})
 	}
@@ -117,7 +98,7 @@ func TestHalves(t *testing.T) {
 
 // A side that does not read stops the other one, bytes wait in memory that is bounded, and all of them arrive in order.
 func TestSlowReaders(t *testing.T) {
-	for slow := range TunnelSide(2) {
+	for slow := range 2 {
 		f := openTunnel(t, "", "")
 		data := bytes.Repeat([]byte("0123456789abcdef"), 2<<20) // more than the sockets hold
 		written := make(chan error, 1)
@@ -126,9 +107,9 @@ func TestSlowReaders(t *testing.T) {
 			f.peers[1-slow].CloseWrite()
 			written <- err
 		}()
-		f.until("bytes wait for the slow side", func() bool { return f.tunnel.Waiting(slow) })
+		f.until("bytes wait for the slow side", func() bool { return f.waits(slow) })
 		f.do(func() {
-			if waits := f.tunnel.Received(1-slow) - f.tunnel.Sent(slow); waits <= 0 || waits > 64<<10 {
+			if waits := f.ends[1-slow].received - f.ends[slow].sent; waits <= 0 || waits > 64<<10 {
 				t.Errorf("%d bytes wait in memory", waits)
 			}
 		})
@@ -146,7 +127,7 @@ func TestSlowReaders(t *testing.T) {
 			t.Error(err)
 		}
 		f.do(func() {
-			if f.tunnel.Waiting(slow) {
+			if f.waits(slow) {
 				t.Error("bytes still wait")
 			}
 		})
@@ -162,46 +143,46 @@ func sum256(b []byte) []byte {
 func TestBreaks(t *testing.T) {
 	t.Run("client", func(t *testing.T) {
 		f := openTunnel(t, "", "")
-		f.peers[TunnelClient].SetLinger(0)
-		f.peers[TunnelClient].Close()
-		if err := <-f.over; err != ErrClientGone {
+		f.peers[ofClient].SetLinger(0)
+		f.peers[ofClient].Close()
+		if err := <-f.over; err != errBroken {
 			t.Error(err)
 		}
 	})
 	t.Run("client that is held back", func(t *testing.T) {
 		f := openTunnel(t, "", "")
-		go f.peers[TunnelClient].Write(make([]byte, 64<<20))
-		f.until("the upstream has no room", func() bool { return f.tunnel.Waiting(Upstream) })
-		f.peers[TunnelClient].SetLinger(0)
-		f.peers[TunnelClient].Close()
-		if err := <-f.over; err != ErrClientGone {
+		go f.peers[ofClient].Write(make([]byte, 64<<20))
+		f.until("the upstream has no room", func() bool { return f.waits(ofUpstream) })
+		f.peers[ofClient].SetLinger(0)
+		f.peers[ofClient].Close()
+		if err := <-f.over; err != errBroken {
 			t.Error(err)
 		}
 	})
 	t.Run("upstream", func(t *testing.T) {
 		f := openTunnel(t, "", "")
-		f.peers[Upstream].SetLinger(0)
-		f.peers[Upstream].Close()
+		f.peers[ofUpstream].SetLinger(0)
+		f.peers[ofUpstream].Close()
 		if err := <-f.over; !errors.Is(err, unix.ECONNRESET) {
 			t.Error(err)
 		}
 	})
 	t.Run("upstream that has said something", func(t *testing.T) {
 		f := openTunnel(t, "", "")
-		io.WriteString(f.peers[Upstream], "the reason")
+		io.WriteString(f.peers[ofUpstream], "the reason")
 		got := make([]byte, 10)
-		if _, err := io.ReadFull(f.peers[TunnelClient], got); string(got) != "the reason" || err != nil {
+		if _, err := io.ReadFull(f.peers[ofClient], got); string(got) != "the reason" || err != nil {
 			t.Errorf("%q, %v", got, err)
 		}
-		f.peers[Upstream].Close()
+		f.peers[ofUpstream].Close()
 		go func() {
-			for f.peers[TunnelClient].SetDeadline(time.Now().Add(patience)); ; {
-				if _, err := f.peers[TunnelClient].Write([]byte("more")); err != nil {
+			for f.peers[ofClient].SetDeadline(time.Now().Add(patience)); ; {
+				if _, err := f.peers[ofClient].Write([]byte("more")); err != nil {
 					return
 				}
 			}
 		}()
-		if all, err := io.ReadAll(f.peers[TunnelClient]); len(all) > 0 || err != nil {
+		if all, err := io.ReadAll(f.peers[ofClient]); len(all) > 0 || err != nil {
 			t.Errorf("%q, %v", all, err)
 		}
 		if err := <-f.over; err != nil && !errors.Is(err, unix.ECONNRESET) && !errors.Is(err, unix.EPIPE) {
@@ -215,7 +196,7 @@ func TestCost(t *testing.T) {
 	f := openTunnel(t, "", "")
 	there, back := make([]byte, 64), make([]byte, 64)
 	echo := func() {
-		for _, s := range []TunnelSide{TunnelClient, Upstream} {
+		for _, s := range []int{ofClient, ofUpstream} {
 			f.peers[s].Write(there)
 			if _, err := io.ReadFull(f.peers[1-s], back); err != nil {
 				t.Fatal(err)

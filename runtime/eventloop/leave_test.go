@@ -64,7 +64,7 @@ func TestLeave(t *testing.T) {
 	}
 	room := make(chan Readiness, 10)
 	do(t, l, func() {
-		watches[0].Handle(handlerFunc(func(r Readiness) { room <- r }))
+		watches[0].handler = handlerFunc(func(r Readiness) { room <- r })
 		_ = watches[0].WantRoom(true)
 		l.Leave()
 	})

@@ -225,9 +225,6 @@ func (w *Watch) register() {
 	}
 }
 
-// Handle lets h be the handler from now on.
-func (w *Watch) Handle(h Handler) { w.handler = h }
-
 // Fd returns the descriptor that w watches, or -1.
 func (w *Watch) Fd() int {
 	if w.loop == nil {

@@ -162,9 +162,9 @@ type Member interface {
 // Tunnel is the answer to a Request.WebSocket where Mount.Tunnels: the loop passes bytes between the client and an
 // upstream, which speak a protocol that is none of its business.
 type Tunnel struct {
-	// Upstream is the connection to the upstream. The loop takes it by setting it to nil, and closes it then.
+	// Upstream is the connection to the upstream: see conn.NewUpstream. The loop takes it by setting it to nil, and closes it then.
 	// Otherwise Release does.
-	Upstream conn.Side
+	Upstream *conn.Conn
 
 	Ahead []byte        // bytes from the upstream that were already read; they follow the head
 	Idle  time.Duration // maximum time without a byte in either direction; 0: no limit

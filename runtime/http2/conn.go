@@ -263,9 +263,10 @@ type Server struct {
 	written appender     // where others are written to: see Conn.frames
 	framer  *http2.Framer
 
-	head       []byte       // memory of a request's head
-	text       []byte       // memory of a response's head
-	block      bytes.Buffer // memory of a header block
+	head       []byte                       // memory of a request's head
+	text       []byte                       // memory of a response's head
+	block      bytes.Buffer                 // memory of a header block
+	statuses   map[string]hpack.HeaderField // that were sent
 	known      [256]knownField
 	other      knownField   // one that is too long to be kept
 	spare      *headerBlock // memory of the header block that is arriving
@@ -281,6 +282,7 @@ const tick = eventloop.Tick
 // Init makes s ready. of has what it shares with connections of HTTP/1.
 func (s *Server) Init(of *sites.Server) {
 	s.Server = of
+	s.statuses = make(map[string]hpack.HeaderField)
 	s.framer = http2.NewFramer(&s.written, &s.input)
 	s.framer.SetReuseFrames()
 	s.framer.SetMaxReadFrameSize(maxFrame)
@@ -417,9 +419,7 @@ func (c *Conn) Due() (next int64) {
 	case !c.settled:
 		c.fail(http2.ErrCodeSettingsTimeout, "no settings")
 	case c.arrives != nil:
-		if now >= c.deadline() {
-			c.fail(http2.ErrCodeEnhanceYourCalm, "timed out waiting for the request")
-		}
+		c.fail(http2.ErrCodeEnhanceYourCalm, "timed out waiting for the request")
 	case len(c.streams) == 0 && now >= c.conn.Stamp+tick+int64(s.Config.KeepAlive):
 		c.refuse()
 	case c.leaving == notified && now >= c.conn.Stamp+tick+look: // it does not answer

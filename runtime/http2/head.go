@@ -303,15 +303,6 @@ func (known *knownField) set(line string) {
 
 var code200 = []byte("200")
 
-// statuses are the status codes that are common.
-var statuses = map[string]hpack.HeaderField{}
-
-func init() {
-	for _, code := range []string{"100", "200", "201", "204", "206", "301", "302", "303", "304", "307", "308", "400", "401", "403", "404", "405", "413", "416", "429", "500", "502", "503", "504"} {
-		statuses[code] = hpack.HeaderField{Name: ":status", Value: code}
-	}
-}
-
 // sendHead sends the head of a response to x, or one of 1xx: head is what HTTP/1 would send. ends says that nothing follows.
 func (st *stream) sendHead(x *sites.Exchange, head []byte, ends bool) {
 	c := st.c
@@ -322,9 +313,10 @@ func (st *stream) sendHead(x *sites.Exchange, head []byte, ends bool) {
 	if string(code) == "101" { // RFC 8441 §5
 		code = code200
 	}
-	status, common := statuses[string(code)]
-	if !common {
+	status, known := s.statuses[string(code)]
+	if !known {
 		status = hpack.HeaderField{Name: ":status", Value: string(code)}
+		s.statuses[status.Value] = status
 	}
 	c.encoder.WriteField(status) // into memory
 	c.encode(rest)

@@ -19,10 +19,9 @@ const turnBytes = 1 << 20
 // outgoing is what a stream sends.
 type outgoing struct {
 	credit  int64           // bytes of data that the client takes
-	part    exchange.Part   // that is being written; Offset and Count are those of the bytes of its file that are left, beyond data
-	data    []byte          // the unsent bytes of its body, or of a piece of its file that was read
+	part    exchange.Part   // that is being written
+	left    conn.Item       // what is left of it: bytes of its body, or of its file that were read, and a range of the file behind them
 	unsent  *conn.Unsent    // counts the written bytes of the part; nil: nothing does
-	warm    int64           // its file is in memory up to this offset
 	stamp   int64           // time when the last bytes were written, or the part began
 	writing bool            // there is a part
 	broken  bool            // the part is the last one, and not all that was promised
@@ -106,13 +105,15 @@ func (st *stream) transmit(x *sites.Exchange, p *exchange.Part) {
 		st.partWritten(x, p, broken)
 		return
 	}
-	st.part, st.data, st.broken = *p, body, broken
-	st.part.Count = count
+	st.part, st.left, st.broken = *p, conn.Item{Data: body, File: p.File, Offset: p.Offset, Count: count}, broken
+	if p.Warm {
+		st.left.Warm = conn.AlwaysWarm
+	}
 	st.writing, st.stamp = true, s.Set.Now
 	c.enqueue(st)
 	c.pump()
 	if st.writing && st.x == x {
-		st.unsent = x.PartWaits(&st.part, len(st.data))
+		st.unsent = x.PartWaits(&st.part, len(st.left.Data))
 	}
 	if len(c.delayed) > 0 {
 		c.beginDelayed()
@@ -201,11 +202,12 @@ func (st *stream) write() {
 	out := c.output()
 	at := len(*out)
 	n := 0
-	if len(st.data) > 0 {
-		n = min(len(st.data), limit)
+	left := &st.left
+	if len(left.Data) > 0 {
+		n = min(len(left.Data), limit)
 		*out = appendFrameHeader(*out, n, http2.FrameData, 0, st.id)
-		*out = append(*out, st.data[:n]...)
-		st.data = st.data[n:]
+		*out = append(*out, left.Data[:n]...)
+		left.Data = left.Data[n:]
 	} else {
 		*out = appendFrameHeader(*out, 0, http2.FrameData, 0, st.id)
 		var err error
@@ -220,10 +222,10 @@ func (st *stream) write() {
 			return
 		}
 		binary.BigEndian.PutUint32((*out)[at:], uint32(n)<<8|uint32(http2.FrameData))
-		st.part.Offset += int64(n)
-		st.part.Count -= int64(n)
+		left.Offset += int64(n)
+		left.Count -= int64(n)
 	}
-	done := len(st.data) == 0 && st.part.Count == 0
+	done := len(left.Data) == 0 && left.Count == 0
 	if done && st.part.Last && st.part.Upgrade == nil && !st.broken {
 		var trailers []byte
 		if st.part.Trailers != nil {
@@ -269,7 +271,7 @@ func (st *stream) written() {
 
 // endPart forgets the part that st has.
 func (st *stream) endPart() {
-	st.writing, st.part, st.data, st.unsent, st.warm = false, exchange.Part{}, nil, nil, 0
+	st.writing, st.part, st.left, st.unsent = false, exchange.Part{}, conn.Item{}, nil
 }
 
 // giveUp releases the part of x that st has, which is not sent. ended reports whether x has ended with it.

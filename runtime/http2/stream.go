@@ -277,14 +277,13 @@ const (
 
 // appendFile appends up to limit bytes of the file of st to dst, if they are in memory. n is 0, without an error, if they are not.
 func (st *stream) appendFile(dst []byte, limit int) (_ []byte, n int, err error) {
-	most := int(min(int64(limit), st.part.Count))
+	left := &st.left
+	most := int(min(int64(limit), left.Count))
 	dst = slices.Grow(dst, most)
-	into := dst[len(dst) : len(dst)+most]
-	if st.isWarm() {
-		n, err = conn.ReadCached(st.part.File, into, st.part.Offset)
-	} else {
-		err = unix.EAGAIN
+	if !st.c.s.Set.IsWarm(left, warmMost) {
+		return dst, 0, nil
 	}
+	n, err = conn.ReadCached(left.File, dst[len(dst):len(dst)+most], left.Offset)
 	switch {
 	case err == unix.EAGAIN:
 		return dst, 0, nil
@@ -292,17 +291,6 @@ func (st *stream) appendFile(dst []byte, limit int) (_ []byte, n int, err error)
 		err = conn.ErrShortFile
 	}
 	return dst[:len(dst)+max(n, 0)], n, err
-}
-
-// isWarm reports whether the next bytes of the file of st should be in memory.
-func (st *stream) isWarm() bool {
-	if st.part.Warm || st.warm > st.part.Offset {
-		return true
-	}
-	if end := st.part.Offset + min(st.part.Count, warmMost); st.c.s.Set.Cached(st.part.File, end-1) {
-		st.warm = end
-	}
-	return st.warm > st.part.Offset
 }
 
 // load has a goroutine read the next bytes of the file of st.
@@ -316,8 +304,8 @@ func (st *stream) load() {
 	}
 	c.loading++
 	st.loading = true
-	fd, offset := st.part.File, st.part.Offset
-	piece := make([]byte, min(st.part.Count, max(st.credit, int64(c.frame)), loadMost))
+	fd, offset := st.left.File, st.left.Offset
+	piece := make([]byte, min(st.left.Count, max(st.credit, int64(c.frame)), loadMost))
 	var n int
 	var err error
 	c.s.Set.Beside(func() {
@@ -349,9 +337,9 @@ func (st *stream) loaded(piece []byte, err error) {
 	case err != nil:
 		st.fileFailed(err)
 	default:
-		st.data = piece
-		st.part.Offset += int64(len(piece))
-		st.part.Count -= int64(len(piece))
+		st.left.Data = piece
+		st.left.Offset += int64(len(piece))
+		st.left.Count -= int64(len(piece))
 		st.stamp = c.s.Set.Now
 		c.enqueue(st)
 	}

@@ -74,11 +74,11 @@ type Exchange struct {
 	Out       Response
 
 	// Of HTTP/1, where exchanges of a connection have an order, and may leave it to another protocol.
-	Safe     bool             // Request.Safe
-	Detached bool             // the source has a duplicate of the descriptor
-	tunnel   *conn.TunnelLink // that its connection is, or nil
-	socket   *live.Socket     // that it is, or is to be, or nil
-	relay    *relay           // to an application that speaks for itself, of a client with TLS, or nil
+	Safe     bool         // Request.Safe
+	Detached bool         // the source has a duplicate of the descriptor
+	tunnel   *conn.Tunnel // that its connection is, or nil
+	socket   *live.Socket // that it is, or is to be, or nil
+	relay    *relay       // to an application that speaks for itself, of a client with TLS, or nil
 
 	// For counters and the access log.
 	began      int64          // of Recorder.Begin; 0: it is not counted

@@ -108,7 +108,6 @@ type Server struct {
 	sockets  *live.Sockets
 	table    *Table
 	override *overridePage // nil: none
-	tunnels  conn.TunnelBuffers
 	secure   *conn.TLSServer
 	http2    func(*Conn) // has a connection, whose client has sent the preface, speak HTTP/2
 
@@ -245,7 +244,6 @@ func (s *Server) Served() int64 { return s.served }
 // Trim gives memory back when no client is connected.
 func (s *Server) Trim() {
 	s.bulk = nil
-	s.tunnels = conn.TunnelBuffers{} // they are large
 }
 
 func (s *Server) tracef(format string, args ...any) { s.Set.Log(logfile.Debug, format, args...) }

@@ -177,7 +177,7 @@ func (s *Server) findSocket(x *Exchange, group string) bool {
 }
 
 // Where Mount.Tunnels, a handler may answer a request for a WebSocket with a connection to an upstream
-// (exchange.Head.Tunnel). Then a TunnelLink of package conn is the protocol of the connection. What the client has sent behind
+// (exchange.Head.Tunnel). Then an end of a Tunnel of package conn is the protocol of the connection. What the client has sent behind
 // its request, before the answer, was kept like what follows any request, and goes along. Without a tunnel it is the
 // next request.
 
@@ -206,14 +206,7 @@ func (s *Server) openTunnel(x *Exchange, p *exchange.Part) {
 		return
 	}
 	to := p.Head.Tunnel
-	t, err := s.tunnels.Open(tunnelOwner{x}, s.Set, to.Upstream, to.Idle, to.Ended)
-	if err != nil {
-		s.logClient(x, logfile.Error, "no tunnel for a WebSocket: %v", err)
-		y := x.Substitute()
-		x.Release(p)
-		y.Reply(exchange.Reply{Status: 503, Fields: retryAfter})
-		return
-	}
+	t := s.secure.NewTunnel(tunnelOwner{x}, to.Upstream, to.Idle, to.Ended)
 	to.Upstream = nil
 	c, head := x.Stream.SwitchProtocols(x, &http1.Response{
 		Status: p.Head.Status, Reason: p.Head.Reason, Version: http1.HTTP11, KeepAlive: true, Length: -1,
@@ -335,26 +328,18 @@ func (r *relay) open() {
 		}
 	}
 	r.watch.Remove()
-	known := func(error) {} // the application knows why it has closed
-	link, err := s.tunnels.Open(r, s.Set, conn.Plain{Descriptor: r.fd}, 0, known)
-	if err != nil {
-		s.logClient(x, logfile.Error, "no tunnel for a WebSocket: %v", err)
-		if head == nil {
-			x.client.Close(err.Error())
-		} else {
-			r.refuse(exchange.Reply{Status: 503, Fields: retryAfter})
-		}
-		return
-	}
+	upstream := new(conn.Conn)
+	upstream.Init(r.fd, nil, nil)
 	r.fd = -1
-	x.tunnel, x.Out.Status = link, 101
+	known := func(error) {} // the application knows why it has closed
+	x.tunnel, x.Out.Status = s.secure.NewTunnel(r, upstream, 0, known), 101
 	if head != nil {
 		on, _ := x.Stream.SwitchProtocols(x, head)
-		link.Begin(on, nil, 0)
+		x.tunnel.Begin(on, nil, 0)
 		return
 	}
 	x.client.EndHTTP(x)
-	link.Begin(&x.client.Conn, nil, 0)
+	x.tunnel.Begin(&x.client.Conn, nil, 0)
 }
 
 // refuse answers the client on behalf of the application, whose socket is closed.

@@ -40,11 +40,8 @@ func UnnamedFile(dir string) (fd int, err error) {
 	return fd, nil
 }
 
-// MemoryFile makes a file without a name, in memory, that no child inherits. It may be sealed (memfd_create(2)).
-// The name is for /proc.
-func MemoryFile(name string) (fd int, err error) {
-	return unix.MemfdCreate(name, unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
-}
+// MemoryFile makes a file without a name, in memory, that no child inherits (memfd_create(2)). The name is for /proc.
+func MemoryFile(name string) (fd int, err error) { return unix.MemfdCreate(name, unix.MFD_CLOEXEC) }
 
 // ReceiveClosing is a flag of recvmsg(2): children do not inherit what comes by SCM_RIGHTS.
 const ReceiveClosing = unix.MSG_CMSG_CLOEXEC

@@ -36,37 +36,53 @@ func (c Compression) AppendTo(dst []byte) []byte {
 // negotiate takes the first offer of permessage-deflate in a value of
 // Sec-WebSocket-Extensions that can be accepted; other extensions, and offers with
 // parameters that RFC 7692 §7.1 does not allow, are declined. valid: the value has
-// the syntax of RFC 6455 §9.1.
+// the syntax of RFC 6455 §9.1, in which quoted strings have neither commas nor semicolons.
 func negotiate(value []byte) (c Compression, valid bool) {
-	s := scanner{rest: value}
-	for {
-		name, ok := s.member()
-		if !ok {
-			return Compression{}, false
-		}
-		if name == nil {
-			return c, true
+	for member := range bytes.SplitSeq(value, []byte{','}) {
+		parts := bytes.Split(member, []byte{';'})
+		name := trim(parts[0])
+		if len(name) == 0 && len(parts) == 1 {
+			continue // empty members are allowed (RFC 9110 §5.6.1.2)
 		}
 		offer, good := Compression{On: true, Bits: MaxWindow}, http1.EqualFold(name, "permessage-deflate")
+		ok := IsToken(name)
 		var seen [4]bool
-		for {
-			name, value, more, ok := s.parameter()
-			if !ok {
-				return Compression{}, false
-			}
-			if !more {
-				break
-			}
+		for _, parameter := range parts[1:] {
+			name, value, given := bytes.Cut(parameter, []byte{'='})
+			name, value = trim(name), unquote(trim(value))
+			ok = ok && IsToken(name) && (!given || IsToken(value))
 			good = good && offer.set(name, value, &seen)
+		}
+		if !ok {
+			return Compression{}, false
 		}
 		if good && !c.On {
 			c = offer
 		}
 	}
+	return c, true
+}
+
+func trim(b []byte) []byte { return bytes.Trim(b, " \t") }
+
+// unquote returns the content of a quoted string (RFC 9110 §5.6.4), and other text as it is. A quoted pair of what no token has stays.
+func unquote(b []byte) []byte {
+	if len(b) < 2 || b[0] != '"' || b[len(b)-1] != '"' {
+		return b
+	}
+	content := b[1 : len(b)-1]
+	var out []byte
+	for i := 0; i < len(content); i++ {
+		if content[i] == '\\' && i+1 < len(content) && http1.IsTokenByte(content[i+1]) {
+			i++
+		}
+		out = append(out, content[i])
+	}
+	return out
 }
 
 // set takes a parameter of an offer; false: the offer is to be declined. value is
-// nil if there was none.
+// empty if there was none.
 func (c *Compression) set(name, value []byte, seen *[4]bool) bool {
 	known := []string{"server_no_context_takeover", "client_no_context_takeover", "server_max_window_bits", "client_max_window_bits"}
 	which := slices.Index(known, strings.ToLower(string(name)))
@@ -76,14 +92,14 @@ func (c *Compression) set(name, value []byte, seen *[4]bool) bool {
 	seen[which] = true
 	switch which {
 	case 0, 1:
-		return value == nil
+		return len(value) == 0
 	case 2:
 		bits := windowBits(value)
 		c.Bits, c.Limits = bits, true
 		return bits > 0
 	}
 	// Messages of the client may have any window.
-	return value == nil || windowBits(value) > 0
+	return len(value) == 0 || windowBits(value) > 0
 }
 
 // windowBits reads a number from 8 to 15 without leading zeros; 0: it is none.
@@ -93,90 +109,6 @@ func windowBits(b []byte) uint8 {
 		return 0
 	}
 	return uint8(n)
-}
-
-// scanner reads a list of names with parameters.
-type scanner struct {
-	rest []byte
-	some bool // a member was read
-}
-
-// member goes to the next member and returns its name, nil at the end.
-func (s *scanner) member() (name []byte, ok bool) {
-	s.space()
-	if s.some && len(s.rest) > 0 && s.rest[0] != ',' {
-		return nil, false
-	}
-	s.rest = bytes.TrimLeft(s.rest, ", \t") // empty members are allowed (RFC 9110 §5.6.1.2)
-	if len(s.rest) == 0 {
-		return nil, true
-	}
-	s.some = true
-	name = s.token()
-	return name, name != nil
-}
-
-// parameter reads ";name" or ";name=value" if there is one more.
-func (s *scanner) parameter() (name, value []byte, more, ok bool) {
-	s.space()
-	if len(s.rest) == 0 || s.rest[0] != ';' {
-		return nil, nil, false, true
-	}
-	s.rest = s.rest[1:]
-	s.space()
-	if name = s.token(); name == nil {
-		return nil, nil, false, false
-	}
-	s.space()
-	if len(s.rest) == 0 || s.rest[0] != '=' {
-		return name, nil, true, true
-	}
-	s.rest = s.rest[1:]
-	s.space()
-	if len(s.rest) > 0 && s.rest[0] == '"' {
-		value, ok = s.quoted()
-		return name, value, true, ok
-	}
-	value = s.token()
-	return name, value, true, value != nil
-}
-
-func (s *scanner) space() { s.rest = bytes.TrimLeft(s.rest, " \t") }
-
-// token returns the token that comes next, nil if none does.
-func (s *scanner) token() []byte {
-	n := 0
-	for n < len(s.rest) && http1.IsTokenByte(s.rest[n]) {
-		n++
-	}
-	if n == 0 {
-		return nil
-	}
-	t := s.rest[:n:n]
-	s.rest = s.rest[n:]
-	return t
-}
-
-// quoted reads a quoted string, whose content has to be a token (RFC 6455 §9.1).
-func (s *scanner) quoted() (value []byte, ok bool) {
-	b := s.rest[1:]
-	for i := 0; i < len(b); i++ {
-		switch b[i] {
-		case '"':
-			s.rest = b[i+1:]
-			return value, len(value) > 0
-		case '\\':
-			i++
-			if i == len(b) {
-				return nil, false
-			}
-		}
-		if !http1.IsTokenByte(b[i]) {
-			return nil, false
-		}
-		value = append(value, b[i])
-	}
-	return nil, false
 }
 
 // IsToken reports whether b is a token (RFC 9110 §5.6.2), as a subprotocol has to be.
@@ -193,9 +125,10 @@ const keepScratch = 64 << 10
 // client_no_context_takeover. The zero value is ready. It has about 50 KiB once it
 // was used.
 type Inflater struct {
-	in  pieces
-	r   io.ReadCloser
-	out []byte
+	packed []byte // the message and tail
+	in     bytes.Reader
+	r      io.ReadCloser
+	out    []byte
 }
 
 // inflate returns what b becomes, valid until the next call, or an *Error; max is
@@ -204,13 +137,16 @@ func (f *Inflater) inflate(b []byte, max int) ([]byte, error) {
 	if len(b) == 0 { // RFC 7692 §7.2.3.6 wants a byte, but zlib takes this, too
 		return nil, nil
 	}
-	f.in.reset(b)
+	if cap(f.packed) > keepScratch {
+		f.packed = nil
+	}
+	f.packed = append(append(f.packed[:0], b...), tail...)
+	f.in.Reset(f.packed)
 	if f.r == nil {
 		f.r = flate.NewReader(&f.in)
 	} else if err := f.r.(flate.Resetter).Reset(&f.in, nil); err != nil {
 		return nil, errNotCompressed
 	}
-	defer f.in.reset(nil)
 	if cap(f.out) > keepScratch {
 		f.out = nil
 	}
@@ -232,7 +168,7 @@ func (f *Inflater) inflate(b []byte, max int) ([]byte, error) {
 		case err == io.EOF:
 			// A last block of the client's own may end the data earlier, with at most
 			// the beginning of an empty one behind it (RFC 7692 §7.2.3.5).
-			if left := f.in.left(); left > len(tail)+1 {
+			if f.in.Len() > len(tail)+1 {
 				return nil, errNotCompressed
 			}
 			return f.out, nil
@@ -240,54 +176,6 @@ func (f *Inflater) inflate(b []byte, max int) ([]byte, error) {
 			return nil, errNotCompressed
 		}
 	}
-}
-
-// pieces reads a message and then tail, without the copy that bufio would make.
-type pieces struct {
-	b  []byte
-	at int
-	in bool // b is tail
-}
-
-func (p *pieces) reset(b []byte) { *p = pieces{b: b} }
-
-func (p *pieces) left() int {
-	n := len(p.b) - p.at
-	if !p.in {
-		n += len(tail)
-	}
-	return n
-}
-
-var tailBytes = []byte(tail)
-
-// more goes on to tail; false: there is no more.
-func (p *pieces) more() bool {
-	if p.in {
-		return false
-	}
-	p.b, p.at, p.in = tailBytes, 0, true
-	return true
-}
-
-// ReadByte implements io.ByteReader.
-func (p *pieces) ReadByte() (byte, error) {
-	if p.at == len(p.b) && !p.more() {
-		return 0, io.EOF
-	}
-	c := p.b[p.at]
-	p.at++
-	return c, nil
-}
-
-// Read implements io.Reader.
-func (p *pieces) Read(to []byte) (int, error) {
-	if p.at == len(p.b) && !p.more() {
-		return 0, io.EOF
-	}
-	n := copy(to, p.b[p.at:])
-	p.at += n
-	return n, nil
 }
 
 // Deflater compresses messages that do not refer to others: with
@@ -325,6 +213,6 @@ func (f *Deflater) Deflate(b []byte, bits uint8) (out []byte, ok bool) {
 	f.writers[bits] = w
 	_, _ = w.Write(b) // a Buffer does not fail
 	_ = w.Flush()
-	out = bytes.TrimSuffix(f.out.Bytes(), tailBytes[:4])
+	out = bytes.TrimSuffix(f.out.Bytes(), []byte(tail[:4]))
 	return out, len(out) < len(b)
 }

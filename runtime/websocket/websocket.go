@@ -8,6 +8,8 @@ import (
 	"slices"
 	"unicode/utf8"
 
+	"golang.org/x/net/http/httpguts"
+
 	"fapws/runtime/http1"
 )
 
@@ -155,7 +157,7 @@ var (
 // Asked says whether a request with an Upgrade field asks for a WebSocket.
 func Asked(r *http1.Request, head []byte) bool {
 	for value := range http1.Values(head, r.Fields, "upgrade") {
-		if lists(value, "websocket") {
+		if httpguts.HeaderValuesContainsToken([]string{string(value)}, "websocket") {
 			return true
 		}
 	}
@@ -206,15 +208,4 @@ func AcceptKey(key []byte) (accept [28]byte) {
 	sum := sha1.Sum(append(bytes.Clone(key), "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"...))
 	base64.StdEncoding.Encode(accept[:], sum[:])
 	return accept
-}
-
-// lists says whether a comma-separated list has a member, without regard to case.
-// A version behind it, as in "websocket/13", is another one.
-func lists(list []byte, member string) bool {
-	for one := range bytes.SplitSeq(list, []byte(",")) {
-		if http1.EqualFold(bytes.Trim(one, " \t"), member) {
-			return true
-		}
-	}
-	return false
 }

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -15,17 +14,20 @@ import (
 	"time"
 
 	"fapws/runtime/backend"
+	"fapws/runtime/conn"
 )
 
 // connection is an HTTP/1.1 connection to the upstream. It carries one request at a time and belongs
 // to one goroutine at a time; a request with a body is written by another.
 type connection struct {
 	net.Conn
-	timeout time.Duration // for each write, and for the head of a response once the request is written
-	in      *bufio.Reader // reads from Conn; nil: the connection is idle
-	reused  bool          // it has carried a request before the current one
-	last    bool          // it cannot carry another one after the current one
-	unbind  func() bool   // ends that the context of the current request closes it
+	under   net.Conn           // Conn without TLS
+	secure  *conn.TLSTransport // over under; nil: without TLS
+	timeout time.Duration      // for each write, and for the head of a response once the request is written
+	in      *bufio.Reader      // reads from Conn; nil: the connection is idle
+	reused  bool               // it has carried a request before the current one
+	last    bool               // it cannot carry another one after the current one
+	unbind  func() bool        // ends that the context of the current request closes it
 
 	written chan error // gets the result of writing the current request; nil: that was received
 	mu      sync.Mutex
@@ -45,7 +47,7 @@ var errStale = errors.New("the upstream closed the connection before it answered
 // connection, which the end of the request's context closes. interim, if not nil, is called for each 1xx
 // response except 101, which is final.
 func (c *connection) ask(request *http.Request, interim func(*http.Response)) (*http.Response, error) {
-	c.unbind = context.AfterFunc(request.Context(), func() { plain(c.Conn).Close() })
+	c.unbind = context.AfterFunc(request.Context(), func() { c.under.Close() })
 	c.in = readers.Get().(*bufio.Reader)
 	c.in.Reset(c.Conn)
 	c.written = make(chan error, 1)
@@ -145,7 +147,7 @@ func (c *connection) stopWriting() error {
 
 // close closes the connection and returns when nothing uses its request any more.
 func (c *connection) close() {
-	plain(c.Conn).Close()
+	c.under.Close()
 	if c.unbind != nil {
 		c.unbind()
 	}
@@ -198,17 +200,16 @@ func delimited(request *http.Request, response *http.Response) bool {
 
 // quiet reports whether an idle connection is open and has nothing to read.
 func (c *connection) quiet() bool {
-	if !backend.Quiet(plain(c.Conn)) {
+	if !backend.Quiet(c.under) {
 		return false
 	}
-	secure, ok := c.Conn.(*tls.Conn)
-	if !ok {
+	if c.secure == nil {
 		return true
 	}
 	// Received data may already be in the buffers of TLS, which can be read after an expired deadline
 	// but not filled.
 	c.SetReadDeadline(time.Unix(1, 0))
-	n, err := secure.Read(make([]byte, 1))
+	n, err := c.Read(make([]byte, 1))
 	c.SetReadDeadline(time.Time{})
 	return n == 0 && isTimeout(err)
 }

@@ -52,7 +52,7 @@ func TestSettleKnowsWhatWasWritten(t *testing.T) {
 	}
 	conn := lateConn{dialed.(*net.TCPConn), make(chan struct{})}
 	defer conn.Close()
-	c := &connection{Conn: conn, timeout: time.Minute}
+	c := &connection{Conn: conn, under: conn, timeout: time.Minute}
 	request, err := http.NewRequest("POST", "http://upstream/", strings.NewReader("body"))
 	if err != nil {
 		t.Fatal(err)

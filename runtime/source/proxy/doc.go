@@ -1,6 +1,6 @@
 // Package proxy answers requests with the responses of another HTTP server, the upstream: a reverse proxy. It is a
 // responder of package backend, so each request has a goroutine; a WebSocket becomes a tunnel on the event loop
-// (conn.NewTunnel). Start reading at Proxy.Respond and connection.go.
+// (conn.Tunnel). Start reading at Proxy.Respond and connection.go.
 //
 // # Connections
 //
@@ -22,7 +22,7 @@
 //
 // # TLS to the upstream
 //
-// It is a net.Conn that the dialer returns (proxy.go), so no other file knows of it. HTTP/2 is not offered.
+// It is a conn.TLSTransport, over a connection that blocks (Proxy.dial) until a tunnel takes that. HTTP/2 is not offered.
 // Certificates of authorities are read with the configuration, before a chroot. A certificate that is not accepted is
 // one line in the error log of the host, and 502.
 //
@@ -36,7 +36,6 @@
 // passed on.
 //
 // proxy-tunnel-timeout is an hour: nginx has a minute, in which clients without pings are lost, Caddy has no limit,
-// and the examples of HAProxy have an hour. TCP keep-alive finds clients that have vanished. crypto/tls keeps the
-// beginning of an incomplete record when its connection returns a temporary error, so after the handshake it works on
-// a descriptor that does not block (upgrade.go).
+// and the examples of HAProxy have an hour. TCP keep-alive finds clients that have vanished. The event loop takes
+// the connection over with its TLS (conn.NewUpstream).
 package proxy

@@ -66,9 +66,9 @@ func (p *Proxy) request(ctx context.Context, r *backend.Request) (request *http.
 		name := textproto.CanonicalMIMEHeaderKey(string(f.Name.In(r.Head)))
 		h[name] = append(h[name], string(f.Value.In(r.Head)))
 	}
-	te := wantsTrailers(h, r)
+	trailers := h["Te"] != nil && takesTrailers(r) && !r.Tunnel // RFC 9110 §10.1.4; an upstream may send them anyway
 	drop(h)
-	if te {
+	if trailers {
 		h["Te"], h["Connection"] = []string{"trailers"}, []string{"TE"}
 	}
 	for _, name := range ours {
@@ -291,12 +291,6 @@ func spelling(name string) string {
 		return "Sec-WebSocket-" + rest
 	}
 	return name
-}
-
-// wantsTrailers reports whether the upstream is told that the client takes trailers: if the client has said so itself (RFC 9110 §10.1.4). An
-// upstream may send them anyway.
-func wantsTrailers(h http.Header, r *backend.Request) bool {
-	return h["Te"] != nil && takesTrailers(r) && !r.Tunnel
 }
 
 // takesTrailers reports whether trailers of the response can be passed on.

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"fapws/runtime/backend"
+	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
 	"fapws/runtime/logfile"
 )
@@ -85,13 +86,26 @@ func New(o Options) (*Proxy, error) {
 	return p, nil
 }
 
-// dial opens a connection to the upstream.
+// dial connects to the upstream, with TLS if it has that.
 func (p *Proxy) dial(ctx context.Context) (*connection, error) {
-	conn, err := p.target.dial(ctx)
+	ctx, cancel := context.WithTimeout(ctx, p.opt.Connect)
+	defer cancel()
+	var dialer net.Dialer // with keep-alive of TCP
+	under, err := dialer.DialContext(ctx, p.target.network, p.target.address)
 	if err != nil {
 		return nil, err
 	}
-	return &connection{Conn: conn, timeout: p.opt.Timeout}, nil
+	c := &connection{Conn: under, under: under, timeout: p.opt.Timeout}
+	if p.target.tls == nil {
+		return c, nil
+	}
+	c.secure = conn.NewTLSClient(under, p.target.tls)
+	c.Conn = c.secure.Conn()
+	if err := c.secure.Conn().HandshakeContext(ctx); err != nil {
+		under.Close()
+		return nil, handshakeError(err)
+	}
+	return c, nil
 }
 
 // Close closes the connections that wait for requests, and later those in use.
@@ -129,7 +143,7 @@ func (p *Proxy) Respond(w *backend.Response, r *backend.Request) {
 		c.close()
 	}
 	if len(surplus) > 0 {
-		p.complain(r, "closed the connection: unexpected data after a response: %.80q", surplus)
+		p.complain(r.Client(), "closed the connection: unexpected data after a response: %.80q", surplus)
 	}
 }
 
@@ -148,7 +162,7 @@ func (p *Proxy) interim(w *backend.Response, response *http.Response) {
 // closes the connection that the body is read from.
 func (p *Proxy) pass(w *backend.Response, r *backend.Request, response *http.Response, cancel context.CancelCauseFunc) bool {
 	if response.StatusCode < 200 || response.StatusCode > 999 {
-		p.complain(r, "status %d", response.StatusCode)
+		p.complain(r.Client(), "status %d", response.StatusCode)
 		w.Refuse(502, "")
 		return false
 	}
@@ -163,14 +177,14 @@ func (p *Proxy) pass(w *backend.Response, r *backend.Request, response *http.Res
 	err := p.copy(w, response, cancel)
 	if err != nil && !errors.Is(err, backend.ErrGone) {
 		if r.Context.Err() == nil {
-			p.complain(r, "response aborted: %v", cmp.Or(context.Cause(response.Request.Context()), err))
+			p.complain(r.Client(), "response aborted: %v", cmp.Or(context.Cause(response.Request.Context()), err))
 		}
 		w.Fail()
 	}
 	if err == nil && response.Trailer != nil && takesTrailers(r) {
 		fields, wrong := trailers(response)
 		if wrong != nil {
-			p.complain(r, "%v", wrong)
+			p.complain(r.Client(), "%v", wrong)
 		}
 		w.Trailers(fields)
 	}
@@ -180,7 +194,7 @@ func (p *Proxy) pass(w *backend.Response, r *backend.Request, response *http.Res
 // head returns the head of a response, or refuses it.
 func (p *Proxy) head(w *backend.Response, r *backend.Request, response *http.Response) (head exchange.Head, ok bool) {
 	if head, ok = responseHead(response); !ok {
-		p.complain(r, "the response has a malformed header field")
+		p.complain(r.Client(), "the response has a malformed header field")
 		w.Refuse(502, "")
 	}
 	return head, ok
@@ -223,7 +237,7 @@ func (p *Proxy) refuse(w *backend.Response, r *backend.Request, err error) {
 		w.Refuse(502, "")
 		return
 	}
-	p.complain(r, "%v", err)
+	p.complain(r.Client(), "%v", err)
 	if isTimeout(err) {
 		w.Refuse(504, "the upstream server did not respond in time")
 		return
@@ -231,12 +245,8 @@ func (p *Proxy) refuse(w *backend.Response, r *backend.Request, err error) {
 	w.Refuse(502, "invalid or no response from the upstream server")
 }
 
-func (p *Proxy) complain(r *backend.Request, format string, args ...any) {
-	p.complainOf(r.Client(), format, args...)
-}
-
-// complainOf is complain for a client, as backend.Request.Client returns it.
-func (p *Proxy) complainOf(client, format string, args ...any) {
+// complain logs a line about the upstream and the client of a request, as backend.Request.Client returns it.
+func (p *Proxy) complain(client, format string, args ...any) {
 	if p.opt.Log == nil || !p.lines.Now() {
 		return
 	}
@@ -249,7 +259,6 @@ type target struct {
 	base             string      // path that takes the place of the prefix; "": none
 	host             string      // for the Host field
 	tls              *tls.Config // nil: none
-	connect          time.Duration
 }
 
 // parseTarget takes Options.Target apart. secure: it is https.
@@ -284,7 +293,6 @@ func parseTarget(text string) (t target, name string, secure bool, err error) {
 // read here, as later there may be a chroot around the process.
 func newTarget(o *Options) (t target, err error) {
 	t, name, secure, err := parseTarget(o.Target)
-	t.connect = o.Connect
 	if err != nil || !secure {
 		return t, err
 	}
@@ -336,23 +344,6 @@ func (p *Proxy) Lookup() string {
 	return host
 }
 
-// dial connects to the server, with TLS if it has that.
-func (t *target) dial(ctx context.Context) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, t.connect)
-	defer cancel()
-	var dialer net.Dialer // with keep-alive of TCP
-	conn, err := dialer.DialContext(ctx, t.network, t.address)
-	if err != nil || t.tls == nil {
-		return conn, err
-	}
-	secure := tls.Client(&carrier{Conn: conn}, t.tls)
-	if err := secure.HandshakeContext(ctx); err != nil {
-		conn.Close()
-		return nil, handshakeError(err)
-	}
-	return secure, nil
-}
-
 // handshakeError describes a failed handshake in one line.
 func handshakeError(err error) error {
 	var certificate *tls.CertificateVerificationError
@@ -366,12 +357,4 @@ func handshakeError(err error) error {
 		return fmt.Errorf("the TLS handshake timed out: %w", err)
 	}
 	return fmt.Errorf("the TLS handshake failed: %w", err)
-}
-
-// plain returns the connection below that of TLS, or conn.
-func plain(conn net.Conn) net.Conn {
-	if c, ok := conn.(*tls.Conn); ok {
-		return c.NetConn().(*carrier).Conn
-	}
-	return conn
 }
