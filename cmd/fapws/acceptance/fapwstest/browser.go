@@ -17,12 +17,27 @@ func Browser(t *testing.T, options ...chromedp.ExecAllocatorOption) context.Cont
 	return ctx
 }
 
-// Chromium starts Chromium with an empty profile, and returns the context of its first tab. It ends with t.
+// Chromium starts Chromium with an empty profile, and returns the context of its first tab. It ends with t. On a machine with much
+// other work it crashes at times while it starts, which says nothing about a server: it is started again.
 func Chromium(t *testing.T, options ...chromedp.ExecAllocatorOption) context.Context {
 	t.Helper()
 	if _, err := exec.LookPath("chromium"); err != nil {
 		t.Fatal("no chromium: sudo apt-get install chromium")
 	}
+	var err error
+	for range 3 {
+		ctx := chromium(t, options)
+		if err = chromedp.Run(ctx); err == nil {
+			return ctx
+		}
+	}
+	t.Fatalf("chromium does not start: %v", err)
+	return nil
+}
+
+// chromium returns a context with which the first use of chromedp starts Chromium.
+func chromium(t *testing.T, options []chromedp.ExecAllocatorOption) context.Context {
+	t.Helper()
 	profile, err := os.MkdirTemp("", "fapws-chromium") // not t.TempDir, which fails when a process of the browser still writes there
 	if err != nil {
 		t.Fatal(err)
@@ -45,9 +60,6 @@ func Chromium(t *testing.T, options ...chromedp.ExecAllocatorOption) context.Con
 		kill()
 		_ = os.RemoveAll(profile)
 	})
-	if err := chromedp.Run(ctx); err != nil {
-		t.Fatalf("chromium does not start: %v", err)
-	}
 	return ctx
 }
 
