@@ -106,7 +106,7 @@ func (t *Tunnel) Carried() (in, out int64) {
 // IsClient reports whether e is the end of the client.
 func (e *TunnelEnd) IsClient() bool { return e == &e.t.client }
 
-// Input implements Protocol: what has come from one end is for the other.
+// Input implements Protocol: bytes from one end are for the other.
 func (e *TunnelEnd) Input(b []byte) {
 	if len(b) == 0 || e.ended {
 		return

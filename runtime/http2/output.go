@@ -20,7 +20,7 @@ const turnBytes = 1 << 20
 type outgoing struct {
 	credit  int64           // bytes of data that the client takes
 	part    exchange.Part   // that is being written
-	left    conn.Item       // what is left of it: bytes of its body, or of its file that were read, and a range of the file behind them
+	left    conn.Item       // the rest of it: bytes of its body, or of its file that were read, and a range of the file behind them
 	unsent  *conn.Unsent    // counts the written bytes of the part; nil: nothing does
 	stamp   int64           // time when the last bytes were written, or the part began
 	writing bool            // there is a part

@@ -44,7 +44,7 @@ func TestFanoutOrder(t *testing.T) {
 		e, name := all[rand.IntN(len(all))], names[rand.IntN(3)]
 		switch rand.IntN(4) {
 		case 0:
-			f.Finish() // a change counts for what is published later
+			f.Finish() // a change counts for later events
 			f.Add(e, name)
 		case 1:
 			f.Finish()

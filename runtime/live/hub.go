@@ -38,7 +38,7 @@ type Hub struct {
 	history
 	channels map[string]*Channel
 	tip      uint64
-	onCount  func(name string, subscribers int) // gets the number of subscribers of a channel when it changes; nil: nobody asks for it
+	onCount  func(name string, subscribers int) // gets the number of subscribers of a channel when it changes; may be nil
 }
 
 // NewHub returns a Hub that has no limits yet: see Limit.

@@ -308,7 +308,7 @@ func (f *Format) apacheAtom(letter byte, argument string, has bool) (atom, error
 // bracketed is how gunicorn writes pid.
 var bracketed = "<" + pid + ">"
 
-// apacheAtoms are the atoms that need no header field, by their letters and what is in braces before them.
+// apacheAtoms are the atoms that need no header field, by the text in braces and the letters.
 var apacheAtoms = map[string]atom{
 	"a": plain(func(e *Entry) string { return e.Addr }),
 	"A": plain(func(e *Entry) string { return e.LocalAddr }),

@@ -40,7 +40,7 @@ type Handler interface {
 type Interpreter interface {
 	Handler
 
-	// Flush starts what was handed over: nothing runs before. An inline handler runs here, on
+	// Flush starts the requests of Submit: none runs before. An inline handler runs here, on
 	// the loop; the loop calls Next after every Flush and on every wake-up.
 	Flush()
 

@@ -90,10 +90,9 @@ func (a *Answer) Flush() error {
 	return a.W.Flush()
 }
 
-// passAll passes output on until its end. take takes in what comes within the time that it gets, or returns os.ErrDeadlineExceeded, or at the
-// end io.EOF. What has come is kept back for the time short, and more is waited for until timeout: most programs
-// write once and end, which takes them a while, and then the length of their
-// answer is known.
+// passAll passes output on until its end. take reads output that comes within wait, or returns os.ErrDeadlineExceeded, or at the end io.EOF.
+// Output is kept back for the time short, and more is waited for until timeout: most programs write once and end, which takes
+// them a while, and then the length of their answer is known.
 func (a *Answer) passAll(short, timeout time.Duration, take func(wait time.Duration) error) error {
 	for wait := timeout; ; {
 		switch err := take(wait); {

@@ -229,8 +229,8 @@ func (r *representation) judge(c *Conditions) verdict {
 	return send
 }
 
-// Unchanged reports whether the client has what has this entity tag and this Last-Modified already (RFC 9110 §13.1.2 and §13.1.3): 304
-// answers it. Both may be nil.
+// Unchanged reports whether the client has the representation with this entity tag and this Last-Modified already (RFC 9110 §13.1.2 and
+// §13.1.3), so that the response is 304. Both may be nil.
 func (c *Conditions) Unchanged(etag, modified []byte) bool {
 	since := c.ifModifiedSince.value
 	switch {
@@ -256,7 +256,7 @@ func (c *Conditions) name(field string, etag []byte, weakToo bool) bool {
 	return false
 }
 
-// Range returns the value of the field Range. It is nil if the client has a part of something else than what has this entity tag
+// Range returns the value of the field Range. It is nil if the client has a part of a representation without this entity tag
 // and this Last-Modified (If-Range, RFC 9110 §13.1.5). A date counts when it is exactly ours; a weak tag never.
 func (c *Conditions) Range(etag, modified []byte) []byte {
 	if own := c.ifRange.value; c.ifRange.set {

@@ -96,7 +96,7 @@ status = 409
 		plain.Ask(requests[status]).Want(t, status)
 	}
 	own.Ask(requests[405]).Field(t, "Allow", "GET, HEAD")
-	large := strings.Repeat("our own 403", 10000) // larger than what is kept in memory
+	large := strings.Repeat("our own 403", 10000) // larger than the files that are kept in memory
 	fapwstest.Write(t, dir+"/site/errors/403.html", large)
 	fapwstest.Eventually(t, "the large page", func() bool { return own.Ask(requests[403]).Want(t, 403).Text == large })
 	own.Get("/moved", 302).Field(t, "Location", "https://example.org/pay")
