@@ -174,7 +174,7 @@ func looksUp(folder string) bool {
 
 // Upload is the key upload: a path, or a table.
 type Upload struct {
-	At settings.Position
+	At *settings.TOMLTable
 	upload.Options
 }
 
@@ -242,16 +242,10 @@ func (p *Programs) mounted(options string, check bool) (backend.Responder, error
 	if err == nil && check {
 		err = program.Check()
 	}
-	if err != nil {
-		return nil, err
-	}
 	return backend.Func(func(w *backend.Response, r *backend.Request) {
-		if r.Options = options; r.Log != 0 {
-			p.Respond(w, r)
-		} else {
-			program.Respond(w, r)
-		}
-	}), nil
+		r.Options = options
+		p.Respond(w, r)
+	}), err
 }
 
 // Respond implements backend.Responder for programs that handlers name.

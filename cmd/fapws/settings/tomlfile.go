@@ -3,7 +3,6 @@ package settings
 import (
 	"errors"
 	"fmt"
-	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -196,18 +195,4 @@ func (v TOMLValue) plain() any {
 		items[i] = list[i].plain()
 	}
 	return items
-}
-
-// InheritTable fills the fields of the struct that to points at from those of from, which points at one of the same
-// type, if their keys are not given in the table of to. Embedded structs are filled field by field.
-func InheritTable(to, from any, at Position) {
-	into, of := reflect.ValueOf(to).Elem(), reflect.ValueOf(from).Elem()
-	for i := range into.NumField() {
-		field := into.Type().Field(i)
-		if key, tagged := field.Tag.Lookup("key"); tagged && !at.Set(key) {
-			into.Field(i).Set(of.Field(i))
-		} else if field.Anonymous {
-			InheritTable(into.Field(i).Addr().Interface(), of.Field(i).Addr().Interface(), at)
-		}
-	}
 }
