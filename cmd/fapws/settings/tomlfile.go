@@ -39,14 +39,13 @@ type TOMLValue struct {
 // ParseTOML reads text, the content of the file called name. The error is one line:
 // "name:3:14: …", line and column.
 func ParseTOML(name, dir string, text []byte) (*TOMLFile, error) {
-	var tree map[string]any
-	if _, err := toml.Decode(string(text), &tree); err != nil {
+	if _, err := toml.Decode(string(text), &map[string]any{}); err != nil {
 		return nil, syntaxError(name, string(text), err)
 	}
 	f := &TOMLFile{Name: name, Dir: dir}
 	f.Top = &TOMLTable{File: f}
-	w := &walker{rest: strings.TrimPrefix(string(text), "\ufeff"), line: 1}
-	w.document(f.Top, tree)
+	w := &walker{text: strings.TrimPrefix(string(text), "\ufeff"), line: 1}
+	w.document(f.Top)
 	return f, nil
 }
 
