@@ -29,15 +29,11 @@ func (p *Plan) IsInline() bool {
 
 // ForeignGlobals returns a line for each global of a script with PATHS that was probably meant as a setting.
 func (p *Plan) ForeignGlobals() []string {
-	apps := p.Site.Apps()
-	if len(apps) == 0 {
-		return nil
+	_ = p.Find() // it fails again when the applications are loaded
+	if first := p.FirstApp(); first != nil && first.HasPATHS() {
+		return p.Settings.ForeignGlobals(p.Command.ScriptName(), first.Source)
 	}
-	a, err := FindApplication(apps[0].Name, apps[0].Folder(), p.Conf)
-	if err != nil || !a.HasPATHS() {
-		return nil // Find fails again when the application is loaded
-	}
-	return p.Settings.ForeignGlobals(p.Command.ScriptName(), a.Source)
+	return nil
 }
 
 // IsSettled reports whether the settings are known before the applications are loaded, as far as the text of a script with PATHS
