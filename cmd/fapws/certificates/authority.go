@@ -97,14 +97,13 @@ func create(d *directory, names []string, now time.Time) (*Authority, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &Authority{PEM: block("CERTIFICATE", der), key: key}
-	if a.Certificate, err = x509.ParseCertificate(der); err != nil {
-		return nil, err
-	}
 	if err := d.write(caKey, keyText, 0o600); err != nil {
 		return nil, err
 	}
-	return a, d.write(CAFile, a.PEM, 0o644)
+	if err := d.write(CAFile, block("CERTIFICATE", der), 0o644); err != nil {
+		return nil, err
+	}
+	return load(d, names, now)
 }
 
 // local are the domains of local networks: RFC 6761, 6762, 8375, and what routers use.
