@@ -64,8 +64,8 @@ func (b *builder) app(h *Host, r *Route) ([]sites.Mount, error) {
 		b.wrong(err)
 		return nil, nil
 	}
-	table := make([]sites.Mount, len(mounts))
-	for i, m := range mounts {
+	for i := range mounts {
+		m := &mounts[i]
 		m.Match = r.Match
 		switch {
 		case r.App.Name == h.App.Name:
@@ -75,13 +75,12 @@ func (b *builder) app(h *Host, r *Route) ([]sites.Mount, error) {
 		default:
 			m.Prefix = strings.TrimRight(r.Prefix, "/") + m.Prefix
 		}
-		table[i] = m
 	}
 	if r.Prefix != "" { // this route is the one that fits
 		none, _ := static.NewFixed(static.FixedOptions{Status: 404}) // nothing in it can be wrong
-		table = append(table, r.mounts(sites.Mount{Source: none})...)
+		mounts = append(mounts, r.mounts(sites.Mount{Source: none})...)
 	}
-	return table, nil
+	return mounts, nil
 }
 
 // mounts is a mount for the paths of the route.
