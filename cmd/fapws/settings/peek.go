@@ -29,9 +29,9 @@ func PeekThreads(source []byte) (n int, found bool) {
 	return n, found
 }
 
-// plainString is a string of Python without escapes.
-var plainString = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`^(?:"([^"\\\r\n]*)"|'([^'\\\r\n]*)')$`)
+// serverLine is SERVER = "text", with at most a type before and a comment behind.
+var serverLine = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?m)^SERVER[ \t]*(?::[^=\r\n]*)?=[ \t]*(?:"([^"\\\r\n]*)"|'([^'\\\r\n]*)')[ \t]*(?:#.*)?\r?$`)
 })
 
 // errServer says that SERVER is more than a string.
@@ -43,18 +43,17 @@ func PeekServer(source []byte) (address string, found bool, err error) {
 	if !bytes.Contains(source, []byte("SERVER")) {
 		return "", false, nil
 	}
-	var values []string
+	lines := serverLine().FindAllSubmatch(source, -1)
+	number := 0
 	for statement := range statements(source) {
 		if strings.HasPrefix(statement, "SERVER") {
-			value, _ := assignment(statement, "SERVER")
-			values = append(values, value)
+			number++
 		}
 	}
-	plain := plainString().FindStringSubmatch(strings.Join(values, "\n"))
-	if plain == nil {
+	if number != 1 || len(lines) != 1 {
 		return "", true, errServer
 	}
-	address, err = parseAddress(plain[1] + plain[2])
+	address, err = parseAddress(string(lines[0][1]) + string(lines[0][2]))
 	return address, true, err
 }
 
@@ -64,18 +63,27 @@ var peeked = []string{"SERVER", "THREADS"}
 // MentionedIn reports whether the source of a script has the name of a setting that only the run script can tell. Strings and
 // attributes (logging.DEBUG) do not count.
 func (s *Settings) MentionedIn(source []byte) bool {
-	return HasWord(source, slices.DeleteFunc(s.Globals(), func(name string) bool { return slices.Contains(peeked, name) })...)
+	return slices.ContainsFunc(s.Globals(), func(name string) bool { return !slices.Contains(peeked, name) && HasWord(source, name) })
 }
 
-// HasWord reports whether source has one of the words as a name of its own: not in a comment, nor as an attribute, nor beside a quote.
-func HasWord(source []byte, words ...string) bool {
-	word := regexp.MustCompile(`(?:^|[^\pL\pN_.'"])(?:` + strings.Join(words, "|") + `)(?:$|[^\pL\pN_'"])`)
-	for statement := range statements(source) {
-		if word.MatchString(statement) {
+// HasWord reports whether source has a word as a name of its own: not in a comment, nor as an attribute, nor beside a quote.
+func HasWord(source []byte, word string) bool {
+	beside := func(c byte) bool {
+		return c == '_' || c == '"' || c == '\'' || c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'z' || c >= 0x80
+	}
+	for end := 0; ; {
+		found := bytes.Index(source[end:], []byte(word))
+		if found < 0 {
+			return false
+		}
+		begin := end + found
+		end = begin + len(word)
+		before := source[bytes.LastIndexAny(source[:begin], "\r\n")+1 : begin]
+		apart := len(before) == 0 || !beside(before[len(before)-1]) && before[len(before)-1] != '.'
+		if apart && bytes.IndexByte(before, '#') < 0 && (end == len(source) || !beside(source[end])) {
 			return true
 		}
 	}
-	return false
 }
 
 // assignment returns the right side of "name = value" or "name: type = value".
@@ -97,39 +105,66 @@ func assignment(statement, name string) (value string, ok bool) {
 	return strings.Trim(rest, " \t"), true
 }
 
-// pythonToken is a string, a comment, what joins two lines, or anything else. A string of one line may lack the quote at its end.
-var pythonToken = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`(?s)"""(?:[^\\]|\\.)*?(?:"""|\z)|'''(?:[^\\]|\\.)*?(?:'''|\z)|"(?:[^"\\\r\n]|\\.)*"?|'(?:[^'\\\r\n]|\\.)*'?` +
-		`|#[^\r\n]*|\\(?:\r\n|.)?|[^"'#\\\r\n()\[\]{}]+|.`)
-})
-
-// statements are those of Python source, as far as telling them from the inside of strings and brackets goes; text behind a semicolon is not
-// looked at (Python Language Reference, §2 Lexical analysis). They have no comments; those in a block begin with blanks.
+// statements are those of Python source that start in the first column, as far as telling them from
+// the inside of strings, brackets and blocks goes; text behind a semicolon is not looked at (Python Language
+// Reference, §2 Lexical analysis). They have no comments, and strings in them are single quotes.
 func statements(source []byte) iter.Seq[string] {
+	source = append(slices.Clip(bytes.TrimPrefix(source, []byte("\xef\xbb\xbf"))), '\n')
 	return func(yield func(string) bool) {
-		var statement []byte
+		var line []byte
 		depth := 0 // of brackets
-		for _, token := range pythonToken().FindAllString(strings.TrimPrefix(string(source), "\ufeff"), -1) {
-			switch token[0] {
-			case '\n', '\r':
-				if depth == 0 {
-					if !yield(string(statement)) {
-						return
-					}
-					statement = statement[:0]
-					continue
+		for i := 0; i < len(source); {
+			switch c := source[i]; {
+			case (c == '\n' || c == '\r') && (depth == 0 || i == len(source)-1):
+				if len(line) > 0 && !strings.ContainsRune(" \t\f", rune(line[0])) && !yield(string(line)) {
+					return
 				}
-			case '#', '\\':
-				continue
-			case '(', '[', '{':
-				depth++
-			case ')', ']', '}':
-				depth = max(depth-1, 0)
+				line = line[:0]
+				i++
+			case c == '\\' && bytes.HasPrefix(source[i+1:], []byte("\r\n")):
+				i += 3
+			case c == '\\':
+				i += 2
+			case c == '#':
+				i += bytes.IndexAny(source[i:], "\r\n")
+			case c == '"' || c == '\'':
+				line = append(line, '"')
+				i = skipString(source, i)
+			default:
+				if strings.IndexByte("([{", c) >= 0 {
+					depth++
+				} else if strings.IndexByte(")]}", c) >= 0 {
+					depth = max(depth-1, 0)
+				}
+				line = append(line, c)
+				i++
 			}
-			statement = append(statement, token...)
 		}
-		yield(string(statement))
 	}
+}
+
+// skipString returns the index after the string literal whose quote is at i.
+// One quote of a kind is closed by the next or by the end of the line, three
+// by three. A backslash keeps the character after it from closing, also in raw
+// strings.
+func skipString(src []byte, i int) int {
+	quote := src[i : i+1]
+	long := bytes.Repeat(quote, 3)
+	triple := bytes.HasPrefix(src[i:], long)
+	if triple {
+		quote = long
+	}
+	for i += len(quote); i < len(src); i++ {
+		switch {
+		case src[i] == '\\':
+			i++
+		case bytes.HasPrefix(src[i:], quote):
+			return i + len(quote)
+		case !triple && (src[i] == '\n' || src[i] == '\r'):
+			return i
+		}
+	}
+	return len(src)
 }
 
 // settingsModule is where manage.py of a Django site names the settings.
