@@ -66,19 +66,12 @@ func load(d *directory, names []string, now time.Time) (*Authority, error) {
 	case keyErr != nil:
 		return nil, fmt.Errorf("cannot read the key of the authority %s: %w%s", d.path(caKey), system.Cause(keyErr), lost)
 	}
-	a := &Authority{PEM: text}
-	chain, err := parseChain(text)
+	files := Pair{Cert: d.path(CAFile), Key: d.path(caKey)}
+	pair, err := files.parse(text, keyText)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w%s", d.path(CAFile), err, lost)
+		return nil, fmt.Errorf("%w%s", err, lost)
 	}
-	a.Certificate = chain[0]
-	if a.key, err = parseKey(keyText); err != nil {
-		return nil, fmt.Errorf("%s: %w%s", d.path(caKey), err, lost)
-	}
-	if !matches(a.key, a.Certificate) {
-		return nil, fmt.Errorf("%s is not the key of the authority %s%s", d.path(caKey), d.path(CAFile), lost)
-	}
-	return a, nil
+	return &Authority{pair.Leaf, text, pair.PrivateKey.(crypto.Signer)}, nil
 }
 
 // lost is what to do about an authority that cannot be used.
@@ -104,14 +97,13 @@ func create(d *directory, names []string, now time.Time) (*Authority, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &Authority{PEM: block("CERTIFICATE", der), key: key}
-	if a.Certificate, err = x509.ParseCertificate(der); err != nil {
-		return nil, err
-	}
 	if err := d.write(caKey, keyText, 0o600); err != nil {
 		return nil, err
 	}
-	return a, d.write(CAFile, a.PEM, 0o644)
+	if err := d.write(CAFile, block("CERTIFICATE", der), 0o644); err != nil {
+		return nil, err
+	}
+	return load(d, names, now)
 }
 
 // local are the domains of local networks: RFC 6761, 6762, 8375, and what routers use.
@@ -121,14 +113,14 @@ var local = []string{"localhost", "local", "home.arpa", "internal", "lan", "home
 func permitted(names []string) []string {
 	domains := slices.Clone(local)
 	for _, name := range names {
-		if name = strings.TrimPrefix(name, "*."); !slices.Contains(domains, name) {
+		if name = strings.TrimPrefix(name, "*."); net.ParseIP(name) == nil && !slices.Contains(domains, name) {
 			domains = append(domains, name)
 		}
 	}
 	return domains
 }
 
-// vouches reports whether clients accept a name from the authority.
+// vouches reports whether clients accept a name from the authority. They accept each address.
 func (a *Authority) vouches(name string) bool {
 	name = strings.TrimPrefix(name, "*.")
 	for _, domain := range a.Certificate.PermittedDNSDomains {
@@ -136,21 +128,26 @@ func (a *Authority) vouches(name string) bool {
 			return true
 		}
 	}
-	return len(a.Certificate.PermittedDNSDomains) == 0
+	return len(a.Certificate.PermittedDNSDomains) == 0 || net.ParseIP(name) != nil
 }
 
-// sign makes the certificate of a server, with its key.
-func (a *Authority) sign(s *subject, now time.Time) (cert, key []byte, err error) {
+// sign makes the certificate of a server for names and addresses, with its key.
+func (a *Authority) sign(names []string, now time.Time) (cert, key []byte, err error) {
 	private, key := newKey()
 	template := &x509.Certificate{
-		Subject:               pkix.Name{CommonName: s.names[0]},
+		Subject:               pkix.Name{CommonName: names[0]},
 		NotBefore:             now.Add(-before),
 		NotAfter:              now.Add(leafLife - before),
 		KeyUsage:              x509.KeyUsageDigitalSignature,
 		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 		BasicConstraintsValid: true,
-		DNSNames:              s.names,
-		IPAddresses:           s.ips,
+	}
+	for _, name := range names {
+		if ip := net.ParseIP(name); ip != nil {
+			template.IPAddresses = append(template.IPAddresses, ip)
+		} else {
+			template.DNSNames = append(template.DNSNames, name)
+		}
 	}
 	if template.NotAfter.After(a.Certificate.NotAfter) {
 		template.NotAfter = a.Certificate.NotAfter
@@ -174,10 +171,10 @@ func block(kind string, der []byte) []byte {
 }
 
 // maintain sees to it that the directory dir, which is made if it is missing, has an authority and a good certificate
-// for s, which is this machine with hosts, more names that it is to be reached by. It returns lines for the operator about what
+// for names, those of this machine and hosts, more names that it is to be reached by. It returns lines for the operator about what
 // it has done and about hosts that the authority cannot vouch for. madeAfter is a time before which the clock is
 // obviously wrong. An error is one line.
-func maintain(dir string, s *subject, hosts []string, now, madeAfter time.Time) (done, doubts []string, err error) {
+func maintain(dir string, names, hosts []string, now, madeAfter time.Time) (done, doubts []string, err error) {
 	if now.Before(madeAfter) {
 		now = madeAfter
 	}
@@ -187,7 +184,7 @@ func maintain(dir string, s *subject, hosts []string, now, madeAfter time.Time) 
 	}
 	defer d.close()
 	_, missing := d.read(CAFile)
-	a, err := load(d, s.names, now)
+	a, err := load(d, names, now)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -201,12 +198,12 @@ func maintain(dir string, s *subject, hosts []string, now, madeAfter time.Time) 
 				d.path(CAFile), name, dir))
 		}
 	}
-	s.names = slices.DeleteFunc(s.names, func(name string) bool { return !a.vouches(name) }) // one would make the whole certificate invalid
-	why := a.stale(d, s, now)
+	names = slices.DeleteFunc(names, func(name string) bool { return !a.vouches(name) }) // one would make the whole certificate invalid
+	why := a.stale(d, names, now)
 	if why == "" {
 		return done, doubts, nil
 	}
-	cert, key, err := a.sign(s, now)
+	cert, key, err := a.sign(names, now)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -216,11 +213,11 @@ func maintain(dir string, s *subject, hosts []string, now, madeAfter time.Time) 
 	if err := d.write(CertFile, cert, 0o644); err != nil {
 		return nil, nil, err
 	}
-	return append(done, fmt.Sprintf("made the certificate %s (%s) for %s", d.path(CertFile), why, s)), doubts, nil
+	return append(done, fmt.Sprintf("made the certificate %s (%s) for %s", d.path(CertFile), why, strings.Join(names, ", "))), doubts, nil
 }
 
 // stale returns why the certificate in d has to be made again, or "".
-func (a *Authority) stale(d *directory, s *subject, now time.Time) string {
+func (a *Authority) stale(d *directory, names []string, now time.Time) string {
 	text, err := d.read(CertFile)
 	if err != nil {
 		return "there was none"
@@ -242,76 +239,34 @@ func (a *Authority) stale(d *directory, s *subject, now time.Time) string {
 	case isOld(leaf, now):
 		return "two thirds of its time were over"
 	}
-	if name := s.missing(leaf); name != "" {
-		return name + " was missing"
+	has := namesOf(leaf)
+	if i := slices.IndexFunc(names, func(name string) bool { return !slices.Contains(has, name) }); i >= 0 {
+		return names[i] + " was missing"
 	}
 	return ""
 }
 
-// subject is what a certificate is for.
-type subject struct {
-	names []string // at least one
-	ips   []net.IP
-}
-
-// machine returns the names and addresses of this machine, and hosts.
-func machine(hosts []string) *subject {
-	s := &subject{}
+// machine returns the names and addresses of this machine, and hosts, as far as a certificate can have them, each once.
+func machine(hosts []string) (names []string) {
 	host, _ := os.Hostname()
-	s.add(host)
-	if short, _, dotted := strings.Cut(host, "."); dotted {
-		s.add(short)
-		s.add(short + ".local")
-	} else if host != "" {
-		s.add(host + ".local") // multicast DNS (RFC 6762)
-	}
-	s.add("localhost")
-	for _, name := range hosts {
-		s.add(strings.Trim(name, "[]"))
-	}
-	s.ips = append(s.ips, net.IPv4(127, 0, 0, 1).To4(), net.IPv6loopback)
+	short, _, _ := strings.Cut(host, ".")
+	all := []string{host, short, short + ".local", "localhost"} // .local: multicast DNS (RFC 6762)
+	all = append(append(all, hosts...), "127.0.0.1", "::1")
 	addrs, _ := net.InterfaceAddrs() // without them, the names remain
 	for _, a := range addrs {
 		if n, ok := a.(*net.IPNet); ok && (n.IP.IsGlobalUnicast() || n.IP.To4() != nil) && !n.IP.IsLoopback() {
-			s.ips = append(s.ips, n.IP)
+			all = append(all, n.IP.String())
 		}
 	}
-	return s
-}
-
-// add adds a name or address unless it is there, or no certificate can have it.
-func (s *subject) add(name string) {
-	name = strings.ToLower(strings.TrimSuffix(name, "."))
-	if ip := net.ParseIP(name); ip != nil {
-		s.ips = append(s.ips, ip)
-		return
-	}
-	if name == "" || strings.HasSuffix(name, "*") || strings.ContainsAny(name, "_ ") && !strings.HasPrefix(name, "*.") || slices.Contains(s.names, name) {
-		return
-	}
-	s.names = append(s.names, name)
-}
-
-// missing returns the first name or address that a certificate lacks, or "".
-func (s *subject) missing(leaf *x509.Certificate) string {
-	for _, name := range s.names {
-		if !slices.Contains(leaf.DNSNames, name) {
-			return name
+	for _, name := range all {
+		name = hostKey(name)
+		odd := name == "" || name[0] == '.' || strings.HasSuffix(name, "*") || strings.ContainsAny(name, "_ ") && !strings.HasPrefix(name, "*.")
+		if ip := net.ParseIP(name); ip != nil {
+			name = ip.String()
+		}
+		if !odd && !slices.Contains(names, name) {
+			names = append(names, name)
 		}
 	}
-	for _, ip := range s.ips {
-		if !slices.ContainsFunc(leaf.IPAddresses, ip.Equal) {
-			return ip.String()
-		}
-	}
-	return ""
-}
-
-// String lists the names and addresses.
-func (s *subject) String() string {
-	all := slices.Clone(s.names)
-	for _, ip := range s.ips {
-		all = append(all, ip.String())
-	}
-	return strings.Join(all, ", ")
+	return names
 }

@@ -1,15 +1,14 @@
 package certificates
 
 import (
-	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"sync"
 	"time"
@@ -34,12 +33,11 @@ type Reader struct {
 	// Now is time.Now, which nil stands for.
 	Now func() time.Time
 
-	pairs map[string]*Contents // by Pair.id
-	cas   map[string][]byte    // by file, and of the own authority by its directory
-	told  map[string]string    // the last log line, by its subject
+	// Kept has everything that is known to be good. That of another Reader may be put there before anything is read.
+	Kept Bundle
 
-	tickets tickets
-	rotated time.Time // when tickets got their newest secret
+	told    map[string]string // the last log line, by its subject
+	rotated time.Time         // when Kept.Tickets got their newest secret
 }
 
 // Bundle returns the contents of the files of w. A file that was never good is an error, of one line for each such
@@ -47,18 +45,19 @@ type Reader struct {
 func (r *Reader) Bundle(w *Want) (*Bundle, error) {
 	r.init()
 	if now := r.Now(); now.Sub(r.rotated) >= ticketPeriod {
-		r.tickets, r.rotated = r.tickets.next(), now
+		r.Kept.Tickets, r.rotated = r.Kept.Tickets.next(), now
 	}
-	b := &Bundle{ClientCAs: map[string][]byte{}, Tickets: r.tickets}
+	b := &Bundle{Files: map[string]Contents{}, Tickets: r.Kept.Tickets}
 	var wrong []error
 	if IsWrongClock(r.Now()) {
 		r.tell("clock", logfile.Warning, fmt.Sprintf("the clock of this machine says %s; certificates are not checked for their dates until it is right", r.Now().UTC().Format(day)))
 	}
 	if w.Auto != "" {
-		var err error
-		if b.Authority, err = r.maintain(w); err != nil {
+		authority, err := r.maintain(w)
+		if err != nil {
 			wrong = append(wrong, err)
 		}
+		b.Files[w.Auto] = authority
 	}
 	if w.ACME.Dir != "" { // it is watched for certificates to come
 		if err := os.MkdirAll(w.ACME.Dir, 0o700); err != nil {
@@ -78,29 +77,27 @@ func (r *Reader) Bundle(w *Want) (*Bundle, error) {
 			wrong = append(wrong, from(p.From, err))
 			continue
 		}
-		if b.of(p) == nil {
-			b.Pairs = append(b.Pairs, *c)
-		}
+		b.Files[p.id()] = c
 	}
 	if len(wrong) == 0 {
 		r.doubtHosts(w, b)
 	}
 	for i := range w.Asking {
 		a := &w.Asking[i]
-		if _, known := b.ClientCAs[a.CAs]; known || a.CAs == "" {
+		if _, known := b.Files[a.CAs]; known || a.CAs == "" {
 			continue
 		}
 		data, err := r.authorities(a.CAs)
 		if err != nil {
 			wrong = append(wrong, from(a.From, err))
 		}
-		b.ClientCAs[a.CAs] = data
+		b.Files[a.CAs] = data
 	}
 	return b, errors.Join(wrong...)
 }
 
 // maintain makes missing files in the directory w.Auto, and returns the certificate of the authority.
-func (r *Reader) maintain(w *Want) ([]byte, error) {
+func (r *Reader) maintain(w *Want) (authority Contents, err error) {
 	done, doubts, err := maintain(w.Auto, machine(w.AutoHosts), w.AutoHosts, r.Now(), madeAfter)
 	for _, line := range done {
 		r.Log(logfile.Info, line)
@@ -108,47 +105,25 @@ func (r *Reader) maintain(w *Want) ([]byte, error) {
 	for _, line := range doubts {
 		r.tell(line, logfile.Warning, line)
 	}
-	var text []byte
 	if err == nil {
-		text, _, err = ReadFile(filepath.Join(w.Auto, CAFile))
+		authority.Certificate, _, err = ReadFile(filepath.Join(w.Auto, CAFile))
 	}
-	return r.keep(w.Auto, text, err, "the certificate that was made before stays in use")
+	return r.keep(w.Auto, authority, err, "the certificate that was made before stays in use")
 }
 
-// keep returns text, or if err says that there is none, the last good one of the same subject.
-func (r *Reader) keep(subject string, text []byte, err error, stays string) ([]byte, error) {
+// keep returns now, or if err says that there is nothing good now, the last good contents of the same subject.
+func (r *Reader) keep(subject string, now Contents, err error, stays string) (Contents, error) {
 	if err == nil {
-		r.cas[subject] = text
+		r.Kept.Files[subject] = now
 		delete(r.told, subject)
-		return text, nil
+		return now, nil
 	}
-	old, known := r.cas[subject]
+	old, known := r.Kept.Files[subject]
 	if !known {
-		return nil, err
+		return old, err
 	}
 	r.tell(subject, logfile.Error, err.Error()+"; "+stays)
 	return old, nil
-}
-
-// Kept returns all contents that are known to be good.
-func (r *Reader) Kept() (b Bundle) {
-	for _, c := range r.pairs {
-		b.Pairs = append(b.Pairs, *c)
-	}
-	b.ClientCAs, b.Tickets = r.cas, r.tickets
-	return b
-}
-
-// Keep makes the contents of Kept of another Reader known to this one.
-func (r *Reader) Keep(b *Bundle) {
-	r.init()
-	for i := range b.Pairs {
-		c := &b.Pairs[i]
-		p := Pair{Cert: c.Cert, Key: c.Key}
-		r.pairs[p.id()] = c
-	}
-	maps.Copy(r.cas, b.ClientCAs)
-	r.tickets = b.Tickets
 }
 
 // from puts the place in the configuration before an error.
@@ -160,8 +135,11 @@ func from(place string, err error) error {
 }
 
 func (r *Reader) init() {
-	if r.pairs == nil {
-		r.pairs, r.cas, r.told = map[string]*Contents{}, map[string][]byte{}, map[string]string{}
+	if r.Kept.Files == nil {
+		r.Kept.Files = map[string]Contents{}
+	}
+	if r.told == nil {
+		r.told = map[string]string{}
 	}
 	if r.Read == nil {
 		r.Read = ReadFile
@@ -180,47 +158,37 @@ func (r *Reader) tell(subject string, level logfile.Level, line string) {
 }
 
 // pair returns the contents of the files of p, or the last good ones.
-func (r *Reader) pair(p *Pair) (*Contents, error) {
-	old := r.pairs[p.id()]
+func (r *Reader) pair(p *Pair) (Contents, error) {
+	old, known := r.Kept.Files[p.id()]
 	now, err := r.load(p)
 	switch {
-	case err == nil:
-		r.pairs[p.id()] = now
-		delete(r.told, p.id())
-		if old != nil && (!bytes.Equal(old.Certificate, now.Certificate) || !bytes.Equal(old.PrivateKey, now.PrivateKey)) {
-			r.Log(logfile.Info, fmt.Sprintf("certificate %s was replaced, and is in use now", p.Cert))
+	case known && err == nil && !reflect.DeepEqual(old, now):
+		r.Log(logfile.Info, fmt.Sprintf("certificate %s was replaced, and is in use now", p.Cert))
+	case known && err != nil:
+		if _, refused := p.usable(old, r.Now()); refused != nil && !errors.As(refused, new(*timeError)) {
+			return old, err // it was good for other hosts
 		}
-		return now, nil
-	case old == nil:
-		return nil, err
 	}
-	if _, refused := p.usable(old, r.Now()); refused != nil && !errors.As(refused, new(*timeError)) {
-		return nil, err // it was good for other hosts
-	}
-	r.tell(p.id(), logfile.Error, err.Error()+"; the certificate that was read before stays in use")
-	return old, nil
+	return r.keep(p.id(), now, err, "the certificate that was read before stays in use")
 }
 
 // load reads and judges the files of p.
-func (r *Reader) load(p *Pair) (*Contents, error) {
-	c := &Contents{Cert: p.Cert, Key: p.Key}
-	var err error
+func (r *Reader) load(p *Pair) (c Contents, err error) {
 	var mode fs.FileMode
 	if c.Certificate, mode, err = r.Read(p.Cert); err != nil {
-		return nil, fmt.Errorf("cannot read the certificate %s: %w%s", p.Cert, err, readHint(err))
+		return c, fmt.Errorf("cannot read the certificate %s: %w%s", p.Cert, err, readHint(err))
 	}
 	c.PrivateKey = c.Certificate
 	if p.Key != "" {
 		if c.PrivateKey, mode, err = r.Read(p.Key); err != nil {
-			return nil, fmt.Errorf("cannot read the key %s: %w%s", p.Key, err, readHint(err))
+			return c, fmt.Errorf("cannot read the key %s: %w%s", p.Key, err, readHint(err))
 		}
 	}
 	cert, err := p.usable(c, r.Now())
-	if err != nil {
-		return nil, err
+	if err == nil {
+		r.doubt(p, cert, mode)
 	}
-	r.doubt(p, cert, mode)
-	return c, nil
+	return c, err
 }
 
 func readHint(err error) string {
@@ -234,7 +202,7 @@ func readHint(err error) string {
 }
 
 // usable parses and judges contents.
-func (p *Pair) usable(c *Contents, now time.Time) (*tls.Certificate, error) {
+func (p *Pair) usable(c Contents, now time.Time) (*tls.Certificate, error) {
 	cert, err := p.parse(c.Certificate, c.PrivateKey)
 	if err == nil {
 		err = p.judge(cert.Leaf, now)
@@ -268,8 +236,8 @@ func (r *Reader) doubt(p *Pair, cert *tls.Certificate, mode fs.FileMode) {
 // doubtHosts logs hosts that no certificate covers: clients would refuse the one that they get.
 func (r *Reader) doubtHosts(w *Want, b *Bundle) {
 	var leaves []*x509.Certificate
-	for i := range b.Pairs {
-		if chain, err := parseChain(b.Pairs[i].Certificate); err == nil {
+	for i := range w.Pairs {
+		if chain, err := parseChain(b.Files[w.Pairs[i].id()].Certificate); err == nil {
 			leaves = append(leaves, chain[0])
 		}
 	}
@@ -281,7 +249,7 @@ func (r *Reader) doubtHosts(w *Want, b *Bundle) {
 }
 
 // authorities returns the contents of a file of authorities, or the last good ones.
-func (r *Reader) authorities(name string) ([]byte, error) {
+func (r *Reader) authorities(name string) (Contents, error) {
 	data, _, err := r.Read(name)
 	if err != nil {
 		err = fmt.Errorf("cannot read the authorities %s: %w%s", name, err, readHint(err))
@@ -290,7 +258,7 @@ func (r *Reader) authorities(name string) ([]byte, error) {
 	} else if since := of.outdated(r.Now()); !since.IsZero() && !IsWrongClock(r.Now()) {
 		r.tell("revoked "+name, logfile.Warning, fmt.Sprintf("%s: a revocation list should have been replaced on %s; certificates that were revoked since then are accepted", name, since.UTC().Format(day)))
 	}
-	return r.keep(name, data, err, "the authorities that were read before stay in use")
+	return r.keep(name, Contents{Certificate: data}, err, "the authorities that were read before stay in use")
 }
 
 // Files returns the names of the files of w, each once.
@@ -305,13 +273,6 @@ func (w *Want) Files() (names []string) {
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
-}
-
-// Equal reports whether two bundles have the same contents.
-func (b *Bundle) Equal(other *Bundle) bool {
-	return slices.EqualFunc(b.Tickets, other.Tickets, bytes.Equal) && maps.EqualFunc(b.ClientCAs, other.ClientCAs, bytes.Equal) && slices.EqualFunc(b.Pairs, other.Pairs, func(x, y Contents) bool {
-		return x.Cert == y.Cert && x.Key == y.Key && bytes.Equal(x.Certificate, y.Certificate) && bytes.Equal(x.PrivateKey, y.PrivateKey)
-	})
 }
 
 const (

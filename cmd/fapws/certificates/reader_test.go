@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -196,19 +197,19 @@ func TestOldGoesOn(t *testing.T) {
 	} {
 		wrong.change()
 		for range 3 {
-			if !bundle().Equal(before) {
+			if !reflect.DeepEqual(bundle(), before) {
 				t.Errorf("%s: the old pair has gone", wrong.name)
 			}
 		}
 		log.want(t, wrong.text)
 	}
 	second.Write(dir)
-	if b := bundle(); b.Equal(before) || !bytes.Equal(b.Pairs[0].PrivateKey, second.Key) {
+	if b := bundle(); reflect.DeepEqual(b, before) || !bytes.Equal(b.Files[w.Pairs[0].id()].PrivateKey, second.Key) {
 		t.Error("the new pair is not used")
 	}
 	log.want(t, "info: certificate "+cert+" was replaced")
 	certtest.Write(t, cas, []byte("x"))
-	if b := bundle(); !bytes.Equal(b.ClientCAs[cas], ca.PEM) {
+	if b := bundle(); !bytes.Equal(b.Files[cas].Certificate, ca.PEM) {
 		t.Error("the old authorities have gone")
 	}
 	log.want(t, "ca.pem: no certificate in this file")
@@ -245,9 +246,7 @@ func TestExpiresInUse(t *testing.T) {
 	if err := new(Server).Use(w, b); err != nil {
 		t.Error(err)
 	}
-	kept := r.Kept()
-	next := Reader{Log: log.log, Now: r.Now}
-	next.Keep(&kept)
+	next := Reader{Log: log.log, Now: r.Now, Kept: r.Kept}
 	if _, err := next.Bundle(w); err != nil {
 		t.Errorf("after an upgrade: %v", err)
 	}

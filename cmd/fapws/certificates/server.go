@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"maps"
 	"net"
 	"slices"
@@ -77,62 +76,51 @@ func (s *Server) Expiries() []Expiry {
 	return nil
 }
 
-// newChooser parses the certificates that w asks for, and returns them all, too.
-func newChooser(w *Want, b *Bundle) (ch *chooser, all []*tls.Certificate, err error) {
-	ch = &chooser{names[[]*tls.Certificate]{hosts: map[string][]*tls.Certificate{}}}
+// parse parses the certificates that w asks for, and returns them all.
+func (c *configs) parse(w *Want, b *Bundle) (all []*tls.Certificate, err error) {
+	add := func(cert *tls.Certificate, names []string) {
+		for _, name := range names {
+			key := hostKey(name)
+			c.certs.hosts[key] = append(c.certs.hosts[key], cert)
+		}
+	}
 	for i := range w.Pairs {
 		p := &w.Pairs[i]
-		contents := b.of(p)
-		if contents == nil && p.Later {
+		contents, known := b.Files[p.id()]
+		if !known && p.Later {
 			continue
-		}
-		if contents == nil {
-			return nil, nil, fmt.Errorf("the certificate %s is missing", p.Cert)
 		}
 		cert, err := p.parse(contents.Certificate, contents.PrivateKey)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		all = append(all, cert)
-		ch.add(cert, p.Names)
+		add(cert, p.Names)
 	}
-	own := maps.Clone(ch.hosts)
+	own := maps.Clone(c.certs.hosts)
 	for _, cert := range all { // names in certificates, where the configuration has no host of the name
 		for _, name := range namesOf(cert.Leaf) {
 			if own[hostKey(name)] == nil {
-				ch.add(cert, []string{name})
+				add(cert, []string{name})
 			}
 		}
 	}
 	if len(all) == 0 && w.ACME.Dir == "" {
-		return nil, nil, errors.New("no certificate")
+		return nil, errors.New("no certificate")
 	}
 	if !w.Strict && len(all) > 0 {
-		ch.first = all[:1]
+		c.certs.first = all[:1]
 		if names := namesOf(all[0].Leaf); len(names) > 0 { // perhaps with a key of another kind as well
-			others := slices.DeleteFunc(slices.Clone(ch.hosts[hostKey(names[0])]), func(c *tls.Certificate) bool { return c == all[0] })
-			ch.first = slices.Concat(ch.first, others)
+			others := slices.DeleteFunc(slices.Clone(c.certs.hosts[hostKey(names[0])]), func(c *tls.Certificate) bool { return c == all[0] })
+			c.certs.first = slices.Concat(c.certs.first, others)
 		}
 	}
-	return ch, all, nil
+	return all, nil
 }
 
-// chooser finds the certificate for a client by the host that it names. Without first, clients that name no host, or an
-// unknown one, are refused.
-type chooser struct{ names[[]*tls.Certificate] }
-
-// add makes c the certificate of names. Several of a name differ in the kind of their key; a name of the configuration
-// (own) goes before one that is only in another certificate.
-func (ch *chooser) add(c *tls.Certificate, names []string) {
-	for _, name := range names {
-		key := hostKey(name)
-		ch.hosts[key] = append(ch.hosts[key], c)
-	}
-}
-
-// choose returns the certificate for a client, or nil if it is to be refused. It is safe for concurrent use.
-func (ch *chooser) choose(hello *tls.ClientHelloInfo) *tls.Certificate {
-	list := ch.find(asked(hello))
+// certificate returns the certificate for a client by the host that it names, or nil if it is to be refused. It is safe for concurrent use.
+func (c *configs) certificate(hello *tls.ClientHelloInfo) *tls.Certificate {
+	list := c.certs.find(asked(hello))
 	if len(list) == 0 {
 		return nil
 	}

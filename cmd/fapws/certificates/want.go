@@ -68,31 +68,20 @@ func (p *Pair) keyFile() string {
 // id identifies the files of a pair.
 func (p *Pair) id() string { return p.Cert + "\x00" + p.keyFile() }
 
-// Bundle has the contents of the files of a Want.
+// Bundle has the contents of files, and the secrets of tickets.
 type Bundle struct {
-	Pairs     []Contents
-	Authority []byte // certificate of the authority of Want.Auto, PEM
-	Tickets   tickets
-
-	ClientCAs map[string][]byte `json:",omitempty"` // files of Asking, by name, PEM
+	Files   map[string]Contents // of pairs by their id, of authorities by their file, of the own authority by Want.Auto
+	Tickets tickets
 }
 
-// Contents are the files of one pair, in PEM.
+// Contents are those of the files of a pair, or of a file of authorities, in PEM.
 type Contents struct {
-	Cert, Key   string // their names, as in Pair
-	Certificate []byte // with its chain
+	Certificate []byte // with its chain; authorities
 	PrivateKey  []byte
 }
 
-// of returns the contents for a pair, or nil.
-func (b *Bundle) of(p *Pair) *Contents {
-	for i := range b.Pairs {
-		if c := &b.Pairs[i]; c.Cert == p.Cert && c.Key == p.Key {
-			return c
-		}
-	}
-	return nil
-}
+// Authority returns the certificate of the authority of w.Auto, PEM; nil without one.
+func (b *Bundle) Authority(w *Want) []byte { return b.Files[w.Auto].Certificate }
 
 // hash identifies the demands on client certificates. Tickets of sessions are bound to it.
 func (a *Asking) hash(cas []byte) [sha256.Size]byte {
@@ -101,10 +90,10 @@ func (a *Asking) hash(cas []byte) [sha256.Size]byte {
 
 // configs are those of new connections, which differ in the certificates that clients are asked for.
 type configs struct {
-	chooser *chooser
-	names   names[*config]
-	texts   map[*tls.Certificate]string // in PEM, without the chain
-	expiry  []Expiry
+	certs  names[[]*tls.Certificate]   // several of a name differ in the kind of their key; without first, other clients are refused
+	asking names[*config]              // what clients are asked for
+	texts  map[*tls.Certificate]string // in PEM, without the chain
+	expiry []Expiry
 
 	challenge *tls.Config // for an authority that looks for a token; nil: none does
 }
@@ -144,11 +133,13 @@ type config struct {
 
 // newConfigs makes the configs of a Want with the contents of its files.
 func newConfigs(w *Want, b *Bundle) (*configs, error) {
-	ch, all, err := newChooser(w, b)
+	c := &configs{texts: map[*tls.Certificate]string{}}
+	c.certs.hosts, c.asking.hosts = map[string][]*tls.Certificate{}, map[string]*config{}
+	all, err := c.parse(w, b)
 	if err != nil {
 		return nil, err
 	}
-	c := &configs{chooser: ch, names: names[*config]{hosts: map[string]*config{}}, texts: map[*tls.Certificate]string{}, expiry: expiries(all)}
+	c.expiry = expiries(all)
 	for _, one := range all {
 		c.texts[one] = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: one.Certificate[0]}))
 	}
@@ -170,21 +161,21 @@ func newConfigs(w *Want, b *Bundle) (*configs, error) {
 			same[kind{a.CAs, a.Auth}] = one
 		}
 		for _, name := range a.Names {
-			c.names.hosts[hostKey(name)] = one
+			c.asking.hosts[hostKey(name)] = one
 		}
 		if a.Default {
-			c.names.first = one
+			c.asking.first = one
 		}
 	}
-	if c.names.first == nil {
-		c.names.first, err = c.newConfig(w, &Asking{}, b)
+	if c.asking.first == nil {
+		c.asking.first, err = c.newConfig(w, &Asking{}, b)
 	}
 	return c, err
 }
 
 // newConfig makes the config of an Asking.
 func (c *configs) newConfig(w *Want, a *Asking, b *Bundle) (*config, error) {
-	cas := b.ClientCAs[a.CAs]
+	cas := b.Files[a.CAs].Certificate
 	made := &config{
 		authorities: a.CAs,
 		tls: &tls.Config{
@@ -193,7 +184,7 @@ func (c *configs) newConfig(w *Want, a *Asking, b *Bundle) (*config, error) {
 			CurvePreferences: curves,
 			NextProtos:       w.protocols(),
 			// Without a certificate crypto/tls sends unrecognized_name (RFC 6066 §3).
-			GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) { return c.chooser.choose(hello), nil },
+			GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) { return c.certificate(hello), nil },
 		},
 	}
 	made.tls.SetSessionTicketKeys(b.Tickets.keys(a.hash(cas)))
@@ -233,9 +224,9 @@ func (c *configs) choose(hello *tls.ClientHelloInfo) *tls.Config {
 	if c.challenge != nil && AsksACME(hello) {
 		return c.challenge
 	}
-	chosen := c.names.find(asked(hello))
+	chosen := c.asking.find(asked(hello))
 	if conn, ok := hello.Conn.(Chooser); ok {
-		conn.Chosen(c.texts[c.chooser.choose(hello)], chosen.authorities, chosen.verify)
+		conn.Chosen(c.texts[c.certificate(hello)], chosen.authorities, chosen.verify)
 	}
 	return chosen.tls
 }

@@ -114,7 +114,7 @@ func help(rows []*settings.Setting, topic settings.Word, stdin *os.File, stdout,
 
 // warn writes lines about settings that are probably not meant.
 func warn(doubts []string, p *plan.Plan, stderr io.Writer) {
-	log := plan.NewLogs(stderr, p.Conf.LogLevel, p.Conf.Server.Debug)
+	log := p.Logger(stderr)
 	for _, line := range doubts {
 		if p.Command.Word == settings.WordRun {
 			log.Log(logfile.Warning, line)

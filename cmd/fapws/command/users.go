@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -31,6 +30,9 @@ password or a removed user ends the sessions of that user.
 Exit status: 0 done, or the password is right; 2 not, for a reason that is printed.
 `
 
+// withPassword are the actions that ask for a password. They take the file, the name and the password.
+var withPassword = map[string]func(file, name, password string) error{"add": auth.Add, "passwd": auth.SetPassword, "check": auth.CheckPassword}
+
 // user is "fapws user": it changes a file of users.
 func user(args []string, stdin *os.File, stdout, stderr io.Writer) error {
 	action, name, file, err := parseUser(args)
@@ -38,7 +40,7 @@ func user(args []string, stdin *os.File, stdout, stderr io.Writer) error {
 		_, err := io.WriteString(stdout, userHelp)
 		return err
 	}
-	if err == nil && name == "" && slices.Contains([]string{"add", "passwd", "check"}, action) {
+	if err == nil && name == "" && withPassword[action] != nil {
 		if name, err = askName(stdin, stderr); err != nil {
 			err = fmt.Errorf("%s needs the name of one user", action)
 		}
@@ -82,7 +84,7 @@ func parseUser(args []string) (action, name, file string, err error) {
 	}
 	switch {
 	case action == "help":
-	case !slices.Contains([]string{"add", "passwd", "check", "remove", "list"}, action):
+	case withPassword[action] == nil && action != "remove" && action != "list":
 		err = errors.New("say what to do: add, passwd, check, remove or list; see fapws user --help")
 	case action == "list" && len(words) > 0:
 		err = errors.New("list takes no name")
@@ -139,13 +141,7 @@ func changeUsers(action, file, name string, stdin *os.File, stdout, stderr io.Wr
 	if err != nil {
 		return err
 	}
-	switch action {
-	case "add":
-		return auth.Add(file, name, password)
-	case "check":
-		return auth.CheckPassword(file, name, password)
-	}
-	return auth.SetPassword(file, name, password)
+	return withPassword[action](file, name, password)
 }
 
 const hashHelp = `Usage: fapws hash-password [USER] >> FILE

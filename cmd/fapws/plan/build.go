@@ -2,7 +2,6 @@ package plan
 
 import (
 	"io"
-	"path/filepath"
 	"sync/atomic"
 
 	"fapws/cmd/fapws/process"
@@ -71,7 +70,7 @@ func (p *Plan) Check(conf *settings.Config, contents *pybridge.Contents, log fun
 func (p *Plan) build(conf *settings.Config, parts Parts) (*Built, error) {
 	c := p.Site
 	b := &builder{plan: p, conf: conf, parts: &parts, built: &Built{Private: p.private(conf, parts.Contents)}, passwords: auth.NewChecker(),
-		auths: map[*Auth]*auth.Basic{}, spas: map[string]spaUse{}}
+		auths: map[*Auth]*auth.Basic{}}
 	settings.InheritTable(&c.Files, &conf.Options, c.At)
 	if users := conf.LoginUsers; users != "" && (c.Login == nil || p.Settings.Source("login").Level != settings.FromFile) {
 		c.Login = &Login{Given: true, At: c.At, Users: users} // it goes before the key of that name, unless it stands in the same file
@@ -94,23 +93,12 @@ func (p *Plan) build(conf *settings.Config, parts Parts) (*Built, error) {
 			b.built.Sites = append(b.built.Sites, s)
 		}
 	}
-	b.statusPage()
-	b.health()
 	b.checkFallbacks()
 	if err := settings.JoinPath(b.errs...); err != nil {
 		b.built.Close()
 		return nil, err
 	}
 	return b.built, nil
-}
-
-// private returns the files that no document root serves; contents may be nil.
-func (p *Plan) private(conf *settings.Config, contents *pybridge.Contents) *static.Private {
-	more := p.users(contents)
-	for _, name := range []string{auth.KeyFile, auth.EndedFile, auth.CodeFile} {
-		more = append(more, filepath.Join(p.stateDir, LoginDir, name))
-	}
-	return p.Site.Private(conf, more...)
 }
 
 // Built is the result of Build.
@@ -161,21 +149,21 @@ type builder struct {
 	parts  *Parts
 	built  *Built
 	errs   []error
-	at     settings.Position                              // of the host that is being built
+	at     *settings.TOMLTable                            // of the host that is being built
 	errors func(level logfile.Level, client, line string) // of it
 
 	cas string // of the host: authorities whose certificates its clients are asked for; "": none
 
 	auths     map[*Auth]*auth.Basic
-	passwords *auth.Checker     // of all hosts
-	state     *auth.LoginState  // of all sessions; nil: none was needed yet
-	loginHere *hostLogin        // of the host; nil: no user has to log in
-	hidden    []string          // of the host: patterns of programs, which are never sent as files
-	index     []string          // of the host: names of programs that answer for a folder
-	routed    []string          // of the host: patterns of files that have a route
-	spas      map[string]spaUse // by the name of the file
-	folders   int               // of files, that were opened
-	behind    []sites.Mount     // of the host: what answers where its root has no file
+	passwords *auth.Checker    // of all hosts
+	state     *auth.LoginState // of all sessions; nil: none was needed yet
+	page      app.Handler      // of all hosts: the status page; nil: none was needed yet
+	loginHere *hostLogin       // of the host; nil: no user has to log in
+	hidden    []string         // of the host: patterns of programs, which are never sent as files
+	index     []string         // of the host: names of programs that answer for a folder
+	routed    []string         // of the host: patterns of files that have a route
+	opened    []opened         // of all hosts
+	behind    []sites.Mount    // of the host: what answers where its root has no file
 }
 
 // wrong notes a mistake, a whole line. One that several routes have from their host is reported once.
@@ -190,8 +178,8 @@ func (b *builder) wrong(err error) {
 
 // misused notes that the value of a key is wrong where it stands: in a table, else
 // in that of its host, else at the top of the file, or on the command line.
-func (b *builder) misused(at settings.Position, key string, err error) {
-	for _, one := range [...]settings.Position{at, b.at, b.plan.Site.At} {
+func (b *builder) misused(at *settings.TOMLTable, key string, err error) {
+	for _, one := range [...]*settings.TOMLTable{at, b.at, b.plan.Site.At} {
 		if one.Set(key) {
 			b.wrong(one.Errorf(key, "%v", err))
 			return

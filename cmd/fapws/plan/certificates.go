@@ -22,7 +22,7 @@ func (p *Plan) Certificates(conf *settings.Config) *certificates.Want {
 		return nil
 	}
 	w := &certificates.Want{
-		MinVersion: tlsVersions[conf.TLSMin],
+		MinVersion: conf.TLSMin,
 		NoHTTP2:    !conf.HTTP2,
 		Strict:     conf.TLSStrictSNI,
 	}
@@ -152,10 +152,7 @@ func addHost(w *certificates.Want, h *Host) {
 	w.Pairs = append(w.Pairs, pair)
 }
 
-var (
-	clientAuth  = map[string]tls.ClientAuthType{"none": tls.RequestClientCert, "optional": tls.VerifyClientCertIfGiven, "required": tls.RequireAndVerifyClientCert}
-	tlsVersions = map[string]uint16{"1.2": tls.VersionTLS12, "1.3": tls.VersionTLS13}
-)
+var clientAuth = map[string]tls.ClientAuthType{"none": tls.RequestClientCert, "optional": tls.VerifyClientCertIfGiven, "required": tls.RequireAndVerifyClientCert}
 
 // CheckCertificates reads the certificates that a server would use. The error has a line for each mistake.
 func (p *Plan) CheckCertificates(conf *settings.Config, log certificates.Log) error {
@@ -238,7 +235,7 @@ func (c *SiteConfig) AsksClients() bool {
 func (p *Plan) checkClients() error {
 	c, conf := p.Site, &p.Conf
 	var wrong []error
-	check := func(at settings.Position, rule string, cas string) {
+	check := func(at *settings.TOMLTable, rule string, cas string) {
 		switch {
 		case rule == "" || rule == CertNone || !at.Set("client-cert"):
 		case !conf.HTTPS():

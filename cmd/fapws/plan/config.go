@@ -3,18 +3,16 @@ package plan
 import (
 	"net"
 	"net/url"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 
 	"fapws/cmd/fapws/settings"
-	"fapws/runtime/source/static"
 )
 
 // SiteConfig is the part of the configuration file and the command line about sites.
 type SiteConfig struct {
-	At    settings.Position
+	At    *settings.TOMLTable
 	Files // defaults of all hosts that are not settings: types
 	TopRules
 
@@ -78,9 +76,9 @@ func (c *SiteConfig) checkNames(report func(error)) {
 			case first == nil:
 				owners[name] = h
 			case name == "":
-				report(h.At.Errorf("default", "the host of line %d is already the default; give this host a name", first.At.Table.Line))
+				report(h.At.Errorf("default", "the host of line %d is already the default; give this host a name", first.At.Line))
 			case first != h:
-				report(h.At.Errorf("name", "%s belongs to the host of line %d already", name, first.At.Table.Line))
+				report(h.At.Errorf("name", "%s belongs to the host of line %d already", name, first.At.Line))
 			}
 		}
 	}
@@ -92,7 +90,7 @@ func (c *SiteConfig) Serve(root, app string) {
 	before := c.App
 	c.Root, c.App = root, SiteApplication{Name: app}
 	c.shareApp(before)
-	if t := c.At.Table; t != nil { // as if the file did not say
+	if t := c.At; t != nil { // as if the file did not say
 		t.Entries = slices.DeleteFunc(t.Entries, func(v settings.TOMLValue) bool { return v.Key == "root" || v.Key == "app" || v.Key == "args" })
 	}
 }
@@ -220,38 +218,4 @@ func (c *SiteConfig) Targets() (targets []string) {
 		}
 	}
 	return targets
-}
-
-// Private are the files that are not meant to be published, wherever they are: those that the configuration names for
-// the server itself, the scripts of applications, and more.
-func (c *SiteConfig) Private(conf *settings.Config, more ...string) *static.Private {
-	files := append(more, conf.PidFile)
-	files = append(files, conf.EnvFiles...)
-	files = append(append(files, conf.CertFiles...), conf.KeyFiles...)
-	for _, address := range conf.Bind {
-		if path, ok := strings.CutPrefix(address, "unix:"); ok {
-			files = append(files, path)
-		}
-	}
-	if s := conf.ControlSocket; s != "auto" && s != "off" {
-		files = append(files, s)
-	}
-	if t := c.At.Table; t != nil {
-		files = append(files, filepath.Join(t.File.Dir, filepath.Base(t.File.Name)))
-	}
-	for _, app := range c.Apps() {
-		place, _ := settings.SplitApp(app.Name)
-		module := filepath.Join(app.Folder(), strings.ReplaceAll(place, ".", "/"))
-		files = append(files, existing(place, module+".py", filepath.Join(module, "__init__.py"))...)
-	}
-	files = append(append(files, c.UserFiles(conf)...), c.LogFiles(conf)...)
-	for _, h := range c.Hosts {
-		files = append(files, h.CertFile, h.KeyFile, h.ClientCAs)
-	}
-	return static.NewPrivate(files...)
-}
-
-// existing returns those that exist.
-func existing(paths ...string) []string {
-	return slices.DeleteFunc(paths, func(path string) bool { return !settings.IsFile(path) })
 }

@@ -12,6 +12,8 @@ import (
 	"fapws/cmd/fapws/process"
 	"fapws/cmd/fapws/settings"
 	"fapws/pybridge"
+	"fapws/runtime/auth"
+	"fapws/runtime/source/static"
 	"fapws/runtime/system"
 )
 
@@ -142,26 +144,43 @@ func (p *Plan) Changeable(conf *settings.Config, uploads ...string) (dirs []stri
 	return dirs
 }
 
-// CheckOutside refuses files that a process outside of the sandbox makes, reads and removes in a directory that the application could replace
-// by a link to another one. system.Distrust knows these directories. contents may be nil, then entries of PATHS do not count.
-func (p *Plan) CheckOutside(conf *settings.Config, contents *pybridge.Contents) error {
-	dirs := map[string][]string{}
+// outside returns the files that processes outside of the sandbox make, read and remove, by what names them. contents may be nil, then entries
+// of PATHS do not count.
+func (p *Plan) outside(conf *settings.Config, contents *pybridge.Contents) map[string][]string {
+	files := map[string][]string{}
 	add := func(name, path string) {
-		if path != "" && path[0] != '@' && path != "auto" && path != "off" {
-			dirs[name] = append(dirs[name], filepath.Dir(path))
+		if path != "" && path[0] != '@' {
+			files[name] = append(files[name], path)
 		}
 	}
-	setting := func(name string) string { return fmt.Sprintf("%s (%s)", name, p.Settings.Source(name)) }
-	add(setting("pid"), conf.PidFile)
-	add(setting("ctl-socket"), conf.ControlSocket)
+	add(p.setting("pid"), conf.PidFile)
+	if conf.ControlSocket != "auto" && conf.ControlSocket != "off" {
+		add(p.setting("ctl-socket"), conf.ControlSocket)
+	}
 	for _, addr := range conf.Bind {
 		if path, ok := strings.CutPrefix(addr, "unix:"); ok {
-			add(setting("bind"), path)
+			add(p.setting("bind"), path)
 		}
 	}
-	dirs[setting("state-dir")] = p.StateDirs(contents)
 	for _, path := range append(p.Site.UserFiles(conf), p.users(contents)...) {
 		add("the users of "+path, path)
+	}
+	return files
+}
+
+// setting is the name of a setting with the place that its value comes from.
+func (p *Plan) setting(name string) string {
+	return fmt.Sprintf("%s (%s)", name, p.Settings.Source(name))
+}
+
+// CheckOutside refuses files that are outside of the sandbox in a directory that the application could replace
+// by a link to another one. system.Distrust knows these directories. contents may be nil, then entries of PATHS do not count.
+func (p *Plan) CheckOutside(conf *settings.Config, contents *pybridge.Contents) error {
+	dirs := map[string][]string{p.setting("state-dir"): p.StateDirs(contents)}
+	for name, files := range p.outside(conf, contents) {
+		for _, file := range files {
+			dirs[name] = append(dirs[name], filepath.Dir(file))
+		}
 	}
 	for name, dirs := range dirs {
 		for _, dir := range dirs {
@@ -171,6 +190,31 @@ func (p *Plan) CheckOutside(conf *settings.Config, contents *pybridge.Contents) 
 		}
 	}
 	return nil
+}
+
+// private returns the files that are not meant to be published, wherever they are: those that the configuration names for the server itself,
+// and the scripts of applications. contents may be nil.
+func (p *Plan) private(conf *settings.Config, contents *pybridge.Contents) *static.Private {
+	files := slices.Concat([]string{p.Path}, conf.EnvFiles, conf.CertFiles, conf.KeyFiles, p.Site.LogFiles(conf))
+	for _, named := range p.outside(conf, contents) {
+		files = append(files, named...)
+	}
+	for _, name := range []string{auth.KeyFile, auth.EndedFile, auth.CodeFile} {
+		files = append(files, filepath.Join(p.stateDir, LoginDir, name))
+	}
+	for _, app := range p.Site.Apps() {
+		place, _ := settings.SplitApp(app.Name)
+		module := filepath.Join(app.Folder(), strings.ReplaceAll(place, ".", "/"))
+		for _, name := range []string{place, module + ".py", filepath.Join(module, "__init__.py")} {
+			if settings.IsFile(name) {
+				files = append(files, name)
+			}
+		}
+	}
+	for _, h := range p.Site.Hosts {
+		files = append(files, h.CertFile, h.KeyFile, h.ClientCAs)
+	}
+	return static.NewPrivate(files...)
 }
 
 // users returns the files of users that entries of PATHS name; contents may be nil.
@@ -233,7 +277,7 @@ func (c *SiteConfig) Write(w io.Writer, conf *settings.Config) error {
 }
 
 // rest shows the source for paths without a route.
-func rest(b *strings.Builder, root string, app SiteApplication, at settings.Position) {
+func rest(b *strings.Builder, root string, app SiteApplication, at *settings.TOMLTable) {
 	if root != "" {
 		line(b, "  /", "files "+root, at.Key("root"))
 	}
@@ -243,11 +287,11 @@ func rest(b *strings.Builder, root string, app SiteApplication, at settings.Posi
 }
 
 // keys shows the keys of a table, without some.
-func keys(b *strings.Builder, indent string, at settings.Position, without ...string) {
-	if at.Table == nil {
+func keys(b *strings.Builder, indent string, at *settings.TOMLTable, without ...string) {
+	if at == nil {
 		return
 	}
-	for _, v := range at.Table.Entries {
+	for _, v := range at.Entries {
 		if !slices.Contains(without, v.Key) {
 			line(b, indent+v.Key, v.Show(), at.Key(v.Key))
 		}

@@ -44,7 +44,7 @@
 //
 // # Logs
 //
-// A Logger writes lines to standard error or to the ErrorLog that takes its
+// A Logger writes lines to standard error or to the file that takes its
 // place, and LogFiles are the access logs and the error logs of hosts. Lines of the error log look like Apache's, those
 // on standard error are shorter. Package runtime/logfile writes and rotates the files, and
 // formats the lines of requests. Packages worker, supervisor, plan and command use it; a Logger is safe for

@@ -51,45 +51,33 @@ func (b *builder) open(r *Route, o static.Options) *static.Files {
 		}
 		b.misused(r.At, key, one.Err)
 	}
-	b.noteFallback(r, &o)
+	b.opened = append(b.opened, opened{r.At, o})
 	if f != nil {
 		b.built.closers = append(b.built.closers, func() { _ = f.Close() })
 	}
 	return f
 }
 
-// spaUse says which directories of a site have the file that spa names.
-type spaUse struct {
-	at    settings.Position // the first one without it
-	roots []string          // those without it
-	found bool              // one has it
-}
-
-// noteFallback notes whether the folder of a route has its file for single-page
-// applications.
-func (b *builder) noteFallback(r *Route, o *static.Options) {
-	b.folders++
-	if o.SPA == "" {
-		return
-	}
-	use := b.spas[o.SPA]
-	if settings.IsFile(filepath.Join(o.Root, o.SPA)) {
-		use.found = true
-	} else if use.roots = append(use.roots, o.Root); len(use.roots) == 1 {
-		use.at = r.At
-	}
-	b.spas[o.SPA] = use
+// opened is a directory of files that is served.
+type opened struct {
+	at *settings.TOMLTable
+	static.Options
 }
 
 // checkFallbacks finds settings about files that nothing can use: a spa that no folder
 // has, and a spa or mime-types without any folder.
 func (b *builder) checkFallbacks() {
-	for name, use := range b.spas {
-		if !use.found && len(b.errs) == 0 {
-			b.misused(use.at, "spa", fmt.Errorf("file %q not found in %s", name, strings.Join(use.roots, ", ")))
+	roots, found := map[string][]string{}, map[string]bool{} // by spa
+	for _, one := range b.opened {
+		roots[one.SPA] = append(roots[one.SPA], one.Root)
+		found[one.SPA] = found[one.SPA] || settings.IsFile(filepath.Join(one.Root, one.SPA))
+	}
+	for _, one := range b.opened {
+		if one.SPA != "" && !found[one.SPA] && len(b.errs) == 0 {
+			b.misused(one.at, "spa", fmt.Errorf("file %q not found in %s", one.SPA, strings.Join(roots[one.SPA], ", ")))
 		}
 	}
-	if b.folders > 0 {
+	if len(b.opened) > 0 {
 		return
 	}
 	if spa := b.conf.SPA; spa != "" {

@@ -13,7 +13,7 @@ import (
 
 // Host is a table [[host]]: the routes and files of some host names.
 type Host struct {
-	At settings.Position
+	At *settings.TOMLTable
 	Files
 	Rules
 	Proxying
@@ -85,7 +85,9 @@ func (b *builder) host(h *Host) sites.Site {
 		mounts, _ := b.app(h, rest)
 		parts = append(parts, part{rest, b.rules(rest, mounts)})
 	}
-	s.Table = slices.Concat(b.authority(), b.tokens(), b.redirectToHTTPS(h), b.loginPages(), b.table(parts))
+	table := b.table(parts)
+	checks := health(b.conf.Health, b.parts.Pending && !b.parts.Asleep, b.parts.Stops)
+	s.Table = slices.Concat(checks, b.statusPage(table), b.authority(), b.tokens(), b.redirectToHTTPS(h), b.loginPages(), table)
 	b.errors = nil
 	return s
 }
@@ -189,7 +191,7 @@ func (b *builder) filesUnder(h *Host, r *Route) []sites.Mount {
 // Route is a table [[host.route]]: the source for some paths. It is of one kind, or of none: then its rules are for the
 // other sources of these paths, and its keys about files for those of the host.
 type Route struct {
-	At settings.Position
+	At *settings.TOMLTable
 	Files
 	Rules
 	Proxying

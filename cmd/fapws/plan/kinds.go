@@ -64,8 +64,8 @@ func (b *builder) app(h *Host, r *Route) ([]sites.Mount, error) {
 		b.wrong(err)
 		return nil, nil
 	}
-	table := make([]sites.Mount, len(mounts))
-	for i, m := range mounts {
+	for i := range mounts {
+		m := &mounts[i]
 		m.Match = r.Match
 		switch {
 		case r.App.Name == h.App.Name:
@@ -75,13 +75,12 @@ func (b *builder) app(h *Host, r *Route) ([]sites.Mount, error) {
 		default:
 			m.Prefix = strings.TrimRight(r.Prefix, "/") + m.Prefix
 		}
-		table[i] = m
 	}
 	if r.Prefix != "" { // this route is the one that fits
 		none, _ := static.NewFixed(static.FixedOptions{Status: 404}) // nothing in it can be wrong
-		table = append(table, r.mounts(sites.Mount{Source: none})...)
+		mounts = append(mounts, r.mounts(sites.Mount{Source: none})...)
 	}
-	return table, nil
+	return mounts, nil
 }
 
 // mounts is a mount for the paths of the route.
@@ -174,7 +173,7 @@ func looksUp(folder string) bool {
 
 // Upload is the key upload: a path, or a table.
 type Upload struct {
-	At settings.Position
+	At *settings.TOMLTable
 	upload.Options
 }
 
@@ -242,16 +241,10 @@ func (p *Programs) mounted(options string, check bool) (backend.Responder, error
 	if err == nil && check {
 		err = program.Check()
 	}
-	if err != nil {
-		return nil, err
-	}
 	return backend.Func(func(w *backend.Response, r *backend.Request) {
-		if r.Options = options; r.Log != 0 {
-			p.Respond(w, r)
-		} else {
-			program.Respond(w, r)
-		}
-	}), nil
+		r.Options = options
+		p.Respond(w, r)
+	}), err
 }
 
 // Respond implements backend.Responder for programs that handlers name.

@@ -29,15 +29,11 @@ func (p *Plan) IsInline() bool {
 
 // ForeignGlobals returns a line for each global of a script with PATHS that was probably meant as a setting.
 func (p *Plan) ForeignGlobals() []string {
-	apps := p.Site.Apps()
-	if len(apps) == 0 {
-		return nil
+	_ = p.Find() // it fails again when the applications are loaded
+	if first := p.FirstApp(); first != nil && first.HasPATHS() {
+		return p.Settings.ForeignGlobals(p.Command.ScriptName(), first.Source)
 	}
-	a, err := FindApplication(apps[0].Name, apps[0].Folder(), p.Conf)
-	if err != nil || !a.HasPATHS() {
-		return nil // Find fails again when the application is loaded
-	}
-	return p.Settings.ForeignGlobals(p.Command.ScriptName(), a.Source)
+	return nil
 }
 
 // IsSettled reports whether the settings are known before the applications are loaded, as far as the text of a script with PATHS
@@ -55,15 +51,13 @@ func (p *Plan) SetVariables() error {
 		if err != nil {
 			return process.ExitUsage(fmt.Errorf("cannot read %w", err))
 		}
-		list, err := parseEnvFile(name, string(text), os.LookupEnv)
+		variables, err := parseEnvFile(name, string(text), os.LookupEnv)
 		if err != nil {
 			return process.ExitUsage(err)
 		}
-		given := map[string]bool{}
-		for _, v := range list {
-			if _, ok := os.LookupEnv(v.Name); !ok || given[v.Name] {
-				given[v.Name] = true
-				os.Setenv(v.Name, v.Value) // parseEnvFile lets neither an empty name nor NUL through
+		for name, value := range variables {
+			if _, ok := os.LookupEnv(name); !ok {
+				os.Setenv(name, value) // parseEnvFile lets neither an empty name nor NUL through
 			}
 		}
 	}
@@ -210,9 +204,6 @@ func plain(v pybridge.Value) any {
 	return settings.Object{Repr: v.Str}
 }
 
-// envVariable is a variable of the file.
-type envVariable struct{ Name, Value string }
-
 var (
 	// assignment is a line NAME=value: in double quotes, in single ones, or without.
 	assignment = sync.OnceValue(func() *regexp.Regexp {
@@ -224,20 +215,15 @@ var (
 	escapes   = strings.NewReplacer(`\n`, "\n", `\t`, "\t", `\r`, "\r", `\"`, `"`, `\\`, `\`, `\$`, "$")
 )
 
-// parseEnvFile returns the variables of text, the content of the file called name, in their
-// order. lookup is os.LookupEnv. The error is one line, "name:3: ...".
-func parseEnvFile(name, text string, lookup func(string) (string, bool)) ([]envVariable, error) {
-	var list []envVariable
+// parseEnvFile returns the variables of text, the content of the file called name: of several lines for one, the
+// last. lookup is os.LookupEnv. The error is one line, "name:3: ...".
+func parseEnvFile(name, text string, lookup func(string) (string, bool)) (map[string]string, error) {
+	variables := map[string]string{}
 	value := func(name string) string {
 		if v, ok := lookup(name); ok {
 			return v
 		}
-		for i := len(list) - 1; i >= 0; i-- {
-			if list[i].Name == name {
-				return list[i].Value
-			}
-		}
-		return ""
+		return variables[name]
 	}
 	expand := func(s string) string {
 		return reference().ReplaceAllStringFunc(s, func(ref string) string { return value(ref[2 : len(ref)-1]) })
@@ -250,22 +236,22 @@ func parseEnvFile(name, text string, lookup func(string) (string, bool)) ([]envV
 			if m == nil || strings.ContainsRune(m[0], 0) {
 				return nil, fmt.Errorf("%s:%d: expected NAME=value", name, number)
 			}
-			v := envVariable{m[1], m[3]}
+			value := m[3]
 			switch {
 			case m[2] != "":
-				v.Value = escapes.Replace(expandUnescaped(m[2], expand))
+				value = escapes.Replace(expandUnescaped(m[2], expand))
 			case strings.HasPrefix(m[4], `"`) || strings.HasPrefix(m[4], "'"):
-				return nil, fmt.Errorf("%s:%d: the quoted value of %s is not closed", name, number, v.Name)
+				return nil, fmt.Errorf("%s:%d: the quoted value of %s is not closed", name, number, m[1])
 			case m[4] != "":
-				v.Value = expand(m[4])
+				value = expand(m[4])
 			}
-			list = append(list, v)
+			variables[m[1]] = value
 			taken = m[0]
 		}
 		text = text[len(taken):]
 		number += strings.Count(taken, "\n")
 	}
-	return list, nil
+	return variables, nil
 }
 
 // expandUnescaped expands s, except for references behind a backslash.

@@ -25,11 +25,11 @@ import (
 	"fapws/runtime/sites"
 )
 
-// Logger writes lines: to people, on standard error, such as
+// Logger is where a process writes errors. It writes lines: to people, on standard error, such as
 //
 //	2026-01-31 15:04:05.123 warning text
 //
-// and to a file in the form of Apache's error log,
+// and to the file of --error-log, which takes the place of standard error, in the form of Apache's error log,
 //
 //	[Sat Jan 31 15:04:05.123456 2026] [warning] [client 192.0.2.7:4711] [trace 4bf92f3577b34da6a3ce929d0e0e4736] text
 //
@@ -37,12 +37,19 @@ import (
 type Logger struct {
 	mu    sync.Mutex
 	w     io.Writer
-	file  bool         // w is a file
-	least atomic.Int32 // a logfile.Level
+	file  *logfile.Errors // w; nil: this is standard error
+	least atomic.Int32    // a logfile.Level
 	now   func() time.Time
 	line  []byte
 	tail  []ctl.Line // see Lines
 	lost  int64      // lines that could not be written
+
+	chrooted bool // this process will not see the path of the file: it is given the next one
+}
+
+// Logger returns a logger with the level of the settings.
+func (p *Plan) Logger(stderr io.Writer) *Logger {
+	return NewLogs(stderr, p.Conf.LogLevel, p.Conf.Server.Debug)
 }
 
 func NewLogs(w io.Writer, level string, debug int) *Logger {
@@ -89,7 +96,7 @@ func (l *Logger) LogClient(level logfile.Level, client, text string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.now()
-	l.line = appendLogLine(l.line[:0], now, level, client, text, l.file)
+	l.line = appendLogLine(l.line[:0], now, level, client, text, l.file != nil)
 	if level > logfile.Debug { // those lines quote what clients send: cookies, passwords
 		l.tail = append(l.tail, ctl.Line{At: now.UnixNano(), Text: string(l.line[:min(len(l.line)-1, tailBytes)])})
 		l.tail = l.tail[max(0, len(l.tail)-tailLines):]
@@ -150,95 +157,78 @@ func appendPrintable(dst []byte, text string) []byte {
 	return dst
 }
 
-// ErrorLog is where a process writes errors: standard error, or the file that has taken its place. The zero value is
-// the former.
-type ErrorLog struct {
-	file     *logfile.Errors // nil: standard error
-	chrooted bool            // this process will not see the path: it is given the next file
-}
-
 // Open makes the file of the settings, if they name one, standard error. moved is
 // called when the file was rotated.
-func (e *ErrorLog) Open(conf *settings.Config, moved func()) error {
-	if err := e.redirect(conf, moved); err != nil {
+func (l *Logger) Open(conf *settings.Config, moved func()) error {
+	if err := l.redirect(conf, moved); err != nil {
 		return process.ExitNotStarted("cannot write the %v", err)
 	}
 	return nil
 }
 
-// OpenAsWorker is open for a worker: its supervisor rotates the file, and a worker that
+// OpenAsWorker is Open for a worker: its supervisor rotates the file, and a worker that
 // may not open it goes on with the one that it was given as standard error.
-func (e *ErrorLog) OpenAsWorker(conf *settings.Config) {
-	e.chrooted = conf.Chroot != ""
-	if err := e.redirect(conf, nil); err != nil {
+func (l *Logger) OpenAsWorker(conf *settings.Config) {
+	l.chrooted = conf.Chroot != ""
+	if err := l.redirect(conf, nil); err != nil {
 		fmt.Fprintln(os.Stderr, "fapws:", err)
 	}
 }
 
-func (e *ErrorLog) redirect(conf *settings.Config, moved func()) error {
+func (l *Logger) redirect(conf *settings.Config, moved func()) error {
 	if conf.ErrorLog == "-" {
 		return nil
 	}
 	file, err := logfile.RedirectErrors(fileOptions(conf, conf.ErrorLog, "error log"), moved)
 	if err == nil {
-		e.file = file
+		l.w, l.file = file, file
 	}
 	return err
 }
 
 // Redirected reports whether a file has taken the place of standard error.
-func (e *ErrorLog) Redirected() bool { return e.file != nil }
-
-// Logger returns a logger that writes there.
-func (e *ErrorLog) Logger(stderr io.Writer, conf *settings.Config) *Logger {
-	if e.file == nil {
-		return NewLogs(stderr, conf.LogLevel, conf.Server.Debug)
-	}
-	l := NewLogs(e.file, conf.LogLevel, conf.Server.Debug)
-	l.file = true
-	return l
-}
+func (l *Logger) Redirected() bool { return l.file != nil }
 
 // People returns the output that the user of the terminal sees.
-func (e *ErrorLog) People(stderr io.Writer) io.Writer {
-	if e.file == nil {
-		return stderr
+func (l *Logger) People() io.Writer {
+	if l.file == nil {
+		return l.w
 	}
-	return e.file.Console()
+	return l.file.Console()
 }
 
 // Report writes why the process ends, to people and in the file, a line for each of err, and returns the exit
 // code.
-func (e *ErrorLog) Report(stderr io.Writer, err error) int {
-	if e.file == nil {
-		return process.ExitReport(stderr, err)
+func (l *Logger) Report(err error) int {
+	people := l.People()
+	if l.file != nil {
+		for _, line := range process.ExitLines(err) {
+			l.file.Write(appendLogLine(nil, time.Now(), logfile.Error, "", line, true))
+		}
+		if people == io.Writer(os.Stderr) { // the file was there already
+			people = io.Discard
+		}
 	}
-	for _, line := range process.ExitLines(err) {
-		e.file.Write(appendLogLine(nil, time.Now(), logfile.Error, "", line, true))
-	}
-	if people := e.file.Console(); people != io.Writer(os.Stderr) {
-		return process.ExitReport(people, err)
-	}
-	return process.ExitReport(io.Discard, err)
+	return process.ExitReport(people, err)
 }
 
 // Follow opens the file again after it was renamed. files may have the next one, which
 // another process has opened. It is safe for concurrent use.
-func (e *ErrorLog) Follow(files ...*os.File) {
+func (l *Logger) Follow(files ...*os.File) {
 	switch {
-	case e.file == nil:
+	case l.file == nil:
 	case len(files) > 0:
-		e.file.FollowTo(files[0])
-	case !e.chrooted:
-		e.file.Follow()
+		l.file.FollowTo(files[0])
+	case !l.chrooted:
+		l.file.Follow()
 	}
 }
 
 // RotateAll rotates the error log, the access log and those of hosts. Processes that
 // write to them notice, at the latest when they are told to reopen. It is safe for concurrent use.
-func (e *ErrorLog) RotateAll(conf *settings.Config, site *SiteConfig, log *Logger) error {
-	if e.file != nil {
-		e.file.Rotate()
+func (l *Logger) RotateAll(conf *settings.Config, site *SiteConfig) error {
+	if l.file != nil {
+		l.file.Rotate()
 	}
 	var all []error
 	for _, name := range site.LogFiles(conf) {
@@ -246,7 +236,7 @@ func (e *ErrorLog) RotateAll(conf *settings.Config, site *SiteConfig, log *Logge
 			continue
 		}
 		o := fileOptions(conf, name, "log")
-		o.Report = func(msg string) { log.Log(logfile.Error, msg) }
+		o.Report = func(msg string) { l.Log(logfile.Error, msg) }
 		all = append(all, logfile.Rotate(o))
 	}
 	return errors.Join(all...)

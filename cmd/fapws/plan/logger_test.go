@@ -32,7 +32,9 @@ func TestLogger(t *testing.T) {
 		for _, file := range []bool{false, true} {
 			var out bytes.Buffer
 			l := NewLogs(&out, tt.least, tt.debug)
-			l.file = file
+			if file {
+				l.file = new(logfile.Errors)
+			}
 			l.now = func() time.Time { return time.Date(2026, 1, 31, 15, 4, 5, 120456e3, time.UTC) }
 			l.LogClient(tt.level, tt.client, tt.text)
 			want := tt.want

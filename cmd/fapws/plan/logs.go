@@ -65,9 +65,8 @@ type LogFiles struct {
 	conf *settings.Config
 	main *Logger
 
-	writers []hostLog // of error logs of hosts, by number less one; fixed before anything is served
-
-	errors sync.Map // numbers of error logs of hosts, by path; "": logs that are off
+	writers []hostLog      // of error logs of hosts, by number less one; fixed before anything is served
+	numbers map[string]int // of error logs of hosts, by their absolute paths, or off
 
 	mu    sync.Mutex
 	files map[string]*logfile.File // by their absolute paths
@@ -75,7 +74,11 @@ type LogFiles struct {
 
 // Configure must be called before the first file is opened: with the settings, and
 // with the logger for problems of the files.
-func (l *LogFiles) Configure(conf *settings.Config, main *Logger) { l.conf, l.main = conf, main }
+func (l *LogFiles) Configure(conf *settings.Config, main *Logger) {
+	if l.conf, l.main = conf, main; l.files == nil {
+		l.numbers, l.files = map[string]int{}, map[string]*logfile.File{}
+	}
+}
 
 // hostLog takes lines about clients.
 type hostLog func(level logfile.Level, client, line string)
@@ -99,32 +102,19 @@ func fileOptions(conf *settings.Config, path, name string) logfile.Options {
 	}
 }
 
-// file returns the file at path, which it opens once.
-func (l *LogFiles) file(path, name string) (*logfile.File, error) {
-	if isErrorLog(l.conf, path) { // which is written without the lock that others wait for
-		return nil, fmt.Errorf("%s: %s is the error log", name, path)
-	}
-	o := fileOptions(l.conf, path, name)
+// open returns the file of o, which it opens once.
+func (l *LogFiles) open(o logfile.Options) (*logfile.File, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if f := l.files[o.Path]; f != nil {
 		return f, nil
 	}
-	var f *logfile.File
-	if name == "error log" {
-		o.Flush = min(o.Flush, errorFlush)
-		o.Written = func(at time.Time) { l.written(o.Path, o.Every.Next(at), f.Waits) }
-	}
 	o.Report = func(msg string) { l.main.Log(logfile.Error, msg) }
-	var err error
-	if f, err = logfile.Open(o); err != nil {
-		return nil, err
+	f, err := logfile.Open(o)
+	if err == nil {
+		l.files[o.Path] = f
 	}
-	if l.files == nil {
-		l.files = map[string]*logfile.File{}
-	}
-	l.files[o.Path] = f
-	return f, nil
+	return f, err
 }
 
 // Access returns an access log at path, or nil if that is off.
@@ -143,7 +133,10 @@ func (l *LogFiles) Access(path, format string) (*logfile.AccessLog, error) {
 	if err != nil {
 		return nil, err
 	}
-	file, err := l.file(path, "access log")
+	if isErrorLog(l.conf, path) { // which is written without the lock that others wait for
+		return nil, fmt.Errorf("access log: %s is the error log", path)
+	}
+	file, err := l.open(fileOptions(l.conf, path, "access log"))
 	if err != nil {
 		return nil, err
 	}
@@ -155,47 +148,51 @@ const errorFlush = time.Second
 
 // Errors returns the function that logs lines about clients to path, and the number by which handlers know the same log
 // (sites.Site.ErrorLogNumber). A host that names the error log of the settings has that.
-func (l *LogFiles) Errors(path string) (func(logfile.Level, string, string), int, error) {
+func (l *LogFiles) Errors(path string) (write hostLog, number int, err error) {
 	if path == "-" || path != off && isErrorLog(l.conf, path) {
 		return l.main.LogClient, 0, nil
 	}
+	o := fileOptions(l.conf, path, "error log")
 	if path == off {
-		return l.number("", pybridge.ErrorLog{}, func(logfile.Level, string, string) {})
+		o.Path = off
 	}
-	file, err := l.file(path, "error log")
-	if err != nil {
+	if n, known := l.numbers[o.Path]; known {
+		return l.writers[n-1], n, nil
+	}
+	var file *logfile.File
+	python := pybridge.ErrorLog{}
+	if path != off {
+		python.Path, python.MaxSize = o.Path, o.MaxSize
+		python.Write = func(text []byte) {
+			file.Write(text)
+			file.Flush()
+		}
+		if o.Every != (logfile.Schedule{}) {
+			python.Until = time.Unix(0, 0) // the first writer checks whether to rotate it
+		}
+	}
+	if number, err = pybridge.AddErrorLog(python); err != nil {
 		return nil, 0, err
 	}
-	o := fileOptions(l.conf, path, "")
-	known := pybridge.ErrorLog{Path: o.Path, MaxSize: o.MaxSize, Write: func(text []byte) {
-		file.Write(text)
-		file.Flush()
-	}}
-	if o.Every != (logfile.Schedule{}) {
-		known.Until = time.Unix(0, 0) // the first writer checks whether to rotate it
-	}
-	return l.number(o.Path, known, func(level logfile.Level, client, line string) {
-		if !l.main.Shows(level) {
-			return
+	write = func(logfile.Level, string, string) {}
+	if path != off {
+		o.Flush = min(o.Flush, errorFlush)
+		o.Written = func(at time.Time) { pybridge.ErrorLogWritten(number, o.Every.Next(at), file.Waits) }
+		if file, err = l.open(o); err != nil {
+			return nil, 0, err
 		}
-		if dst, ok := file.Begin(); ok {
-			file.End(appendLogLine(dst, time.Now(), level, client, line, true))
+		write = func(level logfile.Level, client, line string) {
+			if !l.main.Shows(level) {
+				return
+			}
+			if dst, ok := file.Begin(); ok {
+				file.End(appendLogLine(dst, time.Now(), level, client, line, true))
+			}
 		}
-	})
-}
-
-// number makes an error log known to Python, once.
-func (l *LogFiles) number(path string, known pybridge.ErrorLog, write hostLog) (hostLog, int, error) {
-	if n, ok := l.errors.Load(path); ok {
-		return write, n.(int), nil
 	}
-	n, err := pybridge.AddErrorLog(known)
-	if err != nil {
-		return nil, 0, err
-	}
-	l.errors.Store(path, n)
+	l.numbers[o.Path] = number
 	l.writers = append(l.writers, write)
-	return write, n, nil
+	return write, number, nil
 }
 
 // Client writes a line about a client to the error log with a number. It is safe for concurrent use.
@@ -205,13 +202,6 @@ func (l *LogFiles) Client(number int, level logfile.Level, client, line string) 
 		return
 	}
 	l.writers[number-1](level, client, line)
-}
-
-// written tells Python that its lines were written to an error log, except those that wait.
-func (l *LogFiles) written(path string, until time.Time, waits func() bool) {
-	if n, ok := l.errors.Load(path); ok {
-		pybridge.ErrorLogWritten(n.(int), until, waits)
-	}
 }
 
 // Reopen opens the files again by their names, after a rotation has renamed them. It is safe for concurrent use.

@@ -48,17 +48,8 @@ func (c *SiteConfig) What(conf *settings.Config) string {
 	return strings.Join(what, " and ")
 }
 
-// health puts the answers to health checks before everything else of each host: a load balancer has no password, asks over HTTP and by
-// the address of the machine, and gets no redirect.
-func (b *builder) health() {
-	mounts := health(b.conf.Health, b.parts.Pending && !b.parts.Asleep, b.parts.Stops)
-	for i := range b.built.Sites {
-		s := &b.built.Sites[i]
-		s.Table = append(slices.Clone(mounts), s.Table...)
-	}
-}
-
-// health returns the mounts for health checks below prefix; "": none.
+// health returns the mounts for health checks below prefix, before everything else of each host: a load balancer has no password, asks over
+// HTTP and by the address of the machine, and gets no redirect. "": none.
 func health(prefix string, pending bool, stops *atomic.Bool) []sites.Mount {
 	if prefix == "" {
 		return nil
@@ -100,21 +91,22 @@ func (r *readiness) Start(x *exchange.Exchange) {
 // maxStatus is how many requests the status page answers at a time.
 const maxStatus = 64
 
-// statusPage puts the status page before everything else of each host. The rules of the host are for it, too: who has to log in, who
-// may ask. Where users log in by a form, clients on this machine need not: the page has its own rules for them, and not all can.
-func (b *builder) statusPage() {
+// statusPage returns the mount of the status page, before everything else of the host but health checks. The rules of the host are for it,
+// too: who has to log in, who may ask. Where users log in by a form, clients on this machine need not: the page has its own rules for them,
+// and not all can. rest has the mounts of the parts of the host.
+func (b *builder) statusPage(rest []sites.Mount) []sites.Mount {
 	if b.parts.Status == nil || b.conf.Status == "" {
-		return
+		return nil
 	}
-	pool := backend.New(maxStatus, func(line string) { b.parts.Log(logfile.Error, line) }) // Upstreams does not count it
-	m := sites.Mount{Prefix: b.conf.Status, Except: []string{auth.FormPath, auth.OutPath}, LocalWithoutLogin: true, OwnPolicy: true, Handler: pool.Handler(b.parts.Status)}
-	for i := range b.built.Sites {
-		s, m := &b.built.Sites[i], m
-		if at := slices.IndexFunc(s.Table, func(m sites.Mount) bool { return m.Login != nil }); at >= 0 { // of an entry of PATHS
-			m.Login = s.Table[at].Login
-		}
-		s.Table = append([]sites.Mount{m}, s.Table...)
+	if b.page == nil {
+		pool := backend.New(maxStatus, func(line string) { b.parts.Log(logfile.Error, line) }) // Upstreams does not count it
+		b.page = pool.Handler(b.parts.Status)
 	}
+	m := sites.Mount{Prefix: b.conf.Status, Except: []string{auth.FormPath, auth.OutPath}, LocalWithoutLogin: true, OwnPolicy: true, Handler: b.page}
+	if at := slices.IndexFunc(rest, func(m sites.Mount) bool { return m.Login != nil }); at >= 0 { // of an entry of PATHS
+		m.Login = rest[at].Login
+	}
+	return []sites.Mount{m}
 }
 
 // challenges is the path below which an authority looks for its tokens, over plain HTTP (RFC 8555 §8.3).

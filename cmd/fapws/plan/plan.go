@@ -143,9 +143,9 @@ func (p *Plan) checkSomething() error {
 	return nothingNamed(p.Command)
 }
 
-// Find looks for the applications. The error is a failure, or a mistake in the file.
+// Find looks for the applications, unless it has found them already. The error is a failure, or a mistake in the file.
 func (p *Plan) Find() error {
-	for _, app := range p.Site.Apps() {
+	for _, app := range p.Site.Apps()[len(p.apps):] {
 		a, err := FindApplication(app.Name, app.Folder(), p.Conf)
 		if err != nil {
 			if app.At.File != nil {

@@ -48,7 +48,7 @@ type TopRules struct {
 }
 
 // inherit takes the rules of from that r, which stands at a table, does not have. Of auth and login, r has one.
-func (r *Rules) inherit(from Rules, at settings.Position) {
+func (r *Rules) inherit(from Rules, at *settings.TOMLTable) {
 	if at.Set("auth") || at.Set("login") {
 		from.Auth, from.Login = nil, nil
 	}
@@ -76,7 +76,7 @@ func (c *SiteConfig) LogsIn() bool {
 
 // Auth asks for a name and a password.
 type Auth struct {
-	At    settings.Position
+	At    *settings.TOMLTable
 	Realm string `key:"realm"`
 	Users string `key:"users" is:"path" needs:"the name of a file such as \"htpasswd\""` // in htpasswd's format
 }
@@ -92,7 +92,7 @@ func (b *builder) rules(r *Route, mounts []sites.Mount) []sites.Mount {
 }
 
 // ruled returns the effect of rules, or nil without any.
-func (b *builder) ruled(at settings.Position, r *Rules) *sites.Rules {
+func (b *builder) ruled(at *settings.TOMLTable, r *Rules) *sites.Rules {
 	if reflect.ValueOf(r).Elem().IsZero() && b.cas == "" {
 		return nil
 	}
@@ -207,7 +207,7 @@ func (b *builder) cache(r *Route, mounts []sites.Mount) {
 // Login has users log in by a form: the key login, or an entry of PATHS.
 type Login struct {
 	Given bool `short:"false"` // else users need not log in here
-	At    settings.Position
+	At    *settings.TOMLTable
 	Users string `key:"users" is:"path" needs:"the name of a file such as \"users\"" short:"a file of users such as \"users\""` // in htpasswd's format; it need not exist yet
 	Title string `key:"title"`                                                                                                  // heading of the form
 	Logo  string `key:"logo" is:"path"`                                                                                         // image above it

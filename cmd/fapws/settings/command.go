@@ -6,9 +6,10 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
-	"unicode"
+	"sync"
 
 	"github.com/spf13/pflag"
 )
@@ -58,21 +59,10 @@ func (c *Command) ScriptName() string {
 	return filepath.Base(place)
 }
 
+var dotted = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[\pL_][\pL\pN_]*(?:\.[\pL_][\pL\pN_]*)*$`) })
+
 // IsDotted reports whether text is a name of Python, perhaps with others before it and dots between them.
-func IsDotted(text string) bool {
-	begins := true
-	for _, c := range text {
-		switch {
-		case c == '_' || unicode.IsLetter(c) || unicode.IsNumber(c) && !begins:
-			begins = false
-		case c == '.' && !begins:
-			begins = true
-		default:
-			return false
-		}
-	}
-	return !begins
-}
+func IsDotted(text string) bool { return dotted().MatchString(text) }
 
 // isObject reports whether text can be the part of APP behind the last colon: a Python name with attributes. Parentheses count as
 // well, so that a later message can explain them.

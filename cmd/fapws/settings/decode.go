@@ -24,16 +24,15 @@ type TableReader interface {
 }
 
 // DecodeTOML fills the fields of the struct that to points at from t. A field says by the tag `key:"name"` which key it
-// takes; its type is one that into knows, a struct, a pointer to one, a slice of pointers to structs ([[key]]), or a TableReader.
-// Structs without a tag are embedded: their keys stand beside the others. A field called At of the type Position is
-// told where the table and each of its keys stand. Further tags:
+// takes; its type is one that single or into knows, a struct, a pointer to one, a slice of pointers to structs ([[key]]), or a TableReader.
+// The keys of embedded structs stand beside the others. A field called At, a *TOMLTable, is told where the table and each of its keys stand.
+// Further tags:
 //
-//   - is: what the value must be: a kind of textKinds; "age" for a time, "mode" for permissions of files; "one" and the
-//     words that are allowed; "not" for the opposite of a boolean; "pairs" for a table of strings as "NAME=value";
+//   - is: what the value must be: a kind of textKinds; "age" for a time, "mode" for permissions of files, "sync" for Upload.Sync; "one"
+//     and the words that are allowed; "not" for the opposite of a boolean; "pairs" for a table of strings as "NAME=value";
 //     "some" for a list that must not be empty;
 //     "setting" for a key that is also a setting and is read as that.
 //   - range: the least and the greatest integer.
-//   - or: words in the place of a number, "none=-1".
 //   - needs: the key must be given; the text says what it has.
 //   - short: the field of a struct that takes a value which is not a table; the text says what that is. A field called
 //     Given is true if the key has any value but false.
@@ -41,75 +40,127 @@ type TableReader interface {
 //
 // report is called for each mistake, in the order of the file.
 func DecodeTOML(t *TOMLTable, to any, report func(error)) {
-	fields := map[string]keyField{}
-	names := fieldsOf(reflect.ValueOf(to).Elem(), t, fields)
-	told, all := 0, report
-	report = func(err error) {
+	s := reflect.ValueOf(to).Elem()
+	place(s, t)
+	fields := map[string]reflect.StructField{}
+	for _, of := range keyFields(s.Type()) {
+		fields[of.Tag.Get("key")] = of
+	}
+	told := 0
+	bounded := func(err error) {
 		if told++; told <= maxMistakes {
-			all(err)
+			report(err)
 		}
 	}
 	for _, v := range t.Entries {
 		if told >= maxMistakes {
 			return
 		}
-		if field, known := fields[v.Key]; !known {
-			report(v.Unknown(t.Name, names))
-		} else if err := v.into(field.Value, field.StructField, report); err != nil {
-			report(err)
+		if of, known := fields[v.Key]; !known {
+			bounded(v.Unknown(t.Name, KeysOf(s.Interface())))
+		} else if err := v.into(s.FieldByIndex(of.Index), of, bounded); err != nil {
+			bounded(err)
 		}
 	}
 }
 
-// Position is where a table stands and where its keys do.
-type Position struct {
-	Table *TOMLTable
+// keyFields are the fields of a struct that have a key, those of embedded structs too. The names of the fields may be the same, which
+// reflect.VisibleFields does not allow.
+func keyFields(of reflect.Type) (fields []reflect.StructField) {
+	for i := range of.NumField() {
+		f := of.Field(i)
+		if f.Tag.Get("key") != "" {
+			fields = append(fields, f)
+		} else if f.Anonymous {
+			for _, inner := range keyFields(f.Type) {
+				inner.Index = slices.Concat(f.Index, inner.Index)
+				fields = append(fields, inner)
+			}
+		}
+	}
+	return fields
+}
+
+// KeysOf returns the keys of a struct for DecodeTOML, those of embedded structs too.
+func KeysOf(of any) (keys []string) {
+	for _, f := range keyFields(reflect.TypeOf(of)) {
+		keys = append(keys, f.Tag.Get("key"))
+	}
+	return keys
+}
+
+// DescribeKeys returns the descriptions of the keys of a struct, without those of embedded structs, by its tags value, with "'" for '"', and help.
+func DescribeKeys(table string, of any) (docs []KeyDoc) {
+	for _, f := range keyFields(reflect.TypeOf(of)) {
+		if len(f.Index) == 1 {
+			docs = append(docs, KeyDoc{table, f.Tag.Get("key"), strings.ReplaceAll(f.Tag.Get("value"), "'", `"`), f.Tag.Get("help")})
+		}
+	}
+	return docs
+}
+
+// InheritTable fills the fields of the struct that to points at from those of from, which points at one of the same
+// type, if their keys are not given in the table of to.
+func InheritTable(to, from any, at *TOMLTable) {
+	into, of := reflect.ValueOf(to).Elem(), reflect.ValueOf(from).Elem()
+	for _, f := range keyFields(into.Type()) {
+		if !at.Set(f.Tag.Get("key")) {
+			into.FieldByIndex(f.Index).Set(of.FieldByIndex(f.Index))
+		}
+	}
+}
+
+// place tells a struct where its table is.
+func place(s reflect.Value, t *TOMLTable) {
+	if at := s.FieldByName("At"); at.IsValid() {
+		at.Set(reflect.ValueOf(t))
+	}
 }
 
 // Set reports whether the file has the key.
-func (p Position) Set(key string) bool {
-	_, ok := p.value(key)
+func (t *TOMLTable) Set(key string) bool {
+	_, ok := t.value(key)
 	return ok
 }
 
 // Wants reports whether the file has the key with a value other than false.
-func (p Position) Wants(key string) bool {
-	v, ok := p.value(key)
+func (t *TOMLTable) Wants(key string) bool {
+	v, ok := t.value(key)
 	return ok && v.Any != false
 }
 
 // Errorf is an error about a key, at its line, or at that of the table if it
 // is not given.
-func (p Position) Errorf(key, format string, args ...any) error {
-	if v, ok := p.value(key); ok {
+func (t *TOMLTable) Errorf(key, format string, args ...any) error {
+	if v, ok := t.value(key); ok {
 		return v.Errorf(key+": "+format, args...)
 	}
-	if p.Table == nil {
+	if t == nil {
 		return fmt.Errorf(key+": "+format, args...)
 	}
-	return p.Table.File.Errorf(p.Table.Line, key+": "+format, args...)
+	return t.File.Errorf(t.Line, key+": "+format, args...)
 }
 
 // String is "file:line", or "" if it is in no file.
-func (p Position) String() string {
-	if p.Table == nil {
+func (t *TOMLTable) String() string {
+	if t == nil {
 		return ""
 	}
-	return fmt.Sprintf("%s:%d", p.Table.File.Name, p.Table.Line)
+	return fmt.Sprintf("%s:%d", t.File.Name, t.Line)
 }
 
 // Key is "file:line" of a key, or "" if it is not given.
-func (p Position) Key(key string) string {
-	v, ok := p.value(key)
+func (t *TOMLTable) Key(key string) string {
+	v, ok := t.value(key)
 	if !ok {
 		return ""
 	}
 	return fmt.Sprintf("%s:%d", v.File.Name, v.Line)
 }
 
-func (p Position) value(key string) (TOMLValue, bool) {
-	if p.Table != nil {
-		for _, v := range p.Table.Entries {
+func (t *TOMLTable) value(key string) (TOMLValue, bool) {
+	if t != nil {
+		for _, v := range t.Entries {
 			if v.Key == key {
 				return v, true
 			}
@@ -119,8 +170,8 @@ func (p Position) value(key string) (TOMLValue, bool) {
 }
 
 // Given returns the keys of a struct that the table has.
-func (p Position) Given(of any) []string {
-	return slices.DeleteFunc(KeysOf(of), func(key string) bool { return !p.Set(key) })
+func (t *TOMLTable) Given(of any) []string {
+	return slices.DeleteFunc(KeysOf(of), func(key string) bool { return !t.Set(key) })
 }
 
 // Resolve makes a relative path one that is relative to the folder of the file.
@@ -151,92 +202,55 @@ func (v TOMLValue) Unknown(table string, names []string) error {
 	return v.Errorf("unknown key %s%s%s", v.Key, where, hint)
 }
 
-// keyField is a field of a struct with its declaration.
-type keyField struct {
-	reflect.Value
-	reflect.StructField
-}
-
-// fieldsOf finds the fields of a struct by their keys, and sets its Position.
-func fieldsOf(to reflect.Value, t *TOMLTable, fields map[string]keyField) (names []string) {
-	for i := range to.NumField() {
-		field, of := to.Field(i), to.Type().Field(i)
-		key, tagged := of.Tag.Lookup("key")
-		switch {
-		case tagged:
-			fields[key] = keyField{field, of}
-			names = append(names, key)
-		case of.Type == reflect.TypeFor[Position]():
-			field.Set(reflect.ValueOf(Position{t}))
-		case of.Anonymous:
-			names = append(names, fieldsOf(field, t, fields)...)
+// single returns the value that a field of one text, number, time or boolean takes; nil for other fields.
+func single(field any, tag reflect.StructTag) *value {
+	is, words, _ := strings.Cut(tag.Get("is"), " ")
+	switch to := field.(type) {
+	case *string:
+		if is == "one" {
+			v := choice(to, strings.Fields(words)...)
+			v.kind |= isNumber // 421 is a number to some
+			return v
 		}
-	}
-	return names
-}
-
-// KeysOf returns the keys of a struct for Decode, those of embedded structs too.
-func KeysOf(of any) []string {
-	return fieldsOf(reflect.New(reflect.TypeOf(of)).Elem(), nil, map[string]keyField{})
-}
-
-// DescribeKeys returns the descriptions of the keys of a struct, without those of embedded structs, by its tags value, with "'" for '"', and help.
-func DescribeKeys(table string, of any) (docs []KeyDoc) {
-	for i := range reflect.TypeOf(of).NumField() {
-		tag := reflect.TypeOf(of).Field(i).Tag
-		if key, tagged := tag.Lookup("key"); tagged {
-			docs = append(docs, KeyDoc{table, key, strings.ReplaceAll(tag.Get("value"), "'", `"`), tag.Get("help")})
+		return textKinds[cmp.Or(is, "string")](to)
+	case *bool:
+		switch is {
+		case "one":
+			return either(to, strings.Fields(words)...)
+		case "not":
+			return negated(to)
 		}
+		return toggle(to)
+	case *int:
+		if is == "mode" {
+			return octal(to, 1)
+		}
+		var least, most int
+		_, _ = fmt.Sscanf(tag.Get("range"), "%d-%d", &least, &most)
+		return count(to, least, most)
+	case *int64:
+		if is == "sync" {
+			return syncing(to)
+		}
+		return size(to, 1, 1<<50)
+	case *time.Duration:
+		if is == "age" {
+			return age(to)
+		}
+		return duration(to, 0)
 	}
-	return docs
+	return nil
 }
 
 // into reads v into a field, which is declared as of.
 func (v TOMLValue) into(field reflect.Value, of reflect.StructField, report func(error)) error {
-	is, words, _ := strings.Cut(of.Tag.Get("is"), " ")
+	is := of.Tag.Get("is")
+	if is == "setting" {
+		return v.setting(field, of.Name)
+	}
 	switch to := field.Addr().Interface().(type) {
 	case TableReader:
 		return v.read(to)
-	case *string:
-		if is == "one" {
-			return v.by(choice(to, strings.Fields(words)...), isNumber) // 421 is a number to some
-		} else if is != "setting" {
-			err := v.by(textKinds[cmp.Or(is, "string")](to), 0)
-			if err == nil && (is == "path" || is == "log" && *to != "-" && *to != "off" || is == "program" && strings.ContainsRune(*to, '/')) {
-				*to = v.File.Resolve(*to)
-			}
-			return err
-		}
-	case *bool:
-		switch is {
-		case "one":
-			return v.by(either(to, strings.Fields(words)...), 0)
-		case "not":
-			return v.by(negated(to), 0)
-		case "":
-			return v.by(toggle(to), 0)
-		}
-	case *int:
-		if is == "mode" {
-			err := v.by(octal(to), 0)
-			if err == nil && *to < 1 {
-				err = v.Must(errors.New(octal(to).file))
-			}
-			return err
-		}
-		var least, most int
-		if n, _ := fmt.Sscanf(of.Tag.Get("range"), "%d-%d", &least, &most); n == 2 {
-			return v.by(count(to, least, most), 0)
-		}
-	case *int64:
-		if is == "" {
-			return v.orWord(field, of.Tag.Get("or"), v.by(size(to, 1, 1<<50), 0))
-		}
-	case *time.Duration:
-		if is == "age" {
-			return v.by(age(to), 0)
-		}
-		return v.by(duration(to, 0), 0)
 	case *map[string]string:
 		var pairs Pairs
 		err := v.read(&pairs)
@@ -246,53 +260,29 @@ func (v TOMLValue) into(field reflect.Value, of reflect.StructField, report func
 		}
 		return err
 	case *[]string:
-		if is != "setting" {
-			return v.list(to, is)
-		}
+		return v.list(to, is)
 	}
-	switch {
-	case is == "setting":
-		return v.setting(field, of.Name)
-	case field.Kind() == reflect.Pointer:
+	if to := single(field.Addr().Interface(), of.Tag); to != nil {
+		if err := to.read(v.Any, to.file, itself); err != nil {
+			return v.Must(err)
+		}
+		if text := to.show(); is == "path" || is == "log" && text != "-" && text != "off" || is == "program" && strings.ContainsRune(text, '/') {
+			field.SetString(v.File.Resolve(text))
+		}
+		return nil
+	}
+	switch field.Kind() {
+	case reflect.Pointer:
 		x := reflect.New(field.Type().Elem())
 		if err := v.into(x.Elem(), of, report); err != nil {
 			return err
 		}
 		field.Set(x)
 		return nil
-	case field.Kind() == reflect.Struct:
+	case reflect.Struct:
 		return v.structure(field, report)
-	case field.Kind() == reflect.Slice:
-		return v.elements(field, of, report)
 	}
-	panic("settings: no way to fill " + of.Name)
-}
-
-// by lets a kind of setting read v. more are kinds of values that it takes in a table, too.
-func (v TOMLValue) by(to *value, more kind) error {
-	to.kind |= more
-	if err := to.read(v.Any, to.file, itself); err != nil {
-		return v.Must(err)
-	}
-	return nil
-}
-
-// orWord reads one of the words that a number may have in its place, where err says that it is none.
-func (v TOMLValue) orWord(to reflect.Value, words string, err error) error {
-	if err == nil || words == "" {
-		return err
-	}
-	allowed := ""
-	for one := range strings.FieldsSeq(words) {
-		word, meaning, _ := strings.Cut(one, "=")
-		if v.Any == word {
-			n, _ := strconv.ParseInt(meaning, 10, 64)
-			to.SetInt(n)
-			return nil
-		}
-		allowed += strconv.Quote(word) + ", "
-	}
-	return v.Must(errors.New(allowed + `or a number of bytes such as "4M"`))
+	return v.elements(field, of, report)
 }
 
 // setting reads v as the setting of that name at the top of a file, and takes a field of the result.
@@ -397,6 +387,20 @@ func age(to *time.Duration) *value {
 	}, showDuration)
 }
 
+// syncing is a number of bytes, or 0 or -1 as a word.
+func syncing(to *int64) *value {
+	return of(to, isText|isNumber, func(text string) (int64, error) {
+		if n, named := map[string]int64{"end": 0, "none": -1}[text]; named {
+			return n, nil
+		}
+		n, ok := ParseSize(text)
+		if !ok || n < 1 {
+			return 0, errors.New(`"end", "none", or a number of bytes such as "4M"`)
+		}
+		return n, nil
+	}, showSize)
+}
+
 // Pairs is a table of strings, in the order of the file: headers, types.
 type Pairs []exchange.Field
 
@@ -431,36 +435,35 @@ func (v TOMLValue) structure(to reflect.Value, report func(error)) error {
 	if given := to.FieldByName("Given"); given.IsValid() {
 		given.SetBool(v.Any != false)
 	}
-	t, isTable := v.Any.(*TOMLTable)
-	var keys []string
-	if isTable {
+	if t, isTable := v.Any.(*TOMLTable); isTable {
 		DecodeTOML(t, to.Addr().Interface(), report)
-	} else {
-		keys = fieldsOf(to, &TOMLTable{File: v.File, Line: v.Line}, map[string]keyField{})
+		for _, of := range keyFields(to.Type()) {
+			if key, needs := of.Tag.Get("key"), of.Tag.Get("needs"); needs != "" && !t.Set(key) {
+				return v.Errorf("%s: it needs %s, %s", v.Key, key, needs)
+			}
+		}
+		return nil
 	}
+	place(to, &TOMLTable{File: v.File, Line: v.Line})
 	var allowed []string
 	for _, of := range reflect.VisibleFields(to.Type()) {
-		key, needs, short := of.Tag.Get("key"), of.Tag.Get("needs"), of.Tag.Get("short")
-		switch {
-		case isTable && needs != "" && !(Position{t}).Set(key):
-			return v.Errorf("%s: it needs %s, %s", v.Key, key, needs)
-		case isTable || short == "":
+		short := of.Tag.Get("short")
+		if short == "" {
 			continue
-		case of.Name == "Given":
+		}
+		if of.Name == "Given" {
 			if on, ok := v.Any.(bool); ok && strings.Contains(short, strconv.FormatBool(on)) {
 				return nil
 			}
-		case v.into(to.FieldByIndex(of.Index), of, report) == nil:
+		} else if v.into(to.FieldByIndex(of.Index), of, report) == nil {
 			return nil
 		}
 		allowed = append(allowed, short)
 	}
-	if isTable {
-		return nil
-	} else if allowed == nil {
+	if allowed == nil {
 		return v.Must(errors.New("a table"))
 	}
-	return v.Must(fmt.Errorf("%s, or a table with %s", strings.Join(allowed, ", "), strings.Join(keys, ", ")))
+	return v.Must(fmt.Errorf("%s, or a table with %s", strings.Join(allowed, ", "), strings.Join(KeysOf(to.Interface()), ", ")))
 }
 
 // elements fills a slice: of structs from [[key]].

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -120,16 +121,17 @@ const maxMistakes = 50
 func (s *Settings) ReadFile(f *TOMLFile, others []string) error {
 	var wrong []error
 	seen := map[string]TOMLValue{}
+	keys := s.keys()
 	for _, v := range f.Top.Entries {
 		if len(wrong) >= maxMistakes {
 			break
 		}
-		row, as := s.keyed(v.Key)
+		row := keys[v.Key].row
 		if slices.Contains(others, v.Key) && (row == nil || v.IsTables()) {
 			continue // host = "127.0.0.1" is a setting, [[host]] is not
 		}
 		if row == nil {
-			wrong = append(wrong, v.Unknown("", slices.Concat(s.keys(), others)))
+			wrong = append(wrong, v.Unknown("", slices.Concat(slices.Sorted(maps.Keys(keys)), others)))
 			continue
 		}
 		if s.from[row.Name].Level > FromFile {
@@ -140,7 +142,7 @@ func (s *Settings) ReadFile(f *TOMLFile, others []string) error {
 			continue
 		}
 		seen[row.Name] = v
-		if err := row.fromFile(&s.conf, v, as); err != nil {
+		if err := row.fromFile(&s.conf, v, keys[v.Key].as); err != nil {
 			wrong = append(wrong, v.Must(err))
 			continue
 		}
@@ -159,35 +161,27 @@ func (s *Settings) Kept(later *Settings) (names []string) {
 	return names
 }
 
-// keyed finds the row of a key: any name that a flag has.
-func (s *Settings) keyed(key string) (*Setting, variant) {
-	for _, row := range s.rows {
-		for _, one := range row.names() {
-			if row.inFile() && one.name == key {
-				return row, one
-			}
-		}
-	}
-	return nil, variant{}
+// keyed is the meaning of a key.
+type keyed struct {
+	row *Setting
+	as  variant
 }
 
-// HasKey reports whether a key at the top of a file is a setting.
-func (s *Settings) HasKey(key string) bool {
-	row, _ := s.keyed(key)
-	return row != nil
-}
-
-// keys are the keys that are settings.
-func (s *Settings) keys() (names []string) {
+// keys are the keys that are settings: any name that a flag has.
+func (s *Settings) keys() map[string]keyed {
+	all := map[string]keyed{}
 	for _, row := range s.rows {
 		for _, one := range row.names() {
 			if row.inFile() {
-				names = append(names, one.name)
+				all[one.name] = keyed{row, one}
 			}
 		}
 	}
-	return names
+	return all
 }
+
+// HasKey reports whether a key at the top of a file is a setting.
+func (s *Settings) HasKey(key string) bool { return s.keys()[key].row != nil }
 
 // inFile reports whether the setting has a key: each has but the one that names
 // the file.

@@ -9,12 +9,12 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// walker walks through a text that the TOML library has accepted, and through the tree that the library has made of it,
-// which knows no lines, at the same time, and makes tables of them. It must only find the ends of values, not check them.
+// walker walks through a text that the TOML library has accepted, and makes tables of it with their lines, which the library does not know.
+// It must only find the ends of values, not check them.
 type walker struct {
 	token string // "" at the end
 	line  int    // where it begins
-	rest  string // of the text, behind the token
+	text  string // from the token on
 }
 
 // token is a string of one of the four kinds, a comment, the end of a line, a sign, or a word. Up to two quotes may
@@ -27,12 +27,13 @@ var token = sync.OnceValue(func() *regexp.Regexp {
 func (w *walker) next() {
 	for {
 		w.line += strings.Count(w.token, "\n")
-		at := token().FindStringIndex(w.rest)
+		w.text = w.text[len(w.token):]
+		at := token().FindStringIndex(w.text)
 		if at == nil {
-			w.token = ""
+			w.token, w.text = "", ""
 			return
 		}
-		w.token, w.rest = w.rest[at[0]:at[1]], w.rest[at[1]:]
+		w.token, w.text = w.text[at[0]:at[1]], w.text[at[0]:]
 		if w.token[0] != '#' {
 			return
 		}
@@ -47,82 +48,78 @@ func (w *walker) skip(tokens ...string) {
 }
 
 // document fills the table at the top.
-func (w *walker) document(top *TOMLTable, tree any) {
-	t, in := top, tree
+func (w *walker) document(top *TOMLTable) {
+	t := top
 	w.next()
 	for w.skip("\n"); w.token != ""; w.skip("\n") {
 		if w.token == "[" {
-			t, in = w.header(top, tree)
+			t = w.header(top)
 		} else {
-			w.pair(t, in)
+			w.pair(t)
 		}
 	}
 }
 
-// header reads [a.b] or [[a.b]], and returns the table that it begins, with its part of the tree.
-func (w *walker) header(t *TOMLTable, tree any) (*TOMLTable, any) {
+// header reads [a.b] or [[a.b]], and returns the table that it begins.
+func (w *walker) header(t *TOMLTable) *TOMLTable {
 	line := w.line
 	w.next()
 	another := w.token == "["
 	w.skip("[")
 	keys := w.keys()
 	for i, key := range keys {
-		t, tree = t.enter(tree, key, line, another && i == len(keys)-1)
+		t = t.enter(key, line, another && i == len(keys)-1)
 	}
 	w.skip("]")
-	return t, tree
+	return t
 }
 
 // enter returns the table of a key: with another a new element of an array of tables, else the last one of such an array.
-func (t *TOMLTable) enter(tree any, key string, line int, another bool) (*TOMLTable, any) {
+func (t *TOMLTable) enter(key string, line int, another bool) *TOMLTable {
 	i := slices.IndexFunc(t.Entries, func(v TOMLValue) bool { return v.Key == key })
 	if i < 0 {
 		i = len(t.Entries)
 		t.Entries = append(t.Entries, TOMLValue{File: t.File, Key: key, Line: line})
 	}
 	v := &t.Entries[i]
-	below := member(tree, key)
 	made := &TOMLTable{File: t.File, Name: t.below(key), Line: line}
-	tables, isArray := below.([]map[string]any)
-	if !isArray {
-		if v.Any == nil {
-			v.Any = made
-		}
-		return v.Any.(*TOMLTable), below
+	list, isArray := v.Any.([]TOMLValue)
+	switch {
+	case another:
+		v.Any = append(list, TOMLValue{File: t.File, Key: key, Line: line, Any: made})
+		return made
+	case isArray:
+		return list[len(list)-1].Any.(*TOMLTable)
+	case v.Any == nil:
+		v.Any = made
 	}
-	list, _ := v.Any.([]TOMLValue)
-	if another {
-		list = append(list, TOMLValue{File: t.File, Key: key, Line: line, Any: made})
-		v.Any = list
-	}
-	return list[len(list)-1].Any.(*TOMLTable), tables[len(list)-1]
-}
-
-// member is that of a table of the tree.
-func member(tree any, key string) any {
-	table, _ := tree.(map[string]any)
-	return table[key]
+	return v.Any.(*TOMLTable)
 }
 
 // below is the name of a table in t.
 func (t *TOMLTable) below(key string) string { return strings.TrimPrefix(t.Name+"."+key, ".") }
 
 // pair reads key = value into t.
-func (w *walker) pair(t *TOMLTable, tree any) {
+func (w *walker) pair(t *TOMLTable) {
 	line, keys := w.line, w.keys()
 	key := keys[len(keys)-1]
 	for _, outer := range keys[:len(keys)-1] {
-		t, tree = t.enter(tree, outer, line, false)
+		t = t.enter(outer, line, false)
 	}
 	w.skip("=")
-	v := w.value(TOMLValue{File: t.File, Key: key, Line: line, Any: member(tree, key)}, t.below(key))
+	v := TOMLValue{File: t.File, Key: key, Line: line}
+	w.value(&v, t.below(key))
 	t.Entries = append(t.Entries, v)
 }
 
 // keys reads a key with its dots.
 func (w *walker) keys() (parts []string) {
 	for {
-		parts = append(parts, unquote(w.token))
+		key := strings.Trim(w.token, "'")
+		if strings.HasPrefix(key, `"`) {
+			key, _ = scalar(key).(string)
+		}
+		parts = append(parts, key)
 		if w.next(); w.token != "." {
 			return parts
 		}
@@ -130,48 +127,47 @@ func (w *walker) keys() (parts []string) {
 	}
 }
 
-// value reads a value, and makes tables of those that its part of the tree has. Such a table has the name.
-func (w *walker) value(v TOMLValue, name string) TOMLValue {
+// value reads the value of v. A table in it has the name.
+func (w *walker) value(v *TOMLValue, name string) {
 	switch w.token {
 	case "[":
 		w.next()
-		tree, _ := v.Any.([]any)
-		list := make([]TOMLValue, len(tree))
-		for i := 0; w.more("]") && i < len(list); i++ {
-			list[i] = w.value(TOMLValue{File: v.File, Key: v.Key, Line: w.line, Any: tree[i]}, name)
+		list := []TOMLValue{}
+		for w.more() {
+			item := TOMLValue{File: v.File, Key: v.Key, Line: w.line}
+			w.value(&item, name)
+			list = append(list, item)
 		}
 		v.Any = list
 	case "{":
 		w.next()
 		t := &TOMLTable{File: v.File, Name: name, Line: v.Line}
-		for w.more("}") {
-			w.pair(t, v.Any)
+		for w.more() {
+			w.pair(t)
 		}
 		v.Any = t
 	default:
+		text := w.text
 		for w.token != "" && !strings.Contains("\n,]}", w.token) {
 			w.next()
 		}
+		v.Any = scalar(text[:len(text)-len(w.text)])
 	}
-	return v
 }
 
 // more goes on to the next item, or past the bracket that ends them.
-func (w *walker) more(end string) bool {
-	if w.skip("\n", ","); w.token == end {
+func (w *walker) more() bool {
+	if w.skip("\n", ","); w.token == "]" || w.token == "}" {
 		w.next()
 		return false
 	}
 	return w.token != ""
 }
 
-// unquote returns the key that a token is.
-func unquote(token string) string {
-	if !strings.HasPrefix(token, `"`) {
-		return strings.Trim(token, "'")
-	}
-	var holder struct{ X string }
-	_, _ = toml.Decode("X = "+token, &holder) // the library has accepted it
+// scalar returns the string, number, boolean or time that a text is. A comment may follow it.
+func scalar(text string) any {
+	var holder struct{ X any }
+	_, _ = toml.Decode("X = "+strings.TrimSpace(text), &holder) // the library has accepted it
 	return holder.X
 }
 

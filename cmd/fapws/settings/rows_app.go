@@ -143,7 +143,7 @@ func (t *table) process() {
 		help("TCP ports that a sandbox may connect to, and the word unix for all unix sockets, in addition to those of proxies and FastCGI in the configuration; repeatable, or separated by commas")
 	t.add("sandbox-bind", "", func(c *Config) *value { return ports(&c.SandboxBind, "") }).
 		help("TCP ports that the application may listen on in a sandbox; repeatable, or separated by commas")
-	t.add("umask", "none", func(c *Config) *value { return octal(&c.Umask) }).also("-m").shows("unchanged").keep().
+	t.add("umask", "none", func(c *Config) *value { return octal(&c.Umask, -1) }).also("-m").shows("unchanged").keep().
 		help("file mode mask, in octal: 027")
 	t.add("pid", "", func(c *Config) *value { return text(&c.PidFile) }).also("pidfile pid-file").takesPath("FILE").keep().
 		help("write the process ID of the process that receives signals to this file; removed on exit")

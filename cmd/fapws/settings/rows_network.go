@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"crypto/tls"
 	"strconv"
 	"time"
 )
@@ -18,7 +19,7 @@ func (t *table) address() {
 		help("replace the port of the address; 0 picks a free port")
 	t.add("backlog", "0", func(c *Config) *value { return count(&c.Backlog, 0, 1<<20) }).shows("0: system limit").inScript().keep().
 		help("maximum number of connections that the kernel queues before they are accepted")
-	t.add("uds-permissions", "none", func(c *Config) *value { return octal(&c.SocketMode) }).also("unix-socket-perms").shows("set by umask").keep().
+	t.add("uds-permissions", "none", func(c *Config) *value { return octal(&c.SocketMode, -1) }).also("unix-socket-perms").shows("set by umask").keep().
 		help("permissions of unix sockets, in octal: 660; set before clients can connect")
 	t.add("uds-owner", "", func(c *Config) *value { return text(&c.SocketOwner) }).takes("USER:GROUP").keep().
 		help("owner of unix sockets: user, user:group or :group, by name or number")
@@ -51,7 +52,9 @@ func (t *table) tls() {
 		help("authorities whose client certificates are accepted, in PEM format; requires cert-reqs, or a rule client-cert in the configuration file")
 	t.add("cert-reqs", "none", func(c *Config) *value { return certReqs(&c.CertReqs) }).also("ssl-cert-reqs").takes("WORD").
 		help("client certificates: none (not requested), optional (verified if the client has one) or required (other clients are refused); also 0, 1 and 2, the numbers of Python's ssl module")
-	t.add("tls-min", "1.2", func(c *Config) *value { return choice(&c.TLSMin, "1.2", "1.3") }).also("ssl-protocol-min").takes("VERSION").
+	t.add("tls-min", "1.2", func(c *Config) *value {
+		return oneOf(&c.TLSMin, []string{"1.2", "1.3"}, tls.VersionTLS12, tls.VersionTLS13)
+	}).also("ssl-protocol-min").takes("VERSION").
 		help("oldest version of TLS: 1.2 or 1.3")
 	t.add("tls-timeout", "10s", func(c *Config) *value { return duration(&c.Server.TLSTimeout, time.Millisecond) }).
 		help("maximum time for the TLS handshake of a connection")

@@ -38,7 +38,7 @@ type Config struct {
 	KeyFiles     []string      // their keys, in the same order; none: in CertFiles
 	CACerts      string        // file of the authorities of client certificates
 	CertReqs     string        // one of CertReqs: what clients must show
-	TLSMin       string        // "1.2" or "1.3"
+	TLSMin       uint16        // oldest version of TLS, as crypto/tls has it
 	TLSStrictSNI bool          // clients must name a known host
 
 	HTTPSRedirect string // "no", "yes" or the port that clients of HTTP are sent to
@@ -72,8 +72,8 @@ type Config struct {
 	SandboxRead       []string      // files and folders that workers may read in it, in addition to those of the application
 	SandboxWrite      []string      // that they may change
 	SandboxExec       []string      // programs, or folders of them, that they may run
-	SandboxConnect    []string      // TCP ports that they may connect to, and "unix"
-	SandboxBind       []string      // TCP ports that they may listen on
+	SandboxConnect    []uint16      // TCP ports that they may connect to; 0: unix sockets, too
+	SandboxBind       []uint16      // TCP ports that they may listen on
 	Umask             int           // -1: stays
 	PidFile           string        // or ""
 	ControlSocket     string        // "auto", "off" or a path

@@ -3,7 +3,6 @@ package settings
 import (
 	"errors"
 	"fmt"
-	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -40,14 +39,13 @@ type TOMLValue struct {
 // ParseTOML reads text, the content of the file called name. The error is one line:
 // "name:3:14: …", line and column.
 func ParseTOML(name, dir string, text []byte) (*TOMLFile, error) {
-	var tree map[string]any
-	if _, err := toml.Decode(string(text), &tree); err != nil {
+	if _, err := toml.Decode(string(text), &map[string]any{}); err != nil {
 		return nil, syntaxError(name, string(text), err)
 	}
 	f := &TOMLFile{Name: name, Dir: dir}
 	f.Top = &TOMLTable{File: f}
-	w := &walker{rest: strings.TrimPrefix(string(text), "\ufeff"), line: 1}
-	w.document(f.Top, tree)
+	w := &walker{text: strings.TrimPrefix(string(text), "\ufeff"), line: 1}
+	w.document(f.Top)
 	return f, nil
 }
 
@@ -196,18 +194,4 @@ func (v TOMLValue) plain() any {
 		items[i] = list[i].plain()
 	}
 	return items
-}
-
-// InheritTable fills the fields of the struct that to points at from those of from, which points at one of the same
-// type, if their keys are not given in the table of to. Embedded structs are filled field by field.
-func InheritTable(to, from any, at Position) {
-	into, of := reflect.ValueOf(to).Elem(), reflect.ValueOf(from).Elem()
-	for i := range into.NumField() {
-		field := into.Type().Field(i)
-		if key, tagged := field.Tag.Lookup("key"); tagged && !at.Set(key) {
-			into.Field(i).Set(of.Field(i))
-		} else if field.Anonymous {
-			InheritTable(into.Field(i).Addr().Interface(), of.Field(i).Addr().Interface(), at)
-		}
-	}
 }

@@ -4,10 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"fapws/runtime/http1"
 	"fapws/runtime/source/static"
@@ -49,38 +50,24 @@ func toggleAs(to *bool, yes bool) *value {
 	return v
 }
 
-// oneOf reads one of a few words.
-func oneOf(words []string) func(text string) (string, error) {
-	return func(text string) (string, error) {
-		text = strings.ToLower(strings.TrimSpace(text))
-		if !slices.Contains(words, text) {
-			return "", errors.New("one of " + strings.Join(words, ", "))
+// oneOf is one of a few words, which stand for values.
+func oneOf[T comparable](to *T, words []string, values ...T) *value {
+	v := of(to, isText, func(text string) (x T, err error) {
+		i := slices.Index(words, strings.ToLower(strings.TrimSpace(text)))
+		if i < 0 {
+			return x, errors.New("one of " + strings.Join(words, ", "))
 		}
-		return text, nil
-	}
+		return values[i], nil
+	}, func(x T) string { return words[slices.Index(values, x)] })
+	v.words = words
+	return v
 }
 
 // choice is one of a few words.
-func choice(to *string, words ...string) *value {
-	v := of(to, isText, oneOf(words), itself)
-	v.words = words
-	return v
-}
+func choice(to *string, words ...string) *value { return oneOf(to, words, words...) }
 
 // either is the first or the second of two words: false or true.
-func either(to *bool, words ...string) *value {
-	v := of(to, isText, func(text string) (bool, error) {
-		word, err := oneOf(words)(text)
-		return word == words[1], err
-	}, func(second bool) string {
-		if second {
-			return words[1]
-		}
-		return words[0]
-	})
-	v.words = words
-	return v
-}
+func either(to *bool, words ...string) *value { return oneOf(to, words, false, true) }
 
 // list is a list of texts, separated by commas.
 func list[T any](to *[]T, read func(one string) (T, error), show func(T) string) *value {
@@ -125,14 +112,14 @@ func mappings(to *[]static.AccelRoot) *value {
 	}, static.AccelRoot.String)
 }
 
-// octal is a file mode, or -1 without one.
-func octal(to *int) *value {
+// octal is a file mode of a number of at least least. Below 0, "none" is one, too: -1.
+func octal(to *int, least int) *value {
 	v := of(to, isText, func(text string) (int, error) {
-		if text = strings.TrimSpace(text); text == "none" {
+		if text = strings.TrimSpace(text); text == "none" && least < 0 {
 			return -1, nil
 		}
 		n, err := strconv.ParseUint(strings.TrimPrefix(text, "0o"), 8, 32)
-		if err != nil || n > 0o777 {
+		if err != nil || n > 0o777 || int(n) < least {
 			return 0, errors.New("an octal number from 0 to 777")
 		}
 		return int(n), nil
@@ -163,31 +150,16 @@ func brokerURL(to *string) *value {
 	return v
 }
 
+// The passwords of a URL: of its user, and in its query.
+var (
+	userPassword  = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^([^:/]*://[^:@?]*)[^?]*@`) })
+	queryPassword = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`([?&][^=&]*password[^=&]*=)[^&]*`) })
+)
+
 // HidePassword replaces the passwords of a URL.
 func HidePassword(text string) string {
-	scheme, rest, ok := strings.Cut(text, "://")
-	if !ok {
-		return text
-	}
-	rest, query, asks := strings.Cut(rest, "?")
-	if at := strings.LastIndexByte(rest, '@'); at >= 0 {
-		user, _, _ := strings.Cut(rest[:at], ":")
-		rest = user + ":xxxxx" + rest[at:]
-	}
-	text = scheme + "://" + rest
-	if !asks {
-		return text
-	}
-	values, err := url.ParseQuery(query)
-	if err != nil {
-		return text
-	}
-	for name := range values {
-		if strings.Contains(name, "password") {
-			values.Set(name, "xxxxx")
-		}
-	}
-	return text + "?" + values.Encode()
+	text = userPassword().ReplaceAllString(text, "${1}:xxxxx@")
+	return queryPassword().ReplaceAllString(text, "${1}xxxxx")
 }
 
 // addresses is a list of places to listen on.

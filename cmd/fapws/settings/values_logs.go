@@ -75,18 +75,27 @@ func sandboxMode(to *string) *value {
 	return v
 }
 
-// ports is a list of ports, and with unix of the word "unix".
-func ports(to *[]string, unix string) *value {
-	v := list(to, func(one string) (string, error) {
-		if n, err := strconv.Atoi(one); one != unix && (err != nil || n < 1 || n > 65535) {
+// ports is a list of ports. 0 stands for the word unix, where there is one.
+func ports(to *[]uint16, unix string) *value {
+	v := list(to, func(one string) (uint16, error) {
+		n, err := strconv.ParseUint(one, 10, 16)
+		switch {
+		case one == unix:
+			return 0, nil
+		case err != nil || n == 0:
 			word := ""
 			if unix != "" {
 				word = " or unix,"
 			}
-			return "", fmt.Errorf("ports from 1 to 65535,%s separated by commas; not %s", word, shorten(one))
+			return 0, fmt.Errorf("ports from 1 to 65535,%s separated by commas; not %s", word, shorten(one))
 		}
-		return one, nil
-	}, itself)
+		return uint16(n), nil
+	}, func(port uint16) string {
+		if port == 0 {
+			return unix
+		}
+		return strconv.Itoa(int(port))
+	})
 	v.kind |= isNumber
 	v.arg, v.file = "PORTS", "a port or an array of ports"
 	return v

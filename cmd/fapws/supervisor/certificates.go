@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -24,9 +25,9 @@ import (
 type keyring struct {
 	p        *supervisor
 	reader   certificates.Reader
-	root     *KeyReader                      // reads what this process may not; nil: there is no such process
-	sent     map[string]*certificates.Bundle // what all workers have, for each want
-	latest   string                          // want that was asked for last
+	root     *KeyReader        // reads what this process may not; nil: there is no such process
+	sent     map[string][]byte // the bundle that all workers have, for each want
+	latest   string            // want that was asked for last
 	follower *certificates.Follower
 	orders   *certificates.Orders // nil: no worker serves yet, or there are none
 }
@@ -41,7 +42,7 @@ type inherited struct {
 // process that may still be root. state and left are of the program before in this process, nil without one; it
 // returns the files of others.
 func (k *keyring) open(state []byte, left []*os.File) (others []*os.File, err error) {
-	k.sent = map[string]*certificates.Bundle{}
+	k.sent = map[string][]byte{}
 	k.reader.Log, k.reader.Read = k.p.log.Log, k.read
 	if state != nil {
 		if others, err = k.inherit(state, left); err != nil {
@@ -116,12 +117,16 @@ func (k *keyring) bundle(text string, again bool) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	answer, err := json.Marshal(b)
+	if err != nil {
+		return nil, err
+	}
 	old := k.sent[text]
-	if again && old != nil && b.Equal(old) {
+	if again && bytes.Equal(answer, old) {
 		return nil, nil
 	}
 	if again || old == nil { // what one worker gets, others may lack
-		k.sent[text] = b
+		k.sent[text] = answer
 	}
 	if !again {
 		k.latest = text
@@ -130,7 +135,7 @@ func (k *keyring) bundle(text string, again bool) ([]byte, error) {
 			k.orders.Order(want.ACME.Hosts)
 		}
 	}
-	return json.Marshal(b)
+	return answer, nil
 }
 
 // serving is called when workers serve, and this process has become the user that it will be. It begins to order
@@ -177,14 +182,14 @@ func (k *keyring) reloaded() {
 		k.orders.Retry()
 	}
 	if b := k.sent[k.latest]; b != nil && len(k.sent) > 1 {
-		k.sent = map[string]*certificates.Bundle{k.latest: b}
+		k.sent = map[string][]byte{k.latest: b}
 		k.follow()
 	}
 }
 
 // leave returns the state for the program that takes the place of this one, and files: see inherit.
 func (k *keyring) leave() (text []byte, files []*os.File, err error) {
-	state := inherited{Kept: k.reader.Kept(), Root: k.root != nil}
+	state := inherited{Kept: k.reader.Kept, Root: k.root != nil}
 	if text, err = json.Marshal(state); err != nil || k.root == nil {
 		return text, nil, err
 	}
@@ -198,7 +203,7 @@ func (k *keyring) inherit(text []byte, left []*os.File) (others []*os.File, err 
 	if err := json.Unmarshal(text, &state); err != nil {
 		return nil, err
 	}
-	k.reader.Keep(&state.Kept)
+	k.reader.Kept = state.Kept
 	if !state.Root {
 		return left, nil
 	}

@@ -46,7 +46,7 @@ func (p *supervisor) command(c ctl.Command, pattern cache.Pattern) (any, error) 
 	case ctl.Reload:
 		return nil, p.reload("fapws ctl")
 	case ctl.Rotate:
-		err := p.errors.RotateAll(&p.shown.Load().Conf, p.plan.Site, p.log)
+		err := p.log.RotateAll(&p.shown.Load().Conf, p.plan.Site)
 		p.pool.Reopen()
 		return nil, err
 	case ctl.Purge:

@@ -170,15 +170,10 @@ func openSockets(names []string, options conn.ListenOptions) (addresses []pool.A
 
 // bindEarly makes the sockets as far as the addresses are known before a worker has loaded.
 func (p *supervisor) bindEarly() error {
-	var app *plan.Application
-	if all := p.plan.Site.Apps(); len(all) > 0 {
-		found, err := plan.FindApplication(all[0].Name, all[0].Folder(), p.conf)
-		if err != nil {
-			return nil // the worker reports it
-		}
-		app = &found
+	if p.plan.Find() != nil {
+		return nil // the worker reports it
 	}
-	names, certain := p.instance.Passed.Early(p.plan.Settings, &p.conf, app)
+	names, certain := p.instance.Passed.Early(p.plan.Settings, &p.conf, p.plan.FirstApp())
 	return p.early.Listen(names, certain, p.sockets)
 }
 

@@ -33,9 +33,7 @@ type supervisor struct {
 	kept      string // settings that logKept has told of; of event
 	unused    string // a setting of certificates that no address uses; of fits
 	conf      settings.Config
-	stderr    io.Writer
 	log       *plan.Logger
-	errors    plan.ErrorLog
 	instance  *worker.Instance
 	memory    confine.Trimmer
 	identity  *confine.Identity // to run as; nil: as it is
@@ -62,7 +60,7 @@ func (p *supervisor) openControl() error {
 
 // Run supervises workers until told to stop, and returns the exit code. instance has its pid file and control socket.
 func Run(what *plan.Plan, instance *worker.Instance, stderr io.Writer) (code int, err error) {
-	p := &supervisor{plan: what, conf: what.Conf, instance: instance, stderr: stderr}
+	p := &supervisor{plan: what, conf: what.Conf, instance: instance, log: what.Logger(stderr)}
 	p.early.Open, p.early.Close = openSockets, p.closeSockets
 	p.keyring.p = p
 	if err := p.findIdentity(); err != nil {
@@ -70,20 +68,19 @@ func Run(what *plan.Plan, instance *worker.Instance, stderr io.Writer) (code int
 	}
 	system.Distrust(what.Changeable(&p.conf))
 	if p.identity != nil {
-		plan.GiveLogs(p.plan.Site.LogFiles(&p.conf), p.identity, plan.NewLogs(stderr, p.conf.LogLevel, p.conf.Server.Debug))
+		plan.GiveLogs(p.plan.Site.LogFiles(&p.conf), p.identity, p.log)
 	}
-	if err := p.errors.Open(&p.conf, p.reopenWorkerLogs); err != nil {
+	if err := p.log.Open(&p.conf, p.reopenWorkerLogs); err != nil {
 		return 0, err
 	}
 	if code, err = p.run(); err != nil {
-		return p.errors.Report(stderr, err), nil
+		return p.log.Report(err), nil
 	}
 	return code, nil
 }
 
 // run supervises until told to stop, and returns the exit code.
 func (p *supervisor) run() (code int, err error) {
-	p.log = p.errors.Logger(p.stderr, &p.conf)
 	p.instance.LogTo(p.log.Log)
 	p.memory.TrimHeap, p.memory.Small = pybridge.TrimHeap, true
 	handover, err := pool.Inherited()
@@ -130,8 +127,8 @@ func (p *supervisor) run() (code int, err error) {
 		LastWords:    p.lastWords,
 		Query:        p.query,
 		Broker:       p.broker,
-		Reopen:       func() { p.errors.Follow() },
-		PassStderr:   p.errors.Redirected() && p.conf.Chroot != "",
+		Reopen:       func() { p.log.Follow() },
+		PassStderr:   p.log.Redirected() && p.conf.Chroot != "",
 		Log:          p.log.Log,
 	})
 	p.started.Store(true)
@@ -275,7 +272,7 @@ func (p *supervisor) up(addresses []pool.Address, resumed bool) {
 		return
 	}
 	if p.log.Shows(logfile.Info) {
-		fmt.Fprint(p.errors.People(p.stderr), &worker.BannerServer{
+		fmt.Fprint(p.log.People(), &worker.BannerServer{
 			Addrs:  addrs,
 			Served: p.settled.Served,
 			Python: worker.InVenv(p.settled.Python, &p.settled.Config),

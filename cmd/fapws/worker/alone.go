@@ -46,15 +46,15 @@ type alone struct {
 // RunAlone serves in this process, which has no supervisor, until told to stop, and returns the exit code. instance has
 // its pid file and control socket. It must be called on the main thread.
 func RunAlone(p *plan.Plan, instance *Instance, stderr io.Writer) (code int, err error) {
-	s := &service{plan: p, instance: instance, stderr: stderr}
+	s := &service{plan: p, instance: instance, log: p.Logger(stderr)}
 	s.alone.opened = time.Now()
 	s.alone.bound = Early[*conn.Listener]{Open: Listen, Close: s.alone.close}
 	s.relay = newLocalRelay(s)
-	if err := s.errors.Open(&p.Conf, s.followErrors); err != nil {
+	if err := s.log.Open(&p.Conf, s.followErrors); err != nil {
 		return 0, err
 	}
 	if code, err = s.run(); err != nil {
-		return s.errors.Report(stderr, err), nil
+		return s.log.Report(err), nil
 	}
 	return code, nil
 }
@@ -154,7 +154,7 @@ func (s *service) serving(addrs []Address) {
 	s.instance.LogNotifyError(s.instance.Notifier.Ready("serving " + URLs(addrs)))
 	go s.instance.Notifier.Watch(context.Background(), s.server.Ping)
 	if s.log.Shows(logfile.Info) {
-		fmt.Fprint(s.errors.People(s.stderr), &BannerServer{
+		fmt.Fprint(s.log.People(), &BannerServer{
 			Addrs:  addrs,
 			Served: s.plan.Served(s.contents, &s.conf),
 			Python: InVenv(s.plan.Python(), &s.conf),

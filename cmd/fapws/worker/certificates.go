@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"sync"
 
 	"fapws/cmd/fapws/certificates"
@@ -32,7 +33,7 @@ func (s *service) useCertificates() error {
 	if err != nil {
 		return process.ExitNotStarted("%v", err)
 	}
-	s.authority = bundle.Authority
+	s.authority = bundle.Authority(want)
 	s.want.Store(want)
 	return nil
 }
@@ -108,7 +109,7 @@ func (s *service) rereadCertificates() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	b, err := c.reader.Bundle(want)
-	if err == nil && !b.Equal(c.bundle) { // an error is impossible: all files were good before, and are kept
+	if err == nil && !reflect.DeepEqual(b, c.bundle) { // an error is impossible: all files were good before, and are kept
 		c.bundle = b
 		s.renewCertificates(b)
 	}

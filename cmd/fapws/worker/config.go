@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	goruntime "runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 
@@ -145,7 +144,7 @@ func (s *service) sandboxRules() (*confine.Rules, error) {
 		Exec:            conf.SandboxExec,
 		Connect:         reach.Ports,
 		Programs:        reach.Programs || runsPrograms(s.contents),
-		Unix:            slices.Contains(conf.SandboxConnect, "unix") || reach.Unix,
+		Unix:            slices.Contains(conf.SandboxConnect, 0) || reach.Unix,
 		AbstractSockets: reach.Abstract,
 	}
 	if s.built != nil {
@@ -165,8 +164,8 @@ func (s *service) sandboxRules() (*confine.Rules, error) {
 	if dir := s.acmeDir(); dir != "" { // with the tokens that the authority asks for
 		r.Read = append(r.Read, dir)
 	}
-	r.Connect = append(r.Connect, portNumbers(conf.SandboxConnect)...)
-	r.Bind = portNumbers(conf.SandboxBind)
+	r.Connect = append(r.Connect, conf.SandboxConnect...)
+	r.Bind = conf.SandboxBind
 	if s.app == nil {
 		return r, nil
 	}
@@ -182,16 +181,6 @@ func (s *service) sandboxRules() (*confine.Rules, error) {
 		}
 	}
 	return r, err
-}
-
-// portNumbers returns the ports in a list of a setting.
-func portNumbers(words []string) (ports []uint16) {
-	for _, one := range words {
-		if n, err := strconv.ParseUint(one, 10, 16); err == nil { // the other word is unix
-			ports = append(ports, uint16(n))
-		}
-	}
-	return ports
 }
 
 // firstInside returns the first of paths, absolute ones, that is dir or below it, or "".

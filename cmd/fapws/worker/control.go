@@ -38,7 +38,7 @@ func (s *service) command(c ctl.Command, p cache.Pattern) (any, error) {
 	case ctl.Profile:
 		return s.profile()
 	case ctl.Rotate:
-		err := s.errors.RotateAll(&s.conf, s.plan.Site, s.log)
+		err := s.log.RotateAll(&s.conf, s.plan.Site)
 		s.logs.Reopen()
 		return nil, err
 	case ctl.Purge:

@@ -44,7 +44,7 @@ func TakeLoader() (fd int, is bool) {
 // must be called on the main thread.
 func RunLoader(p *plan.Plan, fd int, stderr io.Writer) (code int, err error) {
 	confine.UseLittleMemory(debug.FreeOSMemory)
-	s := &service{plan: p, stderr: stderr}
+	s := &service{plan: p, log: p.Logger(stderr)}
 	unix.CloseOnExec(fd)
 	unix.CloseOnExec(fd + 1)
 	control, loaded := os.NewFile(uintptr(fd), "control"), os.NewFile(uintptr(fd+1), "loaded")
@@ -64,7 +64,6 @@ func RunLoader(p *plan.Plan, fd int, stderr io.Writer) (code int, err error) {
 	if err := s.plan.Find(); err != nil {
 		return 0, process.ExitFrom(err)
 	}
-	s.log = plan.NewLogs(s.stderr, s.plan.Conf.LogLevel, s.plan.Conf.Server.Debug)
 	app, err := s.plan.Load(func(err error) int {
 		failing(err)
 		return s.reportError(err)

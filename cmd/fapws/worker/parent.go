@@ -72,11 +72,11 @@ func TakeParent() (*Parent, error) {
 // Run serves as a worker until told to stop, and returns the exit code. It has to be
 // called on the main thread.
 func (p *Parent) Run(what *plan.Plan, stderr io.Writer) (code int, err error) {
-	s := &service{plan: what, instance: &Instance{}, stderr: stderr, parent: p, relay: p.events}
+	s := &service{plan: what, instance: &Instance{}, log: what.Logger(stderr), parent: p, relay: p.events}
 	p.s, p.events.s = s, s
 	system.Distrust(what.Changeable(&what.Conf))
 	if p.stderr < 0 { // else the supervisor reads the output of this process, and logs it
-		s.errors.OpenAsWorker(&what.Conf)
+		s.log.OpenAsWorker(&what.Conf)
 	}
 	if p.role == pool.PageOnly {
 		return p.servePage()
@@ -239,7 +239,6 @@ func withJitter(n, jitter int) int {
 func (p *Parent) servePage() (code int, err error) {
 	s := p.s
 	s.conf = s.plan.Conf
-	s.log = s.errors.Logger(s.stderr, &s.conf)
 	s.instance.LogTo(s.log.Log)
 	s.signals = watchSignals(s.log.Log, s.instance.Exit, func() { s.reopenLog() }, func(string) {
 		s.signals.end(shutdownRequest{how: gracefully}, process.OK)

@@ -35,7 +35,7 @@ type sandboxCheck struct {
 // called on the main thread.
 func CheckSandbox(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) {
 	p.Conf.Fork, p.Conf.IdleStop = false, 0 // here, where the denials can be seen
-	s := &service{plan: p, instance: &Instance{}, stderr: stderr}
+	s := &service{plan: p, instance: &Instance{}, log: p.Logger(stderr)}
 	s.check = &sandboxCheck{s: s, out: stdout, denied: map[string]bool{}}
 	s.relay = newLocalRelay(s)
 	s.conf = p.Conf

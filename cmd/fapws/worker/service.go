@@ -1,7 +1,6 @@
 package worker
 
 import (
-	"io"
 	"os"
 	"strconv"
 	"sync"
@@ -25,8 +24,7 @@ import (
 
 // service is one run of a server, from the script to the exit code.
 type service struct {
-	plan   *plan.Plan
-	stderr io.Writer
+	plan *plan.Plan
 
 	conf     settings.Config
 	log      *plan.Logger
@@ -44,7 +42,6 @@ type service struct {
 	complete atomic.Bool // built and handler are set
 	access   *logfile.AccessLog
 	logs     plan.LogFiles
-	errors   plan.ErrorLog
 	memory   confine.Trimmer
 	programs plan.Programs
 	instance *Instance
@@ -74,7 +71,6 @@ func (s *service) run() (code int, err error) {
 	}
 	s.memory.TrimHeap, s.memory.Small = pybridge.TrimHeap, s.conf.IdleStop > 0
 	s.inline = s.plan.IsInline()
-	s.log = s.errors.Logger(s.stderr, &s.conf)
 	s.log.TakeLibraries()
 	s.instance.LogTo(s.log.Log)
 	var reread func() bool
@@ -195,7 +191,7 @@ func (s *service) level() logfile.Level {
 // reopenLog is for log files that were renamed. files may have the error log, open already.
 func (s *service) reopenLog(files ...*os.File) {
 	s.log.Log(s.level(), "reopening the log files")
-	s.errors.Follow(files...)
+	s.log.Follow(files...)
 	s.followErrors()
 	s.logs.Reopen()
 }
@@ -203,7 +199,7 @@ func (s *service) reopenLog(files ...*os.File) {
 // reportError writes why the process ends.
 func (s *service) reportError(err error) (code int) {
 	s.parent.Failing(err)
-	return s.errors.Report(s.stderr, err)
+	return s.log.Report(err)
 }
 
 // onPython runs f on Python's main thread.
@@ -382,7 +378,7 @@ func (s *service) runConfig() pybridge.RunConfig {
 		Queue:        s.conf.MaxQueue,
 		Debug:        s.conf.Debug,
 		DebugLocal:   s.conf.Dev && !s.conf.DevAnywhere,
-		Stamped:      s.errors.Redirected(),
+		Stamped:      s.log.Redirected(),
 		Multiprocess: Workers(&s.conf) > 1,
 		Software:     process.Software(),
 		SendFile:     len(s.conf.Server.SendfileRoots) > 0,

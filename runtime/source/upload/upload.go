@@ -299,7 +299,7 @@ type Options struct {
 
 	MaxSize   int64         `json:"max_size" key:"max-size"`                    // bytes of the files of one request; 0: no limit
 	MaxActive int           `json:"max_active" key:"max-active" range:"1-1000"` // uploads at the same time; 0: DefaultMaxActive
-	Sync      int64         `json:"sync" key:"sync" or:"end=0 none=-1"`         // SyncNone, SyncEnd, or the number of bytes after which they are forced to the disk
+	Sync      int64         `json:"sync" key:"sync" is:"sync"`                  // SyncNone, SyncEnd, or the number of bytes after which they are forced to the disk
 	Replace   bool          `json:"replace" key:"replace"`                      // files may take the place of others
 	Mode      int           `json:"mode" key:"mode" is:"mode"`                  // permissions of files
 	Channel   string        `json:"channel" key:"channel"`                      // that events about the progress of uploads are published to; "": none
