@@ -30,9 +30,7 @@ func TestBrokerDeliversAtTheEnd(t *testing.T) {
 	s := redistest.Start(t)
 	other := connect(t, s)
 	p := New(Options{Broker: dial(t, s).Broker})
-	if err := p.startBroker(nil); err != nil {
-		t.Fatal(err)
-	}
+	p.startBroker()
 	for range 20 * together {
 		other.Publish(Batch{N: 1, Raw: []byte("late")})
 	}
@@ -46,9 +44,7 @@ func TestBrokerFasterThanWorkers(t *testing.T) {
 	s := redistest.Start(t)
 	p := New(Options{Broker: dial(t, s).Broker})
 	p.relay.congested.Store(1)
-	if err := p.startBroker(nil); err != nil {
-		t.Fatal(err)
-	}
+	p.startBroker()
 	defer p.o.Broker.Close(0)
 	defer close(p.over)
 	other := connect(t, s)
@@ -68,13 +64,13 @@ func TestBrokerFasterThanWorkers(t *testing.T) {
 // Events go on where the program before was, unless that had another broker.
 func TestHandoverPlace(t *testing.T) {
 	var none *Handover
-	h := &Handover{Broker: "5-0", BrokerURL: "redis://a", Seq: 7}
-	for url, want := range map[string]Place{"redis://a": {Entry: "5-0", Seq: 7}, "redis://b": {}} {
-		if got := h.Place(url); got != want {
-			t.Errorf("%s: %+v", url, got)
+	h := &Handover{BrokerURL: "redis://a", Epoch: "e", Seq: 7}
+	for url, want := range map[string]uint64{"redis://a": 7, "redis://b": 0} {
+		if epoch, last := h.Broker(url); last != want || (epoch != "") != (want != 0) {
+			t.Errorf("%s: %s, %d", url, epoch, last)
 		}
-		if got := none.Place(url); got != (Place{}) {
-			t.Errorf("without a program before: %+v", got)
+		if epoch, _ := none.Broker(url); epoch != "" {
+			t.Errorf("without a program before: %s", epoch)
 		}
 	}
 }

@@ -134,7 +134,7 @@ type Settled struct {
 
 // Protocol is the version of the messages, and of the state that a supervisor hands over to its successor. Programs
 // with different ones cannot take over from each other.
-const Protocol = 7
+const Protocol = 8
 
 // Reply is a worker's answer to Ask.
 type Reply struct {

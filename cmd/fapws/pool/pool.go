@@ -69,9 +69,7 @@ func (p *Pool) Run(signals *Signals, handover *Handover) error {
 	p.signals = signals
 	checks := time.NewTicker(checkEvery)
 	defer checks.Stop()
-	if err := p.startBroker(handover); err != nil {
-		return &process.ExitError{Code: process.NoStart, Text: err.Error()}
-	}
+	p.startBroker()
 	if handover != nil {
 		p.resume(handover)
 	} else {

@@ -18,7 +18,6 @@ import (
 type relay struct {
 	epoch string // differs each time the numbers start at 1
 	seq   uint64 // the last number
-	entry string // what the broker has delivered last; "": nothing
 
 	counts map[*worker]map[string]int64
 	sums   map[string]int64
@@ -269,18 +268,16 @@ func EachCounts(counts map[string]int64, tell func(*Message)) {
 // closingBroker is how long events may take to reach the broker when the server ends.
 const closingBroker = 5 * time.Second
 
-// startBroker makes the broker deliver, from the place on that the program before has reached.
-func (p *Pool) startBroker(before *Handover) error {
+// startBroker makes the broker deliver.
+func (p *Pool) startBroker() {
 	if p.o.Broker == nil {
-		return nil
+		return
 	}
 	p.relay.epoch = p.o.Broker.Epoch()
-	from, err := p.o.Broker.Start(before.Place(p.o.Broker.String()), func(b Batch) {
+	p.relay.seq = p.o.Broker.Start(func(b Batch) {
 		p.throttle(func() bool { return false }) // this server's workers may be slower than the others
 		p.post(func() { p.delivered(b) })
 	})
-	p.relay.entry, p.relay.seq = from.Entry, from.Seq
-	return err
 }
 
 // delivered sends what the broker has delivered to the workers.
@@ -289,8 +286,8 @@ func (p *Pool) delivered(b Batch) {
 	if publisher != nil && !publisher.joined {
 		publisher = nil
 	}
-	p.relay.entry = b.Entry
 	if b.Purge {
+		p.relay.seq = b.Seq
 		p.purge(nil, string(b.Raw))
 		return
 	}

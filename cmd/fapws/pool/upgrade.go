@@ -40,17 +40,16 @@ type Handover struct {
 	Left      []int            // descriptors of the files that it returned
 	Epoch     string           // of the numbers of events; "": that program had no channels
 	Seq       uint64           // the last number
-	Broker    string           // what its broker has delivered last
-	BrokerURL string           // of it
+	BrokerURL string           // of its broker
 }
 
-// Place returns where the events of a broker go on, whose URL is url: the zero Place if the program before had none, or another one. A nil
-// Handover has none.
-func (h *Handover) Place(url string) Place {
-	if h == nil || h.Broker == "" || h.BrokerURL != url {
-		return Place{}
+// Broker returns the epoch and the last number of events of the broker whose URL is url; "" if the program before had none, or another one. A
+// nil Handover has none.
+func (h *Handover) Broker(url string) (epoch string, last uint64) {
+	if h == nil || h.BrokerURL != url {
+		return "", 0
 	}
-	return Place{Entry: h.Broker, Seq: h.Seq}
+	return h.Epoch, h.Seq
 }
 
 type handoverAddress struct {
@@ -153,7 +152,7 @@ func (p *Pool) maybeHandOver() {
 }
 
 func (p *Pool) handOver() error {
-	h := &Handover{Protocol: Protocol, Since: p.since, Want: p.want, Adopted: p.adopted, Settled: p.settled, Ignored: p.signals.ignored, Epoch: p.relay.epoch, Seq: p.relay.seq, Broker: p.relay.entry}
+	h := &Handover{Protocol: Protocol, Since: p.since, Want: p.want, Adopted: p.adopted, Settled: p.settled, Ignored: p.signals.ignored, Epoch: p.relay.epoch, Seq: p.relay.seq}
 	if p.o.Broker != nil {
 		h.BrokerURL = p.o.Broker.String()
 	}
