@@ -14,24 +14,7 @@ import (
 	"fapws/runtime"
 	"fapws/runtime/conn"
 	"fapws/runtime/logfile"
-	"fapws/runtime/source/cache"
 )
-
-// relay carries what handlers publish and purge to the clients of all processes of the
-// server: a localRelay, or the channelRelay of a worker. It is safe for concurrent use.
-type relay interface {
-	// publish may be called on the event loop.
-	publish([]pybridge.Event)
-
-	// counted takes the number of subscribers of a channel, or sockets of a group, here.
-	counted(name string, n int)
-
-	// purge purges cached responses of the other processes.
-	purge(cache.Pattern)
-
-	// flush returns when all events have been sent to other processes, or after limit.
-	flush(limit time.Duration)
-}
 
 // alone is what a service without a supervisor has in addition.
 type alone struct {
@@ -49,7 +32,7 @@ func RunAlone(p *plan.Plan, instance *Instance, stderr io.Writer) (code int, err
 	s := &service{plan: p, instance: instance, stderr: stderr}
 	s.alone.opened = time.Now()
 	s.alone.bound = Early[*conn.Listener]{Open: Listen, Close: s.alone.close}
-	s.relay = newLocalRelay(s)
+	s.relay = newRelay(s, nil)
 	if err := s.errors.Open(&p.Conf, s.followErrors); err != nil {
 		return 0, err
 	}

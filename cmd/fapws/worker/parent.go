@@ -40,10 +40,9 @@ type Parent struct {
 	root    string           // of --chroot, to enter when it has loaded, or ""
 
 	mu        sync.Mutex
-	listeners []*conn.Listener // to accept on
-	serves    bool             // the server has sites, so it accepts on them
-	epoch     string           // of the numbers of events
-	events    *channelRelay
+	listeners []*conn.Listener             // to accept on
+	serves    bool                         // the server has sites, so it accepts on them
+	epoch     string                       // of the numbers of events
 	join      func()                       // takes part in the channels of all workers, once
 	departs   chan struct{}                // closed by depart
 	depart    func()                       // is called when the workers that take the place of this one serve
@@ -72,8 +71,9 @@ func TakeParent() (*Parent, error) {
 // Run serves as a worker until told to stop, and returns the exit code. It has to be
 // called on the main thread.
 func (p *Parent) Run(what *plan.Plan, stderr io.Writer) (code int, err error) {
-	s := &service{plan: what, instance: &Instance{}, stderr: stderr, parent: p, relay: p.events}
-	p.s, p.events.s = s, s
+	s := &service{plan: what, instance: &Instance{}, stderr: stderr, parent: p}
+	s.relay = newRelay(s, p.channel)
+	p.s, p.join = s, sync.OnceFunc(s.relay.join)
 	system.Distrust(what.Changeable(&what.Conf))
 	if p.stderr < 0 { // else the supervisor reads the output of this process, and logs it
 		s.errors.OpenAsWorker(&what.Conf)
@@ -168,8 +168,6 @@ func (p *Parent) take(text string) error {
 	if p.died, err = process.WatchParent(loadEnd); err != nil {
 		return err
 	}
-	p.events = newChannelRelay(p.channel)
-	p.join = sync.OnceFunc(p.events.join)
 	p.epoch = takeVariable(pool.EpochVariable)
 	p.counts = takeVariable(pool.CountVariable) != ""
 	p.script = takeVariable(pool.ScriptVariable)

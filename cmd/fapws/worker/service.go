@@ -51,7 +51,7 @@ type service struct {
 	parent   *Parent       // nil: there is no supervisor
 	check    *sandboxCheck // nil: this is not "check --sandbox"
 	alone    alone
-	relay    relay
+	relay    *relay
 	handler  *pybridge.Handler // nil: no Python, or with --fork
 	stops    atomic.Bool       // the readiness of --health is over
 	over     atomic.Bool       // nothing is sent any more
