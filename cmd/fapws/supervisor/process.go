@@ -221,14 +221,14 @@ func (p *supervisor) open(first *pool.Settled) (addresses []pool.Address, err er
 	return addresses, nil
 }
 
-// show has the settings and addresses shown that are known now, and returns the addresses.
-func (p *supervisor) show() []worker.Address {
-	addrs := socketAddrs(p.served)
-	p.shown.Store(&worker.Shown{Conf: p.settled.Config, App: p.settled.App, Python: p.settled.Python, Addrs: addrs})
+// show has the settings and addresses shown that are known now, and returns them.
+func (p *supervisor) show() *worker.Shown {
+	shown := &worker.Shown{Settled: p.settled, Addrs: socketAddrs(p.served)}
+	p.shown.Store(shown)
 	if p.settled.Status != "" {
 		p.viewers.Do(func() { go p.tellViewers() })
 	}
-	return addrs
+	return shown
 }
 
 // fits is pool.Options.Fits. Whether an address is for HTTPS is decided when it is opened.
@@ -268,20 +268,11 @@ func (p *supervisor) up(addresses []pool.Address, resumed bool) {
 	p.memory.Started()
 	p.keyring.serving()
 	p.served = addresses
-	addrs := p.show()
-	p.instance.LogNotifyError(p.instance.Notifier.Ready("serving " + worker.URLs(addrs)))
+	shown := p.show()
+	p.instance.LogNotifyError(p.instance.Notifier.Ready("serving " + worker.URLs(shown.Addrs)))
 	go p.instance.Notifier.Watch(context.Background(), p.answering)
-	if resumed {
-		return
-	}
-	if p.log.Shows(logfile.Info) {
-		fmt.Fprint(p.errors.People(p.stderr), &worker.BannerServer{
-			Addrs:  addrs,
-			Served: p.settled.Served,
-			Python: worker.InVenv(p.settled.Python, &p.settled.Config),
-			Mode:   worker.BannerMode(&p.settled.Config) + ", " + pool.Count(worker.Workers(&p.conf), "worker"),
-			Open:   p.settled.Open,
-		})
+	if !resumed && p.log.Shows(logfile.Info) {
+		fmt.Fprint(p.errors.People(p.stderr), shown.Banner(pool.Count(worker.Workers(&p.conf), "worker")))
 	}
 }
 
@@ -323,7 +314,7 @@ func (p *supervisor) event(e pool.Event) {
 	case pool.Failed:
 		p.instance.LogNotifyError(n.Ready(e.Text))
 	case pool.PageUp:
-		p.log.Log(logfile.Info, "see why in a browser: "+worker.URLs(p.show()))
+		p.log.Log(logfile.Info, "see why in a browser: "+worker.URLs(p.show().Addrs))
 	case pool.Stopping:
 		p.instance.LogNotifyError(n.Stopping())
 	}

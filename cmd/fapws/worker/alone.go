@@ -9,7 +9,6 @@ import (
 
 	"fapws/cmd/fapws/plan"
 	"fapws/cmd/fapws/process"
-	"fapws/cmd/fapws/settings"
 	"fapws/pybridge"
 	"fapws/runtime"
 	"fapws/runtime/conn"
@@ -68,7 +67,7 @@ func (s *service) listenEarly() error {
 // earlyListeners returns the listeners of listenEarly, for the server to take.
 func (s *service) earlyListeners() []*conn.Listener {
 	listeners := s.alone.bound.Sockets()
-	s.show(BannerOf(listeners))
+	s.show(listeners)
 	s.alone.accepting.Store(s.server)
 	return listeners
 }
@@ -84,18 +83,9 @@ func (a *alone) close(listeners []*conn.Listener) {
 	}
 }
 
-// Shown is what the control socket and the status page show of the settings, as far as they are known, with the addresses where clients
-// are answered.
-type Shown struct {
-	Conf   settings.Config
-	App    string // as plan.Plan.Label has it
-	Python string // as plan.Plan.Python has it
-	Addrs  []Address
-}
-
 // show has the settings shown that are known now.
-func (s *service) show(addrs []Address) {
-	s.alone.shown.Store(&Shown{s.conf, s.plan.Label(&s.conf), s.plan.Python(), addrs})
+func (s *service) show(listeners []*conn.Listener) {
+	s.alone.shown.Store(&Shown{s.settled(), BannerOf(listeners)})
 }
 
 // listen binds the addresses of the settings.
@@ -112,7 +102,7 @@ func (s *service) listen() (listeners []*conn.Listener, err error) {
 		return nil, err
 	}
 	listeners, err = s.alone.bound.Take(addrs, options)
-	s.show(BannerOf(listeners))
+	s.show(listeners)
 	return listeners, err
 }
 
@@ -131,19 +121,14 @@ func (s *service) openControl() error {
 
 // serving says where requests are answered: to the user, and to the service manager, whose
 // watchdog is told from now on for as long as they are.
-func (s *service) serving(addrs []Address) {
+func (s *service) serving() {
 	go s.watchDescriptors()
 	s.orderCertificates()
-	s.instance.LogNotifyError(s.instance.Notifier.Ready("serving " + URLs(addrs)))
+	shown := s.alone.shown.Load()
+	s.instance.LogNotifyError(s.instance.Notifier.Ready("serving " + URLs(shown.Addrs)))
 	go s.instance.Notifier.Watch(context.Background(), s.server.Ping)
 	if s.log.Shows(logfile.Info) {
-		fmt.Fprint(s.errors.People(s.stderr), &BannerServer{
-			Addrs:  addrs,
-			Served: s.plan.Served(s.contents, &s.conf),
-			Python: InVenv(s.plan.Python(), &s.conf),
-			Mode:   BannerMode(&s.conf),
-			Open:   s.plan.IsOpen(&s.conf, s.contents),
-		})
+		fmt.Fprint(s.errors.People(s.stderr), shown.Banner(""))
 	}
 }
 

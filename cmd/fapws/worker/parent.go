@@ -206,23 +206,27 @@ func (p *Parent) present() {
 		p.join()
 	}
 	p.restoreStderr()
-	p.loaded(s.plan.Served(s.contents, &s.conf))
+	p.loaded()
 }
 
-// loaded reports that this worker has loaded; served describes the application.
-func (p *Parent) loaded(served string) {
-	s := p.s
-	p.send(&pool.Message{Kind: pool.Loaded, Raw: []byte(asJSON(pool.Settled{
+// loaded reports that this worker has loaded.
+func (p *Parent) loaded() {
+	p.send(&pool.Message{Kind: pool.Loaded, Raw: []byte(asJSON(p.s.settled()))})
+}
+
+// settled describes the settings of this process, and the application if it has loaded.
+func (s *service) settled() pool.Settled {
+	return pool.Settled{
 		Config:   s.conf,
 		Protocol: pool.Protocol,
 		BindFrom: s.plan.Settings.Source("bind"),
 		Debug:    s.conf.Server.Debug,
 		App:      s.plan.Label(&s.conf),
 		Python:   s.plan.Python(),
-		Served:   served,
+		Served:   s.plan.Served(s.contents, &s.conf),
 		Open:     s.plan.IsOpen(&s.conf, s.contents),
 		Script:   s.remembered(),
-	}))})
+	}
 }
 
 // withJitter adds by chance up to jitter to n; 0 stays.
@@ -258,7 +262,7 @@ func (p *Parent) servePage() (code int, err error) {
 		return 0, process.ExitNotStarted("%v", err)
 	}
 	p.served()
-	p.loaded("")
+	p.loaded()
 	s.conf.ShutdownDelay = 0 // clients have no use for the page meanwhile
 	return <-s.obeyOrders(), nil
 }

@@ -276,7 +276,6 @@ func (s *service) start() (err error) {
 	s.uses.begin()
 	s.complete.Store(true)
 	s.measureIfShown()
-	addrs := BannerOf(listeners)
 	s.signals.serve()
 	var guest app.Interpreter
 	if s.handler != nil {
@@ -299,7 +298,7 @@ func (s *service) start() (err error) {
 			return err
 		}
 		s.memory.Started()
-		s.serving(addrs)
+		s.serving()
 	}
 	return nil
 }

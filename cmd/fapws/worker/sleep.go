@@ -73,7 +73,7 @@ func (z *lateLoad) run() (code int, err error) {
 	process.LimitOrphan(s.conf.ShutdownDelay + s.conf.GracefulTimeout + endMargin)
 	p.joinEarly()
 	s.memory.Started()
-	p.loaded("")
+	p.loaded()
 	<-z.needed // or the process ends: see obeyOrders
 	p.send(&pool.Message{Kind: pool.Waking})
 	if err = s.load(); err == nil {
