@@ -106,9 +106,12 @@ func ChannelOf(f *os.File) (*Channel, error) {
 func (c *Channel) File() (*os.File, error) { return c.conn.File() }
 
 // Duplicate returns another descriptor of f, which is closed on exec.
-func Duplicate(f *os.File) (fd int, err error) {
-	if fd, err = descriptor(f); err == nil {
-		fd, err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)
+func Duplicate(f *os.File) (fd int, err error) { return duplicate(f, unix.F_DUPFD_CLOEXEC) }
+
+// duplicate returns another descriptor of c by a command of fcntl(2).
+func duplicate(c syscall.Conn, command int) (fd int, err error) {
+	if fd, err = descriptor(c); err == nil {
+		fd, err = unix.FcntlInt(uintptr(fd), command, 3)
 	}
 	return fd, err
 }
@@ -332,10 +335,10 @@ func CloseFiles(files []*os.File) {
 	}
 }
 
-// descriptor returns the number of f without making it block, as Fd might: the flag belongs to the socket, which other
+// descriptor returns the number of c without making it block, as Fd might: the flag belongs to the socket, which other
 // processes share.
-func descriptor(f *os.File) (fd int, err error) {
-	rc, err := f.SyscallConn()
+func descriptor(c syscall.Conn) (fd int, err error) {
+	rc, err := c.SyscallConn()
 	if err != nil {
 		return -1, err
 	}

@@ -104,13 +104,8 @@ func (w *worker) hasRead(enough int) bool {
 
 // unread returns the memory of the messages that the other side has not read yet, in bytes.
 func (c *Channel) unread() (bytes int) {
-	rc, err := c.conn.SyscallConn()
-	if err != nil {
-		return 0
-	}
-	err = rc.Control(func(fd uintptr) { bytes, _ = unix.IoctlGetInt(int(fd), unix.TIOCOUTQ) })
-	if err != nil {
-		return 0
+	if fd, err := descriptor(c); err == nil {
+		bytes, _ = unix.IoctlGetInt(fd, unix.TIOCOUTQ)
 	}
 	return bytes
 }

@@ -194,7 +194,7 @@ func (p *Pool) heard(w *worker, m *Message) {
 	case Publish:
 		p.publish(w, m)
 	case Counts:
-		p.relay.count(p, w, m.Counts)
+		p.count(w, m.Counts)
 	case Purge:
 		p.purge(w, m.Text)
 		if p.o.Broker != nil {
@@ -264,7 +264,9 @@ func (p *Pool) died(w *worker, how string, code int, killed bool) {
 	w.out.close()
 	w.channel.Close()
 	delete(p.workers, w.pid)
-	p.relay.forget(p, w)
+	for name := range w.counts {
+		p.tellSoon(name)
+	}
 	p.reapOrphans()
 	w.questions.end()
 	p.closed(w)

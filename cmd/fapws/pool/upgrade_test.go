@@ -32,7 +32,7 @@ func TestHandoverWithinEvent(t *testing.T) {
 	}
 	theirs.conn.Write(texts[0])
 	ours.ReceiveWithin(10 * time.Millisecond)
-	w.pool.relay.count(w.pool, w, map[string]int64{"news": 2})
+	w.pool.count(w, map[string]int64{"news": 2})
 
 	inherited, err := ours.File()
 	if err != nil {
@@ -43,7 +43,7 @@ func TestHandoverWithinEvent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := json.Marshal(Handover{Workers: []handoverWorker{w.handover(fd)}})
+	text, err := json.Marshal(Handover{Workers: []handoverWorker{w.handover()}, Files: []int{fd}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +69,7 @@ func TestHandoverWithinEvent(t *testing.T) {
 			t.Errorf("the event has %d bytes", len(m.Raw))
 		}
 	}
-	if n := next.relay.sums["news"]; n != 2 {
+	if n := next.subscribers("news"); n != 2 {
 		t.Errorf("%d subscribers", n)
 	}
 }

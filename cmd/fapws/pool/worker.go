@@ -83,9 +83,10 @@ type worker struct {
 	wants         string         // the certificates that it has asked for, or ""
 	confined      bool           // it wants no certificates any more
 	distrusted    bool           // it has sent what no worker sends, and is being killed
-	counted       int            // countCost of its counts
-	questions     Questions      // to it
-	querying      int            // its own that are being answered
+	counts        map[string]int64
+	counted       int       // countCost of its counts, which are numbers of subscribers
+	questions     Questions // to it
+	querying      int       // its own that are being answered
 }
 
 // start starts a process as a worker with a role, which may be "", of this program or the newest.

@@ -140,7 +140,7 @@ func (p *supervisor) run() (code int, err error) {
 	var left []*os.File
 	if handover != nil {
 		p.settled = handover.Settled
-		state, left = handover.State, handover.Files()
+		state, left = handover.State, handover.Left()
 	}
 	p.show()
 	if left, err = p.keyring.open(state, left); err != nil {
