@@ -3,7 +3,7 @@
 // supervising process imports it to run a Pool, and a worker for its end of the Channel.
 //
 // Everything is decided on one goroutine, that of Run: signals, timers, messages and ends of workers all come to it
-// as functions. Start reading at Pool, slot.go (the place of a worker) and generation.go (workers that are loaded
+// as functions. Start reading at Pool, level.go (how many workers there are) and generation.go (workers that are loaded
 // together).
 //
 // # A generation

@@ -25,9 +25,9 @@ func (p *Pool) showFailure(w *worker) {
 		said = w.stderrCapture.tail()
 	}
 	p.page = p.o.FailurePage(p.failure, said)
-	for _, s := range p.slots {
-		if s.worker != nil {
-			p.sendPage(s.worker)
+	for _, w := range p.workers {
+		if w.state == Serving {
+			p.sendPage(w)
 		}
 	}
 	if p.first() && p.pageWorker == nil {
@@ -61,8 +61,6 @@ func (p *Pool) servePage(w *worker) {
 		p.fail(err)
 		return
 	}
-	w.slot = &slot{pool: p, worker: w}
-	p.slots = []*slot{w.slot}
 	w.setState(Serving)
 	p.sendPage(w)
 	p.share()
@@ -72,9 +70,6 @@ func (p *Pool) servePage(w *worker) {
 // pageWorkerDied is called when its process has ended.
 func (p *Pool) pageWorkerDied(w *worker, how string) {
 	p.pageWorker = nil
-	if w.slot != nil && p.first() {
-		p.slots = nil
-	}
 	if !p.stopping && p.first() {
 		p.o.Log(logfile.Warning, fmt.Sprintf("worker %d, which showed the failure, %s", w.pid, how))
 	}

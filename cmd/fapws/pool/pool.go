@@ -25,12 +25,14 @@ type Pool struct {
 	// The following fields belong to the goroutine of Run.
 	addresses  []Address
 	settled    Settled // of the first worker; the zero Settled: none has loaded yet
-	slots      []*slot
-	want       int // number of slots
+	want       int     // number of workers that serve
 	workers    map[int]*worker
 	batch      *generation // that is being loaded
 	next       *request    // for another one after it
-	adopted    int         // generations that have served
+	asleep     bool        // workers begin Asleep
+	pause      *time.Timer // until the next worker is started, because one died soon after its start; nil: there is none
+	backoff    time.Duration
+	adopted    int // generations that have served
 	stopping   bool
 	told       time.Time // when a TERM or INT made it stop
 	result     error     // of Run; nil is a clean end
@@ -224,11 +226,11 @@ func (p *Pool) loaded(w *worker, text []byte) {
 		p.servePage(w)
 	case w.batch != nil && w.batch == p.batch:
 		p.progress()
-	case w.slot != nil && w.slot.next == w:
-		p.promote(w)
-	case w.slot == nil && w.early != nil: // see retireLoaded
-		w.retire(p.anyServing())
+	case w.leaves:
+		w.retire(p.anyStaying())
 		w.depart()
+	default:
+		p.promote(w)
 	}
 }
 
@@ -256,7 +258,7 @@ func (p *Pool) died(w *worker, how string, code int, killed bool) {
 	case killed && w.reason == "":
 		w.reason = confine.MemoryExceeded(root, w.kills)
 	}
-	was := w.state
+	was, wanted := w.state, w.replaces() || w.state == Serving && w != p.pageWorker
 	w.setState(Dead)
 	if w.limit != nil {
 		w.limit.Stop()
@@ -272,12 +274,11 @@ func (p *Pool) died(w *worker, how string, code int, killed bool) {
 	p.closed(w)
 	if w == p.pageWorker {
 		p.pageWorkerDied(w, how)
-		w.slot = nil
 	}
-	switch { // a worker that was told to end has neither batch nor slot
+	switch {
 	case w.batch != nil && w.batch == p.batch:
 		p.batchFailed(w, how, code, w.why == "" && code >= 1 && code <= process.NoStart)
-	case w.slot != nil:
+	case wanted:
 		p.lost(w, was, how)
 	case w.why != "":
 		p.o.Log(logfile.Warning, fmt.Sprintf("worker %d %s", w.pid, how))

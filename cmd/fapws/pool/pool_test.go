@@ -34,10 +34,12 @@ func idle() Options {
 }
 
 func TestBackoff(t *testing.T) {
-	p := &slot{}
+	p := New(idle())
 	var waits []time.Duration
 	for range 9 {
-		p.grow()
+		p.wait()
+		p.pause.Stop()
+		p.pause = nil
 		waits = append(waits, p.backoff)
 	}
 	const ms = time.Millisecond

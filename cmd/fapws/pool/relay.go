@@ -166,11 +166,11 @@ func (w *worker) passSubscribers(to *worker) []*os.File {
 	return []*os.File{give}
 }
 
-// anyServing returns a worker that serves, or nil.
-func (p *Pool) anyServing() *worker {
-	for _, s := range p.slots {
-		if s.worker != nil && s.worker.state == Serving {
-			return s.worker
+// anyStaying returns a worker that serves and is not being replaced, or nil.
+func (p *Pool) anyStaying() *worker {
+	for _, w := range p.workers {
+		if w.state == Serving && !w.replaced {
+			return w
 		}
 	}
 	return nil

@@ -113,9 +113,7 @@ func (p *Pool) stop(kind Kind) {
 		p.o.Log(logfile.Info, text)
 		p.closeSockets()
 		p.cancelLoads()
-		for _, slot := range p.slots {
-			slot.cancel()
-		}
+		p.calm()
 	}
 	for _, w := range p.workers {
 		w.end(kind)

@@ -27,8 +27,6 @@ func suspects(t testing.TB, process *os.Process) (p *Pool, attacker, victim *wor
 	add := func(pid int) *worker {
 		w := &worker{pool: p, pid: pid, process: process, state: Serving, started: time.Now(), joined: true}
 		w.out.draining = true // by no goroutine
-		w.slot = &slot{pool: p, worker: w}
-		p.slots = append(p.slots, w.slot)
 		p.workers[pid] = w
 		return w
 	}
@@ -159,8 +157,7 @@ func FuzzHeard(f *testing.F) {
 		p, attacker, victim := suspects(t, process)
 		defer discard(p)
 		if len(all) > 0 && all[len(all)-1]&1 == 1 {
-			attacker.state, attacker.slot, attacker.joined = Starting, nil, false
-			p.slots = p.slots[1:]
+			attacker.state, attacker.joined = Starting, false
 			attacker.within(time.Hour, "")
 			defer attacker.limit.Stop()
 		}

@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	goruntime "runtime"
-	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -56,7 +55,6 @@ type handoverWorker struct {
 	Pid     int
 	State   State
 	Started time.Time
-	Slot    int // or -1
 	Listens bool
 	Joined  bool
 	Wants   string // certificates
@@ -66,8 +64,7 @@ type handoverWorker struct {
 
 // handover describes w for the next program, which inherits its channel.
 func (w *worker) handover() handoverWorker {
-	slot := slices.IndexFunc(w.pool.slots, func(s *slot) bool { return s.worker == w })
-	return handoverWorker{Pid: w.pid, State: w.state, Started: w.started, Slot: slot, Listens: w.listens, Joined: w.joined, Wants: w.wants, Counts: w.counts, Parts: w.channel.parts}
+	return handoverWorker{Pid: w.pid, State: w.state, Started: w.started, Listens: w.listens, Joined: w.joined, Wants: w.wants, Counts: w.counts, Parts: w.channel.parts}
 }
 
 // maxHandover bounds the state of a program, in bytes. Parts of events are most of it.
@@ -227,9 +224,6 @@ func (p *Pool) resume(h *Handover) {
 		p.addresses = append(p.addresses, Address{name, os.NewFile(uintptr(h.Files[i]), name)})
 	}
 	for i, one := range h.Workers {
-		for len(p.slots) <= one.Slot {
-			p.slots = append(p.slots, &slot{pool: p})
-		}
 		fd := h.Files[len(h.Addresses)+i]
 		unix.CloseOnExec(fd)
 		channel, err := NewChannel(fd)
@@ -239,10 +233,6 @@ func (p *Pool) resume(h *Handover) {
 			continue
 		}
 		w := &worker{pool: p, pid: one.Pid, process: child, channel: channel, state: one.State, started: one.Started, listens: one.Listens, wants: one.Wants, kills: confine.MemoryKills(root)}
-		if one.Slot >= 0 {
-			w.slot = p.slots[one.Slot]
-			w.slot.worker = w
-		}
 		if w.state >= Retiring {
 			w.within(p.settled.GracefulTimeout+endMargin, "does not end")
 		}
@@ -253,12 +243,7 @@ func (p *Pool) resume(h *Handover) {
 			w.end(Quit)
 		}
 	}
-	for _, s := range p.slots {
-		if s.worker == nil {
-			s.replace(0)
-		}
-	}
-	p.o.Log(logfile.Info, "upgraded: "+Count(len(p.slots), "worker"))
+	p.o.Log(logfile.Info, "upgraded: "+Count(p.want, "worker"))
 	p.o.Up(p.addresses, true)
 	p.level()
 	p.share()

@@ -62,7 +62,8 @@ type worker struct {
 	channel       *Channel
 	state         State
 	started       time.Time
-	slot          *slot       // where it serves, or will
+	replaced      bool        // another one is to take its place
+	leaves        bool        // it retires when it has loaded: see retireLoaded
 	batch         *generation // with which it was started, until that serves
 	settled       *Settled
 	listens       bool      // it has the sockets
@@ -228,7 +229,7 @@ func (w *worker) retireLoaded() {
 	if w.listens {
 		w.unlisten()
 	}
-	w.slot = nil
+	w.leaves = true
 	w.within(w.pool.settled.GracefulTimeout+endMargin, "does not load")
 }
 
@@ -255,7 +256,7 @@ func (w *worker) end(kind Kind, files ...*os.File) {
 		grace = 0
 	}
 	w.setState(state)
-	w.slot, w.batch = nil, nil
+	w.batch = nil
 	w.within(delay+grace+endMargin, "does not end")
 	w.send(&Message{Kind: kind, Grace: grace}, files...)
 }
