@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -65,18 +66,12 @@ func (s *service) publishOne(seq uint64, e *pybridge.Event) {
 	s.complain(err)
 }
 
-// publish publishes events of the application. It is pybridge.RunConfig.Publish.
+// publish publishes events of the application. It is pybridge.RunConfig.Publish. Live values on an open page keep the application awake.
 func (s *service) publish(events []pybridge.Event) {
-	if s.conf.IdleStop > 0 {
-		s.uses.published(events)
+	if s.conf.IdleStop > 0 && slices.ContainsFunc(events, func(e pybridge.Event) bool { return pybridge.HasSubscribers(e.Name) }) {
+		s.used()
 	}
 	s.relay.publish(events)
-}
-
-// countSubscribers tells Python how many listen to a channel, or are in a group, in this process or elsewhere.
-func (s *service) countSubscribers(name string, elsewhere bool, n int64) {
-	pybridge.CountSubscribers(name, elsewhere, n)
-	s.uses.counted(name, elsewhere, n)
 }
 
 // announce publishes an event of the server's own. It is safe for concurrent use.
@@ -232,7 +227,7 @@ func (r *relay) deal(m *pool.Message) {
 
 // counted takes the number of subscribers of a channel, or sockets of a group, here. It tells the supervisor, soon.
 func (r *relay) counted(name string, n int) {
-	r.s.countSubscribers(name, false, int64(n))
+	pybridge.CountSubscribers(name, false, int64(n))
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {

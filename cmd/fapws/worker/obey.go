@@ -12,6 +12,7 @@ import (
 	"fapws/cmd/fapws/ctl"
 	"fapws/cmd/fapws/pool"
 	"fapws/cmd/fapws/process"
+	"fapws/pybridge"
 	"fapws/runtime/conn"
 	"fapws/runtime/eventloop"
 	"fapws/runtime/logfile"
@@ -112,7 +113,7 @@ func (p *Parent) obey(m *pool.Message, files []*os.File) {
 		s.relay.arrived(m)
 	case pool.Counts:
 		for name, n := range m.Counts {
-			s.countSubscribers(name, true, n)
+			pybridge.CountSubscribers(name, true, n)
 		}
 	case pool.Give:
 		s.relay.give(files)

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"fapws/cmd/fapws/certificates"
 	"fapws/cmd/fapws/confine"
@@ -37,7 +38,7 @@ type service struct {
 	loader   atomic.Pointer[programs.Loader] // with --fork, where Python is; else nil
 	uploads  atomic.Pointer[upload.Group]    // of the sites; nil: there are none yet
 	lateLoad *lateLoad                       // of a worker that begins asleep; else nil
-	uses     uses                            // with --idle-stop
+	lastUse  atomic.Pointer[time.Time]       // of the application, other than by requests; nil: it has not loaded
 	contents *pybridge.Contents              // loaded here or there; nil: no application
 	built    *plan.Built
 	early    *plan.Built // answers while the applications load; nil: nothing does
@@ -273,7 +274,7 @@ func (s *service) start() (err error) {
 	if s.handler, err = s.startPython(); err != nil {
 		return err
 	}
-	s.uses.begin()
+	s.used()
 	s.complete.Store(true)
 	s.measureIfShown()
 	s.signals.serve()
