@@ -14,6 +14,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"fapws/cmd/fapws/process"
+	"fapws/runtime/eventloop"
 	"fapws/runtime/logfile"
 )
 
@@ -35,9 +36,9 @@ const (
 	muchPending = 16 << 20
 	mostPending = 64 << 20
 
-	// together is how many batches leave at once, and togetherBytes how many bytes of them but for a single one: on a slow line they have
+	// mostTogether is how many batches leave at once, and togetherBytes how many bytes of them but for a single one: on a slow line they have
 	// to arrive within answerWithin.
-	together      = 64
+	mostTogether  = 64
 	togetherBytes = 256 << 10
 )
 
@@ -78,25 +79,25 @@ type Broker struct {
 	log     func(logfile.Level, string)
 	ctx     context.Context // until Close
 	cancel  context.CancelFunc
-	ends    sync.WaitGroup
+	ends    sync.WaitGroup // of reading
+	waiting *eventloop.Queue[Batch]
 	deliver func(Batch)
 	unsure  bool // the broker may have lost the last entry; of readSome
 	warned  bool // of entries that fapws did not write; of readSome
 
-	full bool // the broker has dropped events to make room; of writeSome
+	full bool // the broker has dropped events to make room; of write
 
 	mu      sync.Mutex
-	seq     uint64 // the last number that was read; changed by readSome
-	sent    uint64 // batches that were given their count
-	waiting []Batch
-	bytes   int           // of waiting
-	events  int           // in waiting
-	waited  int           // events that have waited; of this outage
-	lost    int           // events that found no room; of this outage
-	losses  int           // of all
-	news    chan struct{} // something waits
-	away    time.Time     // since when the broker is away; zero: it is there
-	failing [2]bool       // in which direction
+	seq     uint64    // the last number that was read; changed by readSome
+	sent    uint64    // batches that were given their count
+	bytes   int       // that wait
+	batches int       // that wait
+	events  int       // in them
+	waited  int       // events that have waited; of this outage
+	lost    int       // events that found no room; of this outage
+	losses  int       // of all
+	away    time.Time // since when the broker is away; zero: it is there
+	failing [2]bool   // in which direction
 }
 
 // Batch is what a worker has published at once.
@@ -129,7 +130,8 @@ func ConnectBroker(a *BrokerAddress, epoch string, last uint64, log func(logfile
 	o.ContextTimeoutEnabled = true
 	node, prefix := rand.Text(), "{"+a.prefix+"}:"
 	c := &Broker{redis: redis.NewUniversalClient(&o), keys: []string{prefix + "events", prefix + "state", prefix + "sent:" + node}, shown: a.String(), node: node,
-		epoch: epoch, seq: last, unsure: true, log: log, news: make(chan struct{}, 1)}
+		epoch: epoch, seq: last, unsure: true, log: log}
+	c.waiting = eventloop.NewQueue(c.write)
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	if epoch != "" {
 		return c, nil
@@ -191,23 +193,23 @@ func isEpoch(text string) bool {
 // The events of this server come back so, too.
 func (c *Broker) Start(deliver func(Batch)) (last uint64) {
 	c.deliver, last = deliver, c.seq
-	c.ends.Go(func() { c.repeat(reading, c.readSome) })
-	c.ends.Go(func() { c.repeat(writing, c.writeSome) })
+	c.ends.Go(func() {
+		for c.ctx.Err() == nil {
+			c.try(reading, c.readSome)
+		}
+	})
 	return last
 }
 
-// repeat calls step until Close, with pauses while the broker is away.
-func (c *Broker) repeat(in direction, step func() error) {
-	var pause time.Duration
-	for c.ctx.Err() == nil {
+// try calls step until it succeeds, with pauses while the broker is away, or until Close.
+func (c *Broker) try(in direction, step func() error) {
+	for pause := againAfter; c.ctx.Err() == nil; pause = min(2*pause, againAtMost) {
 		err := step()
 		if err == nil {
-			pause = 0
 			c.answered(in)
-			continue
+			return
 		}
 		c.failed(in, err)
-		pause = min(max(2*pause, againAfter), againAtMost)
 		select {
 		case <-time.After(pause):
 		case <-c.ctx.Done():
@@ -290,4 +292,5 @@ func (c *Broker) Close(limit time.Duration) {
 	c.cancel()
 	_ = c.redis.Close()
 	c.ends.Wait()
+	c.waiting.Close()
 }

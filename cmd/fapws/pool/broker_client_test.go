@@ -207,7 +207,7 @@ func TestOverflow(t *testing.T) {
 	if st := a.State(); st.Lost != 6 || st.Waiting != 2*(mostPending>>20) || st.Away == 0 || !a.Congested() || a.Idle() {
 		t.Errorf("%+v", st)
 	}
-	if some, _ := a.next(); len(some) != 1 {
+	if some := together([]Batch{{Raw: large}, {Raw: large}}); len(some) != 1 {
 		t.Errorf("%d large batches leave at once", len(some))
 	}
 	s.Restart()

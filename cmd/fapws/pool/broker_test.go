@@ -19,7 +19,7 @@ func TestBrokerFull(t *testing.T) {
 	defer discard(p)
 	p.o.Broker = n.Broker
 	p.heard(publisher, &Message{Kind: Publish, N: 1, Raw: []byte("xxxx"), ID: 3})
-	if m, err := decode(publisher.out.waiting[0].text); err != nil || m.Kind != Events || m.Text != Dropped || m.ID != 3 {
+	if m, err := decode(inbox(publisher)[0].text); err != nil || m.Kind != Events || m.Text != Dropped || m.ID != 3 {
 		t.Errorf("%+v, %v", m, err)
 	}
 	s.Restart() // else the end waits for it
@@ -31,7 +31,7 @@ func TestBrokerDeliversAtTheEnd(t *testing.T) {
 	other := connect(t, s)
 	p := New(Options{Broker: dial(t, s).Broker})
 	p.startBroker()
-	for range 20 * together {
+	for range 20 * mostTogether {
 		other.Publish(Batch{N: 1, Raw: []byte("late")})
 	}
 	<-p.events // the others wait

@@ -95,13 +95,10 @@ func (c *Broker) Publish(b Batch) bool {
 	}
 	c.sent++
 	b.count = c.sent
-	c.waiting = append(c.waiting, b)
 	c.bytes += len(b.Raw)
+	c.batches++
 	c.events += b.N
-	select {
-	case c.news <- struct{}{}:
-	default:
-	}
+	c.waiting.Add(b)
 	return true
 }
 
@@ -116,28 +113,33 @@ func (c *Broker) Congested() bool {
 func (c *Broker) Idle() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return len(c.waiting) == 0
+	return c.batches == 0
 }
 
-// writeSome waits for batches and sends them to the broker.
-func (c *Broker) writeSome() error {
-	some, seq := c.next()
-	if len(some) == 0 {
-		select {
-		case <-c.news:
-		case <-c.ctx.Done():
-		}
-		return nil
+// write sends batches to the broker, and waits while it is away.
+func (c *Broker) write(all []Batch) {
+	for len(all) > 0 && c.ctx.Err() == nil {
+		some := together(all)
+		c.try(writing, func() error {
+			err := c.add(some, c.last())
+			for redis.HasErrorPrefix(err, "TRIMMED") {
+				c.reportFull()
+				err = c.add(some, c.last())
+			}
+			if err == nil {
+				c.added(some)
+			}
+			return err
+		})
+		all = all[len(some):]
 	}
-	err := c.add(some, seq)
-	for redis.HasErrorPrefix(err, "TRIMMED") {
-		c.reportFull()
-		err = c.add(some, seq)
-	}
-	if err == nil {
-		c.added(len(some))
-	}
-	return err
+}
+
+// last returns the last number that was read.
+func (c *Broker) last() uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.seq
 }
 
 // reportFull logs, once, that the broker has dropped past events.
@@ -148,16 +150,14 @@ func (c *Broker) reportFull() {
 	}
 }
 
-// next returns the batches to be sent, which stay in the queue, and the highest number that was read.
-func (c *Broker) next() ([]Batch, uint64) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+// together returns the first of some batches, which leave at once.
+func together(all []Batch) []Batch {
 	n, bytes := 0, 0
-	for n < min(len(c.waiting), together) && (n == 0 || bytes+len(c.waiting[n].Raw) <= togetherBytes) {
-		bytes += len(c.waiting[n].Raw)
+	for n < min(len(all), mostTogether) && (n == 0 || bytes+len(all[n].Raw) <= togetherBytes) {
+		bytes += len(all[n].Raw)
 		n++
 	}
-	return c.waiting[:n], c.seq
+	return all[:n]
 }
 
 // add appends batches to the stream.
@@ -185,19 +185,17 @@ func (c *Broker) add(some []Batch, seq uint64) error {
 	return nil
 }
 
-// added takes the first n batches out of the queue.
-func (c *Broker) added(n int) {
+// added notes that batches do not wait any more.
+func (c *Broker) added(some []Batch) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.away.IsZero() {
 		c.waited = max(c.waited, c.events)
 	}
-	for _, b := range c.waiting[:n] {
+	for _, b := range some {
 		c.bytes -= len(b.Raw)
 		c.events -= b.N
 	}
-	clear(c.waiting[:n])
-	if c.waiting = c.waiting[n:]; len(c.waiting) == 0 {
-		c.waiting = nil
-	}
+	c.batches -= len(some)
+	clear(some)
 }

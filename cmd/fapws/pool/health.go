@@ -56,7 +56,7 @@ func (p *Pool) checkWorkers() {
 
 // check kills a worker that does not read its messages, and asks one that serves whether it can answer requests.
 func (w *worker) check() {
-	h, queued, enough := &w.health, w.out.queued(), 1
+	h, queued, enough := &w.health, w.out.bytes.Load(), 1
 	urgent := queued > urgentWaiting || w.pool.handing && queued > 0
 	if urgent {
 		enough = leastIntake
@@ -95,7 +95,7 @@ func (w *worker) checked(why string) {
 // hasRead reports whether the worker may have read enough bytes since the last call, or has read all.
 func (w *worker) hasRead(enough int) bool {
 	h := &w.health
-	sent := w.out.sentBytes() // first: a message that is sent meanwhile looks like one that was read, not the other way round
+	sent := int(w.out.sent.Load()) // first: a message that is sent meanwhile looks like one that was read, not the other way round
 	unread := w.channel.unread()
 	was := h.unread + sent - h.sent // at least, if none was read: the kernel counts more than the bytes of a message
 	h.sent, h.unread = sent, unread

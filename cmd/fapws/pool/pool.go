@@ -263,14 +263,14 @@ func (p *Pool) died(w *worker, how string, code int, killed bool) {
 	if w.limit != nil {
 		w.limit.Stop()
 	}
-	w.out.close()
+	w.out.closed.Store(true)
 	w.channel.Close()
 	delete(p.workers, w.pid)
 	for name := range w.counts {
 		p.tellSoon(name)
 	}
 	p.reapOrphans()
-	w.questions.end()
+	close(w.questions.ended)
 	p.closed(w)
 	if w == p.pageWorker {
 		p.pageWorkerDied(w, how)

@@ -68,7 +68,7 @@ func (p *Pool) deal(publisher *worker, id, seq uint64, n int, raw []byte) {
 	}
 	for _, other := range p.workers {
 		if other != publisher && other.joined {
-			other.out.add(other, texts)
+			other.queue(texts)
 		}
 	}
 	if publisher != nil {

@@ -12,7 +12,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"fapws/cmd/fapws/confine"
 	"fapws/cmd/fapws/process"
 	"fapws/runtime/logfile"
 	"fapws/runtime/system"
@@ -124,7 +123,7 @@ func (p *Pool) maybeHandOver() {
 		if !w.idle {
 			return // it calls again
 		}
-		waits = waits || w.out.queued() > 0
+		waits = waits || w.out.bytes.Load() > 0
 	}
 	if waits {
 		time.AfterFunc(handOverAgain, func() { p.post(p.maybeHandOver) })
@@ -232,7 +231,8 @@ func (p *Pool) resume(h *Handover) {
 			p.o.Log(logfile.Error, fmt.Sprintf("worker %d is lost: %v %v", one.Pid, err, findErr))
 			continue
 		}
-		w := &worker{pool: p, pid: one.Pid, process: child, channel: channel, state: one.State, started: one.Started, listens: one.Listens, wants: one.Wants, kills: confine.MemoryKills(root)}
+		w := p.newWorker(child, channel)
+		w.state, w.started, w.listens, w.wants = one.State, one.Started, one.Listens, one.Wants
 		if w.state >= Retiring {
 			w.within(p.settled.GracefulTimeout+endMargin, "does not end")
 		}

@@ -11,7 +11,7 @@ import (
 // A question to a worker that is asked while the program is being replaced does not keep it from being replaced.
 func TestHandOverAfterAQuestion(t *testing.T) {
 	w := &worker{idle: true}
-	w.out.bytes = 1 // the question is on its way
+	w.out.bytes.Store(1) // the question is on its way
 	p := &Pool{handing: true, workers: map[int]*worker{1: w}, events: make(chan func(), 1)}
 	p.maybeHandOver()
 	select {

@@ -15,6 +15,7 @@ import (
 
 	"fapws/cmd/fapws/confine"
 	"fapws/cmd/fapws/process"
+	"fapws/runtime/eventloop"
 	"fapws/runtime/logfile"
 )
 
@@ -72,7 +73,7 @@ type worker struct {
 	limit         *time.Timer    // kills it when a step takes too long
 	why           string         // why it was killed, if the supervisor did
 	reason        string         // why it ends, as it has reported itself, perhaps with advice behind "; "
-	kills         int            // confine.MemoryKills before its start
+	kills         int            // confine.MemoryKills at its start
 	idle          bool           // its channel has no reader: see handOver
 	silent        chan struct{}  // closed when all its messages were handled
 	said          func()         // closes it
@@ -80,10 +81,10 @@ type worker struct {
 	joined        bool           // it gets Events
 	sleep         sleepState     // of idle-stop
 	hung          bool           // its event loop does not run, so it gives no history and no subscribers
-	out           outbox         // of them
-	wants         string         // the certificates that it has asked for, or ""
-	confined      bool           // it wants no certificates any more
-	distrusted    bool           // it has sent what no worker sends, and is being killed
+	out           outbox
+	wants         string // the certificates that it has asked for, or ""
+	confined      bool   // it wants no certificates any more
+	distrusted    bool   // it has sent what no worker sends, and is being killed
 	counts        map[string]int64
 	counted       int       // countCost of its counts, which are numbers of subscribers
 	questions     Questions // to it
@@ -115,7 +116,6 @@ func (p *Pool) start(newest bool, role string) (*worker, error) {
 		cmd.Stderr = pipe
 		lasting = strconv.Itoa(pass(os.Stderr))
 	}
-	kills := confine.MemoryKills(root)
 	cmd.Dir, cmd.SysProcAttr = p.o.Dir, p.o.Attributes()
 	cmd.Env = append(cmd.Env, fmt.Sprintf("%s=%d,%s,%s", Variable, fd, lasting, role), EpochVariable+"="+p.relay.epoch)
 	if role == Asleep {
@@ -125,12 +125,20 @@ func (p *Pool) start(newest bool, role string) (*worker, error) {
 		channel.Close()
 		return nil, err
 	}
-	w := &worker{pool: p, pid: cmd.Process.Pid, process: cmd.Process, channel: channel, started: time.Now(), stderrCapture: heard, kills: kills}
-	w.sleep.asleep = role == Asleep
+	w := p.newWorker(cmd.Process, channel)
+	w.stderrCapture, w.sleep.asleep = heard, role == Asleep
 	p.o.Log(logfile.Debug, fmt.Sprintf("worker %d: started", w.pid))
 	w.within(p.o.LoadTimeout, fmt.Sprintf("did not load within %v", p.o.LoadTimeout))
 	p.watch(w)
 	return w, nil
+}
+
+// newWorker returns a worker that was just started.
+func (p *Pool) newWorker(process *os.Process, channel *Channel) *worker {
+	w := &worker{pool: p, pid: process.Pid, process: process, channel: channel, started: time.Now(), kills: confine.MemoryKills(root)}
+	w.out.queue = eventloop.NewQueue(w.deliver)
+	w.questions.ended = make(chan struct{})
+	return w
 }
 
 // watch starts the goroutines that receive messages from w and wait for its end.
