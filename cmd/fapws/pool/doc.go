@@ -39,8 +39,7 @@
 // Each serving worker is asked once a second whether it can answer requests (health.go). A slow answer proves
 // nothing: the machine may be slow, an inline handler busy, or a debugger attached. A worker is killed and replaced
 // if it finds that descriptors of its event loop are not the files that they were (runtime.Server.Intact), or if all
-// of its threads sleep and it reads none of the messages that wait for it. Workers are waited for one by one, so children of others are never
-// reaped.
+// of its threads sleep and it reads none of the messages that wait for it.
 //
 // # Channels over workers
 //

@@ -26,8 +26,8 @@ const (
 
 // datagram is an encoded message, or a part of one.
 type datagram struct {
-	text  []byte
-	files []*os.File // closed once it is sent or dropped
+	text []byte
+	fds  []int // closed once it is sent or dropped
 }
 
 // outbox queues datagrams for a worker, so that the sender does not wait.
@@ -40,33 +40,33 @@ type outbox struct {
 
 // send queues m for w, with descriptors of files, which stay open. It is safe for concurrent use.
 func (w *worker) send(m *Message, files ...*os.File) {
-	var own []*os.File
+	var own []int
 	for _, f := range files {
 		fd, err := Duplicate(f)
 		if err != nil {
-			CloseFiles(own)
+			closeDescriptors(own)
 			w.kill(fmt.Sprintf("cannot receive a descriptor (%v)", err))
 			return
 		}
-		own = append(own, os.NewFile(uintptr(fd), f.Name()))
+		own = append(own, fd)
 	}
 	texts, err := m.encode()
 	if err != nil {
 		w.pool.o.Log(logfile.Error, err.Error())
-		CloseFiles(own)
+		closeDescriptors(own)
 		return
 	}
 	w.queue(texts, own...)
 }
 
-// queue queues the datagrams of a message. The last one takes the files over.
-func (w *worker) queue(texts [][]byte, files ...*os.File) {
+// queue queues the datagrams of a message. The last one takes the descriptors over.
+func (w *worker) queue(texts [][]byte, fds ...int) {
 	all := make([]datagram, len(texts))
 	for i, text := range texts {
 		all[i].text = text
 		w.queued(len(text))
 	}
-	all[len(all)-1].files = files
+	all[len(all)-1].fds = fds
 	if w.out.bytes.Load() > maxUnread && !w.out.closed.Swap(true) {
 		go w.pool.post(func() { w.kill("does not read messages") })
 	}
@@ -88,10 +88,11 @@ func (w *worker) queued(by int) {
 func (w *worker) deliver(all []datagram) {
 	for i, d := range all {
 		for sent := false; !sent && !w.out.closed.Load(); {
-			rights, err := rightsOf(d.files)
-			if err == nil {
-				err = w.channel.write(time.Time{}, [][]byte{d.text}, rights)
+			var rights []byte
+			if len(d.fds) > 0 {
+				rights = unix.UnixRights(d.fds...)
 			}
+			err := w.channel.write(time.Time{}, [][]byte{d.text}, rights)
 			switch {
 			case err == nil:
 				sent = true
@@ -103,7 +104,13 @@ func (w *worker) deliver(all []datagram) {
 			}
 		}
 		w.queued(-len(d.text))
-		CloseFiles(d.files)
+		closeDescriptors(d.fds)
 		all[i] = datagram{}
+	}
+}
+
+func closeDescriptors(fds []int) {
+	for _, fd := range fds {
+		unix.Close(fd)
 	}
 }

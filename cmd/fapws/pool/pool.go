@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"fapws/cmd/fapws/confine"
 	"fapws/cmd/fapws/process"
 	"fapws/runtime/logfile"
@@ -77,6 +79,7 @@ func (p *Pool) Run(signals *Signals, handover *Handover) error {
 	} else {
 		p.begin(request{why: "start"})
 	}
+	p.reap() // a worker may have ended between two programs
 	for !p.stopping || len(p.workers) > 0 {
 		select {
 		case f := <-p.events:
@@ -86,7 +89,7 @@ func (p *Pool) Run(signals *Signals, handover *Handover) error {
 		case sig := <-p.signals.C:
 			p.signal(sig)
 		case <-p.signals.ended:
-			p.reapOrphans()
+			p.reap()
 		}
 	}
 	p.closeSockets()
@@ -250,12 +253,13 @@ func (w *worker) settle(text []byte) error {
 	return nil
 }
 
-// died is called when the process of w has ended; how says how. killed: with SIGKILL.
-func (p *Pool) died(w *worker, how string, code int, killed bool) {
+// died is called when the process of w has ended, and its last messages have come.
+func (p *Pool) died(w *worker, status unix.WaitStatus) {
+	how, code := howEnded(status), status.ExitStatus()
 	switch {
 	case w.why != "":
 		how = w.why + " and was killed"
-	case killed && w.reason == "":
+	case status.Signal() == unix.SIGKILL && w.reason == "":
 		w.reason = confine.MemoryExceeded(root, w.kills)
 	}
 	was, wanted := w.state, w.replaces() || w.state == Serving && w != p.pageWorker
@@ -269,7 +273,6 @@ func (p *Pool) died(w *worker, how string, code int, killed bool) {
 	for name := range w.counts {
 		p.tellSoon(name)
 	}
-	p.reapOrphans()
 	close(w.questions.ended)
 	p.closed(w)
 	if w == p.pageWorker {

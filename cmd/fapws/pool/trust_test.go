@@ -63,7 +63,7 @@ func discard(p *Pool) {
 	}
 	for _, w := range p.workers {
 		for _, d := range inbox(w) {
-			CloseFiles(d.files)
+			closeDescriptors(d.fds)
 		}
 		outboxes.Delete(w)
 	}

@@ -120,7 +120,7 @@ func (p *Pool) maybeHandOver() {
 	}
 	waits := p.o.Broker != nil && !p.o.Broker.Idle() // it may be away: events must not be lost
 	for _, w := range p.workers {
-		if !w.idle {
+		if !w.idle || w.reaped { // the next program could not wait for it
 			return // it calls again
 		}
 		waits = waits || w.out.bytes.Load() > 0

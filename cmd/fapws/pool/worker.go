@@ -73,6 +73,7 @@ type worker struct {
 	limit         *time.Timer    // kills it when a step takes too long
 	why           string         // why it was killed, if the supervisor did
 	reason        string         // why it ends, as it has reported itself, perhaps with advice behind "; "
+	reaped        bool           // its process has ended
 	kills         int            // confine.MemoryKills at its start
 	idle          bool           // its channel has no reader: see handOver
 	silent        chan struct{}  // closed when all its messages were handled
@@ -141,20 +142,42 @@ func (p *Pool) newWorker(process *os.Process, channel *Channel) *worker {
 	return w
 }
 
-// watch starts the goroutines that receive messages from w and wait for its end.
+// watch starts the goroutine that receives messages from w.
 func (p *Pool) watch(w *worker) {
 	p.workers[w.pid] = w
 	w.silent = make(chan struct{})
 	w.said = sync.OnceFunc(func() { close(w.silent) })
 	go w.receive()
+}
+
+// reap takes note of the processes that have ended: workers, and those that others have left to this one. It is process 1 of a container,
+// perhaps, where processes that a worker's children started and did not wait for would stay as zombies.
+func (p *Pool) reap() {
+	for {
+		var status unix.WaitStatus
+		pid, err := unix.Wait4(-1, &status, unix.WNOHANG, nil)
+		if err == unix.EINTR {
+			continue
+		}
+		if pid <= 0 {
+			return
+		}
+		if w := p.workers[pid]; w != nil {
+			w.ends(status)
+		}
+	}
+}
+
+// ends is called when the process of w has ended.
+func (w *worker) ends(status unix.WaitStatus) {
+	w.reaped = true
 	go func() {
-		state, err := w.process.Wait()
 		w.stderrCapture.end()
 		select { // its last events count
 		case <-w.silent:
 		case <-time.After(lastMessages):
 		}
-		p.post(func() { p.died(w, howEnded(state, err), state.ExitCode(), signalOf(state) == syscall.SIGKILL) })
+		w.pool.post(func() { w.pool.died(w, status) })
 	}()
 }
 
@@ -219,11 +242,17 @@ func (w *worker) within(d time.Duration, why string) {
 }
 
 func (w *worker) kill(why string) {
-	if w.state == Dead {
-		return
+	if !w.reaped {
+		w.why = why
+		w.signal(unix.SIGKILL)
 	}
-	w.why = why
-	w.process.Kill()
+}
+
+// signal sends a signal to the process, whose number may be another one's when it has ended.
+func (w *worker) signal(sig syscall.Signal) {
+	if !w.reaped {
+		_ = w.process.Signal(sig) // failing, it is about to end
+	}
 }
 
 // retire lets w finish its requests, now that other workers accept in its place. Its subscribers stay until depart, and
@@ -269,25 +298,12 @@ func (w *worker) end(kind Kind, files ...*os.File) {
 	w.send(&Message{Kind: kind, Grace: grace}, files...)
 }
 
-// howEnded describes the end of a process: "was killed (SIGKILL)".
-func howEnded(state *os.ProcessState, err error) string {
-	if state == nil {
-		return fmt.Sprintf("ended (%v)", err)
+// howEnded describes the end of a process: "was killed by SIGKILL".
+func howEnded(status unix.WaitStatus) string {
+	if status.Signaled() {
+		return "was killed by " + unix.SignalName(status.Signal())
 	}
-	if sig := signalOf(state); sig != 0 {
-		return "was killed by " + unix.SignalName(sig)
-	}
-	return fmt.Sprintf("exited with status %d", state.ExitCode())
-}
-
-// signalOf returns the signal that has ended a process, or 0.
-func signalOf(state *os.ProcessState) syscall.Signal {
-	if state != nil {
-		if status, ok := state.Sys().(syscall.WaitStatus); ok && status.Signaled() {
-			return status.Signal()
-		}
-	}
-	return 0
+	return fmt.Sprintf("exited with status %d", status.ExitStatus())
 }
 
 // ended returns a line for the log: how w has ended, why if that is known, and what happens next.

@@ -244,7 +244,6 @@ func StartKeyReader(files []string) (*KeyReader, error) {
 		channel.Close()
 		return nil, err
 	}
-	go cmd.Wait()
 	return &KeyReader{channel}, nil
 }
 

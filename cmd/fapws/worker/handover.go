@@ -142,7 +142,7 @@ func (r *relay) takeClient(m *pool.Message, files []*os.File, from *pool.Channel
 		if err = sockets.Import(&socket, fd); err == nil {
 			return nil
 		}
-		if from.SendDescriptor(m, fd) == nil {
+		if from.Send(m, fd) == nil {
 			unix.Close(fd)
 		} else { // the other one has gone
 			sockets.Dismiss(fd)
@@ -224,7 +224,7 @@ func (p *Parent) handClientsOver(ctx context.Context) {
 		if err != nil {
 			return err
 		}
-		return to.SendDescriptor(&pool.Message{Kind: pool.Piece, Text: text, Raw: raw}, fd)
+		return to.Send(&pool.Message{Kind: pool.Piece, Text: text, Raw: raw}, fd)
 	}
 	defer s.server.HoldEnd()()
 	n, err := s.server.Subscribers().Export(ctx, give)
