@@ -1,11 +1,11 @@
 package pool
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -20,23 +20,24 @@ import (
 )
 
 // Variable is the variable of the environment by which a process knows that it
-// is a worker. Its value has three parts, separated by commas: the descriptor of the control channel, the descriptor
-// to use as standard error once the worker has loaded (may be empty), and its role: PageOnly, Eager, Asleep or nothing.
+// is a worker. Its value is a Start in JSON.
 const Variable = "FAPWS_WORKER"
 
-// EpochVariable is the variable of the environment that tells workers the epoch of
-// the numbers of events.
-const EpochVariable = "FAPWS_EPOCH"
+// Start is what a worker has to know when it starts.
+type Start struct {
+	FD     int    // the descriptor of the control channel
+	Stderr int    // the descriptor to use as standard error once the worker has loaded; -1: no change
+	Role   string // PageOnly, Eager, Asleep or nothing
+	Epoch  string // of the numbers of events
+	Script string // what another worker has said of the script (Settled.Script), for one that is Asleep
+}
 
 // CountVariable is the variable of the environment that tells workers to count requests from the start.
 const CountVariable = "FAPWS_COUNT"
 
-// ScriptVariable is the variable of the environment that tells workers that are Asleep what another one has said: Settled.Script.
-const ScriptVariable = "FAPWS_SCRIPT"
-
 // Variables are the variables of the environment that a supervisor sets for its workers
 // and for the program that takes its place.
-var Variables = []string{Variable, EpochVariable, CountVariable, ScriptVariable, handoverVariable}
+var Variables = []string{Variable, CountVariable, handoverVariable}
 
 // PageOnly is the role of a worker that has no application and serves the page of a Notice.
 const PageOnly = "page"
@@ -105,7 +106,7 @@ func (p *Pool) start(newest bool, role string) (*worker, error) {
 		cmd.ExtraFiles = append(cmd.ExtraFiles, f)
 		return len(cmd.ExtraFiles) + 2 // behind standard input, output and error
 	}
-	fd, lasting := pass(theirs), "" // lasting is standard error once it has loaded
+	start := Start{FD: pass(theirs), Stderr: -1, Role: role, Epoch: p.relay.epoch, Script: p.settled.Script}
 	var heard *stderrCapture
 	if p.o.FailurePage != nil && role != PageOnly {
 		var pipe *os.File
@@ -115,14 +116,15 @@ func (p *Pool) start(newest bool, role string) (*worker, error) {
 		}
 		defer pipe.Close()
 		cmd.Stderr = pipe
-		lasting = strconv.Itoa(pass(os.Stderr))
+		start.Stderr = pass(os.Stderr)
 	}
 	cmd.Dir, cmd.SysProcAttr = p.o.Dir, p.o.Attributes()
-	cmd.Env = append(cmd.Env, fmt.Sprintf("%s=%d,%s,%s", Variable, fd, lasting, role), EpochVariable+"="+p.relay.epoch)
-	if role == Asleep {
-		cmd.Env = append(cmd.Env, ScriptVariable+"="+p.settled.Script)
+	text, err := json.Marshal(start)
+	if err == nil {
+		cmd.Env = append(cmd.Env, Variable+"="+string(text))
+		err = cmd.Start()
 	}
-	if err := cmd.Start(); err != nil {
+	if err != nil {
 		channel.Close()
 		return nil, err
 	}

@@ -206,7 +206,7 @@ func (p *Parent) loopRuns(within time.Duration) bool {
 func (p *Parent) answer(m *pool.Message) {
 	s, text := p.s, ""
 	question, about, _ := strings.Cut(m.Text, " ")
-	if p.role == pool.PageOnly {
+	if p.Role == pool.PageOnly {
 		question = "" // there is no application
 	}
 	switch question {

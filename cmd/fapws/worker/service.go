@@ -83,7 +83,7 @@ func (s *service) run() (code int, err error) {
 		reread = s.rereadCertificates
 	}
 	s.signals = watchSignals(s.log.Log, s.exit, func() { s.reopenLog() }, s.replacement(), reread)
-	if p := s.parent; p != nil && p.role == pool.Asleep {
+	if p := s.parent; p != nil && p.Role == pool.Asleep {
 		if err := p.recall(); err != nil {
 			return 0, err
 		}
@@ -319,7 +319,7 @@ func (s *service) openLogs(p *plan.Programs) (err error) {
 func (s *service) parts(p *plan.Programs) plan.Parts {
 	run := strconv.FormatInt(s.alone.opened.UnixNano(), 36) // while the applications load there are other sites than afterwards, which share what depends on the run
 	if s.parent != nil {
-		run = s.parent.epoch
+		run = s.parent.Epoch
 	}
 	return plan.Parts{
 		Programs:  p,
@@ -401,7 +401,7 @@ func (s *service) warn(line string) { s.log.Log(logfile.Warning, line) }
 func (s *service) buildEarly() error {
 	answers := len(s.alone.bound.Sockets()) > 0 // the application is not needed to know where clients connect
 	if p := s.parent; p != nil {
-		answers = p.role != "" && p.root == ""
+		answers = p.Role != "" && p.root == ""
 	}
 	confined := s.conf.Sandbox != settings.SandboxModes[0] || !answers
 	asleep := s.lateLoad != nil

@@ -57,7 +57,7 @@ func (p *Parent) recall() error {
 	z.need = sync.OnceFunc(func() { close(z.needed) })
 	s.lateLoad = z
 	var r remembered
-	_ = json.Unmarshal([]byte(p.script), &r) // a worker of this program has made it
+	_ = json.Unmarshal([]byte(p.Script), &r) // a worker of this program has made it
 	z.watches = r.Watches
 	var err error
 	s.conf, err = s.plan.Recall(r.Globals)
