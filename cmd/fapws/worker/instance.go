@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -240,18 +241,12 @@ func urlsOf(a Address, local []netip.Addr) (url string, others []string) {
 }
 
 func httpURL(secure bool, ip netip.Addr, port int) string {
-	scheme, usual := "http", 80
+	u, usual := url.URL{Scheme: "http", Host: netip.AddrPortFrom(ip, uint16(port)).String(), Path: "/"}, ":80"
 	if secure {
-		scheme, usual = "https", 443
+		u.Scheme, usual = "https", ":443"
 	}
-	host := ip.String()
-	if ip.Is6() {
-		host = "[" + strings.Replace(host, "%", "%25", 1) + "]" // RFC 6874 §2
-	}
-	if port == usual {
-		return scheme + "://" + host + "/"
-	}
-	return fmt.Sprintf("%s://%s:%d/", scheme, host, port)
+	u.Host = strings.TrimSuffix(u.Host, usual)
+	return u.String()
 }
 
 // localAddresses returns the addresses by which other machines may reach this
