@@ -103,11 +103,8 @@ func ChannelOf(f *os.File) (*Channel, error) {
 	return NewChannel(fd)
 }
 
-// File returns a copy of the descriptor, for a program that takes the place of this one.
-func (c *Channel) File() (*os.File, error) { return c.conn.File() }
-
-// Duplicate returns another descriptor of f, which is closed on exec.
-func Duplicate(f *os.File) (fd int, err error) { return duplicate(f, unix.F_DUPFD_CLOEXEC) }
+// Duplicate returns another descriptor of c, which is closed on exec.
+func Duplicate(c syscall.Conn) (fd int, err error) { return duplicate(c, unix.F_DUPFD_CLOEXEC) }
 
 // duplicate returns another descriptor of c by a command of fcntl(2).
 func duplicate(c syscall.Conn, command int) (fd int, err error) {

@@ -20,7 +20,7 @@ const (
 
 // replaces reports whether w is loading in order to serve, and not with a generation.
 func (w *worker) replaces() bool {
-	return w.state < Serving && w.batch == nil && !w.leaves && w != w.pool.pageWorker
+	return w.state < Serving && w.batch == nil && !w.leaves && !w.page
 }
 
 // level starts and retires workers until as many serve, or load, as are wanted.

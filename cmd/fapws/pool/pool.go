@@ -25,26 +25,25 @@ type Pool struct {
 	since   time.Time
 
 	// The following fields belong to the goroutine of Run.
-	addresses  []Address
-	settled    Settled // of the first worker; the zero Settled: none has loaded yet
-	want       int     // number of workers that serve
-	workers    map[int]*worker
-	batch      *generation // that is being loaded
-	next       *request    // for another one after it
-	asleep     bool        // workers begin Asleep
-	pause      *time.Timer // until the next worker is started, because one died soon after its start; nil: there is none
-	backoff    time.Duration
-	adopted    int // generations that have served
-	stopping   bool
-	told       time.Time // when a TERM or INT made it stop
-	result     error     // of Run; nil is a clean end
-	handing    bool      // another program takes over as soon as the channels have no reader
-	failure    string    // why the last generation does not serve, or ""
-	deaths     int       // of workers that should serve
-	recycled   int       // workers that were replaced one by one
-	page       []byte    // about it, or nil
-	pageWorker *worker
-	relay      relay
+	addresses []Address
+	settled   Settled // of the first worker; the zero Settled: none has loaded yet
+	want      int     // number of workers that serve
+	workers   map[int]*worker
+	batch     *generation // that is being loaded
+	next      *request    // for another one after it
+	asleep    bool        // workers begin Asleep
+	pause     *time.Timer // until the next worker is started, because one died soon after its start; nil: there is none
+	backoff   time.Duration
+	adopted   int // generations that have served
+	stopping  bool
+	told      time.Time // when a TERM or INT made it stop
+	result    error     // of Run; nil is a clean end
+	handing   bool      // another program takes over as soon as the channels have no reader
+	failure   string    // why the last generation does not serve, or ""
+	deaths    int       // of workers that should serve
+	recycled  int       // workers that were replaced one by one
+	page      []byte    // about it, or nil
+	relay     relay
 }
 
 // root is where the kernel reports limits and processes that it has killed.
@@ -225,7 +224,7 @@ func (p *Pool) loaded(w *worker, text []byte) {
 	w.setState(Ready)
 	w.limit.Stop()
 	switch {
-	case w == p.pageWorker:
+	case w.page:
 		p.servePage(w)
 	case w.batch != nil && w.batch == p.batch:
 		p.progress()
@@ -262,7 +261,7 @@ func (p *Pool) died(w *worker, status unix.WaitStatus) {
 	case status.Signal() == unix.SIGKILL && w.reason == "":
 		w.reason = confine.MemoryExceeded(root, w.kills)
 	}
-	was, wanted := w.state, w.replaces() || w.state == Serving && w != p.pageWorker
+	was, wanted := w.state, w.replaces() || w.state == Serving && !w.page
 	w.setState(Dead)
 	if w.limit != nil {
 		w.limit.Stop()
@@ -275,12 +274,11 @@ func (p *Pool) died(w *worker, status unix.WaitStatus) {
 	}
 	close(w.questions.ended)
 	p.closed(w)
-	if w == p.pageWorker {
-		p.pageWorkerDied(w, how)
-	}
 	switch {
 	case w.batch != nil && w.batch == p.batch:
 		p.batchFailed(w, how, code, w.why == "" && code >= 1 && code <= process.NoStart)
+	case w.page && p.first() && !p.stopping:
+		p.o.Log(logfile.Warning, fmt.Sprintf("worker %d, which showed the failure, %s", w.pid, how))
 	case wanted:
 		p.lost(w, was, how)
 	case w.why != "":
@@ -336,7 +334,7 @@ type Options struct {
 
 	// BeforeExec is called before another program takes the place of this one, to close and write files. That
 	// program gets the result as Handover.State and from Handover.Files.
-	BeforeExec func() (state []byte, files []*os.File)
+	BeforeExec func() (state []byte, files []syscall.Conn)
 
 	// Certificates returns the certificates that a worker wants, both of them texts of their own between
 	// worker and supervisor; again: it has got one before, and needs another only if that has changed since, else nil. It

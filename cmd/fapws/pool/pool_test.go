@@ -24,7 +24,7 @@ func idle() Options {
 		Attributes:   func() *syscall.SysProcAttr { return nil },
 		Fits:         func(*Settled) string { return "" },
 		Event:        func(Event) {},
-		BeforeExec:   func() ([]byte, []*os.File) { return nil, nil },
+		BeforeExec:   func() ([]byte, []syscall.Conn) { return nil, nil },
 		Certificates: func(string, bool) ([]byte, error) { return nil, os.ErrNotExist },
 		Query:        func(string) string { return "answer" },
 		LastWords:    func(int, []byte) {},

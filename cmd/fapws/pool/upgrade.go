@@ -171,10 +171,7 @@ func (p *Pool) handOver() error {
 	}
 	state, files := p.o.BeforeExec()
 	h.State = state
-	for _, f := range files {
-		pass = append(pass, f)
-	}
-	for _, c := range pass {
+	for _, c := range append(pass, files...) {
 		fd, err := duplicate(c, unix.F_DUPFD)
 		if err != nil {
 			return err

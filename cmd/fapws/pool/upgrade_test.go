@@ -34,12 +34,7 @@ func TestHandoverWithinEvent(t *testing.T) {
 	ours.ReceiveWithin(10 * time.Millisecond)
 	w.pool.count(w, map[string]int64{"news": 2})
 
-	inherited, err := ours.File()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer inherited.Close()
-	fd, err := Duplicate(inherited)
+	fd, err := Duplicate(ours)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -65,6 +65,7 @@ type worker struct {
 	state         State
 	started       time.Time
 	replaced      bool        // another one is to take its place
+	page          bool        // it has no application: PageOnly
 	leaves        bool        // it retires when it has loaded: see retireLoaded
 	batch         *generation // with which it was started, until that serves
 	settled       *Settled
@@ -129,7 +130,7 @@ func (p *Pool) start(newest bool, role string) (*worker, error) {
 		return nil, err
 	}
 	w := p.newWorker(cmd.Process, channel)
-	w.stderrCapture, w.sleep.asleep = heard, role == Asleep
+	w.stderrCapture, w.page, w.sleep.asleep = heard, role == PageOnly, role == Asleep
 	p.o.Log(logfile.Debug, fmt.Sprintf("worker %d: started", w.pid))
 	w.within(p.o.LoadTimeout, fmt.Sprintf("did not load within %v", p.o.LoadTimeout))
 	p.watch(w)

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 
 	"fapws/cmd/fapws/confine"
 	"fapws/cmd/fapws/ctl"
@@ -321,7 +322,7 @@ func (p *supervisor) event(e pool.Event) {
 }
 
 // beforeExec leaves to the next program the variables that this one has taken from the environment.
-func (p *supervisor) beforeExec() (state []byte, left []*os.File) {
+func (p *supervisor) beforeExec() (state []byte, left []syscall.Conn) {
 	var err error
 	for _, pair := range p.instance.Notifier.Environ() {
 		name, value, _ := strings.Cut(pair, "=")
