@@ -82,8 +82,6 @@ PyObject *live_ws_leave(PyObject *self, PyObject *group);
 /* --- live_channels.c -------------------------------------------------------- */
 
 #define LIVE_LARGEST_EVENT (16 << 20) /* maximum bytes before the settings are known */
-/* The sum of the numbers of live_count_subscribers. Without the GIL, too. */
-int64_t live_subscriber_count(const char *name, size_t len);
 /* The callable of the mount for on_join and on_leave. A new reference. */
 PyObject *live_presence_handler(void);
 

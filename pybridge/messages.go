@@ -123,6 +123,11 @@ func CountSubscribers(name string, elsewhere bool, n int64) {
 	C.live_count_subscribers((*C.char)(unsafe.Pointer(unsafe.StringData(name))), C.size_t(len(name)), C.int(boolByte(elsewhere)), C.int64_t(n))
 }
 
+// HasSubscribers reports whether a channel has subscribers, here or elsewhere. It is safe for concurrent use.
+func HasSubscribers(name string) bool {
+	return C.live_subscriber_count((*C.char)(unsafe.Pointer(unsafe.StringData(name))), C.size_t(len(name))) > 0
+}
+
 // The event loop keeps groups of WebSockets (runtime.Server.Broadcast). The name of a group is a place and a name that the
 // application chooses. The place of a fapws.WebSocket is the same in all processes; all ASGI applications share one.
 

@@ -388,6 +388,8 @@ void core_errorlog_write(int number, const char *text, size_t n);
 /* Sets the number of subscribers of a channel, in this process or elsewhere:
  * fapws.subscribers returns the sum. Any thread. */
 void live_count_subscribers(const char *name, size_t len, int elsewhere, int64_t subscribers);
+/* The sum of both. Any thread, without the GIL, too. */
+int64_t live_subscriber_count(const char *name, size_t len);
 
 /* --- live_ipc.c ---------------------------------------------------------------- */
 

@@ -14,6 +14,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"fapws/cmd/fapws/process"
+	"fapws/runtime/eventloop"
 	"fapws/runtime/logfile"
 )
 
@@ -35,80 +36,68 @@ const (
 	muchPending = 16 << 20
 	mostPending = 64 << 20
 
-	// together is how many batches leave at once, and togetherBytes how many bytes of them but for a single one: on a slow line they have
+	// mostTogether is how many batches leave at once, and togetherBytes how many bytes of them but for a single one: on a slow line they have
 	// to arrive within answerWithin.
-	together      = 64
+	mostTogether  = 64
 	togetherBytes = 256 << 10
-
-	// mostOwn bounds the batches that were added and not read: reading may fail alone.
-	mostOwn = 100_000
 )
 
 // Broker is the connection of a server to a broker, a Redis or Valkey whose stream connects the channels of several servers. It numbers the events
-// in place of the supervisor. Its methods are safe for concurrent use. Only Start, History and Close wait, for some seconds at most.
+// in place of the supervisor. Its methods are safe for concurrent use. Only History and Close wait, for some seconds at most.
 //
 // # Order
 //
-// A script in the broker (addScript) gives a batch of events its numbers and appends it to the stream, in one step. Every server,
-// also the publisher, reads the stream and sends its clients the events that it finds there. So all servers have the same events
-// in the same order, under the same ids: a client that comes back to another server with Last-Event-ID gets what it has missed.
+// A script in the broker (addScript) gives a batch of events its numbers and appends it to the stream, in one step; the id of an entry is the
+// number of its last event. Every server, also the publisher, reads the stream and sends its clients the events that it finds there. So all
+// servers have the same events in the same order, under the same ids: a client that comes back to another server with Last-Event-ID gets what
+// it has missed.
 //
 // # A broker that is away
 //
 // Batches wait in memory, and leave in their order when the broker is back. A batch whose answer was lost is sent again, and the
-// script refuses it if it is there: each server counts its batches. Reading goes on behind the last entry that was read. If the
-// broker has lost its data, numbers go on with a distance above the last ones.
+// script refuses it if it is there: each server counts its batches. Reading goes on behind the last number that was read. If the
+// broker has lost its data, the first server that notices has numbers go on with a distance above the last ones (placeScript).
 //
-// The first connection is another matter: without a broker the next number is not known, so a server does not start without it. One that is
+// The first connection is another matter: without a broker the last number is not known, so a server does not start without it. One that is
 // upgraded knows it from the program before.
 //
 // # What is read
 //
-// Other programs may write to the broker, too. An entry that is none of fapws, or has numbers above those that the broker has given, is
-// reported once and ignored (broker_read.go): later events would seem to be old ones. Numbers and ids that no more can follow are replaced
-// (addScript). If the ids of the stream go back, the reader begins again, and skips the numbers that it knows.
+// Other programs may write to the broker, too. An entry that is none of fapws is reported once and ignored; numbers go on behind its id.
+// If no more can follow, the stream begins again.
 //
 // # Keys
 //
-// With the prefix fapws: {fapws}:events is the stream, {fapws}:state a hash with the epoch and the last number, and
+// With the prefix fapws: {fapws}:events is the stream, {fapws}:state a hash with the epoch, and
 // {fapws}:sent:NODE how many batches a server has added. The braces keep them together in a cluster.
 type Broker struct {
 	redis   redis.UniversalClient
-	keys    []string // of addScript, without that of the node
+	keys    []string // of addScript
 	shown   string
 	node    string // the name of this server among others
 	epoch   string
 	log     func(logfile.Level, string)
 	ctx     context.Context // until Close
 	cancel  context.CancelFunc
-	ends    sync.WaitGroup
+	ends    sync.WaitGroup // of reading
+	waiting *eventloop.Queue[Batch]
 	deliver func(Batch)
-	last    string // id of the last entry that was read; of readSome, as the two below
-	old     string // id up to which entries with numbers that were read are not new: see rewind
-	unsure  bool   // the broker may have lost the last entry
-	warned  bool   // of entries that fapws did not write
+	unsure  bool // the broker may have lost the last entry; of readSome
+	warned  bool // of entries that fapws did not write; of readSome
 
-	full bool // the broker has dropped events to make room; of writeSome
+	full bool // the broker has dropped events to make room; of write
 
 	mu      sync.Mutex
-	seq     uint64 // the highest number that was read
-	sent    uint64 // batches that were given their count
-	waiting []pendingBatch
-	own     []pendingBatch // without their events: those that were not read yet, at most mostOwn
-	bytes   int            // of waiting
-	events  int            // in waiting
-	waited  int            // events that have waited; of this outage
-	lost    int            // events that found no room; of this outage
-	losses  int            // of all
-	news    chan struct{}  // something waits
-	away    time.Time      // since when the broker is away; zero: it is there
-	failing [2]bool        // in which direction
-}
-
-// Place is a place in the events of a broker, behind one of them.
-type Place struct {
-	Entry string // where the broker has it
-	Seq   uint64 // its number
+	seq     uint64    // the last number that was read; changed by readSome
+	sent    uint64    // batches that were given their count
+	bytes   int       // that wait
+	batches int       // that wait
+	events  int       // in them
+	waited  int       // events that have waited; of this outage
+	lost    int       // events that found no room; of this outage
+	losses  int       // of all
+	away    time.Time // since when the broker is away; zero: it is there
+	failing [2]bool   // in which direction
 }
 
 // Batch is what a worker has published at once.
@@ -118,8 +107,8 @@ type Batch struct {
 	Raw       []byte // the events, or with Purge the pattern
 	ID        uint64 // of the message of a worker of this server
 	Publisher int    // its process; 0: it was another server
-	Entry     string // where the broker has it
 	Purge     bool
+	count     uint64 // of batches of this server up to this one
 }
 
 // direction is one of the two uses of a broker. One may fail alone: a broker that is full, or only a copy of another one, is still read from.
@@ -130,24 +119,19 @@ const (
 	writing
 )
 
-// pendingBatch is a Batch that waits.
-type pendingBatch struct {
-	Batch
-	count uint64
-}
-
-// ConnectBroker connects to a broker. Its error is a line for the user. With the epoch of an earlier Broker, whose events go on, it does not wait
-// for the broker, which may be away.
-func ConnectBroker(a *BrokerAddress, epoch string, log func(logfile.Level, string)) (*Broker, error) {
+// ConnectBroker connects to a broker. Its error is a line for the user. With the epoch and the last number of an earlier Broker, whose events go
+// on, it does not wait for the broker, which may be away.
+func ConnectBroker(a *BrokerAddress, epoch string, last uint64, log func(logfile.Level, string)) (*Broker, error) {
 	quiet()
 	o := *a.options
 	o.DialTimeout, o.ReadTimeout, o.WriteTimeout = answerWithin, answerWithin, answerWithin
 	o.MaxRetries = -1
 	o.PoolSize, o.MinIdleConns = 3, 0
 	o.ContextTimeoutEnabled = true
-	c := &Broker{redis: redis.NewUniversalClient(&o), keys: []string{"{" + a.prefix + "}:state", "{" + a.prefix + "}:events"}, shown: a.String(), node: rand.Text(), epoch: epoch, log: log,
-		news: make(chan struct{}, 1)}
-	c.keys = append(c.keys, "{"+a.prefix+"}:sent:"+c.node)
+	node, prefix := rand.Text(), "{"+a.prefix+"}:"
+	c := &Broker{redis: redis.NewUniversalClient(&o), keys: []string{prefix + "events", prefix + "state", prefix + "sent:" + node}, shown: a.String(), node: node,
+		epoch: epoch, seq: last, unsure: true, log: log}
+	c.waiting = eventloop.NewQueue(c.write)
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	if epoch != "" {
 		return c, nil
@@ -173,20 +157,24 @@ type silence struct{}
 
 func (silence) Printf(context.Context, string, ...any) {}
 
-// begin agrees with other servers on the epoch, and finds out whether it may add events: those of no batch are there.
+// begin agrees with other servers on the epoch, finds out whether it may add events, and begins behind all that was published.
 func (c *Broker) begin(ctx context.Context) error {
 	own := strconv.FormatInt(time.Now().UnixMilli(), 36)
-	if err := c.redis.HSetNX(ctx, c.keys[0], "epoch", own).Err(); err != nil {
+	if err := c.redis.HSetNX(ctx, c.keys[1], "epoch", own).Err(); err != nil {
 		return err
 	}
 	var err error
-	if c.epoch, err = c.redis.HGet(ctx, c.keys[0], "epoch").Result(); err != nil {
+	if c.epoch, err = c.redis.HGet(ctx, c.keys[1], "epoch").Result(); err != nil {
 		return err
 	}
 	if !isEpoch(c.epoch) { // it is part of all ids
-		return fmt.Errorf("the epoch in %s is not one of fapws: %.40q; delete the key, or choose another ?prefix=", c.keys[0], c.epoch)
+		return fmt.Errorf("the epoch in %s is not one of fapws: %.40q; delete the key, or choose another ?prefix=", c.keys[1], c.epoch)
 	}
-	return c.add([]pendingBatch{{}}, 0)
+	if err := c.add([]Batch{{}}, 0); err != nil { // those of no batch are there
+		return err
+	}
+	c.seq, err = c.place(0)
+	return err
 }
 
 // String returns the URL, without a password.
@@ -201,69 +189,32 @@ func isEpoch(text string) bool {
 	return err == nil && strings.ToLower(text) == text
 }
 
-// Start begins to call deliver, on a goroutine, with the batches of all servers behind a place; the zero Place: from now on.
-// The events of this server come back so, too. It returns the place.
-func (c *Broker) Start(from Place, deliver func(Batch)) (Place, error) {
-	if from.Entry == "" {
-		var err error
-		if from, err = c.tip(); err != nil {
-			return from, fmt.Errorf("channels: %s: %s", c.shown, reason(err))
+// Start begins to call deliver, on a goroutine, with the batches of all servers behind the last number, which it returns.
+// The events of this server come back so, too.
+func (c *Broker) Start(deliver func(Batch)) (last uint64) {
+	c.deliver, last = deliver, c.seq
+	c.ends.Go(func() {
+		for c.ctx.Err() == nil {
+			c.try(reading, c.readSome)
 		}
-	}
-	c.deliver, c.last, c.seq, c.unsure = deliver, from.Entry, from.Seq, true
-	c.ends.Go(func() { c.repeat(reading, c.readSome) })
-	c.ends.Go(func() { c.repeat(writing, c.writeSome) })
-	return from, nil
+	})
+	return last
 }
 
-// repeat calls step until Close, with pauses while the broker is away.
-func (c *Broker) repeat(in direction, step func() error) {
-	var pause time.Duration
-	for c.ctx.Err() == nil {
+// try calls step until it succeeds, with pauses while the broker is away, or until Close.
+func (c *Broker) try(in direction, step func() error) {
+	for pause := againAfter; c.ctx.Err() == nil; pause = min(2*pause, againAtMost) {
 		err := step()
 		if err == nil {
-			pause = 0
 			c.answered(in)
-			continue
+			return
 		}
 		c.failed(in, err)
-		pause = min(max(2*pause, againAfter), againAtMost)
 		select {
 		case <-time.After(pause):
 		case <-c.ctx.Done():
 		}
 	}
-}
-
-// tip returns the place behind all that was published.
-func (c *Broker) tip() (Place, error) {
-	ctx, cancel := context.WithTimeout(c.ctx, connectWithin)
-	defer cancel()
-	at := Place{Entry: noEntry}
-	var err error
-	if at.Seq, err = c.lastNumber(ctx); err != nil { // first: entries between the two must have larger numbers
-		return at, err
-	}
-	entries, err := c.redis.XRevRangeN(ctx, c.keys[1], "+", "-", 1).Result()
-	if len(entries) > 0 {
-		at.Entry = entries[0].ID
-	}
-	return at, err
-}
-
-// lastNumber returns the last number that any server has given to an event; 0: none, or it is unknown.
-func (c *Broker) lastNumber(ctx context.Context) (uint64, error) {
-	ctx, cancel := context.WithTimeout(ctx, answerWithin)
-	defer cancel()
-	text, err := c.redis.HGet(ctx, c.keys[0], "seq").Result()
-	if errors.Is(err, redis.Nil) {
-		return 0, nil
-	}
-	seq, wrong := strconv.ParseUint(text, 10, 64)
-	if err == nil && (wrong != nil || seq > maxSeq) {
-		return 0, nil // addScript makes another one
-	}
-	return seq, err
 }
 
 // reason returns an error of the broker as a user needs it.
@@ -341,4 +292,5 @@ func (c *Broker) Close(limit time.Duration) {
 	c.cancel()
 	_ = c.redis.Close()
 	c.ends.Wait()
+	c.waiting.Close()
 }

@@ -58,7 +58,7 @@ func dial(t *testing.T, s *redistest.Server) *node {
 		t.Fatal(err)
 	}
 	n := &node{batches: make(chan Batch, 1000), lines: make(chan string, 100)}
-	if n.Broker, err = ConnectBroker(a, "", func(_ logfile.Level, line string) { n.lines <- line }); err != nil {
+	if n.Broker, err = ConnectBroker(a, "", 0, func(_ logfile.Level, line string) { n.lines <- line }); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { n.Close(0) })
@@ -68,9 +68,7 @@ func dial(t *testing.T, s *redistest.Server) *node {
 func connect(t *testing.T, s *redistest.Server) *node {
 	t.Helper()
 	n := dial(t, s)
-	if _, err := n.Start(Place{}, func(b Batch) { n.batches <- b }); err != nil {
-		t.Fatal(err)
-	}
+	n.Start(func(b Batch) { n.batches <- b })
 	return n
 }
 
@@ -97,7 +95,7 @@ func TestOrder(t *testing.T) {
 	next, id := uint64(1), uint64(0)
 	for range 200 {
 		x, y := <-a.batches, <-b.batches
-		if x.Seq != next || x.Seq != y.Seq || !bytes.Equal(x.Raw, y.Raw) || x.Entry != y.Entry {
+		if x.Seq != next || x.Seq != y.Seq || !bytes.Equal(x.Raw, y.Raw) {
 			t.Fatalf("%+v, %+v; the next number is %d", x, y, next)
 		}
 		next += uint64(x.N)
@@ -121,13 +119,13 @@ func TestOrder(t *testing.T) {
 func TestRepeated(t *testing.T) {
 	s := redistest.Start(t)
 	n := connect(t, s)
-	one := []pendingBatch{{Batch{N: 1, Raw: []byte("once")}, 1}}
+	one := []Batch{{N: 1, Raw: []byte("once"), count: 1}}
 	for range 3 {
 		if err := n.add(one, 0); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if length, err := n.redis.XLen(context.Background(), n.keys[1]).Result(); err != nil || length != 1 {
+	if length, err := n.redis.XLen(context.Background(), n.keys[0]).Result(); err != nil || length != 1 {
 		t.Errorf("%d entries, %v", length, err)
 	}
 }
@@ -135,14 +133,14 @@ func TestRepeated(t *testing.T) {
 // A batch does not overtake one that has failed, which would be lost.
 func TestFailedBatch(t *testing.T) {
 	n := connect(t, redistest.Start(t))
-	some := []pendingBatch{{Batch{N: 1}, 1}, {Batch{N: 1}, 2}, {Batch{N: 1}, 3}}
-	if err := n.add([]pendingBatch{some[0], some[2]}, 0); err == nil {
+	some := []Batch{{N: 1, count: 1}, {N: 1, count: 2}, {N: 1, count: 3}}
+	if err := n.add([]Batch{some[0], some[2]}, 0); err == nil {
 		t.Error("the second batch is missing, and the third one was added")
 	}
 	if err := n.add(some, 0); err != nil {
 		t.Error(err)
 	}
-	if length, err := n.redis.XLen(context.Background(), n.keys[1]).Result(); err != nil || length != 3 {
+	if length, err := n.redis.XLen(context.Background(), n.keys[0]).Result(); err != nil || length != 3 {
 		t.Errorf("%d entries, %v", length, err)
 	}
 }
@@ -209,7 +207,7 @@ func TestOverflow(t *testing.T) {
 	if st := a.State(); st.Lost != 6 || st.Waiting != 2*(mostPending>>20) || st.Away == 0 || !a.Congested() || a.Idle() {
 		t.Errorf("%+v", st)
 	}
-	if some, _ := a.next(); len(some) != 1 {
+	if some := together([]Batch{{Raw: large}, {Raw: large}}); len(some) != 1 {
 		t.Errorf("%d large batches leave at once", len(some))
 	}
 	s.Restart()

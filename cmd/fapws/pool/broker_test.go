@@ -19,7 +19,7 @@ func TestBrokerFull(t *testing.T) {
 	defer discard(p)
 	p.o.Broker = n.Broker
 	p.heard(publisher, &Message{Kind: Publish, N: 1, Raw: []byte("xxxx"), ID: 3})
-	if m, err := decode(publisher.out.waiting[0].text); err != nil || m.Kind != Events || m.Text != Dropped || m.ID != 3 {
+	if m, err := decode(inbox(publisher)[0].text); err != nil || m.Kind != Events || m.Text != Dropped || m.ID != 3 {
 		t.Errorf("%+v, %v", m, err)
 	}
 	s.Restart() // else the end waits for it
@@ -30,10 +30,8 @@ func TestBrokerDeliversAtTheEnd(t *testing.T) {
 	s := redistest.Start(t)
 	other := connect(t, s)
 	p := New(Options{Broker: dial(t, s).Broker})
-	if err := p.startBroker(nil); err != nil {
-		t.Fatal(err)
-	}
-	for range 20 * together {
+	p.startBroker()
+	for range 20 * mostTogether {
 		other.Publish(Batch{N: 1, Raw: []byte("late")})
 	}
 	<-p.events // the others wait
@@ -46,9 +44,7 @@ func TestBrokerFasterThanWorkers(t *testing.T) {
 	s := redistest.Start(t)
 	p := New(Options{Broker: dial(t, s).Broker})
 	p.relay.congested.Store(1)
-	if err := p.startBroker(nil); err != nil {
-		t.Fatal(err)
-	}
+	p.startBroker()
 	defer p.o.Broker.Close(0)
 	defer close(p.over)
 	other := connect(t, s)
@@ -68,13 +64,13 @@ func TestBrokerFasterThanWorkers(t *testing.T) {
 // Events go on where the program before was, unless that had another broker.
 func TestHandoverPlace(t *testing.T) {
 	var none *Handover
-	h := &Handover{Broker: "5-0", BrokerURL: "redis://a", Seq: 7}
-	for url, want := range map[string]Place{"redis://a": {Entry: "5-0", Seq: 7}, "redis://b": {}} {
-		if got := h.Place(url); got != want {
-			t.Errorf("%s: %+v", url, got)
+	h := &Handover{BrokerURL: "redis://a", Epoch: "e", Seq: 7}
+	for url, want := range map[string]uint64{"redis://a": 7, "redis://b": 0} {
+		if epoch, last := h.Broker(url); last != want || (epoch != "") != (want != 0) {
+			t.Errorf("%s: %s, %d", url, epoch, last)
 		}
-		if got := none.Place(url); got != (Place{}) {
-			t.Errorf("without a program before: %+v", got)
+		if epoch, _ := none.Broker(url); epoch != "" {
+			t.Errorf("without a program before: %s", epoch)
 		}
 	}
 }

@@ -24,47 +24,59 @@ const (
 	afterLoss = 1000
 
 	// maxSeq bounds the numbers: 100,000 events a second get there after 1,400 years, and scripts have no integers above its double.
+	// Ids that Redis makes, milliseconds since 1970, are below it.
 	maxSeq uint64 = 1 << 52
 )
 
+// lastOfStream is the beginning of both scripts. last returns the number of the last entry, and whether it had to be made up: the broker has
+// lost entries with numbers up to ARGV[1], or someone else's ids have come to the end, and the stream begins again. KEYS[1] is the stream.
+const lastOfStream = `
+local function last()
+  local info, known, number = redis.pcall('XINFO', 'STREAM', KEYS[1]), tonumber(ARGV[1]), 0
+  for i = 1, #info, 2 do
+    if info[i] == 'last-generated-id' then
+      number = tonumber(string.match(info[i + 1], '%%d+'))
+    end
+  end
+  if number > %d then
+    redis.call('DEL', KEYS[1])
+    number = -1
+  end
+  if number < known or number < 0 then
+    return known + %d, true
+  end
+  return number, false
+end
+local function id(number)
+  return string.format('%%.0f-0', number)
+end
+`
+
 // addScript appends a batch to the stream, unless it is there, or the one before it in the same request has failed: it would pass for one that is
-// there. KEYS: state, stream, count of the server; ARGV: count, epoch, highest number that the server has read, number of events, events, server, kind,
-// number of batches before it in the request.
-//
-// The state and the ids may be nonsense that someone else has written: numbers then go on as after a loss, and the stream begins again if its ids
-// have reached their end. If the broker has no memory for more, past events make room: it would take none until someone helps.
+// there. KEYS: stream, state, count of the server; ARGV: highest number that the server has read, count, epoch, number of events, events, server,
+// kind, message and process of the publisher, number of batches before it in the request. If the broker has no memory for more, past events
+// make room: it would take none until someone helps.
 var addScript = sync.OnceValue(func() *redis.Script {
-	return redis.NewScript(fmt.Sprintf(`
-local count, sent = tonumber(ARGV[1]), tonumber(redis.call('GET', KEYS[3]) or '0')
+	return redis.NewScript(fmt.Sprintf(lastOfStream+`
+local count, sent, n = tonumber(ARGV[2]), tonumber(redis.call('GET', KEYS[3]) or '0'), tonumber(ARGV[4])
 if count <= sent then
   return 0
 end
-if tonumber(ARGV[8]) > 0 and count > sent + 1 then
+if tonumber(ARGV[10]) > 0 and count > sent + 1 then
   return redis.error_reply('ERR an earlier batch is missing')
 end
-local last, known, n = tonumber(redis.call('HGET', KEYS[1], 'seq') or '0') or 0, tonumber(ARGV[3]), tonumber(ARGV[4])
-if not (last >= known and last <= %d and last %% 1 == 0) then
-  last = known + %d
-end
-local function add()
-  return redis.pcall('XADD', KEYS[2], 'MAXLEN', '~', %d, '*', 'seq', last + 1, 'n', n, 'from', ARGV[6], 'count', ARGV[1], 'kind', ARGV[7], 'raw', ARGV[5])
-end
-local id = add()
-if type(id) == 'table' and string.find(id.err, 'last possible ID', 1, true) then
-  redis.call('DEL', KEYS[2])
-  id = add()
-end
-if type(id) == 'table' then
-  local length = string.find(id.err, 'OOM', 1, true) and redis.call('XLEN', KEYS[2]) or 0
+local added = redis.pcall('XADD', KEYS[1], 'MAXLEN', '~', %d, id(last() + math.max(n, 1)),
+  'n', n, 'from', ARGV[6], 'kind', ARGV[7], 'id', ARGV[8], 'pid', ARGV[9], 'raw', ARGV[5])
+if type(added) == 'table' then
+  local length = string.find(added.err, 'OOM', 1, true) and redis.call('XLEN', KEYS[1]) or 0
   if length > %d then
-    redis.call('XTRIM', KEYS[2], 'MAXLEN', math.floor(length / 2))
+    redis.call('XTRIM', KEYS[1], 'MAXLEN', math.floor(length / 2))
     return redis.error_reply('TRIMMED past entries')
   end
-  return id
+  return added
 end
-redis.call('HSETNX', KEYS[1], 'epoch', ARGV[2])
-redis.call('HSET', KEYS[1], 'seq', last + n)
-redis.call('SET', KEYS[3], ARGV[1], 'EX', %d)
+redis.call('HSETNX', KEYS[2], 'epoch', ARGV[3])
+redis.call('SET', KEYS[3], ARGV[2], 'EX', %d)
 return 1
 `, maxSeq, afterLoss, keptEntries, leastEntries, nodeLives))
 })
@@ -82,17 +94,11 @@ func (c *Broker) Publish(b Batch) bool {
 		return false
 	}
 	c.sent++
-	c.waiting = append(c.waiting, pendingBatch{b, c.sent})
+	b.count = c.sent
 	c.bytes += len(b.Raw)
+	c.batches++
 	c.events += b.N
-	b.Raw = nil
-	if c.own = append(c.own, pendingBatch{b, c.sent}); len(c.own) > mostOwn {
-		c.own = c.own[1:]
-	}
-	select {
-	case c.news <- struct{}{}:
-	default:
-	}
+	c.waiting.Add(b)
 	return true
 }
 
@@ -107,28 +113,33 @@ func (c *Broker) Congested() bool {
 func (c *Broker) Idle() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return len(c.waiting) == 0
+	return c.batches == 0
 }
 
-// writeSome waits for batches and sends them to the broker.
-func (c *Broker) writeSome() error {
-	some, seq := c.next()
-	if len(some) == 0 {
-		select {
-		case <-c.news:
-		case <-c.ctx.Done():
-		}
-		return nil
+// write sends batches to the broker, and waits while it is away.
+func (c *Broker) write(all []Batch) {
+	for len(all) > 0 && c.ctx.Err() == nil {
+		some := together(all)
+		c.try(writing, func() error {
+			err := c.add(some, c.last())
+			for redis.HasErrorPrefix(err, "TRIMMED") {
+				c.reportFull()
+				err = c.add(some, c.last())
+			}
+			if err == nil {
+				c.added(some)
+			}
+			return err
+		})
+		all = all[len(some):]
 	}
-	err := c.add(some, seq)
-	for redis.HasErrorPrefix(err, "TRIMMED") {
-		c.reportFull()
-		err = c.add(some, seq)
-	}
-	if err == nil {
-		c.added(len(some))
-	}
-	return err
+}
+
+// last returns the last number that was read.
+func (c *Broker) last() uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.seq
 }
 
 // reportFull logs, once, that the broker has dropped past events.
@@ -139,20 +150,18 @@ func (c *Broker) reportFull() {
 	}
 }
 
-// next returns the batches to be sent, which stay in the queue, and the highest number that was read.
-func (c *Broker) next() ([]pendingBatch, uint64) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+// together returns the first of some batches, which leave at once.
+func together(all []Batch) []Batch {
 	n, bytes := 0, 0
-	for n < min(len(c.waiting), together) && (n == 0 || bytes+len(c.waiting[n].Raw) <= togetherBytes) {
-		bytes += len(c.waiting[n].Raw)
+	for n < min(len(all), mostTogether) && (n == 0 || bytes+len(all[n].Raw) <= togetherBytes) {
+		bytes += len(all[n].Raw)
 		n++
 	}
-	return c.waiting[:n], c.seq
+	return all[:n]
 }
 
 // add appends batches to the stream.
-func (c *Broker) add(some []pendingBatch, seq uint64) error {
+func (c *Broker) add(some []Batch, seq uint64) error {
 	ctx, cancel := context.WithTimeout(c.ctx, answerWithin)
 	defer cancel()
 	commands, err := c.redis.Pipelined(ctx, func(p redis.Pipeliner) error {
@@ -161,7 +170,7 @@ func (c *Broker) add(some []pendingBatch, seq uint64) error {
 			if b.Purge {
 				kind = "purge"
 			}
-			addScript().Eval(ctx, p, c.keys, b.count, c.epoch, seq, b.N, b.Raw, c.node, kind, i)
+			addScript().Eval(ctx, p, c.keys, seq, b.count, c.epoch, b.N, b.Raw, c.node, kind, b.ID, b.Publisher, i)
 		}
 		return nil
 	})
@@ -176,19 +185,17 @@ func (c *Broker) add(some []pendingBatch, seq uint64) error {
 	return nil
 }
 
-// added takes the first n batches out of the queue.
-func (c *Broker) added(n int) {
+// added notes that batches do not wait any more.
+func (c *Broker) added(some []Batch) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.away.IsZero() {
 		c.waited = max(c.waited, c.events)
 	}
-	for _, b := range c.waiting[:n] {
+	for _, b := range some {
 		c.bytes -= len(b.Raw)
 		c.events -= b.N
 	}
-	clear(c.waiting[:n])
-	if c.waiting = c.waiting[n:]; len(c.waiting) == 0 {
-		c.waiting = nil
-	}
+	c.batches -= len(some)
+	clear(some)
 }

@@ -29,7 +29,7 @@ const (
 	// maxFiles is how many descriptors one message may carry (SCM_MAX_FD is 253).
 	maxFiles = 200
 
-	// passWithin bounds how long SendDescriptor waits for a process that reads nothing.
+	// passWithin bounds how long a Send with descriptors waits for a process that reads nothing.
 	passWithin = 10 * time.Second
 )
 
@@ -80,17 +80,18 @@ func NewChannel(fd int) (*Channel, error) {
 // SyscallConn implements syscall.Conn.
 func (c *Channel) SyscallConn() (syscall.RawConn, error) { return c.conn.SyscallConn() }
 
-// Send sends m with the descriptors of files, which stay open. It waits as long as the other side is there.
-func (c *Channel) Send(m *Message, files ...*os.File) error {
+// Send sends m, with descriptors perhaps, which stay open. It waits as long as the other side is there; with descriptors, ten seconds at most.
+func (c *Channel) Send(m *Message, fds ...int) error {
 	texts, err := m.encode()
 	if err != nil {
 		return err
 	}
-	rights, err := rightsOf(files)
-	if err != nil {
-		return err
+	var until time.Time
+	var rights []byte
+	if len(fds) > 0 {
+		until, rights = time.Now().Add(passWithin), unix.UnixRights(fds...)
 	}
-	return c.write(time.Time{}, texts, rights)
+	return c.write(until, texts, rights)
 }
 
 // ChannelOf makes a channel of a file, which stays open.
@@ -102,13 +103,13 @@ func ChannelOf(f *os.File) (*Channel, error) {
 	return NewChannel(fd)
 }
 
-// File returns a copy of the descriptor, for a program that takes the place of this one.
-func (c *Channel) File() (*os.File, error) { return c.conn.File() }
+// Duplicate returns another descriptor of c, which is closed on exec.
+func Duplicate(c syscall.Conn) (fd int, err error) { return duplicate(c, unix.F_DUPFD_CLOEXEC) }
 
-// Duplicate returns another descriptor of f, which is closed on exec.
-func Duplicate(f *os.File) (fd int, err error) {
-	if fd, err = descriptor(f); err == nil {
-		fd, err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)
+// duplicate returns another descriptor of c by a command of fcntl(2).
+func duplicate(c syscall.Conn, command int) (fd int, err error) {
+	if fd, err = descriptor(c); err == nil {
+		fd, err = unix.FcntlInt(uintptr(fd), command, 3)
 	}
 	return fd, err
 }
@@ -168,35 +169,12 @@ func (m *Message) encode() (texts [][]byte, err error) {
 	return texts, nil
 }
 
-// rightsOf returns the control message that passes files; nil without any.
-func rightsOf(files []*os.File) (rights []byte, err error) {
-	fds := make([]int, len(files))
-	for i, f := range files {
-		if fds[i], err = descriptor(f); err != nil {
-			return nil, err
-		}
-	}
-	if len(fds) == 0 {
-		return nil, nil
-	}
-	return unix.UnixRights(fds...), nil
-}
-
 // BeforeReason returns the first bytes of the datagram by which a process that crashes names the reason: it
 // sends the others as they are.
 func BeforeReason() []byte {
 	m := Message{Kind: Failing, Raw: []byte{0}}
 	texts, _ := m.encode()
 	return texts[0][:len(texts[0])-1]
-}
-
-// SendDescriptor is Send with a descriptor, which stays open. It waits ten seconds at most.
-func (c *Channel) SendDescriptor(m *Message, fd int) error {
-	texts, err := m.encode()
-	if err != nil {
-		return err
-	}
-	return c.write(time.Now().Add(passWithin), texts, unix.UnixRights(fd))
 }
 
 // buffers are for datagrams while they are read, and not while one is waited
@@ -332,10 +310,10 @@ func CloseFiles(files []*os.File) {
 	}
 }
 
-// descriptor returns the number of f without making it block, as Fd might: the flag belongs to the socket, which other
+// descriptor returns the number of c without making it block, as Fd might: the flag belongs to the socket, which other
 // processes share.
-func descriptor(f *os.File) (fd int, err error) {
-	rc, err := f.SyscallConn()
+func descriptor(c syscall.Conn) (fd int, err error) {
+	rc, err := c.SyscallConn()
 	if err != nil {
 		return -1, err
 	}

@@ -38,7 +38,7 @@ func TestChannel(t *testing.T) {
 	}
 	defer r.Close()
 	sent := &Message{Kind: Listen, Addresses: []string{"a"}}
-	if err := ours.Send(sent, w); err != nil {
+	if err := ours.Send(sent, int(w.Fd())); err != nil {
 		t.Fatal(err)
 	}
 	w.Close()

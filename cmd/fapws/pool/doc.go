@@ -3,7 +3,7 @@
 // supervising process imports it to run a Pool, and a worker for its end of the Channel.
 //
 // Everything is decided on one goroutine, that of Run: signals, timers, messages and ends of workers all come to it
-// as functions. Start reading at Pool, slot.go (the place of a worker) and generation.go (workers that are loaded
+// as functions. Start reading at Pool, level.go (how many workers there are) and generation.go (workers that are loaded
 // together).
 //
 // # A generation
@@ -39,8 +39,7 @@
 // Each serving worker is asked once a second whether it can answer requests (health.go). A slow answer proves
 // nothing: the machine may be slow, an inline handler busy, or a debugger attached. A worker is killed and replaced
 // if it finds that descriptors of its event loop are not the files that they were (runtime.Server.Intact), or if all
-// of its threads sleep and it reads none of the messages that wait for it. Workers are waited for one by one, so children of others are never
-// reaped.
+// of its threads sleep and it reads none of the messages that wait for it.
 //
 // # Channels over workers
 //

@@ -25,13 +25,17 @@ func (p *Pool) showFailure(w *worker) {
 		said = w.stderrCapture.tail()
 	}
 	p.page = p.o.FailurePage(p.failure, said)
-	for _, s := range p.slots {
-		if s.worker != nil {
-			p.sendPage(s.worker)
+	shown := false
+	for _, w := range p.workers {
+		if w.state == Serving {
+			p.sendPage(w)
 		}
+		shown = shown || w.page
 	}
-	if p.first() && p.pageWorker == nil {
-		p.startPageWorker()
+	if p.first() && !shown {
+		if _, err := p.start(false, PageOnly); err != nil {
+			p.o.Log(logfile.Error, fmt.Sprintf("cannot start a worker that shows it: %v", err))
+		}
 	}
 }
 
@@ -40,15 +44,6 @@ func (p *Pool) sendPage(w *worker) {
 	if p.page != nil {
 		w.send(&Message{Kind: Notice, Raw: p.page})
 	}
-}
-
-func (p *Pool) startPageWorker() {
-	w, err := p.start(false, PageOnly)
-	if err != nil {
-		p.o.Log(logfile.Error, fmt.Sprintf("cannot start a worker that shows it: %v", err))
-		return
-	}
-	p.pageWorker = w
 }
 
 // servePage lets the worker with the page serve once it has started.
@@ -61,23 +56,10 @@ func (p *Pool) servePage(w *worker) {
 		p.fail(err)
 		return
 	}
-	w.slot = &slot{pool: p, worker: w}
-	p.slots = []*slot{w.slot}
 	w.setState(Serving)
 	p.sendPage(w)
 	p.share()
 	p.o.Event(Event{Kind: PageUp})
-}
-
-// pageWorkerDied is called when its process has ended.
-func (p *Pool) pageWorkerDied(w *worker, how string) {
-	p.pageWorker = nil
-	if w.slot != nil && p.first() {
-		p.slots = nil
-	}
-	if !p.stopping && p.first() {
-		p.o.Log(logfile.Warning, fmt.Sprintf("worker %d, which showed the failure, %s", w.pid, how))
-	}
 }
 
 // open opens the addresses of settled, and closes its sockets at other addresses.

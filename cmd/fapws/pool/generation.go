@@ -179,29 +179,24 @@ func (p *Pool) prepared(w *worker) bool {
 
 // adopt lets the workers of g serve. They get the sockets before the old workers close them.
 func (p *Pool) adopt(g *generation) {
-	var old []*worker
-	for _, slot := range p.slots {
-		slot.cancel()
-		old = append(old, slot.worker, slot.next)
-	}
-	p.slots = make([]*slot, len(g.workers))
-	for i, w := range g.workers {
-		p.slots[i] = &slot{pool: p, worker: w, asleep: g.sleep}
-		w.slot, w.batch = p.slots[i], nil
+	p.calm()
+	p.asleep = g.sleep
+	for _, w := range g.workers {
+		w.batch = nil
 		w.setState(Serving)
 	}
 	p.share()
 	g.old = make(map[*worker]bool)
-	for _, w := range old {
+	for _, w := range p.workers {
 		switch {
-		case w == nil:
+		case slices.Contains(g.workers, w):
 		case w.state == Serving:
 			g.old[w] = true
 			w.retire(g.workers[len(g.retired)%len(g.workers)])
 			g.retired = append(g.retired, w)
-		case w.early != nil: // clients wait for it
+		case w.replaces() && w.early != nil: // clients wait for it
 			w.retireLoaded()
-		default:
+		case w.replaces():
 			w.end(Quit)
 		}
 	}
@@ -244,7 +239,7 @@ func (p *Pool) complete(g *generation) {
 		p.o.Up(p.addresses, false)
 	case g.upgrade: // the new program reports it
 	default:
-		p.o.Log(logfile.Info, "reloaded: "+Count(len(p.slots), "worker"))
+		p.o.Log(logfile.Info, "reloaded: "+Count(len(g.workers), "worker"))
 	}
 	p.o.Event(Event{Kind: Reloaded})
 	g.finished(nil)

@@ -56,7 +56,7 @@ func (p *Pool) checkWorkers() {
 
 // check kills a worker that does not read its messages, and asks one that serves whether it can answer requests.
 func (w *worker) check() {
-	h, queued, enough := &w.health, w.out.queued(), 1
+	h, queued, enough := &w.health, w.out.bytes.Load(), 1
 	urgent := queued > urgentWaiting || w.pool.handing && queued > 0
 	if urgent {
 		enough = leastIntake
@@ -95,7 +95,7 @@ func (w *worker) checked(why string) {
 // hasRead reports whether the worker may have read enough bytes since the last call, or has read all.
 func (w *worker) hasRead(enough int) bool {
 	h := &w.health
-	sent := w.out.sentBytes() // first: a message that is sent meanwhile looks like one that was read, not the other way round
+	sent := int(w.out.sent.Load()) // first: a message that is sent meanwhile looks like one that was read, not the other way round
 	unread := w.channel.unread()
 	was := h.unread + sent - h.sent // at least, if none was read: the kernel counts more than the bytes of a message
 	h.sent, h.unread = sent, unread
@@ -104,13 +104,8 @@ func (w *worker) hasRead(enough int) bool {
 
 // unread returns the memory of the messages that the other side has not read yet, in bytes.
 func (c *Channel) unread() (bytes int) {
-	rc, err := c.conn.SyscallConn()
-	if err != nil {
-		return 0
-	}
-	err = rc.Control(func(fd uintptr) { bytes, _ = unix.IoctlGetInt(int(fd), unix.TIOCOUTQ) })
-	if err != nil {
-		return 0
+	if fd, err := descriptor(c); err == nil {
+		bytes, _ = unix.IoctlGetInt(fd, unix.TIOCOUTQ)
 	}
 	return bytes
 }

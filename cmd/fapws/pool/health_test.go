@@ -38,12 +38,13 @@ func TestCheck(t *testing.T) {
 			defer theirs.Close()
 			process := inState(t, c.state, c.command...)
 			s := New(idle())
-			w := &worker{pool: s, pid: process.Pid, process: process, channel: channel, state: Serving}
+			w := s.newWorker(process, channel)
+			w.state = Serving
 			w.check()
-			eventually(t, "the worker is asked", func() bool { return channel.unread() > 0 && w.out.queued() == 0 })
+			eventually(t, "the worker is asked", func() bool { return channel.unread() > 0 && w.out.bytes.Load() == 0 })
 			w.health.used -= c.used
 			if c.urgent {
-				w.out.bytes = urgentWaiting + 1
+				w.out.bytes.Store(urgentWaiting + 1)
 			}
 			for range c.checks - 1 {
 				if w.check(); w.why != "" {
@@ -72,7 +73,8 @@ func TestCheckReader(t *testing.T) {
 	}
 	defer other.Close()
 	process := inState(t, "S", sleeping...)
-	w := &worker{pool: New(idle()), pid: process.Pid, process: process, channel: channel, state: Serving}
+	w := New(idle()).newWorker(process, channel)
+	w.state = Serving
 	w.check()
 	for i := range 2 * silentChecks {
 		if i > 0 {

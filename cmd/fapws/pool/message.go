@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"fapws/cmd/fapws/confine"
@@ -145,58 +146,34 @@ type Reply struct {
 // Questions are those to the process at the other end of a channel that wait for their answers. The zero value has none. It is safe for
 // concurrent use.
 type Questions struct {
-	mu    sync.Mutex
-	last  uint64
-	open  map[uint64]chan *Message // each gets the answer; closed: there will be none
-	ended bool
+	last  atomic.Uint64
+	open  sync.Map      // chan *Message by ID: each gets the answer
+	ended chan struct{} // closed when the other process has ended; nil: then this one ends, too
 }
 
 // Ask has send send a question, which gets an ID, and returns the answer that Answered gets; nil if the other process or ctx ends before.
 func (q *Questions) Ask(ctx context.Context, m Message, send func(*Message)) (answer *Message) {
 	answered := make(chan *Message, 1)
-	q.mu.Lock()
-	if q.ended {
-		q.mu.Unlock()
-		return nil
-	}
-	q.last++
-	m.ID = q.last
-	if q.open == nil {
-		q.open = map[uint64]chan *Message{}
-	}
-	q.open[m.ID] = answered
-	q.mu.Unlock()
-	defer func() {
-		q.mu.Lock()
-		defer q.mu.Unlock()
-		delete(q.open, m.ID)
-	}()
+	m.ID = q.last.Add(1)
+	q.open.Store(m.ID, answered)
+	defer q.open.Delete(m.ID)
 	send(&m)
 	select {
 	case answer = <-answered:
 	case <-ctx.Done():
+	case <-q.ended:
+		select {
+		case answer = <-answered: // it was its last message
+		default:
+		}
 	}
 	return answer
 }
 
 // Answered takes an answer.
 func (q *Questions) Answered(m *Message) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if answered := q.open[m.ID]; answered != nil {
-		answered <- m
-		delete(q.open, m.ID)
-	}
-}
-
-// end is called when the other process has ended.
-func (q *Questions) end() {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.ended = true
-	for id, answered := range q.open {
-		close(answered)
-		delete(q.open, id)
+	if answered, open := q.open.LoadAndDelete(m.ID); open {
+		answered.(chan *Message) <- m
 	}
 }
 

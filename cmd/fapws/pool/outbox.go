@@ -4,9 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"sync"
+	"sync/atomic"
 	"time"
 
+	"fapws/runtime/eventloop"
 	"fapws/runtime/logfile"
 
 	"golang.org/x/sys/unix"
@@ -25,139 +26,91 @@ const (
 
 // datagram is an encoded message, or a part of one.
 type datagram struct {
-	text  []byte
-	files []*os.File // closed once it is sent or dropped
+	text []byte
+	fds  []int // closed once it is sent or dropped
 }
 
-// outbox queues datagrams for a worker, so that the sender does not wait. The zero value is empty. It is safe for
-// concurrent use.
+// outbox queues datagrams for a worker, so that the sender does not wait.
 type outbox struct {
-	mu       sync.Mutex
-	waiting  []datagram
-	bytes    int
-	sent     int  // bytes that the worker could read, since the start
-	draining bool // a goroutine sends
-	closed   bool // nothing is sent any more
+	queue  *eventloop.Queue[datagram]
+	bytes  atomic.Int64 // in queue
+	sent   atomic.Int64 // bytes that the worker could read, since the start
+	closed atomic.Bool  // nothing is sent any more
 }
 
-// send queues m for w, with descriptors of files, which stay open.
+// send queues m for w, with descriptors of files, which stay open. It is safe for concurrent use.
 func (w *worker) send(m *Message, files ...*os.File) {
-	var own []*os.File
+	var own []int
 	for _, f := range files {
 		fd, err := Duplicate(f)
 		if err != nil {
-			CloseFiles(own)
+			closeDescriptors(own)
 			w.kill(fmt.Sprintf("cannot receive a descriptor (%v)", err))
 			return
 		}
-		own = append(own, os.NewFile(uintptr(fd), f.Name()))
+		own = append(own, fd)
 	}
 	texts, err := m.encode()
 	if err != nil {
 		w.pool.o.Log(logfile.Error, err.Error())
-	}
-	w.out.add(w, texts, own...)
-}
-
-// add queues the datagrams of a message. The last one takes the files over.
-func (o *outbox) add(w *worker, texts [][]byte, files ...*os.File) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.closed || len(texts) == 0 {
-		CloseFiles(files)
+		closeDescriptors(own)
 		return
 	}
-	for _, text := range texts {
-		o.waiting = append(o.waiting, datagram{text: text})
-		o.grow(w, len(text))
+	w.queue(texts, own...)
+}
+
+// queue queues the datagrams of a message. The last one takes the descriptors over.
+func (w *worker) queue(texts [][]byte, fds ...int) {
+	all := make([]datagram, len(texts))
+	for i, text := range texts {
+		all[i].text = text
+		w.queued(len(text))
 	}
-	o.waiting[len(o.waiting)-1].files = files
-	if o.bytes > maxUnread {
-		o.closed = true
+	all[len(all)-1].fds = fds
+	if w.out.bytes.Load() > maxUnread && !w.out.closed.Swap(true) {
 		go w.pool.post(func() { w.kill("does not read messages") })
 	}
-	if !o.draining {
-		o.draining = true
-		go o.drain(w)
+	w.out.queue.Add(all...)
+}
+
+// queued adds to the number of queued bytes.
+func (w *worker) queued(by int) {
+	is := w.out.bytes.Add(int64(by))
+	switch was := is - int64(by); {
+	case was <= muchWaiting && is > muchWaiting:
+		w.pool.relay.congested.Add(1)
+	case was > muchWaiting && is <= muchWaiting:
+		w.pool.relay.congested.Add(-1)
 	}
 }
 
-// grow adds to the number of queued bytes. The mutex is held.
-func (o *outbox) grow(w *worker, by int) {
-	was := o.bytes > muchWaiting
-	o.bytes += by
-	if is := o.bytes > muchWaiting; is != was {
-		if is {
-			w.pool.relay.congested.Add(1)
-		} else {
-			w.pool.relay.congested.Add(-1)
+// deliver sends datagrams, on the goroutine of the queue, or drops them.
+func (w *worker) deliver(all []datagram) {
+	for i, d := range all {
+		for sent := false; !sent && !w.out.closed.Load(); {
+			var rights []byte
+			if len(d.fds) > 0 {
+				rights = unix.UnixRights(d.fds...)
+			}
+			err := w.channel.write(time.Time{}, [][]byte{d.text}, rights)
+			switch {
+			case err == nil:
+				sent = true
+				w.out.sent.Add(int64(len(d.text)))
+			case errors.Is(err, unix.ENOBUFS):
+				time.Sleep(offerAgain)
+			default: // the worker has died, and channelClosed is called
+				w.out.closed.Store(true)
+			}
 		}
+		w.queued(-len(d.text))
+		closeDescriptors(d.fds)
+		all[i] = datagram{}
 	}
 }
 
-// drain sends the queue on a separate goroutine, which ends when the queue is empty.
-func (o *outbox) drain(w *worker) {
-	for {
-		o.mu.Lock()
-		if len(o.waiting) == 0 || o.closed {
-			o.end(w)
-			o.mu.Unlock()
-			return
-		}
-		next := o.waiting[0]
-		o.mu.Unlock()
-		rights, err := rightsOf(next.files)
-		if err == nil {
-			err = w.channel.write(time.Time{}, [][]byte{next.text}, rights)
-		}
-		if errors.Is(err, unix.ENOBUFS) {
-			time.Sleep(offerAgain)
-			continue
-		}
-		if err != nil { // the worker has died, and channelClosed is called
-			o.close()
-			continue
-		}
-		o.mu.Lock()
-		o.waiting[0] = datagram{}
-		if o.waiting = o.waiting[1:]; len(o.waiting) == 0 {
-			o.waiting = nil
-		}
-		o.grow(w, -len(next.text))
-		o.sent += len(next.text)
-		o.mu.Unlock()
-		next.drop()
+func closeDescriptors(fds []int) {
+	for _, fd := range fds {
+		unix.Close(fd)
 	}
 }
-
-// end drops the queue and marks drain as ended. The mutex is held.
-func (o *outbox) end(w *worker) {
-	for _, d := range o.waiting {
-		d.drop()
-	}
-	o.waiting, o.draining = nil, false
-	o.grow(w, -o.bytes)
-}
-
-// sentBytes returns how many bytes of messages the worker could read so far.
-func (o *outbox) sentBytes() int {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.sent
-}
-
-// queued returns the number of bytes that have not been sent.
-func (o *outbox) queued() int {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.bytes
-}
-
-// close makes drain drop the queue.
-func (o *outbox) close() {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.closed = true
-}
-
-func (d *datagram) drop() { CloseFiles(d.files) }

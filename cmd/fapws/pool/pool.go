@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"fapws/cmd/fapws/confine"
 	"fapws/cmd/fapws/process"
 	"fapws/runtime/logfile"
@@ -23,24 +25,25 @@ type Pool struct {
 	since   time.Time
 
 	// The following fields belong to the goroutine of Run.
-	addresses  []Address
-	settled    Settled // of the first worker; the zero Settled: none has loaded yet
-	slots      []*slot
-	want       int // number of slots
-	workers    map[int]*worker
-	batch      *generation // that is being loaded
-	next       *request    // for another one after it
-	adopted    int         // generations that have served
-	stopping   bool
-	told       time.Time // when a TERM or INT made it stop
-	result     error     // of Run; nil is a clean end
-	handing    bool      // another program takes over as soon as the channels have no reader
-	failure    string    // why the last generation does not serve, or ""
-	deaths     int       // of workers that should serve
-	recycled   int       // workers that were replaced one by one
-	page       []byte    // about it, or nil
-	pageWorker *worker
-	relay      relay
+	addresses []Address
+	settled   Settled // of the first worker; the zero Settled: none has loaded yet
+	want      int     // number of workers that serve
+	workers   map[int]*worker
+	batch     *generation // that is being loaded
+	next      *request    // for another one after it
+	asleep    bool        // workers begin Asleep
+	pause     *time.Timer // until the next worker is started, because one died soon after its start; nil: there is none
+	backoff   time.Duration
+	adopted   int // generations that have served
+	stopping  bool
+	told      time.Time // when a TERM or INT made it stop
+	result    error     // of Run; nil is a clean end
+	handing   bool      // another program takes over as soon as the channels have no reader
+	failure   string    // why the last generation does not serve, or ""
+	deaths    int       // of workers that should serve
+	recycled  int       // workers that were replaced one by one
+	page      []byte    // about it, or nil
+	relay     relay
 }
 
 // root is where the kernel reports limits and processes that it has killed.
@@ -69,14 +72,13 @@ func (p *Pool) Run(signals *Signals, handover *Handover) error {
 	p.signals = signals
 	checks := time.NewTicker(checkEvery)
 	defer checks.Stop()
-	if err := p.startBroker(handover); err != nil {
-		return &process.ExitError{Code: process.NoStart, Text: err.Error()}
-	}
+	p.startBroker()
 	if handover != nil {
 		p.resume(handover)
 	} else {
 		p.begin(request{why: "start"})
 	}
+	p.reap() // a worker may have ended between two programs
 	for !p.stopping || len(p.workers) > 0 {
 		select {
 		case f := <-p.events:
@@ -86,7 +88,7 @@ func (p *Pool) Run(signals *Signals, handover *Handover) error {
 		case sig := <-p.signals.C:
 			p.signal(sig)
 		case <-p.signals.ended:
-			p.reapOrphans()
+			p.reap()
 		}
 	}
 	p.closeSockets()
@@ -196,7 +198,7 @@ func (p *Pool) heard(w *worker, m *Message) {
 	case Publish:
 		p.publish(w, m)
 	case Counts:
-		p.relay.count(p, w, m.Counts)
+		p.count(w, m.Counts)
 	case Purge:
 		p.purge(w, m.Text)
 		if p.o.Broker != nil {
@@ -222,15 +224,15 @@ func (p *Pool) loaded(w *worker, text []byte) {
 	w.setState(Ready)
 	w.limit.Stop()
 	switch {
-	case w == p.pageWorker:
+	case w.page:
 		p.servePage(w)
 	case w.batch != nil && w.batch == p.batch:
 		p.progress()
-	case w.slot != nil && w.slot.next == w:
-		p.promote(w)
-	case w.slot == nil && w.early != nil: // see retireLoaded
-		w.retire(p.anyServing())
+	case w.leaves:
+		w.retire(p.anyStaying())
 		w.depart()
+	default:
+		p.promote(w)
 	}
 }
 
@@ -250,34 +252,34 @@ func (w *worker) settle(text []byte) error {
 	return nil
 }
 
-// died is called when the process of w has ended; how says how. killed: with SIGKILL.
-func (p *Pool) died(w *worker, how string, code int, killed bool) {
+// died is called when the process of w has ended, and its last messages have come.
+func (p *Pool) died(w *worker, status unix.WaitStatus) {
+	how, code := howEnded(status), status.ExitStatus()
 	switch {
 	case w.why != "":
 		how = w.why + " and was killed"
-	case killed && w.reason == "":
+	case status.Signal() == unix.SIGKILL && w.reason == "":
 		w.reason = confine.MemoryExceeded(root, w.kills)
 	}
-	was := w.state
+	was, wanted := w.state, w.replaces() || w.state == Serving && !w.page
 	w.setState(Dead)
 	if w.limit != nil {
 		w.limit.Stop()
 	}
-	w.out.close()
+	w.out.closed.Store(true)
 	w.channel.Close()
 	delete(p.workers, w.pid)
-	p.relay.forget(p, w)
-	p.reapOrphans()
-	w.questions.end()
-	p.closed(w)
-	if w == p.pageWorker {
-		p.pageWorkerDied(w, how)
-		w.slot = nil
+	for name := range w.counts {
+		p.tellSoon(name)
 	}
-	switch { // a worker that was told to end has neither batch nor slot
+	close(w.questions.ended)
+	p.closed(w)
+	switch {
 	case w.batch != nil && w.batch == p.batch:
 		p.batchFailed(w, how, code, w.why == "" && code >= 1 && code <= process.NoStart)
-	case w.slot != nil:
+	case w.page && p.first() && !p.stopping:
+		p.o.Log(logfile.Warning, fmt.Sprintf("worker %d, which showed the failure, %s", w.pid, how))
+	case wanted:
 		p.lost(w, was, how)
 	case w.why != "":
 		p.o.Log(logfile.Warning, fmt.Sprintf("worker %d %s", w.pid, how))
@@ -332,7 +334,7 @@ type Options struct {
 
 	// BeforeExec is called before another program takes the place of this one, to close and write files. That
 	// program gets the result as Handover.State and from Handover.Files.
-	BeforeExec func() (state []byte, files []*os.File)
+	BeforeExec func() (state []byte, files []syscall.Conn)
 
 	// Certificates returns the certificates that a worker wants, both of them texts of their own between
 	// worker and supervisor; again: it has got one before, and needs another only if that has changed since, else nil. It

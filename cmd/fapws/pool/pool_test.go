@@ -24,7 +24,7 @@ func idle() Options {
 		Attributes:   func() *syscall.SysProcAttr { return nil },
 		Fits:         func(*Settled) string { return "" },
 		Event:        func(Event) {},
-		BeforeExec:   func() ([]byte, []*os.File) { return nil, nil },
+		BeforeExec:   func() ([]byte, []syscall.Conn) { return nil, nil },
 		Certificates: func(string, bool) ([]byte, error) { return nil, os.ErrNotExist },
 		Query:        func(string) string { return "answer" },
 		LastWords:    func(int, []byte) {},
@@ -34,10 +34,12 @@ func idle() Options {
 }
 
 func TestBackoff(t *testing.T) {
-	p := &slot{}
+	p := New(idle())
 	var waits []time.Duration
 	for range 9 {
-		p.grow()
+		p.wait()
+		p.pause.Stop()
+		p.pause = nil
 		waits = append(waits, p.backoff)
 	}
 	const ms = time.Millisecond

@@ -14,16 +14,13 @@ import (
 )
 
 // relay makes one server of many workers for subscribers of channels: events that a worker publishes get a number here
-// and go to all workers, so that all have them in the same order. It adds up the subscribers and keeps no events.
+// and go to all workers, so that all have them in the same order. It keeps no events.
 type relay struct {
 	epoch string // differs each time the numbers start at 1
 	seq   uint64 // the last number
-	entry string // what the broker has delivered last; "": nothing
 
-	counts map[*worker]map[string]int64
-	sums   map[string]int64
-	news   map[string]struct{} // channels whose sum has changed since it was sent
-	due    *time.Timer         // calls tell
+	news map[string]struct{} // channels whose number of subscribers has changed since it was told
+	due  *time.Timer         // calls tell
 
 	congested *atomic.Int32 // outboxes with too much in them
 }
@@ -37,8 +34,6 @@ const maxCounts = 1000
 func newRelay() relay {
 	return relay{
 		epoch:     strconv.FormatInt(time.Now().UnixMilli(), 36),
-		counts:    make(map[*worker]map[string]int64),
-		sums:      make(map[string]int64),
 		news:      make(map[string]struct{}),
 		congested: new(atomic.Int32),
 	}
@@ -73,7 +68,7 @@ func (p *Pool) deal(publisher *worker, id, seq uint64, n int, raw []byte) {
 	}
 	for _, other := range p.workers {
 		if other != publisher && other.joined {
-			other.out.add(other, texts)
+			other.queue(texts)
 		}
 	}
 	if publisher != nil {
@@ -87,7 +82,7 @@ func (p *Pool) deal(publisher *worker, id, seq uint64, n int, raw []byte) {
 // about this server alone. raw is the event. It is safe for concurrent use.
 func (p *Pool) PublishOwn(channel string, raw []byte) {
 	p.post(func() {
-		if p.relay.sums[channel] > 0 && p.o.Broker == nil {
+		if p.subscribers(channel) > 0 && p.o.Broker == nil {
 			p.deal(nil, 0, p.relay.seq+1, 1, raw)
 		}
 	})
@@ -110,7 +105,13 @@ func (p *Pool) join(w *worker) {
 		return
 	}
 	w.joined = true
-	EachCounts(p.relay.sums, func(m *Message) { w.send(m) }) // it has no subscribers yet
+	sums := map[string]int64{}
+	for _, other := range p.workers {
+		for name, n := range other.counts {
+			sums[name] += n
+		}
+	}
+	EachCounts(sums, func(m *Message) { w.send(m) }) // it has no subscribers yet
 	var giver, stopped *worker
 	for _, other := range p.workers {
 		switch {
@@ -165,11 +166,11 @@ func (w *worker) passSubscribers(to *worker) []*os.File {
 	return []*os.File{give}
 }
 
-// anyServing returns a worker that serves, or nil.
-func (p *Pool) anyServing() *worker {
-	for _, s := range p.slots {
-		if s.worker != nil && s.worker.state == Serving {
-			return s.worker
+// anyStaying returns a worker that serves and is not being replaced, or nil.
+func (p *Pool) anyStaying() *worker {
+	for _, w := range p.workers {
+		if w.state == Serving && !w.replaced {
+			return w
 		}
 	}
 	return nil
@@ -177,67 +178,56 @@ func (p *Pool) anyServing() *worker {
 
 // --- numbers of subscribers --------------------------------------------------
 
-// count takes the numbers of subscribers that w has.
-func (r *relay) count(p *Pool, w *worker, counts map[string]int64) {
-	mine := r.counts[w]
-	if w.state == Dead {
-		return
+// subscribers returns the number of subscribers of a channel in all workers.
+func (p *Pool) subscribers(name string) (n int64) {
+	for _, w := range p.workers {
+		n += w.counts[name]
 	}
-	if mine == nil {
-		mine = make(map[string]int64)
-		r.counts[w] = mine
+	return n
+}
+
+// count takes the numbers of subscribers that w has.
+func (p *Pool) count(w *worker, counts map[string]int64) {
+	if w.counts == nil {
+		w.counts = make(map[string]int64)
 	}
 	for name, n := range counts {
 		if n < 0 || n > maxCount || len(name) > maxName {
 			w.distrust(fmt.Sprintf("counted %d subscribers of %.40q", n, name))
 			break
 		}
-		had, known := mine[name]
-		r.add(name, n-had)
+		had := w.counts[name]
 		switch {
-		case n == 0 && known:
-			delete(mine, name)
+		case n == had:
+			continue
+		case n == 0:
+			delete(w.counts, name)
 			w.counted -= countCost(name)
-		case n > 0 && !known:
+		case had == 0:
 			w.counted += countCost(name)
 			fallthrough
-		case n > 0:
-			mine[name] = n
+		default:
+			w.counts[name] = n
 		}
+		p.tellSoon(name)
 	}
 	if w.counted > maxCounted {
-		w.distrust(fmt.Sprintf("counted the subscribers of %d channels", len(mine)))
+		w.distrust(fmt.Sprintf("counted the subscribers of %d channels", len(w.counts)))
 	}
-	r.tellSoon(p)
 }
 
-// forget subtracts the subscribers of w, which has died.
-func (r *relay) forget(p *Pool, w *worker) {
-	for name, n := range r.counts[w] {
-		r.add(name, -n)
-	}
-	delete(r.counts, w)
-	r.tellSoon(p)
-}
-
-func (r *relay) add(name string, n int64) {
-	if n == 0 {
-		return
-	}
+// tellSoon has the workers told of the number of subscribers of a channel.
+func (p *Pool) tellSoon(name string) {
+	r := &p.relay
 	r.news[name] = struct{}{}
-	if r.sums[name] += n; r.sums[name] == 0 {
-		delete(r.sums, name)
-	}
-}
-
-func (r *relay) tellSoon(p *Pool) {
-	if r.due == nil && len(r.news) > 0 {
-		r.due = time.AfterFunc(countsEvery, func() { p.post(func() { r.tell(p) }) })
+	if r.due == nil {
+		r.due = time.AfterFunc(countsEvery, func() { p.post(p.tell) })
 	}
 }
 
 // tell sends each worker the changed numbers of the other workers.
-func (r *relay) tell(p *Pool) {
+func (p *Pool) tell() {
+	r := &p.relay
 	r.due = nil
 	for _, w := range p.workers {
 		if !w.joined {
@@ -245,7 +235,7 @@ func (r *relay) tell(p *Pool) {
 		}
 		changed := make(map[string]int64, len(r.news))
 		for name := range r.news {
-			changed[name] = r.sums[name] - r.counts[w][name]
+			changed[name] = p.subscribers(name) - w.counts[name]
 		}
 		EachCounts(changed, func(m *Message) { w.send(m) })
 	}
@@ -269,18 +259,16 @@ func EachCounts(counts map[string]int64, tell func(*Message)) {
 // closingBroker is how long events may take to reach the broker when the server ends.
 const closingBroker = 5 * time.Second
 
-// startBroker makes the broker deliver, from the place on that the program before has reached.
-func (p *Pool) startBroker(before *Handover) error {
+// startBroker makes the broker deliver.
+func (p *Pool) startBroker() {
 	if p.o.Broker == nil {
-		return nil
+		return
 	}
 	p.relay.epoch = p.o.Broker.Epoch()
-	from, err := p.o.Broker.Start(before.Place(p.o.Broker.String()), func(b Batch) {
+	p.relay.seq = p.o.Broker.Start(func(b Batch) {
 		p.throttle(func() bool { return false }) // this server's workers may be slower than the others
 		p.post(func() { p.delivered(b) })
 	})
-	p.relay.entry, p.relay.seq = from.Entry, from.Seq
-	return err
 }
 
 // delivered sends what the broker has delivered to the workers.
@@ -289,8 +277,8 @@ func (p *Pool) delivered(b Batch) {
 	if publisher != nil && !publisher.joined {
 		publisher = nil
 	}
-	p.relay.entry = b.Entry
 	if b.Purge {
+		p.relay.seq = b.Seq
 		p.purge(nil, string(b.Raw))
 		return
 	}

@@ -113,13 +113,11 @@ func (p *Pool) stop(kind Kind) {
 		p.o.Log(logfile.Info, text)
 		p.closeSockets()
 		p.cancelLoads()
-		for _, slot := range p.slots {
-			slot.cancel()
-		}
+		p.calm()
 	}
 	for _, w := range p.workers {
 		w.end(kind)
-		_ = w.process.Signal(unix.SIGCONT) // one that a signal has stopped could not obey; failing, it has ended
+		w.signal(unix.SIGCONT) // one that a signal has stopped could not obey
 	}
 }
 
@@ -128,7 +126,7 @@ func (p *Pool) killAll() {
 	p.o.Log(logfile.Warning, "received a second stop signal; exiting immediately")
 	p.result = &process.ExitError{Code: process.Failed}
 	for _, w := range p.workers {
-		w.process.Kill()
+		w.signal(unix.SIGKILL)
 	}
 }
 

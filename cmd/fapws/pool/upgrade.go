@@ -6,14 +6,12 @@ import (
 	"io"
 	"os"
 	goruntime "runtime"
-	"slices"
 	"strconv"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
-	"fapws/cmd/fapws/confine"
 	"fapws/cmd/fapws/process"
 	"fapws/runtime/logfile"
 	"fapws/runtime/system"
@@ -32,38 +30,30 @@ type Handover struct {
 	Want      int
 	Adopted   int
 	Settled   Settled
-	Addresses []handoverAddress
+	Addresses []string // as Address.Name
 	Workers   []handoverWorker
+	Files     []int            // descriptors: of the addresses, of the channels of the workers, and of what Options.BeforeExec returned
 	Ignored   []syscall.Signal // since the start
 	Signals   []syscall.Signal // that came at the last moment
 	State     []byte           // that Options.BeforeExec returned
-	Left      []int            // descriptors of the files that it returned
 	Epoch     string           // of the numbers of events; "": that program had no channels
 	Seq       uint64           // the last number
-	Broker    string           // what its broker has delivered last
-	BrokerURL string           // of it
+	BrokerURL string           // of its broker
 }
 
-// Place returns where the events of a broker go on, whose URL is url: the zero Place if the program before had none, or another one. A nil
-// Handover has none.
-func (h *Handover) Place(url string) Place {
-	if h == nil || h.Broker == "" || h.BrokerURL != url {
-		return Place{}
+// Broker returns the epoch and the last number of events of the broker whose URL is url; "" if the program before had none, or another one. A
+// nil Handover has none.
+func (h *Handover) Broker(url string) (epoch string, last uint64) {
+	if h == nil || h.BrokerURL != url {
+		return "", 0
 	}
-	return Place{Entry: h.Broker, Seq: h.Seq}
-}
-
-type handoverAddress struct {
-	Name   string
-	Socket int
+	return h.Epoch, h.Seq
 }
 
 type handoverWorker struct {
 	Pid     int
-	Channel int
 	State   State
 	Started time.Time
-	Slot    int // or -1
 	Listens bool
 	Joined  bool
 	Wants   string // certificates
@@ -72,9 +62,8 @@ type handoverWorker struct {
 }
 
 // handover describes w for the next program, which inherits its channel.
-func (w *worker) handover(channel int) handoverWorker {
-	slot := slices.IndexFunc(w.pool.slots, func(s *slot) bool { return s.worker == w })
-	return handoverWorker{Pid: w.pid, Channel: channel, State: w.state, Started: w.started, Slot: slot, Listens: w.listens, Joined: w.joined, Wants: w.wants, Counts: w.pool.relay.counts[w], Parts: w.channel.parts}
+func (w *worker) handover() handoverWorker {
+	return handoverWorker{Pid: w.pid, State: w.state, Started: w.started, Listens: w.listens, Joined: w.joined, Wants: w.wants, Counts: w.counts, Parts: w.channel.parts}
 }
 
 // maxHandover bounds the state of a program, in bytes. Parts of events are most of it.
@@ -103,9 +92,9 @@ func Inherited() (*Handover, error) {
 	return h, nil
 }
 
-// Files returns the files that Options.BeforeExec of the program before returned. It must be called once only.
-func (h *Handover) Files() (files []*os.File) {
-	for _, fd := range h.Left {
+// Left returns the files that Options.BeforeExec of the program before returned. It must be called once only.
+func (h *Handover) Left() (files []*os.File) {
+	for _, fd := range h.Files[len(h.Addresses)+len(h.Workers):] {
 		unix.CloseOnExec(fd)
 		files = append(files, os.NewFile(uintptr(fd), "left by the previous program"))
 	}
@@ -131,10 +120,10 @@ func (p *Pool) maybeHandOver() {
 	}
 	waits := p.o.Broker != nil && !p.o.Broker.Idle() // it may be away: events must not be lost
 	for _, w := range p.workers {
-		if !w.idle {
+		if !w.idle || w.reaped { // the next program could not wait for it
 			return // it calls again
 		}
-		waits = waits || w.out.queued() > 0
+		waits = waits || w.out.bytes.Load() > 0
 	}
 	if waits {
 		time.AfterFunc(handOverAgain, func() { p.post(p.maybeHandOver) })
@@ -153,63 +142,41 @@ func (p *Pool) maybeHandOver() {
 }
 
 func (p *Pool) handOver() error {
-	h := &Handover{Protocol: Protocol, Since: p.since, Want: p.want, Adopted: p.adopted, Settled: p.settled, Ignored: p.signals.ignored, Epoch: p.relay.epoch, Seq: p.relay.seq, Broker: p.relay.entry}
+	h := &Handover{Protocol: Protocol, Since: p.since, Want: p.want, Adopted: p.adopted, Settled: p.settled, Ignored: p.signals.ignored, Epoch: p.relay.epoch, Seq: p.relay.seq}
 	if p.o.Broker != nil {
 		h.BrokerURL = p.o.Broker.String()
 	}
-	var kept []int // duplicates, which exec does not close
-	defer func() {
-		for _, fd := range kept {
+	defer func() { // they are duplicates, which exec does not close
+		for _, fd := range h.Files {
 			unix.Close(fd)
 		}
 	}()
-	keep := func(rc syscall.RawConn, err error) (fd int, _ error) {
-		if err != nil {
-			return -1, err
-		}
-		var failed error
-		err = rc.Control(func(n uintptr) { fd, failed = unix.FcntlInt(n, unix.F_DUPFD, 3) })
-		if err == nil {
-			err = failed
-		}
-		if err == nil {
-			kept = append(kept, fd)
-		}
-		return fd, err
-	}
+	var pass []syscall.Conn
 	for _, a := range p.addresses {
-		fd, err := keep(a.Socket.SyscallConn())
-		if err != nil {
-			return err
-		}
-		h.Addresses = append(h.Addresses, handoverAddress{a.Name, fd})
+		h.Addresses, pass = append(h.Addresses, a.Name), append(pass, a.Socket)
 	}
 	for _, w := range p.workers {
-		fd, err := keep(w.channel.SyscallConn())
-		if err != nil {
-			return err
-		}
-		h.Workers = append(h.Workers, w.handover(fd))
+		h.Workers, pass = append(h.Workers, w.handover()), append(pass, w.channel)
 	}
 	note, err := system.MemoryFile("fapws handover")
-	if err == nil {
-		_, err = unix.FcntlInt(uintptr(note), unix.F_SETFD, 0) // the next program inherits it
-	}
 	if err != nil {
 		return err
 	}
-	kept = append(kept, note)
+	defer unix.Close(note)
+	if _, err := unix.FcntlInt(uintptr(note), unix.F_SETFD, 0); err != nil { // the next program inherits it
+		return err
+	}
 	if err := os.Chdir(p.o.Dir); err != nil {
 		return err
 	}
 	state, files := p.o.BeforeExec()
 	h.State = state
-	for _, f := range files {
-		fd, err := keep(f.SyscallConn())
+	for _, c := range append(pass, files...) {
+		fd, err := duplicate(c, unix.F_DUPFD)
 		if err != nil {
 			return err
 		}
-		h.Left = append(h.Left, fd)
+		h.Files = append(h.Files, fd)
 	}
 	defer holdSignals()()
 	h.Signals = p.signals.pending()
@@ -248,42 +215,32 @@ func (p *Pool) resume(h *Handover) {
 	if h.Epoch != "" && p.o.Broker == nil {
 		p.relay.epoch, p.relay.seq = h.Epoch, h.Seq
 	}
-	for _, a := range h.Addresses {
-		unix.CloseOnExec(a.Socket)
-		p.addresses = append(p.addresses, Address{a.Name, os.NewFile(uintptr(a.Socket), a.Name)})
+	for i, name := range h.Addresses {
+		unix.CloseOnExec(h.Files[i])
+		p.addresses = append(p.addresses, Address{name, os.NewFile(uintptr(h.Files[i]), name)})
 	}
-	for _, one := range h.Workers {
-		for len(p.slots) <= one.Slot {
-			p.slots = append(p.slots, &slot{pool: p})
-		}
-		unix.CloseOnExec(one.Channel)
-		channel, err := NewChannel(one.Channel)
+	for i, one := range h.Workers {
+		fd := h.Files[len(h.Addresses)+i]
+		unix.CloseOnExec(fd)
+		channel, err := NewChannel(fd)
 		child, findErr := os.FindProcess(one.Pid)
 		if err != nil || findErr != nil {
 			p.o.Log(logfile.Error, fmt.Sprintf("worker %d is lost: %v %v", one.Pid, err, findErr))
 			continue
 		}
-		w := &worker{pool: p, pid: one.Pid, process: child, channel: channel, state: one.State, started: one.Started, listens: one.Listens, wants: one.Wants, kills: confine.MemoryKills(root)}
-		if one.Slot >= 0 {
-			w.slot = p.slots[one.Slot]
-			w.slot.worker = w
-		}
+		w := p.newWorker(child, channel)
+		w.state, w.started, w.listens, w.wants = one.State, one.Started, one.Listens, one.Wants
 		if w.state >= Retiring {
 			w.within(p.settled.GracefulTimeout+endMargin, "does not end")
 		}
 		w.joined, w.channel.parts = one.Joined, one.Parts
 		p.watch(w)
-		p.relay.count(p, w, one.Counts)
+		p.count(w, one.Counts)
 		if w.state < Serving { // it was to replace one that died meanwhile
 			w.end(Quit)
 		}
 	}
-	for _, s := range p.slots {
-		if s.worker == nil {
-			s.replace(0)
-		}
-	}
-	p.o.Log(logfile.Info, "upgraded: "+Count(len(p.slots), "worker"))
+	p.o.Log(logfile.Info, "upgraded: "+Count(p.want, "worker"))
 	p.o.Up(p.addresses, true)
 	p.level()
 	p.share()

@@ -11,7 +11,7 @@ import (
 // A question to a worker that is asked while the program is being replaced does not keep it from being replaced.
 func TestHandOverAfterAQuestion(t *testing.T) {
 	w := &worker{idle: true}
-	w.out.bytes = 1 // the question is on its way
+	w.out.bytes.Store(1) // the question is on its way
 	p := &Pool{handing: true, workers: map[int]*worker{1: w}, events: make(chan func(), 1)}
 	p.maybeHandOver()
 	select {
@@ -32,18 +32,13 @@ func TestHandoverWithinEvent(t *testing.T) {
 	}
 	theirs.conn.Write(texts[0])
 	ours.ReceiveWithin(10 * time.Millisecond)
-	w.pool.relay.count(w.pool, w, map[string]int64{"news": 2})
+	w.pool.count(w, map[string]int64{"news": 2})
 
-	inherited, err := ours.File()
+	fd, err := Duplicate(ours)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer inherited.Close()
-	fd, err := Duplicate(inherited)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := json.Marshal(Handover{Workers: []handoverWorker{w.handover(fd)}})
+	text, err := json.Marshal(Handover{Workers: []handoverWorker{w.handover()}, Files: []int{fd}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +64,7 @@ func TestHandoverWithinEvent(t *testing.T) {
 			t.Errorf("the event has %d bytes", len(m.Raw))
 		}
 	}
-	if n := next.relay.sums["news"]; n != 2 {
+	if n := next.subscribers("news"); n != 2 {
 		t.Errorf("%d subscribers", n)
 	}
 }

@@ -1,11 +1,11 @@
 package pool
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -15,27 +15,29 @@ import (
 
 	"fapws/cmd/fapws/confine"
 	"fapws/cmd/fapws/process"
+	"fapws/runtime/eventloop"
 	"fapws/runtime/logfile"
 )
 
 // Variable is the variable of the environment by which a process knows that it
-// is a worker. Its value has three parts, separated by commas: the descriptor of the control channel, the descriptor
-// to use as standard error once the worker has loaded (may be empty), and its role: PageOnly, Eager, Asleep or nothing.
+// is a worker. Its value is a Start in JSON.
 const Variable = "FAPWS_WORKER"
 
-// EpochVariable is the variable of the environment that tells workers the epoch of
-// the numbers of events.
-const EpochVariable = "FAPWS_EPOCH"
+// Start is what a worker has to know when it starts.
+type Start struct {
+	FD     int    // the descriptor of the control channel
+	Stderr int    // the descriptor to use as standard error once the worker has loaded; -1: no change
+	Role   string // PageOnly, Eager, Asleep or nothing
+	Epoch  string // of the numbers of events
+	Script string // what another worker has said of the script (Settled.Script), for one that is Asleep
+}
 
 // CountVariable is the variable of the environment that tells workers to count requests from the start.
 const CountVariable = "FAPWS_COUNT"
 
-// ScriptVariable is the variable of the environment that tells workers that are Asleep what another one has said: Settled.Script.
-const ScriptVariable = "FAPWS_SCRIPT"
-
 // Variables are the variables of the environment that a supervisor sets for its workers
 // and for the program that takes its place.
-var Variables = []string{Variable, EpochVariable, CountVariable, ScriptVariable, handoverVariable}
+var Variables = []string{Variable, CountVariable, handoverVariable}
 
 // PageOnly is the role of a worker that has no application and serves the page of a Notice.
 const PageOnly = "page"
@@ -62,7 +64,9 @@ type worker struct {
 	channel       *Channel
 	state         State
 	started       time.Time
-	slot          *slot       // where it serves, or will
+	replaced      bool        // another one is to take its place
+	page          bool        // it has no application: PageOnly
+	leaves        bool        // it retires when it has loaded: see retireLoaded
 	batch         *generation // with which it was started, until that serves
 	settled       *Settled
 	listens       bool      // it has the sockets
@@ -71,7 +75,8 @@ type worker struct {
 	limit         *time.Timer    // kills it when a step takes too long
 	why           string         // why it was killed, if the supervisor did
 	reason        string         // why it ends, as it has reported itself, perhaps with advice behind "; "
-	kills         int            // confine.MemoryKills before its start
+	reaped        bool           // its process has ended
+	kills         int            // confine.MemoryKills at its start
 	idle          bool           // its channel has no reader: see handOver
 	silent        chan struct{}  // closed when all its messages were handled
 	said          func()         // closes it
@@ -79,13 +84,14 @@ type worker struct {
 	joined        bool           // it gets Events
 	sleep         sleepState     // of idle-stop
 	hung          bool           // its event loop does not run, so it gives no history and no subscribers
-	out           outbox         // of them
-	wants         string         // the certificates that it has asked for, or ""
-	confined      bool           // it wants no certificates any more
-	distrusted    bool           // it has sent what no worker sends, and is being killed
-	counted       int            // countCost of its counts
-	questions     Questions      // to it
-	querying      int            // its own that are being answered
+	out           outbox
+	wants         string // the certificates that it has asked for, or ""
+	confined      bool   // it wants no certificates any more
+	distrusted    bool   // it has sent what no worker sends, and is being killed
+	counts        map[string]int64
+	counted       int       // countCost of its counts, which are numbers of subscribers
+	questions     Questions // to it
+	querying      int       // its own that are being answered
 }
 
 // start starts a process as a worker with a role, which may be "", of this program or the newest.
@@ -101,7 +107,7 @@ func (p *Pool) start(newest bool, role string) (*worker, error) {
 		cmd.ExtraFiles = append(cmd.ExtraFiles, f)
 		return len(cmd.ExtraFiles) + 2 // behind standard input, output and error
 	}
-	fd, lasting := pass(theirs), "" // lasting is standard error once it has loaded
+	start := Start{FD: pass(theirs), Stderr: -1, Role: role, Epoch: p.relay.epoch, Script: p.settled.Script}
 	var heard *stderrCapture
 	if p.o.FailurePage != nil && role != PageOnly {
 		var pipe *os.File
@@ -111,40 +117,70 @@ func (p *Pool) start(newest bool, role string) (*worker, error) {
 		}
 		defer pipe.Close()
 		cmd.Stderr = pipe
-		lasting = strconv.Itoa(pass(os.Stderr))
+		start.Stderr = pass(os.Stderr)
 	}
-	kills := confine.MemoryKills(root)
 	cmd.Dir, cmd.SysProcAttr = p.o.Dir, p.o.Attributes()
-	cmd.Env = append(cmd.Env, fmt.Sprintf("%s=%d,%s,%s", Variable, fd, lasting, role), EpochVariable+"="+p.relay.epoch)
-	if role == Asleep {
-		cmd.Env = append(cmd.Env, ScriptVariable+"="+p.settled.Script)
+	text, err := json.Marshal(start)
+	if err == nil {
+		cmd.Env = append(cmd.Env, Variable+"="+string(text))
+		err = cmd.Start()
 	}
-	if err := cmd.Start(); err != nil {
+	if err != nil {
 		channel.Close()
 		return nil, err
 	}
-	w := &worker{pool: p, pid: cmd.Process.Pid, process: cmd.Process, channel: channel, started: time.Now(), stderrCapture: heard, kills: kills}
-	w.sleep.asleep = role == Asleep
+	w := p.newWorker(cmd.Process, channel)
+	w.stderrCapture, w.page, w.sleep.asleep = heard, role == PageOnly, role == Asleep
 	p.o.Log(logfile.Debug, fmt.Sprintf("worker %d: started", w.pid))
 	w.within(p.o.LoadTimeout, fmt.Sprintf("did not load within %v", p.o.LoadTimeout))
 	p.watch(w)
 	return w, nil
 }
 
-// watch starts the goroutines that receive messages from w and wait for its end.
+// newWorker returns a worker that was just started.
+func (p *Pool) newWorker(process *os.Process, channel *Channel) *worker {
+	w := &worker{pool: p, pid: process.Pid, process: process, channel: channel, started: time.Now(), kills: confine.MemoryKills(root)}
+	w.out.queue = eventloop.NewQueue(w.deliver)
+	w.questions.ended = make(chan struct{})
+	return w
+}
+
+// watch starts the goroutine that receives messages from w.
 func (p *Pool) watch(w *worker) {
 	p.workers[w.pid] = w
 	w.silent = make(chan struct{})
 	w.said = sync.OnceFunc(func() { close(w.silent) })
 	go w.receive()
+}
+
+// reap takes note of the processes that have ended: workers, and those that others have left to this one. It is process 1 of a container,
+// perhaps, where processes that a worker's children started and did not wait for would stay as zombies.
+func (p *Pool) reap() {
+	for {
+		var status unix.WaitStatus
+		pid, err := unix.Wait4(-1, &status, unix.WNOHANG, nil)
+		if err == unix.EINTR {
+			continue
+		}
+		if pid <= 0 {
+			return
+		}
+		if w := p.workers[pid]; w != nil {
+			w.ends(status)
+		}
+	}
+}
+
+// ends is called when the process of w has ended.
+func (w *worker) ends(status unix.WaitStatus) {
+	w.reaped = true
 	go func() {
-		state, err := w.process.Wait()
 		w.stderrCapture.end()
 		select { // its last events count
 		case <-w.silent:
 		case <-time.After(lastMessages):
 		}
-		p.post(func() { p.died(w, howEnded(state, err), state.ExitCode(), signalOf(state) == syscall.SIGKILL) })
+		w.pool.post(func() { w.pool.died(w, status) })
 	}()
 }
 
@@ -209,11 +245,17 @@ func (w *worker) within(d time.Duration, why string) {
 }
 
 func (w *worker) kill(why string) {
-	if w.state == Dead {
-		return
+	if !w.reaped {
+		w.why = why
+		w.signal(unix.SIGKILL)
 	}
-	w.why = why
-	w.process.Kill()
+}
+
+// signal sends a signal to the process, whose number may be another one's when it has ended.
+func (w *worker) signal(sig syscall.Signal) {
+	if !w.reaped {
+		_ = w.process.Signal(sig) // failing, it is about to end
+	}
 }
 
 // retire lets w finish its requests, now that other workers accept in its place. Its subscribers stay until depart, and
@@ -227,7 +269,7 @@ func (w *worker) retireLoaded() {
 	if w.listens {
 		w.unlisten()
 	}
-	w.slot = nil
+	w.leaves = true
 	w.within(w.pool.settled.GracefulTimeout+endMargin, "does not load")
 }
 
@@ -254,30 +296,17 @@ func (w *worker) end(kind Kind, files ...*os.File) {
 		grace = 0
 	}
 	w.setState(state)
-	w.slot, w.batch = nil, nil
+	w.batch = nil
 	w.within(delay+grace+endMargin, "does not end")
 	w.send(&Message{Kind: kind, Grace: grace}, files...)
 }
 
-// howEnded describes the end of a process: "was killed (SIGKILL)".
-func howEnded(state *os.ProcessState, err error) string {
-	if state == nil {
-		return fmt.Sprintf("ended (%v)", err)
+// howEnded describes the end of a process: "was killed by SIGKILL".
+func howEnded(status unix.WaitStatus) string {
+	if status.Signaled() {
+		return "was killed by " + unix.SignalName(status.Signal())
 	}
-	if sig := signalOf(state); sig != 0 {
-		return "was killed by " + unix.SignalName(sig)
-	}
-	return fmt.Sprintf("exited with status %d", state.ExitCode())
-}
-
-// signalOf returns the signal that has ended a process, or 0.
-func signalOf(state *os.ProcessState) syscall.Signal {
-	if state != nil {
-		if status, ok := state.Sys().(syscall.WaitStatus); ok && status.Signaled() {
-			return status.Signal()
-		}
-	}
-	return 0
+	return fmt.Sprintf("exited with status %d", status.ExitStatus())
 }
 
 // ended returns a line for the log: how w has ended, why if that is known, and what happens next.

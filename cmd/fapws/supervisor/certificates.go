@@ -188,13 +188,12 @@ func (k *keyring) reloaded() {
 }
 
 // leave returns the state for the program that takes the place of this one, and files: see inherit.
-func (k *keyring) leave() (text []byte, files []*os.File, err error) {
-	state := inherited{Kept: k.reader.Kept, Root: k.root != nil}
-	if text, err = json.Marshal(state); err != nil || k.root == nil {
-		return text, nil, err
+func (k *keyring) leave() (text []byte, files []syscall.Conn, err error) {
+	if k.root != nil && k.root.channel != nil {
+		files = append(files, k.root.channel)
 	}
-	root, err := k.root.File()
-	return text, []*os.File{root}, err
+	text, err = json.Marshal(inherited{Kept: k.reader.Kept, Root: len(files) > 0})
+	return text, files, err
 }
 
 // inherit takes what leave has returned, whose files are the first ones of left, and returns the others.
@@ -249,19 +248,13 @@ func StartKeyReader(files []string) (*KeyReader, error) {
 		channel.Close()
 		return nil, err
 	}
-	go cmd.Wait()
 	return &KeyReader{channel}, nil
 }
 
-// TakeKeyReader goes on with the process that the program before in this process has started. f is that of File.
+// TakeKeyReader goes on with the process that the program before in this process has started. f is that of its channel.
 func TakeKeyReader(f *os.File) (*KeyReader, error) {
 	channel, err := pool.ChannelOf(f)
 	return &KeyReader{channel}, err
-}
-
-// File returns a copy of the channel to the other process, for Take.
-func (r *KeyReader) File() (*os.File, error) {
-	return r.channel.File()
 }
 
 // Read is certificates.Reader.Read.

@@ -46,7 +46,7 @@ func (p *supervisor) command(c ctl.Command, pattern cache.Pattern) (any, error) 
 	case ctl.Reload:
 		return nil, p.reload("fapws ctl")
 	case ctl.Rotate:
-		err := p.log.RotateAll(&p.shown.Load().Conf, p.plan.Site)
+		err := p.log.RotateAll(&p.shown.Load().Config, p.plan.Site)
 		p.pool.Reopen()
 		return nil, err
 	case ctl.Purge:
@@ -172,7 +172,7 @@ func (p *supervisor) query(what string) string {
 	if about, ok := strings.CutPrefix(what, worker.QueryUploads+" "); ok {
 		return p.uploads(about)
 	}
-	if p.shown.Load().Conf.Status == "" {
+	if p.shown.Load().Status == "" {
 		return ""
 	}
 	answer := ctl.Server(p.pageCommand).AnswerPage(ctl.Command(what))

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"fapws/cmd/fapws/pool"
 )
 
 // TestMain makes the test binary the other process, too.
@@ -58,10 +60,11 @@ func TestReader(t *testing.T) {
 	want(other, "", "was not named")
 	want(dir, "", "is a directory")
 	want(long[0], "", "no such file")
-	f, err := r.File()
+	fd, err := pool.Duplicate(r.channel)
 	if err != nil {
 		t.Fatal(err)
 	}
+	f := os.NewFile(uintptr(fd), "channel")
 	if r, err = TakeKeyReader(f); err != nil { // as the next program in this process does
 		t.Fatal(err)
 	}

@@ -211,11 +211,8 @@ func removeSocketFiles(addresses []pool.Address, log *plan.Logger) {
 
 // connectBroker connects to the broker of channels, perhaps as the program before did.
 func (p *supervisor) connectBroker(handover *pool.Handover) (err error) {
-	epoch := ""
-	if handover.Place(p.plan.Broker.String()).Entry != "" {
-		epoch = handover.Epoch
-	}
-	if p.broker, err = pool.ConnectBroker(p.plan.Broker, epoch, p.log.Log); err != nil {
+	epoch, last := handover.Broker(p.plan.Broker.String())
+	if p.broker, err = pool.ConnectBroker(p.plan.Broker, epoch, last, p.log.Log); err != nil {
 		return process.ExitNotStarted("%v", err)
 	}
 	return nil

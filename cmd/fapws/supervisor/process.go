@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 
 	"fapws/cmd/fapws/confine"
 	"fapws/cmd/fapws/ctl"
@@ -137,7 +138,7 @@ func (p *supervisor) run() (code int, err error) {
 	var left []*os.File
 	if handover != nil {
 		p.settled = handover.Settled
-		state, left = handover.State, handover.Files()
+		state, left = handover.State, handover.Left()
 	}
 	p.show()
 	if left, err = p.keyring.open(state, left); err != nil {
@@ -218,14 +219,14 @@ func (p *supervisor) open(first *pool.Settled) (addresses []pool.Address, err er
 	return addresses, nil
 }
 
-// show has the settings and addresses shown that are known now, and returns the addresses.
-func (p *supervisor) show() []worker.Address {
-	addrs := socketAddrs(p.served)
-	p.shown.Store(&worker.Shown{Conf: p.settled.Config, App: p.settled.App, Python: p.settled.Python, Addrs: addrs})
+// show has the settings and addresses shown that are known now, and returns them.
+func (p *supervisor) show() *worker.Shown {
+	shown := &worker.Shown{Settled: p.settled, Addrs: socketAddrs(p.served)}
+	p.shown.Store(shown)
 	if p.settled.Status != "" {
 		p.viewers.Do(func() { go p.tellViewers() })
 	}
-	return addrs
+	return shown
 }
 
 // fits is pool.Options.Fits. Whether an address is for HTTPS is decided when it is opened.
@@ -265,20 +266,11 @@ func (p *supervisor) up(addresses []pool.Address, resumed bool) {
 	p.memory.Started()
 	p.keyring.serving()
 	p.served = addresses
-	addrs := p.show()
-	p.instance.LogNotifyError(p.instance.Notifier.Ready("serving " + worker.URLs(addrs)))
+	shown := p.show()
+	p.instance.LogNotifyError(p.instance.Notifier.Ready("serving " + worker.URLs(shown.Addrs)))
 	go p.instance.Notifier.Watch(context.Background(), p.answering)
-	if resumed {
-		return
-	}
-	if p.log.Shows(logfile.Info) {
-		fmt.Fprint(p.log.People(), &worker.BannerServer{
-			Addrs:  addrs,
-			Served: p.settled.Served,
-			Python: worker.InVenv(p.settled.Python, &p.settled.Config),
-			Mode:   worker.BannerMode(&p.settled.Config) + ", " + pool.Count(worker.Workers(&p.conf), "worker"),
-			Open:   p.settled.Open,
-		})
+	if !resumed && p.log.Shows(logfile.Info) {
+		fmt.Fprint(p.log.People(), shown.Banner(pool.Count(worker.Workers(&p.conf), "worker")))
 	}
 }
 
@@ -320,14 +312,14 @@ func (p *supervisor) event(e pool.Event) {
 	case pool.Failed:
 		p.instance.LogNotifyError(n.Ready(e.Text))
 	case pool.PageUp:
-		p.log.Log(logfile.Info, "see why in a browser: "+worker.URLs(p.show()))
+		p.log.Log(logfile.Info, "see why in a browser: "+worker.URLs(p.show().Addrs))
 	case pool.Stopping:
 		p.instance.LogNotifyError(n.Stopping())
 	}
 }
 
 // beforeExec leaves to the next program the variables that this one has taken from the environment.
-func (p *supervisor) beforeExec() (state []byte, left []*os.File) {
+func (p *supervisor) beforeExec() (state []byte, left []syscall.Conn) {
 	var err error
 	for _, pair := range p.instance.Notifier.Environ() {
 		name, value, _ := strings.Cut(pair, "=")

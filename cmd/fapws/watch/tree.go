@@ -6,52 +6,50 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/fsnotify/fsnotify"
 )
 
-// tree is the watched files: roots with the directories below them, the files in them that count, and single files
+// tree is the watched files as they were at the last look: those that count in the roots and the directories below them, and single files
 // elsewhere.
 type tree struct {
 	patterns patterns
 	roots    []string // absolute
 
 	folders map[string]fileID // by path
-	seen    map[fileID]string // the same the other way round: a link to a folder above ends there
 	files   map[string]stamp
-	single  map[string]bool // files that are symbolic links or named by path: the kernel may report nothing of them
-	full    bool            // there are more folders than maxFolders
-
-	// enter is called for each folder before its files are looked at.
-	enter func(folder string)
-	leave func(folder string)
+	single  []string // files that are symbolic links or named by path: the kernel may report nothing of them
+	full    bool     // there are more folders than maxFolders
 }
 
-// scanAll takes in all there is and returns the files that count.
-func (t *tree) scanAll() (files []string) {
-	for _, root := range t.roots {
-		files = append(files, t.scan(root, root)...)
-	}
-	for _, name := range t.patterns.named() {
-		t.single[name] = true
-		files = append(files, name)
-	}
-	return files
-}
-
-// scan takes in the folder dir, those below it, the nearest first, and returns the files that count. Known files are
-// looked at again.
-func (t *tree) scan(root, dir string) (files []string) {
-	for queue := []string{dir}; len(queue) > 0; queue = queue[1:] {
+// look takes in all there is, the nearest folders first, and describes the files that differ from before. enter is called for each folder
+// before its files are looked at.
+func (t *tree) look(enter func(folder string)) map[string]string {
+	old := t.files
+	t.folders, t.files, t.single, t.full = map[string]fileID{}, map[string]stamp{}, nil, false
+	seen := map[fileID]bool{} // a link to a folder above ends there
+	for queue := slices.Clone(t.roots); len(queue) > 0; queue = queue[1:] {
 		dir := queue[0]
-		if !t.take(dir) {
+		info, err := os.Stat(dir)
+		if err != nil || !info.IsDir() {
 			continue
 		}
-		entries, err := os.ReadDir(dir)
-		if err != nil {
-			continue // it may be gone, or not ours to read
+		id := idOf(info)
+		t.folders[dir] = id
+		if seen[id] {
+			continue
 		}
+		if len(seen) == maxFolders {
+			t.full = true
+			break
+		}
+		seen[id] = true
+		enter(dir)
+		entries, _ := os.ReadDir(dir) // it may be gone, or not ours to read
 		for _, e := range entries {
 			path := filepath.Join(dir, e.Name())
 			isLink := e.Type()&os.ModeSymlink != 0
@@ -62,118 +60,91 @@ func (t *tree) scan(root, dir string) (files []string) {
 			}
 			switch {
 			case isDir:
-				if t.wanted(root, path) {
+				if t.wanted(path) {
 					queue = append(queue, path)
 				}
-			case t.patterns.file(root, path):
+			case t.patterns.file(path):
 				if isLink {
-					t.single[path] = true
+					t.single = append(t.single, path)
 				}
-				files = append(files, path)
+				t.note(path, old)
 			}
 		}
 	}
-	return files
+	for _, path := range t.patterns.named {
+		t.single = append(t.single, path)
+		t.note(path, old)
+	}
+	return t.changes(old)
 }
 
-// wanted reports whether a folder below root is watched. A virtual environment
+// note takes in a file if it is there.
+func (t *tree) note(path string, old map[string]stamp) {
+	if now := take(path, old[path]); now.there {
+		t.files[path] = now
+	}
+}
+
+// changes describes the files that differ from old ones.
+func (t *tree) changes(old map[string]stamp) map[string]string {
+	found := map[string]string{}
+	for path, now := range t.files {
+		if before := old[path]; !before.there {
+			found[path] = "added"
+		} else if !now.same(before) {
+			found[path] = "changed"
+		}
+	}
+	for path := range old {
+		if !t.files[path].there {
+			found[path] = "removed"
+		}
+	}
+	return found
+}
+
+// wanted reports whether a folder below a root is watched. A virtual environment
 // (PEP 405) has thousands of files that are not the application.
-func (t *tree) wanted(root, dir string) bool {
-	if t.patterns.excluded(root, dir) {
+func (t *tree) wanted(dir string) bool {
+	if t.patterns.excluded(dir) {
 		return false
 	}
 	_, err := os.Stat(filepath.Join(dir, "pyvenv.cfg"))
 	return err != nil
 }
 
-// take notes a folder; false when it was reached on another way, or is one too
-// many.
-func (t *tree) take(dir string) bool {
-	info, err := os.Stat(dir)
-	if err != nil || !info.IsDir() {
+// concerns reports whether an event may be about a file or folder that counts. Others may change often: a database, a log.
+func (t *tree) concerns(e fsnotify.Event) bool {
+	if e.Op == fsnotify.Chmod {
 		return false
 	}
-	id := idOf(info)
-	if old, known := t.folders[dir]; known {
-		if old == id {
-			t.enter(dir)
-			return true
-		}
-		t.forget(dir)
+	if _, folder := t.folders[e.Name]; folder || t.patterns.file(e.Name) {
+		return true
 	}
-	if other, known := t.seen[id]; known && other != dir {
-		if now, err := os.Stat(other); err == nil && idOf(now) == id {
-			return false
-		}
-		t.forget(other)
-	}
-	if len(t.folders) >= maxFolders {
-		t.full = true
-		return false
-	}
-	t.folders[dir], t.seen[id] = id, dir
-	t.enter(dir)
-	return true
+	info, err := os.Stat(e.Name)
+	return e.Op.Has(fsnotify.Create) && err == nil && info.IsDir() && t.wanted(e.Name)
 }
 
-// forget drops a folder, with those below it, that is not there any more.
-func (t *tree) forget(dir string) {
-	for path, id := range t.folders {
-		if path == dir || strings.HasPrefix(path, dir+"/") {
-			delete(t.folders, path)
-			delete(t.seen, id)
-			t.leave(path)
-		}
-	}
-}
-
-// rootOf returns the watched folder that path lies in.
-func (t *tree) rootOf(path string) (root string, ok bool) {
-	for _, root := range t.roots {
-		if path == root || strings.HasPrefix(path, strings.TrimSuffix(root, "/")+"/") {
-			return root, true
-		}
-	}
-	return "", false
-}
-
-// below returns the known files in dir and below it.
-func (t *tree) below(dir string) (files []string) {
-	for path := range t.files {
-		if strings.HasPrefix(path, dir+"/") {
-			files = append(files, path)
-		}
-	}
-	return files
-}
-
-// changed looks at files and describes those that differ from before. With trust, one that looks as before is not
-// read.
-func (t *tree) changed(files map[string]bool, trust bool) map[string]string {
-	found := map[string]string{}
-	for path := range files {
+// unreported reports whether there is a change of which the kernel may report nothing: of single files, and of roots, which may be
+// replaced.
+func (t *tree) unreported() bool {
+	return slices.ContainsFunc(t.single, func(path string) bool {
 		old := t.files[path]
-		known := stamp{}
-		if trust {
-			known = old
-		}
-		now := take(path, known)
-		if now.there {
-			t.files[path] = now
-		} else {
-			delete(t.files, path)
-		}
-		switch {
-		case now.same(old):
-		case !now.there:
-			found[path] = "removed"
-		case !old.there:
-			found[path] = "added"
-		default:
-			found[path] = "changed"
+		return !take(path, old).same(old)
+	}) || slices.ContainsFunc(t.roots, func(root string) bool {
+		info, err := os.Stat(root)
+		return err == nil && t.folders[root] != idOf(info)
+	})
+}
+
+// moved returns the folders that are not there any more.
+func (t *tree) moved() (gone []string) {
+	for dir, id := range t.folders {
+		if info, err := os.Stat(dir); err != nil || idOf(info) != id {
+			gone = append(gone, dir)
 		}
 	}
-	return found
+	return gone
 }
 
 // hashedSize is up to which size, in bytes, the content of a file is compared;
@@ -262,88 +233,82 @@ var (
 // begin with a slash, with the path from the working directory and from the
 // watched folder. The wildcards are those of path/filepath.Match.
 type patterns struct {
-	include, exclude []string
-	cwd              string
+	include, exclude []pattern
+	named            []string // absolute paths of files that are included by patterns with a slash and without wildcards, wherever they are
 }
 
-func newPatterns(o *Options, cwd string) (patterns, error) {
-	p := patterns{cwd: cwd}
-	for _, list := range []struct {
-		to           *[]string
-		always, more []string
-	}{{&p.include, AlwaysInclude, o.Include}, {&p.exclude, AlwaysExclude, o.Exclude}} {
-		*list.to = append(*list.to, list.always...)
-		for _, one := range list.more {
-			if _, err := filepath.Match(one, ""); err != nil {
-				return p, fmt.Errorf("the pattern %q is invalid: %w", one, err)
+type pattern struct {
+	glob  string // for the whole path, or the base name
+	base  bool
+	exact bool // without wildcards
+}
+
+// escapes makes a path a pattern for itself.
+var escapes = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`)
+
+func newPatterns(o *Options, cwd string, roots []string) (p patterns, err error) {
+	for _, text := range o.Include {
+		if strings.Contains(text, "/") && !wild(text) {
+			if text, err = filepath.Abs(text); err != nil {
+				return p, err
 			}
-			if strings.Contains(one, "/") {
-				one = filepath.Clean(one)
-			}
-			*list.to = append(*list.to, one)
+			p.named = append(p.named, text)
 		}
 	}
-	return p, nil
+	from := append([]string{cwd}, roots...)
+	if p.include, err = parsePatterns(slices.Concat(AlwaysInclude, o.Include), from); err == nil {
+		p.exclude, err = parsePatterns(slices.Concat(AlwaysExclude, o.Exclude), from)
+	}
+	return p, err
+}
+
+// parsePatterns reads patterns; a relative one with a slash is for the paths in from.
+func parsePatterns(texts, from []string) (list []pattern, err error) {
+	for _, text := range texts {
+		if _, err := filepath.Match(text, ""); err != nil {
+			return nil, fmt.Errorf("the pattern %q is invalid: %w", text, err)
+		}
+		exact := !wild(text)
+		switch {
+		case !strings.Contains(text, "/"):
+			list = append(list, pattern{text, true, exact})
+		case filepath.IsAbs(text):
+			list = append(list, pattern{filepath.Clean(text), false, exact})
+		default:
+			for _, dir := range from {
+				list = append(list, pattern{filepath.Join(escapes.Replace(dir), text), false, exact})
+			}
+		}
+	}
+	return list, nil
 }
 
 // file reports whether a file counts. One that is named without wildcards counts
 // whatever is excluded.
-func (p *patterns) file(root, path string) bool {
+func (p *patterns) file(path string) bool {
 	included := false
-	for _, one := range p.include {
-		if !p.match(one, root, path) {
-			continue
+	for i := range p.include {
+		if p.include[i].matches(path) {
+			if p.include[i].exact {
+				return true
+			}
+			included = true
 		}
-		if !wild(one) {
-			return true
-		}
-		included = true
 	}
-	return included && !p.excluded(root, path)
+	return included && !p.excluded(path)
 }
 
 // excluded reports whether a file or folder does not count.
-func (p *patterns) excluded(root, path string) bool {
-	for _, one := range p.exclude {
-		if p.match(one, root, path) {
-			return true
-		}
-	}
-	return false
+func (p *patterns) excluded(path string) bool {
+	return slices.ContainsFunc(p.exclude, func(one pattern) bool { return one.matches(path) })
 }
 
-func (p *patterns) match(pattern, root, path string) bool {
-	if !strings.Contains(pattern, "/") {
-		ok, _ := filepath.Match(pattern, filepath.Base(path))
-		return ok
+func (p *pattern) matches(path string) bool {
+	if p.base {
+		path = filepath.Base(path)
 	}
-	if filepath.IsAbs(pattern) {
-		ok, _ := filepath.Match(pattern, path)
-		return ok
-	}
-	for _, from := range []string{root, p.cwd} {
-		if rest, below := strings.CutPrefix(path, strings.TrimSuffix(from, "/")+"/"); below {
-			if ok, _ := filepath.Match(pattern, rest); ok {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// named returns the absolute paths of the files that are named by patterns with a slash and
-// without wildcards: they are watched wherever they are.
-func (p *patterns) named() (paths []string) {
-	for _, one := range p.include {
-		if wild(one) || !strings.Contains(one, "/") {
-			continue
-		}
-		if !filepath.IsAbs(one) {
-			one = filepath.Join(p.cwd, one)
-		}
-		paths = append(paths, one)
-	}
-	return paths
+	ok, _ := filepath.Match(p.glob, path)
+	return ok
 }
 
 func wild(pattern string) bool { return strings.ContainsAny(pattern, `*?[\`) }

@@ -74,35 +74,45 @@ type Watcher struct {
 	// for all of it. It is closed by Close.
 	Changes <-chan Change
 
-	o       Options
-	tree    *tree
-	cwd     string
-	changes chan Change
-	stop    chan struct{}
-	ended   sync.WaitGroup
-	once    sync.Once
+	o     Options
+	tree  tree
+	cwd   string
+	stop  chan struct{}
+	ended sync.WaitGroup
+	once  sync.Once
 
 	kernel *fsnotify.Watcher // nil: it is polled
-	dirty  map[string]bool   // files to look at when it is quiet
 	found  map[string]string // files that have changed, not told yet: added, changed, removed
-	since  time.Time         // of the first event for them
 	told   bool              // that there are too many folders
-
-	restless bool // the last event was about such files
 }
 
 // Start begins to watch; it reports changes made after it has returned. An error
 // is one line: a folder is not there, or a pattern has no meaning.
 func Start(o Options) (*Watcher, error) {
+	w, err := newWatcher(o)
+	if err != nil {
+		return nil, err
+	}
+	if why := w.mustPoll(); why != "" {
+		w.poll(why)
+	} else if w.kernel, err = fsnotify.NewBufferedWatcher(256); err != nil {
+		w.poll(explain(err))
+	}
+	w.look()
+	clear(w.found)
+	changes := make(chan Change)
+	w.Changes = changes
+	w.ended.Go(func() { w.run(changes) })
+	return w, nil
+}
+
+// newWatcher returns a Watcher that has not looked yet.
+func newWatcher(o Options) (*Watcher, error) {
 	cwd, err := os.Getwd()
 	if err != nil {
 		return nil, fmt.Errorf("cannot watch: %w", err)
 	}
-	p, err := newPatterns(&o, cwd)
-	if err != nil {
-		return nil, err
-	}
-	var roots []string
+	w := &Watcher{o: o, cwd: cwd, stop: make(chan struct{}), found: map[string]string{}}
 	for _, dir := range o.Dirs {
 		info, err := os.Stat(dir)
 		if err != nil {
@@ -114,23 +124,10 @@ func Start(o Options) (*Watcher, error) {
 		if dir, err = filepath.Abs(dir); err != nil {
 			return nil, fmt.Errorf("cannot watch: %w", err)
 		}
-		roots = append(roots, dir)
+		w.tree.roots = append(w.tree.roots, dir)
 	}
-	w := &Watcher{o: o, cwd: cwd, changes: make(chan Change, 1), stop: make(chan struct{}), dirty: map[string]bool{}, found: map[string]string{}}
-	w.Changes = w.changes
-	w.tree = &tree{patterns: p, roots: roots, enter: w.enter, leave: w.leave,
-		folders: map[string]fileID{}, seen: map[fileID]string{}, files: map[string]stamp{}, single: map[string]bool{}}
-	if why := w.mustPoll(); why != "" {
-		w.poll(why)
-	} else if w.kernel, err = fsnotify.NewBufferedWatcher(256); err != nil {
-		w.poll(explain(err))
-	}
-	for _, path := range w.tree.scanAll() {
-		w.tree.files[path] = take(path, stamp{})
-	}
-	w.tooMany()
-	w.ended.Go(w.run)
-	return w, nil
+	w.tree.patterns, err = newPatterns(&o, cwd, w.tree.roots)
+	return w, err
 }
 
 // Close ends the watching. It is safe for concurrent use and may be called again; a nil Watcher
@@ -143,8 +140,8 @@ func (w *Watcher) Close() {
 	w.ended.Wait()
 }
 
-func (w *Watcher) run() {
-	defer close(w.changes)
+func (w *Watcher) run(changes chan<- Change) {
+	defer close(changes)
 	defer func() {
 		if w.kernel != nil {
 			w.kernel.Close()
@@ -154,173 +151,85 @@ func (w *Watcher) run() {
 	settled.Stop()
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
+	var since time.Time // of the first sign of a change that has not been looked at; zero: there is none
 	for {
 		var events chan fsnotify.Event
 		var failures chan error
 		if w.kernel != nil {
 			events, failures = w.kernel.Events, w.kernel.Errors
 		}
+		var to chan<- Change
+		var change Change
+		if since.IsZero() && len(w.found) > 0 {
+			to, change = changes, w.change()
+		}
+		sign := false
 		select {
 		case <-w.stop:
 			return
+		case to <- change:
+			clear(w.found)
 		case e, ok := <-events:
 			if !ok {
 				w.poll("the kernel reports no more events")
-				continue
+				break
 			}
-			w.happened(e)
+			sign = w.tree.concerns(e)
 		case err := <-failures:
 			// fsnotify.ErrEventOverflow, or something else that was lost.
 			w.o.Log(fmt.Sprintf("watching files: %v; checking all of them", err))
-			w.everything()
+			sign = true
 		case <-tick.C:
 			if w.kernel != nil {
-				w.unreported()
-				break
+				sign = w.tree.unreported()
+			} else {
+				sign = w.look()
 			}
-			w.everything()
-			w.restless = w.compare()
 		case <-settled.C:
-			if w.kernel == nil { // no event has reported that it is quiet now
-				w.everything()
+			// Polled, no event has reported that it is quiet now.
+			sign = w.look() && w.kernel == nil && time.Since(since) < longest
+			if !sign {
+				since = time.Time{}
 			}
-			if again := w.compare(); again && w.kernel == nil && time.Since(w.since) < longest {
-				w.restless = true
-				break
+		}
+		if sign {
+			if since.IsZero() {
+				since = time.Now()
 			}
-			w.tell()
-			w.restless = false
-		}
-		if w.restless {
-			w.restless = false
-			settled.Reset(min(quiet, time.Until(w.since.Add(max(longest, quiet)))))
+			settled.Reset(min(quiet, time.Until(since.Add(max(longest, quiet)))))
 		}
 	}
 }
 
-// happened notes which files an event may be about.
-func (w *Watcher) happened(e fsnotify.Event) {
-	t := w.tree
-	if e.Op == fsnotify.Chmod {
-		return
-	}
-	root, inside := t.rootOf(e.Name)
-	if !inside || e.Op == fsnotify.Write && !t.patterns.file(root, e.Name) { // a database, a log
-		return
-	}
-	_, folder := t.folders[e.Name]
-	_, known := t.files[e.Name]
-	_, watched := t.folders[filepath.Dir(e.Name)]
-	info, err := os.Lstat(e.Name)
-	isLink := err == nil && info.Mode()&os.ModeSymlink != 0
-	if isLink {
-		info, err = os.Stat(e.Name)
-	}
-	switch {
-	case err != nil:
-		if folder {
-			t.forget(e.Name)
-			w.suspect(t.below(e.Name)...)
-		}
-		if known {
-			w.suspect(e.Name)
-		}
-	case info.IsDir():
-		if e.Op&fsnotify.Create != 0 && watched && t.wanted(root, e.Name) {
-			w.look(root, e.Name)
-		}
-	case watched && t.patterns.file(root, e.Name):
-		if isLink {
-			t.single[e.Name] = true
-		}
-		w.suspect(e.Name)
-	}
-}
-
-// unreported looks at what the kernel may report nothing of: single files, and roots, which may be replaced.
-func (w *Watcher) unreported() {
-	t := w.tree
-	for path := range t.single {
-		if old := t.files[path]; !take(path, old).same(old) {
-			w.suspect(path)
+// look compares all files with what they were at the last look, and reports whether there are more changes.
+func (w *Watcher) look() (more bool) {
+	if w.kernel != nil {
+		for _, dir := range w.tree.moved() {
+			_ = w.kernel.Remove(dir) // the kernel may have done so itself
 		}
 	}
-	for _, root := range t.roots {
-		if info, err := os.Stat(root); err == nil && t.folders[root] != idOf(info) {
-			w.look(root, root)
-		}
-	}
-}
-
-// look takes in a directory that has appeared; files known in it may be gone.
-func (w *Watcher) look(root, dir string) {
-	w.suspect(w.tree.below(dir)...)
-	w.suspect(w.tree.scan(root, dir)...)
-	w.tooMany()
-}
-
-// everything suspects all files.
-func (w *Watcher) everything() {
-	for path := range w.tree.files {
-		w.suspect(path)
-	}
-	for dir := range w.tree.folders {
-		if _, err := os.Stat(dir); err != nil {
-			w.tree.forget(dir)
-		}
-	}
-	w.suspect(w.tree.scanAll()...)
-	w.tooMany()
-}
-
-func (w *Watcher) suspect(paths ...string) {
-	for _, path := range paths {
-		if len(w.dirty)+len(w.found) == 0 {
-			w.since = time.Now()
-		}
-		w.dirty[path], w.restless = true, true
-	}
-}
-
-// compare looks at the suspected files, and reports whether there are more changes.
-func (w *Watcher) compare() (more bool) {
-	found := w.tree.changed(w.dirty, w.kernel == nil)
-	clear(w.dirty)
+	found := w.tree.look(w.enter)
 	for path, what := range found {
 		if before := w.found[path]; before != "" && before != what {
 			what = "changed"
 		}
 		w.found[path] = what
 	}
+	if w.tree.full && !w.told {
+		w.told = true
+		w.o.Log(fmt.Sprintf("watching only the %d nearest directories: name the important ones with --reload-dir, or exclude some with --reload-exclude",
+			maxFolders))
+	}
 	return len(found) > 0
 }
 
-// tell reports the changes that were found.
-func (w *Watcher) tell() {
-	if len(w.found) == 0 {
-		return
-	}
+// change is what was found.
+func (w *Watcher) change() Change {
 	rank := map[string]string{"changed": "1", "added": "2", "removed": "3"} // the name that says most
-	paths := slices.SortedFunc(maps.Keys(w.found), func(a, b string) int {
+	path := slices.MinFunc(slices.Collect(maps.Keys(w.found)), func(a, b string) int {
 		return strings.Compare(rank[w.found[a]]+a, rank[w.found[b]]+b)
 	})
-	c := Change{Path: w.shown(paths[0]), What: w.found[paths[0]], More: len(paths) - 1}
-	clear(w.found)
-	select {
-	case w.changes <- c:
-		return
-	default:
-	}
-	// The waiting change is reported with this one; only run sends.
-	select {
-	case waiting := <-w.changes:
-		c.More += waiting.More
-		if waiting.Path != c.Path {
-			c.More++
-		}
-	default:
-	}
-	w.changes <- c
+	return Change{Path: w.shown(path), What: w.found[path], More: len(w.found) - 1}
 }
 
 // shown is a path as short as it can be.
@@ -341,20 +250,6 @@ func (w *Watcher) enter(dir string) {
 	err := w.kernel.Add(dir)
 	if err != nil && !os.IsNotExist(err) && !os.IsPermission(err) {
 		w.poll(explain(err))
-	}
-}
-
-func (w *Watcher) leave(dir string) {
-	if w.kernel != nil {
-		_ = w.kernel.Remove(dir) // the kernel may have done so itself
-	}
-}
-
-func (w *Watcher) tooMany() {
-	if w.tree.full && !w.told {
-		w.told = true
-		w.o.Log(fmt.Sprintf("watching only the %d nearest directories: name the important ones with --reload-dir, or exclude some with --reload-exclude",
-			maxFolders))
 	}
 }
 

@@ -261,12 +261,19 @@ func TestAfterwards(t *testing.T) {
 
 // TestUnread: a late reader finds one change for all.
 func TestUnread(t *testing.T) {
-	w := &Watcher{changes: make(chan Change, 1), found: map[string]string{}, tree: &tree{}}
-	for _, found := range []map[string]string{{"a.py": "changed"}, {"b.py": "added", "c.py": "removed"}, {"b.py": "changed"}} {
-		w.found = found
-		w.tell()
-	}
-	if got, want := (<-w.changes).String(), "b.py and 2 other files changed"; got != want {
+	d := newDir(t, "app/a.py", "app/c.py")
+	w, err := newWatcher(Options{Dirs: []string{d.in("app")}})
+	d.check(err)
+	w.look()
+	clear(w.found)
+	d.write("app/a.py", "new")
+	w.look()
+	d.write("app/b.py", "")
+	d.check(os.Remove(d.in("app/c.py")))
+	w.look()
+	d.write("app/b.py", "new")
+	w.look()
+	if got, want := w.change().String(), "a.py and 2 other files changed"; got != want {
 		t.Errorf("told %q, want %q", got, want)
 	}
 }

@@ -9,29 +9,11 @@ import (
 
 	"fapws/cmd/fapws/plan"
 	"fapws/cmd/fapws/process"
-	"fapws/cmd/fapws/settings"
 	"fapws/pybridge"
 	"fapws/runtime"
 	"fapws/runtime/conn"
 	"fapws/runtime/logfile"
-	"fapws/runtime/source/cache"
 )
-
-// relay carries what handlers publish and purge to the clients of all processes of the
-// server: a localRelay, or the channelRelay of a worker. It is safe for concurrent use.
-type relay interface {
-	// publish may be called on the event loop.
-	publish([]pybridge.Event)
-
-	// counted takes the number of subscribers of a channel, or sockets of a group, here.
-	counted(name string, n int)
-
-	// purge purges cached responses of the other processes.
-	purge(cache.Pattern)
-
-	// flush returns when all events have been sent to other processes, or after limit.
-	flush(limit time.Duration)
-}
 
 // alone is what a service without a supervisor has in addition.
 type alone struct {
@@ -49,7 +31,7 @@ func RunAlone(p *plan.Plan, instance *Instance, stderr io.Writer) (code int, err
 	s := &service{plan: p, instance: instance, log: p.Logger(stderr)}
 	s.alone.opened = time.Now()
 	s.alone.bound = Early[*conn.Listener]{Open: Listen, Close: s.alone.close}
-	s.relay = newLocalRelay(s)
+	s.relay = newRelay(s, nil)
 	if err := s.log.Open(&p.Conf, s.followErrors); err != nil {
 		return 0, err
 	}
@@ -85,7 +67,7 @@ func (s *service) listenEarly() error {
 // earlyListeners returns the listeners of listenEarly, for the server to take.
 func (s *service) earlyListeners() []*conn.Listener {
 	listeners := s.alone.bound.Sockets()
-	s.show(BannerOf(listeners))
+	s.show(listeners)
 	s.alone.accepting.Store(s.server)
 	return listeners
 }
@@ -101,18 +83,9 @@ func (a *alone) close(listeners []*conn.Listener) {
 	}
 }
 
-// Shown is what the control socket and the status page show of the settings, as far as they are known, with the addresses where clients
-// are answered.
-type Shown struct {
-	Conf   settings.Config
-	App    string // as plan.Plan.Label has it
-	Python string // as plan.Plan.Python has it
-	Addrs  []Address
-}
-
 // show has the settings shown that are known now.
-func (s *service) show(addrs []Address) {
-	s.alone.shown.Store(&Shown{s.conf, s.plan.Label(&s.conf), s.plan.Python(), addrs})
+func (s *service) show(listeners []*conn.Listener) {
+	s.alone.shown.Store(&Shown{s.settled(), BannerOf(listeners)})
 }
 
 // listen binds the addresses of the settings.
@@ -129,7 +102,7 @@ func (s *service) listen() (listeners []*conn.Listener, err error) {
 		return nil, err
 	}
 	listeners, err = s.alone.bound.Take(addrs, options)
-	s.show(BannerOf(listeners))
+	s.show(listeners)
 	return listeners, err
 }
 
@@ -148,19 +121,14 @@ func (s *service) openControl() error {
 
 // serving says where requests are answered: to the user, and to the service manager, whose
 // watchdog is told from now on for as long as they are.
-func (s *service) serving(addrs []Address) {
+func (s *service) serving() {
 	go s.watchDescriptors()
 	s.orderCertificates()
-	s.instance.LogNotifyError(s.instance.Notifier.Ready("serving " + URLs(addrs)))
+	shown := s.alone.shown.Load()
+	s.instance.LogNotifyError(s.instance.Notifier.Ready("serving " + URLs(shown.Addrs)))
 	go s.instance.Notifier.Watch(context.Background(), s.server.Ping)
 	if s.log.Shows(logfile.Info) {
-		fmt.Fprint(s.log.People(), &BannerServer{
-			Addrs:  addrs,
-			Served: s.plan.Served(s.contents, &s.conf),
-			Python: InVenv(s.plan.Python(), &s.conf),
-			Mode:   BannerMode(&s.conf),
-			Open:   s.plan.IsOpen(&s.conf, s.contents),
-		})
+		fmt.Fprint(s.log.People(), shown.Banner(""))
 	}
 }
 

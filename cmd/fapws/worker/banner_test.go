@@ -7,6 +7,7 @@ import (
 	"os"
 	"testing"
 
+	"fapws/cmd/fapws/pool"
 	"fapws/cmd/fapws/process"
 	"fapws/cmd/fapws/settings"
 )
@@ -46,7 +47,8 @@ func TestBanner(t *testing.T) {
 		if tt.open {
 			warning = "             open to the network without a password; -b 127.0.0.1 serves this machine only\n"
 		}
-		if got := (&BannerServer{tt.addrs, "PATHS, 2 entries", "3.11.2", BannerMode(&settings.Config{Threads: tt.threads}), tt.open}).text(local); got != tt.want+served+warning {
+		shown := &Shown{pool.Settled{Config: settings.Config{Threads: tt.threads}, Served: "PATHS, 2 entries", Python: "3.11.2", Open: tt.open}, tt.addrs}
+		if got := shown.banner("", local); got != tt.want+served+warning {
 			t.Errorf("%s:\n got %q\nwant %q", tt.name, got, tt.want+served+warning)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,7 +15,6 @@ import (
 	"fapws/runtime/eventloop"
 	"fapws/runtime/live"
 	"fapws/runtime/logfile"
-	"fapws/runtime/source/cache"
 )
 
 // backlogPause is the pause of a publisher while too many events wait to be sent.
@@ -48,43 +48,6 @@ func (s *service) notify(name string, client *live.StreamClient, left bool) {
 
 const slowPresence = "on_join and on_leave take too long; dropping calls"
 
-// localRelay is the relay of a process that is alone. Only the event loop makes room for more events, so it must not wait for that: they
-// go to the clients on a goroutine.
-type localRelay struct {
-	s       *service
-	events  *eventloop.Queue[pybridge.Event]
-	viewers atomic.Int64 // of the status page
-	tells   atomic.Bool  // tellViewers runs
-}
-
-func newLocalRelay(s *service) *localRelay {
-	r := &localRelay{s: s}
-	r.events = eventloop.NewQueue(r.deal)
-	return r
-}
-
-func (r *localRelay) publish(events []pybridge.Event) { r.events.Add(events...) }
-
-func (r *localRelay) deal(events []pybridge.Event) {
-	var cost int64
-	for i := range events {
-		r.s.publishOne(0, &events[i])
-		cost += events[i].Cost()
-	}
-	r.s.dealt(cost)
-}
-
-func (r *localRelay) purge(cache.Pattern)       {}
-func (r *localRelay) flush(limit time.Duration) { r.events.Wait(limit) }
-
-func (r *localRelay) counted(name string, n int) {
-	if name == ctl.StatusChannel {
-		r.viewers.Store(int64(n))
-		r.beginViewers()
-	}
-	r.s.countSubscribers(name, false, int64(n))
-}
-
 // dealt reports that the server has taken events of cost bytes. It is safe for concurrent use.
 func (s *service) dealt(cost int64) {
 	if h := s.python(); h != nil {
@@ -103,18 +66,12 @@ func (s *service) publishOne(seq uint64, e *pybridge.Event) {
 	s.complain(err)
 }
 
-// publish publishes events of the application. It is pybridge.RunConfig.Publish.
+// publish publishes events of the application. It is pybridge.RunConfig.Publish. Live values on an open page keep the application awake.
 func (s *service) publish(events []pybridge.Event) {
-	if s.conf.IdleStop > 0 {
-		s.uses.published(events)
+	if s.conf.IdleStop > 0 && slices.ContainsFunc(events, func(e pybridge.Event) bool { return pybridge.HasSubscribers(e.Name) }) {
+		s.used()
 	}
 	s.relay.publish(events)
-}
-
-// countSubscribers tells Python how many listen to a channel, or are in a group, in this process or elsewhere.
-func (s *service) countSubscribers(name string, elsewhere bool, n int64) {
-	pybridge.CountSubscribers(name, elsewhere, n)
-	s.uses.counted(name, elsewhere, n)
 }
 
 // announce publishes an event of the server's own. It is safe for concurrent use.
@@ -153,23 +110,6 @@ var viewEvent = pybridge.Event{Name: ctl.StatusChannel, Data: "look"}
 // ViewEvent returns that event as the supervisor sends it to its workers.
 func ViewEvent() []byte { return appendEvent(nil, &viewEvent) }
 
-// beginViewers tells the viewers of the status page to look again, as long as there are any. Of several workers the supervisor does that,
-// which numbers the events.
-func (r *localRelay) beginViewers() {
-	if r.viewers.Load() > 0 && !r.s.over.Load() && r.tells.CompareAndSwap(false, true) {
-		go r.tellViewers()
-	}
-}
-
-func (r *localRelay) tellViewers() {
-	for r.viewers.Load() > 0 && !r.s.over.Load() {
-		r.s.complain(r.s.tryPublish(0, &viewEvent))
-		time.Sleep(ctl.ViewEvery)
-	}
-	r.tells.Store(false)
-	r.beginViewers() // one may have come meanwhile
-}
-
 const (
 	// batchBytes is about how much goes into one message with events.
 	batchBytes = 64 << 10
@@ -182,42 +122,61 @@ const (
 	countsEvery = 250 * time.Millisecond
 )
 
-// channelRelay connects the channels of a worker with those of the others: the supervisor numbers the events that all
-// of them publish.
-type channelRelay struct {
+// relay carries what handlers publish and purge to the clients of all processes of the server: the supervisor numbers the events that all
+// workers publish. Without a supervisor, events go straight to the clients, on a goroutine, because only the event loop makes room for
+// more. Its methods are safe for concurrent use.
+type relay struct {
 	s          *service
-	channel    *pool.Channel
-	up         *eventloop.Queue[pybridge.Event] // to the supervisor
-	down       *eventloop.Queue[relayItem]      // from it
+	channel    *pool.Channel                    // to the supervisor; nil: there is none
+	up         *eventloop.Queue[pybridge.Event] // to it
+	down       *eventloop.Queue[func()]         // what is to be done with its messages about events
 	purges     *eventloop.Queue[string]         // patterns in JSON, for sendPurges
 	said       atomic.Int64                     // cost of the messages sent up
 	dealt      atomic.Int64                     // cost of the answers to them
-	waiting    atomic.Int64                     // bytes in down
+	waiting    atomic.Int64                     // bytes of events in down
 	overflowed atomic.Bool                      // the loss of some is reported
 	history    chan giver                       // of Take
 	taking     sync.WaitGroup                   // for other workers that hand clients over
 
 	mu     sync.Mutex
 	counts map[string]int64 // how many listen here, of channels whose number is to be told
+
+	viewers int         // of the status page; of showViewers, as the next one
+	look    *time.Timer // calls it; nil: there are no viewers
 }
 
-// relayItem is one message of the supervisor about events, or a function to call in its place.
-type relayItem struct {
-	events *pool.Message
-	do     func() // in place of events
-}
-
-func newChannelRelay(c *pool.Channel) *channelRelay {
-	r := &channelRelay{channel: c, history: make(chan giver, 1), counts: map[string]int64{}}
-	r.up, r.down = eventloop.NewQueue(r.sendUp), eventloop.NewQueue(r.takeDown)
+func newRelay(s *service, c *pool.Channel) *relay {
+	r := &relay{s: s, channel: c, history: make(chan giver, 1), counts: map[string]int64{}}
+	r.up, r.down = eventloop.NewQueue(r.sendUp), eventloop.NewQueue(runAll)
 	r.purges = eventloop.NewQueue(r.sendPurges)
-	r.up.Hold(true) // until join
+	r.up.Hold(c != nil) // until join
 	r.down.Hold(true)
 	return r
 }
 
+func runAll(all []func()) {
+	for _, f := range all {
+		f()
+	}
+}
+
+// publish may be called on the event loop.
+func (r *relay) publish(events []pybridge.Event) { r.up.Add(events...) }
+
+// flush returns when all events have been sent to other processes, or after limit.
+func (r *relay) flush(limit time.Duration) { r.up.Wait(limit) }
+
 // sendUp sends events that were published here to the supervisor.
-func (r *channelRelay) sendUp(events []pybridge.Event) {
+func (r *relay) sendUp(events []pybridge.Event) {
+	if r.channel == nil {
+		var cost int64
+		for i := range events {
+			r.s.publishOne(0, &events[i])
+			cost += events[i].Cost()
+		}
+		r.s.dealt(cost)
+		return
+	}
 	for len(events) > 0 {
 		m := &pool.Message{Kind: pool.Publish}
 		for len(events) > 0 && (m.N == 0 || len(m.Raw)+len(events[0].Data) < batchBytes) {
@@ -233,12 +192,8 @@ func (r *channelRelay) sendUp(events []pybridge.Event) {
 	}
 }
 
-func (r *channelRelay) publish(events []pybridge.Event) { r.up.Add(events...) }
-
-func (r *channelRelay) flush(limit time.Duration) { r.up.Wait(limit) }
-
 // awaitOwn waits until all that was published here has its numbers and has come back, up to the time end.
-func (r *channelRelay) awaitOwn(end time.Time) {
+func (r *relay) awaitOwn(end time.Time) {
 	r.up.Wait(time.Until(end))
 	for said := r.said.Load(); r.dealt.Load() < said && time.Now().Before(end); {
 		time.Sleep(100 * time.Microsecond)
@@ -246,50 +201,49 @@ func (r *channelRelay) awaitOwn(end time.Time) {
 }
 
 // arrived takes Events. On listen's goroutine.
-func (r *channelRelay) arrived(m *pool.Message) {
-	if m.Text == pool.Dropped {
-		r.down.Add(relayItem{events: m}) // as many more may be published
-		return
-	}
-	if r.waiting.Load() > mostDown {
+func (r *relay) arrived(m *pool.Message) {
+	switch {
+	case m.Text == pool.Dropped: // as many more may be published
+	case r.waiting.Load() > mostDown:
 		if !r.overflowed.Swap(true) {
 			r.s.log.Log(logfile.Error, fmt.Sprintf("worker %d: event loop blocked by a handler; dropping events", os.Getpid()))
 		}
 		return
 	}
 	r.waiting.Add(int64(len(m.Raw)))
-	r.down.Add(relayItem{events: m})
+	r.down.Add(func() { r.deal(m) })
 }
 
-// takeDown sends events to the subscribers of this process.
-func (r *channelRelay) takeDown(items []relayItem) {
-	for _, a := range items {
-		if a.do != nil {
-			a.do()
-			continue
-		}
-		if err := eachEvent(a.events, r.s.publishOne); err != nil {
-			r.s.log.Log(logfile.Error, err.Error())
-		}
-		r.waiting.Add(-int64(len(a.events.Raw)))
-		if own := int64(a.events.ID); own > r.dealt.Load() {
-			r.s.dealt(own - r.dealt.Swap(own))
-		}
+// deal sends events to the subscribers of this process.
+func (r *relay) deal(m *pool.Message) {
+	if err := eachEvent(m, r.s.publishOne); err != nil {
+		r.s.log.Log(logfile.Error, err.Error())
+	}
+	r.waiting.Add(-int64(len(m.Raw)))
+	if own := int64(m.ID); own > r.dealt.Load() {
+		r.s.dealt(own - r.dealt.Swap(own))
 	}
 }
 
-// counted is live.StreamConfig.Counted: it tells the supervisor, soon.
-func (r *channelRelay) counted(name string, n int) {
-	r.s.countSubscribers(name, false, int64(n))
+// counted takes the number of subscribers of a channel, or sockets of a group, here. It tells the supervisor, soon.
+func (r *relay) counted(name string, n int) {
+	pybridge.CountSubscribers(name, false, int64(n))
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.counts) == 0 {
-		time.AfterFunc(countsEvery, r.tell)
+	switch {
+	case r.channel != nil:
+		if len(r.counts) == 0 {
+			time.AfterFunc(countsEvery, r.tell)
+		}
+		r.counts[name] = int64(n)
+	case name == ctl.StatusChannel:
+		if r.viewers = n; n > 0 && r.look == nil {
+			r.look = time.AfterFunc(0, r.showViewers)
+		}
 	}
-	r.counts[name] = int64(n)
 }
 
-func (r *channelRelay) tell() {
+func (r *relay) tell() {
 	r.mu.Lock()
 	counts := r.counts
 	r.counts = map[string]int64{}
@@ -297,10 +251,23 @@ func (r *channelRelay) tell() {
 	pool.EachCounts(counts, func(m *pool.Message) { _ = r.channel.Send(m) }) // listen sees the end of the channel
 }
 
+// showViewers tells the viewers of the status page to look again, as long as there are any. The supervisor does that if there is one, because
+// it numbers the events.
+func (r *relay) showViewers() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.viewers == 0 || r.s.over.Load() {
+		r.look = nil
+		return
+	}
+	r.s.complain(r.s.tryPublish(0, &viewEvent))
+	r.look.Reset(ctl.ViewEvery)
+}
+
 // join takes part in the channels of all workers from now on, with their past events. The loop runs. It waits for that as long as
 // the other worker lives and sends, and for half of the time that this worker has for loading at most. Only one whose loop hangs sends
 // nothing for a quarter of that time.
-func (r *channelRelay) join() {
+func (r *relay) join() {
 	silence := r.s.conf.LoadTimeout / 4
 	defer func() {
 		r.down.Hold(false)

@@ -34,12 +34,12 @@ const (
 
 // give is pool.Give: it gives past events to another worker, all that arrived
 // before.
-func (r *channelRelay) give(files []*os.File) {
+func (r *relay) give(files []*os.File) {
 	to, err := pool.ChannelOf(files[0])
 	if err != nil {
 		return // the other one goes on without
 	}
-	r.down.Add(relayItem{do: func() { go giveHistory(to, r.s.server.Subscribers().History()) }})
+	r.down.Add(func() { go giveHistory(to, r.s.server.Subscribers().History()) })
 }
 
 // giveHistory sends events to another worker, which goes on without them if that fails. It runs on a separate goroutine: this worker's
@@ -66,7 +66,7 @@ func takeHistory(s *runtime.Server, from *pool.Channel, last uint64, silence tim
 }
 
 // take is pool.Take.
-func (r *channelRelay) take(m *pool.Message, files []*os.File) {
+func (r *relay) take(m *pool.Message, files []*os.File) {
 	var from *pool.Channel
 	var err error
 	if len(files) > 0 {
@@ -79,14 +79,14 @@ func (r *channelRelay) take(m *pool.Message, files []*os.File) {
 		r.history <- giver{from, m.Seq} // does not block: it is sent once
 	case from != nil:
 		r.taking.Add(1)
-		r.down.Add(relayItem{do: func() { r.s.server.HoldHistory(holdFor) }}) // events behind this message may be for the clients
+		r.down.Add(func() { r.s.server.HoldHistory(holdFor) }) // events behind this message may be for the clients
 		go r.takeSubscribers(from)
 	}
 }
 
 // takeSubscribers serves the subscribers of another worker from now on. A goroutine of
 // its own.
-func (r *channelRelay) takeSubscribers(from *pool.Channel) {
+func (r *relay) takeSubscribers(from *pool.Channel) {
 	defer r.taking.Done()
 	defer from.Close()
 	n, refused := 0, error(nil)
@@ -117,7 +117,7 @@ func (r *channelRelay) takeSubscribers(from *pool.Channel) {
 var errNoFile = errors.New("descriptor missing; check the limit of open files")
 
 // takeClient serves a subscriber, or a WebSocket. A WebSocket that it cannot serve goes back to the other worker.
-func (r *channelRelay) takeClient(m *pool.Message, files []*os.File, from *pool.Channel) error {
+func (r *relay) takeClient(m *pool.Message, files []*os.File, from *pool.Channel) error {
 	var subscriber live.StreamState
 	var socket live.SocketState
 	var d any = &subscriber
@@ -142,7 +142,7 @@ func (r *channelRelay) takeClient(m *pool.Message, files []*os.File, from *pool.
 		if err = sockets.Import(&socket, fd); err == nil {
 			return nil
 		}
-		if from.SendDescriptor(m, fd) == nil {
+		if from.Send(m, fd) == nil {
 			unix.Close(fd)
 		} else { // the other one has gone
 			sockets.Dismiss(fd)
@@ -166,14 +166,14 @@ var errNoSuccessor = errors.New("no process replaces this one")
 
 // settle returns when all events that have arrived are published here, and all clients that other workers hand over
 // have come, or when ctx ends.
-func (r *channelRelay) settle(ctx context.Context) {
+func (r *relay) settle(ctx context.Context) {
 	settled := make(chan struct{})
-	r.down.Add(relayItem{do: func() {
+	r.down.Add(func() {
 		go func() {
 			r.taking.Wait()
 			close(settled)
 		}()
-	}})
+	})
 	select {
 	case <-settled:
 	case <-ctx.Done():
@@ -208,7 +208,7 @@ func (p *Parent) handClientsOver(ctx context.Context) {
 	s := p.s
 	to := p.successor.Load()
 	if to != nil {
-		p.events.settle(ctx)
+		s.relay.settle(ctx)
 	}
 	var ordered time.Time
 	give := func(d any, fd int) error {
@@ -218,13 +218,13 @@ func (p *Parent) handClientsOver(ctx context.Context) {
 		text := ""
 		if _, ok := d.(*live.SocketState); ok {
 			text = pool.WebSocket
-			p.events.awaitOwn(ordered) // what the client has had published here comes before what it has published there
+			s.relay.awaitOwn(ordered) // what the client has had published here comes before what it has published there
 		}
 		raw, err := json.Marshal(d)
 		if err != nil {
 			return err
 		}
-		return to.SendDescriptor(&pool.Message{Kind: pool.Piece, Text: text, Raw: raw}, fd)
+		return to.Send(&pool.Message{Kind: pool.Piece, Text: text, Raw: raw}, fd)
 	}
 	defer s.server.HoldEnd()()
 	n, err := s.server.Subscribers().Export(ctx, give)

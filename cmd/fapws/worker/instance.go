@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -12,6 +13,7 @@ import (
 
 	"fapws/cmd/fapws/ctl"
 	"fapws/cmd/fapws/plan"
+	"fapws/cmd/fapws/pool"
 	"fapws/cmd/fapws/process"
 	"fapws/cmd/fapws/settings"
 	"fapws/runtime/conn"
@@ -109,6 +111,12 @@ func (f *Instance) OpenControl(conf *settings.Config, from settings.Source, serv
 	return nil
 }
 
+// Shown is what a server shows of itself: its settings, as far as they are known, and the addresses where clients are answered.
+type Shown struct {
+	pool.Settled
+	Addrs []Address
+}
+
 // Report is the part of a report of the control socket that is about the server as a whole.
 func (shown *Shown) Report(p *plan.Plan, since time.Time) ctl.Report {
 	r := ctl.Report{
@@ -116,25 +124,16 @@ func (shown *Shown) Report(p *plan.Plan, since time.Time) ctl.Report {
 		App:     shown.App,
 		Version: process.Version,
 		Python:  shown.Python,
-		Mode:    BannerMode(&shown.Conf),
+		Mode:    BannerMode(&shown.Config),
 		Uptime:  time.Since(since).Seconds(),
 	}
-	if path, print := p.OwnCA(&shown.Conf); print != "" {
+	if path, print := p.OwnCA(&shown.Config); print != "" {
 		r.CA = &ctl.OwnCA{Path: path, SHA256: print}
 	}
 	for _, addr := range shown.Addrs {
 		r.Addresses = append(r.Addresses, BannerURL(addr))
 	}
 	return r
-}
-
-// BannerServer is a server as its banner shows it.
-type BannerServer struct {
-	Addrs  []Address
-	Served string // in words
-	Python string // its version, perhaps with a virtual environment; "": without Python
-	Mode   string // where handlers run
-	Open   bool   // nothing restricts the clients
 }
 
 // Address is where a server listens.
@@ -152,13 +151,16 @@ func BannerOf(listeners []*conn.Listener) []Address {
 	return addrs
 }
 
-// text is the text that fapws prints when it serves: the addresses, the application, the Python and the mode. It
-// warns of addresses that other machines can reach if the server is open. local are the addresses of this machine.
-func (s *BannerServer) text(local []netip.Addr) string {
+// Banner is the text that fapws prints when it serves: the addresses, the application, the Python and the mode. It
+// warns of addresses that other machines can reach if the server is open. workers says how many there are, "" without a supervisor.
+func (shown *Shown) Banner(workers string) string { return shown.banner(workers, localAddresses()) }
+
+// banner is Banner on a machine with the addresses local.
+func (shown *Shown) banner(workers string, local []netip.Addr) string {
 	name := "fapws " + process.Version
 	var urls []string
 	network := ""
-	for _, a := range s.Addrs {
+	for _, a := range shown.Addrs {
 		url, others := urlsOf(a, local)
 		urls = append(urls, url)
 		if network == "" && len(others) > 0 {
@@ -166,21 +168,23 @@ func (s *BannerServer) text(local []netip.Addr) string {
 		}
 	}
 	how := "without Python"
-	if s.Python != "" {
-		how = "Python " + s.Python + ", " + s.Mode
-	} else if _, workers, several := strings.Cut(s.Mode, ", "); several {
+	if shown.Python != "" {
+		how = "Python " + shown.Python
+		if shown.Venv != "" && shown.Venv != "off" {
+			how += " in " + shown.Venv
+		}
+		how += ", " + BannerMode(&shown.Config)
+	}
+	if workers != "" {
 		how += ", " + workers
 	}
 	warning := ""
-	if s.Open && slices.ContainsFunc(s.Addrs, isPublic) {
+	if shown.Open && slices.ContainsFunc(shown.Addrs, isPublic) {
 		warning = fmt.Sprintf("%*s  open to the network without a password; -b 127.0.0.1 serves this machine only\n", len(name), "")
 	}
 	return fmt.Sprintf("%s  %s  (%s, pid %d)\n%s%*s  %s\n%s",
-		name, strings.Join(urls, "  "), how, os.Getpid(), network, len(name), "", s.Served, warning)
+		name, strings.Join(urls, "  "), how, os.Getpid(), network, len(name), "", shown.Served, warning)
 }
-
-// String is the banner.
-func (s *BannerServer) String() string { return s.text(localAddresses()) }
 
 // URLs are the addresses in one line, as URLs that work on this machine.
 func URLs(addrs []Address) string {
@@ -195,14 +199,6 @@ func URLs(addrs []Address) string {
 func BannerURL(a Address) string {
 	url, _ := urlsOf(a, nil)
 	return url
-}
-
-// InVenv is the version of Python with its virtual environment, "3.11.2 in .venv".
-func InVenv(python string, conf *settings.Config) string {
-	if python == "" || conf.Venv == "" || conf.Venv == "off" {
-		return python
-	}
-	return python + " in " + conf.Venv
 }
 
 // isPublic reports whether other machines can reach a listener.
@@ -245,18 +241,12 @@ func urlsOf(a Address, local []netip.Addr) (url string, others []string) {
 }
 
 func httpURL(secure bool, ip netip.Addr, port int) string {
-	scheme, usual := "http", 80
+	u, usual := url.URL{Scheme: "http", Host: netip.AddrPortFrom(ip, uint16(port)).String(), Path: "/"}, ":80"
 	if secure {
-		scheme, usual = "https", 443
+		u.Scheme, usual = "https", ":443"
 	}
-	host := ip.String()
-	if ip.Is6() {
-		host = "[" + strings.Replace(host, "%", "%25", 1) + "]" // RFC 6874 §2
-	}
-	if port == usual {
-		return scheme + "://" + host + "/"
-	}
-	return fmt.Sprintf("%s://%s:%d/", scheme, host, port)
+	u.Host = strings.TrimSuffix(u.Host, usual)
+	return u.String()
 }
 
 // localAddresses returns the addresses by which other machines may reach this

@@ -12,17 +12,12 @@ import (
 	"fapws/cmd/fapws/ctl"
 	"fapws/cmd/fapws/pool"
 	"fapws/cmd/fapws/process"
+	"fapws/pybridge"
 	"fapws/runtime/conn"
 	"fapws/runtime/eventloop"
 	"fapws/runtime/logfile"
 	"fapws/runtime/source/cache"
 )
-
-// message is a message of the supervisor with its descriptors.
-type message struct {
-	*pool.Message
-	files []*os.File
-}
 
 // listen carries out the messages of the supervisor, on its own goroutine. It always continues to read, because the
 // supervisor takes a worker that sleeps over its messages for broken.
@@ -31,12 +26,7 @@ func (p *Parent) listen() {
 		<-p.died
 		p.lost(nil)
 	}()
-	todo := eventloop.NewQueue(func(all []message) {
-		for _, h := range all {
-			p.obey(h.Message, h.files)
-			pool.CloseFiles(h.files)
-		}
-	})
+	todo := eventloop.NewQueue(runAll)
 	for {
 		m, files, err := p.channel.Receive()
 		switch {
@@ -46,7 +36,10 @@ func (p *Parent) listen() {
 		case m.Kind == pool.Check:
 			go p.check()
 		default:
-			todo.Add(message{m, files})
+			todo.Add(func() {
+				p.obey(m, files)
+				pool.CloseFiles(files)
+			})
 		}
 	}
 }
@@ -117,15 +110,15 @@ func (p *Parent) obey(m *pool.Message, files []*os.File) {
 			s.server.GiveUp()
 		}
 	case pool.Events:
-		p.events.arrived(m)
+		s.relay.arrived(m)
 	case pool.Counts:
 		for name, n := range m.Counts {
-			s.countSubscribers(name, true, n)
+			pybridge.CountSubscribers(name, true, n)
 		}
 	case pool.Give:
-		p.events.give(files)
+		s.relay.give(files)
 	case pool.Take:
-		p.events.take(m, files)
+		s.relay.take(m, files)
 	case pool.Purge:
 		if pattern, err := cache.ParsePattern(m.Text); err == nil { // another worker has checked it
 			s.server.Purge(pattern)
@@ -213,7 +206,7 @@ func (p *Parent) loopRuns(within time.Duration) bool {
 func (p *Parent) answer(m *pool.Message) {
 	s, text := p.s, ""
 	question, about, _ := strings.Cut(m.Text, " ")
-	if p.role == pool.PageOnly {
+	if p.Role == pool.PageOnly {
 		question = "" // there is no application
 	}
 	switch question {

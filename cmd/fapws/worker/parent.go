@@ -2,14 +2,12 @@ package worker
 
 import (
 	"context"
-	"errors"
+	"encoding/json"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -34,16 +32,12 @@ type Parent struct {
 	channel *pool.Channel
 	died    <-chan os.Signal // of the supervisor, as the kernel tells
 	over    sync.Once        // of lost
-	stderr  int              // becomes standard error when the application has loaded; -1: no change
-	role    string           // pool.PageOnly, Eager, Asleep or ""
-	script  string           // what another worker has said of the script: see remembered; "": nothing
-	root    string           // of --chroot, to enter when it has loaded, or ""
+	pool.Start
+	root string // of --chroot, to enter when it has loaded, or ""
 
 	mu        sync.Mutex
-	listeners []*conn.Listener // to accept on
-	serves    bool             // the server has sites, so it accepts on them
-	epoch     string           // of the numbers of events
-	events    *channelRelay
+	listeners []*conn.Listener             // to accept on
+	serves    bool                         // the server has sites, so it accepts on them
 	join      func()                       // takes part in the channels of all workers, once
 	departs   chan struct{}                // closed by depart
 	depart    func()                       // is called when the workers that take the place of this one serve
@@ -59,11 +53,11 @@ func TakeParent() (*Parent, error) {
 	if text == "" {
 		return nil, nil
 	}
-	p := &Parent{stderr: -1, departs: make(chan struct{})}
+	p := &Parent{departs: make(chan struct{})}
 	p.depart = sync.OnceFunc(func() { close(p.departs) })
 	err := p.take(text)
 	if err != nil {
-		return nil, process.ExitUsage(fmt.Errorf("%s=%s in the environment is not from a supervisor: %w", pool.Variable, text, err))
+		return nil, process.ExitUsage(fmt.Errorf("%s=%s in the environment is not from a supervisor of this version: %w", pool.Variable, text, err))
 	}
 	process.TakeName()
 	return p, nil
@@ -72,13 +66,14 @@ func TakeParent() (*Parent, error) {
 // Run serves as a worker until told to stop, and returns the exit code. It has to be
 // called on the main thread.
 func (p *Parent) Run(what *plan.Plan, stderr io.Writer) (code int, err error) {
-	s := &service{plan: what, instance: &Instance{}, log: what.Logger(stderr), parent: p, relay: p.events}
-	p.s, p.events.s = s, s
+	s := &service{plan: what, instance: &Instance{}, log: what.Logger(stderr), parent: p}
+	s.relay = newRelay(s, p.channel)
+	p.s, p.join = s, sync.OnceFunc(s.relay.join)
 	system.Distrust(what.Changeable(&what.Conf))
-	if p.stderr < 0 { // else the supervisor reads the output of this process, and logs it
+	if p.Stderr < 0 { // else the supervisor reads the output of this process, and logs it
 		s.log.OpenAsWorker(&what.Conf)
 	}
-	if p.role == pool.PageOnly {
+	if p.Role == pool.PageOnly {
 		return p.servePage()
 	}
 	code, err = s.run()
@@ -118,7 +113,7 @@ func (p *Parent) confine() error {
 
 // configure adds to the settings of the loop.
 func (p *Parent) configure(c *runtime.Config) {
-	c.Channels.Epoch, c.Channels.HandOver = p.epoch, true
+	c.Channels.Epoch, c.Channels.HandOver = p.Epoch, true
 	c.Sites.MaxRequests, c.Sites.OnMaxRequests = withJitter(p.s.conf.MaxRequests, p.s.conf.MaxRequestsJitter), func() { p.recycle("max-requests reached") }
 	if Workers(&p.s.conf) > 1 {
 		c.Accept.Concurrency = max(1, p.s.conf.Threads)
@@ -139,26 +134,20 @@ func (p *Parent) serving() {
 }
 
 // take reads the value of pool.Variable.
-func (p *Parent) take(text string) error {
-	parts := strings.Split(text, ",")
-	fd, err := strconv.Atoi(parts[0])
-	if err != nil || len(parts) != 3 {
-		return errors.New("invalid format")
+func (p *Parent) take(text string) (err error) {
+	if err := json.Unmarshal([]byte(text), &p.Start); err != nil {
+		return err
 	}
-	if parts[1] != "" {
-		if p.stderr, err = strconv.Atoi(parts[1]); err != nil {
-			return err
-		}
-		unix.CloseOnExec(p.stderr)
+	if p.Stderr >= 0 {
+		unix.CloseOnExec(p.Stderr)
 	}
-	p.role = parts[2]
 	if p.root = takeVariable(confine.ChrootVariable); p.root != "" {
 		if err := confine.KeepZone(); err != nil {
 			return err
 		}
 	}
 	system.OpenPoll()
-	system.OpenHigh(func() { p.channel, err = pool.NewChannel(fd) })
+	system.OpenHigh(func() { p.channel, err = pool.NewChannel(p.FD) })
 	if err != nil {
 		return err
 	}
@@ -168,11 +157,7 @@ func (p *Parent) take(text string) error {
 	if p.died, err = process.WatchParent(loadEnd); err != nil {
 		return err
 	}
-	p.events = newChannelRelay(p.channel)
-	p.join = sync.OnceFunc(p.events.join)
-	p.epoch = takeVariable(pool.EpochVariable)
 	p.counts = takeVariable(pool.CountVariable) != ""
-	p.script = takeVariable(pool.ScriptVariable)
 	return pybridge.KeepFromChildren(p.channel)
 }
 
@@ -184,10 +169,10 @@ func takeVariable(name string) string {
 
 // restoreStderr writes to standard error again, not to the supervisor.
 func (p *Parent) restoreStderr() {
-	if p.stderr >= 0 {
-		_ = system.Replace(2, p.stderr) // failing, it stays as it is
-		unix.Close(p.stderr)
-		p.stderr = -1
+	if p.Stderr >= 0 {
+		_ = system.Replace(2, p.Stderr) // failing, it stays as it is
+		unix.Close(p.Stderr)
+		p.Stderr = -1
 	}
 }
 
@@ -195,7 +180,7 @@ func (p *Parent) restoreStderr() {
 // answered before. It runs on a separate goroutine.
 func (p *Parent) present() {
 	s := p.s
-	if s.conf.ReloadCheck != "" && p.role != pool.Asleep {
+	if s.conf.ReloadCheck != "" && p.Role != pool.Asleep {
 		ctx, cancel := context.WithTimeout(context.Background(), s.conf.LoadTimeout)
 		defer cancel()
 		if err := checkSelf(ctx, s.server, s.conf.ReloadCheck); err != nil {
@@ -208,23 +193,27 @@ func (p *Parent) present() {
 		p.join()
 	}
 	p.restoreStderr()
-	p.loaded(s.plan.Served(s.contents, &s.conf))
+	p.loaded()
 }
 
-// loaded reports that this worker has loaded; served describes the application.
-func (p *Parent) loaded(served string) {
-	s := p.s
-	p.send(&pool.Message{Kind: pool.Loaded, Raw: []byte(asJSON(pool.Settled{
+// loaded reports that this worker has loaded.
+func (p *Parent) loaded() {
+	p.send(&pool.Message{Kind: pool.Loaded, Raw: []byte(asJSON(p.s.settled()))})
+}
+
+// settled describes the settings of this process, and the application if it has loaded.
+func (s *service) settled() pool.Settled {
+	return pool.Settled{
 		Config:   s.conf,
 		Protocol: pool.Protocol,
 		BindFrom: s.plan.Settings.Source("bind"),
 		Debug:    s.conf.Server.Debug,
 		App:      s.plan.Label(&s.conf),
 		Python:   s.plan.Python(),
-		Served:   served,
+		Served:   s.plan.Served(s.contents, &s.conf),
 		Open:     s.plan.IsOpen(&s.conf, s.contents),
 		Script:   s.remembered(),
-	}))})
+	}
 }
 
 // withJitter adds by chance up to jitter to n; 0 stays.
@@ -259,7 +248,7 @@ func (p *Parent) servePage() (code int, err error) {
 		return 0, process.ExitNotStarted("%v", err)
 	}
 	p.served()
-	p.loaded("")
+	p.loaded()
 	s.conf.ShutdownDelay = 0 // clients have no use for the page meanwhile
 	return <-s.obeyOrders(), nil
 }

@@ -116,14 +116,14 @@ func (s *service) purge(text string) {
 const mostPurges = 4096
 
 // purge makes the other workers purge, too.
-func (r *channelRelay) purge(p cache.Pattern) {
-	if text, err := json.Marshal(p); err == nil {
+func (r *relay) purge(p cache.Pattern) {
+	if text, err := json.Marshal(p); err == nil && r.channel != nil {
 		r.purges.Add(string(text))
 	}
 }
 
 // sendPurges sends patterns, each of them once.
-func (r *channelRelay) sendPurges(patterns []string) {
+func (r *relay) sendPurges(patterns []string) {
 	slices.Sort(patterns)
 	patterns = slices.Compact(patterns)
 	if len(patterns) > mostPurges {

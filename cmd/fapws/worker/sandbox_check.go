@@ -37,7 +37,7 @@ func CheckSandbox(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) 
 	p.Conf.Fork, p.Conf.IdleStop = false, 0 // here, where the denials can be seen
 	s := &service{plan: p, instance: &Instance{}, log: p.Logger(stderr)}
 	s.check = &sandboxCheck{s: s, out: stdout, denied: map[string]bool{}}
-	s.relay = newLocalRelay(s)
+	s.relay = newRelay(s, nil)
 	s.conf = p.Conf
 	s.show(nil) // the status page may be requested
 	return s.run()

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"fapws/cmd/fapws/certificates"
 	"fapws/cmd/fapws/confine"
@@ -35,7 +36,7 @@ type service struct {
 	loader   atomic.Pointer[programs.Loader] // with --fork, where Python is; else nil
 	uploads  atomic.Pointer[upload.Group]    // of the sites; nil: there are none yet
 	lateLoad *lateLoad                       // of a worker that begins asleep; else nil
-	uses     uses                            // with --idle-stop
+	lastUse  atomic.Pointer[time.Time]       // of the application, other than by requests; nil: it has not loaded
 	contents *pybridge.Contents              // loaded here or there; nil: no application
 	built    *plan.Built
 	early    *plan.Built // answers while the applications load; nil: nothing does
@@ -48,7 +49,7 @@ type service struct {
 	parent   *Parent       // nil: there is no supervisor
 	check    *sandboxCheck // nil: this is not "check --sandbox"
 	alone    alone
-	relay    relay
+	relay    *relay
 	handler  *pybridge.Handler // nil: no Python, or with --fork
 	stops    atomic.Bool       // the readiness of --health is over
 	over     atomic.Bool       // nothing is sent any more
@@ -78,7 +79,7 @@ func (s *service) run() (code int, err error) {
 		reread = s.rereadCertificates
 	}
 	s.signals = watchSignals(s.log.Log, s.exit, func() { s.reopenLog() }, s.replacement(), reread)
-	if p := s.parent; p != nil && p.role == pool.Asleep {
+	if p := s.parent; p != nil && p.Role == pool.Asleep {
 		if err := p.recall(); err != nil {
 			return 0, err
 		}
@@ -269,10 +270,9 @@ func (s *service) start() (err error) {
 	if s.handler, err = s.startPython(); err != nil {
 		return err
 	}
-	s.uses.begin()
+	s.used()
 	s.complete.Store(true)
 	s.measureIfShown()
-	addrs := BannerOf(listeners)
 	s.signals.serve()
 	var guest app.Interpreter
 	if s.handler != nil {
@@ -295,7 +295,7 @@ func (s *service) start() (err error) {
 			return err
 		}
 		s.memory.Started()
-		s.serving(addrs)
+		s.serving()
 	}
 	return nil
 }
@@ -315,7 +315,7 @@ func (s *service) openLogs(p *plan.Programs) (err error) {
 func (s *service) parts(p *plan.Programs) plan.Parts {
 	run := strconv.FormatInt(s.alone.opened.UnixNano(), 36) // while the applications load there are other sites than afterwards, which share what depends on the run
 	if s.parent != nil {
-		run = s.parent.epoch
+		run = s.parent.Epoch
 	}
 	return plan.Parts{
 		Programs:  p,
@@ -397,7 +397,7 @@ func (s *service) warn(line string) { s.log.Log(logfile.Warning, line) }
 func (s *service) buildEarly() error {
 	answers := len(s.alone.bound.Sockets()) > 0 // the application is not needed to know where clients connect
 	if p := s.parent; p != nil {
-		answers = p.role != "" && p.root == ""
+		answers = p.Role != "" && p.root == ""
 	}
 	confined := s.conf.Sandbox != settings.SandboxModes[0] || !answers
 	asleep := s.lateLoad != nil

@@ -2,7 +2,6 @@ package worker
 
 import (
 	"encoding/json"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -58,7 +57,7 @@ func (p *Parent) recall() error {
 	z.need = sync.OnceFunc(func() { close(z.needed) })
 	s.lateLoad = z
 	var r remembered
-	_ = json.Unmarshal([]byte(p.script), &r) // a worker of this program has made it
+	_ = json.Unmarshal([]byte(p.Script), &r) // a worker of this program has made it
 	z.watches = r.Watches
 	var err error
 	s.conf, err = s.plan.Recall(r.Globals)
@@ -73,7 +72,7 @@ func (z *lateLoad) run() (code int, err error) {
 	process.LimitOrphan(s.conf.ShutdownDelay + s.conf.GracefulTimeout + endMargin)
 	p.joinEarly()
 	s.memory.Started()
-	p.loaded("")
+	p.loaded()
 	<-z.needed // or the process ends: see obeyOrders
 	p.send(&pool.Message{Kind: pool.Waking})
 	if err = s.load(); err == nil {
@@ -137,46 +136,10 @@ func (z *lateLoad) tellPresence() {
 // asleep reports whether the application is to be loaded when a request needs it. It is safe for concurrent use.
 func (s *service) asleep() bool { return s.lateLoad != nil && !s.complete.Load() }
 
-// uses knows when the application was last used other than by requests. The zero value is ready. It is safe for concurrent use.
-type uses struct {
-	mu       sync.Mutex
-	last     time.Time
-	listened map[string][2]bool // by name of a channel with subscribers: here, and elsewhere
-}
-
-// counted takes the number of subscribers of a channel.
-func (u *uses) counted(name string, elsewhere bool, n int64) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	where := u.listened[name]
-	i := 0
-	if elsewhere {
-		i = 1
-	}
-	if where[i] = n > 0; where == [2]bool{} {
-		delete(u.listened, name)
-		return
-	}
-	if u.listened == nil {
-		u.listened = map[string][2]bool{}
-	}
-	u.listened[name] = where
-}
-
-// published takes events of the application: live values on an open page keep it awake.
-func (u *uses) published(events []pybridge.Event) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if slices.ContainsFunc(events, func(e pybridge.Event) bool { return u.listened[e.Name] != [2]bool{} }) {
-		u.last = time.Now()
-	}
-}
-
-// begin notes that the application can be used from now on.
-func (u *uses) begin() {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.last = time.Now()
+// used notes that the application was used now, other than by a request. It is safe for concurrent use.
+func (s *service) used() {
+	now := time.Now()
+	s.lastUse.Store(&now)
 }
 
 // unused reports whether nothing has used the application for the time of idle-stop.
@@ -184,8 +147,5 @@ func (s *service) unused() bool {
 	if s.plan.Conf.IdleStop == 0 || s.python() == nil {
 		return false
 	}
-	s.uses.mu.Lock()
-	since := time.Since(s.uses.last)
-	s.uses.mu.Unlock()
-	return min(since, s.server.Unused()) >= s.plan.Conf.IdleStop
+	return min(time.Since(*s.lastUse.Load()), s.server.Unused()) >= s.plan.Conf.IdleStop
 }

@@ -18,106 +18,113 @@ const (
 	steady = 5 * time.Second
 )
 
-// slot is the place of one worker and of its successors.
-type slot struct {
-	pool    *Pool
-	worker  *worker // serves, or nil
-	next    *worker // is loading, to replace worker; or nil
-	retry   *time.Timer
-	asleep  bool // so is worker, and the one in its place
-	backoff time.Duration
+// replaces reports whether w is loading in order to serve, and not with a generation.
+func (w *worker) replaces() bool {
+	return w.state < Serving && w.batch == nil && !w.leaves && !w.page
 }
 
-// cancel stops the timer of a replacement that has not been started yet.
-func (s *slot) cancel() {
-	if s.retry != nil {
-		s.retry.Stop()
-		s.retry = nil
+// level starts and retires workers until as many serve, or load, as are wanted.
+func (p *Pool) level() {
+	if p.first() || p.stopping {
+		return
+	}
+	var stay, leave, load []*worker
+	for _, w := range p.workers {
+		switch {
+		case w.replaces():
+			load = append(load, w)
+		case w.state != Serving:
+		case w.replaced:
+			leave = append(leave, w)
+		default:
+			stay = append(stay, w)
+		}
+	}
+	for n := len(stay) + len(load); n < p.want && p.pause == nil; n++ {
+		p.startOne()
+	}
+	p.share() // before others stop
+	if surplus := len(stay) + len(load) - p.want; surplus > 0 {
+		quit := min(surplus, len(load))
+		for _, w := range load[:quit] {
+			w.end(Quit)
+		}
+		leave, stay = append(leave, stay[:surplus-quit]...), stay[surplus-quit:]
+	}
+	var to *worker
+	if len(stay) > 0 {
+		to = stay[0]
+	}
+	for _, w := range leave[:max(0, len(stay)+len(leave)-p.want)] {
+		w.retire(to)
+		w.depart()
 	}
 }
 
-// replace starts, after wait, a worker that replaces the slot's worker.
-func (s *slot) replace(wait time.Duration) {
-	if s.next != nil || s.retry != nil {
-		return
-	}
-	if wait > 0 {
-		var t *time.Timer
-		t = time.AfterFunc(wait, func() {
-			s.pool.post(func() {
-				if s.retry == t {
-					s.retry = nil
-					s.replace(0)
-				}
-			})
-		})
-		s.retry = t
-		return
-	}
+// startOne starts a worker in the place of one that has died, or is to be replaced, or as one more.
+func (p *Pool) startOne() {
 	role := Eager
-	if s.asleep {
+	if p.asleep {
 		role = Asleep
 	}
-	w, err := s.pool.start(false, role)
-	if err != nil {
-		s.grow()
-		s.pool.o.Log(logfile.Error, fmt.Sprintf("cannot start a worker: %v; the next try is in %v", err, s.backoff))
-		s.replace(s.backoff)
-		return
+	if _, err := p.start(false, role); err != nil {
+		p.wait()
+		p.o.Log(logfile.Error, fmt.Sprintf("cannot start a worker: %v; the next try is in %v", err, p.backoff))
 	}
-	w.slot, s.next = s, w
-	s.pool.share()
 }
 
-// grow doubles the pause before the next start, within its bounds.
-func (s *slot) grow() { s.backoff = min(max(2*s.backoff, minBackoff), maxBackoff) }
+// wait doubles the pause before the next start, within its bounds, unless it is waited for already.
+func (p *Pool) wait() {
+	if p.pause == nil {
+		p.backoff = min(max(2*p.backoff, minBackoff), maxBackoff)
+		p.pause = time.AfterFunc(p.backoff, func() {
+			p.post(func() {
+				p.pause = nil
+				p.level()
+			})
+		})
+	}
+}
 
-// promote makes w, which has loaded, the serving worker of its slot.
+// calm ends the pause: there is no reason for it any more.
+func (p *Pool) calm() {
+	if p.pause != nil {
+		p.pause.Stop()
+	}
+	p.pause, p.backoff = nil, 0
+}
+
+// promote makes w, which has loaded, a serving worker.
 func (p *Pool) promote(w *worker) {
-	s := w.slot
-	old := s.worker
-	s.worker, s.next = w, nil
 	w.setState(Serving)
 	p.sendPage(w)
-	p.share()
-	if old != nil {
-		old.retire(w)
-		old.depart()
+	if p.handing {
+		w.channel.interrupt() // as those of the others
 	}
+	p.level()
 }
 
-// lost is called when a worker that has a slot has died.
+// lost is called when a worker has died that served, or should.
 func (p *Pool) lost(w *worker, was State, how string) {
-	s := w.slot
 	p.deaths++
-	if time.Since(w.started) < steady || was == Starting {
-		s.grow()
-	} else {
-		s.backoff = 0
-	}
 	after := "starting a new one"
-	if s.backoff > 0 {
-		after = fmt.Sprintf("starting a new one in %v", s.backoff)
+	if time.Since(w.started) < steady || was == Starting {
+		p.wait()
+		after = fmt.Sprintf("starting a new one in %v", p.backoff)
+	} else {
+		p.calm()
 	}
-	switch w {
-	case s.worker:
-		s.worker = nil
+	if was == Serving {
 		p.o.Log(logfile.Warning, w.ended(how, after))
-		if s.next != nil {
-			p.share()
-			return // its replacement is loading
-		}
-	case s.next:
-		s.next = nil
+	} else {
 		p.o.Log(logfile.Error, w.ended(how+" before it could serve", after))
 	}
-	p.share()
-	s.replace(s.backoff)
+	p.level()
 }
 
 // recycle replaces w, after its successor has loaded.
 func (p *Pool) recycle(w *worker, why string) {
-	if w.state != Serving || w.slot == nil || w.slot.next != nil || w.slot.retry != nil {
+	if w.state != Serving || w.replaced {
 		return
 	}
 	if w.sleep.loads && w.reason != "" {
@@ -126,7 +133,8 @@ func (p *Pool) recycle(w *worker, why string) {
 	}
 	p.recycled++
 	p.o.Log(logfile.Info, fmt.Sprintf("replacing worker %d: %s", w.pid, why))
-	w.slot.replace(0)
+	w.replaced = true
+	p.level()
 }
 
 // resize adds by workers, or removes them if by is negative.
@@ -136,7 +144,9 @@ func (p *Pool) resize(by int) {
 	}
 	p.want = max(1, p.want+by)
 	p.o.Log(logfile.Info, Count(p.want, "worker"))
-	p.level()
+	if p.batch == nil { // else the end of the generation does it
+		p.level()
+	}
 }
 
 // Count is "1 worker" or "2 workers".
@@ -147,49 +157,22 @@ func Count(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// level adds or removes slots until there are p.want of them. While a generation is loading it does nothing; the end
-// of the generation calls it.
-func (p *Pool) level() {
-	if p.batch != nil || p.first() || p.stopping || p.handing {
-		return
-	}
-	for len(p.slots) < p.want {
-		s := &slot{pool: p}
-		p.slots = append(p.slots, s)
-		s.replace(0)
-	}
-	gone := slices.Clone(p.slots[p.want:])
-	p.slots = p.slots[:p.want]
-	p.share() // before the others stop
-	for _, s := range gone {
-		s.cancel()
-		if s.next != nil {
-			s.next.end(Quit)
-		}
-		if s.worker != nil {
-			s.worker.retire(p.anyServing())
-			s.worker.depart()
-		}
-	}
-}
-
 // share sends the listening sockets to the serving workers that do not have them yet. All workers accept from each
 // socket, so any free worker takes a waiting connection. While none serves, a worker that loads has them.
 func (p *Pool) share() {
 	serves := false
 	var early, loads *worker
-	for _, s := range p.slots {
-		if w := s.worker; w != nil && w.state == Serving {
+	for _, w := range p.workers {
+		switch {
+		case w.state == Serving:
 			serves = serves || !w.hung
 			if !w.listens {
 				w.listen(p.addresses)
 			}
-		}
-		switch w := s.next; {
-		case w == nil:
+		case !w.replaces():
 		case w.listens:
 			early = w
-		case loads == nil:
+		default:
 			loads = w
 		}
 	}
@@ -232,7 +215,7 @@ func (w *worker) listen(addresses []Address) {
 }
 
 // With Options.IdleStop, sleep is a reload into workers that have not loaded their application yet (Asleep). Each loads it when the first
-// request needs it. Until then it serves as any other, so it is Serving, and its slot knows what its successor is to be.
+// request needs it. Until then it serves as any other, so it is Serving.
 
 // sleepState is what a worker has to do with that.
 type sleepState struct {
@@ -247,15 +230,10 @@ func (p *Pool) maybeSleep() {
 	if p.o.IdleStop == 0 || p.batch != nil || p.next != nil || p.first() || p.stopping || p.handing || p.failure != "" {
 		return
 	}
-	for _, w := range p.workers {
-		if w.state >= Retiring { // its WebSockets may be on their way to a worker that is awake
-			return
-		}
-	}
 	awake := false
-	for _, s := range p.slots {
-		w := s.worker
-		if w == nil || w.state != Serving || s.next != nil || w.sleep.loads || !w.sleep.asleep && !w.sleep.unused {
+	for _, w := range p.workers {
+		// The WebSockets of one that does not serve any more may be on their way to a worker that is awake.
+		if w.state != Serving || w.sleep.loads || !w.sleep.asleep && !w.sleep.unused {
 			return
 		}
 		awake = awake || !w.sleep.asleep
@@ -283,7 +261,10 @@ func (p *Pool) awake(w *worker) {
 		return
 	}
 	w.limit.Stop()
-	p.settled, w.slot.asleep = *w.settled, false
+	p.settled, p.asleep = *w.settled, false
+	for _, other := range p.workers {
+		p.asleep = p.asleep || other.state == Serving && other.sleep.asleep
+	}
 	if p.page == nil { // else browsers see that a reload has failed
 		p.failure = ""
 	}
@@ -297,5 +278,6 @@ func (p *Pool) notAwake(w *worker) {
 	if p.o.FailurePage != nil {
 		w.send(&Message{Kind: Notice, Raw: p.o.FailurePage(p.failure, w.stderrCapture.tail())})
 	}
-	w.slot.replace(0)
+	w.replaced = true
+	p.level()
 }
