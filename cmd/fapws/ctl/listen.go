@@ -15,7 +15,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"fapws/cmd/fapws/pool"
 	"fapws/runtime/metrics"
 	"fapws/runtime/source/cache"
 )
@@ -56,13 +55,13 @@ var pageCommands = []Command{Top, Metrics, Log, Stack, Reload, Profile}
 // lasts as long as the server.
 type Answer struct {
 	Error    string           `json:",omitempty"` // why it did not work, one line
-	Text     string           `json:",omitempty"`
+	Text     string           `json:",omitempty"` // of Stack
 	Pages    int              `json:",omitempty"` // that were purged
-	Status   *Report          `json:",omitempty"`
-	Top      *Overview        `json:",omitempty"`
-	Families []metrics.Family `json:",omitempty"`
-	Lines    []Line           `json:",omitempty"`
-	Stacks   []StatusStack    `json:",omitempty"`
+	Status   *Report          `json:",omitempty"` // of Status and Top
+	Families []metrics.Family `json:",omitempty"` // of Metrics and Top, of all workers together
+	Active   []Active         `json:",omitempty"` // of Top, the oldest first
+	Lines    []Line           `json:",omitempty"` // of Log
+	Stacks   []StatusStack    `json:",omitempty"` // of Profile
 }
 
 // Report describes the running server.
@@ -110,48 +109,32 @@ const Asleep = "asleep"
 // NotCounted are the Counters of a process that does not say them.
 var NotCounted = Counters{Requests: -1}
 
-// Server carries out a command, with a pattern that is checked for Purge. The result is a part of an Answer, or the
-// number of pages that were purged; Reload returns when new code serves. The error is one line. A Server is safe for
-// concurrent use.
-type Server func(Command, cache.Pattern) (any, error)
+// Server carries out a command, with a pattern that is checked for Purge. Reload returns when new code serves. The error is
+// one line. A Server is safe for concurrent use.
+type Server func(Command, cache.Pattern) (Answer, error)
 
 // ErrUnknown is the error of a Server for another command.
 var ErrUnknown = errors.New("unknown command")
+
+// Answer carries out a command. Its error is in the Answer.
+func (s Server) Answer(c Command, p cache.Pattern) Answer {
+	a, err := s(c, p)
+	if err != nil {
+		a.Error = err.Error()
+	}
+	return a
+}
 
 // answer carries out one of the commands that are allowed.
 func (s Server) answer(c Command, p cache.Pattern, allowed []Command) Answer {
 	if !slices.Contains(allowed, c) {
 		return Answer{Error: fmt.Sprintf("this server does not support %q", string(c))}
 	}
-	return AnswerOf(s(c, p))
+	return s.Answer(c, p)
 }
 
 // AnswerPage carries out a command of the status page. It refuses others, because the page may be in a worker.
 func (s Server) AnswerPage(c Command) Answer { return s.answer(c, cache.Pattern{}, pageCommands) }
-
-// AnswerOf returns what a Server has returned as an Answer.
-func AnswerOf(result any, err error) (a Answer) {
-	if err != nil {
-		a.Error = err.Error()
-	}
-	switch result := result.(type) {
-	case string:
-		a.Text = result
-	case int:
-		a.Pages, a.Text = result, pool.Count(result, "page")
-	case *Report:
-		a.Status = result
-	case *Overview:
-		a.Top = result
-	case []metrics.Family:
-		a.Families = result
-	case []Line:
-		a.Lines = result
-	case []StatusStack:
-		a.Stacks = result
-	}
-	return a
-}
 
 const (
 	// askWithin is how long a client may take to send its request, and to take the answer: it may
