@@ -58,7 +58,7 @@ func connect(path string) (*conversation, error) {
 	case err != nil:
 		return nil, short(err)
 	}
-	_, pid, _ := peerOf(c) // else 0
+	_, pid, _ := peer(c) // else 0
 	if pid > 0 && ended(pid) {
 		c.Close()
 		return nil, fmt.Errorf(notListening, path)
@@ -261,6 +261,6 @@ func answers(path string) bool {
 		return !errors.Is(err, syscall.ECONNREFUSED) && !errors.Is(err, os.ErrNotExist)
 	}
 	defer c.Close()
-	_, pid, _ := peerOf(c)
+	_, pid, _ := peer(c)
 	return pid == 0 || !ended(pid)
 }

@@ -250,7 +250,7 @@ func (s *Socket) serve() {
 			time.Sleep(100 * time.Millisecond) // no descriptor is left, mostly
 			continue
 		}
-		_, pid, _ := peerOf(c)
+		_, pid, _ := peer(c)
 		one := &client{c, pid, true}
 		if !s.admit(one) {
 			c.Close()
@@ -335,22 +335,10 @@ func reply(c net.Conn, a Answer) {
 
 // allowed says why the other side of c may not talk to us.
 func allowed(c *net.UnixConn, uids ...int) error {
-	if uid, _, err := peerOf(c); err != nil || !slices.Contains(uids, uid) {
+	if uid, _, err := peer(c); err != nil || !slices.Contains(uids, uid) {
 		return fmt.Errorf("only the user of the server and root may do this")
 	}
 	return nil
-}
-
-// peerOf is peer for a connection.
-func peerOf(c *net.UnixConn) (uid, pid int, err error) {
-	rc, err := c.SyscallConn()
-	if err != nil {
-		return -1, 0, err
-	}
-	if failed := rc.Control(func(fd uintptr) { uid, pid, err = peer(int(fd)) }); failed != nil {
-		return -1, 0, failed
-	}
-	return uid, pid, err
 }
 
 // dialWithin connects to a socket. While the queue of the socket is full (EAGAIN, connect(2)), it tries again.

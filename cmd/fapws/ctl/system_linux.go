@@ -1,17 +1,27 @@
 package ctl
 
 import (
+	"cmp"
+	"net"
+
 	"golang.org/x/sys/unix"
 )
 
 // peer returns the user and the process at the other side of a unix socket: of a server, the one that began to listen. The
 // process is 0 if it is in another PID namespace.
-func peer(fd int) (uid, pid int, err error) {
-	cred, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
+func peer(c *net.UnixConn) (uid, pid int, err error) {
+	raw, err := c.SyscallConn()
 	if err != nil {
 		return -1, 0, err
 	}
-	return int(cred.Uid), int(cred.Pid), nil
+	uid = -1
+	failed := raw.Control(func(fd uintptr) {
+		var cred *unix.Ucred
+		if cred, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED); err == nil {
+			uid, pid = int(cred.Uid), int(cred.Pid)
+		}
+	})
+	return uid, pid, cmp.Or(failed, err)
 }
 
 // ended reports whether a process has ended, also if its parent has not waited for it.

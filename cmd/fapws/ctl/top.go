@@ -170,7 +170,7 @@ func (v *View) activeTable() *table {
 }
 
 func (r *Report) workerTable() *table {
-	t := &table{"Workers", 32, []string{"worker", "age", "memory", "requests", "state"}, 1, nil}
+	t := &table{"Workers", 32, []string{"worker", "state", "age", "memory", "requests"}, 0, nil}
 	for _, w := range r.Workers {
 		memory, requests := "-", "-"
 		if w.RSS > 0 {
@@ -179,7 +179,7 @@ func (r *Report) workerTable() *table {
 		if w.Requests >= 0 {
 			requests = strconv.FormatInt(w.Requests, 10)
 		}
-		t.rows = append(t.rows, []string{strconv.Itoa(w.PID), period(w.Age), memory, requests, w.State})
+		t.rows = append(t.rows, []string{strconv.Itoa(w.PID), w.State, period(w.Age), memory, requests})
 	}
 	return t
 }
@@ -187,11 +187,14 @@ func (r *Report) workerTable() *table {
 // write writes t as text.
 func (t *table) write(b *strings.Builder) {
 	row := func(cells []string) {
-		numbers := len(cells) - t.words
+		line, numbers := "", len(cells)-t.words
 		for _, cell := range cells[:numbers] {
-			fmt.Fprintf(b, "%9s", cell)
+			line += fmt.Sprintf("%9s", cell)
 		}
-		b.WriteString("  " + strings.TrimRight(strings.Join(cells[numbers:], "  "), " ") + "\n")
+		for _, cell := range cells[numbers:] {
+			line += "  " + cell
+		}
+		b.WriteString(strings.TrimRight(line, " ") + "\n")
 	}
 	row(strings.Split(strings.ToUpper(strings.Join(t.heads, "\t")), "\t"))
 	for _, cells := range t.rows {
