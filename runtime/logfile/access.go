@@ -248,16 +248,8 @@ func (r *Record) NoteRequest(head []byte, fields []http1.Field) {
 
 // NoteResponse remembers the fields of a response that the line of the log has.
 func (r *Record) NoteResponse(head []byte) {
-	wanted := r.Format().Response
-	if len(wanted) == 0 {
-		return
-	}
-	for line := range bytes.Lines(head) {
-		name, value, found := bytes.Cut(line, []byte(":"))
-		if found {
-			collect(r.Response, wanted, name, bytes.TrimSpace(value))
-		}
-	}
+	_, fields, _ := bytes.Cut(head, []byte("\n"))
+	collectLines(r.Response, r.Format().Response, fields)
 }
 
 // Malformed remembers the bytes that a client has sent in place of a request, as Apache does: the first line up to a
@@ -267,16 +259,22 @@ func (r *Record) Malformed(received []byte, limit int) {
 	line, rest, _ := bytes.Cut(bytes.TrimLeft(received, "\r\n"), []byte("\n"))
 	line, _, _ = bytes.Cut(bytes.TrimSuffix(line[:min(len(line), limit)], []byte("\r")), []byte{0})
 	r.RequestLine = append(r.RequestLine, line...)
-	wanted := r.Format().Request
-	if len(wanted) == 0 || !isRequestLine(line) {
+	if isRequestLine(line) {
+		collectLines(r.Request, r.Format().Request, rest)
+	}
+}
+
+// collectLines is collect for the lines of fields, up to the first that is malformed.
+func collectLines(values []Value, wanted []string, lines []byte) {
+	if len(wanted) == 0 {
 		return
 	}
-	for line := range bytes.Lines(rest) {
+	for line := range bytes.Lines(lines) {
 		name, value, ok := bytes.Cut(line, []byte(":"))
 		if !ok || len(name) == 0 || bytes.ContainsAny(name, " \t\r") {
 			return
 		}
-		collect(r.Request, wanted, name, bytes.TrimSpace(value))
+		collect(values, wanted, name, bytes.TrimSpace(value))
 	}
 }
 
