@@ -269,20 +269,15 @@ func CheckChannelName(name string) error {
 		return errors.New("a channel name is empty")
 	case len(name) > MaxName:
 		return fmt.Errorf("a channel name has %d bytes; the maximum is %d; it begins with %.40q", len(name), MaxName, name)
-	}
-	for i := range len(name) {
-		c := name[i]
-		switch {
-		case c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9':
-		case i > 0 && strings.IndexByte("._~:/@-", c) >= 0:
-		case i == 0:
-			return fmt.Errorf("a channel name must begin with an ASCII letter or digit: %q", name)
-		default:
-			return fmt.Errorf("a channel name must consist of ASCII letters, digits and . _ ~ : / @ -: %q", name)
-		}
+	case strings.IndexByte(alphanumeric, name[0]) < 0:
+		return fmt.Errorf("a channel name must begin with an ASCII letter or digit: %q", name)
+	case strings.Trim(name, alphanumeric+"._~:/@-") != "":
+		return fmt.Errorf("a channel name must consist of ASCII letters, digits and . _ ~ : / @ -: %q", name)
 	}
 	return nil
 }
+
+const alphanumeric = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
 // ParseNames reads the value of a field Fapws-Channel: names with commas and
 // optional blanks between them (RFC 9110 §5.6.1). A name that comes twice counts

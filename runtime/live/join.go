@@ -124,9 +124,7 @@ func (s *Subscribers) begin(p *StreamSubscriber) {
 	p.conn.Schedule()
 	p.state = idle
 	if p.queue != nil { // what came meanwhile, or before
-		p.state = behind
-		s.lag(p)
-		s.room(p)
+		s.flush(p)
 	}
 	if p.state != gone && (s.ending || s.retiring && !p.movable()) {
 		s.finish(p)

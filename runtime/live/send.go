@@ -14,135 +14,76 @@ func (s *Subscribers) send(p *StreamSubscriber, events []*Event) {
 	if p.state == ending || p.state == gone {
 		return
 	}
-	if p.state == idle {
-		events = s.write(p, events)
-		if p.state == gone || len(events) == 0 {
-			return
-		}
-	}
 	if p.queue == nil {
 		p.queue = new(queue)
 	}
-	q := p.queue
-	first := len(q.events) == 0
-	for _, e := range events {
-		size := len(e.Wire(p.minor))
-		// One alone may be larger.
-		if q.bytes > 0 && q.bytes+size > s.cfg.Buffer {
-			s.drop(p, "reads too slowly")
-			return
-		}
-		q.events = append(q.events, e)
-		q.bytes += size
+	p.queue.add(events, p.minor)
+	if p.state == idle {
+		s.flush(p)
 	}
-	if first && p.state != joining {
-		s.lag(p)
+	if q := p.queue; q != nil && q.bytes > s.cfg.Buffer && len(q.events)-q.free > 1 { // one alone may be larger
+		s.drop(p, "reads too slowly")
 	}
 }
 
-// write sends p as much of events as its socket takes, and returns the rest. p's
-// queue is empty but for the offset of the first event.
-func (s *Subscribers) write(p *StreamSubscriber, events []*Event) []*Event {
-	for len(events) > 0 && !p.conn.Writing() {
-		off := 0
-		if p.queue != nil {
-			off = p.queue.off
-		}
-		some := events[:min(len(events), conn.MaxPieces)]
-		for _, e := range some {
+// flush sends p as much of its queue as its socket takes.
+func (s *Subscribers) flush(p *StreamSubscriber) {
+	q := p.queue
+	for len(q.events) > 0 && p.state != gone && !p.conn.Writing() {
+		off := q.off
+		for _, e := range q.events[:min(len(q.events), conn.MaxPieces)] {
 			s.pieces = append(s.pieces, e.Wire(p.minor)[off:])
 			off = 0
 		}
 		n, err := p.conn.WriteSome(s.pieces)
 		clear(s.pieces)
 		s.pieces = s.pieces[:0]
+		if n > 0 {
+			p.conn.Stamp = s.conns.Now
+		}
+		p.taken(n)
 		switch {
 		case err == unix.EAGAIN:
 			p.conn.Queue(conn.Output{}, true) // Room is called when there is some
 		case err != nil:
 			p.conn.Close(err.Error())
-			return nil
 		}
-		if n > 0 {
-			p.conn.Stamp = s.conns.Now
-		}
-		events = s.taken(p, events, n)
 	}
-	return events
+	switch {
+	case p.state == gone:
+	case len(q.events) > 0:
+		if p.state == idle {
+			p.state = behind
+		}
+		s.Lag(p)
+	default:
+		s.CaughtUp(p)
+		p.queue = nil
+		if p.state == ending {
+			s.end(p)
+		} else {
+			p.state = idle
+		}
+	}
 }
 
-// taken notes that p has taken n bytes of events, and returns the rest.
-func (s *Subscribers) taken(p *StreamSubscriber, events []*Event, n int) []*Event {
+// taken notes that p has taken n more bytes of its queue.
+func (p *StreamSubscriber) taken(n int) {
 	q := p.queue
-	off := 0
-	if q != nil {
-		off, q.off = q.off, 0
-	}
-	for len(events) > 0 {
-		e := events[0]
-		size := len(e.Wire(p.minor))
-		if n < size-off {
-			if n += off; n > 0 {
-				if q == nil {
-					q = new(queue)
-					p.queue = q
-				}
-				q.off = n
-			}
-			return events
-		}
-		n -= size - off
-		off = 0
-		text := len(e.Text())
-		p.sent += int64(text)
-		p.framed += uint32(size - text)
-		events = events[1:]
-	}
-	return nil
-}
-
-// lag notes that p has not taken everything.
-func (s *Subscribers) lag(p *StreamSubscriber) {
-	if p.state == idle {
-		p.state = behind
-	}
-	s.Lag(p)
-}
-
-// room is called when the socket of p takes more.
-func (s *Subscribers) room(p *StreamSubscriber) {
-	q := p.queue
-	if q == nil || len(q.events) == 0 {
-		return
-	}
-	before := len(q.events)
-	rest := s.write(p, q.events)
-	if p.state == gone {
-		return
-	}
-	for _, e := range q.events[:before-len(rest)] {
+	q.off += n
+	for len(q.events) > 0 && q.off >= len(q.events[0].Wire(p.minor)) {
+		e := q.events[0]
+		size, text := len(e.Wire(p.minor)), len(e.Text())
+		q.events[0] = nil
+		q.events, q.off = q.events[1:], q.off-size
 		if q.free > 0 {
 			q.free--
 		} else {
-			q.bytes -= len(e.Wire(p.minor))
+			q.bytes -= size
 		}
+		p.sent += int64(text)
+		p.framed += uint32(size - text)
 	}
-	if len(rest) > 0 {
-		if cap(rest) > 4*len(rest)+16 {
-			rest = append([]*Event(nil), rest...)
-		} else {
-			clear(q.events[:before-len(rest)])
-		}
-		q.events = rest
-		return
-	}
-	s.CaughtUp(p)
-	p.queue = nil
-	if p.state == ending {
-		s.end(p)
-		return
-	}
-	p.state = idle
 }
 
 // drop ends a subscriber that does not take what it gets, so that the kernel forgets

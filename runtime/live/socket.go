@@ -38,7 +38,7 @@ type Socket struct {
 	x    SocketExchange // nil: its last part was released
 	conn *conn.Conn
 
-	opening     *opening // nil: its handshake was answered
+	accept      *[28]byte // Sec-WebSocket-Accept; nil: its handshake was answered
 	subprotocol string
 	compression websocket.Compression
 	decoder     websocket.Decoder
@@ -94,12 +94,6 @@ const (
 	moved
 )
 
-// opening is what a Socket needs until its handshake is answered.
-type opening struct {
-	accept [28]byte // Sec-WebSocket-Accept
-	early  []*Event // messages to its groups
-}
-
 // maxPending bounds the bytes that are kept of what a client sends before its WebSocket is resumed; beyond it the connection is not
 // read from.
 const maxPending = 64 << 10
@@ -110,7 +104,7 @@ func (a *Sockets) New(x SocketExchange, h websocket.Handshake, group string) *So
 	if a.codec == nil {
 		a.codec = new(codec)
 	}
-	s := &Socket{all: a, x: x, opening: &opening{accept: h.Accept}, compression: h.Compression}
+	s := &Socket{all: a, x: x, accept: &h.Accept, compression: h.Compression}
 	s.decoder.Max = a.cfg.MaxSize
 	if h.Compression.On {
 		s.decoder.Inflater = &a.codec.inflater
@@ -155,7 +149,7 @@ func (s *Socket) HasConn() bool { return s.conn != nil }
 // if it is not a token.
 func (s *Socket) AppendFields(dst, subprotocol []byte) []byte {
 	dst = append(dst, "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "...)
-	dst = append(append(dst, s.opening.accept[:]...), "\r\n"...)
+	dst = append(append(dst, s.accept[:]...), "\r\n"...)
 	if websocket.IsToken(subprotocol) {
 		dst = append(append(append(dst, "Sec-WebSocket-Protocol: "...), subprotocol...), "\r\n"...)
 		s.subprotocol = string(subprotocol)
@@ -185,10 +179,14 @@ func (s *Socket) take(c *conn.Conn) {
 func (s *Socket) opened() {
 	c := s.conn
 	s.settled()
-	s.state = max(s.state, socketOpen)
+	s.state, s.accept = max(s.state, socketOpen), nil
 	c.Stamp = s.all.conns.Now
 	c.Schedule()
-	s.accepted()
+	late := s.behind > s.all.mostBehind()
+	s.advance() // messages to its groups have waited
+	if late {
+		s.drop()
+	}
 	if len(c.Pending()) > 0 || c.Half {
 		c.Again()
 	}

@@ -244,12 +244,10 @@ func (s *Socket) Give(events []*Event) {
 		switch {
 		case s.left || s.closing:
 			return
-		case s.state == socketOpening:
-			s.wait(e)
-		case !s.conn.Writing() && len(s.held) == 0:
-			s.writeEvent(e)
-		default:
+		case s.state == socketOpening || s.conn.Writing() || len(s.held) > 0:
 			s.queue(e)
+		default:
+			s.writeEvent(e)
 		}
 	}
 }
@@ -257,40 +255,15 @@ func (s *Socket) Give(events []*Event) {
 // mostBehind is how many bytes of messages may wait for a client.
 func (a *Sockets) mostBehind() int { return max(leastBehind, 2*a.maxEvent) }
 
-// wait keeps a message until the WebSocket is accepted.
-func (s *Socket) wait(e *Event) {
-	s.behind += len(e.Text()) + exchange.InputCost
-	if s.behind <= s.all.mostBehind() {
-		s.opening.early = append(s.opening.early, e)
-	}
-}
-
-// accepted sends the messages that waited for it.
-func (s *Socket) accepted() {
-	early, late := s.opening.early, s.behind > s.all.mostBehind()
-	s.opening, s.behind = nil, 0
-	s.Give(early)
-	if late {
-		s.drop()
-	}
-}
-
 // shared stands for a message to a group, which has no owner.
 var shared = new(exchange.Part)
 
 // writeEvent sends a message to a client that has taken everything so far.
 func (s *Socket) writeEvent(e *Event) {
-	conns := s.all.conns
 	s.conn.Use()
 	wire := s.frameOf(e)
 	s.out += int64(len(wire))
-	if len(wire) > conn.CopyLimit {
-		exchange.SendPart(s.conn, shared, s, wire, nil)
-		return
-	}
-	if conns.Buf = append(conns.Buf, wire...); len(conns.Buf) > conn.FlushLimit {
-		conns.Flush()
-	}
+	s.put(shared, wire, nil)
 }
 
 // frameOf returns the frame of a message for s: a compressed one is made once for all clients with the same window.
@@ -308,22 +281,27 @@ func (s *Socket) frameOf(e *Event) []byte {
 	})
 }
 
-// queue keeps a message, in order with those of the handler, until the client has taken the earlier output.
+// queue keeps a message, in order with those of the handler, until the WebSocket is accepted and the client has taken the earlier output.
 func (s *Socket) queue(e *Event) {
-	if s.behind > s.all.mostBehind() {
+	p := exchange.Part{Op: e.Op, Body: e.Text(), File: -1}
+	switch most := s.all.mostBehind(); {
+	case s.behind <= most:
+		s.behind += cost(&p)
+		s.hold(&p)
+		if s.state != socketOpening && s.behind > most/2 {
+			s.all.Lag(s)
+		}
+	case s.state != socketOpening: // else it is dropped when it is accepted
 		s.drop()
-		return
-	}
-	s.behind += len(e.Text())
-	s.hold(&exchange.Part{Op: e.Op, Body: e.Text(), File: -1})
-	if s.behind > s.all.mostBehind()/2 {
-		s.all.Lag(s)
 	}
 }
 
-// taken is called when n bytes that queue has kept are sent.
-func (s *Socket) taken(n int) {
-	if s.behind = max(0, s.behind-n); s.behind <= s.all.mostBehind()/2 {
+// cost is what a message counts for while it waits.
+func cost(p *exchange.Part) int { return len(p.Body) + exchange.InputCost }
+
+// taken is called when a part that queue has kept is sent.
+func (s *Socket) taken(p *exchange.Part) {
+	if s.behind = max(0, s.behind-cost(p)); s.behind <= s.all.mostBehind()/2 {
 		s.all.CaughtUp(s)
 		s.all.Continue()
 	}

@@ -11,15 +11,16 @@ func (s *Socket) Send(p *exchange.Part) {
 	switch {
 	case s.answer != answering:
 		s.release(p)
+		return
 	case s.moving == resuming && !(p.First && p.Head.WebSocket):
 		s.notResumed()
-		s.send(p)
-	case s.conn.Writing() || len(s.held) > 0:
+		s.advance()
+	case s.state == socketOpening:
+		s.opened()
+	}
+	if s.conn.Writing() || len(s.held) > 0 {
 		s.hold(p)
-	default:
-		if s.state == socketOpening {
-			s.opened()
-		}
+	} else {
 		s.send(p)
 		s.advance()
 	}
@@ -29,10 +30,11 @@ func (s *Socket) Send(p *exchange.Part) {
 func (s *Socket) advance() {
 	for len(s.held) > 0 && !s.conn.Writing() {
 		p := s.held[0]
-		s.held = s.held[:copy(s.held, s.held[1:])]
+		s.held[0] = exchange.Part{}
+		s.held = s.held[1:]
 		s.uncount(&p, len(p.Body))
 		if p.Owner == nil {
-			s.taken(len(p.Body))
+			s.taken(&p)
 		}
 		s.send(&p)
 	}
@@ -41,7 +43,9 @@ func (s *Socket) advance() {
 // hold keeps a part until the client takes the output before it.
 func (s *Socket) hold(p *exchange.Part) {
 	s.held = append(s.held, *p)
-	s.PartWaits(p, len(p.Body))
+	if s.conn != nil {
+		s.PartWaits(p, len(p.Body))
+	}
 }
 
 // uncount notes that p does not wait any more, if it did. left bytes of it were not written and need not be.
@@ -92,8 +96,8 @@ func (s *Socket) send(p *exchange.Part) {
 		s.answered(p)
 		return
 	}
-	c, conns := s.conn, s.all.conns
-	c.Use()
+	conns := s.all.conns
+	s.conn.Use()
 	before := len(conns.Buf)
 	var body, tail []byte
 	switch {
@@ -114,16 +118,22 @@ func (s *Socket) send(p *exchange.Part) {
 		s.leave()
 		s.answer = finished
 	}
-	if len(body) <= conn.CopyLimit {
-		conns.Buf = append(append(conns.Buf, body...), tail...)
-		s.release(p)
-		if len(conns.Buf) > conn.FlushLimit {
-			conns.Flush()
-		}
-	} else {
-		exchange.SendPart(c, p, s, body, tail)
-	}
+	s.put(p, body, tail)
 	s.endClosed()
+}
+
+// put appends the rest of the frames of p to the output, and gives p back when all of it is sent.
+func (s *Socket) put(p *exchange.Part, body, tail []byte) {
+	if len(body) > conn.CopyLimit {
+		exchange.SendPart(s.conn, p, s, body, tail)
+		return
+	}
+	conns := s.all.conns
+	conns.Buf = append(append(conns.Buf, body...), tail...)
+	s.release(p)
+	if len(conns.Buf) > conn.FlushLimit {
+		conns.Flush()
+	}
 }
 
 // endCode is with what a WebSocket closes whose handler has ended without saying it.

@@ -3,6 +3,8 @@ package logfile
 import (
 	"bytes"
 	"slices"
+	"strings"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -14,7 +16,6 @@ import (
 type AccessLog struct {
 	file   *File
 	format *Format
-	writer accessWriter // used between Begin and End of file
 }
 
 // NewAccessLog returns a Log that writes to file, which stays the caller's to close.
@@ -28,32 +29,26 @@ func (l *AccessLog) Format() *Format { return l.format }
 // Append adds a line. It never waits for the disk and does not allocate: when the
 // disk does not keep up, lines are dropped, counted and reported.
 func (l *AccessLog) Append(e *Entry) {
-	dst, ok := l.file.Begin()
-	if !ok {
-		return
+	if dst, ok := l.file.Begin(); ok {
+		l.file.End(l.format.appendLine(dst, e))
 	}
-	l.file.End(l.format.appendLine(dst, e, &l.writer))
 }
 
-// accessWriter is the state that the atoms of a format have in addition to the entry.
-type accessWriter struct {
-	stamp   timestamp
-	scratch []byte // of one atom
-	value   []byte // of several
+// timestamp keeps the text of the last second that was asked for. It is safe for concurrent use.
+type timestamp struct{ last atomic.Pointer[second] }
+
+type second struct {
+	unix int64
+	text string
 }
 
-// timestamp keeps the text of the last second that was asked for.
-type timestamp struct {
-	second int64
-	text   []byte
-}
-
-func (s *timestamp) of(t time.Time) []byte {
-	if second := t.Unix(); second != s.second || len(s.text) == 0 {
-		s.second = second
-		s.text = t.AppendFormat(s.text[:0], "02/Jan/2006:15:04:05 -0700")
+func (s *timestamp) of(t time.Time) string {
+	last := s.last.Load()
+	if last == nil || last.unix != t.Unix() {
+		last = &second{t.Unix(), t.Format("[02/Jan/2006:15:04:05 -0700]")}
+		s.last.Store(last)
 	}
-	return s.text
+	return last.text
 }
 
 const hex = "0123456789abcdef"
@@ -68,20 +63,9 @@ func appendEscaped(dst, s []byte) []byte {
 		}
 		dst = append(dst, s[plain:i]...)
 		plain = i + 1
-		switch c {
-		case '"', '\\':
-			dst = append(dst, '\\', c)
-		case '\b':
-			dst = append(dst, `\b`...)
-		case '\n':
-			dst = append(dst, `\n`...)
-		case '\r':
-			dst = append(dst, `\r`...)
-		case '\t':
-			dst = append(dst, `\t`...)
-		case '\v':
-			dst = append(dst, `\v`...)
-		default:
+		if named := strings.IndexByte("\"\\\b\n\r\t\v", c); named >= 0 {
+			dst = append(dst, '\\', `"\bnrtv`[named])
+		} else {
 			dst = append(dst, '\\', 'x', hex[c>>4], hex[c&15])
 		}
 	}
@@ -264,16 +248,8 @@ func (r *Record) NoteRequest(head []byte, fields []http1.Field) {
 
 // NoteResponse remembers the fields of a response that the line of the log has.
 func (r *Record) NoteResponse(head []byte) {
-	wanted := r.Format().Response
-	if len(wanted) == 0 {
-		return
-	}
-	for line := range bytes.Lines(head) {
-		name, value, found := bytes.Cut(line, []byte(":"))
-		if found {
-			collect(r.Response, wanted, name, bytes.TrimSpace(value))
-		}
-	}
+	_, fields, _ := bytes.Cut(head, []byte("\n"))
+	collectLines(r.Response, r.Format().Response, fields)
 }
 
 // Malformed remembers the bytes that a client has sent in place of a request, as Apache does: the first line up to a
@@ -283,16 +259,22 @@ func (r *Record) Malformed(received []byte, limit int) {
 	line, rest, _ := bytes.Cut(bytes.TrimLeft(received, "\r\n"), []byte("\n"))
 	line, _, _ = bytes.Cut(bytes.TrimSuffix(line[:min(len(line), limit)], []byte("\r")), []byte{0})
 	r.RequestLine = append(r.RequestLine, line...)
-	wanted := r.Format().Request
-	if len(wanted) == 0 || !isRequestLine(line) {
+	if isRequestLine(line) {
+		collectLines(r.Request, r.Format().Request, rest)
+	}
+}
+
+// collectLines is collect for the lines of fields, up to the first that is malformed.
+func collectLines(values []Value, wanted []string, lines []byte) {
+	if len(wanted) == 0 {
 		return
 	}
-	for line := range bytes.Lines(rest) {
+	for line := range bytes.Lines(lines) {
 		name, value, ok := bytes.Cut(line, []byte(":"))
 		if !ok || len(name) == 0 || bytes.ContainsAny(name, " \t\r") {
 			return
 		}
-		collect(r.Request, wanted, name, bytes.TrimSpace(value))
+		collect(values, wanted, name, bytes.TrimSpace(value))
 	}
 }
 

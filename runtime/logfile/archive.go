@@ -6,9 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -45,10 +45,9 @@ type archive struct {
 	o    *Options
 	wait time.Time // when a rename may be tried again, after one that failed
 
-	mu      sync.Mutex
-	running bool
-	again   bool
-	delay   time.Duration // until the next look at files that are in use
+	mu    sync.Mutex    // held while files are compressed
+	delay time.Duration // until the next look at files that are in use
+	again *time.Timer   // of it; nil: none were
 }
 
 // able says whether there is use in trying to rotate.
@@ -59,8 +58,8 @@ func (a *archive) rename() error {
 	dir, err := a.o.folder()
 	if err == nil {
 		name := filepath.Base(a.o.Path)
-		err = dir.rename(name, fmt.Sprintf("%s%s%019d", name, rotatedMark, time.Now().UnixNano()))
-		dir.close()
+		err = dir.Rename(name, fmt.Sprintf("%s%s%019d", name, rotatedMark, time.Now().UnixNano()))
+		dir.Close()
 	}
 	a.wait = time.Time{}
 	if err != nil {
@@ -71,65 +70,45 @@ func (a *archive) rename() error {
 
 // start compresses rotated files on a separate goroutine. It is safe for concurrent use.
 func (a *archive) start() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.again = true
 	dir, err := a.o.folder()
 	if err != nil {
 		return
 	}
-	defer dir.close()
-	if a.running || len(pending(dir, a.o)) == 0 {
-		return
+	defer dir.Close()
+	if len(pending(dir, a.o)) > 0 {
+		go a.compress()
 	}
-	a.running = true
-	go a.run()
 }
 
-func (a *archive) run() {
-	for {
-		a.mu.Lock()
-		a.again = false
-		a.mu.Unlock()
-		err := compressAll(a.o)
-		if err != nil && err != errBusy {
-			a.o.report("cannot compress a rotated file: %v", err)
+func (a *archive) compress() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	err := compressAll(a.o)
+	if err == errBusy {
+		if a.again != nil {
+			a.again.Stop()
 		}
-		a.mu.Lock()
-		if err == errBusy {
-			a.running = false
-			a.delay = min(max(2*a.delay, firstDelay), lastDelay)
-			time.AfterFunc(a.delay, a.start)
-			a.mu.Unlock()
-			return
-		}
-		a.delay = 0
-		if !a.again {
-			a.running = false
-			a.mu.Unlock()
-			return
-		}
-		a.mu.Unlock()
+		a.delay = min(max(2*a.delay, firstDelay), lastDelay)
+		a.again = time.AfterFunc(a.delay, a.start)
+		return
+	}
+	a.delay = 0
+	if err != nil {
+		a.o.report("cannot compress a rotated file: %v", err)
 	}
 }
 
 // pending returns the rotated files of a log that are not compressed, the oldest
 // first.
-func pending(dir folder, o *Options) (list []string) {
+func pending(dir *os.Root, o *Options) (list []string) {
 	prefix := filepath.Base(o.Path) + rotatedMark
-	self, err := dir.open(".", unix.O_RDONLY|unix.O_DIRECTORY, 0)
-	if err != nil {
-		return nil // what cannot be read cannot be compressed either
-	}
-	defer self.Close()
-	entries, _ := self.ReadDir(-1)
+	entries, _ := fs.ReadDir(dir.FS(), ".") // what cannot be read cannot be compressed either
 	for _, e := range entries {
 		at, isRotated := strings.CutPrefix(e.Name(), prefix)
 		if _, err := strconv.ParseUint(at, 10, 64); isRotated && err == nil && (!o.Plain || e.Type().IsRegular()) {
 			list = append(list, e.Name())
 		}
 	}
-	slices.Sort(list)
 	return list
 }
 
@@ -143,15 +122,15 @@ func compressAll(o *Options) error {
 	if err != nil {
 		return err
 	}
-	defer dir.close()
+	defer dir.Close()
 	for {
 		list := pending(dir, o)
 		// Those that wait count, too: for a disk that is full, or for a process that has inherited one and never
 		// ends.
 		beyond := max(0, len(list)-o.Keep)
 		for _, raw := range list[:beyond] {
-			_ = dir.remove(raw)
-			_ = dir.remove(raw + ".tmp")
+			_ = dir.Remove(raw)
+			_ = dir.Remove(raw + ".tmp")
 		}
 		if list = list[beyond:]; len(list) == 0 {
 			return removeOld(dir, filepath.Base(o.Path), o.Keep)
@@ -163,12 +142,12 @@ func compressAll(o *Options) error {
 	}
 }
 
-func compressOne(dir folder, o *Options, raw string) error {
-	flags := os.O_RDONLY | unix.O_NONBLOCK // a FIFO
-	if o.Plain {
-		flags |= unix.O_NOFOLLOW
+func compressOne(dir *os.Root, o *Options, raw string) error {
+	open, stat, path := dir.OpenFile, dir.Lstat, raw
+	if !o.Plain { // it is a link if the log was one
+		open, stat, path = os.OpenFile, os.Stat, filepath.Join(filepath.Dir(o.Path), raw)
 	}
-	in, err := dir.open(raw, flags, 0)
+	in, err := open(path, os.O_RDONLY|unix.O_NONBLOCK, 0) // a FIFO
 	if err != nil {
 		return err
 	}
@@ -180,7 +159,7 @@ func compressOne(dir folder, o *Options, raw string) error {
 	if err != nil {
 		return err
 	}
-	if !dir.holds(raw, int(in.Fd())) {
+	if here, err := stat(path); err != nil || !os.SameFile(st, here) {
 		return nil
 	}
 	name := filepath.Base(o.Path)
@@ -188,34 +167,34 @@ func compressOne(dir folder, o *Options, raw string) error {
 	if comment(dir, newest) != raw {
 		tmp := raw + ".tmp"
 		if err := compress(dir, in, st, tmp, raw); err != nil {
-			_ = dir.remove(tmp)
+			_ = dir.Remove(tmp)
 			return err
 		}
 		if err := shift(dir, name, o.Keep); err != nil {
-			_ = dir.remove(tmp)
+			_ = dir.Remove(tmp)
 			return err
 		}
-		if err := dir.rename(tmp, newest); err != nil {
+		if err := dir.Rename(tmp, newest); err != nil {
 			return err
 		}
 	}
-	return dir.remove(raw)
+	return dir.Remove(raw)
 }
 
 func numbered(name string, n int) string { return name + "." + strconv.Itoa(n) + ".gz" }
 
 // shift makes the number 1 free: each below the first that is free, or below
 // keep, becomes the next.
-func shift(dir folder, name string, keep int) error {
+func shift(dir *os.Root, name string, keep int) error {
 	free := 1
 	for free < keep {
-		if _, err := dir.stat(numbered(name, free), unix.AT_SYMLINK_NOFOLLOW); errors.Is(err, os.ErrNotExist) {
+		if _, err := dir.Lstat(numbered(name, free)); errors.Is(err, os.ErrNotExist) {
 			break
 		}
 		free++
 	}
 	for n := free - 1; n >= 1; n-- {
-		if err := dir.rename(numbered(name, n), numbered(name, n+1)); err != nil {
+		if err := dir.Rename(numbered(name, n), numbered(name, n+1)); err != nil {
 			return err
 		}
 	}
@@ -223,9 +202,9 @@ func shift(dir folder, name string, keep int) error {
 }
 
 // removeOld removes files with numbers above keep, of a time when more were kept.
-func removeOld(dir folder, name string, keep int) error {
+func removeOld(dir *os.Root, name string, keep int) error {
 	for n := keep + 1; ; n++ {
-		if err := dir.remove(numbered(name, n)); errors.Is(err, os.ErrNotExist) {
+		if err := dir.Remove(numbered(name, n)); errors.Is(err, os.ErrNotExist) {
 			return nil
 		} else if err != nil {
 			return err
@@ -235,9 +214,9 @@ func removeOld(dir folder, name string, keep int) error {
 
 // compress writes in to a new file, which is on the disk when it returns: the
 // original is removed then.
-func compress(dir folder, in *os.File, st os.FileInfo, name, note string) error {
-	_ = dir.remove(name) // of a process that was interrupted; a link is not followed
-	out, err := dir.open(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, st.Mode().Perm())
+func compress(dir *os.Root, in *os.File, st os.FileInfo, name, note string) error {
+	_ = dir.Remove(name) // of a process that was interrupted; a link is not followed
+	out, err := dir.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, st.Mode().Perm())
 	if err != nil {
 		return err
 	}
@@ -276,8 +255,8 @@ func gently(out io.Writer, in io.Reader) error {
 }
 
 // comment returns that of a compressed file, "" if there is none.
-func comment(dir folder, name string) string {
-	f, err := dir.open(name, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW, 0)
+func comment(dir *os.Root, name string) string {
+	f, err := dir.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return ""
 	}
@@ -296,14 +275,8 @@ func Rotate(o Options) error {
 	if o.Path == "-" {
 		return nil
 	}
-	dir, err := o.folder()
-	if err != nil {
+	if st, err := os.Stat(o.Path); err != nil || !st.Mode().IsRegular() {
 		return nil // opening the log reports it
-	}
-	st, err := dir.stat(filepath.Base(o.Path), 0)
-	dir.close()
-	if err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
-		return nil
 	}
 	s, err := openSink(&o)
 	if err != nil {

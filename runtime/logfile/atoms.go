@@ -11,46 +11,22 @@ import (
 	"fapws/runtime/http1"
 )
 
-// put appends text that may come from a client, escaped unless raw.
-func put(dst, text []byte, raw bool) []byte {
-	if raw {
-		return append(dst, text...)
-	}
-	return appendEscaped(dst, text)
-}
-
-// plain is the atom of a text that no client has made; empty is none.
-func plain(of func(*Entry) string) atom {
-	return func(dst []byte, e *Entry, _ *accessWriter, _ bool) ([]byte, bool) {
+// textOf is the atom of a text; empty is none.
+func textOf[T string | []byte](of func(*Entry) T) atom {
+	return func(dst []byte, e *Entry) ([]byte, bool) {
 		text := of(e)
-		return append(dst, text...), text != ""
+		return append(dst, text...), len(text) > 0
 	}
 }
 
-// accessNumber is the atom of an integer.
-func accessNumber(of func(*Entry) int64) atom {
-	return func(dst []byte, e *Entry, _ *accessWriter, _ bool) ([]byte, bool) {
-		return strconv.AppendInt(dst, of(e), 10), true
-	}
+// numberOf is the atom of an integer.
+func numberOf(of func(*Entry) int64) atom {
+	return func(dst []byte, e *Entry) ([]byte, bool) { return strconv.AppendInt(dst, of(e), 10), true }
 }
 
-// bytesOrDash is number in the common log format: 0 is "-".
+// bytesOrDash is numberOf in the common log format: 0 is "-".
 func bytesOrDash(of func(*Entry) int64) atom {
-	return func(dst []byte, e *Entry, _ *accessWriter, _ bool) ([]byte, bool) {
-		n := of(e)
-		if n == 0 {
-			return dst, false
-		}
-		return strconv.AppendInt(dst, n, 10), true
-	}
-}
-
-// part is the atom of a part of the request line.
-func part(of func(*Entry) []byte) atom {
-	return func(dst []byte, e *Entry, _ *accessWriter, raw bool) ([]byte, bool) {
-		text := of(e)
-		return put(dst, text, raw), len(text) > 0
-	}
+	return func(dst []byte, e *Entry) ([]byte, bool) { return strconv.AppendInt(dst, of(e), 10), of(e) != 0 }
 }
 
 // split cuts a request line at its first and last space.
@@ -102,42 +78,31 @@ func (e *Entry) pathAndQuery() (path, query []byte) {
 	return target, nil
 }
 
-func urlPath(dst []byte, e *Entry, w *accessWriter, raw bool) ([]byte, bool) {
+func urlPath(dst []byte, e *Entry) ([]byte, bool) {
 	path, _ := e.pathAndQuery()
-	if len(path) == 0 {
-		return dst, false
-	}
-	w.scratch = http1.DecodePath(w.scratch[:0], path)
-	return put(dst, w.scratch, raw), true
+	return http1.DecodePath(dst, path), len(path) > 0
 }
 
 // apacheQuery is %q: with its "?", or nothing.
-func apacheQuery(dst []byte, e *Entry, _ *accessWriter, raw bool) ([]byte, bool) {
+func apacheQuery(dst []byte, e *Entry) ([]byte, bool) {
 	_, query := e.pathAndQuery()
-	return put(dst, query, raw), true
+	return append(dst, query...), true
 }
 
-func gunicornQuery(dst []byte, e *Entry, _ *accessWriter, raw bool) ([]byte, bool) {
+func gunicornQuery(dst []byte, e *Entry) ([]byte, bool) {
 	_, query := e.pathAndQuery()
-	return put(dst, bytes.TrimPrefix(query, []byte("?")), raw), true
+	return append(dst, bytes.TrimPrefix(query, []byte("?"))...), true
 }
 
-// user is %u.
-func user(dst []byte, e *Entry, w *accessWriter, raw bool) ([]byte, bool) {
-	w.scratch = append(w.scratch[:0], e.User...)
-	return put(dst, w.scratch, raw), e.User != ""
-}
+// stamp has the last time in the form of %t.
+var stamp timestamp
 
 // apacheTime is %t.
-func apacheTime(dst []byte, e *Entry, w *accessWriter, _ bool) ([]byte, bool) {
-	dst = append(dst, '[')
-	dst = append(dst, w.stamp.of(e.Time)...)
-	return append(dst, ']'), true
-}
+func apacheTime(dst []byte, e *Entry) ([]byte, bool) { return append(dst, stamp.of(e.Time)...), true }
 
 func micros(e *Entry) int64 { return e.Duration.Microseconds() }
 
-func decimalSeconds(dst []byte, e *Entry, _ *accessWriter, _ bool) ([]byte, bool) {
+func decimalSeconds(dst []byte, e *Entry) ([]byte, bool) {
 	us := micros(e)
 	dst = append(strconv.AppendInt(dst, us/1e6, 10), '.')
 	return padded(dst, us%1e6, 6), true
@@ -159,18 +124,15 @@ func (e *Entry) site() string {
 // requested and replied are the atoms of header fields.
 func (f *Format) requested(name string) atom {
 	i := index(&f.Request, name)
-	return value(func(e *Entry) *Value { return &e.Request[i] })
+	return func(dst []byte, e *Entry) ([]byte, bool) {
+		return append(dst, e.Request[i].Text...), e.Request[i].There
+	}
 }
 
 func (f *Format) replied(name string) atom {
 	i := index(&f.Response, name)
-	return value(func(e *Entry) *Value { return &e.Response[i] })
-}
-
-func value(of func(*Entry) *Value) atom {
-	return func(dst []byte, e *Entry, _ *accessWriter, raw bool) ([]byte, bool) {
-		v := of(e)
-		return put(dst, v.Text, raw), v.There
+	return func(dst []byte, e *Entry) ([]byte, bool) {
+		return append(dst, e.Response[i].Text...), e.Response[i].There
 	}
 }
 
@@ -178,11 +140,11 @@ func value(of func(*Entry) *Value) atom {
 // apart without case, and an empty cookie is none.
 func (f *Format) cookie(name string) atom {
 	i := index(&f.Request, "cookie")
-	return func(dst []byte, e *Entry, _ *accessWriter, raw bool) ([]byte, bool) {
+	return func(dst []byte, e *Entry) ([]byte, bool) {
 		for pair := range bytes.SplitSeq(e.Request[i].Text, []byte(";")) {
 			key, value, _ := bytes.Cut(bytes.TrimSpace(pair), []byte("="))
 			if len(value) > 0 && strings.EqualFold(string(key), name) {
-				return put(dst, value, raw), true
+				return append(dst, value...), true
 			}
 		}
 		return dst, false
@@ -193,7 +155,7 @@ func (f *Format) cookie(name string) atom {
 // of names: "localhost" for "LocalHost.:80", "::1" for "[::1]".
 func (f *Format) hostOf() atom {
 	i := index(&f.Request, "host")
-	return func(dst []byte, e *Entry, w *accessWriter, raw bool) ([]byte, bool) {
+	return func(dst []byte, e *Entry) ([]byte, bool) {
 		host, _ := e.target() // RFC 9112 §3.2.2: it wins
 		if host == nil {
 			host = e.Request[i].Text
@@ -203,50 +165,42 @@ func (f *Format) hostOf() atom {
 		}
 		host = bytes.TrimSuffix(bytes.Trim(host, "[]"), []byte("."))
 		if len(host) == 0 {
-			site := e.site()
-			return append(dst, site...), site != ""
+			return append(dst, e.site()...), e.site() != ""
 		}
-		w.scratch = append(w.scratch[:0], host...)
-		for i, c := range w.scratch {
+		for _, c := range host {
 			if c >= 'A' && c <= 'Z' {
-				w.scratch[i] = c + 'a' - 'A'
+				c += 'a' - 'A'
 			}
+			dst = append(dst, c)
 		}
-		return put(dst, w.scratch, raw), true
+		return dst, true
 	}
 }
 
 // userOf is gunicorn's: the logged-in user, or the name in the request (RFC 7617).
 func (f *Format) userOf() atom {
 	i := index(&f.Request, "authorization")
-	return func(dst []byte, e *Entry, w *accessWriter, raw bool) ([]byte, bool) {
+	return func(dst []byte, e *Entry) ([]byte, bool) {
 		if e.User != "" {
-			return user(dst, e, w, raw)
+			return append(dst, e.User...), true
 		}
 		text := e.Request[i].Text
 		if len(text) < 6 || !bytes.EqualFold(text[:6], []byte("basic ")) {
 			return dst, false
 		}
-		text = bytes.TrimSpace(text[6:])
-		var err error
-		w.scratch, err = base64.StdEncoding.AppendDecode(w.scratch[:0], text)
-		name, _, ok := bytes.Cut(w.scratch, []byte(":"))
-		if err != nil || !ok || len(name) == 0 {
-			return dst, false
-		}
-		return put(dst, name, raw), true
+		from := len(dst)
+		dst, err := base64.StdEncoding.AppendDecode(dst, bytes.TrimSpace(text[6:]))
+		colon := bytes.IndexByte(dst[from:], ':')
+		return dst[:from+max(colon, 0)], err == nil && colon > 0
 	}
 }
 
 // trace is the atom of the trace-id of a valid traceparent, the server's or the client's.
 func (f *Format) trace() atom {
 	i := index(&f.Request, "traceparent")
-	return func(dst []byte, e *Entry, _ *accessWriter, _ bool) ([]byte, bool) {
+	return func(dst []byte, e *Entry) ([]byte, bool) {
 		id, _, ok := http1.ParseTraceparent(e.Request[i].Text)
-		if !ok {
-			return dst, false
-		}
-		return append(dst, id[:]...), true
+		return append(dst, id[:]...), ok
 	}
 }
 
@@ -275,20 +229,20 @@ func (e *Entry) scheme() string { return cmp.Or(e.Scheme, "http") }
 
 // variables are the atoms of variables of CGI and WSGI that need no header field.
 var variables = map[string]atom{
-	"REMOTE_ADDR":     plain(func(e *Entry) string { return e.Addr }),
-	"REMOTE_PORT":     plain(func(e *Entry) string { return e.Port }),
-	"REMOTE_USER":     user,
-	"REQUEST_METHOD":  part((*Entry).method),
-	"REQUEST_URI":     part((*Entry).rawTarget),
-	"RAW_URI":         part((*Entry).rawTarget),
+	"REMOTE_ADDR":     textOf(func(e *Entry) string { return e.Addr }),
+	"REMOTE_PORT":     textOf(func(e *Entry) string { return e.Port }),
+	"REMOTE_USER":     apacheAtoms["u"],
+	"REQUEST_METHOD":  textOf((*Entry).method),
+	"REQUEST_URI":     textOf((*Entry).rawTarget),
+	"RAW_URI":         textOf((*Entry).rawTarget),
 	"QUERY_STRING":    gunicornQuery,
-	"SERVER_PROTOCOL": part((*Entry).version),
-	"SERVER_NAME":     plain((*Entry).site),
-	"SERVER_PORT":     plain((*Entry).port),
-	"SERVER_SOFTWARE": plain(func(*Entry) string { return "fapws" }),
-	"REQUEST_SCHEME":  plain((*Entry).scheme),
-	"wsgi.url_scheme": plain((*Entry).scheme),
-	"WSGI.URL_SCHEME": plain((*Entry).scheme),
+	"SERVER_PROTOCOL": textOf((*Entry).version),
+	"SERVER_NAME":     textOf((*Entry).site),
+	"SERVER_PORT":     textOf((*Entry).port),
+	"SERVER_SOFTWARE": textOf(func(*Entry) string { return "fapws" }),
+	"REQUEST_SCHEME":  textOf((*Entry).scheme),
+	"wsgi.url_scheme": textOf((*Entry).scheme),
+	"WSGI.URL_SCHEME": textOf((*Entry).scheme),
 }
 
 // variable is the atom of a variable of CGI and WSGI.
@@ -323,11 +277,11 @@ func (f *Format) gunicornAtom(name string) atom {
 	case "a":
 		return f.requested("user-agent")
 	case "M":
-		return accessNumber(func(e *Entry) int64 { return e.Duration.Milliseconds() })
+		return numberOf(func(e *Entry) int64 { return e.Duration.Milliseconds() })
 	case "L":
 		return decimalSeconds
 	case "p":
-		return plain(func(*Entry) string { return bracketed })
+		return textOf(func(*Entry) string { return bracketed })
 	}
 	return nil
 }

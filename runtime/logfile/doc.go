@@ -16,7 +16,7 @@
 // depend on another one that reads. Writers of descriptor 2 take no lock. Instead each process holds a shared lock on
 // the file for as long as it is its descriptor 2, which children inherit: a rotated file is compressed when the last
 // of them has moved on. The supervisor rotates, and tells the workers, those in a chroot with the descriptor of the
-// next file. inotify reports growth, so a flood of lines is rotated as it comes. Compressing pauses now and then and
+// next file. The kernel reports growth (inotify), so a flood of lines is rotated as it comes. Compressing pauses now and then and
 // keeps its priority: a thread of Go that does not run may hold something that others wait for.
 //
 // # Severities

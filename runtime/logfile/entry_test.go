@@ -48,7 +48,7 @@ func line(t *testing.T, format string, e func(*Entry)) string {
 	if e != nil {
 		e(full)
 	}
-	text, ended := strings.CutSuffix(string(f.appendLine(nil, full, &accessWriter{})), "\n")
+	text, ended := strings.CutSuffix(string(f.appendLine(nil, full)), "\n")
 	if !ended {
 		t.Errorf("%s: no end of the line", format)
 	}
@@ -235,13 +235,13 @@ func TestTimestampFollowsTheClock(t *testing.T) {
 		at   time.Time
 		want string
 	}{
-		{noon, "04/Jul/2026:12:00:00 +0200"},
-		{noon.Add(990 * time.Millisecond), "04/Jul/2026:12:00:00 +0200"},
-		{noon.Add(time.Second), "04/Jul/2026:12:00:01 +0200"},
-		{noon, "04/Jul/2026:12:00:00 +0200"},
-		{time.Unix(0, 0).UTC(), "01/Jan/1970:00:00:00 +0000"},
+		{noon, "[04/Jul/2026:12:00:00 +0200]"},
+		{noon.Add(990 * time.Millisecond), "[04/Jul/2026:12:00:00 +0200]"},
+		{noon.Add(time.Second), "[04/Jul/2026:12:00:01 +0200]"},
+		{noon, "[04/Jul/2026:12:00:00 +0200]"},
+		{time.Unix(0, 0).UTC(), "[01/Jan/1970:00:00:00 +0000]"},
 	} {
-		if got := string(stamp.of(c.at)); got != c.want {
+		if got := stamp.of(c.at); got != c.want {
 			t.Errorf("%v: got %s", c.at, got)
 		}
 	}

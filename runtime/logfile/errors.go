@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/fsnotify/fsnotify"
 	"golang.org/x/sys/unix"
 
 	"fapws/runtime/system"
@@ -29,26 +30,27 @@ var lookEvery = 5 * time.Second
 // children that inherit that hold it as well. A rotated file is compressed when no process holds it any more. One
 // process rotates, and tells the others to Follow.
 type Errors struct {
-	o       Options
+	o       Options  // which report to the console what cannot be said in the log
 	console *os.File // what descriptor 2 was before; nil: this file
-	archive archive
 	moved   func()
 	end     chan struct{} // Close was called
-	grown   *growth       // nil: growth is not reported
 
 	mu     sync.Mutex
+	out    sink      // complains about the path in the log itself
 	looked time.Time // when the file was last seen to be of the present period
 	unsaid []byte    // whole lines, but for the first
 	lost   int64     // lines that there was no room for
-	said   string    // the last complaint about the path
 }
 
 // RedirectErrors makes the file of o descriptor 2 of this process, if it is not.
 // moved is called when the file was rotated, on a goroutine of the log; nil:
 // another process rotates it.
 func RedirectErrors(o Options, moved func()) (*Errors, error) {
-	e := &Errors{o: o.withDefaults(), moved: moved, looked: time.Now(), end: make(chan struct{})}
-	e.archive.o = &e.o
+	o.Report = nil
+	log := o.withDefaults()
+	e := &Errors{o: log, moved: moved, looked: time.Now(), end: make(chan struct{})}
+	e.o.Report = e.tellConsole
+	e.out = sink{o: &log, fd: 2, file: os.Stderr, standard: true, archive: archive{o: &e.o}}
 	var now, before unix.Stat_t
 	file, err := openPath(&e.o, fileMode)
 	if err != nil {
@@ -63,33 +65,27 @@ func RedirectErrors(o Options, moved func()) (*Errors, error) {
 			e.console = os.NewFile(uintptr(fd), "standard error")
 		}
 	}
-	e.o.Report = e.tellConsole
 	sec, nsec := now.Mtim.Unix()
 	if now.Size > 0 {
 		e.looked = time.Unix(sec, nsec)
 	}
-	if moved != nil && e.o.MaxSize > 0 {
-		e.grown = newGrowth()
-	}
-	if err := e.take(file); err != nil {
+	if err := makeStandardError(file); err != nil {
 		return nil, e.o.wrap(err)
 	}
 	if moved != nil && now.Mode&unix.S_IFMT == unix.S_IFREG {
 		e.look()
-		e.archive.start()
+		e.out.archive.start()
 		go e.watch(time.NewTicker(lookEvery))
 	}
 	return e, nil
 }
 
-// take makes file descriptor 2.
-func (e *Errors) take(file *os.File) error {
+// makeStandardError makes file descriptor 2.
+func makeStandardError(file *os.File) error {
 	fd := int(file.Fd())
 	_ = system.Flock(fd, unix.LOCK_SH|unix.LOCK_NB) // a file system without locks is rotated all the same
 	_ = unix.SetNonblock(fd, false)                 // it is, for the sake of a pipe, and others do not expect that
-	err := system.Replace(2, fd)
-	e.grown.watch(2)
-	return err
+	return system.Replace(2, fd)
 }
 
 // Console is what standard error was before: where the user who starts the server
@@ -159,7 +155,7 @@ func (e *Errors) again() {
 func (e *Errors) Follow() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.follow()
+	e.out.look()
 }
 
 // FollowTo makes file, which another process has opened at the path, descriptor 2, for a process that
@@ -167,54 +163,40 @@ func (e *Errors) Follow() {
 func (e *Errors) FollowTo(file *os.File) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if err := e.take(file); err != nil {
-		e.complain("%v; still writing to the previous file", err)
+	if err := makeStandardError(file); err != nil {
+		e.out.complain("%v; still writing to the previous file", err)
 	}
 }
 
-func (e *Errors) follow() {
-	var here unix.Stat_t
-	if unix.Fstat(2, &here) != nil || e.o.at(2) {
-		return
-	}
-	file, err := openPath(&e.o, os.FileMode(here.Mode).Perm())
-	if err == nil {
-		err = e.take(file)
-		file.Close()
-	}
-	if err != nil {
-		e.complain("%v; still writing to the previous file", err)
-		return
-	}
-	e.said = ""
-}
+// growEvery is the shortest time between two looks at a log that grows.
+const growEvery = 100 * time.Millisecond
 
-// complain reports an error about the path, once, in the log itself.
-func (e *Errors) complain(format string, err error) {
-	if said := format + err.Error(); said != e.said {
-		e.said = said
-		fmt.Fprintf(os.Stderr, "fapws: %s: %s: "+format+"\n", e.o.Name, e.o.Path, err)
-	}
-}
-
-// watch rotates when it is time.
+// watch rotates when it is time. The kernel reports that the file grows, because a flood would fill a small disk between two looks by the
+// clock, which do where it cannot.
 func (e *Errors) watch(tick *time.Ticker) {
 	defer tick.Stop()
 	if e.o.MaxSize == 0 && e.o.Every == (Schedule{}) {
 		return
 	}
-	grown := make(chan struct{}, 1)
-	go e.grown.tell(grown)
-	defer e.grown.close()
+	kernel, none := fsnotify.NewWatcher()
+	if none != nil {
+		kernel = &fsnotify.Watcher{} // of which nothing comes
+	} else {
+		defer kernel.Close()
+	}
 	for {
+		if none == nil {
+			_ = kernel.Add(e.o.Path) // which leads to another file after a rotation
+		}
 		select {
-		case <-grown:
-			e.look()
+		case <-kernel.Events:
+			time.Sleep(growEvery) // all writes meanwhile are one event
+		case <-kernel.Errors:
 		case <-tick.C:
-			e.look()
 		case <-e.end:
 			return
 		}
+		e.look()
 	}
 }
 
@@ -224,7 +206,7 @@ func (e *Errors) look() {
 	now := time.Now()
 	e.mu.Lock()
 	due := unix.Fstat(2, &st) == nil && st.Size > 0 &&
-		(e.o.MaxSize > 0 && st.Size >= e.o.MaxSize || e.o.Every.between(e.looked, now)) && e.archive.able()
+		(e.o.MaxSize > 0 && st.Size >= e.o.MaxSize || e.o.Every.between(e.looked, now)) && e.out.archive.able()
 	e.looked = now
 	e.mu.Unlock()
 	if due {
@@ -236,21 +218,23 @@ func (e *Errors) look() {
 // process that rotates.
 func (e *Errors) Rotate() {
 	e.mu.Lock()
-	e.follow()
+	e.out.look()
 	var st unix.Stat_t
 	if unix.Fstat(2, &st) != nil || st.Size == 0 || st.Mode&unix.S_IFMT != unix.S_IFREG {
 		e.mu.Unlock()
 		return
 	}
-	if err := e.archive.rename(); err != nil {
-		e.complain("not rotated: %v", err)
-		e.mu.Unlock()
-		return
+	err := e.out.archive.rename()
+	if err != nil {
+		e.out.complain("not rotated: %v", err)
+	} else {
+		e.out.look()
 	}
-	e.follow()
 	e.mu.Unlock()
-	e.moved()
-	e.archive.start()
+	if err == nil {
+		e.moved()
+		e.out.archive.start()
+	}
 }
 
 // Close ends the watching. Descriptor 2 stays the file: for last words.

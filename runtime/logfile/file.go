@@ -96,7 +96,7 @@ type File struct {
 
 	reopen atomic.Bool // the writer is to look at the path, also without a line
 
-	begun  chan struct{} // the buffer is not empty any more
+	timer  *time.Timer   // calls Flush when a line has waited long enough
 	urgent chan struct{} // write now
 	done   chan struct{} // the writer has ended
 	lost   error         // error of the writer, once done is closed
@@ -112,10 +112,10 @@ func Open(o Options) (*File, error) {
 	f := &File{
 		o:       o,
 		filling: make([]byte, 0, o.Buffer+o.Buffer/4),
-		begun:   make(chan struct{}, 1),
 		urgent:  make(chan struct{}, 1),
 		done:    make(chan struct{}),
 	}
+	f.timer = time.AfterFunc(o.Flush, f.Flush)
 	out.archive.start()
 	go (&writer{file: f, out: out}).run()
 	return f, nil
@@ -147,10 +147,10 @@ func (f *File) End(dst []byte) {
 	f.filling = dst
 	f.mu.Unlock()
 	if before == 0 && len(dst) > 0 {
-		notify(f.begun)
+		f.timer.Reset(f.o.Flush)
 	}
 	if before < f.o.Buffer && len(dst) >= f.o.Buffer {
-		notify(f.urgent)
+		f.Flush()
 	}
 }
 
@@ -163,13 +163,10 @@ func (f *File) Write(lines []byte) (int, error) {
 }
 
 // Flush has the buffered lines written at once. It does not wait.
-func (f *File) Flush() { notify(f.urgent) }
-
-// notify leaves a token in a channel of capacity one; one is enough.
-func notify(c chan<- struct{}) {
+func (f *File) Flush() {
 	select {
-	case c <- struct{}{}:
-	default:
+	case f.urgent <- struct{}{}:
+	default: // one is enough
 	}
 }
 
@@ -184,7 +181,7 @@ func (f *File) Waits() bool {
 // requires.
 func (f *File) Reopen() {
 	f.reopen.Store(true)
-	notify(f.urgent)
+	f.Flush()
 }
 
 // Dropped returns the number of lines that were lost so far because the disk
@@ -201,7 +198,7 @@ func (f *File) Close() error {
 	f.mu.Lock()
 	f.closed = true
 	f.mu.Unlock()
-	notify(f.urgent)
+	f.Flush()
 	giveUp := time.NewTimer(closeWithin)
 	defer giveUp.Stop()
 	select {
@@ -229,28 +226,17 @@ type writer struct {
 
 func (w *writer) run() {
 	f := w.file
-	timer := time.NewTimer(f.o.Flush)
-	timer.Stop()
 	defer close(f.done)
-	for {
-		if !w.failing {
-			// Sleep, without a timer, until there is something to write.
-			select {
-			case <-f.begun:
-			case <-f.urgent:
-				notify(f.urgent)
-			}
-		}
-		timer.Reset(f.o.Flush)
-		select {
-		case <-f.urgent:
-		case <-timer.C:
-		}
+	defer f.timer.Stop()
+	for range f.urgent {
 		if f.reopen.Swap(false) {
 			w.out.look()
 		}
 		began, before := time.Now(), w.total
 		closed := w.flush()
+		if w.failing {
+			f.timer.Reset(f.o.Flush)
+		}
 		if f.o.Written != nil && w.total > before && !w.failing {
 			f.o.Written(began)
 		}

@@ -83,7 +83,7 @@ func waiting(t *testing.T, path string) int {
 	if err != nil {
 		return 0 // the directory is gone
 	}
-	defer dir.close()
+	defer dir.Close()
 	return len(pending(dir, &o))
 }
 

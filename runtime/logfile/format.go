@@ -25,9 +25,8 @@ var named = map[string]string{
 // FormatNames are the names that Parse knows.
 var FormatNames = []string{"combined", "common", "vhost_combined", "timed", "short", "json"}
 
-// jsonLine is the format "json": names and atoms.
+// jsonLine is the format "json" behind the time: names and atoms.
 var jsonLine = [][2]string{
-	{"time", "%{%Y-%m-%dT%H:%M:%S}t.%{usec_frac}t%{%z}t"},
 	{"client", "%a"}, {"user", "%u"}, {"host", "%V"}, {"method", "%m"}, {"path", "%U"}, {"query", "%q"},
 	{"request", "%r"}, {"status", "%>s"}, {"bytes", "%B"}, {"duration_us", "%D"},
 	{"referer", "%{Referer}i"}, {"user_agent", "%{User-Agent}i"}, {"trace_id", "%{fapws.trace_id}e"},
@@ -42,21 +41,21 @@ type Format struct {
 	// that a line needs.
 	Request, Response []string
 
-	ops []op
+	values []value
+	end    string // the text behind the last value
 }
 
-// op is a piece of a line.
-type op struct {
-	text  string   // literal, if there is not an atom
-	atom  atom     // appends a value, or says that there is none
-	only  statuses // for which responses
-	json  bool     // the value becomes a string of JSON
-	parts []op     // or these make it
+// value is a value in a line.
+type value struct {
+	text string // that is before it in all lines
+	atom atom
+	only statuses                      // for which responses
+	form func(dst, text []byte) []byte // appends the value as the line has it
+	none string                        // what a line without the value has
 }
 
-// atom appends a value, escaped as Apache does it unless raw. ok is false if there
-// is none, and dst as it was.
-type atom func(dst []byte, e *Entry, w *accessWriter, raw bool) (out []byte, ok bool)
+// atom appends a value as it is. ok is false if there is none.
+type atom func(dst []byte, e *Entry) (out []byte, ok bool)
 
 // statuses is a condition such as "!200,304"; the zero value is always met.
 type statuses struct {
@@ -69,44 +68,23 @@ func (s *statuses) met(status int) bool {
 }
 
 // appendLine appends the line for e with its end.
-func (f *Format) appendLine(dst []byte, e *Entry, w *accessWriter) []byte {
-	for i := range f.ops {
-		dst = f.ops[i].append(dst, e, w)
-	}
-	return append(dst, '\n')
-}
-
-func (o *op) append(dst []byte, e *Entry, w *accessWriter) []byte {
-	if o.json {
-		return o.appendString(dst, e, w)
-	}
-	if o.atom == nil {
-		return append(dst, o.text...)
-	}
-	if o.only.met(e.Status) {
-		if out, ok := o.atom(dst, e, w, false); ok {
-			return out
+func (f *Format) appendLine(dst []byte, e *Entry) []byte {
+	for i := range f.values {
+		v := &f.values[i]
+		dst = append(dst, v.text...)
+		from, there := len(dst), false
+		if v.only.met(e.Status) {
+			dst, there = v.atom(dst, e)
 		}
-	}
-	return append(dst, '-')
-}
-
-// appendString appends a value as JSON.
-func (o *op) appendString(dst []byte, e *Entry, w *accessWriter) []byte {
-	text := w.value[:0]
-	for i := range o.parts {
-		p := &o.parts[i]
-		if p.atom == nil {
-			text = append(text, p.text...)
+		if !there {
+			dst = append(dst[:from], v.none...)
 			continue
 		}
-		var ok bool
-		if text, ok = p.atom(text, e, w, true); !ok {
-			return append(dst, "null"...)
-		}
+		to := len(dst)
+		dst = v.form(dst, dst[from:to])
+		dst = append(dst[:from], dst[to:]...)
 	}
-	w.value = text
-	return appendJSON(dst, text)
+	return append(append(dst, f.end...), '\n')
 }
 
 // ParseFormat compiles a format: one of Names, or text with the atoms of Apache's
@@ -114,48 +92,73 @@ func (o *op) appendString(dst []byte, e *Entry, w *accessWriter) []byte {
 func ParseFormat(text string) (*Format, error) {
 	f := &Format{}
 	if text == "json" {
-		f.json()
-		return f, nil
+		return f, f.json()
 	}
 	if line, ok := named[text]; ok {
 		text = line
 	} else if !strings.Contains(text, "%") {
 		return nil, fmt.Errorf("%q is not a format: it has no atom such as %%h, and is not one of %s", text, strings.Join(FormatNames, ", "))
 	}
-	p := parser{text: text, f: f}
-	return f, p.run()
+	return f, f.parse(text)
 }
 
 // json makes f the format "json".
-func (f *Format) json() {
-	for i, pair := range jsonLine {
-		lead := `,"`
-		if i == 0 {
-			lead = `{"`
+func (f *Format) json() error {
+	f.end = `{"time":"`
+	f.add(func(dst []byte, e *Entry) ([]byte, bool) {
+		return e.Time.AppendFormat(dst, "2006-01-02T15:04:05.000000-0700"), true
+	}, statuses{})
+	f.end = `"`
+	for _, pair := range jsonLine {
+		f.end += `,"` + pair[0] + `":`
+		if err := f.parse(pair[1]); err != nil {
+			return err
 		}
-		f.literal(lead + pair[0] + `":`)
-		part := &Format{Request: f.Request, Response: f.Response}
-		p := parser{text: pair[1], f: part}
-		if err := p.run(); err != nil {
-			panic(err) // the table above is wrong
-		}
-		f.Request, f.Response = part.Request, part.Response
-		if slices.Contains(jsonNumbers, pair[1]) {
-			f.ops = append(f.ops, part.ops...)
-		} else {
-			f.ops = append(f.ops, op{json: true, parts: part.ops})
+		if v := &f.values[len(f.values)-1]; !slices.Contains(jsonNumbers, pair[1]) {
+			v.form, v.none = appendJSON, "null"
 		}
 	}
-	f.literal("}")
+	f.end += "}"
+	return nil
 }
 
-// literal adds text that is the same in all lines.
-func (f *Format) literal(text string) {
-	if n := len(f.ops); n > 0 && f.ops[n-1].atom == nil && !f.ops[n-1].json {
-		f.ops[n-1].text += text
-		return
+// verbatim is the form of a value without escapes.
+func verbatim(dst, text []byte) []byte { return append(dst, text...) }
+
+// add adds a value behind the text at the end.
+func (f *Format) add(a atom, only statuses) {
+	f.values = append(f.values, value{text: f.end, atom: a, only: only, form: appendEscaped, none: "-"})
+	f.end = ""
+}
+
+// escapes are what a backslash and a character stand for.
+var escapes = map[byte]byte{'\\': '\\', 'n': '\n', 'r': '\r', 't': '\t', '"': '"'}
+
+// parse adds what text says.
+func (f *Format) parse(text string) error {
+	p := parser{text: text, f: f}
+	for p.at < len(text) {
+		var err error
+		switch rest := text[p.at:]; {
+		case rest[0] == '\\' && len(rest) > 1 && escapes[rest[1]] != 0:
+			f.end += string(escapes[rest[1]])
+			p.at += 2
+		case strings.HasPrefix(rest, "%%"):
+			f.end += "%"
+			p.at += 2
+		case strings.HasPrefix(rest, "%("):
+			err = p.gunicorn()
+		case rest[0] == '%':
+			err = p.apache()
+		default:
+			f.end += rest[:1]
+			p.at++
+		}
+		if err != nil {
+			return err
+		}
 	}
-	f.ops = append(f.ops, op{text: text})
+	return nil
 }
 
 // parser goes through the text of a format.
@@ -165,31 +168,6 @@ type parser struct {
 	f    *Format
 }
 
-func (p *parser) run() error {
-	for p.at < len(p.text) {
-		switch rest := p.text[p.at:]; {
-		case rest[0] == '\\' && len(rest) > 1 && strings.IndexByte(`\nrt"`, rest[1]) >= 0:
-			p.f.literal(map[byte]string{'\\': `\`, 'n': "\n", 'r': "\r", 't': "\t", '"': `"`}[rest[1]])
-			p.at += 2
-		case strings.HasPrefix(rest, "%%"):
-			p.f.literal("%")
-			p.at += 2
-		case strings.HasPrefix(rest, "%("):
-			if err := p.gunicorn(); err != nil {
-				return err
-			}
-		case rest[0] == '%':
-			if err := p.apache(); err != nil {
-				return err
-			}
-		default:
-			p.f.literal(rest[:1])
-			p.at++
-		}
-	}
-	return nil
-}
-
 // wrong is an error about p.text[p.at:end].
 func (p *parser) wrong(end int, why string) error {
 	return fmt.Errorf("%s at position %d %s", p.text[p.at:end], p.at+1, why)
@@ -197,76 +175,74 @@ func (p *parser) wrong(end int, why string) error {
 
 // gunicorn reads an atom such as %(h)s or %({Referer}i)s.
 func (p *parser) gunicorn() error {
-	n := strings.Index(p.text[p.at:], ")s")
-	if n < 0 {
+	name, after, ended := strings.Cut(p.text[p.at+2:], ")s")
+	if !ended {
 		return p.wrong(len(p.text), `does not end with ")s"`)
 	}
-	end := p.at + n + 2
-	name := p.text[p.at+2 : p.at+n]
+	end := len(p.text) - len(after)
 	var a atom
-	if strings.HasPrefix(name, "{") {
-		close := strings.LastIndexByte(name, '}')
-		if close < 0 || close != len(name)-2 {
-			return p.wrong(end, "is not an atom")
-		}
-		var err error
-		argument, letter := name[1:close], name[close+1]
+	if n := len(name); n > 2 && name[0] == '{' && name[n-2] == '}' {
+		argument, letter := name[1:n-2], name[n-1]
 		if letter == 'e' {
 			argument = strings.ToUpper(argument) // gunicorn does not mind the case
 		}
+		var err error
 		if a, err = p.f.field(argument, letter); err != nil {
 			return p.wrong(end, err.Error())
 		}
 	} else if a = p.f.gunicornAtom(name); a == nil {
 		return p.wrong(end, "is not an atom")
 	}
-	p.f.ops = append(p.f.ops, op{atom: a})
+	p.f.add(a, statuses{})
 	p.at = end
 	return nil
 }
 
 // apache reads an atom such as %h, %>s, %!200,304{Referer}i.
 func (p *parser) apache() error {
-	o := op{}
-	argument, has := "", false
-	i := p.at + 1
-	for ; i < len(p.text); i++ {
-		switch c := p.text[i]; {
-		case c == '<' || c == '>':
-			// There is one status and one user here, at first and at last.
-		case c == '!' && len(o.only.list) == 0:
-			o.only.not = true
-		case c == ',' && len(o.only.list) > 0:
-		case c >= '0' && c <= '9':
-			digits := i
-			for i < len(p.text) && p.text[i] >= '0' && p.text[i] <= '9' {
-				i++
-			}
-			status, err := strconv.Atoi(p.text[digits:i])
-			if err != nil || status < 100 || status > 999 {
-				return p.wrong(i, "has no status")
-			}
-			o.only.list = append(o.only.list, status)
-			i--
-		case c == '{' && !has:
-			close := strings.IndexByte(p.text[i:], '}')
-			if close < 0 {
-				return p.wrong(len(p.text), `has no "}"`)
-			}
-			argument, has = p.text[i+1:i+close], true
-			i += close
-		default:
-			a, err := p.f.apacheAtom(c, argument, has)
-			if err != nil {
-				return p.wrong(i+1, err.Error())
-			}
-			o.atom = a
-			p.f.ops = append(p.f.ops, o)
-			p.at = i + 1
-			return nil
+	rest := p.text[p.at+1:]
+	conditions := func() string {
+		before := rest
+		rest = strings.TrimLeft(rest, "<>!,0123456789")
+		return before[:len(before)-len(rest)]
+	}
+	condition, argument, has := conditions(), "", false
+	only, err := parseStatuses(condition)
+	if err != nil {
+		return p.wrong(len(p.text)-len(rest), err.Error())
+	}
+	if strings.HasPrefix(rest, "{") {
+		if argument, rest, has = strings.Cut(rest[1:], "}"); !has {
+			return p.wrong(len(p.text), `has no "}"`)
 		}
 	}
-	return p.wrong(len(p.text), "is not an atom: it has no letter")
+	if rest == "" {
+		return p.wrong(len(p.text), "is not an atom: it has no letter")
+	}
+	end := len(p.text) - len(rest) + 1
+	a, err := p.f.apacheAtom(rest[0], argument, has)
+	if err != nil {
+		return p.wrong(end, err.Error())
+	}
+	p.f.add(a, only)
+	if rest[0] == 't' { // no client has made it
+		p.f.values[len(p.f.values)-1].form = verbatim
+	}
+	p.at = end
+	return nil
+}
+
+// parseStatuses reads what is before an atom. "<" and ">" mean nothing here, where there is one status and one user, at first and at last.
+func parseStatuses(text string) (s statuses, err error) {
+	text, s.not = strings.CutPrefix(strings.Trim(text, "<>"), "!")
+	for _, word := range strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == '<' || r == '>' }) {
+		status, err := strconv.Atoi(word)
+		if err != nil || status < 100 || status > 999 {
+			return s, errors.New("has no status")
+		}
+		s.list = append(s.list, status)
+	}
+	return s, nil
 }
 
 // index returns where name is in the list, to which it adds it.
@@ -310,33 +286,33 @@ var bracketed = "<" + pid + ">"
 
 // apacheAtoms are the atoms that need no header field, by the text in braces and the letters.
 var apacheAtoms = map[string]atom{
-	"a": plain(func(e *Entry) string { return e.Addr }),
-	"A": plain(func(e *Entry) string { return e.LocalAddr }),
-	"B": accessNumber(func(e *Entry) int64 { return e.BytesSent }),
+	"a": textOf(func(e *Entry) string { return e.Addr }),
+	"A": textOf(func(e *Entry) string { return e.LocalAddr }),
+	"B": numberOf(func(e *Entry) int64 { return e.BytesSent }),
 	"b": bytesOrDash(func(e *Entry) int64 { return e.BytesSent }),
-	"D": accessNumber(micros),
-	"f": part(func(e *Entry) []byte { return e.File }),
-	"h": plain(func(e *Entry) string { return e.Addr }),
-	"H": part((*Entry).version),
-	"I": accessNumber(func(e *Entry) int64 { return e.WireIn }),
-	"k": accessNumber(func(e *Entry) int64 { return int64(e.Earlier) }),
-	"l": plain(func(*Entry) string { return "" }),
-	"L": plain(func(*Entry) string { return "" }),
-	"m": part((*Entry).method),
-	"O": accessNumber(func(e *Entry) int64 { return e.WireOut }),
-	"p": plain((*Entry).port),
-	"P": plain(func(*Entry) string { return pid }),
+	"D": numberOf(micros),
+	"f": textOf(func(e *Entry) []byte { return e.File }),
+	"h": textOf(func(e *Entry) string { return e.Addr }),
+	"H": textOf((*Entry).version),
+	"I": numberOf(func(e *Entry) int64 { return e.WireIn }),
+	"k": numberOf(func(e *Entry) int64 { return int64(e.Earlier) }),
+	"l": textOf(func(*Entry) string { return "" }),
+	"L": textOf(func(*Entry) string { return "" }),
+	"m": textOf((*Entry).method),
+	"O": numberOf(func(e *Entry) int64 { return e.WireOut }),
+	"p": textOf((*Entry).port),
+	"P": textOf(func(*Entry) string { return pid }),
 	"q": apacheQuery,
-	"r": part(func(e *Entry) []byte { return e.RequestLine }),
-	"R": plain(func(e *Entry) string { return e.Handler }),
-	"s": accessNumber(func(e *Entry) int64 { return int64(e.Status) }),
-	"S": accessNumber(func(e *Entry) int64 { return e.WireIn + e.WireOut }),
+	"r": textOf(func(e *Entry) []byte { return e.RequestLine }),
+	"R": textOf(func(e *Entry) string { return e.Handler }),
+	"s": numberOf(func(e *Entry) int64 { return int64(e.Status) }),
+	"S": numberOf(func(e *Entry) int64 { return e.WireIn + e.WireOut }),
 	"t": apacheTime,
-	"T": accessNumber(func(e *Entry) int64 { return int64(e.Duration / time.Second) }),
-	"u": user,
+	"T": numberOf(func(e *Entry) int64 { return int64(e.Duration / time.Second) }),
+	"u": textOf(func(e *Entry) string { return e.User }),
 	"U": urlPath,
-	"v": plain((*Entry).site),
-	"X": plain(func(e *Entry) string {
+	"v": textOf((*Entry).site),
+	"X": textOf(func(e *Entry) string {
 		switch {
 		case e.Aborted:
 			return "X"
@@ -346,17 +322,17 @@ var apacheAtoms = map[string]atom{
 		return "-"
 	}),
 
-	"{c}a":         plain(func(e *Entry) string { return e.PeerAddr }),
-	"{c}h":         plain(func(e *Entry) string { return e.PeerAddr }),
-	"{canonical}p": plain((*Entry).port),
-	"{local}p":     plain(func(e *Entry) string { return e.LocalPort }),
-	"{remote}p":    plain(func(e *Entry) string { return e.Port }),
-	"{pid}P":       plain(func(*Entry) string { return pid }),
-	"{tid}P":       accessNumber(func(*Entry) int64 { return int64(system.ThreadID()) }),
-	"{hextid}P":    plain(func(*Entry) string { return strconv.FormatInt(int64(system.ThreadID()), 16) }),
-	"{s}T":         accessNumber(func(e *Entry) int64 { return int64(e.Duration / time.Second) }),
-	"{ms}T":        accessNumber(func(e *Entry) int64 { return e.Duration.Milliseconds() }),
-	"{us}T":        accessNumber(micros),
+	"{c}a":         textOf(func(e *Entry) string { return e.PeerAddr }),
+	"{c}h":         textOf(func(e *Entry) string { return e.PeerAddr }),
+	"{canonical}p": textOf((*Entry).port),
+	"{local}p":     textOf(func(e *Entry) string { return e.LocalPort }),
+	"{remote}p":    textOf(func(e *Entry) string { return e.Port }),
+	"{pid}P":       textOf(func(*Entry) string { return pid }),
+	"{tid}P":       numberOf(func(*Entry) int64 { return int64(system.ThreadID()) }),
+	"{hextid}P":    textOf(func(*Entry) string { return strconv.FormatInt(int64(system.ThreadID()), 16) }),
+	"{s}T":         numberOf(func(e *Entry) int64 { return int64(e.Duration / time.Second) }),
+	"{ms}T":        numberOf(func(e *Entry) int64 { return e.Duration.Milliseconds() }),
+	"{us}T":        numberOf(micros),
 }
 
 // timeAtom is the atom of %{argument}t: sec, msec, usec, msec_frac, usec_frac or a
@@ -371,9 +347,7 @@ func timeAtom(argument string) (atom, error) {
 		rest = strings.TrimPrefix(argument, "begin:")
 	}
 	digits := func(width int, n func(time.Time) int64) atom {
-		return func(dst []byte, e *Entry, _ *accessWriter, _ bool) ([]byte, bool) {
-			return padded(dst, n(of(e)), width), true
-		}
+		return func(dst []byte, e *Entry) ([]byte, bool) { return padded(dst, n(of(e)), width), true }
 	}
 	switch rest {
 	case "sec":
@@ -393,7 +367,5 @@ func timeAtom(argument string) (atom, error) {
 	if err := CheckTimeFormat(rest); err != nil {
 		return nil, err
 	}
-	return func(dst []byte, e *Entry, _ *accessWriter, _ bool) ([]byte, bool) {
-		return AppendTime(dst, rest, of(e)), true
-	}, nil
+	return func(dst []byte, e *Entry) ([]byte, bool) { return AppendTime(dst, rest, of(e)), true }, nil
 }

@@ -29,7 +29,7 @@ func FuzzParse(f *testing.F) {
 			for i := range e.Request {
 				e.Request[i].Add([]byte(value))
 			}
-			return p.appendLine(nil, &e, &accessWriter{})
+			return p.appendLine(nil, &e)
 		}
 		plain, line := entry("GET / HTTP/1.1", "plain"), entry(request, value)
 		for _, c := range []string{"\n", "\x00"} {

@@ -24,13 +24,14 @@ const fileMode = 0o640
 // sink is where lines go. It uses the descriptor itself, because a write of os.File to a standard output without a
 // reader ends the process (SIGPIPE).
 type sink struct {
-	o       *Options
-	fd      int
-	file    *os.File // nil: standard output, which is not ours to close
-	regular bool     // a regular file that a path leads to
-	whole   bool     // one write appends any number of lines at once
-	archive archive
-	said    string // the last complaint about the path: it is said once
+	o        *Options
+	fd       int
+	file     *os.File // nil: standard output, which is not ours to close
+	standard bool     // it is standard error: see Errors
+	regular  bool     // a regular file that a path leads to
+	whole    bool     // one write appends any number of lines at once
+	archive  archive
+	said     string // the last complaint about the path: it is said once
 }
 
 func openSink(o *Options) (*sink, error) {
@@ -49,6 +50,10 @@ func (s *sink) open(mode fs.FileMode) error {
 	if err != nil {
 		return err
 	}
+	if s.standard {
+		defer file.Close()
+		return makeStandardError(file)
+	}
 	var st unix.Stat_t
 	if err := unix.Fstat(int(file.Fd()), &st); err != nil {
 		file.Close()
@@ -64,37 +69,31 @@ func (s *sink) open(mode fs.FileMode) error {
 // openPath opens a log for appending. A new one gets exactly that mode where it
 // is not fileMode, of which umask may take away.
 func openPath(o *Options, mode fs.FileMode) (*os.File, error) {
-	// Without O_NONBLOCK, opening a FIFO would wait for its reader.
-	flags := os.O_WRONLY | os.O_APPEND | unix.O_NONBLOCK | unix.O_NOCTTY
+	open, name := os.OpenFile, o.Path
 	if o.Plain {
-		flags |= unix.O_NOFOLLOW
+		dir, err := o.folder()
+		if err != nil {
+			return nil, err
+		}
+		defer dir.Close()
+		open, name = dir.OpenFile, filepath.Base(o.Path)
+		if st, err := dir.Lstat(name); err == nil && !st.Mode().IsRegular() {
+			return nil, o.notPlain()
+		}
 	}
-	dir, err := o.folder()
-	if err != nil {
-		return nil, err
-	}
-	defer dir.close()
-	name := filepath.Base(o.Path)
-	file, err := dir.open(name, flags, 0)
+	// Without O_NONBLOCK, opening a FIFO would wait for its reader.
+	const flags = os.O_WRONLY | os.O_APPEND | unix.O_NONBLOCK | unix.O_NOCTTY
+	file, err := open(name, flags, 0)
 	if os.IsNotExist(err) {
-		if file, err = dir.open(name, flags|os.O_CREATE, mode); err == nil && mode != fileMode {
+		if file, err = open(name, flags|os.O_CREATE, mode); err == nil && mode != fileMode {
 			_ = file.Chmod(mode) // failing, it has what umask leaves
 		}
 	}
-	if !o.Plain {
-		return file, err
-	}
-	if errors.Is(err, unix.ELOOP) || errors.Is(err, unix.ENXIO) { // a link; a FIFO without a reader
-		return nil, o.notPlain()
-	}
-	if err != nil {
-		return nil, err
-	}
-	if st, err := file.Stat(); err != nil || !st.Mode().IsRegular() {
+	if err == nil && o.Plain && !o.at(file) { // there was a link meanwhile
 		file.Close()
 		return nil, o.notPlain()
 	}
-	return file, nil
+	return file, err
 }
 
 func (o *Options) notPlain() error {
@@ -117,7 +116,7 @@ func (s *sink) complain(format string, err error) {
 
 // look makes sure that the path leads to the open file.
 func (s *sink) look() {
-	if s.file == nil || s.o.at(s.fd) {
+	if s.file == nil || s.o.at(s.file) {
 		return
 	}
 	mode := fs.FileMode(fileMode)
@@ -131,21 +130,11 @@ func (s *sink) look() {
 	}
 }
 
-// at reports whether the path leads to the file that is open as fd.
-func (o *Options) at(fd int) bool {
-	dir, err := o.folder()
-	if err != nil {
-		return false
-	}
-	defer dir.close()
-	return dir.holds(filepath.Base(o.Path), fd)
-}
-
 // lock takes the lock on the file that the path leads to. Where that cannot be
 // had (a folder that is gone, a file system without locks), it is done without.
 func (s *sink) lock() {
 	for range 100 { // others may rotate at the same time, but not indefinitely
-		if system.Flock(s.fd, unix.LOCK_EX) != nil || s.o.at(s.fd) {
+		if system.Flock(s.fd, unix.LOCK_EX) != nil || s.o.at(s.file) {
 			return
 		}
 		file := s.file
@@ -289,57 +278,27 @@ func firstLine(lines []byte) int {
 	return len(lines)
 }
 
-// folder is the open directory of a log. Names are of files in it.
-type folder struct {
-	fd   int
-	path string
-}
-
 // folder opens the directory of the log, again for each use: it may have been renamed or made again. The caller closes it.
-func (o *Options) folder() (folder, error) {
-	path := filepath.Dir(o.Path)
-	fd, err := system.Open(path)
+func (o *Options) folder() (*os.Root, error) {
+	dir, err := system.OpenRoot(filepath.Dir(o.Path))
 	var failed *fs.PathError
 	if errors.As(err, &failed) {
 		failed.Path = o.Path // which is what the settings name
 	}
-	return folder{fd, path}, err
+	return dir, err
 }
 
-func (f folder) close() { unix.Close(f.fd) }
-
-// fails returns an error about a file, nil for nil.
-func (f folder) fails(op, name string, err error) error {
-	if err == nil {
-		return nil
+// at reports whether the path leads to a file that is open.
+func (o *Options) at(file *os.File) bool {
+	there, err := os.Stat(o.Path)
+	if o.Plain {
+		dir, failed := o.folder()
+		if failed != nil {
+			return false
+		}
+		defer dir.Close()
+		there, err = dir.Lstat(filepath.Base(o.Path))
 	}
-	return &os.PathError{Op: op, Path: filepath.Join(f.path, name), Err: err}
-}
-
-func (f folder) open(name string, flags int, mode fs.FileMode) (*os.File, error) {
-	fd, err := system.OpenAt(f.fd, name, flags, uint32(mode.Perm()))
-	if err != nil {
-		return nil, f.fails("open", name, err)
-	}
-	return os.NewFile(uintptr(fd), filepath.Join(f.path, name)), nil
-}
-
-func (f folder) rename(from, to string) error {
-	return f.fails("rename", from, unix.Renameat(f.fd, from, f.fd, to))
-}
-
-func (f folder) remove(name string) error {
-	return f.fails("remove", name, unix.Unlinkat(f.fd, name, 0))
-}
-
-func (f folder) stat(name string, flags int) (st unix.Stat_t, err error) {
-	err = f.fails("stat", name, unix.Fstatat(f.fd, name, &st, flags))
-	return st, err
-}
-
-// holds reports whether a name leads to the file that is open as fd.
-func (f folder) holds(name string, fd int) bool {
-	var here unix.Stat_t
-	there, err := f.stat(name, 0)
-	return err == nil && unix.Fstat(fd, &here) == nil && there.Ino == here.Ino && there.Dev == here.Dev
+	here, failed := file.Stat()
+	return err == nil && failed == nil && os.SameFile(here, there)
 }

@@ -242,15 +242,8 @@ func (f *Family) sound() bool {
 
 // isName reports whether text can be the name of a metric, or of a label.
 func isName(text string) bool {
-	for i := range len(text) {
-		switch c := text[i]; {
-		case c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '_' || c == ':':
-		case i > 0 && c >= '0' && c <= '9':
-		default:
-			return false
-		}
-	}
-	return text != ""
+	const digits, others = "0123456789", "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_:"
+	return text != "" && strings.Trim(text, digits+others) == "" && strings.IndexByte(digits, text[0]) < 0
 }
 
 // areLabels reports whether text is as Labels makes it.

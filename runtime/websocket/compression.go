@@ -125,10 +125,11 @@ const keepScratch = 64 << 10
 // client_no_context_takeover. The zero value is ready. It has about 50 KiB once it
 // was used.
 type Inflater struct {
-	packed []byte // the message and tail
-	in     bytes.Reader
-	r      io.ReadCloser
-	out    []byte
+	packed  []byte // the message and tail
+	in      bytes.Reader
+	r       io.ReadCloser
+	limited io.LimitedReader // of r
+	out     bytes.Buffer
 }
 
 // inflate returns what b becomes, valid until the next call, or an *Error; max is
@@ -147,35 +148,21 @@ func (f *Inflater) inflate(b []byte, max int) ([]byte, error) {
 	} else if err := f.r.(flate.Resetter).Reset(&f.in, nil); err != nil {
 		return nil, errNotCompressed
 	}
-	if cap(f.out) > keepScratch {
-		f.out = nil
+	if f.out.Cap() > keepScratch {
+		f.out = bytes.Buffer{}
 	}
-	f.out = f.out[:0]
-	for {
-		if len(f.out) == cap(f.out) {
-			if len(f.out) > max {
-				return nil, errTooBig
-			}
-			grown := make([]byte, len(f.out), min(max+1, 4<<10+2*cap(f.out)))
-			copy(grown, f.out)
-			f.out = grown
-		}
-		n, err := f.r.Read(f.out[len(f.out):cap(f.out)])
-		f.out = f.out[:len(f.out)+n]
-		switch {
-		case len(f.out) > max:
-			return nil, errTooBig
-		case err == io.EOF:
-			// A last block of the client's own may end the data earlier, with at most
-			// the beginning of an empty one behind it (RFC 7692 §7.2.3.5).
-			if f.in.Len() > len(tail)+1 {
-				return nil, errNotCompressed
-			}
-			return f.out, nil
-		case err != nil:
-			return nil, errNotCompressed
-		}
+	f.out.Reset()
+	f.limited = io.LimitedReader{R: f.r, N: int64(max) + 1}
+	_, err := f.out.ReadFrom(&f.limited)
+	// A last block of the client's own may end the data earlier, with at most the beginning of an empty one behind it
+	// (RFC 7692 §7.2.3.5).
+	switch {
+	case f.out.Len() > max:
+		return nil, errTooBig
+	case err != nil || f.in.Len() > len(tail)+1:
+		return nil, errNotCompressed
 	}
+	return f.out.Bytes(), nil
 }
 
 // Deflater compresses messages that do not refer to others: with

@@ -53,8 +53,8 @@ type Decoder struct {
 
 	message Opcode // that has begun; Continuation: none
 	packed  bool   // it is compressed
-	text    checker
 	buf     []byte // of a message: its bytes so far
+	checked int    // how many of them are known to be UTF-8
 	control []byte // of a control frame
 }
 
@@ -103,30 +103,18 @@ func (d *Decoder) Idle() (begun []byte, idle bool) {
 // header takes a header, or the part of it that has arrived, from the front of data. Errors are found with the first
 // byte that shows them.
 func (d *Decoder) header(data []byte) (n int, err error) {
-	if d.have == 0 {
-		size, err := d.parse(data)
-		if err == ErrNeedMore {
-			d.have = uint8(copy(d.head[:], data)) // it is shorter than head
-			return len(data), err
-		}
-		return size, err
+	have := int(d.have)
+	b := data
+	if have > 0 {
+		b = append(d.head[:have], data[:min(len(data), len(d.head)-have)]...)
 	}
-	for {
-		size, err := d.parse(d.head[:d.have])
-		if err != ErrNeedMore {
-			if err == nil && size != int(d.have) {
-				panic("websocket: a header of another length")
-			}
-			d.have = 0
-			return n, err
-		}
-		if n == len(data) {
-			return n, ErrNeedMore
-		}
-		d.head[d.have] = data[n]
-		d.have++
-		n++
+	size, err := d.parse(b)
+	if err == ErrNeedMore { // b is shorter than head
+		d.have = uint8(copy(d.head[:], b))
+		return len(data), err
 	}
+	d.have = 0
+	return max(size-have, 0), err
 }
 
 // parse reads the header at the front of b and returns its length.
@@ -211,30 +199,29 @@ func (d *Decoder) allowed(op Opcode, fin bool, reserved byte) error {
 // dataFrame takes a piece of a message.
 func (d *Decoder) dataFrame(piece []byte, whole bool) (m Message, done bool, err error) {
 	ends := whole && d.fin
-	checked := d.message == Text && !d.packed
-	if ends && len(d.buf) == 0 {
-		// It came in one piece: no copy.
-		if checked && !(d.text.n == 0 && utf8.Valid(piece)) {
-			return m, false, errText
-		}
-		return d.end(piece)
-	}
-	if checked && !d.text.add(piece) {
-		return m, false, errText
-	}
-	if len(piece) > 0 {
+	text := piece
+	if !ends || len(d.buf) > 0 { // else it came in one piece: no copy
 		d.grow(len(piece))
 		d.buf = append(d.buf, piece...)
+		text = d.buf[d.checked:]
+	}
+	if d.message == Text && !d.packed {
+		if !ends {
+			text = wholeCharacters(text)
+		}
+		if !utf8.Valid(text) {
+			return m, false, errText
+		}
+		d.checked += len(text)
 	}
 	if !ends {
 		return m, false, nil
 	}
-	if checked && !d.text.whole() {
-		return m, false, errText
+	if len(d.buf) > 0 {
+		piece = d.buf
 	}
-	buf := d.buf
-	d.buf = nil
-	return d.end(buf)
+	d.buf, d.checked = nil, 0
+	return d.end(piece)
 }
 
 // grow makes room for n more bytes, by the length that has arrived and not the one that was announced.
@@ -318,47 +305,15 @@ func unmask(key uint32, b []byte) uint32 {
 	return key
 }
 
-// checker looks whether text that arrives in pieces is UTF-8, and says so at the
-// first byte that cannot be part of it.
-type checker struct {
-	rest [utf8.UTFMax]byte // the beginning of a character
-	n    uint8
-}
-
-// add takes the next piece. false: this is not UTF-8.
-func (c *checker) add(b []byte) bool {
-	for c.n > 0 && len(b) > 0 {
-		c.rest[c.n] = b[0]
-		c.n++
-		b = b[1:]
-		if !utf8.FullRune(c.rest[:c.n]) { // it may still become one
-			continue
-		}
-		if r, size := utf8.DecodeRune(c.rest[:c.n]); r == utf8.RuneError && size == 1 {
-			return false
-		}
-		c.n = 0
-	}
-	if len(b) == 0 || utf8.Valid(b) {
-		return true
-	}
-	// It may end within a character, which begins in one of the last three bytes.
-	for k := 1; k < utf8.UTFMax && k <= len(b); k++ {
-		if at := len(b) - k; utf8.RuneStart(b[at]) {
-			if utf8.FullRune(b[at:]) || !utf8.Valid(b[:at]) {
-				return false
+// wholeCharacters returns text without the beginning of a character at its end, which may still become one.
+func wholeCharacters(text []byte) []byte {
+	for at := len(text) - 1; at >= 0 && at > len(text)-utf8.UTFMax; at-- {
+		if utf8.RuneStart(text[at]) {
+			if !utf8.FullRune(text[at:]) {
+				text = text[:at]
 			}
-			c.n = uint8(copy(c.rest[:], b[at:]))
-			return true
+			break
 		}
 	}
-	return false
-}
-
-// whole says whether the text ends with a whole character, and makes c ready for
-// another text.
-func (c *checker) whole() bool {
-	whole := c.n == 0
-	c.n = 0
-	return whole
+	return text
 }

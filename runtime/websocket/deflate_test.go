@@ -95,7 +95,7 @@ func TestBombsStayPacked(t *testing.T) {
 	if got := decode(&d, frame(0xc2, string(bomb)), 0); got != "error 1009 a message is too big;" {
 		t.Error(got)
 	}
-	if n := cap(d.Inflater.out); n > 3<<20 {
+	if n := d.Inflater.out.Cap(); n > 3<<20 {
 		t.Errorf("%d bytes were used", n)
 	}
 }

@@ -53,7 +53,7 @@ func Run(args []string, stdin *os.File, stdout, stderr io.Writer) (code int, err
 		fmt.Fprintf(stdout, "fapws %s (Python %s, %s)\n", process.Version, pybridge.Version(), goruntime.Version())
 		return process.OK, nil
 	case settings.WordInternal:
-		settings.WriteInternal(stdout, cmd.Topic, process.Version, plan.KeyDocs(), ctl.Help, ctl.BenchHelp, importHelp, hashHelp, userHelp)
+		settings.WriteInternal(stdout, cmd.Topic, process.Version, plan.KeyDocs(), ctl.Help, ctl.BenchHelp(), importHelp, hashHelp, userHelp)
 		return process.OK, nil
 	case settings.WordHash:
 		return process.OK, hashPassword(cmd.Args, stdin, stdout, stderr)

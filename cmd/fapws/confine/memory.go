@@ -267,7 +267,6 @@ type Trimmer struct {
 
 	mu    sync.Mutex
 	next  time.Time // not before
-	due   time.Time // when it will be; zero: not arranged
 	timer *time.Timer
 	left  int64 // resident bytes when it was given back last
 }
@@ -280,16 +279,11 @@ func (t *Trimmer) soon(wait time.Duration) {
 	if rest := time.Until(t.next); rest > wait && ResidentMemory(os.Getpid()) < t.left+memoryGrowth {
 		wait = rest
 	}
-	at := time.Now().Add(wait)
-	switch {
-	case t.timer == nil:
+	if t.timer == nil {
 		t.timer = time.AfterFunc(wait, t.give)
-	case t.due.IsZero() || at.Before(t.due):
-		t.timer.Reset(wait)
-	default:
-		return
+	} else {
+		t.timer.Reset(wait) // never later than it was
 	}
-	t.due = at
 }
 
 // Started arranges for the pages that only the start needed to be given back.
@@ -302,9 +296,6 @@ func (t *Trimmer) Started() {
 func (t *Trimmer) Quiet() { t.soon(0) }
 
 func (t *Trimmer) give() {
-	t.mu.Lock()
-	t.due = time.Time{} // memory used from now on is for the next time
-	t.mu.Unlock()
 	debug.FreeOSMemory()
 	if t.TrimHeap != nil {
 		t.TrimHeap()

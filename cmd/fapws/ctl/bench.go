@@ -42,22 +42,16 @@ func RunBench(ctx context.Context, o *BenchOptions) (*BenchResult, error) {
 	runtime.GOMAXPROCS(o.Threads)
 	debug.SetGCPercent(moreGarbage)
 	r := &BenchResult{options: o, counts: newCounts()}
-	g := newGenerator(t, &r.counts, o)
-	connected := make(chan struct{})
-	go func() {
-		g.connect()
-		close(connected)
-	}()
-	select {
-	case <-connected:
-	case <-ctx.Done():
+	g := newGenerator(ctx, t, &r.counts, o)
+	switch g.connect(); {
+	case ctx.Err() != nil:
 		return nil, errors.New("stopped while connecting")
-	}
-	if g.open == 0 {
+	case g.open == 0:
 		return nil, r.unreachable()
 	}
 	before := cpuTime()
-	r.stopped = g.run(ctx)
+	g.run(ctx)
+	r.stopped = ctx.Err() != nil
 	r.elapsed, r.cpu = g.now(), cpuTime()-before
 	r.received = g.received.Load()
 	return r, nil
@@ -89,50 +83,6 @@ func (r *BenchResult) Failed() bool {
 		}
 	}
 	return len(r.failures) > 0 || len(r.refused) > 0
-}
-
-// schedule says when requests are due, as times since the start.
-type schedule struct {
-	left     int64         // requests that may still be started; -1: any number
-	until    time.Duration // when the last one may be due; 0: any time
-	interval float64       // nanoseconds between two; 0: whenever there is room
-	started  int64
-}
-
-// never is a time that does not come.
-const never = time.Duration(1<<63 - 1)
-
-// due returns when the next request is due. With no interval that is now.
-func (s *schedule) due(now time.Duration) time.Duration {
-	if s.interval == 0 {
-		return now
-	}
-	return time.Duration(float64(s.started) * s.interval)
-}
-
-// next returns when the next request is due, never if none may be started any more.
-func (s *schedule) next(now time.Duration) time.Duration {
-	due := s.due(now)
-	if s.left == 0 || s.until > 0 && max(due, now) >= s.until {
-		return never
-	}
-	return due
-}
-
-// start counts a request that has been started.
-func (s *schedule) start() {
-	s.started++
-	if s.left > 0 {
-		s.left--
-	}
-}
-
-// missed calls f with the time of each request that was due before end and was not started.
-func (s *schedule) missed(end time.Duration, f func(due time.Duration)) {
-	for s.left != 0 && s.due(end) < end {
-		f(s.due(end))
-		s.start()
-	}
 }
 
 // target is the server, and what it is sent.

@@ -50,18 +50,18 @@ func (g *generator) dial() (session, error) {
 		}
 		w.Conn = secure
 	}
+	var s session
 	switch {
 	case err != nil:
 	case g.target.http2:
-		var s session
-		if s, err = newHTTP2(ctx, g, w); err == nil {
-			return s, nil
-		}
+		s, err = newHTTP2(ctx, g, w)
 	default:
-		return &http1Session{wire: w, g: g, in: bufio.NewReader(w)}, nil
+		s = &http1Session{wire: w, g: g, in: bufio.NewReader(w)}
 	}
-	w.Close()
-	return nil, err
+	if err != nil {
+		w.Close()
+	}
+	return s, err
 }
 
 // wire counts the bytes that come, and limits the heads of responses.
@@ -195,7 +195,7 @@ type http2Session struct {
 }
 
 // newHTTP2 begins to speak HTTP/2, and returns when the server has sent how many requests it takes at once.
-func newHTTP2(ctx context.Context, g *generator, w *wire) (*http2Session, error) {
+func newHTTP2(ctx context.Context, g *generator, w *wire) (session, error) {
 	c, err := g.http2.NewClientConn(w)
 	if err != nil {
 		return nil, err

@@ -1,8 +1,10 @@
 package ctl
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -12,6 +14,40 @@ import (
 
 // tick is the pause before something is tried again.
 const tick = 100 * time.Millisecond
+
+// schedule says when requests are due, as times since the start.
+type schedule struct {
+	left     int64         // requests that may still be started
+	until    time.Duration // when the last one may be due
+	interval float64       // nanoseconds between two; 0: whenever there is room
+	started  int64
+}
+
+// never is a time that does not come.
+const never = time.Duration(math.MaxInt64)
+
+// due returns when the next request is due. With no interval that is now.
+func (s *schedule) due(now time.Duration) time.Duration {
+	if s.interval == 0 {
+		return now
+	}
+	return time.Duration(float64(s.started) * s.interval)
+}
+
+// next returns when the next request is due, never if none may be started any more.
+func (s *schedule) next(now time.Duration) time.Duration {
+	due := s.due(now)
+	if s.left == 0 || max(due, now) >= s.until {
+		return never
+	}
+	return due
+}
+
+// start counts n requests that have been started, or with -1 one that was not.
+func (s *schedule) start(n int64) {
+	s.started += n
+	s.left -= n
+}
 
 // generator has the connections of a run. Each of them has a goroutine for each request that it may have at once.
 type generator struct {
@@ -23,23 +59,20 @@ type generator struct {
 	begin       time.Time
 	ctx         context.Context // ends when no response is waited for any more
 	end         context.CancelFunc
-	due         chan time.Duration // with a rate: of pace
 
 	mu       sync.Mutex // of the fields below
 	counts   *counts
 	schedule schedule
-	pending  bool          // pace has a request that is not handed out
 	open     int           // connections
 	lastOpen time.Duration // when there was an open connection
 }
 
-func newGenerator(t *target, k *counts, o *BenchOptions) *generator {
-	g := &generator{target: t, counts: k, streams: o.Streams, begin: time.Now(), schedule: schedule{left: -1, until: o.Duration}, due: make(chan time.Duration)}
-	g.ctx, g.end = context.WithCancel(context.Background())
+// newGenerator returns a generator that works until ctx ends at the latest.
+func newGenerator(ctx context.Context, t *target, k *counts, o *BenchOptions) *generator {
+	g := &generator{target: t, counts: k, streams: o.Streams, begin: time.Now()}
+	g.schedule = schedule{left: cmp.Or(o.Requests, math.MaxInt64), until: cmp.Or(o.Duration, never)}
+	g.ctx, g.end = context.WithCancel(ctx)
 	g.http2 = &http2.Transport{AllowHTTP: true, DisableCompression: true, StrictMaxConcurrentStreams: true, MaxHeaderListSize: maxHead, WriteByteTimeout: o.Timeout}
-	if o.Requests > 0 {
-		g.schedule.left = o.Requests
-	}
 	if o.Rate > 0 {
 		g.schedule.interval = float64(time.Second) / o.Rate
 	}
@@ -58,169 +91,101 @@ func (g *generator) connect() {
 	all.Wait()
 }
 
-// run sends the requests and returns when the last response has come. stopped: ctx has ended before.
-func (g *generator) run(ctx context.Context) (stopped bool) {
+// run sends the requests and returns when the last response has come, or ctx, that of newGenerator, has ended.
+func (g *generator) run(ctx context.Context) {
 	defer g.end()
 	g.begin = time.Now()
 	var all sync.WaitGroup
-	if g.schedule.interval > 0 {
-		all.Go(g.pace)
-	}
 	for _, c := range g.connections {
 		for i := range g.streams {
 			all.Go(func() { c.send(i) })
 		}
 	}
-	stop := context.AfterFunc(ctx, g.end)
 	all.Wait()
-	stopped = !stop()
-	now := g.now()
-	end := now
-	if g.schedule.until > 0 {
-		end = min(now, g.schedule.until)
+	now, s := g.now(), &g.schedule
+	end := min(now, s.until)
+	if s.until == never && s.left > 0 && ctx.Err() == nil {
+		g.counts.failures["not sent: the server keeps no connection"] += s.left
+		s.left = 0
 	}
-	if left := g.schedule.left; left > 0 && !stopped {
-		g.counts.failures["not sent: the server keeps no connection"] += left
-		g.schedule.left = 0
-	}
-	g.schedule.missed(end, func(due time.Duration) {
+	for ; s.left > 0 && s.due(end) < end; s.start(1) {
 		g.counts.unsent++
-		g.counts.record(now - due)
-	})
-	return stopped
+		g.counts.record(now - s.due(end))
+	}
 }
 
 // now returns the time since the start.
 func (g *generator) now() time.Duration { return time.Since(g.begin) }
 
-// take returns the time when the next request is due. some: there is one.
-func (g *generator) take() (due time.Duration, some bool) {
+// locked calls f while nothing else changes the counts.
+func (g *generator) locked(f func(now time.Duration)) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	due = g.schedule.next(g.now())
-	if due == never {
-		return 0, false
-	}
-	g.schedule.start()
-	g.pending = g.schedule.interval > 0
-	return due, true
+	f(g.now())
 }
 
-// pace hands out requests when they are due.
-func (g *generator) pace() {
-	defer close(g.due)
-	sleep, done := sleeper(g.ctx)
-	defer done()
-	for {
-		due, some := g.take()
-		if !some {
-			return
+// take returns when the next request is due, which is the caller's from now on; never if there is none.
+func (g *generator) take() (due time.Duration) {
+	g.locked(func(now time.Duration) {
+		if due = g.schedule.next(now); due != never {
+			g.schedule.start(1)
 		}
-		if wait := due - g.now(); wait > 0 {
-			sleep(wait)
-		}
-		select {
-		case g.due <- due:
-		case <-g.ctx.Done():
-			g.giveBack()
-			return
-		}
-		g.mu.Lock()
-		g.pending = false
-		g.mu.Unlock()
-	}
-}
-
-// next is take, but returns when the request is due.
-func (g *generator) next() (due time.Duration, some bool) {
-	if g.schedule.interval == 0 {
-		return g.take()
-	}
-	if due, some = <-g.due; some && g.schedule.until > 0 && g.now() >= g.schedule.until {
-		g.giveBack()
-		some = false
-	}
-	return due, some
+	})
+	return due
 }
 
 // giveBack returns a request that cannot be sent.
 func (g *generator) giveBack() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.schedule.started--
-	if g.schedule.left >= 0 {
-		g.schedule.left++
-	}
+	g.locked(func(time.Duration) { g.schedule.start(-1) })
 }
 
 // pause returns after a moment. It ends the run if there was no connection for too long.
 func (g *generator) pause() {
-	select {
-	case <-g.ctx.Done():
-	case <-time.After(tick):
-	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.open == 0 && g.now()-g.lastOpen > g.timeout {
-		g.end()
+	g.await(g.now() + tick)
+	g.locked(func(now time.Duration) {
+		if g.open == 0 && now-g.lastOpen > g.timeout {
+			g.end()
+		}
+	})
+}
+
+// await returns at a time, or when the run ends.
+func (g *generator) await(at time.Duration) {
+	if wait := at - g.now(); wait > 0 {
+		select {
+		case <-g.ctx.Done():
+		case <-time.After(wait):
+		}
 	}
 }
 
 // wanted reports whether a connection is needed. holding: for a request that has been taken.
-func (g *generator) wanted(holding bool) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.ctx.Err() == nil && (holding || g.pending || g.schedule.next(g.now()) != never)
+func (g *generator) wanted(holding bool) (wanted bool) {
+	g.locked(func(now time.Duration) { wanted = g.ctx.Err() == nil && (holding || g.schedule.next(now) != never) })
+	return wanted
 }
 
 // finished counts a response.
 func (g *generator) finished(since time.Duration, status int) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	k, now := g.counts, g.now()
-	k.record(now - since)
-	k.statuses[status]++
-	k.finished++
-	k.last = now
-	if g.schedule.until == 0 || now <= g.schedule.until {
-		k.inTime++
-	}
+	g.locked(func(now time.Duration) {
+		k := g.counts
+		k.record(now - since)
+		k.statuses[status]++
+		k.finished++
+		k.last = now
+		if now <= g.schedule.until {
+			k.inTime++
+		}
+	})
 }
 
-// failed counts a request without a response.
-func (g *generator) failed(reason string) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.ctx.Err() == nil {
-		g.counts.failures[reason]++
-	}
-}
-
-// late notes that the generator woke up too late.
-func (g *generator) late(by time.Duration) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.counts.late = max(g.counts.late, by)
-}
-
-// opened counts a connection that was opened, or could not be.
-func (g *generator) opened(err error) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if err == nil {
-		g.open++
-	} else if g.ctx.Err() == nil {
-		g.counts.refused[notOpened(err)]++
-	}
-	return err == nil
-}
-
-// lost counts a connection that was closed.
-func (g *generator) lost() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.open--
-	g.lastOpen = g.now()
+// failed counts a request without a response, or a connection that could not be opened, by its reason.
+func (g *generator) failed(in map[string]int64, reason string) {
+	g.locked(func(time.Duration) {
+		if g.ctx.Err() == nil {
+			in[reason]++
+		}
+	})
 }
 
 // maxRefusals limits how often a request is sent once more.
@@ -241,8 +206,12 @@ type connection struct {
 func (c *connection) open() bool {
 	var err error
 	c.used.Store(false)
-	c.session, err = c.g.dial()
-	return c.g.opened(err)
+	if c.session, err = c.g.dial(); err != nil {
+		c.g.failed(c.g.counts.refused, notOpened(err))
+		return false
+	}
+	c.g.locked(func(time.Duration) { c.g.open++ })
+	return true
 }
 
 // get returns the session of c, which it opens again if need be; nil: no request can be sent any more. If the server has closed it before
@@ -258,7 +227,10 @@ func (c *connection) get(holding bool) session {
 	}
 	if c.session != nil {
 		c.session = nil
-		c.g.lost()
+		c.g.locked(func(now time.Duration) {
+			c.g.open--
+			c.g.lastOpen = now
+		})
 	}
 	for ; c.g.wanted(holding); c.g.pause() {
 		if c.open() {
@@ -268,34 +240,36 @@ func (c *connection) get(holding bool) session {
 	return nil
 }
 
-// send sends requests, one after the other, until the end of the run. Several of a connection are i = 0, 1, 2 and so on.
+// send sends requests, one after the other, until the end of the run. Several of a connection are i = 0, 1, 2 and so on. A latency counts
+// from the time when the request was due, but from that of sending if c was free before.
 func (c *connection) send(i int) {
-	for c.g.wanted(false) {
+	g := c.g
+	for g.wanted(false) {
 		s := c.get(false)
 		if s == nil {
 			return
 		}
 		if i >= s.room() {
-			c.g.pause()
+			g.pause()
 			continue
 		}
-		free := c.g.now()
-		due, some := c.g.next()
-		if !some {
+		free := g.now()
+		since := g.take()
+		if since == never {
 			return
 		}
-		c.request(due, due > free)
+		if since > free {
+			g.await(since)
+			late := g.now() - since
+			since += late
+			g.locked(func(time.Duration) { g.counts.late = max(g.counts.late, late) })
+		}
+		c.request(since)
 	}
 }
 
-// request sends a request that is due, and counts what becomes of it. Its latency counts from the time when it was due, but from that of
-// sending if c was free before.
-func (c *connection) request(due time.Duration, free bool) {
-	since := due
-	if free {
-		since = c.g.now()
-		c.g.late(since - due)
-	}
+// request sends a request that has been taken, and counts what becomes of it.
+func (c *connection) request(since time.Duration) {
 	for refusals := 0; ; refusals++ {
 		s := c.get(true)
 		if s == nil {
@@ -309,7 +283,7 @@ func (c *connection) request(due time.Duration, free bool) {
 			c.g.finished(since, status)
 			return
 		case !errors.Is(err, errRefused) || refusals == maxRefusals:
-			c.g.failed(reason(err))
+			c.g.failed(c.g.counts.failures, reason(err))
 			return
 		}
 	}

@@ -46,38 +46,24 @@ const (
 	maxRequests    = 1e12
 )
 
-// BenchHelp is the text of "fapws bench --help".
-const BenchHelp = `Usage: fapws bench [FLAGS] URL
+// BenchHelp returns the text of "fapws bench --help".
+func BenchHelp() string {
+	return `Usage: fapws bench [FLAGS] URL
 Sends requests to a server you are allowed to test, and shows how fast it answers.
 A unix socket is written as unix:/run/app.sock, or unix:/run/app.sock:/path.
 
-  -c, --connections N   connections at once [32]
-  -d, --duration TIME   how long to send requests [10s]
-  -n, --requests N      send N requests instead
-  -r, --rate N          requests per second at fixed times; percentiles then
-                        include the waiting that a slow server causes
-  -t, --threads N       threads that generate load [1, or 2 with 4 processors]
-  -m, --method METHOD   [GET, or POST with a body]
-  -H, --header LINE     a header field, "Name: value"; may be repeated
-  -b, --body TEXT       body of each request; @FILE reads it from a file
-      --http2           HTTP/2; without https:// the server must expect it
-      --streams N       requests at once on a connection of HTTP/2 [1]
-      --close           a connection for each request
-      --timeout TIME    for a connection and for each response [10s]
-      --cacert FILE     authority (PEM) that has signed the certificate
-  -k, --insecure        accept any certificate
-      --json            results as JSON: latencies in seconds, sizes in bytes
-
+` + new(BenchOptions).flags().FlagUsagesWrapped(80) + `
 Exit status: 0 all requests got a response with a status below 400; 1 some did not;
 2 usage error.
 `
+}
 
 // ParseBenchArgs reads the arguments of "fapws bench". Its errors are lines for the user; pflag.ErrHelp: the help was written to stdout.
 func ParseBenchArgs(args []string, stdout io.Writer) (*BenchOptions, error) {
 	o := &BenchOptions{Fields: http.Header{}, Connections: 32, Streams: 1, Threads: defaultThreads(runtime.NumCPU()), Timeout: 10 * time.Second}
 	urls, err := settings.ParseFlags(o.flags(), args)
 	if errors.Is(err, pflag.ErrHelp) {
-		fmt.Fprint(stdout, BenchHelp)
+		fmt.Fprint(stdout, BenchHelp())
 	}
 	if err != nil {
 		return nil, err
@@ -105,21 +91,22 @@ func defaultThreads(processors int) int {
 // flags declares the flags.
 func (o *BenchOptions) flags() *pflag.FlagSet {
 	set := pflag.NewFlagSet("bench", pflag.ContinueOnError)
-	set.FuncP("connections", "c", "", number(&o.Connections, maxConnections))
-	set.FuncP("threads", "t", "", number(&o.Threads, maxThreads))
-	set.Func("streams", "", number(&o.Streams, maxStreams))
-	set.FuncP("duration", "d", "", benchSpan(&o.Duration))
-	set.Func("timeout", "", benchSpan(&o.Timeout))
-	set.FuncP("requests", "n", "", number(&o.Requests, maxRequests))
-	set.FuncP("rate", "r", "", o.setRate)
-	set.FuncP("method", "m", "", o.setMethod)
-	set.FuncP("header", "H", "", o.addField)
-	set.FuncP("body", "b", "", o.setBody)
-	set.Func("cacert", "", o.setCAFile)
-	set.BoolVar(&o.HTTP2, "http2", false, "")
-	set.BoolVar(&o.Close, "close", false, "")
-	set.BoolVarP(&o.Insecure, "insecure", "k", false, "")
-	set.BoolVar(&o.JSON, "json", false, "")
+	set.SortFlags = false
+	set.FuncP("connections", "c", "open `N` connections at once [32]", number(&o.Connections, maxConnections))
+	set.FuncP("duration", "d", "send requests for this `TIME` [10s]", benchSpan(&o.Duration))
+	set.FuncP("requests", "n", "send `N` requests instead", number(&o.Requests, maxRequests))
+	set.FuncP("rate", "r", "send `N` requests per second at fixed times; percentiles then include the waiting that a slow server causes", o.setRate)
+	set.FuncP("threads", "t", "generate load with `N` threads [1, or 2 with 4 processors]", number(&o.Threads, maxThreads))
+	set.FuncP("method", "m", "use this `METHOD` [GET, or POST with a body]", o.setMethod)
+	set.FuncP("header", "H", "send this `LINE`, \"Name: value\", as a header field; may be repeated", o.addField)
+	set.FuncP("body", "b", "send `TEXT` as the body of each request; @FILE reads it from a file", o.setBody)
+	set.BoolVar(&o.HTTP2, "http2", false, "HTTP/2; without https:// the server must expect it")
+	set.Func("streams", "send `N` requests at once on a connection of HTTP/2 [1]", number(&o.Streams, maxStreams))
+	set.BoolVar(&o.Close, "close", false, "a connection for each request")
+	set.Func("timeout", "wait this `TIME` for a connection and for each response [10s]", benchSpan(&o.Timeout))
+	set.Func("cacert", "trust the authority in `FILE` (PEM), which has signed the certificate", o.setCAFile)
+	set.BoolVarP(&o.Insecure, "insecure", "k", false, "accept any certificate")
+	set.BoolVar(&o.JSON, "json", false, "results as JSON: latencies in seconds, sizes in bytes")
 	return set
 }
 

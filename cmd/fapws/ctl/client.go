@@ -70,7 +70,7 @@ func Run(args []string, stdout io.Writer) error {
 	case Reload:
 		_, err = fmt.Fprintln(stdout, "reloaded")
 	case Purge:
-		_, err = fmt.Fprintln(stdout, "purged "+visible(a.Text))
+		_, err = fmt.Fprintln(stdout, "purged "+pool.Count(a.Pages, "page"))
 	case Rotate:
 		_, err = fmt.Fprintln(stdout, "rotated")
 	case Stop:

@@ -58,7 +58,7 @@ func connect(path string) (*conversation, error) {
 	case err != nil:
 		return nil, short(err)
 	}
-	_, pid, _ := peerOf(c) // else 0
+	_, pid, _ := peer(c) // else 0
 	if pid > 0 && ended(pid) {
 		c.Close()
 		return nil, fmt.Errorf(notListening, path)
@@ -131,7 +131,7 @@ const suffix = ".sock"
 // places are the folders for the sockets of a user, the best first. One user
 // may have servers with an environment of a session and without one.
 func places(uid int) (list []string) {
-	if dir := os.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) && owned(dir, uid) == nil {
+	if dir := os.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) && owned(dir, uid, 0) == nil {
 		list = append(list, filepath.Join(dir, "fapws"))
 	}
 	if dir := fmt.Sprintf("/run/user/%d/fapws", uid); !slices.Contains(list, dir) {
@@ -149,18 +149,10 @@ func openPlace(path string, uid int) error {
 }
 
 // private returns an error unless a directory belongs to the user alone.
-func private(path string, uid int) error {
-	if err := owned(path, uid); err != nil {
-		return err
-	}
-	if st, err := os.Lstat(path); err != nil || st.Mode().Perm()&0o077 != 0 {
-		return fmt.Errorf("%s is accessible to other users", path)
-	}
-	return nil
-}
+func private(path string, uid int) error { return owned(path, uid, 0o077) }
 
-// owned returns an error unless path is a directory of the user that is reached without a link.
-func owned(path string, uid int) error {
+// owned returns an error unless path is a directory of the user that is reached without a link, and has none of the rights of others.
+func owned(path string, uid int, others uint32) error {
 	var st unix.Stat_t
 	if err := unix.Lstat(path, &st); err != nil {
 		return err
@@ -170,6 +162,8 @@ func owned(path string, uid int) error {
 		return fmt.Errorf("%s is not a directory", path)
 	case int(st.Uid) != uid:
 		return fmt.Errorf("%s belongs to another user", path)
+	case uint32(st.Mode)&others != 0:
+		return fmt.Errorf("%s is accessible to other users", path)
 	}
 	return nil
 }
@@ -267,6 +261,6 @@ func answers(path string) bool {
 		return !errors.Is(err, syscall.ECONNREFUSED) && !errors.Is(err, os.ErrNotExist)
 	}
 	defer c.Close()
-	_, pid, _ := peerOf(c)
+	_, pid, _ := peer(c)
 	return pid == 0 || !ended(pid)
 }

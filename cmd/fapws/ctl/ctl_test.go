@@ -18,7 +18,7 @@ import (
 )
 
 // command is a Server that does nothing.
-func command(Command, cache.Pattern) (any, error) { return &Report{}, nil }
+func command(Command, cache.Pattern) (Answer, error) { return Answer{Status: &Report{}}, nil }
 
 // use makes a new directory the place for sockets.
 func use(t *testing.T) (folder string) {
@@ -52,11 +52,11 @@ func run(line string) (string, error) {
 // What a server sends is printed without control characters, and FAPWS_CTL_SOCKET names it unless a flag does.
 func TestCommands(t *testing.T) {
 	use(t)
-	s := listen(t, Auto, func(c Command, _ cache.Pattern) (any, error) {
+	s := listen(t, Auto, func(c Command, _ cache.Pattern) (Answer, error) {
 		if c == Stack {
-			return "GET /\x1b[31m\n", nil
+			return Answer{Text: "GET /\x1b[31m\n"}, nil
 		}
-		return nil, errors.New("app.py line 3: \x07name 'x' is not defined")
+		return Answer{}, errors.New("app.py line 3: \x07name 'x' is not defined")
 	})
 	pid := fmt.Sprintf("--pid %d ", os.Getpid()) // others may run on this machine
 	for _, tt := range []struct{ socket, line, want string }{
@@ -82,11 +82,11 @@ func TestCommands(t *testing.T) {
 func TestStop(t *testing.T) {
 	use(t)
 	var stop func()
-	s := listen(t, Auto, func(c Command, _ cache.Pattern) (any, error) {
+	s := listen(t, Auto, func(c Command, _ cache.Pattern) (Answer, error) {
 		if c == Stop {
 			stop()
 		}
-		return nil, nil
+		return Answer{}, nil
 	})
 	c, err := dialWithin(s.path, connectWithin)
 	if err != nil {

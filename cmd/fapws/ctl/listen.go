@@ -15,7 +15,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"fapws/cmd/fapws/pool"
 	"fapws/runtime/metrics"
 	"fapws/runtime/source/cache"
 )
@@ -56,13 +55,13 @@ var pageCommands = []Command{Top, Metrics, Log, Stack, Reload, Profile}
 // lasts as long as the server.
 type Answer struct {
 	Error    string           `json:",omitempty"` // why it did not work, one line
-	Text     string           `json:",omitempty"`
+	Text     string           `json:",omitempty"` // of Stack
 	Pages    int              `json:",omitempty"` // that were purged
-	Status   *Report          `json:",omitempty"`
-	Top      *Overview        `json:",omitempty"`
-	Families []metrics.Family `json:",omitempty"`
-	Lines    []Line           `json:",omitempty"`
-	Stacks   []StatusStack    `json:",omitempty"`
+	Status   *Report          `json:",omitempty"` // of Status and Top
+	Families []metrics.Family `json:",omitempty"` // of Metrics and Top, of all workers together
+	Active   []Active         `json:",omitempty"` // of Top, the oldest first
+	Lines    []Line           `json:",omitempty"` // of Log
+	Stacks   []StatusStack    `json:",omitempty"` // of Profile
 }
 
 // Report describes the running server.
@@ -110,48 +109,32 @@ const Asleep = "asleep"
 // NotCounted are the Counters of a process that does not say them.
 var NotCounted = Counters{Requests: -1}
 
-// Server carries out a command, with a pattern that is checked for Purge. The result is a part of an Answer, or the
-// number of pages that were purged; Reload returns when new code serves. The error is one line. A Server is safe for
-// concurrent use.
-type Server func(Command, cache.Pattern) (any, error)
+// Server carries out a command, with a pattern that is checked for Purge. Reload returns when new code serves. The error is
+// one line. A Server is safe for concurrent use.
+type Server func(Command, cache.Pattern) (Answer, error)
 
 // ErrUnknown is the error of a Server for another command.
 var ErrUnknown = errors.New("unknown command")
+
+// Answer carries out a command. Its error is in the Answer.
+func (s Server) Answer(c Command, p cache.Pattern) Answer {
+	a, err := s(c, p)
+	if err != nil {
+		a.Error = err.Error()
+	}
+	return a
+}
 
 // answer carries out one of the commands that are allowed.
 func (s Server) answer(c Command, p cache.Pattern, allowed []Command) Answer {
 	if !slices.Contains(allowed, c) {
 		return Answer{Error: fmt.Sprintf("this server does not support %q", string(c))}
 	}
-	return AnswerOf(s(c, p))
+	return s.Answer(c, p)
 }
 
 // AnswerPage carries out a command of the status page. It refuses others, because the page may be in a worker.
 func (s Server) AnswerPage(c Command) Answer { return s.answer(c, cache.Pattern{}, pageCommands) }
-
-// AnswerOf returns what a Server has returned as an Answer.
-func AnswerOf(result any, err error) (a Answer) {
-	if err != nil {
-		a.Error = err.Error()
-	}
-	switch result := result.(type) {
-	case string:
-		a.Text = result
-	case int:
-		a.Pages, a.Text = result, pool.Count(result, "page")
-	case *Report:
-		a.Status = result
-	case *Overview:
-		a.Top = result
-	case []metrics.Family:
-		a.Families = result
-	case []Line:
-		a.Lines = result
-	case []StatusStack:
-		a.Stacks = result
-	}
-	return a
-}
 
 const (
 	// askWithin is how long a client may take to send its request, and to take the answer: it may
@@ -267,7 +250,7 @@ func (s *Socket) serve() {
 			time.Sleep(100 * time.Millisecond) // no descriptor is left, mostly
 			continue
 		}
-		_, pid, _ := peerOf(c)
+		_, pid, _ := peer(c)
 		one := &client{c, pid, true}
 		if !s.admit(one) {
 			c.Close()
@@ -352,22 +335,10 @@ func reply(c net.Conn, a Answer) {
 
 // allowed says why the other side of c may not talk to us.
 func allowed(c *net.UnixConn, uids ...int) error {
-	if uid, _, err := peerOf(c); err != nil || !slices.Contains(uids, uid) {
+	if uid, _, err := peer(c); err != nil || !slices.Contains(uids, uid) {
 		return fmt.Errorf("only the user of the server and root may do this")
 	}
 	return nil
-}
-
-// peerOf is peer for a connection.
-func peerOf(c *net.UnixConn) (uid, pid int, err error) {
-	rc, err := c.SyscallConn()
-	if err != nil {
-		return -1, 0, err
-	}
-	if failed := rc.Control(func(fd uintptr) { uid, pid, err = peer(int(fd)) }); failed != nil {
-		return -1, 0, failed
-	}
-	return uid, pid, err
 }
 
 // dialWithin connects to a socket. While the queue of the socket is full (EAGAIN, connect(2)), it tries again.

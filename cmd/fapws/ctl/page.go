@@ -53,7 +53,7 @@ type Page struct {
 	refusals logfile.Seldom // lines about them
 
 	mu     sync.Mutex // held while look asks the source
-	before *Overview
+	before *Answer
 	at     time.Time
 	view   *View
 	lines  []Line
@@ -109,22 +109,16 @@ func (p *Page) get(ctx context.Context, w *backend.Response, r *backend.Request,
 		w.Start(exchange.Head{Status: 200, Length: -1, Channel: []byte(StatusChannel)})
 	case "/", "/live", "/status.json":
 		view, lines, rates, err := p.look(ctx)
-		if err != nil {
-			w.Refuse(503, err.Error())
-			return
-		}
-		switch path {
-		case "/":
-			send(w, "text/html; charset=utf-8", document(view, lines, rates, p.reloads))
-		case "/live":
-			send(w, "text/html; charset=utf-8", body(view, lines, rates))
+		switch {
+		case err != nil:
+			send(w, "", "", err)
+		case path == "/":
+			send(w, htmlType, document(view, lines, rates, p.reloads), nil)
+		case path == "/live":
+			send(w, htmlType, body(view, lines, rates), nil)
 		default:
 			text, err := json.Marshal(view)
-			if err != nil {
-				w.Refuse(500, err.Error())
-				return
-			}
-			send(w, "application/json", string(text)+"\n")
+			send(w, "application/json", string(text)+"\n", err)
 		}
 	default:
 		w.Refuse(404, "")
@@ -150,29 +144,21 @@ func (p *Page) post(w *backend.Response, r *backend.Request, path string) {
 	switch path {
 	case "/stacks":
 		a, err := p.ask(ctx, Stack)
-		if err != nil {
-			w.Refuse(503, err.Error())
-			return
-		}
-		send(w, "text/plain; charset=utf-8", WithoutQueries(a.Text))
+		send(w, plainType, WithoutQueries(a.Text), err)
 	case "/profile":
 		a, err := p.ask(ctx, Profile)
-		if err != nil {
-			w.Refuse(503, err.Error())
-			return
-		}
 		graph := flame(a.Stacks)
 		if strings.Contains(r.Field("Accept"), "text/html") {
 			graph = profilePage(graph)
 		}
-		send(w, "text/html; charset=utf-8", graph)
+		send(w, htmlType, graph, err)
 	case "/reload":
 		p.log(logfile.Info, r.Client(), "reloading: status page")
 		if _, err := p.ask(ctx, Reload); err != nil {
 			w.Refuse(500, WithoutQueries(err.Error()))
 			return
 		}
-		send(w, "text/plain; charset=utf-8", "reloaded\n")
+		send(w, plainType, "reloaded\n", nil)
 	default:
 		w.Refuse(404, "")
 	}
@@ -181,17 +167,24 @@ func (p *Page) post(w *backend.Response, r *backend.Request, path string) {
 // metrics answers in the format that the client prefers.
 func (p *Page) metrics(ctx context.Context, w *backend.Response, r *backend.Request) {
 	a, err := p.ask(ctx, Metrics)
-	switch {
-	case err != nil:
-		w.Refuse(503, err.Error())
-	case strings.Contains(r.Field("Accept"), "application/openmetrics-text"):
-		send(w, metrics.OpenMetricsType, metrics.OpenMetrics(a.Families))
-	default:
-		send(w, metrics.PlainType, metrics.Plain(a.Families))
+	if strings.Contains(r.Field("Accept"), "application/openmetrics-text") {
+		send(w, metrics.OpenMetricsType, metrics.OpenMetrics(a.Families), err)
+	} else {
+		send(w, metrics.PlainType, metrics.Plain(a.Families), err)
 	}
 }
 
-func send(w *backend.Response, kind, text string) {
+const (
+	plainType = "text/plain; charset=utf-8"
+	htmlType  = "text/html; charset=utf-8"
+)
+
+// send sends a text, or says why there is none.
+func send(w *backend.Response, kind, text string, err error) {
+	if err != nil {
+		w.Refuse(503, err.Error())
+		return
+	}
 	w.Start(exchange.Head{Status: 200, Length: int64(len(text)), Type: kind, Fields: []byte(fmt.Sprintf(fields, scriptHash))})
 	_, _ = w.Write([]byte(text)) // the error says that the client has left
 }
@@ -203,19 +196,18 @@ func (p *Page) look(ctx context.Context) (*View, []Line, []float64, error) {
 	if p.view != nil && time.Since(p.at) < fresh {
 		return p.view, p.lines, slices.Clone(p.rates), nil
 	}
-	a, err := p.ask(ctx, Top)
+	now, err := p.ask(ctx, Top)
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	now := a.Top
 	before, seconds := p.before, time.Since(p.at).Seconds()
 	if before == nil {
-		before, seconds = now, 1
+		before, seconds = &now, 1
 	}
-	p.view, p.before, p.at = Compare(before, now, seconds), now, time.Now()
+	p.view, p.before, p.at = Compare(before, &now, seconds), &now, time.Now()
 	p.rates = append(p.rates, p.view.Rate)
 	p.rates = p.rates[max(0, len(p.rates)-history):]
-	if a, err = p.ask(ctx, Log); err == nil {
+	if a, err := p.ask(ctx, Log); err == nil {
 		slices.SortStableFunc(a.Lines, func(x, y Line) int { return cmp.Compare(x.At, y.At) })
 		p.lines = a.Lines[max(0, len(a.Lines)-logLines):]
 	}

@@ -119,9 +119,11 @@ func body(v *View, lines []Line, rates []float64) string {
 		figure("log lines lost", "%.0f", v.LogLost)
 	}
 	b.WriteString("</dl>")
-	routes(&b, v)
-	active(&b, v)
-	workers(&b, v)
+	for _, t := range []*table{v.routeTable(), v.activeTable(), r.workerTable()} {
+		if len(t.rows) > 0 {
+			t.html(&b)
+		}
+	}
 	if len(lines) == 0 {
 		return b.String()
 	}
@@ -133,60 +135,27 @@ func body(v *View, lines []Line, rates []float64) string {
 	return b.String()
 }
 
-func routes(b *strings.Builder, v *View) {
-	b.WriteString(`<h2>Routes</h2><div class="wide"><table><tr><th class="l">route<th>requests/s<th>5xx/s<th>p50<th>p95<th>p99<th>requests</tr>`)
-	for _, r := range v.Routes[:min(len(v.Routes), mostRoutes)] {
-		fmt.Fprintf(b, `<tr><td class="l">%s<td>%.1f<td>%.1f`, clip(r.Host+r.Route, 60), r.Rate, r.ErrRate)
-		for _, q := range [...]float64{r.P50, r.P95, r.P99} {
-			if r.N == 0 {
-				b.WriteString("<td>-")
-			} else {
-				b.WriteString("<td>" + span(q))
+// html writes t for the page.
+func (t *table) html(b *strings.Builder) {
+	row := func(tag string, cells []string) {
+		b.WriteString("<tr>")
+		for i, cell := range cells {
+			class := ""
+			if i >= len(cells)-t.words {
+				class = ` class="l"`
 			}
+			b.WriteString("<" + tag + class + ">" + clip(cell, 80))
 		}
-		fmt.Fprintf(b, "<td>%d</tr>", r.Requests)
+	}
+	fmt.Fprintf(b, `<h2>%s</h2><div class="wide"><table>`, t.title)
+	row("th", t.heads)
+	for _, cells := range t.rows[:min(len(t.rows), t.most)] {
+		row("td", cells)
 	}
 	b.WriteString("</table></div>")
-	more(b, len(v.Routes)-mostRoutes)
-}
-
-// What is shown of everything, so that the page remains small: the busiest routes, the oldest requests. fapws ctl top has all.
-const (
-	mostRoutes       = 50
-	statusMostActive = 25
-	mostWorkers      = 32
-)
-
-// more says how many rows a table leaves out.
-func more(b *strings.Builder, n int) {
-	if n > 0 {
+	if n := len(t.rows) - t.most; n > 0 {
 		fmt.Fprintf(b, "<p>and %d more</p>", n)
 	}
-}
-
-func active(b *strings.Builder, v *View) {
-	if len(v.Active) == 0 {
-		return
-	}
-	b.WriteString(`<h2>Active requests</h2><div class="wide"><table><tr><th>age<th>worker<th class="l">request<th class="l">state<th class="l">where Python is</tr>`)
-	for _, a := range v.Active[:min(len(v.Active), statusMostActive)] {
-		fmt.Fprintf(b, `<tr><td>%s<td>%d<td class="l">%s<td class="l">%s<td class="l">%s</tr>`, span(a.Age), a.Worker, clip(WithoutQueries(a.Request), 80), clip(a.State, 40), clip(a.At, 80))
-	}
-	b.WriteString("</table></div>")
-	more(b, len(v.Active)-statusMostActive)
-}
-
-func workers(b *strings.Builder, v *View) {
-	b.WriteString(`<h2>Workers</h2><div class="wide"><table><tr><th class="l">process<th>state<th>age<th>memory<th>requests</tr>`)
-	for _, w := range v.Report.Workers[:min(len(v.Report.Workers), mostWorkers)] {
-		requests := "-"
-		if w.Requests >= 0 {
-			requests = fmt.Sprint(w.Requests)
-		}
-		fmt.Fprintf(b, `<tr><td class="l">%d<td>%s<td>%s<td>%.1f MB<td>%s</tr>`, w.PID, text(w.State), period(w.Age), float64(w.RSS)/1e6, requests)
-	}
-	b.WriteString("</table></div>")
-	more(b, len(v.Report.Workers)-mostWorkers)
 }
 
 // curve draws rates, the newest on the right.

@@ -46,21 +46,21 @@ func (o *options) top(path string, w io.Writer) error {
 	}
 }
 
-// look returns the Overview of the server on a socket.
-func look(path string) (*Overview, error) {
+// look returns the answer to Top of the server on a socket.
+func look(path string) (*Answer, error) {
 	c, a, err := converse(path, &request{Command: Top}, answerWithin)
 	if err != nil {
 		return nil, err
 	}
 	defer c.Close()
-	if a.Top == nil {
+	if a.Status == nil {
 		return nil, fmt.Errorf("the server on %s did not respond", path)
 	}
-	return a.Top, nil
+	return &a, nil
 }
 
 // lookAgain is look for a server that was there before.
-func lookAgain(path string) (now *Overview, err error) {
+func lookAgain(path string) (now *Answer, err error) {
 	for end := time.Now().Add(returnsWithin); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
 		if now, err = look(path); err == nil {
 			return now, nil
@@ -97,9 +97,6 @@ func show(w io.Writer, text string, last bool) error {
 	return err
 }
 
-// mostActive is how many active requests are shown.
-const mostActive = 30
-
 // String shows the view to people.
 func (v *View) String() string {
 	var b strings.Builder
@@ -128,40 +125,52 @@ func (v *View) String() string {
 	if v.LogLost > 0 {
 		fmt.Fprintf(&b, "%.0f log lines lost\n", v.LogLost)
 	}
-	fmt.Fprintf(&b, "\n%9s %8s %8s %8s %8s %10s  %s\n", "REQ/S", "5XX/S", "P50", "P95", "P99", "REQUESTS", "ROUTE")
-	for _, one := range v.Routes {
-		fmt.Fprintf(&b, "%9.1f %8.1f %8s %8s %8s %10d  %s%s\n",
-			one.Rate, one.ErrRate, one.show(one.P50), one.show(one.P95), one.show(one.P99), one.Requests, one.Host, one.Route)
+	if v.Restarts > 0 {
+		fmt.Fprintf(&b, "%.0f restarts of workers\n", v.Restarts)
 	}
 	if len(v.Routes) == 0 {
-		b.WriteString("  no requests since counting began\n")
+		b.WriteString("no requests since counting began\n")
 	}
-	note := ""
-	if v.Restarts > 0 {
-		note = fmt.Sprintf("  (%.0f restarts)", v.Restarts)
-	}
-	b.WriteByte('\n')
-	r.workers(&b, note)
-	if len(v.Active) > 0 {
-		fmt.Fprintf(&b, "\n%8s %8s  %s\n", "AGE", "WORKER", "REQUEST")
-	}
-	for i, one := range v.Active {
-		if i == mostActive {
-			fmt.Fprintf(&b, "  and %d more\n", len(v.Active)-i)
-			break
+	for _, t := range []*table{v.routeTable(), r.workerTable(), v.activeTable()} {
+		if len(t.rows) > 0 {
+			b.WriteByte('\n')
+			t.write(&b)
 		}
-		fmt.Fprintf(&b, "%8s %8d  %s  %s", length(one.Age), one.Worker, one.Request, one.State)
-		if one.At != "" {
-			fmt.Fprintf(&b, "  %s", one.At)
-		}
-		b.WriteByte('\n')
 	}
 	return b.String()
 }
 
-// workers writes the table of workers, with a note in its head.
-func (r *Report) workers(b *strings.Builder, note string) {
-	fmt.Fprintf(b, "%8s  %-9s %8s %8s %10s%s\n", "WORKER", "STATE", "AGE", "MEMORY", "REQUESTS", note)
+// table is what "fapws ctl top" and the status page show of several things. The last of its columns, as many as words, are text, the others
+// numbers.
+type table struct {
+	title string
+	most  int // rows of it on the page, so that that remains small
+	heads []string
+	words int
+	rows  [][]string
+}
+
+// routeTable has the busiest routes first.
+func (v *View) routeTable() *table {
+	t := &table{"Routes", 50, []string{"req/s", "5xx/s", "p50", "p95", "p99", "requests", "route"}, 1, nil}
+	for _, r := range v.Routes {
+		t.rows = append(t.rows, []string{fmt.Sprintf("%.1f", r.Rate), fmt.Sprintf("%.1f", r.ErrRate), r.show(r.P50), r.show(r.P95), r.show(r.P99),
+			strconv.FormatInt(r.Requests, 10), r.Host + r.Route})
+	}
+	return t
+}
+
+// activeTable has the oldest requests first.
+func (v *View) activeTable() *table {
+	t := &table{"Active requests", 25, []string{"age", "worker", "request", "state", "where Python is"}, 3, nil}
+	for _, a := range v.Active {
+		t.rows = append(t.rows, []string{length(a.Age), strconv.Itoa(a.Worker), WithoutQueries(a.Request), a.State, a.At})
+	}
+	return t
+}
+
+func (r *Report) workerTable() *table {
+	t := &table{"Workers", 32, []string{"worker", "state", "age", "memory", "requests"}, 0, nil}
 	for _, w := range r.Workers {
 		memory, requests := "-", "-"
 		if w.RSS > 0 {
@@ -170,7 +179,26 @@ func (r *Report) workers(b *strings.Builder, note string) {
 		if w.Requests >= 0 {
 			requests = strconv.FormatInt(w.Requests, 10)
 		}
-		fmt.Fprintf(b, "%8d  %-9s %8s %8s %10s\n", w.PID, w.State, period(w.Age), memory, requests)
+		t.rows = append(t.rows, []string{strconv.Itoa(w.PID), w.State, period(w.Age), memory, requests})
+	}
+	return t
+}
+
+// write writes t as text.
+func (t *table) write(b *strings.Builder) {
+	row := func(cells []string) {
+		line, numbers := "", len(cells)-t.words
+		for _, cell := range cells[:numbers] {
+			line += fmt.Sprintf("%9s", cell)
+		}
+		for _, cell := range cells[numbers:] {
+			line += "  " + cell
+		}
+		b.WriteString(strings.TrimRight(line, " ") + "\n")
+	}
+	row(strings.Split(strings.ToUpper(strings.Join(t.heads, "\t")), "\t"))
+	for _, cells := range t.rows {
+		row(cells)
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 	"fapws/runtime/metrics"
 )
 
-// View is what happened between two Overviews. Times are seconds.
+// View is what happened between two answers to Top. Times are seconds.
 type View struct {
 	Interval    float64            `json:"interval"` // the time between them
 	Report      Report             `json:"report"`
@@ -50,10 +50,10 @@ type Quantiles struct {
 	P99 float64 `json:"p99"`
 }
 
-// Compare returns what happened between two Overviews of the same server, seconds apart.
-func Compare(before, now *Overview, seconds float64) *View {
+// Compare returns what happened between two answers to Top of the same server, seconds apart.
+func Compare(before, now *Answer, seconds float64) *View {
 	v := &View{
-		Interval: seconds, Report: now.Report, Active: now.Active,
+		Interval: seconds, Report: *now.Status, Active: now.Active,
 		Threads: map[string]float64{}, Connections: map[string]float64{},
 		InFlight: value(now, "fapws_requests_in_flight"),
 		Queue:    value(now, "fapws_queue_length"),
@@ -77,9 +77,9 @@ func Compare(before, now *Overview, seconds float64) *View {
 }
 
 // routes adds up the classes of status of each route.
-func (v *View) routes(before, now *Overview, seconds float64) {
+func (v *View) routes(before, now *Answer, seconds float64) {
 	const name = "fapws_request_duration_seconds"
-	f := metrics.Find(now.Metrics, name)
+	f := metrics.Find(now.Families, name)
 	if f == nil {
 		return
 	}
@@ -116,8 +116,8 @@ func (v *View) routes(before, now *Overview, seconds float64) {
 	})
 }
 
-func quantiles(before, now *Overview, name string) Quantiles {
-	f := metrics.Find(now.Metrics, name)
+func quantiles(before, now *Answer, name string) Quantiles {
+	f := metrics.Find(now.Families, name)
 	if f == nil || len(f.Series) == 0 {
 		return Quantiles{}
 	}
@@ -154,8 +154,8 @@ func sum(counts []int64) (n int64) {
 }
 
 // find returns the series of a family with these labels, or nil.
-func find(o *Overview, name, labels string) *metrics.Series {
-	f := metrics.Find(o.Metrics, name)
+func find(o *Answer, name, labels string) *metrics.Series {
+	f := metrics.Find(o.Families, name)
 	if f == nil {
 		return nil
 	}
@@ -167,8 +167,8 @@ func find(o *Overview, name, labels string) *metrics.Series {
 	return nil
 }
 
-func each(o *Overview, name string, do func(*metrics.Series)) {
-	if f := metrics.Find(o.Metrics, name); f != nil {
+func each(o *Answer, name string, do func(*metrics.Series)) {
+	if f := metrics.Find(o.Families, name); f != nil {
 		for i := range f.Series {
 			do(&f.Series[i])
 		}
@@ -176,16 +176,9 @@ func each(o *Overview, name string, do func(*metrics.Series)) {
 }
 
 // value returns the sum of all series of a counter or gauge.
-func value(o *Overview, name string) (sum float64) {
+func value(o *Answer, name string) (sum float64) {
 	each(o, name, func(s *metrics.Series) { sum += s.Value })
 	return sum
-}
-
-// Overview is all that "fapws ctl top" and the status page show.
-type Overview struct {
-	Report  Report           `json:"report"`
-	Metrics []metrics.Family `json:"metrics"` // of all workers together
-	Active  []Active         `json:"active"`  // the oldest first
 }
 
 // Active is a request that a handler has.
@@ -213,7 +206,7 @@ func (r *Report) write(w io.Writer, asJSON bool) error {
 	if r.Failure != "" {
 		fmt.Fprintf(&b, "the last reload failed: %s\n", r.Failure)
 	}
-	r.workers(&b, "")
+	r.workerTable().write(&b)
 	for _, worker := range r.Workers {
 		if worker.Cut > 0 {
 			fmt.Fprintf(&b, "worker %d: %d responses ended because more than max-unsent waited for slow clients; %.1f MB wait now\n",
@@ -249,10 +242,10 @@ type TLSView struct {
 	Certificates map[string]float64 `json:"certificates"`   // seconds until they expire, by the first name in them
 }
 
-// tlsView returns what happened between two Overviews, nil without TLS.
-func tlsView(before, now *Overview, seconds float64) *TLSView {
+// tlsView returns what happened between two answers to Top, nil without TLS.
+func tlsView(before, now *Answer, seconds float64) *TLSView {
 	const handshakes = "fapws_tls_handshakes"
-	if metrics.Find(now.Metrics, handshakes) == nil {
+	if metrics.Find(now.Families, handshakes) == nil {
 		return nil
 	}
 	v := &TLSView{

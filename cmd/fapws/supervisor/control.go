@@ -24,38 +24,37 @@ import (
 )
 
 // command is the ctl.Server of a supervisor.
-func (p *supervisor) command(c ctl.Command, pattern cache.Pattern) (any, error) {
+func (p *supervisor) command(c ctl.Command, pattern cache.Pattern) (a ctl.Answer, err error) {
 	switch c {
 	case ctl.Status, ctl.CA:
-		return p.report(p.ask(ctl.Status, time.Second)), nil
+		a.Status = p.report(p.ask(ctl.Status, time.Second))
 	case ctl.Top:
 		all := p.ask(ctl.Top, worker.AnswerWithin)
-		return &ctl.Overview{Report: *p.report(all), Metrics: p.metrics(all), Active: active(all)}, nil
+		a.Status, a.Families, a.Active = p.report(all), p.metrics(all), active(all)
 	case ctl.Metrics:
-		return p.metrics(p.ask(ctl.Metrics, worker.AnswerWithin)), nil
+		a.Families = p.metrics(p.ask(ctl.Metrics, worker.AnswerWithin))
 	case ctl.Stack:
-		return p.stack(p.ask(ctl.Stack, worker.AnswerWithin)), nil
+		a.Text = p.stack(p.ask(ctl.Stack, worker.AnswerWithin))
 	case ctl.Log: // of all processes
-		lines := p.log.Lines()
+		a.Lines = p.log.Lines()
 		for _, one := range p.ask(ctl.Log, worker.AnswerWithin) {
-			lines = append(lines, one.Lines...)
+			a.Lines = append(a.Lines, one.Lines...)
 		}
-		return lines, nil
 	case ctl.Profile:
-		return p.profile()
+		a.Stacks, err = p.profile()
 	case ctl.Reload:
-		return nil, p.reload("fapws ctl")
+		err = p.reload("fapws ctl")
 	case ctl.Rotate:
-		err := p.log.RotateAll(&p.shown.Load().Config, p.plan.Site)
+		err = p.log.RotateAll(&p.shown.Load().Config, p.plan.Site)
 		p.pool.Reopen()
-		return nil, err
 	case ctl.Purge:
-		return p.purge(pattern)
+		a.Pages, err = p.purge(pattern)
 	case ctl.Stop:
 		p.pool.Stop()
-		return nil, nil
+	default:
+		err = ctl.ErrUnknown
 	}
-	return nil, ctl.ErrUnknown
+	return a, err
 }
 
 // reply is the answer of a worker to a command.
@@ -70,13 +69,9 @@ func (p *supervisor) ask(c ctl.Command, within time.Duration) (all []reply) {
 	defer cancel()
 	for _, r := range p.pool.Ask(ctx, string(c)) {
 		one := reply{pid: r.Pid}
-		if json.Unmarshal([]byte(r.Text), &one.Answer) != nil {
-			continue
+		if json.Unmarshal([]byte(r.Text), &one.Answer) == nil {
+			all = append(all, one)
 		}
-		if one.Top != nil {
-			one.Status, one.Families = &one.Top.Report, one.Top.Metrics
-		}
-		all = append(all, one)
 	}
 	return all
 }
@@ -136,16 +131,16 @@ func (p *supervisor) reload(why string) error {
 }
 
 // purge throws pages out of the caches of all workers, and returns how many went.
-func (p *supervisor) purge(pattern cache.Pattern) (any, error) {
+func (p *supervisor) purge(pattern cache.Pattern) (n int, err error) {
 	text, err := json.Marshal(pattern)
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
 	if p.broker != nil {
 		p.broker.Publish(pool.Batch{Raw: text, Purge: true})
 	}
 	asked := p.pool.Status().Workers
-	n, failures := 0, map[int]string{} // by process
+	failures := map[int]string{} // by process
 	for _, one := range p.ask(ctl.Purge+" "+ctl.Command(text), worker.AnswerWithin) {
 		failures[one.pid] = one.Error
 		n += one.Pages
@@ -155,9 +150,9 @@ func (p *supervisor) purge(pattern cache.Pattern) (any, error) {
 			continue
 		}
 		if failure, answered := failures[w.Pid]; !answered {
-			return nil, fmt.Errorf("worker %d does not answer", w.Pid)
+			return 0, fmt.Errorf("worker %d does not answer", w.Pid)
 		} else if failure != "" {
-			return nil, fmt.Errorf("worker %d: %s", w.Pid, failure)
+			return 0, fmt.Errorf("worker %d: %s", w.Pid, failure)
 		}
 	}
 	return n, nil
@@ -181,14 +176,14 @@ func (p *supervisor) query(what string) string {
 }
 
 // pageCommand is command for the status page. It does not reload again and again.
-func (p *supervisor) pageCommand(c ctl.Command, pattern cache.Pattern) (any, error) {
+func (p *supervisor) pageCommand(c ctl.Command, pattern cache.Pattern) (ctl.Answer, error) {
 	switch {
 	case c != ctl.Reload:
 		return p.command(c, pattern)
 	case !p.reloads.Once(reloadPause):
-		return nil, fmt.Errorf("the last reload from the status page was less than %v ago; try again", reloadPause)
+		return ctl.Answer{}, fmt.Errorf("the last reload from the status page was less than %v ago; try again", reloadPause)
 	}
-	return nil, p.reload("status page")
+	return ctl.Answer{}, p.reload("status page")
 }
 
 // reloadPause is the minimum time between reloads from the status page: a worker, which orders them, must not keep all others loading.
@@ -315,9 +310,7 @@ func (p *supervisor) metrics(answers []reply) []metrics.Family {
 // active returns the active requests of all workers, the oldest first.
 func active(answers []reply) (all []ctl.Active) {
 	for _, one := range answers {
-		if one.Top != nil {
-			all = append(all, one.Top.Active...)
-		}
+		all = append(all, one.Active...)
 	}
 	slices.SortFunc(all, func(x, y ctl.Active) int { return cmp.Compare(y.Age, x.Age) })
 	return all

@@ -23,37 +23,37 @@ import (
 const stackWait = 2 * time.Second
 
 // command is the ctl.Server of a process without a supervisor. A worker answers its supervisor with it.
-func (s *service) command(c ctl.Command, p cache.Pattern) (any, error) {
+func (s *service) command(c ctl.Command, p cache.Pattern) (a ctl.Answer, err error) {
 	switch c {
 	case ctl.Status, ctl.CA:
-		return s.report(), nil
+		a.Status = s.report()
 	case ctl.Top:
-		return &ctl.Overview{Report: *s.report(), Metrics: s.metrics(), Active: s.active()}, nil
+		a.Status, a.Families, a.Active = s.report(), s.metrics(), s.active()
 	case ctl.Metrics:
-		return s.metrics(), nil
+		a.Families = s.metrics()
 	case ctl.Stack:
-		return s.stack(), nil
+		a.Text = s.stack()
 	case ctl.Log:
-		return s.log.Lines(), nil
+		a.Lines = s.log.Lines()
 	case ctl.Profile:
-		return s.profile()
+		a.Stacks, err = s.profile()
 	case ctl.Rotate:
-		err := s.log.RotateAll(&s.conf, s.plan.Site)
+		err = s.log.RotateAll(&s.conf, s.plan.Site)
 		s.logs.Reopen()
-		return nil, err
 	case ctl.Purge:
 		n := s.server.PurgeNow(p)
 		if n < 0 {
-			return nil, errors.New("a handler blocks the server; the pages are purged when it returns")
+			err = errors.New("a handler blocks the server; the pages are purged when it returns")
 		}
-		return n, nil
+		a.Pages = max(n, 0)
 	case ctl.Stop:
 		s.signals.finish()
-		return nil, nil
 	case ctl.Reload:
-		return nil, errors.New("reloading requires a supervisor: start the server with --workers 1 or --reload")
+		err = errors.New("reloading requires a supervisor: start the server with --workers 1 or --reload")
+	default:
+		err = ctl.ErrUnknown
 	}
-	return nil, ctl.ErrUnknown
+	return a, err
 }
 
 // report describes this process. Of a worker, the supervisor knows the rest.

@@ -221,7 +221,7 @@ func (p *Parent) answer(m *pool.Message) {
 	case "":
 	default:
 		pattern, _ := cache.ParsePattern(about) // of Purge; the supervisor has checked it
-		text = asJSON(ctl.AnswerOf(s.command(ctl.Command(question), pattern)))
+		text = asJSON(ctl.Server(s.command).Answer(ctl.Command(question), pattern))
 	}
 	p.send(&pool.Message{Kind: pool.Answer, ID: m.ID, Raw: []byte(text)})
 }
