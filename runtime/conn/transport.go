@@ -174,7 +174,7 @@ const pieceSize = 32 << 10
 
 // NewTLSClient returns TLS over a connection of package net to an upstream. Its Conn is used before NewUpstream, on any goroutine.
 func NewTLSClient(over net.Conn, config *tls.Config) *TLSTransport {
-	t := &TLSTransport{wire: wire{Conn: over, blocks: true, local: over.LocalAddr()}}
+	t := &TLSTransport{wire: wire{Conn: over}}
 	t.tls = tls.Client(&t.wire, config)
 	return t
 }
@@ -245,7 +245,7 @@ func (t *TLSTransport) Flush() error {
 		return nil
 	}
 	for w.waiting() > 0 {
-		n, err := Send(int(w.fd), w.out[w.sent:], 0)
+		n, err := Send(int(w.c.fd), w.out[w.sent:], 0)
 		if err == unix.EAGAIN {
 			w.shrink()
 			return err
