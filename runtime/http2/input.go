@@ -238,10 +238,7 @@ func (c *Conn) onData(f *http2.DataFrame) {
 		}
 	}
 	if st.body.Streamed && st.arriving && len(data) < smallPiece && !f.StreamEnded() {
-		if c.gather != st {
-			c.feedGathered()
-		}
-		if len(c.gathered)+len(data) > smallPiece {
+		if c.gather != st || len(c.gathered)+len(data) > smallPiece {
 			c.feedGathered()
 		}
 		c.gather, c.gathered = st, append(c.gathered, data...)
