@@ -1,6 +1,8 @@
 package route
 
 import (
+	"bytes"
+	"cmp"
 	"fmt"
 	"net/netip"
 	"path"
@@ -96,12 +98,9 @@ func New(sites []Site, strict bool) (*Table, error) {
 		t.sites[i] = site{mounts: make([]compiled, len(sites[i].Mounts)), guard: sites[i].Guard}
 		for k, m := range sites[i].Mounts {
 			pattern, err := newPattern(m.Match)
-			if err != nil {
-				return nil, fmt.Errorf("%q is not a file name pattern: %w", m.Match, err)
-			}
-			having, err := newPattern(m.Having)
-			if err != nil {
-				return nil, fmt.Errorf("%q is not a file name pattern: %w", m.Having, err)
+			having, err2 := newPattern(m.Having)
+			if err = cmp.Or(err, err2); err != nil {
+				return nil, err
 			}
 			t.sites[i].mounts[k] = compiled{m, pattern, having, m.Guard.restricts()}
 		}
@@ -196,13 +195,13 @@ type namePattern struct {
 	glob   string // other patterns, as path.Match has them
 }
 
-// newPattern returns the pattern, or path.ErrBadPattern.
+// newPattern returns the pattern. The error is one line.
 func newPattern(text string) (namePattern, error) {
 	if rest, ok := strings.CutPrefix(text, "*"); ok && rest != "" && !strings.ContainsAny(rest, `*?[\/`) {
 		return namePattern{suffix: rest}, nil
 	}
 	if _, err := path.Match(text, ""); err != nil || strings.Contains(text, "/") {
-		return namePattern{}, path.ErrBadPattern
+		return namePattern{}, fmt.Errorf("%q is not a file name pattern: %w", text, path.ErrBadPattern)
 	}
 	return namePattern{glob: text}, nil
 }
@@ -216,18 +215,15 @@ func (p *namePattern) matches(segment []byte) bool {
 	return ok
 }
 
-// find returns the end of the first segment of p[from:] that matches, or, if
+// find returns the end of the first segment of name[from:] that matches, or, if
 // whole, of the last one if that does; -1: none.
 func (p *namePattern) find(name []byte, from int, whole bool) int {
-	for start := from; start <= len(name); {
-		end := start
-		for end < len(name) && name[end] != '/' {
-			end++
-		}
-		if end > start && (!whole || end == len(name)) && p.matches(name[start:end]) {
+	end := from - 1
+	for segment := range bytes.SplitSeq(name[from:], slash) {
+		end += 1 + len(segment)
+		if len(segment) > 0 && (!whole || end == len(name)) && p.matches(segment) {
 			return end
 		}
-		start = end + 1
 	}
 	return -1
 }
@@ -349,12 +345,9 @@ func NormalHost(dst, host []byte) []byte {
 		return dst
 	}
 	if len(host) > 0 && host[0] == '[' {
-		for i, c := range host {
-			if c == ']' {
-				if a, err := netip.ParseAddr(string(host[1:i])); err == nil {
-					return append(a.AppendTo(append(dst, '[')), ']')
-				}
-			}
+		literal, _, _ := bytes.Cut(host[1:], []byte{']'})
+		if a, err := netip.ParseAddr(string(literal)); err == nil && len(literal) < len(host)-1 {
+			return append(a.AppendTo(append(dst, '[')), ']')
 		}
 		return dst
 	}
