@@ -138,49 +138,30 @@ const (
 	quietAfter = 100 * time.Millisecond
 )
 
-// tick makes the loop look at the time, as long as there are connections: an
-// idle server does nothing at all.
-func (s *Server) tick() {
-	l := s.loop
-	ticker := time.NewTicker(time.Duration(tickLength))
-	defer ticker.Stop()
-	for {
-		ticker.Stop()
-		select {
-		case <-l.idle:
-		case <-l.ended:
-			return
-		}
-		looks := 1 // a handler that runs inline is looked at twice a tick: the first look notices that it runs
-		if l.limited.Load() {
-			looks = 2
-		}
-		ticker.Reset(time.Duration(tickLength) / time.Duration(looks))
-		for look := 1; l.live.Load() > 0 || l.owed.Load() > 0; look++ {
-			select {
-			case <-ticker.C:
-			case <-l.emptied:
-				select {
-				case <-time.After(quietAfter):
-					continue
-				case <-l.ended:
-					return
-				}
-			case <-l.ended:
-				return
-			}
-			if l.live.Load() == 0 && l.owed.Load() == 0 {
-				break
-			}
-			if look%looks == 0 && l.ticking.CompareAndSwap(false, true) { // one is enough while the loop is held up
-				l.post(l.ticked)
-			}
-			l.app.Stalled()
-		}
-		if s.onIdle != nil {
-			s.onIdle()
-		}
+// watch makes the loop look at the time, as long as there are connections: an idle server does nothing at all. It is called by loop.timer, at a tick
+// and when there has been no connection for quietAfter.
+func (l *loop) watch() {
+	select {
+	case <-l.ended:
+		return
+	default:
 	}
+	if l.live.Load() == 0 && l.owed.Load() == 0 {
+		if l.s.onIdle != nil {
+			l.s.onIdle()
+		}
+		return
+	}
+	pause := time.Duration(tickLength)
+	l.between = l.limited.Load() && !l.between
+	if l.limited.Load() { // a handler that runs inline is looked at twice a tick: the first look notices that it runs
+		pause /= 2
+	}
+	if !l.between && l.ticking.CompareAndSwap(false, true) { // one is enough while the loop is held up
+		l.post(l.ticked)
+	}
+	l.app.Stalled()
+	l.timer.Reset(pause)
 }
 
 // now returns the loop's time: nanoseconds since it was made, at most tickLength late.
