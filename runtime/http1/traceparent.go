@@ -59,44 +59,23 @@ const sampled = 1
 
 // ParseTraceparent returns the trace of the value of a field traceparent. ok is false if it is invalid (§3.2.2).
 func ParseTraceparent(value []byte) (id TraceID, flags byte, ok bool) {
-	if len(value) < valueLen || value[2] != '-' || value[spanAt-1] != '-' || value[flagsAt-1] != '-' {
+	if len(value) < valueLen {
 		return id, 0, false
 	}
-	version, known := number(value[:2])
-	if !known || version == 0xff || len(value) > valueLen && (version == 0 || value[valueLen] != '-') {
-		return id, 0, false
-	}
-	flags, known = number(value[flagsAt:valueLen])
-	if !known || !isID(value[idAt:spanAt-1]) || !isID(value[spanAt:flagsAt-1]) {
-		return id, 0, false
-	}
-	return TraceID(value[idAt : spanAt-1]), flags & sampled, true
-}
-
-// number returns the value of two digits.
-func number(text []byte) (byte, bool) {
-	for _, c := range text {
-		if !isDigit(c) {
-			return 0, false
+	for i, c := range value[:valueLen] {
+		dash := i == idAt-1 || i == spanAt-1 || i == flagsAt-1
+		if dash && c != '-' || !dash && !('0' <= c && c <= '9' || 'a' <= c && c <= 'f') {
+			return id, 0, false
 		}
 	}
-	var n [1]byte
-	hex.Decode(n[:], text)
-	return n[0], true
-}
-
-func isDigit(c byte) bool { return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' }
-
-// isID reports whether text has only digits, one of which is not 0.
-func isID(text []byte) bool {
-	zeros := true
-	for _, c := range text {
-		if !isDigit(c) {
-			return false
-		}
-		zeros = zeros && c == '0'
+	version, trace, span := string(value[:idAt-1]), value[idAt:spanAt-1], value[spanAt:flagsAt-1]
+	if version == "ff" || len(value) > valueLen && (version == "00" || value[valueLen] != '-') {
+		return id, 0, false
 	}
-	return !zeros
+	if len(bytes.Trim(trace, "0")) == 0 || len(bytes.Trim(span, "0")) == 0 {
+		return id, 0, false
+	}
+	return TraceID(trace), unhex(value[valueLen-1]) & sampled, true
 }
 
 // FindTraceparent returns the trace of a request; the zero value if it has no valid one.

@@ -231,11 +231,10 @@ func (p *namePattern) find(name []byte, from int, whole bool) int {
 // hosts finds the site for a host name, as its index: exact names win over "*.example.org",
 // of which the longest wins, over "example.*", as in nginx.
 type hosts struct {
-	exact    map[string]int
-	suffixes map[string]int // ".example.org"
-	prefixes map[string]int // "example."
-	strict   bool           // other hosts are refused
-	scratch  [256]byte
+	exact   map[string]int
+	wild    map[string]int // by names without "*": ".example.org", "example."
+	strict  bool           // other hosts are refused
+	scratch [256]byte
 }
 
 // maxHost is the length of the longest host that is looked up; names in DNS have up to 253 bytes.
@@ -244,7 +243,7 @@ const maxHost = 255
 // newHosts returns the hosts of sites, or nil if there is nothing to choose.
 // The error is one line.
 func newHosts(sites []Site, strict bool) (*hosts, error) {
-	h := &hosts{exact: map[string]int{}, suffixes: map[string]int{}, prefixes: map[string]int{}}
+	h := &hosts{exact: map[string]int{}, wild: map[string]int{}}
 	for i := range sites {
 		if len(sites[i].Names) == 0 {
 			if i > 0 {
@@ -270,11 +269,8 @@ func (h *hosts) add(name string, site int) error {
 		return err
 	}
 	table := h.exact
-	switch {
-	case strings.HasPrefix(key, "*."):
-		table, key = h.suffixes, key[1:]
-	case strings.HasSuffix(key, ".*"):
-		table, key = h.prefixes, key[:len(key)-1]
+	if rest := strings.Trim(key, "*"); rest != key {
+		table, key = h.wild, rest
 	}
 	if other, taken := table[key]; taken && other != site {
 		return fmt.Errorf("the host %q belongs to two sites", name)
@@ -317,21 +313,17 @@ func (h *hosts) find(host []byte) int {
 	if site, ok := h.exact[string(name)]; ok {
 		return site
 	}
-	if len(h.suffixes) > 0 {
-		for i := range name {
-			if name[i] == '.' && i > 0 {
-				if site, ok := h.suffixes[string(name[i:])]; ok {
-					return site
-				}
+	for i := 1; i < len(name); i++ {
+		if name[i] == '.' {
+			if site, ok := h.wild[string(name[i:])]; ok {
+				return site
 			}
 		}
 	}
-	if len(h.prefixes) > 0 {
-		for i := len(name) - 2; i >= 0; i-- {
-			if name[i] == '.' {
-				if site, ok := h.prefixes[string(name[:i+1])]; ok {
-					return site
-				}
+	for i := len(name) - 2; i >= 0; i-- {
+		if name[i] == '.' {
+			if site, ok := h.wild[string(name[:i+1])]; ok {
+				return site
 			}
 		}
 	}
