@@ -110,7 +110,7 @@ func (c *Conn) WriteSome(pieces [][]byte) (n int, err error) {
 	case c.transport != nil:
 		n, err = c.encode(pieces...)
 	case len(pieces) == 1:
-		n, err = Send(c.Fd(), pieces[0], 0)
+		n, err = Send(int(c.fd), pieces[0], 0)
 	default:
 		n, err = c.set.iov.Send(c.Fd(), pieces...)
 	}
