@@ -193,11 +193,8 @@ func inheritedSocket(number string, o ListenOptions) (int, error) {
 	if err != nil {
 		return -1, err
 	}
-	tcp := false
 	switch at.(type) {
-	case *unix.SockaddrInet4, *unix.SockaddrInet6:
-		tcp = true
-	case *unix.SockaddrUnix:
+	case *unix.SockaddrInet4, *unix.SockaddrInet6, *unix.SockaddrUnix:
 	default:
 		kind = -1
 	}
@@ -208,9 +205,7 @@ func inheritedSocket(number string, o ListenOptions) (int, error) {
 		return -1, errors.New("this socket is not listening")
 	}
 	unix.CloseOnExec(fd)
-	if tcp {
-		setForAccepted(fd)
-	}
+	setForAccepted(fd) // a unix socket knows none of that
 	if o.Backlog > 0 { // otherwise it keeps what its maker chose
 		if err := unix.Listen(fd, o.Backlog); err != nil {
 			return -1, err

@@ -64,6 +64,13 @@ func SocketpairNonblock() (fds [2]int, err error) {
 	return fds, err
 }
 
+// OpenFiles returns how many descriptors this process may have open, 0 if that is not known.
+func OpenFiles() uint64 {
+	var limit unix.Rlimit
+	_ = unix.Getrlimit(unix.RLIMIT_NOFILE, &limit)
+	return uint64(limit.Cur)
+}
+
 // Inode returns the number of the file that a descriptor has open, 0 for none.
 func Inode(fd int) uint64 {
 	var st unix.Stat_t
