@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"fmt"
 	"os"
-	"syscall"
 	"time"
 
 	"fapws/runtime/conn"
@@ -18,6 +17,7 @@ import (
 	"fapws/runtime/source/app"
 	"fapws/runtime/source/cache"
 	"fapws/runtime/source/static"
+	"fapws/runtime/system"
 )
 
 // Config says how a Server behaves: it has the Config of each package that the server consists of.
@@ -95,14 +95,15 @@ type Config struct {
 }
 
 func (c Config) withDefaults() Config {
+	files := cmp.Or(int(min(system.OpenFiles(), 1<<20)), 1024)
 	if c.Accept.MaxClients <= 0 {
-		c.Accept.MaxClients = max(1, maxOpenFiles()/4*3)
+		c.Accept.MaxClients = max(1, files/4*3)
 	}
 	c.MaxUnsent = cmp.Or(c.MaxUnsent, 64<<20)
 	c.Sites.Limits = cmp.Or(c.Sites.Limits, http1.DefaultLimits)
 	c.Sites.SpoolSize = cmp.Or(c.Sites.SpoolSize, 256<<10)
 	c.Sites.SpoolDir = cmp.Or(c.Sites.SpoolDir, os.TempDir())
-	c.Sites.MaxSpools = cmp.Or(c.Sites.MaxSpools, maxOpenFiles()/8)
+	c.Sites.MaxSpools = cmp.Or(c.Sites.MaxSpools, files/8)
 	c.ReadBuffer = cmp.Or(c.ReadBuffer, 64<<10)
 	if c.Log == nil {
 		c.Log = logToStderr
@@ -112,15 +113,6 @@ func (c Config) withDefaults() Config {
 		c.Sites.LogClient = func(level logfile.Level, client, line string) { log(level, "client "+client+": "+line) }
 	}
 	return c
-}
-
-// maxOpenFiles returns how many descriptors the process may have open.
-func maxOpenFiles() int {
-	var lim syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &lim); err != nil {
-		return 1024
-	}
-	return int(min(lim.Cur, 1<<20))
 }
 
 func logToStderr(level logfile.Level, line string) {
@@ -138,49 +130,30 @@ const (
 	quietAfter = 100 * time.Millisecond
 )
 
-// tick makes the loop look at the time, as long as there are connections: an
-// idle server does nothing at all.
-func (s *Server) tick() {
-	l := s.loop
-	ticker := time.NewTicker(time.Duration(tickLength))
-	defer ticker.Stop()
-	for {
-		ticker.Stop()
-		select {
-		case <-l.idle:
-		case <-l.ended:
-			return
-		}
-		looks := 1 // a handler that runs inline is looked at twice a tick: the first look notices that it runs
-		if l.limited.Load() {
-			looks = 2
-		}
-		ticker.Reset(time.Duration(tickLength) / time.Duration(looks))
-		for look := 1; l.live.Load() > 0 || l.owed.Load() > 0; look++ {
-			select {
-			case <-ticker.C:
-			case <-l.emptied:
-				select {
-				case <-time.After(quietAfter):
-					continue
-				case <-l.ended:
-					return
-				}
-			case <-l.ended:
-				return
-			}
-			if l.live.Load() == 0 && l.owed.Load() == 0 {
-				break
-			}
-			if look%looks == 0 && l.ticking.CompareAndSwap(false, true) { // one is enough while the loop is held up
-				l.post(l.ticked)
-			}
-			l.app.Stalled()
-		}
-		if s.onIdle != nil {
-			s.onIdle()
-		}
+// watch makes the loop look at the time, as long as there are connections: an idle server does nothing at all. It is called by loop.timer, at a tick
+// and when there has been no connection for quietAfter.
+func (l *loop) watch() {
+	select {
+	case <-l.ended:
+		return
+	default:
 	}
+	if l.live.Load() == 0 && l.owed.Load() == 0 {
+		if l.s.onIdle != nil {
+			l.s.onIdle()
+		}
+		return
+	}
+	pause := time.Duration(tickLength)
+	l.between = l.limited.Load() && !l.between
+	if l.limited.Load() { // a handler that runs inline is looked at twice a tick: the first look notices that it runs
+		pause /= 2
+	}
+	if !l.between && l.ticking.CompareAndSwap(false, true) { // one is enough while the loop is held up
+		l.post(l.ticked)
+	}
+	l.app.Stalled()
+	l.timer.Reset(pause)
 }
 
 // now returns the loop's time: nanoseconds since it was made, at most tickLength late.

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"fmt"
+	"math"
 	goruntime "runtime"
 	"sync"
 	"sync/atomic"
@@ -41,9 +42,9 @@ type loop struct {
 	app       *app.Dispatcher   // has the requests that handlers answer
 	pages     *cache.Pages      // nil: nothing is kept
 	counts    *metrics.Recorder // nil: requests are not counted
-	idle      chan struct{}     // told when the first connection comes: see tick
-	emptied   chan struct{}     // told when the last one has gone
-	live      atomic.Int64      // open connections; written here, read by tick
+	timer     *time.Timer       // calls watch
+	between   bool              // of watch: this call was between two ticks
+	live      atomic.Int64      // open connections; written here, read by watch
 	limited   atomic.Bool       // handlers have timeouts
 	owed      atomic.Int64      // exchanges that may get overdue, at the last tick or when the last connection went
 	busyNow   bool              // flushBatch is on the stack
@@ -68,12 +69,11 @@ func newLoop(s *Server) *loop {
 	l := &loop{
 		s:       s,
 		cfg:     &s.cfg,
-		idle:    make(chan struct{}, 1),
-		emptied: make(chan struct{}, 1),
 		drained: make(chan struct{}),
 		ended:   make(chan struct{}),
 		paced:   conn.Paces(),
 	}
+	l.timer = time.AfterFunc(math.MaxInt64, l.watch)
 	l.tellEnd = sync.OnceFunc(func() { close(l.drained) })
 	l.accepting.Loop, l.accepting.Log = l, s.logf
 	l.conns.Init()
@@ -142,10 +142,7 @@ func (l *loop) Open(c *sites.Conn) {
 func (l *loop) connectionOpened() {
 	if l.live.Add(1) == 1 {
 		l.clock(time.Now())
-		select {
-		case l.idle <- struct{}{}:
-		default:
-		}
+		l.timer.Reset(time.Duration(tickLength))
 	}
 }
 

@@ -53,7 +53,6 @@ func New(cfg Config) (*Server, error) {
 	if err := s.begin(); err != nil {
 		return nil, fmt.Errorf("event loop: %w", err)
 	}
-	go s.tick()
 	go s.loop.app.Attend(s.loop.ended)
 	return s, nil
 }
@@ -240,6 +239,7 @@ func (s *Server) Close() error {
 	case <-s.over: // the loop has failed
 	}
 	close(s.loop.ended)
+	s.loop.timer.Stop()
 	s.loop.conns.Events.Stop()
 	<-s.over
 	s.loop.accepting.CloseReserve()
@@ -309,13 +309,8 @@ func (l *loop) makeRoom(v conn.Verdict) {
 	l.sites.Trim()
 	l.secure.Trim()
 	l.sockets.Trim()
-	select {
-	case l.emptied <- struct{}{}:
-	default:
-	}
-	if l.sites.Leaving() {
-		l.allGone()
-	}
+	l.timer.Reset(quietAfter)
+	l.gone = l.sites.Leaving() // tellEnd follows at the end of the batch, when the application knows of it
 }
 
 // drain begins the end: idle connections close, the others after their
@@ -325,12 +320,8 @@ func (l *loop) drain() {
 		return
 	}
 	l.sites.Drain()
-	l.sockets.Drain(false)
-	l.conns.Drain(false)
+	l.leave(false)
 	l.subscribers.Drain()
-	if l.live.Load() == 0 {
-		l.allGone()
-	}
 }
 
 // retire begins a quiet end, when no connection comes any more: each one stays
@@ -341,12 +332,15 @@ func (l *loop) retire(idle time.Duration) {
 		return
 	}
 	l.sites.Retire(idle)
-	l.sockets.Drain(true)
-	l.conns.Drain(true)
+	l.leave(true)
 	l.subscribers.Retire()
-	if l.live.Load() == 0 {
-		l.allGone()
-	}
+}
+
+// leave tells connections of the end, whose last one notes that it has come.
+func (l *loop) leave(retires bool) {
+	l.sockets.Drain(retires)
+	l.conns.Drain(retires)
+	l.gone = l.live.Load() == 0
 }
 
 // closeAll drains, and closes what that leaves.
@@ -355,9 +349,6 @@ func (l *loop) closeAll() {
 	l.shut = true
 	l.conns.CloseAll("the server has shut down")
 }
-
-// allGone is for the end of the last connection. The server has ended when the application knows of it, at the end of the batch.
-func (l *loop) allGone() { l.gone = true }
 
 // warnEvery is the least time between two lines about clients that do not read, in nanoseconds.
 const warnEvery = int64(1e9)

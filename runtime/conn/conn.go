@@ -238,9 +238,7 @@ func (c *Conn) Close(why string) {
 	if c.closed {
 		return
 	}
-	if c.set.Debug >= 2 {
-		c.set.tracef("%s is closed: %s", c, why)
-	}
+	c.set.Tracef("%s is closed: %s", c, why)
 	c.shut()
 }
 

@@ -1,12 +1,14 @@
 package conn
 
 import (
+	"bytes"
+	"cmp"
 	"container/list"
 	"crypto/tls"
 	"errors"
 	"io"
 	"net"
-	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -28,24 +30,20 @@ type Handshake struct {
 	t      *TLSTransport // from when its goroutine was started
 	choice choice        // of the configuration, for the goroutine
 
-	arrived chan struct{} // has a value if the goroutine has to look at what follows
-
-	mu      sync.Mutex // for what follows, which the goroutine shares with the loop
-	in      []byte     // it has not read
-	out     []byte     // it has written, and the loop does not send yet
-	ended   bool       // the client has shut down its side
-	closed  bool       // the connection is closed; the loop writes it
-	idle    bool       // the goroutine waits for the client
-	full    bool       // the connection is not read from before in is empty
-	sending bool       // a transfer is under way, or is about to begin
-	result  error      // of a goroutine that has ended
+	closed atomic.Bool // the connection is, so that nothing need be computed for it
+	back   chan error  // gives the wire back to the goroutine, which waits: nil, or why nothing comes any more
+	result error       // of a goroutine that has ended
 }
 
+// stage says who has the wire, with the input and the output of crypto/tls: the goroutine while it computes, otherwise the loop. The connection
+// is not read but in the first one and while the goroutine waits for its client.
 type stage uint8
 
 const (
 	collecting stage = iota // the first record is arriving
-	running                 // a goroutine has it
+	computing               // a goroutine has it
+	sending                 // the goroutine waits until its output is sent
+	awaiting                // the goroutine waits for the client
 	finished                // the goroutine has ended, and the last of its output is being sent
 	failed                  // the connection closes
 )
@@ -55,9 +53,6 @@ const (
 	maxRecord    = 16 << 10 // of plaintext
 	isAlert      = 21       // types of a record (RFC 8446 §5.1)
 	isHandshake  = 22
-
-	// maxAhead bounds the bytes that wait for the goroutine.
-	maxAhead = 64 << 10
 )
 
 // IsHandshake reports whether b begins like a handshake of TLS (RFC 8446 §5.1).
@@ -79,8 +74,9 @@ func (h *Handshake) Input(b []byte) {
 	case collecting:
 		h.c.Keep(b)
 		h.look()
-	case running:
-		h.feed(b)
+	case awaiting:
+		h.t.wire.in = bytes.Clone(b)
+		h.goOn(nil)
 	case failed:
 		h.c.Linger = h.c.Linger || len(b) > 0
 	}
@@ -109,26 +105,20 @@ func (h *Handshake) look() {
 func (h *Handshake) Room(ended bool) {
 	switch {
 	case !ended:
-	case h.stage == running || h.stage == finished:
-		h.send()
-		if h.stage == finished {
-			h.conclude()
-		}
 	case h.stage == failed:
 		h.c.Finish()
+	default:
+		h.proceed()
 	}
 }
 
-// EOF implements conn.Protocol. A client may have sent all that it has to say with its side of the handshake.
+// EOF implements conn.Protocol. The goroutine says why that ends a handshake.
 func (h *Handshake) EOF() (stays bool) {
-	if h.stage != running {
-		return false
+	if h.stage == awaiting {
+		h.goOn(io.EOF)
+		return true
 	}
-	h.mu.Lock()
-	h.ended, h.idle = true, false
-	h.mu.Unlock()
-	h.tell()
-	return true
+	return false
 }
 
 // Due implements conn.Protocol.
@@ -159,14 +149,15 @@ func (h *Handshake) Drain(retire bool) {
 
 // Closed implements conn.Protocol.
 func (h *Handshake) Closed() {
-	h.mu.Lock()
-	h.closed = true
-	h.mu.Unlock()
-	if h.stage == running { // it leaves when its goroutine has ended
+	h.closed.Store(true)
+	switch h.stage {
+	case sending, awaiting:
+		h.back <- net.ErrClosed
+		fallthrough
+	case computing: // it leaves when its goroutine has ended
 		h.count(disconnected)
 		h.s.ending++
-		h.tell()
-	} else {
+	default:
 		h.leave()
 	}
 	h.stage = failed
@@ -179,11 +170,11 @@ var errNoConfig = errors.New("there is no certificate")
 // run starts the goroutine.
 func (h *Handshake) run() {
 	s, c := h.s, h.c
-	h.stage = running
-	h.in = append([]byte(nil), c.Pending()...)
+	h.stage = computing
+	h.back = make(chan error, 1)
+	h.t = &TLSTransport{wire: wire{Conn: unopened, c: c, s: s, handshake: h, in: bytes.Clone(c.Pending())}}
 	c.DropInput()
-	h.arrived = make(chan struct{}, 1)
-	h.t = &TLSTransport{wire: wire{Conn: unopened, s: s, handshake: h, local: c.Local, fd: int32(c.Fd()), tcp: c.TCP()}}
+	c.Pause(HeedReset)
 	config := s.config.Load()
 	if config == nil {
 		config = &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, errNoConfig }}
@@ -202,6 +193,9 @@ func (h *Handshake) run() {
 func (h *Handshake) try() error {
 	h.s.turns <- struct{}{}
 	defer func() { <-h.s.turns }()
+	if h.closed.Load() {
+		return net.ErrClosed
+	}
 	err := h.t.tls.Handshake()
 	if err == nil {
 		state := h.t.tls.ConnectionState()
@@ -210,122 +204,64 @@ func (h *Handshake) try() error {
 	return err
 }
 
-// read is wire.Read of the goroutine.
-func (h *Handshake) read(b []byte) (int, error) {
-	for {
-		h.mu.Lock()
-		switch {
-		case h.closed: // what has come need not be computed
-			h.mu.Unlock()
-			return 0, net.ErrClosed
-		case len(h.in) > 0:
-			n := copy(b, h.in)
-			h.in = h.in[n:]
-			unpause := h.full && len(h.in) == 0
-			h.full = h.full && !unpause
-			h.mu.Unlock()
-			if unpause {
-				h.s.set.Events.Post(h.readOn)
-			}
-			return n, nil
-		case h.ended:
-			h.mu.Unlock()
-			return 0, io.EOF
-		}
-		h.idle = true
-		h.mu.Unlock()
-		<-h.s.turns
-		<-h.arrived
-		h.s.turns <- struct{}{}
+// await is wire.receive of the goroutine: the loop has the wire until something has come.
+func (h *Handshake) await() error {
+	<-h.s.turns
+	defer func() { h.s.turns <- struct{}{} }()
+	if !h.s.set.Events.Post(h.returned) {
+		return net.ErrClosed
 	}
+	return <-h.back
 }
 
-// readOn goes on reading from the connection.
-func (h *Handshake) readOn() {
-	if h.stage == running && h.c.Paused() {
-		h.c.Unpause()
-	}
-}
-
-// feed gives the goroutine what has come.
-func (h *Handshake) feed(b []byte) {
-	h.mu.Lock()
-	h.in = append(h.in, b...)
-	h.idle = false
-	h.full = len(h.in) > maxAhead
-	full := h.full
-	h.mu.Unlock()
-	if full {
-		h.c.Pause(HeedEnd)
-	}
-	h.tell()
-}
-
-// tell has the goroutine look whether it can go on.
-func (h *Handshake) tell() {
-	select {
-	case h.arrived <- struct{}{}:
-	default:
-	}
-}
-
-// write is wire.Write of the goroutine. The socket takes all of it, unless the chain of certificates is long.
-func (h *Handshake) write(b []byte) (n int, err error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.closed {
-		return 0, net.ErrClosed
-	}
-	if !h.sending {
-		if n, err = Send(h.c.Fd(), b, 0); err != nil && err != unix.EAGAIN {
-			return n, err
-		}
-	}
-	if n < len(b) {
-		h.out = append(h.out, b[n:]...)
-		if !h.sending {
-			h.sending = true
-			h.s.set.Events.Post(h.send)
-		}
-	}
-	return len(b), nil
-}
-
-// send has the loop send what the goroutine has written, and the socket has not taken.
-func (h *Handshake) send() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.closed {
+// returned is called when the goroutine has begun to wait.
+func (h *Handshake) returned() {
+	if h.stage == failed { // the connection was closed
+		h.back <- net.ErrClosed
 		return
 	}
-	rest := h.out
-	h.out = nil
-	if h.sending = len(rest) > 0; h.sending {
-		h.c.Queue(Output{Items: []Item{{Data: rest}}}, true)
-	}
+	h.stage = sending
+	h.proceed()
 }
 
 // ranOut is called when the goroutine has ended.
 func (h *Handshake) ranOut(err error) {
-	if h.closed {
-		h.s.ending--
-	}
 	h.leave()
 	if h.stage == failed { // the connection was closed
+		h.s.ending--
 		return
 	}
 	h.stage, h.result = finished, err
-	h.conclude()
+	h.proceed()
+}
+
+// proceed sends what crypto/tls has written, and goes on when that has left.
+func (h *Handshake) proceed() {
+	switch err := h.t.Flush(); {
+	case err == unix.EAGAIN: // the chain of certificates is long
+		h.c.Queue(Output{}, true) // Room is called when there is some
+	case h.stage == finished:
+		h.conclude(cmp.Or(h.result, err))
+	case err != nil:
+		h.goOn(err)
+	default:
+		h.stage = awaiting
+		h.c.Unpause()
+	}
+}
+
+// goOn gives the wire to the goroutine: with new input, or err says why none comes.
+func (h *Handshake) goOn(err error) {
+	h.stage = computing
+	h.c.Pause(HeedReset)
+	h.back <- err
 }
 
 // conclude goes on when the goroutine has ended and everything that it has written was sent.
-func (h *Handshake) conclude() {
-	if h.sending {
-		return
-	}
+func (h *Handshake) conclude(err error) {
 	c, t := h.c, h.t
-	if h.result != nil {
-		h.explain(h.result)
+	if err != nil {
+		h.explain(err)
 		return
 	}
 	h.known = true
@@ -334,7 +270,7 @@ func (h *Handshake) conclude() {
 	} else {
 		h.s.counts.full++
 	}
-	t.wire.in, t.wire.handshake = h.in, nil
+	t.wire.handshake = nil
 	if len(t.wire.in) == 0 {
 		t.wire.in = nil
 		// The client has spoken last, in TLS 1.3, and may wait for the acknowledgment before it sends its request. Servers that send session tickets
@@ -343,9 +279,7 @@ func (h *Handshake) conclude() {
 			acknowledge(c.Fd())
 		}
 	}
-	if c.Paused() {
-		c.Unpause()
-	}
+	c.Unpause()
 	c.Stamp = h.s.set.Now
 	t.wire.drained = !c.readable
 	t.wire.empty = t.wire.drained && t.wire.in == nil

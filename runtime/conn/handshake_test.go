@@ -89,7 +89,7 @@ func TestSilentClients(t *testing.T) {
 	}
 	s.until("all wait for their clients", func() bool {
 		for e := s.handshakes.Front(); e != nil; e = e.Next() {
-			if h := e.Value.(*Handshake); h.stage != running || !h.isIdle() {
+			if e.Value.(*Handshake).stage != awaiting {
 				return false
 			}
 		}

@@ -73,19 +73,10 @@ func (a *Acceptor) admit() Verdict {
 	return Take
 }
 
-// openFiles returns the limit of open files of this process, 0 if it is not known.
-func openFiles() uint64 {
-	var limit unix.Rlimit
-	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil {
-		return 0
-	}
-	return uint64(limit.Cur)
-}
-
 // openFilesIntact returns an error, of one line, if no client can connect because the application has lowered the limit
 // of open files. It is safe for concurrent use.
 func (a *Acceptor) openFilesIntact() error {
-	if now := openFiles(); a.short.Load() && now < a.openFiles {
+	if now := system.OpenFiles(); a.short.Load() && now < a.openFiles {
 		return fmt.Errorf("the application lowered the limit of open files (RLIMIT_NOFILE) from %d to %d, so no client can connect", a.openFiles, now)
 	}
 	return nil
@@ -96,7 +87,7 @@ func hint(err error) string {
 	if err != unix.EMFILE {
 		return ""
 	}
-	return fmt.Sprintf(" (ulimit -n %d); raise LimitNOFILE of systemd or ulimit -n, or lower --max-clients", openFiles())
+	return fmt.Sprintf(" (ulimit -n %d); raise LimitNOFILE of systemd or ulimit -n, or lower --max-clients", system.OpenFiles())
 }
 
 // warnFull logs that clients at ln do not get in because of Config.MaxClients, whose default follows from the limit of open files.
@@ -109,7 +100,7 @@ func (a *Acceptor) warnFull(ln *Listener) {
 		fate = "get 503"
 	}
 	a.Log(logfile.Warning, "max-clients reached: %d connections are open, further clients %s; raise --max-clients, or the limit of open files "+
-		"that its default follows from (ulimit -n %d, LimitNOFILE of systemd)", a.open[Take], fate, openFiles())
+		"that its default follows from (ulimit -n %d, LimitNOFILE of systemd)", a.open[Take], fate, system.OpenFiles())
 }
 
 // refusedInARow is how many waiting connections are refused one after the other by the reserve descriptor.
@@ -120,7 +111,7 @@ const refusedInARow = 16
 func (a *Acceptor) KeepReserve(of int) {
 	a.reserve, a.reserveOf = -1, of
 	if a.openFiles == 0 {
-		a.openFiles = openFiles()
+		a.openFiles = system.OpenFiles()
 	}
 	if fd, err := unix.FcntlInt(uintptr(of), unix.F_DUPFD_CLOEXEC, 0); err == nil {
 		a.reserve = fd

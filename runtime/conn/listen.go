@@ -85,9 +85,6 @@ func ListenerFromFile(f *os.File) (*Listener, error) {
 // listenerOf makes a listener of a file of hold.
 func listenerOf(f *os.File) (*Listener, error) {
 	fd := int(f.Fd())
-	if err := unix.SetNonblock(fd, true); err != nil {
-		return nil, err
-	}
 	// The application of another process that shares the socket may have called shutdown(2).
 	if listening, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN); err == nil && listening == 0 {
 		if err := listen(fd, ListenOptions{}); err != nil {
@@ -157,11 +154,14 @@ func ListeningSocket(addr string, o ListenOptions) (*os.File, error) {
 	return f, nil
 }
 
-// hold wraps a descriptor, which it takes over, in a File that does not know
-// whether it blocks. One of os.NewFile does, and its Fd, which os/exec calls,
+// hold wraps a descriptor, which it takes over and which does not block from then on, in a File that does not know
+// that. One of os.NewFile does, and its Fd, which os/exec calls,
 // would make the socket blocking, in all processes that share it: a loop that loses the race for a connection would be stuck.
 func hold(fd int, name string) (*os.File, error) {
 	defer unix.Close(fd)
+	if err := unix.SetNonblock(fd, true); err != nil {
+		return nil, err
+	}
 	place, err := system.Socket(unix.AF_INET) // not a folder: EnterChroot finds no way out by it; nor a unix socket, which a sandbox denies
 	if err != nil {
 		return nil, err
@@ -193,11 +193,8 @@ func inheritedSocket(number string, o ListenOptions) (int, error) {
 	if err != nil {
 		return -1, err
 	}
-	tcp := false
 	switch at.(type) {
-	case *unix.SockaddrInet4, *unix.SockaddrInet6:
-		tcp = true
-	case *unix.SockaddrUnix:
+	case *unix.SockaddrInet4, *unix.SockaddrInet6, *unix.SockaddrUnix:
 	default:
 		kind = -1
 	}
@@ -208,12 +205,7 @@ func inheritedSocket(number string, o ListenOptions) (int, error) {
 		return -1, errors.New("this socket is not listening")
 	}
 	unix.CloseOnExec(fd)
-	if tcp {
-		setForAccepted(fd)
-	}
-	if err := unix.SetNonblock(fd, true); err != nil {
-		return -1, err
-	}
+	setForAccepted(fd) // a unix socket knows none of that
 	if o.Backlog > 0 { // otherwise it keeps what its maker chose
 		if err := unix.Listen(fd, o.Backlog); err != nil {
 			return -1, err

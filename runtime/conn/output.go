@@ -1,6 +1,7 @@
 package conn
 
 import (
+	"bytes"
 	"cmp"
 	"math"
 	"slices"
@@ -110,41 +111,25 @@ func (c *Conn) sendGathered() {
 	if len(b) == 0 {
 		return
 	}
-	rest, err := c.Write(b, nil, nil)
-	if rest != nil {
-		c.Queue(Output{Items: rest[:1]}, true)
+	if n, err := c.WriteSome([][]byte{b}); err == unix.EAGAIN {
+		c.Queue(Output{Items: []Item{{Data: bytes.Clone(b[n:])}}}, true)
 	} else if err != nil {
 		c.Close(err.Error())
 	}
 }
 
-// Write writes up to three pieces in one call. If the socket has not taken all, rest is for Queue; first is copied
+// Write writes pieces in one call. If the socket has not taken all, rest is for Queue; the first piece is copied
 // to it. With an error the connection is broken, and the caller has to close it.
-func (c *Conn) Write(first, body, tail []byte) (rest []Item, err error) {
-	var n int
-	switch {
-	case c.transport != nil:
-		n, err = c.encode(first, body, tail)
-	case len(body) == 0 && len(tail) == 0:
-		n, err = Send(int(c.fd), first, 0)
-	default:
-		n, err = c.set.iov.Send(c.Fd(), first, body, tail)
-	}
-	total := len(first) + len(body) + len(tail)
-	if c.set.Debug >= 2 {
-		c.set.tracef("%s took %d of %d bytes", c, n, total)
-	}
-	if c.set.Debug >= 3 {
-		c.set.tracef("%s gets %s", c, Excerpt(first))
-	}
-	if err == nil && n == total || err != nil && err != unix.EAGAIN {
+func (c *Conn) Write(pieces ...[]byte) (rest []Item, err error) {
+	n, err := c.WriteSome(pieces)
+	if err != unix.EAGAIN {
 		return nil, err
 	}
-	return []Item{
-		{Data: append([]byte(nil), drop(first, &n)...)},
-		{Data: drop(body, &n)},
-		{Data: drop(tail, &n)},
-	}, nil
+	for _, b := range pieces {
+		rest = append(rest, Item{Data: drop(b, &n)})
+	}
+	rest[0].Data = bytes.Clone(rest[0].Data)
+	return rest, nil
 }
 
 // drop takes up to *n bytes off the front of b.
@@ -177,8 +162,7 @@ type Ledger struct {
 	ended   int64
 	memory  map[*byte]*memory
 	waiting []*Unsent
-	spared  *Unsent // the largest, when Bound was called last; nil: not known
-	grown   bool    // Exceeded was called since
+	grown   bool // Exceeded was called since Bound
 }
 
 // memory is a body that waits in one or several responses.
@@ -258,9 +242,6 @@ func (l *Ledger) Drop(u *Unsent, body []byte, left int) {
 	l.waiting[u.place], last.place = last, u.place
 	l.waiting[len(l.waiting)-1] = nil
 	l.waiting = l.waiting[:len(l.waiting)-1]
-	if l.spared == u {
-		l.spared = nil
-	}
 }
 
 // Total returns how many bytes wait.
@@ -273,33 +254,24 @@ func (l *Ledger) Ended() int64 { return l.ended }
 // of the first response that it ended, and the number of ended responses.
 func (l *Ledger) Bound(now int64) (client string, unsent int64, ended int) {
 	l.grown = false
-	if l.spared != nil && l.total-l.spared.Size() <= l.Max {
+	spared := l.largest()
+	if l.total-spared.Size() <= l.Max {
 		return "", 0, 0
 	}
-	if l.spared = l.largest(); l.spared == nil || l.total-l.spared.Size() <= l.Max {
-		return "", 0, 0
-	}
-	type candidate struct {
-		u    *Unsent
-		wait float64
-	}
-	all := make([]candidate, len(l.waiting))
-	for i, u := range l.waiting {
-		all[i] = candidate{u, u.wait(now)}
-	}
-	slices.SortFunc(all, func(a, b candidate) int { return cmp.Compare(b.wait, a.wait) })
-	for _, c := range all {
-		if l.spared == nil {
-			l.spared = l.largest()
+	all := slices.Clone(l.waiting)
+	slices.SortFunc(all, func(a, b *Unsent) int { return cmp.Compare(b.wait(now), a.wait(now)) })
+	for _, u := range all {
+		if !spared.Waits() {
+			spared = l.largest()
 		}
-		if l.spared == nil || l.total-l.spared.Size() <= l.Max-l.Max/16 {
+		if l.total-spared.Size() <= l.Max-l.Max/16 {
 			break
 		}
-		if !c.u.Waits() { // it has ended with another one of its connection
+		if !u.Waits() { // it has ended with another one of its connection
 			continue
 		}
-		left := c.u.left
-		name := c.u.of.Cut()
+		left := u.left
+		name := u.of.Cut()
 		if ended++; ended == 1 {
 			client, unsent = name, left
 		}
@@ -320,8 +292,8 @@ func (l *Ledger) largest() *Unsent {
 	return most
 }
 
-// Waits reports whether bytes of u wait.
-func (u *Unsent) Waits() bool { return len(u.parts) > 0 }
+// Waits reports whether bytes of u wait. Those of nil do not.
+func (u *Unsent) Waits() bool { return u != nil && len(u.parts) > 0 }
 
 // Size returns how many bytes of u wait in memory, 0 for nil.
 func (u *Unsent) Size() (n int64) {

@@ -114,9 +114,7 @@ func (c *Conn) hungUp() bool {
 // Pause stops reading from c: further input stays in the kernel, whose window then stops the client.
 func (c *Conn) Pause(h Heed) {
 	c.paused, c.heed = true, h
-	if c.set.Debug >= 2 {
-		c.set.tracef("%s is paused, %d bytes ahead", c, len(c.Pending()))
-	}
+	c.set.Tracef("%s is paused, %d bytes ahead", c, len(c.Pending()))
 }
 
 // Unpause reads on.
@@ -156,14 +154,10 @@ func (c *Conn) leaves(err error) {
 		c.Half = true
 		c.Stamp = c.set.Now
 		c.Schedule()
-		if c.set.Debug >= 2 {
-			c.set.tracef("%s has shut down its side", c)
-		}
+		c.set.Tracef("%s has shut down its side", c)
 		return
 	}
-	if c.set.Debug >= 2 {
-		c.set.tracef("%s: %v", c, err)
-	}
+	c.set.Tracef("%s: %v", c, err)
 	if p, ok := c.proto.(interface{ Broke(error) }); ok && err != io.EOF {
 		p.Broke(err)
 	}

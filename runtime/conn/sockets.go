@@ -98,7 +98,7 @@ func unixSocket(path string, o ListenOptions) (_ int, err error) {
 	if err := removeStale(path); err != nil {
 		return -1, err
 	}
-	fd, err := system.SocketNonblock(unix.AF_UNIX)
+	fd, err := system.Socket(unix.AF_UNIX)
 	if err != nil {
 		return -1, err
 	}

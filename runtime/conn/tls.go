@@ -121,19 +121,12 @@ func (s *TLSServer) cutOff() {
 		if s.set.Now-h.c.Stamp < leastTime {
 			return
 		}
-		if h.isIdle() {
+		if h.stage == collecting || h.stage == awaiting {
 			h.count(displaced)
 			h.c.Close("another TLS handshake needs its place")
 			return
 		}
 	}
-}
-
-// isIdle reports whether h waits for its client.
-func (h *Handshake) isIdle() bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.stage == collecting || h.stage == running && h.idle
 }
 
 // leave gives the place of h to another one.
@@ -199,7 +192,7 @@ func (h *Handshake) end() {
 	h.stage = failed
 	h.leave()
 	h.c.Linger = true
-	if !h.closed && !h.c.Writing() {
+	if !h.c.closed && !h.c.Writing() {
 		h.c.Finish()
 	}
 }
@@ -235,19 +228,16 @@ func (s *TLSServer) Report(level logfile.Level, client, line string) {
 
 // wire is the net.Conn that crypto/tls reads from and writes to. It is the loop's, unless a handshake has it, or the client of an upstream.
 type wire struct {
-	net.Conn       // to an upstream, until it was closed; unopened
-	blocks    bool // it is read and written by Conn
+	net.Conn        // to an upstream, until it was closed; unopened
+	c         *Conn // nil: Conn is read and written
 	s         *TLSServer
 	handshake *Handshake // whose goroutine has the wire, or nil
-	local     net.Addr
 
 	in      []byte // received, and not given to crypto/tls
 	shared  bool   // in is in memory of the Server, until Transport.Read ends
 	room    int    // bytes of what Transport.Read was given that are free
 	out     []byte // records to be written; out[:sent] were
 	sent    int
-	fd      int32
-	tcp     bool
 	drained bool // nothing is left in the socket but perhaps the end
 	empty   bool // the socket has said EAGAIN
 	frames  framing
@@ -265,18 +255,18 @@ func (notYet) Temporary() bool { return true }
 
 // Read implements net.Conn. It does not read beyond a record.
 func (w *wire) Read(b []byte) (n int, err error) {
-	if w.blocks {
+	if w.c == nil {
 		return w.Conn.Read(b)
 	}
-	if h := w.handshake; h != nil {
-		n, err = h.read(b[:min(len(b), w.frames.limit(nil))])
-	} else {
-		if len(w.in) == 0 {
-			err = w.receive()
-		}
-		n = copy(b[:min(len(b), w.frames.limit(w.in))], w.in)
-		w.in = w.in[n:]
+	switch {
+	case len(w.in) > 0:
+	case w.handshake != nil:
+		err = w.handshake.await()
+	default:
+		err = w.receive()
 	}
+	n = copy(b[:min(len(b), w.frames.limit(w.in))], w.in)
+	w.in = w.in[n:]
 	w.frames.follow(b[:n])
 	return n, err
 }
@@ -290,7 +280,7 @@ func (w *wire) receive() error {
 		w.s.input = make([]byte, inputSize)
 	}
 	b := w.s.input[:min(max(w.room, minInput), inputSize)]
-	n, err := Receive(int(w.fd), b)
+	n, err := Receive(int(w.c.fd), b)
 	switch {
 	case err == unix.EAGAIN:
 		w.drained, w.empty = true, true
@@ -301,7 +291,7 @@ func (w *wire) receive() error {
 		return io.EOF
 	}
 	w.in, w.shared = b[:n], true
-	w.drained = n < len(b) && w.tcp // a read of a unix socket may end where one of the client's writes has ended
+	w.drained = n < len(b) && w.c.tcp // a read of a unix socket may end where one of the client's writes has ended
 	return nil
 }
 
@@ -318,13 +308,10 @@ func (w *wire) keep() {
 
 // Write implements net.Conn. It takes everything: crypto/tls cannot write a part of a record.
 func (w *wire) Write(b []byte) (int, error) {
-	if w.blocks {
+	if w.c == nil {
 		return w.Conn.Write(b)
 	}
-	if h := w.handshake; h != nil {
-		return h.write(b)
-	}
-	if w.out == nil {
+	if w.out == nil && w.handshake == nil { // buffers are the loop's
 		w.out = w.s.takeBuffer()
 	}
 	w.out = append(w.out, b...)
@@ -344,7 +331,12 @@ func (w *wire) shrink() {
 }
 
 // LocalAddr implements net.Conn.
-func (w *wire) LocalAddr() net.Addr { return w.local }
+func (w *wire) LocalAddr() net.Addr {
+	if w.c == nil {
+		return w.Conn.LocalAddr()
+	}
+	return w.c.Local
+}
 
 // unopened is below TLS of clients. It refuses deadlines, which crypto/tls sets to say goodbye: the connection has deadlines of its own.
 var unopened net.Conn = new(net.TCPConn)

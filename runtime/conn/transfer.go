@@ -40,9 +40,7 @@ var (
 func (c *Conn) Queue(o Output, full bool) {
 	t := &transfer{Output: o, c: c, progress: c.set.Now}
 	c.transfer = t
-	if c.set.Debug >= 2 {
-		c.set.tracef("%s: transfer started", c)
-	}
+	c.set.Tracef("%s: transfer started", c)
 	if full {
 		t.awaitRoom()
 	} else {
@@ -80,9 +78,7 @@ func (t *transfer) end(err error) {
 		err = wanted
 	}
 	c.transfer = nil
-	if c.set.Debug >= 2 {
-		c.set.tracef("%s: transfer ended", c)
-	}
+	c.set.Tracef("%s: transfer ended", c)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		c.Reset = true // bytes in the kernel would wait for the client for long
 		c.set.Log(logfile.Info, "%s: closed after write timeout of %v", c, t.timeout())

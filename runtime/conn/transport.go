@@ -102,19 +102,25 @@ func (c *Conn) encode(pieces ...[]byte) (n int, err error) {
 // left, of the pieces or in memory of the transport: Queue with an empty Output waits for room, and Protocol.Room is called then. c must not
 // have a transfer, and nothing may be gathered for it.
 func (c *Conn) WriteSome(pieces [][]byte) (n int, err error) {
-	if c.transport != nil {
-		return c.encode(pieces...)
+	total := 0
+	for _, b := range pieces {
+		total += len(b)
 	}
-	if len(pieces) == 1 {
-		n, err = Send(c.Fd(), pieces[0], 0)
-	} else {
+	switch {
+	case c.transport != nil:
+		n, err = c.encode(pieces...)
+	case len(pieces) == 1:
+		n, err = Send(int(c.fd), pieces[0], 0)
+	default:
 		n, err = c.set.iov.Send(c.Fd(), pieces...)
 	}
-	left := n
-	for _, b := range pieces {
-		left -= len(b)
+	if c.set.Debug >= 2 {
+		c.set.tracef("%s took %d of %d bytes", c, n, total)
 	}
-	if err == nil && left < 0 {
+	if c.set.Debug >= 3 {
+		c.set.tracef("%s gets %s", c, Excerpt(pieces[0]))
+	}
+	if err == nil && n < total {
 		err = unix.EAGAIN
 	}
 	return n, err
@@ -174,7 +180,7 @@ const pieceSize = 32 << 10
 
 // NewTLSClient returns TLS over a connection of package net to an upstream. Its Conn is used before NewUpstream, on any goroutine.
 func NewTLSClient(over net.Conn, config *tls.Config) *TLSTransport {
-	t := &TLSTransport{wire: wire{Conn: over, blocks: true, local: over.LocalAddr()}}
+	t := &TLSTransport{wire: wire{Conn: over}}
 	t.tls = tls.Client(&t.wire, config)
 	return t
 }
@@ -245,7 +251,7 @@ func (t *TLSTransport) Flush() error {
 		return nil
 	}
 	for w.waiting() > 0 {
-		n, err := Send(int(w.fd), w.out[w.sent:], 0)
+		n, err := Send(int(w.c.fd), w.out[w.sent:], 0)
 		if err == unix.EAGAIN {
 			w.shrink()
 			return err

@@ -59,7 +59,7 @@ func NewUpstream(c net.Conn, t *TLSTransport) (*Conn, error) {
 	upstream := new(Conn)
 	upstream.Init(fd, c.LocalAddr(), c.RemoteAddr())
 	if t != nil {
-		t.wire.blocks, t.wire.fd, t.wire.tcp = false, upstream.fd, upstream.tcp
+		t.wire.c = upstream
 		upstream.SetTransport(t)
 	}
 	return upstream, nil

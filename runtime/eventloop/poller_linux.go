@@ -44,11 +44,7 @@ type descriptors struct {
 // find finds the descriptors of a new poller. The one that it watches can be modified, others cannot: to what it is
 // already, so nothing changes.
 func find(g *netpoll.Poller) (d descriptors, err error) {
-	var limit unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-		return d, err
-	}
-	last := int(min(limit.Cur, 1<<20))
+	last := int(min(system.OpenFiles(), 1<<20))
 	for d.event = 0; g.ModRead(&netpoll.PollAttachment{FD: d.event}, true) != nil; d.event++ {
 		if d.event == last {
 			return d, errors.New("gnet's poller watches no descriptor of its own")

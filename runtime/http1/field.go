@@ -97,9 +97,7 @@ func IsSpelled(name []byte, lower string) bool {
 // connection reads a list of connection options (RFC 9110 §7.6.1); the ones
 // that are not known have no meaning here.
 func (k *known) connection(list []byte) {
-	for more := true; more; {
-		var option []byte
-		option, list, more = nextMember(list)
+	for option := range members(list) {
 		switch {
 		case EqualFold(option, "close"):
 			k.close = true
@@ -113,18 +111,22 @@ func (k *known) connection(list []byte) {
 
 // te reads a list of transfer codings, and of "trailers" (RFC 9110 §10.1.4).
 func (k *known) te(list []byte) {
-	for more := true; more; {
-		var coding []byte
-		coding, list, more = nextMember(list)
+	for coding := range members(list) {
 		k.trailers = k.trailers || EqualFold(coding, "trailers")
 	}
 }
 
-// nextMember cuts the first member off a comma-separated list (RFC 9110 §5.6.1).
-// more says that there is another one.
-func nextMember(list []byte) (member, rest []byte, more bool) {
-	member, rest, more = bytes.Cut(list, comma)
-	return bytes.Trim(member, " \t"), rest, more
+// members yields the members of a comma-separated list (RFC 9110 §5.6.1), also empty ones.
+func members(list []byte) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		for rest, more := list, true; more; {
+			var member []byte
+			member, rest, more = bytes.Cut(rest, comma)
+			if !yield(bytes.Trim(member, " \t")) {
+				return
+			}
+		}
+	}
 }
 
 var comma = []byte{','}

@@ -3,6 +3,7 @@ package http1
 import (
 	"bytes"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -10,26 +11,37 @@ import (
 // framing decides how the body is delimited (RFC 9112 §6.3) and reads Expect.
 // It runs only for heads that have one of these fields.
 func (r *Request) framing(head []byte) error {
-	var coding codings
 	var length []byte
-	expect := false
+	var coded, chunked, unknown, expect bool // chunked: the last coding is; unknown: another one is none that is known
 	kept := r.Fields[:0]
 	for _, f := range r.Fields {
 		name, value := f.Name.In(head), f.Value.In(head)
 		switch {
 		case EqualFold(name, "content-length"):
-			first := length
-			n, err := contentLength(value, &length)
-			if err != nil {
-				return err
+			// RFC 9112 §6.3 lets a server accept a repeated value if all are the same; they must be byte for byte, and Fields then has a single one.
+			again := length != nil
+			for member := range members(value) {
+				switch {
+				case len(member) == 0:
+					return errLength
+				case length == nil:
+					length = member
+				case !bytes.Equal(length, member):
+					return errLengths
+				}
 			}
-			if first != nil {
+			if again {
 				continue
 			}
-			f.Value.Len = n
-		case EqualFold(name, "transfer-encoding"):
-			if err := coding.add(value); err != nil {
-				return err
+			f.Value.Len = uint32(len(length))
+		case EqualFold(name, "transfer-encoding"): // all such fields together are one list
+			coded = true
+			for member := range members(value) {
+				if len(member) == 0 || chunked { // RFC 9112 §6.1: once, and last
+					return errCoding
+				}
+				chunked = EqualFold(member, "chunked")
+				unknown = unknown || !chunked
 			}
 		case EqualFold(name, "expect") && r.Version > HTTP10: // RFC 9110 §10.1.1: ignored in HTTP/1.0
 			if !EqualFold(value, "100-continue") {
@@ -42,99 +54,25 @@ func (r *Request) framing(head []byte) error {
 	r.Fields = kept
 
 	switch {
-	case coding.any:
-		// A message with both, or with a coding that its version does not
-		// have, may be an attempt to smuggle (RFC 9112 §6.1, §11.2).
-		if length != nil {
-			return errLengthAndCoding
-		}
-		if r.Version == HTTP10 {
-			return errCodingOn10
-		}
-		if err := coding.end(); err != nil {
-			return err
-		}
+	case coded && length != nil: // this, or a coding that its version does not have, may be an attempt to smuggle (RFC 9112 §6.1, §11.2)
+		return errLengthAndCoding
+	case coded && r.Version == HTTP10:
+		return errCodingOn10
+	case coded && !chunked: // the length is not known (RFC 9112 §6.3)
+		return errCoding
+	case unknown: // RFC 9112 §6.1
+		return errUnknownCoding
+	case coded:
 		r.Body = Chunked
 	case length != nil:
-		n, err := parseLength(length)
+		n, err := strconv.ParseUint(string(length), 10, 63) // RFC 9110 §8.6
 		if err != nil {
-			return err
+			return errLength
 		}
-		r.Body, r.Length = Sized, n
+		r.Body, r.Length = Sized, int64(n)
 	}
 	r.HasBody = r.Body == Chunked || r.Length > 0
 	r.Expect100 = expect && r.HasBody
-	return nil
-}
-
-// contentLength compares the members of a Content-Length value with length,
-// which it sets if it is nil, and returns the length of the first member. RFC
-// 9112 §6.3 lets a server accept a repeated value if all are the same; they
-// must be byte for byte, and Fields then has a single one.
-func contentLength(value []byte, length *[]byte) (first uint32, err error) {
-	for more := true; more; {
-		var member []byte
-		member, value, more = nextMember(value)
-		switch {
-		case len(member) == 0:
-			return 0, errLength
-		case *length == nil:
-			*length = member
-		case !bytes.Equal(*length, member):
-			return 0, errLengths
-		}
-		if first == 0 {
-			first = uint32(len(member))
-		}
-	}
-	return first, nil
-}
-
-// parseLength reads 1*DIGIT (RFC 9110 §8.6) into an int64.
-func parseLength(b []byte) (n int64, err error) {
-	for _, c := range b {
-		d := int64(c) - '0'
-		if d < 0 || d > 9 || n > (math.MaxInt64-d)/10 {
-			return 0, errLength
-		}
-		n = n*10 + d
-	}
-	return n, nil
-}
-
-// codings judges Transfer-Encoding, whose fields together are one list.
-type codings struct {
-	any     bool
-	chunked bool // the last one is
-	unknown bool
-}
-
-func (c *codings) add(list []byte) error {
-	c.any = true
-	for more := true; more; {
-		var member []byte
-		member, list, more = nextMember(list)
-		switch {
-		case len(member) == 0, c.chunked: // RFC 9112 §6.1: once, and last
-			return errCoding
-		case EqualFold(member, "chunked"):
-			c.chunked = true
-		default:
-			c.unknown = true
-		}
-	}
-	return nil
-}
-
-// end answers for the list as a whole: 400 without chunked at its end, since
-// the length is then unknown (RFC 9112 §6.3), 501 for what else is in it (§6.1).
-func (c *codings) end() error {
-	if !c.chunked {
-		return errCoding
-	}
-	if c.unknown {
-		return errUnknownCoding
-	}
 	return nil
 }
 
@@ -144,23 +82,53 @@ const (
 	maxChunkOverhead = 16 << 10 // bytes of all chunk extensions and trailers of a body
 )
 
+// chunkState is what comes next in a chunked body.
 type chunkState uint8
 
 const (
-	chunkSize      chunkState = iota // the digits of a size
-	chunkSpace                       // whitespace after it: an extension must follow
-	chunkExtension                   // ";" and the text behind it
-	chunkSizeLF                      // CR seen
+	chunkStart  chunkState = iota // the first digit of a size
+	chunkSize                     // more digits
+	chunkSizeLF                   // CR seen
 	chunkData
 	chunkDataCR // CR LF behind the data
 	chunkDataLF
 	trailerStart // at the start of a line behind the last chunk
+	lastLF       // CR of the empty line seen
+	chunkDone
+
+	// Bytes before these count: see maxChunkOverhead.
+	chunkSpace     // whitespace behind a size: an extension must follow
+	chunkExtension // ";" and the text behind it
 	trailerName
 	trailerValue
 	trailerLF
-	lastLF // CR of the empty line seen
-	chunkDone
 )
+
+// chunkStep says which bytes are allowed, those of a class and some others, and what comes next behind them.
+type chunkStep struct {
+	class uint8
+	chars string
+	next  chunkState
+}
+
+// chunkRules are the steps from each state, and the error for all other bytes.
+var chunkRules = [...]struct {
+	err   *StatusError
+	steps []chunkStep
+}{
+	chunkStart:     {errChunkSize, []chunkStep{{isHex, "", chunkSize}}},
+	chunkSize:      {errChunkSize, []chunkStep{{isHex, "", chunkSize}, {0, "\r", chunkSizeLF}, {0, ";", chunkExtension}, {0, " \t", chunkSpace}}},
+	chunkSpace:     {errChunkSize, []chunkStep{{0, " \t", chunkSpace}, {0, ";", chunkExtension}}}, // BWS (RFC 9112 §7.1.1)
+	chunkExtension: {errChunkEnd, []chunkStep{{isValue, "", chunkExtension}, {0, "\r", chunkSizeLF}}},
+	chunkSizeLF:    {errChunkEnd, []chunkStep{{0, "\n", chunkData}}},
+	chunkDataCR:    {errChunkEnd, []chunkStep{{0, "\r", chunkDataLF}}},
+	chunkDataLF:    {errChunkEnd, []chunkStep{{0, "\n", chunkStart}}},
+	trailerStart:   {errTrailer, []chunkStep{{isToken, "", trailerName}, {0, "\r", lastLF}}},
+	trailerName:    {errTrailer, []chunkStep{{isToken, "", trailerName}, {0, ":", trailerValue}}},
+	trailerValue:   {errTrailer, []chunkStep{{isValue, "", trailerValue}, {0, "\r", trailerLF}}},
+	trailerLF:      {errTrailer, []chunkStep{{0, "\n", trailerStart}}},
+	lastLF:         {errTrailer, []chunkStep{{0, "\n", chunkDone}}},
+}
 
 // ChunkedReader decodes a chunked body (RFC 9112 §7.1) that arrives in pieces
 // of any size. Chunk extensions are ignored, trailer fields are checked and
@@ -216,122 +184,32 @@ func (d *ChunkedReader) Next(src []byte) (data []byte, n int, err error) {
 
 // step takes one byte of anything but data.
 func (d *ChunkedReader) step(c byte) error {
-	switch d.state {
-	case chunkSize:
-		return d.size(c)
-	case chunkSpace:
-		switch c {
-		case ' ', '\t':
-		case ';':
-			d.state = chunkExtension
-		default:
-			return errChunkSize
-		}
-		return d.count()
-	case chunkExtension:
-		if c == '\r' {
-			d.state = chunkSizeLF
-			return nil
-		}
-		if class[c]&isValue == 0 {
-			return errChunkEnd
-		}
-		return d.count()
-	case chunkSizeLF:
-		if c != '\n' {
-			return errChunkEnd
-		}
-		d.digits = 0
-		d.state = chunkData
-		if d.left == 0 {
-			d.state = trailerStart
-		}
-	case chunkDataCR:
-		if c != '\r' {
-			return errChunkEnd
-		}
-		d.state = chunkDataLF
-	case chunkDataLF:
-		if c != '\n' {
-			return errChunkEnd
-		}
-		d.state = chunkSize
-	default:
-		return d.trailer(c)
+	rule := &chunkRules[d.state]
+	at := slices.IndexFunc(rule.steps, func(s chunkStep) bool { return class[c]&s.class != 0 || strings.IndexByte(s.chars, c) >= 0 })
+	if at < 0 {
+		return rule.err
 	}
-	return nil
-}
-
-func (d *ChunkedReader) size(c byte) error {
-	if class[c]&isHex != 0 {
+	next := rule.steps[at].next
+	switch {
+	case next == chunkSize:
 		if d.digits++; d.digits > maxChunkDigits || d.left > math.MaxInt64>>4 {
 			return errChunkSize
 		}
 		d.left = d.left<<4 | int64(unhex(c))
-		return nil
+	case next == chunkData:
+		if d.digits = 0; d.left == 0 {
+			next = trailerStart
+		}
+	case next == trailerName && d.state == trailerStart:
+		d.trailers++
 	}
-	if d.digits == 0 {
-		return errChunkSize
+	if next >= chunkSpace {
+		d.overhead++
 	}
-	switch c {
-	case '\r':
-		d.state = chunkSizeLF
-	case ';':
-		d.state = chunkExtension
-		return d.count()
-	case ' ', '\t': // BWS before ";" (RFC 9112 §7.1.1)
-		d.state = chunkSpace
-		return d.count()
-	default:
-		return errChunkSize
-	}
-	return nil
-}
-
-// trailer takes a byte behind the last chunk: field lines, then an empty line.
-func (d *ChunkedReader) trailer(c byte) error {
-	switch d.state {
-	case trailerStart:
-		if c == '\r' {
-			d.state = lastLF
-			return nil
-		}
-		if class[c]&isToken == 0 {
-			return errTrailer
-		}
-		if d.trailers++; d.trailers > MaxTrailers {
-			return errChunkOverhead
-		}
-		d.state = trailerName
-	case trailerName:
-		if c == ':' {
-			d.state = trailerValue
-		} else if class[c]&isToken == 0 {
-			return errTrailer
-		}
-	case trailerValue:
-		if c == '\r' {
-			d.state = trailerLF
-		} else if class[c]&isValue == 0 {
-			return errTrailer
-		}
-	case trailerLF, lastLF:
-		if c != '\n' {
-			return errTrailer
-		}
-		if d.state == lastLF {
-			d.state = chunkDone
-			return nil
-		}
-		d.state = trailerStart
-	}
-	return d.count()
-}
-
-func (d *ChunkedReader) count() error {
-	if d.overhead++; d.overhead > maxChunkOverhead {
+	if d.overhead > maxChunkOverhead || d.trailers > MaxTrailers {
 		return errChunkOverhead
 	}
+	d.state = next
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package http1
 
 import (
+	"path"
 	"slices"
 	"strings"
 )
@@ -11,32 +12,12 @@ const defaultType = "application/octet-stream"
 
 // MediaTypeByName returns the media type for a file name or path, by its
 // extension, with a charset where one applies; application/octet-stream for
-// what is not known. It does not allocate and may be called anywhere.
+// what is not known. It may be called anywhere, and does not allocate if the extension is in lower case.
 func MediaTypeByName[Name string | []byte](name Name) string {
-	var buf [maxExtension]byte
-	for i := len(name) - 1; i >= 0 && name[i] != '/'; i-- {
-		if name[i] != '.' {
-			continue
-		}
-		n := len(name) - i - 1
-		if n > len(buf) {
-			return defaultType
-		}
-		for j := range n {
-			c := name[i+1+j]
-			if 'A' <= c && c <= 'Z' {
-				c += 'a' - 'A'
-			}
-			buf[j] = c
-		}
-		return typeByExtension(buf[:n])
-	}
-	return defaultType
-}
-
-func typeByExtension(extension []byte) string {
-	at, found := slices.BinarySearchFunc(types[:], extension, func(t mediaTypeOf, extension []byte) int {
-		return strings.Compare(t.extension, string(extension))
+	end := string(name[max(0, len(name)-1-maxExtension):])
+	extension := strings.ToLower(strings.TrimPrefix(path.Ext(end), "."))
+	at, found := slices.BinarySearchFunc(types[:], extension, func(t mediaTypeOf, extension string) int {
+		return strings.Compare(t.extension, extension)
 	})
 	if !found {
 		return defaultType

@@ -35,9 +35,8 @@ type Response struct {
 // Template makes response heads. It keeps the bytes that are the same in all
 // responses of a second. The zero value is not ready: see NewTemplate.
 type Template struct {
-	ok     []byte // status line of 200, then common
-	common []byte // Server and Date fields
-	server int    // length of the Server field in common
+	ok     []byte // status line of 200, Server and Date fields
+	server int    // length of the Server field in ok
 	second int64
 }
 
@@ -66,7 +65,6 @@ func (t *Template) SetTime(unix int64) {
 	t.second = unix
 	t.ok = append(t.ok[:len(okLine)+t.server], "Date: "...)
 	t.ok = append(AppendDate(t.ok, unix), '\r', '\n')
-	t.common = t.ok[len(okLine):]
 }
 
 // AppendHead appends the head of a response with its empty line and sets
@@ -76,11 +74,12 @@ func (t *Template) AppendHead(dst []byte, r *Response) []byte {
 		dst = append(dst, t.ok...)
 	} else {
 		dst = AppendStatusLine(dst, r.Status, r.Reason)
+		server, date := t.ok[len(okLine):][:t.server], t.ok[len(okLine)+t.server:]
 		if !r.HasServer {
-			dst = append(dst, t.common[:t.server]...)
+			dst = append(dst, server...)
 		}
 		if !r.HasDate {
-			dst = append(dst, t.common[t.server:]...)
+			dst = append(dst, date...)
 		}
 	}
 	dst = append(dst, r.Fields...)

@@ -175,16 +175,8 @@ func ValidHost(b []byte) bool {
 
 // validPort reports whether b is a port number or empty (RFC 3986 §3.2.3).
 func validPort(b []byte) bool {
-	port := 0
-	for _, c := range b {
-		if c < '0' || c > '9' {
-			return false
-		}
-		if port = port*10 + int(c-'0'); port > 65535 {
-			return false
-		}
-	}
-	return true
+	_, err := strconv.ParseUint(string(b), 10, 16)
+	return len(b) == 0 || err == nil
 }
 
 // LocalHost reports whether a host, perhaps with a port, is a name of this machine that no name server can give to it: localhost, a name

@@ -5,7 +5,9 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"math/rand/v2"
+	"regexp"
 	"strings"
+	"sync"
 )
 
 // TraceID is a trace-id (§3.2.2.3): 32 hexadecimal digits in lower case. The zero value is none.
@@ -57,44 +59,23 @@ const sampled = 1
 
 // ParseTraceparent returns the trace of the value of a field traceparent. ok is false if it is invalid (§3.2.2).
 func ParseTraceparent(value []byte) (id TraceID, flags byte, ok bool) {
-	if len(value) < valueLen || value[2] != '-' || value[spanAt-1] != '-' || value[flagsAt-1] != '-' {
+	if len(value) < valueLen {
 		return id, 0, false
 	}
-	version, known := number(value[:2])
-	if !known || version == 0xff || len(value) > valueLen && (version == 0 || value[valueLen] != '-') {
-		return id, 0, false
-	}
-	flags, known = number(value[flagsAt:valueLen])
-	if !known || !isID(value[idAt:spanAt-1]) || !isID(value[spanAt:flagsAt-1]) {
-		return id, 0, false
-	}
-	return TraceID(value[idAt : spanAt-1]), flags & sampled, true
-}
-
-// number returns the value of two digits.
-func number(text []byte) (byte, bool) {
-	for _, c := range text {
-		if !isDigit(c) {
-			return 0, false
+	for i, c := range value[:valueLen] {
+		dash := i == idAt-1 || i == spanAt-1 || i == flagsAt-1
+		if dash && c != '-' || !dash && !('0' <= c && c <= '9' || 'a' <= c && c <= 'f') {
+			return id, 0, false
 		}
 	}
-	var n [1]byte
-	hex.Decode(n[:], text)
-	return n[0], true
-}
-
-func isDigit(c byte) bool { return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' }
-
-// isID reports whether text has only digits, one of which is not 0.
-func isID(text []byte) bool {
-	zeros := true
-	for _, c := range text {
-		if !isDigit(c) {
-			return false
-		}
-		zeros = zeros && c == '0'
+	version, trace, span := string(value[:idAt-1]), value[idAt:spanAt-1], value[spanAt:flagsAt-1]
+	if version == "ff" || len(value) > valueLen && (version == "00" || value[valueLen] != '-') {
+		return id, 0, false
 	}
-	return !zeros
+	if len(bytes.Trim(trace, "0")) == 0 || len(bytes.Trim(span, "0")) == 0 {
+		return id, 0, false
+	}
+	return TraceID(trace), unhex(value[valueLen-1]) & sampled, true
 }
 
 // FindTraceparent returns the trace of a request; the zero value if it has no valid one.
@@ -180,56 +161,26 @@ func putHex(dst []byte, n uint64) {
 	hex.Encode(dst, b[:])
 }
 
-const (
-	mostMembers = 32  // of a tracestate (§3.3.1.1)
-	mostKey     = 256 // bytes
-	mostValue   = 256
-)
+// mostMembers is how many members a tracestate may have (§3.3.1.1).
+const mostMembers = 32
+
+// stateMember returns the form of a member of a tracestate (§3.3.1.3): a key of up to 256 bytes, also with the name of a tenant before "@", and a value
+// of as many. It is made when the first tracestate comes.
+var stateMember = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^[a-z0-9][a-z0-9_*/-]*(@[a-z0-9_*/-]+)?=[ -+\--<>-~]{1,256}$`)
+})
 
 // validState reports whether all fields tracestate together are valid (§3.3.1). None are.
 func validState(head []byte, fields []Field) bool {
-	members := 0
+	n := 0
 	for list := range Values(head, fields, state) {
-		for member := range bytes.SplitSeq(list, comma) {
-			if member = bytes.Trim(member, " \t"); len(member) == 0 {
+		for member := range members(list) {
+			if len(member) == 0 {
 				continue
 			}
-			key, value, ok := bytes.Cut(member, []byte("="))
-			if members++; members > mostMembers || !ok || !isKey(key) || !traceIsValue(value) {
+			if n++; n > mostMembers || !stateMember().Match(member) || bytes.IndexByte(member, '=') > 256 {
 				return false
 			}
-		}
-	}
-	return true
-}
-
-// isKey reports whether text is a key (§3.3.1.3.1), also with the name of a tenant before "@".
-func isKey(text []byte) bool {
-	if len(text) == 0 || len(text) > mostKey {
-		return false
-	}
-	at := false
-	for i, c := range text {
-		switch {
-		case 'a' <= c && c <= 'z', '0' <= c && c <= '9':
-		case i > 0 && (c == '_' || c == '-' || c == '*' || c == '/'):
-		case i > 0 && c == '@' && !at && i < len(text)-1:
-			at = true
-		default:
-			return false
-		}
-	}
-	return true
-}
-
-// traceIsValue reports whether text is a value (§3.3.1.3.2).
-func traceIsValue(text []byte) bool {
-	if len(text) == 0 || len(text) > mostValue {
-		return false
-	}
-	for _, c := range text {
-		if c < ' ' || c > '~' || c == ',' || c == '=' {
-			return false
 		}
 	}
 	return true

@@ -112,7 +112,10 @@ func (b *byteStream) Write(p []byte) (n int, err error) {
 		if other := c.turn(); n > 0 && other != nil && other != st {
 			break
 		}
-		n += st.appendData(p[n:])
+		k := st.appendData(p[n:], false)
+		if n += k; k >= smallPiece || n == len(p) { // else the client opens its window little by little
+			c.budget.sent()
+		}
 		if len(c.s.Set.Buf) > conn.FlushLimit && c.conn.Gathers() {
 			c.s.Set.Flush()
 		}
@@ -141,22 +144,6 @@ func (b *byteStream) AwaitRoom() {
 	}
 }
 
-// appendData appends a frame with the first bytes of b, as many as the windows allow: at least one. It returns how many.
-func (st *stream) appendData(b []byte) (n int) {
-	c := st.c
-	n = min(len(b), int(min(st.credit, c.credit, int64(c.frame))))
-	out := c.output()
-	*out = appendFrameHeader(*out, n, http2.FrameData, 0, st.id)
-	*out = append(*out, b[:n]...)
-	st.credit -= int64(n)
-	c.credit -= int64(n)
-	c.sent = c.s.Set.Now
-	if n >= smallPiece || n == len(b) { // else the client opens its window little by little
-		c.budget.sent()
-	}
-	return n
-}
-
 // room tells the connection that there is room.
 func (b *byteStream) room() {
 	b.st.c.dequeue(b.st)
@@ -174,8 +161,7 @@ func (b *byteStream) CloseWrite() error {
 		return nil
 	}
 	b.said = true
-	out := st.c.output() // may find the connection broken
-	*out = appendFrameHeader(*out, 0, http2.FrameData, http2.FlagDataEndStream, st.id)
+	st.appendData(nil, true) // may find the connection broken
 	return nil
 }
 

@@ -52,13 +52,11 @@ type Conn struct {
 	frame    int                  // size of the payload of a frame that it takes
 	inflow   inflow               // data that it may send
 	sent     int64                // time when data was sent last
-	woken    []*stream            // exchanges that go on in the next Input
 	gather   *stream              // small pieces of its body are in gathered
 	gathered []byte
-	loading  int       // goroutines that read files
-	delayed  []uint32  // streams whose responses wait until less waits for the client
-	resumed  uint32    // the stream among them that has begun last
-	cold     []*stream // streams that wait for one
+	loads    chan struct{} // has a value for each goroutine that reads a file; nil: none did yet
+	delayed  []uint32      // streams whose responses wait until less waits for the client
+	resumed  uint32        // the stream among them that has begun last
 	budget   budget
 
 	settled bool // its settings have come
@@ -110,9 +108,6 @@ const settingNoPriorities http2.SettingID = 9
 
 // Input implements conn.Protocol.
 func (c *Conn) Input(data []byte) {
-	if len(c.woken) > 0 {
-		c.goOn()
-	}
 	switch {
 	case c.dead:
 		c.conn.Linger = c.conn.Linger || len(data) > 0
@@ -137,19 +132,6 @@ func (c *Conn) Input(data []byte) {
 	}
 	c.pump()
 	c.settle()
-}
-
-// goOn has exchanges go on that were suspended.
-func (c *Conn) goOn() {
-	for i := 0; i < len(c.woken); i++ {
-		st := c.woken[i]
-		c.woken[i] = nil
-		st.woken = false
-		if x := st.x; x != nil && !x.Waits() {
-			x.GoOn()
-		}
-	}
-	c.woken = c.woken[:0]
 }
 
 // consume deals with the frames at the front of buf and returns how many bytes they have.
@@ -263,10 +245,10 @@ type Server struct {
 	written appender     // where others are written to: see Conn.frames
 	framer  *http2.Framer
 
-	head       []byte                       // memory of a request's head
-	text       []byte                       // memory of a response's head
-	block      bytes.Buffer                 // memory of a header block
-	statuses   map[string]hpack.HeaderField // that were sent
+	head       []byte         // memory of a request's head
+	text       []byte         // memory of a response's head
+	piece      [maxFrame]byte // that was read from a file
+	block      bytes.Buffer   // memory of a header block
 	known      [256]knownField
 	other      knownField   // one that is too long to be kept
 	spare      *headerBlock // memory of the header block that is arriving
@@ -282,7 +264,6 @@ const tick = eventloop.Tick
 // Init makes s ready. of has what it shares with connections of HTTP/1.
 func (s *Server) Init(of *sites.Server) {
 	s.Server = of
-	s.statuses = make(map[string]hpack.HeaderField)
 	s.framer = http2.NewFramer(&s.written, &s.input)
 	s.framer.SetReuseFrames()
 	s.framer.SetMaxReadFrameSize(maxFrame)
@@ -371,72 +352,56 @@ func (c *Conn) settle() {
 	}
 }
 
-// deadline returns when Due has something to do.
-func (c *Conn) deadline() int64 {
-	s := c.s
-	cfg := &s.Config
+// deadline returns when c has kept the server waiting for too long, or has to be looked at again, and what is to be done then.
+func (c *Conn) deadline() (at int64, expire func()) {
+	now, cfg := c.s.Set.Now, &c.s.Config
 	switch {
-	case c.dead:
-		return s.Set.Now + look
+	case c.dead: // what is left to do has a deadline of its own
+		return now + look, func() {}
 	case !c.settled:
-		return c.conn.Stamp + tick + int64(cfg.HeadTimeout)
+		return c.conn.Stamp + tick + int64(cfg.HeadTimeout), func() { c.fail(http2.ErrCodeSettingsTimeout, "no settings") }
 	case c.arrives != nil:
-		return c.arrives.since + tick + int64(cfg.HeadTimeout)
+		return c.arrives.since + tick + int64(cfg.HeadTimeout), func() { c.fail(http2.ErrCodeEnhanceYourCalm, "timed out waiting for the request") }
 	}
-	at := c.conn.Stamp + tick + int64(cfg.KeepAlive)
+	at, expire = c.conn.Stamp+tick+int64(cfg.KeepAlive), c.refuse
 	if len(c.streams) > 0 {
-		at = s.Set.Now + max(look, int64(cfg.KeepAlive))
+		at = now + max(look, int64(cfg.KeepAlive))
 	}
-	if c.leaving == notified {
+	if c.leaving == notified { // perhaps it does not answer
 		at = min(at, c.conn.Stamp+tick+look)
 	}
 	for _, st := range c.streams {
 		switch {
-		case st.overdue(s.Set.Now):
-			return s.Set.Now
+		case st.lingers(now) || st.late(now) || st.stalled(now):
+			return now, c.expireStreams
 		case st.bytes == nil: // else it has a deadline of its own
-			at = min(at, s.Set.Now+look)
+			at = min(at, now+look)
 		}
 	}
-	return at
+	return at, expire
 }
-
-// overdue reports whether the client of st has kept it waiting for too long.
-func (st *stream) overdue(now int64) bool { return st.lingers(now) || st.late(now) || st.stalled(now) }
 
 // Due implements conn.Protocol.
 func (c *Conn) Due() (next int64) {
-	s := c.s
-	now := s.Set.Now
-	if at := c.deadline(); at > now {
+	now := c.s.Set.Now
+	at, expire := c.deadline()
+	if at > now {
 		return at
 	}
 	if c.conn.Unread() {
 		return now + tick
 	}
-	switch {
-	case c.dead: // what is left to do has a deadline of its own
-	case !c.settled:
-		c.fail(http2.ErrCodeSettingsTimeout, "no settings")
-	case c.arrives != nil:
-		c.fail(http2.ErrCodeEnhanceYourCalm, "timed out waiting for the request")
-	case len(c.streams) == 0 && now >= c.conn.Stamp+tick+int64(s.Config.KeepAlive):
-		c.refuse()
-	case c.leaving == notified && now >= c.conn.Stamp+tick+look: // it does not answer
-		c.refuse()
-	}
-	if !c.closed {
-		c.expireStreams(now)
-	}
+	expire()
 	if !c.closed {
 		c.openWindow() // other connections of the client may have less
 	}
-	return c.deadline()
+	at, _ = c.deadline()
+	return at
 }
 
 // expireStreams ends streams whose clients have kept them waiting for too long.
-func (c *Conn) expireStreams(now int64) {
-	s := c.s
+func (c *Conn) expireStreams() {
+	s, now := c.s, c.s.Set.Now
 	for _, st := range c.streams {
 		switch {
 		case c.dead:

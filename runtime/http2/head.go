@@ -2,6 +2,7 @@ package http2
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/rand"
 	"encoding/base64"
 	"hash/maphash"
@@ -28,13 +29,12 @@ type headerBlock struct {
 	fault    string // why the request is malformed (RFC 9113 §8.1.1); "" if it is not
 	tooLarge bool   // size is above max: fields are left out
 
-	method, scheme, authority, path string
+	method, scheme, authority, path string // "": missing
 	protocol                        string // of an extended CONNECT (RFC 8441)
-	pseudo                          uint8  // which of them there are
+	extended                        bool   // it is one
 	regular                         bool   // a field that is none of them has come
 	fields                          []byte // "name: value\r\n" ...
-	hosts                           int    // fields called host
-	host                            string // the first one
+	host                            string // the field of this name
 	cookie                          []byte // the values of all fields of that name
 	expects                         bool   // 100-continue
 	priority                        priority
@@ -55,15 +55,6 @@ func (b *headerBlock) begin(id uint32, use blockUse, end bool, max int) {
 	*b = headerBlock{}
 	b.id, b.use, b.end, b.max, b.fields, b.cookie, b.priority = id, use, end, max, fields, cookie, defaultPriority
 }
-
-// The pseudo-header fields of requests, as bits.
-const (
-	hasMethod = 1 << iota
-	hasScheme
-	hasAuthority
-	hasPath
-	hasProtocol
-)
 
 // add takes a field.
 func (b *headerBlock) add(f hpack.HeaderField) {
@@ -86,32 +77,31 @@ func (b *headerBlock) add(f hpack.HeaderField) {
 
 // addPseudo takes a pseudo-header field (RFC 9113 §8.3.1).
 func (b *headerBlock) addPseudo(name, value string) {
-	var is uint8
 	var to *string
 	switch name {
 	case ":method":
-		is, to = hasMethod, &b.method
+		to = &b.method
 	case ":scheme":
-		is, to = hasScheme, &b.scheme
+		to = &b.scheme
 	case ":authority":
-		is, to = hasAuthority, &b.authority
+		to = &b.authority
 	case ":path":
-		is, to = hasPath, &b.path
+		to = &b.path
 	case ":protocol":
-		is, to = hasProtocol, &b.protocol
+		to, b.extended = &b.protocol, true
 	}
 	switch {
-	case is == 0 || b.use == ofTrailers:
+	case to == nil || b.use == ofTrailers:
 		b.fault = "unexpected pseudo-header field"
 	case b.regular:
 		b.fault = "pseudo-header field behind another field"
-	case b.pseudo&is != 0:
+	case *to != "":
 		b.fault = "repeated pseudo-header field"
+	case value == "" && to != &b.protocol:
+		b.fault = "empty pseudo-header field"
 	case !validPseudo(value):
 		b.fault = "invalid character in a pseudo-header field"
-	}
-	if b.fault == "" {
-		b.pseudo |= is
+	default:
 		*to = value
 	}
 }
@@ -136,9 +126,13 @@ func (b *headerBlock) addField(name, value string) {
 			return
 		}
 	case "host":
-		if b.hosts++; b.hosts == 1 {
-			b.host = value
+		switch {
+		case b.host != "":
+			b.fault = "more than one Host header"
+		case value == "":
+			b.fault = "empty host"
 		}
+		b.host = value
 		return
 	case "cookie": // RFC 9113 §8.2.3
 		if len(b.cookie) > 0 {
@@ -147,7 +141,7 @@ func (b *headerBlock) addField(name, value string) {
 		b.cookie = append(b.cookie, value...)
 		return
 	case "sec-websocket-key":
-		if b.pseudo&hasProtocol != 0 { // see appendUpgrade
+		if b.extended { // see appendUpgrade
 			return
 		}
 	case "expect":
@@ -168,49 +162,40 @@ func appendField(dst []byte, name, value string) []byte {
 // check looks at what concerns the fields of a request as a whole.
 func (b *headerBlock) check() {
 	switch {
-	case b.fault != "" || b.use != ofRequest || b.tooLarge:
-	case b.pseudo&hasMethod == 0 || b.method == "":
+	case b.fault != "" || b.tooLarge:
+	case b.method == "":
 		b.fault = "no :method"
-	case b.pseudo&hasProtocol != 0 && b.method != "CONNECT":
+	case b.extended && b.method != "CONNECT":
 		b.fault = ":protocol without CONNECT"
-	case b.pseudo&hasProtocol != 0 && b.end:
+	case b.extended && b.end:
 		b.fault = "the end of a stream that is to carry another protocol"
-	case b.method == "CONNECT" && b.pseudo&hasProtocol == 0: // has neither scheme nor path; refused by package runtime/http1
+	case b.authority != "" && b.host != "" && !strings.EqualFold(b.authority, b.host): // RFC 9113 §8.3.1
+		b.fault = "Host differs from :authority"
+	case b.method == "CONNECT" && !b.extended: // has neither scheme nor path; refused by package runtime/http1
 		b.path = "/"
-	case b.pseudo&hasScheme == 0 || b.scheme == "":
+	case b.scheme == "":
 		b.fault = "no :scheme"
-	case b.pseudo&hasPath == 0 || b.path == "":
+	case b.path == "":
 		b.fault = "no :path"
 	case b.path[0] != '/' && !(b.path == "*" && b.method == "OPTIONS"):
 		b.fault = "malformed :path"
-	}
-	switch {
-	case b.fault != "" || b.use != ofRequest || b.tooLarge:
-	case b.hosts > 1:
-		b.fault = "more than one Host header"
-	case b.pseudo&hasAuthority != 0 && b.authority == "", b.hosts > 0 && b.host == "": // RFC 9113 §8.3.1
-		b.fault = "empty host"
-	case b.pseudo&hasAuthority != 0 && b.hosts > 0 && !strings.EqualFold(b.authority, b.host):
-		b.fault = "Host differs from :authority"
 	}
 }
 
 // appendHead appends the head of the request, in the form of HTTP/1.
 func (b *headerBlock) appendHead(dst []byte) []byte {
 	method := b.method
-	if b.pseudo&hasProtocol != 0 {
+	if b.extended {
 		method = "GET"
 	}
 	dst = append(dst, method...)
 	dst = append(dst, ' ')
 	dst = append(dst, b.path...)
 	dst = append(dst, " HTTP/2.0\r\n"...)
-	if host := b.authority; host != "" {
+	if host := cmp.Or(b.authority, b.host); host != "" {
 		dst = appendField(dst, "host", host)
-	} else if b.hosts > 0 {
-		dst = appendField(dst, "host", b.host)
 	}
-	if b.pseudo&hasProtocol != 0 {
+	if b.extended {
 		dst = appendUpgrade(dst, b.protocol)
 	}
 	dst = append(dst, b.fields...)
@@ -289,8 +274,16 @@ func (s *Server) fieldOf(line []byte) *knownField {
 
 // set makes known the field of a line.
 func (known *knownField) set(line string) {
+	known.line, known.none = line, false
+	if status, ok := strings.CutPrefix(line, "HTTP/1.1 "); ok {
+		if status = status[:3]; status == "101" { // RFC 8441 §5
+			status = "200"
+		}
+		known.field = hpack.HeaderField{Name: ":status", Value: status}
+		return
+	}
 	name, value, _ := strings.Cut(line, ":")
-	known.line, known.field = line, hpack.HeaderField{Name: strings.ToLower(name), Value: strings.Trim(value, " \t")}
+	known.field = hpack.HeaderField{Name: strings.ToLower(name), Value: strings.Trim(value, " \t")}
 	switch known.field.Name {
 	case "connection", "proxy-connection", "keep-alive", "transfer-encoding", "upgrade", // RFC 9113 §8.2.2
 		"sec-websocket-accept": // RFC 8441 §5
@@ -301,49 +294,22 @@ func (known *knownField) set(line string) {
 	known.field.Sensitive = known.field.Name == "set-cookie" // not in a table, where it could be guessed
 }
 
-var code200 = []byte("200")
-
 // sendHead sends the head of a response to x, or one of 1xx: head is what HTTP/1 would send. ends says that nothing follows.
 func (st *stream) sendHead(x *sites.Exchange, head []byte, ends bool) {
+	x.Out.Framed += int64(st.sendBlock(head, ends) - len(head)) // that of HTTP/1 was counted
+}
+
+// sendBlock sends lines of HTTP/1 as a header block, and returns the size of its frames. ends says that nothing follows.
+func (st *stream) sendBlock(lines []byte, ends bool) (size int) {
 	c := st.c
-	s := c.s
-	s.block.Reset()
-	line, rest, _ := bytes.Cut(head, []byte("\r\n"))
-	code := line[len("HTTP/1.1 "):][:3]
-	if string(code) == "101" { // RFC 8441 §5
-		code = code200
-	}
-	status, known := s.statuses[string(code)]
-	if !known {
-		status = hpack.HeaderField{Name: ":status", Value: string(code)}
-		s.statuses[status.Value] = status
-	}
-	c.encoder.WriteField(status) // into memory
-	c.encode(rest)
-	x.Out.Framed += int64(st.sendBlock(ends)) - int64(len(head)) // that of HTTP/1 was counted
-}
-
-// sendTrailers sends the fields behind the body of a response to x, which end the stream (RFC 9113 §8.1).
-func (st *stream) sendTrailers(x *sites.Exchange, trailers []byte) {
-	st.c.s.block.Reset()
-	st.c.encode(trailers)
-	x.Out.Framed += int64(st.sendBlock(true))
-}
-
-// encode adds lines of HTTP/1 to the header block of the Server.
-func (c *Conn) encode(lines []byte) {
+	c.s.block.Reset()
 	for len(lines) > 2 {
 		var line []byte
 		line, lines, _ = bytes.Cut(lines, []byte("\r\n"))
 		if f := c.s.fieldOf(line); !f.none {
-			c.encoder.WriteField(f.field)
+			c.encoder.WriteField(f.field) // into the block
 		}
 	}
-}
-
-// sendBlock sends the header block of the Server, and returns the size of its frames. ends says that nothing follows.
-func (st *stream) sendBlock(ends bool) (size int) {
-	c := st.c
 	out := c.output()
 	before := len(*out)
 	kind, flags := http2.FrameHeaders, http2.Flags(0)

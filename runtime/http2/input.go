@@ -238,10 +238,7 @@ func (c *Conn) onData(f *http2.DataFrame) {
 		}
 	}
 	if st.body.Streamed && st.arriving && len(data) < smallPiece && !f.StreamEnded() {
-		if c.gather != st {
-			c.feedGathered()
-		}
-		if len(c.gathered)+len(data) > smallPiece {
+		if c.gather != st || len(c.gathered)+len(data) > smallPiece {
 			c.feedGathered()
 		}
 		c.gather, c.gathered = st, append(c.gathered, data...)
@@ -350,20 +347,18 @@ func (st *stream) feed(piece []byte, last bool) {
 
 // refuseBody ends the exchange of st, whose body is arriving, with r or, if its response has begun, with a reset.
 func (st *stream) refuseBody(r exchange.Reply) {
-	x := st.x
-	if !st.body.Streamed {
-		st.drop()
-		x.Sink.Reply(r)
-		return
-	}
+	x, streamed := st.x, st.body.Streamed
 	st.drop()
-	if x.Out.Begun {
+	switch {
+	case !streamed:
+		x.Sink.Reply(r)
+	case x.Out.Begun:
 		st.c.resetStream(st, http2.ErrCodeCancel)
-		return
+	default:
+		y := x.Substitute()
+		x.Abandon()
+		y.Sink.Reply(r)
 	}
-	y := x.Substitute()
-	x.Abandon()
-	y.Sink.Reply(r)
 }
 
 // late reports whether the body of st comes too slowly.

@@ -1,11 +1,11 @@
 package http2
 
 import (
-	"encoding/binary"
 	"slices"
 	"strings"
 
 	"golang.org/x/net/http2"
+	"golang.org/x/sys/unix"
 
 	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
@@ -26,7 +26,6 @@ type outgoing struct {
 	writing bool            // there is a part
 	broken  bool            // the part is the last one, and not all that was promised
 	loading bool            // a goroutine reads from its file, which must not be closed
-	cold    bool            // it is in Conn.cold
 	orphan  *sites.Exchange // whose last part it is then, if the stream has ended meanwhile
 }
 
@@ -134,11 +133,10 @@ func (st *stream) refuseAnswer(x *sites.Exchange, p *exchange.Part) {
 // sendEnd sends the end of the stream, which nothing else has carried, with trailers if there are any.
 func (st *stream) sendEnd(x *sites.Exchange, trailers []byte) {
 	if len(trailers) > 0 {
-		st.sendTrailers(x, trailers)
+		x.Out.Framed += int64(st.sendBlock(trailers, true)) // RFC 9113 §8.1
 		return
 	}
-	out := st.c.output()
-	*out = appendFrameHeader(*out, 0, http2.FrameData, http2.FlagDataEndStream, st.id)
+	st.appendData(nil, true)
 	x.Out.Framed += frameHeader
 }
 
@@ -196,51 +194,28 @@ func (c *Conn) pump() {
 
 // write writes a frame of st, whose turn it is.
 func (st *stream) write() {
-	c := st.c
-	s := c.s
-	limit := int(min(st.credit, c.credit, int64(c.frame)))
-	out := c.output()
-	at := len(*out)
-	n := 0
-	left := &st.left
-	if len(left.Data) > 0 {
-		n = min(len(left.Data), limit)
-		*out = appendFrameHeader(*out, n, http2.FrameData, 0, st.id)
-		*out = append(*out, left.Data[:n]...)
-		left.Data = left.Data[n:]
-	} else {
-		*out = appendFrameHeader(*out, 0, http2.FrameData, 0, st.id)
+	c, x, part, left := st.c, st.x, &st.part, &st.left
+	piece := left.Data
+	if len(piece) == 0 {
 		var err error
-		*out, n, err = st.appendFile(*out, limit)
-		if n <= 0 {
-			*out = (*out)[:at]
-			if err == nil {
-				st.load()
-			} else {
-				st.fileFailed(err)
-			}
+		if piece, err = st.cached(); err == unix.EAGAIN {
+			st.load()
+			return
+		} else if err != nil {
+			st.fileFailed(err)
 			return
 		}
-		binary.BigEndian.PutUint32((*out)[at:], uint32(n)<<8|uint32(http2.FrameData))
-		left.Offset += int64(n)
-		left.Count -= int64(n)
 	}
+	ends := part.Last && part.Upgrade == nil && !st.broken && left.Count == 0
+	trailed := ends && part.Trailers != nil && len(x.Trailers(part)) > 0
+	n := st.appendData(piece, ends && !trailed)
+	left.Data = piece[n:]
 	done := len(left.Data) == 0 && left.Count == 0
-	if done && st.part.Last && st.part.Upgrade == nil && !st.broken {
-		var trailers []byte
-		if st.part.Trailers != nil {
-			trailers = st.x.Trailers(&st.part)
-		}
-		if len(trailers) > 0 {
-			st.sendTrailers(st.x, trailers)
-		} else {
-			(*out)[at+4] |= byte(http2.FlagDataEndStream)
-		}
+	x.Out.Framed += frameHeader
+	if done && trailed {
+		st.sendEnd(x, x.Trailers(part))
 	}
-	st.x.Out.Framed += frameHeader
-	st.credit -= int64(n)
-	c.credit -= int64(n)
-	st.stamp, c.sent = s.Set.Now, s.Set.Now
+	st.stamp = c.sent
 	if st.unsent != nil {
 		st.unsent.Took(n, st.stamp)
 	}
@@ -255,6 +230,25 @@ func (st *stream) write() {
 	default:
 		c.turned(st)
 	}
+}
+
+// limit returns how many bytes a frame of st may have.
+func (st *stream) limit() int { return int(min(st.credit, st.c.credit, int64(st.c.frame))) }
+
+// appendData appends a frame with the first bytes of b, as many as the windows allow. It returns how many. last says that nothing follows b.
+func (st *stream) appendData(b []byte, last bool) (n int) {
+	c := st.c
+	var flags http2.Flags
+	if n = min(len(b), max(st.limit(), 0)); n == len(b) && last {
+		flags = http2.FlagDataEndStream
+	}
+	out := c.output()
+	*out = appendFrameHeader(*out, n, http2.FrameData, flags, st.id)
+	*out = append(*out, b[:n]...)
+	st.credit -= int64(n)
+	c.credit -= int64(n)
+	c.sent = c.s.Set.Now
+	return n
 }
 
 // written ends the part that st has written.
@@ -380,16 +374,12 @@ func (c *Conn) expect(id uint32, p priority) {
 
 // priorityOf returns the priority of a stream that is being opened, whose request says p. What was expected counts more (RFC 9218 §7).
 func (c *Conn) priorityOf(id uint32, p priority) priority {
-	left := c.expected[:0]
 	for _, e := range c.expected {
-		switch {
-		case e.id == id:
+		if e.id == id {
 			p = e.priority
-		case e.id > id:
-			left = append(left, e)
 		}
 	}
-	if c.expected = left; len(left) == 0 {
+	if c.expected = slices.DeleteFunc(c.expected, func(e expectedStream) bool { return e.id <= id }); len(c.expected) == 0 {
 		c.expected = nil
 	}
 	return p

@@ -37,7 +37,7 @@ type stream struct {
 
 	priority priority
 	queued   bool          // it has turns
-	woken    bool          // it is in Conn.woken
+	woken    bool          // its exchange goes on soon
 	ends     http2.ErrCode // with what it is reset behind its response, if its request has not ended
 }
 
@@ -55,7 +55,7 @@ func (c *Conn) open(b *headerBlock) {
 		st.priority = c.priorityOf(b.id, b.priority)
 	}
 	st.credit, st.window, st.target = c.initial, initialWindow, initialWindow
-	st.missing, st.ended, st.extended = -1, b.end, b.pseudo&hasProtocol != 0
+	st.missing, st.ended, st.extended = -1, b.end, b.extended
 	c.streams[b.id] = st
 	c.conn.Stamp = s.Set.Now
 	if c.client.Expected != 0 {
@@ -108,7 +108,7 @@ func (s *Server) stream() *stream {
 		st := s.ended[n-1]
 		s.ended[n-1] = nil
 		s.ended = s.ended[:n-1]
-		if st.x == nil && st.bytes == nil && !st.woken && !st.loading && !st.cold {
+		if st.x == nil && st.bytes == nil && !st.woken && !st.loading {
 			*st = stream{}
 			return st
 		}
@@ -222,8 +222,16 @@ func (st *stream) Wait(x *sites.Exchange) {
 		c.beginDelayed()
 	case !x.Waits() && !st.woken:
 		st.woken = true
-		c.woken = append(c.woken, st)
-		c.conn.Again()
+		c.s.Set.Soon(st.goOn)
+	}
+}
+
+// goOn has the exchange of st go on, which was suspended.
+func (st *stream) goOn() {
+	st.woken = false
+	if x := st.x; x != nil && !x.Waits() {
+		x.GoOn()
+		st.c.settle()
 	}
 }
 
@@ -271,62 +279,54 @@ const (
 	// warmMost is for how much of a file the loop asks at once whether it is in memory.
 	warmMost = 2 << 20
 
-	// maxLoads is how many goroutines read files for a connection.
+	// maxLoads is how many goroutines read files for a connection at the same time.
 	maxLoads = 4
 )
 
-// appendFile appends up to limit bytes of the file of st to dst, if they are in memory. n is 0, without an error, if they are not.
-func (st *stream) appendFile(dst []byte, limit int) (_ []byte, n int, err error) {
-	left := &st.left
-	most := int(min(int64(limit), left.Count))
-	dst = slices.Grow(dst, most)
-	if !st.c.s.Set.IsWarm(left, warmMost) {
-		return dst, 0, nil
+// cached returns bytes of the file of st for a frame, until the next call: unix.EAGAIN if they are not in memory.
+func (st *stream) cached() (piece []byte, err error) {
+	s, left := st.c.s, &st.left
+	if !s.Set.IsWarm(left, warmMost) {
+		return nil, unix.EAGAIN
 	}
-	n, err = conn.ReadCached(left.File, dst[len(dst):len(dst)+most], left.Offset)
-	switch {
-	case err == unix.EAGAIN:
-		return dst, 0, nil
-	case err == nil && n == 0:
+	piece = s.piece[:min(int64(st.limit()), left.Count)]
+	n, err := conn.ReadCached(left.File, piece, left.Offset)
+	if n == 0 && err == nil {
 		err = conn.ErrShortFile
 	}
-	return dst[:len(dst)+max(n, 0)], n, err
+	left.Offset += int64(n)
+	left.Count -= int64(n)
+	return piece[:n], err
 }
 
 // load has a goroutine read the next bytes of the file of st.
 func (st *stream) load() {
 	c := st.c
 	c.dequeue(st)
-	if c.loading >= maxLoads {
-		st.cold = true
-		c.cold = append(c.cold, st)
-		return
-	}
-	c.loading++
 	st.loading = true
+	if c.loads == nil {
+		c.loads = make(chan struct{}, maxLoads)
+	}
 	fd, offset := st.left.File, st.left.Offset
-	piece := make([]byte, min(st.left.Count, max(st.credit, int64(c.frame)), loadMost))
-	var n int
-	var err error
+	most := min(st.left.Count, max(st.credit, int64(c.frame)), loadMost)
+	var piece []byte
+	err := io.ErrUnexpectedEOF // if it panics
 	c.s.Set.Beside(func() {
-		n, err = conn.ReadFile(fd, piece, offset)
-		if n == 0 && err == nil {
+		c.loads <- struct{}{}
+		defer func() { <-c.loads }()
+		b := make([]byte, most)
+		var n int
+		if n, err = conn.ReadFile(fd, b, offset); n == 0 && err == nil {
 			err = conn.ErrShortFile
 		}
-	}, func(bug bool) {
-		if bug {
-			err = io.ErrUnexpectedEOF
-		}
-		st.loaded(piece[:n], err)
-	})
+		piece = b[:n]
+	}, func(bool) { st.loaded(piece, err) })
 }
 
 // loaded goes on with st, of whose file a piece was read.
 func (st *stream) loaded(piece []byte, err error) {
 	c := st.c
 	st.loading = false
-	c.loading--
-	c.loadNext()
 	switch {
 	case !st.writing: // it was abandoned
 		part, x := st.part, st.orphan
@@ -345,17 +345,6 @@ func (st *stream) loaded(piece []byte, err error) {
 	}
 	c.pump()
 	c.settle()
-}
-
-// loadNext has the next stream that waits for a goroutine go on.
-func (c *Conn) loadNext() {
-	for len(c.cold) > 0 && c.loading < maxLoads {
-		st := c.cold[0]
-		c.cold = c.cold[1:]
-		if st.cold = false; st.sends() && c.streams[st.id] == st {
-			st.load()
-		}
-	}
 }
 
 // fileFailed ends st, whose file has not all that the response was promised.

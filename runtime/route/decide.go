@@ -3,6 +3,7 @@ package route
 import (
 	"bytes"
 	"net/netip"
+	"slices"
 
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
@@ -235,8 +236,9 @@ func AppendForwarded(dst []byte, r *http1.Request, head []byte) []byte {
 		return dst
 	}
 	for _, f := range r.Fields {
-		if letter := forwardLetter(f.Name.In(head)); letter != 0 {
-			dst = append(append(append(dst, letter), f.Value.In(head)...), '\n')
+		name := f.Name.In(head)
+		if i := slices.IndexFunc(forwardFields[:], func(known string) bool { return http1.EqualFold(name, known) }); i >= 0 {
+			dst = append(append(append(dst, '0'+byte(i)), f.Value.In(head)...), '\n')
 		}
 	}
 	return dst
@@ -248,43 +250,14 @@ func Believe(forwarded []byte, trusted func(netip.Addr) bool) (o Origin, host st
 	var f forwarding
 	for line := range bytes.Lines(forwarded) {
 		value := string(line[1 : len(line)-1])
-		switch line[0] {
-		case 'h':
+		if line[0] == 'h' {
 			host = value
-		case 'f':
-			f.forwarded = append(f.forwarded, value)
-		case 'c':
-			f.client = append(f.client, value)
-		case 's':
-			f.proto = append(f.proto, value)
-		case 'a':
-			f.host = append(f.host, value)
-		case 'p':
-			f.port = append(f.port, value)
-		case 'r':
-			f.path = append(f.path, value)
+		} else {
+			lines := &f[line[0]-'0']
+			*lines = append(*lines, value)
 		}
 	}
 	return f.origin(trusted), host
-}
-
-// forwardLetter returns the letter that stands for a field, 0: it says nothing of proxies.
-func forwardLetter(name []byte) byte {
-	switch {
-	case http1.EqualFold(name, "forwarded"):
-		return 'f'
-	case http1.EqualFold(name, "x-forwarded-for"):
-		return 'c'
-	case http1.EqualFold(name, "x-forwarded-proto"):
-		return 's'
-	case http1.EqualFold(name, "x-forwarded-host"):
-		return 'a'
-	case http1.EqualFold(name, "x-forwarded-port"):
-		return 'p'
-	case http1.EqualFold(name, "x-forwarded-prefix"):
-		return 'r'
-	}
-	return 0
 }
 
 // ClientCert says which certificate a client has to show for a request (TLS client authentication, RFC 8446 §4.3.2).

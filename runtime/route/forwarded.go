@@ -1,19 +1,31 @@
 package route
 
 import (
+	"cmp"
+	"iter"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 )
 
-// forwarding holds the fields that the proxies of a request have added: the lines of each
-// field, in order.
-type forwarding struct {
-	forwarded                       []string // RFC 7239
-	client, proto, host, port, path []string // X-Forwarded-For, -Proto, -Host, -Port, -Prefix
-}
+// forwardFields are the fields that proxies add to a request to describe its client.
+var forwardFields = [...]string{"forwarded", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port", "x-forwarded-prefix"}
+
+// The places of these fields.
+const (
+	forwarded = iota // RFC 7239
+	client
+	proto
+	host
+	port
+	prefix
+)
+
+// forwarding has the lines of each of these fields, in order.
+type forwarding [len(forwardFields)][]string
 
 // Origin is the client of a request and the URL it asked for, as far as trusted proxies
 // have said so. Empty strings: they have not.
@@ -37,29 +49,36 @@ const maxPrefix = 256
 // sets the first, and those that do pass the second on as a client made it up.
 func (f *forwarding) origin(trusted func(netip.Addr) bool) (o Origin) {
 	hops, found := 0, false
-	if len(f.client) == 0 {
-		hops, found = o.followForwarded(f.forwarded, trusted)
+	if len(f[client]) == 0 {
+		hops, found = o.followForwarded(f[forwarded], trusted)
 	}
 	if !found {
-		hops = o.followFor(f.client, trusted)
-		o.setProto("X-Forwarded-Proto", fromRight(f.proto, hops))
-		o.setHost("X-Forwarded-Host", fromRight(f.host, hops))
-		o.setPort(fromRight(f.port, hops))
+		hops = o.followFor(f[client], trusted)
+		o.setProto("X-Forwarded-Proto", fromRight(f[proto], hops))
+		o.setHost("X-Forwarded-Host", fromRight(f[host], hops))
+		hostPort := fromRight(f[port], hops)
+		n, ok := http1.ParsePort(hostPort)
+		o.set(&o.hostPort, "X-Forwarded-Port", hostPort, ok && n > 0)
 	}
-	o.setPrefix(fromRight(f.path, hops))
+	if raw := fromRight(f[prefix], hops); raw != "" {
+		clean, ok := cleanPrefix(raw)
+		if o.Prefix = clean; !ok {
+			o.bad("X-Forwarded-Prefix", raw)
+		}
+	}
 	return o
 }
 
 // followFor reads X-Forwarded-For from its end and returns how many proxies
 // have added to it, at least one.
 func (o *Origin) followFor(lines []string, trusted func(netip.Addr) bool) (hops int) {
-	walk := backwards{lines: lines}
-	for {
-		member, ok := walk.next()
-		if !ok || !o.step("X-Forwarded-For", member, trusted) {
-			return max(1, walk.passed)
+	for member := range backwards(lines) {
+		hops++
+		if !o.step("X-Forwarded-For", member, trusted) {
+			break
 		}
 	}
+	return max(1, hops)
 }
 
 // step goes on to the node that connected to a proxy, and says whether that
@@ -80,12 +99,12 @@ func (o *Origin) step(field, node string, trusted func(netip.Addr) bool) bool {
 // followForwarded does the same with Forwarded. found is false when there is nothing in it that could be read. Scheme
 // and host of an outer trusted proxy count more than those of an inner one: it is nearer to the client.
 func (o *Origin) followForwarded(lines []string, trusted func(netip.Addr) bool) (hops int, found bool) {
-	for i := len(lines) - 1; i >= 0; i-- {
-		for rest, more := lines[i], true; more; {
+	for _, line := range slices.Backward(lines) {
+		for rest, more := line, true; more; {
 			var e element
 			var ok bool
 			if e, rest, more, ok = lastElement(rest); !ok {
-				o.bad("Forwarded", lines[i])
+				o.bad("Forwarded", line)
 				return hops, found
 			}
 			if e == (element{}) {
@@ -108,70 +127,33 @@ func (o *Origin) bad(field, value string) {
 	}
 }
 
+// set notes what a field says, if it says anything and that is valid.
+func (o *Origin) set(to *string, field, value string, valid bool) {
+	switch {
+	case value == "":
+	case valid:
+		*to = value
+	default:
+		o.bad(field, value)
+	}
+}
+
 func (o *Origin) setProto(field, s string) {
-	switch {
-	case s == "":
-	case strings.EqualFold(s, "https"):
-		o.proto = "https"
-	case strings.EqualFold(s, "http"):
-		o.proto = "http"
-	default:
-		o.bad(field, s)
-	}
+	o.set(&o.proto, field, s, strings.EqualFold(s, "https") || strings.EqualFold(s, "http"))
+	o.proto = strings.ToLower(o.proto)
 }
 
-func (o *Origin) setHost(field, s string) {
-	switch {
-	case s == "":
-	case http1.ValidHost([]byte(s)):
-		o.host = s
-	default:
-		o.bad(field, s)
-	}
-}
-
-func (o *Origin) setPort(s string) {
-	if s == "" {
-		return
-	}
-	if n, ok := http1.ParsePort(s); ok && n > 0 {
-		o.hostPort = s
-	} else {
-		o.bad("X-Forwarded-Port", s)
-	}
-}
-
-func (o *Origin) setPrefix(s string) {
-	if s == "" {
-		return
-	}
-	var ok bool
-	if o.Prefix, ok = cleanPrefix(s); !ok {
-		o.bad("X-Forwarded-Prefix", s)
-	}
-}
+func (o *Origin) setHost(field, s string) { o.set(&o.host, field, s, http1.ValidHost([]byte(s))) }
 
 // cleanPrefix decodes a path that may stand before SCRIPT_NAME: whole segments
 // that mean what they say. A slash at its end is taken off.
 func cleanPrefix(s string) (prefix string, ok bool) {
-	if s[0] != '/' || len(s) > maxPrefix || strings.ContainsAny(s, "?#") {
+	path := string(http1.DecodePath(nil, []byte(s)))
+	unsafe := func(c rune) bool { return c < ' ' || c == 0x7f || c == '\\' }
+	if len(s) > maxPrefix || strings.ContainsAny(s, "?#") || !http1.IsCanonicalPath(path) || strings.ContainsFunc(path, unsafe) {
 		return "", false
 	}
-	prefix = strings.TrimSuffix(string(http1.DecodePath(nil, []byte(s))), "/")
-	if prefix == "" {
-		return "", true
-	}
-	for segment := range strings.SplitSeq(prefix[1:], "/") {
-		if segment == "" || segment == "." || segment == ".." {
-			return "", false
-		}
-	}
-	for i := range len(prefix) {
-		if c := prefix[i]; c < ' ' || c == 0x7f || c == '\\' {
-			return "", false
-		}
-	}
-	return prefix, true
+	return strings.TrimSuffix(path, "/"), true
 }
 
 // Peer returns the client as applications see it. connected is the other end of the
@@ -185,9 +167,7 @@ func (o *Origin) Peer(connected *exchange.Peer, host string) *exchange.Peer {
 	if o.addr != "" {
 		p.Addr, p.Port = o.addr, o.port
 	}
-	if o.proto != "" {
-		p.Scheme = o.proto
-	}
+	p.Scheme = cmp.Or(o.proto, p.Scheme)
 	if o.proto == "" && o.host == "" && o.hostPort == "" {
 		return &p
 	}
@@ -195,23 +175,14 @@ func (o *Origin) Peer(connected *exchange.Peer, host string) *exchange.Peer {
 	if p.Scheme == "https" {
 		usual = "443"
 	}
-	if o.host != "" {
-		host = o.host
-	}
-	name, port := splitHost(host)
+	name, port := splitHost(cmp.Or(o.host, host))
 	if o.host != "" {
 		p.ServerName, p.Host = name, o.host
 		if port == "" && o.hostPort != "" && o.hostPort != usual {
 			p.Host = name + ":" + o.hostPort
 		}
 	}
-	if port == "" {
-		port = o.hostPort
-	}
-	if port == "" {
-		port = usual
-	}
-	p.ServerPort = port
+	p.ServerPort = cmp.Or(port, o.hostPort, usual)
 	return &p
 }
 
@@ -253,44 +224,28 @@ func parseNode(s string) (addr netip.Addr, port string, ok bool) {
 	return addr.Unmap(), port, true
 }
 
-// backwards goes through the members of a list (RFC 9110 §5.6.1) from its end.
-type backwards struct {
-	lines  []string
-	rest   string
-	open   bool // rest has members yet
-	passed int  // members so far
-}
-
-func (b *backwards) next() (member string, ok bool) {
-	for b.open || len(b.lines) > 0 {
-		if !b.open {
-			last := len(b.lines) - 1
-			b.rest, b.lines, b.open = b.lines[last], b.lines[:last], true
-		}
-		member = b.rest
-		if i := strings.LastIndexByte(b.rest, ','); i >= 0 {
-			member, b.rest = b.rest[i+1:], b.rest[:i]
-		} else {
-			b.open = false
-		}
-		if member = strings.Trim(member, " \t"); member != "" {
-			b.passed++
-			return member, true
+// backwards yields the members of a list (RFC 9110 §5.6.1) from its end.
+func backwards(lines []string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, line := range slices.Backward(lines) {
+			for _, member := range slices.Backward(strings.Split(line, ",")) {
+				if member = strings.Trim(member, " \t"); member != "" && !yield(member) {
+					return
+				}
+			}
 		}
 	}
-	return "", false
 }
 
 // fromRight returns the n-th member of a list from its end, or the first.
 // Proxies that keep a list add one each; most write their own in its place.
 func fromRight(lines []string, n int) (member string) {
-	walk := backwards{lines: lines}
-	for walk.passed < n {
-		one, ok := walk.next()
-		if !ok {
+	for one := range backwards(lines) {
+		if n == 0 {
 			break
 		}
 		member = one
+		n--
 	}
 	return member
 }

@@ -103,18 +103,18 @@ func TestForwardedFields(t *testing.T) {
 		{"no port", forwarding{port: one("0")}, Origin{BadField: "X-Forwarded-Port", BadValue: "0"}},
 		{"too large a port", forwarding{port: one("99999")}, Origin{BadField: "X-Forwarded-Port", BadValue: "99999"}},
 
-		{"a prefix", forwarding{path: one("/app/")}, Origin{Prefix: "/app"}},
-		{"an encoded prefix", forwarding{path: one("/caf%C3%A9")}, Origin{Prefix: "/caf\u00e9"}},
-		{"the root", forwarding{path: one("/")}, Origin{}},
-		{"up", forwarding{path: one("/a/../b")}, Origin{BadField: "X-Forwarded-Prefix", BadValue: "/a/../b"}},
-		{"up, encoded", forwarding{path: one("/a/%2e%2E")}, Origin{BadField: "X-Forwarded-Prefix", BadValue: "/a/%2e%2E"}},
-		{"another host", forwarding{path: one("//evil.example")}, Origin{BadField: "X-Forwarded-Prefix", BadValue: "//evil.example"}},
-		{"encoded", forwarding{path: one("/%2fevil.example")}, Origin{BadField: "X-Forwarded-Prefix", BadValue: "/%2fevil.example"}},
-		{"a whole address", forwarding{path: one("https://a.example")}, Origin{BadField: "X-Forwarded-Prefix", BadValue: "https://a.example"}},
-		{"a control", forwarding{path: one("/a%0Db")}, Origin{BadField: "X-Forwarded-Prefix", BadValue: "/a%0Db"}},
-		{"a NUL", forwarding{path: one("/a%00")}, Origin{BadField: "X-Forwarded-Prefix", BadValue: "/a%00"}},
-		{"a query", forwarding{path: one("/a?b")}, Origin{BadField: "X-Forwarded-Prefix", BadValue: "/a?b"}},
-		{"a long one", forwarding{path: one("/" + strings.Repeat("a", 256))}, Origin{BadField: "X-Forwarded-Prefix", BadValue: "/" + strings.Repeat("a", 256)}},
+		{"a prefix", forwarding{prefix: one("/app/")}, Origin{Prefix: "/app"}},
+		{"an encoded prefix", forwarding{prefix: one("/caf%C3%A9")}, Origin{Prefix: "/caf\u00e9"}},
+		{"the root", forwarding{prefix: one("/")}, Origin{}},
+		{"up", forwarding{prefix: one("/a/../b")}, Origin{BadField: "X-Forwarded-Prefix", BadValue: "/a/../b"}},
+		{"up, encoded", forwarding{prefix: one("/a/%2e%2E")}, Origin{BadField: "X-Forwarded-Prefix", BadValue: "/a/%2e%2E"}},
+		{"another host", forwarding{prefix: one("//evil.example")}, Origin{BadField: "X-Forwarded-Prefix", BadValue: "//evil.example"}},
+		{"encoded", forwarding{prefix: one("/%2fevil.example")}, Origin{BadField: "X-Forwarded-Prefix", BadValue: "/%2fevil.example"}},
+		{"a whole address", forwarding{prefix: one("https://a.example")}, Origin{BadField: "X-Forwarded-Prefix", BadValue: "https://a.example"}},
+		{"a control", forwarding{prefix: one("/a%0Db")}, Origin{BadField: "X-Forwarded-Prefix", BadValue: "/a%0Db"}},
+		{"a NUL", forwarding{prefix: one("/a%00")}, Origin{BadField: "X-Forwarded-Prefix", BadValue: "/a%00"}},
+		{"a query", forwarding{prefix: one("/a?b")}, Origin{BadField: "X-Forwarded-Prefix", BadValue: "/a?b"}},
+		{"a long one", forwarding{prefix: one("/" + strings.Repeat("a", 256))}, Origin{BadField: "X-Forwarded-Prefix", BadValue: "/" + strings.Repeat("a", 256)}},
 
 		{"RFC 7239", forwarding{forwarded: one(`for=192.0.2.60;proto=http;by=203.0.113.43`)}, Origin{addr: "192.0.2.60", proto: "http"}},
 		{"quoted", forwarding{forwarded: one(`For="[2001:db8:cafe::17]:4711"`)}, Origin{addr: "2001:db8:cafe::17", port: "4711"}},
@@ -139,7 +139,7 @@ func TestForwardedFields(t *testing.T) {
 
 		{"a client's own beside X-Forwarded-For", forwarding{forwarded: one("for=127.0.0.1;proto=https;host=evil.example"), client: one("192.0.2.2"), proto: one("http")},
 			Origin{addr: "192.0.2.2", proto: "http"}},
-		{"beside X-Forwarded-Proto alone", forwarding{forwarded: one("for=192.0.2.1;proto=https"), proto: one("http"), path: one("/p")},
+		{"beside X-Forwarded-Proto alone", forwarding{forwarded: one("for=192.0.2.1;proto=https"), proto: one("http"), prefix: one("/p")},
 			Origin{addr: "192.0.2.1", proto: "https", Prefix: "/p"}},
 		{"one that cannot be read", forwarding{forwarded: one(`"`), proto: one("https")}, Origin{proto: "https", BadField: "Forwarded", BadValue: `"`}},
 	} {
@@ -205,14 +205,14 @@ func FuzzForwarded(f *testing.F) {
 			t.Errorf("%+v", o)
 		}
 		// What a client sends in front changes nothing that a proxy said behind it.
-		said.forwarded = []string{forwarded + ", for=192.0.2.7;proto=http;host=h", `for="10.0.0.9:1"`}
-		said.client = nil
+		said[0] = []string{forwarded + ", for=192.0.2.7;proto=http;host=h", `for="10.0.0.9:1"`}
+		said[1] = nil
 		if o := said.origin(trustTen); o.addr != "192.0.2.7" || o.proto != "http" || o.host != "h" {
-			t.Errorf("%q: %+v", said.forwarded, o)
+			t.Errorf("%q: %+v", said[0], o)
 		}
-		said.client = []string{client + ",192.0.2.7, 10.0.0.9:1"}
+		said[1] = []string{client + ",192.0.2.7, 10.0.0.9:1"}
 		if o := said.origin(trustTen); o.addr != "192.0.2.7" {
-			t.Errorf("%q: %+v", said.client, o)
+			t.Errorf("%q: %+v", said[1], o)
 		}
 	})
 }

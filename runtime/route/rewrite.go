@@ -122,53 +122,38 @@ const (
 // error is one line.
 func ParseTemplate(text string, names ...string) (Template, error) {
 	var t Template
-	add := func(p piece) {
-		if p.text != "" {
-			t = append(t, p)
-		}
-	}
 	for i := 0; i < len(text); i++ {
-		if c := text[i]; c <= ' ' || c >= 0x7f || strings.IndexByte(`"<>\^|`+"`", c) >= 0 {
+		if c := text[i]; c <= ' ' || c >= 0x7f || strings.IndexByte(notInURL, c) >= 0 {
 			return nil, fmt.Errorf("%q has a character that must be percent-encoded in a URL: %q", text, c)
 		}
 	}
-	for rest := text; ; {
-		literal, after, found := strings.Cut(rest, "$")
-		add(piece{text: literal})
-		if !found {
-			return t, nil
-		}
-		switch {
-		case strings.HasPrefix(after, "$"):
-			add(piece{text: "$"})
-			rest = after[1:]
-			continue
+	sample := "" // what t may become
+	for rest := text; rest != ""; {
+		p := piece{text: rest}
+		switch literal, after, found := strings.Cut(rest, "$"); {
+		case literal != "":
+			p.text, rest = literal, rest[len(literal):]
+		case found && strings.HasPrefix(after, "$"):
+			p.text, rest = "$", after[1:]
 		case strings.HasPrefix(after, "1"):
-			add(piece{text: VarRest, variable: true, inHost: endsInHost(t)})
-			rest = after[1:]
-			continue
+			p.text, p.variable, rest = VarRest, true, after[1:]
+		default:
+			name, tail, closed := strings.Cut(strings.TrimPrefix(after, "{"), "}")
+			if !closed || !slices.Contains(names, name) || after[0] != '{' {
+				return nil, fmt.Errorf("%q: $ must be followed by one of {%s}, 1 or $", text, strings.Join(names, "}, {"))
+			}
+			p.text, p.variable, rest = name, true, tail
 		}
-		name, tail, closed := strings.Cut(strings.TrimPrefix(after, "{"), "}")
-		if !closed || !slices.Contains(names, name) || after[0] != '{' {
-			return nil, fmt.Errorf("%q: $ must be followed by one of {%s}, 1 or $", text, strings.Join(names, "}, {"))
-		}
-		add(piece{text: name, variable: true, inHost: endsInHost(t)})
-		rest = tail
-	}
-}
-
-// endsInHost reports whether text behind t would be part of the authority of a URL.
-func endsInHost(t Template) bool {
-	whole := ""
-	for _, p := range t {
 		if p.variable {
-			whole += "x"
+			_, host, ok := strings.Cut(sample, "://")
+			p.inHost = ok && host != "" && !strings.ContainsAny(host, "/?#")
+			sample += "x"
 		} else {
-			whole += p.text
+			sample += p.text
 		}
+		t = append(t, p)
 	}
-	_, rest, ok := strings.Cut(whole, "://")
-	return ok && rest != "" && !strings.ContainsAny(rest, "/?#")
+	return t, nil
 }
 
 // Values fill in a template: see Decision.Values.
@@ -224,28 +209,24 @@ func (t Template) Append(dst []byte, v *Values) []byte {
 	return dst
 }
 
+// notInURL are the visible characters that URLs do not have.
+const notInURL = `"<>\^|` + "`"
+
 // AppendURL appends a part of a URL; what may not be in one is encoded.
-func AppendURL(dst, part []byte) []byte {
-	const hex = "0123456789ABCDEF"
-	for _, c := range part {
-		if c <= ' ' || c >= 0x7f || c == '"' || c == '<' || c == '>' || c == '\\' || c == '^' || c == '`' || c == '{' || c == '|' || c == '}' || c == '#' {
-			dst = append(dst, '%', hex[c>>4], hex[c&15])
-			continue
-		}
-		dst = append(dst, c)
-	}
-	return dst
-}
+func AppendURL(dst, part []byte) []byte { return appendEncoded(dst, part, notInURL+"{}#") }
 
 // AppendPath appends a decoded path, percent-encoded again.
-func AppendPath(dst, path []byte) []byte {
+func AppendPath(dst, path []byte) []byte { return appendEncoded(dst, path, notInURL+"{}#%?") }
+
+// appendEncoded appends text in which some characters, and all that are not visible, are percent-encoded.
+func appendEncoded(dst, text []byte, encoded string) []byte {
 	const hex = "0123456789ABCDEF"
-	for _, c := range path {
-		if c == '%' || c == '?' {
+	for _, c := range text {
+		if c <= ' ' || c >= 0x7f || strings.IndexByte(encoded, c) >= 0 {
 			dst = append(dst, '%', hex[c>>4], hex[c&15])
-			continue
+		} else {
+			dst = append(dst, c)
 		}
-		dst = AppendURL(dst, []byte{c})
 	}
 	return dst
 }

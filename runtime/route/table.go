@@ -1,6 +1,8 @@
 package route
 
 import (
+	"bytes"
+	"cmp"
 	"fmt"
 	"net/netip"
 	"path"
@@ -96,12 +98,9 @@ func New(sites []Site, strict bool) (*Table, error) {
 		t.sites[i] = site{mounts: make([]compiled, len(sites[i].Mounts)), guard: sites[i].Guard}
 		for k, m := range sites[i].Mounts {
 			pattern, err := newPattern(m.Match)
-			if err != nil {
-				return nil, fmt.Errorf("%q is not a file name pattern: %w", m.Match, err)
-			}
-			having, err := newPattern(m.Having)
-			if err != nil {
-				return nil, fmt.Errorf("%q is not a file name pattern: %w", m.Having, err)
+			having, err2 := newPattern(m.Having)
+			if err = cmp.Or(err, err2); err != nil {
+				return nil, err
 			}
 			t.sites[i].mounts[k] = compiled{m, pattern, having, m.Guard.restricts()}
 		}
@@ -196,13 +195,13 @@ type namePattern struct {
 	glob   string // other patterns, as path.Match has them
 }
 
-// newPattern returns the pattern, or path.ErrBadPattern.
+// newPattern returns the pattern. The error is one line.
 func newPattern(text string) (namePattern, error) {
 	if rest, ok := strings.CutPrefix(text, "*"); ok && rest != "" && !strings.ContainsAny(rest, `*?[\/`) {
 		return namePattern{suffix: rest}, nil
 	}
 	if _, err := path.Match(text, ""); err != nil || strings.Contains(text, "/") {
-		return namePattern{}, path.ErrBadPattern
+		return namePattern{}, fmt.Errorf("%q is not a file name pattern: %w", text, path.ErrBadPattern)
 	}
 	return namePattern{glob: text}, nil
 }
@@ -216,18 +215,15 @@ func (p *namePattern) matches(segment []byte) bool {
 	return ok
 }
 
-// find returns the end of the first segment of p[from:] that matches, or, if
+// find returns the end of the first segment of name[from:] that matches, or, if
 // whole, of the last one if that does; -1: none.
 func (p *namePattern) find(name []byte, from int, whole bool) int {
-	for start := from; start <= len(name); {
-		end := start
-		for end < len(name) && name[end] != '/' {
-			end++
-		}
-		if end > start && (!whole || end == len(name)) && p.matches(name[start:end]) {
+	end := from - 1
+	for segment := range bytes.SplitSeq(name[from:], slash) {
+		end += 1 + len(segment)
+		if len(segment) > 0 && (!whole || end == len(name)) && p.matches(segment) {
 			return end
 		}
-		start = end + 1
 	}
 	return -1
 }
@@ -235,11 +231,10 @@ func (p *namePattern) find(name []byte, from int, whole bool) int {
 // hosts finds the site for a host name, as its index: exact names win over "*.example.org",
 // of which the longest wins, over "example.*", as in nginx.
 type hosts struct {
-	exact    map[string]int
-	suffixes map[string]int // ".example.org"
-	prefixes map[string]int // "example."
-	strict   bool           // other hosts are refused
-	scratch  [256]byte
+	exact   map[string]int
+	wild    map[string]int // by names without "*": ".example.org", "example."
+	strict  bool           // other hosts are refused
+	scratch [256]byte
 }
 
 // maxHost is the length of the longest host that is looked up; names in DNS have up to 253 bytes.
@@ -248,7 +243,7 @@ const maxHost = 255
 // newHosts returns the hosts of sites, or nil if there is nothing to choose.
 // The error is one line.
 func newHosts(sites []Site, strict bool) (*hosts, error) {
-	h := &hosts{exact: map[string]int{}, suffixes: map[string]int{}, prefixes: map[string]int{}}
+	h := &hosts{exact: map[string]int{}, wild: map[string]int{}}
 	for i := range sites {
 		if len(sites[i].Names) == 0 {
 			if i > 0 {
@@ -274,11 +269,8 @@ func (h *hosts) add(name string, site int) error {
 		return err
 	}
 	table := h.exact
-	switch {
-	case strings.HasPrefix(key, "*."):
-		table, key = h.suffixes, key[1:]
-	case strings.HasSuffix(key, ".*"):
-		table, key = h.prefixes, key[:len(key)-1]
+	if rest := strings.Trim(key, "*"); rest != key {
+		table, key = h.wild, rest
 	}
 	if other, taken := table[key]; taken && other != site {
 		return fmt.Errorf("the host %q belongs to two sites", name)
@@ -321,21 +313,17 @@ func (h *hosts) find(host []byte) int {
 	if site, ok := h.exact[string(name)]; ok {
 		return site
 	}
-	if len(h.suffixes) > 0 {
-		for i := range name {
-			if name[i] == '.' && i > 0 {
-				if site, ok := h.suffixes[string(name[i:])]; ok {
-					return site
-				}
+	for i := 1; i < len(name); i++ {
+		if name[i] == '.' {
+			if site, ok := h.wild[string(name[i:])]; ok {
+				return site
 			}
 		}
 	}
-	if len(h.prefixes) > 0 {
-		for i := len(name) - 2; i >= 0; i-- {
-			if name[i] == '.' {
-				if site, ok := h.prefixes[string(name[:i+1])]; ok {
-					return site
-				}
+	for i := len(name) - 2; i >= 0; i-- {
+		if name[i] == '.' {
+			if site, ok := h.wild[string(name[:i+1])]; ok {
+				return site
 			}
 		}
 	}
@@ -349,12 +337,9 @@ func NormalHost(dst, host []byte) []byte {
 		return dst
 	}
 	if len(host) > 0 && host[0] == '[' {
-		for i, c := range host {
-			if c == ']' {
-				if a, err := netip.ParseAddr(string(host[1:i])); err == nil {
-					return append(a.AppendTo(append(dst, '[')), ']')
-				}
-			}
+		literal, _, _ := bytes.Cut(host[1:], []byte{']'})
+		if a, err := netip.ParseAddr(string(literal)); err == nil && len(literal) < len(host)-1 {
+			return append(a.AppendTo(append(dst, '[')), ']')
 		}
 		return dst
 	}

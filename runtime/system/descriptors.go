@@ -55,6 +55,22 @@ func Conn(fd int, name string) (net.Conn, error) {
 	return net.FileConn(f)
 }
 
+// SocketpairNonblock is Socketpair, of streams that do not block.
+func SocketpairNonblock() (fds [2]int, err error) {
+	if fds, err = Socketpair(unix.SOCK_STREAM); err == nil {
+		_ = unix.SetNonblock(fds[0], true) // both are sockets, which cannot fail to be
+		_ = unix.SetNonblock(fds[1], true)
+	}
+	return fds, err
+}
+
+// OpenFiles returns how many descriptors this process may have open, 0 if that is not known.
+func OpenFiles() uint64 {
+	var limit unix.Rlimit
+	_ = unix.Getrlimit(unix.RLIMIT_NOFILE, &limit)
+	return uint64(limit.Cur)
+}
+
 // Inode returns the number of the file that a descriptor has open, 0 for none.
 func Inode(fd int) uint64 {
 	var st unix.Stat_t

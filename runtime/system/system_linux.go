@@ -7,19 +7,9 @@ func Socket(family int) (fd int, err error) {
 	return unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 }
 
-// SocketNonblock is Socket, of one that does not block.
-func SocketNonblock(family int) (fd int, err error) {
-	return unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
-}
-
 // Socketpair makes two connected unix sockets of a kind (unix.SOCK_STREAM …) that block and that no child inherits.
 func Socketpair(kind int) (fds [2]int, err error) {
 	return unix.Socketpair(unix.AF_UNIX, kind|unix.SOCK_CLOEXEC, 0)
-}
-
-// SocketpairNonblock is Socketpair, of streams that do not block.
-func SocketpairNonblock() (fds [2]int, err error) {
-	return unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 }
 
 // Replace makes the descriptor to another one of the same file as from, in one step. Children inherit it.

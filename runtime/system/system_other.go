@@ -23,14 +23,6 @@ func Socket(family int) (fd int, err error) {
 	return fd, nil
 }
 
-// SocketNonblock is as on Linux.
-func SocketNonblock(family int) (fd int, err error) {
-	if fd, err = Socket(family); err == nil {
-		err = unix.SetNonblock(fd, true)
-	}
-	return fd, err
-}
-
 // Socketpair is as on Linux.
 func Socketpair(kind int) (fds [2]int, err error) {
 	syscall.ForkLock.RLock()
@@ -38,15 +30,6 @@ func Socketpair(kind int) (fds [2]int, err error) {
 	if fds, err = unix.Socketpair(unix.AF_UNIX, kind, 0); err == nil {
 		unix.CloseOnExec(fds[0])
 		unix.CloseOnExec(fds[1])
-	}
-	return fds, err
-}
-
-// SocketpairNonblock is as on Linux.
-func SocketpairNonblock() (fds [2]int, err error) {
-	if fds, err = Socketpair(unix.SOCK_STREAM); err == nil {
-		_ = unix.SetNonblock(fds[0], true) // both are sockets, which cannot fail to be
-		_ = unix.SetNonblock(fds[1], true)
 	}
 	return fds, err
 }
