@@ -235,7 +235,8 @@ func (out *Response) add(r *representation, part byteRange) {
 // reply returns the error that res is, as an answer to req.
 func (res *Response) reply(req *Request) exchange.Reply {
 	h := &res.Head
-	r := exchange.Reply{Status: h.Status, HTML: WantsHTML(req.Parsed, req.Head), Fields: bytes.Clone(h.Fields), Close: h.Close}
+	r := exchange.Reply{Status: h.Status, HTML: WantsHTML(req.Parsed, req.Head), Fields: bytes.Clone(h.Fields), Close: h.Close,
+		Date: h.HasDate, Server: h.HasServer}
 	if !r.HTML {
 		r.Text = strconv.Itoa(r.Status) + " " + http1.StatusText(r.Status)
 	}
@@ -298,9 +299,6 @@ type Source struct {
 
 // NewSource returns a Source of files. If it declines, routing continues for missing files.
 func NewSource(files *Files, declines bool) *Source { return &Source{files: files, declines: declines} }
-
-// Files returns the files that the source serves.
-func (s *Source) Files() *Files { return s.files }
 
 // Declines implements exchange.Optional.
 func (s *Source) Declines() bool { return s.declines }
