@@ -246,49 +246,39 @@ func (s *Store) purge() {
 
 func (s *Store) carryOut(p *Pattern) (gone int) {
 	before := s.pages
-	for f := range s.fills {
-		f.purged = f.purged || f.named(p)
-	}
-	path, query, queried := p.Path, "", false
-	prefix, wide := "", false
-	if !p.Exact {
-		path, query, queried = strings.Cut(p.Path, "?")
-		prefix, wide = strings.CutSuffix(p.Path, "*")
+	path, query, wide, queried := p.parts()
+	for f := range s.fills { // hosts and queries are not looked at, and tags are not known yet: the page is only not kept
+		f.purged = f.purged || p.Tag != "" || f.path == path || wide && strings.HasPrefix(f.path, path)
 	}
 	if p.Tag == "" && !wide {
-		for _, n := range slices.Clone(s.paths[string(http1.DecodePath(nil, []byte(path)))]) {
+		for _, n := range slices.Clone(s.paths[path]) {
 			if p.of(n) && (!queried || n.query() == query) {
 				s.remove(n)
 			}
 		}
 		return before - s.pages
 	}
-	prefix = string(http1.DecodePath(nil, []byte(prefix)))
 	for _, n := range s.nodes {
 		switch {
 		case !p.of(n):
 		case p.Tag != "" && n.page != nil && n.page.hasTag(p.Tag):
 			s.drop(n)
-		case p.Tag == "" && strings.HasPrefix(n.path, prefix):
+		case p.Tag == "" && strings.HasPrefix(n.path, path):
 			s.remove(n)
 		}
 	}
 	return before - s.pages
 }
 
-// named reports whether f may fetch a page of the pattern. Queries are
-// not looked at: it is only not kept.
-func (f *Fill) named(p *Pattern) bool {
-	if p.Tag != "" {
-		return true // not known yet
-	}
-	prefix, wide := p.Path, false
+// parts returns the path of a pattern as nodes have it, which is a prefix if wide, and the query if a page with that alone is meant.
+func (p *Pattern) parts() (path, query string, wide, queried bool) {
+	path = p.Path
 	if !p.Exact {
-		prefix, _, _ = strings.Cut(p.Path, "?")
-		prefix, wide = strings.CutSuffix(prefix, "*")
+		if path, wide = strings.CutSuffix(path, "*"); !wide {
+			path, query, queried = strings.Cut(path, "?")
+		}
 	}
-	prefix = string(http1.DecodePath(nil, []byte(prefix)))
-	return f.path == prefix || wide && strings.HasPrefix(f.path, prefix)
+	return string(http1.DecodePath(nil, []byte(path))), query, wide, queried
 }
 
 // of says whether a node is of the pattern's host.
