@@ -112,8 +112,8 @@ func (e *ExitError) Error() string { return fmt.Sprintf("the script exited with 
 // App has the loaded applications.
 type App struct {
 	Contents
-	loaded  []*loadResult // by the index of Options.Apps
-	mounts  []Mount       // of all of them, by Mount.Index
+	loaded  []*Content // the different ones of Apps
+	mounts  []Mount    // of all of them, by Mount.Index
 	mode    poolMode
 	handler *Handler // after Start
 	stop    chan int // inline: ends Serve
@@ -160,7 +160,7 @@ func (a *App) load(o Options, paths []string) error {
 	if err := checkPackage(); err != nil {
 		return err
 	}
-	known := map[Application]*loadResult{}
+	known := map[Application]*Content{}
 	seen := map[string]int{}
 	for i, app := range o.Apps {
 		if app.Script != "" {
@@ -181,9 +181,9 @@ func (a *App) load(o Options, paths []string) error {
 			placeMounts(found.Table, o.Apps[i].fullName(), seen)
 			a.mounts = append(a.mounts, found.Table...)
 			known[app] = found
+			a.loaded = append(a.loaded, found)
 		}
-		a.loaded = append(a.loaded, found)
-		a.Apps = append(a.Apps, found.Content)
+		a.Apps = append(a.Apps, *found)
 	}
 	return nil
 }

@@ -12,7 +12,6 @@ import (
 	"io"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 	"unsafe"
@@ -219,14 +218,14 @@ const (
 )
 
 // presenceQueue has events for the callbacks of fapws.on_join and on_leave. They are submitted as requests without a client, one
-// at a time, to a mount after those of the application: so callbacks run where handlers run, in order, and one at a time.
+// at a time, to a mount after those of the application: so callbacks run where handlers run, in order, and one at a time. It belongs
+// to the event loop.
 type presenceQueue struct {
-	mu      sync.Mutex
 	waiting []PresenceEvent
 	lost    int            // number of events since the queue is full
-	rec     *C.core_record // of the request; event loop only
+	rec     *C.core_record // of the request
 	busy    bool           // the request is active
-	active  bool           // events wait, or busy; event loop only
+	active  atomic.Bool    // events wait, or busy; read by any goroutine
 }
 
 // NotifyPresence queues an event, if the application has registered a callback. It returns false for the first event that is
@@ -236,15 +235,13 @@ func (h *Handler) NotifyPresence(n PresenceEvent) bool {
 		return true
 	}
 	q := &h.presence
-	q.mu.Lock()
-	defer q.mu.Unlock()
 	if len(q.waiting) >= mostNotices {
 		q.lost++
 		return q.lost > 1
 	}
-	q.lost, q.active = 0, true
+	q.lost = 0
 	q.waiting = append(q.waiting, n)
-	if len(q.waiting) == 1 && !q.busy {
+	if !q.active.Swap(true) {
 		C.core_wake_loop() // the event loop calls step when it can run handlers
 	}
 	return true
@@ -258,10 +255,11 @@ func (h *Handler) WatchesPresence() bool {
 
 // step submits queued events, unless a request is active. It must be called on the event loop.
 func (q *presenceQueue) step(h *Handler) {
-	q.mu.Lock()
-	if q.busy || len(q.waiting) == 0 {
-		q.active = q.busy
-		q.mu.Unlock()
+	if q.busy {
+		return
+	}
+	if len(q.waiting) == 0 {
+		q.active.Store(false)
 		return
 	}
 	some := q.waiting[:min(len(q.waiting), atOnce)]
@@ -270,14 +268,13 @@ func (q *presenceQueue) step(h *Handler) {
 		q.waiting = nil
 	}
 	q.busy = true
-	q.mu.Unlock()
 	if q.rec == nil {
 		q.rec = newRecord()
 	}
 	copyRequest(q.rec, &exchange.Request{
 		Mount: len(h.app.mounts), Head: noticeHead, Parsed: &noticeParsed, Path: []byte("/"),
 		Body: body, Size: int64(len(body)), Spool: -1, Peer: &exchange.Peer{},
-	})
+	}, "")
 	q.rec.ticket, q.rec.next = ^C.uint32_t(0), nil
 	q.rec.serial++
 	q.rec.thread = nil
@@ -299,38 +296,20 @@ func parsedNotice() (r http1.Request) {
 
 // Notified returns when all events have been handled, or after limit. It must not be called on the event loop.
 func (h *Handler) Notified(limit time.Duration) {
-	q := &h.presence
-	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(noticedTick) {
-		q.mu.Lock()
-		done := !q.busy && len(q.waiting) == 0
-		q.mu.Unlock()
-		if done {
-			return
-		}
+	for end := time.Now().Add(limit); h.presence.active.Load() && time.Now().Before(end); time.Sleep(noticedTick) {
 	}
 }
 
 const noticedTick = 5 * time.Millisecond
 
-// taken removes parts of these requests from a list: they have no client.
-func (q *presenceQueue) taken(list *C.core_part) *C.core_part {
-	first := list
-	for at := &first; *at != nil; {
-		p := *at
-		if p.rec != q.rec || q.rec == nil {
-			at = &p.next
-			continue
-		}
-		*at = p.next
-		last := p.last != 0
-		if p != &q.rec.part0 {
-			C.core_part_free(C.uintptr_t(uintptr(unsafe.Pointer(p))))
-		}
-		if last {
-			q.mu.Lock()
-			q.busy = false
-			q.mu.Unlock()
-		}
+// release frees a part of such a request, which has no client, and submits the next one after the last part.
+func (q *presenceQueue) release(h *Handler, p *C.core_part) {
+	last := p.last != 0
+	if p != &q.rec.part0 {
+		C.core_part_free(C.uintptr_t(uintptr(unsafe.Pointer(p))))
 	}
-	return first
+	if last {
+		q.busy = false
+		q.step(h)
+	}
 }

@@ -228,8 +228,8 @@ func handlerName(callable *python3.PyObject) string {
 }
 
 // readSettings reads the globals with these names. Main thread, GIL held.
-func (f *loadResult) readSettings(names []string) {
-	f.Settings = map[string]Value{}
+func (f *Content) readSettings(names []string) {
+	f.Settings = Settings{}
 	for _, name := range names {
 		if o := python3.PyDict_GetItemString(f.globals, name); o != nil {
 			f.Settings[name] = valueOf(o, 0)
@@ -239,7 +239,7 @@ func (f *loadResult) readSettings(names []string) {
 
 // finish numbers the mounts from index, and reads the settings (globals with these names) and the classes of the application
 // from its globals. Main thread, GIL held.
-func (f *loadResult) finish(names []string, index int) {
+func (f *Content) finish(names []string, index int) {
 	f.readSettings(names)
 	environ := unsafe.Pointer(C.live_environ_class(unsafe.Pointer(f.globals)))
 	if environ == nil && f.Class == "" {
@@ -257,7 +257,7 @@ func (f *loadResult) finish(names []string, index int) {
 
 // environAskedFor returns the class Environ for a script that uses its keys without
 // importing it (contrib/fapws/_asked.py); nil for any other. Main thread, GIL held.
-func (f *loadResult) environAskedFor() unsafe.Pointer {
+func (f *Content) environAskedFor() unsafe.Pointer {
 	class, _ := callPackage("_asked", "environ_for", f.globals)
 	switch {
 	case class == nil: // an attribute of a module raised
