@@ -193,12 +193,11 @@ func (f *Fill) Write(b []byte) (kept []byte, ok bool) {
 
 // Finish ends the Fill and returns the page, which is kept from now on. nil: it is not as announced, and is not kept.
 func (f *Fill) Finish() *Page {
-	s, p := f.s, f.page
+	p := f.page
 	if f.length >= 0 && int64(len(p.Body)) != f.length {
 		f.end()
 		return nil
 	}
-	s.purge() // purges while it was fetched
 	if cap(p.Body) > len(p.Body)+len(p.Body)/8 {
 		p.Body = bytes.Clone(p.Body)
 	}

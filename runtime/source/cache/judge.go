@@ -269,7 +269,6 @@ func (f *Fill) Confirm(h *exchange.Head, now int64) (p *Page, shared bool) {
 		f.end()
 		return p, false
 	}
-	s.purge() // pages that were purged meanwhile
 	f.end()
 	if in := s.nodes[string(f.key)]; !f.purged && (in == nil || in.page == nil || in.page == old) { // none that is newer
 		if old.in != nil && old.in != in {

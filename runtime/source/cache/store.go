@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
 
 	"fapws/runtime/http1"
 )
@@ -24,10 +22,6 @@ type Store struct {
 	now         int64              // of the last call
 	count       [len(verdictFields)]int64
 	key         []byte // scratch
-
-	due    atomic.Bool // there are wanted
-	mu     sync.Mutex
-	wanted []Pattern // purges; guarded by mu
 }
 
 // Stats is the state of a store, and counts its look-ups.
@@ -84,7 +78,6 @@ const (
 
 // Stats returns the state of the store.
 func (s *Store) Stats() Stats {
-	s.purge()
 	n := &s.count
 	return Stats{Hits: n[Hit], Stale: n[Stale], Misses: n[Miss] + n[Expired], Bypassed: n[Bypass], Waited: n[Wait], Revalidated: n[Revalidated],
 		Entries: s.pages, Bytes: s.used, Most: s.limit}
@@ -206,45 +199,8 @@ func (p *Pattern) Check() error {
 	return nil
 }
 
-// maxWanted is the maximum number of waiting purges; above it all pages are evicted.
-const maxWanted = 1000
-
-// Purge evicts pages before the next one is looked up. Pages that are being fetched are not kept, either. It does not
-// wait, and is safe for concurrent use.
-func (s *Store) Purge(p Pattern) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.wanted) == maxWanted {
-		s.wanted = append(s.wanted[:0], Pattern{Path: "*"})
-	} else {
-		s.wanted = append(s.wanted, p)
-	}
-	s.due.Store(true)
-}
-
-// PurgeNow is Purge, carried out; it returns how many pages went. Not for any
-// goroutine but the store's.
-func (s *Store) PurgeNow(p Pattern) int {
-	s.purge()
-	return s.carryOut(&p)
-}
-
-// purge carries out the waiting purges.
-func (s *Store) purge() {
-	if !s.due.Load() {
-		return
-	}
-	s.mu.Lock()
-	wanted := s.wanted
-	s.wanted = nil
-	s.due.Store(false)
-	s.mu.Unlock()
-	for i := range wanted {
-		s.carryOut(&wanted[i])
-	}
-}
-
-func (s *Store) carryOut(p *Pattern) (gone int) {
+// PurgeNow evicts pages, and returns how many went. Pages that are being fetched are not kept, either.
+func (s *Store) PurgeNow(p Pattern) (gone int) {
 	before := s.pages
 	path, query, wide, queried := p.parts()
 	for f := range s.fills { // hosts and queries are not looked at, and tags are not known yet: the page is only not kept
