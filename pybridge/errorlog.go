@@ -1,6 +1,5 @@
 package pybridge
 
-// #include <stdlib.h>
 // #include "shim.h"
 import "C"
 
@@ -40,12 +39,9 @@ type errorLog struct {
 // AddErrorLog returns the number of an error log, exchange.Request.ErrorLog of its requests. It must be called before App.Start,
 // on one goroutine.
 func AddErrorLog(l ErrorLog) (number int, err error) {
-	var path *C.char
-	if l.Path != "" {
-		path = C.CString(l.Path)
-		defer C.free(unsafe.Pointer(path))
-	}
-	if number = int(C.core_errorlog_add(path, C.int64_t(l.MaxSize), epoch(l.Until))); number == 0 {
+	arena := &cArena{}
+	defer arena.free()
+	if number = int(C.core_errorlog_add(arena.str(l.Path), C.int64_t(l.MaxSize), epoch(l.Until))); number == 0 {
 		return 0, fmt.Errorf("error log %s: out of memory", l.Path)
 	}
 	errorLogs = append(errorLogs, &errorLog{ErrorLog: l})

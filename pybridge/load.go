@@ -98,21 +98,11 @@ func callPackage(module, function string, args ...*python3.PyObject) (*python3.P
 	return m.CallMethodArgs(function, args...), nil
 }
 
-// search calls load of fapws._load and returns its tuple, which lives as long as the process. where is the name of the
+// search calls load of fapws._load and returns its tuple, which lives as long as the process, as the arguments do. where is the name of the
 // application in messages; "": the name of its script or module.
 func search(app *Application, script, where string, main *python3.PyObject) (*python3.PyObject, error) {
-	factory := 0
-	if app.Factory {
-		factory = 1
-	}
-	args := []*python3.PyObject{
-		text(script), text(app.Module), text(app.Folder), text(app.Object), text(app.Interface), python3.PyBool_FromLong(factory),
-		text(where), main,
-	}
-	result, err := callPackage("_load", "load", args...)
-	for _, arg := range args[:len(args)-1] {
-		arg.DecRef()
-	}
+	result, err := callPackage("_load", "load", text(script), text(app.Module), text(app.Folder), text(app.Object), text(app.Interface),
+		python3.PyBool_FromLong(int(boolByte(app.Factory))), text(where), main)
 	if err != nil {
 		return nil, err
 	}

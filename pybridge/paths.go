@@ -86,7 +86,7 @@ func readEntry(entry *python3.PyObject) (m Mount, err error) {
 
 // mountOf makes a mount of an entry at prefix.
 func mountOf(prefix string, entry *python3.PyObject, iface string) (Mount, error) {
-	entry, wrappers := unwrap(entry)
+	entry, cache, login := unwrap(entry)
 	callable := entry
 	if python3.PyType_Check(entry) || !python3.PyCallable_Check(entry) {
 		adapted, err := adaptVerbs(entry)
@@ -100,8 +100,8 @@ func mountOf(prefix string, entry *python3.PyObject, iface string) (Mount, error
 	if !python3.PyCallable_Check(callable) {
 		return Mount{}, fmt.Errorf("%s cannot be called", aType(callable))
 	}
-	m := Mount{Prefix: prefix, Name: handlerName(entry), Static: attrString(callable, "_fapws_static"), CGI: attrString(callable, "_fapws_cgi"), Upload: attrString(callable, "_fapws_upload"), Cache: wrappers.cache, Login: wrappers.login, entry: entry, callable: callable}
-	if m.Upload != "" && wrappers.cache != "" {
+	m := Mount{Prefix: prefix, Name: handlerName(entry), Static: attrString(callable, "_fapws_static"), CGI: attrString(callable, "_fapws_cgi"), Upload: attrString(callable, "_fapws_upload"), Cache: cache, Login: login, entry: entry, callable: callable}
+	if m.Upload != "" && cache != "" {
 		return m, errors.New("an upload cannot be cached")
 	}
 	if m.Static != "" || m.CGI != "" || isPlain(callable) {
@@ -126,9 +126,7 @@ func isPlain(callable *python3.PyObject) bool {
 
 // decide sets the kind and the callable of m (contrib/fapws/_kinds.py).
 func (m *Mount) decide(iface string) error {
-	name := text(iface)
-	defer name.DecRef()
-	found, err := inspect(m.entry, "_kinds", "kind_of", m.callable, name)
+	found, err := inspect(m.entry, "_kinds", "kind_of", m.callable, text(iface))
 	if err != nil {
 		return err
 	}

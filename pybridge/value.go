@@ -1,6 +1,7 @@
 package pybridge
 
 import (
+	"cmp"
 	"strings"
 
 	python3 "github.com/go-python/cpy3"
@@ -105,38 +106,19 @@ func repr(o *python3.PyObject) string {
 	return text
 }
 
-// wrappers are what the objects of package fapws that an entry of PATHS is wrapped in tell the server, in JSON; "": nothing.
-type wrappers struct{ cache, login string }
-
-// unwrap returns the object that fapws.cache.cached and fapws.Login have wrapped, in any order; any other entry
-// unchanged.
-func unwrap(entry *python3.PyObject) (*python3.PyObject, wrappers) {
-	var w wrappers
+// unwrap returns the object that fapws.cache.cached and fapws.Login have wrapped, in any order, and what they tell the server, in JSON;
+// "": nothing. Any other entry is unchanged.
+func unwrap(entry *python3.PyObject) (_ *python3.PyObject, cache, login string) {
 	for {
-		inner, said := unwrapOne(entry, "_fapws_cache")
-		if inner != nil {
-			entry, w.cache = inner, said
-			continue
+		rule, arguments := attrString(entry, "_fapws_cache"), attrString(entry, "_fapws_login")
+		if rule == "" && arguments == "" {
+			return entry, cache, login
 		}
-		if inner, said = unwrapOne(entry, "_fapws_login"); inner == nil {
-			return entry, w
+		inner := entry.GetAttrString("__wrapped__") // lives as long as the process, as entry does
+		if inner == nil {
+			python3.PyErr_Clear()
+			return entry, cache, login
 		}
-		entry, w.login = inner, said
+		entry, cache, login = inner, cmp.Or(rule, cache), cmp.Or(arguments, login)
 	}
-}
-
-// unwrapOne returns the object in a wrapper with an attribute, and its value; nil if entry is not one.
-func unwrapOne(entry *python3.PyObject, name string) (inner *python3.PyObject, said string) {
-	value := entry.GetAttrString(name)
-	if value == nil {
-		python3.PyErr_Clear()
-		return nil, ""
-	}
-	defer value.DecRef()
-	inner = entry.GetAttrString("__wrapped__") // lives as long as the process, as entry does
-	if inner == nil || !python3.PyUnicode_Check(value) {
-		python3.PyErr_Clear()
-		return nil, ""
-	}
-	return inner, python3.PyUnicode_AsUTF8(value)
 }
