@@ -325,7 +325,7 @@ func (s *Source) Start(x *exchange.Exchange) {
 	if r := x.Record; r != nil {
 		r.File = append(append(r.File[:0], s.files.name...), a.request.Path...)
 	}
-	if s.files.Hit(time.Now().UnixNano(), &a.request, &a.Response) {
+	if s.files.Hit(started.UnixNano()+int64(time.Since(started)), &a.request, &a.Response) {
 		a.Send(x, true)
 		return
 	}
