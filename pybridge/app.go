@@ -212,12 +212,7 @@ func absolute(path string) (string, error) {
 }
 
 // place follows the links of path's directory.
-func place(path string) string {
-	if folder, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil {
-		return filepath.Join(folder, filepath.Base(path))
-	}
-	return path
-}
+func place(path string) string { return filepath.Join(system.RealPath(filepath.Dir(path)), filepath.Base(path)) }
 
 func start(o Options) error {
 	arena := &cArena{}
@@ -369,7 +364,7 @@ func ownHome(cfg string) string {
 		return ""
 	}
 	own := filepath.Dir(interpreter)
-	if realPath(own) == realPath(m[1]) {
+	if system.RealPath(own) == system.RealPath(m[1]) {
 		return ""
 	}
 	prefix := filepath.Dir(own)
@@ -377,14 +372,6 @@ func ownHome(cfg string) string {
 		return "" // its standard library is elsewhere
 	}
 	return prefix
-}
-
-// realPath follows the links of path, if it exists.
-func realPath(path string) string {
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		return real
-	}
-	return path
 }
 
 func venvPython(folder string) string {

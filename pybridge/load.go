@@ -16,6 +16,8 @@ import (
 	"unsafe"
 
 	python3 "github.com/go-python/cpy3"
+
+	"fapws/runtime/system"
 )
 
 // find loads application i of o; paths are the absolute paths of the scripts. A script with PATHS is run as it is; others are
@@ -203,7 +205,7 @@ func packagePlaces() []string {
 	if program == "" {
 		return nil
 	}
-	exe := realPath(program)
+	exe := system.RealPath(program)
 	return []string{
 		filepath.Join(exe, "../../lib/python"+minor(Version())+"/site-packages"),
 		filepath.Join(exe, "../../lib/fapws"), // of a package

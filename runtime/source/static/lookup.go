@@ -164,7 +164,8 @@ func (f *Files) made(d *description, size int64) (none CodingSet) {
 // outside the root (os.Root has no public error for it, if a caller uses that)
 // is for the client as if there was nothing.
 func StatusOf(err error) int {
-	reason := unwrap(err)
+	var reason syscall.Errno // the kernel's, or 0
+	errors.As(err, &reason)
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		return 403
@@ -178,12 +179,6 @@ func StatusOf(err error) int {
 		return 503
 	}
 	return 500
-}
-
-// unwrap returns the kernel's reason for an error, or 0.
-func unwrap(err error) (reason syscall.Errno) {
-	errors.As(err, &reason)
-	return reason
 }
 
 // cleanPath checks a decoded PATH_INFO and turns it into a name below the

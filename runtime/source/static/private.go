@@ -13,6 +13,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"fapws/runtime/system"
 )
 
 // Private are files that no document root serves, whatever their path there: what the
@@ -64,12 +66,9 @@ func NewPrivate(paths ...string) *Private {
 			continue
 		}
 		p.paths = append(p.paths, abs)
-		real, err := filepath.EvalSymlinks(abs)
-		if err != nil {
-			real = abs
-			if folder, err := filepath.EvalSymlinks(filepath.Dir(abs)); err == nil {
-				real = filepath.Join(folder, filepath.Base(abs))
-			}
+		real := system.RealPath(abs)
+		if real == abs { // perhaps the file does not exist
+			real = filepath.Join(system.RealPath(filepath.Dir(abs)), filepath.Base(abs))
 		}
 		p.real = append(p.real, real)
 	}
@@ -111,11 +110,9 @@ func (p *Private) within(root string) (patterns []string) {
 	if p == nil {
 		return nil
 	}
-	if real, err := filepath.EvalSymlinks(root); err == nil {
-		root = real
-	}
+	root = strings.TrimSuffix(system.RealPath(root), "/") + "/"
 	for _, file := range p.real {
-		if !strings.HasPrefix(file, strings.TrimSuffix(root, "/")+"/") {
+		if !strings.HasPrefix(file, root) {
 			continue
 		}
 		name := literally.Replace(filepath.Base(file))

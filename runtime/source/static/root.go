@@ -67,7 +67,7 @@ func openView(path string, policy Symlinks, g guard) (*view, fs.FileInfo, error)
 		return nil, nil, err
 	}
 	t := &view{dir: dir, self: self, fd: int(self.Fd()), prefix: []string{strings.TrimRight(path, "/")}, policy: policy, guard: g}
-	if real, err := filepath.EvalSymlinks(path); err == nil && real != path {
+	if real := system.RealPath(path); real != path {
 		t.prefix = append(t.prefix, strings.TrimRight(real, "/"))
 	}
 	return t, info, nil
