@@ -212,7 +212,9 @@ func absolute(path string) (string, error) {
 }
 
 // place follows the links of path's directory.
-func place(path string) string { return filepath.Join(system.RealPath(filepath.Dir(path)), filepath.Base(path)) }
+func place(path string) string {
+	return filepath.Join(system.RealPath(filepath.Dir(path)), filepath.Base(path))
+}
 
 func start(o Options) error {
 	arena := &cArena{}

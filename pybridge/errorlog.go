@@ -4,6 +4,7 @@ package pybridge
 import "C"
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math"
 	"os"
@@ -69,7 +70,7 @@ func epoch(t time.Time) C.int64_t {
 // regardless of the size of the files. It is safe for concurrent use, and may be called more than once.
 func EndErrorLogs() {
 	C.core_errorlog_direct()
-	eachMessage(func(kind byte, texts []byte) {
+	eachMessage(func(kind byte, texts []string) {
 		if kind == C.CORE_ERROR_LINES {
 			writeErrorLines(texts)
 		}
@@ -78,10 +79,9 @@ func EndErrorLogs() {
 
 // writeErrorLines handles a message of kind CORE_ERROR_LINES. It does not change the text, so that a line without its end looks
 // the same as when it is written directly.
-func writeErrorLines(texts []byte) {
-	number := int(nativeInt(cutText(&texts)))
-	l := errorLogs[number-1]
-	l.Write(cutText(&texts))
+func writeErrorLines(texts []string) {
+	l := errorLogs[binary.NativeEndian.Uint32([]byte(texts[0]))-1]
+	l.Write([]byte(texts[1]))
 	l.passed.Add(1)
 }
 

@@ -57,22 +57,18 @@ func (h *Handler) Published(cost int64) { atomic.AddInt64((*int64)(&h.shared.eve
 func (h *Handler) listen() {
 	atomic.StoreUint32((*uint32)(&h.shared.purges), 0) // before they are taken: see live_channels.c
 	var events []Event
-	eachMessage(func(kind byte, texts []byte) {
+	eachMessage(func(kind byte, texts []string) {
 		switch kind {
 		case C.CORE_PURGE:
 			if h.config.Purge != nil {
-				h.config.Purge(string(cutText(&texts)))
+				h.config.Purge(texts[0])
 			}
 		case C.CORE_EVENT:
-			events = append(events, Event{Name: string(cutText(&texts)), ID: string(cutText(&texts)), Type: string(cutText(&texts)), Data: string(cutText(&texts))})
+			events = append(events, Event{Name: texts[0], ID: texts[1], Type: texts[2], Data: texts[3]})
 		case C.CORE_BROADCAST:
-			e := Event{Place: string(cutText(&texts)), Name: string(cutText(&texts))}
-			e.Binary = cutText(&texts)[0] == C.CORE_OP_BINARY
-			e.Data = string(cutText(&texts))
-			events = append(events, e)
+			events = append(events, Event{Place: texts[0], Name: texts[1], Binary: texts[2][0] == C.CORE_OP_BINARY, Data: texts[3]})
 		case C.CORE_JOIN, C.CORE_LEAVE:
-			socket := binary.NativeEndian.Uint64(cutText(&texts))
-			h.changeGroup(socket, string(cutText(&texts)), kind == C.CORE_JOIN)
+			h.changeGroup(binary.NativeEndian.Uint64([]byte(texts[0])), texts[1], kind == C.CORE_JOIN)
 		case C.CORE_ERROR_LINES:
 			writeErrorLines(texts)
 		}
@@ -88,32 +84,25 @@ func (h *Handler) listen() {
 	}
 }
 
-// eachMessage takes the messages that wait, and calls f with the kind and the texts of each.
-func eachMessage(f func(kind byte, texts []byte)) {
+// eachMessage takes the messages that wait, and calls f with the kind and the texts of each. f must not keep the slice.
+func eachMessage(f func(kind byte, texts []string)) {
 	var n C.size_t
 	all := C.core_messages(&n)
 	defer C.free(unsafe.Pointer(all))
+	cut := func(from *[]byte) (part []byte) { // which begins with its length
+		end := 4 + binary.NativeEndian.Uint32(*from)
+		part, *from = (*from)[4:end], (*from)[end:]
+		return part
+	}
+	var texts []string
 	for rest := unsafe.Slice((*byte)(unsafe.Pointer(all)), int(n)); len(rest) > 0; {
-		kind, size := rest[0], nativeInt(rest[1:])
-		rest = rest[5:]
-		f(kind, rest[:size])
-		rest = rest[size:]
+		kind := rest[0]
+		rest, texts = rest[1:], texts[:0]
+		for message := cut(&rest); len(message) > 0; {
+			texts = append(texts, string(cut(&message)))
+		}
+		f(kind, texts)
 	}
-}
-
-// nativeInt reads a number in native byte order.
-func nativeInt(b []byte) uint32 { return binary.NativeEndian.Uint32(b) }
-
-// cutText removes and returns the first text; nil if it is not whole.
-func cutText(texts *[]byte) []byte {
-	rest := *texts
-	*texts = nil
-	if len(rest) < 4 || uint64(nativeInt(rest)) > uint64(len(rest)-4) {
-		return nil
-	}
-	n := nativeInt(rest)
-	*texts = rest[4+n:]
-	return rest[4 : 4+n]
 }
 
 // CountSubscribers sets the number of subscribers of a channel in this process, or elsewhere: fapws.subscribers returns the sum.
