@@ -112,8 +112,8 @@ func (e *ExitError) Error() string { return fmt.Sprintf("the script exited with 
 // App has the loaded applications.
 type App struct {
 	Contents
-	loaded  []*loadResult // by the index of Options.Apps
-	mounts  []Mount       // of all of them, by Mount.Index
+	loaded  []*Content // the different ones of Apps
+	mounts  []Mount    // of all of them, by Mount.Index
 	mode    poolMode
 	handler *Handler // after Start
 	stop    chan int // inline: ends Serve
@@ -160,7 +160,7 @@ func (a *App) load(o Options, paths []string) error {
 	if err := checkPackage(); err != nil {
 		return err
 	}
-	known := map[Application]*loadResult{}
+	known := map[Application]*Content{}
 	seen := map[string]int{}
 	for i, app := range o.Apps {
 		if app.Script != "" {
@@ -181,9 +181,9 @@ func (a *App) load(o Options, paths []string) error {
 			placeMounts(found.Table, o.Apps[i].fullName(), seen)
 			a.mounts = append(a.mounts, found.Table...)
 			known[app] = found
+			a.loaded = append(a.loaded, found)
 		}
-		a.loaded = append(a.loaded, found)
-		a.Apps = append(a.Apps, found.Content)
+		a.Apps = append(a.Apps, *found)
 	}
 	return nil
 }
@@ -213,10 +213,7 @@ func absolute(path string) (string, error) {
 
 // place follows the links of path's directory.
 func place(path string) string {
-	if folder, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil {
-		return filepath.Join(folder, filepath.Base(path))
-	}
-	return path
+	return filepath.Join(system.RealPath(filepath.Dir(path)), filepath.Base(path))
 }
 
 func start(o Options) error {
@@ -369,7 +366,7 @@ func ownHome(cfg string) string {
 		return ""
 	}
 	own := filepath.Dir(interpreter)
-	if realPath(own) == realPath(m[1]) {
+	if system.RealPath(own) == system.RealPath(m[1]) {
 		return ""
 	}
 	prefix := filepath.Dir(own)
@@ -377,14 +374,6 @@ func ownHome(cfg string) string {
 		return "" // its standard library is elsewhere
 	}
 	return prefix
-}
-
-// realPath follows the links of path, if it exists.
-func realPath(path string) string {
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		return real
-	}
-	return path
 }
 
 func venvPython(folder string) string {

@@ -242,9 +242,10 @@ int asgi_put_tls(PyObject *extensions, const core_record *rec) {
   if (LIKELY(!rec->tls_version)) return 0;
   PyObject *chain = PyList_New(0), *name = Py_NewRef(Py_None), *error = Py_NewRef(Py_None), *dict = NULL;
   if (chain && client_of(rec, chain, &name, &error) == 0)
-    dict = Py_BuildValue("{s:z,s:O,s:O,s:O,s:i,s:i}", "server_cert", rec->tls_server, "client_cert_chain", chain,
-                         "client_cert_name", name, "client_cert_error", error, "tls_version", (int)rec->tls_version,
-                         "cipher_suite", (int)rec->tls_cipher);
+    dict = Py_BuildValue("{s:z#,s:O,s:O,s:O,s:i,s:i}", "server_cert",
+                         rec->tls_server.len ? at(rec, rec->tls_server) : NULL, (Py_ssize_t)rec->tls_server.len,
+                         "client_cert_chain", chain, "client_cert_name", name, "client_cert_error", error,
+                         "tls_version", (int)rec->tls_version, "cipher_suite", (int)rec->tls_cipher);
   int bad = !dict || PyDict_SetItemString(extensions, "tls", dict) < 0;
   Py_XDECREF(dict);
   Py_XDECREF(error);

@@ -1,10 +1,10 @@
 package pybridge
 
-// #include <stdlib.h>
 // #include "shim.h"
 import "C"
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math"
 	"os"
@@ -40,12 +40,9 @@ type errorLog struct {
 // AddErrorLog returns the number of an error log, exchange.Request.ErrorLog of its requests. It must be called before App.Start,
 // on one goroutine.
 func AddErrorLog(l ErrorLog) (number int, err error) {
-	var path *C.char
-	if l.Path != "" {
-		path = C.CString(l.Path)
-		defer C.free(unsafe.Pointer(path))
-	}
-	if number = int(C.core_errorlog_add(path, C.int64_t(l.MaxSize), epoch(l.Until))); number == 0 {
+	arena := &cArena{}
+	defer arena.free()
+	if number = int(C.core_errorlog_add(arena.str(l.Path), C.int64_t(l.MaxSize), epoch(l.Until))); number == 0 {
 		return 0, fmt.Errorf("error log %s: out of memory", l.Path)
 	}
 	errorLogs = append(errorLogs, &errorLog{ErrorLog: l})
@@ -73,7 +70,7 @@ func epoch(t time.Time) C.int64_t {
 // regardless of the size of the files. It is safe for concurrent use, and may be called more than once.
 func EndErrorLogs() {
 	C.core_errorlog_direct()
-	eachMessage(func(kind byte, texts []byte) {
+	eachMessage(func(kind byte, texts []string) {
 		if kind == C.CORE_ERROR_LINES {
 			writeErrorLines(texts)
 		}
@@ -82,10 +79,9 @@ func EndErrorLogs() {
 
 // writeErrorLines handles a message of kind CORE_ERROR_LINES. It does not change the text, so that a line without its end looks
 // the same as when it is written directly.
-func writeErrorLines(texts []byte) {
-	number := int(nativeInt(cutText(&texts)))
-	l := errorLogs[number-1]
-	l.Write(cutText(&texts))
+func writeErrorLines(texts []string) {
+	l := errorLogs[binary.NativeEndian.Uint32([]byte(texts[0]))-1]
+	l.Write([]byte(texts[1]))
 	l.passed.Add(1)
 }
 

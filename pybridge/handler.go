@@ -6,6 +6,7 @@ import "C"
 
 import (
 	"fmt"
+	"path"
 	goruntime "runtime"
 	"strings"
 	"sync"
@@ -68,8 +69,6 @@ type Handler struct {
 	app    *App
 	config RunConfig
 	shared *C.core_shared
-
-	certs serverCerts
 
 	first, last *C.core_record // submitted and not flushed
 	pending     int
@@ -211,17 +210,15 @@ func (h *Handler) Submit(r *exchange.Request) bool {
 	rec.ticket = C.uint32_t(r.Ticket)
 	rec.serial++
 	rec.thread = nil
-	copyRequest(rec, r)
-	rec.foreign = boolByte(h.config.DebugLocal && !http1.LocalHost(string(r.Peer.AppendHost(nil, r.Parsed, r.Head))))
-	rec.tls_server = nil
-	if r.Peer.TLS != nil {
-		rec.tls_server = h.certs.of(r.Peer)
+	kind, certificate := &kinds[h.app.mounts[r.Mount].Kind], ""
+	if kind.mode != nil && r.Peer.TLS != nil {
+		certificate = r.Peer.TLS.Server
 	}
-	if r.WebSocket {
-		if kinds[h.app.mounts[r.Mount].Kind].callbacks {
-			h.sockets++
-			h.watchSockets()
-		}
+	copyRequest(rec, r, certificate)
+	rec.foreign = boolByte(h.config.DebugLocal && !http1.LocalHost(string(r.Peer.AppendHost(nil, r.Parsed, r.Head))))
+	if r.WebSocket && kind.callbacks {
+		h.sockets++
+		h.watchSockets()
 	}
 	h.mu.Unlock()
 	if rec.pipeline = nil; r.Pipeline != 0 {
@@ -339,17 +336,14 @@ type ActiveRequest struct {
 // Active returns the active requests, the oldest first. If it cannot take the GIL within wait, it does not say where Python is.
 // It is safe for concurrent use.
 func (h *Handler) Active(wait time.Duration) []ActiveRequest {
-	seen, _ := h.sampleStacks(wait)
-	list := h.tasks()
+	list, _ := h.sample(wait)
 	active := make([]ActiveRequest, len(list))
 	for i := range list {
 		t := &list[i]
 		active[i] = ActiveRequest{Request: withoutQuery(t.line), Handler: t.name, Age: t.age(), State: t.state()}
-		for _, s := range seen {
-			if s.rec == t.rec && s.serial == t.serial && len(s.stack) > 0 {
-				f := s.stack[0]
-				active[i].At = fmt.Sprintf("%s:%d in %s", f.file[strings.LastIndexByte(f.file, '/')+1:], f.line, f.function)
-			}
+		if len(t.stack) > 0 {
+			f := t.stack[0]
+			active[i].At = fmt.Sprintf("%s:%d in %s", path.Base(f.file), f.line, f.function)
 		}
 	}
 	return active

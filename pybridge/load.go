@@ -5,30 +5,26 @@ package pybridge
 import "C"
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"unsafe"
 
 	python3 "github.com/go-python/cpy3"
-)
 
-// loadResult is the result of loading an application.
-type loadResult struct {
-	Content
-	name    string            // of the application in messages
-	globals *python3.PyObject // of the script or module: a dict
-}
+	"fapws/runtime/system"
+)
 
 // find loads application i of o; paths are the absolute paths of the scripts. A script with PATHS is run as it is; others are
 // loaded by contrib/fapws/_load.py. Main thread, GIL held.
-func (a *App) find(o Options, i int, paths []string) (f *loadResult, err error) {
+func (a *App) find(o Options, i int, paths []string) (f *Content, err error) {
 	app := &o.Apps[i]
-	f = &loadResult{name: app.name()}
+	f = &Content{name: app.name()}
 	if len(o.Apps) > 1 {
 		f.name = app.fullName()
 	}
@@ -70,7 +66,7 @@ func lazyViews() bool {
 }
 
 // take makes mounts of served, which is called name: a table, or an application for all paths.
-func (f *loadResult) take(served *python3.PyObject, where, name, iface string) (err error) {
+func (f *Content) take(served *python3.PyObject, where, name, iface string) (err error) {
 	short := name[strings.LastIndexByte(name, ':')+1:]
 	if served == nil || short == "PATHS" || isTable(served) {
 		if f.Table, err = readPaths(served, where, short); err != nil {
@@ -104,21 +100,11 @@ func callPackage(module, function string, args ...*python3.PyObject) (*python3.P
 	return m.CallMethodArgs(function, args...), nil
 }
 
-// search calls load of fapws._load and returns its tuple, which lives as long as the process. where is the name of the
+// search calls load of fapws._load and returns its tuple, which lives as long as the process, as the arguments do. where is the name of the
 // application in messages; "": the name of its script or module.
 func search(app *Application, script, where string, main *python3.PyObject) (*python3.PyObject, error) {
-	factory := 0
-	if app.Factory {
-		factory = 1
-	}
-	args := []*python3.PyObject{
-		text(script), text(app.Module), text(app.Folder), text(app.Object), text(app.Interface), python3.PyBool_FromLong(factory),
-		text(where), main,
-	}
-	result, err := callPackage("_load", "load", args...)
-	for _, arg := range args[:len(args)-1] {
-		arg.DecRef()
-	}
+	result, err := callPackage("_load", "load", text(script), text(app.Module), text(app.Folder), text(app.Object), text(app.Interface),
+		python3.PyBool_FromLong(int(boolByte(app.Factory))), text(where), main)
 	if err != nil {
 		return nil, err
 	}
@@ -149,9 +135,7 @@ func search(app *Application, script, where string, main *python3.PyObject) (*py
 func (a *App) Tool(module string) int {
 	C.core_take_gil()
 	defer C.core_release_gil()
-	apps := a.entries()
-	defer apps.DecRef()
-	result, err := callPackage(module, "main", apps)
+	result, err := callPackage(module, "main", a.entries())
 	if err != nil {
 		return 1
 	}
@@ -164,38 +148,28 @@ func (a *App) Tool(module string) int {
 	return int(status)
 }
 
-// entries makes the list of applications for Tool. Main thread, GIL held.
+// entries makes the list of applications for Tool: tuples (name, globals, [(prefix, object, name), ...]). It lives as long as the process.
+// Main thread, GIL held.
 func (a *App) entries() *python3.PyObject {
 	apps := python3.PyList_New(0)
-	for i, f := range a.loaded {
-		if slices.Contains(a.loaded[:i], f) {
-			continue
+	for _, f := range a.loaded {
+		table := python3.PyList_New(0)
+		for _, m := range f.Table {
+			python3.PyList_Append(table, tuple(text(m.Prefix), m.entry, text(m.Name)))
 		}
-		app := f.entries()
-		python3.PyList_Append(apps, app)
-		app.DecRef()
+		python3.PyList_Append(apps, tuple(text(f.name), f.globals, table))
 	}
 	return apps
 }
 
-// entries makes the tuple (name, globals, [(prefix, object, name), ...]).
-func (f *loadResult) entries() *python3.PyObject {
-	list := python3.PyList_New(0)
-	for _, m := range f.Table {
-		entry := python3.PyTuple_New(3)
-		m.entry.IncRef()
-		python3.PyTuple_SetItem(entry, 0, python3.PyUnicode_FromString(m.Prefix))
-		python3.PyTuple_SetItem(entry, 1, m.entry)
-		python3.PyTuple_SetItem(entry, 2, python3.PyUnicode_FromString(m.Name))
-		python3.PyList_Append(list, entry)
-		entry.DecRef()
+// tuple makes a tuple, with references of its own to its items.
+func tuple(items ...*python3.PyObject) *python3.PyObject {
+	t := python3.PyTuple_New(len(items))
+	for i, item := range items {
+		item.IncRef()
+		python3.PyTuple_SetItem(t, i, item)
 	}
-	f.globals.IncRef()
-	app := python3.PyTuple_New(3)
-	python3.PyTuple_SetItem(app, 0, python3.PyUnicode_FromString(f.name))
-	python3.PyTuple_SetItem(app, 1, f.globals)
-	python3.PyTuple_SetItem(app, 2, list)
-	return app
+	return t
 }
 
 // text makes a str of a string from the operating system. A new reference.
@@ -228,13 +202,10 @@ func exitError(status C.int, line *C.char) *ExitError {
 // packagePlaces returns the directories where package fapws of this executable may be: where install puts it, or in the
 // source tree.
 func packagePlaces() []string {
-	exe := program
-	if exe == "" {
+	if program == "" {
 		return nil
 	}
-	if real, err := filepath.EvalSymlinks(exe); err == nil {
-		exe = real
-	}
+	exe := system.RealPath(program)
 	return []string{
 		filepath.Join(exe, "../../lib/python"+minor(Version())+"/site-packages"),
 		filepath.Join(exe, "../../lib/fapws"), // of a package
@@ -286,8 +257,22 @@ type Contents struct {
 
 // Content is the result of loading one application.
 type Content struct {
-	Settings map[string]Value // globals that Options.Globals names
-	Table    []Mount          // its PATHS, in their order, or one mount with the prefix ""; their Index is for sites.Mount.Index
-	What     string           // "PATHS, 3 entries" or "WSGI app:application"
-	Class    string           // its type, "flask.app.Flask" or "module.function"; "" with PATHS
+	Settings Settings // globals that Options.Globals names
+	Table    []Mount  // its PATHS, in their order, or one mount with the prefix ""; their Index is for sites.Mount.Index
+	What     string   // "PATHS, 3 entries" or "WSGI app:application"
+	Class    string   // its type, "flask.app.Flask" or "module.function"; "" with PATHS
+
+	name    string            // in messages
+	globals *python3.PyObject // of the script or module: a dict
+}
+
+// Settings are globals of a script, as valueOf returns them. Of another process, which has sent them as JSON, numbers are json.Number, and
+// an Object is a string.
+type Settings map[string]any
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (s *Settings) UnmarshalJSON(text []byte) error {
+	numbers := json.NewDecoder(bytes.NewReader(text))
+	numbers.UseNumber()
+	return numbers.Decode((*map[string]any)(s))
 }

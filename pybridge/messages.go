@@ -12,7 +12,6 @@ import (
 	"io"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 	"unsafe"
@@ -58,22 +57,18 @@ func (h *Handler) Published(cost int64) { atomic.AddInt64((*int64)(&h.shared.eve
 func (h *Handler) listen() {
 	atomic.StoreUint32((*uint32)(&h.shared.purges), 0) // before they are taken: see live_channels.c
 	var events []Event
-	eachMessage(func(kind byte, texts []byte) {
+	eachMessage(func(kind byte, texts []string) {
 		switch kind {
 		case C.CORE_PURGE:
 			if h.config.Purge != nil {
-				h.config.Purge(string(cutText(&texts)))
+				h.config.Purge(texts[0])
 			}
 		case C.CORE_EVENT:
-			events = append(events, Event{Name: string(cutText(&texts)), ID: string(cutText(&texts)), Type: string(cutText(&texts)), Data: string(cutText(&texts))})
+			events = append(events, Event{Name: texts[0], ID: texts[1], Type: texts[2], Data: texts[3]})
 		case C.CORE_BROADCAST:
-			e := Event{Place: string(cutText(&texts)), Name: string(cutText(&texts))}
-			e.Binary = cutText(&texts)[0] == C.CORE_OP_BINARY
-			e.Data = string(cutText(&texts))
-			events = append(events, e)
+			events = append(events, Event{Place: texts[0], Name: texts[1], Binary: texts[2][0] == C.CORE_OP_BINARY, Data: texts[3]})
 		case C.CORE_JOIN, C.CORE_LEAVE:
-			socket := binary.NativeEndian.Uint64(cutText(&texts))
-			h.changeGroup(socket, string(cutText(&texts)), kind == C.CORE_JOIN)
+			h.changeGroup(binary.NativeEndian.Uint64([]byte(texts[0])), texts[1], kind == C.CORE_JOIN)
 		case C.CORE_ERROR_LINES:
 			writeErrorLines(texts)
 		}
@@ -89,32 +84,25 @@ func (h *Handler) listen() {
 	}
 }
 
-// eachMessage takes the messages that wait, and calls f with the kind and the texts of each.
-func eachMessage(f func(kind byte, texts []byte)) {
+// eachMessage takes the messages that wait, and calls f with the kind and the texts of each. f must not keep the slice.
+func eachMessage(f func(kind byte, texts []string)) {
 	var n C.size_t
 	all := C.core_messages(&n)
 	defer C.free(unsafe.Pointer(all))
+	cut := func(from *[]byte) (part []byte) { // which begins with its length
+		end := 4 + binary.NativeEndian.Uint32(*from)
+		part, *from = (*from)[4:end], (*from)[end:]
+		return part
+	}
+	var texts []string
 	for rest := unsafe.Slice((*byte)(unsafe.Pointer(all)), int(n)); len(rest) > 0; {
-		kind, size := rest[0], nativeInt(rest[1:])
-		rest = rest[5:]
-		f(kind, rest[:size])
-		rest = rest[size:]
+		kind := rest[0]
+		rest, texts = rest[1:], texts[:0]
+		for message := cut(&rest); len(message) > 0; {
+			texts = append(texts, string(cut(&message)))
+		}
+		f(kind, texts)
 	}
-}
-
-// nativeInt reads a number in native byte order.
-func nativeInt(b []byte) uint32 { return binary.NativeEndian.Uint32(b) }
-
-// cutText removes and returns the first text; nil if it is not whole.
-func cutText(texts *[]byte) []byte {
-	rest := *texts
-	*texts = nil
-	if len(rest) < 4 || uint64(nativeInt(rest)) > uint64(len(rest)-4) {
-		return nil
-	}
-	n := nativeInt(rest)
-	*texts = rest[4+n:]
-	return rest[4 : 4+n]
 }
 
 // CountSubscribers sets the number of subscribers of a channel in this process, or elsewhere: fapws.subscribers returns the sum.
@@ -224,14 +212,14 @@ const (
 )
 
 // presenceQueue has events for the callbacks of fapws.on_join and on_leave. They are submitted as requests without a client, one
-// at a time, to a mount after those of the application: so callbacks run where handlers run, in order, and one at a time.
+// at a time, to a mount after those of the application: so callbacks run where handlers run, in order, and one at a time. It belongs
+// to the event loop.
 type presenceQueue struct {
-	mu      sync.Mutex
 	waiting []PresenceEvent
 	lost    int            // number of events since the queue is full
-	rec     *C.core_record // of the request; event loop only
+	rec     *C.core_record // of the request
 	busy    bool           // the request is active
-	active  bool           // events wait, or busy; event loop only
+	active  atomic.Bool    // events wait, or busy; read by any goroutine
 }
 
 // NotifyPresence queues an event, if the application has registered a callback. It returns false for the first event that is
@@ -241,15 +229,13 @@ func (h *Handler) NotifyPresence(n PresenceEvent) bool {
 		return true
 	}
 	q := &h.presence
-	q.mu.Lock()
-	defer q.mu.Unlock()
 	if len(q.waiting) >= mostNotices {
 		q.lost++
 		return q.lost > 1
 	}
-	q.lost, q.active = 0, true
+	q.lost = 0
 	q.waiting = append(q.waiting, n)
-	if len(q.waiting) == 1 && !q.busy {
+	if !q.active.Swap(true) {
 		C.core_wake_loop() // the event loop calls step when it can run handlers
 	}
 	return true
@@ -263,10 +249,11 @@ func (h *Handler) WatchesPresence() bool {
 
 // step submits queued events, unless a request is active. It must be called on the event loop.
 func (q *presenceQueue) step(h *Handler) {
-	q.mu.Lock()
-	if q.busy || len(q.waiting) == 0 {
-		q.active = q.busy
-		q.mu.Unlock()
+	if q.busy {
+		return
+	}
+	if len(q.waiting) == 0 {
+		q.active.Store(false)
 		return
 	}
 	some := q.waiting[:min(len(q.waiting), atOnce)]
@@ -275,14 +262,13 @@ func (q *presenceQueue) step(h *Handler) {
 		q.waiting = nil
 	}
 	q.busy = true
-	q.mu.Unlock()
 	if q.rec == nil {
 		q.rec = newRecord()
 	}
 	copyRequest(q.rec, &exchange.Request{
 		Mount: len(h.app.mounts), Head: noticeHead, Parsed: &noticeParsed, Path: []byte("/"),
 		Body: body, Size: int64(len(body)), Spool: -1, Peer: &exchange.Peer{},
-	})
+	}, "")
 	q.rec.ticket, q.rec.next = ^C.uint32_t(0), nil
 	q.rec.serial++
 	q.rec.thread = nil
@@ -304,38 +290,20 @@ func parsedNotice() (r http1.Request) {
 
 // Notified returns when all events have been handled, or after limit. It must not be called on the event loop.
 func (h *Handler) Notified(limit time.Duration) {
-	q := &h.presence
-	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(noticedTick) {
-		q.mu.Lock()
-		done := !q.busy && len(q.waiting) == 0
-		q.mu.Unlock()
-		if done {
-			return
-		}
+	for end := time.Now().Add(limit); h.presence.active.Load() && time.Now().Before(end); time.Sleep(noticedTick) {
 	}
 }
 
 const noticedTick = 5 * time.Millisecond
 
-// taken removes parts of these requests from a list: they have no client.
-func (q *presenceQueue) taken(list *C.core_part) *C.core_part {
-	first := list
-	for at := &first; *at != nil; {
-		p := *at
-		if p.rec != q.rec || q.rec == nil {
-			at = &p.next
-			continue
-		}
-		*at = p.next
-		last := p.last != 0
-		if p != &q.rec.part0 {
-			C.core_part_free(C.uintptr_t(uintptr(unsafe.Pointer(p))))
-		}
-		if last {
-			q.mu.Lock()
-			q.busy = false
-			q.mu.Unlock()
-		}
+// release frees a part of such a request, which has no client, and submits the next one after the last part.
+func (q *presenceQueue) release(h *Handler, p *C.core_part) {
+	last := p.last != 0
+	if p != &q.rec.part0 {
+		C.core_part_free(C.uintptr_t(uintptr(unsafe.Pointer(p))))
 	}
-	return first
+	if last {
+		q.busy = false
+		q.step(h)
+	}
 }

@@ -5,7 +5,6 @@ package pybridge
 import "C"
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -22,9 +21,13 @@ type mode interface {
 	place() string
 	// expired is called when a request has timed out in the queue.
 	expired(h *Handler)
-	// interrupt ends the handler of t, which has timed out, and returns when that has helped or the process is to be
-	// replaced.
-	interrupt(h *Handler, t task, took time.Duration)
+	// raise has an exception end the handler of t, which has timed out. It takes the GIL. how is 0 if the handler does not
+	// run; else s has its stack. note says more of it, in the line about t; "": there is no line.
+	raise(t *task) (how C.int, s C.core_snapshot, note string)
+	// stuck says how t, whose handler has had a grace period since, goes on all the same; "": it does not.
+	stuck(h *Handler, t *task, how C.int, seen stackSnapshot, began time.Time) (why string)
+	// giveUp is called when the process is to be replaced because of a handler that keeps the GIL.
+	giveUp()
 }
 
 // poolMode is the mode of a process: threads or inline.
@@ -47,15 +50,29 @@ type poolMode interface {
 // threaded runs handlers on the threads of the pool.
 type threaded struct{}
 
-func (threaded) place() string                                    { return "a thread" }
-func (threaded) expired(*Handler)                                 {}
-func (threaded) interrupt(h *Handler, t task, took time.Duration) { h.interrupt(t, took) }
-func (threaded) start(h *Handler) error                           { return h.startPool() }
-func (threaded) attach(*Handler, *eventloop.Waker)                {}
-func (threaded) serve(*App) int                                   { return int(C.core_serve()) }
-func (threaded) stop(*App) int                                    { return int(C.core_pool_stop(1000)) }
-func (threaded) finish()                                          {}
-func (threaded) onLoop() (C.uintptr_t, C.ulong)                   { return 0, 0 }
+func (threaded) place() string                     { return "a thread" }
+func (threaded) expired(*Handler)                  {}
+func (threaded) giveUp()                           {}
+func (threaded) start(h *Handler) error            { return h.startPool() }
+func (threaded) attach(*Handler, *eventloop.Waker) {}
+func (threaded) serve(*App) int                    { return int(C.core_serve()) }
+func (threaded) stop(*App) int                     { return int(C.core_pool_stop(1000)) }
+func (threaded) finish()                           {}
+func (threaded) onLoop() (C.uintptr_t, C.ulong)    { return 0, 0 }
+
+func (threaded) raise(t *task) (how C.int, s C.core_snapshot, note string) {
+	if how = C.core_raise_timeout(number(t.rec), t.serial, t.jobs, &s); how == 0 {
+		return how, s, ", which is not running now"
+	}
+	return how, s, fmt.Sprintf(" (thread %d)", s.thread)
+}
+
+func (threaded) stuck(h *Handler, t *task, _ C.int, seen stackSnapshot, _ time.Time) string {
+	if C.core_mark_thread_stuck(C.int(seen.thread), number(t.rec), seen.jobs) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("did not end within %s after fapws.Timeout was raised in handler %s", seconds(h.policy().grace), t.name)
+}
 
 // inline runs handlers on the loop, whose thread is Python's main thread.
 type inline struct{ threaded }
@@ -89,9 +106,25 @@ func (inline) onLoop() (rec C.uintptr_t, jobs C.ulong) {
 // asyncio runs tasks on the asyncio thread.
 type asyncio struct{}
 
-func (asyncio) place() string                                    { return "the asyncio thread" }
-func (asyncio) expired(h *Handler)                               { go h.checkAsync() }
-func (asyncio) interrupt(h *Handler, t task, took time.Duration) { h.interruptTask(t, took) }
+func (asyncio) place() string      { return "the asyncio thread" }
+func (asyncio) expired(h *Handler) { go h.checkAsync() }
+func (asyncio) giveUp()            { C.asgi_give_up() }
+
+func (asyncio) raise(t *task) (how C.int, s C.core_snapshot, note string) {
+	how = C.asgi_raise_timeout(number(t.rec), t.serial, &s)
+	return how, s, [...]string{"", ", which is canceled", ", which blocks the asyncio thread"}[how]
+}
+
+func (a asyncio) stuck(h *Handler, t *task, how C.int, seen stackSnapshot, began time.Time) string {
+	if C.asgi_is_stuck(number(t.rec), t.serial, how, seen.jobs) == 0 {
+		return ""
+	}
+	if how == 1 { // else the stack was logged already
+		h.logAsync(began)
+	}
+	a.giveUp()
+	return "did not end: the asyncio thread is stuck"
+}
 
 // AsyncConfig configures the asyncio thread.
 type AsyncConfig struct {
@@ -144,40 +177,6 @@ func (a *cArena) pointers(list []unsafe.Pointer) *unsafe.Pointer {
 	return (*unsafe.Pointer)(p)
 }
 
-// interruptTask logs the stack of the task of a request that has timed out, has it cancelled, and checks whether the asyncio
-// thread does that.
-func (h *Handler) interruptTask(t task, took time.Duration) {
-	var seen stackSnapshot
-	var how C.int
-	began, policy := time.Now(), h.policy()
-	h.reach(&t, took, policy, func() {
-		var s C.core_snapshot
-		if how = C.asgi_raise_timeout(number(t.rec), t.serial, &s); how == 0 {
-			return // the task has ended
-		}
-		seen = snapshotOf(&s)
-		where := ", which is canceled"
-		if how == 2 {
-			where = ", which blocks the asyncio thread"
-		}
-		var stack bytes.Buffer
-		writeStack(&stack, seen.stack)
-		t.say("%s timed out after %s in handler %s%s; stack:\n%s", &t, seconds(took), t.name, where, stack.Bytes())
-	}, func() { C.asgi_give_up() })
-	if how == 0 {
-		return
-	}
-	time.Sleep(policy.grace)
-	if C.asgi_is_stuck(number(t.rec), t.serial, how, seen.jobs) == 0 {
-		return
-	}
-	if how == 1 { // else the stack was logged already
-		h.logAsync(began)
-	}
-	C.asgi_give_up()
-	h.stuck(fmt.Sprintf("%s timed out and did not end: the asyncio thread is stuck", &t))
-}
-
 // checkAsync is called when a request has waited too long for the asyncio thread, and checks whether the thread makes progress:
 // code that belongs to no request may block it, such as a task of the application.
 func (h *Handler) checkAsync() {
@@ -203,8 +202,6 @@ func (h *Handler) logAsync(began time.Time) <-chan struct{} {
 	return h.withGIL(func() {
 		var s C.core_snapshot
 		C.asgi_take_snapshot(&s)
-		var stack bytes.Buffer
-		writeStack(&stack, snapshotOf(&s).stack)
-		say("the asyncio thread has been blocked for %s; stack:\n%s", seconds(time.Since(began)), stack.Bytes())
+		say("the asyncio thread has been blocked for %s; stack:\n%s", seconds(time.Since(began)), snapshotOf(&s).stack.text())
 	})
 }

@@ -86,7 +86,7 @@ func readEntry(entry *python3.PyObject) (m Mount, err error) {
 
 // mountOf makes a mount of an entry at prefix.
 func mountOf(prefix string, entry *python3.PyObject, iface string) (Mount, error) {
-	entry, wrappers := unwrap(entry)
+	entry, cache, login := unwrap(entry)
 	callable := entry
 	if python3.PyType_Check(entry) || !python3.PyCallable_Check(entry) {
 		adapted, err := adaptVerbs(entry)
@@ -100,8 +100,8 @@ func mountOf(prefix string, entry *python3.PyObject, iface string) (Mount, error
 	if !python3.PyCallable_Check(callable) {
 		return Mount{}, fmt.Errorf("%s cannot be called", aType(callable))
 	}
-	m := Mount{Prefix: prefix, Name: handlerName(entry), Static: attrString(callable, "_fapws_static"), CGI: attrString(callable, "_fapws_cgi"), Upload: attrString(callable, "_fapws_upload"), Cache: wrappers.cache, Login: wrappers.login, entry: entry, callable: callable}
-	if m.Upload != "" && wrappers.cache != "" {
+	m := Mount{Prefix: prefix, Name: handlerName(entry), Static: attrString(callable, "_fapws_static"), CGI: attrString(callable, "_fapws_cgi"), Upload: attrString(callable, "_fapws_upload"), Cache: cache, Login: login, entry: entry, callable: callable}
+	if m.Upload != "" && cache != "" {
 		return m, errors.New("an upload cannot be cached")
 	}
 	if m.Static != "" || m.CGI != "" || isPlain(callable) {
@@ -126,9 +126,7 @@ func isPlain(callable *python3.PyObject) bool {
 
 // decide sets the kind and the callable of m (contrib/fapws/_kinds.py).
 func (m *Mount) decide(iface string) error {
-	name := text(iface)
-	defer name.DecRef()
-	found, err := inspect(m.entry, "_kinds", "kind_of", m.callable, name)
+	found, err := inspect(m.entry, "_kinds", "kind_of", m.callable, text(iface))
 	if err != nil {
 		return err
 	}
@@ -228,8 +226,8 @@ func handlerName(callable *python3.PyObject) string {
 }
 
 // readSettings reads the globals with these names. Main thread, GIL held.
-func (f *loadResult) readSettings(names []string) {
-	f.Settings = map[string]Value{}
+func (f *Content) readSettings(names []string) {
+	f.Settings = Settings{}
 	for _, name := range names {
 		if o := python3.PyDict_GetItemString(f.globals, name); o != nil {
 			f.Settings[name] = valueOf(o, 0)
@@ -239,7 +237,7 @@ func (f *loadResult) readSettings(names []string) {
 
 // finish numbers the mounts from index, and reads the settings (globals with these names) and the classes of the application
 // from its globals. Main thread, GIL held.
-func (f *loadResult) finish(names []string, index int) {
+func (f *Content) finish(names []string, index int) {
 	f.readSettings(names)
 	environ := unsafe.Pointer(C.live_environ_class(unsafe.Pointer(f.globals)))
 	if environ == nil && f.Class == "" {
@@ -257,7 +255,7 @@ func (f *loadResult) finish(names []string, index int) {
 
 // environAskedFor returns the class Environ for a script that uses its keys without
 // importing it (contrib/fapws/_asked.py); nil for any other. Main thread, GIL held.
-func (f *loadResult) environAskedFor() unsafe.Pointer {
+func (f *Content) environAskedFor() unsafe.Pointer {
 	class, _ := callPackage("_asked", "environ_for", f.globals)
 	switch {
 	case class == nil: // an attribute of a module raised

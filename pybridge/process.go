@@ -52,12 +52,7 @@ func (a *App) ServeForks(c RunConfig, control *os.File) error {
 	mounts := python3.PyList_New(0)
 	for i := range a.mounts {
 		m := &a.mounts[i]
-		mount := python3.PyTuple_New(4) // lives as long as the process
-		for at, part := range []*python3.PyObject{m.callable, text(m.Name), orNone(m.environ), orNone(m.start)} {
-			part.IncRef()
-			python3.PyTuple_SetItem(mount, at, part)
-		}
-		python3.PyList_Append(mounts, mount)
+		python3.PyList_Append(mounts, tuple(m.callable, text(m.Name), orNone(m.environ), orNone(m.start))) // lives as long as the process
 	}
 	_, err := callPackage("_fork", "serve", python3.PyLong_FromLong(int(control.Fd())), mounts,
 		python3.PyFloat_FromDouble(c.Timeout.Seconds()), python3.PyLong_FromLong(c.Debug), python3.PyBool_FromLong(int(boolByte(c.SendFile || c.Accel))))
@@ -102,9 +97,7 @@ func (a *App) Paths() ([]string, error) {
 func (a *App) Targets() ([]string, error) {
 	C.core_take_gil()
 	defer C.core_release_gil()
-	apps := a.entries()
-	defer apps.DecRef()
-	return packageTexts("_sandbox_check", "targets", apps)
+	return packageTexts("_sandbox_check", "targets", a.entries())
 }
 
 // packageTexts calls a function of a module of package fapws that returns a list of str. GIL held.

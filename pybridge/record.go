@@ -18,14 +18,14 @@ func number(rec *C.core_record) C.uintptr_t { return C.uintptr_t(uintptr(unsafe.
 func newRecord() *C.core_record { return (*C.core_record)(C.calloc(1, C.sizeof_core_record)) }
 
 // peerTexts is the number of texts with a separator in copyRequest.
-const peerTexts = 8
+const peerTexts = 9
 
-// copyRequest fills in the members of rec that the event loop owns.
-func copyRequest(rec *C.core_record, r *exchange.Request) {
+// copyRequest fills in the members of rec that the event loop owns. certificate is that of the server, if the handler may want to see it.
+func copyRequest(rec *C.core_record, r *exchange.Request, certificate string) {
 	p, peer := r.Parsed, r.Peer
 	head := len(r.Head)
 	need := head + len(r.Path) + len(peer.Addr) + len(peer.Port) + len(peer.ServerName) + len(peer.ServerPort) +
-		len(peer.Scheme) + len(peer.Host) + len(peer.User) + len(r.Path) + r.Root + peerTexts + len(r.Body)
+		len(peer.Scheme) + len(peer.Host) + len(peer.User) + len(r.Path) + r.Root + len(certificate) + peerTexts + len(r.Body)
 	if r.Resumed != nil {
 		need += len(r.Resumed.Subprotocol) + len(r.Resumed.Data) + 2
 	}
@@ -60,7 +60,7 @@ func copyRequest(rec *C.core_record, r *exchange.Request) {
 	}
 	n += copy(data[n:], r.Path[:r.Root])
 	rec.head_len, rec.peer_len = C.uint32_t(head), C.uint32_t(n-from)
-	rec.port = add(peer.Port)
+	rec.port, rec.tls_server = add(peer.Port), add(certificate)
 	if rec.handed = boolByte(r.Resumed != nil); r.Resumed != nil {
 		rec.subprotocol, rec.state = add(r.Resumed.Subprotocol), add(string(r.Resumed.Data))
 	}
@@ -121,50 +121,26 @@ func reserve(rec *C.core_record, need int) []byte {
 var _ [unsafe.Sizeof(http1.Field{}) - C.sizeof_core_field]byte
 var _ [C.sizeof_core_field - unsafe.Sizeof(http1.Field{})]byte
 
-// serverCerts are the certificates of this server as C has them, for the TLS extension of ASGI. A process has few in its life, which are
-// never freed: records of requests point to them.
-type serverCerts struct {
-	last   string  // most clients share one
-	text   *C.char // of last
-	byText map[string]*C.char
-}
-
-// of returns the certificate in PEM that a client with TLS was shown; nil: not known. It must be called on the event loop.
-func (s *serverCerts) of(p *exchange.Peer) *C.char {
-	pem := p.TLS.Server
-	if pem == "" {
-		return nil
-	}
-	if pem == s.last {
-		return s.text
-	}
-	text := s.byText[pem]
-	if text == nil {
-		if s.byText == nil {
-			s.byText = map[string]*C.char{}
-		}
-		text = C.CString(pem)
-		s.byText[pem] = text
-	}
-	s.last, s.text = pem, text
-	return text
-}
-
 // Next implements app.Interpreter.
 func (h *Handler) Next(out *exchange.Part) bool {
-	if h.given > 0 {
-		h.dealtWith()
+	for {
+		if h.given > 0 {
+			h.dealtWith()
+		}
+		if h.ready == nil && !h.collect() {
+			return false
+		}
+		p := h.ready
+		h.ready = p.next
+		if p.unseen != 0 {
+			h.given = int64(p.body_len)
+		}
+		if p.rec != h.presence.rec {
+			fill(out, p)
+			return true
+		}
+		h.presence.release(h, p)
 	}
-	if h.ready == nil && !h.collect() {
-		return false
-	}
-	p := h.ready
-	h.ready = p.next
-	if p.unseen != 0 {
-		h.given = int64(p.body_len)
-	}
-	fill(out, p)
-	return true
 }
 
 // dealtWith notes that the event loop has handled the last part of Next, and starts requests that wait for that.
@@ -193,13 +169,10 @@ func (h *Handler) collect() bool {
 		h.ready = newest
 		newest = next
 	}
-	if h.presence.active {
-		h.ready = h.presence.taken(h.ready)
-	}
 	if atomic.LoadUint32((*uint32)(&h.shared.messages)) != 0 {
 		h.listen() // handles messages of the handlers of these parts, too
 	}
-	if h.presence.active {
+	if h.presence.active.Load() {
 		h.presence.step(h)
 	}
 	return h.ready != nil

@@ -131,7 +131,7 @@ typedef struct core_record {
   core_span scheme, host, user;     /* empty: http, as in the request, not logged in */
   core_span tls;                    /* variables of mod_ssl, "NAME=value" with a NUL behind each; empty: no TLS */
   uint16_t tls_version, tls_cipher; /* as on the wire; 0: no TLS */
-  const char *tls_server;           /* the server's certificate in PEM, never freed; NULL: not known */
+  core_span tls_server;             /* the server's certificate in PEM, for the asyncio thread; empty: not known */
   uint32_t script_len;
   uint32_t head_len, peer_len; /* peer_len: bytes from addr that environ has beside the head, without the port */
   uint8_t version;             /* CORE_HTTP10 to CORE_HTTP2 */

@@ -7,13 +7,14 @@ import "C"
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"sort"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -55,22 +56,26 @@ type task struct {
 	trace  string // its trace-id; "": it is not traced
 	log    int    // number of its error log
 	name   string // of the handler
+	run    mode
 	where  C.int
 	thread int
-	jobs   C.ulong // number of the job of the thread, 0: any for rec
+	jobs   C.ulong   // number of the job of the thread, 0: any for rec
+	stack  callStack // set by sample; nil: not in Python, or not known
 }
 
 // describe needs h.mu.
 func (h *Handler) describe(rec *C.core_record) task {
 	data := unsafe.Slice((*byte)(unsafe.Pointer(rec.data)), int(rec.cap))
 	text := func(s C.core_span) string { return printable(data[s.off : s.off+s.len]) }
+	m := &h.app.mounts[rec.mount]
 	t := task{
 		rec:    rec,
 		serial: rec.serial,
 		ticket: int(rec.ticket),
 		since:  uint64(rec.since_ns),
 		line:   fmt.Sprintf("%s %s %s", text(rec.method), text(rec.target), http1.Version(rec.version)),
-		name:   h.nameOf(int(rec.mount)),
+		name:   m.Name,
+		run:    cmp.Or[mode](kinds[m.Kind].mode, h.app.mode),
 		addr:   text(rec.addr),
 		port:   text(rec.port),
 		log:    int(rec.log),
@@ -88,14 +93,6 @@ func (h *Handler) describe(rec *C.core_record) task {
 	t.where = C.core_record_state(number(rec), &thread)
 	t.thread = int(thread)
 	return t
-}
-
-// nameOf returns the name of a mount for messages.
-func (h *Handler) nameOf(mount int) string {
-	if mount < len(h.app.mounts) {
-		return h.app.mounts[mount].Name
-	}
-	return "on_join and on_leave"
 }
 
 // printable makes text of a client safe for a terminal.
@@ -129,7 +126,7 @@ func (h *Handler) tasks() (list []task) {
 		}
 	}
 	h.mu.Unlock()
-	sort.Slice(list, func(i, k int) bool { return list[i].since < list[k].since })
+	slices.SortFunc(list, func(a, b task) int { return cmp.Compare(a.since, b.since) })
 	return list
 }
 
@@ -143,16 +140,11 @@ var errNoGIL = errors.New("a handler holds the GIL in C code")
 // returns an error.
 func (h *Handler) Stack(w io.Writer, wait time.Duration) error {
 	out := bufio.NewWriter(w)
-	seen, ok := h.sampleStacks(wait)
-	list := h.tasks()
+	list, ok := h.sample(wait)
 	for i := range list {
 		t := &list[i]
 		fmt.Fprintf(out, "exchange %d, %s, %s, handler %s, %s\n", t.ticket, t, seconds(t.age()), t.name, t.state())
-		for _, s := range seen {
-			if s.rec == t.rec && s.serial == t.serial {
-				writeStack(out, s.stack)
-			}
-		}
+		out.WriteString(t.stack.text())
 	}
 	if len(list) == 0 {
 		fmt.Fprintln(out, "no active requests")
@@ -213,8 +205,11 @@ type stackSnapshot struct {
 	serial C.uint32_t
 	thread int
 	jobs   C.ulong
-	stack  []frame // innermost first
+	stack  callStack
 }
+
+// callStack is what a thread or task executes, innermost first.
+type callStack []frame
 
 type frame struct {
 	file     string
@@ -222,14 +217,22 @@ type frame struct {
 	function string
 }
 
-// sampleStacks returns the jobs of threads and tasks; ok is false if it cannot take the GIL in time, because a handler holds it, or at all.
-func (h *Handler) sampleStacks(wait time.Duration) (seen []stackSnapshot, ok bool) {
+// sample returns all active requests, the oldest first, with the stacks of those that a thread or task runs; ok is false if there are none,
+// because it cannot take the GIL in time: a handler holds it, or Python is ending.
+func (h *Handler) sample(wait time.Duration) (list []task, ok bool) {
 	var found []stackSnapshot
 	done := h.withGIL(func() { found = snapshots(h.config.Threads) })
-	if done == nil || !endsWithin(done, wait) {
-		return nil, false
+	ok = done != nil && endsWithin(done, wait)
+	list = h.tasks()
+	if !ok { // found may be written to later
+		return list, false
 	}
-	return found, true
+	for _, s := range found {
+		if at := slices.IndexFunc(list, func(t task) bool { return t.rec == s.rec && t.serial == s.serial }); at >= 0 {
+			list[at].stack = s.stack
+		}
+	}
+	return list, true
 }
 
 // snapshots takes the GIL.
@@ -268,21 +271,23 @@ func frames(text []byte) (list []frame) {
 	return list
 }
 
-// writeStack writes a stack like a traceback, the innermost frame last.
-func writeStack(w io.Writer, stack []frame) {
-	for i := len(stack) - 1; i >= 0; {
-		f := stack[i]
-		fmt.Fprintf(w, "  File %s, line %d, in %s\n", strconv.Quote(f.file), f.line, f.function)
+// text returns the stack like a traceback, the innermost frame last.
+func (s callStack) text() string {
+	var out strings.Builder
+	for i := len(s) - 1; i >= 0; {
+		f := s[i]
+		fmt.Fprintf(&out, "  File %s, line %d, in %s\n", strconv.Quote(f.file), f.line, f.function)
 		if text := sourceLine(f.file, f.line); text != "" {
-			fmt.Fprintf(w, "    %s\n", text)
+			fmt.Fprintf(&out, "    %s\n", text)
 		}
 		first := i
-		for i--; i >= 0 && stack[i] == f; i-- {
+		for i--; i >= 0 && s[i] == f; i-- {
 		}
 		if more := first - i - 1; more > 0 { // a recursion
-			fmt.Fprintf(w, "  [the same %d times more]\n", more)
+			fmt.Fprintf(&out, "  [the same %d times more]\n", more)
 		}
 	}
+	return out.String()
 }
 
 // sourceLine reads a line of a file without its indent, "" if it cannot. Python's linecache would need the GIL, and locks that

@@ -56,7 +56,7 @@ func shows(t *testing.T, pattern string) {
 // A recursion does not flood the log.
 func TestWriteStack(t *testing.T) {
 	f, g, h := frame{"none.py", 1, "f"}, frame{"none.py", 2, "g"}, frame{"none.py", 3, "h"}
-	for want, stack := range map[string][]frame{ // the innermost first
+	for want, s := range map[string]callStack{ // the innermost first
 		"":                            {},
 		"f":                           {f},
 		"fgh":                         {h, g, f},
@@ -64,9 +64,7 @@ func TestWriteStack(t *testing.T) {
 		"fg[the same 1 times more]":   {g, g, f},
 		"f[the same 1 times more]ghg": {g, h, g, f, f},
 	} {
-		var b strings.Builder
-		writeStack(&b, stack)
-		got := regexp.MustCompile(`  File "none\.py", line \d, in (\w)\n|  (\[.*\])\n`).ReplaceAllString(b.String(), "$1$2")
+		got := regexp.MustCompile(`  File "none\.py", line \d, in (\w)\n|  (\[.*\])\n`).ReplaceAllString(s.text(), "$1$2")
 		if got != want {
 			t.Errorf("%q, want %q", got, want)
 		}

@@ -5,7 +5,6 @@ package pybridge
 import "C"
 
 import (
-	"bytes"
 	"fmt"
 	"time"
 	"unsafe"
@@ -31,22 +30,13 @@ func (h *Handler) overdue(ticket exchange.Ticket, took time.Duration) {
 	}
 	t := h.describe(rec)
 	h.mu.Unlock()
-	run := h.modeOf(int(t.rec.mount))
 	took = min(took, t.age()) // the loop's clock is coarse
 	if C.core_dequeue_expired(number(t.rec)) != 0 {
-		run.expired(h)
-		t.say("%s timed out after waiting %s for %s; discarded\n", &t, seconds(took), run.place())
+		t.run.expired(h)
+		t.say("%s timed out after waiting %s for %s; discarded\n", &t, seconds(took), t.run.place())
 		return
 	}
-	go run.interrupt(h, t, took)
-}
-
-// modeOf returns the mode that requests of a mount run in.
-func (h *Handler) modeOf(mount int) mode {
-	if m := kinds[h.app.mounts[mount].Kind].mode; m != nil {
-		return m
-	}
-	return h.app.mode
+	go h.interrupt(t, took)
 }
 
 // inlineWatchdog has the job that the event loop was last seen to run in inline mode. Only the goroutine that calls Stalled
@@ -77,27 +67,25 @@ func (h *Handler) Stalled() (exchange.Ticket, time.Duration) {
 // ends.
 func (h *Handler) interrupt(t task, took time.Duration) {
 	var seen stackSnapshot
-	runs := false
-	policy := h.policy()
+	var how C.int
+	began, policy := time.Now(), h.policy()
 	h.reach(&t, took, policy, func() {
 		var s C.core_snapshot
-		if C.core_raise_timeout(number(t.rec), t.serial, t.jobs, &s) != 0 {
+		var note string
+		if how, s, note = t.run.raise(&t); how != 0 {
 			seen = snapshotOf(&s)
-			runs = true
-			var stack bytes.Buffer
-			writeStack(&stack, seen.stack)
-			t.say("%s timed out after %s in handler %s (thread %d); stack:\n%s",
-				&t, seconds(took), t.name, seen.thread, stack.Bytes())
-		} else {
-			t.say("%s timed out after %s in handler %s, which is not running now\n", &t, seconds(took), t.name)
+			note += "; stack:"
 		}
-	}, func() {})
-	if !runs {
+		if note != "" {
+			t.say("%s timed out after %s in handler %s%s\n%s", &t, seconds(took), t.name, note, seen.stack.text())
+		}
+	}, t.run.giveUp)
+	if how == 0 {
 		return
 	}
 	time.Sleep(policy.grace)
-	if C.core_mark_thread_stuck(C.int(seen.thread), number(t.rec), seen.jobs) != 0 {
-		h.stuck(fmt.Sprintf("%s timed out and did not end within %s after fapws.Timeout was raised in handler %s", &t, seconds(policy.grace), t.name))
+	if why := t.run.stuck(h, &t, how, seen, began); why != "" {
+		h.stuck(fmt.Sprintf("%s timed out and %s", &t, why))
 	}
 }
 
@@ -148,20 +136,11 @@ func (h *Handler) watchSockets() {
 	}
 }
 
-// running is the last known job of a thread.
-type running struct {
-	rec    *C.core_record
-	serial C.uint32_t
-	jobs   C.ulong
-	since  time.Time
-	logged bool
-}
-
 func (h *Handler) watchCallbacks() {
 	most := max(1, 2*h.config.Threads)
 	found := (*C.core_snapshot)(C.calloc(C.size_t(most), C.sizeof_core_snapshot))
 	defer C.free(unsafe.Pointer(found))
-	threads := map[C.int]*running{}
+	began := map[C.core_snapshot]time.Time{} // when a job was seen first; the zero time: it is overdue
 	for {
 		time.Sleep(checkEvery)
 		h.mu.Lock()
@@ -172,30 +151,30 @@ func (h *Handler) watchCallbacks() {
 		}
 		h.mu.Unlock()
 		n := int(C.core_running_callbacks(found, C.int(most)))
-		now := map[C.int]*running{}
-		for _, s := range unsafe.Slice(found, most)[:n] {
-			r := threads[s.thread]
-			if r == nil || r.rec != s.rec || r.serial != s.serial || r.jobs != s.jobs {
-				r = &running{rec: s.rec, serial: s.serial, jobs: s.jobs, since: time.Now()}
+		now := map[C.core_snapshot]time.Time{}
+		for _, job := range unsafe.Slice(found, most)[:n] {
+			since, known := began[job]
+			if !known {
+				since = time.Now()
 			}
-			now[s.thread] = r
-			if took := time.Since(r.since); took >= h.config.Timeout && !r.logged {
-				r.logged = true
-				h.callbackOverdue(r, took)
+			if took := time.Since(since); took >= h.config.Timeout && !since.IsZero() {
+				since = time.Time{}
+				h.callbackOverdue(&job, took)
 			}
+			now[job] = since
 		}
-		threads = now
+		began = now
 	}
 }
 
-func (h *Handler) callbackOverdue(r *running, took time.Duration) {
+func (h *Handler) callbackOverdue(job *C.core_snapshot, took time.Duration) {
 	h.mu.Lock()
-	if h.record(exchange.Ticket(r.rec.ticket)) != r.rec || r.rec.serial != r.serial {
+	if h.record(exchange.Ticket(job.rec.ticket)) != job.rec || job.rec.serial != job.serial {
 		h.mu.Unlock()
 		return
 	}
-	t := h.describe(r.rec)
+	t := h.describe(job.rec)
 	h.mu.Unlock()
-	t.jobs = r.jobs
+	t.jobs = job.jobs
 	go h.interrupt(t, took)
 }

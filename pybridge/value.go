@@ -1,45 +1,26 @@
 package pybridge
 
 import (
+	"cmp"
 	"strings"
 
 	python3 "github.com/go-python/cpy3"
 )
 
-// Kind is the kind of a script's global, as far as settings need it.
-type Kind uint8
-
-// The kinds. A bool is Bool, never Int.
-const (
-	Other Kind = iota
-	Int
-	Float
-	Str
-	Bool
-	List // list or tuple
-)
-
-// Value is a copy of a global of the script.
-type Value struct {
-	Kind     Kind
-	Int      int64 // for Int, and 0 or 1 for Bool; saturated if it does not fit
-	Float    float64
-	Str      string // for Str; for other kinds its repr()
-	List     []Value
-	TypeName string // "int", "str", ...
-}
+// Object stands for a value that no setting can have: its repr().
+type Object string
 
 // maxDepth limits nested lists: settings need one level, and a list may contain itself.
 const maxDepth = 3
 
-// valueOf copies o. Main thread, GIL held.
-func valueOf(o *python3.PyObject, depth int) Value {
-	v := Value{TypeName: typeName(o), Str: repr(o)}
+// valueOf copies o, a global of the script: a bool, an int64, which is saturated if it does not fit, a float64, a string, []any for a
+// list or tuple, or an Object. Main thread, GIL held.
+func valueOf(o *python3.PyObject, depth int) any {
+	defer python3.PyErr_Clear() // a str with surrogates has no UTF-8
 	switch {
 	case o.Type() == python3.Bool:
-		v.Kind, v.Int = Bool, int64(o.IsTrue())
+		return o.IsTrue() != 0
 	case python3.PyLong_Check(o):
-		v.Kind = Int
 		n, overflow := python3.PyLong_AsLongLongAndOverflow(o)
 		switch {
 		case overflow > 0:
@@ -47,21 +28,21 @@ func valueOf(o *python3.PyObject, depth int) Value {
 		case overflow < 0:
 			n = -1 << 63
 		}
-		v.Int = n
+		return n
 	case python3.PyFloat_Check(o):
-		v.Kind, v.Float = Float, python3.PyFloat_AsDouble(o)
+		return python3.PyFloat_AsDouble(o)
 	case python3.PyUnicode_Check(o):
-		v.Kind, v.Str = Str, python3.PyUnicode_AsUTF8(o)
-	case python3.PyList_Check(o), python3.PyTuple_Check(o):
-		v.Kind = List
+		return python3.PyUnicode_AsUTF8(o)
+	case isTable(o):
+		list := []any{}
 		if depth < maxDepth {
 			for _, item := range items(o) {
-				v.List = append(v.List, valueOf(item, depth+1))
+				list = append(list, valueOf(item, depth+1))
 			}
 		}
+		return list
 	}
-	python3.PyErr_Clear() // a str with surrogates has no UTF-8
-	return v
+	return Object(repr(o))
 }
 
 // items returns borrowed references to the items of a list or tuple.
@@ -125,38 +106,19 @@ func repr(o *python3.PyObject) string {
 	return text
 }
 
-// wrappers are what the objects of package fapws that an entry of PATHS is wrapped in tell the server, in JSON; "": nothing.
-type wrappers struct{ cache, login string }
-
-// unwrap returns the object that fapws.cache.cached and fapws.Login have wrapped, in any order; any other entry
-// unchanged.
-func unwrap(entry *python3.PyObject) (*python3.PyObject, wrappers) {
-	var w wrappers
+// unwrap returns the object that fapws.cache.cached and fapws.Login have wrapped, in any order, and what they tell the server, in JSON;
+// "": nothing. Any other entry is unchanged.
+func unwrap(entry *python3.PyObject) (_ *python3.PyObject, cache, login string) {
 	for {
-		inner, said := unwrapOne(entry, "_fapws_cache")
-		if inner != nil {
-			entry, w.cache = inner, said
-			continue
+		rule, arguments := attrString(entry, "_fapws_cache"), attrString(entry, "_fapws_login")
+		if rule == "" && arguments == "" {
+			return entry, cache, login
 		}
-		if inner, said = unwrapOne(entry, "_fapws_login"); inner == nil {
-			return entry, w
+		inner := entry.GetAttrString("__wrapped__") // lives as long as the process, as entry does
+		if inner == nil {
+			python3.PyErr_Clear()
+			return entry, cache, login
 		}
-		entry, w.login = inner, said
+		entry, cache, login = inner, cmp.Or(rule, cache), cmp.Or(arguments, login)
 	}
-}
-
-// unwrapOne returns the object in a wrapper with an attribute, and its value; nil if entry is not one.
-func unwrapOne(entry *python3.PyObject, name string) (inner *python3.PyObject, said string) {
-	value := entry.GetAttrString(name)
-	if value == nil {
-		python3.PyErr_Clear()
-		return nil, ""
-	}
-	defer value.DecRef()
-	inner = entry.GetAttrString("__wrapped__") // lives as long as the process, as entry does
-	if inner == nil || !python3.PyUnicode_Check(value) {
-		python3.PyErr_Clear()
-		return nil, ""
-	}
-	return inner, python3.PyUnicode_AsUTF8(value)
 }

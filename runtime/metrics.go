@@ -86,11 +86,10 @@ func (l *loop) metrics() []metrics.Family {
 	return all
 }
 
-// Purge throws pages out of the cache, before another request is answered from
-// it. Any goroutine; it does not wait.
+// Purge throws pages out of the cache. It must be called on the loop.
 func (s *Server) Purge(p cache.Pattern) {
 	if store := s.store.Load(); store != nil {
-		store.Purge(p)
+		store.PurgeNow(p)
 	}
 }
 

@@ -167,6 +167,14 @@ func border(path string) (directory, rest string) {
 	return directory, rest
 }
 
+// RealPath returns path without symbolic links; path itself if it does not exist.
+func RealPath(path string) string {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		return real
+	}
+	return path
+}
+
 // Replaceable reports whether an application in a sandbox can put a link in the place of the file at path, or of a directory above it.
 func Replaceable(path string) bool {
 	directory, _ := border(path)

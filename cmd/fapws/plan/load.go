@@ -165,7 +165,7 @@ func (p *Plan) ReadScript(app *pybridge.Contents) (conf settings.Config, err err
 }
 
 // Recall returns all settings with those of a script that another process has read: its globals.
-func (p *Plan) Recall(globals map[string]pybridge.Value) (conf settings.Config, err error) {
+func (p *Plan) Recall(globals pybridge.Settings) (conf settings.Config, err error) {
 	set := p.Settings.Clone() // the script may say something else when it runs
 	if err = set.ReadScript(p.Command.ScriptName(), oneOf(globals)); err == nil {
 		conf, err = set.Config()
@@ -176,33 +176,14 @@ func (p *Plan) Recall(globals map[string]pybridge.Value) (conf settings.Config, 
 	return conf, nil
 }
 
-// oneOf reads one of the globals of a script in the form that settings take.
-func oneOf(globals map[string]pybridge.Value) func(name string) (any, bool) {
+// oneOf reads one of the globals of a script.
+func oneOf(globals pybridge.Settings) func(name string) (any, bool) {
 	return func(name string) (any, bool) {
 		v, ok := globals[name]
-		return plain(v), ok
+		return v, ok
 	}
 }
 
-func plain(v pybridge.Value) any {
-	switch v.Kind {
-	case pybridge.Int:
-		return v.Int
-	case pybridge.Float:
-		return v.Float
-	case pybridge.Str:
-		return v.Str
-	case pybridge.Bool:
-		return v.Int != 0
-	case pybridge.List:
-		list := make([]any, len(v.List))
-		for i := range v.List {
-			list[i] = plain(v.List[i])
-		}
-		return list
-	}
-	return settings.Object{Repr: v.Str}
-}
 
 var (
 	// assignment is a line NAME=value: in double quotes, in single ones, or without.

@@ -137,8 +137,7 @@ func UnknownVariables(rows []*Setting, environ []string, known ...string) (lines
 }
 
 // ReadScript settles settings that neither flag nor environment nor file gave, from the globals
-// of the script. global returns a value as int64, float64, string, bool, []any
-// or Object. The error has a line for each wrong one, with variable, value, and the allowed values.
+// of the script. global returns a value as value.read takes it. The error has a line for each wrong one, with variable, value, and the allowed values.
 func (s *Settings) ReadScript(script string, global func(name string) (any, bool)) error {
 	var wrong []error
 	for _, row := range s.rows {

@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -35,12 +36,6 @@ const (
 	isFloat
 	isList // repeated flags are one, too
 )
-
-// Object stands for a value of the script that no setting can have: anything
-// but a number, a string, a bool or a list.
-type Object struct {
-	Repr string // as repr() shows it
-}
 
 // of returns a value of a kind that is read into to.
 func of[T any](to *T, kind kind, read func(text string) (T, error), show func(T) string) *value {
@@ -93,11 +88,13 @@ func (v *value) single(x any) (text string, ok bool) {
 		return strconv.FormatInt(x, 10), v.kind&isNumber != 0
 	case float64:
 		return strconv.FormatFloat(x, 'f', -1, 64), v.kind&isFloat != 0
+	case json.Number: // of a script that another worker has read
+		return x.String(), v.kind&isNumber != 0
 	}
 	return "", false
 }
 
-// read reads x, which a file or a script has: an int64, float64, string, bool, []any or something else. Each text goes
+// read reads x, which a file or a script has: an int64, float64, string, bool, []any or something that no setting can have. Each text goes
 // through edit.
 func (v *value) read(x any, allowed string, edit func(string) string) error {
 	list, isArray := x.([]any)
@@ -208,8 +205,6 @@ func shown(x any, boolean func(bool) string) string {
 			items[i] = one.Key + " = " + one.Show()
 		}
 		return shorten("{ " + strings.Join(items, ", ") + " }")
-	case Object:
-		return shorten(x.Repr)
 	}
 	return shorten(fmt.Sprint(x))
 }

@@ -28,8 +28,8 @@ type lateLoad struct {
 
 // remembered is what a worker that is awake knows of the script, for one that is asleep: pool.Settled.Script.
 type remembered struct {
-	Globals map[string]pybridge.Value `json:",omitempty"` // settings of a script with PATHS
-	Watches bool                      `json:",omitempty"` // lateLoad.watches
+	Globals pybridge.Settings `json:",omitempty"` // settings of a script with PATHS
+	Watches bool              `json:",omitempty"` // lateLoad.watches
 }
 
 // mostPresence limits the events that wait for an application that is asleep.

@@ -1,7 +1,6 @@
 package app
 
 import (
-	"sync/atomic"
 	"time"
 
 	"fapws/runtime/exchange"
@@ -210,20 +209,13 @@ const (
 	attendFor = 50
 )
 
-// turnSender sends the finished chunks of a handler that runs on the loop, while the handler makes more. A hundred quick chunks leave
-// together then, and a chunk before a slow one does not wait for it (PEP 3333).
-type turnSender struct {
-	awake atomic.Bool
-	call  chan struct{}
-}
-
-// Attend sends finished parts of a handler that runs on the event loop, while the handler makes more. It returns when
-// ended is closed, and must be called on a separate goroutine.
+// Attend sends finished parts of a handler that runs on the event loop, while the handler makes more: a hundred quick chunks leave
+// together then, and a chunk before a slow one does not wait for it (PEP 3333). It returns when ended is closed, and must be called on
+// a separate goroutine.
 func (d *Dispatcher) Attend(ended <-chan struct{}) {
-	a := &d.turnSender
 	for {
 		select {
-		case <-a.call:
+		case <-d.attended:
 		case <-ended:
 			return
 		}
@@ -236,7 +228,6 @@ func (d *Dispatcher) Attend(ended <-chan struct{}) {
 		}
 		d.app.Attend(false)
 		d.sendMeanwhile() // parts that were finished before the handler could see that
-		a.awake.Store(false)
 	}
 }
 

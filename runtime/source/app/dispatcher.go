@@ -123,15 +123,15 @@ type Config struct {
 // Dispatcher gives requests to handlers, and their parts to the exchanges. Its methods must be called on the event loop, but for
 // those that say otherwise.
 type Dispatcher struct {
-	loop       Loop
-	set        *conn.Set // with the clock
-	cfg        Config
-	main       Interpreter          // the one of Serve; nil: none
-	app        Application          // main, if it is one
-	used       int64                // conn.Set.Now when a call of main has ended last
-	programs   Handler              // that Config.Programs has returned; nil: no program was named yet
-	publish    func(*exchange.Part) // exchange.Request.Publish
-	turnSender turnSender
+	loop     Loop
+	set      *conn.Set // with the clock
+	cfg      Config
+	main     Interpreter          // the one of Serve; nil: none
+	app      Application          // main, if it is one
+	used     int64                // conn.Set.Now when a call of main has ended last
+	programs Handler              // that Config.Programs has returned; nil: no program was named yet
+	publish  func(*exchange.Part) // exchange.Request.Publish
+	attended chan struct{}        // calls Attend
 
 	calls []*call // by ticket
 	free  *call
@@ -152,14 +152,13 @@ type Dispatcher struct {
 
 // New returns a Dispatcher without handlers, whose clients are in set. The caller is the event loop from now on, or hands over to it.
 func New(h Loop, set *conn.Set) *Dispatcher {
-	d := &Dispatcher{loop: h, set: set}
+	d := &Dispatcher{loop: h, set: set, attended: make(chan struct{}, 1)}
 	d.publish = func(p *exchange.Part) {
 		set.Events.Post(func() {
 			d.part = *p
 			d.deliver(&d.part)
 		})
 	}
-	d.turnSender.call = make(chan struct{}, 1)
 	d.state.Lock()
 	return d
 }
@@ -247,8 +246,9 @@ func (d *Dispatcher) flush() {
 
 // CallTurnSender is eventloop.Waker.Attend.
 func (d *Dispatcher) CallTurnSender() {
-	if a := &d.turnSender; d.app != nil && a.awake.CompareAndSwap(false, true) {
-		a.call <- struct{}{} // there is room: it is not awake
+	select {
+	case d.attended <- struct{}{}:
+	default: // it is called already
 	}
 }
 

@@ -34,8 +34,6 @@ func (d *Dispatcher) Source(h Handler, o Options) *Source {
 	return &Source{d: d, handler: h, options: o}
 }
 
-var retryAfter = []byte("Retry-After: 1\r\n")
-
 // Start implements exchange.Source: it submits the request of x.
 func (s *Source) Start(x *exchange.Exchange) {
 	d, r := s.d, x.Req
@@ -54,7 +52,7 @@ func (s *Source) Start(x *exchange.Exchange) {
 	}
 	if !c.handler.Submit(r) {
 		d.put(c)
-		x.Answer(exchange.Reply{Status: 503, Fields: retryAfter})
+		x.Answer(exchange.Reply{Status: 503, Fields: exchange.RetryAfter})
 		return
 	}
 	x.Source, x.By = c, "application"
@@ -249,7 +247,7 @@ func (c *call) handToProgram(p *exchange.Part, parsed *http1.Request) {
 	}
 	c.extra = bytes.Clone(p.Head.Fields)
 	if err != nil || !d.programs.Submit(&again) {
-		c.reply(p, exchange.Reply{Status: 503, Fields: retryAfter})
+		c.reply(p, exchange.Reply{Status: 503, Fields: exchange.RetryAfter})
 		return
 	}
 	c.parts--

@@ -2,6 +2,7 @@ package cache
 
 import (
 	"bytes"
+	"slices"
 	"time"
 
 	"fapws/runtime/exchange"
@@ -19,14 +20,12 @@ type fetch struct {
 	fill        *Fill
 	origin      exchange.Exchange  // the request to the origin
 	client      *exchange.Exchange // that gets the parts; nil: it has left, or was answered, or no client has asked
-	page        *Page              // an older one, or nil
-	conditional bool               // the origin is asked to confirm it
+	conditional bool               // the origin is asked to confirm the older page of fill
 	waiting     []*waiter
 	begun       int64 // Pages.now when the head came
 	depth       int   // of its request
 
 	alone  bool // no client has asked for it: a stale page is replaced
-	passes bool // nothing is recorded any more
 	awaits bool // the origin waits for its turn
 }
 
@@ -49,12 +48,12 @@ func (s *Source) refresh(r *exchange.Request, prefix string, found Found) {
 
 // newFetch makes r the request that is asked for found.
 func (s *Source) newFetch(r *exchange.Request, prefix string, found Found) *fetch {
-	f := &fetch{source: s, fill: found.Fill, page: found.Page, depth: r.Depth}
+	f := &fetch{source: s, fill: found.Fill, depth: r.Depth}
 	f.fill.owner = f
 	f.origin = exchange.Exchange{Req: r, Prefix: prefix, Sink: f, Server: f, Logger: f, Source: s.origin}
 	var conditions []byte
-	if f.page != nil {
-		conditions = f.page.Conditions()
+	if found.Page != nil {
+		conditions = found.Page.Conditions()
 	}
 	// A head that has no room for them is sent without them.
 	limits := s.pages.limits
@@ -74,10 +73,7 @@ func (f *fetch) start() {
 // client has already, and adds conditions. ok is false if the head exceeds a limit then; nothing has changed.
 func condition(r *exchange.Request, limits *http1.Limits, conditions []byte) (ok bool) {
 	head, parsed := r.Head, r.Parsed
-	drops := false
-	for _, f := range parsed.Fields {
-		drops = drops || conditionalName(f.Name.In(head))
-	}
+	drops := slices.ContainsFunc(parsed.Fields, func(f http1.Field) bool { return conditionalName(f.Name.In(head)) })
 	if !drops && len(conditions) == 0 {
 		return true
 	}
@@ -109,7 +105,8 @@ func conditionalName(name []byte) bool {
 // instead reports whether the older page is to be sent in place of an answer with that status. unreachable says that there is
 // none.
 func (f *fetch) instead(status int, unreachable bool) bool {
-	return f.page != nil && f.page.Instead(status, unreachable, f.source.pages.now())
+	old := f.fill.old
+	return old != nil && old.Instead(status, unreachable, f.source.pages.now())
 }
 
 // Send implements exchange.Sink, for the origin.
@@ -119,7 +116,7 @@ func (f *fetch) Send(p *exchange.Part) {
 		p.Release()
 		return
 	}
-	if !f.passes && !p.Interim && f.record(p) {
+	if !f.fill.ended && !p.Interim && f.record(p) {
 		return
 	}
 	if last {
@@ -203,18 +200,16 @@ func (f *fetch) finish() {
 		f.pass(true)
 		return
 	}
-	f.passes = true
 	f.serve(page, Wait)
 }
 
-// pass ends the recording of an answer that is not to be kept: the waiters ask again.
+// pass follows the end of the recording of an answer that is not to be kept: the waiters ask again.
 // last: nothing more comes of it.
 func (f *fetch) pass(last bool) {
-	f.passes = true
 	if f.client != nil {
 		f.client.Fields = Bypass.field()
 	}
-	f.askAgain()
+	f.take((*waiter).askAgain)
 	if f.client == nil && !last {
 		f.giveUp()
 	}
@@ -225,23 +220,21 @@ func (f *fetch) giveUp() { f.origin.Source.OnGone(&f.origin) }
 
 // confirmed sends the page that the origin has confirmed by p, a 304.
 func (f *fetch) confirmed(p *exchange.Part) {
-	f.passes = true
 	page, shared := f.fill.Confirm(&p.Head, f.source.pages.now())
 	f.drop(p)
-	f.answer(page, Revalidated, page.Unchanged(&f.fill.request))
+	f.answer(page, Revalidated)
 	if shared {
 		f.serve(page, Wait)
 	} else {
-		f.askAgain()
+		f.take((*waiter).askAgain)
 	}
 }
 
 // fail answers the client, and all that wait, with the older page, as there is no other.
 func (f *fetch) fail() {
-	f.passes = true
 	f.fill.Failed(f.source.pages.now())
-	f.answer(f.page, Stale, f.page.Unchanged(&f.fill.request))
-	f.serve(f.page, Stale)
+	f.answer(f.fill.old, Stale)
+	f.serve(f.fill.old, Stale)
 }
 
 // drop gives back the first part of an answer of which nothing is sent.
@@ -255,24 +248,24 @@ func (f *fetch) drop(p *exchange.Part) {
 }
 
 // answer sends a page to the client, if there is one.
-func (f *fetch) answer(page *Page, v Verdict, unchanged bool) {
+func (f *fetch) answer(page *Page, v Verdict) {
 	if x := f.client; x != nil {
 		f.client = nil
-		f.source.pages.send(x, page, v, excerpt{unchanged: unchanged})
+		f.source.pages.send(x, &f.fill.request, page, v)
 	}
 }
 
 // Reply implements exchange.Sink, for the origin: it has no answer.
 func (f *fetch) Reply(r exchange.Reply) {
 	f.origin.Source = exchange.Memory{}
-	if !f.passes {
+	if !f.fill.ended {
 		if f.instead(r.Status, r.Status == 502 || r.Status == 504) { // the upstream cannot be reached
 			f.fail()
 			return
 		}
 		f.fill.Refuse(r.Status, f.source.pages.now())
-		for _, w := range f.waiting {
-			w.late = r.Status == 504 // all have waited as long
+		if r.Status == 504 { // all have waited as long
+			f.take(func(w *waiter) { w.x.Answer(exchange.Reply{Status: 504}) })
 		}
 		f.pass(true)
 	}
@@ -305,16 +298,13 @@ func (f *fetch) OnGone(x *exchange.Exchange) {
 
 // leave ends a fetch that is for no client any more.
 func (f *fetch) leave() {
-	if !f.passes {
-		f.passes = true
-		f.fill.end()
-	}
+	f.fill.end()
 	f.giveUp()
 }
 
 // Input implements exchange.Source, for the client: it may have left.
 func (f *fetch) Input(_ *exchange.Exchange, in exchange.Input) {
-	if f.passes {
+	if f.fill.ended {
 		f.origin.Source.Input(&f.origin, in)
 	}
 }
@@ -324,10 +314,10 @@ const beginWait = int64(5 * time.Second)
 
 // Tick has the origin answer exchanges that have waited for too long.
 func (p *Pages) Tick() {
-	for f := range p.waited {
-		if f.begun > 0 && p.now()-f.begun > beginWait {
-			f.fill.Hurry(p.now())
-			f.askAgain()
+	for fill := range p.Store.fills {
+		if f := fill.owner; len(f.waiting) > 0 && f.begun > 0 && p.now()-f.begun > beginWait {
+			fill.Hurry(p.now())
+			f.take((*waiter).askAgain)
 		}
 	}
 }
@@ -356,7 +346,7 @@ func (f *fetch) Keep() {
 
 // WaitsForClient implements exchange.Server: a recorded answer does not wait.
 func (f *fetch) WaitsForClient() bool {
-	return f.passes && f.client != nil && f.client.Server.WaitsForClient()
+	return f.fill.ended && f.client != nil && f.client.Server.WaitsForClient()
 }
 
 // Beside implements exchange.Server.

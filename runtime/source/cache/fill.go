@@ -32,6 +32,7 @@ type Fill struct {
 	length int64 // of the body as was said, or -1
 	taken  int64 // bytes counted as used
 	purged bool  // the page being fetched may be from before that
+	ended  bool
 }
 
 // Begin takes the head of the answer. false: it is not to be kept, the Fill has ended, and waiting requests have to
@@ -192,12 +193,11 @@ func (f *Fill) Write(b []byte) (kept []byte, ok bool) {
 
 // Finish ends the Fill and returns the page, which is kept from now on. nil: it is not as announced, and is not kept.
 func (f *Fill) Finish() *Page {
-	s, p := f.s, f.page
+	p := f.page
 	if f.length >= 0 && int64(len(p.Body)) != f.length {
 		f.end()
 		return nil
 	}
-	s.purge() // purges while it was fetched
 	if cap(p.Body) > len(p.Body)+len(p.Body)/8 {
 		p.Body = bytes.Clone(p.Body)
 	}
@@ -259,6 +259,7 @@ func (f *Fill) For(r *Request) bool {
 
 // end ends the Fill without a decision about the answer.
 func (f *Fill) end() {
+	f.ended = true
 	f.leave()
 	delete(f.s.fills, f)
 	f.s.used -= f.taken
@@ -275,13 +276,8 @@ type waiter struct {
 	exchange.Memory
 	source *Source
 	x      *exchange.Exchange // nil: its client has left
-	f      *fetch             // that it waits for; nil: it is to ask again
-	at     int                // where it is in f.waiting
+	f      *fetch             // that it waits for; nil: that is over
 	turns  int                // how often it has waited
-
-	page    *Page // its answer; nil: it has to ask
-	verdict Verdict
-	late    bool // the page took too long
 }
 
 // maxTurns bounds how often a request waits: pages that differ by what its Vary
@@ -294,10 +290,9 @@ func (w *waiter) asked() *Request { return &Request{Head: w.x.Req.Head, Parsed: 
 // wait makes x wait for f.
 func (s *Source) wait(x *exchange.Exchange, f *fetch, turns int) {
 	x.Server.Keep()
-	w := &waiter{source: s, x: x, f: f, at: len(f.waiting), turns: turns}
+	w := &waiter{source: s, x: x, f: f, turns: turns}
 	x.Source = w
 	f.waiting = append(f.waiting, w)
-	s.pages.waited[f] = struct{}{}
 }
 
 // OnGone implements exchange.Source. An origin that fetches the page for
@@ -309,71 +304,37 @@ func (w *waiter) OnGone(x *exchange.Exchange) {
 	if f == nil {
 		return
 	}
-	last := f.waiting[len(f.waiting)-1]
-	f.waiting[w.at], last.at = last, w.at
-	f.waiting = f.waiting[:len(f.waiting)-1]
-	if len(f.waiting) > 0 {
-		return
-	}
-	delete(f.source.pages.waited, f)
-	if !f.alone && f.client == nil {
+	at := slices.Index(f.waiting, w)
+	f.waiting = slices.Delete(f.waiting, at, at+1)
+	if len(f.waiting) == 0 && !f.alone && f.client == nil {
 		f.leave()
 	}
 }
 
-// take ends that exchanges wait for f, and returns their waiters.
-func (f *fetch) take() []*waiter {
-	delete(f.source.pages.waited, f)
-	all := f.waiting
-	f.waiting = nil
-	for _, w := range all {
+// take ends that exchanges wait for f, and has answer called for each of them, soon: not now, as a connection that
+// breaks meanwhile must not be the one that is worked on.
+func (f *fetch) take(answer func(w *waiter)) {
+	for _, w := range f.waiting {
 		w.f = nil
+		f.source.pages.conns.Soon(func() {
+			if w.x != nil {
+				answer(w)
+			}
+		})
 	}
-	return all
+	f.waiting = nil
 }
 
-// serve has a page sent to all that wait for f, soon: not now, as a
-// connection that breaks meanwhile must not be the one that is worked on.
+// serve sends a page to all that wait for f, if it is theirs; the others ask by themselves.
 func (f *fetch) serve(page *Page, v Verdict) {
-	p := f.source.pages
-	all := f.take()
-	for _, w := range all {
+	f.take(func(w *waiter) {
 		if v == Stale || f.fill.For(w.asked()) {
-			w.page, w.verdict = page, v
+			f.source.pages.send(w.x, w.asked(), page, v)
+			return
 		}
-	}
-	p.retry(all)
+		w.askAgain()
+	})
 }
 
-// askAgain makes all that wait for f ask by themselves, soon.
-func (f *fetch) askAgain() {
-	f.source.pages.retry(f.take())
-}
-
-// retry answers exchanges that have waited, or has them ask again, soon.
-func (p *Pages) retry(all []*waiter) {
-	if len(p.retries) == 0 && len(all) > 0 {
-		p.conns.Soon(p.retryAll)
-	}
-	p.retries = append(p.retries, all...)
-}
-
-func (p *Pages) retryAll() {
-	for i := 0; i < len(p.retries); i++ {
-		w := p.retries[i]
-		p.retries[i] = nil
-		x := w.x
-		if x == nil {
-			continue
-		}
-		switch {
-		case w.late:
-			x.Answer(exchange.Reply{Status: 504})
-		case w.page != nil:
-			p.send(x, w.page, w.verdict, excerpt{unchanged: w.page.Unchanged(w.asked())})
-		default:
-			w.source.lookup(x, w.turns)
-		}
-	}
-	p.retries = p.retries[:0]
-}
+// askAgain has the exchange ask for its page by itself.
+func (w *waiter) askAgain() { w.source.lookup(w.x, w.turns) }

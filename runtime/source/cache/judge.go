@@ -172,20 +172,9 @@ func (c control) add(value []byte) {
 }
 
 // seconds reads delta-seconds (RFC 9111 §1.2.2). An invalid value is 0, and one that is too large is MaxTTL.
-func seconds(arg []byte) (n int64) {
-	if len(arg) == 0 {
-		return 0
-	}
-	const most = int64(MaxTTL / 1e9)
-	for _, b := range arg {
-		if b < '0' || b > '9' {
-			return 0
-		}
-		if n = n*10 + int64(b-'0'); n > most {
-			n = most
-		}
-	}
-	return n
+func seconds(arg []byte) int64 {
+	n, _ := static.ParseDigits(arg)
+	return min(n, int64(MaxTTL)/second)
 }
 
 // Conditions returns the fields that make a request for the page conditional (RFC 9111 §4.3.1): "Name: value\r\n" ....
@@ -280,7 +269,6 @@ func (f *Fill) Confirm(h *exchange.Head, now int64) (p *Page, shared bool) {
 		f.end()
 		return p, false
 	}
-	s.purge() // pages that were purged meanwhile
 	f.end()
 	if in := s.nodes[string(f.key)]; !f.purged && (in == nil || in.page == nil || in.page == old) { // none that is newer
 		if old.in != nil && old.in != in {

@@ -161,7 +161,6 @@ type Found struct {
 // body. It allocates nothing for a page that is there.
 func (s *Store) Look(c *Compiled, r *Request, now int64) (f Found) {
 	s.now = now
-	s.purge()
 	f = s.look(c, r, now)
 	s.count[f.Verdict]++
 	return f

@@ -34,9 +34,6 @@ type Pages struct {
 	conns  *conn.Set
 	limits *http1.Limits
 
-	waited  map[*fetch]struct{} // those that exchanges wait for
-	retries []*waiter           // that go on, with a page or without
-
 	// Memory of the exchange that is looked at.
 	part   exchange.Part
 	asked  Request
@@ -46,7 +43,7 @@ type Pages struct {
 
 // NewPages returns Pages without any, for clients that have the connections conns. limits are those of requests.
 func NewPages(s *Store, h Loop, conns *conn.Set, limits *http1.Limits) *Pages {
-	return &Pages{Store: s, loop: h, conns: conns, limits: limits, waited: make(map[*fetch]struct{})}
+	return &Pages{Store: s, loop: h, conns: conns, limits: limits}
 }
 
 // now returns the time in nanoseconds since 1970. It may be a tick late.
@@ -83,12 +80,12 @@ func (s *Source) lookup(x *exchange.Exchange, turns int) {
 	switch found.Verdict {
 	case Hit, Stale:
 		if found.Fill == nil {
-			p.sendFound(x, asked, found.Page, found.Verdict)
+			p.send(x, asked, found.Page, found.Verdict)
 			return
 		}
 		x.Server.Keep()
 		prefix := x.Prefix
-		p.sendFound(x, asked, found.Page, found.Verdict)
+		p.send(x, asked, found.Page, found.Verdict)
 		p.loop.Flush() // before anything else, as the handler may run on the loop
 		s.refresh(r, prefix, found)
 	case Miss, Expired:
@@ -130,46 +127,23 @@ func (p *Pages) request(r *exchange.Request) *Request {
 	return a
 }
 
-// sendFound answers x with page, in the form that its client prefers, or with the range that it asks for.
-func (p *Pages) sendFound(x *exchange.Exchange, asked *Request, page *Page, v Verdict) {
-	if page.Unchanged(asked) {
-		p.send(x, page, v, excerpt{unchanged: true})
-		return
-	}
-	if wanted := page.Range(asked); wanted != nil {
-		size := int64(len(page.Body))
-		from, count, ok := static.OneRange(wanted, size)
-		if ok && count == 0 {
-			x.Answer(exchange.Reply{Status: 416, Fields: fmt.Appendf(nil, "Content-Range: bytes */%d\r\n", size)})
-			return
-		}
-		if count > 0 {
-			p.send(x, page, v, excerpt{from: from, count: count})
+// send answers x with page, in the form that its client prefers, with the range that it asks for, or with nothing if it has the page.
+func (p *Pages) send(x *exchange.Exchange, asked *Request, page *Page, v Verdict) {
+	var from, count int64 // the range; all if count is 0
+	unchanged := page.Unchanged(asked)
+	if !unchanged {
+		var asks bool
+		if from, count, asks = static.OneRange(page.Range(asked), int64(len(page.Body))); asks && count == 0 {
+			x.Answer(exchange.Reply{Status: 416, Fields: fmt.Appendf(nil, "Content-Range: bytes */%d\r\n", len(page.Body))})
 			return
 		}
 	}
-	page, wanted := page.Coded(asked)
-	if wanted != static.Identity {
-		p.compress(page, wanted)
+	if !unchanged && count == 0 {
+		var wanted static.Coding
+		if page, wanted = page.Coded(asked); wanted != static.Identity {
+			p.compress(page, wanted)
+		}
 	}
-	p.send(x, page, v, excerpt{})
-}
-
-// compress makes another form of a page, beside the loop.
-func (p *Pages) compress(page *Page, c static.Coding) {
-	var body []byte
-	made := false
-	p.conns.Beside(func() { body, made = static.Compress(c, page.Body) }, func(bool) { p.Store.SetCoded(page, c, body, made) })
-}
-
-// excerpt is the part of a page that is sent. The zero value is all of it.
-type excerpt struct {
-	from, count int64 // first byte and how many bytes; all if count is 0
-	unchanged   bool  // nothing: the client has it
-}
-
-// send answers x with a page.
-func (p *Pages) send(x *exchange.Exchange, page *Page, v Verdict, e excerpt) {
 	x.Source, x.Fields = exchange.Memory{}, v.field()
 	part := &p.part
 	*part = exchange.Part{First: true, Last: true, File: -1, Body: page.Body}
@@ -178,12 +152,12 @@ func (p *Pages) send(x *exchange.Exchange, page *Page, v Verdict, e excerpt) {
 	h.HasDate, h.HasServer = page.HasDate, page.HasServer
 	fields := page.Fields
 	switch {
-	case e.count > 0:
-		part.Body = page.Body[e.from : e.from+e.count]
-		h.Status, h.Reason, h.Length = 206, nil, e.count
-	case e.unchanged:
+	case unchanged:
 		h.Status, h.Reason, h.Type, h.Length, part.Body = 304, nil, "", 0, nil
 		fields = page.slim
+	case count > 0:
+		part.Body = page.Body[from : from+count]
+		h.Status, h.Reason, h.Length = 206, nil, count
 	}
 	inTurn := x.Server.InTurn()
 	var memory []byte // for as long as the part has to wait
@@ -193,14 +167,21 @@ func (p *Pages) send(x *exchange.Exchange, page *Page, v Verdict, e excerpt) {
 	memory = append(append(memory, fields...), "Age: "...)
 	memory = strconv.AppendInt(memory, page.Age(p.now()), 10)
 	memory = append(memory, '\r', '\n')
-	if e.count > 0 {
-		memory = static.AppendContentRange(memory, e.from, e.count, int64(len(page.Body)))
+	if count > 0 {
+		memory = static.AppendContentRange(memory, from, count, int64(len(page.Body)))
 	}
 	if inTurn {
 		p.fields = memory
 	}
 	h.Fields = memory
 	x.Sink.Send(part)
+}
+
+// compress makes another form of a page, beside the loop.
+func (p *Pages) compress(page *Page, c static.Coding) {
+	var body []byte
+	made := false
+	p.conns.Beside(func() { body, made = static.Compress(c, page.Body) }, func(bool) { p.Store.SetCoded(page, c, body, made) })
 }
 
 // patternOf returns the pages that a request makes out of date (RFC 9111 §4.4).

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
 
 	"fapws/runtime/http1"
 )
@@ -24,10 +22,6 @@ type Store struct {
 	now         int64              // of the last call
 	count       [len(verdictFields)]int64
 	key         []byte // scratch
-
-	due    atomic.Bool // there are wanted
-	mu     sync.Mutex
-	wanted []Pattern // purges; guarded by mu
 }
 
 // Stats is the state of a store, and counts its look-ups.
@@ -84,7 +78,6 @@ const (
 
 // Stats returns the state of the store.
 func (s *Store) Stats() Stats {
-	s.purge()
 	n := &s.count
 	return Stats{Hits: n[Hit], Stale: n[Stale], Misses: n[Miss] + n[Expired], Bypassed: n[Bypass], Waited: n[Wait], Revalidated: n[Revalidated],
 		Entries: s.pages, Bytes: s.used, Most: s.limit}
@@ -206,89 +199,42 @@ func (p *Pattern) Check() error {
 	return nil
 }
 
-// maxWanted is the maximum number of waiting purges; above it all pages are evicted.
-const maxWanted = 1000
-
-// Purge evicts pages before the next one is looked up. Pages that are being fetched are not kept, either. It does not
-// wait, and is safe for concurrent use.
-func (s *Store) Purge(p Pattern) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.wanted) == maxWanted {
-		s.wanted = append(s.wanted[:0], Pattern{Path: "*"})
-	} else {
-		s.wanted = append(s.wanted, p)
-	}
-	s.due.Store(true)
-}
-
-// PurgeNow is Purge, carried out; it returns how many pages went. Not for any
-// goroutine but the store's.
-func (s *Store) PurgeNow(p Pattern) int {
-	s.purge()
-	return s.carryOut(&p)
-}
-
-// purge carries out the waiting purges.
-func (s *Store) purge() {
-	if !s.due.Load() {
-		return
-	}
-	s.mu.Lock()
-	wanted := s.wanted
-	s.wanted = nil
-	s.due.Store(false)
-	s.mu.Unlock()
-	for i := range wanted {
-		s.carryOut(&wanted[i])
-	}
-}
-
-func (s *Store) carryOut(p *Pattern) (gone int) {
+// PurgeNow evicts pages, and returns how many went. Pages that are being fetched are not kept, either.
+func (s *Store) PurgeNow(p Pattern) (gone int) {
 	before := s.pages
-	for f := range s.fills {
-		f.purged = f.purged || f.named(p)
-	}
-	path, query, queried := p.Path, "", false
-	prefix, wide := "", false
-	if !p.Exact {
-		path, query, queried = strings.Cut(p.Path, "?")
-		prefix, wide = strings.CutSuffix(p.Path, "*")
+	path, query, wide, queried := p.parts()
+	for f := range s.fills { // hosts and queries are not looked at, and tags are not known yet: the page is only not kept
+		f.purged = f.purged || p.Tag != "" || f.path == path || wide && strings.HasPrefix(f.path, path)
 	}
 	if p.Tag == "" && !wide {
-		for _, n := range slices.Clone(s.paths[string(http1.DecodePath(nil, []byte(path)))]) {
+		for _, n := range slices.Clone(s.paths[path]) {
 			if p.of(n) && (!queried || n.query() == query) {
 				s.remove(n)
 			}
 		}
 		return before - s.pages
 	}
-	prefix = string(http1.DecodePath(nil, []byte(prefix)))
 	for _, n := range s.nodes {
 		switch {
 		case !p.of(n):
 		case p.Tag != "" && n.page != nil && n.page.hasTag(p.Tag):
 			s.drop(n)
-		case p.Tag == "" && strings.HasPrefix(n.path, prefix):
+		case p.Tag == "" && strings.HasPrefix(n.path, path):
 			s.remove(n)
 		}
 	}
 	return before - s.pages
 }
 
-// named reports whether f may fetch a page of the pattern. Queries are
-// not looked at: it is only not kept.
-func (f *Fill) named(p *Pattern) bool {
-	if p.Tag != "" {
-		return true // not known yet
-	}
-	prefix, wide := p.Path, false
+// parts returns the path of a pattern as nodes have it, which is a prefix if wide, and the query if a page with that alone is meant.
+func (p *Pattern) parts() (path, query string, wide, queried bool) {
+	path = p.Path
 	if !p.Exact {
-		prefix, _, _ = strings.Cut(p.Path, "?")
-		prefix, wide = strings.CutSuffix(prefix, "*")
+		if path, wide = strings.CutSuffix(path, "*"); !wide {
+			path, query, queried = strings.Cut(path, "?")
+		}
 	}
-	prefix = string(http1.DecodePath(nil, []byte(prefix)))
-	return f.path == prefix || wide && strings.HasPrefix(f.path, prefix)
+	return string(http1.DecodePath(nil, []byte(path))), query, wide, queried
 }
 
 // of says whether a node is of the pattern's host.

@@ -326,29 +326,25 @@ func TestPurge(t *testing.T) {
 		{Pattern{Path: "/k%C3%A4se"}, "/ /blog /blog/1 /blog/1?a=b /blog/2 b:/blog/1"},
 		{Pattern{Path: "/käse"}, "/ /blog /blog/1 /blog/1?a=b /blog/2 b:/blog/1"},
 	} {
-		for _, late := range []bool{false, true} {
-			s := New(1<<20, 0)
-			all := map[string]*Request{"b:/blog/1": ask(t, "GET /blog/1 HTTP/1.1", "Host: b.example"), "/käse": get(t, "/k%c3%a4se")}
-			for _, target := range []string{"/", "/blog", "/blog/1", "/blog/1?a=b", "/blog/2"} {
-				all[target] = get(t, target)
+		s := New(1<<20, 0)
+		all := map[string]*Request{"b:/blog/1": ask(t, "GET /blog/1 HTTP/1.1", "Host: b.example"), "/käse": get(t, "/k%c3%a4se")}
+		for _, target := range []string{"/", "/blog", "/blog/1", "/blog/1?a=b", "/blog/2"} {
+			all[target] = get(t, target)
+		}
+		for name, r := range all {
+			a := answer{body: "x"}
+			if name == "/blog/2" {
+				a.fields = "Fapws-Cache-Tags: one, two"
 			}
-			for name, r := range all {
-				a := answer{body: "x"}
-				if name == "/blog/2" {
-					a.fields = "Fapws-Cache-Tags: one, two"
-				}
-				put(t, s, c, r, a, 1)
-			}
-			if late {
-				s.Purge(tt.p)
-			} else if n, want := s.PurgeNow(tt.p), 7-len(strings.Fields(tt.left)); n != want {
-				t.Errorf("%+v: %d went, want %d", tt.p, n, want)
-			}
-			for name, r := range all {
-				f := s.Look(c, r, 1)
-				if left := strings.Contains(" "+tt.left+" ", " "+name+" "); (f.Verdict == Hit) != left {
-					t.Errorf("%+v: %s is %v", tt.p, name, f.Verdict)
-				}
+			put(t, s, c, r, a, 1)
+		}
+		if n, want := s.PurgeNow(tt.p), 7-len(strings.Fields(tt.left)); n != want {
+			t.Errorf("%+v: %d went, want %d", tt.p, n, want)
+		}
+		for name, r := range all {
+			f := s.Look(c, r, 1)
+			if left := strings.Contains(" "+tt.left+" ", " "+name+" "); (f.Verdict == Hit) != left {
+				t.Errorf("%+v: %s is %v", tt.p, name, f.Verdict)
 			}
 		}
 	}
@@ -360,23 +356,12 @@ func TestPurgeWhileFetched(t *testing.T) {
 	for _, p := range []Pattern{{Path: "/x"}, {Path: "/*"}, {Tag: "t"}, {Path: "/x?a"}} {
 		s := New(1<<20, 0)
 		f := look(t, s, c, get(t, "/x?a"), 1, Miss).Fill
-		s.Purge(p)
+		s.PurgeNow(p)
 		if !feed(f, answer{body: "old"}, 1) {
 			t.Error("who waits gets nothing")
 		}
 		look(t, s, c, get(t, "/x?a"), 1, Miss).Fill.end()
 	}
-}
-
-// TestManyPurges: with too many waiting, all pages go.
-func TestManyPurges(t *testing.T) {
-	c := compile(t, Rule{TTL: time.Minute})
-	s := New(1<<20, 0)
-	put(t, s, c, get(t, "/x"), answer{}, 1)
-	for range maxWanted + 1 {
-		s.Purge(Pattern{Path: "/other"})
-	}
-	look(t, s, c, get(t, "/x"), 1, Miss).Fill.end()
 }
 
 func TestUnchanged(t *testing.T) {

@@ -219,11 +219,19 @@ const (
 	maxIdle  = 64
 )
 
-// roundTrip sends a request and returns the head of its response, and the connection that the body is
+// roundTrip sends a request for r and returns the head of its response, and the connection that the body is
 // read from, which belongs to the caller then. It sends a request a second time only if the upstream closed a kept
-// connection before it answered, and the method is safe (RFC 9110 §9.2.2).
-func (p *Proxy) roundTrip(request *http.Request, safe bool, interim func(*http.Response)) (*http.Response, *connection, error) {
-	c, kept := p.idle.Take()
+// connection before it answered, and the method is safe (RFC 9110 §9.2.2). One for a WebSocket has a new connection,
+// which is never one of those that are kept for others, before or after: the answer of the upstream decides whether
+// the next bytes are a request, and only the upstream knows how it takes them.
+func (p *Proxy) roundTrip(w *backend.Response, request *http.Request, r *backend.Request) (*http.Response, *connection, error) {
+	var c *connection
+	var kept bool
+	var interim func(*http.Response)
+	if !r.Tunnel {
+		c, kept = p.idle.Take()
+		interim = func(response *http.Response) { p.interim(w, response) }
+	}
 	for {
 		if kept {
 			c.reused = true
@@ -238,7 +246,7 @@ func (p *Proxy) roundTrip(request *http.Request, safe bool, interim func(*http.R
 			return response, c, nil
 		}
 		c.close()
-		if err != errStale || !safe || request.Context().Err() != nil {
+		if err != errStale || !r.Parsed.Safe || request.Context().Err() != nil {
 			return nil, nil, err
 		}
 		if request.Body != nil {

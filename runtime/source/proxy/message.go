@@ -9,6 +9,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/netip"
 	"net/textproto"
@@ -49,9 +50,6 @@ func drop(h http.Header) {
 	}
 }
 
-// badPath is the text of the 400 for a request that request refuses.
-const badPath = "the path leads outside its first directory"
-
 // request returns the request to the upstream for r. ok is false if its path must not be sent.
 func (p *Proxy) request(ctx context.Context, r *backend.Request) (request *http.Request, ok bool) {
 	target, ok := p.url(r)
@@ -78,6 +76,13 @@ func (p *Proxy) request(ctx context.Context, r *backend.Request) (request *http.
 		h["User-Agent"] = []string{""} // none
 	}
 	h["Via"] = append(h["Via"], via(r.Parsed.Version.String()))
+	if r.Tunnel {
+		for name, values := range maps.Clone(h) {
+			delete(h, name)
+			h[spelling(name)] = values
+		}
+		h["Connection"], h["Upgrade"] = []string{"Upgrade"}, []string{"websocket"}
+	}
 	host := r.Host()
 	p.introduce(h, r, host)
 	if p.opt.ReplaceHost || host == "" {

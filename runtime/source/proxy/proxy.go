@@ -116,23 +116,24 @@ func (p *Proxy) Close() error {
 
 // Respond implements backend.Responder.
 func (p *Proxy) Respond(w *backend.Response, r *backend.Request) {
-	if r.Tunnel {
-		p.upgrade(w, r)
-		return
-	}
 	ctx, cancel := context.WithCancelCause(r.Context)
 	defer cancel(nil)
 	request, ok := p.request(ctx, r)
 	if !ok {
-		w.Refuse(400, badPath)
+		w.Refuse(400, "the path leads outside its first directory")
 		return
 	}
-	response, c, err := p.roundTrip(request, r.Parsed.Safe, func(response *http.Response) { p.interim(w, response) })
+	response, c, err := p.roundTrip(w, request, r)
 	if err != nil {
 		p.refuse(w, r, err)
 		return
 	}
-	if !p.pass(w, r, response, cancel) {
+	if r.Tunnel && response.StatusCode == http.StatusSwitchingProtocols {
+		p.tunnel(w, r, response, c)
+		c.close()
+		return
+	}
+	if !p.pass(w, r, response, cancel) || r.Tunnel {
 		c.close()
 		return
 	}

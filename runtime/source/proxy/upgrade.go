@@ -2,8 +2,6 @@ package proxy
 
 import (
 	"bytes"
-	"context"
-	"maps"
 	"net/http"
 	"strings"
 
@@ -15,38 +13,8 @@ import (
 	"fapws/runtime/websocket"
 )
 
-// upgrade passes on a request for a WebSocket. It has a new connection, which is never one of those that are
-// kept for others, before or after: the answer of the upstream decides whether the next bytes are a request, and only
-// the upstream knows how it takes them.
-func (p *Proxy) upgrade(w *backend.Response, r *backend.Request) {
-	ctx, cancel := context.WithCancelCause(r.Context)
-	defer cancel(nil)
-	request, ok := p.request(ctx, r)
-	if !ok {
-		w.Refuse(400, badPath)
-		return
-	}
-	for name, values := range maps.Clone(request.Header) {
-		delete(request.Header, name)
-		request.Header[spelling(name)] = values
-	}
-	request.Header["Connection"] = []string{"Upgrade"}
-	request.Header["Upgrade"] = []string{"websocket"}
-	c, err := p.dial(ctx)
-	if err != nil {
-		p.refuse(w, r, err)
-		return
-	}
-	defer c.close()
-	response, err := c.ask(request, nil)
-	if err != nil {
-		p.refuse(w, r, err)
-		return
-	}
-	if response.StatusCode != http.StatusSwitchingProtocols {
-		p.pass(w, r, response, cancel)
-		return
-	}
+// tunnel makes a tunnel of the connection whose upstream has answered with response, a 101.
+func (p *Proxy) tunnel(w *backend.Response, r *backend.Request, response *http.Response, c *connection) {
 	if wrong := switches(response, r); wrong != "" {
 		p.complain(r.Client(), "its answer to a request for a WebSocket is 101 %s", wrong)
 		w.Refuse(502, "")
@@ -65,6 +33,7 @@ func (p *Proxy) upgrade(w *backend.Response, r *backend.Request) {
 		w.Refuse(502, "") // the client has disconnected
 		return
 	}
+	var err error
 	if t.Upstream, err = conn.NewUpstream(c.under, c.secure); err != nil {
 		p.complain(r.Client(), "no tunnel for a WebSocket: %v", err)
 		w.Refuse(503, "")

@@ -62,17 +62,17 @@ func (c *cache) get(path []byte, now int64) (v variants, ok bool) {
 	return r.variants, true
 }
 
-// known returns the variants of a path, and whether it was seen on disk within the last second.
-func (c *cache) known(path []byte, now int64) (v variants, fresh, ok bool) {
+// known returns the variants of a path, none if it is not known, and whether it was seen on disk within the last second.
+func (c *cache) known(path []byte, now int64) (v variants, fresh bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r := c.records[string(path)]
 	if r == nil {
-		return v, false, false
+		return v, false
 	}
 	r.used = true
 	age := now - r.checked
-	return r.variants, age >= -lateClock && age < freshFor, true
+	return r.variants, age >= -lateClock && age < freshFor
 }
 
 // put remembers the variants of a path, seen on disk at a time.
@@ -220,7 +220,7 @@ func (f *Files) original(t *view, r *representation) (body []byte, settled bool)
 	if r.body != nil {
 		return r.body, true
 	}
-	file, err := t.open(r.name)
+	file, _, err := t.open(r.name)
 	if err != nil {
 		return nil, false
 	}
@@ -246,28 +246,26 @@ func readWhole(file *os.File, s Stamp) []byte {
 // second.
 func (f *Files) find(t *view, path []byte, now int64, req *Request) (v variants, err error) {
 	key := f.key(nil, path, req)
-	v, fresh, ok := f.cache.known(key, now)
+	known, fresh := f.cache.known(key, now)
 	if fresh {
-		return v, nil
+		return known, nil
 	}
-	s, err := f.look(t, string(path))
+	name, info, err := f.look(t, string(path))
 	if errors.Is(err, errListing) {
 		return f.findListing(t, path, key, now, req)
 	}
+	if err == nil {
+		if v = f.around(t, name, info, f.wall()); v.isLike(&known) {
+			f.warm(&known)
+			f.cache.seen(key, &known, now)
+			return known, nil
+		}
+		err = t.shows(name) // some answers open no file
+	}
 	if err != nil {
 		f.cache.forget(key)
-		return v, err
+		return variants{}, err
 	}
-	if ok && s.matches(&v) {
-		f.warm(&v)
-		f.cache.seen(key, &v, now)
-		return v, nil
-	}
-	if err := t.shows(s.name); err != nil { // some answers open no file
-		f.cache.forget(key)
-		return v, err
-	}
-	v = f.describe(&s, f.wall())
 	f.cache.put(string(key), v, now)
 	return v, nil
 }
@@ -277,7 +275,7 @@ func (f *Files) find(t *view, path []byte, now int64, req *Request) (v variants,
 func (f *Files) findListing(t *view, path, key []byte, now int64, req *Request) (v variants, err error) {
 	f.listing.Lock()
 	defer f.listing.Unlock()
-	v, fresh, _ := f.cache.known(key, now)
+	v, fresh := f.cache.known(key, now)
 	if fresh {
 		return v, nil
 	}

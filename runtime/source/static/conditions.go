@@ -95,17 +95,17 @@ func parseRange(spec []byte, size int64) (r byteRange, ok bool) {
 		return r, false
 	}
 	if len(before) == 0 {
-		suffix, ok := parseDigits(after)
+		suffix, ok := ParseDigits(after)
 		count := min(suffix, size)
 		return byteRange{size - count, count}, ok
 	}
-	first, ok := parseDigits(before)
+	first, ok := ParseDigits(before)
 	if !ok {
 		return r, false
 	}
 	last := int64(math.MaxInt64)
 	if len(after) > 0 {
-		if last, ok = parseDigits(after); !ok || last < first {
+		if last, ok = ParseDigits(after); !ok || last < first {
 			return r, false
 		}
 	}
@@ -115,8 +115,8 @@ func parseRange(spec []byte, size int64) (r byteRange, ok bool) {
 	return byteRange{first, min(last, size-1) - first + 1}, true
 }
 
-// parseDigits reads 1*DIGIT; a number that does not fit is the largest.
-func parseDigits(s []byte) (n int64, ok bool) {
+// ParseDigits reads 1*DIGIT; a number that does not fit is the largest. n is 0 if ok is false.
+func ParseDigits(s []byte) (n int64, ok bool) {
 	for _, c := range s {
 		if c < '0' || c > '9' {
 			return 0, false

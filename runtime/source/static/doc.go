@@ -29,10 +29,9 @@
 //
 // # Symbolic links
 //
-// Access goes through os.Root, which cannot be led outside but does not follow absolute links. Only when it refuses
-// is the name resolved by hand into one without links, with absolute targets counted from the root, and that name
-// goes through os.Root again: so no race can lead outside (root.go). The policies "no" and "owner" open each part
-// of the name with O_NOFOLLOW themselves. ./build.sh fuzz paths tries a million paths while links are swapped.
+// view.walk (root.go) opens a name part by part with O_NOFOLLOW, and reads each link on the way itself, with absolute
+// targets counted from the root: so no race can lead outside, or past the policies "no" and "owner". os.Root does not
+// follow absolute links, and knows no policy. ./build.sh fuzz paths tries a million paths while links are swapped.
 //
 // # Measured
 //

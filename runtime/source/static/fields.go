@@ -1,7 +1,6 @@
 package static
 
 import (
-	"bufio"
 	"fmt"
 	"maps"
 	"os"
@@ -194,27 +193,22 @@ func (t *typeTable) add(types map[string]string) error {
 // read reads Apache's mime.types: on each line a media type and the extensions
 // that it is for, if any; a number sign begins a comment.
 func (t *typeTable) read(path string) error {
-	file, err := os.Open(path)
+	text, err := os.ReadFile(path)
 	if err != nil {
 		return fmt.Errorf("cannot read %s: %w", path, system.Cause(err))
 	}
-	defer file.Close()
-	lines := bufio.NewScanner(file)
-	for n := 1; lines.Scan(); n++ {
-		text, _, _ := strings.Cut(lines.Text(), "#")
-		words := strings.Fields(text)
+	for n, line := range strings.Split(string(text), "\n") {
+		line, _, _ = strings.Cut(line, "#")
+		words := strings.Fields(line)
 		if len(words) == 0 {
 			continue
 		}
 		if !isMediaType(words[0]) {
-			return fmt.Errorf("%s:%d: %q is not a media type", path, n, words[0])
+			return fmt.Errorf("%s:%d: %q is not a media type", path, n+1, words[0])
 		}
 		for _, extension := range words[1:] {
 			t.own[strings.ToLower(strings.TrimPrefix(extension, "."))] = words[0]
 		}
-	}
-	if err := lines.Err(); err != nil {
-		return fmt.Errorf("cannot read %s: %w", path, system.Cause(err))
 	}
 	return nil
 }

@@ -23,30 +23,28 @@ type Handed struct {
 	private *Private
 	roots   roots
 
-	// The folders of X-Sendfile and of X-Accel-Redirect. They do not change once they are open.
-	named, mapped []sendRoot
+	// The folders of X-Sendfile, and those of X-Accel-Redirect by the beginnings of paths, without a slash at the end. They do not change
+	// once they are open.
+	named  []*Files
+	mapped map[string]*Files
 }
 
 // Open opens the folders that files may be sent from: those of X-Sendfile and of X-Accel-Redirect. Private files are not sent. It must be
 // called before Take. The error is one line.
 func (h *Handed) Open(named []string, mapped []AccelRoot, private *Private) (err error) {
-	h.private = private
-	add := func(to *[]sendRoot, field, prefix, root string) {
+	h.private, h.mapped = private, map[string]*Files{}
+	open := func(field, root string) *Files {
 		files, e := New(Options{Root: root, CacheBytes: -1, Private: private})
 		if e != nil && err == nil {
 			err = fmt.Errorf("%s: %w", field, e)
 		}
-		*to = append(*to, sendRoot{strings.TrimRight(prefix, "/"), files})
+		return files
 	}
 	for _, root := range named {
-		abs, e := filepath.Abs(root)
-		if e != nil {
-			return fmt.Errorf("X-Sendfile: %s: %w", root, e)
-		}
-		add(&h.named, "X-Sendfile", abs, abs)
+		h.named = append(h.named, open("X-Sendfile", root))
 	}
 	for _, one := range mapped {
-		add(&h.mapped, "X-Accel-Redirect", one.Prefix, one.Root)
+		h.mapped[strings.TrimRight(one.Prefix, "/")] = open("X-Accel-Redirect", one.Root)
 	}
 	return err
 }
@@ -56,10 +54,7 @@ type handedOver struct {
 	*Handed
 	head   exchange.Head // with copies
 	answer *Answer
-
-	failed int           // status, if there is nothing to send; 0: there is
-	level  logfile.Level // of line
-	line   string        // why, for the error log
+	err    error // why there is nothing to send
 }
 
 // Take answers x, whose turn it is, as p says, the first and last part of a handler's response. parsed is the request that p.Head.Request
@@ -71,32 +66,33 @@ func (h *Handed) Take(x *exchange.Exchange, p *exchange.Part, parsed *http1.Requ
 	o.answer.request = Request{Path: bytes.Clone(p.Head.StaticPath), Prefix: x.Prefix, Head: bytes.Clone(p.Head.Request), Parsed: parsed}
 	x.Source = exchange.Memory{}
 	x.Server.Beside(o.open, func(gone bool) {
-		if gone {
+		switch {
+		case gone:
 			o.answer.Drop()
-			return
+		case o.err != nil:
+			o.refuse(x)
+		default:
+			o.send(x)
 		}
-		o.send(x)
 	})
 }
+
+// sends reports whether the handler has named one file.
+func (o *handedOver) sends() bool { return len(o.head.SendFile) > 0 }
+
+// isError reports whether the handler's own status is that of an error, whose page is the file.
+func (o *handedOver) isError() bool { return o.head.Status >= 400 }
 
 // open opens the file. It may wait for the disk.
 func (o *handedOver) open() {
 	a := o.answer
-	if len(o.head.SendFile) > 0 {
-		o.openSent()
+	var files *Files
+	if !o.sends() {
+		if files, o.err = o.roots.get(string(o.head.Static), o.private); o.err == nil {
+			files.Open(&a.request, &a.Response)
+		}
 		return
 	}
-	files, err := o.roots.get(string(o.head.Static), o.private)
-	if err == nil {
-		files.Open(&a.request, &a.Response)
-		return
-	}
-	o.failed, o.level, o.line = 500, logfile.Error, fmt.Sprintf("a handler returned files that cannot be sent: %v", err)
-}
-
-// openSent opens the file that SendFile names.
-func (o *handedOver) openSent() {
-	a := o.answer
 	// RFC 9110 §13.1 and §14.2: conditions and ranges refer to the response that a GET of the
 	// resource gives; an error page or the answer to a form is something else.
 	request := a.request
@@ -105,80 +101,68 @@ func (o *handedOver) openSent() {
 		bare.Fields = nil
 		request.Parsed = &bare
 	}
-	files, name, err := o.find(string(o.head.SendFile), o.head.Accel)
-	if err == nil {
-		err = files.Send(name, exchange.FieldValue(o.head.Fields, contentType), &request, &a.Response)
-	}
-	if err == nil {
-		return
-	}
-	field := "X-Sendfile"
-	if o.head.Accel {
-		field = "X-Accel-Redirect"
-	}
-	o.failed, o.level, o.line = 404, logfile.Warning, fmt.Sprintf("%s: %.512q cannot be sent: %v", field, o.head.SendFile, system.Cause(err))
-	if cause := system.Cause(err); cause == unix.EMFILE || cause == unix.ENFILE {
-		o.failed = 503
+	var name string
+	if files, name, o.err = o.find(string(o.head.SendFile), o.head.Accel); o.err == nil {
+		o.err = files.Send(name, exchange.FieldValue(o.head.Fields, contentType), &request, &a.Response)
 	}
 }
 
-// isError reports whether the handler's own status is that of an error, whose page is the file.
-func (o *handedOver) isError() bool { return o.head.Status >= 400 }
+// refuse answers that the file cannot be sent.
+func (o *handedOver) refuse(x *exchange.Exchange) {
+	r := exchange.Reply{Status: 500, HTML: WantsHTML(o.answer.request.Parsed, o.answer.request.Head)}
+	level, line := logfile.Error, fmt.Sprintf("a handler returned files that cannot be sent: %v", o.err)
+	if o.sends() {
+		field, cause := "X-Sendfile", system.Cause(o.err)
+		if o.head.Accel {
+			field = "X-Accel-Redirect"
+		}
+		level, line = logfile.Warning, fmt.Sprintf("%s: %.512q cannot be sent: %v", field, o.head.SendFile, cause)
+		if r.Status = 404; cause == unix.EMFILE || cause == unix.ENFILE {
+			r.Status, r.Fields = 503, exchange.RetryAfter
+		}
+	}
+	o.answer.Drop()
+	x.Logger.Log(level, line)
+	x.Sink.Reply(r)
+}
 
 // send sends the response, with the fields of the handler.
 func (o *handedOver) send(x *exchange.Exchange) {
 	a := o.answer
-	h := &a.Head
+	h, own := &a.Head, o.head.Fields
+	failed := h.Status >= 400
 	h.Close = o.head.Close
-	switch sent := len(o.head.SendFile) > 0; {
-	case o.failed != 0:
-		x.Logger.Log(o.level, o.line)
-		r := exchange.Reply{Status: o.failed, HTML: WantsHTML(a.request.Parsed, a.request.Head)}
-		a.Drop()
-		if o.failed == 503 {
-			r.Fields = exchange.RetryAfter
-		}
-		x.Sink.Reply(r)
-		return
-	case sent && !o.isError() && h.Status >= 400: // conditions or ranges
+	switch {
+	case o.sends() && failed && !o.isError(): // conditions or ranges
 		a.Send(x, true)
 		return
-	case sent:
+	case o.sends():
 		if o.isError() {
 			h.Status, h.Reason = o.head.Status, o.head.Reason
 		}
-		h.Fields = o.addTo(h.Fields, h.Status)
-		h.HasDate, h.HasServer = o.head.HasDate, o.head.HasServer
-	case h.Status >= 400:
-		r := a.reply(&a.request)
-		a.Drop()
-		r.Fields = exchange.MergeFields(r.Fields, exchange.WithoutField(o.head.Fields, contentType))
-		r.Date, r.Server = o.head.HasDate, o.head.HasServer
-		x.Sink.Reply(r)
-		return
-	default:
-		h.Fields = exchange.MergeFields(h.Fields, o.head.Fields)
-		h.HasDate, h.HasServer = o.head.HasDate, o.head.HasServer
+		own = ofFile(own, h.Status)
+	case failed:
+		own = exchange.WithoutField(own, contentType)
 	}
-	a.Send(x, false)
+	h.Fields = exchange.MergeFields(h.Fields, own)
+	h.HasDate, h.HasServer = o.head.HasDate, o.head.HasServer
+	a.Send(x, failed)
 }
 
-// addTo adds the handler's fields to those of a file that it has sent. What
+// ofFile returns the fields of a handler that go with a file which it has sent, as a response with a status. What
 // the server judges conditions and ranges by is the server's to say.
-func (o *handedOver) addTo(file []byte, status int) []byte {
-	out := bytes.Clone(file)
-	for line := range bytes.Lines(o.head.Fields) {
+func ofFile(fields []byte, status int) (kept []byte) {
+	for line := range bytes.Lines(fields) {
 		name := exchange.FieldName(line)
 		switch {
 		case bytes.EqualFold(name, contentType), bytes.EqualFold(name, []byte("ETag")), bytes.EqualFold(name, []byte("Last-Modified")),
 			bytes.EqualFold(name, []byte("Content-Range")), bytes.EqualFold(name, []byte("Accept-Ranges")):
-		case status == 304 && len(name) > 8 && bytes.EqualFold(name[:8], []byte("Content-")): // RFC 9110 §15.4.5
-		case exchange.HasField(file, name):
+		case status == 304 && http1.HasPrefixFold(name, "content-"): // RFC 9110 §15.4.5
 		default:
-			out = append(out, line...)
+			kept = append(kept, line...)
 		}
 	}
-	return out
+	return kept
 }
 
 // maxRoots bounds the document roots that handlers have named. An application
@@ -238,42 +222,31 @@ type AccelRoot struct{ Prefix, Root string }
 // String is "/prefix/=/folder".
 func (r AccelRoot) String() string { return r.Prefix + "=" + r.Root }
 
-// sendRoot is a folder of which a handler may have files sent.
-type sendRoot struct {
-	prefix string // beginning of the names of its files, without a slash at the end
-	files  *Files
-}
-
 var errNotSent = errors.New("not in a directory from which files may be sent")
 
 // find returns the folder and the name in it that the value of X-Sendfile, or of X-Accel-Redirect if accel, means.
-// That name is for os.Root, which does not let it lead outside.
-func (h *Handed) find(value string, accel bool) (*Files, string, error) {
+// That name is for view.walk, which does not let it lead outside.
+func (h *Handed) find(value string, accel bool) (found *Files, name string, err error) {
 	if accel {
 		return h.findMapped(value)
 	}
-	name := filepath.Clean(value)
-	if !filepath.IsAbs(name) {
-		if len(h.named) == 0 {
-			return nil, "", errNotSent
-		}
-		return h.named[0].files, name, nil
+	value = filepath.Clean(value)
+	if !filepath.IsAbs(value) && len(h.named) > 0 {
+		return h.named[0], value, nil
 	}
-	if root, rest := longest(h.named, name); root != nil {
-		return root.files, rest, nil
-	}
-	// Frameworks like to give the path with its links resolved.
-	for i := range h.named {
-		real, err := filepath.EvalSymlinks(h.named[i].prefix + "/")
-		if err == nil && http1.IsBelow([]byte(name), strings.TrimRight(real, "/")) {
-			return h.named[i].files, relative(name, strings.TrimRight(real, "/")), nil
+	for _, files := range h.named { // of several, the innermost
+		if rest, err := files.root.at(files.clock()).below(value); err == nil && (found == nil || len(rest) < len(name)) {
+			found, name = files, rest
 		}
 	}
-	return nil, "", errNotSent
+	if found == nil {
+		return nil, "", errNotSent
+	}
+	return found, name, nil
 }
 
 // findMapped takes a path as in a URL.
-func (h *Handed) findMapped(value string) (*Files, string, error) {
+func (h *Handed) findMapped(value string) (found *Files, name string, err error) {
 	value, _, _ = strings.Cut(value, "?")
 	decoded, err := url.PathUnescape(value)
 	if err != nil || !strings.HasPrefix(value, "/") || strings.ContainsRune(decoded, 0) {
@@ -283,26 +256,14 @@ func (h *Handed) findMapped(value string) (*Files, string, error) {
 	if !ok {
 		return nil, "", errors.New("its dot segments cannot be resolved")
 	}
-	if root, rest := longest(h.mapped, strings.TrimRight(string(http1.MergeSlashes(nil, resolved)), "/")); root != nil {
-		return root.files, rest, nil
-	}
-	return nil, "", errNotSent
-}
-
-// longest returns the root with the longest prefix that name is below, and the
-// rest of the name.
-func longest(roots []sendRoot, name string) (root *sendRoot, rest string) {
-	for i := range roots {
-		if http1.IsBelow([]byte(name), roots[i].prefix) && (root == nil || len(roots[i].prefix) > len(root.prefix)) {
-			root, rest = &roots[i], relative(name, roots[i].prefix)
+	whole := http1.MergeSlashes(nil, resolved)
+	for prefix, files := range h.mapped {
+		if http1.IsBelow(whole, prefix) && (found == nil || len(whole)-len(prefix) < len(name)) {
+			found, name = files, string(whole[len(prefix):])
 		}
 	}
-	return root, rest
-}
-
-func relative(name, prefix string) string {
-	if rest := strings.TrimLeft(name[len(prefix):], "/"); rest != "" {
-		return rest
+	if found == nil {
+		return nil, "", errNotSent
 	}
-	return "."
+	return found, strings.Trim(name, "/"), nil
 }

@@ -107,16 +107,8 @@ func (f *Files) list(t *view, path string, req *Request) (v variants, err error)
 	sum := sha256.Sum256(page)
 	d := description{name: name, mediaType: "text/html; charset=utf-8", control: "no-cache", extra: f.extra + listingFields,
 		tag: hex.EncodeToString(sum[:8])}
-	made := f.made(&d, int64(len(page)))
-	d.varies = made[Gzip]
-	s := Stamp{size: int64(len(page))}
-	v[Identity] = newRepresentation(d, s, 0).withBody(page)
-	for c := Gzip; c < Codings; c++ {
-		if made[c] {
-			d.coding, d.made = c, true
-			v[c] = newRepresentation(d, s, 0)
-		}
-	}
+	v = f.represent(d, [Codings]*Stamp{Identity: {size: int64(len(page))}}, 0)
+	v[Identity] = v[Identity].withBody(page)
 	return v, nil
 }
 
@@ -124,12 +116,12 @@ func (f *Files) list(t *view, path string, req *Request) (v variants, err error)
 // more than most of them. Only names that would be served are listed: files and directories that are not
 // hidden and do not lead outside.
 func (f *Files) readDirectory(t *view, name string, most int, order order) (entries []listed, more bool, err error) {
-	file, err := t.open(name)
+	file, _, err := t.open(name)
 	if err != nil {
 		return nil, false, err
 	}
 	defer file.Close()
-	dir := &view{fd: int(file.Fd())}
+	dir := &view{fd: int(file.Fd()), policy: LinksNo}
 	names, err := file.Readdirnames(most + 1)
 	if err != nil && err != io.EOF {
 		return nil, false, err
@@ -141,8 +133,8 @@ func (f *Files) readDirectory(t *view, name string, most int, order order) (entr
 		if !allowed([]byte(entry), f.opt.DotFiles) || t.guard.hides(entry) && !f.isProgram(entry) {
 			continue
 		}
-		info, err := dir.statPlain(entry)
-		link := err == nil && info.Mode()&fs.ModeSymlink != 0
+		info, err := dir.statAny(entry)
+		link := err == errOutside
 		if link {
 			// Through the root, which follows links as a request would.
 			info, err = t.stat(name + "/" + entry)

@@ -14,13 +14,6 @@ import (
 	"fapws/runtime/route"
 )
 
-// sighting is a file and its variants as they were seen on disk.
-type sighting struct {
-	name   string // of the original, below the root
-	has    [Codings]bool
-	stamps [Codings]Stamp
-}
-
 // errDirectory says that a path names a directory and has to be asked for
 // with a slash at its end.
 var errDirectory = errors.New("is a directory")
@@ -28,37 +21,35 @@ var errDirectory = errors.New("is a directory")
 // errListing says that a path names a directory without an index.
 var errListing = errors.New("is a directory without index")
 
-// look finds the file for a clean path, clean. It opens nothing: opening some
+// look finds the file for a clean path, clean, and returns its name. It opens nothing: opening some
 // devices does things.
-func (f *Files) look(t *view, clean string) (s sighting, err error) {
+func (f *Files) look(t *view, clean string) (name string, info fs.FileInfo, err error) {
 	slash := strings.HasSuffix(clean, "/")
-	name := cmp.Or(strings.Trim(clean, "/"), ".")
-	info, err := t.stat(name)
+	name = cmp.Or(strings.Trim(clean, "/"), ".")
+	info, err = t.stat(name)
 	if err != nil {
-		return s, err
+		return "", nil, err
 	}
 	switch {
-	case info.Mode().IsRegular() && !slash && f.isProgram(name):
-		return s, fs.ErrNotExist
-	case info.Mode().IsRegular() && !slash:
-		return f.lookAround(t, name, info), nil
+	case info.Mode().IsRegular() && !slash && !f.isProgram(name):
+		return name, info, nil
 	case !info.IsDir():
-		return s, fs.ErrNotExist
+		return "", nil, fs.ErrNotExist
 	case !slash && !f.opt.Fall && (f.opt.SPA == "" && len(f.opt.Index) > 0 || f.opt.SPA != "" && name == "."):
-		return s, errDirectory // whatever is in it
+		return "", nil, errDirectory // whatever is in it
 	}
-	index, info, err := f.index(t, name)
+	name, info, err = f.index(t, name)
 	switch {
-	case err == nil && slash && (f.isProgram(index) || FitsAny(f.opt.Routed, index)):
-		return s, program(path.Base(index))
+	case err == nil && slash && (f.isProgram(name) || FitsAny(f.opt.Routed, name)):
+		return "", nil, program(path.Base(name))
 	case err == nil && slash:
-		return f.lookAround(t, index, info), nil
+		return name, info, nil
 	case errors.Is(err, fs.ErrNotExist) && !f.opt.Listing || err != nil && !errors.Is(err, fs.ErrNotExist):
-		return s, err
+		return "", nil, err
 	case !slash:
-		return s, errDirectory
+		return "", nil, errDirectory
 	}
-	return s, errListing
+	return "", nil, errListing
 }
 
 // isProgram says whether Options.Programs has the name.
@@ -104,56 +95,61 @@ func (f *Files) index(t *view, dir string) (name string, info fs.FileInfo, err e
 	return "", nil, fs.ErrNotExist
 }
 
-// lookAround looks for variants beside a file.
-func (f *Files) lookAround(t *view, name string, info fs.FileInfo) sighting {
-	s := sighting{name: name}
-	s.has[Identity], s.stamps[Identity] = true, StampOf(info)
+// around makes the representations of the file of a name: itself, the variants beside it, and those to be made here.
+func (f *Files) around(t *view, name string, info fs.FileInfo, now int64) variants {
+	original := StampOf(info)
+	stamps := [Codings]*Stamp{Identity: &original}
 	for c := Gzip; c < Codings; c++ {
 		info, err := t.stat(name + suffixes[c])
 		if err != nil || !info.Mode().IsRegular() {
 			continue
 		}
-		if s.stamps[c] = StampOf(info); s.stamps[c].notBefore(&s.stamps[Identity]) {
-			s.has[c] = true
+		if s := StampOf(info); s.notBefore(&original) {
+			stamps[c] = &s
 		}
 	}
-	return s
+	return f.represent(description{name: name, mediaType: f.types.of(name), control: f.cacheControl(name), extra: f.extra}, stamps, now)
 }
 
-// matches reports whether variants, except those made here, are those that were seen.
-func (s *sighting) matches(v *variants) bool {
-	for c, r := range v {
-		if r != nil && r.made {
-			r = nil
+// represent makes the representations of what d describes: those that have a stamp, and those to be made here.
+func (f *Files) represent(d description, stamps [Codings]*Stamp, now int64) (v variants) {
+	made := f.made(&d, stamps[Identity].size)
+	for c := Gzip; c < Codings; c++ {
+		d.varies = d.varies || stamps[c] != nil || made[c]
+	}
+	for c, state := range stamps {
+		of := d
+		of.coding = Coding(c)
+		switch {
+		case state != nil:
+			of.name += suffixes[c]
+		case made[c]:
+			of.made, state = true, stamps[Identity]
+		default:
+			continue
 		}
-		if s.has[c] != (r != nil) || r != nil && (r.stamp != s.stamps[c] || r.name != s.name+suffixes[c]) {
+		v[c] = newRepresentation(of, *state, now)
+	}
+	return v
+}
+
+// isLike reports whether v has the same files in the same states as w.
+func (v *variants) isLike(w *variants) bool {
+	for c := range v {
+		a, b := v[c].onDisk(), w[c].onDisk()
+		if a != b && (a == nil || b == nil || a.stamp != b.stamp || a.name != b.name) {
 			return false
 		}
 	}
 	return true
 }
 
-// describe makes the representations of a sighting.
-func (f *Files) describe(s *sighting, now int64) (v variants) {
-	d := description{name: s.name, mediaType: f.types.of(s.name), control: f.cacheControl(s.name), extra: f.extra}
-	made := f.made(&d, s.stamps[Identity].size)
-	for c := Gzip; c < Codings; c++ {
-		d.varies = d.varies || s.has[c] || made[c]
+// onDisk returns r, or nil if it is made here.
+func (r *representation) onDisk() *representation {
+	if r == nil || r.made {
+		return nil
 	}
-	for c := range Codings {
-		of, state := d, s.stamps[c]
-		of.coding = c
-		switch {
-		case s.has[c]:
-			of.name += suffixes[c]
-		case made[c]:
-			of.made, state = true, s.stamps[Identity]
-		default:
-			continue
-		}
-		v[c] = newRepresentation(of, state, now)
-	}
-	return v
+	return r
 }
 
 // made says in which codings something may be compressed here.
@@ -165,10 +161,11 @@ func (f *Files) made(d *description, size int64) (none CodingSet) {
 }
 
 // StatusOf turns an error of the file system into a status. That a path leads
-// outside the root (os.Root has no public error for it) is for the client as
-// if there was nothing.
+// outside the root (os.Root has no public error for it, if a caller uses that)
+// is for the client as if there was nothing.
 func StatusOf(err error) int {
-	reason := unwrap(err)
+	var reason syscall.Errno // the kernel's, or 0
+	errors.As(err, &reason)
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		return 403
@@ -182,12 +179,6 @@ func StatusOf(err error) int {
 		return 503
 	}
 	return 500
-}
-
-// unwrap returns the kernel's reason for an error, or 0.
-func unwrap(err error) (reason syscall.Errno) {
-	errors.As(err, &reason)
-	return reason
 }
 
 // cleanPath checks a decoded PATH_INFO and turns it into a name below the

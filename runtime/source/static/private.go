@@ -4,15 +4,17 @@ import (
 	"bytes"
 	"io"
 	"io/fs"
+	"iter"
 	"os"
 	"path"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
+
+	"fapws/runtime/system"
 )
 
 // Private are files that no document root serves, whatever their path there: what the
@@ -22,10 +24,28 @@ import (
 type Private struct {
 	paths []string // absolute
 	real  []string // without links, as far as the folder exists
+	files fileSet
+}
 
+// fileSet is a set of files, which are looked up again from time to time. Its methods are safe for concurrent use.
+type fileSet struct {
 	mu    sync.Mutex
 	files map[identifier]bool
-	seen  time.Time // when files was right
+	until time.Time // when they are looked up again
+}
+
+// has reports whether a file is in the set. find yields the files; it takes a fiftieth of the time at most.
+func (s *fileSet) has(info fs.FileInfo, find iter.Seq[fs.FileInfo]) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if now := time.Now(); now.After(s.until) {
+		s.files = map[identifier]bool{}
+		for one := range find {
+			s.files[identifierOf(one)] = true
+		}
+		s.until = time.Now().Add(max(time.Second, 50*time.Since(now)))
+	}
+	return s.files[identifierOf(info)]
 }
 
 // identifier tells a file from all others.
@@ -46,12 +66,9 @@ func NewPrivate(paths ...string) *Private {
 			continue
 		}
 		p.paths = append(p.paths, abs)
-		real, err := filepath.EvalSymlinks(abs)
-		if err != nil {
-			real = abs
-			if folder, err := filepath.EvalSymlinks(filepath.Dir(abs)); err == nil {
-				real = filepath.Join(folder, filepath.Base(abs))
-			}
+		real := system.RealPath(abs)
+		if real == abs { // perhaps the file does not exist
+			real = filepath.Join(system.RealPath(filepath.Dir(abs)), filepath.Base(abs))
 		}
 		p.real = append(p.real, real)
 	}
@@ -61,20 +78,13 @@ func NewPrivate(paths ...string) *Private {
 // has reports whether a file is private. Which files the paths name is looked up again after
 // a second: logs are rotated, and editors replace the files that they save.
 func (p *Private) has(info fs.FileInfo) bool {
-	if p == nil || info.IsDir() {
-		return false
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if now := time.Now(); p.files == nil || now.Sub(p.seen) > time.Second {
-		p.files, p.seen = map[identifier]bool{}, now
+	return p != nil && !info.IsDir() && p.files.has(info, func(yield func(fs.FileInfo) bool) {
 		for _, one := range p.paths {
 			if info, err := os.Stat(one); err == nil && !info.IsDir() {
-				p.files[identifierOf(info)] = true
+				yield(info)
 			}
 		}
-	}
-	return p.files[identifierOf(info)]
+	})
 }
 
 // leftovers are names, in any case, of files that are in the directory of a project and not for its clients, also
@@ -100,11 +110,9 @@ func (p *Private) within(root string) (patterns []string) {
 	if p == nil {
 		return nil
 	}
-	if real, err := filepath.EvalSymlinks(root); err == nil {
-		root = real
-	}
+	root = strings.TrimSuffix(system.RealPath(root), "/") + "/"
 	for _, file := range p.real {
-		if !strings.HasPrefix(file, strings.TrimSuffix(root, "/")+"/") {
+		if !strings.HasPrefix(file, root) {
 			continue
 		}
 		name := literally.Replace(filepath.Base(file))
@@ -120,7 +128,7 @@ type guard struct {
 	private *Private
 	names   []string // patterns of names that are not shown
 	expose  []string // patterns of those that are nevertheless
-	links   *hardLinks
+	links   *fileSet // the files below the root that have a hidden name and another one
 }
 
 // hides reports whether a file is not for clients by the last segment of its name.
@@ -137,8 +145,8 @@ func (g *guard) hides(name string) bool {
 	return (key || FitsAny(g.names, name) || plain != name && FitsAny(g.names, plain)) && !FitsAny(g.expose, name)
 }
 
-// hidesFile reports whether an open file is not for clients: the target of a link has another name than the link, and some files
-// tell by what they contain.
+// hidesFile reports whether a file that view.walk has opened is not for clients: the target of a link has another name than the link, and
+// some files tell by what they contain.
 func (g *guard) hidesFile(file *os.File, info fs.FileInfo) bool {
 	if g.private.has(info) {
 		return true
@@ -147,10 +155,6 @@ func (g *guard) hidesFile(file *os.File, info fs.FileInfo) bool {
 		return false
 	}
 	name := file.Name()
-	if real, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(int(file.Fd()))); err == nil {
-		name = real
-	}
-	name = path.Base(name)
 	return g.hides(name) || g.mayBeKey(name) && hasKey(file)
 }
 
@@ -167,7 +171,7 @@ func hasKey(file *os.File) bool {
 
 // isKey reports whether the regular file of a name, a path below the root, contains a private key.
 func (t *view) isKey(name string) bool {
-	file, err := t.openPlain(name, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY)
+	file, _, err := t.walk(name, toRead)
 	if err != nil {
 		return false
 	}
@@ -178,25 +182,14 @@ func (t *view) isKey(name string) bool {
 // maxWalk is the number of files that are looked at for the hidden names of a hard link.
 const maxWalk = 50_000
 
-// hardLinks are the files below a root that have a hidden name and another one.
-type hardLinks struct {
-	mu    sync.Mutex
-	files map[identifier]bool
-	until time.Time // when they are looked up again
-}
-
 // hasHiddenName reports whether a file of several names has a hidden one. Looking that up takes a walk through the whole root, so it is
-// done only for such a file, and takes a fiftieth of the time at most.
+// done only for such a file.
 func (t *view) hasHiddenName(info fs.FileInfo) bool {
-	l := t.guard.links
-	if l == nil || info.Sys().(*syscall.Stat_t).Nlink < 2 || !info.Mode().IsRegular() {
+	if t.guard.links == nil || info.Sys().(*syscall.Stat_t).Nlink < 2 || !info.Mode().IsRegular() {
 		return false
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if now := time.Now(); now.After(l.until) {
+	return t.guard.links.has(info, func(yield func(fs.FileInfo) bool) {
 		left := maxWalk
-		l.files = map[identifier]bool{}
 		_ = fs.WalkDir(t.dir.FS(), ".", func(name string, entry fs.DirEntry, err error) error {
 			if left--; left < 0 {
 				return fs.SkipAll
@@ -205,11 +198,9 @@ func (t *view) hasHiddenName(info fs.FileInfo) bool {
 				return nil
 			}
 			if hidden, err := entry.Info(); err == nil && hidden.Sys().(*syscall.Stat_t).Nlink > 1 && (t.guard.hides(name) || t.isKey(name)) {
-				l.files[identifierOf(hidden)] = true
+				yield(hidden)
 			}
 			return nil
 		})
-		l.until = time.Now().Add(max(time.Second, 50*time.Since(now)))
-	}
-	return l.files[identifierOf(info)]
+	})
 }

@@ -1,12 +1,13 @@
 package static
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -20,8 +21,8 @@ import (
 // freshFor is how long the state of the disk is trusted without looking again, in nanoseconds.
 const freshFor = int64(time.Second)
 
-// root is the document root. All access to files goes through os.Root, which walks a path one directory descriptor at
-// a time and so cannot be led outside, however quickly symbolic links are swapped.
+// root is the document root. All access to files goes through view.walk, which opens one directory after the other and
+// so cannot be led outside, however quickly symbolic links are swapped.
 type root struct {
 	path   string // absolute
 	policy Symlinks
@@ -41,7 +42,7 @@ func openRoot(path string, policy Symlinks, private *Private, expose []string) (
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	g := guard{private: private, names: private.within(abs), expose: expose, links: new(hardLinks)}
+	g := guard{private: private, names: private.within(abs), expose: expose, links: new(fileSet)}
 	t, info, err := openView(abs, policy, g)
 	if err != nil {
 		return nil, fmt.Errorf("cannot serve %s: %w", abs, system.Cause(err))
@@ -66,14 +67,14 @@ func openView(path string, policy Symlinks, g guard) (*view, fs.FileInfo, error)
 		return nil, nil, err
 	}
 	t := &view{dir: dir, self: self, fd: int(self.Fd()), prefix: []string{strings.TrimRight(path, "/")}, policy: policy, guard: g}
-	if real, err := filepath.EvalSymlinks(path); err == nil && real != path {
+	if real := system.RealPath(path); real != path {
 		t.prefix = append(t.prefix, strings.TrimRight(real, "/"))
 	}
 	return t, info, nil
 }
 
 // OpenTree opens a directory for a source that does not send its files. stat describes the file of a name below it, a path without "." and
-// ".." segments, and follows symbolic links as for clients of Files; a link that is not followed may be the result. Any goroutine may call it.
+// ".." segments, and follows symbolic links as for clients of Files. Any goroutine may call it.
 func OpenTree(path string, policy Symlinks) (dir *os.Root, stat func(name string) (fs.FileInfo, error), err error) {
 	t, _, err := openView(path, policy, guard{})
 	if err != nil {
@@ -114,29 +115,21 @@ func (r *root) close() error {
 	return r.now.close()
 }
 
-// Root is the document root as it was given, without a slash at its end. Any
-// goroutine.
-func (f *Files) Root() string { return f.name }
-
 // Send answers with the file that a name below the root means to the file
-// system: hidden names and ".." are names like others (os.Root keeps them
-// inside), and there are no variants, as the names are not the client's but
+// system: hidden names and ".." are names like others (none leads
+// outside), and there are no variants, as the names are not the client's but
 // those of an application, in whose folder x and x.gz may be two things.
 // mediaType "" is found by name. Nothing is filled in when there is an error.
 //
 // Any goroutine may call it; it may wait for the disk.
 func (f *Files) Send(name, mediaType string, req *Request, out *Response) error {
-	file, err := f.root.at(f.clock()).openAny(name)
+	file, info, err := f.root.at(f.clock()).walk(name, toRead)
 	if err != nil {
 		return err
 	}
-	info, err := file.Stat()
-	if err == nil && (!info.Mode().IsRegular() || f.opt.Private.has(info)) {
-		err = fs.ErrNotExist
-	}
-	if err != nil {
+	if !info.Mode().IsRegular() || f.opt.Private.has(info) {
 		file.Close()
-		return err
+		return fs.ErrNotExist
 	}
 	if mediaType == "" {
 		mediaType = f.types.of(name)
@@ -172,11 +165,8 @@ func ParseSymlinks(s string) (Symlinks, error) {
 	return 0, fmt.Errorf("must be inside, owner or no, not %q", s)
 }
 
-// maxLinks is how many links one name may lead through, as in the kernel.
-const maxLinks = 40
-
 // view is a document root as it is at a moment, seen through the policy for symbolic links. However the links change
-// meanwhile, nothing outside is reached: either os.Root follows them, or they are not followed.
+// meanwhile, nothing outside is reached: no system call follows one.
 type view struct {
 	dir    *os.Root
 	self   *os.File // the directory itself
@@ -204,137 +194,145 @@ func hidden(name string) error { return &fs.PathError{Op: "open", Path: name, Er
 
 // statAny is stat for any file below the root.
 func (t *view) statAny(name string) (fs.FileInfo, error) {
-	return follow(t, name, t.statPlain, t.dir.Stat)
+	file, info, err := t.walk(name, statOnly)
+	if err == nil {
+		file.Close()
+	}
+	return info, err
 }
 
-// follow calls plain, which follows no links, or inside, which follows those that stay below the root, for a name, as the policy has it.
-func follow[T any](t *view, name string, plain, inside func(name string) (T, error)) (result T, err error) {
-	switch t.policy {
-	case LinksNo:
-		return plain(name)
-	case LinksOwner:
-		if name, err = t.resolve(name); err != nil {
-			return result, err
-		}
-		return plain(name)
-	}
-	result, err = inside(name)
-	if err != nil && unwrap(err) == 0 { // os.Root has no public error for a path that leads outside, and only there is a second look needed
-		if name, rerr := t.resolve(name); rerr == nil {
-			return inside(name)
-		}
-	}
-	return result, err
-}
+// toRead opens a file for reading, never waiting: a FIFO without a writer opens at once, and it is for the caller to
+// see that it is no regular file.
+const toRead = unix.O_RDONLY | unix.O_NONBLOCK | unix.O_NOCTTY
 
-// open is openAny for files that clients may see; the others do not exist.
-func (t *view) open(name string) (*os.File, error) {
+// open opens and describes a file that clients may see; the others do not exist.
+func (t *view) open(name string) (*os.File, fs.FileInfo, error) {
 	if t.guard.hides(name) {
-		return nil, hidden(name)
+		return nil, nil, hidden(name)
 	}
-	file, err := t.openAny(name)
-	if err != nil || t.guard.private == nil {
-		return file, err
-	}
-	info, err := file.Stat()
-	if err == nil && (t.guard.hidesFile(file, info) || t.hasHiddenName(info)) {
+	file, info, err := t.walk(name, toRead)
+	if err == nil && t.guard.private != nil && (t.guard.hidesFile(file, info) || t.hasHiddenName(info)) {
+		file.Close()
 		err = hidden(name)
 	}
-	if err != nil {
-		file.Close()
-		return nil, err
-	}
-	return file, nil
+	return file, info, err
 }
 
 // openRegular is open for regular files; others do not exist.
 func (t *view) openRegular(name string) (*os.File, fs.FileInfo, error) {
-	file, err := t.open(name)
-	if err != nil {
-		return nil, nil, err
-	}
-	info, err := file.Stat()
+	file, info, err := t.open(name)
 	if err == nil && !info.Mode().IsRegular() {
+		file.Close()
 		err = fs.ErrNotExist
 	}
-	if err != nil {
-		file.Close()
-		return nil, nil, err
-	}
-	return file, info, nil
-}
-
-// openAny opens a file for reading, never waiting: a FIFO without a writer
-// opens at once, and it is for the caller to see that it is no regular file.
-func (t *view) openAny(name string) (*os.File, error) {
-	const flags = os.O_RDONLY | syscall.O_NONBLOCK | syscall.O_NOCTTY
-	return follow(t, name,
-		func(name string) (*os.File, error) { return t.openPlain(name, flags) },
-		func(name string) (*os.File, error) { return t.dir.OpenFile(name, flags, 0) })
+	return file, info, err
 }
 
 // shows returns an error if clients may not see the regular file of a name, which has to be opened to find out.
 func (t *view) shows(name string) error {
-	file, err := t.open(name)
+	file, _, err := t.open(name)
 	if err != nil {
 		return err
 	}
 	return file.Close()
 }
 
-// resolve returns the name below the root, free of links, that a name leads to.
-// An absolute link counts from the root if that is where it leads. The policy
-// for owners is kept here.
-func (t *view) resolve(name string) (string, error) {
-	left := strings.Split(name, "/")
-	at := "."
-	for links := 0; len(left) > 0; {
-		var part string
-		part, left = left[0], left[1:]
-		switch part {
-		case "", ".":
-			continue
-		case "..":
-			if at == "." {
-				return "", errOutside
+// maxLinks is how many links one name may lead through, as in the kernel.
+const maxLinks = 40
+
+// followed is a symbolic link on the way of a name.
+type followed struct {
+	owner uint32
+	left  int // number of parts of the name that are left where it ends
+}
+
+// walk opens and describes the file of a name, one part after the other, and follows links as the policy has it. An
+// absolute link counts from the root if that is where it leads. The file is named as the last part of its name
+// without links.
+func (t *view) walk(name string, flags int) (*os.File, fs.FileInfo, error) {
+	way := []int{t.fd} // the open directories from the root to where the name has led so far
+	back := func(to int) {
+		for _, fd := range way[to:] {
+			unix.Close(fd)
+		}
+		way = way[:to]
+	}
+	defer func() { back(1) }()
+	parts := strings.Split(name, "/")
+	var links []followed // that have not ended
+	for count := 0; count <= maxLinks; {
+		for n := len(links) - 1; n >= 0 && links[n].left == len(parts); n-- {
+			var st unix.Stat_t
+			if err := unix.Fstat(way[len(way)-1], &st); err != nil || st.Uid != links[n].owner {
+				return nil, nil, errOutside
 			}
-			at = path.Dir(at)
+			links = links[:n]
+		}
+		part := cmp.Or(parts[0], ".")
+		parts = parts[1:]
+		if part == ".." {
+			if len(way) == 1 {
+				return nil, nil, errOutside
+			}
+			back(len(way) - 1)
+			part = "."
+		}
+		dir, how := way[len(way)-1], flags
+		if len(parts) > 0 {
+			if part == "." {
+				continue
+			}
+			how = statOnly | unix.O_DIRECTORY
+		}
+		fd, err := system.OpenAt(dir, part, how|unix.O_NOFOLLOW, 0)
+		switch {
+		case err == unix.ENOENT:
+			return nil, nil, &fs.PathError{Op: "open", Path: name, Err: err}
+		case err == nil && len(parts) > 0:
+			way = append(way, fd)
 			continue
+		case err == nil:
+			file := os.NewFile(uintptr(fd), part)
+			info, err := file.Stat()
+			if err == nil && info.Mode()&fs.ModeSymlink == 0 {
+				if slices.ContainsFunc(links, func(l followed) bool { return l.owner != owner(info) }) {
+					file.Close()
+					return nil, nil, errOutside
+				}
+				return file, info, nil
+			}
+			file.Close()
 		}
-		here := path.Join(at, part)
-		info, err := t.statPlain(here)
-		if err != nil {
-			return "", err
-		}
-		if info.Mode()&fs.ModeSymlink == 0 {
-			at = here
-			continue
-		}
-		if links++; links > maxLinks {
-			return "", syscall.ELOOP
-		}
-		target, err := t.dir.Readlink(here)
-		if err != nil {
-			return "", err
+		target, owner, noLink := readLink(dir, part)
+		switch {
+		case noLink != nil:
+			return nil, nil, &fs.PathError{Op: "open", Path: name, Err: cmp.Or(err, noLink)}
+		case t.policy == LinksNo:
+			return nil, nil, errOutside
+		case t.policy == LinksOwner:
+			links = append(links, followed{owner, len(parts)})
 		}
 		if strings.HasPrefix(target, "/") {
 			if target, err = t.below(target); err != nil {
-				return "", err
+				return nil, nil, err
 			}
-			at = "."
+			back(1)
 		}
-		if t.policy == LinksOwner {
-			aim, err := t.dir.Stat(at + "/" + target)
-			if err != nil {
-				return "", err
-			}
-			if owner(aim) != owner(info) {
-				return "", errOutside
-			}
-		}
-		left = append(strings.Split(target, "/"), left...)
+		parts = append(strings.Split(target, "/"), parts...)
+		count++
 	}
-	return at, nil
+	return nil, nil, &fs.PathError{Op: "open", Path: name, Err: unix.ELOOP}
+}
+
+// readLink returns where a symbolic link in a directory leads, and its owner.
+func readLink(dir int, name string) (target string, owner uint32, err error) {
+	var st unix.Stat_t
+	buf := make([]byte, unix.PathMax)
+	n, err := unix.Readlinkat(dir, name, buf)
+	if err == nil {
+		err = unix.Fstatat(dir, name, &st, unix.AT_SYMLINK_NOFOLLOW)
+	}
+	return string(buf[:max(n, 0)]), st.Uid, err
 }
 
 // below turns an absolute path into one below the root.
@@ -350,40 +348,3 @@ func (t *view) below(target string) (string, error) {
 func owner(info fs.FileInfo) uint32 { return info.Sys().(*syscall.Stat_t).Uid }
 
 var errOutside = fmt.Errorf("not following the link: %w", fs.ErrNotExist)
-
-// statPlain describes the file of a name without following links; for a link, the link itself.
-func (t *view) statPlain(name string) (fs.FileInfo, error) {
-	file, err := t.openPlain(name, statOnly)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	return file.Stat()
-}
-
-// openPlain opens the file of a name without following any link: one that is on
-// the way is no directory, and one at the end cannot be read.
-func (t *view) openPlain(name string, flags int) (*os.File, error) {
-	dir := t.fd
-	for {
-		part, rest, more := strings.Cut(name, "/")
-		if part == ".." {
-			return nil, errOutside
-		}
-		how := flags
-		if more {
-			how = statOnly | unix.O_DIRECTORY
-		}
-		fd, err := system.OpenAt(dir, part, how|unix.O_NOFOLLOW, 0)
-		if dir != t.fd {
-			unix.Close(dir)
-		}
-		if err != nil {
-			return nil, &fs.PathError{Op: "open", Path: name, Err: err}
-		}
-		if !more {
-			return os.NewFile(uintptr(fd), part), nil
-		}
-		dir, name = fd, rest
-	}
-}

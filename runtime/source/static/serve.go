@@ -235,7 +235,8 @@ func (out *Response) add(r *representation, part byteRange) {
 // reply returns the error that res is, as an answer to req.
 func (res *Response) reply(req *Request) exchange.Reply {
 	h := &res.Head
-	r := exchange.Reply{Status: h.Status, HTML: WantsHTML(req.Parsed, req.Head), Fields: bytes.Clone(h.Fields), Close: h.Close}
+	r := exchange.Reply{Status: h.Status, HTML: WantsHTML(req.Parsed, req.Head), Fields: bytes.Clone(h.Fields), Close: h.Close,
+		Date: h.HasDate, Server: h.HasServer}
 	if !r.HTML {
 		r.Text = strconv.Itoa(r.Status) + " " + http1.StatusText(r.Status)
 	}
@@ -299,9 +300,6 @@ type Source struct {
 // NewSource returns a Source of files. If it declines, routing continues for missing files.
 func NewSource(files *Files, declines bool) *Source { return &Source{files: files, declines: declines} }
 
-// Files returns the files that the source serves.
-func (s *Source) Files() *Files { return s.files }
-
 // Declines implements exchange.Optional.
 func (s *Source) Declines() bool { return s.declines }
 
@@ -327,7 +325,7 @@ func (s *Source) Start(x *exchange.Exchange) {
 	if r := x.Record; r != nil {
 		r.File = append(append(r.File[:0], s.files.name...), a.request.Path...)
 	}
-	if s.files.Hit(time.Now().UnixNano(), &a.request, &a.Response) {
+	if s.files.Hit(started.UnixNano()+int64(time.Since(started)), &a.request, &a.Response) {
 		a.Send(x, true)
 		return
 	}

@@ -4,6 +4,6 @@ package static
 
 import "golang.org/x/sys/unix"
 
-// statOnly opens a file for its description. Elsewhere than on Linux that needs the right to read it, and a symbolic
-// link cannot be opened itself, so none is followed.
+// statOnly opens a file for its description. Elsewhere than on Linux that needs the right to read it, and fails for a
+// symbolic link.
 const statOnly = unix.O_RDONLY | unix.O_NONBLOCK

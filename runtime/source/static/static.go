@@ -16,10 +16,8 @@ import (
 // routes in a configuration file, and settings at its top.
 type Options struct {
 	// Root is the directory to serve. Nothing outside it is ever sent: a
-	// symbolic link that leads out of it does not exist for clients, and
-	// directories on the way to a file have to be readable, not just
-	// searchable (the price of os.Root). A relative Root is taken from the
-	// working directory at the time of New.
+	// symbolic link that leads out of it does not exist for clients. A
+	// relative Root is taken from the working directory at the time of New.
 	// When Root is later replaced (a release swapped in by renaming a
 	// symbolic link), requests follow within a second.
 	Root string `json:"root"`
