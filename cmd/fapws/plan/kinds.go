@@ -246,7 +246,7 @@ func (p *Programs) mounted(options string, check bool) (backend.Responder, error
 		return nil, err
 	}
 	return backend.Func(func(w *backend.Response, r *backend.Request) {
-		if r.Options = options; r.Log != 0 {
+		if r.Options = options; r.ErrorLog != 0 {
 			p.Respond(w, r)
 		} else {
 			program.Respond(w, r)
@@ -256,14 +256,14 @@ func (p *Programs) mounted(options string, check bool) (backend.Responder, error
 
 // Respond implements backend.Responder for programs that handlers name.
 func (p *Programs) Respond(w *backend.Response, r *backend.Request) {
-	n := namedProgram{r.Options, r.Log}
+	n := namedProgram{r.Options, r.ErrorLog}
 	p.mu.Lock()
 	program := p.all[n]
 	p.mu.Unlock()
 	if program == nil {
 		var err error
 		if program, err = p.open(n); err != nil {
-			p.Log(r.Log, logfile.Error, r.Client(), fmt.Sprintf("a handler returned a program that cannot run: %v", err))
+			p.Log(r.ErrorLog, logfile.Error, r.Client(), fmt.Sprintf("a handler returned a program that cannot run: %v", err))
 			w.Refuse(500, "")
 			return
 		}

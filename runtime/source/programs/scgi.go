@@ -52,7 +52,7 @@ func (m *LoaderMount) Respond(w *backend.Response, r *backend.Request) {
 		m.Loader.occupied(-1)
 		s.Gate.Leave()
 	}
-	line, number, client := fmt.Sprintf("%s %s %s", r.Method(), r.Target(), r.Parsed.Version), r.Log, r.Client()
+	line, number, client := fmt.Sprintf("%s %s %s", r.Method(), r.Target(), r.Parsed.Version), r.ErrorLog, r.Client()
 	log := func(text string) { s.Log(number, client, text) }
 	ctx, cancel := context.WithTimeout(r.Context, m.Loader.patience(r))
 	c, err := m.Loader.fork(ctx, line+" in handler "+m.Name)

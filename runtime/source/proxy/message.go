@@ -66,7 +66,7 @@ func (p *Proxy) request(ctx context.Context, r *backend.Request) (request *http.
 		name := textproto.CanonicalMIMEHeaderKey(string(f.Name.In(r.Head)))
 		h[name] = append(h[name], string(f.Value.In(r.Head)))
 	}
-	trailers := h["Te"] != nil && takesTrailers(r) && !r.Tunnel // RFC 9110 §10.1.4; an upstream may send them anyway
+	trailers := h["Te"] != nil && takesTrailers(r) && !r.WebSocket // RFC 9110 §10.1.4; an upstream may send them anyway
 	drop(h)
 	if trailers {
 		h["Te"], h["Connection"] = []string{"trailers"}, []string{"TE"}

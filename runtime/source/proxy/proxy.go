@@ -116,7 +116,7 @@ func (p *Proxy) Close() error {
 
 // Respond implements backend.Responder.
 func (p *Proxy) Respond(w *backend.Response, r *backend.Request) {
-	if r.Tunnel {
+	if r.WebSocket {
 		p.upgrade(w, r)
 		return
 	}

@@ -104,7 +104,7 @@ func FuzzPage(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text, query string) {
 		p := testPage()
-		p.s.opt.Files, p.s.opt.Depth = files, 10
+		p.s.opt.Files = files
 		p.printing, p.found = true, true
 		p.left.Store(bufferSize - 1000) // nothing is sent, as there is no client
 		p.vars.putQuery(query)
