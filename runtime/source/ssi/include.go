@@ -21,11 +21,7 @@ import (
 // not failed.
 func (p *page) include(e *element) {
 	failed := false
-	for a := range e.valued {
-		if a.name != "virtual" && a.name != "file" && a.name != "onerror" {
-			p.unknown(e, a)
-			break
-		}
+	for a := range p.arguments(e) {
 		target := p.substitute(unescapeHTML(a.value))
 		var err error
 		switch {
@@ -157,7 +153,7 @@ func (p *page) stat(name string) (fs.FileInfo, error) {
 // eachFile calls f for the files that fsize and flastmod name, up to the first
 // one that there is not.
 func (p *page) eachFile(e *element, f func(size int64, modified time.Time)) {
-	for a := range e.valued {
+	for a := range p.arguments(e) {
 		value := p.substitute(unescapeHTML(a.value))
 		var name string
 		var err error
@@ -166,9 +162,6 @@ func (p *page) eachFile(e *element, f func(size int64, modified time.Time)) {
 			name, err = below(p.f.name, value)
 		case "virtual":
 			name, err = p.pathBelow(p.target(value))
-		default:
-			p.unknown(e, a)
-			return
 		}
 		var info fs.FileInfo
 		if err == nil {
@@ -207,16 +200,13 @@ func (p *page) exec(e *element) {
 		p.fail("exec is not allowed")
 		return
 	}
-	for a := range e.valued {
+	for a := range p.arguments(e) {
 		var err error
 		switch a.name {
 		case "cmd":
 			err = p.command(p.expand(unescapeHTML(a.value), true))
 		case "cgi":
 			err = p.insert(p.cgiTarget(p.substitute(unescapeHTML(a.value))))
-		default:
-			p.unknown(e, a)
-			return
 		}
 		if p.stopped {
 			return
@@ -255,7 +245,7 @@ func (p *page) command(line string) error {
 func (p *page) environment() []string {
 	path := cmp.Or(os.Getenv("PATH"), "/usr/local/bin:/usr/bin:/bin")
 	env := []string{"PATH=" + path}
-	p.vars.each(p.timefmt, func(name, value string) {
+	p.vars.each(func(name, value string) {
 		if !strings.ContainsAny(name, "=\x00") && !strings.Contains(value, "\x00") && name != "PATH" {
 			env = append(env, name+"="+value)
 		}

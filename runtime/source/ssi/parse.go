@@ -1,7 +1,9 @@
 package ssi
 
 import (
+	"fmt"
 	"io"
+	"os/user"
 	"strings"
 	"sync"
 	"syscall"
@@ -174,15 +176,6 @@ func (e *element) add(a argument) {
 	e.args = append(e.args, a)
 }
 
-// valued yields the arguments in front of the first one without a value: mod_include ends there.
-func (e *element) valued(yield func(argument) bool) {
-	for _, a := range e.args {
-		if !a.hasValue || !yield(a) {
-			return
-		}
-	}
-}
-
 // cutValue reads a value, quoted or up to the next space, and returns it with
 // its length. A backslash before a quote of the kind around
 // the value makes it part of it; other backslashes stay.
@@ -221,7 +214,7 @@ func spaces(s string) int { return len(s) - len(strings.TrimLeft(s, space)) }
 type file struct {
 	name     string // decoded path below the root: "/a/b.shtml"
 	modified time.Time
-	owner    uint32
+	owner    string // name of its owner
 	stamp    static.Stamp
 	doc      *document
 }
@@ -234,7 +227,7 @@ func (s *Pages) load(name string) (*file, error) {
 	}
 	defer opened.Close()
 	now := time.Now().UnixNano()
-	f := &file{name: name, modified: info.ModTime(), owner: info.Sys().(*syscall.Stat_t).Uid, stamp: static.StampOf(info)}
+	f := &file{name: name, modified: info.ModTime(), owner: "<unknown>", stamp: static.StampOf(info)}
 	if known := s.cache.get(name); known != nil && known.stamp == f.stamp {
 		return known, nil
 	}
@@ -246,19 +239,22 @@ func (s *Pages) load(name string) (*file, error) {
 		return nil, err
 	}
 	f.doc = parse(string(text))
+	if u, err := user.LookupId(fmt.Sprint(info.Sys().(*syscall.Stat_t).Uid)); err == nil {
+		f.owner = u.Username
+	}
 	if f.stamp.Settled(now) {
 		s.cache.put(f)
 	}
 	return f, nil
 }
 
-// cache holds parsed pages. When they are too many, any of them go.
+// cache holds parsed pages. When they are too many, all of them go.
 type cache struct {
 	limit int // bytes
 
 	mu    sync.Mutex
 	files map[string]*file // by name
-	size  int              // bytes of all
+	size  int              // bytes of all, and of those that others have replaced
 }
 
 func (c *cache) get(name string) *file {
@@ -268,27 +264,16 @@ func (c *cache) get(name string) *file {
 }
 
 func (c *cache) put(f *file) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.remove(c.files[f.name])
-	if f.cost() > c.limit/2 {
+	cost := 300 + len(f.name) + f.doc.size
+	if cost > c.limit/2 {
 		return
 	}
-	for _, other := range c.files {
-		if c.size+f.cost() <= c.limit {
-			break
-		}
-		c.remove(other)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.size+cost > c.limit {
+		clear(c.files)
+		c.size = 0
 	}
 	c.files[f.name] = f
-	c.size += f.cost()
+	c.size += cost
 }
-
-func (c *cache) remove(f *file) {
-	if f != nil {
-		delete(c.files, f.name)
-		c.size -= f.cost()
-	}
-}
-
-func (f *file) cost() int { return 300 + len(f.name) + f.doc.size }

@@ -366,7 +366,7 @@ func (p *page) variable(name string) (string, bool) {
 	if len(name) == 1 && isDigit(name[0]) {
 		return p.capture(int(name[0] - '0'))
 	}
-	return p.vars.get(name, p.timefmt)
+	return p.vars.get(name)
 }
 
 // substitute replaces $name and ${name} in a value. \$ is a dollar sign;
