@@ -8,18 +8,14 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"iter"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"sync"
-	"sync/atomic"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -43,15 +39,6 @@ type sessionID [16]byte
 
 // loginAccount is a hash of a user of a file, for the list of ended sessions.
 type loginAccount [8]byte
-
-// parseAccount reads an account in hexadecimal digits.
-func parseAccount(text []byte) (of loginAccount, ok bool) {
-	if len(text) != hex.EncodedLen(len(of)) {
-		return of, false
-	}
-	_, err := hex.Decode(of[:], text)
-	return of, err == nil
-}
 
 // A token is the base64 of version, order, start, seen, id, user and a MAC of all that. The key of the MAC depends on the hash of
 // the user's password: with another password, or without the user, the token is worth nothing.
@@ -213,15 +200,10 @@ func cookies(head []byte, fields []http1.Field, name string, least int) iter.Seq
 // The file stays small: when it has grown, sessions that are too old to be valid, and all but the latest of an account,
 // become one line with "*". So a client that logs in and out all the time ends its own sessions only.
 type ended struct {
-	dir   string
+	watched[endedSet]
 	age   time.Duration // the longest that a session lives
 	now   func() time.Time
-	limit int64    // bytes of the file, before it is made smaller
-	file  OpenFile // as it was read
-
-	mu        sync.Mutex // of reading and writing the file
-	complaint string     // the last mistake found in it; guarded by mu
-	set       atomic.Pointer[endedSet]
+	limit int64 // bytes of the file, before it is made smaller
 }
 
 // endedSet is what the file says. It does not change.
@@ -237,18 +219,12 @@ type endedSession struct {
 
 const (
 	maxEnded   = 64 << 10 // bytes of the file: see ended.limit
-	maxRead    = 16 << 20 // bytes of it that are read
 	keptOfEach = 64       // sessions of an account that have their own line then
 )
 
-func (e *ended) path() string { return filepath.Join(e.dir, EndedFile) }
-
-// fresh reports whether no process has ended a session since the file was read. It does not block.
-func (e *ended) fresh() bool { return e.file.Unchanged() }
-
 // has reports whether a session was ended. It does not block.
 func (e *ended) has(s *Session) bool {
-	set := e.set.Load()
+	set := e.value.Load()
 	if _, ended := set.ids[s.id]; ended {
 		return true
 	}
@@ -258,73 +234,25 @@ func (e *ended) has(s *Session) bool {
 
 // after returns the least order of a new session of an account.
 func (e *ended) after(of loginAccount) int64 {
-	if upTo, some := e.set.Load().upTo[of]; some {
+	if upTo, some := e.value.Load().upTo[of]; some {
 		return upTo + 1
 	}
 	return 0
 }
 
-// refresh reads the file again if it has changed. It returns an error once, not each time that the same one follows.
-func (e *ended) refresh() error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.fresh() {
-		return nil
-	}
-	err, complaint := e.read(), ""
-	if err != nil {
-		complaint = err.Error()
-	}
-	if complaint == e.complaint {
-		return nil
-	}
-	e.complaint = complaint
-	return err
-}
-
-// read reads the file, which is made if it is missing. mu is held, once several goroutines know e.
-func (e *ended) read() error {
-	f, err := os.OpenFile(e.path(), os.O_RDONLY|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
-	if err != nil {
-		return err
-	}
-	info, err := f.Stat()
-	var text []byte
-	if err == nil {
-		text, err = io.ReadAll(io.LimitReader(f, maxRead))
-	}
-	if err != nil {
-		f.Close()
-		return err
-	}
-	e.set.Store(parseEnded(text))
-	e.file.Keep(f, info)
-	return nil
-}
-
 // parseEnded reads the lines of the file. One that is not complete, because the machine was switched off, does not count.
 func parseEnded(text []byte) *endedSet {
 	set := &endedSet{ids: map[sessionID]endedSession{}, upTo: map[loginAccount]int64{}}
-	for line := range bytes.Lines(text) {
-		parts := bytes.Fields(line)
-		if len(parts) != 3 || !bytes.HasSuffix(line, []byte("\n")) {
-			continue
-		}
-		of, ok := parseAccount(parts[0])
-		if !ok {
-			continue
-		}
-		order, err := strconv.ParseInt(string(parts[1]), 10, 64)
-		if err != nil {
-			continue
-		}
-		var id sessionID
-		if string(parts[2]) == "*" {
-			set.upTo[of] = max(set.upTo[of], order)
-		} else if len(parts[2]) == 2*len(id) {
-			if _, err := hex.Decode(id[:], parts[2]); err == nil {
-				set.ids[id] = endedSession{of, order}
-			}
+	for line := range strings.Lines(string(text)) {
+		var account, id []byte
+		var order int64
+		n, _ := fmt.Sscanf(line, "%x %d %x\n", &account, &order, &id)
+		switch {
+		case len(account) != len(loginAccount{}) || !strings.HasSuffix(line, "\n"):
+		case n == 2 && strings.HasSuffix(line, " *\n"):
+			set.upTo[loginAccount(account)] = max(set.upTo[loginAccount(account)], order)
+		case n == 3 && len(id) == len(sessionID{}):
+			set.ids[sessionID(id)] = endedSession{loginAccount(account), order}
 		}
 	}
 	return set
@@ -341,21 +269,21 @@ func (e *ended) endAll(s *Session) error {
 }
 
 func (e *ended) add(line string) error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	err := exclusively(e.dir, func() error {
+	err := exclusively(filepath.Dir(e.path), func() error {
 		size, err := e.append(line)
 		if err == nil && size > e.limit {
 			err = e.compact()
 		}
 		return err
 	})
+	e.reading.Lock()
+	defer e.reading.Unlock()
 	return cmp.Or(err, e.read())
 }
 
 // append writes a line, so that it is there when the machine is switched off afterwards. It returns the size of the file.
 func (e *ended) append(line string) (size int64, err error) {
-	f, err := os.OpenFile(e.path(), os.O_RDWR|os.O_CREATE|os.O_APPEND|unix.O_NOFOLLOW, 0o600)
+	f, err := os.OpenFile(e.path, os.O_RDWR|os.O_CREATE|os.O_APPEND|unix.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return 0, err
 	}
@@ -383,7 +311,7 @@ func (e *ended) append(line string) (size int64, err error) {
 
 // compact replaces the file by a smaller one. The directory is locked.
 func (e *ended) compact() error {
-	text, err := os.ReadFile(e.path())
+	text, err := os.ReadFile(e.path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -412,5 +340,5 @@ func (e *ended) compact() error {
 	for of, order := range set.upTo {
 		fmt.Fprintf(&out, "%x %d *\n", of, order)
 	}
-	return ReplaceFile(e.path(), out.Bytes())
+	return ReplaceFile(e.path, out.Bytes())
 }
