@@ -1,6 +1,7 @@
 package upload
 
 import (
+	"bufio"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
@@ -27,7 +28,6 @@ type transfer struct {
 	total  int64    // bytes of all files
 	stored []stored
 	fields url.Values
-	buffer []byte // for files of forms
 }
 
 // next returns the next piece of the body, as backend.Request.Next does.
@@ -106,12 +106,13 @@ func (t *transfer) form(boundary string) error {
 	f := newForm(t.next, boundary)
 	t.fields = f.Fields
 	for {
-		file, err := f.nextFile()
+		file, content, err := f.nextFile()
 		if err == io.EOF {
 			break
 		}
 		if err == nil {
-			err = t.formFile(file, least-t.total)
+			file.least = least - t.total
+			err = t.formFile(f, file, content)
 		}
 		if err != nil {
 			return err
@@ -126,30 +127,22 @@ func (t *transfer) form(boundary string) error {
 	return nil
 }
 
-// formFile stores a file of a form. least is how many bytes of files will come at least, from its first on.
-func (t *transfer) formFile(file *formFile, least int64) error {
+// formFile stores a file of a form.
+func (t *transfer) formFile(f *form, file stored, content io.Reader) error {
 	if len(t.drafts) == maxFiles || len(t.drafts) > 0 && !t.u.named() {
 		return refuse(413, "the form has too many files")
 	}
 	if slices.ContainsFunc(t.stored, func(other stored) bool { return other.Name == file.Name }) {
 		return refuse(400, "the form has two files with one name")
 	}
-	about := stored{Name: file.Name, Type: file.Type, Field: file.Field, Size: -1, least: least}
-	if err := t.begin(about); err != nil {
+	if err := t.begin(file); err != nil {
 		return err
 	}
 	t.progress.named(file.Name)
-	if t.buffer == nil {
-		t.buffer = make([]byte, writeSize)
-	}
-	fill := func() ([]byte, error) {
-		n, err := file.fill(t.buffer)
-		return t.buffer[:n], err
-	}
-	if err := each(fill, t.write); err != nil {
+	if err := f.copy(t, content); err != nil {
 		return err
 	}
-	return t.complete(about)
+	return t.complete(file)
 }
 
 // fits returns an error if size more bytes (below 0: unknown) are too many.
@@ -179,6 +172,9 @@ func (t *transfer) write(piece []byte) error {
 	t.total += int64(len(piece))
 	return t.open.write(piece)
 }
+
+// Write implements io.Writer.
+func (t *transfer) Write(piece []byte) (int, error) { return len(piece), t.write(piece) }
 
 // complete ends the file that is open.
 func (t *transfer) complete(s stored) error {
@@ -296,63 +292,62 @@ func newForm(next func() ([]byte, error), boundary string) *form {
 	return &form{body: body, parts: multipart.NewReader(body, boundary), Fields: url.Values{}}
 }
 
-// formFile is a part that is a file.
-type formFile struct {
-	form              *form
-	part              io.Reader
-	Field, Name, Type string
+// copy writes the content of a file. An error of the writer is returned as it is, another one as by nextFile.
+func (f *form) copy(to io.Writer, content io.Reader) error {
+	out := bufio.NewWriterSize(to, writeSize)
+	_, err := io.Copy(out, content)
+	if failed := out.Flush(); failed != nil {
+		return failed
+	}
+	if err != nil {
+		err = f.wrong(err)
+	}
+	return err
 }
 
-// fill reads until buffer is full, or the file ends: then the error is io.EOF. Otherwise it is as of nextFile.
-func (f *formFile) fill(buffer []byte) (n int, err error) {
-	for n < len(buffer) && err == nil {
-		var more int
-		more, err = f.part.Read(buffer[n:])
-		n += more
-	}
-	if err != nil && err != io.EOF {
-		err = f.form.wrong(err)
-	}
-	return n, err
-}
-
-// nextFile returns the next file, behind fields, which it keeps. The error is io.EOF behind the last part, a *refusal, or that of
-// the body.
-func (f *form) nextFile() (*formFile, error) {
+// nextFile returns the next file, behind fields, which it keeps: its name, type and field are set. The error is io.EOF behind the last part,
+// a *refusal, or that of the body.
+func (f *form) nextFile() (file stored, content io.Reader, err error) {
 	for {
 		f.body.limit(maxHeader)
 		p, err := f.parts.NextRawPart()
 		if f.body.limit(-1); err != nil {
 			if err == io.EOF {
-				return nil, f.end()
+				return file, nil, f.end()
 			}
-			return nil, f.wrong(err)
+			return file, nil, f.wrong(err)
 		}
 		if f.count++; f.count > maxParts {
-			return nil, refuse(413, "the form has more than %d parts", maxParts)
+			return file, nil, refuse(413, "the form has more than %d parts", maxParts)
 		}
 		kind, params, err := mime.ParseMediaType(p.Header.Get("Content-Disposition"))
 		if err != nil || kind != "form-data" {
-			return nil, refuse(400, "a part of the form has no valid Content-Disposition")
+			return file, nil, refuse(400, "a part of the form has no valid Content-Disposition")
 		}
 		name, isFile := params["filename"]
-		if !isFile {
-			if err := f.field(params["name"], p); err != nil {
-				return nil, err
-			}
-			continue
+		if isFile && name != "" {
+			return stored{Field: params["name"], Name: name, Type: p.Header.Get("Content-Type"), Size: -1}, p, nil
 		}
-		file := &formFile{form: f, part: p, Field: params["name"], Name: name, Type: p.Header.Get("Content-Type")}
-		if name == "" { // an input for files without one
-			if n, err := io.CopyN(io.Discard, p, 1); n == 0 && err == io.EOF {
-				continue
-			} else if err != nil {
-				return nil, f.wrong(err)
-			}
-			return nil, refuse(400, "a file of the form has no name")
+		if isFile {
+			err = f.nothing(p)
+		} else {
+			err = f.field(params["name"], p)
 		}
-		return file, nil
+		if err != nil {
+			return file, nil, err
+		}
 	}
+}
+
+// nothing reads an input for files without one.
+func (f *form) nothing(part io.Reader) error {
+	switch n, err := io.CopyN(io.Discard, part, 1); {
+	case n > 0:
+		return refuse(400, "a file of the form has no name")
+	case err != io.EOF:
+		return f.wrong(err)
+	}
+	return nil
 }
 
 // field keeps a part that is not a file.
