@@ -103,17 +103,16 @@ func (f *FastCGI) Idle() int { return f.links.Len() }
 // Respond implements backend.Responder.
 func (f *FastCGI) Respond(w *backend.Response, r *backend.Request) {
 	script := Script{Info: r.Path[r.Script:], Base: r.Script}
+	var err error
 	if f.o.Scripts != nil {
-		var err error
-		if script, err = f.o.Scripts.For(r, f.o.Fallback); err != nil {
-			Refuse(w, err)
-			return
-		}
+		script, err = f.o.Scripts.For(r, f.o.Fallback)
 	}
 	name := cmp.Or(script.File, f.o.Address)
 	log := func(line string) { f.o.Log(r.Client(), name+": "+line) }
 	a := &Answer{W: w, R: r}
-	err := f.ask(r, &script, a, log)
+	if err == nil {
+		err = f.ask(r, &script, a, log)
+	}
 	if err == nil {
 		err = a.Redirect()
 	}
@@ -137,18 +136,15 @@ func (f *FastCGI) ask(r *backend.Request, script *Script, a *Answer, log func(st
 				return err
 			}
 		}
-		used := l.served > 0
-		lines := Lines{Log: log}
-		c := call{Link: l, timeout: f.o.Timeout, answer: a, lines: &lines}
-		reusable, err := c.run(r, params)
-		lines.Close()
-		if reusable && (f.o.MaxRequests == 0 || l.served+1 < f.o.MaxRequests) {
-			l.served++
+		c := call{Link: l, answer: a, lines: Lines{Log: log}}
+		reusable, err := c.run(r, params, f.o.Timeout)
+		c.lines.Close()
+		if l.served++; reusable && l.served != f.o.MaxRequests {
 			f.links.Put(l)
 		} else {
 			l.Drop(errors.Is(err, os.ErrDeadlineExceeded))
 		}
-		if used && !c.heard && r.Parsed.Safe && (err == errBroken || errors.As(err, &errWriting{})) {
+		if kept && !c.heard && r.Parsed.Safe && err == errBroken && r.Context.Err() == nil {
 			continue // it was closed just when it was taken
 		}
 		if err == nil && c.status != 0 {
