@@ -119,11 +119,11 @@ func (l *Login) Session(head []byte, fields []http1.Field, secure bool) *Session
 // session is idle after at least 7/8 of the time for that.
 func (l *Login) Renew(s *Session, secure bool) string {
 	now := l.now()
-	if now.Sub(time.Unix(s.seen, 0)) <= l.o.Idle/8 {
+	if now.Sub(time.Unix(s.Seen, 0)) <= l.o.Idle/8 {
 		return ""
 	}
 	later := *s
-	later.seen = now.Unix()
+	later.Seen = now.Unix()
 	return l.setSession(l.token(&later), secure)
 }
 
