@@ -65,18 +65,12 @@ func (p *page) insert(target string) error {
 	return nil
 }
 
-var errDepth = errors.New("includes are nested too deeply")
-
 // get asks the server.
 func (p *page) get(target string) (status int, body []byte, err error) {
 	if p.r.Depth >= p.s.opt.Depth {
-		return 0, nil, errDepth
+		return 0, nil, exchange.ErrTooDeep
 	}
-	status, body, err = p.r.Sub(p.ctx, target)
-	if errors.Is(err, exchange.ErrTooDeep) {
-		err = errDepth
-	}
-	return status, body, err
+	return p.r.Sub(p.ctx, target)
 }
 
 // reachable implements -U and -A: it reports whether the server has a page for a path.

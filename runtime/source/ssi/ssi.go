@@ -373,47 +373,31 @@ func (p *page) variable(name string) (string, bool) {
 // other backslashes stay.
 func (p *page) substitute(s string) string { return p.expand(s, false) }
 
+// reference is one to a variable, or a dollar sign that is none. One without its brace reaches to the end.
+var reference = regexp.MustCompile(`\\\$|\$(?:\w+|\{[^}]+\}|\{[^}]*$)`)
+
 // expand is substitute, which may leave the names of missing variables.
 func (p *page) expand(s string, leaveNames bool) string {
-	if !strings.ContainsAny(s, `\$`) {
-		return s
-	}
-	var b strings.Builder
-	for i := 0; i < len(s) && b.Len() <= maxVariables; {
-		c := s[i]
-		if c == '\\' && i+1 < len(s) && s[i+1] == '$' {
-			b.WriteByte('$')
-			i += 2
-			continue
+	size := 0
+	return reference.ReplaceAllStringFunc(s, func(text string) string {
+		name := text[1:]
+		switch braced := strings.HasPrefix(name, "{"); {
+		case name == "$": // with a backslash
+			return name
+		case braced && !strings.HasSuffix(name, "}"):
+			p.log("a } is missing in %q", s)
+			return ""
+		case braced:
+			name = name[1 : len(name)-1]
 		}
-		if c != '$' {
-			b.WriteByte(c)
-			i++
-			continue
+		if size > maxVariables {
+			return ""
 		}
-		name, n := "", 0
-		if strings.HasPrefix(s[i+1:], "{") {
-			end := strings.IndexByte(s[i:], '}')
-			if end < 0 {
-				p.log("a } is missing in %q", s)
-				break
-			}
-			name, n = s[i+2:i+end], end+1
-		} else {
-			name = leadingName.FindString(s[i+1:])
-			n = 1 + len(name)
+		value, ok := p.variable(name)
+		if !ok && leaveNames {
+			value = text
 		}
-		if name == "" {
-			b.WriteByte('$')
-			i++
-			continue
-		}
-		if value, ok := p.variable(name); ok {
-			b.WriteString(value)
-		} else if leaveNames {
-			b.WriteString(s[i : i+n])
-		}
-		i += n
-	}
-	return b.String()
+		size += len(value)
+		return value
+	})
 }

@@ -240,15 +240,12 @@ func decodeBase64(s string) string {
 	return text
 }
 
-// reference is a reference to a character in HTML. Without its ";", which browsers do not insist on, it is a part of a query.
-var reference = regexp.MustCompile(`&#?\w+;`)
+// character is a reference to a character in HTML. Without its ";", which browsers do not insist on, it is a part of a query.
+var character = regexp.MustCompile(`&#?\w+;`)
 
-func unescapeHTML(s string) string { return reference.ReplaceAllStringFunc(s, html.UnescapeString) }
+func unescapeHTML(s string) string { return character.ReplaceAllStringFunc(s, html.UnescapeString) }
 
 var shellSpecial = regexp.MustCompile("[&;`'\"|*?~<>^()\\[\\]{}$\\\\\n]")
 
 // escapeShell puts a backslash before characters that a shell would not take literally.
 func escapeShell(s string) string { return shellSpecial.ReplaceAllString(s, `\$0`) }
-
-// leadingName is the name that a text begins with.
-var leadingName = regexp.MustCompile(`^\w*`)

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
+	"math"
 	"mime"
 	"mime/multipart"
 	"net/url"
@@ -269,6 +270,7 @@ const (
 // form reads the parts of multipart/form-data (RFC 7578) from a body.
 type form struct {
 	body   *bodyReader
+	ahead  *io.LimitedReader // of body, where what comes is not the content of a part
 	parts  *multipart.Reader
 	count  int
 	text   int
@@ -289,7 +291,8 @@ func boundaryOf(contentType string) (boundary string, ok bool, err error) {
 
 func newForm(next func() ([]byte, error), boundary string) *form {
 	body := &bodyReader{next: next}
-	return &form{body: body, parts: multipart.NewReader(body, boundary), Fields: url.Values{}}
+	ahead := &io.LimitedReader{R: body}
+	return &form{body: body, ahead: ahead, parts: multipart.NewReader(ahead, boundary), Fields: url.Values{}}
 }
 
 // copy writes the content of a file. An error of the writer is returned as it is, another one as by nextFile.
@@ -309,14 +312,15 @@ func (f *form) copy(to io.Writer, content io.Reader) error {
 // a *refusal, or that of the body.
 func (f *form) nextFile() (file stored, content io.Reader, err error) {
 	for {
-		f.body.limit(maxHeader)
+		f.ahead.N = maxHeader
 		p, err := f.parts.NextRawPart()
-		if f.body.limit(-1); err != nil {
-			if err == io.EOF {
-				return file, nil, f.end()
-			}
+		if err == io.EOF && f.ahead.N > 0 {
+			return file, nil, f.end()
+		}
+		if err != nil {
 			return file, nil, f.wrong(err)
 		}
+		f.ahead.N = math.MaxInt64
 		if f.count++; f.count > maxParts {
 			return file, nil, refuse(413, "the form has more than %d parts", maxParts)
 		}
@@ -366,8 +370,8 @@ func (f *form) field(name string, part io.Reader) error {
 
 // end reads the bytes behind the last part, so that the connection can be kept.
 func (f *form) end() error {
-	f.body.limit(maxHeader)
-	if _, err := io.Copy(io.Discard, f.body); err != nil {
+	f.ahead.N = maxHeader
+	if _, err := io.Copy(io.Discard, f.ahead); err != nil || f.ahead.N == 0 {
 		return f.wrong(err)
 	}
 	return io.EOF
@@ -375,12 +379,11 @@ func (f *form) end() error {
 
 // wrong returns the error for the client, given one of the parser: a form is not valid, unless its body had an error.
 func (f *form) wrong(err error) error {
-	var r *refusal
 	switch {
 	case f.body.err != nil && f.body.err != io.EOF:
 		return f.body.err
-	case errors.As(err, &r):
-		return r
+	case f.ahead.N == 0:
+		return refuse(413, "a part of the form has a header of more than %d bytes", maxHeader)
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
 		return refuse(400, "the form ends before its last boundary")
 	}
@@ -389,24 +392,13 @@ func (f *form) wrong(err error) error {
 
 // bodyReader reads the pieces of a body.
 type bodyReader struct {
-	next    func() ([]byte, error)
-	rest    []byte
-	left    int // bytes that may be read, if limited
-	limited bool
-	err     error // of next
+	next func() ([]byte, error)
+	rest []byte
+	err  error // of next
 }
-
-// limit bounds the bytes that are read from now on; below 0: it does not.
-func (b *bodyReader) limit(n int) { b.left, b.limited = n, n >= 0 }
 
 // Read implements io.Reader.
 func (b *bodyReader) Read(p []byte) (int, error) {
-	if b.limited && len(p) > b.left {
-		if b.left == 0 {
-			return 0, refuse(413, "a part of the form has a header of more than %d bytes", maxHeader)
-		}
-		p = p[:b.left]
-	}
 	for len(b.rest) == 0 && b.err == nil {
 		b.rest, b.err = b.next()
 	}
@@ -415,6 +407,5 @@ func (b *bodyReader) Read(p []byte) (int, error) {
 	}
 	n := copy(p, b.rest)
 	b.rest = b.rest[n:]
-	b.left -= n
 	return n, nil
 }
