@@ -214,7 +214,15 @@ func (c *CGI) Respond(w *backend.Response, r *backend.Request) {
 	defer stop()
 	defer p.out.Close()
 	a := &Answer{W: w, R: r, Raw: strings.HasPrefix(path.Base(script.File), "nph-")}
-	if err = c.pass(p, a); err == nil {
+	buf := make([]byte, 32<<10)
+	err = a.passAll(short, c.o.Timeout, func(wait time.Duration) error {
+		n, err := p.read(buf, wait)
+		if n > 0 {
+			err = a.Write(buf[:n])
+		}
+		return err
+	})
+	if err == nil {
 		go func() { // as long as it goes on, it counts as one that runs
 			select {
 			case <-p.ended:
@@ -256,18 +264,6 @@ func (c *CGI) start(r *backend.Request, script *Script, command []string) (*proc
 
 // short is for how long output of a program that may not be all is kept back.
 const short = 20 * time.Millisecond
-
-// pass passes on the output of the program until its end.
-func (c *CGI) pass(p *process, a *Answer) error {
-	buf := make([]byte, 32<<10)
-	return a.passAll(short, c.o.Timeout, func(wait time.Duration) error {
-		n, err := p.read(buf, wait)
-		if n > 0 {
-			return a.Write(buf[:n])
-		}
-		return err
-	})
-}
 
 // fail ends a response that a program has not made, or not to its end. late is what the log says of a program that gave no output for too long.
 func fail(w *backend.Response, r *backend.Request, err error, late string, log func(line string)) {

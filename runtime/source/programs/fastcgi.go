@@ -107,8 +107,8 @@ func (f *FastCGI) Respond(w *backend.Response, r *backend.Request) {
 	if f.o.Scripts != nil {
 		script, err = f.o.Scripts.For(r, f.o.Fallback)
 	}
-	name := cmp.Or(script.File, f.o.Address)
-	log := func(line string) { f.o.Log(r.Client(), name+": "+line) }
+	client, name := r.Client(), cmp.Or(script.File, f.o.Address)
+	log := func(line string) { f.o.Log(client, name+": "+line) }
 	a := &Answer{W: w, R: r}
 	if err == nil {
 		err = f.ask(r, &script, a, log)
@@ -127,7 +127,13 @@ func (f *FastCGI) ask(r *backend.Request, script *Script, a *Answer, log func(st
 		return err
 	}
 	defer f.gate.Leave()
-	params := f.paramsOf(r, script)
+	params := make([]byte, 0, 2<<10)
+	set := func(name, value string) { params = appendParam(params, name, value) }
+	Variables(r, &f.o.Site, script, set)
+	for _, pair := range f.o.Params {
+		name, value, _ := strings.Cut(pair, "=")
+		set(name, value)
+	}
 	for {
 		l, kept := f.links.Take()
 		if !kept {
@@ -136,9 +142,8 @@ func (f *FastCGI) ask(r *backend.Request, script *Script, a *Answer, log func(st
 				return err
 			}
 		}
-		c := call{Link: l, answer: a, lines: Lines{Log: log}}
+		c := call{Link: l, answer: a, log: log}
 		reusable, err := c.run(r, params, f.o.Timeout)
-		c.lines.Close()
 		if l.served++; reusable && l.served != f.o.MaxRequests {
 			f.links.Put(l)
 		} else {
@@ -152,16 +157,4 @@ func (f *FastCGI) ask(r *backend.Request, script *Script, a *Answer, log func(st
 		}
 		return err
 	}
-}
-
-// paramsOf returns the encoded variables.
-func (f *FastCGI) paramsOf(r *backend.Request, script *Script) []byte {
-	params := make([]byte, 0, 2<<10)
-	set := func(name, value string) { params = appendParam(params, name, value) }
-	Variables(r, &f.o.Site, script, set)
-	for _, pair := range f.o.Params {
-		name, value, _ := strings.Cut(pair, "=")
-		set(name, value)
-	}
-	return params
 }

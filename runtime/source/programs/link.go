@@ -42,9 +42,10 @@ type call struct {
 	*Link
 	in     *bufio.Reader
 	answer *Answer
-	lines  Lines // of standard error
-	heard  bool  // something has come back
-	status int   // exit code of the program
+	log    func(line string)
+	errors io.WriteCloser // takes standard error; nil: nothing has come of it
+	heard  bool           // something has come back
+	status int            // exit code of the program
 }
 
 // errBroken is for an end of the connection before that of the answer.
@@ -68,6 +69,9 @@ func (c *call) run(r *backend.Request, params []byte, timeout time.Duration) (re
 		return err
 	})
 	err = c.answer.passAll(fastcgiShort, timeout, c.take)
+	if c.errors != nil {
+		c.errors.Close()
+	}
 	whole := sent() == nil && c.in.Buffered() == 0
 	c.in.Reset(nil)
 	readers.Put(c.in)
@@ -89,7 +93,12 @@ func (c *call) take(wait time.Duration) error {
 	case kind == typeStdout && len(content) > 0:
 		return c.answer.Write(content)
 	case kind == typeStderr:
-		_, _ = c.lines.Write(content)
+		if c.errors == nil {
+			var lines io.ReadCloser
+			lines, c.errors = io.Pipe()
+			lastWords.Go(func() { logLines(lines, c.log) })
+		}
+		_, _ = c.errors.Write(content)
 	case kind == typeEnd:
 		return c.finish(content)
 	}

@@ -1,12 +1,13 @@
 package programs
 
 import (
-	"bytes"
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -211,66 +212,32 @@ const (
 	maxLines = 200
 )
 
-// Lines cuts its input into lines for a log. One goroutine may use it.
-type Lines struct {
-	Log  func(line string)
-	line []byte
-	cut  bool
-	said int
-}
-
-// Write implements io.Writer. It never fails.
-func (l *Lines) Write(p []byte) (int, error) {
-	n := len(p)
-	for len(p) > 0 {
-		end := bytes.IndexByte(p, '\n')
-		piece := p
-		if end >= 0 {
-			piece = p[:end]
-		}
-		if room := maxLine - len(l.line); len(piece) > room {
-			piece, l.cut = piece[:room], true
-		}
-		l.line = append(l.line, piece...)
-		if end < 0 {
-			break
-		}
-		p = p[end+1:]
-		l.end()
-	}
-	return n, nil
-}
-
-// Close logs a last line that has no end, and how many were left out.
-func (l *Lines) Close() {
-	if len(l.line) > 0 {
-		l.end()
-	}
-	if l.said > maxLines {
-		l.Log(fmt.Sprintf("... and %d more lines", l.said-maxLines))
-	}
-}
-
-func (l *Lines) end() {
-	line := bytes.TrimRight(l.line, "\r \t")
-	if len(line) > 0 {
-		if l.said++; l.said <= maxLines {
-			text := string(line)
-			if l.cut {
-				text += "..."
-			}
-			l.Log(text)
-		}
-	}
-	l.line, l.cut = l.line[:0], false
-}
-
 // logLines logs the lines of a program's output until its end, and closes it.
-func logLines(from *os.File, log func(line string)) {
-	lines := Lines{Log: log}
-	_, _ = io.CopyBuffer(&lines, struct{ io.Reader }{from}, make([]byte, 1024)) // an error is an end, too
-	lines.Close()
-	from.Close()
+func logLines(from io.ReadCloser, log func(line string)) {
+	defer from.Close()
+	in := bufio.NewReaderSize(from, maxLine)
+	for n := 0; ; {
+		line, more, err := in.ReadLine()
+		if err != nil { // an error is an end, too
+			if n > maxLines {
+				log(fmt.Sprintf("... and %d more lines", n-maxLines))
+			}
+			return
+		}
+		text := strings.TrimRight(string(line), "\r \t")
+		if more {
+			text += "..."
+		}
+		for more {
+			_, more, _ = in.ReadLine()
+		}
+		if text == "" {
+			continue
+		}
+		if n++; n <= maxLines {
+			log(text)
+		}
+	}
 }
 
 // Gate limits the programs that run at the same time. Callers beyond the limit wait in order; when too many wait,

@@ -41,9 +41,9 @@ type scgiProcess struct {
 type child struct {
 	of       *scgiProcess
 	id       uint64
-	conn     *net.UnixConn // carries the request and the response
-	errors   *os.File      // its standard error
-	progress atomic.Int64  // when it made something of the response last, in ns since 1970
+	conn     net.Conn     // carries the request and the response
+	errors   *os.File     // its standard error
+	progress atomic.Int64 // when it made something of the response last, in ns since 1970
 
 	about string // handler and request line
 	since time.Time
@@ -67,21 +67,27 @@ type report struct {
 }
 
 // startProcess starts a loader and returns its message about the loaded application.
-func startProcess(o *LoaderOptions) (p *scgiProcess, loaded []byte, err error) {
+func startProcess(o *LoaderOptions) (_ *scgiProcess, loaded []byte, err error) {
 	cmd := o.Command()
-	p = &scgiProcess{o: o, cmd: cmd, exited: make(chan struct{}), children: map[uint64]*child{}}
+	p := &scgiProcess{o: o, cmd: cmd, exited: make(chan struct{}), children: map[uint64]*child{}}
 	fds, err := system.Socketpair(unix.SOCK_SEQPACKET)
 	if err != nil {
 		return nil, nil, fmt.Errorf("socketpair: %w", err)
 	}
 	theirs := os.NewFile(uintptr(fds[1]), "control")
 	defer theirs.Close()
-	if p.control, err = unixConn(fds[0]); err != nil {
+	control, err := system.Conn(fds[0], "fork")
+	if err != nil {
 		return nil, nil, err
 	}
+	defer func() {
+		if err != nil {
+			control.Close()
+		}
+	}()
+	p.control = control.(*net.UnixConn)
 	from, to, err := os.Pipe()
 	if err != nil {
-		p.control.Close()
 		return nil, nil, err
 	}
 	defer from.Close()
@@ -91,24 +97,13 @@ func startProcess(o *LoaderOptions) (p *scgiProcess, loaded []byte, err error) {
 	err = cmd.Start()
 	to.Close()
 	if err != nil {
-		p.control.Close()
 		return nil, nil, fmt.Errorf("cannot start the loader of --fork: %w", err)
 	}
 	if loaded, err = io.ReadAll(from); err != nil || !bytes.HasPrefix(loaded, []byte("{")) {
-		p.control.Close()
 		_ = cmd.Wait()
 		return nil, nil, &LoadError{cmd.ProcessState.ExitCode(), string(loaded), p.ended()}
 	}
 	return p, loaded, nil
-}
-
-// unixConn makes a connection of a socket, which belongs to it from then on.
-func unixConn(fd int) (*net.UnixConn, error) {
-	c, err := system.Conn(fd, "fork")
-	if err != nil {
-		return nil, err
-	}
-	return c.(*net.UnixConn), nil
 }
 
 // errGone says that the process has ended.
@@ -133,7 +128,7 @@ func (p *scgiProcess) fork(about string) (*child, error) {
 		return nil, err
 	}
 	defer unix.Close(sockets[1])
-	conn, err := unixConn(sockets[0])
+	conn, err := system.Conn(sockets[0], "fork")
 	if err != nil {
 		return nil, err
 	}
@@ -274,10 +269,7 @@ func (p *scgiProcess) ending(status syscall.WaitStatus) string {
 // end ends the loader, and with it the children that are left: at once after d.
 func (p *scgiProcess) end(d time.Duration) {
 	_ = p.cmd.Process.Signal(syscall.SIGCONT) // one that was stopped can end, too
-	// listen continues, for the last reports.
-	if raw, err := p.control.SyscallConn(); err == nil {
-		_ = raw.Control(func(fd uintptr) { unix.Shutdown(int(fd), unix.SHUT_WR) })
-	}
+	_ = p.control.CloseWrite()                // listen continues, for the last reports
 	select {
 	case <-p.exited:
 	case <-time.After(d):
