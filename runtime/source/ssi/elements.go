@@ -198,7 +198,7 @@ func (p *page) elif(e *element) {
 	if p.hidden > 0 {
 		return
 	}
-	if p.found && e.expr != nil {
+	if p.found && e.asks {
 		p.printing = false
 		return
 	}
@@ -207,25 +207,13 @@ func (p *page) elif(e *element) {
 
 // ask evaluates the expression of an if or elif and acts on it. Where that is not possible, neither branch is shown.
 func (p *page) ask(e *element) {
-	holds, err := p.holds(e)
-	if err != nil {
-		p.fail("%v", err)
+	if e.holds == nil {
+		p.fail("%s", e.wrong)
 		p.printing, p.found = false, true
 		return
 	}
-	p.printing, p.found = holds, holds
-}
-
-func (p *page) holds(e *element) (bool, error) {
-	switch {
-	case len(e.args) != 1:
-		return false, fmt.Errorf("%s requires exactly one argument", e.name)
-	case e.expr == nil:
-		return false, fmt.Errorf("%s requires expr", e.name)
-	case e.expr.holds == nil:
-		return false, fmt.Errorf("the expression %q: %s; docs/php-cgi-ssi.md shows what expressions may contain", e.expr.source, e.expr.bad)
-	}
-	return e.expr.holds(p), nil
+	p.printing = e.holds(p)
+	p.found = p.printing
 }
 
 func (p *page) otherwise(e *element) {

@@ -53,13 +53,13 @@ func FuzzExpression(f *testing.F) {
 	f.Fuzz(func(t *testing.T, source, value string) {
 		e := &element{args: []argument{{name: "expr", value: source, hasValue: true}}}
 		e.compile()
-		if (e.expr.holds == nil) == (e.expr.bad == "") {
-			t.Fatalf("%+v", e.expr)
+		if (e.holds == nil) == (e.wrong == "") {
+			t.Fatalf("%+v", e)
 		}
-		if e.expr.holds != nil {
+		if e.holds != nil {
 			p := testPage()
 			p.vars.put("a", value)
-			e.expr.holds(p)
+			e.holds(p)
 		}
 	})
 }

@@ -37,7 +37,11 @@ type element struct {
 	args []argument
 	line int    // of the page, from 1
 	bad  string // why it cannot be used, "" if it can
-	expr *expression
+
+	// Of an if or elif:
+	asks  bool      // it has an expression
+	holds condition // ready to be evaluated; nil: wrong says why not
+	wrong string
 }
 
 // argument is one of an element. A name alone has no value.
