@@ -167,7 +167,7 @@ func (l *Loader) rest() {
 func (l *Loader) sleep() {
 	l.mu.Lock()
 	p := l.current
-	if l.closed || p == nil || l.serving.Gate.Running() > 0 {
+	if l.closed || p == nil || l.serving.Gate.Active() > 0 {
 		l.mu.Unlock()
 		return
 	}

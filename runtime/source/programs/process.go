@@ -9,7 +9,6 @@ import (
 	"os"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -243,15 +242,14 @@ func logLines(from io.ReadCloser, log func(line string)) {
 // Gate limits the programs that run at the same time. Callers beyond the limit wait in order; when too many wait,
 // Enter returns ErrBusy. It is safe for concurrent use.
 type Gate struct {
-	running chan struct{} // has one value for each; senders to a full channel wait in order
-	most    int64         // that may wait
-	waiting atomic.Int64
+	all     chan struct{} // has one value for each that has entered or waits
+	running chan struct{} // and for each that has entered; senders to a full channel wait in order
 }
 
 // NewGate returns a Gate for running at most running and letting at most waiting
 // wait.
 func NewGate(running, waiting int) *Gate {
-	return &Gate{running: make(chan struct{}, running), most: int64(waiting)}
+	return &Gate{make(chan struct{}, running+waiting), make(chan struct{}, running)}
 }
 
 // ErrBusy says that too many wait.
@@ -261,24 +259,24 @@ var ErrBusy = errors.New("too many wait")
 // error of ctx.
 func (g *Gate) Enter(ctx context.Context) error {
 	select {
-	case g.running <- struct{}{}:
-		return nil
+	case g.all <- struct{}{}:
 	default:
-	}
-	defer g.waiting.Add(-1)
-	if g.waiting.Add(1) > g.most {
 		return ErrBusy
 	}
 	select {
 	case g.running <- struct{}{}:
 		return nil
 	case <-ctx.Done():
+		<-g.all
 		return ctx.Err()
 	}
 }
 
-// Running returns how many have entered, and not left.
-func (g *Gate) Running() int { return len(g.running) }
+// Active returns how many have entered or wait.
+func (g *Gate) Active() int { return len(g.all) }
 
 // Leave lets the next one in.
-func (g *Gate) Leave() { <-g.running }
+func (g *Gate) Leave() {
+	<-g.all
+	<-g.running
+}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -86,8 +85,11 @@ type Pages struct {
 	gate  *programs.Gate // for programs that run
 }
 
-// maxPrograms bounds how many programs run for exec cmd at the same time.
-const maxPrograms = 32
+// maxPrograms bounds how many programs run for exec cmd at the same time. Any number waits: there are fewer requests.
+const (
+	maxPrograms = 32
+	maxWaiting  = 1 << 30
+)
 
 // New checks the options. The error is one line.
 func New(o Options) (*Pages, error) {
@@ -107,7 +109,7 @@ func New(o Options) (*Pages, error) {
 	o.TimeFormat = cmp.Or(o.TimeFormat, "%A, %d-%b-%Y %H:%M:%S %Z")
 	o.ErrorMessage = cmp.Or(o.ErrorMessage, "[an error occurred while processing this directive]")
 	o.UndefinedEcho = cmp.Or(o.UndefinedEcho, "(none)")
-	return &Pages{opt: o, cache: cache{limit: maxParsed, files: map[string]*file{}}, gate: programs.NewGate(maxPrograms, math.MaxInt)}, nil
+	return &Pages{opt: o, cache: cache{limit: maxParsed, files: map[string]*file{}}, gate: programs.NewGate(maxPrograms, maxWaiting)}, nil
 }
 
 // IsPage says whether a file of this name has elements.
