@@ -27,8 +27,6 @@ type Checker struct {
 	most      int      // of them
 	addresses failures[string]
 	accounts  failures[account]
-	networks  map[string]int       // checks that wait, by the network of their client
-	conns     map[any]int          // and by Origin.Conn
 	friends   recent[friend, bool] // networks from which users have logged in
 }
 
@@ -55,8 +53,6 @@ func NewChecker() *Checker {
 		most:      max(1, runtime.GOMAXPROCS(0)/2),
 		addresses: failures[string]{},
 		accounts:  failures[account]{},
-		networks:  map[string]int{},
-		conns:     map[any]int{},
 		friends:   recent[friend, bool]{size: maxFriends},
 	}
 }
@@ -149,7 +145,6 @@ func (c *Checker) enqueue(k *Check) {
 		at = len(c.waiting)
 	}
 	c.waiting = slices.Insert(c.waiting, at, k)
-	c.counted(k, 1)
 }
 
 // dequeue takes a check from the queue, and reports whether it was in it. c.mu is held.
@@ -159,21 +154,7 @@ func (c *Checker) dequeue(k *Check) bool {
 		return false
 	}
 	c.waiting = slices.Delete(c.waiting, at, at+1)
-	c.counted(k, -1)
 	return true
-}
-
-// counted notes that n more checks wait which come from where k does. c.mu is held.
-func (c *Checker) counted(k *Check, n int) {
-	if c.networks[k.client] += n; c.networks[k.client] == 0 {
-		delete(c.networks, k.client)
-	}
-	if k.conn == nil {
-		return
-	}
-	if c.conns[k.conn] += n; c.conns[k.conn] == 0 {
-		delete(c.conns, k.conn)
-	}
 }
 
 // tell calls done, unless it was cancelled.
@@ -234,11 +215,16 @@ func (c *Checker) ofAccount(k *Check) time.Duration { return c.accounts.penalty(
 // ofQueue is for the checks that wait already: those of a network share the time with other networks, and those of one
 // connection, which may have sent many requests at once, wait behind other connections.
 func (c *Checker) ofQueue(k *Check) time.Duration {
-	delay := min(time.Duration(c.networks[k.client])*eachWaits, maxPenalty)
-	if k.conn != nil {
-		delay += min(time.Duration(c.conns[k.conn])*eachFollows, maxFollows)
+	var ofNetwork, ofConn time.Duration
+	for _, other := range c.waiting {
+		if other.client == k.client {
+			ofNetwork += eachWaits
+		}
+		if k.conn != nil && other.conn == k.conn {
+			ofConn += eachFollows
+		}
 	}
-	return delay
+	return min(ofNetwork, maxPenalty) + min(ofConn, maxFollows)
 }
 
 const (

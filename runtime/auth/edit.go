@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -58,14 +57,14 @@ func add(path, name, password string, first bool) error {
 	if err != nil {
 		return err
 	}
-	return edit(path, true, func(lines []string, t *table) ([]string, error) {
+	return edit(path, name, hash, func(t *table) error {
 		if first && len(t.hashes) > 0 {
-			return nil, invalid("there is a user already")
+			return invalid("there is a user already")
 		}
 		if t.hashes[name] != "" {
-			return nil, invalid("there is a user %s already", name)
+			return invalid("there is a user %s already", name)
 		}
-		return append(lines, name+":"+hash), nil
+		return nil
 	})
 }
 
@@ -75,12 +74,7 @@ func SetPassword(path, name, password string) error {
 	if err != nil {
 		return err
 	}
-	return edit(path, false, func(lines []string, t *table) ([]string, error) {
-		if t.hashes[name] == "" {
-			return nil, invalid("there is no user %s", name)
-		}
-		return append(without(lines, name), name+":"+hash), nil
-	})
+	return edit(path, name, hash, nil)
 }
 
 // CheckPassword returns an error if a password is not that of a user of a file.
@@ -96,14 +90,7 @@ func CheckPassword(path, name, password string) error {
 }
 
 // Remove removes a user.
-func Remove(path, name string) error {
-	return edit(path, false, func(lines []string, t *table) ([]string, error) {
-		if t.hashes[name] == "" {
-			return nil, invalid("there is no user %s", name)
-		}
-		return without(lines, name), nil
-	})
-}
+func Remove(path, name string) error { return edit(path, name, "", nil) }
 
 // Names returns the users of a file in its order.
 func Names(path string) (names []string, err error) {
@@ -138,39 +125,35 @@ func nameOf(line string) string {
 	return name
 }
 
-func without(lines []string, name string) (rest []string) {
-	for _, line := range lines {
-		if nameOf(line) != name {
-			rest = append(rest, line)
-		}
-	}
-	return rest
-}
-
-// edit replaces the lines of a file in one step, while no other process does. A server that uses the file notices.
-func edit(path string, create bool, change func(lines []string, t *table) ([]string, error)) error {
+// edit replaces the line of a user in one step, while no other process changes the file; hash "" removes it. A server that uses the file
+// notices. fits returns an error if the file cannot get the user; nil: the user must be there.
+func edit(path, name, hash string, fits func(*table) error) error {
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		path = real
 	}
 	return exclusively(filepath.Dir(path), func() error {
 		text, t, err := readUsers(path)
-		if create && errors.Is(err, fs.ErrNotExist) {
-			t, err = &table{}, nil
-		}
-		if err != nil {
+		switch {
+		case fits != nil && errors.Is(err, fs.ErrNotExist):
+		case err != nil:
 			return err
+		case fits == nil && t.hashes[name] == "":
+			return invalid("there is no user %s", name)
+		case fits != nil:
+			if err := fits(t); err != nil {
+				return err
+			}
 		}
-		var lines []string
-		for line := range bytes.Lines(text) {
-			lines = append(lines, strings.TrimRight(string(line), "\r\n"))
+		var out strings.Builder
+		for line := range strings.Lines(string(text)) {
+			if nameOf(line) != name {
+				out.WriteString(strings.TrimRight(line, "\r\n") + "\n")
+			}
 		}
-		if lines, err = change(lines, t); err != nil {
-			return err
+		if hash != "" {
+			out.WriteString(name + ":" + hash + "\n")
 		}
-		if len(lines) > 0 {
-			lines = append(lines, "")
-		}
-		return ReplaceFile(path, []byte(strings.Join(lines, "\n")))
+		return ReplaceFile(path, []byte(out.String()))
 	})
 }
 

@@ -195,28 +195,43 @@ func md5Crypt(magic, salt, password string) string {
 			h.Write([]byte{password[0]})
 		}
 	}
-	sum := h.Sum(nil)
-	for i := range 1000 {
+	sum := stretch(h, 1000, h.Sum(nil), []byte(password), []byte(salt))
+	return magic + salt + "$" + inOrder(sum, [][3]int{{0, 6, 12}, {1, 7, 13}, {2, 8, 14}, {3, 9, 15}, {4, 10, 5}, {-1, -1, 11}})
+}
+
+// stretch hashes a sum, password and salt again and again.
+func stretch(h hash.Hash, rounds int, sum, password, salt []byte) []byte {
+	for i := range rounds {
 		h.Reset()
-		mix(h, i&1 != 0, []byte(password), sum)
+		mix(h, i&1 != 0, password, sum)
 		if i%3 != 0 {
-			h.Write([]byte(salt))
+			h.Write(salt)
 		}
 		if i%7 != 0 {
-			h.Write([]byte(password))
+			h.Write(password)
 		}
-		mix(h, i&1 == 0, []byte(password), sum)
+		mix(h, i&1 != 0, sum, password)
 		sum = h.Sum(sum[:0])
 	}
-	out := []byte(magic + salt + "$")
-	for i := range 5 {
-		last := i + 12
-		if last == 16 {
-			last = 5
+	return sum
+}
+
+// inOrder returns the digits of the bytes of a sum, two to four of those that each element of order names; -1 is none.
+func inOrder(sum []byte, order [][3]int) string {
+	var out []byte
+	for _, three := range order {
+		digits, v := 4, uint(0)
+		for _, i := range three {
+			v <<= 8
+			if i < 0 {
+				digits--
+			} else {
+				v |= uint(sum[i])
+			}
 		}
-		out = append64(out, uint(sum[i])<<16|uint(sum[i+6])<<8|uint(sum[last]), 4)
+		out = append64(out, v, digits)
 	}
-	return string(append64(out, uint(sum[11]), 2))
+	return string(out)
 }
 
 func mix(h hash.Hash, first bool, a, b []byte) {
@@ -257,43 +272,13 @@ func shaCrypt(make func() hash.Hash, order [][3]int, salt, password string, roun
 	}
 	ss := repeated(h.Sum(nil), len(s))
 
-	for i := range rounds {
-		h.Reset()
-		mix(h, i&1 != 0, pp, a)
-		if i%3 != 0 {
-			h.Write(ss)
-		}
-		if i%7 != 0 {
-			h.Write(pp)
-		}
-		mix(h, i&1 != 0, a, pp)
-		a = h.Sum(a[:0])
-	}
-	var out []byte
-	at := func(i int) uint {
-		if i < 0 {
-			return 0
-		}
-		return uint(a[i])
-	}
-	for _, o := range order {
-		digits := 4
-		if o[0] < 0 {
-			digits--
-		}
-		if o[1] < 0 {
-			digits--
-		}
-		out = append64(out, at(o[0])<<16|at(o[1])<<8|at(o[2]), digits)
-	}
-	return string(out)
+	return inOrder(stretch(h, rounds, a, pp, ss), order)
 }
 
 // repeated returns n bytes of b, again and again.
 func repeated(b []byte, n int) []byte { return bytes.Repeat(b, n/len(b)+1)[:n] }
 
-// The order in which the bytes of a sum are written, three to four digits; -1
-// is none.
+// orders are those in which the bytes of sums are written.
 var orders = sync.OnceValues(func() (of256, of512 [][3]int) {
 	for i, x := 0, [3]int{0, 10, 20}; i < 10; i++ {
 		of256 = append(of256, x)

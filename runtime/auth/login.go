@@ -94,7 +94,7 @@ func (l *Login) Announce() {
 
 // Fresh reports whether users and sessions are as the files have them. Otherwise Refresh comes before Session. It does not
 // block.
-func (l *Login) Fresh() bool { return l.o.Users.Fresh() && l.o.State.ended.fresh() }
+func (l *Login) Fresh() bool { return l.o.Users.Fresh() && l.o.State.ended.Fresh() }
 
 // Refresh reads the files that have changed.
 func (l *Login) Refresh() {
@@ -119,11 +119,11 @@ func (l *Login) Session(head []byte, fields []http1.Field, secure bool) *Session
 // session is idle after at least 7/8 of the time for that.
 func (l *Login) Renew(s *Session, secure bool) string {
 	now := l.now()
-	if now.Sub(time.Unix(s.seen, 0)) <= l.o.Idle/8 {
+	if now.Sub(time.Unix(s.Seen, 0)) <= l.o.Idle/8 {
 		return ""
 	}
 	later := *s
-	later.seen = now.Unix()
+	later.Seen = now.Unix()
 	return l.setSession(l.token(&later), secure)
 }
 
@@ -194,7 +194,9 @@ const (
 // OpenLoginState opens a directory, which is made if it is missing, with the right to use it for this user alone. age is
 // the longest time that a session lives. The error is one line.
 func OpenLoginState(dir string, age time.Duration) (*LoginState, error) {
-	s := &LoginState{dir: dir, ended: ended{dir: dir, age: age, now: time.Now, limit: maxEnded}}
+	s := &LoginState{dir: dir, ended: ended{age: age, now: time.Now, limit: maxEnded}}
+	s.ended.path, s.ended.flags = filepath.Join(dir, EndedFile), os.O_CREATE|unix.O_NOFOLLOW
+	s.ended.parse = func(text []byte) (*endedSet, error) { return parseEnded(text), nil }
 	err := os.MkdirAll(dir, 0o700)
 	if err == nil {
 		err = exclusively(dir, func() error {
@@ -205,7 +207,7 @@ func OpenLoginState(dir string, age time.Duration) (*LoginState, error) {
 		})
 	}
 	if err == nil {
-		err = s.ended.read()
+		err = s.ended.refresh()
 	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot keep sessions in %s: %w; make it writable, or name another directory with --state-dir", dir, system.Cause(err))
@@ -214,7 +216,11 @@ func OpenLoginState(dir string, age time.Duration) (*LoginState, error) {
 }
 
 // Close closes the files.
-func (s *LoginState) Close() { s.ended.file.Close() }
+func (s *LoginState) Close() {
+	s.ended.reading.Lock()
+	defer s.ended.reading.Unlock()
+	s.ended.close()
+}
 
 func readKey(path string) ([]byte, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)

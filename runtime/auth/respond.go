@@ -7,6 +7,7 @@ import (
 	"crypto/subtle"
 	"encoding/base32"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -356,8 +357,8 @@ func (f *first) done() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.shown = false
-	err := f.l.o.State.codes(func(all map[loginAccount]code) bool {
-		delete(all, f.l.account(""))
+	err := f.l.o.State.codes(func(all map[string]code) bool {
+		delete(all, f.account())
 		return true
 	})
 	if err != nil {
@@ -365,8 +366,11 @@ func (f *first) done() {
 	}
 }
 
+// account is the key of the code.
+func (f *first) account() string { return fmt.Sprintf("%x", f.l.account("")) }
+
 // code is a code for the first user of a file, and the run of the server that has shown it last.
-type code struct{ text, run string }
+type code struct{ Text, Run string }
 
 // letters leaves out letters and digits that look alike.
 var letters = base32.NewEncoding("ABCDEFGHJKLMNPQRSTUVWXYZ23456789")
@@ -381,43 +385,33 @@ func newCode() string {
 
 // code returns the code, which is made if there is none, and whether this run of the server asks for it the first time.
 func (f *first) code() (text string, news bool, err error) {
-	err = f.l.o.State.codes(func(all map[loginAccount]code) bool {
-		c := all[f.l.account("")]
-		if c.text == "" {
-			c.text = newCode()
-		} else if c.run == f.l.o.Run && f.l.o.Run != "" {
-			text = c.text
-			return false
+	err = f.l.o.State.codes(func(all map[string]code) bool {
+		c := all[f.account()]
+		news = c.Text == "" || c.Run != f.l.o.Run || f.l.o.Run == ""
+		if c.Text == "" {
+			c.Text = newCode()
 		}
-		text, news = c.text, true
-		all[f.l.account("")] = code{c.text, f.l.o.Run}
-		return true
+		c.Run, text = f.l.o.Run, c.Text
+		all[f.account()] = c
+		return news
 	})
 	return text, news, err
 }
 
-// codes lets change look at all codes, and writes them if it reports true. Each line of the file is "ACCOUNT CODE RUN".
-func (s *LoginState) codes(change func(map[loginAccount]code) bool) error {
+// codes lets change look at all codes, and writes them if it reports true.
+func (s *LoginState) codes(change func(map[string]code) bool) error {
 	path := filepath.Join(s.dir, CodeFile)
 	return exclusively(s.dir, func() error {
 		text, err := os.ReadFile(path)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
-		all := map[loginAccount]code{}
-		for line := range strings.Lines(string(text)) {
-			parts := strings.Split(strings.TrimSuffix(line, "\n"), " ")
-			if of, ok := parseAccount([]byte(parts[0])); ok && len(parts) == 3 {
-				all[of] = code{parts[1], parts[2]}
-			}
-		}
+		all := map[string]code{}
+		_ = json.Unmarshal(text, &all) // what is damaged has no codes
 		if !change(all) {
 			return nil
 		}
-		var out strings.Builder
-		for of, c := range all {
-			fmt.Fprintf(&out, "%x %s %s\n", of, c.text, c.run)
-		}
-		return ReplaceFile(path, []byte(out.String()))
+		text, _ = json.Marshal(all)
+		return ReplaceFile(path, text)
 	})
 }

@@ -8,18 +8,15 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"iter"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"sync"
-	"sync/atomic"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -29,14 +26,9 @@ import (
 
 // Session is the session of a user, as its cookie says.
 type Session struct {
-	User string
-
+	User    string
 	account loginAccount
-
-	id    sessionID
-	order int64 // microseconds since 1970 when the user has logged in, or more: later than all sessions of the user that were ended
-	start int64 // when the user has logged in, seconds since 1970
-	seen  int64 // when the cookie was made, seconds since 1970
+	tokenHead
 }
 
 type sessionID [16]byte
@@ -44,25 +36,25 @@ type sessionID [16]byte
 // loginAccount is a hash of a user of a file, for the list of ended sessions.
 type loginAccount [8]byte
 
-// parseAccount reads an account in hexadecimal digits.
-func parseAccount(text []byte) (of loginAccount, ok bool) {
-	if len(text) != hex.EncodedLen(len(of)) {
-		return of, false
-	}
-	_, err := hex.Decode(of[:], text)
-	return of, err == nil
-}
-
-// A token is the base64 of version, order, start, seen, id, user and a MAC of all that. The key of the MAC depends on the hash of
+// A token is the base64 of a tokenHead, the user, and a MAC of both. The key of the MAC depends on the hash of
 // the user's password: with another password, or without the user, the token is worth nothing.
 const (
-	version   = 1
-	tokenHead = 1 + 8 + 8 + 8 + 16
-	maxUser   = 64
-	maxToken  = tokenHead + maxUser + sha256.Size
+	version  = 1
+	headSize = 1 + 8 + 8 + 8 + 16
+	maxUser  = 64
+	maxToken = headSize + maxUser + sha256.Size
 
-	minToken = (tokenHead + 1 + sha256.Size) * 8 / 6 // characters
+	minToken = (headSize + 1 + sha256.Size) * 8 / 6 // characters
 )
+
+// tokenHead is the beginning of a token.
+type tokenHead struct {
+	Version uint8
+	Order   int64 // microseconds since 1970 when the user has logged in, or more: later than all sessions of the user that were ended
+	Start   int64 // when the user has logged in, seconds since 1970
+	Seen    int64 // when the cookie was made, seconds since 1970
+	ID      sessionID
+}
 
 var encoding = base64.RawURLEncoding.Strict()
 
@@ -70,20 +62,16 @@ var encoding = base64.RawURLEncoding.Strict()
 // the end of earlier sessions: so their order does not depend on it.
 func (l *Login) newSession(user string) *Session {
 	now := l.now()
-	s := &Session{User: user, account: l.account(user), start: now.Unix(), seen: now.Unix()}
-	s.order = max(now.UnixMicro(), l.o.State.ended.after(s.account))
-	rand.Read(s.id[:])
+	s := &Session{user, l.account(user), tokenHead{Version: version, Start: now.Unix(), Seen: now.Unix()}}
+	s.Order = max(now.UnixMicro(), l.o.State.ended.after(s.account))
+	rand.Read(s.ID[:])
 	return s
 }
 
 // token returns the text of a session.
 func (l *Login) token(s *Session) string {
-	b := make([]byte, 0, maxToken)
-	b = append(b, version)
-	b = binary.BigEndian.AppendUint64(b, uint64(s.order))
-	b = binary.BigEndian.AppendUint64(b, uint64(s.start))
-	b = binary.BigEndian.AppendUint64(b, uint64(s.seen))
-	b = append(append(b, s.id[:]...), s.User...)
+	b, _ := binary.Append(nil, binary.BigEndian, s.tokenHead) // its size is fixed
+	b = append(b, s.User...)
 	return encoding.EncodeToString(l.seal(b, s.User))
 }
 
@@ -128,15 +116,16 @@ func (l *Login) verify(token []byte) *Session {
 	}
 	n, err := encoding.Decode(buf[:], token)
 	end := n - sha256.Size
-	if err != nil || end <= tokenHead || buf[0] != version {
+	if err != nil || end <= headSize || buf[0] != version {
 		return nil
 	}
-	user := string(buf[tokenHead:end])
+	user := string(buf[headSize:end])
 	if l.o.Users.Hash(user) == "" || !hmac.Equal(l.seal(append(sealed[:0], buf[:end]...), user)[end:], buf[end:n]) {
 		return nil
 	}
-	number := func(at int) int64 { return int64(binary.BigEndian.Uint64(buf[at:])) }
-	return &Session{User: user, account: l.account(user), order: number(1), start: number(9), seen: number(17), id: sessionID(buf[25:tokenHead])}
+	found := &Session{User: user, account: l.account(user)}
+	_, _ = binary.Decode(buf[:], binary.BigEndian, &found.tokenHead)
+	return found
 }
 
 // fromFuture is by how much a token may be newer than the clock, which may have been set back.
@@ -145,7 +134,7 @@ const fromFuture = 5 * time.Minute
 // expired reports whether a session is too old, or was idle for too long.
 func (l *Login) expired(s *Session) bool {
 	now := l.now()
-	start, seen := time.Unix(s.start, 0), time.Unix(s.seen, 0)
+	start, seen := time.Unix(s.Start, 0), time.Unix(s.Seen, 0)
 	return now.Sub(start) > l.o.Age || now.Sub(seen) > l.o.Idle || start.Sub(now) > fromFuture || seen.Sub(now) > fromFuture
 }
 
@@ -213,15 +202,10 @@ func cookies(head []byte, fields []http1.Field, name string, least int) iter.Seq
 // The file stays small: when it has grown, sessions that are too old to be valid, and all but the latest of an account,
 // become one line with "*". So a client that logs in and out all the time ends its own sessions only.
 type ended struct {
-	dir   string
+	watched[endedSet]
 	age   time.Duration // the longest that a session lives
 	now   func() time.Time
-	limit int64    // bytes of the file, before it is made smaller
-	file  OpenFile // as it was read
-
-	mu        sync.Mutex // of reading and writing the file
-	complaint string     // the last mistake found in it; guarded by mu
-	set       atomic.Pointer[endedSet]
+	limit int64 // bytes of the file, before it is made smaller
 }
 
 // endedSet is what the file says. It does not change.
@@ -232,99 +216,46 @@ type endedSet struct {
 
 type endedSession struct {
 	account loginAccount
+	id      sessionID
 	order   int64
 }
 
 const (
 	maxEnded   = 64 << 10 // bytes of the file: see ended.limit
-	maxRead    = 16 << 20 // bytes of it that are read
 	keptOfEach = 64       // sessions of an account that have their own line then
 )
 
-func (e *ended) path() string { return filepath.Join(e.dir, EndedFile) }
-
-// fresh reports whether no process has ended a session since the file was read. It does not block.
-func (e *ended) fresh() bool { return e.file.Unchanged() }
-
 // has reports whether a session was ended. It does not block.
 func (e *ended) has(s *Session) bool {
-	set := e.set.Load()
-	if _, ended := set.ids[s.id]; ended {
+	set := e.value.Load()
+	if _, ended := set.ids[s.ID]; ended {
 		return true
 	}
 	upTo, some := set.upTo[s.account]
-	return some && s.order <= upTo
+	return some && s.Order <= upTo
 }
 
 // after returns the least order of a new session of an account.
 func (e *ended) after(of loginAccount) int64 {
-	if upTo, some := e.set.Load().upTo[of]; some {
+	if upTo, some := e.value.Load().upTo[of]; some {
 		return upTo + 1
 	}
 	return 0
 }
 
-// refresh reads the file again if it has changed. It returns an error once, not each time that the same one follows.
-func (e *ended) refresh() error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.fresh() {
-		return nil
-	}
-	err, complaint := e.read(), ""
-	if err != nil {
-		complaint = err.Error()
-	}
-	if complaint == e.complaint {
-		return nil
-	}
-	e.complaint = complaint
-	return err
-}
-
-// read reads the file, which is made if it is missing. mu is held, once several goroutines know e.
-func (e *ended) read() error {
-	f, err := os.OpenFile(e.path(), os.O_RDONLY|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
-	if err != nil {
-		return err
-	}
-	info, err := f.Stat()
-	var text []byte
-	if err == nil {
-		text, err = io.ReadAll(io.LimitReader(f, maxRead))
-	}
-	if err != nil {
-		f.Close()
-		return err
-	}
-	e.set.Store(parseEnded(text))
-	e.file.Keep(f, info)
-	return nil
-}
-
 // parseEnded reads the lines of the file. One that is not complete, because the machine was switched off, does not count.
 func parseEnded(text []byte) *endedSet {
 	set := &endedSet{ids: map[sessionID]endedSession{}, upTo: map[loginAccount]int64{}}
-	for line := range bytes.Lines(text) {
-		parts := bytes.Fields(line)
-		if len(parts) != 3 || !bytes.HasSuffix(line, []byte("\n")) {
-			continue
-		}
-		of, ok := parseAccount(parts[0])
-		if !ok {
-			continue
-		}
-		order, err := strconv.ParseInt(string(parts[1]), 10, 64)
-		if err != nil {
-			continue
-		}
-		var id sessionID
-		if string(parts[2]) == "*" {
-			set.upTo[of] = max(set.upTo[of], order)
-		} else if len(parts[2]) == 2*len(id) {
-			if _, err := hex.Decode(id[:], parts[2]); err == nil {
-				set.ids[id] = endedSession{of, order}
-			}
+	for line := range strings.Lines(string(text)) {
+		var account, id []byte
+		var order int64
+		n, _ := fmt.Sscanf(line, "%x %d %x\n", &account, &order, &id)
+		switch {
+		case len(account) != len(loginAccount{}) || !strings.HasSuffix(line, "\n"):
+		case n == 2 && strings.HasSuffix(line, " *\n"):
+			set.upTo[loginAccount(account)] = max(set.upTo[loginAccount(account)], order)
+		case n == 3 && len(id) == len(sessionID{}):
+			set.ids[sessionID(id)] = endedSession{loginAccount(account), sessionID(id), order}
 		}
 	}
 	return set
@@ -332,30 +263,30 @@ func parseEnded(text []byte) *endedSet {
 
 // end ends one session. When it returns nil, no process accepts it any more.
 func (e *ended) end(s *Session) error {
-	return e.add(fmt.Sprintf("%x %d %x\n", s.account, s.order, s.id))
+	return e.add(fmt.Sprintf("%x %d %x\n", s.account, s.Order, s.ID))
 }
 
 // endAll ends all sessions of the account of s that have begun up to now.
 func (e *ended) endAll(s *Session) error {
-	return e.add(fmt.Sprintf("%x %d *\n", s.account, max(e.now().UnixMicro(), s.order)))
+	return e.add(fmt.Sprintf("%x %d *\n", s.account, max(e.now().UnixMicro(), s.Order)))
 }
 
 func (e *ended) add(line string) error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	err := exclusively(e.dir, func() error {
+	err := exclusively(filepath.Dir(e.path), func() error {
 		size, err := e.append(line)
 		if err == nil && size > e.limit {
 			err = e.compact()
 		}
 		return err
 	})
+	e.reading.Lock()
+	defer e.reading.Unlock()
 	return cmp.Or(err, e.read())
 }
 
 // append writes a line, so that it is there when the machine is switched off afterwards. It returns the size of the file.
 func (e *ended) append(line string) (size int64, err error) {
-	f, err := os.OpenFile(e.path(), os.O_RDWR|os.O_CREATE|os.O_APPEND|unix.O_NOFOLLOW, 0o600)
+	f, err := os.OpenFile(e.path, os.O_RDWR|os.O_CREATE|os.O_APPEND|unix.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return 0, err
 	}
@@ -383,34 +314,24 @@ func (e *ended) append(line string) (size int64, err error) {
 
 // compact replaces the file by a smaller one. The directory is locked.
 func (e *ended) compact() error {
-	text, err := os.ReadFile(e.path())
+	text, err := os.ReadFile(e.path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	set := parseEnded(text)
-	type session struct {
-		id    sessionID
-		order int64
-	}
-	by := map[loginAccount][]session{}
-	for id, s := range set.ids {
-		by[s.account] = append(by[s.account], session{id, s.order})
-	}
-	tooOld := e.now().Add(-e.age).UnixMicro()
+	latestFirst := func(a, b endedSession) int { return cmp.Compare(b.order, a.order) }
+	tooOld, kept := e.now().Add(-e.age).UnixMicro(), map[loginAccount]int{}
 	var out bytes.Buffer
-	for of, all := range by {
-		slices.SortFunc(all, func(a, b session) int { return cmp.Compare(b.order, a.order) })
-		for i, s := range all {
-			if i >= keptOfEach || s.order < tooOld {
-				set.upTo[of] = max(set.upTo[of], s.order)
-				break
-			}
-			fmt.Fprintf(&out, "%x %d %x\n", of, s.order, s.id)
+	for _, s := range slices.SortedFunc(maps.Values(set.ids), latestFirst) {
+		if kept[s.account]++; kept[s.account] > keptOfEach || s.order < tooOld {
+			set.upTo[s.account] = max(set.upTo[s.account], s.order)
+		} else {
+			fmt.Fprintf(&out, "%x %d %x\n", s.account, s.order, s.id)
 		}
 	}
 	// They stay, however old: the clock of the machine may be wrong now. There are as many as accounts that have logged out.
 	for of, order := range set.upTo {
 		fmt.Fprintf(&out, "%x %d *\n", of, order)
 	}
-	return ReplaceFile(e.path(), out.Bytes())
+	return ReplaceFile(e.path, out.Bytes())
 }

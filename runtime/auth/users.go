@@ -4,63 +4,47 @@ import (
 	"bytes"
 	"crypto/rand"
 	"crypto/sha256"
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
-	"sync/atomic"
-	"syscall"
 	"time"
-
-	"fapws/runtime/system"
 )
 
 // Users are the names and hashes of a file, which is read again when it has changed. Its
 // methods are safe for concurrent use.
 type Users struct {
-	checker  *Checker
-	path     string
-	optional bool // the file may be missing: it has no users then
-	log      func(line string)
-	secret   [32]byte
-
-	table   atomic.Pointer[table]
-	file    OpenFile     // of table
-	looking sync.Mutex   // a goroutine looks at the file
-	looked  atomic.Int64 // when that was last done, as Checker.now
+	watched[table]
+	checker *Checker
+	log     func(line string)
+	secret  [32]byte
 
 	mu           sync.Mutex
 	right, wrong memory
 }
 
 const (
-	lookEvery = time.Second // at the path, which may lead elsewhere
-	maxFile   = 16 << 20    // bytes
-	maxRight  = 1024        // pairs that are remembered, and as many older ones
-	maxWrong  = 2048
+	maxRight = 1024 // pairs that are remembered, and as many older ones
+	maxWrong = 2048
 )
 
 // NewUsers reads a file with a line "user:hash" for each user. optional: the file need not exist yet, but its directory; there are no users
 // then. log, unless it is nil, gets a line when the file has changed and cannot be used; the previous users stay valid. The error is one
 // line that names the file and the line.
 func NewUsers(c *Checker, path string, optional bool, log func(line string)) (*Users, error) {
-	u := &Users{checker: c, path: path, optional: optional, log: log, right: memory{size: maxRight}, wrong: memory{size: maxWrong}}
+	u := &Users{checker: c, log: log, right: memory{size: maxRight}, wrong: memory{size: maxWrong}}
+	u.path, u.optional = path, optional
+	u.parse = func(text []byte) (*table, error) { return parseTable(path, text) }
 	rand.Read(u.secret[:])
-	t, err := readTable(path, &u.file)
-	if optional && errors.Is(err, fs.ErrNotExist) {
-		if _, err = os.Stat(filepath.Dir(path)); err == nil {
-			t = &table{}
-		}
+	u.value.Store(&table{})
+	err := u.refresh()
+	if u.Empty() && err == nil {
+		_, err = os.Stat(filepath.Dir(path))
 	}
 	if err != nil {
 		return nil, err
 	}
-	u.table.Store(t)
-	u.looked.Store(int64(c.now()))
 	return u, nil
 }
 
@@ -68,59 +52,22 @@ func NewUsers(c *Checker, path string, optional bool, log func(line string)) (*U
 func (u *Users) Path() string { return u.path }
 
 // Empty reports whether there are no users. It does not block.
-func (u *Users) Empty() bool { return len(u.table.Load().hashes) == 0 }
+func (u *Users) Empty() bool { return len(u.value.Load().hashes) == 0 }
 
 // Hash returns the text behind a name in the file; "": there is no such user. It does not block.
-func (u *Users) Hash(name string) string { return u.table.Load().hashes[name] }
-
-// Fresh reports whether the users are those of the file, as far as can be told without the disk. Otherwise Refresh comes
-// before a question. A file that cannot be used is read once a second, not for each question. It does not block.
-func (u *Users) Fresh() bool {
-	return u.checker.now()-time.Duration(u.looked.Load()) <= lookEvery && (u.file.Unchanged() || u.table.Load().complaint != "")
-}
+func (u *Users) Hash(name string) string { return u.value.Load().hashes[name] }
 
 // Refresh reads the file if it has changed.
 func (u *Users) Refresh() {
-	asked := int64(u.checker.now())
-	u.looking.Lock()
-	defer u.looking.Unlock()
-	if u.looked.Load() > asked { // by another one, meanwhile
-		return
-	}
-	defer func() { u.looked.Store(int64(u.checker.now())) }()
-	old := u.table.Load()
-	if u.file.Unchanged() && sameFile(u.path, old.info) {
-		u.complain(old, "")
-		return
-	}
-	t, err := readTable(u.path, &u.file)
-	if err == nil {
-		u.table.Store(t)
-		return
-	}
-	if u.optional && len(old.hashes) == 0 && errors.Is(err, fs.ErrNotExist) {
-		return
-	}
-	u.complain(old, err.Error())
-}
-
-// complain notes the mistake in the file, "" for none, and logs it once.
-func (u *Users) complain(old *table, complaint string) {
-	if old.complaint == complaint {
-		return
-	}
-	kept := *old
-	kept.complaint = complaint
-	u.table.Store(&kept)
-	if complaint != "" && u.log != nil {
-		u.log("users: " + complaint + "; the previous users stay valid")
+	if err := u.refresh(); err != nil && u.log != nil {
+		u.log("users: " + err.Error() + "; the previous users stay valid")
 	}
 }
 
 // Known returns the remembered verdict on a pair "user:password": Right, Wrong or Unknown. It does not block, and
 // does not allocate.
 func (u *Users) Known(pair []byte) Verdict {
-	return u.recall(u.key(pair), u.table.Load(), u.checker.now())
+	return u.recall(u.key(pair), u.value.Load(), u.checker.now())
 }
 
 func (u *Users) recall(k key, of *table, now time.Duration) Verdict {
@@ -141,7 +88,7 @@ func (u *Users) verify(user, password string, held func(computed bool) time.Dura
 	if !u.Fresh() {
 		u.Refresh()
 	}
-	k, of := u.key([]byte(user+":"+password)), u.table.Load()
+	k, of := u.key([]byte(user+":"+password)), u.value.Load()
 	const ever = 1<<63 - 1
 	computed := false
 	if v = u.recall(k, of, ever); v == Unknown {
@@ -177,109 +124,10 @@ func (u *Users) key(pair []byte) key {
 	return sha256.Sum256(buf[:n])
 }
 
-// OpenFile keeps a file open that was read, so that the event loop notices at once that it has changed: fstat(2) of an
-// open file asks the kernel's memory, not the disk. The zero value has no file. Its methods are safe for concurrent use.
-type OpenFile struct {
-	mu    sync.Mutex
-	file  *os.File
-	stamp stamp
-}
-
-// stamp tells states of a file apart. The time of the last status change is later after writing, and after a rename
-// of or over the file.
-type stamp struct {
-	size, changed int64
-	linked        bool // it has a name
-}
-
-func stampOf(st *syscall.Stat_t) stamp {
-	at := system.StatusChange(st)
-	return stamp{st.Size, at.Nano(), st.Nlink > 0}
-}
-
-// Keep makes f the file, which is closed when another one takes its place. info describes it before it was read.
-func (o *OpenFile) Keep(f *os.File, info fs.FileInfo) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.file != nil {
-		o.file.Close()
-	}
-	o.file, o.stamp = f, stampOf(info.Sys().(*syscall.Stat_t))
-}
-
-// Unchanged reports whether the file is as it was when Keep was called, and still has its name. It does not block: while
-// Keep runs, and without a file, it reports false.
-func (o *OpenFile) Unchanged() bool {
-	if !o.mu.TryLock() {
-		return false
-	}
-	defer o.mu.Unlock()
-	if o.file == nil {
-		return false
-	}
-	var st syscall.Stat_t
-	return syscall.Fstat(int(o.file.Fd()), &st) == nil && stampOf(&st) == o.stamp && o.stamp.linked
-}
-
-// Close closes the file.
-func (o *OpenFile) Close() {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.file != nil {
-		o.file.Close()
-		o.file = nil
-	}
-}
-
 // table are the lines of a file. They do not change.
 type table struct {
-	hashes    map[string]string
-	dummy     string      // a hash to compare with where there is no such user, so that it takes as long
-	info      fs.FileInfo // of the file; nil without one
-	complaint string      // about a newer file that cannot be used, "" without one
-}
-
-// sameFile reports whether a path leads to the file that info describes.
-func sameFile(path string, info fs.FileInfo) bool {
-	now, err := os.Stat(path)
-	return err == nil && info != nil && os.SameFile(now, info)
-}
-
-// readTable reads a file, and keeps it open in keep. The error is one line.
-func readTable(path string, keep *OpenFile) (*table, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	t, err := tableOf(f, path)
-	if err != nil {
-		f.Close()
-		return nil, err
-	}
-	keep.Keep(f, t.info)
-	return t, nil
-}
-
-func tableOf(f *os.File, path string) (*table, error) {
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is not a file", path)
-	}
-	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(text) > maxFile {
-		return nil, fmt.Errorf("%s has more than %d bytes", path, maxFile)
-	}
-	t, err := parseTable(path, text)
-	if err == nil {
-		t.info = info
-	}
-	return t, err
+	hashes map[string]string
+	dummy  string // a hash to compare with where there is no such user, so that it takes as long
 }
 
 // parseTable reads lines "user:hash"; empty ones and those that begin with "#" do not count. Text behind a second

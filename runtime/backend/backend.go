@@ -28,33 +28,18 @@ type Func func(w *Response, r *Request)
 // Respond implements Responder.
 func (f Func) Respond(w *Response, r *Request) { f(w, r) }
 
-// Request is a whole request: its body has arrived, unless the mount streams (see Next).
+// Request is a whole request: its body has arrived, unless the mount streams (see Next). It is a copy of an exchange.Request: where that
+// is WebSocket, the request may get a tunnel (Response.Tunnel).
 type Request struct {
+	exchange.Request
 	Context context.Context // ends when the response is not wanted any more
-	Head    []byte          // request line and fields as received
-	Parsed  *http1.Request  // spans into Head
-	Path    string          // percent-decoded, as it is seen from outside: script name and path info
-	Root    int             // length of the part that a proxy or a root path puts before the site: Path[:Root]
-	Script  int             // length of SCRIPT_NAME: PATH_INFO is Path[Script:]
-	Size    int64           // bytes in the body; of one that arrives: as announced, -1 if it was not
-	Peer    exchange.Peer   // the client
-	Traced  bool            // exchange.Request.Traced
-	Options string          // of the program that another handler has named; else ""
-	Log     int             // exchange.Request.ErrorLog
-	Depth   int             // how many subrequests this one is inside of
-	Tunnel  bool            // it asks for a WebSocket, as RFC 6455 has it, and may get a tunnel: see Response.Tunnel
-	Value   any             // of a subrequest: the value that the request before it gave to Share
+	Path    string          // that of exchange.Request
 
-	pool        *Pool
-	ticket      exchange.Ticket
-	publish     func(*exchange.Part)                        // exchange.Request.Publish
-	subrequests func(exchange.Origin) exchange.Subrequester // exchange.Request.Subrequests
-	inquire     func([]byte, func(int, []byte))             // exchange.Request.Inquire
-	cancel      context.CancelFunc                          // of Context
-	body        []byte
-	spool       *os.File
-	inner       exchange.Subrequester // of Sub; nil until there is one
-	share       any
+	pool   *Pool
+	cancel context.CancelFunc // of Context
+	spool  *os.File
+	inner  exchange.Subrequester // of Sub; nil until there is one
+	share  any
 
 	// These are guarded by Pool.mu.
 	changed sync.Cond           // some of them are not as they were
@@ -101,7 +86,7 @@ func (r *Request) Body() io.Reader {
 	if r.spool != nil {
 		return io.NewSectionReader(r.spool, 0, r.Size)
 	}
-	return bytes.NewReader(r.body)
+	return bytes.NewReader(r.Request.Body)
 }
 
 // BodyFile returns the unlinked file that holds the body, at an undefined
@@ -247,7 +232,7 @@ const (
 // the client has disconnected. body must not change until it returns.
 func (w *Response) Ask(body []byte) (status int, answer []byte) {
 	done := make(chan struct{})
-	w.r.inquire(body, func(s int, a []byte) {
+	w.r.Inquire(body, func(s int, a []byte) {
 		status, answer = s, a
 		close(done)
 	})
@@ -255,7 +240,7 @@ func (w *Response) Ask(body []byte) (status int, answer []byte) {
 	return status, answer
 }
 
-// Tunnel answers a Request with Tunnel by head, of status 101: the server passes bytes between the client and t.Upstream,
+// Tunnel answers a Request with WebSocket by head, of status 101: the server passes bytes between the client and t.Upstream,
 // which it owns from now on, and Respond may return. It is for before Start, and nothing may be done with the Response
 // afterwards. If the client has left, t.Upstream is closed.
 func (w *Response) Tunnel(head exchange.Head, t *exchange.Tunnel) {
@@ -267,8 +252,6 @@ func (w *Response) Tunnel(head exchange.Head, t *exchange.Tunnel) {
 const maxAnswer = 8 << 20
 
 var errTooLarge = fmt.Errorf("the answer has more than %d bytes", maxAnswer)
-
-var errNoServer = errors.New("this request has no server")
 
 // Sub asks the server for target with GET as if r's client had: through all of
 // routing, and so of any other mount, Python too. It waits for the whole
@@ -315,10 +298,7 @@ func (w *Response) Relay(r *Request, target string) error {
 
 func (r *Request) ask(ctx context.Context, target string) (*exchange.Answer, error) {
 	if r.inner == nil {
-		if r.subrequests == nil {
-			return nil, errNoServer
-		}
-		r.inner = r.subrequests(exchange.Origin{Peer: r.Peer, Host: r.Host(), Root: r.Path[:r.Root], Depth: r.Depth, Value: r.share})
+		r.inner = r.Subrequests(exchange.Origin{Peer: *r.Peer, Host: r.Host(), Root: r.Path[:r.Root], Depth: r.Depth, Value: r.share})
 	}
 	return r.inner.Ask(ctx, target, r.inheritance())
 }

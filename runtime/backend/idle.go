@@ -18,14 +18,13 @@ type Idle[C any] struct {
 	Drop  func(C)       // closes one
 
 	mu     sync.Mutex
-	kept   []kept[C]   // the one used last is the last
-	timer  *time.Timer // drops those kept for too long; nil: none are kept
+	kept   []*kept[C] // the one used last is the last
 	closed bool
 }
 
 type kept[C any] struct {
 	conn  C
-	since time.Time
+	timer *time.Timer // drops it
 }
 
 // Take returns the connection that was used last; false: there is none.
@@ -37,50 +36,45 @@ func (p *Idle[C]) Take() (c C, ok bool) {
 			p.mu.Unlock()
 			return c, false
 		}
-		one := p.kept[last].conn
-		p.kept = slices.Delete(p.kept, last, last+1)
+		one := p.kept[last]
+		p.remove(last)
 		p.mu.Unlock()
-		if p.Quiet(one) {
-			return one, true
+		if p.Quiet(one.conn) {
+			return one.conn, true
 		}
-		p.Drop(one)
+		p.Drop(one.conn)
 	}
+}
+
+// remove takes a connection from those that are kept. p.mu is held.
+func (p *Idle[C]) remove(at int) {
+	p.kept[at].timer.Stop()
+	p.kept = slices.Delete(p.kept, at, at+1)
 }
 
 // Put keeps a connection, which may drop another one.
 func (p *Idle[C]) Put(c C) {
+	one := &kept[C]{conn: c}
 	p.mu.Lock()
-	over := p.closed
-	if !over {
-		p.kept = append(p.kept, kept[C]{c, time.Now()})
-		if over = len(p.kept) > p.Most; over {
-			c = p.kept[0].conn
-			p.kept = slices.Delete(p.kept, 0, 1)
-		}
-		if p.timer == nil {
-			p.timer = time.AfterFunc(p.After, p.expire)
-		}
-	}
+	one.timer = time.AfterFunc(p.After, func() { p.drop(one) })
+	p.kept = append(p.kept, one)
+	over := p.closed || len(p.kept) > p.Most
+	oldest := p.kept[0]
 	p.mu.Unlock()
 	if over {
-		p.Drop(c)
+		p.drop(oldest)
 	}
 }
 
-func (p *Idle[C]) expire() {
+// drop drops a connection, unless it was taken meanwhile.
+func (p *Idle[C]) drop(one *kept[C]) {
 	p.mu.Lock()
-	n := 0
-	for n < len(p.kept) && time.Since(p.kept[n].since) >= p.After {
-		n++
-	}
-	old := slices.Clone(p.kept[:n])
-	p.kept = slices.Delete(p.kept, 0, n)
-	p.timer = nil
-	if len(p.kept) > 0 {
-		p.timer = time.AfterFunc(p.After-time.Since(p.kept[0].since), p.expire)
+	at := slices.Index(p.kept, one)
+	if at >= 0 {
+		p.remove(at)
 	}
 	p.mu.Unlock()
-	for _, one := range old {
+	if at >= 0 {
 		p.Drop(one.conn)
 	}
 }
@@ -95,14 +89,11 @@ func (p *Idle[C]) Len() int {
 // Close drops the connections that are kept, and later those that are put.
 func (p *Idle[C]) Close() {
 	p.mu.Lock()
-	all := p.kept
-	p.kept, p.closed = nil, true
-	if p.timer != nil {
-		p.timer.Stop()
-	}
+	all := slices.Clone(p.kept)
+	p.closed = true
 	p.mu.Unlock()
 	for _, one := range all {
-		p.Drop(one.conn)
+		p.drop(one)
 	}
 }
 

@@ -79,37 +79,17 @@ func (h *Handler) Submit(r *exchange.Request) bool {
 		}
 		return false
 	}
-	parsed := *r.Parsed
+	q := &Request{Request: *r, Path: string(r.Path), pool: p}
+	parsed, peer := *r.Parsed, *r.Peer
 	parsed.Fields = slices.Clone(parsed.Fields)
-	q := &Request{
-		Head:        bytes.Clone(r.Head),
-		Parsed:      &parsed,
-		Path:        string(r.Path),
-		Root:        r.Root,
-		Script:      r.Script,
-		Size:        r.Size,
-		Peer:        *r.Peer,
-		Traced:      r.Traced,
-		Options:     r.Options,
-		Log:         r.ErrorLog,
-		Depth:       r.Depth,
-		Tunnel:      r.WebSocket,
-		Value:       r.Value,
-		pool:        p,
-		ticket:      r.Ticket,
-		publish:     r.Publish,
-		subrequests: r.Subrequests,
-		inquire:     r.Inquire,
-	}
+	q.Head, q.Request.Body, q.Parsed, q.Peer = bytes.Clone(r.Head), bytes.Clone(r.Body), &parsed, &peer
 	q.Context, q.cancel = context.WithCancel(context.Background())
 	q.changed.L = &p.mu
 	switch {
 	case r.More:
-		q.stream = &stream{waiting: bytes.Clone(r.Body)}
+		q.stream = &stream{waiting: q.Request.Body}
 	case r.Spool >= 0:
 		q.spool = os.NewFile(uintptr(r.Spool), "request body")
-	default:
-		q.body = bytes.Clone(r.Body)
 	}
 	p.mu.Lock()
 	p.open[r.Ticket] = q
@@ -156,8 +136,8 @@ func (r *Request) put(p *part) error {
 	if gone {
 		return ErrGone
 	}
-	p.of, p.Ticket, p.Ref, p.File = r, r.ticket, p, -1
-	r.publish(&p.Part)
+	p.of, p.Ticket, p.Ref, p.File = r, r.Ticket, p, -1
+	r.Publish(&p.Part)
 	return nil
 }
 
@@ -185,7 +165,7 @@ func (p *Pool) Release(one *exchange.Part) {
 	r.unacked -= len(mine.Body)
 	r.changed.Broadcast()
 	if mine.Last {
-		delete(p.open, r.ticket)
+		delete(p.open, r.Ticket)
 	}
 	p.mu.Unlock()
 	if t := mine.Head.Tunnel; t != nil && t.Upstream != nil {
@@ -228,7 +208,7 @@ func (r *Request) Next() ([]byte, error) {
 	r.pool.mu.Lock()
 	defer r.pool.mu.Unlock()
 	if r.stream == nil { // it was here with its head
-		r.stream = &stream{waiting: r.body, last: true, asked: true}
+		r.stream = &stream{waiting: r.Request.Body, last: true, asked: true}
 	}
 	s := r.stream
 	if !s.asked {
@@ -269,7 +249,7 @@ func (r *Request) Interrupt() {
 
 // credit has the loop take n more bytes of input.
 func (r *Request) credit(n int64) {
-	r.publish(&exchange.Part{Ticket: r.ticket, Op: exchange.OpCredit, Credit: n, File: -1})
+	r.Publish(&exchange.Part{Ticket: r.Ticket, Op: exchange.OpCredit, Credit: n, File: -1})
 }
 
 // Deliver implements app.Handler.

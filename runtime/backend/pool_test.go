@@ -96,7 +96,7 @@ func TestRequest(t *testing.T) {
 		{"GET /a%20b?c=d HTTP/1.1\r\nHost: h:1\r\nX-Test: yes\r\nX-Test: no\r\n\r\n", "GET /a%20b?c=d c=d h:1 yes"},
 		{"PUT http://abs/ HTTP/1.1\r\nHost: h\r\n\r\n", "PUT http://abs/  abs "},
 	} {
-		r, limits := Request{Head: []byte(c.head), Parsed: new(http1.Request)}, http1.DefaultLimits
+		r, limits := Request{Request: exchange.Request{Head: []byte(c.head), Parsed: new(http1.Request), Peer: &exchange.Peer{}}}, http1.DefaultLimits
 		_, err := r.Parsed.Parse(r.Head, &limits)
 		if got := strings.Join([]string{r.Method(), r.Target(), r.Query(), r.Host(), r.Field("x-test")}, " "); got != c.want || err != nil {
 			t.Errorf("%q: %q, %v", c.head, got, err)

@@ -221,20 +221,6 @@ func open(at int, name, path string, flags int) (fd int, err error) {
 	return fd, nil
 }
 
-// OpenDirectory is os.Open for a directory.
-func OpenDirectory(path string) (*os.File, error) {
-	fd, err := Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer unix.Close(fd)
-	dir, err := OpenAt(fd, ".", unix.O_RDONLY|unix.O_DIRECTORY, 0)
-	if err != nil {
-		return nil, &os.PathError{Op: "open", Path: path, Err: err}
-	}
-	return os.NewFile(uintptr(dir), path), nil
-}
-
 // OpenRoot is os.OpenRoot.
 func OpenRoot(path string) (*os.Root, error) {
 	if directory, _ := border(path); directory == "" {

@@ -249,14 +249,14 @@ func (p *Programs) mounted(options string, check bool) (backend.Responder, error
 
 // Respond implements backend.Responder for programs that handlers name.
 func (p *Programs) Respond(w *backend.Response, r *backend.Request) {
-	n := namedProgram{r.Options, r.Log}
+	n := namedProgram{r.Options, r.ErrorLog}
 	p.mu.Lock()
 	program := p.all[n]
 	p.mu.Unlock()
 	if program == nil {
 		var err error
 		if program, err = p.open(n); err != nil {
-			p.Log(r.Log, logfile.Error, r.Client(), fmt.Sprintf("a handler returned a program that cannot run: %v", err))
+			p.Log(r.ErrorLog, logfile.Error, r.Client(), fmt.Sprintf("a handler returned a program that cannot run: %v", err))
 			w.Refuse(500, "")
 			return
 		}

@@ -27,11 +27,9 @@ type Answer struct {
 	// Plain: neither a file nor another page of the server answers in place of the program, which may read less than the server.
 	Plain bool
 
-	buf     []byte // the head as far as it has come
-	head    Head
-	parsed  bool
-	sends   bool // a file is sent instead of the body, when the output has ended
-	started bool // the head went on
+	buf   []byte // the head as far as it has come
+	head  Head   // with its status, when it has come
+	sends bool   // a file is sent instead of the body, when the output has ended
 }
 
 // errNoType is for a body without a type (RFC 3875 §6.3.1).
@@ -40,7 +38,7 @@ var errNoType = errors.New("the response has a body but no Content-Type")
 // Write takes in a piece of the output. The error is backend.ErrGone, or of one
 // line, about the head: the client has got nothing then.
 func (a *Answer) Write(p []byte) error {
-	if !a.parsed {
+	if a.head.Status == 0 {
 		a.buf = append(a.buf, p...)
 		head, n, err := ParseHead(a.buf, a.Raw)
 		if errors.Is(err, ErrNeedMore) {
@@ -49,25 +47,21 @@ func (a *Answer) Write(p []byte) error {
 		if err != nil {
 			return err
 		}
-		a.head, a.parsed = head, true
-		if a.Plain {
-			a.head.Local = false
-		}
-		a.sends = !a.Plain && !head.Local && a.head.send(a.W.Sends())
+		head.Local = head.Local && !a.Plain
+		a.sends = !a.Plain && !head.Local && head.send(a.W.Sends())
+		a.head = head
 		p, a.buf = a.buf[n:], nil
 	}
 	if a.head.Local || a.sends {
 		return nil // the rest is not sent
 	}
-	if !a.started {
-		if a.typeMissing() {
-			if len(p) > 0 {
-				return errNoType
-			}
-			return nil // it may have no body
+	if a.typeMissing() {
+		if len(p) > 0 {
+			return errNoType
 		}
-		a.start()
+		return nil // it may have no body
 	}
+	a.W.Start(a.head.Head)
 	_, err := a.W.Write(p)
 	return err
 }
@@ -77,14 +71,9 @@ func (a *Answer) typeMissing() bool {
 	return !h.HasType && !a.Raw && h.Location == "" && h.Status != 204 && h.Status != 304 && !a.R.Parsed.Head
 }
 
-func (a *Answer) start() {
-	a.started = true
-	a.W.Start(a.head.Head)
-}
-
 // Flush sends the output so far, because more takes long.
 func (a *Answer) Flush() error {
-	if !a.started {
+	if !a.W.Started() {
 		return nil
 	}
 	return a.W.Flush()
@@ -114,12 +103,12 @@ func (a *Answer) passAll(short, timeout time.Duration, take func(wait time.Durat
 // End is for the end of the output, before Redirect. The error is as with Write.
 func (a *Answer) End() error {
 	switch {
-	case !a.parsed && len(a.buf) == 0:
+	case a.head.Status == 0 && len(a.buf) == 0:
 		return errors.New("no response")
-	case !a.parsed:
+	case a.head.Status == 0:
 		return ErrNeedMore
-	case !a.started && !a.head.Local:
-		a.start()
+	case !a.head.Local:
+		a.W.Start(a.head.Head)
 	}
 	return nil
 }
@@ -128,7 +117,7 @@ func (a *Answer) End() error {
 // that. It is for after End, when nothing is held any more that the other page
 // may need.
 func (a *Answer) Redirect() error {
-	if !a.head.Local || a.started {
+	if !a.head.Local {
 		return nil
 	}
 	return a.W.Relay(a.R, a.head.Location)

@@ -180,16 +180,16 @@ func (c *CGI) Respond(w *backend.Response, r *backend.Request) {
 	if err == nil && command == nil && c.o.Runner == nil && !script.Executable {
 		err = ErrForbidden // and never sent as it is
 	}
-	if err != nil {
-		Refuse(w, err)
-		return
-	}
-	if err := c.o.Gate.Enter(r.Context); err != nil {
-		Refuse(w, err)
-		return
-	}
 	client := r.Client()
 	log := func(line string) { c.o.Log(client, script.File+": "+line) }
+	late := fmt.Sprintf("no output for %v; terminated", c.o.Timeout)
+	if err == nil {
+		err = c.o.Gate.Enter(r.Context)
+	}
+	if err != nil {
+		fail(w, r, err, late, log)
+		return
+	}
 	p, err := c.start(r, &script, command)
 	if err != nil {
 		c.o.Gate.Leave()
@@ -201,11 +201,12 @@ func (c *CGI) Respond(w *backend.Response, r *backend.Request) {
 		w.Refuse(502, text)
 		return
 	}
+	p.forOne = true
 	lastWords.Go(func() {
-		how := p.await()
+		state, told := p.await()
 		c.o.Gate.Leave()
-		if how != "" {
-			log(how)
+		if state != nil && !told && !state.Success() {
+			log(state.String())
 		}
 	})
 	lastWords.Go(func() { logLines(p.err, log) })
@@ -213,25 +214,27 @@ func (c *CGI) Respond(w *backend.Response, r *backend.Request) {
 	defer stop()
 	defer p.out.Close()
 	a := &Answer{W: w, R: r, Raw: strings.HasPrefix(path.Base(script.File), "nph-")}
-	if err = c.pass(p, a); err == nil {
-		p.endWithin(c.o.Timeout)
+	buf := make([]byte, 32<<10)
+	err = a.passAll(short, c.o.Timeout, func(wait time.Duration) error {
+		n, err := p.read(buf, wait)
+		if n > 0 {
+			err = a.Write(buf[:n])
+		}
+		return err
+	})
+	if err == nil {
+		go func() { // as long as it goes on, it counts as one that runs
+			select {
+			case <-p.ended:
+			case <-time.After(c.o.Timeout):
+				p.end()
+			}
+		}()
 		err = a.Redirect()
 	}
 	if err != nil {
 		p.end()
-		fail(w, r, err, fmt.Sprintf("no output for %v; terminated", c.o.Timeout), log)
-	}
-}
-
-// Refuse answers for an error of Find or Gate.Enter.
-func Refuse(w *backend.Response, err error) {
-	switch {
-	case errors.Is(err, ErrForbidden):
-		w.Refuse(403, "")
-	case errors.Is(err, ErrBusy):
-		refuse(w, "too many programs are running")
-	default:
-		w.Refuse(404, "")
+		fail(w, r, err, late, log)
 	}
 }
 
@@ -262,26 +265,20 @@ func (c *CGI) start(r *backend.Request, script *Script, command []string) (*proc
 // short is for how long output of a program that may not be all is kept back.
 const short = 20 * time.Millisecond
 
-// pass passes on the output of the program until its end.
-func (c *CGI) pass(p *process, a *Answer) error {
-	buf := make([]byte, 32<<10)
-	return a.passAll(short, c.o.Timeout, func(wait time.Duration) error {
-		n, err := p.read(buf, wait)
-		if n > 0 {
-			return a.Write(buf[:n])
-		}
-		return err
-	})
-}
-
 // fail ends a response that a program has not made, or not to its end. late is what the log says of a program that gave no output for too long.
 func fail(w *backend.Response, r *backend.Request, err error, late string, log func(line string)) {
 	status, text := 502, ""
 	switch {
 	case errors.Is(err, backend.ErrGone) || r.Context.Err() != nil:
 		return
-	case errors.Is(err, ErrBusy) && !w.Started():
-		Refuse(w, err)
+	case err == ErrNotFound:
+		w.Refuse(404, "")
+		return
+	case err == ErrForbidden:
+		w.Refuse(403, "")
+		return
+	case err == ErrBusy && !w.Started():
+		refuse(w, "too many programs are running")
 		return
 	case errors.As(err, new(Unavailable)):
 		text = err.Error()

@@ -103,17 +103,16 @@ func (f *FastCGI) Idle() int { return f.links.Len() }
 // Respond implements backend.Responder.
 func (f *FastCGI) Respond(w *backend.Response, r *backend.Request) {
 	script := Script{Info: r.Path[r.Script:], Base: r.Script}
+	var err error
 	if f.o.Scripts != nil {
-		var err error
-		if script, err = f.o.Scripts.For(r, f.o.Fallback); err != nil {
-			Refuse(w, err)
-			return
-		}
+		script, err = f.o.Scripts.For(r, f.o.Fallback)
 	}
-	name := cmp.Or(script.File, f.o.Address)
-	log := func(line string) { f.o.Log(r.Client(), name+": "+line) }
+	client, name := r.Client(), cmp.Or(script.File, f.o.Address)
+	log := func(line string) { f.o.Log(client, name+": "+line) }
 	a := &Answer{W: w, R: r}
-	err := f.ask(r, &script, a, log)
+	if err == nil {
+		err = f.ask(r, &script, a, log)
+	}
 	if err == nil {
 		err = a.Redirect()
 	}
@@ -128,7 +127,13 @@ func (f *FastCGI) ask(r *backend.Request, script *Script, a *Answer, log func(st
 		return err
 	}
 	defer f.gate.Leave()
-	params := f.paramsOf(r, script)
+	params := make([]byte, 0, 2<<10)
+	set := func(name, value string) { params = appendParam(params, name, value) }
+	Variables(r, &f.o.Site, script, set)
+	for _, pair := range f.o.Params {
+		name, value, _ := strings.Cut(pair, "=")
+		set(name, value)
+	}
 	for {
 		l, kept := f.links.Take()
 		if !kept {
@@ -137,18 +142,14 @@ func (f *FastCGI) ask(r *backend.Request, script *Script, a *Answer, log func(st
 				return err
 			}
 		}
-		used := l.served > 0
-		lines := Lines{Log: log}
-		c := call{Link: l, timeout: f.o.Timeout, answer: a, lines: &lines}
-		reusable, err := c.run(r, params)
-		lines.Close()
-		if reusable && (f.o.MaxRequests == 0 || l.served+1 < f.o.MaxRequests) {
-			l.served++
+		c := call{Link: l, answer: a, log: log}
+		reusable, err := c.run(r, params, f.o.Timeout)
+		if l.served++; reusable && l.served != f.o.MaxRequests {
 			f.links.Put(l)
 		} else {
 			l.Drop(errors.Is(err, os.ErrDeadlineExceeded))
 		}
-		if used && !c.heard && r.Parsed.Safe && (err == errBroken || errors.As(err, &errWriting{})) {
+		if kept && !c.heard && r.Parsed.Safe && err == errBroken && r.Context.Err() == nil {
 			continue // it was closed just when it was taken
 		}
 		if err == nil && c.status != 0 {
@@ -156,16 +157,4 @@ func (f *FastCGI) ask(r *backend.Request, script *Script, a *Answer, log func(st
 		}
 		return err
 	}
-}
-
-// paramsOf returns the encoded variables.
-func (f *FastCGI) paramsOf(r *backend.Request, script *Script) []byte {
-	params := make([]byte, 0, 2<<10)
-	set := func(name, value string) { params = appendParam(params, name, value) }
-	Variables(r, &f.o.Site, script, set)
-	for _, pair := range f.o.Params {
-		name, value, _ := strings.Cut(pair, "=")
-		set(name, value)
-	}
-	return params
 }

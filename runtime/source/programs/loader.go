@@ -65,8 +65,7 @@ type Loader struct {
 	since    time.Time     // when the last start began
 	failed   time.Time     // when it failed
 	asleep   bool          // there is none because no request needed it
-	active   int           // requests that want a child or have one
-	idle     *time.Timer   // ends the process while none does
+	idle     *time.Timer   // ends the process when no request has needed it for Serving.IdleStop; nil: it stays
 }
 
 const (
@@ -108,7 +107,9 @@ func (l *Loader) Serve(serving Serving) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.serving = serving
-	l.rest()
+	if serving.IdleStop > 0 {
+		l.idle = time.AfterFunc(serving.IdleStop, l.sleep)
+	}
 }
 
 // FollowStderr gives the process the descriptor 2 that this process has now, after
@@ -147,23 +148,17 @@ func (l *Loader) loadingSince() time.Time {
 	return l.since
 }
 
-// occupied counts by more requests that want a child, or have one.
-func (l *Loader) occupied(by int) {
+// leave gives back the place of a request that has entered Serving.Gate.
+func (l *Loader) leave() {
+	l.serving.Gate.Leave()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.active += by
 	l.rest()
 }
 
-// rest starts or stops the time after which the process ends. l.mu is held.
+// rest has the process end after some time without requests. l.mu is held.
 func (l *Loader) rest() {
-	if l.serving.IdleStop == 0 {
-		return
-	}
-	if l.idle == nil {
-		l.idle = time.AfterFunc(l.serving.IdleStop, l.sleep)
-	}
-	if l.idle.Stop(); l.active == 0 && l.current != nil {
+	if l.idle != nil {
 		l.idle.Reset(l.serving.IdleStop)
 	}
 }
@@ -172,7 +167,7 @@ func (l *Loader) rest() {
 func (l *Loader) sleep() {
 	l.mu.Lock()
 	p := l.current
-	if l.closed || l.active > 0 || p == nil {
+	if l.closed || p == nil || l.serving.Gate.Active() > 0 {
 		l.mu.Unlock()
 		return
 	}
@@ -197,31 +192,26 @@ func (l *Loader) fork(ctx context.Context, about string) (*child, error) {
 	}
 }
 
-// scgiProcess returns the process, which it starts if there is none.
+// process returns the process, which it starts if there is none.
 func (l *Loader) process(ctx context.Context) (*scgiProcess, error) {
 	for {
 		l.mu.Lock()
-		p, starting := l.current, l.starting
-		switch {
-		case l.closed:
-			l.mu.Unlock()
-			return nil, errGone
-		case p == nil && starting == nil && time.Since(l.failed) < failedFor:
-			defer l.mu.Unlock()
-			return nil, errNotLoaded
-		case p == nil && starting == nil:
-			starting = make(chan struct{})
-			l.starting, l.since = starting, time.Now()
+		p, closed := l.current, l.closed
+		if p == nil && !closed && l.starting == nil {
+			if time.Since(l.failed) < failedFor {
+				l.mu.Unlock()
+				return nil, errNotLoaded
+			}
+			l.starting, l.since = make(chan struct{}), time.Now()
 			go l.start()
 		}
+		starting := l.starting
 		l.mu.Unlock()
-		if p != nil {
-			select {
-			case <-p.exited: // watch notes it in a moment
-				starting = p.forgotten
-			default:
-				return p, nil
-			}
+		switch {
+		case closed:
+			return nil, errGone
+		case p != nil:
+			return p, nil
 		}
 		select {
 		case <-starting:
@@ -244,7 +234,7 @@ func (l *Loader) start() {
 		l.failed = time.Now()
 		l.o.Log(fmt.Sprintf("cannot load the application again: %v; the next request tries it once more", err))
 	case changed, l.closed:
-		go p.listen()
+		go l.watch(p)
 		go p.end(0)
 		if !l.closed {
 			l.closed = true
@@ -259,15 +249,14 @@ func (l *Loader) start() {
 
 // watch notes the end of p.
 func (l *Loader) watch(p *scgiProcess) {
+	defer close(p.exited)
 	p.listen()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	defer close(p.forgotten)
 	if l.closed || l.current != p { // its end was wanted
 		return
 	}
 	l.current = nil
-	l.rest()
 	if l.serving.Replace != nil {
 		l.closed = true
 		go l.serving.Replace(p.how)

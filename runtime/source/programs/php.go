@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
@@ -17,7 +18,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fapws/runtime/backend"
-	"fapws/runtime/system"
 )
 
 // PHPOptions describe a folder of PHP scripts.
@@ -197,10 +197,8 @@ type manager struct {
 
 // phpProcess is one php-cgi.
 type phpProcess struct {
-	leader
-	m        *manager
+	*process
 	answered bool // guarded by manager.mu
-	ended    chan struct{}
 }
 
 // Pauses after processes that ended at once: a request in that time is answered
@@ -242,38 +240,38 @@ func (m *manager) start(argv []string) (l *Link, err error) {
 		return nil, err
 	}
 	defer listener.Close()
-	var null, said, stderr *os.File
-	defer func() { // without a file, Close does nothing
-		null.Close()
-		stderr.Close()
+	defer func() {
 		if err != nil {
 			conn.Close()
-			said.Close()
 		}
 	}()
-	if null, err = os.OpenFile(os.DevNull, os.O_WRONLY, 0); err != nil {
-		return nil, err
-	}
-	if said, stderr, err = pipe(); err != nil {
-		return nil, err
-	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.closed {
 		return nil, errClosed
 	}
-	// §2.2: descriptor 0 listens
-	child, err := StartProcess(argv[0], argv, m.env, "/", [3]*os.File{listener, null, stderr})
+	started, err := start(argv, m.env, "/", listener) // §2.2: descriptor 0 listens
 	if err != nil {
 		return nil, err
 	}
-	p := &phpProcess{leader: leader{child: child}, m: m, ended: make(chan struct{})}
+	p := &phpProcess{process: started}
 	m.running[p] = true
-	go logLines(said, func(line string) { m.o.Log("", m.o.Command+": "+line) })
-	go p.await()
-	return &Link{Conn: conn, Heard: p.heard, Drop: func(hangs bool) {
+	log := func(line string) { m.o.Log("", m.o.Command+": "+line) }
+	go logLines(p.out, log)
+	go logLines(p.err, log)
+	go m.await(p)
+	heard := func() {
+		m.mu.Lock()
+		p.answered, m.fails = true, 0
+		m.mu.Unlock()
+	}
+	return &Link{Conn: conn, Heard: heard, Drop: func(hangs bool) {
 		conn.Close()
-		p.end(hangs)
+		if hangs {
+			p.kill()
+		} else { // after the request that it runs, as php-cgi ends between two; a script may wait for a program
+			p.terminate(m.o.Timeout)
+		}
 	}}, nil
 }
 
@@ -316,26 +314,9 @@ func privateFolder() (dir string, err error) {
 	return "", err
 }
 
-// end ends the process: one that hangs at once, any other after the request that it runs (php-cgi ends between two
-// requests then), if it finishes in time. It is safe for concurrent use.
-func (p *phpProcess) end(hangs bool) {
-	if hangs {
-		p.kill()
-	} else {
-		p.terminate(false, p.m.o.Timeout) // a script may wait for a program
-	}
-}
-
-// await reaps the process.
-func (p *phpProcess) await() {
-	system.AwaitExit(p.child.Pid)
-	p.mu.Lock()
-	state, err := p.child.Wait()
-	p.reaped = true
-	told := p.told
-	p.mu.Unlock()
-	close(p.ended)
-	m := p.m
+// await notes the end of a process.
+func (m *manager) await(p *phpProcess) {
+	state, told := p.await()
 	m.mu.Lock()
 	delete(m.running, p)
 	// One that ends by itself may be told to all the same: its connection breaks first.
@@ -348,7 +329,7 @@ func (p *phpProcess) await() {
 	}
 	m.mu.Unlock()
 	m.gate.Leave()
-	if alone && err == nil {
+	if alone && state != nil {
 		m.o.Log("", fmt.Sprintf("%s exited unexpectedly: %v", m.o.Command, state))
 	}
 }
@@ -364,35 +345,23 @@ func failed(state *os.ProcessState) bool {
 		status.Signaled() && status.Signal() != unix.SIGTERM && status.Signal() != unix.SIGKILL
 }
 
-// heard is programs.Link.Heard: the program is all right.
-func (p *phpProcess) heard() {
-	p.m.mu.Lock()
-	p.answered, p.m.fails = true, 0
-	p.m.mu.Unlock()
-}
-
 // close ends all processes and waits for that; those that do not end by
 // themselves in grace are killed.
 func (m *manager) close(grace time.Duration) {
 	m.mu.Lock()
 	m.closed = true
-	var all []*phpProcess
-	for p := range m.running {
-		all = append(all, p)
-	}
+	all := slices.Collect(maps.Keys(m.running))
 	m.mu.Unlock()
 	for _, p := range all {
-		p.end(false)
+		p.terminate(m.o.Timeout)
 	}
-	late := time.After(grace)
-	for _, p := range all {
-		select {
-		case <-p.ended:
-		case <-late:
-			for _, p := range all {
-				p.kill()
-			}
-			<-p.ended
+	late := time.AfterFunc(grace, func() {
+		for _, p := range all {
+			p.kill()
 		}
+	})
+	defer late.Stop()
+	for _, p := range all {
+		<-p.ended
 	}
 }

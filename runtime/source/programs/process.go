@@ -1,14 +1,14 @@
 package programs
 
 import (
-	"bytes"
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -26,49 +26,73 @@ const (
 	lateOutput = 500 * time.Millisecond
 )
 
-// leader is a child that leads its own session: processes that it starts can be ended with it, and have no terminal.
-type leader struct {
-	child *os.Process
+// process is a program that runs. It leads its own session: processes that it starts can be ended with it, and have no terminal.
+type process struct {
+	child    *os.Process
+	out, err *os.File      // our ends of its standard output and error
+	forOne   bool          // request or page: when it is told to end, so is what it has started
+	ended    chan struct{} // closed when it has ended: its number may belong to another by now
 
-	mu     sync.Mutex
-	told   bool // to end
-	reaped bool // its number may belong to another by now
+	mu   sync.Mutex
+	told bool // to end
 }
 
-// terminate sends SIGTERM to the child or, if all is set, also to the processes that it has started, and kills them all
-// after a grace. It is safe for concurrent use.
-func (l *leader) terminate(all bool, grace time.Duration) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.told || l.reaped {
+// terminate sends SIGTERM to the program and, if it is for one request, to the processes that it has started, and kills
+// them all after a grace. It is safe for concurrent use.
+func (p *process) terminate(grace time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.told || p.hasEnded() {
 		return
 	}
-	l.told = true
-	to := l.child.Pid
-	if all {
+	p.told = true
+	to := p.child.Pid
+	if p.forOne {
 		to = -to
 	}
 	_ = unix.Kill(to, unix.SIGTERM) // it may have ended
-	time.AfterFunc(grace, l.kill)
+	time.AfterFunc(grace, p.kill)
 }
 
-// kill kills the child and the processes that it has started.
-func (l *leader) kill() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if !l.reaped {
-		l.told = true
-		_ = unix.Kill(-l.child.Pid, unix.SIGKILL)
+// kill kills the program and the processes that it has started.
+func (p *process) kill() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.hasEnded() {
+		p.told = true
+		_ = unix.Kill(-p.child.Pid, unix.SIGKILL)
 	}
 }
 
-// process is a program that runs for a request.
-type process struct {
-	leader
-	out, err *os.File // our ends of its standard output and error
+// end ends a program whose output is not wanted any more.
+func (p *process) end() { p.terminate(grace) }
 
-	exited bool        // its output ends soon; guarded by mu
-	late   *time.Timer // of endWithin; guarded by mu
+func (p *process) hasEnded() bool {
+	select {
+	case <-p.ended:
+		return true
+	default:
+		return false
+	}
+}
+
+// await waits for the end of the program, and reports whether it was told to. state is nil if the application has waited for all children
+// there are. It is called once, on a separate goroutine.
+func (p *process) await() (state *os.ProcessState, told bool) {
+	system.AwaitExit(p.child.Pid) // it is not reaped yet, so its group keeps its number
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.told && p.forOne {
+		_ = unix.Kill(-p.child.Pid, unix.SIGKILL)
+	}
+	state, _ = p.child.Wait()
+	close(p.ended)
+	if p.forOne {
+		late := time.Now().Add(lateOutput)
+		p.out.SetReadDeadline(late)
+		p.err.SetReadDeadline(late)
+	}
+	return state, p.told
 }
 
 // Output runs a program until its end, or that of ctx, and returns what it has written. The lines of its standard error go to log. It is ended
@@ -84,7 +108,7 @@ func Output(ctx context.Context, argv, env []string, dir string, most int64, log
 		return nil, err
 	}
 	defer p.out.Close()
-	p.told = true // await ends what it has started
+	p.forOne, p.told = true, true // await ends what it has started
 	var ended sync.WaitGroup
 	ended.Go(func() { p.await() })
 	ended.Go(func() { logLines(p.err, log) })
@@ -121,7 +145,7 @@ func start(argv, env []string, dir string, stdin *os.File) (p *process, err erro
 	if err != nil {
 		return nil, err
 	}
-	return &process{leader: leader{child: child}, out: ours[0], err: ours[1]}, nil
+	return &process{child: child, out: ours[0], err: ours[1], ended: make(chan struct{})}, nil
 }
 
 // pipe returns a pipe whose reading end, ours, can have deadlines. The program's
@@ -163,62 +187,22 @@ func input(r *backend.Request) (*os.File, error) {
 func (p *process) read(buf []byte, wait time.Duration) (int, error) {
 	for {
 		p.mu.Lock()
-		exited := p.exited
-		if exited {
+		ended := p.hasEnded()
+		if ended {
 			wait = lateOutput
 		}
 		p.out.SetReadDeadline(time.Now().Add(wait))
 		p.mu.Unlock()
 		n, err := p.out.Read(buf)
-		if !errors.Is(err, os.ErrDeadlineExceeded) {
+		switch {
+		case !errors.Is(err, os.ErrDeadlineExceeded):
 			return n, err
-		}
-		p.mu.Lock()
-		ends := p.exited
-		p.mu.Unlock()
-		if exited {
+		case ended:
 			return 0, io.EOF
-		}
-		if !ends {
+		case !p.hasEnded():
 			return 0, err
 		}
 	}
-}
-
-// endWithin terminates a program that goes on for longer, although its output is not read any more: it would count as
-// one that runs. It is called once.
-func (p *process) endWithin(d time.Duration) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if !p.reaped {
-		p.late = time.AfterFunc(d, p.end)
-	}
-}
-
-// end ends the program.
-func (p *process) end() { p.terminate(true, grace) }
-
-// await waits for the end of the program and says how it ended, "" if well or
-// if it was told to. It is called once, on a separate goroutine.
-func (p *process) await() (how string) {
-	system.AwaitExit(p.child.Pid) // it is not reaped yet, so its group keeps its number
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.told {
-		_ = unix.Kill(-p.child.Pid, unix.SIGKILL)
-	}
-	state, err := p.child.Wait()
-	p.reaped, p.exited = true, true
-	if p.late != nil {
-		p.late.Stop()
-	}
-	late := time.Now().Add(lateOutput)
-	p.out.SetReadDeadline(late)
-	p.err.SetReadDeadline(late)
-	if err != nil || p.told || state.Success() {
-		return "" // an error: the application has waited for all children there are
-	}
-	return state.String()
 }
 
 // Bounds of a program's standard error for one request.
@@ -227,80 +211,45 @@ const (
 	maxLines = 200
 )
 
-// Lines cuts its input into lines for a log. One goroutine may use it.
-type Lines struct {
-	Log  func(line string)
-	line []byte
-	cut  bool
-	said int
-}
-
-// Write implements io.Writer. It never fails.
-func (l *Lines) Write(p []byte) (int, error) {
-	n := len(p)
-	for len(p) > 0 {
-		end := bytes.IndexByte(p, '\n')
-		piece := p
-		if end >= 0 {
-			piece = p[:end]
-		}
-		if room := maxLine - len(l.line); len(piece) > room {
-			piece, l.cut = piece[:room], true
-		}
-		l.line = append(l.line, piece...)
-		if end < 0 {
-			break
-		}
-		p = p[end+1:]
-		l.end()
-	}
-	return n, nil
-}
-
-// Close logs a last line that has no end, and how many were left out.
-func (l *Lines) Close() {
-	if len(l.line) > 0 {
-		l.end()
-	}
-	if l.said > maxLines {
-		l.Log(fmt.Sprintf("... and %d more lines", l.said-maxLines))
-	}
-}
-
-func (l *Lines) end() {
-	line := bytes.TrimRight(l.line, "\r \t")
-	if len(line) > 0 {
-		if l.said++; l.said <= maxLines {
-			text := string(line)
-			if l.cut {
-				text += "..."
-			}
-			l.Log(text)
-		}
-	}
-	l.line, l.cut = l.line[:0], false
-}
-
 // logLines logs the lines of a program's output until its end, and closes it.
-func logLines(from *os.File, log func(line string)) {
-	lines := Lines{Log: log}
-	_, _ = io.CopyBuffer(&lines, struct{ io.Reader }{from}, make([]byte, 1024)) // an error is an end, too
-	lines.Close()
-	from.Close()
+func logLines(from io.ReadCloser, log func(line string)) {
+	defer from.Close()
+	in := bufio.NewReaderSize(from, maxLine)
+	for n := 0; ; {
+		line, more, err := in.ReadLine()
+		if err != nil { // an error is an end, too
+			if n > maxLines {
+				log(fmt.Sprintf("... and %d more lines", n-maxLines))
+			}
+			return
+		}
+		text := strings.TrimRight(string(line), "\r \t")
+		if more {
+			text += "..."
+		}
+		for more {
+			_, more, _ = in.ReadLine()
+		}
+		if text == "" {
+			continue
+		}
+		if n++; n <= maxLines {
+			log(text)
+		}
+	}
 }
 
 // Gate limits the programs that run at the same time. Callers beyond the limit wait in order; when too many wait,
 // Enter returns ErrBusy. It is safe for concurrent use.
 type Gate struct {
-	running chan struct{} // has one value for each; senders to a full channel wait in order
-	most    int64         // that may wait
-	waiting atomic.Int64
+	all     chan struct{} // has one value for each that has entered or waits
+	running chan struct{} // and for each that has entered; senders to a full channel wait in order
 }
 
 // NewGate returns a Gate for running at most running and letting at most waiting
 // wait.
 func NewGate(running, waiting int) *Gate {
-	return &Gate{running: make(chan struct{}, running), most: int64(waiting)}
+	return &Gate{make(chan struct{}, running+waiting), make(chan struct{}, running)}
 }
 
 // ErrBusy says that too many wait.
@@ -310,21 +259,24 @@ var ErrBusy = errors.New("too many wait")
 // error of ctx.
 func (g *Gate) Enter(ctx context.Context) error {
 	select {
-	case g.running <- struct{}{}:
-		return nil
+	case g.all <- struct{}{}:
 	default:
-	}
-	defer g.waiting.Add(-1)
-	if g.waiting.Add(1) > g.most {
 		return ErrBusy
 	}
 	select {
 	case g.running <- struct{}{}:
 		return nil
 	case <-ctx.Done():
+		<-g.all
 		return ctx.Err()
 	}
 }
 
+// Active returns how many have entered or wait.
+func (g *Gate) Active() int { return len(g.all) }
+
 // Leave lets the next one in.
-func (g *Gate) Leave() { <-g.running }
+func (g *Gate) Leave() {
+	<-g.all
+	<-g.running
+}

@@ -1,13 +1,12 @@
 package programs
 
 import (
-	"bytes"
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -47,18 +46,13 @@ func (m *LoaderMount) Respond(w *backend.Response, r *backend.Request) {
 	case err != nil:
 		return // the response is not wanted any more
 	}
-	m.Loader.occupied(1)
-	leave := func() {
-		m.Loader.occupied(-1)
-		s.Gate.Leave()
-	}
-	line, number, client := fmt.Sprintf("%s %s %s", r.Method(), r.Target(), r.Parsed.Version), r.Log, r.Client()
+	line, number, client := fmt.Sprintf("%s %s %s", r.Method(), r.Target(), r.Parsed.Version), r.ErrorLog, r.Client()
 	log := func(text string) { s.Log(number, client, text) }
 	ctx, cancel := context.WithTimeout(r.Context, m.Loader.patience(r))
 	c, err := m.Loader.fork(ctx, line+" in handler "+m.Name)
 	cancel()
 	if err != nil {
-		leave()
+		m.Loader.leave()
 		switch {
 		case r.Context.Err() != nil:
 		case errors.Is(err, context.DeadlineExceeded):
@@ -73,7 +67,7 @@ func (m *LoaderMount) Respond(w *backend.Response, r *backend.Request) {
 	}
 	go func() {
 		<-c.ended
-		leave()
+		m.Loader.leave()
 		c.errors.SetReadDeadline(time.Now().Add(endedWithin)) // others may hold the pipe
 	}()
 	go logLines(c.errors, func(text string) { log(m.Name + ": " + text) })
@@ -131,21 +125,14 @@ func (m *LoaderMount) Respond(w *backend.Response, r *backend.Request) {
 
 // pass sends the request to the child and its response to the client.
 func (m *LoaderMount) pass(w *backend.Response, r *backend.Request, c *child, head []byte) error {
-	request := io.MultiReader(bytes.NewReader(head), r.Body(), strings.NewReader(","))
-	if r.Size <= direct { // at once, so the child waits for nothing
-		if all, err := io.ReadAll(request); err == nil {
-			request = bytes.NewReader(all)
+	sent := send(c.conn, len(head), r, func(out *bufio.Writer) error {
+		_, _ = out.Write(head)
+		if _, err := io.Copy(out, r.Body()); err != nil {
+			return err
 		}
-	}
-	written := make(chan struct{})
-	go func() {
-		defer close(written)
-		_, _ = io.Copy(struct{ io.Writer }{c.conn}, request) // an error: the answer does not need the rest, or breaks off
-	}()
-	defer func() {
-		c.conn.SetWriteDeadline(time.Unix(1, 0))
-		<-written
-	}()
+		return out.WriteByte(',')
+	})
+	defer func() { _ = sent() }() // an error: the answer does not need the rest, or breaks off
 	a := &Answer{W: w, R: r, Plain: true}
 	buf := make([]byte, 32<<10)
 	for {

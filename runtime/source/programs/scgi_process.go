@@ -26,33 +26,31 @@ const stuckAfter = 10 * time.Second
 
 // scgiProcess is one loader, from its start to its end.
 type scgiProcess struct {
-	o         *LoaderOptions
-	cmd       *exec.Cmd
-	control   *net.UnixConn
-	exited    chan struct{} // closed when it has ended
-	how       string        // how it has ended; after exited
-	forgotten chan struct{} // closed by Loader.watch
+	o       *LoaderOptions
+	cmd     *exec.Cmd
+	control *net.UnixConn
+	exited  chan struct{} // closed by Loader.watch
+	how     string        // how it has ended; after listen
 
 	mu       sync.Mutex
 	lastID   uint64
-	children map[uint64]*child
+	children map[uint64]*child // nil: it has ended
 }
 
 // child is a process for one request, from the order to start it until it has ended.
 type child struct {
 	of       *scgiProcess
 	id       uint64
-	conn     *net.UnixConn // carries the request and the response
-	errors   *os.File      // its standard error
-	progress atomic.Int64  // when it made something of the response last, in ns since 1970
+	conn     net.Conn     // carries the request and the response
+	errors   *os.File     // its standard error
+	progress atomic.Int64 // when it made something of the response last, in ns since 1970
 
 	about string // handler and request line
 	since time.Time
-	begun chan struct{} // closed when it runs, or cannot
+	begun chan error    // gets nil when it runs, or why it cannot
 	ended chan struct{} // closed when it has ended
-	pid   int           // after begun
-	fail  error         // why it could not be started; after begun
-	how   end           // guarded by process.mu
+	pid   int           // 0: it does not run yet. Written before begun, and guarded by scgiProcess.mu
+	how   end           // guarded by scgiProcess.mu
 }
 
 // end is how a child has ended.
@@ -69,21 +67,27 @@ type report struct {
 }
 
 // startProcess starts a loader and returns its message about the loaded application.
-func startProcess(o *LoaderOptions) (p *scgiProcess, loaded []byte, err error) {
+func startProcess(o *LoaderOptions) (_ *scgiProcess, loaded []byte, err error) {
 	cmd := o.Command()
-	p = &scgiProcess{o: o, cmd: cmd, exited: make(chan struct{}), forgotten: make(chan struct{}), children: map[uint64]*child{}}
+	p := &scgiProcess{o: o, cmd: cmd, exited: make(chan struct{}), children: map[uint64]*child{}}
 	fds, err := system.Socketpair(unix.SOCK_SEQPACKET)
 	if err != nil {
 		return nil, nil, fmt.Errorf("socketpair: %w", err)
 	}
 	theirs := os.NewFile(uintptr(fds[1]), "control")
 	defer theirs.Close()
-	if p.control, err = unixConn(fds[0]); err != nil {
+	control, err := system.Conn(fds[0], "fork")
+	if err != nil {
 		return nil, nil, err
 	}
+	defer func() {
+		if err != nil {
+			control.Close()
+		}
+	}()
+	p.control = control.(*net.UnixConn)
 	from, to, err := os.Pipe()
 	if err != nil {
-		p.control.Close()
 		return nil, nil, err
 	}
 	defer from.Close()
@@ -93,24 +97,13 @@ func startProcess(o *LoaderOptions) (p *scgiProcess, loaded []byte, err error) {
 	err = cmd.Start()
 	to.Close()
 	if err != nil {
-		p.control.Close()
 		return nil, nil, fmt.Errorf("cannot start the loader of --fork: %w", err)
 	}
 	if loaded, err = io.ReadAll(from); err != nil || !bytes.HasPrefix(loaded, []byte("{")) {
-		p.control.Close()
 		_ = cmd.Wait()
 		return nil, nil, &LoadError{cmd.ProcessState.ExitCode(), string(loaded), p.ended()}
 	}
 	return p, loaded, nil
-}
-
-// unixConn makes a connection of a socket, which belongs to it from then on.
-func unixConn(fd int) (*net.UnixConn, error) {
-	c, err := system.Conn(fd, "fork")
-	if err != nil {
-		return nil, err
-	}
-	return c.(*net.UnixConn), nil
 }
 
 // errGone says that the process has ended.
@@ -135,7 +128,7 @@ func (p *scgiProcess) fork(about string) (*child, error) {
 		return nil, err
 	}
 	defer unix.Close(sockets[1])
-	conn, err := unixConn(sockets[0])
+	conn, err := system.Conn(sockets[0], "fork")
 	if err != nil {
 		return nil, err
 	}
@@ -145,36 +138,39 @@ func (p *scgiProcess) fork(about string) (*child, error) {
 		return nil, err
 	}
 	defer stderr.Close()
-	c := &child{of: p, conn: conn, errors: said, about: about, since: time.Now(), begun: make(chan struct{}), ended: make(chan struct{})}
-	p.mu.Lock()
-	p.lastID++
-	c.id = p.lastID
-	p.children[c.id] = c
-	p.mu.Unlock()
-	if p.order(c.id, sockets[1], int(stderr.Fd())) != nil {
-		p.stuck(c)
+	c := &child{of: p, conn: conn, errors: said, about: about, since: time.Now(), begun: make(chan error, 1), ended: make(chan struct{}),
+		how: end{-1, "has closed its connection"}}
+	stuck := time.AfterFunc(stuckAfter, p.kill)
+	defer stuck.Stop()
+	if err = p.add(c); err == nil {
+		if p.order(c.id, sockets[1], int(stderr.Fd())) != nil {
+			p.kill()
+		}
+		err = <-c.begun
 	}
-	select {
-	case <-c.begun:
-	case <-time.After(stuckAfter):
-		p.stuck(c)
-		<-c.begun
-	}
-	if c.fail != nil {
+	if err != nil {
 		conn.Close()
-		c.errors.Close()
-		return nil, c.fail
+		said.Close()
+		return nil, err
 	}
 	return c, nil
 }
 
-// stuck ends a loader that has not forked c.
-func (p *scgiProcess) stuck(c *child) {
-	_ = p.cmd.Process.Kill()
+// add gives a child its number.
+func (p *scgiProcess) add(c *child) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.over(c, errGone, end{})
+	if p.children == nil {
+		return errGone
+	}
+	p.lastID++
+	c.id = p.lastID
+	p.children[c.id] = c
+	return nil
 }
+
+// kill kills the loader, which ends listen.
+func (p *scgiProcess) kill() { _ = p.cmd.Process.Kill() }
 
 // kill kills the child.
 func (c *child) kill() { _ = c.of.order(c.id) }
@@ -183,9 +179,6 @@ func (c *child) kill() { _ = c.of.order(c.id) }
 func (c *child) ending() end {
 	c.of.mu.Lock()
 	defer c.of.mu.Unlock()
-	if c.how.text == "" {
-		return end{-1, "has closed its connection"}
-	}
 	return c.how
 }
 
@@ -194,11 +187,8 @@ func (p *scgiProcess) list() (lines []string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, id := range slices.Sorted(maps.Keys(p.children)) {
-		c := p.children[id]
-		select {
-		case <-c.begun:
+		if c := p.children[id]; c.pid > 0 {
 			lines = append(lines, fmt.Sprintf("process %d, for %.1f s: %s", c.pid, time.Since(c.since).Seconds(), c.about))
-		default:
 		}
 	}
 	return lines
@@ -216,15 +206,15 @@ func (p *scgiProcess) listen() {
 		_, _ = binary.Decode(buf, binary.NativeEndian, &r)
 		p.heard(r)
 	}
+	p.control.Close()
 	_ = p.cmd.Wait()
 	p.how = p.ended()
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	for _, c := range p.children {
 		p.over(c, errGone, end{-1, "has ended after its loader"})
 	}
-	p.mu.Unlock()
-	p.control.Close()
-	close(p.exited)
+	p.children = nil
 }
 
 func (p *scgiProcess) heard(r report) {
@@ -233,33 +223,23 @@ func (p *scgiProcess) heard(r report) {
 	c := p.children[r.ID]
 	switch {
 	case c == nil:
-	case r.PID < 0:
+	case r.PID <= 0:
 		p.over(c, fmt.Errorf("cannot fork a process: %w", syscall.Errno(-r.PID)), end{})
 	case r.Status >= 0:
 		status := syscall.WaitStatus(r.Status)
 		p.over(c, nil, end{status.ExitStatus(), p.ending(status)})
-	default:
-		select {
-		case <-c.begun: // a loader says so once, unless it was taken over
-		default:
-			c.pid = int(r.PID)
-			close(c.begun)
-		}
+	case c.pid == 0: // a loader says so once, unless it was taken over
+		c.pid = int(r.PID)
+		c.begun <- nil
 	}
 }
 
-// over notes that a child has ended, or was never started. p.mu is held.
+// over notes that a child has ended, or was never started: fail says why. p.mu is held.
 func (p *scgiProcess) over(c *child, fail error, how end) {
-	if p.children[c.id] != c {
-		return
-	}
 	delete(p.children, c.id)
 	c.how = how
-	select {
-	case <-c.begun:
-	default:
-		c.fail = fail
-		close(c.begun)
+	if c.pid == 0 {
+		c.begun <- fail
 	}
 	close(c.ended)
 }
@@ -289,14 +269,11 @@ func (p *scgiProcess) ending(status syscall.WaitStatus) string {
 // end ends the loader, and with it the children that are left: at once after d.
 func (p *scgiProcess) end(d time.Duration) {
 	_ = p.cmd.Process.Signal(syscall.SIGCONT) // one that was stopped can end, too
-	// listen continues, for the last reports.
-	if raw, err := p.control.SyscallConn(); err == nil {
-		_ = raw.Control(func(fd uintptr) { unix.Shutdown(int(fd), unix.SHUT_WR) })
-	}
+	_ = p.control.CloseWrite()                // listen continues, for the last reports
 	select {
 	case <-p.exited:
 	case <-time.After(d):
-		_ = p.cmd.Process.Kill()
+		p.kill()
 		<-p.exited
 	}
 }

@@ -232,9 +232,8 @@ func Variables(r *backend.Request, site *Site, s *Script, set func(name, value s
 
 // fields sets CONTENT_TYPE and HTTP_*.
 func fields(r *backend.Request, set func(name, value string)) {
-	type field struct{ name, value string }
-	var all []field
-next:
+	var names []string
+	values := map[string]string{}
 	for _, f := range r.Parsed.Fields {
 		name := variableName(f.Name.In(r.Head))
 		value := string(f.Value.In(r.Head))
@@ -249,23 +248,22 @@ next:
 				continue
 			}
 		}
-		for i := range all {
-			if all[i].name == name {
-				separator := ", "
-				if name == "COOKIE" { // RFC 6265 §5.4
-					separator = "; "
-				}
-				all[i].value += separator + value
-				continue next
-			}
+		before, known := values[name]
+		switch {
+		case !known:
+			names = append(names, name)
+		case name == "COOKIE": // RFC 6265 §5.4
+			value = before + "; " + value
+		default:
+			value = before + ", " + value
 		}
-		all = append(all, field{name, value})
+		values[name] = value
 	}
 	if host := r.Host(); host != "" {
 		set("HTTP_HOST", host)
 	}
-	for _, f := range all {
-		set("HTTP_"+f.name, f.value)
+	for _, name := range names {
+		set("HTTP_"+name, values[name])
 	}
 }
 

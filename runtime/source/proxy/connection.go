@@ -228,7 +228,7 @@ func (p *Proxy) roundTrip(w *backend.Response, request *http.Request, r *backend
 	var c *connection
 	var kept bool
 	var interim func(*http.Response)
-	if !r.Tunnel {
+	if !r.WebSocket {
 		c, kept = p.idle.Take()
 		interim = func(response *http.Response) { p.interim(w, response) }
 	}

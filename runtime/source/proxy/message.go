@@ -64,7 +64,7 @@ func (p *Proxy) request(ctx context.Context, r *backend.Request) (request *http.
 		name := textproto.CanonicalMIMEHeaderKey(string(f.Name.In(r.Head)))
 		h[name] = append(h[name], string(f.Value.In(r.Head)))
 	}
-	trailers := h["Te"] != nil && takesTrailers(r) && !r.Tunnel // RFC 9110 §10.1.4; an upstream may send them anyway
+	trailers := h["Te"] != nil && takesTrailers(r) && !r.WebSocket // RFC 9110 §10.1.4; an upstream may send them anyway
 	drop(h)
 	if trailers {
 		h["Te"], h["Connection"] = []string{"trailers"}, []string{"TE"}
@@ -76,7 +76,7 @@ func (p *Proxy) request(ctx context.Context, r *backend.Request) (request *http.
 		h["User-Agent"] = []string{""} // none
 	}
 	h["Via"] = append(h["Via"], via(r.Parsed.Version.String()))
-	if r.Tunnel {
+	if r.WebSocket {
 		for name, values := range maps.Clone(h) {
 			delete(h, name)
 			h[spelling(name)] = values

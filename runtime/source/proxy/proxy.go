@@ -128,12 +128,12 @@ func (p *Proxy) Respond(w *backend.Response, r *backend.Request) {
 		p.refuse(w, r, err)
 		return
 	}
-	if r.Tunnel && response.StatusCode == http.StatusSwitchingProtocols {
+	if r.WebSocket && response.StatusCode == http.StatusSwitchingProtocols {
 		p.tunnel(w, r, response, c)
 		c.close()
 		return
 	}
-	if !p.pass(w, r, response, cancel) || r.Tunnel {
+	if !p.pass(w, r, response, cancel) || r.WebSocket {
 		c.close()
 		return
 	}

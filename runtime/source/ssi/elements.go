@@ -2,43 +2,69 @@ package ssi
 
 import (
 	"fmt"
+	"iter"
+	"slices"
 	"strings"
 	"time"
 
 	"fapws/runtime/logfile"
 )
 
-// elements maps the names of elements to the functions that execute them.
-var elements map[string]func(*page, *element)
+// kind is what elements of a name do.
+type kind struct {
+	run       func(*page, *element)
+	arguments []string // the element needs one of these, and does nothing where nothing is shown; nil: run decides that
+}
+
+var kinds map[string]kind
 
 func init() {
-	elements = map[string]func(*page, *element){
-		"comment":  func(*page, *element) {},
-		"config":   shown((*page).config),
-		"echo":     shown((*page).echo),
-		"elif":     (*page).elif,
-		"else":     (*page).otherwise,
-		"endif":    (*page).endif,
-		"exec":     shown((*page).exec),
-		"flastmod": shown((*page).flastmod),
-		"fsize":    shown((*page).fsize),
-		"if":       (*page).conditional,
-		"include":  shown((*page).include),
-		"printenv": (*page).printenv,
-		"set":      shown((*page).set),
+	kinds = map[string]kind{
+		"comment":  {func(*page, *element) {}, nil},
+		"config":   {(*page).config, []string{"errmsg", "echomsg", "timefmt", "sizefmt"}},
+		"echo":     {(*page).echo, []string{"decoding", "encoding", "var"}},
+		"elif":     {(*page).elif, nil},
+		"else":     {(*page).otherwise, nil},
+		"endif":    {(*page).endif, nil},
+		"exec":     {(*page).exec, []string{"cmd", "cgi"}},
+		"flastmod": {(*page).flastmod, []string{"file", "virtual"}},
+		"fsize":    {(*page).fsize, []string{"file", "virtual"}},
+		"if":       {(*page).conditional, nil},
+		"include":  {(*page).include, []string{"virtual", "file", "onerror"}},
+		"printenv": {(*page).printenv, nil},
+		"set":      {(*page).set, []string{"decoding", "encoding", "var", "value"}},
 	}
 }
 
 // carryOut carries out an element.
 func (p *page) carryOut(e *element) {
-	f := elements[e.name]
+	k := kinds[e.name]
 	switch {
 	case e.bad != "":
 		p.failIfShown("%s", e.bad)
-	case f == nil:
+	case k.run == nil:
 		p.failIfShown("unknown element %q", e.name)
+	case k.arguments != nil && !p.printing:
+	case k.arguments != nil && len(e.args) == 0:
+		p.fail("%s requires an argument", e.name)
 	default:
-		f(p, e)
+		k.run(p, e)
+	}
+}
+
+// arguments yields the arguments of an element up to one without a value, where mod_include ends, or one that elements of its
+// kind do not have.
+func (p *page) arguments(e *element) iter.Seq[argument] {
+	return func(yield func(argument) bool) {
+		for _, a := range e.args {
+			if a.hasValue && !slices.Contains(kinds[e.name].arguments, a.name) {
+				p.fail("%s: unknown argument %q", e.name, a.name)
+				return
+			}
+			if !a.hasValue || !yield(a) {
+				return
+			}
+		}
 	}
 }
 
@@ -50,28 +76,9 @@ func (p *page) failIfShown(format string, args ...any) {
 	}
 }
 
-// shown makes an element that needs arguments do nothing where nothing is
-// shown.
-func shown(f func(*page, *element)) func(*page, *element) {
-	return func(p *page, e *element) {
-		switch {
-		case !p.printing:
-		case len(e.args) == 0:
-			p.fail("%s requires an argument", e.name)
-		default:
-			f(p, e)
-		}
-	}
-}
-
-// unknown says that an element has no such argument.
-func (p *page) unknown(e *element, a argument) {
-	p.fail("%s: unknown argument %q", e.name, a.name)
-}
-
 // config sets the texts that replace values.
 func (p *page) config(e *element) {
-	for a := range e.valued {
+	for a := range p.arguments(e) {
 		value := p.substitute(a.value)
 		switch a.name {
 		case "errmsg":
@@ -89,9 +96,6 @@ func (p *page) config(e *element) {
 				p.fail("sizefmt must be bytes or abbrev, not %q", value)
 				return
 			}
-		default:
-			p.unknown(e, a)
-			return
 		}
 	}
 }
@@ -99,7 +103,7 @@ func (p *page) config(e *element) {
 // echo writes variables.
 func (p *page) echo(e *element) {
 	decoding, encoding := "none", "entity"
-	for a := range e.valued {
+	for a := range p.arguments(e) {
 		value := unescapeHTML(a.value)
 		switch a.name {
 		case "decoding":
@@ -116,9 +120,6 @@ func (p *page) echo(e *element) {
 				return
 			}
 			p.write(text)
-		default:
-			p.unknown(e, a)
-			return
 		}
 	}
 }
@@ -144,7 +145,7 @@ func (p *page) set(e *element) {
 		return
 	}
 	decoding, encoding, name, named := "none", "none", "", false
-	for a := range e.valued {
+	for a := range p.arguments(e) {
 		switch a.name {
 		case "decoding":
 			decoding = a.value
@@ -165,9 +166,6 @@ func (p *page) set(e *element) {
 				p.fail("the variables are too large")
 				return
 			}
-		default:
-			p.unknown(e, a)
-			return
 		}
 	}
 }
@@ -179,7 +177,7 @@ func (p *page) printenv(e *element) {
 		p.failIfShown("printenv has an argument")
 	case p.printing:
 		var b strings.Builder
-		p.vars.each(p.timefmt, func(name, value string) {
+		p.vars.each(func(name, value string) {
 			b.WriteString(escapeHTML(name) + "=" + escapeHTML(value) + "\n")
 		})
 		p.write(b.String())
@@ -200,7 +198,7 @@ func (p *page) elif(e *element) {
 	if p.hidden > 0 {
 		return
 	}
-	if p.found && e.expr != nil {
+	if p.found && e.asks {
 		p.printing = false
 		return
 	}
@@ -209,25 +207,13 @@ func (p *page) elif(e *element) {
 
 // ask evaluates the expression of an if or elif and acts on it. Where that is not possible, neither branch is shown.
 func (p *page) ask(e *element) {
-	holds, err := p.holds(e)
-	if err != nil {
-		p.fail("%v", err)
+	if e.holds == nil {
+		p.fail("%s", e.wrong)
 		p.printing, p.found = false, true
 		return
 	}
-	p.printing, p.found = holds, holds
-}
-
-func (p *page) holds(e *element) (bool, error) {
-	switch {
-	case len(e.args) != 1:
-		return false, fmt.Errorf("%s requires exactly one argument", e.name)
-	case e.expr == nil:
-		return false, fmt.Errorf("%s requires expr", e.name)
-	case e.expr.holds == nil:
-		return false, fmt.Errorf("the expression %q: %s; docs/php-cgi-ssi.md shows what expressions may contain", e.expr.source, e.expr.bad)
-	}
-	return e.expr.holds(p), nil
+	p.printing = e.holds(p)
+	p.found = p.printing
 }
 
 func (p *page) otherwise(e *element) {

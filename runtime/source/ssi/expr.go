@@ -6,13 +6,7 @@ import (
 	"strings"
 )
 
-// expression is the condition of an if or elif, ready to be evaluated.
-type expression struct {
-	source string
-	holds  condition // nil: bad says why not
-	bad    string
-}
-
+// condition is an expression that is ready to be evaluated.
 type condition = func(*page) bool
 
 // The limits of expressions. A regular expression takes time in proportion to
@@ -23,15 +17,19 @@ const (
 	maxRegexp     = 1000 // bytes
 )
 
-// compile reads the expression of an element.
+// compile reads the expression of an if or elif.
 func (e *element) compile() {
-	if len(e.args) != 1 || e.args[0].name != "expr" || !e.args[0].hasValue {
-		return // which is said when it is carried out
+	if len(e.args) != 1 {
+		e.wrong = e.name + " requires exactly one argument"
+		return
 	}
-	e.expr = &expression{source: e.args[0].value}
+	if e.asks = e.args[0].name == "expr" && e.args[0].hasValue; !e.asks {
+		e.wrong = e.name + " requires expr"
+		return
+	}
 	var err error
-	if e.expr.holds, err = parseExpression(e.expr.source); err != nil {
-		e.expr.bad = err.Error()
+	if e.holds, err = parseExpression(e.args[0].value); err != nil {
+		e.wrong = fmt.Sprintf("the expression %q: %v; docs/php-cgi-ssi.md shows what expressions may contain", e.args[0].value, err)
 	}
 }
 

@@ -53,13 +53,13 @@ func FuzzExpression(f *testing.F) {
 	f.Fuzz(func(t *testing.T, source, value string) {
 		e := &element{args: []argument{{name: "expr", value: source, hasValue: true}}}
 		e.compile()
-		if (e.expr.holds == nil) == (e.expr.bad == "") {
-			t.Fatalf("%+v", e.expr)
+		if (e.holds == nil) == (e.wrong == "") {
+			t.Fatalf("%+v", e)
 		}
-		if e.expr.holds != nil {
+		if e.holds != nil {
 			p := testPage()
 			p.vars.put("a", value)
-			e.expr.holds(p)
+			e.holds(p)
 		}
 	})
 }
@@ -104,7 +104,7 @@ func FuzzPage(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text, query string) {
 		p := testPage()
-		p.s.opt.Files, p.s.opt.Depth = files, 10
+		p.s.opt.Files = files
 		p.printing, p.found = true, true
 		p.left.Store(bufferSize - 1000) // nothing is sent, as there is no client
 		p.vars.putQuery(query)

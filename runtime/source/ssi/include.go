@@ -21,11 +21,7 @@ import (
 // not failed.
 func (p *page) include(e *element) {
 	failed := false
-	for a := range e.valued {
-		if a.name != "virtual" && a.name != "file" && a.name != "onerror" {
-			p.unknown(e, a)
-			break
-		}
+	for a := range p.arguments(e) {
 		target := p.substitute(unescapeHTML(a.value))
 		var err error
 		switch {
@@ -69,18 +65,12 @@ func (p *page) insert(target string) error {
 	return nil
 }
 
-var errDepth = errors.New("includes are nested too deeply")
-
 // get asks the server.
 func (p *page) get(target string) (status int, body []byte, err error) {
 	if p.r.Depth >= p.s.opt.Depth {
-		return 0, nil, errDepth
+		return 0, nil, exchange.ErrTooDeep
 	}
-	status, body, err = p.r.Sub(p.ctx, target)
-	if errors.Is(err, exchange.ErrTooDeep) {
-		err = errDepth
-	}
-	return status, body, err
+	return p.r.Sub(p.ctx, target)
 }
 
 // reachable implements -U and -A: it reports whether the server has a page for a path.
@@ -157,7 +147,7 @@ func (p *page) stat(name string) (fs.FileInfo, error) {
 // eachFile calls f for the files that fsize and flastmod name, up to the first
 // one that there is not.
 func (p *page) eachFile(e *element, f func(size int64, modified time.Time)) {
-	for a := range e.valued {
+	for a := range p.arguments(e) {
 		value := p.substitute(unescapeHTML(a.value))
 		var name string
 		var err error
@@ -166,9 +156,6 @@ func (p *page) eachFile(e *element, f func(size int64, modified time.Time)) {
 			name, err = below(p.f.name, value)
 		case "virtual":
 			name, err = p.pathBelow(p.target(value))
-		default:
-			p.unknown(e, a)
-			return
 		}
 		var info fs.FileInfo
 		if err == nil {
@@ -207,16 +194,13 @@ func (p *page) exec(e *element) {
 		p.fail("exec is not allowed")
 		return
 	}
-	for a := range e.valued {
+	for a := range p.arguments(e) {
 		var err error
 		switch a.name {
 		case "cmd":
 			err = p.command(p.expand(unescapeHTML(a.value), true))
 		case "cgi":
 			err = p.insert(p.cgiTarget(p.substitute(unescapeHTML(a.value))))
-		default:
-			p.unknown(e, a)
-			return
 		}
 		if p.stopped {
 			return
@@ -255,7 +239,7 @@ func (p *page) command(line string) error {
 func (p *page) environment() []string {
 	path := cmp.Or(os.Getenv("PATH"), "/usr/local/bin:/usr/bin:/bin")
 	env := []string{"PATH=" + path}
-	p.vars.each(p.timefmt, func(name, value string) {
+	p.vars.each(func(name, value string) {
 		if !strings.ContainsAny(name, "=\x00") && !strings.Contains(value, "\x00") && name != "PATH" {
 			env = append(env, name+"="+value)
 		}

@@ -7,13 +7,15 @@ import (
 	"time"
 
 	"fapws/runtime/backend"
+	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 )
 
 // testPage returns a page that expressions can be asked on.
 func testPage() *page {
 	s := &Pages{opt: Options{Root: "/root", Log: func(_, _ string) {}}}
-	r := &backend.Request{Context: context.Background(), Parsed: &http1.Request{Version: http1.HTTP11}, Path: "/a/page.shtml"}
+	r := &backend.Request{Context: context.Background(), Path: "/a/page.shtml",
+		Request: exchange.Request{Parsed: &http1.Request{Version: http1.HTTP11}, Peer: &exchange.Peer{}}}
 	f := &file{name: "/a/page.shtml", modified: time.Unix(1e9, 0).UTC()}
 	p := &page{s: s, r: r, f: f, ctx: r.Context, session: &session{vars: &variables{began: f.modified, modified: f.modified}}}
 	p.timefmt = "%s"

@@ -1,7 +1,9 @@
 package ssi
 
 import (
+	"fmt"
 	"io"
+	"os/user"
 	"strings"
 	"sync"
 	"syscall"
@@ -35,7 +37,11 @@ type element struct {
 	args []argument
 	line int    // of the page, from 1
 	bad  string // why it cannot be used, "" if it can
-	expr *expression
+
+	// Of an if or elif:
+	asks  bool      // it has an expression
+	holds condition // ready to be evaluated; nil: wrong says why not
+	wrong string
 }
 
 // argument is one of an element. A name alone has no value.
@@ -89,31 +95,23 @@ func parse(page string) *document {
 // mod_include, which looks for the end only where an argument may begin: text behind a name or an unquoted value,
 // without a space, belongs to it.
 func (e *element) parse(s string) int {
-	n := 0
-	for n < len(s) && !isSpace(s[n]) {
-		if strings.HasPrefix(s[n:], endTag) {
-			e.setName(s[:n])
-			return n + len(endTag)
-		}
-		n++
+	i := strings.IndexAny(s, space)
+	if tag := strings.Index(s, endTag); tag >= 0 && (i < 0 || tag < i) {
+		e.setName(s[:tag])
+		return tag + len(endTag)
 	}
-	if n == len(s) {
+	if i < 0 {
 		return e.unfinished(s)
 	}
-	e.setName(s[:n])
-	for {
-		n += spaces(s[n:])
-		switch {
-		case n == len(s):
-			return e.unfinished(s)
-		case strings.HasPrefix(s[n:], endTag):
-			return n + len(endTag)
+	e.setName(s[:i])
+	for rest, ok := s[i:], true; ; {
+		rest = strings.TrimLeft(rest, space)
+		if after, ends := strings.CutPrefix(rest, endTag); ends {
+			return len(s) - len(after)
 		}
-		used, ok := e.argument(s[n:])
-		if !ok {
+		if rest, ok = e.argument(rest); !ok {
 			return e.unfinished(s)
 		}
-		n += used
 	}
 }
 
@@ -135,35 +133,33 @@ func (e *element) unfinished(s string) int {
 	return len(s)
 }
 
-// argument reads name, name=value or name="value" and returns its length; ok
+// argument reads name, name=value or name="value" and returns what is behind it; ok
 // is false when the page ends in it.
-func (e *element) argument(s string) (n int, ok bool) {
+func (e *element) argument(s string) (rest string, ok bool) {
 	var a argument
-	if !isQuote(s[0]) {
-		for n < len(s) && !isSpace(s[n]) && s[n] != '=' {
-			n++
+	if s != "" && !isQuote(s[0]) {
+		i := strings.IndexAny(s, space+"=")
+		if i < 0 {
+			return "", false
 		}
-		a.name = strings.ToLower(s[:n])
-		n += spaces(s[n:])
-		if n == len(s) {
-			return n, false
-		}
-		if s[n] != '=' {
+		a.name = strings.ToLower(s[:i])
+		rest = strings.TrimLeft(s[i:], space)
+		if s, ok = strings.CutPrefix(rest, "="); !ok {
 			e.add(a)
-			return n, true
+			return rest, rest != ""
 		}
-		n += 1 + spaces(s[n+1:])
-		if n == len(s) {
-			return n, false
-		}
+		s = strings.TrimLeft(s, space)
+	}
+	if s == "" {
+		return "", false
 	}
 	if a.name == "" {
 		e.fail("value without an argument name")
 	}
-	value, used, ok := cutValue(s[n:])
-	a.value, a.hasValue = value, true
+	a.value, rest, ok = cutValue(s)
+	a.hasValue = true
 	e.add(a)
-	return n + used, ok
+	return rest, ok
 }
 
 func (e *element) add(a argument) {
@@ -174,37 +170,29 @@ func (e *element) add(a argument) {
 	e.args = append(e.args, a)
 }
 
-// valued yields the arguments in front of the first one without a value: mod_include ends there.
-func (e *element) valued(yield func(argument) bool) {
-	for _, a := range e.args {
-		if !a.hasValue || !yield(a) {
-			return
-		}
-	}
-}
-
 // cutValue reads a value, quoted or up to the next space, and returns it with
-// its length. A backslash before a quote of the kind around
+// what is behind it. A backslash before a quote of the kind around
 // the value makes it part of it; other backslashes stay.
-func cutValue(s string) (value string, n int, ok bool) {
+func cutValue(s string) (value, rest string, ok bool) {
 	if !isQuote(s[0]) {
-		if n = strings.IndexAny(s, space); n < 0 {
-			return "", len(s), false
+		i := strings.IndexAny(s, space)
+		if i < 0 {
+			return "", "", false
 		}
-		return s[:n], n + 1, true
+		return s[:i], s[i+1:], true
 	}
 	quote := s[0]
 	var b strings.Builder
-	for n = 1; n < len(s); n++ {
+	for n := 1; n < len(s); n++ {
 		switch {
 		case s[n] == '\\' && n+1 < len(s) && s[n+1] == quote:
 			n++
 		case s[n] == quote:
-			return b.String(), n + 1, true
+			return b.String(), s[n+1:], true
 		}
 		b.WriteByte(s[n])
 	}
-	return "", n, false
+	return "", "", false
 }
 
 func isQuote(c byte) bool { return c == '"' || c == '\'' || c == '`' }
@@ -214,14 +202,11 @@ const space = " \t\n\v\f\r"
 
 func isSpace(c byte) bool { return strings.IndexByte(space, c) >= 0 }
 
-// spaces returns how many spaces s begins with.
-func spaces(s string) int { return len(s) - len(strings.TrimLeft(s, space)) }
-
 // file is a page as it was read.
 type file struct {
 	name     string // decoded path below the root: "/a/b.shtml"
 	modified time.Time
-	owner    uint32
+	owner    string // name of its owner
 	stamp    static.Stamp
 	doc      *document
 }
@@ -234,7 +219,7 @@ func (s *Pages) load(name string) (*file, error) {
 	}
 	defer opened.Close()
 	now := time.Now().UnixNano()
-	f := &file{name: name, modified: info.ModTime(), owner: info.Sys().(*syscall.Stat_t).Uid, stamp: static.StampOf(info)}
+	f := &file{name: name, modified: info.ModTime(), owner: "<unknown>", stamp: static.StampOf(info)}
 	if known := s.cache.get(name); known != nil && known.stamp == f.stamp {
 		return known, nil
 	}
@@ -246,19 +231,22 @@ func (s *Pages) load(name string) (*file, error) {
 		return nil, err
 	}
 	f.doc = parse(string(text))
+	if u, err := user.LookupId(fmt.Sprint(info.Sys().(*syscall.Stat_t).Uid)); err == nil {
+		f.owner = u.Username
+	}
 	if f.stamp.Settled(now) {
 		s.cache.put(f)
 	}
 	return f, nil
 }
 
-// cache holds parsed pages. When they are too many, any of them go.
+// cache holds parsed pages. When they are too many, all of them go.
 type cache struct {
 	limit int // bytes
 
 	mu    sync.Mutex
 	files map[string]*file // by name
-	size  int              // bytes of all
+	size  int              // bytes of all, and of those that others have replaced
 }
 
 func (c *cache) get(name string) *file {
@@ -268,27 +256,16 @@ func (c *cache) get(name string) *file {
 }
 
 func (c *cache) put(f *file) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.remove(c.files[f.name])
-	if f.cost() > c.limit/2 {
+	cost := 300 + len(f.name) + f.doc.size
+	if cost > c.limit/2 {
 		return
 	}
-	for _, other := range c.files {
-		if c.size+f.cost() <= c.limit {
-			break
-		}
-		c.remove(other)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.size+cost > c.limit {
+		clear(c.files)
+		c.size = 0
 	}
 	c.files[f.name] = f
-	c.size += f.cost()
+	c.size += cost
 }
-
-func (c *cache) remove(f *file) {
-	if f != nil {
-		delete(c.files, f.name)
-		c.size -= f.cost()
-	}
-}
-
-func (f *file) cost() int { return 300 + len(f.name) + f.doc.size }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -86,8 +85,11 @@ type Pages struct {
 	gate  *programs.Gate // for programs that run
 }
 
-// maxPrograms bounds how many programs run for exec cmd at the same time.
-const maxPrograms = 32
+// maxPrograms bounds how many programs run for exec cmd at the same time. Any number waits: there are fewer requests.
+const (
+	maxPrograms = 32
+	maxWaiting  = 1 << 30
+)
 
 // New checks the options. The error is one line.
 func New(o Options) (*Pages, error) {
@@ -107,7 +109,7 @@ func New(o Options) (*Pages, error) {
 	o.TimeFormat = cmp.Or(o.TimeFormat, "%A, %d-%b-%Y %H:%M:%S %Z")
 	o.ErrorMessage = cmp.Or(o.ErrorMessage, "[an error occurred while processing this directive]")
 	o.UndefinedEcho = cmp.Or(o.UndefinedEcho, "(none)")
-	return &Pages{opt: o, cache: cache{limit: maxParsed, files: map[string]*file{}}, gate: programs.NewGate(maxPrograms, math.MaxInt)}, nil
+	return &Pages{opt: o, cache: cache{limit: maxParsed, files: map[string]*file{}}, gate: programs.NewGate(maxPrograms, maxWaiting)}, nil
 }
 
 // IsPage says whether a file of this name has elements.
@@ -366,54 +368,38 @@ func (p *page) variable(name string) (string, bool) {
 	if len(name) == 1 && isDigit(name[0]) {
 		return p.capture(int(name[0] - '0'))
 	}
-	return p.vars.get(name, p.timefmt)
+	return p.vars.get(name)
 }
 
 // substitute replaces $name and ${name} in a value. \$ is a dollar sign;
 // other backslashes stay.
 func (p *page) substitute(s string) string { return p.expand(s, false) }
 
+// reference is one to a variable, or a dollar sign that is none. One without its brace reaches to the end.
+var reference = regexp.MustCompile(`\\\$|\$(?:\w+|\{[^}]+\}|\{[^}]*$)`)
+
 // expand is substitute, which may leave the names of missing variables.
 func (p *page) expand(s string, leaveNames bool) string {
-	if !strings.ContainsAny(s, `\$`) {
-		return s
-	}
-	var b strings.Builder
-	for i := 0; i < len(s) && b.Len() <= maxVariables; {
-		c := s[i]
-		if c == '\\' && i+1 < len(s) && s[i+1] == '$' {
-			b.WriteByte('$')
-			i += 2
-			continue
+	size := 0
+	return reference.ReplaceAllStringFunc(s, func(text string) string {
+		name := text[1:]
+		switch braced := strings.HasPrefix(name, "{"); {
+		case name == "$": // with a backslash
+			return name
+		case braced && !strings.HasSuffix(name, "}"):
+			p.log("a } is missing in %q", s)
+			return ""
+		case braced:
+			name = name[1 : len(name)-1]
 		}
-		if c != '$' {
-			b.WriteByte(c)
-			i++
-			continue
+		if size > maxVariables {
+			return ""
 		}
-		name, n := "", 0
-		if strings.HasPrefix(s[i+1:], "{") {
-			end := strings.IndexByte(s[i:], '}')
-			if end < 0 {
-				p.log("a } is missing in %q", s)
-				break
-			}
-			name, n = s[i+2:i+end], end+1
-		} else {
-			name = leadingName.FindString(s[i+1:])
-			n = 1 + len(name)
+		value, ok := p.variable(name)
+		if !ok && leaveNames {
+			value = text
 		}
-		if name == "" {
-			b.WriteByte('$')
-			i++
-			continue
-		}
-		if value, ok := p.variable(name); ok {
-			b.WriteString(value)
-		} else if leaveNames {
-			b.WriteString(s[i : i+n])
-		}
-		i += n
-	}
-	return b.String()
+		size += len(value)
+		return value
+	})
 }

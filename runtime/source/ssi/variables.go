@@ -4,10 +4,8 @@ import (
 	"encoding/base64"
 	"html"
 	"net/textproto"
-	"os/user"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -29,7 +27,6 @@ const maxVariables = 1 << 20
 type variables struct {
 	began    time.Time
 	modified time.Time // of the outermost page
-	owner    uint32    // of its file
 
 	// A page whose time is up may still be at work while the one that
 	// included it goes on.
@@ -40,57 +37,48 @@ type variables struct {
 	vary  []string // fields of the request that the page depends on; "*": on more than that
 }
 
-type variableEntry struct {
-	name, value string
-	later       func(v *variables, format string) string // makes value when it is first asked for
-}
+type variableEntry struct{ name, value string }
 
 // put sets a variable. It returns false when there is no more room.
 func (v *variables) put(name, value string) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return v.set(variableEntry{name: name, value: value})
-}
-
-func (v *variables) set(e variableEntry) bool {
-	key := strings.ToLower(e.name)
+	key := strings.ToLower(name)
 	i, ok := v.index[key]
-	size := v.size + len(e.value)
+	size := v.size + len(value)
 	if ok {
 		size -= len(v.list[i].value)
 	} else {
-		size += 2*len(e.name) + 100
+		size += 2*len(name) + 100
 	}
 	if size > maxVariables {
 		return false
 	}
 	v.size = size
 	if ok {
-		v.list[i].value, v.list[i].later = e.value, e.later
+		v.list[i].value = value
 		return true
 	}
 	if v.index == nil {
 		v.index = map[string]int{}
 	}
 	v.index[key] = len(v.list)
-	v.list = append(v.list, e)
+	v.list = append(v.list, variableEntry{name, value})
 	return true
 }
 
-// get returns the value of a variable. Times that are first asked for now have
-// the format, and keep it.
-func (v *variables) get(name, format string) (string, bool) {
+// get returns the value of a variable.
+func (v *variables) get(name string) (string, bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	name = strings.ToUpper(name)
-	if field, ok := strings.CutPrefix(name, "HTTP_"); ok {
+	if field, ok := strings.CutPrefix(strings.ToUpper(name), "HTTP_"); ok {
 		v.depend(strings.ReplaceAll(field, "_", "-"))
 	}
 	i, ok := v.index[strings.ToLower(name)]
 	if !ok {
 		return "", false
 	}
-	return v.value(i, format), true
+	return v.list[i].value, true
 }
 
 // depend records that the page differs for other values of a field, for a cache. The caller holds v.mu.
@@ -113,50 +101,24 @@ func (v *variables) varies() string {
 	return strings.Join(v.vary, ", ")
 }
 
-func (v *variables) value(i int, format string) string {
-	if f := v.list[i].later; f != nil {
-		v.set(variableEntry{name: v.list[i].name, value: f(v, format)})
-	}
-	return v.list[i].value
-}
-
 // each calls f with all variables, in their order.
-func (v *variables) each(format string, f func(name, value string)) {
+func (v *variables) each(f func(name, value string)) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.vary = []string{"*"}
-	for i := range v.list {
-		f(v.list[i].name, v.value(i, format))
+	for _, one := range v.list {
+		f(one.name, one.value)
 	}
-}
-
-func (v *variables) dateLocal(format string) string { return formatTime(format, v.began.Local()) }
-
-func (v *variables) dateGMT(format string) string {
-	return formatTime(format, v.began.In(greenwich))
-}
-
-func (v *variables) lastModified(format string) string {
-	return formatTime(format, v.modified.Local())
 }
 
 // greenwich is the time zone that %Z calls GMT.
 var greenwich = time.FixedZone("GMT", 0)
 
-// setTimes gives the times a new format.
+// setTimes gives the times a format.
 func (v *variables) setTimes(format string) {
-	v.put("DATE_LOCAL", v.dateLocal(format))
-	v.put("DATE_GMT", v.dateGMT(format))
-	v.put("LAST_MODIFIED", v.lastModified(format))
-}
-
-// userName returns the name of the owner of the outermost page.
-func (v *variables) userName(string) string {
-	u, err := user.LookupId(strconv.FormatUint(uint64(v.owner), 10))
-	if err != nil {
-		return "<unknown>"
-	}
-	return u.Username
+	v.put("DATE_LOCAL", formatTime(format, v.began.Local()))
+	v.put("DATE_GMT", formatTime(format, v.began.In(greenwich)))
+	v.put("LAST_MODIFIED", formatTime(format, v.modified.Local()))
 }
 
 // order is that in which Apache has the variables of a request behind those of its fields.
@@ -165,34 +127,28 @@ var order = strings.Fields("SERVER_SOFTWARE SERVER_NAME SERVER_ADDR SERVER_PORT 
 
 // newVariables makes the table of a request: the variables of a program without secrets, and those of pages.
 func newVariables(r *backend.Request, f *file, o *Options, now time.Time) *variables {
-	v := &variables{began: now, modified: f.modified, owner: f.owner}
-	add := func(name, value string) { v.set(variableEntry{name: name, value: value}) }
-	later := func(name string, f func(*variables, string) string) {
-		v.set(variableEntry{name: name, later: f})
-	}
+	v := &variables{began: now, modified: f.modified}
 	values := map[string]string{"SERVER_ADDR": r.Peer.ServerName}
 	site := programs.Site{Software: o.Software, DocumentRoot: o.Root}
 	programs.Variables(r, &site, &programs.Script{File: o.Root + f.name, Base: len(r.Path)}, func(name, value string) {
 		switch {
 		case name == "HTTP_AUTHORIZATION" || name == "HTTP_PROXY_AUTHORIZATION":
 		case strings.HasPrefix(name, "HTTP_") || strings.HasPrefix(name, "CONTENT_"):
-			add(name, value)
+			v.put(name, value)
 		default:
 			values[name] = value
 		}
 	})
 	for _, name := range order {
 		if value, ok := values[name]; ok {
-			add(name, value)
+			v.put(name, value)
 		}
 	}
-	later("DATE_LOCAL", (*variables).dateLocal)
-	later("DATE_GMT", (*variables).dateGMT)
-	later("LAST_MODIFIED", (*variables).lastModified)
-	add("DOCUMENT_URI", r.Path)
-	add("DOCUMENT_ARGS", r.Query())
-	later("USER_NAME", (*variables).userName)
-	add("DOCUMENT_NAME", f.name[strings.LastIndexByte(f.name, '/')+1:])
+	v.setTimes(o.TimeFormat)
+	v.put("DOCUMENT_URI", r.Path)
+	v.put("DOCUMENT_ARGS", r.Query())
+	v.put("USER_NAME", f.owner)
+	v.put("DOCUMENT_NAME", f.name[strings.LastIndexByte(f.name, '/')+1:])
 	if q := r.Query(); q != "" {
 		v.putQuery(q)
 	}
@@ -284,15 +240,12 @@ func decodeBase64(s string) string {
 	return text
 }
 
-// reference is a reference to a character in HTML. Without its ";", which browsers do not insist on, it is a part of a query.
-var reference = regexp.MustCompile(`&#?\w+;`)
+// character is a reference to a character in HTML. Without its ";", which browsers do not insist on, it is a part of a query.
+var character = regexp.MustCompile(`&#?\w+;`)
 
-func unescapeHTML(s string) string { return reference.ReplaceAllStringFunc(s, html.UnescapeString) }
+func unescapeHTML(s string) string { return character.ReplaceAllStringFunc(s, html.UnescapeString) }
 
 var shellSpecial = regexp.MustCompile("[&;`'\"|*?~<>^()\\[\\]{}$\\\\\n]")
 
 // escapeShell puts a backslash before characters that a shell would not take literally.
 func escapeShell(s string) string { return shellSpecial.ReplaceAllString(s, `\$0`) }
-
-// leadingName is the name that a text begins with.
-var leadingName = regexp.MustCompile(`^\w*`)

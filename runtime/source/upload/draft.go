@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 	"sync/atomic"
@@ -22,7 +23,7 @@ import (
 type draft struct {
 	f        *os.File
 	pieces   *pieces  // instead of f; or nil
-	dir      *os.File // of temp and name; nil: f is written to as it is
+	dir      *os.Root // of temp and name; nil: f is written to as it is
 	temp     string   // its name until commit
 	name     string   // its name afterwards
 	path     string   // the whole one, for the handler
@@ -31,7 +32,7 @@ type draft struct {
 	hashed   int64 // bytes that hash has got; with others before them it gets no more: see hashAll
 	size     int64 // bytes in the file
 	unsynced int64
-	release  func() // gives f back, which others use, too; nil: it is the draft's own
+	release  func() // ends the use of a single target, whose f stays open; nil: f is the draft's own
 }
 
 // write appends a piece. The error is of the file system.
@@ -85,21 +86,9 @@ func (d *draft) seal() error {
 func (d *draft) commit() (err error) {
 	switch {
 	case d.pieces != nil:
-		return d.pieces.end()
-	case d.dir == nil:
-		return d.close()
-	}
-	if err = d.f.Chmod(os.FileMode(d.options.Mode)); err == nil {
-		err = rename(int(d.dir.Fd()), d.temp, d.name, d.options.Replace)
-	}
-	switch {
-	case errors.Is(err, unix.EEXIST), errors.Is(err, unix.EISDIR), errors.Is(err, unix.ENOTEMPTY):
-		err = errExists
-	case err == nil && d.options.Sync != SyncNone:
-		err = ignoreUnsupported(d.dir.Sync())
-		d.temp = ""
-	case err == nil:
-		d.temp = ""
+		err = d.pieces.end()
+	case d.dir != nil:
+		err = d.publish()
 	}
 	if err != nil {
 		d.abort()
@@ -108,14 +97,36 @@ func (d *draft) commit() (err error) {
 	return d.close()
 }
 
+// publish renames the file.
+func (d *draft) publish() error {
+	dir, err := d.dir.Open(".")
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	if err = d.f.Chmod(os.FileMode(d.options.Mode)); err == nil {
+		err = rename(int(dir.Fd()), d.temp, d.name, d.options.Replace)
+	}
+	switch {
+	case errors.Is(err, unix.EEXIST), errors.Is(err, unix.EISDIR), errors.Is(err, unix.ENOTEMPTY):
+		return errExists
+	case err != nil:
+		return err
+	}
+	d.temp = ""
+	if d.options.Sync == SyncNone {
+		return nil
+	}
+	return ignoreUnsupported(dir.Sync())
+}
+
 // abort removes the file. Bytes on a device stay. d must not be used afterwards.
 func (d *draft) abort() {
-	if d.pieces != nil {
-		d.pieces.abort()
-		return
-	}
-	if d.dir != nil && d.temp != "" {
-		_ = unix.Unlinkat(int(d.dir.Fd()), d.temp, 0) // while it is locked: it is the same file
+	switch {
+	case d.pieces != nil:
+		_ = d.pieces.ask(inquiry{Op: opAbort}) // its own errors are in the log
+	case d.dir != nil && d.temp != "":
+		_ = d.dir.Remove(d.temp) // while it is locked: it is the same file
 	}
 	_ = d.close()
 }
@@ -141,37 +152,31 @@ func ignoreUnsupported(err error) error {
 
 // openLocked opens a file of the directory for writing, which is made if it does not exist, and locks it. The error is errBusy if
 // another upload has it, also one of another process.
-func openLocked(dir *os.File, name string, flags int) (*os.File, error) {
+func openLocked(dir *os.Root, name string, flags int) (*os.File, error) {
 	for {
-		fd, err := system.OpenAt(int(dir.Fd()), name, flags|unix.O_RDWR|unix.O_NOFOLLOW, 0o600)
+		f, err := dir.OpenFile(name, flags|os.O_RDWR, 0o600)
 		if err != nil {
-			return nil, &os.PathError{Op: "open", Path: name, Err: err}
-		}
-		f := os.NewFile(uintptr(fd), name)
-		if err := lock(f); err != nil {
-			f.Close()
 			return nil, err
 		}
 		// The upload that had it may have renamed or removed it since it was opened.
-		var opened, named unix.Stat_t
-		err = unix.Fstat(fd, &opened)
+		var opened, named fs.FileInfo
+		if err = lock(f); err == nil {
+			opened, err = f.Stat()
+		}
 		if err == nil {
-			err = unix.Fstatat(int(dir.Fd()), name, &named, unix.AT_SYMLINK_NOFOLLOW)
+			named, err = dir.Lstat(name)
 		}
 		switch {
-		case err == nil && opened.Ino == named.Ino && opened.Dev == named.Dev:
-			if opened.Mode&unix.S_IFMT != unix.S_IFREG {
-				f.Close()
-				return nil, &os.PathError{Op: "open", Path: name, Err: errors.New("not a regular file")}
-			}
+		case err == nil && !named.Mode().IsRegular(): // or a link
+			err = &os.PathError{Op: "open", Path: name, Err: errors.New("not a regular file")}
+		case err == nil && os.SameFile(opened, named):
 			return f, nil
-		case err != nil && err != unix.ENOENT:
-			f.Close()
-			return nil, &os.PathError{Op: "stat", Path: name, Err: err}
+		case errors.Is(err, fs.ErrNotExist) && flags&os.O_CREATE != 0:
+			err = nil
 		}
 		f.Close()
-		if flags&unix.O_CREAT == 0 {
-			return nil, &os.PathError{Op: "open", Path: name, Err: unix.ENOENT}
+		if err != nil {
+			return nil, err
 		}
 	}
 }
@@ -235,10 +240,12 @@ func (t *device) ready(f *os.File, file stored) error {
 	return err
 }
 
-// descriptor is one that the script has opened. All uploads share its position.
-type descriptor struct {
+// single is a target that one upload at a time is written to: a descriptor that the script has opened, whose position all uploads
+// share, or else the handler, for memory that is not a file: flash that is erased and written in blocks (MTD). The handler is asked with a
+// line of JSON (inquiry) and, behind that, a piece.
+type single struct {
 	options *Options
-	f       *os.File
+	f       *os.File // nil: the handler
 	busy    atomic.Bool
 }
 
@@ -252,25 +259,26 @@ func newDescriptor(o *Options) (target, error) {
 		unix.Close(fd)
 		return nil, fmt.Errorf("descriptor %d is not open for writing", o.Descriptor)
 	}
-	return &descriptor{options: o, f: os.NewFile(uintptr(fd), fmt.Sprintf("descriptor %d", o.Descriptor))}, nil
+	return &single{options: o, f: os.NewFile(uintptr(fd), fmt.Sprintf("descriptor %d", o.Descriptor))}, nil
 }
 
-func (t *descriptor) begin(*backend.Response, string, stored) (*draft, error) {
+func (t *single) begin(w *backend.Response, id string, file stored) (*draft, error) {
 	if t.busy.Swap(true) {
 		return nil, errBusy
 	}
-	return &draft{f: t.f, options: t.options, hash: sha256.New(), release: func() { t.busy.Store(false) }}, nil
+	d := &draft{f: t.f, options: t.options, hash: sha256.New(), release: func() { t.busy.Store(false) }}
+	if t.f == nil {
+		d.pieces = &pieces{w: w, id: id, key: t.options.Key, size: t.options.Pieces}
+		if err := d.pieces.ask(inquiry{Op: opBegin, File: &file}); err != nil {
+			d.release()
+			return nil, err
+		}
+	}
+	return d, nil
 }
 
 // maxPiece is the largest piece of Options.Pieces, in bytes.
 const maxPiece = 1 << 20
-
-// consumer has the handler take the bytes of files, for memory that is not a file: flash that is erased and written in blocks (MTD). The
-// handler is asked with a line of JSON (inquiry) and, behind that, a piece. One upload at a time is under way.
-type consumer struct {
-	options *Options
-	busy    atomic.Bool
-}
 
 // inquiry is a question to the handler. contrib/fapws/_upload.py reads it.
 type inquiry struct {
@@ -288,18 +296,6 @@ const (
 	opAbort = "abort"
 )
 
-func (t *consumer) begin(w *backend.Response, id string, file stored) (*draft, error) {
-	if t.busy.Swap(true) {
-		return nil, errBusy
-	}
-	p := &pieces{w: w, id: id, key: t.options.Key, size: t.options.Pieces, done: func() { t.busy.Store(false) }}
-	if err := p.ask(inquiry{Op: opBegin, File: &file}); err != nil {
-		p.done()
-		return nil, err
-	}
-	return &draft{pieces: p, options: t.options, hash: sha256.New()}, nil
-}
-
 // pieces gathers the bytes of a file until a piece is full, and gives that to the handler.
 type pieces struct {
 	w      *backend.Response
@@ -308,7 +304,6 @@ type pieces struct {
 	size   int    // bytes of a piece
 	head   int    // bytes of the line before it
 	buffer []byte // line and piece
-	done   func()
 }
 
 // Write implements io.Writer.
@@ -342,22 +337,10 @@ func (p *pieces) flush() error {
 
 // end gives the rest to the handler, and tells it that the file is complete.
 func (p *pieces) end() error {
-	err := p.flush()
-	if err == nil {
-		err = p.ask(inquiry{Op: opEnd})
-	}
-	if err != nil {
-		p.abort()
+	if err := p.flush(); err != nil {
 		return err
 	}
-	p.done()
-	return nil
-}
-
-// abort tells the handler that the rest does not come.
-func (p *pieces) abort() {
-	_ = p.ask(inquiry{Op: opAbort}) // its own errors are in the log
-	p.done()
+	return p.ask(inquiry{Op: opEnd})
 }
 
 func (p *pieces) ask(what inquiry) error {

@@ -1,7 +1,6 @@
 package upload
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -33,19 +32,16 @@ type contents struct {
 func read(next func() ([]byte, error), boundary string) (c contents) {
 	f := newForm(next, boundary)
 	c.Fields = f.Fields
-	buffer := make([]byte, 7)
 	for {
-		file, err := f.nextFile()
+		file, part, err := f.nextFile()
 		if err == io.EOF {
 			return c
 		}
-		var content bytes.Buffer
-		for err == nil {
-			var n int
-			n, err = file.fill(buffer)
-			content.Write(buffer[:n])
+		var content strings.Builder
+		if err == nil {
+			err = f.copy(&content, part)
 		}
-		if err != io.EOF {
+		if err != nil {
 			c.Error = err.Error()
 			return c
 		}
@@ -110,13 +106,11 @@ func TestFormsThatAreNone(t *testing.T) {
 		"many parts":        {strings.Repeat(part(`form-data; name="a"`, "", ""), maxParts+1) + tail, "more than", 413},
 	} {
 		f := newForm(arriving(c.body), boundary)
-		file, err := f.nextFile()
+		var err error
 		for err == nil {
-			for err == nil {
-				_, err = file.fill(make([]byte, 5))
-			}
-			if err == io.EOF {
-				file, err = f.nextFile()
+			var part io.Reader
+			if _, part, err = f.nextFile(); err == nil {
+				err = f.copy(new(strings.Builder), part)
 			}
 		}
 		var r *refusal

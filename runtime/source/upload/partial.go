@@ -12,10 +12,6 @@ import (
 	"os"
 	"strings"
 	"time"
-
-	"golang.org/x/sys/unix"
-
-	"fapws/runtime/system"
 )
 
 // An upload that may be continued is two files in the directory of its target: the bytes so far, which are locked while a process
@@ -63,21 +59,11 @@ var errUnknown = &refusal{status: 404, text: "there is no such upload"}
 
 // create begins an upload that may be continued.
 func (t *folder) create(id string, what description) (p *partial, err error) {
-	dir, err := t.open()
-	if err != nil {
+	if err := t.admit(what.Owner); err != nil {
 		return nil, err
 	}
-	if unfinished := t.expire(dir); len(unfinished) >= maxPartial || what.Owner != "" && ownedBy(what.Owner, dir, unfinished) >= maxOwned {
-		dir.Close()
-		return nil, refuse(503, "too many unfinished uploads")
-	}
-	var d *draft
-	name := cmp.Or(t.only, what.Name)
-	if err = t.vacant(dir, name); err == nil {
-		d, err = t.draft(dir, name, hiddenPrefix+id+partialSuffix, unix.O_CREAT|unix.O_EXCL)
-	}
+	d, err := t.draft(cmp.Or(t.only, what.Name), hiddenPrefix+id+partialSuffix, os.O_CREATE|os.O_EXCL)
 	if err != nil {
-		dir.Close()
 		return nil, err
 	}
 	p = &partial{draft: d, description: what, id: id, touched: time.Now()}
@@ -86,7 +72,7 @@ func (t *folder) create(id string, what description) (p *partial, err error) {
 		err = d.room(stored{Size: what.Length})
 	}
 	if err == nil {
-		err = writeFile(dir, hiddenPrefix+id+descriptionSuffix, text)
+		err = d.dir.WriteFile(hiddenPrefix+id+descriptionSuffix, text, 0o600)
 	}
 	if err != nil {
 		p.remove()
@@ -95,14 +81,23 @@ func (t *folder) create(id string, what description) (p *partial, err error) {
 	return p, nil
 }
 
-// ownedBy returns how many of the uploads of dir are of a client.
-func ownedBy(owner string, dir *os.File, ids []string) (n int) {
-	for _, id := range ids {
-		if what, err := describe(dir, id); err == nil && what.Owner == owner {
-			n++
+// admit returns an error if a client cannot begin an upload, because there are too many.
+func (t *folder) admit(owner string) error {
+	dir, err := t.open()
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	unfinished, owned := t.expire(dir), 0
+	for _, id := range unfinished {
+		if what, err := describe(dir, id); err == nil && owner != "" && what.Owner == owner {
+			owned++
 		}
 	}
-	return n
+	if len(unfinished) >= maxPartial || owned >= maxOwned {
+		return refuse(503, "too many unfinished uploads")
+	}
+	return nil
 }
 
 // resume opens an upload that was created. The error is errUnknown if there is none, and errBusy if another request has it.
@@ -110,58 +105,38 @@ func (t *folder) resume(id string) (*partial, error) {
 	if !isToken(id) {
 		return nil, errUnknown
 	}
-	dir, err := t.open()
-	if err != nil {
-		return nil, err
-	}
-	p, err := t.read(dir, id)
-	if err != nil {
-		dir.Close()
-		return nil, err
-	}
-	return p, nil
-}
-
-// read is resume in a directory, which belongs to the upload if there is no error.
-func (t *folder) read(dir *os.File, id string) (*partial, error) {
-	what, err := describe(dir, id)
-	if err != nil {
-		return nil, err
-	}
-	d, err := t.draft(dir, cmp.Or(t.only, what.Name), hiddenPrefix+id+partialSuffix, 0)
+	d, err := t.draft("", hiddenPrefix+id+partialSuffix, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, errUnknown
 	}
 	if err != nil {
 		return nil, err
 	}
-	p := &partial{draft: d, description: what, id: id}
+	p := &partial{draft: d, id: id}
 	st, err := d.f.Stat()
 	if err == nil {
 		d.size, p.touched = st.Size(), st.ModTime()
 		_, err = d.f.Seek(0, io.SeekEnd)
 	}
-	if err != nil || t.expired(p.touched, d.size) {
-		d.f.Close()
-		return nil, cmp.Or(err, error(errUnknown))
+	if err == nil {
+		p.description, err = describe(d.dir, id)
 	}
+	if err == nil && t.expired(p.touched, d.size) {
+		err = errUnknown
+	}
+	if err != nil {
+		_ = d.close()
+		return nil, err
+	}
+	t.call(d, cmp.Or(t.only, p.Name))
 	return p, nil
 }
 
 // describe reads the description of an upload.
-func describe(dir *os.File, id string) (what description, err error) {
-	fd, err := system.OpenAt(int(dir.Fd()), hiddenPrefix+id+descriptionSuffix, unix.O_RDONLY|unix.O_NOFOLLOW, 0)
-	if err == unix.ENOENT {
-		return what, errUnknown
-	}
-	if err != nil {
-		return what, err
-	}
-	f := os.NewFile(uintptr(fd), id)
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, 1<<20))
-	if err == nil && json.Unmarshal(text, &what) != nil {
-		err = errUnknown // the power has failed while it was written
+func describe(dir *os.Root, id string) (what description, err error) {
+	text, err := dir.ReadFile(hiddenPrefix + id + descriptionSuffix)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && json.Unmarshal(text, &what) != nil { // the power has failed while it was written
+		err = errUnknown
 	}
 	return what, err
 }
@@ -199,31 +174,30 @@ func (t *folder) expireLater() {
 }
 
 // expire removes uploads of dir that are too old, and returns the others.
-func (t *folder) expire(dir *os.File) (others []string) {
-	_, _ = dir.Seek(0, io.SeekStart)
-	names, _ := dir.Readdirnames(-1)
-	for _, name := range names {
-		id, isHidden := strings.CutPrefix(name, hiddenPrefix)
-		id, isDescription := strings.CutSuffix(id, descriptionSuffix)
-		if !isHidden || !isDescription || !isToken(id) {
+func (t *folder) expire(dir *os.Root) (others []string) {
+	for id := range entries(dir, descriptionSuffix) {
+		data, about := hiddenPrefix+id+partialSuffix, hiddenPrefix+id+descriptionSuffix
+		if !isToken(id) {
 			continue
 		}
-		var st unix.Stat_t
-		err := unix.Fstatat(int(dir.Fd()), hiddenPrefix+id+partialSuffix, &st, unix.AT_SYMLINK_NOFOLLOW)
-		if err == nil && !t.expired(time.Unix(st.Mtim.Unix()), st.Size) {
-			others = append(others, id)
-			continue
+		info, missing := dir.Lstat(data)
+		if missing != nil { // it is being created or removed, or that was interrupted
+			info, _ = dir.Lstat(about)
 		}
-		if err != nil { // it is being created or removed, or that was interrupted
-			if err = unix.Fstatat(int(dir.Fd()), name, &st, unix.AT_SYMLINK_NOFOLLOW); err == nil && t.expired(time.Unix(st.Mtim.Unix()), st.Size) {
-				_ = unix.Unlinkat(int(dir.Fd()), name, 0)
+		switch {
+		case info == nil:
+		case !t.expired(info.ModTime(), info.Size()):
+			if missing == nil {
+				others = append(others, id)
 			}
-			continue
-		}
-		if f, err := openLocked(dir, hiddenPrefix+id+partialSuffix, 0); err == nil {
-			_ = unix.Unlinkat(int(dir.Fd()), name, 0)
-			_ = unix.Unlinkat(int(dir.Fd()), hiddenPrefix+id+partialSuffix, 0)
-			f.Close()
+		case missing != nil:
+			_ = dir.Remove(about)
+		default:
+			if f, err := openLocked(dir, data, 0); err == nil {
+				_ = dir.Remove(about)
+				_ = dir.Remove(data)
+				f.Close()
+			}
 		}
 	}
 	return others
@@ -231,25 +205,14 @@ func (t *folder) expire(dir *os.File) (others []string) {
 
 // remove removes the upload. p must not be used afterwards.
 func (p *partial) remove() {
-	_ = unix.Unlinkat(int(p.dir.Fd()), hiddenPrefix+p.id+descriptionSuffix, 0)
+	_ = p.dir.Remove(hiddenPrefix + p.id + descriptionSuffix)
 	p.abort()
 }
 
 // finish gives the file its name.
 func (p *partial) finish() error {
-	_ = unix.Unlinkat(int(p.dir.Fd()), hiddenPrefix+p.id+descriptionSuffix, 0)
+	_ = p.dir.Remove(hiddenPrefix + p.id + descriptionSuffix)
 	return p.commit()
-}
-
-// writeFile writes a file that does not exist.
-func writeFile(dir *os.File, name string, text []byte) error {
-	fd, err := system.OpenAt(int(dir.Fd()), name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW, 0o600)
-	if err != nil {
-		return &os.PathError{Op: "open", Path: name, Err: err}
-	}
-	f := os.NewFile(uintptr(fd), name)
-	_, err = f.Write(text)
-	return cmp.Or(err, f.Close())
 }
 
 // isToken reports whether id may be the name of an upload: as rand.Text makes them.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"os"
 	"path/filepath"
 	"strings"
@@ -31,7 +32,7 @@ type target interface {
 func newTarget(o *Options) (target, error) {
 	switch {
 	case o.Pieces > 0:
-		return &consumer{options: o}, nil
+		return &single{options: o}, nil
 	case o.Path == "":
 		return newDescriptor(o)
 	}
@@ -122,8 +123,8 @@ func temporary(name string) string {
 }
 
 // open opens the directory, and, the first time, removes files that a killed server has left in it.
-func (t *folder) open() (*os.File, error) {
-	dir, err := system.OpenDirectory(t.path)
+func (t *folder) open() (*os.Root, error) {
+	dir, err := system.OpenRoot(t.path)
 	if err == nil && !t.swept.Swap(true) {
 		sweep(dir)
 		t.expire(dir)
@@ -131,15 +132,25 @@ func (t *folder) open() (*os.File, error) {
 	return dir, err
 }
 
-// sweep removes the files of dir that uploads have left, and that no process writes.
-func sweep(dir *os.File) {
-	names, _ := dir.Readdirnames(-1)
-	for _, name := range names {
-		if !strings.HasPrefix(name, hiddenPrefix) || !strings.HasSuffix(name, partSuffix) {
-			continue
+// entries yields what stands between the prefix of hidden names and a suffix.
+func entries(dir *os.Root, suffix string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		all, _ := fs.ReadDir(dir.FS(), ".")
+		for _, one := range all {
+			id, isHidden := strings.CutPrefix(one.Name(), hiddenPrefix)
+			if id, fits := strings.CutSuffix(id, suffix); isHidden && fits && !yield(id) {
+				return
+			}
 		}
+	}
+}
+
+// sweep removes the files of dir that uploads have left, and that no process writes.
+func sweep(dir *os.Root) {
+	for id := range entries(dir, partSuffix) {
+		name := hiddenPrefix + id + partSuffix
 		if f, err := openLocked(dir, name, 0); err == nil {
-			_ = unix.Unlinkat(int(dir.Fd()), name, 0)
+			_ = dir.Remove(name)
 			f.Close()
 		}
 	}
@@ -150,16 +161,8 @@ func (t *folder) begin(_ *backend.Response, _ string, file stored) (*draft, erro
 	if wrong := checkName(name); wrong != "" && t.only == "" {
 		return nil, refuse(400, "%s", wrong)
 	}
-	dir, err := t.open()
+	d, err := t.draft(name, temporary(name), os.O_CREATE)
 	if err != nil {
-		return nil, err
-	}
-	var d *draft
-	if err = t.vacant(dir, name); err == nil {
-		d, err = t.draft(dir, name, temporary(name), unix.O_CREAT)
-	}
-	if err != nil {
-		dir.Close()
 		return nil, err
 	}
 	if err = d.f.Truncate(0); err == nil { // a killed server has left it
@@ -172,27 +175,41 @@ func (t *folder) begin(_ *backend.Response, _ string, file stored) (*draft, erro
 	return d, nil
 }
 
-// draft opens a file of dir, which it owns if there is no error, that is to get a name.
-func (t *folder) draft(dir *os.File, name, temp string, flags int) (*draft, error) {
-	f, err := openLocked(dir, temp, flags)
+// draft opens the file temp, which is to get a name; with O_CREATE the name must be one that it can get.
+func (t *folder) draft(name, temp string, flags int) (*draft, error) {
+	dir, err := t.open()
 	if err != nil {
 		return nil, err
 	}
-	return &draft{f: f, dir: dir, temp: temp, name: name, path: filepath.Join(t.path, name), options: t.options, hash: sha256.New()}, nil
+	d := &draft{dir: dir, temp: temp, options: t.options, hash: sha256.New()}
+	t.call(d, name)
+	if flags&os.O_CREATE != 0 {
+		err = t.vacant(dir, name)
+	}
+	if err == nil {
+		d.f, err = openLocked(dir, temp, flags)
+	}
+	if err != nil {
+		dir.Close()
+		return nil, err
+	}
+	return d, nil
 }
 
+// call gives a draft the name that it gets.
+func (t *folder) call(d *draft, name string) { d.name, d.path = name, filepath.Join(t.path, name) }
+
 // vacant returns an error if an upload cannot have a name.
-func (t *folder) vacant(dir *os.File, name string) error {
-	var st unix.Stat_t
-	err := unix.Fstatat(int(dir.Fd()), name, &st, unix.AT_SYMLINK_NOFOLLOW)
+func (t *folder) vacant(dir *os.Root, name string) error {
+	info, err := dir.Lstat(name)
 	switch {
-	case err == unix.ENOENT:
+	case errors.Is(err, fs.ErrNotExist):
 		return nil
-	case err == unix.ENAMETOOLONG:
+	case errors.Is(err, unix.ENAMETOOLONG):
 		return refuse(400, "the file name is too long")
 	case err != nil:
-		return &os.PathError{Op: "stat", Path: name, Err: err}
-	case !t.options.Replace, st.Mode&unix.S_IFMT == unix.S_IFDIR:
+		return err
+	case !t.options.Replace, info.IsDir():
 		return errExists
 	}
 	return nil

@@ -1,10 +1,12 @@
 package upload
 
 import (
+	"bufio"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"io"
+	"math"
 	"mime"
 	"mime/multipart"
 	"net/url"
@@ -27,7 +29,6 @@ type transfer struct {
 	total  int64    // bytes of all files
 	stored []stored
 	fields url.Values
-	buffer []byte // for files of forms
 }
 
 // next returns the next piece of the body, as backend.Request.Next does.
@@ -106,12 +107,13 @@ func (t *transfer) form(boundary string) error {
 	f := newForm(t.next, boundary)
 	t.fields = f.Fields
 	for {
-		file, err := f.nextFile()
+		file, content, err := f.nextFile()
 		if err == io.EOF {
 			break
 		}
 		if err == nil {
-			err = t.formFile(file, least-t.total)
+			file.least = least - t.total
+			err = t.formFile(f, file, content)
 		}
 		if err != nil {
 			return err
@@ -126,30 +128,22 @@ func (t *transfer) form(boundary string) error {
 	return nil
 }
 
-// formFile stores a file of a form. least is how many bytes of files will come at least, from its first on.
-func (t *transfer) formFile(file *formFile, least int64) error {
+// formFile stores a file of a form.
+func (t *transfer) formFile(f *form, file stored, content io.Reader) error {
 	if len(t.drafts) == maxFiles || len(t.drafts) > 0 && !t.u.named() {
 		return refuse(413, "the form has too many files")
 	}
 	if slices.ContainsFunc(t.stored, func(other stored) bool { return other.Name == file.Name }) {
 		return refuse(400, "the form has two files with one name")
 	}
-	about := stored{Name: file.Name, Type: file.Type, Field: file.Field, Size: -1, least: least}
-	if err := t.begin(about); err != nil {
+	if err := t.begin(file); err != nil {
 		return err
 	}
 	t.progress.named(file.Name)
-	if t.buffer == nil {
-		t.buffer = make([]byte, writeSize)
-	}
-	fill := func() ([]byte, error) {
-		n, err := file.fill(t.buffer)
-		return t.buffer[:n], err
-	}
-	if err := each(fill, t.write); err != nil {
+	if err := f.copy(t, content); err != nil {
 		return err
 	}
-	return t.complete(about)
+	return t.complete(file)
 }
 
 // fits returns an error if size more bytes (below 0: unknown) are too many.
@@ -179,6 +173,9 @@ func (t *transfer) write(piece []byte) error {
 	t.total += int64(len(piece))
 	return t.open.write(piece)
 }
+
+// Write implements io.Writer.
+func (t *transfer) Write(piece []byte) (int, error) { return len(piece), t.write(piece) }
 
 // complete ends the file that is open.
 func (t *transfer) complete(s stored) error {
@@ -273,6 +270,7 @@ const (
 // form reads the parts of multipart/form-data (RFC 7578) from a body.
 type form struct {
 	body   *bodyReader
+	ahead  *io.LimitedReader // of body, where what comes is not the content of a part
 	parts  *multipart.Reader
 	count  int
 	text   int
@@ -293,66 +291,67 @@ func boundaryOf(contentType string) (boundary string, ok bool, err error) {
 
 func newForm(next func() ([]byte, error), boundary string) *form {
 	body := &bodyReader{next: next}
-	return &form{body: body, parts: multipart.NewReader(body, boundary), Fields: url.Values{}}
+	ahead := &io.LimitedReader{R: body}
+	return &form{body: body, ahead: ahead, parts: multipart.NewReader(ahead, boundary), Fields: url.Values{}}
 }
 
-// formFile is a part that is a file.
-type formFile struct {
-	form              *form
-	part              io.Reader
-	Field, Name, Type string
-}
-
-// fill reads until buffer is full, or the file ends: then the error is io.EOF. Otherwise it is as of nextFile.
-func (f *formFile) fill(buffer []byte) (n int, err error) {
-	for n < len(buffer) && err == nil {
-		var more int
-		more, err = f.part.Read(buffer[n:])
-		n += more
+// copy writes the content of a file. An error of the writer is returned as it is, another one as by nextFile.
+func (f *form) copy(to io.Writer, content io.Reader) error {
+	out := bufio.NewWriterSize(to, writeSize)
+	_, err := io.Copy(out, content)
+	if failed := out.Flush(); failed != nil {
+		return failed
 	}
-	if err != nil && err != io.EOF {
-		err = f.form.wrong(err)
+	if err != nil {
+		err = f.wrong(err)
 	}
-	return n, err
+	return err
 }
 
-// nextFile returns the next file, behind fields, which it keeps. The error is io.EOF behind the last part, a *refusal, or that of
-// the body.
-func (f *form) nextFile() (*formFile, error) {
+// nextFile returns the next file, behind fields, which it keeps: its name, type and field are set. The error is io.EOF behind the last part,
+// a *refusal, or that of the body.
+func (f *form) nextFile() (file stored, content io.Reader, err error) {
 	for {
-		f.body.limit(maxHeader)
+		f.ahead.N = maxHeader
 		p, err := f.parts.NextRawPart()
-		if f.body.limit(-1); err != nil {
-			if err == io.EOF {
-				return nil, f.end()
-			}
-			return nil, f.wrong(err)
+		if err == io.EOF && f.ahead.N > 0 {
+			return file, nil, f.end()
 		}
+		if err != nil {
+			return file, nil, f.wrong(err)
+		}
+		f.ahead.N = math.MaxInt64
 		if f.count++; f.count > maxParts {
-			return nil, refuse(413, "the form has more than %d parts", maxParts)
+			return file, nil, refuse(413, "the form has more than %d parts", maxParts)
 		}
 		kind, params, err := mime.ParseMediaType(p.Header.Get("Content-Disposition"))
 		if err != nil || kind != "form-data" {
-			return nil, refuse(400, "a part of the form has no valid Content-Disposition")
+			return file, nil, refuse(400, "a part of the form has no valid Content-Disposition")
 		}
 		name, isFile := params["filename"]
-		if !isFile {
-			if err := f.field(params["name"], p); err != nil {
-				return nil, err
-			}
-			continue
+		if isFile && name != "" {
+			return stored{Field: params["name"], Name: name, Type: p.Header.Get("Content-Type"), Size: -1}, p, nil
 		}
-		file := &formFile{form: f, part: p, Field: params["name"], Name: name, Type: p.Header.Get("Content-Type")}
-		if name == "" { // an input for files without one
-			if n, err := io.CopyN(io.Discard, p, 1); n == 0 && err == io.EOF {
-				continue
-			} else if err != nil {
-				return nil, f.wrong(err)
-			}
-			return nil, refuse(400, "a file of the form has no name")
+		if isFile {
+			err = f.nothing(p)
+		} else {
+			err = f.field(params["name"], p)
 		}
-		return file, nil
+		if err != nil {
+			return file, nil, err
+		}
 	}
+}
+
+// nothing reads an input for files without one.
+func (f *form) nothing(part io.Reader) error {
+	switch n, err := io.CopyN(io.Discard, part, 1); {
+	case n > 0:
+		return refuse(400, "a file of the form has no name")
+	case err != io.EOF:
+		return f.wrong(err)
+	}
+	return nil
 }
 
 // field keeps a part that is not a file.
@@ -371,8 +370,8 @@ func (f *form) field(name string, part io.Reader) error {
 
 // end reads the bytes behind the last part, so that the connection can be kept.
 func (f *form) end() error {
-	f.body.limit(maxHeader)
-	if _, err := io.Copy(io.Discard, f.body); err != nil {
+	f.ahead.N = maxHeader
+	if _, err := io.Copy(io.Discard, f.ahead); err != nil || f.ahead.N == 0 {
 		return f.wrong(err)
 	}
 	return io.EOF
@@ -380,12 +379,11 @@ func (f *form) end() error {
 
 // wrong returns the error for the client, given one of the parser: a form is not valid, unless its body had an error.
 func (f *form) wrong(err error) error {
-	var r *refusal
 	switch {
 	case f.body.err != nil && f.body.err != io.EOF:
 		return f.body.err
-	case errors.As(err, &r):
-		return r
+	case f.ahead.N == 0:
+		return refuse(413, "a part of the form has a header of more than %d bytes", maxHeader)
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
 		return refuse(400, "the form ends before its last boundary")
 	}
@@ -394,24 +392,13 @@ func (f *form) wrong(err error) error {
 
 // bodyReader reads the pieces of a body.
 type bodyReader struct {
-	next    func() ([]byte, error)
-	rest    []byte
-	left    int // bytes that may be read, if limited
-	limited bool
-	err     error // of next
+	next func() ([]byte, error)
+	rest []byte
+	err  error // of next
 }
-
-// limit bounds the bytes that are read from now on; below 0: it does not.
-func (b *bodyReader) limit(n int) { b.left, b.limited = n, n >= 0 }
 
 // Read implements io.Reader.
 func (b *bodyReader) Read(p []byte) (int, error) {
-	if b.limited && len(p) > b.left {
-		if b.left == 0 {
-			return 0, refuse(413, "a part of the form has a header of more than %d bytes", maxHeader)
-		}
-		p = p[:b.left]
-	}
 	for len(b.rest) == 0 && b.err == nil {
 		b.rest, b.err = b.next()
 	}
@@ -420,6 +407,5 @@ func (b *bodyReader) Read(p []byte) (int, error) {
 	}
 	n := copy(p, b.rest)
 	b.rest = b.rest[n:]
-	b.left -= n
 	return n, nil
 }

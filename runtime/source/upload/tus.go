@@ -1,6 +1,7 @@
 package upload
 
 import (
+	"bytes"
 	"cmp"
 	"crypto/rand"
 	"crypto/sha1"
@@ -192,9 +193,13 @@ func (x *tus) patch(id string) error {
 
 // receive takes the body of the request, and answers. A client that leaves may go on later.
 func (x *tus) receive(p *partial, status int, fields string) error {
-	pass, err := newPass(x.r, p)
+	check, sum, err := checksum(x.r)
 	var progress *progress
-	if err == nil {
+	switch {
+	case err != nil:
+	case x.r.Size > p.Length-p.size:
+		err = errTooMuch
+	default:
 		progress, err = x.u.uploads.begin(report{ID: p.shown(), Name: p.name, Size: p.Length}, clientOf(x.r))
 	}
 	if err != nil && status == 201 {
@@ -206,23 +211,24 @@ func (x *tus) receive(p *partial, status int, fields string) error {
 		return err
 	}
 	progress.resumed(p.id, p.size, x.r.Interrupt)
-	done := false
-	if err = pass.receive(x.r, progress); err == nil && p.size == p.Length {
-		done, err = true, p.complete()
+	if err = x.store(p, progress, check, sum); err == nil && p.size == p.Length {
+		return x.finish(p, progress, status, fields)
 	}
-	switch {
-	case done && err != nil:
+	p.touched = time.Now()
+	state := x.state(p)
+	for _, e := range [...]error{p.seal(), p.close()} {
+		err = cmp.Or(err, e)
+	}
+	if progress.end(statePaused, ""); err == nil {
+		x.empty(status, fields+state)
+	}
+	return err
+}
+
+// finish answers the request that has brought the last bytes.
+func (x *tus) finish(p *partial, progress *progress, status int, fields string) error {
+	if err := p.complete(); err != nil {
 		progress.end(stateFailed, refusalOf(err).text)
-		return err // p is removed
-	case !done:
-		p.touched = time.Now()
-		state := x.state(p)
-		for _, e := range [...]error{p.seal(), p.close()} {
-			err = cmp.Or(err, e)
-		}
-		if progress.end(statePaused, ""); err == nil {
-			x.empty(status, fields+state)
-		}
 		return err
 	}
 	progress.end(stateStored, "")
@@ -253,77 +259,56 @@ func (p *partial) complete() error {
 	return p.finish()
 }
 
-// pass is the part of an upload that one request brings.
-type pass struct {
-	p     *partial
-	begun int64     // size before it
-	check hash.Hash // nil: the client announces no checksum
-	want  string    // raw
-}
+var errTooMuch = &refusal{status: 413, text: "the body has more than the rest of the upload"}
 
-// newPass checks the fields of a request that are about its body ("Checksum").
-func newPass(r *backend.Request, p *partial) (*pass, error) {
-	s := &pass{p: p, begun: p.size}
-	if r.Size > p.Length-p.size {
-		return nil, refuse(413, "the body has more than the rest of the upload")
-	}
+// checksum returns the checksum of the body that a request announces ("Checksum"), and what computes it; nil: it announces none.
+func checksum(r *backend.Request) (check hash.Hash, sum []byte, err error) {
 	announced := r.Field("Upload-Checksum")
 	if announced == "" {
-		return s, nil
+		return nil, nil, nil
 	}
 	name, value, _ := strings.Cut(announced, " ")
-	raw, err := base64.StdEncoding.DecodeString(strings.TrimSpace(value))
+	sum, err = base64.StdEncoding.DecodeString(strings.TrimSpace(value))
 	switch name {
 	case "sha1":
-		s.check = sha1.New()
+		check = sha1.New()
 	case "sha256":
-		s.check = sha256.New()
+		check = sha256.New()
 	}
-	if s.check == nil || err != nil || len(raw) != s.check.Size() {
-		return nil, refuse(400, "Upload-Checksum must be sha1 or sha256, and the base64 of the checksum")
+	if check == nil || err != nil || len(sum) != check.Size() {
+		return nil, nil, refuse(400, "Upload-Checksum must be sha1 or sha256, and the base64 of the checksum")
 	}
-	s.want = string(raw)
-	return s, nil
+	return check, sum, nil
 }
 
-// receive writes the body. After an error the upload has the bytes that were written; or, if the client has announced a checksum,
+// store writes the body. After an error the upload has the bytes that were written; or, if the client has announced a checksum,
 // those from before.
-func (s *pass) receive(r *backend.Request, progress *progress) (err error) {
-	defer func() {
-		if err != nil && s.check != nil {
-			s.undo()
+func (x *tus) store(p *partial, progress *progress, check hash.Hash, sum []byte) error {
+	begun := p.size
+	err := each(x.r.Next, func(piece []byte) error {
+		if int64(len(piece)) > p.Length-p.size {
+			return errTooMuch
 		}
-	}()
-	err = each(r.Next, func(piece []byte) error {
-		if int64(len(piece)) > s.p.Length-s.p.size {
-			return refuse(413, "the body has more than the rest of the upload")
-		}
-		if err := s.p.write(piece); err != nil {
+		if err := p.write(piece); err != nil {
 			return err
 		}
-		if s.check != nil {
-			s.check.Write(piece)
+		if check != nil {
+			check.Write(piece)
 		}
 		progress.add(len(piece))
 		return nil
 	})
 	switch {
 	case err == backend.ErrInterrupted:
-		return refuse(409, "another request continues the upload")
-	case err != nil:
-		return err
-	case s.check != nil && string(s.check.Sum(nil)) != s.want:
-		return refuse(460, "the body has another checksum than announced")
+		err = refuse(409, "another request continues the upload")
+	case err == nil && check != nil && !bytes.Equal(check.Sum(nil), sum):
+		err = refuse(460, "the body has another checksum than announced")
 	}
-	return nil
-}
-
-// undo removes the bytes of the pass.
-func (s *pass) undo() {
-	if s.p.f.Truncate(s.begun) == nil {
-		_, _ = s.p.f.Seek(s.begun, io.SeekStart)
-		s.p.size, s.p.hashed = s.begun, -1
+	if err != nil && check != nil && p.f.Truncate(begun) == nil {
+		_, _ = p.f.Seek(begun, io.SeekStart)
+		p.size, p.hashed = begun, -1
 	}
+	return err
 }
 
 // number reads a field that must be a number of bytes.
