@@ -135,16 +135,16 @@ func body(v *View, lines []Line, rates []float64) string {
 	return b.String()
 }
 
-// html writes t for the page.
+// html writes t for the page, text first.
 func (t *table) html(b *strings.Builder) {
 	row := func(tag string, cells []string) {
 		b.WriteString("<tr>")
-		for i, cell := range cells {
-			class := ""
-			if i >= len(cells)-t.words {
-				class = ` class="l"`
-			}
-			b.WriteString("<" + tag + class + ">" + clip(cell, 80))
+		numbers := len(cells) - t.words
+		for _, cell := range cells[numbers:] {
+			b.WriteString("<" + tag + ` class="l">` + clip(cell, 80))
+		}
+		for _, cell := range cells[:numbers] {
+			b.WriteString("<" + tag + ">" + clip(cell, 80))
 		}
 	}
 	fmt.Fprintf(b, `<h2>%s</h2><div class="wide"><table>`, t.title)
