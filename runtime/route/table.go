@@ -99,8 +99,8 @@ func New(sites []Site, strict bool) (*Table, error) {
 		for k, m := range sites[i].Mounts {
 			pattern, err := newPattern(m.Match)
 			having, err2 := newPattern(m.Having)
-			if err = cmp.Or(err, err2); err != nil {
-				return nil, err
+			if err != nil || err2 != nil {
+				return nil, cmp.Or(err, err2)
 			}
 			t.sites[i].mounts[k] = compiled{m, pattern, having, m.Guard.restricts()}
 		}
