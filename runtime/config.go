@@ -10,12 +10,12 @@ import (
 
 	"fapws/runtime/conn"
 	"fapws/runtime/eventloop"
+	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/http2"
 	"fapws/runtime/live"
 	"fapws/runtime/logfile"
 	"fapws/runtime/sites"
-	"fapws/runtime/source/app"
 	"fapws/runtime/source/cache"
 	"fapws/runtime/source/static"
 )
@@ -66,7 +66,7 @@ type Config struct {
 	// Programs returns the Handler that runs the
 	// programs which other handlers name (exchange.Program). It is called on the
 	// loop, once, when that first happens. nil: such requests are answered 500.
-	Programs func() app.Handler
+	Programs func() exchange.Handler
 
 	// ReadBuffer is the number of bytes read at once, one buffer in all. 0: 64 KiB.
 	ReadBuffer int

@@ -135,8 +135,8 @@ func (s *Server) source(m *sites.Mount) (source exchange.Source, unbounded bool)
 	if r := m.Receives; r != nil {
 		return s.loop.app.Receiving(r, source), true
 	}
-	if m.Cache != nil && s.loop.pages != nil {
-		return s.loop.pages.Source(m.Cache, source), true
+	if rule, kept := m.Cache.(*cache.Compiled); kept && s.loop.pages != nil {
+		return s.loop.pages.Source(rule, source), true
 	}
 	return source, !o.Main
 }

@@ -7,12 +7,13 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"net/netip"
 	"runtime"
 	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"fapws/runtime/conn"
 )
 
 // Checker computes hashes of passwords: a few at a time, in the order of arrival, but for
@@ -93,7 +94,7 @@ type Check struct {
 // others.
 func (u *Users) Check(from Origin, user, password string, done func(Verdict)) *Check {
 	c := u.checker
-	k := &Check{checker: c, users: u, client: Network(from.Addr), conn: from.Conn, user: user, password: password, done: done}
+	k := &Check{checker: c, users: u, client: conn.Network(from.Addr), conn: from.Conn, user: user, password: password, done: done}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	k.due = c.now() + c.ofClient(k) + c.ofQueue(k)
@@ -306,19 +307,6 @@ type friend struct {
 
 // maxFriends bounds the friends that are remembered.
 const maxFriends = 1024
-
-// Network returns the name by which a client is counted: its address, or for IPv6 the /64 network, which usually
-// belongs to one user. It is safe for concurrent use.
-func Network(client string) string {
-	a, err := netip.ParseAddr(client)
-	switch a = a.Unmap().WithZone(""); {
-	case err != nil:
-		return client
-	case a.Is4():
-		return a.String()
-	}
-	return netip.PrefixFrom(a, 64).Masked().String()
-}
 
 // Basic is HTTP's Basic authentication (RFC 7617) with the passwords of Users. Its methods
 // are safe for concurrent use.

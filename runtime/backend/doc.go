@@ -1,6 +1,6 @@
 // Package backend runs responders: sources in Go that may take their time, such as CGI programs, FastCGI, proxies and
 // SSI pages. Each request has a goroutine, on which Responder.Respond is called; to the event loop the Handler of a
-// Responder is an app.Handler, by shape.
+// Responder is an exchange.Handler, by shape.
 //
 // It makes parts of a response just as the interpreter does, and has them posted to the loop
 // (exchange.Request.Publish). So framing, pipelining, back-pressure, HEAD

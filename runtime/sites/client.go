@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"time"
 
-	"fapws/runtime/auth"
 	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
@@ -22,7 +21,7 @@ func accountOf(p *exchange.Peer) string {
 	if p == nil || p.Addr == "" {
 		return ""
 	}
-	return auth.Network(p.Addr)
+	return conn.Network(p.Addr)
 }
 
 // Arrived says that a request has come.

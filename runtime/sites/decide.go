@@ -10,7 +10,6 @@ import (
 	"fapws/runtime/http1"
 	"fapws/runtime/logfile"
 	"fapws/runtime/route"
-	"fapws/runtime/source/static"
 )
 
 // decide finds out what answers x, and has it answered. A decision that needs the disk, a password or its turn is left, and
@@ -210,7 +209,7 @@ func (s *Server) await(x *Exchange) {
 	if x.until == 0 {
 		wait := s.Config.StartWait
 		if x.req.loadsPage() {
-			wait = min(wait, static.PageWait)
+			wait = min(wait, exchange.PageWait)
 		}
 		x.until = now + int64(wait)
 		if x.req.time.IsZero() {
@@ -234,7 +233,7 @@ func (s *Server) unready(x *Exchange) exchange.Reply {
 	case s.gaveUp:
 		return exchange.Reply{Status: 503, Fields: retryAfter, Text: "the application failed to start"}
 	case x.req.loadsPage():
-		return static.Starting(time.Duration(s.Set.Now))
+		return exchange.Starting(time.Duration(s.Set.Now))
 	}
 	return exchange.Reply{Status: 503, Fields: retryAfter, Text: "the application is starting"}
 }

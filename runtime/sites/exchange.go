@@ -517,7 +517,11 @@ func (x *Exchange) Reply(r exchange.Reply) {
 	}
 	x.req, x.overridden = nil, r.Override
 	x.Replace(r.Close)
-	x.rules.errorPages().Answer(&x.Exchange, r)
+	if x.rules != nil && x.rules.pages != nil {
+		x.rules.pages.Answer(&x.Exchange, r)
+	} else {
+		x.SendReply(&r)
+	}
 }
 
 // credit says that the source has dealt with n bytes of input.

@@ -9,7 +9,6 @@ import (
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/route"
-	"fapws/runtime/source/static"
 )
 
 // request is the request of an exchange, with the decision about it. Exchange.req is nil once a
@@ -77,7 +76,7 @@ func (q *request) trace(t *http1.Tracer, id *http1.TraceID) {
 }
 
 // wantsHTML reports whether the client is a browser.
-func (q *request) wantsHTML() bool { return static.WantsHTML(&q.parsed, q.Head) }
+func (q *request) wantsHTML() bool { return exchange.WantsHTML(&q.parsed, q.Head) }
 
 // credentials returns the value of the Authorization field, or nil.
 func (q *request) credentials() []byte {

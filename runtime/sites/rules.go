@@ -12,7 +12,6 @@ import (
 	"fapws/runtime/exchange"
 	"fapws/runtime/logfile"
 	"fapws/runtime/route"
-	"fapws/runtime/source/static"
 )
 
 // Rules say what holds for requests whatever answers them. What a mount says
@@ -84,8 +83,8 @@ type rules struct {
 	guard   route.Guard    // what package route has to know
 	auth    *auth.Basic    // one of these two, or none
 	login   *auth.Login
-	local   bool          // clients on this machine need no session
-	pages   *static.Pages // nil: the server's own
+	local   bool           // clients on this machine need no session
+	pages   exchange.Pages // nil: the server's own
 	log     *logfile.AccessLog
 	unlog   bool
 	errors  func(logfile.Level, string, string) // nil: Config.LogClient
@@ -186,14 +185,6 @@ func (s *Site) canonical() string {
 		}
 	}
 	return ""
-}
-
-// errorPages returns the pages for errors where r holds, or nil.
-func (r *rules) errorPages() *static.Pages {
-	if r == nil {
-		return nil
-	}
-	return r.pages
 }
 
 // guards returns what package route has to know of r, which may be nil.

@@ -13,9 +13,6 @@ import (
 	"fapws/runtime/logfile"
 	"fapws/runtime/metrics"
 	"fapws/runtime/route"
-	"fapws/runtime/source/app"
-	"fapws/runtime/source/cache"
-	"fapws/runtime/source/static"
 )
 
 // Loop is what surrounds a Server. Its methods are called on the event loop.
@@ -197,7 +194,7 @@ func (s *Server) Draining() bool { return s.end == draining }
 // Prepare copies sites, and makes the table that decides between them. In the copy, mounts without anything that answers have h, and
 // source makes the sources of handlers. unbounded reports whether a source may answer with any size before the loop knows. The error is one
 // line. Prepare may be called anywhere, after Configure.
-func (s *Server) Prepare(given []Site, h app.Handler, source func(*Mount) (_ exchange.Source, unbounded bool)) (*Table, error) {
+func (s *Server) Prepare(given []Site, h exchange.Handler, source func(*Mount) (_ exchange.Source, unbounded bool)) (*Table, error) {
 	t := &Table{sites: slices.Clone(given)}
 	routes := make([]route.Site, len(t.sites))
 	for i := range t.sites {
@@ -259,8 +256,8 @@ type Site struct {
 	// Table is gone through in its order.
 	Table []Mount
 
-	Rules *Rules        // of all its responses; nil: none
-	Pages *static.Pages // for its errors; nil: the server's own
+	Rules *Rules         // of all its responses; nil: none
+	Pages exchange.Pages // for its errors; nil: the server's own
 
 	// AccessLog gets its requests. nil: Config.AccessLog.
 	AccessLog   *logfile.AccessLog
@@ -313,18 +310,18 @@ type Mount struct {
 	Source  exchange.Source // a static.Source, a static.Fixed, a redirect.Redirect
 	Rewrite *route.Rewrite  // routing goes on behind this mount
 
-	Handler app.Handler     // nil: the one of Serve
-	Cache   *cache.Compiled // which of the Handler's answers are kept; nil: none
-	Index   int             // what the Handler calls this mount: exchange.Request.Mount
+	Handler exchange.Handler // nil: the one of Serve
+	Cache   any              // which of the Handler's answers are kept: a *cache.Compiled; nil: none
+	Index   int              // what the Handler calls this mount: exchange.Request.Mount
 
 	// Abilities of the Handler beyond answering whole requests. Of the last three, one at most.
-	Occupies     app.Occupancy // how long each of its requests occupies one of Config.Concurrency
-	Streams      bool          // it takes requests whose body has not arrived: exchange.Request.More
-	Asks         bool          // and asks for bodies by its first credit (100 Continue), bounds their size itself, and may take its time
-	WebSocket    bool          // and WebSockets: exchange.Request.WebSocket
-	Tunnels      bool          // it may pass on the connection where a WebSocket is asked for: exchange.Head.Tunnel
-	Group        string        // that each of its WebSockets joins; "": none
-	DetachSocket bool          // it is given the descriptor where a WebSocket is asked for: exchange.Request.Socket
+	Occupies     exchange.Occupancy // how long each of its requests occupies one of Config.Concurrency
+	Streams      bool               // it takes requests whose body has not arrived: exchange.Request.More
+	Asks         bool               // and asks for bodies by its first credit (100 Continue), bounds their size itself, and may take its time
+	WebSocket    bool               // and WebSockets: exchange.Request.WebSocket
+	Tunnels      bool               // it may pass on the connection where a WebSocket is asked for: exchange.Head.Tunnel
+	Group        string             // that each of its WebSockets joins; "": none
+	DetachSocket bool               // it is given the descriptor where a WebSocket is asked for: exchange.Request.Socket
 
 	// Resolved gives the Handler the resolved form of the path (http1.ResolvePath), with the
 	// empty segments that the client has sent, instead of the canonical one. Applications
@@ -333,7 +330,7 @@ type Mount struct {
 
 	// Receives, if not nil, gets requests before the Handler, and their bodies as they arrive. The Handler gets the requests that it hands on:
 	// exchange.Behind.
-	Receives app.Handler
+	Receives exchange.Handler
 
 	Rules *Rules      // in addition to those of the site; nil: none
 	Login *auth.Login // in the place of that of the rules; nil: as these say

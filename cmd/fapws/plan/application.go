@@ -14,6 +14,7 @@ import (
 	"fapws/cmd/fapws/process"
 	"fapws/cmd/fapws/settings"
 	"fapws/pybridge"
+	"fapws/runtime/exchange"
 	"fapws/runtime/logfile"
 	"fapws/runtime/sites"
 	"fapws/runtime/source/app"
@@ -201,14 +202,14 @@ func (b *builder) appMounts(r *Route) ([]sites.Mount, error) {
 }
 
 // occupies returns how long a request for m keeps others from running.
-func (b *builder) occupies(m *pybridge.Mount) app.Occupancy {
+func (b *builder) occupies(m *pybridge.Mount) exchange.Occupancy {
 	switch {
 	case !m.Kind.OnThreads() || b.parts.Loader != nil:
-		return app.OccupiesNothing
+		return exchange.OccupiesNothing
 	case b.conf.Threads == 0:
-		return app.OccupiesUntilHead
+		return exchange.OccupiesUntilHead
 	}
-	return app.OccupiesUntilEnd
+	return exchange.OccupiesUntilEnd
 }
 
 func (b *builder) mount(m *pybridge.Mount) (mount sites.Mount, err error) {

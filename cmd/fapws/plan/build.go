@@ -10,9 +10,9 @@ import (
 	"fapws/pybridge"
 	"fapws/runtime/auth"
 	"fapws/runtime/backend"
+	"fapws/runtime/exchange"
 	"fapws/runtime/logfile"
 	"fapws/runtime/sites"
-	"fapws/runtime/source/app"
 	"fapws/runtime/source/programs"
 	"fapws/runtime/source/static"
 	"fapws/runtime/source/upload"
@@ -219,7 +219,7 @@ func Sends(conf *settings.Config) backend.Sends {
 	return backend.Sends{File: len(conf.Server.SendfileRoots) > 0, Accel: len(conf.Server.AccelRoots) > 0}
 }
 
-func (b *builder) add(to backend.Responder) app.Handler {
+func (b *builder) add(to backend.Responder) exchange.Handler {
 	if b.built.pool == nil {
 		b.built.pool = backend.New(maxBackend, func(line string) { b.parts.Log(logfile.Error, line) })
 		b.built.pool.Sends = Sends(b.conf)

@@ -12,11 +12,11 @@ import (
 	"fapws/cmd/fapws/process"
 	"fapws/cmd/fapws/settings"
 	"fapws/runtime/backend"
+	"fapws/runtime/exchange"
 	"fapws/runtime/live"
 	"fapws/runtime/logfile"
 	"fapws/runtime/route"
 	"fapws/runtime/sites"
-	"fapws/runtime/source/app"
 	"fapws/runtime/source/programs"
 	"fapws/runtime/source/proxy"
 	"fapws/runtime/source/static"
@@ -278,7 +278,7 @@ func (p *Programs) Respond(w *backend.Response, r *backend.Request) {
 }
 
 // Handler is runtime.Config.Programs.
-func (p *Programs) Handler() app.Handler {
+func (p *Programs) Handler() exchange.Handler {
 	const most = 1024 // requests at the same time, nearly all of which wait
 	pool := backend.New(most, func(line string) { p.Log(0, logfile.Error, "", line) })
 	pool.Sends = p.Sends

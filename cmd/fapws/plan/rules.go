@@ -147,7 +147,7 @@ func (b *builder) auth(a *Auth) *auth.Basic {
 }
 
 // errorPages are those of a host: files of its root, or URLs.
-func (b *builder) errorPages(h *Host) *static.Pages {
+func (b *builder) errorPages(h *Host) exchange.Pages {
 	if len(h.ErrorPages) == 0 {
 		return nil
 	}

@@ -11,7 +11,6 @@ import (
 	"fapws/runtime/http1"
 	"fapws/runtime/logfile"
 	"fapws/runtime/sites"
-	"fapws/runtime/source/app"
 	"fapws/runtime/system"
 )
 
@@ -52,7 +51,7 @@ func (around) Arrived(*sites.Conn) {}
 func (around) Gone(*sites.Conn)    {}
 
 // application marks the mount as one that takes bodies.
-type application struct{ app.Handler }
+type application struct{ exchange.Handler }
 
 // Run runs a loop for h, whose requests source answers, until the test has ended. It sets limits and times of cfg.
 func (h *Host) Run(t testing.TB, source exchange.Source, cfg sites.Config) {

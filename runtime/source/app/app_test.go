@@ -160,7 +160,7 @@ func (r *rig) told() string { return strings.Join(r.h.told, " ") }
 var head = exchange.Head{Status: 200, Length: -1}
 
 func TestFull(t *testing.T) {
-	r := newRig(t, Options{Occupies: OccupiesUntilEnd}, Config{})
+	r := newRig(t, Options{Occupies: exchange.OccupiesUntilEnd}, Config{})
 	r.h.full = true
 	r.start()
 	r.want("sent", r.got(), "Service Unavailable")
@@ -210,7 +210,7 @@ func TestOverdue(t *testing.T) {
 		{"deferred", func(r *rig) { r.make(exchange.Part{Op: exchange.OpDeferred}) }, "", "", "[late]"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r := newRig(t, Options{Timeout: 5 * time.Second, Occupies: OccupiesUntilEnd}, Config{})
+			r := newRig(t, Options{Timeout: 5 * time.Second, Occupies: exchange.OccupiesUntilEnd}, Config{})
 			r.start()
 			c.before(r)
 			for range 20 {

@@ -12,7 +12,7 @@ import (
 type call struct {
 	d       *Dispatcher
 	x       *exchange.Exchange // nil: it has ended, and later parts are dropped
-	handler Handler
+	handler exchange.Handler
 	ticket  exchange.Ticket
 	parts   int32 // that were delivered and are not released
 	next    *call // in the list of free ones
@@ -27,7 +27,7 @@ type call struct {
 	errorLog int            // exchange.Request.ErrorLog
 	traced   bool           // exchange.Request.Traced
 
-	occupies Occupancy
+	occupies exchange.Occupancy
 	depth    uint8 // exchange.Request.Depth, which is at most exchange.MaxDepth
 	owed     bool  // the handler has to make the next part
 	deferred bool  // the handler has not started it (exchange.OpDeferred)
@@ -65,7 +65,7 @@ func (d *Dispatcher) deliver(p *exchange.Part) {
 		c.putBack()
 		return
 	}
-	if c.occupies != OccupiesNothing && c.occupies.endsWith(p) {
+	if c.occupies != exchange.OccupiesNothing && c.occupies.EndsWith(p) {
 		c.frees()
 	}
 	if p.Last {
@@ -317,7 +317,7 @@ func (c *call) waitsForClient() bool {
 // still come are released unseen.
 func (c *call) overdue(took time.Duration) {
 	c.owed = false
-	if c.occupies != OccupiesNothing { // its thread does not count any more, either
+	if c.occupies != exchange.OccupiesNothing { // its thread does not count any more, either
 		c.frees()
 	}
 	x := c.x

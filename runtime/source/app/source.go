@@ -11,26 +11,25 @@ import (
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/logfile"
-	"fapws/runtime/source/static"
 )
 
 // Source has exchanges answered by one Handler.
 type Source struct {
 	exchange.Memory
 	d       *Dispatcher
-	handler Handler
+	handler exchange.Handler
 	options Options
 }
 
 // Options say how a Source treats its exchanges.
 type Options struct {
-	Timeout  time.Duration // maximum time that the handler may owe a part; 0: no limit
-	Occupies Occupancy     // how long each exchange occupies the application
-	Main     bool          // the handler is that of the application: see Dispatcher.LastUse
+	Timeout  time.Duration      // maximum time that the handler may owe a part; 0: no limit
+	Occupies exchange.Occupancy // how long each exchange occupies the application
+	Main     bool               // the handler is that of the application: see Dispatcher.LastUse
 }
 
 // Source returns the source of a handler. It is safe for concurrent use.
-func (d *Dispatcher) Source(h Handler, o Options) *Source {
+func (d *Dispatcher) Source(h exchange.Handler, o Options) *Source {
 	return &Source{d: d, handler: h, options: o}
 }
 
@@ -58,7 +57,7 @@ func (s *Source) Start(x *exchange.Exchange) {
 		return
 	}
 	x.Source, x.By = c, "application"
-	if s.options.Occupies != OccupiesNothing {
+	if s.options.Occupies != exchange.OccupiesNothing {
 		c.occupies = s.options.Occupies
 		d.loop.Occupied(1)
 	}
@@ -77,7 +76,7 @@ type Receiving struct {
 }
 
 // Receiving returns a Source that has first receive bodies, and then answer. It is safe for concurrent use.
-func (d *Dispatcher) Receiving(first Handler, then exchange.Source) *Receiving {
+func (d *Dispatcher) Receiving(first exchange.Handler, then exchange.Source) *Receiving {
 	return &Receiving{first: d.Source(first, Options{}), then: then}
 }
 
@@ -150,7 +149,7 @@ func (c *call) refuse(p *exchange.Part) {
 	}
 	if len(h.Request) > 0 {
 		if parsed, err := c.d.parsed(h); err == nil {
-			r.HTML = static.WantsHTML(parsed, h.Request)
+			r.HTML = exchange.WantsHTML(parsed, h.Request)
 		}
 	}
 	c.reply(p, r)

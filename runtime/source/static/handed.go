@@ -133,7 +133,7 @@ func (o *handedOver) send(x *exchange.Exchange) {
 	switch sent := len(o.head.SendFile) > 0; {
 	case o.failed != 0:
 		x.Logger.Log(o.level, o.line)
-		r := exchange.Reply{Status: o.failed, HTML: WantsHTML(a.request.Parsed, a.request.Head)}
+		r := exchange.Reply{Status: o.failed, HTML: exchange.WantsHTML(a.request.Parsed, a.request.Head)}
 		a.Drop()
 		if o.failed == 503 {
 			r.Fields = exchange.RetryAfter

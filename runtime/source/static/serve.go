@@ -83,7 +83,7 @@ func (f *Files) Open(req *Request, out *Response) {
 // something in a page: no extension, or text/html is accepted by name.
 func isPage(req *Request) bool {
 	name := req.Path[bytes.LastIndexByte(req.Path, '/')+1:]
-	return bytes.IndexByte(name, '.') < 0 || WantsHTML(req.Parsed, req.Head)
+	return bytes.IndexByte(name, '.') < 0 || exchange.WantsHTML(req.Parsed, req.Head)
 }
 
 // serve sends the file or directory at a clean path.
@@ -235,7 +235,7 @@ func (out *Response) add(r *representation, part byteRange) {
 // reply returns the error that res is, as an answer to req.
 func (res *Response) reply(req *Request) exchange.Reply {
 	h := &res.Head
-	r := exchange.Reply{Status: h.Status, HTML: WantsHTML(req.Parsed, req.Head), Fields: bytes.Clone(h.Fields), Close: h.Close}
+	r := exchange.Reply{Status: h.Status, HTML: exchange.WantsHTML(req.Parsed, req.Head), Fields: bytes.Clone(h.Fields), Close: h.Close}
 	if !r.HTML {
 		r.Text = strconv.Itoa(r.Status) + " " + http1.StatusText(r.Status)
 	}
