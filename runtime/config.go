@@ -15,7 +15,6 @@ import (
 	"fapws/runtime/http2"
 	"fapws/runtime/live"
 	"fapws/runtime/logfile"
-	"fapws/runtime/sites"
 	"fapws/runtime/source/cache"
 	"fapws/runtime/source/static"
 )
@@ -23,7 +22,7 @@ import (
 // Config says how a Server behaves: it has the Config of each package that the server consists of.
 type Config struct {
 	HTTP2      http2.Config
-	Sites      sites.Config
+	Sites      exchange.Config
 	Accept     conn.AcceptConfig
 	WebSockets live.SocketConfig
 

@@ -329,9 +329,6 @@ func NewBasic(realm string, users *Users) (*Basic, error) {
 	return &Basic{users, []byte(`WWW-Authenticate: Basic realm="` + realm + `", charset="UTF-8"` + "\r\n")}, nil
 }
 
-// Challenge returns the line of the field that a 401 has.
-func (b *Basic) Challenge() []byte { return b.challenge }
-
 // Known returns the remembered verdict on credentials, the value of an Authorization field, and their user if they
 // are right. It does not block.
 func (b *Basic) Known(credentials []byte) (user string, v Verdict) {
@@ -356,13 +353,6 @@ func (b *Basic) Check(from Origin, credentials []byte, done func(user string, v 
 		}
 		done(user, v)
 	})
-}
-
-// User returns the user that credentials (the value of an Authorization field) name,
-// whatever the password; "": none, or no Basic authentication.
-func User(credentials []byte) string {
-	user, _, _ := parse(credentials)
-	return user
 }
 
 func parse(credentials []byte) (user, password string, ok bool) {

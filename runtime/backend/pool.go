@@ -207,7 +207,7 @@ func (p *Pool) Cancel(t exchange.Ticket, took time.Duration) {
 	}
 }
 
-// stream is a body that arrives while its Responder works (Mount.Streams of package sites). Its fields are guarded by Pool.mu,
+// stream is a body that arrives while its Responder works (Mount.Streams of package exchange). Its fields are guarded by Pool.mu,
 // but for spare, which is the Responder's.
 type stream struct {
 	waiting []byte // bytes that have arrived and were not taken

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
 
+	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
-	"fapws/runtime/sites"
 )
 
 // headerBlock is a header block that is arriving: the head of a request, or trailers. Its fields are put into the form of HTTP/1.
@@ -304,7 +304,7 @@ func (known *knownField) set(line string) {
 var code200 = []byte("200")
 
 // sendHead sends the head of a response to x, or one of 1xx: head is what HTTP/1 would send. ends says that nothing follows.
-func (st *stream) sendHead(x *sites.Exchange, head []byte, ends bool) {
+func (st *stream) sendHead(x *exchange.Exchange, head []byte, ends bool) {
 	c := st.c
 	s := c.s
 	s.block.Reset()
@@ -324,7 +324,7 @@ func (st *stream) sendHead(x *sites.Exchange, head []byte, ends bool) {
 }
 
 // sendTrailers sends the fields behind the body of a response to x, which end the stream (RFC 9113 §8.1).
-func (st *stream) sendTrailers(x *sites.Exchange, trailers []byte) {
+func (st *stream) sendTrailers(x *exchange.Exchange, trailers []byte) {
 	st.c.s.block.Reset()
 	st.c.encode(trailers)
 	x.Out.Framed += int64(st.sendBlock(true))

@@ -12,7 +12,6 @@ import (
 	"fapws/runtime/backend"
 	"fapws/runtime/exchange"
 	"fapws/runtime/logfile"
-	"fapws/runtime/sites"
 	"fapws/runtime/source/programs"
 	"fapws/runtime/source/static"
 	"fapws/runtime/source/upload"
@@ -89,7 +88,7 @@ func (p *Plan) build(conf *settings.Config, parts Parts) (*Built, error) {
 			if c.ownHost(conf) {
 				b.wrong(h.At.Errorf("default", "%s is already the default for all other hosts; give this host a name", c.What(conf)))
 			}
-			b.built.Sites = append([]sites.Site{s}, b.built.Sites...)
+			b.built.Sites = append([]exchange.Site{s}, b.built.Sites...)
 		} else {
 			b.built.Sites = append(b.built.Sites, s)
 		}
@@ -115,7 +114,7 @@ func (p *Plan) private(conf *settings.Config, contents *pybridge.Contents) *stat
 
 // Built is the result of Build.
 type Built struct {
-	Sites []sites.Site
+	Sites []exchange.Site
 
 	// Private are the files that no site serves (Parts.Private).
 	Private *static.Private
@@ -175,7 +174,7 @@ type builder struct {
 	routed    []string          // of the host: patterns of files that have a route
 	spas      map[string]spaUse // by the name of the file
 	folders   int               // of files, that were opened
-	behind    []sites.Mount     // of the host: what answers where its root has no file
+	behind    []exchange.Mount  // of the host: what answers where its root has no file
 }
 
 // wrong notes a mistake, a whole line. One that several routes have from their host is reported once.
@@ -208,8 +207,8 @@ func (b *builder) misused(at settings.Position, key string, err error) {
 const maxBackend = 1024
 
 // responder mounts a source that is written in Go.
-func (b *builder) responder(r *Route, to backend.Responder) []sites.Mount {
-	m := sites.Mount{}
+func (b *builder) responder(r *Route, to backend.Responder) []exchange.Mount {
+	m := exchange.Mount{}
 	m.Handler = b.add(to)
 	return r.mounts(m)
 }

@@ -205,7 +205,7 @@ func TestOverdue(t *testing.T) {
 		{"nothing", func(*rig) {}, "Gateway Timeout", "overdue", ""},
 		{"begun", func(r *rig) { r.make(exchange.Part{First: true, Head: head, Body: []byte("a")}) }, "[a /", "overdue", ""},
 		{"gone", func(r *rig) { r.x.Source.OnGone(r.x) }, "/", "cancel overdue", ""},
-		{"waits for its client", func(r *rig) { r.client.Slow = true }, "", "", "[late]"},
+		{"waits for its client", func(r *rig) { r.client.Waits, r.x.Out.Begun = true, true }, "", "", "[late]"},
 		{"WebSocket", func(r *rig) { r.make(exchange.Part{First: true, Head: exchange.Head{Status: 101, WebSocket: true}}) }, "[", "", "[ [late]"},
 		{"deferred", func(r *rig) { r.make(exchange.Part{Op: exchange.OpDeferred}) }, "", "", "[late]"},
 	} {
@@ -351,7 +351,7 @@ func TestHandOverInTurn(t *testing.T) {
 		r.client.Waits = true
 		r.start()
 		r.make(file)
-		if !r.client.Awaits || r.got() != "" {
+		if r.got() != "" {
 			t.Fatalf("sent %q", r.got())
 		}
 		r.client.Waits = false
@@ -359,7 +359,7 @@ func TestHandOverInTurn(t *testing.T) {
 			r.x.Source.OnGone(r.x)
 			r.want("sent", r.got(), "/")
 		} else {
-			r.x.Source.Start(r.x)
+			r.x.TakeTurn()
 			r.want("sent", r.got(), "[file {}]")
 		}
 		if !r.Idle() {

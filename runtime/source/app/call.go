@@ -191,7 +191,7 @@ func (c *call) putBack() {
 		c.resume()
 		return
 	}
-	c.x.Server.AwaitTurn(true)
+	c.x.AwaitTurn(true)
 }
 
 // resume has the handler start a deferred call.
@@ -310,7 +310,7 @@ func (d *Dispatcher) Stalled() {
 
 // waitsForClient reports whether the handler may be waiting for its client. With a detached descriptor it may at any time.
 func (c *call) waitsForClient() bool {
-	return c.x != nil && !c.gone && (c.detached || c.x.Server.WaitsForClient())
+	return c.x != nil && !c.gone && (c.detached || c.x.WaitsForClient())
 }
 
 // overdue answers for the handler, as far as that goes: with 504, or by breaking off the response when it has begun. Parts that

@@ -7,7 +7,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/logfile"
@@ -84,7 +83,7 @@ func (d *Dispatcher) Receiving(first exchange.Handler, then exchange.Source) *Re
 func (s *Receiving) Start(x *exchange.Exchange) {
 	r := x.Req
 	body := r.Body
-	x.Server.Keep() // for the source behind
+	x.Keep() // for the source behind
 	r.Body = body
 	var c *call
 	r.Inquire = func(body []byte, done func(int, []byte)) {
@@ -130,13 +129,13 @@ func (c *call) redirect(p *exchange.Part) bool {
 		c.refuse(p)
 		return true
 	}
-	if c.x.Server.InTurn() {
+	if c.x.InTurn() {
 		c.handOver(p)
 		return true
 	}
 	kept := *p
 	c.waiting = &kept
-	c.x.Server.AwaitTurn(false)
+	c.x.AwaitTurn(false)
 	return true
 }
 
@@ -259,10 +258,9 @@ func (c *call) handToProgram(p *exchange.Part, parsed *http1.Request) {
 }
 
 // inquiry is an exchange that a handler has with the one behind it (Receiving) before that answers the client: a piece of an
-// upload, for example. It is Sink and Server of the exchange, which has no client. The response is recorded, and goes to the handler.
+// upload, for example. It is the Sink of the exchange, which has no client. The response is recorded, and goes to the handler.
 type inquiry struct {
 	exchange.Exchange
-	set    *conn.Set
 	done   func(status int, answer []byte)
 	status int
 	body   []byte
@@ -277,11 +275,12 @@ func (c *call) inquire(body []byte, done func(status int, answer []byte)) {
 		done(500, nil)
 		return
 	}
-	i := &inquiry{set: c.d.set, done: done, status: 500}
+	i := &inquiry{done: done, status: 500}
 	r := *c.x.Req
 	r.Body, r.More, r.Size, r.Pipeline = body, false, int64(len(body)), 0
-	i.Req, i.Prefix, i.Sink, i.Server, i.Logger = &r, c.x.Prefix, i, i, i
-	c.receiver.then.Start(&i.Exchange)
+	i.Exchange = c.x.Sub(&r, c.receiver.then, i)
+	i.Parent = nil // it waits for no client
+	i.Source.Start(&i.Exchange)
 	i.Req = nil
 }
 
@@ -306,25 +305,4 @@ func (i *inquiry) Send(p *exchange.Part) {
 // Reply implements exchange.Sink.
 func (i *inquiry) Reply(r exchange.Reply) {
 	i.done(r.Status, append(append(i.body[:0], r.Text...), r.Body...))
-}
-
-// The inquiry waits for no client.
-
-func (*inquiry) InTurn() bool                       { return true }
-func (*inquiry) Keep()                              {}
-func (*inquiry) WaitsForClient() bool               { return false }
-func (*inquiry) Decline(string) bool                { return false }
-func (i *inquiry) Log(l logfile.Level, line string) { i.set.Log(l, "%s", line) }
-
-// AwaitTurn implements exchange.Server.
-func (i *inquiry) AwaitTurn(early bool) {
-	if early {
-		i.Source.Start(&i.Exchange)
-	}
-}
-
-// Beside implements exchange.Server. Files have no use in the response to an inquiry.
-func (i *inquiry) Beside(_ func(), done func(gone bool)) {
-	done(true)
-	i.Reply(exchange.Reply{Status: 500})
 }

@@ -293,7 +293,7 @@ func (w *waiter) asked() *Request { return &Request{Head: w.x.Req.Head, Parsed: 
 
 // wait makes x wait for f.
 func (s *Source) wait(x *exchange.Exchange, f *fetch, turns int) {
-	x.Server.Keep()
+	x.Keep()
 	w := &waiter{source: s, x: x, f: f, at: len(f.waiting), turns: turns}
 	x.Source = w
 	f.waiting = append(f.waiting, w)
@@ -316,7 +316,7 @@ func (w *waiter) OnGone(x *exchange.Exchange) {
 		return
 	}
 	delete(f.source.pages.waited, f)
-	if !f.alone && f.client == nil {
+	if !f.alone && f.origin.Parent == nil {
 		f.leave()
 	}
 }

@@ -86,11 +86,11 @@ func (s *Source) lookup(x *exchange.Exchange, turns int) {
 			p.sendFound(x, asked, found.Page, found.Verdict)
 			return
 		}
-		x.Server.Keep()
-		prefix := x.Prefix
+		x.Keep()
+		f := s.refresh(x, found)
 		p.sendFound(x, asked, found.Page, found.Verdict)
 		p.loop.Flush() // before anything else, as the handler may run on the loop
-		s.refresh(r, prefix, found)
+		f.start()
 	case Miss, Expired:
 		s.fetch(x, found)
 	case Wait:
@@ -185,7 +185,7 @@ func (p *Pages) send(x *exchange.Exchange, page *Page, v Verdict, e excerpt) {
 		h.Status, h.Reason, h.Type, h.Length, part.Body = 304, nil, "", 0, nil
 		fields = page.slim
 	}
-	inTurn := x.Server.InTurn()
+	inTurn := x.InTurn()
 	var memory []byte // for as long as the part has to wait
 	if inTurn {
 		memory = p.fields[:0]

@@ -70,7 +70,7 @@ func (h *Handed) Take(x *exchange.Exchange, p *exchange.Part, parsed *http1.Requ
 	o.head.Fields, o.head.SendFile = bytes.Clone(p.Head.Fields), bytes.TrimSpace(bytes.Clone(p.Head.SendFile))
 	o.answer.request = Request{Path: bytes.Clone(p.Head.StaticPath), Prefix: x.Prefix, Head: bytes.Clone(p.Head.Request), Parsed: parsed}
 	x.Source = exchange.Memory{}
-	x.Server.Beside(o.open, func(gone bool) {
+	x.Beside(o.open, func(gone bool) {
 		if gone {
 			o.answer.Drop()
 			return
@@ -132,7 +132,7 @@ func (o *handedOver) send(x *exchange.Exchange) {
 	h.Close = o.head.Close
 	switch sent := len(o.head.SendFile) > 0; {
 	case o.failed != 0:
-		x.Logger.Log(o.level, o.line)
+		x.Log(o.level, o.line)
 		r := exchange.Reply{Status: o.failed, HTML: exchange.WantsHTML(a.request.Parsed, a.request.Head)}
 		a.Drop()
 		if o.failed == 503 {

@@ -19,7 +19,7 @@ func (p *Pages) Answer(x *exchange.Exchange, r exchange.Reply) {
 	}
 	r.Fields = bytes.Clone(r.Fields)
 	a, found := NewAnswer(), false
-	x.Server.Beside(func() { found = p.open(&r, &a.Response) }, func(gone bool) {
+	x.Beside(func() { found = p.open(&r, &a.Response) }, func(gone bool) {
 		if found && !gone {
 			a.Send(x, false)
 			return

@@ -318,8 +318,8 @@ func (s *Source) Start(x *exchange.Exchange) {
 		x.Sink.Reply(exchange.Reply{Status: 405, Fields: allowRead})
 		return
 	}
-	if !x.Server.InTurn() {
-		x.Server.AwaitTurn(false)
+	if !x.InTurn() {
+		x.AwaitTurn(false)
 		return
 	}
 	a := NewAnswer()
@@ -331,14 +331,14 @@ func (s *Source) Start(x *exchange.Exchange) {
 		a.Send(x, true)
 		return
 	}
-	x.Server.Beside(func() {
+	x.Beside(func() {
 		a.request = requestOf(x)
 		s.files.Open(&a.request, &a.Response)
 	}, func(gone bool) {
 		switch {
 		case gone:
 			a.Drop()
-		case a.Index != "" && x.Server.Decline(a.Index), s.declines && a.Head.Status == 404 && x.Server.Decline(""):
+		case a.Index != "" && x.Decline(a.Index), s.declines && a.Head.Status == 404 && x.Decline(""):
 			a.Drop()
 		default:
 			a.Send(x, true)

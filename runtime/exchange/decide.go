@@ -1,4 +1,4 @@
-package sites
+package exchange
 
 import (
 	"fmt"
@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"fapws/runtime/conn"
-	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/logfile"
 	"fapws/runtime/route"
@@ -46,7 +45,8 @@ func (s *Server) decide(x *Exchange) {
 			q.Skip()
 		case route.NeedsPassword:
 			if !x.client.own {
-				switch refusal, known := s.authenticate(x); {
+				x.ask()
+				switch refusal, known := x.rules.access.Admit(x); {
 				case !known:
 					x.Suspend()
 					return
@@ -56,6 +56,7 @@ func (s *Server) decide(x *Exchange) {
 					return
 				}
 			}
+			x.Check = nil
 			q.Admit()
 		default:
 			s.note(x)
@@ -74,18 +75,18 @@ func (s *Server) refuseRouted(x *Exchange) {
 	if q.Cert != "" {
 		s.secure.Report(logfile.Info, x.clientText(), fmt.Sprintf("%s of %s got %d: %s", q.parsed.Method.In(q.Head), conn.Excerpt(q.Path), q.Status, q.Cert))
 	}
-	x.Refuse(exchange.Reply{Status: q.Status, Fields: q.Fields, Text: q.Text, Whole: q.Status < 400})
+	x.Refuse(Reply{Status: q.Status, Fields: q.Fields, Text: q.Text, Whole: q.Status < 400})
 }
 
 // startWith has x, which was decided about, answered by source.
-func (s *Server) startWith(source exchange.Source, x *Exchange) {
+func (s *Server) startWith(source Source, x *Exchange) {
 	if s.timed {
 		s.note(x)
 	}
 	x.ask()
 	x.Source = source
 	x.Stream.Read(x)
-	source.Start(&x.Exchange)
+	source.Start(x)
 }
 
 // route asks the table where x goes.
@@ -135,7 +136,7 @@ func (s *Server) settleRules(x *Exchange) {
 
 // overridePage is a page that stands before all others.
 type overridePage struct {
-	exchange.Memory
+	Memory
 	status int
 	local  bool // only for http1.LocalHost
 	page   []byte
@@ -158,9 +159,9 @@ func (p *overridePage) stands(q *request) bool {
 
 var noStore = []byte("Cache-Control: no-store\r\n")
 
-// Start implements exchange.Source.
-func (p *overridePage) Start(x *exchange.Exchange) {
-	x.Sink.Reply(exchange.Reply{Status: p.status, Body: p.page, Type: "text/html; charset=utf-8", Fields: noStore, Whole: true, Override: true})
+// Start implements Source.
+func (p *overridePage) Start(x *Exchange) {
+	x.Sink.Reply(Reply{Status: p.status, Body: p.page, Type: "text/html; charset=utf-8", Fields: noStore, Whole: true, Override: true})
 }
 
 // notFoundCache remembers which paths the files of a mount have nothing for, so that
@@ -209,7 +210,7 @@ func (s *Server) await(x *Exchange) {
 	if x.until == 0 {
 		wait := s.Config.StartWait
 		if x.req.loadsPage() {
-			wait = min(wait, exchange.PageWait)
+			wait = min(wait, PageWait)
 		}
 		x.until = now + int64(wait)
 		if x.req.time.IsZero() {
@@ -228,14 +229,14 @@ func (s *Server) await(x *Exchange) {
 }
 
 // unready is the answer to x, which does not wait any longer.
-func (s *Server) unready(x *Exchange) exchange.Reply {
+func (s *Server) unready(x *Exchange) Reply {
 	switch {
 	case s.gaveUp:
-		return exchange.Reply{Status: 503, Fields: retryAfter, Text: "the application failed to start"}
+		return Reply{Status: 503, Fields: RetryAfter, Text: "the application failed to start"}
 	case x.req.loadsPage():
-		return exchange.Starting(time.Duration(s.Set.Now))
+		return Starting(time.Duration(s.Set.Now))
 	}
-	return exchange.Reply{Status: 503, Fields: retryAfter, Text: "the application is starting"}
+	return Reply{Status: 503, Fields: RetryAfter, Text: "the application is starting"}
 }
 
 // loadsPage reports whether a browser asks for a page, which it can ask for again.

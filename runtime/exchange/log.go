@@ -1,13 +1,11 @@
-package sites
+package exchange
 
 import (
 	"cmp"
 	"fmt"
 	"time"
 
-	"fapws/runtime/auth"
 	"fapws/runtime/conn"
-	"fapws/runtime/exchange"
 	"fapws/runtime/logfile"
 	"fapws/runtime/metrics"
 )
@@ -43,7 +41,7 @@ func (s *Server) record() *logfile.Record {
 }
 
 // edits returns changes of the head of the response to x, which has rules or a renewal.
-func (x *Exchange) edits() (edits exchange.Edits) {
+func (x *Exchange) edits() (edits Edits) {
 	if x.rules != nil {
 		edits = x.rules.headers
 	}
@@ -55,12 +53,12 @@ func (x *Exchange) edits() (edits exchange.Edits) {
 
 // Upgrade is called before the first part of x is sent. It reports whether it has taken the part, which gives the connection to another
 // protocol.
-func (x *Exchange) Upgrade(p *exchange.Part) (taken bool) {
+func (x *Exchange) Upgrade(p *Part) (taken bool) {
 	if p.Head.Tunnel != nil {
 		x.s.openTunnel(x, p)
 		return true
 	}
-	return x.socket != nil && x.acceptSocket(p)
+	return x.Socket != nil && x.acceptSocket(p)
 }
 
 // note remembers of x, whose mount is known, what its log line needs.
@@ -74,15 +72,15 @@ func (s *Server) note(x *Exchange) {
 	switch {
 	case x.peer != nil:
 		e.User = x.peer.User
-	case x.rules != nil && x.rules.auth != nil:
-		e.User = auth.User(q.credentials()) // with a wrong password, which Apache logs, too
+	case x.rules != nil && x.rules.access != nil:
+		e.User = x.rules.access.Named(q.Head, q.parsed.Fields) // with a wrong password, which Apache logs, too
 	}
 	e.Time, e.Earlier = q.time, int(q.earlier)
 	e.NoteRequest(q.Head[:q.parsed.HeadLen], q.parsed.Fields)
 }
 
 // beginEntry begins the entry of x, whose client is peer.
-func (s *Server) beginEntry(x *Exchange, peer *exchange.Peer) {
+func (s *Server) beginEntry(x *Exchange, peer *Peer) {
 	if x.Record == nil {
 		x.Record = s.record()
 	}
@@ -117,11 +115,11 @@ func (s *Server) account(x *Exchange) {
 		x.Received += in
 		x.Out.Sent += out
 	}
-	if s := x.socket; s != nil && s.HasConn() {
-		in, out := s.Carried()
+	if s := x.Socket; s != nil && s.HasConn() {
+		in, out, proper := s.Carried()
 		x.Received += in
 		x.Out.Sent += out
-		x.proper = !s.Aborted()
+		x.proper = proper
 	}
 	e.Status, e.BytesSent, e.WireOut, e.WireIn = x.Out.Status, x.Out.Sent, x.Out.Sent+x.Out.Framed, x.Received
 	e.Handler, e.KeepAlive = x.By, x.KeepAlive
@@ -188,7 +186,7 @@ func (s *Server) LogSubscriber(r *logfile.Record, sent, framed int64) {
 }
 
 // PassOn gives what carries x, whose response is written or gathered, to another protocol, which writes its line to the access log.
-func (x *Exchange) PassOn(to exchange.Upgrade) {
+func (x *Exchange) PassOn(to Upgrade) {
 	log, sent, framed := x.Record, x.Out.Sent, x.Out.Framed
 	if log != nil {
 		log.WireIn = x.Received
