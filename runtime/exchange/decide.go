@@ -122,14 +122,14 @@ func (s *Server) settleRules(x *Exchange) {
 		q.mount = &site.Table[q.Mount]
 		x.rules, x.counts = q.mount.rules, q.mount.counts
 	}
-	if x.rules != nil && x.rules.secure != nil && x.from.Scheme == "https" {
+	if x.rules.secure != nil && x.from.Scheme == "https" {
 		x.rules = x.rules.secure
 	}
 	if q.mount != nil && q.mount.Asks {
 		x.MaxBody = -1
 		return
 	}
-	if x.MaxBody = s.Config.MaxBodySize; x.rules != nil && x.rules.maxBody != 0 {
+	if x.MaxBody = s.Config.MaxBodySize; x.rules.maxBody != 0 {
 		x.MaxBody = x.rules.maxBody
 	}
 }

@@ -64,7 +64,7 @@ type Exchange struct {
 	trailers bool   // http1.Request.Trailers
 	Received int64  // bytes of it
 	MaxBody  int64  // how many bytes the body may have; below 0: any number
-	rules    *rules // of the mount, or of the site; nil: none
+	rules    *rules // of the mount, or of the site, or noRules
 	from     *Peer  // the client of its connection, or the one that a trusted proxy has named; an open WebSocket does not keep the former
 	peer     *Peer  // the client, if it has logged in or a handler is asked
 	renewal  *Edit  // of the cookie of its session; nil: it stays
@@ -151,7 +151,7 @@ func (s *Server) New(client *Conn, c Stream, count *int) *Exchange {
 	if x.from = client.peer; x.from == nil {
 		x.from = client.direct()
 	}
-	x.client, x.Stream = client, c
+	x.client, x.Stream, x.rules = client, c, noRules
 	if x.count = count; count != nil {
 		*count++
 	}
@@ -579,8 +579,8 @@ func (x *Exchange) Reply(r Reply) {
 	}
 	x.req, x.Check, x.overridden = nil, nil, r.Override
 	x.Replace(r.Close)
-	if x.rules != nil && x.rules.pages != nil {
-		x.rules.pages.Answer(x, r)
+	if pages := x.rules.site.Pages; pages != nil {
+		pages.Answer(x, r)
 	} else {
 		x.SendReply(&r)
 	}

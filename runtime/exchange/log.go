@@ -40,11 +40,9 @@ func (s *Server) record() *logfile.Record {
 	return e
 }
 
-// edits returns changes of the head of the response to x, which has rules or a renewal.
-func (x *Exchange) edits() (edits Edits) {
-	if x.rules != nil {
-		edits = x.rules.headers
-	}
+// edits returns changes of the head of the response to x.
+func (x *Exchange) edits() Edits {
+	edits := x.rules.headers
 	if x.renewal != nil {
 		edits = append(edits[:len(edits):len(edits)], x.renewal)
 	}
@@ -72,7 +70,7 @@ func (s *Server) note(x *Exchange) {
 	switch {
 	case x.peer != nil:
 		e.User = x.peer.User
-	case x.rules != nil && x.rules.access != nil:
+	case x.rules.access != nil:
 		e.User = x.rules.access.Named(q.Head, q.parsed.Fields) // with a wrong password, which Apache logs, too
 	}
 	e.Time, e.Earlier = q.time, int(q.earlier)
@@ -84,18 +82,16 @@ func (s *Server) beginEntry(x *Exchange, peer *Peer) {
 	if x.Record == nil {
 		x.Record = s.record()
 	}
-	e, c := x.Record, x.client
+	e, c, site := x.Record, x.client, x.rules.site
 	e.Log = s.Config.AccessLog
-	if x.rules != nil && (x.rules.log != nil || x.rules.unlog) {
-		e.Log = x.rules.log
+	if site.ownsLog() {
+		e.Log = site.AccessLog
 	}
 	e.Begin(e.Format())
+	e.Site = site.name
 	direct := c.direct()
 	e.PeerAddr, e.LocalAddr, e.LocalPort = direct.Addr, direct.ServerName, direct.ServerPort
 	e.Addr, e.Port, e.Scheme = peer.Addr, peer.Port, peer.Scheme
-	if x.rules != nil {
-		e.Site = x.rules.name
-	}
 	if s.Set.Debug > 0 {
 		e.Client = c.String()
 		if peer != direct {
@@ -145,8 +141,8 @@ func (s *Server) writeLine(e *logfile.Record, overridden bool) {
 // logClient logs a line about the client of x and what answers it.
 func (s *Server) logClient(x *Exchange, level logfile.Level, format string, args ...any) {
 	log := s.Config.LogClient
-	if r := x.rules; r != nil && r.errors != nil {
-		log = r.errors
+	if own := x.rules.site.ErrorLog; own != nil {
+		log = own
 	}
 	log(level, x.trace.Name(x.clientText()), fmt.Sprintf(format, args...))
 }
@@ -172,8 +168,8 @@ func (s *Server) RecordOf(state *logfile.State) *logfile.Record {
 	}
 	log := s.Config.AccessLog
 	for i := range s.table.sites {
-		if r := s.table.sites[i].rules; r != nil && r.name == state.Entry.Site && (r.log != nil || r.unlog) {
-			log = r.log
+		if site := &s.table.sites[i]; site.name == state.Entry.Site && site.ownsLog() {
+			log = site.AccessLog
 		}
 	}
 	return state.Record(log)
@@ -210,7 +206,7 @@ func (s *Server) nameRoutes() {
 	}
 	for i := range s.table.sites {
 		site := &s.table.sites[i]
-		host := site.canonical()
+		host := site.name
 		if host == "" && len(site.Names) > 0 {
 			host = site.Names[0]
 		}

@@ -116,9 +116,7 @@ func (x *Exchange) ask() *Request {
 	if r.Peer = x.peer; r.Peer == nil {
 		r.Peer = x.from
 	}
-	if x.rules != nil {
-		r.ErrorLog = x.rules.number
-	}
+	r.ErrorLog = x.rules.site.ErrorLogNumber
 	if c.subrequest != nil {
 		r.Depth, r.Value = c.subrequest.Depth+1, c.subrequest.Value
 	}

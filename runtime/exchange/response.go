@@ -90,10 +90,8 @@ type Heads struct {
 // here.
 func (x *Exchange) AppendHead(dst []byte, r *http1.Response) []byte {
 	h, before := &x.s.Heads, len(dst)
-	if x.rules != nil || x.renewal != nil {
-		if edits := x.edits(); len(edits) > 0 {
-			h.edited = edits.Apply(h.edited, r)
-		}
+	if len(x.rules.headers) > 0 || x.renewal != nil {
+		h.edited = x.edits().Apply(h.edited, r)
 	}
 	dst = h.Template.AppendHead(dst, r)
 	if x.Record != nil {

@@ -3,13 +3,11 @@ package exchange
 import (
 	"fmt"
 	"net/netip"
-	"reflect"
 	"slices"
 	"strings"
 	"time"
 
 	"fapws/runtime/http1"
-	"fapws/runtime/logfile"
 	"fapws/runtime/route"
 )
 
@@ -77,41 +75,36 @@ func NewRules(o RuleOptions) (*Rules, error) {
 
 // rules are those of a mount and its site together, as exchanges have them.
 type rules struct {
-	headers Edits       // the site's first
-	guard   route.Guard // what package route has to know
-	access  Access      // nil: everybody may have it
-	local   bool        // clients on this machine need no session
-	pages   Pages       // nil: the server's own
-	log     *logfile.AccessLog
-	unlog   bool
-	errors  func(logfile.Level, string, string) // nil: Config.LogClient
-	number  int                                 // of that log: Request.ErrorLog
-	name    string                              // of the site, for logs; "": none
-	timeout time.Duration                       // 0: that of Config
-	maxBody int64                               // 0: that of Config
+	site    *Site
+	headers Edits         // the site's first
+	guard   route.Guard   // what package route has to know
+	access  Access        // nil: everybody may have it
+	local   bool          // clients on this machine need no session
+	timeout time.Duration // 0: that of Config
+	maxBody int64         // 0: that of Config
 
 	secure *rules // in their place for requests over HTTPS; nil: the same
 }
+
+// noRules are those of an exchange that is for no site, or not yet.
+var noRules = &rules{site: new(Site)}
 
 // onlyForUser keeps responses out of caches that several users share. With Basic authentication, caches see that
 // by themselves (RFC 9111 §3.5).
 var onlyForUser, _ = NewEdit(nil, []Field{{Name: "Cache-Control", Value: "private"}}, nil)
 
-// rulesOf returns what holds for mount m of site s, or, where m is nil, for requests that no mount fits. nil: nothing.
+// rulesOf returns what holds for mount m of site s, or, where m is nil, for requests that no mount fits.
 func rulesOf(s *Site, m *Mount) *rules {
 	out, secure := merged(s, m, false), merged(s, m, true)
 	if len(secure.headers) > len(out.headers) {
 		out.secure = secure
-	}
-	if reflect.ValueOf(*out).IsZero() {
-		return nil
 	}
 	return out
 }
 
 // merged returns rulesOf for requests over HTTPS alone, or for all others.
 func merged(s *Site, m *Mount, secure bool) *rules {
-	out := &rules{pages: s.Pages, log: s.AccessLog, unlog: s.NoAccessLog, errors: s.ErrorLog, number: s.ErrorLogNumber, name: s.canonical(), timeout: s.Timeout, maxBody: s.MaxBodySize}
+	out := &rules{site: s, timeout: s.Timeout, maxBody: s.MaxBodySize}
 	var edits Edits
 	all := []*Rules{s.Rules}
 	if m != nil {
@@ -184,13 +177,8 @@ func (s *Site) canonical() string {
 	return ""
 }
 
-// guards returns what package route has to know of r, which may be nil.
-func (r *rules) guards() route.Guard {
-	if r == nil {
-		return route.Guard{}
-	}
-	return r.guard
-}
+// ownsLog reports whether the requests of the site are logged, or not logged, apart from others.
+func (s *Site) ownsLog() bool { return s.AccessLog != nil || s.NoAccessLog }
 
 // Access decides who may have what a mount answers: users, who log in. Its methods are called on the event loop.
 type Access interface {

@@ -197,9 +197,10 @@ func (s *Server) Prepare(given []Site, h Handler, source func(*Mount) (_ Source,
 	for i := range t.sites {
 		site := &t.sites[i]
 		site.Table = slices.Clone(site.Table)
+		site.name = site.canonical()
 		site.rules = rulesOf(site, nil)
 		t.logged = t.logged || site.AccessLog != nil
-		routes[i] = route.Site{Names: site.Names, Mounts: make([]route.Mount, len(site.Table)), Guard: site.rules.guards()}
+		routes[i] = route.Site{Names: site.Names, Mounts: make([]route.Mount, len(site.Table)), Guard: site.rules.guard}
 		t.users = t.users || routes[i].Guard.Password
 		for k := range site.Table {
 			m := &site.Table[k]
@@ -271,6 +272,7 @@ type Site struct {
 	MaxBodySize int64
 	Timeout     time.Duration
 
+	name   string         // for logs: the first of Names that is no pattern, or ""
 	rules  *rules         // where no mount fits
 	counts *metrics.Route // of requests that no mount fits; nil: they are not counted
 }
@@ -353,7 +355,7 @@ func (m *Mount) route() route.Mount {
 		Plain:    m.Plain,
 		Optional: m.declines(),
 		Rewrite:  m.Rewrite,
-		Guard:    m.rules.guards(),
+		Guard:    m.rules.guard,
 	}
 }
 
@@ -364,9 +366,4 @@ func (m *Mount) declines() bool {
 }
 
 // Timeout returns the timeout of the rules of m, or of its site; 0: that of the server. It is known in Prepare.
-func (m *Mount) Timeout() time.Duration {
-	if m.rules == nil {
-		return 0
-	}
-	return m.rules.timeout
-}
+func (m *Mount) Timeout() time.Duration { return m.rules.timeout }

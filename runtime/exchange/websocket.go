@@ -180,7 +180,7 @@ func (s *Server) ResumeSocket(d *SocketState, fd int) (Socket, error) {
 	}
 	if d.User != "" {
 		by := Basic
-		if x.rules != nil && x.rules.access != nil {
+		if x.rules.access != nil {
 			by = x.rules.access.By()
 		}
 		x.LogIn(d.User, by)
