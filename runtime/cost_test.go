@@ -65,7 +65,7 @@ var (
 
 // A request, once the buffers have their size, is served without allocating.
 func TestRequestsDoNotAllocate(t *testing.T) {
-	ruled := exchange.Mount{Prefix: "/ruled", Rules: mustRules(t, exchange.RuleOptions{
+	ruled := exchange.Mount{Prefix: "/ruled", Rules: mustRules(t, exchange.Rules{
 		Set: []exchange.Field{{Name: "X-Frame-Options", Value: "DENY"}}, Remove: []string{"X-Other"}, Allow: mustPrefixes("127.0.0.0/8"), Methods: []string{"GET"},
 	})}
 	cached, err := cache.Compile(cache.Rule{TTL: time.Hour})

@@ -47,7 +47,7 @@ func TestLoginHalfClosed(t *testing.T) {
 	t.Parallel()
 	var answered atomic.Int32
 	cfg := Config{Sites: exchange.Config{Answered: func(*exchange.RequestSummary) { answered.Add(1) }}}
-	s := start(t, patient(cfg), &instant{}, exchange.Mount{Prefix: "/", Rules: mustRules(t, exchange.RuleOptions{Access: mustAuth(t)})})
+	s := start(t, patient(cfg), &instant{}, exchange.Mount{Prefix: "/", Rules: mustRules(t, exchange.Rules{Access: mustAuth(t)})})
 	for i := range 200 {
 		c := s.dial(t)
 		password := base64.StdEncoding.EncodeToString(fmt.Append(nil, "ann:wrong", i))
@@ -83,7 +83,7 @@ func enrolled(t *testing.T, s *testServer) net.Conn {
 // A connection that the process makes to itself has no proxy before it, and needs no password.
 func TestEnrolled(t *testing.T) {
 	t.Parallel()
-	rules := mustRules(t, exchange.RuleOptions{Access: mustAuth(t)})
+	rules := mustRules(t, exchange.Rules{Access: mustAuth(t)})
 	s := start(t, patient(Config{Sites: exchange.Config{ProxyUnix: true, ProxyProtocol: true}}), &instant{}, exchange.Mount{Prefix: "/", Rules: rules})
 	c := enrolled(t, s)
 	io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")

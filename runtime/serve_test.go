@@ -17,7 +17,7 @@ func mustPrefixes(list ...string) (out []netip.Prefix) {
 	return out
 }
 
-func mustRules(t testing.TB, o exchange.RuleOptions) *exchange.Rules {
+func mustRules(t testing.TB, o exchange.Rules) *exchange.Rules {
 	t.Helper()
 	r, err := exchange.NewRules(o)
 	if err != nil {

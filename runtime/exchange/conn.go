@@ -208,7 +208,7 @@ func (c *Conn) setState(s State) {
 func (c *Conn) deadline() int64 {
 	s := c.s
 	switch {
-	case c.Half && c.undecided && c.last.Unloaded:
+	case c.Half && c.undecided && c.last.phase == awaitingSites:
 		return s.Set.Now + int64(halfTimeout) // the server has it wait
 	case c.Half && !c.Writing():
 		return c.Stamp + int64(halfTimeout)

@@ -221,8 +221,7 @@ func (s *Server) await(x *Exchange) {
 		x.Refuse(s.unready(x))
 		return
 	}
-	x.Unloaded = true
-	x.Suspend()
+	x.suspend(awaitingSites)
 	if s.Config.Needed != nil {
 		s.Config.Needed()
 	}
@@ -247,8 +246,8 @@ func (q *request) loadsPage() bool {
 // replaced lets everything go on that waits for other sites, and counts what the former ones have begun.
 func (s *Server) replaced() {
 	for x := range s.begun() {
-		if x.Unloaded {
-			x.goOn()
+		if x.phase == awaitingSites {
+			x.Resume()
 		} else if !x.former {
 			x.former = true
 			s.former++
@@ -259,7 +258,7 @@ func (s *Server) replaced() {
 // Waiting returns how many requests wait for other sites.
 func (s *Server) Waiting() (n int) {
 	for x := range s.begun() {
-		if x.Unloaded {
+		if x.phase == awaitingSites {
 			n++
 		}
 	}
@@ -282,16 +281,10 @@ func (s *Server) Tick() {
 	}
 	now := s.Set.Now
 	for x := range s.begun() {
-		if x.Unloaded && (s.gaveUp || now >= x.until) {
-			x.goOn()
+		if x.phase == awaitingSites && (s.gaveUp || now >= x.until) {
+			x.Resume()
 		}
 	}
-}
-
-// goOn has x, which waits, decided about again.
-func (x *Exchange) goOn() {
-	x.Unloaded = false
-	x.Resume()
 }
 
 // Decide makes x, which is new, the exchange of the request of Server.Request, of which there is the head, finds out what answers it, and

@@ -17,6 +17,7 @@ const (
 	deciding       phase = iota // where it goes
 	awaitingTurn                // what answers has to be the first of its connection
 	awaitingResume              // Resume
+	awaitingSites               // Server.Use, as what answers it does not exist yet
 	awaitingBody                // the rest of a body that is handed over as a whole
 	awaitingSource              // whether its source answers it
 	answering                   // a source has it
@@ -45,16 +46,12 @@ type Exchange struct {
 	phase  phase // answering, when a source has it
 	beside bool  // its source does something beside the loop
 	former bool  // it was begun before Server.Use
+	until  int64 // when it ends to wait for other sites, by conn.Set.Now; 0: it has not begun
 
 	// Of Sub.
 	Parent   *Exchange // on whose behalf it is; nil: its client has left, or there never was one
 	Recorded bool      // what it sends is kept, and does not wait for the client of Parent
 	gone     bool      // GiveUp was called
-
-	// Unloaded says that what answers the exchange does not exist yet: a client that has shut down its side is waited for meanwhile, until the
-	// time until (Server.Now); 0: it has not begun to wait.
-	Unloaded bool
-	until    int64
 
 	// Of its request.
 	req      *request // nil: a source has taken over all that it needs

@@ -12,17 +12,8 @@ import (
 )
 
 // Rules say what holds for requests whatever answers them. What a mount says
-// goes before what its site says.
+// goes before what its site says. The zero value of each means nothing. NewRules makes them.
 type Rules struct {
-	opt  RuleOptions
-	edit *Edit // nil: none
-
-	editSecure *Edit  // over HTTPS, in addition; nil: none
-	allow      []byte // the Allow field of a 405, with its line
-}
-
-// RuleOptions are what Rules are made of. The zero value of each means nothing.
-type RuleOptions struct {
 	Set    []Field  // fields of all responses, errors too; they replace those of the same name
 	Add    []Field  // fields beside those of the same name
 	Remove []string // names of fields that responses do not have
@@ -46,31 +37,33 @@ type RuleOptions struct {
 
 	MaxBodySize int64         // as in Config
 	Timeout     time.Duration // as in Config; below zero: none
+
+	edit       *Edit  // of Set, Add and Remove; nil: none
+	editSecure *Edit  // of SetSecure; nil: none
+	allow      []byte // the Allow field of a 405, with its line
 }
 
-// NewRules checks o. The error is one line.
-func NewRules(o RuleOptions) (*Rules, error) {
-	r := &Rules{opt: o}
-	var err error
-	if r.edit, err = NewEdit(o.Set, o.Add, o.Remove); err != nil {
+// NewRules makes rules of r ready for use. The error is one line.
+func NewRules(r Rules) (_ *Rules, err error) {
+	if r.edit, err = NewEdit(r.Set, r.Add, r.Remove); err != nil {
 		return nil, err
 	}
-	if r.editSecure, err = NewEdit(o.SetSecure, nil, nil); err != nil {
+	if r.editSecure, err = NewEdit(r.SetSecure, nil, nil); err != nil {
 		return nil, err
 	}
-	for _, method := range o.Methods {
+	for _, method := range r.Methods {
 		if method == "" || strings.ToUpper(method) != method || CheckFieldName(method) != nil {
 			return nil, fmt.Errorf("%q is not a method (GET, POST, ...)", method)
 		}
 	}
-	if len(o.Methods) > 0 {
-		allowed := strings.Join(o.Methods, ", ")
-		if slices.Contains(o.Methods, "GET") && !slices.Contains(o.Methods, "HEAD") {
+	if len(r.Methods) > 0 {
+		allowed := strings.Join(r.Methods, ", ")
+		if slices.Contains(r.Methods, "GET") && !slices.Contains(r.Methods, "HEAD") {
 			allowed += ", HEAD"
 		}
 		r.allow = []byte("Allow: " + allowed + "\r\n")
 	}
-	return r, nil
+	return &r, nil
 }
 
 // rules are those of a mount and its site together, as exchanges have them.
@@ -120,23 +113,23 @@ func merged(s *Site, m *Mount, secure bool) *rules {
 		if secure && r.editSecure != nil {
 			edits = append(edits, r.editSecure)
 		}
-		if len(r.opt.Allow)+len(r.opt.Deny) > 0 {
-			out.guard.Allow, out.guard.Deny = r.opt.Allow, r.opt.Deny
+		if len(r.Allow)+len(r.Deny) > 0 {
+			out.guard.Allow, out.guard.Deny = r.Allow, r.Deny
 		}
-		if r.opt.Access != nil || r.opt.NoLogin {
-			out.access = r.opt.Access
+		if r.Access != nil || r.NoLogin {
+			out.access = r.Access
 		}
-		if len(r.opt.Methods) > 0 {
-			out.guard.Methods, out.guard.AllowField = r.opt.Methods, r.allow
+		if len(r.Methods) > 0 {
+			out.guard.Methods, out.guard.AllowField = r.Methods, r.allow
 		}
-		if r.opt.Cert.Authorities != "" {
-			out.guard.Cert = r.opt.Cert
+		if r.Cert.Authorities != "" {
+			out.guard.Cert = r.Cert
 		}
-		if r.opt.Timeout != 0 {
-			out.timeout = r.opt.Timeout
+		if r.Timeout != 0 {
+			out.timeout = r.Timeout
 		}
-		if r.opt.MaxBodySize != 0 {
-			out.maxBody = r.opt.MaxBodySize
+		if r.MaxBodySize != 0 {
+			out.maxBody = r.MaxBodySize
 		}
 	}
 	out.headers = append(out.headers, edits...)

@@ -8,7 +8,7 @@ import (
 )
 
 func TestRuleErrors(t *testing.T) {
-	for want, o := range map[string]RuleOptions{
+	for want, o := range map[string]Rules{
 		"only the server sets":             {Set: []Field{{Name: "connection", Value: "x"}}},
 		"has a control character":          {Add: []Field{{Name: "X-A", Value: "a\r\nb"}}},
 		"is not the name of a header":      {Remove: []string{"a b"}},
@@ -24,7 +24,7 @@ func TestRuleErrors(t *testing.T) {
 // TestKeepPolicy: the server's own pages keep the fields without which they do not work, over HTTPS, too.
 func TestKeepPolicy(t *testing.T) {
 	field := func(name string) Field { return Field{Name: name, Value: "rule"} }
-	given, err := NewRules(RuleOptions{Set: []Field{field("content-security-policy"), field("X-A")}, Add: []Field{field("Referrer-Policy")},
+	given, err := NewRules(Rules{Set: []Field{field("content-security-policy"), field("X-A")}, Add: []Field{field("Referrer-Policy")},
 		Remove: []string{"X-B", "Referrer-Policy"}, SetSecure: []Field{field("Strict-Transport-Security"), field("Content-Security-Policy")}})
 	if err != nil {
 		t.Fatal(err)

@@ -95,7 +95,7 @@ func (b *builder) ruled(at settings.Position, r *Rules) *exchange.Rules {
 	if reflect.ValueOf(r).Elem().IsZero() && b.cas == "" {
 		return nil
 	}
-	o := exchange.RuleOptions{
+	o := exchange.Rules{
 		Set:         r.Headers,
 		Remove:      r.RemoveHeaders,
 		Allow:       r.Allow,
@@ -117,7 +117,7 @@ func (b *builder) ruled(at settings.Position, r *Rules) *exchange.Rules {
 	if err == nil {
 		return rules
 	}
-	for key, part := range map[string]exchange.RuleOptions{"headers": {Set: o.Set}, "remove-headers": {Remove: o.Remove}, "methods": {Methods: o.Methods}} {
+	for key, part := range map[string]exchange.Rules{"headers": {Set: o.Set}, "remove-headers": {Remove: o.Remove}, "methods": {Methods: o.Methods}} {
 		if _, err := exchange.NewRules(part); err != nil {
 			b.misused(at, key, err)
 		}
@@ -338,7 +338,7 @@ func (b *builder) loginPages() []exchange.Mount {
 	if b.loginHere == nil || b.loginHere.login == nil {
 		return nil
 	}
-	body, _ := exchange.NewRules(exchange.RuleOptions{MaxBodySize: auth.MaxLoginBody})    // nothing in it can be wrong
+	body, _ := exchange.NewRules(exchange.Rules{MaxBodySize: auth.MaxLoginBody})    // nothing in it can be wrong
 	pool := backend.New(maxForms, func(line string) { b.parts.Log(logfile.Error, line) }) // others are for proxies and programs
 	return []exchange.Mount{
 		{Prefix: auth.FormPath, ToLogIn: true, OwnPolicy: true, Rules: body, Handler: pool.Handler(backend.Func(b.loginHere.login.Form))},
