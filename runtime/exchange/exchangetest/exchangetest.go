@@ -5,6 +5,7 @@ import (
 	"net"
 
 	"fapws/runtime/conn"
+	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/logfile"
@@ -15,7 +16,8 @@ type Client struct {
 	Parts   []exchange.Part // released already; Body is a copy
 	Replies []exchange.Reply
 	Logged  []string
-	Waits   bool // another response comes first
+	Waits   bool            // another response comes first
+	Loop    *eventloop.Loop // for Exchange.Beside; nil: it is not called
 
 	Delayed  int   // calls of AwaitTurn with early
 	Credited int64 // sum of Part.Credit
@@ -28,7 +30,7 @@ func (c *Client) Exchange(request, prefix string) *exchange.Exchange {
 	if _, err := parsed.Parse(head, &limits); err != nil {
 		panic(err)
 	}
-	s := exchange.Server{Set: &conn.Set{Log: func(level logfile.Level, format string, args ...any) {
+	s := exchange.Server{Set: &conn.Set{Events: c.Loop, Log: func(level logfile.Level, format string, args ...any) {
 		c.Logged = append(c.Logged, level.String()+": "+fmt.Sprintf(format, args...))
 	}}}
 	x := s.New(s.NewClient(-1, &net.UnixAddr{}, &net.UnixAddr{}, false), c, nil).Sub(&exchange.Request{
