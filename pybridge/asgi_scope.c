@@ -100,7 +100,7 @@ static int is_for_application(const char *name, size_t n) {
 
 /* A list of (name, value) in the order of the request. Host is the one that the server uses: that of an absolute-form
  * target (RFC 9112 §3.2.2) or of a trusted proxy's request. ASGI has nothing for the user, so frameworks read
- * remote-user, which clients cannot send then (package sites). */
+ * remote-user, which clients cannot send then (package exchange). */
 static PyObject *headers_of(const core_record *rec) {
   core_span host = rec->host.len ? rec->host : rec->authority;
   uint32_t n = rec->nfields - rec->traced; /* the last one differs in each request: asgi_scope */

@@ -48,7 +48,7 @@
 // with the prefix "". Several applications (Options.Apps) live in the one interpreter: all but the first are
 // imported, each with its directory first on sys.path meanwhile and under its own name. Two of them that import
 // different modules under one name would get the same one, so _load.py refuses that. Mounts are numbered through
-// (sites.Mount.Index); each has the environ and start_response of its application.
+// (exchange.Mount.Index); each has the environ and start_response of its application.
 //
 // # Threads and inline
 //

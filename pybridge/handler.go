@@ -181,7 +181,7 @@ var sendNow = func() {}
 //export core_loop_send_now
 func core_loop_send_now() { sendNow() }
 
-// Submit implements app.Handler: it copies the request into a record.
+// Submit implements exchange.Handler: it copies the request into a record.
 func (h *Handler) Submit(r *exchange.Request) bool {
 	for tries := 0; h.pending+int(atomic.LoadUint32((*uint32)(&h.shared.queued))) >= h.config.Queue; tries++ {
 		if tries == 0 {
@@ -282,7 +282,7 @@ func (h *Handler) Flush() {
 	}
 }
 
-// Deliver implements app.Handler.
+// Deliver implements exchange.Handler.
 func (h *Handler) Deliver(in exchange.Input) {
 	h.mu.Lock()
 	rec := h.record(in.Ticket)
@@ -301,7 +301,7 @@ func (h *Handler) Deliver(in exchange.Input) {
 // Signalled implements app.Application.
 func (h *Handler) Signalled() { C.core_signalled() }
 
-// Cancel implements app.Handler.
+// Cancel implements exchange.Handler.
 func (h *Handler) Cancel(t exchange.Ticket, took time.Duration) {
 	h.mu.Lock()
 	if rec := h.record(t); rec != nil && (took == 0 || rec.cancelled == 0) {

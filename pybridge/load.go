@@ -258,7 +258,7 @@ type Contents struct {
 // Content is the result of loading one application.
 type Content struct {
 	Settings Settings // globals that Options.Globals names
-	Table    []Mount  // its PATHS, in their order, or one mount with the prefix ""; their Index is for sites.Mount.Index
+	Table    []Mount  // its PATHS, in their order, or one mount with the prefix ""; their Index is for exchange.Mount.Index
 	What     string   // "PATHS, 3 entries" or "WSGI app:application"
 	Class    string   // its type, "flask.app.Flask" or "module.function"; "" with PATHS
 

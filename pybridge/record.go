@@ -259,7 +259,7 @@ func within(p *C.core_part, off, n C.uint32_t) []byte {
 	return unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(p.buf), int(off))), int(n))
 }
 
-// Release implements app.Handler.
+// Release implements exchange.Handler.
 func (h *Handler) Release(part *exchange.Part) {
 	p := part.Ref.(*C.core_part)
 	rec, last := p.rec, p.last != 0

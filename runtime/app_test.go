@@ -17,7 +17,6 @@ import (
 	"fapws/runtime/http1"
 	"fapws/runtime/http2"
 	"fapws/runtime/logfile"
-	"fapws/runtime/sites"
 	"fapws/runtime/source/app"
 	"fapws/runtime/waittest"
 
@@ -97,11 +96,11 @@ func (r *logRecorder) String() string {
 // serve starts a server that waits for its clients, and answers all requests with "hello".
 func serve(t testing.TB, cfg Config) *testServer {
 	t.Helper()
-	return start(t, patient(cfg), &instant{body: []byte("hello")}, sites.Mount{Prefix: "/"})
+	return start(t, patient(cfg), &instant{body: []byte("hello")}, exchange.Mount{Prefix: "/"})
 }
 
 // start starts a server of a site on a free port. At the end of the test it closes, and must not have logged a bug.
-func start(t testing.TB, cfg Config, h app.Interpreter, mounts ...sites.Mount) *testServer {
+func start(t testing.TB, cfg Config, h app.Interpreter, mounts ...exchange.Mount) *testServer {
 	t.Helper()
 	ts := &testServer{log: &logRecorder{}}
 	if cfg.Log == nil {
@@ -116,7 +115,7 @@ func start(t testing.TB, cfg Config, h app.Interpreter, mounts ...sites.Mount) *
 		t.Fatal(err)
 	}
 	ts.addr = ln.Addr().String()
-	if err := ts.Serve([]*conn.Listener{ln}, []sites.Site{{Table: mounts}}, h); err != nil {
+	if err := ts.Serve([]*conn.Listener{ln}, []exchange.Site{{Table: mounts}}, h); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

@@ -10,8 +10,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"fapws/runtime/exchange"
 	"fapws/runtime/live"
-	"fapws/runtime/sites"
 )
 
 func (s *testServer) publish(t testing.TB, name, data string) string {
@@ -43,7 +43,7 @@ func (s *testServer) awaitSubscribers(t testing.TB, name string, n int) {
 func serveNews(t *testing.T, cfg live.StreamConfig) *testServer {
 	t.Helper()
 	cfg.Epoch = "e"
-	return start(t, patient(Config{Channels: cfg}), &instant{channel: []byte("news")}, sites.Mount{Prefix: "/"})
+	return start(t, patient(Config{Channels: cfg}), &instant{channel: []byte("news")}, exchange.Mount{Prefix: "/"})
 }
 
 // many opens raw connections that listen to news, as others may do already.

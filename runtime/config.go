@@ -9,12 +9,11 @@ import (
 
 	"fapws/runtime/conn"
 	"fapws/runtime/eventloop"
+	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/http2"
 	"fapws/runtime/live"
 	"fapws/runtime/logfile"
-	"fapws/runtime/sites"
-	"fapws/runtime/source/app"
 	"fapws/runtime/source/cache"
 	"fapws/runtime/source/static"
 	"fapws/runtime/system"
@@ -23,7 +22,7 @@ import (
 // Config says how a Server behaves: it has the Config of each package that the server consists of.
 type Config struct {
 	HTTP2      http2.Config
-	Sites      sites.Config
+	Sites      exchange.Config
 	Accept     conn.AcceptConfig
 	WebSockets live.SocketConfig
 
@@ -66,7 +65,7 @@ type Config struct {
 	// Programs returns the Handler that runs the
 	// programs which other handlers name (exchange.Program). It is called on the
 	// loop, once, when that first happens. nil: such requests are answered 500.
-	Programs func() app.Handler
+	Programs func() exchange.Handler
 
 	// ReadBuffer is the number of bytes read at once, one buffer in all. 0: 64 KiB.
 	ReadBuffer int

@@ -9,7 +9,6 @@ import (
 
 	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
-	"fapws/runtime/sites"
 	"fapws/runtime/source/cache"
 
 	"golang.org/x/sys/unix"
@@ -66,7 +65,7 @@ var (
 
 // A request, once the buffers have their size, is served without allocating.
 func TestRequestsDoNotAllocate(t *testing.T) {
-	ruled := sites.Mount{Prefix: "/ruled", Rules: mustRules(t, sites.RuleOptions{
+	ruled := exchange.Mount{Prefix: "/ruled", Rules: mustRules(t, exchange.Rules{
 		Set: []exchange.Field{{Name: "X-Frame-Options", Value: "DENY"}}, Remove: []string{"X-Other"}, Allow: mustPrefixes("127.0.0.0/8"), Methods: []string{"GET"},
 	})}
 	cached, err := cache.Compile(cache.Rule{TTL: time.Hour})
@@ -74,8 +73,8 @@ func TestRequestsDoNotAllocate(t *testing.T) {
 		t.Fatal(err)
 	}
 	mounts := append(tree(t, map[string]string{"hello": "hello", "cached": string(pattern(50000)), "open": string(pattern(100000))}), ruled,
-		sites.Mount{Prefix: "/page", Cache: cached}, sites.Mount{Prefix: "/"})
-	cfg := settled(Config{CacheSize: 1 << 20, Sites: sites.Config{Proxies: mustPrefixes("127.0.0.0/8"), RootPath: "/app"}})
+		exchange.Mount{Prefix: "/page", Cache: cached}, exchange.Mount{Prefix: "/"})
+	cfg := settled(Config{CacheSize: 1 << 20, Sites: exchange.Config{Proxies: mustPrefixes("127.0.0.0/8"), RootPath: "/app"}})
 	for _, test := range []struct {
 		name    string
 		request []byte

@@ -11,12 +11,12 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"fapws/runtime/auth"
-	"fapws/runtime/sites"
-	"fapws/runtime/system"
-
 	"golang.org/x/crypto/bcrypt"
 	"golang.org/x/sys/unix"
+
+	"fapws/runtime/auth"
+	"fapws/runtime/exchange"
+	"fapws/runtime/system"
 )
 
 // mustAuth knows the user ann with the password secret.
@@ -46,8 +46,8 @@ func mustAuth(t testing.TB) *auth.Basic {
 func TestLoginHalfClosed(t *testing.T) {
 	t.Parallel()
 	var answered atomic.Int32
-	cfg := Config{Sites: sites.Config{Answered: func(*sites.RequestSummary) { answered.Add(1) }}}
-	s := start(t, patient(cfg), &instant{}, sites.Mount{Prefix: "/", Rules: mustRules(t, sites.RuleOptions{Auth: mustAuth(t)})})
+	cfg := Config{Sites: exchange.Config{Answered: func(*exchange.RequestSummary) { answered.Add(1) }}}
+	s := start(t, patient(cfg), &instant{}, exchange.Mount{Prefix: "/", Rules: mustRules(t, exchange.Rules{Access: mustAuth(t)})})
 	for i := range 200 {
 		c := s.dial(t)
 		password := base64.StdEncoding.EncodeToString(fmt.Append(nil, "ann:wrong", i))
@@ -83,8 +83,8 @@ func enrolled(t *testing.T, s *testServer) net.Conn {
 // A connection that the process makes to itself has no proxy before it, and needs no password.
 func TestEnrolled(t *testing.T) {
 	t.Parallel()
-	rules := mustRules(t, sites.RuleOptions{Auth: mustAuth(t)})
-	s := start(t, patient(Config{Sites: sites.Config{ProxyUnix: true, ProxyProtocol: true}}), &instant{}, sites.Mount{Prefix: "/", Rules: rules})
+	rules := mustRules(t, exchange.Rules{Access: mustAuth(t)})
+	s := start(t, patient(Config{Sites: exchange.Config{ProxyUnix: true, ProxyProtocol: true}}), &instant{}, exchange.Mount{Prefix: "/", Rules: rules})
 	c := enrolled(t, s)
 	io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
 	if all, _ := io.ReadAll(c); !strings.HasPrefix(string(all), "HTTP/1.1 200 ") {

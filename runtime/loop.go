@@ -12,11 +12,11 @@ import (
 
 	"fapws/runtime/conn"
 	"fapws/runtime/eventloop"
+	"fapws/runtime/exchange"
 	"fapws/runtime/http2"
 	"fapws/runtime/live"
 	"fapws/runtime/logfile"
 	"fapws/runtime/metrics"
-	"fapws/runtime/sites"
 	"fapws/runtime/source/app"
 	"fapws/runtime/source/cache"
 	"fapws/runtime/source/static"
@@ -36,8 +36,8 @@ type loop struct {
 	conns     conn.Set // all of them, with the clock and the output that is gathered
 	wake      wake
 	accepting conn.Acceptor
-	secure    conn.TLSServer // has the handshakes of TLS
-	sites     sites.Server   // has connections and exchanges, and decides what answers
+	secure    conn.TLSServer  // has the handshakes of TLS
+	sites     exchange.Server // has connections and exchanges, and decides what answers
 	http2     http2.Server
 	app       *app.Dispatcher   // has the requests that handlers answer
 	pages     *cache.Pages      // nil: nothing is kept
@@ -111,14 +111,14 @@ func (l *loop) recovered(h eventloop.Handler, p any, stack []byte) {
 		return
 	}
 	for _, c := range l.conns.All() {
-		if own, ok := c.Protocol().(*sites.Conn); !ok || own.Busy() || c.Gathers() {
+		if own, ok := c.Protocol().(*exchange.Conn); !ok || own.Busy() || c.Gathers() {
 			c.Close("internal error")
 		}
 	}
 }
 
 // open makes c, whose descriptor it owns from now on, a connection of the loop.
-func (l *loop) Open(c *sites.Conn) {
+func (l *loop) Open(c *exchange.Conn) {
 	if err := c.Open(c.Speaks()); err != nil {
 		l.s.logf(logfile.Error, "cannot watch %s: %v", c, err)
 		return
@@ -190,7 +190,7 @@ func (l *loop) tracef(format string, args ...any) {
 // where a mount names nothing else; nil if there is no such mount. Call it once;
 // more listeners may follow with Accept, and other sites with Replace. The error, of one line, is about the folders of
 // Config.SendfileRoots and AccelRoots, or about names of sites.
-func (s *Server) Serve(listeners []*conn.Listener, all []sites.Site, h app.Interpreter) error {
+func (s *Server) Serve(listeners []*conn.Listener, all []exchange.Site, h app.Interpreter) error {
 	wait, err := s.use(all, h, nil)
 	if err != nil {
 		return err
@@ -202,10 +202,10 @@ func (s *Server) Serve(listeners []*conn.Listener, all []sites.Site, h app.Inter
 	return nil
 }
 
-// Replace has other sites, with their handler, answer from now on, also the requests that wait (sites.Mount.Pending). What was
+// Replace has other sites, with their handler, answer from now on, also the requests that wait (exchange.Mount.Pending). What was
 // begun before is finished as it was begun; unused is called, on a goroutine, when nothing of that is left. Call it after Serve,
 // when an earlier call has returned, and not on the loop. The error is as of Serve.
-func (s *Server) Replace(all []sites.Site, h app.Interpreter, unused func()) error {
+func (s *Server) Replace(all []exchange.Site, h app.Interpreter, unused func()) error {
 	wait, err := s.use(all, h, unused)
 	if err == nil {
 		wait()
@@ -214,7 +214,7 @@ func (s *Server) Replace(all []sites.Site, h app.Interpreter, unused func()) err
 }
 
 // use has the sites answer; wait returns when they do.
-func (s *Server) use(all []sites.Site, h app.Interpreter, unused func()) (wait func(), err error) {
+func (s *Server) use(all []exchange.Site, h app.Interpreter, unused func()) (wait func(), err error) {
 	handed := new(static.Handed)
 	if err := handed.Open(s.cfg.SendfileRoots, s.cfg.AccelRoots, s.cfg.Private); err != nil {
 		return nil, err
@@ -235,7 +235,7 @@ func (s *Server) use(all []sites.Site, h app.Interpreter, unused func()) (wait f
 	}), nil
 }
 
-// GiveUp answers the requests that wait (sites.Mount.Pending) with 503, and those that would: what they wait for does not come. It
+// GiveUp answers the requests that wait (exchange.Mount.Pending) with 503, and those that would: what they wait for does not come. It
 // returns when they have been answered.
 func (s *Server) GiveUp() {
 	s.do(s.loop.sites.GiveUp)

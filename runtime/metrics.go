@@ -132,7 +132,7 @@ func kindOf(p conn.Protocol) string {
 		if p.IsClient() {
 			return "tunnel"
 		}
-	case interface{ Subrequest() bool }: // a sites.Conn, also before the preface of HTTP/2 has come
+	case interface{ Subrequest() bool }: // a exchange.Conn, also before the preface of HTTP/2 has come
 		if !p.Subrequest() {
 			return "http"
 		}

@@ -7,12 +7,12 @@ import (
 	"testing"
 
 	"fapws/runtime/backend"
-	"fapws/runtime/sites"
+	"fapws/runtime/exchange"
 )
 
 // Pipelined requests of a connection run side by side, three at most, and their responses keep their order.
 func TestPipelining(t *testing.T) {
-	const most = sites.MaxAhead + 1
+	const most = exchange.MaxAhead + 1
 	var running atomic.Int32
 	release := make(chan struct{})
 	pool := backend.New(32, func(line string) { t.Error(line) })
@@ -24,7 +24,7 @@ func TestPipelining(t *testing.T) {
 		defer running.Add(-1)
 		io.WriteString(w, r.Path)
 	}))
-	s := start(t, patient(Config{}), nil, sites.Mount{Handler: handler})
+	s := start(t, patient(Config{}), nil, exchange.Mount{Handler: handler})
 	c := s.dial(t)
 	for i := range 16 {
 		fmt.Fprintf(c, "GET /%d HTTP/1.1\r\nHost: x\r\n\r\n", i)

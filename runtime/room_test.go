@@ -8,15 +8,14 @@ import (
 
 	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
-	"fapws/runtime/sites"
 
 	"golang.org/x/sys/unix"
 )
 
 // all returns the connections that speak HTTP/1, in no particular order. It must be called on the loop.
-func (l *loop) all() (list []*sites.Conn) {
+func (l *loop) all() (list []*exchange.Conn) {
 	for _, c := range l.conns.All() {
-		if own, ok := c.Protocol().(*sites.Conn); ok {
+		if own, ok := c.Protocol().(*exchange.Conn); ok {
 			list = append(list, own)
 		}
 	}
@@ -24,7 +23,7 @@ func (l *loop) all() (list []*sites.Conn) {
 }
 
 // waiting returns the connections with transfers that wait for room.
-func (s *testServer) waiting() (list []*sites.Conn) {
+func (s *testServer) waiting() (list []*exchange.Conn) {
 	s.do(func() {
 		for _, c := range s.loop.all() {
 			if c.AwaitsRoom() {
@@ -40,7 +39,7 @@ func (s *testServer) waiting() (list []*sites.Conn) {
 func TestColdFiles(t *testing.T) {
 	t.Parallel()
 	body := pattern(8 << 20)
-	s := start(t, patient(Config{}), &instant{body: []byte("small")}, append(tree(t, map[string]string{"large": string(body)}), sites.Mount{Prefix: "/app"})...)
+	s := start(t, patient(Config{}), &instant{body: []byte("small")}, append(tree(t, map[string]string{"large": string(body)}), exchange.Mount{Prefix: "/app"})...)
 	asked := 0
 	s.do(func() {
 		s.loop.conns.Cached = func(int, int64) bool {
@@ -85,7 +84,7 @@ func TestColdFiles(t *testing.T) {
 // A client that shuts down its side while it is sent an answer gets all of it, and needs no goroutine for that.
 func TestHalfClosedWhileWaitingForRoom(t *testing.T) {
 	body := string(pattern(8 << 20))
-	s := start(t, patient(Config{}), &instant{body: []byte(body)}, sites.Mount{Prefix: "/"})
+	s := start(t, patient(Config{}), &instant{body: []byte(body)}, exchange.Mount{Prefix: "/"})
 	c := slowly(t, s)
 	io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 	eventually(t, "it waits for room", func() bool { return len(s.waiting()) == 1 })
@@ -94,7 +93,7 @@ func TestHalfClosedWhileWaitingForRoom(t *testing.T) {
 	eventually(t, "the loop has seen it", func() (seen bool) {
 		s.do(func() {
 			list := s.loop.all()
-			seen = len(list) == 1 && list[0].Writing() && list[0].State() == sites.StateClosed
+			seen = len(list) == 1 && list[0].Writing() && list[0].State() == exchange.StateClosed
 		})
 		return seen
 	})
@@ -110,7 +109,7 @@ func TestHalfClosedWhileWaitingForRoom(t *testing.T) {
 
 // A connection that the poller refuses is closed, whatever it waits for.
 func TestUnwatchedConnection(t *testing.T) {
-	s := start(t, patient(Config{}), &instant{body: pattern(8 << 20)}, sites.Mount{Prefix: "/"})
+	s := start(t, patient(Config{}), &instant{body: pattern(8 << 20)}, exchange.Mount{Prefix: "/"})
 	files := openFiles(t)
 	for _, waits := range []bool{false, true} {
 		client := slowly(t, s)

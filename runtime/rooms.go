@@ -10,7 +10,6 @@ import (
 	"fapws/runtime/exchange"
 	"fapws/runtime/live"
 	"fapws/runtime/logfile"
-	"fapws/runtime/sites"
 	"fapws/runtime/source/app"
 	"fapws/runtime/source/cache"
 )
@@ -47,16 +46,16 @@ func (l *loop) Accepted(ln *conn.Listener, fd int, local, remote net.Addr, v con
 		c.AwaitTLS()
 	}
 	l.Open(c)
-	if c.State() == sites.StateNew {
+	if c.State() == exchange.StateNew {
 		c.Expected = l.accepting.Expect()
 	}
 }
 
 // reject sends its last bytes, if there are any, to a client that is not served, and closes its connection when the client does, or soon.
-func (l *loop) reject(c *sites.Conn, last []byte) {
+func (l *loop) reject(c *exchange.Conn, last []byte) {
 	c.Refuse()
 	l.Open(c)
-	if c.State() != sites.StateClosed {
+	if c.State() != exchange.StateClosed {
 		_, _ = conn.Send(c.Fd(), last, 0) // an empty socket takes it
 		c.Dismiss()
 	}
@@ -119,7 +118,7 @@ var errStopped = errors.New("the server has stopped")
 
 // source returns what answers at a mount with a Handler. unbounded reports whether its responses may have any size before the
 // loop knows: only the handler of the application waits with one for the client of another.
-func (s *Server) source(m *sites.Mount) (source exchange.Source, unbounded bool) {
+func (s *Server) source(m *exchange.Mount) (source exchange.Source, unbounded bool) {
 	o := app.Options{Timeout: s.cfg.Timeout}
 	if own := m.Timeout(); own != 0 {
 		o.Timeout = own
@@ -135,18 +134,18 @@ func (s *Server) source(m *sites.Mount) (source exchange.Source, unbounded bool)
 	if r := m.Receives; r != nil {
 		return s.loop.app.Receiving(r, source), true
 	}
-	if m.Cache != nil && s.loop.pages != nil {
-		return s.loop.pages.Source(m.Cache, source), true
+	if rule, kept := m.Cache.(*cache.Compiled); kept && s.loop.pages != nil {
+		return s.loop.pages.Source(rule, source), true
 	}
 	return source, !o.Main
 }
 
-func (l *loop) Arrived(c *sites.Conn) {
+func (l *loop) Arrived(c *exchange.Conn) {
 	l.accepting.Arrived(c.Expected)
 	c.Expected = 0
 }
 
-func (l *loop) Gone(c *sites.Conn) {
+func (l *loop) Gone(c *exchange.Conn) {
 	if l.debug >= 1 {
 		l.tracef("%s disconnected, %d open", c, l.live.Load()-1)
 	}
@@ -230,8 +229,10 @@ func (l *loop) Dismiss(fd int, last []byte) {
 }
 
 // Resume makes a connection of d and fd, and submits its request again.
-func (l *loop) Resume(d *live.SocketState, fd int) (*live.Socket, error) {
-	return l.sites.ResumeSocket(d, fd)
+func (l *loop) Resume(d *exchange.SocketState, fd int) (*live.Socket, error) {
+	x, err := l.sites.ResumeSocket(d, fd)
+	socket, _ := x.(*live.Socket)
+	return socket, err
 }
 
 // Sockets returns the WebSockets of the server.
@@ -240,11 +241,14 @@ func (s *Server) Sockets() *live.Sockets { return s.loop.sockets }
 // ChangeGroup has a WebSocket join or leave a group; nothing happens if it has ended. It must be called on the loop.
 func (s *Server) ChangeGroup(t exchange.Ticket, group string, joins bool) {
 	x := s.loop.app.Exchange(t)
-	switch {
-	case x == nil || x.Member == nil:
+	if x == nil {
+		return
+	}
+	switch socket, open := x.Socket.(*live.Socket); {
+	case !open:
 	case joins:
-		x.Member.Join(group)
+		socket.Join(group)
 	default:
-		x.Member.Leave(group)
+		socket.Leave(group)
 	}
 }

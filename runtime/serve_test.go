@@ -6,7 +6,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"fapws/runtime/sites"
+	"fapws/runtime/exchange"
 	"fapws/runtime/source/static"
 )
 
@@ -17,9 +17,9 @@ func mustPrefixes(list ...string) (out []netip.Prefix) {
 	return out
 }
 
-func mustRules(t testing.TB, o sites.RuleOptions) *sites.Rules {
+func mustRules(t testing.TB, o exchange.Rules) *exchange.Rules {
 	t.Helper()
-	r, err := sites.NewRules(o)
+	r, err := exchange.NewRules(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,7 +27,7 @@ func mustRules(t testing.TB, o sites.RuleOptions) *sites.Rules {
 }
 
 // tree makes files with the given contents and serves them below /s/.
-func tree(t testing.TB, contents map[string]string) []sites.Mount {
+func tree(t testing.TB, contents map[string]string) []exchange.Mount {
 	t.Helper()
 	dir := t.TempDir()
 	for name, text := range contents {
@@ -43,5 +43,5 @@ func tree(t testing.TB, contents map[string]string) []sites.Mount {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { files.Close() })
-	return []sites.Mount{{Prefix: "/s/", Source: static.NewSource(files, false)}}
+	return []exchange.Mount{{Prefix: "/s/", Source: static.NewSource(files, false)}}
 }

@@ -11,7 +11,6 @@ import (
 
 	"fapws/runtime/exchange"
 	"fapws/runtime/live"
-	"fapws/runtime/sites"
 	"fapws/runtime/websocket/wstest"
 )
 
@@ -119,7 +118,7 @@ func TestSocketsTakenBack(t *testing.T) {
 				}
 			})
 			cfg := settled(Config{Channels: live.StreamConfig{Epoch: "e", HandOver: true}})
-			s := start(t, cfg, a, sites.Mount{Prefix: "/", WebSocket: true, Group: "all"})
+			s := start(t, cfg, a, exchange.Mount{Prefix: "/", WebSocket: true, Group: "all"})
 			s.HoldHistory(time.Hour)
 			c, err := wstest.Dial(s.addr, "/")
 			if err != nil {

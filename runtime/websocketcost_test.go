@@ -8,7 +8,6 @@ import (
 
 	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
-	"fapws/runtime/sites"
 	"fapws/runtime/websocket/wstest"
 
 	"golang.org/x/sys/unix"
@@ -63,7 +62,7 @@ func (h *echoing) Next(p *exchange.Part) bool {
 // serveEchoing starts a server with echoing, whose messages are smaller than a transfer.
 func serveEchoing(t testing.TB) *testServer {
 	t.Helper()
-	return start(t, settled(Config{}), &echoing{}, sites.Mount{Prefix: "/", WebSocket: true})
+	return start(t, settled(Config{}), &echoing{}, exchange.Mount{Prefix: "/", WebSocket: true})
 }
 
 // A message, once the buffers have their size, is echoed without allocating.

@@ -6,12 +6,12 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
+	"fapws/runtime/exchange"
 	"fapws/runtime/live"
 	"fapws/runtime/logfile"
-	"fapws/runtime/sites"
 	"fapws/runtime/websocket/wstest"
-
-	"golang.org/x/sys/unix"
 )
 
 // An idle WebSocket has at most 1,500 bytes more than an idle connection, which has between 600 and 730 here.
@@ -32,8 +32,8 @@ func TestIdleWebSocketsAreSmall(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { file.Close() })
-			cfg := Config{Sites: sites.Config{AccessLog: logfile.NewAccessLog(file, format)}, WebSockets: live.SocketConfig{Ping: time.Hour}} // these clients answer none
-			ts := start(t, settled(cfg), &echoing{}, sites.Mount{Prefix: "/", WebSocket: true})
+			cfg := Config{Sites: exchange.Config{AccessLog: logfile.NewAccessLog(file, format)}, WebSockets: live.SocketConfig{Ping: time.Hour}} // these clients answer none
+			ts := start(t, settled(cfg), &echoing{}, exchange.Mount{Prefix: "/", WebSocket: true})
 			buf := make([]byte, 4096)
 			var clients []rawClient
 			open := func() {

@@ -12,13 +12,13 @@ var rooms = []string{
 	"runtime/http1 runtime/metrics runtime/system",
 	"runtime/eventloop runtime/logfile runtime/websocket",
 	"runtime/conn",
+	"runtime/route",
 	"runtime/exchange",
-	"runtime/backend runtime/route",
-	"runtime/auth runtime/source/proxy runtime/source/static",
+	"runtime/backend",
+	"runtime/auth runtime/http2 runtime/source/proxy runtime/source/static",
 	"runtime/live runtime/source/cache runtime/source/upload",
 	"runtime/source/app runtime/source/programs",
-	"runtime/sites runtime/source/ssi",
-	"runtime/http2",
+	"runtime/source/ssi",
 	"runtime",
 }
 

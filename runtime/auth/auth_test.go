@@ -166,7 +166,7 @@ func TestBasic(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := string(b.Challenge()); got != `WWW-Authenticate: Basic realm="the \"inner\" circle", charset="UTF-8"`+"\r\n" {
+	if got := string(b.challenge); got != `WWW-Authenticate: Basic realm="the \"inner\" circle", charset="UTF-8"`+"\r\n" {
 		t.Errorf("%s", got)
 	}
 	for _, test := range []struct {

@@ -7,12 +7,13 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"net/netip"
 	"runtime"
 	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"fapws/runtime/conn"
 )
 
 // Checker computes hashes of passwords: a few at a time, in the order of arrival, but for
@@ -89,7 +90,7 @@ type Check struct {
 // others.
 func (u *Users) Check(from Origin, user, password string, done func(Verdict)) *Check {
 	c := u.checker
-	k := &Check{checker: c, users: u, client: Network(from.Addr), conn: from.Conn, user: user, password: password, done: done}
+	k := &Check{checker: c, users: u, client: conn.Network(from.Addr), conn: from.Conn, user: user, password: password, done: done}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	k.due = c.now() + c.ofClient(k) + c.ofQueue(k)
@@ -293,19 +294,6 @@ type friend struct {
 // maxFriends bounds the friends that are remembered.
 const maxFriends = 1024
 
-// Network returns the name by which a client is counted: its address, or for IPv6 the /64 network, which usually
-// belongs to one user. It is safe for concurrent use.
-func Network(client string) string {
-	a, err := netip.ParseAddr(client)
-	switch a = a.Unmap().WithZone(""); {
-	case err != nil:
-		return client
-	case a.Is4():
-		return a.String()
-	}
-	return netip.PrefixFrom(a, 64).Masked().String()
-}
-
 // Basic is HTTP's Basic authentication (RFC 7617) with the passwords of Users. Its methods
 // are safe for concurrent use.
 type Basic struct {
@@ -326,9 +314,6 @@ func NewBasic(realm string, users *Users) (*Basic, error) {
 	realm = strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(realm)
 	return &Basic{users, []byte(`WWW-Authenticate: Basic realm="` + realm + `", charset="UTF-8"` + "\r\n")}, nil
 }
-
-// Challenge returns the line of the field that a 401 has.
-func (b *Basic) Challenge() []byte { return b.challenge }
 
 // Known returns the remembered verdict on credentials, the value of an Authorization field, and their user if they
 // are right. It does not block.
@@ -354,13 +339,6 @@ func (b *Basic) Check(from Origin, credentials []byte, done func(user string, v 
 		}
 		done(user, v)
 	})
-}
-
-// User returns the user that credentials (the value of an Authorization field) name,
-// whatever the password; "": none, or no Basic authentication.
-func User(credentials []byte) string {
-	user, _, _ := parse(credentials)
-	return user
 }
 
 func parse(credentials []byte) (user, password string, ok bool) {

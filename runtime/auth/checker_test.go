@@ -8,6 +8,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"fapws/runtime/conn"
 )
 
 // fixed is a Checker whose clock stands where it is set.
@@ -105,7 +107,7 @@ func (c *Checker) fail(u *Users, client, user string, n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for range n {
-		c.addresses.add(Network(client), c.now())
+		c.addresses.add(conn.Network(client), c.now())
 		c.accounts.add(account{u, user}, c.now())
 	}
 }
@@ -348,9 +350,9 @@ func TestPenalty(t *testing.T) {
 	}
 	for in, want := range map[string]string{"": "", "192.0.2.1": "192.0.2.1", "::ffff:192.0.2.1": "192.0.2.1", "2001:db8:1:2:3::4": "2001:db8:1:2::/64", "fe80::1%eth0": "fe80::/64"} {
 		if want == "192.0.2.1" {
-			want = Network("192.0.2.1")
+			want = conn.Network("192.0.2.1")
 		}
-		if got := Network(in); got != want && in != "::ffff:192.0.2.1" {
+		if got := conn.Network(in); got != want && in != "::ffff:192.0.2.1" {
 			t.Errorf("%s: %s, want %s", in, got, want)
 		}
 	}

@@ -18,11 +18,11 @@
 // check whose client disconnects is dropped; one whose client has shut down its side comes last. When 1,024 wait, the one due
 // last gets 503.
 //
-// Package sites uses it (sites/rules.go). Start reading at Users and Checker.
+// A mount has it by exchange.Access (admit.go). Start reading at Users and Checker.
 //
 // # Login
 //
-// A Login has users log in with a form, and knows them again by a signed cookie. Package sites asks it about each
+// A Login has users log in with a form, and knows them again by a signed cookie. A mount asks it about each
 // request behind a login, on the event loop, before anything answers; its pages (the form, logging out) are responders,
 // each on its own goroutine.
 //

@@ -142,7 +142,7 @@ func (w *Response) Refuse(status int, text string) {
 	w.Start(exchange.Head{Status: status, Length: -1, Instead: exchange.Refusal, Reason: []byte(text)})
 }
 
-// HandOn ends the response before it has begun: the handler behind the pool (Receives of package sites) answers, and gets body as
+// HandOn ends the response before it has begun: the handler behind the pool (Receives of package exchange) answers, and gets body as
 // the body of the request. fields, "Name: value\r\n" ..., are added to its response. Nothing may be written.
 func (w *Response) HandOn(body, fields []byte) {
 	w.Start(exchange.Head{Status: 200, Fields: fields, Instead: exchange.Behind})
@@ -227,7 +227,7 @@ const (
 	unackedMax = 256 << 10 // beyond it Write waits
 )
 
-// Ask has the handler behind the pool (Receives of package sites) answer a request with this body, whose head is that of the client's, and
+// Ask has the handler behind the pool (Receives of package exchange) answer a request with this body, whose head is that of the client's, and
 // returns the status and the first bytes of its response. It may be called any number of times before the response is started, also when
 // the client has disconnected. body must not change until it returns.
 func (w *Response) Ask(body []byte) (status int, answer []byte) {

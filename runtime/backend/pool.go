@@ -50,7 +50,7 @@ func New(max int, log func(line string)) *Pool {
 	return &Pool{max: max, log: log, open: map[exchange.Ticket]*Request{}}
 }
 
-// Handler is the app.Handler of one Responder.
+// Handler is the exchange.Handler of one Responder.
 type Handler struct {
 	*Pool
 	to Responder
@@ -70,7 +70,7 @@ func (p *Pool) Active() int {
 // that break off. It is safe for concurrent use.
 func (p *Pool) Failed() int64 { return p.failed.Load() }
 
-// Submit implements app.Handler.
+// Submit implements exchange.Handler.
 func (h *Handler) Submit(r *exchange.Request) bool {
 	p := h.Pool
 	if p.Active() >= p.max {
@@ -154,7 +154,7 @@ func (r *Request) wait() error {
 	return nil
 }
 
-// Release implements app.Handler. It is safe for concurrent use.
+// Release implements exchange.Handler. It is safe for concurrent use.
 func (p *Pool) Release(one *exchange.Part) {
 	if one.Op == exchange.OpCredit {
 		return
@@ -173,7 +173,7 @@ func (p *Pool) Release(one *exchange.Part) {
 	}
 }
 
-// Cancel implements app.Handler.
+// Cancel implements exchange.Handler.
 func (p *Pool) Cancel(t exchange.Ticket, took time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -187,7 +187,7 @@ func (p *Pool) Cancel(t exchange.Ticket, took time.Duration) {
 	}
 }
 
-// stream is a body that arrives while its Responder works (Mount.Streams of package sites). Its fields are guarded by Pool.mu,
+// stream is a body that arrives while its Responder works (Mount.Streams of package exchange). Its fields are guarded by Pool.mu,
 // but for spare, which is the Responder's.
 type stream struct {
 	waiting []byte // bytes that have arrived and were not taken
@@ -252,7 +252,7 @@ func (r *Request) credit(n int64) {
 	r.Publish(&exchange.Part{Ticket: r.Ticket, Op: exchange.OpCredit, Credit: n, File: -1})
 }
 
-// Deliver implements app.Handler.
+// Deliver implements exchange.Handler.
 func (p *Pool) Deliver(in exchange.Input) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

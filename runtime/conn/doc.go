@@ -3,7 +3,7 @@
 // ends. It knows nothing of HTTP: a Protocol gets the bytes that have arrived.
 //
 // A Set is the connections of an event loop, with the memory that they share. Everything here must be called on that
-// loop. Start reading at Conn and Protocol; package sites implements Protocol for HTTP/1.
+// loop. Start reading at Conn and Protocol; package exchange implements Protocol for HTTP/1.
 //
 //   - Input is given to the Protocol as it arrives; Keep keeps the rest that it cannot use now. A paused connection
 //     is not read: further input stays in the kernel, whose window then stops the client. Pausing needs no system
@@ -73,7 +73,7 @@
 //
 // # TLS
 //
-// This part of the package is TLS on the event loop: a conn.Transport over crypto/tls. Package sites begins with it where the
+// This part of the package is TLS on the event loop: a conn.Transport over crypto/tls. Package exchange begins with it where the
 // listener of a connection says so. Start reading at handshake.go, which is the protocol of a connection until TLS has
 // begun, and tls.go, which encrypts from then on. Methods must be called on the loop, unless they say otherwise.
 //
@@ -111,7 +111,7 @@
 // # Tunnels
 //
 // This part of the package passes bytes between a client and an upstream on the event loop: WebSockets behind a proxy. It knows
-// nothing of HTTP; package sites makes a tunnel when an upstream has answered 101 (sites/websocket.go,
+// nothing of HTTP; package exchange makes a tunnel when an upstream has answered 101 (exchange/websocket.go,
 // source/proxy/upgrade.go). Start reading at TunnelEnd, which is the protocol of both connections.
 //
 // The upstream is a Conn like that of the client, with TLS if need be: so a tunnel has a descriptor for each side and, while nothing waits,

@@ -1,30 +1,101 @@
 package exchange
 
 import (
-	"context"
 	"errors"
-	"io"
-	"net"
-	"time"
+	"iter"
 
 	"fapws/runtime/conn"
 	"fapws/runtime/http1"
 	"fapws/runtime/logfile"
+	"fapws/runtime/metrics"
 )
 
-// Exchange is one request with its response, from the head of the request on. It belongs to the event loop, and its memory
-// is used again when it has ended: only its Source and its Sink may keep a pointer to it, until then.
+// phase is how far an exchange has come.
+type phase uint8
+
+const (
+	deciding       phase = iota // where it goes
+	awaitingTurn                // what answers has to be the first of its connection
+	awaitingResume              // Resume
+	awaitingSites               // Server.Use, as what answers it does not exist yet
+	awaitingBody                // the rest of a body that is handed over as a whole
+	awaitingSource              // whether its source answers it
+	answering                   // a source has it
+)
+
+// Exchange is one request with its response, and everything that the server has to know of it. It is made when the head of the request has
+// arrived and may be worked on; it ends when its last part has come back from the source, also if the client is gone by then. It belongs to
+// the event loop, and its memory is used again when it has ended: only its Source, its Sink and its Stream may keep a pointer to it, until
+// then. It is a Sink itself: that of its client.
 type Exchange struct {
-	Req    *Request // what is asked for, until Start returns or, with Server.Beside, later
-	Prefix string   // what a proxy has taken off the path of the client, which the request does not have: "" or "/a/b"
-	Sink   Sink
-	Server Server
-	Logger Logger
+	Req    *Request        // what is asked for, until Start of its Source returns or, with Beside, later
+	Prefix string          // what a proxy has taken off the path of the client, which the request does not have: "" or "/a/b"
+	Sink   Sink            // gets the response
 	Record *logfile.Record // for the access log; nil: it has no line there
-	Member Member          // its WebSocket; nil: there is none
+	Socket Socket          // that it is, or is to be; nil: none
 	By     string          // what answers, as access logs call it: "application", "files" or ""
 	Source Source          // answers the exchange; another one may take over until the head of the response is sent
 	Fields []byte          // "Name: value\r\n" ... that the head of the response has behind its own; not if it is made by Sink.Reply
+
+	s      *Server
+	client *Conn     // that has sent the request; it may have left. nil: x is of Sub
+	Stream Stream    // nil: no client waits for the response any more
+	Next   *Exchange // in a list of the stream, or in the table's free list
+	count  *int      // of New
+
+	phase  phase // answering, when a source has it
+	beside bool  // its source does something beside the loop
+	former bool  // it was begun before Server.Use
+	until  int64 // when it ends to wait for other sites, by conn.Set.Now; 0: it has not begun
+
+	// Of Sub.
+	Parent   *Exchange // on whose behalf it is; nil: its client has left, or there never was one
+	Recorded bool      // what it sends is kept, and does not wait for the client of Parent
+	gone     bool      // GiveUp was called
+
+	// Of its request.
+	req      *request // nil: a source has taken over all that it needs
+	Check    Check    // whether its client has logged in, while that is found out; nil: it was not asked
+	Version  http1.Version
+	IsHead   bool   // its method is HEAD
+	trailers bool   // http1.Request.Trailers
+	Received int64  // bytes of it
+	MaxBody  int64  // how many bytes the body may have; below 0: any number
+	rules    *rules // of the mount, or of the site, or noRules
+	from     *Peer  // the client of its connection, or the one that a trusted proxy has named; an open WebSocket does not keep the former
+	peer     *Peer  // the client, if it has logged in or a handler is asked
+	renewal  *Edit  // of the cookie of its session; nil: it stays
+
+	// Of its source.
+	awaitsTurn bool   // Source is to be started when its turn has come
+	lasting    bool   // Req stays as it is
+	Choice     *Mount // that is to get the request; nil: none is, or not yet
+	Delayed    bool   // the source waits with the response: see Begin
+	body       *Body  // that is arriving, and that the source waits for
+	given      Given  // input that the source has
+	hasFile    bool   // its body is, or was, in a file that is counted for fileOf
+	awaitsFile bool   // its body waits for one
+	fileOf     string // the client: see Shares
+
+	// Of its response.
+	KeepAlive bool         // the connection stays open behind it
+	held      []Part       // parts that arrived before their turn
+	unsent    *conn.Unsent // what of it waits for the client; nil: nothing has
+	Out       Response
+
+	// Of HTTP/1, where exchanges of a connection have an order, and may leave it to another protocol.
+	Safe     bool         // Request.Safe
+	Detached bool         // the source has a duplicate of the descriptor
+	tunnel   *conn.Tunnel // that its connection is, or nil
+	relay    *relay       // to an application that speaks for itself, of a client with TLS, or nil
+
+	// For counters and the access log.
+	began      int64          // of Recorder.Begin; 0: it is not counted
+	counts     *metrics.Route // of its route
+	trace      http1.TraceID  // of Config.Trace
+	html       bool           // the client is a browser: for replies when req is nil
+	overridden bool           // it gets the override page, and its browser asks again and again
+	proper     bool           // a WebSocket or a tunnel that has ended as it should
 }
 
 // Answer ends x with r, before its first part.
@@ -39,297 +110,508 @@ func (x *Exchange) BreakOff() {
 	x.Sink.Send(&Part{Last: true, Failed: true, File: -1})
 }
 
-// Source answers exchanges. A source that has to remember something of an exchange puts a value of its own, which it uses
-// again, in the place of Exchange.Source. All methods are called on the event loop and must not block.
-type Source interface {
-	// Start begins to answer x, now or later. It is called again as Server.AwaitTurn says.
-	Start(x *Exchange)
-
-	// Input hands over the next input of x: the next piece of its body, or a message of its WebSocket. It cannot fail; data
-	// beyond InputWindow that the source has not given back by OpCredit is not read from the client.
-	Input(x *Exchange, in Input)
-
-	// OnRoom is called when all of x that had to wait has been written to its client.
-	OnRoom(x *Exchange)
-
-	// OnGone is called when nothing of the response is wanted any more, unless its last part was sent before. The source
-	// still sends the last part, at once or later.
-	OnGone(x *Exchange)
+// Sub returns an exchange by which the source of x has another source answer r, for a part of its own response. It has no client; to gets
+// the parts, and the reply.
+func (x *Exchange) Sub(r *Request, source Source, to Sink) Exchange {
+	return Exchange{s: x.s, Req: r, Prefix: x.Prefix, Source: source, Sink: to, Parent: x, phase: answering}
 }
 
-// Optional is a Source that may have nothing for a path.
-type Optional interface {
-	Source
-
-	// Declines reports whether the source calls Server.Decline then. It is safe for concurrent use.
-	Declines() bool
+// GiveUp tells the source of x, which is of Sub, that nothing of the response is wanted any more.
+func (x *Exchange) GiveUp() {
+	x.gone = true
+	x.Source.OnGone(x)
 }
 
-// Memory is embedded by sources that send the whole response, or have another source take over, in Start. As a source of its own it stands for a response that
-// has been sent.
-type Memory struct{}
-
-// Start implements Source.
-func (Memory) Start(*Exchange) {}
-
-// Input implements Source.
-func (Memory) Input(*Exchange, Input) {}
-
-// OnRoom implements Source.
-func (Memory) OnRoom(*Exchange) {}
-
-// OnGone implements Source.
-func (Memory) OnGone(*Exchange) {}
-
-// Sink takes the response of one exchange: the connection of its client, or what changes the response on its way there.
-// All methods must be called on the event loop. None blocks.
-type Sink interface {
-	// Send takes the next part of the response, which p.Owner gets back when its bytes are not needed any more. The sink
-	// keeps what the client cannot take yet. p itself may be used again when Send returns; the exchange has ended then if
-	// the part is the Last.
-	Send(p *Part)
-
-	// Reply answers the exchange in the place of its source, before the first part, with r or with the page that its site has
-	// for the status.
-	Reply(r Reply)
-}
-
-// Server is what a source can ask of the server that has made an exchange. All methods must be called on the event loop.
-type Server interface {
-	// InTurn reports whether the response is the next one that the client is to be sent, and nothing before it waits for the
-	// client. Then Sink.Send uses no memory of a part without an Owner after it has returned, but for its Body.
-	InTurn() bool
-
-	// AwaitTurn has Source.Start called again as soon as InTurn or, with early, perhaps before that, when less of
-	// what the connection was asked for waits for the client: the source does not begin to make the response until then.
-	AwaitTurn(early bool)
-
-	// Keep has Req stay as it is until the exchange ends.
-	Keep()
-
-	// WaitsForClient reports whether the response cannot go on before the client has read or sent something.
-	WaitsForClient() bool
-
-	// Beside runs work on a goroutine, and then done on the loop. Until then Req stays as it is, and what follows the exchange
-	// on its connection is not looked at. gone reports whether its client has left: then the exchange ends with done.
-	Beside(work func(), done func(gone bool))
-
-	// Decline has routing go on, before the first part: behind the mount, or, if index is not empty, with that name appended to
-	// the path, which is that of a directory. It reports false, and does nothing, if the path has got an index before.
-	Decline(index string) bool
-}
-
-// Logger writes to the error log for an exchange. Its method must be called on the event loop.
-type Logger interface {
-	// Log writes a line about the client to the error log of its site.
-	Log(level logfile.Level, line string)
-}
-
-// Reply is a whole response that is made in memory. The zero value of each field but Status is ready.
-type Reply struct {
-	Status   int
-	Text     string // empty: the status's phrase
-	Body     []byte // instead of a page with text
-	Length   int64  // of the body, if Body is left out because the method is HEAD
-	Type     string // Content-Type of Body
-	Fields   []byte // "Name: value\r\n" ...
-	Date     bool   // Fields has Date
-	Server   bool   // Fields has Server
-	Whole    bool   // Body is not to be replaced by a page of the site
-	HTML     bool   // the client is a browser
-	Override bool   // its browser asks again and again: log lines leave it out
-	Close    bool   // what follows in the connection cannot be understood
-}
-
-// RetryAfter is the field of a 503 for a client that may try again soon.
-var RetryAfter = []byte("Retry-After: 1\r\n")
-
-// Upgrade is another protocol, which a connection speaks behind the response of an exchange: see Part.Upgrade.
-type Upgrade interface {
-	// Begin gives the connection of the exchange to the other protocol, with the record for the access log, whose line it writes, or nil.
-	// sent and framed are how many bytes of the body and of the rest of the response were sent. The response has been written, or is about
-	// to be. The exchange ends when Begin has returned. If the response cannot be sent, Begin is not called before the Owner of the part
-	// gets it back.
-	Begin(c *conn.Conn, log *logfile.Record, sent, framed int64)
-}
-
-// Member can be a member of groups, whose members get messages together.
-type Member interface {
-	Join(group string)
-	Leave(group string)
-}
-
-// Tunnel is the answer to a Request.WebSocket where Mount.Tunnels: the loop passes bytes between the client and an
-// upstream, which speak a protocol that is none of its business.
-type Tunnel struct {
-	// Upstream is the connection to the upstream: see conn.NewUpstream. The loop takes it by setting it to nil, and closes it then.
-	// Otherwise Release does.
-	Upstream *conn.Conn
-
-	Ahead []byte        // bytes from the upstream that were already read; they follow the head
-	Idle  time.Duration // maximum time without a byte in either direction; 0: no limit
-
-	// Ended is called when the tunnel has ended for a reason that an operator should see. It must not block. It is
-	// called on the loop, and not nil.
-	Ended func(error)
-}
-
-// Origin is the request on whose behalf a handler asks the server itself for
-// something: a page that is included, the target of a local redirect.
-type Origin struct {
-	Peer  Peer   // the client, whom the answers are meant for
-	Host  string // host and port that the client asked for; "": the default site
-	Root  string // decoded path that a proxy or a root path puts before the site: "" or "/a/b"
-	Depth int    // Request.Depth of that request
-	Value any    // Request.Value of what is asked for
-}
-
-// Subrequester asks the server for pages, one after the other, on behalf of one
-// request. Its methods may be called from any goroutine but the loop's, by one
-// at a time.
-type Subrequester interface {
-	// Ask makes a GET request. target is a path as seen from outside with an
-	// optional query, percent-encoded; fields are "Name: value\r\n" ... without
-	// Host, Connection and what frames a body. The answer's Body has to be read
-	// or closed before the next Ask. The error is ErrTooDeep, or that of ctx, or
-	// says that the server ends.
-	Ask(ctx context.Context, target string, fields []byte) (*Answer, error)
-
-	// Close ends it. It may be called twice.
-	Close() error
-}
-
-// Answer is the response to a subrequest.
-type Answer struct {
-	Status int
-	Reason string
-	Fields []byte // as in Head: without Content-Length and the like, Date and Server
-	Length int64  // of the body, -1 if that is not known
-	Body   io.ReadCloser
-}
-
-// MaxDepth is how many subrequests may be inside each other.
-const MaxDepth = 10
-
-// ErrTooDeep is what Ask returns when pages ask for each other without end.
-var ErrTooDeep = errors.New("requests within requests go too deep")
-
-// Ticket names one exchange (a request with its response) while it is
-// active. The loop chooses it, a small number that indexes a table, and uses
-// it again after the Last part of the exchange was released.
-type Ticket uint32
-
-// Request is a whole request: the body has arrived, unless More. Slices live until Submit returns; a handler copies
-// the bytes that it keeps.
-type Request struct {
-	Ticket Ticket
-	Mount  int            // index of the matched entry in the table of the handler
-	Head   []byte         // request line and fields as received; spans of Parsed point into it
-	Parsed *http1.Request // valid as long as Head
-	Path   []byte         // percent-decoded path, as it is seen from outside
-	Root   int            // length of the part that a proxy or Config.RootPath puts before the application: Path[:Root], part of SCRIPT_NAME
-	Prefix int            // length of the prefix of the matched entry: Path[:Prefix], Root included
-	Script int            // length of SCRIPT_NAME: Path[:Script], PATH_INFO is Path[Script:]
-	Body   []byte         // the body, decoded from its framing, when it is in memory
-	Spool  int            // descriptor of an unlinked file with the body at offset 0, or -1; the handler closes it, also when Submit refuses
-	Size   int64          // bytes in the body
-	Traced bool           // the last field of Head is traceparent, which the server has made for this request
-	Routed bool           // Path is not that of Head: the server has rewritten it, and perhaps the query
-	Depth  int            // 0: of a client; n: of a handler (see Subrequester) that answers one of depth n-1
-	Value  any            // of a request with Depth: the value from the handler that made it (Origin.Value)
-	Peer   *Peer
-
-	// More says that the body goes on: Body, which may be empty, is its beginning and the rest comes as Input. Size
-	// is then the announced length, -1 without one. Only where Mount.Streams of package sites.
-	More bool
-
-	// WebSocket says that the client asks for a WebSocket in a way that may be
-	// accepted (RFC 6455 §4.2.1), with Head.WebSocket where Mount.WebSocket, with
-	// Head.Tunnel where Mount.Tunnels. Elsewhere it is not set.
-	WebSocket bool
-
-	// Resumed, if not nil, is that of a WebSocket which another process has accepted: the handler goes on with it as if it had
-	// accepted it itself, and says so with Head.WebSocket. Fields and Subprotocol of that do not count.
-	Resumed *Resumed
-
-	// Socket, if not 0, is a duplicate of the connection's descriptor, which the
-	// handler closes, also when Submit refuses: the client asks for a WebSocket where
-	// Mount.DetachSocket, and the application may talk to it by itself (Part.Taken). Nothing is
-	// read from the connection before the exchange ends.
-	Socket int
-
-	// ErrorLog is the error log of this request: the number that a handler has given an error log
-	// (Site.ErrorLogNumber of package sites), 0: that of the server.
-	ErrorLog int
-
-	// Pipeline, if not 0, says that answers to requests sent before this one on the same connection
-	// are still to be written (RFC 9112 §9.3.2, RFC 9113 §5); all requests with the same number share a
-	// connection. A handler may hold such a request back (OpDeferred).
-	Pipeline int
-
-	// Multiplexed says that answers to requests with the same Pipeline do not wait for each other (RFC 9113 §5).
-	Multiplexed bool
-
-	Options string // of a program, from the handler that has handed the request over (Program); else ""
-
-	// Publish gives the loop a part of the response, with the Ticket. It is for handlers that work beside the loop, and safe for
-	// concurrent use, also after Submit has returned. So is Subrequests, which lets the request have the server itself answer others.
-	Publish     func(*Part)
-	Subrequests func(Origin) Subrequester
-
-	// Inquire has the source behind the handler (app.Receiving) answer the request with another body, for the handler alone. It calls done
-	// on the loop, with the beginning of the answer. It is safe for concurrent use until the Last part. nil: no source is behind.
-	Inquire func(body []byte, done func(status int, answer []byte))
-}
-
-// Resumed is the state of a WebSocket that another process has had. It lives until Submit returns.
-type Resumed struct {
-	Subprotocol string
-	Data        []byte // of the Last part with OpHandOver
-}
-
-// Peer is the client, as the handler may describe it to an application. One value does not change; requests of a
-// connection share it unless a trusted proxy says otherwise for each of them.
-type Peer struct {
-	Addr       string         // REMOTE_ADDR: an IP address, "" for a unix socket
-	Port       string         // REMOTE_PORT: "" for a unix socket
-	ServerName string         // SERVER_NAME: address that accepted the connection
-	ServerPort string         // SERVER_PORT
-	Scheme     string         // wsgi.url_scheme; "" is http
-	TLS        *conn.TLSState // its version, cipher suite and certificates; nil: the client does not use TLS, or a proxy has passed its request on
-	Host       string         // HTTP_HOST as a trusted proxy got it; "": that of the request
-	User       string         // REMOTE_USER: the logged-in user; "": none
-	Login      Login          // AUTH_TYPE: how User has logged in
-}
-
-// String returns the address of the client with its port, "192.0.2.7:4711", as far as they are known.
-func (p *Peer) String() string {
-	if p.Addr == "" || p.Port == "" {
-		return p.Addr
+// Conn returns the connection of the client; nil: no client waits for the response any more.
+func (x *Exchange) Conn() *conn.Conn {
+	if x.Stream == nil {
+		return nil
 	}
-	return net.JoinHostPort(p.Addr, p.Port)
+	return &x.client.Conn
 }
 
-// AppendHost appends the host and port that the client has asked for with a request: as a trusted proxy says, in an absolute target, or
-// in Host (RFC 9112 §3.2.2). Clients of HTTP/1.0 need not name one.
-func (p *Peer) AppendHost(dst []byte, r *http1.Request, head []byte) []byte {
+// Broken reports whether the client has left before the exchange has ended.
+func (x *Exchange) Broken() bool { return x.Stream == nil || x.client.state == StateClosed }
+
+// New returns an exchange without a request of a client, which c carries. Exchanges are used again, so that a request costs no allocation.
+// count is one more until it has ended; nil: nothing counts it.
+func (s *Server) New(client *Conn, c Stream, count *int) *Exchange {
+	x := s.free
+	if x == nil {
+		x = &Exchange{s: s}
+		x.Sink = x
+		s.exchanges = append(s.exchanges, x)
+	} else {
+		s.free = x.Next
+		x.Next = nil
+	}
+	if x.from = client.peer; x.from == nil {
+		x.from = client.direct()
+	}
+	x.client, x.Stream, x.rules = client, c, noRules
+	if x.count = count; count != nil {
+		*count++
+	}
+	return x
+}
+
+// End ends an exchange for good.
+func (x *Exchange) End() {
+	s := x.s
+	if x.hasFile {
+		x.giveFile()
+	}
+	if s.timed {
+		s.account(x)
+	}
+	if x.began != 0 {
+		s.metrics.End(x.began, x.counts, x.Out.Status)
+	}
+	if x.Socket != nil {
+		x.leaveSocket()
+	}
+	if x.former {
+		s.former--
+	}
+	if x.Record != nil {
+		s.records = append(s.records, x.Record)
+	}
+	if x.count != nil {
+		*x.count--
+	}
+	held := x.held[:0]
+	if cap(held) > 16 {
+		held = nil
+	}
+	*x = Exchange{} // a literal with these in it would be made elsewhere and then copied
+	x.Sink = x
+	x.s, x.held, x.Next = s, held, s.free
+	s.free = x
+}
+
+// begun returns the exchanges that have begun and not ended.
+func (s *Server) begun() iter.Seq[*Exchange] {
+	return func(yield func(*Exchange) bool) {
+		for _, x := range s.exchanges {
+			if x.client != nil && !yield(x) {
+				return
+			}
+		}
+	}
+}
+
+// Active returns the number of exchanges that have begun and not ended.
+func (s *Server) Active() int {
+	n := len(s.exchanges)
+	for x := s.free; x != nil; x = x.Next {
+		n--
+	}
+	return n
+}
+
+// Deciding reports whether x is being decided about.
+func (x *Exchange) Deciding() bool { return x.phase == deciding }
+
+// Submit hands x over to the source of its Choice. Size, Body and Pipeline of its request are set.
+func (x *Exchange) Submit() {
+	r := x.Req
+	x.phase = answering
+	// That of a chunked body is without its framing; of one that is streamed the rest is added as it comes.
+	if x.Received += r.Size; r.More {
+		x.Received += int64(len(r.Body)) - r.Size
+	}
+	x.Source = x.Choice.Source
+	if x.Source.Start(x); x.Req == r && !x.lasting {
+		x.Req, x.req = nil, nil
+	}
+}
+
+// Suspend makes x, which is being decided about, wait until Resume. Later input of its stream is not looked at meanwhile.
+func (x *Exchange) Suspend() { x.suspend(awaitingResume) }
+
+// Resume lets x go on, soon.
+func (x *Exchange) Resume() {
+	x.phase = deciding
+	x.Stream.Wait(x)
+}
+
+// suspend makes x, which is being decided about, wait in a phase.
+func (x *Exchange) suspend(p phase) {
+	x.req.keep()
+	x.phase, x.Source, x.Choice = p, nil, nil
+	x.Stream.Wait(x)
+}
+
+// Waits reports whether x, which was suspended, still has to wait.
+func (x *Exchange) Waits() bool {
+	if x.phase == awaitingTurn {
+		return !x.InTurn()
+	}
+	return x.phase != deciding
+}
+
+// GoOn has x, which was suspended and does not wait any more, decided about again.
+func (x *Exchange) GoOn() {
+	s, q := x.s, x.req
+	x.phase = deciding
+	if !q.Of(s.table.route) { // it was made before Use
+		q.missed = nil
+		s.route(x)
+	}
+	s.decide(x)
+}
+
+// Hold keeps a part of x until its turn comes.
+func (x *Exchange) Hold(p *Part) {
+	x.held = append(x.held, *p)
+	x.PartWaits(p, len(p.Body))
+}
+
+// unhold takes the first part that Hold has kept, to be sent.
+func (x *Exchange) unhold() Part {
+	p := x.held[0]
+	x.held = x.held[:copy(x.held, x.held[1:])]
+	if x.unsent != nil {
+		x.s.Set.Unsent.Drop(x.unsent, p.Body, len(p.Body))
+	}
+	return p
+}
+
+// DropHeld releases the parts that x keeps until its turn comes. ended reports whether the last one was among them: then x
+// has ended.
+func (x *Exchange) DropHeld() (ended bool) {
+	held := x.held
+	x.held = held[:0]
+	ended = len(held) > 0 && held[len(held)-1].Last
+	for i := range held {
+		x.Release(&held[i])
+	}
+	clear(held)
+	return ended
+}
+
+// PartWaits implements PartOwner. What waits for a subrequest is counted where its client waits.
+func (x *Exchange) PartWaits(p *Part, left int) *conn.Unsent {
+	if len(p.Body) < conn.CountedPart || x.Stream == nil || x.client.Subrequest() {
+		return x.unsent
+	}
+	if x.unsent == nil {
+		x.unsent = new(conn.Unsent)
+	}
+	x.s.Set.Unsent.Add(x.unsent, x, p.Body, left, x.s.Set.Now)
+	return x.unsent
+}
+
+// Unsent returns how many bytes of the response wait in memory for the client.
+func (x *Exchange) Unsent() int64 { return x.unsent.Size() }
+
+// Cut implements conn.Response: the client loses the rest of the response.
+func (x *Exchange) Cut() (client string) {
+	client = x.clientText()
+	if x.Stream != nil {
+		x.Stream.Replace(x, nil, true)
+	}
+	return client
+}
+
+// Begin has the source of x begin with its response, if it waits with that.
+func (x *Exchange) Begin() {
+	if x.Delayed {
+		x.Delayed = false
+		x.Source.Start(x)
+	}
+}
+
+// Refuse answers x, which is being decided about, without a source.
+func (x *Exchange) Refuse(r Reply) {
+	if !r.Close {
+		x.Stream.Read(x)
+	}
+	x.Sink.Reply(r)
+}
+
+// Replace makes x, which has not begun, a response of the server itself, which Send has to follow. Its source has nothing to do with it
+// any more. closes says that nothing more can be understood of what the client sends. Exchanges without a client cannot be answered.
+func (x *Exchange) Replace(closes bool) {
+	x.Stream.Replace(x, x, closes)
+	x.phase, x.Req, x.Source, x.Fields = answering, nil, Memory{}, nil
+}
+
+// Substitute puts a new exchange, which the server itself is to answer, in the place of x.
+func (x *Exchange) Substitute() *Exchange {
+	y := x.s.New(x.client, x.Stream, x.count)
+	x.Stream.Replace(x, y, false)
+	y.Version, y.IsHead, y.KeepAlive, y.Safe = x.Version, x.IsHead, x.KeepAlive, x.Safe
+	y.Received = x.Received
+	x.Delayed = false
+	x.leaveSocket()
+	y.from, y.Record, y.trace, y.rules, y.html = x.from, x.Record, x.trace, x.rules, x.html
+	y.began, y.counts, x.began = x.began, x.counts, 0
+	x.Stream, x.Next, x.Record = nil, nil, nil
+	return y
+}
+
+// Send implements Sink: the part goes to the stream, or waits for its turn there.
+func (x *Exchange) Send(p *Part) {
+	if s := x.Socket; s != nil && s.HasConn() {
+		s.Send(p)
+		return
+	}
+	if p.Op == OpCredit {
+		x.given.Credit(p.Credit)
+		if x.Stream != nil {
+			x.Stream.Read(x)
+		}
+		x.Release(p)
+		return
+	}
+	if r := x.relay; r != nil && r.take(p) {
+		return
+	}
+	c := x.Stream
+	if p.Taken {
+		x.Out.Status = 101
+	}
 	switch {
-	case p.Host != "":
-		return append(dst, p.Host...)
-	case r.Authority.Len > 0:
-		return append(dst, r.Authority.In(head)...)
+	case c == nil, p.Interim && !x.takesInterim():
+		x.Release(p)
+	case p.Last && x.Detached && x.client.reattachSocket(x, p):
+	default:
+		c.Write(x, p)
 	}
-	return append(dst, r.Host.In(head)...)
 }
 
-// Login is a way to log in.
-type Login uint8
+// takesInterim reports whether the client can be sent responses of 1xx: HTTP/1.0 does not have them, and the server as its own client
+// has no use for them.
+func (x *Exchange) takesInterim() bool { return x.Version > http1.HTTP10 && !x.client.Subrequest() }
 
-// The ways to log in.
-const (
-	Basic Login = iota // by a password with each request (RFC 7617)
-	Form               // by a form and a session
-)
+// InTurn reports whether the response is the next one that the client is to be sent, and nothing before it waits for the
+// client. Then Sink.Send uses no memory of a part without an Owner after it has returned, but for its Body.
+func (x *Exchange) InTurn() bool {
+	if x.Stream == nil {
+		return x.Parent == nil || x.Parent.InTurn()
+	}
+	return x.Stream.InTurn(x)
+}
 
-// String returns the AUTH_TYPE (RFC 3875 §4.1.1; for forms as Apache has it).
-func (l Login) String() string { return [...]string{"Basic", "form"}[l] }
+// AwaitTurn has Source.Start called again as soon as InTurn or, with early, perhaps before that, when less of
+// what the connection was asked for waits for the client: the source does not begin to make the response until then.
+func (x *Exchange) AwaitTurn(early bool) {
+	switch {
+	case early && x.Stream == nil:
+		x.Source.Start(x)
+	case early:
+		x.Delayed = true
+		x.Stream.Wait(x)
+	case x.phase == deciding:
+		x.suspend(awaitingTurn)
+	default:
+		if x.awaitsTurn = true; x.Parent != nil {
+			x.Parent.AwaitTurn(false)
+		}
+	}
+}
+
+// TakeTurn returns the next part of x, whose turn it is, that was held, or nil. If its source has waited for its turn, it is started.
+// ok reports whether there was either.
+func (x *Exchange) TakeTurn() (p *Part, ok bool) {
+	switch {
+	case len(x.held) > 0:
+		p := x.unhold()
+		if len(x.held) == 0 {
+			x.Source.OnRoom(x)
+		}
+		return &p, true
+	case x.awaitsTurn:
+		x.awaitsTurn = false
+		x.Source.Start(x)
+		return nil, true
+	}
+	return nil, false
+}
+
+// HasRoom tells the source of x that all that had to wait was written, unless parts are held.
+func (x *Exchange) HasRoom() {
+	if len(x.held) == 0 && x.Source != nil {
+		x.Source.OnRoom(x)
+	}
+}
+
+// Keep has Req stay as it is until the exchange ends.
+func (x *Exchange) Keep() {
+	switch {
+	case x.req != nil:
+		x.req.keep()
+		x.lasting = true
+	case x.Parent != nil:
+		x.Parent.Keep()
+	}
+}
+
+// WaitsForClient reports whether the response cannot go on before the client has read or sent something: parts may wait for the client, or
+// for earlier responses, or the rest of a body is awaited. An application with a descriptor of its own (Detached) may wait for the client at
+// any time.
+func (x *Exchange) WaitsForClient() bool {
+	if x.Parent != nil {
+		return !x.Recorded && x.Parent.WaitsForClient()
+	}
+	return len(x.held) > 0 || x.Stream != nil && (x.Detached || x.Out.Begun && !x.InTurn() || x.body != nil && !x.body.Paused)
+}
+
+// Beside runs work on a goroutine, and then done on the loop. Until then Req stays as it is, and what follows the exchange
+// on its connection is not looked at. gone reports whether its client has left: then the exchange ends with done.
+func (x *Exchange) Beside(work func(), done func(gone bool)) {
+	if x.phase == deciding {
+		source := x.Source
+		x.suspend(awaitingSource)
+		x.Source = source
+	}
+	x.beside = true
+	x.s.Set.Beside(work, func(bug bool) { x.besideDone(done, bug) })
+}
+
+// besideDone goes on with x, whose source has done its work beside the loop.
+func (x *Exchange) besideDone(done func(gone bool), bug bool) {
+	if x.client == nil {
+		if bug {
+			x.Sink.Reply(Reply{Status: 500})
+		} else {
+			done(x.gone)
+		}
+		return
+	}
+	if c := x.Conn(); c != nil && bug {
+		c.Close("internal error")
+	}
+	x.beside = false
+	if x.Stream == nil {
+		if !bug {
+			done(true)
+		}
+		x.End()
+		return
+	}
+	if x.phase == awaitingSource {
+		x.phase = answering
+		x.client.undecided = false
+	}
+	x.client.Stamp = x.s.Set.Now
+	done(false)
+}
+
+// Release gives a part of x back. With the last one x ends.
+func (x *Exchange) Release(p *Part) {
+	last := p.Last
+	if x.unsent != nil {
+		x.s.Set.Unsent.Drop(x.unsent, p.Body, 0)
+	}
+	if p.Owner != nil {
+		p.Owner.Release(p)
+	}
+	if last {
+		x.End()
+	}
+}
+
+// Abandon ends x, which its stream has given up, without a response.
+func (x *Exchange) Abandon() {
+	x.Stream = nil
+	x.leaveSocket()
+	if x.relay != nil {
+		x.relay.close()
+	}
+	if x.Check != nil {
+		x.Check.Cancel()
+	}
+	ended := x.DropHeld()
+	switch {
+	case ended || x.beside: // or it ends with that
+	case x.phase < answering:
+		x.End()
+	default:
+		x.Source.OnGone(x)
+	}
+}
+
+// Cancel ends x, whose connection another protocol has, when the client has left.
+func (x *Exchange) Cancel() {
+	x.Stream = nil
+	x.Source.OnGone(x)
+}
+
+// PartSent implements PartOwner.
+func (x *Exchange) PartSent(p *Part, err error) {
+	if errors.Is(err, conn.ErrShortFile) {
+		x.LogShort(err)
+	}
+	x.Release(p)
+}
+
+// LogShort tells the operator that a file has not all that the response to x was promised.
+func (x *Exchange) LogShort(err error) {
+	x.Log(logfile.Warning, "response aborted: "+err.Error())
+}
+
+// Reply implements Sink.
+func (x *Exchange) Reply(r Reply) {
+	s, c := x.s, x.Conn()
+	if c == nil {
+		x.End()
+		return
+	}
+	if s.Set.Debug >= 1 {
+		s.tracef("%s gets %d: %s", c, r.Status, r.Text)
+	}
+	if s := x.Socket; s != nil && s.HasConn() { // it is open for its client
+		x.client.Leave(x)
+		x.End()
+		s.Refused()
+		return
+	}
+	x.leaveSocket()
+	if q := x.req; q != nil {
+		r.HTML = q.wantsHTML()
+	} else {
+		r.HTML = r.HTML || x.html
+	}
+	x.req, x.Check, x.overridden = nil, nil, r.Override
+	x.Replace(r.Close)
+	if pages := x.rules.site.Pages; pages != nil {
+		pages.Answer(x, r)
+	} else {
+		x.SendReply(&r)
+	}
+}
+
+// Decline has routing go on, before the first part: behind the mount, or, if index is not empty, with that name appended to
+// the path, which is that of a directory. It reports false, and does nothing, if the path has got an index before.
+func (x *Exchange) Decline(index string) bool {
+	s, q := x.s, x.req
+	switch {
+	case q == nil: // it is of Sub
+		return false
+	case index == "":
+		q.mount.missing.add(q.Path[q.Script:], s.Set.Now)
+		q.missed = append(q.missed, q.mount)
+		q.Skip()
+	case q.index != "":
+		return false
+	default:
+		q.index = index
+		s.route(x)
+	}
+	x.suspend(deciding)
+	return true
+}
+
+// Log writes a line about the client to the error log of its site.
+func (x *Exchange) Log(level logfile.Level, line string) {
+	switch {
+	case x.client != nil:
+		x.s.logClient(x, level, "%s", line)
+	case x.Parent != nil:
+		x.Parent.Log(level, line)
+	default:
+		x.s.Set.Log(level, "%s", line)
+	}
+}

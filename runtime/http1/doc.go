@@ -1,5 +1,5 @@
 // Package http1 reads and writes HTTP/1.0 and HTTP/1.1 messages (RFC 9112) over byte slices. It does no I/O, starts
-// no goroutine, knows no connection, and imports only the standard library. Package sites calls it on the event
+// no goroutine, knows no connection, and imports only the standard library. Package exchange calls it on the event
 // loop; sources use its fields and dates.
 //
 // Reading: Request.Parse for a head, ChunkedReader for a chunked body. Writing: Template.AppendHead and
@@ -22,5 +22,5 @@
 // request a valid field traceparent. From there everything has it that passes fields on: environ and scope, CGI and FastCGI,
 // proxies, includes, logs.
 //
-// It works on bytes, without I/O. Tracer is used by package sites, Find by logs.
+// It works on bytes, without I/O. Tracer is used by package exchange, Find by logs.
 package http1

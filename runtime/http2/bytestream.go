@@ -9,8 +9,8 @@ import (
 
 	"fapws/runtime/conn"
 	"fapws/runtime/eventloop"
+	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
-	"fapws/runtime/sites"
 )
 
 // byteStream is a stream whose data is the bytes of another protocol, which has it as a virtual connection: in both directions behind an extended
@@ -32,8 +32,8 @@ var (
 // maxSpareInput is the capacity up to which memory for input is used again.
 const maxSpareInput = 64 << 10
 
-// SwitchProtocols implements sites.Stream.
-func (st *stream) SwitchProtocols(x *sites.Exchange, r *http1.Response) (on *conn.Conn, head []byte) {
+// SwitchProtocols implements exchange.Stream.
+func (st *stream) SwitchProtocols(x *exchange.Exchange, r *http1.Response) (on *conn.Conn, head []byte) {
 	c := st.c
 	s := c.s
 	if r != nil {

@@ -9,7 +9,6 @@ import (
 	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
-	"fapws/runtime/sites"
 )
 
 // echo is a protocol that sends what it gets, and reads nothing while that waits for room.
@@ -22,7 +21,7 @@ type echo struct {
 }
 
 // echo gives the stream of an exchange to an echo.
-func (h *host) echo(x *sites.Exchange) {
+func (h *host) echo(x *exchange.Exchange) {
 	c, _ := x.Stream.SwitchProtocols(x, &http1.Response{Status: 101, Version: http1.HTTP11, KeepAlive: true, Length: -1})
 	e := &echo{conn: c, set: h.Set, before: c.Holder}
 	c.Holder = e

@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/net/http2"
 
-	"fapws/runtime/sites/sitestest"
+	"fapws/runtime/exchange/exchangetest"
 )
 
 // A window that stays closed ends its stream, and data that comes too slowly its request.
@@ -111,7 +111,7 @@ func TestLeaving(t *testing.T) {
 	if f, ok := p.next().(*http2.PingFrame); !ok || !f.IsAck() {
 		t.Errorf("%v", f)
 	}
-	h.Do(func() { sitestest.Answer(h.Held[0], "last") })
+	h.Do(func() { exchangetest.Answer(h.Held[0], "last") })
 	p.is(3, "200 last")
 	if f, err := p.framer.ReadFrame(); err != io.EOF {
 		t.Error(f, err)
@@ -144,7 +144,7 @@ func TestDrain(t *testing.T) {
 	if f, ok := p.next().(*http2.GoAwayFrame); !ok || f.LastStreamID != 1 {
 		t.Errorf("%v", f)
 	}
-	h.Do(func() { sitestest.Answer(h.Held[0], "end") })
+	h.Do(func() { exchangetest.Answer(h.Held[0], "end") })
 	p.is(1, "200 end")
 	if _, err := p.framer.ReadFrame(); err != io.EOF {
 		t.Error(err)

@@ -11,8 +11,8 @@ import (
 
 	"fapws/runtime/conn"
 	"fapws/runtime/eventloop"
+	"fapws/runtime/exchange"
 	"fapws/runtime/logfile"
-	"fapws/runtime/sites"
 )
 
 const (
@@ -32,7 +32,7 @@ const (
 // Conn is the protocol of a connection that speaks HTTP/2. It belongs to the event loop.
 type Conn struct {
 	s      *Server
-	client *sites.Conn
+	client *exchange.Conn
 	conn   *conn.Conn // of client
 
 	streams map[uint32]*stream
@@ -76,7 +76,7 @@ const (
 )
 
 // Begin has a connection speak HTTP/2, whose client has sent the preface: it was consumed.
-func (s *Server) Begin(client *sites.Conn) {
+func (s *Server) Begin(client *exchange.Conn) {
 	on := &client.Conn
 	c := &Conn{s: s, client: client, conn: on}
 	c.streams = make(map[uint32]*stream)
@@ -227,16 +227,16 @@ type Config struct {
 	// ConnectionWindow is how many bytes of bodies a client may send ahead on all streams together, and how many are kept in memory; at least 64 KiB.
 	ConnectionWindow int
 
-	// MaxUnread is how many bytes clients may have sent ahead on all connections together, above 64 KiB on each: see sites.Shares. A client gets up
+	// MaxUnread is how many bytes clients may have sent ahead on all connections together, above 64 KiB on each: see exchange.Shares. A client gets up
 	// to a third. 0: twelve times ConnectionWindow.
 	MaxUnread int64
 }
 
 // Server is what connections of HTTP/2 share. It belongs to the event loop.
 type Server struct {
-	*sites.Server
+	*exchange.Server
 	cfg    Config
-	memory sites.Shares // Config.MaxUnread
+	memory exchange.Shares // Config.MaxUnread
 
 	maxList  int // SETTINGS_MAX_HEADER_LIST_SIZE
 	maxBlock int // bytes of a header block, and of a name or value in it, before a connection is given up; longer ones than a head may have get 431
@@ -262,7 +262,7 @@ type Server struct {
 const tick = eventloop.Tick
 
 // Init makes s ready. of has what it shares with connections of HTTP/1.
-func (s *Server) Init(of *sites.Server) {
+func (s *Server) Init(of *exchange.Server) {
 	s.Server = of
 	s.framer = http2.NewFramer(&s.written, &s.input)
 	s.framer.SetReuseFrames()

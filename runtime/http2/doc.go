@@ -1,9 +1,9 @@
 // Package http2 is the protocol of a connection that speaks HTTP/2 (RFC 9113): frames become exchanges, and the parts that their
-// sources send become frames. Each stream carries one exchange of package sites, whose turn it always is. Frames are read by
+// sources send become frames. Each stream carries one exchange, whose turn it always is. Frames are read by
 // golang.org/x/net/http2, and fields coded by its package hpack.
 //
 // All methods must be called on the event loop. A Server is shared by the connections of a loop. Start reading at conn.go (Conn, which
-// implements conn.Protocol), frames.go (frames to streams), stream.go (stream, which implements sites.Stream) and output.go (parts to
+// implements conn.Protocol), frames.go (frames to streams), stream.go (stream, which implements exchange.Stream) and output.go (parts to
 // frames).
 //
 // # One form of a request
@@ -39,7 +39,7 @@
 // # Input
 //
 // The window of the connection begins with 64 KiB and grows as it is used, to what its streams may send, up to Config.ConnectionWindow, less what its
-// streams have in memory (window.go). Above 64 KiB, it is shared with all connections of the client: see sites.Shares. The window of a stream
+// streams have in memory (window.go). Above 64 KiB, it is shared with all connections of the client: see exchange.Shares. The window of a stream
 // begins with 64 KiB. The first 64 KiB of a body that is collected stay in memory. A longer one goes to a file, and its window is kept open at 1 MiB
 // then; it is not opened while the client has as many files as it may have. Bodies with which the connection would have more than an eighth of its
 // window in memory go to a file, too.

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
 
+	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
-	"fapws/runtime/sites"
 )
 
 // headerBlock is a header block that is arriving: the head of a request, or trailers. Its fields are put into the form of HTTP/1.
@@ -295,7 +295,7 @@ func (known *knownField) set(line string) {
 }
 
 // sendHead sends the head of a response to x, or one of 1xx: head is what HTTP/1 would send. ends says that nothing follows.
-func (st *stream) sendHead(x *sites.Exchange, head []byte, ends bool) {
+func (st *stream) sendHead(x *exchange.Exchange, head []byte, ends bool) {
 	x.Out.Framed += int64(st.sendBlock(head, ends) - len(head)) // that of HTTP/1 was counted
 }
 

@@ -13,21 +13,20 @@ import (
 
 	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
-	"fapws/runtime/sites"
-	"fapws/runtime/sites/sitestest"
+	"fapws/runtime/exchange/exchangetest"
 )
 
 // host answers with the request. It holds the exchanges back whose path begins with /later, and gives streams whose path begins
 // with /bytes to an echo.
 type host struct {
-	sitestest.Host
+	exchangetest.Host
 	http2  Server
 	echoes []*echo
 }
 
 func (h *host) Start(x *exchange.Exchange) {
 	r := x.Req
-	text := sitestest.Path(r) + ":" + string(r.Body)
+	text := exchangetest.Path(r) + ":" + string(r.Body)
 	if r.Spool >= 0 {
 		unix.Close(r.Spool)
 		text += fmt.Sprint("a file with ", r.Size)
@@ -37,10 +36,10 @@ func (h *host) Start(x *exchange.Exchange) {
 		return
 	}
 	if strings.HasPrefix(text, "/bytes") {
-		h.echo(x.Server.(*sites.Exchange))
+		h.echo(x)
 		return
 	}
-	sitestest.Answer(x, text)
+	exchangetest.Answer(x, text)
 }
 
 func (h *host) Input(*exchange.Exchange, exchange.Input) {}
@@ -57,7 +56,7 @@ var usual = Config{MaxStreams: 128, MaxResets: 1000, MaxWindow: 256 << 10, Conne
 func newHost(t testing.TB) *host {
 	t.Helper()
 	h := new(host)
-	h.Run(t, h, sites.Config{MaxSpools: 100})
+	h.Run(t, h, exchange.Config{MaxSpools: 100})
 	h.Do(func() {
 		h.http2.Init(&h.Server)
 		h.http2.Configure(usual)
@@ -77,7 +76,7 @@ type peer struct {
 // open returns a connection behind its preface, and its client. The settings of the server have been read.
 func (h *host) open(t testing.TB, settings ...http2.Setting) (*client, *peer) {
 	t.Helper()
-	fd, remote := sitestest.Sockets(t)
+	fd, remote := exchangetest.Sockets(t)
 	c := new(client)
 	h.Do(func() {
 		below := h.NewClient(fd, &net.UnixAddr{}, &net.UnixAddr{}, false)

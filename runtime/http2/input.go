@@ -4,7 +4,6 @@ import (
 	"golang.org/x/net/http2"
 
 	"fapws/runtime/exchange"
-	"fapws/runtime/sites"
 )
 
 const (
@@ -23,7 +22,7 @@ const (
 
 // incoming is the body of a stream's request.
 type incoming struct {
-	body     sites.Body
+	body     exchange.Body
 	early    []byte // what has come before it was decided who gets it
 	missing  int64  // bytes that were announced and have not come; below 0: nothing was announced
 	window   int64  // bytes that the client may send
@@ -36,12 +35,12 @@ type incoming struct {
 	ended    bool   // nothing more comes
 }
 
-// Read implements sites.Stream.
-func (st *stream) Read(x *sites.Exchange) {
+// Read implements exchange.Stream.
+func (st *stream) Read(x *exchange.Exchange) {
 	switch {
 	case !x.Deciding():
 		st.readMore(x)
-	case x.Choice.Source == nil:
+	case x.Choice == nil:
 		st.drop()
 	case st.extended: // the input is of the other protocol
 		st.submit(x)
@@ -51,7 +50,7 @@ func (st *stream) Read(x *sites.Exchange) {
 }
 
 // admit has the body of x go to its Choice.
-func (st *stream) admit(x *sites.Exchange) {
+func (st *stream) admit(x *exchange.Exchange) {
 	c, r := st.c, x.Req
 	s := c.s
 	st.admitted = true
@@ -61,8 +60,8 @@ func (st *stream) admit(x *sites.Exchange) {
 	case st.ended && len(early) == 0:
 		st.submit(x)
 		return
-	case st.missing > 0 && sites.TooLarge(st.missing+int64(len(early)), x.MaxBody) || sites.TooLarge(int64(len(early)), x.MaxBody):
-		x.Refuse(sites.BodyTooBig)
+	case st.missing > 0 && exchange.TooLarge(st.missing+int64(len(early)), x.MaxBody) || exchange.TooLarge(int64(len(early)), x.MaxBody):
+		x.Refuse(exchange.BodyTooBig)
 		return
 	case st.ended:
 		r.Body, r.Size = early, int64(len(early))
@@ -104,7 +103,7 @@ func (st *stream) admit(x *sites.Exchange) {
 }
 
 // askForBody sends 100 Continue to a client that waits for it. The time of the body begins then.
-func (st *stream) askForBody(x *sites.Exchange) {
+func (st *stream) askForBody(x *exchange.Exchange) {
 	if st.body.Expects {
 		st.received = st.c.s.Set.Now
 		st.body.Asked(st.received)
@@ -125,7 +124,7 @@ func (st *stream) drop() {
 }
 
 // readMore has the client send more of the body of x.
-func (st *stream) readMore(x *sites.Exchange) {
+func (st *stream) readMore(x *exchange.Exchange) {
 	if st.body.X == x && st.body.Streamed {
 		st.holdsGiven(x)
 	}

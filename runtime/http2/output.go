@@ -10,7 +10,6 @@ import (
 	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
-	"fapws/runtime/sites"
 )
 
 // turnBytes is how much a connection sends before others have their turn.
@@ -18,15 +17,15 @@ const turnBytes = 1 << 20
 
 // outgoing is what a stream sends.
 type outgoing struct {
-	credit  int64           // bytes of data that the client takes
-	part    exchange.Part   // that is being written
-	left    conn.Item       // the rest of it: bytes of its body, or of its file that were read, and a range of the file behind them
-	unsent  *conn.Unsent    // counts the written bytes of the part; nil: nothing does
-	stamp   int64           // time when the last bytes were written, or the part began
-	writing bool            // there is a part
-	broken  bool            // the part is the last one, and not all that was promised
-	loading bool            // a goroutine reads from its file, which must not be closed
-	orphan  *sites.Exchange // whose last part it is then, if the stream has ended meanwhile
+	credit  int64              // bytes of data that the client takes
+	part    exchange.Part      // that is being written
+	left    conn.Item          // the rest of it: bytes of its body, or of its file that were read, and a range of the file behind them
+	unsent  *conn.Unsent       // counts the written bytes of the part; nil: nothing does
+	stamp   int64              // time when the last bytes were written, or the part began
+	writing bool               // there is a part
+	broken  bool               // the part is the last one, and not all that was promised
+	loading bool               // a goroutine reads from its file, which must not be closed
+	orphan  *exchange.Exchange // whose last part it is then, if the stream has ended meanwhile
 }
 
 // sends reports whether st has something to send, and a window for it.
@@ -34,8 +33,8 @@ func (st *stream) sends() bool {
 	return (st.writing && !st.loading || st.bytes != nil && st.bytes.awaits) && st.credit > 0
 }
 
-// InTurn implements sites.Stream.
-func (st *stream) InTurn(x *sites.Exchange) bool { return st.x == x && !st.writing }
+// InTurn implements exchange.Stream.
+func (st *stream) InTurn(x *exchange.Exchange) bool { return st.x == x && !st.writing }
 
 // advance writes parts that were held.
 func (st *stream) advance() {
@@ -52,13 +51,13 @@ func (st *stream) advance() {
 }
 
 // sendContinue asks for the body of x.
-func (st *stream) sendContinue(x *sites.Exchange) {
+func (st *stream) sendContinue(x *exchange.Exchange) {
 	x.Out.Framed += int64(len(http1.Continue))
 	st.sendHead(x, append(st.c.s.text[:0], http1.Continue...), false)
 }
 
-// Write implements sites.Stream.
-func (st *stream) Write(x *sites.Exchange, p *exchange.Part) {
+// Write implements exchange.Stream.
+func (st *stream) Write(x *exchange.Exchange, p *exchange.Part) {
 	if p.Last && !st.ended && p.Head.Tunnel == nil {
 		st.drop()
 	}
@@ -71,7 +70,7 @@ func (st *stream) Write(x *sites.Exchange, p *exchange.Part) {
 }
 
 // transmit writes a part of x, whose turn it is.
-func (st *stream) transmit(x *sites.Exchange, p *exchange.Part) {
+func (st *stream) transmit(x *exchange.Exchange, p *exchange.Part) {
 	c := st.c
 	s := c.s
 	if p.Interim {
@@ -90,7 +89,7 @@ func (st *stream) transmit(x *sites.Exchange, p *exchange.Part) {
 	if p.First {
 		s.text = x.AppendHeadOf(s.text[:0], p, true)
 	}
-	body, count, broken := x.Out.Take(p, x.Logger)
+	body, count, broken := x.Take(p)
 	ends := p.Last && p.Upgrade == nil && !broken && len(body) == 0 && count == 0
 	if p.First {
 		st.sendHead(x, s.text, ends)
@@ -121,7 +120,7 @@ func (st *stream) transmit(x *sites.Exchange, p *exchange.Part) {
 
 // refuseAnswer answers an extended CONNECT in the place of p, the first part of x: as the response of something that knows nothing of
 // WebSockets, its status would accept one.
-func (st *stream) refuseAnswer(x *sites.Exchange, p *exchange.Part) {
+func (st *stream) refuseAnswer(x *exchange.Exchange, p *exchange.Part) {
 	y := x.Substitute()
 	if !p.Last { // what follows is not wanted
 		x.Abandon()
@@ -131,7 +130,7 @@ func (st *stream) refuseAnswer(x *sites.Exchange, p *exchange.Part) {
 }
 
 // sendEnd sends the end of the stream, which nothing else has carried, with trailers if there are any.
-func (st *stream) sendEnd(x *sites.Exchange, trailers []byte) {
+func (st *stream) sendEnd(x *exchange.Exchange, trailers []byte) {
 	if len(trailers) > 0 {
 		x.Out.Framed += int64(st.sendBlock(trailers, true)) // RFC 9113 §8.1
 		return
@@ -141,7 +140,7 @@ func (st *stream) sendEnd(x *sites.Exchange, trailers []byte) {
 }
 
 // partWritten is called when p, a part of x, was written. broken: it is the last one, and not all that was promised.
-func (st *stream) partWritten(x *sites.Exchange, p *exchange.Part, broken bool) {
+func (st *stream) partWritten(x *exchange.Exchange, p *exchange.Part, broken bool) {
 	c := st.c
 	if p.Upgrade != nil && !broken {
 		x.PassOn(p.Upgrade)
@@ -269,7 +268,7 @@ func (st *stream) endPart() {
 }
 
 // giveUp releases the part of x that st has, which is not sent. ended reports whether x has ended with it.
-func (st *stream) giveUp(x *sites.Exchange) (ended bool) {
+func (st *stream) giveUp(x *exchange.Exchange) (ended bool) {
 	if !st.writing {
 		return false
 	}

@@ -11,7 +11,6 @@ import (
 	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
-	"fapws/runtime/sites"
 )
 
 const (
@@ -23,11 +22,11 @@ const (
 )
 
 // stream is a stream of a connection, from the head of its request to the end of its response. It carries one exchange, and implements
-// sites.Stream.
+// exchange.Stream.
 type stream struct {
 	c  *Conn
 	id uint32
-	x  *sites.Exchange // nil: it has ended
+	x  *exchange.Exchange // nil: it has ended
 
 	incoming
 	outgoing
@@ -80,7 +79,7 @@ func (c *Conn) open(b *headerBlock) {
 	r := s.Request()
 	req := r.Parsed
 	if err := req.ParseWhole(s.head, &s.Config.Limits); err != nil {
-		st.refuse(sites.Malformed(err.(*http1.StatusError)))
+		st.refuse(exchange.Malformed(err.(*http1.StatusError)))
 		return
 	}
 	switch {
@@ -204,7 +203,7 @@ func (c *Conn) wasReset(id uint32) bool {
 }
 
 // submit submits x.
-func (st *stream) submit(x *sites.Exchange) {
+func (st *stream) submit(x *exchange.Exchange) {
 	r := x.Req
 	r.Pipeline = 0
 	if len(st.c.streams) > fewStreams && !x.Choice.Unbounded {
@@ -213,8 +212,8 @@ func (st *stream) submit(x *sites.Exchange) {
 	x.Submit()
 }
 
-// Wait implements sites.Stream.
-func (st *stream) Wait(x *sites.Exchange) {
+// Wait implements exchange.Stream.
+func (st *stream) Wait(x *exchange.Exchange) {
 	c := st.c
 	switch {
 	case x.Delayed:
@@ -261,8 +260,8 @@ func (c *Conn) beginDelayed() {
 	}
 }
 
-// Replace implements sites.Stream.
-func (st *stream) Replace(_, y *sites.Exchange, _ bool) {
+// Replace implements exchange.Stream.
+func (st *stream) Replace(_, y *exchange.Exchange, _ bool) {
 	if y == nil {
 		st.c.resetStream(st, http2.ErrCodeEnhanceYourCalm)
 		st.c.settle()

@@ -2,7 +2,6 @@ package http2
 
 import (
 	"fapws/runtime/exchange"
-	"fapws/runtime/sites"
 )
 
 // minUpdate is how many bytes are worth an update of the window of a connection.
@@ -33,7 +32,7 @@ func (st *stream) holds(n int64) {
 
 // holdsGiven is holds for what the handler of x has been given. One that has taken everything need not have given back as much as an eighth of its
 // window.
-func (st *stream) holdsGiven(x *sites.Exchange) {
+func (st *stream) holdsGiven(x *exchange.Exchange) {
 	n := x.Given()
 	if n < exchange.InputWindow/8 {
 		n = 0

@@ -7,7 +7,7 @@ import (
 	"golang.org/x/net/http2"
 
 	"fapws/runtime/exchange"
-	"fapws/runtime/sites/sitestest"
+	"fapws/runtime/exchange/exchangetest"
 )
 
 // uploads sends pieces of bodies within the windows that the server gives.
@@ -147,7 +147,7 @@ func TestStreamedBodiesOfConnectionAreBounded(t *testing.T) {
 		t.Errorf("the client may send %d bytes", u.window)
 	}
 	u.send(3, u.window)
-	h.Do(func() { sitestest.Answer(h.Held[0], "end") }) // its input is not needed any more
+	h.Do(func() { exchangetest.Answer(h.Held[0], "end") }) // its input is not needed any more
 	for u.window == 0 {
 		u.frame()
 	}

@@ -196,10 +196,10 @@ func (s *Socket) answered(p *exchange.Part) {
 func (s *Socket) depart(p *exchange.Part) {
 	c, d := s.conn, s.offer
 	begun, _ := s.decoder.Idle()
-	d.keep(p)
+	keep(d, p)
 	d.Input = append(append([]byte(nil), begun...), c.Pending()...)
 	s.answer = finished
-	if d.size() > mostHandedOver {
+	if len(d.Head)+len(d.Data)+len(d.Input) > mostHandedOver {
 		s.proper = true
 		s.goAway()
 		s.release(p)
@@ -224,7 +224,7 @@ const mostResuming = 64
 // Import serves a WebSocket that Export has given away, perhaps in another process. It owns fd from now on, unless there is an error:
 // then the caller returns the WebSocket to the server that it comes from, for TakeBack, or calls Dismiss. It waits while many others are being
 // resumed. It must not be called on the loop, and not before the server serves.
-func (a *Sockets) Import(d *SocketState, fd int) error {
+func (a *Sockets) Import(d *exchange.SocketState, fd int) error {
 	err := errStopped
 	for busy := true; busy; {
 		busy = false
@@ -241,7 +241,7 @@ func (a *Sockets) Import(d *SocketState, fd int) error {
 }
 
 // resume serves a WebSocket of another server. It owns fd unless there is an error.
-func (a *Sockets) resume(d *SocketState, fd int) error {
+func (a *Sockets) resume(d *exchange.SocketState, fd int) error {
 	switch {
 	case a.loop.Full():
 		return errFull
@@ -254,10 +254,9 @@ func (a *Sockets) resume(d *SocketState, fd int) error {
 	return err
 }
 
-// Resumed returns a Socket for d, whose request is that of x. It is the protocol of c from now on, and has what the client has sent. Host.Resume
-// calls it before a handler gets the request.
-func (a *Sockets) Resumed(x SocketExchange, d *SocketState, c *conn.Conn) *Socket {
-	s := a.New(x, websocket.Handshake{Compression: d.Compression}, string(d.Group))
+// Resumed implements exchange.Sockets.
+func (a *Sockets) Resumed(x *exchange.Exchange, d *exchange.SocketState, c *conn.Conn) exchange.Socket {
+	s := a.socket(x, websocket.Handshake{Compression: d.Compression}, string(d.Group))
 	s.subprotocol, s.moving = d.Subprotocol, resuming
 	a.resuming++
 	s.take(c)
@@ -267,7 +266,7 @@ func (a *Sockets) Resumed(x SocketExchange, d *SocketState, c *conn.Conn) *Socke
 }
 
 // rejoin makes s a member of its groups, whose messages it gets from where the other server has stopped.
-func (s *Socket) rejoin(d *SocketState) {
+func (s *Socket) rejoin(d *exchange.SocketState) {
 	s.position.Seq = d.Seq
 	names := make([]string, len(d.Groups))
 	for i := range names {
@@ -280,13 +279,7 @@ func (s *Socket) rejoin(d *SocketState) {
 	}
 }
 
-// NotResumed closes s, whose exchange has ended because no handler has taken the request.
-func (s *Socket) NotResumed() {
-	s.answer, s.x = finished, nil
-	s.leave()
-	s.notResumed()
-}
-
+// notResumed closes s, with which no handler has gone on.
 func (s *Socket) notResumed() {
 	s.settled()
 	s.state = max(s.state, socketOpen)
@@ -295,11 +288,11 @@ func (s *Socket) notResumed() {
 
 // TakeBack serves a WebSocket that has departed, or could not, again, in order to close it with 1012 and tell the handler.
 // It owns fd. It must not be called on the loop.
-func (a *Sockets) TakeBack(d *SocketState, fd int) {
+func (a *Sockets) TakeBack(d *exchange.SocketState, fd int) {
 	a.loop.Do(func() { a.serveAgain(d, fd) })
 }
 
-func (a *Sockets) serveAgain(d *SocketState, fd int) (s *Socket) {
+func (a *Sockets) serveAgain(d *exchange.SocketState, fd int) (s *Socket) {
 	d.Groups = nil // their messages are the other server's
 	s, err := a.loop.Resume(d, fd)
 	if s != nil {
@@ -319,7 +312,7 @@ func (s *Socket) takeBack(p *exchange.Part) {
 	if d == nil {
 		d = s.describe()
 	}
-	d.keep(p)
+	keep(d, p)
 	ends, err := system.SocketpairNonblock()
 	if err != nil {
 		a.conns.Log(logfile.Error, "cannot tell a handler that its client disconnected: %v", err)

@@ -178,14 +178,14 @@ func (s *Subscribers) Subscribe(x *exchange.Exchange, p *exchange.Part, r *excha
 	names, err := ParseNames(string(p.Head.Channel))
 	if err != nil {
 		line, _, _ := bytes.Cut(r.Head, crlf)
-		x.Logger.Log(logfile.Error, fmt.Sprintf("a handler answered %.200q with an invalid channel: %v", line, err))
+		x.Log(logfile.Error, fmt.Sprintf("a handler answered %.200q with an invalid channel: %v", line, err))
 		return exchange.Reply{Status: 500}, false
 	}
 	if !r.Parsed.Head && r.Depth == 0 {
 		subscriber, err := s.admit(names, r)
 		if err != nil {
 			if s.mayReport() {
-				x.Logger.Log(logfile.Warning, err.Error()+"; sent 503")
+				x.Log(logfile.Warning, err.Error()+"; sent 503")
 			}
 			return exchange.Reply{Status: 503, Fields: exchange.RetryAfter}, false
 		}

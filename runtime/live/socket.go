@@ -10,32 +10,11 @@ import (
 	"fapws/runtime/websocket"
 )
 
-// SocketExchange is the exchange of a WebSocket: the request that asked for it, which lasts until the handler's last part was released.
-type SocketExchange interface {
-	// Deliver gives input to the handler. in.Ticket need not be set. in.Data must be valid until Deliver returns.
-	Deliver(in exchange.Input)
-
-	// Release gives a part of the handler back. The exchange has ended with the last one.
-	Release(p *exchange.Part)
-
-	// Cancel tells the handler that the client has left. Its last part still comes.
-	Cancel()
-
-	// Log writes a line about the client to the error log of its site.
-	Log(level logfile.Level, line string)
-
-	// User returns the name of the logged-in user, or "".
-	User() string
-
-	// Save notes in d what the server that takes the WebSocket over needs for the access log, in which this exchange has no line then.
-	Save(d *SocketState)
-}
-
 // Socket is a WebSocket, from its handshake on. The protocol before it answers the handshake: then Open makes the Socket the
-// protocol of the connection. It implements conn.Protocol and live.Subscriber.
+// protocol of the connection. It implements exchange.Socket, conn.Protocol and live.Subscriber.
 type Socket struct {
 	all  *Sockets
-	x    SocketExchange // nil: its last part was released
+	x    *exchange.Exchange // nil: its last part was released
 	conn *conn.Conn
 
 	accept      *[28]byte // Sec-WebSocket-Accept; nil: its handshake was answered
@@ -56,11 +35,11 @@ type Socket struct {
 	due     int64            // when the client, or the handler, is late, by the time of the loop
 	after   []byte           // a control frame that waits until the connection does not write
 
-	given   exchange.Given  // input that the handler has
-	in, out int64           // bytes received and sent, for the access log
-	held    []exchange.Part // parts that wait until the client takes the earlier output
-	unsent  *conn.Unsent    // large parts that wait for the client; nil: none have
-	offer   *SocketState    // the state that is handed over, from when the handler has let go
+	given   exchange.Given        // input that the handler has
+	in, out int64                 // bytes received and sent, for the access log
+	held    []exchange.Part       // parts that wait until the client takes the earlier output
+	unsent  *conn.Unsent          // large parts that wait for the client; nil: none have
+	offer   *exchange.SocketState // the state that is handed over, from when the handler has let go
 
 	member
 }
@@ -98,9 +77,19 @@ const (
 // read from.
 const maxPending = 64 << 10
 
-// New returns a Socket for the handshake of x, whose request is for a mount with that group, "" if it has none. From now on it gets
-// the messages to its group.
-func (a *Sockets) New(x SocketExchange, h websocket.Handshake, group string) *Socket {
+// New implements exchange.Sockets.
+func (a *Sockets) New(x *exchange.Exchange, h websocket.Handshake, group string) exchange.Socket {
+	s := a.socket(x, h, group)
+	if group != "" {
+		s.awaits = true
+		a.awaited++
+	}
+	s.enter()
+	return s
+}
+
+// socket returns a Socket that gets no messages yet.
+func (a *Sockets) socket(x *exchange.Exchange, h websocket.Handshake, group string) *Socket {
 	if a.codec == nil {
 		a.codec = new(codec)
 	}
@@ -111,15 +100,6 @@ func (a *Sockets) New(x SocketExchange, h websocket.Handshake, group string) *So
 	}
 	s.group = group
 	return s
-}
-
-// Await lets s get the messages to its group that come from now on. Call it when the handler has its request.
-func (s *Socket) Await() {
-	if s.group != "" {
-		s.awaits = true
-		s.all.awaited++
-	}
-	s.enter()
 }
 
 // settled notes that a handshake was answered, or never will be.
@@ -134,19 +114,20 @@ func (s *Socket) settled() {
 	}
 }
 
-// Refused ends s before Open: its handler has given another answer, or the client has left.
+// Refused implements exchange.Socket.
 func (s *Socket) Refused() {
-	if s.conn == nil {
-		s.answer = finished
-		s.leave()
+	s.answer = finished
+	s.leave()
+	if s.conn != nil { // no handler has taken the request of another process
+		s.x = nil
+		s.notResumed()
 	}
 }
 
-// HasConn reports whether s has its connection. Then it takes the parts of its exchange.
+// HasConn implements exchange.Socket.
 func (s *Socket) HasConn() bool { return s.conn != nil }
 
-// AppendFields appends the fields of the response that accepts s (RFC 6455 §4.2.2). subprotocol is the handler's choice, which is left out
-// if it is not a token.
+// AppendFields implements exchange.Socket.
 func (s *Socket) AppendFields(dst, subprotocol []byte) []byte {
 	dst = append(dst, "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "...)
 	dst = append(append(dst, s.accept[:]...), "\r\n"...)
@@ -161,7 +142,7 @@ func (s *Socket) AppendFields(dst, subprotocol []byte) []byte {
 	return dst
 }
 
-// Open makes s, whose handshake was accepted, the protocol of c, on which head is sent first.
+// Open implements exchange.Socket.
 func (s *Socket) Open(c *conn.Conn, head []byte) {
 	s.take(c)
 	c.Use()
@@ -328,19 +309,9 @@ func (s *Socket) resumeReading() {
 	}
 }
 
-// Credit notes that the handler has taken n bytes of input.
-func (s *Socket) Credit(n int64) {
-	if s.given.Credit(n) && s.conn.Stopped() && s.state != socketClosed && s.moving < asked {
-		s.resumeReading()
-	}
-}
-
-// Carried returns how many bytes have come from the client, and how many were sent to it.
-func (s *Socket) Carried() (in, out int64) { return s.in, s.out }
-
-// Aborted reports whether the WebSocket was not closed as it should.
-func (s *Socket) Aborted() bool {
-	return !s.proper && (s.answer == cancelled || s.state == socketClosed)
+// Carried implements exchange.Socket.
+func (s *Socket) Carried() (in, out int64, proper bool) {
+	return s.in, s.out, s.proper || s.answer != cancelled && s.state != socketClosed
 }
 
 // write sends a control frame behind all that was sent before; not while the connection writes.

@@ -2,12 +2,10 @@ package live
 
 import (
 	"net"
-	"net/netip"
 	"time"
 
 	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
-	"fapws/runtime/logfile"
 	"fapws/runtime/websocket"
 )
 
@@ -27,7 +25,7 @@ type SocketLoop interface {
 
 	// Resume makes a connection of fd and d, and has its request answered again, by a handler that gets exchange.Resumed.
 	// The Socket, which the server makes with Resumed, is nil if the connection has ended already. fd stays the caller's if there is an error.
-	Resume(d *SocketState, fd int) (*Socket, error)
+	Resume(d *exchange.SocketState, fd int) (*Socket, error)
 
 	// Dismiss sends the last bytes to a client that no handler has, and closes fd when the client has read them.
 	Dismiss(fd int, last []byte)
@@ -94,45 +92,20 @@ func (a *Sockets) each(do func(*Socket)) {
 	}
 }
 
-// SocketState is an open WebSocket that goes from one server to another, for JSON.
-type SocketState struct {
-	Group         []byte // of its mount
-	Head          []byte // of the request
-	Local, Remote string // addresses with ports; "" of a unix socket
-	User          string `json:",omitempty"`
-	Subprotocol   string `json:",omitempty"`
-	Compression   websocket.Compression
-	Groups        [][]byte // that it has joined
-	Seq           uint64   // it was sent all messages to them up to this one
-	Data          []byte   // of the handler
-	Input         []byte   // that was read and is no whole message
-	Sent, Framed  int64
-
-	Log *logfile.State `json:",omitempty"` // of the line in the access log to come
-}
-
 // mostHandedOver bounds Head, Data and Input together, so that all fits into a message of 160 KiB, as base64.
 const mostHandedOver = 80 << 10
 
 // describe returns what s knows of itself.
-func (s *Socket) describe() *SocketState {
-	return &SocketState{
+func (s *Socket) describe() *exchange.SocketState {
+	return &exchange.SocketState{
 		Group: []byte(s.group), Subprotocol: s.subprotocol, Compression: s.compression,
 		Local: addressText(s.conn.Local), Remote: addressText(s.conn.Remote), User: s.x.User(),
 	}
 }
 
-// keep copies what the handler gives with the part by which it lets go.
-func (d *SocketState) keep(p *exchange.Part) {
+// keep copies what the handler gives into d, with the part by which it lets go.
+func keep(d *exchange.SocketState, p *exchange.Part) {
 	d.Head, d.Data = append([]byte(nil), p.Head.Request...), append([]byte(nil), p.Body...)
-}
-
-// size is what mostHandedOver bounds.
-func (d *SocketState) size() int { return len(d.Head) + len(d.Data) + len(d.Input) }
-
-// Addresses returns the addresses of the connection.
-func (d *SocketState) Addresses() (local, remote net.Addr) {
-	return addressOf(d.Local), addressOf(d.Remote)
 }
 
 func addressText(a net.Addr) string {
@@ -140,13 +113,6 @@ func addressText(a net.Addr) string {
 		return tcp.AddrPort().String()
 	}
 	return ""
-}
-
-func addressOf(text string) net.Addr {
-	if a, err := netip.ParseAddrPort(text); err == nil {
-		return net.TCPAddrFromAddrPort(a)
-	}
-	return &net.UnixAddr{Net: "unix"}
 }
 
 // GroupMessage is a message for all WebSockets in a group.

@@ -9,10 +9,11 @@ import (
 	"strconv"
 	"time"
 
-	"fapws/runtime/conn"
-	"fapws/runtime/logfile"
-
 	"golang.org/x/sys/unix"
+
+	"fapws/runtime/conn"
+	"fapws/runtime/exchange"
+	"fapws/runtime/logfile"
 )
 
 // A server that retires hands its subscribers to its successor: their
@@ -178,7 +179,7 @@ func (s *Subscribers) resume(d *StreamState, fd int) error {
 	addr, _ := netip.ParseAddr(d.Address)
 	p := &StreamSubscriber{s: s, addr: addr, port: d.Port, minor: d.Minor, number: d.Number, sent: d.Sent, framed: uint32(d.Framed)}
 	p.know(d.User, d.LastEventID)
-	if err := s.open(p, fd, nil, addressOf(net.JoinHostPort(d.Address, strconv.Itoa(int(d.Port))))); err != nil {
+	if err := s.open(p, fd, nil, exchange.AddressOf(net.JoinHostPort(d.Address, strconv.Itoa(int(d.Port))))); err != nil {
 		return err
 	}
 	if d.Log != nil {

@@ -9,7 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"fapws/runtime/auth"
 	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
 	"fapws/runtime/logfile"
@@ -38,7 +37,7 @@ type Subscribers struct {
 	format atomic.Pointer[eventFormat]
 
 	joined    int              // subscribers, also those whose handlers have not answered yet
-	addresses map[string]int32 // by auth.Network
+	addresses map[string]int32 // by conn.Network
 	next      uint64           // the number of the next subscriber; they begin with that of the process
 	retry     *Event           // what a stream begins with: how long clients wait before they reconnect
 	reported  int              // lines in the log since the last tick
@@ -271,7 +270,7 @@ func (p *StreamSubscriber) Closed() {
 func (p *StreamSubscriber) Gone() { p.s.server.Count(-1) }
 
 // network is what counts as one client in Subscribers.addresses.
-func (p *StreamSubscriber) network() string { return auth.Network(p.addr.String()) }
+func (p *StreamSubscriber) network() string { return conn.Network(p.addr.String()) }
 
 // client returns the subscriber as applications see it.
 func (p *StreamSubscriber) client() *StreamClient {

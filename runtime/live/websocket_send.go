@@ -6,9 +6,14 @@ import (
 	"fapws/runtime/websocket"
 )
 
-// Send takes the next part of the handler, as exchange.Sink does.
+// Send implements exchange.Socket.
 func (s *Socket) Send(p *exchange.Part) {
 	switch {
+	case p.Op == exchange.OpCredit:
+		if s.given.Credit(p.Credit) && s.conn.Stopped() && s.state != socketClosed && s.moving < asked {
+			s.resumeReading()
+		}
+		s.release(p)
 	case s.answer != answering:
 		s.release(p)
 		return

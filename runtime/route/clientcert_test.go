@@ -5,7 +5,6 @@ import (
 	"testing"
 
 	"fapws/runtime/conn"
-	"fapws/runtime/exchange"
 )
 
 // Which clients pass a rule, by what their connection knows of their certificate.
@@ -29,7 +28,7 @@ func TestClientCert(t *testing.T) {
 		{ClientCert{Authorities: "a", Need: VerifiedCert}, map[string]int{"other": 421, "unasked": 421, "refused": 403, "none": 403, "plain": 403}},
 	} {
 		for name, state := range clients {
-			status, text := c.rule.check(&exchange.Peer{TLS: state})
+			status, text := c.rule.check(&conn.Peer{TLS: state})
 			if status != c.want[name] || (text == "") != (status == 0) {
 				t.Errorf("%+v, %s: status %d, %q", c.rule, name, status, text)
 			}

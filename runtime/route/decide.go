@@ -5,15 +5,15 @@ import (
 	"net/netip"
 	"slices"
 
-	"fapws/runtime/exchange"
+	"fapws/runtime/conn"
 	"fapws/runtime/http1"
 )
 
 // Request is the input of a decision. Its slices have to live as long as the Decision.
 type Request struct {
 	Parsed *http1.Request
-	Head   []byte         // spans of Parsed point into it
-	Client *exchange.Peer // as far as trusted proxies have named it
+	Head   []byte     // spans of Parsed point into it
+	Client *conn.Peer // as far as trusted proxies have named it
 
 	Host  []byte // that the client asked for, where a trusted proxy has said so; nil: that of Parsed
 	Root  string // decoded path below which clients see the server: "" or "/a/b"; a proxy may have taken it off
@@ -279,7 +279,7 @@ const (
 
 // check returns the status and the text with which client is refused; 0: it passes. A connection that was made for another host, whose clients
 // are asked for other certificates, is not one to believe: with 421 a browser opens another connection (RFC 9110 §15.5.20).
-func (n *ClientCert) check(client *exchange.Peer) (status int, text string) {
+func (n *ClientCert) check(client *conn.Peer) (status int, text string) {
 	t := client.TLS
 	switch {
 	case n.Authorities == "":

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"fapws/runtime/exchange"
+	"fapws/runtime/conn"
 	"fapws/runtime/http1"
 )
 
@@ -19,7 +19,7 @@ func parse(text string) (r Request, ok bool) {
 	if err != nil {
 		return r, false
 	}
-	return Request{Parsed: parsed, Head: buf[n-parsed.HeadLen : n], Client: &exchange.Peer{Addr: "192.0.2.1", ServerName: "192.0.2.2"}}, true
+	return Request{Parsed: parsed, Head: buf[n-parsed.HeadLen : n], Client: &conn.Peer{Addr: "192.0.2.1", ServerName: "192.0.2.2"}}, true
 }
 
 // guarded is a table with a mount of every kind before one for everything.

@@ -3,7 +3,7 @@
 //
 // It does no I/O and keeps nothing but scratch memory. If only the disk or a password hash can tell, a Decision asks
 // for that (Outcome), and the caller continues it later. The package does not know the sources that answer: a mount
-// is an index here. Package sites calls it on the event loop (sites/decide.go). Start reading at Table.Decide.
+// is an index here. Package exchange calls it on the event loop (exchange/decide.go). Start reading at Table.Decide.
 //
 //   - All decisions are made on the one canonical path of a request (http1.ResolvePath), so no other spelling of a
 //     path gets past a mount or its rules. A fuzz test holds every spelling to the mount of the canonical one.
@@ -11,7 +11,7 @@
 //     A server with one site has no table of hosts, so routing costs it nothing.
 //   - Settings that hold whatever answers (fields, addresses, passwords, methods, limits, error pages, logs) are
 //     merged with those of the site once, when the server starts; an exchange has one pointer to them, nil for most
-//     (sites/rules.go). A request that is rewritten keeps its head, because REQUEST_URI shows the original
+//     (exchange/rules.go). A request that is rewritten keeps its head, because REQUEST_URI shows the original
 //     (exchange.Request.Routed).
 //   - Redirects and rewrites fill in templates (rewrite.go). Nothing that a client sends can add a second field, or
 //     change the host that a template names; a fuzz test holds them to that.

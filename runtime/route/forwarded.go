@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"fapws/runtime/exchange"
+	"fapws/runtime/conn"
 	"fapws/runtime/http1"
 )
 
@@ -158,7 +158,7 @@ func cleanPrefix(s string) (prefix string, ok bool) {
 
 // Peer returns the client as applications see it. connected is the other end of the
 // connection, host the host that the request itself names.
-func (o *Origin) Peer(connected *exchange.Peer, host string) *exchange.Peer {
+func (o *Origin) Peer(connected *conn.Peer, host string) *conn.Peer {
 	if o.addr == "" && o.proto == "" && o.host == "" && o.hostPort == "" {
 		return connected
 	}

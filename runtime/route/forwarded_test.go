@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"fapws/runtime/exchange"
+	"fapws/runtime/conn"
 )
 
 // trustTen trusts 10.0.0.0/8 and fd00::/8.
@@ -150,8 +150,8 @@ func TestForwardedFields(t *testing.T) {
 }
 
 func TestPeerOfOrigin(t *testing.T) {
-	connected := exchange.Peer{Addr: "10.0.0.1", Port: "99", ServerName: "10.0.0.2", ServerPort: "8888"}
-	with := func(change func(*exchange.Peer)) exchange.Peer {
+	connected := conn.Peer{Addr: "10.0.0.1", Port: "99", ServerName: "10.0.0.2", ServerPort: "8888"}
+	with := func(change func(*conn.Peer)) conn.Peer {
 		p := connected
 		change(&p)
 		return p
@@ -159,23 +159,23 @@ func TestPeerOfOrigin(t *testing.T) {
 	for _, c := range []struct {
 		o    Origin
 		host string
-		want exchange.Peer
+		want conn.Peer
 	}{
 		{Origin{}, "a.example", connected},
-		{Origin{addr: "192.0.2.1", port: "5"}, "a.example", with(func(p *exchange.Peer) { p.Addr, p.Port = "192.0.2.1", "5" })},
-		{Origin{addr: "192.0.2.1"}, "a.example", with(func(p *exchange.Peer) { p.Addr, p.Port = "192.0.2.1", "" })},
-		{Origin{proto: "https"}, "a.example", with(func(p *exchange.Peer) { p.Scheme, p.ServerPort = "https", "443" })},
-		{Origin{proto: "http"}, "", with(func(p *exchange.Peer) { p.Scheme, p.ServerPort = "http", "80" })},
-		{Origin{proto: "https"}, "a.example:8443", with(func(p *exchange.Peer) { p.Scheme, p.ServerPort = "https", "8443" })},
-		{Origin{hostPort: "8443"}, "a.example", with(func(p *exchange.Peer) { p.ServerPort = "8443" })},
-		{Origin{host: "b.example", proto: "https"}, "a.example:1", with(func(p *exchange.Peer) {
+		{Origin{addr: "192.0.2.1", port: "5"}, "a.example", with(func(p *conn.Peer) { p.Addr, p.Port = "192.0.2.1", "5" })},
+		{Origin{addr: "192.0.2.1"}, "a.example", with(func(p *conn.Peer) { p.Addr, p.Port = "192.0.2.1", "" })},
+		{Origin{proto: "https"}, "a.example", with(func(p *conn.Peer) { p.Scheme, p.ServerPort = "https", "443" })},
+		{Origin{proto: "http"}, "", with(func(p *conn.Peer) { p.Scheme, p.ServerPort = "http", "80" })},
+		{Origin{proto: "https"}, "a.example:8443", with(func(p *conn.Peer) { p.Scheme, p.ServerPort = "https", "8443" })},
+		{Origin{hostPort: "8443"}, "a.example", with(func(p *conn.Peer) { p.ServerPort = "8443" })},
+		{Origin{host: "b.example", proto: "https"}, "a.example:1", with(func(p *conn.Peer) {
 			p.Scheme, p.Host, p.ServerName, p.ServerPort = "https", "b.example", "b.example", "443"
 		})},
-		{Origin{host: "b.example", proto: "https", hostPort: "443"}, "", with(func(p *exchange.Peer) {
+		{Origin{host: "b.example", proto: "https", hostPort: "443"}, "", with(func(p *conn.Peer) {
 			p.Scheme, p.Host, p.ServerName, p.ServerPort = "https", "b.example", "b.example", "443"
 		})},
-		{Origin{host: "[::1]", hostPort: "81"}, "", with(func(p *exchange.Peer) { p.Host, p.ServerName, p.ServerPort = "[::1]:81", "[::1]", "81" })},
-		{Origin{host: "b.example:8443", hostPort: "1"}, "", with(func(p *exchange.Peer) {
+		{Origin{host: "[::1]", hostPort: "81"}, "", with(func(p *conn.Peer) { p.Host, p.ServerName, p.ServerPort = "[::1]:81", "[::1]", "81" })},
+		{Origin{host: "b.example:8443", hostPort: "1"}, "", with(func(p *conn.Peer) {
 			p.Host, p.ServerName, p.ServerPort = "b.example:8443", "b.example", "8443"
 		})},
 	} {

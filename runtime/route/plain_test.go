@@ -3,7 +3,7 @@ package route
 import (
 	"testing"
 
-	"fapws/runtime/exchange"
+	"fapws/runtime/conn"
 	"fapws/runtime/http1"
 )
 
@@ -27,7 +27,7 @@ func TestPlain(t *testing.T) {
 			t.Fatal(err)
 		}
 		var d Decision
-		table.Decide(&d, Request{Parsed: &r, Head: head, Client: &exchange.Peer{Scheme: c.scheme}})
+		table.Decide(&d, Request{Parsed: &r, Head: head, Client: &conn.Peer{Scheme: c.scheme}})
 		if d.Mount != c.mount {
 			t.Errorf("%q %s: mount %d, want %d", c.scheme, c.path, d.Mount, c.mount)
 		}

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 )
 
@@ -66,24 +65,22 @@ func (d *Decision) rewrite(m *compiled) bool {
 // Values returns what templates of the present mount are filled with. They live as long as d.
 func (d *Decision) Values() Values {
 	prefix := d.Root + len(d.table.sites[d.Site].mounts[d.Mount].Prefix)
-	return ValuesOf(&exchange.Request{
-		Head: d.Head, Parsed: d.request.Parsed, Path: d.Path, Root: d.Root, Prefix: prefix, Peer: d.request.Client,
-	})
+	return ValuesOf(Request{Head: d.Head, Parsed: d.request.Parsed, Client: d.request.Client}, d.Path, d.Root, prefix)
 }
 
-// ValuesOf returns what templates are filled with for r, of which it uses Head, Parsed, Path, Root, Prefix and Peer. They live
-// as long as these.
-func ValuesOf(r *exchange.Request) Values {
-	v := Values{query: r.Parsed.Query.In(r.Head), scheme: cmp.Or(r.Peer.Scheme, "http")}
-	if v.host = NormalHost(nil, r.Peer.AppendHost(nil, r.Parsed, r.Head)); len(v.host) == 0 {
-		v.host = []byte(r.Peer.ServerName)
+// ValuesOf returns what templates are filled with for r, of which it uses Parsed, Head and Client. path is its decoded path, of which a proxy
+// has taken off the first root bytes, and prefix bytes are that of the mount. The values live as long as these.
+func ValuesOf(r Request, path []byte, root, prefix int) Values {
+	v := Values{query: r.Parsed.Query.In(r.Head), scheme: cmp.Or(r.Client.Scheme, "http")}
+	if v.host = NormalHost(nil, r.Client.AppendHost(nil, r.Parsed, r.Head)); len(v.host) == 0 {
+		v.host = []byte(r.Client.ServerName)
 	}
 	raw := r.Parsed.Path.In(r.Head)
-	if r.Root > 0 || !bytes.Equal(http1.DecodePath(nil, raw), r.Path) {
-		v.path = AppendPath(nil, r.Path)
-		v.rest = AppendPath(nil, r.Path[min(r.Prefix, len(r.Path)):])
+	if root > 0 || !bytes.Equal(http1.DecodePath(nil, raw), path) {
+		v.path = AppendPath(nil, path)
+		v.rest = AppendPath(nil, path[min(prefix, len(path)):])
 	} else {
-		v.path, v.rest = raw, undecoded(raw, r.Prefix)
+		v.path, v.rest = raw, undecoded(raw, prefix)
 	}
 	return v
 }

@@ -6,7 +6,7 @@ import (
 	"fapws/cmd/fapws/settings"
 	"fapws/runtime"
 	"fapws/runtime/conn"
-	"fapws/runtime/sites"
+	"fapws/runtime/exchange"
 	"fapws/runtime/source/app"
 )
 
@@ -24,7 +24,7 @@ func Config() runtime.Config {
 }
 
 // Serve starts a server of mounts on a free port, and returns it and its address. It closes at the end of the test.
-func Serve(t testing.TB, cfg runtime.Config, h app.Interpreter, mounts ...sites.Mount) (s *runtime.Server, address string) {
+func Serve(t testing.TB, cfg runtime.Config, h app.Interpreter, mounts ...exchange.Mount) (s *runtime.Server, address string) {
 	t.Helper()
 	s, err := runtime.New(cfg)
 	if err != nil {
@@ -34,7 +34,7 @@ func Serve(t testing.TB, cfg runtime.Config, h app.Interpreter, mounts ...sites.
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Serve([]*conn.Listener{ln}, []sites.Site{{Table: mounts}}, h); err != nil {
+	if err := s.Serve([]*conn.Listener{ln}, []exchange.Site{{Table: mounts}}, h); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Close() })

@@ -14,8 +14,8 @@ import (
 	"fapws/cmd/fapws/process"
 	"fapws/cmd/fapws/settings"
 	"fapws/pybridge"
+	"fapws/runtime/exchange"
 	"fapws/runtime/logfile"
-	"fapws/runtime/sites"
 	"fapws/runtime/source/app"
 	"fapws/runtime/source/cache"
 	"fapws/runtime/source/programs"
@@ -164,11 +164,11 @@ var _ interface {
 
 // appMounts returns the mounts of the application of a route, the entries of its PATHS. It opens their document roots, so that the loop can
 // serve them without Python, and the directories of programs. The route takes the largest body of the application, unless it has one.
-func (b *builder) appMounts(r *Route) ([]sites.Mount, error) {
+func (b *builder) appMounts(r *Route) ([]exchange.Mount, error) {
 	contents := b.parts.Contents
 	switch {
 	case b.parts.Pending:
-		return []sites.Mount{{Pending: true}}, nil
+		return []exchange.Mount{{Pending: true}}, nil
 	case contents == nil:
 		return nil, nil // only mistakes are looked for
 	}
@@ -190,7 +190,7 @@ func (b *builder) appMounts(r *Route) ([]sites.Mount, error) {
 	}
 	var wrong []error
 	mounts := contents.Apps[i].Table
-	table := make([]sites.Mount, len(mounts))
+	table := make([]exchange.Mount, len(mounts))
 	for k := range mounts {
 		var err error
 		if table[k], err = b.mount(&mounts[k]); err != nil {
@@ -201,18 +201,18 @@ func (b *builder) appMounts(r *Route) ([]sites.Mount, error) {
 }
 
 // occupies returns how long a request for m keeps others from running.
-func (b *builder) occupies(m *pybridge.Mount) app.Occupancy {
+func (b *builder) occupies(m *pybridge.Mount) exchange.Occupancy {
 	switch {
 	case !m.Kind.OnThreads() || b.parts.Loader != nil:
-		return app.OccupiesNothing
+		return exchange.OccupiesNothing
 	case b.conf.Threads == 0:
-		return app.OccupiesUntilHead
+		return exchange.OccupiesUntilHead
 	}
-	return app.OccupiesUntilEnd
+	return exchange.OccupiesUntilEnd
 }
 
-func (b *builder) mount(m *pybridge.Mount) (mount sites.Mount, err error) {
-	mount = sites.Mount{
+func (b *builder) mount(m *pybridge.Mount) (mount exchange.Mount, err error) {
+	mount = exchange.Mount{
 		Prefix:       m.Prefix,
 		Index:        m.Index,
 		Resolved:     m.CGI == "",
@@ -229,7 +229,9 @@ func (b *builder) mount(m *pybridge.Mount) (mount sites.Mount, err error) {
 	}
 	if m.Login != "" {
 		l := loginOf(m.Login)
-		mount.Login = b.login(&l)
+		if login := b.login(&l); login != nil {
+			mount.Access = login
+		}
 	}
 	switch {
 	case m.Static != "":
@@ -259,7 +261,7 @@ func (b *builder) mount(m *pybridge.Mount) (mount sites.Mount, err error) {
 }
 
 // storeUploads has what clients send to a mount stored before its handler, if it has one, is called.
-func (b *builder) storeUploads(mount *sites.Mount, text string) error {
+func (b *builder) storeUploads(mount *exchange.Mount, text string) error {
 	options, err := upload.ParseOptions(text)
 	if err != nil {
 		return err

@@ -9,9 +9,8 @@ import (
 	"fapws/pybridge"
 	"fapws/runtime/auth"
 	"fapws/runtime/backend"
+	"fapws/runtime/exchange"
 	"fapws/runtime/logfile"
-	"fapws/runtime/sites"
-	"fapws/runtime/source/app"
 	"fapws/runtime/source/programs"
 	"fapws/runtime/source/static"
 	"fapws/runtime/source/upload"
@@ -88,7 +87,7 @@ func (p *Plan) build(conf *settings.Config, parts Parts) (*Built, error) {
 			if c.ownHost(conf) {
 				b.wrong(h.At.Errorf("default", "%s is already the default for all other hosts; give this host a name", c.What(conf)))
 			}
-			b.built.Sites = append([]sites.Site{s}, b.built.Sites...)
+			b.built.Sites = append([]exchange.Site{s}, b.built.Sites...)
 		} else {
 			b.built.Sites = append(b.built.Sites, s)
 		}
@@ -103,7 +102,7 @@ func (p *Plan) build(conf *settings.Config, parts Parts) (*Built, error) {
 
 // Built is the result of Build.
 type Built struct {
-	Sites []sites.Site
+	Sites []exchange.Site
 
 	// Private are the files that no site serves (Parts.Private).
 	Private *static.Private
@@ -157,13 +156,13 @@ type builder struct {
 	auths     map[*Auth]*auth.Basic
 	passwords *auth.Checker    // of all hosts
 	state     *auth.LoginState // of all sessions; nil: none was needed yet
-	page      app.Handler      // of all hosts: the status page; nil: none was needed yet
+	page      exchange.Handler // of all hosts: the status page; nil: none was needed yet
 	loginHere *hostLogin       // of the host; nil: no user has to log in
 	hidden    []string         // of the host: patterns of programs, which are never sent as files
 	index     []string         // of the host: names of programs that answer for a folder
 	routed    []string         // of the host: patterns of files that have a route
 	opened    []opened         // of all hosts
-	behind    []sites.Mount    // of the host: what answers where its root has no file
+	behind    []exchange.Mount // of the host: what answers where its root has no file
 }
 
 // wrong notes a mistake, a whole line. One that several routes have from their host is reported once.
@@ -196,8 +195,8 @@ func (b *builder) misused(at *settings.TOMLTable, key string, err error) {
 const maxBackend = 1024
 
 // responder mounts a source that is written in Go.
-func (b *builder) responder(r *Route, to backend.Responder) []sites.Mount {
-	m := sites.Mount{}
+func (b *builder) responder(r *Route, to backend.Responder) []exchange.Mount {
+	m := exchange.Mount{}
 	m.Handler = b.add(to)
 	return r.mounts(m)
 }
@@ -207,7 +206,7 @@ func Sends(conf *settings.Config) backend.Sends {
 	return backend.Sends{File: len(conf.Server.SendfileRoots) > 0, Accel: len(conf.Server.AccelRoots) > 0}
 }
 
-func (b *builder) add(to backend.Responder) app.Handler {
+func (b *builder) add(to backend.Responder) exchange.Handler {
 	if b.built.pool == nil {
 		b.built.pool = backend.New(maxBackend, func(line string) { b.parts.Log(logfile.Error, line) })
 		b.built.pool.Sends = Sends(b.conf)

@@ -10,8 +10,8 @@ import (
 	"fapws/cmd/fapws/process"
 	"fapws/cmd/fapws/settings"
 	"fapws/runtime/backend"
+	"fapws/runtime/exchange"
 	"fapws/runtime/logfile"
-	"fapws/runtime/sites"
 	"fapws/runtime/source/programs"
 	"fapws/runtime/source/static"
 )
@@ -86,7 +86,7 @@ func (b *builder) forPrograms(h *Host, r *Route, folder string) programs.Common 
 }
 
 // cgi mounts programs.
-func (b *builder) cgi(h *Host, r *Route) ([]sites.Mount, error) {
+func (b *builder) cgi(h *Host, r *Route) ([]exchange.Mount, error) {
 	scripts, err := r.scripts(h, r.CGI.Folder)
 	if err != nil {
 		return nil, err
@@ -111,7 +111,7 @@ func (b *builder) cgi(h *Host, r *Route) ([]sites.Mount, error) {
 }
 
 // php mounts PHP scripts.
-func (b *builder) php(h *Host, r *Route) ([]sites.Mount, error) {
+func (b *builder) php(h *Host, r *Route) ([]exchange.Mount, error) {
 	scripts, err := r.scripts(h, "")
 	if err != nil {
 		return nil, err
@@ -142,7 +142,7 @@ const phpGrace = 5 * time.Second
 
 // fastcgi mounts an application that speaks FastCGI: for the programs that match
 // has, below the root, or without match for all paths.
-func (b *builder) fastcgi(h *Host, r *Route) ([]sites.Mount, error) {
+func (b *builder) fastcgi(h *Host, r *Route) ([]exchange.Mount, error) {
 	o := r.FastCGI.FastCGIOptions
 	root := r.Root
 	var index []string
@@ -193,13 +193,13 @@ func (b *builder) scriptIndex(r *Route, name string) (index []string) {
 
 // behindFiles mounts a responder for the scripts that match has, and notes it for paths for which the files of the
 // host's root have nothing: directories with an index of its own, and pages of a front controller.
-func (b *builder) behindFiles(r *Route, to backend.Responder, index []string) []sites.Mount {
+func (b *builder) behindFiles(r *Route, to backend.Responder, index []string) []exchange.Mount {
 	mounts := b.responder(r, to)
 	if r.Match != "" {
 		behind := mounts[0]
 		behind.Match = ""
 		b.index = append(b.index, index...)
-		b.behind = append(b.behind, b.rules(r, []sites.Mount{behind})...)
+		b.behind = append(b.behind, b.rules(r, []exchange.Mount{behind})...)
 	}
 	return mounts
 }

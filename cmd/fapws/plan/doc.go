@@ -26,7 +26,7 @@
 // # Sites
 //
 // ReadSites turns the hosts and routes of the configuration file, and whatever the command line names to be
-// served, into the []sites.Site of a server. This part knows no Python: it gets a function that loads
+// served, into the []exchange.Site of a server. This part knows no Python: it gets a function that loads
 // applications.
 //
 //   - config.go: the top of the file, in addition to settings.

@@ -11,8 +11,8 @@ import (
 
 	"fapws/cmd/fapws/process"
 	"fapws/cmd/fapws/settings"
+	"fapws/runtime/exchange"
 	"fapws/runtime/logfile"
-	"fapws/runtime/sites"
 	"fapws/runtime/source/ssi"
 	"fapws/runtime/source/static"
 )
@@ -22,18 +22,18 @@ import (
 type Files = static.Options
 
 // files mounts a folder.
-func (b *builder) files(h *Host, r *Route) ([]sites.Mount, error) { return b.folder(r, false), nil }
+func (b *builder) files(h *Host, r *Route) ([]exchange.Mount, error) { return b.folder(r, false), nil }
 
 // folder mounts a directory; with fall, the next mount answers for missing files, and another one for files with the
 // names of programs.
-func (b *builder) folder(r *Route, fall bool, programs ...string) []sites.Mount {
+func (b *builder) folder(r *Route, fall bool, programs ...string) []exchange.Mount {
 	o := options(r.Files, r.Folder)
 	o.Fall, o.Routed, o.Programs = fall, b.routed, slices.Concat(b.hidden, programs)
 	f := b.open(r, o)
 	if f == nil {
 		return nil
 	}
-	return r.mounts(sites.Mount{Source: static.NewSource(f, fall)})
+	return r.mounts(exchange.Mount{Source: static.NewSource(f, fall)})
 }
 
 // open opens the folder of a route. nil: something is wrong, and noted.
@@ -91,7 +91,7 @@ func (b *builder) checkFallbacks() {
 }
 
 // withPages mounts a folder whose pages with elements are answered elsewhere.
-func (b *builder) withPages(r *Route, pages *SSI, fall bool) []sites.Mount {
+func (b *builder) withPages(r *Route, pages *SSI, fall bool) []exchange.Mount {
 	names := pages.names()
 	for _, name := range names {
 		if strings.ContainsRune(name, '/') {
@@ -129,7 +129,7 @@ func (s *SSI) names() []string {
 
 // ssi mounts pages: those of the folder that the route is for, whose other files
 // are served too, or those below a root, where paths begin.
-func (b *builder) ssi(h *Host, r *Route) ([]sites.Mount, error) {
+func (b *builder) ssi(h *Host, r *Route) ([]exchange.Mount, error) {
 	if r.Match != "" {
 		if len(r.SSI.Patterns) > 0 {
 			b.wrong(r.At.Errorf("match", "the names of pages are those of ssi already"))
@@ -150,7 +150,7 @@ func (b *builder) ssi(h *Host, r *Route) ([]sites.Mount, error) {
 }
 
 // pages mounts the pages of a folder, which stands for the paths below base.
-func (b *builder) pages(r *Route, folder, base string) []sites.Mount {
+func (b *builder) pages(r *Route, folder, base string) []exchange.Mount {
 	o := options(r.Files, folder)
 	o.CacheBytes = -1 // the pages are kept as they were understood
 	f := b.open(r, o)
@@ -166,7 +166,7 @@ func (b *builder) pages(r *Route, folder, base string) []sites.Mount {
 		return nil
 	}
 	mount := b.responder(r, pages)[0]
-	var mounts []sites.Mount
+	var mounts []exchange.Mount
 	for _, name := range r.SSI.names() {
 		mount.Match = name
 		mounts = append(mounts, mount)

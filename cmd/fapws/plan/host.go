@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"fapws/cmd/fapws/settings"
-	"fapws/runtime/sites"
+	"fapws/runtime/exchange"
 	"fapws/runtime/source/programs"
 )
 
@@ -57,12 +57,12 @@ func (h *Host) check(report func(error)) {
 
 // host builds the site of a host: its routes, then its files, then its
 // application.
-func (b *builder) host(h *Host) sites.Site {
+func (b *builder) host(h *Host) exchange.Site {
 	if b.conf.SSI && h.Root != "" && !h.At.Set("ssi") {
 		h.SSI.Given = true
 	}
 	b.at, b.loginHere = h.At, nil
-	s := sites.Site{Names: h.Names, Rules: b.ruled(h.At, &h.Rules), Pages: b.errorPages(h)}
+	s := exchange.Site{Names: h.Names, Rules: b.ruled(h.At, &h.Rules), Pages: b.errorPages(h)}
 	b.hostLogs(h, &s)
 	b.hidden, b.routed, b.behind, b.index = h.programs(), h.routed(), nil, nil
 	var parts []part
@@ -95,12 +95,12 @@ func (b *builder) host(h *Host) sites.Site {
 // part is the source of a route, or of the rest of a host.
 type part struct {
 	route  *Route
-	mounts []sites.Mount
+	mounts []exchange.Mount
 }
 
 // table puts the parts of a host together. The rules of a route without a kind are for the paths below its prefix,
 // whatever their source, and come before those of the parts behind it. So it becomes a second copy of their mounts.
-func (b *builder) table(parts []part) (table []sites.Mount) {
+func (b *builder) table(parts []part) (table []exchange.Mount) {
 	for i, p := range parts {
 		table = append(table, p.mounts...)
 		if p.route.onlyRules() {
@@ -114,10 +114,10 @@ func (b *builder) table(parts []part) (table []sites.Mount) {
 
 // ruledCopy returns the mounts of a part, for paths below the prefix of r that have a name which its pattern
 // matches, and with its rules. The name may be that of a folder or a script, with more behind it.
-func (b *builder) ruledCopy(r *Route, p part) []sites.Mount {
+func (b *builder) ruledCopy(r *Route, p part) []exchange.Mount {
 	copied := Route{At: r.At, Files: p.route.Files, Rules: r.Rules}
 	copied.Rules.inherit(p.route.Rules, r.At)
-	var mounts []sites.Mount
+	var mounts []exchange.Mount
 	for _, m := range p.mounts {
 		switch prefix := r.Prefix; {
 		case m.Within == "" || strings.HasPrefix(prefix, m.Within):
@@ -155,8 +155,8 @@ func (h *Host) routed() (names []string) {
 // root mounts the files of a host, and behind them what answers where there are
 // none: scripts, unless it is the application. Scripts that are the index of a
 // folder answer for it in both cases, the application for what is sent to it.
-func (b *builder) root(h *Host, r *Route) []sites.Mount {
-	var behind []sites.Mount
+func (b *builder) root(h *Host, r *Route) []exchange.Mount {
+	var behind []exchange.Mount
 	if h.App.Name == "" {
 		behind = b.behind
 	}
@@ -165,7 +165,7 @@ func (b *builder) root(h *Host, r *Route) []sites.Mount {
 }
 
 // rootFiles mounts the files of a host with the keys of r.
-func (b *builder) rootFiles(h *Host, r *Route, fall bool) []sites.Mount {
+func (b *builder) rootFiles(h *Host, r *Route, fall bool) []exchange.Mount {
 	r.Index = slices.Concat(r.Index, b.index)
 	if h.SSI.Given {
 		return b.withPages(r, &h.SSI, fall)
@@ -175,7 +175,7 @@ func (b *builder) rootFiles(h *Host, r *Route, fall bool) []sites.Mount {
 
 // filesUnder mounts the files of a host that are below the prefix of a route and match its pattern, with the keys of
 // the route. The parts behind it answer for missing files.
-func (b *builder) filesUnder(h *Host, r *Route) []sites.Mount {
+func (b *builder) filesUnder(h *Host, r *Route) []exchange.Mount {
 	under := *r
 	under.Prefix, under.Folder = "", h.Root
 	settings.InheritTable(&under.Files, &h.Files, r.At)
@@ -221,7 +221,7 @@ type kind struct {
 	given func(*Route) bool
 	what  func(*Route) string // its value in words
 	// build returns the mounts that answer. The error is about the key; those about others go to builder.wrong.
-	build func(*builder, *Host, *Route) ([]sites.Mount, error)
+	build func(*builder, *Host, *Route) ([]exchange.Mount, error)
 }
 
 func folderOf(r *Route) string { return r.Folder }
@@ -309,7 +309,7 @@ func (r *Route) What() string {
 }
 
 // route builds the source of a route.
-func (b *builder) route(h *Host, r *Route) []sites.Mount {
+func (b *builder) route(h *Host, r *Route) []exchange.Mount {
 	of := r.given()
 	if len(of) != 1 {
 		return nil // check has reported it

@@ -12,11 +12,10 @@ import (
 	"fapws/cmd/fapws/process"
 	"fapws/cmd/fapws/settings"
 	"fapws/runtime/backend"
+	"fapws/runtime/exchange"
 	"fapws/runtime/live"
 	"fapws/runtime/logfile"
 	"fapws/runtime/route"
-	"fapws/runtime/sites"
-	"fapws/runtime/source/app"
 	"fapws/runtime/source/programs"
 	"fapws/runtime/source/proxy"
 	"fapws/runtime/source/static"
@@ -58,7 +57,7 @@ func (a *SiteApplication) Folder() string {
 // app mounts a Python application. A route to the one that the host has anyway
 // leaves it where it is, so that its rules are for a part of it; the paths of
 // another one are below that of the route.
-func (b *builder) app(h *Host, r *Route) ([]sites.Mount, error) {
+func (b *builder) app(h *Host, r *Route) ([]exchange.Mount, error) {
 	mounts, err := b.appMounts(r)
 	if err != nil {
 		b.wrong(err)
@@ -78,15 +77,15 @@ func (b *builder) app(h *Host, r *Route) ([]sites.Mount, error) {
 	}
 	if r.Prefix != "" { // this route is the one that fits
 		none, _ := static.NewFixed(static.FixedOptions{Status: 404}) // nothing in it can be wrong
-		mounts = append(mounts, r.mounts(sites.Mount{Source: none})...)
+		mounts = append(mounts, r.mounts(exchange.Mount{Source: none})...)
 	}
 	return mounts, nil
 }
 
 // mounts is a mount for the paths of the route.
-func (r *Route) mounts(m sites.Mount) []sites.Mount {
+func (r *Route) mounts(m exchange.Mount) []exchange.Mount {
 	m.Prefix, m.Match = r.Prefix, r.Match
-	return []sites.Mount{m}
+	return []exchange.Mount{m}
 }
 
 // IsFolder reports whether name, APP as typed, is a folder of files to be served: one
@@ -105,21 +104,21 @@ func IsFolder(name string) bool {
 }
 
 // redirect mounts a source that redirects clients.
-func (b *builder) redirect(_ *Host, r *Route) ([]sites.Mount, error) {
+func (b *builder) redirect(_ *Host, r *Route) ([]exchange.Mount, error) {
 	to, err := static.NewRedirect(r.Redirect, r.Status)
-	return r.mounts(sites.Mount{Source: to}), err
+	return r.mounts(exchange.Mount{Source: to}), err
 }
 
 // rewrite mounts a source that gives requests another path, for the routes behind it.
-func (b *builder) rewrite(_ *Host, r *Route) ([]sites.Mount, error) {
+func (b *builder) rewrite(_ *Host, r *Route) ([]exchange.Mount, error) {
 	to, err := route.NewRewrite(r.Rewrite)
-	return r.mounts(sites.Mount{Rewrite: to}), err
+	return r.mounts(exchange.Mount{Rewrite: to}), err
 }
 
 // status mounts an answer that is always the same.
-func (b *builder) status(_ *Host, r *Route) ([]sites.Mount, error) {
+func (b *builder) status(_ *Host, r *Route) ([]exchange.Mount, error) {
 	answer, err := static.NewFixed(static.FixedOptions{Status: r.Status, Body: r.Text})
-	return r.mounts(sites.Mount{Source: answer}), err
+	return r.mounts(exchange.Mount{Source: answer}), err
 }
 
 // Proxying are the keys about how other servers are asked: of a route that is a proxy,
@@ -127,7 +126,7 @@ func (b *builder) status(_ *Host, r *Route) ([]sites.Mount, error) {
 type Proxying struct{ proxy.Options }
 
 // proxy mounts another server.
-func (b *builder) proxy(h *Host, r *Route) ([]sites.Mount, error) {
+func (b *builder) proxy(h *Host, r *Route) ([]exchange.Mount, error) {
 	settings.InheritTable(&r.Proxying, &h.Proxying, r.At)
 	given := func(key string) bool { return r.At.Set(key) || h.At.Set(key) }
 	o := r.Proxying.Options
@@ -181,7 +180,7 @@ type Upload struct {
 const defaultUpload = 1 << 30
 
 // upload mounts a place for uploads.
-func (b *builder) upload(_ *Host, r *Route) ([]sites.Mount, error) {
+func (b *builder) upload(_ *Host, r *Route) ([]exchange.Mount, error) {
 	at, o := r.Upload.At, r.Upload.Options
 	o.MaxSize = cmp.Or(o.MaxSize, defaultUpload)
 	o.Replace = o.Replace || !at.Set("replace")
@@ -271,7 +270,7 @@ func (p *Programs) Respond(w *backend.Response, r *backend.Request) {
 }
 
 // Handler is runtime.Config.Programs.
-func (p *Programs) Handler() app.Handler {
+func (p *Programs) Handler() exchange.Handler {
 	const most = 1024 // requests at the same time, nearly all of which wait
 	pool := backend.New(most, func(line string) { p.Log(0, logfile.Error, "", line) })
 	pool.Sends = p.Sends

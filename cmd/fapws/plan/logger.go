@@ -20,9 +20,9 @@ import (
 	"fapws/cmd/fapws/ctl"
 	"fapws/cmd/fapws/process"
 	"fapws/cmd/fapws/settings"
+	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/logfile"
-	"fapws/runtime/sites"
 )
 
 // Logger is where a process writes errors. It writes lines: to people, on standard error, such as
@@ -271,9 +271,9 @@ func (l *LogFiles) Lost() (n int64) {
 //	15:04:05 GET /path?query 200 1234 bytes 1.2ms
 //
 // in colours where standard error is a terminal. To be called on the loop.
-func (l *Logger) Requests() func(*sites.RequestSummary) {
+func (l *Logger) Requests() func(*exchange.RequestSummary) {
 	colour := sync.OnceValue(func() bool { return wantsColour(os.Stderr) }) // it is a pipe until all is loaded
-	return func(r *sites.RequestSummary) {
+	return func(r *exchange.RequestSummary) {
 		if !l.Shows(logfile.Info) {
 			return
 		}
@@ -285,7 +285,7 @@ func (l *Logger) Requests() func(*sites.RequestSummary) {
 	}
 }
 
-func appendAnswered(dst []byte, r *sites.RequestSummary, colour bool) []byte {
+func appendAnswered(dst []byte, r *exchange.RequestSummary, colour bool) []byte {
 	line := r.Line
 	if at := bytes.LastIndex(line, []byte(" HTTP/1.")); at > 0 {
 		line = line[:at]

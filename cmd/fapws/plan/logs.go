@@ -13,8 +13,8 @@ import (
 	"fapws/cmd/fapws/confine"
 	"fapws/cmd/fapws/settings"
 	"fapws/pybridge"
+	"fapws/runtime/exchange"
 	"fapws/runtime/logfile"
-	"fapws/runtime/sites"
 	"fapws/runtime/system"
 )
 
@@ -28,7 +28,7 @@ func (c *SiteConfig) LogFiles(conf *settings.Config) []string {
 }
 
 // hostLogs opens the logs that a host has for itself.
-func (b *builder) hostLogs(h *Host, s *sites.Site) {
+func (b *builder) hostLogs(h *Host, s *exchange.Site) {
 	if b.parts.Logs == nil {
 		return
 	}
@@ -147,7 +147,7 @@ func (l *LogFiles) Access(path, format string) (*logfile.AccessLog, error) {
 const errorFlush = time.Second
 
 // Errors returns the function that logs lines about clients to path, and the number by which handlers know the same log
-// (sites.Site.ErrorLogNumber). A host that names the error log of the settings has that.
+// (exchange.Site.ErrorLogNumber). A host that names the error log of the settings has that.
 func (l *LogFiles) Errors(path string) (write hostLog, number int, err error) {
 	if path == "-" || path != off && isErrorLog(l.conf, path) {
 		return l.main.LogClient, 0, nil

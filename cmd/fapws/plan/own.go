@@ -13,7 +13,6 @@ import (
 	"fapws/runtime/backend"
 	"fapws/runtime/exchange"
 	"fapws/runtime/logfile"
-	"fapws/runtime/sites"
 	"fapws/runtime/source/static"
 )
 
@@ -50,7 +49,7 @@ func (c *SiteConfig) What(conf *settings.Config) string {
 
 // health returns the mounts for health checks below prefix, before everything else of each host: a load balancer has no password, asks over
 // HTTP and by the address of the machine, and gets no redirect. "": none.
-func health(prefix string, pending bool, stops *atomic.Bool) []sites.Mount {
+func health(prefix string, pending bool, stops *atomic.Bool) []exchange.Mount {
 	if prefix == "" {
 		return nil
 	}
@@ -63,13 +62,13 @@ func health(prefix string, pending bool, stops *atomic.Bool) []sites.Mount {
 	if pending {
 		ready.serves = answer(503, "starting\n")
 	}
-	return []sites.Mount{{Prefix: prefix + "/ready", Source: ready, Open: true}, {Prefix: prefix, Source: alive, Open: true}}
+	return []exchange.Mount{{Prefix: prefix + "/ready", Source: ready, Open: true}, {Prefix: prefix, Source: alive, Open: true}}
 }
 
 // Waiting makes a site that has every request wait for others, but answers health checks: those of a process that is asleep.
 func Waiting(conf *settings.Config, stops *atomic.Bool) *Built {
 	mounts := health(conf.Health, false, stops)
-	return &Built{Sites: []sites.Site{{Table: append(mounts, sites.Mount{Prefix: "/", Pending: true})}}}
+	return &Built{Sites: []exchange.Site{{Table: append(mounts, exchange.Mount{Prefix: "/", Pending: true})}}}
 }
 
 // readiness answers whether the server should get requests. It is an exchange.Source.
@@ -94,7 +93,7 @@ const maxStatus = 64
 // statusPage returns the mount of the status page, before everything else of the host but health checks. The rules of the host are for it,
 // too: who has to log in, who may ask. Where users log in by a form, clients on this machine need not: the page has its own rules for them,
 // and not all can. rest has the mounts of the parts of the host.
-func (b *builder) statusPage(rest []sites.Mount) []sites.Mount {
+func (b *builder) statusPage(rest []exchange.Mount) []exchange.Mount {
 	if b.parts.Status == nil || b.conf.Status == "" {
 		return nil
 	}
@@ -102,11 +101,11 @@ func (b *builder) statusPage(rest []sites.Mount) []sites.Mount {
 		pool := backend.New(maxStatus, func(line string) { b.parts.Log(logfile.Error, line) }) // Upstreams does not count it
 		b.page = pool.Handler(b.parts.Status)
 	}
-	m := sites.Mount{Prefix: b.conf.Status, Except: []string{auth.FormPath, auth.OutPath}, LocalWithoutLogin: true, OwnPolicy: true, Handler: b.page}
-	if at := slices.IndexFunc(rest, func(m sites.Mount) bool { return m.Login != nil }); at >= 0 { // of an entry of PATHS
-		m.Login = rest[at].Login
+	m := exchange.Mount{Prefix: b.conf.Status, Except: []string{auth.FormPath, auth.OutPath}, LocalWithoutLogin: true, OwnPolicy: true, Handler: b.page}
+	if at := slices.IndexFunc(rest, func(m exchange.Mount) bool { return m.Access != nil }); at >= 0 { // of an entry of PATHS
+		m.Access = rest[at].Access
 	}
-	return []sites.Mount{m}
+	return []exchange.Mount{m}
 }
 
 // challenges is the path below which an authority looks for its tokens, over plain HTTP (RFC 8555 §8.3).
@@ -115,7 +114,7 @@ const challenges = "/.well-known/acme-challenge/"
 // redirectToHTTPS returns the mount that sends clients of plain HTTP to HTTPS, before any other and before a password
 // is asked for; nothing if the settings do not want it. 308 keeps the method and the body, which 301 does not (RFC 9110
 // §15.4.9); browsers remember both.
-func (b *builder) redirectToHTTPS(h *Host) []sites.Mount {
+func (b *builder) redirectToHTTPS(h *Host) []exchange.Mount {
 	port := b.conf.HTTPSRedirect
 	if on := h.HTTPSRedirect; on != nil {
 		if !*on {
@@ -137,29 +136,29 @@ func (b *builder) redirectToHTTPS(h *Host) []sites.Mount {
 		port = ":" + port
 	}
 	to, _ := static.NewRedirect("https://${host}"+port+"${path}", 308) // nothing in it can be wrong
-	return []sites.Mount{{Prefix: "/", Except: []string{challenges}, Plain: true, Open: true, Source: to}}
+	return []exchange.Mount{{Prefix: "/", Except: []string{challenges}, Plain: true, Open: true, Source: to}}
 }
 
 // authorityPath is where clients get the certificate of the machine's own authority, also over plain HTTP.
 const authorityPath = "/.well-known/fapws-ca.crt"
 
 // authority returns the mount with that certificate, in the form that browsers and telephones offer to trust.
-func (b *builder) authority() []sites.Mount {
+func (b *builder) authority() []exchange.Mount {
 	block, _ := pem.Decode(b.parts.Authority)
 	if block == nil {
 		return nil
 	}
 	answer, _ := static.NewFixed(static.FixedOptions{Body: string(block.Bytes), Type: "application/x-x509-ca-cert"}) // nothing in it can be wrong
-	return []sites.Mount{{Prefix: authorityPath, Open: true, Source: answer}}
+	return []exchange.Mount{{Prefix: authorityPath, Open: true, Source: answer}}
 }
 
 // tokens returns the mount where a public authority finds its tokens, before everything else of the host.
-func (b *builder) tokens() []sites.Mount {
+func (b *builder) tokens() []exchange.Mount {
 	find := b.parts.Token
 	if find == nil {
 		return nil
 	}
-	m := sites.Mount{Prefix: challenges, Open: true}
+	m := exchange.Mount{Prefix: challenges, Open: true}
 	m.Handler = b.add(backend.Func(func(w *backend.Response, r *backend.Request) {
 		text, err := find(r.Path[strings.LastIndexByte(r.Path, '/')+1:])
 		if err != nil {
@@ -169,7 +168,7 @@ func (b *builder) tokens() []sites.Mount {
 		w.Start(exchange.Head{Status: 200, Fields: []byte("Content-Type: application/octet-stream\r\n"), Length: int64(len(text))})
 		_, _ = w.Write(text) // the client may have left
 	}))
-	return []sites.Mount{m}
+	return []exchange.Mount{m}
 }
 
 // HSTS is the key hsts: a time, or a table (RFC 6797 §6.1).

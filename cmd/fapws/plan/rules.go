@@ -18,7 +18,6 @@ import (
 	"fapws/runtime/http1"
 	"fapws/runtime/logfile"
 	"fapws/runtime/route"
-	"fapws/runtime/sites"
 	"fapws/runtime/source/cache"
 	"fapws/runtime/source/static"
 	"fapws/runtime/system"
@@ -82,7 +81,7 @@ type Auth struct {
 }
 
 // rules puts the rules of a route on its mounts.
-func (b *builder) rules(r *Route, mounts []sites.Mount) []sites.Mount {
+func (b *builder) rules(r *Route, mounts []exchange.Mount) []exchange.Mount {
 	b.cache(r, mounts)
 	rules := b.ruled(r.At, &r.Rules)
 	for i := range mounts {
@@ -92,11 +91,11 @@ func (b *builder) rules(r *Route, mounts []sites.Mount) []sites.Mount {
 }
 
 // ruled returns the effect of rules, or nil without any.
-func (b *builder) ruled(at *settings.TOMLTable, r *Rules) *sites.Rules {
+func (b *builder) ruled(at *settings.TOMLTable, r *Rules) *exchange.Rules {
 	if reflect.ValueOf(r).Elem().IsZero() && b.cas == "" {
 		return nil
 	}
-	o := sites.RuleOptions{
+	o := exchange.Rules{
 		Set:         r.Headers,
 		Remove:      r.RemoveHeaders,
 		Allow:       r.Allow,
@@ -104,9 +103,8 @@ func (b *builder) ruled(at *settings.TOMLTable, r *Rules) *sites.Rules {
 		Methods:     r.Methods,
 		MaxBodySize: r.MaxBodySize,
 		Timeout:     r.Timeout,
-		Auth:        b.auth(r.Auth),
+		Access:      b.access(r),
 		Cert:        route.ClientCert{Authorities: b.cas, Need: b.certNeed(r.ClientCert)},
-		Login:       b.login(r.Login),
 		NoLogin:     r.Login != nil && !r.Login.Given,
 	}
 	if at.Set("auth") && at.Set("login") && r.Login.wanted() {
@@ -115,14 +113,26 @@ func (b *builder) ruled(at *settings.TOMLTable, r *Rules) *sites.Rules {
 	if r.HSTS != nil {
 		o.SetSecure = []exchange.Field{{Name: "Strict-Transport-Security", Value: r.HSTS.value()}}
 	}
-	rules, err := sites.NewRules(o)
+	rules, err := exchange.NewRules(o)
 	if err == nil {
 		return rules
 	}
-	for key, part := range map[string]sites.RuleOptions{"headers": {Set: o.Set}, "remove-headers": {Remove: o.Remove}, "methods": {Methods: o.Methods}} {
-		if _, err := sites.NewRules(part); err != nil {
+	for key, part := range map[string]exchange.Rules{"headers": {Set: o.Set}, "remove-headers": {Remove: o.Remove}, "methods": {Methods: o.Methods}} {
+		if _, err := exchange.NewRules(part); err != nil {
 			b.misused(at, key, err)
 		}
+	}
+	return nil
+}
+
+// access returns how users log in; nil: they need not.
+func (b *builder) access(r *Rules) exchange.Access {
+	basic, login := b.auth(r.Auth), b.login(r.Login)
+	switch {
+	case login != nil:
+		return login
+	case basic != nil:
+		return basic
 	}
 	return nil
 }
@@ -147,7 +157,7 @@ func (b *builder) auth(a *Auth) *auth.Basic {
 }
 
 // errorPages are those of a host: files of its root, or URLs.
-func (b *builder) errorPages(h *Host) *static.Pages {
+func (b *builder) errorPages(h *Host) exchange.Pages {
 	if len(h.ErrorPages) == 0 {
 		return nil
 	}
@@ -183,7 +193,7 @@ type Cache struct {
 }
 
 // cache puts the rule of a route, or that of --cache, on its mounts. The rule of an entry of PATHS goes before it.
-func (b *builder) cache(r *Route, mounts []sites.Mount) {
+func (b *builder) cache(r *Route, mounts []exchange.Mount) {
 	rule := cache.Rule{}
 	switch {
 	case r.Cache != nil && !r.Cache.Given, r.Cache == nil && !b.conf.Cache:
@@ -324,13 +334,13 @@ func logo(path string) (string, error) {
 const maxForms = 1024
 
 // loginPages returns the mounts of the form, and for logging out, if users of the host log in.
-func (b *builder) loginPages() []sites.Mount {
+func (b *builder) loginPages() []exchange.Mount {
 	if b.loginHere == nil || b.loginHere.login == nil {
 		return nil
 	}
-	body, _ := sites.NewRules(sites.RuleOptions{MaxBodySize: auth.MaxLoginBody})          // nothing in it can be wrong
+	body, _ := exchange.NewRules(exchange.Rules{MaxBodySize: auth.MaxLoginBody})          // nothing in it can be wrong
 	pool := backend.New(maxForms, func(line string) { b.parts.Log(logfile.Error, line) }) // others are for proxies and programs
-	return []sites.Mount{
+	return []exchange.Mount{
 		{Prefix: auth.FormPath, ToLogIn: true, OwnPolicy: true, Rules: body, Handler: pool.Handler(backend.Func(b.loginHere.login.Form))},
 		{Prefix: auth.OutPath, ToLogIn: true, OwnPolicy: true, Rules: body, Handler: pool.Handler(backend.Func(b.loginHere.login.Out))},
 	}

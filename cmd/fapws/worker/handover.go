@@ -8,12 +8,13 @@ import (
 	"os"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"fapws/cmd/fapws/pool"
 	"fapws/runtime"
+	"fapws/runtime/exchange"
 	"fapws/runtime/live"
 	"fapws/runtime/logfile"
-
-	"golang.org/x/sys/unix"
 )
 
 // Workers hand over the state of channels to each other: past events to every one that starts, subscribers to the one
@@ -119,7 +120,7 @@ var errNoFile = errors.New("descriptor missing; check the limit of open files")
 // takeClient serves a subscriber, or a WebSocket. A WebSocket that it cannot serve goes back to the other worker.
 func (r *relay) takeClient(m *pool.Message, files []*os.File, from *pool.Channel) error {
 	var subscriber live.StreamState
-	var socket live.SocketState
+	var socket exchange.SocketState
 	var d any = &subscriber
 	if m.Text == pool.WebSocket {
 		d = &socket
@@ -188,7 +189,7 @@ func (p *Parent) takeBack(to *pool.Channel) {
 		if err != nil || len(m.Raw) == 0 {
 			return
 		}
-		var d live.SocketState
+		var d exchange.SocketState
 		if err = json.Unmarshal(m.Raw, &d); err == nil && len(files) == 1 {
 			var fd int
 			if fd, err = pool.Duplicate(files[0]); err == nil {
@@ -216,7 +217,7 @@ func (p *Parent) handClientsOver(ctx context.Context) {
 			return errNoSuccessor
 		}
 		text := ""
-		if _, ok := d.(*live.SocketState); ok {
+		if _, ok := d.(*exchange.SocketState); ok {
 			text = pool.WebSocket
 			s.relay.awaitOwn(ordered) // what the client has had published here comes before what it has published there
 		}

@@ -21,7 +21,6 @@ import (
 	"fapws/runtime"
 	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
-	"fapws/runtime/sites"
 	"fapws/runtime/source/static"
 	"fapws/runtime/system"
 )
@@ -242,7 +241,7 @@ func (p *Parent) servePage() (code int, err error) {
 	s.signals.serve()
 	none, err := static.NewFixed(static.FixedOptions{Status: 503, Fields: []exchange.Field{{Name: "Retry-After", Value: "1"}}})
 	if err == nil {
-		err = s.server.Serve(nil, []sites.Site{{Table: []sites.Mount{{Prefix: "/", Source: none}}}}, nil)
+		err = s.server.Serve(nil, []exchange.Site{{Table: []exchange.Mount{{Prefix: "/", Source: none}}}}, nil)
 	}
 	if err != nil {
 		return 0, process.ExitNotStarted("%v", err)

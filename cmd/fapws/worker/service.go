@@ -391,7 +391,7 @@ func (s *service) runConfig() pybridge.RunConfig {
 func (s *service) warn(line string) { s.log.Log(logfile.Warning, line) }
 
 // buildEarly makes the sites that answer clients while the applications load, with all that the configuration has beside them. Requests
-// for the applications wait (sites.Mount.Pending). Where a script may change settings, and before a sandbox is entered, clients wait in
+// for the applications wait (exchange.Mount.Pending). Where a script may change settings, and before a sandbox is entered, clients wait in
 // the queue of the kernel instead. A worker that is asleep knows the settings; before a sandbox or the directory of --chroot is entered it
 // answers health checks only: another program may have changed files for clients to get that it could not read itself.
 func (s *service) buildEarly() error {

@@ -1,22 +1,25 @@
 package exchangetest
 
 import (
+	"fmt"
+	"net"
+
+	"fapws/runtime/conn"
+	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/logfile"
 )
 
-// Client stands for the connection of an exchange: it is its Sink and its Server, and keeps what a source sends.
+// Client stands for the client of an exchange, and what carries it: it is the Sink and the Stream, and keeps what a source sends.
 type Client struct {
 	Parts   []exchange.Part // released already; Body is a copy
 	Replies []exchange.Reply
 	Logged  []string
-	Waits   bool // another response comes first
-	Left    bool // the client leaves before work beside the loop has ended
+	Waits   bool            // another response comes first
+	Loop    *eventloop.Loop // for Exchange.Beside; nil: it is not called
 
-	Awaits   bool  // AwaitTurn was called
 	Delayed  int   // calls of AwaitTurn with early
-	Slow     bool  // WaitsForClient
 	Credited int64 // sum of Part.Credit
 }
 
@@ -27,10 +30,15 @@ func (c *Client) Exchange(request, prefix string) *exchange.Exchange {
 	if _, err := parsed.Parse(head, &limits); err != nil {
 		panic(err)
 	}
-	return &exchange.Exchange{Sink: c, Server: c, Logger: c, Req: &exchange.Request{
+	s := exchange.Server{Set: &conn.Set{Events: c.Loop, Log: func(level logfile.Level, format string, args ...any) {
+		c.Logged = append(c.Logged, level.String()+": "+fmt.Sprintf(format, args...))
+	}}}
+	x := s.New(s.NewClient(-1, &net.UnixAddr{}, &net.UnixAddr{}, false), c, nil).Sub(&exchange.Request{
 		Head: head, Parsed: parsed, Path: http1.DecodePath(nil, parsed.Path.In(head)), Spool: -1,
 		Prefix: len(prefix), Script: len(prefix), Peer: &exchange.Peer{},
-	}}
+	}, nil, c)
+	x.Stream, x.Parent = c, nil
+	return &x
 }
 
 // Send implements exchange.Sink.
@@ -52,36 +60,17 @@ func (c *Client) Send(p *exchange.Part) {
 // Reply implements exchange.Sink.
 func (c *Client) Reply(r exchange.Reply) { c.Replies = append(c.Replies, r) }
 
-// InTurn implements exchange.Server.
-func (c *Client) InTurn() bool { return !c.Waits }
+// InTurn implements exchange.Stream.
+func (c *Client) InTurn(*exchange.Exchange) bool { return !c.Waits }
 
-// AwaitTurn implements exchange.Server.
-func (c *Client) AwaitTurn(early bool) {
-	if early {
-		c.Delayed++
-	} else {
-		c.Awaits = true
-	}
-}
+// Wait implements exchange.Stream.
+func (c *Client) Wait(*exchange.Exchange) { c.Delayed++ }
 
-// Keep implements exchange.Server.
-func (c *Client) Keep() {}
+// Others are methods of exchange.Stream that no source needs.
 
-// WaitsForClient implements exchange.Server.
-func (c *Client) WaitsForClient() bool { return c.Slow }
-
-// Beside implements exchange.Server: it does the work at once.
-func (c *Client) Beside(work func(), done func(gone bool)) {
-	work()
-	done(c.Left)
-}
-
-// Decline implements exchange.Server.
-func (c *Client) Decline(index string) bool {
-	return true
-}
-
-// Log implements exchange.Logger.
-func (c *Client) Log(level logfile.Level, line string) {
-	c.Logged = append(c.Logged, level.String()+": "+line)
+func (*Client) Read(*exchange.Exchange)                  {}
+func (*Client) Write(*exchange.Exchange, *exchange.Part) {}
+func (*Client) Replace(_, _ *exchange.Exchange, _ bool)  {}
+func (*Client) SwitchProtocols(*exchange.Exchange, *http1.Response) (*conn.Conn, []byte) {
+	return nil, nil
 }

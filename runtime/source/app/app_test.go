@@ -160,7 +160,7 @@ func (r *rig) told() string { return strings.Join(r.h.told, " ") }
 var head = exchange.Head{Status: 200, Length: -1}
 
 func TestFull(t *testing.T) {
-	r := newRig(t, Options{Occupies: OccupiesUntilEnd}, Config{})
+	r := newRig(t, Options{Occupies: exchange.OccupiesUntilEnd}, Config{})
 	r.h.full = true
 	r.start()
 	r.want("sent", r.got(), "Service Unavailable")
@@ -205,12 +205,12 @@ func TestOverdue(t *testing.T) {
 		{"nothing", func(*rig) {}, "Gateway Timeout", "overdue", ""},
 		{"begun", func(r *rig) { r.make(exchange.Part{First: true, Head: head, Body: []byte("a")}) }, "[a /", "overdue", ""},
 		{"gone", func(r *rig) { r.x.Source.OnGone(r.x) }, "/", "cancel overdue", ""},
-		{"waits for its client", func(r *rig) { r.client.Slow = true }, "", "", "[late]"},
+		{"waits for its client", func(r *rig) { r.client.Waits, r.x.Out.Begun = true, true }, "", "", "[late]"},
 		{"WebSocket", func(r *rig) { r.make(exchange.Part{First: true, Head: exchange.Head{Status: 101, WebSocket: true}}) }, "[", "", "[ [late]"},
 		{"deferred", func(r *rig) { r.make(exchange.Part{Op: exchange.OpDeferred}) }, "", "", "[late]"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r := newRig(t, Options{Timeout: 5 * time.Second, Occupies: OccupiesUntilEnd}, Config{})
+			r := newRig(t, Options{Timeout: 5 * time.Second, Occupies: exchange.OccupiesUntilEnd}, Config{})
 			r.start()
 			c.before(r)
 			for range 20 {
@@ -351,7 +351,7 @@ func TestHandOverInTurn(t *testing.T) {
 		r.client.Waits = true
 		r.start()
 		r.make(file)
-		if !r.client.Awaits || r.got() != "" {
+		if r.got() != "" {
 			t.Fatalf("sent %q", r.got())
 		}
 		r.client.Waits = false
@@ -359,7 +359,7 @@ func TestHandOverInTurn(t *testing.T) {
 			r.x.Source.OnGone(r.x)
 			r.want("sent", r.got(), "/")
 		} else {
-			r.x.Source.Start(r.x)
+			r.x.TakeTurn()
 			r.want("sent", r.got(), "[file {}]")
 		}
 		if !r.Idle() {

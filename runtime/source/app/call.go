@@ -11,7 +11,7 @@ import (
 type call struct {
 	d       *Dispatcher
 	x       *exchange.Exchange // nil: it has ended, and later parts are dropped
-	handler Handler
+	handler exchange.Handler
 	ticket  exchange.Ticket
 	parts   int32 // that were delivered and are not released
 	next    *call // in the list of free ones
@@ -26,7 +26,7 @@ type call struct {
 	errorLog int            // exchange.Request.ErrorLog
 	traced   bool           // exchange.Request.Traced
 
-	occupies Occupancy
+	occupies exchange.Occupancy
 	depth    uint8 // exchange.Request.Depth, which is at most exchange.MaxDepth
 	owed     bool  // the handler has to make the next part
 	deferred bool  // the handler has not started it (exchange.OpDeferred)
@@ -64,7 +64,7 @@ func (d *Dispatcher) deliver(p *exchange.Part) {
 		c.putBack()
 		return
 	}
-	if c.occupies != OccupiesNothing && c.occupies.endsWith(p) {
+	if c.occupies != exchange.OccupiesNothing && c.occupies.EndsWith(p) {
 		c.frees()
 	}
 	if p.Last {
@@ -190,7 +190,7 @@ func (c *call) putBack() {
 		c.resume()
 		return
 	}
-	c.x.Server.AwaitTurn(true)
+	c.x.AwaitTurn(true)
 }
 
 // resume has the handler start a deferred call.
@@ -301,14 +301,14 @@ func (d *Dispatcher) Stalled() {
 
 // waitsForClient reports whether the handler may be waiting for its client. With a detached descriptor it may at any time.
 func (c *call) waitsForClient() bool {
-	return c.x != nil && !c.gone && (c.detached || c.x.Server.WaitsForClient())
+	return c.x != nil && !c.gone && (c.detached || c.x.WaitsForClient())
 }
 
 // overdue answers for the handler, as far as that goes: with 504, or by breaking off the response when it has begun. Parts that
 // still come are released unseen.
 func (c *call) overdue(took time.Duration) {
 	c.owed = false
-	if c.occupies != OccupiesNothing { // its thread does not count any more, either
+	if c.occupies != exchange.OccupiesNothing { // its thread does not count any more, either
 		c.frees()
 	}
 	x := c.x

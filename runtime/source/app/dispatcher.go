@@ -11,34 +11,9 @@ import (
 	"fapws/runtime/http1"
 )
 
-// Handler answers requests. The loop gives it requests, and gets parts of responses; neither side ever waits for the other.
-//
-// All methods but Release are called on the loop only.
-type Handler interface {
-	// Submit hands over a request. It returns false when too many wait: the
-	// loop then answers 503.
-	Submit(*exchange.Request) bool
-
-	// Deliver hands over the data that has arrived for an exchange of which the loop has not
-	// yet taken the Last part; the handler may have made it, and then drops the input.
-	// It does not wait and cannot fail; excess data is not read
-	// (exchange.InputWindow).
-	Deliver(exchange.Input)
-
-	// Release gives a part back: its bytes were sent or are not wanted any
-	// more. Any goroutine may call it. Unreleased bytes are what the handler
-	// uses for back-pressure; releasing the Last part ends the exchange.
-	Release(*exchange.Part)
-
-	// Cancel says that no client waits for this exchange any more. Work not yet started is dropped, iterators are closed. The Last part still
-	// comes. If the reason is that the exchange has taken longer than its Source allows, took is how long; its client has been answered
-	// then, as far as that goes, and Cancel may have been called before. Otherwise it is 0. It must not block.
-	Cancel(t exchange.Ticket, took time.Duration)
-}
-
 // Interpreter is the Handler of the application, which the loop asks for parts. Others give theirs to exchange.Request.Publish.
 type Interpreter interface {
-	Handler
+	exchange.Handler
 
 	// Flush starts the requests of Submit: none runs before. An inline handler runs here, on
 	// the loop; the loop calls Next after every Flush and on every wake-up.
@@ -111,7 +86,7 @@ type Config struct {
 
 	// Programs returns the Handler that runs the programs named by other handlers. It is called once,
 	// on the event loop, when the first program is named. nil: such requests get 500.
-	Programs func() Handler
+	Programs func() exchange.Handler
 
 	// Subrequests is for handlers that ask the server itself for pages.
 	Subrequests func(exchange.Origin) exchange.Subrequester
@@ -129,7 +104,7 @@ type Dispatcher struct {
 	main     Interpreter          // the one of Serve; nil: none
 	app      Application          // main, if it is one
 	used     int64                // conn.Set.Now when a call of main has ended last
-	programs Handler              // that Config.Programs has returned; nil: no program was named yet
+	programs exchange.Handler     // that Config.Programs has returned; nil: no program was named yet
 	publish  func(*exchange.Part) // exchange.Request.Publish
 	attended chan struct{}        // calls Attend
 
@@ -293,35 +268,8 @@ func (d *Dispatcher) Idle() bool {
 	return !slices.ContainsFunc(d.calls, func(c *call) bool { return c.handler != nil })
 }
 
-// Occupancy is how long a request occupies the application.
-type Occupancy uint8
-
-const (
-	// OccupiesNothing is for requests that do not wait for each other.
-	OccupiesNothing Occupancy = iota
-
-	// OccupiesUntilHead is until the answer begins. It is for handlers that run on the loop, which asks for the
-	// rest of an answer in between.
-	OccupiesUntilHead
-
-	// OccupiesUntilEnd is until the whole answer was made, or a WebSocket has begun. It is for handlers that run on threads:
-	// a thread that runs a generator can do nothing else.
-	OccupiesUntilEnd
-)
-
-// endsWith reports whether an exchange with this Occupancy no longer occupies the application after p.
-func (o Occupancy) endsWith(p *exchange.Part) bool {
-	switch o {
-	case OccupiesUntilHead:
-		return !p.Interim
-	case OccupiesUntilEnd:
-		return p.Last || p.First && p.Head.WebSocket
-	}
-	return false
-}
-
 // frees is for a call that no longer occupies the application.
 func (c *call) frees() {
-	c.occupies = OccupiesNothing
+	c.occupies = exchange.OccupiesNothing
 	c.d.loop.Occupied(-1)
 }

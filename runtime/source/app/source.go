@@ -7,30 +7,28 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/logfile"
-	"fapws/runtime/source/static"
 )
 
 // Source has exchanges answered by one Handler.
 type Source struct {
 	exchange.Memory
 	d       *Dispatcher
-	handler Handler
+	handler exchange.Handler
 	options Options
 }
 
 // Options say how a Source treats its exchanges.
 type Options struct {
-	Timeout  time.Duration // maximum time that the handler may owe a part; 0: no limit
-	Occupies Occupancy     // how long each exchange occupies the application
-	Main     bool          // the handler is that of the application: see Dispatcher.LastUse
+	Timeout  time.Duration      // maximum time that the handler may owe a part; 0: no limit
+	Occupies exchange.Occupancy // how long each exchange occupies the application
+	Main     bool               // the handler is that of the application: see Dispatcher.LastUse
 }
 
 // Source returns the source of a handler. It is safe for concurrent use.
-func (d *Dispatcher) Source(h Handler, o Options) *Source {
+func (d *Dispatcher) Source(h exchange.Handler, o Options) *Source {
 	return &Source{d: d, handler: h, options: o}
 }
 
@@ -56,7 +54,7 @@ func (s *Source) Start(x *exchange.Exchange) {
 		return
 	}
 	x.Source, x.By = c, "application"
-	if s.options.Occupies != OccupiesNothing {
+	if s.options.Occupies != exchange.OccupiesNothing {
 		c.occupies = s.options.Occupies
 		d.loop.Occupied(1)
 	}
@@ -75,7 +73,7 @@ type Receiving struct {
 }
 
 // Receiving returns a Source that has first receive bodies, and then answer. It is safe for concurrent use.
-func (d *Dispatcher) Receiving(first Handler, then exchange.Source) *Receiving {
+func (d *Dispatcher) Receiving(first exchange.Handler, then exchange.Source) *Receiving {
 	return &Receiving{first: d.Source(first, Options{}), then: then}
 }
 
@@ -83,7 +81,7 @@ func (d *Dispatcher) Receiving(first Handler, then exchange.Source) *Receiving {
 func (s *Receiving) Start(x *exchange.Exchange) {
 	r := x.Req
 	body := r.Body
-	x.Server.Keep() // for the source behind
+	x.Keep() // for the source behind
 	r.Body = body
 	var c *call
 	r.Inquire = func(body []byte, done func(int, []byte)) {
@@ -129,13 +127,13 @@ func (c *call) redirect(p *exchange.Part) bool {
 		c.refuse(p)
 		return true
 	}
-	if c.x.Server.InTurn() {
+	if c.x.InTurn() {
 		c.handOver(p)
 		return true
 	}
 	kept := *p
 	c.waiting = &kept
-	c.x.Server.AwaitTurn(false)
+	c.x.AwaitTurn(false)
 	return true
 }
 
@@ -148,7 +146,7 @@ func (c *call) refuse(p *exchange.Part) {
 	}
 	if len(h.Request) > 0 {
 		if parsed, err := c.d.parsed(h); err == nil {
-			r.HTML = static.WantsHTML(parsed, h.Request)
+			r.HTML = exchange.WantsHTML(parsed, h.Request)
 		}
 	}
 	c.reply(p, r)
@@ -258,10 +256,9 @@ func (c *call) handToProgram(p *exchange.Part, parsed *http1.Request) {
 }
 
 // inquiry is an exchange that a handler has with the one behind it (Receiving) before that answers the client: a piece of an
-// upload, for example. It is Sink and Server of the exchange, which has no client. The response is recorded, and goes to the handler.
+// upload, for example. It is the Sink of the exchange, which has no client. The response is recorded, and goes to the handler.
 type inquiry struct {
 	exchange.Exchange
-	set    *conn.Set
 	done   func(status int, answer []byte)
 	status int
 	body   []byte
@@ -276,11 +273,12 @@ func (c *call) inquire(body []byte, done func(status int, answer []byte)) {
 		done(500, nil)
 		return
 	}
-	i := &inquiry{set: c.d.set, done: done, status: 500}
+	i := &inquiry{done: done, status: 500}
 	r := *c.x.Req
 	r.Body, r.More, r.Size, r.Pipeline = body, false, int64(len(body)), 0
-	i.Req, i.Prefix, i.Sink, i.Server, i.Logger = &r, c.x.Prefix, i, i, i
-	c.receiver.then.Start(&i.Exchange)
+	i.Exchange = c.x.Sub(&r, c.receiver.then, i)
+	i.Parent = nil // it waits for no client
+	i.Source.Start(&i.Exchange)
 	i.Req = nil
 }
 
@@ -305,25 +303,4 @@ func (i *inquiry) Send(p *exchange.Part) {
 // Reply implements exchange.Sink.
 func (i *inquiry) Reply(r exchange.Reply) {
 	i.done(r.Status, append(append(i.body[:0], r.Text...), r.Body...))
-}
-
-// The inquiry waits for no client.
-
-func (*inquiry) InTurn() bool                       { return true }
-func (*inquiry) Keep()                              {}
-func (*inquiry) WaitsForClient() bool               { return false }
-func (*inquiry) Decline(string) bool                { return false }
-func (i *inquiry) Log(l logfile.Level, line string) { i.set.Log(l, "%s", line) }
-
-// AwaitTurn implements exchange.Server.
-func (i *inquiry) AwaitTurn(early bool) {
-	if early {
-		i.Source.Start(&i.Exchange)
-	}
-}
-
-// Beside implements exchange.Server. Files have no use in the response to an inquiry.
-func (i *inquiry) Beside(_ func(), done func(gone bool)) {
-	done(true)
-	i.Reply(exchange.Reply{Status: 500})
 }

@@ -7,10 +7,9 @@ import (
 
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
-	"fapws/runtime/logfile"
 )
 
-// fetch has the origin make a page. It is a separate exchange, whose Sink and Server it is: it records the response, and
+// fetch has the origin make a page. It is a separate exchange, whose Sink it is: it records the response, and
 // passes it on to the client that has asked for the page. The origin never waits for that client: parts are copied and
 // released at once, because one slow client would otherwise delay all that wait for the page.
 //
@@ -18,39 +17,39 @@ import (
 type fetch struct {
 	source      *Source
 	fill        *Fill
-	origin      exchange.Exchange  // the request to the origin
-	client      *exchange.Exchange // that gets the parts; nil: it has left, or was answered, or no client has asked
-	conditional bool               // the origin is asked to confirm the older page of fill
+	origin      exchange.Exchange // the request to the origin; its Parent gets the parts; nil: it has left, or was answered, or no client has asked
+	conditional bool              // the origin is asked to confirm the older page of fill
 	waiting     []*waiter
 	begun       int64 // Pages.now when the head came
 	depth       int   // of its request
 
-	alone  bool // no client has asked for it: a stale page is replaced
-	awaits bool // the origin waits for its turn
+	alone bool // no client has asked for it: a stale page is replaced
 }
 
 // fetch has x answered by the origin, and the response kept.
 func (s *Source) fetch(x *exchange.Exchange, found Found) {
-	f := s.newFetch(x.Req, x.Prefix, found)
-	f.client, x.Source, x.Fields = x, f, found.Verdict.field()
+	f := s.newFetch(x, found)
+	x.Source, x.Fields = f, found.Verdict.field()
 	f.start()
-	if f.client != nil {
+	if f.origin.Parent != nil {
 		x.By = f.origin.By
 	}
 }
 
-// refresh fetches a new page for found, for no client, as r has asked.
-func (s *Source) refresh(r *exchange.Request, prefix string, found Found) {
-	f := s.newFetch(r, prefix, found)
-	f.alone = true
-	f.start()
+// refresh returns what fetches a new page for found, for no client, as x has asked.
+func (s *Source) refresh(x *exchange.Exchange, found Found) *fetch {
+	f := s.newFetch(x, found)
+	f.alone, f.origin.Parent = true, nil
+	return f
 }
 
-// newFetch makes r the request that is asked for found.
-func (s *Source) newFetch(r *exchange.Request, prefix string, found Found) *fetch {
+// newFetch makes the request of x the one that is asked for found.
+func (s *Source) newFetch(x *exchange.Exchange, found Found) *fetch {
+	r := x.Req
 	f := &fetch{source: s, fill: found.Fill, depth: r.Depth}
 	f.fill.owner = f
-	f.origin = exchange.Exchange{Req: r, Prefix: prefix, Sink: f, Server: f, Logger: f, Source: s.origin}
+	f.origin = x.Sub(r, s.origin, f)
+	f.origin.Recorded = true
 	var conditions []byte
 	if found.Page != nil {
 		conditions = found.Page.Conditions()
@@ -122,13 +121,13 @@ func (f *fetch) Send(p *exchange.Part) {
 	if last {
 		f.origin.Source = exchange.Memory{}
 	}
-	x := f.client
+	x := f.origin.Parent
 	if x == nil {
 		p.Release()
 		return
 	}
 	if last {
-		f.client = nil
+		f.origin.Parent = nil
 	}
 	x.Sink.Send(p)
 }
@@ -206,17 +205,14 @@ func (f *fetch) finish() {
 // pass follows the end of the recording of an answer that is not to be kept: the waiters ask again.
 // last: nothing more comes of it.
 func (f *fetch) pass(last bool) {
-	if f.client != nil {
-		f.client.Fields = Bypass.field()
+	if f.origin.Parent != nil {
+		f.origin.Parent.Fields = Bypass.field()
 	}
 	f.take((*waiter).askAgain)
-	if f.client == nil && !last {
-		f.giveUp()
+	if f.origin.Parent == nil && !last {
+		f.origin.GiveUp()
 	}
 }
-
-// giveUp tells the origin that nothing of its answer is wanted any more.
-func (f *fetch) giveUp() { f.origin.Source.OnGone(&f.origin) }
 
 // confirmed sends the page that the origin has confirmed by p, a 304.
 func (f *fetch) confirmed(p *exchange.Part) {
@@ -242,15 +238,15 @@ func (f *fetch) drop(p *exchange.Part) {
 	last := p.Last
 	p.Release()
 	if !last {
-		f.giveUp()
+		f.origin.GiveUp()
 	}
 	f.origin.Source = exchange.Memory{}
 }
 
 // answer sends a page to the client, if there is one.
 func (f *fetch) answer(page *Page, v Verdict) {
-	if x := f.client; x != nil {
-		f.client = nil
+	if x := f.origin.Parent; x != nil {
+		f.origin.Parent = nil
 		f.source.pages.send(x, &f.fill.request, page, v)
 	}
 }
@@ -269,37 +265,33 @@ func (f *fetch) Reply(r exchange.Reply) {
 		}
 		f.pass(true)
 	}
-	if x := f.client; x != nil {
-		f.client = nil
+	if x := f.origin.Parent; x != nil {
+		f.origin.Parent = nil
 		x.Answer(r)
 	}
 }
 
 // Start implements exchange.Source, for the client: its turn has come.
-func (f *fetch) Start(*exchange.Exchange) {
-	f.awaits = false
-	f.origin.Source.Start(&f.origin)
-}
+func (f *fetch) Start(*exchange.Exchange) { f.origin.TakeTurn() }
 
 // OnRoom implements exchange.Source, for the client.
 func (f *fetch) OnRoom(*exchange.Exchange) { f.origin.Source.OnRoom(&f.origin) }
 
 // OnGone implements exchange.Source, for the client. The fetch goes on if others wait for the page.
 func (f *fetch) OnGone(x *exchange.Exchange) {
-	f.client = nil
+	f.origin.Parent = nil
 	x.BreakOff()
-	switch {
-	case len(f.waiting) == 0:
+	if len(f.waiting) == 0 {
 		f.leave()
-	case f.awaits:
-		f.Start(x)
+	} else {
+		f.origin.TakeTurn() // for the others
 	}
 }
 
 // leave ends a fetch that is for no client any more.
 func (f *fetch) leave() {
 	f.fill.end()
-	f.giveUp()
+	f.origin.GiveUp()
 }
 
 // Input implements exchange.Source, for the client: it may have left.
@@ -320,54 +312,4 @@ func (p *Pages) Tick() {
 			f.take((*waiter).askAgain)
 		}
 	}
-}
-
-// A fetch is the Server of its origin's exchange. It answers for the client that has asked for the page, if that is still there.
-
-// InTurn implements exchange.Server.
-func (f *fetch) InTurn() bool { return f.client == nil || f.client.Server.InTurn() }
-
-// AwaitTurn implements exchange.Server. Other clients want the page, however slow its own one is.
-func (f *fetch) AwaitTurn(early bool) {
-	if early {
-		f.origin.Source.Start(&f.origin)
-		return
-	}
-	f.awaits = true
-	f.client.Server.AwaitTurn(false)
-}
-
-// Keep implements exchange.Server.
-func (f *fetch) Keep() {
-	if f.client != nil {
-		f.client.Server.Keep()
-	}
-}
-
-// WaitsForClient implements exchange.Server: a recorded answer does not wait.
-func (f *fetch) WaitsForClient() bool {
-	return f.fill.ended && f.client != nil && f.client.Server.WaitsForClient()
-}
-
-// Beside implements exchange.Server.
-func (f *fetch) Beside(work func(), done func(gone bool)) {
-	f.source.pages.conns.Beside(work, func(bug bool) {
-		if bug {
-			f.Reply(exchange.Reply{Status: 500})
-			return
-		}
-		done(f.client == nil && len(f.waiting) == 0)
-	})
-}
-
-// Decline implements exchange.Server: routing has ended.
-func (f *fetch) Decline(string) bool { return false }
-
-// Log implements exchange.Logger.
-func (f *fetch) Log(level logfile.Level, line string) {
-	if f.client == nil {
-		f.source.pages.conns.Log(level, "%s", line)
-		return
-	}
-	f.client.Logger.Log(level, line)
 }

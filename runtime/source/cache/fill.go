@@ -260,6 +260,9 @@ func (f *Fill) For(r *Request) bool {
 // end ends the Fill without a decision about the answer.
 func (f *Fill) end() {
 	f.ended = true
+	if f.owner != nil {
+		f.owner.origin.Recorded = false
+	}
 	f.leave()
 	delete(f.s.fills, f)
 	f.s.used -= f.taken
@@ -289,7 +292,7 @@ func (w *waiter) asked() *Request { return &Request{Head: w.x.Req.Head, Parsed: 
 
 // wait makes x wait for f.
 func (s *Source) wait(x *exchange.Exchange, f *fetch, turns int) {
-	x.Server.Keep()
+	x.Keep()
 	w := &waiter{source: s, x: x, f: f, turns: turns}
 	x.Source = w
 	f.waiting = append(f.waiting, w)
@@ -306,7 +309,7 @@ func (w *waiter) OnGone(x *exchange.Exchange) {
 	}
 	at := slices.Index(f.waiting, w)
 	f.waiting = slices.Delete(f.waiting, at, at+1)
-	if len(f.waiting) == 0 && !f.alone && f.client == nil {
+	if len(f.waiting) == 0 && !f.alone && f.origin.Parent == nil {
 		f.leave()
 	}
 }

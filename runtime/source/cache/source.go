@@ -83,11 +83,11 @@ func (s *Source) lookup(x *exchange.Exchange, turns int) {
 			p.send(x, asked, found.Page, found.Verdict)
 			return
 		}
-		x.Server.Keep()
-		prefix := x.Prefix
+		x.Keep()
+		f := s.refresh(x, found)
 		p.send(x, asked, found.Page, found.Verdict)
 		p.loop.Flush() // before anything else, as the handler may run on the loop
-		s.refresh(r, prefix, found)
+		f.start()
 	case Miss, Expired:
 		s.fetch(x, found)
 	case Wait:
@@ -159,7 +159,7 @@ func (p *Pages) send(x *exchange.Exchange, asked *Request, page *Page, v Verdict
 		part.Body = page.Body[from : from+count]
 		h.Status, h.Reason, h.Length = 206, nil, count
 	}
-	inTurn := x.Server.InTurn()
+	inTurn := x.InTurn()
 	var memory []byte // for as long as the part has to wait
 	if inTurn {
 		memory = p.fields[:0]

@@ -10,9 +10,9 @@ import (
 
 	"fapws/runtime/backend"
 	"fapws/runtime/backend/backendtest"
+	"fapws/runtime/exchange"
 	"fapws/runtime/logfile"
 	"fapws/runtime/runtimetest"
-	"fapws/runtime/sites"
 	"fapws/runtime/source/programs"
 	"fapws/runtime/waittest"
 )
@@ -46,7 +46,7 @@ func (s *site) serve(prefix string, r backend.Responder, err error) {
 	there := pool.Handler(backend.Func(func(w *backend.Response, r *backend.Request) { io.WriteString(w, "there: "+r.Query()) }))
 	cfg := runtimetest.Config()
 	cfg.Log = func(_ logfile.Level, line string) { s.logged("", line) }
-	_, s.addr = runtimetest.Serve(s.t, cfg, nil, sites.Mount{Prefix: prefix, Handler: pool.Handler(r)}, sites.Mount{Prefix: "/there", Handler: there})
+	_, s.addr = runtimetest.Serve(s.t, cfg, nil, exchange.Mount{Prefix: prefix, Handler: pool.Handler(r)}, exchange.Mount{Prefix: "/there", Handler: there})
 }
 
 // newSite serves scripts by CGI at /cgi/; change may change the options.

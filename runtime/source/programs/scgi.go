@@ -13,7 +13,6 @@ import (
 	"fapws/runtime/backend"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
-	"fapws/runtime/source/static"
 )
 
 // LoaderMount is the backend.Responder of one mount of the application.
@@ -190,14 +189,14 @@ func (m *LoaderMount) variables(r *backend.Request, left time.Duration) []byte {
 // patience is how long a request waits for the loader.
 func (l *Loader) patience(r *backend.Request) time.Duration {
 	if loadsPage(r) {
-		return min(l.serving.StartWait, static.PageWait)
+		return min(l.serving.StartWait, exchange.PageWait)
 	}
 	return l.serving.StartWait
 }
 
 // loadsPage reports whether a browser asks for a page, which it can ask for again.
 func loadsPage(r *backend.Request) bool {
-	return r.Method() == "GET" && static.WantsHTML(r.Parsed, r.Head)
+	return r.Method() == "GET" && exchange.WantsHTML(r.Parsed, r.Head)
 }
 
 // refuseEarly answers a request for which there is no loader in time.
@@ -206,7 +205,7 @@ func (l *Loader) refuseEarly(w *backend.Response, r *backend.Request) {
 		refuse(w, "the application is starting")
 		return
 	}
-	page := static.Starting(time.Since(l.loadingSince()))
+	page := exchange.Starting(time.Since(l.loadingSince()))
 	w.Start(exchange.Head{Status: page.Status, Length: int64(len(page.Body)), Type: page.Type, Fields: page.Fields})
 	w.Write(page.Body)
 }

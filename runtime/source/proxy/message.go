@@ -126,7 +126,7 @@ func (p *Proxy) introduce(h http.Header, r *backend.Request, host string) {
 	}
 	h["Forwarded"] = []string{forwarded}
 	if r.Peer.User != "" {
-		h["Remote-User"] = []string{r.Peer.User} // where there are users, package sites has removed that of the client
+		h["Remote-User"] = []string{r.Peer.User} // where there are users, package exchange has removed that of the client
 	}
 	if t := r.Peer.TLS; p.opt.ClientCert && t != nil && t.Verified {
 		showCertificates(h, t.Certificates)

@@ -17,9 +17,9 @@ import (
 	"time"
 
 	"fapws/runtime/backend"
+	"fapws/runtime/exchange"
 	"fapws/runtime/logfile"
 	"fapws/runtime/runtimetest"
-	"fapws/runtime/sites"
 	"fapws/runtime/source/proxy"
 	"fapws/runtime/waittest"
 )
@@ -54,7 +54,7 @@ func front(t *testing.T, prefix string, o proxy.Options) (address string, logged
 			t.Error(text)
 		}
 	})
-	_, address = runtimetest.Serve(t, cfg, nil, sites.Mount{Prefix: prefix, Handler: pool.Handler(p), Tunnels: true, Resolved: true})
+	_, address = runtimetest.Serve(t, cfg, nil, exchange.Mount{Prefix: prefix, Handler: pool.Handler(p), Tunnels: true, Resolved: true})
 	t.Cleanup(func() { p.Close() }) // before the server
 	return address, logged
 }

@@ -20,7 +20,6 @@ import (
 	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
 	"fapws/runtime/runtimetest"
-	"fapws/runtime/sites"
 	"fapws/runtime/source/programs"
 	"fapws/runtime/source/static"
 )
@@ -235,8 +234,8 @@ func startOurs(t *testing.T, root, host string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	table := []sites.Mount{{Prefix: "/", Handler: handler}}
-	if err := server.Serve([]*conn.Listener{listener}, []sites.Site{{Table: table}}, nil); err != nil {
+	table := []exchange.Mount{{Prefix: "/", Handler: handler}}
+	if err := server.Serve([]*conn.Listener{listener}, []exchange.Site{{Table: table}}, nil); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { server.Close() })

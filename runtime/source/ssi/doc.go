@@ -12,5 +12,5 @@
 // is bounded, so neither a page nor the input of a client takes time that grows faster than its size.
 //
 // Package static finds a directory whose index is such a page, or a program, sends neither, and says so
-// (Response.Index); then package sites routes the request once more with that name behind its path.
+// (Response.Index); then package exchange routes the request once more with that name behind its path.
 package ssi

@@ -13,7 +13,6 @@ import (
 	"fapws/runtime/backend"
 	"fapws/runtime/exchange"
 	"fapws/runtime/runtimetest"
-	"fapws/runtime/sites"
 	"fapws/runtime/source/static"
 	"fapws/runtime/waittest"
 )
@@ -55,9 +54,9 @@ func newSite(t *testing.T, o Options, files map[string]string) *site {
 	}
 	pool := backend.New(100, s.add)
 	_, address := runtimetest.Serve(t, runtimetest.Config(), nil,
-		sites.Mount{Prefix: "/p/f/", Source: static.NewSource(below, false)},
-		sites.Mount{Prefix: "/p/", Handler: pool.Handler(pages)},
-		sites.Mount{Prefix: "/dynamic/", Handler: pool.Handler(backend.Func(answer))})
+		exchange.Mount{Prefix: "/p/f/", Source: static.NewSource(below, false)},
+		exchange.Mount{Prefix: "/p/", Handler: pool.Handler(pages)},
+		exchange.Mount{Prefix: "/dynamic/", Handler: pool.Handler(backend.Func(answer))})
 	s.url = "http://" + address
 	return s
 }

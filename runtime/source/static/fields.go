@@ -49,7 +49,7 @@ func (out *Response) failRange(size int64) {
 func (out *Response) redirect(req *Request) {
 	b := append(out.scratch[:0], "Location: "...)
 	b = slashLocation(b, req.Prefix, req.Parsed.Path.In(req.Head), req.Parsed.Query.In(req.Head))
-	out.scratch = append(b, "\r\nContent-Type: "+textType+"\r\n"+noSniff...)
+	out.scratch = append(b, "\r\nContent-Type: "+exchange.TextType+"\r\n"+noSniff...)
 	out.Head = exchange.Head{Status: 301, Fields: out.scratch, Length: int64(len(movedText))}
 	if !req.Parsed.Head {
 		out.Segments = append(out.Segments[:0], Segment{Data: movedText})

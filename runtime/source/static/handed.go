@@ -65,7 +65,7 @@ func (h *Handed) Take(x *exchange.Exchange, p *exchange.Part, parsed *http1.Requ
 	o.head.Fields, o.head.SendFile = bytes.Clone(p.Head.Fields), bytes.TrimSpace(bytes.Clone(p.Head.SendFile))
 	o.answer.request = Request{Path: bytes.Clone(p.Head.StaticPath), Prefix: x.Prefix, Head: bytes.Clone(p.Head.Request), Parsed: parsed}
 	x.Source = exchange.Memory{}
-	x.Server.Beside(o.open, func(gone bool) {
+	x.Beside(o.open, func(gone bool) {
 		switch {
 		case gone:
 			o.answer.Drop()
@@ -109,7 +109,7 @@ func (o *handedOver) open() {
 
 // refuse answers that the file cannot be sent.
 func (o *handedOver) refuse(x *exchange.Exchange) {
-	r := exchange.Reply{Status: 500, HTML: WantsHTML(o.answer.request.Parsed, o.answer.request.Head)}
+	r := exchange.Reply{Status: 500, HTML: exchange.WantsHTML(o.answer.request.Parsed, o.answer.request.Head)}
 	level, line := logfile.Error, fmt.Sprintf("a handler returned files that cannot be sent: %v", o.err)
 	if o.sends() {
 		field, cause := "X-Sendfile", system.Cause(o.err)
@@ -122,7 +122,7 @@ func (o *handedOver) refuse(x *exchange.Exchange) {
 		}
 	}
 	o.answer.Drop()
-	x.Logger.Log(level, line)
+	x.Log(level, line)
 	x.Sink.Reply(r)
 }
 

@@ -2,9 +2,7 @@ package static
 
 import (
 	"bytes"
-	"cmp"
 	"fmt"
-	"html"
 	"strings"
 	"time"
 
@@ -12,85 +10,28 @@ import (
 	"fapws/runtime/http1"
 )
 
-const (
-	htmlType = "text/html; charset=utf-8"
-	textType = "text/plain; charset=utf-8"
-)
-
-// Answer answers x with r, or with the page for its status. p may be nil: there are no pages. It must be called on the loop.
+// Answer implements exchange.Pages. It must be called on the loop.
 func (p *Pages) Answer(x *exchange.Exchange, r exchange.Reply) {
 	r, missing := p.replace(time.Now().UnixNano(), r)
 	if !missing {
-		sendReply(x, &r)
+		x.SendReply(&r)
 		return
 	}
 	r.Fields = bytes.Clone(r.Fields)
 	a, found := NewAnswer(), false
-	x.Server.Beside(func() { found = p.open(&r, &a.Response) }, func(gone bool) {
+	x.Beside(func() { found = p.open(&r, &a.Response) }, func(gone bool) {
 		if found && !gone {
 			a.Send(x, false)
 			return
 		}
 		a.Drop()
 		if !gone {
-			sendReply(x, &r)
+			x.SendReply(&r)
 		}
 	})
 }
 
-// sendReply sends r as it is.
-func sendReply(x *exchange.Exchange, r *exchange.Reply) {
-	p := exchange.Part{First: true, Last: true, File: -1}
-	p.Body = fillHead(&p.Head, r)
-	x.Sink.Send(&p)
-}
-
-// fillHead makes h the head of the response that r describes, and returns the body.
-func fillHead(h *exchange.Head, r *exchange.Reply) (body []byte) {
-	h.Status, h.Fields, h.HasDate, h.HasServer = r.Status, r.Fields, r.Date, r.Server
-	h.Close = r.Close
-	switch {
-	case r.Body != nil || r.Whole || r.Length > 0:
-		body, h.Type = r.Body, r.Type
-	case r.HTML:
-		body, h.Type = statusPage(r.Status, r.Text), htmlType
-	default:
-		text := cmp.Or(r.Text, http1.StatusText(r.Status))
-		body, h.Type = append([]byte(text), '\n'), textType
-	}
-	h.Length = max(int64(len(body)), r.Length)
-	return body
-}
-
-// WantsHTML reports whether the client of a request names text/html among the types that it accepts (RFC 9110
-// §12.5.1). Tools and scripts of pages do not.
-func WantsHTML(r *http1.Request, head []byte) bool {
-	for value := range http1.Values(head, r.Fields, "accept") {
-		if bytes.Contains(bytes.ToLower(value), []byte("text/html")) {
-			return true
-		}
-	}
-	return false
-}
-
-// PageWait is how long a browser waits for a page before it gets Starting. Most applications load in less.
-const PageWait = time.Second
-
-// Starting is the answer to a browser while the application of its site loads, which it has done for so long: a page that asks
-// again after a second. It needs no JavaScript and nothing from anywhere.
-func Starting(since time.Duration) exchange.Reply {
-	seconds := "1 second"
-	if n := int(since.Seconds()); n > 1 {
-		seconds = fmt.Sprintf("%d seconds", n)
-	}
-	page := htmlPage("Starting", `<progress aria-label="starting"></progress><p>This site has been starting for `+seconds+
-		`. It opens here by itself as soon as it is ready.</p>`, `<meta http-equiv="refresh" content="1"><style>progress{width:100%}</style>`)
-	return exchange.Reply{Status: 503, Body: page, Type: htmlType, Fields: startingFields, Whole: true, Override: true}
-}
-
-var startingFields = []byte("Retry-After: 1\r\nCache-Control: no-store\r\n")
-
-// Pages are the pages of a site for errors that the server itself answers.
+// Pages are pages for errors, in files or elsewhere. They implement exchange.Pages.
 type Pages struct {
 	files   *Files
 	paths   map[int]string // of files
@@ -146,7 +87,7 @@ func pageFields(own, file []byte) []byte {
 // replace returns r with the page for its status, if that is in memory. missing: it is not, but has to be looked for, with
 // open. now is as for static.Files.Hit.
 func (p *Pages) replace(now int64, r exchange.Reply) (_ exchange.Reply, missing bool) {
-	if r.Whole || p == nil || r.Status < 400 {
+	if r.Whole || r.Status < 400 {
 		return r, false
 	}
 	if location := p.targets[r.Status]; location != nil {
@@ -191,20 +132,4 @@ func withPage(r exchange.Reply, res *Response) exchange.Reply {
 	}
 	r.Fields = pageFields(r.Fields, res.Head.Fields)
 	return r
-}
-
-// htmlPage returns a page of the server, with its title as a heading. head is for the element of that name.
-func htmlPage(title, body, head string) []byte {
-	return []byte(`<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>` + title +
-		`</title><style>:root{color-scheme:light dark}body{font:1.1em/1.5 system-ui,sans-serif;max-width:36em;margin:20vh auto;padding:0 1em}` +
-		`h1{font-size:1.6em}</style>` + head + `</head><body><h1>` + title + "</h1>" + body + "</body></html>\n")
-}
-
-// statusPage returns the server's page in HTML for a status.
-func statusPage(status int, text string) []byte {
-	phrase, body := http1.StatusText(status), ""
-	if text != "" && text != phrase {
-		body = "<p>" + html.EscapeString(text) + "</p>"
-	}
-	return htmlPage(fmt.Sprintf("%d %s", status, phrase), body, "")
 }

@@ -83,7 +83,7 @@ func (f *Files) Open(req *Request, out *Response) {
 // something in a page: no extension, or text/html is accepted by name.
 func isPage(req *Request) bool {
 	name := req.Path[bytes.LastIndexByte(req.Path, '/')+1:]
-	return bytes.IndexByte(name, '.') < 0 || WantsHTML(req.Parsed, req.Head)
+	return bytes.IndexByte(name, '.') < 0 || exchange.WantsHTML(req.Parsed, req.Head)
 }
 
 // serve sends the file or directory at a clean path.
@@ -235,7 +235,7 @@ func (out *Response) add(r *representation, part byteRange) {
 // reply returns the error that res is, as an answer to req.
 func (res *Response) reply(req *Request) exchange.Reply {
 	h := &res.Head
-	r := exchange.Reply{Status: h.Status, HTML: WantsHTML(req.Parsed, req.Head), Fields: bytes.Clone(h.Fields), Close: h.Close,
+	r := exchange.Reply{Status: h.Status, HTML: exchange.WantsHTML(req.Parsed, req.Head), Fields: bytes.Clone(h.Fields), Close: h.Close,
 		Date: h.HasDate, Server: h.HasServer}
 	if !r.HTML {
 		r.Text = strconv.Itoa(r.Status) + " " + http1.StatusText(r.Status)
@@ -316,8 +316,8 @@ func (s *Source) Start(x *exchange.Exchange) {
 		x.Sink.Reply(exchange.Reply{Status: 405, Fields: allowRead})
 		return
 	}
-	if !x.Server.InTurn() {
-		x.Server.AwaitTurn(false)
+	if !x.InTurn() {
+		x.AwaitTurn(false)
 		return
 	}
 	a := NewAnswer()
@@ -329,14 +329,14 @@ func (s *Source) Start(x *exchange.Exchange) {
 		a.Send(x, true)
 		return
 	}
-	x.Server.Beside(func() {
+	x.Beside(func() {
 		a.request = requestOf(x)
 		s.files.Open(&a.request, &a.Response)
 	}, func(gone bool) {
 		switch {
 		case gone:
 			a.Drop()
-		case a.Index != "" && x.Server.Decline(a.Index), s.declines && a.Head.Status == 404 && x.Server.Decline(""):
+		case a.Index != "" && x.Decline(a.Index), s.declines && a.Head.Status == 404 && x.Decline(""):
 			a.Drop()
 		default:
 			a.Send(x, true)

@@ -9,8 +9,8 @@ import (
 	"sync"
 	"time"
 
-	"fapws/runtime/auth"
 	"fapws/runtime/backend"
+	"fapws/runtime/conn"
 )
 
 // publishEvery is the shortest time between two events about one upload, but for its beginning and its end.
@@ -65,7 +65,7 @@ func clientOf(r *backend.Request) string {
 	if r.Peer.User != "" {
 		return "user " + r.Peer.User
 	}
-	return auth.Network(r.Peer.Addr)
+	return conn.Network(r.Peer.Addr)
 }
 
 // begin adds an upload of a client, who may have half of them. The error is a *refusal: too many are under way.

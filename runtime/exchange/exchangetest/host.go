@@ -1,4 +1,4 @@
-package sitestest
+package exchangetest
 
 import (
 	"net"
@@ -10,8 +10,6 @@ import (
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/logfile"
-	"fapws/runtime/sites"
-	"fapws/runtime/source/app"
 	"fapws/runtime/system"
 )
 
@@ -20,7 +18,7 @@ const patience = 2 * time.Minute
 
 // Host is a server with one site, which has one mount. It is the exchange.Source of that but for Start, which a test adds.
 type Host struct {
-	sites.Server
+	exchange.Server
 	exchange.Memory
 	Held    []*exchange.Exchange // which the test answers
 	Gone    int                  // exchanges whose clients have left
@@ -44,18 +42,18 @@ func (h *Host) OnGone(x *exchange.Exchange) {
 	Answer(x, "")
 }
 
-// around is what surrounds the server. It implements sites.Loop.
+// around is what surrounds the server. It implements exchange.Loop.
 type around struct{}
 
-func (around) Open(c *sites.Conn)  { _ = c.Open(c.Speaks()) }
-func (around) Arrived(*sites.Conn) {}
-func (around) Gone(*sites.Conn)    {}
+func (around) Open(c *exchange.Conn)  { _ = c.Open(c.Speaks()) }
+func (around) Arrived(*exchange.Conn) {}
+func (around) Gone(*exchange.Conn)    {}
 
 // application marks the mount as one that takes bodies.
-type application struct{ app.Handler }
+type application struct{ exchange.Handler }
 
 // Run runs a loop for h, whose requests source answers, until the test has ended. It sets limits and times of cfg.
-func (h *Host) Run(t testing.TB, source exchange.Source, cfg sites.Config) {
+func (h *Host) Run(t testing.TB, source exchange.Source, cfg exchange.Config) {
 	t.Helper()
 	loop := looptest.New(t)
 	h.source = source
@@ -85,8 +83,8 @@ func (h *Host) Run(t testing.TB, source exchange.Source, cfg sites.Config) {
 // use has the source answer.
 func (h *Host) use(t testing.TB) {
 	t.Helper()
-	all := []sites.Site{{Table: []sites.Mount{{Prefix: "/", Handler: application{}, Streams: h.Streams}}}}
-	table, err := h.Prepare(all, nil, func(*sites.Mount) (exchange.Source, bool) { return h.source, false })
+	all := []exchange.Site{{Table: []exchange.Mount{{Prefix: "/", Handler: application{}, Streams: h.Streams}}}}
+	table, err := h.Prepare(all, nil, func(*exchange.Mount) (exchange.Source, bool) { return h.source, false })
 	if err != nil {
 		t.Fatal(err)
 	}

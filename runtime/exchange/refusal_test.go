@@ -1,27 +1,26 @@
-package static
+package exchange
 
 import (
 	"strings"
 	"testing"
 
-	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 )
 
 func TestFill(t *testing.T) {
 	for _, test := range []struct {
 		name string
-		r    exchange.Reply
+		r    Reply
 		kind string
 		body string // or part of a page in HTML
 	}{
-		{"phrase", exchange.Reply{Status: 404}, textType, "Not Found\n"},
-		{"text", exchange.Reply{Status: 413, Text: "too <big>"}, textType, "too <big>\n"},
-		{"page", exchange.Reply{Status: 413, Text: "too <big> & more", HTML: true}, htmlType, "<p>too &lt;big&gt; &amp; more</p>"},
-		{"body", exchange.Reply{Status: 200, Body: []byte("{}"), Type: "application/json", HTML: true}, "application/json", "{}"},
-		{"nothing", exchange.Reply{Status: 204, Whole: true}, "", ""},
+		{"phrase", Reply{Status: 404}, TextType, "Not Found\n"},
+		{"text", Reply{Status: 413, Text: "too <big>"}, TextType, "too <big>\n"},
+		{"page", Reply{Status: 413, Text: "too <big> & more", HTML: true}, htmlType, "<p>too &lt;big&gt; &amp; more</p>"},
+		{"body", Reply{Status: 200, Body: []byte("{}"), Type: "application/json", HTML: true}, "application/json", "{}"},
+		{"nothing", Reply{Status: 204, Whole: true}, "", ""},
 	} {
-		var head exchange.Head
+		var head Head
 		body := string(fillHead(&head, &test.r))
 		if body != test.body && (test.kind != htmlType || !strings.Contains(body, test.body)) {
 			t.Errorf("%s: %q, want %q", test.name, body, test.body)

@@ -1,11 +1,10 @@
-package sites
+package exchange
 
 import (
-	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 )
 
-// A body that is streamed (Choice.Streams) goes to the handler as it arrives, in
+// A body that is streamed (Mount.Streams) goes to the handler as it arrives, in
 // pieces of the read buffer. Its exchange is the only one of the connection until
 // it is whole: requests with a body wait for those before them, and what follows
 // is not looked at. The response may begin, and end, before that.
@@ -157,7 +156,7 @@ func (c *Conn) endSkip() {
 // breakOff ends the exchange to which the body of c is delivered, as the client
 // has done something wrong. It is told with r, or, if the response has begun,
 // by cutting that off.
-func (c *Conn) breakOff(r exchange.Reply) {
+func (c *Conn) breakOff(r Reply) {
 	x := c.body.X
 	c.cutBody(x)
 	if x.Out.Begun {
@@ -174,7 +173,7 @@ func (c *Conn) breakOff(r exchange.Reply) {
 // What is made for a client that does not read is bounded over all the requests that it has
 // sent ahead (RFC 9112 §9.3.2). Sources that may give an answer of any size have no more
 // than MaxAhead+1 requests of a connection at once (canPipeline). The application gets more in one batch,
-// as most answers are small, and starts them only while the sum of those that wait is small (exchange.OpDeferred).
+// as most answers are small, and starts them only while the sum of those that wait is small (OpDeferred).
 
 // beginDelayed has delayed exchanges of c begin in their order, the one whose turn it is, and others while no more than MaxAhead have been
 // started.

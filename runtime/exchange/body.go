@@ -1,4 +1,4 @@
-package sites
+package exchange
 
 import (
 	"errors"
@@ -7,13 +7,12 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"fapws/runtime/exchange"
 	"fapws/runtime/logfile"
 	"fapws/runtime/system"
 )
 
 // Body is the body of a request that is arriving. The handler hears of the request when it is whole, so that a slow client never holds
-// an application, or, where Choice.Streams, at once.
+// an application, or, where Mount.Streams, at once.
 type Body struct {
 	X        *Exchange // whose body it is; nil: nothing takes the rest any more
 	Streamed bool      // it is delivered to X as it arrives; else it is collected
@@ -155,15 +154,15 @@ func (b *Body) TooSlow(now int64, timeout time.Duration, rate int64) bool {
 func (b *Body) WaitsUntil(timeout time.Duration) int64 { return b.paused + 2*int64(timeout) }
 
 // TimedOut returns what the client gets for a body that has not arrived in time.
-func (b *Body) TimedOut() exchange.Reply {
+func (b *Body) TimedOut() Reply {
 	if b.Waits() {
 		if s := b.X.s; s.spoolWarnings.Once(time.Minute) {
-			b.X.Logger.Log(logfile.Warning, fmt.Sprintf("sent 503: too many request bodies wait in files (at most %d of all clients, a third of them of one address); "+
+			b.X.Log(logfile.Warning, fmt.Sprintf("sent 503: too many request bodies wait in files (at most %d of all clients, a third of them of one address); "+
 				"raise the limit of open files (ulimit -n, LimitNOFILE of systemd)", s.files.Max))
 		}
-		return exchange.Reply{Status: 503, Text: "too many unfinished request bodies", Close: true}
+		return Reply{Status: 503, Text: "too many unfinished request bodies", Close: true}
 	}
-	return exchange.Reply{Status: 408, Text: "timed out waiting for the request body", Close: true}
+	return Reply{Status: 408, Text: "timed out waiting for the request body", Close: true}
 }
 
 // writeAll writes to a regular file. The event loop calls it: the bytes go to the kernel's page cache, which takes about as long as
@@ -184,20 +183,20 @@ func writeAll(fd int, data []byte) error {
 
 // Pieces of bodies, and messages, wait in memory until the application takes
 // them. Their bytes are counted for each exchange, and beyond
-// exchange.InputWindow its client is stopped until the handler
+// InputWindow its client is stopped until the handler
 // has given credit for half of it. So the memory for a client is bounded.
 
 // Deliver hands input over to the source of x, if it has one.
-func (x *Exchange) Deliver(in exchange.Input) {
+func (x *Exchange) Deliver(in Input) {
 	if x.Source != nil {
-		x.Source.Input(&x.Exchange, in)
+		x.Source.Input(x, in)
 	}
 }
 
 // Feed is Deliver for a piece of a body, which the handler has to give credit for. enough reports whether it should get no more before that.
 func (x *Exchange) Feed(piece []byte, last bool) (enough bool) {
 	x.Received += int64(len(piece))
-	x.Deliver(exchange.Input{Data: piece, Last: last})
+	x.Deliver(Input{Data: piece, Last: last})
 	return x.given.Add(piece) && !last
 }
 
@@ -205,7 +204,7 @@ func (x *Exchange) Feed(piece []byte, last bool) (enough bool) {
 func (x *Exchange) Given() int64 { return int64(x.given) }
 
 // Takes reports whether the source of x should get more input.
-func (x *Exchange) Takes() bool { return x.given < exchange.InputWindow/2 }
+func (x *Exchange) Takes() bool { return x.given < InputWindow/2 }
 
 // Shares divides what unfinished requests need among the clients: descriptors, or memory. A client may take half of the free
 // amount, so one client gets a third of Max, two get a quarter each, and some is left for the next client. Clients without a known

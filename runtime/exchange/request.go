@@ -1,15 +1,12 @@
-package sites
+package exchange
 
 import (
 	"bytes"
 	"errors"
 	"time"
 
-	"fapws/runtime/auth"
-	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/route"
-	"fapws/runtime/source/static"
 )
 
 // request is the request of an exchange, with the decision about it. Exchange.req is nil once a
@@ -26,15 +23,10 @@ type request struct {
 	time    time.Time // when its head had arrived, if Server.timed
 	earlier uint32    // requests of its connection before it, as far as they are logged
 
-	check *auth.Check  // of its password, while that is computed
-	login checkedLogin // the result of check
-
-	refreshed credentialFile // that was read again for it; nil: none
-
 	missed []*Mount // whose files have nothing for it
 	index  string   // it is for a directory that has this for its index, which is not a plain file
 
-	handed exchange.Request // as a source gets it: see ask
+	handed Request // as a source gets it: see ask
 
 	// Memory for the sources that answer it.
 	forwarded []byte // what proxies say of it
@@ -51,10 +43,8 @@ func newRequest() *request {
 // reset makes q ready for another request. Slices keep their memory.
 func (q *request) reset() {
 	q.mount, q.missed, q.index = nil, q.missed[:0], ""
-	q.check, q.login = nil, checkedLogin{}
-	q.refreshed = nil
 	// One by one: a literal would be made elsewhere and then copied.
-	q.handed = exchange.Request{}
+	q.handed = Request{}
 	q.handed.Parsed, q.handed.Spool = &q.parsed, -1
 }
 
@@ -77,15 +67,7 @@ func (q *request) trace(t *http1.Tracer, id *http1.TraceID) {
 }
 
 // wantsHTML reports whether the client is a browser.
-func (q *request) wantsHTML() bool { return static.WantsHTML(&q.parsed, q.Head) }
-
-// credentials returns the value of the Authorization field, or nil.
-func (q *request) credentials() []byte {
-	for value := range http1.Values(q.Head, q.parsed.Fields, "authorization") {
-		return value
-	}
-	return nil
-}
+func (q *request) wantsHTML() bool { return WantsHTML(&q.parsed, q.Head) }
 
 // admit has x, which is for an application, answered by its mount.
 func (s *Server) admit(x *Exchange) {
@@ -108,26 +90,25 @@ func (s *Server) admit(x *Exchange) {
 		}
 		switch r.Socket, err = detach(); {
 		case errors.Is(err, ErrAhead):
-			x.Refuse(exchange.Reply{Status: 400, Text: err.Error(), Close: true})
+			x.Refuse(Reply{Status: 400, Text: err.Error(), Close: true})
 			return
 		case err != nil:
-			x.Refuse(exchange.Reply{Status: 503, Fields: retryAfter})
+			x.Refuse(Reply{Status: 503, Fields: RetryAfter})
 			return
 		}
 	}
 	x.html = m.Streams && q.parsed.HasBody && q.wantsHTML()
-	x.Choice = m.choice
+	x.Choice = m
 	x.Stream.Read(x)
 }
 
 // ask puts together the request that the source of x gets.
-func (x *Exchange) ask() *exchange.Request {
+func (x *Exchange) ask() *Request {
 	q, c := x.req, x.client
 	r := &q.handed
-	r.Head = q.Head
+	r.Head, r.Path, r.Root = q.Head, q.Path, q.Root
 	if m := q.mount; m != nil {
-		r.Mount, r.Root, r.Prefix, r.Script = m.Index, q.Root, q.Root+len(m.Prefix), q.Script
-		r.Path, r.Routed = q.Path, q.Rewritten
+		r.Mount, r.Prefix, r.Script, r.Routed = m.Index, q.Root+len(m.Prefix), q.Script, q.Rewritten
 		if m.Resolved && q.Resolved != nil {
 			r.Path = q.Asked()
 		}
@@ -135,9 +116,7 @@ func (x *Exchange) ask() *exchange.Request {
 	if r.Peer = x.peer; r.Peer == nil {
 		r.Peer = x.from
 	}
-	if x.rules != nil {
-		r.ErrorLog = x.rules.number
-	}
+	r.ErrorLog = x.rules.site.ErrorLogNumber
 	if c.subrequest != nil {
 		r.Depth, r.Value = c.subrequest.Depth+1, c.subrequest.Value
 	}
@@ -152,7 +131,7 @@ func wantsDetachedSocket(x *Exchange) bool {
 }
 
 // Request returns memory for the next request, with Parsed. It is the same again until that was kept.
-func (s *Server) Request() *exchange.Request {
+func (s *Server) Request() *Request {
 	if s.next.kept {
 		s.next = newRequest()
 	}

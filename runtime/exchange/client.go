@@ -1,4 +1,4 @@
-package sites
+package exchange
 
 import (
 	"bytes"
@@ -9,20 +9,18 @@ import (
 	"strconv"
 	"time"
 
-	"fapws/runtime/auth"
 	"fapws/runtime/conn"
-	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/logfile"
 	"fapws/runtime/route"
 )
 
 // accountOf returns the name under which limits count a client, "" if it has no known address.
-func accountOf(p *exchange.Peer) string {
+func accountOf(p *Peer) string {
 	if p == nil || p.Addr == "" {
 		return ""
 	}
-	return auth.Network(p.Addr)
+	return conn.Network(p.Addr)
 }
 
 // Arrived says that a request has come.
@@ -49,7 +47,7 @@ func (c *Conn) Own() { c.own = true }
 func (c *Conn) Refuse() { c.proxy, c.Counts = nil, conn.Reject }
 
 // direct returns the peer of the connection itself, whatever a proxy says.
-func (c *Conn) direct() *exchange.Peer {
+func (c *Conn) direct() *Peer {
 	if c.peer == nil {
 		c.peer = newPeer(c.Local, c.Remote)
 		if t, ok := c.Transport().(*conn.TLSTransport); ok {
@@ -90,13 +88,13 @@ func (c *Conn) secured(t *conn.TLSTransport) {
 	}
 }
 
-func newPeer(local, remote net.Addr) *exchange.Peer {
+func newPeer(local, remote net.Addr) *Peer {
 	l, ok := local.(*net.TCPAddr)
 	if !ok {
 		// PEP 3333: SERVER_NAME and SERVER_PORT can never be empty.
-		return &exchange.Peer{ServerName: "localhost", ServerPort: "80"}
+		return &Peer{ServerName: "localhost", ServerPort: "80"}
 	}
-	p := &exchange.Peer{ServerName: ipText(l), ServerPort: strconv.Itoa(l.Port)}
+	p := &Peer{ServerName: ipText(l), ServerPort: strconv.Itoa(l.Port)}
 	if r, ok := remote.(*net.TCPAddr); ok {
 		p.Addr, p.Port = ipText(r), strconv.Itoa(r.Port)
 	}
@@ -137,9 +135,9 @@ type trustedProxy struct {
 	awaits  bool // a header of the PROXY protocol has to come first
 	trusted bool // the fields that proxies add are believed
 
-	root string         // of the last request: what the application is below
-	peer *exchange.Peer // the client of the last request, if trusted
-	key  []byte         // what was said of them, as route.AppendForwarded has it
+	root string // of the last request: what the application is below
+	peer *Peer  // the client of the last request, if trusted
+	key  []byte // what was said of them, as route.AppendForwarded has it
 }
 
 // maxForwardKey bounds what is kept for the case that it is said again.

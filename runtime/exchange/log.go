@@ -1,13 +1,11 @@
-package sites
+package exchange
 
 import (
 	"cmp"
 	"fmt"
 	"time"
 
-	"fapws/runtime/auth"
 	"fapws/runtime/conn"
-	"fapws/runtime/exchange"
 	"fapws/runtime/logfile"
 	"fapws/runtime/metrics"
 )
@@ -42,11 +40,9 @@ func (s *Server) record() *logfile.Record {
 	return e
 }
 
-// edits returns changes of the head of the response to x, which has rules or a renewal.
-func (x *Exchange) edits() (edits exchange.Edits) {
-	if x.rules != nil {
-		edits = x.rules.headers
-	}
+// edits returns changes of the head of the response to x.
+func (x *Exchange) edits() Edits {
+	edits := x.rules.headers
 	if x.renewal != nil {
 		edits = append(edits[:len(edits):len(edits)], x.renewal)
 	}
@@ -55,12 +51,12 @@ func (x *Exchange) edits() (edits exchange.Edits) {
 
 // Upgrade is called before the first part of x is sent. It reports whether it has taken the part, which gives the connection to another
 // protocol.
-func (x *Exchange) Upgrade(p *exchange.Part) (taken bool) {
+func (x *Exchange) Upgrade(p *Part) (taken bool) {
 	if p.Head.Tunnel != nil {
 		x.s.openTunnel(x, p)
 		return true
 	}
-	return x.socket != nil && x.acceptSocket(p)
+	return x.Socket != nil && x.acceptSocket(p)
 }
 
 // note remembers of x, whose mount is known, what its log line needs.
@@ -74,30 +70,28 @@ func (s *Server) note(x *Exchange) {
 	switch {
 	case x.peer != nil:
 		e.User = x.peer.User
-	case x.rules != nil && x.rules.auth != nil:
-		e.User = auth.User(q.credentials()) // with a wrong password, which Apache logs, too
+	case x.rules.access != nil:
+		e.User = x.rules.access.Named(q.Head, q.parsed.Fields) // with a wrong password, which Apache logs, too
 	}
 	e.Time, e.Earlier = q.time, int(q.earlier)
 	e.NoteRequest(q.Head[:q.parsed.HeadLen], q.parsed.Fields)
 }
 
 // beginEntry begins the entry of x, whose client is peer.
-func (s *Server) beginEntry(x *Exchange, peer *exchange.Peer) {
+func (s *Server) beginEntry(x *Exchange, peer *Peer) {
 	if x.Record == nil {
 		x.Record = s.record()
 	}
-	e, c := x.Record, x.client
+	e, c, site := x.Record, x.client, x.rules.site
 	e.Log = s.Config.AccessLog
-	if x.rules != nil && (x.rules.log != nil || x.rules.unlog) {
-		e.Log = x.rules.log
+	if site.ownsLog() {
+		e.Log = site.AccessLog
 	}
 	e.Begin(e.Format())
+	e.Site = site.name
 	direct := c.direct()
 	e.PeerAddr, e.LocalAddr, e.LocalPort = direct.Addr, direct.ServerName, direct.ServerPort
 	e.Addr, e.Port, e.Scheme = peer.Addr, peer.Port, peer.Scheme
-	if x.rules != nil {
-		e.Site = x.rules.name
-	}
 	if s.Set.Debug > 0 {
 		e.Client = c.String()
 		if peer != direct {
@@ -117,11 +111,11 @@ func (s *Server) account(x *Exchange) {
 		x.Received += in
 		x.Out.Sent += out
 	}
-	if s := x.socket; s != nil && s.HasConn() {
-		in, out := s.Carried()
+	if s := x.Socket; s != nil && s.HasConn() {
+		in, out, proper := s.Carried()
 		x.Received += in
 		x.Out.Sent += out
-		x.proper = !s.Aborted()
+		x.proper = proper
 	}
 	e.Status, e.BytesSent, e.WireOut, e.WireIn = x.Out.Status, x.Out.Sent, x.Out.Sent+x.Out.Framed, x.Received
 	e.Handler, e.KeepAlive = x.By, x.KeepAlive
@@ -147,8 +141,8 @@ func (s *Server) writeLine(e *logfile.Record, overridden bool) {
 // logClient logs a line about the client of x and what answers it.
 func (s *Server) logClient(x *Exchange, level logfile.Level, format string, args ...any) {
 	log := s.Config.LogClient
-	if r := x.rules; r != nil && r.errors != nil {
-		log = r.errors
+	if own := x.rules.site.ErrorLog; own != nil {
+		log = own
 	}
 	log(level, x.trace.Name(x.clientText()), fmt.Sprintf(format, args...))
 }
@@ -174,8 +168,8 @@ func (s *Server) RecordOf(state *logfile.State) *logfile.Record {
 	}
 	log := s.Config.AccessLog
 	for i := range s.table.sites {
-		if r := s.table.sites[i].rules; r != nil && r.name == state.Entry.Site && (r.log != nil || r.unlog) {
-			log = r.log
+		if site := &s.table.sites[i]; site.name == state.Entry.Site && site.ownsLog() {
+			log = site.AccessLog
 		}
 	}
 	return state.Record(log)
@@ -188,7 +182,7 @@ func (s *Server) LogSubscriber(r *logfile.Record, sent, framed int64) {
 }
 
 // PassOn gives what carries x, whose response is written or gathered, to another protocol, which writes its line to the access log.
-func (x *Exchange) PassOn(to exchange.Upgrade) {
+func (x *Exchange) PassOn(to Upgrade) {
 	log, sent, framed := x.Record, x.Out.Sent, x.Out.Framed
 	if log != nil {
 		log.WireIn = x.Received
@@ -212,7 +206,7 @@ func (s *Server) nameRoutes() {
 	}
 	for i := range s.table.sites {
 		site := &s.table.sites[i]
-		host := site.canonical()
+		host := site.name
 		if host == "" && len(site.Names) > 0 {
 			host = site.Names[0]
 		}

@@ -1,19 +1,19 @@
-package sites
+package exchange
 
 import (
 	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
+	"net/netip"
 
 	"golang.org/x/sys/unix"
 
 	"fapws/runtime/conn"
 	"fapws/runtime/eventloop"
-	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
-	"fapws/runtime/live"
 	"fapws/runtime/logfile"
 	"fapws/runtime/route"
 	"fapws/runtime/system"
@@ -21,7 +21,56 @@ import (
 )
 
 // A WebSocket is an exchange like others: a request, and parts until the last one. HTTP/1 has its handshake; when the handler has accepted
-// that, a Socket of package live is the protocol of the connection, and takes the parts.
+// that, a Socket (of package live) is the protocol of the connection, and takes the parts.
+
+// Sockets makes a Socket of an exchange.
+type Sockets interface {
+	// New returns a Socket for the handshake of x, whose request is for a mount with that group, "" if it has none. From now on it gets
+	// the messages to its group.
+	New(x *Exchange, h websocket.Handshake, group string) Socket
+
+	// Resumed returns a Socket for d, whose request is that of x. It is the protocol of c from now on, and has what the client has sent. It is
+	// called before a handler gets the request.
+	Resumed(x *Exchange, d *SocketState, c *conn.Conn) Socket
+}
+
+// Socket is a WebSocket, from its handshake on.
+type Socket interface {
+	// AppendFields appends the fields of the response that accepts it (RFC 6455 §4.2.2). subprotocol is the handler's choice, which is
+	// left out if it is not a token.
+	AppendFields(dst, subprotocol []byte) []byte
+
+	// Open makes it, whose handshake was accepted, the protocol of c, on which head is sent first.
+	Open(c *conn.Conn, head []byte)
+
+	// HasConn reports whether it has its connection, by Open or Resumed. Then Send takes the parts of the exchange.
+	HasConn() bool
+	Send(p *Part)
+
+	// Refused ends it: something else answers, or the client has left. One of another process is closed.
+	Refused()
+
+	// Carried returns how many bytes have come from the client, and how many were sent to it. proper is false if it has ended, but was not
+	// closed as it should.
+	Carried() (in, out int64, proper bool)
+}
+
+// SocketState is an open WebSocket that goes from one server to another, for JSON.
+type SocketState struct {
+	Group         []byte // of its mount
+	Head          []byte // of the request
+	Local, Remote string // addresses with ports; "" of a unix socket
+	User          string `json:",omitempty"`
+	Subprotocol   string `json:",omitempty"`
+	Compression   websocket.Compression
+	Groups        [][]byte // that it has joined
+	Seq           uint64   // it was sent all messages to them up to this one
+	Data          []byte   // of the handler
+	Input         []byte   // that was read and is no whole message
+	Sent, Framed  int64
+
+	Log *logfile.State `json:",omitempty"` // of the line in the access log to come
+}
 
 // wantsWebSocket reports whether a request asks for one where it may. Not one of the
 // server to itself, which has no client that could talk.
@@ -36,7 +85,7 @@ func (s *Server) handshake(x *Exchange) {
 	q := x.req
 	h, refused := websocket.Check(&q.parsed, q.Head, !s.Config.NoDeflate)
 	if refused != nil {
-		x.Refuse(exchange.Reply{Status: refused.Status, Text: refused.Text, Fields: []byte(refused.Fields)})
+		x.Refuse(Reply{Status: refused.Status, Text: refused.Text, Fields: []byte(refused.Fields)})
 		return
 	}
 	if !x.InTurn() {
@@ -44,30 +93,25 @@ func (s *Server) handshake(x *Exchange) {
 		return
 	}
 	if q.mount.WebSocket { // of a tunnel we know nothing more
-		x.socket = s.sockets.New(x, h, q.mount.Group)
-		x.Member = x.socket
+		x.Socket = s.sockets.New(x, h, q.mount.Group)
 	}
-	socket := x.socket
 	x.Req.WebSocket = true
-	x.Choice = q.mount.choice
+	x.Choice = q.mount
 	x.Stream.Read(x)
-	if socket != nil && x.socket == socket {
-		socket.Await()
-	}
 }
 
 // acceptSocket answers the handshake of x with the first part of its handler, which is the Socket's then. It reports false if the handler
 // has not accepted: x is answered like any other request.
-func (x *Exchange) acceptSocket(p *exchange.Part) bool {
-	sites, c, s := x.s, x.client, x.socket
+func (x *Exchange) acceptSocket(p *Part) bool {
+	all, c, s := x.s, x.client, x.Socket
 	if !p.Head.WebSocket {
 		x.leaveSocket()
 		return false
 	}
 	if n := p.Head.Subprotocol; len(n) > 0 && !websocket.IsToken(n) {
-		sites.logClient(x, logfile.Error, "ignoring the invalid WebSocket subprotocol %q", n)
+		all.logClient(x, logfile.Error, "ignoring the invalid WebSocket subprotocol %q", n)
 	}
-	heads := &sites.Heads
+	heads := &all.Heads
 	heads.Fields = append(s.AppendFields(heads.Fields[:0], p.Head.Subprotocol), p.Head.Fields...)
 	on, head := x.Stream.SwitchProtocols(x, &http1.Response{Status: 101, Version: http1.HTTP11, KeepAlive: true, Length: -1, Fields: heads.Fields, HasDate: p.Head.HasDate, HasServer: p.Head.HasServer})
 	if x.peer == c.peer { // an idle WebSocket does not keep it: direct makes it again
@@ -80,13 +124,13 @@ func (x *Exchange) acceptSocket(p *exchange.Part) bool {
 
 // leaveSocket ends that x may become a WebSocket.
 func (x *Exchange) leaveSocket() {
-	if s := x.socket; s != nil && !s.HasConn() {
+	if s := x.Socket; s != nil && !s.HasConn() {
 		s.Refused()
-		x.socket, x.Member = nil, nil
+		x.Socket = nil
 	}
 }
 
-// User implements live.SocketExchange.
+// User returns the name of the logged-in user, or "".
 func (x *Exchange) User() string {
 	if x.peer == nil {
 		return ""
@@ -94,9 +138,9 @@ func (x *Exchange) User() string {
 	return x.peer.User
 }
 
-// Save implements live.SocketExchange.
-func (x *Exchange) Save(d *live.SocketState) {
-	in, out := x.socket.Carried()
+// Save notes in d what the server that takes the WebSocket of x over needs for the access log, in which x has no line then.
+func (x *Exchange) Save(d *SocketState) {
+	in, out, _ := x.Socket.Carried()
 	d.Sent, d.Framed = x.Out.Sent+out, x.Out.Framed
 	if e := x.Record; e != nil {
 		e.WireIn = x.Received + in
@@ -105,15 +149,16 @@ func (x *Exchange) Save(d *live.SocketState) {
 	}
 }
 
-// ResumeSocket makes a connection of d and fd, and submits its request again: see live.SocketLoop.
-func (s *Server) ResumeSocket(d *live.SocketState, fd int) (*live.Socket, error) {
+// ResumeSocket makes a connection of d and fd, and submits its request again, to a handler that gets Resumed. The Socket is nil if the
+// connection has ended already. fd stays the caller's if there is an error.
+func (s *Server) ResumeSocket(d *SocketState, fd int) (Socket, error) {
 	q := newRequest()
 	limits := s.Config.Limits.Plus(1, http1.TraceLineLen)
 	if _, err := q.parsed.Parse(d.Head, &limits); err != nil {
 		return nil, fmt.Errorf("its request: %w", err)
 	}
 	q.handed.Head = d.Head
-	local, remote := d.Addresses()
+	local, remote := AddressOf(d.Local), AddressOf(d.Remote)
 	c := s.NewClient(fd, local, remote, false)
 	x := c.NewExchange()
 	s.begins(x, q)
@@ -134,28 +179,36 @@ func (s *Server) ResumeSocket(d *live.SocketState, fd int) (*live.Socket, error)
 		}
 	}
 	if d.User != "" {
-		by := exchange.Basic
-		if x.rules != nil && x.rules.login != nil {
-			by = exchange.Form
+		by := Basic
+		if x.rules.access != nil {
+			by = x.rules.access.By()
 		}
-		x.logIn(d.User, by)
+		x.LogIn(d.User, by)
 	}
 	x.Out.Status, x.Out.Begun = 101, true
 	x.Out.Sent, x.Out.Framed = d.Sent, d.Framed
 	socket := s.sockets.Resumed(x, d, &c.Conn)
-	x.socket, x.Member = socket, socket
+	x.Socket = socket
 	r := x.ask()
 	x.peer = r.Peer
-	r.WebSocket, r.Resumed = true, &exchange.Resumed{Subprotocol: d.Subprotocol, Data: d.Data}
-	x.Choice = q.mount.choice
+	r.WebSocket, r.Resumed = true, &Resumed{Subprotocol: d.Subprotocol, Data: d.Data}
+	x.Choice = q.mount
 	c.submit(x)
-	if x.socket == socket { // else the handler takes no more
+	if x.Socket == socket { // else the handler takes no more
 		c.Leave(x)
 	}
 	return socket, nil
 }
 
 var errOtherMount = errors.New("its request leads to something else now")
+
+// AddressOf returns the address of a connection that a text names; "": of a unix socket.
+func AddressOf(text string) net.Addr {
+	if a, err := netip.ParseAddrPort(text); err == nil {
+		return net.TCPAddrFromAddrPort(a)
+	}
+	return &net.UnixAddr{Net: "unix"}
+}
 
 // findSocket decides about the request of x, whose password was checked before.
 func (s *Server) findSocket(x *Exchange, group string) bool {
@@ -177,7 +230,7 @@ func (s *Server) findSocket(x *Exchange, group string) bool {
 }
 
 // Where Mount.Tunnels, a handler may answer a request for a WebSocket with a connection to an upstream
-// (exchange.Head.Tunnel). Then an end of a Tunnel of package conn is the protocol of the connection. What the client has sent behind
+// (Head.Tunnel). Then an end of a Tunnel of package conn is the protocol of the connection. What the client has sent behind
 // its request, before the answer, was kept like what follows any request, and goes along. Without a tunnel it is the
 // next request.
 
@@ -190,7 +243,7 @@ func (h tunnelOwner) Ended(proper bool) {
 }
 
 // openTunnel makes the connection of x, and the upstream in p, a tunnel.
-func (s *Server) openTunnel(x *Exchange, p *exchange.Part) {
+func (s *Server) openTunnel(x *Exchange, p *Part) {
 	if c := x.Conn(); c.Half {
 		c.Close("the client has shut down its side before its WebSocket began")
 		x.Release(p)
@@ -218,7 +271,7 @@ func (s *Server) openTunnel(x *Exchange, p *exchange.Part) {
 	x.tunnel, x.KeepAlive = t, false
 	ahead := to.Ahead
 	p.Owner.Release(p) // the exchange goes on until the tunnel has ended
-	x.Source = exchange.Memory{}
+	x.Source = Memory{}
 	t.Begin(c, append(head[:len(head):len(head)], ahead...), len(head))
 }
 
@@ -246,7 +299,7 @@ func (r *relay) readAnswer() *http1.Response {
 		r.malformed(err.Error())
 		return nil
 	case answer.StatusCode >= 400:
-		r.refuse(exchange.Reply{Status: answer.StatusCode})
+		r.refuse(Reply{Status: answer.StatusCode})
 		return nil
 	case answer.StatusCode != http.StatusSwitchingProtocols:
 		r.malformed("its status is " + answer.Status)
@@ -263,7 +316,7 @@ func (r *relay) readAnswer() *http1.Response {
 // malformed refuses a WebSocket whose application has written something else than the head that accepts it.
 func (r *relay) malformed(why string) {
 	r.x.s.logClient(r.x, logfile.Error, "the application's response to a request for a WebSocket is malformed: %s", why)
-	r.refuse(exchange.Reply{Status: 502})
+	r.refuse(Reply{Status: 502})
 }
 
 // An application that speaks the protocol of WebSockets by itself (Mount.DetachSocket) cannot have the socket of a client with TLS, nor
@@ -343,7 +396,7 @@ func (r *relay) open() {
 }
 
 // refuse answers the client on behalf of the application, whose socket is closed.
-func (r *relay) refuse(reply exchange.Reply) {
+func (r *relay) refuse(reply Reply) {
 	x := r.x
 	y := x.Substitute()
 	x.Abandon() // closes the end of the server
@@ -351,7 +404,7 @@ func (r *relay) refuse(reply exchange.Reply) {
 }
 
 // take takes a part of the application, and reports whether it has done so.
-func (r *relay) take(p *exchange.Part) bool {
+func (r *relay) take(p *Part) bool {
 	x := r.x
 	if p.Last && p.Taken && x.tunnel == nil && x.Conn() != nil {
 		r.open() // it may have written just before

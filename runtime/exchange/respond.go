@@ -1,4 +1,4 @@
-package sites
+package exchange
 
 import (
 	"bytes"
@@ -8,7 +8,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fapws/runtime/conn"
-	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/logfile"
 )
@@ -17,7 +16,7 @@ import (
 func (c *Conn) InTurn(x *Exchange) bool { return c.first == x && !c.Writing() }
 
 // Write implements Stream. The connection may be gone afterwards, too.
-func (c *Conn) Write(x *Exchange, p *exchange.Part) {
+func (c *Conn) Write(x *Exchange, p *Part) {
 	if p.Last && c.body != nil && p.Head.Tunnel == nil {
 		c.giveUpBody(x)
 	}
@@ -47,7 +46,7 @@ func (c *Conn) advance() {
 }
 
 // transmit sends a part of x, whose turn it is. x may be gone afterwards, the connection too.
-func (c *Conn) transmit(x *Exchange, p *exchange.Part) {
+func (c *Conn) transmit(x *Exchange, p *Part) {
 	s := c.s
 	if p.Interim {
 		c.Use()
@@ -55,14 +54,14 @@ func (c *Conn) transmit(x *Exchange, p *exchange.Part) {
 		x.Release(p)
 		return
 	}
-	if p.First && (p.Head.Tunnel != nil || x.socket != nil) && x.Upgrade(p) {
+	if p.First && (p.Head.Tunnel != nil || x.Socket != nil) && x.Upgrade(p) {
 		return
 	}
 	c.Use()
 	if p.First {
 		s.Set.Buf = x.AppendHeadOf(s.Set.Buf, p, x.KeepAlive && !(s.end >= discouraging && x.Next == nil))
 	}
-	body, count, broken := x.Out.Take(p, x.Logger)
+	body, count, broken := x.Take(p)
 	var tail []byte
 	if x.Out.Framing == http1.Chunked {
 		size := int64(len(body)) + count
@@ -87,12 +86,12 @@ func (c *Conn) transmit(x *Exchange, p *exchange.Part) {
 		}
 		return
 	}
-	exchange.SendPart(&c.Conn, p, x, body, tail)
+	SendPart(&c.Conn, p, x, body, tail)
 	c.Room(false)
 }
 
 // upgrade gives the connection of x, whose response is written or gathered, to another protocol. x is released afterwards.
-func (c *Conn) upgrade(x *Exchange, to exchange.Upgrade) {
+func (c *Conn) upgrade(x *Exchange, to Upgrade) {
 	c.shift()
 	c.cancelAll()
 	c.setState(StateUpgraded)
@@ -202,7 +201,7 @@ func (c *Conn) swap(x, y *Exchange) {
 }
 
 // sendFile writes the gathered bytes for c, a body and count bytes of the file of p, which it releases then. Bytes in memory are sent at once, as far as the socket takes them.
-func (c *Conn) sendFile(x *Exchange, p *exchange.Part, body []byte, count int64, tail []byte) {
+func (c *Conn) sendFile(x *Exchange, p *Part, body []byte, count int64, tail []byte) {
 	s := c.s
 	buf := c.TakeGathered()
 	if len(body) <= conn.CopyLimit {
@@ -229,7 +228,7 @@ func (c *Conn) sendFile(x *Exchange, p *exchange.Part, body []byte, count int64,
 		if len(left) == len(s.items) {
 			left[0].Data = bytes.Clone(left[0].Data) // it is in conns.Buf
 		}
-		exchange.QueuePart(&c.Conn, p, x, slices.Clone(left), full)
+		QueuePart(&c.Conn, p, x, slices.Clone(left), full)
 	}
 }
 
@@ -336,7 +335,7 @@ func (c *Conn) HoldInput() (held bool, err error) {
 
 // reattachSocket is called with the last part of x, whose application gives up the
 // descriptor. done: it has talked to the client by itself, which ends x.
-func (c *Conn) reattachSocket(x *Exchange, p *exchange.Part) (done bool) {
+func (c *Conn) reattachSocket(x *Exchange, p *Part) (done bool) {
 	x.Detached = false
 	if !p.Taken {
 		unix.SetNonblock(c.Fd(), true) // what the application has set holds for ours, too

@@ -1,28 +1,23 @@
-package sites
+package exchange
 
 import (
 	"fmt"
 	"strings"
 	"testing"
 
-	"fapws/runtime/exchange"
+	"fapws/runtime/conn"
 	"fapws/runtime/http1"
 	"fapws/runtime/logfile"
 )
-
-// lineCount is an exchange.Logger.
-type lineCount int
-
-func (n *lineCount) Log(logfile.Level, string) { *n++ }
 
 // A response is framed as its head says, whatever pieces it comes in.
 func TestFraming(t *testing.T) {
 	for _, c := range []struct {
 		framing http1.Framing
 		length  int64
-		pieces  string    // with spaces between them, a number is that many bytes of a file; behind "|" trailers
-		want    string    // the sent bytes; a byte of a file is a dot
-		cuts    lineCount // how often a cut is reported
+		pieces  string // with spaces between them, a number is that many bytes of a file; behind "|" trailers
+		want    string // the sent bytes; a byte of a file is a dot
+		cuts    int    // how often a cut is reported
 		short   int64
 	}{
 		{http1.Chunked, -1, "", "0\r\n\r\n", 0, 0},
@@ -43,8 +38,10 @@ func TestFraming(t *testing.T) {
 		{http1.NoBody, 0, "abc 3", "", 0, 0},
 	} {
 		const head = 100
-		r := Response{Begun: true, Status: 200, Framing: c.framing, Framed: head, Left: max(c.length, 0)}
-		got, size, cuts := "", int64(0), lineCount(0)
+		got, size, cuts := "", int64(0), 0
+		x := Exchange{s: &Server{Set: &conn.Set{Log: func(logfile.Level, string, ...any) { cuts++ }}}}
+		r := &x.Out
+		*r = Response{Begun: true, Status: 200, Framing: c.framing, Framed: head, Left: max(c.length, 0)}
 		body, trailers, _ := strings.Cut(c.pieces, "|")
 		pieces := strings.Split(body, " ")
 		for i, piece := range pieces {
@@ -52,12 +49,12 @@ func TestFraming(t *testing.T) {
 			if n, err := fmt.Sscan(piece, &count); n == 1 && err == nil {
 				piece = ""
 			}
-			body, file, _ := r.Take(&exchange.Part{Body: []byte(piece), Count: count}, &cuts)
+			body, file, _ := x.Take(&Part{Body: []byte(piece), Count: count})
 			n := int64(len(body)) + file
 			size += n
 			sent := string(body) + strings.Repeat(".", int(file))
 			if r.Framing == http1.Chunked {
-				sent = string(appendChunk(nil, &r, n)) + sent + string(chunkTail(&r, n, i == len(pieces)-1, []byte(trailers)))
+				sent = string(appendChunk(nil, r, n)) + sent + string(chunkTail(r, n, i == len(pieces)-1, []byte(trailers)))
 			}
 			got += sent
 		}

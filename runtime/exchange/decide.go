@@ -1,4 +1,4 @@
-package sites
+package exchange
 
 import (
 	"fmt"
@@ -6,11 +6,9 @@ import (
 	"time"
 
 	"fapws/runtime/conn"
-	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/logfile"
 	"fapws/runtime/route"
-	"fapws/runtime/source/static"
 )
 
 // decide finds out what answers x, and has it answered. A decision that needs the disk, a password or its turn is left, and
@@ -47,7 +45,8 @@ func (s *Server) decide(x *Exchange) {
 			q.Skip()
 		case route.NeedsPassword:
 			if !x.client.own {
-				switch refusal, known := s.authenticate(x); {
+				x.ask()
+				switch refusal, known := x.rules.access.Admit(x); {
 				case !known:
 					x.Suspend()
 					return
@@ -57,6 +56,7 @@ func (s *Server) decide(x *Exchange) {
 					return
 				}
 			}
+			x.Check = nil
 			q.Admit()
 		default:
 			s.note(x)
@@ -75,18 +75,18 @@ func (s *Server) refuseRouted(x *Exchange) {
 	if q.Cert != "" {
 		s.secure.Report(logfile.Info, x.clientText(), fmt.Sprintf("%s of %s got %d: %s", q.parsed.Method.In(q.Head), conn.Excerpt(q.Path), q.Status, q.Cert))
 	}
-	x.Refuse(exchange.Reply{Status: q.Status, Fields: q.Fields, Text: q.Text, Whole: q.Status < 400})
+	x.Refuse(Reply{Status: q.Status, Fields: q.Fields, Text: q.Text, Whole: q.Status < 400})
 }
 
 // startWith has x, which was decided about, answered by source.
-func (s *Server) startWith(source exchange.Source, x *Exchange) {
+func (s *Server) startWith(source Source, x *Exchange) {
 	if s.timed {
 		s.note(x)
 	}
 	x.ask()
 	x.Source = source
 	x.Stream.Read(x)
-	source.Start(&x.Exchange)
+	source.Start(x)
 }
 
 // route asks the table where x goes.
@@ -122,21 +122,21 @@ func (s *Server) settleRules(x *Exchange) {
 		q.mount = &site.Table[q.Mount]
 		x.rules, x.counts = q.mount.rules, q.mount.counts
 	}
-	if x.rules != nil && x.rules.secure != nil && x.from.Scheme == "https" {
+	if x.rules.secure != nil && x.from.Scheme == "https" {
 		x.rules = x.rules.secure
 	}
 	if q.mount != nil && q.mount.Asks {
 		x.MaxBody = -1
 		return
 	}
-	if x.MaxBody = s.Config.MaxBodySize; x.rules != nil && x.rules.maxBody != 0 {
+	if x.MaxBody = s.Config.MaxBodySize; x.rules.maxBody != 0 {
 		x.MaxBody = x.rules.maxBody
 	}
 }
 
 // overridePage is a page that stands before all others.
 type overridePage struct {
-	exchange.Memory
+	Memory
 	status int
 	local  bool // only for http1.LocalHost
 	page   []byte
@@ -159,9 +159,9 @@ func (p *overridePage) stands(q *request) bool {
 
 var noStore = []byte("Cache-Control: no-store\r\n")
 
-// Start implements exchange.Source.
-func (p *overridePage) Start(x *exchange.Exchange) {
-	x.Sink.Reply(exchange.Reply{Status: p.status, Body: p.page, Type: "text/html; charset=utf-8", Fields: noStore, Whole: true, Override: true})
+// Start implements Source.
+func (p *overridePage) Start(x *Exchange) {
+	x.Sink.Reply(Reply{Status: p.status, Body: p.page, Type: "text/html; charset=utf-8", Fields: noStore, Whole: true, Override: true})
 }
 
 // notFoundCache remembers which paths the files of a mount have nothing for, so that
@@ -210,7 +210,7 @@ func (s *Server) await(x *Exchange) {
 	if x.until == 0 {
 		wait := s.Config.StartWait
 		if x.req.loadsPage() {
-			wait = min(wait, static.PageWait)
+			wait = min(wait, PageWait)
 		}
 		x.until = now + int64(wait)
 		if x.req.time.IsZero() {
@@ -221,22 +221,21 @@ func (s *Server) await(x *Exchange) {
 		x.Refuse(s.unready(x))
 		return
 	}
-	x.Unloaded = true
-	x.Suspend()
+	x.suspend(awaitingSites)
 	if s.Config.Needed != nil {
 		s.Config.Needed()
 	}
 }
 
 // unready is the answer to x, which does not wait any longer.
-func (s *Server) unready(x *Exchange) exchange.Reply {
+func (s *Server) unready(x *Exchange) Reply {
 	switch {
 	case s.gaveUp:
-		return exchange.Reply{Status: 503, Fields: retryAfter, Text: "the application failed to start"}
+		return Reply{Status: 503, Fields: RetryAfter, Text: "the application failed to start"}
 	case x.req.loadsPage():
-		return static.Starting(time.Duration(s.Set.Now))
+		return Starting(time.Duration(s.Set.Now))
 	}
-	return exchange.Reply{Status: 503, Fields: retryAfter, Text: "the application is starting"}
+	return Reply{Status: 503, Fields: RetryAfter, Text: "the application is starting"}
 }
 
 // loadsPage reports whether a browser asks for a page, which it can ask for again.
@@ -247,8 +246,8 @@ func (q *request) loadsPage() bool {
 // replaced lets everything go on that waits for other sites, and counts what the former ones have begun.
 func (s *Server) replaced() {
 	for x := range s.begun() {
-		if x.Unloaded {
-			x.goOn()
+		if x.phase == awaitingSites {
+			x.Resume()
 		} else if !x.former {
 			x.former = true
 			s.former++
@@ -259,7 +258,7 @@ func (s *Server) replaced() {
 // Waiting returns how many requests wait for other sites.
 func (s *Server) Waiting() (n int) {
 	for x := range s.begun() {
-		if x.Unloaded {
+		if x.phase == awaitingSites {
 			n++
 		}
 	}
@@ -282,16 +281,10 @@ func (s *Server) Tick() {
 	}
 	now := s.Set.Now
 	for x := range s.begun() {
-		if x.Unloaded && (s.gaveUp || now >= x.until) {
-			x.goOn()
+		if x.phase == awaitingSites && (s.gaveUp || now >= x.until) {
+			x.Resume()
 		}
 	}
-}
-
-// goOn has x, which waits, decided about again.
-func (x *Exchange) goOn() {
-	x.Unloaded = false
-	x.Resume()
 }
 
 // Decide makes x, which is new, the exchange of the request of Server.Request, of which there is the head, finds out what answers it, and

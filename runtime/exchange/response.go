@@ -1,4 +1,4 @@
-package sites
+package exchange
 
 import (
 	"errors"
@@ -6,7 +6,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/logfile"
 )
@@ -24,15 +23,16 @@ type Response struct {
 }
 
 // Take returns how much may be sent of p: nothing where a response has no body, and no more than its Content-Length has promised. broken reports
-// that p is the last part, and not all that was promised. log gets a line if the handler has promised another length.
-func (r *Response) Take(p *exchange.Part, log exchange.Logger) (body []byte, count int64, broken bool) {
+// that p is the last part, and not all that was promised. The error log gets a line if the handler has promised another length.
+func (x *Exchange) Take(p *Part) (body []byte, count int64, broken bool) {
+	r := &x.Out
 	if r.Framing != http1.NoBody {
 		body, count = p.Body, p.Count
 	}
 	if r.Framing == http1.Sized {
 		if int64(len(body))+count > r.Left {
 			if !r.cut {
-				log.Log(logfile.Warning, "truncated a response that exceeds its Content-Length")
+				x.Log(logfile.Warning, "truncated a response that exceeds its Content-Length")
 			}
 			r.cut = true
 			body = body[:min(int64(len(body)), r.Left)]
@@ -42,7 +42,7 @@ func (r *Response) Take(p *exchange.Part, log exchange.Logger) (body []byte, cou
 	}
 	r.Sent += int64(len(body)) + count
 	if p.Last && p.Upgrade == nil && !p.Failed && r.Left > 0 {
-		log.Log(logfile.Warning, fmt.Sprintf("a response was %d bytes shorter than its Content-Length", r.Left))
+		x.Log(logfile.Warning, fmt.Sprintf("a response was %d bytes shorter than its Content-Length", r.Left))
 		return body, count, true
 	}
 	return body, count, p.Last && p.Failed
@@ -53,10 +53,10 @@ func (r *Response) Take(p *exchange.Part, log exchange.Logger) (body []byte, cou
 func (r *Response) NeedsReset() bool { return r.Framing == http1.UntilClose }
 
 // BodyTooBig is what a client gets whose body is larger than Exchange.MaxBody.
-var BodyTooBig = exchange.Reply{Status: 413, Text: "input body too big", Close: true}
+var BodyTooBig = Reply{Status: 413, Text: "input body too big", Close: true}
 
 // Refused returns what a client gets whose body could not be taken because of err.
-func (s *Server) Refused(err error) exchange.Reply {
+func (s *Server) Refused(err error) Reply {
 	var malformed *http1.StatusError
 	switch {
 	case err == ErrTooLarge:
@@ -65,7 +65,7 @@ func (s *Server) Refused(err error) exchange.Reply {
 		return Malformed(malformed)
 	}
 	s.Set.Log(logfile.Error, "cannot store a request body in %s: %v", s.Config.SpoolDir, err)
-	r := exchange.Reply{Status: 500, Close: true}
+	r := Reply{Status: 500, Close: true}
 	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) || errors.Is(err, unix.EFBIG) {
 		r.Status = 507
 	}
@@ -73,8 +73,8 @@ func (s *Server) Refused(err error) exchange.Reply {
 }
 
 // Malformed returns what a client gets for a request that is malformed.
-func Malformed(err *http1.StatusError) exchange.Reply {
-	return exchange.Reply{Status: err.Status, Text: err.Text, Close: true}
+func Malformed(err *http1.StatusError) Reply {
+	return Reply{Status: err.Status, Text: err.Text, Close: true}
 }
 
 // Heads makes the heads of all responses of an event loop.
@@ -90,10 +90,8 @@ type Heads struct {
 // here.
 func (x *Exchange) AppendHead(dst []byte, r *http1.Response) []byte {
 	h, before := &x.s.Heads, len(dst)
-	if x.rules != nil || x.renewal != nil {
-		if edits := x.edits(); len(edits) > 0 {
-			h.edited = edits.Apply(h.edited, r)
-		}
+	if len(x.rules.headers) > 0 || x.renewal != nil {
+		h.edited = x.edits().Apply(h.edited, r)
 	}
 	dst = h.Template.AppendHead(dst, r)
 	if x.Record != nil {
@@ -108,7 +106,7 @@ func (x *Exchange) AppendHead(dst []byte, r *http1.Response) []byte {
 }
 
 // AppendInterim appends the head of p, a response of 1xx, which is not the answer to x.
-func (x *Exchange) AppendInterim(dst []byte, p *exchange.Part) []byte {
+func (x *Exchange) AppendInterim(dst []byte, p *Part) []byte {
 	before := len(dst)
 	dst = http1.AppendStatusLine(dst, p.Head.Status, p.Head.Reason)
 	dst = append(append(dst, p.Head.Fields...), crlf...)
@@ -119,7 +117,7 @@ func (x *Exchange) AppendInterim(dst []byte, p *exchange.Part) []byte {
 const upgradeField, upgradeConnection = "Upgrade: websocket\r\n", "Connection: Upgrade\r\n"
 
 // AppendHeadOf is AppendHead for the head of p, the first part of x. keepAlive says that the connection can stay open.
-func (x *Exchange) AppendHeadOf(dst []byte, p *exchange.Part, keepAlive bool) []byte {
+func (x *Exchange) AppendHeadOf(dst []byte, p *Part, keepAlive bool) []byte {
 	s, h := x.s, &p.Head
 	r := http1.Response{Version: x.Version, Head: x.IsHead, Status: h.Status, Reason: h.Reason, Fields: h.Fields, Length: h.Length,
 		Type: h.Type, HasDate: h.HasDate, HasServer: h.HasServer}
@@ -128,7 +126,7 @@ func (x *Exchange) AppendHeadOf(dst []byte, p *exchange.Part, keepAlive bool) []
 	}
 	if r.Status == 426 { // RFC 9110 §15.5.22; a handler cannot say it by itself
 		r.Fields = append(r.Fields[:len(r.Fields):len(r.Fields)], upgradeConnection...)
-		if exchange.FieldValue(h.Fields, []byte("upgrade")) == "" {
+		if FieldValue(h.Fields, []byte("upgrade")) == "" {
 			r.Fields = append(r.Fields, upgradeField...)
 		}
 	}
@@ -147,7 +145,7 @@ func (x *Exchange) AppendHeadOf(dst []byte, p *exchange.Part, keepAlive bool) []
 
 // Trailers returns the fields that end the response to x behind p: nil where there are none, its client does not take them, or the
 // response has no body. Those of HTTP/1 need chunks.
-func (x *Exchange) Trailers(p *exchange.Part) []byte {
+func (x *Exchange) Trailers(p *Part) []byte {
 	if p.Trailers == nil || !p.Last || p.First || p.Failed || !x.trailers || x.Out.Framing == http1.NoBody {
 		return nil
 	}

@@ -1,21 +1,15 @@
-package sites
+package exchange
 
 import (
 	"net/netip"
 	"slices"
 	"time"
 
-	"fapws/runtime/auth"
 	"fapws/runtime/conn"
-	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
-	"fapws/runtime/live"
 	"fapws/runtime/logfile"
 	"fapws/runtime/metrics"
 	"fapws/runtime/route"
-	"fapws/runtime/source/app"
-	"fapws/runtime/source/cache"
-	"fapws/runtime/source/static"
 )
 
 // Loop is what surrounds a Server. Its methods are called on the event loop.
@@ -105,7 +99,7 @@ type Server struct {
 	Config Config
 
 	loop     Loop
-	sockets  *live.Sockets
+	sockets  Sockets
 	table    *Table
 	override *overridePage // nil: none
 	secure   *conn.TLSServer
@@ -147,7 +141,7 @@ type Table struct {
 
 // Init makes s ready, whose connections are in set. Those with TLS begin with a handshake of tls, and those with the preface of HTTP/2 go on
 // with http2. name is the value of the field Server of responses.
-func (s *Server) Init(h Loop, set *conn.Set, tls *conn.TLSServer, sockets *live.Sockets, http2 func(*Conn), name string) {
+func (s *Server) Init(h Loop, set *conn.Set, tls *conn.TLSServer, sockets Sockets, http2 func(*Conn), name string) {
 	s.loop, s.Set, s.secure, s.sockets, s.http2 = h, set, tls, sockets, http2
 	s.table, s.next = new(Table), newRequest()
 	s.files.eases = func() { set.Soon(s.easeBodies) }
@@ -197,15 +191,16 @@ func (s *Server) Draining() bool { return s.end == draining }
 // Prepare copies sites, and makes the table that decides between them. In the copy, mounts without anything that answers have h, and
 // source makes the sources of handlers. unbounded reports whether a source may answer with any size before the loop knows. The error is one
 // line. Prepare may be called anywhere, after Configure.
-func (s *Server) Prepare(given []Site, h app.Handler, source func(*Mount) (_ exchange.Source, unbounded bool)) (*Table, error) {
+func (s *Server) Prepare(given []Site, h Handler, source func(*Mount) (_ Source, unbounded bool)) (*Table, error) {
 	t := &Table{sites: slices.Clone(given)}
 	routes := make([]route.Site, len(t.sites))
 	for i := range t.sites {
 		site := &t.sites[i]
 		site.Table = slices.Clone(site.Table)
+		site.name = site.canonical()
 		site.rules = rulesOf(site, nil)
 		t.logged = t.logged || site.AccessLog != nil
-		routes[i] = route.Site{Names: site.Names, Mounts: make([]route.Mount, len(site.Table)), Guard: site.rules.guards()}
+		routes[i] = route.Site{Names: site.Names, Mounts: make([]route.Mount, len(site.Table)), Guard: site.rules.guard}
 		t.users = t.users || routes[i].Guard.Password
 		for k := range site.Table {
 			m := &site.Table[k]
@@ -218,9 +213,8 @@ func (s *Server) Prepare(given []Site, h app.Handler, source func(*Mount) (_ exc
 			routes[i].Mounts[k] = m.route()
 			t.users = t.users || routes[i].Mounts[k].Guard.Password
 			if m.Source == nil && m.Rewrite == nil && !m.Pending {
-				m.Source, m.choice.Unbounded = source(m)
+				m.Source, m.Unbounded = source(m)
 			}
-			m.choice.Source, m.choice.Streams, m.choice.Asks = m.Source, m.Streams, m.Asks
 			t.pending = t.pending || m.Pending
 			t.Limited = t.Limited || m.Timeout() > 0
 		}
@@ -259,8 +253,8 @@ type Site struct {
 	// Table is gone through in its order.
 	Table []Mount
 
-	Rules *Rules        // of all its responses; nil: none
-	Pages *static.Pages // for its errors; nil: the server's own
+	Rules *Rules // of all its responses; nil: none
+	Pages Pages  // for its errors; nil: the server's own
 
 	// AccessLog gets its requests. nil: Config.AccessLog.
 	AccessLog   *logfile.AccessLog
@@ -269,7 +263,7 @@ type Site struct {
 	// ErrorLog gets the lines about its clients. nil: Config.LogClient.
 	ErrorLog func(level logfile.Level, client, line string)
 
-	// ErrorLogNumber is exchange.Request.ErrorLog of its requests: the same log, as
+	// ErrorLogNumber is Request.ErrorLog of its requests: the same log, as
 	// handlers know it.
 	ErrorLogNumber int
 
@@ -278,6 +272,7 @@ type Site struct {
 	MaxBodySize int64
 	Timeout     time.Duration
 
+	name   string         // for logs: the first of Names that is no pattern, or ""
 	rules  *rules         // where no mount fits
 	counts *metrics.Route // of requests that no mount fits; nil: they are not counted
 }
@@ -310,21 +305,23 @@ type Mount struct {
 
 	ToLogIn bool // it is for clients that have not logged in: those that its site allows may use it without a password, and send forms
 
-	Source  exchange.Source // a static.Source, a static.Fixed, a redirect.Redirect
-	Rewrite *route.Rewrite  // routing goes on behind this mount
+	Source  Source         // a static.Source, a static.Fixed, a redirect.Redirect
+	Rewrite *route.Rewrite // routing goes on behind this mount
 
-	Handler app.Handler     // nil: the one of Serve
-	Cache   *cache.Compiled // which of the Handler's answers are kept; nil: none
-	Index   int             // what the Handler calls this mount: exchange.Request.Mount
+	Handler Handler // nil: the one of Serve
+	Cache   any     // which of the Handler's answers are kept: a *cache.Compiled; nil: none
+	Index   int     // what the Handler calls this mount: Request.Mount
 
 	// Abilities of the Handler beyond answering whole requests. Of the last three, one at most.
-	Occupies     app.Occupancy // how long each of its requests occupies one of Config.Concurrency
-	Streams      bool          // it takes requests whose body has not arrived: exchange.Request.More
-	Asks         bool          // and asks for bodies by its first credit (100 Continue), bounds their size itself, and may take its time
-	WebSocket    bool          // and WebSockets: exchange.Request.WebSocket
-	Tunnels      bool          // it may pass on the connection where a WebSocket is asked for: exchange.Head.Tunnel
-	Group        string        // that each of its WebSockets joins; "": none
-	DetachSocket bool          // it is given the descriptor where a WebSocket is asked for: exchange.Request.Socket
+	Occupies     Occupancy // how long each of its requests occupies one of Config.Concurrency
+	Streams      bool      // it takes requests whose body has not arrived: Request.More
+	Asks         bool      // and asks for bodies by its first credit (100 Continue), bounds their size itself, and may take its time
+	WebSocket    bool      // and WebSockets: Request.WebSocket
+	Tunnels      bool      // it may pass on the connection where a WebSocket is asked for: Head.Tunnel
+	Group        string    // that each of its WebSockets joins; "": none
+	DetachSocket bool      // it is given the descriptor where a WebSocket is asked for: Request.Socket
+
+	Unbounded bool // Prepare sets it: what answers may do so with any size before the loop knows
 
 	// Resolved gives the Handler the resolved form of the path (http1.ResolvePath), with the
 	// empty segments that the client has sent, instead of the canonical one. Applications
@@ -332,11 +329,11 @@ type Mount struct {
 	Resolved bool
 
 	// Receives, if not nil, gets requests before the Handler, and their bodies as they arrive. The Handler gets the requests that it hands on:
-	// exchange.Behind.
-	Receives app.Handler
+	// Behind.
+	Receives Handler
 
-	Rules *Rules      // in addition to those of the site; nil: none
-	Login *auth.Login // in the place of that of the rules; nil: as these say
+	Rules  *Rules // in addition to those of the site; nil: none
+	Access Access // in the place of that of the rules; nil: as these say
 
 	// LocalWithoutLogin says that clients on this machine need no session, where others do.
 	LocalWithoutLogin bool
@@ -344,7 +341,6 @@ type Mount struct {
 	rules   *rules
 	counts  *metrics.Route // of its requests; nil: they are not counted
 	missing notFoundCache
-	choice  Choice
 }
 
 // route returns what package route has to know of a mount.
@@ -359,20 +355,15 @@ func (m *Mount) route() route.Mount {
 		Plain:    m.Plain,
 		Optional: m.declines(),
 		Rewrite:  m.Rewrite,
-		Guard:    m.rules.guards(),
+		Guard:    m.rules.guard,
 	}
 }
 
 // declines reports whether the source may have nothing for a path.
 func (m *Mount) declines() bool {
-	s, ok := m.Source.(exchange.Optional)
+	s, ok := m.Source.(Optional)
 	return ok && s.Declines()
 }
 
 // Timeout returns the timeout of the rules of m, or of its site; 0: that of the server. It is known in Prepare.
-func (m *Mount) Timeout() time.Duration {
-	if m.rules == nil {
-		return 0
-	}
-	return m.rules.timeout
-}
+func (m *Mount) Timeout() time.Duration { return m.rules.timeout }

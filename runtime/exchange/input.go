@@ -1,8 +1,7 @@
-package sites
+package exchange
 
 import (
 	"fapws/runtime/conn"
-	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 )
 
@@ -144,7 +143,7 @@ func (c *Conn) canPipeline(req *http1.Request) bool {
 	active, unbounded := 0, 0
 	for x := c.first; x != nil; x = x.Next {
 		active++
-		if x.Choice.Unbounded {
+		if x.Choice != nil && x.Choice.Unbounded {
 			unbounded++
 		}
 	}
@@ -257,7 +256,7 @@ func (c *Conn) spill() bool {
 }
 
 // refuseBody answers a request whose body is being collected.
-func (c *Conn) refuseBody(r exchange.Reply) {
+func (c *Conn) refuseBody(r Reply) {
 	b := c.body
 	c.body = nil
 	b.Drop()
@@ -288,7 +287,7 @@ func (c *Conn) Read(x *Exchange) {
 		return
 	}
 	s, r, req := c.s, x.Req, x.Req.Parsed
-	if x.Choice.Source == nil {
+	if x.Choice == nil {
 		if req.HasBody {
 			c.skipBody(x)
 		}

@@ -1,8 +1,7 @@
-package sites
+package exchange
 
 import (
 	"fapws/runtime/conn"
-	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 )
 
@@ -10,7 +9,7 @@ import (
 // the event loop, with an exchange that it carries.
 type Stream interface {
 	// Read is called for x, which is being decided about, when it is known what takes its body: Exchange.Choice, which gets the request by
-	// Exchange.Submit when the body has arrived, or at once if it streams; without a Source there, the body is thrown away. Later calls say
+	// Exchange.Submit when the body has arrived, or at once if it streams; if there is none, the body is thrown away. Later calls say
 	// that the source has dealt with input, or that there is a file for the body: the client may send more.
 	Read(x *Exchange)
 
@@ -23,7 +22,7 @@ type Stream interface {
 
 	// Write writes a part of x as far as there is room, and releases it when that is done; x may have ended then. A part whose turn has not
 	// come is kept by Exchange.Hold.
-	Write(x *Exchange, p *exchange.Part)
+	Write(x *Exchange, p *Part)
 
 	// Replace is called when the server itself answers, with y, which may be x: nothing takes the rest of the body of x. closes says that
 	// nothing more can be understood of what the client sends. y is nil if nothing answers: the client of x, whose response has begun or
@@ -32,14 +31,6 @@ type Stream interface {
 
 	// SwitchProtocols takes what carries x for another protocol. It returns the connection for that, and the head that has to be sent on it
 	// first: nil if it has been sent as it should. r is the response with the status 101; nil: another response went before, and x goes on
-	// (exchange.Upgrade).
+	// (Upgrade).
 	SwitchProtocols(x *Exchange, r *http1.Response) (c *conn.Conn, head []byte)
-}
-
-// Choice is a source, and its properties that count before it starts.
-type Choice struct {
-	Source    exchange.Source
-	Streams   bool // it takes requests whose body has not arrived: exchange.Request.More
-	Asks      bool // and asks for the body with its first credit: 100 Continue waits for that
-	Unbounded bool // it may answer with any size before the loop knows
 }

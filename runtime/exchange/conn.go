@@ -1,4 +1,4 @@
-package sites
+package exchange
 
 import (
 	"net"
@@ -8,7 +8,6 @@ import (
 
 	"fapws/runtime/conn"
 	"fapws/runtime/eventloop"
-	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/websocket"
 )
@@ -42,9 +41,9 @@ type Conn struct {
 
 	resume http1.Resume // how far the head in the pending input was examined
 
-	subrequest *exchange.Origin // of requests of the server to itself; nil: it is a client
-	proxy      *trustedProxy    // a proxy or a path that is before it, or nil
-	peer       *exchange.Peer
+	subrequest *Origin       // of requests of the server to itself; nil: it is a client
+	proxy      *trustedProxy // a proxy or a path that is before it, or nil
+	peer       *Peer
 
 	Expected conn.Expected // of the acceptor
 	requests uint32        // there have been, as far as they are logged
@@ -73,7 +72,7 @@ func (s *Server) NewClient(fd int, local, remote net.Addr, behind bool) *Conn {
 
 // NewSubrequest makes a connection of the server to itself of a socket, which it owns, for requests on behalf of o. It may be called
 // anywhere.
-func (s *Server) NewSubrequest(fd int, o *exchange.Origin) *Conn {
+func (s *Server) NewSubrequest(fd int, o *Origin) *Conn {
 	peer := o.Peer
 	c := &Conn{s: s, peer: &peer, subrequest: o}
 	if o.Root != "" {
@@ -138,10 +137,10 @@ func (c *Conn) EOF() (stays bool) {
 // one that has not answered a WebSocket's handshake yet, it broke off.
 func (c *Conn) tellHalf() {
 	for x := c.first; x != nil; x = x.Next {
-		if q := x.req; q != nil && q.check != nil {
-			q.check.Defer()
+		if x.Check != nil {
+			x.Check.Defer()
 		}
-		x.Deliver(exchange.Input{Op: exchange.OpClose, Code: websocket.Abnormal})
+		x.Deliver(Input{Op: OpClose, Code: websocket.Abnormal})
 	}
 }
 
@@ -209,7 +208,7 @@ func (c *Conn) setState(s State) {
 func (c *Conn) deadline() int64 {
 	s := c.s
 	switch {
-	case c.Half && c.undecided && c.last.Unloaded:
+	case c.Half && c.undecided && c.last.phase == awaitingSites:
 		return s.Set.Now + int64(halfTimeout) // the server has it wait
 	case c.Half && !c.Writing():
 		return c.Stamp + int64(halfTimeout)
@@ -270,4 +269,4 @@ func (c *Conn) bodyLate() {
 }
 
 // headTimedOut answers a request that did not become whole (RFC 9110 §15.5.9).
-var headTimedOut = exchange.Reply{Status: 408, Text: "timed out waiting for the request", Close: true}
+var headTimedOut = Reply{Status: 408, Text: "timed out waiting for the request", Close: true}

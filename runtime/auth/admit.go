@@ -1,0 +1,150 @@
+package auth
+
+import (
+	"net/netip"
+
+	"fapws/runtime/exchange"
+	"fapws/runtime/http1"
+)
+
+var (
+	_ exchange.Access = (*Basic)(nil)
+	_ exchange.Access = (*Login)(nil)
+)
+
+// progress is what has been found out, beside the loop, about the client of an exchange. It implements exchange.Check.
+type progress struct {
+	of      refresher // whose file was read again, or that has a check
+	check   *Check    // of a password, while that is computed; nil: none is
+	user    string    // the result of check
+	verdict Verdict
+}
+
+// Cancel implements exchange.Check.
+func (p *progress) Cancel() {
+	if p.check != nil {
+		p.check.Cancel()
+	}
+}
+
+// Defer implements exchange.Check.
+func (p *progress) Defer() {
+	if p.check != nil {
+		p.check.Defer()
+	}
+}
+
+// refresher has a file that clients are known by. It is read again beside the loop.
+type refresher interface {
+	Fresh() bool // it has not changed since it was read; does not block
+	Refresh()
+}
+
+// progressOf returns what has been found out about x for of, or nil. ok is false if its file has to be read again first: then x goes on when
+// that is done.
+func progressOf(x *exchange.Exchange, of refresher) (p *progress, ok bool) {
+	if p, ok = x.Check.(*progress); ok && p.of == of {
+		return p, true
+	}
+	if of.Fresh() {
+		return nil, true
+	}
+	x.Beside(of.Refresh, func(gone bool) {
+		if x.Check = (&progress{of: of}); !gone {
+			x.Resume()
+		}
+	})
+	return nil, false
+}
+
+// By implements exchange.Access.
+func (*Basic) By() exchange.Login { return exchange.Basic }
+
+// Named implements exchange.Access: the password may be wrong.
+func (*Basic) Named(head []byte, fields []http1.Field) string {
+	credentials, _ := http1.First(head, fields, "authorization")
+	user, _, _ := parse(credentials)
+	return user
+}
+
+// Admit implements exchange.Access: it decides by the password of the request.
+func (b *Basic) Admit(x *exchange.Exchange) (refusal *exchange.Reply, known bool) {
+	p, ok := progressOf(x, b)
+	if !ok {
+		return nil, false
+	}
+	credentials, ok := http1.First(x.Req.Head, x.Req.Parsed.Fields, "authorization")
+	if !ok {
+		return b.refusal(), true
+	}
+	user, found := b.Known(credentials)
+	if found == Unknown && p != nil {
+		user, found = p.user, p.verdict
+	}
+	switch found {
+	case Right:
+		x.LogIn(user, exchange.Basic)
+		return nil, true
+	case Wrong:
+		return b.refusal(), true
+	case Busy:
+		return &exchange.Reply{Status: 503, Fields: exchange.RetryAfter}, true
+	}
+	// While many requests arrive at once, the ends of their connections are not read yet, and would take the places of others.
+	c, post := x.Conn(), x.Poster()
+	p = &progress{of: b}
+	x.Check = p
+	p.check = b.Check(Origin{Addr: x.Req.Peer.Addr, Conn: c, Ends: c.Ends()}, credentials, func(user string, v Verdict) {
+		post(func() {
+			if x.Check == exchange.Check(p) { // else its client has left
+				p.check, p.user, p.verdict = nil, user, v
+				x.Resume()
+			}
+		})
+	})
+	return nil, false
+}
+
+// refusal is for a client without a right password.
+func (b *Basic) refusal() *exchange.Reply {
+	return &exchange.Reply{Status: 401, Fields: b.challenge}
+}
+
+// By implements exchange.Access.
+func (*Login) By() exchange.Login { return exchange.Form }
+
+// Named implements exchange.Access: a request does not name its user.
+func (*Login) Named([]byte, []http1.Field) string { return "" }
+
+// Admit implements exchange.Access: it decides by the session of the request, which its cookie names.
+func (l *Login) Admit(x *exchange.Exchange) (refusal *exchange.Reply, known bool) {
+	if _, ok := progressOf(x, l); !ok {
+		return nil, false
+	}
+	r := x.Req
+	secure := r.Peer.Scheme == "https"
+	changes := !r.Parsed.Safe || r.Parsed.UpgradeTo.Len > 0
+	session := l.Session(r.Head, r.Parsed.Fields, secure)
+	switch {
+	case session == nil && x.LocalNeedsNoLogin() && isLoopback(r.Peer.Addr):
+		return nil, true
+	case session == nil && (changes || !exchange.WantsHTML(r.Parsed, r.Head)):
+		return &exchange.Reply{Status: 401, Fields: []byte(LoginChallenge)}, true
+	case session == nil: // a browser that shows a page gets the form
+		root := string(r.Path[:r.Root])
+		location := LoginLocation(root, x.Prefix+string(r.Parsed.Target.In(r.Head)))
+		return &exchange.Reply{Status: 303, Whole: true, Fields: []byte("Location: " + location + "\r\nCache-Control: no-store\r\n")}, true
+	case changes && FromElsewhere(r.Head, r.Parsed.Fields, string(r.Peer.AppendHost(nil, r.Parsed, r.Head))):
+		return &exchange.Reply{Status: 403, Text: "a page of another site has sent this request"}, true
+	}
+	x.LogIn(session.User, exchange.Form)
+	if cookie := l.Renew(session, secure); cookie != "" {
+		x.SetCookie(cookie)
+	}
+	return nil, true
+}
+
+func isLoopback(addr string) bool {
+	a, err := netip.ParseAddr(addr)
+	return err == nil && a.Unmap().IsLoopback()
+}

@@ -1,0 +1,236 @@
+package exchange
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"fapws/runtime/conn"
+	"fapws/runtime/http1"
+	"fapws/runtime/logfile"
+)
+
+// Source answers exchanges. A source that has to remember something of an exchange puts a value of its own, which it uses
+// again, in the place of Exchange.Source. All methods are called on the event loop and must not block.
+type Source interface {
+	// Start begins to answer x, now or later. It is called again as Exchange.AwaitTurn says.
+	Start(x *Exchange)
+
+	// Input hands over the next input of x: the next piece of its body, or a message of its WebSocket. It cannot fail; data
+	// beyond InputWindow that the source has not given back by OpCredit is not read from the client.
+	Input(x *Exchange, in Input)
+
+	// OnRoom is called when all of x that had to wait has been written to its client.
+	OnRoom(x *Exchange)
+
+	// OnGone is called when nothing of the response is wanted any more, unless its last part was sent before. The source
+	// still sends the last part, at once or later.
+	OnGone(x *Exchange)
+}
+
+// Optional is a Source that may have nothing for a path.
+type Optional interface {
+	Source
+
+	// Declines reports whether the source calls Exchange.Decline then. It is safe for concurrent use.
+	Declines() bool
+}
+
+// Memory is embedded by sources that send the whole response, or have another source take over, in Start. As a source of its own it stands for a response that
+// has been sent.
+type Memory struct{}
+
+// Start implements Source.
+func (Memory) Start(*Exchange) {}
+
+// Input implements Source.
+func (Memory) Input(*Exchange, Input) {}
+
+// OnRoom implements Source.
+func (Memory) OnRoom(*Exchange) {}
+
+// OnGone implements Source.
+func (Memory) OnGone(*Exchange) {}
+
+// Sink takes the response of one exchange: the exchange itself, for its client, or what changes the response on its way there.
+// All methods must be called on the event loop. None blocks.
+type Sink interface {
+	// Send takes the next part of the response, which p.Owner gets back when its bytes are not needed any more. The sink
+	// keeps what the client cannot take yet. p itself may be used again when Send returns; the exchange has ended then if
+	// the part is the Last.
+	Send(p *Part)
+
+	// Reply answers the exchange in the place of its source, before the first part, with r or with the page that its site has
+	// for the status.
+	Reply(r Reply)
+}
+
+// Reply is a whole response that is made in memory. The zero value of each field but Status is ready.
+type Reply struct {
+	Status   int
+	Text     string // empty: the status's phrase
+	Body     []byte // instead of a page with text
+	Length   int64  // of the body, if Body is left out because the method is HEAD
+	Type     string // Content-Type of Body
+	Fields   []byte // "Name: value\r\n" ...
+	Date     bool   // Fields has Date
+	Server   bool   // Fields has Server
+	Whole    bool   // Body is not to be replaced by a page of the site
+	HTML     bool   // the client is a browser
+	Override bool   // its browser asks again and again: log lines leave it out
+	Close    bool   // what follows in the connection cannot be understood
+}
+
+// RetryAfter is the field of a 503 for a client that may try again soon.
+var RetryAfter = []byte("Retry-After: 1\r\n")
+
+// Upgrade is another protocol, which a connection speaks behind the response of an exchange: see Part.Upgrade.
+type Upgrade interface {
+	// Begin gives the connection of the exchange to the other protocol, with the record for the access log, whose line it writes, or nil.
+	// sent and framed are how many bytes of the body and of the rest of the response were sent. The response has been written, or is about
+	// to be. The exchange ends when Begin has returned. If the response cannot be sent, Begin is not called before the Owner of the part
+	// gets it back.
+	Begin(c *conn.Conn, log *logfile.Record, sent, framed int64)
+}
+
+// Tunnel is the answer to a Request.WebSocket where Mount.Tunnels: the loop passes bytes between the client and an
+// upstream, which speak a protocol that is none of its business.
+type Tunnel struct {
+	// Upstream is the connection to the upstream: see conn.NewUpstream. The loop takes it by setting it to nil, and closes it then.
+	// Otherwise Release does.
+	Upstream *conn.Conn
+
+	Ahead []byte        // bytes from the upstream that were already read; they follow the head
+	Idle  time.Duration // maximum time without a byte in either direction; 0: no limit
+
+	// Ended is called when the tunnel has ended for a reason that an operator should see. It must not block. It is
+	// called on the loop, and not nil.
+	Ended func(error)
+}
+
+// Origin is the request on whose behalf a handler asks the server itself for
+// something: a page that is included, the target of a local redirect.
+type Origin struct {
+	Peer  Peer   // the client, whom the answers are meant for
+	Host  string // host and port that the client asked for; "": the default site
+	Root  string // decoded path that a proxy or a root path puts before the site: "" or "/a/b"
+	Depth int    // Request.Depth of that request
+	Value any    // Request.Value of what is asked for
+}
+
+// Subrequester asks the server for pages, one after the other, on behalf of one
+// request. Its methods may be called from any goroutine but the loop's, by one
+// at a time.
+type Subrequester interface {
+	// Ask makes a GET request. target is a path as seen from outside with an
+	// optional query, percent-encoded; fields are "Name: value\r\n" ... without
+	// Host, Connection and what frames a body. The answer's Body has to be read
+	// or closed before the next Ask. The error is ErrTooDeep, or that of ctx, or
+	// says that the server ends.
+	Ask(ctx context.Context, target string, fields []byte) (*Answer, error)
+
+	// Close ends it. It may be called twice.
+	Close() error
+}
+
+// Answer is the response to a subrequest.
+type Answer struct {
+	Status int
+	Reason string
+	Fields []byte // as in Head: without Content-Length and the like, Date and Server
+	Length int64  // of the body, -1 if that is not known
+	Body   io.ReadCloser
+}
+
+// MaxDepth is how many subrequests may be inside each other.
+const MaxDepth = 10
+
+// ErrTooDeep is what Ask returns when pages ask for each other without end.
+var ErrTooDeep = errors.New("requests within requests go too deep")
+
+// Ticket names one exchange (a request with its response) while it is
+// active. The loop chooses it, a small number that indexes a table, and uses
+// it again after the Last part of the exchange was released.
+type Ticket uint32
+
+// Request is a whole request: the body has arrived, unless More. Slices live until Submit returns; a handler copies
+// the bytes that it keeps.
+type Request struct {
+	Ticket Ticket
+	Mount  int            // index of the matched entry in the table of the handler
+	Head   []byte         // request line and fields as received; spans of Parsed point into it
+	Parsed *http1.Request // valid as long as Head
+	Path   []byte         // percent-decoded path, as it is seen from outside
+	Root   int            // length of the part that a proxy or Config.RootPath puts before the application: Path[:Root], part of SCRIPT_NAME
+	Prefix int            // length of the prefix of the matched entry: Path[:Prefix], Root included
+	Script int            // length of SCRIPT_NAME: Path[:Script], PATH_INFO is Path[Script:]
+	Body   []byte         // the body, decoded from its framing, when it is in memory
+	Spool  int            // descriptor of an unlinked file with the body at offset 0, or -1; the handler closes it, also when Submit refuses
+	Size   int64          // bytes in the body
+	Traced bool           // the last field of Head is traceparent, which the server has made for this request
+	Routed bool           // Path is not that of Head: the server has rewritten it, and perhaps the query
+	Depth  int            // 0: of a client; n: of a handler (see Subrequester) that answers one of depth n-1
+	Value  any            // of a request with Depth: the value from the handler that made it (Origin.Value)
+	Peer   *Peer
+
+	// More says that the body goes on: Body, which may be empty, is its beginning and the rest comes as Input. Size
+	// is then the announced length, -1 without one. Only where Mount.Streams.
+	More bool
+
+	// WebSocket says that the client asks for a WebSocket in a way that may be
+	// accepted (RFC 6455 §4.2.1), with Head.WebSocket where Mount.WebSocket, with
+	// Head.Tunnel where Mount.Tunnels. Elsewhere it is not set.
+	WebSocket bool
+
+	// Resumed, if not nil, is that of a WebSocket which another process has accepted: the handler goes on with it as if it had
+	// accepted it itself, and says so with Head.WebSocket. Fields and Subprotocol of that do not count.
+	Resumed *Resumed
+
+	// Socket, if not 0, is a duplicate of the connection's descriptor, which the
+	// handler closes, also when Submit refuses: the client asks for a WebSocket where
+	// Mount.DetachSocket, and the application may talk to it by itself (Part.Taken). Nothing is
+	// read from the connection before the exchange ends.
+	Socket int
+
+	// ErrorLog is the error log of this request: the number that a handler has given an error log
+	// (Site.ErrorLogNumber), 0: that of the server.
+	ErrorLog int
+
+	// Pipeline, if not 0, says that answers to requests sent before this one on the same connection
+	// are still to be written (RFC 9112 §9.3.2, RFC 9113 §5); all requests with the same number share a
+	// connection. A handler may hold such a request back (OpDeferred).
+	Pipeline int
+
+	// Multiplexed says that answers to requests with the same Pipeline do not wait for each other (RFC 9113 §5).
+	Multiplexed bool
+
+	Options string // of a program, from the handler that has handed the request over (Program); else ""
+
+	// Publish gives the loop a part of the response, with the Ticket. It is for handlers that work beside the loop, and safe for
+	// concurrent use, also after Submit has returned. So is Subrequests, which lets the request have the server itself answer others.
+	Publish     func(*Part)
+	Subrequests func(Origin) Subrequester
+
+	// Inquire has the source behind the handler (app.Receiving) answer the request with another body, for the handler alone. It calls done
+	// on the loop, with the beginning of the answer. It is safe for concurrent use until the Last part. nil: no source is behind.
+	Inquire func(body []byte, done func(status int, answer []byte))
+}
+
+// Resumed is the state of a WebSocket that another process has had. It lives until Submit returns.
+type Resumed struct {
+	Subprotocol string
+	Data        []byte // of the Last part with OpHandOver
+}
+
+// Peer is the client of an exchange, and Login how it has logged in.
+type (
+	Peer  = conn.Peer
+	Login = conn.Login
+)
+
+// The ways to log in.
+const (
+	Basic = conn.Basic
+	Form  = conn.Form
+)
