@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -251,11 +252,12 @@ type followed struct {
 // without links.
 func (t *view) walk(name string, flags int) (*os.File, fs.FileInfo, error) {
 	way := []int{t.fd} // the open directories from the root to where the name has led so far
+	var names []string // of all but the root
 	back := func(to int) {
 		for _, fd := range way[to:] {
 			unix.Close(fd)
 		}
-		way = way[:to]
+		way, names = way[:to], names[:to-1]
 	}
 	defer func() { back(1) }()
 	parts := strings.Split(name, "/")
@@ -289,7 +291,7 @@ func (t *view) walk(name string, flags int) (*os.File, fs.FileInfo, error) {
 		case err == unix.ENOENT:
 			return nil, nil, &fs.PathError{Op: "open", Path: name, Err: err}
 		case err == nil && len(parts) > 0:
-			way = append(way, fd)
+			way, names = append(way, fd), append(names, part)
 			continue
 		case err == nil:
 			file := os.NewFile(uintptr(fd), part)
@@ -303,14 +305,19 @@ func (t *view) walk(name string, flags int) (*os.File, fs.FileInfo, error) {
 			}
 			file.Close()
 		}
-		target, owner, noLink := readLink(dir, part)
+		var st unix.Stat_t
+		noLink := unix.Fstatat(dir, part, &st, unix.AT_SYMLINK_NOFOLLOW)
 		switch {
-		case noLink != nil:
-			return nil, nil, &fs.PathError{Op: "open", Path: name, Err: cmp.Or(err, noLink)}
+		case noLink != nil || st.Mode&unix.S_IFMT != unix.S_IFLNK:
+			return nil, nil, &fs.PathError{Op: "open", Path: name, Err: cmp.Or[error](err, noLink, unix.ELOOP)}
 		case t.policy == LinksNo:
 			return nil, nil, errOutside
 		case t.policy == LinksOwner:
-			links = append(links, followed{owner, len(parts)})
+			links = append(links, followed{st.Uid, len(parts)})
+		}
+		target, err := t.dir.Readlink(path.Join(path.Join(names...), part))
+		if err != nil {
+			return nil, nil, err
 		}
 		if strings.HasPrefix(target, "/") {
 			if target, err = t.below(target); err != nil {
@@ -322,17 +329,6 @@ func (t *view) walk(name string, flags int) (*os.File, fs.FileInfo, error) {
 		count++
 	}
 	return nil, nil, &fs.PathError{Op: "open", Path: name, Err: unix.ELOOP}
-}
-
-// readLink returns where a symbolic link in a directory leads, and its owner.
-func readLink(dir int, name string) (target string, owner uint32, err error) {
-	var st unix.Stat_t
-	buf := make([]byte, unix.PathMax)
-	n, err := unix.Readlinkat(dir, name, buf)
-	if err == nil {
-		err = unix.Fstatat(dir, name, &st, unix.AT_SYMLINK_NOFOLLOW)
-	}
-	return string(buf[:max(n, 0)]), st.Uid, err
 }
 
 // below turns an absolute path into one below the root.
