@@ -14,6 +14,7 @@ func (s *Socket) Send(p *exchange.Part) {
 			s.resumeReading()
 		}
 		s.release(p)
+		return
 	case s.answer != answering:
 		s.release(p)
 		return
