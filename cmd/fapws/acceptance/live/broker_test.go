@@ -244,7 +244,7 @@ func TestWrongBrokers(t *testing.T) {
 		{"redis://" + r.Address, 3, "fapws: channels: cannot reach redis://" + r.Address + ": NOAUTH "},
 		{"redis://reader:any@" + r.Address, 3, "fapws: channels: cannot reach redis://reader:xxxxx@" + r.Address + ": NOPERM "},
 		{"redis://127.0.0.1:1", 3, "fapws: channels: cannot reach redis://127.0.0.1:1: connection refused; start the server there, or correct the address"},
-		{"redis://" + r.Address + "?prefix={x}", 2, "fapws: --channels redis://" + r.Address + "?prefix=%7Bx%7D: must be redis://HOST"},
+		{"redis://" + r.Address + "?prefix={x}", 2, "fapws: --channels redis://" + r.Address + "?prefix={x}: must be redis://HOST"},
 		{"kafka://" + r.Address, 2, "fapws: --channels kafka://" + r.Address + ": must be redis://HOST"},
 	} {
 		isWrong(t, c.url, c.code, c.line)
