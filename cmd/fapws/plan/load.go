@@ -184,7 +184,6 @@ func oneOf(globals pybridge.Settings) func(name string) (any, bool) {
 	}
 }
 
-
 var (
 	// assignment is a line NAME=value: in double quotes, in single ones, or without.
 	assignment = sync.OnceValue(func() *regexp.Regexp {
