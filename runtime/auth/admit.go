@@ -12,7 +12,7 @@ var (
 	_ exchange.Access = (*Login)(nil)
 )
 
-// progress is what has been found out, beside the loop, about the client of an exchange. It implements exchange.Check.
+// progress is the knowledge, gathered beside the loop, about the client of an exchange. It implements exchange.Check.
 type progress struct {
 	of      refresher // whose file was read again, or that has a check
 	check   *Check    // of a password, while that is computed; nil: none is
@@ -40,7 +40,7 @@ type refresher interface {
 	Refresh()
 }
 
-// progressOf returns what has been found out about x for of, or nil. ok is false if its file has to be read again first: then x goes on when
+// progressOf returns the progress of x for of, or nil. ok is false if its file has to be read again first: then x goes on when
 // that is done.
 func progressOf(x *exchange.Exchange, of refresher) (p *progress, ok bool) {
 	if p, ok = x.Check.(*progress); ok && p.of == of {

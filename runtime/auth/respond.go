@@ -407,7 +407,7 @@ func (s *LoginState) codes(change func(map[string]code) bool) error {
 			return err
 		}
 		all := map[string]code{}
-		_ = json.Unmarshal(text, &all) // what is damaged has no codes
+		_ = json.Unmarshal(text, &all) // a damaged file has no codes
 		if !change(all) {
 			return nil
 		}

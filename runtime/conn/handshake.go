@@ -35,7 +35,7 @@ type Handshake struct {
 	result error       // of a goroutine that has ended
 }
 
-// stage says who has the wire, with the input and the output of crypto/tls: the goroutine while it computes, otherwise the loop. The connection
+// stage says which side has the wire, with the input and the output of crypto/tls: the goroutine while it computes, otherwise the loop. The connection
 // is not read but in the first one and while the goroutine waits for its client.
 type stage uint8
 

@@ -137,7 +137,7 @@ type trustedProxy struct {
 
 	root string // of the last request: what the application is below
 	peer *Peer  // the client of the last request, if trusted
-	key  []byte // what was said of them, as route.AppendForwarded has it
+	key  []byte // the text about them, as route.AppendForwarded has it
 }
 
 // maxForwardKey bounds what is kept for the case that it is said again.

@@ -1,7 +1,7 @@
 // Package exchange answers requests. A connection of a client (Conn, which speaks HTTP/1) or a stream of HTTP/2 (package http2) makes an
 // Exchange of each, the sites decide which mount answers it, the Source of that sends the response in parts, whenever it has them, and these
 // become bytes again. What differs between HTTP/1 and HTTP/2 is behind Stream (stream.go). Sources are packages above this one, and so is all
-// that a site may have besides: pages for errors (Pages), users (Access), WebSockets (Socket). None of them knows a protocol.
+// that a site may also have: pages for errors (Pages), users (Access), WebSockets (Socket). None of them knows a protocol.
 //
 // The way of a request is conn.go and input.go (bytes to a request), exchange.go (the steps of an exchange), decide.go (what answers),
 // respond.go and response.go (parts to bytes), log.go (its line in the access log). The Sink of an exchange keeps the parts whose turn has not

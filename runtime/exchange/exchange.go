@@ -28,7 +28,7 @@ const (
 // the event loop, and its memory is used again when it has ended: only its Source, its Sink and its Stream may keep a pointer to it, until
 // then. It is a Sink itself: that of its client.
 type Exchange struct {
-	Req    *Request        // what is asked for, until Start of its Source returns or, with Beside, later
+	Req    *Request        // the request, until Start of its Source returns or, with Beside, later
 	Prefix string          // what a proxy has taken off the path of the client, which the request does not have: "" or "/a/b"
 	Sink   Sink            // gets the response
 	Record *logfile.Record // for the access log; nil: it has no line there

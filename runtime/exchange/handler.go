@@ -18,7 +18,7 @@ type Handler interface {
 
 	// Release gives a part back: its bytes were sent or are not wanted any
 	// more. Any goroutine may call it. Unreleased bytes are what the handler
-	// uses for back-pressure; releasing the Last part ends the
+	// uses for back-pressure; releasing the Last part ends the exchange.
 	Release(*Part)
 
 	// Cancel says that no client waits for this exchange any more. Work not yet started is dropped, iterators are closed. The Last part still

@@ -321,7 +321,7 @@ func (w *worker) distrust(did string) {
 	w.kill(did)
 }
 
-// believes reports whether m, a message of w, has no more than limit bytes. what is a word for them in the log.
+// believes reports whether m, a message of w, has no more than limit bytes. The log calls them by the word what.
 func (w *worker) believes(what string, m *Message, limit int) bool {
 	if len(m.Raw) <= limit {
 		return true

@@ -223,7 +223,7 @@ func (w *Watcher) look() (more bool) {
 	return len(found) > 0
 }
 
-// change is what was found.
+// change is the difference between two walks.
 func (w *Watcher) change() Change {
 	rank := map[string]string{"changed": "1", "added": "2", "removed": "3"} // the name that says most
 	path := slices.MinFunc(slices.Collect(maps.Keys(w.found)), func(a, b string) int {

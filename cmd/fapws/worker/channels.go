@@ -129,7 +129,7 @@ type relay struct {
 	s          *service
 	channel    *pool.Channel                    // to the supervisor; nil: there is none
 	up         *eventloop.Queue[pybridge.Event] // to it
-	down       *eventloop.Queue[func()]         // what is to be done with its messages about events
+	down       *eventloop.Queue[func()]         // work for its messages about events
 	purges     *eventloop.Queue[string]         // patterns in JSON, for sendPurges
 	said       atomic.Int64                     // cost of the messages sent up
 	dealt      atomic.Int64                     // cost of the answers to them
