@@ -20,17 +20,17 @@ usage: ./build.sh [--python PATH] WORD [ARGUMENTS]
   load [C R]       heavy load: ab with C clients and R requests (default 2000 100000),
                    slow clients, no descriptors; run with -v
   race             Go tests and the whole server under the race detector
-  asan             pybridge and the whole server with their C under AddressSanitizer
+  asan             pybridge and the whole server with their C under AddressSanitizer, and Go's check of
+                   pointers in memory of C
   tsan             pybridge with its C under ThreadSanitizer, for a Python without the GIL; --python names
                    one that was built --with-thread-sanitizer (docs/free-threading.md)
-  cgocheck         pybridge and the whole server with Go's check of pointers in memory of C
   fuzz [SECONDS]   every fuzz target for so long (default 60)
   fuzz paths [N]   no byte from outside a document root, N tries (default 1000000)
   bench [WORDS]    compare with other servers; see bench/README.md. --root sid: with those of
                    Debian sid, in build/roots/bench-sid, and write docs/performance.md
   profile [SECONDS]  record cmd/fapws/default.pgo, which builds are optimized with, under loads of
                    SECONDS each (default 3)
-  pictures         docs/images: the console of samples/console in Chromium, and a film of --dev
+  pictures         docs/images: the console of samples/console in Chromium
   testssl [FLAGS]  try HTTPS with testssl.sh: no finding above LOW, grade A; takes some minutes
   lint             gofmt, vet, staticcheck, shellcheck, actionlint, clang-format, C with all warnings,
                    pyflakes, codespell
@@ -38,7 +38,7 @@ usage: ./build.sh [--python PATH] WORD [ARGUMENTS]
                    of this Debian or of SUITE=trixie; --test [TESTS]: then try it in qemu
   tarball [ARCH]   build/dist/fapws-….tar.gz, to unpack into ~/.local
   deb [ARCH]       build/dist/fapws_….deb for Debian and Ubuntu, with the service of systemd;
-                   --test [SUITE]: then install, upgrade and remove it in a fresh system
+                   --test: then install, upgrade and remove it in a fresh system
   wheel [ARCH]     build/dist/fapws-….whl, for pip install with the Python of --python, or --all that are found;
                    --into FOLDER: there; --test [TESTS]: then install it and run these acceptance tests, or all
   release          build/dist with the tarball, the .deb, an SBOM (CycloneDX) and SHA256SUMS
@@ -187,7 +187,7 @@ word_run() {
 # --- the words --------------------------------------------------------------
 
 # words_alone take no arguments.
-readonly words_alone="asan build cgocheck env lint matrix pictures race release systemd test tsan"
+readonly words_alone="asan build env lint matrix pictures race release systemd test tsan"
 
 main() {
     local word='' python_option=''

@@ -1,4 +1,4 @@
-# Sourced by build.sh: test, race, asan, tsan, cgocheck, fuzz, load and matrix.
+# Sourced by build.sh: test, race, asan, tsan, fuzz, load and matrix.
 # shellcheck shell=bash
 
 # Ends tests that hang, and nothing else: a package may take many times longer on a slow
@@ -15,7 +15,7 @@ test_python() { (cd "$root/contrib" && "$python" -m unittest discover -q -s test
 # test_build tests build.sh itself. `roots` tries it on fresh systems.
 test_build() {
     "$root/.ci/build-test"
-    (cd "$root/scripts" && "$python" -m unittest -q wheel_test)
+    "$python" "$root/.ci/wheel-files-test.py" --quiet
 }
 
 # test_fuzz TIME [FLAGS] gives every fuzz target so much time, or so many inputs. TIME is as for -fuzztime: "60s", or "1000x". Built with the
@@ -83,7 +83,8 @@ test_race_whole() {
     GORACE=$race_options test_watched "$root/build/race/fapws" '' "$@"
 }
 
-# test_sanitizer runs pybridge's tests with its C under AddressSanitizer, and with the runtime of cgocheck. Python
+# test_sanitizer runs pybridge's tests with its C under AddressSanitizer, and with a runtime that checks each pointer written to memory of C
+# (cgocheck2). Python
 # must take its memory from malloc to be seen, and keeps some until the end. The
 # tests look at their own stderr, so the reports go to files.
 test_sanitizer() {
@@ -100,11 +101,11 @@ test_sanitizer() {
     fi
 }
 
-# test_sanitizer_whole tests an executable whose C is under AddressSanitizer. It must leave signals to the server, and
+# test_sanitizer_whole tests an executable that is built in the same way. It must leave signals to the server, and
 # give Python no memory where malloc would not. It keeps freed memory, which tests of memory would count, and finds the
 # mistakes of tests that crash.
 test_sanitizer_whole() {
-    CC=${CC:-gcc} build_to "$root/build/asan/fapws" -pgo=off -trimpath=false -asan
+    GOEXPERIMENT=cgocheck2 CC=${CC:-gcc} build_to "$root/build/asan/fapws" -pgo=off -trimpath=false -asan
     PYTHONMALLOC=malloc \
         ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1:handle_segv=0:handle_sigbus=0:handle_abort=0:handle_sigfpe=0:handle_sigill=0 \
         test_watched "$root/build/asan/fapws" 'Soak|BackPressure|WriteWaits|TestCrash|CacheMemory'
@@ -122,13 +123,6 @@ test_thread_sanitizer() {
         "$folder/pybridge.test" -test.timeout "$test_limit" -test.skip 'Crash|Leak|Fork') || status=1
     cat "$folder"/report* 2>/dev/null && return 1
     return "$status"
-}
-
-# test_cgocheck tests pybridge and the whole server with a runtime that checks each pointer written to memory of C.
-test_cgocheck() {
-    GOEXPERIMENT=cgocheck2 test_go ./pybridge/...
-    GOEXPERIMENT=cgocheck2 build_to "$root/build/cgocheck/fapws" -pgo=off -trimpath=false
-    FAPWS_BIN=$root/build/cgocheck/fapws test_go ./cmd/fapws/acceptance/...
 }
 
 # test_soak REQUESTS sends so many mixed requests in each mode, and a large upload.
@@ -194,7 +188,6 @@ longer_checks() {
 
 word_race() { longer_checks race test_race_all "race, the whole server" test_race_whole; }
 word_asan() { longer_checks "address sanitizer" test_sanitizer "address sanitizer, the whole server" test_sanitizer_whole; }
-word_cgocheck() { longer_checks cgocheck test_cgocheck; }
 
 word_tsan() {
     local CFLAGS="-fsanitize=thread -O1 -g" LDFLAGS="-fsanitize=thread -g"

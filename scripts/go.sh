@@ -12,28 +12,18 @@ declare -A go_checksums=(
 
 go_minimum=$(sed -n 's/^go 1\.\([0-9]*\).*/\1/p' "$root/go.mod") # of Go 1.x
 readonly go_minimum
-readonly go_switches=21 # from Go 1.21 on, go downloads other versions of itself
 
-# want_go wants what Go and modules are downloaded with: a Go that can download another one, or curl, and certificate authorities.
+# want_go wants what Go and modules are downloaded with: curl, unless there is a Go that is new enough, and certificate authorities.
 want_go() {
-    local arch
-    arch=$(machine_architecture)
-    if find_go "$go_switches" >/dev/null; then
-        :
-    elif [[ -n ${go_checksums[$arch]-} ]]; then
-        command -v curl >/dev/null || want curl curl
-    elif command -v apt-get >/dev/null; then
-        want Go golang-go
-    fi
+    find_go "$go_minimum" >/dev/null || command -v curl >/dev/null || want curl curl
     [[ -e /etc/ssl/certs/ca-certificates.crt || -n ${SSL_CERT_FILE-} || ${GOPROXY-} == file:* || ${GOPROXY-} == off ]] ||
         ! command -v apt-get >/dev/null || want "certificate authorities" ca-certificates
 }
 
-# need_go puts a Go of at least 1.$go_minimum first on PATH: one that is
-# installed, one that an installed Go downloads, or one that is fetched into build/go.
+# need_go puts a Go of at least 1.$go_minimum first on PATH: one that is installed, or one that is fetched into build/go.
 need_go() {
     local go
-    go=$(find_go "$go_minimum") || go=$(switch_go) || go=$(fetch_go) ||
+    go=$(find_go "$go_minimum") || go=$(fetch_go) ||
         die "Go 1.$go_minimum or later is required: install it from https://go.dev/dl/ and put its bin directory on PATH"
     [[ $(command -v go) == "$go" ]] || PATH=${go%/*}:$PATH
     # go is new enough; a GOTOOLCHAIN of the user's must not switch to an older one.
@@ -58,15 +48,6 @@ find_go() {
         ((${minor:-0} < $1)) || { printf '%s\n' "$go"; return 0; }
     done < <(go_candidates)
     return 1
-}
-
-# switch_go lets an installed Go download Go $go_fetched and prints the new path.
-switch_go() {
-    local go goroot
-    go=$(find_go "$go_switches") || return 1
-    goroot=$(cd / && GOTOOLCHAIN=go$go_fetched patiently "$go is older than Go 1.$go_minimum and is downloading Go $go_fetched" \
-        "$go" env GOROOT) || return 1
-    printf '%s\n' "$goroot/bin/go"
 }
 
 # fetch_go fetches Go from the configured GOPROXY and prints the new path.

@@ -89,20 +89,18 @@ deb_version() {
     printf '%s+py%s\n' "$text" "$py_minor"
 }
 
-# word_deb [ARCH] makes a package for Debian and Ubuntu. With --test [SUITE] it is then tested in a fresh system.
+# word_deb [ARCH] makes a package for Debian and Ubuntu. With --test it is then tested in a fresh system like this one, whose Python it needs.
 # shellcheck disable=SC2120
 word_deb() {
     local arch='' built cross='' folder version file suite=''
     [[ ${1---test} == --test ]] || { arch=$1; shift; }
     (($# == 0)) || [[ $1 == --test ]] || die "unknown argument: $1"
-    (($# <= 2)) || die "unknown argument: $3"
+    (($# <= 1)) || die "unknown argument: $2"
     if (($#)); then
         [[ ${arch:=$(machine_architecture)} == "$(machine_architecture)" ]] ||
             die "deb --test installs the package on this machine, which is $(machine_architecture): try $arch with ./build.sh cross $arch --test"
-        suite=${2:-$(debian_suite)} ||
-            die "deb --test tries the package in a fresh system like this one: name it, for example: ./build.sh deb --test noble"
-        is_release "$suite" ||
-            die "deb --test $suite: a package is for the release that builds it, whose Python it needs: leave out $suite, or run this on $suite"
+        suite=$(debian_suite || os_release UBUNTU_CODENAME)
+        [[ -n $suite ]] || die "deb --test tries the package in a fresh system like this one, and this is neither Debian nor Ubuntu"
         need_debootstrap "deb --test" "lintian=lintian" # before it compiles
     fi
     command -v dpkg-deb >/dev/null || die "dpkg-deb is missing: packages are made on Debian and Ubuntu"

@@ -56,12 +56,6 @@ debian_suite() {
     [[ $(os_release ID) == debian ]] && printf '%s\n' "${suite:-sid}"
 }
 
-# is_release SUITE reports whether this machine has that release of Debian or Ubuntu. Testing and sid have no number.
-is_release() {
-    [[ $1 == "$(os_release VERSION_CODENAME)" || $1 == "$(os_release UBUNTU_CODENAME)" ]] ||
-        [[ $1 == sid && -z $(os_release VERSION_ID) ]]
-}
-
 # debian_mirror [LABEL] prints the mirror from which this machine installs the packages of that label.
 debian_mirror() {
     local label=${1:-Debian} mirror

@@ -25,7 +25,7 @@ word_roots() {
     done
     (($# == 0)) || suites=("$@")
     [[ ${suites[*]} =~ ^[a-z\ ]+$ ]] || die "roots needs names of Debian, or noble: ./build.sh roots bookworm"
-    need_debootstrap roots "git=git"
+    need_debootstrap roots "git=git curl=curl"
     if [[ $word == try_wheels ]]; then
         try_wheels "${suites[@]}"
     else
@@ -164,20 +164,12 @@ apt_in() {
 # serve_in FOLDER USER types the first command of README.md and asks the server.
 serve_in() (
     install_as_told "$1" "$2" run samples/hello/hello.py
-    port=
-    exec {output}< <(build_in "$1" "$2" run samples/hello/hello.py 2>&1)
+    start_server "$1.log" build_in "$1" "$2" run samples/hello/hello.py
     # Ends unshare, and with it the server, however this function ends.
     # shellcheck disable=SC2064 # of this server
-    trap "pkill -P $! || true" EXIT
-    while read -r -u "$output" line; do
-        printf '%s\n' "$line"
-        [[ $line =~ http://127\.0\.0\.1:([0-9]+)/ ]] && port=${BASH_REMATCH[1]} && break
-    done
-    [[ -n $port ]] || die "it does not serve"
-    exec {connection}<>"/dev/tcp/127.0.0.1/$port"
-    printf 'GET /hello HTTP/1.0\r\n\r\n' >&"$connection"
-    grep -q '^Hello world' <&"$connection" || die "it does not answer"
-    say "$2: $line"
+    trap "pkill -P $server || true" EXIT
+    curl -fsS "$(address_of "$1.log" http)/hello" | grep -q '^Hello world' || die "it does not answer"
+    say "$2: it answers"
 )
 
 # test_in FOLDER USER runs all checks.

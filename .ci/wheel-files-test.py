@@ -1,4 +1,4 @@
-"""Tests of wheel.py and sbom.py: cd scripts && python3 -m unittest wheel_test"""
+"""Tests what scripts/wheel.py and sbom.py write into files of a wheel; `./build.sh test` runs it."""
 
 import json
 import os
@@ -10,7 +10,8 @@ import tempfile
 import unittest
 from unittest import mock
 
-import wheel
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "scripts"))
+import wheel  # noqa: E402
 
 README = """# fapws
 
