@@ -12,17 +12,6 @@ import (
 	"fapws/runtime/source/static"
 )
 
-// Asked are the parts of a request that matter for this.
-type Asked struct {
-	Cookie        bool // it has a Cookie field
-	Authorization bool // it has an Authorization field, or the client a certificate
-}
-
-// personal says whether the answer is for one person unless it says otherwise.
-func (c *Compiled) personal(a Asked) bool {
-	return a.Authorization || a.Cookie && !c.rule.IgnoreCookies
-}
-
 // terms are the conditions on which an answer is kept. Times are nanoseconds.
 type terms struct {
 	keep     bool
@@ -58,8 +47,8 @@ var (
 	heuristic  = []int{200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501}
 )
 
-// judge decides whether and how long a response is kept (RFC 9111 §3, §3.5, §4.2).
-func (c *Compiled) judge(asked Asked, status int, f *answerFields) (t terms) {
+// judge decides whether and how long a response to a request, which may be personal, is kept (RFC 9111 §3, §3.5, §4.2).
+func (c *Compiled) judge(personal bool, status int, f *answerFields) (t terms) {
 	cc := f.control
 	if status < 200 || status == 206 || status == 304 || f.never || cc.has("private") || f.setCookie || f.stream {
 		return t
@@ -86,7 +75,7 @@ func (c *Compiled) judge(asked Asked, status int, f *answerFields) (t terms) {
 	t.vary = slices.DeleteFunc(slices.Clone(f.vary), func(name string) bool { return slices.Contains(c.vary, name) })
 	t.plain = !f.coded && !cc.has("no-transform")
 	t.public = cc.has("public", "s-maxage")
-	t.personal = !t.public && c.personal(asked)
+	t.personal = !t.public && personal
 	t.keep = !t.personal
 	return t
 }
@@ -242,8 +231,8 @@ func (f *Fill) Confirm(h *exchange.Head, now int64) (p *Page, shared bool) {
 		return old, false
 	}
 	read := readFields(old.update(h.Fields), now)
-	t := f.rule.judge(f.asked, old.Status, &read)
-	p = newPage(old.Status, &read, &t, now)
+	t := f.rule.judge(f.personal, old.Status, &read)
+	p = newPage(old.Status, &read, t, now)
 	p.Reason, p.Type, p.Body = old.Reason, old.Type, old.Body
 	p.HasDate, p.HasServer = h.HasDate, old.HasServer || h.HasServer
 	if len(p.tags) == 0 {
@@ -251,15 +240,14 @@ func (f *Fill) Confirm(h *exchange.Head, now int64) (p *Page, shared bool) {
 	}
 	if old.coded != nil && t.plain {
 		f.vary(p, &t)
-		p.coded = &coded{can: old.coded.can, asked: old.coded.asked}
+		p.coded = &coded{can: old.coded.can}
 		for c, form := range old.coded.pages {
-			if p.coded.asked[c] = form != nil; form != nil {
+			if form != nil && form != old {
 				p.coded.pages[c] = p.form(form.Body, static.Coding(c))
 				p.coded.size += p.coded.pages[c].size()
 			}
 		}
 	}
-	p.slim = slimmed(p.Fields)
 	f.page = p
 	if !t.keep || !f.move(t.vary) {
 		f.refused(t.personal, p.Status)
@@ -276,5 +264,5 @@ func (f *Fill) Confirm(h *exchange.Head, now int64) (p *Page, shared bool) {
 		}
 		f.store()
 	}
-	return p, !p.check
+	return p, !p.validate
 }

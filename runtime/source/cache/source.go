@@ -1,7 +1,6 @@
 package cache
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -36,8 +35,6 @@ type Pages struct {
 
 	// Memory of the exchange that is looked at.
 	part   exchange.Part
-	asked  Request
-	name   []byte // asked.Host
 	fields []byte // of part
 }
 
@@ -75,23 +72,23 @@ func (s *Source) lookup(x *exchange.Exchange, turns int) {
 		s.origin.Start(x)
 		return
 	}
-	asked := p.request(r)
-	found := p.Store.Look(s.rule, asked, p.now())
+	found := p.Store.Look(s.rule, r, p.now())
+	f := found.Fill
 	switch found.Verdict {
 	case Hit, Stale:
-		if found.Fill == nil {
-			p.send(x, asked, found.Page, found.Verdict)
+		if f == nil {
+			p.send(x, r, found.Page, found.Verdict)
 			return
 		}
 		x.Keep()
-		f := s.refresh(x, found)
-		p.send(x, asked, found.Page, found.Verdict)
+		s.newFetch(x, found)
+		f.alone, f.origin.Parent = true, nil
+		p.send(x, r, found.Page, found.Verdict)
 		p.loop.Flush() // before anything else, as the handler may run on the loop
-		f.start()
+		f.ask()
 	case Miss, Expired:
 		s.fetch(x, found)
 	case Wait:
-		f := found.Fill.owner
 		// The page itself, or another page that waits, may need a subrequest. If a request waits only for fetches of
 		// its own depth or deeper ones, none waits for itself.
 		if turns == maxTurns || f.depth < r.Depth {
@@ -116,19 +113,8 @@ func cacheable(r *exchange.Request) bool {
 	return (q.Head || q.Get) && r.Size == 0 && !q.Upgrade && !r.WebSocket && r.Value == nil && (q.Host.Len > 0 || q.Authority.Len > 0)
 }
 
-// request returns the lookup request for r, which is valid until the next call.
-func (p *Pages) request(r *exchange.Request) *Request {
-	a := &p.asked
-	*a = Request{Head: r.Head, Parsed: r.Parsed, Path: r.Path, Root: r.Path[:r.Root], Scheme: r.Peer.Scheme}
-	a.Scheme = cmp.Or(a.Scheme, "http")
-	a.Known = r.Peer.TLS != nil && len(r.Peer.TLS.Certificates) > 0
-	p.name = r.Peer.AppendHost(p.name[:0], r.Parsed, r.Head)
-	a.Host = p.name
-	return a
-}
-
-// send answers x with page, in the form that its client prefers, with the range that it asks for, or with nothing if it has the page.
-func (p *Pages) send(x *exchange.Exchange, asked *Request, page *Page, v Verdict) {
+// send answers x, whose request is asked, with page, in the form that its client prefers, with the range that it asks for, or with nothing if it has the page.
+func (p *Pages) send(x *exchange.Exchange, asked *exchange.Request, page *Page, v Verdict) {
 	var from, count int64 // the range; all if count is 0
 	unchanged := page.Unchanged(asked)
 	if !unchanged {
@@ -150,11 +136,9 @@ func (p *Pages) send(x *exchange.Exchange, asked *Request, page *Page, v Verdict
 	h := &part.Head
 	h.Status, h.Reason, h.Type, h.Length = page.Status, page.Reason, page.Type, int64(len(page.Body))
 	h.HasDate, h.HasServer = page.HasDate, page.HasServer
-	fields := page.Fields
 	switch {
 	case unchanged:
 		h.Status, h.Reason, h.Type, h.Length, part.Body = 304, nil, "", 0, nil
-		fields = page.slim
 	case count > 0:
 		part.Body = page.Body[from : from+count]
 		h.Status, h.Reason, h.Length = 206, nil, count
@@ -164,7 +148,12 @@ func (p *Pages) send(x *exchange.Exchange, asked *Request, page *Page, v Verdict
 	if inTurn {
 		memory = p.fields[:0]
 	}
-	memory = append(append(memory, fields...), "Age: "...)
+	if unchanged {
+		memory = appendSlim(memory, page.Fields)
+	} else {
+		memory = append(memory, page.Fields...)
+	}
+	memory = append(memory, "Age: "...)
 	memory = strconv.AppendInt(memory, page.Age(p.now()), 10)
 	memory = append(memory, '\r', '\n')
 	if count > 0 {

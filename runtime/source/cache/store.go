@@ -141,7 +141,7 @@ func (s *Store) drop(n *node) {
 }
 
 func (p *Page) size() int64 {
-	size := pageOverhead + len(p.Reason) + len(p.Fields) + len(p.slim) + len(p.Body) + len(p.etag) + len(p.date)
+	size := pageOverhead + len(p.Reason) + len(p.Fields) + len(p.Body) + len(p.etag) + len(p.date)
 	for _, tag := range p.tags {
 		size += 16 + len(tag)
 	}
