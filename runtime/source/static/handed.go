@@ -21,7 +21,9 @@ import (
 // one file (SendFile). It is safe for concurrent use.
 type Handed struct {
 	private *Private
-	roots   roots
+
+	mu    sync.Mutex
+	roots map[string]*Files // that handlers have named, by their options
 
 	// The folders of X-Sendfile, and those of X-Accel-Redirect by the beginnings of paths, without a slash at the end. They do not change
 	// once they are open.
@@ -88,7 +90,7 @@ func (o *handedOver) open() {
 	a := o.answer
 	var files *Files
 	if !o.sends() {
-		if files, o.err = o.roots.get(string(o.head.Static), o.private); o.err == nil {
+		if files, o.err = o.root(string(o.head.Static)); o.err == nil {
 			files.Open(&a.request, &a.Response)
 		}
 		return
@@ -169,33 +171,26 @@ func ofFile(fields []byte, status int) (kept []byte) {
 // has a few; one that makes up new ones all the time pays with reopening them.
 const maxRoots = 64
 
-// roots are the document roots that handlers have handed requests over to, by
-// their options. Any goroutine may use them.
-type roots struct {
-	mu    sync.Mutex
-	files map[string]*Files
-}
-
-// get opens a root, without some files, unless it is open. It may block.
-func (r *roots) get(options string, private *Private) (*Files, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if files := r.files[options]; files != nil {
+// root opens a document root that a handler has named, unless it is open. It may block.
+func (h *Handed) root(options string) (*Files, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if files := h.roots[options]; files != nil {
 		return files, nil
 	}
 	o, err := ParseOptions(options)
 	if err != nil {
 		return nil, err
 	}
-	o.Private = private
+	o.Private = h.private
 	files, err := New(o)
 	if err != nil {
 		return nil, err
 	}
-	if len(r.files) >= maxRoots || r.files == nil {
-		r.files = make(map[string]*Files) // jobs still use the old ones: the collector closes them
+	if len(h.roots) >= maxRoots || h.roots == nil {
+		h.roots = make(map[string]*Files) // jobs still use the old ones: the collector closes them
 	}
-	r.files[options] = files
+	h.roots[options] = files
 	return files, nil
 }
 
