@@ -32,6 +32,7 @@ type record struct {
 	variants variants
 	checked  int64 // when the disk was looked at, in nanoseconds
 	checking bool  // a goroutine was sent to look again
+	open     bool  // one of them is kept open
 	used     bool  // since the last sweep
 	cost     int
 	place    *list.Element // in cache.recent
@@ -40,39 +41,24 @@ type record struct {
 // lateClock is how much the clock of a caller may lag behind that of another.
 const lateClock = 2 * freshFor
 
-// get returns the variants of a path, if it was seen on disk within the last second.
+// get returns the variants of a path, none if it is not known, and whether it was seen on disk within the last second.
 //
-// When it is just older than that, one caller is told to look again while the
+// When it is just older than that, one of the callers that say loop is to look again while the
 // others are still served for another second: or all that arrive during the
 // look would queue up to look too.
-func (c *cache) get(path []byte, now int64) (v variants, ok bool) {
+func (c *cache) get(path []byte, now int64, loop bool) (v variants, fresh bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r := c.records[string(path)]
 	if r == nil {
-		return v, false
-	}
-	age := now - r.checked
-	if age < -lateClock || age >= 2*freshFor || age >= freshFor && !r.checking {
-		r.checking = true
 		return v, false
 	}
 	r.used = true
 	c.recent.MoveToFront(r.place)
-	return r.variants, true
-}
-
-// known returns the variants of a path, none if it is not known, and whether it was seen on disk within the last second.
-func (c *cache) known(path []byte, now int64) (v variants, fresh bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	r := c.records[string(path)]
-	if r == nil {
-		return v, false
-	}
-	r.used = true
 	age := now - r.checked
-	return r.variants, age >= -lateClock && age < freshFor
+	fresh = age >= -lateClock && (age < freshFor || loop && r.checking && age < 2*freshFor)
+	r.checking = r.checking || loop && !fresh
+	return r.variants, fresh
 }
 
 // put remembers the variants of a path, seen on disk at a time.
@@ -83,22 +69,21 @@ func (c *cache) put(path string, v variants, now int64) {
 }
 
 func (c *cache) set(path string, v variants, now int64) {
-	open := v.hold() // before possibly the same files are closed
-	if old := c.records[path]; old != nil {
-		c.drop(old)
-	}
-	r := &record{path: path, variants: v, checked: now, cost: 200 + len(path)}
+	r := &record{path: path, variants: v, checked: now, used: true, cost: 200 + len(path)}
 	for _, variant := range v {
 		r.cost += variant.cost()
+		if variant.hold() { // before possibly the same files are closed
+			r.open = true
+		}
+	}
+	if old := c.records[path]; old != nil {
+		c.drop(old)
 	}
 	if r.cost > c.limit {
 		v.release()
 		return
 	}
-	if open && !c.sweeping {
-		c.sweeping = true
-		time.AfterFunc(sweepAfter, c.sweep)
-	}
+	c.sweepLater(r.open)
 	if c.records == nil {
 		c.records = map[string]*record{}
 	}
@@ -174,18 +159,20 @@ func (c *cache) sweep() {
 	defer c.mu.Unlock()
 	c.sweeping = false
 	for _, r := range c.records {
-		if !r.variants.open() {
-			continue
-		}
-		if !r.used {
+		if r.open && !r.used {
 			c.drop(r)
 			continue
 		}
 		r.used = false
-		if !c.sweeping {
-			c.sweeping = true
-			time.AfterFunc(sweepAfter, c.sweep)
-		}
+		c.sweepLater(r.open)
+	}
+}
+
+// sweepLater has a sweep come, if a file is open.
+func (c *cache) sweepLater(open bool) {
+	if open && !c.sweeping {
+		c.sweeping = true
+		time.AfterFunc(sweepAfter, c.sweep)
 	}
 }
 
@@ -242,11 +229,10 @@ func readWhole(file *os.File, s Stamp) []byte {
 	return body
 }
 
-// find returns the representations of the file at a clean path, from memory if the disk was looked at within the last
+// find returns the representations of the file at a clean path, whose key in the cache is key, from memory if the disk was looked at within the last
 // second.
-func (f *Files) find(t *view, path []byte, now int64, req *Request) (v variants, err error) {
-	key := f.key(nil, path, req)
-	known, fresh := f.cache.known(key, now)
+func (f *Files) find(t *view, path, key []byte, now int64, req *Request) (v variants, err error) {
+	known, fresh := f.cache.get(key, now, false)
 	if fresh {
 		return known, nil
 	}
@@ -275,7 +261,7 @@ func (f *Files) find(t *view, path []byte, now int64, req *Request) (v variants,
 func (f *Files) findListing(t *view, path, key []byte, now int64, req *Request) (v variants, err error) {
 	f.listing.Lock()
 	defer f.listing.Unlock()
-	v, fresh := f.cache.known(key, now)
+	v, fresh := f.cache.get(key, now, false)
 	if fresh {
 		return v, nil
 	}
@@ -286,26 +272,29 @@ func (f *Files) findListing(t *view, path, key []byte, now int64, req *Request) 
 	return v, err
 }
 
-// warmMost is the size of the largest file that is Warm.
-const warmMost = 1 << 20
-
 // warm reads the files that are kept open and sent without a look at them.
 func (f *Files) warm(v *variants) {
 	for _, r := range v {
-		if r != nil && r.open != nil && r.size <= warmMost && r.open.hold() {
-			r.open.read(r.size)
+		if r.hold() {
+			r.open.read()
 			r.open.release()
 		}
 	}
 }
 
-// load reads a small file. nil: it is not small, or is being written to.
+// load returns r with the content of its file, if that is small and not being written to, or else with the file itself, which the caller
+// holds.
 func (f *Files) load(file *os.File, r *representation) *representation {
-	if r.stamp.size > int64(f.opt.CacheFileBytes) {
-		return nil
+	if r.stamp.size <= int64(f.opt.CacheFileBytes) {
+		if body := readWhole(file, r.stamp); body != nil {
+			file.Close()
+			return r.withBody(body)
+		}
 	}
-	if body := readWhole(file, r.stamp); body != nil {
-		return r.withBody(body)
+	loaded := r.keptOpen(file)
+	if f.opt.CacheBytes > 0 && r.size <= warmMost {
+		loaded.open.warm = r.size
+		loaded.open.read()
 	}
-	return nil
+	return loaded
 }

@@ -67,24 +67,21 @@ func (f *Files) order(req *Request) order {
 }
 
 func (o order) compare(a, b listed) int {
-	if a.info.IsDir() != b.info.IsDir() {
-		if a.info.IsDir() {
+	folder := a.info.IsDir()
+	if folder != b.info.IsDir() {
+		if folder {
 			return -1
 		}
 		return 1
 	}
 	var c int
-	switch o.column {
-	case 'M':
+	switch {
+	case o.column == 'M':
 		c = a.info.ModTime().Compare(b.info.ModTime())
-	case 'S':
-		if !a.info.IsDir() {
-			c = cmp.Compare(a.info.Size(), b.info.Size())
-		}
+	case o.column == 'S' && !folder:
+		c = cmp.Compare(a.info.Size(), b.info.Size())
 	}
-	if c == 0 {
-		c = cmp.Compare(a.name, b.name)
-	}
+	c = cmp.Or(c, cmp.Compare(a.name, b.name))
 	if o.direction == 'D' {
 		return -c
 	}
@@ -121,7 +118,7 @@ func (f *Files) readDirectory(t *view, name string, most int, order order) (entr
 		return nil, false, err
 	}
 	defer file.Close()
-	dir := &view{fd: int(file.Fd()), policy: LinksNo}
+	dir := &view{self: file, policy: LinksNo}
 	names, err := file.Readdirnames(most + 1)
 	if err != nil && err != io.EOF {
 		return nil, false, err

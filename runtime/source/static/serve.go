@@ -20,28 +20,19 @@ import (
 // call it; it never waits for the disk.
 func (f *Files) Hit(now int64, req *Request, out *Response) bool {
 	if !req.Parsed.Head && !req.Parsed.Get {
-		out.fail(405)
-		return true
+		return false
 	}
 	var buf [256]byte
 	key := req.Path
 	if f.opt.Listing && (len(key) == 0 || key[len(key)-1] == '/') { // else it is itself, which is most of the time
 		key = f.key(buf[:], key, req)
 	}
-	v, ok := f.cache.get(key, now)
+	v, ok := f.cache.get(key, now, true)
 	if !ok {
 		return false
 	}
 	c := ReadConditions(req.Head, req.Parsed.Fields)
-	r := v.choose(&c)
-	if !r.answer(req, &c, out, nil) {
-		return false
-	}
-	if out.file != nil && !out.file.is(r.stamp) {
-		out.Close()
-		return false
-	}
-	return true
+	return v.choose(&c).answer(req, &c, out, true)
 }
 
 // Open answers a request, whatever it takes: it may wait for the disk and may
@@ -89,12 +80,13 @@ func isPage(req *Request) bool {
 // serve sends the file or directory at a clean path.
 func (f *Files) serve(t *view, path []byte, now int64, req *Request, out *Response) error {
 	c := ReadConditions(req.Head, req.Parsed.Fields)
+	key := f.key(nil, path, req)
 	for again := false; ; again = true {
-		v, err := f.find(t, path, now, req)
+		v, err := f.find(t, path, key, now, req)
 		if err != nil {
 			return err
 		}
-		err = f.answer(t, path, &v, req, &c, out)
+		err = f.answer(t, key, &v, req, &c, out)
 		if err == nil || again {
 			return err
 		}
@@ -115,24 +107,17 @@ func (f *Files) key(buf, path []byte, req *Request) []byte {
 }
 
 // answer sends the representation that the client prefers; it opens, reads or
-// makes it when its bytes are needed and not in memory.
-func (f *Files) answer(t *view, path []byte, v *variants, req *Request, c *Conditions, out *Response) error {
-	key := f.key(nil, path, req)
+// makes it when its bytes are needed and not in memory. key is that of the path.
+func (f *Files) answer(t *view, key []byte, v *variants, req *Request, c *Conditions, out *Response) error {
 	r := v.choose(c)
-	if r.answer(req, c, out, nil) {
-		if out.file == nil || out.file.is(r.stamp) {
-			return nil
-		}
-		out.Close() // the open file has changed
-		f.cache.forget(key)
+	if r.answer(req, c, out, true) {
+		return nil
 	}
 	if r.made {
-		made := f.make(t, key, v, r)
-		if made != nil {
-			made.answer(req, c, out, nil)
-			return nil
+		if r = f.make(t, key, v, r); r == nil {
+			r = v[Identity]
 		}
-		if r = v[Identity]; r.answer(req, c, out, nil) {
+		if r.answer(req, c, out, true) {
 			return nil
 		}
 	}
@@ -141,76 +126,65 @@ func (f *Files) answer(t *view, path []byte, v *variants, req *Request, c *Condi
 		f.cache.forget(key)
 		return err
 	}
-	current := r
+	current, before := r, f.wall()
 	if s := StampOf(info); s != r.stamp {
 		// It is another file now than the one that was looked at. The response has to describe the one that is
 		// open.
 		f.cache.forget(key)
-		current = newRepresentation(r.description, s, f.wall())
+		current = newRepresentation(r.description, s, before)
 	}
-	before := f.wall()
-	if loaded := f.load(file, current); loaded != nil {
-		file.Close()
-		if current == r && r.stamp.Settled(before) {
-			f.cache.load(key, r, loaded)
-		}
-		loaded.answer(req, c, out, nil)
-		return nil
+	loaded := f.load(file, current)
+	if current == r && (loaded.open != nil || r.stamp.Settled(before)) {
+		f.cache.load(key, r, loaded)
 	}
-	open := newOpenFile(file)
-	defer open.release()
-	if current == r && f.opt.CacheBytes > 0 {
-		if r.size <= warmMost {
-			open.read(r.size)
-		}
-		f.cache.load(key, r, r.keptOpen(open))
+	loaded.answer(req, c, out, false)
+	if loaded.open != nil {
+		loaded.open.release()
 	}
-	current.answer(req, c, out, open)
 	return nil
 }
 
 // answer fills in out. It returns false, with out unchanged, when the bytes
-// are needed but r is neither in memory nor open and there is no file either;
+// are needed but r is neither in memory nor open, or the file was opened before and has changed since;
 // out takes hold of the file that it needs.
-func (r *representation) answer(req *Request, c *Conditions, out *Response, file *openFile) bool {
+func (r *representation) answer(req *Request, c *Conditions, out *Response, before bool) bool {
 	head := req.Parsed.Head
-	switch r.judge(c) {
-	case notModified:
+	switch status := r.judge(c); {
+	case status == 304:
 		out.Head = exchange.Head{Status: 304, Fields: r.fields[:r.short], Length: -1}
 		return true
-	case preconditionFailed:
+	case status == 412:
 		out.fail(412)
 		return true
-	}
-	if r.made && r.body == nil {
+	case r.made && r.body == nil:
 		return false // its size is not known
 	}
 	// Ranges are for GET alone (RFC 9110 §14.2).
-	var set rangeSet
-	ranges := wholeFile
+	var buf [maxRanges]byteRange
+	var ranges []byteRange
+	partial := false
 	if c.byteRange.set && !head {
-		ranges = set.parse(c.Range(r.etag, r.lastModified), r.size)
+		ranges, partial = appendRanges(buf[:0], c.Range(r.etag, r.lastModified), r.size)
 	}
-	if ranges == unsatisfiable {
+	if partial && len(ranges) == 0 {
 		out.failRange(r.size)
 		return true
 	}
 	if !head && r.body == nil {
-		if file == nil {
-			file = r.open
-			out.Warm = r.size <= warmMost
-		}
-		if file == nil || !file.hold() {
-			out.Warm = false
+		if !r.hold() {
 			return false
 		}
-		out.file = file
+		if before && !r.open.is(r.stamp) {
+			r.open.release()
+			return false
+		}
+		out.file, out.Warm = r.open, r.open.warm > 0
 	}
 	switch {
-	case ranges == someRanges && set.n == 1:
-		out.onePart(r, set.r[0])
-	case ranges == someRanges:
-		out.manyParts(r, set.r[:set.n])
+	case len(ranges) == 1:
+		out.onePart(r, ranges[0])
+	case partial:
+		out.manyParts(r, ranges)
 	default:
 		out.Head = exchange.Head{Status: 200, Fields: r.fields, Length: r.size}
 		if !head {
