@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"sync"
 	"unsafe"
@@ -291,33 +292,40 @@ func (a *App) RunAtexit() { C.core_run_atexit() }
 // Version is Python's version, such as "3.11.2", or "3.14.0t" of a free-threaded Python.
 func Version() string { return C.GoString(C.core_python_version()) }
 
-// cArena has C strings for the duration of a call.
-type cArena struct{ all []unsafe.Pointer }
+// cArena has C strings in structs of C, for the duration of a call.
+type cArena struct{ runtime.Pinner }
 
 // str returns s as a C string, nil for "".
 func (a *cArena) str(s string) *C.char {
-	if s == "" {
-		return nil
+	p := cString(s)
+	if p != nil {
+		a.Pin(p)
 	}
-	p := C.CString(s)
-	a.all = append(a.all, unsafe.Pointer(p))
 	return p
 }
 
 func (a *cArena) strs(list []string) **C.char {
-	all := make([]unsafe.Pointer, len(list))
+	all := make([]*C.char, len(list)+1)
 	for i, s := range list {
-		all[i] = unsafe.Pointer(C.CString(s))
+		all[i] = bytesOf(s + "\x00")
+		a.Pin(all[i])
 	}
-	a.all = append(a.all, all...)
-	return (**C.char)(unsafe.Pointer(a.pointers(all)))
+	a.Pin(&all[0])
+	return &all[0]
 }
 
-func (a *cArena) free() {
-	for _, p := range a.all {
-		C.free(p)
+func (a *cArena) free() { a.Unpin() }
+
+// cString returns s as a C string, nil for "", for a call that does not keep it.
+func cString(s string) *C.char {
+	if s == "" {
+		return nil
 	}
+	return bytesOf(s + "\x00")
 }
+
+// bytesOf returns the address of a text, for a call that does not keep it.
+func bytesOf(text string) *C.char { return (*C.char)(unsafe.Pointer(unsafe.StringData(text))) }
 
 // findInterpreter returns the Python whose packages are used, of the virtual environment or the one that fapws links, and its
 // prefix: home is "" if Python finds it itself.

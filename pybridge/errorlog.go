@@ -40,9 +40,7 @@ type errorLog struct {
 // AddErrorLog returns the number of an error log, exchange.Request.ErrorLog of its requests. It must be called before App.Start,
 // on one goroutine.
 func AddErrorLog(l ErrorLog) (number int, err error) {
-	arena := &cArena{}
-	defer arena.free()
-	if number = int(C.core_errorlog_add(arena.str(l.Path), C.int64_t(l.MaxSize), epoch(l.Until))); number == 0 {
+	if number = int(C.core_errorlog_add(cString(l.Path), C.int64_t(l.MaxSize), epoch(l.Until))); number == 0 {
 		return 0, fmt.Errorf("error log %s: out of memory", l.Path)
 	}
 	errorLogs = append(errorLogs, &errorLog{ErrorLog: l})
@@ -124,9 +122,7 @@ func (t *task) say(format string, args ...any) {
 
 // watchLoading has the report of a crash name the application that will be loaded.
 func watchLoading(name string) {
-	arena := &cArena{}
-	defer arena.free()
-	C.core_crash_watch(arena.str(name))
+	C.core_crash_watch(cString(name))
 }
 
 // ReportCrashTo has the line about a crash, without "fapws: " and line feed, also sent to c, a packet socket that stays open, in a

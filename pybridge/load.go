@@ -6,6 +6,7 @@ import "C"
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -112,15 +113,10 @@ func search(app *Application, script, where string, main *python3.PyObject) (*py
 	if result != nil && (python3.PyUnicode_Check(result) || python3.PyTuple_Check(result)) {
 		raised = nil
 	}
-	arena := &cArena{}
-	defer arena.free()
-	name := where
-	if name == "" {
-		name = app.name()
-	}
+	name := cmp.Or(where, app.name())
 	var status C.int
 	var line *C.char
-	if C.core_script_ended(C.int(boolByte(result != nil && raised == nil)), unsafe.Pointer(raised), arena.str(name), &status, &line) != 0 {
+	if C.core_script_ended(C.int(boolByte(result != nil && raised == nil)), unsafe.Pointer(raised), cString(name), &status, &line) != 0 {
 		return nil, exitError(status, line)
 	}
 	if python3.PyUnicode_Check(result) {
@@ -173,21 +169,12 @@ func tuple(items ...*python3.PyObject) *python3.PyObject {
 }
 
 // text makes a str of a string from the operating system. A new reference.
-func text(s string) *python3.PyObject {
-	arena := &cArena{}
-	defer arena.free()
-	if s == "" {
-		return python3.PyUnicode_FromString("")
-	}
-	return (*python3.PyObject)(C.core_text(arena.str(s)))
-}
+func text(s string) *python3.PyObject { return (*python3.PyObject)(C.core_text(bytesOf(s + "\x00"))) }
 
 func runScript(path string) error {
-	arena := &cArena{}
-	defer arena.free()
 	var status C.int
 	var line *C.char
-	if C.core_run_script(arena.str(path), &status, &line) == 0 {
+	if C.core_run_script(cString(path), &status, &line) == 0 {
 		return nil
 	}
 	return exitError(status, line)
