@@ -55,14 +55,14 @@ func (h *Handed) Open(named []string, mapped []AccelRoot, private *Private) (err
 type handedOver struct {
 	*Handed
 	head   exchange.Head // with copies
-	answer *Answer
+	answer *Response
 	err    error // why there is nothing to send
 }
 
 // Take answers x, whose turn it is, as p says, the first and last part of a handler's response. parsed is the request that p.Head.Request
 // has. The part may be released when Take returns.
 func (h *Handed) Take(x *exchange.Exchange, p *exchange.Part, parsed *http1.Request) {
-	o := &handedOver{Handed: h, head: p.Head, answer: NewAnswer()}
+	o := &handedOver{Handed: h, head: p.Head, answer: newResponse()}
 	o.head.Static, o.head.Reason = bytes.Clone(p.Head.Static), bytes.Clone(p.Head.Reason)
 	o.head.Fields, o.head.SendFile = bytes.Clone(p.Head.Fields), bytes.TrimSpace(bytes.Clone(p.Head.SendFile))
 	o.answer.request = Request{Path: bytes.Clone(p.Head.StaticPath), Prefix: x.Prefix, Head: bytes.Clone(p.Head.Request), Parsed: parsed}
@@ -70,7 +70,7 @@ func (h *Handed) Take(x *exchange.Exchange, p *exchange.Part, parsed *http1.Requ
 	x.Beside(o.open, func(gone bool) {
 		switch {
 		case gone:
-			o.answer.Drop()
+			o.answer.drop()
 		case o.err != nil:
 			o.refuse(x)
 		default:
@@ -91,7 +91,7 @@ func (o *handedOver) open() {
 	var files *Files
 	if !o.sends() {
 		if files, o.err = o.root(string(o.head.Static)); o.err == nil {
-			files.Open(&a.request, &a.Response)
+			files.Open(&a.request, a)
 		}
 		return
 	}
@@ -105,7 +105,7 @@ func (o *handedOver) open() {
 	}
 	var name string
 	if files, name, o.err = o.find(string(o.head.SendFile), o.head.Accel); o.err == nil {
-		o.err = files.Send(name, exchange.FieldValue(o.head.Fields, contentType), &request, &a.Response)
+		o.err = files.Send(name, exchange.FieldValue(o.head.Fields, contentType), &request, a)
 	}
 }
 
@@ -123,7 +123,7 @@ func (o *handedOver) refuse(x *exchange.Exchange) {
 			r.Status, r.Fields = 503, exchange.RetryAfter
 		}
 	}
-	o.answer.Drop()
+	o.answer.drop()
 	x.Log(level, line)
 	x.Sink.Reply(r)
 }
@@ -136,7 +136,7 @@ func (o *handedOver) send(x *exchange.Exchange) {
 	h.Close = o.head.Close
 	switch {
 	case o.sends() && failed && !o.isError(): // conditions or ranges
-		a.Send(x, true)
+		a.send(x, true)
 		return
 	case o.sends():
 		if o.isError() {
@@ -148,7 +148,7 @@ func (o *handedOver) send(x *exchange.Exchange) {
 	}
 	h.Fields = exchange.MergeFields(h.Fields, own)
 	h.HasDate, h.HasServer = o.head.HasDate, o.head.HasServer
-	a.Send(x, failed)
+	a.send(x, failed)
 }
 
 // ofFile returns the fields of a handler that go with a file which it has sent, as a response with a status. What

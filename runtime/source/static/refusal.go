@@ -21,16 +21,16 @@ func (p *Pages) Answer(x *exchange.Exchange, r exchange.Reply) {
 		x.SendReply(&exchange.Reply{Status: 302, Fields: slices.Concat(location, r.Fields), HTML: r.HTML, Close: r.Close, Override: r.Override})
 		return
 	}
-	a := NewAnswer()
+	a := newResponse()
 	a.request = Request{Path: []byte(path), Parsed: &plainGet}
-	if p.files.Hit(p.files.clock(), &a.request, &a.Response) {
+	if p.files.Hit(p.files.clock(), &a.request, a) {
 		a.sendFor(x, &r)
 		return
 	}
 	r.Fields = bytes.Clone(r.Fields)
-	x.Beside(func() { p.files.Open(&a.request, &a.Response) }, func(gone bool) {
+	x.Beside(func() { p.files.Open(&a.request, a) }, func(gone bool) {
 		if gone {
-			a.Drop()
+			a.drop()
 		} else {
 			a.sendFor(x, &r)
 		}
@@ -42,16 +42,16 @@ func (p *Pages) Answer(x *exchange.Exchange, r exchange.Reply) {
 var plainGet = http1.Request{Get: true}
 
 // sendFor answers x with r, with the page that a is in the place of its text, if that was found.
-func (a *Answer) sendFor(x *exchange.Exchange, r *exchange.Reply) {
+func (a *Response) sendFor(x *exchange.Exchange, r *exchange.Reply) {
 	h := &a.Head
 	if h.Status != 200 {
-		a.Drop()
+		a.drop()
 		x.SendReply(r)
 		return
 	}
 	h.Status, h.Fields = r.Status, pageFields(r.Fields, h.Fields)
 	h.HasDate, h.HasServer, h.Close = r.Date, r.Server, r.Close
-	a.Send(x, false)
+	a.send(x, false)
 }
 
 // pageFields returns the fields of an error, own, and the fields of a file that hold for an error page made of it:

@@ -206,9 +206,9 @@ func (out *Response) add(r *representation, part byteRange) {
 	out.Segments = append(out.Segments, Segment{Offset: part.start, Count: part.count})
 }
 
-// reply returns the error that res is, as an answer to req.
-func (res *Response) reply(req *Request) exchange.Reply {
-	h := &res.Head
+// reply returns the error that res is.
+func (res *Response) reply() exchange.Reply {
+	h, req := &res.Head, &res.request
 	r := exchange.Reply{Status: h.Status, HTML: exchange.WantsHTML(req.Parsed, req.Head), Fields: bytes.Clone(h.Fields), Close: h.Close,
 		Date: h.HasDate, Server: h.HasServer}
 	if !r.HTML {
@@ -242,6 +242,11 @@ type Response struct {
 
 	file    *openFile
 	scratch []byte // memory of this response: fields, error text, part heads
+
+	// Of a response that an exchange is sent, and that owns the parts.
+	request Request
+	part    exchange.Part // scratch of send
+	users   atomic.Int32  // send, and the last part
 }
 
 // Fd returns the descriptor of the response's file, whose position is to be
@@ -261,7 +266,8 @@ func (r *Response) Close() {
 		r.file.release()
 	}
 	clear(r.Segments)
-	*r = Response{Segments: r.Segments[:0], scratch: r.scratch[:0]}
+	r.Segments, r.scratch = r.Segments[:0], r.scratch[:0]
+	r.Head, r.Index, r.Warm, r.file, r.request = exchange.Head{}, "", false, nil, Request{}
 }
 
 // Source answers exchanges with files. It is an exchange.Source.
@@ -294,26 +300,26 @@ func (s *Source) Start(x *exchange.Exchange) {
 		x.AwaitTurn(false)
 		return
 	}
-	a := NewAnswer()
+	a := newResponse()
 	a.request = requestOf(x)
 	if r := x.Record; r != nil {
 		r.File = append(append(r.File[:0], s.files.name...), a.request.Path...)
 	}
-	if s.files.Hit(started.UnixNano()+int64(time.Since(started)), &a.request, &a.Response) {
-		a.Send(x, true)
+	if s.files.Hit(started.UnixNano()+int64(time.Since(started)), &a.request, a) {
+		a.send(x, true)
 		return
 	}
 	x.Beside(func() {
 		a.request = requestOf(x)
-		s.files.Open(&a.request, &a.Response)
+		s.files.Open(&a.request, a)
 	}, func(gone bool) {
 		switch {
 		case gone:
-			a.Drop()
+			a.drop()
 		case a.Index != "" && x.Decline(a.Index), s.declines && a.Head.Status == 404 && x.Decline(""):
-			a.Drop()
+			a.drop()
 		default:
-			a.Send(x, true)
+			a.send(x, true)
 		}
 	})
 }
@@ -324,46 +330,36 @@ func requestOf(x *exchange.Exchange) Request {
 	return Request{Path: r.Path[r.Script:], Prefix: x.Prefix, Head: r.Head, Parsed: r.Parsed}
 }
 
-// Answer is a Response that an exchange is sent. It is the owner of the parts.
-type Answer struct {
-	Response
-	request Request
-	part    exchange.Part // scratch of Send
-	users   atomic.Int32  // Send, and the last part
-}
+// responses are used again, so that a file in memory costs no allocation.
+var responses = sync.Pool{New: func() any { return new(Response) }}
 
-// answers are used again, so that a file in memory costs no allocation.
-var answers = sync.Pool{New: func() any { return new(Answer) }}
-
-// NewAnswer returns an Answer whose Response is empty. Send must be called, or Drop.
-func NewAnswer() *Answer {
-	a := answers.Get().(*Answer)
+// newResponse returns an empty response for an exchange. send must be called, or drop.
+func newResponse() *Response {
+	a := responses.Get().(*Response)
 	a.users.Store(1)
 	return a
 }
 
-// Drop ends one use of a: it is not sent, or was. With the last one the Answer is used again.
-func (a *Answer) Drop() {
-	if a.users.Add(-1) > 0 {
-		return
+// drop ends one use of a: it is not sent, or was. With the last one its memory is used again.
+func (a *Response) drop() {
+	if a.users.Add(-1) == 0 {
+		a.Close()
+		responses.Put(a)
 	}
-	a.Close()
-	a.request = Request{}
-	answers.Put(a)
 }
 
 // Release implements exchange.Owner.
-func (a *Answer) Release(p *exchange.Part) {
+func (a *Response) Release(p *exchange.Part) {
 	if p.Last {
-		a.Drop()
+		a.drop()
 	}
 }
 
-// Send answers x, whose turn it is, with the response. pages says that the page of its site takes the place of an error.
-func (a *Answer) Send(x *exchange.Exchange, pages bool) {
+// send answers x, whose turn it is, with the response. pages says that the page of its site takes the place of an error.
+func (a *Response) send(x *exchange.Exchange, pages bool) {
 	if pages && a.Head.Status >= 400 {
-		r := a.reply(&a.request)
-		a.Drop()
+		r := a.reply()
+		a.drop()
 		x.Sink.Reply(r)
 		return
 	}
@@ -382,5 +378,5 @@ func (a *Answer) Send(x *exchange.Exchange, pages bool) {
 		}
 		x.Sink.Send(p)
 	}
-	a.Drop()
+	a.drop()
 }
