@@ -208,14 +208,8 @@ func (p *Page) update(fields []byte) []byte {
 
 // fixed reports whether a 304 leaves a field of the page as it is.
 func (p *Page) fixed(name []byte) bool {
-	switch {
-	case http1.EqualFold(name, "content-type"), http1.EqualFold(name, "content-encoding"), http1.EqualFold(name, "content-range"),
-		http1.EqualFold(name, "content-length"), http1.EqualFold(name, "content-md5"), http1.EqualFold(name, "content-digest"), http1.EqualFold(name, "digest"):
-		return true
-	case http1.EqualFold(name, "etag"):
-		return len(p.etag) > 0
-	}
-	return false
+	return isOne(name, "content-type", "content-encoding", "content-range", "content-length", "content-md5", "content-digest", "digest") ||
+		len(p.etag) > 0 && isOne(name, "etag")
 }
 
 // Confirm ends the Fill of a page that the handler has been asked for with its Conditions and has answered with h, which is

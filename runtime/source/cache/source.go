@@ -123,11 +123,8 @@ func (p *Pages) send(x *exchange.Exchange, asked *exchange.Request, page *Page, 
 			x.Answer(exchange.Reply{Status: 416, Fields: fmt.Appendf(nil, "Content-Range: bytes */%d\r\n", len(page.Body))})
 			return
 		}
-	}
-	if !unchanged && count == 0 {
-		var wanted static.Coding
-		if page, wanted = page.Coded(asked); wanted != static.Identity {
-			p.compress(page, wanted)
+		if !asks {
+			page = p.coded(page, asked)
 		}
 	}
 	x.Source, x.Fields = exchange.Memory{}, v.field()
@@ -166,11 +163,15 @@ func (p *Pages) send(x *exchange.Exchange, asked *exchange.Request, page *Page, 
 	x.Sink.Send(part)
 }
 
-// compress makes another form of a page, beside the loop.
-func (p *Pages) compress(page *Page, c static.Coding) {
-	var body []byte
-	made := false
-	p.conns.Beside(func() { body, made = static.Compress(c, page.Body) }, func(bool) { p.Store.SetCoded(page, c, body, made) })
+// coded returns the form of a page that a client prefers. One that is not there yet is made, beside the loop, for later requests.
+func (p *Pages) coded(page *Page, asked *exchange.Request) *Page {
+	form, c := page.Coded(asked)
+	if c != static.Identity {
+		var body []byte
+		made := false
+		p.conns.Beside(func() { body, made = static.Compress(c, page.Body) }, func(bool) { p.Store.SetCoded(page, c, body, made) })
+	}
+	return form
 }
 
 // patternOf returns the pages that a request makes out of date (RFC 9111 §4.4).
