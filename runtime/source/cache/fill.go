@@ -144,7 +144,6 @@ func (f *Fill) move(vary []string) bool {
 		return false
 	}
 	if n.fill == nil && !f.purged {
-		s.unlink(n)
 		n.fill, f.node = f, n
 	}
 	return true
@@ -154,7 +153,6 @@ func (f *Fill) move(vary []string) bool {
 func (f *Fill) leave() {
 	if n := f.node; n != nil {
 		f.node, n.fill = nil, nil
-		f.s.use(n)
 	}
 }
 
@@ -200,14 +198,9 @@ func (f *Fill) store() {
 	}
 	s.drop(n)
 	n.pass, n.passPersonal, n.again, n.excused = 0, 0, 0, 0
-	fetched := n.fill != nil // by another, or it could be thrown out below
-	s.unlink(n)
-	if s.grow(p.size()) {
+	if s.growFor(n, p.size()) {
 		n.page, p.in = p, n
 		s.pages++
-	}
-	if !fetched {
-		s.use(n)
 	}
 }
 

@@ -230,7 +230,6 @@ func (s *Store) begin(n *node, old *Page, c *Compiled, r *exchange.Request, pers
 		request:  exchange.Request{Head: bytes.Clone(r.Head), Parsed: &parsed},
 	}
 	if n != nil {
-		s.unlink(n)
 		n.fill = f
 	}
 	s.fills[f] = struct{}{}

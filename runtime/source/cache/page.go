@@ -130,17 +130,10 @@ func (s *Store) SetCoded(p *Page, c static.Coding, body []byte, ok bool) {
 	if p.in == nil {
 		return
 	}
-	s.use(p.in)
-	size := form.size()
-	if !s.grow(size) {
-		return
+	if size := form.size(); s.growFor(p.in, size) {
+		p.coded.pages[c] = form
+		p.coded.size += size
 	}
-	if p.in == nil { // it made room for this
-		s.used -= size
-		return
-	}
-	p.coded.pages[c] = form
-	p.coded.size += size
 }
 
 // form returns the page with its body in a content coding.
