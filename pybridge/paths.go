@@ -87,15 +87,9 @@ func readEntry(entry *python3.PyObject) (m Mount, err error) {
 // mountOf makes a mount of an entry at prefix.
 func mountOf(prefix string, entry *python3.PyObject, iface string) (Mount, error) {
 	entry, cache, login := unwrap(entry)
-	callable := entry
-	if python3.PyType_Check(entry) || !python3.PyCallable_Check(entry) {
-		adapted, err := adaptVerbs(entry)
-		if err != nil {
-			return Mount{}, err
-		}
-		if adapted != nil {
-			callable = adapted
-		}
+	callable, err := adaptVerbs(entry)
+	if err != nil {
+		return Mount{}, err
 	}
 	if !python3.PyCallable_Check(callable) {
 		return Mount{}, fmt.Errorf("%s cannot be called", aType(callable))
@@ -195,15 +189,18 @@ func codeNumber(function *python3.PyObject, name string) int {
 	return n
 }
 
-// adaptVerbs makes an application of a class or object with methods get, post and so on (contrib/fapws/_verbs.py); nil if entry
-// has none.
+// adaptVerbs makes an application of a class or object with methods get, post and so on (contrib/fapws/_verbs.py). It returns any other
+// entry.
 func adaptVerbs(entry *python3.PyObject) (*python3.PyObject, error) {
+	if !python3.PyType_Check(entry) && python3.PyCallable_Check(entry) {
+		return entry, nil
+	}
 	adapted, err := inspect(entry, "_verbs", "adapt", entry)
 	switch {
 	case err != nil:
 		return nil, err
 	case adapted == python3.Py_None:
-		return nil, nil
+		return entry, nil
 	case python3.PyUnicode_Check(adapted):
 		return nil, errors.New(python3.PyUnicode_AsUTF8(adapted))
 	}

@@ -144,7 +144,7 @@ var errNoGIL = errors.New("a handler holds the GIL in C code")
 // If it cannot take the GIL within wait, it writes the stacks of all Python threads as far as they are available without it, and
 // returns an error.
 func (h *Handler) Stack(w io.Writer, wait time.Duration) error {
-	out := bufio.NewWriter(w)
+	out := new(bytes.Buffer)
 	list, ok := h.sample(wait)
 	for i := range list {
 		t := &list[i]
@@ -158,13 +158,11 @@ func (h *Handler) Stack(w io.Writer, wait time.Duration) error {
 		fmt.Fprintf(out, "%v, or Python is ending: the stacks of all threads, as far as they can be seen without it\n", errNoGIL)
 		out.Write(dumpStacks())
 	}
-	if err := out.Flush(); err != nil {
-		return err
+	_, err := out.WriteTo(w)
+	if err == nil && !ok {
+		err = errNoGIL
 	}
-	if !ok {
-		return errNoGIL
-	}
-	return nil
+	return err
 }
 
 func (t *task) state() string {
