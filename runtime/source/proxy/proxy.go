@@ -247,50 +247,35 @@ type target struct {
 	tls              *tls.Config // nil: none
 }
 
-// parseTarget takes Options.Target apart. secure: it is https.
-func parseTarget(text string) (t target, name string, secure bool, err error) {
-	bad := fmt.Errorf("%q is not one of http://host:port, https://host:port, unix:/path", text)
-	if path, ok := strings.CutPrefix(text, "unix:"); ok {
-		path, base, _ := strings.Cut(path, ":")
-		if !strings.HasPrefix(path, "/") || base != "" && !strings.HasPrefix(base, "/") {
-			return t, "", false, bad
-		}
-		return target{network: "unix", address: path, base: base, host: "localhost"}, "", false, nil
-	}
-	u, err := url.Parse(text)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		return t, "", false, bad
-	}
-	t = target{network: "tcp", address: u.Host, base: u.Path, host: u.Host}
-	switch n, err := strconv.ParseUint(u.Port(), 10, 16); {
-	case u.Port() == "":
-		port := "80"
-		if u.Scheme == "https" {
-			port = "443"
-		}
-		t.address = net.JoinHostPort(u.Hostname(), port)
-	case err != nil || n == 0:
-		return t, "", false, bad
-	}
-	return t, u.Hostname(), u.Scheme == "https", nil
-}
-
 // newTarget checks the options of o for the upstream. Certificates of authorities are
 // read here, as later there may be a chroot around the process.
 func newTarget(o *Options) (t target, err error) {
-	t, name, secure, err := parseTarget(o.Target)
-	if err != nil || !secure {
-		return t, err
+	bad := fmt.Errorf("%q is not one of http://host:port, https://host:port, unix:/path", o.Target)
+	if path, ok := strings.CutPrefix(o.Target, "unix:"); ok {
+		path, base, _ := strings.Cut(path, ":")
+		if !strings.HasPrefix(path, "/") || base != "" && !strings.HasPrefix(base, "/") {
+			return t, bad
+		}
+		return target{network: "unix", address: path, base: base, host: "localhost"}, nil
+	}
+	u, err := url.Parse(o.Target)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return t, bad
+	}
+	port := cmp.Or(u.Port(), map[string]string{"http": "80", "https": "443"}[u.Scheme])
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+		return t, bad
+	}
+	t = target{network: "tcp", address: net.JoinHostPort(u.Hostname(), port), base: u.Path, host: u.Host}
+	if u.Scheme == "http" {
+		return t, nil
 	}
 	t.tls = &tls.Config{
-		ServerName:         name,
+		ServerName:         cmp.Or(o.TLSName, u.Hostname()),
 		InsecureSkipVerify: o.NoVerify,
 		MinVersion:         tls.VersionTLS12,
 		NextProtos:         []string{"http/1.1"},
 		ClientSessionCache: tls.NewLRUClientSessionCache(0),
-	}
-	if o.TLSName != "" {
-		t.tls.ServerName = o.TLSName
 	}
 	switch {
 	case o.NoVerify:
