@@ -187,9 +187,18 @@ func (f *Files) make(t *view, key []byte, v *variants, r *representation) *repre
 }
 
 func (f *Files) compressed(t *view, key []byte, v *variants, r *representation) (made *representation) {
-	body, settled := f.original(t, v[Identity])
+	original := v[Identity]
+	body, settled := original.body, true
 	if body == nil {
-		return nil
+		file, _, err := t.open(original.name)
+		if err != nil {
+			return nil
+		}
+		defer file.Close()
+		settled = original.stamp.Settled(f.wall())
+		if body = readWhole(file, original.stamp); body == nil {
+			return nil
+		}
 	}
 	packed, ok := Compress(r.coding, body)
 	if ok && int64(len(packed)) <= f.opt.CacheBytes/4 {
@@ -199,21 +208,6 @@ func (f *Files) compressed(t *view, key []byte, v *variants, r *representation) 
 		f.cache.load(key, r, made)
 	}
 	return made
-}
-
-// original reads the whole original. It returns nil if the file has
-// changed, and otherwise reports whether the body may be kept.
-func (f *Files) original(t *view, r *representation) (body []byte, settled bool) {
-	if r.body != nil {
-		return r.body, true
-	}
-	file, _, err := t.open(r.name)
-	if err != nil {
-		return nil, false
-	}
-	defer file.Close()
-	before := f.wall()
-	return readWhole(file, r.stamp), r.stamp.Settled(before)
 }
 
 // readWhole returns the content of a file, nil if it is not in the state of the stamp any more: while it is written to, the bytes may be

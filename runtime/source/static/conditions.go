@@ -104,12 +104,12 @@ func (out *Response) onePart(r *representation, part byteRange) {
 // manyParts is a 206 with several ranges, as multipart/byteranges
 // (RFC 9110 §14.6).
 func (out *Response) manyParts(r *representation, parts []byteRange) {
-	var boundary [16]byte
-	newBoundary(boundary[:])
+	var buf [16]byte
+	boundary := strconv.AppendUint(buf[:0], rand.Uint64()|1<<63, 36) // 13 characters that cannot be foreseen, and put into a file
 
 	b := append(out.scratch[:0], r.fields[:r.untyped]...)
 	b = append(b, "Content-Type: multipart/byteranges; boundary="...)
-	b = append(b, boundary[:]...)
+	b = append(b, boundary...)
 	b = append(b, "\r\n"...)
 	fieldsEnd := len(b)
 
@@ -120,7 +120,7 @@ func (out *Response) manyParts(r *representation, parts []byteRange) {
 			b = append(b, "\r\n"...)
 		}
 		b = append(b, "--"...)
-		b = append(b, boundary[:]...)
+		b = append(b, boundary...)
 		b = append(b, "\r\nContent-Type: "...)
 		b = append(b, r.mediaType...)
 		b = append(b, "\r\n"...)
@@ -128,9 +128,8 @@ func (out *Response) manyParts(r *representation, parts []byteRange) {
 		b = append(b, "\r\n"...)
 		ends[i] = len(b)
 	}
-	lastHead := len(b)
 	b = append(b, "\r\n--"...)
-	b = append(b, boundary[:]...)
+	b = append(b, boundary...)
 	b = append(b, "--\r\n"...)
 	out.scratch = b
 
@@ -142,16 +141,8 @@ func (out *Response) manyParts(r *representation, parts []byteRange) {
 		start = ends[i]
 		length += part.count
 	}
-	out.Segments = append(out.Segments, Segment{Data: b[lastHead:]})
+	out.Segments = append(out.Segments, Segment{Data: b[start:]})
 	out.Head = exchange.Head{Status: 206, Fields: b[:fieldsEnd], Length: length}
-}
-
-// newBoundary fills b with letters and digits that cannot be foreseen, and put into a file.
-func newBoundary(b []byte) {
-	const alphabet = "abcdefghijklmnopqrstuvwxyz012345"
-	for i := range b {
-		b[i] = alphabet[rand.Uint32N(uint32(len(alphabet)))]
-	}
 }
 
 // AppendContentRange appends the field of a 206 for count bytes from start of size.
