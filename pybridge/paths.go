@@ -270,9 +270,7 @@ func isSimple(entry *python3.PyObject) bool {
 	if python3.PyType_Check(entry) {
 		return true
 	}
-	kind := entry.Type()
-	defer kind.DecRef()
-	if attrString(kind, "__name__") != "function" {
+	if typeName(entry) != "function" {
 		return false
 	}
 	closure := entry.GetAttrString("__closure__")
