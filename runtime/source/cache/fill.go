@@ -57,7 +57,7 @@ func (f *Fill) Begin(h *exchange.Head, now int64) bool {
 	}
 	p := newPage(h.Status, &read, t, now)
 	p.Reason, p.Type, p.HasDate, p.HasServer = bytes.Clone(h.Reason), h.Type, h.HasDate, h.HasServer
-	if codable(cmp.Or(p.Type, read.kind), &t, h, f.rule.rule.Compress) {
+	if codable(cmp.Or(p.Type, read.kind), &t, h, f.rule.Compress) {
 		p.coded = &coded{can: static.Made}
 		f.vary(p, &t)
 	}
@@ -76,7 +76,7 @@ func newPage(status int, read *answerFields, t terms, now int64) *Page {
 
 // vary says in the Fields of a page that it has forms in other codings.
 func (f *Fill) vary(p *Page, t *terms) {
-	if !slices.Contains(t.vary, "accept-encoding") && !slices.Contains(f.rule.vary, "accept-encoding") {
+	if !slices.Contains(t.vary, "accept-encoding") && !slices.Contains(f.rule.Vary, "accept-encoding") {
 		p.Fields = append(p.Fields, "Vary: Accept-Encoding\r\n"...)
 	}
 }

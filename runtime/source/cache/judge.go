@@ -72,7 +72,7 @@ func (c *Compiled) judge(personal bool, status int, f *answerFields) (t terms) {
 			return terms{}
 		}
 	}
-	t.vary = slices.DeleteFunc(slices.Clone(f.vary), func(name string) bool { return slices.Contains(c.vary, name) })
+	t.vary = slices.DeleteFunc(slices.Clone(f.vary), func(name string) bool { return slices.Contains(c.Vary, name) })
 	t.plain = !f.coded && !cc.has("no-transform")
 	t.public = cc.has("public", "s-maxage")
 	t.personal = !t.public && personal
@@ -90,11 +90,11 @@ func (c *Compiled) lifetime(status int, f *answerFields) (lifetime int64, ok boo
 		return cc["max-age"] * second, true
 	case f.expires >= 0:
 		return min(max(f.expires-f.made, 0), int64(MaxTTL)/second) * second, true
-	case c.rule.TTL > 0 && slices.Contains(c.rule.Status, status):
-		return int64(c.rule.TTL), true
+	case c.TTL > 0 && slices.Contains(c.Status, status):
+		return int64(c.TTL), true
 	case cc.has("no-cache"): // good for no time, but perhaps to be confirmed
 		return 0, true
-	case c.rule.Heuristic > 0 && (cc.has("public") || slices.Contains(heuristic, status)):
+	case c.Heuristic > 0 && (cc.has("public") || slices.Contains(heuristic, status)):
 		return c.guess(f)
 	}
 	return 0, false
@@ -106,7 +106,7 @@ func (c *Compiled) guess(f *answerFields) (lifetime int64, ok bool) {
 	if !ok {
 		return 0, false
 	}
-	return min(max(f.made-changed, 0)*second/10, int64(c.rule.Heuristic)), true
+	return min(max(f.made-changed, 0)*second/10, int64(c.Heuristic)), true
 }
 
 // staleness returns how long an answer may be sent that is no longer fresh: while another one is fetched, in place of
@@ -119,7 +119,7 @@ func (c *Compiled) staleness(cc control) (stale, ifError, down int64) {
 	case cc.has("stale-while-revalidate"):
 		stale = cc["stale-while-revalidate"] * second
 	case !cc.has("s-maxage"):
-		stale = int64(c.rule.Stale)
+		stale = int64(c.Stale)
 	}
 	ifError = max(cc["stale-if-error"]*second, stale)
 	if down = ifError; !cc.has("s-maxage") {

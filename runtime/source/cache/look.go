@@ -18,7 +18,7 @@ func decoded(r *exchange.Request) string { return string(http1.MergeSlashes(nil,
 func (c *Compiled) personal(r *exchange.Request) bool {
 	return r.Peer.TLS != nil && len(r.Peer.TLS.Certificates) > 0 || slices.ContainsFunc(r.Parsed.Fields, func(f http1.Field) bool {
 		name := f.Name.In(r.Head)
-		return http1.EqualFold(name, "authorization") || !c.rule.IgnoreCookies && http1.EqualFold(name, "cookie")
+		return http1.EqualFold(name, "authorization") || !c.IgnoreCookies && http1.EqualFold(name, "cookie")
 	})
 }
 
@@ -34,10 +34,10 @@ func (c *Compiled) appendKey(key []byte, r *exchange.Request) []byte {
 	}
 	key = append(append(key, 0), r.Path[:r.Root]...)
 	key = append(key, r.Parsed.Path.In(r.Head)...)
-	if !c.rule.IgnoreQuery && r.Parsed.Query.Len > 0 {
+	if !c.IgnoreQuery && r.Parsed.Query.Len > 0 {
 		key = append(append(key, '?'), r.Parsed.Query.In(r.Head)...)
 	}
-	return appendVary(key, r, c.vary)
+	return appendVary(key, r, c.Vary)
 }
 
 // appendVary appends the values of the fields of a request called names.
@@ -142,12 +142,7 @@ type Found struct {
 // body. It allocates nothing for a page that is there.
 func (s *Store) Look(c *Compiled, r *exchange.Request, now int64) (f Found) {
 	s.now = now
-	f = s.look(c, r, now)
-	s.count[f.Verdict]++
-	return f
-}
-
-func (s *Store) look(c *Compiled, r *exchange.Request, now int64) Found {
+	defer func() { s.count[f.Verdict]++ }()
 	s.key = c.appendKey(s.key[:0], r)
 	base := len(s.key)
 	n := s.nodes[string(s.key)]
@@ -173,7 +168,7 @@ func (s *Store) look(c *Compiled, r *exchange.Request, now int64) Found {
 			// No request waits for it, because the result for another request does not apply to this one.
 			return Found{Verdict: Expired, Page: p, Fill: s.begin(nil, p, c, r, personal, base)}
 		case late < p.stale, now < n.excused:
-			f := Found{Verdict: Stale, Page: p}
+			f = Found{Verdict: Stale, Page: p}
 			if n.fill == nil && now >= n.again && now >= n.excused && !fetched {
 				f.Fill = s.begin(n, p, c, r, personal, base)
 			}
@@ -199,7 +194,7 @@ func (s *Store) look(c *Compiled, r *exchange.Request, now int64) Found {
 	case n.fill != nil:
 		return Found{Verdict: Wait, Fill: n.fill}
 	}
-	f := Found{Verdict: Miss, Page: p, Fill: s.begin(n, p, c, r, personal, base)}
+	f = Found{Verdict: Miss, Page: p, Fill: s.begin(n, p, c, r, personal, base)}
 	if p != nil {
 		f.Verdict = Expired
 	}

@@ -233,35 +233,33 @@ type Rule struct {
 	IgnoreCookies bool `json:"ignore_cookies" key:"cookies" is:"one bypass ignore"`
 }
 
-// Compiled is a Rule in the form that requests are matched with. It does not change.
-type Compiled struct {
-	rule Rule
-	vary []string // in lower case
-}
+// Compiled is a Rule in the form that requests are matched with: Vary is in lower case and sorted, and Status is not nil. It does not change.
+type Compiled struct{ Rule }
 
 // MaxTTL bounds the durations of a Rule, and those that an answer may ask for.
 const MaxTTL = 366 * 24 * time.Hour
 
 // Compile checks a rule. The error is one line.
 func Compile(r Rule) (*Compiled, error) {
-	c := &Compiled{rule: r}
+	c := &Compiled{r}
+	c.Vary = nil
 	for _, s := range r.Status {
 		if s < 200 || s > 599 || s == 206 || s == 304 {
 			return nil, fmt.Errorf("status %d cannot be kept", s)
 		}
 	}
 	if r.Status == nil {
-		c.rule.Status = []int{200, 301, 308}
+		c.Status = []int{200, 301, 308}
 	}
 	for _, name := range r.Vary {
 		if name == "*" || !httpguts.ValidHeaderFieldName(name) {
 			return nil, fmt.Errorf("vary: %q is not a valid header field name", name)
 		}
-		c.vary = append(c.vary, strings.ToLower(name))
+		c.Vary = append(c.Vary, strings.ToLower(name))
 	}
-	slices.Sort(c.vary)
-	c.vary = slices.Compact(c.vary)
-	if len(c.vary) > maxVary {
+	slices.Sort(c.Vary)
+	c.Vary = slices.Compact(c.Vary)
+	if len(c.Vary) > maxVary {
 		return nil, fmt.Errorf("vary: more than %d names", maxVary)
 	}
 	return c, nil

@@ -157,7 +157,17 @@ func appendListing(b []byte, title string, parent bool, entries []listed, more b
 		letter byte
 		title  string
 	}{{'N', "Name"}, {'S', "Size"}, {'M', "Modified (UTC)"}} {
-		b = appendColumn(b, column.letter, column.title, order)
+		// A link sorts by the column, or in the other direction if that is how it is sorted.
+		direction, sorted := 'A', ""
+		if column.letter == order.column {
+			sorted = ` aria-sort="ascending"`
+			if order.direction == 'A' {
+				direction = 'D'
+			} else {
+				sorted = ` aria-sort="descending"`
+			}
+		}
+		b = fmt.Appendf(b, `<th%s><a href="?C=%c;O=%c">%s</a>`, sorted, column.letter, direction, column.title)
 	}
 	b = append(b, '\n')
 	if parent {
@@ -182,21 +192,6 @@ func appendListing(b []byte, title string, parent bool, entries []listed, more b
 		b = append(b, "<p>Listing truncated.</p>\n"...)
 	}
 	return b
-}
-
-// appendColumn writes the head of a column, a link that sorts by it, or in the
-// other direction if that is how it is sorted.
-func appendColumn(b []byte, letter byte, title string, now order) []byte {
-	direction, sorted := byte('A'), ""
-	if letter == now.column {
-		sorted = ` aria-sort="ascending"`
-		if now.direction == 'A' {
-			direction = 'D'
-		} else {
-			sorted = ` aria-sort="descending"`
-		}
-	}
-	return fmt.Appendf(b, `<th%s><a href="?C=%c;O=%c">%s</a>`, sorted, letter, direction, title)
 }
 
 // appendSize appends a human-readable size, of three or four digits.

@@ -53,16 +53,15 @@ func (f *Files) Open(req *Request, out *Response) {
 	t := f.root.at(now)
 	err := f.serve(t, path, now, req, out)
 	var index program
-	if errors.As(err, &index) {
-		out.fail(404)
-		out.Index = string(index)
-		return
-	}
-	if err != nil && f.opt.SPA != "" && !errors.Is(err, errDirectory) && StatusOf(err) == 404 && isPage(req) {
+	isIndex := errors.As(err, &index)
+	if err != nil && f.opt.SPA != "" && !isIndex && !errors.Is(err, errDirectory) && StatusOf(err) == 404 && isPage(req) {
 		err = f.serve(t, []byte("/"+f.opt.SPA), now, req, out)
 	}
 	switch {
 	case err == nil:
+	case isIndex:
+		out.fail(404)
+		out.Index = string(index)
 	case errors.Is(err, errDirectory):
 		out.redirect(req)
 	default:
