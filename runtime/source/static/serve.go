@@ -12,16 +12,13 @@ import (
 	"fapws/runtime/http1"
 )
 
-// Hit answers a request from memory, without a system call, or from a file that
+// Hit answers a GET or HEAD from memory, without a system call, or from a file that
 // is open already, which it looks at with fstat(2): it allocates nothing. It
 // returns false, with out unchanged, when that cannot be done; Open can.
 // now is the time when the process started, in nanoseconds since 1970, plus the
 // monotonic time since then; it may be up to a second late. Any goroutine may
 // call it; it never waits for the disk.
 func (f *Files) Hit(now int64, req *Request, out *Response) bool {
-	if !req.Parsed.Head && !req.Parsed.Get {
-		return false
-	}
 	var buf [256]byte
 	key := req.Path
 	if f.opt.Listing && (len(key) == 0 || key[len(key)-1] == '/') { // else it is itself, which is most of the time
@@ -282,17 +279,14 @@ func NewSource(files *Files, declines bool) *Source { return &Source{files: file
 // Declines implements exchange.Optional.
 func (s *Source) Declines() bool { return s.declines }
 
-var allowRead = []byte("Allow: GET, HEAD\r\n")
-
 // Start implements exchange.Source. A file that is not in memory is opened beside the loop.
 func (s *Source) Start(x *exchange.Exchange) {
 	switch r := x.Req.Parsed; {
-	case !r.HasBody:
-	case r.Safe:
-		x.Sink.Reply(exchange.Reply{Status: 413, Text: "a file does not accept a request body"})
+	case !r.Head && !r.Get: // a form, say: the method is wrong first of all
+		x.Sink.Reply(exchange.Reply{Status: 405, Fields: wrongMethod})
 		return
-	default: // a form, say: the method is wrong first of all
-		x.Sink.Reply(exchange.Reply{Status: 405, Fields: allowRead})
+	case r.HasBody:
+		x.Sink.Reply(exchange.Reply{Status: 413, Text: "a file does not accept a request body"})
 		return
 	}
 	if !x.InTurn() {
