@@ -118,7 +118,8 @@ func isPlain(callable *python3.PyObject) bool {
 		codeNumber(callable, "co_flags")&(coroutine|varargs) == 0
 }
 
-// decide sets the kind and the callable of m (contrib/fapws/_kinds.py).
+// decide sets the kind and the callable of m (contrib/fapws/_kinds.py). It is an error if that cannot be called as its kind is
+// (contrib/fapws/_arguments.py).
 func (m *Mount) decide(iface string) error {
 	found, err := inspect(m.entry, "_kinds", "kind_of", m.callable, text(iface))
 	if err != nil {
@@ -139,21 +140,6 @@ func (m *Mount) decide(iface string) error {
 			return errors.New("it is async and takes neither (scope, receive, send) nor (environ, start_response)")
 		}
 	}
-	return m.checkArguments()
-}
-
-// inspect is callPackage for a function that looks at entry. It is an error if that raises, as a property or a metaclass may.
-func inspect(entry *python3.PyObject, module, function string, args ...*python3.PyObject) (*python3.PyObject, error) {
-	result, err := callPackage(module, function, args...)
-	if err == nil && result == nil {
-		python3.PyErr_Print()
-		err = fmt.Errorf("cannot inspect %s", aType(entry))
-	}
-	return result, err
-}
-
-// checkArguments returns an error if m cannot be called as its kind is (contrib/fapws/_arguments.py).
-func (m *Mount) checkArguments() error {
 	args := []*python3.PyObject{m.callable}
 	for _, name := range kinds[m.Kind].arguments {
 		argument := text(name)
@@ -169,6 +155,16 @@ func (m *Mount) checkArguments() error {
 		return errors.New(said)
 	}
 	return nil
+}
+
+// inspect is callPackage for a function that looks at entry. It is an error if that raises, as a property or a metaclass may.
+func inspect(entry *python3.PyObject, module, function string, args ...*python3.PyObject) (*python3.PyObject, error) {
+	result, err := callPackage(module, function, args...)
+	if err == nil && result == nil {
+		python3.PyErr_Print()
+		err = fmt.Errorf("cannot inspect %s", aType(entry))
+	}
+	return result, err
 }
 
 const varargs = 0x4 // inspect.CO_VARARGS
