@@ -95,18 +95,12 @@ func (c *Compiled) lifetime(status int, f *answerFields) (lifetime int64, ok boo
 	case cc.has("no-cache"): // good for no time, but perhaps to be confirmed
 		return 0, true
 	case c.Heuristic > 0 && (cc.has("public") || slices.Contains(heuristic, status)):
-		return c.guess(f)
+		// A tenth of the time for which it has not changed (RFC 9111 §4.2.2).
+		if changed, ok := http1.ParseDate(f.date); ok {
+			return min(max(f.made-changed, 0)*second/10, int64(c.Heuristic)), true
+		}
 	}
 	return 0, false
-}
-
-// guess is a tenth of the time for which an answer has not changed (RFC 9111 §4.2.2).
-func (c *Compiled) guess(f *answerFields) (lifetime int64, ok bool) {
-	changed, ok := http1.ParseDate(f.date)
-	if !ok {
-		return 0, false
-	}
-	return min(max(f.made-changed, 0)*second/10, int64(c.Heuristic)), true
 }
 
 // staleness returns how long an answer may be sent that is no longer fresh: while another one is fetched, in place of

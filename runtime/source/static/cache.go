@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"slices"
 	"sync"
 	"time"
 )
@@ -95,42 +96,38 @@ func (c *cache) set(path string, v variants, now int64) {
 	}
 }
 
-// seen notes that the variants of a path were found unchanged.
-func (c *cache) seen(path []byte, v *variants, now int64) {
+// change calls f with the record of a path, if there is one.
+func (c *cache) change(path []byte, f func(r *record)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if r := c.records[string(path)]; r != nil && r.variants == *v {
-		r.checked, r.checking = now, false
+	if r := c.records[string(path)]; r != nil {
+		f(r)
 	}
+}
+
+// seen notes that the variants of a path were found unchanged.
+func (c *cache) seen(path []byte, v *variants, now int64) {
+	c.change(path, func(r *record) {
+		if r.variants == *v {
+			r.checked, r.checking = now, false
+		}
+	})
 }
 
 // load puts a representation with its content, or kept open, in the place of
 // the one without, unless the record has changed since. nil takes it out.
 func (c *cache) load(path []byte, old, loaded *representation) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	r := c.records[string(path)]
-	if r == nil {
-		return
-	}
-	v := r.variants
-	for i := range v {
-		if v[i] == old {
-			v[i] = loaded
+	c.change(path, func(r *record) {
+		v := r.variants
+		if at := slices.Index(v[:], old); at >= 0 {
+			v[at] = loaded
 			c.set(r.path, v, r.checked)
-			return
 		}
-	}
+	})
 }
 
 // forget drops the record of a path.
-func (c *cache) forget(path []byte) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if r := c.records[string(path)]; r != nil {
-		c.drop(r)
-	}
-}
+func (c *cache) forget(path []byte) { c.change(path, c.drop) }
 
 func (c *cache) drop(r *record) {
 	delete(c.records, r.path)

@@ -143,15 +143,11 @@ const (
 
 // ParseSymlinks reads Options.Symlinks.
 func ParseSymlinks(s string) (Symlinks, error) {
-	switch s {
-	case "", "inside":
-		return LinksInside, nil
-	case "owner":
-		return LinksOwner, nil
-	case "no":
-		return LinksNo, nil
+	policy := slices.Index([]string{LinksInside: "inside", LinksOwner: "owner", LinksNo: "no"}, cmp.Or(s, "inside"))
+	if policy < 0 {
+		return 0, fmt.Errorf("must be inside, owner or no, not %q", s)
 	}
-	return 0, fmt.Errorf("must be inside, owner or no, not %q", s)
+	return Symlinks(policy), nil
 }
 
 // view is a document root as it is at a moment, seen through the policy for symbolic links. However the links change
