@@ -9,13 +9,14 @@ package pybridge
 import "C"
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
-	"sync"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -89,10 +90,7 @@ func (a *Application) name() string {
 
 // fullName returns the name in messages of a process with several applications.
 func (a *Application) fullName() string {
-	name := a.Module
-	if a.Script != "" {
-		name = a.Script
-	}
+	name := cmp.Or(a.Script, a.Module)
 	if a.Object != "" {
 		name += ":" + a.Object
 	}
@@ -230,12 +228,8 @@ func start(o Options) error {
 	if err != nil {
 		return err
 	}
-	argv0 := o.Apps[0].Script
-	if argv0 == "" {
-		argv0 = o.Apps[0].Module
-	}
 	args := C.core_start_options{
-		script:     arena.str(argv0),
+		script:     arena.str(cmp.Or(o.Apps[0].Script, o.Apps[0].Module)),
 		executable: arena.str(executable),
 		home:       arena.str(home),
 		contrib:    arena.str(contrib()),
@@ -291,32 +285,46 @@ func (a *App) RunAtexit() { C.core_run_atexit() }
 // Version is Python's version, such as "3.11.2", or "3.14.0t" of a free-threaded Python.
 func Version() string { return C.GoString(C.core_python_version()) }
 
-// cArena has C strings for the duration of a call.
-type cArena struct{ all []unsafe.Pointer }
+// cArena has C strings in structs of C, for the duration of a call.
+type cArena struct{ runtime.Pinner }
 
 // str returns s as a C string, nil for "".
 func (a *cArena) str(s string) *C.char {
-	if s == "" {
-		return nil
+	p := cString(s)
+	if p != nil {
+		a.Pin(p)
 	}
-	p := C.CString(s)
-	a.all = append(a.all, unsafe.Pointer(p))
 	return p
 }
 
 func (a *cArena) strs(list []string) **C.char {
-	all := make([]unsafe.Pointer, len(list))
+	all := make([]*C.char, len(list)+1)
 	for i, s := range list {
-		all[i] = unsafe.Pointer(C.CString(s))
+		all[i] = bytesOf(s + "\x00")
+		a.Pin(all[i])
 	}
-	a.all = append(a.all, all...)
-	return (**C.char)(unsafe.Pointer(a.pointers(all)))
+	a.Pin(&all[0])
+	return &all[0]
 }
 
-func (a *cArena) free() {
-	for _, p := range a.all {
-		C.free(p)
+func (a *cArena) free() { a.Unpin() }
+
+// cString returns s as a C string, nil for "", for a call that does not keep it.
+func cString(s string) *C.char {
+	if s == "" {
+		return nil
 	}
+	return bytesOf(s + "\x00")
+}
+
+// bytesOf returns the address of a text, for a call that does not keep it.
+func bytesOf(text string) *C.char { return (*C.char)(unsafe.Pointer(unsafe.StringData(text))) }
+
+// CheckVenv returns an error of one line if a directory is not a virtual environment
+// for the Python that fapws links. It is safe for concurrent use.
+func CheckVenv(venv string) error {
+	_, _, err := findInterpreter(venv)
+	return err
 }
 
 // findInterpreter returns the Python whose packages are used, of the virtual environment or the one that fapws links, and its
@@ -325,43 +333,27 @@ func findInterpreter(venv string) (executable, home string, err error) {
 	if venv == "" {
 		return interpreter, "", nil
 	}
-	folder, cfg, err := readVenv(venv)
+	folder, err := filepath.Abs(venv)
 	if err != nil {
-		return "", "", err
-	}
-	return venvPython(folder), ownHome(cfg), nil
-}
-
-// CheckVenv returns an error of one line if a directory is not a virtual environment
-// for the Python that fapws links. It is safe for concurrent use.
-func CheckVenv(venv string) error {
-	_, _, err := readVenv(venv)
-	return err
-}
-
-// readVenv returns the absolute path and the pyvenv.cfg of a virtual environment.
-func readVenv(venv string) (folder, cfg string, err error) {
-	if folder, err = filepath.Abs(venv); err != nil {
 		return "", "", err
 	}
 	text, err := os.ReadFile(filepath.Join(folder, "pyvenv.cfg"))
 	if err != nil {
 		return "", "", fmt.Errorf("%s is not a virtual environment: pyvenv.cfg not found; create one with python%s -m venv %s", venv, minor(Version()), venv)
 	}
+	executable = venvPython(folder)
 	if theirs := venvVersion(folder, string(text)); theirs != "" && minor(theirs) != minor(Version()) {
 		return "", "", fmt.Errorf("virtual environment %s has Python %s, and this fapws Python %s (%s): create one with python%s -m venv DIR, or "+otherPython,
-			venv, theirs, Version(), C.GoString(C.core_library()), minor(Version()), venvPython(folder))
+			venv, theirs, Version(), C.GoString(C.core_library()), minor(Version()), executable)
 	}
-	return folder, string(text), nil
+	return executable, ownHome(string(text)), nil
 }
-
-var venvHomeLine = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?m)^\s*home\s*=\s*(.*?)\s*$`) })
 
 // ownHome returns the prefix of the Python that fapws links if the environment
 // was made by another one. Python would take that one's standard library, whose
 // extension modules may not fit: another bugfix release has other functions in it.
 func ownHome(cfg string) string {
-	m := venvHomeLine().FindStringSubmatch(cfg)
+	m := regexp.MustCompile(`(?m)^\s*home\s*=\s*(.*?)\s*$`).FindStringSubmatch(cfg)
 	if m == nil || interpreter == "" {
 		return ""
 	}
@@ -385,33 +377,24 @@ func venvPython(folder string) string {
 	return filepath.Join(folder, "bin", "python3") // Python only uses its directory
 }
 
-// virtualenv and uv write version_info.
-var venvVersionLine = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`(?m)^\s*version(?:_info)?\s*=\s*(\d+\.\d+(?:\.\d+)?)`)
-})
-
-// venvVersion returns the version of the environment's Python by its pyvenv.cfg or its directories, or "".
+// venvVersion returns the version of the environment's Python by its pyvenv.cfg or its directories, or "". A free-threaded Python has the
+// same version, to which "t" is appended here; only the directory of its packages tells.
 func venvVersion(folder, cfg string) string {
-	if m := venvVersionLine().FindStringSubmatch(cfg); m != nil {
-		return m[1] + venvFlavour(folder, minor(m[1]))
+	lib := filepath.Join(folder, "lib", "python")
+	line := regexp.MustCompile(`(?m)^\s*version(?:_info)?\s*=\s*(\d+\.\d+(?:\.\d+)?)`) // virtualenv and uv write version_info
+	if m := line.FindStringSubmatch(cfg); m != nil {
+		_, plain := os.Stat(lib + minor(m[1]))
+		_, free := os.Stat(lib + minor(m[1]) + "t")
+		if free == nil || plain != nil && strings.HasSuffix(Version(), "t") {
+			return m[1] + "t"
+		}
+		return m[1]
 	}
-	found, _ := filepath.Glob(filepath.Join(folder, "lib", "python3.*", "site-packages"))
+	found, _ := filepath.Glob(lib + "3.*/site-packages")
 	if len(found) != 1 {
 		return ""
 	}
 	return strings.TrimPrefix(filepath.Base(filepath.Dir(found[0])), "python")
-}
-
-// venvFlavour returns "t" if an environment is for a free-threaded Python, whose version is the same. Only the directory of its
-// packages tells.
-func venvFlavour(folder, minor string) string {
-	packages := filepath.Join(folder, "lib", "python"+minor)
-	_, plain := os.Stat(packages)
-	_, free := os.Stat(packages + "t")
-	if free == nil || plain != nil && strings.HasSuffix(Version(), "t") {
-		return "t"
-	}
-	return ""
 }
 
 // minor is "3.11" for "3.11.2", and "3.14t" for "3.14.0t".

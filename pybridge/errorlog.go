@@ -40,9 +40,7 @@ type errorLog struct {
 // AddErrorLog returns the number of an error log, exchange.Request.ErrorLog of its requests. It must be called before App.Start,
 // on one goroutine.
 func AddErrorLog(l ErrorLog) (number int, err error) {
-	arena := &cArena{}
-	defer arena.free()
-	if number = int(C.core_errorlog_add(arena.str(l.Path), C.int64_t(l.MaxSize), epoch(l.Until))); number == 0 {
+	if number = int(C.core_errorlog_add(cString(l.Path), C.int64_t(l.MaxSize), epoch(l.Until))); number == 0 {
 		return 0, fmt.Errorf("error log %s: out of memory", l.Path)
 	}
 	errorLogs = append(errorLogs, &errorLog{ErrorLog: l})
@@ -88,23 +86,17 @@ func writeErrorLines(texts []string) {
 // stamped says that stderr is an error log (RunConfig.Stamped).
 var stamped atomic.Bool
 
-// say writes to stderr in one call, so that no other line comes between.
-func say(format string, args ...any) {
-	os.Stderr.Write(fmt.Appendf(appendStamp(nil, stamped.Load()), format, args...))
-}
+// say writes a message about no request to the error log of the server.
+func say(format string, args ...any) { new(task).say(format, args...) }
 
-// appendStamp appends the beginning of a line of an error log, or of a human-readable line, as the C function stamp does.
-func appendStamp(dst []byte, file bool) []byte {
-	if file {
-		return time.Now().AppendFormat(dst, "[Mon Jan 02 15:04:05.000000 2006] [error] ")
-	}
-	return time.Now().AppendFormat(dst, "2006-01-02 15:04:05.000 error ")
-}
-
-// say writes a message about t to the error log of its host.
+// say writes a message about t to the error log of its host in one call, so that no other line comes between. It begins as those of the
+// C function stamp do.
 func (t *task) say(format string, args ...any) {
-	file := t.log != 0 || stamped.Load()
-	lines := appendStamp(nil, file)
+	file, stamp := t.log != 0 || stamped.Load(), "2006-01-02 15:04:05.000 error "
+	if file {
+		stamp = "[Mon Jan 02 15:04:05.000000 2006] [error] "
+	}
+	lines := time.Now().AppendFormat(nil, stamp)
 	if file && t.addr != "" { // else the text names the client
 		lines = fmt.Appendf(lines, "[client %s] ", &exchange.Peer{Addr: t.addr, Port: t.port})
 	}
@@ -123,11 +115,7 @@ func (t *task) say(format string, args ...any) {
 }
 
 // watchLoading has the report of a crash name the application that will be loaded.
-func watchLoading(name string) {
-	arena := &cArena{}
-	defer arena.free()
-	C.core_crash_watch(arena.str(name))
-}
+func watchLoading(name string) { C.core_crash_watch(cString(name)) }
 
 // ReportCrashTo has the line about a crash, without "fapws: " and line feed, also sent to c, a packet socket that stays open, in a
 // message that begins with the bytes of before, at most 64. It must be called once, before Load.

@@ -38,22 +38,18 @@ func (a *App) find(o Options, i int, paths []string) (f *Content, err error) {
 		table := python3.PyDict_GetItemString(main, "PATHS")
 		if (app.Interface == "paths" || (app.Interface != "wsgi" && app.Interface != "asgi" && table != nil)) && !lazyViews() {
 			f.globals = main
-			return f, f.take(table, f.name, "PATHS", app.Interface)
+			return f, f.take(table, "PATHS", app.Interface)
 		}
 	case app.Script != "" && !first.Import && place(path) == place(paths[0]):
 		main = mainGlobals() // another object of the script that was run
 	}
-	where := ""
-	if len(o.Apps) > 1 {
-		where = f.name
-	}
-	result, err := search(app, path, where, main)
+	result, err := search(app, path, f.name, main)
 	if err != nil {
 		return f, err
 	}
 	found := items(result)
 	f.globals = found[0]
-	return f, f.take(found[1], f.name, python3.PyUnicode_AsUTF8(found[2]), app.Interface)
+	return f, f.take(found[1], python3.PyUnicode_AsUTF8(found[2]), app.Interface)
 }
 
 func mainGlobals() *python3.PyObject {
@@ -66,10 +62,10 @@ func lazyViews() bool {
 }
 
 // take makes mounts of served, which is called name: a table, or an application for all paths.
-func (f *Content) take(served *python3.PyObject, where, name, iface string) (err error) {
+func (f *Content) take(served *python3.PyObject, name, iface string) (err error) {
 	short := name[strings.LastIndexByte(name, ':')+1:]
 	if served == nil || short == "PATHS" || isTable(served) {
-		if f.Table, err = readPaths(served, where, short); err != nil {
+		if f.Table, err = readPaths(served, f.name, short); err != nil {
 			return err
 		}
 		f.What = "PATHS, 1 entry"
@@ -80,7 +76,7 @@ func (f *Content) take(served *python3.PyObject, where, name, iface string) (err
 	}
 	m, err := mountOf("", served, iface)
 	if err != nil {
-		return fmt.Errorf("%s: %s: %w", where, short, err)
+		return fmt.Errorf("%s: %s: %w", f.name, short, err)
 	}
 	f.Class, m.Name = m.Name, name
 	f.Table, f.What = []Mount{m}, m.Kind.String()+" "+name
@@ -100,28 +96,16 @@ func callPackage(module, function string, args ...*python3.PyObject) (*python3.P
 	return m.CallMethodArgs(function, args...), nil
 }
 
-// search calls load of fapws._load and returns its tuple, which lives as long as the process, as the arguments do. where is the name of the
-// application in messages; "": the name of its script or module.
-func search(app *Application, script, where string, main *python3.PyObject) (*python3.PyObject, error) {
+// search calls load of fapws._load and returns its tuple, which lives as long as the process, as the arguments do. name is that of the
+// application in messages.
+func search(app *Application, script, name string, main *python3.PyObject) (*python3.PyObject, error) {
 	result, err := callPackage("_load", "load", text(script), text(app.Module), text(app.Folder), text(app.Object), text(app.Interface),
-		python3.PyBool_FromLong(int(boolByte(app.Factory))), text(where), main)
+		python3.PyBool_FromLong(int(boolByte(app.Factory))), text(name), main)
 	if err != nil {
 		return nil, err
 	}
-	raised := result
-	if result != nil && (python3.PyUnicode_Check(result) || python3.PyTuple_Check(result)) {
-		raised = nil
-	}
-	arena := &cArena{}
-	defer arena.free()
-	name := where
-	if name == "" {
-		name = app.name()
-	}
-	var status C.int
-	var line *C.char
-	if C.core_script_ended(C.int(boolByte(result != nil && raised == nil)), unsafe.Pointer(raised), arena.str(name), &status, &line) != 0 {
-		return nil, exitError(status, line)
+	if failed := ended(result, result != nil && (python3.PyUnicode_Check(result) || python3.PyTuple_Check(result)), name); failed != nil {
+		return nil, failed
 	}
 	if python3.PyUnicode_Check(result) {
 		defer result.DecRef()
@@ -139,13 +123,23 @@ func (a *App) Tool(module string) int {
 	if err != nil {
 		return 1
 	}
-	raised := result
-	if result == python3.Py_None {
-		raised = nil
+	if failed := ended(result, result == python3.Py_None, module); failed != nil {
+		return failed.Code
+	}
+	return 0
+}
+
+// ended returns the error of user code, called name, that has not returned what it should (ok): an exception, or nil for the current one.
+func ended(result *python3.PyObject, ok bool, name string) *ExitError {
+	if ok {
+		result = nil
 	}
 	var status C.int
-	C.core_script_ended(C.int(boolByte(result != nil && raised == nil)), unsafe.Pointer(raised), nil, &status, nil)
-	return int(status)
+	var line *C.char
+	if C.core_script_ended(C.int(boolByte(ok)), unsafe.Pointer(result), cString(name), &status, &line) == 0 {
+		return nil
+	}
+	return exitError(status, line)
 }
 
 // entries makes the list of applications for Tool: tuples (name, globals, [(prefix, object, name), ...]). It lives as long as the process.
@@ -173,21 +167,12 @@ func tuple(items ...*python3.PyObject) *python3.PyObject {
 }
 
 // text makes a str of a string from the operating system. A new reference.
-func text(s string) *python3.PyObject {
-	arena := &cArena{}
-	defer arena.free()
-	if s == "" {
-		return python3.PyUnicode_FromString("")
-	}
-	return (*python3.PyObject)(C.core_text(arena.str(s)))
-}
+func text(s string) *python3.PyObject { return (*python3.PyObject)(C.core_text(bytesOf(s + "\x00"))) }
 
 func runScript(path string) error {
-	arena := &cArena{}
-	defer arena.free()
 	var status C.int
 	var line *C.char
-	if C.core_run_script(arena.str(path), &status, &line) == 0 {
+	if C.core_run_script(cString(path), &status, &line) == 0 {
 		return nil
 	}
 	return exitError(status, line)

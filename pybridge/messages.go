@@ -108,12 +108,12 @@ func eachMessage(f func(kind byte, texts []string)) {
 // CountSubscribers sets the number of subscribers of a channel in this process, or elsewhere: fapws.subscribers returns the sum.
 // It is safe for concurrent use.
 func CountSubscribers(name string, elsewhere bool, n int64) {
-	C.live_count_subscribers((*C.char)(unsafe.Pointer(unsafe.StringData(name))), C.size_t(len(name)), C.int(boolByte(elsewhere)), C.int64_t(n))
+	C.live_count_subscribers(bytesOf(name), C.size_t(len(name)), C.int(boolByte(elsewhere)), C.int64_t(n))
 }
 
 // HasSubscribers reports whether a channel has subscribers, here or elsewhere. It is safe for concurrent use.
 func HasSubscribers(name string) bool {
-	return C.live_subscriber_count((*C.char)(unsafe.Pointer(unsafe.StringData(name))), C.size_t(len(name))) > 0
+	return C.live_subscriber_count(bytesOf(name), C.size_t(len(name))) > 0
 }
 
 // The event loop keeps groups of WebSockets (runtime.Server.Broadcast). The name of a group is a place and a name that the
@@ -171,9 +171,6 @@ func (e *Event) ForPython() bool { return e.Place == C.CORE_PLACE_PYTHON }
 func (h *Handler) TakeMessage(e *Event) {
 	C.live_ipc_put(bytesOf(e.Name), C.size_t(len(e.Name)), bytesOf(e.Data), C.size_t(len(e.Data)))
 }
-
-// bytesOf returns the address of a text, for a call that does not keep it.
-func bytesOf(text string) *C.char { return (*C.char)(unsafe.Pointer(unsafe.StringData(text))) }
 
 // changeGroup is called for ws.join, ws.leave and fapws.groups, with core_socket_number of the WebSocket. It must be called on
 // the event loop.

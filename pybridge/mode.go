@@ -25,7 +25,7 @@ type mode interface {
 	// run; else s has its stack. note says more of it, in the line about t; "": there is no line.
 	raise(t *task) (how C.int, s C.core_snapshot, note string)
 	// stuck says how t, whose handler has had a grace period since, goes on all the same; "": it does not.
-	stuck(h *Handler, t *task, how C.int, seen stackSnapshot, began time.Time) (why string)
+	stuck(h *Handler, t *task, how C.int, began time.Time) (why string)
 	// giveUp is called when the process is to be replaced because of a handler that keeps the GIL.
 	giveUp()
 }
@@ -67,8 +67,8 @@ func (threaded) raise(t *task) (how C.int, s C.core_snapshot, note string) {
 	return how, s, fmt.Sprintf(" (thread %d)", s.thread)
 }
 
-func (threaded) stuck(h *Handler, t *task, _ C.int, seen stackSnapshot, _ time.Time) string {
-	if C.core_mark_thread_stuck(C.int(seen.thread), number(t.rec), seen.jobs) == 0 {
+func (threaded) stuck(h *Handler, t *task, _ C.int, _ time.Time) string {
+	if C.core_mark_thread_stuck(C.int(t.thread), number(t.rec), t.jobs) == 0 {
 		return ""
 	}
 	return fmt.Sprintf("did not end within %s after fapws.Timeout was raised in handler %s", seconds(h.policy().grace), t.name)
@@ -115,8 +115,8 @@ func (asyncio) raise(t *task) (how C.int, s C.core_snapshot, note string) {
 	return how, s, [...]string{"", ", which is canceled", ", which blocks the asyncio thread"}[how]
 }
 
-func (a asyncio) stuck(h *Handler, t *task, how C.int, seen stackSnapshot, began time.Time) string {
-	if C.asgi_is_stuck(number(t.rec), t.serial, how, seen.jobs) == 0 {
+func (a asyncio) stuck(h *Handler, t *task, how C.int, began time.Time) string {
+	if C.asgi_is_stuck(number(t.rec), t.serial, how, t.jobs) == 0 {
 		return ""
 	}
 	if how == 1 { // else the stack was logged already
@@ -145,17 +145,14 @@ func (a *App) Startup(c AsyncConfig) error {
 	if !a.IsAsync() {
 		return nil
 	}
-	arena := &cArena{}
-	defer arena.free()
 	var apps []unsafe.Pointer
 	for _, m := range a.mounts {
 		if app := unsafe.Pointer(m.callable); kinds[m.Kind].lifespan && !slices.Contains(apps, app) {
 			apps = append(apps, app)
 		}
 	}
-	list := arena.pointers(apps)
 	C.core_take_gil()
-	wrong := C.asgi_thread_start(arena.str(c.Loop), arena.str(c.Lifespan), list, C.int(len(apps)))
+	wrong := C.asgi_thread_start(cString(c.Loop), cString(c.Lifespan), unsafe.SliceData(apps), C.int(len(apps)))
 	C.core_release_gil()
 	if wrong == nil {
 		return nil
@@ -168,13 +165,6 @@ func (a *App) Startup(c AsyncConfig) error {
 // ended. It may be called on any goroutine, after the last Submit.
 func (a *App) Shutdown(grace time.Duration) bool {
 	return C.asgi_thread_stop(C.int(max(grace, 0).Milliseconds())) != 0
-}
-
-func (a *cArena) pointers(list []unsafe.Pointer) *unsafe.Pointer {
-	p := C.calloc(C.size_t(len(list)+1), C.size_t(unsafe.Sizeof(uintptr(0))))
-	a.all = append(a.all, p)
-	copy(unsafe.Slice((*unsafe.Pointer)(p), len(list)), list)
-	return (*unsafe.Pointer)(p)
 }
 
 // checkAsync is called when a request has waited too long for the asyncio thread, and checks whether the thread makes progress:
@@ -202,6 +192,6 @@ func (h *Handler) logAsync(began time.Time) <-chan struct{} {
 	return h.withGIL(func() {
 		var s C.core_snapshot
 		C.asgi_take_snapshot(&s)
-		say("the asyncio thread has been blocked for %s; stack:\n%s", seconds(time.Since(began)), snapshotOf(&s).stack.text())
+		say("the asyncio thread has been blocked for %s; stack:\n%s", seconds(time.Since(began)), takeStack(&s).text())
 	})
 }

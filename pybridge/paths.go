@@ -87,15 +87,9 @@ func readEntry(entry *python3.PyObject) (m Mount, err error) {
 // mountOf makes a mount of an entry at prefix.
 func mountOf(prefix string, entry *python3.PyObject, iface string) (Mount, error) {
 	entry, cache, login := unwrap(entry)
-	callable := entry
-	if python3.PyType_Check(entry) || !python3.PyCallable_Check(entry) {
-		adapted, err := adaptVerbs(entry)
-		if err != nil {
-			return Mount{}, err
-		}
-		if adapted != nil {
-			callable = adapted
-		}
+	callable, err := adaptVerbs(entry)
+	if err != nil {
+		return Mount{}, err
 	}
 	if !python3.PyCallable_Check(callable) {
 		return Mount{}, fmt.Errorf("%s cannot be called", aType(callable))
@@ -124,7 +118,8 @@ func isPlain(callable *python3.PyObject) bool {
 		codeNumber(callable, "co_flags")&(coroutine|varargs) == 0
 }
 
-// decide sets the kind and the callable of m (contrib/fapws/_kinds.py).
+// decide sets the kind and the callable of m (contrib/fapws/_kinds.py). It is an error if that cannot be called as its kind is
+// (contrib/fapws/_arguments.py).
 func (m *Mount) decide(iface string) error {
 	found, err := inspect(m.entry, "_kinds", "kind_of", m.callable, text(iface))
 	if err != nil {
@@ -145,21 +140,6 @@ func (m *Mount) decide(iface string) error {
 			return errors.New("it is async and takes neither (scope, receive, send) nor (environ, start_response)")
 		}
 	}
-	return m.checkArguments()
-}
-
-// inspect is callPackage for a function that looks at entry. It is an error if that raises, as a property or a metaclass may.
-func inspect(entry *python3.PyObject, module, function string, args ...*python3.PyObject) (*python3.PyObject, error) {
-	result, err := callPackage(module, function, args...)
-	if err == nil && result == nil {
-		python3.PyErr_Print()
-		err = fmt.Errorf("cannot inspect %s", aType(entry))
-	}
-	return result, err
-}
-
-// checkArguments returns an error if m cannot be called as its kind is (contrib/fapws/_arguments.py).
-func (m *Mount) checkArguments() error {
 	args := []*python3.PyObject{m.callable}
 	for _, name := range kinds[m.Kind].arguments {
 		argument := text(name)
@@ -175,6 +155,16 @@ func (m *Mount) checkArguments() error {
 		return errors.New(said)
 	}
 	return nil
+}
+
+// inspect is callPackage for a function that looks at entry. It is an error if that raises, as a property or a metaclass may.
+func inspect(entry *python3.PyObject, module, function string, args ...*python3.PyObject) (*python3.PyObject, error) {
+	result, err := callPackage(module, function, args...)
+	if err == nil && result == nil {
+		python3.PyErr_Print()
+		err = fmt.Errorf("cannot inspect %s", aType(entry))
+	}
+	return result, err
 }
 
 const varargs = 0x4 // inspect.CO_VARARGS
@@ -195,15 +185,18 @@ func codeNumber(function *python3.PyObject, name string) int {
 	return n
 }
 
-// adaptVerbs makes an application of a class or object with methods get, post and so on (contrib/fapws/_verbs.py); nil if entry
-// has none.
+// adaptVerbs makes an application of a class or object with methods get, post and so on (contrib/fapws/_verbs.py). It returns any other
+// entry.
 func adaptVerbs(entry *python3.PyObject) (*python3.PyObject, error) {
+	if !python3.PyType_Check(entry) && python3.PyCallable_Check(entry) {
+		return entry, nil
+	}
 	adapted, err := inspect(entry, "_verbs", "adapt", entry)
 	switch {
 	case err != nil:
 		return nil, err
 	case adapted == python3.Py_None:
-		return nil, nil
+		return entry, nil
 	case python3.PyUnicode_Check(adapted):
 		return nil, errors.New(python3.PyUnicode_AsUTF8(adapted))
 	}
@@ -273,9 +266,7 @@ func isSimple(entry *python3.PyObject) bool {
 	if python3.PyType_Check(entry) {
 		return true
 	}
-	kind := entry.Type()
-	defer kind.DecRef()
-	if attrString(kind, "__name__") != "function" {
+	if typeName(entry) != "function" {
 		return false
 	}
 	closure := entry.GetAttrString("__closure__")

@@ -43,14 +43,18 @@ func runGILCalls(calls []func()) {
 	}
 }
 
-// task describes an active request.
-type task struct {
+// job tells an active request from later ones with the same record.
+type job struct {
 	rec    *C.core_record
 	serial C.uint32_t
+}
+
+// task describes an active request.
+type task struct {
+	job
 	ticket int
 	since  uint64 // ns of CLOCK_MONOTONIC_COARSE
 	line   string // request line
-	client string // " from 192.0.2.1:4711", or empty
 	addr   string // of the client, as port; "": none
 	port   string
 	trace  string // its trace-id; "": it is not traced
@@ -60,7 +64,7 @@ type task struct {
 	where  C.int
 	thread int
 	jobs   C.ulong   // number of the job of the thread, 0: any for rec
-	stack  callStack // set by sample; nil: not in Python, or not known
+	stack  callStack // set by sample, or when it has timed out; nil: not in Python, or not known
 }
 
 // describe needs h.mu.
@@ -69,8 +73,7 @@ func (h *Handler) describe(rec *C.core_record) task {
 	text := func(s C.core_span) string { return printable(data[s.off : s.off+s.len]) }
 	m := &h.app.mounts[rec.mount]
 	t := task{
-		rec:    rec,
-		serial: rec.serial,
+		job:    job{rec, rec.serial},
 		ticket: int(rec.ticket),
 		since:  uint64(rec.since_ns),
 		line:   fmt.Sprintf("%s %s %s", text(rec.method), text(rec.target), http1.Version(rec.version)),
@@ -82,12 +85,6 @@ func (h *Handler) describe(rec *C.core_record) task {
 	}
 	if id := C.core_trace_id(rec); id.len > 0 {
 		t.trace = text(id)
-	}
-	if t.addr != "" {
-		t.client = " from " + t.addr
-		if t.port != "" {
-			t.client += " port " + t.port
-		}
 	}
 	var thread C.int
 	t.where = C.core_record_state(number(rec), &thread)
@@ -102,7 +99,15 @@ func printable(b []byte) string {
 }
 
 // String names the request.
-func (t *task) String() string { return t.line + t.client }
+func (t *task) String() string {
+	switch {
+	case t.addr == "":
+		return t.line
+	case t.port == "":
+		return t.line + " from " + t.addr
+	}
+	return t.line + " from " + t.addr + " port " + t.port
+}
 
 // age is the time since the request arrived.
 func (t *task) age() time.Duration {
@@ -139,7 +144,7 @@ var errNoGIL = errors.New("a handler holds the GIL in C code")
 // If it cannot take the GIL within wait, it writes the stacks of all Python threads as far as they are available without it, and
 // returns an error.
 func (h *Handler) Stack(w io.Writer, wait time.Duration) error {
-	out := bufio.NewWriter(w)
+	out := new(bytes.Buffer)
 	list, ok := h.sample(wait)
 	for i := range list {
 		t := &list[i]
@@ -153,13 +158,11 @@ func (h *Handler) Stack(w io.Writer, wait time.Duration) error {
 		fmt.Fprintf(out, "%v, or Python is ending: the stacks of all threads, as far as they can be seen without it\n", errNoGIL)
 		out.Write(dumpStacks())
 	}
-	if err := out.Flush(); err != nil {
-		return err
+	_, err := out.WriteTo(w)
+	if err == nil && !ok {
+		err = errNoGIL
 	}
-	if !ok {
-		return errNoGIL
-	}
-	return nil
+	return err
 }
 
 func (t *task) state() string {
@@ -199,15 +202,6 @@ func endsWithin(done <-chan struct{}, d time.Duration) bool {
 	}
 }
 
-// stackSnapshot is the job of a thread or task with its stack.
-type stackSnapshot struct {
-	rec    *C.core_record
-	serial C.uint32_t
-	thread int
-	jobs   C.ulong
-	stack  callStack
-}
-
 // callStack is what a thread or task executes, innermost first.
 type callStack []frame
 
@@ -220,37 +214,26 @@ type frame struct {
 // sample returns all active requests, the oldest first, with the stacks of those that a thread or task runs; ok is false if there are none,
 // because it cannot take the GIL in time: a handler holds it, or Python is ending.
 func (h *Handler) sample(wait time.Duration) (list []task, ok bool) {
-	var found []stackSnapshot
-	done := h.withGIL(func() { found = snapshots(h.config.Threads) })
+	const tasks = 256 // of the asyncio thread
+	found := map[job]callStack{}
+	done := h.withGIL(func() {
+		seen := make([]C.core_snapshot, max(1, 2*h.config.Threads)+tasks)
+		for i := range int(C.asgi_sample_stacks(&seen[0], C.int(len(seen)))) {
+			found[job{seen[i].rec, seen[i].serial}] = takeStack(&seen[i])
+		}
+	})
 	ok = done != nil && endsWithin(done, wait)
 	list = h.tasks()
-	if !ok { // found may be written to later
-		return list, false
-	}
-	for _, s := range found {
-		if at := slices.IndexFunc(list, func(t task) bool { return t.rec == s.rec && t.serial == s.serial }); at >= 0 {
-			list[at].stack = s.stack
+	if ok { // else found may be written to later
+		for i := range list {
+			list[i].stack = found[list[i].job]
 		}
 	}
-	return list, true
+	return list, ok
 }
 
-// snapshots takes the GIL.
-func snapshots(threads int) (seen []stackSnapshot) {
-	const tasks = 256 // of the asyncio thread
-	most := max(1, 2*threads) + tasks
-	found := (*C.core_snapshot)(C.calloc(C.size_t(most), C.sizeof_core_snapshot))
-	defer C.free(unsafe.Pointer(found))
-	n := int(C.asgi_sample_stacks(found, C.int(most)))
-	list := unsafe.Slice(found, most)
-	for i := range list[:n] {
-		seen = append(seen, snapshotOf(&list[i]))
-	}
-	return seen
-}
-
-// snapshotOf copies s and frees its memory.
-func snapshotOf(s *C.core_snapshot) stackSnapshot {
+// takeStack returns the stack of s, whose memory it frees.
+func takeStack(s *C.core_snapshot) callStack {
 	defer C.free(unsafe.Pointer(s.stack))
 	stack := frames(C.GoBytes(unsafe.Pointer(s.stack), C.int(s.stack_len)))
 	for i, f := range stack { // the code that runs the asyncio thread is not the application's
@@ -259,7 +242,7 @@ func snapshotOf(s *C.core_snapshot) stackSnapshot {
 			break
 		}
 	}
-	return stackSnapshot{s.rec, s.serial, int(s.thread), s.jobs, stack}
+	return stack
 }
 
 func frames(text []byte) (list []frame) {

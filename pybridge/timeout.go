@@ -1,13 +1,11 @@
 package pybridge
 
-// #include <stdlib.h>
 // #include "shim.h"
 import "C"
 
 import (
 	"fmt"
 	"time"
-	"unsafe"
 
 	"fapws/runtime/exchange"
 )
@@ -66,25 +64,24 @@ func (h *Handler) Stalled() (exchange.Ticket, time.Duration) {
 // interrupt logs the stack of the handler of a request that has timed out, raises an exception in it, and checks whether it
 // ends.
 func (h *Handler) interrupt(t task, took time.Duration) {
-	var seen stackSnapshot
 	var how C.int
 	began, policy := time.Now(), h.policy()
 	h.reach(&t, took, policy, func() {
 		var s C.core_snapshot
 		var note string
 		if how, s, note = t.run.raise(&t); how != 0 {
-			seen = snapshotOf(&s)
+			t.stack, t.thread, t.jobs = takeStack(&s), int(s.thread), s.jobs
 			note += "; stack:"
 		}
 		if note != "" {
-			t.say("%s timed out after %s in handler %s%s\n%s", &t, seconds(took), t.name, note, seen.stack.text())
+			t.say("%s timed out after %s in handler %s%s\n%s", &t, seconds(took), t.name, note, t.stack.text())
 		}
 	}, t.run.giveUp)
 	if how == 0 {
 		return
 	}
 	time.Sleep(policy.grace)
-	if why := t.run.stuck(h, &t, how, seen, began); why != "" {
+	if why := t.run.stuck(h, &t, how, began); why != "" {
 		h.stuck(fmt.Sprintf("%s timed out and %s", &t, why))
 	}
 }
@@ -137,9 +134,7 @@ func (h *Handler) watchSockets() {
 }
 
 func (h *Handler) watchCallbacks() {
-	most := max(1, 2*h.config.Threads)
-	found := (*C.core_snapshot)(C.calloc(C.size_t(most), C.sizeof_core_snapshot))
-	defer C.free(unsafe.Pointer(found))
+	found := make([]C.core_snapshot, max(1, 2*h.config.Threads))
 	began := map[C.core_snapshot]time.Time{} // when a job was seen first; the zero time: it is overdue
 	for {
 		time.Sleep(checkEvery)
@@ -150,9 +145,9 @@ func (h *Handler) watchCallbacks() {
 			return
 		}
 		h.mu.Unlock()
-		n := int(C.core_running_callbacks(found, C.int(most)))
+		n := C.core_running_callbacks(&found[0], C.int(len(found)))
 		now := map[C.core_snapshot]time.Time{}
-		for _, job := range unsafe.Slice(found, most)[:n] {
+		for _, job := range found[:n] {
 			since, known := began[job]
 			if !known {
 				since = time.Now()

@@ -4,7 +4,7 @@
 //
 // A Store decides and keeps. A Source answers exchanges on the event loop, after hosts, rules and passwords: with a
 // page of the store, or by the source that makes the pages of its mount. A missing page is fetched by an exchange of
-// the cache's own (fetch): the cache is its client, records the response, and passes it on to the client that has
+// the cache's own (Fill): the cache is its client, records the response, and passes it on to the client that has
 // asked first. The package does no I/O and knows no connection. Everything belongs to the event loop. Times in a Store are nanoseconds since 1970. Start reading at source.go, fetch.go, Rule, Store and
 // judge.go.
 //

@@ -2,6 +2,7 @@ package cache
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
 	"time"
 
@@ -9,61 +10,35 @@ import (
 	"fapws/runtime/http1"
 )
 
-// fetch has the origin make a page. It is a separate exchange, whose Sink it is: it records the response, and
-// passes it on to the client that has asked for the page. The origin never waits for that client: parts are copied and
-// released at once, because one slow client would otherwise delay all that wait for the page.
-//
-// To the client's exchange it is the Source.
-type fetch struct {
-	source      *Source
-	fill        *Fill
-	origin      exchange.Exchange // the request to the origin; its Parent gets the parts; nil: it has left, or was answered, or no client has asked
-	conditional bool              // the origin is asked to confirm the older page of fill
-	waiting     []*waiter
-	begun       int64 // Pages.now when the head came
-	depth       int   // of its request
-
-	alone bool // no client has asked for it: a stale page is replaced
-}
-
 // fetch has x answered by the origin, and the response kept.
 func (s *Source) fetch(x *exchange.Exchange, found Found) {
 	f := s.newFetch(x, found)
 	x.Source, x.Fields = f, found.Verdict.field()
-	f.start()
+	f.ask()
 	if f.origin.Parent != nil {
 		x.By = f.origin.By
 	}
 }
 
-// refresh returns what fetches a new page for found, for no client, as x has asked.
-func (s *Source) refresh(x *exchange.Exchange, found Found) *fetch {
-	f := s.newFetch(x, found)
-	f.alone, f.origin.Parent = true, nil
-	return f
-}
-
-// newFetch makes the request of x the one that is asked for found.
-func (s *Source) newFetch(x *exchange.Exchange, found Found) *fetch {
-	r := x.Req
-	f := &fetch{source: s, fill: found.Fill, depth: r.Depth}
-	f.fill.owner = f
-	f.origin = x.Sub(r, s.origin, f)
+// newFetch makes the request of x the one that the origin is asked for found.
+func (s *Source) newFetch(x *exchange.Exchange, found Found) *Fill {
+	f, r := found.Fill, *x.Req
+	f.source, f.depth = s, r.Depth
+	f.origin = x.Sub(&r, s.origin, f)
 	f.origin.Recorded = true
 	var conditions []byte
 	if found.Page != nil {
 		conditions = found.Page.Conditions()
 	}
 	// A head that has no room for them is sent without them.
-	limits := s.pages.limits
-	if f.conditional = len(conditions) > 0 && condition(r, limits, conditions); !f.conditional && !condition(r, limits, nil) {
-		panic("a head is longer without some of its fields") // it was parsed before
+	if f.conditional = len(conditions) > 0 && condition(&r, s.pages.limits, conditions); !f.conditional {
+		condition(&r, s.pages.limits, nil)
 	}
 	return f
 }
 
-// start asks the origin.
-func (f *fetch) start() {
+// ask asks the origin.
+func (f *Fill) ask() {
 	f.source.origin.Start(&f.origin)
 	f.origin.Req = nil
 }
@@ -71,21 +46,15 @@ func (f *fetch) start() {
 // condition removes from a request the fields that make its answer depend on what the
 // client has already, and adds conditions. ok is false if the head exceeds a limit then; nothing has changed.
 func condition(r *exchange.Request, limits *http1.Limits, conditions []byte) (ok bool) {
-	head, parsed := r.Head, r.Parsed
-	drops := slices.ContainsFunc(parsed.Fields, func(f http1.Field) bool { return conditionalName(f.Name.In(head)) })
-	if !drops && len(conditions) == 0 {
+	line, fields, _ := bytes.Cut(r.Head, crlf)
+	kept := fields
+	for _, name := range conditionals {
+		kept = exchange.WithoutField(kept, name)
+	}
+	if len(kept) == len(fields) && len(conditions) == 0 {
 		return true
 	}
-	bare := make([]byte, 0, len(head)+len(conditions))
-	line, rest, _ := bytes.Cut(head, crlf)
-	bare = append(append(append(bare, line...), crlf...), conditions...)
-	for len(rest) > 0 {
-		line, rest, _ = bytes.Cut(rest, crlf)
-		name, _, _ := bytes.Cut(line, []byte{':'})
-		if !conditionalName(name) {
-			bare = append(append(bare, line...), crlf...)
-		}
-	}
+	bare := slices.Concat(line, crlf, conditions, kept)
 	changed := new(http1.Request)
 	if changed.ParseWhole(bare, limits) != nil {
 		return false
@@ -94,28 +63,28 @@ func condition(r *exchange.Request, limits *http1.Limits, conditions []byte) (ok
 	return true
 }
 
-var crlf = []byte("\r\n")
+var (
+	crlf         = []byte("\r\n")
+	conditionals = [...][]byte{[]byte("If-None-Match"), []byte("If-Modified-Since"), []byte("If-Range")}
+)
 
-func conditionalName(name []byte) bool {
-	return bytes.EqualFold(name, []byte("If-None-Match")) || bytes.EqualFold(name, []byte("If-Modified-Since")) ||
-		bytes.EqualFold(name, []byte("If-Range"))
-}
+// now returns the time of the pages.
+func (f *Fill) now() int64 { return f.source.pages.now() }
 
 // instead reports whether the older page is to be sent in place of an answer with that status. unreachable says that there is
 // none.
-func (f *fetch) instead(status int, unreachable bool) bool {
-	old := f.fill.old
-	return old != nil && old.Instead(status, unreachable, f.source.pages.now())
+func (f *Fill) instead(status int, unreachable bool) bool {
+	return f.old != nil && f.old.Instead(status, unreachable, f.now())
 }
 
 // Send implements exchange.Sink, for the origin.
-func (f *fetch) Send(p *exchange.Part) {
+func (f *Fill) Send(p *exchange.Part) {
 	last := p.Last
 	if p.Op == exchange.OpCredit { // the request has no body
 		p.Release()
 		return
 	}
-	if !f.fill.ended && !p.Interim && f.record(p) {
+	if !f.ended && !p.Interim && f.record(p) {
 		return
 	}
 	if last {
@@ -134,33 +103,18 @@ func (f *fetch) Send(p *exchange.Part) {
 
 // record takes a part of an answer that is to be kept, and makes it a copy. done:
 // there is nothing more to do with it.
-func (f *fetch) record(p *exchange.Part) (done bool) {
+func (f *Fill) record(p *exchange.Part) (done bool) {
 	h := &p.Head
-	if p.First {
-		_, handedOver := f.origin.Source.(exchange.Memory) // to files: they have a cache of their own, and see when a file changes
-		switch {
-		case h.Status == 304 && f.conditional:
-			f.confirmed(p)
-			return true
-		case f.instead(h.Status, false):
-			f.drop(p)
-			f.fail()
-			return true
-		case p.Failed || len(h.Channel) > 0 || p.Count > 0 || handedOver:
-			f.fill.Refuse(h.Status, f.source.pages.now())
-			f.pass(p.Last)
-			return false
-		case !f.begin(p):
-			f.pass(p.Last)
-			return false
-		}
+	switch {
+	case p.First && h.Status == 304 && f.conditional:
+		f.confirmed(p)
+		return true
+	case p.First && f.instead(h.Status, false):
+		f.drop(p)
+		f.fail()
+		return true
 	}
-	if p.Failed || p.Count > 0 {
-		f.fill.Refuse(500, f.source.pages.now())
-		f.pass(p.Last)
-		return false
-	}
-	body, ok := f.fill.Write(p.Body)
+	body, ok := f.take(p)
 	if !ok {
 		f.pass(p.Last)
 		return false
@@ -168,73 +122,83 @@ func (f *fetch) record(p *exchange.Part) (done bool) {
 	kept := *p
 	kept.Owner, kept.Body, kept.Trailers = nil, body, nil // a page has no trailers
 	if p.First {
-		kept.Head.Fields, kept.Head.Reason = f.fill.Fields(), bytes.Clone(h.Reason)
+		kept.Head.Fields, kept.Head.Reason = f.page.Fields, bytes.Clone(h.Reason)
+		if f.age >= 0 {
+			kept.Head.Fields = fmt.Appendf(slices.Clip(f.page.Fields), "Age: %d\r\n", f.age)
+		}
 		kept.Head.Request, kept.Head.Parsed = nil, nil
 	}
 	p.Release()
 	*p = kept
-	if p.Last {
-		f.finish()
+	if !p.Last {
+		return false
+	}
+	if page := f.Finish(); page != nil {
+		f.serve(page, Wait)
+	} else {
+		f.pass(true)
 	}
 	return false
 }
 
-// begin begins to keep the answer with the head of p, if it may be kept.
-func (f *fetch) begin(p *exchange.Part) bool {
+// take keeps a part of the answer, and returns a copy of its body. !ok: it is not to be kept.
+func (f *Fill) take(p *exchange.Part) (body []byte, ok bool) {
+	_, handedOver := f.origin.Source.(exchange.Memory) // to files: they have a cache of their own, and see when a file changes
 	h := p.Head
-	if h.Status < 100 || h.Status > 999 {
-		h.Status, h.Reason = 500, nil
+	switch {
+	case p.First && (p.Failed || len(h.Channel) > 0 || p.Count > 0 || handedOver):
+		f.Refuse(h.Status, f.now())
+		return nil, false
+	case p.Failed || p.Count > 0:
+		f.Refuse(500, f.now())
+		return nil, false
+	case p.First:
+		if h.Status < 100 || h.Status > 999 {
+			h.Status, h.Reason = 500, nil
+		}
+		if h.Length < 0 && p.Last {
+			h.Length = int64(len(p.Body))
+		}
+		if f.begun = f.now(); !f.Begin(&h, f.begun) {
+			return nil, false
+		}
 	}
-	if h.Length < 0 && p.Last {
-		h.Length = int64(len(p.Body))
-	}
-	f.begun = f.source.pages.now()
-	return f.fill.Begin(&h, f.source.pages.now())
-}
-
-// finish ends a fetch whose answer is whole.
-func (f *fetch) finish() {
-	page := f.fill.Finish()
-	if page == nil {
-		f.pass(true)
-		return
-	}
-	f.serve(page, Wait)
+	return f.Write(p.Body)
 }
 
 // pass follows the end of the recording of an answer that is not to be kept: the waiters ask again.
 // last: nothing more comes of it.
-func (f *fetch) pass(last bool) {
+func (f *Fill) pass(last bool) {
 	if f.origin.Parent != nil {
 		f.origin.Parent.Fields = Bypass.field()
 	}
-	f.take((*waiter).askAgain)
+	f.release((*waiter).askAgain)
 	if f.origin.Parent == nil && !last {
 		f.origin.GiveUp()
 	}
 }
 
 // confirmed sends the page that the origin has confirmed by p, a 304.
-func (f *fetch) confirmed(p *exchange.Part) {
-	page, shared := f.fill.Confirm(&p.Head, f.source.pages.now())
+func (f *Fill) confirmed(p *exchange.Part) {
+	page, shared := f.Confirm(&p.Head, f.now())
 	f.drop(p)
 	f.answer(page, Revalidated)
 	if shared {
 		f.serve(page, Wait)
 	} else {
-		f.take((*waiter).askAgain)
+		f.release((*waiter).askAgain)
 	}
 }
 
 // fail answers the client, and all that wait, with the older page, as there is no other.
-func (f *fetch) fail() {
-	f.fill.Failed(f.source.pages.now())
-	f.answer(f.fill.old, Stale)
-	f.serve(f.fill.old, Stale)
+func (f *Fill) fail() {
+	f.Failed(f.now())
+	f.answer(f.old, Stale)
+	f.serve(f.old, Stale)
 }
 
 // drop gives back the first part of an answer of which nothing is sent.
-func (f *fetch) drop(p *exchange.Part) {
+func (f *Fill) drop(p *exchange.Part) {
 	last := p.Last
 	p.Release()
 	if !last {
@@ -244,24 +208,24 @@ func (f *fetch) drop(p *exchange.Part) {
 }
 
 // answer sends a page to the client, if there is one.
-func (f *fetch) answer(page *Page, v Verdict) {
+func (f *Fill) answer(page *Page, v Verdict) {
 	if x := f.origin.Parent; x != nil {
 		f.origin.Parent = nil
-		f.source.pages.send(x, &f.fill.request, page, v)
+		f.source.pages.send(x, &f.request, page, v)
 	}
 }
 
 // Reply implements exchange.Sink, for the origin: it has no answer.
-func (f *fetch) Reply(r exchange.Reply) {
+func (f *Fill) Reply(r exchange.Reply) {
 	f.origin.Source = exchange.Memory{}
-	if !f.fill.ended {
+	if !f.ended {
 		if f.instead(r.Status, r.Status == 502 || r.Status == 504) { // the upstream cannot be reached
 			f.fail()
 			return
 		}
-		f.fill.Refuse(r.Status, f.source.pages.now())
+		f.Refuse(r.Status, f.now())
 		if r.Status == 504 { // all have waited as long
-			f.take(func(w *waiter) { w.x.Answer(exchange.Reply{Status: 504}) })
+			f.release(func(w *waiter) { w.x.Answer(exchange.Reply{Status: 504}) })
 		}
 		f.pass(true)
 	}
@@ -272,31 +236,31 @@ func (f *fetch) Reply(r exchange.Reply) {
 }
 
 // Start implements exchange.Source, for the client: its turn has come.
-func (f *fetch) Start(*exchange.Exchange) { f.origin.TakeTurn() }
+func (f *Fill) Start(*exchange.Exchange) { f.origin.TakeTurn() }
 
 // OnRoom implements exchange.Source, for the client.
-func (f *fetch) OnRoom(*exchange.Exchange) { f.origin.Source.OnRoom(&f.origin) }
+func (f *Fill) OnRoom(*exchange.Exchange) { f.origin.Source.OnRoom(&f.origin) }
 
 // OnGone implements exchange.Source, for the client. The fetch goes on if others wait for the page.
-func (f *fetch) OnGone(x *exchange.Exchange) {
+func (f *Fill) OnGone(x *exchange.Exchange) {
 	f.origin.Parent = nil
 	x.BreakOff()
 	if len(f.waiting) == 0 {
-		f.leave()
+		f.giveUp()
 	} else {
 		f.origin.TakeTurn() // for the others
 	}
 }
 
-// leave ends a fetch that is for no client any more.
-func (f *fetch) leave() {
-	f.fill.end()
+// giveUp ends a fetch that is for no client any more.
+func (f *Fill) giveUp() {
+	f.end()
 	f.origin.GiveUp()
 }
 
 // Input implements exchange.Source, for the client: it may have left.
-func (f *fetch) Input(_ *exchange.Exchange, in exchange.Input) {
-	if f.fill.ended {
+func (f *Fill) Input(_ *exchange.Exchange, in exchange.Input) {
+	if f.ended {
 		f.origin.Source.Input(&f.origin, in)
 	}
 }
@@ -306,10 +270,76 @@ const beginWait = int64(5 * time.Second)
 
 // Tick has the origin answer exchanges that have waited for too long.
 func (p *Pages) Tick() {
-	for fill := range p.Store.fills {
-		if f := fill.owner; len(f.waiting) > 0 && f.begun > 0 && p.now()-f.begun > beginWait {
-			fill.Hurry(p.now())
-			f.take((*waiter).askAgain)
+	for f := range p.Store.fills {
+		if len(f.waiting) > 0 && f.begun > 0 && p.now()-f.begun > beginWait {
+			if f.node != nil { // no more requests wait for it
+				f.node.pass = p.now() + passFor
+			}
+			f.release((*waiter).askAgain)
 		}
 	}
 }
+
+// waiter is the Source of an exchange that waits for a page which another one fetches.
+type waiter struct {
+	exchange.Memory
+	source *Source
+	x      *exchange.Exchange // nil: its client has left
+	f      *Fill              // that it waits for; nil: that is over
+	turns  int                // how often it has waited
+}
+
+// maxTurns bounds how often a request waits: pages that differ by what its Vary
+// says, or cannot be kept, may disappoint it.
+const maxTurns = 3
+
+// wait makes x wait for f.
+func (s *Source) wait(x *exchange.Exchange, f *Fill, turns int) {
+	x.Keep()
+	w := &waiter{source: s, x: x, f: f, turns: turns}
+	x.Source = w
+	f.waiting = append(f.waiting, w)
+}
+
+// OnGone implements exchange.Source. An origin that fetches the page for
+// no client any more is told so.
+func (w *waiter) OnGone(x *exchange.Exchange) {
+	f := w.f
+	w.x, w.f = nil, nil
+	x.BreakOff()
+	if f == nil {
+		return
+	}
+	f.waiting = slices.DeleteFunc(f.waiting, func(other *waiter) bool { return other == w })
+	if len(f.waiting) == 0 && !f.alone && f.origin.Parent == nil {
+		f.giveUp()
+	}
+}
+
+// release ends that exchanges wait for f, and has answer called for each of them, soon: not now, as a connection that
+// breaks meanwhile must not be the one that is worked on.
+func (f *Fill) release(answer func(w *waiter)) {
+	for _, w := range f.waiting {
+		w.f = nil
+		f.source.pages.conns.Soon(func() {
+			if w.x != nil {
+				answer(w)
+			}
+		})
+	}
+	f.waiting = nil
+}
+
+// serve sends a page to all that wait for f, if it is theirs; the others ask by themselves.
+func (f *Fill) serve(page *Page, v Verdict) {
+	f.release(func(w *waiter) {
+		if v == Stale || f.For(w.x.Req) {
+			w.source.pages.send(w.x, w.x.Req, page, v)
+			return
+		}
+		w.askAgain()
+	})
+}
+
+// askAgain has the exchange ask for its page by itself.
+func (w *waiter) askAgain() { w.source.lookup(w.x, w.turns) }

@@ -50,12 +50,10 @@ func readFields(fields []byte, now int64) answerFields {
 				f.age = seconds(bytes.TrimSpace(first))
 			}
 			continue // each answer gets its own
-		case http1.EqualFold(name, "fapws-cache"):
+		case isOne(name, "fapws-cache", "trailer"): // a page has no trailers
 			continue
 		case http1.EqualFold(name, "fapws-cache-tags"):
 			f.addTags(value)
-			continue
-		case http1.EqualFold(name, "trailer"): // a page has none
 			continue
 		case http1.EqualFold(name, "cache-control"):
 			f.control.add(value)
@@ -74,9 +72,9 @@ func readFields(fields []byte, now int64) answerFields {
 		case http1.EqualFold(name, "vary"):
 			names, ok := appendNames(f.vary, string(value))
 			f.vary, f.never = names, f.never || !ok
-		case http1.EqualFold(name, "set-cookie"), http1.EqualFold(name, "set-cookie2"):
+		case isOne(name, "set-cookie", "set-cookie2"):
 			f.setCookie = true
-		case http1.EqualFold(name, "content-encoding"), http1.EqualFold(name, "content-md5"), http1.EqualFold(name, "content-digest"), http1.EqualFold(name, "digest"):
+		case isOne(name, "content-encoding", "content-md5", "content-digest", "digest"):
 			f.coded = true
 		case http1.EqualFold(name, "content-type"):
 			f.kind = string(value)
@@ -100,6 +98,11 @@ func readFields(fields []byte, now int64) answerFields {
 		}
 	}
 	return f
+}
+
+// isOne reports whether the name of a field is one of names, which are in lower case.
+func isOne(name []byte, names ...string) bool {
+	return slices.ContainsFunc(names, func(one string) bool { return http1.EqualFold(name, one) })
 }
 
 func (f *answerFields) addTags(value []byte) {

@@ -4,26 +4,27 @@ import (
 	"bytes"
 	"cmp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"fapws/runtime/exchange"
 	"fapws/runtime/source/static"
 )
 
-// Fill takes the answer of a handler, part by part, to keep it. It ends with
-// Finish or Abandon.
+// Fill has the origin make a page, and takes the answer, part by part, to keep it (Begin, Write, Finish). It ends with Finish, Confirm,
+// Failed or Refuse, or when the answer turns out not to be kept. The origin answers an exchange of its own, whose Sink the Fill is: it
+// records the response, and passes it on to the client that has asked for the page. The origin never waits for that client: parts are
+// copied and released at once, because one slow client would otherwise delay all that wait for the page.
+//
+// To the client's exchange it is the Source.
 type Fill struct {
-	owner *fetch // has the requests that wait for it
-
-	s       *Store
-	rule    *Compiled
-	asked   Asked
-	node    *node // that has it for its fill; nil: it was thrown out, or every request has a Fill
-	old     *Page // that is to be replaced or confirmed, or nil
-	base    []byte
-	path    string  // percent-decoded
-	request Request // fields only
+	s        *Store
+	rule     *Compiled
+	personal bool  // the request is
+	node     *node // that has it for its fill; nil: it was thrown out, or every request has a Fill
+	old      *Page // that is to be replaced or confirmed, or nil
+	base     []byte
+	path     string           // percent-decoded
+	request  exchange.Request // Head and Parsed, as the client has sent them
 
 	names  []string // that tell answers apart, in addition to the rule's
 	key    []byte   // of the stored page
@@ -33,6 +34,14 @@ type Fill struct {
 	taken  int64 // bytes counted as used
 	purged bool  // the page being fetched may be from before that
 	ended  bool
+
+	source      *Source
+	origin      exchange.Exchange // the request to the origin; its Parent gets the parts; nil: it has left, or was answered, or no client has asked
+	conditional bool              // the origin is asked to confirm old
+	alone       bool              // no client has asked for it: a stale page is replaced
+	depth       int               // of the request
+	waiting     []*waiter
+	begun       int64 // Pages.now when the head came
 }
 
 // Begin takes the head of the answer. false: it is not to be kept, the Fill has ended, and waiting requests have to
@@ -40,21 +49,19 @@ type Fill struct {
 func (f *Fill) Begin(h *exchange.Head, now int64) bool {
 	f.s.now = now
 	read := readFields(h.Fields, now)
-	t := f.rule.judge(f.asked, h.Status, &read)
+	t := f.rule.judge(f.personal, h.Status, &read)
 	if !t.keep || h.Length > f.s.most || !f.move(t.vary) {
 		f.refused(t.personal, h.Status)
 		f.end()
 		return false
 	}
-	p := newPage(h.Status, &read, &t, now)
+	p := newPage(h.Status, &read, t, now)
 	p.Reason, p.Type, p.HasDate, p.HasServer = bytes.Clone(h.Reason), h.Type, h.HasDate, h.HasServer
-	if codable(cmp.Or(p.Type, read.kind), &t, h, f.rule.rule.Compress) {
+	if codable(cmp.Or(p.Type, read.kind), &t, h, f.rule.Compress) {
 		p.coded = &coded{can: static.Made}
 		f.vary(p, &t)
 	}
-	f.page = p
-	f.age = read.age
-	f.length = h.Length
+	f.page, f.age, f.length = p, read.age, h.Length
 	if h.Length > 0 {
 		p.Body = make([]byte, 0, h.Length)
 	}
@@ -62,28 +69,14 @@ func (f *Fill) Begin(h *exchange.Head, now int64) bool {
 }
 
 // newPage returns a page without a body.
-func newPage(status int, read *answerFields, t *terms, now int64) *Page {
-	fresh := now + t.fresh
-	return &Page{
-		Status:  status,
-		Fields:  read.fields,
-		own:     len(read.fields),
-		born:    now - t.age,
-		fresh:   fresh,
-		stale:   fresh + t.stale,
-		ifError: fresh + t.ifError,
-		down:    fresh + t.down,
-		check:   t.validate,
-		public:  t.public,
-		etag:    read.etag,
-		date:    read.date,
-		tags:    read.tags,
-	}
+func newPage(status int, read *answerFields, t terms, now int64) *Page {
+	t.vary = nil
+	return &Page{Status: status, Fields: read.fields, own: len(read.fields), terms: t, since: now, etag: read.etag, date: read.date, tags: read.tags}
 }
 
 // vary says in the Fields of a page that it has forms in other codings.
 func (f *Fill) vary(p *Page, t *terms) {
-	if !slices.Contains(t.vary, "accept-encoding") && !slices.Contains(f.rule.vary, "accept-encoding") {
+	if !slices.Contains(t.vary, "accept-encoding") && !slices.Contains(f.rule.Vary, "accept-encoding") {
 		p.Fields = append(p.Fields, "Vary: Accept-Encoding\r\n"...)
 	}
 }
@@ -140,7 +133,7 @@ func (f *Fill) move(vary []string) bool {
 		first.vary = names
 	}
 	f.names = names
-	s.key = f.request.appendVary(s.key, names)
+	s.key = appendVary(s.key, &f.request, names)
 	f.key = bytes.Clone(s.key)
 	if f.node != nil && f.node.key == string(f.key) {
 		return true
@@ -151,7 +144,6 @@ func (f *Fill) move(vary []string) bool {
 		return false
 	}
 	if n.fill == nil && !f.purged {
-		s.unlink(n)
 		n.fill, f.node = f, n
 	}
 	return true
@@ -161,19 +153,7 @@ func (f *Fill) move(vary []string) bool {
 func (f *Fill) leave() {
 	if n := f.node; n != nil {
 		f.node, n.fill = nil, nil
-		f.s.use(n)
 	}
-}
-
-// Fields returns the fields of the answer for the client that it is fetched for: as they are kept, with the Age that it
-// came with. After Begin.
-func (f *Fill) Fields() []byte {
-	fields := f.page.Fields
-	if f.age >= 0 {
-		fields = strconv.AppendInt(append(slices.Clip(fields), "Age: "...), f.age, 10)
-		fields = append(fields, "\r\n"...)
-	}
-	return fields
 }
 
 // Write takes a piece of the body and returns a copy of it that does not
@@ -202,7 +182,6 @@ func (f *Fill) Finish() *Page {
 		p.Body = bytes.Clone(p.Body)
 	}
 	p.Fields = slices.Clip(p.Fields)
-	p.slim = slimmed(p.Fields)
 	f.end()
 	if !f.purged {
 		f.store()
@@ -219,14 +198,9 @@ func (f *Fill) store() {
 	}
 	s.drop(n)
 	n.pass, n.passPersonal, n.again, n.excused = 0, 0, 0, 0
-	fetched := n.fill != nil // by another, or it could be thrown out below
-	s.unlink(n)
-	if s.grow(p.size()) {
+	if s.growFor(n, p.size()) {
 		n.page, p.in = p, n
 		s.pages++
-	}
-	if !fetched {
-		s.use(n)
 	}
 }
 
@@ -238,31 +212,21 @@ func (f *Fill) Refuse(status int, now int64) {
 	f.end()
 }
 
-// Hurry lets no more requests wait for it, because it takes long.
-func (f *Fill) Hurry(now int64) {
-	if f.node != nil {
-		f.node.pass = now + passFor
-	}
-}
-
 // For says whether the page is the right one for another request that was told
 // to wait, too. After Finish. A page that says no-cache is right for none: it may have been out of date before that
 // request came.
-func (f *Fill) For(r *Request) bool {
-	if f.page.check || !f.page.public && f.rule.personal(r.Asked()) {
+func (f *Fill) For(r *exchange.Request) bool {
+	if f.page.validate || !f.page.public && f.rule.personal(r) {
 		return false
 	}
 	s := f.s
-	s.key = r.appendVary(append(s.key[:0], f.base...), f.names)
+	s.key = appendVary(append(s.key[:0], f.base...), r, f.names)
 	return string(s.key) == string(f.key)
 }
 
 // end ends the Fill without a decision about the answer.
 func (f *Fill) end() {
-	f.ended = true
-	if f.owner != nil {
-		f.owner.origin.Recorded = false
-	}
+	f.ended, f.origin.Recorded = true, false
 	f.leave()
 	delete(f.s.fills, f)
 	f.s.used -= f.taken
@@ -273,71 +237,3 @@ func (f *Fill) end() {
 func (p *Page) hasTag(tag string) bool {
 	return slices.ContainsFunc(p.tags, func(t string) bool { return strings.EqualFold(t, tag) })
 }
-
-// waiter is the Source of an exchange that waits for a page which another one fetches.
-type waiter struct {
-	exchange.Memory
-	source *Source
-	x      *exchange.Exchange // nil: its client has left
-	f      *fetch             // that it waits for; nil: that is over
-	turns  int                // how often it has waited
-}
-
-// maxTurns bounds how often a request waits: pages that differ by what its Vary
-// says, or cannot be kept, may disappoint it.
-const maxTurns = 3
-
-// asked returns the request of w.
-func (w *waiter) asked() *Request { return &Request{Head: w.x.Req.Head, Parsed: w.x.Req.Parsed} }
-
-// wait makes x wait for f.
-func (s *Source) wait(x *exchange.Exchange, f *fetch, turns int) {
-	x.Keep()
-	w := &waiter{source: s, x: x, f: f, turns: turns}
-	x.Source = w
-	f.waiting = append(f.waiting, w)
-}
-
-// OnGone implements exchange.Source. An origin that fetches the page for
-// no client any more is told so.
-func (w *waiter) OnGone(x *exchange.Exchange) {
-	f := w.f
-	w.x, w.f = nil, nil
-	x.BreakOff()
-	if f == nil {
-		return
-	}
-	at := slices.Index(f.waiting, w)
-	f.waiting = slices.Delete(f.waiting, at, at+1)
-	if len(f.waiting) == 0 && !f.alone && f.origin.Parent == nil {
-		f.leave()
-	}
-}
-
-// take ends that exchanges wait for f, and has answer called for each of them, soon: not now, as a connection that
-// breaks meanwhile must not be the one that is worked on.
-func (f *fetch) take(answer func(w *waiter)) {
-	for _, w := range f.waiting {
-		w.f = nil
-		f.source.pages.conns.Soon(func() {
-			if w.x != nil {
-				answer(w)
-			}
-		})
-	}
-	f.waiting = nil
-}
-
-// serve sends a page to all that wait for f, if it is theirs; the others ask by themselves.
-func (f *fetch) serve(page *Page, v Verdict) {
-	f.take(func(w *waiter) {
-		if v == Stale || f.fill.For(w.asked()) {
-			f.source.pages.send(w.x, w.asked(), page, v)
-			return
-		}
-		w.askAgain()
-	})
-}
-
-// askAgain has the exchange ask for its page by itself.
-func (w *waiter) askAgain() { w.source.lookup(w.x, w.turns) }

@@ -12,17 +12,6 @@ import (
 	"fapws/runtime/source/static"
 )
 
-// Asked are the parts of a request that matter for this.
-type Asked struct {
-	Cookie        bool // it has a Cookie field
-	Authorization bool // it has an Authorization field, or the client a certificate
-}
-
-// personal says whether the answer is for one person unless it says otherwise.
-func (c *Compiled) personal(a Asked) bool {
-	return a.Authorization || a.Cookie && !c.rule.IgnoreCookies
-}
-
 // terms are the conditions on which an answer is kept. Times are nanoseconds.
 type terms struct {
 	keep     bool
@@ -58,8 +47,8 @@ var (
 	heuristic  = []int{200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501}
 )
 
-// judge decides whether and how long a response is kept (RFC 9111 §3, §3.5, §4.2).
-func (c *Compiled) judge(asked Asked, status int, f *answerFields) (t terms) {
+// judge decides whether and how long a response to a request, which may be personal, is kept (RFC 9111 §3, §3.5, §4.2).
+func (c *Compiled) judge(personal bool, status int, f *answerFields) (t terms) {
 	cc := f.control
 	if status < 200 || status == 206 || status == 304 || f.never || cc.has("private") || f.setCookie || f.stream {
 		return t
@@ -83,10 +72,10 @@ func (c *Compiled) judge(asked Asked, status int, f *answerFields) (t terms) {
 			return terms{}
 		}
 	}
-	t.vary = slices.DeleteFunc(slices.Clone(f.vary), func(name string) bool { return slices.Contains(c.vary, name) })
+	t.vary = slices.DeleteFunc(slices.Clone(f.vary), func(name string) bool { return slices.Contains(c.Vary, name) })
 	t.plain = !f.coded && !cc.has("no-transform")
 	t.public = cc.has("public", "s-maxage")
-	t.personal = !t.public && c.personal(asked)
+	t.personal = !t.public && personal
 	t.keep = !t.personal
 	return t
 }
@@ -101,23 +90,17 @@ func (c *Compiled) lifetime(status int, f *answerFields) (lifetime int64, ok boo
 		return cc["max-age"] * second, true
 	case f.expires >= 0:
 		return min(max(f.expires-f.made, 0), int64(MaxTTL)/second) * second, true
-	case c.rule.TTL > 0 && slices.Contains(c.rule.Status, status):
-		return int64(c.rule.TTL), true
+	case c.TTL > 0 && slices.Contains(c.Status, status):
+		return int64(c.TTL), true
 	case cc.has("no-cache"): // good for no time, but perhaps to be confirmed
 		return 0, true
-	case c.rule.Heuristic > 0 && (cc.has("public") || slices.Contains(heuristic, status)):
-		return c.guess(f)
+	case c.Heuristic > 0 && (cc.has("public") || slices.Contains(heuristic, status)):
+		// A tenth of the time for which it has not changed (RFC 9111 §4.2.2).
+		if changed, ok := http1.ParseDate(f.date); ok {
+			return min(max(f.made-changed, 0)*second/10, int64(c.Heuristic)), true
+		}
 	}
 	return 0, false
-}
-
-// guess is a tenth of the time for which an answer has not changed (RFC 9111 §4.2.2).
-func (c *Compiled) guess(f *answerFields) (lifetime int64, ok bool) {
-	changed, ok := http1.ParseDate(f.date)
-	if !ok {
-		return 0, false
-	}
-	return min(max(f.made-changed, 0)*second/10, int64(c.rule.Heuristic)), true
 }
 
 // staleness returns how long an answer may be sent that is no longer fresh: while another one is fetched, in place of
@@ -130,7 +113,7 @@ func (c *Compiled) staleness(cc control) (stale, ifError, down int64) {
 	case cc.has("stale-while-revalidate"):
 		stale = cc["stale-while-revalidate"] * second
 	case !cc.has("s-maxage"):
-		stale = int64(c.rule.Stale)
+		stale = int64(c.Stale)
 	}
 	ifError = max(cc["stale-if-error"]*second, stale)
 	if down = ifError; !cc.has("s-maxage") {
@@ -219,14 +202,8 @@ func (p *Page) update(fields []byte) []byte {
 
 // fixed reports whether a 304 leaves a field of the page as it is.
 func (p *Page) fixed(name []byte) bool {
-	switch {
-	case http1.EqualFold(name, "content-type"), http1.EqualFold(name, "content-encoding"), http1.EqualFold(name, "content-range"),
-		http1.EqualFold(name, "content-length"), http1.EqualFold(name, "content-md5"), http1.EqualFold(name, "content-digest"), http1.EqualFold(name, "digest"):
-		return true
-	case http1.EqualFold(name, "etag"):
-		return len(p.etag) > 0
-	}
-	return false
+	return isOne(name, "content-type", "content-encoding", "content-range", "content-length", "content-md5", "content-digest", "digest") ||
+		len(p.etag) > 0 && isOne(name, "etag")
 }
 
 // Confirm ends the Fill of a page that the handler has been asked for with its Conditions and has answered with h, which is
@@ -242,8 +219,8 @@ func (f *Fill) Confirm(h *exchange.Head, now int64) (p *Page, shared bool) {
 		return old, false
 	}
 	read := readFields(old.update(h.Fields), now)
-	t := f.rule.judge(f.asked, old.Status, &read)
-	p = newPage(old.Status, &read, &t, now)
+	t := f.rule.judge(f.personal, old.Status, &read)
+	p = newPage(old.Status, &read, t, now)
 	p.Reason, p.Type, p.Body = old.Reason, old.Type, old.Body
 	p.HasDate, p.HasServer = h.HasDate, old.HasServer || h.HasServer
 	if len(p.tags) == 0 {
@@ -251,15 +228,14 @@ func (f *Fill) Confirm(h *exchange.Head, now int64) (p *Page, shared bool) {
 	}
 	if old.coded != nil && t.plain {
 		f.vary(p, &t)
-		p.coded = &coded{can: old.coded.can, asked: old.coded.asked}
+		p.coded = &coded{can: old.coded.can}
 		for c, form := range old.coded.pages {
-			if p.coded.asked[c] = form != nil; form != nil {
+			if form != nil && form != old {
 				p.coded.pages[c] = p.form(form.Body, static.Coding(c))
 				p.coded.size += p.coded.pages[c].size()
 			}
 		}
 	}
-	p.slim = slimmed(p.Fields)
 	f.page = p
 	if !t.keep || !f.move(t.vary) {
 		f.refused(t.personal, p.Status)
@@ -276,5 +252,5 @@ func (f *Fill) Confirm(h *exchange.Head, now int64) (p *Page, shared bool) {
 		}
 		f.store()
 	}
-	return p, !p.check
+	return p, !p.validate
 }

@@ -13,7 +13,7 @@ func TestJudge(t *testing.T) {
 		rule     Rule
 		status   int
 		fields   string
-		asked    Asked
+		asked    string // a field of the request
 		keep     bool
 		fresh    int // seconds
 		stale    int
@@ -72,7 +72,7 @@ func TestJudge(t *testing.T) {
 		{rule: obey, fields: "Cache-Control: no-cache|Last-Modified: yesterday"},
 		{rule: obey, fields: `Cache-Control: no-cache, no-store|ETag: "a"`},
 		{rule: obey, fields: `Cache-Control: no-cache, private|ETag: "a"`},
-		{rule: obey, fields: `Cache-Control: no-cache|ETag: "a"`, asked: Asked{Cookie: true}},
+		{rule: obey, fields: `Cache-Control: no-cache|ETag: "a"`, asked: "Cookie: a=b"},
 		{rule: obey, status: 404, fields: `Cache-Control: no-cache|ETag: "a"`},
 		{rule: obey, fields: `ETag: "a"`},
 		{rule: ttl, fields: `Cache-Control: no-cache|ETag: "a"`, keep: true, validate: true},
@@ -127,10 +127,10 @@ func TestJudge(t *testing.T) {
 		{rule: guess, status: 404, fields: "Date: " + day + "|Last-Modified: Sun, 06 Nov 1994 08:39:37 GMT", keep: true, fresh: 60},
 		{rule: guess, status: 403, fields: "Date: " + day + "|Last-Modified: Sun, 06 Nov 1994 08:39:37 GMT"},
 		{rule: guess, status: 403, fields: "Cache-Control: public|Date: " + day + "|Last-Modified: Sun, 06 Nov 1994 08:39:37 GMT", keep: true, fresh: 60},
-		{rule: obey, fields: "Cache-Control: max-age=10", asked: Asked{Cookie: true}},
-		{rule: obey, fields: "Cache-Control: max-age=10", asked: Asked{Authorization: true}},
-		{rule: obey, fields: "Cache-Control: max-age=10, public", asked: Asked{Authorization: true, Cookie: true}, keep: true, fresh: 10},
-		{rule: obey, fields: "Cache-Control: s-maxage=10", asked: Asked{Authorization: true}, keep: true, fresh: 10},
+		{rule: obey, fields: "Cache-Control: max-age=10", asked: "Cookie: a=b"},
+		{rule: obey, fields: "Cache-Control: max-age=10", asked: "Authorization: x"},
+		{rule: obey, fields: "Cache-Control: max-age=10, public", asked: "Authorization: x\r\nCookie: a=b", keep: true, fresh: 10},
+		{rule: obey, fields: "Cache-Control: s-maxage=10", asked: "Authorization: x", keep: true, fresh: 10},
 
 		{rule: ttl, keep: true, fresh: 60, stale: 30},
 		{rule: ttl, status: 301, keep: true, fresh: 60, stale: 30},
@@ -145,17 +145,17 @@ func TestJudge(t *testing.T) {
 		{rule: ttl, fields: "Expires: Thu, 01 Jan 1970 00:00:00 GMT", keep: true, stale: 30},
 		{rule: Rule{TTL: time.Minute}, fields: "Expires: Thu, 01 Jan 1970 00:00:00 GMT"},
 		{rule: ttl, fields: "Set-Cookie: a=b"},
-		{rule: ttl, asked: Asked{Cookie: true}},
-		{rule: ttl, asked: Asked{Authorization: true}},
-		{rule: Rule{TTL: time.Minute, IgnoreCookies: true}, asked: Asked{Cookie: true}, keep: true, fresh: 60},
-		{rule: Rule{TTL: time.Minute, IgnoreCookies: true}, asked: Asked{Authorization: true}},
+		{rule: ttl, asked: "Cookie: a=b"},
+		{rule: ttl, asked: "Authorization: x"},
+		{rule: Rule{TTL: time.Minute, IgnoreCookies: true}, asked: "Cookie: a=b", keep: true, fresh: 60},
+		{rule: Rule{TTL: time.Minute, IgnoreCookies: true}, asked: "Authorization: x"},
 	} {
 		c := compile(t, tt.rule)
 		if tt.status == 0 {
 			tt.status = 200
 		}
 		read := readFields([]byte(strings.ReplaceAll(tt.fields+"|", "|", "\r\n")), 0)
-		got := c.judge(tt.asked, tt.status, &read)
+		got := c.judge(c.personal(get(t, "/", tt.asked)), tt.status, &read)
 		if got.keep != tt.keep || got.keep && (got.fresh != int64(tt.fresh)*second || got.stale != int64(tt.stale)*second || got.validate != tt.validate) {
 			t.Errorf("%d %s, %+v %+v: %v %v %v", tt.status, tt.fields, tt.rule, tt.asked, got.keep, time.Duration(got.fresh), time.Duration(got.stale))
 		}
@@ -189,7 +189,7 @@ func TestApparentAge(t *testing.T) {
 	} {
 		arrived := (784111777 + int64(tt.later)) * second
 		read := readFields([]byte(strings.ReplaceAll(tt.fields+"|", "|", "\r\n")), arrived+second-1)
-		got := c.judge(Asked{}, 200, &read)
+		got := c.judge(false, 200, &read)
 		if got.keep != (tt.fresh >= 0) || got.keep && (got.fresh != int64(tt.fresh)*second || got.age != int64(tt.age)*second) {
 			t.Errorf("%s, %d s later: %v, age %v, fresh %v", tt.fields, tt.later, got.keep, time.Duration(got.age), time.Duration(got.fresh))
 		}
@@ -199,7 +199,7 @@ func TestApparentAge(t *testing.T) {
 func TestKeptFields(t *testing.T) {
 	c := compile(t, Rule{TTL: time.Minute})
 	read := readFields([]byte("Age: 3\r\nX: y\r\nFapws-Cache-Tags: a,, b\r\nFapws-Cache: hit\r\nVary: B\r\nVary: A, b\r\n"), 0)
-	got := c.judge(Asked{}, 200, &read)
+	got := c.judge(false, 200, &read)
 	if string(read.fields) != "X: y\r\nVary: B\r\nVary: A, b\r\n" || strings.Join(read.tags, "|") != "a|b" || strings.Join(got.vary, "|") != "a|b" || got.age != 3*second {
 		t.Errorf("%+v %+v", read, got)
 	}
@@ -254,7 +254,7 @@ func FuzzFields(f *testing.F) {
 		}
 		judge := func(fields string) terms {
 			read := readFields([]byte(fields), 0)
-			return c.judge(Asked{}, 200, &read)
+			return c.judge(false, 200, &read)
 		}
 		base := "Cache-Control: " + control + "\r\nVary: " + vary + "\r\n"
 		got := judge(base)

@@ -16,7 +16,7 @@ func TestCertificateIsLogin(t *testing.T) {
 		if known {
 			r.Peer.TLS.Certificates = []*x509.Certificate{new(x509.Certificate)}
 		}
-		if got := new(Pages).request(&r).Asked().Authorization; got != known {
+		if got := compile(t, Rule{}).personal(&r); got != known {
 			t.Errorf("known %v: %v", known, got)
 		}
 	}

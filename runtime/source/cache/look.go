@@ -2,63 +2,50 @@ package cache
 
 import (
 	"bytes"
+	"cmp"
 	"slices"
 
+	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/source/static"
 )
 
-// Request is the key of an answer. Slices are the caller's; they are not kept.
-type Request struct {
-	Head   []byte
-	Parsed *http1.Request
-	Scheme string // "http" or "https"
-	Host   []byte // with the port, as the client has it
-	Root   []byte // the path that a proxy has before the application, if any
-	Path   []byte // percent-decoded, as it is seen from outside
-	Known  bool   // the client has shown a certificate
-}
+// decoded returns the path of a request as patterns are compared with it.
+func decoded(r *exchange.Request) string { return string(http1.MergeSlashes(nil, r.Path)) }
 
-// decoded returns the path as patterns are compared with it.
-func (r *Request) decoded() string { return string(http1.MergeSlashes(nil, r.Path)) }
-
-// Asked returns the fields that decide for which clients an answer is.
-func (r *Request) Asked() (a Asked) {
-	a.Authorization = r.Known
-	for _, f := range r.Parsed.Fields {
+// personal reports whether the answer to a request is for one person unless it says otherwise: the client has logged in, has a certificate
+// or sends a Cookie.
+func (c *Compiled) personal(r *exchange.Request) bool {
+	return r.Peer.TLS != nil && len(r.Peer.TLS.Certificates) > 0 || slices.ContainsFunc(r.Parsed.Fields, func(f http1.Field) bool {
 		name := f.Name.In(r.Head)
-		a.Cookie = a.Cookie || http1.EqualFold(name, "cookie")
-		a.Authorization = a.Authorization || http1.EqualFold(name, "authorization")
-	}
-	return a
+		return http1.EqualFold(name, "authorization") || !c.IgnoreCookies && http1.EqualFold(name, "cookie")
+	})
 }
 
 // appendKey appends the key of a request, without what Vary adds: scheme, host, target and fields, divided by NUL, which no head has.
-func (c *Compiled) appendKey(key []byte, r *Request) []byte {
-	key = append(key, r.Scheme...)
-	key = append(key, 0)
-	for _, b := range r.Host {
+func (c *Compiled) appendKey(key []byte, r *exchange.Request) []byte {
+	key = append(append(key, cmp.Or(r.Peer.Scheme, "http")...), 0)
+	host := len(key)
+	key = r.Peer.AppendHost(key, r.Parsed, r.Head)
+	for i, b := range key[host:] {
 		if 'A' <= b && b <= 'Z' {
-			b += 'a' - 'A'
+			key[host+i] += 'a' - 'A'
 		}
-		key = append(key, b)
 	}
-	key = append(key, 0)
-	key = append(key, r.Root...)
+	key = append(append(key, 0), r.Path[:r.Root]...)
 	key = append(key, r.Parsed.Path.In(r.Head)...)
-	if !c.rule.IgnoreQuery && r.Parsed.Query.Len > 0 {
-		key = append(key, '?')
-		key = append(key, r.Parsed.Query.In(r.Head)...)
+	if !c.IgnoreQuery && r.Parsed.Query.Len > 0 {
+		key = append(append(key, '?'), r.Parsed.Query.In(r.Head)...)
 	}
-	return r.appendVary(key, c.vary)
+	return appendVary(key, r, c.Vary)
 }
 
-// appendVary appends the values of the fields called names.
-func (r *Request) appendVary(key []byte, names []string) []byte {
+// appendVary appends the values of the fields of a request called names.
+func appendVary(key []byte, r *exchange.Request, names []string) []byte {
 	for _, name := range names {
 		key = append(key, 0)
 		if name == "accept-encoding" {
-			key = r.appendCodings(key)
+			key = appendCodings(key, r)
 			continue
 		}
 		for value := range http1.Values(r.Head, r.Parsed.Fields, name) {
@@ -97,25 +84,19 @@ func appendMembers(key, value []byte, fold bool) []byte {
 
 // appendCodings appends which codings the client takes, in one order: clients
 // have many ways to say the same (RFC 9110 §12.5.3).
-func (r *Request) appendCodings(key []byte) []byte {
+func appendCodings(key []byte, r *exchange.Request) []byte {
 	var has [len(codings)]bool
 	for list := range http1.Values(r.Head, r.Parsed.Fields, "accept-encoding") {
-		for len(list) > 0 {
-			var item []byte
-			item, list, _ = bytes.Cut(list, []byte{','})
+		for item := range bytes.SplitSeq(list, []byte{','}) {
 			name, weight := static.Weighted(item)
-			if weight == 0 {
-				continue
-			}
 			for i, coding := range codings {
-				has[i] = has[i] || http1.EqualFold(name, coding)
+				has[i] = has[i] || weight > 0 && http1.EqualFold(name, coding)
 			}
 		}
 	}
 	for i, coding := range codings {
 		if has[i] {
-			key = append(key, coding...)
-			key = append(key, ',')
+			key = append(append(key, coding...), ',')
 		}
 	}
 	return key
@@ -159,24 +140,18 @@ type Found struct {
 
 // Look finds the answer to a request, which must be a GET or HEAD without a
 // body. It allocates nothing for a page that is there.
-func (s *Store) Look(c *Compiled, r *Request, now int64) (f Found) {
+func (s *Store) Look(c *Compiled, r *exchange.Request, now int64) (f Found) {
 	s.now = now
-	f = s.look(c, r, now)
-	s.count[f.Verdict]++
-	return f
-}
-
-func (s *Store) look(c *Compiled, r *Request, now int64) Found {
+	defer func() { s.count[f.Verdict]++ }()
 	s.key = c.appendKey(s.key[:0], r)
 	base := len(s.key)
 	n := s.nodes[string(s.key)]
 	if n != nil && n.vary != nil {
 		s.use(n)
-		s.key = r.appendVary(s.key, n.vary)
+		s.key = appendVary(s.key, r, n.vary)
 		n = s.nodes[string(s.key)]
 	}
-	asked := r.Asked()
-	personal := c.personal(asked)
+	personal := c.personal(r)
 	var p *Page
 	if n != nil {
 		s.use(n)
@@ -184,18 +159,18 @@ func (s *Store) look(c *Compiled, r *Request, now int64) Found {
 	}
 	fetched := r.Parsed.Head || only(r) // this one cannot be made one for all
 	if p != nil {
-		switch {
+		switch late := p.late(now); {
 		case personal && !p.public:
 			return Found{}
-		case now < p.fresh:
+		case late < 0:
 			return Found{Verdict: Hit, Page: p}
-		case p.check && !fetched:
+		case p.validate && !fetched:
 			// No request waits for it, because the result for another request does not apply to this one.
-			return Found{Verdict: Expired, Page: p, Fill: s.begin(nil, p, c, r, asked, base)}
-		case now < p.stale, now < n.excused:
-			f := Found{Verdict: Stale, Page: p}
+			return Found{Verdict: Expired, Page: p, Fill: s.begin(nil, p, c, r, personal, base)}
+		case late < p.stale, now < n.excused:
+			f = Found{Verdict: Stale, Page: p}
 			if n.fill == nil && now >= n.again && now >= n.excused && !fetched {
-				f.Fill = s.begin(n, p, c, r, asked, base)
+				f.Fill = s.begin(n, p, c, r, personal, base)
 			}
 			return f
 		}
@@ -204,7 +179,7 @@ func (s *Store) look(c *Compiled, r *Request, now int64) Found {
 		return Found{}
 	}
 	if n == nil {
-		if n = s.node(s.key, r.decoded()); n == nil {
+		if n = s.node(s.key, decoded(r)); n == nil {
 			return Found{} // there is no room at all
 		}
 	}
@@ -219,7 +194,7 @@ func (s *Store) look(c *Compiled, r *Request, now int64) Found {
 	case n.fill != nil:
 		return Found{Verdict: Wait, Fill: n.fill}
 	}
-	f := Found{Verdict: Miss, Page: p, Fill: s.begin(n, p, c, r, asked, base)}
+	f = Found{Verdict: Miss, Page: p, Fill: s.begin(n, p, c, r, personal, base)}
 	if p != nil {
 		f.Verdict = Expired
 	}
@@ -228,7 +203,7 @@ func (s *Store) look(c *Compiled, r *Request, now int64) Found {
 
 // only reports whether the answer to a request is of no use to other clients: part of a
 // page, or one that depends on the copy that the client has.
-func only(r *Request) bool {
+func only(r *exchange.Request) bool {
 	return slices.ContainsFunc(r.Parsed.Fields, func(f http1.Field) bool {
 		name := f.Name.In(r.Head)
 		return http1.EqualFold(name, "range") || http1.EqualFold(name, "if-match") || http1.EqualFold(name, "if-unmodified-since")
@@ -236,24 +211,20 @@ func only(r *Request) bool {
 }
 
 // begin returns a new Fill, of the node n unless that is nil, for another page in the place of old.
-func (s *Store) begin(n *node, old *Page, c *Compiled, r *Request, asked Asked, base int) *Fill {
+func (s *Store) begin(n *node, old *Page, c *Compiled, r *exchange.Request, personal bool, base int) *Fill {
 	parsed := *r.Parsed
-	parsed.Fields = append([]http1.Field(nil), parsed.Fields...)
+	parsed.Fields = slices.Clone(parsed.Fields)
 	f := &Fill{
-		s:     s,
-		rule:  c,
-		asked: asked,
-		node:  n,
-		old:   old,
-		base:  bytes.Clone(s.key[:base]),
-		path:  r.decoded(),
-		request: Request{
-			Head:   bytes.Clone(r.Head),
-			Parsed: &parsed,
-		},
+		s:        s,
+		rule:     c,
+		personal: personal,
+		node:     n,
+		old:      old,
+		base:     bytes.Clone(s.key[:base]),
+		path:     decoded(r),
+		request:  exchange.Request{Head: bytes.Clone(r.Head), Parsed: &parsed},
 	}
 	if n != nil {
-		s.unlink(n)
 		n.fill = f
 	}
 	s.fills[f] = struct{}{}

@@ -20,43 +20,40 @@ type Page struct {
 
 	HasDate, HasServer bool // Fields has them
 
-	born    int64 // when it was made, as far as is known
-	fresh   int64 // until when it is good
-	stale   int64 // until when it is good enough while another is fetched
-	ifError int64 // until when it is better than an error
-	down    int64 // until when it is better than no answer at all
-	check   bool  // each request has to be confirmed by the handler
-	own     int   // length of those of Fields that the handler has sent; the rest is ours
-	public  bool
-	etag    []byte
-	date    []byte // Last-Modified
-	tags    []string
-	slim    []byte // Fields of a 304
-	in      *node  // nil: it is not kept any more
-	coded   *coded // nil: there are no other forms
+	terms       // on which it is kept
+	since int64 // when they began to hold
+	own   int   // length of those of Fields that the handler has sent; the rest is ours
+	etag  []byte
+	date  []byte // Last-Modified
+	tags  []string
+	in    *node  // nil: it is not kept any more
+	coded *coded // nil: there are no other forms
 }
 
 // Age returns how old it is, in seconds (RFC 9111 §4.2.3), rounded up: now and the time when it was made may be
 // a little late.
-func (p *Page) Age(now int64) int64 { return (max(now-p.born, 0) + second - 1) / second }
+func (p *Page) Age(now int64) int64 { return (max(now-p.since+p.age, 0) + second - 1) / second }
+
+// late returns for how long the page has not been fresh any more; below 0: it is.
+func (p *Page) late(now int64) int64 { return now - p.since - p.fresh }
 
 // Instead reports whether the page may be sent in place of an answer with that status (RFC 5861 §4). unreachable says that
 // there was none, and the status is the server's own (RFC 9111 §4.2.4).
 func (p *Page) Instead(status int, unreachable bool, now int64) bool {
 	failed := status == 500 || status >= 502 && status <= 504
-	return failed && now < p.ifError || unreachable && now < p.down
+	return failed && p.late(now) < p.ifError || unreachable && p.late(now) < p.down
 }
 
 // Unchanged says whether the client has the page already: 304 answers it (RFC
 // 9110 §13.2.2).
-func (p *Page) Unchanged(r *Request) bool {
+func (p *Page) Unchanged(r *exchange.Request) bool {
 	c := static.ReadConditions(r.Head, r.Parsed.Fields)
 	return p.Status == 200 && c.Unchanged(p.etag, p.date)
 }
 
 // Range returns the Range field of a GET that applies to the page as it was made, without other forms. nil: none does. A request
 // with other conditions, or with a repeated field, gets all of the page.
-func (p *Page) Range(r *Request) (wanted []byte) {
+func (p *Page) Range(r *exchange.Request) (wanted []byte) {
 	c := static.ReadConditions(r.Head, r.Parsed.Fields)
 	wanted = c.Range(p.etag, p.date)
 	if wanted == nil || p.Status != 200 || r.Parsed.Head || c.Guarded() || p.indivisible() {
@@ -76,24 +73,22 @@ func (p *Page) indivisible() bool {
 	return false
 }
 
-// slimmed drops the fields that describe a body that is not sent.
-func slimmed(fields []byte) (slim []byte) {
+// appendSlim appends those of fields that do not describe a body, which is not sent.
+func appendSlim(dst, fields []byte) []byte {
 	for line := range bytes.Lines(fields) {
-		if http1.HasPrefixFold(line, "content-") && !http1.HasPrefixFold(line, "content-location:") && !http1.HasPrefixFold(line, "content-security-policy") {
-			continue
+		if !http1.HasPrefixFold(line, "content-") || http1.HasPrefixFold(line, "content-location:") || http1.HasPrefixFold(line, "content-security-policy") {
+			dst = append(dst, line...)
 		}
-		slim = append(slim, line...)
 	}
-	return slim
+	return dst
 }
 
 // coded are the forms of a page in content codings, made when they are first
 // asked for. Unlike the rest of a Page they change.
 type coded struct {
-	can   static.CodingSet // that have not turned out to be no use
-	pages [static.Codings]*Page
-	asked [static.Codings]bool // it is being made, or was
-	size  int64                // of all of them, as counted
+	can   static.CodingSet      // that have not turned out to be no use
+	pages [static.Codings]*Page // the page itself: it is being made, or there was no room for it
+	size  int64                 // of all of them, as counted
 }
 
 // codable says whether a page may be sent compressed, and its type and length, -1
@@ -111,21 +106,16 @@ func codable(kind string, t *terms, h *exchange.Head, on bool) bool {
 // Coded returns the form of a page that a client prefers. wanted, if not
 // Identity, is one that is not there yet: it has to be made, and SetCoded be
 // told, once. It allocates nothing.
-func (p *Page) Coded(r *Request) (form *Page, wanted static.Coding) {
+func (p *Page) Coded(r *exchange.Request) (form *Page, wanted static.Coding) {
 	if p.coded == nil {
 		return p, static.Identity
 	}
 	accepts := static.AcceptedBy(r.Head, r.Parsed.Fields)
 	c := accepts.Choose(&p.coded.can)
-	switch {
-	case c == static.Identity:
-		return p, c
-	case p.coded.pages[c] != nil:
-		return p.coded.pages[c], static.Identity
-	case p.coded.asked[c]:
-		return p, static.Identity
+	if form = p.coded.pages[c]; form != nil {
+		return form, static.Identity
 	}
-	p.coded.asked[c] = true
+	p.coded.pages[c] = p
 	return p, c
 }
 
@@ -140,17 +130,10 @@ func (s *Store) SetCoded(p *Page, c static.Coding, body []byte, ok bool) {
 	if p.in == nil {
 		return
 	}
-	s.use(p.in)
-	size := form.size()
-	if !s.grow(size) {
-		return
+	if size := form.size(); s.growFor(p.in, size) {
+		p.coded.pages[c] = form
+		p.coded.size += size
 	}
-	if p.in == nil { // it made room for this
-		s.used -= size
-		return
-	}
-	p.coded.pages[c] = form
-	p.coded.size += size
 }
 
 // form returns the page with its body in a content coding.
@@ -171,6 +154,5 @@ func (p *Page) form(body []byte, c static.Coding) *Page {
 	}
 	form.Fields = append(append(append(form.Fields, "Content-Encoding: "...), c.String()...), '\r', '\n')
 	form.Fields = slices.Clip(form.Fields)
-	form.slim = slimmed(form.Fields)
 	return &form
 }

@@ -1,7 +1,6 @@
 package cache
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -36,8 +35,6 @@ type Pages struct {
 
 	// Memory of the exchange that is looked at.
 	part   exchange.Part
-	asked  Request
-	name   []byte // asked.Host
 	fields []byte // of part
 }
 
@@ -75,23 +72,23 @@ func (s *Source) lookup(x *exchange.Exchange, turns int) {
 		s.origin.Start(x)
 		return
 	}
-	asked := p.request(r)
-	found := p.Store.Look(s.rule, asked, p.now())
+	found := p.Store.Look(s.rule, r, p.now())
+	f := found.Fill
 	switch found.Verdict {
 	case Hit, Stale:
-		if found.Fill == nil {
-			p.send(x, asked, found.Page, found.Verdict)
+		if f == nil {
+			p.send(x, r, found.Page, found.Verdict)
 			return
 		}
 		x.Keep()
-		f := s.refresh(x, found)
-		p.send(x, asked, found.Page, found.Verdict)
+		s.newFetch(x, found)
+		f.alone, f.origin.Parent = true, nil
+		p.send(x, r, found.Page, found.Verdict)
 		p.loop.Flush() // before anything else, as the handler may run on the loop
-		f.start()
+		f.ask()
 	case Miss, Expired:
 		s.fetch(x, found)
 	case Wait:
-		f := found.Fill.owner
 		// The page itself, or another page that waits, may need a subrequest. If a request waits only for fetches of
 		// its own depth or deeper ones, none waits for itself.
 		if turns == maxTurns || f.depth < r.Depth {
@@ -116,19 +113,8 @@ func cacheable(r *exchange.Request) bool {
 	return (q.Head || q.Get) && r.Size == 0 && !q.Upgrade && !r.WebSocket && r.Value == nil && (q.Host.Len > 0 || q.Authority.Len > 0)
 }
 
-// request returns the lookup request for r, which is valid until the next call.
-func (p *Pages) request(r *exchange.Request) *Request {
-	a := &p.asked
-	*a = Request{Head: r.Head, Parsed: r.Parsed, Path: r.Path, Root: r.Path[:r.Root], Scheme: r.Peer.Scheme}
-	a.Scheme = cmp.Or(a.Scheme, "http")
-	a.Known = r.Peer.TLS != nil && len(r.Peer.TLS.Certificates) > 0
-	p.name = r.Peer.AppendHost(p.name[:0], r.Parsed, r.Head)
-	a.Host = p.name
-	return a
-}
-
-// send answers x with page, in the form that its client prefers, with the range that it asks for, or with nothing if it has the page.
-func (p *Pages) send(x *exchange.Exchange, asked *Request, page *Page, v Verdict) {
+// send answers x, whose request is asked, with page, in the form that its client prefers, with the range that it asks for, or with nothing if it has the page.
+func (p *Pages) send(x *exchange.Exchange, asked *exchange.Request, page *Page, v Verdict) {
 	var from, count int64 // the range; all if count is 0
 	unchanged := page.Unchanged(asked)
 	if !unchanged {
@@ -137,11 +123,8 @@ func (p *Pages) send(x *exchange.Exchange, asked *Request, page *Page, v Verdict
 			x.Answer(exchange.Reply{Status: 416, Fields: fmt.Appendf(nil, "Content-Range: bytes */%d\r\n", len(page.Body))})
 			return
 		}
-	}
-	if !unchanged && count == 0 {
-		var wanted static.Coding
-		if page, wanted = page.Coded(asked); wanted != static.Identity {
-			p.compress(page, wanted)
+		if !asks {
+			page = p.coded(page, asked)
 		}
 	}
 	x.Source, x.Fields = exchange.Memory{}, v.field()
@@ -150,11 +133,9 @@ func (p *Pages) send(x *exchange.Exchange, asked *Request, page *Page, v Verdict
 	h := &part.Head
 	h.Status, h.Reason, h.Type, h.Length = page.Status, page.Reason, page.Type, int64(len(page.Body))
 	h.HasDate, h.HasServer = page.HasDate, page.HasServer
-	fields := page.Fields
 	switch {
 	case unchanged:
 		h.Status, h.Reason, h.Type, h.Length, part.Body = 304, nil, "", 0, nil
-		fields = page.slim
 	case count > 0:
 		part.Body = page.Body[from : from+count]
 		h.Status, h.Reason, h.Length = 206, nil, count
@@ -164,7 +145,12 @@ func (p *Pages) send(x *exchange.Exchange, asked *Request, page *Page, v Verdict
 	if inTurn {
 		memory = p.fields[:0]
 	}
-	memory = append(append(memory, fields...), "Age: "...)
+	if unchanged {
+		memory = appendSlim(memory, page.Fields)
+	} else {
+		memory = append(memory, page.Fields...)
+	}
+	memory = append(memory, "Age: "...)
 	memory = strconv.AppendInt(memory, page.Age(p.now()), 10)
 	memory = append(memory, '\r', '\n')
 	if count > 0 {
@@ -177,11 +163,15 @@ func (p *Pages) send(x *exchange.Exchange, asked *Request, page *Page, v Verdict
 	x.Sink.Send(part)
 }
 
-// compress makes another form of a page, beside the loop.
-func (p *Pages) compress(page *Page, c static.Coding) {
-	var body []byte
-	made := false
-	p.conns.Beside(func() { body, made = static.Compress(c, page.Body) }, func(bool) { p.Store.SetCoded(page, c, body, made) })
+// coded returns the form of a page that a client prefers. One that is not there yet is made, beside the loop, for later requests.
+func (p *Pages) coded(page *Page, asked *exchange.Request) *Page {
+	form, c := page.Coded(asked)
+	if c != static.Identity {
+		var body []byte
+		made := false
+		p.conns.Beside(func() { body, made = static.Compress(c, page.Body) }, func(bool) { p.Store.SetCoded(page, c, body, made) })
+	}
+	return form
 }
 
 // patternOf returns the pages that a request makes out of date (RFC 9111 §4.4).
@@ -243,35 +233,33 @@ type Rule struct {
 	IgnoreCookies bool `json:"ignore_cookies" key:"cookies" is:"one bypass ignore"`
 }
 
-// Compiled is a Rule in the form that requests are matched with. It does not change.
-type Compiled struct {
-	rule Rule
-	vary []string // in lower case
-}
+// Compiled is a Rule in the form that requests are matched with: Vary is in lower case and sorted, and Status is not nil. It does not change.
+type Compiled struct{ Rule }
 
 // MaxTTL bounds the durations of a Rule, and those that an answer may ask for.
 const MaxTTL = 366 * 24 * time.Hour
 
 // Compile checks a rule. The error is one line.
 func Compile(r Rule) (*Compiled, error) {
-	c := &Compiled{rule: r}
+	c := &Compiled{r}
+	c.Vary = nil
 	for _, s := range r.Status {
 		if s < 200 || s > 599 || s == 206 || s == 304 {
 			return nil, fmt.Errorf("status %d cannot be kept", s)
 		}
 	}
 	if r.Status == nil {
-		c.rule.Status = []int{200, 301, 308}
+		c.Status = []int{200, 301, 308}
 	}
 	for _, name := range r.Vary {
 		if name == "*" || !httpguts.ValidHeaderFieldName(name) {
 			return nil, fmt.Errorf("vary: %q is not a valid header field name", name)
 		}
-		c.vary = append(c.vary, strings.ToLower(name))
+		c.Vary = append(c.Vary, strings.ToLower(name))
 	}
-	slices.Sort(c.vary)
-	c.vary = slices.Compact(c.vary)
-	if len(c.vary) > maxVary {
+	slices.Sort(c.Vary)
+	c.Vary = slices.Compact(c.Vary)
+	if len(c.Vary) > maxVary {
 		return nil, fmt.Errorf("vary: more than %d names", maxVary)
 	}
 	return c, nil

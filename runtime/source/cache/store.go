@@ -48,7 +48,7 @@ type node struct {
 	host string
 	path string // percent-decoded
 	page *Page
-	fill *Fill // being fetched; then it is not in Store.recent
+	fill *Fill // being fetched
 
 	// vary are names of request fields that tell answers apart: pages are in
 	// nodes with longer keys.
@@ -109,14 +109,14 @@ func (s *Store) node(key []byte, path string) *node {
 	n.host = strings.SplitN(n.key, "\x00", 3)[1]
 	s.nodes[n.key] = n
 	s.paths[n.path] = append(s.paths[n.path], n)
-	s.use(n)
+	n.place = s.recent.PushFront(n)
 	return n
 }
 
 // remove forgets a node. A fetch of it goes on for the requests that wait.
 func (s *Store) remove(n *node) {
 	s.drop(n)
-	s.unlink(n)
+	s.recent.Remove(n.place)
 	s.used -= n.size
 	delete(s.nodes, n.key)
 	if n.fill != nil {
@@ -141,7 +141,7 @@ func (s *Store) drop(n *node) {
 }
 
 func (p *Page) size() int64 {
-	size := pageOverhead + len(p.Reason) + len(p.Fields) + len(p.slim) + len(p.Body) + len(p.etag) + len(p.date)
+	size := pageOverhead + len(p.Reason) + len(p.Fields) + len(p.Body) + len(p.etag) + len(p.date)
 	for _, tag := range p.tags {
 		size += 16 + len(tag)
 	}
@@ -151,23 +151,20 @@ func (p *Page) size() int64 {
 	return int64(size)
 }
 
-// use makes n the last to be thrown out, unless it is being fetched.
-func (s *Store) use(n *node) {
-	switch {
-	case n.fill != nil:
-	case n.place == nil:
-		n.place = s.recent.PushFront(n)
-	default:
-		s.recent.MoveToFront(n.place)
-	}
-}
+// use makes n the last to be thrown out.
+func (s *Store) use(n *node) { s.recent.MoveToFront(n.place) }
 
-// unlink takes n out of the list, if it is in.
-func (s *Store) unlink(n *node) {
-	if n.place != nil {
-		s.recent.Remove(n.place)
-		n.place = nil
+// growFor is grow for something that n is to have. false: there is no room, or n had to be thrown out.
+func (s *Store) growFor(n *node, size int64) bool {
+	s.use(n)
+	if !s.grow(size) {
+		return false
 	}
+	if s.nodes[n.key] != n {
+		s.used -= size
+		return false
+	}
+	return true
 }
 
 // Pattern says which pages are to go.

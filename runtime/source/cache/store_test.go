@@ -12,18 +12,18 @@ import (
 	"fapws/runtime/source/static"
 )
 
-// ask makes a Request of a head's lines.
-func ask(t testing.TB, lines ...string) *Request {
+// ask makes a request of a head's lines.
+func ask(t testing.TB, lines ...string) *exchange.Request {
 	t.Helper()
 	head := []byte(strings.Join(lines, "\r\n") + "\r\n\r\n")
 	parsed := new(http1.Request)
 	if _, err := parsed.Parse(head, &http1.Limits{RequestLine: 8 << 10, FieldLine: 8 << 10, Head: 32 << 10, Fields: 100}); err != nil {
 		t.Fatal(err)
 	}
-	return &Request{Head: head, Parsed: parsed, Scheme: "http", Host: parsed.Host.In(head), Path: http1.DecodePath(nil, parsed.Path.In(head))}
+	return &exchange.Request{Head: head, Parsed: parsed, Path: http1.DecodePath(nil, parsed.Path.In(head)), Peer: &exchange.Peer{}}
 }
 
-func get(t testing.TB, target string, fields ...string) *Request {
+func get(t testing.TB, target string, fields ...string) *exchange.Request {
 	t.Helper()
 	return ask(t, append([]string{"GET " + target + " HTTP/1.1", "Host: a.example"}, fields...)...)
 }
@@ -46,7 +46,7 @@ type answer struct {
 
 // put lets a handler answer a request that has to be fetched, and says whether
 // the page was kept.
-func put(t testing.TB, s *Store, c *Compiled, r *Request, a answer, now int64) bool {
+func put(t testing.TB, s *Store, c *Compiled, r *exchange.Request, a answer, now int64) bool {
 	t.Helper()
 	f := s.Look(c, r, now)
 	if f.Fill == nil {
@@ -74,7 +74,7 @@ func feed(f *Fill, a answer, now int64) bool {
 	return f.Finish() != nil
 }
 
-func look(t testing.TB, s *Store, c *Compiled, r *Request, now int64, want Verdict) Found {
+func look(t testing.TB, s *Store, c *Compiled, r *exchange.Request, now int64, want Verdict) Found {
 	t.Helper()
 	f := s.Look(c, r, now)
 	if f.Verdict != want {
@@ -278,7 +278,7 @@ func TestKeys(t *testing.T) {
 	look(t, s, c, get(t, "/new", "Range: bytes=0-1"), 1, Bypass)
 	look(t, s, c, ask(t, "GET /a?x=1 HTTP/1.1", "Host: b.example"), 1, Miss).Fill.end()
 	other := get(t, "/a?x=1")
-	other.Scheme = "https"
+	other.Peer.Scheme = "https"
 	look(t, s, c, other, 1, Miss).Fill.end()
 }
 
@@ -327,7 +327,7 @@ func TestPurge(t *testing.T) {
 		{Pattern{Path: "/käse"}, "/ /blog /blog/1 /blog/1?a=b /blog/2 b:/blog/1"},
 	} {
 		s := New(1<<20, 0)
-		all := map[string]*Request{"b:/blog/1": ask(t, "GET /blog/1 HTTP/1.1", "Host: b.example"), "/käse": get(t, "/k%c3%a4se")}
+		all := map[string]*exchange.Request{"b:/blog/1": ask(t, "GET /blog/1 HTTP/1.1", "Host: b.example"), "/käse": get(t, "/k%c3%a4se")}
 		for _, target := range []string{"/", "/blog", "/blog/1", "/blog/1?a=b", "/blog/2"} {
 			all[target] = get(t, target)
 		}
@@ -387,7 +387,7 @@ func TestUnchanged(t *testing.T) {
 		if got := f.Page.Unchanged(r); got != want {
 			t.Errorf("%s: %v", field, got)
 		}
-		if slim := string(f.Page.slim); strings.Contains(slim, "Content-Type") || !strings.Contains(slim, "Content-Location") || !strings.Contains(slim, "Cache-Control") {
+		if slim := string(appendSlim(nil, f.Page.Fields)); strings.Contains(slim, "Content-Type") || !strings.Contains(slim, "Content-Location") || !strings.Contains(slim, "Cache-Control") {
 			t.Errorf("fields of 304: %q", slim)
 		}
 	}

@@ -133,7 +133,7 @@ func TestConfirmVary(t *testing.T) {
 	c := compile(t, Rule{})
 	s := New(1<<20, 0)
 	de, en := get(t, "/", "Accept-Language: de", "X: 1"), get(t, "/", "Accept-Language: en", "X: 1")
-	for _, r := range []*Request{de, en} {
+	for _, r := range []*exchange.Request{de, en} {
 		put(t, s, c, r, answer{fields: `ETag: "a"|Vary: Accept-Language|Cache-Control: max-age=5`, body: string(r.Parsed.Fields[1].Value.In(r.Head))}, 0)
 	}
 	confirm(look(t, s, c, de, 10*second, Expired).Fill, "", 10*second)
@@ -184,7 +184,7 @@ func TestConfirmMeanwhile(t *testing.T) {
 	}
 }
 
-func keyOf(c *Compiled, r *Request) []byte {
+func keyOf(c *Compiled, r *exchange.Request) []byte {
 	key := c.appendKey(nil, r)
 	return key
 }

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"fapws/runtime/backend"
@@ -23,16 +24,13 @@ type connection struct {
 	net.Conn
 	under   net.Conn           // Conn without TLS
 	secure  *conn.TLSTransport // over under; nil: without TLS
-	timeout time.Duration      // for each write, and for the head of a response once the request is written
+	timeout time.Duration      // for each write, for the head of a response once the request is written, and for each pause in the body
 	in      *bufio.Reader      // reads from Conn; nil: the connection is idle
 	reused  bool               // it has carried a request before the current one
 	last    bool               // it cannot carry another one after the current one
 	unbind  func() bool        // ends that the context of the current request closes it
-
-	written chan error // gets the result of writing the current request; nil: that was received
-	mu      sync.Mutex
-	heads   bool // the head of the response is awaited; guarded by mu
-	over    bool // the response has been read to its end: nothing more is written; guarded by mu
+	written chan error         // gets the result of writing the current request; nil: that was received
+	over    atomic.Bool        // the response has been read to its end: nothing more is written
 }
 
 var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, maxHead) }}
@@ -44,27 +42,25 @@ const maxInterim = 100
 var errStale = errors.New("the upstream closed the connection before it answered")
 
 // ask sends a request and returns the head of its final response; the body reads from the
-// connection, which the end of the request's context closes. interim, if not nil, is called for each 1xx
-// response except 101, which is final.
-func (c *connection) ask(request *http.Request, interim func(*http.Response)) (*http.Response, error) {
+// connection, which the end of the request's context closes. w, if not nil, gets each 1xx response (RFC 9110 §15.2) except 101, which
+// is final, and 100, which is for this server: it has the whole body of the request already.
+func (c *connection) ask(request *http.Request, w *backend.Response) (*http.Response, error) {
 	c.unbind = context.AfterFunc(request.Context(), func() { c.under.Close() })
 	c.in = readers.Get().(*bufio.Reader)
 	c.in.Reset(c.Conn)
 	c.written = make(chan error, 1)
-	c.over = false
-	c.await(true)
-	c.SetReadDeadline(time.Time{})
+	c.over.Store(false)
+	c.awaitInput()
 	if request.Body == nil {
 		c.write(request)
 	} else {
 		go c.write(request) // the upstream may answer before it has read the body
 	}
-	if _, err := c.in.Peek(1); err != nil && c.reused && !isTimeout(err) {
-		return nil, errStale
-	}
-	for range maxInterim {
+	for n := range maxInterim {
 		response, err := readHead(c.in, request)
 		switch {
+		case err != nil && c.reused && n == 0 && c.in.Buffered() == 0 && !isTimeout(err):
+			return nil, errStale
 		case err == bufio.ErrBufferFull:
 			return nil, fmt.Errorf("the head of the response exceeds %d bytes", maxHead)
 		case err == io.EOF || err == io.ErrUnexpectedEOF:
@@ -73,24 +69,20 @@ func (c *connection) ask(request *http.Request, interim func(*http.Response)) (*
 			return nil, err
 		case response.StatusCode < 100 || response.StatusCode >= 200 || response.StatusCode == http.StatusSwitchingProtocols:
 			c.last = request.Close || response.Close || !delimited(request, response)
-			c.await(false)
-			c.SetReadDeadline(time.Time{})
 			return response, nil
 		}
-		if interim != nil {
-			interim(response)
+		if w != nil && response.StatusCode != http.StatusContinue {
+			if head, ok := responseHead(response); ok {
+				w.Interim(head)
+			}
 		}
-		c.SetReadDeadline(time.Now().Add(c.timeout))
+		c.awaitInput()
 	}
 	return nil, fmt.Errorf("more than %d responses of 1xx", maxInterim)
 }
 
-// await sets whether the head of a response is awaited.
-func (c *connection) await(head bool) {
-	c.mu.Lock()
-	c.heads = head
-	c.mu.Unlock()
-}
+// awaitInput gives the upstream the timeout, from now on, to send something.
+func (c *connection) awaitInput() { c.SetReadDeadline(time.Now().Add(c.timeout)) }
 
 func isTimeout(err error) bool {
 	var timeout net.Error
@@ -109,25 +101,16 @@ func (c *connection) write(request *http.Request) {
 	if err == nil {
 		err = out.Flush()
 	}
-	c.mu.Lock()
-	if c.heads {
-		c.SetReadDeadline(time.Now().Add(c.timeout))
-	}
-	c.mu.Unlock()
+	c.awaitInput()
 	c.written <- err
 }
 
-// deadlineWriter gives each write to a connection its own deadline, until stopWriting.
+// deadlineWriter gives each write to a connection its own deadline, until stopWriting. The upstream need not send anything meanwhile.
 type deadlineWriter struct{ c *connection }
 
 func (w deadlineWriter) Write(b []byte) (int, error) {
-	w.c.mu.Lock()
-	over := w.c.over
-	if !over {
-		w.c.SetWriteDeadline(time.Now().Add(w.c.timeout))
-	}
-	w.c.mu.Unlock()
-	if over {
+	w.c.SetDeadline(time.Now().Add(w.c.timeout))
+	if w.c.over.Load() {
 		return 0, os.ErrDeadlineExceeded
 	}
 	return w.c.Conn.Write(b)
@@ -136,10 +119,8 @@ func (w deadlineWriter) Write(b []byte) (int, error) {
 // stopWriting ends the writing of the request and returns its result, which is nil if all of it was
 // written before. It does not wait for the upstream.
 func (c *connection) stopWriting() error {
-	c.mu.Lock()
-	c.over = true
+	c.over.Store(true) // before: the goroutine that writes sets deadlines, too
 	c.SetWriteDeadline(time.Unix(1, 0))
-	c.mu.Unlock()
 	err := <-c.written
 	c.written = nil
 	return err
@@ -177,6 +158,7 @@ func (c *connection) settle() (again bool, surplus []byte) {
 	if c.stopWriting() != nil { // the upstream has not read all of the request
 		return false, surplus
 	}
+	c.reused = true
 	return len(surplus) == 0 && !c.last && c.unbind() && c.quiet(), surplus
 }
 
@@ -226,22 +208,19 @@ const (
 // the next bytes are a request, and only the upstream knows how it takes them.
 func (p *Proxy) roundTrip(w *backend.Response, request *http.Request, r *backend.Request) (*http.Response, *connection, error) {
 	var c *connection
-	var kept bool
-	var interim func(*http.Response)
-	if !r.WebSocket {
-		c, kept = p.idle.Take()
-		interim = func(response *http.Response) { p.interim(w, response) }
+	if r.WebSocket {
+		w = nil
+	} else {
+		c, _ = p.idle.Take()
 	}
 	for {
-		if kept {
-			c.reused = true
-		} else {
+		if c == nil {
 			var err error
 			if c, err = p.dial(request.Context()); err != nil {
 				return nil, nil, err
 			}
 		}
-		response, err := c.ask(request, interim)
+		response, err := c.ask(request, w)
 		if err == nil {
 			return response, c, nil
 		}
@@ -252,7 +231,7 @@ func (p *Proxy) roundTrip(w *backend.Response, request *http.Request, r *backend
 		if request.Body != nil {
 			request.Body, _ = request.GetBody()
 		}
-		kept = false
+		c = nil
 	}
 }
 

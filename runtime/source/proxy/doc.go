@@ -11,8 +11,8 @@
 // before the next request. After HEAD it always closes, because such a body may arrive late. Idle connections have
 // neither a goroutine nor a buffer.
 //
-// The head of a response has to fit into the reader, 64 KiB. connectionOptions looks at Connection there, before
-// net/http removes it.
+// The head of a response has to fit into the reader, 64 KiB. readHead reads Connection there again where net/http may have
+// removed it.
 //
 // A safe request is sent again if a kept connection ends before a byte of the response; others get 502. A request
 // path with a ".." segment in any spelling that some server resolves is 400 (climbs), whatever routing has made of

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"cmp"
-	"context"
 	"crypto/x509"
 	"encoding/base64"
 	"fmt"
@@ -51,7 +50,7 @@ func drop(h http.Header) {
 }
 
 // request returns the request to the upstream for r. ok is false if its path must not be sent.
-func (p *Proxy) request(ctx context.Context, r *backend.Request) (request *http.Request, ok bool) {
+func (p *Proxy) request(r *backend.Request) (request *http.Request, ok bool) {
 	target, ok := p.url(r)
 	if !ok {
 		return nil, false
@@ -103,7 +102,7 @@ func (p *Proxy) request(ctx context.Context, r *backend.Request) (request *http.
 		request.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(r.Body()), nil }
 		request.Body, _ = request.GetBody()
 	}
-	return request.WithContext(ctx), true
+	return request.WithContext(r.Context), true
 }
 
 // introduce adds fields about the client. Its own fields about proxies do not count; those of trusted proxies are in
@@ -191,44 +190,32 @@ func climbs(path string) bool {
 // them, though it names the fields that must not be passed on (RFC 9110 §7.6.1). The error is bufio.ErrBufferFull if
 // the head is larger than the buffer of in.
 func readHead(in *bufio.Reader, request *http.Request) (*http.Response, error) {
-	options, err := connectionOptions(in)
+	head, err := wholeHead(in)
 	if err != nil {
 		return nil, err
 	}
 	response, err := http.ReadResponse(in, request)
-	if err == nil && options != nil {
-		response.Header["Connection"] = options
+	if err == nil && response.Close {
+		again := textproto.NewReader(bufio.NewReader(bytes.NewReader(head))) // nothing has been read into the buffer since
+		_, _ = again.ReadLine()
+		fields, _ := again.ReadMIMEHeader()
+		response.Header["Connection"] = fields["Connection"]
 	}
 	return response, err
 }
 
-// connectionOptions waits for the whole head of a response and returns the values of its Connection fields. It reads
-// nothing from in. If the first line is not of HTTP, it returns at once.
-func connectionOptions(in *bufio.Reader) (options []string, err error) {
-	for pos, found := 0, false; ; {
-		head, _ := in.Peek(in.Buffered())
-		line, _, complete := bytes.Cut(head[pos:], []byte{'\n'})
-		if !complete {
-			if _, err := in.Peek(len(head) + 1); err != nil {
-				return nil, err
-			}
-			continue
+// wholeHead waits for the whole head of a response and returns it, and what has come behind it, in the buffer of in, from which it reads
+// nothing. If the first line is not of HTTP, it returns at once.
+func wholeHead(in *bufio.Reader) (head []byte, err error) {
+	for {
+		head, _ = in.Peek(in.Buffered())
+		first, _, complete := bytes.Cut(head, []byte{'\n'})
+		if complete && !bytes.HasPrefix(first, []byte("HTTP/")) || bytes.Contains(head, []byte("\n\n")) || bytes.Contains(head, []byte("\n\r\n")) {
+			return head, nil
 		}
-		line = bytes.TrimSuffix(line, []byte{'\r'})
-		if len(line) == 0 || pos == 0 && !bytes.HasPrefix(line, []byte("HTTP/")) {
-			return options, nil
+		if _, err := in.Peek(len(head) + 1); err != nil {
+			return nil, err
 		}
-		folded := line[0] == ' ' || line[0] == '\t' // the line continues the field before it (RFC 9112 §5.2)
-		name, value, _ := bytes.Cut(line, []byte{':'})
-		switch {
-		case folded && found:
-			options[len(options)-1] += string(line)
-		case !folded:
-			if found = bytes.EqualFold(name, []byte("Connection")); found {
-				options = append(options, string(value))
-			}
-		}
-		pos += bytes.IndexByte(head[pos:], '\n') + 1
 	}
 }
 
@@ -270,21 +257,14 @@ func via(version string) string { return strings.TrimPrefix(version, "HTTP/") + 
 func trimNames(response *http.Response) bool {
 	for name, values := range response.Header {
 		trimmed := textproto.CanonicalMIMEHeaderKey(strings.TrimRight(name, " "))
-		if trimmed == name {
-			if !httpguts.ValidHeaderFieldName(name) {
-				return false
-			}
-			continue
-		}
-		switch trimmed {
-		case "Content-Length", "Transfer-Encoding", "Connection":
+		framing := trimmed == "Content-Length" || trimmed == "Transfer-Encoding" || trimmed == "Connection"
+		if !httpguts.ValidHeaderFieldName(trimmed) || trimmed != name && framing {
 			return false
 		}
-		if !httpguts.ValidHeaderFieldName(trimmed) {
-			return false
+		if trimmed != name {
+			delete(response.Header, name)
+			response.Header[trimmed] = append(response.Header[trimmed], values...)
 		}
-		delete(response.Header, name)
-		response.Header[trimmed] = append(response.Header[trimmed], values...)
 	}
 	return true
 }

@@ -116,9 +116,7 @@ func (p *Proxy) Close() error {
 
 // Respond implements backend.Responder.
 func (p *Proxy) Respond(w *backend.Response, r *backend.Request) {
-	ctx, cancel := context.WithCancelCause(r.Context)
-	defer cancel(nil)
-	request, ok := p.request(ctx, r)
+	request, ok := p.request(r)
 	if !ok {
 		w.Refuse(400, "the path leads outside its first directory")
 		return
@@ -133,7 +131,7 @@ func (p *Proxy) Respond(w *backend.Response, r *backend.Request) {
 		c.close()
 		return
 	}
-	if !p.pass(w, r, response, cancel) || r.WebSocket {
+	if !p.pass(w, r, response, c) || r.WebSocket {
 		c.close()
 		return
 	}
@@ -148,20 +146,8 @@ func (p *Proxy) Respond(w *backend.Response, r *backend.Request) {
 	}
 }
 
-// interim passes on a response of 1xx (RFC 9110 §15.2), except 100, which is for this server: it has the whole
-// body of the request already.
-func (p *Proxy) interim(w *backend.Response, response *http.Response) {
-	if response.StatusCode == http.StatusContinue {
-		return
-	}
-	if head, ok := responseHead(response); ok {
-		w.Interim(head)
-	}
-}
-
-// pass answers with the response of the upstream, and reports whether its response has been read to the end. cancel
-// closes the connection that the body is read from.
-func (p *Proxy) pass(w *backend.Response, r *backend.Request, response *http.Response, cancel context.CancelCauseFunc) bool {
+// pass answers with the response of the upstream, and reports whether its response has been read to the end, from c.
+func (p *Proxy) pass(w *backend.Response, r *backend.Request, response *http.Response, c *connection) bool {
 	if response.StatusCode < 200 || response.StatusCode > 999 {
 		p.complain(r.Client(), "status %d", response.StatusCode)
 		w.Refuse(502, "")
@@ -175,10 +161,10 @@ func (p *Proxy) pass(w *backend.Response, r *backend.Request, response *http.Res
 		head.Fields = append(head.Fields, announced(r, response)...)
 	}
 	w.Start(head)
-	err := p.copy(w, response, cancel)
+	err := c.copy(w, response)
 	if err != nil && !errors.Is(err, backend.ErrGone) {
 		if r.Context.Err() == nil {
-			p.complain(r.Client(), "response aborted: %v", cmp.Or(context.Cause(response.Request.Context()), err))
+			p.complain(r.Client(), "response aborted: %v", err)
 		}
 		w.Fail()
 	}
@@ -205,14 +191,12 @@ var errPaused = errors.New("idle timeout exceeded")
 
 // copy passes the body on as it comes. The time that the client takes does not
 // count.
-func (p *Proxy) copy(w *backend.Response, response *http.Response, cancel context.CancelCauseFunc) error {
-	watch := time.AfterFunc(p.opt.Timeout, func() { cancel(errPaused) })
-	defer watch.Stop()
+func (c *connection) copy(w *backend.Response, response *http.Response) error {
 	buf := make([]byte, bufferSize)
 	for {
+		c.awaitInput()
 		n, err := response.Body.Read(buf)
 		if n > 0 {
-			watch.Stop()
 			if _, gone := w.Write(buf[:n]); gone != nil {
 				return gone
 			}
@@ -221,12 +205,13 @@ func (p *Proxy) copy(w *backend.Response, response *http.Response, cancel contex
 					return gone
 				}
 			}
-			watch.Reset(p.opt.Timeout)
 		}
-		if err == io.EOF {
+		switch {
+		case err == io.EOF:
 			return nil
-		}
-		if err != nil {
+		case err != nil && isTimeout(err):
+			return errPaused
+		case err != nil:
 			return err
 		}
 	}
@@ -262,50 +247,35 @@ type target struct {
 	tls              *tls.Config // nil: none
 }
 
-// parseTarget takes Options.Target apart. secure: it is https.
-func parseTarget(text string) (t target, name string, secure bool, err error) {
-	bad := fmt.Errorf("%q is not one of http://host:port, https://host:port, unix:/path", text)
-	if path, ok := strings.CutPrefix(text, "unix:"); ok {
-		path, base, _ := strings.Cut(path, ":")
-		if !strings.HasPrefix(path, "/") || base != "" && !strings.HasPrefix(base, "/") {
-			return t, "", false, bad
-		}
-		return target{network: "unix", address: path, base: base, host: "localhost"}, "", false, nil
-	}
-	u, err := url.Parse(text)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		return t, "", false, bad
-	}
-	t = target{network: "tcp", address: u.Host, base: u.Path, host: u.Host}
-	switch n, err := strconv.ParseUint(u.Port(), 10, 16); {
-	case u.Port() == "":
-		port := "80"
-		if u.Scheme == "https" {
-			port = "443"
-		}
-		t.address = net.JoinHostPort(u.Hostname(), port)
-	case err != nil || n == 0:
-		return t, "", false, bad
-	}
-	return t, u.Hostname(), u.Scheme == "https", nil
-}
-
 // newTarget checks the options of o for the upstream. Certificates of authorities are
 // read here, as later there may be a chroot around the process.
 func newTarget(o *Options) (t target, err error) {
-	t, name, secure, err := parseTarget(o.Target)
-	if err != nil || !secure {
-		return t, err
+	bad := fmt.Errorf("%q is not one of http://host:port, https://host:port, unix:/path", o.Target)
+	if path, ok := strings.CutPrefix(o.Target, "unix:"); ok {
+		path, base, _ := strings.Cut(path, ":")
+		if !strings.HasPrefix(path, "/") || base != "" && !strings.HasPrefix(base, "/") {
+			return t, bad
+		}
+		return target{network: "unix", address: path, base: base, host: "localhost"}, nil
+	}
+	u, err := url.Parse(o.Target)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return t, bad
+	}
+	port := cmp.Or(u.Port(), map[string]string{"http": "80", "https": "443"}[u.Scheme])
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+		return t, bad
+	}
+	t = target{network: "tcp", address: net.JoinHostPort(u.Hostname(), port), base: u.Path, host: u.Host}
+	if u.Scheme == "http" {
+		return t, nil
 	}
 	t.tls = &tls.Config{
-		ServerName:         name,
+		ServerName:         cmp.Or(o.TLSName, u.Hostname()),
 		InsecureSkipVerify: o.NoVerify,
 		MinVersion:         tls.VersionTLS12,
 		NextProtos:         []string{"http/1.1"},
 		ClientSessionCache: tls.NewLRUClientSessionCache(0),
-	}
-	if o.TLSName != "" {
-		t.tls.ServerName = o.TLSName
 	}
 	switch {
 	case o.NoVerify:

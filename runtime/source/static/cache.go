@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"slices"
 	"sync"
 	"time"
 )
@@ -32,6 +33,7 @@ type record struct {
 	variants variants
 	checked  int64 // when the disk was looked at, in nanoseconds
 	checking bool  // a goroutine was sent to look again
+	open     bool  // one of them is kept open
 	used     bool  // since the last sweep
 	cost     int
 	place    *list.Element // in cache.recent
@@ -40,39 +42,24 @@ type record struct {
 // lateClock is how much the clock of a caller may lag behind that of another.
 const lateClock = 2 * freshFor
 
-// get returns the variants of a path, if it was seen on disk within the last second.
+// get returns the variants of a path, none if it is not known, and whether it was seen on disk within the last second.
 //
-// When it is just older than that, one caller is told to look again while the
+// When it is just older than that, one of the callers that say loop is to look again while the
 // others are still served for another second: or all that arrive during the
 // look would queue up to look too.
-func (c *cache) get(path []byte, now int64) (v variants, ok bool) {
+func (c *cache) get(path []byte, now int64, loop bool) (v variants, fresh bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r := c.records[string(path)]
 	if r == nil {
-		return v, false
-	}
-	age := now - r.checked
-	if age < -lateClock || age >= 2*freshFor || age >= freshFor && !r.checking {
-		r.checking = true
 		return v, false
 	}
 	r.used = true
 	c.recent.MoveToFront(r.place)
-	return r.variants, true
-}
-
-// known returns the variants of a path, none if it is not known, and whether it was seen on disk within the last second.
-func (c *cache) known(path []byte, now int64) (v variants, fresh bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	r := c.records[string(path)]
-	if r == nil {
-		return v, false
-	}
-	r.used = true
 	age := now - r.checked
-	return r.variants, age >= -lateClock && age < freshFor
+	fresh = age >= -lateClock && (age < freshFor || loop && r.checking && age < 2*freshFor)
+	r.checking = r.checking || loop && !fresh
+	return r.variants, fresh
 }
 
 // put remembers the variants of a path, seen on disk at a time.
@@ -83,22 +70,21 @@ func (c *cache) put(path string, v variants, now int64) {
 }
 
 func (c *cache) set(path string, v variants, now int64) {
-	open := v.hold() // before possibly the same files are closed
-	if old := c.records[path]; old != nil {
-		c.drop(old)
-	}
-	r := &record{path: path, variants: v, checked: now, cost: 200 + len(path)}
+	r := &record{path: path, variants: v, checked: now, used: true, cost: 200 + len(path)}
 	for _, variant := range v {
 		r.cost += variant.cost()
+		if variant.hold() { // before possibly the same files are closed
+			r.open = true
+		}
+	}
+	if old := c.records[path]; old != nil {
+		c.drop(old)
 	}
 	if r.cost > c.limit {
 		v.release()
 		return
 	}
-	if open && !c.sweeping {
-		c.sweeping = true
-		time.AfterFunc(sweepAfter, c.sweep)
-	}
+	c.sweepLater(r.open)
 	if c.records == nil {
 		c.records = map[string]*record{}
 	}
@@ -110,42 +96,38 @@ func (c *cache) set(path string, v variants, now int64) {
 	}
 }
 
-// seen notes that the variants of a path were found unchanged.
-func (c *cache) seen(path []byte, v *variants, now int64) {
+// change calls f with the record of a path, if there is one.
+func (c *cache) change(path []byte, f func(r *record)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if r := c.records[string(path)]; r != nil && r.variants == *v {
-		r.checked, r.checking = now, false
+	if r := c.records[string(path)]; r != nil {
+		f(r)
 	}
+}
+
+// seen notes that the variants of a path were found unchanged.
+func (c *cache) seen(path []byte, v *variants, now int64) {
+	c.change(path, func(r *record) {
+		if r.variants == *v {
+			r.checked, r.checking = now, false
+		}
+	})
 }
 
 // load puts a representation with its content, or kept open, in the place of
 // the one without, unless the record has changed since. nil takes it out.
 func (c *cache) load(path []byte, old, loaded *representation) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	r := c.records[string(path)]
-	if r == nil {
-		return
-	}
-	v := r.variants
-	for i := range v {
-		if v[i] == old {
-			v[i] = loaded
+	c.change(path, func(r *record) {
+		v := r.variants
+		if at := slices.Index(v[:], old); at >= 0 {
+			v[at] = loaded
 			c.set(r.path, v, r.checked)
-			return
 		}
-	}
+	})
 }
 
 // forget drops the record of a path.
-func (c *cache) forget(path []byte) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if r := c.records[string(path)]; r != nil {
-		c.drop(r)
-	}
-}
+func (c *cache) forget(path []byte) { c.change(path, c.drop) }
 
 func (c *cache) drop(r *record) {
 	delete(c.records, r.path)
@@ -174,18 +156,20 @@ func (c *cache) sweep() {
 	defer c.mu.Unlock()
 	c.sweeping = false
 	for _, r := range c.records {
-		if !r.variants.open() {
-			continue
-		}
-		if !r.used {
+		if r.open && !r.used {
 			c.drop(r)
 			continue
 		}
 		r.used = false
-		if !c.sweeping {
-			c.sweeping = true
-			time.AfterFunc(sweepAfter, c.sweep)
-		}
+		c.sweepLater(r.open)
+	}
+}
+
+// sweepLater has a sweep come, if a file is open.
+func (c *cache) sweepLater(open bool) {
+	if open && !c.sweeping {
+		c.sweeping = true
+		time.AfterFunc(sweepAfter, c.sweep)
 	}
 }
 
@@ -200,9 +184,18 @@ func (f *Files) make(t *view, key []byte, v *variants, r *representation) *repre
 }
 
 func (f *Files) compressed(t *view, key []byte, v *variants, r *representation) (made *representation) {
-	body, settled := f.original(t, v[Identity])
+	original := v[Identity]
+	body, settled := original.body, true
 	if body == nil {
-		return nil
+		file, _, err := t.open(original.name)
+		if err != nil {
+			return nil
+		}
+		defer file.Close()
+		settled = original.stamp.Settled(f.wall())
+		if body = readWhole(file, original.stamp); body == nil {
+			return nil
+		}
 	}
 	packed, ok := Compress(r.coding, body)
 	if ok && int64(len(packed)) <= f.opt.CacheBytes/4 {
@@ -212,21 +205,6 @@ func (f *Files) compressed(t *view, key []byte, v *variants, r *representation) 
 		f.cache.load(key, r, made)
 	}
 	return made
-}
-
-// original reads the whole original. It returns nil if the file has
-// changed, and otherwise reports whether the body may be kept.
-func (f *Files) original(t *view, r *representation) (body []byte, settled bool) {
-	if r.body != nil {
-		return r.body, true
-	}
-	file, _, err := t.open(r.name)
-	if err != nil {
-		return nil, false
-	}
-	defer file.Close()
-	before := f.wall()
-	return readWhole(file, r.stamp), r.stamp.Settled(before)
 }
 
 // readWhole returns the content of a file, nil if it is not in the state of the stamp any more: while it is written to, the bytes may be
@@ -242,11 +220,10 @@ func readWhole(file *os.File, s Stamp) []byte {
 	return body
 }
 
-// find returns the representations of the file at a clean path, from memory if the disk was looked at within the last
+// find returns the representations of the file at a clean path, whose key in the cache is key, from memory if the disk was looked at within the last
 // second.
-func (f *Files) find(t *view, path []byte, now int64, req *Request) (v variants, err error) {
-	key := f.key(nil, path, req)
-	known, fresh := f.cache.known(key, now)
+func (f *Files) find(t *view, path, key []byte, now int64, req *Request) (v variants, err error) {
+	known, fresh := f.cache.get(key, now, false)
 	if fresh {
 		return known, nil
 	}
@@ -275,7 +252,7 @@ func (f *Files) find(t *view, path []byte, now int64, req *Request) (v variants,
 func (f *Files) findListing(t *view, path, key []byte, now int64, req *Request) (v variants, err error) {
 	f.listing.Lock()
 	defer f.listing.Unlock()
-	v, fresh := f.cache.known(key, now)
+	v, fresh := f.cache.get(key, now, false)
 	if fresh {
 		return v, nil
 	}
@@ -286,26 +263,29 @@ func (f *Files) findListing(t *view, path, key []byte, now int64, req *Request) 
 	return v, err
 }
 
-// warmMost is the size of the largest file that is Warm.
-const warmMost = 1 << 20
-
 // warm reads the files that are kept open and sent without a look at them.
 func (f *Files) warm(v *variants) {
 	for _, r := range v {
-		if r != nil && r.open != nil && r.size <= warmMost && r.open.hold() {
-			r.open.read(r.size)
+		if r.hold() {
+			r.open.read()
 			r.open.release()
 		}
 	}
 }
 
-// load reads a small file. nil: it is not small, or is being written to.
+// load returns r with the content of its file, if that is small and not being written to, or else with the file itself, which the caller
+// holds.
 func (f *Files) load(file *os.File, r *representation) *representation {
-	if r.stamp.size > int64(f.opt.CacheFileBytes) {
-		return nil
+	if r.stamp.size <= int64(f.opt.CacheFileBytes) {
+		if body := readWhole(file, r.stamp); body != nil {
+			file.Close()
+			return r.withBody(body)
+		}
 	}
-	if body := readWhole(file, r.stamp); body != nil {
-		return r.withBody(body)
+	loaded := r.keptOpen(file)
+	if f.opt.CacheBytes > 0 && r.size <= warmMost {
+		loaded.open.warm = r.size
+		loaded.open.read()
 	}
-	return nil
+	return loaded
 }

@@ -17,74 +17,42 @@ const maxRanges = 32
 // byteRange is a part of a representation; count is not 0.
 type byteRange struct{ start, count int64 }
 
-// rangeSet is the ranges of a Range field that a representation has.
-type rangeSet struct {
-	n int
-	r [maxRanges]byteRange
-}
-
-// rangeAnswer is the response to a Range field.
-type rangeAnswer uint8
-
-const (
-	wholeFile     rangeAnswer = iota // ignore the field
-	someRanges                       // 206
-	unsatisfiable                    // 416
-)
-
-// parse reads a Range field (RFC 9110 §14.1.2) for a representation of a
-// size. A field that breaks the grammar is ignored, and so is any for an
-// empty file, of which no part can be named.
-func (set *rangeSet) parse(value []byte, size int64) rangeAnswer {
-	set.n = 0
+// appendRanges reads a Range field (RFC 9110 §14.1.2) for a representation of a
+// size, and appends the ranges that it has; without any the response is 416. A field that breaks the grammar is ignored (!ok), and so is
+// any for an empty file, of which no part can be named.
+func appendRanges(set []byteRange, value []byte, size int64) (_ []byteRange, ok bool) {
 	unit, specs, found := bytes.Cut(value, []byte{'='})
 	if !found || !http1.EqualFold(unit, "bytes") || size == 0 {
-		return wholeFile
+		return nil, false
 	}
 	seen, total := 0, int64(0)
 	for spec := range bytes.SplitSeq(specs, []byte{','}) {
 		if spec = bytes.Trim(spec, " \t"); len(spec) == 0 {
 			continue // RFC 9110 §5.6.1: empty elements of a list do not count
 		}
-		if seen++; seen > maxRanges {
-			return wholeFile
-		}
 		r, ok := parseRange(spec, size)
-		if !ok {
-			return wholeFile
+		seen++
+		total += r.count
+		if !ok || seen > maxRanges || total > size {
+			return nil, false
 		}
-		if r.count == 0 {
-			continue
+		if r.count > 0 {
+			set = append(set, r)
 		}
-		if total += r.count; total > size {
-			return wholeFile
-		}
-		set.r[set.n] = r
-		set.n++
 	}
-	switch {
-	case seen == 0:
-		return wholeFile
-	case set.n == 0:
-		return unsatisfiable
-	}
-	return someRanges
+	return set, seen > 0
 }
 
 // OneRange reads a Range field (RFC 9110 §14.1.2) for size bytes. ok is false where all
 // of them are to be sent: the field is none, or asks for several ranges. count is 0 where the range lies beyond
 // the end: 416.
 func OneRange(value []byte, size int64) (start, count int64, ok bool) {
-	var set rangeSet
-	switch set.parse(value, size) {
-	case unsatisfiable:
-		return 0, 0, true
-	case someRanges:
-		if set.n == 1 {
-			return set.r[0].start, set.r[0].count, true
-		}
+	var buf [maxRanges]byteRange
+	set, ok := appendRanges(buf[:0], value, size)
+	if len(set) == 1 {
+		start, count = set[0].start, set[0].count
 	}
-	return 0, 0, false
+	return start, count, ok && len(set) <= 1
 }
 
 // parseRange reads "first-last", "first-" or "-suffix". A range that lies
@@ -117,17 +85,11 @@ func parseRange(spec []byte, size int64) (r byteRange, ok bool) {
 
 // ParseDigits reads 1*DIGIT; a number that does not fit is the largest. n is 0 if ok is false.
 func ParseDigits(s []byte) (n int64, ok bool) {
-	for _, c := range s {
-		if c < '0' || c > '9' {
-			return 0, false
-		}
-		if n > (math.MaxInt64-9)/10 {
-			n = math.MaxInt64
-			continue
-		}
-		n = n*10 + int64(c-'0')
+	if len(s) == 0 || len(bytes.TrimLeft(s, "0123456789")) > 0 {
+		return 0, false
 	}
-	return n, len(s) > 0
+	n, _ = strconv.ParseInt(string(s), 10, 64)
+	return n, true
 }
 
 // onePart is a 206 with one range (RFC 9110 §15.3.7.1).
@@ -142,12 +104,12 @@ func (out *Response) onePart(r *representation, part byteRange) {
 // manyParts is a 206 with several ranges, as multipart/byteranges
 // (RFC 9110 §14.6).
 func (out *Response) manyParts(r *representation, parts []byteRange) {
-	var boundary [16]byte
-	newBoundary(boundary[:])
+	var buf [16]byte
+	boundary := strconv.AppendUint(buf[:0], rand.Uint64()|1<<63, 36) // 13 characters that cannot be foreseen, and put into a file
 
 	b := append(out.scratch[:0], r.fields[:r.untyped]...)
 	b = append(b, "Content-Type: multipart/byteranges; boundary="...)
-	b = append(b, boundary[:]...)
+	b = append(b, boundary...)
 	b = append(b, "\r\n"...)
 	fieldsEnd := len(b)
 
@@ -158,7 +120,7 @@ func (out *Response) manyParts(r *representation, parts []byteRange) {
 			b = append(b, "\r\n"...)
 		}
 		b = append(b, "--"...)
-		b = append(b, boundary[:]...)
+		b = append(b, boundary...)
 		b = append(b, "\r\nContent-Type: "...)
 		b = append(b, r.mediaType...)
 		b = append(b, "\r\n"...)
@@ -166,9 +128,8 @@ func (out *Response) manyParts(r *representation, parts []byteRange) {
 		b = append(b, "\r\n"...)
 		ends[i] = len(b)
 	}
-	lastHead := len(b)
 	b = append(b, "\r\n--"...)
-	b = append(b, boundary[:]...)
+	b = append(b, boundary...)
 	b = append(b, "--\r\n"...)
 	out.scratch = b
 
@@ -180,16 +141,8 @@ func (out *Response) manyParts(r *representation, parts []byteRange) {
 		start = ends[i]
 		length += part.count
 	}
-	out.Segments = append(out.Segments, Segment{Data: b[lastHead:]})
+	out.Segments = append(out.Segments, Segment{Data: b[start:]})
 	out.Head = exchange.Head{Status: 206, Fields: b[:fieldsEnd], Length: length}
-}
-
-// newBoundary fills b with letters and digits that cannot be foreseen, and put into a file.
-func newBoundary(b []byte) {
-	const alphabet = "abcdefghijklmnopqrstuvwxyz012345"
-	for i := range b {
-		b[i] = alphabet[rand.Uint32N(uint32(len(alphabet)))]
-	}
 }
 
 // AppendContentRange appends the field of a 206 for count bytes from start of size.
@@ -203,30 +156,22 @@ func AppendContentRange(b []byte, start, count, size int64) []byte {
 	return append(b, "\r\n"...)
 }
 
-// verdict is the result of the preconditions of a request.
-type verdict uint8
-
-const (
-	send               verdict = iota // 200, or 206 if a range is asked for
-	notModified                       // 304
-	preconditionFailed                // 412
-)
-
-// judge evaluates the preconditions in the order of RFC 9110 §13.2.2.
-func (r *representation) judge(c *Conditions) verdict {
+// judge evaluates the preconditions in the order of RFC 9110 §13.2.2, and returns the status: 304, 412, or 200, which is 206 if a range is
+// asked for.
+func (r *representation) judge(c *Conditions) int {
 	if c.ifMatch {
 		if !c.name("if-match", r.etag, false) {
-			return preconditionFailed
+			return 412
 		}
 	} else if c.ifUnmodifiedSince.set && r.lastModified != nil {
 		if since, ok := http1.ParseDate(c.ifUnmodifiedSince.value); ok && r.modified > since {
-			return preconditionFailed
+			return 412
 		}
 	}
 	if (c.ifNoneMatch || c.ifModifiedSince.set) && c.Unchanged(r.etag, r.lastModified) {
-		return notModified
+		return 304
 	}
-	return send
+	return 200
 }
 
 // Unchanged reports whether the client has the representation with this entity tag and this Last-Modified already (RFC 9110 §13.1.2 and

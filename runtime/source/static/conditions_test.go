@@ -58,15 +58,14 @@ func TestParseRanges(t *testing.T) {
 		{"bytes=" + strings.Repeat("0-0,", maxRanges) + "0-0", 1000, "whole"},
 		{"bytes=" + strings.Repeat("2000-,", maxRanges) + "0-0", 1000, "whole"},
 	} {
-		var set rangeSet
 		got := ""
-		switch set.parse([]byte(c.value), c.size) {
-		case wholeFile:
+		switch set, ok := appendRanges(nil, []byte(c.value), c.size); {
+		case !ok:
 			got = "whole"
-		case unsatisfiable:
+		case len(set) == 0:
 			got = "unsatisfiable"
-		case someRanges:
-			for _, r := range set.r[:set.n] {
+		default:
+			for _, r := range set {
 				got += fmt.Sprintf("[%d %d]", r.start, r.count)
 			}
 		}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
-	"sync"
 
 	"fapws/runtime/exchange"
 	"fapws/runtime/route"
@@ -51,10 +50,6 @@ func NewFixed(o FixedOptions) (*Fixed, error) {
 // Start implements exchange.Source.
 func (f *Fixed) Start(x *exchange.Exchange) { x.Sink.Reply(f.reply) }
 
-var redirectTarget = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`^(/|\$\{path\}|([A-Za-z][A-Za-z0-9+.-]*|\$\{scheme\})://.)`)
-})
-
 // Redirect sends clients to another URL. It is an exchange.Source.
 type Redirect struct {
 	exchange.Memory
@@ -89,7 +84,7 @@ func NewRedirect(target string, status int) (*Redirect, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !redirectTarget().MatchString(target) {
+	if ok, _ := regexp.MatchString(`^(/|\$\{path\}|([A-Za-z][A-Za-z0-9+.-]*|\$\{scheme\})://.)`, target); !ok {
 		return nil, fmt.Errorf("%q is neither a URL nor an absolute path", target)
 	}
 	if _, err := route.ParseTemplate(fragment); err != nil {

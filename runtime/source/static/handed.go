@@ -21,7 +21,9 @@ import (
 // one file (SendFile). It is safe for concurrent use.
 type Handed struct {
 	private *Private
-	roots   roots
+
+	mu    sync.Mutex
+	roots map[string]*Files // that handlers have named, by their options
 
 	// The folders of X-Sendfile, and those of X-Accel-Redirect by the beginnings of paths, without a slash at the end. They do not change
 	// once they are open.
@@ -53,14 +55,14 @@ func (h *Handed) Open(named []string, mapped []AccelRoot, private *Private) (err
 type handedOver struct {
 	*Handed
 	head   exchange.Head // with copies
-	answer *Answer
+	answer *Response
 	err    error // why there is nothing to send
 }
 
 // Take answers x, whose turn it is, as p says, the first and last part of a handler's response. parsed is the request that p.Head.Request
 // has. The part may be released when Take returns.
 func (h *Handed) Take(x *exchange.Exchange, p *exchange.Part, parsed *http1.Request) {
-	o := &handedOver{Handed: h, head: p.Head, answer: NewAnswer()}
+	o := &handedOver{Handed: h, head: p.Head, answer: newResponse()}
 	o.head.Static, o.head.Reason = bytes.Clone(p.Head.Static), bytes.Clone(p.Head.Reason)
 	o.head.Fields, o.head.SendFile = bytes.Clone(p.Head.Fields), bytes.TrimSpace(bytes.Clone(p.Head.SendFile))
 	o.answer.request = Request{Path: bytes.Clone(p.Head.StaticPath), Prefix: x.Prefix, Head: bytes.Clone(p.Head.Request), Parsed: parsed}
@@ -68,7 +70,7 @@ func (h *Handed) Take(x *exchange.Exchange, p *exchange.Part, parsed *http1.Requ
 	x.Beside(o.open, func(gone bool) {
 		switch {
 		case gone:
-			o.answer.Drop()
+			o.answer.drop()
 		case o.err != nil:
 			o.refuse(x)
 		default:
@@ -88,8 +90,8 @@ func (o *handedOver) open() {
 	a := o.answer
 	var files *Files
 	if !o.sends() {
-		if files, o.err = o.roots.get(string(o.head.Static), o.private); o.err == nil {
-			files.Open(&a.request, &a.Response)
+		if files, o.err = o.root(string(o.head.Static)); o.err == nil {
+			files.Open(&a.request, a)
 		}
 		return
 	}
@@ -103,7 +105,7 @@ func (o *handedOver) open() {
 	}
 	var name string
 	if files, name, o.err = o.find(string(o.head.SendFile), o.head.Accel); o.err == nil {
-		o.err = files.Send(name, exchange.FieldValue(o.head.Fields, contentType), &request, &a.Response)
+		o.err = files.Send(name, exchange.FieldValue(o.head.Fields, contentType), &request, a)
 	}
 }
 
@@ -121,7 +123,7 @@ func (o *handedOver) refuse(x *exchange.Exchange) {
 			r.Status, r.Fields = 503, exchange.RetryAfter
 		}
 	}
-	o.answer.Drop()
+	o.answer.drop()
 	x.Log(level, line)
 	x.Sink.Reply(r)
 }
@@ -134,7 +136,7 @@ func (o *handedOver) send(x *exchange.Exchange) {
 	h.Close = o.head.Close
 	switch {
 	case o.sends() && failed && !o.isError(): // conditions or ranges
-		a.Send(x, true)
+		a.send(x, true)
 		return
 	case o.sends():
 		if o.isError() {
@@ -146,7 +148,7 @@ func (o *handedOver) send(x *exchange.Exchange) {
 	}
 	h.Fields = exchange.MergeFields(h.Fields, own)
 	h.HasDate, h.HasServer = o.head.HasDate, o.head.HasServer
-	a.Send(x, failed)
+	a.send(x, failed)
 }
 
 // ofFile returns the fields of a handler that go with a file which it has sent, as a response with a status. What
@@ -169,33 +171,26 @@ func ofFile(fields []byte, status int) (kept []byte) {
 // has a few; one that makes up new ones all the time pays with reopening them.
 const maxRoots = 64
 
-// roots are the document roots that handlers have handed requests over to, by
-// their options. Any goroutine may use them.
-type roots struct {
-	mu    sync.Mutex
-	files map[string]*Files
-}
-
-// get opens a root, without some files, unless it is open. It may block.
-func (r *roots) get(options string, private *Private) (*Files, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if files := r.files[options]; files != nil {
+// root opens a document root that a handler has named, unless it is open. It may block.
+func (h *Handed) root(options string) (*Files, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if files := h.roots[options]; files != nil {
 		return files, nil
 	}
 	o, err := ParseOptions(options)
 	if err != nil {
 		return nil, err
 	}
-	o.Private = private
+	o.Private = h.private
 	files, err := New(o)
 	if err != nil {
 		return nil, err
 	}
-	if len(r.files) >= maxRoots || r.files == nil {
-		r.files = make(map[string]*Files) // jobs still use the old ones: the collector closes them
+	if len(h.roots) >= maxRoots || h.roots == nil {
+		h.roots = make(map[string]*Files) // jobs still use the old ones: the collector closes them
 	}
-	r.files[options] = files
+	h.roots[options] = files
 	return files, nil
 }
 

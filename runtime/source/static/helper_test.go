@@ -160,7 +160,7 @@ func hit(t testing.TB, f *Files, req *Request) (a answered, ok bool) {
 	var out Response
 	if !f.Hit(f.clock(), req, &out) {
 		if out.Head.Status != 0 || out.Segments != nil || out.file != nil {
-			t.Fatalf("out was changed: %+v", out)
+			t.Fatalf("out was changed: %+v", &out)
 		}
 		return a, false
 	}

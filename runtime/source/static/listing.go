@@ -67,24 +67,21 @@ func (f *Files) order(req *Request) order {
 }
 
 func (o order) compare(a, b listed) int {
-	if a.info.IsDir() != b.info.IsDir() {
-		if a.info.IsDir() {
+	folder := a.info.IsDir()
+	if folder != b.info.IsDir() {
+		if folder {
 			return -1
 		}
 		return 1
 	}
 	var c int
-	switch o.column {
-	case 'M':
+	switch {
+	case o.column == 'M':
 		c = a.info.ModTime().Compare(b.info.ModTime())
-	case 'S':
-		if !a.info.IsDir() {
-			c = cmp.Compare(a.info.Size(), b.info.Size())
-		}
+	case o.column == 'S' && !folder:
+		c = cmp.Compare(a.info.Size(), b.info.Size())
 	}
-	if c == 0 {
-		c = cmp.Compare(a.name, b.name)
-	}
+	c = cmp.Or(c, cmp.Compare(a.name, b.name))
 	if o.direction == 'D' {
 		return -c
 	}
@@ -121,7 +118,7 @@ func (f *Files) readDirectory(t *view, name string, most int, order order) (entr
 		return nil, false, err
 	}
 	defer file.Close()
-	dir := &view{fd: int(file.Fd()), policy: LinksNo}
+	dir := &view{self: file, policy: LinksNo}
 	names, err := file.Readdirnames(most + 1)
 	if err != nil && err != io.EOF {
 		return nil, false, err
@@ -160,7 +157,17 @@ func appendListing(b []byte, title string, parent bool, entries []listed, more b
 		letter byte
 		title  string
 	}{{'N', "Name"}, {'S', "Size"}, {'M', "Modified (UTC)"}} {
-		b = appendColumn(b, column.letter, column.title, order)
+		// A link sorts by the column, or in the other direction if that is how it is sorted.
+		direction, sorted := 'A', ""
+		if column.letter == order.column {
+			sorted = ` aria-sort="ascending"`
+			if order.direction == 'A' {
+				direction = 'D'
+			} else {
+				sorted = ` aria-sort="descending"`
+			}
+		}
+		b = fmt.Appendf(b, `<th%s><a href="?C=%c;O=%c">%s</a>`, sorted, column.letter, direction, column.title)
 	}
 	b = append(b, '\n')
 	if parent {
@@ -185,21 +192,6 @@ func appendListing(b []byte, title string, parent bool, entries []listed, more b
 		b = append(b, "<p>Listing truncated.</p>\n"...)
 	}
 	return b
-}
-
-// appendColumn writes the head of a column, a link that sorts by it, or in the
-// other direction if that is how it is sorted.
-func appendColumn(b []byte, letter byte, title string, now order) []byte {
-	direction, sorted := byte('A'), ""
-	if letter == now.column {
-		sorted = ` aria-sort="ascending"`
-		if now.direction == 'A' {
-			direction = 'D'
-		} else {
-			sorted = ` aria-sort="descending"`
-		}
-	}
-	return fmt.Appendf(b, `<th%s><a href="?C=%c;O=%c">%s</a>`, sorted, letter, direction, title)
 }
 
 // appendSize appends a human-readable size, of three or four digits.

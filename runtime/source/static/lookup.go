@@ -113,7 +113,10 @@ func (f *Files) around(t *view, name string, info fs.FileInfo, now int64) varian
 
 // represent makes the representations of what d describes: those that have a stamp, and those to be made here.
 func (f *Files) represent(d description, stamps [Codings]*Stamp, now int64) (v variants) {
-	made := f.made(&d, stamps[Identity].size)
+	var made CodingSet
+	if f.opt.Compress && f.opt.CacheBytes > 0 && WorthCompressing(d.mediaType, stamps[Identity].size) {
+		made = Made
+	}
 	for c := Gzip; c < Codings; c++ {
 		d.varies = d.varies || stamps[c] != nil || made[c]
 	}
@@ -150,14 +153,6 @@ func (r *representation) onDisk() *representation {
 		return nil
 	}
 	return r
-}
-
-// made says in which codings something may be compressed here.
-func (f *Files) made(d *description, size int64) (none CodingSet) {
-	if f.opt.Compress && f.opt.CacheBytes > 0 && WorthCompressing(d.mediaType, size) {
-		return Made
-	}
-	return none
 }
 
 // StatusOf turns an error of the file system into a status. That a path leads

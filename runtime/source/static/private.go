@@ -169,16 +169,6 @@ func hasKey(file *os.File) bool {
 	return err != nil || bytes.Contains(text, []byte("PRIVATE KEY-----"))
 }
 
-// isKey reports whether the regular file of a name, a path below the root, contains a private key.
-func (t *view) isKey(name string) bool {
-	file, _, err := t.walk(name, toRead)
-	if err != nil {
-		return false
-	}
-	defer file.Close()
-	return hasKey(file)
-}
-
 // maxWalk is the number of files that are looked at for the hidden names of a hard link.
 const maxWalk = 50_000
 
@@ -197,8 +187,11 @@ func (t *view) hasHiddenName(info fs.FileInfo) bool {
 			if err != nil || !entry.Type().IsRegular() || !t.guard.hides(entry.Name()) && !t.guard.mayBeKey(entry.Name()) {
 				return nil
 			}
-			if hidden, err := entry.Info(); err == nil && hidden.Sys().(*syscall.Stat_t).Nlink > 1 && (t.guard.hides(name) || t.isKey(name)) {
-				yield(hidden)
+			if file, info, err := t.walk(name, toRead); err == nil {
+				if info.Sys().(*syscall.Stat_t).Nlink > 1 && t.guard.hidesFile(file, info) {
+					yield(info)
+				}
+				file.Close()
 			}
 			return nil
 		})

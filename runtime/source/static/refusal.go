@@ -3,8 +3,8 @@ package static
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
-	"time"
 
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
@@ -12,23 +12,59 @@ import (
 
 // Answer implements exchange.Pages. It must be called on the loop.
 func (p *Pages) Answer(x *exchange.Exchange, r exchange.Reply) {
-	r, missing := p.replace(time.Now().UnixNano(), r)
-	if !missing {
+	location, path := p.targets[r.Status], p.paths[r.Status]
+	switch {
+	case r.Whole || location == nil && path == "":
 		x.SendReply(&r)
+		return
+	case location != nil:
+		x.SendReply(&exchange.Reply{Status: 302, Fields: slices.Concat(location, r.Fields), HTML: r.HTML, Close: r.Close, Override: r.Override})
+		return
+	}
+	a := newResponse()
+	a.request = Request{Path: []byte(path), Parsed: &plainGet}
+	if p.files.Hit(p.files.clock(), &a.request, a) {
+		a.sendFor(x, &r)
 		return
 	}
 	r.Fields = bytes.Clone(r.Fields)
-	a, found := NewAnswer(), false
-	x.Beside(func() { found = p.open(&r, &a.Response) }, func(gone bool) {
-		if found && !gone {
-			a.Send(x, false)
-			return
-		}
-		a.Drop()
-		if !gone {
-			x.SendReply(&r)
+	x.Beside(func() { p.files.Open(&a.request, a) }, func(gone bool) {
+		if gone {
+			a.drop()
+		} else {
+			a.sendFor(x, &r)
 		}
 	})
+}
+
+// plainGet is a request without conditions, ranges and codings. It is not
+// written to.
+var plainGet = http1.Request{Get: true}
+
+// sendFor answers x with r, with the page that a is in the place of its text, if that was found.
+func (a *Response) sendFor(x *exchange.Exchange, r *exchange.Reply) {
+	h := &a.Head
+	if h.Status != 200 {
+		a.drop()
+		x.SendReply(r)
+		return
+	}
+	h.Status, h.Fields = r.Status, pageFields(r.Fields, h.Fields)
+	h.HasDate, h.HasServer, h.Close = r.Date, r.Server, r.Close
+	a.send(x, false)
+}
+
+// pageFields returns the fields of an error, own, and the fields of a file that hold for an error page made of it:
+// none about caching, validation and ranges.
+func pageFields(own, file []byte) []byte {
+	fields := bytes.Clone(own)
+	for line := range bytes.Lines(file) {
+		name := exchange.FieldName(line)
+		if (bytes.EqualFold(name, contentType) || http1.HasPrefixFold(name, "x-")) && !bytes.Contains(own, line) {
+			fields = append(fields, line...)
+		}
+	}
+	return fields
 }
 
 // Pages are pages for errors, in files or elsewhere. They implement exchange.Pages.
@@ -62,74 +98,4 @@ func NewPages(files *Files, pages map[int]string) (*Pages, error) {
 		}
 	}
 	return p, nil
-}
-
-// pageRequest asks for an error page, whatever the client has asked for.
-func pageRequest(path string) Request { return Request{Path: []byte(path), Parsed: &plainGet} }
-
-// plainGet is a request without conditions, ranges and codings. It is not
-// written to.
-var plainGet = http1.Request{Get: true}
-
-// pageFields returns the fields of an error, own, and the fields of a file that hold for an error page made of it:
-// none about caching, validation and ranges.
-func pageFields(own, file []byte) []byte {
-	fields := bytes.Clone(own)
-	for line := range bytes.Lines(file) {
-		name := exchange.FieldName(line)
-		if (bytes.EqualFold(name, contentType) || http1.HasPrefixFold(name, "x-")) && !bytes.Contains(own, line) {
-			fields = append(fields, line...)
-		}
-	}
-	return fields
-}
-
-// replace returns r with the page for its status, if that is in memory. missing: it is not, but has to be looked for, with
-// open. now is as for static.Files.Hit.
-func (p *Pages) replace(now int64, r exchange.Reply) (_ exchange.Reply, missing bool) {
-	if r.Whole || r.Status < 400 {
-		return r, false
-	}
-	if location := p.targets[r.Status]; location != nil {
-		fields := append(location[:len(location):len(location)], r.Fields...)
-		return exchange.Reply{Status: 302, Fields: fields, HTML: r.HTML, Close: r.Close, Override: r.Override}, false
-	}
-	path := p.paths[r.Status]
-	if path == "" {
-		return r, false
-	}
-	req, res := pageRequest(path), Response{}
-	if !p.files.Hit(now, &req, &res) {
-		return r, true
-	}
-	defer res.Close()
-	if res.Fd() >= 0 { // it is too large to be kept
-		return r, true
-	}
-	return withPage(r, &res), false
-}
-
-// open makes the page for the status of r the response res, and reports whether there is one. It may wait for the disk.
-func (p *Pages) open(r *exchange.Reply, res *Response) bool {
-	req := pageRequest(p.paths[r.Status])
-	if p.files.Open(&req, res); res.Head.Status != 200 {
-		return false
-	}
-	res.Head.Status, res.Head.Reason = r.Status, nil
-	res.Head.Fields = pageFields(r.Fields, res.Head.Fields)
-	res.Head.HasDate, res.Head.HasServer, res.Head.Close = r.Date, r.Server, r.Close
-	return true
-}
-
-// withPage puts the content of a file in the place of r's text.
-func withPage(r exchange.Reply, res *Response) exchange.Reply {
-	if res.Head.Status != 200 {
-		return r
-	}
-	r.Body, r.Length, r.Whole, r.Type = []byte{}, 0, true, ""
-	for i := range res.Segments {
-		r.Body = append(r.Body, res.Segments[i].Data...)
-	}
-	r.Fields = pageFields(r.Fields, res.Head.Fields)
-	return r
 }

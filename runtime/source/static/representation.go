@@ -2,6 +2,7 @@ package static
 
 import (
 	"cmp"
+	"io"
 	"io/fs"
 	"os"
 	"strconv"
@@ -93,10 +94,11 @@ func (r *representation) withBody(body []byte) *representation {
 	return &loaded
 }
 
-// keptOpen returns the same representation with its file.
-func (r *representation) keptOpen(file *openFile) *representation {
+// keptOpen returns the same representation with its file, which the caller holds.
+func (r *representation) keptOpen(file *os.File) *representation {
 	opened := *r
-	opened.open = file
+	opened.open = &openFile{file: file, fd: int(file.Fd())}
+	opened.open.refs.Store(1)
 	return &opened
 }
 
@@ -189,14 +191,8 @@ func (s *Stamp) notBefore(original *Stamp) bool {
 type openFile struct {
 	file *os.File
 	fd   int
+	warm int64 // bytes, all of the file, that are read once a second; 0: none
 	refs atomic.Int32
-}
-
-// newOpenFile makes a file one that is shared. The caller holds it.
-func newOpenFile(file *os.File) *openFile {
-	f := &openFile{file: file, fd: int(file.Fd())}
-	f.refs.Store(1)
-	return f
 }
 
 // hold adds a holder. false: it has been closed meanwhile.
@@ -218,15 +214,8 @@ func (f *openFile) release() {
 	}
 }
 
-// hold takes hold of the files for the cache and reports whether there are any.
-func (v *variants) hold() (open bool) {
-	for _, r := range v {
-		if r != nil && r.open != nil {
-			open = r.open.hold() || open
-		}
-	}
-	return open
-}
+// hold adds a holder of the file. false: there is none, or it has been closed meanwhile.
+func (r *representation) hold() bool { return r != nil && r.open != nil && r.open.hold() }
 
 func (v *variants) release() {
 	for _, r := range v {
@@ -234,15 +223,6 @@ func (v *variants) release() {
 			r.open.release()
 		}
 	}
-}
-
-func (v *variants) open() bool {
-	for _, r := range v {
-		if r != nil && r.open != nil {
-			return true
-		}
-	}
-	return false
 }
 
 // is tells whether the file is still in the state of a stamp. The caller holds
@@ -253,13 +233,8 @@ func (f *openFile) is(s Stamp) bool {
 		time.Unix(now.Mtim.Unix()).UnixNano() == s.modified && time.Unix(now.Ctim.Unix()).UnixNano() == s.status
 }
 
-// read brings the first bytes of the file into memory, if they are not there.
-func (f *openFile) read(count int64) {
-	buf := make([]byte, 64<<10)
-	for offset := int64(0); offset < count; {
-		n, err := f.file.ReadAt(buf, offset)
-		if offset += int64(n); err != nil {
-			return
-		}
-	}
-}
+// warmMost is the size of the largest file that is Warm.
+const warmMost = 1 << 20
+
+// read brings the bytes of a file that is to be warm into memory, if they are not there.
+func (f *openFile) read() { _, _ = io.Copy(io.Discard, io.NewSectionReader(f.file, 0, f.warm)) }

@@ -25,14 +25,11 @@ const freshFor = int64(time.Second)
 // root is the document root. All access to files goes through view.walk, which opens one directory after the other and
 // so cannot be led outside, however quickly symbolic links are swapped.
 type root struct {
-	path   string // absolute
-	policy Symlinks
-	guard  guard
+	path string // absolute
 
 	mu      sync.Mutex
 	now     *view
-	info    fs.FileInfo // of its directory
-	checked int64       // when path was last seen to be that
+	checked int64 // when path was last seen to be that
 }
 
 func openRoot(path string, policy Symlinks, private *Private, expose []string) (*root, error) {
@@ -44,40 +41,32 @@ func openRoot(path string, policy Symlinks, private *Private, expose []string) (
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	g := guard{private: private, names: private.within(abs), expose: expose, links: new(fileSet)}
-	t, info, err := openView(abs, policy, g)
+	t, err := openView(abs, policy, g)
 	if err != nil {
 		return nil, fmt.Errorf("cannot serve %s: %w", abs, system.Cause(err))
 	}
-	return &root{path: abs, policy: policy, guard: g, now: t, info: info}, nil
+	return &root{path: abs, now: t}, nil
 }
 
-func openView(path string, policy Symlinks, g guard) (*view, fs.FileInfo, error) {
-	dir, err := system.OpenRoot(path)
-	if err != nil {
-		return nil, nil, err
+func openView(path string, policy Symlinks, g guard) (t *view, err error) {
+	t = &view{prefix: []string{strings.TrimRight(path, "/")}, policy: policy, guard: g}
+	if t.dir, err = system.OpenRoot(path); err != nil {
+		return nil, err
 	}
-	self, err := dir.Open(".")
-	if err != nil {
-		dir.Close()
-		return nil, nil, err
+	if t.self, err = t.dir.Open("."); err != nil {
+		t.dir.Close()
+		return nil, err
 	}
-	info, err := self.Stat()
-	if err != nil {
-		dir.Close()
-		self.Close()
-		return nil, nil, err
-	}
-	t := &view{dir: dir, self: self, fd: int(self.Fd()), prefix: []string{strings.TrimRight(path, "/")}, policy: policy, guard: g}
 	if real := system.RealPath(path); real != path {
 		t.prefix = append(t.prefix, strings.TrimRight(real, "/"))
 	}
-	return t, info, nil
+	return t, nil
 }
 
 // OpenTree opens a directory for a source that does not send its files. stat describes the file of a name below it, a path without "." and
 // ".." segments, and follows symbolic links as for clients of Files. Any goroutine may call it.
 func OpenTree(path string, policy Symlinks) (dir *os.Root, stat func(name string) (fs.FileInfo, error), err error) {
-	t, _, err := openView(path, policy, guard{})
+	t, err := openView(path, policy, guard{})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -99,13 +88,13 @@ func (r *root) at(now int64) *view {
 	}
 	r.checked = now
 	info, err := os.Stat(r.path)
-	if err != nil || os.SameFile(info, r.info) {
+	if was, _ := r.now.self.Stat(); err != nil || os.SameFile(info, was) {
 		return r.now // a root that is gone, or out of reach after a chroot, stays as it was
 	}
-	if t, info, err := openView(r.path, r.policy, r.guard); err == nil {
+	if t, err := openView(r.path, r.now.policy, r.now.guard); err == nil {
 		// The old one is left to its finalizers: another goroutine may be
 		// about to use it.
-		r.now, r.info = t, info
+		r.now = t
 	}
 	return r.now
 }
@@ -136,10 +125,9 @@ func (f *Files) Send(name, mediaType string, req *Request, out *Response) error 
 		mediaType = f.types.of(name)
 	}
 	c := ReadConditions(req.Head, req.Parsed.Fields)
-	r := newRepresentation(description{name: name, mediaType: mediaType}, StampOf(info), f.wall())
-	open := newOpenFile(file)
-	r.answer(req, &c, out, open)
-	open.release()
+	r := newRepresentation(description{name: name, mediaType: mediaType}, StampOf(info), f.wall()).keptOpen(file)
+	r.answer(req, &c, out, false)
+	r.open.release()
 	return nil
 }
 
@@ -155,15 +143,11 @@ const (
 
 // ParseSymlinks reads Options.Symlinks.
 func ParseSymlinks(s string) (Symlinks, error) {
-	switch s {
-	case "", "inside":
-		return LinksInside, nil
-	case "owner":
-		return LinksOwner, nil
-	case "no":
-		return LinksNo, nil
+	policy := slices.Index([]string{LinksInside: "inside", LinksOwner: "owner", LinksNo: "no"}, cmp.Or(s, "inside"))
+	if policy < 0 {
+		return 0, fmt.Errorf("must be inside, owner or no, not %q", s)
 	}
-	return 0, fmt.Errorf("must be inside, owner or no, not %q", s)
+	return Symlinks(policy), nil
 }
 
 // view is a document root as it is at a moment, seen through the policy for symbolic links. However the links change
@@ -171,7 +155,6 @@ func ParseSymlinks(s string) (Symlinks, error) {
 type view struct {
 	dir    *os.Root
 	self   *os.File // the directory itself
-	fd     int      // of self
 	prefix []string // the path of the root as configured and as resolved: absolute, without a slash at the end
 	policy Symlinks
 	guard  guard
@@ -251,8 +234,8 @@ type followed struct {
 // absolute link counts from the root if that is where it leads. The file is named as the last part of its name
 // without links.
 func (t *view) walk(name string, flags int) (*os.File, fs.FileInfo, error) {
-	way := []int{t.fd} // the open directories from the root to where the name has led so far
-	var names []string // of all but the root
+	way := []int{int(t.self.Fd())} // the open directories from the root to where the name has led so far
+	var names []string             // of all but the root
 	back := func(to int) {
 		for _, fd := range way[to:] {
 			unix.Close(fd)

@@ -12,36 +12,24 @@ import (
 	"fapws/runtime/http1"
 )
 
-// Hit answers a request from memory, without a system call, or from a file that
+// Hit answers a GET or HEAD from memory, without a system call, or from a file that
 // is open already, which it looks at with fstat(2): it allocates nothing. It
 // returns false, with out unchanged, when that cannot be done; Open can.
 // now is the time when the process started, in nanoseconds since 1970, plus the
 // monotonic time since then; it may be up to a second late. Any goroutine may
 // call it; it never waits for the disk.
 func (f *Files) Hit(now int64, req *Request, out *Response) bool {
-	if !req.Parsed.Head && !req.Parsed.Get {
-		out.fail(405)
-		return true
-	}
 	var buf [256]byte
 	key := req.Path
 	if f.opt.Listing && (len(key) == 0 || key[len(key)-1] == '/') { // else it is itself, which is most of the time
 		key = f.key(buf[:], key, req)
 	}
-	v, ok := f.cache.get(key, now)
+	v, ok := f.cache.get(key, now, true)
 	if !ok {
 		return false
 	}
 	c := ReadConditions(req.Head, req.Parsed.Fields)
-	r := v.choose(&c)
-	if !r.answer(req, &c, out, nil) {
-		return false
-	}
-	if out.file != nil && !out.file.is(r.stamp) {
-		out.Close()
-		return false
-	}
-	return true
+	return v.choose(&c).answer(req, &c, out, true)
 }
 
 // Open answers a request, whatever it takes: it may wait for the disk and may
@@ -62,16 +50,15 @@ func (f *Files) Open(req *Request, out *Response) {
 	t := f.root.at(now)
 	err := f.serve(t, path, now, req, out)
 	var index program
-	if errors.As(err, &index) {
-		out.fail(404)
-		out.Index = string(index)
-		return
-	}
-	if err != nil && f.opt.SPA != "" && !errors.Is(err, errDirectory) && StatusOf(err) == 404 && isPage(req) {
+	isIndex := errors.As(err, &index)
+	if err != nil && f.opt.SPA != "" && !isIndex && !errors.Is(err, errDirectory) && StatusOf(err) == 404 && isPage(req) {
 		err = f.serve(t, []byte("/"+f.opt.SPA), now, req, out)
 	}
 	switch {
 	case err == nil:
+	case isIndex:
+		out.fail(404)
+		out.Index = string(index)
 	case errors.Is(err, errDirectory):
 		out.redirect(req)
 	default:
@@ -89,12 +76,13 @@ func isPage(req *Request) bool {
 // serve sends the file or directory at a clean path.
 func (f *Files) serve(t *view, path []byte, now int64, req *Request, out *Response) error {
 	c := ReadConditions(req.Head, req.Parsed.Fields)
+	key := f.key(nil, path, req)
 	for again := false; ; again = true {
-		v, err := f.find(t, path, now, req)
+		v, err := f.find(t, path, key, now, req)
 		if err != nil {
 			return err
 		}
-		err = f.answer(t, path, &v, req, &c, out)
+		err = f.answer(t, key, &v, req, &c, out)
 		if err == nil || again {
 			return err
 		}
@@ -115,24 +103,17 @@ func (f *Files) key(buf, path []byte, req *Request) []byte {
 }
 
 // answer sends the representation that the client prefers; it opens, reads or
-// makes it when its bytes are needed and not in memory.
-func (f *Files) answer(t *view, path []byte, v *variants, req *Request, c *Conditions, out *Response) error {
-	key := f.key(nil, path, req)
+// makes it when its bytes are needed and not in memory. key is that of the path.
+func (f *Files) answer(t *view, key []byte, v *variants, req *Request, c *Conditions, out *Response) error {
 	r := v.choose(c)
-	if r.answer(req, c, out, nil) {
-		if out.file == nil || out.file.is(r.stamp) {
-			return nil
-		}
-		out.Close() // the open file has changed
-		f.cache.forget(key)
+	if r.answer(req, c, out, true) {
+		return nil
 	}
 	if r.made {
-		made := f.make(t, key, v, r)
-		if made != nil {
-			made.answer(req, c, out, nil)
-			return nil
+		if r = f.make(t, key, v, r); r == nil {
+			r = v[Identity]
 		}
-		if r = v[Identity]; r.answer(req, c, out, nil) {
+		if r.answer(req, c, out, true) {
 			return nil
 		}
 	}
@@ -141,76 +122,65 @@ func (f *Files) answer(t *view, path []byte, v *variants, req *Request, c *Condi
 		f.cache.forget(key)
 		return err
 	}
-	current := r
+	current, before := r, f.wall()
 	if s := StampOf(info); s != r.stamp {
 		// It is another file now than the one that was looked at. The response has to describe the one that is
 		// open.
 		f.cache.forget(key)
-		current = newRepresentation(r.description, s, f.wall())
+		current = newRepresentation(r.description, s, before)
 	}
-	before := f.wall()
-	if loaded := f.load(file, current); loaded != nil {
-		file.Close()
-		if current == r && r.stamp.Settled(before) {
-			f.cache.load(key, r, loaded)
-		}
-		loaded.answer(req, c, out, nil)
-		return nil
+	loaded := f.load(file, current)
+	if current == r && (loaded.open != nil || r.stamp.Settled(before)) {
+		f.cache.load(key, r, loaded)
 	}
-	open := newOpenFile(file)
-	defer open.release()
-	if current == r && f.opt.CacheBytes > 0 {
-		if r.size <= warmMost {
-			open.read(r.size)
-		}
-		f.cache.load(key, r, r.keptOpen(open))
+	loaded.answer(req, c, out, false)
+	if loaded.open != nil {
+		loaded.open.release()
 	}
-	current.answer(req, c, out, open)
 	return nil
 }
 
 // answer fills in out. It returns false, with out unchanged, when the bytes
-// are needed but r is neither in memory nor open and there is no file either;
+// are needed but r is neither in memory nor open, or the file was opened before and has changed since;
 // out takes hold of the file that it needs.
-func (r *representation) answer(req *Request, c *Conditions, out *Response, file *openFile) bool {
+func (r *representation) answer(req *Request, c *Conditions, out *Response, before bool) bool {
 	head := req.Parsed.Head
-	switch r.judge(c) {
-	case notModified:
+	switch status := r.judge(c); {
+	case status == 304:
 		out.Head = exchange.Head{Status: 304, Fields: r.fields[:r.short], Length: -1}
 		return true
-	case preconditionFailed:
+	case status == 412:
 		out.fail(412)
 		return true
-	}
-	if r.made && r.body == nil {
+	case r.made && r.body == nil:
 		return false // its size is not known
 	}
 	// Ranges are for GET alone (RFC 9110 §14.2).
-	var set rangeSet
-	ranges := wholeFile
+	var buf [maxRanges]byteRange
+	var ranges []byteRange
+	partial := false
 	if c.byteRange.set && !head {
-		ranges = set.parse(c.Range(r.etag, r.lastModified), r.size)
+		ranges, partial = appendRanges(buf[:0], c.Range(r.etag, r.lastModified), r.size)
 	}
-	if ranges == unsatisfiable {
+	if partial && len(ranges) == 0 {
 		out.failRange(r.size)
 		return true
 	}
 	if !head && r.body == nil {
-		if file == nil {
-			file = r.open
-			out.Warm = r.size <= warmMost
-		}
-		if file == nil || !file.hold() {
-			out.Warm = false
+		if !r.hold() {
 			return false
 		}
-		out.file = file
+		if before && !r.open.is(r.stamp) {
+			r.open.release()
+			return false
+		}
+		out.file, out.Warm = r.open, r.open.warm > 0
 	}
 	switch {
-	case ranges == someRanges && set.n == 1:
-		out.onePart(r, set.r[0])
-	case ranges == someRanges:
-		out.manyParts(r, set.r[:set.n])
+	case len(ranges) == 1:
+		out.onePart(r, ranges[0])
+	case partial:
+		out.manyParts(r, ranges)
 	default:
 		out.Head = exchange.Head{Status: 200, Fields: r.fields, Length: r.size}
 		if !head {
@@ -232,9 +202,9 @@ func (out *Response) add(r *representation, part byteRange) {
 	out.Segments = append(out.Segments, Segment{Offset: part.start, Count: part.count})
 }
 
-// reply returns the error that res is, as an answer to req.
-func (res *Response) reply(req *Request) exchange.Reply {
-	h := &res.Head
+// reply returns the error that res is.
+func (res *Response) reply() exchange.Reply {
+	h, req := &res.Head, &res.request
 	r := exchange.Reply{Status: h.Status, HTML: exchange.WantsHTML(req.Parsed, req.Head), Fields: bytes.Clone(h.Fields), Close: h.Close,
 		Date: h.HasDate, Server: h.HasServer}
 	if !r.HTML {
@@ -268,6 +238,11 @@ type Response struct {
 
 	file    *openFile
 	scratch []byte // memory of this response: fields, error text, part heads
+
+	// Of a response that an exchange is sent, and that owns the parts.
+	request Request
+	part    exchange.Part // scratch of send
+	users   atomic.Int32  // send, and the last part
 }
 
 // Fd returns the descriptor of the response's file, whose position is to be
@@ -287,7 +262,8 @@ func (r *Response) Close() {
 		r.file.release()
 	}
 	clear(r.Segments)
-	*r = Response{Segments: r.Segments[:0], scratch: r.scratch[:0]}
+	r.Segments, r.scratch = r.Segments[:0], r.scratch[:0]
+	r.Head, r.Index, r.Warm, r.file, r.request = exchange.Head{}, "", false, nil, Request{}
 }
 
 // Source answers exchanges with files. It is an exchange.Source.
@@ -303,43 +279,40 @@ func NewSource(files *Files, declines bool) *Source { return &Source{files: file
 // Declines implements exchange.Optional.
 func (s *Source) Declines() bool { return s.declines }
 
-var allowRead = []byte("Allow: GET, HEAD\r\n")
-
 // Start implements exchange.Source. A file that is not in memory is opened beside the loop.
 func (s *Source) Start(x *exchange.Exchange) {
 	switch r := x.Req.Parsed; {
-	case !r.HasBody:
-	case r.Safe:
-		x.Sink.Reply(exchange.Reply{Status: 413, Text: "a file does not accept a request body"})
+	case !r.Head && !r.Get: // a form, say: the method is wrong first of all
+		x.Sink.Reply(exchange.Reply{Status: 405, Fields: wrongMethod})
 		return
-	default: // a form, say: the method is wrong first of all
-		x.Sink.Reply(exchange.Reply{Status: 405, Fields: allowRead})
+	case r.HasBody:
+		x.Sink.Reply(exchange.Reply{Status: 413, Text: "a file does not accept a request body"})
 		return
 	}
 	if !x.InTurn() {
 		x.AwaitTurn(false)
 		return
 	}
-	a := NewAnswer()
+	a := newResponse()
 	a.request = requestOf(x)
 	if r := x.Record; r != nil {
 		r.File = append(append(r.File[:0], s.files.name...), a.request.Path...)
 	}
-	if s.files.Hit(started.UnixNano()+int64(time.Since(started)), &a.request, &a.Response) {
-		a.Send(x, true)
+	if s.files.Hit(started.UnixNano()+int64(time.Since(started)), &a.request, a) {
+		a.send(x, true)
 		return
 	}
 	x.Beside(func() {
 		a.request = requestOf(x)
-		s.files.Open(&a.request, &a.Response)
+		s.files.Open(&a.request, a)
 	}, func(gone bool) {
 		switch {
 		case gone:
-			a.Drop()
+			a.drop()
 		case a.Index != "" && x.Decline(a.Index), s.declines && a.Head.Status == 404 && x.Decline(""):
-			a.Drop()
+			a.drop()
 		default:
-			a.Send(x, true)
+			a.send(x, true)
 		}
 	})
 }
@@ -350,46 +323,36 @@ func requestOf(x *exchange.Exchange) Request {
 	return Request{Path: r.Path[r.Script:], Prefix: x.Prefix, Head: r.Head, Parsed: r.Parsed}
 }
 
-// Answer is a Response that an exchange is sent. It is the owner of the parts.
-type Answer struct {
-	Response
-	request Request
-	part    exchange.Part // scratch of Send
-	users   atomic.Int32  // Send, and the last part
-}
+// responses are used again, so that a file in memory costs no allocation.
+var responses = sync.Pool{New: func() any { return new(Response) }}
 
-// answers are used again, so that a file in memory costs no allocation.
-var answers = sync.Pool{New: func() any { return new(Answer) }}
-
-// NewAnswer returns an Answer whose Response is empty. Send must be called, or Drop.
-func NewAnswer() *Answer {
-	a := answers.Get().(*Answer)
+// newResponse returns an empty response for an exchange. send must be called, or drop.
+func newResponse() *Response {
+	a := responses.Get().(*Response)
 	a.users.Store(1)
 	return a
 }
 
-// Drop ends one use of a: it is not sent, or was. With the last one the Answer is used again.
-func (a *Answer) Drop() {
-	if a.users.Add(-1) > 0 {
-		return
+// drop ends one use of a: it is not sent, or was. With the last one its memory is used again.
+func (a *Response) drop() {
+	if a.users.Add(-1) == 0 {
+		a.Close()
+		responses.Put(a)
 	}
-	a.Close()
-	a.request = Request{}
-	answers.Put(a)
 }
 
 // Release implements exchange.Owner.
-func (a *Answer) Release(p *exchange.Part) {
+func (a *Response) Release(p *exchange.Part) {
 	if p.Last {
-		a.Drop()
+		a.drop()
 	}
 }
 
-// Send answers x, whose turn it is, with the response. pages says that the page of its site takes the place of an error.
-func (a *Answer) Send(x *exchange.Exchange, pages bool) {
+// send answers x, whose turn it is, with the response. pages says that the page of its site takes the place of an error.
+func (a *Response) send(x *exchange.Exchange, pages bool) {
 	if pages && a.Head.Status >= 400 {
-		r := a.reply(&a.request)
-		a.Drop()
+		r := a.reply()
+		a.drop()
 		x.Sink.Reply(r)
 		return
 	}
@@ -408,5 +371,5 @@ func (a *Answer) Send(x *exchange.Exchange, pages bool) {
 		}
 		x.Sink.Send(p)
 	}
-	a.Drop()
+	a.drop()
 }

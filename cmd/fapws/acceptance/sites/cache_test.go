@@ -177,19 +177,21 @@ func TestUnsafeRequestInvalidates(t *testing.T) {
 }
 
 // TestCacheStaleAtOnce: a stale page does not wait for the call that makes a new one,
-// inline neither.
+// inline neither, and when what is new is a file.
 func TestCacheStaleAtOnce(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
-		p := servePages(t, m)
+		p := servePages(t, m, "--x-sendfile", os.TempDir())
 		old := p.asks("GET", "/second").Text
+		p.saysOf("/sent", "miss")
 		var a *fapwstest.Answer
 		fapwstest.Eventually(t, "it is stale", func() bool {
 			a = p.asks("GET", "/second")
 			return a.Header.Get("Fapws-Cache") != "hit"
 		})
 		a.Is(t, old).Field(t, "Fapws-Cache", "stale")
-		fapwstest.Write(t, p.calls+".go", "")
+		fapwstest.Write(t, p.calls+".go", "go")
 		fapwstest.Eventually(t, "it is new", func() bool { return p.asks("GET", "/second").Text != old })
+		fapwstest.Eventually(t, "it is a file", func() bool { return p.asks("GET", "/sent").Text == "go" })
 	})
 }
 

@@ -39,6 +39,14 @@ def second(environ, start_response):
 seen = 0
 
 
+def sent(environ, start_response):
+    """Answers with the file that slow waits for, as soon as there is one."""
+    if not os.path.exists(CALLS + ".go"):
+        return page(environ, start_response)
+    start_response("200 OK", [("Content-Type", "text/plain"), ("X-Sendfile", CALLS + ".go")])
+    return []
+
+
 def large(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [b"0123456789abcdef" * 256]
@@ -76,6 +84,7 @@ PATHS = [
     ("/anyone", cached(page, ttl=60, cookies="ignore", status=[200, 404])),
     ("/obeys", cached(page)),
     ("/second", cached(second, ttl=1, stale=60)),
+    ("/sent", cached(sent, ttl=1, stale=60)),
     ("/slow", cached(slow, ttl=60)),
     ("/large", cached(large, ttl=60)),
     ("/plain", page),
