@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/base64"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -110,7 +111,11 @@ func decimalSeconds(dst []byte, e *Entry) ([]byte, bool) {
 
 // padded appends n with zeros before it.
 func padded(dst []byte, n int64, width int) []byte {
-	return padLeft(strconv.AppendInt(dst, n, 10), len(dst), width, '0')
+	start := len(dst)
+	for dst = strconv.AppendInt(dst, n, 10); len(dst)-start < width; {
+		dst = slices.Insert(dst, start, '0')
+	}
+	return dst
 }
 
 func (e *Entry) port() string {

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/itchyny/timefmt-go"
+
 	"fapws/runtime/system"
 )
 
@@ -367,5 +369,6 @@ func timeAtom(argument string) (atom, error) {
 	if err := CheckTimeFormat(rest); err != nil {
 		return nil, err
 	}
-	return func(dst []byte, e *Entry) ([]byte, bool) { return AppendTime(dst, rest, of(e)), true }, nil
+	format := withoutEO(rest)
+	return func(dst []byte, e *Entry) ([]byte, bool) { return timefmt.AppendFormat(dst, of(e), format), true }, nil
 }
