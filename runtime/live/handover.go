@@ -250,7 +250,7 @@ func (a *Sockets) resume(d *exchange.SocketState, fd int) error {
 	case len(d.Groups) > 0 && !a.Complete(d.Seq):
 		return errMessagesLost
 	}
-	_, err := a.loop.Resume(d, fd)
+	_, err := a.sites.ResumeSocket(d, fd)
 	return err
 }
 
@@ -292,9 +292,10 @@ func (a *Sockets) TakeBack(d *exchange.SocketState, fd int) {
 	a.loop.Do(func() { a.serveAgain(d, fd) })
 }
 
-func (a *Sockets) serveAgain(d *exchange.SocketState, fd int) (s *Socket) {
+func (a *Sockets) serveAgain(d *exchange.SocketState, fd int) *Socket {
 	d.Groups = nil // their messages are the other server's
-	s, err := a.loop.Resume(d, fd)
+	again, err := a.sites.ResumeSocket(d, fd)
+	s, _ := again.(*Socket)
 	if s != nil {
 		s.group = "" // it does not depart again
 	}

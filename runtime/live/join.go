@@ -133,7 +133,7 @@ func (s *Subscribers) begin(p *StreamSubscriber) {
 
 // History returns the past events that are kept now, for Encode. It must not be called on the loop.
 func (s *Subscribers) History() (events []*Event) {
-	s.server.Do(func() {
+	s.loop.Do(func() {
 		s.Take()
 		events = s.Kept()
 	})
@@ -144,7 +144,7 @@ func (s *Subscribers) History() (events []*Event) {
 // the number last are left out: what another server invents must not hide events to come. It must not be called on the loop.
 func (s *Subscribers) ImportHistory(text []byte, last uint64) error {
 	events, err := Decode(text)
-	s.server.Do(func() {
+	s.loop.Do(func() {
 		for _, e := range events {
 			if e.Seq <= last {
 				s.Restore(e, s.now())

@@ -123,7 +123,7 @@ func (s *Subscribers) end(p *StreamSubscriber) {
 // account writes the line of p, which has ended, to the access log.
 func (s *Subscribers) account(p *StreamSubscriber) {
 	if p.log != nil {
-		s.server.Account(p.log, p.sent, int64(p.framed))
+		s.sites.LogSubscriber(p.log, p.sent, int64(p.framed))
 		p.log = nil
 	}
 }
@@ -235,10 +235,10 @@ func (s *Subscribers) takeSocket(p *StreamSubscriber, c *conn.Conn) bool {
 	c.Unwatch()
 	c.Detach()
 	if err := s.open(p, c.Fd(), c.Local, c.Remote); err != nil {
-		s.server.Log(logfile.Error, "", "cannot watch a subscriber: "+err.Error())
+		s.conns.Log(logfile.Error, "cannot watch a subscriber: %v", err)
 		s.abandon(p)
 		s.account(p)
-		s.server.Count(-1)
+		s.loop.Count(-1)
 		return false
 	}
 	return true

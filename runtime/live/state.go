@@ -59,7 +59,7 @@ const (
 // StreamConfig.HandOver has to be set.
 func (s *Subscribers) Export(ctx context.Context, give func(d any, fd int) error) (n int, err error) {
 	end := time.Now().Add(exportPatience)
-	return export(ctx, give, s.server.Do, func(_ int, stop bool) (list []departed, more bool) {
+	return export(ctx, give, s.loop.Do, func(_ int, stop bool) (list []departed, more bool) {
 		if stop {
 			return nil, false
 		}
@@ -100,7 +100,7 @@ func (s *Subscribers) depart(p *StreamSubscriber) departed {
 	return departed{d, c.Fd(), func() {
 		endStream(c.Fd(), d.Minor)
 		unix.Close(c.Fd())
-		s.server.Do(func() { s.account(p) })
+		s.loop.Do(func() { s.account(p) })
 	}}
 }
 
@@ -147,7 +147,7 @@ func (s *Subscribers) Import(d *StreamState, fd int) error {
 	err := d.check()
 	if err == nil {
 		err = errStopped
-		s.server.Do(func() { err = s.resume(d, fd) })
+		s.loop.Do(func() { err = s.resume(d, fd) })
 	}
 	if err != nil {
 		endStream(fd, d.Minor)
@@ -171,7 +171,7 @@ func (d *StreamState) check() error {
 // resume begins to serve the subscriber that d and fd are.
 func (s *Subscribers) resume(d *StreamState, fd int) error {
 	switch {
-	case s.server.Full():
+	case s.loop.Full():
 		return errFull
 	case !s.Complete(d.Seq):
 		return errLost
@@ -183,9 +183,9 @@ func (s *Subscribers) resume(d *StreamState, fd int) error {
 		return err
 	}
 	if d.Log != nil {
-		p.log = s.server.RecordOf(d.Log)
+		p.log = s.sites.RecordOf(d.Log)
 	}
-	s.server.Count(1)
+	s.loop.Count(1)
 	s.replay(p, d.Seq, s.Since(d.Names, d.Seq))
 	s.join(p, d.Names)
 	s.begin(p)

@@ -59,8 +59,8 @@ type StreamClient struct {
 	Number      uint64 // of the subscriber, unique on this machine, also after a hand-over; below 2^53
 }
 
-// StreamLoop is the server that the subscribers are a part of. Its methods are called on the loop, except for Do.
-type StreamLoop interface {
+// Loop is the event loop that subscribers and WebSockets are a part of. Its methods are called on the loop, except for Do.
+type Loop interface {
 	// Do runs f on the loop, and returns when it has ended. It must not be called on the loop.
 	Do(f func())
 
@@ -70,15 +70,8 @@ type StreamLoop interface {
 	// Count notes one more client, whose descriptor did not come from a connection of the server, or, if n is -1, that a client has gone.
 	Count(n int)
 
-	// Account writes the line of a subscriber that has ended to the access log. sent is the number of bytes of the body, framed
-	// of the rest of the response.
-	Account(r *logfile.Record, sent, framed int64)
-
-	// RecordOf returns the record for the line of a request that another process handed over, or nil if there is no line.
-	RecordOf(s *logfile.State) *logfile.Record
-
-	// Log writes a line about a client, or about none (""), to the error log.
-	Log(level logfile.Level, client, line string)
+	// Dismiss sends the last bytes to a client that no handler has, and closes fd when the client has read them.
+	Dismiss(fd int, last []byte)
 }
 
 // response is a handler's response to a client that is a subscriber already, from its head to its last part. It stands between the

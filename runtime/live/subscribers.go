@@ -30,7 +30,8 @@ const (
 // otherwise.
 type Subscribers struct {
 	*Fanout
-	server StreamLoop
+	loop   Loop
+	sites  *exchange.Server
 	conns  *conn.Set
 	cfg    StreamConfig
 	most   int // connections of clients
@@ -53,9 +54,10 @@ type eventFormat struct {
 	limit int // bytes of the largest event
 }
 
-// NewSubscribers returns Subscribers of a server, whose connections are conns. Configure and Bind follow before anything else is called.
-func NewSubscribers(server StreamLoop, conns *conn.Set) *Subscribers {
-	s := &Subscribers{server: server, conns: conns, addresses: map[string]int32{}, next: uint64(os.Getpid())<<30 + 1}
+// NewSubscribers returns the subscribers of a loop, whose connections are conns, with requests of sites. Configure follows before anything
+// else is called.
+func NewSubscribers(loop Loop, sites *exchange.Server, conns *conn.Set) *Subscribers {
+	s := &Subscribers{loop: loop, sites: sites, conns: conns, addresses: map[string]int32{}, next: uint64(os.Getpid())<<30 + 1}
 	s.Fanout = NewFanout(func() bool { return conns.Events.Busy() }, batchBytes)
 	s.format.Store(&eventFormat{epoch: MakeEpoch(s.start.UnixMilli())})
 	return s
@@ -103,7 +105,7 @@ func (f *eventFormat) event(m *Message, seq uint64) (*Event, error) {
 // Counts returns the number of subscribers of each channel. It must not be called on the loop.
 func (s *Subscribers) Counts() map[string]int {
 	counts := map[string]int{}
-	s.server.Do(func() {
+	s.loop.Do(func() {
 		s.Channels(func(c *Channel) { counts[c.Name] = len(c.Subscribers) })
 	})
 	return counts
@@ -113,7 +115,7 @@ func (s *Subscribers) Counts() map[string]int {
 func (s *Subscribers) Tick() {
 	s.Expire()
 	if s.reported > mostNamed {
-		s.server.Log(logfile.Warning, "", fmt.Sprintf("%d more subscribers were dropped or refused", s.reported-mostNamed))
+		s.conns.Log(logfile.Warning, "%d more subscribers were dropped or refused", s.reported-mostNamed)
 	}
 	s.reported = 0
 }
@@ -121,7 +123,7 @@ func (s *Subscribers) Tick() {
 // report logs a line about a client, unless there are too many.
 func (s *Subscribers) report(level logfile.Level, client, line string) {
 	if s.mayReport() {
-		s.server.Log(level, client, line)
+		s.sites.Config.LogClient(level, client, line)
 	}
 }
 
@@ -267,7 +269,7 @@ func (p *StreamSubscriber) Closed() {
 }
 
 // Gone implements conn.Holder.
-func (p *StreamSubscriber) Gone() { p.s.server.Count(-1) }
+func (p *StreamSubscriber) Gone() { p.s.loop.Count(-1) }
 
 // network is what counts as one client in Subscribers.addresses.
 func (p *StreamSubscriber) network() string { return conn.Network(p.addr.String()) }
