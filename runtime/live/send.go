@@ -93,7 +93,9 @@ func (s *Subscribers) drop(p *StreamSubscriber, why string) {
 		s.abandon(p) // its connection ends when its turn comes: see serve
 		return
 	}
-	s.report(logfile.Info, p.String(), "a subscriber of "+p.position.Names()[0]+" "+why+" and has been dropped")
+	if s.mayReport() {
+		s.sites.Config.LogClient(logfile.Info, p.String(), "a subscriber of "+p.position.Names()[0]+" "+why+" and has been dropped")
+	}
 	s.reset(p, why)
 }
 

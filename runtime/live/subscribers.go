@@ -120,13 +120,6 @@ func (s *Subscribers) Tick() {
 	s.reported = 0
 }
 
-// report logs a line about a client, unless there are too many.
-func (s *Subscribers) report(level logfile.Level, client, line string) {
-	if s.mayReport() {
-		s.sites.Config.LogClient(level, client, line)
-	}
-}
-
 // mayReport reports whether one more line about a client may be logged.
 func (s *Subscribers) mayReport() bool {
 	s.reported++
