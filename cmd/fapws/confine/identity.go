@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // nobody is the group of a user without an entry in the user database: it
@@ -125,6 +127,66 @@ func (id *Identity) Credential() *syscall.Credential {
 		c.Groups = append(c.Groups, uint32(g))
 	}
 	return c
+}
+
+// become makes all threads of this process, which is root, the identity.
+func (id *Identity) become() error {
+	// Groups first: the right to change them goes with root.
+	if err := syscall.Setgroups(id.Groups); err != nil {
+		return fmt.Errorf("cannot set the groups of %s: %w", id, err)
+	}
+	if err := syscall.Setgid(id.GID); err != nil {
+		return fmt.Errorf("cannot become group of %s: %w", id, err)
+	}
+	if err := syscall.Setuid(id.UID); err != nil {
+		return fmt.Errorf("cannot become %s: %w", id, err)
+	}
+	return nil
+}
+
+// borrowed runs f as Borrow has it, unless this process is not root, or cannot.
+func (id *Identity) borrowed(f func()) {
+	if os.Geteuid() != 0 {
+		return
+	}
+	if restore, err := id.Borrow(); err == nil {
+		defer restore()
+		f()
+	}
+}
+
+// Enter returns an error that names the first directory on the way to folder, an
+// absolute path, that the identity may not enter (path_resolution(7)). It asks the
+// kernel, which also knows access control lists. Other errors are left to the use
+// of the folder: nil also means that the answer is unknown, and a process that is
+// not root gets no other. The caller must have locked its goroutine to its thread.
+func (id *Identity) Enter(folder string) (err error) {
+	id.borrowed(func() {
+		way := "/"
+		for name := range strings.SplitSeq(filepath.Clean(folder), "/") {
+			way = filepath.Join(way, name)
+			var st unix.Stat_t
+			if errors.Is(unix.Stat(way+"/.", &st), unix.EACCES) {
+				err = fmt.Errorf("user %s cannot enter the directory %s: permission denied", id.username(), way)
+				return
+			}
+		}
+	})
+	return err
+}
+
+// MayRead reports whether the identity may read a file. It asks the kernel, as Enter does; the answer is true where that
+// cannot be asked, or the file does not exist.
+func (id *Identity) MayRead(name string) (may bool) {
+	may = true
+	id.borrowed(func() {
+		fd, err := unix.Open(name, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+		if err == nil {
+			unix.Close(fd)
+		}
+		may = !errors.Is(err, unix.EACCES)
+	})
+	return may
 }
 
 // SetEnviron gives HOME, USER and LOGNAME in the environment of this process,
