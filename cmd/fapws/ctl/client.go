@@ -276,13 +276,14 @@ func (c *Cache) Add(o *Cache) {
 	c.Bypassed += o.Bypassed
 }
 
+// asked returns how many requests there were for pages that may be kept.
+func (c *Cache) asked() int64 { return c.Hits + c.Stale + c.Misses + c.Bypassed }
+
+// rate returns the percentage of them that were answered from the cache.
+func (c *Cache) rate() float64 { return 100 * float64(c.Hits+c.Stale) / float64(max(1, c.asked())) }
+
 // String says it to people.
 func (c *Cache) String() string {
-	asked := c.Hits + c.Stale + c.Misses + c.Bypassed
-	rate := 0.0
-	if asked > 0 {
-		rate = 100 * float64(c.Hits+c.Stale) / float64(asked)
-	}
 	return fmt.Sprintf("cache: %s, %.1f of %.1f MB, %.1f %% of %d requests answered from it",
-		pool.Count(c.Entries, "page"), float64(c.Bytes)/1e6, float64(c.Limit)/1e6, rate, asked)
+		pool.Count(c.Entries, "page"), float64(c.Bytes)/1e6, float64(c.Limit)/1e6, c.rate(), c.asked())
 }

@@ -191,21 +191,26 @@ type Active struct {
 	At      string  `json:"at,omitempty"` // where Python is, or ""
 }
 
+// heading is what top and status say first.
+func (r *Report) heading() string {
+	where := "not served yet"
+	if len(r.Addresses) > 0 {
+		where = "on " + strings.Join(r.Addresses, "  ")
+	}
+	text := fmt.Sprintf("fapws %s, %s, pid %d, up %s\n%s %s\n", r.Version, python(r), r.PID, period(r.Uptime), r.App, where)
+	if r.Failure != "" {
+		text += "the last reload failed: " + r.Failure + "\n"
+	}
+	return text
+}
+
 // write prints a report as text or as JSON.
 func (r *Report) write(w io.Writer, asJSON bool) error {
 	if asJSON {
 		return json.NewEncoder(w).Encode(r)
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "fapws %s, %s, pid %d, up %s\n", r.Version, python(r), r.PID, period(r.Uptime))
-	where := "not served yet"
-	if len(r.Addresses) > 0 {
-		where = "on " + strings.Join(r.Addresses, "  ")
-	}
-	fmt.Fprintf(&b, "%s %s\n", r.App, where)
-	if r.Failure != "" {
-		fmt.Fprintf(&b, "the last reload failed: %s\n", r.Failure)
-	}
+	b.WriteString(r.heading())
 	r.workerTable().write(&b)
 	for _, worker := range r.Workers {
 		if worker.Cut > 0 {
@@ -267,28 +272,4 @@ func tlsView(before, now *Answer, seconds float64) *TLSView {
 		v.Certificates[s.Label("name")] = s.Value - float64(time.Now().Unix())
 	})
 	return v
-}
-
-// String is a line about v.
-func (v *TLSView) String() string {
-	var b strings.Builder
-	full, resumed, failed := v.Handshakes["full"], v.Handshakes["resumed"], 0.0
-	for _, n := range v.Failures {
-		failed += n
-	}
-	fmt.Fprintf(&b, "TLS: %.0f connections, %.1f handshakes/s; ever: %.0f full, %.0f resumed, %.0f failed", v.Connections, v.Rate, full, resumed, failed)
-	name, left := "", 0.0
-	for one, seconds := range v.Certificates {
-		if name == "" || seconds < left || seconds == left && one < name {
-			name, left = one, seconds
-		}
-	}
-	switch {
-	case name == "":
-	case left <= 0:
-		fmt.Fprintf(&b, "; the certificate for %s has expired", name)
-	default:
-		fmt.Fprintf(&b, "; the certificate for %s expires in %.0f days", name, left/86400)
-	}
-	return b.String()
 }
