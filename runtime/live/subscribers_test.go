@@ -99,7 +99,7 @@ func TestDrop(t *testing.T) {
 		}
 	}
 	h.Do(func() {
-		for p := range h.s.behind {
+		for p := range h.s.young {
 			t.Errorf("%s is still behind", p)
 		}
 		if p.queue != nil || p.state != idle {
