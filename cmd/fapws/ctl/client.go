@@ -66,7 +66,11 @@ func Run(args []string, stdout io.Writer) error {
 	case Stack:
 		_, err = io.WriteString(stdout, visible(a.Text))
 	case Metrics:
-		_, err = io.WriteString(stdout, visible(o.format(a.Families)))
+		text := metrics.OpenMetrics
+		if o.plain {
+			text = metrics.Plain
+		}
+		_, err = io.WriteString(stdout, visible(text(a.Families)))
 	case Reload:
 		_, err = fmt.Fprintln(stdout, "reloaded")
 	case Purge:
@@ -112,14 +116,6 @@ type options struct {
 	json    bool
 	plain   bool // with Metrics
 	once    bool // with Top
-}
-
-// format returns families in the text format that o asks for.
-func (o *options) format(families []metrics.Family) string {
-	if o.plain {
-		return metrics.Plain(families)
-	}
-	return metrics.OpenMetrics(families)
 }
 
 // parse reads flags and the command, in any order.
@@ -190,11 +186,11 @@ func parse(args []string) (o options, err error) {
 // only one there is. Root's servers come first, then those of everybody.
 func choose(pid int) (string, error) {
 	uid := os.Getuid()
-	running := living(search(uid), pid)
+	running := search(uid, pid)
 	if len(running) == 0 && uid == 0 {
 		for _, other := range users() {
 			if other != uid {
-				running = append(running, living(search(other), pid)...)
+				running = append(running, search(other, pid)...)
 			}
 		}
 	}
@@ -216,16 +212,6 @@ func pick(running []found, pid, uid int) (path string, err error) {
 		lines = append(lines, "\n  --pid "+strconv.Itoa(f.pid)+describe(f.path))
 	}
 	return "", fmt.Errorf("%d servers are running; choose one:%s", len(running), strings.Join(lines, ""))
-}
-
-// living returns those with a listener.
-func living(list []found, pid int) (running []found) {
-	for _, f := range list {
-		if (pid == 0 || f.pid == pid) && answers(f.path) {
-			running = append(running, f)
-		}
-	}
-	return running
 }
 
 // describe returns the application of a server, if it answers soon.

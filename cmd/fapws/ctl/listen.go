@@ -141,7 +141,7 @@ const (
 	// be a busy machine.
 	askWithin = 30 * time.Second
 
-	// atOnce is how many clients may be connected. When more come, the process that has the most silent ones loses its oldest.
+	// atOnce is how many clients may be connected. When more come, the one that is silent and came last makes room.
 	atOnce = 32
 
 	longestRequest = 4 << 10
@@ -158,10 +158,9 @@ type Socket struct {
 	clients []*client // the oldest first
 }
 
-// client is a connection of the process pid, 0 if that is not known. silent: its request has not arrived.
+// client is a connection. silent: its request has not arrived.
 type client struct {
 	*net.UnixConn
-	pid    int
 	silent bool
 }
 
@@ -250,8 +249,7 @@ func (s *Socket) serve() {
 			time.Sleep(100 * time.Millisecond) // no descriptor is left, mostly
 			continue
 		}
-		_, pid, _ := peer(c)
-		one := &client{c, pid, true}
+		one := &client{c, true}
 		if !s.admit(one) {
 			c.Close()
 			continue
@@ -268,23 +266,14 @@ func (s *Socket) admit(c *client) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.clients) >= atOnce {
-		silent := map[int]int{} // by pid
-		for _, c := range s.clients {
-			if c.silent {
-				silent[c.pid]++
-			}
+		last := len(s.clients) - 1
+		for ; last >= 0 && !s.clients[last].silent; last-- {
 		}
-		oldest, most := -1, 0
-		for i, c := range s.clients {
-			if c.silent && silent[c.pid] > most {
-				oldest, most = i, silent[c.pid]
-			}
-		}
-		if oldest < 0 {
+		if last < 0 {
 			return false
 		}
-		s.clients[oldest].Close()
-		s.clients = slices.Delete(s.clients, oldest, oldest+1)
+		s.clients[last].Close()
+		s.clients = slices.Delete(s.clients, last, last+1)
 	}
 	s.clients = append(s.clients, c)
 	return true
@@ -318,14 +307,11 @@ func (s *Socket) talk(c *client) {
 		_, _ = c.Read(make([]byte, 1)) // until the client leaves, or this process ends
 		return
 	}
-	reply(c, s.do(&r))
-}
-
-func (s *Socket) do(r *request) Answer {
 	if err := r.Purge.Check(); r.Command == Purge && err != nil {
-		return Answer{Error: err.Error()}
+		reply(c, Answer{Error: err.Error()})
+		return
 	}
-	return s.server.answer(r.Command, r.Purge, Commands)
+	reply(c, s.server.answer(r.Command, r.Purge, Commands))
 }
 
 func reply(c net.Conn, a Answer) {
@@ -339,19 +325,6 @@ func allowed(c *net.UnixConn, uids ...int) error {
 		return fmt.Errorf("only the user of the server and root may do this")
 	}
 	return nil
-}
-
-// dialWithin connects to a socket. While the queue of the socket is full (EAGAIN, connect(2)), it tries again.
-func dialWithin(path string, d time.Duration) (*net.UnixConn, error) {
-	for until := time.Now().Add(d); ; time.Sleep(5 * time.Millisecond) {
-		c, err := net.DialTimeout("unix", path, time.Until(until))
-		if err == nil {
-			return c.(*net.UnixConn), nil
-		}
-		if !errors.Is(err, syscall.EAGAIN) || time.Now().After(until) {
-			return nil, err
-		}
-	}
 }
 
 // short returns the cause in an error of package net, without operation and address.
