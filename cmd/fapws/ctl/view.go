@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -53,22 +54,19 @@ type Quantiles struct {
 // Compare returns what happened between two answers to Top of the same server, seconds apart.
 func Compare(before, now *Answer, seconds float64) *View {
 	v := &View{
-		Interval: seconds, Report: *now.Status, Active: now.Active,
-		Threads: map[string]float64{}, Connections: map[string]float64{},
+		Interval: seconds, Report: *now.Status, Active: append([]Active{}, now.Active...),
+		Threads: values(now, "fapws_threads", "state"), Connections: values(now, "fapws_connections", "kind"),
 		InFlight: value(now, "fapws_requests_in_flight"),
 		Queue:    value(now, "fapws_queue_length"),
 		Upstream: value(now, "fapws_upstream_errors"),
 		Restarts: value(now, "fapws_worker_restarts"),
 		LogLost:  value(now, "fapws_log_lines_lost"),
 	}
-	if v.Active == nil {
-		v.Active = []Active{}
+	if metrics.Find(now.Families, "fapws_threads_limit") != nil {
+		v.Threads["limit"] = value(now, "fapws_threads_limit")
 	}
-	each(now, "fapws_threads", func(s *metrics.Series) { v.Threads[s.Label("state")] = s.Value })
-	each(now, "fapws_threads_limit", func(s *metrics.Series) { v.Threads["limit"] = s.Value })
-	each(now, "fapws_connections", func(s *metrics.Series) { v.Connections[s.Label("kind")] = s.Value })
-	each(now, "fapws_upstream_connections_idle", func(s *metrics.Series) { v.Connections["upstream_idle"] = s.Value })
-	each(now, "fapws_upstream_requests", func(s *metrics.Series) { v.Connections["upstream"] = s.Value })
+	v.Connections["upstream"] = value(now, "fapws_upstream_requests")
+	v.Connections["upstream_idle"] = value(now, "fapws_upstream_connections_idle")
 	v.TLS = tlsView(before, now, seconds)
 	v.QueueWait = quantiles(before, now, "fapws_queue_wait_seconds")
 	v.GILWait = quantiles(before, now, "fapws_gil_wait_seconds")
@@ -167,19 +165,19 @@ func find(o *Answer, name, labels string) *metrics.Series {
 	return nil
 }
 
-func each(o *Answer, name string, do func(*metrics.Series)) {
+// values returns the values of a counter or gauge by one of its labels.
+func values(o *Answer, name, label string) map[string]float64 {
+	all := map[string]float64{}
 	if f := metrics.Find(o.Families, name); f != nil {
 		for i := range f.Series {
-			do(&f.Series[i])
+			all[f.Series[i].Label(label)] += f.Series[i].Value
 		}
 	}
+	return all
 }
 
 // value returns the sum of all series of a counter or gauge.
-func value(o *Answer, name string) (sum float64) {
-	each(o, name, func(s *metrics.Series) { sum += s.Value })
-	return sum
-}
+func value(o *Answer, name string) float64 { return values(o, name, "")[""] }
 
 // Active is a request that a handler has.
 type Active struct {
@@ -255,21 +253,14 @@ func tlsView(before, now *Answer, seconds float64) *TLSView {
 	}
 	v := &TLSView{
 		Connections: value(now, "fapws_tls_connections"), InProgress: value(now, "fapws_tls_handshakes_in_progress"),
-		Handshakes: map[string]float64{}, Failures: map[string]float64{}, Certificates: map[string]float64{},
+		Rate:         max(0, value(now, handshakes)-value(before, handshakes)) / seconds,
+		Handshakes:   values(now, handshakes, "kind"),
+		Failures:     values(now, "fapws_tls_handshake_failures", "reason"),
+		Certificates: values(now, "fapws_tls_certificate_expiry_timestamp_seconds", "name"),
 	}
-	each(now, handshakes, func(s *metrics.Series) {
-		v.Handshakes[s.Label("kind")] = s.Value
-		if old := find(before, handshakes, s.Labels); old != nil {
-			v.Rate += max(0, s.Value-old.Value) / seconds
-		}
-	})
-	each(now, "fapws_tls_handshake_failures", func(s *metrics.Series) {
-		if s.Value > 0 {
-			v.Failures[s.Label("reason")] = s.Value
-		}
-	})
-	each(now, "fapws_tls_certificate_expiry_timestamp_seconds", func(s *metrics.Series) {
-		v.Certificates[s.Label("name")] = s.Value - float64(time.Now().Unix())
-	})
+	maps.DeleteFunc(v.Failures, func(_ string, n float64) bool { return n == 0 })
+	for name := range v.Certificates {
+		v.Certificates[name] -= float64(time.Now().Unix())
+	}
 	return v
 }
