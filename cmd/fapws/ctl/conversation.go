@@ -30,11 +30,6 @@ const (
 	lookEvery = time.Second
 )
 
-var (
-	errEnded = errors.New("the server has ended")
-	errLate  = fmt.Errorf("no answer within %v", answerWithin)
-)
-
 // conversation is the connection of a client to a server. It ends with the process of the server: other processes, forks of
 // the application, may hold the socket longer than that.
 type conversation struct {
@@ -120,9 +115,9 @@ func (p *patience) Read(b []byte) (n int, err error) {
 		case n > 0 || !errors.Is(err, os.ErrDeadlineExceeded):
 			return n, err
 		case over:
-			return 0, errEnded
+			return 0, errors.New("the server has ended")
 		case p.left > 0 && time.Now().After(until):
-			return 0, errLate
+			return 0, fmt.Errorf("no answer within %v", answerWithin)
 		}
 		over = p.c.pid > 0 && ended(p.c.pid) // the next round reads its last words
 	}
