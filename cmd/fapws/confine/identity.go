@@ -18,7 +18,7 @@ import (
 
 // nobody is the group of a user without an entry in the user database: it
 // owns nothing by convention.
-const nobody = 65534
+const nobody = "65534"
 
 // Identity is a user and its groups, as the kernel takes them, and the variables that programs expect in the
 // environment of such a user.
@@ -52,7 +52,7 @@ func lookup(username, group string, uid, gid int) (*Identity, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := id.take(entry, username); err != nil {
+		if err := id.take(entry); err != nil {
 			return nil, err
 		}
 	} else if entry, err := user.LookupId(strconv.Itoa(uid)); err == nil {
@@ -74,19 +74,17 @@ func lookup(username, group string, uid, gid int) (*Identity, error) {
 	return id, nil
 }
 
-// take copies an entry of the user database, or does without one.
-func (id *Identity) take(entry *user.User, text string) (err error) {
-	if entry == nil {
-		id.UID, err = number(text)
-		id.GID = nobody
-		return err
-	}
+// take copies what userEntry has found.
+func (id *Identity) take(entry *user.User) (err error) {
 	id.Name, id.Home = entry.Username, entry.HomeDir
 	if id.UID, err = number(entry.Uid); err != nil {
 		return err
 	}
 	if id.GID, err = number(entry.Gid); err != nil {
 		return err
+	}
+	if entry.Username == "" {
+		return nil
 	}
 	groups, err := entry.GroupIds()
 	if err != nil {
@@ -213,10 +211,7 @@ func Owner(text string) (uid, gid int, err error) {
 		if err != nil {
 			return -1, -1, err
 		}
-		if entry != nil {
-			username = entry.Uid
-		}
-		if uid, err = number(username); err != nil {
+		if uid, err = number(entry.Uid); err != nil {
 			return -1, -1, err
 		}
 	}
@@ -228,8 +223,7 @@ func Owner(text string) (uid, gid int, err error) {
 	return uid, gid, nil
 }
 
-// userEntry finds a user by name or number; nil stands for a number without
-// entry.
+// userEntry finds a user by name or number; a number without an entry gets one without a name.
 func userEntry(text string) (*user.User, error) {
 	entry, err := user.Lookup(text)
 	if err == nil {
@@ -239,7 +233,7 @@ func userEntry(text string) (*user.User, error) {
 		if entry, err := user.LookupId(text); err == nil {
 			return entry, nil
 		}
-		return nil, nil
+		return &user.User{Uid: text, Gid: nobody, HomeDir: "/"}, nil
 	}
 	if errors.As(err, new(user.UnknownUserError)) {
 		return nil, fmt.Errorf("unknown user %q", text)
