@@ -66,9 +66,9 @@ type Event struct {
 	ID   string
 	Op   exchange.Op // of NewFrame: OpText or OpBinary
 
-	wire       []byte // with the framing of a chunk, or of a WebSocket's message
-	start, end int    // of the text in it
-	variants   []variant
+	wire       []byte           // with the framing of a chunk, or of a WebSocket's message
+	start, end int              // of the text in it
+	variants   map[uint8][]byte // by their keys
 
 	at int64 // when it was kept, nanoseconds
 	in *ring // that keeps it, or nil
@@ -121,21 +121,16 @@ func NewFrame(name string, seq uint64, wire []byte, header int, op exchange.Op) 
 	return &Event{Seq: seq, Name: name, Op: op, wire: wire, start: header, end: len(wire)}
 }
 
-// variant is an event in another form.
-type variant struct {
-	key  uint8
-	wire []byte
-}
-
-// Variant returns the event in the form of that key, which make makes once for all subscribers. It must be called on the loop.
-func (e *Event) Variant(key uint8, make func(text []byte) []byte) []byte {
-	for i := range e.variants {
-		if e.variants[i].key == key {
-			return e.variants[i].wire
+// Variant returns the event in the form of that key, which compress makes once for all subscribers. It must be called on the loop.
+func (e *Event) Variant(key uint8, compress func(text []byte) []byte) []byte {
+	wire, made := e.variants[key]
+	if !made {
+		if e.variants == nil {
+			e.variants = map[uint8][]byte{}
 		}
+		wire = compress(e.Text())
+		e.variants[key] = wire
 	}
-	wire := make(e.Text())
-	e.variants = append(e.variants, variant{key, wire})
 	return wire
 }
 

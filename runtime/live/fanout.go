@@ -29,13 +29,13 @@ type Fanout struct {
 	// kernel keeps for a connection, so that a client that reads at once is never taken for slow.
 	batchBytes int
 
-	backlog  []*Event // in no batch yet
-	batch    []*Event
-	begun    time.Time  // when the batch began
-	channels []*Channel // of the batch that are left: the last one is being done
-	left     int        // subscribers of it that are left: those in front
-	mine     []*Event   // scratch: the events of one subscriber
-	turning  bool       // the loop will call Turn again
+	backlog []*Event // in no batch yet
+	batch   []*Event
+	begun   time.Time  // when the batch began
+	due     []*Channel // of the batch that are left: the last one is being done
+	left    int        // subscribers of it that are left: those in front
+	mine    []*Event   // scratch: the events of one subscriber
+	turning bool       // the loop will call Turn again
 	pacer
 }
 
@@ -127,12 +127,12 @@ func (f *Fanout) step(until time.Time, least, most int) (more bool) {
 		if n >= least && (n-least)%sliceAsk == 0 && f.busy() || n%16 == 15 && time.Now().After(until) {
 			return true
 		}
-		subscribers := f.channels[len(f.channels)-1].Subscribers
+		subscribers := f.due[len(f.due)-1].Subscribers
 		// From the last one down: one that leaves meanwhile is replaced by one that has
 		// had its turn, and one that joins comes behind, with nothing to get.
 		f.left = min(f.left, len(subscribers)) - 1
 		if f.left < 0 {
-			f.channels = f.channels[:len(f.channels)-1]
+			f.due = f.due[:len(f.due)-1]
 			f.nextChannel()
 			continue
 		}
@@ -143,15 +143,15 @@ func (f *Fanout) step(until time.Time, least, most int) (more bool) {
 
 // nextChannel begins with the next channel of the batch, or ends the batch.
 func (f *Fanout) nextChannel() {
-	if n := len(f.channels); n > 0 {
-		f.left = len(f.channels[n-1].Subscribers)
+	if n := len(f.due); n > 0 {
+		f.left = len(f.due[n-1].Subscribers)
 		return
 	}
 	for _, e := range f.batch {
 		f.inbox.bytes.Add(-int64(e.size()))
 	}
 	clear(f.mine)
-	f.batch, f.channels, f.mine = nil, nil, f.mine[:0]
+	f.batch, f.due, f.mine = nil, nil, f.mine[:0]
 }
 
 // nextBatch begins the next batch, unless there is none or it waits for subscribers.
@@ -169,8 +169,8 @@ func (f *Fanout) nextBatch() bool {
 		f.backlog = nil
 	}
 	for _, e := range f.batch {
-		if c := f.Of(e.Name); c != nil && !slices.Contains(f.channels, c) { // all may have left
-			f.channels = append(f.channels, c)
+		if c := f.Of(e.Name); c != nil && !slices.Contains(f.due, c) { // all may have left
+			f.due = append(f.due, c)
 		}
 	}
 	f.begun = time.Now()

@@ -82,7 +82,9 @@ func TestFanoutOrder(t *testing.T) {
 	if n := f.Waiting(); n != 0 {
 		t.Errorf("%d bytes are still counted", n)
 	}
-	f.Channels(func(c *Channel) { t.Errorf("channel %s is left over", c.Name) })
+	for name := range f.channels {
+		t.Errorf("channel %s is left over", name)
+	}
 }
 
 // TestPacer: the next batch waits for subscribers that are behind, in pauses that count the same however long they

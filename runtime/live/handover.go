@@ -216,8 +216,6 @@ func (s *Socket) depart(p *exchange.Part) {
 
 // How a server serves the WebSockets of another one, and closes those that it cannot serve.
 
-var errMessagesLost = errors.New("messages to its groups have been lost")
-
 // mostResuming bounds the WebSockets that handlers have not resumed yet.
 const mostResuming = 64
 
@@ -248,7 +246,7 @@ func (a *Sockets) resume(d *exchange.SocketState, fd int) error {
 	case a.leaving != 0 && !a.stay:
 		return errStopped
 	case len(d.Groups) > 0 && !a.Complete(d.Seq):
-		return errMessagesLost
+		return errors.New("messages to its groups have been lost")
 	}
 	_, err := a.sites.ResumeSocket(d, fd)
 	return err

@@ -131,13 +131,6 @@ func (h *Hub) Count(name string) int {
 	return 0
 }
 
-// Channels calls f for each channel with subscribers.
-func (h *Hub) Channels(f func(*Channel)) {
-	for _, c := range h.channels {
-		f(c)
-	}
-}
-
 // Names returns the names of its channels.
 func (p *Position) Names() []string {
 	names := make([]string, len(p.subs))

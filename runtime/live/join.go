@@ -17,11 +17,6 @@ import (
 	"fapws/runtime/logfile"
 )
 
-var (
-	errPerAddress = errors.New("too many subscribers from one address")
-	errRoom       = errors.New("too few connections are left for other clients")
-)
-
 // admit makes the client that has sent r a subscriber of channels. Events wait until begin. The error says, in one line, which
 // limit does not allow it.
 func (s *Subscribers) admit(names []string, r *exchange.Request) (*StreamSubscriber, error) {
@@ -67,11 +62,11 @@ func (s *Subscribers) full(names []string, p *StreamSubscriber) error {
 		}
 	}
 	if p.addr.IsValid() && int(s.addresses[p.network()]) >= s.cfg.PerAddress {
-		return errPerAddress
+		return errors.New("too many subscribers from one address")
 	}
 	// They stay for long: if all connections were theirs, other clients would never be served.
 	if s.most > 1 && s.joined >= s.most-max(s.most/16, 1) {
-		return errRoom
+		return errors.New("too few connections are left for other clients")
 	}
 	return nil
 }

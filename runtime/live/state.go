@@ -3,10 +3,10 @@ package live
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"net/netip"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -137,15 +137,15 @@ func endStream(fd int, minor uint8) {
 var (
 	errFull    = errors.New("the limit of connections is reached")
 	errStopped = errors.New("the server has stopped")
-	errLost    = errors.New("events of its channels have been lost")
 )
 
 // Import serves a subscriber that Export has given away, perhaps in
 // another process. It owns fd from now on, also if there is an error: then the client is told to
 // come back. It must not be called on the loop, and not before the server serves.
 func (s *Subscribers) Import(d *StreamState, fd int) error {
-	err := d.check()
+	names, err := ParseNames(strings.Join(d.Names, ","))
 	if err == nil {
+		d.Names = names
 		err = errStopped
 		s.loop.Do(func() { err = s.resume(d, fd) })
 	}
@@ -156,25 +156,13 @@ func (s *Subscribers) Import(d *StreamState, fd int) error {
 	return err
 }
 
-func (d *StreamState) check() error {
-	if len(d.Names) == 0 || len(d.Names) > MaxNames {
-		return fmt.Errorf("a subscriber of %d channels", len(d.Names))
-	}
-	for _, name := range d.Names {
-		if err := CheckChannelName(name); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // resume begins to serve the subscriber that d and fd are.
 func (s *Subscribers) resume(d *StreamState, fd int) error {
 	switch {
 	case s.loop.Full():
 		return errFull
 	case !s.Complete(d.Seq):
-		return errLost
+		return errors.New("events of its channels have been lost")
 	}
 	addr, _ := netip.ParseAddr(d.Address)
 	p := &StreamSubscriber{s: s, addr: addr, port: d.Port, minor: d.Minor, number: d.Number, sent: d.Sent, framed: uint32(d.Framed)}

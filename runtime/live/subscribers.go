@@ -90,23 +90,23 @@ func (s *Subscribers) Publish(seq uint64, m *Message) (uint64, error) {
 	if err := m.Check(); err != nil {
 		return 0, err
 	}
-	return s.Fanout.Publish(seq, func(seq uint64) (*Event, error) { return s.format.Load().event(m, seq) })
-}
-
-// event makes the event of a message that was checked.
-func (f *eventFormat) event(m *Message, seq uint64) (*Event, error) {
-	e := NewEvent(m, seq, f.epoch)
-	if size := len(e.Text()); size > f.limit {
-		return nil, fmt.Errorf("an event has %d bytes; the maximum is %d", size, f.limit)
-	}
-	return e, nil
+	return s.Fanout.Publish(seq, func(seq uint64) (*Event, error) {
+		f := s.format.Load()
+		e := NewEvent(m, seq, f.epoch)
+		if size := len(e.Text()); size > f.limit {
+			return nil, fmt.Errorf("an event has %d bytes; the maximum is %d", size, f.limit)
+		}
+		return e, nil
+	})
 }
 
 // Counts returns the number of subscribers of each channel. It must not be called on the loop.
 func (s *Subscribers) Counts() map[string]int {
 	counts := map[string]int{}
 	s.loop.Do(func() {
-		s.Channels(func(c *Channel) { counts[c.Name] = len(c.Subscribers) })
+		for name, c := range s.channels {
+			counts[name] = len(c.Subscribers)
+		}
 	})
 	return counts
 }
