@@ -35,9 +35,17 @@ var shared = []uintptr{
 const newNamespaces = unix.CLONE_NEWNS | unix.CLONE_NEWCGROUP | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC | unix.CLONE_NEWUSER |
 	unix.CLONE_NEWPID | unix.CLONE_NEWNET
 
-// filterOf makes the filter for a process.
+// filterOf makes the filter for a process. System calls in the form of another architecture (32 bits on a machine of 64) have other
+// numbers and are denied.
 func filterOf(r *Rules) *filter {
-	f := newFilter(architecture)
+	f := &filter{[]bpf.Instruction{
+		bpf.LoadAbsolute{Off: offArch, Size: 4},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: architecture, SkipTrue: 1},
+		deny(unix.EPERM),
+		bpf.LoadAbsolute{Off: offNumber, Size: 4},
+		bpf.JumpIf{Cond: bpf.JumpLessThan, Val: 0x40000000, SkipTrue: 1}, // x32
+		deny(unix.ENOSYS),
+	}}
 	for _, number := range slices.Concat(administration, shared, more) {
 		f.when(number)
 	}
@@ -153,19 +161,6 @@ func deny(errno unix.Errno) bpf.RetConstant {
 // filter is a program for seccomp: what it does not deny is allowed.
 type filter struct {
 	program []bpf.Instruction
-}
-
-// newFilter begins a filter. System calls in the form of another architecture (32 bits on a machine of 64) have other
-// numbers and are denied.
-func newFilter(arch uint32) *filter {
-	return &filter{[]bpf.Instruction{
-		bpf.LoadAbsolute{Off: offArch, Size: 4},
-		bpf.JumpIf{Cond: bpf.JumpEqual, Val: arch, SkipTrue: 1},
-		deny(unix.EPERM),
-		bpf.LoadAbsolute{Off: offNumber, Size: 4},
-		bpf.JumpIf{Cond: bpf.JumpLessThan, Val: 0x40000000, SkipTrue: 1}, // x32
-		deny(unix.ENOSYS),
-	}}
 }
 
 // when denies a system call with EPERM if all of conds hold. Other conditions of the same call may follow.

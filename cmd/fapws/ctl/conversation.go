@@ -96,9 +96,6 @@ func (c *conversation) ask(r *request, within time.Duration) (a Answer, err erro
 	return a, short(err)
 }
 
-// awaitEnd returns when the server has ended.
-func (c *conversation) awaitEnd() { _, _ = (&patience{c: c}).Read(make([]byte, 1)) }
-
 // patience reads what a server sends in its own time.
 type patience struct {
 	c    *conversation
