@@ -99,17 +99,6 @@ func (s *Subscribers) limit(fd int) {
 // mostSilence is below what the kernel takes, in milliseconds.
 const mostSilence = 24 * time.Hour
 
-// tellJoined reports p as a new subscriber.
-func (s *Subscribers) tellJoined(p *StreamSubscriber) {
-	if s.cfg.Joined == nil {
-		return
-	}
-	client := p.client()
-	for _, name := range p.position.Names() {
-		s.cfg.Joined(name, client)
-	}
-}
-
 // begin starts to serve p, which has joined and has a connection.
 func (s *Subscribers) begin(p *StreamSubscriber) {
 	if fd := p.conn.Fd(); fd >= 0 {
@@ -121,7 +110,7 @@ func (s *Subscribers) begin(p *StreamSubscriber) {
 	if p.queue != nil { // what came meanwhile, or before
 		s.flush(p)
 	}
-	if p.state != gone && (s.ending || s.retiring && !p.movable()) {
+	if p.state != gone && s.retiring && !(s.stay && p.movable()) {
 		s.finish(p)
 	}
 }

@@ -137,24 +137,27 @@ func (s *Subscribers) remove(p *StreamSubscriber, tell bool) {
 		p.queue = nil
 	}
 	p.state = gone
-	s.leave(p, tell)
-}
-
-// leave takes p out of its channels.
-func (s *Subscribers) leave(p *StreamSubscriber, tell bool) {
 	names := p.position.Names()
 	s.Leave(p)
+	if tell {
+		p.tell(s.cfg.Left, names)
+	}
 	s.joined--
 	if key := p.network(); p.addr.IsValid() {
 		if s.addresses[key]--; s.addresses[key] <= 0 {
 			delete(s.addresses, key)
 		}
 	}
-	if tell && s.cfg.Left != nil {
-		client := p.client()
-		for _, name := range names {
-			s.cfg.Left(name, client)
-		}
+}
+
+// tell tells a function of the Config, which may be nil, of p and each of its channels.
+func (p *StreamSubscriber) tell(report func(name string, client *StreamClient), names []string) {
+	if report == nil {
+		return
+	}
+	client := p.client()
+	for _, name := range names {
+		report(name, client)
 	}
 }
 
@@ -190,7 +193,7 @@ func (s *Subscribers) all(yield func(*StreamSubscriber) bool) {
 
 // Drain ends all subscribers, as their streams end, and those that come later. Published events are sent before.
 func (s *Subscribers) Drain() {
-	s.retiring, s.ending = true, true
+	s.retiring, s.stay = true, false
 	s.Finish()
 	for p := range s.all {
 		s.finish(p)
@@ -226,7 +229,7 @@ func (s *Subscribers) serve(p *StreamSubscriber) {
 		if p.movable() && !s.takeSocket(p, c) {
 			return
 		}
-		s.tellJoined(p)
+		p.tell(s.cfg.Joined, p.position.Names())
 		s.begin(p)
 	}
 }

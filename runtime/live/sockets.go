@@ -122,15 +122,6 @@ const (
 	tooSlow = "too slow" // why a client is closed
 )
 
-// member is a Socket in groups, each of which is a channel of the Fanout.
-type member struct {
-	position Position
-	group    string // of its mount; "": it cannot be handed over
-	awaits   bool   // its handshake counts in Sockets.awaited
-	left     bool   // it is in no group any more
-	behind   int    // bytes of messages to its groups that wait: see queue
-}
-
 // Position implements live.Subscriber.
 func (s *Socket) Position() *Position { return &s.position }
 
@@ -165,15 +156,6 @@ func (s *Socket) Join(group string) {
 func (s *Socket) Leave(group string) {
 	if !s.left {
 		s.all.Remove(s, group)
-	}
-}
-
-// enter lets a new WebSocket begin with the messages that come from now on.
-func (s *Socket) enter() {
-	s.all.Take()
-	s.position.Seq = s.all.Tip()
-	if s.group != "" {
-		s.Join(s.group)
 	}
 }
 

@@ -42,9 +42,8 @@ type Subscribers struct {
 	next      uint64           // the number of the next subscriber; they begin with that of the process
 	retry     *Event           // what a stream begins with: how long clients wait before they reconnect
 	reported  int              // lines in the log since the last tick
-	stay      bool             // retiring leaves subscribers alone
-	retiring  bool             // the server takes no new clients
-	ending    bool             // new subscribers are ended, as all others were
+	retiring  bool             // the server takes no new clients: new subscribers are ended, as all others were
+	stay      bool             // not those that can be handed over
 	pieces    [][]byte         // scratch of put
 }
 

@@ -125,7 +125,9 @@ func (s *Socket) send(p *exchange.Part) {
 		s.answer = finished
 	}
 	s.put(p, body, tail)
-	s.endClosed()
+	if s.closing && s.broken != nil && s.here() { // its client has closed it
+		s.linger()
+	}
 }
 
 // put appends the rest of the frames of p to the output, and gives p back when all of it is sent.
