@@ -68,8 +68,8 @@ func Compare(before, now *Answer, seconds float64) *View {
 	v.Connections["upstream"] = value(now, "fapws_upstream_requests")
 	v.Connections["upstream_idle"] = value(now, "fapws_upstream_connections_idle")
 	v.TLS = tlsView(before, now, seconds)
-	v.QueueWait = quantiles(before, now, "fapws_queue_wait_seconds")
-	v.GILWait = quantiles(before, now, "fapws_gil_wait_seconds")
+	v.QueueWait = quantiles(recent(before, now, "fapws_queue_wait_seconds"))
+	v.GILWait = quantiles(recent(before, now, "fapws_gil_wait_seconds"))
 	v.routes(before, now, seconds)
 	return v
 }
@@ -77,35 +77,31 @@ func Compare(before, now *Answer, seconds float64) *View {
 // routes adds up the classes of status of each route.
 func (v *View) routes(before, now *Answer, seconds float64) {
 	const name = "fapws_request_duration_seconds"
-	f := metrics.Find(now.Families, name)
-	if f == nil {
-		return
-	}
+	ever, interval := metrics.Find(now.Families, name), recent(before, now, name)
 	type key struct{ host, route string }
 	fresh := map[key][]int64{}
 	at := map[key]*RouteView{}
-	for i := range f.Series {
-		s := &f.Series[i]
+	for i := range interval.Series {
+		s := &interval.Series[i]
 		k := key{s.Label("host"), s.Label("route")}
 		r := at[k]
 		if r == nil {
 			r = &RouteView{Host: k.host, Route: k.route}
-			at[k], fresh[k] = r, make([]int64, len(f.Bounds)+1)
+			at[k], fresh[k] = r, make([]int64, len(interval.Bounds)+1)
 		}
-		diff := since(s, find(before, name, s.Labels))
-		n := sum(diff)
-		r.Requests += s.Count()
-		r.Rate += float64(n) / seconds
+		total, rate := ever.Series[i].Count(), float64(s.Count())/seconds
+		r.Requests += total
+		r.Rate += rate
 		if strings.HasPrefix(s.Label("code"), "5") {
-			r.Errors += s.Count()
-			r.ErrRate += float64(n) / seconds
+			r.Errors += total
+			r.ErrRate += rate
 		}
-		for b := range min(len(diff), len(fresh[k])) {
-			fresh[k][b] += diff[b]
+		for b := range min(len(s.Counts), len(fresh[k])) {
+			fresh[k][b] += s.Counts[b]
 		}
 	}
 	for k, r := range at {
-		r.Quantiles = quantilesOf(f.Bounds, fresh[k])
+		r.Quantiles = quantilesOf(interval.Bounds, fresh[k])
 		v.Rate += r.Rate
 		v.Routes = append(v.Routes, *r)
 	}
@@ -114,55 +110,49 @@ func (v *View) routes(before, now *Answer, seconds float64) {
 	})
 }
 
-func quantiles(before, now *Answer, name string) Quantiles {
-	f := metrics.Find(now.Families, name)
-	if f == nil || len(f.Series) == 0 {
+// quantiles are those of the first series of a histogram.
+func quantiles(f *metrics.Family) Quantiles {
+	if len(f.Series) == 0 {
 		return Quantiles{}
 	}
-	return quantilesOf(f.Bounds, since(&f.Series[0], find(before, name, f.Series[0].Labels)))
+	return quantilesOf(f.Bounds, f.Series[0].Counts)
 }
 
 func quantilesOf(bounds []float64, counts []int64) Quantiles {
 	return Quantiles{
-		N:   sum(counts),
+		N:   (&metrics.Series{Counts: counts}).Count(),
 		P50: metrics.Quantile(bounds, counts, 0.5),
 		P95: metrics.Quantile(bounds, counts, 0.95),
 		P99: metrics.Quantile(bounds, counts, 0.99),
 	}
 }
 
-// since returns what a histogram has counted since it was like before, nil for nothing. Where it has less than before, as after an
-// upgrade of the program, it has begun again.
-func since(s, before *metrics.Series) []int64 {
-	diff := slices.Clone(s.Counts)
-	if before == nil || len(before.Counts) != len(diff) || before.Count() > s.Count() {
-		return diff
+// recent returns a histogram, without series if there is none, with what it has counted between two answers. A series that has less than
+// before, as after an upgrade of the program, has begun again.
+func recent(before, now *Answer, name string) *metrics.Family {
+	var f metrics.Family
+	if found := metrics.Find(now.Families, name); found != nil {
+		f = *found
 	}
-	for i := range diff {
-		diff[i] = max(0, diff[i]-before.Counts[i])
-	}
-	return diff
-}
-
-func sum(counts []int64) (n int64) {
-	for _, k := range counts {
-		n += k
-	}
-	return n
-}
-
-// find returns the series of a family with these labels, or nil.
-func find(o *Answer, name, labels string) *metrics.Series {
-	f := metrics.Find(o.Families, name)
-	if f == nil {
-		return nil
-	}
-	for i := range f.Series {
-		if f.Series[i].Labels == labels {
-			return &f.Series[i]
+	old := map[string]*metrics.Series{}
+	if found := metrics.Find(before.Families, name); found != nil {
+		for i := range found.Series {
+			old[found.Series[i].Labels] = &found.Series[i]
 		}
 	}
-	return nil
+	f.Series = slices.Clone(f.Series)
+	for i := range f.Series {
+		s := &f.Series[i]
+		was := old[s.Labels]
+		if was == nil || len(was.Counts) != len(s.Counts) || was.Count() > s.Count() {
+			continue
+		}
+		s.Counts = slices.Clone(s.Counts)
+		for b := range s.Counts {
+			s.Counts[b] = max(0, s.Counts[b]-was.Counts[b])
+		}
+	}
+	return &f
 }
 
 // values returns the values of a counter or gauge by one of its labels.
