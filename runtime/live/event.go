@@ -81,11 +81,9 @@ func NewEvent(m *Message, seq uint64, epoch string) *Event {
 	if e.ID == "" {
 		e.ID = MakeID(epoch, seq)
 	}
-	lines := strings.Count(m.Data, "\n") + strings.Count(m.Data, "\r") + 1
-	text := make([]byte, 0, len("id: \nevent: \n\n")+len(e.ID)+len(m.Event)+len(m.Data)+lines*len("data: \n"))
-	text = append(append(append(text, "id: "...), e.ID...), '\n')
+	text := []byte("id: " + e.ID + "\n")
 	if m.Event != "" {
-		text = append(append(append(text, "event: "...), m.Event...), '\n')
+		text = append(text, "event: "+m.Event+"\n"...)
 	}
 	e.frame(append(appendData(text, m.Data), '\n'))
 	return e
