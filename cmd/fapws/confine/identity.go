@@ -312,28 +312,22 @@ func inContainer(root string, getenv func(string) string) bool {
 		}
 	}
 	// Services of a normal system may have a separate name (uts) or memory (ipc). Root in another user namespace is not the root of the machine.
-	if separate["pid"] || separate["user"] {
+	unusual := !known || separate["uts"] || separate["ipc"] || separate["cgroup"]
+	environ, groups := "\x00"+string(readFile(root, "proc/1/environ")), string(readFile(root, "proc/1/cgroup"))
+	switch {
+	case separate["pid"] || separate["user"]:
+		return true
+	case unusual && slices.ContainsFunc(containerFiles, func(name string) bool { return exists(filepath.Join(root, name)) }):
+		return true
+	case strings.Contains(environ, "\x00container="):
 		return true
 	}
-	if !known || separate["uts"] || separate["ipc"] || separate["cgroup"] {
-		for _, name := range containerFiles {
-			if _, err := os.Stat(filepath.Join(root, name)); err == nil {
-				return true
-			}
-		}
-	}
-	for _, variable := range bytes.Split(readFile(root, "proc/1/environ"), []byte{0}) {
-		if bytes.HasPrefix(variable, []byte("container=")) {
-			return true
-		}
-	}
-	groups := string(readFile(root, "proc/1/cgroup"))
-	for _, part := range containerGroups {
-		if strings.Contains(groups, part) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(containerGroups, func(part string) bool { return strings.Contains(groups, part) })
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // readFile returns nil for a file that cannot be read.
