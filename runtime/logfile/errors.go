@@ -109,45 +109,40 @@ func (e *Errors) tellConsole(msg string) {
 func (e *Errors) Write(lines []byte) (int, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if len(e.unsaid) > 0 {
-		if len(e.unsaid)+len(lines) > unsaidMax {
-			e.lost += int64(countLines(lines))
-		} else {
-			e.unsaid = append(e.unsaid, lines...)
-		}
+	waits := len(e.unsaid) > 0
+	if waits && len(e.unsaid)+len(lines) > unsaidMax {
+		e.lost += int64(countLines(lines))
 		return len(lines), nil
 	}
-	if n, err := writeAll(lines); err != nil {
-		e.unsaid = append(e.unsaid, lines[n:]...)
-		e.o.report("%v; keeping lines in memory while possible", err)
-		time.AfterFunc(retry, e.again)
+	e.unsaid = append(e.unsaid, lines...)
+	if !waits {
+		if err := e.say(); err != nil {
+			e.o.report("%v; keeping lines in memory while possible", err)
+		}
 	}
 	return len(lines), nil
 }
 
-func writeAll(b []byte) (n int, err error) {
-	for n < len(b) {
-		k, err := unix.Write(2, b[n:])
-		n += max(k, 0)
+// say writes what was not written, and has that tried again when the disk does not take it.
+func (e *Errors) say() error {
+	for len(e.unsaid) > 0 {
+		n, err := unix.Write(2, e.unsaid)
+		e.unsaid = e.unsaid[max(n, 0):]
 		if err != nil && err != unix.EINTR {
-			return n, err
+			time.AfterFunc(retry, e.again)
+			return err
 		}
 	}
-	return n, nil
+	return nil
 }
 
-// again writes what could not be written.
 func (e *Errors) again() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	n, err := writeAll(e.unsaid)
-	e.unsaid = append(e.unsaid[:0], e.unsaid[n:]...)
-	if err != nil {
-		time.AfterFunc(retry, e.again)
-		return
+	if e.say() == nil {
+		e.o.report("can be written again, %d lines were lost", e.lost)
+		e.lost = 0
 	}
-	e.o.report("can be written again, %d lines were lost", e.lost)
-	e.lost = 0
 }
 
 // Follow makes the file that the path leads to descriptor 2: after it was renamed,
