@@ -54,12 +54,9 @@ func Run(args []string, stdout io.Writer) error {
 	defer c.Close()
 	switch o.command {
 	case Status:
-		if a.Status == nil {
-			return fmt.Errorf("the server on %s did not respond", path)
-		}
 		err = a.Status.write(stdout, o.json)
 	case CA:
-		if a.Status == nil || a.Status.CA == nil {
+		if a.Status.CA == nil {
 			return errors.New("this server has no authority of its own; start it with --tls auto")
 		}
 		_, err = fmt.Fprintf(stdout, "%s\nSHA-256 %s\n", visible(a.Status.CA.Path), visible(a.Status.CA.SHA256))
@@ -221,9 +218,6 @@ func describe(path string) string {
 		return ""
 	}
 	defer c.Close()
-	if a.Status == nil {
-		return ""
-	}
 	return visible("  " + a.Status.App + "  " + strings.Join(a.Status.Addresses, "  "))
 }
 

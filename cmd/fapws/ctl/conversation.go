@@ -76,6 +76,8 @@ func converse(path string, r *request, within time.Duration) (*conversation, Ans
 		err = fmt.Errorf("the server on %s did not respond: %w", path, err)
 	case a.Error != "":
 		err = errors.New(visible(a.Error))
+	case a.Status == nil && (r.Command == Status || r.Command == Top):
+		err = fmt.Errorf("the server on %s did not respond", path)
 	default:
 		return c, a, nil
 	}

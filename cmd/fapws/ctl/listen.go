@@ -255,8 +255,10 @@ func (s *Socket) serve() {
 			continue
 		}
 		go func() {
-			defer s.leave(one)
 			s.talk(one)
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.clients = slices.DeleteFunc(s.clients, func(other *client) bool { return other == one })
 		}()
 	}
 }
@@ -277,12 +279,6 @@ func (s *Socket) admit(c *client) bool {
 	}
 	s.clients = append(s.clients, c)
 	return true
-}
-
-func (s *Socket) leave(c *client) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.clients = slices.DeleteFunc(s.clients, func(other *client) bool { return other == c })
 }
 
 // talk answers one client.

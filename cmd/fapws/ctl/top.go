@@ -28,16 +28,16 @@ const (
 
 // top shows what the server on the socket at path does, again and again.
 func (o *options) top(path string, w io.Writer) error {
-	before, err := look(path)
+	before, err := look(path, 0)
 	if err != nil {
 		return err
 	}
 	at := time.Now()
 	for {
 		time.Sleep(topEvery)
-		now, err := lookAgain(path)
+		now, err := look(path, returnsWithin)
 		if err != nil {
-			return err
+			return fmt.Errorf("the server has stopped: %w", err)
 		}
 		v := Compare(before, now, time.Since(at).Seconds())
 		before, at = now, time.Now()
@@ -52,27 +52,18 @@ func (o *options) top(path string, w io.Writer) error {
 	}
 }
 
-// look returns the answer to Top of the server on a socket.
-func look(path string) (*Answer, error) {
-	c, a, err := converse(path, &request{Command: Top}, answerWithin)
-	if err != nil {
-		return nil, err
-	}
-	defer c.Close()
-	if a.Status == nil {
-		return nil, fmt.Errorf("the server on %s did not respond", path)
-	}
-	return &a, nil
-}
-
-// lookAgain is look for a server that was there before.
-func lookAgain(path string) (now *Answer, err error) {
-	for end := time.Now().Add(returnsWithin); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
-		if now, err = look(path); err == nil {
-			return now, nil
+// look returns the answer to Top of the server on a socket, which may be away for a while.
+func look(path string, away time.Duration) (*Answer, error) {
+	for end := time.Now().Add(away); ; time.Sleep(100 * time.Millisecond) {
+		c, a, err := converse(path, &request{Command: Top}, answerWithin)
+		if err == nil {
+			c.Close()
+			return &a, nil
+		}
+		if time.Now().After(end) {
+			return nil, err
 		}
 	}
-	return nil, fmt.Errorf("the server has stopped: %w", err)
 }
 
 // show writes text. On a terminal it replaces the text that is there; only the last one is written whole.
@@ -81,14 +72,11 @@ func show(w io.Writer, text string, last bool) error {
 	if f, ok := w.(*os.File); ok && !last {
 		size, _ = unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ)
 	}
-	if size == nil { // no terminal
+	if size == nil || size.Row == 0 || size.Col == 0 { // no terminal, or one that does not know
 		_, err := io.WriteString(w, text)
 		return err
 	}
-	rows, columns := 24, 80
-	if size.Row > 0 && size.Col > 0 {
-		rows, columns = int(size.Row), int(size.Col)
-	}
+	rows, columns := int(size.Row), int(size.Col)
 	var b strings.Builder
 	b.WriteString("\x1b[H")
 	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
