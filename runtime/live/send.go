@@ -17,7 +17,10 @@ func (s *Subscribers) send(p *StreamSubscriber, events []*Event) {
 	if p.queue == nil {
 		p.queue = new(queue)
 	}
-	p.queue.add(events, p.minor)
+	p.queue.events = append(p.queue.events, events...)
+	for _, e := range events {
+		p.queue.bytes += len(e.Wire(p.minor))
+	}
 	if p.state == idle {
 		s.flush(p)
 	}

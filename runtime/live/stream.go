@@ -116,17 +116,13 @@ func (r *response) end(p *exchange.Part) {
 	body := *p
 	body.Last, body.Owner = false, r
 	r.sink.Send(&body)
-	r.sink.Send(&exchange.Part{Last: true, File: -1, Body: r.separator(), Owner: r, Upgrade: r})
-}
-
-// separator returns the bytes between the body of the handler's response and the first event: an empty line if the body may not
-// end with one. That of a framework is perhaps "{}" or "null", and the first event would be a part of its line. A second
-// empty line means nothing to clients.
-func (r *response) separator() []byte {
+	// An empty line is between the body and the first event if the body may not end with one. That of a framework is perhaps "{}" or
+	// "null", and the first event would be a part of its line. A second empty line means nothing to clients.
+	separator := emptyLine
 	if r.closed || !r.text {
-		return nil
+		separator = nil
 	}
-	return emptyLine
+	r.sink.Send(&exchange.Part{Last: true, File: -1, Body: separator, Owner: r, Upgrade: r})
 }
 
 // Reply implements exchange.Sink.

@@ -165,14 +165,6 @@ type queue struct {
 	free   int // how many in front are not: what it joined with
 }
 
-// add adds events of a batch for a client of HTTP/1.minor.
-func (q *queue) add(events []*Event, minor uint8) {
-	q.events = append(q.events, events...)
-	for _, e := range events {
-		q.bytes += len(e.Wire(minor))
-	}
-}
-
 // Position implements live.Subscriber.
 func (p *StreamSubscriber) Position() *Position { return &p.position }
 
