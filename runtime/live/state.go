@@ -58,12 +58,11 @@ const (
 // dropped, and clients that subscribe later are told to come back, as are all others if give has failed or ctx ends.
 // StreamConfig.HandOver has to be set.
 func (s *Subscribers) Export(ctx context.Context, give func(d any, fd int) error) (n int, err error) {
-	end := time.Now().Add(exportPatience)
-	return export(ctx, give, s.loop.Do, func(_ int, stop bool) (list []departed, more bool) {
+	return export(ctx, give, s.loop.Do, exportPatience, func(late, stop bool) (list []departed, more bool) {
 		if stop {
 			return nil, false
 		}
-		return s.sweep(time.Now().After(end))
+		return s.sweep(late)
 	}, s.release)
 }
 
