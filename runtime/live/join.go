@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"slices"
 	"strconv"
 	"time"
 
@@ -138,20 +137,6 @@ func (s *Subscribers) ImportHistory(text []byte, last uint64) error {
 	return err
 }
 
-var (
-	crlf            = []byte("\r\n")
-	contentType     = []byte("Content-Type")
-	contentEncoding = []byte("Content-Encoding")
-	cacheControl    = []byte("Cache-Control")
-	accelBuffers    = []byte("X-Accel-Buffering")
-
-	eventStream = []byte("Content-Type: text/event-stream\r\n")
-	noStore     = []byte("Cache-Control: no-store\r\n")
-	notBuffered = []byte("X-Accel-Buffering: no\r\n") // nginx would collect events
-
-	emptyLine = []byte("\n\n") // after a line without its end
-)
-
 // Subscribe makes the client of x, which has asked for r, a subscriber of the channels that p names, the first part of a handler's
 // response (exchange.Head.Channel). It sends the head of the stream; the rest of the response, p included, which is not its
 // first part any more, is for the Sink of x as before. If the client cannot be a subscriber, ok is false, and refusal is to be
@@ -161,7 +146,7 @@ var (
 func (s *Subscribers) Subscribe(x *exchange.Exchange, p *exchange.Part, r *exchange.Request) (refusal exchange.Reply, ok bool) {
 	names, err := ParseNames(string(p.Head.Channel))
 	if err != nil {
-		line, _, _ := bytes.Cut(r.Head, crlf)
+		line, _, _ := bytes.Cut(r.Head, []byte("\r\n"))
 		x.Log(logfile.Error, fmt.Sprintf("a handler answered %.200q with an invalid channel: %v", line, err))
 		return exchange.Reply{Status: 500}, false
 	}
@@ -184,13 +169,13 @@ func (s *Subscribers) Subscribe(x *exchange.Exchange, p *exchange.Part, r *excha
 
 // streamHead returns the head of an event stream, with the fields of a handler.
 func streamHead(h *exchange.Head) exchange.Head {
-	own := exchange.WithoutField(exchange.WithoutField(h.Fields, contentType), contentEncoding)
-	fields := slices.Concat(eventStream, own)
-	if !exchange.HasField(own, cacheControl) {
-		fields = append(fields, noStore...)
+	own := exchange.WithoutField(exchange.WithoutField(h.Fields, []byte("Content-Type")), []byte("Content-Encoding"))
+	fields := append([]byte("Content-Type: text/event-stream\r\n"), own...)
+	if !exchange.HasField(own, []byte("Cache-Control")) {
+		fields = append(fields, "Cache-Control: no-store\r\n"...)
 	}
-	if !exchange.HasField(own, accelBuffers) {
-		fields = append(fields, notBuffered...)
+	if !exchange.HasField(own, []byte("X-Accel-Buffering")) { // nginx would collect events
+		fields = append(fields, "X-Accel-Buffering: no\r\n"...)
 	}
 	return exchange.Head{
 		Status: 200, Fields: fields, Length: -1, Close: true,

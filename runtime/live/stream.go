@@ -74,6 +74,8 @@ type Loop interface {
 	Dismiss(fd int, last []byte)
 }
 
+var emptyLine = []byte("\n\n") // after a line without its end
+
 // response is a handler's response to a client that is a subscriber already, from its head to its last part. It stands between the
 // handler, whose Sink it is, and the connection, whose Source it is, and gives the connection to the subscriber at the end.
 type response struct {
