@@ -51,28 +51,27 @@ func RedirectErrors(o Options, moved func()) (*Errors, error) {
 	e := &Errors{o: log, moved: moved, looked: time.Now(), end: make(chan struct{})}
 	e.o.Report = e.tellConsole
 	e.out = sink{o: &log, fd: 2, file: os.Stderr, standard: true, archive: archive{o: &e.o}}
-	var now, before unix.Stat_t
 	file, err := openPath(&e.o, fileMode)
 	if err != nil {
 		return nil, e.o.wrap(err)
 	}
 	defer file.Close()
-	if err := unix.Fstat(int(file.Fd()), &now); err != nil {
+	now, err := file.Stat()
+	if err != nil {
 		return nil, e.o.wrap(err)
 	}
-	if unix.Fstat(2, &before) == nil && (before.Ino != now.Ino || before.Dev != now.Dev) {
+	if before, err := os.Stderr.Stat(); err == nil && !os.SameFile(before, now) {
 		if fd, err := unix.FcntlInt(2, unix.F_DUPFD_CLOEXEC, 3); err == nil {
 			e.console = os.NewFile(uintptr(fd), "standard error")
 		}
 	}
-	sec, nsec := now.Mtim.Unix()
-	if now.Size > 0 {
-		e.looked = time.Unix(sec, nsec)
+	if now.Size() > 0 {
+		e.looked = now.ModTime()
 	}
 	if err := makeStandardError(file); err != nil {
 		return nil, e.o.wrap(err)
 	}
-	if moved != nil && now.Mode&unix.S_IFMT == unix.S_IFREG {
+	if moved != nil && now.Mode().IsRegular() {
 		e.look()
 		e.out.archive.start()
 		go e.watch(time.NewTicker(lookEvery))
@@ -197,11 +196,11 @@ func (e *Errors) watch(tick *time.Ticker) {
 
 // look rotates if it is time.
 func (e *Errors) look() {
-	var st unix.Stat_t
 	now := time.Now()
 	e.mu.Lock()
-	due := unix.Fstat(2, &st) == nil && st.Size > 0 &&
-		(e.o.MaxSize > 0 && st.Size >= e.o.MaxSize || e.o.Every.between(e.looked, now)) && e.out.archive.able()
+	st, err := os.Stderr.Stat()
+	due := err == nil && st.Size() > 0 &&
+		(e.o.MaxSize > 0 && st.Size() >= e.o.MaxSize || e.o.Every.between(e.looked, now)) && e.out.archive.able()
 	e.looked = now
 	e.mu.Unlock()
 	if due {
@@ -214,13 +213,12 @@ func (e *Errors) look() {
 func (e *Errors) Rotate() {
 	e.mu.Lock()
 	e.out.look()
-	var st unix.Stat_t
-	if unix.Fstat(2, &st) != nil || st.Size == 0 || st.Mode&unix.S_IFMT != unix.S_IFREG {
+	st, err := os.Stderr.Stat()
+	if err != nil || st.Size() == 0 || !st.Mode().IsRegular() {
 		e.mu.Unlock()
 		return
 	}
-	err := e.out.archive.rename()
-	if err != nil {
+	if err = e.out.archive.rename(); err != nil {
 		e.out.complain("not rotated: %v", err)
 	} else {
 		e.out.look()
