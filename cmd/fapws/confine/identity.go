@@ -207,18 +207,16 @@ func Owner(text string) (uid, gid int, err error) {
 	uid, gid = -1, -1
 	username, group, _ := strings.Cut(text, ":")
 	if username != "" {
-		entry, err := userEntry(username)
-		if err != nil {
-			return -1, -1, err
-		}
-		if uid, err = number(entry.Uid); err != nil {
-			return -1, -1, err
+		var entry *user.User
+		if entry, err = userEntry(username); err == nil {
+			uid, err = number(entry.Uid)
 		}
 	}
-	if group != "" {
-		if gid, err = groupNumber(group); err != nil {
-			return -1, -1, err
-		}
+	if group != "" && err == nil {
+		gid, err = groupNumber(group)
+	}
+	if err != nil {
+		return -1, -1, err
 	}
 	return uid, gid, nil
 }

@@ -73,13 +73,18 @@ func cgroupNumber(root fs.FS, name string) int64 {
 // UseLittleMemory sets the garbage collector for small machines, once, and calls calm after each burst of collections. GOGC in the environment
 // wins. It is for processes that have started: before, all that is on the heap stays, so collecting it would only take time.
 func UseLittleMemory(calm func()) {
-	if os.Getenv("GOGC") == "" {
-		(&pacer{
-			set:  func(percent int) { debug.SetGCPercent(percent) },
-			calm: calm,
-			wait: func(d time.Duration, check func()) { time.AfterFunc(d, check) },
-		}).follow()
+	if os.Getenv("GOGC") != "" {
+		return
 	}
+	p := &pacer{
+		set:  func(percent int) { debug.SetGCPercent(percent) },
+		calm: calm,
+		wait: func(d time.Duration, check func()) { time.AfterFunc(d, check) },
+		last: -slow, // the collections of the start are not too fast
+	}
+	p.set(littlePercent)
+	begin := time.Now()
+	afterCollection(func() { p.collected(time.Since(begin)) })
 }
 
 // MemoryLimit returns how many bytes of memory this process can use at most: those of the machine or, if that is less, of
@@ -343,14 +348,6 @@ func (p *pacer) look(at time.Duration) {
 	p.busy = false
 	p.set(littlePercent)
 	p.calm()
-}
-
-// follow has p choose from now on. The heap is little first.
-func (p *pacer) follow() {
-	p.set(littlePercent)
-	begin := time.Now()
-	p.last = -slow // the collections of the start are not too fast
-	afterCollection(func() { p.collected(time.Since(begin)) })
 }
 
 // afterCollection calls f behind each collection, on a goroutine of the runtime.
