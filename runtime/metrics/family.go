@@ -57,17 +57,12 @@ func (s *Series) Count() (n int64) {
 
 // Labels returns the text of labels, from pairs of names and values.
 func Labels(pairs ...string) string {
-	var b strings.Builder
-	for i := 0; i+1 < len(pairs); i += 2 {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		b.WriteString(pairs[i])
-		b.WriteString(`="`)
-		b.WriteString(strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`).Replace(strings.ToValidUTF8(pairs[i+1], "\uFFFD")))
-		b.WriteByte('"')
+	var all []string
+	for pair := range slices.Chunk(pairs, 2) {
+		value := strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`).Replace(strings.ToValidUTF8(pair[1], "\uFFFD"))
+		all = append(all, pair[0]+`="`+value+`"`)
 	}
-	return b.String()
+	return strings.Join(all, ",")
 }
 
 // One returns a family with a single series without labels.
