@@ -151,7 +151,7 @@ const (
 type Socket struct {
 	path   string
 	ln     *net.UnixListener
-	inode  uint64
+	file   os.FileInfo // of path
 	server Server
 
 	mu      sync.Mutex
@@ -184,7 +184,8 @@ func Listen(path string, server Server) (*Socket, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Socket{path: path, ln: ln, inode: inodeOf(path), server: server}
+	s := &Socket{path: path, ln: ln, server: server}
+	s.file, _ = os.Lstat(path)
 	go s.serve()
 	return s, nil
 }
@@ -226,17 +227,9 @@ func (s *Socket) Close() {
 		_ = c.Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_RDWR) })
 	}
 	s.ln.Close()
-	if inodeOf(s.path) == s.inode { // else it is a successor's
+	if now, err := os.Lstat(s.path); err == nil && os.SameFile(now, s.file) { // else it is a successor's
 		_ = os.Remove(s.path)
 	}
-}
-
-func inodeOf(path string) uint64 {
-	var st unix.Stat_t
-	if unix.Lstat(path, &st) != nil {
-		return 0
-	}
-	return st.Ino
 }
 
 func (s *Socket) serve() {
