@@ -74,7 +74,7 @@ func RedirectErrors(o Options, moved func()) (*Errors, error) {
 	if moved != nil && now.Mode().IsRegular() {
 		e.look()
 		e.out.archive.start()
-		go e.watch(time.NewTicker(lookEvery))
+		go e.watch(time.Tick(lookEvery))
 	}
 	return e, nil
 }
@@ -167,8 +167,7 @@ const growEvery = 100 * time.Millisecond
 
 // watch rotates when it is time. The kernel reports that the file grows, because a flood would fill a small disk between two looks by the
 // clock, which do where it cannot.
-func (e *Errors) watch(tick *time.Ticker) {
-	defer tick.Stop()
+func (e *Errors) watch(tick <-chan time.Time) {
 	if e.o.MaxSize == 0 && e.o.Every == (Schedule{}) {
 		return
 	}
@@ -186,7 +185,7 @@ func (e *Errors) watch(tick *time.Ticker) {
 		case <-kernel.Events:
 			time.Sleep(growEvery) // all writes meanwhile are one event
 		case <-kernel.Errors:
-		case <-tick.C:
+		case <-tick:
 		case <-e.end:
 			return
 		}
