@@ -26,19 +26,10 @@ type Message struct {
 
 // Check returns an error of one line if m cannot be published.
 func (m *Message) Check() error {
-	if err := CheckChannelName(m.Name); err != nil {
-		return err
-	}
-	if err := checkWord("type", m.Event); err != nil {
-		return err
-	}
-	if err := checkWord("id", m.ID); err != nil {
-		return err
-	}
 	if !utf8.ValidString(m.Data) {
 		return errors.New("the data of an event is not UTF-8")
 	}
-	return nil
+	return cmp.Or(CheckChannelName(m.Name), checkWord("type", m.Event), checkWord("id", m.ID))
 }
 
 // checkWord checks a text that is a line of an event. The specification of HTML (§9.2.6) lets clients ignore an id
