@@ -123,14 +123,6 @@ func (h *Hub) vacate(sub subscription) {
 // Of returns the channel of that name, or nil if it has no subscribers.
 func (h *Hub) Of(name string) *Channel { return h.channels[name] }
 
-// Count returns the number of subscribers of a channel.
-func (h *Hub) Count(name string) int {
-	if c := h.channels[name]; c != nil {
-		return len(c.Subscribers)
-	}
-	return 0
-}
-
 // Names returns the names of its channels.
 func (p *Position) Names() []string {
 	names := make([]string, len(p.subs))

@@ -56,7 +56,7 @@ func (p *StreamSubscriber) know(user, lastID string) {
 // full returns why p may not become a subscriber, or nil.
 func (s *Subscribers) full(names []string, p *StreamSubscriber) error {
 	for _, name := range names {
-		if s.Count(name) >= s.cfg.Subscribers {
+		if c := s.Of(name); c != nil && len(c.Subscribers) >= s.cfg.Subscribers {
 			return errors.New("channel " + name + " has the maximum number of subscribers")
 		}
 	}
