@@ -10,6 +10,7 @@ require (
 	github.com/fsnotify/fsnotify v1.9.0
 	github.com/go-python/cpy3 v0.2.0
 	github.com/gobwas/ws v1.4.0
+	github.com/itchyny/timefmt-go v0.1.7
 	github.com/klauspost/compress v1.19.0
 	github.com/landlock-lsm/go-landlock v0.9.0
 	github.com/panjf2000/gnet/v2 v2.10.0

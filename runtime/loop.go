@@ -80,8 +80,8 @@ func newLoop(s *Server) *loop {
 	l.conns.Log = s.logf
 	l.conns.Unsent.Exceeded = func() { l.conns.Soon(l.boundUnsent) }
 	l.app = app.New(l, &l.conns)
-	l.subscribers = live.NewSubscribers(l, &l.conns)
-	l.sockets = live.NewSockets(l, &l.conns)
+	l.subscribers = live.NewSubscribers(l, &l.sites, &l.conns)
+	l.sockets = live.NewSockets(l, &l.sites, &l.conns)
 	l.secure.Init(&l.conns)
 	l.secure.Freed = l.accepting.Resume
 	l.secure.LogClient = func(level logfile.Level, client, line string) { l.s.logClient(level, client, line) }

@@ -9,7 +9,6 @@ import (
 	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
 	"fapws/runtime/live"
-	"fapws/runtime/logfile"
 	"fapws/runtime/source/app"
 	"fapws/runtime/source/cache"
 )
@@ -208,31 +207,8 @@ func (l *loop) Count(n int) {
 	l.accepting.Opened(conn.Take)
 }
 
-func (l *loop) Account(r *logfile.Record, sent, framed int64) {
-	l.sites.LogSubscriber(r, sent, framed)
-}
-
-func (l *loop) RecordOf(s *logfile.State) *logfile.Record {
-	return l.sites.RecordOf(s)
-}
-
-func (l *loop) Log(level logfile.Level, client, line string) {
-	if client == "" {
-		l.s.log(level, line)
-		return
-	}
-	l.s.logClient(level, client, line)
-}
-
 func (l *loop) Dismiss(fd int, last []byte) {
 	l.reject(l.sites.NewClient(fd, &net.UnixAddr{}, &net.UnixAddr{}, false), last)
-}
-
-// Resume makes a connection of d and fd, and submits its request again.
-func (l *loop) Resume(d *exchange.SocketState, fd int) (*live.Socket, error) {
-	x, err := l.sites.ResumeSocket(d, fd)
-	socket, _ := x.(*live.Socket)
-	return socket, err
 }
 
 // Sockets returns the WebSockets of the server.

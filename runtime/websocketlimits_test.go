@@ -32,7 +32,7 @@ func TestIdleWebSocketsAreSmall(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { file.Close() })
-			cfg := Config{Sites: exchange.Config{AccessLog: logfile.NewAccessLog(file, format)}, WebSockets: live.SocketConfig{Ping: time.Hour}} // these clients answer none
+			cfg := Config{Sites: exchange.Config{AccessLog: &logfile.AccessLog{File: file, Format: format}}, WebSockets: live.SocketConfig{Ping: time.Hour}} // these clients answer none
 			ts := start(t, settled(cfg), &echoing{}, exchange.Mount{Prefix: "/", WebSocket: true})
 			buf := make([]byte, 4096)
 			var clients []rawClient

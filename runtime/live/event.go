@@ -1,10 +1,10 @@
 package live
 
 import (
-	"container/list"
+	"cmp"
 	"errors"
 	"fmt"
-	"iter"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -26,19 +26,10 @@ type Message struct {
 
 // Check returns an error of one line if m cannot be published.
 func (m *Message) Check() error {
-	if err := CheckChannelName(m.Name); err != nil {
-		return err
-	}
-	if err := checkWord("type", m.Event); err != nil {
-		return err
-	}
-	if err := checkWord("id", m.ID); err != nil {
-		return err
-	}
 	if !utf8.ValidString(m.Data) {
 		return errors.New("the data of an event is not UTF-8")
 	}
-	return nil
+	return cmp.Or(CheckChannelName(m.Name), checkWord("type", m.Event), checkWord("id", m.ID))
 }
 
 // checkWord checks a text that is a line of an event. The specification of HTML (§9.2.6) lets clients ignore an id
@@ -66,14 +57,12 @@ type Event struct {
 	ID   string
 	Op   exchange.Op // of NewFrame: OpText or OpBinary
 
-	wire       []byte // with the framing of a chunk, or of a WebSocket's message
-	start, end int    // of the text in it
-	variants   []variant
+	wire       []byte           // with the framing of a chunk, or of a WebSocket's message
+	start, end int              // of the text in it
+	variants   map[uint8][]byte // by their keys
 
-	at    int64         // when it was kept, nanoseconds
-	in    *ring         // that keeps it, or nil
-	place *list.Element // in ring.events
-	order *list.Element // in history.all
+	at int64 // when it was kept, nanoseconds
+	in *ring // that keeps it, or nil
 }
 
 // NewEvent writes m as an event (HTML, §9.2) with the number seq. m has been
@@ -83,11 +72,9 @@ func NewEvent(m *Message, seq uint64, epoch string) *Event {
 	if e.ID == "" {
 		e.ID = MakeID(epoch, seq)
 	}
-	lines := strings.Count(m.Data, "\n") + strings.Count(m.Data, "\r") + 1
-	text := make([]byte, 0, len("id: \nevent: \n\n")+len(e.ID)+len(m.Event)+len(m.Data)+lines*len("data: \n"))
-	text = append(append(append(text, "id: "...), e.ID...), '\n')
+	text := []byte("id: " + e.ID + "\n")
 	if m.Event != "" {
-		text = append(append(append(text, "event: "...), m.Event...), '\n')
+		text = append(text, "event: "+m.Event+"\n"...)
 	}
 	e.frame(append(appendData(text, m.Data), '\n'))
 	return e
@@ -123,21 +110,16 @@ func NewFrame(name string, seq uint64, wire []byte, header int, op exchange.Op) 
 	return &Event{Seq: seq, Name: name, Op: op, wire: wire, start: header, end: len(wire)}
 }
 
-// variant is an event in another form.
-type variant struct {
-	key  uint8
-	wire []byte
-}
-
-// Variant returns the event in the form of that key, which make makes once for all subscribers. It must be called on the loop.
-func (e *Event) Variant(key uint8, make func(text []byte) []byte) []byte {
-	for i := range e.variants {
-		if e.variants[i].key == key {
-			return e.variants[i].wire
+// Variant returns the event in the form of that key, which compress makes once for all subscribers. It must be called on the loop.
+func (e *Event) Variant(key uint8, compress func(text []byte) []byte) []byte {
+	wire, made := e.variants[key]
+	if !made {
+		if e.variants == nil {
+			e.variants = map[uint8][]byte{}
 		}
+		wire = compress(e.Text())
+		e.variants[key] = wire
 	}
-	wire := make(e.Text())
-	e.variants = append(e.variants, variant{key, wire})
 	return wire
 }
 
@@ -195,10 +177,10 @@ type ChannelLimits struct {
 // overhead is the memory of an event in addition to its bytes, with a share of its ring.
 const overhead = 400
 
-// ring is the kept events of one channel, the oldest first.
+// ring is the kept events of one channel.
 type ring struct {
 	name   string
-	events list.List // of *Event
+	events []*Event // by Seq
 	bytes  int
 }
 
@@ -206,45 +188,32 @@ type ring struct {
 type history struct {
 	limits ChannelLimits
 	rings  map[string]*ring
-	all    list.List // of *Event, by Seq
+	all    []*Event // by Seq
 	bytes  int
 	hold   int64  // nothing is forgotten before, but for limits.Total
 	lost   uint64 // the number of the last event that was forgotten
 }
 
-// eventAt returns the event of an element of a list, nil for nil.
-func eventAt(at *list.Element) *Event {
-	if at == nil {
-		return nil
-	}
-	return at.Value.(*Event)
+// find returns the place of the event with a number in events, which have that order, or where it belongs.
+func find(events []*Event, seq uint64) (at int, there bool) {
+	return slices.BinarySearchFunc(events, seq, func(e *Event, seq uint64) int { return cmp.Compare(e.Seq, seq) })
 }
 
-// newest yields the events of a list, the last one first.
-func newest(events *list.List) iter.Seq[*Event] {
-	return func(yield func(*Event) bool) {
-		for at := events.Back(); at != nil && yield(eventAt(at)); at = at.Prev() {
-		}
+// without takes e out of events. It does not move the others if e is the first one, as it is mostly.
+func without(events []*Event, e *Event) []*Event {
+	if events[0] == e {
+		events[0] = nil
+		return events[1:]
 	}
-}
-
-// insert puts e where its number belongs.
-func insert(events *list.List, e *Event) *list.Element {
-	for at := events.Back(); at != nil; at = at.Prev() {
-		if eventAt(at).Seq <= e.Seq {
-			return events.InsertAfter(e, at)
-		}
-	}
-	return events.PushFront(e)
+	at, _ := find(events, e.Seq)
+	at += slices.Index(events[at:], e) // an event of another channel that was restored may have the same number
+	return slices.Delete(events, at, at+1)
 }
 
 func (e *Event) cost() int { return len(e.wire) + len(e.ID) + overhead }
 
 // keep puts e where its number belongs, unless it is there.
 func (h *history) keep(e *Event, now int64) {
-	if e.in != nil {
-		return
-	}
 	if h.limits.Events == 0 && now >= h.hold {
 		h.lost = max(h.lost, e.Seq)
 		return
@@ -253,13 +222,14 @@ func (h *history) keep(e *Event, now int64) {
 	if r == nil {
 		r = &ring{name: e.Name}
 	}
-	place := insert(&r.events, e)
-	if before := eventAt(place.Prev()); before != nil && before.Seq == e.Seq {
-		r.events.Remove(place)
+	at, there := find(r.events, e.Seq)
+	if there {
 		return
 	}
-	e.in, e.at, e.place, e.order = r, now, place, insert(&h.all, e)
-	h.rings[e.Name] = r
+	r.events = slices.Insert(r.events, at, e)
+	at, _ = find(h.all, e.Seq)
+	h.all = slices.Insert(h.all, at, e)
+	e.in, e.at, h.rings[e.Name] = r, now, r
 	r.bytes += e.cost()
 	h.bytes += e.cost()
 	h.trim(r, now)
@@ -268,37 +238,36 @@ func (h *history) keep(e *Event, now int64) {
 // trim forgets the oldest events of r, and of all channels, until the limits hold.
 func (h *history) trim(r *ring, now int64) {
 	if now >= h.hold {
-		for n := r.events.Len(); n > h.limits.Events || n > 0 && r.bytes > h.limits.Bytes+n*overhead; n-- {
-			h.forget(eventAt(r.events.Front()))
+		for n := len(r.events); n > h.limits.Events || n > 0 && r.bytes > h.limits.Bytes+n*overhead; n-- {
+			h.forget(r.events[0])
 		}
 	}
-	for h.all.Len() > 0 && h.bytes > h.limits.Total {
-		h.forget(eventAt(h.all.Front()))
+	for len(h.all) > 0 && h.bytes > h.limits.Total {
+		h.forget(h.all[0])
 	}
 }
 
-// beyond returns the newest event of r that the limits of a channel exclude; nil: none is.
-func (h *history) beyond(r *ring, now int64) *Event {
-	events, bytes := 0, 0
-	for e := range newest(&r.events) {
-		events++
+// within returns the place of the first event of r that the limits of a channel include.
+func (h *history) within(r *ring, now int64) int {
+	bytes := 0
+	for i, e := range slices.Backward(r.events) {
+		events := len(r.events) - i
 		bytes += e.cost()
 		if events > h.limits.Events || bytes > h.limits.Bytes+events*overhead || now-e.at > h.limits.Age {
-			return e
+			return i + 1
 		}
 	}
-	return nil
+	return 0
 }
 
-// forget takes e out.
+// forget takes e out, the first one of its ring.
 func (h *history) forget(e *Event) {
 	r := e.in
 	h.lost = max(h.lost, e.Seq)
-	r.events.Remove(e.place)
-	h.all.Remove(e.order)
+	r.events, h.all = without(r.events, e), without(h.all, e)
 	r.bytes -= e.cost()
 	h.bytes -= e.cost()
-	if r.events.Len() == 0 {
+	if len(r.events) == 0 {
 		delete(h.rings, r.name)
 	}
 	e.in = nil
@@ -309,8 +278,8 @@ func (h *history) Expire(now int64) {
 	if now < h.hold {
 		return
 	}
-	for first := eventAt(h.all.Front()); first != nil && now-first.at > h.limits.Age; first = eventAt(h.all.Front()) {
-		h.forget(first)
+	for len(h.all) > 0 && now-h.all[0].at > h.limits.Age {
+		h.forget(h.all[0])
 	}
 	if h.hold != 0 {
 		h.hold = 0

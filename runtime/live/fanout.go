@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,18 +31,12 @@ type Fanout struct {
 
 	backlog []*Event // in no batch yet
 	batch   []*Event
-	begun   time.Time // when the batch began
-	groups  []group   // of the batch, by channels
-	at      int       // the group that is being done
-	left    int       // subscribers of it that are left: those in front
-	mine    []*Event  // scratch: the events of one subscriber
-	turning bool      // the loop will call Turn again
+	begun   time.Time  // when the batch began
+	due     []*Channel // of the batch that are left: the last one is being done
+	left    int        // subscribers of it that are left: those in front
+	mine    []*Event   // scratch: the events of one subscriber
+	turning bool       // the loop will call Turn again
 	pacer
-}
-
-type group struct {
-	of     *Channel
-	events []*Event
 }
 
 const (
@@ -59,7 +55,7 @@ const (
 
 // NewFanout returns a Fanout without subscribers.
 func NewFanout(busy func() bool, batchBytes int) *Fanout {
-	return &Fanout{Hub: NewHub(), busy: busy, batchBytes: batchBytes, start: time.Now(), pacer: pacer{behind: map[Subscriber]uint32{}}}
+	return &Fanout{Hub: NewHub(), busy: busy, batchBytes: batchBytes, start: time.Now(), pacer: newPacer()}
 }
 
 // now is the time for the Hub, of which events may come while no client is connected and the time of the loop stands still.
@@ -131,31 +127,31 @@ func (f *Fanout) step(until time.Time, least, most int) (more bool) {
 		if n >= least && (n-least)%sliceAsk == 0 && f.busy() || n%16 == 15 && time.Now().After(until) {
 			return true
 		}
-		g := &f.groups[f.at]
+		subscribers := f.due[len(f.due)-1].Subscribers
 		// From the last one down: one that leaves meanwhile is replaced by one that has
 		// had its turn, and one that joins comes behind, with nothing to get.
-		f.left = min(f.left, len(g.of.Subscribers)) - 1
+		f.left = min(f.left, len(subscribers)) - 1
 		if f.left < 0 {
-			f.nextGroup()
+			f.due = f.due[:len(f.due)-1]
+			f.nextChannel()
 			continue
 		}
-		f.give(g.of.Subscribers[f.left], g)
+		f.give(subscribers[f.left])
 	}
 	return true
 }
 
-// nextGroup goes on with the next channel of the batch, if there is one.
-func (f *Fanout) nextGroup() {
-	if f.at++; f.at < len(f.groups) {
-		f.left = len(f.groups[f.at].of.Subscribers)
+// nextChannel begins with the next channel of the batch, or ends the batch.
+func (f *Fanout) nextChannel() {
+	if n := len(f.due); n > 0 {
+		f.left = len(f.due[n-1].Subscribers)
 		return
 	}
 	for _, e := range f.batch {
 		f.inbox.bytes.Add(-int64(e.size()))
 	}
-	clear(f.groups)
 	clear(f.mine)
-	f.batch, f.groups, f.mine = nil, f.groups[:0], f.mine[:0]
+	f.batch, f.due, f.mine = nil, nil, f.mine[:0]
 }
 
 // nextBatch begins the next batch, unless there is none or it waits for subscribers.
@@ -173,51 +169,27 @@ func (f *Fanout) nextBatch() bool {
 		f.backlog = nil
 	}
 	for _, e := range f.batch {
-		f.sort(e)
+		if c := f.Of(e.Name); c != nil && !slices.Contains(f.due, c) { // all may have left
+			f.due = append(f.due, c)
+		}
 	}
-	if len(f.groups) == 0 {
-		f.at = -1
-		f.nextGroup() // all have left
-		return true
-	}
-	f.at, f.left = 0, len(f.groups[0].of.Subscribers)
 	f.begun = time.Now()
+	f.nextChannel()
 	return true
 }
 
-// sort puts an event to the others of its channel.
-func (f *Fanout) sort(e *Event) {
-	for i := range f.groups {
-		if g := &f.groups[i]; g.of.Name == e.Name {
-			g.events = append(g.events, e)
-			return
-		}
-	}
-	if of := f.Of(e.Name); of != nil {
-		f.groups = append(f.groups, group{of, []*Event{e}})
-	}
-}
-
 // give gives s its events of the batch.
-func (f *Fanout) give(s Subscriber, g *group) {
+func (f *Fanout) give(s Subscriber) {
 	p := s.Position()
-	last := f.batch[len(f.batch)-1].Seq
-	if p.Seq >= last {
-		return // it joined after them, or has had its turn as one of another channel
-	}
-	mine := g.events
-	if len(p.subs) > 1 || p.Seq >= mine[0].Seq {
-		f.mine = f.mine[:0]
-		for _, e := range f.batch {
-			if e.Seq > p.Seq && p.In(e.Name) {
-				f.mine = append(f.mine, e)
-			}
+	f.mine = f.mine[:0]
+	for _, e := range f.batch {
+		if e.Seq > p.Seq && p.In(e.Name) { // else it joined after it, or has had its turn as one of another channel
+			f.mine = append(f.mine, e)
 		}
-		mine = f.mine
 	}
-	p.Seq = last
-	if len(mine) > 0 {
-		s.Give(mine)
+	p.Seq = max(p.Seq, f.batch[len(f.batch)-1].Seq)
+	if len(f.mine) > 0 {
+		s.Give(f.mine)
 	}
 }
 
@@ -339,9 +311,8 @@ const (
 
 // pacer decides when the next batch may begin. It belongs to the loop.
 type pacer struct {
-	behind map[Subscriber]uint32 // subscribers that are behind, with the grace when that began
-	young  int                   // those of them that have not been waited for in vain
-	grace  uint32                // changes when waiting has ended in vain
+	young map[Subscriber]bool // subscribers that are behind
+	old   map[Subscriber]bool // those of them that have been waited for in vain
 
 	waiting bool          // for the young
 	pausing atomic.Bool   // a pause has not ended
@@ -351,27 +322,24 @@ type pacer struct {
 	counted time.Time     // when saved was last added to
 }
 
+func newPacer() pacer { return pacer{young: map[Subscriber]bool{}, old: map[Subscriber]bool{}} }
+
 // Lag notes that s is behind, unless it is known.
 func (p *pacer) Lag(s Subscriber) {
-	if _, known := p.behind[s]; !known {
-		p.behind[s] = p.grace
-		p.young++
+	if !p.old[s] {
+		p.young[s] = true
 	}
 }
 
 // CaughtUp ends what Lag began, if it did.
 func (p *pacer) CaughtUp(s Subscriber) {
-	if grace, behind := p.behind[s]; behind {
-		delete(p.behind, s)
-		if grace == p.grace && p.young > 0 {
-			p.young--
-		}
-	}
+	delete(p.young, s)
+	delete(p.old, s)
 }
 
 // Continue has the loop call Turn if the next batch has waited and needs to wait for no subscriber any more.
 func (f *Fanout) Continue() {
-	if len(f.backlog) > 0 && f.young == 0 && !f.turning {
+	if len(f.backlog) > 0 && len(f.young) == 0 && !f.turning {
 		f.turning = true
 		f.wake()
 	}
@@ -379,7 +347,7 @@ func (f *Fanout) Continue() {
 
 // waits reports whether the next batch has to wait. The loop is woken when that may have changed.
 func (p *pacer) waits(wake func()) bool {
-	if p.young == 0 {
+	if len(p.young) == 0 {
 		p.waiting = false
 		return false
 	}
@@ -408,6 +376,7 @@ func (p *pacer) waits(wake func()) bool {
 
 // giveUp waits for those that are behind no more, before they have caught up.
 func (p *pacer) giveUp() {
-	p.young, p.waiting = 0, false
-	p.grace++
+	maps.Copy(p.old, p.young)
+	clear(p.young)
+	p.waiting = false
 }

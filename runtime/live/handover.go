@@ -29,18 +29,6 @@ const (
 	handOverTick = 10 * time.Millisecond
 )
 
-// patience is the wait for handlers. It begins again with each WebSocket that leaves: with many, one that would leave has to wait
-// for the others.
-type patience struct{ end time.Time }
-
-// over reports whether no more is waited, when left WebSockets have left since the last call.
-func (p *patience) over(now time.Time, left int) bool {
-	if left > 0 || p.end.IsZero() {
-		p.end = now.Add(handOverPatience)
-	}
-	return now.After(p.end)
-}
-
 // departed is a client that was taken from the loop.
 type departed struct {
 	state any // *SocketState or *StreamState
@@ -50,17 +38,22 @@ type departed struct {
 
 // export gives clients away, one after the other: give gets the state of one, and its descriptor, which is closed when give returns. This
 // server knows nothing of the client any more then; its connection is not shut down. do runs a function on the loop, unless that has ended.
-// sweep takes clients from the loop, and reports whether there will be others; left is how many it returned last, and with stop it ends the
-// others. release follows when there are none. export returns how many were given away, and the first error of give or ctx's.
+// sweep takes clients from the loop, and reports whether there will be others. late: those that cannot leave now are ended. That is when
+// none has left for patience, because one that would leave has to wait for the others; and with stop, after an error. release follows when
+// there are none. export returns how many were given away, and the first error of give or ctx's.
 //
 // It must not be called on the loop; give runs on the caller's goroutine, sweep and release on the loop.
-func export(ctx context.Context, give func(d any, fd int) error, do func(func()), sweep func(left int, stop bool) (list []departed, more bool), release func()) (n int, err error) {
+func export(ctx context.Context, give func(d any, fd int) error, do func(func()), patience time.Duration, sweep func(late, stop bool) (list []departed, more bool), release func()) (n int, err error) {
 	var list []departed
+	end := time.Now().Add(patience)
 	for more := true; more; {
-		left, stop := len(list), err != nil || ctx.Err() != nil
+		if len(list) > 0 {
+			end = time.Now().Add(patience)
+		}
+		stop := err != nil || ctx.Err() != nil
 		list, more = nil, false
 		do(func() {
-			if list, more = sweep(left, stop); !more {
+			if list, more = sweep(stop || time.Now().After(end), stop); !more {
 				release()
 			}
 		})
@@ -92,10 +85,7 @@ func (a *Sockets) Export(ctx context.Context, give func(d any, fd int) error) (n
 		a.loop.Do(a.release)
 		return 0, nil
 	}
-	var p patience
-	return export(ctx, give, a.loop.Do, func(left int, stop bool) ([]departed, bool) {
-		return a.sweep(p.over(time.Now(), left) || stop)
-	}, a.release)
+	return export(ctx, give, a.loop.Do, handOverPatience, func(late, _ bool) ([]departed, bool) { return a.sweep(late) }, a.release)
 }
 
 // sweep asks the handlers of WebSockets that can be handed over, and returns those that have left. more: there will be
@@ -216,8 +206,6 @@ func (s *Socket) depart(p *exchange.Part) {
 
 // How a server serves the WebSockets of another one, and closes those that it cannot serve.
 
-var errMessagesLost = errors.New("messages to its groups have been lost")
-
 // mostResuming bounds the WebSockets that handlers have not resumed yet.
 const mostResuming = 64
 
@@ -248,9 +236,9 @@ func (a *Sockets) resume(d *exchange.SocketState, fd int) error {
 	case a.leaving != 0 && !a.stay:
 		return errStopped
 	case len(d.Groups) > 0 && !a.Complete(d.Seq):
-		return errMessagesLost
+		return errors.New("messages to its groups have been lost")
 	}
-	_, err := a.loop.Resume(d, fd)
+	_, err := a.sites.ResumeSocket(d, fd)
 	return err
 }
 
@@ -292,9 +280,10 @@ func (a *Sockets) TakeBack(d *exchange.SocketState, fd int) {
 	a.loop.Do(func() { a.serveAgain(d, fd) })
 }
 
-func (a *Sockets) serveAgain(d *exchange.SocketState, fd int) (s *Socket) {
+func (a *Sockets) serveAgain(d *exchange.SocketState, fd int) *Socket {
 	d.Groups = nil // their messages are the other server's
-	s, err := a.loop.Resume(d, fd)
+	again, err := a.sites.ResumeSocket(d, fd)
+	s, _ := again.(*Socket)
 	if s != nil {
 		s.group = "" // it does not depart again
 	}

@@ -123,21 +123,6 @@ func (h *Hub) vacate(sub subscription) {
 // Of returns the channel of that name, or nil if it has no subscribers.
 func (h *Hub) Of(name string) *Channel { return h.channels[name] }
 
-// Count returns the number of subscribers of a channel.
-func (h *Hub) Count(name string) int {
-	if c := h.channels[name]; c != nil {
-		return len(c.Subscribers)
-	}
-	return 0
-}
-
-// Channels calls f for each channel with subscribers.
-func (h *Hub) Channels(f func(*Channel)) {
-	for _, c := range h.channels {
-		f(c)
-	}
-}
-
 // Names returns the names of its channels.
 func (p *Position) Names() []string {
 	names := make([]string, len(p.subs))
@@ -180,30 +165,21 @@ func (h *Hub) Complete(after uint64) bool { return after >= h.lost }
 // Since returns all that is kept of events behind number after in the channels of
 // that name, by their numbers. While Hold lasts this is more than the limits of a channel.
 func (h *Hub) Since(names []string, after uint64) []*Event {
-	return h.since(names, after, func(*ring) *Event { return nil })
+	return h.since(names, after, func(*ring) int { return 0 })
 }
 
 // Replay is Since within the limits of each channel, also while Hold lasts. now is as for Take.
 func (h *Hub) Replay(names []string, after uint64, now int64) []*Event {
-	return h.since(names, after, func(r *ring) *Event { return h.beyond(r, now) })
+	return h.since(names, after, func(r *ring) int { return h.within(r, now) })
 }
 
-// since collects the events of each channel behind number after and behind the event that
-// end returns.
-func (h *Hub) since(names []string, after uint64, end func(*ring) *Event) (events []*Event) {
+// since collects the events of each channel behind number after, from the place on that first returns.
+func (h *Hub) since(names []string, after uint64, first func(*ring) int) (events []*Event) {
 	for _, name := range names {
-		r := h.rings[name]
-		if r == nil {
-			continue
+		if r := h.rings[name]; r != nil {
+			at, _ := find(r.events, after+1)
+			events = append(events, r.events[max(at, first(r)):]...)
 		}
-		from, last := len(events), end(r)
-		for e := range newest(&r.events) {
-			if e == last || e.Seq <= after {
-				break
-			}
-			events = append(events, e)
-		}
-		slices.Reverse(events[from:])
 	}
 	if len(names) > 1 {
 		slices.SortFunc(events, func(a, b *Event) int { return cmp.Compare(a.Seq, b.Seq) })
@@ -220,10 +196,9 @@ func (h *Hub) since(names []string, after uint64, end func(*ring) *Event) (event
 func (h *Hub) Position(names []string, id, epoch string) (seq uint64) {
 	for _, name := range names {
 		if r := h.rings[name]; r != nil {
-			for e := range newest(&r.events) {
+			for _, e := range r.events {
 				if e.ID == id {
 					seq = max(seq, e.Seq)
-					break
 				}
 			}
 		}
@@ -231,8 +206,8 @@ func (h *Hub) Position(names []string, id, epoch string) (seq uint64) {
 	if seq == 0 {
 		seq, _ = ParseID(epoch, id)
 		tip := h.tip
-		if last := eventAt(h.all.Back()); last != nil { // of a process that was started later: Restore
-			tip = max(tip, last.Seq)
+		if n := len(h.all); n > 0 { // of a process that was started later: Restore
+			tip = max(tip, h.all[n-1].Seq)
 		}
 		if seq > tip && seq-tip > maxAhead {
 			seq = 0
@@ -246,12 +221,7 @@ func (h *Hub) Position(names []string, id, epoch string) (seq uint64) {
 const maxAhead = 1 << 20
 
 // Kept returns all events that are kept, by their numbers.
-func (h *Hub) Kept() (events []*Event) {
-	for at := h.all.Front(); at != nil; at = at.Next() {
-		events = append(events, eventAt(at))
-	}
-	return events
-}
+func (h *Hub) Kept() []*Event { return slices.Clone(h.all) }
 
 const (
 	// MaxName is the length of the longest name of a channel, in bytes.

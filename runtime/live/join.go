@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"slices"
 	"strconv"
 	"time"
 
@@ -15,11 +14,6 @@ import (
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/logfile"
-)
-
-var (
-	errPerAddress = errors.New("too many subscribers from one address")
-	errRoom       = errors.New("too few connections are left for other clients")
 )
 
 // admit makes the client that has sent r a subscriber of channels. Events wait until begin. The error says, in one line, which
@@ -62,16 +56,16 @@ func (p *StreamSubscriber) know(user, lastID string) {
 // full returns why p may not become a subscriber, or nil.
 func (s *Subscribers) full(names []string, p *StreamSubscriber) error {
 	for _, name := range names {
-		if s.Count(name) >= s.cfg.Subscribers {
+		if c := s.Of(name); c != nil && len(c.Subscribers) >= s.cfg.Subscribers {
 			return errors.New("channel " + name + " has the maximum number of subscribers")
 		}
 	}
 	if p.addr.IsValid() && int(s.addresses[p.network()]) >= s.cfg.PerAddress {
-		return errPerAddress
+		return errors.New("too many subscribers from one address")
 	}
 	// They stay for long: if all connections were theirs, other clients would never be served.
 	if s.most > 1 && s.joined >= s.most-max(s.most/16, 1) {
-		return errRoom
+		return errors.New("too few connections are left for other clients")
 	}
 	return nil
 }
@@ -104,17 +98,6 @@ func (s *Subscribers) limit(fd int) {
 // mostSilence is below what the kernel takes, in milliseconds.
 const mostSilence = 24 * time.Hour
 
-// tellJoined reports p as a new subscriber.
-func (s *Subscribers) tellJoined(p *StreamSubscriber) {
-	if s.cfg.Joined == nil {
-		return
-	}
-	client := p.client()
-	for _, name := range p.position.Names() {
-		s.cfg.Joined(name, client)
-	}
-}
-
 // begin starts to serve p, which has joined and has a connection.
 func (s *Subscribers) begin(p *StreamSubscriber) {
 	if fd := p.conn.Fd(); fd >= 0 {
@@ -126,14 +109,14 @@ func (s *Subscribers) begin(p *StreamSubscriber) {
 	if p.queue != nil { // what came meanwhile, or before
 		s.flush(p)
 	}
-	if p.state != gone && (s.ending || s.retiring && !p.movable()) {
+	if p.state != gone && s.retiring && !(s.stay && p.movable()) {
 		s.finish(p)
 	}
 }
 
 // History returns the past events that are kept now, for Encode. It must not be called on the loop.
 func (s *Subscribers) History() (events []*Event) {
-	s.server.Do(func() {
+	s.loop.Do(func() {
 		s.Take()
 		events = s.Kept()
 	})
@@ -144,7 +127,7 @@ func (s *Subscribers) History() (events []*Event) {
 // the number last are left out: what another server invents must not hide events to come. It must not be called on the loop.
 func (s *Subscribers) ImportHistory(text []byte, last uint64) error {
 	events, err := Decode(text)
-	s.server.Do(func() {
+	s.loop.Do(func() {
 		for _, e := range events {
 			if e.Seq <= last {
 				s.Restore(e, s.now())
@@ -153,20 +136,6 @@ func (s *Subscribers) ImportHistory(text []byte, last uint64) error {
 	})
 	return err
 }
-
-var (
-	crlf            = []byte("\r\n")
-	contentType     = []byte("Content-Type")
-	contentEncoding = []byte("Content-Encoding")
-	cacheControl    = []byte("Cache-Control")
-	accelBuffers    = []byte("X-Accel-Buffering")
-
-	eventStream = []byte("Content-Type: text/event-stream\r\n")
-	noStore     = []byte("Cache-Control: no-store\r\n")
-	notBuffered = []byte("X-Accel-Buffering: no\r\n") // nginx would collect events
-
-	emptyLine = []byte("\n\n") // after a line without its end
-)
 
 // Subscribe makes the client of x, which has asked for r, a subscriber of the channels that p names, the first part of a handler's
 // response (exchange.Head.Channel). It sends the head of the stream; the rest of the response, p included, which is not its
@@ -177,7 +146,7 @@ var (
 func (s *Subscribers) Subscribe(x *exchange.Exchange, p *exchange.Part, r *exchange.Request) (refusal exchange.Reply, ok bool) {
 	names, err := ParseNames(string(p.Head.Channel))
 	if err != nil {
-		line, _, _ := bytes.Cut(r.Head, crlf)
+		line, _, _ := bytes.Cut(r.Head, []byte("\r\n"))
 		x.Log(logfile.Error, fmt.Sprintf("a handler answered %.200q with an invalid channel: %v", line, err))
 		return exchange.Reply{Status: 500}, false
 	}
@@ -200,13 +169,13 @@ func (s *Subscribers) Subscribe(x *exchange.Exchange, p *exchange.Part, r *excha
 
 // streamHead returns the head of an event stream, with the fields of a handler.
 func streamHead(h *exchange.Head) exchange.Head {
-	own := exchange.WithoutField(exchange.WithoutField(h.Fields, contentType), contentEncoding)
-	fields := slices.Concat(eventStream, own)
-	if !exchange.HasField(own, cacheControl) {
-		fields = append(fields, noStore...)
+	own := exchange.WithoutField(exchange.WithoutField(h.Fields, []byte("Content-Type")), []byte("Content-Encoding"))
+	fields := append([]byte("Content-Type: text/event-stream\r\n"), own...)
+	if !exchange.HasField(own, []byte("Cache-Control")) {
+		fields = append(fields, "Cache-Control: no-store\r\n"...)
 	}
-	if !exchange.HasField(own, accelBuffers) {
-		fields = append(fields, notBuffered...)
+	if !exchange.HasField(own, []byte("X-Accel-Buffering")) { // nginx would collect events
+		fields = append(fields, "X-Accel-Buffering: no\r\n"...)
 	}
 	return exchange.Head{
 		Status: 200, Fields: fields, Length: -1, Close: true,

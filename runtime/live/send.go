@@ -17,7 +17,10 @@ func (s *Subscribers) send(p *StreamSubscriber, events []*Event) {
 	if p.queue == nil {
 		p.queue = new(queue)
 	}
-	p.queue.add(events, p.minor)
+	p.queue.events = append(p.queue.events, events...)
+	for _, e := range events {
+		p.queue.bytes += len(e.Wire(p.minor))
+	}
 	if p.state == idle {
 		s.flush(p)
 	}
@@ -93,7 +96,9 @@ func (s *Subscribers) drop(p *StreamSubscriber, why string) {
 		s.abandon(p) // its connection ends when its turn comes: see serve
 		return
 	}
-	s.report(logfile.Info, p.String(), "a subscriber of "+p.position.Names()[0]+" "+why+" and has been dropped")
+	if s.mayReport() {
+		s.sites.Config.LogClient(logfile.Info, p.String(), "a subscriber of "+p.position.Names()[0]+" "+why+" and has been dropped")
+	}
 	s.reset(p, why)
 }
 
@@ -123,7 +128,7 @@ func (s *Subscribers) end(p *StreamSubscriber) {
 // account writes the line of p, which has ended, to the access log.
 func (s *Subscribers) account(p *StreamSubscriber) {
 	if p.log != nil {
-		s.server.Account(p.log, p.sent, int64(p.framed))
+		s.sites.LogSubscriber(p.log, p.sent, int64(p.framed))
 		p.log = nil
 	}
 }
@@ -135,24 +140,27 @@ func (s *Subscribers) remove(p *StreamSubscriber, tell bool) {
 		p.queue = nil
 	}
 	p.state = gone
-	s.leave(p, tell)
-}
-
-// leave takes p out of its channels.
-func (s *Subscribers) leave(p *StreamSubscriber, tell bool) {
 	names := p.position.Names()
 	s.Leave(p)
+	if tell {
+		p.tell(s.cfg.Left, names)
+	}
 	s.joined--
 	if key := p.network(); p.addr.IsValid() {
 		if s.addresses[key]--; s.addresses[key] <= 0 {
 			delete(s.addresses, key)
 		}
 	}
-	if tell && s.cfg.Left != nil {
-		client := p.client()
-		for _, name := range names {
-			s.cfg.Left(name, client)
-		}
+}
+
+// tell tells a function of the Config, which may be nil, of p and each of its channels.
+func (p *StreamSubscriber) tell(report func(name string, client *StreamClient), names []string) {
+	if report == nil {
+		return
+	}
+	client := p.client()
+	for _, name := range names {
+		report(name, client)
 	}
 }
 
@@ -188,7 +196,7 @@ func (s *Subscribers) all(yield func(*StreamSubscriber) bool) {
 
 // Drain ends all subscribers, as their streams end, and those that come later. Published events are sent before.
 func (s *Subscribers) Drain() {
-	s.retiring, s.ending = true, true
+	s.retiring, s.stay = true, false
 	s.Finish()
 	for p := range s.all {
 		s.finish(p)
@@ -224,7 +232,7 @@ func (s *Subscribers) serve(p *StreamSubscriber) {
 		if p.movable() && !s.takeSocket(p, c) {
 			return
 		}
-		s.tellJoined(p)
+		p.tell(s.cfg.Joined, p.position.Names())
 		s.begin(p)
 	}
 }
@@ -235,10 +243,10 @@ func (s *Subscribers) takeSocket(p *StreamSubscriber, c *conn.Conn) bool {
 	c.Unwatch()
 	c.Detach()
 	if err := s.open(p, c.Fd(), c.Local, c.Remote); err != nil {
-		s.server.Log(logfile.Error, "", "cannot watch a subscriber: "+err.Error())
+		s.conns.Log(logfile.Error, "cannot watch a subscriber: %v", err)
 		s.abandon(p)
 		s.account(p)
-		s.server.Count(-1)
+		s.loop.Count(-1)
 		return false
 	}
 	return true

@@ -165,13 +165,6 @@ func (s *Socket) awaitClose() {
 	}
 }
 
-// endClosed is called when the handler's last frame was sent: a WebSocket that its client has closed ends then.
-func (s *Socket) endClosed() {
-	if s.closing && s.broken != nil && s.here() {
-		s.linger()
-	}
-}
-
 // tell tells the handler, once, that its WebSocket is closed.
 func (s *Socket) tell(code uint16, reason []byte) {
 	if !s.told {
@@ -247,5 +240,7 @@ func (s *Socket) tellAway() {
 	if !s.lastIsHeld() {
 		s.tell(s.away, nil)
 	}
-	s.detach()
+	s.leave()
+	s.answer, s.proper = finished, true // parts that still come are released unseen
+	s.dropHeld()
 }

@@ -41,7 +41,11 @@ type Socket struct {
 	unsent  *conn.Unsent          // large parts that wait for the client; nil: none have
 	offer   *exchange.SocketState // the state that is handed over, from when the handler has let go
 
-	member
+	position Position // in its groups, each of which is a channel of the Fanout
+	group    string   // of its mount; "": it cannot be handed over
+	awaits   bool     // its handshake counts in Sockets.awaited
+	left     bool     // it is in no group any more
+	behind   int      // bytes of messages to its groups that wait: see queue
 }
 
 // socketState is the state of a Socket's connection.
@@ -80,11 +84,13 @@ const maxPending = 64 << 10
 // New implements exchange.Sockets.
 func (a *Sockets) New(x *exchange.Exchange, h websocket.Handshake, group string) exchange.Socket {
 	s := a.socket(x, h, group)
+	a.Take() // the messages that come from now on are for it
+	s.position.Seq = a.Tip()
 	if group != "" {
 		s.awaits = true
 		a.awaited++
+		s.Join(group)
 	}
-	s.enter()
 	return s
 }
 
@@ -353,11 +359,4 @@ func (s *Socket) deliver(op websocket.Opcode, data []byte) {
 	if s.given.Add(data) {
 		s.conn.Stop(conn.HeedReset)
 	}
-}
-
-// detach makes exchange and connection forget each other. Parts that still come are released unseen.
-func (s *Socket) detach() {
-	s.leave()
-	s.answer, s.proper = finished, true
-	s.dropHeld()
 }

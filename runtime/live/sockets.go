@@ -15,26 +15,11 @@ type SocketConfig struct {
 	Ping, PingTimeout time.Duration // how long the client may be silent, and may take to answer a ping; 0 or less: any time
 }
 
-// SocketLoop is the server that the WebSockets are a part of. Its methods are called on the loop, except for Do.
-type SocketLoop interface {
-	// Do runs f on the loop, and returns when it has ended. It must not be called on the loop.
-	Do(f func())
-
-	// Full reports whether there are as many clients as there may be.
-	Full() bool
-
-	// Resume makes a connection of fd and d, and has its request answered again, by a handler that gets exchange.Resumed.
-	// The Socket, which the server makes with Resumed, is nil if the connection has ended already. fd stays the caller's if there is an error.
-	Resume(d *exchange.SocketState, fd int) (*Socket, error)
-
-	// Dismiss sends the last bytes to a client that no handler has, and closes fd when the client has read them.
-	Dismiss(fd int, last []byte)
-}
-
 // Sockets are the WebSockets of an event loop, and what they share. Methods must be called on the loop, unless they say otherwise.
 type Sockets struct {
 	*Fanout
-	loop     SocketLoop
+	loop     Loop
+	sites    *exchange.Server
 	conns    *conn.Set
 	cfg      SocketConfig
 	maxEvent int    // StreamConfig.MaxEvent
@@ -53,9 +38,9 @@ type codec struct {
 	deflater websocket.Deflater
 }
 
-// NewSockets returns the WebSockets of a loop, whose connections are conns.
-func NewSockets(host SocketLoop, conns *conn.Set) *Sockets {
-	a := &Sockets{loop: host, conns: conns}
+// NewSockets returns the WebSockets of a loop, whose connections are conns, with requests of sites.
+func NewSockets(loop Loop, sites *exchange.Server, conns *conn.Set) *Sockets {
+	a := &Sockets{loop: loop, sites: sites, conns: conns}
 	a.Fanout = NewFanout(func() bool { return conns.Events.Busy() }, groupBatch)
 	a.Limit(ChannelLimits{Total: groupHistory, Age: int64(groupHistoryAge)})
 	return a
@@ -137,15 +122,6 @@ const (
 	tooSlow = "too slow" // why a client is closed
 )
 
-// member is a Socket in groups, each of which is a channel of the Fanout.
-type member struct {
-	position Position
-	group    string // of its mount; "": it cannot be handed over
-	awaits   bool   // its handshake counts in Sockets.awaited
-	left     bool   // it is in no group any more
-	behind   int    // bytes of messages to its groups that wait: see queue
-}
-
 // Position implements live.Subscriber.
 func (s *Socket) Position() *Position { return &s.position }
 
@@ -180,15 +156,6 @@ func (s *Socket) Join(group string) {
 func (s *Socket) Leave(group string) {
 	if !s.left {
 		s.all.Remove(s, group)
-	}
-}
-
-// enter lets a new WebSocket begin with the messages that come from now on.
-func (s *Socket) enter() {
-	s.all.Take()
-	s.position.Seq = s.all.Tip()
-	if s.group != "" {
-		s.Join(s.group)
 	}
 }
 

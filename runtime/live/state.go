@@ -3,10 +3,10 @@ package live
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"net/netip"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -58,12 +58,11 @@ const (
 // dropped, and clients that subscribe later are told to come back, as are all others if give has failed or ctx ends.
 // StreamConfig.HandOver has to be set.
 func (s *Subscribers) Export(ctx context.Context, give func(d any, fd int) error) (n int, err error) {
-	end := time.Now().Add(exportPatience)
-	return export(ctx, give, s.server.Do, func(_ int, stop bool) (list []departed, more bool) {
+	return export(ctx, give, s.loop.Do, exportPatience, func(late, stop bool) (list []departed, more bool) {
 		if stop {
 			return nil, false
 		}
-		return s.sweep(time.Now().After(end))
+		return s.sweep(late)
 	}, s.release)
 }
 
@@ -100,7 +99,7 @@ func (s *Subscribers) depart(p *StreamSubscriber) departed {
 	return departed{d, c.Fd(), func() {
 		endStream(c.Fd(), d.Minor)
 		unix.Close(c.Fd())
-		s.server.Do(func() { s.account(p) })
+		s.loop.Do(func() { s.account(p) })
 	}}
 }
 
@@ -137,17 +136,17 @@ func endStream(fd int, minor uint8) {
 var (
 	errFull    = errors.New("the limit of connections is reached")
 	errStopped = errors.New("the server has stopped")
-	errLost    = errors.New("events of its channels have been lost")
 )
 
 // Import serves a subscriber that Export has given away, perhaps in
 // another process. It owns fd from now on, also if there is an error: then the client is told to
 // come back. It must not be called on the loop, and not before the server serves.
 func (s *Subscribers) Import(d *StreamState, fd int) error {
-	err := d.check()
+	names, err := ParseNames(strings.Join(d.Names, ","))
 	if err == nil {
+		d.Names = names
 		err = errStopped
-		s.server.Do(func() { err = s.resume(d, fd) })
+		s.loop.Do(func() { err = s.resume(d, fd) })
 	}
 	if err != nil {
 		endStream(fd, d.Minor)
@@ -156,25 +155,13 @@ func (s *Subscribers) Import(d *StreamState, fd int) error {
 	return err
 }
 
-func (d *StreamState) check() error {
-	if len(d.Names) == 0 || len(d.Names) > MaxNames {
-		return fmt.Errorf("a subscriber of %d channels", len(d.Names))
-	}
-	for _, name := range d.Names {
-		if err := CheckChannelName(name); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // resume begins to serve the subscriber that d and fd are.
 func (s *Subscribers) resume(d *StreamState, fd int) error {
 	switch {
-	case s.server.Full():
+	case s.loop.Full():
 		return errFull
 	case !s.Complete(d.Seq):
-		return errLost
+		return errors.New("events of its channels have been lost")
 	}
 	addr, _ := netip.ParseAddr(d.Address)
 	p := &StreamSubscriber{s: s, addr: addr, port: d.Port, minor: d.Minor, number: d.Number, sent: d.Sent, framed: uint32(d.Framed)}
@@ -183,9 +170,9 @@ func (s *Subscribers) resume(d *StreamState, fd int) error {
 		return err
 	}
 	if d.Log != nil {
-		p.log = s.server.RecordOf(d.Log)
+		p.log = s.sites.RecordOf(d.Log)
 	}
-	s.server.Count(1)
+	s.loop.Count(1)
 	s.replay(p, d.Seq, s.Since(d.Names, d.Seq))
 	s.join(p, d.Names)
 	s.begin(p)

@@ -59,8 +59,8 @@ type StreamClient struct {
 	Number      uint64 // of the subscriber, unique on this machine, also after a hand-over; below 2^53
 }
 
-// StreamLoop is the server that the subscribers are a part of. Its methods are called on the loop, except for Do.
-type StreamLoop interface {
+// Loop is the event loop that subscribers and WebSockets are a part of. Its methods are called on the loop, except for Do.
+type Loop interface {
 	// Do runs f on the loop, and returns when it has ended. It must not be called on the loop.
 	Do(f func())
 
@@ -70,16 +70,11 @@ type StreamLoop interface {
 	// Count notes one more client, whose descriptor did not come from a connection of the server, or, if n is -1, that a client has gone.
 	Count(n int)
 
-	// Account writes the line of a subscriber that has ended to the access log. sent is the number of bytes of the body, framed
-	// of the rest of the response.
-	Account(r *logfile.Record, sent, framed int64)
-
-	// RecordOf returns the record for the line of a request that another process handed over, or nil if there is no line.
-	RecordOf(s *logfile.State) *logfile.Record
-
-	// Log writes a line about a client, or about none (""), to the error log.
-	Log(level logfile.Level, client, line string)
+	// Dismiss sends the last bytes to a client that no handler has, and closes fd when the client has read them.
+	Dismiss(fd int, last []byte)
 }
+
+var emptyLine = []byte("\n\n") // after a line without its end
 
 // response is a handler's response to a client that is a subscriber already, from its head to its last part. It stands between the
 // handler, whose Sink it is, and the connection, whose Source it is, and gives the connection to the subscriber at the end.
@@ -123,17 +118,13 @@ func (r *response) end(p *exchange.Part) {
 	body := *p
 	body.Last, body.Owner = false, r
 	r.sink.Send(&body)
-	r.sink.Send(&exchange.Part{Last: true, File: -1, Body: r.separator(), Owner: r, Upgrade: r})
-}
-
-// separator returns the bytes between the body of the handler's response and the first event: an empty line if the body may not
-// end with one. That of a framework is perhaps "{}" or "null", and the first event would be a part of its line. A second
-// empty line means nothing to clients.
-func (r *response) separator() []byte {
+	// An empty line is between the body and the first event if the body may not end with one. That of a framework is perhaps "{}" or
+	// "null", and the first event would be a part of its line. A second empty line means nothing to clients.
+	separator := emptyLine
 	if r.closed || !r.text {
-		return nil
+		separator = nil
 	}
-	return emptyLine
+	r.sink.Send(&exchange.Part{Last: true, File: -1, Body: separator, Owner: r, Upgrade: r})
 }
 
 // Reply implements exchange.Sink.

@@ -30,7 +30,8 @@ const (
 // otherwise.
 type Subscribers struct {
 	*Fanout
-	server StreamLoop
+	loop   Loop
+	sites  *exchange.Server
 	conns  *conn.Set
 	cfg    StreamConfig
 	most   int // connections of clients
@@ -41,9 +42,8 @@ type Subscribers struct {
 	next      uint64           // the number of the next subscriber; they begin with that of the process
 	retry     *Event           // what a stream begins with: how long clients wait before they reconnect
 	reported  int              // lines in the log since the last tick
-	stay      bool             // retiring leaves subscribers alone
-	retiring  bool             // the server takes no new clients
-	ending    bool             // new subscribers are ended, as all others were
+	retiring  bool             // the server takes no new clients: new subscribers are ended, as all others were
+	stay      bool             // not those that can be handed over
 	pieces    [][]byte         // scratch of put
 }
 
@@ -53,9 +53,10 @@ type eventFormat struct {
 	limit int // bytes of the largest event
 }
 
-// NewSubscribers returns Subscribers of a server, whose connections are conns. Configure and Bind follow before anything else is called.
-func NewSubscribers(server StreamLoop, conns *conn.Set) *Subscribers {
-	s := &Subscribers{server: server, conns: conns, addresses: map[string]int32{}, next: uint64(os.Getpid())<<30 + 1}
+// NewSubscribers returns the subscribers of a loop, whose connections are conns, with requests of sites. Configure follows before anything
+// else is called.
+func NewSubscribers(loop Loop, sites *exchange.Server, conns *conn.Set) *Subscribers {
+	s := &Subscribers{loop: loop, sites: sites, conns: conns, addresses: map[string]int32{}, next: uint64(os.Getpid())<<30 + 1}
 	s.Fanout = NewFanout(func() bool { return conns.Events.Busy() }, batchBytes)
 	s.format.Store(&eventFormat{epoch: MakeEpoch(s.start.UnixMilli())})
 	return s
@@ -88,23 +89,23 @@ func (s *Subscribers) Publish(seq uint64, m *Message) (uint64, error) {
 	if err := m.Check(); err != nil {
 		return 0, err
 	}
-	return s.Fanout.Publish(seq, func(seq uint64) (*Event, error) { return s.format.Load().event(m, seq) })
-}
-
-// event makes the event of a message that was checked.
-func (f *eventFormat) event(m *Message, seq uint64) (*Event, error) {
-	e := NewEvent(m, seq, f.epoch)
-	if size := len(e.Text()); size > f.limit {
-		return nil, fmt.Errorf("an event has %d bytes; the maximum is %d", size, f.limit)
-	}
-	return e, nil
+	return s.Fanout.Publish(seq, func(seq uint64) (*Event, error) {
+		f := s.format.Load()
+		e := NewEvent(m, seq, f.epoch)
+		if size := len(e.Text()); size > f.limit {
+			return nil, fmt.Errorf("an event has %d bytes; the maximum is %d", size, f.limit)
+		}
+		return e, nil
+	})
 }
 
 // Counts returns the number of subscribers of each channel. It must not be called on the loop.
 func (s *Subscribers) Counts() map[string]int {
 	counts := map[string]int{}
-	s.server.Do(func() {
-		s.Channels(func(c *Channel) { counts[c.Name] = len(c.Subscribers) })
+	s.loop.Do(func() {
+		for name, c := range s.channels {
+			counts[name] = len(c.Subscribers)
+		}
 	})
 	return counts
 }
@@ -113,16 +114,9 @@ func (s *Subscribers) Counts() map[string]int {
 func (s *Subscribers) Tick() {
 	s.Expire()
 	if s.reported > mostNamed {
-		s.server.Log(logfile.Warning, "", fmt.Sprintf("%d more subscribers were dropped or refused", s.reported-mostNamed))
+		s.conns.Log(logfile.Warning, "%d more subscribers were dropped or refused", s.reported-mostNamed)
 	}
 	s.reported = 0
-}
-
-// report logs a line about a client, unless there are too many.
-func (s *Subscribers) report(level logfile.Level, client, line string) {
-	if s.mayReport() {
-		s.server.Log(level, client, line)
-	}
 }
 
 // mayReport reports whether one more line about a client may be logged.
@@ -169,14 +163,6 @@ type queue struct {
 	off    int // bytes of events[0] that were taken
 	bytes  int // of events of a batch, which are bounded
 	free   int // how many in front are not: what it joined with
-}
-
-// add adds events of a batch for a client of HTTP/1.minor.
-func (q *queue) add(events []*Event, minor uint8) {
-	q.events = append(q.events, events...)
-	for _, e := range events {
-		q.bytes += len(e.Wire(minor))
-	}
 }
 
 // Position implements live.Subscriber.
@@ -267,7 +253,7 @@ func (p *StreamSubscriber) Closed() {
 }
 
 // Gone implements conn.Holder.
-func (p *StreamSubscriber) Gone() { p.s.server.Count(-1) }
+func (p *StreamSubscriber) Gone() { p.s.loop.Count(-1) }
 
 // network is what counts as one client in Subscribers.addresses.
 func (p *StreamSubscriber) network() string { return conn.Network(p.addr.String()) }

@@ -29,12 +29,10 @@ type host struct {
 	log   []string
 }
 
-func (h *host) Full() bool                               { return false }
-func (h *host) Count(n int)                              { h.open += n }
-func (h *host) Account(*logfile.Record, int64, int64)    {}
-func (h *host) RecordOf(*logfile.State) *logfile.Record  { return nil }
-func (h *host) Log(_ logfile.Level, client, line string) { h.log = append(h.log, client+": "+line) }
-func (h *host) Do(f func())                              { looptest.Do(h.loop, f) }
+func (h *host) Full() bool          { return false }
+func (h *host) Count(n int)         { h.open += n }
+func (h *host) Dismiss(int, []byte) {}
+func (h *host) Do(f func())         { looptest.Do(h.loop, f) }
 
 func serve(t testing.TB, cfg StreamConfig) *host {
 	t.Helper()
@@ -42,7 +40,8 @@ func serve(t testing.TB, cfg StreamConfig) *host {
 	h := &host{t: t, loop: loop}
 	h.conns.Init()
 	h.conns.Events, h.conns.WriteTimeout = loop, time.Minute
-	h.s = NewSubscribers(h, &h.conns)
+	sites := &exchange.Server{Config: exchange.Config{LogClient: func(_ logfile.Level, client, line string) { h.log = append(h.log, client+": "+line) }}}
+	h.s = NewSubscribers(h, sites, &h.conns)
 	h.s.WakeBy(func() { loop.Post(h.s.Turn) })
 	for field, usual := range map[*int]int{&cfg.Subscribers: 100000, &cfg.PerAddress: 256, &cfg.Buffer: 64 << 10, &cfg.History: 100, &cfg.MaxEvent: 64 << 10} {
 		*field = cmp.Or(*field, usual)
@@ -100,7 +99,7 @@ func TestDrop(t *testing.T) {
 		}
 	}
 	h.Do(func() {
-		for p := range h.s.behind {
+		for p := range h.s.young {
 			t.Errorf("%s is still behind", p)
 		}
 		if p.queue != nil || p.state != idle {

@@ -106,13 +106,11 @@ func (s *Socket) send(p *exchange.Part) {
 	s.conn.Use()
 	before := len(conns.Buf)
 	var body, tail []byte
+	if !s.closing && (p.Op == exchange.OpText || p.Op == exchange.OpBinary) {
+		body = s.frame(opcodeOf(p.Op), p.Body)
+	}
 	switch {
 	case s.closing:
-	case p.Op == exchange.OpText || p.Op == exchange.OpBinary:
-		body = s.frame(opcodeOf(p.Op), p.Body)
-		if p.Last {
-			tail = s.closeFrame(endCode(p), "")
-		}
 	case p.Op == exchange.OpClose:
 		tail = s.closeFrame(p.Code, string(p.Body))
 	case p.Last:
@@ -125,7 +123,9 @@ func (s *Socket) send(p *exchange.Part) {
 		s.answer = finished
 	}
 	s.put(p, body, tail)
-	s.endClosed()
+	if s.closing && s.broken != nil && s.here() { // its client has closed it
+		s.linger()
+	}
 }
 
 // put appends the rest of the frames of p to the output, and gives p back when all of it is sent.

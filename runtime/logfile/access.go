@@ -6,31 +6,24 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"fapws/runtime/http1"
 )
 
-// AccessLog is an access log. Several may share a file. Its methods may be called from
+// AccessLog is an access log. Several may share a file, which stays the caller's to close. Its methods may be called from
 // any goroutine.
 type AccessLog struct {
-	file   *File
-	format *Format
+	File   *File
+	Format *Format // says what of a request has to be remembered
 }
-
-// NewAccessLog returns a Log that writes to file, which stays the caller's to close.
-func NewAccessLog(file *File, format *Format) *AccessLog {
-	return &AccessLog{file: file, format: format}
-}
-
-// Format returns the format, which says what of a request has to be remembered.
-func (l *AccessLog) Format() *Format { return l.format }
 
 // Append adds a line. It never waits for the disk and does not allocate: when the
 // disk does not keep up, lines are dropped, counted and reported.
 func (l *AccessLog) Append(e *Entry) {
-	if dst, ok := l.file.Begin(); ok {
-		l.file.End(l.format.appendLine(dst, e))
+	if dst, ok := l.File.Begin(); ok {
+		l.File.End(l.Format.appendLine(dst, e))
 	}
 }
 
@@ -76,27 +69,17 @@ func appendEscaped(dst, s []byte) []byte {
 // become U+FFFD.
 func appendJSON(dst, s []byte) []byte {
 	dst = append(dst, '"')
-	for i := 0; i < len(s); {
-		c := s[i]
+	for len(s) > 0 {
+		r, n := utf8.DecodeRune(s)
 		switch {
-		case c == '"' || c == '\\':
-			dst = append(dst, '\\', c)
-		case c < ' ' || c == 0x7f:
-			dst = append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
-		case c < utf8.RuneSelf:
-			dst = append(dst, c)
+		case r == '"' || r == '\\':
+			dst = append(dst, '\\', s[0])
+		case unicode.IsControl(r): // those of C1 speak to terminals, too
+			dst = append(dst, '\\', 'u', '0', '0', hex[r>>4], hex[r&15])
 		default:
-			r, n := utf8.DecodeRune(s[i:])
-			// The C1 controls speak to terminals, too.
-			if r >= 0x80 && r < 0xa0 {
-				dst = append(dst, '\\', 'u', '0', '0', hex[r>>4], hex[r&15])
-			} else {
-				dst = utf8.AppendRune(dst, r)
-			}
-			i += n
-			continue
+			dst = utf8.AppendRune(dst, r)
 		}
-		i++
+		s = s[n:]
 	}
 	return append(dst, '"')
 }
@@ -116,7 +99,7 @@ func (r *Record) Format() *Format {
 	if r.Log == nil {
 		return noFormat
 	}
-	return r.Log.Format()
+	return r.Log.Format
 }
 
 // State is a Record that goes to another process, for JSON. It has at most 48 KiB there.
@@ -289,9 +272,8 @@ func collect(values []Value, wanted []string, name, value []byte) {
 
 // isRequestLine reports whether a line has a method, a target and a version.
 func isRequestLine(line []byte) bool {
-	first, last := bytes.IndexByte(line, ' '), bytes.LastIndexByte(line, ' ')
-	if first <= 0 || last-first < 2 || !bytes.HasPrefix(line[last:], []byte(" HTTP/")) {
-		return false
-	}
-	return !bytes.ContainsFunc(line[first+1:last], func(c rune) bool { return c <= ' ' || c == 0x7f })
+	parts := split(line)
+	target := parts[targetPart]
+	return len(parts[methodPart]) > 0 && len(target) > 0 && bytes.HasPrefix(parts[versionPart], []byte("HTTP/")) &&
+		!bytes.ContainsFunc(target, func(c rune) bool { return c <= ' ' || c == 0x7f })
 }

@@ -51,7 +51,7 @@ type archive struct {
 }
 
 // able says whether there is use in trying to rotate.
-func (a *archive) able() bool { return a.wait.IsZero() || time.Now().After(a.wait) }
+func (a *archive) able() bool { return time.Now().After(a.wait) }
 
 // rename makes the file at the path a rotated one. Its lock is held.
 func (a *archive) rename() error {
@@ -61,7 +61,6 @@ func (a *archive) rename() error {
 		err = dir.Rename(name, fmt.Sprintf("%s%s%019d", name, rotatedMark, time.Now().UnixNano()))
 		dir.Close()
 	}
-	a.wait = time.Time{}
 	if err != nil {
 		a.wait = time.Now().Add(retryRename)
 	}

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/base64"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -29,32 +30,34 @@ func bytesOrDash(of func(*Entry) int64) atom {
 	return func(dst []byte, e *Entry) ([]byte, bool) { return strconv.AppendInt(dst, of(e), 10), of(e) != 0 }
 }
 
+// The parts of a request line.
+const (
+	methodPart = iota
+	targetPart
+	versionPart
+)
+
 // split cuts a request line at its first and last space.
-func split(line []byte) (method, target, version []byte) {
+func split(line []byte) (parts [3][]byte) {
 	first, last := bytes.IndexByte(line, ' '), bytes.LastIndexByte(line, ' ')
 	if first < 0 {
-		return line, nil, nil
+		return [3][]byte{line}
 	}
 	if first == last {
-		return line[:first], line[first+1:], nil
+		return [3][]byte{line[:first], line[first+1:]}
 	}
-	return line[:first], line[first+1 : last], line[last+1:]
+	return [3][]byte{line[:first], line[first+1 : last], line[last+1:]}
 }
 
-func (e *Entry) method() []byte {
-	method, _, _ := split(e.RequestLine)
-	return method
-}
-
-func (e *Entry) version() []byte {
-	_, _, version := split(e.RequestLine)
-	return version
+// partOf is the atom of a part of the request line.
+func partOf(part int) atom {
+	return textOf(func(e *Entry) []byte { return split(e.RequestLine)[part] })
 }
 
 // target returns the host and port of a target in absolute-form (RFC 9112 §3.2.2),
 // nil in another, and the rest of it.
 func (e *Entry) target() (authority, rest []byte) {
-	_, rest, _ = split(e.RequestLine)
+	rest = split(e.RequestLine)[targetPart]
 	i := bytes.Index(rest, []byte("://"))
 	if i <= 0 || rest[0] == '/' {
 		return nil, rest
@@ -110,7 +113,11 @@ func decimalSeconds(dst []byte, e *Entry) ([]byte, bool) {
 
 // padded appends n with zeros before it.
 func padded(dst []byte, n int64, width int) []byte {
-	return padLeft(strconv.AppendInt(dst, n, 10), len(dst), width, '0')
+	start := len(dst)
+	for dst = strconv.AppendInt(dst, n, 10); len(dst)-start < width; {
+		dst = slices.Insert(dst, start, '0')
+	}
+	return dst
 }
 
 func (e *Entry) port() string {
@@ -220,11 +227,6 @@ func (f *Format) field(name string, letter byte) (atom, error) {
 	return nil, fmt.Errorf("is not an atom")
 }
 
-func (e *Entry) rawTarget() []byte {
-	_, target, _ := split(e.RequestLine)
-	return target
-}
-
 func (e *Entry) scheme() string { return cmp.Or(e.Scheme, "http") }
 
 // variables are the atoms of variables of CGI and WSGI that need no header field.
@@ -232,11 +234,11 @@ var variables = map[string]atom{
 	"REMOTE_ADDR":     textOf(func(e *Entry) string { return e.Addr }),
 	"REMOTE_PORT":     textOf(func(e *Entry) string { return e.Port }),
 	"REMOTE_USER":     apacheAtoms["u"],
-	"REQUEST_METHOD":  textOf((*Entry).method),
-	"REQUEST_URI":     textOf((*Entry).rawTarget),
-	"RAW_URI":         textOf((*Entry).rawTarget),
+	"REQUEST_METHOD":  partOf(methodPart),
+	"REQUEST_URI":     partOf(targetPart),
+	"RAW_URI":         partOf(targetPart),
 	"QUERY_STRING":    gunicornQuery,
-	"SERVER_PROTOCOL": textOf((*Entry).version),
+	"SERVER_PROTOCOL": partOf(versionPart),
 	"SERVER_NAME":     textOf((*Entry).site),
 	"SERVER_PORT":     textOf((*Entry).port),
 	"SERVER_SOFTWARE": textOf(func(*Entry) string { return "fapws" }),
@@ -266,22 +268,15 @@ func (f *Format) variable(name string) (atom, error) {
 // (https://docs.gunicorn.org/en/stable/settings.html#access-log-format).
 func (f *Format) gunicornAtom(name string) atom {
 	switch name {
-	case "h", "l", "t", "r", "m", "U", "H", "s", "B", "b", "T", "D":
-		return apacheAtoms[name]
 	case "u":
 		return f.userOf()
-	case "q":
-		return gunicornQuery
 	case "f":
 		return f.requested("referer")
 	case "a":
 		return f.requested("user-agent")
-	case "M":
-		return numberOf(func(e *Entry) int64 { return e.Duration.Milliseconds() })
-	case "L":
-		return decimalSeconds
-	case "p":
-		return textOf(func(*Entry) string { return bracketed })
 	}
-	return nil
+	if a := apacheAtoms["("+name+")"]; a != nil || len(name) != 1 || !strings.Contains("hltrmUHsBbTD", name) {
+		return a
+	}
+	return apacheAtoms[name]
 }

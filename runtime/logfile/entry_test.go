@@ -262,7 +262,7 @@ func TestAccessAppendDoesNotAllocate(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		l, e := NewAccessLog(file, f), entry(f)
+		l, e := &AccessLog{file, f}, entry(f)
 		e.User = ""
 		for range 2000 { // both buffers reach their size
 			l.Append(e)

@@ -51,31 +51,30 @@ func RedirectErrors(o Options, moved func()) (*Errors, error) {
 	e := &Errors{o: log, moved: moved, looked: time.Now(), end: make(chan struct{})}
 	e.o.Report = e.tellConsole
 	e.out = sink{o: &log, fd: 2, file: os.Stderr, standard: true, archive: archive{o: &e.o}}
-	var now, before unix.Stat_t
 	file, err := openPath(&e.o, fileMode)
 	if err != nil {
 		return nil, e.o.wrap(err)
 	}
 	defer file.Close()
-	if err := unix.Fstat(int(file.Fd()), &now); err != nil {
+	now, err := file.Stat()
+	if err != nil {
 		return nil, e.o.wrap(err)
 	}
-	if unix.Fstat(2, &before) == nil && (before.Ino != now.Ino || before.Dev != now.Dev) {
+	if before, err := os.Stderr.Stat(); err == nil && !os.SameFile(before, now) {
 		if fd, err := unix.FcntlInt(2, unix.F_DUPFD_CLOEXEC, 3); err == nil {
 			e.console = os.NewFile(uintptr(fd), "standard error")
 		}
 	}
-	sec, nsec := now.Mtim.Unix()
-	if now.Size > 0 {
-		e.looked = time.Unix(sec, nsec)
+	if now.Size() > 0 {
+		e.looked = now.ModTime()
 	}
 	if err := makeStandardError(file); err != nil {
 		return nil, e.o.wrap(err)
 	}
-	if moved != nil && now.Mode&unix.S_IFMT == unix.S_IFREG {
+	if moved != nil && now.Mode().IsRegular() {
 		e.look()
 		e.out.archive.start()
-		go e.watch(time.NewTicker(lookEvery))
+		go e.watch(time.Tick(lookEvery))
 	}
 	return e, nil
 }
@@ -109,45 +108,40 @@ func (e *Errors) tellConsole(msg string) {
 func (e *Errors) Write(lines []byte) (int, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if len(e.unsaid) > 0 {
-		if len(e.unsaid)+len(lines) > unsaidMax {
-			e.lost += int64(countLines(lines))
-		} else {
-			e.unsaid = append(e.unsaid, lines...)
-		}
+	waits := len(e.unsaid) > 0
+	if waits && len(e.unsaid)+len(lines) > unsaidMax {
+		e.lost += int64(countLines(lines))
 		return len(lines), nil
 	}
-	if n, err := writeAll(lines); err != nil {
-		e.unsaid = append(e.unsaid, lines[n:]...)
-		e.o.report("%v; keeping lines in memory while possible", err)
-		time.AfterFunc(retry, e.again)
+	e.unsaid = append(e.unsaid, lines...)
+	if !waits {
+		if err := e.say(); err != nil {
+			e.o.report("%v; keeping lines in memory while possible", err)
+		}
 	}
 	return len(lines), nil
 }
 
-func writeAll(b []byte) (n int, err error) {
-	for n < len(b) {
-		k, err := unix.Write(2, b[n:])
-		n += max(k, 0)
+// say writes what was not written, and has that tried again when the disk does not take it.
+func (e *Errors) say() error {
+	for len(e.unsaid) > 0 {
+		n, err := unix.Write(2, e.unsaid)
+		e.unsaid = e.unsaid[max(n, 0):]
 		if err != nil && err != unix.EINTR {
-			return n, err
+			time.AfterFunc(retry, e.again)
+			return err
 		}
 	}
-	return n, nil
+	return nil
 }
 
-// again writes what could not be written.
 func (e *Errors) again() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	n, err := writeAll(e.unsaid)
-	e.unsaid = append(e.unsaid[:0], e.unsaid[n:]...)
-	if err != nil {
-		time.AfterFunc(retry, e.again)
-		return
+	if e.say() == nil {
+		e.o.report("can be written again, %d lines were lost", e.lost)
+		e.lost = 0
 	}
-	e.o.report("can be written again, %d lines were lost", e.lost)
-	e.lost = 0
 }
 
 // Follow makes the file that the path leads to descriptor 2: after it was renamed,
@@ -173,8 +167,7 @@ const growEvery = 100 * time.Millisecond
 
 // watch rotates when it is time. The kernel reports that the file grows, because a flood would fill a small disk between two looks by the
 // clock, which do where it cannot.
-func (e *Errors) watch(tick *time.Ticker) {
-	defer tick.Stop()
+func (e *Errors) watch(tick <-chan time.Time) {
 	if e.o.MaxSize == 0 && e.o.Every == (Schedule{}) {
 		return
 	}
@@ -192,7 +185,7 @@ func (e *Errors) watch(tick *time.Ticker) {
 		case <-kernel.Events:
 			time.Sleep(growEvery) // all writes meanwhile are one event
 		case <-kernel.Errors:
-		case <-tick.C:
+		case <-tick:
 		case <-e.end:
 			return
 		}
@@ -202,11 +195,11 @@ func (e *Errors) watch(tick *time.Ticker) {
 
 // look rotates if it is time.
 func (e *Errors) look() {
-	var st unix.Stat_t
 	now := time.Now()
 	e.mu.Lock()
-	due := unix.Fstat(2, &st) == nil && st.Size > 0 &&
-		(e.o.MaxSize > 0 && st.Size >= e.o.MaxSize || e.o.Every.between(e.looked, now)) && e.out.archive.able()
+	st, err := os.Stderr.Stat()
+	due := err == nil && st.Size() > 0 &&
+		(e.o.MaxSize > 0 && st.Size() >= e.o.MaxSize || e.o.Every.between(e.looked, now)) && e.out.archive.able()
 	e.looked = now
 	e.mu.Unlock()
 	if due {
@@ -219,13 +212,12 @@ func (e *Errors) look() {
 func (e *Errors) Rotate() {
 	e.mu.Lock()
 	e.out.look()
-	var st unix.Stat_t
-	if unix.Fstat(2, &st) != nil || st.Size == 0 || st.Mode&unix.S_IFMT != unix.S_IFREG {
+	st, err := os.Stderr.Stat()
+	if err != nil || st.Size() == 0 || !st.Mode().IsRegular() {
 		e.mu.Unlock()
 		return
 	}
-	err := e.out.archive.rename()
-	if err != nil {
+	if err = e.out.archive.rename(); err != nil {
 		e.out.complain("not rotated: %v", err)
 	} else {
 		e.out.look()

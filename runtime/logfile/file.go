@@ -199,12 +199,10 @@ func (f *File) Close() error {
 	f.closed = true
 	f.mu.Unlock()
 	f.Flush()
-	giveUp := time.NewTimer(closeWithin)
-	defer giveUp.Stop()
 	select {
 	case <-f.done:
 		return f.lost
-	case <-giveUp.C:
+	case <-time.After(closeWithin):
 		return fmt.Errorf("%s: %s: still not written; giving up", f.o.Name, f.o.Path)
 	}
 }

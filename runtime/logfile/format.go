@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/itchyny/timefmt-go"
+
 	"fapws/runtime/system"
 )
 
@@ -284,7 +286,7 @@ func (f *Format) apacheAtom(letter byte, argument string, has bool) (atom, error
 // bracketed is how gunicorn writes pid.
 var bracketed = "<" + pid + ">"
 
-// apacheAtoms are the atoms that need no header field, by the text in braces and the letters.
+// apacheAtoms are the atoms that need no header field, by the text in braces and the letters, and those of gunicorn that differ, in parentheses.
 var apacheAtoms = map[string]atom{
 	"a": textOf(func(e *Entry) string { return e.Addr }),
 	"A": textOf(func(e *Entry) string { return e.LocalAddr }),
@@ -293,12 +295,12 @@ var apacheAtoms = map[string]atom{
 	"D": numberOf(micros),
 	"f": textOf(func(e *Entry) []byte { return e.File }),
 	"h": textOf(func(e *Entry) string { return e.Addr }),
-	"H": textOf((*Entry).version),
+	"H": partOf(versionPart),
 	"I": numberOf(func(e *Entry) int64 { return e.WireIn }),
 	"k": numberOf(func(e *Entry) int64 { return int64(e.Earlier) }),
 	"l": textOf(func(*Entry) string { return "" }),
 	"L": textOf(func(*Entry) string { return "" }),
-	"m": textOf((*Entry).method),
+	"m": partOf(methodPart),
 	"O": numberOf(func(e *Entry) int64 { return e.WireOut }),
 	"p": textOf((*Entry).port),
 	"P": textOf(func(*Entry) string { return pid }),
@@ -333,6 +335,11 @@ var apacheAtoms = map[string]atom{
 	"{s}T":         numberOf(func(e *Entry) int64 { return int64(e.Duration / time.Second) }),
 	"{ms}T":        numberOf(func(e *Entry) int64 { return e.Duration.Milliseconds() }),
 	"{us}T":        numberOf(micros),
+
+	"(L)": decimalSeconds,
+	"(M)": numberOf(func(e *Entry) int64 { return e.Duration.Milliseconds() }),
+	"(p)": textOf(func(*Entry) string { return bracketed }),
+	"(q)": gunicornQuery,
 }
 
 // timeAtom is the atom of %{argument}t: sec, msec, usec, msec_frac, usec_frac or a
@@ -367,5 +374,6 @@ func timeAtom(argument string) (atom, error) {
 	if err := CheckTimeFormat(rest); err != nil {
 		return nil, err
 	}
-	return func(dst []byte, e *Entry) ([]byte, bool) { return AppendTime(dst, rest, of(e)), true }, nil
+	format := withoutEO(rest)
+	return func(dst []byte, e *Entry) ([]byte, bool) { return timefmt.AppendFormat(dst, of(e), format), true }, nil
 }

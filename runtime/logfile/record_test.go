@@ -14,7 +14,7 @@ func TestState(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return NewAccessLog(nil, f)
+		return &AccessLog{nil, f}
 	}
 	from := parse(`%r %{X-A}i %{X-B}o`)
 	r := &Record{Log: from, Client: "192.0.2.1:7"}
@@ -57,7 +57,7 @@ func TestNote(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &Record{Log: NewAccessLog(nil, f)}
+	r := &Record{Log: &AccessLog{nil, f}}
 	r.Begin(r.Format())
 	head := []byte("GET /a HTTP/1.1\r\nHost: x\r\nX-A: 1\r\nX-AB: 2\r\nx-a:\t3\r\n\r\n")
 	var parsed http1.Request

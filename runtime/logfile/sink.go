@@ -37,8 +37,8 @@ type sink struct {
 func openSink(o *Options) (*sink, error) {
 	s := &sink{o: o, fd: 1, archive: archive{o: o}}
 	if o.Path == "-" {
-		var st unix.Stat_t
-		s.whole = unix.Fstat(s.fd, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFREG
+		st, err := os.Stdout.Stat()
+		s.whole = err == nil && st.Mode().IsRegular()
 		return s, nil
 	}
 	return s, s.open(fileMode)
@@ -54,14 +54,14 @@ func (s *sink) open(mode fs.FileMode) error {
 		defer file.Close()
 		return makeStandardError(file)
 	}
-	var st unix.Stat_t
-	if err := unix.Fstat(int(file.Fd()), &st); err != nil {
+	st, err := file.Stat()
+	if err != nil {
 		file.Close()
 		return err
 	}
 	s.close()
 	s.file, s.fd = file, int(file.Fd())
-	s.regular = st.Mode&unix.S_IFMT == unix.S_IFREG
+	s.regular = st.Mode().IsRegular()
 	s.whole = s.regular
 	return nil
 }

@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -56,17 +57,12 @@ func (s *Series) Count() (n int64) {
 
 // Labels returns the text of labels, from pairs of names and values.
 func Labels(pairs ...string) string {
-	var b strings.Builder
-	for i := 0; i+1 < len(pairs); i += 2 {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		b.WriteString(pairs[i])
-		b.WriteString(`="`)
-		b.WriteString(strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`).Replace(strings.ToValidUTF8(pairs[i+1], "\uFFFD")))
-		b.WriteByte('"')
+	var all []string
+	for pair := range slices.Chunk(pairs, 2) {
+		value := strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`).Replace(strings.ToValidUTF8(pair[1], "\uFFFD"))
+		all = append(all, pair[0]+`="`+value+`"`)
 	}
-	return b.String()
+	return strings.Join(all, ",")
 }
 
 // One returns a family with a single series without labels.
@@ -83,9 +79,9 @@ func Merge(processes ...[]Family) (all []Family) {
 			f := &families[i]
 			k, known := at[f.Name]
 			if !known {
-				at[f.Name] = len(all)
-				all = append(all, f.clone())
-				continue
+				k, at[f.Name] = len(all), len(all)
+				all = append(all, *f)
+				all[k].Series = nil
 			}
 			if sum := &all[k]; sum.Fits(f) {
 				sum.add(f)
@@ -101,15 +97,6 @@ func (f *Family) Fits(g *Family) bool { return f.Kind == g.Kind && slices.Equal(
 // Lasting returns the families whose values remain true when their process has ended: all but gauges.
 func Lasting(families []Family) []Family {
 	return slices.DeleteFunc(slices.Clone(families), func(f Family) bool { return f.Kind == Gauge })
-}
-
-func (f *Family) clone() Family {
-	c := *f
-	c.Series = slices.Clone(f.Series)
-	for i := range c.Series {
-		c.Series[i].Counts = slices.Clone(c.Series[i].Counts)
-	}
-	return c
 }
 
 // add adds the series of g, which has the same form.
@@ -152,29 +139,26 @@ func Find(families []Family, name string) *Family {
 	return nil
 }
 
+// Names of metrics and of labels, and the text of labels as Labels makes it: each as the whole text, and one label with its name and value.
+const (
+	namePattern  = `[a-zA-Z_:][a-zA-Z_:0-9]*`
+	labelPattern = `(` + namePattern + `)="((?:[^"\\\n]|\\[^\n])*)"`
+)
+
+var (
+	isName    = regexp.MustCompile(`^` + namePattern + `$`).MatchString
+	areLabels = regexp.MustCompile(`^(?:` + labelPattern + `(?:,` + labelPattern + `)*)?$`).MatchString
+	oneLabel  = regexp.MustCompile(labelPattern)
+)
+
 // Label returns the value of a label of s, "" without it.
 func (s *Series) Label(name string) string {
-	for text, ok := s.Labels, true; ok; text = strings.TrimPrefix(text, ",") {
-		var key, value string
-		if key, value, text, ok = cutLabel(text); ok && key == name {
-			return strings.NewReplacer(`\\`, `\`, `\"`, `"`, `\n`, "\n").Replace(value)
+	for _, label := range oneLabel.FindAllStringSubmatch(s.Labels, -1) {
+		if label[1] == name {
+			return strings.NewReplacer(`\\`, `\`, `\"`, `"`, `\n`, "\n").Replace(label[2])
 		}
 	}
 	return ""
-}
-
-// cutLabel cuts the first label, name="value", off the text of labels; the value stays escaped. ok is false if the text begins with none.
-func cutLabel(text string) (name, value, rest string, ok bool) {
-	name, rest, _ = strings.Cut(text, `="`)
-	for end := 0; end < len(rest); end++ {
-		switch rest[end] {
-		case '"':
-			return name, rest[:end], rest[end+1:], isName(name)
-		case '\\':
-			end++
-		}
-	}
-	return "", "", "", false
 }
 
 // Quantile returns the value below which the share q (0 to 1) of the values of a histogram lies, by interpolating within
@@ -220,16 +204,12 @@ func Sound(families []Family) (sound []Family) {
 }
 
 func (f *Family) sound() bool {
-	switch f.Kind {
-	case Counter, Gauge, Histogram:
-	default:
-		return false
-	}
 	buckets := 0
 	if f.Kind == Histogram {
 		buckets = len(f.Bounds) + 1
 	}
-	if !isName(f.Name) || f.Unit != "" && !isName(f.Unit) || buckets > mostFamilies {
+	known := f.Kind == Counter || f.Kind == Gauge || f.Kind == Histogram
+	if !known || !isName(f.Name) || f.Unit != "" && !isName(f.Unit) || buckets > mostFamilies {
 		return false
 	}
 	for i := range f.Series {
@@ -238,22 +218,6 @@ func (f *Family) sound() bool {
 		}
 	}
 	return true
-}
-
-// isName reports whether text can be the name of a metric, or of a label.
-func isName(text string) bool {
-	const digits, others = "0123456789", "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_:"
-	return text != "" && strings.Trim(text, digits+others) == "" && strings.IndexByte(digits, text[0]) < 0
-}
-
-// areLabels reports whether text is as Labels makes it.
-func areLabels(text string) bool {
-	ok := !strings.Contains(text, "\n")
-	for more := text != ""; more && ok; {
-		_, _, text, ok = cutLabel(text)
-		text, more = strings.CutPrefix(text, ",")
-	}
-	return ok && text == ""
 }
 
 // Media types of the formats.

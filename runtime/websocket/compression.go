@@ -3,11 +3,9 @@ package websocket
 import (
 	"bytes"
 	"io"
-	"slices"
+	"regexp"
 	"strconv"
 	"strings"
-
-	"fapws/runtime/http1"
 
 	"github.com/klauspost/compress/flate"
 	"golang.org/x/net/http/httpguts"
@@ -38,74 +36,55 @@ func (c Compression) AppendTo(dst []byte) []byte {
 // parameters that RFC 7692 §7.1 does not allow, are declined. valid: the value has
 // the syntax of RFC 6455 §9.1, in which quoted strings have neither commas nor semicolons.
 func negotiate(value []byte) (c Compression, valid bool) {
-	for member := range bytes.SplitSeq(value, []byte{','}) {
-		parts := bytes.Split(member, []byte{';'})
-		name := trim(parts[0])
-		if len(name) == 0 && len(parts) == 1 {
+	for member := range strings.SplitSeq(string(value), ",") {
+		if strings.Trim(member, " \t") == "" {
 			continue // empty members are allowed (RFC 9110 §5.6.1.2)
 		}
-		offer, good := Compression{On: true, Bits: MaxWindow}, http1.EqualFold(name, "permessage-deflate")
-		ok := IsToken(name)
-		var seen [4]bool
-		for _, parameter := range parts[1:] {
-			name, value, given := bytes.Cut(parameter, []byte{'='})
-			name, value = trim(name), unquote(trim(value))
-			ok = ok && IsToken(name) && (!given || IsToken(value))
-			good = good && offer.set(name, value, &seen)
+		offer, seen := Compression{On: true, Bits: MaxWindow}, map[string]bool{}
+		for i, part := range strings.Split(member, ";") {
+			word := parameter.FindStringSubmatch(part)
+			if word == nil || i == 0 && word[2] != "" {
+				return Compression{}, false
+			}
+			name, value := strings.ToLower(word[1]), strings.ReplaceAll(word[3]+word[4], `\`, "")
+			if i == 0 {
+				offer.On = name == "permessage-deflate"
+			} else if seen[name] || !offer.set(name, value) {
+				offer.On = false
+			}
+			seen[name] = true
 		}
-		if !ok {
-			return Compression{}, false
-		}
-		if good && !c.On {
+		if !c.On && offer.On {
 			c = offer
 		}
 	}
 	return c, true
 }
 
-func trim(b []byte) []byte { return bytes.Trim(b, " \t") }
+const token = "[!#$%&'*+.^_`|~0-9A-Za-z-]" // a character of one (RFC 9110 §5.6.2)
 
-// unquote returns the content of a quoted string (RFC 9110 §5.6.4), and other text as it is. A quoted pair of what no token has stays.
-func unquote(b []byte) []byte {
-	if len(b) < 2 || b[0] != '"' || b[len(b)-1] != '"' {
-		return b
-	}
-	content := b[1 : len(b)-1]
-	var out []byte
-	for i := 0; i < len(content); i++ {
-		if content[i] == '\\' && i+1 < len(content) && http1.IsTokenByte(content[i+1]) {
-			i++
-		}
-		out = append(out, content[i])
-	}
-	return out
-}
+// parameter is the name of an extension, or a parameter, whose value is a token or, in quotes, what is one without backslashes.
+var parameter = regexp.MustCompile(`^[ \t]*(` + token + `+)[ \t]*(=[ \t]*(?:(` + token + `+)|"((?:\\?` + token + `)+)")[ \t]*)?$`)
 
 // set takes a parameter of an offer; false: the offer is to be declined. value is
 // empty if there was none.
-func (c *Compression) set(name, value []byte, seen *[4]bool) bool {
-	known := []string{"server_no_context_takeover", "client_no_context_takeover", "server_max_window_bits", "client_max_window_bits"}
-	which := slices.Index(known, strings.ToLower(string(name)))
-	if which < 0 || seen[which] {
-		return false
+func (c *Compression) set(name, value string) bool {
+	switch name {
+	case "server_no_context_takeover", "client_no_context_takeover":
+		return value == ""
+	case "server_max_window_bits":
+		c.Bits, c.Limits = windowBits(value), true
+		return c.Bits > 0
+	case "client_max_window_bits": // messages of the client may have any window
+		return value == "" || windowBits(value) > 0
 	}
-	seen[which] = true
-	switch which {
-	case 0, 1:
-		return len(value) == 0
-	case 2:
-		bits := windowBits(value)
-		c.Bits, c.Limits = bits, true
-		return bits > 0
-	}
-	// Messages of the client may have any window.
-	return len(value) == 0 || windowBits(value) > 0
+	return false
 }
 
 // windowBits reads a number from 8 to 15 without leading zeros; 0: it is none.
-func windowBits(b []byte) uint8 {
-	n, err := strconv.ParseUint(string(b), 10, 8)
-	if err != nil || n < 8 || n > MaxWindow || b[0] == '0' {
+func windowBits(text string) uint8 {
+	n, _ := strconv.Atoi(text)
+	if n < 8 || n > MaxWindow || text[0] == '0' {
 		return 0
 	}
 	return uint8(n)

@@ -1,6 +1,7 @@
 package websocket
 
 import (
+	"crypto/subtle"
 	"encoding/binary"
 	"errors"
 	"math/bits"
@@ -12,18 +13,8 @@ var ErrNeedMore = errors.New("incomplete")
 
 // Errors of clients.
 var (
-	errReserved      = &Error{ProtocolError, "a reserved bit is set"}
-	errOpcode        = &Error{ProtocolError, "a reserved opcode"}
-	errUnmasked      = &Error{ProtocolError, "a frame is not masked"}
-	errFragmented    = &Error{ProtocolError, "a control frame is fragmented"}
-	errControlSize   = &Error{ProtocolError, "a control frame is longer than 125 bytes"}
 	errLength        = &Error{ProtocolError, "a length is not in its shortest form"}
 	errLengthSign    = &Error{ProtocolError, "a length has its highest bit set"}
-	errNoMessage     = &Error{ProtocolError, "a continuation without a message"}
-	errInMessage     = &Error{ProtocolError, "a message within another one"}
-	errClosePayload  = &Error{ProtocolError, "a close frame with one byte"}
-	errCloseCode     = &Error{ProtocolError, "a close frame with an invalid code"}
-	errCloseReason   = &Error{InvalidData, "the reason of a close frame is not UTF-8"}
 	errText          = &Error{InvalidData, "a text message is not UTF-8"}
 	errTooBig        = &Error{TooBig, "a message is too big"}
 	errNotCompressed = &Error{InvalidData, "a message cannot be decompressed"}
@@ -130,12 +121,12 @@ func (d *Decoder) parse(b []byte) (size int, err error) {
 		return 0, ErrNeedMore
 	}
 	if b[1]&maskBit == 0 {
-		return 0, errUnmasked // RFC 6455 §5.1
+		return 0, &Error{ProtocolError, "a frame is not masked"} // RFC 6455 §5.1
 	}
 	size = 2
 	length := uint64(b[1] &^ maskBit)
 	if op.control() && length > maxControl {
-		return 0, errControlSize
+		return 0, &Error{ProtocolError, "a control frame is longer than 125 bytes"}
 	}
 	switch length {
 	case 126:
@@ -178,20 +169,20 @@ func (d *Decoder) parse(b []byte) (size int, err error) {
 func (d *Decoder) allowed(op Opcode, fin bool, reserved byte) error {
 	switch {
 	case !op.known():
-		return errOpcode
+		return &Error{ProtocolError, "a reserved opcode"}
 	// RFC 7692 §6: on the first frame of a message only.
 	case reserved != 0 && (reserved != rsv1 || d.Inflater == nil || op != Text && op != Binary):
-		return errReserved
+		return &Error{ProtocolError, "a reserved bit is set"}
 	case op.control():
 		if !fin {
-			return errFragmented // RFC 6455 §5.5
+			return &Error{ProtocolError, "a control frame is fragmented"} // RFC 6455 §5.5
 		}
 	case op == Continuation:
 		if d.message == Continuation {
-			return errNoMessage
+			return &Error{ProtocolError, "a continuation without a message"}
 		}
 	case d.message != Continuation:
-		return errInMessage
+		return &Error{ProtocolError, "a message within another one"}
 	}
 	return nil
 }
@@ -270,39 +261,29 @@ func (d *Decoder) controlFrame(piece []byte, whole bool) (m Message, done bool, 
 	case len(piece) == 0:
 		return m, true, nil
 	case len(piece) == 1:
-		return m, false, errClosePayload
+		return m, false, &Error{ProtocolError, "a close frame with one byte"}
 	}
 	m.Code, m.Data = binary.BigEndian.Uint16(piece), piece[2:]
 	if !ValidCode(m.Code) {
-		return m, false, errCloseCode
+		return m, false, &Error{ProtocolError, "a close frame with an invalid code"}
 	}
 	if !utf8.Valid(m.Data) {
-		return m, false, errCloseReason
+		return m, false, &Error{InvalidData, "the reason of a close frame is not UTF-8"}
 	}
 	return m, true, nil
 }
 
-// unmask applies a masking key (RFC 6455 §5.3) to b, in place, eight bytes at a time. key is the one of the first
+// unmask applies a masking key (RFC 6455 §5.3) to b, in place. key is the one of the first
 // byte of b in its lowest eight bits; the result is the key of the byte behind b.
 func unmask(key uint32, b []byte) uint32 {
-	wide := uint64(key)<<32 | uint64(key)
-	for len(b) >= 32 {
-		p := b[:32:32]
-		binary.LittleEndian.PutUint64(p, binary.LittleEndian.Uint64(p)^wide)
-		binary.LittleEndian.PutUint64(p[8:], binary.LittleEndian.Uint64(p[8:])^wide)
-		binary.LittleEndian.PutUint64(p[16:], binary.LittleEndian.Uint64(p[16:])^wide)
-		binary.LittleEndian.PutUint64(p[24:], binary.LittleEndian.Uint64(p[24:])^wide)
-		b = b[32:]
+	var keys [128]byte
+	for i := 0; i < len(keys); i += 4 {
+		binary.LittleEndian.PutUint32(keys[i:], key)
 	}
-	for len(b) >= 8 {
-		binary.LittleEndian.PutUint64(b, binary.LittleEndian.Uint64(b)^wide)
-		b = b[8:]
+	for rest := b; len(rest) > 0; {
+		rest = rest[subtle.XORBytes(rest, rest, keys[:]):]
 	}
-	for i := range b {
-		b[i] ^= byte(key)
-		key = bits.RotateLeft32(key, -8)
-	}
-	return key
+	return bits.RotateLeft32(key, -8*(len(b)%4))
 }
 
 // wholeCharacters returns text without the beginning of a character at its end, which may still become one.

@@ -48,11 +48,7 @@ const (
 // §7.4.1 and IANA's registry define for the wire, and those for libraries and
 // applications.
 func ValidCode(code uint16) bool {
-	switch {
-	case code >= 1000 && code <= 1003, code >= 1007 && code <= 1014, code >= 3000 && code <= 4999:
-		return true
-	}
-	return false
+	return code >= 1000 && code <= 1003 || code >= 1007 && code <= 1014 || code >= 3000 && code <= 4999
 }
 
 // Error is the reason why a connection ends: its client has broken the protocol or a limit. It is sent in a close
@@ -137,22 +133,11 @@ type Refusal struct {
 
 func bad(text string) *Refusal { return &Refusal{Status: 400, Text: text} }
 
-var (
-	refuseVersion1  = bad("a WebSocket needs HTTP/1.1")
-	refuseMethod    = bad("a WebSocket needs the method GET")
-	refuseBody      = bad("a WebSocket request must not have a body")
-	refuseUpgrade   = bad("Connection: Upgrade is missing; a proxy may have dropped it")
-	refuseKey       = bad("Sec-WebSocket-Key is missing")
-	refuseKeyValue  = bad("Sec-WebSocket-Key is not the base64 of 16 bytes")
-	refuseTwice     = bad("Sec-WebSocket-Key or Sec-WebSocket-Version is there twice")
-	refuseExtension = bad("Sec-WebSocket-Extensions is malformed")
-
-	refuseVersion = &Refusal{
-		Status: 426, // RFC 6455 §4.4, RFC 9110 §15.5.22
-		Text:   "Sec-WebSocket-Version must be 13",
-		Fields: "Sec-WebSocket-Version: 13\r\n", // Upgrade goes with each 426
-	}
-)
+var refuseVersion = &Refusal{
+	Status: 426, // RFC 6455 §4.4, RFC 9110 §15.5.22
+	Text:   "Sec-WebSocket-Version must be 13",
+	Fields: "Sec-WebSocket-Version: 13\r\n", // Upgrade goes with each 426
+}
 
 // Asked says whether a request with an Upgrade field asks for a WebSocket.
 func Asked(r *http1.Request, head []byte) bool {
@@ -169,32 +154,32 @@ func Asked(r *http1.Request, head []byte) bool {
 func Check(r *http1.Request, head []byte, deflate bool) (h Handshake, refusal *Refusal) {
 	switch {
 	case r.Version < http1.HTTP11:
-		return h, refuseVersion1
+		return h, bad("a WebSocket needs HTTP/1.1")
 	case string(r.Method.In(head)) != "GET":
-		return h, refuseMethod
+		return h, bad("a WebSocket needs the method GET")
 	case r.Body == http1.Chunked || r.Length > 0:
-		return h, refuseBody
+		return h, bad("a WebSocket request must not have a body")
 	case !r.Upgrade:
-		return h, refuseUpgrade
+		return h, bad("Connection: Upgrade is missing; a proxy may have dropped it")
 	}
 	all := func(name string) [][]byte { return slices.Collect(http1.Values(head, r.Fields, name)) }
 	keys, versions, extensions := all("sec-websocket-key"), all("sec-websocket-version"), all("sec-websocket-extensions")
 	switch {
 	case len(keys) > 1 || len(versions) > 1:
-		return h, refuseTwice
+		return h, bad("Sec-WebSocket-Key or Sec-WebSocket-Version is there twice")
 	case len(versions) == 0 || string(versions[0]) != "13":
 		return h, refuseVersion
 	case len(keys) == 0:
-		return h, refuseKey
+		return h, bad("Sec-WebSocket-Key is missing")
 	}
 	key := keys[0]
 	var nonce [18]byte
 	if n, err := base64.StdEncoding.Decode(nonce[:], key[:min(len(key), 24)]); err != nil || n != 16 || len(key) != 24 {
-		return h, refuseKeyValue
+		return h, bad("Sec-WebSocket-Key is not the base64 of 16 bytes")
 	}
 	compression, valid := negotiate(bytes.Join(extensions, []byte(","))) // RFC 6455 §9.1: one list
 	if !valid {
-		return h, refuseExtension
+		return h, bad("Sec-WebSocket-Extensions is malformed")
 	}
 	if deflate {
 		h.Compression = compression

@@ -34,15 +34,8 @@ func (id *Identity) Assume(chroot bool) error {
 				return fmt.Errorf("cannot keep the right to chroot: %w", err)
 			}
 		}
-		// Groups first: the right to change them goes with root.
-		if err := syscall.Setgroups(id.Groups); err != nil {
-			return fmt.Errorf("cannot set the groups of %s: %w", id, err)
-		}
-		if err := syscall.Setresgid(id.GID, id.GID, id.GID); err != nil {
-			return fmt.Errorf("cannot become group of %s: %w", id, err)
-		}
-		if err := syscall.Setresuid(id.UID, id.UID, id.UID); err != nil {
-			return fmt.Errorf("cannot become %s: %w", id, err)
+		if err := id.become(); err != nil {
+			return err
 		}
 		if chroot {
 			if err := keepChroot(false); err != nil {
@@ -148,49 +141,6 @@ func (id *Identity) matches(status string, groups bool, permitted uint64) error 
 		}
 	}
 	return nil
-}
-
-// Enter returns an error that names the first directory on the way to folder, an
-// absolute path, that the identity may not enter (path_resolution(7)). It asks the
-// kernel, which also knows access control lists. Other errors are left to the use
-// of the folder: nil also means that the answer is unknown, and a process that is
-// not root gets no other. The caller must have locked its goroutine to its thread.
-func (id *Identity) Enter(folder string) error {
-	if os.Geteuid() != 0 {
-		return nil
-	}
-	restore, err := id.Borrow()
-	if err != nil {
-		return nil
-	}
-	defer restore()
-	way := "/"
-	for name := range strings.SplitSeq(filepath.Clean(folder), "/") {
-		way = filepath.Join(way, name)
-		var st unix.Stat_t
-		if err := unix.Stat(way+"/.", &st); errors.Is(err, unix.EACCES) {
-			return fmt.Errorf("user %s cannot enter the directory %s: permission denied", id.username(), way)
-		}
-	}
-	return nil
-}
-
-// MayRead reports whether the identity may read a file. It asks the kernel, as Enter does; the answer is true where that
-// cannot be asked, or the file does not exist.
-func (id *Identity) MayRead(name string) bool {
-	if os.Geteuid() != 0 {
-		return true
-	}
-	restore, err := id.Borrow()
-	if err != nil {
-		return true
-	}
-	defer restore()
-	fd, err := unix.Open(name, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
-	if err == nil {
-		unix.Close(fd)
-	}
-	return !errors.Is(err, unix.EACCES)
 }
 
 // Borrow gives the calling thread the groups and the file system identity

@@ -17,15 +17,8 @@ func (id *Identity) Assume(chroot bool) error {
 		return fmt.Errorf("cannot keep the right to chroot: %w", errors.ErrUnsupported)
 	}
 	if os.Geteuid() == 0 {
-		// Groups first: the right to change them goes with root.
-		if err := syscall.Setgroups(id.Groups); err != nil {
-			return fmt.Errorf("cannot set the groups of %s: %w", id, err)
-		}
-		if err := syscall.Setgid(id.GID); err != nil {
-			return fmt.Errorf("cannot become group of %s: %w", id, err)
-		}
-		if err := syscall.Setuid(id.UID); err != nil {
-			return fmt.Errorf("cannot become %s: %w", id, err)
+		if err := id.become(); err != nil {
+			return err
 		}
 	}
 	if os.Getuid() != id.UID || os.Geteuid() != id.UID || os.Getgid() != id.GID || os.Getegid() != id.GID {
@@ -45,13 +38,7 @@ func PassChroot() error {
 // MayChroot reports whether the calling thread may use chroot(2), or let its children.
 func MayChroot() bool { return os.Geteuid() == 0 }
 
-// Enter returns nil: which directories the identity may enter is unknown until it tries.
-func (id *Identity) Enter(folder string) error { return nil }
-
-// MayRead returns true: which files the identity may read is unknown until it tries.
-func (id *Identity) MayRead(name string) bool { return true }
-
-// Borrow returns an error: only on Linux can a single thread be another user.
+// Borrow returns an error: only on Linux can a single thread be another user. So Enter and MayRead know nothing.
 func (id *Identity) Borrow() (restore func(), err error) { return nil, errors.ErrUnsupported }
 
 // EnterSandbox does nothing: only Linux has what it needs.

@@ -12,11 +12,13 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // nobody is the group of a user without an entry in the user database: it
 // owns nothing by convention.
-const nobody = 65534
+const nobody = "65534"
 
 // Identity is a user and its groups, as the kernel takes them, and the variables that programs expect in the
 // environment of such a user.
@@ -50,7 +52,7 @@ func lookup(username, group string, uid, gid int) (*Identity, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := id.take(entry, username); err != nil {
+		if err := id.take(entry); err != nil {
 			return nil, err
 		}
 	} else if entry, err := user.LookupId(strconv.Itoa(uid)); err == nil {
@@ -72,19 +74,17 @@ func lookup(username, group string, uid, gid int) (*Identity, error) {
 	return id, nil
 }
 
-// take copies an entry of the user database, or does without one.
-func (id *Identity) take(entry *user.User, text string) (err error) {
-	if entry == nil {
-		id.UID, err = number(text)
-		id.GID = nobody
-		return err
-	}
+// take copies what userEntry has found.
+func (id *Identity) take(entry *user.User) (err error) {
 	id.Name, id.Home = entry.Username, entry.HomeDir
 	if id.UID, err = number(entry.Uid); err != nil {
 		return err
 	}
 	if id.GID, err = number(entry.Gid); err != nil {
 		return err
+	}
+	if entry.Username == "" {
+		return nil
 	}
 	groups, err := entry.GroupIds()
 	if err != nil {
@@ -127,6 +127,66 @@ func (id *Identity) Credential() *syscall.Credential {
 	return c
 }
 
+// become makes all threads of this process, which is root, the identity.
+func (id *Identity) become() error {
+	// Groups first: the right to change them goes with root.
+	if err := syscall.Setgroups(id.Groups); err != nil {
+		return fmt.Errorf("cannot set the groups of %s: %w", id, err)
+	}
+	if err := syscall.Setgid(id.GID); err != nil {
+		return fmt.Errorf("cannot become group of %s: %w", id, err)
+	}
+	if err := syscall.Setuid(id.UID); err != nil {
+		return fmt.Errorf("cannot become %s: %w", id, err)
+	}
+	return nil
+}
+
+// borrowed runs f as Borrow has it, unless this process is not root, or cannot.
+func (id *Identity) borrowed(f func()) {
+	if os.Geteuid() != 0 {
+		return
+	}
+	if restore, err := id.Borrow(); err == nil {
+		defer restore()
+		f()
+	}
+}
+
+// Enter returns an error that names the first directory on the way to folder, an
+// absolute path, that the identity may not enter (path_resolution(7)). It asks the
+// kernel, which also knows access control lists. Other errors are left to the use
+// of the folder: nil also means that the answer is unknown, and a process that is
+// not root gets no other. The caller must have locked its goroutine to its thread.
+func (id *Identity) Enter(folder string) (err error) {
+	id.borrowed(func() {
+		way := "/"
+		for name := range strings.SplitSeq(filepath.Clean(folder), "/") {
+			way = filepath.Join(way, name)
+			var st unix.Stat_t
+			if errors.Is(unix.Stat(way+"/.", &st), unix.EACCES) {
+				err = fmt.Errorf("user %s cannot enter the directory %s: permission denied", id.username(), way)
+				return
+			}
+		}
+	})
+	return err
+}
+
+// MayRead reports whether the identity may read a file. It asks the kernel, as Enter does; the answer is true where that
+// cannot be asked, or the file does not exist.
+func (id *Identity) MayRead(name string) (may bool) {
+	may = true
+	id.borrowed(func() {
+		fd, err := unix.Open(name, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+		if err == nil {
+			unix.Close(fd)
+		}
+		may = !errors.Is(err, unix.EACCES)
+	})
+	return may
+}
+
 // SetEnviron gives HOME, USER and LOGNAME in the environment of this process,
 // which its children inherit, the values that the identity's programs expect.
 func (id *Identity) SetEnviron() error {
@@ -147,27 +207,21 @@ func Owner(text string) (uid, gid int, err error) {
 	uid, gid = -1, -1
 	username, group, _ := strings.Cut(text, ":")
 	if username != "" {
-		entry, err := userEntry(username)
-		if err != nil {
-			return -1, -1, err
-		}
-		if entry != nil {
-			username = entry.Uid
-		}
-		if uid, err = number(username); err != nil {
-			return -1, -1, err
+		var entry *user.User
+		if entry, err = userEntry(username); err == nil {
+			uid, err = number(entry.Uid)
 		}
 	}
-	if group != "" {
-		if gid, err = groupNumber(group); err != nil {
-			return -1, -1, err
-		}
+	if group != "" && err == nil {
+		gid, err = groupNumber(group)
+	}
+	if err != nil {
+		return -1, -1, err
 	}
 	return uid, gid, nil
 }
 
-// userEntry finds a user by name or number; nil stands for a number without
-// entry.
+// userEntry finds a user by name or number; a number without an entry gets one without a name.
 func userEntry(text string) (*user.User, error) {
 	entry, err := user.Lookup(text)
 	if err == nil {
@@ -177,7 +231,7 @@ func userEntry(text string) (*user.User, error) {
 		if entry, err := user.LookupId(text); err == nil {
 			return entry, nil
 		}
-		return nil, nil
+		return &user.User{Uid: text, Gid: nobody, HomeDir: "/"}, nil
 	}
 	if errors.As(err, new(user.UnknownUserError)) {
 		return nil, fmt.Errorf("unknown user %q", text)
@@ -256,28 +310,22 @@ func inContainer(root string, getenv func(string) string) bool {
 		}
 	}
 	// Services of a normal system may have a separate name (uts) or memory (ipc). Root in another user namespace is not the root of the machine.
-	if separate["pid"] || separate["user"] {
+	unusual := !known || separate["uts"] || separate["ipc"] || separate["cgroup"]
+	environ, groups := "\x00"+string(readFile(root, "proc/1/environ")), string(readFile(root, "proc/1/cgroup"))
+	switch {
+	case separate["pid"] || separate["user"]:
+		return true
+	case unusual && slices.ContainsFunc(containerFiles, func(name string) bool { return exists(filepath.Join(root, name)) }):
+		return true
+	case strings.Contains(environ, "\x00container="):
 		return true
 	}
-	if !known || separate["uts"] || separate["ipc"] || separate["cgroup"] {
-		for _, name := range containerFiles {
-			if _, err := os.Stat(filepath.Join(root, name)); err == nil {
-				return true
-			}
-		}
-	}
-	for _, variable := range bytes.Split(readFile(root, "proc/1/environ"), []byte{0}) {
-		if bytes.HasPrefix(variable, []byte("container=")) {
-			return true
-		}
-	}
-	groups := string(readFile(root, "proc/1/cgroup"))
-	for _, part := range containerGroups {
-		if strings.Contains(groups, part) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(containerGroups, func(part string) bool { return strings.Contains(groups, part) })
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // readFile returns nil for a file that cannot be read.

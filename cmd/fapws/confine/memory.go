@@ -25,32 +25,28 @@ import (
 // root directory.
 func CgroupDirs(root fs.FS, controller string) (dirs []string) {
 	text, _ := fs.ReadFile(root, "proc/self/cgroup")
-	tops := map[bool]string{}
+	own, unified := "", "" // the group in the hierarchy of the controller, and in the one for all
 	for line := range strings.Lines(string(text)) {
 		fields := strings.SplitN(strings.TrimSpace(line), ":", 3)
-		if len(fields) < 3 || !strings.HasPrefix(fields[2], "/") {
-			continue
-		}
-		if unified := fields[0] == "0" && fields[1] == ""; unified || slices.Contains(strings.Split(fields[1], ","), controller) {
-			tops[unified] = strings.TrimPrefix(fields[2], "/")
-		}
-	}
-	for _, h := range []struct {
-		unified bool
-		top     string
-	}{{false, "sys/fs/cgroup/" + controller}, {true, "sys/fs/cgroup"}} {
-		group, ok := tops[h.unified]
-		if !ok {
-			continue
-		}
-		for ; ; group = path.Dir(group) {
-			dirs = append(dirs, path.Join(h.top, group))
-			if group == "" || group == "." {
-				return dirs
-			}
+		switch {
+		case len(fields) < 3 || !strings.HasPrefix(fields[2], "/"):
+		case fields[0] == "0" && fields[1] == "":
+			unified = fields[2]
+		case slices.Contains(strings.Split(fields[1], ","), controller):
+			own = fields[2]
 		}
 	}
-	return nil
+	top, group := "sys/fs/cgroup/"+controller, own
+	if own == "" {
+		top, group = "sys/fs/cgroup", unified
+	}
+	for ; group != ""; group = path.Dir(group) {
+		dirs = append(dirs, path.Join(top, group))
+		if group == "/" {
+			break
+		}
+	}
+	return dirs
 }
 
 // Processors returns how many of n processors this process can keep busy under the limits of its control groups, at least
@@ -59,35 +55,36 @@ func Processors(root fs.FS, n int) int {
 	for _, dir := range CgroupDirs(root, "cpu") {
 		quota, period := cgroupNumber(root, dir+"/cpu.cfs_quota_us"), cgroupNumber(root, dir+"/cpu.cfs_period_us")
 		if text, err := fs.ReadFile(root, dir+"/cpu.max"); err == nil { // "50000 100000", or "max 100000"
-			fields := strings.Fields(string(text))
-			if len(fields) == 2 {
-				quota, _ = strconv.Atoi(fields[0])
-				period, _ = strconv.Atoi(fields[1])
-			}
+			_, _ = fmt.Sscan(string(text), &quota, &period)
 		}
 		if quota > 0 && period > 0 { // otherwise it has no limit
-			n = min(n, (quota+period-1)/period)
+			n = min(n, int((quota+period-1)/period))
 		}
 	}
 	return max(n, 1)
 }
 
-func cgroupNumber(root fs.FS, name string) int {
+// cgroupNumber returns the number in a file; 0 without one, such as "max".
+func cgroupNumber(root fs.FS, name string) int64 {
 	text, _ := fs.ReadFile(root, name)
-	n, _ := strconv.Atoi(strings.TrimSpace(string(text)))
-	return n
+	return numberAfter(text, "")
 }
 
 // UseLittleMemory sets the garbage collector for small machines, once, and calls calm after each burst of collections. GOGC in the environment
 // wins. It is for processes that have started: before, all that is on the heap stays, so collecting it would only take time.
 func UseLittleMemory(calm func()) {
-	if os.Getenv("GOGC") == "" {
-		(&pacer{
-			set:  func(percent int) { debug.SetGCPercent(percent) },
-			calm: calm,
-			wait: func(d time.Duration, check func()) { time.AfterFunc(d, check) },
-		}).follow()
+	if os.Getenv("GOGC") != "" {
+		return
 	}
+	p := &pacer{
+		set:  func(percent int) { debug.SetGCPercent(percent) },
+		calm: calm,
+		wait: func(d time.Duration, check func()) { time.AfterFunc(d, check) },
+		last: -slow, // the collections of the start are not too fast
+	}
+	p.set(littlePercent)
+	begin := time.Now()
+	afterCollection(func() { p.collected(time.Since(begin)) })
 }
 
 // MemoryLimit returns how many bytes of memory this process can use at most: those of the machine or, if that is less, of
@@ -97,8 +94,7 @@ func MemoryLimit(root fs.FS) int64 {
 	limit := numberAfter(text, "MemTotal:") << 10 // of the machine; 0: not known
 	for _, dir := range CgroupDirs(root, "memory") {
 		for _, name := range []string{"memory.max", "memory.limit_in_bytes"} {
-			text, _ := fs.ReadFile(root, dir+"/"+name) // "max" is not a limit
-			if n, err := strconv.ParseInt(string(bytes.TrimSpace(text)), 10, 64); err == nil && (limit == 0 || n < limit) {
+			if n := cgroupNumber(root, dir+"/"+name); n > 0 && (limit == 0 || n < limit) {
 				limit = n
 			}
 		}
@@ -237,12 +233,7 @@ func AnonymousMemory(pid int) int64 {
 // (proc(5), statm).
 func ResidentMemory(pid int) int64 {
 	text, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/statm")
-	fields := bytes.Fields(text)
-	if len(fields) < 2 {
-		return 0
-	}
-	pages, _ := strconv.ParseInt(string(fields[1]), 10, 64)
-	return pages * int64(os.Getpagesize())
+	return numberAfter(text, " ") * int64(os.Getpagesize()) // the second number
 }
 
 const (
@@ -357,14 +348,6 @@ func (p *pacer) look(at time.Duration) {
 	p.busy = false
 	p.set(littlePercent)
 	p.calm()
-}
-
-// follow has p choose from now on. The heap is little first.
-func (p *pacer) follow() {
-	p.set(littlePercent)
-	begin := time.Now()
-	p.last = -slow // the collections of the start are not too fast
-	afterCollection(func() { p.collected(time.Since(begin)) })
 }
 
 // afterCollection calls f behind each collection, on a goroutine of the runtime.

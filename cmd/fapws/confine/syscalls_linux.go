@@ -35,17 +35,25 @@ var shared = []uintptr{
 const newNamespaces = unix.CLONE_NEWNS | unix.CLONE_NEWCGROUP | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC | unix.CLONE_NEWUSER |
 	unix.CLONE_NEWPID | unix.CLONE_NEWNET
 
-// filterOf makes the filter for a process.
+// filterOf makes the filter for a process. System calls in the form of another architecture (32 bits on a machine of 64) have other
+// numbers and are denied.
 func filterOf(r *Rules) *filter {
-	f := newFilter(architecture)
+	f := &filter{[]bpf.Instruction{
+		bpf.LoadAbsolute{Off: offArch, Size: 4},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: architecture, SkipTrue: 1},
+		deny(unix.EPERM),
+		bpf.LoadAbsolute{Off: offNumber, Size: 4},
+		bpf.JumpIf{Cond: bpf.JumpLessThan, Val: 0x40000000, SkipTrue: 1}, // x32
+		deny(unix.ENOSYS),
+	}}
 	for _, number := range slices.Concat(administration, shared, more) {
-		f.always(number, unix.EPERM)
+		f.when(number)
 	}
 	if !r.executes() { // Landlock would let a file run that exists in memory alone
-		f.always(unix.SYS_EXECVE, unix.EACCES)
-		f.always(unix.SYS_EXECVEAT, unix.EACCES)
+		f.deny(unix.SYS_EXECVE, unix.EACCES)
+		f.deny(unix.SYS_EXECVEAT, unix.EACCES)
 	}
-	f.always(unix.SYS_CLONE3, unix.ENOSYS) // its flags are in memory; the C library then calls clone
+	f.deny(unix.SYS_CLONE3, unix.ENOSYS) // its flags are in memory; the C library then calls clone
 	f.when(unix.SYS_CLONE, hasAny(0, newNamespaces))
 	for _, call := range ofProcesses {
 		for arg := range call.own {
@@ -91,7 +99,7 @@ func privilegedFiles(f *filter) {
 	for _, c := range append(openCalls, olderOpenCalls...) {
 		f.when(c.number, hasAny(c.mode-1, creates), hasAny(c.mode, bits))
 	}
-	f.always(unix.SYS_OPENAT2, unix.ENOSYS) // the mode is in memory; callers then use openat
+	f.deny(unix.SYS_OPENAT2, unix.ENOSYS) // the mode is in memory; callers then use openat
 }
 
 // sockets denies kinds of sockets that no web application needs, and ways to connect over TCP that Landlock does not see.
@@ -101,7 +109,7 @@ func sockets(f *filter, r *Rules) {
 		// Each of a pair of datagrams can send to any other socket.
 		f.when(unix.SYS_SOCKETPAIR, hasAny(1, unix.SOCK_DGRAM))
 		if len(r.Bind) == 0 { // a socket without an address gets any port
-			f.always(unix.SYS_LISTEN, unix.EACCES)
+			f.deny(unix.SYS_LISTEN, unix.EACCES)
 		}
 	}
 	f.when(unix.SYS_SOCKET, differs(0, unix.AF_UNIX), differs(0, unix.AF_INET), differs(0, unix.AF_INET6), differs(0, unix.AF_NETLINK))
@@ -155,37 +163,20 @@ type filter struct {
 	program []bpf.Instruction
 }
 
-// newFilter begins a filter. System calls in the form of another architecture (32 bits on a machine of 64) have other
-// numbers and are denied.
-func newFilter(arch uint32) *filter {
-	return &filter{[]bpf.Instruction{
-		bpf.LoadAbsolute{Off: offArch, Size: 4},
-		bpf.JumpIf{Cond: bpf.JumpEqual, Val: arch, SkipTrue: 1},
-		deny(unix.EPERM),
-		bpf.LoadAbsolute{Off: offNumber, Size: 4},
-		bpf.JumpIf{Cond: bpf.JumpLessThan, Val: 0x40000000, SkipTrue: 1}, // x32
-		deny(unix.ENOSYS),
-	}}
-}
+// when denies a system call with EPERM if all of conds hold. Other conditions of the same call may follow.
+func (f *filter) when(number uintptr, conds ...cond) { f.deny(number, unix.EPERM, conds...) }
 
-func (f *filter) add(code ...bpf.Instruction) { f.program = append(f.program, code...) }
-
-// always denies a system call.
-func (f *filter) always(number uintptr, errno unix.Errno) {
-	f.add(bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: uint32(number), SkipTrue: 1}, deny(errno))
-}
-
-// when denies a system call if all of conds hold. Other conditions of the same call may follow.
-func (f *filter) when(number uintptr, conds ...cond) {
+// deny denies a system call if all of conds hold.
+func (f *filter) deny(number uintptr, errno unix.Errno, conds ...cond) {
 	var body []bpf.Instruction
 	for i, c := range conds {
 		left := uint8(2*(len(conds)-i) - 1) // instructions to the end of body, behind this one
 		c.test.SkipTrue, c.test.SkipFalse = c.test.SkipTrue*left, c.test.SkipFalse*left
 		body = append(body, bpf.LoadAbsolute{Off: offArgs + 8*c.arg, Size: 4}, c.test)
 	}
-	f.add(bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: uint32(number), SkipTrue: uint8(len(body) + 2)})
-	f.add(body...)
-	f.add(deny(unix.EPERM), bpf.LoadAbsolute{Off: offNumber, Size: 4})
+	f.program = append(f.program, bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: uint32(number), SkipTrue: uint8(len(body) + 2)})
+	f.program = append(f.program, body...)
+	f.program = append(f.program, deny(errno), bpf.LoadAbsolute{Off: offNumber, Size: 4})
 }
 
 // cond is a condition about the lower 32 bits of an argument, the upper ones of which the kernel ignores in all of these
@@ -210,8 +201,7 @@ func hasAny(arg, bits uint32) cond {
 // install applies the filter to all threads of the process, and sets no_new_privs, which it needs. Errors are those of
 // seccomp(2).
 func (f *filter) install() error {
-	f.add(bpf.RetConstant{Val: unix.SECCOMP_RET_ALLOW})
-	raw, err := bpf.Assemble(f.program)
+	raw, err := bpf.Assemble(append(f.program, bpf.RetConstant{Val: unix.SECCOMP_RET_ALLOW}))
 	if err != nil {
 		return err
 	}

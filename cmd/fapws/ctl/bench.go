@@ -47,7 +47,9 @@ func RunBench(ctx context.Context, o *BenchOptions) (*BenchResult, error) {
 	case ctx.Err() != nil:
 		return nil, errors.New("stopped while connecting")
 	case g.open == 0:
-		return nil, r.unreachable()
+		for why := range r.refused {
+			return nil, fmt.Errorf("%s: %s", o.URL, why)
+		}
 	}
 	before := cpuTime()
 	g.run(ctx)
@@ -65,14 +67,6 @@ func cpuTime() time.Duration {
 	var u syscall.Rusage
 	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u) // which takes any process
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-}
-
-// unreachable returns why there is nothing to report.
-func (r *BenchResult) unreachable() error {
-	for why := range r.refused {
-		return fmt.Errorf("%s: %s", r.options.URL, why)
-	}
-	return nil
 }
 
 // Failed reports whether a request got no response, or one that says that it was in vain (RFC 9110 §15.5, §15.6).

@@ -96,16 +96,7 @@ func (w *wire) Close() error {
 // maxHead limits the head of a response, in bytes.
 const maxHead = 64 << 10
 
-var (
-	errClosed   = errors.New("closed before the response")
-	errTimeout  = errors.New("timed out")
-	errNotHTTP  = errors.New("the response is not HTTP/1.1")
-	errNotHTTP2 = errors.New("the server does not speak HTTP/2")
-	errLong     = errors.New("the head of a response is too long")
-	errTooMuch  = errors.New("more than the response has come")
-	errLength   = errors.New("Content-Length is wrong")
-	errChunked  = errors.New("the chunks of a response are malformed")
-)
+var errLong = errors.New("the head of a response is too long")
 
 // http1Session speaks HTTP/1.1: one request at a time.
 type http1Session struct {
@@ -169,9 +160,9 @@ func (s *http1Session) response() (status int, err error) {
 	for r == nil || r.StatusCode < 200 && r.StatusCode != http.StatusSwitchingProtocols {
 		s.left = maxHead
 		if r, err = http.ReadResponse(s.in, s.g.asked); err != nil {
-			malformed := errNotHTTP
+			malformed := errors.New("the response is not HTTP/1.1")
 			if strings.Contains(err.Error(), "Content-Length") {
-				malformed = errLength
+				malformed = errors.New("Content-Length is wrong")
 			}
 			return 0, cmp.Or(s.failed, malformed)
 		}
@@ -179,10 +170,10 @@ func (s *http1Session) response() (status int, err error) {
 	s.left = math.MaxInt
 	s.last = r.Close || s.g.asked.Close || r.StatusCode == http.StatusSwitchingProtocols
 	if _, err = io.Copy(io.Discard, r.Body); err != nil {
-		return 0, cmp.Or(s.failed, errChunked)
+		return 0, cmp.Or(s.failed, errors.New("the chunks of a response are malformed"))
 	}
 	if s.in.Buffered() > 0 {
-		return 0, errTooMuch
+		return 0, errors.New("more than the response has come")
 	}
 	return r.StatusCode, nil
 }
@@ -204,7 +195,7 @@ func newHTTP2(ctx context.Context, g *generator, w *wire) (session, error) {
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	case err != nil:
-		return nil, cmp.Or(w.failed, errNotHTTP2)
+		return nil, cmp.Or(w.failed, errors.New("the server does not speak HTTP/2"))
 	}
 	return &http2Session{c, g, min(g.streams, int(min(c.State().MaxConcurrentStreams, maxStreams)))}, nil
 }
@@ -259,11 +250,11 @@ func reason(err error) string {
 	case errors.As(err, &away):
 		return "the server has ended the connection: " + away.ErrCode.String()
 	case errors.As(err, &timeout) && timeout.Timeout():
-		return errTimeout.Error()
+		return "timed out"
 	case errors.As(err, &code):
 		return code.Error()
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return errClosed.Error()
+		return "closed before the response"
 	}
 	return err.Error()
 }

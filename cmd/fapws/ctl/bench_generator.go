@@ -134,11 +134,6 @@ func (g *generator) take() (due time.Duration) {
 	return due
 }
 
-// giveBack returns a request that cannot be sent.
-func (g *generator) giveBack() {
-	g.locked(func(time.Duration) { g.schedule.start(-1) })
-}
-
 // pause returns after a moment. It ends the run if there was no connection for too long.
 func (g *generator) pause() {
 	g.await(g.now() + tick)
@@ -273,7 +268,7 @@ func (c *connection) request(since time.Duration) {
 	for refusals := 0; ; refusals++ {
 		s := c.get(true)
 		if s == nil {
-			c.g.giveBack()
+			c.g.locked(func(time.Duration) { c.g.schedule.start(-1) })
 			return
 		}
 		c.used.Store(true)

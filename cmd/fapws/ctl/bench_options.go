@@ -60,7 +60,7 @@ Exit status: 0 all requests got a response with a status below 400; 1 some did n
 
 // ParseBenchArgs reads the arguments of "fapws bench". Its errors are lines for the user; pflag.ErrHelp: the help was written to stdout.
 func ParseBenchArgs(args []string, stdout io.Writer) (*BenchOptions, error) {
-	o := &BenchOptions{Fields: http.Header{}, Connections: 32, Streams: 1, Threads: defaultThreads(runtime.NumCPU()), Timeout: 10 * time.Second}
+	o := &BenchOptions{Fields: http.Header{}, Connections: 32, Streams: 1, Threads: max(1, min(2, runtime.NumCPU()/2)), Timeout: 10 * time.Second}
 	urls, err := settings.ParseFlags(o.flags(), args)
 	if errors.Is(err, pflag.ErrHelp) {
 		fmt.Fprint(stdout, BenchHelp())
@@ -79,13 +79,6 @@ func ParseBenchArgs(args []string, stdout io.Writer) (*BenchOptions, error) {
 		return nil, err
 	}
 	return o, o.settle()
-}
-
-func defaultThreads(processors int) int {
-	if processors >= 4 {
-		return 2
-	}
-	return 1
 }
 
 // flags declares the flags.

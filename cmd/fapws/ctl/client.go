@@ -54,19 +54,20 @@ func Run(args []string, stdout io.Writer) error {
 	defer c.Close()
 	switch o.command {
 	case Status:
-		if a.Status == nil {
-			return fmt.Errorf("the server on %s did not respond", path)
-		}
 		err = a.Status.write(stdout, o.json)
 	case CA:
-		if a.Status == nil || a.Status.CA == nil {
+		if a.Status.CA == nil {
 			return errors.New("this server has no authority of its own; start it with --tls auto")
 		}
 		_, err = fmt.Fprintf(stdout, "%s\nSHA-256 %s\n", visible(a.Status.CA.Path), visible(a.Status.CA.SHA256))
 	case Stack:
 		_, err = io.WriteString(stdout, visible(a.Text))
 	case Metrics:
-		_, err = io.WriteString(stdout, visible(o.format(a.Families)))
+		text := metrics.OpenMetrics
+		if o.plain {
+			text = metrics.Plain
+		}
+		_, err = io.WriteString(stdout, visible(text(a.Families)))
 	case Reload:
 		_, err = fmt.Fprintln(stdout, "reloaded")
 	case Purge:
@@ -74,7 +75,7 @@ func Run(args []string, stdout io.Writer) error {
 	case Rotate:
 		_, err = fmt.Fprintln(stdout, "rotated")
 	case Stop:
-		c.awaitEnd()
+		_, _ = (&patience{c: c}).Read(make([]byte, 1)) // until the server has ended
 		_, err = fmt.Fprintln(stdout, "stopped")
 	}
 	return err
@@ -112,14 +113,6 @@ type options struct {
 	json    bool
 	plain   bool // with Metrics
 	once    bool // with Top
-}
-
-// format returns families in the text format that o asks for.
-func (o *options) format(families []metrics.Family) string {
-	if o.plain {
-		return metrics.Plain(families)
-	}
-	return metrics.OpenMetrics(families)
 }
 
 // parse reads flags and the command, in any order.
@@ -190,11 +183,11 @@ func parse(args []string) (o options, err error) {
 // only one there is. Root's servers come first, then those of everybody.
 func choose(pid int) (string, error) {
 	uid := os.Getuid()
-	running := living(search(uid), pid)
+	running := search(uid, pid)
 	if len(running) == 0 && uid == 0 {
 		for _, other := range users() {
 			if other != uid {
-				running = append(running, living(search(other), pid)...)
+				running = append(running, search(other, pid)...)
 			}
 		}
 	}
@@ -218,16 +211,6 @@ func pick(running []found, pid, uid int) (path string, err error) {
 	return "", fmt.Errorf("%d servers are running; choose one:%s", len(running), strings.Join(lines, ""))
 }
 
-// living returns those with a listener.
-func living(list []found, pid int) (running []found) {
-	for _, f := range list {
-		if (pid == 0 || f.pid == pid) && answers(f.path) {
-			running = append(running, f)
-		}
-	}
-	return running
-}
-
 // describe returns the application of a server, if it answers soon.
 func describe(path string) string {
 	c, a, err := converse(path, &request{Command: Status}, connectWithin)
@@ -235,9 +218,6 @@ func describe(path string) string {
 		return ""
 	}
 	defer c.Close()
-	if a.Status == nil {
-		return ""
-	}
 	return visible("  " + a.Status.App + "  " + strings.Join(a.Status.Addresses, "  "))
 }
 
@@ -276,13 +256,14 @@ func (c *Cache) Add(o *Cache) {
 	c.Bypassed += o.Bypassed
 }
 
+// asked returns how many requests there were for pages that may be kept.
+func (c *Cache) asked() int64 { return c.Hits + c.Stale + c.Misses + c.Bypassed }
+
+// rate returns the percentage of them that were answered from the cache.
+func (c *Cache) rate() float64 { return 100 * float64(c.Hits+c.Stale) / float64(max(1, c.asked())) }
+
 // String says it to people.
 func (c *Cache) String() string {
-	asked := c.Hits + c.Stale + c.Misses + c.Bypassed
-	rate := 0.0
-	if asked > 0 {
-		rate = 100 * float64(c.Hits+c.Stale) / float64(asked)
-	}
 	return fmt.Sprintf("cache: %s, %.1f of %.1f MB, %.1f %% of %d requests answered from it",
-		pool.Count(c.Entries, "page"), float64(c.Bytes)/1e6, float64(c.Limit)/1e6, rate, asked)
+		pool.Count(c.Entries, "page"), float64(c.Bytes)/1e6, float64(c.Limit)/1e6, c.rate(), c.asked())
 }

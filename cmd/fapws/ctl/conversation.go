@@ -30,11 +30,6 @@ const (
 	lookEvery = time.Second
 )
 
-var (
-	errEnded = errors.New("the server has ended")
-	errLate  = fmt.Errorf("no answer within %v", answerWithin)
-)
-
 // conversation is the connection of a client to a server. It ends with the process of the server: other processes, forks of
 // the application, may hold the socket longer than that.
 type conversation struct {
@@ -42,36 +37,38 @@ type conversation struct {
 	pid int // of the server; 0: unknown
 }
 
-const (
-	findSocket   = "start the server, or name its socket as the server's --ctl-socket does"
-	notListening = "no server listens on %s; " + findSocket
-)
-
-// connect connects to the socket of a server.
-func connect(path string) (*conversation, error) {
-	c, err := dialWithin(path, connectWithin)
-	switch {
-	case errors.Is(err, syscall.ECONNREFUSED):
-		return nil, fmt.Errorf(notListening, path)
-	case errors.Is(err, syscall.ENOENT):
-		return nil, fmt.Errorf("%s: no such file; "+findSocket, path)
-	case err != nil:
-		return nil, short(err)
+// dialWithin connects to the server on a socket. While the queue of the socket is full (EAGAIN, connect(2)), it tries again. A process that
+// has only inherited the socket is no server.
+func dialWithin(path string, d time.Duration) (*conversation, error) {
+	for until := time.Now().Add(d); ; time.Sleep(5 * time.Millisecond) {
+		raw, err := net.DialTimeout("unix", path, time.Until(until))
+		if err == nil {
+			c := &conversation{UnixConn: raw.(*net.UnixConn)}
+			if _, c.pid, _ = peer(c.UnixConn); c.pid > 0 && ended(c.pid) {
+				c.Close()
+				return nil, syscall.ECONNREFUSED
+			}
+			return c, nil
+		}
+		if !errors.Is(err, syscall.EAGAIN) || time.Now().After(until) {
+			return nil, err
+		}
 	}
-	_, pid, _ := peer(c) // else 0
-	if pid > 0 && ended(pid) {
-		c.Close()
-		return nil, fmt.Errorf(notListening, path)
-	}
-	return &conversation{c, pid}, nil
 }
+
+const findSocket = "start the server, or name its socket as the server's --ctl-socket does"
 
 // converse asks the server on a socket. The conversation stays open, unless there is an error: one that the server
 // answers, too.
 func converse(path string, r *request, within time.Duration) (*conversation, Answer, error) {
-	c, err := connect(path)
-	if err != nil {
-		return nil, Answer{}, err
+	c, err := dialWithin(path, connectWithin)
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return nil, Answer{}, fmt.Errorf("no server listens on %s; "+findSocket, path)
+	case errors.Is(err, syscall.ENOENT):
+		return nil, Answer{}, fmt.Errorf("%s: no such file; "+findSocket, path)
+	case err != nil:
+		return nil, Answer{}, short(err)
 	}
 	a, err := c.ask(r, within)
 	switch {
@@ -79,6 +76,8 @@ func converse(path string, r *request, within time.Duration) (*conversation, Ans
 		err = fmt.Errorf("the server on %s did not respond: %w", path, err)
 	case a.Error != "":
 		err = errors.New(visible(a.Error))
+	case a.Status == nil && (r.Command == Status || r.Command == Top):
+		err = fmt.Errorf("the server on %s did not respond", path)
 	default:
 		return c, a, nil
 	}
@@ -99,9 +98,6 @@ func (c *conversation) ask(r *request, within time.Duration) (a Answer, err erro
 	return a, short(err)
 }
 
-// awaitEnd returns when the server has ended.
-func (c *conversation) awaitEnd() { _, _ = (&patience{c: c}).Read(make([]byte, 1)) }
-
 // patience reads what a server sends in its own time.
 type patience struct {
 	c    *conversation
@@ -118,9 +114,9 @@ func (p *patience) Read(b []byte) (n int, err error) {
 		case n > 0 || !errors.Is(err, os.ErrDeadlineExceeded):
 			return n, err
 		case over:
-			return 0, errEnded
+			return 0, errors.New("the server has ended")
 		case p.left > 0 && time.Now().After(until):
-			return 0, errLate
+			return 0, fmt.Errorf("no answer within %v", answerWithin)
 		}
 		over = p.c.pid > 0 && ended(p.c.pid) // the next round reads its last words
 	}
@@ -204,14 +200,19 @@ type found struct {
 	path string
 }
 
-// search lists the sockets in the folders of a user.
-func search(uid int) (list []found) {
+// search returns the servers of a user that run, or the one with a pid.
+func search(uid, pid int) (running []found) {
 	for _, p := range places(uid) {
-		if private(p, uid) == nil {
-			list = append(list, socketsIn(p)...)
+		if private(p, uid) != nil {
+			continue
+		}
+		for _, f := range socketsIn(p) {
+			if (pid == 0 || f.pid == pid) && answers(f.path) {
+				running = append(running, f)
+			}
 		}
 	}
-	return list
+	return running
 }
 
 // socketsIn lists the sockets in a folder.
@@ -257,10 +258,8 @@ func clean(folder string) {
 // answers reports whether a server listens on a socket, and not only a process that has inherited it.
 func answers(path string) bool {
 	c, err := dialWithin(path, time.Second)
-	if err != nil {
-		return !errors.Is(err, syscall.ECONNREFUSED) && !errors.Is(err, os.ErrNotExist)
+	if err == nil {
+		c.Close()
 	}
-	defer c.Close()
-	_, pid, _ := peer(c)
-	return pid == 0 || !ended(pid)
+	return !errors.Is(err, syscall.ECONNREFUSED) && !errors.Is(err, os.ErrNotExist)
 }

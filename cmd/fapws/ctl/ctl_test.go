@@ -319,10 +319,10 @@ func TestAllowed(t *testing.T) {
 	}
 	defer c.Close()
 	uid := os.Geteuid()
-	if err := allowed(c, uid); err != nil {
+	if err := allowed(c.UnixConn, uid); err != nil {
 		t.Error(err)
 	}
-	if err := allowed(c, uid+1, uid+2); err == nil {
+	if err := allowed(c.UnixConn, uid+1, uid+2); err == nil {
 		t.Error("anybody is allowed")
 	}
 }

@@ -141,7 +141,7 @@ const (
 	// be a busy machine.
 	askWithin = 30 * time.Second
 
-	// atOnce is how many clients may be connected. When more come, the process that has the most silent ones loses its oldest.
+	// atOnce is how many clients may be connected. When more come, the one that is silent and came last makes room.
 	atOnce = 32
 
 	longestRequest = 4 << 10
@@ -151,17 +151,16 @@ const (
 type Socket struct {
 	path   string
 	ln     *net.UnixListener
-	inode  uint64
+	file   os.FileInfo // of path
 	server Server
 
 	mu      sync.Mutex
 	clients []*client // the oldest first
 }
 
-// client is a connection of the process pid, 0 if that is not known. silent: its request has not arrived.
+// client is a connection. silent: its request has not arrived.
 type client struct {
 	*net.UnixConn
-	pid    int
 	silent bool
 }
 
@@ -185,7 +184,8 @@ func Listen(path string, server Server) (*Socket, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Socket{path: path, ln: ln, inode: inodeOf(path), server: server}
+	s := &Socket{path: path, ln: ln, server: server}
+	s.file, _ = os.Lstat(path)
 	go s.serve()
 	return s, nil
 }
@@ -227,17 +227,9 @@ func (s *Socket) Close() {
 		_ = c.Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_RDWR) })
 	}
 	s.ln.Close()
-	if inodeOf(s.path) == s.inode { // else it is a successor's
+	if now, err := os.Lstat(s.path); err == nil && os.SameFile(now, s.file) { // else it is a successor's
 		_ = os.Remove(s.path)
 	}
-}
-
-func inodeOf(path string) uint64 {
-	var st unix.Stat_t
-	if unix.Lstat(path, &st) != nil {
-		return 0
-	}
-	return st.Ino
 }
 
 func (s *Socket) serve() {
@@ -250,15 +242,16 @@ func (s *Socket) serve() {
 			time.Sleep(100 * time.Millisecond) // no descriptor is left, mostly
 			continue
 		}
-		_, pid, _ := peer(c)
-		one := &client{c, pid, true}
+		one := &client{c, true}
 		if !s.admit(one) {
 			c.Close()
 			continue
 		}
 		go func() {
-			defer s.leave(one)
 			s.talk(one)
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.clients = slices.DeleteFunc(s.clients, func(other *client) bool { return other == one })
 		}()
 	}
 }
@@ -268,32 +261,17 @@ func (s *Socket) admit(c *client) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.clients) >= atOnce {
-		silent := map[int]int{} // by pid
-		for _, c := range s.clients {
-			if c.silent {
-				silent[c.pid]++
-			}
+		last := len(s.clients) - 1
+		for ; last >= 0 && !s.clients[last].silent; last-- {
 		}
-		oldest, most := -1, 0
-		for i, c := range s.clients {
-			if c.silent && silent[c.pid] > most {
-				oldest, most = i, silent[c.pid]
-			}
-		}
-		if oldest < 0 {
+		if last < 0 {
 			return false
 		}
-		s.clients[oldest].Close()
-		s.clients = slices.Delete(s.clients, oldest, oldest+1)
+		s.clients[last].Close()
+		s.clients = slices.Delete(s.clients, last, last+1)
 	}
 	s.clients = append(s.clients, c)
 	return true
-}
-
-func (s *Socket) leave(c *client) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.clients = slices.DeleteFunc(s.clients, func(other *client) bool { return other == c })
 }
 
 // talk answers one client.
@@ -318,14 +296,11 @@ func (s *Socket) talk(c *client) {
 		_, _ = c.Read(make([]byte, 1)) // until the client leaves, or this process ends
 		return
 	}
-	reply(c, s.do(&r))
-}
-
-func (s *Socket) do(r *request) Answer {
 	if err := r.Purge.Check(); r.Command == Purge && err != nil {
-		return Answer{Error: err.Error()}
+		reply(c, Answer{Error: err.Error()})
+		return
 	}
-	return s.server.answer(r.Command, r.Purge, Commands)
+	reply(c, s.server.answer(r.Command, r.Purge, Commands))
 }
 
 func reply(c net.Conn, a Answer) {
@@ -339,19 +314,6 @@ func allowed(c *net.UnixConn, uids ...int) error {
 		return fmt.Errorf("only the user of the server and root may do this")
 	}
 	return nil
-}
-
-// dialWithin connects to a socket. While the queue of the socket is full (EAGAIN, connect(2)), it tries again.
-func dialWithin(path string, d time.Duration) (*net.UnixConn, error) {
-	for until := time.Now().Add(d); ; time.Sleep(5 * time.Millisecond) {
-		c, err := net.DialTimeout("unix", path, time.Until(until))
-		if err == nil {
-			return c.(*net.UnixConn), nil
-		}
-		if !errors.Is(err, syscall.EAGAIN) || time.Now().After(until) {
-			return nil, err
-		}
-	}
 }
 
 // short returns the cause in an error of package net, without operation and address.

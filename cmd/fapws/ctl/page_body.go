@@ -85,38 +85,8 @@ func body(v *View, lines []Line, rates []float64) string {
 	}
 	b.WriteString(curve(rates))
 	b.WriteString("<dl>")
-	figure := func(name, format string, args ...any) {
-		fmt.Fprintf(&b, "<div><dt>%s</dt><dd>%s</dd></div>", name, text(fmt.Sprintf(format, args...)))
-	}
-	figure("requests/s", "%.1f", v.Rate)
-	figure("active", "%.0f", v.InFlight)
-	figure("queued", "%.0f", v.Queue)
-	if limit, ok := v.Threads["limit"]; ok {
-		figure("threads busy, waiting for the GIL, idle", "%.0f, %.0f, %.0f of %.0f", v.Threads["busy"], v.Threads["gil"], v.Threads["idle"], limit)
-	}
-	if v.QueueWait.N > 0 {
-		figure("wait for a thread, p95", "%s", span(v.QueueWait.P95))
-	}
-	if v.GILWait.N > 0 {
-		figure("wait for the GIL, p95", "%s", span(v.GILWait.P95))
-	}
-	for _, kind := range [...][2]string{{"http", "HTTP"}, {"http2", "HTTP/2"}, {"sse", "SSE"}, {"websocket", "WebSocket"}, {"tunnel", "tunnels"}, {"upstream", "upstream"}, {"upstream_idle", "upstream, idle"}} {
-		if n := v.Connections[kind[0]]; n > 0 || kind[0] == "http" {
-			figure(kind[1], "%.0f", n)
-		}
-	}
-	if t := v.TLS; t != nil {
-		figure("over TLS", "%.0f", t.Connections)
-		figure("TLS handshakes/s", "%.1f", t.Rate)
-	}
-	if c := r.Cache; c != nil && c.Hits+c.Stale+c.Misses+c.Bypassed > 0 {
-		figure("from the cache", "%.1f %%", 100*float64(c.Hits+c.Stale)/float64(c.Hits+c.Stale+c.Misses+c.Bypassed))
-	}
-	if v.Restarts > 0 {
-		figure("restarts of workers", "%.0f", v.Restarts)
-	}
-	if v.LogLost > 0 {
-		figure("log lines lost", "%.0f", v.LogLost)
+	for _, f := range v.figures() {
+		fmt.Fprintf(&b, "<div><dt>%s</dt><dd>%s</dd></div>", clip(f.name, 100), text(f.value))
 	}
 	b.WriteString("</dl>")
 	for _, t := range []*table{v.routeTable(), v.activeTable(), r.workerTable()} {

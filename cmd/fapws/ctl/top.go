@@ -1,10 +1,13 @@
 package ctl
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,20 +21,23 @@ const (
 
 	// returnsWithin is how long a server may be away: it replaces its program, or is started again.
 	returnsWithin = 5 * time.Second
+
+	// figuresWidth bounds a line of figures, in bytes.
+	figuresWidth = 100
 )
 
 // top shows what the server on the socket at path does, again and again.
 func (o *options) top(path string, w io.Writer) error {
-	before, err := look(path)
+	before, err := look(path, 0)
 	if err != nil {
 		return err
 	}
 	at := time.Now()
 	for {
 		time.Sleep(topEvery)
-		now, err := lookAgain(path)
+		now, err := look(path, returnsWithin)
 		if err != nil {
-			return err
+			return fmt.Errorf("the server has stopped: %w", err)
 		}
 		v := Compare(before, now, time.Since(at).Seconds())
 		before, at = now, time.Now()
@@ -46,27 +52,18 @@ func (o *options) top(path string, w io.Writer) error {
 	}
 }
 
-// look returns the answer to Top of the server on a socket.
-func look(path string) (*Answer, error) {
-	c, a, err := converse(path, &request{Command: Top}, answerWithin)
-	if err != nil {
-		return nil, err
-	}
-	defer c.Close()
-	if a.Status == nil {
-		return nil, fmt.Errorf("the server on %s did not respond", path)
-	}
-	return &a, nil
-}
-
-// lookAgain is look for a server that was there before.
-func lookAgain(path string) (now *Answer, err error) {
-	for end := time.Now().Add(returnsWithin); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
-		if now, err = look(path); err == nil {
-			return now, nil
+// look returns the answer to Top of the server on a socket, which may be away for a while.
+func look(path string, away time.Duration) (*Answer, error) {
+	for end := time.Now().Add(away); ; time.Sleep(100 * time.Millisecond) {
+		c, a, err := converse(path, &request{Command: Top}, answerWithin)
+		if err == nil {
+			c.Close()
+			return &a, nil
+		}
+		if time.Now().After(end) {
+			return nil, err
 		}
 	}
-	return nil, fmt.Errorf("the server has stopped: %w", err)
 }
 
 // show writes text. On a terminal it replaces the text that is there; only the last one is written whole.
@@ -75,14 +72,11 @@ func show(w io.Writer, text string, last bool) error {
 	if f, ok := w.(*os.File); ok && !last {
 		size, _ = unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ)
 	}
-	if size == nil { // no terminal
+	if size == nil || size.Row == 0 || size.Col == 0 { // no terminal, or one that does not know
 		_, err := io.WriteString(w, text)
 		return err
 	}
-	rows, columns := 24, 80
-	if size.Row > 0 && size.Col > 0 {
-		rows, columns = int(size.Row), int(size.Col)
-	}
+	rows, columns := int(size.Row), int(size.Col)
 	var b strings.Builder
 	b.WriteString("\x1b[H")
 	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
@@ -100,44 +94,83 @@ func show(w io.Writer, text string, last bool) error {
 // String shows the view to people.
 func (v *View) String() string {
 	var b strings.Builder
-	r := &v.Report
-	fmt.Fprintf(&b, "fapws %s  %s  pid %d, up %s\n", r.Version, r.App, r.PID, period(r.Uptime))
-	if r.Failure != "" {
-		fmt.Fprintf(&b, "the last reload failed: %s\n", r.Failure)
-	}
-	fmt.Fprintf(&b, "%.1f requests/s, %.0f active, %.0f queued", v.Rate, v.InFlight, v.Queue)
-	if limit, ok := v.Threads["limit"]; ok {
-		fmt.Fprintf(&b, "; threads: %.0f busy, %.0f waiting for the GIL, %.0f idle, at most %.0f", v.Threads["busy"], v.Threads["gil"], v.Threads["idle"], limit)
-		if stuck := v.Threads["stuck"]; stuck > 0 {
-			fmt.Fprintf(&b, ", %.0f stuck", stuck)
+	b.WriteString(v.Report.heading())
+	width := 0
+	for i, f := range v.figures() {
+		separator := ", "
+		if width += len(f.name) + len(f.value) + 3; i == 0 {
+			separator = ""
+		} else if width > figuresWidth {
+			separator, width = "\n", len(f.name)+len(f.value)+3
 		}
+		b.WriteString(separator + f.name + " " + f.value)
 	}
 	b.WriteByte('\n')
-	fmt.Fprintf(&b, "wait for a thread: %s; for the GIL: %s\n", v.QueueWait, v.GILWait)
-	fmt.Fprintf(&b, "connections: %.0f HTTP, %.0f HTTP/2, %.0f SSE, %.0f WebSocket, %.0f tunnels, %.0f upstream (%.0f idle, %.0f errors)\n",
-		v.Connections["http"], v.Connections["http2"], v.Connections["sse"], v.Connections["websocket"], v.Connections["tunnel"], v.Connections["upstream"], v.Connections["upstream_idle"], v.Upstream)
-	if v.TLS != nil {
-		fmt.Fprintln(&b, v.TLS)
-	}
-	if r.Cache != nil && r.Cache.Limit > 0 {
-		fmt.Fprintln(&b, r.Cache)
-	}
-	if v.LogLost > 0 {
-		fmt.Fprintf(&b, "%.0f log lines lost\n", v.LogLost)
-	}
-	if v.Restarts > 0 {
-		fmt.Fprintf(&b, "%.0f restarts of workers\n", v.Restarts)
-	}
 	if len(v.Routes) == 0 {
 		b.WriteString("no requests since counting began\n")
 	}
-	for _, t := range []*table{v.routeTable(), r.workerTable(), v.activeTable()} {
+	for _, t := range []*table{v.routeTable(), v.Report.workerTable(), v.activeTable()} {
 		if len(t.rows) > 0 {
 			b.WriteByte('\n')
 			t.write(&b)
 		}
 	}
 	return b.String()
+}
+
+// figure is a number that "fapws ctl top" and the status page show.
+type figure struct{ name, value string }
+
+func (v *View) figures() (all []figure) {
+	add := func(name, format string, args ...any) { all = append(all, figure{name, fmt.Sprintf(format, args...)}) }
+	some := func(name string, n float64) {
+		if n > 0 {
+			add(name, "%.0f", n)
+		}
+	}
+	add("requests/s", "%.1f", v.Rate)
+	add("active", "%.0f", v.InFlight)
+	add("queued", "%.0f", v.Queue)
+	if limit, ok := v.Threads["limit"]; ok {
+		add("threads busy", "%.0f of %.0f", v.Threads["busy"], limit)
+		add("threads waiting for the GIL", "%.0f", v.Threads["gil"])
+		add("threads idle", "%.0f", v.Threads["idle"])
+		some("threads stuck", v.Threads["stuck"])
+	}
+	if v.QueueWait.N > 0 {
+		add("wait for a thread", "%s", v.QueueWait)
+	}
+	if v.GILWait.N > 0 {
+		add("wait for the GIL", "%s", v.GILWait)
+	}
+	add("HTTP", "%.0f", v.Connections["http"])
+	for _, kind := range [...][2]string{{"http2", "HTTP/2"}, {"sse", "SSE"}, {"websocket", "WebSocket"}, {"tunnel", "tunnels"}, {"upstream", "upstream"}, {"upstream_idle", "upstream, idle"}} {
+		some(kind[1], v.Connections[kind[0]])
+	}
+	some("upstream errors", v.Upstream)
+	if t := v.TLS; t != nil {
+		add("over TLS", "%.0f", t.Connections)
+		add("TLS handshakes/s", "%.1f", t.Rate)
+		failed := 0.0
+		for _, n := range t.Failures {
+			failed += n
+		}
+		add("TLS handshakes", "%.0f full, %.0f resumed, %.0f failed", t.Handshakes["full"], t.Handshakes["resumed"], failed)
+		names := slices.SortedFunc(maps.Keys(t.Certificates), func(x, y string) int {
+			return cmp.Or(cmp.Compare(t.Certificates[x], t.Certificates[y]), strings.Compare(x, y))
+		})
+		if len(names) > 0 && t.Certificates[names[0]] <= 0 {
+			add("certificate for "+names[0], "has expired")
+		} else if len(names) > 0 {
+			add("certificate for "+names[0], "expires in %.0f days", t.Certificates[names[0]]/86400)
+		}
+	}
+	if c := v.Report.Cache; c != nil && c.asked() > 0 {
+		add("from the cache", "%.1f %%", c.rate())
+	}
+	some("restarts of workers", v.Restarts)
+	some("log lines lost", v.LogLost)
+	return all
 }
 
 // table is what "fapws ctl top" and the status page show of several things. The last of its columns, as many as words, are text, the others
@@ -202,13 +235,8 @@ func (t *table) write(b *strings.Builder) {
 	}
 }
 
-// String is the 50th and the 95th percentile, if there are values.
-func (q Quantiles) String() string {
-	if q.N == 0 {
-		return "none"
-	}
-	return fmt.Sprintf("%s, p95 %s", length(q.P50), length(q.P95))
-}
+// String is the 50th and the 95th percentile.
+func (q Quantiles) String() string { return fmt.Sprintf("%s, p95 %s", length(q.P50), length(q.P95)) }
 
 func (q Quantiles) show(seconds float64) string {
 	if q.N == 0 {

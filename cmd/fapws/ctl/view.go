@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -53,25 +54,22 @@ type Quantiles struct {
 // Compare returns what happened between two answers to Top of the same server, seconds apart.
 func Compare(before, now *Answer, seconds float64) *View {
 	v := &View{
-		Interval: seconds, Report: *now.Status, Active: now.Active,
-		Threads: map[string]float64{}, Connections: map[string]float64{},
+		Interval: seconds, Report: *now.Status, Active: append([]Active{}, now.Active...),
+		Threads: values(now, "fapws_threads", "state"), Connections: values(now, "fapws_connections", "kind"),
 		InFlight: value(now, "fapws_requests_in_flight"),
 		Queue:    value(now, "fapws_queue_length"),
 		Upstream: value(now, "fapws_upstream_errors"),
 		Restarts: value(now, "fapws_worker_restarts"),
 		LogLost:  value(now, "fapws_log_lines_lost"),
 	}
-	if v.Active == nil {
-		v.Active = []Active{}
+	if metrics.Find(now.Families, "fapws_threads_limit") != nil {
+		v.Threads["limit"] = value(now, "fapws_threads_limit")
 	}
-	each(now, "fapws_threads", func(s *metrics.Series) { v.Threads[s.Label("state")] = s.Value })
-	each(now, "fapws_threads_limit", func(s *metrics.Series) { v.Threads["limit"] = s.Value })
-	each(now, "fapws_connections", func(s *metrics.Series) { v.Connections[s.Label("kind")] = s.Value })
-	each(now, "fapws_upstream_connections_idle", func(s *metrics.Series) { v.Connections["upstream_idle"] = s.Value })
-	each(now, "fapws_upstream_requests", func(s *metrics.Series) { v.Connections["upstream"] = s.Value })
+	v.Connections["upstream"] = value(now, "fapws_upstream_requests")
+	v.Connections["upstream_idle"] = value(now, "fapws_upstream_connections_idle")
 	v.TLS = tlsView(before, now, seconds)
-	v.QueueWait = quantiles(before, now, "fapws_queue_wait_seconds")
-	v.GILWait = quantiles(before, now, "fapws_gil_wait_seconds")
+	v.QueueWait = quantiles(recent(before, now, "fapws_queue_wait_seconds"))
+	v.GILWait = quantiles(recent(before, now, "fapws_gil_wait_seconds"))
 	v.routes(before, now, seconds)
 	return v
 }
@@ -79,35 +77,31 @@ func Compare(before, now *Answer, seconds float64) *View {
 // routes adds up the classes of status of each route.
 func (v *View) routes(before, now *Answer, seconds float64) {
 	const name = "fapws_request_duration_seconds"
-	f := metrics.Find(now.Families, name)
-	if f == nil {
-		return
-	}
+	ever, interval := metrics.Find(now.Families, name), recent(before, now, name)
 	type key struct{ host, route string }
 	fresh := map[key][]int64{}
 	at := map[key]*RouteView{}
-	for i := range f.Series {
-		s := &f.Series[i]
+	for i := range interval.Series {
+		s := &interval.Series[i]
 		k := key{s.Label("host"), s.Label("route")}
 		r := at[k]
 		if r == nil {
 			r = &RouteView{Host: k.host, Route: k.route}
-			at[k], fresh[k] = r, make([]int64, len(f.Bounds)+1)
+			at[k], fresh[k] = r, make([]int64, len(interval.Bounds)+1)
 		}
-		diff := since(s, find(before, name, s.Labels))
-		n := sum(diff)
-		r.Requests += s.Count()
-		r.Rate += float64(n) / seconds
+		total, rate := ever.Series[i].Count(), float64(s.Count())/seconds
+		r.Requests += total
+		r.Rate += rate
 		if strings.HasPrefix(s.Label("code"), "5") {
-			r.Errors += s.Count()
-			r.ErrRate += float64(n) / seconds
+			r.Errors += total
+			r.ErrRate += rate
 		}
-		for b := range min(len(diff), len(fresh[k])) {
-			fresh[k][b] += diff[b]
+		for b := range min(len(s.Counts), len(fresh[k])) {
+			fresh[k][b] += s.Counts[b]
 		}
 	}
 	for k, r := range at {
-		r.Quantiles = quantilesOf(f.Bounds, fresh[k])
+		r.Quantiles = quantilesOf(interval.Bounds, fresh[k])
 		v.Rate += r.Rate
 		v.Routes = append(v.Routes, *r)
 	}
@@ -116,70 +110,64 @@ func (v *View) routes(before, now *Answer, seconds float64) {
 	})
 }
 
-func quantiles(before, now *Answer, name string) Quantiles {
-	f := metrics.Find(now.Families, name)
-	if f == nil || len(f.Series) == 0 {
+// quantiles are those of the first series of a histogram.
+func quantiles(f *metrics.Family) Quantiles {
+	if len(f.Series) == 0 {
 		return Quantiles{}
 	}
-	return quantilesOf(f.Bounds, since(&f.Series[0], find(before, name, f.Series[0].Labels)))
+	return quantilesOf(f.Bounds, f.Series[0].Counts)
 }
 
 func quantilesOf(bounds []float64, counts []int64) Quantiles {
 	return Quantiles{
-		N:   sum(counts),
+		N:   (&metrics.Series{Counts: counts}).Count(),
 		P50: metrics.Quantile(bounds, counts, 0.5),
 		P95: metrics.Quantile(bounds, counts, 0.95),
 		P99: metrics.Quantile(bounds, counts, 0.99),
 	}
 }
 
-// since returns what a histogram has counted since it was like before, nil for nothing. Where it has less than before, as after an
-// upgrade of the program, it has begun again.
-func since(s, before *metrics.Series) []int64 {
-	diff := slices.Clone(s.Counts)
-	if before == nil || len(before.Counts) != len(diff) || before.Count() > s.Count() {
-		return diff
+// recent returns a histogram, without series if there is none, with what it has counted between two answers. A series that has less than
+// before, as after an upgrade of the program, has begun again.
+func recent(before, now *Answer, name string) *metrics.Family {
+	var f metrics.Family
+	if found := metrics.Find(now.Families, name); found != nil {
+		f = *found
 	}
-	for i := range diff {
-		diff[i] = max(0, diff[i]-before.Counts[i])
-	}
-	return diff
-}
-
-func sum(counts []int64) (n int64) {
-	for _, k := range counts {
-		n += k
-	}
-	return n
-}
-
-// find returns the series of a family with these labels, or nil.
-func find(o *Answer, name, labels string) *metrics.Series {
-	f := metrics.Find(o.Families, name)
-	if f == nil {
-		return nil
-	}
-	for i := range f.Series {
-		if f.Series[i].Labels == labels {
-			return &f.Series[i]
+	old := map[string]*metrics.Series{}
+	if found := metrics.Find(before.Families, name); found != nil {
+		for i := range found.Series {
+			old[found.Series[i].Labels] = &found.Series[i]
 		}
 	}
-	return nil
+	f.Series = slices.Clone(f.Series)
+	for i := range f.Series {
+		s := &f.Series[i]
+		was := old[s.Labels]
+		if was == nil || len(was.Counts) != len(s.Counts) || was.Count() > s.Count() {
+			continue
+		}
+		s.Counts = slices.Clone(s.Counts)
+		for b := range s.Counts {
+			s.Counts[b] = max(0, s.Counts[b]-was.Counts[b])
+		}
+	}
+	return &f
 }
 
-func each(o *Answer, name string, do func(*metrics.Series)) {
+// values returns the values of a counter or gauge by one of its labels.
+func values(o *Answer, name, label string) map[string]float64 {
+	all := map[string]float64{}
 	if f := metrics.Find(o.Families, name); f != nil {
 		for i := range f.Series {
-			do(&f.Series[i])
+			all[f.Series[i].Label(label)] += f.Series[i].Value
 		}
 	}
+	return all
 }
 
 // value returns the sum of all series of a counter or gauge.
-func value(o *Answer, name string) (sum float64) {
-	each(o, name, func(s *metrics.Series) { sum += s.Value })
-	return sum
-}
+func value(o *Answer, name string) float64 { return values(o, name, "")[""] }
 
 // Active is a request that a handler has.
 type Active struct {
@@ -191,21 +179,26 @@ type Active struct {
 	At      string  `json:"at,omitempty"` // where Python is, or ""
 }
 
+// heading is what top and status say first.
+func (r *Report) heading() string {
+	where := "not served yet"
+	if len(r.Addresses) > 0 {
+		where = "on " + strings.Join(r.Addresses, "  ")
+	}
+	text := fmt.Sprintf("fapws %s, %s, pid %d, up %s\n%s %s\n", r.Version, python(r), r.PID, period(r.Uptime), r.App, where)
+	if r.Failure != "" {
+		text += "the last reload failed: " + r.Failure + "\n"
+	}
+	return text
+}
+
 // write prints a report as text or as JSON.
 func (r *Report) write(w io.Writer, asJSON bool) error {
 	if asJSON {
 		return json.NewEncoder(w).Encode(r)
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "fapws %s, %s, pid %d, up %s\n", r.Version, python(r), r.PID, period(r.Uptime))
-	where := "not served yet"
-	if len(r.Addresses) > 0 {
-		where = "on " + strings.Join(r.Addresses, "  ")
-	}
-	fmt.Fprintf(&b, "%s %s\n", r.App, where)
-	if r.Failure != "" {
-		fmt.Fprintf(&b, "the last reload failed: %s\n", r.Failure)
-	}
+	b.WriteString(r.heading())
 	r.workerTable().write(&b)
 	for _, worker := range r.Workers {
 		if worker.Cut > 0 {
@@ -250,45 +243,14 @@ func tlsView(before, now *Answer, seconds float64) *TLSView {
 	}
 	v := &TLSView{
 		Connections: value(now, "fapws_tls_connections"), InProgress: value(now, "fapws_tls_handshakes_in_progress"),
-		Handshakes: map[string]float64{}, Failures: map[string]float64{}, Certificates: map[string]float64{},
+		Rate:         max(0, value(now, handshakes)-value(before, handshakes)) / seconds,
+		Handshakes:   values(now, handshakes, "kind"),
+		Failures:     values(now, "fapws_tls_handshake_failures", "reason"),
+		Certificates: values(now, "fapws_tls_certificate_expiry_timestamp_seconds", "name"),
 	}
-	each(now, handshakes, func(s *metrics.Series) {
-		v.Handshakes[s.Label("kind")] = s.Value
-		if old := find(before, handshakes, s.Labels); old != nil {
-			v.Rate += max(0, s.Value-old.Value) / seconds
-		}
-	})
-	each(now, "fapws_tls_handshake_failures", func(s *metrics.Series) {
-		if s.Value > 0 {
-			v.Failures[s.Label("reason")] = s.Value
-		}
-	})
-	each(now, "fapws_tls_certificate_expiry_timestamp_seconds", func(s *metrics.Series) {
-		v.Certificates[s.Label("name")] = s.Value - float64(time.Now().Unix())
-	})
+	maps.DeleteFunc(v.Failures, func(_ string, n float64) bool { return n == 0 })
+	for name := range v.Certificates {
+		v.Certificates[name] -= float64(time.Now().Unix())
+	}
 	return v
-}
-
-// String is a line about v.
-func (v *TLSView) String() string {
-	var b strings.Builder
-	full, resumed, failed := v.Handshakes["full"], v.Handshakes["resumed"], 0.0
-	for _, n := range v.Failures {
-		failed += n
-	}
-	fmt.Fprintf(&b, "TLS: %.0f connections, %.1f handshakes/s; ever: %.0f full, %.0f resumed, %.0f failed", v.Connections, v.Rate, full, resumed, failed)
-	name, left := "", 0.0
-	for one, seconds := range v.Certificates {
-		if name == "" || seconds < left || seconds == left && one < name {
-			name, left = one, seconds
-		}
-	}
-	switch {
-	case name == "":
-	case left <= 0:
-		fmt.Fprintf(&b, "; the certificate for %s has expired", name)
-	default:
-		fmt.Fprintf(&b, "; the certificate for %s expires in %.0f days", name, left/86400)
-	}
-	return b.String()
 }

@@ -140,7 +140,7 @@ func (l *LogFiles) Access(path, format string) (*logfile.AccessLog, error) {
 	if err != nil {
 		return nil, err
 	}
-	return logfile.NewAccessLog(file, f), nil
+	return &logfile.AccessLog{File: file, Format: f}, nil
 }
 
 // errorFlush is the maximum wait of a line of a host's error log: a person may be looking.
