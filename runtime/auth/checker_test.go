@@ -27,7 +27,7 @@ func userFile(t testing.TB, c *Checker, names ...string) *Users {
 	file := filepath.Join(t.TempDir(), "users")
 	var text string
 	for _, name := range names {
-		text += name + ":" + md5Crypt("$apr1$", "abcdefgh", "right") + "\n"
+		text += name + ":" + apr1("right") + "\n"
 	}
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
