@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -35,7 +36,8 @@ type Login struct {
 	form   []byte // key of the form's tokens
 	cookie string // name of the cookie, without a prefix
 	looks  looks
-	first  first
+
+	announced atomic.Bool // see Announce
 
 	verifying sync.Mutex
 	verified  recent[string, verifiedToken] // by token, as two MACs take as long as a small response; guarded by verifying
@@ -55,7 +57,7 @@ type LoginOptions struct {
 	Title string // heading of the form; "": "Log in"
 	Logo  string // URL of an image above it, "data:image/png;base64,..."; "": none
 
-	Run   string                    // a name of this run of the server, which its processes share; "": there is one process
+	Run   string                    // a name of this run of the server, which its processes share
 	Log   func(line string)         // for the operator: how to make the first user
 	Event func(client, line string) // a user has logged in or out, or has failed to
 }
@@ -72,7 +74,7 @@ func NewLogin(o LoginOptions) (*Login, error) {
 		return nil, errors.New("a session has to live for some time")
 	}
 	path := o.Users.Path()
-	l := &Login{
+	return &Login{
 		o:        o,
 		now:      time.Now,
 		key:      o.State.derive("sessions of " + path),
@@ -80,16 +82,7 @@ func NewLogin(o LoginOptions) (*Login, error) {
 		cookie:   "fapws-" + hex.EncodeToString(o.State.derive("name of the cookie of " + path)[:4]),
 		looks:    looks{title: o.Title, logo: o.Logo},
 		verified: recent[string, verifiedToken]{size: maxVerified},
-	}
-	l.first.l = l
-	return l, nil
-}
-
-// Announce shows the operator how to make the first user, if there is none.
-func (l *Login) Announce() {
-	if l.first.wanted() {
-		l.first.announce()
-	}
+	}, nil
 }
 
 // Fresh reports whether users and sessions are as the files have them. Otherwise Refresh comes before Session. It does not
@@ -188,13 +181,13 @@ type LoginState struct {
 const (
 	KeyFile   = "key"   // of all signatures, in hexadecimal digits
 	EndedFile = "ended" // see ended
-	CodeFile  = "first" // codes for first users: see first
+	CodeFile  = "first" // the runs that have shown a code for a first user, by users: see Login.Announce
 )
 
 // OpenLoginState opens a directory, which is made if it is missing, with the right to use it for this user alone. age is
 // the longest time that a session lives. The error is one line.
 func OpenLoginState(dir string, age time.Duration) (*LoginState, error) {
-	s := &LoginState{dir: dir, ended: ended{age: age, now: time.Now, limit: maxEnded}}
+	s := &LoginState{dir: dir, ended: ended{age: age}}
 	s.ended.path, s.ended.flags = filepath.Join(dir, EndedFile), os.O_CREATE|unix.O_NOFOLLOW
 	s.ended.parse = func(text []byte) (*endedSet, error) { return parseEnded(text), nil }
 	err := os.MkdirAll(dir, 0o700)
