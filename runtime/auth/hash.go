@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/GehirnInc/crypt"
 	_ "github.com/GehirnInc/crypt/apr1_crypt"
@@ -116,18 +115,3 @@ func (m *recent[K, V]) add(k K, v V) {
 	}
 	m.newer[k] = v
 }
-
-// memory remembers pairs of name and password by a keyed hash.
-type memory = recent[key, remembered]
-
-// remembered is of the table that a pair was compared with, and may be told from a time on.
-type remembered struct {
-	of   *table
-	from time.Duration
-}
-
-// key is a keyed hash of a pair, so that a copy of the memory shows no password.
-type key [32]byte
-
-// told reports whether a pair that is remembered is of a table, and may be told.
-func (r remembered) told(of *table, now time.Duration) bool { return r.of == of && now >= r.from }

@@ -35,7 +35,6 @@ type Login struct {
 	key    []byte // of sessions
 	form   []byte // key of the form's tokens
 	cookie string // name of the cookie, without a prefix
-	looks  looks
 
 	announced atomic.Bool // see Announce
 
@@ -80,7 +79,6 @@ func NewLogin(o LoginOptions) (*Login, error) {
 		key:      o.State.derive("sessions of " + path),
 		form:     o.State.derive("forms of " + path),
 		cookie:   "fapws-" + hex.EncodeToString(o.State.derive("name of the cookie of " + path)[:4]),
-		looks:    looks{title: o.Title, logo: o.Logo},
 		verified: recent[string, verifiedToken]{size: maxVerified},
 	}, nil
 }
@@ -276,9 +274,6 @@ type verifiedToken struct {
 // maxVerified bounds the memory: an entry has about 400 bytes.
 const maxVerified = 256
 
-// looks are what a site can choose of the form.
-type looks struct{ title, logo string }
-
 // style is small, for light and dark, and for telephones: fields of 16 px, or they would be magnified.
 const style = `:root{color-scheme:light dark;--bg:#f4f5f8;--box:#fff;--fg:#1d2330;--dim:#667;--line:#c8ccd6;--red:#b3261e;--do:#2458b8;--on:#fff}
 @media(prefers-color-scheme:dark){:root{--bg:#14171c;--box:#1d2129;--fg:#dfe3ea;--dim:#98a0b0;--line:#414856;--red:#ff8a80;--do:#7aa9f7;--on:#14171c}}
@@ -308,13 +303,13 @@ type content struct {
 }
 
 // page returns a document.
-func (k looks) page(c *content) string {
+func (l *Login) page(c *content) string {
 	var b strings.Builder
-	title := cmp.Or(c.title, k.title, "Log in")
+	title := cmp.Or(c.title, l.o.Title, "Log in")
 	fmt.Fprintf(&b, `<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">`+
 		`<title>%s</title><style>%s</style></head><body><main>`, text(title), style)
-	if k.logo != "" {
-		fmt.Fprintf(&b, `<img src="%s" alt="">`, text(k.logo))
+	if l.o.Logo != "" {
+		fmt.Fprintf(&b, `<img src="%s" alt="">`, text(l.o.Logo))
 	}
 	fmt.Fprintf(&b, `<h1>%s</h1>`, text(title))
 	if c.message != "" {
@@ -324,15 +319,16 @@ func (k looks) page(c *content) string {
 		b.WriteString(`<p>You are logged out.</p>`)
 	}
 	if c.user != "" {
-		k.out(&b, c)
+		fmt.Fprintf(&b, `<p>You are logged in as %s.</p><form method="post"><button>Log out</button></form>`+
+			`<form method="post"><input type="hidden" name="all" value="1"><button>Log out on all devices</button></form>`, text(c.user))
 	} else {
-		k.form(&b, c)
+		c.form(&b)
 	}
 	b.WriteString("</main></body></html>\n")
 	return b.String()
 }
 
-func (k looks) form(b *strings.Builder, c *content) {
+func (c *content) form(b *strings.Builder) {
 	fmt.Fprintf(b, `<form method="post"><input type="hidden" name="token" value="%s"><input type="hidden" name="next" value="%s">`, text(c.token), text(c.next))
 	button, secret := "Log in", "current-password"
 	if c.first {
@@ -346,11 +342,6 @@ func (k looks) form(b *strings.Builder, c *content) {
 		b.WriteString(`<label>Password again<input name="again" type="password" required autocomplete="new-password"></label>`)
 	}
 	fmt.Fprintf(b, `<button>%s</button></form>`, button)
-}
-
-func (looks) out(b *strings.Builder, c *content) {
-	fmt.Fprintf(b, `<p>You are logged in as %s.</p>`, text(c.user))
-	b.WriteString(`<form method="post"><button>Log out</button></form><form method="post"><input type="hidden" name="all" value="1"><button>Log out on all devices</button></form>`)
 }
 
 func text(s string) string { return html.EscapeString(strings.ToValidUTF8(s, "\uFFFD")) }

@@ -203,9 +203,7 @@ func (v *visit) check(name, password string) Verdict {
 
 // tell writes a line about the client.
 func (l *Login) tell(r *backend.Request, line string) {
-	if l.o.Event != nil {
-		l.o.Event(r.Client(), "login: "+line)
-	}
+	l.o.Event(r.Client(), "login: "+line)
 }
 
 // tellFailure is tell for what a client can do as often as it likes.
@@ -219,9 +217,7 @@ func (l *Login) tellFailure(r *backend.Request, line string) {
 func (v *visit) form(status int, c content) {
 	nonce := v.nonce()
 	if nonce == "" {
-		var random [16]byte
-		rand.Read(random[:])
-		nonce = base64.RawURLEncoding.EncodeToString(random[:])
+		nonce = rand.Text()
 		v.set(set(v.l.formCookie(v.secure), nonce, "Strict", v.secure))
 	}
 	c.token = v.l.formToken(nonce)
@@ -230,8 +226,8 @@ func (v *visit) form(status int, c content) {
 	v.page(status, c)
 }
 
-// nonceLen is the length of the base64 of 16 bytes.
-const nonceLen = 22
+// nonceLen is the length of what rand.Text returns.
+const nonceLen = 26
 
 // nonce returns the cookie of the form, "" without one.
 func (v *visit) nonce() string {
@@ -260,7 +256,7 @@ func (v *visit) set(cookie string) { v.fields = append(v.fields, "Set-Cookie: "+
 
 func (v *visit) page(status int, c content) {
 	v.fields = append(v.fields, "Content-Security-Policy: "+policy, "X-Frame-Options: DENY", "X-Content-Type-Options: nosniff", "Content-Type: text/html; charset=utf-8")
-	v.answer(status, v.l.looks.page(&c))
+	v.answer(status, v.l.page(&c))
 }
 
 func (v *visit) redirect(to string) {
