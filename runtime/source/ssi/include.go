@@ -1,12 +1,10 @@
 package ssi
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net/url"
-	"os"
 	"path"
 	"path/filepath"
 	"strings"
@@ -237,8 +235,7 @@ func (p *page) command(line string) error {
 
 // environment returns the variables for a command.
 func (p *page) environment() []string {
-	path := cmp.Or(os.Getenv("PATH"), "/usr/local/bin:/usr/bin:/bin")
-	env := []string{"PATH=" + path}
+	env := programs.Environment()
 	p.vars.each(func(name, value string) {
 		if !strings.ContainsAny(name, "=\x00") && !strings.Contains(value, "\x00") && name != "PATH" {
 			env = append(env, name+"="+value)

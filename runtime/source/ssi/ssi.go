@@ -248,9 +248,7 @@ func (p *page) run() {
 		}
 		p.element = n.element
 		if n.element == nil {
-			if p.printing {
-				p.write(n.text)
-			}
+			p.write(n.text)
 			continue
 		}
 		if p.ctx.Err() != nil {
@@ -265,9 +263,9 @@ func (p *page) run() {
 	p.finish()
 }
 
-// write adds to the page.
+// write adds to the page, where it is shown.
 func (p *page) write(text string) {
-	if p.stopped || text == "" {
+	if p.stopped || !p.printing || text == "" {
 		return
 	}
 	if p.left.Add(-int64(len(text))) < 0 {
@@ -349,8 +347,11 @@ func (p *page) fail(format string, args ...any) {
 	p.write(p.errmsg)
 }
 
-// match compares a text with a regular expression and keeps the captures.
+// match compares a text with a regular expression. One with groups leaves them to $0 ... $9, also when it does not match.
 func (p *page) match(re *regexp.Regexp, text string) bool {
+	if re.NumSubexp() == 0 {
+		return re.MatchString(text)
+	}
 	p.text, p.captured = text, re.FindStringSubmatchIndex(text)
 	return p.captured != nil
 }
