@@ -176,30 +176,32 @@ func Environment() []string {
 // Respond implements backend.Responder.
 func (c *CGI) Respond(w *backend.Response, r *backend.Request) {
 	script, err := c.scripts.For(r, c.o.Fallback)
-	command := c.o.Interpreters[path.Ext(script.File)]
-	if err == nil && command == nil && c.o.Runner == nil && !script.Executable {
-		err = ErrForbidden // and never sent as it is
-	}
 	client := r.Client()
 	log := func(line string) { c.o.Log(client, script.File+": "+line) }
-	late := fmt.Sprintf("no output for %v; terminated", c.o.Timeout)
 	if err == nil {
-		err = c.o.Gate.Enter(r.Context)
+		err = c.run(w, r, &script, log)
 	}
 	if err != nil {
-		fail(w, r, err, late, log)
-		return
+		fail(w, r, err, fmt.Sprintf("no output for %v; terminated", c.o.Timeout), log)
 	}
-	p, err := c.start(r, &script, command)
+}
+
+// run has a script answer.
+func (c *CGI) run(w *backend.Response, r *backend.Request, script *Script, log func(line string)) error {
+	command := c.o.Interpreters[path.Ext(script.File)]
+	if command == nil && c.o.Runner == nil && !script.Executable {
+		return ErrForbidden // and never sent as it is
+	}
+	if err := c.o.Gate.Enter(r.Context); err != nil {
+		return err
+	}
+	p, err := c.start(r, script, command)
 	if err != nil {
 		c.o.Gate.Leave()
-		text := "the program cannot be started"
-		if errors.As(err, new(Unavailable)) {
-			text = err.Error()
+		if !errors.As(err, new(Unavailable)) {
+			err = fmt.Errorf("%w: %w", Unavailable("the program cannot be started"), err)
 		}
-		log(fmt.Sprintf("cannot be started: %v", err))
-		w.Refuse(502, text)
-		return
+		return err
 	}
 	p.forOne = true
 	lastWords.Go(func() {
@@ -222,20 +224,18 @@ func (c *CGI) Respond(w *backend.Response, r *backend.Request) {
 		}
 		return err
 	})
-	if err == nil {
-		go func() { // as long as it goes on, it counts as one that runs
-			select {
-			case <-p.ended:
-			case <-time.After(c.o.Timeout):
-				p.end()
-			}
-		}()
-		err = a.Redirect()
-	}
 	if err != nil {
 		p.end()
-		fail(w, r, err, late, log)
+		return err
 	}
+	go func() { // as long as it goes on, it counts as one that runs
+		select {
+		case <-p.ended:
+		case <-time.After(c.o.Timeout):
+			p.end()
+		}
+	}()
+	return a.Redirect()
 }
 
 // start runs a script.
@@ -267,7 +267,7 @@ const short = 20 * time.Millisecond
 
 // fail ends a response that a program has not made, or not to its end. late is what the log says of a program that gave no output for too long.
 func fail(w *backend.Response, r *backend.Request, err error, late string, log func(line string)) {
-	status, text := 502, ""
+	status, text, unavailable := 502, "", Unavailable("")
 	switch {
 	case errors.Is(err, backend.ErrGone) || r.Context.Err() != nil:
 		return
@@ -280,8 +280,8 @@ func fail(w *backend.Response, r *backend.Request, err error, late string, log f
 	case err == ErrBusy && !w.Started():
 		refuse(w, "too many programs are running")
 		return
-	case errors.As(err, new(Unavailable)):
-		text = err.Error()
+	case errors.As(err, &unavailable):
+		text = string(unavailable)
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		status, err = 504, errors.New(late)
 	}

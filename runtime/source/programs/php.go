@@ -201,12 +201,9 @@ type phpProcess struct {
 	answered bool // guarded by manager.mu
 }
 
-// Pauses after processes that ended at once: a request in that time is answered
+// pause follows processes that ended at once: a request in that time is answered
 // without trying.
-const (
-	firstPause = 100 * time.Millisecond
-	lastPause  = 5 * time.Second
-)
+const pause = time.Second
 
 var errClosed = errors.New("the server is shutting down")
 
@@ -324,7 +321,7 @@ func (m *manager) await(p *phpProcess) {
 	if alone && !p.answered {
 		m.fails++
 		if m.fails > 1 { // one alone may have died of its request
-			m.pause = time.Now().Add(min(firstPause<<min(m.fails-2, 10), lastPause))
+			m.pause = time.Now().Add(pause)
 		}
 	}
 	m.mu.Unlock()

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strconv"
 	"sync"
 	"time"
@@ -134,24 +135,19 @@ func (m *LoaderMount) pass(w *backend.Response, r *backend.Request, c *child, he
 	defer func() { _ = sent() }() // an error: the answer does not need the rest, or breaks off
 	a := &Answer{W: w, R: r, Plain: true}
 	buf := make([]byte, 32<<10)
-	for {
+	const atOnce, forever = time.Nanosecond, 1 << 62 // PEP 3333: a chunk is not kept until the next one
+	return a.passAll(atOnce, forever, func(wait time.Duration) error {
+		c.conn.SetReadDeadline(time.Now().Add(wait))
 		n, err := c.conn.Read(buf)
 		if n > 0 {
-			if err := a.Write(buf[:n]); err != nil {
-				return err
-			}
-			if err := a.Flush(); err != nil { // PEP 3333: a chunk is not kept until the next one
-				return err
-			}
 			c.progress.Store(time.Now().UnixNano())
+			return a.Write(buf[:n])
 		}
-		switch {
-		case err == io.EOF:
-			return a.End()
-		case err != nil:
-			return errTruncated
+		if err != io.EOF && !errors.Is(err, os.ErrDeadlineExceeded) {
+			err = errTruncated
 		}
-	}
+		return err
+	})
 }
 
 // variables returns the head of an SCGI request. left is the time that the child has.
