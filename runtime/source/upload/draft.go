@@ -21,6 +21,7 @@ import (
 
 // draft is a file that is being received. Its methods must be called on one goroutine at a time.
 type draft struct {
+	file     stored // as the client has it
 	f        *os.File
 	pieces   *pieces  // instead of f; or nil
 	dir      *os.Root // of temp and name; nil: f is written to as it is
@@ -55,6 +56,13 @@ func (d *draft) write(piece []byte) error {
 		err = syncData(d.f)
 	}
 	return err
+}
+
+// stored describes the whole file.
+func (d *draft) stored() stored {
+	file := d.file
+	file.Path, file.Size, file.SHA256 = d.path, d.size, d.sum()
+	return file
 }
 
 // sum returns the SHA-256 of the bytes, in hexadecimal digits.

@@ -1,7 +1,6 @@
 package upload
 
 import (
-	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -52,10 +51,10 @@ type uploads struct {
 type progress struct {
 	all       *uploads
 	client    string    // see clientOf
-	report    report    // guarded by all.mu, as are the next three
-	token     string    // with which its client continues it; "": it cannot
+	token     string    // with which its client continues it
+	interrupt func()    // ends the wait for more, so that it can; nil: it cannot
+	report    report    // guarded by all.mu, as is the next one
 	received  time.Time // when bytes have arrived
-	interrupt func()    // ends the wait for more; nil: it cannot be ended
 	ended     chan struct{}
 	published time.Time // of the goroutine
 }
@@ -68,35 +67,22 @@ func clientOf(r *backend.Request) string {
 	return conn.Network(r.Peer.Addr)
 }
 
-// begin adds an upload of a client, who may have half of them. The error is a *refusal: too many are under way.
-func (u *uploads) begin(r report, client string) (*progress, error) {
-	if r.ID == "" {
-		r.ID = rand.Text()
-	}
-	r.State = stateReceiving
-	p := &progress{all: u, client: client, report: r, received: time.Now(), ended: make(chan struct{})}
+// begin adds an upload, of which its client may have half. The error is a *refusal: too many are under way.
+func (u *uploads) begin(p *progress) error {
+	p.all, p.report.State, p.received, p.ended = u, stateReceiving, time.Now(), make(chan struct{})
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	same := 0
 	for _, other := range u.active {
-		if client != "" && other.client == client {
+		if p.client != "" && other.client == p.client {
 			same++
 		}
 	}
 	if len(u.active) >= u.max || same >= (u.max+1)/2 {
-		return nil, refuse(503, "too many uploads at the same time")
+		return refuse(503, "too many uploads at the same time")
 	}
 	u.active = append(u.active, p)
-	return p, nil
-}
-
-// resumed notes by what token the upload is continued, and how many bytes have arrived before. interrupt ends the wait for more: see
-// takeOver.
-func (p *progress) resumed(token string, received int64, interrupt func()) {
-	p.all.mu.Lock()
-	p.token, p.report.Received, p.interrupt = token, received, interrupt
-	p.all.mu.Unlock()
-	p.tell()
+	return nil
 }
 
 // add counts bytes that were received.
@@ -125,9 +111,7 @@ const silent = 2 * time.Second
 // reports whether it has ended.
 func (u *uploads) takeOver(token string) bool {
 	u.mu.Lock()
-	i := slices.IndexFunc(u.active, func(p *progress) bool {
-		return p.token == token && p.interrupt != nil && time.Since(p.received) > silent
-	})
+	i := slices.IndexFunc(u.active, func(p *progress) bool { return p.interrupt != nil && p.token == token && time.Since(p.received) > silent })
 	if i < 0 {
 		u.mu.Unlock()
 		return false

@@ -2,9 +2,11 @@ package upload
 
 import (
 	"cmp"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net/url"
 	"slices"
 	"strings"
@@ -187,18 +189,19 @@ func (u *Upload) receive(w *backend.Response, r *backend.Request) error {
 	if err != nil {
 		return err
 	}
-	p, err := u.uploads.begin(report{ID: idOf(r), Size: r.Size}, clientOf(r))
-	if err != nil {
+	p := &progress{report: report{ID: cmp.Or(idOf(r), rand.Text()), Size: r.Size}, client: clientOf(r)}
+	if err := u.uploads.begin(p); err != nil {
 		return err
 	}
-	t := &transfer{u: u, w: w, r: r, progress: p}
+	t := &transfer{u: u, w: w, r: r, progress: p, limit: u.options.MaxSize, tooLarge: u.tooLarge()}
 	if isForm {
 		err = t.form(boundary)
 	} else {
 		err = t.body()
 	}
+	var files []stored
 	if err == nil {
-		err = t.commit()
+		files, err = t.commit()
 	}
 	if err != nil {
 		t.abort()
@@ -210,8 +213,12 @@ func (u *Upload) receive(w *backend.Response, r *backend.Request) error {
 		return err
 	}
 	p.end(stateStored, "")
-	u.finish(w, result{ID: p.report.ID, Files: t.stored, Fields: t.fields})
+	u.finish(w, result{ID: p.report.ID, Files: files, Fields: t.fields})
 	return nil
+}
+
+func (u *Upload) tooLarge() error {
+	return refuse(413, "the upload is too large: the limit is %d bytes", u.options.MaxSize)
 }
 
 // finish has the handler answer, or answers.
@@ -356,5 +363,6 @@ func (o *Options) check() error {
 	o.Expires = cmp.Or(o.Expires, DefaultExpires)
 	o.MaxActive = cmp.Or(o.MaxActive, DefaultMaxActive)
 	o.Mode = cmp.Or(o.Mode, DefaultMode)
+	o.MaxSize = cmp.Or(o.MaxSize, math.MaxInt64)
 	return nil
 }
