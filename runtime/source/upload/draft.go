@@ -53,7 +53,7 @@ func (d *draft) write(piece []byte) error {
 	d.unsynced += int64(n)
 	if err == nil && d.options.Sync > 0 && d.f != nil && d.unsynced >= d.options.Sync {
 		d.unsynced = 0
-		err = syncData(d.f)
+		err = ignoreUnsupported(d.f.Sync())
 	}
 	return err
 }

@@ -111,7 +111,9 @@ const silent = 2 * time.Second
 // reports whether it has ended.
 func (u *uploads) takeOver(token string) bool {
 	u.mu.Lock()
-	i := slices.IndexFunc(u.active, func(p *progress) bool { return p.interrupt != nil && p.token == token && time.Since(p.received) > silent })
+	i := slices.IndexFunc(u.active, func(p *progress) bool {
+		return p.interrupt != nil && p.token == token && time.Since(p.received) > silent
+	})
 	if i < 0 {
 		u.mu.Unlock()
 		return false
@@ -196,7 +198,7 @@ const (
 func (g *Group) add(u *Upload) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	u.peers = peers{group: g, key: fmt.Sprintf("%d %s", len(g.all), u.options.Path)}
+	u.key = fmt.Sprintf("%d %s", len(g.all), u.options.Path)
 	g.all = append(g.all, u)
 }
 
@@ -204,7 +206,7 @@ func (g *Group) add(u *Upload) {
 func (g *Group) find(key string) *Upload {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if i := slices.IndexFunc(g.all, func(u *Upload) bool { return u.peers.key == key }); i >= 0 {
+	if i := slices.IndexFunc(g.all, func(u *Upload) bool { return u.key == key }); i >= 0 {
 		return g.all[i]
 	}
 	return nil
@@ -226,57 +228,45 @@ func (g *Group) Answer(question string) string {
 	return string(text)
 }
 
-// peers are the Uploads of other processes for one mount. The zero value has none.
-type peers struct {
-	group *Group
-	key   string
-
-	mu    sync.Mutex // held while they are asked
-	at    time.Time
-	known []report
+// ask asks the Uploads of other processes for the same mount.
+func (u *Upload) ask(question string) []string {
+	if g := u.options.Group; g != nil && g.Others != nil {
+		return g.Others(question + u.key)
+	}
+	return nil
 }
 
 // askEvery is for how long an answer of other processes is good: many clients cost no more than one.
 const askEvery = publishEvery
 
-// list returns their reports.
-func (p *peers) list() []report {
-	if p.group == nil || p.group.Others == nil {
-		return nil
+// others returns the reports of other processes.
+func (u *Upload) others() []report {
+	u.asking.Lock()
+	defer u.asking.Unlock()
+	if time.Since(u.asked) < askEvery {
+		return u.answered
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if time.Since(p.at) < askEvery {
-		return p.known
-	}
-	p.known = nil
-	for _, text := range p.group.Others(opList + p.key) {
+	u.answered = nil
+	for _, text := range u.ask(opList) {
 		var some []report
 		if json.Unmarshal([]byte(text), &some) == nil {
-			p.known = append(p.known, some...)
+			u.answered = append(u.answered, some...)
 		}
 	}
-	p.at = time.Now()
-	return p.known
-}
-
-// takeOver is uploads.takeOver in other processes.
-func (p *peers) takeOver(id string) bool {
-	return p.group != nil && p.group.Others != nil && slices.Contains(p.group.Others(opTakeOver+id+" "+p.key), "true")
+	u.asked = time.Now()
+	return u.answered
 }
 
 // merge returns reports of all processes, those of uploads that are under way last. One that was paused in a process may go on in another.
 func merge(own, others []report) []report {
-	all := append(append([]report{}, others...), own...) // in JSON not null
-	for i := 0; i < len(all); i++ {
-		goesOn := func(other report) bool { return other.ID == all[i].ID && other.State != statePaused }
-		if all[i].State == statePaused && slices.ContainsFunc(all, goesOn) {
-			all = slices.Delete(all, i, i+1)
-			i--
-		}
-	}
-	slices.SortStableFunc(all, func(a, b report) int { return underWay(a) - underWay(b) })
-	return all
+	all := slices.Concat(others, own)
+	shown := append([]report{}, all...) // in JSON not null
+	shown = slices.DeleteFunc(shown, func(r report) bool {
+		goesOn := func(other report) bool { return other.ID == r.ID && other.State != statePaused }
+		return r.State == statePaused && slices.ContainsFunc(all, goesOn)
+	})
+	slices.SortStableFunc(shown, func(a, b report) int { return underWay(a) - underWay(b) })
+	return shown
 }
 
 func underWay(r report) int {

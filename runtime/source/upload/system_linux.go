@@ -18,9 +18,6 @@ func rename(dir int, from, to string, replace bool) error {
 	return err
 }
 
-// syncData forces the bytes of a file to the disk, with all that is needed to read them.
-func syncData(f *os.File) error { return ignoreUnsupported(unix.Fdatasync(int(f.Fd()))) }
-
 // space returns how many bytes an unprivileged process can write to the file system of f. ok is false if the system does not say.
 func space(f *os.File) (free int64, ok bool) {
 	var st unix.Statfs_t

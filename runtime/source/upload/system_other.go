@@ -16,8 +16,5 @@ func rename(dir int, from, to string, replace bool) error {
 	return renameByLink(dir, from, to)
 }
 
-// syncData forces the bytes of a file to the disk, with all that is needed to read them.
-func syncData(f *os.File) error { return ignoreUnsupported(f.Sync()) }
-
 // space returns how many bytes an unprivileged process can write to the file system of f. ok is false if the system does not say.
 func space(*os.File) (free int64, ok bool) { return 0, false }

@@ -13,6 +13,7 @@ import (
 	"math"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -140,7 +141,7 @@ func (x *tus) create() error {
 // resume opens the upload id, also if an earlier request has it whose client does not send any more.
 func (x *tus) resume(id string) (*partial, error) {
 	p, err := x.t.resume(id)
-	if err == errBusy && (x.u.uploads.takeOver(id) || x.u.peers.takeOver(id)) {
+	if err == errBusy && (x.u.uploads.takeOver(id) || slices.Contains(x.u.ask(opTakeOver+id+" "), "true")) {
 		return x.t.resume(id)
 	}
 	return p, err

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -24,7 +25,11 @@ type Upload struct {
 	options Options
 	target  target
 	uploads uploads
-	peers   peers
+	key     string // of the mount, in questions to other processes
+
+	asking   sync.Mutex // held while they are asked for their uploads
+	asked    time.Time
+	answered []report
 }
 
 // New returns an Upload. The error is one line.
@@ -95,7 +100,7 @@ func (u *Upload) respond(w *backend.Response, r *backend.Request) error {
 	}
 	switch r.Method() {
 	case "GET", "HEAD":
-		others := u.peers.list() // of all processes, ours last
+		others := u.others() // before ours: of all processes, ours last
 		respondJSON(w, 200, "Cache-Control: no-store\r\n", map[string]any{"uploads": merge(u.uploads.list(), others)})
 		return nil
 	case "PUT", "POST":
