@@ -250,7 +250,7 @@ func (l *Loader) start() {
 // watch notes the end of p.
 func (l *Loader) watch(p *scgiProcess) {
 	defer close(p.exited)
-	p.listen()
+	p.await()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed || l.current != p { // its end was wanted

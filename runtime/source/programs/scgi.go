@@ -103,11 +103,12 @@ func (m *LoaderMount) Respond(w *backend.Response, r *backend.Request) {
 	}
 	stop()
 	c.conn.Close()
+	how := end{-1, "has closed its connection"}
 	select {
 	case <-c.ended:
+		how = c.how
 	case <-time.After(endedWithin):
 	}
-	how := c.ending()
 	if late() {
 		timedOut(time.Since(began))
 	} else if how.status != reported {
