@@ -39,22 +39,14 @@ var errTruncated = errors.New("the process exited before its response was comple
 // Respond implements backend.Responder.
 func (m *LoaderMount) Respond(w *backend.Response, r *backend.Request) {
 	s, began := &m.Loader.serving, time.Now()
-	switch err := s.Gate.Enter(r.Context); {
-	case errors.Is(err, ErrBusy):
-		refuse(w, "too many requests are waiting")
-		return
-	case err != nil:
-		return // the response is not wanted any more
-	}
 	line, number, client := fmt.Sprintf("%s %s %s", r.Method(), r.Target(), r.Parsed.Version), r.ErrorLog, r.Client()
 	log := func(text string) { s.Log(number, client, text) }
-	ctx, cancel := context.WithTimeout(r.Context, m.Loader.patience(r))
-	c, err := m.Loader.fork(ctx, line+" in handler "+m.Name)
-	cancel()
+	c, err := m.Loader.fork(r.Context, m.Loader.patience(r), line+" in handler "+m.Name)
 	if err != nil {
-		m.Loader.leave()
 		switch {
-		case r.Context.Err() != nil:
+		case r.Context.Err() != nil: // the response is not wanted any more
+		case errors.Is(err, ErrBusy):
+			refuse(w, "too many requests are waiting")
 		case errors.Is(err, context.DeadlineExceeded):
 			m.Loader.refuseEarly(w, r)
 		case errors.Is(err, errNotLoaded):
@@ -92,17 +84,13 @@ func (m *LoaderMount) Respond(w *backend.Response, r *backend.Request) {
 		}
 		c.conn.Close()
 	})
-	if err = m.pass(w, r, c, m.variables(r, s.Timeout-time.Since(began))); err == nil {
-		if stop() {
-			c.conn.Close()
-		}
+	err = m.pass(w, r, c, m.variables(r, s.Timeout-time.Since(began)))
+	if stop() {
+		c.conn.Close()
+	}
+	if err == nil || r.Context.Err() != nil {
 		return
 	}
-	if r.Context.Err() != nil {
-		return // stop closes the connection
-	}
-	stop()
-	c.conn.Close()
 	how := end{-1, "has closed its connection"}
 	select {
 	case <-c.ended:

@@ -2,6 +2,7 @@ package ssi
 
 import (
 	"fmt"
+	"io/fs"
 	"iter"
 	"slices"
 	"strings"
@@ -243,20 +244,18 @@ func (p *page) endif(e *element) {
 
 // fsize writes the sizes of files.
 func (p *page) fsize(e *element) {
-	p.eachFile(e, func(size int64, _ time.Time) {
+	p.eachFile(e, func(file fs.FileInfo) {
 		if p.bytes {
-			p.write(groupDigits(size))
+			p.write(groupDigits(file.Size()))
 		} else {
-			p.write(formatSize(size))
+			p.write(formatSize(file.Size()))
 		}
 	})
 }
 
 // flastmod writes the times when files were changed.
 func (p *page) flastmod(e *element) {
-	p.eachFile(e, func(_ int64, modified time.Time) {
-		p.write(formatTime(p.timefmt, modified.Local()))
-	})
+	p.eachFile(e, func(file fs.FileInfo) { p.write(formatTime(p.timefmt, file.ModTime().Local())) })
 }
 
 // maxTime is the maximum of a formatted time, in bytes.
