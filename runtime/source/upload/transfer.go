@@ -295,43 +295,22 @@ func (f *form) nextFile() (file stored, content io.Reader, err error) {
 			return file, nil, refuse(400, "a part of the form has no valid Content-Disposition")
 		}
 		name, isFile := params["filename"]
-		if isFile && name != "" {
+		if name != "" {
 			return stored{Field: params["name"], Name: name, Type: p.Header.Get("Content-Type"), Size: -1}, p, nil
 		}
-		if isFile {
-			err = f.nothing(p)
-		} else {
-			err = f.field(params["name"], p)
+		f.text += len(params["name"])
+		value, err := io.ReadAll(io.LimitReader(p, int64(max(0, maxFields-f.text))+1))
+		switch f.text += len(value); {
+		case err != nil:
+			return file, nil, f.wrong(err)
+		case isFile && len(value) > 0:
+			return file, nil, refuse(400, "a file of the form has no name")
+		case f.text > maxFields:
+			return file, nil, refuse(413, "the fields of the form have more than %d bytes", maxFields)
+		case !isFile: // or an input for files without one
+			f.Fields.Add(params["name"], string(value))
 		}
-		if err != nil {
-			return file, nil, err
-		}
 	}
-}
-
-// nothing reads an input for files without one.
-func (f *form) nothing(part io.Reader) error {
-	switch n, err := io.CopyN(io.Discard, part, 1); {
-	case n > 0:
-		return refuse(400, "a file of the form has no name")
-	case err != io.EOF:
-		return f.wrong(err)
-	}
-	return nil
-}
-
-// field keeps a part that is not a file.
-func (f *form) field(name string, part io.Reader) error {
-	f.text += len(name)
-	value, err := io.ReadAll(io.LimitReader(part, int64(max(0, maxFields-f.text))+1))
-	if err != nil {
-		return f.wrong(err)
-	}
-	if f.text += len(value); f.text > maxFields {
-		return refuse(413, "the fields of the form have more than %d bytes", maxFields)
-	}
-	f.Fields.Add(name, string(value))
-	return nil
 }
 
 // end reads the bytes behind the last part, so that the connection can be kept.
