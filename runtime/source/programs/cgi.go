@@ -175,19 +175,12 @@ func Environment() []string {
 
 // Respond implements backend.Responder.
 func (c *CGI) Respond(w *backend.Response, r *backend.Request) {
-	script, err := c.scripts.For(r, c.o.Fallback)
-	client := r.Client()
-	log := func(line string) { c.o.Log(client, script.File+": "+line) }
-	if err == nil {
-		err = c.run(w, r, &script, log)
-	}
-	if err != nil {
-		fail(w, r, err, fmt.Sprintf("no output for %v; terminated", c.o.Timeout), log)
-	}
+	respond(w, r, c.scripts, c.o.Fallback, &c.o.Common, "", c.run)
 }
 
 // run has a script answer.
-func (c *CGI) run(w *backend.Response, r *backend.Request, script *Script, log func(line string)) error {
+func (c *CGI) run(a *Answer, script *Script, log func(line string)) error {
+	r := a.R
 	command := c.o.Interpreters[path.Ext(script.File)]
 	if command == nil && c.o.Runner == nil && !script.Executable {
 		return ErrForbidden // and never sent as it is
@@ -215,7 +208,7 @@ func (c *CGI) run(w *backend.Response, r *backend.Request, script *Script, log f
 	stop := context.AfterFunc(r.Context, p.end)
 	defer stop()
 	defer p.out.Close()
-	a := &Answer{W: w, R: r, Raw: strings.HasPrefix(path.Base(script.File), "nph-")}
+	a.Raw = strings.HasPrefix(path.Base(script.File), "nph-")
 	buf := make([]byte, 32<<10)
 	err = a.passAll(short, c.o.Timeout, func(wait time.Duration) error {
 		n, err := p.read(buf, wait)
@@ -235,7 +228,7 @@ func (c *CGI) run(w *backend.Response, r *backend.Request, script *Script, log f
 			p.end()
 		}
 	}()
-	return a.Redirect()
+	return nil
 }
 
 // start runs a script.
@@ -265,11 +258,24 @@ func (c *CGI) start(r *backend.Request, script *Script, command []string) (*proc
 // short is for how long output of a program that may not be all is kept back.
 const short = 20 * time.Millisecond
 
-// fail ends a response that a program has not made, or not to its end. late is what the log says of a program that gave no output for too long.
-func fail(w *backend.Response, r *backend.Request, err error, late string, log func(line string)) {
+// respond has the script of a request answer by run, or the application other if there are no scripts, and ends the response in any case.
+func respond(w *backend.Response, r *backend.Request, scripts *Scripts, fallback *Script, o *Common, other string, run func(*Answer, *Script, func(line string)) error) {
+	script, err := Script{Info: r.Path[r.Script:], Base: r.Script}, error(nil)
+	if scripts != nil {
+		script, err = scripts.For(r, fallback)
+	}
+	client, name := r.Client(), cmp.Or(script.File, other)
+	log := func(line string) { o.Log(client, name+": "+line) }
+	a := &Answer{W: w, R: r}
+	if err == nil {
+		err = run(a, &script, log)
+	}
+	if err == nil {
+		err = a.Redirect()
+	}
 	status, text, unavailable := 502, "", Unavailable("")
 	switch {
-	case errors.Is(err, backend.ErrGone) || r.Context.Err() != nil:
+	case err == nil || errors.Is(err, backend.ErrGone) || r.Context.Err() != nil:
 		return
 	case err == ErrNotFound:
 		w.Refuse(404, "")
@@ -283,7 +289,10 @@ func fail(w *backend.Response, r *backend.Request, err error, late string, log f
 	case errors.As(err, &unavailable):
 		text = string(unavailable)
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		status, err = 504, errors.New(late)
+		status, err = 504, fmt.Errorf("no output for %v", o.Timeout)
+		if other == "" { // it was a process of ours
+			err = fmt.Errorf("%w; terminated", err)
+		}
 	}
 	log(err.Error())
 	if w.Started() {
