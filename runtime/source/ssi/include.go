@@ -111,11 +111,10 @@ var errOutside = errors.New("the file must be in the directory of the page or un
 // below returns the decoded path of a file that is named relative to the
 // page's folder, and does not lead out of it.
 func below(base, name string) (string, error) {
-	clean := path.Clean(name)
-	if name == "" || strings.HasPrefix(name, "/") || clean == ".." || strings.HasPrefix(clean, "../") {
+	if !filepath.IsLocal(name) {
 		return "", errOutside
 	}
-	return folder(base) + clean, nil
+	return folder(base) + path.Clean(name), nil
 }
 
 // fileTarget returns the target for include file: the file must exist, but the server decides what to send of

@@ -115,7 +115,11 @@ func (d *draft) publish() error {
 	}
 	defer dir.Close()
 	if err = d.f.Chmod(os.FileMode(d.options.Mode)); err == nil {
-		err = rename(int(dir.Fd()), d.temp, d.name, d.options.Replace)
+		if d.options.Replace {
+			err = d.dir.Rename(d.temp, d.name)
+		} else {
+			err = renameNew(int(dir.Fd()), d.temp, d.name)
+		}
 	}
 	switch {
 	case errors.Is(err, unix.EEXIST), errors.Is(err, unix.EISDIR), errors.Is(err, unix.ENOTEMPTY):

@@ -36,24 +36,13 @@ const (
 	statePaused    = "paused" // the client may go on
 )
 
-// uploads are those that are under way, and the last ones that have ended.
-type uploads struct {
-	publish func(channel, data string) // may be nil
-	channel string
-	max     int
-
-	mu     sync.Mutex
-	active []*progress
-	ended  []report
-}
-
 // progress is that of one upload.
 type progress struct {
-	all       *uploads
+	of        *Upload
 	client    string    // see clientOf
 	token     string    // with which its client continues it
 	interrupt func()    // ends the wait for more, so that it can; nil: it cannot
-	report    report    // guarded by all.mu, as is the next one
+	report    report    // guarded by Upload.mu, as is the next one
 	received  time.Time // when bytes have arrived
 	ended     chan struct{}
 	published time.Time // of the goroutine
@@ -68,8 +57,8 @@ func clientOf(r *backend.Request) string {
 }
 
 // begin adds an upload, of which its client may have half. The error is a *refusal: too many are under way.
-func (u *uploads) begin(p *progress) error {
-	p.all, p.report.State, p.received, p.ended = u, stateReceiving, time.Now(), make(chan struct{})
+func (u *Upload) begin(p *progress) error {
+	p.of, p.report.State, p.received, p.ended = u, stateReceiving, time.Now(), make(chan struct{})
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	same := 0
@@ -78,7 +67,7 @@ func (u *uploads) begin(p *progress) error {
 			same++
 		}
 	}
-	if len(u.active) >= u.max || same >= (u.max+1)/2 {
+	if most := u.options.MaxActive; len(u.active) >= most || same >= (most+1)/2 {
 		return refuse(503, "too many uploads at the same time")
 	}
 	u.active = append(u.active, p)
@@ -87,20 +76,20 @@ func (u *uploads) begin(p *progress) error {
 
 // add counts bytes that were received.
 func (p *progress) add(n int) {
-	p.all.mu.Lock()
+	p.of.mu.Lock()
 	p.report.Received += int64(n)
 	p.received = time.Now()
-	p.all.mu.Unlock()
-	if p.all.channel != "" && time.Since(p.published) >= publishEvery {
+	p.of.mu.Unlock()
+	if time.Since(p.published) >= publishEvery {
 		p.tell()
 	}
 }
 
 // named notes the name of the file that is being received.
 func (p *progress) named(name string) {
-	p.all.mu.Lock()
+	p.of.mu.Lock()
 	p.report.Name = name
-	p.all.mu.Unlock()
+	p.of.mu.Unlock()
 	p.tell()
 }
 
@@ -109,7 +98,7 @@ const silent = 2 * time.Second
 
 // takeOver ends the upload of a token if no bytes of it arrive: its client has lost the connection, and continues it over another one. It
 // reports whether it has ended.
-func (u *uploads) takeOver(token string) bool {
+func (u *Upload) takeOver(token string) bool {
 	u.mu.Lock()
 	i := slices.IndexFunc(u.active, func(p *progress) bool {
 		return p.interrupt != nil && p.token == token && time.Since(p.received) > silent
@@ -127,19 +116,20 @@ func (u *uploads) takeOver(token string) bool {
 
 // tell publishes an event.
 func (p *progress) tell() {
-	if p.all.channel == "" || p.all.publish == nil {
+	o := &p.of.options
+	if o.Channel == "" || o.Group.Publish == nil {
 		return
 	}
 	p.published = time.Now()
-	p.all.mu.Lock()
+	p.of.mu.Lock()
 	data, _ := json.Marshal(p.report)
-	p.all.mu.Unlock()
-	p.all.publish(p.all.channel, string(data))
+	p.of.mu.Unlock()
+	o.Group.Publish(o.Channel, string(data))
 }
 
 // end removes the upload from those that are under way. state is its outcome, and text the reason of a failure.
 func (p *progress) end(state, text string) {
-	u := p.all
+	u := p.of
 	u.mu.Lock()
 	p.report.State, p.report.Error = state, text
 	u.active = slices.DeleteFunc(u.active, func(other *progress) bool { return other == p })
@@ -153,7 +143,7 @@ func (p *progress) end(state, text string) {
 }
 
 // list returns the reports of all uploads, those that have ended first.
-func (u *uploads) list() []report {
+func (u *Upload) list() []report {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	all := append([]report{}, u.ended...)
@@ -161,21 +151,6 @@ func (u *uploads) list() []report {
 		all = append(all, p.report)
 	}
 	return all
-}
-
-// wait returns when the uploads that are under way have ended, or after limit.
-func (u *uploads) wait(limit time.Duration) {
-	u.mu.Lock()
-	active := slices.Clone(u.active)
-	u.mu.Unlock()
-	late := time.After(limit)
-	for _, p := range active {
-		select {
-		case <-p.ended:
-		case <-late:
-			return
-		}
-	}
 }
 
 // Group is the Uploads of a process, of which each knows those that answer the same mount in other processes: clients see the progress of
@@ -217,12 +192,12 @@ func (g *Group) Answer(question string) string {
 	var answer any
 	if key, ok := strings.CutPrefix(question, opList); ok {
 		if u := g.find(key); u != nil {
-			answer = u.uploads.list()
+			answer = u.list()
 		}
 	} else if rest, ok := strings.CutPrefix(question, opTakeOver); ok {
 		id, key, _ := strings.Cut(rest, " ")
 		u := g.find(key)
-		answer = u != nil && u.uploads.takeOver(id)
+		answer = u != nil && u.takeOver(id)
 	}
 	text, _ := json.Marshal(answer)
 	return string(text)
@@ -230,8 +205,8 @@ func (g *Group) Answer(question string) string {
 
 // ask asks the Uploads of other processes for the same mount.
 func (u *Upload) ask(question string) []string {
-	if g := u.options.Group; g != nil && g.Others != nil {
-		return g.Others(question + u.key)
+	if others := u.options.Group.Others; others != nil {
+		return others(question + u.key)
 	}
 	return nil
 }

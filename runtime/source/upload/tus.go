@@ -141,7 +141,7 @@ func (x *tus) create() error {
 // resume opens the upload id, also if an earlier request has it whose client does not send any more.
 func (x *tus) resume(id string) (*partial, error) {
 	p, err := x.t.resume(id)
-	if err == errBusy && (x.u.uploads.takeOver(id) || slices.Contains(x.u.ask(opTakeOver+id+" "), "true")) {
+	if err == errBusy && (x.u.takeOver(id) || slices.Contains(x.u.ask(opTakeOver+id+" "), "true")) {
 		return x.t.resume(id)
 	}
 	return p, err
@@ -202,7 +202,7 @@ func (x *tus) receive(p *partial, status int, fields string) error {
 	case x.r.Size > p.Length-p.size:
 		err = errTooMuch
 	default:
-		err = x.u.uploads.begin(progress)
+		err = x.u.begin(progress)
 	}
 	if err != nil && status == 201 {
 		p.remove() // the client does not learn of it

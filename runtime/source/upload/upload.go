@@ -24,12 +24,15 @@ import (
 type Upload struct {
 	options Options
 	target  target
-	uploads uploads
 	key     string // of the mount, in questions to other processes
 
 	asking   sync.Mutex // held while they are asked for their uploads
 	asked    time.Time
 	answered []report
+
+	mu     sync.Mutex
+	active []*progress // uploads that are under way
+	ended  []report    // the last ones that have ended
 }
 
 // New returns an Upload. The error is one line.
@@ -42,14 +45,10 @@ func New(o Options) (*Upload, error) {
 	if u.target, err = newTarget(&u.options); err != nil {
 		return nil, err
 	}
-	u.uploads = uploads{channel: o.Channel, max: o.MaxActive}
 	if t, ok := u.resumable(); ok {
 		t.expireLater() // a server before this one may have left some
 	}
-	if g := o.Group; g != nil {
-		u.uploads.publish = g.Publish
-		g.add(u)
-	}
+	u.options.Group.add(u)
 	return u, nil
 }
 
@@ -58,7 +57,17 @@ const closeWithin = 5 * time.Second
 
 // Close waits until uploads have ended, and so have removed their files. The server has disconnected their clients before.
 func (u *Upload) Close() error {
-	u.uploads.wait(closeWithin)
+	u.mu.Lock()
+	active := slices.Clone(u.active)
+	u.mu.Unlock()
+	late := time.After(closeWithin)
+	for _, p := range active {
+		select {
+		case <-p.ended:
+		case <-late:
+			return nil
+		}
+	}
 	return nil
 }
 
@@ -101,7 +110,7 @@ func (u *Upload) respond(w *backend.Response, r *backend.Request) error {
 	switch r.Method() {
 	case "GET", "HEAD":
 		others := u.others() // before ours: of all processes, ours last
-		respondJSON(w, 200, "Cache-Control: no-store\r\n", map[string]any{"uploads": merge(u.uploads.list(), others)})
+		respondJSON(w, 200, "Cache-Control: no-store\r\n", map[string]any{"uploads": merge(u.list(), others)})
 		return nil
 	case "PUT", "POST":
 		if r.Field("Tus-Resumable") != "" { // its empty body is not a file
@@ -195,7 +204,7 @@ func (u *Upload) receive(w *backend.Response, r *backend.Request) error {
 		return err
 	}
 	p := &progress{report: report{ID: cmp.Or(idOf(r), rand.Text()), Size: r.Size}, client: clientOf(r)}
-	if err := u.uploads.begin(p); err != nil {
+	if err := u.begin(p); err != nil {
 		return err
 	}
 	t := &transfer{u: u, w: w, r: r, progress: p, limit: u.options.MaxSize, tooLarge: u.tooLarge()}
@@ -369,5 +378,6 @@ func (o *Options) check() error {
 	o.MaxActive = cmp.Or(o.MaxActive, DefaultMaxActive)
 	o.Mode = cmp.Or(o.Mode, DefaultMode)
 	o.MaxSize = cmp.Or(o.MaxSize, math.MaxInt64)
+	o.Group = cmp.Or(o.Group, &Group{})
 	return nil
 }
