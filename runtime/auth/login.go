@@ -98,7 +98,7 @@ func (l *Login) Refresh() {
 // Session returns the session that a request belongs to, nil without one. secure says that the request has come over
 // HTTPS. It does not block.
 func (l *Login) Session(head []byte, fields []http1.Field, secure bool) *Session {
-	for token := range cookies(head, fields, l.sessionCookie(secure), minToken) {
+	for token := range cookies(head, fields, l.cookieName("", secure), minToken) {
 		if s := l.open(token); s != nil {
 			return s
 		}

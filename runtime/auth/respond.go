@@ -218,7 +218,7 @@ func (v *visit) form(status int, c content) {
 	nonce := v.nonce()
 	if nonce == "" {
 		nonce = rand.Text()
-		v.set(set(v.l.formCookie(v.secure), nonce, "Strict", v.secure))
+		v.set(set(v.l.cookieName("-form", v.secure), nonce, "Strict", v.secure))
 	}
 	c.token = v.l.formToken(nonce)
 	c.first = v.l.o.Users.Empty()
@@ -231,7 +231,7 @@ const nonceLen = 26
 
 // nonce returns the cookie of the form, "" without one.
 func (v *visit) nonce() string {
-	for value := range cookies(v.r.Head, v.r.Parsed.Fields, v.l.formCookie(v.secure), nonceLen) {
+	for value := range cookies(v.r.Head, v.r.Parsed.Fields, v.l.cookieName("-form", v.secure), nonceLen) {
 		if len(value) == nonceLen {
 			return string(value)
 		}

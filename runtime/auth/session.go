@@ -142,21 +142,18 @@ func (l *Login) account(user string) loginAccount {
 // send more cookies of that name than this server has set, and send them first.
 const maxCookies = 64
 
-// sessionCookie and formCookie return names. The prefix __Host- has browsers take the cookie from this host alone, and
-// over HTTPS alone (RFC 6265bis §4.1.3.2).
-func (l *Login) sessionCookie(secure bool) string { return prefixed(l.cookie, secure) }
-func (l *Login) formCookie(secure bool) string    { return prefixed(l.cookie+"-form", secure) }
-
-func prefixed(name string, secure bool) string {
+// cookieName returns the name of the cookie of sessions, or with "-form" of the form. The prefix __Host- has browsers take the cookie from
+// this host alone, and over HTTPS alone (RFC 6265bis §4.1.3.2).
+func (l *Login) cookieName(suffix string, secure bool) string {
 	if secure {
-		return "__Host-" + name
+		return "__Host-" + l.cookie + suffix
 	}
-	return name
+	return l.cookie + suffix
 }
 
 // setSession returns the value of Set-Cookie with a token; "": it removes the cookie. The browser keeps it until it ends.
 func (l *Login) setSession(token string, secure bool) string {
-	return set(l.sessionCookie(secure), token, "Lax", secure)
+	return set(l.cookieName("", secure), token, "Lax", secure)
 }
 
 // set returns the value of Set-Cookie for a cookie.

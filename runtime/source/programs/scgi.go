@@ -41,14 +41,22 @@ func (m *LoaderMount) Respond(w *backend.Response, r *backend.Request) {
 	s, began := &m.Loader.serving, time.Now()
 	line, number, client := fmt.Sprintf("%s %s %s", r.Method(), r.Target(), r.Parsed.Version), r.ErrorLog, r.Client()
 	log := func(text string) { s.Log(number, client, text) }
-	c, err := m.Loader.fork(r.Context, m.Loader.patience(r), line+" in handler "+m.Name)
+	wait, page := s.StartWait, r.Method() == "GET" && exchange.WantsHTML(r.Parsed, r.Head)
+	if page { // a browser can ask for it again
+		wait = min(wait, exchange.PageWait)
+	}
+	c, err := m.Loader.fork(r.Context, wait, line+" in handler "+m.Name)
 	if err != nil {
 		switch {
 		case r.Context.Err() != nil: // the response is not wanted any more
 		case errors.Is(err, ErrBusy):
 			refuse(w, "too many requests are waiting")
+		case errors.Is(err, context.DeadlineExceeded) && page:
+			reply := exchange.Starting(time.Since(m.Loader.loadingSince()))
+			w.Start(exchange.Head{Status: reply.Status, Length: int64(len(reply.Body)), Type: reply.Type, Fields: reply.Fields})
+			w.Write(reply.Body)
 		case errors.Is(err, context.DeadlineExceeded):
-			m.Loader.refuseEarly(w, r)
+			refuse(w, "the application is starting")
 		case errors.Is(err, errNotLoaded):
 			refuse(w, errNotLoaded.Error())
 		default:
@@ -169,30 +177,6 @@ func (m *LoaderMount) variables(r *backend.Request, left time.Duration) []byte {
 	set("fapws.has_length", map[bool]string{true: "1"}[r.Parsed.Body != http1.NoBody])
 	set("fapws.timeout", strconv.FormatFloat(max(left, 0).Seconds(), 'f', 3, 64))
 	return append(append(append(strconv.AppendInt(nil, int64(len(text)), 10), ':'), text...), ',')
-}
-
-// patience is how long a request waits for the loader.
-func (l *Loader) patience(r *backend.Request) time.Duration {
-	if loadsPage(r) {
-		return min(l.serving.StartWait, exchange.PageWait)
-	}
-	return l.serving.StartWait
-}
-
-// loadsPage reports whether a browser asks for a page, which it can ask for again.
-func loadsPage(r *backend.Request) bool {
-	return r.Method() == "GET" && exchange.WantsHTML(r.Parsed, r.Head)
-}
-
-// refuseEarly answers a request for which there is no loader in time.
-func (l *Loader) refuseEarly(w *backend.Response, r *backend.Request) {
-	if !loadsPage(r) {
-		refuse(w, "the application is starting")
-		return
-	}
-	page := exchange.Starting(time.Since(l.loadingSince()))
-	w.Start(exchange.Head{Status: page.Status, Length: int64(len(page.Body)), Type: page.Type, Fields: page.Fields})
-	w.Write(page.Body)
 }
 
 // refuse answers a client that may try again soon.

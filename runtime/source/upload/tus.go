@@ -36,18 +36,16 @@ const (
 // tus is one request of the protocol.
 type tus struct {
 	u *Upload
-	t *folder
 	w *backend.Response
 	r *backend.Request
 }
 
 // speaksTus returns the request as one of the protocol; nil: it is another one.
 func (u *Upload) speaksTus(w *backend.Response, r *backend.Request) *tus {
-	t, ok := u.resumable()
-	if !ok || r.Field("Tus-Resumable") == "" && r.Method() != "OPTIONS" {
+	if u.resumes == nil || r.Field("Tus-Resumable") == "" && r.Method() != "OPTIONS" {
 		return nil
 	}
-	return &tus{u, t, w, r}
+	return &tus{u, w, r}
 }
 
 // respond answers, or returns an error that the client gets.
@@ -100,7 +98,7 @@ func (x *tus) options() {
 
 // state are the fields that say how far an upload has come.
 func (x *tus) state(p *partial) string {
-	return fmt.Sprintf("Upload-Offset: %d\r\nUpload-Expires: %s\r\n", p.size, x.t.expiry(p.touched, p.size).UTC().Format(http.TimeFormat))
+	return fmt.Sprintf("Upload-Offset: %d\r\nUpload-Expires: %s\r\n", p.size, x.u.resumes.expiry(p.touched, p.size).UTC().Format(http.TimeFormat))
 }
 
 // create begins an upload ("Creation").
@@ -123,11 +121,11 @@ func (x *tus) create() error {
 	if wrong := checkName(what.Name); wrong != "" && x.u.named() {
 		return refuse(400, "%s (filename of Upload-Metadata)", wrong)
 	}
-	p, err := x.t.create(rand.Text(), what)
+	p, err := x.u.resumes.create(rand.Text(), what)
 	if err != nil {
 		return err
 	}
-	x.t.expireLater()
+	x.u.resumes.expireLater()
 	at := strings.TrimSuffix(x.r.Path[:x.r.Script], "/") + "/" + p.id
 	location := "Location: " + (&url.URL{Path: at}).EscapedPath() + "\r\n"
 	if length > 0 && x.r.Field("Content-Type") != tusType {
@@ -140,9 +138,9 @@ func (x *tus) create() error {
 
 // resume opens the upload id, also if an earlier request has it whose client does not send any more.
 func (x *tus) resume(id string) (*partial, error) {
-	p, err := x.t.resume(id)
+	p, err := x.u.resumes.resume(id)
 	if err == errBusy && (x.u.takeOver(id) || slices.Contains(x.u.ask(opTakeOver+id+" "), "true")) {
-		return x.t.resume(id)
+		return x.u.resumes.resume(id)
 	}
 	return p, err
 }

@@ -24,7 +24,8 @@ import (
 type Upload struct {
 	options Options
 	target  target
-	key     string // of the mount, in questions to other processes
+	resumes *folder // has uploads that go on; nil: they cannot
+	key     string  // of the mount, in questions to other processes
 
 	asking   sync.Mutex // held while they are asked for their uploads
 	asked    time.Time
@@ -45,7 +46,8 @@ func New(o Options) (*Upload, error) {
 	if u.target, err = newTarget(&u.options); err != nil {
 		return nil, err
 	}
-	if t, ok := u.resumable(); ok {
+	if t, ok := u.target.(*folder); ok && o.Resumable {
+		u.resumes = t
 		t.expireLater() // a server before this one may have left some
 	}
 	u.options.Group.add(u)
@@ -141,15 +143,14 @@ func (u *Upload) fail(w *backend.Response, r *backend.Request, err error) {
 		u.options.Log(r.Client(), fmt.Sprintf("upload to %s: %v", r.Path, f))
 	}
 	fields := ""
-	_, resumes := u.resumable()
-	if r.Field("Tus-Resumable") != "" && resumes {
+	if r.Field("Tus-Resumable") != "" && u.resumes != nil {
 		fields = tusFields
 	}
 	switch f.status {
 	case 405:
 		fields += "Allow: " + u.methods() + "\r\n"
 	case 412:
-		if resumes {
+		if u.resumes != nil {
 			fields += "Tus-Version: " + tusVersion + "\r\n"
 		}
 	case 503:
@@ -164,15 +165,9 @@ func (u *Upload) named() bool {
 	return ok && t.only == ""
 }
 
-// resumable returns the directory of uploads that go on; ok is false if they cannot.
-func (u *Upload) resumable() (t *folder, ok bool) {
-	t, ok = u.target.(*folder)
-	return t, ok && u.options.Resumable
-}
-
 // methods are those that uploads take.
 func (u *Upload) methods() string {
-	if _, ok := u.resumable(); ok {
+	if u.resumes != nil {
 		return "GET, HEAD, PUT, POST, PATCH, DELETE, OPTIONS"
 	}
 	return "GET, HEAD, PUT, POST"
