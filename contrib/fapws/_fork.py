@@ -1,8 +1,8 @@
 """The processes of ``--fork``: the loader, which has the application, and a child of it for each request.
 
-The server sends the loader an order with a socket and a pipe. The child gets the request from the socket as SCGI and writes the response
-as a CGI program does; the pipe is its standard error. The child runs Python and nothing of Go, so it needs none of the threads that the
-loader has.
+The server sends the loader an order with a socket and two pipes. The child gets the request from the socket as SCGI and writes the response
+as a CGI program does; one pipe is its standard error. To the other one, the loader writes the number of the process, and how it has ended.
+The child runs Python and nothing of Go, so it needs none of the threads that the loader has.
 
 A response is complete when the child has read the last byte of the request, which it does after it has sent everything: if it dies
 before that, the kernel tells the server of unread data (ECONNRESET) and not of an end.
@@ -33,8 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["serve"]
 
-_ORDER = struct.Struct("=Q")  # the number of a child, with its descriptors; without any it is killed. One descriptor: another standard error
-_REPORT = struct.Struct("=Qii")  # number, process or -errno, status as of waitpid(2) or -1
+_NUMBER = struct.Struct("=i")  # a report: process or -errno, then status as of waitpid(2). An order without descriptors: a process to kill
 
 _LOOK = 20  # ms between two looks at children where the kernel has no pidfd
 _END = 1.0  # seconds for children to end after the server
@@ -56,7 +55,7 @@ def serve(descriptor: int, mounts: List[Mount], timeout: float, debug: int, send
     control = socket.socket(fileno=descriptor)
     poller = select.poll()
     poller.register(descriptor, select.POLLIN)
-    children: Dict[int, Tuple[int, int]] = {}  # process → number, pidfd (-1: none)
+    children: Dict[int, Tuple[int, int]] = {}  # process → pipe for reports, pidfd (-1: none)
     gc.collect()
     gc.freeze()  # the collector would write to the pages that children share
     try:
@@ -72,40 +71,47 @@ def _obey(
 ) -> bool:
     """Waits for an order or the end of a child; False: the server wants no more."""
     ready = poller.poll(_LOOK if any(pidfd < 0 for _, pidfd in children.values()) else None)
-    for report in _reap(children, poller):
-        control.send(report)
+    _reap(children, poller)
     if all(fd != control.fileno() for fd, _ in ready):
         return True
-    text, extra, _, _ = control.recvmsg(_ORDER.size, socket.CMSG_SPACE(8), socket.MSG_CMSG_CLOEXEC)
+    text, extra, _, _ = control.recvmsg(_NUMBER.size, socket.CMSG_SPACE(12), socket.MSG_CMSG_CLOEXEC)
     if not text:
         return False
-    number: int = _ORDER.unpack(text)[0]
     if not extra:
-        for pid, (of, _) in children.items():
-            if of == number:
-                os.kill(pid, signal.SIGKILL)
+        pid = _NUMBER.unpack(text)[0]
+        if pid in children:
+            os.kill(pid, signal.SIGKILL)
         return True
     files = struct.unpack("%di" % (len(extra[0][2]) // 4), extra[0][2])
     if len(files) == 1:  # the error log was rotated
         os.dup2(files[0], 2)
         os.close(files[0])
         return True
-    connection, errors = files
+    connection, errors, reports = files
     try:
         pid = _fork()
     except OSError as error:
         pid = -(error.errno or 1)
     if pid == 0:
-        for fd in [control.fileno(), *(pidfd for _, pidfd in children.values())]:
+        for fd in [control.fileno(), reports, *(fd for both in children.values() for fd in both)]:
             if fd >= 0:
                 os.close(fd)
         _run(connection, errors, mounts, timeout, debug, sends)
-    if pid > 0:
-        children[pid] = number, _watch(pid, poller)
     os.close(connection)
     os.close(errors)
-    control.send(_REPORT.pack(number, pid, -1))
+    _report(reports, pid)
+    if pid > 0:
+        children[pid] = reports, _watch(pid, poller)
+    else:
+        os.close(reports)
     return True
+
+
+def _report(pipe: int, number: int) -> None:
+    try:
+        os.write(pipe, _NUMBER.pack(number))
+    except OSError:
+        pass  # the server has died
 
 
 def _fork() -> int:
@@ -123,9 +129,9 @@ def _watch(pid: int, poller: select.poll) -> int:
     return pidfd
 
 
-def _reap(children: Dict[int, Tuple[int, int]], poller: Optional[select.poll] = None) -> Iterator[bytes]:
-    """Forgets children that have ended, and yields the reports. Other children are the application's to wait for."""
-    for pid, (number, pidfd) in list(children.items()):
+def _reap(children: Dict[int, Tuple[int, int]], poller: Optional[select.poll] = None) -> None:
+    """Forgets children that have ended, and reports them. Other children are the application's to wait for."""
+    for pid, (reports, pidfd) in list(children.items()):
         try:
             ended, status = os.waitpid(pid, os.WNOHANG)
         except ChildProcessError:  # the application has waited for any child
@@ -137,7 +143,8 @@ def _reap(children: Dict[int, Tuple[int, int]], poller: Optional[select.poll] = 
             if poller:
                 poller.unregister(pidfd)
             os.close(pidfd)
-        yield _REPORT.pack(number, pid, status)
+        _report(reports, status)
+        os.close(reports)
 
 
 def _end(children: Dict[int, Tuple[int, int]]) -> None:
@@ -146,8 +153,7 @@ def _end(children: Dict[int, Tuple[int, int]]) -> None:
     for pid in children:
         os.kill(pid, signal.SIGTERM)
     while children:
-        for _ in _reap(children):
-            pass
+        _reap(children)
         if time.monotonic() > until:
             for pid in children:
                 os.kill(pid, signal.SIGKILL)

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"bytes"
 	"net/netip"
 
 	"fapws/runtime/exchange"
@@ -16,8 +17,7 @@ var (
 type progress struct {
 	of      refresher // whose file was read again, or that has a check
 	check   *Check    // of a password, while that is computed; nil: none is
-	user    string    // the result of check
-	verdict Verdict
+	verdict Verdict   // the result of check
 }
 
 // Cancel implements exchange.Check.
@@ -62,9 +62,11 @@ func (*Basic) By() exchange.Login { return exchange.Basic }
 
 // Named implements exchange.Access: the password may be wrong.
 func (*Basic) Named(head []byte, fields []http1.Field) string {
+	var buf [maxText]byte
 	credentials, _ := http1.First(head, fields, "authorization")
-	user, _, _ := parse(credentials)
-	return user
+	pair, _ := decode(buf[:], credentials)
+	user, _, _ := bytes.Cut(pair, []byte(":"))
+	return string(user)
 }
 
 // Admit implements exchange.Access: it decides by the password of the request.
@@ -73,20 +75,19 @@ func (b *Basic) Admit(x *exchange.Exchange) (refusal *exchange.Reply, known bool
 	if !ok {
 		return nil, false
 	}
-	credentials, ok := http1.First(x.Req.Head, x.Req.Parsed.Fields, "authorization")
-	if !ok {
-		return b.refusal(), true
-	}
-	user, found := b.Known(credentials)
+	var buf [maxText]byte
+	credentials, _ := http1.First(x.Req.Head, x.Req.Parsed.Fields, "authorization")
+	pair, found := b.known(buf[:], credentials)
 	if found == Unknown && p != nil {
-		user, found = p.user, p.verdict
+		found = p.verdict
 	}
+	user, password, _ := bytes.Cut(pair, []byte(":"))
 	switch found {
 	case Right:
-		x.LogIn(user, exchange.Basic)
+		x.LogIn(string(user), exchange.Basic)
 		return nil, true
 	case Wrong:
-		return b.refusal(), true
+		return &exchange.Reply{Status: 401, Fields: b.challenge}, true
 	case Busy:
 		return &exchange.Reply{Status: 503, Fields: exchange.RetryAfter}, true
 	}
@@ -94,20 +95,15 @@ func (b *Basic) Admit(x *exchange.Exchange) (refusal *exchange.Reply, known bool
 	c, post := x.Conn(), x.Poster()
 	p = &progress{of: b}
 	x.Check = p
-	p.check = b.Check(Origin{Addr: x.Req.Peer.Addr, Conn: c, Ends: c.Ends()}, credentials, func(user string, v Verdict) {
+	p.check = b.Check(Origin{Addr: x.Req.Peer.Addr, Conn: c, Ends: c.Ends()}, string(user), string(password), func(v Verdict) {
 		post(func() {
 			if x.Check == exchange.Check(p) { // else its client has left
-				p.check, p.user, p.verdict = nil, user, v
+				p.check, p.verdict = nil, v
 				x.Resume()
 			}
 		})
 	})
 	return nil, false
-}
-
-// refusal is for a client without a right password.
-func (b *Basic) refusal() *exchange.Reply {
-	return &exchange.Reply{Status: 401, Fields: b.challenge}
 }
 
 // By implements exchange.Access.

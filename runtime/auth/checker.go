@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"encoding/base64"
 	"fmt"
-	"maps"
 	"math"
 	"runtime"
 	"slices"
@@ -52,8 +51,8 @@ func NewChecker() *Checker {
 	return &Checker{
 		now:       func() time.Duration { return time.Since(started) },
 		most:      max(1, runtime.GOMAXPROCS(0)/2),
-		addresses: failures[string]{},
-		accounts:  failures[account]{},
+		addresses: failures[string]{recent[string, tally]{size: maxFailures}},
+		accounts:  failures[account]{recent[account, tally]{size: maxFailures}},
 		friends:   recent[friend, bool]{size: maxFriends},
 	}
 }
@@ -202,8 +201,8 @@ func (c *Checker) failed(k *Check, counts bool) time.Duration {
 	defer c.mu.Unlock()
 	if counts {
 		now := c.now()
-		c.addresses.add(k.client, now)
-		c.accounts.add(k.account(), now)
+		c.addresses.count(k.client, now)
+		c.accounts.count(k.account(), now)
 	}
 	return max(c.ofClient(k), c.ofAccount(k))
 }
@@ -241,7 +240,7 @@ func clip(name string) string { return name[:min(len(name), 64)] }
 
 // failures counts wrong passwords by client or account. Each counts half after a minute, so nothing counts against a
 // client for long.
-type failures[K comparable] map[K]tally
+type failures[K comparable] struct{ recent[K, tally] }
 
 type tally struct {
 	n  float64
@@ -253,35 +252,22 @@ const (
 	freeOfCost  = 5                      // wrong passwords without a penalty
 	eachCosts   = 250 * time.Millisecond // of the others
 	maxPenalty  = 10 * time.Second
-	maxFailures = 4096 // clients or accounts that are remembered
+	maxFailures = 2048 // clients or accounts that are remembered, and as many older ones
 )
 
 func (t tally) now(now time.Duration) float64 {
 	return t.n * math.Exp2(-float64(now-t.at)/float64(halfLife))
 }
 
-func (f failures[K]) add(key K, now time.Duration) {
-	t, known := f[key]
-	if !known && len(f) >= maxFailures {
-		f.forget(now)
-	}
-	f[key] = tally{t.now(now) + 1, now}
-}
-
-// forget makes room: for what counts for nothing any more, or else for any.
-func (f failures[K]) forget(now time.Duration) {
-	maps.DeleteFunc(f, func(_ K, t tally) bool { return t.now(now) < 0.5 })
-	for key := range f {
-		if len(f) < maxFailures {
-			return
-		}
-		delete(f, key)
-	}
+func (f *failures[K]) count(key K, now time.Duration) {
+	t, _ := f.get(key)
+	f.add(key, tally{t.now(now) + 1, now})
 }
 
 // penalty returns how long a wrong password waits for its answer.
-func (f failures[K]) penalty(key K, now time.Duration) time.Duration {
-	over := f[key].now(now) - freeOfCost
+func (f *failures[K]) penalty(key K, now time.Duration) time.Duration {
+	t, _ := f.get(key)
+	over := t.now(now) - freeOfCost
 	return time.Duration(min(max(over, 0)*float64(eachCosts), float64(maxPenalty)))
 }
 
@@ -315,37 +301,14 @@ func NewBasic(realm string, users *Users) (*Basic, error) {
 	return &Basic{users, []byte(`WWW-Authenticate: Basic realm="` + realm + `", charset="UTF-8"` + "\r\n")}, nil
 }
 
-// Known returns the remembered verdict on credentials, the value of an Authorization field, and their user if they
-// are right. It does not block.
-func (b *Basic) Known(credentials []byte) (user string, v Verdict) {
-	var buf [maxText]byte
-	pair, ok := decode(buf[:], credentials)
+// known returns the remembered verdict on credentials, the value of an Authorization field, and their pair "user:password", in buf. It does
+// not block.
+func (b *Basic) known(buf, credentials []byte) (pair []byte, v Verdict) {
+	pair, ok := decode(buf, credentials)
 	if !ok {
-		return "", Wrong
+		return nil, Wrong
 	}
-	if v = b.Users.Known(pair); v == Right {
-		name, _, _ := bytes.Cut(pair, []byte(":"))
-		user = string(name)
-	}
-	return user, v
-}
-
-// Check is Users.Check for the credentials of a client.
-func (b *Basic) Check(from Origin, credentials []byte, done func(user string, v Verdict)) *Check {
-	user, password, _ := parse(credentials)
-	return b.Users.Check(from, user, password, func(v Verdict) {
-		if v != Right {
-			user = ""
-		}
-		done(user, v)
-	})
-}
-
-func parse(credentials []byte) (user, password string, ok bool) {
-	var buf [maxText]byte
-	pair, ok := decode(buf[:], credentials)
-	user, password, _ = strings.Cut(string(pair), ":")
-	return user, password, ok
+	return pair, b.Known(pair)
 }
 
 // decode returns "user:password" of credentials (RFC 7617 §2), in buf.

@@ -31,7 +31,7 @@
 // A session is a cookie: user, start, time of the last use, and a MAC (session.go). No process keeps a list of sessions, so
 // they live through reloads, upgrades and restarts, and every worker knows them. The key of the MAC is derived from a key
 // in the state directory and the hash of the user's password: another password, or the removal of the user, ends the
-// sessions. Logging out appends a line to a file that all processes share (session.go). Both files stay open (watched.go), and are asked
+// sessions. Logging out adds a line to a file that all processes share (session.go). Both files stay open (watched.go), and are asked
 // by fstat(2) for each request whether they have changed; so a session that has ended is refused by every worker at once.
 //
 // # Other sites

@@ -31,36 +31,9 @@ func CheckName(name string) error {
 	return nil
 }
 
-// hashOf returns the hash of a password that a user will type.
-func hashOf(name, password string) (string, error) {
-	if err := CheckName(name); err != nil {
-		return "", err
-	}
-	if utf8.RuneCountInString(password) < minPassword {
-		return "", invalid("the password needs at least %d characters", minPassword)
-	}
-	hash, err := Hash(password)
-	if err != nil {
-		return "", &InvalidError{err.Error()}
-	}
-	return hash, nil
-}
-
 // Add adds a user to a file, which is made if it is missing.
-func Add(path, name, password string) error { return add(path, name, password, false) }
-
-// AddFirst is Add for a file that has no user yet.
-func AddFirst(path, name, password string) error { return add(path, name, password, true) }
-
-func add(path, name, password string, first bool) error {
-	hash, err := hashOf(name, password)
-	if err != nil {
-		return err
-	}
-	return edit(path, name, hash, func(t *table) error {
-		if first && len(t.hashes) > 0 {
-			return invalid("there is a user already")
-		}
+func Add(path, name, password string) error {
+	return setPassword(path, name, password, func(t *table) error {
 		if t.hashes[name] != "" {
 			return invalid("there is a user %s already", name)
 		}
@@ -68,13 +41,33 @@ func add(path, name, password string, first bool) error {
 	})
 }
 
+// AddFirst is Add for a file that has no user yet.
+func AddFirst(path, name, password string) error {
+	return setPassword(path, name, password, func(t *table) error {
+		if len(t.hashes) > 0 {
+			return invalid("there is a user already")
+		}
+		return nil
+	})
+}
+
 // SetPassword changes the password of a user.
 func SetPassword(path, name, password string) error {
-	hash, err := hashOf(name, password)
-	if err != nil {
+	return setPassword(path, name, password, exists(name))
+}
+
+func setPassword(path, name, password string, fits func(*table) error) error {
+	if err := CheckName(name); err != nil {
 		return err
 	}
-	return edit(path, name, hash, nil)
+	if utf8.RuneCountInString(password) < minPassword {
+		return invalid("the password needs at least %d characters", minPassword)
+	}
+	hash, err := Hash(password)
+	if err != nil {
+		return &InvalidError{err.Error()}
+	}
+	return edit(path, name, hash, fits)
 }
 
 // CheckPassword returns an error if a password is not that of a user of a file.
@@ -90,7 +83,17 @@ func CheckPassword(path, name, password string) error {
 }
 
 // Remove removes a user.
-func Remove(path, name string) error { return edit(path, name, "", nil) }
+func Remove(path, name string) error { return edit(path, name, "", exists(name)) }
+
+// exists returns what has an error for tables without a user.
+func exists(name string) func(*table) error {
+	return func(t *table) error {
+		if t.hashes[name] == "" {
+			return invalid("there is no user %s", name)
+		}
+		return nil
+	}
+}
 
 // Names returns the users of a file in its order.
 func Names(path string) (names []string, err error) {
@@ -125,24 +128,18 @@ func nameOf(line string) string {
 	return name
 }
 
-// edit replaces the line of a user in one step, while no other process changes the file; hash "" removes it. A server that uses the file
-// notices. fits returns an error if the file cannot get the user; nil: the user must be there.
+// edit replaces the line of a user; hash "" removes it. A server that uses the file notices. fits returns an error if that may not be.
 func edit(path, name, hash string, fits func(*table) error) error {
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		path = real
 	}
-	return exclusively(filepath.Dir(path), func() error {
-		text, t, err := readUsers(path)
-		switch {
-		case fits != nil && errors.Is(err, fs.ErrNotExist):
-		case err != nil:
-			return err
-		case fits == nil && t.hashes[name] == "":
-			return invalid("there is no user %s", name)
-		case fits != nil:
-			if err := fits(t); err != nil {
-				return err
-			}
+	return change(path, func(text []byte) ([]byte, error) {
+		t, err := parseTable(path, text)
+		if err == nil {
+			err = fits(t)
+		}
+		if err != nil {
+			return nil, err
 		}
 		var out strings.Builder
 		for line := range strings.Lines(string(text)) {
@@ -153,7 +150,22 @@ func edit(path, name, hash string, fits func(*table) error) error {
 		if hash != "" {
 			out.WriteString(name + ":" + hash + "\n")
 		}
-		return ReplaceFile(path, []byte(out.String()))
+		return []byte(out.String()), nil
+	})
+}
+
+// change replaces the text of a file by the one that f makes of it, in one step, while no other process changes a file of the directory. A
+// missing file has no text. If f returns nil, the file stays as it is.
+func change(path string, f func(text []byte) ([]byte, error)) error {
+	return exclusively(filepath.Dir(path), func() error {
+		text, err := os.ReadFile(path)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if text, err = f(text); err != nil || text == nil {
+			return err
+		}
+		return ReplaceFile(path, text)
 	})
 }
 

@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -34,8 +35,8 @@ type Login struct {
 	key    []byte // of sessions
 	form   []byte // key of the form's tokens
 	cookie string // name of the cookie, without a prefix
-	looks  looks
-	first  first
+
+	announced atomic.Bool // see Announce
 
 	verifying sync.Mutex
 	verified  recent[string, verifiedToken] // by token, as two MACs take as long as a small response; guarded by verifying
@@ -55,7 +56,7 @@ type LoginOptions struct {
 	Title string // heading of the form; "": "Log in"
 	Logo  string // URL of an image above it, "data:image/png;base64,..."; "": none
 
-	Run   string                    // a name of this run of the server, which its processes share; "": there is one process
+	Run   string                    // a name of this run of the server, which its processes share
 	Log   func(line string)         // for the operator: how to make the first user
 	Event func(client, line string) // a user has logged in or out, or has failed to
 }
@@ -72,24 +73,14 @@ func NewLogin(o LoginOptions) (*Login, error) {
 		return nil, errors.New("a session has to live for some time")
 	}
 	path := o.Users.Path()
-	l := &Login{
+	return &Login{
 		o:        o,
 		now:      time.Now,
 		key:      o.State.derive("sessions of " + path),
 		form:     o.State.derive("forms of " + path),
 		cookie:   "fapws-" + hex.EncodeToString(o.State.derive("name of the cookie of " + path)[:4]),
-		looks:    looks{title: o.Title, logo: o.Logo},
 		verified: recent[string, verifiedToken]{size: maxVerified},
-	}
-	l.first.l = l
-	return l, nil
-}
-
-// Announce shows the operator how to make the first user, if there is none.
-func (l *Login) Announce() {
-	if l.first.wanted() {
-		l.first.announce()
-	}
+	}, nil
 }
 
 // Fresh reports whether users and sessions are as the files have them. Otherwise Refresh comes before Session. It does not
@@ -107,7 +98,7 @@ func (l *Login) Refresh() {
 // Session returns the session that a request belongs to, nil without one. secure says that the request has come over
 // HTTPS. It does not block.
 func (l *Login) Session(head []byte, fields []http1.Field, secure bool) *Session {
-	for token := range cookies(head, fields, l.sessionCookie(secure), minToken) {
+	for token := range cookies(head, fields, l.cookieName("", secure), minToken) {
 		if s := l.open(token); s != nil {
 			return s
 		}
@@ -188,13 +179,13 @@ type LoginState struct {
 const (
 	KeyFile   = "key"   // of all signatures, in hexadecimal digits
 	EndedFile = "ended" // see ended
-	CodeFile  = "first" // codes for first users: see first
+	CodeFile  = "first" // the runs that have shown a code for a first user, by users: see Login.Announce
 )
 
 // OpenLoginState opens a directory, which is made if it is missing, with the right to use it for this user alone. age is
 // the longest time that a session lives. The error is one line.
 func OpenLoginState(dir string, age time.Duration) (*LoginState, error) {
-	s := &LoginState{dir: dir, ended: ended{age: age, now: time.Now, limit: maxEnded}}
+	s := &LoginState{dir: dir, ended: ended{age: age}}
 	s.ended.path, s.ended.flags = filepath.Join(dir, EndedFile), os.O_CREATE|unix.O_NOFOLLOW
 	s.ended.parse = func(text []byte) (*endedSet, error) { return parseEnded(text), nil }
 	err := os.MkdirAll(dir, 0o700)
@@ -283,9 +274,6 @@ type verifiedToken struct {
 // maxVerified bounds the memory: an entry has about 400 bytes.
 const maxVerified = 256
 
-// looks are what a site can choose of the form.
-type looks struct{ title, logo string }
-
 // style is small, for light and dark, and for telephones: fields of 16 px, or they would be magnified.
 const style = `:root{color-scheme:light dark;--bg:#f4f5f8;--box:#fff;--fg:#1d2330;--dim:#667;--line:#c8ccd6;--red:#b3261e;--do:#2458b8;--on:#fff}
 @media(prefers-color-scheme:dark){:root{--bg:#14171c;--box:#1d2129;--fg:#dfe3ea;--dim:#98a0b0;--line:#414856;--red:#ff8a80;--do:#7aa9f7;--on:#14171c}}
@@ -315,13 +303,13 @@ type content struct {
 }
 
 // page returns a document.
-func (k looks) page(c *content) string {
+func (l *Login) page(c *content) string {
 	var b strings.Builder
-	title := cmp.Or(c.title, k.title, "Log in")
+	title := cmp.Or(c.title, l.o.Title, "Log in")
 	fmt.Fprintf(&b, `<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">`+
 		`<title>%s</title><style>%s</style></head><body><main>`, text(title), style)
-	if k.logo != "" {
-		fmt.Fprintf(&b, `<img src="%s" alt="">`, text(k.logo))
+	if l.o.Logo != "" {
+		fmt.Fprintf(&b, `<img src="%s" alt="">`, text(l.o.Logo))
 	}
 	fmt.Fprintf(&b, `<h1>%s</h1>`, text(title))
 	if c.message != "" {
@@ -331,15 +319,16 @@ func (k looks) page(c *content) string {
 		b.WriteString(`<p>You are logged out.</p>`)
 	}
 	if c.user != "" {
-		k.out(&b, c)
+		fmt.Fprintf(&b, `<p>You are logged in as %s.</p><form method="post"><button>Log out</button></form>`+
+			`<form method="post"><input type="hidden" name="all" value="1"><button>Log out on all devices</button></form>`, text(c.user))
 	} else {
-		k.form(&b, c)
+		c.form(&b)
 	}
 	b.WriteString("</main></body></html>\n")
 	return b.String()
 }
 
-func (k looks) form(b *strings.Builder, c *content) {
+func (c *content) form(b *strings.Builder) {
 	fmt.Fprintf(b, `<form method="post"><input type="hidden" name="token" value="%s"><input type="hidden" name="next" value="%s">`, text(c.token), text(c.next))
 	button, secret := "Log in", "current-password"
 	if c.first {
@@ -353,11 +342,6 @@ func (k looks) form(b *strings.Builder, c *content) {
 		b.WriteString(`<label>Password again<input name="again" type="password" required autocomplete="new-password"></label>`)
 	}
 	fmt.Fprintf(b, `<button>%s</button></form>`, button)
-}
-
-func (looks) out(b *strings.Builder, c *content) {
-	fmt.Fprintf(b, `<p>You are logged in as %s.</p>`, text(c.user))
-	b.WriteString(`<form method="post"><button>Log out</button></form><form method="post"><input type="hidden" name="all" value="1"><button>Log out on all devices</button></form>`)
 }
 
 func text(s string) string { return html.EscapeString(strings.ToValidUTF8(s, "\uFFFD")) }

@@ -53,7 +53,6 @@ func (p place) open(t testing.TB) *Login {
 		t.Fatal(err)
 	}
 	t.Cleanup(state.Close)
-	state.ended.now = p.clock.now
 	l, err := NewLogin(LoginOptions{Users: users, State: state, Idle: 8 * time.Minute, Age: time.Hour, Log: func(line string) { t.Log(line) }})
 	if err != nil {
 		t.Fatal(err)
@@ -233,8 +232,6 @@ func TestEndedStaysSmall(t *testing.T) {
 	}
 	var last *Session
 	largest := int64(0)
-	const limit = 6 << 10
-	l.o.State.ended.limit = limit
 	for range 200 {
 		p.clock.Time = p.clock.Add(time.Millisecond)
 		last = l.newSession("ann")
@@ -247,7 +244,7 @@ func TestEndedStaysSmall(t *testing.T) {
 		}
 		largest = max(largest, info.Size())
 	}
-	if largest > limit+200 {
+	if largest > (keptOfEach+2)*70 {
 		t.Errorf("%d bytes", largest)
 	}
 	for name, s := range map[string]*Session{"the last one": last, "an old one": first, "bob's": bob} {

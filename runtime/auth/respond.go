@@ -11,12 +11,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net/url"
-	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"unicode"
 
 	"fapws/runtime/backend"
@@ -95,14 +92,6 @@ func (l *Login) Out(w *backend.Response, r *backend.Request) {
 	}
 }
 
-// end ends a session, or all of its user.
-func (l *Login) end(s *Session, all bool) error {
-	if all {
-		return l.o.State.ended.endAll(s)
-	}
-	return l.o.State.ended.end(s)
-}
-
 // values returns the fields of a form that a page of this site has sent, or answers and returns nil.
 func (v *visit) values() url.Values {
 	if FromElsewhere(v.r.Head, v.r.Parsed.Fields, v.r.Host()) {
@@ -136,7 +125,7 @@ func (v *visit) enter(values url.Values) {
 		v.form(400, again)
 		return
 	}
-	if l.first.wanted() {
+	if l.o.Users.Empty() {
 		if why := l.makeFirst(values, name); why != "" {
 			l.tellFailure(v.r, "the first user was not made: "+why)
 			again.message = why
@@ -171,7 +160,7 @@ func (v *visit) enter(values url.Values) {
 // makeFirst makes the first user. It returns why it does not.
 func (l *Login) makeFirst(values url.Values, name string) (why string) {
 	switch {
-	case !l.first.right(values.Get("code")):
+	case subtle.ConstantTimeCompare([]byte(plainCode(values.Get("code"))), []byte(plainCode(l.firstCode()))) == 0:
 		return "Wrong code. It is in the log of the server."
 	case values.Get("password") != values.Get("again"):
 		return "The two passwords differ."
@@ -185,7 +174,6 @@ func (l *Login) makeFirst(values url.Values, name string) (why string) {
 		l.o.Log("login: " + err.Error())
 		return "The server could not write its file of users. Its log says why."
 	}
-	l.first.done()
 	l.o.Users.Refresh()
 	return ""
 }
@@ -215,9 +203,7 @@ func (v *visit) check(name, password string) Verdict {
 
 // tell writes a line about the client.
 func (l *Login) tell(r *backend.Request, line string) {
-	if l.o.Event != nil {
-		l.o.Event(r.Client(), "login: "+line)
-	}
+	l.o.Event(r.Client(), "login: "+line)
 }
 
 // tellFailure is tell for what a client can do as often as it likes.
@@ -231,24 +217,21 @@ func (l *Login) tellFailure(r *backend.Request, line string) {
 func (v *visit) form(status int, c content) {
 	nonce := v.nonce()
 	if nonce == "" {
-		var random [16]byte
-		rand.Read(random[:])
-		nonce = base64.RawURLEncoding.EncodeToString(random[:])
-		v.set(set(v.l.formCookie(v.secure), nonce, "Strict", v.secure))
+		nonce = rand.Text()
+		v.set(set(v.l.cookieName("-form", v.secure), nonce, "Strict", v.secure))
 	}
 	c.token = v.l.formToken(nonce)
-	if c.first = v.l.first.wanted(); c.first {
-		v.l.first.announce()
-	}
+	c.first = v.l.o.Users.Empty()
+	v.l.Announce()
 	v.page(status, c)
 }
 
-// nonceLen is the length of the base64 of 16 bytes.
-const nonceLen = 22
+// nonceLen is the length of what rand.Text returns.
+const nonceLen = 26
 
 // nonce returns the cookie of the form, "" without one.
 func (v *visit) nonce() string {
-	for value := range cookies(v.r.Head, v.r.Parsed.Fields, v.l.formCookie(v.secure), nonceLen) {
+	for value := range cookies(v.r.Head, v.r.Parsed.Fields, v.l.cookieName("-form", v.secure), nonceLen) {
 		if len(value) == nonceLen {
 			return string(value)
 		}
@@ -273,7 +256,7 @@ func (v *visit) set(cookie string) { v.fields = append(v.fields, "Set-Cookie: "+
 
 func (v *visit) page(status int, c content) {
 	v.fields = append(v.fields, "Content-Security-Policy: "+policy, "X-Frame-Options: DENY", "X-Content-Type-Options: nosniff", "Content-Type: text/html; charset=utf-8")
-	v.answer(status, v.l.looks.page(&c))
+	v.answer(status, v.l.page(&c))
 }
 
 func (v *visit) redirect(to string) {
@@ -297,40 +280,32 @@ func (v *visit) answer(status int, body string) {
 	}
 }
 
-// first is the making of the first user, for a client that knows a code which only the log of the server shows. The code is
-// in a file of the state directory, so that all processes have the same one, until there is a user.
-type first struct {
-	l *Login
-
-	mu    sync.Mutex
-	shown bool
-}
-
-// wanted reports whether there is no user yet. It does not block.
-func (f *first) wanted() bool { return f.l.o.Users.Empty() }
-
-// announce shows the code in the log, once for a run of the server.
-func (f *first) announce() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.shown {
+// Announce shows the operator how to make the first user, if there is none: with a code that only the log of the server shows. All processes
+// of a run of the server have the same one, and a file of the state directory has the run that has shown it last.
+func (l *Login) Announce() {
+	if !l.o.Users.Empty() || l.announced.Swap(true) {
 		return
 	}
-	f.shown = true
-	code, news, err := f.code()
-	switch {
-	case err != nil:
-		f.l.o.Log(fmt.Sprintf("login: no code for the first user: %v; make the user with: %s", err, f.command()))
-	case news:
-		f.l.o.Log(fmt.Sprintf("login: %s has no user yet; to make the first one, log in with the code %s, or type: %s", f.l.o.Users.Path(), code, f.command()))
+	news := true
+	err := change(filepath.Join(l.o.State.dir, CodeFile), func(text []byte) ([]byte, error) {
+		runs, of := map[string]string{}, fmt.Sprintf("%x", l.account(""))
+		_ = json.Unmarshal(text, &runs) // a damaged file has none
+		if news = runs[of] != l.o.Run; !news {
+			return nil, nil
+		}
+		runs[of] = l.o.Run
+		return json.Marshal(runs)
+	})
+	if news || err != nil {
+		l.o.Log(fmt.Sprintf("login: %s has no user yet; to make the first one, log in with the code %s, or type: %s", l.o.Users.Path(), l.firstCode(), l.command()))
 	}
 }
 
 // command is what makes a user, typed in any directory.
-func (f *first) command() string {
-	path, err := filepath.Abs(f.l.o.Users.Path())
+func (l *Login) command() string {
+	path, err := filepath.Abs(l.o.Users.Path())
 	if err != nil {
-		path = f.l.o.Users.Path()
+		path = l.o.Users.Path()
 	}
 	if strings.ContainsFunc(path, func(r rune) bool { return !unicode.In(r, unicode.L, unicode.N) && !strings.ContainsRune("/._-", r) }) {
 		path = "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
@@ -338,80 +313,16 @@ func (f *first) command() string {
 	return "fapws user add -f " + path
 }
 
-// right reports whether a client has typed the code, in any case and with or without hyphens.
-func (f *first) right(typed string) bool {
-	code, _, err := f.code()
-	if err != nil {
-		f.l.o.Log(fmt.Sprintf("login: no code for the first user: %v", err))
-		return false
-	}
-	return subtle.ConstantTimeCompare([]byte(plainCode(typed)), []byte(plainCode(code))) == 1
-}
-
-func plainCode(s string) string {
-	return strings.ToUpper(strings.NewReplacer("-", "", " ", "").Replace(s))
-}
-
-// done is called when there is a user: the code is worth nothing any more.
-func (f *first) done() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.shown = false
-	err := f.l.o.State.codes(func(all map[string]code) bool {
-		delete(all, f.account())
-		return true
-	})
-	if err != nil {
-		f.l.o.Log(fmt.Sprintf("login: the code for the first user can be used again if there is no user any more: %v", err))
-	}
-}
-
-// account is the key of the code.
-func (f *first) account() string { return fmt.Sprintf("%x", f.l.account("")) }
-
-// code is a code for the first user of a file, and the run of the server that has shown it last.
-type code struct{ Text, Run string }
-
 // letters leaves out letters and digits that look alike.
 var letters = base32.NewEncoding("ABCDEFGHJKLMNPQRSTUVWXYZ23456789")
 
-// newCode returns 60 bits.
-func newCode() string {
-	var random [10]byte
-	rand.Read(random[:])
-	text := letters.EncodeToString(random[:])
+// firstCode returns the code for the first user: 60 bits.
+func (l *Login) firstCode() string {
+	text := letters.EncodeToString(l.o.State.derive("first user of " + l.o.Users.Path() + " in the run " + l.o.Run))
 	return text[:4] + "-" + text[4:8] + "-" + text[8:12]
 }
 
-// code returns the code, which is made if there is none, and whether this run of the server asks for it the first time.
-func (f *first) code() (text string, news bool, err error) {
-	err = f.l.o.State.codes(func(all map[string]code) bool {
-		c := all[f.account()]
-		news = c.Text == "" || c.Run != f.l.o.Run || f.l.o.Run == ""
-		if c.Text == "" {
-			c.Text = newCode()
-		}
-		c.Run, text = f.l.o.Run, c.Text
-		all[f.account()] = c
-		return news
-	})
-	return text, news, err
-}
-
-// codes lets change look at all codes, and writes them if it reports true.
-func (s *LoginState) codes(change func(map[string]code) bool) error {
-	path := filepath.Join(s.dir, CodeFile)
-	return exclusively(s.dir, func() error {
-		text, err := os.ReadFile(path)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		all := map[string]code{}
-		_ = json.Unmarshal(text, &all) // a damaged file has no codes
-		if !change(all) {
-			return nil
-		}
-		text, _ = json.Marshal(all)
-		return ReplaceFile(path, text)
-	})
+// plainCode returns a code as it is compared: in any case, with or without hyphens.
+func plainCode(s string) string {
+	return strings.ToUpper(strings.NewReplacer("-", "", " ", "").Replace(s))
 }

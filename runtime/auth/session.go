@@ -8,18 +8,12 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
-	"errors"
 	"fmt"
-	"io/fs"
 	"iter"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"fapws/runtime/http1"
 )
@@ -148,21 +142,18 @@ func (l *Login) account(user string) loginAccount {
 // send more cookies of that name than this server has set, and send them first.
 const maxCookies = 64
 
-// sessionCookie and formCookie return names. The prefix __Host- has browsers take the cookie from this host alone, and
-// over HTTPS alone (RFC 6265bis §4.1.3.2).
-func (l *Login) sessionCookie(secure bool) string { return prefixed(l.cookie, secure) }
-func (l *Login) formCookie(secure bool) string    { return prefixed(l.cookie+"-form", secure) }
-
-func prefixed(name string, secure bool) string {
+// cookieName returns the name of the cookie of sessions, or with "-form" of the form. The prefix __Host- has browsers take the cookie from
+// this host alone, and over HTTPS alone (RFC 6265bis §4.1.3.2).
+func (l *Login) cookieName(suffix string, secure bool) string {
 	if secure {
-		return "__Host-" + name
+		return "__Host-" + l.cookie + suffix
 	}
-	return name
+	return l.cookie + suffix
 }
 
 // setSession returns the value of Set-Cookie with a token; "": it removes the cookie. The browser keeps it until it ends.
 func (l *Login) setSession(token string, secure bool) string {
-	return set(l.sessionCookie(secure), token, "Lax", secure)
+	return set(l.cookieName("", secure), token, "Lax", secure)
 }
 
 // set returns the value of Set-Cookie for a cookie.
@@ -196,19 +187,17 @@ func cookies(head []byte, fields []http1.Field, name string, least int) iter.Seq
 	}
 }
 
-// ended is the list of sessions that were ended before their time, in a file that all processes append to. Each line is
+// ended is the list of sessions that were ended before their time, in a file that all processes share. Each line is
 // "ACCOUNT ORDER ID" for one session, or "ACCOUNT ORDER *" for all sessions of an account up to ORDER (Session.order).
 //
-// The file stays small: when it has grown, sessions that are too old to be valid, and all but the latest of an account,
-// become one line with "*". So a client that logs in and out all the time ends its own sessions only.
+// The file stays small: sessions that are too old to be valid, and all but the latest of an account, become one line with "*". So a
+// client that logs in and out all the time ends its own sessions only.
 type ended struct {
 	watched[endedSet]
-	age   time.Duration // the longest that a session lives
-	now   func() time.Time
-	limit int64 // bytes of the file, before it is made smaller
+	age time.Duration // the longest that a session lives
 }
 
-// endedSet is what the file says. It does not change.
+// endedSet is what the file says.
 type endedSet struct {
 	ids  map[sessionID]endedSession
 	upTo map[loginAccount]int64
@@ -220,10 +209,8 @@ type endedSession struct {
 	order   int64
 }
 
-const (
-	maxEnded   = 64 << 10 // bytes of the file: see ended.limit
-	keptOfEach = 64       // sessions of an account that have their own line then
-)
+// keptOfEach is how many sessions of an account have their own lines.
+const keptOfEach = 100
 
 // has reports whether a session was ended. It does not block.
 func (e *ended) has(s *Session) bool {
@@ -243,7 +230,7 @@ func (e *ended) after(of loginAccount) int64 {
 	return 0
 }
 
-// parseEnded reads the lines of the file. One that is not complete, because the machine was switched off, does not count.
+// parseEnded reads the lines of the file.
 func parseEnded(text []byte) *endedSet {
 	set := &endedSet{ids: map[sessionID]endedSession{}, upTo: map[loginAccount]int64{}}
 	for line := range strings.Lines(string(text)) {
@@ -251,7 +238,7 @@ func parseEnded(text []byte) *endedSet {
 		var order int64
 		n, _ := fmt.Sscanf(line, "%x %d %x\n", &account, &order, &id)
 		switch {
-		case len(account) != len(loginAccount{}) || !strings.HasSuffix(line, "\n"):
+		case len(account) != len(loginAccount{}):
 		case n == 2 && strings.HasSuffix(line, " *\n"):
 			set.upTo[loginAccount(account)] = max(set.upTo[loginAccount(account)], order)
 		case n == 3 && len(id) == len(sessionID{}):
@@ -261,77 +248,38 @@ func parseEnded(text []byte) *endedSet {
 	return set
 }
 
-// end ends one session. When it returns nil, no process accepts it any more.
-func (e *ended) end(s *Session) error {
-	return e.add(fmt.Sprintf("%x %d %x\n", s.account, s.Order, s.ID))
-}
-
-// endAll ends all sessions of the account of s that have begun up to now.
-func (e *ended) endAll(s *Session) error {
-	return e.add(fmt.Sprintf("%x %d *\n", s.account, max(e.now().UnixMicro(), s.Order)))
-}
-
-func (e *ended) add(line string) error {
-	err := exclusively(filepath.Dir(e.path), func() error {
-		size, err := e.append(line)
-		if err == nil && size > e.limit {
-			err = e.compact()
+// end ends a session, or all sessions of its account that have begun up to now. When it returns nil, no process accepts them any more.
+func (l *Login) end(s *Session, all bool) error {
+	e, now := &l.o.State.ended, l.now()
+	err := change(e.path, func(text []byte) ([]byte, error) {
+		set := parseEnded(text)
+		if all {
+			set.upTo[s.account] = max(set.upTo[s.account], s.Order, now.UnixMicro())
+		} else {
+			set.ids[s.ID] = endedSession{s.account, s.ID, s.Order}
 		}
-		return err
+		return set.text(now.Add(-e.age).UnixMicro()), nil
 	})
 	e.reading.Lock()
 	defer e.reading.Unlock()
 	return cmp.Or(err, e.read())
 }
 
-// append writes a line, so that it is there when the machine is switched off afterwards. It returns the size of the file.
-func (e *ended) append(line string) (size int64, err error) {
-	f, err := os.OpenFile(e.path, os.O_RDWR|os.O_CREATE|os.O_APPEND|unix.O_NOFOLLOW, 0o600)
-	if err != nil {
-		return 0, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return 0, err
-	}
-	size = info.Size()
-	var last [1]byte
-	if size > 0 {
-		if _, err := f.ReadAt(last[:], size-1); err != nil {
-			return 0, err
-		}
-		if last[0] != '\n' { // the machine was switched off while it was written
-			line = "\n" + line
-		}
-	}
-	if _, err := f.WriteString(line); err != nil {
-		_ = f.Truncate(size) // or the next line begins on its own
-		return 0, err
-	}
-	return size + int64(len(line)), f.Sync()
-}
-
-// compact replaces the file by a smaller one. The directory is locked.
-func (e *ended) compact() error {
-	text, err := os.ReadFile(e.path)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	set := parseEnded(text)
+// text returns the lines of the file. Sessions of less than the order oldest are too old to be valid.
+func (s *endedSet) text(oldest int64) []byte {
 	latestFirst := func(a, b endedSession) int { return cmp.Compare(b.order, a.order) }
-	tooOld, kept := e.now().Add(-e.age).UnixMicro(), map[loginAccount]int{}
+	kept := map[loginAccount]int{}
 	var out bytes.Buffer
-	for _, s := range slices.SortedFunc(maps.Values(set.ids), latestFirst) {
-		if kept[s.account]++; kept[s.account] > keptOfEach || s.order < tooOld {
-			set.upTo[s.account] = max(set.upTo[s.account], s.order)
+	for _, one := range slices.SortedFunc(maps.Values(s.ids), latestFirst) {
+		if kept[one.account]++; kept[one.account] > keptOfEach || one.order < oldest {
+			s.upTo[one.account] = max(s.upTo[one.account], one.order)
 		} else {
-			fmt.Fprintf(&out, "%x %d %x\n", s.account, s.order, s.id)
+			fmt.Fprintf(&out, "%x %d %x\n", one.account, one.order, one.id)
 		}
 	}
 	// They stay, however old: the clock of the machine may be wrong now. There are as many as accounts that have logged out.
-	for of, order := range set.upTo {
+	for of, order := range s.upTo {
 		fmt.Fprintf(&out, "%x %d *\n", of, order)
 	}
-	return ReplaceFile(e.path, out.Bytes())
+	return out.Bytes()
 }

@@ -19,9 +19,6 @@ type Users struct {
 	checker *Checker
 	log     func(line string)
 	secret  [32]byte
-
-	mu           sync.Mutex
-	right, wrong memory
 }
 
 const (
@@ -33,7 +30,7 @@ const (
 // then. log, unless it is nil, gets a line when the file has changed and cannot be used; the previous users stay valid. The error is one
 // line that names the file and the line.
 func NewUsers(c *Checker, path string, optional bool, log func(line string)) (*Users, error) {
-	u := &Users{checker: c, log: log, right: memory{size: maxRight}, wrong: memory{size: maxWrong}}
+	u := &Users{checker: c, log: log}
 	u.path, u.optional = path, optional
 	u.parse = func(text []byte) (*table, error) { return parseTable(path, text) }
 	rand.Read(u.secret[:])
@@ -67,19 +64,7 @@ func (u *Users) Refresh() {
 // Known returns the remembered verdict on a pair "user:password": Right, Wrong or Unknown. It does not block, and
 // does not allocate.
 func (u *Users) Known(pair []byte) Verdict {
-	return u.recall(u.key(pair), u.value.Load(), u.checker.now())
-}
-
-func (u *Users) recall(k key, of *table, now time.Duration) Verdict {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if r, ok := u.right.get(k); ok && r.told(of, now) {
-		return Right
-	}
-	if r, ok := u.wrong.get(k); ok && r.told(of, now) {
-		return Wrong
-	}
-	return Unknown
+	return u.value.Load().recall(u.key(pair), u.checker.now())
 }
 
 // verify compares a password with its hash, unless another check has done so meanwhile. Of a
@@ -90,26 +75,19 @@ func (u *Users) verify(user, password string, held func(computed bool) time.Dura
 	}
 	k, of := u.key([]byte(user+":"+password)), u.value.Load()
 	const ever = 1<<63 - 1
-	computed := false
-	if v = u.recall(k, of, ever); v == Unknown {
-		if v, computed = Wrong, true; of.verify(user, password) {
-			v = Right
-		}
-	}
-	if v == Right {
-		u.remember(&u.right, k, remembered{of, 0})
-		return v, 0
+	v = of.recall(k, ever)
+	computed := v == Unknown
+	if v == Right || computed && of.verify(user, password) {
+		of.remember(&of.right, k, 0)
+		return Right, 0
 	}
 	delay = held(computed)
-	u.remember(&u.wrong, k, remembered{of, u.checker.now() + delay})
-	return v, delay
+	of.remember(&of.wrong, k, u.checker.now()+delay)
+	return Wrong, delay
 }
 
-func (u *Users) remember(m *memory, k key, r remembered) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	m.add(k, r)
-}
+// key is a keyed hash of a pair, so that a copy of the memory shows no password.
+type key [32]byte
 
 // key returns the keyed hash of a pair.
 func (u *Users) key(pair []byte) key {
@@ -124,16 +102,38 @@ func (u *Users) key(pair []byte) key {
 	return sha256.Sum256(buf[:n])
 }
 
-// table are the lines of a file. They do not change.
+// table are the lines of a file, which do not change, and what is known of them.
 type table struct {
 	hashes map[string]string
 	dummy  string // a hash to compare with where there is no such user, so that it takes as long
+
+	mu           sync.Mutex
+	right, wrong recent[key, time.Duration] // pairs that were compared, and from when on clients may learn that
+}
+
+func (t *table) recall(k key, now time.Duration) Verdict {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if _, ok := t.right.get(k); ok {
+		return Right
+	}
+	if from, ok := t.wrong.get(k); ok && now >= from {
+		return Wrong
+	}
+	return Unknown
+}
+
+func (t *table) remember(in *recent[key, time.Duration], k key, from time.Duration) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	in.add(k, from)
 }
 
 // parseTable reads lines "user:hash"; empty ones and those that begin with "#" do not count. Text behind a second
 // colon is a comment. The error names path, the file that they are from, and the line.
 func parseTable(path string, text []byte) (*table, error) {
 	u, line := &table{hashes: map[string]string{}}, 0
+	u.right.size, u.wrong.size = maxRight, maxWrong
 	for one := range bytes.Lines(text) {
 		line++
 		s := strings.TrimSpace(string(one))

@@ -106,7 +106,21 @@ func (w *watched[T]) read() error {
 	if err != nil {
 		return err
 	}
-	value, info, err := w.valueOf(f)
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is not a file", w.path)
+	}
+	var text []byte
+	if err == nil {
+		text, err = io.ReadAll(io.LimitReader(f, maxFile+1))
+	}
+	if err == nil && len(text) > maxFile {
+		err = fmt.Errorf("%s has more than %d bytes", w.path, maxFile)
+	}
+	var value *T
+	if err == nil {
+		value, err = w.parse(text)
+	}
 	if err != nil {
 		f.Close()
 		return err
@@ -115,24 +129,6 @@ func (w *watched[T]) read() error {
 	w.close()
 	w.file, w.info = f, info
 	return nil
-}
-
-func (w *watched[T]) valueOf(f *os.File) (value *T, info fs.FileInfo, err error) {
-	if info, err = f.Stat(); err != nil {
-		return nil, nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, nil, fmt.Errorf("%s is not a file", w.path)
-	}
-	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	switch {
-	case err != nil:
-	case len(text) > maxFile:
-		err = fmt.Errorf("%s has more than %d bytes", w.path, maxFile)
-	default:
-		value, err = w.parse(text)
-	}
-	return value, info, err
 }
 
 // close closes the file. reading is held.

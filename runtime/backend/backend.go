@@ -175,11 +175,10 @@ func (w *Response) Write(p []byte) (int, error) {
 // Flush sends the bytes that were written. It is needed only where the next ones take long; the end of the response
 // flushes.
 func (w *Response) Flush() error {
-	if len(w.buf) == 0 && w.sent {
-		return w.r.wait()
-	}
-	if err := w.put(&part{}); err != nil {
-		return err
+	if len(w.buf) > 0 || !w.sent {
+		if err := w.put(&part{}); err != nil {
+			return err
+		}
 	}
 	return w.r.wait()
 }

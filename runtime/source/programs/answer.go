@@ -71,14 +71,6 @@ func (a *Answer) typeMissing() bool {
 	return !h.HasType && !a.Raw && h.Location == "" && h.Status != 204 && h.Status != 304 && !a.R.Parsed.Head
 }
 
-// Flush sends the output so far, because more takes long.
-func (a *Answer) Flush() error {
-	if !a.W.Started() {
-		return nil
-	}
-	return a.W.Flush()
-}
-
 // passAll passes output on until its end. take reads output that comes within wait, or returns os.ErrDeadlineExceeded, or at the end io.EOF.
 // Output is kept back for the time short, and more is waited for until timeout: most programs write once and end, which takes
 // them a while, and then the length of their answer is known.
@@ -90,8 +82,10 @@ func (a *Answer) passAll(short, timeout time.Duration, take func(wait time.Durat
 		case err == io.EOF:
 			return a.End()
 		case errors.Is(err, os.ErrDeadlineExceeded) && wait == short:
-			if err := a.Flush(); err != nil {
-				return err
+			if a.W.Started() {
+				if err := a.W.Flush(); err != nil {
+					return err
+				}
 			}
 			wait = timeout
 		default:

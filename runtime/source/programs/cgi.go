@@ -175,31 +175,26 @@ func Environment() []string {
 
 // Respond implements backend.Responder.
 func (c *CGI) Respond(w *backend.Response, r *backend.Request) {
-	script, err := c.scripts.For(r, c.o.Fallback)
+	respond(w, r, c.scripts, c.o.Fallback, &c.o.Common, "", c.run)
+}
+
+// run has a script answer.
+func (c *CGI) run(a *Answer, script *Script, log func(line string)) error {
+	r := a.R
 	command := c.o.Interpreters[path.Ext(script.File)]
-	if err == nil && command == nil && c.o.Runner == nil && !script.Executable {
-		err = ErrForbidden // and never sent as it is
+	if command == nil && c.o.Runner == nil && !script.Executable {
+		return ErrForbidden // and never sent as it is
 	}
-	client := r.Client()
-	log := func(line string) { c.o.Log(client, script.File+": "+line) }
-	late := fmt.Sprintf("no output for %v; terminated", c.o.Timeout)
-	if err == nil {
-		err = c.o.Gate.Enter(r.Context)
+	if err := c.o.Gate.Enter(r.Context); err != nil {
+		return err
 	}
-	if err != nil {
-		fail(w, r, err, late, log)
-		return
-	}
-	p, err := c.start(r, &script, command)
+	p, err := c.start(r, script, command)
 	if err != nil {
 		c.o.Gate.Leave()
-		text := "the program cannot be started"
-		if errors.As(err, new(Unavailable)) {
-			text = err.Error()
+		if !errors.As(err, new(Unavailable)) {
+			err = fmt.Errorf("%w: %w", Unavailable("the program cannot be started"), err)
 		}
-		log(fmt.Sprintf("cannot be started: %v", err))
-		w.Refuse(502, text)
-		return
+		return err
 	}
 	p.forOne = true
 	lastWords.Go(func() {
@@ -213,7 +208,7 @@ func (c *CGI) Respond(w *backend.Response, r *backend.Request) {
 	stop := context.AfterFunc(r.Context, p.end)
 	defer stop()
 	defer p.out.Close()
-	a := &Answer{W: w, R: r, Raw: strings.HasPrefix(path.Base(script.File), "nph-")}
+	a.Raw = strings.HasPrefix(path.Base(script.File), "nph-")
 	buf := make([]byte, 32<<10)
 	err = a.passAll(short, c.o.Timeout, func(wait time.Duration) error {
 		n, err := p.read(buf, wait)
@@ -222,20 +217,18 @@ func (c *CGI) Respond(w *backend.Response, r *backend.Request) {
 		}
 		return err
 	})
-	if err == nil {
-		go func() { // as long as it goes on, it counts as one that runs
-			select {
-			case <-p.ended:
-			case <-time.After(c.o.Timeout):
-				p.end()
-			}
-		}()
-		err = a.Redirect()
-	}
 	if err != nil {
 		p.end()
-		fail(w, r, err, late, log)
+		return err
 	}
+	go func() { // as long as it goes on, it counts as one that runs
+		select {
+		case <-p.ended:
+		case <-time.After(c.o.Timeout):
+			p.end()
+		}
+	}()
+	return nil
 }
 
 // start runs a script.
@@ -265,11 +258,24 @@ func (c *CGI) start(r *backend.Request, script *Script, command []string) (*proc
 // short is for how long output of a program that may not be all is kept back.
 const short = 20 * time.Millisecond
 
-// fail ends a response that a program has not made, or not to its end. late is what the log says of a program that gave no output for too long.
-func fail(w *backend.Response, r *backend.Request, err error, late string, log func(line string)) {
-	status, text := 502, ""
+// respond has the script of a request answer by run, or the application other if there are no scripts, and ends the response in any case.
+func respond(w *backend.Response, r *backend.Request, scripts *Scripts, fallback *Script, o *Common, other string, run func(*Answer, *Script, func(line string)) error) {
+	script, err := Script{Info: r.Path[r.Script:], Base: r.Script}, error(nil)
+	if scripts != nil {
+		script, err = scripts.For(r, fallback)
+	}
+	client, name := r.Client(), cmp.Or(script.File, other)
+	log := func(line string) { o.Log(client, name+": "+line) }
+	a := &Answer{W: w, R: r}
+	if err == nil {
+		err = run(a, &script, log)
+	}
+	if err == nil {
+		err = a.Redirect()
+	}
+	status, text, unavailable := 502, "", Unavailable("")
 	switch {
-	case errors.Is(err, backend.ErrGone) || r.Context.Err() != nil:
+	case err == nil || errors.Is(err, backend.ErrGone) || r.Context.Err() != nil:
 		return
 	case err == ErrNotFound:
 		w.Refuse(404, "")
@@ -280,10 +286,13 @@ func fail(w *backend.Response, r *backend.Request, err error, late string, log f
 	case err == ErrBusy && !w.Started():
 		refuse(w, "too many programs are running")
 		return
-	case errors.As(err, new(Unavailable)):
-		text = err.Error()
+	case errors.As(err, &unavailable):
+		text = string(unavailable)
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		status, err = 504, errors.New(late)
+		status, err = 504, fmt.Errorf("no output for %v", o.Timeout)
+		if other == "" { // it was a process of ours
+			err = fmt.Errorf("%w; terminated", err)
+		}
 	}
 	log(err.Error())
 	if w.Started() {

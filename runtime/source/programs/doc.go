@@ -59,7 +59,7 @@
 // package backend, which package cmd/fapws/plan mounts where Python would be; variables and answers are those of CGI.
 //
 // The loader, a process that has loaded the application, forks a child for each order of the server, which comes with
-// one end of a socketpair and of a pipe. So no other process can reach a child, and a child has nothing else of the
+// one end of a socketpair and of two pipes. So no other process can reach a child, and a child has nothing else of the
 // server: no listener, no connection of another client.
 //
 //	Loader  ──orders──>  loader (contrib/fapws/_fork.py)
@@ -67,8 +67,9 @@
 //	   └──SCGI, answer──>   child
 //
 // The request is an SCGI request with a byte behind its body, which the child reads when it has sent its whole response.
-// A child that dies before has unread data then, so the kernel reports ECONNRESET and not the end of the response. The
-// pipe is the standard error of the child, whose lines are logged with the client.
+// A child that dies before has unread data then, so the kernel reports ECONNRESET and not the end of the response. One
+// pipe is the standard error of the child, whose lines are logged with the client. To the other one the loader writes the number of the
+// child, and how it has ended.
 //
 // A response is never a file, a program or another page of the server (programs.Answer.Plain): the application may be in a
 // sandbox, which the server is not in.

@@ -102,27 +102,12 @@ func (f *FastCGI) Idle() int { return f.links.Len() }
 
 // Respond implements backend.Responder.
 func (f *FastCGI) Respond(w *backend.Response, r *backend.Request) {
-	script := Script{Info: r.Path[r.Script:], Base: r.Script}
-	var err error
-	if f.o.Scripts != nil {
-		script, err = f.o.Scripts.For(r, f.o.Fallback)
-	}
-	client, name := r.Client(), cmp.Or(script.File, f.o.Address)
-	log := func(line string) { f.o.Log(client, name+": "+line) }
-	a := &Answer{W: w, R: r}
-	if err == nil {
-		err = f.ask(r, &script, a, log)
-	}
-	if err == nil {
-		err = a.Redirect()
-	}
-	if err != nil {
-		fail(w, r, err, fmt.Sprintf("no output for %v", f.o.Timeout), log)
-	}
+	respond(w, r, f.o.Scripts, f.o.Fallback, &f.o.Common, f.o.Address, f.ask)
 }
 
 // ask has the application answer.
-func (f *FastCGI) ask(r *backend.Request, script *Script, a *Answer, log func(string)) error {
+func (f *FastCGI) ask(a *Answer, script *Script, log func(line string)) error {
+	r := a.R
 	if err := f.gate.Enter(r.Context); err != nil {
 		return err
 	}

@@ -177,16 +177,25 @@ func (l *Loader) sleep() {
 	l.o.Asleep()
 }
 
-// fork makes a child. about is for lists of processes.
-func (l *Loader) fork(ctx context.Context, about string) (*child, error) {
+// fork makes a child for a request, which waits for a place and for the process, up to wait. about is for lists of processes. The caller
+// has to leave when the child has ended.
+func (l *Loader) fork(ctx context.Context, wait time.Duration, about string) (c *child, err error) {
+	if err := l.serving.Gate.Enter(ctx); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
 	for {
 		p, err := l.process(ctx)
-		if err != nil {
-			return nil, err
+		if err == nil {
+			c, err = p.fork(about)
 		}
-		c, err := p.fork(about)
-		if !errors.Is(err, errGone) {
-			return c, err
+		switch {
+		case err == nil:
+			return c, nil
+		case p == nil || !errors.Is(err, errGone):
+			l.leave()
+			return nil, err
 		}
 		<-p.exited
 	}
@@ -250,7 +259,7 @@ func (l *Loader) start() {
 // watch notes the end of p.
 func (l *Loader) watch(p *scgiProcess) {
 	defer close(p.exited)
-	p.listen()
+	p.await()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed || l.current != p { // its end was wanted

@@ -189,10 +189,9 @@ type manager struct {
 	gate *Gate // for processes, also those that are ending
 
 	mu      sync.Mutex
-	running map[*phpProcess]bool
-	closed  bool
-	fails   int       // processes in a row that ended before they had ever answered
-	pause   time.Time // none is started before
+	running map[*phpProcess]bool // nil: closed
+	fails   int                  // processes in a row that ended before they had ever answered
+	pause   time.Time            // none is started before
 }
 
 // phpProcess is one php-cgi.
@@ -201,12 +200,9 @@ type phpProcess struct {
 	answered bool // guarded by manager.mu
 }
 
-// Pauses after processes that ended at once: a request in that time is answered
+// pause follows processes that ended at once: a request in that time is answered
 // without trying.
-const (
-	firstPause = 100 * time.Millisecond
-	lastPause  = 5 * time.Second
-)
+const pause = time.Second
 
 var errClosed = errors.New("the server is shutting down")
 
@@ -247,7 +243,7 @@ func (m *manager) start(argv []string) (l *Link, err error) {
 	}()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.closed {
+	if m.running == nil {
 		return nil, errClosed
 	}
 	started, err := start(argv, m.env, "/", listener) // §2.2: descriptor 0 listens
@@ -320,11 +316,11 @@ func (m *manager) await(p *phpProcess) {
 	m.mu.Lock()
 	delete(m.running, p)
 	// One that ends by itself may be told to all the same: its connection breaks first.
-	alone := !told || !p.answered && failed(state)
+	alone := !told || failed(state)
 	if alone && !p.answered {
 		m.fails++
 		if m.fails > 1 { // one alone may have died of its request
-			m.pause = time.Now().Add(min(firstPause<<min(m.fails-2, 10), lastPause))
+			m.pause = time.Now().Add(pause)
 		}
 	}
 	m.mu.Unlock()
@@ -349,18 +345,14 @@ func failed(state *os.ProcessState) bool {
 // themselves in grace are killed.
 func (m *manager) close(grace time.Duration) {
 	m.mu.Lock()
-	m.closed = true
 	all := slices.Collect(maps.Keys(m.running))
+	m.running = nil
 	m.mu.Unlock()
 	for _, p := range all {
 		p.terminate(m.o.Timeout)
+		late := time.AfterFunc(grace, p.kill)
+		defer late.Stop()
 	}
-	late := time.AfterFunc(grace, func() {
-		for _, p := range all {
-			p.kill()
-		}
-	})
-	defer late.Stop()
 	for _, p := range all {
 		<-p.ended
 	}

@@ -88,9 +88,10 @@ func (p *process) await() (state *os.ProcessState, told bool) {
 	state, _ = p.child.Wait()
 	close(p.ended)
 	if p.forOne {
-		late := time.Now().Add(lateOutput)
-		p.out.SetReadDeadline(late)
-		p.err.SetReadDeadline(late)
+		time.AfterFunc(lateOutput, func() {
+			p.out.Close()
+			p.err.Close()
+		})
 	}
 	return state, p.told
 }
@@ -185,24 +186,12 @@ func input(r *backend.Request) (*os.File, error) {
 // read reads output, waiting for at most as long as given. The error is io.EOF,
 // os.ErrDeadlineExceeded, or another that means the end.
 func (p *process) read(buf []byte, wait time.Duration) (int, error) {
-	for {
-		p.mu.Lock()
-		ended := p.hasEnded()
-		if ended {
-			wait = lateOutput
-		}
-		p.out.SetReadDeadline(time.Now().Add(wait))
-		p.mu.Unlock()
-		n, err := p.out.Read(buf)
-		switch {
-		case !errors.Is(err, os.ErrDeadlineExceeded):
-			return n, err
-		case ended:
-			return 0, io.EOF
-		case !p.hasEnded():
-			return 0, err
-		}
+	p.out.SetReadDeadline(time.Now().Add(wait))
+	n, err := p.out.Read(buf)
+	if errors.Is(err, os.ErrClosed) {
+		err = io.EOF
 	}
+	return n, err
 }
 
 // Bounds of a program's standard error for one request.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strconv"
 	"sync"
 	"time"
@@ -38,24 +39,24 @@ var errTruncated = errors.New("the process exited before its response was comple
 // Respond implements backend.Responder.
 func (m *LoaderMount) Respond(w *backend.Response, r *backend.Request) {
 	s, began := &m.Loader.serving, time.Now()
-	switch err := s.Gate.Enter(r.Context); {
-	case errors.Is(err, ErrBusy):
-		refuse(w, "too many requests are waiting")
-		return
-	case err != nil:
-		return // the response is not wanted any more
-	}
 	line, number, client := fmt.Sprintf("%s %s %s", r.Method(), r.Target(), r.Parsed.Version), r.ErrorLog, r.Client()
 	log := func(text string) { s.Log(number, client, text) }
-	ctx, cancel := context.WithTimeout(r.Context, m.Loader.patience(r))
-	c, err := m.Loader.fork(ctx, line+" in handler "+m.Name)
-	cancel()
+	wait, page := s.StartWait, r.Method() == "GET" && exchange.WantsHTML(r.Parsed, r.Head)
+	if page { // a browser can ask for it again
+		wait = min(wait, exchange.PageWait)
+	}
+	c, err := m.Loader.fork(r.Context, wait, line+" in handler "+m.Name)
 	if err != nil {
-		m.Loader.leave()
 		switch {
-		case r.Context.Err() != nil:
+		case r.Context.Err() != nil: // the response is not wanted any more
+		case errors.Is(err, ErrBusy):
+			refuse(w, "too many requests are waiting")
+		case errors.Is(err, context.DeadlineExceeded) && page:
+			reply := exchange.Starting(time.Since(m.Loader.loadingSince()))
+			w.Start(exchange.Head{Status: reply.Status, Length: int64(len(reply.Body)), Type: reply.Type, Fields: reply.Fields})
+			w.Write(reply.Body)
 		case errors.Is(err, context.DeadlineExceeded):
-			m.Loader.refuseEarly(w, r)
+			refuse(w, "the application is starting")
 		case errors.Is(err, errNotLoaded):
 			refuse(w, errNotLoaded.Error())
 		default:
@@ -91,22 +92,19 @@ func (m *LoaderMount) Respond(w *backend.Response, r *backend.Request) {
 		}
 		c.conn.Close()
 	})
-	if err = m.pass(w, r, c, m.variables(r, s.Timeout-time.Since(began))); err == nil {
-		if stop() {
-			c.conn.Close()
-		}
+	err = m.pass(w, r, c, m.variables(r, s.Timeout-time.Since(began)))
+	if stop() {
+		c.conn.Close()
+	}
+	if err == nil || r.Context.Err() != nil {
 		return
 	}
-	if r.Context.Err() != nil {
-		return // stop closes the connection
-	}
-	stop()
-	c.conn.Close()
+	how := end{-1, "has closed its connection"}
 	select {
 	case <-c.ended:
+		how = c.how
 	case <-time.After(endedWithin):
 	}
-	how := c.ending()
 	if late() {
 		timedOut(time.Since(began))
 	} else if how.status != reported {
@@ -134,24 +132,19 @@ func (m *LoaderMount) pass(w *backend.Response, r *backend.Request, c *child, he
 	defer func() { _ = sent() }() // an error: the answer does not need the rest, or breaks off
 	a := &Answer{W: w, R: r, Plain: true}
 	buf := make([]byte, 32<<10)
-	for {
+	const atOnce, forever = time.Nanosecond, 1 << 62 // PEP 3333: a chunk is not kept until the next one
+	return a.passAll(atOnce, forever, func(wait time.Duration) error {
+		c.conn.SetReadDeadline(time.Now().Add(wait))
 		n, err := c.conn.Read(buf)
 		if n > 0 {
-			if err := a.Write(buf[:n]); err != nil {
-				return err
-			}
-			if err := a.Flush(); err != nil { // PEP 3333: a chunk is not kept until the next one
-				return err
-			}
 			c.progress.Store(time.Now().UnixNano())
+			return a.Write(buf[:n])
 		}
-		switch {
-		case err == io.EOF:
-			return a.End()
-		case err != nil:
-			return errTruncated
+		if err != io.EOF && !errors.Is(err, os.ErrDeadlineExceeded) {
+			err = errTruncated
 		}
-	}
+		return err
+	})
 }
 
 // variables returns the head of an SCGI request. left is the time that the child has.
@@ -184,30 +177,6 @@ func (m *LoaderMount) variables(r *backend.Request, left time.Duration) []byte {
 	set("fapws.has_length", map[bool]string{true: "1"}[r.Parsed.Body != http1.NoBody])
 	set("fapws.timeout", strconv.FormatFloat(max(left, 0).Seconds(), 'f', 3, 64))
 	return append(append(append(strconv.AppendInt(nil, int64(len(text)), 10), ':'), text...), ',')
-}
-
-// patience is how long a request waits for the loader.
-func (l *Loader) patience(r *backend.Request) time.Duration {
-	if loadsPage(r) {
-		return min(l.serving.StartWait, exchange.PageWait)
-	}
-	return l.serving.StartWait
-}
-
-// loadsPage reports whether a browser asks for a page, which it can ask for again.
-func loadsPage(r *backend.Request) bool {
-	return r.Method() == "GET" && exchange.WantsHTML(r.Parsed, r.Head)
-}
-
-// refuseEarly answers a request for which there is no loader in time.
-func (l *Loader) refuseEarly(w *backend.Response, r *backend.Request) {
-	if !loadsPage(r) {
-		refuse(w, "the application is starting")
-		return
-	}
-	page := exchange.Starting(time.Since(l.loadingSince()))
-	w.Start(exchange.Head{Status: page.Status, Length: int64(len(page.Body)), Type: page.Type, Fields: page.Fields})
-	w.Write(page.Body)
 }
 
 // refuse answers a client that may try again soon.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net"
 	"os"
 	"os/exec"
@@ -30,27 +29,25 @@ type scgiProcess struct {
 	cmd     *exec.Cmd
 	control *net.UnixConn
 	exited  chan struct{} // closed by Loader.watch
-	how     string        // how it has ended; after listen
+	how     string        // how it has ended; after await
 
 	mu       sync.Mutex
-	lastID   uint64
-	children map[uint64]*child // nil: it has ended
+	children []*child // that run, in the order in which they were started
 }
 
-// child is a process for one request, from the order to start it until it has ended.
+// child is a process for one request.
 type child struct {
 	of       *scgiProcess
-	id       uint64
 	conn     net.Conn     // carries the request and the response
 	errors   *os.File     // its standard error
+	reports  *os.File     // has what the loader says of it
 	progress atomic.Int64 // when it made something of the response last, in ns since 1970
 
 	about string // handler and request line
 	since time.Time
-	begun chan error    // gets nil when it runs, or why it cannot
+	pid   int
 	ended chan struct{} // closed when it has ended
-	pid   int           // 0: it does not run yet. Written before begun, and guarded by scgiProcess.mu
-	how   end           // guarded by scgiProcess.mu
+	how   end           // afterwards
 }
 
 // end is how a child has ended.
@@ -59,17 +56,10 @@ type end struct {
 	text   string
 }
 
-// report is a message of a loader; an order has the first field only.
-type report struct {
-	ID     uint64
-	PID    int32 // or -errno
-	Status int32 // as of waitpid(2); -1: it has started
-}
-
 // startProcess starts a loader and returns its message about the loaded application.
 func startProcess(o *LoaderOptions) (_ *scgiProcess, loaded []byte, err error) {
 	cmd := o.Command()
-	p := &scgiProcess{o: o, cmd: cmd, exited: make(chan struct{}), children: map[uint64]*child{}}
+	p := &scgiProcess{o: o, cmd: cmd, exited: make(chan struct{})}
 	fds, err := system.Socketpair(unix.SOCK_SEQPACKET)
 	if err != nil {
 		return nil, nil, fmt.Errorf("socketpair: %w", err)
@@ -109,139 +99,107 @@ func startProcess(o *LoaderOptions) (_ *scgiProcess, loaded []byte, err error) {
 // errGone says that the process has ended.
 var errGone = errors.New("the loader of --fork exited")
 
-// order orders a child with these descriptors, its socket and its standard error; without any it orders its end, and with one it
-// passes another standard error for the loader.
-func (p *scgiProcess) order(id uint64, files ...int) error {
+// order orders a child with these descriptors, its socket, its standard error and the pipe for reports; without any it orders the end of
+// the child pid, and with one it passes another standard error for the loader.
+func (p *scgiProcess) order(pid int, files ...int) error {
 	var rights []byte
 	if len(files) > 0 {
 		rights = unix.UnixRights(files...)
 	}
 	_ = p.control.SetWriteDeadline(time.Now().Add(stuckAfter))
-	_, _, err := p.control.WriteMsgUnix(binary.NativeEndian.AppendUint64(nil, id), rights, nil)
+	_, _, err := p.control.WriteMsgUnix(binary.NativeEndian.AppendUint32(nil, uint32(pid)), rights, nil)
 	return err
 }
 
 // fork has a child made.
-func (p *scgiProcess) fork(about string) (*child, error) {
+func (p *scgiProcess) fork(about string) (_ *child, err error) {
+	c := &child{of: p, about: about, since: time.Now(), ended: make(chan struct{})}
 	sockets, err := system.Socketpair(unix.SOCK_STREAM)
 	if err != nil {
 		return nil, err
 	}
 	defer unix.Close(sockets[1])
-	conn, err := system.Conn(sockets[0], "fork")
-	if err != nil {
+	if c.conn, err = system.Conn(sockets[0], "fork"); err != nil {
 		return nil, err
 	}
-	said, stderr, err := pipe()
-	if err != nil {
-		conn.Close()
+	defer func() {
+		if err != nil {
+			c.conn.Close()
+			c.errors.Close() // without a file, Close does nothing
+			c.reports.Close()
+		}
+	}()
+	var stderr, reports *os.File
+	if c.errors, stderr, err = pipe(); err != nil {
 		return nil, err
 	}
 	defer stderr.Close()
-	c := &child{of: p, conn: conn, errors: said, about: about, since: time.Now(), begun: make(chan error, 1), ended: make(chan struct{}),
-		how: end{-1, "has closed its connection"}}
-	stuck := time.AfterFunc(stuckAfter, p.kill)
-	defer stuck.Stop()
-	if err = p.add(c); err == nil {
-		if p.order(c.id, sockets[1], int(stderr.Fd())) != nil {
-			p.kill()
-		}
-		err = <-c.begun
-	}
-	if err != nil {
-		conn.Close()
-		said.Close()
+	if c.reports, reports, err = pipe(); err != nil {
 		return nil, err
 	}
+	stuck := time.AfterFunc(stuckAfter, p.kill)
+	defer stuck.Stop()
+	if p.order(0, sockets[1], int(stderr.Fd()), int(reports.Fd())) != nil {
+		p.kill()
+	}
+	reports.Close()
+	if c.pid, err = c.report(); err == nil && c.pid < 0 {
+		err = fmt.Errorf("cannot fork a process: %w", syscall.Errno(-c.pid))
+	}
+	if err != nil {
+		return nil, err
+	}
+	p.mu.Lock()
+	p.children = append(p.children, c)
+	p.mu.Unlock()
+	go c.await()
 	return c, nil
 }
 
-// add gives a child its number.
-func (p *scgiProcess) add(c *child) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.children == nil {
-		return errGone
+// report reads a number of the loader. The error is errGone: it has ended.
+func (c *child) report() (int, error) {
+	var number int32
+	if binary.Read(c.reports, binary.NativeEndian, &number) != nil {
+		return 0, errGone
 	}
-	p.lastID++
-	c.id = p.lastID
-	p.children[c.id] = c
-	return nil
+	return int(number), nil
 }
 
-// kill kills the loader, which ends listen.
+// await notes the end of the child.
+func (c *child) await() {
+	c.how = end{-1, "has ended after its loader"}
+	if number, err := c.report(); err == nil {
+		status := syscall.WaitStatus(number)
+		c.how = end{status.ExitStatus(), c.of.ending(status)}
+	}
+	c.reports.Close()
+	c.of.mu.Lock()
+	defer c.of.mu.Unlock()
+	c.of.children = slices.DeleteFunc(c.of.children, func(other *child) bool { return other == c })
+	close(c.ended)
+}
+
+// kill kills the loader.
 func (p *scgiProcess) kill() { _ = p.cmd.Process.Kill() }
 
 // kill kills the child.
-func (c *child) kill() { _ = c.of.order(c.id) }
-
-// ending returns how the child has ended.
-func (c *child) ending() end {
-	c.of.mu.Lock()
-	defer c.of.mu.Unlock()
-	return c.how
-}
+func (c *child) kill() { _ = c.of.order(c.pid) }
 
 // list describes the children that run, in the order in which they were started.
 func (p *scgiProcess) list() (lines []string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, id := range slices.Sorted(maps.Keys(p.children)) {
-		if c := p.children[id]; c.pid > 0 {
-			lines = append(lines, fmt.Sprintf("process %d, for %.1f s: %s", c.pid, time.Since(c.since).Seconds(), c.about))
-		}
+	for _, c := range p.children {
+		lines = append(lines, fmt.Sprintf("process %d, for %.1f s: %s", c.pid, time.Since(c.since).Seconds(), c.about))
 	}
 	return lines
 }
 
-// listen reads the reports of the loader, until it has ended.
-func (p *scgiProcess) listen() {
-	buf := make([]byte, binary.Size(report{}))
-	for {
-		n, err := p.control.Read(buf)
-		if err != nil || n != len(buf) {
-			break
-		}
-		var r report
-		_, _ = binary.Decode(buf, binary.NativeEndian, &r)
-		p.heard(r)
-	}
-	p.control.Close()
+// await returns when the loader has ended.
+func (p *scgiProcess) await() {
 	_ = p.cmd.Wait()
+	p.control.Close()
 	p.how = p.ended()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, c := range p.children {
-		p.over(c, errGone, end{-1, "has ended after its loader"})
-	}
-	p.children = nil
-}
-
-func (p *scgiProcess) heard(r report) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	c := p.children[r.ID]
-	switch {
-	case c == nil:
-	case r.PID <= 0:
-		p.over(c, fmt.Errorf("cannot fork a process: %w", syscall.Errno(-r.PID)), end{})
-	case r.Status >= 0:
-		status := syscall.WaitStatus(r.Status)
-		p.over(c, nil, end{status.ExitStatus(), p.ending(status)})
-	case c.pid == 0: // a loader says so once, unless it was taken over
-		c.pid = int(r.PID)
-		c.begun <- nil
-	}
-}
-
-// over notes that a child has ended, or was never started: fail says why. p.mu is held.
-func (p *scgiProcess) over(c *child, fail error, how end) {
-	delete(p.children, c.id)
-	c.how = how
-	if c.pid == 0 {
-		c.begun <- fail
-	}
-	close(c.ended)
 }
 
 // ended describes how the loader has ended.
@@ -269,7 +227,7 @@ func (p *scgiProcess) ending(status syscall.WaitStatus) string {
 // end ends the loader, and with it the children that are left: at once after d.
 func (p *scgiProcess) end(d time.Duration) {
 	_ = p.cmd.Process.Signal(syscall.SIGCONT) // one that was stopped can end, too
-	_ = p.control.CloseWrite()                // listen continues, for the last reports
+	_ = p.control.CloseWrite()
 	select {
 	case <-p.exited:
 	case <-time.After(d):

@@ -2,6 +2,7 @@ package ssi
 
 import (
 	"fmt"
+	"io/fs"
 	"iter"
 	"slices"
 	"strings"
@@ -41,9 +42,9 @@ func (p *page) carryOut(e *element) {
 	k := kinds[e.name]
 	switch {
 	case e.bad != "":
-		p.failIfShown("%s", e.bad)
+		p.fail("%s", e.bad)
 	case k.run == nil:
-		p.failIfShown("unknown element %q", e.name)
+		p.fail("unknown element %q", e.name)
 	case k.arguments != nil && !p.printing:
 	case k.arguments != nil && len(e.args) == 0:
 		p.fail("%s requires an argument", e.name)
@@ -65,14 +66,6 @@ func (p *page) arguments(e *element) iter.Seq[argument] {
 				return
 			}
 		}
-	}
-}
-
-// failIfShown is fail, without the message where nothing is shown.
-func (p *page) failIfShown(format string, args ...any) {
-	p.log(format, args...)
-	if p.printing {
-		p.write(p.errmsg)
 	}
 }
 
@@ -124,18 +117,24 @@ func (p *page) echo(e *element) {
 	}
 }
 
-// recode decodes and encodes a value. ok is false when it has failed, and said
-// so for each.
+// recode decodes and encodes a value by lists of codings: "url", "base64,entity". ok is false when it has failed, and said so for each list.
 func (p *page) recode(s, decoding, encoding string) (result string, ok bool) {
-	s, unknown, decoded := recode(s, decoding, decoders)
-	if !decoded {
-		p.fail("unknown decoding %q", unknown)
+	ok = true
+	for _, step := range []struct {
+		what, list string
+		table      map[string]func(string) string
+	}{{"decoding", decoding, decoders}, {"encoding", encoding, encoders}} {
+		for name := range strings.FieldsFuncSeq(step.list, func(c rune) bool { return c == ',' || c == ' ' || c == '\t' }) {
+			f := step.table[strings.ToLower(name)]
+			if f == nil {
+				p.fail("unknown %s %q", step.what, name)
+				ok = false
+				break
+			}
+			s = f(s)
+		}
 	}
-	s, unknown, encoded := recode(s, encoding, encoders)
-	if !encoded {
-		p.fail("unknown encoding %q", unknown)
-	}
-	return s, decoded && encoded
+	return s, ok
 }
 
 // set makes a variable.
@@ -174,7 +173,7 @@ func (p *page) set(e *element) {
 func (p *page) printenv(e *element) {
 	switch {
 	case len(e.args) > 0:
-		p.failIfShown("printenv has an argument")
+		p.fail("printenv has an argument")
 	case p.printing:
 		var b strings.Builder
 		p.vars.each(func(name, value string) {
@@ -208,6 +207,7 @@ func (p *page) elif(e *element) {
 // ask evaluates the expression of an if or elif and acts on it. Where that is not possible, neither branch is shown.
 func (p *page) ask(e *element) {
 	if e.holds == nil {
+		p.printing = true // the message is shown in any case
 		p.fail("%s", e.wrong)
 		p.printing, p.found = false, true
 		return
@@ -220,7 +220,7 @@ func (p *page) otherwise(e *element) {
 	switch {
 	case p.hidden > 0:
 	case len(e.args) > 0:
-		p.failIfShown("else has an argument")
+		p.fail("else has an argument")
 	case p.found:
 		p.printing = false
 	default:
@@ -233,7 +233,10 @@ func (p *page) endif(e *element) {
 	case p.hidden > 0:
 		p.hidden--
 	case len(e.args) > 0:
+		shown := p.printing
+		p.printing = true // as before
 		p.fail("endif does not take arguments")
+		p.printing = shown
 	default:
 		p.printing, p.found = true, true
 	}
@@ -241,20 +244,18 @@ func (p *page) endif(e *element) {
 
 // fsize writes the sizes of files.
 func (p *page) fsize(e *element) {
-	p.eachFile(e, func(size int64, _ time.Time) {
+	p.eachFile(e, func(file fs.FileInfo) {
 		if p.bytes {
-			p.write(groupDigits(size))
+			p.write(groupDigits(file.Size()))
 		} else {
-			p.write(formatSize(size))
+			p.write(formatSize(file.Size()))
 		}
 	})
 }
 
 // flastmod writes the times when files were changed.
 func (p *page) flastmod(e *element) {
-	p.eachFile(e, func(_ int64, modified time.Time) {
-		p.write(formatTime(p.timefmt, modified.Local()))
-	})
+	p.eachFile(e, func(file fs.FileInfo) { p.write(formatTime(p.timefmt, file.ModTime().Local())) })
 }
 
 // maxTime is the maximum of a formatted time, in bytes.

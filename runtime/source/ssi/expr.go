@@ -9,13 +9,9 @@ import (
 // condition is an expression that is ready to be evaluated.
 type condition = func(*page) bool
 
-// The limits of expressions. A regular expression takes time in proportion to
-// the text it is compared with (RE2), and memory to its own length.
-const (
-	maxExpression = 8192 // bytes
-	maxNesting    = 100  // parentheses and negations inside each other
-	maxRegexp     = 1000 // bytes
-)
+// maxExpression bounds expressions, in bytes. A regular expression takes time in proportion to the text it is compared
+// with (RE2), and memory to its own length.
+const maxExpression = 8192
 
 // compile reads the expression of an if or elif.
 func (e *element) compile() {
@@ -37,14 +33,13 @@ func (e *element) compile() {
 //
 //	or         = and { "||" and }
 //	and        = not { "&&" not }
-//	not        = "!" not | "(" or ")" | ( "-n" | "-z" | "-A" | "-U" ) text | comparison
+//	not        = "!" not | "(" or ")" | ( "-n" | "-z" | "-A" | "-U" ) text | "true" | "false" | comparison
 //	comparison = text [ ( "=" | "==" | "!=" | "<" | "<=" | ">" | ">=" ) text | ( "=" | "!=" | "=~" | "!~" ) "/" pattern "/" [ "i" ] ]
 //
-// A text is one or several words, strings and variables: v('NAME'), %{NAME}, or $NAME also inside of words and strings. true and
-// false are constants; any other text alone holds if it is not empty.
+// A text is one or several words, strings and variables: v('NAME'), %{NAME}, or $NAME also inside of words and strings. A text
+// alone holds if it is not empty.
 type exprParser struct {
-	s     string
-	depth int
+	s string // the rest
 }
 
 // syntaxError is the panic of the parser, caught by parseExpression.
@@ -73,15 +68,15 @@ func parseExpression(source string) (holds condition, err error) {
 
 // peek skips spaces and returns the rest.
 func (p *exprParser) peek() string {
-	p.s = strings.TrimLeft(p.s, " \t\r\n")
+	p.s = strings.TrimLeft(p.s, space)
 	return p.s
 }
 
-// take reports whether a sign stands next, and skips it.
-func (p *exprParser) take(sign string) bool {
-	found := strings.HasPrefix(p.peek(), sign)
-	if found {
-		p.s = p.s[len(sign):]
+// take skips spaces, and what a pattern finds behind them. It returns the groups of the pattern, nil if it finds nothing.
+func (p *exprParser) take(pattern *regexp.Regexp) []string {
+	found := pattern.FindStringSubmatch(p.peek())
+	if found != nil {
+		p.s = p.s[len(found[0]):]
 	}
 	return found
 }
@@ -94,17 +89,29 @@ func (p *exprParser) near() string {
 	return fmt.Sprintf("%.20q", p.s)
 }
 
-// deeper counts the depth of nesting.
-func (p *exprParser) deeper() func() {
-	if p.depth++; p.depth > maxNesting {
-		fail("nested too deeply")
-	}
-	return func() { p.depth-- }
-}
+var (
+	orSign      = regexp.MustCompile(`^\|\|`)
+	andSign     = regexp.MustCompile(`^&&`)
+	notSign     = regexp.MustCompile(`^!`)
+	opening     = regexp.MustCompile(`^\(`)
+	closing     = regexp.MustCompile(`^\)`)
+	unary       = regexp.MustCompile(`^-[nzAU]\b`)
+	constant    = regexp.MustCompile(`^(?:true|false)\s*(?:\)|&&|\|\||$)`)
+	comparison  = regexp.MustCompile(`^(?:=~|!~|[=!<>]=|[=<>])`)
+	expression  = regexp.MustCompile(`(?s)^/((?:\\.|[^/\\])*)/(i?)`)
+	function    = regexp.MustCompile(`^(?:v|env|reqenv)\(\s*(?:'(\w+)'|"(\w+)")\s*\)`) // of a variable
+	quoted      = regexp.MustCompile(`(?s)^(?:'((?:\\.|[^'\\])*)'|"((?:\\.|[^"\\])*)")`)
+	word        = regexp.MustCompile(`(?s)^(?:((?:[&|]?(?:\\.|\\$|[^\s\v()=!<>&|\\'"])['"]*)+)|([&|])(?:\s|$))`)
+	percent     = regexp.MustCompile(`%\{(\w+)\}`)
+	backslashed = regexp.MustCompile(`(?s)\\([^$])`) // \$ is left to substitute
+
+	// Operators of Apache 2.4 that would otherwise be words of a text, and change its meaning silently.
+	unknown = regexp.MustCompile(`^(?:-[A-Za-z]\w*|and|or|not|in|eq|ne|lt|le|gt|ge)$`)
+)
 
 func (p *exprParser) or() condition {
 	left := p.and()
-	for p.take("||") {
+	for p.take(orSign) != nil {
 		a, b := left, p.and()
 		left = func(pg *page) bool { return a(pg) || b(pg) }
 	}
@@ -113,117 +120,92 @@ func (p *exprParser) or() condition {
 
 func (p *exprParser) and() condition {
 	left := p.not()
-	for p.take("&&") {
+	for p.take(andSign) != nil {
 		a, b := left, p.not()
 		left = func(pg *page) bool { return a(pg) && b(pg) }
 	}
 	return left
 }
 
-// unary is an operator in front of a text.
-var unary = regexp.MustCompile(`^-[nzAU]\b`)
+// unaries are the operators in front of a text.
+var unaries = map[string]func(pg *page, text string) bool{
+	"-n": func(_ *page, text string) bool { return text != "" },
+	"-z": func(_ *page, text string) bool { return text == "" },
+	"-A": (*page).reachable,
+	"-U": (*page).reachable,
+}
 
 func (p *exprParser) not() condition {
-	defer p.deeper()()
 	switch {
-	case p.take("!"):
+	case p.take(notSign) != nil:
 		c := p.not()
 		return func(pg *page) bool { return !c(pg) }
-	case p.take("("):
+	case p.take(opening) != nil:
 		c := p.or()
-		if !p.take(")") {
+		if p.take(closing) == nil {
 			fail("expected ) near %s", p.near())
 		}
 		return c
+	case constant.MatchString(p.peek()):
+		holds := p.take(word)[0] == "true"
+		return func(*page) bool { return holds }
 	}
-	operator := unary.FindString(p.peek())
-	if !p.take(operator) || operator == "" {
-		return p.comparison()
+	holds := unaries["-n"]
+	operator := p.take(unary)
+	if operator != nil {
+		holds = unaries[operator[0]]
 	}
-	text := p.text()
-	switch operator {
-	case "-n":
-		return func(pg *page) bool { return pg.substitute(text) != "" }
-	case "-z":
-		return func(pg *page) bool { return pg.substitute(text) == "" }
-	}
-	return func(pg *page) bool { return pg.reachable(pg.substitute(text)) }
-}
-
-func (p *exprParser) comparison() condition {
-	constant := p.peek()
 	a := p.text()
-	constant = strings.TrimRight(strings.TrimSuffix(constant, p.s), " \t\r\n")
-	for _, sign := range []string{"=~", "!~", "==", "!=", "<=", ">=", "=", "<", ">"} {
-		if !p.take(sign) {
-			continue
+	if operator == nil {
+		if sign := p.take(comparison); sign != nil {
+			return p.comparison(a, sign[0])
 		}
-		matches := sign[len(sign)-1] == '~'
-		if matches || (sign == "=" || sign == "!=") && strings.HasPrefix(p.peek(), "/") {
-			return match(a, p.pattern(), sign[0] == '!')
-		}
-		b := p.text()
-		return func(pg *page) bool { return comparisons[sign](strings.Compare(pg.substitute(a), pg.substitute(b))) }
 	}
-	if constant == "true" || constant == "false" {
-		return func(*page) bool { return constant == "true" }
-	}
-	return func(pg *page) bool { return pg.substitute(a) != "" }
+	return func(pg *page) bool { return holds(pg, pg.substitute(a)) }
 }
 
-// comparisons report whether a sign holds, by the result of strings.Compare.
-var comparisons = map[string]func(order int) bool{
-	"=":  func(order int) bool { return order == 0 },
-	"==": func(order int) bool { return order == 0 },
-	"!=": func(order int) bool { return order != 0 },
-	"<":  func(order int) bool { return order < 0 },
-	"<=": func(order int) bool { return order <= 0 },
-	">":  func(order int) bool { return order > 0 },
-	">=": func(order int) bool { return order >= 0 },
+// comparison reads what a text is compared with.
+func (p *exprParser) comparison(a, sign string) condition {
+	negate := sign[0] == '!'
+	if sign[1:] == "~" || (sign == "=" || sign == "!=") && strings.HasPrefix(p.peek(), "/") {
+		found := p.take(expression)
+		if found == nil {
+			fail("expected a /pattern/ near %s", p.near())
+		}
+		re, err := regexp.Compile("(?s" + found[2] + ")" + found[1])
+		if err != nil {
+			fail("%v", err)
+		}
+		return func(pg *page) bool { return pg.match(re, pg.substitute(a)) != negate }
+	}
+	b := p.text()
+	return func(pg *page) bool {
+		order := "<=>"[strings.Compare(pg.substitute(a), pg.substitute(b))+1]
+		return (strings.IndexByte(sign, order) >= 0) != negate // a sign has the characters of the orders in which it holds
+	}
 }
-
-var (
-	function = regexp.MustCompile(`^(?:v|env|reqenv)\(\s*(?:'(\w+)'|"(\w+)")\s*\)`) // of a variable
-	percent  = regexp.MustCompile(`%\{(\w+)\}`)
-
-	// Operators of Apache 2.4 that would otherwise be words of a text, and change its meaning silently.
-	unknown = regexp.MustCompile(`^(?:-[A-Za-z]\w*|and|or|not|in|eq|ne|lt|le|gt|ge)$`)
-)
 
 // text reads words, strings and variables up to the next sign, as a value for substitute.
 func (p *exprParser) text() string {
 	var found []string
-	for p.peek() != "" {
-		m := function.FindStringSubmatch(p.s)
-		quote := p.s[0]
-		switch {
-		case m != nil:
-			p.s = p.s[len(m[0]):]
+	for {
+		if m := p.take(function); m != nil {
 			found = append(found, "${"+m[1]+m[2]+"}")
-		case quote == '\'' || quote == '"':
-			p.s = p.s[1:]
-			found = append(found, p.piece(func(rest string) bool { return rest[0] == quote }))
-			if !p.take(string(quote)) {
-				fail("expected %c near end", quote)
-			}
-		default:
-			word := p.piece(endsWord)
-			if word == "" {
-				return p.joined(found)
-			}
-			if unknown.MatchString(word) {
-				fail("unknown operator %s", word)
+		} else if m := p.take(quoted); m != nil {
+			found = append(found, backslashed.ReplaceAllString(m[1]+m[2], "$1"))
+		} else if m := p.take(word); m != nil {
+			one := m[1] + m[2]
+			if unknown.MatchString(one) {
+				fail("unknown operator %s", one)
 			}
 			if strings.HasPrefix(p.s, "(") {
-				fail("unknown function %s", word)
+				fail("unknown function %s", one)
 			}
-			found = append(found, word)
+			found = append(found, backslashed.ReplaceAllString(one, "$1"))
+		} else {
+			break
 		}
 	}
-	return p.joined(found)
-}
-
-func (p *exprParser) joined(found []string) string {
 	if len(found) == 0 {
 		fail("expected a text near %s", p.near())
 	}
@@ -232,61 +214,4 @@ func (p *exprParser) joined(found []string) string {
 		fail("unknown variable in %q", text)
 	}
 	return text
-}
-
-func endsWord(rest string) bool {
-	return isSpace(rest[0]) || strings.IndexByte("()=!<>", rest[0]) >= 0 || strings.HasPrefix(rest, "&&") || strings.HasPrefix(rest, "||")
-}
-
-// piece reads up to where ends holds. A backslash stands for the character behind it, but \$ is left to substitute.
-func (p *exprParser) piece(ends func(rest string) bool) string {
-	var b strings.Builder
-	for p.s != "" && !ends(p.s) {
-		if p.s[0] == '\\' && len(p.s) > 1 {
-			if p.s[1] == '$' {
-				b.WriteByte('\\')
-			}
-			p.s = p.s[1:]
-		}
-		b.WriteByte(p.s[0])
-		p.s = p.s[1:]
-	}
-	return b.String()
-}
-
-// pattern reads a regular expression. \/ in it is a slash.
-func (p *exprParser) pattern() *regexp.Regexp {
-	if !p.take("/") {
-		fail("expected a /pattern/ near %s", p.near())
-	}
-	end := 0
-	for ; end < len(p.s) && p.s[end] != '/'; end++ {
-		if p.s[end] == '\\' {
-			end++
-		}
-	}
-	if end >= len(p.s) {
-		fail("the pattern has no end")
-	}
-	source, flags := p.s[:end], "(?s)"
-	p.s = p.s[end+1:]
-	if strings.HasPrefix(p.s, "i") {
-		p.s, flags = p.s[1:], "(?si)"
-	}
-	if len(source) > maxRegexp {
-		fail("regular expression longer than %d bytes", maxRegexp)
-	}
-	re, err := regexp.Compile(flags + source)
-	if err != nil {
-		fail("%v", err)
-	}
-	return re
-}
-
-// match compares a text with a regular expression. One with groups leaves them to $0 ... $9, also when it does not match.
-func match(text string, re *regexp.Regexp, negate bool) condition {
-	if re.NumSubexp() == 0 {
-		return func(pg *page) bool { return re.MatchString(pg.substitute(text)) != negate }
-	}
-	return func(pg *page) bool { return pg.match(re, pg.substitute(text)) != negate }
 }

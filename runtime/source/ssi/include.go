@@ -1,16 +1,13 @@
 package ssi
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net/url"
-	"os"
 	"path"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"fapws/runtime/exchange"
 	"fapws/runtime/route"
@@ -114,11 +111,10 @@ var errOutside = errors.New("the file must be in the directory of the page or un
 // below returns the decoded path of a file that is named relative to the
 // page's folder, and does not lead out of it.
 func below(base, name string) (string, error) {
-	clean := path.Clean(name)
-	if name == "" || strings.HasPrefix(name, "/") || clean == ".." || strings.HasPrefix(clean, "../") {
+	if !filepath.IsLocal(name) {
 		return "", errOutside
 	}
-	return folder(base) + clean, nil
+	return folder(base) + path.Clean(name), nil
 }
 
 // fileTarget returns the target for include file: the file must exist, but the server decides what to send of
@@ -144,29 +140,38 @@ func (p *page) stat(name string) (fs.FileInfo, error) {
 	return info, nil
 }
 
-// eachFile calls f for the files that fsize and flastmod name, up to the first
-// one that there is not.
-func (p *page) eachFile(e *element, f func(size int64, modified time.Time)) {
+// each calls f for the arguments of an element with their values, up to the first that fails.
+func (p *page) each(e *element, f func(kind, value string) error) {
 	for a := range p.arguments(e) {
-		value := p.substitute(unescapeHTML(a.value))
+		err := f(a.name, unescapeHTML(a.value))
+		if p.stopped {
+			return
+		}
+		if err != nil {
+			p.fail("%s %s %q: %v", e.name, a.name, a.value, err)
+			return
+		}
+	}
+}
+
+// eachFile calls f for the files that fsize and flastmod name.
+func (p *page) eachFile(e *element, f func(fs.FileInfo)) {
+	p.each(e, func(kind, value string) (err error) {
 		var name string
-		var err error
-		switch a.name {
-		case "file":
+		if value = p.substitute(value); kind == "file" {
 			name, err = below(p.f.name, value)
-		case "virtual":
+		} else {
 			name, err = p.pathBelow(p.target(value))
 		}
 		var info fs.FileInfo
 		if err == nil {
 			info, err = p.stat(name)
 		}
-		if err != nil {
-			p.fail("%s %s %q: %v", e.name, a.name, a.value, err)
-			return
+		if err == nil {
+			f(info)
 		}
-		f(info.Size(), info.ModTime())
-	}
+		return err
+	})
 }
 
 // pathBelow returns the path below the root that a target means.
@@ -194,22 +199,12 @@ func (p *page) exec(e *element) {
 		p.fail("exec is not allowed")
 		return
 	}
-	for a := range p.arguments(e) {
-		var err error
-		switch a.name {
-		case "cmd":
-			err = p.command(p.expand(unescapeHTML(a.value), true))
-		case "cgi":
-			err = p.insert(p.cgiTarget(p.substitute(unescapeHTML(a.value))))
+	p.each(e, func(kind, value string) error {
+		if kind == "cmd" {
+			return p.command(p.expand(value, true))
 		}
-		if p.stopped {
-			return
-		}
-		if err != nil {
-			p.fail("exec %s %q: %v", a.name, a.value, err)
-			return
-		}
-	}
+		return p.insert(p.cgiTarget(p.substitute(value)))
+	})
 }
 
 // cgiTarget returns the target for exec cgi: the program gets the query of the
@@ -237,8 +232,7 @@ func (p *page) command(line string) error {
 
 // environment returns the variables for a command.
 func (p *page) environment() []string {
-	path := cmp.Or(os.Getenv("PATH"), "/usr/local/bin:/usr/bin:/bin")
-	env := []string{"PATH=" + path}
+	env := programs.Environment()
 	p.vars.each(func(name, value string) {
 		if !strings.ContainsAny(name, "=\x00") && !strings.Contains(value, "\x00") && name != "PATH" {
 			env = append(env, name+"="+value)

@@ -1,9 +1,11 @@
 package ssi
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"os/user"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -91,116 +93,64 @@ func parse(page string) *document {
 	return d
 }
 
+// space are the characters of C's isspace.
+const space = " \t\n\v\f\r"
+
+var (
+	nameEnd      = regexp.MustCompile(endTag + `|[\s\v]`)
+	argumentName = regexp.MustCompile("^([^\\s\\v=\"'`][^\\s\\v=]*|)([\\s\\v]*=[\\s\\v]*|[\\s\\v]+)") // with the sign or the space behind it
+
+	// argumentValue is quoted, or goes up to the next space. A backslash before a quote of the kind around the value makes it part of it;
+	// other backslashes stay.
+	argumentValue = regexp.MustCompile("(?s)^(?:\"(|.*?[^\\\\])\"|'(|.*?[^\\\\])'|`(|.*?[^\\\\])`|([^\"'`\\s\\v][^\\s\\v]*)[\\s\\v])")
+)
+
 // parse reads an element behind its start tag and returns the length of it with its end tag. The rules are those of
 // mod_include, which looks for the end only where an argument may begin: text behind a name or an unquoted value,
 // without a space, belongs to it.
 func (e *element) parse(s string) int {
-	i := strings.IndexAny(s, space)
-	if tag := strings.Index(s, endTag); tag >= 0 && (i < 0 || tag < i) {
-		e.setName(s[:tag])
-		return tag + len(endTag)
+	const unfinished = "an element is not finished at the end of the page"
+	end := nameEnd.FindStringIndex(s)
+	if end == nil {
+		e.bad = unfinished
+		return len(s)
 	}
-	if i < 0 {
-		return e.unfinished(s)
+	e.name = strings.ToLower(s[:end[0]])
+	if e.name == "" {
+		e.bad = "element without a name"
 	}
-	e.setName(s[:i])
-	for rest, ok := s[i:], true; ; {
+	for rest := s[end[0]:]; ; {
 		rest = strings.TrimLeft(rest, space)
 		if after, ends := strings.CutPrefix(rest, endTag); ends {
 			return len(s) - len(after)
 		}
-		if rest, ok = e.argument(rest); !ok {
-			return e.unfinished(s)
+		var a argument
+		name := argumentName.FindStringSubmatch(rest)
+		if name != nil {
+			a.name, rest = strings.ToLower(name[1]), rest[len(name[0]):]
+		}
+		if name == nil || strings.Contains(name[2], "=") {
+			value := argumentValue.FindStringSubmatch(rest)
+			if value == nil {
+				e.bad = unfinished
+				return len(s)
+			}
+			rest = rest[len(value[0]):]
+			a.value, a.hasValue = value[4], true
+			if quote := value[0][:1]; a.value == "" {
+				a.value = strings.ReplaceAll(value[1]+value[2]+value[3], `\`+quote, quote)
+			}
+			if a.name == "" {
+				e.bad = cmp.Or(e.bad, "value without an argument name")
+			}
+		}
+		if len(e.args) < maxArgs {
+			e.args = append(e.args, a)
+		} else {
+			e.bad = cmp.Or(e.bad, "too many arguments")
 		}
 	}
 }
-
-func (e *element) setName(name string) {
-	if e.name = strings.ToLower(name); name == "" {
-		e.fail("element without a name")
-	}
-}
-
-// fail notes the first thing that is wrong.
-func (e *element) fail(why string) {
-	if e.bad == "" {
-		e.bad = why
-	}
-}
-
-func (e *element) unfinished(s string) int {
-	e.bad = "an element is not finished at the end of the page"
-	return len(s)
-}
-
-// argument reads name, name=value or name="value" and returns what is behind it; ok
-// is false when the page ends in it.
-func (e *element) argument(s string) (rest string, ok bool) {
-	var a argument
-	if s != "" && !isQuote(s[0]) {
-		i := strings.IndexAny(s, space+"=")
-		if i < 0 {
-			return "", false
-		}
-		a.name = strings.ToLower(s[:i])
-		rest = strings.TrimLeft(s[i:], space)
-		if s, ok = strings.CutPrefix(rest, "="); !ok {
-			e.add(a)
-			return rest, rest != ""
-		}
-		s = strings.TrimLeft(s, space)
-	}
-	if s == "" {
-		return "", false
-	}
-	if a.name == "" {
-		e.fail("value without an argument name")
-	}
-	a.value, rest, ok = cutValue(s)
-	a.hasValue = true
-	e.add(a)
-	return rest, ok
-}
-
-func (e *element) add(a argument) {
-	if len(e.args) == maxArgs {
-		e.fail("too many arguments")
-		return
-	}
-	e.args = append(e.args, a)
-}
-
-// cutValue reads a value, quoted or up to the next space, and returns it with
-// what is behind it. A backslash before a quote of the kind around
-// the value makes it part of it; other backslashes stay.
-func cutValue(s string) (value, rest string, ok bool) {
-	if !isQuote(s[0]) {
-		i := strings.IndexAny(s, space)
-		if i < 0 {
-			return "", "", false
-		}
-		return s[:i], s[i+1:], true
-	}
-	quote := s[0]
-	var b strings.Builder
-	for n := 1; n < len(s); n++ {
-		switch {
-		case s[n] == '\\' && n+1 < len(s) && s[n+1] == quote:
-			n++
-		case s[n] == quote:
-			return b.String(), s[n+1:], true
-		}
-		b.WriteByte(s[n])
-	}
-	return "", "", false
-}
-
-func isQuote(c byte) bool { return c == '"' || c == '\'' || c == '`' }
-
-// space are the characters of C's isspace.
-const space = " \t\n\v\f\r"
-
-func isSpace(c byte) bool { return strings.IndexByte(space, c) >= 0 }
 
 // file is a page as it was read.
 type file struct {

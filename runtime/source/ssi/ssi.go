@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"fapws/runtime/backend"
@@ -120,8 +121,7 @@ func (s *Pages) Respond(w *backend.Response, r *backend.Request) {
 	switch r.Method() {
 	case "GET", "HEAD", "POST":
 	default:
-		w.Start(exchange.Head{Status: 405, Fields: []byte("Allow: GET, HEAD, POST\r\nContent-Type: text/plain; charset=utf-8\r\n"), Length: -1})
-		w.Write([]byte("405 Method Not Allowed\n"))
+		w.Start(exchange.Head{Status: 405, Fields: []byte("Allow: GET, HEAD, POST\r\n"), Length: -1, Instead: exchange.Refusal})
 		return
 	}
 	path, ok := s.below(r.Path[r.Root:])
@@ -131,7 +131,11 @@ func (s *Pages) Respond(w *backend.Response, r *backend.Request) {
 	}
 	f, err := s.find(path)
 	if err != nil {
-		s.refuse(w, r, err)
+		status := static.StatusOf(err)
+		if status >= 500 {
+			s.opt.Log(r.Client(), fmt.Sprintf("SSI: %s: %v", r.Path, err))
+		}
+		w.Refuse(status, "")
 		return
 	}
 	p := s.newPage(w, r, f)
@@ -145,34 +149,19 @@ func (s *Pages) below(path string) (string, bool) {
 	return rest, ok && strings.HasPrefix(rest, "/")
 }
 
-// refuse answers that there is no page.
-func (s *Pages) refuse(w *backend.Response, r *backend.Request, err error) {
-	status := static.StatusOf(err)
-	if errors.Is(err, errTooLarge) {
-		status = 500
-	}
-	if status >= 500 {
-		s.opt.Log(r.Client(), fmt.Sprintf("SSI: %s: %v", r.Path, err))
-	}
-	w.Refuse(status, "")
-}
-
-var errTooLarge = fmt.Errorf("the page is longer than %d bytes", maxPage)
+var errTooLarge = fmt.Errorf("the page is longer than %d bytes: %w", maxPage, syscall.EFBIG)
 
 // find returns the page for a decoded path below the root.
-func (s *Pages) find(path string) (*file, error) {
-	if !strings.HasSuffix(path, "/") {
-		if !s.IsPage(path) {
-			return nil, os.ErrNotExist
-		}
-		return s.load(path)
+func (s *Pages) find(path string) (f *file, err error) {
+	names := []string{""}
+	if strings.HasSuffix(path, "/") {
+		names = s.opt.Index
 	}
-	for _, index := range s.opt.Index {
-		if !s.IsPage(index) {
+	for _, name := range names {
+		if !s.IsPage(path + name) {
 			continue
 		}
-		f, err := s.load(path + index)
-		if err == nil || !errors.Is(err, os.ErrNotExist) {
+		if f, err = s.load(path + name); !errors.Is(err, os.ErrNotExist) {
 			return f, err
 		}
 	}
@@ -248,9 +237,7 @@ func (p *page) run() {
 		}
 		p.element = n.element
 		if n.element == nil {
-			if p.printing {
-				p.write(n.text)
-			}
+			p.write(n.text)
 			continue
 		}
 		if p.ctx.Err() != nil {
@@ -265,9 +252,9 @@ func (p *page) run() {
 	p.finish()
 }
 
-// write adds to the page.
+// write adds to the page, where it is shown.
 func (p *page) write(text string) {
-	if p.stopped || text == "" {
+	if p.stopped || !p.printing || text == "" {
 		return
 	}
 	if p.left.Add(-int64(len(text))) < 0 {
@@ -349,8 +336,11 @@ func (p *page) fail(format string, args ...any) {
 	p.write(p.errmsg)
 }
 
-// match compares a text with a regular expression and keeps the captures.
+// match compares a text with a regular expression. One with groups leaves them to $0 ... $9, also when it does not match.
 func (p *page) match(re *regexp.Regexp, text string) bool {
+	if re.NumSubexp() == 0 {
+		return re.MatchString(text)
+	}
 	p.text, p.captured = text, re.FindStringSubmatchIndex(text)
 	return p.captured != nil
 }

@@ -55,15 +55,12 @@ func (v *variables) put(name, value string) bool {
 		return false
 	}
 	v.size = size
-	if ok {
-		v.list[i].value = value
-		return true
+	if !ok {
+		i = len(v.list)
+		v.index[key] = i
+		v.list = append(v.list, variableEntry{name: name})
 	}
-	if v.index == nil {
-		v.index = map[string]int{}
-	}
-	v.index[key] = len(v.list)
-	v.list = append(v.list, variableEntry{name, value})
+	v.list[i].value = value
 	return true
 }
 
@@ -127,7 +124,7 @@ var order = strings.Fields("SERVER_SOFTWARE SERVER_NAME SERVER_ADDR SERVER_PORT 
 
 // newVariables makes the table of a request: the variables of a program without secrets, and those of pages.
 func newVariables(r *backend.Request, f *file, o *Options, now time.Time) *variables {
-	v := &variables{began: now, modified: f.modified}
+	v := &variables{began: now, modified: f.modified, index: map[string]int{}}
 	values := map[string]string{"SERVER_ADDR": r.Peer.ServerName}
 	site := programs.Site{Software: o.Software, DocumentRoot: o.Root}
 	programs.Variables(r, &site, &programs.Script{File: o.Root + f.name, Base: len(r.Path)}, func(name, value string) {
@@ -159,19 +156,6 @@ func newVariables(r *backend.Request, f *file, o *Options, now time.Time) *varia
 func (v *variables) putQuery(q string) {
 	v.put("QUERY_STRING", q)
 	v.put("QUERY_STRING_UNESCAPED", escapeShell(unescapeURL(q)))
-}
-
-// recode applies a list of codings ("url", "base64,entity") to s with the
-// functions in table. ok is false for a name that is not in it.
-func recode(s, list string, table map[string]func(string) string) (result, unknown string, ok bool) {
-	for _, name := range strings.FieldsFunc(list, func(c rune) bool { return c == ',' || c == ' ' || c == '\t' }) {
-		f := table[strings.ToLower(name)]
-		if f == nil {
-			return s, name, false
-		}
-		s = f(s)
-	}
-	return s, "", true
 }
 
 var encoders = map[string]func(string) string{

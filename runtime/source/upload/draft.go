@@ -1,6 +1,7 @@
 package upload
 
 import (
+	"bufio"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -10,6 +11,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -21,6 +23,7 @@ import (
 
 // draft is a file that is being received. Its methods must be called on one goroutine at a time.
 type draft struct {
+	file     stored // as the client has it
 	f        *os.File
 	pieces   *pieces  // instead of f; or nil
 	dir      *os.Root // of temp and name; nil: f is written to as it is
@@ -40,7 +43,7 @@ func (d *draft) write(piece []byte) error {
 	var n int
 	var err error
 	if d.pieces != nil {
-		n, err = d.pieces.Write(piece)
+		n, err = d.pieces.add(piece)
 	} else {
 		n, err = d.f.Write(piece)
 	}
@@ -52,9 +55,16 @@ func (d *draft) write(piece []byte) error {
 	d.unsynced += int64(n)
 	if err == nil && d.options.Sync > 0 && d.f != nil && d.unsynced >= d.options.Sync {
 		d.unsynced = 0
-		err = syncData(d.f)
+		err = ignoreUnsupported(d.f.Sync())
 	}
 	return err
+}
+
+// stored describes the whole file.
+func (d *draft) stored() stored {
+	file := d.file
+	file.Path, file.Size, file.SHA256 = d.path, d.size, d.sum()
+	return file
 }
 
 // sum returns the SHA-256 of the bytes, in hexadecimal digits.
@@ -105,7 +115,11 @@ func (d *draft) publish() error {
 	}
 	defer dir.Close()
 	if err = d.f.Chmod(os.FileMode(d.options.Mode)); err == nil {
-		err = rename(int(dir.Fd()), d.temp, d.name, d.options.Replace)
+		if d.options.Replace {
+			err = d.dir.Rename(d.temp, d.name)
+		} else {
+			err = renameNew(int(dir.Fd()), d.temp, d.name)
+		}
 	}
 	switch {
 	case errors.Is(err, unix.EEXIST), errors.Is(err, unix.EISDIR), errors.Is(err, unix.ENOTEMPTY):
@@ -124,7 +138,7 @@ func (d *draft) publish() error {
 func (d *draft) abort() {
 	switch {
 	case d.pieces != nil:
-		_ = d.pieces.ask(inquiry{Op: opAbort}) // its own errors are in the log
+		_ = d.pieces.ask(inquiry{Op: opAbort}, nil) // its own errors are in the log
 	case d.dir != nil && d.temp != "":
 		_ = d.dir.Remove(d.temp) // while it is locked: it is the same file
 	}
@@ -269,7 +283,8 @@ func (t *single) begin(w *backend.Response, id string, file stored) (*draft, err
 	d := &draft{f: t.f, options: t.options, hash: sha256.New(), release: func() { t.busy.Store(false) }}
 	if t.f == nil {
 		d.pieces = &pieces{w: w, id: id, key: t.options.Key, size: t.options.Pieces}
-		if err := d.pieces.ask(inquiry{Op: opBegin, File: &file}); err != nil {
+		d.pieces.full = bufio.NewWriterSize(d.pieces, t.options.Pieces)
+		if err := d.pieces.ask(inquiry{Op: opBegin, File: &file}, nil); err != nil {
 			d.release()
 			return nil, err
 		}
@@ -296,57 +311,43 @@ const (
 	opAbort = "abort"
 )
 
-// pieces gathers the bytes of a file until a piece is full, and gives that to the handler.
+// pieces gives the bytes of a file to the handler.
 type pieces struct {
-	w      *backend.Response
-	id     string
-	key    string
-	size   int    // bytes of a piece
-	head   int    // bytes of the line before it
-	buffer []byte // line and piece
+	w    *backend.Response
+	id   string
+	key  string
+	size int           // bytes of a piece
+	full *bufio.Writer // of that size, to Write
 }
 
-// Write implements io.Writer.
-func (p *pieces) Write(data []byte) (n int, err error) {
-	if p.buffer == nil {
-		line, _ := json.Marshal(inquiry{Op: opPiece, ID: p.id, Key: p.key})
-		p.buffer = append(append(make([]byte, 0, len(line)+1+p.size), line...), '\n')
-		p.head = len(p.buffer)
-	}
-	for n < len(data) {
-		k := min(len(data)-n, p.head+p.size-len(p.buffer))
-		p.buffer = append(p.buffer, data[n:n+k]...)
-		if n += k; len(p.buffer) == p.head+p.size {
-			if err := p.flush(); err != nil {
-				return n, err
-			}
+// add gathers bytes until a piece is full.
+func (p *pieces) add(data []byte) (n int, err error) {
+	for part := range slices.Chunk(data, p.size) { // of more, the Writer would make one piece
+		if k, err := p.full.Write(part); err != nil {
+			return n + k, err
 		}
+		n += len(part)
 	}
 	return n, nil
 }
 
-// flush gives the gathered bytes to the handler.
-func (p *pieces) flush() error {
-	if len(p.buffer) == p.head {
-		return nil
-	}
-	err := answered(p.w.Ask(p.buffer))
-	p.buffer = p.buffer[:p.head]
-	return err
+// Write implements io.Writer: it gives a piece to the handler.
+func (p *pieces) Write(piece []byte) (int, error) {
+	return len(piece), p.ask(inquiry{Op: opPiece}, piece)
 }
 
 // end gives the rest to the handler, and tells it that the file is complete.
 func (p *pieces) end() error {
-	if err := p.flush(); err != nil {
+	if err := p.full.Flush(); err != nil {
 		return err
 	}
-	return p.ask(inquiry{Op: opEnd})
+	return p.ask(inquiry{Op: opEnd}, nil)
 }
 
-func (p *pieces) ask(what inquiry) error {
+func (p *pieces) ask(what inquiry, piece []byte) error {
 	what.ID, what.Key = p.id, p.key
 	line, _ := json.Marshal(what)
-	return answered(p.w.Ask(append(line, '\n')))
+	return answered(p.w.Ask(slices.Concat(line, []byte{'\n'}, piece)))
 }
 
 // answered returns the error of a handler: its client gets that.

@@ -15,7 +15,7 @@ import (
 )
 
 // An upload that may be continued is two files in the directory of its target: the bytes so far, which are locked while a process
-// writes them, and a description, which does not change. So it is continued by any worker, also after a restart. The size of the first
+// writes them, and a description, which does not change, and which is made later and removed earlier. So it is continued by any worker, also after a restart. The size of the first
 // file is the offset at which the client goes on, and its time of modification is that of the last sign of life.
 const (
 	partialSuffix     = ".tus"
@@ -175,26 +175,16 @@ func (t *folder) expireLater() {
 
 // expire removes uploads of dir that are too old, and returns the others.
 func (t *folder) expire(dir *os.Root) (others []string) {
-	for id := range entries(dir, descriptionSuffix) {
-		data, about := hiddenPrefix+id+partialSuffix, hiddenPrefix+id+descriptionSuffix
-		if !isToken(id) {
-			continue
-		}
-		info, missing := dir.Lstat(data)
-		if missing != nil { // it is being created or removed, or that was interrupted
-			info, _ = dir.Lstat(about)
-		}
+	for id := range entries(dir, partialSuffix) {
+		data := hiddenPrefix + id + partialSuffix
+		info, err := dir.Lstat(data)
 		switch {
-		case info == nil:
+		case err != nil || !isToken(id): // it has just gone, or is not ours
 		case !t.expired(info.ModTime(), info.Size()):
-			if missing == nil {
-				others = append(others, id)
-			}
-		case missing != nil:
-			_ = dir.Remove(about)
+			others = append(others, id)
 		default:
 			if f, err := openLocked(dir, data, 0); err == nil {
-				_ = dir.Remove(about)
+				_ = dir.Remove(hiddenPrefix + id + descriptionSuffix)
 				_ = dir.Remove(data)
 				f.Close()
 			}

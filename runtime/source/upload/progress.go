@@ -1,7 +1,6 @@
 package upload
 
 import (
-	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -37,25 +36,14 @@ const (
 	statePaused    = "paused" // the client may go on
 )
 
-// uploads are those that are under way, and the last ones that have ended.
-type uploads struct {
-	publish func(channel, data string) // may be nil
-	channel string
-	max     int
-
-	mu     sync.Mutex
-	active []*progress
-	ended  []report
-}
-
 // progress is that of one upload.
 type progress struct {
-	all       *uploads
+	of        *Upload
 	client    string    // see clientOf
-	report    report    // guarded by all.mu, as are the next three
-	token     string    // with which its client continues it; "": it cannot
+	token     string    // with which its client continues it
+	interrupt func()    // ends the wait for more, so that it can; nil: it cannot
+	report    report    // guarded by Upload.mu, as is the next one
 	received  time.Time // when bytes have arrived
-	interrupt func()    // ends the wait for more; nil: it cannot be ended
 	ended     chan struct{}
 	published time.Time // of the goroutine
 }
@@ -68,53 +56,40 @@ func clientOf(r *backend.Request) string {
 	return conn.Network(r.Peer.Addr)
 }
 
-// begin adds an upload of a client, who may have half of them. The error is a *refusal: too many are under way.
-func (u *uploads) begin(r report, client string) (*progress, error) {
-	if r.ID == "" {
-		r.ID = rand.Text()
-	}
-	r.State = stateReceiving
-	p := &progress{all: u, client: client, report: r, received: time.Now(), ended: make(chan struct{})}
+// begin adds an upload, of which its client may have half. The error is a *refusal: too many are under way.
+func (u *Upload) begin(p *progress) error {
+	p.of, p.report.State, p.received, p.ended = u, stateReceiving, time.Now(), make(chan struct{})
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	same := 0
 	for _, other := range u.active {
-		if client != "" && other.client == client {
+		if p.client != "" && other.client == p.client {
 			same++
 		}
 	}
-	if len(u.active) >= u.max || same >= (u.max+1)/2 {
-		return nil, refuse(503, "too many uploads at the same time")
+	if most := u.options.MaxActive; len(u.active) >= most || same >= (most+1)/2 {
+		return refuse(503, "too many uploads at the same time")
 	}
 	u.active = append(u.active, p)
-	return p, nil
-}
-
-// resumed notes by what token the upload is continued, and how many bytes have arrived before. interrupt ends the wait for more: see
-// takeOver.
-func (p *progress) resumed(token string, received int64, interrupt func()) {
-	p.all.mu.Lock()
-	p.token, p.report.Received, p.interrupt = token, received, interrupt
-	p.all.mu.Unlock()
-	p.tell()
+	return nil
 }
 
 // add counts bytes that were received.
 func (p *progress) add(n int) {
-	p.all.mu.Lock()
+	p.of.mu.Lock()
 	p.report.Received += int64(n)
 	p.received = time.Now()
-	p.all.mu.Unlock()
-	if p.all.channel != "" && time.Since(p.published) >= publishEvery {
+	p.of.mu.Unlock()
+	if time.Since(p.published) >= publishEvery {
 		p.tell()
 	}
 }
 
 // named notes the name of the file that is being received.
 func (p *progress) named(name string) {
-	p.all.mu.Lock()
+	p.of.mu.Lock()
 	p.report.Name = name
-	p.all.mu.Unlock()
+	p.of.mu.Unlock()
 	p.tell()
 }
 
@@ -123,10 +98,10 @@ const silent = 2 * time.Second
 
 // takeOver ends the upload of a token if no bytes of it arrive: its client has lost the connection, and continues it over another one. It
 // reports whether it has ended.
-func (u *uploads) takeOver(token string) bool {
+func (u *Upload) takeOver(token string) bool {
 	u.mu.Lock()
 	i := slices.IndexFunc(u.active, func(p *progress) bool {
-		return p.token == token && p.interrupt != nil && time.Since(p.received) > silent
+		return p.interrupt != nil && p.token == token && time.Since(p.received) > silent
 	})
 	if i < 0 {
 		u.mu.Unlock()
@@ -141,19 +116,20 @@ func (u *uploads) takeOver(token string) bool {
 
 // tell publishes an event.
 func (p *progress) tell() {
-	if p.all.channel == "" || p.all.publish == nil {
+	o := &p.of.options
+	if o.Channel == "" || o.Group.Publish == nil {
 		return
 	}
 	p.published = time.Now()
-	p.all.mu.Lock()
+	p.of.mu.Lock()
 	data, _ := json.Marshal(p.report)
-	p.all.mu.Unlock()
-	p.all.publish(p.all.channel, string(data))
+	p.of.mu.Unlock()
+	o.Group.Publish(o.Channel, string(data))
 }
 
 // end removes the upload from those that are under way. state is its outcome, and text the reason of a failure.
 func (p *progress) end(state, text string) {
-	u := p.all
+	u := p.of
 	u.mu.Lock()
 	p.report.State, p.report.Error = state, text
 	u.active = slices.DeleteFunc(u.active, func(other *progress) bool { return other == p })
@@ -167,7 +143,7 @@ func (p *progress) end(state, text string) {
 }
 
 // list returns the reports of all uploads, those that have ended first.
-func (u *uploads) list() []report {
+func (u *Upload) list() []report {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	all := append([]report{}, u.ended...)
@@ -175,21 +151,6 @@ func (u *uploads) list() []report {
 		all = append(all, p.report)
 	}
 	return all
-}
-
-// wait returns when the uploads that are under way have ended, or after limit.
-func (u *uploads) wait(limit time.Duration) {
-	u.mu.Lock()
-	active := slices.Clone(u.active)
-	u.mu.Unlock()
-	late := time.After(limit)
-	for _, p := range active {
-		select {
-		case <-p.ended:
-		case <-late:
-			return
-		}
-	}
 }
 
 // Group is the Uploads of a process, of which each knows those that answer the same mount in other processes: clients see the progress of
@@ -212,7 +173,7 @@ const (
 func (g *Group) add(u *Upload) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	u.peers = peers{group: g, key: fmt.Sprintf("%d %s", len(g.all), u.options.Path)}
+	u.key = fmt.Sprintf("%d %s", len(g.all), u.options.Path)
 	g.all = append(g.all, u)
 }
 
@@ -220,7 +181,7 @@ func (g *Group) add(u *Upload) {
 func (g *Group) find(key string) *Upload {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if i := slices.IndexFunc(g.all, func(u *Upload) bool { return u.peers.key == key }); i >= 0 {
+	if i := slices.IndexFunc(g.all, func(u *Upload) bool { return u.key == key }); i >= 0 {
 		return g.all[i]
 	}
 	return nil
@@ -231,68 +192,56 @@ func (g *Group) Answer(question string) string {
 	var answer any
 	if key, ok := strings.CutPrefix(question, opList); ok {
 		if u := g.find(key); u != nil {
-			answer = u.uploads.list()
+			answer = u.list()
 		}
 	} else if rest, ok := strings.CutPrefix(question, opTakeOver); ok {
 		id, key, _ := strings.Cut(rest, " ")
 		u := g.find(key)
-		answer = u != nil && u.uploads.takeOver(id)
+		answer = u != nil && u.takeOver(id)
 	}
 	text, _ := json.Marshal(answer)
 	return string(text)
 }
 
-// peers are the Uploads of other processes for one mount. The zero value has none.
-type peers struct {
-	group *Group
-	key   string
-
-	mu    sync.Mutex // held while they are asked
-	at    time.Time
-	known []report
+// ask asks the Uploads of other processes for the same mount.
+func (u *Upload) ask(question string) []string {
+	if others := u.options.Group.Others; others != nil {
+		return others(question + u.key)
+	}
+	return nil
 }
 
 // askEvery is for how long an answer of other processes is good: many clients cost no more than one.
 const askEvery = publishEvery
 
-// list returns their reports.
-func (p *peers) list() []report {
-	if p.group == nil || p.group.Others == nil {
-		return nil
+// others returns the reports of other processes.
+func (u *Upload) others() []report {
+	u.asking.Lock()
+	defer u.asking.Unlock()
+	if time.Since(u.asked) < askEvery {
+		return u.answered
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if time.Since(p.at) < askEvery {
-		return p.known
-	}
-	p.known = nil
-	for _, text := range p.group.Others(opList + p.key) {
+	u.answered = nil
+	for _, text := range u.ask(opList) {
 		var some []report
 		if json.Unmarshal([]byte(text), &some) == nil {
-			p.known = append(p.known, some...)
+			u.answered = append(u.answered, some...)
 		}
 	}
-	p.at = time.Now()
-	return p.known
-}
-
-// takeOver is uploads.takeOver in other processes.
-func (p *peers) takeOver(id string) bool {
-	return p.group != nil && p.group.Others != nil && slices.Contains(p.group.Others(opTakeOver+id+" "+p.key), "true")
+	u.asked = time.Now()
+	return u.answered
 }
 
 // merge returns reports of all processes, those of uploads that are under way last. One that was paused in a process may go on in another.
 func merge(own, others []report) []report {
-	all := append(append([]report{}, others...), own...) // in JSON not null
-	for i := 0; i < len(all); i++ {
-		goesOn := func(other report) bool { return other.ID == all[i].ID && other.State != statePaused }
-		if all[i].State == statePaused && slices.ContainsFunc(all, goesOn) {
-			all = slices.Delete(all, i, i+1)
-			i--
-		}
-	}
-	slices.SortStableFunc(all, func(a, b report) int { return underWay(a) - underWay(b) })
-	return all
+	all := slices.Concat(others, own)
+	shown := append([]report{}, all...) // in JSON not null
+	shown = slices.DeleteFunc(shown, func(r report) bool {
+		goesOn := func(other report) bool { return other.ID == r.ID && other.State != statePaused }
+		return r.State == statePaused && slices.ContainsFunc(all, goesOn)
+	})
+	slices.SortStableFunc(shown, func(a, b report) int { return underWay(a) - underWay(b) })
+	return shown
 }
 
 func underWay(r report) int {

@@ -6,20 +6,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// rename gives a file of a directory another name there. Unless replace, the error is EEXIST where that name exists.
-func rename(dir int, from, to string, replace bool) error {
-	if replace {
-		return unix.Renameat(dir, from, dir, to)
-	}
+// renameNew gives a file of a directory another name there. The error is EEXIST where that name exists.
+func renameNew(dir int, from, to string) error {
 	err := unix.Renameat2(dir, from, dir, to, unix.RENAME_NOREPLACE)
 	if err == unix.EINVAL || err == unix.ENOSYS { // not on this file system
 		return renameByLink(dir, from, to)
 	}
 	return err
 }
-
-// syncData forces the bytes of a file to the disk, with all that is needed to read them.
-func syncData(f *os.File) error { return ignoreUnsupported(unix.Fdatasync(int(f.Fd()))) }
 
 // space returns how many bytes an unprivileged process can write to the file system of f. ok is false if the system does not say.
 func space(f *os.File) (free int64, ok bool) {

@@ -2,22 +2,10 @@
 
 package upload
 
-import (
-	"os"
+import "os"
 
-	"golang.org/x/sys/unix"
-)
-
-// rename gives a file of a directory another name there. Unless replace, the error is EEXIST where that name exists.
-func rename(dir int, from, to string, replace bool) error {
-	if replace {
-		return unix.Renameat(dir, from, dir, to)
-	}
-	return renameByLink(dir, from, to)
-}
-
-// syncData forces the bytes of a file to the disk, with all that is needed to read them.
-func syncData(f *os.File) error { return ignoreUnsupported(f.Sync()) }
+// renameNew gives a file of a directory another name there. The error is EEXIST where that name exists.
+func renameNew(dir int, from, to string) error { return renameByLink(dir, from, to) }
 
 // space returns how many bytes an unprivileged process can write to the file system of f. ok is false if the system does not say.
 func space(*os.File) (free int64, ok bool) { return 0, false }

@@ -24,11 +24,11 @@ type transfer struct {
 	r        *backend.Request
 	progress *progress
 
-	drafts []*draft // complete, but not committed
-	open   *draft   // that is being received; nil: none
-	total  int64    // bytes of all files
-	stored []stored
-	fields url.Values
+	drafts   []*draft // not committed; the last one may be incomplete
+	total    int64    // bytes of all files
+	limit    int64    // of total
+	tooLarge error    // beyond it
+	fields   url.Values
 }
 
 // next returns the next piece of the body, as backend.Request.Next does.
@@ -36,25 +36,6 @@ func (t *transfer) next() ([]byte, error) {
 	piece, err := t.r.Next()
 	t.progress.add(len(piece))
 	return piece, err
-}
-
-// each calls f for the pieces that next returns, up to io.EOF or another error, which it returns.
-func each(next func() ([]byte, error), f func(piece []byte) error) error {
-	for {
-		piece, err := next()
-		if len(piece) > 0 {
-			if err := f(piece); err != nil {
-				return err
-			}
-		}
-		switch err {
-		case nil:
-		case io.EOF:
-			return nil
-		default:
-			return err
-		}
-	}
 }
 
 // body stores the body as a file.
@@ -68,22 +49,21 @@ func (t *transfer) body() error {
 	if err != nil {
 		return err
 	}
-	file := stored{Name: name, Type: r.Field("Content-Type"), Size: r.Size}
-	if err := t.begin(file); err != nil {
+	d, err := t.begin(stored{Name: name, Type: r.Field("Content-Type"), Size: r.Size})
+	if err != nil {
 		return err
 	}
-	if name == "" && t.open.path != "" {
-		name = path.Base(t.open.path)
+	if name == "" && d.path != "" {
+		d.file.Name = path.Base(d.path)
 	}
-	file.Name = name
-	t.progress.named(name)
-	if err := each(t.next, t.write); err != nil {
+	t.progress.named(d.file.Name)
+	if _, err := io.Copy(t, &bodyReader{next: t.next}); err != nil {
 		return err
 	}
-	if err := t.open.checkSum(sum); err != nil {
+	if err := d.checkSum(sum); err != nil {
 		return err
 	}
-	return t.complete(file)
+	return d.seal()
 }
 
 // nameOfPath returns the name of the file that the path of the request has behind that of the mount; "": the target has only one.
@@ -133,80 +113,66 @@ func (t *transfer) formFile(f *form, file stored, content io.Reader) error {
 	if len(t.drafts) == maxFiles || len(t.drafts) > 0 && !t.u.named() {
 		return refuse(413, "the form has too many files")
 	}
-	if slices.ContainsFunc(t.stored, func(other stored) bool { return other.Name == file.Name }) {
+	if slices.ContainsFunc(t.drafts, func(other *draft) bool { return other.file.Name == file.Name }) {
 		return refuse(400, "the form has two files with one name")
 	}
-	if err := t.begin(file); err != nil {
+	d, err := t.begin(file)
+	if err != nil {
 		return err
 	}
 	t.progress.named(file.Name)
 	if err := f.copy(t, content); err != nil {
 		return err
 	}
-	return t.complete(file)
+	return d.seal()
 }
 
 // fits returns an error if size more bytes (below 0: unknown) are too many.
 func (t *transfer) fits(size int64) error {
-	if most := t.u.options.MaxSize; most > 0 && t.total+max(size, 0) > most {
-		return tooLarge(most)
+	if t.total+max(size, 0) > t.limit {
+		return t.tooLarge
 	}
 	return nil
-}
-
-func tooLarge(most int64) error {
-	return refuse(413, "the upload is too large: the limit is %d bytes", most)
 }
 
 // begin opens a file: see target.
-func (t *transfer) begin(file stored) (err error) {
+func (t *transfer) begin(file stored) (d *draft, err error) {
 	if err = t.fits(file.Size); err == nil {
-		t.open, err = t.u.target.begin(t.w, t.progress.report.ID, file)
+		d, err = t.u.target.begin(t.w, t.progress.report.ID, file)
 	}
-	return err
+	if err == nil {
+		d.file = file
+		t.drafts = append(t.drafts, d)
+	}
+	return d, err
 }
 
-func (t *transfer) write(piece []byte) error {
+// Write implements io.Writer: it appends a piece to the last file.
+func (t *transfer) Write(piece []byte) (int, error) {
 	if err := t.fits(int64(len(piece))); err != nil {
-		return err
+		return 0, err
 	}
 	t.total += int64(len(piece))
-	return t.open.write(piece)
-}
-
-// Write implements io.Writer.
-func (t *transfer) Write(piece []byte) (int, error) { return len(piece), t.write(piece) }
-
-// complete ends the file that is open.
-func (t *transfer) complete(s stored) error {
-	d := t.open
-	if err := d.seal(); err != nil {
-		return err
-	}
-	s.Path, s.Size, s.SHA256 = d.path, d.size, d.sum()
-	t.drafts, t.stored, t.open = append(t.drafts, d), append(t.stored, s), nil
-	return nil
+	return len(piece), t.drafts[len(t.drafts)-1].write(piece)
 }
 
 // commit gives all files their names.
-func (t *transfer) commit() error {
+func (t *transfer) commit() (files []stored, err error) {
 	for len(t.drafts) > 0 {
 		d := t.drafts[0]
 		t.drafts = t.drafts[1:]
 		if err := d.commit(); err != nil {
-			return err
+			return nil, err
 		}
+		files = append(files, d.stored())
 	}
-	return nil
+	return files, nil
 }
 
 // abort removes the files that were not committed.
 func (t *transfer) abort() {
 	for _, d := range t.drafts {
 		d.abort()
-	}
-	if t.open != nil {
-		t.open.abort()
 	}
 }
 
@@ -329,43 +295,22 @@ func (f *form) nextFile() (file stored, content io.Reader, err error) {
 			return file, nil, refuse(400, "a part of the form has no valid Content-Disposition")
 		}
 		name, isFile := params["filename"]
-		if isFile && name != "" {
+		if name != "" {
 			return stored{Field: params["name"], Name: name, Type: p.Header.Get("Content-Type"), Size: -1}, p, nil
 		}
-		if isFile {
-			err = f.nothing(p)
-		} else {
-			err = f.field(params["name"], p)
+		f.text += len(params["name"])
+		value, err := io.ReadAll(io.LimitReader(p, int64(max(0, maxFields-f.text))+1))
+		switch f.text += len(value); {
+		case err != nil:
+			return file, nil, f.wrong(err)
+		case isFile && len(value) > 0:
+			return file, nil, refuse(400, "a file of the form has no name")
+		case f.text > maxFields:
+			return file, nil, refuse(413, "the fields of the form have more than %d bytes", maxFields)
+		case !isFile: // or an input for files without one
+			f.Fields.Add(params["name"], string(value))
 		}
-		if err != nil {
-			return file, nil, err
-		}
 	}
-}
-
-// nothing reads an input for files without one.
-func (f *form) nothing(part io.Reader) error {
-	switch n, err := io.CopyN(io.Discard, part, 1); {
-	case n > 0:
-		return refuse(400, "a file of the form has no name")
-	case err != io.EOF:
-		return f.wrong(err)
-	}
-	return nil
-}
-
-// field keeps a part that is not a file.
-func (f *form) field(name string, part io.Reader) error {
-	f.text += len(name)
-	value, err := io.ReadAll(io.LimitReader(part, int64(max(0, maxFields-f.text))+1))
-	if err != nil {
-		return f.wrong(err)
-	}
-	if f.text += len(value); f.text > maxFields {
-		return refuse(413, "the fields of the form have more than %d bytes", maxFields)
-	}
-	f.Fields.Add(name, string(value))
-	return nil
 }
 
 // end reads the bytes behind the last part, so that the connection can be kept.

@@ -10,8 +10,10 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"math"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -34,18 +36,16 @@ const (
 // tus is one request of the protocol.
 type tus struct {
 	u *Upload
-	t *folder
 	w *backend.Response
 	r *backend.Request
 }
 
 // speaksTus returns the request as one of the protocol; nil: it is another one.
 func (u *Upload) speaksTus(w *backend.Response, r *backend.Request) *tus {
-	t, ok := u.resumable()
-	if !ok || r.Field("Tus-Resumable") == "" && r.Method() != "OPTIONS" {
+	if u.resumes == nil || r.Field("Tus-Resumable") == "" && r.Method() != "OPTIONS" {
 		return nil
 	}
-	return &tus{u, t, w, r}
+	return &tus{u, w, r}
 }
 
 // respond answers, or returns an error that the client gets.
@@ -90,7 +90,7 @@ func (x *tus) empty(status int, fields string) {
 // options says what the server can do ("OPTIONS").
 func (x *tus) options() {
 	fields := "Tus-Version: " + tusVersion + "\r\nTus-Extension: " + tusExtensions + "\r\nTus-Checksum-Algorithm: sha1,sha256\r\n"
-	if most := x.u.options.MaxSize; most > 0 {
+	if most := x.u.options.MaxSize; most < math.MaxInt64 {
 		fields += fmt.Sprintf("Tus-Max-Size: %d\r\n", most)
 	}
 	x.empty(204, fields)
@@ -98,7 +98,7 @@ func (x *tus) options() {
 
 // state are the fields that say how far an upload has come.
 func (x *tus) state(p *partial) string {
-	return fmt.Sprintf("Upload-Offset: %d\r\nUpload-Expires: %s\r\n", p.size, x.t.expiry(p.touched, p.size).UTC().Format(http.TimeFormat))
+	return fmt.Sprintf("Upload-Offset: %d\r\nUpload-Expires: %s\r\n", p.size, x.u.resumes.expiry(p.touched, p.size).UTC().Format(http.TimeFormat))
 }
 
 // create begins an upload ("Creation").
@@ -110,8 +110,8 @@ func (x *tus) create() error {
 	if err != nil {
 		return err
 	}
-	if most := x.u.options.MaxSize; most > 0 && length > most {
-		return tooLarge(most)
+	if length > x.u.options.MaxSize {
+		return x.u.tooLarge()
 	}
 	what := description{Length: length, Metadata: x.r.Field("Upload-Metadata"), Owner: clientOf(x.r)}
 	if what.Fields, err = readMetadata(what.Metadata); err != nil {
@@ -121,11 +121,11 @@ func (x *tus) create() error {
 	if wrong := checkName(what.Name); wrong != "" && x.u.named() {
 		return refuse(400, "%s (filename of Upload-Metadata)", wrong)
 	}
-	p, err := x.t.create(rand.Text(), what)
+	p, err := x.u.resumes.create(rand.Text(), what)
 	if err != nil {
 		return err
 	}
-	x.t.expireLater()
+	x.u.resumes.expireLater()
 	at := strings.TrimSuffix(x.r.Path[:x.r.Script], "/") + "/" + p.id
 	location := "Location: " + (&url.URL{Path: at}).EscapedPath() + "\r\n"
 	if length > 0 && x.r.Field("Content-Type") != tusType {
@@ -138,9 +138,9 @@ func (x *tus) create() error {
 
 // resume opens the upload id, also if an earlier request has it whose client does not send any more.
 func (x *tus) resume(id string) (*partial, error) {
-	p, err := x.t.resume(id)
-	if err == errBusy && (x.u.uploads.takeOver(id) || x.u.peers.takeOver(id)) {
-		return x.t.resume(id)
+	p, err := x.u.resumes.resume(id)
+	if err == errBusy && (x.u.takeOver(id) || slices.Contains(x.u.ask(opTakeOver+id+" "), "true")) {
+		return x.u.resumes.resume(id)
 	}
 	return p, err
 }
@@ -194,13 +194,13 @@ func (x *tus) patch(id string) error {
 // receive takes the body of the request, and answers. A client that leaves may go on later.
 func (x *tus) receive(p *partial, status int, fields string) error {
 	check, sum, err := checksum(x.r)
-	var progress *progress
+	progress := &progress{report: report{ID: p.shown(), Name: p.name, Received: p.size, Size: p.Length}, client: clientOf(x.r), token: p.id, interrupt: x.r.Interrupt}
 	switch {
 	case err != nil:
 	case x.r.Size > p.Length-p.size:
 		err = errTooMuch
 	default:
-		progress, err = x.u.uploads.begin(report{ID: p.shown(), Name: p.name, Size: p.Length}, clientOf(x.r))
+		err = x.u.begin(progress)
 	}
 	if err != nil && status == 201 {
 		p.remove() // the client does not learn of it
@@ -210,7 +210,7 @@ func (x *tus) receive(p *partial, status int, fields string) error {
 		p.close()
 		return err
 	}
-	progress.resumed(p.id, p.size, x.r.Interrupt)
+	progress.tell()
 	if err = x.store(p, progress, check, sum); err == nil && p.size == p.Length {
 		return x.finish(p, progress, status, fields)
 	}
@@ -237,9 +237,8 @@ func (x *tus) finish(p *partial, progress *progress, status int, fields string) 
 		x.empty(status, fields)
 		return nil
 	}
-	name := cmp.Or(p.Name, p.name)
-	file := stored{Name: name, Path: p.path, Size: p.size, SHA256: p.sum(), Type: p.Type}
-	x.u.handOn(x.w, result{ID: p.shown(), Files: []stored{file}, Fields: p.Fields, Status: status}, tusFields+fields)
+	p.file = stored{Name: cmp.Or(p.Name, p.name), Type: p.Type}
+	x.u.handOn(x.w, result{ID: p.shown(), Files: []stored{p.stored()}, Fields: p.Fields, Status: status}, tusFields+fields)
 	return nil
 }
 
@@ -285,19 +284,12 @@ func checksum(r *backend.Request) (check hash.Hash, sum []byte, err error) {
 // those from before.
 func (x *tus) store(p *partial, progress *progress, check hash.Hash, sum []byte) error {
 	begun := p.size
-	err := each(x.r.Next, func(piece []byte) error {
-		if int64(len(piece)) > p.Length-p.size {
-			return errTooMuch
-		}
-		if err := p.write(piece); err != nil {
-			return err
-		}
-		if check != nil {
-			check.Write(piece)
-		}
-		progress.add(len(piece))
-		return nil
-	})
+	t := &transfer{r: x.r, progress: progress, drafts: []*draft{p.draft}, total: p.size, limit: p.Length, tooLarge: errTooMuch}
+	var body io.Reader = &bodyReader{next: t.next}
+	if check != nil {
+		body = io.TeeReader(body, check)
+	}
+	_, err := io.Copy(t, body)
 	switch {
 	case err == backend.ErrInterrupted:
 		err = refuse(409, "another request continues the upload")

@@ -2,12 +2,15 @@ package upload
 
 import (
 	"cmp"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -21,8 +24,16 @@ import (
 type Upload struct {
 	options Options
 	target  target
-	uploads uploads
-	peers   peers
+	resumes *folder // has uploads that go on; nil: they cannot
+	key     string  // of the mount, in questions to other processes
+
+	asking   sync.Mutex // held while they are asked for their uploads
+	asked    time.Time
+	answered []report
+
+	mu     sync.Mutex
+	active []*progress // uploads that are under way
+	ended  []report    // the last ones that have ended
 }
 
 // New returns an Upload. The error is one line.
@@ -35,14 +46,11 @@ func New(o Options) (*Upload, error) {
 	if u.target, err = newTarget(&u.options); err != nil {
 		return nil, err
 	}
-	u.uploads = uploads{channel: o.Channel, max: o.MaxActive}
-	if t, ok := u.resumable(); ok {
+	if t, ok := u.target.(*folder); ok && o.Resumable {
+		u.resumes = t
 		t.expireLater() // a server before this one may have left some
 	}
-	if g := o.Group; g != nil {
-		u.uploads.publish = g.Publish
-		g.add(u)
-	}
+	u.options.Group.add(u)
 	return u, nil
 }
 
@@ -51,7 +59,17 @@ const closeWithin = 5 * time.Second
 
 // Close waits until uploads have ended, and so have removed their files. The server has disconnected their clients before.
 func (u *Upload) Close() error {
-	u.uploads.wait(closeWithin)
+	u.mu.Lock()
+	active := slices.Clone(u.active)
+	u.mu.Unlock()
+	late := time.After(closeWithin)
+	for _, p := range active {
+		select {
+		case <-p.ended:
+		case <-late:
+			return nil
+		}
+	}
 	return nil
 }
 
@@ -93,8 +111,8 @@ func (u *Upload) respond(w *backend.Response, r *backend.Request) error {
 	}
 	switch r.Method() {
 	case "GET", "HEAD":
-		others := u.peers.list() // of all processes, ours last
-		respondJSON(w, 200, "Cache-Control: no-store\r\n", map[string]any{"uploads": merge(u.uploads.list(), others)})
+		others := u.others() // before ours: of all processes, ours last
+		respondJSON(w, 200, "Cache-Control: no-store\r\n", map[string]any{"uploads": merge(u.list(), others)})
 		return nil
 	case "PUT", "POST":
 		if r.Field("Tus-Resumable") != "" { // its empty body is not a file
@@ -125,15 +143,14 @@ func (u *Upload) fail(w *backend.Response, r *backend.Request, err error) {
 		u.options.Log(r.Client(), fmt.Sprintf("upload to %s: %v", r.Path, f))
 	}
 	fields := ""
-	_, resumes := u.resumable()
-	if r.Field("Tus-Resumable") != "" && resumes {
+	if r.Field("Tus-Resumable") != "" && u.resumes != nil {
 		fields = tusFields
 	}
 	switch f.status {
 	case 405:
 		fields += "Allow: " + u.methods() + "\r\n"
 	case 412:
-		if resumes {
+		if u.resumes != nil {
 			fields += "Tus-Version: " + tusVersion + "\r\n"
 		}
 	case 503:
@@ -148,15 +165,9 @@ func (u *Upload) named() bool {
 	return ok && t.only == ""
 }
 
-// resumable returns the directory of uploads that go on; ok is false if they cannot.
-func (u *Upload) resumable() (t *folder, ok bool) {
-	t, ok = u.target.(*folder)
-	return t, ok && u.options.Resumable
-}
-
 // methods are those that uploads take.
 func (u *Upload) methods() string {
-	if _, ok := u.resumable(); ok {
+	if u.resumes != nil {
 		return "GET, HEAD, PUT, POST, PATCH, DELETE, OPTIONS"
 	}
 	return "GET, HEAD, PUT, POST"
@@ -187,18 +198,19 @@ func (u *Upload) receive(w *backend.Response, r *backend.Request) error {
 	if err != nil {
 		return err
 	}
-	p, err := u.uploads.begin(report{ID: idOf(r), Size: r.Size}, clientOf(r))
-	if err != nil {
+	p := &progress{report: report{ID: cmp.Or(idOf(r), rand.Text()), Size: r.Size}, client: clientOf(r)}
+	if err := u.begin(p); err != nil {
 		return err
 	}
-	t := &transfer{u: u, w: w, r: r, progress: p}
+	t := &transfer{u: u, w: w, r: r, progress: p, limit: u.options.MaxSize, tooLarge: u.tooLarge()}
 	if isForm {
 		err = t.form(boundary)
 	} else {
 		err = t.body()
 	}
+	var files []stored
 	if err == nil {
-		err = t.commit()
+		files, err = t.commit()
 	}
 	if err != nil {
 		t.abort()
@@ -210,8 +222,12 @@ func (u *Upload) receive(w *backend.Response, r *backend.Request) error {
 		return err
 	}
 	p.end(stateStored, "")
-	u.finish(w, result{ID: p.report.ID, Files: t.stored, Fields: t.fields})
+	u.finish(w, result{ID: p.report.ID, Files: files, Fields: t.fields})
 	return nil
+}
+
+func (u *Upload) tooLarge() error {
+	return refuse(413, "the upload is too large: the limit is %d bytes", u.options.MaxSize)
 }
 
 // finish has the handler answer, or answers.
@@ -356,5 +372,7 @@ func (o *Options) check() error {
 	o.Expires = cmp.Or(o.Expires, DefaultExpires)
 	o.MaxActive = cmp.Or(o.MaxActive, DefaultMaxActive)
 	o.Mode = cmp.Or(o.Mode, DefaultMode)
+	o.MaxSize = cmp.Or(o.MaxSize, math.MaxInt64)
+	o.Group = cmp.Or(o.Group, &Group{})
 	return nil
 }
