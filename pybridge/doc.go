@@ -102,8 +102,7 @@
 //     (timeout.go) checks twice a second whether threads are still in the same job. Each callback counts as one, so
 //     an exception for one cannot hit the next.
 //   - environ['werkzeug.socket'] is for libraries that speak WebSocket themselves: a subclass of socket.socket that
-//     notes its first use, and only then makes the descriptor blocking, because that holds for the loop's, too.
-//     Kernel timeouts end a client that has vanished.
+//     notes its first use. The loop passes bytes between it and the connection (runtime/exchange/websocket.go).
 //   - environ is dropped after the handshake, and made again from the record on demand: an idle WebSocket costs 9 KiB
 //     with its connection (ASGI 10 to 14, uvicorn 26).
 //   - Broadcasts and groups are messages to the event loop (messages.go; sockets.go of runtime/live). The

@@ -4,8 +4,6 @@ import (
 	"net"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"fapws/runtime/conn"
 	"fapws/runtime/eventloop"
 	"fapws/runtime/http1"
@@ -51,7 +49,6 @@ type Conn struct {
 
 	state     State
 	undecided bool // the last one has to wait before its source is known or may begin
-	lent      bool // a library may still have a descriptor of it, and wait for what its client says
 	awaits    bool // it begins with TLS
 	own       bool // it is the server, which tries its application: no password is asked for
 }
@@ -148,9 +145,6 @@ func (c *Conn) tellHalf() {
 func (c *Conn) Closed() {
 	c.s.loop.Arrived(c)
 	c.setState(StateClosed)
-	if c.lent || c.first != nil && c.first.Detached {
-		unix.Shutdown(c.Fd(), unix.SHUT_RDWR)
-	}
 	if c.body != nil {
 		c.body.Drop()
 		c.body = nil

@@ -84,10 +84,9 @@ type Exchange struct {
 	Out       Response
 
 	// Of HTTP/1, where exchanges of a connection have an order, and may leave it to another protocol.
-	Safe     bool         // Request.Safe
-	Detached bool         // the source has a duplicate of the descriptor
-	tunnel   *conn.Tunnel // that its connection is, or nil
-	relay    *relay       // to an application that speaks for itself, of a client with TLS, or nil
+	Safe   bool         // Request.Safe
+	tunnel *conn.Tunnel // that its connection is, or nil
+	relay  *relay       // to an application that speaks the protocol of WebSockets by itself, or nil
 
 	// For counters and the access log.
 	began      int64          // of Recorder.Begin; 0: it is not counted
@@ -369,13 +368,9 @@ func (x *Exchange) Send(p *Part) {
 		return
 	}
 	c := x.Stream
-	if p.Taken {
-		x.Out.Status = 101
-	}
 	switch {
 	case c == nil, p.Interim && !x.takesInterim():
 		x.Release(p)
-	case p.Last && x.Detached && x.client.reattachSocket(x, p):
 	default:
 		c.Write(x, p)
 	}
@@ -449,13 +444,12 @@ func (x *Exchange) Keep() {
 }
 
 // WaitsForClient reports whether the response cannot go on before the client has read or sent something: parts may wait for the client, or
-// for earlier responses, or the rest of a body is awaited. An application with a descriptor of its own (Detached) may wait for the client at
-// any time.
+// for earlier responses, or the rest of a body is awaited.
 func (x *Exchange) WaitsForClient() bool {
 	if x.Parent != nil {
 		return !x.Recorded && x.Parent.WaitsForClient()
 	}
-	return len(x.held) > 0 || x.Stream != nil && (x.Detached || x.Out.Begun && !x.InTurn() || x.body != nil && !x.body.Paused)
+	return len(x.held) > 0 || x.Stream != nil && (x.Out.Begun && !x.InTurn() || x.body != nil && !x.body.Paused)
 }
 
 // Beside runs work on a goroutine, and then done on the loop. Until then Req stays as it is, and what follows the exchange

@@ -318,9 +318,8 @@ func (c *Conn) Read(x *Exchange) {
 // submit submits x. Behind a request for a WebSocket, later input waits for the answer: it may be frames.
 func (c *Conn) submit(x *Exchange) {
 	r := x.Req
-	x.Detached = r.Socket != 0
 	switch {
-	case r.WebSocket:
+	case r.WebSocket || r.Socket != 0:
 		c.setState(StateWaiting)
 	case c.body == nil && !x.KeepAlive:
 		c.setState(StateEnding)
@@ -374,7 +373,7 @@ func (c *Conn) readMore(x *Exchange) {
 		}
 		c.askForBody()
 	}
-	if c.Stopped() && !x.Detached && x.Takes() {
+	if c.Stopped() && x.Takes() {
 		c.resumeReading()
 	}
 }

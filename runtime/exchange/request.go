@@ -2,7 +2,6 @@ package exchange
 
 import (
 	"bytes"
-	"errors"
 	"time"
 
 	"fapws/runtime/http1"
@@ -78,21 +77,12 @@ func (s *Server) admit(x *Exchange) {
 		s.handshake(x)
 		return
 	}
-	if m.DetachSocket && q.parsed.Upgrade && wantsDetachedSocket(x) {
+	if m.DetachSocket && q.parsed.Upgrade && wantsSocket(x) {
 		if !x.InTurn() {
 			x.AwaitTurn(false)
 			return
 		}
-		var err error
-		detach := x.client.DetachSocket
-		if x.client.Transport() != nil || x.Version == http1.HTTP2 {
-			detach = x.newRelay
-		}
-		switch r.Socket, err = detach(); {
-		case errors.Is(err, ErrAhead):
-			x.Refuse(Reply{Status: 400, Text: err.Error(), Close: true})
-			return
-		case err != nil:
+		if !x.newRelay() {
 			x.Refuse(Reply{Status: 503, Fields: RetryAfter})
 			return
 		}
@@ -123,9 +113,9 @@ func (x *Exchange) ask() *Request {
 	return r
 }
 
-// wantsDetachedSocket reports whether x, whose Connection lists "upgrade", asks for a
+// wantsSocket reports whether x, whose Connection lists "upgrade", asks for a
 // WebSocket (RFC 6455 §4.1).
-func wantsDetachedSocket(x *Exchange) bool {
+func wantsSocket(x *Exchange) bool {
 	req := &x.req.parsed
 	return req.Version > http1.HTTP10 && !req.HasBody && req.Get && wantsWebSocket(x)
 }

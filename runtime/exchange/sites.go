@@ -319,7 +319,7 @@ type Mount struct {
 	WebSocket    bool      // and WebSockets: Request.WebSocket
 	Tunnels      bool      // it may pass on the connection where a WebSocket is asked for: Head.Tunnel
 	Group        string    // that each of its WebSockets joins; "": none
-	DetachSocket bool      // it is given the descriptor where a WebSocket is asked for: Request.Socket
+	DetachSocket bool      // it is given a socket where a WebSocket is asked for: Request.Socket
 
 	Unbounded bool // Prepare sets it: what answers may do so with any size before the loop knows
 

@@ -187,10 +187,9 @@ type Request struct {
 	// accepted it itself, and says so with Head.WebSocket. Fields and Subprotocol of that do not count.
 	Resumed *Resumed
 
-	// Socket, if not 0, is a duplicate of the connection's descriptor, which the
+	// Socket, if not 0, is a descriptor that leads to the client, which the
 	// handler closes, also when Submit refuses: the client asks for a WebSocket where
-	// Mount.DetachSocket, and the application may talk to it by itself (Part.Taken). Nothing is
-	// read from the connection before the exchange ends.
+	// Mount.DetachSocket, and the application may talk to it by itself (Part.Taken).
 	Socket int
 
 	// ErrorLog is the error log of this request: the number that a handler has given an error log
