@@ -1,7 +1,6 @@
 package runtime
 
 import (
-	"errors"
 	"net"
 	"runtime/debug"
 	"time"
@@ -88,33 +87,18 @@ func (l *loop) Invalidated(p cache.Pattern) {
 // appConfig returns the Config of the loop's Dispatcher.
 func (s *Server) appConfig() app.Config {
 	c := app.Config{
-		Limits:      &s.again,
-		Take:        s.handed.Take,
-		Subscribe:   s.loop.subscribers.Subscribe,
-		Waker:       &s.loop.wake.theirs,
-		Programs:    s.cfg.Programs,
-		Subrequests: s.subrequests,
+		Limits:    &s.again,
+		Take:      s.handed.Take,
+		Subscribe: s.loop.subscribers.Subscribe,
+		Waker:     &s.loop.wake.theirs,
+		Programs:  s.cfg.Programs,
+		Ask:       s.subrequest,
 	}
 	if s.cfg.Debug >= 2 {
 		c.Trace = s.loop.tracef
 	}
 	return c
 }
-
-// subrequests returns the client by which a request has the server answer others. They come in connections like those of clients,
-// so they pass all rules. These do not count as clients, have no line in the access log, and may still begin when the server
-// stops, because their request began before.
-func (s *Server) subrequests(o exchange.Origin) exchange.Subrequester {
-	return newSubrequester(o, func(fd int) error {
-		c := s.loop.sites.NewSubrequest(fd, &o)
-		if !s.loop.post(func() { s.loop.Open(c) }) {
-			return errStopped
-		}
-		return nil
-	})
-}
-
-var errStopped = errors.New("the server has stopped")
 
 // source returns what answers at a mount with a Handler. unbounded reports whether its responses may have any size before the
 // loop knows: only the handler of the application waits with one for the client of another.

@@ -3,7 +3,7 @@ package exchange
 import (
 	"context"
 	"errors"
-	"io"
+	"net/http"
 	"time"
 
 	"fapws/runtime/conn"
@@ -119,29 +119,10 @@ type Origin struct {
 	Value any    // Request.Value of what is asked for
 }
 
-// Subrequester asks the server for pages, one after the other, on behalf of one
-// request. Its methods may be called from any goroutine but the loop's, by one
-// at a time.
-type Subrequester interface {
-	// Ask makes a GET request. target is a path as seen from outside with an
-	// optional query, percent-encoded; fields are "Name: value\r\n" ... without
-	// Host, Connection and what frames a body. The answer's Body has to be read
-	// or closed before the next Ask. The error is ErrTooDeep, or that of ctx, or
-	// says that the server ends.
-	Ask(ctx context.Context, target string, fields []byte) (*Answer, error)
-
-	// Close ends it. It may be called twice.
-	Close() error
-}
-
-// Answer is the response to a subrequest.
-type Answer struct {
-	Status int
-	Reason string
-	Fields []byte // as in Head: without Content-Length and the like, Date and Server
-	Length int64  // of the body, -1 if that is not known
-	Body   io.ReadCloser
-}
+// Asker has the server itself answer a GET request on behalf of another one. target is a path as seen from outside with an optional query,
+// percent-encoded; fields are "Name: value\r\n" ... without Host, Connection and what frames a body. The Body of the response has to be
+// closed. The error is ErrTooDeep, or that of ctx, or says that the server ends.
+type Asker func(ctx context.Context, o Origin, target string, fields []byte) (*http.Response, error)
 
 // MaxDepth is how many subrequests may be inside each other.
 const MaxDepth = 10
@@ -170,7 +151,7 @@ type Request struct {
 	Size   int64          // bytes in the body
 	Traced bool           // the last field of Head is traceparent, which the server has made for this request
 	Routed bool           // Path is not that of Head: the server has rewritten it, and perhaps the query
-	Depth  int            // 0: of a client; n: of a handler (see Subrequester) that answers one of depth n-1
+	Depth  int            // 0: of a client; n: of a handler (see Asker) that answers one of depth n-1
 	Value  any            // of a request with Depth: the value from the handler that made it (Origin.Value)
 	Peer   *Peer
 
@@ -207,9 +188,9 @@ type Request struct {
 	Options string // of a program, from the handler that has handed the request over (Program); else ""
 
 	// Publish gives the loop a part of the response, with the Ticket. It is for handlers that work beside the loop, and safe for
-	// concurrent use, also after Submit has returned. So is Subrequests, which lets the request have the server itself answer others.
-	Publish     func(*Part)
-	Subrequests func(Origin) Subrequester
+	// concurrent use, also after Submit has returned. So is Ask, which lets the request have the server itself answer others.
+	Publish func(*Part)
+	Ask     Asker
 
 	// Inquire has the source behind the handler (app.Receiving) answer the request with another body, for the handler alone. It calls done
 	// on the loop, with the beginning of the answer. It is safe for concurrent use until the Last part. nil: no source is behind.

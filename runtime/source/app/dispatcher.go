@@ -88,8 +88,8 @@ type Config struct {
 	// on the event loop, when the first program is named. nil: such requests get 500.
 	Programs func() exchange.Handler
 
-	// Subrequests is for handlers that ask the server itself for pages.
-	Subrequests func(exchange.Origin) exchange.Subrequester
+	// Ask is exchange.Request.Ask.
+	Ask exchange.Asker
 
 	// Trace writes a line for debugging. nil: there is no debugging.
 	Trace func(format string, args ...any)

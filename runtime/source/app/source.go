@@ -44,7 +44,7 @@ func (s *Source) Start(x *exchange.Exchange) {
 	}
 	c.x, c.handler, c.main, c.limit = x, s.handler, s.options.Main, int64(s.options.Timeout)
 	c.peer, c.errorLog, c.traced, c.depth, c.detached = r.Peer, r.ErrorLog, r.Traced, uint8(r.Depth), r.Socket != 0
-	r.Ticket, r.Publish, r.Subrequests = c.ticket, d.publish, d.cfg.Subrequests
+	r.Ticket, r.Publish, r.Ask = c.ticket, d.publish, d.cfg.Ask
 	if d.cfg.Trace != nil {
 		d.cfg.Trace("exchange %d goes to the application", c.ticket)
 	}
@@ -221,20 +221,20 @@ func (c *call) handToProgram(p *exchange.Part, parsed *http1.Request) {
 		d.programs = d.cfg.Programs()
 	}
 	again := exchange.Request{
-		Ticket:      c.ticket,
-		Head:        p.Head.Request,
-		Parsed:      parsed,
-		Path:        p.Head.StaticPath,
-		Script:      p.Head.StaticScript,
-		Body:        p.Body,
-		Spool:       -1,
-		Size:        int64(len(p.Body)),
-		Peer:        c.peer,
-		Options:     string(p.Head.Static),
-		ErrorLog:    c.errorLog,
-		Traced:      c.traced,
-		Publish:     d.publish,
-		Subrequests: d.cfg.Subrequests,
+		Ticket:   c.ticket,
+		Head:     p.Head.Request,
+		Parsed:   parsed,
+		Path:     p.Head.StaticPath,
+		Script:   p.Head.StaticScript,
+		Body:     p.Body,
+		Spool:    -1,
+		Size:     int64(len(p.Body)),
+		Peer:     c.peer,
+		Options:  string(p.Head.Static),
+		ErrorLog: c.errorLog,
+		Traced:   c.traced,
+		Publish:  d.publish,
+		Ask:      d.cfg.Ask,
 	}
 	var err error
 	if p.File >= 0 {
