@@ -16,6 +16,7 @@ import (
 
 	"fapws/runtime/auth"
 	"fapws/runtime/exchange"
+	"fapws/runtime/logfile"
 	"fapws/runtime/system"
 )
 
@@ -46,7 +47,7 @@ func mustAuth(t testing.TB) *auth.Basic {
 func TestLoginHalfClosed(t *testing.T) {
 	t.Parallel()
 	var answered atomic.Int32
-	cfg := Config{Sites: exchange.Config{Answered: func(*exchange.RequestSummary) { answered.Add(1) }}}
+	cfg := Config{Sites: exchange.Config{Answered: func(*logfile.Entry) { answered.Add(1) }}}
 	s := start(t, patient(cfg), &instant{}, exchange.Mount{Prefix: "/", Rules: mustRules(t, exchange.Rules{Access: mustAuth(t)})})
 	for i := range 200 {
 		c := s.dial(t)

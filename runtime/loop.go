@@ -133,7 +133,7 @@ func (l *loop) Open(c *exchange.Conn) {
 	if l.debug >= 1 {
 		l.tracef("%s connected, %d open", c, l.live.Load())
 	}
-	if l.sites.Draining() && (!c.Subrequest() || l.shut) {
+	if l.sites.End == exchange.Draining && (!c.Subrequest() || l.shut) {
 		c.Close("the server is shutting down")
 	}
 }
@@ -191,39 +191,28 @@ func (l *loop) tracef(format string, args ...any) {
 // more listeners may follow with Accept, and other sites with Replace. The error, of one line, is about the folders of
 // Config.SendfileRoots and AccelRoots, or about names of sites.
 func (s *Server) Serve(listeners []*conn.Listener, all []exchange.Site, h app.Interpreter) error {
-	wait, err := s.use(all, h, nil)
-	if err != nil {
-		return err
+	err := s.Replace(all, h, nil)
+	if err == nil {
+		for _, ln := range listeners {
+			s.Accept(ln)
+		}
 	}
-	for _, ln := range listeners { // behind the sites: the loop keeps the order
-		s.Accept(ln)
-	}
-	wait()
-	return nil
+	return err
 }
 
 // Replace has other sites, with their handler, answer from now on, also the requests that wait (exchange.Mount.Pending). What was
 // begun before is finished as it was begun; unused is called, on a goroutine, when nothing of that is left. Call it after Serve,
 // when an earlier call has returned, and not on the loop. The error is as of Serve.
 func (s *Server) Replace(all []exchange.Site, h app.Interpreter, unused func()) error {
-	wait, err := s.use(all, h, unused)
-	if err == nil {
-		wait()
-	}
-	return err
-}
-
-// use has the sites answer; wait returns when they do.
-func (s *Server) use(all []exchange.Site, h app.Interpreter, unused func()) (wait func(), err error) {
 	handed := new(static.Handed)
 	if err := handed.Open(s.cfg.SendfileRoots, s.cfg.AccelRoots, s.cfg.Private); err != nil {
-		return nil, err
+		return err
 	}
 	table, err := s.loop.sites.Prepare(all, h, s.source)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return s.order(func() {
+	s.do(func() {
 		l := s.loop
 		s.handed = handed
 		l.app.Configure(s.appConfig())
@@ -232,7 +221,8 @@ func (s *Server) use(all []exchange.Site, h app.Interpreter, unused func()) (wai
 		l.limited.Store(limited || l.limited.Load())
 		l.app.Serve(h, limited)
 		l.unused = unused
-	}), nil
+	})
+	return nil
 }
 
 // GiveUp answers the requests that wait (exchange.Mount.Pending) with 503, and those that would: what they wait for does not come. It

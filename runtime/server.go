@@ -13,6 +13,7 @@ import (
 
 	"fapws/runtime/conn"
 	"fapws/runtime/eventloop"
+	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/logfile"
 	"fapws/runtime/metrics"
@@ -150,18 +151,14 @@ func (s *Server) Ping(ctx context.Context) error {
 }
 
 // do runs f on the loop and waits for its end. Once the loop has ended, do does nothing.
-func (s *Server) do(f func()) { s.order(f)() }
-
-// order runs f on the loop, and wait returns when f has ended. Once the loop has ended, both do nothing.
-func (s *Server) order(f func()) (wait func()) {
+func (s *Server) do(f func()) {
 	done := make(chan struct{})
-	if !s.loop.post(func() {
+	if s.loop.post(func() {
 		defer close(done)
 		f()
 	}) {
-		return func() {}
+		<-done
 	}
-	return func() { <-done }
 }
 
 // EnrolOwn serves the connection nc, which it owns from now on, as if it had been accepted, even beyond Config.MaxClients. It is a
@@ -182,15 +179,15 @@ func (s *Server) EnrolOwn(nc net.Conn) error {
 
 // Discourage makes responses say that their connection closes ("Connection: close", or GOAWAY), so that clients change to other servers
 // before Shutdown. The server serves as before. It is safe for concurrent use.
-func (s *Server) Discourage() { s.loop.post(s.loop.sites.Discourage) }
+func (s *Server) Discourage() {
+	s.loop.post(func() { s.loop.sites.End = max(s.loop.sites.End, exchange.Discouraged) })
+}
 
 // Shutdown stops accepting, lets the requests that have arrived be answered
 // until ctx ends, then closes what is left and returns ctx's error. The loop
 // goes on for Do; Close ends it.
 func (s *Server) Shutdown(ctx context.Context) error {
-	s.StopAccepting()
-	s.loop.post(s.loop.drain)
-	return s.awaitEnd(ctx)
+	return s.end(ctx, s.loop.drain)
 }
 
 // Retire is Shutdown for a server whose listening sockets another process goes
@@ -198,14 +195,14 @@ func (s *Server) Shutdown(ctx context.Context) error {
 // idle ones are closed with the answer to their next request, or when none has
 // come for idle.
 func (s *Server) Retire(ctx context.Context, idle time.Duration) error {
-	s.StopAccepting()
-	s.loop.post(func() { s.loop.retire(idle) })
-	return s.awaitEnd(ctx)
+	return s.end(ctx, func() { s.loop.leave(exchange.Leaving, idle) })
 }
 
-// awaitEnd waits until all connections have closed by themselves or, when ctx
+// end stops accepting, has the loop begin the end, and waits until all connections have closed by themselves or, when ctx
 // ends, closes them.
-func (s *Server) awaitEnd(ctx context.Context) error {
+func (s *Server) end(ctx context.Context, begin func()) error {
+	s.StopAccepting()
+	s.loop.post(begin)
 	select {
 	case <-s.loop.drained:
 		return nil
@@ -310,37 +307,28 @@ func (l *loop) makeRoom(v conn.Verdict) {
 	l.secure.Trim()
 	l.sockets.Trim()
 	l.timer.Reset(quietAfter)
-	l.gone = l.sites.Leaving() // tellEnd follows at the end of the batch, when the application knows of it
+	l.gone = l.sites.End >= exchange.Leaving // tellEnd follows at the end of the batch, when the application knows of it
 }
 
 // drain begins the end: idle connections close, the others after their
 // response.
-func (l *loop) drain() {
-	if l.sites.Draining() {
+func (l *loop) drain() { l.leave(exchange.Draining, 0) }
+
+// leave begins the end, unless that has come so far. If it is Leaving, a connection may be idle for so long: a
+// client that sends a request just now must not find it closed. The last connection notes that the end has come.
+func (l *loop) leave(end exchange.Ending, idle time.Duration) {
+	if l.sites.End >= end {
 		return
 	}
-	l.sites.Drain()
-	l.leave(false)
-	l.subscribers.Drain()
-}
-
-// retire begins a quiet end, when no connection comes any more: each one stays
-// until its next request is answered, or until it was idle for so long. A
-// client that sends a request just now must not find the connection closed.
-func (l *loop) retire(idle time.Duration) {
-	if l.sites.Leaving() {
-		return
+	l.sites.End = end
+	retires := end == exchange.Leaving
+	if retires {
+		l.sites.Config.KeepAlive = min(l.sites.Config.KeepAlive, idle)
 	}
-	l.sites.Retire(idle)
-	l.leave(true)
-	l.subscribers.Retire()
-}
-
-// leave tells connections of the end, whose last one notes that it has come.
-func (l *loop) leave(retires bool) {
 	l.sockets.Drain(retires)
 	l.conns.Drain(retires)
 	l.gone = l.live.Load() == 0
+	l.subscribers.Drain(retires)
 }
 
 // closeAll drains, and closes what that leaves.

@@ -210,7 +210,7 @@ func (c *Conn) deadline() int64 {
 		return s.Set.Now + int64(halfTimeout) // a transfer
 	case c.state == StateNew || c.state == StateHead:
 		limit := int64(s.Config.HeadTimeout)
-		if s.end >= leaving && c.state == StateNew {
+		if s.End >= Leaving && c.state == StateNew {
 			limit = min(limit, int64(s.Config.KeepAlive))
 		}
 		return c.Stamp + tick + limit // a stamp is up to a tick old

@@ -133,7 +133,7 @@ func (s *Server) writeLine(e *logfile.Record, overridden bool) {
 		s.tracef("%s %q %d, %d bytes, %v", e.Client, e.RequestLine, e.Status, e.BytesSent, e.Duration.Round(time.Microsecond))
 	}
 	if s.Config.Answered != nil && !overridden {
-		s.Config.Answered(&RequestSummary{Line: e.RequestLine, Status: e.Status, Bytes: e.BytesSent, Took: e.Duration})
+		s.Config.Answered(&e.Entry)
 	}
 	e.End()
 }
@@ -150,15 +150,6 @@ func (s *Server) logClient(x *Exchange, level logfile.Level, format string, args
 // clientText is how the error log calls the client.
 func (x *Exchange) clientText() string {
 	return cmp.Or(cmp.Or(x.from, x.client.direct()).String(), x.client.String())
-}
-
-// RequestSummary is a request with what became of it. It lives until the function
-// that gets it returns.
-type RequestSummary struct {
-	Line   []byte // request line as received; empty if that was none
-	Status int    // 499: the client left before
-	Bytes  int64  // of the body
-	Took   time.Duration
 }
 
 // RecordOf returns the record of a request from another process, for the log of its site; nil if nothing is logged.

@@ -55,7 +55,7 @@ func (c *Conn) transmit(x *Exchange, p *Part) {
 	}
 	c.Use()
 	if p.First {
-		s.Set.Buf = x.AppendHeadOf(s.Set.Buf, p, x.KeepAlive && !(s.end >= discouraging && x.Next == nil))
+		s.Set.Buf = x.AppendHeadOf(s.Set.Buf, p, x.KeepAlive && !(s.End >= Discouraged && x.Next == nil))
 	}
 	body, count, broken := x.Take(p)
 	var tail []byte
@@ -163,7 +163,7 @@ func (c *Conn) Replace(x, y *Exchange, closes bool) {
 		c.swap(x, y)
 		return
 	}
-	x.KeepAlive = x.KeepAlive && !closes && c.s.end < leaving
+	x.KeepAlive = x.KeepAlive && !closes && c.s.End < Leaving
 	if !x.KeepAlive {
 		// The client may be sending bytes that are not read: see conn.Conn.Finish.
 		c.Linger = c.Linger || closes
@@ -229,12 +229,12 @@ func (c *Conn) Room(ended bool) {
 	}
 	s := c.s
 	switch {
-	case c.state == StateReady && s.end < draining && !c.Half: // the usual case
-	case c.Busy() || c.Gathers() || c.WaitsForAgain() && s.end < draining:
-	case s.end == draining && (c.state == StateReady || c.state == StateWaiting):
+	case c.state == StateReady && s.End < Draining && !c.Half: // the usual case
+	case c.Busy() || c.Gathers() || c.WaitsForAgain() && s.End < Draining:
+	case s.End == Draining && (c.state == StateReady || c.state == StateWaiting):
 		c.setState(StateEnding) // its head, sent before, said that it stays open
 		c.Finish()
-	case s.end == draining && c.skipping():
+	case s.End == Draining && c.skipping():
 		c.endSkip()
 	case c.state == StateEnding:
 		c.Finish()

@@ -97,7 +97,7 @@ func rulesOf(s *Site, m *Mount) *rules {
 
 // merged returns rulesOf for requests over HTTPS alone, or for all others.
 func merged(s *Site, m *Mount, secure bool) *rules {
-	out := &rules{site: s, timeout: s.Timeout, maxBody: s.MaxBodySize}
+	out := &rules{site: s}
 	var edits Edits
 	all := []*Rules{s.Rules}
 	if m != nil {

@@ -81,9 +81,9 @@ type Config struct {
 	Trace bool
 
 	// Answered is called on the loop for each request that has been answered,
-	// but not with an override page, for a log that is read while it is written. nil: it
-	// is not called.
-	Answered func(*RequestSummary)
+	// but not with an override page, for a log that is read while it is written. The entry lives
+	// until it returns. nil: it is not called.
+	Answered func(*logfile.Entry)
 
 	// AccessLog gets a line per request. nil: none, which costs nothing.
 	AccessLog *logfile.AccessLog
@@ -116,7 +116,7 @@ type Server struct {
 
 	former int    // exchanges that have begun before the last Use
 	gaveUp bool   // GiveUp was called
-	end    ending // how far the server has come to its end
+	End    Ending // conn.Set.Drain has to follow when it becomes Leaving or Draining
 
 	spoolWarnings logfile.Seldom
 	unannounced   logfile.Seldom // lines about proxies that send no header of the PROXY protocol
@@ -157,36 +157,15 @@ func (s *Server) Configure(cfg Config) {
 	s.timed = cfg.AccessLog != nil || cfg.Answered != nil || s.Set.Debug > 0 || s.table.logged
 }
 
-// ending is how far a server has come to its end.
-type ending uint8
+// Ending is how far a server has come to its end.
+type Ending uint8
 
 const (
-	serving      ending = iota
-	discouraging        // responses say that their connection closes
-	leaving             // and no connection comes any more
-	draining            // and connections close that wait for nothing
+	Serving     Ending = iota
+	Discouraged        // clients should change to other servers: responses say that their connection closes
+	Leaving            // and no connection comes any more: each one stays until its next request is answered, or until it was idle for too long
+	Draining           // and connections close when they have answered the requests that have arrived
 )
-
-// Discourage is called when clients should change to other servers. Connections still come.
-func (s *Server) Discourage() { s.end = max(s.end, discouraging) }
-
-// Retire is called when no connection comes any more: each one stays until its next request is answered, or until it was idle for so
-// long. conn.Set.Drain has to follow.
-func (s *Server) Retire(idle time.Duration) {
-	s.end = max(s.end, leaving)
-	s.Config.KeepAlive = min(s.Config.KeepAlive, idle)
-}
-
-// Drain is called when the server stops: connections close when they have answered the requests that have arrived. conn.Set.Drain has
-// to follow.
-func (s *Server) Drain() { s.end = draining }
-
-// Closes reports whether Discourage, Retire or Drain was called: responses say that their connection closes.
-func (s *Server) Closes() bool { return s.end >= discouraging }
-
-// Leaving reports whether Retire or Drain was called, Draining whether Drain was.
-func (s *Server) Leaving() bool  { return s.end >= leaving }
-func (s *Server) Draining() bool { return s.end == draining }
 
 // Prepare copies sites, and makes the table that decides between them. In the copy, mounts without anything that answers have h, and
 // source makes the sources of handlers. unbounded reports whether a source may answer with any size before the loop knows. The error is one
@@ -266,11 +245,6 @@ type Site struct {
 	// ErrorLogNumber is Request.ErrorLog of its requests: the same log, as
 	// handlers know it.
 	ErrorLogNumber int
-
-	// MaxBodySize and Timeout are as in Config. 0: those of Config. Timeout below
-	// zero: none.
-	MaxBodySize int64
-	Timeout     time.Duration
 
 	name   string         // for logs: the first of Names that is no pattern, or ""
 	rules  *rules         // where no mount fits

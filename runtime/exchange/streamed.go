@@ -113,7 +113,7 @@ func (c *Conn) giveUpBody(x *Exchange) {
 	if c.body == nil || c.body.X != x {
 		return
 	}
-	if b := c.body; b.chunked || b.Expects || b.missing > MaxSkip || !x.KeepAlive || c.s.end >= leaving {
+	if b := c.body; b.chunked || b.Expects || b.missing > MaxSkip || !x.KeepAlive || c.s.End >= Leaving {
 		c.cutBody(x)
 	} else {
 		b.X, x.body = nil, nil

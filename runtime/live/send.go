@@ -186,24 +186,16 @@ func (s *Subscribers) all(yield func(*StreamSubscriber) bool) {
 	}
 }
 
-// Drain ends all subscribers, as their streams end, and those that come later. Published events are sent before.
-func (s *Subscribers) Drain() {
-	s.retiring, s.ending = true, true
-	s.Finish()
-	for p := range s.all {
-		s.finish(p)
-	}
-}
-
-// Retire is Drain, but with Config.HandOver subscribers that can be handed over stay until Export has seen to them.
-func (s *Subscribers) Retire() {
-	s.retiring = true
-	if !s.stay {
-		s.Drain()
-		return
+// Drain ends all subscribers, as their streams end, and those that come later. Published events are sent before. With
+// retire and Config.HandOver, subscribers that can be handed over stay until Export has seen to them.
+func (s *Subscribers) Drain(retire bool) {
+	stay := retire && s.stay
+	s.retiring, s.ending = true, s.ending || !stay
+	if !stay {
+		s.Finish()
 	}
 	for p := range s.all {
-		if !p.movable() {
+		if !stay || !p.movable() {
 			s.finish(p)
 		}
 	}
