@@ -215,19 +215,15 @@ func AddressOf(text string) net.Addr {
 func (s *Server) findSocket(x *Exchange, group string) bool {
 	q := x.req
 	s.route(x)
-	for {
-		s.settleRules(x)
-		switch q.Outcome {
-		case route.Found:
-			return q.mount.WebSocket && q.mount.Group == group && q.parsed.UpgradeTo.Len > 0
-		case route.NeedsLookup:
-			q.Skip()
-		case route.NeedsPassword:
+	for q.Outcome == route.NeedsLookup || q.Outcome == route.NeedsPassword {
+		if q.Outcome == route.NeedsPassword {
 			q.Admit()
-		default:
-			return false
+		} else {
+			q.Skip()
 		}
 	}
+	s.settleRules(x)
+	return q.Outcome == route.Found && q.mount.WebSocket && q.mount.Group == group && q.parsed.UpgradeTo.Len > 0
 }
 
 // Where Mount.Tunnels, a handler may answer a request for a WebSocket with a connection to an upstream

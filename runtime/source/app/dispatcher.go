@@ -104,7 +104,7 @@ type Dispatcher struct {
 	main     Interpreter          // the one of Serve; nil: none
 	app      Application          // main, if it is one
 	used     int64                // conn.Set.Now when a call of main has ended last
-	programs exchange.Handler     // that Config.Programs has returned; nil: no program was named yet
+	programs *Source              // of Config.Programs; nil: no program was named yet
 	publish  func(*exchange.Part) // exchange.Request.Publish
 	attended chan struct{}        // calls Attend
 
