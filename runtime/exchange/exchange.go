@@ -413,9 +413,6 @@ func (x *Exchange) TakeTurn() (p *Part, ok bool) {
 	switch {
 	case len(x.held) > 0:
 		p := x.unhold()
-		if len(x.held) == 0 {
-			x.Source.OnRoom(x)
-		}
 		return &p, true
 	case x.awaitsTurn:
 		x.awaitsTurn = false
@@ -423,13 +420,6 @@ func (x *Exchange) TakeTurn() (p *Part, ok bool) {
 		return nil, true
 	}
 	return nil, false
-}
-
-// HasRoom tells the source of x that all that had to wait was written, unless parts are held.
-func (x *Exchange) HasRoom() {
-	if len(x.held) == 0 && x.Source != nil {
-		x.Source.OnRoom(x)
-	}
 }
 
 // Keep has Req stay as it is until the exchange ends.

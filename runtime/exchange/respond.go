@@ -224,10 +224,14 @@ func (c *Conn) sendFile(x *Exchange, p *Part, body []byte, count int64, tail []b
 
 // Room implements conn.Protocol: it sends output that had to wait for a transfer, and closes c if its last response is out.
 func (c *Conn) Room(ended bool) {
-	if ended {
-		c.afterTransfer()
-	}
 	s := c.s
+	if ended {
+		c.Stamp = s.Set.Now
+		c.advance()
+		if c.state == StateWaiting && !c.waits() {
+			c.queue()
+		}
+	}
 	switch {
 	case c.state == StateReady && s.End < Draining && !c.Half: // the usual case
 	case c.Busy() || c.Gathers() || c.WaitsForAgain() && s.End < Draining:
@@ -240,18 +244,6 @@ func (c *Conn) Room(ended bool) {
 		c.Finish()
 	case c.Half && c.reading():
 		c.Close("the client has shut down its side")
-	}
-}
-
-// afterTransfer sends output that had to wait for a transfer.
-func (c *Conn) afterTransfer() {
-	c.Stamp = c.s.Set.Now
-	if c.first != nil {
-		c.first.HasRoom()
-	}
-	c.advance()
-	if c.state == StateWaiting && !c.waits() {
-		c.queue()
 	}
 }
 

@@ -21,9 +21,6 @@ type Source interface {
 	// beyond InputWindow that the source has not given back by OpCredit is not read from the client.
 	Input(x *Exchange, in Input)
 
-	// OnRoom is called when all of x that had to wait has been written to its client.
-	OnRoom(x *Exchange)
-
 	// OnGone is called when nothing of the response is wanted any more, unless its last part was sent before. The source
 	// still sends the last part, at once or later.
 	OnGone(x *Exchange)
@@ -46,9 +43,6 @@ func (Memory) Start(*Exchange) {}
 
 // Input implements Source.
 func (Memory) Input(*Exchange, Input) {}
-
-// OnRoom implements Source.
-func (Memory) OnRoom(*Exchange) {}
 
 // OnGone implements Source.
 func (Memory) OnGone(*Exchange) {}

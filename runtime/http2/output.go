@@ -257,7 +257,6 @@ func (st *stream) written() {
 	st.endPart()
 	st.partWritten(x, &part, st.broken)
 	if st.x == x {
-		x.HasRoom()
 		st.advance()
 	}
 }

@@ -3,6 +3,7 @@ package app
 import (
 	"time"
 
+	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
 )
 
@@ -124,9 +125,6 @@ func (c *call) Start(*exchange.Exchange) {
 		c.resume()
 	}
 }
-
-// OnRoom implements exchange.Source: the time of the next part begins.
-func (c *call) OnRoom(*exchange.Exchange) { c.restart() }
 
 // OnGone implements exchange.Source: it cancels the call.
 func (c *call) OnGone(x *exchange.Exchange) {
@@ -257,7 +255,11 @@ func (d *Dispatcher) Tick() {
 	}
 	now := d.set.Now
 	for _, c := range d.calls {
-		if c.owed && c.limit > 0 && now-c.since >= c.limit && !c.waitsForClient() {
+		switch {
+		case !c.owed || c.limit == 0:
+		case c.waitsForClient():
+			c.since = now + eventloop.Tick // or sooner: this is the time of its client
+		case now-c.since >= c.limit:
 			c.overdue(time.Duration(now - c.since))
 		}
 	}

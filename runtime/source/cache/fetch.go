@@ -274,9 +274,6 @@ func (f *fetch) Reply(r exchange.Reply) {
 // Start implements exchange.Source, for the client: its turn has come.
 func (f *fetch) Start(*exchange.Exchange) { f.origin.TakeTurn() }
 
-// OnRoom implements exchange.Source, for the client.
-func (f *fetch) OnRoom(*exchange.Exchange) { f.origin.Source.OnRoom(&f.origin) }
-
 // OnGone implements exchange.Source, for the client. The fetch goes on if others wait for the page.
 func (f *fetch) OnGone(x *exchange.Exchange) {
 	f.origin.Parent = nil
