@@ -122,9 +122,6 @@ func (s *Server) settleRules(x *Exchange) {
 		q.mount = &site.Table[q.Mount]
 		x.rules, x.counts = q.mount.rules, q.mount.counts
 	}
-	if x.rules.secure != nil && x.from.Scheme == "https" {
-		x.rules = x.rules.secure
-	}
 	if q.mount != nil && q.mount.Asks {
 		x.MaxBody = -1
 		return

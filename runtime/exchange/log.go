@@ -40,15 +40,6 @@ func (s *Server) record() *logfile.Record {
 	return e
 }
 
-// edits returns changes of the head of the response to x.
-func (x *Exchange) edits() Edits {
-	edits := x.rules.headers
-	if x.renewal != nil {
-		edits = append(edits[:len(edits):len(edits)], x.renewal)
-	}
-	return edits
-}
-
 // Upgrade is called before the first part of x is sent. It reports whether it has taken the part, which gives the connection to another
 // protocol.
 func (x *Exchange) Upgrade(p *Part) (taken bool) {

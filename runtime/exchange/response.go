@@ -91,7 +91,14 @@ type Heads struct {
 func (x *Exchange) AppendHead(dst []byte, r *http1.Response) []byte {
 	h, before := &x.s.Heads, len(dst)
 	if len(x.rules.headers) > 0 || x.renewal != nil {
-		h.edited = x.edits().Apply(h.edited, r)
+		edits := x.rules.headers
+		if x.from.Scheme != "https" {
+			edits = edits[:x.rules.plain]
+		}
+		if x.renewal != nil {
+			edits = append(edits[:len(edits):len(edits)], x.renewal)
+		}
+		h.edited = edits.Apply(h.edited, r)
 	}
 	dst = h.Template.AppendHead(dst, r)
 	if x.Record != nil {

@@ -70,13 +70,12 @@ func NewRules(r Rules) (_ *Rules, err error) {
 type rules struct {
 	site    *Site
 	headers Edits         // the site's first
+	plain   int           // how many of them are not only for requests over HTTPS
 	guard   route.Guard   // what package route has to know
 	access  Access        // nil: everybody may have it
 	local   bool          // clients on this machine need no session
 	timeout time.Duration // 0: that of Config
 	maxBody int64         // 0: that of Config
-
-	secure *rules // in their place for requests over HTTPS; nil: the same
 }
 
 // noRules are those of an exchange that is for no site, or not yet.
@@ -88,17 +87,8 @@ var onlyForUser, _ = NewEdit(nil, []Field{{Name: "Cache-Control", Value: "privat
 
 // rulesOf returns what holds for mount m of site s, or, where m is nil, for requests that no mount fits.
 func rulesOf(s *Site, m *Mount) *rules {
-	out, secure := merged(s, m, false), merged(s, m, true)
-	if len(secure.headers) > len(out.headers) {
-		out.secure = secure
-	}
-	return out
-}
-
-// merged returns rulesOf for requests over HTTPS alone, or for all others.
-func merged(s *Site, m *Mount, secure bool) *rules {
 	out := &rules{site: s}
-	var edits Edits
+	var secure Edits
 	all := []*Rules{s.Rules}
 	if m != nil {
 		all = append(all, m.Rules)
@@ -110,8 +100,8 @@ func merged(s *Site, m *Mount, secure bool) *rules {
 		if r.edit != nil {
 			out.headers = append(out.headers, r.edit)
 		}
-		if secure && r.editSecure != nil {
-			edits = append(edits, r.editSecure)
+		if r.editSecure != nil {
+			secure = append(secure, r.editSecure)
 		}
 		if len(r.Allow)+len(r.Deny) > 0 {
 			out.guard.Allow, out.guard.Deny = r.Allow, r.Deny
@@ -132,9 +122,13 @@ func merged(s *Site, m *Mount, secure bool) *rules {
 			out.maxBody = r.MaxBodySize
 		}
 	}
-	out.headers = append(out.headers, edits...)
 	if m != nil {
 		m.adapt(out)
+	}
+	out.plain = len(out.headers)
+	out.headers = append(out.headers, secure...)
+	if m != nil && m.OwnPolicy { // pages of the server work only with their own
+		out.headers = out.headers.Without("Content-Security-Policy", "Referrer-Policy")
 	}
 	out.guard.Password = out.access != nil
 	return out
@@ -154,9 +148,6 @@ func (m *Mount) adapt(r *rules) {
 	if r.access != nil && r.access.By() == Form {
 		r.local = m.LocalWithoutLogin
 		r.headers = append(r.headers, onlyForUser)
-	}
-	if m.OwnPolicy { // pages of the server work only with their own
-		r.headers = r.headers.Without("Content-Security-Policy", "Referrer-Policy")
 	}
 }
 
