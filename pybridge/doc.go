@@ -65,7 +65,7 @@
 //     one, so this was a wake-up for each request (Flask: 83 µs, without it 66).
 //
 // Inline, queued records run in turns of 250 µs to 2 ms (core_inline.c). A chunk of an iterator must not wait for the next
-// one, and the thread that would send it is in the handler; a goroutine sends it meanwhile (app.Application; 302 µs
+// one, and the thread that would send it is in the handler; a goroutine sends it meanwhile (app.Interpreter; 302 µs
 // of CPU became 37 for ./build.sh bench generator). write() is in the middle of a handler, so it calls the loop,
 // which sends finished parts and starts no handler (Waker.SendNow): the only call from C to Go. With its send(2) it
 // costs 3 µs for each write().

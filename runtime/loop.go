@@ -30,7 +30,6 @@ const serverName = "fapws"
 type loop struct {
 	s     *Server
 	cfg   *Config
-	debug int
 	paced bool // TCP connections are, unless we say otherwise: see conn.Paces
 
 	conns     conn.Set // all of them, with the clock and the output that is gathered
@@ -130,8 +129,8 @@ func (l *loop) Open(c *exchange.Conn) {
 	l.accepting.Opened(c.Counts)
 	c.Stamp = l.now()
 	c.Schedule()
-	if l.debug >= 1 {
-		l.tracef("%s connected, %d open", c, l.live.Load())
+	if l.conns.Debug >= 1 {
+		l.conns.Log(logfile.Debug, "%s connected, %d open", c, l.live.Load())
 	}
 	if l.sites.End == exchange.Draining && (!c.Subrequest() || l.shut) {
 		c.Close("the server is shutting down")
@@ -178,10 +177,6 @@ func (l *loop) Flush() {
 		l.counts.Turn()
 	}
 	l.conns.Flush()
-}
-
-func (l *loop) tracef(format string, args ...any) {
-	l.s.log(logfile.Debug, fmt.Sprintf(format, args...))
 }
 
 // Serve starts to accept connections on the listeners, which it owns from now
@@ -267,9 +262,7 @@ func (w *wake) close() {
 
 // woken sends the parts that the application has finished, before new requests are read and before a tick looks at the time.
 func (l *loop) woken() {
-	if l.debug >= 2 {
-		l.tracef("woken by the application")
-	}
+	l.conns.Tracef("woken by the application")
 	l.app.Due = true
 	l.flushBatch()
 }

@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"cmp"
 	"net"
 	"runtime/debug"
 	"time"
@@ -86,7 +87,7 @@ func (l *loop) Invalidated(p cache.Pattern) {
 
 // appConfig returns the Config of the loop's Dispatcher.
 func (s *Server) appConfig() app.Config {
-	c := app.Config{
+	return app.Config{
 		Limits:    &s.again,
 		Take:      s.handed.Take,
 		Subscribe: s.loop.subscribers.Subscribe,
@@ -94,23 +95,16 @@ func (s *Server) appConfig() app.Config {
 		Programs:  s.cfg.Programs,
 		Ask:       s.subrequest,
 	}
-	if s.cfg.Debug >= 2 {
-		c.Trace = s.loop.tracef
-	}
-	return c
 }
 
 // source returns what answers at a mount with a Handler. unbounded reports whether its responses may have any size before the
 // loop knows: only the handler of the application waits with one for the client of another.
 func (s *Server) source(m *exchange.Mount) (source exchange.Source, unbounded bool) {
-	o := app.Options{Timeout: s.cfg.Timeout}
-	if own := m.Timeout(); own != 0 {
-		o.Timeout = own
-	}
-	if o.Timeout = max(o.Timeout, 0); m.Asks && m.Receives == nil {
+	o := app.Options{Timeout: max(0, cmp.Or(m.Timeout(), s.cfg.Timeout))}
+	if m.Asks && m.Receives == nil {
 		o.Timeout = 0
 	}
-	_, o.Main = m.Handler.(app.Application)
+	_, o.Main = m.Handler.(app.Interpreter)
 	if s.cfg.Accept.Concurrency > 0 {
 		o.Occupies = m.Occupies
 	}
@@ -130,8 +124,8 @@ func (l *loop) Arrived(c *exchange.Conn) {
 }
 
 func (l *loop) Gone(c *exchange.Conn) {
-	if l.debug >= 1 {
-		l.tracef("%s disconnected, %d open", c, l.live.Load()-1)
+	if l.conns.Debug >= 1 {
+		l.conns.Log(logfile.Debug, "%s disconnected, %d open", c, l.live.Load()-1)
 	}
 	l.makeRoom(c.Counts)
 }

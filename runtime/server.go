@@ -107,7 +107,6 @@ func (s *Server) configure(cfg Config) {
 	if s.again = s.cfg.Sites.Limits; s.cfg.Sites.Trace {
 		s.again = s.again.Plus(1, http1.TraceLineLen)
 	}
-	s.loop.debug = s.cfg.Debug
 	s.loop.conns.Debug, s.loop.conns.WriteTimeout, s.loop.conns.Unsent.Max = s.cfg.Debug, s.cfg.WriteTimeout, s.cfg.MaxUnsent
 	s.loop.accepting.Configure(s.cfg.Accept)
 	s.loop.sites.Configure(s.cfg.Sites)

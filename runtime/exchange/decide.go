@@ -2,7 +2,6 @@ package exchange
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"fapws/runtime/conn"
@@ -194,7 +193,7 @@ func (s *Server) skipsFileMount(x *Exchange) bool {
 	if q.parsed.HasBody || !q.parsed.Get && !q.parsed.Head {
 		return true
 	}
-	return slices.Contains(q.missed, q.mount) || q.mount.missing.has(q.Path[q.Script:], s.Set.Now)
+	return q.mount.missing.has(q.Path[q.Script:], s.Set.Now)
 }
 
 // While an application loads, its mounts are Pending: what the configuration says of them holds already (who may ask, passwords,

@@ -254,7 +254,6 @@ func (x *Exchange) GoOn() {
 	s, q := x.s, x.req
 	x.phase = deciding
 	if !q.Of(s.table.route) { // it was made before Use
-		q.missed = nil
 		s.route(x)
 	}
 	s.decide(x)
@@ -576,7 +575,6 @@ func (x *Exchange) Decline(index string) bool {
 		return false
 	case index == "":
 		q.mount.missing.add(q.Path[q.Script:], s.Set.Now)
-		q.missed = append(q.missed, q.mount)
 		q.Skip()
 	case q.index != "":
 		return false

@@ -22,8 +22,7 @@ type request struct {
 	time    time.Time // when its head had arrived, if Server.timed
 	earlier uint32    // requests of its connection before it, as far as they are logged
 
-	missed []*Mount // whose files have nothing for it
-	index  string   // it is for a directory that has this for its index, which is not a plain file
+	index string // it is for a directory that has this for its index, which is not a plain file
 
 	handed Request // as a source gets it: see ask
 
@@ -41,7 +40,7 @@ func newRequest() *request {
 
 // reset makes q ready for another request. Slices keep their memory.
 func (q *request) reset() {
-	q.mount, q.missed, q.index = nil, q.missed[:0], ""
+	q.mount, q.index = nil, ""
 	// One by one: a literal would be made elsewhere and then copied.
 	q.handed = Request{}
 	q.handed.Parsed, q.handed.Spool = &q.parsed, -1

@@ -146,9 +146,7 @@ func (c *call) OnGone(x *exchange.Exchange) {
 
 // cancel tells the handler that its response is not wanted. took is as for Handler.Cancel.
 func (c *call) cancel(took time.Duration) {
-	if c.d.cfg.Trace != nil {
-		c.d.cfg.Trace("exchange %d is cancelled", c.ticket)
-	}
+	c.d.set.Tracef("exchange %d is cancelled", c.ticket)
 	c.handler.Cancel(c.ticket, took)
 	c.d.Due = true // an inline handler closes its iterators in Flush
 }

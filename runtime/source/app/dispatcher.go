@@ -11,7 +11,9 @@ import (
 	"fapws/runtime/http1"
 )
 
-// Interpreter is the Handler of the application, which the loop asks for parts. Others give theirs to exchange.Request.Publish.
+// Interpreter is the Handler of the application, which the loop asks for parts. Others give theirs to exchange.Request.Publish. It may
+// run on the loop, may defer requests, and is told of signals. On the loop it makes many pieces of a response one after the other
+// while another thread sends them.
 type Interpreter interface {
 	exchange.Handler
 
@@ -22,11 +24,7 @@ type Interpreter interface {
 	// Next fills in the next part that is ready and returns true, or returns
 	// false when there is none.
 	Next(*exchange.Part) bool
-}
 
-// Application is what an Interpreter has that may run on the loop, may defer requests, and is told of signals. On the loop it makes many
-// pieces of a response one after the other while another thread sends them.
-type Application interface {
 	// Attach is called once before the first Submit. w is for when parts wait and the loop may be asleep.
 	Attach(w *eventloop.Waker)
 
@@ -73,7 +71,7 @@ type Loop interface {
 // Config says how a Dispatcher behaves.
 type Config struct {
 	Limits *http1.Limits    // of requests that handlers give back with exchange.Head
-	Waker  *eventloop.Waker // for the Application
+	Waker  *eventloop.Waker // for the Interpreter
 
 	// Take answers x, whose turn it is, with a file that a handler names, as p says. p may be released when Take returns.
 	// It is that of static.Handed.
@@ -90,9 +88,6 @@ type Config struct {
 
 	// Ask is exchange.Request.Ask.
 	Ask exchange.Asker
-
-	// Trace writes a line for debugging. nil: there is no debugging.
-	Trace func(format string, args ...any)
 }
 
 // Dispatcher gives requests to handlers, and their parts to the exchanges. Its methods must be called on the event loop, but for
@@ -101,9 +96,8 @@ type Dispatcher struct {
 	loop     Loop
 	set      *conn.Set // with the clock
 	cfg      Config
-	main     Interpreter          // the one of Serve; nil: none
-	app      Application          // main, if it is one
-	used     int64                // conn.Set.Now when a call of main has ended last
+	app      Interpreter          // the one of Serve; nil: none
+	used     int64                // conn.Set.Now when a call of an Interpreter has ended last
 	programs *Source              // of Config.Programs; nil: no program was named yet
 	publish  func(*exchange.Part) // exchange.Request.Publish
 	attended chan struct{}        // calls Attend
@@ -141,9 +135,9 @@ func New(h Loop, set *conn.Set) *Dispatcher {
 // Configure replaces the Config, for handlers of the next Serve.
 func (d *Dispatcher) Configure(c Config) { d.cfg = c }
 
-// Serve attaches main, the interpreter of the application, which may be nil. limited says that some Source has a
-// timeout. It may be called again, with a main that was not attached before if there was none; the calls before go on.
-func (d *Dispatcher) Serve(main Interpreter, limited bool) {
+// Serve attaches the interpreter of the application, which may be nil. limited says that some Source has a
+// timeout. It may be called again, with one that was not attached before if there was none; the calls before go on.
+func (d *Dispatcher) Serve(app Interpreter, limited bool) {
 	d.programs = nil
 	for _, c := range d.calls {
 		c.former = c.handler != nil
@@ -152,9 +146,8 @@ func (d *Dispatcher) Serve(main Interpreter, limited bool) {
 		}
 	}
 	d.limited = d.limited || limited
-	d.main = main
-	if d.app, _ = main.(Application); d.app != nil {
-		d.app.Attach(d.cfg.Waker)
+	if d.app = app; app != nil {
+		app.Attach(d.cfg.Waker)
 	}
 }
 
@@ -194,7 +187,7 @@ func (d *Dispatcher) Run() {
 
 // deliverAll delivers what the interpreter has finished, and reports whether there was any.
 func (d *Dispatcher) deliverAll() (any bool) {
-	for d.main != nil && d.main.Next(&d.part) {
+	for d.app != nil && d.app.Next(&d.part) {
 		d.deliver(&d.part)
 		any = true
 	}
@@ -203,7 +196,7 @@ func (d *Dispatcher) deliverAll() (any bool) {
 
 // flush has the interpreter start submitted requests.
 func (d *Dispatcher) flush() {
-	if d.main == nil {
+	if d.app == nil {
 		return
 	}
 	d.running = true
@@ -216,7 +209,7 @@ func (d *Dispatcher) flush() {
 			d.loop.HeldUp()
 		}
 	}()
-	d.main.Flush()
+	d.app.Flush()
 }
 
 // CallTurnSender is eventloop.Waker.Attend.

@@ -45,8 +45,8 @@ func (s *Source) Start(x *exchange.Exchange) {
 	c.x, c.handler, c.main, c.limit = x, s.handler, s.options.Main, int64(s.options.Timeout)
 	c.peer, c.errorLog, c.traced, c.depth, c.detached = r.Peer, r.ErrorLog, r.Traced, uint8(r.Depth), r.Socket != 0
 	r.Ticket, r.Publish, r.Ask = c.ticket, d.publish, d.cfg.Ask
-	if d.cfg.Trace != nil {
-		d.cfg.Trace("exchange %d goes to the application", c.ticket)
+	if d.set.Debug >= 2 { // arguments cost an allocation
+		d.set.Tracef("exchange %d goes to the application", c.ticket)
 	}
 	if !c.handler.Submit(r) {
 		d.put(c)
