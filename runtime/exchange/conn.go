@@ -237,29 +237,17 @@ func (c *Conn) Due() (next int64) {
 		c.DropInput()
 		c.newErrorExchange(nil).Sink.Reply(headTimedOut)
 	case StateBody:
-		c.bodyLate()
+		if c.skipping() {
+			c.endSkip()
+		} else {
+			c.refuseBody(c.body.TimedOut())
+		}
 	case StateReady:
 		c.Close("idle")
 	default:
 		c.Close("time is up")
 	}
 	return c.deadline()
-}
-
-// bodyLate refuses a request whose body comes too slowly.
-func (c *Conn) bodyLate() {
-	switch r := c.body.TimedOut(); {
-	case c.skipping():
-		c.endSkip()
-	case c.body.Streamed:
-		c.breakOff(r)
-	default:
-		if c.Stopped() {
-			c.resumeReading()
-		}
-		c.DropInput()
-		c.refuseBody(r)
-	}
 }
 
 // headTimedOut answers a request that did not become whole (RFC 9110 §15.5.9).

@@ -349,6 +349,13 @@ func (x *Exchange) Substitute() *Exchange {
 	return y
 }
 
+// Supplant answers with r in the place of x, which ends.
+func (x *Exchange) Supplant(r Reply) {
+	y := x.Substitute()
+	x.Abandon()
+	y.Reply(r)
+}
+
 // Send implements Sink: the part goes to the stream, or waits for its turn there.
 func (x *Exchange) Send(p *Part) {
 	if s := x.Socket; s != nil && s.HasConn() {

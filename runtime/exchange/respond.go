@@ -110,7 +110,7 @@ func (c *Conn) complete(x *Exchange, broken bool) {
 	c.shift()
 	if broken {
 		x.KeepAlive = false
-		c.Reset = x.Out.NeedsReset() // its end would look like the body's
+		c.Reset = x.Out.Framing == http1.UntilClose // its end would look like the body's
 	}
 	if !x.KeepAlive {
 		if c.body != nil {

@@ -48,10 +48,6 @@ func (x *Exchange) Take(p *Part) (body []byte, count int64, broken bool) {
 	return body, count, p.Last && p.Failed
 }
 
-// NeedsReset reports whether a client cannot tell the end of a response that has broken off from the end of its body, unless the
-// connection is reset.
-func (r *Response) NeedsReset() bool { return r.Framing == http1.UntilClose }
-
 // BodyTooBig is what a client gets whose body is larger than Exchange.MaxBody.
 var BodyTooBig = Reply{Status: 413, Text: "input body too big", Close: true}
 

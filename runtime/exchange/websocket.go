@@ -313,7 +313,7 @@ func (r *relay) readAnswer() *http1.Response {
 		r.malformed(err.Error())
 		return nil
 	case answer.StatusCode >= 400:
-		r.refuse(Reply{Status: answer.StatusCode})
+		r.x.Supplant(Reply{Status: answer.StatusCode})
 		return nil
 	case answer.StatusCode != http.StatusSwitchingProtocols:
 		r.malformed("its status is " + answer.Status)
@@ -330,7 +330,7 @@ func (r *relay) readAnswer() *http1.Response {
 // malformed refuses a WebSocket whose application has written something else than the head that accepts it.
 func (r *relay) malformed(why string) {
 	r.x.s.logClient(r.x, logfile.Error, "the application's response to a request for a WebSocket is malformed: %s", why)
-	r.refuse(Reply{Status: 502})
+	r.x.Supplant(Reply{Status: 502})
 }
 
 // An application that speaks the protocol of WebSockets by itself (Mount.DetachSocket) gets one end of a pair of sockets. When it writes
@@ -390,14 +390,6 @@ func (r *relay) open() {
 	upstream.Init(r.fd, nil, nil)
 	r.fd = -1
 	x.tunnelTo(upstream, 0, func(error) {}, head, nil) // the application knows why it has closed
-}
-
-// refuse answers the client on behalf of the application, whose socket is closed.
-func (r *relay) refuse(reply Reply) {
-	x := r.x
-	y := x.Substitute()
-	x.Abandon() // closes the end of the server
-	y.Reply(reply)
 }
 
 // take takes a part of the application, and reports whether it has done so.
