@@ -143,16 +143,11 @@ func (l *loop) watch() {
 		}
 		return
 	}
-	pause := time.Duration(tickLength)
-	l.between = l.limited.Load() && !l.between
-	if l.limited.Load() { // a handler that runs inline is looked at twice a tick: the first look notices that it runs
-		pause /= 2
-	}
-	if !l.between && l.ticking.CompareAndSwap(false, true) { // one is enough while the loop is held up
+	if l.ticking.CompareAndSwap(false, true) { // one is enough while the loop is held up
 		l.post(l.ticked)
 	}
 	l.app.Stalled()
-	l.timer.Reset(pause)
+	l.timer.Reset(time.Duration(tickLength))
 }
 
 // now returns the loop's time: nanoseconds since it was made, at most tickLength late.

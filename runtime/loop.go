@@ -42,9 +42,7 @@ type loop struct {
 	pages     *cache.Pages      // nil: nothing is kept
 	counts    *metrics.Recorder // nil: requests are not counted
 	timer     *time.Timer       // calls watch
-	between   bool              // of watch: this call was between two ticks
 	live      atomic.Int64      // open connections; written here, read by watch
-	limited   atomic.Bool       // handlers have timeouts
 	owed      atomic.Int64      // exchanges that may get overdue, at the last tick or when the last connection went
 	busyNow   bool              // flushBatch is on the stack
 	shut      bool              // closeAll was called
@@ -212,9 +210,7 @@ func (s *Server) Replace(all []exchange.Site, h app.Interpreter, unused func()) 
 		s.handed = handed
 		l.app.Configure(s.appConfig())
 		l.sites.Use(table)
-		limited := table.Limited || s.cfg.Timeout > 0
-		l.limited.Store(limited || l.limited.Load())
-		l.app.Serve(h, limited)
+		l.app.Serve(h, table.Limited || s.cfg.Timeout > 0)
 		l.unused = unused
 	})
 	return nil

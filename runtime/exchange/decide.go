@@ -19,12 +19,12 @@ func (s *Server) decide(x *Exchange) {
 		switch q.Outcome {
 		case route.Found:
 			if q.mount.Pending {
-				if s.gaveUp && s.override != nil && q.wantsHTML() {
-					s.startWith(s.override, x)
-					return
-				}
 				s.note(x)
-				s.await(x)
+				if s.gaveUp && s.override != nil && q.wantsHTML() {
+					x.Refuse(*s.override)
+				} else {
+					s.await(x)
+				}
 				return
 			}
 			if q.mount.Handler != nil {
@@ -130,34 +130,19 @@ func (s *Server) settleRules(x *Exchange) {
 	}
 }
 
-// overridePage is a page that stands before all others.
-type overridePage struct {
-	Memory
-	status int
-	local  bool // only for http1.LocalHost
-	page   []byte
-}
-
 // Override answers every request of a browser, that is one whose Accept names text/html, with page, an HTML document in UTF-8, and
 // status; nothing is to keep it. Other requests go where they always do. A page of nil ends this.
 // With local, only requests for http1.LocalHost get it.
 func (s *Server) Override(status int, page []byte, local bool) {
-	s.override = nil
+	s.override, s.overrideLocal = nil, local
 	if page != nil {
-		s.override = &overridePage{status: status, page: page, local: local}
+		s.override = &Reply{Status: status, Body: page, Type: htmlType, Fields: []byte("Cache-Control: no-store\r\n"), Whole: true, Override: true}
 	}
 }
 
-// stands reports whether p answers q.
-func (p *overridePage) stands(q *request) bool {
-	return q.wantsHTML() && (!p.local || http1.LocalHost(string(q.parsed.Host.In(q.Head))) && q.parsed.Authority.Len == 0)
-}
-
-var noStore = []byte("Cache-Control: no-store\r\n")
-
-// Start implements Source.
-func (p *overridePage) Start(x *Exchange) {
-	x.Sink.Reply(Reply{Status: p.status, Body: p.page, Type: "text/html; charset=utf-8", Fields: noStore, Whole: true, Override: true})
+// overrides reports whether the page of Override answers q.
+func (s *Server) overrides(q *request) bool {
+	return s.override != nil && q.wantsHTML() && (!s.overrideLocal || http1.LocalHost(string(q.parsed.Host.In(q.Head))) && q.parsed.Authority.Len == 0)
 }
 
 // notFoundCache remembers which paths the files of a mount have nothing for, so that
@@ -288,8 +273,9 @@ func (s *Server) Tick() {
 func (x *Exchange) Decide() {
 	s, q := x.s, x.s.next
 	s.begins(x, q)
-	if s.override != nil && s.override.stands(q) {
-		s.startWith(s.override, x)
+	if s.overrides(q) {
+		s.note(x)
+		x.Refuse(*s.override)
 	} else {
 		s.route(x)
 		s.decide(x)

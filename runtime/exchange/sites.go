@@ -101,7 +101,7 @@ type Server struct {
 	loop     Loop
 	sockets  Sockets
 	table    *Table
-	override *overridePage // nil: none
+	override *Reply // see Override; nil: none
 	secure   *conn.TLSServer
 	http2    func(*Conn) // has a connection, whose client has sent the preface, speak HTTP/2
 
@@ -113,6 +113,8 @@ type Server struct {
 	bulk      []byte            // memory of readOn; nil: it was not needed yet
 	items     []conn.Item       // memory of sendFile
 	files     Shares            // with bodies
+
+	overrideLocal bool // only for http1.LocalHost
 
 	former int    // exchanges that have begun before the last Use
 	gaveUp bool   // GiveUp was called
