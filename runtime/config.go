@@ -105,19 +105,17 @@ func (c Config) withDefaults() Config {
 	c.Sites.MaxSpools = cmp.Or(c.Sites.MaxSpools, files/8)
 	c.ReadBuffer = cmp.Or(c.ReadBuffer, 64<<10)
 	if c.Log == nil {
-		c.Log = logToStderr
+		c.Log = func(level logfile.Level, line string) {
+			if level > logfile.Debug {
+				fmt.Fprintf(os.Stderr, "%s: %s\n", level, line)
+			}
+		}
 	}
 	if c.Sites.LogClient == nil {
 		log := c.Log
 		c.Sites.LogClient = func(level logfile.Level, client, line string) { log(level, "client "+client+": "+line) }
 	}
 	return c
-}
-
-func logToStderr(level logfile.Level, line string) {
-	if level > logfile.Debug {
-		fmt.Fprintf(os.Stderr, "%s: %s\n", level, line)
-	}
 }
 
 const (
@@ -168,7 +166,8 @@ func (l *loop) ticked() {
 	case late > tickLength:
 		l.heldUp(before)
 	case late > tickLength/8:
-		l.restamp(before)
+		// Stamps since the last tick were made by its time: they are older than the tick that deadlines allow for.
+		l.conns.Restamp(before, l.now()-tickLength)
 	}
 	l.sites.Tick()
 	l.app.Tick()
@@ -182,10 +181,6 @@ func (l *loop) ticked() {
 	l.conns.Tick()
 	l.accepting.Resume() // a handshake may be old enough to be cut off for another client
 }
-
-// restamp corrects the stamps since the last tick, which were made by its time: where this tick is late, they are older
-// than the tick that deadlines allow for.
-func (l *loop) restamp(last int64) { l.conns.Restamp(last, l.now()-tickLength) }
 
 // heldUp forgives what a handler that runs inline has kept the loop from
 // seeing: stamps since then are as old as the tick before it.

@@ -258,7 +258,9 @@ func (w *wake) close() {
 
 // woken sends the parts that the application has finished, before new requests are read and before a tick looks at the time.
 func (l *loop) woken() {
-	l.conns.Tracef("woken by the application")
+	if l.conns.Debug >= 2 {
+		l.conns.Tracef("woken by the application")
+	}
 	l.app.Due = true
 	l.flushBatch()
 }

@@ -125,20 +125,16 @@ func (c *Conn) EOF() (stays bool) {
 	if c.first == nil || c.first.Out.Begun || c.Subrequest() || c.body != nil || c.state == StateClosed {
 		return false
 	}
-	c.tellHalf()
-	return true
-}
-
-// tellHalf tells sources that listen for it (http.disconnect of ASGI) that the client
-// sends nothing more and has probably left. What they answer is sent all the same. To
-// one that has not answered a WebSocket's handshake yet, it broke off.
-func (c *Conn) tellHalf() {
+	// Sources that listen for it (http.disconnect of ASGI) are told that the client
+	// sends nothing more and has probably left. What they answer is sent all the same. To
+	// one that has not answered a WebSocket's handshake yet, it broke off.
 	for x := c.first; x != nil; x = x.Next {
 		if x.Check != nil {
 			x.Check.Defer()
 		}
 		x.Deliver(Input{Op: OpClose, Code: websocket.Abnormal})
 	}
+	return true
 }
 
 // Closed implements conn.Protocol.

@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"fapws/runtime/conn"
@@ -142,7 +143,7 @@ func (s *Server) Override(status int, page []byte, local bool) {
 
 // overrides reports whether the page of Override answers q.
 func (s *Server) overrides(q *request) bool {
-	return s.override != nil && q.wantsHTML() && (!s.overrideLocal || http1.LocalHost(string(q.parsed.Host.In(q.Head))) && q.parsed.Authority.Len == 0)
+	return q.wantsHTML() && (!s.overrideLocal || http1.LocalHost(string(q.parsed.Host.In(q.Head))) && q.parsed.Authority.Len == 0)
 }
 
 // notFoundCache remembers which paths the files of a mount have nothing for, so that
@@ -198,25 +199,19 @@ func (s *Server) await(x *Exchange) {
 			x.req.time = time.Now() // for the log, which may begin with the next sites
 		}
 	}
-	if s.gaveUp || now >= x.until {
-		x.Refuse(s.unready(x))
-		return
-	}
-	x.suspend(awaitingSites)
-	if s.Config.Needed != nil {
-		s.Config.Needed()
-	}
-}
-
-// unready is the answer to x, which does not wait any longer.
-func (s *Server) unready(x *Exchange) Reply {
 	switch {
 	case s.gaveUp:
-		return Reply{Status: 503, Fields: RetryAfter, Text: "the application failed to start"}
-	case x.req.loadsPage():
-		return Starting(time.Duration(s.Set.Now))
+		x.Refuse(Reply{Status: 503, Fields: RetryAfter, Text: "the application failed to start"})
+	case now >= x.until && x.req.loadsPage():
+		x.Refuse(Starting(time.Duration(now)))
+	case now >= x.until:
+		x.Refuse(Reply{Status: 503, Fields: RetryAfter, Text: "the application is starting"})
+	default:
+		x.suspend(awaitingSites)
+		if s.Config.Needed != nil {
+			s.Config.Needed()
+		}
 	}
-	return Reply{Status: 503, Fields: RetryAfter, Text: "the application is starting"}
 }
 
 // loadsPage reports whether a browser asks for a page, which it can ask for again.
@@ -224,30 +219,21 @@ func (q *request) loadsPage() bool {
 	return q.parsed.Get && !q.parsed.HasBody && !q.parsed.Upgrade && q.wantsHTML()
 }
 
-// replaced lets everything go on that waits for other sites, and counts what the former ones have begun.
+// replaced lets everything go on that waits for other sites, and marks what the former ones have begun.
 func (s *Server) replaced() {
 	for x := range s.begun() {
 		if x.phase == awaitingSites {
 			x.Resume()
-		} else if !x.former {
+		} else {
 			x.former = true
-			s.former++
 		}
 	}
-}
-
-// Waiting returns how many requests wait for other sites.
-func (s *Server) Waiting() (n int) {
-	for x := range s.begun() {
-		if x.phase == awaitingSites {
-			n++
-		}
-	}
-	return n
 }
 
 // HasFormer reports whether something is not finished that was begun before the last Use.
-func (s *Server) HasFormer() bool { return s.former > 0 }
+func (s *Server) HasFormer() bool {
+	return slices.ContainsFunc(s.exchanges, func(x *Exchange) bool { return x.former })
+}
 
 // GiveUp answers everything that waits, or would: the next Use does not come.
 func (s *Server) GiveUp() {
@@ -273,7 +259,7 @@ func (s *Server) Tick() {
 func (x *Exchange) Decide() {
 	s, q := x.s, x.s.next
 	s.begins(x, q)
-	if s.overrides(q) {
+	if s.override != nil && s.overrides(q) {
 		s.note(x)
 		x.Refuse(*s.override)
 	} else {

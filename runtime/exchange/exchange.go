@@ -169,9 +169,6 @@ func (x *Exchange) End() {
 	if x.Socket != nil {
 		x.leaveSocket()
 	}
-	if x.former {
-		s.former--
-	}
 	if x.Record != nil {
 		s.records = append(s.records, x.Record)
 	}
@@ -265,29 +262,6 @@ func (x *Exchange) Hold(p *Part) {
 	x.PartWaits(p, len(p.Body))
 }
 
-// unhold takes the first part that Hold has kept, to be sent.
-func (x *Exchange) unhold() Part {
-	p := x.held[0]
-	x.held = x.held[:copy(x.held, x.held[1:])]
-	if x.unsent != nil {
-		x.s.Set.Unsent.Drop(x.unsent, p.Body, len(p.Body))
-	}
-	return p
-}
-
-// DropHeld releases the parts that x keeps until its turn comes. ended reports whether the last one was among them: then x
-// has ended.
-func (x *Exchange) DropHeld() (ended bool) {
-	held := x.held
-	x.held = held[:0]
-	ended = len(held) > 0 && held[len(held)-1].Last
-	for i := range held {
-		x.Release(&held[i])
-	}
-	clear(held)
-	return ended
-}
-
 // PartWaits implements PartOwner. What waits for a subrequest is counted where its client waits.
 func (x *Exchange) PartWaits(p *Part, left int) *conn.Unsent {
 	if len(p.Body) < conn.CountedPart || x.Stream == nil || x.client.Subrequest() {
@@ -375,16 +349,12 @@ func (x *Exchange) Send(p *Part) {
 	}
 	c := x.Stream
 	switch {
-	case c == nil, p.Interim && !x.takesInterim():
+	case c == nil, p.Interim && (x.Version < http1.HTTP11 || x.client.Subrequest()): // such a client has no use for a 1xx
 		x.Release(p)
 	default:
 		c.Write(x, p)
 	}
 }
-
-// takesInterim reports whether the client can be sent responses of 1xx: HTTP/1.0 does not have them, and the server as its own client
-// has no use for them.
-func (x *Exchange) takesInterim() bool { return x.Version > http1.HTTP10 && !x.client.Subrequest() }
 
 // InTurn reports whether the response is the next one that the client is to be sent, and nothing before it waits for the
 // client. Then Sink.Send uses no memory of a part without an Owner after it has returned, but for its Body.
@@ -418,7 +388,11 @@ func (x *Exchange) AwaitTurn(early bool) {
 func (x *Exchange) TakeTurn() (p *Part, ok bool) {
 	switch {
 	case len(x.held) > 0:
-		p := x.unhold()
+		p := x.held[0]
+		x.held = x.held[:copy(x.held, x.held[1:])]
+		if x.unsent != nil {
+			x.s.Set.Unsent.Drop(x.unsent, p.Body, len(p.Body))
+		}
 		return &p, true
 	case x.awaitsTurn:
 		x.awaitsTurn = false
@@ -513,7 +487,13 @@ func (x *Exchange) Abandon() {
 	if x.Check != nil {
 		x.Check.Cancel()
 	}
-	ended := x.DropHeld()
+	held := x.held
+	x.held = held[:0]
+	ended := len(held) > 0 && held[len(held)-1].Last
+	for i := range held {
+		x.Release(&held[i])
+	}
+	clear(held)
 	switch {
 	case ended || x.beside: // or it ends with that
 	case x.phase < answering:

@@ -327,28 +327,29 @@ func (c *Conn) Read(x *Exchange) {
 		return
 	}
 	s, r, req := c.s, x.Req, x.Req.Parsed
-	if x.Choice == nil {
-		if req.HasBody {
-			c.skipBody(x)
-		}
+	size := int64(0)
+	switch {
+	case !req.HasBody:
+	case x.Choice != nil && TooLarge(req.Length, x.MaxBody):
+		x.Refuse(BodyTooBig)
+		return
+	case req.Body == http1.Sized && req.Length <= int64(len(s.rest)):
+		size = req.Length
+	case x.Choice == nil: // nothing takes it, and it is not here yet
+		x.KeepAlive, c.Linger = false, true
+		c.setState(StateEnding)
+		return
+	default:
+		c.beginBody(x)
 		return
 	}
-	size := int64(0)
-	if req.HasBody {
-		switch {
-		case TooLarge(req.Length, x.MaxBody):
-			x.Refuse(BodyTooBig)
-			return
-		case req.Body == http1.Sized && req.Length <= int64(len(s.rest)):
-			size = req.Length
-			r.Body = s.rest[:size]
-		default:
-			c.beginBody(x)
-			return
-		}
-	}
-	r.Size = size
+	body := s.rest[:size]
 	s.rest = s.rest[size:]
+	if x.Choice == nil {
+		x.Received += size
+		return
+	}
+	r.Body, r.Size = body, size
 	c.submit(x)
 }
 
@@ -366,19 +367,6 @@ func (c *Conn) submit(x *Exchange) {
 		r.Pipeline = c.Fd()
 	}
 	x.Submit()
-}
-
-// skipBody throws the body of x away. One that is not here yet ends the connection.
-func (c *Conn) skipBody(x *Exchange) {
-	s, req := c.s, x.Req.Parsed
-	switch {
-	case req.Body == http1.Sized && req.Length <= int64(len(s.rest)):
-		s.rest = s.rest[req.Length:]
-		x.Received += req.Length
-	default:
-		x.KeepAlive, c.Linger = false, true
-		c.setState(StateEnding)
-	}
 }
 
 // Wait implements Stream. An exchange that is being decided about is the last one of c.

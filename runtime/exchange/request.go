@@ -76,7 +76,7 @@ func (s *Server) admit(x *Exchange) {
 		s.handshake(x)
 		return
 	}
-	if m.DetachSocket && q.parsed.Upgrade && wantsSocket(x) {
+	if p := &q.parsed; m.DetachSocket && p.Upgrade && p.Version > http1.HTTP10 && !p.HasBody && p.Get && wantsWebSocket(x) { // RFC 6455 §4.1
 		if !x.InTurn() {
 			x.AwaitTurn(false)
 			return
@@ -110,13 +110,6 @@ func (x *Exchange) ask() *Request {
 		r.Depth, r.Value = c.subrequest.Depth+1, c.subrequest.Value
 	}
 	return r
-}
-
-// wantsSocket reports whether x, whose Connection lists "upgrade", asks for a
-// WebSocket (RFC 6455 §4.1).
-func wantsSocket(x *Exchange) bool {
-	req := &x.req.parsed
-	return req.Version > http1.HTTP10 && !req.HasBody && req.Get && wantsWebSocket(x)
 }
 
 // Request returns memory for the next request, with Parsed. It is the same again until that was kept.

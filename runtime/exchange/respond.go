@@ -160,7 +160,14 @@ func (c *Conn) Replace(x, y *Exchange, closes bool) {
 	}
 	c.giveUpBody(x)
 	if y != x {
-		c.swap(x, y)
+		at := &c.first
+		for *at != x {
+			at = &(*at).Next
+		}
+		*at, y.Next = y, x.Next
+		if c.last == x {
+			c.last = y
+		}
 		return
 	}
 	x.KeepAlive = x.KeepAlive && !closes && c.s.End < Leaving
@@ -175,18 +182,6 @@ func (c *Conn) Replace(x, y *Exchange, closes bool) {
 func (c *Conn) Leave(x *Exchange) {
 	if c.first == x {
 		c.shift()
-	}
-}
-
-// swap puts y in the place of x.
-func (c *Conn) swap(x, y *Exchange) {
-	at := &c.first
-	for *at != x {
-		at = &(*at).Next
-	}
-	*at, y.Next = y, x.Next
-	if c.last == x {
-		c.last = y
 	}
 }
 

@@ -116,7 +116,6 @@ type Server struct {
 
 	overrideLocal bool // only for http1.LocalHost
 
-	former int    // exchanges that have begun before the last Use
 	gaveUp bool   // GiveUp was called
 	End    Ending // conn.Set.Drain has to follow when it becomes Leaving or Draining
 
@@ -321,6 +320,7 @@ type Mount struct {
 
 // route returns what package route has to know of a mount.
 func (m *Mount) route() route.Mount {
+	source, optional := m.Source.(Optional)
 	return route.Mount{
 		Prefix:   m.Prefix,
 		Within:   m.Within,
@@ -329,16 +329,10 @@ func (m *Mount) route() route.Mount {
 		Inner:    m.Handler != nil || m.Pending,
 		Except:   m.Except,
 		Plain:    m.Plain,
-		Optional: m.declines(),
+		Optional: optional && source.Declines(),
 		Rewrite:  m.Rewrite,
 		Guard:    m.rules.guard,
 	}
-}
-
-// declines reports whether the source may have nothing for a path.
-func (m *Mount) declines() bool {
-	s, ok := m.Source.(Optional)
-	return ok && s.Declines()
 }
 
 // Timeout returns the timeout of the rules of m, or of its site; 0: that of the server. It is known in Prepare.
