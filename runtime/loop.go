@@ -47,8 +47,8 @@ type loop struct {
 	busyNow   bool              // flushBatch is on the stack
 	shut      bool              // closeAll was called
 
-	warned int64 // when a line said that responses were ended because clients read too slowly, by now
-	cut    int   // responses that were ended since then
+	slow logfile.Seldom // lines that responses were ended because clients read too slowly
+	cut  int            // responses that were ended since the last one
 
 	subscribers *live.Subscribers // of channels
 	sockets     *live.Sockets

@@ -146,12 +146,7 @@ const maxForwardKey = 1 << 10
 // trusts says whether a is a proxy that is believed.
 func (cfg *Config) trusts(a netip.Addr) bool {
 	a = a.Unmap().WithZone("")
-	for _, network := range cfg.Proxies {
-		if network.Contains(a) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(cfg.Proxies, func(network netip.Prefix) bool { return network.Contains(a) })
 }
 
 // proxy decides about a connection from remote.

@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -87,13 +88,12 @@ var onlyForUser, _ = NewEdit(nil, []Field{{Name: "Cache-Control", Value: "privat
 
 // rulesOf returns what holds for mount m of site s, or, where m is nil, for requests that no mount fits.
 func rulesOf(s *Site, m *Mount) *rules {
-	out := &rules{site: s}
-	var secure Edits
-	all := []*Rules{s.Rules}
-	if m != nil {
-		all = append(all, m.Rules)
+	if m == nil {
+		m = new(Mount)
 	}
-	for _, r := range all {
+	out := &rules{site: s, local: m.LocalWithoutLogin}
+	var secure Edits
+	for _, r := range [...]*Rules{s.Rules, m.Rules} {
 		if r == nil {
 			continue
 		}
@@ -115,40 +115,28 @@ func rulesOf(s *Site, m *Mount) *rules {
 		if r.Cert.Authorities != "" {
 			out.guard.Cert = r.Cert
 		}
-		if r.Timeout != 0 {
-			out.timeout = r.Timeout
-		}
-		if r.MaxBodySize != 0 {
-			out.maxBody = r.MaxBodySize
-		}
+		out.timeout = cmp.Or(r.Timeout, out.timeout)
+		out.maxBody = cmp.Or(r.MaxBodySize, out.maxBody)
 	}
-	if m != nil {
-		m.adapt(out)
+	if m.Access != nil {
+		out.access = m.Access
+	}
+	switch {
+	case m.Open:
+		out.access, out.guard = nil, route.Guard{}
+	case m.ToLogIn:
+		out.access, out.guard.Methods, out.guard.AllowField = nil, nil, nil
+	}
+	if out.access != nil && out.access.By() == Form {
+		out.headers = append(out.headers, onlyForUser)
 	}
 	out.plain = len(out.headers)
 	out.headers = append(out.headers, secure...)
-	if m != nil && m.OwnPolicy { // pages of the server work only with their own
+	if m.OwnPolicy { // pages of the server work only with their own
 		out.headers = out.headers.Without("Content-Security-Policy", "Referrer-Policy")
 	}
 	out.guard.Password = out.access != nil
 	return out
-}
-
-// adapt changes the rules r of the mount as its options say.
-func (m *Mount) adapt(r *rules) {
-	if m.Access != nil {
-		r.access = m.Access
-	}
-	switch {
-	case m.Open:
-		r.access, r.guard = nil, route.Guard{}
-	case m.ToLogIn:
-		r.access, r.guard.Methods, r.guard.AllowField = nil, nil, nil
-	}
-	if r.access != nil && r.access.By() == Form {
-		r.local = m.LocalWithoutLogin
-		r.headers = append(r.headers, onlyForUser)
-	}
 }
 
 // canonical returns the first name that is no pattern, or "".

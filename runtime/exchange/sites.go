@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"time"
@@ -187,14 +188,12 @@ func (s *Server) Prepare(given []Site, h Handler, source func(*Mount) (_ Source,
 			m.rules = rulesOf(site, m)
 			if m.Source != nil || m.Rewrite != nil || m.Pending {
 				m.Handler = nil
-			} else if m.Handler == nil {
-				m.Handler = h
+			} else {
+				m.Handler = cmp.Or(m.Handler, h)
+				m.Source, m.Unbounded = source(m)
 			}
 			routes[i].Mounts[k] = m.route()
 			t.users = t.users || routes[i].Mounts[k].Guard.Password
-			if m.Source == nil && m.Rewrite == nil && !m.Pending {
-				m.Source, m.Unbounded = source(m)
-			}
 			t.pending = t.pending || m.Pending
 			t.Limited = t.Limited || m.Timeout() > 0
 		}

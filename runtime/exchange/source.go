@@ -159,8 +159,8 @@ type Request struct {
 	WebSocket bool
 
 	// Resumed, if not nil, is that of a WebSocket which another process has accepted: the handler goes on with it as if it had
-	// accepted it itself, and says so with Head.WebSocket. Fields and Subprotocol of that do not count.
-	Resumed *Resumed
+	// accepted it itself, and says so with Head.WebSocket. Fields and Subprotocol of that do not count. It lives until Submit returns.
+	Resumed *SocketState
 
 	// Socket, if not 0, is a descriptor that leads to the client, which the
 	// handler closes, also when Submit refuses: the client asks for a WebSocket where
@@ -189,12 +189,6 @@ type Request struct {
 	// Inquire has the source behind the handler (app.Receiving) answer the request with another body, for the handler alone. It calls done
 	// on the loop, with the beginning of the answer. It is safe for concurrent use until the Last part. nil: no source is behind.
 	Inquire func(body []byte, done func(status int, answer []byte))
-}
-
-// Resumed is the state of a WebSocket that another process has had. It lives until Submit returns.
-type Resumed struct {
-	Subprotocol string
-	Data        []byte // of the Last part with OpHandOver
 }
 
 // Peer is the client of an exchange, and Login how it has logged in.

@@ -66,7 +66,7 @@ type SocketState struct {
 	Compression   websocket.Compression
 	Groups        [][]byte // that it has joined
 	Seq           uint64   // it was sent all messages to them up to this one
-	Data          []byte   // of the handler
+	Data          []byte   // of the handler: of the Last part with OpHandOver
 	Input         []byte   // that was read and is no whole message
 	Sent, Framed  int64
 
@@ -163,16 +163,15 @@ func (s *Server) ResumeSocket(d *SocketState, fd int) (Socket, error) {
 	c := s.NewClient(fd, local, remote, false)
 	x := c.NewExchange()
 	s.begins(x, q)
-	if !s.findSocket(x, string(d.Group)) {
-		c.Leave(x)
-		x.End()
-		return nil, errOtherMount
+	err := errOtherMount
+	if s.findSocket(x, string(d.Group)) {
+		err = nil
+		s.loop.Open(c)
 	}
-	s.loop.Open(c)
-	if c.State() == StateClosed { // it could not be watched, or the server stops
+	if err != nil || c.State() == StateClosed { // it could not be watched, or the server stops
 		c.Leave(x)
 		x.End()
-		return nil, nil
+		return nil, err
 	}
 	if d.Log != nil {
 		if x.Record = s.RecordOf(d.Log); x.Record != nil {
@@ -192,7 +191,7 @@ func (s *Server) ResumeSocket(d *SocketState, fd int) (Socket, error) {
 	x.Socket = socket
 	r := x.ask()
 	x.peer = r.Peer
-	r.WebSocket, r.Resumed = true, &Resumed{Subprotocol: d.Subprotocol, Data: d.Data}
+	r.WebSocket, r.Resumed = true, d
 	x.Choice = q.mount
 	c.submit(x)
 	if x.Socket == socket { // else the handler takes no more

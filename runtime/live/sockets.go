@@ -23,7 +23,7 @@ type SocketLoop interface {
 	// Full reports whether there are as many clients as there may be.
 	Full() bool
 
-	// Resume makes a connection of fd and d, and has its request answered again, by a handler that gets exchange.Resumed.
+	// Resume makes a connection of fd and d, and has its request answered again, by a handler that gets exchange.Request.Resumed.
 	// The Socket, which the server makes with Resumed, is nil if the connection has ended already. fd stays the caller's if there is an error.
 	Resume(d *exchange.SocketState, fd int) (*Socket, error)
 
