@@ -45,13 +45,13 @@ type Exchange struct {
 
 	phase  phase // answering, when a source has it
 	beside bool  // its source does something beside the loop
+	gone   bool  // Abandon was called
 	former bool  // it was begun before Server.Use
 	until  int64 // when it ends to wait for other sites, by conn.Set.Now; 0: it has not begun
 
 	// Of Sub.
 	Parent   *Exchange // on whose behalf it is; nil: its client has left, or there never was one
 	Recorded bool      // what it sends is kept, and does not wait for the client of Parent
-	gone     bool      // GiveUp was called
 
 	// Of its request.
 	req      *request // nil: a source has taken over all that it needs
@@ -113,12 +113,6 @@ func (x *Exchange) BreakOff() {
 // the parts, and the reply.
 func (x *Exchange) Sub(r *Request, source Source, to Sink) Exchange {
 	return Exchange{s: x.s, Req: r, Prefix: x.Prefix, Source: source, Sink: to, Parent: x, phase: answering}
-}
-
-// GiveUp tells the source of x, which is of Sub, that nothing of the response is wanted any more.
-func (x *Exchange) GiveUp() {
-	x.gone = true
-	x.Source.OnGone(x)
 }
 
 // Conn returns the connection of the client; nil: no client waits for the response any more.
@@ -437,6 +431,7 @@ func (x *Exchange) Beside(work func(), done func(gone bool)) {
 // besideDone goes on with x, whose source has done its work beside the loop.
 func (x *Exchange) besideDone(done func(gone bool), bug bool) {
 	if x.client == nil {
+		x.beside = false
 		if bug {
 			x.Sink.Reply(Reply{Status: 500})
 		} else {
@@ -477,9 +472,9 @@ func (x *Exchange) Release(p *Part) {
 	}
 }
 
-// Abandon ends x, which its stream has given up, without a response.
+// Abandon ends x, of whose response nothing is wanted any more.
 func (x *Exchange) Abandon() {
-	x.Stream = nil
+	x.Stream, x.gone = nil, true
 	x.leaveSocket()
 	if x.relay != nil {
 		x.relay.close()
@@ -501,12 +496,6 @@ func (x *Exchange) Abandon() {
 	default:
 		x.Source.OnGone(x)
 	}
-}
-
-// Cancel ends x, whose connection another protocol has, when the client has left.
-func (x *Exchange) Cancel() {
-	x.Stream = nil
-	x.Source.OnGone(x)
 }
 
 // PartSent implements PartOwner.

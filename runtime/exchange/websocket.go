@@ -421,7 +421,7 @@ func (r *relay) take(p *Part) bool {
 func (r *relay) cut() {
 	r.ended = true
 	if !r.answered {
-		r.x.Cancel()
+		r.x.Abandon()
 	}
 	r.end()
 }

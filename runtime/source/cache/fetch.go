@@ -210,7 +210,7 @@ func (f *fetch) pass(last bool) {
 	}
 	f.take((*waiter).askAgain)
 	if f.origin.Parent == nil && !last {
-		f.origin.GiveUp()
+		f.origin.Abandon()
 	}
 }
 
@@ -238,7 +238,7 @@ func (f *fetch) drop(p *exchange.Part) {
 	last := p.Last
 	p.Release()
 	if !last {
-		f.origin.GiveUp()
+		f.origin.Abandon()
 	}
 	f.origin.Source = exchange.Memory{}
 }
@@ -288,7 +288,7 @@ func (f *fetch) OnGone(x *exchange.Exchange) {
 // leave ends a fetch that is for no client any more.
 func (f *fetch) leave() {
 	f.fill.end()
-	f.origin.GiveUp()
+	f.origin.Abandon()
 }
 
 // Input implements exchange.Source, for the client: it may have left.
