@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -28,6 +29,25 @@ func (s *Server) subrequest(ctx context.Context, o exchange.Origin, target strin
 		}
 		return nil
 	})
+}
+
+// Try makes a GET request for a path, or the URL of a site, as if it had come in from a unix socket, and returns the status of the answer
+// once that is whole. It needs neither a password nor a session. Other rules hold.
+func (s *Server) Try(ctx context.Context, target string) (status int, err error) {
+	u, err := url.Parse(target)
+	if err != nil {
+		return 0, err
+	}
+	o := exchange.Origin{Peer: exchange.LocalPeer, Host: cmp.Or(u.Host, "localhost"), Root: s.cfg.Sites.RootPath, Depth: -1, Own: true}
+	r, err := s.subrequest(ctx, o, u.RequestURI(), []byte("User-Agent: fapws-reload-check\r\n"))
+	if err != nil {
+		return 0, err
+	}
+	defer r.Body.Close()
+	if _, err = io.Copy(io.Discard, r.Body); err != nil {
+		err = cmp.Or(ctx.Err(), err)
+	}
+	return r.StatusCode, err
 }
 
 var errStopped = errors.New("the server has stopped")

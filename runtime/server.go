@@ -3,13 +3,10 @@ package runtime
 import (
 	"context"
 	"fmt"
-	"net"
 	goruntime "runtime"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"fapws/runtime/conn"
 	"fapws/runtime/eventloop"
@@ -158,22 +155,6 @@ func (s *Server) do(f func()) {
 	}) {
 		<-done
 	}
-}
-
-// EnrolOwn serves the connection nc, which it owns from now on, as if it had been accepted, even beyond Config.MaxClients. It is a
-// connection of the server itself, which tries its application: it needs neither a password nor a session. Other rules hold.
-func (s *Server) EnrolOwn(nc net.Conn) error {
-	fd, err := conn.DescriptorOf(nc)
-	if err != nil {
-		return err
-	}
-	c := s.loop.sites.NewClient(fd, nc.LocalAddr(), nc.RemoteAddr(), false)
-	c.Own()
-	if !s.loop.post(func() { s.loop.Open(c) }) {
-		unix.Close(fd)
-		return errStopped
-	}
-	return nil
 }
 
 // Discourage makes responses say that their connection closes ("Connection: close", or GOAWAY), so that clients change to other servers

@@ -50,7 +50,6 @@ type Conn struct {
 	state     State
 	undecided bool // the last one has to wait before its source is known or may begin
 	awaits    bool // it begins with TLS
-	own       bool // it is the server, which tries its application: no password is asked for
 }
 
 var _ conn.Protocol = (*Conn)(nil)

@@ -44,7 +44,7 @@ func (s *Server) decide(x *Exchange) {
 			}
 			q.Skip()
 		case route.NeedsPassword:
-			if !x.client.own {
+			if o := x.client.subrequest; o == nil || !o.Own {
 				x.ask()
 				switch refusal, known := x.rules.access.Admit(x); {
 				case !known:

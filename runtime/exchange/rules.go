@@ -139,16 +139,6 @@ func rulesOf(s *Site, m *Mount) *rules {
 	return out
 }
 
-// canonical returns the first name that is no pattern, or "".
-func (s *Site) canonical() string {
-	for _, name := range s.Names {
-		if !strings.Contains(name, "*") {
-			return name
-		}
-	}
-	return ""
-}
-
 // ownsLog reports whether the requests of the site are logged, or not logged, apart from others.
 func (s *Site) ownsLog() bool { return s.AccessLog != nil || s.NoAccessLog }
 

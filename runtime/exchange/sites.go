@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"fapws/runtime/conn"
@@ -178,7 +179,9 @@ func (s *Server) Prepare(given []Site, h Handler, source func(*Mount) (_ Source,
 	for i := range t.sites {
 		site := &t.sites[i]
 		site.Table = slices.Clone(site.Table)
-		site.name = site.canonical()
+		if i := slices.IndexFunc(site.Names, func(name string) bool { return !strings.Contains(name, "*") }); i >= 0 {
+			site.name = site.Names[i]
+		}
 		site.rules = rulesOf(site, nil)
 		t.logged = t.logged || site.AccessLog != nil
 		routes[i] = route.Site{Names: site.Names, Mounts: make([]route.Mount, len(site.Table)), Guard: site.rules.guard}

@@ -111,6 +111,7 @@ type Origin struct {
 	Root  string // decoded path that a proxy or a root path puts before the site: "" or "/a/b"
 	Depth int    // Request.Depth of that request
 	Value any    // Request.Value of what is asked for
+	Own   bool   // the server tries itself: it needs neither a password nor a session
 }
 
 // Asker has the server itself answer a GET request on behalf of another one. target is a path as seen from outside with an optional query,
