@@ -164,7 +164,9 @@ func (l *loop) ticked() {
 	l.clock(time.Now())
 	switch late := l.now() - before - tickLength; {
 	case late > tickLength:
-		l.heldUp(before)
+		// A handler that runs inline has kept the loop from seeing clients: stamps since then are as old as the tick before it.
+		l.conns.Restamp(before, l.now())
+		l.app.ExcludeBlockedTime(l.now() - before)
 	case late > tickLength/8:
 		// Stamps since the last tick were made by its time: they are older than the tick that deadlines allow for.
 		l.conns.Restamp(before, l.now()-tickLength)
@@ -180,11 +182,4 @@ func (l *loop) ticked() {
 	l.sockets.Expire()
 	l.conns.Tick()
 	l.accepting.Resume() // a handshake may be old enough to be cut off for another client
-}
-
-// heldUp forgives what a handler that runs inline has kept the loop from
-// seeing: stamps since then are as old as the tick before it.
-func (l *loop) heldUp(since int64) {
-	l.conns.Restamp(since, l.now())
-	l.app.ExcludeBlockedTime(l.now() - since)
 }

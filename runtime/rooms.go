@@ -34,7 +34,7 @@ func (l *loop) Room(ln *conn.Listener) bool {
 
 // Accepted implements conn.AcceptLoop.
 func (l *loop) Accepted(ln *conn.Listener, fd int, local, remote net.Addr, v conn.Verdict) {
-	c := l.sites.NewClient(fd, local, remote, true)
+	c := l.sites.NewClient(fd, local, remote, v != conn.Reject)
 	switch {
 	case v == conn.Reject && ln.Secure:
 		l.reject(c, nil) // a handshake would cost more than the answer
@@ -53,7 +53,7 @@ func (l *loop) Accepted(ln *conn.Listener, fd int, local, remote net.Addr, v con
 
 // reject sends its last bytes, if there are any, to a client that is not served, and closes its connection when the client does, or soon.
 func (l *loop) reject(c *exchange.Conn, last []byte) {
-	c.Refuse()
+	c.Counts = conn.Reject
 	l.Open(c)
 	if c.State() != exchange.StateClosed {
 		_, _ = conn.Send(c.Fd(), last, 0) // an empty socket takes it
@@ -71,12 +71,6 @@ func (l *loop) Recover() {
 	if p := recover(); p != nil {
 		l.recovered(nil, p, debug.Stack())
 	}
-}
-
-func (l *loop) HeldUp() {
-	before := l.now()
-	l.clock(time.Now())
-	l.heldUp(before)
 }
 
 func (l *loop) Invalidated(p cache.Pattern) {

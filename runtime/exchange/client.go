@@ -40,9 +40,6 @@ func (c *Conn) Account() string {
 // Subrequest reports whether c is a connection of the server to itself.
 func (c *Conn) Subrequest() bool { return c.subrequest != nil }
 
-// Refuse makes c a connection that is told why it is not served.
-func (c *Conn) Refuse() { c.proxy, c.Counts = nil, conn.Reject }
-
 // direct returns the peer of the connection itself, whatever a proxy says.
 func (c *Conn) direct() *Peer {
 	if c.peer == nil {

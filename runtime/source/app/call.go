@@ -293,7 +293,6 @@ func (d *Dispatcher) Stalled() {
 	defer d.loop.Recover()
 	c := d.calls[t]
 	if c.owed && !c.detached && c.limit > 0 && int64(took) > c.limit {
-		d.overran = true
 		c.overdue(took)
 		d.loop.Flush()
 	}

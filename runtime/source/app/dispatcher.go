@@ -61,9 +61,6 @@ type Loop interface {
 	// Occupied counts n more exchanges that occupy the application.
 	Occupied(n int)
 
-	// HeldUp is called when a handler has kept the event loop for longer than it may take.
-	HeldUp()
-
 	// Recover is deferred where the event loop would not see a panic: it recovers, logs, and ends the interrupted work.
 	Recover()
 }
@@ -115,7 +112,6 @@ type Dispatcher struct {
 	// state is held by the event loop except during Interpreter.Flush, when a handler may run there and not return. Its holder may
 	// touch all that belongs to the loop: see Stalled.
 	state   sync.Mutex
-	overran bool // Stalled has answered for a handler
 	running bool // flush is on the stack
 }
 
@@ -204,10 +200,6 @@ func (d *Dispatcher) flush() {
 	defer func() {
 		d.state.Lock()
 		d.running = false
-		if d.overran {
-			d.overran = false
-			d.loop.HeldUp()
-		}
 	}()
 	d.app.Flush()
 }
