@@ -210,7 +210,7 @@ func (s *Server) Replace(all []exchange.Site, h app.Interpreter, unused func()) 
 		s.handed = handed
 		l.app.Configure(s.appConfig())
 		l.sites.Use(table)
-		l.app.Serve(h, table.Limited || s.cfg.Timeout > 0)
+		l.app.Serve(h)
 		l.unused = unused
 	})
 	return nil

@@ -63,7 +63,6 @@ func (l *loop) reject(c *exchange.Conn, last []byte) {
 
 // What sources that run applications, and the cache in front of them, need of the server.
 
-func (l *loop) Exact() int64   { return int64(time.Since(l.conns.Start)) }
 func (l *loop) Occupied(n int) { l.accepting.Occupied(n) }
 
 // Recover logs a panic beside the loop's callbacks, and ends the work that it interrupted.

@@ -136,7 +136,6 @@ type Table struct {
 	sites []Site // the first one is the default
 	route *route.Table
 
-	Limited bool // some mount has a timeout
 	pending bool // some mount is Pending
 	logged  bool // some site has an access log of its own
 	users   bool // some site or mount has users: see dropForged
@@ -198,7 +197,6 @@ func (s *Server) Prepare(given []Site, h Handler, source func(*Mount) (_ Source,
 			routes[i].Mounts[k] = m.route()
 			t.users = t.users || routes[i].Mounts[k].Guard.Password
 			t.pending = t.pending || m.Pending
-			t.Limited = t.Limited || m.Timeout() > 0
 		}
 	}
 	var err error

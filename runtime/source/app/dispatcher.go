@@ -40,8 +40,7 @@ type Interpreter interface {
 	// safe for concurrent use.
 	InTurn() bool
 
-	// Stalled is called on every tick during which the loop is in Flush, on another goroutine, if
-	// something has a timeout. It returns the exchange that runs inline, on the loop, and how long it has been
+	// Stalled is called on every tick during which the loop is in Flush, on another goroutine. It returns the exchange that runs inline, on the loop, and how long it has been
 	// seen there by earlier calls; 0 if nothing does. It must not block.
 	Stalled() (exchange.Ticket, time.Duration)
 
@@ -54,9 +53,6 @@ type Interpreter interface {
 type Loop interface {
 	// Flush writes the output that is gathered for connections.
 	Flush()
-
-	// Exact returns conn.Set.Now as it is now.
-	Exact() int64
 
 	// Occupied counts n more exchanges that occupy the application.
 	Occupied(n int)
@@ -106,8 +102,7 @@ type Dispatcher struct {
 	// Due says that Interpreter.Flush is to be called, by the next Run.
 	Due bool
 
-	limited bool // some Source has a timeout
-	taken   int  // requests submitted since the last Flush
+	taken int // requests submitted since the last Flush
 
 	// state is held by the event loop except during Interpreter.Flush, when a handler may run there and not return. Its holder may
 	// touch all that belongs to the loop: see Stalled.
@@ -131,17 +126,12 @@ func New(h Loop, set *conn.Set) *Dispatcher {
 // Configure replaces the Config, for handlers of the next Serve.
 func (d *Dispatcher) Configure(c Config) { d.cfg = c }
 
-// Serve attaches the interpreter of the application, which may be nil. limited says that some Source has a
-// timeout. It may be called again, with one that was not attached before if there was none; the calls before go on.
-func (d *Dispatcher) Serve(app Interpreter, limited bool) {
+// Serve attaches the interpreter of the application, which may be nil. It may be called again, with one that was not attached before if there was none; the calls before go on.
+func (d *Dispatcher) Serve(app Interpreter) {
 	d.programs = nil
 	for _, c := range d.calls {
 		c.former = c.handler != nil
-		if limited && !d.limited {
-			c.since = d.loop.Exact()
-		}
 	}
-	d.limited = d.limited || limited
 	if d.app = app; app != nil {
 		app.Attach(d.cfg.Waker)
 	}
