@@ -40,8 +40,8 @@ type Interpreter interface {
 	// safe for concurrent use.
 	InTurn() bool
 
-	// Stalled is called on every tick during which the loop is in Flush, on another goroutine. It returns the exchange that runs inline, on the loop, and how long it has been
-	// seen there by earlier calls; 0 if nothing does. It must not block.
+	// Stalled is called on every tick during which the loop is in Flush, on another goroutine. It returns the exchange that
+	// runs inline, on the loop, and how long it has been seen there by earlier calls; 0 if nothing does. It must not block.
 	Stalled() (exchange.Ticket, time.Duration)
 
 	// Signalled says that a signal for the application arrived. On the loop.
