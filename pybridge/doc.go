@@ -65,7 +65,7 @@
 //     one, so this was a wake-up for each request (Flask: 83 µs, without it 66).
 //
 // Inline, queued records run in turns of 250 µs to 2 ms (core_inline.c). A chunk of an iterator must not wait for the next
-// one, and the thread that would send it is in the handler; a goroutine sends it meanwhile (app.Application; 302 µs
+// one, and the thread that would send it is in the handler; a goroutine sends it meanwhile (app.Interpreter; 302 µs
 // of CPU became 37 for ./build.sh bench generator). write() is in the middle of a handler, so it calls the loop,
 // which sends finished parts and starts no handler (Waker.SendNow): the only call from C to Go. With its send(2) it
 // costs 3 µs for each write().
@@ -102,8 +102,7 @@
 //     (timeout.go) checks twice a second whether threads are still in the same job. Each callback counts as one, so
 //     an exception for one cannot hit the next.
 //   - environ['werkzeug.socket'] is for libraries that speak WebSocket themselves: a subclass of socket.socket that
-//     notes its first use, and only then makes the descriptor blocking, because that holds for the loop's, too.
-//     Kernel timeouts end a client that has vanished.
+//     notes its first use. The loop passes bytes between it and the connection (runtime/exchange/websocket.go).
 //   - environ is dropped after the handshake, and made again from the record on demand: an idle WebSocket costs 9 KiB
 //     with its connection (ASGI 10 to 14, uvicorn 26).
 //   - Broadcasts and groups are messages to the event loop (messages.go; sockets.go of runtime/live). The

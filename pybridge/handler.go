@@ -64,7 +64,7 @@ type RunConfig struct {
 	Accel    bool // the field X-Accel-Redirect has a file sent
 }
 
-// Handler runs the callables of PATHS. It satisfies app.Interpreter and app.Application, which says which goroutine may call each method.
+// Handler runs the callables of PATHS. It satisfies app.Interpreter, which says which goroutine may call each method.
 type Handler struct {
 	app    *App
 	config RunConfig
@@ -165,7 +165,7 @@ func (h *Handler) startPool() error {
 	return nil
 }
 
-// Attach implements app.Application.
+// Attach implements app.Interpreter.
 func (h *Handler) Attach(w *eventloop.Waker) {
 	h.app.mode.attach(h, w)
 	C.core_pool_attach(C.int(w.Signals), C.int(w.Event), (*C.int32_t)(unsafe.Pointer(w.State)))
@@ -251,7 +251,7 @@ func (h *Handler) pipeline(number int) *C.core_pipeline {
 	return h.pipelines[number]
 }
 
-// Resume implements app.Application.
+// Resume implements app.Interpreter.
 func (h *Handler) Resume(t exchange.Ticket) {
 	h.mu.Lock()
 	rec := h.record(t)
@@ -298,7 +298,7 @@ func (h *Handler) Deliver(in exchange.Input) {
 	h.delivered = true
 }
 
-// Signalled implements app.Application.
+// Signalled implements app.Interpreter.
 func (h *Handler) Signalled() { C.core_signalled() }
 
 // Cancel implements exchange.Handler.
@@ -316,12 +316,12 @@ func (h *Handler) Cancel(t exchange.Ticket, took time.Duration) {
 // In inline mode an iterator makes several chunks in a turn only if they are sent meanwhile: a chunk must not wait for the next one
 // (PEP 3333).
 
-// Attend implements app.Application.
+// Attend implements app.Interpreter.
 func (h *Handler) Attend(on bool) {
 	atomic.StoreUint32((*uint32)(&h.shared.attended), uint32(boolByte(on)))
 }
 
-// InTurn implements app.Application.
+// InTurn implements app.Interpreter.
 func (h *Handler) InTurn() bool { return atomic.LoadUint32((*uint32)(&h.shared.turning)) != 0 }
 
 // ActiveRequest describes a request that a handler has.

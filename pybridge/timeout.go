@@ -45,7 +45,7 @@ type inlineWatchdog struct {
 	since time.Time
 }
 
-// Stalled implements app.Application. Callbacks of WebSockets are watchCallbacks's.
+// Stalled implements app.Interpreter. Callbacks of WebSockets are watchCallbacks's.
 func (h *Handler) Stalled() (exchange.Ticket, time.Duration) {
 	s := &h.held
 	rec, jobs := h.app.mode.onLoop()

@@ -174,9 +174,9 @@ void wsgi_input_detach(PyObject *input) {
   CORE_END_HOLD();
 }
 
-/* --- the client's socket -------------------------------------------------
+/* --- a socket to the client -------------------------------------------------
  *
- * environ['werkzeug.socket']: the client's socket, for an application that implements WebSocket itself
+ * environ['werkzeug.socket']: a socket to the client, for an application that implements WebSocket itself
  * (contrib/fapws/_detachedsocket.py). */
 
 int wsgi_expose_socket(core_record *rec) {

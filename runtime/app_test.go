@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"fapws/runtime/conn"
+	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/http2"
@@ -26,6 +27,7 @@ import (
 // instant is an application that costs nothing: it answers on the loop, always
 // the same.
 type instant struct {
+	app.Interpreter
 	body    []byte
 	channel []byte // of which its clients become subscribers
 	request []byte // the head of the last one of them
@@ -50,7 +52,7 @@ func (h *instant) Submit(r *exchange.Request) bool {
 func (h *instant) Flush()                                    {}
 func (h *instant) Release(*exchange.Part)                    {}
 func (h *instant) Cancel(exchange.Ticket, time.Duration)     {}
-func (h *instant) Signalled()                                {}
+func (h *instant) Attach(*eventloop.Waker)                   {}
 func (h *instant) Stalled() (exchange.Ticket, time.Duration) { return 0, 0 }
 func (h *instant) Next(p *exchange.Part) bool {
 	if h.next == len(h.tickets) {

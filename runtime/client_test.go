@@ -26,8 +26,7 @@ func TestSubrequestRefused(t *testing.T) {
 		{"cancelled", cancelled, 0, "/", context.Canceled},
 		{"stopped", t.Context(), 0, "/", stopped},
 	} {
-		c := newSubrequester(exchange.Origin{Depth: test.depth}, func(int) error { return stopped })
-		if _, err := c.Ask(test.ctx, test.target, nil); !errors.Is(err, test.want) {
+		if _, err := subrequest(test.ctx, exchange.Origin{Depth: test.depth}, test.target, nil, func(int) error { return stopped }); !errors.Is(err, test.want) {
 			t.Errorf("%s: %v, want %v", test.name, err, test.want)
 		}
 	}
@@ -36,7 +35,7 @@ func TestSubrequestRefused(t *testing.T) {
 // A request ends with its context, whatever the server does.
 func TestCancelled(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	c := newSubrequester(exchange.Origin{}, func(fd int) error {
+	_, err := subrequest(ctx, exchange.Origin{}, "/", nil, func(fd int) error {
 		other, err := system.Conn(fd, "test")
 		if err == nil {
 			t.Cleanup(func() { other.Close() })
@@ -47,8 +46,7 @@ func TestCancelled(t *testing.T) {
 		}
 		return err
 	})
-	defer c.Close()
-	if _, err := c.Ask(ctx, "/", nil); !errors.Is(err, context.Canceled) {
+	if !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
 }

@@ -105,19 +105,17 @@ func (c Config) withDefaults() Config {
 	c.Sites.MaxSpools = cmp.Or(c.Sites.MaxSpools, files/8)
 	c.ReadBuffer = cmp.Or(c.ReadBuffer, 64<<10)
 	if c.Log == nil {
-		c.Log = logToStderr
+		c.Log = func(level logfile.Level, line string) {
+			if level > logfile.Debug {
+				fmt.Fprintf(os.Stderr, "%s: %s\n", level, line)
+			}
+		}
 	}
 	if c.Sites.LogClient == nil {
 		log := c.Log
 		c.Sites.LogClient = func(level logfile.Level, client, line string) { log(level, "client "+client+": "+line) }
 	}
 	return c
-}
-
-func logToStderr(level logfile.Level, line string) {
-	if level > logfile.Debug {
-		fmt.Fprintf(os.Stderr, "%s: %s\n", level, line)
-	}
 }
 
 const (
@@ -143,16 +141,11 @@ func (l *loop) watch() {
 		}
 		return
 	}
-	pause := time.Duration(tickLength)
-	l.between = l.limited.Load() && !l.between
-	if l.limited.Load() { // a handler that runs inline is looked at twice a tick: the first look notices that it runs
-		pause /= 2
-	}
-	if !l.between && l.ticking.CompareAndSwap(false, true) { // one is enough while the loop is held up
+	if l.ticking.CompareAndSwap(false, true) { // one is enough while the loop is held up
 		l.post(l.ticked)
 	}
 	l.app.Stalled()
-	l.timer.Reset(pause)
+	l.timer.Reset(time.Duration(tickLength))
 }
 
 // now returns the loop's time: nanoseconds since it was made, at most tickLength late.
@@ -171,9 +164,12 @@ func (l *loop) ticked() {
 	l.clock(time.Now())
 	switch late := l.now() - before - tickLength; {
 	case late > tickLength:
-		l.heldUp(before)
+		// A handler that runs inline has kept the loop from seeing clients: stamps since then are as old as the tick before it.
+		l.conns.Restamp(before, l.now())
+		l.app.ExcludeBlockedTime(l.now() - before)
 	case late > tickLength/8:
-		l.restamp(before)
+		// Stamps since the last tick were made by its time: they are older than the tick that deadlines allow for.
+		l.conns.Restamp(before, l.now()-tickLength)
 	}
 	l.sites.Tick()
 	l.app.Tick()
@@ -186,15 +182,4 @@ func (l *loop) ticked() {
 	l.sockets.Expire()
 	l.conns.Tick()
 	l.accepting.Resume() // a handshake may be old enough to be cut off for another client
-}
-
-// restamp corrects the stamps since the last tick, which were made by its time: where this tick is late, they are older
-// than the tick that deadlines allow for.
-func (l *loop) restamp(last int64) { l.conns.Restamp(last, l.now()-tickLength) }
-
-// heldUp forgives what a handler that runs inline has kept the loop from
-// seeing: stamps since then are as old as the tick before it.
-func (l *loop) heldUp(since int64) {
-	l.conns.Restamp(since, l.now())
-	l.app.ExcludeBlockedTime(l.now() - since)
 }

@@ -7,10 +7,9 @@
 // for a disk or a password hash runs on goroutines. Package cmd/fapws/worker makes the Server of a process.
 // Start reading at server.go and loop.go. What the other packages need of the loop is in rooms.go.
 //
-// A subrequester has the server answer its own requests: the pages that SSI includes, and the local redirects of
+// A subrequest has the server answer its own requests: the pages that SSI includes, and the local redirects of
 // programs. It asks through a socketpair, whose other end the server serves like any connection. So a subrequest
 // passes all rules, and is bounded by the same flow control as others.
 //
-// A subrequester belongs to the handler of one request, which asks on a separate goroutine (package backend). Start reading at
-// subrequester.Ask.
+// A subrequest is made on a separate goroutine (package backend). Start reading at Server.subrequest.
 package runtime

@@ -3,20 +3,16 @@ package runtime
 import (
 	"encoding/base64"
 	"fmt"
-	"io"
-	"net"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync/atomic"
 	"testing"
 
 	"golang.org/x/crypto/bcrypt"
-	"golang.org/x/sys/unix"
 
 	"fapws/runtime/auth"
 	"fapws/runtime/exchange"
-	"fapws/runtime/system"
+	"fapws/runtime/logfile"
 )
 
 // mustAuth knows the user ann with the password secret.
@@ -46,7 +42,7 @@ func mustAuth(t testing.TB) *auth.Basic {
 func TestLoginHalfClosed(t *testing.T) {
 	t.Parallel()
 	var answered atomic.Int32
-	cfg := Config{Sites: exchange.Config{Answered: func(*exchange.RequestSummary) { answered.Add(1) }}}
+	cfg := Config{Sites: exchange.Config{Answered: func(*logfile.Entry) { answered.Add(1) }}}
 	s := start(t, patient(cfg), &instant{}, exchange.Mount{Prefix: "/", Rules: mustRules(t, exchange.Rules{Access: mustAuth(t)})})
 	for i := range 200 {
 		c := s.dial(t)
@@ -60,34 +56,12 @@ func TestLoginHalfClosed(t *testing.T) {
 	}
 }
 
-// enrolled returns the other end of a connection of the server itself.
-func enrolled(t *testing.T, s *testServer) net.Conn {
-	t.Helper()
-	fds, err := system.Socketpair(unix.SOCK_STREAM)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var ends [2]net.Conn
-	for i, fd := range fds {
-		if ends[i], err = system.Conn(fd, "test"); err != nil {
-			t.Fatal(err)
-		}
-	}
-	t.Cleanup(func() { ends[1].Close() })
-	if err := s.EnrolOwn(ends[0]); err != nil {
-		t.Fatal(err)
-	}
-	return ends[1]
-}
-
-// A connection that the process makes to itself has no proxy before it, and needs no password.
-func TestEnrolled(t *testing.T) {
+// A request that the process makes to itself has no proxy before it, and needs no password.
+func TestTry(t *testing.T) {
 	t.Parallel()
 	rules := mustRules(t, exchange.Rules{Access: mustAuth(t)})
 	s := start(t, patient(Config{Sites: exchange.Config{ProxyUnix: true, ProxyProtocol: true}}), &instant{}, exchange.Mount{Prefix: "/", Rules: rules})
-	c := enrolled(t, s)
-	io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-	if all, _ := io.ReadAll(c); !strings.HasPrefix(string(all), "HTTP/1.1 200 ") {
-		t.Errorf("%.100q", all)
+	if status, err := s.Try(t.Context(), "/"); status != 200 || err != nil {
+		t.Error(status, err)
 	}
 }

@@ -30,7 +30,6 @@ const serverName = "fapws"
 type loop struct {
 	s     *Server
 	cfg   *Config
-	debug int
 	paced bool // TCP connections are, unless we say otherwise: see conn.Paces
 
 	conns     conn.Set // all of them, with the clock and the output that is gathered
@@ -43,15 +42,13 @@ type loop struct {
 	pages     *cache.Pages      // nil: nothing is kept
 	counts    *metrics.Recorder // nil: requests are not counted
 	timer     *time.Timer       // calls watch
-	between   bool              // of watch: this call was between two ticks
 	live      atomic.Int64      // open connections; written here, read by watch
-	limited   atomic.Bool       // handlers have timeouts
 	owed      atomic.Int64      // exchanges that may get overdue, at the last tick or when the last connection went
 	busyNow   bool              // flushBatch is on the stack
 	shut      bool              // closeAll was called
 
-	warned int64 // when a line said that responses were ended because clients read too slowly, by now
-	cut    int   // responses that were ended since then
+	slow logfile.Seldom // lines that responses were ended because clients read too slowly
+	cut  int            // responses that were ended since the last one
 
 	subscribers *live.Subscribers // of channels
 	sockets     *live.Sockets
@@ -130,10 +127,10 @@ func (l *loop) Open(c *exchange.Conn) {
 	l.accepting.Opened(c.Counts)
 	c.Stamp = l.now()
 	c.Schedule()
-	if l.debug >= 1 {
-		l.tracef("%s connected, %d open", c, l.live.Load())
+	if l.conns.Debug >= 1 {
+		l.conns.Log(logfile.Debug, "%s connected, %d open", c, l.live.Load())
 	}
-	if l.sites.Draining() && (!c.Subrequest() || l.shut) {
+	if l.sites.End == exchange.Draining && (!c.Subrequest() || l.shut) {
 		c.Close("the server is shutting down")
 	}
 }
@@ -180,10 +177,6 @@ func (l *loop) Flush() {
 	l.conns.Flush()
 }
 
-func (l *loop) tracef(format string, args ...any) {
-	l.s.log(logfile.Debug, fmt.Sprintf(format, args...))
-}
-
 // Serve starts to accept connections on the listeners, which it owns from now
 // on, and returns at once. Requests go to the site of all that has their host, the first
 // one if none has, and there to the first mount whose prefix fits. h answers
@@ -191,48 +184,36 @@ func (l *loop) tracef(format string, args ...any) {
 // more listeners may follow with Accept, and other sites with Replace. The error, of one line, is about the folders of
 // Config.SendfileRoots and AccelRoots, or about names of sites.
 func (s *Server) Serve(listeners []*conn.Listener, all []exchange.Site, h app.Interpreter) error {
-	wait, err := s.use(all, h, nil)
-	if err != nil {
-		return err
+	err := s.Replace(all, h, nil)
+	if err == nil {
+		for _, ln := range listeners {
+			s.Accept(ln)
+		}
 	}
-	for _, ln := range listeners { // behind the sites: the loop keeps the order
-		s.Accept(ln)
-	}
-	wait()
-	return nil
+	return err
 }
 
 // Replace has other sites, with their handler, answer from now on, also the requests that wait (exchange.Mount.Pending). What was
 // begun before is finished as it was begun; unused is called, on a goroutine, when nothing of that is left. Call it after Serve,
 // when an earlier call has returned, and not on the loop. The error is as of Serve.
 func (s *Server) Replace(all []exchange.Site, h app.Interpreter, unused func()) error {
-	wait, err := s.use(all, h, unused)
-	if err == nil {
-		wait()
-	}
-	return err
-}
-
-// use has the sites answer; wait returns when they do.
-func (s *Server) use(all []exchange.Site, h app.Interpreter, unused func()) (wait func(), err error) {
 	handed := new(static.Handed)
 	if err := handed.Open(s.cfg.SendfileRoots, s.cfg.AccelRoots, s.cfg.Private); err != nil {
-		return nil, err
+		return err
 	}
 	table, err := s.loop.sites.Prepare(all, h, s.source)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return s.order(func() {
+	s.do(func() {
 		l := s.loop
 		s.handed = handed
 		l.app.Configure(s.appConfig())
 		l.sites.Use(table)
-		limited := table.Limited || s.cfg.Timeout > 0
-		l.limited.Store(limited || l.limited.Load())
-		l.app.Serve(h, limited)
+		l.app.Serve(h)
 		l.unused = unused
-	}), nil
+	})
+	return nil
 }
 
 // GiveUp answers the requests that wait (exchange.Mount.Pending) with 503, and those that would: what they wait for does not come. It
@@ -277,8 +258,8 @@ func (w *wake) close() {
 
 // woken sends the parts that the application has finished, before new requests are read and before a tick looks at the time.
 func (l *loop) woken() {
-	if l.debug >= 2 {
-		l.tracef("woken by the application")
+	if l.conns.Debug >= 2 {
+		l.conns.Tracef("woken by the application")
 	}
 	l.app.Due = true
 	l.flushBatch()

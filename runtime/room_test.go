@@ -178,11 +178,9 @@ func TestSubrequestAtTheEnd(t *testing.T) {
 	ending := serve(t, Config{})
 	release := ending.HoldEnd()
 	ending.do(ending.loop.drain)
-	client := ending.subrequests(exchange.Origin{Host: "x"})
-	if a, err := client.Ask(t.Context(), "/x", nil); err != nil || a.Status != 200 {
+	if a, err := ending.subrequest(t.Context(), exchange.Origin{Host: "x"}, "/x", nil); err != nil || a.StatusCode != 200 || a.Body.Close() != nil {
 		t.Error(a, err)
 	}
-	client.Close()
 	ending.do(ending.loop.closeAll)
 	release()
 	ended, err := New(settled(Config{}))
@@ -191,10 +189,8 @@ func TestSubrequestAtTheEnd(t *testing.T) {
 	}
 	ended.Close()
 	for _, s := range []*Server{ending.Server, ended} {
-		client := s.subrequests(exchange.Origin{})
-		if a, err := client.Ask(t.Context(), "/x", nil); err == nil {
-			t.Errorf("answered with %d", a.Status)
+		if a, err := s.subrequest(t.Context(), exchange.Origin{}, "/x", nil); err == nil {
+			t.Errorf("answered with %d", a.StatusCode)
 		}
-		client.Close()
 	}
 }

@@ -1,7 +1,7 @@
 package runtime
 
 import (
-	"errors"
+	"cmp"
 	"net"
 	"runtime/debug"
 	"time"
@@ -9,6 +9,7 @@ import (
 	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
 	"fapws/runtime/live"
+	"fapws/runtime/logfile"
 	"fapws/runtime/source/app"
 	"fapws/runtime/source/cache"
 )
@@ -33,7 +34,7 @@ func (l *loop) Room(ln *conn.Listener) bool {
 
 // Accepted implements conn.AcceptLoop.
 func (l *loop) Accepted(ln *conn.Listener, fd int, local, remote net.Addr, v conn.Verdict) {
-	c := l.sites.NewClient(fd, local, remote, true)
+	c := l.sites.NewClient(fd, local, remote, v != conn.Reject)
 	switch {
 	case v == conn.Reject && ln.Secure:
 		l.reject(c, nil) // a handshake would cost more than the answer
@@ -52,7 +53,7 @@ func (l *loop) Accepted(ln *conn.Listener, fd int, local, remote net.Addr, v con
 
 // reject sends its last bytes, if there are any, to a client that is not served, and closes its connection when the client does, or soon.
 func (l *loop) reject(c *exchange.Conn, last []byte) {
-	c.Refuse()
+	c.Counts = conn.Reject
 	l.Open(c)
 	if c.State() != exchange.StateClosed {
 		_, _ = conn.Send(c.Fd(), last, 0) // an empty socket takes it
@@ -62,7 +63,6 @@ func (l *loop) reject(c *exchange.Conn, last []byte) {
 
 // What sources that run applications, and the cache in front of them, need of the server.
 
-func (l *loop) Exact() int64   { return int64(time.Since(l.conns.Start)) }
 func (l *loop) Occupied(n int) { l.accepting.Occupied(n) }
 
 // Recover logs a panic beside the loop's callbacks, and ends the work that it interrupted.
@@ -70,12 +70,6 @@ func (l *loop) Recover() {
 	if p := recover(); p != nil {
 		l.recovered(nil, p, debug.Stack())
 	}
-}
-
-func (l *loop) HeldUp() {
-	before := l.now()
-	l.clock(time.Now())
-	l.heldUp(before)
 }
 
 func (l *loop) Invalidated(p cache.Pattern) {
@@ -86,46 +80,24 @@ func (l *loop) Invalidated(p cache.Pattern) {
 
 // appConfig returns the Config of the loop's Dispatcher.
 func (s *Server) appConfig() app.Config {
-	c := app.Config{
-		Limits:      &s.again,
-		Take:        s.handed.Take,
-		Subscribe:   s.loop.subscribers.Subscribe,
-		Waker:       &s.loop.wake.theirs,
-		Programs:    s.cfg.Programs,
-		Subrequests: s.subrequests,
+	return app.Config{
+		Limits:    &s.again,
+		Take:      s.handed.Take,
+		Subscribe: s.loop.subscribers.Subscribe,
+		Waker:     &s.loop.wake.theirs,
+		Programs:  s.cfg.Programs,
+		Ask:       s.subrequest,
 	}
-	if s.cfg.Debug >= 2 {
-		c.Trace = s.loop.tracef
-	}
-	return c
 }
-
-// subrequests returns the client by which a request has the server answer others. They come in connections like those of clients,
-// so they pass all rules. These do not count as clients, have no line in the access log, and may still begin when the server
-// stops, because their request began before.
-func (s *Server) subrequests(o exchange.Origin) exchange.Subrequester {
-	return newSubrequester(o, func(fd int) error {
-		c := s.loop.sites.NewSubrequest(fd, &o)
-		if !s.loop.post(func() { s.loop.Open(c) }) {
-			return errStopped
-		}
-		return nil
-	})
-}
-
-var errStopped = errors.New("the server has stopped")
 
 // source returns what answers at a mount with a Handler. unbounded reports whether its responses may have any size before the
 // loop knows: only the handler of the application waits with one for the client of another.
 func (s *Server) source(m *exchange.Mount) (source exchange.Source, unbounded bool) {
-	o := app.Options{Timeout: s.cfg.Timeout}
-	if own := m.Timeout(); own != 0 {
-		o.Timeout = own
-	}
-	if o.Timeout = max(o.Timeout, 0); m.Asks && m.Receives == nil {
+	o := app.Options{Timeout: max(0, cmp.Or(m.Timeout(), s.cfg.Timeout))}
+	if m.Asks && m.Receives == nil {
 		o.Timeout = 0
 	}
-	_, o.Main = m.Handler.(app.Application)
+	_, o.Main = m.Handler.(app.Interpreter)
 	if s.cfg.Accept.Concurrency > 0 {
 		o.Occupies = m.Occupies
 	}
@@ -145,8 +117,8 @@ func (l *loop) Arrived(c *exchange.Conn) {
 }
 
 func (l *loop) Gone(c *exchange.Conn) {
-	if l.debug >= 1 {
-		l.tracef("%s disconnected, %d open", c, l.live.Load()-1)
+	if l.conns.Debug >= 1 {
+		l.conns.Log(logfile.Debug, "%s disconnected, %d open", c, l.live.Load()-1)
 	}
 	l.makeRoom(c.Counts)
 }

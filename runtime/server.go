@@ -3,16 +3,14 @@ package runtime
 import (
 	"context"
 	"fmt"
-	"net"
 	goruntime "runtime"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"fapws/runtime/conn"
 	"fapws/runtime/eventloop"
+	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/logfile"
 	"fapws/runtime/metrics"
@@ -106,7 +104,6 @@ func (s *Server) configure(cfg Config) {
 	if s.again = s.cfg.Sites.Limits; s.cfg.Sites.Trace {
 		s.again = s.again.Plus(1, http1.TraceLineLen)
 	}
-	s.loop.debug = s.cfg.Debug
 	s.loop.conns.Debug, s.loop.conns.WriteTimeout, s.loop.conns.Unsent.Max = s.cfg.Debug, s.cfg.WriteTimeout, s.cfg.MaxUnsent
 	s.loop.accepting.Configure(s.cfg.Accept)
 	s.loop.sites.Configure(s.cfg.Sites)
@@ -150,47 +147,27 @@ func (s *Server) Ping(ctx context.Context) error {
 }
 
 // do runs f on the loop and waits for its end. Once the loop has ended, do does nothing.
-func (s *Server) do(f func()) { s.order(f)() }
-
-// order runs f on the loop, and wait returns when f has ended. Once the loop has ended, both do nothing.
-func (s *Server) order(f func()) (wait func()) {
+func (s *Server) do(f func()) {
 	done := make(chan struct{})
-	if !s.loop.post(func() {
+	if s.loop.post(func() {
 		defer close(done)
 		f()
 	}) {
-		return func() {}
+		<-done
 	}
-	return func() { <-done }
-}
-
-// EnrolOwn serves the connection nc, which it owns from now on, as if it had been accepted, even beyond Config.MaxClients. It is a
-// connection of the server itself, which tries its application: it needs neither a password nor a session. Other rules hold.
-func (s *Server) EnrolOwn(nc net.Conn) error {
-	fd, err := conn.DescriptorOf(nc)
-	if err != nil {
-		return err
-	}
-	c := s.loop.sites.NewClient(fd, nc.LocalAddr(), nc.RemoteAddr(), false)
-	c.Own()
-	if !s.loop.post(func() { s.loop.Open(c) }) {
-		unix.Close(fd)
-		return errStopped
-	}
-	return nil
 }
 
 // Discourage makes responses say that their connection closes ("Connection: close", or GOAWAY), so that clients change to other servers
 // before Shutdown. The server serves as before. It is safe for concurrent use.
-func (s *Server) Discourage() { s.loop.post(s.loop.sites.Discourage) }
+func (s *Server) Discourage() {
+	s.loop.post(func() { s.loop.sites.End = max(s.loop.sites.End, exchange.Discouraged) })
+}
 
 // Shutdown stops accepting, lets the requests that have arrived be answered
 // until ctx ends, then closes what is left and returns ctx's error. The loop
 // goes on for Do; Close ends it.
 func (s *Server) Shutdown(ctx context.Context) error {
-	s.StopAccepting()
-	s.loop.post(s.loop.drain)
-	return s.awaitEnd(ctx)
+	return s.end(ctx, s.loop.drain)
 }
 
 // Retire is Shutdown for a server whose listening sockets another process goes
@@ -198,14 +175,14 @@ func (s *Server) Shutdown(ctx context.Context) error {
 // idle ones are closed with the answer to their next request, or when none has
 // come for idle.
 func (s *Server) Retire(ctx context.Context, idle time.Duration) error {
-	s.StopAccepting()
-	s.loop.post(func() { s.loop.retire(idle) })
-	return s.awaitEnd(ctx)
+	return s.end(ctx, func() { s.loop.leave(exchange.Leaving, idle) })
 }
 
-// awaitEnd waits until all connections have closed by themselves or, when ctx
+// end stops accepting, has the loop begin the end, and waits until all connections have closed by themselves or, when ctx
 // ends, closes them.
-func (s *Server) awaitEnd(ctx context.Context) error {
+func (s *Server) end(ctx context.Context, begin func()) error {
+	s.StopAccepting()
+	s.loop.post(begin)
 	select {
 	case <-s.loop.drained:
 		return nil
@@ -310,37 +287,28 @@ func (l *loop) makeRoom(v conn.Verdict) {
 	l.secure.Trim()
 	l.sockets.Trim()
 	l.timer.Reset(quietAfter)
-	l.gone = l.sites.Leaving() // tellEnd follows at the end of the batch, when the application knows of it
+	l.gone = l.sites.End >= exchange.Leaving // tellEnd follows at the end of the batch, when the application knows of it
 }
 
 // drain begins the end: idle connections close, the others after their
 // response.
-func (l *loop) drain() {
-	if l.sites.Draining() {
+func (l *loop) drain() { l.leave(exchange.Draining, 0) }
+
+// leave begins the end, unless that has come so far. If it is Leaving, a connection may be idle for so long: a
+// client that sends a request just now must not find it closed. The last connection notes that the end has come.
+func (l *loop) leave(end exchange.Ending, idle time.Duration) {
+	if l.sites.End >= end {
 		return
 	}
-	l.sites.Drain()
-	l.leave(false)
-	l.subscribers.Drain()
-}
-
-// retire begins a quiet end, when no connection comes any more: each one stays
-// until its next request is answered, or until it was idle for so long. A
-// client that sends a request just now must not find the connection closed.
-func (l *loop) retire(idle time.Duration) {
-	if l.sites.Leaving() {
-		return
+	l.sites.End = end
+	retires := end == exchange.Leaving
+	if retires {
+		l.sites.Config.KeepAlive = min(l.sites.Config.KeepAlive, idle)
 	}
-	l.sites.Retire(idle)
-	l.leave(true)
-	l.subscribers.Retire()
-}
-
-// leave tells connections of the end, whose last one notes that it has come.
-func (l *loop) leave(retires bool) {
 	l.sockets.Drain(retires)
 	l.conns.Drain(retires)
 	l.gone = l.live.Load() == 0
+	l.subscribers.Drain(retires)
 }
 
 // closeAll drains, and closes what that leaves.
@@ -350,23 +318,20 @@ func (l *loop) closeAll() {
 	l.conns.CloseAll("the server has shut down")
 }
 
-// warnEvery is the least time between two lines about clients that do not read, in nanoseconds.
-const warnEvery = int64(1e9)
-
 // boundUnsent ends responses if more than Config.MaxUnsent waits for clients.
 func (l *loop) boundUnsent() {
 	client, unsent, ended := l.conns.Unsent.Bound(l.now())
 	if ended == 0 {
 		return
 	}
-	if l.cut += ended; l.warned != 0 && l.now()-l.warned < warnEvery {
+	if l.cut += ended; !l.slow.Now() {
 		return
 	}
 	others := ""
 	if l.cut > 1 {
 		others = fmt.Sprintf(", and %d more since the last such line", l.cut-1)
 	}
-	l.warned, l.cut = max(l.now(), 1), 0
+	l.cut = 0
 	l.s.logClient(logfile.Warning, client, fmt.Sprintf("response ended with %.1f MiB unread%s: more than %d MiB wait for slow clients; see --max-unsent",
 		float64(unsent)/(1<<20), others, l.cfg.MaxUnsent>>20))
 }

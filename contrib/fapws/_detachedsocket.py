@@ -1,4 +1,4 @@
-"""``environ['werkzeug.socket']``: the client's socket, for libraries that speak WebSocket by themselves.
+"""``environ['werkzeug.socket']``: a socket to the client, for libraries that speak WebSocket by themselves.
 
 The server puts one into the environ of a WSGI handler when a client asks for a WebSocket
 (simple-websocket, and with it Flask-Sock and Flask-SocketIO, look for this key).
@@ -18,7 +18,6 @@ _USES = (
     "send sendall sendmsg sendto sendfile recv recv_into recvfrom recvfrom_into recvmsg recvmsg_into"
     " makefile fileno dup detach shutdown"
 ).split()
-_IDLE, _BETWEEN, _PROBES = 60, 15, 4  # seconds until a silent client is probed, between probes, and how many
 _STUCK = 60  # seconds after which a client that takes nothing is given up
 
 
@@ -31,19 +30,8 @@ class Socket(socket.socket):
     def _use(self) -> None:
         self.used = True
         if self.gettimeout() is None:
-            self.setblocking(True)  # until now the server has had it
-        # Nothing else ends a thread that waits for a client which has lost its network.
-        for level, name, value in (
-            (socket.SOL_SOCKET, "SO_KEEPALIVE", 1),
-            (socket.IPPROTO_TCP, "TCP_KEEPIDLE", _IDLE),
-            (socket.IPPROTO_TCP, "TCP_KEEPINTVL", _BETWEEN),
-            (socket.IPPROTO_TCP, "TCP_KEEPCNT", _PROBES),
-            (socket.SOL_SOCKET, "SO_SNDTIMEO", struct.pack("@ll", _STUCK, 0)),
-        ):
-            try:
-                self.setsockopt(level, getattr(socket, name), value)
-            except (AttributeError, OSError):
-                pass  # a unix socket has no TCP
+            self.setblocking(True)  # the server has made it
+        self.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", _STUCK, 0))
 
     def end(self) -> bool:
         """Closes it; whether it was used. The server calls this when the handler has returned."""

@@ -2,10 +2,12 @@ package backend
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"strings"
 	"sync"
@@ -38,7 +40,6 @@ type Request struct {
 	pool   *Pool
 	cancel context.CancelFunc // of Context
 	spool  *os.File
-	inner  exchange.Subrequester // of Sub; nil until there is one
 	share  any
 
 	// These are guarded by Pool.mu.
@@ -265,14 +266,17 @@ func (r *Request) Sub(ctx context.Context, target string) (status int, body []by
 		return 0, nil, err
 	}
 	defer a.Body.Close()
-	if a.Length > maxAnswer {
+	if a.ContentLength > maxAnswer {
 		return 0, nil, errTooLarge
 	}
 	body, err = io.ReadAll(io.LimitReader(a.Body, maxAnswer+1))
-	if err == nil && len(body) > maxAnswer {
+	switch {
+	case err != nil:
+		err = cmp.Or(ctx.Err(), err)
+	case len(body) > maxAnswer:
 		err = errTooLarge
 	}
-	return a.Status, body, err
+	return a.StatusCode, body, err
 }
 
 // Share makes v the Value of requests that come of Sub. It is for before the
@@ -288,18 +292,22 @@ func (w *Response) Relay(r *Request, target string) error {
 		return err
 	}
 	defer a.Body.Close()
-	w.Start(exchange.Head{Status: a.Status, Reason: []byte(a.Reason), Fields: a.Fields, Length: a.Length})
+	for _, name := range [...]string{"Connection", "Content-Length", "Date", "Keep-Alive", "Server"} { // of the connection, or the loop's to say
+		a.Header.Del(name)
+	}
+	var fields bytes.Buffer
+	a.Header.Write(&fields) // into memory
+	_, reason, _ := strings.Cut(a.Status, " ")
+	w.Start(exchange.Head{Status: a.StatusCode, Reason: []byte(reason), Fields: fields.Bytes(), Length: a.ContentLength})
 	if _, err := io.Copy(w, a.Body); err != nil {
 		w.Fail()
 	}
 	return nil
 }
 
-func (r *Request) ask(ctx context.Context, target string) (*exchange.Answer, error) {
-	if r.inner == nil {
-		r.inner = r.Subrequests(exchange.Origin{Peer: *r.Peer, Host: r.Host(), Root: r.Path[:r.Root], Depth: r.Depth, Value: r.share})
-	}
-	return r.inner.Ask(ctx, target, r.inheritance())
+func (r *Request) ask(ctx context.Context, target string) (*http.Response, error) {
+	o := exchange.Origin{Peer: *r.Peer, Host: r.Host(), Root: r.Path[:r.Root], Depth: r.Depth, Value: r.share}
+	return r.Ask(ctx, o, target, r.inheritance())
 }
 
 // inheritance returns the fields of r that also hold for the pages that it includes.

@@ -114,9 +114,6 @@ func (r *Request) respond(to Responder) {
 		if r.spool != nil {
 			r.spool.Close()
 		}
-		if r.inner != nil {
-			r.inner.Close()
-		}
 		w.end()
 		r.cancel()
 	}()

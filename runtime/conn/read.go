@@ -23,7 +23,6 @@ type Heed uint8
 
 const (
 	HeedReset   Heed = iota // that it breaks the connection
-	HeedEnd                 // also that it shuts down its side
 	HeedNothing             // nothing: the connection is going to another process
 )
 
@@ -100,14 +99,10 @@ func (c *Conn) ReadAgain() {
 	c.watch.Again()
 }
 
-// hungUp reports whether the kernel knows that nothing goes to the client any more or, with HeedEnd, that nothing comes. Of a
+// hungUp reports whether the kernel knows that nothing goes to the client any more. Of a
 // client that has shut down its side that is known as soon as the server has, too: then the connection has to be broken.
 func (c *Conn) hungUp() bool {
-	events := int16(0)
-	if c.paused && c.heed == HeedEnd {
-		events = pollEnd
-	}
-	has := poll(c.Fd(), events)
+	has := poll(c.Fd(), 0)
 	return has != 0 && (!c.Half || has&unix.POLLERR != 0)
 }
 

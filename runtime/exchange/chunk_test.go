@@ -66,13 +66,3 @@ func TestFraming(t *testing.T) {
 		}
 	}
 }
-
-// Only the end of the connection ends a body without any framing.
-func TestNeedsReset(t *testing.T) {
-	for framing, want := range map[http1.Framing]bool{http1.UntilClose: true, http1.Chunked: false, http1.Sized: false, http1.NoBody: false} {
-		r := Response{Framing: framing}
-		if r.NeedsReset() != want {
-			t.Errorf("%v: %v", framing, !want)
-		}
-	}
-}

@@ -40,12 +40,6 @@ func (c *Conn) Account() string {
 // Subrequest reports whether c is a connection of the server to itself.
 func (c *Conn) Subrequest() bool { return c.subrequest != nil }
 
-// Own makes c a connection of the server that tries its application: it needs neither a password nor a session.
-func (c *Conn) Own() { c.own = true }
-
-// Refuse makes c a connection that is told why it is not served.
-func (c *Conn) Refuse() { c.proxy, c.Counts = nil, conn.Reject }
-
 // direct returns the peer of the connection itself, whatever a proxy says.
 func (c *Conn) direct() *Peer {
 	if c.peer == nil {
@@ -88,11 +82,14 @@ func (c *Conn) secured(t *conn.TLSTransport) {
 	}
 }
 
+// LocalPeer is the client of a unix socket. PEP 3333: SERVER_NAME and SERVER_PORT can never be empty.
+var LocalPeer = Peer{ServerName: "localhost", ServerPort: "80"}
+
 func newPeer(local, remote net.Addr) *Peer {
 	l, ok := local.(*net.TCPAddr)
 	if !ok {
-		// PEP 3333: SERVER_NAME and SERVER_PORT can never be empty.
-		return &Peer{ServerName: "localhost", ServerPort: "80"}
+		p := LocalPeer
+		return &p
 	}
 	p := &Peer{ServerName: ipText(l), ServerPort: strconv.Itoa(l.Port)}
 	if r, ok := remote.(*net.TCPAddr); ok {
@@ -146,12 +143,7 @@ const maxForwardKey = 1 << 10
 // trusts says whether a is a proxy that is believed.
 func (cfg *Config) trusts(a netip.Addr) bool {
 	a = a.Unmap().WithZone("")
-	for _, network := range cfg.Proxies {
-		if network.Contains(a) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(cfg.Proxies, func(network netip.Prefix) bool { return network.Contains(a) })
 }
 
 // proxy decides about a connection from remote.

@@ -4,8 +4,6 @@ import (
 	"net"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"fapws/runtime/conn"
 	"fapws/runtime/eventloop"
 	"fapws/runtime/http1"
@@ -51,9 +49,7 @@ type Conn struct {
 
 	state     State
 	undecided bool // the last one has to wait before its source is known or may begin
-	lent      bool // a library may still have a descriptor of it, and wait for what its client says
 	awaits    bool // it begins with TLS
-	own       bool // it is the server, which tries its application: no password is asked for
 }
 
 var _ conn.Protocol = (*Conn)(nil)
@@ -128,29 +124,22 @@ func (c *Conn) EOF() (stays bool) {
 	if c.first == nil || c.first.Out.Begun || c.Subrequest() || c.body != nil || c.state == StateClosed {
 		return false
 	}
-	c.tellHalf()
-	return true
-}
-
-// tellHalf tells sources that listen for it (http.disconnect of ASGI) that the client
-// sends nothing more and has probably left. What they answer is sent all the same. To
-// one that has not answered a WebSocket's handshake yet, it broke off.
-func (c *Conn) tellHalf() {
+	// Sources that listen for it (http.disconnect of ASGI) are told that the client
+	// sends nothing more and has probably left. What they answer is sent all the same. To
+	// one that has not answered a WebSocket's handshake yet, it broke off.
 	for x := c.first; x != nil; x = x.Next {
 		if x.Check != nil {
 			x.Check.Defer()
 		}
 		x.Deliver(Input{Op: OpClose, Code: websocket.Abnormal})
 	}
+	return true
 }
 
 // Closed implements conn.Protocol.
 func (c *Conn) Closed() {
 	c.s.loop.Arrived(c)
 	c.setState(StateClosed)
-	if c.lent || c.first != nil && c.first.Detached {
-		unix.Shutdown(c.Fd(), unix.SHUT_RDWR)
-	}
 	if c.body != nil {
 		c.body.Drop()
 		c.body = nil
@@ -216,7 +205,7 @@ func (c *Conn) deadline() int64 {
 		return s.Set.Now + int64(halfTimeout) // a transfer
 	case c.state == StateNew || c.state == StateHead:
 		limit := int64(s.Config.HeadTimeout)
-		if s.end >= leaving && c.state == StateNew {
+		if s.End >= Leaving && c.state == StateNew {
 			limit = min(limit, int64(s.Config.KeepAlive))
 		}
 		return c.Stamp + tick + limit // a stamp is up to a tick old
@@ -243,29 +232,17 @@ func (c *Conn) Due() (next int64) {
 		c.DropInput()
 		c.newErrorExchange(nil).Sink.Reply(headTimedOut)
 	case StateBody:
-		c.bodyLate()
+		if c.skipping() {
+			c.endSkip()
+		} else {
+			c.refuseBody(c.body.TimedOut())
+		}
 	case StateReady:
 		c.Close("idle")
 	default:
 		c.Close("time is up")
 	}
 	return c.deadline()
-}
-
-// bodyLate refuses a request whose body comes too slowly.
-func (c *Conn) bodyLate() {
-	switch r := c.body.TimedOut(); {
-	case c.skipping():
-		c.endSkip()
-	case c.body.Streamed:
-		c.breakOff(r)
-	default:
-		if c.Stopped() {
-			c.resumeReading()
-		}
-		c.DropInput()
-		c.refuseBody(r)
-	}
 }
 
 // headTimedOut answers a request that did not become whole (RFC 9110 §15.5.9).

@@ -20,12 +20,12 @@ func (s *Server) decide(x *Exchange) {
 		switch q.Outcome {
 		case route.Found:
 			if q.mount.Pending {
-				if s.gaveUp && s.override != nil && q.wantsHTML() {
-					s.startWith(s.override, x)
-					return
-				}
 				s.note(x)
-				s.await(x)
+				if s.gaveUp && s.override != nil && q.wantsHTML() {
+					x.Refuse(*s.override)
+				} else {
+					s.await(x)
+				}
 				return
 			}
 			if q.mount.Handler != nil {
@@ -44,7 +44,7 @@ func (s *Server) decide(x *Exchange) {
 			}
 			q.Skip()
 		case route.NeedsPassword:
-			if !x.client.own {
+			if o := x.client.subrequest; o == nil || !o.Own {
 				x.ask()
 				switch refusal, known := x.rules.access.Admit(x); {
 				case !known:
@@ -122,9 +122,6 @@ func (s *Server) settleRules(x *Exchange) {
 		q.mount = &site.Table[q.Mount]
 		x.rules, x.counts = q.mount.rules, q.mount.counts
 	}
-	if x.rules.secure != nil && x.from.Scheme == "https" {
-		x.rules = x.rules.secure
-	}
 	if q.mount != nil && q.mount.Asks {
 		x.MaxBody = -1
 		return
@@ -134,34 +131,19 @@ func (s *Server) settleRules(x *Exchange) {
 	}
 }
 
-// overridePage is a page that stands before all others.
-type overridePage struct {
-	Memory
-	status int
-	local  bool // only for http1.LocalHost
-	page   []byte
-}
-
 // Override answers every request of a browser, that is one whose Accept names text/html, with page, an HTML document in UTF-8, and
 // status; nothing is to keep it. Other requests go where they always do. A page of nil ends this.
 // With local, only requests for http1.LocalHost get it.
 func (s *Server) Override(status int, page []byte, local bool) {
-	s.override = nil
+	s.override, s.overrideLocal = nil, local
 	if page != nil {
-		s.override = &overridePage{status: status, page: page, local: local}
+		s.override = &Reply{Status: status, Body: page, Type: htmlType, Fields: []byte("Cache-Control: no-store\r\n"), Whole: true, Override: true}
 	}
 }
 
-// stands reports whether p answers q.
-func (p *overridePage) stands(q *request) bool {
-	return q.wantsHTML() && (!p.local || http1.LocalHost(string(q.parsed.Host.In(q.Head))) && q.parsed.Authority.Len == 0)
-}
-
-var noStore = []byte("Cache-Control: no-store\r\n")
-
-// Start implements Source.
-func (p *overridePage) Start(x *Exchange) {
-	x.Sink.Reply(Reply{Status: p.status, Body: p.page, Type: "text/html; charset=utf-8", Fields: noStore, Whole: true, Override: true})
+// overrides reports whether the page of Override answers q.
+func (s *Server) overrides(q *request) bool {
+	return q.wantsHTML() && (!s.overrideLocal || http1.LocalHost(string(q.parsed.Host.In(q.Head))) && q.parsed.Authority.Len == 0)
 }
 
 // notFoundCache remembers which paths the files of a mount have nothing for, so that
@@ -197,7 +179,7 @@ func (s *Server) skipsFileMount(x *Exchange) bool {
 	if q.parsed.HasBody || !q.parsed.Get && !q.parsed.Head {
 		return true
 	}
-	return slices.Contains(q.missed, q.mount) || q.mount.missing.has(q.Path[q.Script:], s.Set.Now)
+	return q.mount.missing.has(q.Path[q.Script:], s.Set.Now)
 }
 
 // While an application loads, its mounts are Pending: what the configuration says of them holds already (who may ask, passwords,
@@ -217,25 +199,19 @@ func (s *Server) await(x *Exchange) {
 			x.req.time = time.Now() // for the log, which may begin with the next sites
 		}
 	}
-	if s.gaveUp || now >= x.until {
-		x.Refuse(s.unready(x))
-		return
-	}
-	x.suspend(awaitingSites)
-	if s.Config.Needed != nil {
-		s.Config.Needed()
-	}
-}
-
-// unready is the answer to x, which does not wait any longer.
-func (s *Server) unready(x *Exchange) Reply {
 	switch {
 	case s.gaveUp:
-		return Reply{Status: 503, Fields: RetryAfter, Text: "the application failed to start"}
-	case x.req.loadsPage():
-		return Starting(time.Duration(s.Set.Now))
+		x.Refuse(Reply{Status: 503, Fields: RetryAfter, Text: "the application failed to start"})
+	case now >= x.until && x.req.loadsPage():
+		x.Refuse(Starting(time.Duration(now)))
+	case now >= x.until:
+		x.Refuse(Reply{Status: 503, Fields: RetryAfter, Text: "the application is starting"})
+	default:
+		x.suspend(awaitingSites)
+		if s.Config.Needed != nil {
+			s.Config.Needed()
+		}
 	}
-	return Reply{Status: 503, Fields: RetryAfter, Text: "the application is starting"}
 }
 
 // loadsPage reports whether a browser asks for a page, which it can ask for again.
@@ -243,30 +219,21 @@ func (q *request) loadsPage() bool {
 	return q.parsed.Get && !q.parsed.HasBody && !q.parsed.Upgrade && q.wantsHTML()
 }
 
-// replaced lets everything go on that waits for other sites, and counts what the former ones have begun.
+// replaced lets everything go on that waits for other sites, and marks what the former ones have begun.
 func (s *Server) replaced() {
 	for x := range s.begun() {
 		if x.phase == awaitingSites {
 			x.Resume()
-		} else if !x.former {
+		} else {
 			x.former = true
-			s.former++
 		}
 	}
-}
-
-// Waiting returns how many requests wait for other sites.
-func (s *Server) Waiting() (n int) {
-	for x := range s.begun() {
-		if x.phase == awaitingSites {
-			n++
-		}
-	}
-	return n
 }
 
 // HasFormer reports whether something is not finished that was begun before the last Use.
-func (s *Server) HasFormer() bool { return s.former > 0 }
+func (s *Server) HasFormer() bool {
+	return slices.ContainsFunc(s.exchanges, func(x *Exchange) bool { return x.former })
+}
 
 // GiveUp answers everything that waits, or would: the next Use does not come.
 func (s *Server) GiveUp() {
@@ -292,8 +259,9 @@ func (s *Server) Tick() {
 func (x *Exchange) Decide() {
 	s, q := x.s, x.s.next
 	s.begins(x, q)
-	if s.override != nil && s.override.stands(q) {
-		s.startWith(s.override, x)
+	if s.override != nil && s.overrides(q) {
+		s.note(x)
+		x.Refuse(*s.override)
 	} else {
 		s.route(x)
 		s.decide(x)

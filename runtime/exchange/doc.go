@@ -79,8 +79,7 @@
 //
 // # Detached sockets
 //
-// A request for a WebSocket may come with a duplicate of the descriptor, for WSGI libraries
-// that speak that protocol themselves (respond.go). The loop does not read meanwhile, but sees a client that
-// disconnects. A part with Taken ends the exchange without a response, and the connection lingers, because closing at
-// once may destroy the close frame that was sent last. There is no --timeout for them.
+// A request for a WebSocket may come with a socket, for WSGI libraries that speak that protocol themselves. A relay passes
+// bytes between that and the connection (websocket.go). A part with Taken ends the exchange without a response. There is no
+// --timeout for them.
 package exchange

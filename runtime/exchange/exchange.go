@@ -45,13 +45,13 @@ type Exchange struct {
 
 	phase  phase // answering, when a source has it
 	beside bool  // its source does something beside the loop
+	gone   bool  // Abandon was called
 	former bool  // it was begun before Server.Use
 	until  int64 // when it ends to wait for other sites, by conn.Set.Now; 0: it has not begun
 
 	// Of Sub.
 	Parent   *Exchange // on whose behalf it is; nil: its client has left, or there never was one
 	Recorded bool      // what it sends is kept, and does not wait for the client of Parent
-	gone     bool      // GiveUp was called
 
 	// Of its request.
 	req      *request // nil: a source has taken over all that it needs
@@ -84,10 +84,9 @@ type Exchange struct {
 	Out       Response
 
 	// Of HTTP/1, where exchanges of a connection have an order, and may leave it to another protocol.
-	Safe     bool         // Request.Safe
-	Detached bool         // the source has a duplicate of the descriptor
-	tunnel   *conn.Tunnel // that its connection is, or nil
-	relay    *relay       // to an application that speaks for itself, of a client with TLS, or nil
+	Safe   bool         // Request.Safe
+	tunnel *conn.Tunnel // that its connection is, or nil
+	relay  *relay       // to an application that speaks the protocol of WebSockets by itself, or nil
 
 	// For counters and the access log.
 	began      int64          // of Recorder.Begin; 0: it is not counted
@@ -114,12 +113,6 @@ func (x *Exchange) BreakOff() {
 // the parts, and the reply.
 func (x *Exchange) Sub(r *Request, source Source, to Sink) Exchange {
 	return Exchange{s: x.s, Req: r, Prefix: x.Prefix, Source: source, Sink: to, Parent: x, phase: answering}
-}
-
-// GiveUp tells the source of x, which is of Sub, that nothing of the response is wanted any more.
-func (x *Exchange) GiveUp() {
-	x.gone = true
-	x.Source.OnGone(x)
 }
 
 // Conn returns the connection of the client; nil: no client waits for the response any more.
@@ -169,9 +162,6 @@ func (x *Exchange) End() {
 	}
 	if x.Socket != nil {
 		x.leaveSocket()
-	}
-	if x.former {
-		s.former--
 	}
 	if x.Record != nil {
 		s.records = append(s.records, x.Record)
@@ -255,7 +245,6 @@ func (x *Exchange) GoOn() {
 	s, q := x.s, x.req
 	x.phase = deciding
 	if !q.Of(s.table.route) { // it was made before Use
-		q.missed = nil
 		s.route(x)
 	}
 	s.decide(x)
@@ -265,29 +254,6 @@ func (x *Exchange) GoOn() {
 func (x *Exchange) Hold(p *Part) {
 	x.held = append(x.held, *p)
 	x.PartWaits(p, len(p.Body))
-}
-
-// unhold takes the first part that Hold has kept, to be sent.
-func (x *Exchange) unhold() Part {
-	p := x.held[0]
-	x.held = x.held[:copy(x.held, x.held[1:])]
-	if x.unsent != nil {
-		x.s.Set.Unsent.Drop(x.unsent, p.Body, len(p.Body))
-	}
-	return p
-}
-
-// DropHeld releases the parts that x keeps until its turn comes. ended reports whether the last one was among them: then x
-// has ended.
-func (x *Exchange) DropHeld() (ended bool) {
-	held := x.held
-	x.held = held[:0]
-	ended = len(held) > 0 && held[len(held)-1].Last
-	for i := range held {
-		x.Release(&held[i])
-	}
-	clear(held)
-	return ended
 }
 
 // PartWaits implements PartOwner. What waits for a subrequest is counted where its client waits.
@@ -351,6 +317,13 @@ func (x *Exchange) Substitute() *Exchange {
 	return y
 }
 
+// Supplant answers with r in the place of x, which ends.
+func (x *Exchange) Supplant(r Reply) {
+	y := x.Substitute()
+	x.Abandon()
+	y.Reply(r)
+}
+
 // Send implements Sink: the part goes to the stream, or waits for its turn there.
 func (x *Exchange) Send(p *Part) {
 	if s := x.Socket; s != nil && s.HasConn() {
@@ -369,21 +342,13 @@ func (x *Exchange) Send(p *Part) {
 		return
 	}
 	c := x.Stream
-	if p.Taken {
-		x.Out.Status = 101
-	}
 	switch {
-	case c == nil, p.Interim && !x.takesInterim():
+	case c == nil, p.Interim && (x.Version < http1.HTTP11 || x.client.Subrequest()): // such a client has no use for a 1xx
 		x.Release(p)
-	case p.Last && x.Detached && x.client.reattachSocket(x, p):
 	default:
 		c.Write(x, p)
 	}
 }
-
-// takesInterim reports whether the client can be sent responses of 1xx: HTTP/1.0 does not have them, and the server as its own client
-// has no use for them.
-func (x *Exchange) takesInterim() bool { return x.Version > http1.HTTP10 && !x.client.Subrequest() }
 
 // InTurn reports whether the response is the next one that the client is to be sent, and nothing before it waits for the
 // client. Then Sink.Send uses no memory of a part without an Owner after it has returned, but for its Body.
@@ -417,9 +382,10 @@ func (x *Exchange) AwaitTurn(early bool) {
 func (x *Exchange) TakeTurn() (p *Part, ok bool) {
 	switch {
 	case len(x.held) > 0:
-		p := x.unhold()
-		if len(x.held) == 0 {
-			x.Source.OnRoom(x)
+		p := x.held[0]
+		x.held = x.held[:copy(x.held, x.held[1:])]
+		if x.unsent != nil {
+			x.s.Set.Unsent.Drop(x.unsent, p.Body, len(p.Body))
 		}
 		return &p, true
 	case x.awaitsTurn:
@@ -428,13 +394,6 @@ func (x *Exchange) TakeTurn() (p *Part, ok bool) {
 		return nil, true
 	}
 	return nil, false
-}
-
-// HasRoom tells the source of x that all that had to wait was written, unless parts are held.
-func (x *Exchange) HasRoom() {
-	if len(x.held) == 0 && x.Source != nil {
-		x.Source.OnRoom(x)
-	}
 }
 
 // Keep has Req stay as it is until the exchange ends.
@@ -449,13 +408,12 @@ func (x *Exchange) Keep() {
 }
 
 // WaitsForClient reports whether the response cannot go on before the client has read or sent something: parts may wait for the client, or
-// for earlier responses, or the rest of a body is awaited. An application with a descriptor of its own (Detached) may wait for the client at
-// any time.
+// for earlier responses, or the rest of a body is awaited.
 func (x *Exchange) WaitsForClient() bool {
 	if x.Parent != nil {
 		return !x.Recorded && x.Parent.WaitsForClient()
 	}
-	return len(x.held) > 0 || x.Stream != nil && (x.Detached || x.Out.Begun && !x.InTurn() || x.body != nil && !x.body.Paused)
+	return len(x.held) > 0 || x.Stream != nil && (x.Out.Begun && !x.InTurn() || x.body != nil && !x.body.Paused)
 }
 
 // Beside runs work on a goroutine, and then done on the loop. Until then Req stays as it is, and what follows the exchange
@@ -473,6 +431,7 @@ func (x *Exchange) Beside(work func(), done func(gone bool)) {
 // besideDone goes on with x, whose source has done its work beside the loop.
 func (x *Exchange) besideDone(done func(gone bool), bug bool) {
 	if x.client == nil {
+		x.beside = false
 		if bug {
 			x.Sink.Reply(Reply{Status: 500})
 		} else {
@@ -513,9 +472,9 @@ func (x *Exchange) Release(p *Part) {
 	}
 }
 
-// Abandon ends x, which its stream has given up, without a response.
+// Abandon ends x, of whose response nothing is wanted any more.
 func (x *Exchange) Abandon() {
-	x.Stream = nil
+	x.Stream, x.gone = nil, true
 	x.leaveSocket()
 	if x.relay != nil {
 		x.relay.close()
@@ -523,7 +482,13 @@ func (x *Exchange) Abandon() {
 	if x.Check != nil {
 		x.Check.Cancel()
 	}
-	ended := x.DropHeld()
+	held := x.held
+	x.held = held[:0]
+	ended := len(held) > 0 && held[len(held)-1].Last
+	for i := range held {
+		x.Release(&held[i])
+	}
+	clear(held)
 	switch {
 	case ended || x.beside: // or it ends with that
 	case x.phase < answering:
@@ -531,12 +496,6 @@ func (x *Exchange) Abandon() {
 	default:
 		x.Source.OnGone(x)
 	}
-}
-
-// Cancel ends x, whose connection another protocol has, when the client has left.
-func (x *Exchange) Cancel() {
-	x.Stream = nil
-	x.Source.OnGone(x)
 }
 
 // PartSent implements PartOwner.
@@ -592,7 +551,6 @@ func (x *Exchange) Decline(index string) bool {
 		return false
 	case index == "":
 		q.mount.missing.add(q.Path[q.Script:], s.Set.Now)
-		q.missed = append(q.missed, q.mount)
 		q.Skip()
 	case q.index != "":
 		return false

@@ -22,15 +22,7 @@ const (
 func (c *Conn) Input(data []byte) {
 	switch c.state {
 	case StateBody:
-		switch {
-		case c.skipping():
-			data = c.skipRest(data)
-		case c.body.Streamed:
-			data = c.feed(c.readOn(data))
-		default:
-			data = c.collect(data)
-		}
-		if c.state != StateReady {
+		if data = c.receive(data); c.state != StateReady {
 			return
 		}
 	case StateEnding:
@@ -205,27 +197,55 @@ func (b *framedBody) Decode(data []byte) (piece, rest []byte, whole bool, err er
 	}
 }
 
-// collectBody starts to collect the body of x.
-func (c *Conn) collectBody(x *Exchange) {
-	s, req := c.s, x.Req.Parsed
-	b := new(framedBody)
+// beginBody has the body of x arrive, which is not here yet: it is collected before x is submitted or, where the mount streams, delivered
+// as it arrives. It may be here after all: chunks have to be looked at for that.
+func (c *Conn) beginBody(x *Exchange) {
+	s, r, req := c.s, x.Req, x.Req.Parsed
+	b, streams, asks := new(framedBody), x.Choice.Streams, x.Choice.Asks
 	b.Begin(req, x.MaxBody, s.Set.Now)
-	b.Collect(x)
 	b.Expects = req.Expect100 && len(s.rest) == 0
+	if streams {
+		piece, left, whole, err := b.Decode(s.rest)
+		if err != nil {
+			x.Refuse(s.Refused(err))
+			return
+		}
+		r.Body, r.Size, r.More = piece, b.Size(), !whole
+		s.rest = left
+		if whole {
+			c.submit(x)
+			return
+		}
+		b.Stream(x)
+		if r.Size = req.Length; b.chunked {
+			r.Size = -1
+		}
+	} else {
+		b.Collect(x)
+	}
 	c.body, c.Stamp = b, s.Set.Now
-	c.askForBody()
 	c.setState(StateBody)
-	s.rest = c.collect(s.rest)
+	if streams {
+		c.submit(x)
+	} else {
+		s.rest = c.receive(s.rest)
+	}
+	if c.body == b && !asks {
+		c.askForBody()
+	}
 }
 
-// collect takes what belongs to the body from the front of data and returns
-// the rest. When the body is whole, or refused, c has another state.
-func (c *Conn) collect(data []byte) (rest []byte) {
-	s := c.s
-	b := c.body
+// receive takes what belongs to the body from the front of data and returns the rest. When the body is whole, or refused, c has another
+// state.
+func (c *Conn) receive(data []byte) (rest []byte) {
+	s, b := c.s, c.body
+	x := b.X // nil: the body is thrown away
+	if x != nil && b.Streamed {
+		data = c.readOn(data)
+	}
 	c.Stamp = s.Set.Now
 	piece, rest, whole, err := b.Decode(data)
-	if err == nil {
+	if err == nil && x != nil && !b.Streamed {
 		err = b.Store(piece, s.Config.SpoolSize)
 	}
 	if err != nil {
@@ -233,35 +253,55 @@ func (c *Conn) collect(data []byte) (rest []byte) {
 		return nil
 	}
 	switch {
-	case whole:
+	case !whole:
+	case x == nil || x.KeepAlive || !b.Streamed:
 		c.body = nil
 		c.setState(StateReady)
+	default:
+		c.body = nil
+		c.Linger = c.Linger || len(rest) > 0
+		c.setState(StateEnding)
+	}
+	switch {
+	case x == nil:
+	case b.Streamed && (whole || len(piece) > 0):
+		b.Expects = false
+		if whole {
+			b.Arrived()
+		}
+		if enough := x.Feed(piece, whole); enough {
+			c.pauseReading()
+		}
+	case b.Streamed:
+	case whole:
 		b.End()
-		c.submit(b.X)
+		c.submit(x)
 	case b.Waits():
 		c.pauseReading()
 	}
 	return rest
 }
 
-// spill has the body of c, which has waited for a file, go on if it gets one. It reports whether it does.
-func (c *Conn) spill() bool {
-	err := c.body.Spill()
-	if err != nil {
-		c.resumeReading()
-		c.refuseBody(c.s.Refused(err))
-		return false
-	}
-	return !c.body.Waits()
-}
-
-// refuseBody answers a request whose body is being collected.
+// refuseBody answers a request whose body is arriving, as the client has done something wrong, or cuts the response off if that has begun.
 func (c *Conn) refuseBody(r Reply) {
 	b := c.body
-	c.body = nil
-	b.Drop()
-	c.setState(StateReady)
-	b.X.Sink.Reply(r)
+	x := b.X
+	if !b.Streamed {
+		c.resumeReading()
+		c.body = nil
+		b.Drop()
+		c.setState(StateReady)
+		x.Sink.Reply(r)
+		return
+	}
+	c.cutBody(x)
+	if !x.Out.Begun {
+		x.Supplant(r)
+		return
+	}
+	c.Reset = x.Out.Framing == http1.UntilClose // its end would look like the body's
+	c.cancelAll()
+	c.Room(false)
 }
 
 // bodyDeadline returns when to look at a body again; a time that has passed
@@ -287,40 +327,37 @@ func (c *Conn) Read(x *Exchange) {
 		return
 	}
 	s, r, req := c.s, x.Req, x.Req.Parsed
-	if x.Choice == nil {
-		if req.HasBody {
-			c.skipBody(x)
-		}
+	size := int64(0)
+	switch {
+	case !req.HasBody:
+	case x.Choice != nil && TooLarge(req.Length, x.MaxBody):
+		x.Refuse(BodyTooBig)
+		return
+	case req.Body == http1.Sized && req.Length <= int64(len(s.rest)):
+		size = req.Length
+	case x.Choice == nil: // nothing takes it, and it is not here yet
+		x.KeepAlive, c.Linger = false, true
+		c.setState(StateEnding)
+		return
+	default:
+		c.beginBody(x)
 		return
 	}
-	size := int64(0)
-	if req.HasBody {
-		switch {
-		case TooLarge(req.Length, x.MaxBody):
-			x.Refuse(BodyTooBig)
-			return
-		case req.Body == http1.Sized && req.Length <= int64(len(s.rest)):
-			size = req.Length
-			r.Body = s.rest[:size]
-		case x.Choice.Streams:
-			c.streamBody(x)
-			return
-		default:
-			c.collectBody(x)
-			return
-		}
-	}
-	r.Size = size
+	body := s.rest[:size]
 	s.rest = s.rest[size:]
+	if x.Choice == nil {
+		x.Received += size
+		return
+	}
+	r.Body, r.Size = body, size
 	c.submit(x)
 }
 
 // submit submits x. Behind a request for a WebSocket, later input waits for the answer: it may be frames.
 func (c *Conn) submit(x *Exchange) {
 	r := x.Req
-	x.Detached = r.Socket != 0
 	switch {
-	case r.WebSocket:
+	case r.WebSocket || r.Socket != 0:
 		c.setState(StateWaiting)
 	case c.body == nil && !x.KeepAlive:
 		c.setState(StateEnding)
@@ -330,19 +367,6 @@ func (c *Conn) submit(x *Exchange) {
 		r.Pipeline = c.Fd()
 	}
 	x.Submit()
-}
-
-// skipBody throws the body of x away. One that is not here yet ends the connection.
-func (c *Conn) skipBody(x *Exchange) {
-	s, req := c.s, x.Req.Parsed
-	switch {
-	case req.Body == http1.Sized && req.Length <= int64(len(s.rest)):
-		s.rest = s.rest[req.Length:]
-		x.Received += req.Length
-	default:
-		x.KeepAlive, c.Linger = false, true
-		c.setState(StateEnding)
-	}
 }
 
 // Wait implements Stream. An exchange that is being decided about is the last one of c.
@@ -368,13 +392,19 @@ func (c *Conn) waits() bool {
 
 // readMore has the client send more of the body of x.
 func (c *Conn) readMore(x *Exchange) {
-	if c.body != nil && c.body.X == x {
-		if c.body.Waits() && !c.spill() {
-			return
+	if b := c.body; b != nil && b.X == x {
+		if b.Waits() {
+			if err := b.Spill(); err != nil {
+				c.refuseBody(c.s.Refused(err))
+				return
+			}
+			if b.Waits() {
+				return
+			}
 		}
 		c.askForBody()
 	}
-	if c.Stopped() && !x.Detached && x.Takes() {
+	if c.Stopped() && x.Takes() {
 		c.resumeReading()
 	}
 }

@@ -18,7 +18,7 @@ func (x *Exchange) Malformed(received []byte) {
 	}
 	if s.timed {
 		c := x.client
-		s.beginEntry(x, c.direct())
+		s.beginEntry(x)
 		x.Received = int64(len(received))
 		x.Record.Time, x.Record.Earlier = time.Now(), int(c.requests)
 		c.requests++
@@ -27,26 +27,6 @@ func (x *Exchange) Malformed(received []byte) {
 	if conn.IsHandshake(received) && x.client.Transport() == nil {
 		s.secure.Report(logfile.Info, x.clientText(), "a TLS handshake on a port without TLS: its URL has to begin with http://, or the port has to be bound with https://")
 	}
-}
-
-// record returns a record for the access log, with memory that was used before.
-func (s *Server) record() *logfile.Record {
-	n := len(s.records)
-	if n == 0 {
-		return new(logfile.Record)
-	}
-	e := s.records[n-1]
-	s.records = s.records[:n-1]
-	return e
-}
-
-// edits returns changes of the head of the response to x.
-func (x *Exchange) edits() Edits {
-	edits := x.rules.headers
-	if x.renewal != nil {
-		edits = append(edits[:len(edits):len(edits)], x.renewal)
-	}
-	return edits
 }
 
 // Upgrade is called before the first part of x is sent. It reports whether it has taken the part, which gives the connection to another
@@ -65,7 +45,7 @@ func (s *Server) note(x *Exchange) {
 		return
 	}
 	q := x.req
-	s.beginEntry(x, x.from)
+	s.beginEntry(x)
 	e := x.Record
 	switch {
 	case x.peer != nil:
@@ -77,10 +57,12 @@ func (s *Server) note(x *Exchange) {
 	e.NoteRequest(q.Head[:q.parsed.HeadLen], q.parsed.Fields)
 }
 
-// beginEntry begins the entry of x, whose client is peer.
-func (s *Server) beginEntry(x *Exchange, peer *Peer) {
-	if x.Record == nil {
-		x.Record = s.record()
+// beginEntry begins the entry of x, in memory that was used before if there is some.
+func (s *Server) beginEntry(x *Exchange) {
+	if n := len(s.records); x.Record == nil && n > 0 {
+		x.Record, s.records = s.records[n-1], s.records[:n-1]
+	} else if x.Record == nil {
+		x.Record = new(logfile.Record)
 	}
 	e, c, site := x.Record, x.client, x.rules.site
 	e.Log = s.Config.AccessLog
@@ -89,7 +71,7 @@ func (s *Server) beginEntry(x *Exchange, peer *Peer) {
 	}
 	e.Begin(e.Format())
 	e.Site = site.name
-	direct := c.direct()
+	direct, peer := c.direct(), x.from
 	e.PeerAddr, e.LocalAddr, e.LocalPort = direct.Addr, direct.ServerName, direct.ServerPort
 	e.Addr, e.Port, e.Scheme = peer.Addr, peer.Port, peer.Scheme
 	if s.Set.Debug > 0 {
@@ -106,17 +88,14 @@ func (s *Server) account(x *Exchange) {
 	if e == nil || x.client.Subrequest() {
 		return
 	}
+	var in, out int64 // of another protocol
 	if x.tunnel != nil {
-		in, out := x.tunnel.Carried()
-		x.Received += in
-		x.Out.Sent += out
+		in, out = x.tunnel.Carried()
+	} else if s := x.Socket; s != nil && s.HasConn() {
+		in, out, x.proper = s.Carried()
 	}
-	if s := x.Socket; s != nil && s.HasConn() {
-		in, out, proper := s.Carried()
-		x.Received += in
-		x.Out.Sent += out
-		x.proper = proper
-	}
+	x.Received += in
+	x.Out.Sent += out
 	e.Status, e.BytesSent, e.WireOut, e.WireIn = x.Out.Status, x.Out.Sent, x.Out.Sent+x.Out.Framed, x.Received
 	e.Handler, e.KeepAlive = x.By, x.KeepAlive
 	e.Aborted = !x.proper && (x.Out.Status == 0 || x.Broken())
@@ -133,7 +112,7 @@ func (s *Server) writeLine(e *logfile.Record, overridden bool) {
 		s.tracef("%s %q %d, %d bytes, %v", e.Client, e.RequestLine, e.Status, e.BytesSent, e.Duration.Round(time.Microsecond))
 	}
 	if s.Config.Answered != nil && !overridden {
-		s.Config.Answered(&RequestSummary{Line: e.RequestLine, Status: e.Status, Bytes: e.BytesSent, Took: e.Duration})
+		s.Config.Answered(&e.Entry)
 	}
 	e.End()
 }
@@ -150,15 +129,6 @@ func (s *Server) logClient(x *Exchange, level logfile.Level, format string, args
 // clientText is how the error log calls the client.
 func (x *Exchange) clientText() string {
 	return cmp.Or(cmp.Or(x.from, x.client.direct()).String(), x.client.String())
-}
-
-// RequestSummary is a request with what became of it. It lives until the function
-// that gets it returns.
-type RequestSummary struct {
-	Line   []byte // request line as received; empty if that was none
-	Status int    // 499: the client left before
-	Bytes  int64  // of the body
-	Took   time.Duration
 }
 
 // RecordOf returns the record of a request from another process, for the log of its site; nil if nothing is logged.

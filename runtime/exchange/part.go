@@ -285,21 +285,9 @@ type Edits []*Edit
 
 // Apply changes the fields of a response. buf is memory for the new ones; it is returned for the next response.
 func (all Edits) Apply(buf []byte, r *http1.Response) []byte {
-	if len(all) == 0 {
-		return buf
-	}
-	buf = buf[:0]
-	for line := range bytes.Lines(r.Fields) {
-		if !all.replace(FieldName(line)) {
-			buf = append(buf, line...)
-		}
-	}
+	buf = AppendFields(buf[:0], r.Fields, all.replace)
 	for i, e := range all {
-		for line := range bytes.Lines(e.fields) {
-			if !all[i+1:].replace(FieldName(line)) {
-				buf = append(buf, line...)
-			}
-		}
+		buf = AppendFields(buf, e.fields, all[i+1:].replace)
 	}
 	if all.replace(contentType) {
 		r.Type = ""
@@ -317,7 +305,7 @@ func (all Edits) replace(name []byte) bool {
 	})
 }
 
-// WithoutField returns edits that leave fields with these names as they are.
+// Without returns edits that leave fields with these names as they are.
 func (all Edits) Without(names ...string) (out Edits) {
 	none := &Edit{}
 	for _, name := range names {
@@ -325,13 +313,7 @@ func (all Edits) Without(names ...string) (out Edits) {
 	}
 	kept := Edits{none}
 	for _, e := range all {
-		o := &Edit{names: slices.DeleteFunc(slices.Clone(e.names), kept.replace)}
-		for line := range bytes.Lines(e.fields) {
-			if !kept.replace(FieldName(line)) {
-				o.fields = append(o.fields, line...)
-			}
-		}
-		out = append(out, o)
+		out = append(out, &Edit{slices.DeleteFunc(slices.Clone(e.names), kept.replace), AppendFields(nil, e.fields, kept.replace)})
 	}
 	return out
 }
@@ -340,19 +322,13 @@ func (all Edits) Without(names ...string) (out Edits) {
 // over. Of a field that both have the one of the response counts, but more says which caches may keep the response, and both
 // may set cookies.
 func MergeFields(fields, more []byte) []byte {
-	out := make([]byte, 0, len(fields)+len(more))
-	for line := range bytes.Lines(fields) {
-		if name := FieldName(line); !bytes.EqualFold(name, cacheControl) || !HasField(more, name) {
-			out = append(out, line...)
-		}
-	}
-	for line := range bytes.Lines(more) {
-		name := FieldName(line)
-		if bytes.EqualFold(name, cacheControl) || bytes.EqualFold(name, vary) || bytes.EqualFold(name, setCookie) || !HasField(fields, name) {
-			out = append(out, line...)
-		}
-	}
-	return out
+	out := AppendFields(make([]byte, 0, len(fields)+len(more)), fields, func(name []byte) bool {
+		return bytes.EqualFold(name, cacheControl) && HasField(more, name)
+	})
+	return AppendFields(out, more, func(name []byte) bool {
+		both := bytes.EqualFold(name, cacheControl) || bytes.EqualFold(name, vary) || bytes.EqualFold(name, setCookie)
+		return !both && HasField(fields, name)
+	})
 }
 
 var (
@@ -400,6 +376,16 @@ func FieldName(line []byte) []byte {
 	return name
 }
 
+// AppendFields appends the lines of fields to dst, but for those whose name drop chooses.
+func AppendFields(dst, fields []byte, drop func(name []byte) bool) []byte {
+	for line := range bytes.Lines(fields) {
+		if !drop(FieldName(line)) {
+			dst = append(dst, line...)
+		}
+	}
+	return dst
+}
+
 // HasField reports whether one of the lines of fields has a name, in any case.
 func HasField(fields, name []byte) bool {
 	for line := range bytes.Lines(fields) {
@@ -422,14 +408,5 @@ func FieldValue(fields, name []byte) (value string) {
 
 // WithoutField returns fields without those with a name.
 func WithoutField(fields, name []byte) []byte {
-	if !HasField(fields, name) {
-		return fields
-	}
-	out := make([]byte, 0, len(fields))
-	for line := range bytes.Lines(fields) {
-		if !bytes.EqualFold(FieldName(line), name) {
-			out = append(out, line...)
-		}
-	}
-	return out
+	return AppendFields(nil, fields, func(n []byte) bool { return bytes.EqualFold(n, name) })
 }

@@ -2,7 +2,6 @@ package exchange
 
 import (
 	"bytes"
-	"errors"
 	"time"
 
 	"fapws/runtime/http1"
@@ -23,8 +22,7 @@ type request struct {
 	time    time.Time // when its head had arrived, if Server.timed
 	earlier uint32    // requests of its connection before it, as far as they are logged
 
-	missed []*Mount // whose files have nothing for it
-	index  string   // it is for a directory that has this for its index, which is not a plain file
+	index string // it is for a directory that has this for its index, which is not a plain file
 
 	handed Request // as a source gets it: see ask
 
@@ -42,7 +40,7 @@ func newRequest() *request {
 
 // reset makes q ready for another request. Slices keep their memory.
 func (q *request) reset() {
-	q.mount, q.missed, q.index = nil, q.missed[:0], ""
+	q.mount, q.index = nil, ""
 	// One by one: a literal would be made elsewhere and then copied.
 	q.handed = Request{}
 	q.handed.Parsed, q.handed.Spool = &q.parsed, -1
@@ -78,21 +76,12 @@ func (s *Server) admit(x *Exchange) {
 		s.handshake(x)
 		return
 	}
-	if m.DetachSocket && q.parsed.Upgrade && wantsDetachedSocket(x) {
+	if p := &q.parsed; m.DetachSocket && p.Upgrade && p.Version > http1.HTTP10 && !p.HasBody && p.Get && wantsWebSocket(x) { // RFC 6455 §4.1
 		if !x.InTurn() {
 			x.AwaitTurn(false)
 			return
 		}
-		var err error
-		detach := x.client.DetachSocket
-		if x.client.Transport() != nil || x.Version == http1.HTTP2 {
-			detach = x.newRelay
-		}
-		switch r.Socket, err = detach(); {
-		case errors.Is(err, ErrAhead):
-			x.Refuse(Reply{Status: 400, Text: err.Error(), Close: true})
-			return
-		case err != nil:
+		if !x.newRelay() {
 			x.Refuse(Reply{Status: 503, Fields: RetryAfter})
 			return
 		}
@@ -121,13 +110,6 @@ func (x *Exchange) ask() *Request {
 		r.Depth, r.Value = c.subrequest.Depth+1, c.subrequest.Value
 	}
 	return r
-}
-
-// wantsDetachedSocket reports whether x, whose Connection lists "upgrade", asks for a
-// WebSocket (RFC 6455 §4.1).
-func wantsDetachedSocket(x *Exchange) bool {
-	req := &x.req.parsed
-	return req.Version > http1.HTTP10 && !req.HasBody && req.Get && wantsWebSocket(x)
 }
 
 // Request returns memory for the next request, with Parsed. It is the same again until that was kept.

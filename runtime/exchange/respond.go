@@ -2,14 +2,10 @@ package exchange
 
 import (
 	"bytes"
-	"errors"
 	"slices"
-
-	"golang.org/x/sys/unix"
 
 	"fapws/runtime/conn"
 	"fapws/runtime/http1"
-	"fapws/runtime/logfile"
 )
 
 // InTurn implements Stream.
@@ -59,7 +55,7 @@ func (c *Conn) transmit(x *Exchange, p *Part) {
 	}
 	c.Use()
 	if p.First {
-		s.Set.Buf = x.AppendHeadOf(s.Set.Buf, p, x.KeepAlive && !(s.end >= discouraging && x.Next == nil))
+		s.Set.Buf = x.AppendHeadOf(s.Set.Buf, p, x.KeepAlive && !(s.End >= Discouraged && x.Next == nil))
 	}
 	body, count, broken := x.Take(p)
 	var tail []byte
@@ -114,7 +110,7 @@ func (c *Conn) complete(x *Exchange, broken bool) {
 	c.shift()
 	if broken {
 		x.KeepAlive = false
-		c.Reset = x.Out.NeedsReset() // its end would look like the body's
+		c.Reset = x.Out.Framing == http1.UntilClose // its end would look like the body's
 	}
 	if !x.KeepAlive {
 		if c.body != nil {
@@ -127,12 +123,6 @@ func (c *Conn) complete(x *Exchange, broken bool) {
 	if c.state == StateWaiting && !c.waits() {
 		c.queue()
 	}
-}
-
-// EndHTTP completes x, after whose response another protocol has the connection. x ends with its last part.
-func (c *Conn) EndHTTP(x *Exchange) {
-	x.KeepAlive = false
-	c.complete(x, false)
 }
 
 // queue makes flushBatch go on with the pending input of c.
@@ -170,10 +160,17 @@ func (c *Conn) Replace(x, y *Exchange, closes bool) {
 	}
 	c.giveUpBody(x)
 	if y != x {
-		c.swap(x, y)
+		at := &c.first
+		for *at != x {
+			at = &(*at).Next
+		}
+		*at, y.Next = y, x.Next
+		if c.last == x {
+			c.last = y
+		}
 		return
 	}
-	x.KeepAlive = x.KeepAlive && !closes && c.s.end < leaving
+	x.KeepAlive = x.KeepAlive && !closes && c.s.End < Leaving
 	if !x.KeepAlive {
 		// The client may be sending bytes that are not read: see conn.Conn.Finish.
 		c.Linger = c.Linger || closes
@@ -185,18 +182,6 @@ func (c *Conn) Replace(x, y *Exchange, closes bool) {
 func (c *Conn) Leave(x *Exchange) {
 	if c.first == x {
 		c.shift()
-	}
-}
-
-// swap puts y in the place of x.
-func (c *Conn) swap(x, y *Exchange) {
-	at := &c.first
-	for *at != x {
-		at = &(*at).Next
-	}
-	*at, y.Next = y, x.Next
-	if c.last == x {
-		c.last = y
 	}
 }
 
@@ -234,34 +219,26 @@ func (c *Conn) sendFile(x *Exchange, p *Part, body []byte, count int64, tail []b
 
 // Room implements conn.Protocol: it sends output that had to wait for a transfer, and closes c if its last response is out.
 func (c *Conn) Room(ended bool) {
-	if ended {
-		c.afterTransfer()
-	}
 	s := c.s
+	if ended {
+		c.Stamp = s.Set.Now
+		c.advance()
+		if c.state == StateWaiting && !c.waits() {
+			c.queue()
+		}
+	}
 	switch {
-	case c.state == StateReady && s.end < draining && !c.Half: // the usual case
-	case c.Busy() || c.Gathers() || c.WaitsForAgain() && s.end < draining:
-	case s.end == draining && (c.state == StateReady || c.state == StateWaiting):
+	case c.state == StateReady && s.End < Draining && !c.Half: // the usual case
+	case c.Busy() || c.Gathers() || c.WaitsForAgain() && s.End < Draining:
+	case s.End == Draining && (c.state == StateReady || c.state == StateWaiting):
 		c.setState(StateEnding) // its head, sent before, said that it stays open
 		c.Finish()
-	case s.end == draining && c.skipping():
+	case s.End == Draining && c.skipping():
 		c.endSkip()
 	case c.state == StateEnding:
 		c.Finish()
 	case c.Half && c.reading():
 		c.Close("the client has shut down its side")
-	}
-}
-
-// afterTransfer sends output that had to wait for a transfer.
-func (c *Conn) afterTransfer() {
-	c.Stamp = c.s.Set.Now
-	if c.first != nil {
-		c.first.HasRoom()
-	}
-	c.advance()
-	if c.state == StateWaiting && !c.waits() {
-		c.queue()
 	}
 }
 
@@ -298,56 +275,4 @@ func chunkTail(r *Response, size int64, last bool, trailers []byte) (tail []byte
 	}
 	r.Framed += int64(len(tail))
 	return tail
-}
-
-// A request may come with a duplicate of the connection's descriptor (Request.Socket), for libraries that speak the protocol of
-// WebSockets by themselves. The loop does not read from the connection before the exchange ends. It
-// still sees a client that leaves: then it shuts the connection down, which the
-// application's descriptor shows, and cancels the exchange, at once after RST,
-// and after two seconds when the client has shut down its side.
-
-// ErrAhead is the error of DetachSocket when bytes behind the request have been read: the application would not see them.
-var ErrAhead = errors.New("data before the WebSocket was accepted")
-
-// DetachSocket returns a duplicate of the descriptor for the request that is being decided about and in turn. Nothing is read from
-// the connection any more. The descriptor is 0 if that cannot be. The error is ErrAhead or that of the system, which is logged.
-func (c *Conn) DetachSocket() (int, error) {
-	if held, err := c.HoldInput(); !held {
-		return 0, err
-	}
-	fd, err := unix.FcntlInt(uintptr(c.Fd()), unix.F_DUPFD_CLOEXEC, 3)
-	if err != nil {
-		c.Continue()
-		c.s.Set.Log(logfile.Error, "no descriptor for a WebSocket: %v", err)
-		return 0, err
-	}
-	return fd, nil
-}
-
-// HoldInput stops reading from c for the request that is being decided about and in turn. It reports whether it has: not if reading is
-// paused already, nor with the error, which is ErrAhead.
-func (c *Conn) HoldInput() (held bool, err error) {
-	if len(c.s.rest) > 0 {
-		return false, ErrAhead
-	}
-	return c.Stop(conn.HeedEnd), nil
-}
-
-// reattachSocket is called with the last part of x, whose application gives up the
-// descriptor. done: it has talked to the client by itself, which ends x.
-func (c *Conn) reattachSocket(x *Exchange, p *Part) (done bool) {
-	x.Detached = false
-	if !p.Taken {
-		unix.SetNonblock(c.Fd(), true) // what the application has set holds for ours, too
-		c.resumeReading()
-		return false
-	}
-	x.DropHeld()
-	x.KeepAlive = false
-	c.Linger = true // the bytes sent last must not be lost: see conn.Conn.Finish
-	c.lent = true
-	c.complete(x, false)
-	x.Release(p)
-	c.Room(false)
-	return true
 }

@@ -48,10 +48,6 @@ func (x *Exchange) Take(p *Part) (body []byte, count int64, broken bool) {
 	return body, count, p.Last && p.Failed
 }
 
-// NeedsReset reports whether a client cannot tell the end of a response that has broken off from the end of its body, unless the
-// connection is reset.
-func (r *Response) NeedsReset() bool { return r.Framing == http1.UntilClose }
-
 // BodyTooBig is what a client gets whose body is larger than Exchange.MaxBody.
 var BodyTooBig = Reply{Status: 413, Text: "input body too big", Close: true}
 
@@ -91,7 +87,14 @@ type Heads struct {
 func (x *Exchange) AppendHead(dst []byte, r *http1.Response) []byte {
 	h, before := &x.s.Heads, len(dst)
 	if len(x.rules.headers) > 0 || x.renewal != nil {
-		h.edited = x.edits().Apply(h.edited, r)
+		edits := x.rules.headers
+		if x.from.Scheme != "https" {
+			edits = edits[:x.rules.plain]
+		}
+		if x.renewal != nil {
+			edits = append(edits[:len(edits):len(edits)], x.renewal)
+		}
+		h.edited = edits.Apply(h.edited, r)
 	}
 	dst = h.Template.AppendHead(dst, r)
 	if x.Record != nil {

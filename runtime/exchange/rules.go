@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -70,13 +71,12 @@ func NewRules(r Rules) (_ *Rules, err error) {
 type rules struct {
 	site    *Site
 	headers Edits         // the site's first
+	plain   int           // how many of them are not only for requests over HTTPS
 	guard   route.Guard   // what package route has to know
 	access  Access        // nil: everybody may have it
 	local   bool          // clients on this machine need no session
 	timeout time.Duration // 0: that of Config
 	maxBody int64         // 0: that of Config
-
-	secure *rules // in their place for requests over HTTPS; nil: the same
 }
 
 // noRules are those of an exchange that is for no site, or not yet.
@@ -88,30 +88,20 @@ var onlyForUser, _ = NewEdit(nil, []Field{{Name: "Cache-Control", Value: "privat
 
 // rulesOf returns what holds for mount m of site s, or, where m is nil, for requests that no mount fits.
 func rulesOf(s *Site, m *Mount) *rules {
-	out, secure := merged(s, m, false), merged(s, m, true)
-	if len(secure.headers) > len(out.headers) {
-		out.secure = secure
+	if m == nil {
+		m = new(Mount)
 	}
-	return out
-}
-
-// merged returns rulesOf for requests over HTTPS alone, or for all others.
-func merged(s *Site, m *Mount, secure bool) *rules {
-	out := &rules{site: s, timeout: s.Timeout, maxBody: s.MaxBodySize}
-	var edits Edits
-	all := []*Rules{s.Rules}
-	if m != nil {
-		all = append(all, m.Rules)
-	}
-	for _, r := range all {
+	out := &rules{site: s, local: m.LocalWithoutLogin}
+	var secure Edits
+	for _, r := range [...]*Rules{s.Rules, m.Rules} {
 		if r == nil {
 			continue
 		}
 		if r.edit != nil {
 			out.headers = append(out.headers, r.edit)
 		}
-		if secure && r.editSecure != nil {
-			edits = append(edits, r.editSecure)
+		if r.editSecure != nil {
+			secure = append(secure, r.editSecure)
 		}
 		if len(r.Allow)+len(r.Deny) > 0 {
 			out.guard.Allow, out.guard.Deny = r.Allow, r.Deny
@@ -125,49 +115,28 @@ func merged(s *Site, m *Mount, secure bool) *rules {
 		if r.Cert.Authorities != "" {
 			out.guard.Cert = r.Cert
 		}
-		if r.Timeout != 0 {
-			out.timeout = r.Timeout
-		}
-		if r.MaxBodySize != 0 {
-			out.maxBody = r.MaxBodySize
-		}
+		out.timeout = cmp.Or(r.Timeout, out.timeout)
+		out.maxBody = cmp.Or(r.MaxBodySize, out.maxBody)
 	}
-	out.headers = append(out.headers, edits...)
-	if m != nil {
-		m.adapt(out)
-	}
-	out.guard.Password = out.access != nil
-	return out
-}
-
-// adapt changes the rules r of the mount as its options say.
-func (m *Mount) adapt(r *rules) {
 	if m.Access != nil {
-		r.access = m.Access
+		out.access = m.Access
 	}
 	switch {
 	case m.Open:
-		r.access, r.guard = nil, route.Guard{}
+		out.access, out.guard = nil, route.Guard{}
 	case m.ToLogIn:
-		r.access, r.guard.Methods, r.guard.AllowField = nil, nil, nil
+		out.access, out.guard.Methods, out.guard.AllowField = nil, nil, nil
 	}
-	if r.access != nil && r.access.By() == Form {
-		r.local = m.LocalWithoutLogin
-		r.headers = append(r.headers, onlyForUser)
+	if out.access != nil && out.access.By() == Form {
+		out.headers = append(out.headers, onlyForUser)
 	}
+	out.plain = len(out.headers)
+	out.headers = append(out.headers, secure...)
 	if m.OwnPolicy { // pages of the server work only with their own
-		r.headers = r.headers.Without("Content-Security-Policy", "Referrer-Policy")
+		out.headers = out.headers.Without("Content-Security-Policy", "Referrer-Policy")
 	}
-}
-
-// canonical returns the first name that is no pattern, or "".
-func (s *Site) canonical() string {
-	for _, name := range s.Names {
-		if !strings.Contains(name, "*") {
-			return name
-		}
-	}
-	return ""
+	out.guard.Password = out.access != nil
+	return out
 }
 
 // ownsLog reports whether the requests of the site are logged, or not logged, apart from others.

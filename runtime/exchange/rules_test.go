@@ -31,13 +31,13 @@ func TestKeepPolicy(t *testing.T) {
 	}
 	site := &Site{Rules: given}
 	kept := rulesOf(site, &Mount{OwnPolicy: true})
-	for want, r := range map[string]*rules{
-		"Content-Security-Policy: page\r\nReferrer-Policy: page\r\nX-A: rule\r\n":                                    kept,
-		"Content-Security-Policy: page\r\nReferrer-Policy: page\r\nX-A: rule\r\nStrict-Transport-Security: rule\r\n": kept.secure,
-		"content-security-policy: rule\r\nX-A: rule\r\nReferrer-Policy: rule\r\n":                                    rulesOf(site, nil),
+	for want, edits := range map[string]Edits{
+		"Content-Security-Policy: page\r\nReferrer-Policy: page\r\nX-A: rule\r\n":                                    kept.headers[:kept.plain],
+		"Content-Security-Policy: page\r\nReferrer-Policy: page\r\nX-A: rule\r\nStrict-Transport-Security: rule\r\n": kept.headers,
+		"content-security-policy: rule\r\nX-A: rule\r\nReferrer-Policy: rule\r\n":                                    rulesOf(site, nil).headers[:1],
 	} {
 		response := http1.Response{Fields: []byte("Content-Security-Policy: page\r\nReferrer-Policy: page\r\nX-B: page\r\n")}
-		r.headers.Apply(nil, &response)
+		edits.Apply(nil, &response)
 		if string(response.Fields) != want {
 			t.Errorf("%q, want %q", response.Fields, want)
 		}

@@ -1,8 +1,10 @@
 package exchange
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"fapws/runtime/conn"
@@ -81,9 +83,9 @@ type Config struct {
 	Trace bool
 
 	// Answered is called on the loop for each request that has been answered,
-	// but not with an override page, for a log that is read while it is written. nil: it
-	// is not called.
-	Answered func(*RequestSummary)
+	// but not with an override page, for a log that is read while it is written. The entry lives
+	// until it returns. nil: it is not called.
+	Answered func(*logfile.Entry)
 
 	// AccessLog gets a line per request. nil: none, which costs nothing.
 	AccessLog *logfile.AccessLog
@@ -101,7 +103,7 @@ type Server struct {
 	loop     Loop
 	sockets  Sockets
 	table    *Table
-	override *overridePage // nil: none
+	override *Reply // see Override; nil: none
 	secure   *conn.TLSServer
 	http2    func(*Conn) // has a connection, whose client has sent the preface, speak HTTP/2
 
@@ -114,9 +116,10 @@ type Server struct {
 	items     []conn.Item       // memory of sendFile
 	files     Shares            // with bodies
 
-	former int    // exchanges that have begun before the last Use
+	overrideLocal bool // only for http1.LocalHost
+
 	gaveUp bool   // GiveUp was called
-	end    ending // how far the server has come to its end
+	End    Ending // conn.Set.Drain has to follow when it becomes Leaving or Draining
 
 	spoolWarnings logfile.Seldom
 	unannounced   logfile.Seldom // lines about proxies that send no header of the PROXY protocol
@@ -133,7 +136,6 @@ type Table struct {
 	sites []Site // the first one is the default
 	route *route.Table
 
-	Limited bool // some mount has a timeout
 	pending bool // some mount is Pending
 	logged  bool // some site has an access log of its own
 	users   bool // some site or mount has users: see dropForged
@@ -157,36 +159,15 @@ func (s *Server) Configure(cfg Config) {
 	s.timed = cfg.AccessLog != nil || cfg.Answered != nil || s.Set.Debug > 0 || s.table.logged
 }
 
-// ending is how far a server has come to its end.
-type ending uint8
+// Ending is how far a server has come to its end.
+type Ending uint8
 
 const (
-	serving      ending = iota
-	discouraging        // responses say that their connection closes
-	leaving             // and no connection comes any more
-	draining            // and connections close that wait for nothing
+	Serving     Ending = iota
+	Discouraged        // clients should change to other servers: responses say that their connection closes
+	Leaving            // and no connection comes any more: each one stays until its next request is answered, or until it was idle for too long
+	Draining           // and connections close when they have answered the requests that have arrived
 )
-
-// Discourage is called when clients should change to other servers. Connections still come.
-func (s *Server) Discourage() { s.end = max(s.end, discouraging) }
-
-// Retire is called when no connection comes any more: each one stays until its next request is answered, or until it was idle for so
-// long. conn.Set.Drain has to follow.
-func (s *Server) Retire(idle time.Duration) {
-	s.end = max(s.end, leaving)
-	s.Config.KeepAlive = min(s.Config.KeepAlive, idle)
-}
-
-// Drain is called when the server stops: connections close when they have answered the requests that have arrived. conn.Set.Drain has
-// to follow.
-func (s *Server) Drain() { s.end = draining }
-
-// Closes reports whether Discourage, Retire or Drain was called: responses say that their connection closes.
-func (s *Server) Closes() bool { return s.end >= discouraging }
-
-// Leaving reports whether Retire or Drain was called, Draining whether Drain was.
-func (s *Server) Leaving() bool  { return s.end >= leaving }
-func (s *Server) Draining() bool { return s.end == draining }
 
 // Prepare copies sites, and makes the table that decides between them. In the copy, mounts without anything that answers have h, and
 // source makes the sources of handlers. unbounded reports whether a source may answer with any size before the loop knows. The error is one
@@ -197,7 +178,9 @@ func (s *Server) Prepare(given []Site, h Handler, source func(*Mount) (_ Source,
 	for i := range t.sites {
 		site := &t.sites[i]
 		site.Table = slices.Clone(site.Table)
-		site.name = site.canonical()
+		if i := slices.IndexFunc(site.Names, func(name string) bool { return !strings.Contains(name, "*") }); i >= 0 {
+			site.name = site.Names[i]
+		}
 		site.rules = rulesOf(site, nil)
 		t.logged = t.logged || site.AccessLog != nil
 		routes[i] = route.Site{Names: site.Names, Mounts: make([]route.Mount, len(site.Table)), Guard: site.rules.guard}
@@ -207,16 +190,13 @@ func (s *Server) Prepare(given []Site, h Handler, source func(*Mount) (_ Source,
 			m.rules = rulesOf(site, m)
 			if m.Source != nil || m.Rewrite != nil || m.Pending {
 				m.Handler = nil
-			} else if m.Handler == nil {
-				m.Handler = h
+			} else {
+				m.Handler = cmp.Or(m.Handler, h)
+				m.Source, m.Unbounded = source(m)
 			}
 			routes[i].Mounts[k] = m.route()
 			t.users = t.users || routes[i].Mounts[k].Guard.Password
-			if m.Source == nil && m.Rewrite == nil && !m.Pending {
-				m.Source, m.Unbounded = source(m)
-			}
 			t.pending = t.pending || m.Pending
-			t.Limited = t.Limited || m.Timeout() > 0
 		}
 	}
 	var err error
@@ -267,11 +247,6 @@ type Site struct {
 	// handlers know it.
 	ErrorLogNumber int
 
-	// MaxBodySize and Timeout are as in Config. 0: those of Config. Timeout below
-	// zero: none.
-	MaxBodySize int64
-	Timeout     time.Duration
-
 	name   string         // for logs: the first of Names that is no pattern, or ""
 	rules  *rules         // where no mount fits
 	counts *metrics.Route // of requests that no mount fits; nil: they are not counted
@@ -319,7 +294,7 @@ type Mount struct {
 	WebSocket    bool      // and WebSockets: Request.WebSocket
 	Tunnels      bool      // it may pass on the connection where a WebSocket is asked for: Head.Tunnel
 	Group        string    // that each of its WebSockets joins; "": none
-	DetachSocket bool      // it is given the descriptor where a WebSocket is asked for: Request.Socket
+	DetachSocket bool      // it is given a socket where a WebSocket is asked for: Request.Socket
 
 	Unbounded bool // Prepare sets it: what answers may do so with any size before the loop knows
 
@@ -345,6 +320,7 @@ type Mount struct {
 
 // route returns what package route has to know of a mount.
 func (m *Mount) route() route.Mount {
+	source, optional := m.Source.(Optional)
 	return route.Mount{
 		Prefix:   m.Prefix,
 		Within:   m.Within,
@@ -353,16 +329,10 @@ func (m *Mount) route() route.Mount {
 		Inner:    m.Handler != nil || m.Pending,
 		Except:   m.Except,
 		Plain:    m.Plain,
-		Optional: m.declines(),
+		Optional: optional && source.Declines(),
 		Rewrite:  m.Rewrite,
 		Guard:    m.rules.guard,
 	}
-}
-
-// declines reports whether the source may have nothing for a path.
-func (m *Mount) declines() bool {
-	s, ok := m.Source.(Optional)
-	return ok && s.Declines()
 }
 
 // Timeout returns the timeout of the rules of m, or of its site; 0: that of the server. It is known in Prepare.

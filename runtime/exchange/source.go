@@ -3,7 +3,7 @@ package exchange
 import (
 	"context"
 	"errors"
-	"io"
+	"net/http"
 	"time"
 
 	"fapws/runtime/conn"
@@ -20,9 +20,6 @@ type Source interface {
 	// Input hands over the next input of x: the next piece of its body, or a message of its WebSocket. It cannot fail; data
 	// beyond InputWindow that the source has not given back by OpCredit is not read from the client.
 	Input(x *Exchange, in Input)
-
-	// OnRoom is called when all of x that had to wait has been written to its client.
-	OnRoom(x *Exchange)
 
 	// OnGone is called when nothing of the response is wanted any more, unless its last part was sent before. The source
 	// still sends the last part, at once or later.
@@ -46,9 +43,6 @@ func (Memory) Start(*Exchange) {}
 
 // Input implements Source.
 func (Memory) Input(*Exchange, Input) {}
-
-// OnRoom implements Source.
-func (Memory) OnRoom(*Exchange) {}
 
 // OnGone implements Source.
 func (Memory) OnGone(*Exchange) {}
@@ -117,31 +111,13 @@ type Origin struct {
 	Root  string // decoded path that a proxy or a root path puts before the site: "" or "/a/b"
 	Depth int    // Request.Depth of that request
 	Value any    // Request.Value of what is asked for
+	Own   bool   // the server tries itself: it needs neither a password nor a session
 }
 
-// Subrequester asks the server for pages, one after the other, on behalf of one
-// request. Its methods may be called from any goroutine but the loop's, by one
-// at a time.
-type Subrequester interface {
-	// Ask makes a GET request. target is a path as seen from outside with an
-	// optional query, percent-encoded; fields are "Name: value\r\n" ... without
-	// Host, Connection and what frames a body. The answer's Body has to be read
-	// or closed before the next Ask. The error is ErrTooDeep, or that of ctx, or
-	// says that the server ends.
-	Ask(ctx context.Context, target string, fields []byte) (*Answer, error)
-
-	// Close ends it. It may be called twice.
-	Close() error
-}
-
-// Answer is the response to a subrequest.
-type Answer struct {
-	Status int
-	Reason string
-	Fields []byte // as in Head: without Content-Length and the like, Date and Server
-	Length int64  // of the body, -1 if that is not known
-	Body   io.ReadCloser
-}
+// Asker has the server itself answer a GET request on behalf of another one. target is a path as seen from outside with an optional query,
+// percent-encoded; fields are "Name: value\r\n" ... without Host, Connection and what frames a body. The Body of the response has to be
+// closed. The error is ErrTooDeep, or that of ctx, or says that the server ends.
+type Asker func(ctx context.Context, o Origin, target string, fields []byte) (*http.Response, error)
 
 // MaxDepth is how many subrequests may be inside each other.
 const MaxDepth = 10
@@ -170,7 +146,7 @@ type Request struct {
 	Size   int64          // bytes in the body
 	Traced bool           // the last field of Head is traceparent, which the server has made for this request
 	Routed bool           // Path is not that of Head: the server has rewritten it, and perhaps the query
-	Depth  int            // 0: of a client; n: of a handler (see Subrequester) that answers one of depth n-1
+	Depth  int            // 0: of a client; n: of a handler (see Asker) that answers one of depth n-1
 	Value  any            // of a request with Depth: the value from the handler that made it (Origin.Value)
 	Peer   *Peer
 
@@ -184,13 +160,12 @@ type Request struct {
 	WebSocket bool
 
 	// Resumed, if not nil, is that of a WebSocket which another process has accepted: the handler goes on with it as if it had
-	// accepted it itself, and says so with Head.WebSocket. Fields and Subprotocol of that do not count.
-	Resumed *Resumed
+	// accepted it itself, and says so with Head.WebSocket. Fields and Subprotocol of that do not count. It lives until Submit returns.
+	Resumed *SocketState
 
-	// Socket, if not 0, is a duplicate of the connection's descriptor, which the
+	// Socket, if not 0, is a descriptor that leads to the client, which the
 	// handler closes, also when Submit refuses: the client asks for a WebSocket where
-	// Mount.DetachSocket, and the application may talk to it by itself (Part.Taken). Nothing is
-	// read from the connection before the exchange ends.
+	// Mount.DetachSocket, and the application may talk to it by itself (Part.Taken).
 	Socket int
 
 	// ErrorLog is the error log of this request: the number that a handler has given an error log
@@ -208,19 +183,13 @@ type Request struct {
 	Options string // of a program, from the handler that has handed the request over (Program); else ""
 
 	// Publish gives the loop a part of the response, with the Ticket. It is for handlers that work beside the loop, and safe for
-	// concurrent use, also after Submit has returned. So is Subrequests, which lets the request have the server itself answer others.
-	Publish     func(*Part)
-	Subrequests func(Origin) Subrequester
+	// concurrent use, also after Submit has returned. So is Ask, which lets the request have the server itself answer others.
+	Publish func(*Part)
+	Ask     Asker
 
 	// Inquire has the source behind the handler (app.Receiving) answer the request with another body, for the handler alone. It calls done
 	// on the loop, with the beginning of the answer. It is safe for concurrent use until the Last part. nil: no source is behind.
 	Inquire func(body []byte, done func(status int, answer []byte))
-}
-
-// Resumed is the state of a WebSocket that another process has had. It lives until Submit returns.
-type Resumed struct {
-	Subprotocol string
-	Data        []byte // of the Last part with OpHandOver
 }
 
 // Peer is the client of an exchange, and Login how it has logged in.

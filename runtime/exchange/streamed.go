@@ -9,36 +9,6 @@ import (
 // it is whole: requests with a body wait for those before them, and what follows
 // is not looked at. The response may begin, and end, before that.
 
-// streamBody submits x, whose body is delivered as it arrives. The body may be here after all: chunks have to be looked at for that.
-func (c *Conn) streamBody(x *Exchange) {
-	s, r, req := c.s, x.Req, x.Req.Parsed
-	b := new(framedBody)
-	b.Begin(req, x.MaxBody, s.Set.Now)
-	piece, left, whole, err := b.Decode(s.rest)
-	if err != nil {
-		x.Refuse(s.Refused(err))
-		return
-	}
-	r.Body, r.Size, r.More = piece, b.Size(), !whole
-	if whole {
-		s.rest = left
-		c.submit(x)
-		return
-	}
-	b.Stream(x)
-	if r.Size = req.Length; b.chunked {
-		r.Size = -1
-	}
-	b.Expects = req.Expect100 && len(s.rest) == 0
-	c.body, c.Stamp = b, s.Set.Now
-	c.setState(StateBody)
-	s.rest = nil
-	asks := x.Choice.Asks
-	if c.submit(x); c.body == b && !asks {
-		c.askForBody()
-	}
-}
-
 // askForBody sends 100 Continue to a client that waits for it. The time of the body begins then.
 func (c *Conn) askForBody() {
 	b, s := c.body, c.s
@@ -49,37 +19,6 @@ func (c *Conn) askForBody() {
 	c.Stamp = s.Set.Now
 	c.Use()
 	s.Set.Buf = append(s.Set.Buf, http1.Continue...)
-}
-
-// feed delivers what belongs to the body from the front of data and returns the
-// rest. When the body is whole, or the exchange is broken off, c has another state.
-func (c *Conn) feed(data []byte) (rest []byte) {
-	s := c.s
-	b := c.body
-	x := b.X
-	c.Stamp = s.Set.Now
-	piece, rest, whole, err := b.Decode(data)
-	if err != nil {
-		c.breakOff(s.Refused(err))
-		return nil
-	}
-	if len(piece) == 0 && !whole {
-		return nil
-	}
-	b.Expects = false
-	if whole {
-		c.body, x.body = nil, nil
-		if x.KeepAlive {
-			c.setState(StateReady)
-		} else {
-			c.Linger = c.Linger || len(rest) > 0
-			c.setState(StateEnding)
-		}
-	}
-	if enough := x.Feed(piece, whole); enough {
-		c.pauseReading()
-	}
-	return rest
 }
 
 // MaxPiece is how many bytes of a body are given to a handler at once, and at most.
@@ -113,7 +52,7 @@ func (c *Conn) giveUpBody(x *Exchange) {
 	if c.body == nil || c.body.X != x {
 		return
 	}
-	if b := c.body; b.chunked || b.Expects || b.missing > MaxSkip || !x.KeepAlive || c.s.end >= leaving {
+	if b := c.body; b.chunked || b.Expects || b.missing > MaxSkip || !x.KeepAlive || c.s.End >= Leaving {
 		c.cutBody(x)
 	} else {
 		b.X, x.body = nil, nil
@@ -131,18 +70,6 @@ func (c *Conn) cutBody(x *Exchange) {
 	c.resumeReading()
 }
 
-// skipRest throws away what belongs to an unwanted body from the front of data.
-func (c *Conn) skipRest(data []byte) (rest []byte) {
-	s := c.s
-	c.Stamp = s.Set.Now
-	_, rest, whole, _ := c.body.Decode(data) // it is not chunked
-	if whole {
-		c.body = nil
-		c.setState(StateReady)
-	}
-	return rest
-}
-
 // skipping reports whether c waits for the rest of a body that is not wanted.
 func (c *Conn) skipping() bool { return c.body != nil && c.body.X == nil }
 
@@ -151,23 +78,6 @@ func (c *Conn) endSkip() {
 	c.body, c.Linger = nil, true
 	c.setState(StateEnding)
 	c.Room(false)
-}
-
-// breakOff ends the exchange to which the body of c is delivered, as the client
-// has done something wrong. It is told with r, or, if the response has begun,
-// by cutting that off.
-func (c *Conn) breakOff(r Reply) {
-	x := c.body.X
-	c.cutBody(x)
-	if x.Out.Begun {
-		c.Reset = x.Out.NeedsReset() // its end would look like the body's
-		c.cancelAll()
-		c.Room(false)
-		return
-	}
-	y := x.Substitute()
-	x.Abandon()
-	y.Sink.Reply(r)
 }
 
 // What is made for a client that does not read is bounded over all the requests that it has

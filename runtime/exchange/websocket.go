@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -65,7 +66,7 @@ type SocketState struct {
 	Compression   websocket.Compression
 	Groups        [][]byte // that it has joined
 	Seq           uint64   // it was sent all messages to them up to this one
-	Data          []byte   // of the handler
+	Data          []byte   // of the handler: of the Last part with OpHandOver
 	Input         []byte   // that was read and is no whole message
 	Sent, Framed  int64
 
@@ -162,16 +163,15 @@ func (s *Server) ResumeSocket(d *SocketState, fd int) (Socket, error) {
 	c := s.NewClient(fd, local, remote, false)
 	x := c.NewExchange()
 	s.begins(x, q)
-	if !s.findSocket(x, string(d.Group)) {
-		c.Leave(x)
-		x.End()
-		return nil, errOtherMount
+	err := errOtherMount
+	if s.findSocket(x, string(d.Group)) {
+		err = nil
+		s.loop.Open(c)
 	}
-	s.loop.Open(c)
-	if c.State() == StateClosed { // it could not be watched, or the server stops
+	if err != nil || c.State() == StateClosed { // it could not be watched, or the server stops
 		c.Leave(x)
 		x.End()
-		return nil, nil
+		return nil, err
 	}
 	if d.Log != nil {
 		if x.Record = s.RecordOf(d.Log); x.Record != nil {
@@ -191,7 +191,7 @@ func (s *Server) ResumeSocket(d *SocketState, fd int) (Socket, error) {
 	x.Socket = socket
 	r := x.ask()
 	x.peer = r.Peer
-	r.WebSocket, r.Resumed = true, &Resumed{Subprotocol: d.Subprotocol, Data: d.Data}
+	r.WebSocket, r.Resumed = true, d
 	x.Choice = q.mount
 	c.submit(x)
 	if x.Socket == socket { // else the handler takes no more
@@ -214,19 +214,15 @@ func AddressOf(text string) net.Addr {
 func (s *Server) findSocket(x *Exchange, group string) bool {
 	q := x.req
 	s.route(x)
-	for {
-		s.settleRules(x)
-		switch q.Outcome {
-		case route.Found:
-			return q.mount.WebSocket && q.mount.Group == group && q.parsed.UpgradeTo.Len > 0
-		case route.NeedsLookup:
-			q.Skip()
-		case route.NeedsPassword:
+	for q.Outcome == route.NeedsLookup || q.Outcome == route.NeedsPassword {
+		if q.Outcome == route.NeedsPassword {
 			q.Admit()
-		default:
-			return false
+		} else {
+			q.Skip()
 		}
 	}
+	s.settleRules(x)
+	return q.Outcome == route.Found && q.mount.WebSocket && q.mount.Group == group && q.parsed.UpgradeTo.Len > 0
 }
 
 // Where Mount.Tunnels, a handler may answer a request for a WebSocket with a connection to an upstream
@@ -234,18 +230,41 @@ func (s *Server) findSocket(x *Exchange, group string) bool {
 // its request, before the answer, was kept like what follows any request, and goes along. Without a tunnel it is the
 // next request.
 
-// tunnelOwner is an exchange that a tunnel has answered. It implements conn.TunnelOwner.
-type tunnelOwner struct{ x *Exchange }
+// tunnelTo makes the connection of x one end of a tunnel to upstream. The client gets r first, unless it is nil, and then ahead.
+func (x *Exchange) tunnelTo(upstream *conn.Conn, idle time.Duration, failed func(error), r *http1.Response, ahead []byte) {
+	x.tunnel, x.KeepAlive = x.s.secure.NewTunnel(x, upstream, idle, failed), false
+	c, head := x.Conn(), []byte(nil)
+	if r != nil {
+		c, head = x.Stream.SwitchProtocols(x, r)
+	} else {
+		x.Out.Status = 101
+		x.client.Leave(x)
+	}
+	x.tunnel.Begin(c, append(head[:len(head):len(head)], ahead...), len(head))
+}
 
-func (h tunnelOwner) Ended(proper bool) {
-	h.x.proper = proper
-	h.x.End()
+// Ended implements conn.TunnelOwner.
+func (x *Exchange) Ended(proper bool) {
+	x.proper = proper
+	if x.relay != nil {
+		x.relay.cut()
+	} else {
+		x.End()
+	}
+}
+
+// cannotTunnel closes the connection of x if its client has shut down its side: an upstream would not be told. It reports whether it has.
+func (x *Exchange) cannotTunnel() bool {
+	c := x.Conn()
+	if c.Half {
+		c.Close("the client has shut down its side before its WebSocket began")
+	}
+	return c.Half
 }
 
 // openTunnel makes the connection of x, and the upstream in p, a tunnel.
 func (s *Server) openTunnel(x *Exchange, p *Part) {
-	if c := x.Conn(); c.Half {
-		c.Close("the client has shut down its side before its WebSocket began")
+	if x.cannotTunnel() {
 		x.Release(p)
 		return
 	}
@@ -258,21 +277,15 @@ func (s *Server) openTunnel(x *Exchange, p *Part) {
 		x.Hold(p)
 		return
 	}
-	to := p.Head.Tunnel
-	t := s.secure.NewTunnel(tunnelOwner{x}, to.Upstream, to.Idle, to.Ended)
-	to.Upstream = nil
-	c, head := x.Stream.SwitchProtocols(x, &http1.Response{
+	to := *p.Head.Tunnel
+	p.Head.Tunnel.Upstream = nil
+	r := http1.Response{
 		Status: p.Head.Status, Reason: p.Head.Reason, Version: http1.HTTP11, KeepAlive: true, Length: -1,
 		Fields: p.Head.Fields, HasDate: p.Head.HasDate, HasServer: p.Head.HasServer,
-	})
-	if s.Set.Debug >= 2 {
-		s.tracef("%s: tunnel opened", c)
 	}
-	x.tunnel, x.KeepAlive = t, false
-	ahead := to.Ahead
-	p.Owner.Release(p) // the exchange goes on until the tunnel has ended
 	x.Source = Memory{}
-	t.Begin(c, append(head[:len(head):len(head)], ahead...), len(head))
+	x.tunnelTo(to.Upstream, to.Idle, to.Ended, &r, to.Ahead)
+	p.Owner.Release(p) // the exchange goes on until the tunnel has ended
 }
 
 // maxAnswer bounds the head that an application writes.
@@ -299,7 +312,7 @@ func (r *relay) readAnswer() *http1.Response {
 		r.malformed(err.Error())
 		return nil
 	case answer.StatusCode >= 400:
-		r.refuse(Reply{Status: answer.StatusCode})
+		r.x.Supplant(Reply{Status: answer.StatusCode})
 		return nil
 	case answer.StatusCode != http.StatusSwitchingProtocols:
 		r.malformed("its status is " + answer.Status)
@@ -316,15 +329,14 @@ func (r *relay) readAnswer() *http1.Response {
 // malformed refuses a WebSocket whose application has written something else than the head that accepts it.
 func (r *relay) malformed(why string) {
 	r.x.s.logClient(r.x, logfile.Error, "the application's response to a request for a WebSocket is malformed: %s", why)
-	r.refuse(Reply{Status: 502})
+	r.x.Supplant(Reply{Status: 502})
 }
 
-// An application that speaks the protocol of WebSockets by itself (Mount.DetachSocket) cannot have the socket of a client with TLS, nor
-// that of one with HTTP/2. It gets one end of a pair of sockets. When it writes to that, a tunnel between the other end and the connection,
-// or the stream, begins; if it answers like any other, nothing has happened. Applications speak HTTP/1: for a stream, the head of their
-// response is read first.
+// An application that speaks the protocol of WebSockets by itself (Mount.DetachSocket) gets one end of a pair of sockets. When it writes
+// to that, a tunnel between the other end and the connection, or the stream, begins; if it answers like any other, nothing has happened.
+// Applications speak HTTP/1: for a stream, the head of their response is read first.
 
-// relay is that other end. It implements conn.TunnelOwner.
+// relay is that other end.
 type relay struct {
 	x        *Exchange
 	fd       int
@@ -333,17 +345,9 @@ type relay struct {
 	ended    bool // the tunnel is over
 }
 
-// newRelay returns a descriptor for the request of x, which is being decided about and in turn, as Conn.DetachSocket does.
-func (x *Exchange) newRelay() (int, error) {
-	s := x.s
-	c, held := x.client, false
-	if x.Version != http1.HTTP2 { // a stream keeps its input by itself
-		var err error
-		if held, err = c.HoldInput(); !held {
-			return 0, err
-		}
-	}
-	r := &relay{x: x}
+// newRelay gives the request of x, which is being decided about and in turn, a descriptor. It reports whether the system has one.
+func (x *Exchange) newRelay() bool {
+	s, r := x.s, &relay{x: x}
 	pair, err := system.SocketpairNonblock()
 	if err == nil {
 		r.fd = pair[0]
@@ -353,14 +357,11 @@ func (x *Exchange) newRelay() (int, error) {
 		}
 	}
 	if err != nil {
-		if held {
-			c.Continue()
-		}
 		s.logClient(x, logfile.Error, "no sockets for a WebSocket: %v", err)
-		return 0, err
+		return false
 	}
-	x.relay = r
-	return pair[1], nil
+	x.relay, x.Req.Socket = r, pair[1]
+	return true
 }
 
 // Ready implements eventloop.Handler: the application has written something, or has closed its end.
@@ -373,7 +374,10 @@ func (r *relay) Ready(eventloop.Readiness) {
 
 // open begins the tunnel.
 func (r *relay) open() {
-	x, s := r.x, r.x.s
+	x := r.x
+	if x.cannotTunnel() {
+		return
+	}
 	var head *http1.Response
 	if x.Version == http1.HTTP2 {
 		if head = r.readAnswer(); head == nil {
@@ -384,23 +388,7 @@ func (r *relay) open() {
 	upstream := new(conn.Conn)
 	upstream.Init(r.fd, nil, nil)
 	r.fd = -1
-	known := func(error) {} // the application knows why it has closed
-	x.tunnel, x.Out.Status = s.secure.NewTunnel(r, upstream, 0, known), 101
-	if head != nil {
-		on, _ := x.Stream.SwitchProtocols(x, head)
-		x.tunnel.Begin(on, nil, 0)
-		return
-	}
-	x.client.EndHTTP(x)
-	x.tunnel.Begin(&x.client.Conn, nil, 0)
-}
-
-// refuse answers the client on behalf of the application, whose socket is closed.
-func (r *relay) refuse(reply Reply) {
-	x := r.x
-	y := x.Substitute()
-	x.Abandon() // closes the end of the server
-	y.Reply(reply)
+	x.tunnelTo(upstream, 0, func(error) {}, head, nil) // the application knows why it has closed
 }
 
 // take takes a part of the application, and reports whether it has done so.
@@ -429,12 +417,11 @@ func (r *relay) take(p *Part) bool {
 	return true
 }
 
-// Ended implements conn.TunnelOwner.
-func (r *relay) Ended(proper bool) {
-	r.x.proper = proper
+// cut is called when the tunnel has ended.
+func (r *relay) cut() {
 	r.ended = true
 	if !r.answered {
-		r.x.Cancel()
+		r.x.Abandon()
 	}
 	r.end()
 }

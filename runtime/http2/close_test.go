@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/net/http2"
 
+	"fapws/runtime/exchange"
 	"fapws/runtime/exchange/exchangetest"
 )
 
@@ -76,7 +77,7 @@ func TestLeaving(t *testing.T) {
 	_, p := h.open(t)
 	idle, q := h.open(t)
 	h.Do(func() {
-		h.Retire(time.Hour)
+		h.End = exchange.Leaving
 		h.Set.Drain(true)
 	})
 	f, ok := p.next().(*http2.GoAwayFrame)
@@ -128,7 +129,7 @@ func TestDrain(t *testing.T) {
 		h.Do(func() { n = len(h.Held) })
 	}
 	h.Do(func() {
-		h.Server.Drain()
+		h.End = exchange.Draining
 		h.Set.Drain(false)
 		h.Flush()
 		if !idle.closed {

@@ -97,8 +97,8 @@ func (s *Server) Begin(client *exchange.Conn) {
 		http2.Setting{ID: http2.SettingEnableConnectProtocol, Val: 1},
 	)
 	on.Schedule()
-	if s.Leaving() {
-		c.Drain(!s.Draining())
+	if s.End >= exchange.Leaving {
+		c.Drain(s.End == exchange.Leaving)
 	}
 	c.Input(nil)
 }
@@ -333,7 +333,7 @@ func (c *Conn) refuse() {
 	c.leaving = refuses
 	c.frames().WriteGoAway(c.last, http2.ErrCodeNo, nil)
 	c.dead = len(c.streams) == 0
-	c.conn.Linger = !c.s.Leaving()
+	c.conn.Linger = c.s.End < exchange.Leaving
 	c.settle()
 }
 

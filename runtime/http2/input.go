@@ -354,9 +354,7 @@ func (st *stream) refuseBody(r exchange.Reply) {
 	case x.Out.Begun:
 		st.c.resetStream(st, http2.ErrCodeCancel)
 	default:
-		y := x.Substitute()
-		x.Abandon()
-		y.Sink.Reply(r)
+		x.Supplant(r)
 	}
 }
 

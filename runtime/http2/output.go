@@ -93,7 +93,7 @@ func (st *stream) transmit(x *exchange.Exchange, p *exchange.Part) {
 	ends := p.Last && p.Upgrade == nil && !broken && len(body) == 0 && count == 0
 	if p.First {
 		st.sendHead(x, s.text, ends)
-		if s.Closes() {
+		if s.End >= exchange.Discouraged {
 			c.Drain(true) // as "Connection: close" of HTTP/1
 		}
 	} else if ends {
@@ -257,7 +257,6 @@ func (st *stream) written() {
 	st.endPart()
 	st.partWritten(x, &part, st.broken)
 	if st.x == x {
-		x.HasRoom()
 		st.advance()
 	}
 }

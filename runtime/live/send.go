@@ -194,24 +194,15 @@ func (s *Subscribers) all(yield func(*StreamSubscriber) bool) {
 	}
 }
 
-// Drain ends all subscribers, as their streams end, and those that come later. Published events are sent before.
-func (s *Subscribers) Drain() {
-	s.retiring, s.stay = true, false
-	s.Finish()
-	for p := range s.all {
-		s.finish(p)
-	}
-}
-
-// Retire is Drain, but with Config.HandOver subscribers that can be handed over stay until Export has seen to them.
-func (s *Subscribers) Retire() {
-	s.retiring = true
+// Drain ends all subscribers, as their streams end, and those that come later. Published events are sent before. With
+// retire and Config.HandOver, subscribers that can be handed over stay until Export has seen to them.
+func (s *Subscribers) Drain(retire bool) {
+	s.retiring, s.stay = true, retire && s.stay
 	if !s.stay {
-		s.Drain()
-		return
+		s.Finish()
 	}
 	for p := range s.all {
-		if !p.movable() {
+		if !s.stay || !p.movable() {
 			s.finish(p)
 		}
 	}

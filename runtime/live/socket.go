@@ -295,7 +295,7 @@ func (s *Socket) cancel() {
 	s.answer = finished
 	if !s.dropHeld() {
 		s.answer = cancelled
-		s.x.Cancel()
+		s.x.Abandon()
 	}
 }
 

@@ -107,7 +107,7 @@ func (s *Subscribers) depart(p *StreamSubscriber) departed {
 func (s *Subscribers) release() {
 	s.stay = false
 	if s.retiring {
-		s.Drain()
+		s.Drain(false)
 	}
 }
 

@@ -130,7 +130,7 @@ func TestAddresses(t *testing.T) {
 		}
 	}
 	h.Do(func() {
-		h.s.Drain()
+		h.s.Drain(false)
 		if len(h.s.addresses) != 0 || h.s.joined != 0 || h.open != 0 {
 			t.Errorf("%d addresses, %d joined, %d clients", len(h.s.addresses), h.s.joined, h.open)
 		}

@@ -157,10 +157,7 @@ func nearFile(name string) string {
 }
 
 // The loop takes an interpreter for its handler without knowing it.
-var _ interface {
-	app.Interpreter
-	app.Application
-} = (*pybridge.Handler)(nil)
+var _ app.Interpreter = (*pybridge.Handler)(nil)
 
 // appMounts returns the mounts of the application of a route, the entries of its PATHS. It opens their document roots, so that the loop can
 // serve them without Python, and the directories of programs. The route takes the largest body of the application, unless it has one.

@@ -20,7 +20,6 @@ import (
 	"fapws/cmd/fapws/ctl"
 	"fapws/cmd/fapws/process"
 	"fapws/cmd/fapws/settings"
-	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/logfile"
 )
@@ -271,9 +270,9 @@ func (l *LogFiles) Lost() (n int64) {
 //	15:04:05 GET /path?query 200 1234 bytes 1.2ms
 //
 // in colours where standard error is a terminal. To be called on the loop.
-func (l *Logger) Requests() func(*exchange.RequestSummary) {
+func (l *Logger) Requests() func(*logfile.Entry) {
 	colour := sync.OnceValue(func() bool { return wantsColour(os.Stderr) }) // it is a pipe until all is loaded
-	return func(r *exchange.RequestSummary) {
+	return func(r *logfile.Entry) {
 		if !l.Shows(logfile.Info) {
 			return
 		}
@@ -285,8 +284,8 @@ func (l *Logger) Requests() func(*exchange.RequestSummary) {
 	}
 }
 
-func appendAnswered(dst []byte, r *exchange.RequestSummary, colour bool) []byte {
-	line := r.Line
+func appendAnswered(dst []byte, r *logfile.Entry, colour bool) []byte {
+	line := r.RequestLine
 	if at := bytes.LastIndex(line, []byte(" HTTP/1.")); at > 0 {
 		line = line[:at]
 	}
@@ -298,7 +297,7 @@ func appendAnswered(dst []byte, r *exchange.RequestSummary, colour bool) []byte 
 	if colour { // green, cyan, yellow or red (ECMA-48 §8.3.117, SGR)
 		paint, plain = fmt.Sprintf("\x1b[%dm", cmp.Or(map[int]int{2: 32, 3: 36, 4: 33}[r.Status/100], 31)), "\x1b[0m"
 	}
-	return fmt.Appendf(dst, " %s%d%s %d bytes %s\n", paint, r.Status, plain, r.Bytes, rounded(r.Took))
+	return fmt.Appendf(dst, " %s%d%s %d bytes %s\n", paint, r.Status, plain, r.BytesSent, rounded(r.Duration))
 }
 
 // rounded leaves two digits of a duration.

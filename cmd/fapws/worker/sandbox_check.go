@@ -5,20 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"fapws/cmd/fapws/plan"
 	"fapws/cmd/fapws/process"
 	"fapws/runtime"
-	"fapws/runtime/system"
 )
 
 // sandboxCheck is "check --sandbox": its service has no listeners, and requests the paths of the applications and the
@@ -101,27 +96,9 @@ func (r *sandboxCheck) report() {
 	}
 }
 
-// checkSelf makes a GET request to server, as if it had come in from a unix
-// socket, but without the need for a password. target is as --reload-check has it. The error is one line.
+// checkSelf makes a GET request to server. target is as --reload-check has it. The error is one line.
 func checkSelf(ctx context.Context, server *runtime.Server, target string) error {
-	fds, err := system.Socketpair(unix.SOCK_STREAM)
-	if err != nil {
-		return err
-	}
-	ours, err := system.Conn(fds[0], "reload check")
-	if err != nil {
-		unix.Close(fds[1])
-		return err
-	}
-	theirs, err := system.Conn(fds[1], "reload check")
-	if err == nil {
-		err = server.EnrolOwn(theirs)
-	}
-	if err != nil {
-		ours.Close()
-		return err
-	}
-	status, err := get(ctx, ours, target)
+	status, err := server.Try(ctx, target)
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("GET %s was not answered in time", target)
@@ -131,25 +108,4 @@ func checkSelf(ctx context.Context, server *runtime.Server, target string) error
 		return fmt.Errorf("GET %s was answered with status %d", target, status)
 	}
 	return nil
-}
-
-// get makes a request over c, which it closes, and returns the status of the answer, once it is whole.
-func get(ctx context.Context, c net.Conn, target string) (status int, err error) {
-	if strings.HasPrefix(target, "/") {
-		target = "http://localhost" + target
-	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
-	if err != nil {
-		c.Close()
-		return 0, err
-	}
-	r.Header.Set("User-Agent", "fapws-reload-check")
-	over := http.Transport{DisableKeepAlives: true, DisableCompression: true, DialContext: func(context.Context, string, string) (net.Conn, error) { return c, nil }}
-	answer, err := over.RoundTrip(r)
-	if err != nil {
-		return 0, err
-	}
-	defer answer.Body.Close()
-	_, err = io.Copy(io.Discard, answer.Body)
-	return answer.StatusCode, err
 }

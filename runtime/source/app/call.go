@@ -3,6 +3,7 @@ package app
 import (
 	"time"
 
+	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
 )
 
@@ -22,7 +23,7 @@ type call struct {
 	waiting  *exchange.Part // names files or a program, and waits for its turn
 	last     *exchange.Part // released before others
 	limit    int64          // Options.Timeout
-	since    int64          // conn.Set.Now when the handler began to owe the next part, where there are timeouts
+	since    int64          // conn.Set.Now when the handler began to owe the next part
 	errorLog int            // exchange.Request.ErrorLog
 	traced   bool           // exchange.Request.Traced
 
@@ -38,12 +39,8 @@ type call struct {
 	former   bool  // it is from before the last Serve
 }
 
-// restart has the time of the part that the handler owes begin now.
-func (c *call) restart() {
-	if c.d.limited {
-		c.since = c.d.loop.Exact()
-	}
-}
+// restart has the time of the part that the handler owes begin now: with the next tick, as the clock may be a tick late.
+func (c *call) restart() { c.since = c.d.set.Now + eventloop.Tick }
 
 // deliver takes a part that a handler has made.
 func (d *Dispatcher) deliver(p *exchange.Part) {
@@ -125,9 +122,6 @@ func (c *call) Start(*exchange.Exchange) {
 	}
 }
 
-// OnRoom implements exchange.Source: the time of the next part begins.
-func (c *call) OnRoom(*exchange.Exchange) { c.restart() }
-
 // OnGone implements exchange.Source: it cancels the call.
 func (c *call) OnGone(x *exchange.Exchange) {
 	if p := c.waiting; p != nil {
@@ -148,9 +142,7 @@ func (c *call) OnGone(x *exchange.Exchange) {
 
 // cancel tells the handler that its response is not wanted. took is as for Handler.Cancel.
 func (c *call) cancel(took time.Duration) {
-	if c.d.cfg.Trace != nil {
-		c.d.cfg.Trace("exchange %d is cancelled", c.ticket)
-	}
+	c.d.set.Tracef("exchange %d is cancelled", c.ticket)
 	c.handler.Cancel(c.ticket, took)
 	c.d.Due = true // an inline handler closes its iterators in Flush
 }
@@ -247,17 +239,18 @@ func (d *Dispatcher) sendMeanwhile() (sent bool) {
 	return sent
 }
 
-// A handler owes a part of each exchange that was submitted, and call.since is when it began to. If some Source has a timeout, Tick
-// looks at all of them; a request pays a store for that.
+// A handler owes a part of each exchange that was submitted, and call.since is when it began to. Tick looks at all of them; a request
+// pays a store for that.
 
 // Tick ends the exchanges whose handler has owed a part for too long.
 func (d *Dispatcher) Tick() {
-	if !d.limited {
-		return
-	}
 	now := d.set.Now
 	for _, c := range d.calls {
-		if c.owed && c.limit > 0 && now-c.since >= c.limit && !c.waitsForClient() {
+		switch {
+		case !c.owed || c.limit == 0:
+		case c.waitsForClient():
+			c.restart() // this is the time of its client
+		case now-c.since >= c.limit:
 			c.overdue(time.Duration(now - c.since))
 		}
 	}
@@ -265,11 +258,9 @@ func (d *Dispatcher) Tick() {
 
 // Owed returns the number of exchanges that may become overdue, also those without a client.
 func (d *Dispatcher) Owed() (n int) {
-	if d.limited {
-		for _, c := range d.calls {
-			if c.owed {
-				n++
-			}
+	for _, c := range d.calls {
+		if c.owed && c.limit > 0 {
+			n++
 		}
 	}
 	return n
@@ -283,7 +274,7 @@ func (d *Dispatcher) Stalled() {
 		return // the loop does its own work
 	}
 	defer d.state.Unlock()
-	if !d.limited || d.app == nil {
+	if d.app == nil {
 		return
 	}
 	t, took := d.app.Stalled()
@@ -293,7 +284,6 @@ func (d *Dispatcher) Stalled() {
 	defer d.loop.Recover()
 	c := d.calls[t]
 	if c.owed && !c.detached && c.limit > 0 && int64(took) > c.limit {
-		d.overran = true
 		c.overdue(took)
 		d.loop.Flush()
 	}
@@ -326,8 +316,7 @@ func (c *call) overdue(took time.Duration) {
 // ExcludeBlockedTime does not count the time, in nanoseconds, for which the event loop itself was held up, by a handler that runs
 // inline.
 func (d *Dispatcher) ExcludeBlockedTime(gap int64) {
-	now := d.set.Now
 	for _, c := range d.calls {
-		c.since = min(c.since+gap, now)
+		c.since = min(c.since+gap, d.set.Now+eventloop.Tick)
 	}
 }

@@ -11,7 +11,9 @@ import (
 	"fapws/runtime/http1"
 )
 
-// Interpreter is the Handler of the application, which the loop asks for parts. Others give theirs to exchange.Request.Publish.
+// Interpreter is the Handler of the application, which the loop asks for parts. Others give theirs to exchange.Request.Publish. It may
+// run on the loop, may defer requests, and is told of signals. On the loop it makes many pieces of a response one after the other
+// while another thread sends them.
 type Interpreter interface {
 	exchange.Handler
 
@@ -22,11 +24,7 @@ type Interpreter interface {
 	// Next fills in the next part that is ready and returns true, or returns
 	// false when there is none.
 	Next(*exchange.Part) bool
-}
 
-// Application is what an Interpreter has that may run on the loop, may defer requests, and is told of signals. On the loop it makes many
-// pieces of a response one after the other while another thread sends them.
-type Application interface {
 	// Attach is called once before the first Submit. w is for when parts wait and the loop may be asleep.
 	Attach(w *eventloop.Waker)
 
@@ -42,9 +40,8 @@ type Application interface {
 	// safe for concurrent use.
 	InTurn() bool
 
-	// Stalled is called on every tick during which the loop is in Flush, on another goroutine, if
-	// something has a timeout. It returns the exchange that runs inline, on the loop, and how long it has been
-	// seen there by earlier calls; 0 if nothing does. It must not block.
+	// Stalled is called on every tick during which the loop is in Flush, on another goroutine. It returns the exchange that
+	// runs inline, on the loop, and how long it has been seen there by earlier calls; 0 if nothing does. It must not block.
 	Stalled() (exchange.Ticket, time.Duration)
 
 	// Signalled says that a signal for the application arrived. On the loop.
@@ -57,14 +54,8 @@ type Loop interface {
 	// Flush writes the output that is gathered for connections.
 	Flush()
 
-	// Exact returns conn.Set.Now as it is now.
-	Exact() int64
-
 	// Occupied counts n more exchanges that occupy the application.
 	Occupied(n int)
-
-	// HeldUp is called when a handler has kept the event loop for longer than it may take.
-	HeldUp()
 
 	// Recover is deferred where the event loop would not see a panic: it recovers, logs, and ends the interrupted work.
 	Recover()
@@ -73,7 +64,7 @@ type Loop interface {
 // Config says how a Dispatcher behaves.
 type Config struct {
 	Limits *http1.Limits    // of requests that handlers give back with exchange.Head
-	Waker  *eventloop.Waker // for the Application
+	Waker  *eventloop.Waker // for the Interpreter
 
 	// Take answers x, whose turn it is, with a file that a handler names, as p says. p may be released when Take returns.
 	// It is that of static.Handed.
@@ -88,11 +79,8 @@ type Config struct {
 	// on the event loop, when the first program is named. nil: such requests get 500.
 	Programs func() exchange.Handler
 
-	// Subrequests is for handlers that ask the server itself for pages.
-	Subrequests func(exchange.Origin) exchange.Subrequester
-
-	// Trace writes a line for debugging. nil: there is no debugging.
-	Trace func(format string, args ...any)
+	// Ask is exchange.Request.Ask.
+	Ask exchange.Asker
 }
 
 // Dispatcher gives requests to handlers, and their parts to the exchanges. Its methods must be called on the event loop, but for
@@ -101,10 +89,9 @@ type Dispatcher struct {
 	loop     Loop
 	set      *conn.Set // with the clock
 	cfg      Config
-	main     Interpreter          // the one of Serve; nil: none
-	app      Application          // main, if it is one
-	used     int64                // conn.Set.Now when a call of main has ended last
-	programs exchange.Handler     // that Config.Programs has returned; nil: no program was named yet
+	app      Interpreter          // the one of Serve; nil: none
+	used     int64                // conn.Set.Now when a call of an Interpreter has ended last
+	programs *Source              // of Config.Programs; nil: no program was named yet
 	publish  func(*exchange.Part) // exchange.Request.Publish
 	attended chan struct{}        // calls Attend
 
@@ -115,13 +102,11 @@ type Dispatcher struct {
 	// Due says that Interpreter.Flush is to be called, by the next Run.
 	Due bool
 
-	limited bool // some Source has a timeout
-	taken   int  // requests submitted since the last Flush
+	taken int // requests submitted since the last Flush
 
 	// state is held by the event loop except during Interpreter.Flush, when a handler may run there and not return. Its holder may
 	// touch all that belongs to the loop: see Stalled.
 	state   sync.Mutex
-	overran bool // Stalled has answered for a handler
 	running bool // flush is on the stack
 }
 
@@ -141,20 +126,14 @@ func New(h Loop, set *conn.Set) *Dispatcher {
 // Configure replaces the Config, for handlers of the next Serve.
 func (d *Dispatcher) Configure(c Config) { d.cfg = c }
 
-// Serve attaches main, the interpreter of the application, which may be nil. limited says that some Source has a
-// timeout. It may be called again, with a main that was not attached before if there was none; the calls before go on.
-func (d *Dispatcher) Serve(main Interpreter, limited bool) {
+// Serve attaches the interpreter of the application, which may be nil. It may be called again, with one that was not attached before if there was none; the calls before go on.
+func (d *Dispatcher) Serve(app Interpreter) {
 	d.programs = nil
 	for _, c := range d.calls {
 		c.former = c.handler != nil
-		if limited && !d.limited {
-			c.since = d.loop.Exact()
-		}
 	}
-	d.limited = d.limited || limited
-	d.main = main
-	if d.app, _ = main.(Application); d.app != nil {
-		d.app.Attach(d.cfg.Waker)
+	if d.app = app; app != nil {
+		app.Attach(d.cfg.Waker)
 	}
 }
 
@@ -194,7 +173,7 @@ func (d *Dispatcher) Run() {
 
 // deliverAll delivers what the interpreter has finished, and reports whether there was any.
 func (d *Dispatcher) deliverAll() (any bool) {
-	for d.main != nil && d.main.Next(&d.part) {
+	for d.app != nil && d.app.Next(&d.part) {
 		d.deliver(&d.part)
 		any = true
 	}
@@ -203,7 +182,7 @@ func (d *Dispatcher) deliverAll() (any bool) {
 
 // flush has the interpreter start submitted requests.
 func (d *Dispatcher) flush() {
-	if d.main == nil {
+	if d.app == nil {
 		return
 	}
 	d.running = true
@@ -211,12 +190,8 @@ func (d *Dispatcher) flush() {
 	defer func() {
 		d.state.Lock()
 		d.running = false
-		if d.overran {
-			d.overran = false
-			d.loop.HeldUp()
-		}
 	}()
-	d.main.Flush()
+	d.app.Flush()
 }
 
 // CallTurnSender is eventloop.Waker.Attend.

@@ -44,9 +44,9 @@ func (s *Source) Start(x *exchange.Exchange) {
 	}
 	c.x, c.handler, c.main, c.limit = x, s.handler, s.options.Main, int64(s.options.Timeout)
 	c.peer, c.errorLog, c.traced, c.depth, c.detached = r.Peer, r.ErrorLog, r.Traced, uint8(r.Depth), r.Socket != 0
-	r.Ticket, r.Publish, r.Subrequests = c.ticket, d.publish, d.cfg.Subrequests
-	if d.cfg.Trace != nil {
-		d.cfg.Trace("exchange %d goes to the application", c.ticket)
+	r.Ticket, r.Publish, r.Ask = c.ticket, d.publish, d.cfg.Ask
+	if d.set.Debug >= 2 { // arguments cost an allocation
+		d.set.Tracef("exchange %d goes to the application", c.ticket)
 	}
 	if !c.handler.Submit(r) {
 		d.put(c)
@@ -101,18 +101,12 @@ func (c *call) handOn(p *exchange.Part) {
 		c.fail(p, "a handler handed on a request that is for nothing else")
 		return
 	}
-	then, gone := c.receiver.then, c.gone
 	r.Body, r.More, r.Size, r.Pipeline = p.Body, false, int64(len(p.Body)), 0
 	if len(p.Head.Fields) > 0 {
 		x.Fields = bytes.Clone(p.Head.Fields)
 	}
-	c.x = nil // it goes on without c
-	then.Start(x)
+	c.passOn(p, c.receiver.then)
 	r.Body = nil
-	if next, ok := x.Source.(*call); ok {
-		next.gone = gone // its client has left; the application gets the upload anyway
-	}
-	c.Release(p)
 }
 
 // A handler may have its exchange answered by something else: files, a program, or a page of the server.
@@ -209,8 +203,7 @@ func (d *Dispatcher) parsed(h *exchange.Head) (*http1.Request, error) {
 	return parsed, parsed.ParseWhole(h.Request, d.cfg.Limits)
 }
 
-// handToProgram submits the request, for which the handler has named a program (exchange.Program), a second time: the call
-// goes on with the parts of that.
+// handToProgram has a program answer the request, for which the handler has named it (exchange.Program).
 func (c *call) handToProgram(p *exchange.Part, parsed *http1.Request) {
 	d := c.d
 	if d.programs == nil {
@@ -218,41 +211,47 @@ func (c *call) handToProgram(p *exchange.Part, parsed *http1.Request) {
 			c.fail(p, "a handler let a program answer that cannot")
 			return
 		}
-		d.programs = d.cfg.Programs()
+		d.programs = d.Source(d.cfg.Programs(), Options{})
 	}
-	again := exchange.Request{
-		Ticket:      c.ticket,
-		Head:        p.Head.Request,
-		Parsed:      parsed,
-		Path:        p.Head.StaticPath,
-		Script:      p.Head.StaticScript,
-		Body:        p.Body,
-		Spool:       -1,
-		Size:        int64(len(p.Body)),
-		Peer:        c.peer,
-		Options:     string(p.Head.Static),
-		ErrorLog:    c.errorLog,
-		Traced:      c.traced,
-		Publish:     d.publish,
-		Subrequests: d.cfg.Subrequests,
+	r := &exchange.Request{
+		Head:     p.Head.Request,
+		Parsed:   parsed,
+		Path:     p.Head.StaticPath,
+		Script:   p.Head.StaticScript,
+		Body:     p.Body,
+		Spool:    -1,
+		Size:     int64(len(p.Body)),
+		Peer:     c.peer,
+		Options:  string(p.Head.Static),
+		ErrorLog: c.errorLog,
+		Traced:   c.traced,
 	}
-	var err error
 	if p.File >= 0 {
-		again.Size = p.Count
-		if again.Spool, err = unix.FcntlInt(uintptr(p.File), unix.F_DUPFD_CLOEXEC, 0); err != nil {
-			again.Spool = -1
+		var err error
+		r.Size = p.Count
+		if r.Spool, err = unix.FcntlInt(uintptr(p.File), unix.F_DUPFD_CLOEXEC, 0); err != nil {
+			c.reply(p, exchange.Reply{Status: 503, Fields: exchange.RetryAfter})
+			return
 		}
 	}
-	c.extra = bytes.Clone(p.Head.Fields)
-	if err != nil || !d.programs.Submit(&again) {
-		c.reply(p, exchange.Reply{Status: 503, Fields: exchange.RetryAfter})
-		return
+	x, limit, extra := c.x, c.limit, bytes.Clone(p.Head.Fields)
+	x.Req = r
+	if next := c.passOn(p, d.programs); next != nil {
+		next.limit, next.extra = limit, extra
 	}
-	c.parts--
-	c.handler.Release(p) // the ticket stays taken
-	c.handler, c.main = d.programs, false
-	c.ended, c.owed = false, true
-	c.restart()
+	x.Req = nil
+}
+
+// passOn has another source answer the exchange of c, which ends with p. It returns the call that has it now, if there is one.
+func (c *call) passOn(p *exchange.Part, to exchange.Source) (next *call) {
+	x := c.x
+	c.x = nil // it goes on without c
+	to.Start(x)
+	if next, _ = x.Source.(*call); next != nil {
+		next.gone = c.gone // its client has left; an application gets its upload anyway
+	}
+	c.Release(p)
+	return next
 }
 
 // inquiry is an exchange that a handler has with the one behind it (Receiving) before that answers the client: a piece of an

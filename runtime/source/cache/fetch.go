@@ -174,7 +174,7 @@ func (f *Fill) pass(last bool) {
 	}
 	f.release((*waiter).askAgain)
 	if f.origin.Parent == nil && !last {
-		f.origin.GiveUp()
+		f.origin.Abandon()
 	}
 }
 
@@ -202,7 +202,7 @@ func (f *Fill) drop(p *exchange.Part) {
 	last := p.Last
 	p.Release()
 	if !last {
-		f.origin.GiveUp()
+		f.origin.Abandon()
 	}
 	f.origin.Source = exchange.Memory{}
 }
@@ -238,9 +238,6 @@ func (f *Fill) Reply(r exchange.Reply) {
 // Start implements exchange.Source, for the client: its turn has come.
 func (f *Fill) Start(*exchange.Exchange) { f.origin.TakeTurn() }
 
-// OnRoom implements exchange.Source, for the client.
-func (f *Fill) OnRoom(*exchange.Exchange) { f.origin.Source.OnRoom(&f.origin) }
-
 // OnGone implements exchange.Source, for the client. The fetch goes on if others wait for the page.
 func (f *Fill) OnGone(x *exchange.Exchange) {
 	f.origin.Parent = nil
@@ -255,7 +252,7 @@ func (f *Fill) OnGone(x *exchange.Exchange) {
 // giveUp ends a fetch that is for no client any more.
 func (f *Fill) giveUp() {
 	f.end()
-	f.origin.GiveUp()
+	f.origin.Abandon()
 }
 
 // Input implements exchange.Source, for the client: it may have left.

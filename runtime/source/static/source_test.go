@@ -18,7 +18,7 @@ func TestSourceWaits(t *testing.T) {
 			x := c.Exchange("GET /a.txt HTTP/1.1\r\nHost: x\r\n\r\n", "")
 			x.Source = s
 			s.Start(x)
-			x.GiveUp()
+			x.Abandon()
 		})
 		time.Sleep(20 * time.Millisecond) // it is opened meanwhile
 		looptest.Do(loop, func() {
