@@ -41,14 +41,13 @@ func Run(args []string, stdin *os.File, stdout, stderr io.Writer) (code int, err
 	if err != nil {
 		return 0, err
 	}
-	rows := settings.Table(settings.OpenFiles())
-	cmd, err := settings.ParseCommand(rows, args)
+	cmd, err := settings.ParseCommand(args)
 	if err != nil {
 		return 0, process.ExitUsage(err)
 	}
 	switch cmd.Word {
 	case settings.WordHelp:
-		return help(rows, settings.Word(cmd.Topic), stdin, stdout, stderr)
+		return help(settings.Word(cmd.Topic), stdin, stdout, stderr)
 	case settings.WordVersion:
 		fmt.Fprintf(stdout, "fapws %s (Python %s, %s)\n", process.Version, pybridge.Version(), goruntime.Version())
 		return process.OK, nil
@@ -66,7 +65,7 @@ func Run(args []string, stdin *os.File, stdout, stderr io.Writer) (code int, err
 	case settings.WordBench:
 		return bench(cmd.Args, stdout)
 	}
-	set, err := settings.New(rows, cmd.Flags, os.LookupEnv)
+	set, err := settings.New(cmd.Flags, os.LookupEnv)
 	if err != nil {
 		return 0, process.ExitUsage(err)
 	}
@@ -78,7 +77,7 @@ func Run(args []string, stdin *os.File, stdout, stderr io.Writer) (code int, err
 	}
 	if parent == nil && !loader { // the process that has started them has warned
 		doubts = slices.Concat(foreign, doubts, p.ForeignGlobals())
-		warn(append(settings.UnknownVariables(rows, os.Environ(), append(pool.Variables, confine.SandboxVariable)...), doubts...), p, stderr)
+		warn(append(settings.UnknownVariables(os.Environ(), append(pool.Variables, confine.SandboxVariable)...), doubts...), p, stderr)
 	}
 	if cmd.Word == settings.WordCheck && os.Getenv(confine.SandboxVariable) != "" {
 		return checkSandbox(p, stdout, stderr)
@@ -101,13 +100,13 @@ func Run(args []string, stdin *os.File, stdout, stderr io.Writer) (code int, err
 }
 
 // help writes the help of a command, or the general one.
-func help(rows []*settings.Setting, topic settings.Word, stdin *os.File, stdout, stderr io.Writer) (code int, err error) {
+func help(topic settings.Word, stdin *os.File, stdout, stderr io.Writer) (code int, err error) {
 	switch topic {
 	case settings.WordCtl, settings.WordBench, settings.WordImport, settings.WordHash, settings.WordUser:
 		return Run([]string{string(topic), "--help"}, stdin, stdout, stderr)
 	}
 	if !settings.WriteWordHelp(stdout, topic) {
-		settings.WriteHelp(stdout, rows, topic == "all")
+		settings.WriteHelp(stdout, topic == "all")
 	}
 	return process.OK, nil
 }

@@ -20,7 +20,7 @@ func settled(t testing.TB, dir, text string) (*SiteConfig, *settings.Settings, e
 	if err != nil {
 		return nil, nil, err
 	}
-	set, err := settings.New(settings.Table(0), settings.Flags{}, func(string) (string, bool) { return "", false })
+	set, err := settings.New(settings.Flags{}, func(string) (string, bool) { return "", false })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -144,10 +144,10 @@ func (s *Settings) changeAddress(c *Config) {
 		}
 	}
 	if s.from["host"].Level > s.from["bind"].Level {
-		host = c.host
+		host = c.Host
 	}
 	if s.from["port"].Level > s.from["bind"].Level {
-		port = strconv.Itoa(c.port)
+		port = strconv.Itoa(c.Port)
 	}
 	c.Bind = []string{net.JoinHostPort(host, port)}
 	if https {
@@ -192,7 +192,7 @@ func Secure(addr string) string {
 
 // HTTPS reports whether there are certificates, so that addresses may be for HTTPS.
 func (c *Config) HTTPS() bool {
-	return len(c.CertFiles) > 0 || c.HostCerts || c.TLS != "" && c.TLS != TLSModes[0]
+	return len(c.CertFiles) > 0 || c.HostCerts || c.TLS != "" && c.TLS != "off"
 }
 
 // SecureAddresses returns addresses as Config.Bind has them: if there are certificates and none of the addresses is for

@@ -86,9 +86,8 @@ var InternalTopics = []string{"man", "completion", "settings", "keys"}
 // ParseCommand reads a command line without its first word, the program's
 // name. Flags may precede and follow APP; "--" ends them, and the words that follow
 // it are for the application. Every error is one line for the user.
-func ParseCommand(rows []*Setting, args []string) (*Command, error) {
-	p := parser{rows: rows, typed: args, cmd: &Command{Word: WordRun, Flags: Flags{}}}
-	p.register()
+func ParseCommand(args []string) (*Command, error) {
+	p := newParser(table(), args)
 	rest, dashes, err := p.flags(args, false)
 	if err != nil {
 		return nil, err
@@ -187,8 +186,9 @@ type flag struct {
 	text string
 }
 
-// register makes the set of all flags.
-func (p *parser) register() {
+// newParser returns a parser of the flags of rows on the command line typed.
+func newParser(rows []*Setting, typed []string) *parser {
+	p := &parser{rows: rows, typed: typed, cmd: &Command{Word: WordRun, Flags: Flags{}}}
 	set := pflag.NewFlagSet("fapws", pflag.ContinueOnError)
 	p.set = set
 	set.SetOutput(io.Discard)
@@ -204,6 +204,7 @@ func (p *parser) register() {
 	set.BoolVarP(&p.version, "version", "V", p.version, "")
 	set.BoolVar(&p.printConfig, "print-config", p.printConfig, "")
 	set.BoolVar(&p.check, "check-config", p.check, "")
+	return p
 }
 
 // flags reads flags and returns the other words. It stops at the first of these unless
@@ -323,7 +324,7 @@ func (r *recorder) Set(text string) error {
 		return foreignValue(answer)
 	}
 	text = r.prefix + text
-	if old, again := r.into[r.row.Name]; again && r.row.value(&Config{}).kind&isList != 0 {
+	if old, again := r.into[r.row.Name]; again && r.row.value(&unset).kind&isList != 0 {
 		text = old.text + "," + text
 	}
 	r.into[r.row.Name] = flag{as: "--" + r.name, text: text}

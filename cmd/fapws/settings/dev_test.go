@@ -66,12 +66,11 @@ func TestDevRefuses(t *testing.T) {
 // settled reads a command line, one variable, and the SERVER of a script.
 func settled(t *testing.T, line, env, server string) (Config, error) {
 	t.Helper()
-	rows := Table(0)
-	cmd, err := ParseCommand(rows, strings.Fields(line))
+	cmd, err := ParseCommand(strings.Fields(line))
 	if err != nil {
 		t.Fatal(err)
 	}
-	set, err := New(rows, cmd.Flags, func(name string) (string, bool) {
+	set, err := New(cmd.Flags, func(name string) (string, bool) {
 		key, value, _ := strings.Cut(env, "=")
 		return value, name == key
 	})

@@ -142,7 +142,7 @@ func (s *Settings) ReadFile(f *TOMLFile, others []string) error {
 			continue
 		}
 		seen[row.Name] = v
-		if err := row.fromFile(&s.conf, v, keys[v.Key].as); err != nil {
+		if err := row.fromFile(row.value(&s.conf), v, keys[v.Key].as); err != nil {
 			wrong = append(wrong, v.Must(err))
 			continue
 		}
@@ -153,7 +153,7 @@ func (s *Settings) ReadFile(f *TOMLFile, others []string) error {
 
 // Kept returns the names of settings that a reload keeps and that differ in later.
 func (s *Settings) Kept(later *Settings) (names []string) {
-	for _, row := range s.rows {
+	for _, row := range table() {
 		if row.kept && row.value(&s.conf).show() != row.value(&later.conf).show() {
 			names = append(names, row.Name)
 		}
@@ -170,7 +170,7 @@ type keyed struct {
 // keys are the keys that are settings: any name that a flag has.
 func (s *Settings) keys() map[string]keyed {
 	all := map[string]keyed{}
-	for _, row := range s.rows {
+	for _, row := range table() {
 		for _, one := range row.names() {
 			if row.inFile() {
 				all[one.name] = keyed{row, one}
@@ -188,8 +188,7 @@ func (s *Settings) HasKey(key string) bool { return s.keys()[key].row != nil }
 func (s *Setting) inFile() bool { return s.Name != "config" }
 
 // fromFile reads a value of the file, which has one of the names of the setting. The error goes on after "must be ".
-func (s *Setting) fromFile(c *Config, v TOMLValue, as variant) error {
-	to := s.value(c)
+func (s *Setting) fromFile(to *value, v TOMLValue, as variant) error {
 	if as.fixed != "" {
 		if v.Any != true {
 			return errors.New("true, or omitted")

@@ -12,12 +12,11 @@ func nowhereSet(string) (string, bool) { return "", false }
 // read settles a file alone.
 func read(t *testing.T, text string, flags ...string) (*Settings, error) {
 	t.Helper()
-	rows := Table(1024)
-	cmd, err := ParseCommand(rows, flags)
+	cmd, err := ParseCommand(flags)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := New(rows, cmd.Flags, nowhereSet)
+	s, err := New(cmd.Flags, nowhereSet)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +48,7 @@ func sample(t *testing.T, row *Setting) string {
 // TestEveryFlagHasAKey: each flag, by any of its names, is a key of the file.
 func TestEveryFlagHasAKey(t *testing.T) {
 	n := 0
-	for _, row := range Table(0) {
+	for _, row := range table() {
 		if row.Name == "config" { // it names the file
 			continue
 		}
@@ -119,8 +118,7 @@ chdir = ".."
 
 // The environment wins over the file, the file over the script.
 func TestFileLevel(t *testing.T) {
-	rows := Table(0)
-	s, err := New(rows, Flags{}, func(name string) (string, bool) { return "7", name == "FAPWS_THREADS" })
+	s, err := New(Flags{}, func(name string) (string, bool) { return "7", name == "FAPWS_THREADS" })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -194,7 +192,7 @@ func TestKept(t *testing.T) {
 
 // Names of files and folders are relative to the configuration file.
 func TestPathsAreMarked(t *testing.T) {
-	for _, row := range Table(0) {
+	for _, row := range table() {
 		names := strings.HasSuffix(row.Arg, "FILE") || strings.HasSuffix(row.Arg, "FILES") || strings.HasSuffix(row.Arg, "DIR") || strings.HasSuffix(row.Arg, "DIRS")
 		within := row.Name == "config" || row.Name == "spa" // below the root
 		if names && !within && !row.path || row.path && !names {

@@ -391,9 +391,8 @@ func shellWords(text string) []string {
 // takeFlags takes the flags in words, which the variable called name has.
 func (s *Settings) takeFlags(name string, words []string) (lines []string) {
 	refuse := func(what any) { lines = append(lines, fmt.Sprintf("%s in the environment: ignored: %v", name, what)) }
-	rows := slices.DeleteFunc(slices.Clone(s.rows), func(row *Setting) bool { return !row.inFile() })
-	p := parser{rows: rows, typed: words, cmd: &Command{Flags: Flags{}}}
-	p.register()
+	rows := slices.DeleteFunc(slices.Clone(table()), func(row *Setting) bool { return !row.inFile() })
+	p := newParser(rows, words)
 	for n := 1; len(words) > 0; words, n = words[n:], 1 { // words that are no flags are values of unknown ones, or the application
 		err := p.set.Parse(words[:1])
 		if bare := new(pflag.ValueRequiredError); errors.As(err, &bare) && len(words) > 1 {

@@ -16,7 +16,7 @@ func TestHelpFitsTheScreen(t *testing.T) {
 	texts := maps.Clone(wordHelp)
 	for _, all := range []bool{false, true} {
 		var out bytes.Buffer
-		WriteHelp(&out, Table(0), all)
+		WriteHelp(&out, all)
 		texts[Word(fmt.Sprint("--help all: ", all))] = out.String()
 		if lines := strings.Count(out.String(), "\n"); !all && lines > 40 {
 			t.Errorf("daily help has %d lines", lines)
@@ -37,10 +37,10 @@ func TestHelpFitsTheScreen(t *testing.T) {
 // TestTableIsWhole: each row reads its own default, has help, and its name is
 // its own; and everything generated from the table mentions it.
 func TestTableIsWhole(t *testing.T) {
-	rows := Table(0)
+	rows := table()
 	written := map[string]string{}
 	var help bytes.Buffer
-	WriteHelp(&help, rows, true)
+	WriteHelp(&help, true)
 	written["help"] = help.String()
 	for _, topic := range InternalTopics[:3] {
 		var out bytes.Buffer

@@ -40,19 +40,18 @@ func (s Source) String() string {
 // Settings are being settled: first from flags and environment, then from
 // the file, and when the script has run, from its globals.
 type Settings struct {
-	rows []*Setting
 	conf Config
 	from map[string]Source
 }
 
 // Clone returns a copy that changes by itself.
 func (s *Settings) Clone() *Settings {
-	return &Settings{rows: s.rows, conf: s.conf, from: maps.Clone(s.from)}
+	return &Settings{conf: s.conf, from: maps.Clone(s.from)}
 }
 
 // Globals are the names that a script may set.
 func (s *Settings) Globals() (names []string) {
-	for _, row := range s.rows {
+	for _, row := range table() {
 		if row.Global != "" {
 			names = append(names, row.Global)
 		}
@@ -62,9 +61,9 @@ func (s *Settings) Globals() (names []string) {
 
 // New settles the settings of flags and environment; lookup is os.LookupEnv. An error
 // is one line that names flag or variable, the value, and the allowed values.
-func New(rows []*Setting, flags Flags, lookup func(string) (string, bool)) (*Settings, error) {
-	s := &Settings{rows: rows, from: map[string]Source{}}
-	for _, row := range rows {
+func New(flags Flags, lookup func(string) (string, bool)) (*Settings, error) {
+	s := &Settings{from: map[string]Source{}}
+	for _, row := range table() {
 		v := row.value(&s.conf)
 		if f, ok := flags[row.Name]; ok {
 			if err := v.parse(f.text); err != nil {
@@ -109,12 +108,11 @@ func (row *Setting) environment(lookup func(string) (string, bool)) (name, given
 // UnknownVariables returns a line for each variable of environ ("NAME=value", as
 // os.Environ has them) that looks like a setting of fapws, is not one, and
 // is not among known.
-func UnknownVariables(rows []*Setting, environ []string, known ...string) (lines []string) {
-	for _, row := range rows {
+func UnknownVariables(environ []string, known ...string) (lines []string) {
+	for _, row := range table() {
 		known = append(known, row.EnvName())
 	}
-	p := parser{rows: rows, cmd: &Command{}}
-	p.register()
+	p := newParser(table(), nil)
 	for _, one := range environ {
 		name, value, _ := strings.Cut(one, "=")
 		rest, ours := strings.CutPrefix(name, "FAPWS_")
@@ -140,7 +138,7 @@ func UnknownVariables(rows []*Setting, environ []string, known ...string) (lines
 // of the script. global returns a value as value.read takes it. The error has a line for each wrong one, with variable, value, and the allowed values.
 func (s *Settings) ReadScript(script string, global func(name string) (any, bool)) error {
 	var wrong []error
-	for _, row := range s.rows {
+	for _, row := range table() {
 		if row.Global == "" || s.from[row.Name].Level > FromScript {
 			continue
 		}
@@ -201,6 +199,7 @@ func (s *Settings) File() string { return s.conf.File }
 // line when values that are right alone do not go together.
 func (s *Settings) Config() (Config, error) {
 	c := s.conf
+	c.Server.Sites.Proxies, c.Server.Sites.ProxyUnix, _ = trusted(c.Proxies) // parse has judged them
 	s.settleDev(&c)
 	s.changeAddress(&c)
 	if err := s.checkDev(&c); err != nil {
@@ -232,7 +231,7 @@ func (s *Settings) idleSandbox(c *Config) string {
 	if c.Sandbox != SandboxModes[0] {
 		return ""
 	}
-	for _, row := range s.rows {
+	for _, row := range table() {
 		if strings.HasPrefix(row.Name, "sandbox-") && s.from[row.Name].Level > FromDefault {
 			return row.Name
 		}

@@ -279,7 +279,7 @@ func (p *supervisor) logKept() {
 	if p.plan.File == nil {
 		return
 	}
-	set, err := settings.New(settings.Table(settings.OpenFiles()), p.plan.Command.Flags, os.LookupEnv)
+	set, err := settings.New(p.plan.Command.Flags, os.LookupEnv)
 	if err != nil {
 		return // the workers, which read the same file, have reported it
 	}
