@@ -339,10 +339,6 @@ func (s *Settings) checkDev(c *Config) error {
 // isLocal reports whether an address of Config.Bind is reached from this machine only, as far as can be told without
 // a look-up.
 func isLocal(addr string) bool {
-	if strings.HasPrefix(addr, "unix:") {
-		return true
-	}
-	addr, _ = SplitSecure(addr)
-	host, _, err := net.SplitHostPort(addr) // not of systemd or fd://3, which may be anything
-	return err == nil && host != "" && http1.LocalHost(addr)
+	host, port, _, tcp := splitTCP(addr) // not of systemd or fd://3, which may be anything
+	return strings.HasPrefix(addr, "unix:") || tcp && host != "" && http1.LocalHost(net.JoinHostPort(host, port))
 }
