@@ -84,7 +84,7 @@ func Run(args []string, stdin *os.File, stdout, stderr io.Writer) (code int, err
 	}
 	if cmd.Word != settings.WordRun {
 		code, err := inspect(p, stdout, stderr)
-		if cmd.Word == settings.WordCheck && code == process.OK && err == nil && p.Conf.Sandbox != settings.SandboxModes[0] {
+		if cmd.Word == settings.WordCheck && code == process.OK && err == nil && p.Conf.Sandboxed() {
 			return checkSandbox(p, stdout, stderr)
 		}
 		return code, err
@@ -177,7 +177,7 @@ func serve(p *plan.Plan, stderr io.Writer) (code int, err error) {
 func isSupervised(set *settings.Settings, conf *settings.Config) bool {
 	return set.Source("workers").Level > settings.FromDefault || conf.Reload || conf.Dev ||
 		conf.Channels != "" || conf.IdleStop > 0 && !conf.Fork || conf.MaxRequests > 0 || conf.MaxRSS > 0 || conf.User != "" || conf.Group != "" || conf.Chroot != "" ||
-		conf.Sandbox != settings.SandboxModes[0] || os.Getpid() == 1
+		conf.Sandboxed() || os.Getpid() == 1
 }
 
 // errRoot refuses root on a system where another user could run the application.

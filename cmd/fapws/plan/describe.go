@@ -121,7 +121,7 @@ func (p *Plan) Folders() (dirs []string) {
 // Changeable returns the directories for system.Distrust, as far as the configuration names them, and those of more uploads; none
 // without a sandbox.
 func (p *Plan) Changeable(conf *settings.Config, uploads ...string) (dirs []string) {
-	if conf.Sandbox == settings.SandboxModes[0] {
+	if !conf.Sandboxed() {
 		return nil
 	}
 	add := func(path, end string) {

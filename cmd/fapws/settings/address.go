@@ -248,13 +248,13 @@ func (s *Settings) settleTLS(c *Config) error {
 	case keys > 0 && keys != certs:
 		return fmt.Errorf("certfile (%s) names %d files and keyfile (%s) %d: give one key for each certificate, in the same order, or no keyfile if each certfile has its key",
 			s.from["certfile"], certs, s.from["keyfile"], keys)
-	case c.CertReqs != CertReqs[0] && c.CACerts == "":
+	case c.CertReqs != "none" && c.CACerts == "":
 		return fmt.Errorf("cert-reqs (%s) requires ca-certs, the authorities of the client certificates", s.from["cert-reqs"])
-	case c.CertReqs == CertReqs[0] && c.CACerts != "" && !c.ClientRules:
+	case c.CertReqs == "none" && c.CACerts != "" && !c.ClientRules:
 		return fmt.Errorf("ca-certs (%s) requires cert-reqs, optional or required, or a rule client-cert; a chain belongs into certfile, behind the certificate", s.from["ca-certs"])
 	case c.HTTPS():
 		return nil
-	case c.CertReqs != CertReqs[0]:
+	case c.CertReqs != "none":
 		return fmt.Errorf("cert-reqs (%s) requires HTTPS, because clients show certificates only there: add --certfile FILE --keyfile FILE, or --tls auto", s.from["cert-reqs"])
 	}
 	for _, addr := range c.Bind {

@@ -24,7 +24,7 @@ type TableReader interface {
 // Further tags:
 //
 //   - is: what the value must be: a kind of textKinds, of a setting also of listKinds; "age" for a time, "mode" for permissions of files, "sync" for Upload.Sync; "one"
-//     and the words that are allowed; "not" for the opposite of a boolean; "pairs" for a table of strings as "NAME=value";
+//     and the words that are allowed, and same for others that mean one of them; "not" for the opposite of a boolean; "pairs" for a table of strings as "NAME=value";
 //     "some" for a list that must not be empty;
 //     "setting" for a key that is also a setting and is read as that.
 //   - range: the least and the greatest number or size; of a time the least.

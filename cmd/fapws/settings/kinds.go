@@ -25,9 +25,7 @@ func single(field any, tag reflect.StructTag) *value {
 	case *string:
 		switch is {
 		case "one":
-			v := choice(field, strings.Fields(words)...)
-			v.kind |= isNumber // 421 is a number to some
-			return v
+			return choice(field, strings.Fields(words), strings.Fields(tag.Get("same")))
 		case "prefix-or-off":
 			return statusPrefix(field, words)
 		}
@@ -137,9 +135,6 @@ var textKinds = map[string]func(*string) *value{
 	"target":         like("a path such as /health, or http://host/health", isTarget),
 	"broker":         brokerURL,
 	"https-redirect": httpsRedirect,
-	"cert-reqs":      certReqs,
-	"sandbox":        sandboxMode,
-	"level":          level,
 	"rotate":         logRotate,
 }
 

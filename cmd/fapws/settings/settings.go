@@ -125,6 +125,9 @@ func defaultClients(openFiles uint64) int {
 	return int(min(openFiles-reserve, atMost))
 }
 
+// Sandboxed reports whether workers are restricted by a sandbox.
+func (c *Config) Sandboxed() bool { return c.Sandbox == "on" || c.Sandbox == "strict" }
+
 // variant is a name of a setting, of a flag and in a file.
 type variant struct {
 	name   string

@@ -228,7 +228,7 @@ func (s *Settings) Config() (Config, error) {
 
 // idleSandbox returns the name of a setting about the sandbox, if there is none, or "".
 func (s *Settings) idleSandbox(c *Config) string {
-	if c.Sandbox != SandboxModes[0] {
+	if c.Sandboxed() {
 		return ""
 	}
 	for _, row := range table() {

@@ -58,8 +58,17 @@ func oneOf[T comparable](to *T, words []string, values ...T) *value {
 	return v
 }
 
-// choice is one of a few words.
-func choice(to *string, words ...string) *value { return oneOf(to, words, words...) }
+// choice is one of a few words, or one of others that mean one of them.
+func choice(to *string, words, others []string) *value {
+	v := oneOf(to, words, words...)
+	v.kind |= isNumber | isBool // 421 and true are words to some
+	same := map[string]string{}
+	for _, one := range others {
+		other, meant, _ := strings.Cut(one, "=")
+		same[other] = meant
+	}
+	return v.reads(same)
+}
 
 // list is a list of texts, separated by commas.
 func list[T any](to *[]T, read func(one string) (T, error), show func(T) string) *value {
@@ -214,20 +223,6 @@ func isTarget(s string) bool {
 	}
 	strange := strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7f })
 	return !strange && host != "" && strings.HasPrefix(path, "/")
-}
-
-// CertReqs are the values of Config.CertReqs, by the number that Python's module ssl gives them.
-var CertReqs = []string{"none", "optional", "required"}
-
-// certReqs is one of CertReqs, or its number, or its name in Python: CERT_REQUIRED.
-func certReqs(to *string) *value {
-	same := map[string]string{}
-	for i, word := range CertReqs {
-		same[strconv.Itoa(i)], same["cert_"+word] = word, word
-	}
-	v := choice(to, CertReqs...).reads(same)
-	v.kind |= isNumber
-	return v
 }
 
 // httpsRedirect is yes, no or a port.
