@@ -182,7 +182,7 @@ func (b *builder) appMounts(r *Route) ([]exchange.Mount, error) {
 		script = b.plan.Command.ScriptName()
 	}
 	if i > 0 && contents.Apps[i].Class == "" { // of the first one it is a setting, for all
-		most, err := b.plan.Settings.BodyLimit(script, oneOf(contents.Apps[i].Settings))
+		most, err := b.plan.Settings.BodyLimit(script, contents.Apps[i].Settings)
 		if err != nil {
 			return nil, process.ExitUsage(err)
 		}

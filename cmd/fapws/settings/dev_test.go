@@ -78,7 +78,7 @@ func settled(t *testing.T, line, env, server string) (Config, error) {
 		t.Fatal(err)
 	}
 	if server != "" {
-		if err := set.ReadScript("app.py", func(name string) (any, bool) { return server, name == "SERVER" }); err != nil {
+		if err := set.ReadScript("app.py", map[string]any{"SERVER": server}); err != nil {
 			t.Fatal(err)
 		}
 	}

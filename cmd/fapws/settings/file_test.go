@@ -130,7 +130,7 @@ func TestFileLevel(t *testing.T) {
 		t.Fatal(err)
 	}
 	script := map[string]any{"THREADS": int64(1), "MAX_QUEUE": int64(1), "BACKLOG": int64(9)}
-	err = s.ReadScript("app.py", func(name string) (any, bool) { x, ok := script[name]; return x, ok })
+	err = s.ReadScript("app.py", script)
 	if err != nil {
 		t.Fatal(err)
 	}

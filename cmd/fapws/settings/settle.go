@@ -135,14 +135,14 @@ func UnknownVariables(environ []string, known ...string) (lines []string) {
 }
 
 // ReadScript settles settings that neither flag nor environment nor file gave, from the globals
-// of the script. global returns a value as value.read takes it. The error has a line for each wrong one, with variable, value, and the allowed values.
-func (s *Settings) ReadScript(script string, global func(name string) (any, bool)) error {
+// of the script. Its values are as value.read takes them. The error has a line for each wrong one, with variable, value, and the allowed values.
+func (s *Settings) ReadScript(script string, globals map[string]any) error {
 	var wrong []error
 	for _, row := range table() {
 		if row.Global == "" || s.from[row.Name].Level > FromScript {
 			continue
 		}
-		x, ok := global(row.Global)
+		x, ok := globals[row.Global]
 		if !ok {
 			continue
 		}
@@ -160,16 +160,13 @@ func pythonBool(on bool) string { return map[bool]string{true: "True", false: "F
 
 // BodyLimit returns the MAX_BODY_SIZE of an application that is not the first one,
 // which goes for its own paths: 0 if it has none, or if flag, environment or file
-// decide. global is as for ReadScript.
-func (s *Settings) BodyLimit(script string, global func(name string) (any, bool)) (int64, error) {
+// decide.
+func (s *Settings) BodyLimit(script string, globals map[string]any) (int64, error) {
 	own := s.Clone()
 	own.conf.Server.Sites.MaxBodySize = 0
-	err := own.ReadScript(script, func(name string) (any, bool) {
-		if name != "MAX_BODY_SIZE" {
-			return nil, false
-		}
-		return global(name)
-	})
+	only := maps.Clone(globals)
+	maps.DeleteFunc(only, func(name string, _ any) bool { return name != "MAX_BODY_SIZE" })
+	err := own.ReadScript(script, only)
 	return own.conf.Server.Sites.MaxBodySize, err
 }
 

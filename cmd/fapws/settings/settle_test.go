@@ -25,7 +25,7 @@ func (p places) settle(t *testing.T) (*Settings, Config, error) {
 	if err != nil {
 		return nil, Config{}, err
 	}
-	if err := s.ReadScript("app.py", func(name string) (any, bool) { v, ok := p.script[name]; return v, ok }); err != nil {
+	if err := s.ReadScript("app.py", p.script); err != nil {
 		return nil, Config{}, err
 	}
 	c, err := s.Config()
