@@ -10,7 +10,7 @@ import (
 // Config holds the settled value of every setting. Sizes are in bytes.
 //
 // Each field with the tag "key" is a setting, in the order of the help; one called _ stands for a field of another Config, which the tag "of"
-// names. Its kind and limits follow from its type and the tags is and range, as for the keys of a table: see DecodeTOML. Further tags:
+// names. Those of static.Options are keys of hosts and routes, too. Its kind and limits follow from its type and the tags is and range, as for the keys of a table: see DecodeTOML. Further tags:
 //
 //   - default: as a user would type it. note: stands for it in the help where it depends on the machine.
 //   - group: the heading of this setting and of those after it.
@@ -21,8 +21,7 @@ import (
 //   - kept: a supervisor has it for as long as it runs. sugar: another way to give a setting, so --print-config leaves it out.
 //   - brief: for --help, which shows the settings that have one. help: for --help all, if that is longer; without a full stop.
 type Config struct {
-	Server         runtime.Config `json:"-"` // of a process that serves; the supervisor needs none of it
-	static.Options                // of all folders
+	Server runtime.Config `json:"-"` // of a process that serves; the supervisor needs none of it
 
 	HostCerts   bool // hosts of the configuration file have certificates
 	ClientRules bool // the configuration file has rules about the certificates of clients
@@ -77,20 +76,10 @@ type Config struct {
 	_          struct{} `of:"Server.SendfileRoots" key:"x-sendfile" path:"DIRS" script:"X_SENDFILE" help:"let the application send a file in these directories with X-Sendfile: FILE; otherwise the field is passed on; repeatable, or separated by commas"`
 	_          struct{} `of:"Server.AccelRoots" key:"x-accel" path:"PREFIX=DIR" script:"X_ACCEL" help:"let the application send a file from DIR with X-Accel-Redirect: /PREFIX/FILE; otherwise the field is passed on; repeatable, or separated by commas"`
 
-	File   string             `group:"Files" key:"config" is:"name" also:"-c" arg:"FILE" brief:"configuration file; ./fapws.toml is found by default" help:"configuration file (TOML): keys are flag names, plus hosts; default: the first of ./fapws.toml, ~/.config/fapws/fapws.toml and, without APP, /etc/fapws/fapws.toml; off: no file"`
-	Static []static.AccelRoot `key:"static" also:"static-map" path:"PREFIX=DIR" brief:"serve the files of DIR under PREFIX; repeatable" help:"serve the files of a directory under a URL prefix before the application: /static=./static; repeatable, or separated by commas"`
-	_      struct{}           `of:"Index" key:"index" default:"index.html,index.htm" arg:"NAMES" help:"index files of a directory; the first one found is served"`
-	_      struct{}           `of:"Listing" key:"autoindex" default:"no" note:"yes if APP is a directory, otherwise no" help:"list directories that have no index file"`
-	_      struct{}           `of:"SPA" key:"spa" is:"name" arg:"FILE" help:"fallback file for page requests that match no file (single-page applications): index.html"`
-	_      struct{}           `of:"MimeTypes" key:"mime-types" is:"name" path:"FILE" help:"file of media types by extension, in the format of Apache's mime.types; overrides the built-in types"`
-	_      struct{}           `of:"Charset" key:"charset" default:"utf-8" is:"name" arg:"NAME" help:"charset of text files in Content-Type; off omits it"`
-	_      struct{}           `of:"Compress" key:"compress" default:"yes" help:"compress files with zstd or gzip for clients that accept it, if that makes them smaller; --no-compress disables it"`
-	_      struct{}           `of:"Expires" key:"expires" is:"expiries" arg:"PATTERN=TIME" help:"how long clients may cache files; the first matching pattern applies: *.css=30d, *=1h; TIME takes s, m, h, d, w, y, or is immutable, no-cache, no-store or off; repeatable, or separated by commas"`
-	SSI    bool               `key:"ssi" default:"no" help:"process server-side includes in *.shtml files, as Apache's mod_include does"`
-	_      struct{}           `of:"Symlinks" key:"symlinks" default:"inside" is:"one inside owner no" arg:"WHICH" help:"symbolic links to follow: inside (target in the same directory tree), owner (inside, and the target has the same owner), or no"`
-	_      struct{}           `of:"DotFiles" key:"dotfiles" default:"no" help:"serve and list files whose names begin with a dot; /.well-known is always served"`
-	_      struct{}           `of:"Expose" key:"expose" arg:"PATTERNS" help:"serve files of these names (*.py, *.db), although they look like sources, backups (*~, *.bak), databases (*.db, *.sqlite3, *.sql) or keys (*.key, *.secret), which are hidden; logs, passwords, the configuration file and scripts stay hidden"`
-	_      struct{}           `of:"CacheBytes" key:"cache-files-max" default:"16M" range:"0-1T" help:"memory for small files, compressed files and listings, per directory and worker; 0 disables this cache and compression"`
+	File           string             `group:"Files" key:"config" is:"name" also:"-c" arg:"FILE" brief:"configuration file; ./fapws.toml is found by default" help:"configuration file (TOML): keys are flag names, plus hosts; default: the first of ./fapws.toml, ~/.config/fapws/fapws.toml and, without APP, /etc/fapws/fapws.toml; off: no file"`
+	Static         []static.AccelRoot `key:"static" also:"static-map" path:"PREFIX=DIR" brief:"serve the files of DIR under PREFIX; repeatable" help:"serve the files of a directory under a URL prefix before the application: /static=./static; repeatable, or separated by commas"`
+	static.Options                    // of all folders
+	SSI            bool               `key:"ssi" default:"no" help:"process server-side includes in *.shtml files, as Apache's mod_include does"`
 
 	Cache bool     `key:"cache" default:"no" script:"CACHE" help:"cache responses whose Cache-Control or Expires allows it; without this flag, only responses selected by fapws.cache.cached or a \"cache\" key"`
 	_     struct{} `of:"Server.CacheSize" key:"cache-max-size" default:"16M" range:"0-1024T" script:"CACHE_MAX_SIZE" help:"cache size per worker; least recently used entries are evicted first, and one entry may use an eighth of it, up to 1 MiB; 0 disables the cache"`

@@ -25,8 +25,7 @@ type TableReader interface {
 //
 //   - is: what the value must be: a kind of textKinds, of a setting also of listKinds; "age" for a time, "mode" for permissions of files, "sync" for Upload.Sync; "one"
 //     and the words that are allowed, and same for others that mean one of them; "not" for the opposite of a boolean; "pairs" for a table of strings as "NAME=value";
-//     "some" for a list that must not be empty;
-//     "setting" for a key that is also a setting and is read as that.
+//     "some" for a list that must not be empty.
 //   - range: the least and the greatest number or size; of a time the least.
 //   - needs: the key must be given; the text says what it has.
 //   - short: the field of a struct that takes a value which is not a table; the text says what that is. A field called
@@ -200,13 +199,6 @@ func (v TOMLValue) Unknown(table string, names []string) error {
 // into reads v into a field, which is declared as of.
 func (v TOMLValue) into(field reflect.Value, of reflect.StructField, report func(error)) error {
 	is := of.Tag.Get("is")
-	if is == "setting" {
-		row := table()[slices.IndexFunc(table(), func(row *Setting) bool { return row.Name == v.Key })]
-		if err := row.fromFile(single(field.Addr().Interface(), row.tag), v, variant{}); err != nil {
-			return v.Must(err)
-		}
-		return nil
-	}
 	switch to := field.Addr().Interface().(type) {
 	case TableReader:
 		return v.read(to)
@@ -219,13 +211,15 @@ func (v TOMLValue) into(field reflect.Value, of reflect.StructField, report func
 		}
 		return err
 	case *[]string:
-		return v.list(to, is)
+		if is == "" || listKinds[is] == nil {
+			return v.list(to, is)
+		}
 	}
 	if to := single(field.Addr().Interface(), of.Tag); to != nil {
-		if err := to.read(v.Any, to.file, itself); err != nil {
+		if err := to.read(v.plain(), to.file, itself); err != nil {
 			return v.Must(err)
 		}
-		if text := to.show(); is == "path" || is == "log" && text != "-" && text != "off" || is == "program" && strings.ContainsRune(text, '/') {
+		if text := to.show(); is == "path" || of.Tag.Get("path") != "" || is == "log" && text != "-" && text != "off" || is == "program" && strings.ContainsRune(text, '/') {
 			field.SetString(v.File.Resolve(text))
 		}
 		return nil

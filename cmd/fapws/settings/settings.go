@@ -59,9 +59,9 @@ var unset Config // only its fields are pointed at
 
 // table returns all settings in the order of the help. They must not be changed.
 var table = sync.OnceValue(func() (rows []*Setting) {
-	config, group := reflect.TypeFor[Config](), ""
-	for i := range config.NumField() {
-		if field := config.Field(i); field.Tag.Get("key") != "" {
+	group := ""
+	for _, field := range keyFields(reflect.TypeFor[Config]()) {
+		if field.Tag.Get("value") == "" { // else it is only a key of tables
 			group = cmp.Or(field.Tag.Get("group"), group)
 			rows = append(rows, newSetting(field, group))
 		}
