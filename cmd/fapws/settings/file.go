@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -91,24 +92,20 @@ func ReadFileLimited(name string) ([]byte, error) {
 // formatHint is added to the error of a configuration file that cannot be parsed,
 // where its name or its text is that of another format.
 func formatHint(name string, text []byte) string {
-	kind := map[string]string{
-		".yaml": "YAML", ".yml": "YAML", ".json": "JSON", ".ini": "INI", ".cfg": "INI", ".xml": "XML", ".env": "environment",
-	}[filepath.Ext(name)]
-	switch start := strings.TrimSpace(string(text[:min(len(text), 512)])); {
-	case kind != "":
-	case strings.HasPrefix(start, "{"):
-		kind = "JSON"
-	case strings.HasPrefix(start, "---"):
-		kind = "YAML"
-	case slices.Contains(text, 0):
-		kind = "binary"
-	case filepath.Ext(name) == ".toml":
+	ext := filepath.Ext(name)
+	begin := ext + "\n" + strings.TrimSpace(string(text[:min(len(text), 512)]))
+	for _, format := range []struct{ name, looks string }{
+		{"YAML", `^\.ya?ml\n`}, {"JSON", `^\.json\n`}, {"INI", `^\.(ini|cfg)\n`}, {"XML", `^\.xml\n`}, {"environment", `^\.env\n`},
+		{"JSON", `^.*\n\{`}, {"YAML", `^.*\n---`}, {"binary", `\x00`},
+	} {
+		if regexp.MustCompile(format.looks).MatchString(begin) {
+			return fmt.Sprintf("; a configuration file is TOML, and this looks like a %s file: write settings as threads = 4", format.name)
+		}
+	}
+	if ext == ".toml" {
 		return ""
 	}
-	if kind == "" {
-		return "; a configuration file is TOML: threads = 4"
-	}
-	return fmt.Sprintf("; a configuration file is TOML, and this looks like a %s file: write settings as threads = 4", kind)
+	return "; a configuration file is TOML: threads = 4"
 }
 
 // maxMistakes is the maximum number of reported mistakes of one table: more are not read.

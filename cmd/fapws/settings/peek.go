@@ -70,22 +70,9 @@ func (s *Settings) MentionedIn(source []byte) bool {
 
 // HasWord reports whether source has a word as a name of its own: not in a comment, nor as an attribute, nor beside a quote.
 func HasWord(source []byte, word string) bool {
-	beside := func(c byte) bool {
-		return c == '_' || c == '"' || c == '\'' || c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'z' || c >= 0x80
-	}
-	for end := 0; ; {
-		found := bytes.Index(source[end:], []byte(word))
-		if found < 0 {
-			return false
-		}
-		begin := end + found
-		end = begin + len(word)
-		before := source[bytes.LastIndexAny(source[:begin], "\r\n")+1 : begin]
-		apart := len(before) == 0 || !beside(before[len(before)-1]) && before[len(before)-1] != '.'
-		if apart && bytes.IndexByte(before, '#') < 0 && (end == len(source) || !beside(source[end])) {
-			return true
-		}
-	}
+	const beside = `\w"'\x{80}-\x{10FFFF}`
+	return bytes.Contains(source, []byte(word)) &&
+		regexp.MustCompile(`(?:^|[\r\n])(?:[^#\r\n]*[^#\r\n.`+beside+`])?`+word+`(?:[^`+beside+`]|$)`).Match(source)
 }
 
 // assignment returns the right side of "name = value" or "name: type = value".
