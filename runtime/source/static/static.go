@@ -24,10 +24,10 @@ type Options struct {
 
 	// Index are the names tried, in order, when a directory is asked for.
 	// None: a directory has no page of its own.
-	Index []string `json:"index" key:"index" default:"index.html,index.htm" arg:"NAMES" help:"index files of a directory; the first one found is served"`
+	Index []string `json:"index" key:"index" default:"index.html,index.htm" also:"static-path-dir-to-file" arg:"NAMES" help:"index files of a directory; the first one found is served"`
 
 	// Listing makes a page with the content of a directory without index.
-	Listing bool `json:"listing" key:"autoindex" default:"no" note:"yes if APP is a directory, otherwise no" help:"list directories that have no index file"`
+	Listing bool `json:"listing" key:"autoindex" default:"no" also:"browse list" note:"yes if APP is a directory, otherwise no" help:"list directories that have no index file"`
 
 	// SPA is the file below Root that answers, with 200, for pages that are
 	// not there: GET and HEAD of a path whose last segment has no extension,
