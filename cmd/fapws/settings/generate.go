@@ -31,39 +31,10 @@ func writeMan(w io.Writer, version string, keys []KeyDoc, helps []string) {
 .SH NAME
 fapws \- serve a Python application, or a whole site, over HTTP
 .SH SYNOPSIS
-.B fapws
-.RI [ FLAGS ] " APP " [ FLAGS ]
-.RB [ \-\-
-.IR ARGS... ]
-.br
-.B fapws check | routes | shell
-.RI [ FLAGS ] " APP "
-.RB [ \-\-
-.IR ARGS... ]
-.br
-.B fapws import
-.I web.conf
-.br
-.B fapws hash\-password
-.RI [ USER ]
-.br
-.B fapws user add | passwd | remove | list
-.RB [ \-f
-.IR FILE ]
-.RI [ NAME ]
-.br
-.B fapws bench
-.RI [ FLAGS ]
-.I URL
-.br
-.B fapws ctl
-.RB [ \-\-pid
-.IR PID |
-.B \-\-socket
-.IR FILE ]
-.B stack | status | top | metrics | reload | purge | rotate | stop | ca
+.nf
+%s.fi
 .SH OPTIONS
-`, roff(version))
+`, roff(version), roff(strings.ReplaceAll(usage, "\n       ", "\n")[len("Usage: "):]))
 	group := ""
 	for _, row := range slices.Concat(table(), commands) {
 		if row.Group != group {
