@@ -321,7 +321,7 @@ func (r *recorder) Set(text string) error {
 		return errTakesNoValue
 	}
 	if answer := foreignAnswer("--"+r.name, text); answer != "" {
-		return foreignValue(answer)
+		return errors.New(answer)
 	}
 	text = r.prefix + text
 	if old, again := r.into[r.row.Name]; again && r.row.value(&unset).kind&isList != 0 {
@@ -334,11 +334,6 @@ func (r *recorder) Set(text string) error {
 func (r *recorder) String() string { return "" }
 func (r *recorder) Type() string   { return r.row.Arg }
 
-// foreignValue is the error of a value that a flag has in other servers: the answer to it.
-type foreignValue string
-
-func (v foreignValue) Error() string { return string(v) }
-
 var errTakesNoValue = errors.New("the flag takes no value")
 
 // explain turns an error of pflag into a line for the user.
@@ -346,7 +341,6 @@ func (p *parser) explain(err error) error {
 	var unknown *pflag.NotExistError
 	var bare *pflag.ValueRequiredError
 	var invalid *pflag.InvalidValueError
-	var foreign foreignValue
 	switch {
 	case errors.As(err, &unknown):
 		return p.unknown(typedName(unknown))
@@ -356,11 +350,12 @@ func (p *parser) explain(err error) error {
 			return fmt.Errorf("%s: %s", p.asTyped(f), answer)
 		}
 		return fmt.Errorf("--%s needs a value: --%s %s", f.Name, f.Name, f.Value.Type())
-	case errors.As(err, &foreign):
-		errors.As(err, &invalid)
-		return fmt.Errorf("%s %s: %w", p.asTyped(invalid.GetFlag()), shorten(invalid.GetValue()), foreign)
 	case errors.As(err, &invalid):
-		return fmt.Errorf("--%s takes no value, not %q", invalid.GetFlag().Name, invalid.GetValue())
+		f := invalid.GetFlag()
+		if _, ours := f.Value.(*recorder); ours && !errors.Is(err, errTakesNoValue) { // a value that the flag has in other servers
+			return fmt.Errorf("%s %s: %w", p.asTyped(f), shorten(invalid.GetValue()), errors.Unwrap(invalid))
+		}
+		return fmt.Errorf("--%s takes no value, not %q", f.Name, invalid.GetValue())
 	}
 	return err
 }

@@ -142,8 +142,11 @@ func valueCases() string {
 		if words == nil {
 			continue
 		}
-		names := "--" + strings.Join(append([]string{row.Name}, row.Aliases...), " | --")
-		fmt.Fprintf(&cases, "        %s) COMPREPLY=($(compgen -W \"%s\" -- \"$cur\")); return ;;\n", names, strings.Join(words, " "))
+		var names []string
+		for _, one := range row.names() {
+			names = append(names, "--"+one.name)
+		}
+		fmt.Fprintf(&cases, "        %s) COMPREPLY=($(compgen -W \"%s\" -- \"$cur\")); return ;;\n", strings.Join(names, " | "), strings.Join(words, " "))
 	}
 	return cases.String()
 }

@@ -152,10 +152,10 @@ func (s *Setting) bracketed() string {
 	return ""
 }
 
-// otherFlags lists the other flags for this setting: its aliases and variants.
+// otherFlags lists the other flags for this setting: its other names.
 func (s *Setting) otherFlags() []string {
 	var others []string
-	for _, one := range s.names()[1:] {
+	for _, one := range s.variants {
 		flag := "--" + one.name
 		if one.prefix != "" {
 			flag += " PATH"

@@ -49,11 +49,11 @@ func TestTableIsWhole(t *testing.T) {
 	}
 	names := map[string]bool{}
 	for _, row := range rows {
-		for _, name := range append([]string{row.Name, row.Short}, row.Aliases...) {
-			if name != "" && names[name] {
+		for _, one := range append(row.names(), variant{name: row.Short}) {
+			if name := one.name; name != "" && names[name] {
 				t.Errorf("two flags are called %s", name)
 			}
-			names[name] = true
+			names[one.name] = true
 		}
 		var c Config
 		if v := row.value(&c); row.Default != "" {

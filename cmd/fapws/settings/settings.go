@@ -17,9 +17,8 @@ var LogLevels = []string{"debug", "info", "warning", "error"}
 
 // Setting is what a field of Config says by its tags, which are explained there.
 type Setting struct {
-	Name    string   // of the flag, without dashes
-	Short   string   // one letter, or ""
-	Aliases []string // names of this flag in other servers
+	Name    string // of the flag, without dashes
+	Short   string // one letter, or ""
 	Group   string
 	Arg     string // stands for the value in the help
 	Default string
@@ -29,7 +28,7 @@ type Setting struct {
 	Env     string // in addition to FAPWS_<NAME>
 	Global  string
 
-	variants []variant // names in other servers that give the setting in another way
+	variants []variant // other names of this flag
 
 	alone string
 	kept  bool
@@ -90,15 +89,13 @@ func newSetting(field reflect.StructField, group string) *Setting {
 		}
 	}
 	for name := range strings.FieldsSeq(says["also"]) {
-		name, value, varies := strings.Cut(name, "=")
-		if prefix, takes := strings.CutSuffix(value, "*"); takes {
-			s.variants = append(s.variants, variant{name: name, prefix: prefix})
-		} else if varies {
-			s.variants = append(s.variants, variant{name: name, fixed: value})
-		} else if short, ok := strings.CutPrefix(name, "-"); ok {
+		name, value, _ := strings.Cut(name, "=")
+		if short, ok := strings.CutPrefix(name, "-"); ok {
 			s.Short = short
+		} else if prefix, takes := strings.CutSuffix(value, "*"); takes {
+			s.variants = append(s.variants, variant{name: name, prefix: prefix})
 		} else {
-			s.Aliases = append(s.Aliases, name)
+			s.variants = append(s.variants, variant{name: name, fixed: value})
 		}
 	}
 	s.Arg = cmp.Or(says["arg"], says["path"], s.value(&unset).arg)
@@ -136,13 +133,7 @@ type variant struct {
 }
 
 // names are those of a setting, its own first.
-func (s *Setting) names() []variant {
-	all := []variant{{name: s.Name}}
-	for _, alias := range s.Aliases {
-		all = append(all, variant{name: alias})
-	}
-	return append(all, s.variants...)
-}
+func (s *Setting) names() []variant { return append([]variant{{name: s.Name}}, s.variants...) }
 
 // KeyDoc describes a key of the configuration file that is not a setting.
 type KeyDoc struct {
