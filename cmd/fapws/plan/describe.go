@@ -91,15 +91,9 @@ func (p *Plan) IsOpen(conf *settings.Config, contents *pybridge.Contents) bool {
 // Folders returns where the files of the applications are.
 func (p *Plan) Folders() (dirs []string) {
 	for _, app := range p.Site.Apps() {
-		dir := ApplicationFolder(app.Name)
-		if dir == "." && app.Folder() != "" {
-			dir = app.Folder()
-		}
-		if !slices.Contains(dirs, dir) {
-			dirs = append(dirs, dir)
-		}
+		dirs = append(dirs, app.dir())
 	}
-	return dirs
+	return eachOnce(dirs)
 }
 
 // Changeable returns the directories for system.Distrust, as far as the configuration names them, and those of more uploads; none
