@@ -186,23 +186,19 @@ var errRoot = errors.New("refusing to run as root: choose a user with --user NAM
 // judgeRoot decides about a process that was started by root. Where the process would
 // stay root and nothing allows that, the result is an error, or a warning on a system that leaves no choice.
 func judgeRoot(conf *settings.Config) (warning string, err error) {
-	if os.Geteuid() != 0 || conf.AllowRoot || !staysRoot(conf) {
+	if os.Geteuid() != 0 || conf.AllowRoot {
 		return "", nil
+	}
+	if conf.User != "" {
+		if id, err := confine.LookupIdentity(conf.User, conf.Group); err != nil || id.UID != 0 { // the supervisor reports the error
+			return "", nil
+		}
 	}
 	reason := confine.RootReason()
 	if reason == "" {
 		return "", process.ExitUsage(errRoot)
 	}
 	return "running as root, because " + reason + "; choose another user with --user NAME, or silence this with --allow-root", nil
-}
-
-// staysRoot reports whether a process that was started by root would serve as root.
-func staysRoot(conf *settings.Config) bool {
-	if conf.User == "" {
-		return true
-	}
-	id, err := confine.LookupIdentity(conf.User, conf.Group)
-	return err == nil && id.UID == 0 // the supervisor reports the error
 }
 
 // checkSandbox is "check --sandbox", after the check: another process makes the requests, because this one has to remove the
