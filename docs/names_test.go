@@ -61,7 +61,7 @@ func TestNamesOfNothing(t *testing.T) {
 		"docs/names_test.go": true, "docs/name_test.go": false,
 		"names_test.go": true, "name_test.go": false,
 		"runtime/http1": true, "runtime/http4": false,
-		"rows_*.go": true, "raws_*.go": false,
+		"values_*.go": true, "volues_*.go": false,
 		"readSources": true, "readNothing": false,
 		"http1.Request": true, "http1.NoRequest": false,
 		"Request.Parse": true, "Request.NoParse": false,
@@ -115,6 +115,7 @@ func readSources(t *testing.T) *sources {
 var (
 	cComment    = regexp.MustCompile(`(?s)/\*.*?\*/|//[^\n]*`)
 	hashComment = regexp.MustCompile(`(?m)^\s*#.*$`)
+	keyTag      = regexp.MustCompile(`key:"[^"]*"`) // of a field: a setting
 	word        = regexp.MustCompile(`[A-Za-z_]\w*(?:-\w+)*`)
 )
 
@@ -124,7 +125,7 @@ func (s *sources) addWords(text string) {
 	}
 }
 
-// addGo adds the identifiers of a Go file, its strings without blanks unless it is a test, its imports and its declarations.
+// addGo adds the identifiers of a Go file, the keys of its fields, its strings without blanks unless it is a test, its imports and its declarations.
 func (s *sources) addGo(t *testing.T, name string) {
 	text := []byte(read(t, name))
 	files := token.NewFileSet()
@@ -134,6 +135,7 @@ func (s *sources) addGo(t *testing.T, name string) {
 		if tok == token.IDENT || tok == token.STRING && !strings.Contains(literal, " ") && !strings.HasSuffix(name, "_test.go") {
 			s.addWords(literal)
 		}
+		s.addWords(keyTag.FindString(literal))
 	}
 	file, err := parser.ParseFile(files, name, text, parser.SkipObjectResolution)
 	if err != nil {

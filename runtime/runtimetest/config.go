@@ -12,7 +12,7 @@ import (
 
 // Config returns the Config of a server whose user has set nothing.
 func Config() runtime.Config {
-	set, err := settings.New(settings.Table(0), nil, func(string) (string, bool) { return "", false })
+	set, err := settings.New(nil, func(string) (string, bool) { return "", false })
 	if err != nil {
 		panic(err)
 	}

@@ -295,15 +295,9 @@ type Follower struct {
 
 	mu    sync.Mutex
 	names []string
-	seen  []fileState // of names
-	last  time.Time   // when they were read again
+	seen  []string  // statesOf names
+	last  time.Time // when they were read again
 	timer *time.Timer
-}
-
-// fileState differs after any change of a file, also of its permissions. The zero state is that of a missing file.
-type fileState struct {
-	dev, ino, size uint64
-	changed        unix.Timespec
 }
 
 // Follow returns a Follower of no files yet. It calls reread, on a goroutine, when one may have changed. If it is blind,
@@ -331,12 +325,13 @@ func (f *Follower) tick() {
 	}
 }
 
-func statesOf(names []string) []fileState {
-	states := make([]fileState, len(names))
+// statesOf returns texts that differ after any change of a file, also of its permissions; "" for a missing file.
+func statesOf(names []string) []string {
+	states := make([]string, len(names))
 	for i, name := range names {
 		var st unix.Stat_t
 		if unix.Stat(name, &st) == nil {
-			states[i] = fileState{uint64(st.Dev), uint64(st.Ino), uint64(st.Size), st.Ctim}
+			states[i] = fmt.Sprint(st.Dev, st.Ino, st.Size, st.Ctim)
 		}
 	}
 	return states

@@ -41,14 +41,13 @@ func Run(args []string, stdin *os.File, stdout, stderr io.Writer) (code int, err
 	if err != nil {
 		return 0, err
 	}
-	rows := settings.Table(settings.OpenFiles())
-	cmd, err := settings.ParseCommand(rows, args)
+	cmd, err := settings.ParseCommand(args)
 	if err != nil {
 		return 0, process.ExitUsage(err)
 	}
 	switch cmd.Word {
 	case settings.WordHelp:
-		return help(rows, settings.Word(cmd.Topic), stdin, stdout, stderr)
+		return help(settings.Word(cmd.Topic), stdin, stdout, stderr)
 	case settings.WordVersion:
 		fmt.Fprintf(stdout, "fapws %s (Python %s, %s)\n", process.Version, pybridge.Version(), goruntime.Version())
 		return process.OK, nil
@@ -66,7 +65,7 @@ func Run(args []string, stdin *os.File, stdout, stderr io.Writer) (code int, err
 	case settings.WordBench:
 		return bench(cmd.Args, stdout)
 	}
-	set, err := settings.New(rows, cmd.Flags, os.LookupEnv)
+	set, err := settings.New(cmd.Flags, os.LookupEnv)
 	if err != nil {
 		return 0, process.ExitUsage(err)
 	}
@@ -78,14 +77,14 @@ func Run(args []string, stdin *os.File, stdout, stderr io.Writer) (code int, err
 	}
 	if parent == nil && !loader { // the process that has started them has warned
 		doubts = slices.Concat(foreign, doubts, p.ForeignGlobals())
-		warn(append(settings.UnknownVariables(rows, os.Environ(), append(pool.Variables, confine.SandboxVariable)...), doubts...), p, stderr)
+		warn(append(settings.UnknownVariables(os.Environ(), append(pool.Variables, confine.SandboxVariable)...), doubts...), p, stderr)
 	}
 	if cmd.Word == settings.WordCheck && os.Getenv(confine.SandboxVariable) != "" {
 		return checkSandbox(p, stdout, stderr)
 	}
 	if cmd.Word != settings.WordRun {
 		code, err := inspect(p, stdout, stderr)
-		if cmd.Word == settings.WordCheck && code == process.OK && err == nil && p.Conf.Sandbox != settings.SandboxModes[0] {
+		if cmd.Word == settings.WordCheck && code == process.OK && err == nil && p.Conf.Sandboxed() {
 			return checkSandbox(p, stdout, stderr)
 		}
 		return code, err
@@ -101,13 +100,13 @@ func Run(args []string, stdin *os.File, stdout, stderr io.Writer) (code int, err
 }
 
 // help writes the help of a command, or the general one.
-func help(rows []*settings.Setting, topic settings.Word, stdin *os.File, stdout, stderr io.Writer) (code int, err error) {
+func help(topic settings.Word, stdin *os.File, stdout, stderr io.Writer) (code int, err error) {
 	switch topic {
 	case settings.WordCtl, settings.WordBench, settings.WordImport, settings.WordHash, settings.WordUser:
 		return Run([]string{string(topic), "--help"}, stdin, stdout, stderr)
 	}
 	if !settings.WriteWordHelp(stdout, topic) {
-		settings.WriteHelp(stdout, rows, topic == "all")
+		settings.WriteHelp(stdout, topic == "all")
 	}
 	return process.OK, nil
 }
@@ -178,7 +177,7 @@ func serve(p *plan.Plan, stderr io.Writer) (code int, err error) {
 func isSupervised(set *settings.Settings, conf *settings.Config) bool {
 	return set.Source("workers").Level > settings.FromDefault || conf.Reload || conf.Dev ||
 		conf.Channels != "" || conf.IdleStop > 0 && !conf.Fork || conf.MaxRequests > 0 || conf.MaxRSS > 0 || conf.User != "" || conf.Group != "" || conf.Chroot != "" ||
-		conf.Sandbox != settings.SandboxModes[0] || os.Getpid() == 1
+		conf.Sandboxed() || os.Getpid() == 1
 }
 
 // errRoot refuses root on a system where another user could run the application.
@@ -187,23 +186,19 @@ var errRoot = errors.New("refusing to run as root: choose a user with --user NAM
 // judgeRoot decides about a process that was started by root. Where the process would
 // stay root and nothing allows that, the result is an error, or a warning on a system that leaves no choice.
 func judgeRoot(conf *settings.Config) (warning string, err error) {
-	if os.Geteuid() != 0 || conf.AllowRoot || !staysRoot(conf) {
+	if os.Geteuid() != 0 || conf.AllowRoot {
 		return "", nil
+	}
+	if conf.User != "" {
+		if id, err := confine.LookupIdentity(conf.User, conf.Group); err != nil || id.UID != 0 { // the supervisor reports the error
+			return "", nil
+		}
 	}
 	reason := confine.RootReason()
 	if reason == "" {
 		return "", process.ExitUsage(errRoot)
 	}
 	return "running as root, because " + reason + "; choose another user with --user NAME, or silence this with --allow-root", nil
-}
-
-// staysRoot reports whether a process that was started by root would serve as root.
-func staysRoot(conf *settings.Config) bool {
-	if conf.User == "" {
-		return true
-	}
-	id, err := confine.LookupIdentity(conf.User, conf.Group)
-	return err == nil && id.UID == 0 // the supervisor reports the error
 }
 
 // checkSandbox is "check --sandbox", after the check: another process makes the requests, because this one has to remove the

@@ -98,7 +98,7 @@ func parseUser(args []string) (action, name, file string, err error) {
 
 // configuredUsers returns the only file of users that the configuration names.
 func configuredUsers() (string, error) {
-	set, err := settings.New(settings.Table(settings.OpenFiles()), settings.Flags{}, os.LookupEnv)
+	set, err := settings.New(settings.Flags{}, os.LookupEnv)
 	if err != nil {
 		return "", err
 	}

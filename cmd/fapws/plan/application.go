@@ -88,15 +88,6 @@ func (a *Application) HasPATHS() bool {
 	return a.Object == "" && !a.Factory && a.Interface != "wsgi" && a.Interface != "asgi" && settings.HasWord(a.Source, "PATHS")
 }
 
-// ApplicationFolder is where the files of APP are: the folder of a script, or
-// that in which modules are looked for first.
-func ApplicationFolder(app string) string {
-	if place, _ := settings.SplitApp(app); IsScript(place) {
-		return filepath.Dir(place)
-	}
-	return "."
-}
-
 // readScript returns the source of the script, to be looked at before Python
 // runs it.
 func readScript(name string) ([]byte, error) {
@@ -179,7 +170,7 @@ func (b *builder) appMounts(r *Route) ([]exchange.Mount, error) {
 		script = b.plan.Command.ScriptName()
 	}
 	if i > 0 && contents.Apps[i].Class == "" { // of the first one it is a setting, for all
-		most, err := b.plan.Settings.BodyLimit(script, oneOf(contents.Apps[i].Settings))
+		most, err := b.plan.Settings.BodyLimit(script, contents.Apps[i].Settings)
 		if err != nil {
 			return nil, process.ExitUsage(err)
 		}
@@ -220,7 +211,11 @@ func (b *builder) mount(m *pybridge.Mount) (mount exchange.Mount, err error) {
 		Streams:      m.Kind.Streams(),
 	}
 	if m.Cache != "" {
-		if mount.Cache, err = readRule(m.Cache); err != nil {
+		var rule cache.Rule // that fapws.cache.cached has made
+		if err = json.Unmarshal([]byte(m.Cache), &rule); err == nil {
+			mount.Cache, err = cache.Compile(rule)
+		}
+		if err != nil {
 			return mount, err
 		}
 	}
@@ -286,13 +281,4 @@ func loginOf(text string) (l Login) {
 	_ = json.Unmarshal([]byte(text), &l) // contrib/fapws/_login.py has made it
 	l.Given = true
 	return l
-}
-
-// readRule reads the rule that fapws.cache.cached gives to an entry of PATHS.
-func readRule(text string) (*cache.Compiled, error) {
-	var r cache.Rule
-	if err := json.Unmarshal([]byte(text), &r); err != nil {
-		return nil, err
-	}
-	return cache.Compile(r)
 }

@@ -196,9 +196,7 @@ const maxBackend = 1024
 
 // responder mounts a source that is written in Go.
 func (b *builder) responder(r *Route, to backend.Responder) []exchange.Mount {
-	m := exchange.Mount{}
-	m.Handler = b.add(to)
-	return r.mounts(m)
+	return r.mounts(exchange.Mount{Handler: b.add(to)})
 }
 
 // Sends says which fields have a file sent.

@@ -268,5 +268,5 @@ func (p *Plan) checkClients() error {
 
 // certReqs reports whether handshakes ask for certificates, and refuse bad ones.
 func certReqs(conf *settings.Config) bool {
-	return conf.CertReqs != "" && conf.CertReqs != settings.CertReqs[0]
+	return conf.CertReqs != "" && conf.CertReqs != "none"
 }

@@ -84,44 +84,22 @@ func (p *Plan) Python() string {
 // IsOpen reports whether neither the configuration restricts clients, by auth, allow or deny, nor every entry of PATHS
 // is behind a login, nor a proxy is trusted that may restrict them. contents may be nil, then entries do not count.
 func (p *Plan) IsOpen(conf *settings.Config, contents *pybridge.Contents) bool {
-	return len(conf.Proxies) == 0 && conf.LoginUsers == "" && !p.Site.Restricts() && !needsLogin(contents)
-}
-
-// needsLogin reports whether every entry of PATHS of all applications is behind a login.
-func needsLogin(contents *pybridge.Contents) bool {
-	if contents == nil {
-		return false
-	}
-	entries := 0
-	for i := range contents.Apps {
-		for _, m := range contents.Apps[i].Table {
-			if m.Login == "" {
-				return false
-			}
-			entries++
-		}
-	}
-	return entries > 0
+	users, entries := p.users(contents)
+	return len(conf.Proxies) == 0 && conf.LoginUsers == "" && !p.Site.Restricts() && (entries == 0 || len(users) < entries)
 }
 
 // Folders returns where the files of the applications are.
 func (p *Plan) Folders() (dirs []string) {
 	for _, app := range p.Site.Apps() {
-		dir := ApplicationFolder(app.Name)
-		if dir == "." && app.Folder() != "" {
-			dir = app.Folder()
-		}
-		if !slices.Contains(dirs, dir) {
-			dirs = append(dirs, dir)
-		}
+		dirs = append(dirs, app.dir())
 	}
-	return dirs
+	return eachOnce(dirs)
 }
 
 // Changeable returns the directories for system.Distrust, as far as the configuration names them, and those of more uploads; none
 // without a sandbox.
 func (p *Plan) Changeable(conf *settings.Config, uploads ...string) (dirs []string) {
-	if conf.Sandbox == settings.SandboxModes[0] {
+	if !conf.Sandboxed() {
 		return nil
 	}
 	add := func(path, end string) {
@@ -162,7 +140,8 @@ func (p *Plan) outside(conf *settings.Config, contents *pybridge.Contents) map[s
 			add(p.setting("bind"), path)
 		}
 	}
-	for _, path := range append(p.Site.UserFiles(conf), p.users(contents)...) {
+	users, _ := p.users(contents)
+	for _, path := range append(p.Site.UserFiles(conf), users...) {
 		add("the users of "+path, path)
 	}
 	return files
@@ -217,24 +196,26 @@ func (p *Plan) private(conf *settings.Config, contents *pybridge.Contents) *stat
 	return static.NewPrivate(files...)
 }
 
-// users returns the files of users that entries of PATHS name; contents may be nil.
-func (p *Plan) users(contents *pybridge.Contents) (files []string) {
+// users returns the files of users that entries of PATHS name, and the number of all entries; contents may be nil.
+func (p *Plan) users(contents *pybridge.Contents) (files []string, entries int) {
 	if contents == nil {
-		return nil
+		return nil, 0
 	}
 	for i := range contents.Apps {
+		entries += len(contents.Apps[i].Table)
 		for _, m := range contents.Apps[i].Table {
 			if m.Login != "" {
 				files = append(files, loginOf(m.Login).Users)
 			}
 		}
 	}
-	return files
+	return files, entries
 }
 
 // LogsIn reports whether users log in by a form anywhere; contents may be nil, then entries of PATHS do not count.
 func (p *Plan) LogsIn(conf *settings.Config, contents *pybridge.Contents) bool {
-	return conf.LoginUsers != "" || p.Site.LogsIn() || len(p.users(contents)) > 0
+	users, _ := p.users(contents)
+	return conf.LoginUsers != "" || p.Site.LogsIn() || len(users) > 0
 }
 
 // Count is "2 hosts, 5 routes".

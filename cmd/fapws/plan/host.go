@@ -31,10 +31,10 @@ type Host struct {
 
 	HTTPSRedirect *bool `key:"https-redirect" value:"true" help:"redirect plain HTTP to HTTPS; overrides --https-redirect for this host"`
 
-	AccessLog       string     `key:"access-log" is:"log" value:"'FILE'" help:"access log of this host"`
-	AccessLogFormat string     `key:"access-log-format" is:"format" value:"'common'" help:"the format of that log"`
-	ErrorLog        string     `key:"error-log" is:"log" value:"'FILE'" help:"error log of this host"`
-	ErrorPages      ErrorPages `key:"error-page" value:"{ 404 = '/404.html' }" help:"pages by status: the path of a file of the host, or a URL to redirect to"`
+	AccessLog       string            `key:"access-log" is:"log" value:"'FILE'" help:"access log of this host"`
+	AccessLogFormat string            `key:"access-log-format" is:"format" value:"'common'" help:"the format of that log"`
+	ErrorLog        string            `key:"error-log" is:"log" value:"'FILE'" help:"error log of this host"`
+	ErrorPages      map[string]string `key:"error-page" value:"{ 404 = '/404.html' }" help:"pages by status: the path of a file of the host, or a URL to redirect to"`
 
 	Routes []*Route `key:"route" value:"[[host.route]]" help:"rules or a source for some paths; the first matching route applies, before root and app"`
 }

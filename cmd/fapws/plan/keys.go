@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strconv"
-	"strings"
 
 	"fapws/cmd/fapws/settings"
 	"fapws/runtime/source/proxy"
@@ -18,30 +16,6 @@ func KeyDocs() []settings.KeyDoc {
 	types := slices.DeleteFunc(settings.DescribeKeys("", Files{}), func(k settings.KeyDoc) bool { return slices.Contains(inherited, k.Key) })
 	return slices.Concat(settings.DescribeKeys("", SiteConfig{}), types, settings.DescribeKeys("host", Host{}), settings.DescribeKeys("host.route", Route{}),
 		settings.DescribeKeys("rules", TopRules{}), settings.DescribeKeys("rules", Rules{}), settings.DescribeKeys("rules", proxy.Options{}))
-}
-
-// ErrorPages are pages by the status that they are for: a path below the root,
-// or a URL.
-type ErrorPages map[int]string
-
-// FromFile implements settings.TableReader.
-func (e *ErrorPages) FromFile(v settings.TOMLValue) error {
-	var pairs settings.Pairs
-	if err := pairs.FromFile(v); err != nil {
-		return err
-	}
-	*e = ErrorPages{}
-	for _, p := range pairs {
-		status, err := strconv.Atoi(p.Name)
-		if err != nil || status < 400 || status > 599 {
-			return fmt.Errorf("pages for statuses from 400 to 599, not %q", p.Name)
-		}
-		if !strings.HasPrefix(p.Value, "/") && !strings.HasPrefix(p.Value, "http://") && !strings.HasPrefix(p.Value, "https://") {
-			return fmt.Errorf("paths that begin with a slash, or URLs, not %q", p.Value)
-		}
-		(*e)[status] = p.Value
-	}
-	return nil
 }
 
 // Networks are addresses of clients: "10.0.0.0/8", "::1", "all".

@@ -54,6 +54,14 @@ func (a *SiteApplication) Folder() string {
 	return a.At.File.Dir
 }
 
+// dir is where its files are: the directory of a script, or that in which modules are looked for first.
+func (a *SiteApplication) dir() string {
+	if place, _ := settings.SplitApp(a.Name); IsScript(place) {
+		return filepath.Dir(place)
+	}
+	return cmp.Or(a.Folder(), ".")
+}
+
 // app mounts a Python application. A route to the one that the host has anyway
 // leaves it where it is, so that its rules are for a part of it; the paths of
 // another one are below that of the route.

@@ -95,7 +95,7 @@ func (p *Plan) Load(report func(error) int) (*pybridge.App, error) {
 	o.Failed = func(err error, app *pybridge.Contents) {
 		failed = err
 		if err = p.notLoaded(err, &o.Apps[0]); len(app.Apps) > 0 {
-			err = process.ExitFrom(errors.Join(err, p.Settings.ReadScript(p.Command.ScriptName(), oneOf(app.Apps[0].Settings))))
+			err = process.ExitFrom(errors.Join(err, p.Settings.ReadScript(p.Command.ScriptName(), app.Apps[0].Settings)))
 		}
 		code = report(err)
 		closing = process.ExitAfterClosingTime(code, func(string) {})
@@ -147,7 +147,7 @@ func mistypedWord(module string, err error) error {
 func (p *Plan) ReadScript(app *pybridge.Contents) (conf settings.Config, err error) {
 	script, inline := p.Command.ScriptName(), p.IsInline()
 	if app.Apps[0].Class == "" {
-		if err := p.Settings.ReadScript(script, oneOf(app.Apps[0].Settings)); err != nil {
+		if err := p.Settings.ReadScript(script, app.Apps[0].Settings); err != nil {
 			return conf, process.ExitUsage(err)
 		}
 	}
@@ -167,21 +167,13 @@ func (p *Plan) ReadScript(app *pybridge.Contents) (conf settings.Config, err err
 // Recall returns all settings with those of a script that another process has read: its globals.
 func (p *Plan) Recall(globals pybridge.Settings) (conf settings.Config, err error) {
 	set := p.Settings.Clone() // the script may say something else when it runs
-	if err = set.ReadScript(p.Command.ScriptName(), oneOf(globals)); err == nil {
+	if err = set.ReadScript(p.Command.ScriptName(), globals); err == nil {
 		conf, err = set.Config()
 	}
 	if err != nil {
 		return conf, process.ExitUsage(err)
 	}
 	return conf, nil
-}
-
-// oneOf reads one of the globals of a script.
-func oneOf(globals pybridge.Settings) func(name string) (any, bool) {
-	return func(name string) (any, bool) {
-		v, ok := globals[name]
-		return v, ok
-	}
 }
 
 var (

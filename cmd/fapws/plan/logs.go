@@ -96,7 +96,7 @@ func fileOptions(conf *settings.Config, path, name string) logfile.Options {
 		MaxSize: conf.LogMaxSize,
 		Every:   conf.LogSchedule(),
 		Keep:    conf.LogKeep,
-		Plain:   slices.Contains(settings.SandboxModes[1:], conf.Sandbox), // the application may write to the directory
+		Plain:   conf.Sandboxed(), // the application may write to the directory
 		Buffer:  conf.LogBuffer,
 		Flush:   conf.LogFlush,
 	}

@@ -158,8 +158,7 @@ func (b *builder) tokens() []exchange.Mount {
 	if find == nil {
 		return nil
 	}
-	m := exchange.Mount{Prefix: challenges, Open: true}
-	m.Handler = b.add(backend.Func(func(w *backend.Response, r *backend.Request) {
+	handler := b.add(backend.Func(func(w *backend.Response, r *backend.Request) {
 		text, err := find(r.Path[strings.LastIndexByte(r.Path, '/')+1:])
 		if err != nil {
 			w.Refuse(404, "")
@@ -168,7 +167,7 @@ func (b *builder) tokens() []exchange.Mount {
 		w.Start(exchange.Head{Status: 200, Fields: []byte("Content-Type: application/octet-stream\r\n"), Length: int64(len(text))})
 		_, _ = w.Write(text) // the client may have left
 	}))
-	return []exchange.Mount{m}
+	return []exchange.Mount{{Prefix: challenges, Open: true, Handler: handler}}
 }
 
 // HSTS is the key hsts: a time, or a table (RFC 6797 §6.1).

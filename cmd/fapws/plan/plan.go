@@ -244,14 +244,7 @@ func (p *Plan) findVenv() (doubt string) {
 	if len(p.Site.Apps()) == 0 || p.Settings.Source("venv").Level > settings.FromDefault {
 		return ""
 	}
-	app := p.Site.Apps()[0]
-	folders := []string{"."}
-	if place, _ := settings.SplitApp(app.Name); IsScript(place) {
-		folders = []string{filepath.Dir(place), "."}
-	} else if folder := app.Folder(); folder != "" {
-		folders = []string{folder, "."}
-	}
-	for _, folder := range folders {
+	for _, folder := range []string{p.Site.Apps()[0].dir(), "."} {
 		for _, name := range []string{".venv", "venv"} {
 			venv := filepath.Join(folder, name)
 			if !settings.IsFile(filepath.Join(venv, "pyvenv.cfg")) {

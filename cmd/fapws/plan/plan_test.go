@@ -24,7 +24,7 @@ func TestOpen(t *testing.T) {
 		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		set, err := settings.New(settings.Table(0), settings.Flags{}, func(key string) (string, bool) {
+		set, err := settings.New(settings.Flags{}, func(key string) (string, bool) {
 			return name, key == "FAPWS_CONFIG"
 		})
 		if err != nil {

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -165,8 +166,15 @@ func (b *builder) errorPages(h *Host) exchange.Pages {
 	if h.SSI.Given {
 		programs = append(programs, h.SSI.names()...)
 	}
-	for _, status := range slices.Sorted(maps.Keys(h.ErrorPages)) {
-		page := h.ErrorPages[status]
+	pages := map[int]string{}
+	for _, key := range slices.Sorted(maps.Keys(h.ErrorPages)) {
+		page := h.ErrorPages[key]
+		status, err := strconv.Atoi(key)
+		if err != nil {
+			b.wrong(h.At.Errorf("error-page", "%q is not the status of an error (400 to 599)", key))
+			continue
+		}
+		pages[status] = page
 		if strings.HasPrefix(page, "/") && static.FitsAny(programs, page) {
 			b.wrong(h.At.Errorf("error-page", "%d: %s is a script or SSI page and would be sent unprocessed; an error page must be a static file", status, page))
 		}
@@ -179,11 +187,11 @@ func (b *builder) errorPages(h *Host) exchange.Pages {
 			return nil
 		}
 	}
-	pages, err := static.NewPages(files, h.ErrorPages)
+	made, err := static.NewPages(files, pages)
 	if err != nil {
 		b.wrong(h.At.Errorf("error-page", "%v", err))
 	}
-	return pages
+	return made
 }
 
 // Cache says which responses of a route are kept in memory: the key cache. Without Given, none.

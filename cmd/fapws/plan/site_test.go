@@ -20,7 +20,7 @@ func settled(t testing.TB, dir, text string) (*SiteConfig, *settings.Settings, e
 	if err != nil {
 		return nil, nil, err
 	}
-	set, err := settings.New(settings.Table(0), settings.Flags{}, func(string) (string, bool) { return "", false })
+	set, err := settings.New(settings.Flags{}, func(string) (string, bool) { return "", false })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +117,7 @@ func TestMistakes(t *testing.T) {
 		{"[[host]]\nname = 'a'\nroot = 'none'", "f:3: root: cannot serve " + dir + "/none: no such file or directory"},
 		{"[[host]]\nname = 'a'\nroot = '.'\nsymlinks = 'all'", `f:4: symlinks = "all", a string: must be one of inside, owner, no`},
 		{"[[host]]\nname = 'a'\nroot = '.'\nautoindex = 'on'", `f:4: autoindex = "on", a string: must be true or false`},
-		{"[[host]]\nname = 'a'\nroot = '.'\nerror-page = { 99 = '/x' }", `f:4: error-page = { 99 = "/x" }: must be pages for statuses from 400 to 599, not "99"`},
+		{"[[host]]\nname = 'a'\nroot = '.'\nerror-page = { 99 = '/x' }", "f:4: error-page: 99 is not the status of an error (400 to 599)"},
 		{"[[host]]\nname = 'a'\nroot = '.'\nallow = ['10.0.0.0/33']", `f:4: allow = ["10.0.0.0/33"], an array: must be addresses, networks such as "10.0.0.0/8", or "all", not "10.0.0.0/33"`},
 		{"[[host]]\nname = 'a'\nroot = '.'\nmax-body-size = 0", "f:4: max-body-size = 0, an integer: must be a number of bytes, or one with K, M or G, from 1 to 1024T"},
 		{"[[host]]\nname = 'a'\nroot = '.'\nauth = { realms = 'x' }", "f:4: unknown key realms of [host.auth], did you mean realm?"},

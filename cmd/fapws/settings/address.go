@@ -26,16 +26,27 @@ var errNoAddress = errors.New(`an address such as "127.0.0.1:8888", ":8888", "[:
 // "unix:path" or "fd://number". A path that begins with "/", "./" or "../" is a unix socket. The word "systemd"
 // stands for all sockets that a service manager passes. For HTTPS, "https://" or "https+" goes before it (SplitSecure). The missing part of a TCP address, host or port, comes from
 // the default 0.0.0.0:8888; Fapws4's SERVER may end after the address or after its colon.
-func parseAddress(s string) (string, error) {
-	s = strings.TrimSpace(s)
+func parseAddress(text string) (string, error) {
+	text = strings.TrimSpace(text)
+	plain, secure := SplitSecure(text)
+	if !secure {
+		return parsePlain(text, defaultPort)
+	}
+	addr, err := parsePlain(strings.TrimRight(plain, "/"), HTTPSPort)
+	addr = Secure(addr)
+	if err == errNoAddress || err == nil && !strings.HasPrefix(addr, strings.TrimSuffix(text, plain)) {
+		return "", fmt.Errorf("https://HOST:PORT, https://:PORT, https+fd://N or https+systemd, not %s", shorten(text))
+	}
+	return addr, err
+}
+
+// parsePlain is parseAddress without what goes before an address for HTTPS. usual is the port of an address that has none.
+func parsePlain(s, usual string) (string, error) {
 	if path, ok := socketPath(s); ok {
 		if path == "" || strings.ContainsRune(path, 0) {
 			return "", errNoAddress
 		}
 		return "unix:" + path, nil
-	}
-	if _, secure := SplitSecure(s); secure {
-		return parseSecure(s)
 	}
 	if rest, ok := strings.CutPrefix(s, "http://"); ok {
 		return "", fmt.Errorf("an address without http://, such as %s", strings.TrimRight(rest, "/"))
@@ -59,14 +70,21 @@ func parseAddress(s string) (string, error) {
 	host, port, err := net.SplitHostPort(s)
 	switch {
 	case err != nil: // without a port
-		host, port = s, defaultPort
+		host, port = s, usual
 	case host == "" && port == "", s[0] == '[' && !strings.Contains(host, ":"):
 		return "", errNoAddress
 	}
 	if host, err = parseHost(host); err != nil {
 		return "", err
 	}
-	return joinAddress(host, cmp.Or(port, defaultPort))
+	return joinAddress(host, cmp.Or(port, usual))
+}
+
+// splitTCP returns the parts of an address of Config.Bind, if it is one of TCP.
+func splitTCP(addr string) (host, port string, secure, ok bool) {
+	plain, secure := SplitSecure(addr)
+	host, port, err := net.SplitHostPort(plain)
+	return host, port, secure, err == nil && digitsOnly(port) && !strings.HasPrefix(plain, "unix:") // nor fd://3
 }
 
 // socketPath returns the path of the unix socket that an address names: behind "unix:",
@@ -137,17 +155,16 @@ func (s *Settings) changeAddress(c *Config) {
 	}
 	host, port, https := defaultHost, defaultPort, false
 	for _, a := range list {
-		plain, secure := SplitSecure(a)
-		if h, p, err := net.SplitHostPort(plain); err == nil && !strings.HasPrefix(plain, "unix:") && !strings.HasPrefix(plain, "fd:") {
+		if h, p, secure, ok := splitTCP(a); ok {
 			host, port, https = h, p, secure
 			break
 		}
 	}
 	if s.from["host"].Level > s.from["bind"].Level {
-		host = c.host
+		host = c.Host
 	}
 	if s.from["port"].Level > s.from["bind"].Level {
-		port = strconv.Itoa(c.port)
+		port = strconv.Itoa(c.Port)
 	}
 	c.Bind = []string{net.JoinHostPort(host, port)}
 	if https {
@@ -192,7 +209,7 @@ func Secure(addr string) string {
 
 // HTTPS reports whether there are certificates, so that addresses may be for HTTPS.
 func (c *Config) HTTPS() bool {
-	return len(c.CertFiles) > 0 || c.HostCerts || c.TLS != "" && c.TLS != TLSModes[0]
+	return len(c.CertFiles) > 0 || c.HostCerts || c.TLS != "" && c.TLS != "off"
 }
 
 // SecureAddresses returns addresses as Config.Bind has them: if there are certificates and none of the addresses is for
@@ -231,13 +248,13 @@ func (s *Settings) settleTLS(c *Config) error {
 	case keys > 0 && keys != certs:
 		return fmt.Errorf("certfile (%s) names %d files and keyfile (%s) %d: give one key for each certificate, in the same order, or no keyfile if each certfile has its key",
 			s.from["certfile"], certs, s.from["keyfile"], keys)
-	case c.CertReqs != CertReqs[0] && c.CACerts == "":
+	case c.CertReqs != "none" && c.CACerts == "":
 		return fmt.Errorf("cert-reqs (%s) requires ca-certs, the authorities of the client certificates", s.from["cert-reqs"])
-	case c.CertReqs == CertReqs[0] && c.CACerts != "" && !c.ClientRules:
+	case c.CertReqs == "none" && c.CACerts != "" && !c.ClientRules:
 		return fmt.Errorf("ca-certs (%s) requires cert-reqs, optional or required, or a rule client-cert; a chain belongs into certfile, behind the certificate", s.from["ca-certs"])
 	case c.HTTPS():
 		return nil
-	case c.CertReqs != CertReqs[0]:
+	case c.CertReqs != "none":
 		return fmt.Errorf("cert-reqs (%s) requires HTTPS, because clients show certificates only there: add --certfile FILE --keyfile FILE, or --tls auto", s.from["cert-reqs"])
 	}
 	for _, addr := range c.Bind {
@@ -265,37 +282,14 @@ func (s *Settings) settleRedirect(c *Config) error {
 // HTTPSPort returns the port of the first address for HTTPS, or of a trusted proxy; "" without any.
 func (c *Config) HTTPSPort() string {
 	for _, addr := range c.Bind {
-		plain, secure := SplitSecure(addr)
-		if !secure {
-			continue
-		}
-		if _, port, err := net.SplitHostPort(plain); err == nil && !strings.HasPrefix(plain, "fd://") {
+		if _, port, secure, ok := splitTCP(addr); secure && ok {
 			return port
+		} else if secure {
+			return HTTPSPort
 		}
-		return HTTPSPort
 	}
 	if len(c.Proxies) > 0 { // one of them speaks HTTPS
 		return HTTPSPort
 	}
 	return ""
-}
-
-// parseSecure is parseAddress for what follows https:// or https+.
-func parseSecure(s string) (string, error) {
-	plain, _ := SplitSecure(s)
-	plain = strings.TrimRight(plain, "/")
-	addr, err := parseAddress(plain)
-	_, again := SplitSecure(addr)
-	passed := strings.HasPrefix(addr, "fd://") || addr == "systemd"
-	switch {
-	case err == errNoAddress, err == nil && (again || strings.HasPrefix(addr, "unix:") || passed != strings.HasPrefix(s, securePrefix)):
-		return "", fmt.Errorf("https://HOST:PORT, https://:PORT, https+fd://N or https+systemd, not %s", shorten(s))
-	case err != nil:
-		return "", err
-	case passed:
-		return securePrefix + addr, nil
-	case !digitsOnly(plain) && strings.HasSuffix(addr, ":"+defaultPort) && !strings.HasSuffix(plain, ":"+defaultPort):
-		addr = strings.TrimSuffix(addr, defaultPort) + HTTPSPort // a URL without a port
-	}
-	return secureTCP + addr, nil
 }

@@ -86,9 +86,8 @@ var InternalTopics = []string{"man", "completion", "settings", "keys"}
 // ParseCommand reads a command line without its first word, the program's
 // name. Flags may precede and follow APP; "--" ends them, and the words that follow
 // it are for the application. Every error is one line for the user.
-func ParseCommand(rows []*Setting, args []string) (*Command, error) {
-	p := parser{rows: rows, typed: args, cmd: &Command{Word: WordRun, Flags: Flags{}}}
-	p.register()
+func ParseCommand(args []string) (*Command, error) {
+	p := newParser(table(), args)
 	rest, dashes, err := p.flags(args, false)
 	if err != nil {
 		return nil, err
@@ -187,8 +186,9 @@ type flag struct {
 	text string
 }
 
-// register makes the set of all flags.
-func (p *parser) register() {
+// newParser returns a parser of the flags of rows on the command line typed.
+func newParser(rows []*Setting, typed []string) *parser {
+	p := &parser{rows: rows, typed: typed, cmd: &Command{Word: WordRun, Flags: Flags{}}}
 	set := pflag.NewFlagSet("fapws", pflag.ContinueOnError)
 	p.set = set
 	set.SetOutput(io.Discard)
@@ -204,6 +204,7 @@ func (p *parser) register() {
 	set.BoolVarP(&p.version, "version", "V", p.version, "")
 	set.BoolVar(&p.printConfig, "print-config", p.printConfig, "")
 	set.BoolVar(&p.check, "check-config", p.check, "")
+	return p
 }
 
 // flags reads flags and returns the other words. It stops at the first of these unless
@@ -320,10 +321,10 @@ func (r *recorder) Set(text string) error {
 		return errTakesNoValue
 	}
 	if answer := foreignAnswer("--"+r.name, text); answer != "" {
-		return foreignValue(answer)
+		return errors.New(answer)
 	}
 	text = r.prefix + text
-	if old, again := r.into[r.row.Name]; again && r.row.value(&Config{}).kind&isList != 0 {
+	if old, again := r.into[r.row.Name]; again && r.row.value(&unset).kind&isList != 0 {
 		text = old.text + "," + text
 	}
 	r.into[r.row.Name] = flag{as: "--" + r.name, text: text}
@@ -333,11 +334,6 @@ func (r *recorder) Set(text string) error {
 func (r *recorder) String() string { return "" }
 func (r *recorder) Type() string   { return r.row.Arg }
 
-// foreignValue is the error of a value that a flag has in other servers: the answer to it.
-type foreignValue string
-
-func (v foreignValue) Error() string { return string(v) }
-
 var errTakesNoValue = errors.New("the flag takes no value")
 
 // explain turns an error of pflag into a line for the user.
@@ -345,7 +341,6 @@ func (p *parser) explain(err error) error {
 	var unknown *pflag.NotExistError
 	var bare *pflag.ValueRequiredError
 	var invalid *pflag.InvalidValueError
-	var foreign foreignValue
 	switch {
 	case errors.As(err, &unknown):
 		return p.unknown(typedName(unknown))
@@ -355,11 +350,12 @@ func (p *parser) explain(err error) error {
 			return fmt.Errorf("%s: %s", p.asTyped(f), answer)
 		}
 		return fmt.Errorf("--%s needs a value: --%s %s", f.Name, f.Name, f.Value.Type())
-	case errors.As(err, &foreign):
-		errors.As(err, &invalid)
-		return fmt.Errorf("%s %s: %w", p.asTyped(invalid.GetFlag()), shorten(invalid.GetValue()), foreign)
 	case errors.As(err, &invalid):
-		return fmt.Errorf("--%s takes no value, not %q", invalid.GetFlag().Name, invalid.GetValue())
+		f := invalid.GetFlag()
+		if _, ours := f.Value.(*recorder); ours && !errors.Is(err, errTakesNoValue) { // a value that the flag has in other servers
+			return fmt.Errorf("%s %s: %w", p.asTyped(f), shorten(invalid.GetValue()), errors.Unwrap(invalid))
+		}
+		return fmt.Errorf("--%s takes no value, not %q", f.Name, invalid.GetValue())
 	}
 	return err
 }

@@ -66,7 +66,7 @@ func TestParseCommand(t *testing.T) {
 		{"ctl --pid 3 stack", Command{Word: WordCtl, Args: []string{"--pid", "3", "stack"}}},
 		{"ctl --help", Command{Word: WordCtl, Args: []string{"--help"}}},
 	} {
-		got, err := ParseCommand(Table(0), strings.Fields(tt.line))
+		got, err := ParseCommand(strings.Fields(tt.line))
 		if err != nil {
 			t.Errorf("%s: %v", tt.line, err)
 			continue
@@ -123,7 +123,7 @@ func TestParseCommandRefuses(t *testing.T) {
 		{"--version=3", `--version takes no value, not "3"`},
 		{"internal nonsense", "internal: must be one of man, completion, settings, keys"},
 	} {
-		_, err := ParseCommand(Table(0), strings.Fields(tt.line))
+		_, err := ParseCommand(strings.Fields(tt.line))
 		if err == nil || err.Error() != tt.want {
 			t.Errorf("%s:\n got %v\nwant %s", tt.line, err, tt.want)
 		}
@@ -155,7 +155,7 @@ func TestSplitApp(t *testing.T) {
 // condition, and each flag that an answer names exists.
 func TestForeign(t *testing.T) {
 	ours := map[string]bool{"--": true, "--json": true, "--system": true}
-	for _, row := range append(Table(0), commands...) {
+	for _, row := range append(commands, table()...) {
 		for _, one := range row.names() {
 			ours["--"+one.name] = true
 			if answer := foreignAnswer("--"+one.name, "12345"); answer != "" {
@@ -192,7 +192,7 @@ func TestForeign(t *testing.T) {
 }
 
 func TestUnknownVariables(t *testing.T) {
-	got := UnknownVariables(Table(0), []string{
+	got := UnknownVariables([]string{
 		"FAPWS_BIND=:80", "FAPWS_TIMEOT=3", "FAPWS_WORKER_CLASS=gevent", "FAPWS_HANDOVER=4", "FAPWS_QUEU=3",
 		"FAPWS_EMPTY=", "FAPWS_XYZZY=1", "PATH=/bin",
 	}, "FAPWS_HANDOVER")

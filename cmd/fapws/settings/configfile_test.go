@@ -13,7 +13,7 @@ func TestFind(t *testing.T) {
 	t.Chdir(t.TempDir())
 	defer func(dir string) { serviceDir = dir }(serviceDir)
 	serviceDir = service
-	set, err := New(Table(0), Flags{}, func(string) (string, bool) { return "", false })
+	set, err := New(Flags{}, func(string) (string, bool) { return "", false })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,20 +1,15 @@
 package settings
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
-	"path"
 	"path/filepath"
 	"reflect"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"fapws/runtime/exchange"
-	"fapws/runtime/http1"
-	"fapws/runtime/route"
 )
 
 // TableReader is a type that reads itself from a value. The error says what is
@@ -28,11 +23,10 @@ type TableReader interface {
 // The keys of embedded structs stand beside the others. A field called At, a *TOMLTable, is told where the table and each of its keys stand.
 // Further tags:
 //
-//   - is: what the value must be: a kind of textKinds; "age" for a time, "mode" for permissions of files, "sync" for Upload.Sync; "one"
-//     and the words that are allowed; "not" for the opposite of a boolean; "pairs" for a table of strings as "NAME=value";
-//     "some" for a list that must not be empty;
-//     "setting" for a key that is also a setting and is read as that.
-//   - range: the least and the greatest integer.
+//   - is: what the value must be: a kind of textKinds, of a setting also of listKinds; "age" for a time, "mode" for permissions of files, "sync" for Upload.Sync; "one"
+//     and the words that are allowed, and same for others that mean one of them; "not" for the opposite of a boolean; "pairs" for a table of strings as "NAME=value";
+//     "some" for a list that must not be empty.
+//   - range: the least and the greatest number or size; of a time the least.
 //   - needs: the key must be given; the text says what it has.
 //   - short: the field of a struct that takes a value which is not a table; the text says what that is. A field called
 //     Given is true if the key has any value but false.
@@ -202,52 +196,9 @@ func (v TOMLValue) Unknown(table string, names []string) error {
 	return v.Errorf("unknown key %s%s%s", v.Key, where, hint)
 }
 
-// single returns the value that a field of one text, number, time or boolean takes; nil for other fields.
-func single(field any, tag reflect.StructTag) *value {
-	is, words, _ := strings.Cut(tag.Get("is"), " ")
-	switch to := field.(type) {
-	case *string:
-		if is == "one" {
-			v := choice(to, strings.Fields(words)...)
-			v.kind |= isNumber // 421 is a number to some
-			return v
-		}
-		return textKinds[cmp.Or(is, "string")](to)
-	case *bool:
-		switch is {
-		case "one":
-			return either(to, strings.Fields(words)...)
-		case "not":
-			return negated(to)
-		}
-		return toggle(to)
-	case *int:
-		if is == "mode" {
-			return octal(to, 1)
-		}
-		var least, most int
-		_, _ = fmt.Sscanf(tag.Get("range"), "%d-%d", &least, &most)
-		return count(to, least, most)
-	case *int64:
-		if is == "sync" {
-			return syncing(to)
-		}
-		return size(to, 1, 1<<50)
-	case *time.Duration:
-		if is == "age" {
-			return age(to)
-		}
-		return duration(to, 0)
-	}
-	return nil
-}
-
 // into reads v into a field, which is declared as of.
 func (v TOMLValue) into(field reflect.Value, of reflect.StructField, report func(error)) error {
 	is := of.Tag.Get("is")
-	if is == "setting" {
-		return v.setting(field, of.Name)
-	}
 	switch to := field.Addr().Interface().(type) {
 	case TableReader:
 		return v.read(to)
@@ -260,13 +211,15 @@ func (v TOMLValue) into(field reflect.Value, of reflect.StructField, report func
 		}
 		return err
 	case *[]string:
-		return v.list(to, is)
+		if is == "" || listKinds[is] == nil {
+			return v.list(to, is)
+		}
 	}
 	if to := single(field.Addr().Interface(), of.Tag); to != nil {
-		if err := to.read(v.Any, to.file, itself); err != nil {
+		if err := to.read(v.plain(), to.file, itself); err != nil {
 			return v.Must(err)
 		}
-		if text := to.show(); is == "path" || is == "log" && text != "-" && text != "off" || is == "program" && strings.ContainsRune(text, '/') {
+		if text := to.show(); is == "path" || of.Tag.Get("path") != "" || is == "log" && text != "-" && text != "off" || is == "program" && strings.ContainsRune(text, '/') {
 			field.SetString(v.File.Resolve(text))
 		}
 		return nil
@@ -283,22 +236,6 @@ func (v TOMLValue) into(field reflect.Value, of reflect.StructField, report func
 		return v.structure(field, report)
 	}
 	return v.elements(field, of, report)
-}
-
-// setting reads v as the setting of that name at the top of a file, and takes a field of the result.
-func (v TOMLValue) setting(to reflect.Value, field string) error {
-	c := &Config{}
-	files := &table{}
-	files.file()
-	for _, row := range files.rows {
-		if row.Name == v.Key {
-			if err := row.fromFile(c, v, variant{}); err != nil {
-				return v.Must(err)
-			}
-		}
-	}
-	to.Set(reflect.ValueOf(c).Elem().FieldByName(field))
-	return nil
 }
 
 // list reads a list of strings, each of a kind, or a table of them.
@@ -327,78 +264,6 @@ func (v TOMLValue) list(to *[]string, is string) error {
 	}
 	*to = list
 	return err
-}
-
-// like is a kind of text that fits, with a text that says which ones do.
-func like(allowed string, fits func(string) bool) func(*string) *value {
-	return func(to *string) *value {
-		v := of(to, isText, func(s string) (string, error) {
-			if !fits(s) || strings.ContainsRune(s, 0) {
-				return "", errors.New(allowed)
-			}
-			return s, nil
-		}, itself)
-		v.file, v.script = allowed, "a string"
-		return v
-	}
-}
-
-func isGiven(s string) bool { return s != "" }
-
-// IsPattern reports whether s is a pattern of file names, as path.Match has it.
-func IsPattern(s string) bool {
-	_, err := path.Match(s, "")
-	return s != "" && err == nil && !strings.ContainsRune(s, '/')
-}
-
-// textKinds are the kinds of texts that only tables have, by the tag "is".
-var textKinds = map[string]func(*string) *value{
-	"string":  like("a string", func(string) bool { return true }),
-	"path":    like("the name of a file or directory", isGiven),
-	"log":     like(`the name of a file, "-" or "off"`, isGiven),
-	"program": like(`a program such as "php-cgi"`, isGiven),
-	"pattern": like(`a pattern of file names, such as "*.php"`, IsPattern),
-	"format":  logFormat,
-	"prefix": like(`a path that begins with a slash, without empty and dot segments, such as "/static/"; requests are compared in this form`, func(s string) bool {
-		return strings.HasPrefix(s, "/") && !strings.ContainsAny(s, "?#\r\n") && http1.IsCanonicalPrefix(s)
-	}),
-	"server": like(`the name that a certificate is for, such as "api.example.org"`, func(s string) bool {
-		return s != "" && !strings.ContainsFunc(s, func(c rune) bool { return c <= ' ' || c >= 0x7f || strings.ContainsRune(`/[]"@`, c) })
-	}),
-	"host": func(to *string) *value {
-		return of(to, isText, func(name string) (string, error) {
-			host, err := route.HostName(name)
-			if err != nil {
-				err = errors.New(`host names without a port, such as "example.org", "*.example.org" or "example.*"`)
-			}
-			return host, err
-		}, itself)
-	},
-}
-
-// age is a time in whole seconds, long enough for a promise.
-func age(to *time.Duration) *value {
-	return of(to, isText|isNumber, func(text string) (time.Duration, error) {
-		d, ok := ParseDuration(text)
-		if !ok || d > 100*longest || d%time.Second != 0 {
-			return 0, errors.New(`a time such as "1y", "180d" or "1h", or a number of seconds`)
-		}
-		return d, nil
-	}, showDuration)
-}
-
-// syncing is a number of bytes, or 0 or -1 as a word.
-func syncing(to *int64) *value {
-	return of(to, isText|isNumber, func(text string) (int64, error) {
-		if n, named := map[string]int64{"end": 0, "none": -1}[text]; named {
-			return n, nil
-		}
-		n, ok := ParseSize(text)
-		if !ok || n < 1 {
-			return 0, errors.New(`"end", "none", or a number of bytes such as "4M"`)
-		}
-		return n, nil
-	}, showSize)
 }
 
 // Pairs is a table of strings, in the order of the file: headers, types.

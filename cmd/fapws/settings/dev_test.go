@@ -66,12 +66,11 @@ func TestDevRefuses(t *testing.T) {
 // settled reads a command line, one variable, and the SERVER of a script.
 func settled(t *testing.T, line, env, server string) (Config, error) {
 	t.Helper()
-	rows := Table(0)
-	cmd, err := ParseCommand(rows, strings.Fields(line))
+	cmd, err := ParseCommand(strings.Fields(line))
 	if err != nil {
 		t.Fatal(err)
 	}
-	set, err := New(rows, cmd.Flags, func(name string) (string, bool) {
+	set, err := New(cmd.Flags, func(name string) (string, bool) {
 		key, value, _ := strings.Cut(env, "=")
 		return value, name == key
 	})
@@ -79,7 +78,7 @@ func settled(t *testing.T, line, env, server string) (Config, error) {
 		t.Fatal(err)
 	}
 	if server != "" {
-		if err := set.ReadScript("app.py", func(name string) (any, bool) { return server, name == "SERVER" }); err != nil {
+		if err := set.ReadScript("app.py", map[string]any{"SERVER": server}); err != nil {
 			t.Fatal(err)
 		}
 	}

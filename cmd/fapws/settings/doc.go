@@ -1,8 +1,8 @@
 // Package settings knows every setting of fapws: its flag, its variable in the environment, its name as a global of
-// the script, its default, its limits and its help. Each is declared once, in rows_*.go; the command line, --help,
-// --print-config, the man page, the completion of bash and docs/settings.md are read off these rows. A row points at the
-// field that its value is for: of the Config of the package that reads it, where that is a part of the server. So a new
-// setting is a row, a field and the code that reads the field. Start reading at settings.go.
+// the script, its default, its limits and its help. Each is declared once, by a field of Config
+// with its tags (config.go); the command line, --help, --print-config, the man page, the completion of bash and docs/settings.md are read off
+// these. Where another package of the server reads a setting, the tags name the field of the Config of that package. So a new
+// setting is a field with tags, and the code that reads the field. Start reading at config.go.
 //
 // A setting takes its value from the first of these places that has one: flag, environment, file, script, default.
 // The package does no I/O and needs no Python; most packages of cmd/fapws use it. foreign.go answers flags and

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -91,24 +92,20 @@ func ReadFileLimited(name string) ([]byte, error) {
 // formatHint is added to the error of a configuration file that cannot be parsed,
 // where its name or its text is that of another format.
 func formatHint(name string, text []byte) string {
-	kind := map[string]string{
-		".yaml": "YAML", ".yml": "YAML", ".json": "JSON", ".ini": "INI", ".cfg": "INI", ".xml": "XML", ".env": "environment",
-	}[filepath.Ext(name)]
-	switch start := strings.TrimSpace(string(text[:min(len(text), 512)])); {
-	case kind != "":
-	case strings.HasPrefix(start, "{"):
-		kind = "JSON"
-	case strings.HasPrefix(start, "---"):
-		kind = "YAML"
-	case slices.Contains(text, 0):
-		kind = "binary"
-	case filepath.Ext(name) == ".toml":
+	ext := filepath.Ext(name)
+	begin := ext + "\n" + strings.TrimSpace(string(text[:min(len(text), 512)]))
+	for _, format := range []struct{ name, looks string }{
+		{"YAML", `^\.ya?ml\n`}, {"JSON", `^\.json\n`}, {"INI", `^\.(ini|cfg)\n`}, {"XML", `^\.xml\n`}, {"environment", `^\.env\n`},
+		{"JSON", `^.*\n\{`}, {"YAML", `^.*\n---`}, {"binary", `\x00`},
+	} {
+		if regexp.MustCompile(format.looks).MatchString(begin) {
+			return fmt.Sprintf("; a configuration file is TOML, and this looks like a %s file: write settings as threads = 4", format.name)
+		}
+	}
+	if ext == ".toml" {
 		return ""
 	}
-	if kind == "" {
-		return "; a configuration file is TOML: threads = 4"
-	}
-	return fmt.Sprintf("; a configuration file is TOML, and this looks like a %s file: write settings as threads = 4", kind)
+	return "; a configuration file is TOML: threads = 4"
 }
 
 // maxMistakes is the maximum number of reported mistakes of one table: more are not read.
@@ -142,7 +139,7 @@ func (s *Settings) ReadFile(f *TOMLFile, others []string) error {
 			continue
 		}
 		seen[row.Name] = v
-		if err := row.fromFile(&s.conf, v, keys[v.Key].as); err != nil {
+		if err := row.fromFile(row.value(&s.conf), v, keys[v.Key].as); err != nil {
 			wrong = append(wrong, v.Must(err))
 			continue
 		}
@@ -153,7 +150,7 @@ func (s *Settings) ReadFile(f *TOMLFile, others []string) error {
 
 // Kept returns the names of settings that a reload keeps and that differ in later.
 func (s *Settings) Kept(later *Settings) (names []string) {
-	for _, row := range s.rows {
+	for _, row := range table() {
 		if row.kept && row.value(&s.conf).show() != row.value(&later.conf).show() {
 			names = append(names, row.Name)
 		}
@@ -170,7 +167,7 @@ type keyed struct {
 // keys are the keys that are settings: any name that a flag has.
 func (s *Settings) keys() map[string]keyed {
 	all := map[string]keyed{}
-	for _, row := range s.rows {
+	for _, row := range table() {
 		for _, one := range row.names() {
 			if row.inFile() {
 				all[one.name] = keyed{row, one}
@@ -188,8 +185,7 @@ func (s *Settings) HasKey(key string) bool { return s.keys()[key].row != nil }
 func (s *Setting) inFile() bool { return s.Name != "config" }
 
 // fromFile reads a value of the file, which has one of the names of the setting. The error goes on after "must be ".
-func (s *Setting) fromFile(c *Config, v TOMLValue, as variant) error {
-	to := s.value(c)
+func (s *Setting) fromFile(to *value, v TOMLValue, as variant) error {
 	if as.fixed != "" {
 		if v.Any != true {
 			return errors.New("true, or omitted")

@@ -12,12 +12,11 @@ func nowhereSet(string) (string, bool) { return "", false }
 // read settles a file alone.
 func read(t *testing.T, text string, flags ...string) (*Settings, error) {
 	t.Helper()
-	rows := Table(1024)
-	cmd, err := ParseCommand(rows, flags)
+	cmd, err := ParseCommand(flags)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := New(rows, cmd.Flags, nowhereSet)
+	s, err := New(cmd.Flags, nowhereSet)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,12 +48,21 @@ func sample(t *testing.T, row *Setting) string {
 // TestEveryFlagHasAKey: each flag, by any of its names, is a key of the file.
 func TestEveryFlagHasAKey(t *testing.T) {
 	n := 0
-	for _, row := range Table(0) {
+	for _, row := range table() {
 		if row.Name == "config" { // it names the file
 			continue
 		}
-		for _, name := range append([]string{row.Name}, row.Aliases...) {
-			line := name + " = " + sample(t, row)
+		for _, one := range row.names() {
+			value := sample(t, row)
+			switch {
+			case one.fixed != "":
+				value = "true"
+			case one.prefix == "fd://":
+				value = `"3"`
+			case one.prefix != "":
+				value = `"x"`
+			}
+			line := one.name + " = " + value
 			s, err := read(t, "\n"+line)
 			if err != nil {
 				t.Errorf("%s: %v", line, err)
@@ -62,19 +70,6 @@ func TestEveryFlagHasAKey(t *testing.T) {
 			}
 			if got := s.from[row.Name].String(); got != "file fapws.toml:2" {
 				t.Errorf("%s: %s comes from %s", line, row.Name, got)
-			}
-			n++
-		}
-		for _, v := range row.variants {
-			value := `"x"`
-			switch {
-			case v.fixed != "":
-				value = "true"
-			case v.prefix == "fd://":
-				value = `"3"`
-			}
-			if s, err := read(t, v.name+" = "+value); err != nil || s.from[row.Name].Level != FromFile {
-				t.Errorf("%s: %v", v.name, err)
 			}
 			n++
 		}
@@ -119,8 +114,7 @@ chdir = ".."
 
 // The environment wins over the file, the file over the script.
 func TestFileLevel(t *testing.T) {
-	rows := Table(0)
-	s, err := New(rows, Flags{}, func(name string) (string, bool) { return "7", name == "FAPWS_THREADS" })
+	s, err := New(Flags{}, func(name string) (string, bool) { return "7", name == "FAPWS_THREADS" })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,7 +126,7 @@ func TestFileLevel(t *testing.T) {
 		t.Fatal(err)
 	}
 	script := map[string]any{"THREADS": int64(1), "MAX_QUEUE": int64(1), "BACKLOG": int64(9)}
-	err = s.ReadScript("app.py", func(name string) (any, bool) { x, ok := script[name]; return x, ok })
+	err = s.ReadScript("app.py", script)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -194,7 +188,7 @@ func TestKept(t *testing.T) {
 
 // Names of files and folders are relative to the configuration file.
 func TestPathsAreMarked(t *testing.T) {
-	for _, row := range Table(0) {
+	for _, row := range table() {
 		names := strings.HasSuffix(row.Arg, "FILE") || strings.HasSuffix(row.Arg, "FILES") || strings.HasSuffix(row.Arg, "DIR") || strings.HasSuffix(row.Arg, "DIRS")
 		within := row.Name == "config" || row.Name == "spa" // below the root
 		if names && !within && !row.path || row.path && !names {

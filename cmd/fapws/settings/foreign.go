@@ -51,13 +51,10 @@ var foreign = []struct {
 	{"--harakiri --workers-kill-timeout", "", "use --timeout TIME, which answers 504, logs the Python stack and replaces a stuck worker"},
 	{"--workers-max-rss --reload-on-rss --limit-memory", "", "use --max-rss SIZE, such as --max-rss 200M"},
 	{"--workers-lifetime --max-worker-lifetime", "", "use --max-requests N or --max-rss SIZE"},
-	{"--processes", "", "use --workers N"},
 	{"--cheaper --cheaper-algo --cheaper-initial --cheaper-step --workers-min", "", "fapws keeps --workers N processes; --idle-stop TIME ends an application that is not used"},
 	{"--offload-threads", "", "not needed; files are sent without a thread of Python"},
 	{"--mule --mules --farm --spooler --attach-daemon", "", "fapws runs no other processes; run them as services, or use fapws.defer for short work after a response"},
 	{"--cron --cron2 --timer", "", "use cron, a timer of systemd, or fapws.timer in the application"},
-	{"--uid", "", "use --user USER"},
-	{"--gid", "", "use --group GROUP"},
 	{"-e --env --raw-env --environment", "", "set variables in the environment, or use --env-file FILE"},
 	{"-R --enable-stdio-inheritance --capture-output", "", "not needed; output of the application goes to standard output and to the error log"},
 	{"--spew", "", "use --debug 2 for events of the server, and fapws ctl stack for Python stacks"},
@@ -68,7 +65,6 @@ var foreign = []struct {
 	{"--pyargv", "", "arguments of the application follow --: fapws app.py -- %s"},
 	{"-H", `[^-].*[.:].*|localhost`, "use --host %s"},
 	{"-H --home --pyhome", "", "use --venv DIR"},
-	{"--pp --python-path", "", "use --pythonpath DIR"},
 	{"--callable", "", "name the object after a colon: fapws app.py:OBJECT"},
 	{"--ini --yaml --yml --xml", "", "fapws does not read files of uWSGI; docs/migrate.md shows its options as flags and in fapws.toml"},
 	{"--paste --paster --paste-global --ini-paste", "", "fapws does not read Paste files; name the application: fapws module:app"},
@@ -108,8 +104,6 @@ var foreign = []struct {
 	{"--http-timeout --socket-timeout", "", "use --timeout TIME"},
 	{"--limit-post", "", "use --max-body-size %s"},
 	{"--rate-limit --limit-req", "", "fapws does not limit the rate of requests; docs/limits.md shows the limits of each client, such as --max-clients"},
-	{"--channel-timeout --timeout-idle", "", "use --keep-alive TIME"},
-	{"--shutdown-timeout", "", "use --graceful-timeout TIME"},
 	{"--keyfile-password --ssl-keyfile-password", "", "fapws starts without asking for a password: decrypt the key (openssl pkey), keep the file to yourself (chmod 600), and name it with --keyfile"},
 	{"--ssl-version", "", "use --tls-min 1.2 or --tls-min 1.3"},
 	{"--ssl-ciphers --ciphers", "", "not needed; fapws uses the cipher suites that Mozilla recommends (intermediate), or only those of TLS 1.3 with --tls-min 1.3"},
@@ -122,15 +116,11 @@ var foreign = []struct {
 	{"--ident --server-header --no-server-header --date-header --no-date-header --header", "", "set or remove fields with headers and remove-headers in the configuration file"},
 	{"--permit-obsolete-folding --strip-header-spaces --permit-unconventional-http-method --permit-unconventional-http-version --tolerate-dangerous-framing --casefold-http-method --header-map", "", "not supported: requests that violate RFC 9112 always get 400"},
 	{"--recv-bytes --send-bytes --outbuf-overflow --outbuf-high-watermark --inbuf-overflow --cleanup-interval --asyncore-loop-timeout --asyncore-use-poll --channel-request-lookahead --buffer-size", "", "not needed; fapws sets its buffers itself, and bounds them"},
-	{"--no-control-socket", "", "use --ctl-socket off"},
-	{"--control-socket", "", "use --ctl-socket FILE"},
 
 	// Files.
 	{"--docroot --root --document-root --directory -d --static-path-mount --check-static", "", "name the directory: fapws DIR; or, along with an application, --static /PREFIX=DIR"},
 	{"--static-path-route", "", "use --static /PREFIX=DIR"},
 	{"--static-expires --static-path-expires --max-age", "", "use --expires PATTERN=TIME, such as --expires '*.css=30d'"},
-	{"--static-path-dir-to-file", "", "use --index NAMES"},
-	{"--browse --list", "", "a directory as APP is listed already; elsewhere use --autoindex"},
 	{"-s", "", "for a running server, type fapws ctl reload or fapws ctl stop"},
 	{"--cgi", "", "use a configuration file: [[host.route]] with cgi = \"DIR\", or CGIApplication in PATHS"},
 	{"--gzip --precompressed", "", "not needed; fapws compresses files itself; --no-compress turns that off"},
@@ -391,9 +381,8 @@ func shellWords(text string) []string {
 // takeFlags takes the flags in words, which the variable called name has.
 func (s *Settings) takeFlags(name string, words []string) (lines []string) {
 	refuse := func(what any) { lines = append(lines, fmt.Sprintf("%s in the environment: ignored: %v", name, what)) }
-	rows := slices.DeleteFunc(slices.Clone(s.rows), func(row *Setting) bool { return !row.inFile() })
-	p := parser{rows: rows, typed: words, cmd: &Command{Flags: Flags{}}}
-	p.register()
+	rows := slices.DeleteFunc(slices.Clone(table()), func(row *Setting) bool { return !row.inFile() })
+	p := newParser(rows, words)
 	for n := 1; len(words) > 0; words, n = words[n:], 1 { // words that are no flags are values of unknown ones, or the application
 		err := p.set.Parse(words[:1])
 		if bare := new(pflag.ValueRequiredError); errors.As(err, &bare) && len(words) > 1 {

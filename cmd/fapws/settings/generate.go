@@ -14,59 +14,29 @@ import (
 // completion for bash, or the table of settings, or of keys, for a README
 // (Markdown).
 func WriteInternal(w io.Writer, topic, version string, keys []KeyDoc, helps ...string) {
-	rows := Table(0)
 	switch topic {
 	case "man":
-		writeMan(w, rows, version, keys, helps)
+		writeMan(w, version, keys, helps)
 	case "completion":
-		writeCompletion(w, rows)
+		writeCompletion(w)
 	case "settings":
-		writeMarkdown(w, rows)
+		writeMarkdown(w)
 	case "keys":
 		writeKeysMarkdown(w, keys)
 	}
 }
 
-func writeMan(w io.Writer, rows []*Setting, version string, keys []KeyDoc, helps []string) {
+func writeMan(w io.Writer, version string, keys []KeyDoc, helps []string) {
 	fmt.Fprintf(w, `.TH FAPWS 1 "" "fapws %s" "User Commands"
 .SH NAME
 fapws \- serve a Python application, or a whole site, over HTTP
 .SH SYNOPSIS
-.B fapws
-.RI [ FLAGS ] " APP " [ FLAGS ]
-.RB [ \-\-
-.IR ARGS... ]
-.br
-.B fapws check | routes | shell
-.RI [ FLAGS ] " APP "
-.RB [ \-\-
-.IR ARGS... ]
-.br
-.B fapws import
-.I web.conf
-.br
-.B fapws hash\-password
-.RI [ USER ]
-.br
-.B fapws user add | passwd | remove | list
-.RB [ \-f
-.IR FILE ]
-.RI [ NAME ]
-.br
-.B fapws bench
-.RI [ FLAGS ]
-.I URL
-.br
-.B fapws ctl
-.RB [ \-\-pid
-.IR PID |
-.B \-\-socket
-.IR FILE ]
-.B stack | status | top | metrics | reload | purge | rotate | stop | ca
+.nf
+%s.fi
 .SH OPTIONS
-`, roff(version))
+`, roff(version), roff(strings.ReplaceAll(usage, "\n       ", "\n")[len("Usage: "):]))
 	group := ""
-	for _, row := range slices.Concat(rows, commands) {
+	for _, row := range slices.Concat(table(), commands) {
 		if row.Group != group {
 			group = row.Group
 			fmt.Fprintf(w, ".SS %s\n", group)
@@ -85,7 +55,7 @@ fapws \- serve a Python application, or a whole site, over HTTP
 		fmt.Fprint(w, ".fi\n")
 	}
 	fmt.Fprint(w, ".SH ENVIRONMENT\n")
-	for _, row := range rows {
+	for _, row := range table() {
 		fmt.Fprintf(w, ".TP\n.B %s\nSame as %s.\n", row.EnvName(), roff("--"+row.Name))
 		if row.Env != "" {
 			fmt.Fprintf(w, ".TP\n.B %s\nUsed when %s is not set.\n", row.Env, row.EnvName())
@@ -93,7 +63,7 @@ fapws \- serve a Python application, or a whole site, over HTTP
 	}
 	writeKeysMan(w, keys)
 	fmt.Fprint(w, ".SH SCRIPT\nA script with PATHS may set these globals.\n")
-	for _, row := range rows {
+	for _, row := range table() {
 		if row.Global != "" {
 			fmt.Fprintf(w, ".TP\n.B %s\nSame as %s.\n", row.Global, roff("--"+row.Name))
 		}
@@ -116,10 +86,9 @@ func roff(s string) string {
 	return s
 }
 
-func writeCompletion(w io.Writer, rows []*Setting) {
+func writeCompletion(w io.Writer) {
 	var all, withValue []string
-	p := parser{rows: rows, cmd: &Command{}}
-	p.register()
+	p := newParser(table(), nil)
 	p.set.VisitAll(func(f *pflag.Flag) {
 		all = append(all, "--"+f.Name)
 		if f.NoOptDefVal == "" {
@@ -162,26 +131,29 @@ _fapws() {
     fi
 }
 complete -F _fapws fapws
-`, valueCases(rows), strings.Join(withValue, " | "), strings.Join(all, " "), strings.Join(TypedWords, " "))
+`, valueCases(), strings.Join(withValue, " | "), strings.Join(all, " "), strings.Join(TypedWords, " "))
 }
 
 // valueCases are the cases of bash for flags that take one of a few words.
-func valueCases(rows []*Setting) string {
+func valueCases() string {
 	var cases strings.Builder
-	for _, row := range rows {
-		words := row.value(&Config{}).words
+	for _, row := range table() {
+		words := row.value(&unset).words
 		if words == nil {
 			continue
 		}
-		names := "--" + strings.Join(append([]string{row.Name}, row.Aliases...), " | --")
-		fmt.Fprintf(&cases, "        %s) COMPREPLY=($(compgen -W \"%s\" -- \"$cur\")); return ;;\n", names, strings.Join(words, " "))
+		var names []string
+		for _, one := range row.names() {
+			names = append(names, "--"+one.name)
+		}
+		fmt.Fprintf(&cases, "        %s) COMPREPLY=($(compgen -W \"%s\" -- \"$cur\")); return ;;\n", strings.Join(names, " | "), strings.Join(words, " "))
 	}
 	return cases.String()
 }
 
-func writeMarkdown(w io.Writer, rows []*Setting) {
+func writeMarkdown(w io.Writer) {
 	fmt.Fprint(w, "| flag | environment | script | default | meaning |\n|---|---|---|---|---|\n")
-	for _, row := range rows {
+	for _, row := range table() {
 		global := row.Global
 		if global != "" {
 			global = "`" + global + "`"
@@ -201,7 +173,7 @@ func (s *Settings) WriteConfig(w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	for _, row := range s.rows {
+	for _, row := range table() {
 		if row.sugar {
 			continue
 		}

@@ -12,16 +12,19 @@ const (
 	helpIndent = 27 // column where the sentences start
 )
 
-// WriteHelp writes the text of --help: the common flags, which fit one screen, or
-// with all every flag and the names that other servers have for it.
-func WriteHelp(w io.Writer, rows []*Setting, all bool) {
-	fmt.Fprint(w, `Usage: fapws [FLAGS] APP [-- ARGS...]  serve app.py, module:app or a directory
+// usage begins the help, and is the synopsis of the man page.
+const usage = `Usage: fapws [FLAGS] APP [-- ARGS...]  serve app.py, module:app or a directory
        fapws check|routes|shell APP   validate it, list its routes, open a shell
        fapws ctl COMMAND              control a running server; see ctl --help
        fapws bench|import|hash-password|user  see fapws COMMAND --help
-`)
+`
+
+// WriteHelp writes the text of --help: the common flags, which fit one screen, or
+// with all every flag and the names that other servers have for it.
+func WriteHelp(w io.Writer, all bool) {
+	fmt.Fprint(w, usage)
 	group := ""
-	for _, row := range slices.Concat(rows, commands) {
+	for _, row := range slices.Concat(table(), commands) {
 		if row.Group != group && all {
 			fmt.Fprintln(w)
 		}
@@ -149,10 +152,10 @@ func (s *Setting) bracketed() string {
 	return ""
 }
 
-// otherFlags lists the other flags for this setting: its aliases and variants.
+// otherFlags lists the other flags for this setting: its other names.
 func (s *Setting) otherFlags() []string {
 	var others []string
-	for _, one := range s.names()[1:] {
+	for _, one := range s.variants {
 		flag := "--" + one.name
 		if one.prefix != "" {
 			flag += " PATH"

@@ -29,10 +29,8 @@ func PeekThreads(source []byte) (n int, found bool) {
 	return n, found
 }
 
-// serverLine is SERVER = "text", with at most a type before and a comment behind.
-var serverLine = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`(?m)^SERVER[ \t]*(?::[^=\r\n]*)?=[ \t]*(?:"([^"\\\r\n]*)"|'([^'\\\r\n]*)')[ \t]*(?:#.*)?\r?$`)
-})
+// plainString is a string without a prefix and a backslash.
+var plainString = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(?:"([^"\\]*)"|'([^'\\]*)')$`) })
 
 // errServer says that SERVER is more than a string.
 var errServer = errors.New("SERVER is not a plain string")
@@ -43,17 +41,21 @@ func PeekServer(source []byte) (address string, found bool, err error) {
 	if !bytes.Contains(source, []byte("SERVER")) {
 		return "", false, nil
 	}
-	lines := serverLine().FindAllSubmatch(source, -1)
-	number := 0
+	var server []string
 	for statement := range statements(source) {
 		if strings.HasPrefix(statement, "SERVER") {
-			number++
+			server = append(server, statement)
 		}
 	}
-	if number != 1 || len(lines) != 1 {
+	if len(server) != 1 || strings.Contains(server[0], ";") {
 		return "", true, errServer
 	}
-	address, err = parseAddress(string(lines[0][1]) + string(lines[0][2]))
+	value, _ := assignment(server[0], "SERVER")
+	text := plainString().FindStringSubmatch(value)
+	if text == nil {
+		return "", true, errServer
+	}
+	address, err = parseAddress(text[1] + text[2])
 	return address, true, err
 }
 
@@ -68,22 +70,9 @@ func (s *Settings) MentionedIn(source []byte) bool {
 
 // HasWord reports whether source has a word as a name of its own: not in a comment, nor as an attribute, nor beside a quote.
 func HasWord(source []byte, word string) bool {
-	beside := func(c byte) bool {
-		return c == '_' || c == '"' || c == '\'' || c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'z' || c >= 0x80
-	}
-	for end := 0; ; {
-		found := bytes.Index(source[end:], []byte(word))
-		if found < 0 {
-			return false
-		}
-		begin := end + found
-		end = begin + len(word)
-		before := source[bytes.LastIndexAny(source[:begin], "\r\n")+1 : begin]
-		apart := len(before) == 0 || !beside(before[len(before)-1]) && before[len(before)-1] != '.'
-		if apart && bytes.IndexByte(before, '#') < 0 && (end == len(source) || !beside(source[end])) {
-			return true
-		}
-	}
+	const beside = `\w"'\x{80}-\x{10FFFF}`
+	return bytes.Contains(source, []byte(word)) &&
+		regexp.MustCompile(`(?:^|[\r\n])(?:[^#\r\n]*[^#\r\n.`+beside+`])?`+word+`(?:[^`+beside+`]|$)`).Match(source)
 }
 
 // assignment returns the right side of "name = value" or "name: type = value".
@@ -107,7 +96,7 @@ func assignment(statement, name string) (value string, ok bool) {
 
 // statements are those of Python source that start in the first column, as far as telling them from
 // the inside of strings, brackets and blocks goes; text behind a semicolon is not looked at (Python Language
-// Reference, §2 Lexical analysis). They have no comments, and strings in them are single quotes.
+// Reference, §2 Lexical analysis). They have no comments.
 func statements(source []byte) iter.Seq[string] {
 	source = append(slices.Clip(bytes.TrimPrefix(source, []byte("\xef\xbb\xbf"))), '\n')
 	return func(yield func(string) bool) {
@@ -128,8 +117,9 @@ func statements(source []byte) iter.Seq[string] {
 			case c == '#':
 				i += bytes.IndexAny(source[i:], "\r\n")
 			case c == '"' || c == '\'':
-				line = append(line, '"')
-				i = skipString(source, i)
+				end := skipString(source, i)
+				line = append(line, source[i:end]...)
+				i = end
 			default:
 				if strings.IndexByte("([{", c) >= 0 {
 					depth++

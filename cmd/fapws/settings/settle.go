@@ -40,19 +40,18 @@ func (s Source) String() string {
 // Settings are being settled: first from flags and environment, then from
 // the file, and when the script has run, from its globals.
 type Settings struct {
-	rows []*Setting
 	conf Config
 	from map[string]Source
 }
 
 // Clone returns a copy that changes by itself.
 func (s *Settings) Clone() *Settings {
-	return &Settings{rows: s.rows, conf: s.conf, from: maps.Clone(s.from)}
+	return &Settings{conf: s.conf, from: maps.Clone(s.from)}
 }
 
 // Globals are the names that a script may set.
 func (s *Settings) Globals() (names []string) {
-	for _, row := range s.rows {
+	for _, row := range table() {
 		if row.Global != "" {
 			names = append(names, row.Global)
 		}
@@ -62,9 +61,9 @@ func (s *Settings) Globals() (names []string) {
 
 // New settles the settings of flags and environment; lookup is os.LookupEnv. An error
 // is one line that names flag or variable, the value, and the allowed values.
-func New(rows []*Setting, flags Flags, lookup func(string) (string, bool)) (*Settings, error) {
-	s := &Settings{rows: rows, from: map[string]Source{}}
-	for _, row := range rows {
+func New(flags Flags, lookup func(string) (string, bool)) (*Settings, error) {
+	s := &Settings{from: map[string]Source{}}
+	for _, row := range table() {
 		v := row.value(&s.conf)
 		if f, ok := flags[row.Name]; ok {
 			if err := v.parse(f.text); err != nil {
@@ -109,12 +108,11 @@ func (row *Setting) environment(lookup func(string) (string, bool)) (name, given
 // UnknownVariables returns a line for each variable of environ ("NAME=value", as
 // os.Environ has them) that looks like a setting of fapws, is not one, and
 // is not among known.
-func UnknownVariables(rows []*Setting, environ []string, known ...string) (lines []string) {
-	for _, row := range rows {
+func UnknownVariables(environ []string, known ...string) (lines []string) {
+	for _, row := range table() {
 		known = append(known, row.EnvName())
 	}
-	p := parser{rows: rows, cmd: &Command{}}
-	p.register()
+	p := newParser(table(), nil)
 	for _, one := range environ {
 		name, value, _ := strings.Cut(one, "=")
 		rest, ours := strings.CutPrefix(name, "FAPWS_")
@@ -137,14 +135,14 @@ func UnknownVariables(rows []*Setting, environ []string, known ...string) (lines
 }
 
 // ReadScript settles settings that neither flag nor environment nor file gave, from the globals
-// of the script. global returns a value as value.read takes it. The error has a line for each wrong one, with variable, value, and the allowed values.
-func (s *Settings) ReadScript(script string, global func(name string) (any, bool)) error {
+// of the script. Its values are as value.read takes them. The error has a line for each wrong one, with variable, value, and the allowed values.
+func (s *Settings) ReadScript(script string, globals map[string]any) error {
 	var wrong []error
-	for _, row := range s.rows {
+	for _, row := range table() {
 		if row.Global == "" || s.from[row.Name].Level > FromScript {
 			continue
 		}
-		x, ok := global(row.Global)
+		x, ok := globals[row.Global]
 		if !ok {
 			continue
 		}
@@ -162,16 +160,13 @@ func pythonBool(on bool) string { return map[bool]string{true: "True", false: "F
 
 // BodyLimit returns the MAX_BODY_SIZE of an application that is not the first one,
 // which goes for its own paths: 0 if it has none, or if flag, environment or file
-// decide. global is as for ReadScript.
-func (s *Settings) BodyLimit(script string, global func(name string) (any, bool)) (int64, error) {
+// decide.
+func (s *Settings) BodyLimit(script string, globals map[string]any) (int64, error) {
 	own := s.Clone()
 	own.conf.Server.Sites.MaxBodySize = 0
-	err := own.ReadScript(script, func(name string) (any, bool) {
-		if name != "MAX_BODY_SIZE" {
-			return nil, false
-		}
-		return global(name)
-	})
+	only := maps.Clone(globals)
+	maps.DeleteFunc(only, func(name string, _ any) bool { return name != "MAX_BODY_SIZE" })
+	err := own.ReadScript(script, only)
 	return own.conf.Server.Sites.MaxBodySize, err
 }
 
@@ -201,6 +196,7 @@ func (s *Settings) File() string { return s.conf.File }
 // line when values that are right alone do not go together.
 func (s *Settings) Config() (Config, error) {
 	c := s.conf
+	c.Server.Sites.Proxies, c.Server.Sites.ProxyUnix, _ = trusted(c.Proxies) // parse has judged them
 	s.settleDev(&c)
 	s.changeAddress(&c)
 	if err := s.checkDev(&c); err != nil {
@@ -229,10 +225,10 @@ func (s *Settings) Config() (Config, error) {
 
 // idleSandbox returns the name of a setting about the sandbox, if there is none, or "".
 func (s *Settings) idleSandbox(c *Config) string {
-	if c.Sandbox != SandboxModes[0] {
+	if c.Sandboxed() {
 		return ""
 	}
-	for _, row := range s.rows {
+	for _, row := range table() {
 		if strings.HasPrefix(row.Name, "sandbox-") && s.from[row.Name].Level > FromDefault {
 			return row.Name
 		}
@@ -340,10 +336,6 @@ func (s *Settings) checkDev(c *Config) error {
 // isLocal reports whether an address of Config.Bind is reached from this machine only, as far as can be told without
 // a look-up.
 func isLocal(addr string) bool {
-	if strings.HasPrefix(addr, "unix:") {
-		return true
-	}
-	addr, _ = SplitSecure(addr)
-	host, _, err := net.SplitHostPort(addr) // not of systemd or fd://3, which may be anything
-	return err == nil && host != "" && http1.LocalHost(addr)
+	host, port, _, tcp := splitTCP(addr) // not of systemd or fd://3, which may be anything
+	return strings.HasPrefix(addr, "unix:") || tcp && host != "" && http1.LocalHost(net.JoinHostPort(host, port))
 }

@@ -17,16 +17,15 @@ type places struct {
 
 func (p places) settle(t *testing.T) (*Settings, Config, error) {
 	t.Helper()
-	rows := Table(1024)
-	cmd, err := ParseCommand(rows, append(strings.Fields(p.flags), "app.py"))
+	cmd, err := ParseCommand(append(strings.Fields(p.flags), "app.py"))
 	if err != nil {
 		t.Fatalf("%s: %v", p.flags, err)
 	}
-	s, err := New(rows, cmd.Flags, func(name string) (string, bool) { v, ok := p.env[name]; return v, ok })
+	s, err := New(cmd.Flags, func(name string) (string, bool) { v, ok := p.env[name]; return v, ok })
 	if err != nil {
 		return nil, Config{}, err
 	}
-	if err := s.ReadScript("app.py", func(name string) (any, bool) { v, ok := p.script[name]; return v, ok }); err != nil {
+	if err := s.ReadScript("app.py", p.script); err != nil {
 		return nil, Config{}, err
 	}
 	c, err := s.Config()
@@ -212,8 +211,7 @@ func TestProxies(t *testing.T) {
 		"::ffff:10.0.0.1":     "[10.0.0.1/32] false",
 		"::ffff:10.0.0.1/104": "[10.0.0.0/8] false",
 	} {
-		var c Config
-		err := networks(&c.Proxies, &c.Server.Sites.Proxies, &c.Server.Sites.ProxyUnix).parse(list)
+		_, c, err := places{flags: "--forwarded-allow-ips " + list}.settle(t)
 		if got := fmt.Sprint(c.Server.Sites.Proxies, c.Server.Sites.ProxyUnix); err != nil || got != want {
 			t.Errorf("%s: %s, want %s", list, got, want)
 		}

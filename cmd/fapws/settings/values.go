@@ -173,14 +173,6 @@ func text(to *string) *value {
 	return v
 }
 
-// level is one of LogLevels, or one of the names and numbers of Python's logging.
-func level(to *string) *value {
-	v := choice(to, LogLevels...).reads(map[string]string{"warn": "warning", "critical": "error", "fatal": "error",
-		"0": "debug", "10": "debug", "20": "info", "30": "warning", "40": "error", "50": "error"})
-	v.kind |= isNumber
-	return v
-}
-
 // shown writes a value of a file or a script for a line of an error message, with booleans as they are written there.
 func shown(x any, boolean func(bool) string) string {
 	switch x := x.(type) {

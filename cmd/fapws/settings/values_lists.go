@@ -35,13 +35,8 @@ func yesNo(on bool) string {
 	return "no"
 }
 
-// toggle is on or off; as a flag it stands alone.
-func toggle(to *bool) *value { return toggleAs(to, true) }
-
-// negated is a toggle for a field that says the opposite.
-func negated(to *bool) *value { return toggleAs(to, false) }
-
-func toggleAs(to *bool, yes bool) *value {
+// toggle is on or off; as a flag it stands alone. The field is yes if it is on.
+func toggle(to *bool, yes bool) *value {
 	v := of(to, isBool, func(text string) (bool, error) {
 		on, err := onOff(text)
 		return on == yes, err
@@ -63,11 +58,17 @@ func oneOf[T comparable](to *T, words []string, values ...T) *value {
 	return v
 }
 
-// choice is one of a few words.
-func choice(to *string, words ...string) *value { return oneOf(to, words, words...) }
-
-// either is the first or the second of two words: false or true.
-func either(to *bool, words ...string) *value { return oneOf(to, words, false, true) }
+// choice is one of a few words, or one of others that mean one of them.
+func choice(to *string, words, others []string) *value {
+	v := oneOf(to, words, words...)
+	v.kind |= isNumber | isBool // 421 and true are words to some
+	same := map[string]string{}
+	for _, one := range others {
+		other, meant, _ := strings.Cut(one, "=")
+		same[other] = meant
+	}
+	return v.reads(same)
+}
 
 // list is a list of texts, separated by commas.
 func list[T any](to *[]T, read func(one string) (T, error), show func(T) string) *value {
@@ -96,11 +97,6 @@ func list[T any](to *[]T, read func(one string) (T, error), show func(T) string)
 	return v
 }
 
-// texts is a list of names.
-func texts(to *[]string) *value {
-	return list(to, func(one string) (string, error) { return one, nil }, itself)
-}
-
 // mappings is a list of prefix=directory.
 func mappings(to *[]static.AccelRoot) *value {
 	return list(to, func(one string) (static.AccelRoot, error) {
@@ -112,35 +108,25 @@ func mappings(to *[]static.AccelRoot) *value {
 	}, static.AccelRoot.String)
 }
 
-// octal is a file mode of a number of at least least. Below 0, "none" is one, too: -1.
-func octal(to *int, least int) *value {
+// octal is a file mode; a word other than "" stands for -1, and without it 0 is none.
+func octal(to *int, word string) *value {
 	v := of(to, isText, func(text string) (int, error) {
-		if text = strings.TrimSpace(text); text == "none" && least < 0 {
+		if text = strings.TrimSpace(text); text == word && word != "" {
 			return -1, nil
 		}
 		n, err := strconv.ParseUint(strings.TrimPrefix(text, "0o"), 8, 32)
-		if err != nil || n > 0o777 || int(n) < least {
+		if err != nil || n > 0o777 || n == 0 && word == "" {
 			return 0, errors.New("an octal number from 0 to 777")
 		}
 		return int(n), nil
 	}, func(mode int) string {
 		if mode < 0 {
-			return "none"
+			return word
 		}
 		return fmt.Sprintf("%03o", mode)
 	})
 	v.arg, v.file = "MODE", `an octal number in quotes, such as "027"`
 	return v
-}
-
-// expiries is a list of pattern=time; package static reads them.
-func expiries(to *[]string) *value {
-	return list(to, func(one string) (string, error) {
-		if pattern, age, _ := strings.Cut(one, "="); pattern == "" || age == "" {
-			return "", fmt.Errorf("a pattern, =, and a time, such as *.css=30d or *=no-cache; not %s", shorten(one))
-		}
-		return one, nil
-	}, itself)
 }
 
 // brokerURL is the URL of a broker, which package pool reads, and package plan has it judged. It is shown without passwords.
@@ -162,6 +148,8 @@ func HidePassword(text string) string {
 	return queryPassword().ReplaceAllString(text, "${1}xxxxx")
 }
 
+func joined(all []string) string { return strings.Join(all, ",") }
+
 // addresses is a list of places to listen on.
 func addresses(to *[]string) *value {
 	v := of(to, isText|isList, func(text string) (all []string, err error) {
@@ -176,41 +164,37 @@ func addresses(to *[]string) *value {
 			all = append(all, a)
 		}
 		return all, nil
-	}, func(all []string) string { return strings.Join(all, ",") })
+	}, joined)
 	v.file, v.script = "a string or an array of strings", errNoAddress.Error()
 	return v
 }
 
-// host is the host part of an address.
-func host(to *string) *value {
-	v := of(to, isText, func(text string) (string, error) { return parseHost(strings.TrimSpace(text)) }, itself)
-	v.file = "a string"
+// networks is a list of IP addresses and networks, "unix" and "*": see trusted.
+func networks(to *[]string) *value {
+	v := of(to, isText|isList, func(text string) ([]string, error) {
+		all := strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' })
+		_, _, err := trusted(all)
+		return all, err
+	}, joined)
+	v.file = "a string or an array of strings"
+	v.empty = func() { *to = nil }
 	return v
 }
 
-// networks is a list of IP addresses and networks, "unix" and "*": every address. given is as it was typed.
-func networks(given *[]string, to *[]netip.Prefix, unix *bool) *value {
-	v := of(given, isText|isList, func(text string) ([]string, error) {
-		all := strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' })
-		var found []netip.Prefix
-		sockets := false
-		for _, one := range all {
-			sockets = sockets || one == "unix" || one == "*"
-			if one == "unix" {
-				continue
-			}
-			network, err := ParseNetworks(one, "*")
-			if err != nil {
-				return nil, fmt.Errorf("IP addresses, networks such as 10.0.0.0/8, unix or *, not %s", shorten(one))
-			}
-			found = append(found, network...)
+// trusted returns the networks of names as networks has them, and whether unix sockets are among them.
+func trusted(names []string) (all []netip.Prefix, unix bool, err error) {
+	for _, one := range names {
+		unix = unix || one == "unix" || one == "*"
+		if one == "unix" {
+			continue
 		}
-		*to, *unix = found, sockets
-		return all, nil
-	}, func(all []string) string { return strings.Join(all, ",") })
-	v.file = "a string or an array of strings"
-	v.empty = func() { *given, *to, *unix = nil, nil, false }
-	return v
+		networks, err := ParseNetworks(one, "*")
+		if err != nil {
+			return nil, false, fmt.Errorf("IP addresses, networks such as 10.0.0.0/8, unix or *, not %s", shorten(one))
+		}
+		all = append(all, networks...)
+	}
+	return all, unix, nil
 }
 
 // ParseNetworks reads an address, a network, or the word for all of them. Those of IPv4 that are written as IPv6 are of IPv4.
@@ -230,64 +214,15 @@ func ParseNetworks(text, all string) ([]netip.Prefix, error) {
 	return []netip.Prefix{network.Masked()}, nil
 }
 
-// rootPath is a path that begins with a slash and does not end with one.
-func rootPath(to *string) *value {
-	v := of(to, isText, func(text string) (string, error) {
-		text = strings.TrimRight(text, "/")
-		if text != "" && (text[0] != '/' || strings.ContainsAny(text, "?#\x00\r\n ")) {
-			return "", errors.New("a path such as /app")
-		}
-		return text, nil
-	}, itself)
-	v.file = "a string"
-	return v
-}
-
-// checkTarget is the target of a GET request: "/path", or "http://host/path" to set Host.
-func checkTarget(to *string) *value {
-	return like("a path such as /health, or http://host/health", func(s string) bool {
-		host, path := "localhost", s
-		if rest, named := strings.CutPrefix(s, "http://"); named {
-			slash := max(strings.IndexByte(rest, '/'), 0)
-			host, path = rest[:slash], rest[slash:]
-		}
-		strange := strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7f })
-		return !strange && host != "" && strings.HasPrefix(path, "/")
-	})(to)
-}
-
-// CertReqs are the values of Config.CertReqs, by the number that Python's module ssl gives them.
-var CertReqs = []string{"none", "optional", "required"}
-
-// TLSModes are the values of Config.TLS.
-var TLSModes = []string{"off", "auto", "acme"}
-
-// certReqs is one of CertReqs, or its number, or its name in Python: CERT_REQUIRED.
-func certReqs(to *string) *value {
-	same := map[string]string{}
-	for i, word := range CertReqs {
-		same[strconv.Itoa(i)], same["cert_"+word] = word, word
+// isTarget reports whether s is the target of a GET request: "/path", or "http://host/path" to set Host.
+func isTarget(s string) bool {
+	host, path := "localhost", s
+	if rest, named := strings.CutPrefix(s, "http://"); named {
+		slash := max(strings.IndexByte(rest, '/'), 0)
+		host, path = rest[:slash], rest[slash:]
 	}
-	v := choice(to, CertReqs...).reads(same)
-	v.kind |= isNumber
-	return v
-}
-
-// hostNames is a list of host names without patterns.
-func hostNames(to *[]string) *value {
-	return list(to, func(one string) (string, error) {
-		if !hostName(one) || !strings.Contains(one, ".") {
-			return "", fmt.Errorf("host names such as example.org, separated by commas; not %s", shorten(one))
-		}
-		return one, nil
-	}, itself)
-}
-
-// httpsURL is a URL that begins with https://.
-func httpsURL(to *string) *value {
-	return like("a URL that begins with https://", func(s string) bool {
-		return strings.HasPrefix(s, "https://") && s != "https://" && !strings.ContainsRune(s, ' ')
-	})(to)
+	strange := strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7f })
+	return !strange && host != "" && strings.HasPrefix(path, "/")
 }
 
 // httpsRedirect is yes, no or a port.

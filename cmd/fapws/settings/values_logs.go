@@ -65,16 +65,6 @@ func statusPrefix(to *string, example string) *value {
 	}, func(prefix string) string { return cmp.Or(prefix, "off") })
 }
 
-// SandboxModes are the values of Config.Sandbox.
-var SandboxModes = []string{"off", "on", "strict"}
-
-// sandboxMode is one of SandboxModes, or yes or no.
-func sandboxMode(to *string) *value {
-	v := choice(to, SandboxModes...).reads(switches(SandboxModes[1], SandboxModes[0]))
-	v.kind |= isBool
-	return v
-}
-
 // ports is a list of ports. 0 stands for the word unix, where there is one.
 func ports(to *[]uint16, unix string) *value {
 	v := list(to, func(one string) (uint16, error) {

@@ -112,7 +112,7 @@ func (p *supervisor) attributes() *syscall.SysProcAttr {
 // prepareSandbox says what the kernel cannot restrict, and makes the directory of temporary files, the only one that all
 // workers can write to. Workers, and a program that takes the place of this one (upgraded), find it in the environment.
 func (p *supervisor) prepareSandbox(upgraded bool) error {
-	if p.conf.Sandbox == settings.SandboxModes[0] {
+	if !p.conf.Sandboxed() {
 		return os.Unsetenv(confine.SandboxVariable)
 	}
 	if without := confine.MissingInSandbox(); without != "" {
@@ -279,7 +279,7 @@ func (p *supervisor) logKept() {
 	if p.plan.File == nil {
 		return
 	}
-	set, err := settings.New(settings.Table(settings.OpenFiles()), p.plan.Command.Flags, os.LookupEnv)
+	set, err := settings.New(p.plan.Command.Flags, os.LookupEnv)
 	if err != nil {
 		return // the workers, which read the same file, have reported it
 	}

@@ -399,7 +399,7 @@ func (s *service) buildEarly() error {
 	if p := s.parent; p != nil {
 		answers = p.Role != "" && p.root == ""
 	}
-	confined := s.conf.Sandbox != settings.SandboxModes[0] || !answers
+	confined := s.conf.Sandboxed() || !answers
 	asleep := s.lateLoad != nil
 	if s.plan.FirstApp() == nil || !asleep && (confined || !s.plan.IsSettled()) {
 		return nil

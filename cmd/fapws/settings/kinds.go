@@ -1,0 +1,199 @@
+package settings
+
+import (
+	"cmp"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"path"
+	"reflect"
+	"strings"
+	"time"
+
+	"fapws/runtime/http1"
+	"fapws/runtime/route"
+	"fapws/runtime/source/static"
+)
+
+// single returns the value that a field of one text, number, time or boolean takes, or that of a setting; nil for other fields.
+func single(field any, tag reflect.StructTag) *value {
+	is, words, _ := strings.Cut(tag.Get("is"), " ")
+	from, to, _ := strings.Cut(cmp.Or(tag.Get("range"), "1-1024T"), "-")
+	least, _ := ParseSize(from)
+	most, _ := ParseSize(to)
+	switch field := field.(type) {
+	case *string:
+		switch is {
+		case "one":
+			return choice(field, strings.Fields(words), strings.Fields(tag.Get("same")))
+		case "prefix-or-off":
+			return statusPrefix(field, words)
+		}
+		return textKinds[cmp.Or(is, "string")](field)
+	case *[]string:
+		return listKinds[is](field)
+	case *[]static.AccelRoot:
+		return mappings(field)
+	case *[]uint16:
+		return ports(field, words)
+	case *uint16:
+		return oneOf(field, []string{"1.2", "1.3"}, tls.VersionTLS12, tls.VersionTLS13)
+	case *bool:
+		switch is {
+		case "one":
+			return oneOf(field, strings.Fields(words), false, true)
+		case "not":
+			return toggle(field, false)
+		}
+		return toggle(field, true)
+	case *int:
+		switch is {
+		case "mode":
+			return octal(field, words)
+		case "size":
+			return size(field, int(least), int(most))
+		case "debug":
+			return debugLevel(field)
+		}
+		return count(field, int(least), int(most))
+	case *int64:
+		if is == "sync" {
+			return syncing(field)
+		}
+		return size(field, least, most)
+	case *time.Duration:
+		if is == "age" {
+			return age(field)
+		}
+		shortest, _ := ParseDuration(tag.Get("range"))
+		return duration(field, shortest)
+	}
+	return nil
+}
+
+// like is a kind of text that fits, with a text that says which ones do.
+func like(allowed string, fits func(string) bool) func(*string) *value {
+	return func(to *string) *value {
+		v := of(to, isText, func(s string) (string, error) {
+			if !fits(s) || strings.ContainsRune(s, 0) {
+				return "", errors.New(allowed)
+			}
+			return s, nil
+		}, itself)
+		v.file, v.script = allowed, "a string"
+		return v
+	}
+}
+
+func isGiven(s string) bool { return s != "" }
+
+// IsPattern reports whether s is a pattern of file names, as path.Match has it.
+func IsPattern(s string) bool {
+	_, err := path.Match(s, "")
+	return s != "" && err == nil && !strings.ContainsRune(s, '/')
+}
+
+// textKinds are the kinds of texts by the tag "is".
+var textKinds = map[string]func(*string) *value{
+	"string":  like("a string", func(string) bool { return true }),
+	"name":    text,
+	"path":    like("the name of a file or directory", isGiven),
+	"log":     like(`the name of a file, "-" or "off"`, isGiven),
+	"program": like(`a program such as "php-cgi"`, isGiven),
+	"pattern": like(`a pattern of file names, such as "*.php"`, IsPattern),
+	"format":  logFormat,
+	"prefix": like(`a path that begins with a slash, without empty and dot segments, such as "/static/"; requests are compared in this form`, func(s string) bool {
+		return strings.HasPrefix(s, "/") && !strings.ContainsAny(s, "?#\r\n") && http1.IsCanonicalPrefix(s)
+	}),
+	"server": like(`the name that a certificate is for, such as "api.example.org"`, func(s string) bool {
+		return s != "" && !strings.ContainsFunc(s, func(c rune) bool { return c <= ' ' || c >= 0x7f || strings.ContainsRune(`/[]"@`, c) })
+	}),
+	"host": func(to *string) *value {
+		return of(to, isText, func(name string) (string, error) {
+			host, err := route.HostName(name)
+			if err != nil {
+				err = errors.New(`host names without a port, such as "example.org", "*.example.org" or "example.*"`)
+			}
+			return host, err
+		}, itself)
+	},
+	"bind-host": inFile("a string", func(to *string) *value {
+		return of(to, isText, func(text string) (string, error) { return parseHost(strings.TrimSpace(text)) }, itself)
+	}),
+	"root-path": inFile("a string", func(to *string) *value {
+		return of(to, isText, func(text string) (string, error) {
+			text = strings.TrimRight(text, "/")
+			if text != "" && (text[0] != '/' || strings.ContainsAny(text, "?#\x00\r\n ")) {
+				return "", errors.New("a path such as /app")
+			}
+			return text, nil
+		}, itself)
+	}),
+	"https-url": like("a URL that begins with https://", func(s string) bool {
+		return strings.HasPrefix(s, "https://") && s != "https://" && !strings.ContainsRune(s, ' ')
+	}),
+	"target":         like("a path such as /health, or http://host/health", isTarget),
+	"broker":         brokerURL,
+	"https-redirect": httpsRedirect,
+	"rotate":         logRotate,
+}
+
+// inFile returns a kind with other words for what a file may have.
+func inFile(allowed string, kind func(*string) *value) func(*string) *value {
+	return func(to *string) *value {
+		v := kind(to)
+		v.file = allowed
+		return v
+	}
+}
+
+// listKinds are the kinds of lists of settings by the tag "is".
+var listKinds = map[string]func(*[]string) *value{
+	"":          each(func(string) error { return nil }),
+	"addresses": addresses,
+	"networks":  networks,
+	"expiries": each(func(one string) error { // which package static reads
+		if pattern, age, _ := strings.Cut(one, "="); pattern == "" || age == "" {
+			return fmt.Errorf("a pattern, =, and a time, such as *.css=30d or *=no-cache; not %s", shorten(one))
+		}
+		return nil
+	}),
+	"host-names": each(func(one string) error {
+		if !hostName(one) || !strings.Contains(one, ".") {
+			return fmt.Errorf("host names such as example.org, separated by commas; not %s", shorten(one))
+		}
+		return nil
+	}),
+}
+
+// each is a kind of lists of texts that check accepts.
+func each(check func(one string) error) func(*[]string) *value {
+	return func(to *[]string) *value {
+		return list(to, func(one string) (string, error) { return one, check(one) }, itself)
+	}
+}
+
+// age is a time in whole seconds, long enough for a promise.
+func age(to *time.Duration) *value {
+	return of(to, isText|isNumber, func(text string) (time.Duration, error) {
+		d, ok := ParseDuration(text)
+		if !ok || d > 100*longest || d%time.Second != 0 {
+			return 0, errors.New(`a time such as "1y", "180d" or "1h", or a number of seconds`)
+		}
+		return d, nil
+	}, showDuration)
+}
+
+// syncing is a number of bytes, or 0 or -1 as a word.
+func syncing(to *int64) *value {
+	return of(to, isText|isNumber, func(text string) (int64, error) {
+		if n, named := map[string]int64{"end": 0, "none": -1}[text]; named {
+			return n, nil
+		}
+		n, ok := ParseSize(text)
+		if !ok || n < 1 {
+			return 0, errors.New(`"end", "none", or a number of bytes such as "4M"`)
+		}
+		return n, nil
+	}, showSize)
+}
