@@ -124,7 +124,7 @@ func (p *Pool) lost(w *worker, was State, how string) {
 
 // recycle replaces w, after its successor has loaded.
 func (p *Pool) recycle(w *worker, why string) {
-	if w.state != Serving || w.replaced {
+	if w.state > Serving || w.replaced {
 		return
 	}
 	if w.sleep.loads && w.reason != "" {

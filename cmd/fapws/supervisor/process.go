@@ -105,16 +105,12 @@ func (p *supervisor) run() (code int, err error) {
 			return 0, err
 		}
 	}
-	idleStop := p.conf.IdleStop
-	if p.conf.Fork {
-		idleStop = 0 // the fork server ends instead
-	}
 	p.pool = pool.New(pool.Options{
 		Dir:          folder,
 		Workers:      worker.Workers(&p.conf),
 		LoadTimeout:  p.conf.LoadTimeout,
 		MaxRSS:       p.conf.MaxRSS,
-		IdleStop:     idleStop,
+		IdleStop:     p.conf.IdleStop,
 		Stay:         p.conf.Reload || p.conf.Dev,
 		Early:        p.early.Sockets,
 		Open:         p.open,

@@ -37,7 +37,7 @@ const mostPresence = 20000
 
 // remembered returns it as a text; "": there is nothing to remember.
 func (s *service) remembered() string {
-	if s.conf.IdleStop == 0 || s.app == nil {
+	if s.conf.IdleStop == 0 || s.contents == nil {
 		return ""
 	}
 	var r remembered
@@ -144,8 +144,12 @@ func (s *service) used() {
 
 // unused reports whether nothing has used the application for the time of idle-stop.
 func (s *service) unused() bool {
-	if s.plan.Conf.IdleStop == 0 || s.python() == nil {
+	if s.plan.Conf.IdleStop == 0 || !s.complete.Load() || s.contents == nil {
 		return false
 	}
-	return min(time.Since(*s.lastUse.Load()), s.server.Unused()) >= s.plan.Conf.IdleStop
+	idle := min(time.Since(*s.lastUse.Load()), s.server.Unused())
+	if loader := s.loader.Load(); loader != nil {
+		idle = min(idle, loader.Unused())
+	}
+	return idle >= s.plan.Conf.IdleStop
 }

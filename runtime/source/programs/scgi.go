@@ -47,21 +47,11 @@ func (m *LoaderMount) Respond(w *backend.Response, r *backend.Request) {
 	}
 	line, number, client := fmt.Sprintf("%s %s %s", r.Method(), r.Target(), r.Parsed.Version), r.ErrorLog, r.Client()
 	log := func(text string) { s.Log(number, client, text) }
-	ctx, cancel := context.WithTimeout(r.Context, m.Loader.patience(r))
-	c, err := m.Loader.fork(ctx, line+" in handler "+m.Name)
-	cancel()
+	c, err := m.Loader.fork(line + " in handler " + m.Name)
 	if err != nil {
 		m.Loader.leave()
-		switch {
-		case r.Context.Err() != nil:
-		case errors.Is(err, context.DeadlineExceeded):
-			m.Loader.refuseEarly(w, r)
-		case errors.Is(err, errNotLoaded):
-			refuse(w, errNotLoaded.Error())
-		default:
-			log(fmt.Sprintf("%s in handler %s: %v", line, m.Name, err))
-			refuse(w, "the application is not available")
-		}
+		log(fmt.Sprintf("%s in handler %s: %v", line, m.Name, err))
+		refuse(w, "the application is not available")
 		return
 	}
 	go func() {
@@ -184,30 +174,6 @@ func (m *LoaderMount) variables(r *backend.Request, left time.Duration) []byte {
 	set("fapws.has_length", map[bool]string{true: "1"}[r.Parsed.Body != http1.NoBody])
 	set("fapws.timeout", strconv.FormatFloat(max(left, 0).Seconds(), 'f', 3, 64))
 	return append(append(append(strconv.AppendInt(nil, int64(len(text)), 10), ':'), text...), ',')
-}
-
-// patience is how long a request waits for the loader.
-func (l *Loader) patience(r *backend.Request) time.Duration {
-	if loadsPage(r) {
-		return min(l.serving.StartWait, exchange.PageWait)
-	}
-	return l.serving.StartWait
-}
-
-// loadsPage reports whether a browser asks for a page, which it can ask for again.
-func loadsPage(r *backend.Request) bool {
-	return r.Method() == "GET" && exchange.WantsHTML(r.Parsed, r.Head)
-}
-
-// refuseEarly answers a request for which there is no loader in time.
-func (l *Loader) refuseEarly(w *backend.Response, r *backend.Request) {
-	if !loadsPage(r) {
-		refuse(w, "the application is starting")
-		return
-	}
-	page := exchange.Starting(time.Since(l.loadingSince()))
-	w.Start(exchange.Head{Status: page.Status, Length: int64(len(page.Body)), Type: page.Type, Fields: page.Fields})
-	w.Write(page.Body)
 }
 
 // refuse answers a client that may try again soon.
