@@ -54,6 +54,7 @@ func (s *service) remembered() string {
 func (p *Parent) recall() error {
 	s := p.s
 	z := &lateLoad{p: p, needed: make(chan struct{}), settled: make(chan struct{})}
+	z.failed.Store(p.Role == pool.PageOnly)
 	z.need = sync.OnceFunc(func() { close(z.needed) })
 	s.lateLoad = z
 	var r remembered
@@ -73,6 +74,9 @@ func (z *lateLoad) run() (code int, err error) {
 	p.joinEarly()
 	s.memory.Started()
 	p.loaded()
+	if z.failed.Load() {
+		select {} // until other workers serve: see obeyOrders
+	}
 	<-z.needed // or the process ends: see obeyOrders
 	p.send(&pool.Message{Kind: pool.Waking})
 	if err = s.load(); err == nil {
