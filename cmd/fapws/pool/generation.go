@@ -170,7 +170,7 @@ func (p *Pool) prepared(w *worker) bool {
 		p.batchFailed(w, why, process.BadUsage, false)
 		return false
 	}
-	if !w.sleep.asleep {
+	if !w.asleep {
 		p.settled = *w.settled
 	}
 	w.listens = w.listens && slices.Equal(w.early, p.addresses)

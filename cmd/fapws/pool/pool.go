@@ -160,23 +160,21 @@ func (p *Pool) heard(w *worker, m *Message) {
 	}
 	switch m.Kind {
 	case Loaded:
-		if (w.state == Starting || w.sleep.asleep) && w.believes("settings", m, maxWant) {
+		if (w.state == Starting || w.asleep) && w.believes("settings", m, maxWant) {
 			p.loaded(w, m.Raw)
 		}
 	case Failing:
 		w.reason = brief(cmp.Or(m.Text, string(m.Raw)))
 	case Checked:
-		w.sleep.unused = false
+		w.unused = false
 		w.checked(brief(m.Text))
 	case Unused:
-		w.sleep.unused = true
+		w.unused = true
 		w.checked("")
 		p.maybeSleep()
 	case Recycle:
 		w.hung = w.hung || m.Hung
 		p.recycle(w, brief(m.Text))
-	case Waking:
-		p.waking(w)
 	case Closed:
 		p.closed(w)
 	case Answer:
@@ -337,8 +335,7 @@ type Options struct {
 	BeforeExec func() (state []byte, files []syscall.Conn)
 
 	// Certificates returns the certificates that a worker wants, both of them texts of their own between
-	// worker and supervisor; again: it has got one before, and needs another only if that has changed since, else nil. It
-	// is called on Run's goroutine.
+	// worker and supervisor; again: it has got one before. It is called on Run's goroutine.
 	Certificates func(want string, again bool) ([]byte, error)
 
 	// Query answers a question of a worker. It is called on a goroutine of its own, and may Ask workers.

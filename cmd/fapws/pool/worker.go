@@ -82,10 +82,12 @@ type worker struct {
 	said          func()         // closes it
 	stderrCapture *stderrCapture // of its output until it has loaded; nil: not captured
 	joined        bool           // it gets Events
-	sleep         sleepState     // of idle-stop
+	asleep        bool           // its application is not loaded
+	unused        bool           // the application has been unused for IdleStop
 	hung          bool           // its event loop does not run, so it gives no history and no subscribers
 	out           outbox
 	wants         string // the certificates that it has asked for, or ""
+	certificates  []byte // that it has; nil: only the program before this one knew
 	confined      bool   // it wants no certificates any more
 	distrusted    bool   // it has sent what no worker sends, and is being killed
 	counts        map[string]int64
@@ -130,7 +132,7 @@ func (p *Pool) start(newest bool, role string) (*worker, error) {
 		return nil, err
 	}
 	w := p.newWorker(cmd.Process, channel)
-	w.stderrCapture, w.page, w.sleep.asleep = heard, role == PageOnly, role == Asleep
+	w.stderrCapture, w.page, w.asleep = heard, role == PageOnly, role == Asleep
 	p.o.Log(logfile.Debug, fmt.Sprintf("worker %d: started", w.pid))
 	w.within(p.o.LoadTimeout, fmt.Sprintf("did not load within %v", p.o.LoadTimeout))
 	p.watch(w)

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"encoding/json"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -78,10 +79,15 @@ func (z *lateLoad) run() (code int, err error) {
 		select {} // until other workers serve: see obeyOrders
 	}
 	<-z.needed // or the process ends: see obeyOrders
-	p.send(&pool.Message{Kind: pool.Waking})
+	limit := s.conf.LoadTimeout
+	late := time.AfterFunc(limit, func() {
+		p.Failing(fmt.Errorf("did not load within %v", limit))
+		s.exit(process.NoStart)
+	})
 	if err = s.load(); err == nil {
 		err = s.start()
 	}
+	late.Stop()
 	if err != nil {
 		z.fail(err)
 		if s.app != nil {
