@@ -1,7 +1,6 @@
 package pool
 
 import (
-	"os"
 	"os/exec"
 	"syscall"
 	"testing"
@@ -97,7 +96,7 @@ var (
 )
 
 // inState starts a command and returns it when its thread is in the state of proc(5). It ends with the test.
-func inState(t *testing.T, state string, command ...string) *os.Process {
+func inState(t *testing.T, state string, command ...string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command(command[0], command[1:]...)
 	if err := cmd.Start(); err != nil {
@@ -111,5 +110,5 @@ func inState(t *testing.T, state string, command ...string) *os.Process {
 		cmd.Process.Signal(syscall.SIGSTOP)
 	}
 	eventually(t, "the process is in state "+state, func() bool { return inStates(cmd.Process.Pid, state) })
-	return cmd.Process
+	return cmd
 }

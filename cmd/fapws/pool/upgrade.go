@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	goruntime "runtime"
 	"strconv"
 	"syscall"
@@ -228,7 +229,7 @@ func (p *Pool) resume(h *Handover) {
 			p.o.Log(logfile.Error, fmt.Sprintf("worker %d is lost: %v %v", one.Pid, err, findErr))
 			continue
 		}
-		w := p.newWorker(child, channel)
+		w := p.newWorker(&exec.Cmd{Process: child}, channel)
 		w.state, w.started, w.listens, w.wants = one.State, one.Started, one.Listens, one.Wants
 		if w.state >= Retiring {
 			w.within(p.settled.GracefulTimeout+endMargin, "does not end")
