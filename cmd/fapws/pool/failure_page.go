@@ -57,7 +57,7 @@ func (p *Pool) servePage(w *worker) {
 	w.setState(Serving)
 	p.sendPage(w)
 	p.share()
-	p.o.Event(Event{Kind: PageUp})
+	p.o.Event(PageUp, "")
 }
 
 // open opens the addresses of settled, and closes its sockets at other addresses.

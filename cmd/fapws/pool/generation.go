@@ -66,7 +66,7 @@ func (p *Pool) begin(r request) {
 			what = "upgrading: "
 		}
 		p.o.Log(logfile.Info, what+r.why)
-		p.o.Event(Event{Kind: Reloading})
+		p.o.Event(Reloading, "")
 	}
 	p.startInBatch()
 }
@@ -241,7 +241,7 @@ func (p *Pool) complete(g *generation) {
 	default:
 		p.o.Log(logfile.Info, "reloaded: "+Count(len(g.workers), "worker"))
 	}
-	p.o.Event(Event{Kind: Reloaded})
+	p.o.Event(Reloaded, "")
 	g.finished(nil)
 	if g.upgrade && p.adopted > 1 {
 		p.beginHandOver()
@@ -298,7 +298,7 @@ func (p *Pool) batchFailed(w *worker, how string, code int, said bool) {
 	default:
 		p.o.Log(logfile.Error, ended("reload failed; the old workers keep serving"))
 	}
-	p.o.Event(Event{Kind: Failed, Text: p.failure})
+	p.o.Event(Failed, p.failure)
 	p.showFailure(w)
 	g.finished(errors.New(p.failure))
 	p.level()

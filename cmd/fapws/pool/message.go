@@ -241,7 +241,7 @@ func (p *Pool) query(w *worker, m *Message) {
 	}
 	w.querying++
 	go func() {
-		text := p.o.Query(m.Text)
+		text := p.o.Query(w.pid, m.Text)
 		p.post(func() {
 			w.querying--
 			w.send(&Message{Kind: Answer, ID: m.ID, Raw: []byte(text)})

@@ -326,9 +326,10 @@ type Options struct {
 	// Attributes returns the attributes of a new worker's process, such as a credential.
 	Attributes func() *syscall.SysProcAttr
 
-	// Event is called on Run's goroutine after changes of state, for the service manager and browsers, for example. It
+	// Event is called on Run's goroutine after changes of state, for the service manager and browsers, for example. failure is
+	// that of Failed, in one line. It
 	// must not block.
-	Event func(Event)
+	Event func(kind Event, failure string)
 
 	// BeforeExec is called before another program takes the place of this one, to close and write files. That
 	// program gets the result as Handover.State and from Handover.Files.
@@ -339,7 +340,7 @@ type Options struct {
 	Certificates func(want string, again bool) ([]byte, error)
 
 	// Query answers a question of a worker. It is called on a goroutine of its own, and may Ask workers.
-	Query func(what string) string
+	Query func(pid int, what string) string
 
 	// Broker connects the channels of the workers with those of other servers. Optional.
 	Broker *Broker
@@ -357,22 +358,16 @@ type Options struct {
 	Log func(logfile.Level, string)
 }
 
-// Event is the argument of Options.Event.
-type Event struct {
-	Kind EventKind
-	Text string // of Failed: the reason, in one line
-}
-
-// EventKind is one of the constants below.
-type EventKind uint8
+// Event is one of the constants below.
+type Event uint8
 
 // Events of a Pool.
 const (
-	Reloading EventKind = iota // new workers are being loaded
-	Reloaded                   // they serve
-	Failed                     // they failed to load; the old ones, if any, keep serving
-	Stopping                   // the server is shutting down
-	PageUp                     // the page about a failed first start is served
+	Reloading Event = iota // new workers are being loaded
+	Reloaded               // they serve
+	Failed                 // they failed to load; the old ones, if any, keep serving
+	Stopping               // the server is shutting down
+	PageUp                 // the page about a failed first start is served
 )
 
 // Address is where workers accept: its name as the user gave it, and the socket that they share.

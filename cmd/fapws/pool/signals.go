@@ -102,7 +102,7 @@ func (p *Pool) Stop() { p.post(func() { p.stop(Stop) }) }
 func (p *Pool) stop(kind Kind) {
 	if !p.stopping {
 		p.stopping = true
-		p.o.Event(Event{Kind: Stopping})
+		p.o.Event(Stopping, "")
 		text := "stopping immediately"
 		if kind == Stop {
 			text = fmt.Sprintf("stopping; waiting up to %v for active requests (signal again to exit now)", p.settled.GracefulTimeout)

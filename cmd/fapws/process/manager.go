@@ -219,16 +219,15 @@ func TakeNotifier() *Notifier {
 	return n
 }
 
-// Environ returns the variables for a process that takes the service over from this one.
-func (n *Notifier) Environ() (env []string) {
+// Leave puts the variables into the environment again, for a program that takes the service over in this process.
+func (n *Notifier) Leave() {
 	if n == nil {
-		return nil
+		return
 	}
-	env = []string{socketVariable + "=" + n.address.Name}
+	os.Setenv(socketVariable, n.address.Name)
 	if n.watchdog > 0 {
-		env = append(env, usecVariable+"="+strconv.FormatInt(n.watchdog.Microseconds(), 10))
+		os.Setenv(usecVariable, strconv.FormatInt(n.watchdog.Microseconds(), 10))
 	}
-	return env
 }
 
 // Ready says that the service serves: the start, or a reload, has come to its

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -291,9 +290,9 @@ func (p *supervisor) answering(ctx context.Context) error {
 }
 
 // event is pool.Options.Event.
-func (p *supervisor) event(e pool.Event) {
+func (p *supervisor) event(kind pool.Event, failure string) {
 	n := p.instance.Notifier
-	switch e.Kind {
+	switch kind {
 	case pool.Reloading:
 		p.reloading = true
 		p.instance.LogNotifyError(n.Reloading())
@@ -306,7 +305,7 @@ func (p *supervisor) event(e pool.Event) {
 		}
 		p.instance.LogNotifyError(n.Ready(""))
 	case pool.Failed:
-		p.instance.LogNotifyError(n.Ready(e.Text))
+		p.instance.LogNotifyError(n.Ready(failure))
 	case pool.PageUp:
 		p.log.Log(logfile.Info, "see why in a browser: "+worker.URLs(p.show().Addrs))
 	case pool.Stopping:
@@ -317,10 +316,7 @@ func (p *supervisor) event(e pool.Event) {
 // beforeExec leaves to the next program the variables that this one has taken from the environment.
 func (p *supervisor) beforeExec() (state []byte, left []syscall.Conn) {
 	var err error
-	for _, pair := range p.instance.Notifier.Environ() {
-		name, value, _ := strings.Cut(pair, "=")
-		os.Setenv(name, value)
-	}
+	p.instance.Notifier.Leave()
 	if p.conf.Chroot != "" {
 		if err := confine.PassChroot(); err != nil {
 			p.log.Log(logfile.Error, err.Error())

@@ -104,52 +104,45 @@ func (r *sandboxCheck) report() {
 // checkSelf makes a GET request to server, as if it had come in from a unix
 // socket, but without the need for a password. target is as --reload-check has it. The error is one line.
 func checkSelf(ctx context.Context, server *runtime.Server, target string) error {
+	url := target
+	if strings.HasPrefix(target, "/") {
+		url = "http://localhost" + target
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return fmt.Errorf("GET %s: %v", target, err)
+	}
+	r.Header.Set("User-Agent", "fapws-reload-check")
+	over := http.Transport{DisableKeepAlives: true, DisableCompression: true, DialContext: func(context.Context, string, string) (net.Conn, error) { return connect(server) }}
+	answer, err := over.RoundTrip(r)
+	if err == nil {
+		defer answer.Body.Close()
+		_, err = io.Copy(io.Discard, answer.Body)
+	}
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("GET %s was not answered in time", target)
+	case err != nil:
+		return fmt.Errorf("GET %s: %v", target, err)
+	case answer.StatusCode >= 400:
+		return fmt.Errorf("GET %s was answered with status %d", target, answer.StatusCode)
+	}
+	return nil
+}
+
+// connect makes a connection to server, for its own requests.
+func connect(server *runtime.Server) (ours net.Conn, err error) {
 	fds, err := system.Socketpair(unix.SOCK_STREAM)
 	if err != nil {
-		return err
-	}
-	ours, err := system.Conn(fds[0], "reload check")
-	if err != nil {
-		unix.Close(fds[1])
-		return err
+		return nil, err
 	}
 	theirs, err := system.Conn(fds[1], "reload check")
 	if err == nil {
 		err = server.EnrolOwn(theirs)
 	}
 	if err != nil {
-		ours.Close()
-		return err
+		unix.Close(fds[0])
+		return nil, err
 	}
-	status, err := get(ctx, ours, target)
-	switch {
-	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("GET %s was not answered in time", target)
-	case err != nil:
-		return fmt.Errorf("GET %s: %v", target, err)
-	case status >= 400:
-		return fmt.Errorf("GET %s was answered with status %d", target, status)
-	}
-	return nil
-}
-
-// get makes a request over c, which it closes, and returns the status of the answer, once it is whole.
-func get(ctx context.Context, c net.Conn, target string) (status int, err error) {
-	if strings.HasPrefix(target, "/") {
-		target = "http://localhost" + target
-	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
-	if err != nil {
-		c.Close()
-		return 0, err
-	}
-	r.Header.Set("User-Agent", "fapws-reload-check")
-	over := http.Transport{DisableKeepAlives: true, DisableCompression: true, DialContext: func(context.Context, string, string) (net.Conn, error) { return c, nil }}
-	answer, err := over.RoundTrip(r)
-	if err != nil {
-		return 0, err
-	}
-	defer answer.Body.Close()
-	_, err = io.Copy(io.Discard, answer.Body)
-	return answer.StatusCode, err
+	return system.Conn(fds[0], "reload check")
 }

@@ -75,11 +75,8 @@ func (s *service) run() (code int, err error) {
 	s.inline = s.plan.IsInline()
 	s.log.TakeLibraries()
 	s.instance.LogTo(s.log.Log)
-	var reread func() bool
-	if s.parent == nil && s.check == nil {
-		reread = s.rereadCertificates
-	}
-	s.signals = watchSignals(s.log.Log, s.exit, func() { s.reopenLog() }, s.replacement(), reread)
+	s.signals = newSignals(s)
+	go s.signals.watch()
 	if p := s.parent; p != nil && (p.Role == pool.Asleep || p.Role == pool.PageOnly) {
 		if err := p.recall(); err != nil {
 			return 0, err
@@ -171,15 +168,6 @@ func (s *service) exit(code int) {
 	s.alone.bound.Drop()
 	s.logs.Close()
 	s.instance.Exit(code)
-}
-
-// replacement returns the function that asks for another process in the place of this one; nil: that is impossible.
-// why is for the log.
-func (s *service) replacement() func(why string) {
-	if s.parent == nil {
-		return nil
-	}
-	return s.parent.recycle
 }
 
 // level is that of log lines about an order. The supervisor logs the same.
