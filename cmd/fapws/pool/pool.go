@@ -176,7 +176,8 @@ func (p *Pool) heard(w *worker, m *Message) {
 		w.hung = w.hung || m.Hung
 		p.recycle(w, brief(m.Text))
 	case Closed:
-		p.closed(w)
+		w.closed = true
+		p.closed()
 	case Answer:
 		if w.believes("an answer", m, maxText) {
 			w.questions.Answered(m)
@@ -271,7 +272,7 @@ func (p *Pool) died(w *worker, status unix.WaitStatus) {
 		p.tellSoon(name)
 	}
 	close(w.questions.ended)
-	p.closed(w)
+	p.closed()
 	switch {
 	case w.batch != nil && w.batch == p.batch:
 		p.batchFailed(w, how, code, w.why == "" && code >= 1 && code <= process.NoStart)

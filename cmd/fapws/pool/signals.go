@@ -132,12 +132,9 @@ func (p *Pool) killAll() {
 
 // fail ends a supervisor that could not start.
 func (p *Pool) fail(err error) {
-	p.result = err
-	p.stopping = true
+	p.result, p.stopping = err, true
 	p.cancelLoads()
-	for _, w := range p.workers {
-		w.end(Quit)
-	}
+	p.stop(Quit)
 }
 
 // closeSockets closes the listening sockets here. Those of workers live on.

@@ -232,6 +232,7 @@ func (p *Pool) resume(h *Handover) {
 		w := p.newWorker(&exec.Cmd{Process: child}, channel)
 		w.state, w.started, w.listens, w.wants = one.State, one.Started, one.Listens, one.Wants
 		if w.state >= Retiring {
+			w.closed = true
 			w.within(p.settled.GracefulTimeout+endMargin, "does not end")
 		}
 		w.joined, w.channel.parts = one.Joined, one.Parts

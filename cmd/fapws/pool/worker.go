@@ -67,6 +67,7 @@ type worker struct {
 	started       time.Time
 	replaced      bool        // another one is to take its place
 	page          bool        // it has no application: PageOnly
+	closed        bool        // it accepts no more, after retire
 	leaves        bool        // it retires when it has loaded: see retireLoaded
 	batch         *generation // with which it was started, until that serves
 	settled       *Settled

@@ -112,36 +112,19 @@ func (f *PIDFile) Remove() (err error) {
 }
 
 func (f *PIDFile) remove() error {
-	text, err := io.ReadAll(io.NewSectionReader(f.file, 0, maxPID))
-	if err != nil || string(text) != line() {
-		return nil // another process wrote into it
+	text, _ := io.ReadAll(io.NewSectionReader(f.file, 0, maxPID))
+	mine, _ := f.file.Stat()
+	there, err := os.Lstat(f.path)
+	if string(text) != line() || errors.Is(err, fs.ErrNotExist) || err == nil && !os.SameFile(mine, there) {
+		return nil // it was removed, or is another process's by now
 	}
-	err = f.unlink()
-	if errors.Is(err, fs.ErrPermission) {
+	if err = os.Remove(f.path); errors.Is(err, fs.ErrPermission) {
 		err = f.file.Truncate(0)
 	}
 	if err != nil {
 		return fmt.Errorf("cannot remove the pid file %s: %w", f.path, system.Cause(err))
 	}
 	return nil
-}
-
-// unlink removes the name, unless it is another file's by now.
-func (f *PIDFile) unlink() error {
-	mine, err := f.file.Stat()
-	if err != nil {
-		return err
-	}
-	there, err := os.Lstat(f.path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil
-	case err != nil:
-		return err
-	case !os.SameFile(mine, there):
-		return nil
-	}
-	return os.Remove(f.path)
 }
 
 // maxPID is how many bytes of a pid file are read.

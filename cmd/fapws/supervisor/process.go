@@ -82,6 +82,7 @@ func Run(what *plan.Plan, instance *worker.Instance, stderr io.Writer) (code int
 // run supervises until told to stop, and returns the exit code.
 func (p *supervisor) run() (code int, err error) {
 	p.instance.LogTo(p.log.Log)
+	defer p.instance.Withdraw()
 	p.memory.TrimHeap, p.memory.Small = pybridge.TrimHeap, true
 	handover, err := pool.Inherited()
 	if err != nil {
@@ -149,20 +150,17 @@ func (p *supervisor) run() (code int, err error) {
 	}
 	watcher, err := p.watchFiles()
 	if err != nil {
-		p.instance.Withdraw()
 		return 0, err
 	}
 	defer watcher.Close()
 	if handover == nil {
 		if err := p.bindEarly(); err != nil {
-			p.instance.Withdraw()
 			return 0, err
 		}
 		defer p.early.Drop()
 	}
 	err = p.pool.Run(pool.Catch(handover, process.SignalsArrived), handover)
 	removeSocketFiles(p.served, p.log)
-	p.instance.Withdraw()
 	return process.OK, err
 }
 
