@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"os"
-	"slices"
 	"sync"
 
 	"fapws/runtime/logfile"
@@ -50,29 +49,13 @@ func (p *Pool) servePage(w *worker) {
 		w.end(Quit)
 		return
 	}
-	if err := p.open(w.settled); err != nil {
-		p.fail(err)
+	if !p.open(w) {
 		return
 	}
 	w.setState(Serving)
 	p.sendPage(w)
 	p.share()
 	p.o.Event(PageUp, "")
-}
-
-// open opens the addresses of settled, and closes its sockets at other addresses.
-func (p *Pool) open(settled *Settled) error {
-	addresses, err := p.o.Open(settled)
-	if err != nil {
-		return err
-	}
-	for _, old := range p.addresses {
-		if !slices.Contains(addresses, old) {
-			old.Socket.Close()
-		}
-	}
-	p.addresses = addresses
-	return nil
 }
 
 // keptStderr is the number of bytes that are kept: the end of the output.

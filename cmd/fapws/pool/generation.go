@@ -161,8 +161,7 @@ func (p *Pool) progress() {
 // returns false if the generation cannot go on.
 func (p *Pool) prepared(w *worker) bool {
 	if p.settled.Protocol == 0 {
-		if err := p.open(w.settled); err != nil {
-			p.fail(err)
+		if !p.open(w) {
 			return false
 		}
 	} else if why := p.o.Fits(w.settled); why != "" {
@@ -174,6 +173,15 @@ func (p *Pool) prepared(w *worker) bool {
 	}
 	w.listens = w.listens && slices.Equal(w.early, p.addresses)
 	return true
+}
+
+// open opens the addresses of the settings of w. If it fails, the server ends.
+func (p *Pool) open(w *worker) (ok bool) {
+	var err error
+	if p.addresses, err = p.o.Open(w.settled); err != nil {
+		p.fail(err)
+	}
+	return err == nil
 }
 
 // adopt lets the workers of g serve. They get the sockets before the old workers close them.

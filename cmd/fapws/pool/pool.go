@@ -308,7 +308,7 @@ type Options struct {
 	Early func() []Address
 
 	// Open makes the listening sockets when the first worker has loaded. If that was the worker with the page, Open is called
-	// again with the settings of the first worker with an application, and may return the same sockets. An error ends
+	// again with the settings of the first worker with an application, and returns the same sockets or closes them. An error ends
 	// the supervisor; see Run.
 	Open func(*Settled) ([]Address, error)
 

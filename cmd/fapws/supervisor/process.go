@@ -197,6 +197,9 @@ func (p *supervisor) open(first *pool.Settled) (addresses []pool.Address, err er
 	if addresses, err = p.early.Take(names, options); err != nil {
 		return addresses, err
 	}
+	for _, old := range p.served { // other ones
+		old.Socket.Close()
+	}
 	if p.identity != nil && p.served == nil {
 		if c := p.identity.Credential(); c != nil {
 			ctl.Prepare(c)
