@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	goruntime "runtime"
 	"strconv"
 	"syscall"
 	"time"
@@ -179,7 +178,7 @@ func (p *Pool) handOver() error {
 		}
 		h.Files = append(h.Files, fd)
 	}
-	defer holdSignals()()
+	defer block(controlSignals)()
 	h.Signals = p.signals.pending()
 	if p.next != nil {
 		h.Signals = append(h.Signals, syscall.SIGHUP)
@@ -196,18 +195,6 @@ func (p *Pool) handOver() error {
 		return cmd.Err
 	}
 	return syscall.Exec(cmd.Path, cmd.Args, append(cmd.Env, handoverVariable+"="+strconv.Itoa(note)))
-}
-
-// holdSignals keeps signals from ending the program between two: blocked on the calling thread, the only one that is
-// left after exec, they wait until the new program is ready for them. Go's start unblocks some of them, and package
-// sigmask keeps these.
-func holdSignals() (undo func()) {
-	goruntime.LockOSThread()
-	unblock := block(controlSignals)
-	return func() {
-		unblock()
-		goruntime.UnlockOSThread()
-	}
 }
 
 // resume goes on where the program before has ended.

@@ -133,14 +133,13 @@ const maxPID = 64
 // owner returns the number in a pid file, 0 if the file is missing or holds none.
 func owner(path string) (int, error) {
 	// Not blocking: a FIFO would wait for a writer.
-	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	switch {
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ELOOP): // not owned; a link is replaced
 		return 0, nil
 	case err != nil:
-		return 0, err
+		return 0, system.Cause(err)
 	}
-	f := os.NewFile(uintptr(fd), path)
 	defer f.Close()
 	if info, err := f.Stat(); err != nil {
 		return 0, err

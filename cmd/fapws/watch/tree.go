@@ -3,7 +3,6 @@ package watch
 import (
 	"fmt"
 	"hash/maphash"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -137,7 +136,8 @@ func take(path string, old stamp) (s stamp, there bool) {
 		return old, true
 	}
 	if s.size <= hashedSize {
-		s.hash, s.plain = hash(path)
+		text, err := os.ReadFile(path)
+		s.hash, s.plain = maphash.Bytes(seed, text), err == nil
 	}
 	return s, true
 }
@@ -156,18 +156,6 @@ func (s stamp) same(o stamp) bool {
 		return s.hash == o.hash
 	}
 	return s.looksLike(o)
-}
-
-func hash(path string) (sum uint64, ok bool) {
-	f, err := os.Open(path)
-	if err != nil {
-		return 0, false
-	}
-	defer f.Close()
-	var h maphash.Hash
-	h.SetSeed(seed)
-	n, err := io.Copy(&h, io.LimitReader(f, hashedSize+1))
-	return h.Sum64(), err == nil && n <= hashedSize
 }
 
 // AlwaysInclude and AlwaysExclude are the patterns that count in addition to those of Options.

@@ -184,19 +184,24 @@ func firstInside(dir string, paths []string) string {
 	return paths[i]
 }
 
+// mounts returns the entries of PATHS of all applications.
+func mounts(c *pybridge.Contents) (all []pybridge.Mount) {
+	if c != nil {
+		for i := range c.Apps {
+			all = append(all, c.Apps[i].Table...)
+		}
+	}
+	return all
+}
+
 // uploads returns the directories, files and devices that the entries of PATHS store uploads in.
 func uploads(c *pybridge.Contents) (places []string) {
-	if c == nil {
-		return nil
-	}
-	for i := range c.Apps {
-		for _, m := range c.Apps[i].Table {
-			if m.Upload == "" {
-				continue
-			}
-			if o, err := upload.ParseOptions(m.Upload); err == nil && o.Path != "" {
-				places = append(places, o.Path)
-			}
+	for _, m := range mounts(c) {
+		if m.Upload == "" {
+			continue
+		}
+		if o, err := upload.ParseOptions(m.Upload); err == nil && o.Path != "" {
+			places = append(places, o.Path)
 		}
 	}
 	return places
@@ -204,13 +209,5 @@ func uploads(c *pybridge.Contents) (places []string) {
 
 // runsPrograms reports whether an entry of PATHS is a CGIApplication.
 func runsPrograms(c *pybridge.Contents) bool {
-	if c == nil {
-		return false
-	}
-	for i := range c.Apps {
-		if slices.ContainsFunc(c.Apps[i].Table, func(m pybridge.Mount) bool { return m.CGI != "" }) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(mounts(c), func(m pybridge.Mount) bool { return m.CGI != "" })
 }

@@ -142,7 +142,7 @@ func (p *Parent) accept(m *pool.Message, files []*os.File) {
 		ln, err := conn.ListenerFromFile(f)
 		if err == nil {
 			SetSecure(ln, m.Addresses[i])
-			err = keepFromChildren([]*conn.Listener{ln})
+			err = pybridge.KeepFromChildren(ln)
 		}
 		if err != nil {
 			s.log.Log(logfile.Error, fmt.Sprintf("worker %d cannot listen on %s: %v", os.Getpid(), m.Addresses[i], err))
