@@ -230,17 +230,9 @@ class upload:
             running.close()
 
 
-_secret = os.environ.pop("_FAPWS_SECRET", "") or os.urandom(16).hex()  # of a process that was started to load the application again
-_keys = 0
-
-
 def _key() -> str:
-    """Proves that the server has made a description. It is the same when the application is loaded again (--idle-stop)."""
-    global _keys
-    from hashlib import sha256
-
-    _keys += 1
-    return sha256(f"{_secret} {_keys}".encode()).hexdigest()[:32]
+    """Proves that the server has made a description."""
+    return os.urandom(16).hex()
 
 
 def _file(given: Dict[str, Any]) -> UploadedFile:

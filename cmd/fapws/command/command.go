@@ -176,7 +176,7 @@ func serve(p *plan.Plan, stderr io.Writer) (code int, err error) {
 // the end of processes that others leave to it, which only a supervisor can tell from children of the application.
 func isSupervised(set *settings.Settings, conf *settings.Config) bool {
 	return set.Source("workers").Level > settings.FromDefault || conf.Reload || conf.Dev ||
-		conf.Channels != "" || conf.IdleStop > 0 && !conf.Fork || conf.MaxRequests > 0 || conf.MaxRSS > 0 || conf.User != "" || conf.Group != "" || conf.Chroot != "" ||
+		conf.Channels != "" || conf.IdleStop > 0 || conf.Fork || conf.MaxRequests > 0 || conf.MaxRSS > 0 || conf.User != "" || conf.Group != "" || conf.Chroot != "" ||
 		conf.Sandboxed() || os.Getpid() == 1
 }
 

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -87,8 +88,9 @@ type Broker struct {
 
 	full bool // the broker has dropped events to make room; of write
 
+	seq atomic.Uint64 // the last number that was read; changed by readSome
+
 	mu      sync.Mutex
-	seq     uint64    // the last number that was read; changed by readSome
 	sent    uint64    // batches that were given their count
 	bytes   int       // that wait
 	batches int       // that wait
@@ -130,7 +132,8 @@ func ConnectBroker(a *BrokerAddress, epoch string, last uint64, log func(logfile
 	o.ContextTimeoutEnabled = true
 	node, prefix := rand.Text(), "{"+a.prefix+"}:"
 	c := &Broker{redis: redis.NewUniversalClient(&o), keys: []string{prefix + "events", prefix + "state", prefix + "sent:" + node}, shown: a.String(), node: node,
-		epoch: epoch, seq: last, unsure: true, log: log}
+		epoch: epoch, unsure: true, log: log}
+	c.seq.Store(last)
 	c.waiting = eventloop.NewQueue(c.write)
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	if epoch != "" {
@@ -173,7 +176,8 @@ func (c *Broker) begin(ctx context.Context) error {
 	if err := c.add([]Batch{{}}, 0); err != nil { // those of no batch are there
 		return err
 	}
-	c.seq, err = c.place(0)
+	last, err := c.place(0)
+	c.seq.Store(last)
 	return err
 }
 
@@ -192,7 +196,7 @@ func isEpoch(text string) bool {
 // Start begins to call deliver, on a goroutine, with the batches of all servers behind the last number, which it returns.
 // The events of this server come back so, too.
 func (c *Broker) Start(deliver func(Batch)) (last uint64) {
-	c.deliver, last = deliver, c.seq
+	c.deliver, last = deliver, c.seq.Load()
 	c.ends.Go(func() {
 		for c.ctx.Err() == nil {
 			c.try(reading, c.readSome)

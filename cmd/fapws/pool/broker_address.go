@@ -26,9 +26,8 @@ type BrokerAddress struct {
 func (a *BrokerAddress) String() string { return a.shown }
 
 var (
-	errURL    = errors.New("redis://HOST:PORT/DB, rediss:// for TLS, unix:///SOCKET, or redis+sentinel://HOST:PORT,HOST:PORT/NAME, with ?prefix=NAME")
-	prefixIs  = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`) })
-	sentinels = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(redis|rediss|valkey|valkeys)\+sentinel$`) })
+	errURL   = errors.New("redis://HOST:PORT/DB, rediss:// for TLS, unix:///SOCKET, or redis+sentinel://HOST:PORT,HOST:PORT/NAME, with ?prefix=NAME")
+	prefixIs = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`) })
 )
 
 // ParseBroker reads the URL of a broker. Its error says how URLs look; its text follows "must be ".
@@ -50,8 +49,8 @@ func ParseBroker(text string) (*BrokerAddress, error) {
 	if !prefixIs().MatchString(a.prefix) {
 		return nil, errURL
 	}
-	if sentinels().MatchString(scheme) {
-		err = a.parseSentinels(scheme, rest, values)
+	if single, is := strings.CutSuffix(scheme, "+sentinel"); is {
+		err = a.parseSentinels(single, rest, values)
 	} else {
 		err = a.parseSingle(scheme, rest, values)
 	}
@@ -98,7 +97,6 @@ func (a *BrokerAddress) parseSentinels(scheme, rest string, values url.Values) e
 	}
 	secret := values.Get("sentinel_password")
 	values.Del("sentinel_password")
-	scheme, _, _ = strings.Cut(scheme, "+")
 	if err := a.parseSingle(scheme, login+"sentinel/"+db, values); err != nil {
 		return err
 	}

@@ -55,14 +55,14 @@ const (
 func (c *Broker) readSome() error {
 	wait := readFor
 	if c.unsure {
-		if _, err := c.place(c.seq); err != nil {
+		if _, err := c.place(c.seq.Load()); err != nil {
 			return err
 		}
 		wait = -1 // so that it is known at once whether the broker answers
 	}
 	ctx, cancel := context.WithTimeout(c.ctx, readFor+answerWithin)
 	defer cancel()
-	behind := fmt.Sprintf("%d-%d", c.seq, uint64(math.MaxUint64))
+	behind := fmt.Sprintf("%d-%d", c.seq.Load(), uint64(math.MaxUint64))
 	streams, err := c.redis.XRead(ctx, &redis.XReadArgs{Streams: []string{c.keys[0], behind}, Count: readAtOnce, Block: wait}).Result()
 	nothing := errors.Is(err, redis.Nil)
 	if c.unsure = err != nil && !(nothing && wait < 0); err != nil && !nothing {
@@ -79,15 +79,13 @@ func (c *Broker) readSome() error {
 // take hands over an entry.
 func (c *Broker) take(entry redis.XMessage) {
 	b, from, ok := parseBatch(entry)
-	if c.seq > 0 && ok && b.Seq > c.seq+1 {
-		c.log(logfile.Warning, fmt.Sprintf("channels: events %d to %d may be missing: %s has lost its data, or dropped old entries while this server was away", c.seq+1, b.Seq-1, c.shown))
+	if seq := c.seq.Load(); seq > 0 && ok && b.Seq > seq+1 {
+		c.log(logfile.Warning, fmt.Sprintf("channels: events %d to %d may be missing: %s has lost its data, or dropped old entries while this server was away", seq+1, b.Seq-1, c.shown))
 	}
 	if last := numberOf(entry.ID); last > maxSeq { // place removes it
 		c.unsure = true
 	} else {
-		c.mu.Lock()
-		c.seq = last
-		c.mu.Unlock()
+		c.seq.Store(last)
 	}
 	own := from == c.node
 	switch {

@@ -76,7 +76,8 @@ func TestLostEnd(t *testing.T) {
 		n.Publish(Batch{N: 1, Raw: []byte(text)})
 		n.gets(t, text)
 	}
-	late := &Broker{redis: n.redis, keys: n.keys, ctx: n.ctx, seq: 50, unsure: true, deliver: func(b Batch) { t.Errorf("%+v", b) }}
+	late := &Broker{redis: n.redis, keys: n.keys, ctx: n.ctx, unsure: true, deliver: func(b Batch) { t.Errorf("%+v", b) }}
+	late.seq.Store(50)
 	if err := late.readSome(); err != nil {
 		t.Error(err)
 	}

@@ -50,7 +50,7 @@ func TestBrokerFasterThanWorkers(t *testing.T) {
 	other := connect(t, s)
 	other.Publish(Batch{N: 1, Raw: []byte("early")})
 	other.gets(t, "early")
-	for end := time.Now().Add(stuckAfter / 10); time.Now().Before(end); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(checkEvery / 5); time.Now().Before(end); time.Sleep(time.Millisecond) {
 		select {
 		case <-p.events:
 			t.Fatal("it came although a worker is congested")

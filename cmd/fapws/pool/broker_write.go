@@ -121,10 +121,10 @@ func (c *Broker) write(all []Batch) {
 	for len(all) > 0 && c.ctx.Err() == nil {
 		some := together(all)
 		c.try(writing, func() error {
-			err := c.add(some, c.last())
+			err := c.add(some, c.seq.Load())
 			for redis.HasErrorPrefix(err, "TRIMMED") {
 				c.reportFull()
-				err = c.add(some, c.last())
+				err = c.add(some, c.seq.Load())
 			}
 			if err == nil {
 				c.added(some)
@@ -133,13 +133,6 @@ func (c *Broker) write(all []Batch) {
 		})
 		all = all[len(some):]
 	}
-}
-
-// last returns the last number that was read.
-func (c *Broker) last() uint64 {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.seq
 }
 
 // reportFull logs, once, that the broker has dropped past events.

@@ -49,7 +49,7 @@
 // events follow as they came. Up to 64 KiB of them share a message; a larger event has one for itself.
 //
 //   - Each worker has an outbox with a goroutine (outbox.go), so one that reads nothing delays no other. It is killed
-//     if it sleeps for three seconds or computes for two over 1 MiB of messages (health.go); publishers are delayed while 4 MiB
+//     if it sleeps for three seconds over 1 MiB of messages, or does not read for ten (health.go); publishers are delayed while 4 MiB
 //     wait for one that is only slow.
 //   - A worker that loads joins before it serves: from then on its outbox gets all events, and the supervisor makes a
 //     socketpair to another worker, which sends its history behind all events before. So history and events fit

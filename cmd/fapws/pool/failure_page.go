@@ -3,11 +3,8 @@ package pool
 import (
 	"bytes"
 	"fmt"
-	"io"
 	"os"
-	"slices"
 	"sync"
-	"time"
 
 	"fapws/runtime/logfile"
 )
@@ -52,62 +49,23 @@ func (p *Pool) servePage(w *worker) {
 		w.end(Quit)
 		return
 	}
-	if err := p.open(w.settled); err != nil {
-		p.fail(err)
+	if !p.open(w) {
 		return
 	}
 	w.setState(Serving)
 	p.sendPage(w)
 	p.share()
-	p.o.Event(Event{Kind: PageUp})
+	p.o.Event(PageUp, "")
 }
 
-// open opens the addresses of settled, and closes its sockets at other addresses.
-func (p *Pool) open(settled *Settled) error {
-	addresses, err := p.o.Open(settled)
-	if err != nil {
-		return err
-	}
-	for _, old := range p.addresses {
-		if !slices.Contains(addresses, old) {
-			old.Socket.Close()
-		}
-	}
-	p.addresses = addresses
-	return nil
-}
-
-const (
-	// keptStderr is the number of bytes that are kept: the end of the output.
-	keptStderr = 32 << 10
-
-	// stderrWithin is the maximum wait for the end of a dead worker's output: its children may hold its standard error
-	// open. lastMessages is the same for its channel, which its children do not inherit.
-	stderrWithin = 200 * time.Millisecond
-	lastMessages = time.Second
-)
+// keptStderr is the number of bytes that are kept: the end of the output.
+const keptStderr = 32 << 10
 
 // stderrCapture passes on the standard error of a worker that has not loaded, and keeps the end of it. A nil
 // stderrCapture has no output.
 type stderrCapture struct {
 	mu   sync.Mutex
 	text []byte
-	over chan struct{} // closed when the output has ended
-}
-
-// captureStderr starts to read the pipe theirs, which is for the standard error of a worker.
-func captureStderr() (h *stderrCapture, theirs *os.File, err error) {
-	r, theirs, err := os.Pipe()
-	if err != nil {
-		return nil, nil, err
-	}
-	h = &stderrCapture{over: make(chan struct{})}
-	go func() {
-		defer close(h.over)
-		defer r.Close()
-		_, _ = io.Copy(h, r) // until the last process has closed the other end
-	}()
-	return h, theirs, nil
 }
 
 // Write implements io.Writer.
@@ -120,17 +78,6 @@ func (h *stderrCapture) Write(text []byte) (int, error) {
 		h.text = bytes.Clone(h.text[len(h.text)-keptStderr:])
 	}
 	return len(text), nil
-}
-
-// end waits up to stderrWithin for the end of the output.
-func (h *stderrCapture) end() {
-	if h == nil {
-		return
-	}
-	select {
-	case <-h.over:
-	case <-time.After(stderrWithin):
-	}
 }
 
 // tail returns the end of the output.

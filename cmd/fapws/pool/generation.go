@@ -15,8 +15,7 @@ import (
 type generation struct {
 	request
 	workers []*worker
-	old     map[*worker]bool // replaced workers that may still accept; nil until it serves
-	retired []*worker        // all replaced workers, until they may depart
+	serves  bool // in the place of others, of which some may still accept
 }
 
 // request asks for a generation.
@@ -44,7 +43,7 @@ func (p *Pool) begin(r request) {
 		r.finished(errEnding)
 		return
 	}
-	if r.newer && p.batch != nil && p.batch.old == nil && !p.batch.upgrade {
+	if r.newer && p.batch != nil && !p.batch.serves && !p.batch.upgrade {
 		r.asked = append(r.asked, p.batch.asked...)
 		p.dropBatch()
 	}
@@ -66,7 +65,7 @@ func (p *Pool) begin(r request) {
 			what = "upgrading: "
 		}
 		p.o.Log(logfile.Info, what+r.why)
-		p.o.Event(Event{Kind: Reloading})
+		p.o.Event(Reloading, "")
 	}
 	p.startInBatch()
 }
@@ -162,19 +161,27 @@ func (p *Pool) progress() {
 // returns false if the generation cannot go on.
 func (p *Pool) prepared(w *worker) bool {
 	if p.settled.Protocol == 0 {
-		if err := p.open(w.settled); err != nil {
-			p.fail(err)
+		if !p.open(w) {
 			return false
 		}
 	} else if why := p.o.Fits(w.settled); why != "" {
 		p.batchFailed(w, why, process.BadUsage, false)
 		return false
 	}
-	if !w.sleep.asleep {
+	if !w.asleep {
 		p.settled = *w.settled
 	}
 	w.listens = w.listens && slices.Equal(w.early, p.addresses)
 	return true
+}
+
+// open opens the addresses of the settings of w. If it fails, the server ends.
+func (p *Pool) open(w *worker) (ok bool) {
+	var err error
+	if p.addresses, err = p.o.Open(w.settled); err != nil {
+		p.fail(err)
+	}
+	return err == nil
 }
 
 // adopt lets the workers of g serve. They get the sockets before the old workers close them.
@@ -186,14 +193,14 @@ func (p *Pool) adopt(g *generation) {
 		w.setState(Serving)
 	}
 	p.share()
-	g.old = make(map[*worker]bool)
+	g.serves = true
+	retired := 0
 	for _, w := range p.workers {
 		switch {
 		case slices.Contains(g.workers, w):
 		case w.state == Serving:
-			g.old[w] = true
-			w.retire(g.workers[len(g.retired)%len(g.workers)])
-			g.retired = append(g.retired, w)
+			w.retire(g.workers[retired%len(g.workers)])
+			retired++
 		case w.replaces() && w.early != nil: // clients wait for it
 			w.retireLoaded()
 		case w.replaces():
@@ -201,22 +208,24 @@ func (p *Pool) adopt(g *generation) {
 		}
 	}
 	time.AfterFunc(closedWithin, func() { p.post(func() { p.complete(g) }) })
-	p.closed(nil)
+	p.closed()
 }
 
 // closedWithin bounds the time that a reload waits for the old workers' Closed messages; a stopped or starved worker
 // may send none.
 const closedWithin = time.Second
 
-// closed is called when w does not accept any more. After the last replaced worker the reload is complete, because all
-// new connections get the new code.
-func (p *Pool) closed(w *worker) {
-	if g := p.batch; g != nil && g.old != nil {
-		delete(g.old, w)
-		if len(g.old) == 0 {
-			p.complete(g)
+// closed completes a reload when no worker accepts any more that was replaced: all new connections get the new code.
+func (p *Pool) closed() {
+	if p.batch == nil || !p.batch.serves {
+		return
+	}
+	for _, w := range p.workers {
+		if w.state == Retiring && !w.closed {
+			return
 		}
 	}
+	p.complete(p.batch)
 }
 
 // complete ends the reload that started g.
@@ -228,7 +237,7 @@ func (p *Pool) complete(g *generation) {
 	if !g.sleep {
 		p.adopted++
 	}
-	for _, w := range g.retired { // further requests of their clients get the new code
+	for _, w := range p.workers { // further requests of their clients get the new code
 		w.depart()
 	}
 	p.failure, p.page = "", nil
@@ -241,7 +250,7 @@ func (p *Pool) complete(g *generation) {
 	default:
 		p.o.Log(logfile.Info, "reloaded: "+Count(len(g.workers), "worker"))
 	}
-	p.o.Event(Event{Kind: Reloaded})
+	p.o.Event(Reloaded, "")
 	g.finished(nil)
 	if g.upgrade && p.adopted > 1 {
 		p.beginHandOver()
@@ -275,30 +284,29 @@ func (p *Pool) batchFailed(w *worker, how string, code int, said bool) {
 	if w != nil && w.reason != "" {
 		p.failure += ": " + w.reason
 	}
-	ended := func(next string) string {
-		if w != nil && !said {
-			return w.ended(how, next)
-		}
-		return name + " " + how + "; " + next // the log has the reason already
-	}
-	switch {
-	case p.first() && (!p.o.Stay || said && code == process.BadUsage):
+	if p.first() && (!p.o.Stay || said && code == process.BadUsage) {
 		err := &process.ExitError{Code: code}
 		if !said {
 			err.Code, err.Text = process.NoStart, p.failure
 		}
 		p.fail(err)
 		return
-	case p.first():
-		p.o.Log(logfile.Error, ended("waiting for a change"))
-	case g.upgrade:
-		p.o.Log(logfile.Error, ended("upgrade failed; the old workers keep serving"))
-	case g.sleep:
-		p.o.Log(logfile.Error, ended("the application stays awake until the next reload"))
-	default:
-		p.o.Log(logfile.Error, ended("reload failed; the old workers keep serving"))
 	}
-	p.o.Event(Event{Kind: Failed, Text: p.failure})
+	next := "reload failed; the old workers keep serving"
+	switch {
+	case p.first():
+		next = "waiting for a change"
+	case g.upgrade:
+		next = "upgrade failed; the old workers keep serving"
+	case g.sleep:
+		next = "the application stays awake until the next reload"
+	}
+	line := name + " " + how + "; " + next // the log has the reason already
+	if w != nil && !said {
+		line = w.ended(how, next)
+	}
+	p.o.Log(logfile.Error, line)
+	p.o.Event(Failed, p.failure)
 	p.showFailure(w)
 	g.finished(errors.New(p.failure))
 	p.level()

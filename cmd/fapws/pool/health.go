@@ -14,13 +14,11 @@ import (
 )
 
 // checkEvery is how often serving workers are asked whether they can answer requests, and their memory is looked at.
-// A broken one is killed after that time, or after silentChecks more, and one that was stopped after stoppedChecks. stuckAfter is the CPU time
-// that a worker may use without reading when it is urgent.
+// A broken one is killed after that time, or after silentChecks more, and one that was stopped after stoppedChecks.
 const (
 	checkEvery    = time.Second
 	silentChecks  = 3
 	stoppedChecks = 10
-	stuckAfter    = 2 * time.Second
 )
 
 // health is the supervisor's knowledge of a worker's ability to answer.
@@ -33,50 +31,36 @@ const (
 // A message that is unread at each look proves nothing either: it may be another one each time, and a worker on a busy
 // machine may have read it by the time that its threads are looked at. So all of them must be unread.
 //
-// It is urgent if much waits for a worker, which holds up the others, or the next program waits for that. Then one that is stopped or
-// computes has to read, too, and more than a message now and then. One that wants the CPU and does not get it has not used stuckAfter of it.
+// It is urgent if much waits for a worker, which holds up the others, or the next program waits for that. Then any worker has to read, also
+// one that is stopped or computes, and more than a message now and then.
 type health struct {
-	looked  bool          // there was a look before
-	asked   bool          // a Check is not answered yet
-	silent  int           // how many times in a row the worker was found asleep over unread messages
-	stopped int           // and how many times stopped
-	used    time.Duration // its CPU time when it had read last
-	sent    int           // bytes that were sent before the last look
-	unread  int           // bytes that were not read then
+	asked  bool // a Check is not answered yet
+	most   int  // what the last look has returned
+	looks  int  // how many in a row have returned that
+	sent   int  // bytes that were sent before the last look
+	unread int  // bytes that were not read then
 }
 
 func (p *Pool) checkWorkers() {
 	for _, w := range p.workers {
 		w.check()
 		if w.state == Serving && p.o.MaxRSS > 0 {
-			p.lookAtMemory(w)
+			if rss := confine.ResidentMemory(w.pid); rss > p.o.MaxRSS {
+				p.recycle(w, fmt.Sprintf("%d MiB of memory exceed max-rss", rss>>20))
+			}
 		}
 	}
 }
 
 // check kills a worker that does not read its messages, and asks one that serves whether it can answer requests.
 func (w *worker) check() {
-	h, queued, enough := &w.health, w.out.bytes.Load(), 1
-	urgent := queued > urgentWaiting || w.pool.handing && queued > 0
-	if urgent {
-		enough = leastIntake
+	h := &w.health
+	most, why := w.look()
+	if most != h.most {
+		h.most, h.looks = most, 0
 	}
-	used, known := cpuTime(w.pid)
-	switch {
-	case w.hasRead(enough) || !h.looked || !h.asked && !urgent:
-		h.looked, h.silent, h.stopped, h.used = true, 0, 0, used
-	case inStates(w.pid, "S") || urgent && (!known || inStates(w.pid, "STt")):
-		if h.silent++; h.silent == silentChecks {
-			w.kill("does not read messages")
-		}
-	case urgent && used-h.used >= stuckAfter:
-		w.kill("does not read messages")
-	case inStates(w.pid, "T"): // a debugger's are t
-		if h.stopped++; h.stopped == stoppedChecks {
-			w.kill(fmt.Sprintf("was stopped by a signal for %v", stoppedChecks*checkEvery))
-		}
-	default:
-		h.silent, h.stopped = 0, 0
+	if h.looks++; h.looks == most {
+		w.kill(why)
 	}
 	if !h.asked && w.state == Serving {
 		h.asked = true
@@ -84,9 +68,30 @@ func (w *worker) check() {
 	}
 }
 
+// look returns how many looks in a row may find w as it is, and why it is killed then; 0: any number, because it reads, or may be computing, or
+// waiting for the processor or a debugger.
+func (w *worker) look() (most int, why string) {
+	queued, enough := w.out.bytes.Load(), 1
+	urgent := queued > urgentWaiting || w.pool.handing && queued > 0
+	if urgent {
+		enough = leastIntake
+	}
+	switch {
+	case w.hasRead(enough) || !w.health.asked && !urgent:
+		return 0, ""
+	case inStates(w.pid, "S") || urgent && inStates(w.pid, "STt"):
+		return silentChecks, "does not read messages"
+	case urgent:
+		return stoppedChecks, "does not read messages"
+	case inStates(w.pid, "T"): // a debugger's are t
+		return stoppedChecks, fmt.Sprintf("was stopped by a signal for %v", stoppedChecks*checkEvery)
+	}
+	return 0, ""
+}
+
 // checked is called when the worker has answered; why is empty if all is well.
 func (w *worker) checked(why string) {
-	w.health.asked, w.health.silent, w.health.stopped = false, 0, 0
+	w.health.asked, w.health.most = false, 0
 	if why != "" && w.state == Serving {
 		w.kill(fmt.Sprintf("cannot answer requests (%s)", why))
 	}
@@ -110,13 +115,6 @@ func (c *Channel) unread() (bytes int) {
 	return bytes
 }
 
-// lookAtMemory replaces a worker that has more than MaxRSS.
-func (p *Pool) lookAtMemory(w *worker) {
-	if rss := confine.ResidentMemory(w.pid); rss > p.o.MaxRSS {
-		p.recycle(w, fmt.Sprintf("%d MiB of memory exceed max-rss", rss>>20))
-	}
-}
-
 // inStates reports whether all threads of a process are in one of the states, which are letters of proc(5). Threads that are stopped (T) or
 // traced (t), and those that want the processor or wait for a disk, do not sleep (S).
 func inStates(pid int, states string) bool {
@@ -132,18 +130,4 @@ func inStates(pid int, states string) bool {
 		}
 	}
 	return len(threads) > 0
-}
-
-// cpuTime returns the CPU time that the process has used. known is false on systems without Linux's /proc.
-func cpuTime(pid int) (used time.Duration, known bool) {
-	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	_, rest, _ := bytes.Cut(text, []byte(") "))
-	fields := bytes.Fields(rest)
-	if len(fields) < 13 {
-		return 0, false
-	}
-	var user, system int64 // in ticks of 10 ms
-	fmt.Sscan(string(fields[11]), &user)
-	fmt.Sscan(string(fields[12]), &system)
-	return time.Duration(user+system) * 10 * time.Millisecond, true
 }

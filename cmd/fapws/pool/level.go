@@ -124,10 +124,10 @@ func (p *Pool) lost(w *worker, was State, how string) {
 
 // recycle replaces w, after its successor has loaded.
 func (p *Pool) recycle(w *worker, why string) {
-	if w.state != Serving || w.replaced {
+	if w.state > Serving || w.replaced {
 		return
 	}
-	if w.sleep.loads && w.reason != "" {
+	if w.asleep && w.reason != "" {
 		p.notAwake(w)
 		return
 	}
@@ -217,13 +217,6 @@ func (w *worker) listen(addresses []Address) {
 // With Options.IdleStop, sleep is a reload into workers that have not loaded their application yet (Asleep). Each loads it when the first
 // request needs it. Until then it serves as any other, so it is Serving.
 
-// sleepState is what a worker has to do with that.
-type sleepState struct {
-	asleep bool // its application is not loaded
-	loads  bool // but is being loaded
-	unused bool // the application has been unused for IdleStop
-}
-
 // maybeSleep replaces all workers by ones that are asleep, if no application has been used for long enough. One that cannot be loaded again
 // as far as is known stays.
 func (p *Pool) maybeSleep() {
@@ -233,37 +226,25 @@ func (p *Pool) maybeSleep() {
 	awake := false
 	for _, w := range p.workers {
 		// The WebSockets of one that does not serve any more may be on their way to a worker that is awake.
-		if w.state != Serving || w.sleep.loads || !w.sleep.asleep && !w.sleep.unused {
+		if w.state != Serving || !w.asleep && !w.unused {
 			return
 		}
-		awake = awake || !w.sleep.asleep
+		awake = awake || !w.asleep
 	}
 	if awake {
 		p.begin(request{why: fmt.Sprintf("no request for %v: the application sleeps until there is one", p.o.IdleStop), sleep: true})
 	}
 }
 
-// waking is called when w begins to load its application.
-func (p *Pool) waking(w *worker) {
-	if !w.sleep.asleep || w.sleep.loads {
-		return
-	}
-	w.sleep.loads = true
-	if w.state == Serving { // else it has a limit already
-		w.within(p.o.LoadTimeout, fmt.Sprintf("did not load within %v", p.o.LoadTimeout))
-	}
-}
-
-// awake is called when it has loaded.
+// awake is called when w has loaded its application, later than itself.
 func (p *Pool) awake(w *worker) {
-	w.sleep = sleepState{}
+	w.asleep, w.unused = false, false
 	if w.state != Serving {
 		return
 	}
-	w.limit.Stop()
 	p.settled, p.asleep = *w.settled, false
 	for _, other := range p.workers {
-		p.asleep = p.asleep || other.state == Serving && other.sleep.asleep
+		p.asleep = p.asleep || other.state == Serving && other.asleep
 	}
 	if p.page == nil { // else browsers see that a reload has failed
 		p.failure = ""

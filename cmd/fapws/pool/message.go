@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"slices"
@@ -93,8 +94,6 @@ const (
 	// Counts: changed numbers of subscribers of channels. A worker sends its own; the supervisor sends each worker the sum of
 	// all others.
 	Counts Kind = "counts"
-	// Waking: it is Asleep, and loads its application, because a request needs that. Loaded follows.
-	Waking Kind = "waking"
 	// Closed: it accepts no more, after Retire.
 	Closed Kind = "closed"
 	// Certificates, of a worker: Raw is the list of certificates that it wants, see Options.Certificates. It is sent
@@ -242,7 +241,7 @@ func (p *Pool) query(w *worker, m *Message) {
 	}
 	w.querying++
 	go func() {
-		text := p.o.Query(m.Text)
+		text := p.o.Query(w.pid, m.Text)
 		p.post(func() {
 			w.querying--
 			w.send(&Message{Kind: Answer, ID: m.ID, Raw: []byte(text)})
@@ -268,6 +267,7 @@ func (p *Pool) wanted(w *worker, m *Message) {
 	if answer.Raw, err = p.o.Certificates(w.wants, false); err != nil {
 		answer.Text = err.Error()
 	}
+	w.certificates = answer.Raw
 	w.send(answer)
 }
 
@@ -275,20 +275,16 @@ func (p *Pool) wanted(w *worker, m *Message) {
 func (p *Pool) RenewCertificates() { p.post(p.renewCertificates) }
 
 func (p *Pool) renewCertificates() {
-	renewed := map[string][]byte{}
 	for _, w := range p.workers {
 		if w.wants == "" || w.state == Dead {
 			continue
 		}
-		text, known := renewed[w.wants]
-		if !known {
-			var err error
-			if text, err = p.o.Certificates(w.wants, true); err != nil {
-				p.o.Log(logfile.Error, fmt.Sprintf("certificates are not renewed: %v", err))
-			}
-			renewed[w.wants] = text
-		}
-		if text != nil {
+		text, err := p.o.Certificates(w.wants, true)
+		switch {
+		case err != nil:
+			p.o.Log(logfile.Error, fmt.Sprintf("certificates are not renewed: %v", err))
+		case !bytes.Equal(text, w.certificates):
+			w.certificates = text
 			w.send(&Message{Kind: Certificates, Raw: text})
 		}
 	}

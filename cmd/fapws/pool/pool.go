@@ -160,25 +160,24 @@ func (p *Pool) heard(w *worker, m *Message) {
 	}
 	switch m.Kind {
 	case Loaded:
-		if (w.state == Starting || w.sleep.asleep) && w.believes("settings", m, maxWant) {
+		if (w.state == Starting || w.asleep) && w.believes("settings", m, maxWant) {
 			p.loaded(w, m.Raw)
 		}
 	case Failing:
 		w.reason = brief(cmp.Or(m.Text, string(m.Raw)))
 	case Checked:
-		w.sleep.unused = false
+		w.unused = false
 		w.checked(brief(m.Text))
 	case Unused:
-		w.sleep.unused = true
+		w.unused = true
 		w.checked("")
 		p.maybeSleep()
 	case Recycle:
 		w.hung = w.hung || m.Hung
 		p.recycle(w, brief(m.Text))
-	case Waking:
-		p.waking(w)
 	case Closed:
-		p.closed(w)
+		w.closed = true
+		p.closed()
 	case Answer:
 		if w.believes("an answer", m, maxText) {
 			w.questions.Answered(m)
@@ -273,7 +272,7 @@ func (p *Pool) died(w *worker, status unix.WaitStatus) {
 		p.tellSoon(name)
 	}
 	close(w.questions.ended)
-	p.closed(w)
+	p.closed()
 	switch {
 	case w.batch != nil && w.batch == p.batch:
 		p.batchFailed(w, how, code, w.why == "" && code >= 1 && code <= process.NoStart)
@@ -309,7 +308,7 @@ type Options struct {
 	Early func() []Address
 
 	// Open makes the listening sockets when the first worker has loaded. If that was the worker with the page, Open is called
-	// again with the settings of the first worker with an application, and may return the same sockets. An error ends
+	// again with the settings of the first worker with an application, and returns the same sockets or closes them. An error ends
 	// the supervisor; see Run.
 	Open func(*Settled) ([]Address, error)
 
@@ -328,21 +327,21 @@ type Options struct {
 	// Attributes returns the attributes of a new worker's process, such as a credential.
 	Attributes func() *syscall.SysProcAttr
 
-	// Event is called on Run's goroutine after changes of state, for the service manager and browsers, for example. It
+	// Event is called on Run's goroutine after changes of state, for the service manager and browsers, for example. failure is
+	// that of Failed, in one line. It
 	// must not block.
-	Event func(Event)
+	Event func(kind Event, failure string)
 
 	// BeforeExec is called before another program takes the place of this one, to close and write files. That
 	// program gets the result as Handover.State and from Handover.Files.
 	BeforeExec func() (state []byte, files []syscall.Conn)
 
 	// Certificates returns the certificates that a worker wants, both of them texts of their own between
-	// worker and supervisor; again: it has got one before, and needs another only if that has changed since, else nil. It
-	// is called on Run's goroutine.
+	// worker and supervisor; again: it has got one before. It is called on Run's goroutine.
 	Certificates func(want string, again bool) ([]byte, error)
 
 	// Query answers a question of a worker. It is called on a goroutine of its own, and may Ask workers.
-	Query func(what string) string
+	Query func(pid int, what string) string
 
 	// Broker connects the channels of the workers with those of other servers. Optional.
 	Broker *Broker
@@ -360,22 +359,16 @@ type Options struct {
 	Log func(logfile.Level, string)
 }
 
-// Event is the argument of Options.Event.
-type Event struct {
-	Kind EventKind
-	Text string // of Failed: the reason, in one line
-}
-
-// EventKind is one of the constants below.
-type EventKind uint8
+// Event is one of the constants below.
+type Event uint8
 
 // Events of a Pool.
 const (
-	Reloading EventKind = iota // new workers are being loaded
-	Reloaded                   // they serve
-	Failed                     // they failed to load; the old ones, if any, keep serving
-	Stopping                   // the server is shutting down
-	PageUp                     // the page about a failed first start is served
+	Reloading Event = iota // new workers are being loaded
+	Reloaded               // they serve
+	Failed                 // they failed to load; the old ones, if any, keep serving
+	Stopping               // the server is shutting down
+	PageUp                 // the page about a failed first start is served
 )
 
 // Address is where workers accept: its name as the user gave it, and the socket that they share.

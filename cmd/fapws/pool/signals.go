@@ -102,7 +102,7 @@ func (p *Pool) Stop() { p.post(func() { p.stop(Stop) }) }
 func (p *Pool) stop(kind Kind) {
 	if !p.stopping {
 		p.stopping = true
-		p.o.Event(Event{Kind: Stopping})
+		p.o.Event(Stopping, "")
 		text := "stopping immediately"
 		if kind == Stop {
 			text = fmt.Sprintf("stopping; waiting up to %v for active requests (signal again to exit now)", p.settled.GracefulTimeout)
@@ -132,12 +132,9 @@ func (p *Pool) killAll() {
 
 // fail ends a supervisor that could not start.
 func (p *Pool) fail(err error) {
-	p.result = err
-	p.stopping = true
+	p.result, p.stopping = err, true
 	p.cancelLoads()
-	for _, w := range p.workers {
-		w.end(Quit)
-	}
+	p.stop(Quit)
 }
 
 // closeSockets closes the listening sockets here. Those of workers live on.

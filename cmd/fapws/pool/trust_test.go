@@ -3,7 +3,6 @@ package pool
 import (
 	"encoding/binary"
 	"fmt"
-	"os"
 	"os/exec"
 	"strings"
 	"sync"
@@ -14,13 +13,13 @@ import (
 )
 
 // ended returns a process that has ended, which may be killed once more.
-func ended(t testing.TB) *os.Process {
+func ended(t testing.TB) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command("true")
 	if err := cmd.Run(); err != nil {
 		t.Fatal(err)
 	}
-	return cmd.Process
+	return cmd
 }
 
 // outboxes has the messages to the workers of suspects, a *[]datagram for each *worker.
@@ -37,7 +36,7 @@ func inbox(w *worker) []datagram {
 }
 
 // suspects returns a Pool that does not run, with two workers that serve. Messages to them are for inbox.
-func suspects(t testing.TB, process *os.Process) (p *Pool, attacker, victim *worker) {
+func suspects(t testing.TB, process *exec.Cmd) (p *Pool, attacker, victim *worker) {
 	t.Helper()
 	p = New(idle())
 	add := func(pid int) *worker {

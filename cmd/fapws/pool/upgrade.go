@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
-	goruntime "runtime"
+	"os/exec"
 	"strconv"
 	"syscall"
 	"time"
@@ -178,7 +178,7 @@ func (p *Pool) handOver() error {
 		}
 		h.Files = append(h.Files, fd)
 	}
-	defer holdSignals()()
+	defer block(controlSignals)()
 	h.Signals = p.signals.pending()
 	if p.next != nil {
 		h.Signals = append(h.Signals, syscall.SIGHUP)
@@ -195,18 +195,6 @@ func (p *Pool) handOver() error {
 		return cmd.Err
 	}
 	return syscall.Exec(cmd.Path, cmd.Args, append(cmd.Env, handoverVariable+"="+strconv.Itoa(note)))
-}
-
-// holdSignals keeps signals from ending the program between two: blocked on the calling thread, the only one that is
-// left after exec, they wait until the new program is ready for them. Go's start unblocks some of them, and package
-// sigmask keeps these.
-func holdSignals() (undo func()) {
-	goruntime.LockOSThread()
-	unblock := block(controlSignals)
-	return func() {
-		unblock()
-		goruntime.UnlockOSThread()
-	}
 }
 
 // resume goes on where the program before has ended.
@@ -228,9 +216,10 @@ func (p *Pool) resume(h *Handover) {
 			p.o.Log(logfile.Error, fmt.Sprintf("worker %d is lost: %v %v", one.Pid, err, findErr))
 			continue
 		}
-		w := p.newWorker(child, channel)
+		w := p.newWorker(&exec.Cmd{Process: child}, channel)
 		w.state, w.started, w.listens, w.wants = one.State, one.Started, one.Listens, one.Wants
 		if w.state >= Retiring {
+			w.closed = true
 			w.within(p.settled.GracefulTimeout+endMargin, "does not end")
 		}
 		w.joined, w.channel.parts = one.Joined, one.Parts

@@ -24,7 +24,7 @@ func TestHandOverAfterAQuestion(t *testing.T) {
 // An event of which a part has come when the next program takes over is not lost, nor are the numbers of subscribers.
 func TestHandoverWithinEvent(t *testing.T) {
 	ours, theirs := channels(t)
-	w := &worker{pool: New(idle()), pid: inState(t, "S", sleeping...).Pid, channel: ours, state: Serving, joined: true}
+	w := &worker{pool: New(idle()), pid: inState(t, "S", sleeping...).Process.Pid, channel: ours, state: Serving, joined: true}
 	sent := []byte(strings.Repeat("long", maxDatagram))
 	texts, err := (&Message{Kind: Publish, N: 1, Raw: sent, ID: 7}).encode()
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"strings"
 	"sync"
 	"syscall"
@@ -60,12 +61,13 @@ const endMargin = 7 * time.Second
 type worker struct {
 	pool          *Pool
 	pid           int
-	process       *os.Process
+	cmd           *exec.Cmd
 	channel       *Channel
 	state         State
 	started       time.Time
 	replaced      bool        // another one is to take its place
 	page          bool        // it has no application: PageOnly
+	closed        bool        // it accepts no more, after retire
 	leaves        bool        // it retires when it has loaded: see retireLoaded
 	batch         *generation // with which it was started, until that serves
 	settled       *Settled
@@ -82,10 +84,12 @@ type worker struct {
 	said          func()         // closes it
 	stderrCapture *stderrCapture // of its output until it has loaded; nil: not captured
 	joined        bool           // it gets Events
-	sleep         sleepState     // of idle-stop
+	asleep        bool           // its application is not loaded
+	unused        bool           // the application has been unused for IdleStop
 	hung          bool           // its event loop does not run, so it gives no history and no subscribers
 	out           outbox
 	wants         string // the certificates that it has asked for, or ""
+	certificates  []byte // that it has; nil: only the program before this one knew
 	confined      bool   // it wants no certificates any more
 	distrusted    bool   // it has sent what no worker sends, and is being killed
 	counts        map[string]int64
@@ -110,13 +114,8 @@ func (p *Pool) start(newest bool, role string) (*worker, error) {
 	start := Start{FD: pass(theirs), Stderr: -1, Role: role, Epoch: p.relay.epoch, Script: p.settled.Script}
 	var heard *stderrCapture
 	if p.o.FailurePage != nil && role != PageOnly {
-		var pipe *os.File
-		if heard, pipe, err = captureStderr(); err != nil {
-			channel.Close()
-			return nil, err
-		}
-		defer pipe.Close()
-		cmd.Stderr = pipe
+		heard = new(stderrCapture)
+		cmd.Stderr, cmd.WaitDelay = heard, stderrWithin
 		start.Stderr = pass(os.Stderr)
 	}
 	cmd.Dir, cmd.SysProcAttr = p.o.Dir, p.o.Attributes()
@@ -129,8 +128,8 @@ func (p *Pool) start(newest bool, role string) (*worker, error) {
 		channel.Close()
 		return nil, err
 	}
-	w := p.newWorker(cmd.Process, channel)
-	w.stderrCapture, w.page, w.sleep.asleep = heard, role == PageOnly, role == Asleep
+	w := p.newWorker(cmd, channel)
+	w.stderrCapture, w.page, w.asleep = heard, role == PageOnly, role == Asleep
 	p.o.Log(logfile.Debug, fmt.Sprintf("worker %d: started", w.pid))
 	w.within(p.o.LoadTimeout, fmt.Sprintf("did not load within %v", p.o.LoadTimeout))
 	p.watch(w)
@@ -138,8 +137,8 @@ func (p *Pool) start(newest bool, role string) (*worker, error) {
 }
 
 // newWorker returns a worker that was just started.
-func (p *Pool) newWorker(process *os.Process, channel *Channel) *worker {
-	w := &worker{pool: p, pid: process.Pid, process: process, channel: channel, started: time.Now(), kills: confine.MemoryKills(root)}
+func (p *Pool) newWorker(cmd *exec.Cmd, channel *Channel) *worker {
+	w := &worker{pool: p, pid: cmd.Process.Pid, cmd: cmd, channel: channel, started: time.Now(), kills: confine.MemoryKills(root)}
 	w.out.queue = eventloop.NewQueue(w.deliver)
 	w.questions.ended = make(chan struct{})
 	return w
@@ -171,12 +170,19 @@ func (p *Pool) reap() {
 	}
 }
 
+const (
+	// stderrWithin is the maximum wait for the end of a dead worker's output: its children may hold its standard error
+	// open. lastMessages is the same for its channel, which its children do not inherit.
+	stderrWithin = 200 * time.Millisecond
+	lastMessages = time.Second
+)
+
 // ends is called when the process of w has ended.
 func (w *worker) ends(status unix.WaitStatus) {
 	w.reaped = true
 	go func() {
-		w.stderrCapture.end()
-		select { // its last events count
+		_ = w.cmd.Wait() // for its output; its end is known
+		select {         // its last events count
 		case <-w.silent:
 		case <-time.After(lastMessages):
 		}
@@ -254,7 +260,7 @@ func (w *worker) kill(why string) {
 // signal sends a signal to the process, whose number may be another one's when it has ended.
 func (w *worker) signal(sig syscall.Signal) {
 	if !w.reaped {
-		_ = w.process.Signal(sig) // failing, it is about to end
+		_ = w.cmd.Process.Signal(sig) // failing, it is about to end
 	}
 }
 

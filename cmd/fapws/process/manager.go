@@ -112,12 +112,13 @@ func (f *PIDFile) Remove() (err error) {
 }
 
 func (f *PIDFile) remove() error {
-	text, err := io.ReadAll(io.NewSectionReader(f.file, 0, maxPID))
-	if err != nil || string(text) != line() {
-		return nil // another process wrote into it
+	text, _ := io.ReadAll(io.NewSectionReader(f.file, 0, maxPID))
+	mine, _ := f.file.Stat()
+	there, err := os.Lstat(f.path)
+	if string(text) != line() || errors.Is(err, fs.ErrNotExist) || err == nil && !os.SameFile(mine, there) {
+		return nil // it was removed, or is another process's by now
 	}
-	err = f.unlink()
-	if errors.Is(err, fs.ErrPermission) {
+	if err = os.Remove(f.path); errors.Is(err, fs.ErrPermission) {
 		err = f.file.Truncate(0)
 	}
 	if err != nil {
@@ -126,38 +127,19 @@ func (f *PIDFile) remove() error {
 	return nil
 }
 
-// unlink removes the name, unless it is another file's by now.
-func (f *PIDFile) unlink() error {
-	mine, err := f.file.Stat()
-	if err != nil {
-		return err
-	}
-	there, err := os.Lstat(f.path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil
-	case err != nil:
-		return err
-	case !os.SameFile(mine, there):
-		return nil
-	}
-	return os.Remove(f.path)
-}
-
 // maxPID is how many bytes of a pid file are read.
 const maxPID = 64
 
 // owner returns the number in a pid file, 0 if the file is missing or holds none.
 func owner(path string) (int, error) {
 	// Not blocking: a FIFO would wait for a writer.
-	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	switch {
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ELOOP): // not owned; a link is replaced
 		return 0, nil
 	case err != nil:
-		return 0, err
+		return 0, system.Cause(err)
 	}
-	f := os.NewFile(uintptr(fd), path)
 	defer f.Close()
 	if info, err := f.Stat(); err != nil {
 		return 0, err
@@ -219,16 +201,15 @@ func TakeNotifier() *Notifier {
 	return n
 }
 
-// Environ returns the variables for a process that takes the service over from this one.
-func (n *Notifier) Environ() (env []string) {
+// Leave puts the variables into the environment again, for a program that takes the service over in this process.
+func (n *Notifier) Leave() {
 	if n == nil {
-		return nil
+		return
 	}
-	env = []string{socketVariable + "=" + n.address.Name}
+	os.Setenv(socketVariable, n.address.Name)
 	if n.watchdog > 0 {
-		env = append(env, usecVariable+"="+strconv.FormatInt(n.watchdog.Microseconds(), 10))
+		os.Setenv(usecVariable, strconv.FormatInt(n.watchdog.Microseconds(), 10))
 	}
-	return env
 }
 
 // Ready says that the service serves: the start, or a reload, has come to its

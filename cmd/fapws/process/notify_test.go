@@ -28,9 +28,7 @@ func TestNoManager(t *testing.T) {
 	if err := errors.Join(n.Ready("x"), n.Reloading(), n.Stopping(), n.Alive()); err != nil {
 		t.Errorf("nil: %v", err)
 	}
-	if n.Environ() != nil {
-		t.Error("nil has an environment")
-	}
+	n.Leave()
 	n.Watch(context.Background(), nil) // returns
 	if notifier(t, filepath.Join(t.TempDir(), "gone"), "", "").Ready("") == nil {
 		t.Error("no error without a receiver")

@@ -1,7 +1,6 @@
 package supervisor
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -25,9 +24,9 @@ import (
 type keyring struct {
 	p        *supervisor
 	reader   certificates.Reader
-	root     *KeyReader        // reads what this process may not; nil: there is no such process
-	sent     map[string][]byte // the bundle that all workers have, for each want
-	latest   string            // want that was asked for last
+	root     *KeyReader                    // reads what this process may not; nil: there is no such process
+	wants    map[string]*certificates.Want // of workers that serve or load, by their texts
+	latest   string                        // the last one of them; "": no worker has asked yet
 	follower *certificates.Follower
 	orders   *certificates.Orders // nil: no worker serves yet, or there are none
 }
@@ -42,7 +41,7 @@ type inherited struct {
 // process that may still be root. state and left are of the program before in this process, nil without one; it
 // returns the files of others.
 func (k *keyring) open(state []byte, left []*os.File) (others []*os.File, err error) {
-	k.sent = map[string][]byte{}
+	k.wants = map[string]*certificates.Want{}
 	k.reader.Log, k.reader.Read = k.p.log.Log, k.read
 	if state != nil {
 		if others, err = k.inherit(state, left); err != nil {
@@ -117,25 +116,13 @@ func (k *keyring) bundle(text string, again bool) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	answer, err := json.Marshal(b)
-	if err != nil {
-		return nil, err
-	}
-	old := k.sent[text]
-	if again && bytes.Equal(answer, old) {
-		return nil, nil
-	}
-	if again || old == nil { // what one worker gets, others may lack
-		k.sent[text] = answer
-	}
 	if !again {
-		k.latest = text
-		k.follow()
+		k.follow(text, want)
 		if k.orders != nil {
 			k.orders.Order(want.ACME.Hosts)
 		}
 	}
-	return answer, nil
+	return json.Marshal(b)
 }
 
 // serving is called when workers serve, and this process has become the user that it will be. It begins to order
@@ -146,31 +133,25 @@ func (k *keyring) serving() {
 		return
 	}
 	if k.latest == "" { // after an upgrade, no worker has asked this program yet
-		text, err := json.Marshal(w)
-		if err != nil {
-			return
-		}
-		k.sent[string(text)] = nil
-		k.follow()
+		text, _ := json.Marshal(w)
+		k.follow(string(text), w)
 	}
 	if w.ACME.Dir != "" && k.orders == nil {
 		k.orders = certificates.NewOrders(&w.ACME, k.p.pool.RenewCertificates, k.p.log.Log)
 	}
 }
 
-// follow has the files of all wants followed.
-func (k *keyring) follow() {
+// follow has the files of a want followed, too.
+func (k *keyring) follow(text string, w *certificates.Want) {
+	k.wants[text], k.latest = w, text
 	if k.follower == nil {
 		k.follower = certificates.Follow(k.p.pool.RenewCertificates, k.root != nil)
 	}
 	var names []string
 	auto := false
-	for text := range k.sent {
-		var w certificates.Want
-		if json.Unmarshal([]byte(text), &w) == nil {
-			names = append(names, w.Files()...)
-			auto = auto || w.Auto != ""
-		}
+	for _, w := range k.wants {
+		names = append(names, w.Files()...)
+		auto = auto || w.Auto != ""
 	}
 	slices.Sort(names)
 	k.follower.Files(slices.Compact(names), auto)
@@ -181,9 +162,9 @@ func (k *keyring) reloaded() {
 	if k.orders != nil {
 		k.orders.Retry()
 	}
-	if b := k.sent[k.latest]; b != nil && len(k.sent) > 1 {
-		k.sent = map[string][]byte{k.latest: b}
-		k.follow()
+	if w := k.wants[k.latest]; w != nil {
+		clear(k.wants)
+		k.follow(k.latest, w)
 	}
 }
 

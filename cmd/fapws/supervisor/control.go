@@ -11,7 +11,6 @@ import (
 	"os"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -163,9 +162,9 @@ func serves(w pool.WorkerStatus) bool { return w.State == pool.Ready || w.State 
 
 // query answers a worker about uploads, or for the status page. It is pool.Options.Query. Without the setting for the page,
 // no worker asks for what that shows, and none is answered.
-func (p *supervisor) query(what string) string {
-	if about, ok := strings.CutPrefix(what, worker.QueryUploads+" "); ok {
-		return p.uploads(about)
+func (p *supervisor) query(pid int, what string) string {
+	if question, ok := strings.CutPrefix(what, worker.QueryUploads+" "); ok {
+		return p.uploads(pid, question)
 	}
 	if p.shown.Load().Status == "" {
 		return ""
@@ -190,13 +189,12 @@ func (p *supervisor) pageCommand(c ctl.Command, pattern cache.Pattern) (ctl.Answ
 const reloadPause = 5 * time.Second
 
 // uploads answers worker.QueryUploads.
-func (p *supervisor) uploads(about string) string {
-	asks, question, _ := strings.Cut(about, " ")
+func (p *supervisor) uploads(asks int, question string) string {
 	ctx, cancel := context.WithTimeout(context.Background(), worker.UploadsWithin)
 	defer cancel()
 	answers := []string{}
 	for _, reply := range p.pool.Ask(ctx, worker.AskUploads+" "+question) {
-		if strconv.Itoa(reply.Pid) != asks {
+		if reply.Pid != asks {
 			answers = append(answers, reply.Text)
 		}
 	}

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -83,6 +82,7 @@ func Run(what *plan.Plan, instance *worker.Instance, stderr io.Writer) (code int
 // run supervises until told to stop, and returns the exit code.
 func (p *supervisor) run() (code int, err error) {
 	p.instance.LogTo(p.log.Log)
+	defer p.instance.Withdraw()
 	p.memory.TrimHeap, p.memory.Small = pybridge.TrimHeap, true
 	handover, err := pool.Inherited()
 	if err != nil {
@@ -105,16 +105,12 @@ func (p *supervisor) run() (code int, err error) {
 			return 0, err
 		}
 	}
-	idleStop := p.conf.IdleStop
-	if p.conf.Fork {
-		idleStop = 0 // the fork server ends instead
-	}
 	p.pool = pool.New(pool.Options{
 		Dir:          folder,
 		Workers:      worker.Workers(&p.conf),
 		LoadTimeout:  p.conf.LoadTimeout,
 		MaxRSS:       p.conf.MaxRSS,
-		IdleStop:     idleStop,
+		IdleStop:     p.conf.IdleStop,
 		Stay:         p.conf.Reload || p.conf.Dev,
 		Early:        p.early.Sockets,
 		Open:         p.open,
@@ -154,20 +150,17 @@ func (p *supervisor) run() (code int, err error) {
 	}
 	watcher, err := p.watchFiles()
 	if err != nil {
-		p.instance.Withdraw()
 		return 0, err
 	}
 	defer watcher.Close()
 	if handover == nil {
 		if err := p.bindEarly(); err != nil {
-			p.instance.Withdraw()
 			return 0, err
 		}
 		defer p.early.Drop()
 	}
 	err = p.pool.Run(pool.Catch(handover, process.SignalsArrived), handover)
 	removeSocketFiles(p.served, p.log)
-	p.instance.Withdraw()
 	return process.OK, err
 }
 
@@ -203,6 +196,9 @@ func (p *supervisor) open(first *pool.Settled) (addresses []pool.Address, err er
 	}
 	if addresses, err = p.early.Take(names, options); err != nil {
 		return addresses, err
+	}
+	for _, old := range p.served { // other ones
+		old.Socket.Close()
 	}
 	if p.identity != nil && p.served == nil {
 		if c := p.identity.Credential(); c != nil {
@@ -295,9 +291,9 @@ func (p *supervisor) answering(ctx context.Context) error {
 }
 
 // event is pool.Options.Event.
-func (p *supervisor) event(e pool.Event) {
+func (p *supervisor) event(kind pool.Event, failure string) {
 	n := p.instance.Notifier
-	switch e.Kind {
+	switch kind {
 	case pool.Reloading:
 		p.reloading = true
 		p.instance.LogNotifyError(n.Reloading())
@@ -310,7 +306,7 @@ func (p *supervisor) event(e pool.Event) {
 		}
 		p.instance.LogNotifyError(n.Ready(""))
 	case pool.Failed:
-		p.instance.LogNotifyError(n.Ready(e.Text))
+		p.instance.LogNotifyError(n.Ready(failure))
 	case pool.PageUp:
 		p.log.Log(logfile.Info, "see why in a browser: "+worker.URLs(p.show().Addrs))
 	case pool.Stopping:
@@ -321,10 +317,7 @@ func (p *supervisor) event(e pool.Event) {
 // beforeExec leaves to the next program the variables that this one has taken from the environment.
 func (p *supervisor) beforeExec() (state []byte, left []syscall.Conn) {
 	var err error
-	for _, pair := range p.instance.Notifier.Environ() {
-		name, value, _ := strings.Cut(pair, "=")
-		os.Setenv(name, value)
-	}
+	p.instance.Notifier.Leave()
 	if p.conf.Chroot != "" {
 		if err := confine.PassChroot(); err != nil {
 			p.log.Log(logfile.Error, err.Error())

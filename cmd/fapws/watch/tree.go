@@ -3,58 +3,44 @@ package watch
 import (
 	"fmt"
 	"hash/maphash"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
 	"time"
-
-	"github.com/fsnotify/fsnotify"
 )
 
-// tree is the watched files as they were at the last look: those that count in the roots and the directories below them, and single files
+// tree is the watched files as they were at the last look: those that count in the roots and the directories below them, and named files
 // elsewhere.
 type tree struct {
 	patterns patterns
 	roots    []string // absolute
-
-	folders map[string]fileID // by path
-	files   map[string]stamp
-	single  []string // files that are symbolic links or named by path: the kernel may report nothing of them
-	full    bool     // there are more folders than maxFolders
+	files    map[string]stamp
+	full     bool // there are more folders than maxFolders
 }
 
-// look takes in all there is, the nearest folders first, and describes the files that differ from before. enter is called for each folder
-// before its files are looked at.
-func (t *tree) look(enter func(folder string)) map[string]string {
+// look takes in all there is, the nearest folders first, and describes the files that differ from before.
+func (t *tree) look() map[string]string {
 	old := t.files
-	t.folders, t.files, t.single, t.full = map[string]fileID{}, map[string]stamp{}, nil, false
+	t.files, t.full = map[string]stamp{}, false
 	seen := map[fileID]bool{} // a link to a folder above ends there
 	for queue := slices.Clone(t.roots); len(queue) > 0; queue = queue[1:] {
 		dir := queue[0]
 		info, err := os.Stat(dir)
-		if err != nil || !info.IsDir() {
-			continue
-		}
-		id := idOf(info)
-		t.folders[dir] = id
-		if seen[id] {
+		if err != nil || seen[idOf(info)] {
 			continue
 		}
 		if len(seen) == maxFolders {
 			t.full = true
 			break
 		}
-		seen[id] = true
-		enter(dir)
+		seen[idOf(info)] = true
 		entries, _ := os.ReadDir(dir) // it may be gone, or not ours to read
 		for _, e := range entries {
 			path := filepath.Join(dir, e.Name())
-			isLink := e.Type()&os.ModeSymlink != 0
 			isDir := e.IsDir()
-			if isLink {
+			if e.Type()&os.ModeSymlink != 0 {
 				info, err := os.Stat(path)
 				isDir = err == nil && info.IsDir()
 			}
@@ -64,15 +50,11 @@ func (t *tree) look(enter func(folder string)) map[string]string {
 					queue = append(queue, path)
 				}
 			case t.patterns.file(path):
-				if isLink {
-					t.single = append(t.single, path)
-				}
 				t.note(path, old)
 			}
 		}
 	}
 	for _, path := range t.patterns.named {
-		t.single = append(t.single, path)
 		t.note(path, old)
 	}
 	return t.changes(old)
@@ -80,7 +62,7 @@ func (t *tree) look(enter func(folder string)) map[string]string {
 
 // note takes in a file if it is there.
 func (t *tree) note(path string, old map[string]stamp) {
-	if now := take(path, old[path]); now.there {
+	if now, there := take(path, old[path]); there {
 		t.files[path] = now
 	}
 }
@@ -89,14 +71,14 @@ func (t *tree) note(path string, old map[string]stamp) {
 func (t *tree) changes(old map[string]stamp) map[string]string {
 	found := map[string]string{}
 	for path, now := range t.files {
-		if before := old[path]; !before.there {
+		if before, there := old[path]; !there {
 			found[path] = "added"
 		} else if !now.same(before) {
 			found[path] = "changed"
 		}
 	}
 	for path := range old {
-		if !t.files[path].there {
+		if _, there := t.files[path]; !there {
 			found[path] = "removed"
 		}
 	}
@@ -113,49 +95,14 @@ func (t *tree) wanted(dir string) bool {
 	return err != nil
 }
 
-// concerns reports whether an event may be about a file or folder that counts. Others may change often: a database, a log.
-func (t *tree) concerns(e fsnotify.Event) bool {
-	if e.Op == fsnotify.Chmod {
-		return false
-	}
-	if _, folder := t.folders[e.Name]; folder || t.patterns.file(e.Name) {
-		return true
-	}
-	info, err := os.Stat(e.Name)
-	return e.Op.Has(fsnotify.Create) && err == nil && info.IsDir() && t.wanted(e.Name)
-}
-
-// unreported reports whether there is a change of which the kernel may report nothing: of single files, and of roots, which may be
-// replaced.
-func (t *tree) unreported() bool {
-	return slices.ContainsFunc(t.single, func(path string) bool {
-		old := t.files[path]
-		return !take(path, old).same(old)
-	}) || slices.ContainsFunc(t.roots, func(root string) bool {
-		info, err := os.Stat(root)
-		return err == nil && t.folders[root] != idOf(info)
-	})
-}
-
-// moved returns the folders that are not there any more.
-func (t *tree) moved() (gone []string) {
-	for dir, id := range t.folders {
-		if info, err := os.Stat(dir); err != nil || idOf(info) != id {
-			gone = append(gone, dir)
-		}
-	}
-	return gone
-}
-
 // hashedSize is up to which size, in bytes, the content of a file is compared;
 // of a larger one size and time count.
 const hashedSize = 256 << 10
 
 var seed = maphash.MakeSeed()
 
-// stamp is the state of a file. The zero stamp is that of a missing file.
+// stamp is the state of a file.
 type stamp struct {
-	there bool
 	size  int64
 	time  time.Time // of its last modification
 	id    fileID
@@ -177,49 +124,38 @@ func idOf(info os.FileInfo) fileID {
 // time as they are.
 const racy = 2 * time.Second
 
-// take looks at the file now. old saves the reading of a file that looks as it
+// take looks at the file now, if it is there. old saves the reading of a file that looks as it
 // did; without a reason to think that it has changed, or has become readable.
-func take(path string, old stamp) stamp {
+func take(path string, old stamp) (s stamp, there bool) {
 	info, err := os.Stat(path)
 	if err != nil || !info.Mode().IsRegular() {
-		return stamp{}
+		return stamp{}, false
 	}
-	s := stamp{there: true, size: info.Size(), time: info.ModTime(), id: idOf(info)}
+	s = stamp{size: info.Size(), time: info.ModTime(), id: idOf(info)}
 	if s.looksLike(old) && (old.plain || s.size > hashedSize) && time.Since(s.time) > racy {
-		return old
+		return old, true
 	}
 	if s.size <= hashedSize {
-		s.hash, s.plain = hash(path)
+		text, err := os.ReadFile(path)
+		s.hash, s.plain = maphash.Bytes(seed, text), err == nil
 	}
-	return s
+	return s, true
 }
 
 // looksLike reports whether everything but the content is the same.
 func (s stamp) looksLike(o stamp) bool {
-	return s.there == o.there && s.size == o.size && s.time.Equal(o.time) && s.id == o.id
+	return s.size == o.size && s.time.Equal(o.time) && s.id == o.id
 }
 
 // same reports whether the content is the same, as far as it was read. That of a file that was not readable is another one.
 func (s stamp) same(o stamp) bool {
-	if s.there != o.there || s.size != o.size || s.plain != o.plain {
+	if s.size != o.size || s.plain != o.plain {
 		return false
 	}
 	if s.plain {
 		return s.hash == o.hash
 	}
 	return s.looksLike(o)
-}
-
-func hash(path string) (sum uint64, ok bool) {
-	f, err := os.Open(path)
-	if err != nil {
-		return 0, false
-	}
-	defer f.Close()
-	var h maphash.Hash
-	h.SetSeed(seed)
-	n, err := io.Copy(&h, io.LimitReader(f, hashedSize+1))
-	return h.Sum64(), err == nil && n <= hashedSize
 }
 
 // AlwaysInclude and AlwaysExclude are the patterns that count in addition to those of Options.

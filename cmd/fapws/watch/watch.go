@@ -1,7 +1,7 @@
 package watch
 
 import (
-	"errors"
+	"context"
 	"fmt"
 	"maps"
 	"os"
@@ -9,12 +9,9 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"fapws/runtime/system"
-
-	"github.com/fsnotify/fsnotify"
 )
 
 // Options names the files to watch.
@@ -24,15 +21,12 @@ type Options struct {
 
 	// Include are patterns of files that count in addition to AlwaysInclude: *.html, templates/*.txt, or paths. One
 	// without wildcards wins over Exclude, and one with a slash and without wildcards need not be in Dirs.
-	// Symbolic links to that file, or to a directory on the way to it, may be replaced; it is looked at every second.
+	// Symbolic links to that file, or to a directory on the way to it, may be replaced.
 	Include []string
 
 	// Exclude are patterns of files and directories that do not count, in addition to AlwaysExclude. Virtual
 	// environments below Dirs never do.
 	Exclude []string
-
-	// Poll looks at all files every second, also where the kernel would report changes.
-	Poll bool
 
 	// Log gets lines for the user, one at a time, on any goroutine.
 	Log func(line string)
@@ -41,14 +35,20 @@ type Options struct {
 // Tests change these.
 var (
 	maxFolders = 4096 // that are watched
-	interval   = time.Second
+
+	// interval is the time between two looks, or restsPerLook of the time that a look takes if that is longer: it is a small part of a processor.
+	interval = 250 * time.Millisecond
 
 	// quiet is the time without another change after which a change is reported: an editor takes some steps to save, a checkout many.
 	quiet = 50 * time.Millisecond
 )
 
-// longest is how long quiet is waited for.
-const longest = time.Second
+const (
+	restsPerLook = 50
+
+	// longest is how long quiet is waited for.
+	longest = time.Second
+)
 
 // Change lists the changes of files since the previous Change.
 type Change struct {
@@ -74,16 +74,14 @@ type Watcher struct {
 	// for all of it. It is closed by Close.
 	Changes <-chan Change
 
-	o     Options
+	log   func(line string)
 	tree  tree
 	cwd   string
-	stop  chan struct{}
+	stop  context.CancelFunc
 	ended sync.WaitGroup
-	once  sync.Once
 
-	kernel *fsnotify.Watcher // nil: it is polled
-	found  map[string]string // files that have changed, not told yet: added, changed, removed
-	told   bool              // that there are too many folders
+	found map[string]string // files that have changed, not told yet: added, changed, removed
+	told  bool              // that there are too many folders
 }
 
 // Start begins to watch; it reports changes made after it has returned. An error
@@ -93,16 +91,13 @@ func Start(o Options) (*Watcher, error) {
 	if err != nil {
 		return nil, err
 	}
-	if why := w.mustPoll(); why != "" {
-		w.poll(why)
-	} else if w.kernel, err = fsnotify.NewBufferedWatcher(256); err != nil {
-		w.poll(explain(err))
-	}
 	w.look()
 	clear(w.found)
 	changes := make(chan Change)
 	w.Changes = changes
-	w.ended.Go(func() { w.run(changes) })
+	ctx, stop := context.WithCancel(context.Background())
+	w.stop = stop
+	w.ended.Go(func() { w.run(ctx, changes) })
 	return w, nil
 }
 
@@ -112,7 +107,7 @@ func newWatcher(o Options) (*Watcher, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot watch: %w", err)
 	}
-	w := &Watcher{o: o, cwd: cwd, stop: make(chan struct{}), found: map[string]string{}}
+	w := &Watcher{log: o.Log, cwd: cwd, found: map[string]string{}}
 	for _, dir := range o.Dirs {
 		info, err := os.Stat(dir)
 		if err != nil {
@@ -133,82 +128,47 @@ func newWatcher(o Options) (*Watcher, error) {
 // Close ends the watching. It is safe for concurrent use and may be called again; a nil Watcher
 // has nothing to end.
 func (w *Watcher) Close() {
-	if w == nil {
-		return
+	if w != nil {
+		w.stop()
+		w.ended.Wait()
 	}
-	w.once.Do(func() { close(w.stop) })
-	w.ended.Wait()
 }
 
-func (w *Watcher) run(changes chan<- Change) {
+func (w *Watcher) run(ctx context.Context, changes chan<- Change) {
 	defer close(changes)
-	defer func() {
-		if w.kernel != nil {
-			w.kernel.Close()
-		}
-	}()
-	settled := time.NewTimer(longest)
-	settled.Stop()
-	tick := time.NewTicker(interval)
-	defer tick.Stop()
-	var since time.Time // of the first sign of a change that has not been looked at; zero: there is none
+	next := time.NewTimer(interval)
+	defer next.Stop()
+	var since time.Time // of the first change, until a look finds no more; zero: no file is being changed
 	for {
-		var events chan fsnotify.Event
-		var failures chan error
-		if w.kernel != nil {
-			events, failures = w.kernel.Events, w.kernel.Errors
-		}
 		var to chan<- Change
 		var change Change
 		if since.IsZero() && len(w.found) > 0 {
 			to, change = changes, w.change()
 		}
-		sign := false
 		select {
-		case <-w.stop:
+		case <-ctx.Done():
 			return
 		case to <- change:
 			clear(w.found)
-		case e, ok := <-events:
-			if !ok {
-				w.poll("the kernel reports no more events")
-				break
-			}
-			sign = w.tree.concerns(e)
-		case err := <-failures:
-			// fsnotify.ErrEventOverflow, or something else that was lost.
-			w.o.Log(fmt.Sprintf("watching files: %v; checking all of them", err))
-			sign = true
-		case <-tick.C:
-			if w.kernel != nil {
-				sign = w.tree.unreported()
+		case now := <-next.C:
+			more := w.look()
+			pause := max(interval, restsPerLook*time.Since(now))
+			if more && (since.IsZero() || now.Sub(since) < longest) {
+				if since.IsZero() {
+					since = now
+				}
+				pause = quiet
 			} else {
-				sign = w.look()
-			}
-		case <-settled.C:
-			// Polled, no event has reported that it is quiet now.
-			sign = w.look() && w.kernel == nil && time.Since(since) < longest
-			if !sign {
 				since = time.Time{}
 			}
-		}
-		if sign {
-			if since.IsZero() {
-				since = time.Now()
-			}
-			settled.Reset(min(quiet, time.Until(since.Add(max(longest, quiet)))))
+			next.Reset(pause)
 		}
 	}
 }
 
 // look compares all files with what they were at the last look, and reports whether there are more changes.
 func (w *Watcher) look() (more bool) {
-	if w.kernel != nil {
-		for _, dir := range w.tree.moved() {
-			_ = w.kernel.Remove(dir) // the kernel may have done so itself
-		}
-	}
-	found := w.tree.look(w.enter)
+	found := w.tree.look()
 	for path, what := range found {
 		if before := w.found[path]; before != "" && before != what {
 			what = "changed"
@@ -217,7 +177,7 @@ func (w *Watcher) look() (more bool) {
 	}
 	if w.tree.full && !w.told {
 		w.told = true
-		w.o.Log(fmt.Sprintf("watching only the %d nearest directories: name the important ones with --reload-dir, or exclude some with --reload-exclude",
+		w.log(fmt.Sprintf("watching only the %d nearest directories: name the important ones with --reload-dir, or exclude some with --reload-exclude",
 			maxFolders))
 	}
 	return len(found) > 0
@@ -240,49 +200,4 @@ func (w *Watcher) shown(path string) string {
 		}
 	}
 	return path
-}
-
-// enter has the kernel tell of a folder.
-func (w *Watcher) enter(dir string) {
-	if w.kernel == nil {
-		return
-	}
-	err := w.kernel.Add(dir)
-	if err != nil && !os.IsNotExist(err) && !os.IsPermission(err) {
-		w.poll(explain(err))
-	}
-}
-
-// mustPoll says why the kernel cannot be relied on, or "".
-func (w *Watcher) mustPoll() string {
-	if w.o.Poll {
-		return "as requested"
-	}
-	for _, root := range w.tree.roots {
-		if name := silentFileSystem(root); name != "" {
-			return fmt.Sprintf("%s is on a %s file system", root, name)
-		}
-	}
-	return ""
-}
-
-// poll switches to polling for the rest of the time. It reports the reason once.
-func (w *Watcher) poll(why string) {
-	if w.kernel != nil {
-		w.kernel.Close()
-		w.kernel = nil
-	}
-	w.o.Log(fmt.Sprintf("polling files every %v: %s", interval, why))
-}
-
-// explain returns advice for an error of inotify (inotify_init1(2),
-// inotify_add_watch(2)).
-func explain(err error) string {
-	switch {
-	case errors.Is(err, syscall.ENOSPC):
-		return "the limit of watches is reached (sysctl fs.inotify.max_user_watches)"
-	case errors.Is(err, syscall.EMFILE):
-		return "the limit of watchers is reached (sysctl fs.inotify.max_user_instances)"
-	}
-	return err.Error()
 }

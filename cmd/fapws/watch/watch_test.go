@@ -191,42 +191,37 @@ func TestChanges(t *testing.T) {
 		{name: "too many folders", files: []string{"app/a/x.py", "app/a/b/x.py"}, before: func(d *dir) { set(d.t, &maxFolders, 2) },
 			change: func(d *dir) { d.write("app/a/b/x.py", "new") }},
 	} {
-		for _, how := range []string{"told", "polled"} {
-			t.Run(tt.name+"/"+how, func(t *testing.T) {
-				tells := func(o Options) (got, want string) {
-					d := newDir(t, append([]string{"app/app.py", sign}, tt.files...)...)
-					t.Chdir(d.path)
-					if tt.before != nil {
-						tt.before(d)
-					}
-					if how == "polled" {
-						o.Poll = true
-						set(t, &interval, 5*time.Millisecond)
-					}
-					w := d.watch(o)
-					defer w.Close() // before quiet changes
-					tt.change(d)
-					want = tt.want
-					if want == "" {
-						d.write(sign, "new")
-						want = "sign.py changed"
-					}
-					return strings.TrimPrefix(next(t, w), "app/"), want
+		t.Run(tt.name, func(t *testing.T) {
+			tells := func(o Options) (got, want string) {
+				d := newDir(t, append([]string{"app/app.py", sign}, tt.files...)...)
+				t.Chdir(d.path)
+				if tt.before != nil {
+					tt.before(d)
 				}
-				o := tt.o
-				if strings.HasPrefix(tt.name, "steps: ") {
-					set(t, &quiet, 300*time.Millisecond) // more than the steps take
+				set(t, &interval, 5*time.Millisecond)
+				w := d.watch(o)
+				defer w.Close() // before quiet changes
+				tt.change(d)
+				want = tt.want
+				if want == "" {
+					d.write(sign, "new")
+					want = "sign.py changed"
 				}
-				got, want := tells(o)
-				for quiet >= 300*time.Millisecond && quiet < patience && got != want { // they may take longer
-					set(t, &quiet, 4*quiet)
-					got, want = tells(o)
-				}
-				if got != want {
-					t.Errorf("told %q, want %q", got, want)
-				}
-			})
-		}
+				return strings.TrimPrefix(next(t, w), "app/"), want
+			}
+			o := tt.o
+			if strings.HasPrefix(tt.name, "steps: ") {
+				set(t, &quiet, 300*time.Millisecond) // more than the steps take
+			}
+			got, want := tells(o)
+			for quiet >= 300*time.Millisecond && quiet < patience && got != want { // they may take longer
+				set(t, &quiet, 4*quiet)
+				got, want = tells(o)
+			}
+			if got != want {
+				t.Errorf("told %q, want %q", got, want)
+			}
+		})
 	}
 }
 
@@ -279,15 +274,13 @@ func TestUnread(t *testing.T) {
 }
 
 func TestClose(t *testing.T) {
-	for _, o := range []Options{{}, {Poll: true}} {
-		d := newDir(t, "app/app.py")
-		w := d.watch(o)
-		w.Close()
-		if _, open := <-w.Changes; open {
-			t.Error("a change is told after Close")
-		}
-		w.Close()
+	d := newDir(t, "app/app.py")
+	w := d.watch(Options{})
+	w.Close()
+	if _, open := <-w.Changes; open {
+		t.Error("a change is told after Close")
 	}
+	w.Close()
 }
 
 func TestSaid(t *testing.T) {
@@ -297,7 +290,6 @@ func TestSaid(t *testing.T) {
 		want string
 	}{
 		{"all well", Options{}, ""},
-		{"polling", Options{Poll: true}, "polling files every 1s: as requested"},
 		{"too many", Options{}, "watching only the 2 nearest directories: name the important ones with --reload-dir, or exclude some with --reload-exclude"},
 	} {
 		d := newDir(t, "app/a/x.py", "app/b/x.py", "app/c/x.py")
@@ -370,16 +362,11 @@ func TestReadable(t *testing.T) {
 		return // may read everything
 	}
 	set(t, &interval, time.Millisecond)
-	for _, o := range []Options{{}, {Poll: true}} {
-		d := newDir(t, "one.pem")
-		d.check(os.Chmod(d.in("one.pem"), 0))
-		o.Include, o.Log = []string{d.in("one.pem")}, func(string) {}
-		w, err := Start(o)
-		d.check(err)
-		defer w.Close()
-		d.check(os.Chmod(d.in("one.pem"), 0o600))
-		if got := next(t, w); filepath.Base(got) != "one.pem changed" {
-			t.Errorf("told %q", got)
-		}
+	d := newDir(t, "one.pem")
+	d.check(os.Chmod(d.in("one.pem"), 0))
+	w := d.watch(Options{Dirs: []string{}, Include: []string{d.in("one.pem")}})
+	d.check(os.Chmod(d.in("one.pem"), 0o600))
+	if got := next(t, w); filepath.Base(got) != "one.pem changed" {
+		t.Errorf("told %q", got)
 	}
 }

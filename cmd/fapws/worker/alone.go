@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"fapws/cmd/fapws/ctl"
 	"fapws/cmd/fapws/plan"
 	"fapws/cmd/fapws/process"
 	"fapws/pybridge"
@@ -123,12 +124,24 @@ func (s *service) openControl() error {
 // watchdog is told from now on for as long as they are.
 func (s *service) serving() {
 	go s.watchDescriptors()
+	if s.conf.Status != "" {
+		go s.tellViewers()
+	}
 	s.orderCertificates()
 	shown := s.alone.shown.Load()
 	s.instance.LogNotifyError(s.instance.Notifier.Ready("serving " + URLs(shown.Addrs)))
 	go s.instance.Notifier.Watch(context.Background(), s.server.Ping)
 	if s.log.Shows(logfile.Info) {
 		fmt.Fprint(s.log.People(), shown.Banner(""))
+	}
+}
+
+// tellViewers has the viewers of the status page look again and again. A supervisor does that if there is one, because it numbers the events.
+func (s *service) tellViewers() {
+	for range time.Tick(ctl.ViewEvery) {
+		if pybridge.HasSubscribers(ctl.StatusChannel) {
+			s.complain(s.tryPublish(0, &viewEvent))
+		}
 	}
 }
 

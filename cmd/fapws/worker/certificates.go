@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"reflect"
 	"sync"
 
 	"fapws/cmd/fapws/certificates"
@@ -70,7 +69,6 @@ func (s *service) renewCertificates(b *certificates.Bundle) {
 type ownCertificates struct {
 	mu       sync.Mutex
 	reader   certificates.Reader
-	bundle   *certificates.Bundle
 	follower *certificates.Follower
 }
 
@@ -84,7 +82,6 @@ func (s *service) readCertificates(w *certificates.Want) (*certificates.Bundle, 
 	if err != nil {
 		return nil, err
 	}
-	c.bundle = b
 	if c.follower == nil {
 		c.follower = certificates.Follow(func() { s.rereadCertificates() }, false)
 	}
@@ -108,9 +105,7 @@ func (s *service) rereadCertificates() bool {
 	c := &s.alone.files
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	b, err := c.reader.Bundle(want)
-	if err == nil && !reflect.DeepEqual(b, c.bundle) { // an error is impossible: all files were good before, and are kept
-		c.bundle = b
+	if b, err := c.reader.Bundle(want); err == nil { // an error is impossible: all files were good before, and are kept
 		s.renewCertificates(b)
 	}
 	return true

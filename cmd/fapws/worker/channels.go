@@ -140,9 +140,6 @@ type relay struct {
 
 	mu     sync.Mutex
 	counts map[string]int64 // how many listen here, of channels whose number is to be told
-
-	viewers int         // of the status page; of showViewers, as the next one
-	look    *time.Timer // calls it; nil: there are no viewers
 }
 
 func newRelay(s *service, c *pool.Channel) *relay {
@@ -228,19 +225,15 @@ func (r *relay) deal(m *pool.Message) {
 // counted takes the number of subscribers of a channel, or sockets of a group, here. It tells the supervisor, soon.
 func (r *relay) counted(name string, n int) {
 	pybridge.CountSubscribers(name, false, int64(n))
+	if r.channel == nil {
+		return
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	switch {
-	case r.channel != nil:
-		if len(r.counts) == 0 {
-			time.AfterFunc(countsEvery, r.tell)
-		}
-		r.counts[name] = int64(n)
-	case name == ctl.StatusChannel:
-		if r.viewers = n; n > 0 && r.look == nil {
-			r.look = time.AfterFunc(0, r.showViewers)
-		}
+	if len(r.counts) == 0 {
+		time.AfterFunc(countsEvery, r.tell)
 	}
+	r.counts[name] = int64(n)
 }
 
 func (r *relay) tell() {
@@ -249,19 +242,6 @@ func (r *relay) tell() {
 	r.counts = map[string]int64{}
 	r.mu.Unlock()
 	pool.EachCounts(counts, func(m *pool.Message) { _ = r.channel.Send(m) }) // listen sees the end of the channel
-}
-
-// showViewers tells the viewers of the status page to look again, as long as there are any. The supervisor does that if there is one, because
-// it numbers the events.
-func (r *relay) showViewers() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.viewers == 0 || r.s.over.Load() {
-		r.look = nil
-		return
-	}
-	r.s.complain(r.s.tryPublish(0, &viewEvent))
-	r.look.Reset(ctl.ViewEvery)
 }
 
 // join takes part in the channels of all workers from now on, with their past events. The loop runs. It waits for that as long as

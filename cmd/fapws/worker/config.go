@@ -104,17 +104,8 @@ func Workers(conf *settings.Config) int {
 
 // enterSandbox does --sandbox, when everything that comes from outside has been loaded. The supervisor decides whether there
 // is a sandbox, also if the configuration file says something else by now.
-//
-// A server that starts its loader again when a request needs it (--fork with --idle-stop) stays outside, so that the application can
-// load from anywhere; each process of the application enters. Programs would be children of the server.
 func (s *service) enterSandbox() error {
 	if os.Getenv(confine.SandboxVariable) == "" {
-		return nil
-	}
-	if s.startsApplication() {
-		if s.plan.Site.Reach().Programs || runsPrograms(s.contents) {
-			return process.ExitNotStarted("with idle-stop, sandbox is for the application only, and the server runs programs (CGI, PHP or commands in pages); remove idle-stop, sandbox or the programs")
-		}
 		return nil
 	}
 	rules, err := s.sandboxRules()
@@ -126,9 +117,6 @@ func (s *service) enterSandbox() error {
 	}
 	return nil
 }
-
-// startsApplication reports whether this process starts its application again and again.
-func (s *service) startsApplication() bool { return s.conf.IdleStop > 0 && s.loader.Load() != nil }
 
 // sandboxRules returns what this process needs from now on.
 func (s *service) sandboxRules() (*confine.Rules, error) {
@@ -196,19 +184,24 @@ func firstInside(dir string, paths []string) string {
 	return paths[i]
 }
 
+// mounts returns the entries of PATHS of all applications.
+func mounts(c *pybridge.Contents) (all []pybridge.Mount) {
+	if c != nil {
+		for i := range c.Apps {
+			all = append(all, c.Apps[i].Table...)
+		}
+	}
+	return all
+}
+
 // uploads returns the directories, files and devices that the entries of PATHS store uploads in.
 func uploads(c *pybridge.Contents) (places []string) {
-	if c == nil {
-		return nil
-	}
-	for i := range c.Apps {
-		for _, m := range c.Apps[i].Table {
-			if m.Upload == "" {
-				continue
-			}
-			if o, err := upload.ParseOptions(m.Upload); err == nil && o.Path != "" {
-				places = append(places, o.Path)
-			}
+	for _, m := range mounts(c) {
+		if m.Upload == "" {
+			continue
+		}
+		if o, err := upload.ParseOptions(m.Upload); err == nil && o.Path != "" {
+			places = append(places, o.Path)
 		}
 	}
 	return places
@@ -216,13 +209,5 @@ func uploads(c *pybridge.Contents) (places []string) {
 
 // runsPrograms reports whether an entry of PATHS is a CGIApplication.
 func runsPrograms(c *pybridge.Contents) bool {
-	if c == nil {
-		return false
-	}
-	for i := range c.Apps {
-		if slices.ContainsFunc(c.Apps[i].Table, func(m pybridge.Mount) bool { return m.CGI != "" }) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(mounts(c), func(m pybridge.Mount) bool { return m.CGI != "" })
 }

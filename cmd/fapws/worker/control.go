@@ -80,15 +80,7 @@ func (s *service) counters() ctl.Counters {
 	if !ok {
 		return ctl.NotCounted
 	}
-	return ctl.Counters{Requests: c.Requests, Unsent: c.Unsent, Cut: c.Cut, Asleep: s.sleeps()}
-}
-
-// sleeps reports whether the application has ended because nothing needed it. It is safe for concurrent use.
-func (s *service) sleeps() bool {
-	if loader := s.loader.Load(); loader != nil {
-		return loader.Asleep()
-	}
-	return s.asleep()
+	return ctl.Counters{Requests: c.Requests, Unsent: c.Unsent, Cut: c.Cut, Asleep: s.asleep()}
 }
 
 // stack shows the Python stacks of the active requests, or the processes that answer them.
@@ -200,7 +192,7 @@ func (s *service) metrics() []metrics.Family {
 	}
 	if s.plan.Conf.IdleStop > 0 {
 		awake := 1.
-		if s.sleeps() {
+		if s.asleep() {
 			awake = 0
 		}
 		all = append(all, metrics.One("fapws_application_awake", metrics.Gauge, "", "Workers that have the application in memory, with idle-stop.", awake))

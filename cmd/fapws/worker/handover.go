@@ -117,40 +117,45 @@ func (r *relay) takeSubscribers(from *pool.Channel) {
 
 var errNoFile = errors.New("descriptor missing; check the limit of open files")
 
-// takeClient serves a subscriber, or a WebSocket. A WebSocket that it cannot serve goes back to the other worker.
-func (r *relay) takeClient(m *pool.Message, files []*os.File, from *pool.Channel) error {
-	var subscriber live.StreamState
-	var socket exchange.SocketState
-	var d any = &subscriber
-	if m.Text == pool.WebSocket {
-		d = &socket
-	}
-	if err := json.Unmarshal(m.Raw, d); err != nil {
-		return err
+// clientOf reads the state of a client from a Piece, and returns its descriptor.
+func clientOf(m *pool.Message, files []*os.File, state any) (fd int, err error) {
+	if err = json.Unmarshal(m.Raw, state); err != nil {
+		return -1, err
 	}
 	if len(files) != 1 {
-		return errNoFile
+		return -1, errNoFile
 	}
-	fd, err := pool.Duplicate(files[0])
-	switch {
-	case err != nil:
-		return err
-	case m.Text == pool.WebSocket:
-		if r.s.asleep() {
-			r.s.lateLoad.wake()
+	return pool.Duplicate(files[0])
+}
+
+// takeClient serves a subscriber, or a WebSocket. A WebSocket that it cannot serve goes back to the other worker.
+func (r *relay) takeClient(m *pool.Message, files []*os.File, from *pool.Channel) error {
+	if m.Text != pool.WebSocket {
+		var subscriber live.StreamState
+		fd, err := clientOf(m, files, &subscriber)
+		if err != nil {
+			return err
 		}
-		sockets := r.s.server.Sockets()
-		if err = sockets.Import(&socket, fd); err == nil {
-			return nil
-		}
-		if from.Send(m, fd) == nil {
-			unix.Close(fd)
-		} else { // the other one has gone
-			sockets.Dismiss(fd)
-		}
+		return r.s.server.Subscribers().Import(&subscriber, fd)
+	}
+	var socket exchange.SocketState
+	fd, err := clientOf(m, files, &socket)
+	if err != nil {
 		return err
 	}
-	return r.s.server.Subscribers().Import(&subscriber, fd)
+	if r.s.asleep() {
+		r.s.lateLoad.wake()
+	}
+	sockets := r.s.server.Sockets()
+	if err = sockets.Import(&socket, fd); err == nil {
+		return nil
+	}
+	if from.Send(m, fd) == nil {
+		unix.Close(fd)
+	} else { // the other one has gone
+		sockets.Dismiss(fd)
+	}
+	return err
 }
 
 // inherit notes the worker that gets the subscribers, with pool.Retire.
@@ -189,15 +194,12 @@ func (p *Parent) takeBack(to *pool.Channel) {
 		if err != nil || len(m.Raw) == 0 {
 			return
 		}
-		var d exchange.SocketState
-		if err = json.Unmarshal(m.Raw, &d); err == nil && len(files) == 1 {
-			var fd int
-			if fd, err = pool.Duplicate(files[0]); err == nil {
-				p.s.server.Sockets().TakeBack(&d, fd)
-			}
-		}
+		var socket exchange.SocketState
+		fd, err := clientOf(m, files, &socket)
 		pool.CloseFiles(files)
-		if err != nil {
+		if err == nil {
+			p.s.server.Sockets().TakeBack(&socket, fd)
+		} else {
 			p.s.log.Log(logfile.Error, fmt.Sprintf("worker %d cannot take a WebSocket back: %v", os.Getpid(), err))
 		}
 	}

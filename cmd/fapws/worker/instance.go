@@ -227,10 +227,9 @@ func urlsOf(a Address, local []netip.Addr) (url string, others []string) {
 	if !ok {
 		return a.Network() + ":" + a.String(), nil
 	}
-	ip, _ := netip.AddrFromSlice(tcp.IP)
-	ip = ip.Unmap()
+	ip := tcp.AddrPort().Addr().Unmap()
 	if !ip.IsUnspecified() && ip.IsValid() {
-		return httpURL(a.Secure, ip.WithZone(tcp.Zone), tcp.Port), nil
+		return httpURL(a.Secure, ip, tcp.Port), nil
 	}
 	for _, other := range local {
 		if other.Is4() || ip.Is6() {
@@ -257,22 +256,13 @@ func localAddresses() []netip.Addr {
 	if err != nil {
 		return nil
 	}
-	var v4, v6 []netip.Addr
+	var found []netip.Addr
 	for _, a := range all {
-		ipnet, ok := a.(*net.IPNet)
-		if !ok {
-			continue
-		}
-		ip, _ := netip.AddrFromSlice(ipnet.IP)
-		ip = ip.Unmap()
-		switch {
-		case !ip.IsGlobalUnicast(): // loopback, link-local
-		case ip.Is4():
-			v4 = append(v4, ip)
-		default:
-			v6 = append(v6, ip)
+		network, err := netip.ParsePrefix(a.String())
+		if ip := network.Addr().Unmap(); err == nil && ip.IsGlobalUnicast() { // not loopback, nor link-local
+			found = append(found, ip)
 		}
 	}
-	found := slices.Concat(v4, v6)
+	slices.SortStableFunc(found, func(a, b netip.Addr) int { return a.BitLen() - b.BitLen() })
 	return found[:min(len(found), enough)]
 }

@@ -55,10 +55,10 @@ func Listen(addrs []string, o conn.ListenOptions) ([]*conn.Listener, error) {
 		}
 		SetSecure(ln, addr)
 		listeners = append(listeners, ln)
-	}
-	if err := keepFromChildren(listeners); err != nil {
-		closeAll(listeners)
-		return nil, process.ExitNotStarted("%v", err)
+		if err := pybridge.KeepFromChildren(ln); err != nil {
+			closeAll(listeners)
+			return nil, process.ExitNotStarted("%v", err)
+		}
 	}
 	return listeners, nil
 }
@@ -305,15 +305,4 @@ func (a Passed) unused(addrs []string) (list []string) {
 		}
 	}
 	return list
-}
-
-// keepFromChildren makes the processes that the application forks let go of
-// these listeners, and of the connections of the server.
-func keepFromChildren(listeners []*conn.Listener) error {
-	for _, ln := range listeners {
-		if err := pybridge.KeepFromChildren(ln); err != nil {
-			return err
-		}
-	}
-	return nil
 }

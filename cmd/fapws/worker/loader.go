@@ -1,7 +1,6 @@
 package worker
 
 import (
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,7 +11,6 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
@@ -27,7 +25,7 @@ import (
 )
 
 // loaderVariable is set in the environment of a process that is to be the loader of
-// another one (--fork): the first of its two descriptors, see programs.LoaderOptions.Command.
+// another one (--fork): the first of its two descriptors, see programs.OpenLoader.
 const loaderVariable = "FAPWS_LOADER"
 
 // loaderEnds is how long a loader has for ending: longer than its children.
@@ -101,18 +99,9 @@ func RunLoader(p *plan.Plan, fd int, stderr io.Writer) (code int, err error) {
 func (s *service) openLoader() error {
 	root := os.DirFS("/")
 	before := confine.MemoryKills(root)
-	loader, loaded, err := programs.OpenLoader(programs.LoaderOptions{
-		Command: s.loaderCommand,
-		Log:     func(line string) { s.log.Log(logfile.Error, line) },
-		Killed:  func() string { return confine.MemoryExceeded(root, before) },
-		Failed: func(line string) {
-			s.log.Log(logfile.Error, line+": restart the server")
-			s.signals.end(shutdownRequest{how: gracefully, code: process.Failed}, process.Failed)
-		},
-		Asleep: func() {
-			s.log.Log(logfile.Info, fmt.Sprintf("no request for %v: the application sleeps until there is one", s.conf.IdleStop))
-			s.memory.Quiet()
-		},
+	loader, loaded, err := programs.OpenLoader(s.loaderCommand(), programs.LoaderOptions{
+		Killed: func() string { return confine.MemoryExceeded(root, before) },
+		Died:   s.parent.recycle,
 	})
 	var failed *programs.LoadError
 	switch {
@@ -130,17 +119,11 @@ func (s *service) openLoader() error {
 	return nil
 }
 
-// secretVariable has a secret in the environment of such a process, by which each one that loads the application makes the same keys
-// (contrib/fapws/_upload.py): the server knows those of the first.
-const secretVariable = "_FAPWS_SECRET"
-
-var secret = sync.OnceValue(rand.Text)
-
 // loaderCommand starts this program with the same arguments in the same directory.
 func (s *service) loaderCommand() *exec.Cmd {
 	cmd := process.Again(false, process.Arguments()...)
 	cmd.Dir = s.plan.Dir
-	cmd.Env = append(cmd.Env, fmt.Sprintf("%s=%d", loaderVariable, len(cmd.ExtraFiles)+3), secretVariable+"="+secret())
+	cmd.Env = append(cmd.Env, fmt.Sprintf("%s=%d", loaderVariable, len(cmd.ExtraFiles)+3))
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	return cmd
 }
@@ -148,20 +131,14 @@ func (s *service) loaderCommand() *exec.Cmd {
 // useLoader lets the loader answer requests. Once, when the settings and the log
 // files are known.
 func (s *service) useLoader(loader *programs.Loader) {
-	serving := programs.Serving{
-		Site:      programs.Site{Software: process.Software()},
-		Gate:      programs.NewGate(s.conf.MaxForks, s.conf.MaxQueue),
-		Timeout:   s.conf.Server.Timeout,
-		StartWait: s.conf.Server.Sites.StartWait,
-		IdleStop:  s.conf.IdleStop,
+	loader.Serve(programs.Serving{
+		Site:    programs.Site{Software: process.Software()},
+		Gate:    programs.NewGate(s.conf.MaxForks, s.conf.MaxQueue),
+		Timeout: s.conf.Server.Timeout,
 		Log: func(number int, client, line string) {
 			s.logs.Client(number, logfile.Error, client, line)
 		},
-	}
-	if os.Getenv(confine.SandboxVariable) != "" && !s.startsApplication() {
-		serving.Replace = s.replacement()
-	}
-	loader.Serve(serving)
+	})
 }
 
 // followErrors is for when the error log was rotated: the process with the application has it as its

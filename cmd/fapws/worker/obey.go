@@ -142,7 +142,7 @@ func (p *Parent) accept(m *pool.Message, files []*os.File) {
 		ln, err := conn.ListenerFromFile(f)
 		if err == nil {
 			SetSecure(ln, m.Addresses[i])
-			err = keepFromChildren([]*conn.Listener{ln})
+			err = pybridge.KeepFromChildren(ln)
 		}
 		if err != nil {
 			s.log.Log(logfile.Error, fmt.Sprintf("worker %d cannot listen on %s: %v", os.Getpid(), m.Addresses[i], err))
@@ -206,9 +206,6 @@ func (p *Parent) loopRuns(within time.Duration) bool {
 func (p *Parent) answer(m *pool.Message) {
 	s, text := p.s, ""
 	question, about, _ := strings.Cut(m.Text, " ")
-	if p.Role == pool.PageOnly {
-		question = "" // there is no application
-	}
 	switch question {
 	case AskAlive:
 		if p.loopRuns(aliveWithin) {
@@ -218,7 +215,6 @@ func (p *Parent) answer(m *pool.Message) {
 		if g := s.uploads.Load(); g != nil {
 			text = g.Answer(about)
 		}
-	case "":
 	default:
 		pattern, _ := cache.ParsePattern(about) // of Purge; the supervisor has checked it
 		text = asJSON(ctl.Server(s.command).Answer(ctl.Command(question), pattern))

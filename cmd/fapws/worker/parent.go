@@ -20,8 +20,6 @@ import (
 	"fapws/pybridge"
 	"fapws/runtime"
 	"fapws/runtime/conn"
-	"fapws/runtime/exchange"
-	"fapws/runtime/source/static"
 	"fapws/runtime/system"
 )
 
@@ -71,9 +69,6 @@ func (p *Parent) Run(what *plan.Plan, stderr io.Writer) (code int, err error) {
 	system.Distrust(what.Changeable(&what.Conf))
 	if p.Stderr < 0 { // else the supervisor reads the output of this process, and logs it
 		s.log.OpenAsWorker(&what.Conf)
-	}
-	if p.Role == pool.PageOnly {
-		return p.servePage()
 	}
 	code, err = s.run()
 	p.Failing(err)
@@ -221,33 +216,4 @@ func withJitter(n, jitter int) int {
 		return n
 	}
 	return n + rand.IntN(jitter+1)
-}
-
-// servePage serves the page that the supervisor sends, until an application has loaded. No Python is started.
-func (p *Parent) servePage() (code int, err error) {
-	s := p.s
-	s.conf = s.plan.Conf
-	s.instance.LogTo(s.log.Log)
-	s.signals = watchSignals(s.log.Log, s.instance.Exit, func() { s.reopenLog() }, func(string) {
-		s.signals.end(shutdownRequest{how: gracefully}, process.OK)
-	}, nil)
-	go p.listen()
-	if err := s.useCertificates(); err != nil {
-		return 0, err
-	}
-	if s.server, err = runtime.New(s.config()); err != nil {
-		return 0, process.ExitNotStarted("%v", err)
-	}
-	s.signals.serve()
-	none, err := static.NewFixed(static.FixedOptions{Status: 503, Fields: []exchange.Field{{Name: "Retry-After", Value: "1"}}})
-	if err == nil {
-		err = s.server.Serve(nil, []exchange.Site{{Table: []exchange.Mount{{Prefix: "/", Source: none}}}}, nil)
-	}
-	if err != nil {
-		return 0, process.ExitNotStarted("%v", err)
-	}
-	p.served()
-	p.loaded()
-	s.conf.ShutdownDelay = 0 // clients have no use for the page meanwhile
-	return <-s.obeyOrders(), nil
 }

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -146,8 +145,8 @@ func cacheOf(server *runtime.Server) *ctl.Cache {
 	}
 }
 
-// QueryUploads asks the supervisor about uploads in the other workers: behind a space it has the number of the process that asks, and a
-// question of upload.Group. The answer is []string in JSON, their answers to AskUploads with the question.
+// QueryUploads asks the supervisor about uploads in the other workers: behind a space it has a question of
+// upload.Group. The answer is []string in JSON, their answers to AskUploads with the question.
 const (
 	QueryUploads = "uploads"
 	AskUploads   = "uploads"
@@ -170,7 +169,7 @@ func (s *service) newUploads() *upload.Group {
 func (p *Parent) uploads(question string) (answers []string) {
 	ctx, cancel := context.WithTimeout(context.Background(), UploadsWithin+time.Second)
 	defer cancel()
-	text, err := p.query(ctx, fmt.Sprintf("%s %d %s", QueryUploads, os.Getpid(), question))
+	text, err := p.query(ctx, QueryUploads+" "+question)
 	if err == nil {
 		_ = json.Unmarshal([]byte(text), &answers) // a supervisor of another version knows none
 	}

@@ -16,6 +16,7 @@ import (
 	"fapws/pybridge"
 	"fapws/runtime"
 	"fapws/runtime/conn"
+	"fapws/runtime/exchange"
 	"fapws/runtime/logfile"
 	"fapws/runtime/source/app"
 	"fapws/runtime/source/programs"
@@ -74,12 +75,9 @@ func (s *service) run() (code int, err error) {
 	s.inline = s.plan.IsInline()
 	s.log.TakeLibraries()
 	s.instance.LogTo(s.log.Log)
-	var reread func() bool
-	if s.parent == nil && s.check == nil {
-		reread = s.rereadCertificates
-	}
-	s.signals = watchSignals(s.log.Log, s.exit, func() { s.reopenLog() }, s.replacement(), reread)
-	if p := s.parent; p != nil && p.Role == pool.Asleep {
+	s.signals = newSignals(s)
+	go s.signals.watch()
+	if p := s.parent; p != nil && (p.Role == pool.Asleep || p.Role == pool.PageOnly) {
 		if err := p.recall(); err != nil {
 			return 0, err
 		}
@@ -170,15 +168,6 @@ func (s *service) exit(code int) {
 	s.alone.bound.Drop()
 	s.logs.Close()
 	s.instance.Exit(code)
-}
-
-// replacement returns the function that asks for another process in the place of this one; nil: that is impossible.
-// why is for the log.
-func (s *service) replacement() func(why string) {
-	if s.parent == nil {
-		return nil
-	}
-	return s.parent.recycle
 }
 
 // level is that of log lines about an order. The supervisor logs the same.
@@ -393,7 +382,8 @@ func (s *service) warn(line string) { s.log.Log(logfile.Warning, line) }
 // buildEarly makes the sites that answer clients while the applications load, with all that the configuration has beside them. Requests
 // for the applications wait (exchange.Mount.Pending). Where a script may change settings, and before a sandbox is entered, clients wait in
 // the queue of the kernel instead. A worker that is asleep knows the settings; before a sandbox or the directory of --chroot is entered it
-// answers health checks only: another program may have changed files for clients to get that it could not read itself.
+// answers health checks only: another program may have changed files for clients to get that it could not read itself. With pool.PageOnly,
+// it refuses all requests.
 func (s *service) buildEarly() error {
 	answers := len(s.alone.bound.Sockets()) > 0 // the application is not needed to know where clients connect
 	if p := s.parent; p != nil {
@@ -401,6 +391,10 @@ func (s *service) buildEarly() error {
 	}
 	confined := s.conf.Sandboxed() || !answers
 	asleep := s.lateLoad != nil
+	if asleep && s.lateLoad.failed.Load() {
+		s.early = &plan.Built{Sites: []exchange.Site{{Table: []exchange.Mount{{Prefix: "/", Pending: true}}}}}
+		return s.useCertificates()
+	}
 	if s.plan.FirstApp() == nil || !asleep && (confined || !s.plan.IsSettled()) {
 		return nil
 	}

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"encoding/json"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -37,7 +38,7 @@ const mostPresence = 20000
 
 // remembered returns it as a text; "": there is nothing to remember.
 func (s *service) remembered() string {
-	if s.conf.IdleStop == 0 || s.app == nil {
+	if s.conf.IdleStop == 0 || s.contents == nil {
 		return ""
 	}
 	var r remembered
@@ -54,6 +55,7 @@ func (s *service) remembered() string {
 func (p *Parent) recall() error {
 	s := p.s
 	z := &lateLoad{p: p, needed: make(chan struct{}), settled: make(chan struct{})}
+	z.failed.Store(p.Role == pool.PageOnly)
 	z.need = sync.OnceFunc(func() { close(z.needed) })
 	s.lateLoad = z
 	var r remembered
@@ -73,11 +75,19 @@ func (z *lateLoad) run() (code int, err error) {
 	p.joinEarly()
 	s.memory.Started()
 	p.loaded()
+	if z.failed.Load() {
+		select {} // until other workers serve: see obeyOrders
+	}
 	<-z.needed // or the process ends: see obeyOrders
-	p.send(&pool.Message{Kind: pool.Waking})
+	limit := s.conf.LoadTimeout
+	late := time.AfterFunc(limit, func() {
+		p.Failing(fmt.Errorf("did not load within %v", limit))
+		s.exit(process.NoStart)
+	})
 	if err = s.load(); err == nil {
 		err = s.start()
 	}
+	late.Stop()
 	if err != nil {
 		z.fail(err)
 		if s.app != nil {
@@ -144,8 +154,12 @@ func (s *service) used() {
 
 // unused reports whether nothing has used the application for the time of idle-stop.
 func (s *service) unused() bool {
-	if s.plan.Conf.IdleStop == 0 || s.python() == nil {
+	if s.plan.Conf.IdleStop == 0 || !s.complete.Load() || s.contents == nil {
 		return false
 	}
-	return min(time.Since(*s.lastUse.Load()), s.server.Unused()) >= s.plan.Conf.IdleStop
+	idle := min(time.Since(*s.lastUse.Load()), s.server.Unused())
+	if loader := s.loader.Load(); loader != nil {
+		idle = min(idle, loader.Unused())
+	}
+	return idle >= s.plan.Conf.IdleStop
 }

@@ -47,17 +47,23 @@ type signals struct {
 	orders  chan shutdownRequest // how to end
 }
 
-// watchSignals starts watching, beside the caller: the runtime changes threads several times for each signal. exit must end
-// the process.
-func watchSignals(log func(logfile.Level, string), exit func(code int), reopen func(), replace func(why string), reread func() bool) *signals {
-	s := &signals{caught: make(chan os.Signal, 8), log: log, exit: exit, reopen: reopen, replace: replace, reread: reread, registered: make(chan struct{}), orders: make(chan shutdownRequest, 8)}
-	go s.watch()
-	return s
+// newSignals returns the signals of s, which watch handles.
+func newSignals(s *service) *signals {
+	n := &signals{caught: make(chan os.Signal, 8), registered: make(chan struct{}), orders: make(chan shutdownRequest, 8),
+		log: s.log.Log, exit: s.exit, reopen: func() { s.reopenLog() }}
+	switch {
+	case s.parent != nil:
+		n.replace = s.parent.recycle
+	case s.check == nil:
+		n.reread = s.rereadCertificates
+	}
+	return n
 }
 
 // begun returns when signals are watched. Call it before Python starts.
 func (s *signals) begun() { <-s.registered }
 
+// watch handles signals. It runs beside the start: the runtime changes threads several times for each signal.
 func (s *signals) watch() {
 	for _, sig := range []os.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2} {
 		if !signal.Ignored(sig) { // nohup, or a job in the background of a script

@@ -74,7 +74,6 @@
 // A response is never a file, a program or another page of the server (programs.Answer.Plain): the application may be in a
 // sandbox, which the server is not in.
 //
-// The loader starts when the first request needs it, also when it has died, and with Serving.IdleStop it ends when it had
-// no children for some time. One that does not fork within stuckAfter is killed. A child that takes too long ends
-// by an alarm, upon which faulthandler writes its stacks; if it does not (it was stopped), the loader kills it.
+// The loader lives as long as the process of the server, which is replaced when the loader has died. One that does not fork within
+// stuckAfter is killed. A child that takes too long ends by an alarm, upon which faulthandler writes its stacks; if it does not (it was stopped), the loader kills it.
 package programs

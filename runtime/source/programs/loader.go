@@ -2,34 +2,36 @@ package programs
 
 import (
 	"bytes"
-	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
+	"net"
+	"os"
 	"os/exec"
+	"slices"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
+
+	"fapws/runtime/system"
 )
 
-// LoaderOptions says how a Loader gets its process.
+// stuckAfter is how long a process may take to fork, before it is killed.
+const stuckAfter = 10 * time.Second
+
+// LoaderOptions are what a Loader has to know of the program that it is in.
 type LoaderOptions struct {
-	// Command makes the command that becomes the process. It finds the socket for orders behind the ExtraFiles of the command, and a pipe
-	// behind that, to which it writes a description of the loaded application, a JSON object, and which it closes before it
-	// serves. What begins otherwise is the reason why it did not load.
-	Command func() *exec.Cmd
-
-	// Log writes a line to the error log of the server, from any goroutine: the process has ended while the Loader was open.
-	Log func(line string)
-
 	// Killed returns why the kernel has killed a process (SIGKILL), "" if that is not known. It is called
 	// from any goroutine.
 	Killed func() string
 
-	// Failed is called once, on a separate goroutine, when no other process can take the place of one that has ended, because
-	// the application is another one by now. line says so.
-	Failed func(line string)
-
-	// Asleep is called, from any goroutine, when the process has ended because no request needed it.
-	Asleep func()
+	// Died is called, on a separate goroutine, when the process has ended while the Loader was open: the caller replaces this process. how
+	// says how it has ended.
+	Died func(how string)
 }
 
 // Serving is the settings that a Loader gets after it has been opened.
@@ -41,45 +43,45 @@ type Serving struct {
 	// Log writes a line about a client's request to the error log with that number
 	// (exchange.Request.ErrorLog).
 	Log func(number int, client, line string)
-
-	// StartWait is how long a request waits for a process that has to load the application; a browser that opens a page gets
-	// one that refreshes itself before. IdleStop is after how long without children the process ends until a request needs
-	// it; 0: never.
-	StartWait, IdleStop time.Duration
-
-	// Replace is called, on a separate goroutine, when the process has ended and this one cannot start another one, since it
-	// is in a sandbox: the caller replaces this process. nil: it can.
-	Replace func(why string)
 }
 
-// Loader has requests answered by children of a process that has loaded the application. Any goroutine may use it.
+// Loader has requests answered by children of a process that has loaded the application, from its start to its end. Its methods are safe for
+// concurrent use.
 type Loader struct {
 	o       LoaderOptions
 	serving Serving // set by Serve
-	loaded  []byte  // what each process must have loaded
+	cmd     *exec.Cmd
+	control *net.UnixConn
+	exited  chan struct{} // closed when the process has ended
+	closed  atomic.Bool   // its end is wanted
+	used    atomic.Int64  // when a request has ended last, in ns since 1970
 
 	mu       sync.Mutex
-	closed   bool
-	current  *scgiProcess  // nil: the next request starts one
-	starting chan struct{} // closed when that has been done; nil: none is being started
-	since    time.Time     // when the last start began
-	failed   time.Time     // when it failed
-	asleep   bool          // there is none because no request needed it
-	idle     *time.Timer   // ends the process when no request has needed it for Serving.IdleStop; nil: it stays
+	children []*child // that run, in the order in which they were started
 }
 
-const (
-	// sleepWithin is in which time a process without children has to end.
-	sleepWithin = 5 * time.Second
+// child is a process for one request.
+type child struct {
+	of       *Loader
+	conn     net.Conn     // carries the request and the response
+	errors   *os.File     // its standard error
+	reports  *os.File     // has what the loader says of it
+	progress atomic.Int64 // when it made something of the response last, in ns since 1970
 
-	// failedFor is how long requests are refused after a failed start, so that each of them does not cause another one.
-	failedFor = time.Second
-)
+	about string // handler and request line
+	since time.Time
+	pid   int
+	ended chan struct{} // closed when it has ended
+	how   end           // afterwards
+}
 
-// errNotLoaded says that the application could not be loaded again.
-var errNotLoaded = errors.New("the application failed to load")
+// end is how a child has ended.
+type end struct {
+	status int // -1: it was killed, or is lost
+	text   string
+}
 
-// LoadError is the error of Open when the application did not load. The process has
+// LoadError is the error of OpenLoader when the application did not load. The process has
 // said why, unless it was killed: Code is -1 then.
 type LoadError struct {
 	Code   int    // exit status
@@ -90,198 +92,213 @@ type LoadError struct {
 // Error implements error.
 func (e *LoadError) Error() string { return e.how }
 
-// OpenLoader starts the process and returns its description of the loaded application. The error is a *LoadError or one
-// line.
-func OpenLoader(o LoaderOptions) (l *Loader, loaded []byte, err error) {
-	p, loaded, err := startProcess(&o)
+// OpenLoader starts the process by cmd, and returns its description of the loaded application. The process finds the socket for orders behind
+// the ExtraFiles of cmd, and a pipe behind that, to which it writes the description, a JSON object, and which it closes before it
+// serves. What begins otherwise is the reason why it did not load. The error is a *LoadError or one line.
+func OpenLoader(cmd *exec.Cmd, o LoaderOptions) (_ *Loader, loaded []byte, err error) {
+	l := &Loader{o: o, cmd: cmd, exited: make(chan struct{})}
+	fds, err := system.Socketpair(unix.SOCK_SEQPACKET)
+	if err != nil {
+		return nil, nil, fmt.Errorf("socketpair: %w", err)
+	}
+	theirs := os.NewFile(uintptr(fds[1]), "control")
+	defer theirs.Close()
+	control, err := system.Conn(fds[0], "fork")
 	if err != nil {
 		return nil, nil, err
 	}
-	l = &Loader{o: o, loaded: loaded, current: p}
-	go l.watch(p)
+	defer func() {
+		if err != nil {
+			control.Close()
+		}
+	}()
+	l.control = control.(*net.UnixConn)
+	from, to, err := os.Pipe()
+	if err != nil {
+		return nil, nil, err
+	}
+	defer from.Close()
+	cmd.ExtraFiles = append(cmd.ExtraFiles, theirs, to)
+	// Keys of a terminal are for the server, which ends the loader by itself.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	err = cmd.Start()
+	to.Close()
+	if err != nil {
+		return nil, nil, fmt.Errorf("cannot start the loader of --fork: %w", err)
+	}
+	if loaded, err = io.ReadAll(from); err != nil || !bytes.HasPrefix(loaded, []byte("{")) {
+		_ = cmd.Wait()
+		return nil, nil, &LoadError{cmd.ProcessState.ExitCode(), string(loaded), l.ended()}
+	}
+	go l.await()
 	return l, loaded, nil
 }
 
 // Serve makes the Loader ready for requests. Once, before the first.
 func (l *Loader) Serve(serving Serving) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.serving = serving
-	if serving.IdleStop > 0 {
-		l.idle = time.AfterFunc(serving.IdleStop, l.sleep)
-	}
+	l.used.Store(time.Now().UnixNano())
 }
 
 // FollowStderr gives the process the descriptor 2 that this process has now, after
 // the error log was rotated.
-func (l *Loader) FollowStderr() {
-	if p := l.now(); p != nil {
-		_ = p.order(0, 2)
+func (l *Loader) FollowStderr() { _ = l.order(0, 2) }
+
+// Unused returns for how long no request has needed the process; 0: one does.
+func (l *Loader) Unused() time.Duration {
+	if l.serving.Gate.Active() > 0 {
+		return 0
 	}
-}
-
-// Running describes each child that runs in a line, the oldest first.
-func (l *Loader) Running() []string {
-	if p := l.now(); p != nil {
-		return p.list()
-	}
-	return nil
-}
-
-// now returns the process that runs, or nil.
-func (l *Loader) now() *scgiProcess {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.current
-}
-
-// Asleep reports whether there is no process because no request has needed it.
-func (l *Loader) Asleep() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.asleep
-}
-
-func (l *Loader) loadingSince() time.Time {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.since
+	return time.Since(time.Unix(0, l.used.Load()))
 }
 
 // leave gives back the place of a request that has entered Serving.Gate.
 func (l *Loader) leave() {
+	l.used.Store(time.Now().UnixNano())
 	l.serving.Gate.Leave()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.rest()
 }
 
-// rest has the process end after some time without requests. l.mu is held.
-func (l *Loader) rest() {
-	if l.idle != nil {
-		l.idle.Reset(l.serving.IdleStop)
+// errGone says that the process has ended.
+var errGone = errors.New("the loader of --fork exited")
+
+// order orders a child with these descriptors, its socket, its standard error and the pipe for reports; without any it orders the end of
+// the child pid, and with one it passes another standard error for the loader.
+func (l *Loader) order(pid int, files ...int) error {
+	var rights []byte
+	if len(files) > 0 {
+		rights = unix.UnixRights(files...)
 	}
+	_ = l.control.SetWriteDeadline(time.Now().Add(stuckAfter))
+	_, _, err := l.control.WriteMsgUnix(binary.NativeEndian.AppendUint32(nil, uint32(pid)), rights, nil)
+	return err
 }
 
-// sleep ends the process, unless a request has come meanwhile.
-func (l *Loader) sleep() {
-	l.mu.Lock()
-	p := l.current
-	if l.closed || p == nil || l.serving.Gate.Active() > 0 {
-		l.mu.Unlock()
-		return
-	}
-	l.current, l.asleep = nil, true
-	l.mu.Unlock()
-	p.end(sleepWithin)
-	l.o.Asleep()
-}
-
-// fork makes a child for a request, which waits for a place and for the process, up to wait. about is for lists of processes. The caller
-// has to leave when the child has ended.
-func (l *Loader) fork(ctx context.Context, wait time.Duration, about string) (c *child, err error) {
-	if err := l.serving.Gate.Enter(ctx); err != nil {
+// fork has a child made.
+func (l *Loader) fork(about string) (_ *child, err error) {
+	c := &child{of: l, about: about, since: time.Now(), ended: make(chan struct{})}
+	sockets, err := system.Socketpair(unix.SOCK_STREAM)
+	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, wait)
-	defer cancel()
-	for {
-		p, err := l.process(ctx)
-		if err == nil {
-			c, err = p.fork(about)
-		}
-		switch {
-		case err == nil:
-			return c, nil
-		case p == nil || !errors.Is(err, errGone):
-			l.leave()
-			return nil, err
-		}
-		<-p.exited
+	defer unix.Close(sockets[1])
+	if c.conn, err = system.Conn(sockets[0], "fork"); err != nil {
+		return nil, err
 	}
+	defer func() {
+		if err != nil {
+			c.conn.Close()
+			c.errors.Close() // without a file, Close does nothing
+			c.reports.Close()
+		}
+	}()
+	var stderr, reports *os.File
+	if c.errors, stderr, err = pipe(); err != nil {
+		return nil, err
+	}
+	defer stderr.Close()
+	if c.reports, reports, err = pipe(); err != nil {
+		return nil, err
+	}
+	stuck := time.AfterFunc(stuckAfter, l.kill)
+	defer stuck.Stop()
+	if l.order(0, sockets[1], int(stderr.Fd()), int(reports.Fd())) != nil {
+		l.kill()
+	}
+	reports.Close()
+	if c.pid, err = c.report(); err == nil && c.pid < 0 {
+		err = fmt.Errorf("cannot fork a process: %w", syscall.Errno(-c.pid))
+	}
+	if err != nil {
+		return nil, err
+	}
+	l.mu.Lock()
+	l.children = append(l.children, c)
+	l.mu.Unlock()
+	go c.await()
+	return c, nil
 }
 
-// process returns the process, which it starts if there is none.
-func (l *Loader) process(ctx context.Context) (*scgiProcess, error) {
-	for {
-		l.mu.Lock()
-		p, closed := l.current, l.closed
-		if p == nil && !closed && l.starting == nil {
-			if time.Since(l.failed) < failedFor {
-				l.mu.Unlock()
-				return nil, errNotLoaded
-			}
-			l.starting, l.since = make(chan struct{}), time.Now()
-			go l.start()
-		}
-		starting := l.starting
-		l.mu.Unlock()
-		switch {
-		case closed:
-			return nil, errGone
-		case p != nil:
-			return p, nil
-		}
-		select {
-		case <-starting:
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
+// report reads a number of the loader. The error is errGone: it has ended.
+func (c *child) report() (int, error) {
+	var number int32
+	if binary.Read(c.reports, binary.NativeEndian, &number) != nil {
+		return 0, errGone
 	}
+	return int(number), nil
 }
 
-// start starts another process.
-func (l *Loader) start() {
-	p, loaded, err := startProcess(&l.o)
-	changed := err == nil && !bytes.Equal(loaded, l.loaded)
+// await notes the end of the child.
+func (c *child) await() {
+	c.how = end{-1, "has ended after its loader"}
+	if number, err := c.report(); err == nil {
+		status := syscall.WaitStatus(number)
+		c.how = end{status.ExitStatus(), c.of.ending(status)}
+	}
+	c.reports.Close()
+	c.of.mu.Lock()
+	defer c.of.mu.Unlock()
+	c.of.children = slices.DeleteFunc(c.of.children, func(other *child) bool { return other == c })
+	close(c.ended)
+}
+
+// kill kills the loader.
+func (l *Loader) kill() { _ = l.cmd.Process.Kill() }
+
+// kill kills the child.
+func (c *child) kill() { _ = c.of.order(c.pid) }
+
+// Running describes each child that runs in a line, the oldest first.
+func (l *Loader) Running() (lines []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	close(l.starting)
-	l.starting = nil
-	switch {
-	case err != nil:
-		l.failed = time.Now()
-		l.o.Log(fmt.Sprintf("cannot load the application again: %v; the next request tries it once more", err))
-	case changed, l.closed:
-		go l.watch(p)
-		go p.end(0)
-		if !l.closed {
-			l.closed = true
-			go l.o.Failed("the application has changed while it was served")
-		}
-	default:
-		l.current, l.asleep = p, false
-		l.rest()
-		go l.watch(p)
+	for _, c := range l.children {
+		lines = append(lines, fmt.Sprintf("process %d, for %.1f s: %s", c.pid, time.Since(c.since).Seconds(), c.about))
+	}
+	return lines
+}
+
+// await notes the end of the loader.
+func (l *Loader) await() {
+	_ = l.cmd.Wait()
+	l.control.Close()
+	close(l.exited)
+	if !l.closed.Load() {
+		l.o.Died(l.ended())
 	}
 }
 
-// watch notes the end of p.
-func (l *Loader) watch(p *scgiProcess) {
-	defer close(p.exited)
-	p.await()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.closed || l.current != p { // its end was wanted
-		return
+// ended describes how the loader has ended.
+func (l *Loader) ended() string {
+	return "the loader of --fork " + l.ending(l.cmd.ProcessState.Sys().(syscall.WaitStatus))
+}
+
+// ending describes how a process has ended.
+func (l *Loader) ending(status syscall.WaitStatus) string {
+	if !status.Signaled() {
+		return fmt.Sprintf("exited with status %d", status.ExitStatus())
 	}
-	l.current = nil
-	if l.serving.Replace != nil {
-		l.closed = true
-		go l.serving.Replace(p.how)
-		return
+	more := ""
+	if status.CoreDump() {
+		more = ", core dumped"
 	}
-	l.o.Log(p.how + "; the next request starts it again")
+	if status.Signal() == syscall.SIGKILL {
+		if why := l.o.Killed(); why != "" {
+			more = ": " + why
+		}
+	}
+	return fmt.Sprintf("was killed by signal %d (%v%s)", int(status.Signal()), status.Signal(), more)
 }
 
 // Close ends the process, and with it the children that are left. It returns when
-// the process has ended, which it is made to after d. Once.
+// the process has ended, which it is made to after d.
 func (l *Loader) Close(d time.Duration) {
-	l.mu.Lock()
-	p := l.current
-	l.closed = true
-	l.mu.Unlock()
-	if p != nil {
-		p.end(d)
+	l.closed.Store(true)
+	_ = l.cmd.Process.Signal(syscall.SIGCONT) // one that was stopped can end, too
+	_ = l.control.CloseWrite()
+	select {
+	case <-l.exited:
+	case <-time.After(d):
+		l.kill()
+		<-l.exited
 	}
 }

@@ -39,30 +39,20 @@ var errTruncated = errors.New("the process exited before its response was comple
 // Respond implements backend.Responder.
 func (m *LoaderMount) Respond(w *backend.Response, r *backend.Request) {
 	s, began := &m.Loader.serving, time.Now()
+	switch err := s.Gate.Enter(r.Context); {
+	case errors.Is(err, ErrBusy):
+		refuse(w, "too many requests are waiting")
+		return
+	case err != nil:
+		return // the response is not wanted any more
+	}
 	line, number, client := fmt.Sprintf("%s %s %s", r.Method(), r.Target(), r.Parsed.Version), r.ErrorLog, r.Client()
 	log := func(text string) { s.Log(number, client, text) }
-	wait, page := s.StartWait, r.Method() == "GET" && exchange.WantsHTML(r.Parsed, r.Head)
-	if page { // a browser can ask for it again
-		wait = min(wait, exchange.PageWait)
-	}
-	c, err := m.Loader.fork(r.Context, wait, line+" in handler "+m.Name)
+	c, err := m.Loader.fork(line + " in handler " + m.Name)
 	if err != nil {
-		switch {
-		case r.Context.Err() != nil: // the response is not wanted any more
-		case errors.Is(err, ErrBusy):
-			refuse(w, "too many requests are waiting")
-		case errors.Is(err, context.DeadlineExceeded) && page:
-			reply := exchange.Starting(time.Since(m.Loader.loadingSince()))
-			w.Start(exchange.Head{Status: reply.Status, Length: int64(len(reply.Body)), Type: reply.Type, Fields: reply.Fields})
-			w.Write(reply.Body)
-		case errors.Is(err, context.DeadlineExceeded):
-			refuse(w, "the application is starting")
-		case errors.Is(err, errNotLoaded):
-			refuse(w, errNotLoaded.Error())
-		default:
-			log(fmt.Sprintf("%s in handler %s: %v", line, m.Name, err))
-			refuse(w, "the application is not available")
-		}
+		m.Loader.leave()
+		log(fmt.Sprintf("%s in handler %s: %v", line, m.Name, err))
+		refuse(w, "the application is not available")
 		return
 	}
 	go func() {

@@ -84,7 +84,7 @@ func (s *Server) Proc(name string) string {
 // any, else the server itself.
 func (s *Server) Handlers() (pids []int) {
 	s.T.Helper()
-	if !slices.Contains(s.Cmd.Args, "--workers") {
+	if !slices.Contains(s.Cmd.Args, "--workers") && !slices.Contains(s.Cmd.Args, "--fork") {
 		return []int{s.Cmd.Process.Pid}
 	}
 	for pid := range ChildrenOf(s.T, s.Cmd.Process.Pid) {

@@ -74,7 +74,7 @@ func TestForksAtATime(t *testing.T) {
 		a := w.Answer()
 		return a.StatusCode == 503 && a.Header.Get("Retry-After") != ""
 	})
-	if code, out, _ := s.Ctl("stack"); code != 0 || !regexp.MustCompile(`^3 requests run in separate processes\nprocess \d+, for \d+\.\d s: GET /waits\?go HTTP/1\.1 in handler waits\n`).MatchString(out) {
+	if code, out, _ := s.Ctl("stack"); code != 0 || !regexp.MustCompile(`(?m)^3 requests run in separate processes\nprocess \d+, for \d+\.\d s: GET /waits\?go HTTP/1\.1 in handler waits\n`).MatchString(out) {
 		t.Errorf("ctl stack: code %d, %q", code, out)
 	}
 	fapwstest.Write(t, filepath.Join(folder, "go"), "")
@@ -215,7 +215,7 @@ func TestLoaderDies(t *testing.T) {
 				a := s.Ask(fapwstest.Get("/who"))
 				return a.StatusCode == 200 && !slices.Contains(old, int(a.Object(t)["loaded_in"].(float64)))
 			})
-			s.Says(`the loader of --fork was killed by signal 9 .*; the next request starts it again`)
+			s.Says(`replacing worker \d+: the loader of --fork was killed by signal 9`)
 			for pid := range orphans {
 				fapwstest.Eventually(t, "the process of the application has ended", func() bool { return !fapwstest.Runs(pid) || with == syscall.SIGSTOP })
 			}

@@ -30,8 +30,7 @@ func TestIdleStop(t *testing.T) {
 		asleep := func() {
 			t.Helper()
 			fapwstest.Eventually(t, "the application has ended", func() bool {
-				_, said, _ := s.Ctl("status")
-				return strings.Contains(said, "asleep") && len(loaders(s)) == 0
+				return countStates(s, "asleep") == 1 && len(loaders(s)) == 0
 			})
 		}
 		goes := func(why string) { t.Helper(); fapwstest.Replace(t, file+".go", why) }
@@ -59,7 +58,7 @@ func TestIdleStop(t *testing.T) {
 		asleep()
 
 		goes("no database")
-		s.Get("/", 503).Want(t, 503, "the application failed to load")
+		s.Get("/", 503).Want(t, 503, "the application failed to start")
 		s.Says("RuntimeError: no database")
 		goes("")
 		fapwstest.Eventually(t, "it has loaded again", func() bool { return s.Ask(fapwstest.Get("/")).StatusCode == 200 })

@@ -15,14 +15,7 @@ func TestSandboxAsleep(t *testing.T) {
 		s := x.c.Serve(t, m)
 		x.attacks(t, s, m, landlock())
 		for range 2 {
-			if m.Forks() {
-				fapwstest.Eventually(t, "the application has ended", func() bool {
-					_, said, _ := s.Ctl("status")
-					return strings.Contains(said, "asleep") && len(fapwstest.ChildrenOf(t, s.Workers()...)) == 0
-				})
-			} else {
-				sleeps(s)
-			}
+			sleeps(s)
 			s.Get("/attack?status", 200).Is(t, "done: 12")
 			s.Get("/attack?memory", 200).Is(t, "refused: EACCES")
 			if landlock() >= files {
@@ -31,9 +24,7 @@ func TestSandboxAsleep(t *testing.T) {
 			}
 		}
 		for _, pid := range s.Workers() {
-			if !m.Forks() {
-				everyThreadIsFiltered(t, pid)
-			}
+			everyThreadIsFiltered(t, pid)
 			for one := range fapwstest.ChildrenOf(t, pid) {
 				everyThreadIsFiltered(t, one)
 			}
