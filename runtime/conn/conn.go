@@ -322,15 +322,14 @@ type Set struct {
 	Unsent Ledger    // responses that wait for clients
 	Buf    []byte    // output that is gathered, for the connection of the last Use
 
-	unix   int64 // seconds since 1970
-	wheel  eventloop.Wheel[Conn]
-	again  []*Conn  // those that may go on with their pending input
-	soon   []func() // of Soon
-	out    *Conn    // for which output is gathered, or nil
-	input  []byte   // that connections are read into
-	file   []byte   // that files are read into, for transports; nil: it was not needed yet
-	spare  [][]byte // input buffers
-	waited []byte   // memory for bytes that wait in a tunnel
+	unix  int64 // seconds since 1970
+	wheel eventloop.Wheel[Conn]
+	again []*Conn  // those that may go on with their pending input
+	soon  []func() // of Soon
+	out   *Conn    // for which output is gathered, or nil
+	input []byte   // that connections are read into
+	file  []byte   // that files are read into, for transports; nil: it was not needed yet
+	spare [][]byte // input buffers
 
 	below    gathered // output that waits while Buf is that of a virtual connection
 	spareBuf []byte   // memory of Buf, for a virtual connection
