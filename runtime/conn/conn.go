@@ -317,23 +317,21 @@ type Set struct {
 	WriteTimeout time.Duration // a client that reads nothing for this long is disconnected
 	Cached       func(file int, offset int64) bool
 
-	Start  time.Time // of Init
-	Now    int64     // the time in nanoseconds since Start, as SetTime has set it: it may be a tick late
-	Unsent Ledger    // responses that wait for clients
-	Buf    []byte    // output that is gathered, for the connection of the last Use
+	Start    time.Time // of Init
+	Now      int64     // the time in nanoseconds since Start, as SetTime has set it: it may be a tick late
+	Unsent   Ledger    // responses that wait for clients
+	gathered           // output of the connection of the last Use that is not virtual
 
 	unix  int64 // seconds since 1970
 	wheel eventloop.Wheel[Conn]
 	again []*Conn  // those that may go on with their pending input
 	soon  []func() // of Soon
-	out   *Conn    // for which output is gathered, or nil
 	input []byte   // that connections are read into
 	file  []byte   // that files are read into, for transports; nil: it was not needed yet
 	spare [][]byte // input buffers
 
-	below    gathered // output that waits while Buf is that of a virtual connection
-	spareBuf []byte   // memory of Buf, for a virtual connection
-	iov      vector
+	carried gathered // output of a virtual connection
+	iov     vector
 }
 
 // Init makes s ready.

@@ -38,84 +38,69 @@ type Owner interface {
 // maxGather is the capacity up to which Set.Buf is kept.
 const maxGather = 256 << 10
 
-// gathered is output that is gathered for a connection, nil for none.
+// gathered is output that is gathered for a connection.
 type gathered struct {
-	out *Conn
-	buf []byte
+	Buf []byte
+	out *Conn // nil: for none
 }
 
-// Use makes c the connection that Buf is gathered for. Output that was gathered for another one is written: that of a virtual connection becomes
-// output of the one that carries it. So streams that take turns cost one system call.
-func (c *Conn) Use() {
-	s := c.set
-	if s.out != nil && s.out != c {
-		s.pass()
+// gathered returns where output of c is gathered: that of virtual connections beside that of the ones that carry them.
+func (c *Conn) gathered() *gathered {
+	if c.fd < 0 {
+		return &c.set.carried
 	}
-	switch {
-	case s.out == c: // also where it has carried that
-	case c.virtual():
-		s.below = gathered{s.out, s.Buf}
-		s.out, s.Buf, s.spareBuf = c, s.spareBuf[:0], nil
-	default:
-		if s.out != nil {
-			s.Flush()
+	return &c.set.gathered
+}
+
+// Use makes c the connection that output is gathered for, and returns that: Set.Buf, but for virtual connections. Output that was gathered for
+// another one is written: that of a virtual connection becomes output of the one that carries it. So streams that take turns cost one system call.
+func (c *Conn) Use() *[]byte {
+	g := c.gathered()
+	for s := c.set; g.out != nil && g.out != c; {
+		if !s.carried.flush() {
+			s.gathered.flush()
 		}
-		s.out = c
 	}
+	g.out = c
+	return &g.Buf
 }
 
 // Gathers reports whether output is being gathered for c.
-func (c *Conn) Gathers() bool { return c.set.out == c || c.set.below.out == c }
+func (c *Conn) Gathers() bool { return c.gathered().out == c }
 
 // TakeGathered ends the gathering for c, and returns the output. It is valid until Use is called or, if c is virtual, until that was
 // called for another virtual one.
 func (c *Conn) TakeGathered() []byte {
-	s := c.set
-	b := s.Buf
-	switch {
-	case s.out != c:
-		b = s.below.buf
-		s.below = gathered{nil, b[:0]}
-	case c.virtual():
-		s.out, s.Buf, s.spareBuf = s.below.out, s.below.buf, b
-		s.below = gathered{}
-	default:
-		s.out, s.Buf = nil, b[:0]
-	}
+	g := c.gathered()
+	b := g.Buf
+	g.out, g.Buf = nil, b[:0]
 	return b
-}
-
-// pass writes the gathered output of a virtual connection.
-func (s *Set) pass() {
-	for s.out != nil && s.out.virtual() {
-		c := s.out
-		c.sendGathered()
-		c.proto.Room(false)
-	}
 }
 
 // Flush writes the gathered output.
 func (s *Set) Flush() {
-	for s.out != nil {
-		c := s.out
-		c.sendGathered()
-		if cap(s.Buf) > maxGather {
-			s.Buf = nil
-		}
-		c.proto.Room(false)
+	for s.carried.flush() || s.gathered.flush() {
 	}
 }
 
-func (c *Conn) sendGathered() {
-	b := c.TakeGathered()
-	if len(b) == 0 {
-		return
+// flush writes the output, and reports whether there was a connection for it.
+func (g *gathered) flush() bool {
+	c := g.out
+	if c == nil {
+		return false
 	}
-	if n, err := c.WriteSome([][]byte{b}); err == unix.EAGAIN {
-		c.Queue(Output{Items: []Item{{Data: bytes.Clone(b[n:])}}}, true)
-	} else if err != nil {
-		c.Close(err.Error())
+	if b := c.TakeGathered(); len(b) > 0 {
+		if n, err := c.WriteSome([][]byte{b}); err == unix.EAGAIN {
+			c.Queue(Output{Items: []Item{{Data: bytes.Clone(b[n:])}}}, true)
+		} else if err != nil {
+			c.Close(err.Error())
+		}
 	}
+	if cap(g.Buf) > maxGather {
+		g.Buf = nil
+	}
+	c.proto.Room(false)
+	return true
 }
 
 // Write writes pieces in one call. If the socket has not taken all, rest is for Queue; the first piece is copied
