@@ -26,10 +26,11 @@
 // # Files
 //
 // A disk must not stop the loop. Before each 2 MiB of a file the loop asks the kernel whether they are in memory
-// (preadv2 with RWF_NOWAIT). If they are not, or the kernel cannot tell, the descriptor of the connection is lent to
-// a goroutine, which calls sendfile once. The loop reads from the connection meanwhile, so it notices a client that
-// disconnects, and its further input is bounded as always. When the connection closes before its transfer has ended,
-// because the client has shut down its sending side, the descriptor stays open until then, and the client still gets
+// (preadv2 with RWF_NOWAIT). If they are not, or the kernel cannot tell, a goroutine reads the next 256 KiB, which brings
+// them into the kernel's memory, and the loop sends them from there: with sendfile or, over TLS and HTTP/2, in pieces that it
+// reads when there is room. So nothing of a file is kept for a slow client. The loop reads from the connection meanwhile, so it
+// notices a client that disconnects, and its further input is bounded as always. When the connection closes before its transfer
+// has ended, because the client has shut down its sending side, the descriptor stays open until then, and the client still gets
 // the rest.
 //
 // Sending files that are in memory on the loop costs the same CPU as goroutines with descriptors of their own did (1

@@ -34,14 +34,8 @@ type Transport interface {
 // secured is the transport of a connection. It makes the Conn of others only a pointer larger.
 type secured struct{ Transport }
 
-const (
-	// filePiece is how much of a file is read at once for a transport.
-	filePiece = 32 << 10
-
-	// coldPiece is how much of a file a goroutine reads at once for a transport, and for how much the loop asks at once whether it is in
-	// memory.
-	coldPiece = 128 << 10
-)
+// filePiece is how much of a file is read at once for a transport.
+const filePiece = 32 << 10
 
 // SetTransport has the bytes of c go through t from now on. What has arrived already is t's: nothing may be pending.
 func (c *Conn) SetTransport(t Transport) {
@@ -126,7 +120,7 @@ func (c *Conn) WriteSome(pieces [][]byte) (n int, err error) {
 	return n, err
 }
 
-// sendCached writes up to most bytes of a file that is in memory. errCold says that it is not.
+// sendCached writes up to most bytes of a file that is in memory.
 func (c *Conn) sendCached(it *Item, most int64) (n int, err error) {
 	if c.transport == nil {
 		return sendCached(c.Fd(), it.File, &it.Offset, most)
@@ -135,16 +129,10 @@ func (c *Conn) sendCached(it *Item, most int64) (n int, err error) {
 	if s.file == nil {
 		s.file = make([]byte, filePiece)
 	}
-	n, err = ReadCached(it.File, s.file[:min(most, filePiece)], it.Offset)
-	switch {
-	case err != nil:
-		it.Warm = 0
-		return 0, errCold
-	case n == 0:
-		return 0, nil
+	if n, err = ReadFile(it.File, s.file[:min(most, filePiece)], it.Offset); n > 0 {
+		n, err = c.transport.Write(s.file[:n])
+		it.Offset += int64(n)
 	}
-	n, err = c.transport.Write(s.file[:n])
-	it.Offset += int64(n)
 	return n, err
 }
 
