@@ -78,17 +78,16 @@
 // listener of a connection says so. Start reading at handshake.go, which is the protocol of a connection until TLS has
 // begun, and tls.go, which encrypts from then on. Methods must be called on the loop, unless they say otherwise.
 //
-// crypto/tls reads from a net.Conn and writes to one. This one (wire) has memory for both directions, which either the loop or a goroutine
-// has. A handshake computes for a while and cannot be interrupted, so a goroutine has the wire while it computes, and the connection is not
-// read. Where the goroutine has used up its input, it gives the wire back and waits: the loop writes the output, and reads until something
-// has come. Behind the handshake everything is on the loop, without a goroutine: reading returns a temporary error when nothing has come,
-// upon which crypto/tls keeps the beginning of a record, and writing collects records, which leave with one system call.
+// crypto/tls reads from a net.Conn and writes to one (wire). A handshake computes for a while and cannot be interrupted, so a goroutine makes it,
+// over a descriptor of its own, for which Go's runtime waits, and the loop does not read from the connection. Behind the handshake the wire is the
+// loop's, without a goroutine: reading returns a temporary error when nothing has come, upon which crypto/tls keeps the beginning of a record, and
+// writing collects records, which leave with one system call. TLS to an upstream changes sides in the same way (NewUpstream).
 //
 // # Handshakes
 //
 // A goroutine starts when the first record, the ClientHello, is whole. So a client that sends half of one costs no more
 // than one that sends half of a head of HTTP. At most as many goroutines compute as leave a processor to the loop and
-// to Python; others wait for their turn.
+// to Python; others wait for their turn. One that waits for its client has none.
 //
 // As many connections as Configure says may be on their way to TLS (tls.go). Further ones stay in the queue of their
 // listener, in the kernel; for them, the handshake that waits longest for its client is cut off, and no sooner than a

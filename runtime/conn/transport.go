@@ -168,7 +168,7 @@ const pieceSize = 32 << 10
 
 // NewTLSClient returns TLS over a connection of package net to an upstream. Its Conn is used before NewUpstream, on any goroutine.
 func NewTLSClient(over net.Conn, config *tls.Config) *TLSTransport {
-	t := &TLSTransport{wire: wire{Conn: over}}
+	t := &TLSTransport{wire: wire{Conn: over, over: over}}
 	t.tls = tls.Client(&t.wire, config)
 	return t
 }

@@ -56,7 +56,7 @@ func NewUpstream(c net.Conn, t *TLSTransport) (*Conn, error) {
 	upstream := new(Conn)
 	upstream.Init(fd, c.LocalAddr(), c.RemoteAddr())
 	if t != nil {
-		t.wire.c = upstream
+		t.wire.c, t.wire.over = upstream, nil
 		upstream.SetTransport(t)
 	}
 	return upstream, nil
