@@ -196,9 +196,7 @@ func (c *Conn) Stopped() bool { return c.stopped }
 func (c *Conn) Continue() {
 	c.stopped = false
 	c.Stamp = c.set.Now
-	if c.paused {
-		c.Unpause()
-	}
+	c.Unpause()
 }
 
 const (
@@ -222,9 +220,7 @@ func (c *Conn) Finish() {
 		return
 	}
 	c.DropInput()
-	if c.paused {
-		c.Unpause()
-	}
+	c.Unpause()
 	if !c.virtual() {
 		unix.Shutdown(c.Fd(), unix.SHUT_WR)
 	}

@@ -13,7 +13,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fapws/runtime/eventloop"
-	"fapws/runtime/http1"
 	"fapws/runtime/logfile"
 )
 
@@ -26,7 +25,6 @@ type Handshake struct {
 	stage  stage
 	place  *list.Element // among those of the Server; nil: it has none
 	known  bool          // its end is counted
-	resume http1.Resume  // of the head of a request that comes in the place of a ClientHello
 	t      *TLSTransport // from when its goroutine was started
 	choice choice        // of the configuration, for the goroutine
 

@@ -123,9 +123,9 @@ func (b *byteStream) Write(p []byte) (n int, err error) {
 			return n, unix.EPIPE
 		}
 	}
-	if n == 0 && len(p) > 0 {
+	if n < len(p) {
 		b.AwaitRoom()
-		return 0, unix.EAGAIN
+		return n, unix.EAGAIN
 	}
 	return n, nil
 }
