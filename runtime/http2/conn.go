@@ -44,7 +44,7 @@ type Conn struct {
 	arrives *headerBlock // the header block that is arriving, or nil
 	encoder *hpack.Encoder
 
-	expected []expectedStream     // priorities of streams that are not open yet
+	expected map[uint32]priority  // of streams that are not open yet
 	ready    [urgencies][]*stream // streams that have something to send, and a window for it, in the order of their turns
 	late     []byte               // frames that wait until a transfer has ended
 	credit   int64                // what the client takes of data, of all streams together
