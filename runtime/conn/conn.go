@@ -108,9 +108,6 @@ func (c *Conn) Fd() int { return int(c.fd) }
 // TCP reports whether c is a connection of TCP, whatever a proxy says of its client.
 func (c *Conn) TCP() bool { return c.tcp }
 
-// Watch returns the watch of c, for the news of a virtual connection.
-func (c *Conn) Watch() *eventloop.Watch { return &c.watch }
-
 // String names the connection in log lines.
 func (c *Conn) String() string {
 	if a, ok := c.Remote.(*net.TCPAddr); ok {
@@ -160,7 +157,7 @@ func (c *Conn) due() {
 type Virtual interface {
 	Transport
 
-	// AwaitRoom has Watch().Notify called with eventloop.Writable when there is room, even if there is already. A Write that returns
+	// AwaitRoom has Conn.Ready called with eventloop.Writable when there is room, even if there is already. A Write that returns
 	// unix.EAGAIN does that, too.
 	AwaitRoom()
 }

@@ -210,31 +210,30 @@ func (c *Conn) writeItems(items []Item, most int) (sent, next int, err error) {
 
 // putItems is writeItems without what a transport keeps in memory.
 func (c *Conn) putItems(items []Item, most int) (sent, next int, err error) {
-	for next < len(items) && sent < most {
+	for next < len(items) {
 		it := &items[next]
 		var n int
 		switch {
+		case len(it.Data) == 0 && it.Count == 0:
+			next++
+			continue
+		case sent >= most:
+			return sent, next, nil
 		case len(it.Data) > 0:
 			n, err = c.send(it.Data[:min(len(it.Data), most-sent)], it.flags())
 			it.Data = it.Data[n:]
-		case it.Count > 0:
-			if !c.set.IsWarm(it) {
-				return sent, next, errCold
-			}
+		case !c.set.IsWarm(it):
+			return sent, next, errCold
+		default:
 			n, err = c.sendCached(it, min(it.Count, it.Warm-it.Offset, int64(most-sent)))
 			if it.Count -= int64(n); n == 0 && err == nil {
 				err = ErrShortFile
 			}
-		default:
-			next++
 		}
 		sent += n
 		if err != nil {
 			return sent, next, err
 		}
-	}
-	for next < len(items) && len(items[next].Data) == 0 && items[next].Count == 0 {
-		next++
 	}
 	return sent, next, nil
 }

@@ -148,7 +148,7 @@ func (b *byteStream) AwaitRoom() {
 func (b *byteStream) room() {
 	b.st.c.dequeue(b.st)
 	b.awaits = false
-	b.conn.Watch().Notify(eventloop.Writable)
+	b.conn.Ready(eventloop.Writable)
 }
 
 // Flush implements conn.Transport: nothing is kept.
