@@ -8,7 +8,7 @@
 //   - Input is given to the Protocol as it arrives; Keep keeps the rest that it cannot use now. A paused connection
 //     is not read: further input stays in the kernel, whose window then stops the client. Pausing needs no system
 //     call.
-//   - Output that is ready at once is gathered (Set.Buf), for one connection at a time, and leaves with one system
+//   - Output that is ready at once is gathered (Conn.Use), for one connection at a time, and leaves with one system
 //     call for each batch of events. Bytes that a socket does not take become a transfer (Queue), and the next
 //     response waits until it has ended.
 //   - A transfer is written by the loop when the socket has room, up to 1 MiB in a turn: bytes with send, files with
