@@ -1,7 +1,6 @@
 package conn
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -82,7 +81,7 @@ func ListenerFromFile(f *os.File) (*Listener, error) {
 		err = listen(fd, ListenOptions{})
 	}
 	at, failed := syscall.Getsockname(fd)
-	if err = cmp.Or(err, failed); err != nil {
+	if err = errors.Join(err, failed); err != nil {
 		held.Close()
 		return nil, err
 	}

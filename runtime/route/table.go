@@ -2,7 +2,6 @@ package route
 
 import (
 	"bytes"
-	"cmp"
 	"fmt"
 	"net/netip"
 	"path"
@@ -95,8 +94,10 @@ func New(sites []Site, strict bool) (*Table, error) {
 	for i := range sites {
 		t.sites[i] = site{mounts: make([]compiled, len(sites[i].Mounts)), guard: sites[i].Guard}
 		for k, m := range sites[i].Mounts {
-			if err := cmp.Or(checkPattern(m.Match), checkPattern(m.Having)); err != nil {
-				return nil, err
+			for _, pattern := range [...]string{m.Match, m.Having} {
+				if err := checkPattern(pattern); err != nil {
+					return nil, err
+				}
 			}
 			t.sites[i].mounts[k] = compiled{m, m.Guard.restricts()}
 		}
