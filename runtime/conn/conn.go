@@ -108,9 +108,6 @@ func (c *Conn) Fd() int { return int(c.fd) }
 // TCP reports whether c is a connection of TCP, whatever a proxy says of its client.
 func (c *Conn) TCP() bool { return c.tcp }
 
-// Watch returns the watch of c, for the news of a virtual connection.
-func (c *Conn) Watch() *eventloop.Watch { return &c.watch }
-
 // String names the connection in log lines.
 func (c *Conn) String() string {
 	if a, ok := c.Remote.(*net.TCPAddr); ok {
@@ -160,7 +157,7 @@ func (c *Conn) due() {
 type Virtual interface {
 	Transport
 
-	// AwaitRoom has Watch().Notify called with eventloop.Writable when there is room, even if there is already. A Write that returns
+	// AwaitRoom has Conn.Ready called with eventloop.Writable when there is room, even if there is already. A Write that returns
 	// unix.EAGAIN does that, too.
 	AwaitRoom()
 }
@@ -196,9 +193,7 @@ func (c *Conn) Stopped() bool { return c.stopped }
 func (c *Conn) Continue() {
 	c.stopped = false
 	c.Stamp = c.set.Now
-	if c.paused {
-		c.Unpause()
-	}
+	c.Unpause()
 }
 
 const (
@@ -222,9 +217,7 @@ func (c *Conn) Finish() {
 		return
 	}
 	c.DropInput()
-	if c.paused {
-		c.Unpause()
-	}
+	c.Unpause()
 	if !c.virtual() {
 		unix.Shutdown(c.Fd(), unix.SHUT_WR)
 	}
@@ -317,24 +310,21 @@ type Set struct {
 	WriteTimeout time.Duration // a client that reads nothing for this long is disconnected
 	Cached       func(file int, offset int64) bool
 
-	Start  time.Time // of Init
-	Now    int64     // the time in nanoseconds since Start, as SetTime has set it: it may be a tick late
-	Unsent Ledger    // responses that wait for clients
-	Buf    []byte    // output that is gathered, for the connection of the last Use
+	Start    time.Time // of Init
+	Now      int64     // the time in nanoseconds since Start, as SetTime has set it: it may be a tick late
+	Unsent   Ledger    // responses that wait for clients
+	gathered           // output of the connection of the last Use that is not virtual
 
-	unix   int64 // seconds since 1970
-	wheel  eventloop.Wheel[Conn]
-	again  []*Conn  // those that may go on with their pending input
-	soon   []func() // of Soon
-	out    *Conn    // for which output is gathered, or nil
-	input  []byte   // that connections are read into
-	file   []byte   // that files are read into, for transports; nil: it was not needed yet
-	spare  [][]byte // input buffers
-	waited []byte   // memory for bytes that wait in a tunnel
+	unix  int64 // seconds since 1970
+	wheel eventloop.Wheel[Conn]
+	again []*Conn  // those that may go on with their pending input
+	soon  []func() // of Soon
+	input []byte   // that connections are read into
+	file  []byte   // that files are read into, for transports; nil: it was not needed yet
+	spare [][]byte // input buffers
 
-	below    gathered // output that waits while Buf is that of a virtual connection
-	spareBuf []byte   // memory of Buf, for a virtual connection
-	iov      vector
+	carried gathered // output of a virtual connection
+	iov     vector
 }
 
 // Init makes s ready.

@@ -47,7 +47,7 @@ type choice struct {
 // certificates the client is asked for, and the function that finds out whether its chain is good; nil: the handshake does. It must be called
 // during the handshake, on its goroutine; the wire is tls.ClientHelloInfo.Conn.
 func (w *wire) Chosen(certificate, authorities string, verify func(chain []*x509.Certificate) error) {
-	if h := w.handshake; h != nil {
+	if h, ok := w.over.(*Handshake); ok {
 		h.choice = choice{certificate, authorities, verify}
 	}
 }

@@ -8,7 +8,7 @@
 //   - Input is given to the Protocol as it arrives; Keep keeps the rest that it cannot use now. A paused connection
 //     is not read: further input stays in the kernel, whose window then stops the client. Pausing needs no system
 //     call.
-//   - Output that is ready at once is gathered (Set.Buf), for one connection at a time, and leaves with one system
+//   - Output that is ready at once is gathered (Conn.Use), for one connection at a time, and leaves with one system
 //     call for each batch of events. Bytes that a socket does not take become a transfer (Queue), and the next
 //     response waits until it has ended.
 //   - A transfer is written by the loop when the socket has room, up to 1 MiB in a turn: bytes with send, files with
@@ -26,10 +26,11 @@
 // # Files
 //
 // A disk must not stop the loop. Before each 2 MiB of a file the loop asks the kernel whether they are in memory
-// (preadv2 with RWF_NOWAIT). If they are not, or the kernel cannot tell, the descriptor of the connection is lent to
-// a goroutine, which calls sendfile once. The loop reads from the connection meanwhile, so it notices a client that
-// disconnects, and its further input is bounded as always. When the connection closes before its transfer has ended,
-// because the client has shut down its sending side, the descriptor stays open until then, and the client still gets
+// (preadv2 with RWF_NOWAIT). If they are not, or the kernel cannot tell, a goroutine reads the next 256 KiB, which brings
+// them into the kernel's memory, and the loop sends them from there: with sendfile or, over TLS and HTTP/2, in pieces that it
+// reads when there is room. So nothing of a file is kept for a slow client. The loop reads from the connection meanwhile, so it
+// notices a client that disconnects, and its further input is bounded as always. When the connection closes before its transfer
+// has ended, because the client has shut down its sending side, the descriptor stays open until then, and the client still gets
 // the rest.
 //
 // Sending files that are in memory on the loop costs the same CPU as goroutines with descriptors of their own did (1
@@ -77,17 +78,16 @@
 // listener of a connection says so. Start reading at handshake.go, which is the protocol of a connection until TLS has
 // begun, and tls.go, which encrypts from then on. Methods must be called on the loop, unless they say otherwise.
 //
-// crypto/tls reads from a net.Conn and writes to one. This one (wire) has memory for both directions, which either the loop or a goroutine
-// has. A handshake computes for a while and cannot be interrupted, so a goroutine has the wire while it computes, and the connection is not
-// read. Where the goroutine has used up its input, it gives the wire back and waits: the loop writes the output, and reads until something
-// has come. Behind the handshake everything is on the loop, without a goroutine: reading returns a temporary error when nothing has come,
-// upon which crypto/tls keeps the beginning of a record, and writing collects records, which leave with one system call.
+// crypto/tls reads from a net.Conn and writes to one (wire). A handshake computes for a while and cannot be interrupted, so a goroutine makes it,
+// over a descriptor of its own, for which Go's runtime waits, and the loop does not read from the connection. Behind the handshake the wire is the
+// loop's, without a goroutine: reading returns a temporary error when nothing has come, upon which crypto/tls keeps the beginning of a record, and
+// writing collects records, which leave with one system call. TLS to an upstream changes sides in the same way (NewUpstream).
 //
 // # Handshakes
 //
 // A goroutine starts when the first record, the ClientHello, is whole. So a client that sends half of one costs no more
 // than one that sends half of a head of HTTP. At most as many goroutines compute as leave a processor to the loop and
-// to Python; others wait for their turn.
+// to Python; others wait for their turn. One that waits for its client has none.
 //
 // As many connections as Configure says may be on their way to TLS (tls.go). Further ones stay in the queue of their
 // listener, in the kernel; for them, the handshake that waits longest for its client is cut off, and no sooner than a

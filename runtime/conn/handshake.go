@@ -2,18 +2,17 @@ package conn
 
 import (
 	"bytes"
-	"cmp"
 	"container/list"
 	"crypto/tls"
 	"errors"
-	"io"
 	"net"
+	"os"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"fapws/runtime/eventloop"
-	"fapws/runtime/http1"
 	"fapws/runtime/logfile"
 )
 
@@ -26,25 +25,20 @@ type Handshake struct {
 	stage  stage
 	place  *list.Element // among those of the Server; nil: it has none
 	known  bool          // its end is counted
-	resume http1.Resume  // of the head of a request that comes in the place of a ClientHello
 	t      *TLSTransport // from when its goroutine was started
 	choice choice        // of the configuration, for the goroutine
 
+	over   *os.File    // the socket, for the goroutine, which closes it
+	waits  atomic.Bool // the goroutine waits for the client
 	closed atomic.Bool // the connection is, so that nothing need be computed for it
-	back   chan error  // gives the wire back to the goroutine, which waits: nil, or why nothing comes any more
-	result error       // of a goroutine that has ended
 }
 
-// stage says which side has the wire, with the input and the output of crypto/tls: the goroutine while it computes, otherwise the loop. The connection
-// is not read but in the first one and while the goroutine waits for its client.
+// stage is how far a handshake has come.
 type stage uint8
 
 const (
 	collecting stage = iota // the first record is arriving
-	computing               // a goroutine has it
-	sending                 // the goroutine waits until its output is sent
-	awaiting                // the goroutine waits for the client
-	finished                // the goroutine has ended, and the last of its output is being sent
+	making                  // a goroutine makes it; the loop does not read from the connection
 	failed                  // the connection closes
 )
 
@@ -74,9 +68,6 @@ func (h *Handshake) Input(b []byte) {
 	case collecting:
 		h.c.Keep(b)
 		h.look()
-	case awaiting:
-		h.t.wire.in = bytes.Clone(b)
-		h.goOn(nil)
 	case failed:
 		h.c.Linger = h.c.Linger || len(b) > 0
 	}
@@ -101,25 +92,15 @@ func (h *Handshake) look() {
 	}
 }
 
-// Room implements conn.Protocol.
+// Room implements conn.Protocol: the answer to plain HTTP is sent.
 func (h *Handshake) Room(ended bool) {
-	switch {
-	case !ended:
-	case h.stage == failed:
+	if ended {
 		h.c.Finish()
-	default:
-		h.proceed()
 	}
 }
 
-// EOF implements conn.Protocol. The goroutine says why that ends a handshake.
-func (h *Handshake) EOF() (stays bool) {
-	if h.stage == awaiting {
-		h.goOn(io.EOF)
-		return true
-	}
-	return false
-}
+// EOF implements conn.Protocol.
+func (h *Handshake) EOF() (stays bool) { return false }
 
 // Due implements conn.Protocol.
 func (h *Handshake) Due() (next int64) {
@@ -149,15 +130,12 @@ func (h *Handshake) Drain(retire bool) {
 
 // Closed implements conn.Protocol.
 func (h *Handshake) Closed() {
-	h.closed.Store(true)
-	switch h.stage {
-	case sending, awaiting:
-		h.back <- net.ErrClosed
-		fallthrough
-	case computing: // it leaves when its goroutine has ended
+	if h.stage == making { // it leaves when its goroutine has ended
+		h.closed.Store(true)
+		h.over.SetDeadline(time.Unix(0, 0))
 		h.count(disconnected)
 		h.s.ending++
-	default:
+	} else {
 		h.leave()
 	}
 	h.stage = failed
@@ -167,12 +145,16 @@ func (h *Handshake) Closed() {
 // errNoConfig is why handshakes fail before SetConfig.
 var errNoConfig = errors.New("there is no certificate")
 
-// run starts the goroutine.
+// run starts the goroutine. It has a descriptor of its own, so that it can wait for the client beside the loop.
 func (h *Handshake) run() {
 	s, c := h.s, h.c
-	h.stage = computing
-	h.back = make(chan error, 1)
-	h.t = &TLSTransport{wire: wire{Conn: unopened, c: c, s: s, handshake: h, in: bytes.Clone(c.Pending())}}
+	fd, err := unix.FcntlInt(uintptr(c.Fd()), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		h.fail(other, logfile.Error, err.Error())
+		return
+	}
+	h.stage, h.over = making, os.NewFile(uintptr(fd), c.String())
+	h.t = &TLSTransport{wire: wire{Conn: unopened, c: c, s: s, over: h, in: bytes.Clone(c.Pending())}}
 	c.DropInput()
 	c.Pause(HeedReset)
 	config := s.config.Load()
@@ -180,17 +162,17 @@ func (h *Handshake) run() {
 		config = &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, errNoConfig }}
 	}
 	h.t.tls = tls.Server(&h.t.wire, config)
-	var err error
 	s.set.Beside(func() { err = h.try() }, func(bug bool) {
 		if bug { // perhaps in a callback of the configuration
 			err = errors.New("internal error")
 		}
-		h.ranOut(err)
+		h.conclude(err)
 	})
 }
 
 // try is the goroutine: it has crypto/tls make the handshake.
 func (h *Handshake) try() error {
+	defer h.over.Close()
 	h.s.turns <- struct{}{}
 	defer func() { <-h.s.turns }()
 	if h.closed.Load() {
@@ -204,85 +186,46 @@ func (h *Handshake) try() error {
 	return err
 }
 
-// await is wire.receive of the goroutine: the loop has the wire until something has come.
-func (h *Handshake) await() error {
+// Read and Write are for the goroutine. While it waits for its client another one computes.
+func (h *Handshake) Read(b []byte) (int, error)  { return h.wait(h.over.Read, b) }
+func (h *Handshake) Write(b []byte) (int, error) { return h.wait(h.over.Write, b) }
+
+func (h *Handshake) wait(transfer func([]byte) (int, error), b []byte) (int, error) {
+	h.waits.Store(true)
 	<-h.s.turns
-	defer func() { h.s.turns <- struct{}{} }()
-	if !h.s.set.Events.Post(h.returned) {
-		return net.ErrClosed
-	}
-	return <-h.back
+	defer func() {
+		h.s.turns <- struct{}{}
+		h.waits.Store(false)
+	}()
+	return transfer(b)
 }
 
-// returned is called when the goroutine has begun to wait.
-func (h *Handshake) returned() {
-	if h.stage == failed { // the connection was closed
-		h.back <- net.ErrClosed
-		return
-	}
-	h.stage = sending
-	h.proceed()
-}
-
-// ranOut is called when the goroutine has ended.
-func (h *Handshake) ranOut(err error) {
+// conclude goes on when the goroutine has ended.
+func (h *Handshake) conclude(err error) {
 	h.leave()
 	if h.stage == failed { // the connection was closed
 		h.s.ending--
 		return
 	}
-	h.stage, h.result = finished, err
-	h.proceed()
-}
-
-// proceed sends what crypto/tls has written, and goes on when that has left.
-func (h *Handshake) proceed() {
-	switch err := h.t.Flush(); {
-	case err == unix.EAGAIN: // the chain of certificates is long
-		h.c.Queue(Output{}, true) // Room is called when there is some
-	case h.stage == finished:
-		h.conclude(cmp.Or(h.result, err))
-	case err != nil:
-		h.goOn(err)
-	default:
-		h.stage = awaiting
-		h.c.Unpause()
-	}
-}
-
-// goOn gives the wire to the goroutine: with new input, or err says why none comes.
-func (h *Handshake) goOn(err error) {
-	h.stage = computing
-	h.c.Pause(HeedReset)
-	h.back <- err
-}
-
-// conclude goes on when the goroutine has ended and everything that it has written was sent.
-func (h *Handshake) conclude(err error) {
-	c, t := h.c, h.t
 	if err != nil {
 		h.explain(err)
 		return
 	}
+	c, t := h.c, h.t
 	h.known = true
 	if t.resumed {
 		h.s.counts.resumed++
 	} else {
 		h.s.counts.full++
 	}
-	t.wire.handshake = nil
-	if len(t.wire.in) == 0 {
-		t.wire.in = nil
-		// The client has spoken last, in TLS 1.3, and may wait for the acknowledgment before it sends its request. Servers that send session tickets
-		// behind its last message acknowledge it with those; crypto/tls sends them before.
-		if c.TCP() {
-			acknowledge(c.Fd())
-		}
+	t.wire.over = nil
+	// The client has spoken last, in TLS 1.3, and may wait for the acknowledgment before it sends its request. Servers that send session tickets
+	// behind its last message acknowledge it with those; crypto/tls sends them before.
+	if c.TCP() {
+		acknowledge(c.Fd())
 	}
 	c.Unpause()
 	c.Stamp = h.s.set.Now
-	t.wire.drained = !c.readable
-	t.wire.empty = t.wire.drained && t.wire.in == nil
 	c.Upgrade(h.next)
 	c.SetTransport(t)
 	h.done(t)

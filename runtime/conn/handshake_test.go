@@ -89,7 +89,7 @@ func TestSilentClients(t *testing.T) {
 	}
 	s.until("all wait for their clients", func() bool {
 		for e := s.handshakes.Front(); e != nil; e = e.Next() {
-			if e.Value.(*Handshake).stage != awaiting {
+			if !e.Value.(*Handshake).waits.Load() {
 				return false
 			}
 		}

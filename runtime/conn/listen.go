@@ -54,9 +54,9 @@ func Listen(addr string, o ListenOptions) (*Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	ln, err := listenerOf(f)
+	defer f.Close()
+	ln, err := ListenerFromFile(f)
 	if err != nil {
-		f.Close()
 		return nil, cannotListen(addr, err)
 	}
 	ln.made = addr
@@ -75,27 +75,17 @@ func ListenerFromFile(f *os.File) (*Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	ln, err := listenerOf(held)
-	if err != nil {
-		held.Close()
-	}
-	return ln, err
-}
-
-// listenerOf makes a listener of a file of hold.
-func listenerOf(f *os.File) (*Listener, error) {
-	fd := int(f.Fd())
+	fd = int(held.Fd())
 	// The application of another process that shares the socket may have called shutdown(2).
-	if listening, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN); err == nil && listening == 0 {
-		if err := listen(fd, ListenOptions{}); err != nil {
-			return nil, err
-		}
+	if listening, unknown := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN); unknown == nil && listening == 0 {
+		err = listen(fd, ListenOptions{})
 	}
-	at, err := syscall.Getsockname(fd)
-	if err != nil {
+	at, failed := syscall.Getsockname(fd)
+	if err = errors.Join(err, failed); err != nil {
+		held.Close()
 		return nil, err
 	}
-	return &Listener{file: f, addr: AddrOf(at), inode: system.Inode(fd)}, nil
+	return &Listener{file: held, addr: AddrOf(at), inode: system.Inode(fd)}, nil
 }
 
 // Addr returns the address.
@@ -144,10 +134,10 @@ func ListeningSocket(addr string, o ListenOptions) (*os.File, error) {
 	} else {
 		fd, err = tcpSocket(addr, o)
 	}
-	if err != nil {
-		return nil, cannotListen(addr, err)
+	var f *os.File
+	if err == nil {
+		f, err = hold(fd, addr)
 	}
-	f, err := hold(fd, addr)
 	if err != nil {
 		return nil, cannotListen(addr, err)
 	}

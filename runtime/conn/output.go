@@ -3,7 +3,6 @@ package conn
 import (
 	"bytes"
 	"cmp"
-	"math"
 	"slices"
 	"syscall"
 	"time"
@@ -38,84 +37,69 @@ type Owner interface {
 // maxGather is the capacity up to which Set.Buf is kept.
 const maxGather = 256 << 10
 
-// gathered is output that is gathered for a connection, nil for none.
+// gathered is output that is gathered for a connection.
 type gathered struct {
-	out *Conn
-	buf []byte
+	Buf []byte
+	out *Conn // nil: for none
 }
 
-// Use makes c the connection that Buf is gathered for. Output that was gathered for another one is written: that of a virtual connection becomes
-// output of the one that carries it. So streams that take turns cost one system call.
-func (c *Conn) Use() {
-	s := c.set
-	if s.out != nil && s.out != c {
-		s.pass()
+// gathered returns where output of c is gathered: that of virtual connections beside that of the ones that carry them.
+func (c *Conn) gathered() *gathered {
+	if c.fd < 0 {
+		return &c.set.carried
 	}
-	switch {
-	case s.out == c: // also where it has carried that
-	case c.virtual():
-		s.below = gathered{s.out, s.Buf}
-		s.out, s.Buf, s.spareBuf = c, s.spareBuf[:0], nil
-	default:
-		if s.out != nil {
-			s.Flush()
+	return &c.set.gathered
+}
+
+// Use makes c the connection that output is gathered for, and returns that: Set.Buf, but for virtual connections. Output that was gathered for
+// another one is written: that of a virtual connection becomes output of the one that carries it. So streams that take turns cost one system call.
+func (c *Conn) Use() *[]byte {
+	g := c.gathered()
+	for s := c.set; g.out != nil && g.out != c; {
+		if !s.carried.flush() {
+			s.gathered.flush()
 		}
-		s.out = c
 	}
+	g.out = c
+	return &g.Buf
 }
 
 // Gathers reports whether output is being gathered for c.
-func (c *Conn) Gathers() bool { return c.set.out == c || c.set.below.out == c }
+func (c *Conn) Gathers() bool { return c.gathered().out == c }
 
 // TakeGathered ends the gathering for c, and returns the output. It is valid until Use is called or, if c is virtual, until that was
 // called for another virtual one.
 func (c *Conn) TakeGathered() []byte {
-	s := c.set
-	b := s.Buf
-	switch {
-	case s.out != c:
-		b = s.below.buf
-		s.below = gathered{nil, b[:0]}
-	case c.virtual():
-		s.out, s.Buf, s.spareBuf = s.below.out, s.below.buf, b
-		s.below = gathered{}
-	default:
-		s.out, s.Buf = nil, b[:0]
-	}
+	g := c.gathered()
+	b := g.Buf
+	g.out, g.Buf = nil, b[:0]
 	return b
-}
-
-// pass writes the gathered output of a virtual connection.
-func (s *Set) pass() {
-	for s.out != nil && s.out.virtual() {
-		c := s.out
-		c.sendGathered()
-		c.proto.Room(false)
-	}
 }
 
 // Flush writes the gathered output.
 func (s *Set) Flush() {
-	for s.out != nil {
-		c := s.out
-		c.sendGathered()
-		if cap(s.Buf) > maxGather {
-			s.Buf = nil
-		}
-		c.proto.Room(false)
+	for s.carried.flush() || s.gathered.flush() {
 	}
 }
 
-func (c *Conn) sendGathered() {
-	b := c.TakeGathered()
-	if len(b) == 0 {
-		return
+// flush writes the output, and reports whether there was a connection for it.
+func (g *gathered) flush() bool {
+	c := g.out
+	if c == nil {
+		return false
 	}
-	if n, err := c.WriteSome([][]byte{b}); err == unix.EAGAIN {
-		c.Queue(Output{Items: []Item{{Data: bytes.Clone(b[n:])}}}, true)
-	} else if err != nil {
-		c.Close(err.Error())
+	if b := c.TakeGathered(); len(b) > 0 {
+		if n, err := c.WriteSome([][]byte{b}); err == unix.EAGAIN {
+			c.Queue(Output{Items: []Item{{Data: bytes.Clone(b[n:])}}}, true)
+		} else if err != nil {
+			c.Close(err.Error())
+		}
 	}
+	if cap(g.Buf) > maxGather {
+		g.Buf = nil
+	}
+	c.proto.Room(false)
+	return true
 }
 
 // Write writes pieces in one call. If the socket has not taken all, rest is for Queue; the first piece is copied
@@ -183,7 +167,10 @@ type Unsent struct {
 	place int       // in Ledger.waiting
 	parts []*memory // none: it does not wait
 	left  int64     // bytes of them that were not written
-	pace
+
+	// How fast its client reads: bytes that it has read since then, without those before, which fill the buffers of the kernel.
+	began, since, last int64 // last: when it has read, or the response has begun to wait
+	read               float64
 }
 
 // CountedPart is the minimum size of a waiting part that is counted, in bytes. Smaller parts are copies, and few.
@@ -215,8 +202,12 @@ func (l *Ledger) Add(u *Unsent, r Response, body []byte, left int, now int64) {
 	if !u.Waits() {
 		u.of, u.place, u.left = r, len(l.waiting), 0
 		l.waiting = append(l.waiting, u)
+		if u.began == 0 {
+			u.began, u.since, u.last = now, now, now
+		}
+		u.since += now - u.last // the client has not kept it waiting
+		u.last = now
 	}
-	u.begin(left, now)
 	u.parts = append(u.parts, m)
 	u.left += int64(left)
 }
@@ -305,68 +296,45 @@ func (u *Unsent) Size() (n int64) {
 	return n
 }
 
+const (
+	// paceMemory is the time after which half of what was read is forgotten.
+	paceMemory = int64(16 * time.Second)
+
+	// firstWait is the expected wait of a response that was not read, in seconds: longer than that of a client that reads, and shorter than
+	// that of a client that has stopped reading.
+	firstWait = 3600
+
+	// kernelFills is the time in which bytes do not count: they fill the buffers of the kernel.
+	kernelFills = int64(time.Second)
+)
+
 // Took records that n bytes of u were written.
 func (u *Unsent) Took(n int, now int64) {
 	u.left = max(u.left-int64(n), 0)
-	u.took(n, now)
+	if now-u.began < kernelFills {
+		return
+	}
+	if age := now - u.since; age > paceMemory {
+		u.read /= 2
+		u.since += age / 2
+	}
+	u.read += float64(n)
+	u.last = now
 }
 
-// wait estimates for how many seconds u will wait. Memory that several responses send is divided among them.
+// wait estimates for how many seconds u will wait: at the pace of its client, and the longer the longer that has not read. Memory that several
+// responses send is divided among them.
 func (u *Unsent) wait(now int64) float64 {
 	var size, share float64
 	for _, m := range u.parts {
 		size += float64(m.size)
 		share += float64(m.size) / float64(m.uses)
 	}
-	u.advance(now)
-	return float64(u.left) * share / size * u.seconds / u.bytes
-}
-
-// pace is how fast a client reads: bytes and the seconds in which it has read them, both weighted by how long ago that was.
-type pace struct {
-	bytes, seconds float64
-	began, at      int64
-}
-
-const (
-	// paceMemory is the time after which bytes count for a third, in seconds.
-	paceMemory = 16
-
-	// firstWait is the expected wait of a new response, in seconds: longer than that of a client that reads, and shorter than that
-	// of a client that has stopped reading.
-	firstWait = 3600
-
-	// kernelFills is the time in which bytes do not count, in nanoseconds: they fill the buffers of the kernel.
-	kernelFills = int64(time.Second)
-)
-
-// begin records that n more bytes must be read.
-func (p *pace) begin(n int, now int64) {
-	if p.seconds == 0 {
-		*p = pace{seconds: 1, began: now, at: now}
+	seconds, silent := float64(firstWait), 60*float64(now-u.last)/1e9
+	if u.read > 0 {
+		seconds = float64(u.left) * float64(now-u.since) / 1e9 / u.read
 	}
-	if now-p.began < kernelFills {
-		p.bytes += float64(n) / firstWait
-	}
-}
-
-// advance lets time go by.
-func (p *pace) advance(now int64) {
-	if now == p.at {
-		return
-	}
-	keep := math.Exp(-float64(now-p.at) / 1e9 / paceMemory)
-	p.bytes = max(p.bytes*keep, math.SmallestNonzeroFloat64)
-	p.seconds = p.seconds*keep + paceMemory*(1-keep)
-	p.at = now
-}
-
-func (p *pace) took(n int, now int64) {
-	if now-p.began < kernelFills {
-		return
-	}
-	p.advance(now)
-	p.bytes += float64(n)
+	return (seconds + silent) * share / size
 }
 
 // Send is send(2) with flags (unix.MSG_MORE or 0). It returns unix.EAGAIN if there is no room, and never unix.EINTR, as it does not wait.

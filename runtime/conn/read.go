@@ -157,7 +157,7 @@ func (c *Conn) leaves(err error) {
 		p.Broke(err)
 	}
 	if c.Gathers() { // still wanted if it only shut down its side
-		c.sendGathered()
+		c.set.Flush()
 	}
 	if !c.closed { // writing may have found it broken
 		c.shut()

@@ -78,7 +78,7 @@ const (
 // sendCached is sendfile(2) of a file that is in memory.
 func sendCached(to, from int, offset *int64, count int64) (int, error) {
 	for {
-		n, _, e := syscall.RawSyscall6(sysSendfile, uintptr(to), uintptr(from), uintptr(unsafe.Pointer(offset)), uintptr(min(count, maxSend)), 0, 0)
+		n, _, e := syscall.RawSyscall6(sysSendfile, uintptr(to), uintptr(from), uintptr(unsafe.Pointer(offset)), uintptr(count), 0, 0)
 		if e == 0 {
 			return int(n), nil
 		}
@@ -88,23 +88,13 @@ func sendCached(to, from int, offset *int64, count int64) (int, error) {
 	}
 }
 
-// ReadCached is pread(2) of what is in memory of a file: preadv2(2) with RWF_NOWAIT, which not all file systems know. It returns
-// 0 and no error at the end of the file, and unix.EAGAIN if the disk would have to be waited for, or there is an error.
-func ReadCached(from int, b []byte, offset int64) (int, error) {
-	iov := unix.Iovec{Base: unsafe.SliceData(b)}
-	iov.SetLen(len(b))
+// cached reports whether a byte of a file can be read without waiting for the disk: by preadv2(2) with RWF_NOWAIT, which not all file systems know.
+func cached(from int, offset int64) bool {
+	var b [1]byte
+	iov := unix.Iovec{Base: &b[0]}
+	iov.SetLen(1)
 	// The offset has two words, on machines of 64 bits too. There the kernel ignores the upper one.
 	n, _, e := syscall.RawSyscall6(unix.SYS_PREADV2, uintptr(from), uintptr(unsafe.Pointer(&iov)), 1,
 		uintptr(offset), uintptr(offset>>32), unix.RWF_NOWAIT)
-	if e != 0 {
-		return 0, unix.EAGAIN
-	}
-	return int(n), nil
-}
-
-// cached reports whether a byte of a file can be read without waiting for the disk.
-func cached(from int, offset int64) bool {
-	var b [1]byte
-	n, err := ReadCached(from, b[:], offset)
-	return err == nil && n == 1
+	return e == 0 && n == 1
 }

@@ -61,11 +61,13 @@ const (
 
 // sendCached is sendfile(2): the package unix knows how it is called.
 func sendCached(to, from int, offset *int64, count int64) (int, error) {
-	return sendFile(to, from, offset, count)
+	for {
+		n, err := unix.Sendfile(to, from, offset, int(count))
+		if err != unix.EINTR {
+			return max(n, 0), err
+		}
+	}
 }
-
-// ReadCached is pread(2).
-func ReadCached(from int, b []byte, offset int64) (int, error) { return ReadFile(from, b, offset) }
 
 // cached reports whether a byte of a file can be read without waiting for the
 // disk: that is not asked here.

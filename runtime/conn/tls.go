@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fapws/runtime/logfile"
+	"fapws/runtime/system"
 )
 
 // TLSServer is what the connections with TLS of a loop share.
@@ -48,6 +49,9 @@ const (
 	inputSize = 32 << 10
 	minInput  = 512
 
+	// overSize is how much a goroutine reads at once.
+	overSize = 4 << 10
+
 	// tlsSpareBuffers is how many buffers of records are kept.
 	tlsSpareBuffers = 8
 
@@ -63,9 +67,11 @@ func (s *TLSServer) Init(set *Set) {
 	s.turns = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)-1))
 }
 
-// Configure sets in which time handshakes have to end from now on (0: 10 s), and how many may be under way (0: 1024).
+// Configure sets in which time handshakes have to end from now on (0: 10 s), and how many may be under way (0: 1024), at most an eighth of the
+// descriptors that the process may have open.
 func (s *TLSServer) Configure(timeout time.Duration, most int) {
-	s.timeout, s.most = cmp.Or(timeout, defaultTimeout), cmp.Or(most, defaultMost)
+	s.timeout = cmp.Or(timeout, defaultTimeout)
+	s.most = int(min(uint64(cmp.Or(most, defaultMost)), max(1, system.OpenFiles()/8))) // each has another descriptor
 }
 
 // SetConfig sets what the handshakes that begin from now on are made with. It must not be changed afterwards. nil: they fail. It is safe for
@@ -121,7 +127,7 @@ func (s *TLSServer) cutOff() {
 		if s.set.Now-h.c.Stamp < leastTime {
 			return
 		}
-		if h.stage == collecting || h.stage == awaiting {
+		if h.stage == collecting || h.waits.Load() {
 			h.count(displaced)
 			h.c.Close("another TLS handshake needs its place")
 			return
@@ -228,10 +234,10 @@ func (s *TLSServer) Report(level logfile.Level, client, line string) {
 
 // wire is the net.Conn that crypto/tls reads from and writes to. It is the loop's, unless a handshake has it, or the client of an upstream.
 type wire struct {
-	net.Conn        // to an upstream, until it was closed; unopened
-	c         *Conn // nil: Conn is read and written
-	s         *TLSServer
-	handshake *Handshake // whose goroutine has the wire, or nil
+	net.Conn // to an upstream, until it was closed; unopened
+	c        *Conn
+	s        *TLSServer
+	over     io.ReadWriter // that the goroutine reads from and writes to: the handshake, or Conn; nil: the wire is the loop's
 
 	in      []byte // received, and not given to crypto/tls
 	shared  bool   // in is in memory of the Server, until Transport.Read ends
@@ -255,14 +261,7 @@ func (notYet) Temporary() bool { return true }
 
 // Read implements net.Conn. It does not read beyond a record.
 func (w *wire) Read(b []byte) (n int, err error) {
-	if w.c == nil {
-		return w.Conn.Read(b)
-	}
-	switch {
-	case len(w.in) > 0:
-	case w.handshake != nil:
-		err = w.handshake.await()
-	default:
+	if len(w.in) == 0 {
 		err = w.receive()
 	}
 	n = copy(b[:min(len(b), w.frames.limit(w.in))], w.in)
@@ -273,6 +272,12 @@ func (w *wire) Read(b []byte) (n int, err error) {
 
 // receive reads from the socket into w.in, which is empty.
 func (w *wire) receive() error {
+	if w.over != nil {
+		b := make([]byte, overSize)
+		n, err := w.over.Read(b)
+		w.in = b[:n]
+		return err
+	}
 	if w.drained {
 		return errNotYet
 	}
@@ -308,10 +313,10 @@ func (w *wire) keep() {
 
 // Write implements net.Conn. It takes everything: crypto/tls cannot write a part of a record.
 func (w *wire) Write(b []byte) (int, error) {
-	if w.c == nil {
-		return w.Conn.Write(b)
+	if w.over != nil {
+		return w.over.Write(b)
 	}
-	if w.out == nil && w.handshake == nil { // buffers are the loop's
+	if w.out == nil {
 		w.out = w.s.takeBuffer()
 	}
 	w.out = append(w.out, b...)

@@ -2,6 +2,7 @@ package conn
 
 import (
 	"errors"
+	"io"
 	"math"
 	"os"
 	"runtime/debug"
@@ -24,9 +25,8 @@ type transfer struct {
 	progress int64 // time when the client last read data
 
 	again   bool // it has asked for another turn
-	lent    bool // a goroutine has the file, and perhaps writes to the descriptor, which must not be closed
-	room    bool // there is room since then
-	aborted bool // it ends as soon as the descriptor is back
+	loading bool // a goroutine reads the file, which must not be closed
+	aborted bool // it ends as soon as the file is read
 }
 
 var (
@@ -53,16 +53,15 @@ func (c *Conn) Queue(o Output, full bool) {
 // AwaitsRoom reports whether a transfer waits for its client.
 func (c *Conn) AwaitsRoom() bool {
 	t := c.transfer
-	return t != nil && !t.lent && !t.again
+	return t != nil && !t.loading && !t.again
 }
 
-// Abort ends the transfer of c, or makes it end when the descriptor is back.
+// Abort ends the transfer of c, or makes it end when its file is not being read any more.
 func (c *Conn) Abort() {
 	switch t := c.transfer; {
 	case t == nil:
-	case t.lent:
+	case t.loading:
 		t.aborted = true
-		unix.Shutdown(c.Fd(), unix.SHUT_RDWR)
 	default:
 		t.end(errAborted)
 	}
@@ -123,7 +122,7 @@ func (s *Set) try(f func()) (bug bool) {
 }
 
 // The loop writes a transfer whenever the client has made room in its socket. A piece of a file that is not in memory would
-// make it wait for the disk: a goroutine writes that one, to which the descriptor is lent meanwhile.
+// make it wait for the disk: a goroutine reads that one before.
 
 const (
 	// roomTurn is how much the loop writes to one connection before others have their turn.
@@ -132,8 +131,8 @@ const (
 	// cachedMost is for how much of a file the loop asks at once whether it is in memory.
 	cachedMost = 2 << 20
 
-	// coldMost is how much of a file a goroutine sends at once.
-	coldMost = 16 << 20
+	// coldMost is how much of a file a goroutine reads at once.
+	coldMost = 256 << 10
 )
 
 // leavesTimeout is how long a client may read nothing of a connection that Leaves.
@@ -172,8 +171,7 @@ func (t *transfer) awaitRoom() {
 
 // write writes t as far as its client has made room.
 func (t *transfer) write() {
-	if t.lent {
-		t.room = true
+	if t.loading {
 		return
 	}
 	t.again = false
@@ -189,7 +187,7 @@ func (t *transfer) write() {
 	case err == unix.EAGAIN:
 		t.awaitRoom()
 	case err == errCold:
-		t.lend()
+		t.load()
 	case err != nil || t.next == len(t.Items):
 		t.end(err)
 	default:
@@ -212,35 +210,30 @@ func (c *Conn) writeItems(items []Item, most int) (sent, next int, err error) {
 
 // putItems is writeItems without what a transport keeps in memory.
 func (c *Conn) putItems(items []Item, most int) (sent, next int, err error) {
-	for next < len(items) && sent < most {
+	for next < len(items) {
 		it := &items[next]
 		var n int
 		switch {
+		case len(it.Data) == 0 && it.Count == 0:
+			next++
+			continue
+		case sent >= most:
+			return sent, next, nil
 		case len(it.Data) > 0:
 			n, err = c.send(it.Data[:min(len(it.Data), most-sent)], it.flags())
 			it.Data = it.Data[n:]
-		case it.Count > 0:
-			asked := int64(cachedMost)
-			if c.transport != nil {
-				asked = coldPiece
-			}
-			if !c.set.IsWarm(it, asked) {
-				return sent, next, errCold
-			}
+		case !c.set.IsWarm(it):
+			return sent, next, errCold
+		default:
 			n, err = c.sendCached(it, min(it.Count, it.Warm-it.Offset, int64(most-sent)))
 			if it.Count -= int64(n); n == 0 && err == nil {
 				err = ErrShortFile
 			}
-		default:
-			next++
 		}
 		sent += n
 		if err != nil {
 			return sent, next, err
 		}
-	}
-	for next < len(items) && len(items[next].Data) == 0 && items[next].Count == 0 {
-		next++
 	}
 	return sent, next, nil
 }
@@ -253,65 +246,56 @@ func (it *Item) flags() uintptr {
 	return 0
 }
 
-// IsWarm reports whether the next bytes of a file are in memory. If that is not known, it asks for up to most bytes.
-func (s *Set) IsWarm(it *Item, most int64) bool {
+// IsWarm reports whether the next bytes of a file are in memory, and asks if that is not known.
+func (s *Set) IsWarm(it *Item) bool {
 	if it.Warm <= it.Offset {
-		if end := it.Offset + min(it.Count, most); s.Cached(it.File, end-1) {
+		if end := it.Offset + min(it.Count, cachedMost); s.Cached(it.File, end-1) {
 			it.Warm = end
 		}
 	}
 	return it.Warm > it.Offset
 }
 
-// lend has a goroutine send the next bytes of t, which are those of a file, or read them for a transport.
-func (t *transfer) lend() {
-	c, it := t.c, &t.Items[t.next]
-	if c.transport == nil {
-		if err := c.watch.WantRoom(true); err != nil {
-			t.end(err)
-			return
+// Load has a goroutine read the next bytes of the file of it, so that they are in memory, and then calls done on the loop. turns, if not nil,
+// bounds how many goroutines read at the same time.
+func (s *Set) Load(it *Item, turns chan struct{}, done func(err error)) {
+	file, offset, size := it.File, it.Offset, min(it.Count, coldMost)
+	n, err := 0, io.ErrUnexpectedEOF // if it panics
+	s.Beside(func() {
+		if turns != nil {
+			turns <- struct{}{}
+			defer func() { <-turns }()
 		}
-	}
-	t.lent, t.room = true, false
-	var n int
-	var err error
-	if c.transport == nil {
-		fd := c.Fd()
-		c.set.Beside(func() { n, err = sendFile(fd, it.File, &it.Offset, min(it.Count, coldMost)) }, func(bool) { t.returned(n, err) })
-		return
-	}
-	piece := make([]byte, min(it.Count, coldPiece))
-	c.set.Beside(func() { n, err = ReadFile(it.File, piece, it.Offset) }, func(bool) {
-		it.Data = piece[:n]
-		it.Offset += int64(n)
-		t.returned(n, err)
+		if n, err = ReadFile(file, make([]byte, size), offset); n == 0 && err == nil {
+			err = ErrShortFile
+		}
+	}, func(bool) {
+		it.Warm = offset + int64(n)
+		done(err)
 	})
 }
 
-// returned goes on with t when n bytes of its file were sent or read, and its descriptor is back.
-func (t *transfer) returned(n int, err error) {
-	t.lent = false
-	t.Items[t.next].Count -= int64(n)
-	if n > 0 {
+// load goes on with t when the next bytes of its file are in memory.
+func (t *transfer) load() {
+	t.loading = true
+	t.c.set.Load(&t.Items[t.next], nil, func(err error) {
+		t.loading = false
 		t.progress = t.c.set.Now
-	}
-	switch {
-	case t.aborted:
-		t.end(errAborted)
-	case err == unix.EAGAIN && n == 0 && !t.room:
-	case err != nil && err != unix.EAGAIN:
-		t.end(err)
-	case n == 0 && err == nil:
-		t.end(ErrShortFile)
-	default:
-		t.write()
-	}
+		switch {
+		case t.aborted:
+			t.end(errAborted)
+		case err != nil:
+			t.end(err)
+		default:
+			t.write()
+		}
+	})
 }
 
 // due returns when the client of t has read nothing for too long.
 func (t *transfer) due() int64 {
 	s := t.c.set
-	if t.lent || t.c.Patient && !t.c.closed { // lent: the disk is waited for
+	if t.loading || t.c.Patient && !t.c.closed { // loading: the disk is waited for
 		return s.Now + int64(s.WriteTimeout)
 	}
 	return t.progress + tick + int64(t.timeout())

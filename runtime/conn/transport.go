@@ -1,16 +1,17 @@
 package conn
 
 import (
+	"bufio"
 	"bytes"
-	"cmp"
 	"crypto/tls"
 	"fmt"
 	"html"
 	"net"
+	"net/http"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
-	"fapws/runtime/http1"
 	"fapws/runtime/logfile"
 )
 
@@ -21,7 +22,7 @@ type Transport interface {
 	Read(b []byte) (int, error)
 
 	// Write takes as many bytes as it has room for, and may keep a few of them in memory. It returns unix.EAGAIN if it has
-	// room for none.
+	// not taken all.
 	Write(b []byte) (int, error)
 
 	// Flush writes what is in memory. It returns unix.EAGAIN until all of it is written.
@@ -34,14 +35,8 @@ type Transport interface {
 // secured is the transport of a connection. It makes the Conn of others only a pointer larger.
 type secured struct{ Transport }
 
-const (
-	// filePiece is how much of a file is read at once for a transport.
-	filePiece = 32 << 10
-
-	// coldPiece is how much of a file a goroutine reads at once for a transport, and for how much the loop asks at once whether it is in
-	// memory.
-	coldPiece = 128 << 10
-)
+// filePiece is how much of a file is read at once for a transport.
+const filePiece = 32 << 10
 
 // SetTransport has the bytes of c go through t from now on. What has arrived already is t's: nothing may be pending.
 func (c *Conn) SetTransport(t Transport) {
@@ -80,19 +75,12 @@ func (c *Conn) send(b []byte, flags uintptr) (int, error) {
 	return c.transport.Write(b)
 }
 
-// encode writes pieces through the transport, as far as there is room, and up to an amount after which others have their turn. It returns
-// unix.EAGAIN if something is left.
-func (c *Conn) encode(pieces ...[]byte) (n int, err error) {
+// encode writes pieces through the transport, as far as there is room, and up to an amount after which others have their turn.
+func (c *Conn) encode(pieces [][]byte) (n int, err error) {
 	for _, b := range pieces {
-		for len(b) > 0 {
-			if n >= roomTurn {
-				return n, cmp.Or(c.transport.Flush(), error(unix.EAGAIN))
-			}
-			k, err := c.transport.Write(b[:min(len(b), roomTurn-n)])
-			if n += k; err != nil {
-				return n, err
-			}
-			b = b[k:]
+		k, err := c.transport.Write(b[:min(len(b), roomTurn-n)])
+		if n += k; err != nil {
+			return n, err
 		}
 	}
 	return n, c.transport.Flush()
@@ -108,7 +96,7 @@ func (c *Conn) WriteSome(pieces [][]byte) (n int, err error) {
 	}
 	switch {
 	case c.transport != nil:
-		n, err = c.encode(pieces...)
+		n, err = c.encode(pieces)
 	case len(pieces) == 1:
 		n, err = Send(int(c.fd), pieces[0], 0)
 	default:
@@ -126,7 +114,7 @@ func (c *Conn) WriteSome(pieces [][]byte) (n int, err error) {
 	return n, err
 }
 
-// sendCached writes up to most bytes of a file that is in memory. errCold says that it is not.
+// sendCached writes up to most bytes of a file that is in memory.
 func (c *Conn) sendCached(it *Item, most int64) (n int, err error) {
 	if c.transport == nil {
 		return sendCached(c.Fd(), it.File, &it.Offset, most)
@@ -135,16 +123,10 @@ func (c *Conn) sendCached(it *Item, most int64) (n int, err error) {
 	if s.file == nil {
 		s.file = make([]byte, filePiece)
 	}
-	n, err = ReadCached(it.File, s.file[:min(most, filePiece)], it.Offset)
-	switch {
-	case err != nil:
-		it.Warm = 0
-		return 0, errCold
-	case n == 0:
-		return 0, nil
+	if n, err = ReadFile(it.File, s.file[:min(most, filePiece)], it.Offset); n > 0 {
+		n, err = c.transport.Write(s.file[:n])
+		it.Offset += int64(n)
 	}
-	n, err = c.transport.Write(s.file[:n])
-	it.Offset += int64(n)
 	return n, err
 }
 
@@ -180,7 +162,7 @@ const pieceSize = 32 << 10
 
 // NewTLSClient returns TLS over a connection of package net to an upstream. Its Conn is used before NewUpstream, on any goroutine.
 func NewTLSClient(over net.Conn, config *tls.Config) *TLSTransport {
-	t := &TLSTransport{wire: wire{Conn: over}}
+	t := &TLSTransport{wire: wire{Conn: over, over: over}}
 	t.tls = tls.Client(&t.wire, config)
 	return t
 }
@@ -229,9 +211,7 @@ func (t *TLSTransport) Read(b []byte) (n int, err error) {
 func (t *TLSTransport) Write(b []byte) (n int, err error) {
 	for len(b) > 0 {
 		if t.wire.waiting() >= pieceSize {
-			if err := t.Flush(); err == unix.EAGAIN && n > 0 {
-				return n, nil
-			} else if err != nil {
+			if err := t.Flush(); err != nil {
 				return n, err
 			}
 		}
@@ -274,37 +254,21 @@ const maxPlain = 8 << 10
 
 // answerPlain answers b, which begins like a request of HTTP, when its head is whole or cannot become that.
 func (h *Handshake) answerPlain(b []byte) {
-	r := http1.Request{Resume: h.resume}
-	n, err := r.Parse(b, &http1.DefaultLimits)
-	if err == http1.ErrNeedMore && len(b) < maxPlain {
-		h.resume = r.Resume
+	if !bytes.Contains(b, []byte("\r\n\r\n")) && len(b) < maxPlain {
 		return
 	}
 	url, browser := "", false
-	if err == nil {
-		url, browser = secureURL(&r, b[n-r.HeadLen:n])
+	if r, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(b))); err == nil && r.Host != "" && r.RequestURI[0] == '/' {
+		url, browser = "https://"+r.Host+r.RequestURI, strings.Contains(r.Header.Get("Accept"), "text/html")
 	}
 	h.count(plainHTTP)
 	h.s.Report(logfile.Info, h.c.String(), "plain HTTP on an HTTPS port: answered 400")
-	set := h.s.set
-	h.c.Use()
-	set.Buf = appendPlain(set.Buf, url, browser)
+	out := h.c.Use()
+	*out = appendPlain(*out, url, browser)
 	h.c.DropInput()
 	h.stage = failed
-	set.Flush()
+	h.s.set.Flush()
 	h.end()
-}
-
-// secureURL returns the URL with https of what r, which is in head, asks for, or "", and reports whether its client is a browser.
-func secureURL(r *http1.Request, head []byte) (url string, browser bool) {
-	for accepted := range http1.Values(head, r.Fields, "accept") {
-		browser = bytes.Contains(accepted, []byte("text/html"))
-	}
-	host, target := string(r.Host.In(head)), string(r.Target.In(head))
-	if host == "" || target == "" || target[0] != '/' {
-		return "", browser
-	}
-	return "https://" + host + target, browser
 }
 
 // appendPlain appends a response that says where to find url with https.
@@ -312,7 +276,7 @@ func appendPlain(dst []byte, url string, browser bool) []byte {
 	const text = "This is an HTTPS port."
 	kind, body := "text/plain", text
 	switch {
-	case browser && url != "":
+	case browser:
 		kind = "text/html"
 		body = "<!DOCTYPE html><title>400 Bad Request</title><p>" + text + " Use <a href=\"" + html.EscapeString(url) + "\">" + html.EscapeString(url) + "</a>."
 	case url != "":

@@ -24,7 +24,6 @@ type Tunnel struct {
 	owner  TunnelOwner
 	before Protocol    // what the client spoke before, which is told of its end, too
 	idle   int64       // nanoseconds without a byte; 0: no limit
-	head   int64       // bytes of the head of the response
 	failed func(error) // is told why the tunnel has ended
 	over   bool
 }
@@ -34,11 +33,9 @@ type TunnelEnd struct {
 	t        *Tunnel
 	other    *TunnelEnd
 	conn     *Conn
-	pending  []byte // bytes for which it had no room; the other end is not read from meanwhile
-	received int64  // bytes that it has sent
-	sent     int64  // bytes that it was sent; they may be in the kernel
-	ended    bool   // it has sent its last byte, or nothing that it sends can be passed on
-	over     bool   // nothing more is sent to it
+	received int64 // bytes that it has sent
+	ended    bool  // it has sent its last byte, or nothing that it sends can be passed on
+	over     bool  // nothing more is sent to it
 }
 
 const (
@@ -59,7 +56,7 @@ func NewUpstream(c net.Conn, t *TLSTransport) (*Conn, error) {
 	upstream := new(Conn)
 	upstream.Init(fd, c.LocalAddr(), c.RemoteAddr())
 	if t != nil {
-		t.wire.c = upstream
+		t.wire.c, t.wire.over = upstream, nil
 		upstream.SetTransport(t)
 	}
 	return upstream, nil
@@ -80,7 +77,8 @@ func (s *TLSServer) NewTunnel(owner TunnelOwner, upstream *Conn, idle time.Durat
 // upstream the pending input of c.
 func (t *Tunnel) Begin(c *Conn, first []byte, head int) {
 	upstream := t.upstream.conn
-	t.client.conn, t.before, t.head = c, c.Protocol(), int64(head)
+	t.client.conn, t.before = c, c.Protocol()
+	t.client.received, t.upstream.received = int64(len(c.Pending())), int64(len(first)-head)
 	c.Unpause()
 	c.Upgrade(&t.client)
 	c.Stamp = t.set.Now
@@ -93,63 +91,55 @@ func (t *Tunnel) Begin(c *Conn, first []byte, head int) {
 		return
 	}
 	upstream.Schedule()
-	t.client.Input(c.Pending())
-	c.DropInput()
-	t.client.send(first)
+	upstream.Keep(first)
+	t.client.pass()
+	t.upstream.pass()
 }
 
-// Carried returns how many bytes have come from the client, and how many it was sent, without the head.
-func (t *Tunnel) Carried() (in, out int64) {
-	return t.client.received, max(0, t.client.sent-t.head)
-}
+// Carried returns how many bytes have come from the client, and how many from the upstream, without the head.
+func (t *Tunnel) Carried() (in, out int64) { return t.client.received, t.upstream.received }
 
 // IsClient reports whether e is the end of the client.
 func (e *TunnelEnd) IsClient() bool { return e == &e.t.client }
 
-// Input implements Protocol: bytes from one end are for the other.
+// Input implements Protocol: bytes from one end are for the other. Those for which that has no room are kept, and nothing more is read until they
+// were sent.
 func (e *TunnelEnd) Input(b []byte) {
 	if len(b) == 0 || e.ended {
 		return
 	}
 	e.received += int64(len(b))
-	e.t.client.conn.Stamp = e.t.set.Now
-	e.other.send(b)
+	e.conn.Keep(b[e.send(b):])
 }
 
-// send sends e bytes, and keeps those for which it has no room. The other end is read from, or has its end passed on, when nothing waits.
-func (e *TunnelEnd) send(b []byte) {
-	t := e.t
-	n, err := 0, error(nil)
+// pass sends the other end the bytes that were kept.
+func (e *TunnelEnd) pass() { e.conn.Consume(e.send(e.conn.Pending())) }
+
+// send sends the other end bytes that e has sent, and returns how many need not be kept. e is read from, or its end passed on, when none are.
+func (e *TunnelEnd) send(b []byte) (n int) {
+	to, err := e.other.conn, error(nil)
+	e.t.client.conn.Stamp = e.t.set.Now
 	switch {
-	case e.conn.Writing():
+	case to.Writing():
 		err = unix.EAGAIN
 	case len(b) > 0:
-		n, err = e.conn.WriteSome([][]byte{b})
-	}
-	if n > 0 {
-		e.sent += int64(n)
-		t.client.conn.Stamp = t.set.Now
+		n, err = to.WriteSome([][]byte{b})
 	}
 	switch {
 	case err == unix.EAGAIN:
-		if e.pending == nil {
-			e.pending, t.set.waited = t.set.waited, nil
+		e.pause()
+		if !to.Writing() {
+			to.Queue(Output{}, true)
 		}
-		e.pending = append(e.pending[:0], b[n:]...)
-		e.other.pause()
-		if !e.conn.Writing() {
-			e.conn.Queue(Output{}, true)
-		}
+		return n
 	case err != nil:
-		e.refuse()
-	default:
-		e.drop()
-		if e.other.ended {
-			e.shut()
-		} else if e.other.conn.Paused() {
-			e.other.conn.Unpause()
-		}
+		e.other.refuse()
+	case e.ended:
+		e.other.shut()
+	case e.conn.Paused():
+		e.conn.Unpause()
 	}
+	return len(b)
 }
 
 // pause stops reading from e. A client is noticed that breaks its connection; one that was told that nothing more comes may close it.
@@ -168,7 +158,7 @@ func (e *TunnelEnd) refuse() {
 		return
 	}
 	e.over, e.other.ended = true, true
-	e.drop()
+	e.other.conn.DropInput()
 	e.other.pause()
 	e.settle()
 }
@@ -195,15 +185,6 @@ func (e *TunnelEnd) settle() {
 	} else {
 		e.t.client.conn.Schedule()
 	}
-}
-
-// drop gives the memory of pending back. A single buffer is kept: it saves an allocation for each read of a fast stream to a
-// slow reader, and a slow reader that has read everything needs none.
-func (e *TunnelEnd) drop() {
-	if s := e.t.set; cap(e.pending) > cap(s.waited) {
-		s.waited = e.pending
-	}
-	e.pending = nil
 }
 
 // end ends the tunnel before the connection of its client, which lingers, because the last bytes must not be lost.
@@ -233,7 +214,7 @@ func (e *TunnelEnd) Room(ended bool) {
 	case e.t.over:
 		e.conn.Finish()
 	default:
-		e.send(e.pending)
+		e.other.pass()
 	}
 }
 
@@ -290,7 +271,6 @@ func (e *TunnelEnd) Drain(bool) {}
 // Closed implements Protocol.
 func (e *TunnelEnd) Closed() {
 	t, over := e.t, e.t.over
-	e.drop()
 	switch {
 	case e.IsClient():
 		t.close()

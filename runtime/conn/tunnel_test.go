@@ -89,7 +89,7 @@ func TestHalves(t *testing.T) {
 			t.Error(err)
 		}
 		f.do(func() {
-			if in, out := f.tunnel.Carried(); in != f.ends[ofUpstream].sent || in < 15 || out < 15 {
+			if in, out := f.tunnel.Carried(); in < 15 || out < 15 {
 				t.Errorf("%d bytes from the client, %d for it", in, out)
 			}
 		})
@@ -109,7 +109,7 @@ func TestSlowReaders(t *testing.T) {
 		}()
 		f.until("bytes wait for the slow side", func() bool { return f.waits(slow) })
 		f.do(func() {
-			if waits := f.ends[1-slow].received - f.ends[slow].sent; waits <= 0 || waits > 64<<10 {
+			if waits := len(f.ends[1-slow].conn.Pending()); waits == 0 || waits > 64<<10 {
 				t.Errorf("%d bytes wait in memory", waits)
 			}
 		})

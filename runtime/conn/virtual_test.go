@@ -13,8 +13,8 @@ func (c carried) Flush() error             { return nil }
 func (c carried) CloseWrite() error        { return nil }
 func (c carried) AwaitRoom()               {}
 func (c carried) Write(b []byte) (int, error) {
-	c.by.Use()
-	c.by.set.Buf = append(append(c.by.set.Buf, '|'), b...)
+	out := c.by.Use()
+	*out = append(append(*out, '|'), b...)
 	return len(b), nil
 }
 
@@ -31,8 +31,8 @@ func TestGatherVirtual(t *testing.T) {
 			virtual[i].OpenVirtual(&s.Set, carried{carrier}, virtual[i], nil, nil)
 		}
 		say := func(r *recorder, text string) {
-			r.Use()
-			s.Buf = append(s.Buf, text...)
+			out := r.Use()
+			*out = append(*out, text...)
 		}
 		say(carrier, "head")
 		say(virtual[0], "a")
@@ -67,7 +67,7 @@ func TestGatherVirtual(t *testing.T) {
 		s.Flush()
 		other.Finish()
 	})
-	for c, want := range map[io.Reader]string{client: "head|a|b|dtail|ef|g", second: "once more"} {
+	for c, want := range map[io.Reader]string{client: "head|a|btail|d|ef", second: "once more"} {
 		if got, err := io.ReadAll(c); string(got) != want || err != nil {
 			t.Errorf("%q, %v, want %q", got, err, want)
 		}

@@ -285,7 +285,7 @@ func TestBatches(t *testing.T) {
 			t.Errorf("called after event %d, seen after %d", callAt, calledAt)
 		}
 		for i := range watches {
-			fd := watches[i].Fd()
+			fd := int(watches[i].fd)
 			watches[i].Remove()
 			unix.Close(fd)
 		}

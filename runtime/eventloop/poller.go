@@ -181,16 +181,9 @@ func (l *Loop) AddNew(w *Watch, fd int, h Handler) error {
 	return nil
 }
 
-// AddVirtual begins a watch of something without a descriptor, with w, which must not be in use: its news come from Again and Notify.
+// AddVirtual begins a watch of something without a descriptor, with w, which must not be in use: its news come from Again.
 func (l *Loop) AddVirtual(w *Watch, h Handler) {
 	*w = Watch{loop: l, handler: h, fd: -1, queued: w.queued}
-}
-
-// Notify tells the handler of news at once. It is for watches of AddVirtual.
-func (w *Watch) Notify(r Readiness) {
-	if w.loop != nil {
-		w.loop.ready(w.handler, r)
-	}
 }
 
 func (l *Loop) put(w *Watch, fd int, h Handler) {
@@ -223,14 +216,6 @@ func (w *Watch) register() {
 		w.Remove()
 		l.ready(h, Unwatched)
 	}
-}
-
-// Fd returns the descriptor that w watches, or -1.
-func (w *Watch) Fd() int {
-	if w.loop == nil {
-		return -1
-	}
-	return int(w.fd)
 }
 
 // WantRoom says whether room in the socket is news (Writable). If there is room already, it is.

@@ -123,9 +123,9 @@ func (b *byteStream) Write(p []byte) (n int, err error) {
 			return n, unix.EPIPE
 		}
 	}
-	if n == 0 && len(p) > 0 {
+	if n < len(p) {
 		b.AwaitRoom()
-		return 0, unix.EAGAIN
+		return n, unix.EAGAIN
 	}
 	return n, nil
 }
@@ -148,7 +148,7 @@ func (b *byteStream) AwaitRoom() {
 func (b *byteStream) room() {
 	b.st.c.dequeue(b.st)
 	b.awaits = false
-	b.conn.Watch().Notify(eventloop.Writable)
+	b.conn.Ready(eventloop.Writable)
 }
 
 // Flush implements conn.Transport: nothing is kept.

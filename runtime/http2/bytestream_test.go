@@ -41,8 +41,8 @@ func (e *echo) send() {
 		c.Pause(conn.HeedReset)
 		return
 	}
-	c.Use()
-	e.set.Buf = append(e.set.Buf, c.Pending()...)
+	out := c.Use()
+	*out = append(*out, c.Pending()...)
 	c.DropInput()
 }
 
@@ -163,8 +163,8 @@ func TestBytesBreakWhileWriting(t *testing.T) {
 	p.framer.WriteWindowUpdate(0, 1<<30)
 	p.connectBytes(1)
 	h.Do(func() {
-		h.echoes[0].conn.Use()
-		h.Set.Buf = append(h.Set.Buf, make([]byte, 8<<20)...)
+		out := h.echoes[0].conn.Use()
+		*out = append(*out, make([]byte, 8<<20)...)
 	})
 	h.Do(func() {
 		p.framer.WriteWindowUpdate(1, 1<<24)

@@ -44,7 +44,7 @@ type Conn struct {
 	arrives *headerBlock // the header block that is arriving, or nil
 	encoder *hpack.Encoder
 
-	expected []expectedStream     // priorities of streams that are not open yet
+	expected map[uint32]priority  // of streams that are not open yet
 	ready    [urgencies][]*stream // streams that have something to send, and a window for it, in the order of their turns
 	late     []byte               // frames that wait until a transfer has ended
 	credit   int64                // what the client takes of data, of all streams together
@@ -164,8 +164,7 @@ func (c *Conn) output() *[]byte {
 	if c.conn.Writing() || c.closed {
 		return &c.late
 	}
-	c.conn.Use()
-	return &c.s.Set.Buf
+	return c.conn.Use()
 }
 
 // frames returns what writes a frame to the output of c, for all but heads and data. It is valid until the next call of a method, and its errors
@@ -190,8 +189,8 @@ func (c *Conn) Room(ended bool) {
 		return
 	}
 	if len(c.late) > 0 {
-		c.conn.Use()
-		c.s.Set.Buf = append(c.s.Set.Buf, c.late...)
+		out := c.conn.Use()
+		*out = append(*out, c.late...)
 		c.late = nil
 	}
 	if c.conn.Paused() {

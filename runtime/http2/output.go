@@ -1,6 +1,7 @@
 package http2
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -355,29 +356,22 @@ func (c *Conn) turned(st *stream) {
 // maxExpected is how many streams that are not open yet may have a priority. Browsers send it just before the request.
 const maxExpected = 16
 
-// expectedStream is a stream that is not open yet, and its priority.
-type expectedStream struct {
-	id       uint32
-	priority priority
-}
-
-// expect keeps the priority of a stream that is not open yet: of too many, the one that came first is dropped.
+// expect keeps the priority of a stream that is not open yet: of too many, that of the first stream is dropped.
 func (c *Conn) expect(id uint32, p priority) {
-	c.expected = slices.DeleteFunc(c.expected, func(e expectedStream) bool { return e.id == id })
-	if len(c.expected) >= maxExpected {
-		c.expected = slices.Delete(c.expected, 0, 1)
+	if c.expected == nil {
+		c.expected = make(map[uint32]priority)
 	}
-	c.expected = append(c.expected, expectedStream{id, p})
+	if c.expected[id] = p; len(c.expected) > maxExpected {
+		delete(c.expected, slices.Min(slices.Collect(maps.Keys(c.expected))))
+	}
 }
 
 // priorityOf returns the priority of a stream that is being opened, whose request says p. What was expected counts more (RFC 9218 §7).
 func (c *Conn) priorityOf(id uint32, p priority) priority {
-	for _, e := range c.expected {
-		if e.id == id {
-			p = e.priority
-		}
+	if expected, ok := c.expected[id]; ok {
+		p = expected
 	}
-	if c.expected = slices.DeleteFunc(c.expected, func(e expectedStream) bool { return e.id <= id }); len(c.expected) == 0 {
+	if maps.DeleteFunc(c.expected, func(other uint32, _ priority) bool { return other <= id }); len(c.expected) == 0 {
 		c.expected = nil
 	}
 	return p

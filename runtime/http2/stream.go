@@ -1,7 +1,6 @@
 package http2
 
 import (
-	"io"
 	"slices"
 	"strings"
 
@@ -271,25 +270,17 @@ func (st *stream) Replace(_, y *exchange.Exchange, _ bool) {
 	st.x = y
 }
 
-const (
-	// loadMost is how much of a file a goroutine reads at once.
-	loadMost = 256 << 10
-
-	// warmMost is for how much of a file the loop asks at once whether it is in memory.
-	warmMost = 2 << 20
-
-	// maxLoads is how many goroutines read files for a connection at the same time.
-	maxLoads = 4
-)
+// maxLoads is how many goroutines read files for a connection at the same time.
+const maxLoads = 4
 
 // cached returns bytes of the file of st for a frame, until the next call: unix.EAGAIN if they are not in memory.
 func (st *stream) cached() (piece []byte, err error) {
 	s, left := st.c.s, &st.left
-	if !s.Set.IsWarm(left, warmMost) {
+	if !s.Set.IsWarm(left) {
 		return nil, unix.EAGAIN
 	}
 	piece = s.piece[:min(int64(st.limit()), left.Count)]
-	n, err := conn.ReadCached(left.File, piece, left.Offset)
+	n, err := conn.ReadFile(left.File, piece, left.Offset)
 	if n == 0 && err == nil {
 		err = conn.ErrShortFile
 	}
@@ -298,7 +289,7 @@ func (st *stream) cached() (piece []byte, err error) {
 	return piece[:n], err
 }
 
-// load has a goroutine read the next bytes of the file of st.
+// load has the next bytes of the file of st brought into memory.
 func (st *stream) load() {
 	c := st.c
 	c.dequeue(st)
@@ -306,24 +297,11 @@ func (st *stream) load() {
 	if c.loads == nil {
 		c.loads = make(chan struct{}, maxLoads)
 	}
-	fd, offset := st.left.File, st.left.Offset
-	most := min(st.left.Count, max(st.credit, int64(c.frame)), loadMost)
-	var piece []byte
-	err := io.ErrUnexpectedEOF // if it panics
-	c.s.Set.Beside(func() {
-		c.loads <- struct{}{}
-		defer func() { <-c.loads }()
-		b := make([]byte, most)
-		var n int
-		if n, err = conn.ReadFile(fd, b, offset); n == 0 && err == nil {
-			err = conn.ErrShortFile
-		}
-		piece = b[:n]
-	}, func(bool) { st.loaded(piece, err) })
+	c.s.Set.Load(&st.left, c.loads, st.loaded)
 }
 
-// loaded goes on with st, of whose file a piece was read.
-func (st *stream) loaded(piece []byte, err error) {
+// loaded goes on with st.
+func (st *stream) loaded(err error) {
 	c := st.c
 	st.loading = false
 	switch {
@@ -336,9 +314,6 @@ func (st *stream) loaded(piece []byte, err error) {
 	case err != nil:
 		st.fileFailed(err)
 	default:
-		st.left.Data = piece
-		st.left.Offset += int64(len(piece))
-		st.left.Count -= int64(len(piece))
 		st.stamp = c.s.Set.Now
 		c.enqueue(st)
 	}

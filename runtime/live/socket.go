@@ -151,8 +151,8 @@ func (s *Socket) AppendFields(dst, subprotocol []byte) []byte {
 // Open implements exchange.Socket.
 func (s *Socket) Open(c *conn.Conn, head []byte) {
 	s.take(c)
-	c.Use()
-	s.all.conns.Buf = append(s.all.conns.Buf, head...)
+	out := c.Use()
+	*out = append(*out, head...)
 	s.opened()
 }
 
@@ -323,8 +323,8 @@ func (s *Socket) Carried() (in, out int64, proper bool) {
 // write sends a control frame behind all that was sent before; not while the connection writes.
 func (s *Socket) write(frame []byte) {
 	s.out += int64(len(frame))
-	s.conn.Use()
-	s.all.conns.Buf = append(s.all.conns.Buf, frame...)
+	out := s.conn.Use()
+	*out = append(*out, frame...)
 }
 
 // here reports whether the connection still carries the WebSocket.

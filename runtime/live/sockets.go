@@ -193,7 +193,6 @@ var shared = new(exchange.Part)
 
 // writeEvent sends a message to a client that has taken everything so far.
 func (s *Socket) writeEvent(e *Event) {
-	s.conn.Use()
 	wire := s.frameOf(e)
 	s.out += int64(len(wire))
 	s.put(shared, wire, nil)

@@ -102,12 +102,11 @@ func (s *Socket) send(p *exchange.Part) {
 		s.answered(p)
 		return
 	}
-	conns := s.all.conns
-	s.conn.Use()
-	before := len(conns.Buf)
+	out := s.conn.Use()
+	before := len(*out)
 	var body, tail []byte
 	if !s.closing && (p.Op == exchange.OpText || p.Op == exchange.OpBinary) {
-		body = s.frame(opcodeOf(p.Op), p.Body)
+		body = s.frame(out, opcodeOf(p.Op), p.Body)
 	}
 	switch {
 	case s.closing:
@@ -116,7 +115,7 @@ func (s *Socket) send(p *exchange.Part) {
 	case p.Last:
 		tail = s.closeFrame(endCode(p), "")
 	}
-	s.out += int64(len(conns.Buf) - before + len(body) + len(tail))
+	s.out += int64(len(*out) - before + len(body) + len(tail))
 	if p.Last {
 		s.proper = !p.Failed
 		s.leave()
@@ -130,15 +129,15 @@ func (s *Socket) send(p *exchange.Part) {
 
 // put appends the rest of the frames of p to the output, and gives p back when all of it is sent.
 func (s *Socket) put(p *exchange.Part, body, tail []byte) {
+	out := s.conn.Use()
 	if len(body) > conn.CopyLimit {
 		exchange.SendPart(s.conn, p, s, body, tail)
 		return
 	}
-	conns := s.all.conns
-	conns.Buf = append(append(conns.Buf, body...), tail...)
+	*out = append(append(*out, body...), tail...)
 	s.release(p)
-	if len(conns.Buf) > conn.FlushLimit {
-		conns.Flush()
+	if len(*out) > conn.FlushLimit {
+		s.all.conns.Flush()
 	}
 }
 
@@ -150,16 +149,14 @@ func endCode(p *exchange.Part) uint16 {
 	return websocket.Normal
 }
 
-// frame appends the header of a message to the output, or all of it when that gets smaller by compressing. body is the part still to be
+// frame appends the header of a message to out, or all of it when that gets smaller by compressing. body is the part still to be
 // sent of it.
-func (s *Socket) frame(op websocket.Opcode, message []byte) (body []byte) {
-	a := s.all
+func (s *Socket) frame(out *[]byte, op websocket.Opcode, message []byte) (body []byte) {
 	if packed, ok := s.pack(message); ok {
-		a.conns.Buf = websocket.AppendHeader(a.conns.Buf, op, true, len(packed))
-		a.conns.Buf = append(a.conns.Buf, packed...)
+		*out = append(websocket.AppendHeader(*out, op, true, len(packed)), packed...)
 		return nil
 	}
-	a.conns.Buf = websocket.AppendHeader(a.conns.Buf, op, false, len(message))
+	*out = websocket.AppendHeader(*out, op, false, len(message))
 	return message
 }
 

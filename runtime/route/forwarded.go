@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"iter"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"fapws/runtime/conn"
 	"fapws/runtime/http1"
@@ -274,68 +276,38 @@ func lastElement(list string) (e element, rest string, more, ok bool) {
 	return element{}, "", false, false
 }
 
-// parseElement reads pairs: token "=" ( token / quoted-string ), with ";"
-// between them. Values that should be quoted and are not, such as an address
+// forwardedPair is token "=" ( token / quoted-string ), with ";" behind it or the end. Values that should be quoted and are not, such as an address
 // with its port, are taken too.
+var forwardedPair = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^([^=;, \t"]+)=(?:"((?:[^"\\]|\\.)*)"|([^";, \t\\]+))[ \t]*(?:;|$)`)
+})
+
+// parseElement reads pairs with ";" between them.
 func parseElement(s string) (e element, ok bool) {
-	for {
-		s = strings.TrimLeft(s, " \t")
-		if s == "" {
-			return e, true
+	for s = strings.TrimLeft(s, "; \t"); s != ""; s = strings.TrimLeft(s, "; \t") {
+		pair := forwardedPair().FindStringSubmatch(s)
+		if pair == nil {
+			return e, false
 		}
-		if s[0] == ';' {
-			s = s[1:]
+		s = s[len(pair[0]):]
+		var to *string
+		switch strings.ToLower(pair[1]) {
+		case "for":
+			to = &e.node
+		case "proto":
+			to = &e.proto
+		case "host":
+			to = &e.host
+		default:
 			continue
 		}
-		n := strings.IndexAny(s, "=;, \t\"")
-		if n <= 0 || s[n] != '=' {
+		if *to != "" { // each once (§4)
 			return e, false
 		}
-		name := s[:n]
-		var value string
-		if value, s, ok = parseValue(s[n+1:]); !ok {
-			return e, false
-		}
-		to := (*string)(nil)
-		switch {
-		case strings.EqualFold(name, "for"):
-			to = &e.node
-		case strings.EqualFold(name, "proto"):
-			to = &e.proto
-		case strings.EqualFold(name, "host"):
-			to = &e.host
-		}
-		if to != nil {
-			if *to != "" { // each once (§4)
-				return e, false
-			}
-			*to = value
-		}
+		*to = pair[3] + unescape.Replace(pair[2])
 	}
+	return e, true
 }
 
-// parseValue reads a value that ends with the list or at a ";".
-func parseValue(s string) (value, rest string, ok bool) {
-	if !strings.HasPrefix(s, `"`) {
-		end := strings.IndexByte(s, ';')
-		if end < 0 {
-			end = len(s)
-		}
-		value = strings.TrimRight(s[:end], " \t")
-		return value, s[end:], value != "" && !strings.ContainsAny(value, "\"\\, \t")
-	}
-	var b strings.Builder
-	for i := 1; i < len(s); i++ {
-		switch s[i] {
-		case '"':
-			rest = strings.TrimLeft(s[i+1:], " \t")
-			return b.String(), rest, rest == "" || rest[0] == ';'
-		case '\\':
-			if i++; i == len(s) {
-				return "", "", false
-			}
-		}
-		b.WriteByte(s[i])
-	}
-	return "", "", false
-}
+// unescape replaces the pairs of a quoted-string.
+var unescape = strings.NewReplacer(`\\`, `\`, `\`, "")

@@ -2,7 +2,6 @@ package route
 
 import (
 	"bytes"
-	"cmp"
 	"fmt"
 	"net/netip"
 	"path"
@@ -85,8 +84,6 @@ type site struct {
 // compiled is a Mount that is ready for requests.
 type compiled struct {
 	Mount
-	pattern namePattern
-	having  namePattern
 	guarded bool // its Guard does not admit all
 }
 
@@ -97,12 +94,12 @@ func New(sites []Site, strict bool) (*Table, error) {
 	for i := range sites {
 		t.sites[i] = site{mounts: make([]compiled, len(sites[i].Mounts)), guard: sites[i].Guard}
 		for k, m := range sites[i].Mounts {
-			pattern, err := newPattern(m.Match)
-			having, err2 := newPattern(m.Having)
-			if err != nil || err2 != nil {
-				return nil, cmp.Or(err, err2)
+			for _, pattern := range [...]string{m.Match, m.Having} {
+				if err := checkPattern(pattern); err != nil {
+					return nil, err
+				}
 			}
-			t.sites[i].mounts[k] = compiled{m, pattern, having, m.Guard.restricts()}
+			t.sites[i].mounts[k] = compiled{m, m.Guard.restricts()}
 		}
 	}
 	var err error
@@ -127,11 +124,11 @@ func (m *compiled) fits(path []byte) (script int, ok bool) {
 	if !under(m.Prefix) || !under(m.Within) || slices.ContainsFunc(m.Except, under) {
 		return 0, false
 	}
-	if m.Having != "" && m.having.find(path, strings.LastIndexByte(m.Within, '/')+1, false) < 0 {
+	if m.Having != "" && find(m.Having, path, strings.LastIndexByte(m.Within, '/')+1, false) < 0 {
 		return 0, false
 	}
 	if m.Match != "" {
-		end := m.pattern.find(path, len(m.Prefix), !m.Inner)
+		end := find(m.Match, path, len(m.Prefix), !m.Inner)
 		if end < 0 {
 			return 0, false
 		}
@@ -189,39 +186,23 @@ func (g *Guard) takes(method []byte) bool {
 	})
 }
 
-// namePattern matches names of files: Mount.Match.
-type namePattern struct {
-	suffix string // of "*suffix", the usual one
-	glob   string // other patterns, as path.Match has them
+// checkPattern checks a pattern for names of files. The error is one line.
+func checkPattern(pattern string) error {
+	if _, err := path.Match(pattern, ""); err != nil || strings.Contains(pattern, "/") {
+		return fmt.Errorf("%q is not a file name pattern: %w", pattern, path.ErrBadPattern)
+	}
+	return nil
 }
 
-// newPattern returns the pattern. The error is one line.
-func newPattern(text string) (namePattern, error) {
-	if rest, ok := strings.CutPrefix(text, "*"); ok && rest != "" && !strings.ContainsAny(rest, `*?[\/`) {
-		return namePattern{suffix: rest}, nil
-	}
-	if _, err := path.Match(text, ""); err != nil || strings.Contains(text, "/") {
-		return namePattern{}, fmt.Errorf("%q is not a file name pattern: %w", text, path.ErrBadPattern)
-	}
-	return namePattern{glob: text}, nil
-}
-
-func (p *namePattern) matches(segment []byte) bool {
-	if p.glob == "" {
-		n := len(segment) - len(p.suffix)
-		return n >= 0 && string(segment[n:]) == p.suffix
-	}
-	ok, _ := path.Match(p.glob, unsafe.String(unsafe.SliceData(segment), len(segment)))
-	return ok
-}
-
-// find returns the end of the first segment of name[from:] that matches, or, if
-// whole, of the last one if that does; -1: none.
-func (p *namePattern) find(name []byte, from int, whole bool) int {
+// find returns the end of the first segment of name[from:] that matches a pattern, or, if whole, of the last one if that does; -1: none.
+func find(pattern string, name []byte, from int, whole bool) int {
 	end := from - 1
 	for segment := range bytes.SplitSeq(name[from:], slash) {
 		end += 1 + len(segment)
-		if len(segment) > 0 && (!whole || end == len(name)) && p.matches(segment) {
+		if len(segment) == 0 || whole && end < len(name) {
+			continue
+		}
+		if ok, _ := path.Match(pattern, unsafe.String(unsafe.SliceData(segment), len(segment))); ok {
 			return end
 		}
 	}
