@@ -20,8 +20,9 @@ type tree struct {
 	full     bool // there are more folders than maxFolders
 }
 
-// look takes in all there is, the nearest folders first, and describes the files that differ from before.
-func (t *tree) look() map[string]string {
+// look takes in all there is, the nearest folders first, and describes the files that differ from before. enter is called for each folder
+// before its files are looked at.
+func (t *tree) look(enter func(folder string)) map[string]string {
 	old := t.files
 	t.files, t.full = map[string]stamp{}, false
 	seen := map[fileID]bool{} // a link to a folder above ends there
@@ -36,6 +37,7 @@ func (t *tree) look() map[string]string {
 			break
 		}
 		seen[idOf(info)] = true
+		enter(dir)
 		entries, _ := os.ReadDir(dir) // it may be gone, or not ours to read
 		for _, e := range entries {
 			path := filepath.Join(dir, e.Name())

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"fapws/runtime/system"
+
+	"github.com/fsnotify/fsnotify"
 )
 
 // Options names the files to watch.
@@ -37,7 +39,7 @@ var (
 	maxFolders = 4096 // that are watched
 
 	// interval is the time between two looks, or restsPerLook of the time that a look takes if that is longer: it is a small part of a processor.
-	interval = 250 * time.Millisecond
+	interval = 500 * time.Millisecond
 
 	// quiet is the time without another change after which a change is reported: an editor takes some steps to save, a checkout many.
 	quiet = 50 * time.Millisecond
@@ -74,11 +76,12 @@ type Watcher struct {
 	// for all of it. It is closed by Close.
 	Changes <-chan Change
 
-	log   func(line string)
-	tree  tree
-	cwd   string
-	stop  context.CancelFunc
-	ended sync.WaitGroup
+	log    func(line string)
+	tree   tree
+	cwd    string
+	kernel *fsnotify.Watcher // tells when it is time to look; nil: the interval alone does
+	stop   context.CancelFunc
+	ended  sync.WaitGroup
 
 	found map[string]string // files that have changed, not told yet: added, changed, removed
 	told  bool              // that there are too many folders
@@ -91,6 +94,7 @@ func Start(o Options) (*Watcher, error) {
 	if err != nil {
 		return nil, err
 	}
+	w.kernel, _ = fsnotify.NewBufferedWatcher(256) // all watches of this user may be taken
 	w.look()
 	clear(w.found)
 	changes := make(chan Change)
@@ -136,9 +140,16 @@ func (w *Watcher) Close() {
 
 func (w *Watcher) run(ctx context.Context, changes chan<- Change) {
 	defer close(changes)
+	var events <-chan fsnotify.Event
+	var failures <-chan error
+	if w.kernel != nil {
+		defer w.kernel.Close()
+		events, failures = w.kernel.Events, w.kernel.Errors
+	}
 	next := time.NewTimer(interval)
 	defer next.Stop()
 	var since time.Time // of the first change, until a look finds no more; zero: no file is being changed
+	soon := false       // next is due within quiet
 	for {
 		var to chan<- Change
 		var change Change
@@ -150,6 +161,12 @@ func (w *Watcher) run(ctx context.Context, changes chan<- Change) {
 			return
 		case to <- change:
 			clear(w.found)
+		case e := <-events:
+			if !soon && w.concerns(e) {
+				soon = true
+				next.Reset(quiet)
+			}
+		case <-failures: // events were lost, and the next look comes soon enough
 		case now := <-next.C:
 			more := w.look()
 			pause := max(interval, restsPerLook*time.Since(now))
@@ -162,13 +179,30 @@ func (w *Watcher) run(ctx context.Context, changes chan<- Change) {
 				since = time.Time{}
 			}
 			next.Reset(pause)
+			soon = pause == quiet
 		}
+	}
+}
+
+// concerns reports whether an event may be about a file or folder that counts. Others may change often: a database, a log.
+func (w *Watcher) concerns(e fsnotify.Event) bool {
+	if w.tree.patterns.file(e.Name) {
+		return e.Op != fsnotify.Chmod
+	}
+	info, err := os.Stat(e.Name)
+	return err == nil && info.IsDir() && e.Has(fsnotify.Create)
+}
+
+// enter has the kernel report what happens in a folder, if it can.
+func (w *Watcher) enter(folder string) {
+	if w.kernel != nil {
+		_ = w.kernel.Add(folder)
 	}
 }
 
 // look compares all files with what they were at the last look, and reports whether there are more changes.
 func (w *Watcher) look() (more bool) {
-	found := w.tree.look()
+	found := w.tree.look(w.enter)
 	for path, what := range found {
 		if before := w.found[path]; before != "" && before != what {
 			what = "changed"
