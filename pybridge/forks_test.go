@@ -42,12 +42,18 @@ func TestLoaderSurvivesCollections(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rights := unix.UnixRights(child[0], child[0])
-	if err := unix.Sendmsg(fds[0], make([]byte, 8), rights, nil, 0); err != nil {
+	said, reports, err := os.Pipe()
+	if err != nil {
 		t.Fatal(err)
 	}
+	defer said.Close()
+	rights := unix.UnixRights(child[0], child[0], int(reports.Fd()))
+	if err := unix.Sendmsg(fds[0], make([]byte, 4), rights, nil, 0); err != nil {
+		t.Fatal(err)
+	}
+	reports.Close()
 	message := make([]byte, 64)
-	if n, err := ours.Read(message); n == 0 {
+	if n, err := said.Read(message); n == 0 {
 		t.Fatal("no report of a child: ", err)
 	}
 	unix.Close(child[0])
