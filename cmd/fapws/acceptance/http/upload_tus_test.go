@@ -205,17 +205,17 @@ func TestTusShares(t *testing.T) {
 	s, dir := serveUploads(t, fapwstest.Threads, "--body-timeout", "1h", "--body-min-rate", "0")
 	bare := filepath.Join(dir, "bare")
 	partial := func() (path string, blocks int64) {
-		all, _ := filepath.Glob(filepath.Join(bare, ".fapws-*[st]"))
-		for _, path = range all {
-			if strings.HasSuffix(path, ".tus") || strings.HasSuffix(path, ".part") {
-				st, err := os.Stat(path)
-				if err != nil {
-					t.Fatal(err)
-				}
-				return path, st.Sys().(*syscall.Stat_t).Blocks
-			}
+		puts, _ := filepath.Glob(filepath.Join(bare, ".fapws-*.part"))
+		resumable, _ := filepath.Glob(filepath.Join(bare, ".fapws-*.tus"))
+		all := append(puts, resumable...)
+		if len(all) == 0 {
+			return "", 0
 		}
-		return "", 0
+		st, err := os.Stat(all[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		return all[0], st.Sys().(*syscall.Stat_t).Blocks
 	}
 	c := &tusClient{s: s}
 	a := c.create("/bare", 1<<20, "filename", "a").Want(t, 201)
