@@ -129,7 +129,7 @@ func (a *App) Tool(module string) int {
 	return 0
 }
 
-// ended returns the error of user code, called name, that has not returned what it should (ok): an exception, or nil for the current one.
+// ended returns the error of user code, called name, that has not returned the right value (ok): an exception, or nil for the current one.
 func ended(result *python3.PyObject, ok bool, name string) *ExitError {
 	if ok {
 		result = nil

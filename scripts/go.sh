@@ -13,7 +13,7 @@ declare -A go_checksums=(
 go_minimum=$(sed -n 's/^go 1\.\([0-9]*\).*/\1/p' "$root/go.mod") # of Go 1.x
 readonly go_minimum
 
-# want_go wants what Go and modules are downloaded with: curl, unless there is a Go that is new enough, and certificate authorities.
+# want_go wants the programs that download Go and modules: curl, unless there is a Go that is new enough, and certificate authorities.
 want_go() {
     find_go "$go_minimum" >/dev/null || command -v curl >/dev/null || want curl curl
     [[ -e /etc/ssl/certs/ca-certificates.crt || -n ${SSL_CERT_FILE-} || ${GOPROXY-} == file:* || ${GOPROXY-} == off ]] ||

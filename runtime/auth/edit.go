@@ -85,7 +85,7 @@ func CheckPassword(path, name, password string) error {
 // Remove removes a user.
 func Remove(path, name string) error { return edit(path, name, "", exists(name)) }
 
-// exists returns what has an error for tables without a user.
+// exists returns an error for a table without the user.
 func exists(name string) func(*table) error {
 	return func(t *table) error {
 		if t.hashes[name] == "" {

@@ -197,7 +197,7 @@ type ended struct {
 	age time.Duration // the longest that a session lives
 }
 
-// endedSet is what the file says.
+// endedSet is the content of the file.
 type endedSet struct {
 	ids  map[sessionID]endedSession
 	upTo map[loginAccount]int64

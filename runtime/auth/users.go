@@ -102,7 +102,7 @@ func (u *Users) key(pair []byte) key {
 	return sha256.Sum256(buf[:n])
 }
 
-// table are the lines of a file, which do not change, and what is known of them.
+// table are the lines of a file, which do not change, and the pairs of a name and a password that were compared.
 type table struct {
 	hashes map[string]string
 	dummy  string // a hash to compare with where there is no such user, so that it takes as long

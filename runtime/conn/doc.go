@@ -80,7 +80,7 @@
 //
 // crypto/tls reads from a net.Conn and writes to one (wire). A handshake computes for a while and cannot be interrupted, so a goroutine makes it,
 // over a descriptor of its own, for which Go's runtime waits, and the loop does not read from the connection. Behind the handshake the wire is the
-// loop's, without a goroutine: reading returns a temporary error when nothing has come, upon which crypto/tls keeps the beginning of a record, and
+// loop's, without a goroutine: reading returns a temporary error when nothing has come; crypto/tls keeps then the beginning of a record, and
 // writing collects records, which leave with one system call. TLS to an upstream changes sides in the same way (NewUpstream).
 //
 // # Handshakes

@@ -297,7 +297,7 @@ func (u *Unsent) Size() (n int64) {
 }
 
 const (
-	// paceMemory is the time after which half of what was read is forgotten.
+	// paceMemory is the time after which half of the bytes read are forgotten.
 	paceMemory = int64(16 * time.Second)
 
 	// firstWait is the expected wait of a response that was not read, in seconds: longer than that of a client that reads, and shorter than

@@ -125,7 +125,7 @@ func (c *Conn) EOF() (stays bool) {
 		return false
 	}
 	// Sources that listen for it (http.disconnect of ASGI) are told that the client
-	// sends nothing more and has probably left. What they answer is sent all the same. To
+	// sends nothing more and has probably left. Their responses are sent all the same. To
 	// one that has not answered a WebSocket's handshake yet, it broke off.
 	for x := c.first; x != nil; x = x.Next {
 		if x.Check != nil {

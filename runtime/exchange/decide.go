@@ -219,7 +219,7 @@ func (q *request) loadsPage() bool {
 	return q.parsed.Get && !q.parsed.HasBody && !q.parsed.Upgrade && q.wantsHTML()
 }
 
-// replaced lets everything go on that waits for other sites, and marks what the former ones have begun.
+// replaced lets everything go on that waits for other sites, and marks the exchanges that the former ones have begun.
 func (s *Server) replaced() {
 	for x := range s.begun() {
 		if x.phase == awaitingSites {

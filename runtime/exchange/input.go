@@ -235,7 +235,7 @@ func (c *Conn) beginBody(x *Exchange) {
 	}
 }
 
-// receive takes what belongs to the body from the front of data and returns the rest. When the body is whole, or refused, c has another
+// receive takes the bytes of the body from the front of data and returns the rest. When the body is whole, or refused, c has another
 // state.
 func (c *Conn) receive(data []byte) (rest []byte) {
 	s, b := c.s, c.body

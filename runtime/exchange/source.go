@@ -115,7 +115,7 @@ type Origin struct {
 }
 
 // Asker has the server itself answer a GET request on behalf of another one. target is a path as seen from outside with an optional query,
-// percent-encoded; fields are "Name: value\r\n" ... without Host, Connection and what frames a body. The Body of the response has to be
+// percent-encoded; fields are "Name: value\r\n" ... without Host, Connection and the fields that frame a body. The Body of the response has to be
 // closed. The error is ErrTooDeep, or that of ctx, or says that the server ends.
 type Asker func(ctx context.Context, o Origin, target string, fields []byte) (*http.Response, error)
 

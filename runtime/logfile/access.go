@@ -16,7 +16,7 @@ import (
 // any goroutine.
 type AccessLog struct {
 	File   *File
-	Format *Format // says what of a request has to be remembered
+	Format *Format // says which parts of a request have to be remembered
 }
 
 // Append adds a line. It never waits for the disk and does not allocate: when the

@@ -122,7 +122,7 @@ func (e *Errors) Write(lines []byte) (int, error) {
 	return len(lines), nil
 }
 
-// say writes what was not written, and has that tried again when the disk does not take it.
+// say writes the lines that wait, and has that tried again when the disk does not take it.
 func (e *Errors) say() error {
 	for len(e.unsaid) > 0 {
 		n, err := unix.Write(2, e.unsaid)

@@ -63,7 +63,7 @@ func negotiate(value []byte) (c Compression, valid bool) {
 
 const token = "[!#$%&'*+.^_`|~0-9A-Za-z-]" // a character of one (RFC 9110 §5.6.2)
 
-// parameter is the name of an extension, or a parameter, whose value is a token or, in quotes, what is one without backslashes.
+// parameter is the name of an extension, or a parameter, whose value is a token; in quotes, backslashes may stand before its characters.
 var parameter = regexp.MustCompile(`^[ \t]*(` + token + `+)[ \t]*(=[ \t]*(?:(` + token + `+)|"((?:\\?` + token + `)+)")[ \t]*)?$`)
 
 // set takes a parameter of an offer; false: the offer is to be declined. value is

@@ -74,7 +74,7 @@ func lookup(username, group string, uid, gid int) (*Identity, error) {
 	return id, nil
 }
 
-// take copies what userEntry has found.
+// take copies the entry that userEntry has found.
 func (id *Identity) take(entry *user.User) (err error) {
 	id.Name, id.Home = entry.Username, entry.HomeDir
 	if id.UID, err = number(entry.Uid); err != nil {

@@ -127,7 +127,7 @@ func quantilesOf(bounds []float64, counts []int64) Quantiles {
 	}
 }
 
-// recent returns a histogram, without series if there is none, with what it has counted between two answers. A series that has less than
+// recent returns a histogram, without series if there is none, with the counts between two answers. A series that has less than
 // before, as after an upgrade of the program, has begun again.
 func recent(before, now *Answer, name string) *metrics.Family {
 	var f metrics.Family
@@ -179,7 +179,7 @@ type Active struct {
 	At      string  `json:"at,omitempty"` // where Python is, or ""
 }
 
-// heading is what top and status say first.
+// heading is the first line of top and status.
 func (r *Report) heading() string {
 	where := "not served yet"
 	if len(r.Addresses) > 0 {

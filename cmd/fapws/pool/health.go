@@ -35,7 +35,7 @@ const (
 // one that is stopped or computes, and more than a message now and then.
 type health struct {
 	asked  bool // a Check is not answered yet
-	most   int  // what the last look has returned
+	most   int  // the result of the last look
 	looks  int  // how many in a row have returned that
 	sent   int  // bytes that were sent before the last look
 	unread int  // bytes that were not read then

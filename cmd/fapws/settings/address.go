@@ -40,7 +40,7 @@ func parseAddress(text string) (string, error) {
 	return addr, err
 }
 
-// parsePlain is parseAddress without what goes before an address for HTTPS. usual is the port of an address that has none.
+// parsePlain is parseAddress without the https:// before an address. usual is the port of an address that has none.
 func parsePlain(s, usual string) (string, error) {
 	if path, ok := socketPath(s); ok {
 		if path == "" || strings.ContainsRune(path, 0) {

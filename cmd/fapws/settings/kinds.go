@@ -138,7 +138,7 @@ var textKinds = map[string]func(*string) *value{
 	"rotate":         logRotate,
 }
 
-// inFile returns a kind with other words for what a file may have.
+// inFile returns a kind with other words for the values of a file.
 func inFile(allowed string, kind func(*string) *value) func(*string) *value {
 	return func(to *string) *value {
 		v := kind(to)

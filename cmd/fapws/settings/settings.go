@@ -15,7 +15,7 @@ import (
 // LogLevels are the values of Config.LogLevel, the most talkative first.
 var LogLevels = []string{"debug", "info", "warning", "error"}
 
-// Setting is what a field of Config says by its tags, which are explained there.
+// Setting is the meaning of the tags of a field of Config, which are explained there.
 type Setting struct {
 	Name    string // of the flag, without dashes
 	Short   string // one letter, or ""

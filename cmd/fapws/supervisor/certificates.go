@@ -24,7 +24,7 @@ import (
 type keyring struct {
 	p        *supervisor
 	reader   certificates.Reader
-	root     *KeyReader                    // reads what this process may not; nil: there is no such process
+	root     *KeyReader                    // reads files that this process may not; nil: there is no such process
 	wants    map[string]*certificates.Want // of workers that serve or load, by their texts
 	latest   string                        // the last one of them; "": no worker has asked yet
 	follower *certificates.Follower

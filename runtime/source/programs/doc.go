@@ -75,5 +75,5 @@
 // sandbox, which the server is not in.
 //
 // The loader lives as long as the process of the server, which is replaced when the loader has died. One that does not fork within
-// stuckAfter is killed. A child that takes too long ends by an alarm, upon which faulthandler writes its stacks; if it does not (it was stopped), the loader kills it.
+// stuckAfter is killed. A child that takes too long ends by an alarm, at which faulthandler writes its stacks; if it does not (it was stopped), the loader kills it.
 package programs

@@ -94,7 +94,7 @@ func (e *LoadError) Error() string { return e.how }
 
 // OpenLoader starts the process by cmd, and returns its description of the loaded application. The process finds the socket for orders behind
 // the ExtraFiles of cmd, and a pipe behind that, to which it writes the description, a JSON object, and which it closes before it
-// serves. What begins otherwise is the reason why it did not load. The error is a *LoadError or one line.
+// serves. A text that begins otherwise is the reason why it did not load. The error is a *LoadError or one line.
 func OpenLoader(cmd *exec.Cmd, o LoaderOptions) (_ *Loader, loaded []byte, err error) {
 	l := &Loader{o: o, cmd: cmd, exited: make(chan struct{})}
 	fds, err := system.Socketpair(unix.SOCK_SEQPACKET)

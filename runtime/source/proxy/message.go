@@ -204,7 +204,7 @@ func readHead(in *bufio.Reader, request *http.Request) (*http.Response, error) {
 	return response, err
 }
 
-// wholeHead waits for the whole head of a response and returns it, and what has come behind it, in the buffer of in, from which it reads
+// wholeHead waits for the whole head of a response and returns it, and the bytes that have come behind it, in the buffer of in, from which it reads
 // nothing. If the first line is not of HTTP, it returns at once.
 func wholeHead(in *bufio.Reader) (head []byte, err error) {
 	for {

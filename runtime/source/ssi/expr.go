@@ -72,7 +72,7 @@ func (p *exprParser) peek() string {
 	return p.s
 }
 
-// take skips spaces, and what a pattern finds behind them. It returns the groups of the pattern, nil if it finds nothing.
+// take skips spaces, and the text that a pattern finds behind them. It returns the groups of the pattern, nil if it finds nothing.
 func (p *exprParser) take(pattern *regexp.Regexp) []string {
 	found := pattern.FindStringSubmatch(p.peek())
 	if found != nil {
@@ -164,7 +164,7 @@ func (p *exprParser) not() condition {
 	return func(pg *page) bool { return holds(pg, pg.substitute(a)) }
 }
 
-// comparison reads what a text is compared with.
+// comparison reads the text that another one is compared with.
 func (p *exprParser) comparison(a, sign string) condition {
 	negate := sign[0] == '!'
 	if sign[1:] == "~" || (sign == "=" || sign == "!=") && strings.HasPrefix(p.peek(), "/") {

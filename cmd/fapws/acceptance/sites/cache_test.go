@@ -177,7 +177,7 @@ func TestUnsafeRequestInvalidates(t *testing.T) {
 }
 
 // TestCacheStaleAtOnce: a stale page does not wait for the call that makes a new one,
-// inline neither, and when what is new is a file.
+// inline neither, and when the new page is a file.
 func TestCacheStaleAtOnce(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		p := servePages(t, m, "--x-sendfile", os.TempDir())
