@@ -165,9 +165,9 @@ apt_in() {
 serve_in() (
     install_as_told "$1" "$2" run samples/hello/hello.py
     start_server "$1.log" build_in "$1" "$2" run samples/hello/hello.py
-    # Ends unshare, and with it the server, however this function ends.
+    # Ends unshare, which blocks SIGTERM, and with it the server, however this function ends.
     # shellcheck disable=SC2064 # of this server
-    trap "pkill -P $server || true" EXIT
+    trap "pkill -KILL -P $server || true" EXIT
     curl -fsS "$(address_of "$1.log" http)/hello" | grep -q '^Hello world' || die "it does not answer"
     say "$2: it answers"
 )
