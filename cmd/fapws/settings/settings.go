@@ -84,7 +84,7 @@ func newSetting(field reflect.StructField, group string) *Setting {
 		s.field = nil
 		at := reflect.TypeFor[Config]()
 		for name := range strings.SplitSeq(of, ".") {
-			part, _ := at.FieldByName(name) // TestTableIsWhole misses it
+			part, _ := at.FieldByName(name) // TestTableIsWhole fails if there is none
 			s.field, at = append(s.field, part.Index...), part.Type
 		}
 	}
