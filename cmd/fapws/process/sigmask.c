@@ -37,7 +37,8 @@ static void note(int sig) {
   if (sigaction(sig, NULL, &now) == 0 && now.sa_handler != note) _exit(0);
 }
 
-/* Signals are discarded when they become ignored, so they are noted before. */
+/* Signals are discarded when they become ignored, so they are noted before. A HUP that comes from here on until Go
+ * catches it, some milliseconds later, is lost: Go unblocks it, and would end the process if it were not ignored. */
 static void note_early(void) {
   sigpending(&arrived);
   for (size_t i = 0; i < COUNT(harmless); i++) signal(harmless[i], SIG_IGN);

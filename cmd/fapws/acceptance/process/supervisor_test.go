@@ -436,9 +436,9 @@ func TestNohup(t *testing.T) {
 			s.Get("/version", 200)
 			return
 		}
-		for _, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGUSR2, syscall.SIGHUP} {
+		for _, replace := range []func(){s.Reload, s.Upgrade, s.Reload} {
 			old := s.Workers()
-			s.Signal(sig)
+			replace()
 			s.HasWorkers(2, old...)
 		}
 	})
