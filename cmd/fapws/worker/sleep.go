@@ -80,14 +80,13 @@ func (z *lateLoad) run() (code int, err error) {
 	}
 	<-z.needed // or the process ends: see obeyOrders
 	limit := s.conf.LoadTimeout
-	late := time.AfterFunc(limit, func() {
-		p.Failing(fmt.Errorf("did not load within %v", limit))
-		s.exit(process.NoStart)
-	})
-	if err = s.load(); err == nil {
+	late := time.AfterFunc(limit, func() { z.fail(fmt.Errorf("the application did not load within %v", limit)) })
+	if err = s.load(); err == nil && !z.failed.Load() {
 		err = s.start()
 	}
-	late.Stop()
+	if !late.Stop() {
+		select {} // until another worker has taken over
+	}
 	if err != nil {
 		z.fail(err)
 		if s.app != nil {

@@ -219,6 +219,26 @@ func TestIdleStopWhileWaking(t *testing.T) {
 	})
 }
 
+// TestIdleStopHangs: clients of an application that does not load within its time get 503, and the next request tries again.
+func TestIdleStopHangs(t *testing.T) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
+		file := t.TempDir() + "/loads"
+		goOn(t, file, "")
+		s := fapwstest.Command{Script: "sleeps.py", Args: []string{file}, Complains: true, Flags: []string{
+			"--idle-stop", "50ms", "--start-wait", "1h", "--load-timeout", "5s",
+		}}.Serve(t, m)
+		sleeps(s)
+		if err := os.Remove(file + ".go"); err != nil {
+			t.Fatal(err)
+		}
+		s.Get("/", 503).Want(t, 503, "the application failed to start")
+		s.Says("the application did not load within 5s")
+		s.Says("failed to load the application; the next request tries again")
+		goOn(t, file, "")
+		fapwstest.Eventually(t, "it has loaded again", func() bool { return s.Ask(fapwstest.Get("/")).StatusCode == 200 })
+	})
+}
+
 // TestIdleStopSettings: settings of the script hold while the application is asleep, and it may change them.
 func TestIdleStopSettings(t *testing.T) {
 	t.Parallel()

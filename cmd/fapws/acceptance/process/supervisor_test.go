@@ -333,6 +333,29 @@ func TestUpgrade(t *testing.T) {
 	l.unharmed()
 }
 
+// TestUpgradeBesideReplacement: a worker that was to replace one that died ends at an upgrade, if it has not loaded its application by then.
+func TestUpgradeBesideReplacement(t *testing.T) {
+	t.Parallel()
+	script := fapwstest.Copied(t, "workers.py")
+	s := fapwstest.Command{Script: script, Complains: true}.Serve(t, fapwstest.Workers)
+	old := s.Workers()
+	fapwstest.Change(t, script, "VERSION = 1", "open(__file__ + str(os.getpid()), 'w').write('loads'); time.sleep(10000)")
+	if err := syscall.Kill(old[0], syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	s.HasWorkers(2, old[0])
+	for _, pid := range s.Workers() {
+		if pid != old[1] {
+			fapwstest.FileSays(t, script+strconv.Itoa(pid), "loads")
+			old = append(old, pid)
+		}
+	}
+	fapwstest.Change(t, script, "open(__file__ + str(os.getpid()), 'w').write('loads'); time.sleep(10000)", "VERSION = 2")
+	s.Upgrade()
+	s.HasWorkers(2, old...)
+	s.Get("/version", 200).Is(t, "2")
+}
+
 // A program that was removed goes on, and starts its workers again; it is upgraded when one is installed again.
 func TestProgramIsRemoved(t *testing.T) {
 	t.Parallel()
