@@ -46,7 +46,6 @@ usage: ./build.sh [--python PATH] WORD [ARGUMENTS]
                    Debian of debootstrap, not of a registry, and try each mode
   systemd          the .deb in a virtual machine (qemu) with Debian's kernel and systemd: start, reload,
                    watchdog, socket, upgrade under load, restart, removal; needs root
-  matrix           build and test with every supported Python found
   roots [SUITES]   build and serve in fresh Debian systems, or in Ubuntu 24.04 (noble), as root and
                    as a user; needs root and debootstrap. --as root or --as user: as that one only;
                    --test: run all checks there, too. --wheel: install wheels there, and in each Python found
@@ -187,7 +186,7 @@ word_run() {
 # --- the words --------------------------------------------------------------
 
 # words_alone take no arguments.
-readonly words_alone="asan build env lint matrix pictures race release systemd test tsan"
+readonly words_alone="asan build env lint pictures race release systemd test tsan"
 
 main() {
     local word='' python_option=''

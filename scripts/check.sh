@@ -1,4 +1,4 @@
-# Sourced by build.sh: test, race, asan, tsan, fuzz, load and matrix.
+# Sourced by build.sh: test, race, asan, tsan, fuzz and load.
 # shellcheck shell=bash
 
 # Ends tests that hang, and nothing else: a package may take many times longer on a slow
@@ -212,28 +212,4 @@ word_fuzz() {
         return
     fi
     test_fuzz "${1:-60}s" -fuzz .
-}
-
-# try_python builds and tests with the Python of --python; it runs in a subshell.
-try_python() {
-    local bin=$root/build/matrix/$1/fapws
-    use_python
-    need_test_tools
-    build_to "$bin"
-    export FAPWS_BIN=$bin
-    test_go -count=1 ./pybridge/... ./cmd/... ./samples/...
-    test_python
-}
-
-word_matrix() {
-    local candidate version log
-    [[ -z $python_option ]] || die "matrix takes every Python that it finds: leave out --python, or test with that one: ./build.sh --python $python_option test"
-    while read -r candidate; do
-        version=$("$candidate" -S -c 'import sys; print("%d.%d.%d" % sys.version_info[:3] + sys.abiflags)')
-        log=$root/build/matrix/$version/log
-        mkdir -p "${log%/*}"
-        python_option=$candidate stage "$version" try_python "$version" > >(tee "$log") 2>&1
-    done < <(list_pythons)
-    say "the logs are build/matrix/*/log"
-    summary
 }
