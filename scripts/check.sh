@@ -10,19 +10,10 @@ readonly test_limit=180m
 # longer here, and with more than five at once per package even those were missed.
 test_go() { (cd "$root" && FAPWS_TEST_SLOWNESS=${FAPWS_TEST_SLOWNESS:-3} go test -timeout "$test_limit" -p "$(($(nproc) + 1))" -parallel 5 -ldflags "$(interpreter_flag)" "$@"); }
 
-test_python() { (cd "$root/contrib" && "$python" -m unittest discover -q -s tests -t .); }
-
-# test_build tests build.sh itself. `roots` tries it on fresh systems.
-test_build() {
-    "$root/.ci/build-test"
-    "$python" "$root/.ci/wheel-files-test.py" --quiet
-}
-
 # test_fuzz TIME [FLAGS] gives every fuzz target so much time, or so many inputs. TIME is as for -fuzztime: "60s", or "1000x". Built with the
 # FLAGS -fuzz ., new inputs follow what the code does with those before: worth the time to build all of it again if there are many.
 test_fuzz() {
     local folder target inputs built='' program=$root/build/fuzz.test
-    cd "$root"
     inputs=$(go env GOCACHE)/fuzz/fapws # where `go test -fuzz` keeps them
     while IFS=: read -r folder target; do
         folder=${folder%/*}
@@ -62,7 +53,7 @@ test_race() { GORACE=$race_options test_go -race "$@"; }
 # test_race_all tests all packages but those that only run the executable.
 test_race_all() {
     local packages
-    mapfile -t packages < <(cd "$root" && go list ./pybridge/... ./runtime/... ./cmd/... | grep -vxE 'fapws/cmd/fapws(/acceptance/.*)?')
+    mapfile -t packages < <(go list ./pybridge/... ./runtime/... ./cmd/... | grep -vxE 'fapws/cmd/fapws(/acceptance/.*)?')
     test_race "${packages[@]}"
 }
 
@@ -94,7 +85,7 @@ test_sanitizer() {
     # With -c the test keeps the line numbers that the reports show. Go looks whether the
     # compiler's version starts with its name, which is x86_64-linux-gnu-gcc for Debian's Go.
     GOEXPERIMENT=cgocheck2 CC=${CC:-gcc} test_go -asan -c -o "$folder/pybridge.test" ./pybridge
-    if ! (cd "$root/pybridge" && PYTHONMALLOC=malloc \
+    if ! (cd pybridge && PYTHONMALLOC=malloc \
         ASAN_OPTIONS=detect_leaks=0:log_path="'$folder/report'" "$folder/pybridge.test" -test.timeout "$test_limit"); then
         cat "$folder"/report* 2>/dev/null
         return 1
@@ -119,7 +110,7 @@ test_thread_sanitizer() {
     rm -rf "$folder"
     mkdir -p "$folder"
     test_go -c -o "$folder/pybridge.test" ./pybridge
-    (cd "$root/pybridge" && TSAN_OPTIONS="suppressions='$root/scripts/tsan.supp' log_path='$folder/report' exitcode=0 history_size=4" \
+    (cd pybridge && TSAN_OPTIONS="suppressions='$root/scripts/tsan.supp' log_path='$folder/report' exitcode=0 history_size=4" \
         "$folder/pybridge.test" -test.timeout "$test_limit" -test.skip 'Crash|Leak|Fork') || status=1
     cat "$folder"/report* 2>/dev/null && return 1
     return "$status"
@@ -130,13 +121,13 @@ test_soak() {
     FAPWS_SOAK_REQUESTS=$1 FAPWS_UPLOAD_MIB=200 test_go -count=1 -run '^(TestSoak|TestUploadMemory)$' -v ./cmd/fapws/acceptance/http
 }
 
-# stage NAME COMMAND... runs one part of a word and keeps its result.
+# stage NAME COMMAND... runs one part of a word in $root, and keeps its result.
 failed=()
 stage() {
     local name=$1 start=$SECONDS status
     say "== $name"
     set +e # inside `if` or `||` the shell would ignore set -e in the command
-    (set -e; "${@:2}") </dev/null
+    (set -e; cd "$root"; "${@:2}") </dev/null
     status=$?
     set -e
     if ((status)); then
@@ -154,16 +145,17 @@ word_test() {
     "$python" -m compileall -qq "$root"/contrib/fapws{,4} # servers of tests write no bytecode
     lint
     stage "Go tests" test_go ./...
-    stage "Python tests" test_python
+    stage "Python tests" env -C contrib "$python" -m unittest discover -q -s tests -t .
     stage "short fuzz" test_fuzz 1000x
     stage race test_race -skip "$race_skipped" "${race_packages[@]}"
     stage "race, the whole server" test_race_whole -run "$race_chosen" ./cmd/fapws/acceptance/{http,http2,live,process}
     stage wheel test_wheel_short
     stage "address sanitizer" test_sanitizer
     stage soak test_soak 60000
-    stage "testssl, short" test_testssl
-    stage "what build.sh decides" test_build
-    stage install "$root/.ci/install-test"
+    stage "testssl, short" try_testssl --protocols --fs --server-defaults
+    stage "what build.sh decides" .ci/build-test
+    stage "files of a wheel" "$python" .ci/wheel-files-test.py --quiet
+    stage install .ci/install-test
     summary
 }
 
@@ -206,8 +198,8 @@ word_load() {
 
 word_fuzz() {
     use_python
+    cd "$root"
     if [[ ${1-} == paths ]]; then
-        cd "$root"
         FAPWS_TRIES=${2:-1000000} go test -count=1 -v -timeout "$test_limit" -run '^TestNoByteFromOutside$' ./runtime/source/static
         return
     fi

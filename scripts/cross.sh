@@ -151,13 +151,12 @@ readonly cross_tests='^Test(Paths|PathsCatchAll|Environ|EnvironKeys|Validator|Re
 # acceptance tests with names that match.
 test_cross() {
     export FAPWS_BIN=$cross_folder/$cross/fapws QEMU_LD_PREFIX=$cross_root
-    stage "smoke, $cross" emulated "$root/.ci/smoke-test" "$FAPWS_BIN"
+    stage "smoke, $cross" emulated .ci/smoke-test "$FAPWS_BIN"
     # The tests themselves are programs for this machine. The folders that have none of these tests are left out.
     unset GOOS GOARCH GOARM CC py_version
     cross='' use_python
     need_frameworks
     install_wanted
-    cd "$root"
     # An emulated server is several times slower: one package at a time, and time limits to match (fapwstest/patience.go).
     export FAPWS_TEST_SLOWNESS=5
     stage "acceptance tests, $cross" emulated go test -count=1 -timeout "$test_limit" -p 1 -parallel 4 \

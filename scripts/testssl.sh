@@ -3,8 +3,6 @@
 #
 # `test` has a short run of it. docs/https.md has the result of a whole one.
 
-readonly testssl_folder=$root/build/testssl
-
 # word_testssl [FLAGS] tries a server with a certificate of an authority made for that, and fails if there is a
 # finding above LOW or a grade below A. FLAGS go to testssl. Versions before 3.2, as that of Debian 12, give no grade.
 word_testssl() {
@@ -13,9 +11,6 @@ word_testssl() {
     word_build
     try_testssl "$@"
 }
-
-# test_testssl tries versions, ciphers with forward secrecy and the certificate.
-test_testssl() { try_testssl --protocols --fs --server-defaults; }
 
 # start_server LOG COMMAND... starts a server, sets server to its process, and waits until LOG has its addresses.
 start_server() {
@@ -33,7 +28,7 @@ address_of() { grep -om 1 "$2://127\.0\.0\.1:[0-9]*" "$1" | head -1; }
 
 # try_testssl [FLAGS] starts the server, has testssl try it, and judges the report.
 try_testssl() {
-    local folder=$testssl_folder server address
+    local folder=$root/build/testssl server address
     unset "${!FAPWS_@}" # settings of the caller, and FAPWS_BIN, which is not one
     rm -rf "$folder"
     mkdir -p "$folder"
