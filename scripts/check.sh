@@ -102,15 +102,16 @@ test_sanitizer_whole() {
         test_watched "$root/build/asan/fapws" 'Soak|BackPressure|WriteWaits|TestCrash|CacheMemory'
 }
 
-# test_thread_sanitizer runs pybridge's tests with its C under ThreadSanitizer, which does not see the memory of Go, but all calls
-# to it and from it. Reports go to files, because the tests look at their own stderr. They leave out crashes, whose signals the
-# sanitizer handles itself, and tests that count threads or memory.
+# test_thread_sanitizer SUPPRESSIONS runs pybridge's tests with its C under ThreadSanitizer, which does not see the memory of Go, but
+# all calls to it and from it. Reports go to files, because the tests read their own stderr. It skips tests of crashes, whose
+# signals the sanitizer handles itself, and tests that count threads or memory.
 test_thread_sanitizer() {
     local folder=$root/build/tsan status=0
     rm -rf "$folder"
     mkdir -p "$folder"
     test_go -c -o "$folder/pybridge.test" ./pybridge
-    (cd pybridge && TSAN_OPTIONS="suppressions='$root/scripts/tsan.supp' log_path='$folder/report' exitcode=0 history_size=4" \
+    cat "$1" scripts/tsan.supp >"$folder/suppressions"
+    (cd pybridge && TSAN_OPTIONS="suppressions='$folder/suppressions' log_path='$folder/report' exitcode=0 history_size=4" \
         "$folder/pybridge.test" -test.timeout "$test_limit" -test.skip 'Crash|Leak|Fork') || status=1
     cat "$folder"/report* 2>/dev/null && return 1
     return "$status"
@@ -181,12 +182,17 @@ longer_checks() {
 word_race() { longer_checks race test_race_all "race, the whole server" test_race_whole; }
 word_asan() { longer_checks "address sanitizer" test_sanitizer "address sanitizer, the whole server" test_sanitizer_whole; }
 
+# word_tsan takes CPython's own suppressions from the source directory of that Python, so they are of the same version.
 word_tsan() {
-    local CFLAGS="-fsanitize=thread -O1 -g" LDFLAGS="-fsanitize=thread -g"
+    local CFLAGS="-fsanitize=thread -O1 -g" LDFLAGS="-fsanitize=thread -g" suppressions
     use_python
-    "$python" -S -c 'import sys, sysconfig; sys.exit("--with-thread-sanitizer" not in sysconfig.get_config_var("CONFIG_ARGS"))' ||
-        die "$python was not built --with-thread-sanitizer: build one as docs/free-threading.md says, and name it with --python PATH"
-    stage "thread sanitizer" test_thread_sanitizer
+    suppressions=$("$python" -S -c '
+from sysconfig import get_config_var
+if "--with-thread-sanitizer" in get_config_var("CONFIG_ARGS"):
+    print(get_config_var("abs_srcdir") + "/Tools/tsan/suppressions_free_threading.txt")')
+    [[ $suppressions ]] || die "$python was not built --with-thread-sanitizer: build one as docs/free-threading.md says, and name it with --python PATH"
+    [[ -e $suppressions ]] || die "$suppressions not found: tsan needs the source directory in which $python was built"
+    stage "thread sanitizer" test_thread_sanitizer "$suppressions"
     summary
 }
 
