@@ -30,7 +30,6 @@ usage: ./build.sh [--python PATH] WORD [ARGUMENTS]
                    Debian sid, in build/roots/bench-sid, and write docs/performance.md
   profile [SECONDS]  record cmd/fapws/default.pgo, which builds are optimized with, under loads of
                    SECONDS each (default 3)
-  pictures         docs/images: the console of samples/console in Chromium
   testssl [FLAGS]  try HTTPS with testssl.sh: no finding above LOW, grade A; takes some minutes
   lint             gofmt, vet, staticcheck, shellcheck, actionlint, clang-format, C with all warnings,
                    pyflakes, codespell
@@ -186,7 +185,7 @@ word_run() {
 # --- the words --------------------------------------------------------------
 
 # words_alone take no arguments.
-readonly words_alone="asan build env lint pictures race release systemd test tsan"
+readonly words_alone="asan build env lint race release systemd test tsan"
 
 main() {
     local word='' python_option=''

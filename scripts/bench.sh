@@ -1,4 +1,4 @@
-# Sourced by build.sh: bench, profile and pictures.
+# Sourced by build.sh: bench and profile.
 # shellcheck shell=bash
 
 # word_bench [--root SUITE] [WORDS...] measures here, or in a Debian system for that.
@@ -97,14 +97,4 @@ profile_server() {
 # profile_load URL FLAGS... loads a server.
 profile_load() {
     "$folder/bin/fapws" bench -k -t 1 -d "${seconds}s" "${@:2}" "$1" >"$folder/log" 2>&1 || die "$(<"$folder/log")"
-}
-
-# --- pictures ---------------------------------------------------------------
-
-# word_pictures makes the pictures of docs/images from running samples, by the test that uses them in Chromium.
-word_pictures() {
-    word_build
-    need_test_tools
-    mkdir -p "$root/docs/images"
-    FAPWS_BIN=$root/build/fapws FAPWS_PICTURES=$root/docs/images test_go -count=1 -run '^TestConsole$' ./samples
 }
