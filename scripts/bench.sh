@@ -15,17 +15,16 @@ word_bench() {
     FAPWS_BIN=$root/build/fapws exec "$root/build/bench/bench" -apps "$root/bench/apps" -typed "./build.sh bench $*" "$@"
 }
 
-# install_peers PACKAGE... installs the servers to compare with. Not every Debian has all of them.
+# install_peers PACKAGE... installs the servers to compare with, one by one: not every Debian has all of them.
 install_peers() {
-    local package without=()
-    (($#)) || return 0
-    can_install || { say "left out, not installed: $*"; return; }
-    say "installing what to compare with: $*"
-    apt_install "$@" && return
+    local package
     for package; do
-        apt_get install -y --no-install-recommends "$package" || without+=("$package")
+        if can_install; then
+            say "installing $package, to compare with it"
+            apt_install "$package" && continue
+        fi
+        say "left out, not installed: $package"
     done
-    say "left out, could not be installed: ${without[*]}"
 }
 
 # bench_in_root SUITE [WORDS...] measures in a fresh system of that Debian under build/. Without WORDS it measures
