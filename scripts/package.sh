@@ -301,36 +301,30 @@ make_wheel() {
     "$python" "$root/scripts/wheel.py" "$library" "$into" "$(version_text)" "cp3${number%t}-cp3$number"
 }
 
-# install_wheel installs the wheel as users do, and sets venv to the virtual environment that has it.
+# install_wheel installs the wheel as users do, for tests of its program. Tests of frameworks need those of the system.
 install_wheel() {
-    local dist wheels
-    venv=$root/build/wheel/venv
+    local dist=$root/build/wheel/dist venv=$root/build/wheel/venv
     use_python
     need_test_tools
     "$python" -c 'import ensurepip' 2>/dev/null || want "virtual environments" "python$py_minor-venv"
     install_wanted
-    dist=$(mktemp -d)
-    (word_wheel --into "$dist") || die "no wheel"
-    wheels=("$dist"/*.whl)
-    rm -rf "$venv"
+    rm -rf "$dist" "$venv"
+    (word_wheel --into "$dist") # its environment is for a library
     "$python" -m venv --system-site-packages "$venv"
-    "$venv/bin/python" -m pip install -q --no-index "${wheels[@]}"
-    rm -rf "$dist"
+    "$venv/bin/python" -m pip install -q --no-index "$dist"/*.whl
+    export FAPWS_BIN=$venv/bin/fapws
 }
 
-# test_wheel [FOLDER...] tests the installed wheel from outside. FOLDER is one of the acceptance tests; without any,
-# all are run. Tests of frameworks need those of the system.
+# test_wheel [FOLDER...] runs these acceptance tests, or all.
 test_wheel() {
-    local venv folders=("$@")
-    ((${#folders[@]})) || folders=(...)
     install_wheel
-    FAPWS_BIN=$venv/bin/fapws test_go "${folders[@]/#/./cmd/fapws/acceptance/}"
+    (($#)) || set -- ...
+    test_go "${@/#/./cmd/fapws/acceptance/}"
 }
 
 # test_wheel_short tests what differs between a wheel and an executable: how processes start, and what they inherit.
 test_wheel_short() {
-    local venv
     install_wheel
-    FAPWS_BIN=$venv/bin/fapws test_go -run '^Test(Chroot|ForkPerRequest|Identity|IdleStop|Preloaded|ProgramIsRemoved|Upgrade|UserMayNotEnter|VirtualEnv)$' \
+    test_go -run '^Test(Chroot|ForkPerRequest|Identity|IdleStop|Preloaded|ProgramIsRemoved|Upgrade|UserMayNotEnter|VirtualEnv)$' \
         ./cmd/fapws/acceptance/process ./cmd/fapws/acceptance/python
 }
