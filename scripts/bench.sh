@@ -51,14 +51,14 @@ bench_in() {
 
 # --- profile ----------------------------------------------------------------
 #
-# cmd/fapws/default.pgo says which calls are hot. `go build` takes it by itself, for every architecture: it copies
-# such functions into their callers, and calls methods of interfaces directly. The file belongs to the sources, so builds
-# of a commit stay the same; a profile that is old costs only speed.
+# cmd/fapws/default.pgo names the hot calls. `go build` uses it for every architecture: it copies such functions into their
+# callers, and calls methods of interfaces directly. The file belongs to the sources, so builds of a commit stay the same; an
+# old profile costs only speed.
 
-# word_profile [SECONDS] records cmd/fapws/default.pgo with a server under load, SECONDS (default 3) for each kind of it.
+# word_profile [SECONDS] records cmd/fapws/default.pgo with a server under loads of SECONDS (default 3) each.
 word_profile() {
     local folder seconds=${1:-3} mode
-    command -v openssl >/dev/null || want openssl openssl
+    want_programs "for profile" openssl=openssl
     install_wanted
     use_python
     folder=$(mktemp -d) # the profile names its executable: this path says nothing
