@@ -1,17 +1,16 @@
 # Sourced by build.sh: test, race, asan, tsan, fuzz and load.
 # shellcheck shell=bash
 
-# Ends tests that hang, and nothing else: a package may take many times longer on a slow
-# machine, and its tests have limits of their own.
+# Ends only tests that hang: packages take many times longer on a slow machine, and their tests have limits themselves.
 readonly test_limit=180m
 
-# Most tests wait for servers rather than work: more of them at once than CPUs, and a package more than there are CPUs. Where a
-# page fault costs much, as on some virtual machines, a client that all of them keep waiting would miss a limit of its server: limits are
-# longer here, and with more than five at once per package even those were missed.
+# Most tests wait for servers, so more of them run at once than there are CPUs, and a package more. Where page faults are slow, as
+# on some virtual machines, a client then misses a limit of its server: limits are longer here, and with more than five
+# tests at once per package, clients missed even those.
 test_go() { (cd "$root" && FAPWS_TEST_SLOWNESS=${FAPWS_TEST_SLOWNESS:-3} go test -timeout "$test_limit" -p "$(($(nproc) + 1))" -parallel 5 -ldflags "$(interpreter_flag)" "$@"); }
 
-# test_fuzz TIME [FLAGS] gives every fuzz target so much time, or so many inputs. TIME is as for -fuzztime: "60s", or "1000x". Built with the
-# FLAGS -fuzz ., new inputs follow what the code does with those before: worth the time to build all of it again if there are many.
+# test_fuzz TIME [FLAGS] tries every fuzz target for a time or number of inputs, as -fuzztime takes it: "60s", or "1000x". With the
+# FLAGS -fuzz ., new inputs follow what the code does with earlier ones: for many inputs, that is worth a build of all packages.
 test_fuzz() {
     local folder target inputs built='' program=$root/build/fuzz.test
     inputs=$(go env GOCACHE)/fuzz/fapws # where `go test -fuzz` keeps them
@@ -24,8 +23,8 @@ test_fuzz() {
     done < <(grep -roP --include='*_test.go' '^func \KFuzz\w+' bench cmd pybridge runtime | sort)
 }
 
-# fuzz_one FOLDER FLAGS... runs a program of test_fuzz. Where an input takes long, Go may call it a failure that time was up while one
-# was being tried, and names none; one that was found it always names.
+# fuzz_one FOLDER FLAGS... runs a program of test_fuzz. When time is up during a slow input, Go may report a failure without an
+# input; it names every input that fails.
 fuzz_one() {
     local said status=0
     said=$(cd "$1" && "$program" "${@:2}" 2>&1) || status=$?
@@ -33,18 +32,17 @@ fuzz_one() {
     [[ $status == 0 || ($said == *"context deadline exceeded"* && $said != *"Failing input"* && $said != *panic*) ]]
 }
 
-# Both kinds of race tests end at the first race found. A program with the detector
-# otherwise sleeps for a second before it exits, for goroutines that are just
-# reporting another one.
+# Both kinds of race tests end at the first race. By default, a program with the detector sleeps for a second before it exits, for
+# goroutines that are reporting another race.
 readonly race_options="halt_on_error=1 atexit_sleep_ms=50"
 
-# What `test` leaves to the word race: tests that measure or move a lot. They take most of the time.
+# `test` leaves tests that measure or move a lot, and take most of the time, to the word race.
 readonly race_skipped="Leak|LeavesNothing|SharedObjects|DoNotAllocate|AreSmall|SlowClientsOf|AheadIsBounded|HTTP2Bodies|LargeUpload|LoginFlood"
 
-# What `test` leaves out also are packages that work on one goroutine, or that start programs and wait for them.
+# `test` also leaves out packages that work on one goroutine, or start programs and wait for them.
 readonly race_packages=(./pybridge ./runtime ./runtime/{backend,conn,eventloop,http2,live,logfile,source/app})
 
-# What `test` tries of the whole server: HTTP/1, HTTP/2, channels, WebSockets, reloads, and all of it at once.
+# `test` tries this of the whole server: HTTP/1, HTTP/2, channels, WebSockets, reloads, and all of them at once.
 readonly race_chosen="^(TestConversations|TestExpectContinue|TestSharedAnswersCountOnce|TestBodies|TestStreaming|TestChannelCrowd|TestGroups|TestWebSocketsComeAndGo|TestReload|TestSoak)$"
 
 # test_race FLAG|PACKAGE... tests packages by themselves.
@@ -57,9 +55,9 @@ test_race_all() {
     test_race "${packages[@]}"
 }
 
-# test_watched FILE SKIPPED [FLAG|PACKAGE...] tests an executable with a detector in it from outside; the tests are clients and
-# need none. One mode is enough. It leaves out frameworks, which are written in Python, tests that count threads, memory or time
-# of the processor, because detectors reserve terabytes, and SKIPPED. Without arguments, all acceptance tests are run.
+# test_watched FILE SKIPPED [FLAG|PACKAGE...] tests an executable that has a detector, from outside and in one mode. It leaves out
+# SKIPPED, frameworks, because they are Python, and tests that count threads, memory or CPU time, because detectors reserve
+# terabytes. Without arguments, it runs all acceptance tests.
 test_watched() {
     local what=("${@:3}")
     ((${#what[@]})) || what=(./cmd/fapws/acceptance/...)
@@ -68,33 +66,30 @@ test_watched() {
         "${what[@]}"
 }
 
-# test_race_whole [FLAG|PACKAGE...] tests an executable that looks for races. Without -trimpath it is made of the packages that test_race has compiled.
+# test_race_whole [FLAG|PACKAGE...] tests an executable that looks for races. Without -trimpath, the build takes packages that
+# test_race has compiled.
 test_race_whole() {
     build_to "$root/build/race/fapws" -pgo=off -trimpath=false -race
     GORACE=$race_options test_watched "$root/build/race/fapws" '' "$@"
 }
 
-# test_sanitizer runs pybridge's tests with its C under AddressSanitizer, and with a runtime that checks each pointer written to memory of C
-# (cgocheck2). Python
-# must take its memory from malloc to be seen, and keeps some until the end. The
-# tests look at their own stderr, so the reports go to files.
+# test_sanitizer runs pybridge's tests with its C under AddressSanitizer, and with a runtime that checks each pointer written to
+# memory of C (cgocheck2). It sees only memory from malloc, of which Python keeps some until the end. Reports go
+# to files, because the tests read their own stderr.
 test_sanitizer() {
     local folder=$root/build/sanitizer
     rm -rf "$folder"
     mkdir -p "$folder"
-    # With -c the test keeps the line numbers that the reports show. Go looks whether the
-    # compiler's version starts with its name, which is x86_64-linux-gnu-gcc for Debian's Go.
+    # With -c, the test keeps the line numbers for reports. Go expects the compiler's version to start with its name, which is
+    # x86_64-linux-gnu-gcc for Debian's Go.
     GOEXPERIMENT=cgocheck2 CC=${CC:-gcc} test_go -asan -c -o "$folder/pybridge.test" ./pybridge
-    if ! (cd pybridge && PYTHONMALLOC=malloc \
-        ASAN_OPTIONS=detect_leaks=0:log_path="'$folder/report'" "$folder/pybridge.test" -test.timeout "$test_limit"); then
-        cat "$folder"/report* 2>/dev/null
-        return 1
-    fi
+    cd pybridge
+    PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0:log_path="'$folder/report'" \
+        "$folder/pybridge.test" -test.timeout "$test_limit" || { cat "$folder"/report* 2>/dev/null; return 1; }
 }
 
-# test_sanitizer_whole tests an executable that is built in the same way. It must leave signals to the server, and
-# give Python no memory where malloc would not. It keeps freed memory, which tests of memory would count, and finds the
-# mistakes of tests that crash.
+# test_sanitizer_whole tests an executable that is built in the same way. The sanitizer must leave signals to the server, and
+# refuse memory as malloc does. It keeps freed memory, which tests of memory would count, and finds the mistakes of tests that crash.
 test_sanitizer_whole() {
     GOEXPERIMENT=cgocheck2 CC=${CC:-gcc} build_to "$root/build/asan/fapws" -pgo=off -trimpath=false -asan
     PYTHONMALLOC=malloc \
@@ -111,13 +106,14 @@ test_thread_sanitizer() {
     mkdir -p "$folder"
     test_go -c -o "$folder/pybridge.test" ./pybridge
     cat "$1" scripts/tsan.supp >"$folder/suppressions"
-    (cd pybridge && TSAN_OPTIONS="suppressions='$folder/suppressions' log_path='$folder/report' exitcode=0 history_size=4" \
-        "$folder/pybridge.test" -test.timeout "$test_limit" -test.skip 'Crash|Leak|Fork') || status=1
+    cd pybridge
+    TSAN_OPTIONS="suppressions='$folder/suppressions' log_path='$folder/report' exitcode=0 history_size=4" \
+        "$folder/pybridge.test" -test.timeout "$test_limit" -test.skip 'Crash|Leak|Fork' || status=1
     cat "$folder"/report* 2>/dev/null && return 1
     return "$status"
 }
 
-# test_soak REQUESTS sends so many mixed requests in each mode, and a large upload.
+# test_soak REQUESTS sends this number of mixed requests in each mode, and a large upload.
 test_soak() {
     FAPWS_SOAK_REQUESTS=$1 FAPWS_UPLOAD_MIB=200 test_go -count=1 -run '^(TestSoak|TestUploadMemory)$' -v ./cmd/fapws/acceptance/http
 }

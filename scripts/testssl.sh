@@ -1,10 +1,9 @@
-# Sourced by build.sh: testssl tries HTTPS with testssl.sh, the program of that name.
+# Sourced by build.sh: testssl tries HTTPS with the program testssl.sh; `test` has a short run. docs/https.md has the result of
+# a whole one.
 # shellcheck shell=bash
-#
-# `test` has a short run of it. docs/https.md has the result of a whole one.
 
-# word_testssl [FLAGS] tries a server with a certificate of an authority made for that, and fails if there is a
-# finding above LOW or a grade below A. FLAGS go to testssl. Versions before 3.2, as that of Debian 12, give no grade.
+# word_testssl [FLAGS] tries a server with a certificate of its own authority, and fails on a finding above LOW or a grade below
+# A. FLAGS go to testssl. Versions before 3.2, as in Debian 12, give no grade.
 word_testssl() {
     want_programs "for testssl" "openssl=openssl testssl=testssl.sh"
     install_wanted
@@ -18,7 +17,7 @@ start_server() {
     "${@:2}" >"$1" 2>&1 </dev/null &
     server=$!
     until grep -q '^fapws .*://.*:[0-9]*/' "$1"; do
-        kill -0 "$server" 2>/dev/null || die "the server has ended: $(<"$1")"
+        kill -0 "$server" 2>/dev/null || die "the server exited: $(<"$1")"
         sleep 0.1
     done
 }
@@ -66,7 +65,7 @@ issue_certificate() {
     ) 2>/dev/null
 }
 
-# judge_testssl REPORT shows the findings above LOW, and fails if there is one, if the grade is below A, or if nothing was tried.
+# judge_testssl REPORT shows the findings above LOW, and fails on one, on a grade below A, or if nothing was tried.
 judge_testssl() {
     grep -q '"severity"' "$1" || die "testssl has tried nothing"
     ! grep -E -B 3 -A 1 '"severity" *: *"(MEDIUM|HIGH|CRITICAL|FATAL)"' "$1" || die "there are findings above LOW"
