@@ -42,7 +42,7 @@ check_c() {
     "${c_check[@]}" "${flags[@]}" pybridge/*.c cmd/fapws/*/*.c
 }
 
-# check_c_others does so with the headers of every other Python of this machine, several at once: other checks use only the chosen one.
+# check_c_others does so with the headers of every other Python of this machine, several at once: only lint uses those.
 check_c_others() {
     local candidate include includes=() without=() names
     while read -r candidate; do

@@ -1,7 +1,7 @@
 """Makes the wheel of fapws, and is the build backend of pyproject.toml (PEP 517): `pip install .` calls it.
 
-As a program: wheel.py LIBRARY FOLDER VERSION TAG. TAG is that of the file's name without the platform, such as cp311-cp311. The program
-writes contrib's packages and the library into a wheel in FOLDER, and prints its name. The same files give the same bytes.
+As a program: wheel.py LIBRARY FOLDER VERSION TAG. TAG is that of the file's name without the platform, such as cp311-cp311.
+It writes contrib's packages and the library into a wheel in FOLDER, and prints its name. The same files give the same bytes.
 """
 
 import base64
@@ -48,7 +48,7 @@ def project():
 def home(version):
     """The project's page, "" unless FAPWS_HOME_URL is set, and the name of that version there: its tag, or its commit.
 
-    A release sets FAPWS_HOME_URL to its repository, with paths as on GitHub: no file has an address that a fork would have to change.
+    A release sets FAPWS_HOME_URL to its repository, with paths as on GitHub: no file has an address that a fork must change.
     """
     release, _, commit = version.partition("+")
     return os.environ.get("FAPWS_HOME_URL", "").rstrip("/"), commit.split(".")[0] or "v" + release
