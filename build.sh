@@ -1,8 +1,6 @@
 #!/usr/bin/env bash
-# Builds, tests and installs fapws; `./build.sh help` lists the words.
-#
-# The words are in scripts/. Everything else works in a shell after:
-# eval "$(./build.sh env)"
+# Builds, tests and installs fapws; `./build.sh help` lists the words, which are in scripts/.
+# Other commands work in a shell after: eval "$(./build.sh env)"
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
@@ -30,7 +28,6 @@ usage: ./build.sh [--python PATH] WORD [ARGUMENTS]
                    Debian sid, in build/roots/bench-sid, and write docs/performance.md
   profile [SECONDS]  record cmd/fapws/default.pgo, which builds are optimized with, under loads of
                    SECONDS each (default 3)
-  pictures         docs/images: the console of samples/console in Chromium
   testssl [FLAGS]  try HTTPS with testssl.sh: no finding above LOW, grade A; takes some minutes
   lint             gofmt, vet, staticcheck, shellcheck, actionlint, clang-format, C with all warnings,
                    pyflakes, codespell
@@ -46,7 +43,6 @@ usage: ./build.sh [--python PATH] WORD [ARGUMENTS]
                    Debian of debootstrap, not of a registry, and try each mode
   systemd          the .deb in a virtual machine (qemu) with Debian's kernel and systemd: start, reload,
                    watchdog, socket, upgrade under load, restart, removal; needs root
-  matrix           build and test with every supported Python found
   roots [SUITES]   build and serve in fresh Debian systems, or in Ubuntu 24.04 (noble), as root and
                    as a user; needs root and debootstrap. --as root or --as user: as that one only;
                    --test: run all checks there, too. --wheel: install wheels there, and in each Python found
@@ -61,8 +57,7 @@ TEXT
 say() { printf 'build.sh: %s\n' "$*" >&2; }
 die() { say "$@"; exit 1; }
 
-# patiently WHAT COMMAND... runs COMMAND and says WHAT if it takes longer than a
-# moment, and again every 30 seconds. WHAT goes to stderr.
+# patiently WHAT COMMAND... runs COMMAND, and says WHAT after three seconds and every 30 seconds from then on.
 patiently() {
     local what=$1 start=$SECONDS status=0 pause=3 ticker
     {
@@ -108,8 +103,7 @@ word_env() {
 # changelog_version prints the changelog's newest version.
 changelog_version() { sed -n '/^## /{ s/^## \([^ ]*\).*/\1/p; q }' "$root/CHANGELOG.md"; }
 
-# ask_git COMMAND... asks the repository of this source, also if it belongs to another user: root builds it, too. It fails
-# if there is none.
+# ask_git COMMAND... asks the repository of this source, if it has one, also if it belongs to another user: root builds it, too.
 ask_git() { [[ -e $root/.git ]] && git -C "$root" -c "safe.directory=$root" "$@" 2>/dev/null; }
 
 # clone_source FOLDER clones the last commit of this repository, also if it belongs to another user.
@@ -139,8 +133,7 @@ version_text() {
 # interpreter_flag tells the bridge which Python it is linked with.
 interpreter_flag() { printf '%s' "-X 'fapws/pybridge.interpreter=$python'"; }
 
-# build_to FILE [FLAGS] builds the stripped executable, by default with the profile
-# cmd/fapws/default.pgo: see word_profile.
+# build_to FILE [FLAGS] builds the stripped executable, by default with the profile of word_profile.
 build_to() {
     local log=$root/build/compile.log
     mkdir -p "$root/build"
@@ -149,15 +142,14 @@ build_to() {
     die "compiling failed; all messages are in ${log#"$root/"}"
 }
 
-# compile FILE [FLAGS]. By its build ID, Go knows a file that need not be linked again. In packages there is none, because it depends on
+# compile FILE [FLAGS]. Go does not link a file with the right build ID again. Packages have no build ID, because it depends on
 # directories, which the flags of C name.
 compile() {
     (cd "$root" && go build -trimpath -buildvcs=false -pgo=auto "${@:2}" \
         -ldflags "-s -w ${SOURCE_DATE_EPOCH:+-buildid=} -X fapws/cmd/fapws/process.Version=$(version_text) $(interpreter_flag)" -o "$1" ./cmd/fapws)
 }
 
-# compile_errors LOG prints the lines of a compiler or linker that matter: those
-# with an error, not the command line, which is 3 KB of flags.
+# compile_errors LOG prints the lines of a compiler or linker with an error, without the command line, which is 3 KB of flags.
 compile_errors() {
     local text errors
     text=$(awk '{ flags = 0; for (i = 1; i <= NF; i++) flags += $i ~ /^-/; if (flags <= 8) print substr($0, 1, 300) }' "$1")
@@ -187,7 +179,7 @@ word_run() {
 # --- the words --------------------------------------------------------------
 
 # words_alone take no arguments.
-readonly words_alone="asan build env lint matrix pictures race release systemd test tsan"
+readonly words_alone="asan build env lint race release systemd test tsan"
 
 main() {
     local word='' python_option=''

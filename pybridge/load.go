@@ -196,7 +196,7 @@ func packagePlaces() []string {
 		filepath.Join(exe, "../../lib/fapws"), // of a package
 		filepath.Join(exe, "../../contrib"),
 		filepath.Join(exe, "../../../contrib"),
-		filepath.Join(exe, "../../../../contrib"), // build/matrix/3.x/fapws
+		filepath.Join(exe, "../../../../contrib"), // build/cross/ARCH/fapws
 		filepath.Join(exe, "../.."),               // of a library in package fapws
 	}
 }

@@ -1,4 +1,4 @@
-# Sourced by build.sh: bench, profile and pictures.
+# Sourced by build.sh: bench and profile.
 # shellcheck shell=bash
 
 # word_bench [--root SUITE] [WORDS...] measures here, or in a Debian system for that.
@@ -15,17 +15,16 @@ word_bench() {
     FAPWS_BIN=$root/build/fapws exec "$root/build/bench/bench" -apps "$root/bench/apps" -typed "./build.sh bench $*" "$@"
 }
 
-# install_peers PACKAGE... installs the servers to compare with. Not every Debian has all of them.
+# install_peers PACKAGE... installs the servers to compare with, one by one: not every Debian has all of them.
 install_peers() {
-    local package without=()
-    (($#)) || return 0
-    can_install || { say "left out, not installed: $*"; return; }
-    say "installing what to compare with: $*"
-    apt_install "$@" && return
+    local package
     for package; do
-        apt_get install -y --no-install-recommends "$package" || without+=("$package")
+        if can_install; then
+            say "installing $package, to compare with it"
+            apt_install "$package" && continue
+        fi
+        say "left out, not installed: $package"
     done
-    say "left out, could not be installed: ${without[*]}"
 }
 
 # bench_in_root SUITE [WORDS...] measures in a fresh system of that Debian under build/. Without WORDS it measures
@@ -52,14 +51,14 @@ bench_in() {
 
 # --- profile ----------------------------------------------------------------
 #
-# cmd/fapws/default.pgo says which calls are hot. `go build` takes it by itself, for every architecture: it copies
-# such functions into their callers, and calls methods of interfaces directly. The file belongs to the sources, so builds
-# of a commit stay the same; a profile that is old costs only speed.
+# cmd/fapws/default.pgo names the hot calls. `go build` uses it for every architecture: it copies such functions into their
+# callers, and calls methods of interfaces directly. The file belongs to the sources, so builds of a commit stay the same; an
+# old profile costs only speed.
 
-# word_profile [SECONDS] records cmd/fapws/default.pgo with a server under load, SECONDS (default 3) for each kind of it.
+# word_profile [SECONDS] records cmd/fapws/default.pgo with a server under loads of SECONDS (default 3) each.
 word_profile() {
     local folder seconds=${1:-3} mode
-    command -v openssl >/dev/null || want openssl openssl
+    want_programs "for profile" openssl=openssl
     install_wanted
     use_python
     folder=$(mktemp -d) # the profile names its executable: this path says nothing
@@ -97,14 +96,4 @@ profile_server() {
 # profile_load URL FLAGS... loads a server.
 profile_load() {
     "$folder/bin/fapws" bench -k -t 1 -d "${seconds}s" "${@:2}" "$1" >"$folder/log" 2>&1 || die "$(<"$folder/log")"
-}
-
-# --- pictures ---------------------------------------------------------------
-
-# word_pictures makes the pictures of docs/images from running samples, by the test that uses them in Chromium.
-word_pictures() {
-    word_build
-    need_test_tools
-    mkdir -p "$root/docs/images"
-    FAPWS_BIN=$root/build/fapws FAPWS_PICTURES=$root/docs/images test_go -count=1 -run '^TestConsole$' ./samples
 }

@@ -1,28 +1,18 @@
-# Sourced by build.sh: test, race, asan, tsan, fuzz, load and matrix.
+# Sourced by build.sh: test, race, asan, tsan, fuzz and load.
 # shellcheck shell=bash
 
-# Ends tests that hang, and nothing else: a package may take many times longer on a slow
-# machine, and its tests have limits of their own.
+# Ends only tests that hang: packages take many times longer on a slow machine, and their tests have limits themselves.
 readonly test_limit=180m
 
-# Most tests wait for servers rather than work: more of them at once than CPUs, and a package more than there are CPUs. Where a
-# page fault costs much, as on some virtual machines, a client that all of them keep waiting would miss a limit of its server: limits are
-# longer here, and with more than five at once per package even those were missed.
+# Most tests wait for servers, so more of them run at once than there are CPUs, and a package more. Where page faults are slow, as
+# on some virtual machines, a client then misses a limit of its server: limits are longer here, and with more than five
+# tests at once per package, clients missed even those.
 test_go() { (cd "$root" && FAPWS_TEST_SLOWNESS=${FAPWS_TEST_SLOWNESS:-3} go test -timeout "$test_limit" -p "$(($(nproc) + 1))" -parallel 5 -ldflags "$(interpreter_flag)" "$@"); }
 
-test_python() { (cd "$root/contrib" && "$python" -m unittest discover -q -s tests -t .); }
-
-# test_build tests build.sh itself. `roots` tries it on fresh systems.
-test_build() {
-    "$root/.ci/build-test"
-    "$python" "$root/.ci/wheel-files-test.py" --quiet
-}
-
-# test_fuzz TIME [FLAGS] gives every fuzz target so much time, or so many inputs. TIME is as for -fuzztime: "60s", or "1000x". Built with the
-# FLAGS -fuzz ., new inputs follow what the code does with those before: worth the time to build all of it again if there are many.
+# test_fuzz TIME [FLAGS] tries every fuzz target for a time or number of inputs, as -fuzztime takes it: "60s", or "1000x". With the
+# FLAGS -fuzz ., new inputs follow what the code does with earlier ones: for many inputs, that is worth a build of all packages.
 test_fuzz() {
     local folder target inputs built='' program=$root/build/fuzz.test
-    cd "$root"
     inputs=$(go env GOCACHE)/fuzz/fapws # where `go test -fuzz` keeps them
     while IFS=: read -r folder target; do
         folder=${folder%/*}
@@ -33,8 +23,8 @@ test_fuzz() {
     done < <(grep -roP --include='*_test.go' '^func \KFuzz\w+' bench cmd pybridge runtime | sort)
 }
 
-# fuzz_one FOLDER FLAGS... runs a program of test_fuzz. Where an input takes long, Go may call it a failure that time was up while one
-# was being tried, and names none; one that was found it always names.
+# fuzz_one FOLDER FLAGS... runs a program of test_fuzz. When time is up during a slow input, Go may report a failure without an
+# input; it names every input that fails.
 fuzz_one() {
     local said status=0
     said=$(cd "$1" && "$program" "${@:2}" 2>&1) || status=$?
@@ -42,18 +32,17 @@ fuzz_one() {
     [[ $status == 0 || ($said == *"context deadline exceeded"* && $said != *"Failing input"* && $said != *panic*) ]]
 }
 
-# Both kinds of race tests end at the first race found. A program with the detector
-# otherwise sleeps for a second before it exits, for goroutines that are just
-# reporting another one.
+# Both kinds of race tests end at the first race. By default, a program with the detector sleeps for a second before it exits, for
+# goroutines that are reporting another race.
 readonly race_options="halt_on_error=1 atexit_sleep_ms=50"
 
-# What `test` leaves to the word race: tests that measure or move a lot. They take most of the time.
+# `test` leaves tests that measure or move a lot, and take most of the time, to the word race.
 readonly race_skipped="Leak|LeavesNothing|SharedObjects|DoNotAllocate|AreSmall|SlowClientsOf|AheadIsBounded|HTTP2Bodies|LargeUpload|LoginFlood"
 
-# What `test` leaves out also are packages that work on one goroutine, or that start programs and wait for them.
+# `test` also leaves out packages that work on one goroutine, or start programs and wait for them.
 readonly race_packages=(./pybridge ./runtime ./runtime/{backend,conn,eventloop,http2,live,logfile,source/app})
 
-# What `test` tries of the whole server: HTTP/1, HTTP/2, channels, WebSockets, reloads, and all of it at once.
+# `test` tries this of the whole server: HTTP/1, HTTP/2, channels, WebSockets, reloads, and all of them at once.
 readonly race_chosen="^(TestConversations|TestExpectContinue|TestSharedAnswersCountOnce|TestBodies|TestStreaming|TestChannelCrowd|TestGroups|TestWebSocketsComeAndGo|TestReload|TestSoak)$"
 
 # test_race FLAG|PACKAGE... tests packages by themselves.
@@ -62,13 +51,13 @@ test_race() { GORACE=$race_options test_go -race "$@"; }
 # test_race_all tests all packages but those that only run the executable.
 test_race_all() {
     local packages
-    mapfile -t packages < <(cd "$root" && go list ./pybridge/... ./runtime/... ./cmd/... | grep -vxE 'fapws/cmd/fapws(/acceptance/.*)?')
+    mapfile -t packages < <(go list ./pybridge/... ./runtime/... ./cmd/... | grep -vxE 'fapws/cmd/fapws(/acceptance/.*)?')
     test_race "${packages[@]}"
 }
 
-# test_watched FILE SKIPPED [FLAG|PACKAGE...] tests an executable with a detector in it from outside; the tests are clients and
-# need none. One mode is enough. It leaves out frameworks, which are written in Python, tests that count threads, memory or time
-# of the processor, because detectors reserve terabytes, and SKIPPED. Without arguments, all acceptance tests are run.
+# test_watched FILE SKIPPED [FLAG|PACKAGE...] tests an executable that has a detector, from outside and in one mode. It leaves out
+# SKIPPED, frameworks, because they are Python, and tests that count threads, memory or CPU time, because detectors reserve
+# terabytes. Without arguments, it runs all acceptance tests.
 test_watched() {
     local what=("${@:3}")
     ((${#what[@]})) || what=(./cmd/fapws/acceptance/...)
@@ -77,33 +66,30 @@ test_watched() {
         "${what[@]}"
 }
 
-# test_race_whole [FLAG|PACKAGE...] tests an executable that looks for races. Without -trimpath it is made of the packages that test_race has compiled.
+# test_race_whole [FLAG|PACKAGE...] tests an executable that looks for races. Without -trimpath, the build takes packages that
+# test_race has compiled.
 test_race_whole() {
     build_to "$root/build/race/fapws" -pgo=off -trimpath=false -race
     GORACE=$race_options test_watched "$root/build/race/fapws" '' "$@"
 }
 
-# test_sanitizer runs pybridge's tests with its C under AddressSanitizer, and with a runtime that checks each pointer written to memory of C
-# (cgocheck2). Python
-# must take its memory from malloc to be seen, and keeps some until the end. The
-# tests look at their own stderr, so the reports go to files.
+# test_sanitizer runs pybridge's tests with its C under AddressSanitizer, and with a runtime that checks each pointer written to
+# memory of C (cgocheck2). It sees only memory from malloc, of which Python keeps some until the end. Reports go
+# to files, because the tests read their own stderr.
 test_sanitizer() {
     local folder=$root/build/sanitizer
     rm -rf "$folder"
     mkdir -p "$folder"
-    # With -c the test keeps the line numbers that the reports show. Go looks whether the
-    # compiler's version starts with its name, which is x86_64-linux-gnu-gcc for Debian's Go.
+    # With -c, the test keeps the line numbers for reports. Go expects the compiler's version to start with its name, which is
+    # x86_64-linux-gnu-gcc for Debian's Go.
     GOEXPERIMENT=cgocheck2 CC=${CC:-gcc} test_go -asan -c -o "$folder/pybridge.test" ./pybridge
-    if ! (cd "$root/pybridge" && PYTHONMALLOC=malloc \
-        ASAN_OPTIONS=detect_leaks=0:log_path="'$folder/report'" "$folder/pybridge.test" -test.timeout "$test_limit"); then
-        cat "$folder"/report* 2>/dev/null
-        return 1
-    fi
+    cd pybridge
+    PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0:log_path="'$folder/report'" \
+        "$folder/pybridge.test" -test.timeout "$test_limit" || { cat "$folder"/report* 2>/dev/null; return 1; }
 }
 
-# test_sanitizer_whole tests an executable that is built in the same way. It must leave signals to the server, and
-# give Python no memory where malloc would not. It keeps freed memory, which tests of memory would count, and finds the
-# mistakes of tests that crash.
+# test_sanitizer_whole tests an executable that is built in the same way. The sanitizer must leave signals to the server, and
+# refuse memory as malloc does. It keeps freed memory, which tests of memory would count, and finds the mistakes of tests that crash.
 test_sanitizer_whole() {
     GOEXPERIMENT=cgocheck2 CC=${CC:-gcc} build_to "$root/build/asan/fapws" -pgo=off -trimpath=false -asan
     PYTHONMALLOC=malloc \
@@ -111,32 +97,34 @@ test_sanitizer_whole() {
         test_watched "$root/build/asan/fapws" 'Soak|BackPressure|WriteWaits|TestCrash|CacheMemory'
 }
 
-# test_thread_sanitizer runs pybridge's tests with its C under ThreadSanitizer, which does not see the memory of Go, but all calls
-# to it and from it. Reports go to files, because the tests look at their own stderr. They leave out crashes, whose signals the
-# sanitizer handles itself, and tests that count threads or memory.
+# test_thread_sanitizer SUPPRESSIONS runs pybridge's tests with its C under ThreadSanitizer, which does not see the memory of Go, but
+# all calls to it and from it. Reports go to files, because the tests read their own stderr. It skips tests of crashes, whose
+# signals the sanitizer handles itself, and tests that count threads or memory.
 test_thread_sanitizer() {
     local folder=$root/build/tsan status=0
     rm -rf "$folder"
     mkdir -p "$folder"
     test_go -c -o "$folder/pybridge.test" ./pybridge
-    (cd "$root/pybridge" && TSAN_OPTIONS="suppressions='$root/scripts/tsan.supp' log_path='$folder/report' exitcode=0 history_size=4" \
-        "$folder/pybridge.test" -test.timeout "$test_limit" -test.skip 'Crash|Leak|Fork') || status=1
+    cat "$1" scripts/tsan.supp >"$folder/suppressions"
+    cd pybridge
+    TSAN_OPTIONS="suppressions='$folder/suppressions' log_path='$folder/report' exitcode=0 history_size=4" \
+        "$folder/pybridge.test" -test.timeout "$test_limit" -test.skip 'Crash|Leak|Fork' || status=1
     cat "$folder"/report* 2>/dev/null && return 1
     return "$status"
 }
 
-# test_soak REQUESTS sends so many mixed requests in each mode, and a large upload.
+# test_soak REQUESTS sends this number of mixed requests in each mode, and a large upload.
 test_soak() {
     FAPWS_SOAK_REQUESTS=$1 FAPWS_UPLOAD_MIB=200 test_go -count=1 -run '^(TestSoak|TestUploadMemory)$' -v ./cmd/fapws/acceptance/http
 }
 
-# stage NAME COMMAND... runs one part of a word and keeps its result.
+# stage NAME COMMAND... runs one part of a word in $root, and keeps its result.
 failed=()
 stage() {
     local name=$1 start=$SECONDS status
     say "== $name"
     set +e # inside `if` or `||` the shell would ignore set -e in the command
-    (set -e; "${@:2}") </dev/null
+    (set -e; cd "$root"; "${@:2}") </dev/null
     status=$?
     set -e
     if ((status)); then
@@ -154,16 +142,17 @@ word_test() {
     "$python" -m compileall -qq "$root"/contrib/fapws{,4} # servers of tests write no bytecode
     lint
     stage "Go tests" test_go ./...
-    stage "Python tests" test_python
+    stage "Python tests" env -C contrib "$python" -m unittest discover -q -s tests -t .
     stage "short fuzz" test_fuzz 1000x
     stage race test_race -skip "$race_skipped" "${race_packages[@]}"
     stage "race, the whole server" test_race_whole -run "$race_chosen" ./cmd/fapws/acceptance/{http,http2,live,process}
     stage wheel test_wheel_short
     stage "address sanitizer" test_sanitizer
     stage soak test_soak 60000
-    stage "testssl, short" test_testssl
-    stage "what build.sh decides" test_build
-    stage install "$root/.ci/install-test"
+    stage "testssl, short" try_testssl --protocols --fs --server-defaults
+    stage "what build.sh decides" .ci/build-test
+    stage "files of a wheel" "$python" .ci/wheel-files-test.py --quiet
+    stage install .ci/install-test
     summary
 }
 
@@ -189,12 +178,17 @@ longer_checks() {
 word_race() { longer_checks race test_race_all "race, the whole server" test_race_whole; }
 word_asan() { longer_checks "address sanitizer" test_sanitizer "address sanitizer, the whole server" test_sanitizer_whole; }
 
+# word_tsan takes CPython's own suppressions from the source directory of that Python, so they are of the same version.
 word_tsan() {
-    local CFLAGS="-fsanitize=thread -O1 -g" LDFLAGS="-fsanitize=thread -g"
+    local CFLAGS="-fsanitize=thread -O1 -g" LDFLAGS="-fsanitize=thread -g" suppressions
     use_python
-    "$python" -S -c 'import sys, sysconfig; sys.exit("--with-thread-sanitizer" not in sysconfig.get_config_var("CONFIG_ARGS"))' ||
-        die "$python was not built --with-thread-sanitizer: build one as docs/free-threading.md says, and name it with --python PATH"
-    stage "thread sanitizer" test_thread_sanitizer
+    suppressions=$("$python" -S -c '
+from sysconfig import get_config_var
+if "--with-thread-sanitizer" in get_config_var("CONFIG_ARGS"):
+    print(get_config_var("abs_srcdir") + "/Tools/tsan/suppressions_free_threading.txt")')
+    [[ $suppressions ]] || die "$python was not built --with-thread-sanitizer: build one as docs/free-threading.md says, and name it with --python PATH"
+    [[ -e $suppressions ]] || die "$suppressions not found: tsan needs the source directory in which $python was built"
+    stage "thread sanitizer" test_thread_sanitizer "$suppressions"
     summary
 }
 
@@ -206,34 +200,10 @@ word_load() {
 
 word_fuzz() {
     use_python
+    cd "$root"
     if [[ ${1-} == paths ]]; then
-        cd "$root"
         FAPWS_TRIES=${2:-1000000} go test -count=1 -v -timeout "$test_limit" -run '^TestNoByteFromOutside$' ./runtime/source/static
         return
     fi
     test_fuzz "${1:-60}s" -fuzz .
-}
-
-# try_python builds and tests with the Python of --python; it runs in a subshell.
-try_python() {
-    local bin=$root/build/matrix/$1/fapws
-    use_python
-    need_test_tools
-    build_to "$bin"
-    export FAPWS_BIN=$bin
-    test_go -count=1 ./pybridge/... ./cmd/... ./samples/...
-    test_python
-}
-
-word_matrix() {
-    local candidate version log
-    [[ -z $python_option ]] || die "matrix takes every Python that it finds: leave out --python, or test with that one: ./build.sh --python $python_option test"
-    while read -r candidate; do
-        version=$("$candidate" -S -c 'import sys; print("%d.%d.%d" % sys.version_info[:3] + sys.abiflags)')
-        log=$root/build/matrix/$version/log
-        mkdir -p "${log%/*}"
-        python_option=$candidate stage "$version" try_python "$version" > >(tee "$log") 2>&1
-    done < <(list_pythons)
-    say "the logs are build/matrix/*/log"
-    summary
 }

@@ -74,7 +74,7 @@ serve_mode() {
     url=$(address_of "$log" http)/
 }
 
-# try_mode MODE asks for a page of a mode, sends it many requests, looks at the identity of the server, and stops it.
+# try_mode MODE asks for a page of a mode, sends it many requests, checks the identity of the server, and stops it.
 try_mode() {
     local url log server path='' signal=TERM status=0
     [[ $1 != http ]] || path=hello signal=INT
@@ -91,11 +91,9 @@ assert os.readlink("/proc/1/exe") == "/usr/bin/fapws", os.readlink("/proc/1/exe"
 }
 
 # try_shell types a line into the mode shell.
-try_shell() {
-    [[ $("$root/bin/run.sh" shell <<<'print(callable(app))') == True ]]
-}
+try_shell() { [[ $("$root/bin/run.sh" shell <<<'print(callable(app))') == True ]]; }
 
-# try_limits looks whether a limit of processors is that of the number of workers.
+# try_limits checks that a limit of processors limits the number of workers.
 try_limits() {
     local url log server
     CONTAINER_FLAGS+=" --cpus 1 --memory 128m" serve_mode http --workers 0
@@ -104,7 +102,7 @@ try_limits() {
     grep -q ', 1 worker,' "$log" || die "not one worker: $(<"$log")"
 }
 
-# try_restricted serves in a container of which nothing can be written, as a user without a name and without capabilities.
+# try_restricted serves in a read-only container, as a user without a name and without capabilities.
 try_restricted() {
     local url log server
     CONTAINER_FLAGS+=" --read-only --read-only-tmpfs=false --user 123456:0 --cap-drop all --security-opt no-new-privileges" \

@@ -1,9 +1,8 @@
 # Sourced by build.sh: cross builds for another architecture.
 # shellcheck shell=bash
 #
-# The compiler is Debian's cross compiler. Headers and libraries, Python's too, are
-# Debian's packages for the other architecture, unpacked into a sysroot below
-# build/cross/ARCH.
+# The compiler is Debian's cross compiler. Headers and libraries, including Python's, are from Debian's packages for the
+# other architecture, unpacked into a sysroot under build/cross/ARCH.
 
 readonly cross_folder=$root/build/cross cross_architectures="arm64 and armhf"
 cross='' # the architecture to build for, if it is another one
@@ -55,7 +54,8 @@ use_cross() {
     want_go
     install_wanted
     need_go
-    make_sysroot
+    [[ -e $cross_root ]] || make_sysroot
+    write_cross_compiler
     ask_sysroot
     GOARCH=$cross_go
     [[ $cross != armhf ]] || GOARM=7 # what Debian's armhf is built for
@@ -67,35 +67,31 @@ use_cross() {
     python=/usr/bin/python3 # of the machine on which fapws will run
 }
 
-# make_sysroot fills cross_root, unless an earlier call has.
+# make_sysroot makes cross_root.
 make_sysroot() {
     local new=$cross_root.new deb pc link
-    if [[ ! -e $cross_root ]]; then
-        fetch_packages libpython3-dev libc6-dev
-        rm -rf "$new"
-        mkdir -p "$new/usr/lib"
-        ln -s usr/lib "$new/lib" # as every Debian has it; older packages still bring a /lib
-        for deb in "$cross_root".apt/cache/archives/*.deb; do
-            dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$new" --keep-directory-symlink --no-same-owner
-            # What `deb` wants to know: which package has a file.
-            dpkg-deb --fsys-tarfile "$deb" | tar -t | sed "s|^\.|$(dpkg-deb -f "$deb" Package): |" >>"$new/packages"
-        done
-        # Links to absolute paths would lead to this machine's files.
-        find "$new" -type l -lname '/*' -print0 | while IFS= read -r -d '' link; do
-            ln -snrf "$new$(readlink "$link")" "$link"
-        done
-        for pc in "$new/usr/lib/$cross_triplet"/pkgconfig/python*.pc; do
-            # shellcheck disable=SC2016 # a variable of pkg-config
-            [[ -L $pc ]] || sed -i 's|^prefix=.*|prefix=${pcfiledir}/../../..|' "$pc"
-        done
-        rm -rf "$cross_root.apt"
-        mv "$new" "$cross_root"
-    fi
-    write_cross_compiler
+    fetch_packages libpython3-dev libc6-dev
+    rm -rf "$new"
+    mkdir -p "$new/usr/lib"
+    ln -s usr/lib "$new/lib" # as every Debian has it; older packages still bring a /lib
+    for deb in "$cross_root".apt/cache/archives/*.deb; do
+        dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$new" --keep-directory-symlink --no-same-owner
+        # For `deb`, which needs to know the package of a file.
+        dpkg-deb --fsys-tarfile "$deb" | tar -t | sed "s|^\.|$(dpkg-deb -f "$deb" Package): |" >>"$new/packages"
+    done
+    # Links to absolute paths would lead to this machine's files.
+    find "$new" -type l -lname '/*' -print0 | while IFS= read -r -d '' link; do
+        ln -snrf "$new$(readlink "$link")" "$link"
+    done
+    for pc in "$new/usr/lib/$cross_triplet"/pkgconfig/python*.pc; do
+        # shellcheck disable=SC2016 # a variable of pkg-config
+        [[ -L $pc ]] || sed -i 's|^prefix=.*|prefix=${pcfiledir}/../../..|' "$pc"
+    done
+    rm -rf "$cross_root.apt"
+    mv "$new" "$cross_root"
 }
 
-# fetch_packages PACKAGE... downloads packages of cross, and those on which they depend, into
-# cross_root.apt.
+# fetch_packages PACKAGE... downloads packages of cross, and their dependencies, into cross_root.apt.
 fetch_packages() {
     local folder=$cross_root.apt log=$cross_root.log mirror cause signed='deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]'
     local apt=(apt_apart "$folder" -y -o "APT::Architecture=$cross" -o "APT::Architectures=$cross" -o "Dir::State::status=$folder/status")
@@ -116,8 +112,7 @@ fetch_packages() {
     die "cannot fetch Debian $cross_suite for $cross: is the suite right, and is $mirror reachable? All messages are in ${log#"$root/"}"
 }
 
-# write_cross_compiler writes a compiler that uses the sysroot only: Debian's cross compiler
-# looks for the libc of this machine's suite first.
+# write_cross_compiler writes a compiler that uses the sysroot only: Debian's prefers the libc of this machine's suite.
 write_cross_compiler() {
     local gcc=$cross_triplet-gcc library=$cross_root/usr/lib/$cross_triplet text
     printf -v text '%q ' "$gcc" "--sysroot=$cross_root" -nostdinc -isystem "$("$gcc" -print-file-name=include)" \
@@ -147,17 +142,15 @@ minor = values["VERSION"]
 # The acceptance tests that an emulated server runs: paths, WSGI, ASGI, WebSockets, channels, reload, files.
 readonly cross_tests='^Test(Paths|PathsCatchAll|Environ|EnvironKeys|Validator|Returns|Iterables|Write|FileWrapper|HTTPError|AsyncHandlers|ASGIEvents|ASGIResponses|ASGIReceive|ASGIScope|ASGILifespan|ASGIPathsend|ASGIWebSocket|WebSocketCases|WebSocketForSynchronousCode|Broadcast|Channels|ChannelCallbacks|Reload|ReloadRefuses|Stop|Conversations|SplitRequests|HeadAndRanges|StaticFiles|StaticBig)$'
 
-# test_cross [TESTS] tests build/cross/ARCH/fapws in an emulator: that it serves, then the
-# acceptance tests with names that match.
+# test_cross [TESTS] tests build/cross/ARCH/fapws in an emulator: that it serves, then the acceptance tests with matching names.
 test_cross() {
     export FAPWS_BIN=$cross_folder/$cross/fapws QEMU_LD_PREFIX=$cross_root
-    stage "smoke, $cross" emulated "$root/.ci/smoke-test" "$FAPWS_BIN"
-    # The tests themselves are programs for this machine. The folders that have none of these tests are left out.
+    stage "smoke, $cross" emulated .ci/smoke-test "$FAPWS_BIN"
+    # The tests themselves are programs for this machine. Directories without any of them are left out.
     unset GOOS GOARCH GOARM CC py_version
     cross='' use_python
     need_frameworks
     install_wanted
-    cd "$root"
     # An emulated server is several times slower: one package at a time, and time limits to match (fapwstest/patience.go).
     export FAPWS_TEST_SLOWNESS=5
     stage "acceptance tests, $cross" emulated go test -count=1 -timeout "$test_limit" -p 1 -parallel 4 \
@@ -165,10 +158,10 @@ test_cross() {
     summary
 }
 
-# emulated COMMAND... runs COMMAND in a namespace where /usr/lib has also what the sysroot's has, such as Python's modules
-# for $cross: QEMU_LD_PREFIX does not go for statx(2), which 32-bit programs use. The kernel starts programs for $cross
-# with the emulator: if this machine does not, the namespace has a binfmt_misc of its own. fapws starts itself again, as
-# a supervisor does, so calling the emulator by name is not enough.
+# emulated COMMAND... runs COMMAND in a namespace whose /usr/lib also has the files of the sysroot's, such as Python's modules for
+# $cross: QEMU_LD_PREFIX does not apply to statx(2), which 32-bit programs call. If the kernel does not start programs for
+# $cross with the emulator, a binfmt_misc of the namespace does so; to call the emulator is not enough for fapws, which starts
+# itself again as a supervisor.
 emulated() {
     local magic=''
     if ! "$FAPWS_BIN" --version >/dev/null 2>&1; then
@@ -179,13 +172,11 @@ emulated() {
     # shellcheck disable=SC2016 # variables of the inner shell
     unshare --user --map-root-user --mount bash -euc '
         mount -t overlay overlay -o "lowerdir=/usr/lib:$1/usr/lib" /usr/lib
-        [[ -z $2 ]] || {
-            mount -t binfmt_misc none /proc/sys/fs/binfmt_misc 2>/dev/null || {
-                echo "build.sh: this kernel has no binfmt_misc for namespaces, which need Linux 6.7; install qemu-user-static" >&2
-                exit 1
-            }
+        if [[ $2 ]]; then
+            mount -t binfmt_misc none /proc/sys/fs/binfmt_misc 2>/dev/null ||
+                { echo "build.sh: a binfmt_misc of a namespace needs Linux 6.7; install qemu-user-static" >&2; exit 1; }
             printf "%s\n" "$2" >/proc/sys/fs/binfmt_misc/register
-        }
+        fi
         shift 2
         exec "$@"' - "$cross_root" "$magic" "$@"
 }

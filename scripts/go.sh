@@ -1,9 +1,8 @@
 # Sourced by build.sh: finds Go, or fetches it.
 # shellcheck shell=bash
 
-# Go of this version is fetched where no Go is new enough. The checksums are
-# those of the module zips; without one for an architecture nothing is fetched.
-# They were computed from zips whose h1 hash the Go checksum database confirms.
+# This Go is fetched where none is new enough, for architectures with a checksum here: of the module's zip, whose h1 hash the
+# Go checksum database confirms.
 readonly go_fetched=1.26.10
 declare -A go_checksums=(
     [amd64]=f64ecb0807852be2c98899561c45288a9ad57f4e88f3cd002ffabeccbd03bfe1
@@ -13,14 +12,14 @@ declare -A go_checksums=(
 go_minimum=$(sed -n 's/^go 1\.\([0-9]*\).*/\1/p' "$root/go.mod") # of Go 1.x
 readonly go_minimum
 
-# want_go wants the programs that download Go and modules: curl, unless there is a Go that is new enough, and certificate authorities.
+# want_go wants what downloads of Go and modules need: curl, unless a Go is new enough, and certificate authorities.
 want_go() {
     find_go "$go_minimum" >/dev/null || command -v curl >/dev/null || want curl curl
     [[ -e /etc/ssl/certs/ca-certificates.crt || -n ${SSL_CERT_FILE-} || ${GOPROXY-} == file:* || ${GOPROXY-} == off ]] ||
         ! command -v apt-get >/dev/null || want "certificate authorities" ca-certificates
 }
 
-# need_go puts a Go of at least 1.$go_minimum first on PATH: one that is installed, or one that is fetched into build/go.
+# need_go puts a Go of at least 1.$go_minimum first on PATH: an installed one, or one fetched into build/go.
 need_go() {
     local go
     go=$(find_go "$go_minimum") || go=$(fetch_go) ||
@@ -36,8 +35,7 @@ go_candidates() {
     printf '%s\n' /usr/local/go/bin/go /usr/lib/go-1.*/bin/go "$root/build/go/$go_fetched/bin/go"
 }
 
-# local_go GO VARIABLE prints a setting of GO. It asks from / and with "local", because inside the module an old Go would
-# download a newer one.
+# local_go GO VARIABLE prints a setting of GO, without the newer Go that an old one would download for the module.
 local_go() { (cd / && GOTOOLCHAIN=local "$1" env "$2" 2>/dev/null); }
 
 # find_go MINOR prints the path of the first Go of at least 1.MINOR.
@@ -63,8 +61,8 @@ fetch_go() {
     printf '%s\n' "$root/build/go/$go_fetched/bin/go"
 }
 
-# unpack_go ARCH PROXIES fetches the module golang.org/toolchain from the first of the proxies that has it, and unpacks it, if it
-# has the checksum, as the go command does: the zip carries no modes, and go.mod files are called _go.mod in it.
+# unpack_go ARCH PROXIES fetches the module golang.org/toolchain from the first proxy that has it, and, if its checksum is right,
+# unpacks it as the go command does: the zip has no modes, and its go.mod files are called _go.mod.
 unpack_go() (
     module=golang.org/toolchain@v0.0.1-go$go_fetched.linux-$1
     rm -rf "$root/build/go"

@@ -1,11 +1,10 @@
 # Sourced by build.sh: install and uninstall.
 # shellcheck shell=bash
 
-# The manifest lists what was made, one per line, as "file PATH" and "dir PATH"
-# without DESTDIR; uninstall reads it backwards.
+# The manifest lists the files and directories that install made, one per line, as "file PATH" and "dir PATH" without DESTDIR;
+# uninstall reads it backwards.
 
-# choose_prefix takes PREFIX= and DESTDIR= also as arguments, as make does, and
-# --system.
+# choose_prefix takes --system, and PREFIX= and DESTDIR= also as arguments, as make does.
 choose_prefix() {
     local argument
     system=
@@ -26,7 +25,7 @@ choose_prefix() {
     manifest=$prefix/share/fapws/manifest
 }
 
-# existing PATH prints PATH, or the nearest directory above that is there.
+# existing PATH prints PATH, or the nearest directory above that exists.
 existing() {
     local path=$1
     until [[ -e $path ]]; do path=$(dirname "$path"); done
@@ -49,8 +48,8 @@ install_files() {
     done < <(cd "$1" && find "${@:3}" -type f ! -name '*.pyc' ! -name '.*')
 }
 
-# fill_tree TREE PREFIX LIBRARY FILE fills the directory TREE with what a user needs, each file where it is to be below /: the
-# executable FILE, package fapws below LIBRARY, man page and completion. The latter come from build/fapws, which runs here.
+# fill_tree TREE PREFIX LIBRARY FILE fills the directory TREE with files as they will be under /: the executable FILE, package
+# fapws in LIBRARY, man page and completion. build/fapws, which runs here, prints the last two.
 fill_tree() {
     rm -rf "$1"
     install -D "$4" "$1$2/bin/fapws"
@@ -61,7 +60,7 @@ fill_tree() {
     "$root/build/fapws" internal completion >"$1$2/share/bash-completion/completions/fapws"
 }
 
-# fill_units TREE PREFIX puts what a service of the system needs into TREE.
+# fill_units TREE PREFIX adds the files of a system service to TREE.
 fill_units() {
     local units=/etc/systemd/system unit
     case $2 in
@@ -87,7 +86,7 @@ word_install() {
     [[ ! -e $dest$manifest ]] || earlier=$(<"$dest$manifest")
     made=$(list_made)
     printf '%s\n' "$made" >"$tree$manifest"
-    # The configuration is the administrator's: one that is there stays, also when fapws is removed.
+    # The configuration is the administrator's: an existing one stays, also when fapws is removed.
     [[ ! -e $dest$config ]] || rm -f "$tree$config"
     # On a full disk, an earlier version stays whole.
     new=$(mktemp -d "$(existing "$dest$prefix")/.fapws-XXXXXX")
@@ -98,7 +97,7 @@ word_install() {
     while read -r path; do
         mkdir -p "$(dirname "$dest/$path")"
         mv -fT "$new/$path" "$dest/$path"
-    done < <(cd "$new" && find . ! -type d -printf '%P\n')
+    done < <(find "$new" ! -type d -printf '%P\n')
     rm -rf "$new"
     remove_listed < <(grep -vxFf "$tree$manifest" <<<"$earlier" | tac)
     # Other users of this prefix could not store the compiled modules later.
@@ -113,7 +112,7 @@ word_install() {
     [[ -z $system || -n $dest ]] || say "now edit $config, then: systemctl daemon-reload && systemctl enable --now fapws"
 }
 
-# list_made prints the manifest. A directory that is there already is somebody else's, unless an earlier installation has made it.
+# list_made prints the manifest. An existing directory is not fapws's, unless an earlier installation made it.
 list_made() {
     local kind path
     while read -r kind path; do

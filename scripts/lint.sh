@@ -10,24 +10,19 @@ source_files() {
 
 check_gofmt() {
     local files
-    files=$(cd "$root" && gofmt -l bench cmd docs pybridge runtime samples)
+    files=$(gofmt -l bench cmd docs pybridge runtime samples)
     [[ -z $files ]] || die "not gofmt clean: $files"
 }
-
-check_vet() { (cd "$root" && go vet ./... && go vet -tags library ./cmd/fapws/process ./cmd/fapws); }
 
 # check_static looks for what the compiler does not object to. A staticcheck that understands the newest Go needs it.
 check_static() {
     local version=v0.8.0
     (($(go env GOVERSION | sed 's/^go1\.\([0-9]*\).*/\1/') >= 26)) || version=v0.6.1
-    (cd "$root" && go run "honnef.co/go/tools/cmd/staticcheck@$version" ./...)
+    go run "honnef.co/go/tools/cmd/staticcheck@$version" ./...
 }
 
 # check_shell runs several shellchecks at once, because build.sh with all that it sources takes one as long as the rest.
-check_shell() { (cd "$root" && printf '%s\0' build.sh bin/*.sh .ci/run .ci/*-test | xargs -0 -n 1 -P "$(nproc)" shellcheck -x -a); }
-
-# check_workflows checks the definitions of a forge's checks, and the commands in them with shellcheck.
-check_workflows() { (cd "$root" && go run github.com/rhysd/actionlint/cmd/actionlint@v1.7.7 .github/workflows/*.yml); }
+check_shell() { printf '%s\0' build.sh bin/*.sh .ci/run .ci/*-test | xargs -0 -n 1 -P "$(nproc)" shellcheck -x -a; }
 
 # check_c_format compares the C with .clang-format.
 check_c_format() { source_files '*.c' '*.h' | xargs -0 clang-format --dry-run -Werror; }
@@ -37,9 +32,6 @@ check_python() {
     source_files '*.py' | xargs -0 flake8 --isolated --select F --per-file-ignores "$root/contrib/fapws/__init__.py:F401"
 }
 
-# check_spelling looks for common misspellings; .codespellrc has the deliberate ones.
-check_spelling() { (cd "$root" && codespell); }
-
 # c_check compiles C with all warnings but those that cpy3's wrappers cannot pass. Unused parameters are the rule in
 # functions that Python calls.
 readonly c_check=("${CC:-gcc}" -Wall -Wextra -Werror -Wdeprecated-declarations -Wno-unused-parameter -fsyntax-only)
@@ -47,10 +39,10 @@ readonly c_check=("${CC:-gcc}" -Wall -Wextra -Werror -Wdeprecated-declarations -
 check_c() {
     local flags
     eval "flags=($CGO_CFLAGS $(pkg-config --cflags python3))"
-    (cd "$root" && "${c_check[@]}" "${flags[@]}" pybridge/*.c cmd/fapws/*/*.c)
+    "${c_check[@]}" "${flags[@]}" pybridge/*.c cmd/fapws/*/*.c
 }
 
-# check_c_others does so with the headers of every other Python of this machine, several at once: only `matrix` builds with them.
+# check_c_others does so with the headers of every other Python of this machine, several at once: only lint uses those.
 check_c_others() {
     local candidate include includes=() without=() names
     while read -r candidate; do
@@ -64,22 +56,24 @@ check_c_others() {
     names=${includes[*]##*/}
     say "C checked with the headers of ${names:-no other Python}${without[*]:+; without headers: ${without[*]}}"
     ((${#includes[@]})) || return 0
-    (cd "$root" && printf '%s\0' "${includes[@]}" |
-        xargs -0 -P "$(nproc)" -I{} "${c_check[@]}" -I. -I{} -include pybridge/python/compat.h pybridge/*.c)
+    printf '%s\0' "${includes[@]}" |
+        xargs -0 -P "$(nproc)" -I{} "${c_check[@]}" -I. -I{} -include pybridge/python/compat.h pybridge/*.c
 }
 
-# lint runs the checks that need no running server.
+# lint runs the checks that need no running server. actionlint calls shellcheck for the commands in workflows; .codespellrc has
+# the words that codespell would take for misspellings.
 lint() {
     stage gofmt check_gofmt
-    stage vet check_vet
+    stage vet go vet ./...
+    stage "vet, library" go vet -tags library ./cmd/fapws/process ./cmd/fapws
     stage staticcheck check_static
     stage shellcheck check_shell
-    stage workflows check_workflows
+    stage workflows go run github.com/rhysd/actionlint/cmd/actionlint@v1.7.7 "$root"/.github/workflows/*.yml
     stage "C format" check_c_format
     stage "C warnings" check_c
     stage "C, other Pythons" check_c_others
     stage Python check_python
-    stage spelling check_spelling
+    stage spelling codespell
 }
 
 word_lint() {

@@ -1,13 +1,13 @@
 # Sourced by build.sh: tarball, deb, release and wheel.
 # shellcheck shell=bash
 #
-# Tarball and package hold what install makes, with times from SOURCE_DATE_EPOCH, so that the same
-# source and packages give the same bytes in every folder.
+# Tarball and package hold what install makes, with times from SOURCE_DATE_EPOCH: the same source and packages give the same
+# bytes in every directory.
 
 readonly dist_folder=$root/build/dist
 
-# fix_circumstances sets what would otherwise differ between two builds: SOURCE_DATE_EPOCH, by default the time of the
-# commit, and the modes of new files.
+# fix_circumstances makes builds repeatable: it sets SOURCE_DATE_EPOCH, by default to the time of the commit, and the modes of
+# new files.
 fix_circumstances() {
     umask 022
     export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(ask_git log -1 --format=%ct || stat -c %Y "$root/CHANGELOG.md")}
@@ -15,8 +15,7 @@ fix_circumstances() {
     ! is_modified || say "warning: the source has uncommitted changes; the version ends with .dirty"
 }
 
-# build_for ARCH builds for this machine or, with cross, for another one, and sets built
-# to the executable and arch to the architecture.
+# build_for ARCH builds for this machine or, with cross, for another one, and sets arch, and built to the executable.
 build_for() {
     arch=${1:-$(machine_architecture)} built=$root/build/fapws
     mkdir -p "$dist_folder"
@@ -70,8 +69,7 @@ word_tarball() {
     say_made "$name.tar.gz" 'mkdir -p ~/.local && tar -xzf %s -C ~/.local'
 }
 
-# say_made FILE COMMAND says how a file of build/dist is installed on the machine that it is for, where it is %s in COMMAND.
-# made_file is that file.
+# say_made FILE COMMAND says how a file of build/dist is installed, where COMMAND has %s for it, and sets made_file to its path.
 say_made() {
     local place=build/dist/$1 how="to install it"
     made_file=$dist_folder/$1
@@ -180,33 +178,28 @@ write_control() {
     printf '%s\n' "$text" >"$1/DEBIAN/control"
 }
 
-# dependencies FILE prints the packages that FILE needs: those of its shared libraries, and Python's
-# standard library of the same minor version.
+# dependencies FILE prints the packages that FILE needs: those of its shared libraries, and of Python's standard library.
 dependencies() {
-    local library package glibc list=()
+    local needed package glibc list=(python3 adduser)
     glibc=$(readelf -V -W "$1" | grep -o 'GLIBC_[0-9.]*' | sort -uV | tail -1)
-    while read -r library; do
-        package=$(package_of "$library") || die "which package has $library?"
+    while read -r needed; do
+        package=$(package_of "$needed") || die "no package found that has $needed"
         case $package in
         libc6) package+=" (>= ${glibc#GLIBC_})" ;;
         libpython*) package+=" (>= $py_version)" ;;
         esac
         list+=("$package")
-    done < <(readelf -d -W "$1" | sed -n 's/.*(NEEDED).*\[\(.*\)\].*/\1/p')
-    list+=("$(package_of "python$py_minor/wsgiref/__init__.py") (>= $py_version)" python3 adduser)
+    done < <(readelf -d -W "$1" | sed -n 's/.*(NEEDED).*\[\(.*\)\].*/\1/p' && echo "python$py_minor/wsgiref/__init__.py")
     printf '%s\n' "${list[@]}" | LC_ALL=C sort -u | paste -sd, | sed 's/,/, /g'
 }
 
 # package_of FILE prints the package of a library, or of another file, by the end of its path.
 package_of() {
-    local found
     if [[ $cross ]]; then
-        found=$(grep -m1 "/$1\$" "$cross_root/packages")
+        grep "/$1\$" "$cross_root/packages"
     else
-        found=$(dpkg-query --search "*/$1" 2>/dev/null | grep -vE 'dpkg-query|^diversion|-cross:' | head -1)
-    fi
-    [[ $found ]] || return 1
-    printf '%s\n' "${found%%:*}"
+        dpkg-query --search "*/$1" 2>/dev/null | grep -vE 'dpkg-query|^diversion|-cross:'
+    fi | sed -n '1s/:.*//p'
 }
 
 # word_release makes all files of a release: package, tarball, what their executables are made of, and checksums.
@@ -293,7 +286,7 @@ make_wheel() {
         say "Python $py_version ($python)"
     fi
     library=$root/build/wheel/${cross:+$cross-}$py_version/libfapws.so
-    # Go's build cache does not look at an included file: a macro makes the flags differ.
+    # Go's build cache ignores an included file: a macro makes the flags differ.
     CGO_CFLAGS+=" -include \"$glibc\" -DFAPWS_GLIBC=$(cksum <"$glibc" | cut -d' ' -f1)"
     build_to "$library" -buildmode=c-shared -tags library
     write_sbom "$library" "${library%.so}.cdx.json"
@@ -301,36 +294,30 @@ make_wheel() {
     "$python" "$root/scripts/wheel.py" "$library" "$into" "$(version_text)" "cp3${number%t}-cp3$number"
 }
 
-# install_wheel installs the wheel as users do, and sets venv to the virtual environment that has it.
+# install_wheel installs the wheel as users do, for tests of its program. Tests of frameworks need those of the system.
 install_wheel() {
-    local dist wheels
-    venv=$root/build/wheel/venv
+    local dist=$root/build/wheel/dist venv=$root/build/wheel/venv
     use_python
     need_test_tools
     "$python" -c 'import ensurepip' 2>/dev/null || want "virtual environments" "python$py_minor-venv"
     install_wanted
-    dist=$(mktemp -d)
-    (word_wheel --into "$dist") || die "no wheel"
-    wheels=("$dist"/*.whl)
-    rm -rf "$venv"
+    rm -rf "$dist" "$venv"
+    (word_wheel --into "$dist") # its environment is for a library
     "$python" -m venv --system-site-packages "$venv"
-    "$venv/bin/python" -m pip install -q --no-index "${wheels[@]}"
-    rm -rf "$dist"
+    "$venv/bin/python" -m pip install -q --no-index "$dist"/*.whl
+    export FAPWS_BIN=$venv/bin/fapws
 }
 
-# test_wheel [FOLDER...] tests the installed wheel from outside. FOLDER is one of the acceptance tests; without any,
-# all are run. Tests of frameworks need those of the system.
+# test_wheel [FOLDER...] runs these acceptance tests, or all.
 test_wheel() {
-    local venv folders=("$@")
-    ((${#folders[@]})) || folders=(...)
     install_wheel
-    FAPWS_BIN=$venv/bin/fapws test_go "${folders[@]/#/./cmd/fapws/acceptance/}"
+    (($#)) || set -- ...
+    test_go "${@/#/./cmd/fapws/acceptance/}"
 }
 
 # test_wheel_short tests what differs between a wheel and an executable: how processes start, and what they inherit.
 test_wheel_short() {
-    local venv
     install_wheel
-    FAPWS_BIN=$venv/bin/fapws test_go -run '^Test(Chroot|ForkPerRequest|Identity|IdleStop|Preloaded|ProgramIsRemoved|Upgrade|UserMayNotEnter|VirtualEnv)$' \
+    test_go -run '^Test(Chroot|ForkPerRequest|Identity|IdleStop|Preloaded|ProgramIsRemoved|Upgrade|UserMayNotEnter|VirtualEnv)$' \
         ./cmd/fapws/acceptance/process ./cmd/fapws/acceptance/python
 }

@@ -1,8 +1,7 @@
 # Sourced by build.sh: the Debian packages that building and testing need.
 # shellcheck shell=bash
 
-# want THING PACKAGE... notes that THING is missing; install_wanted installs
-# the packages of all of them at once, so that a user types one command.
+# want THING PACKAGE... notes that THING is missing; install_wanted installs all packages at once, so a user types one command.
 missing=() wanted=()
 want() {
     missing+=("$1")
@@ -35,8 +34,7 @@ apt_get() {
     patiently "apt-get $1" logged "$root/build/apt.log" env DEBIAN_FRONTEND=noninteractive apt-get -qq "$@"
 }
 
-# apt_apart FOLDER COMMAND... runs apt-get with a list of sources, lists of packages and a cache in FOLDER: this machine
-# does not learn of them.
+# apt_apart FOLDER COMMAND... runs apt-get with sources, lists and a cache in FOLDER instead of this machine's.
 apt_apart() {
     mkdir -p "$1"/{state/lists,cache/archives}/partial
     apt-get -q -o "Dir::State=$1/state" -o "Dir::Cache=$1/cache" -o "Dir::Etc::sourcelist=$1/sources.list" -o Dir::Etc::sourceparts=/dev/null \
@@ -65,11 +63,9 @@ debian_mirror() {
 }
 
 # What samples/ shows and the tests need, each as "module=Debian package".
-readonly frameworks="flask=python3-flask django=python3-django pyramid=python3-pyramid
+readonly frameworks="flask=python3-flask django=python3-django channels=python3-django-channels pyramid=python3-pyramid
     bottle=python3-bottle falcon=python3-falcon starlette=python3-starlette fastapi=python3-fastapi
-    channels=python3-django-channels
-    websockets=python3-websockets uvloop=python3-uvloop tusclient=python3-tuspy
-    prometheus_client=python3-prometheus-client"
+    websockets=python3-websockets uvloop=python3-uvloop tusclient=python3-tuspy prometheus_client=python3-prometheus-client"
 
 # need_frameworks sees to those of the system's Python. Another Python has its own.
 need_frameworks() {
@@ -90,10 +86,10 @@ print(*(pair for pair in sys.argv[1:] if not importlib.util.find_spec(pair.split
     fi
 }
 
-# What the tests run, each as "command or file=Debian package". apache2-bin has no
-# service that would start.
-readonly test_tools="git=git apache2=apache2-bin php-cgi=php-cgi
-    ab=apache2-utils openssl=openssl wrk=wrk curl=curl h2load=nghttp2-client systemd-analyze=systemd chromium=chromium promtool=prometheus pebble=pebble redis-server=redis-server haproxy=haproxy testssl=testssl.sh npm=npm"
+# What the tests run, each as "command=Debian package". apache2-bin does not start a service.
+readonly test_tools="git=git apache2=apache2-bin php-cgi=php-cgi ab=apache2-utils openssl=openssl wrk=wrk curl=curl h2load=nghttp2-client
+    systemd-analyze=systemd chromium=chromium promtool=prometheus pebble=pebble redis-server=redis-server haproxy=haproxy
+    testssl=testssl.sh npm=npm"
 
 # What lint runs.
 readonly lint_tools="clang-format=clang-format shellcheck=shellcheck flake8=flake8 codespell=codespell"
@@ -128,8 +124,8 @@ fetch_axe() (
     mv package/axe.min.js "../$axe.js"
 )
 
-# refuse_snap ends test on Ubuntu if Chromium would be the snap that Ubuntu has in place of a package: it does not run in a
-# container, and sees neither the profiles of the tests nor their /tmp.
+# refuse_snap ends test on Ubuntu if Chromium would be Ubuntu's snap, which does not run in a container, and sees neither the
+# profiles of the tests nor their /tmp.
 refuse_snap() {
     local program
     [[ $(os_release ID) == ubuntu ]] || return 0
@@ -137,11 +133,11 @@ refuse_snap() {
     die "the tests need Chromium, which Ubuntu has only as a snap: install another build, such as google-chrome-stable, and link it: sudo ln -s /usr/bin/google-chrome-stable /usr/local/bin/chromium"
 }
 
-# want_programs WHY PAIRS notes the packages of missing commands and files.
+# want_programs WHY PAIRS notes the packages of missing commands.
 want_programs() {
     local why=$1 pair
     PATH=$PATH:/usr/sbin
     for pair in $2; do
-        [[ $pair == /* && -e ${pair%=*} ]] || command -v "${pair%=*}" >/dev/null || want "${pair%=*} ($why)" "${pair#*=}"
+        command -v "${pair%=*}" >/dev/null || want "${pair%=*} ($why)" "${pair#*=}"
     done
 }

@@ -1,12 +1,10 @@
 # Sourced by build.sh: finds Python and tells cgo how to compile and link with it.
 # shellcheck shell=bash
 
-# The Pythons that fapws supports, as x of 3.x, and the first one without the GIL. README.md
-# says the same, and .ci/build-test compares.
+# The Pythons that fapws supports, as x of 3.x, and the first one without the GIL. .ci/build-test compares with README.md.
 readonly python_oldest=8 python_newest=15 python_free_threaded=14
 
-# choose_python sets python to the interpreter to embed, and wants the packages
-# without which it cannot be embedded.
+# choose_python sets python to the interpreter to embed, and wants the packages that embedding needs.
 choose_python() {
     python=${python_option:-${PYTHON:-/usr/bin/python3}}
     if [[ ! -x $python && $python == /usr/bin/python3 ]]; then
@@ -24,8 +22,8 @@ choose_python() {
     want "the headers of Python $py_minor" "libpython$py_minor-dev"
 }
 
-# ask_python sets py_* from what the chosen Python says of itself. py_minor and py_version of a
-# free-threaded one end with t, as the names of its files do: 3.14t, 3.14.0t.
+# ask_python sets py_* from the answers of the chosen Python. Those of a free-threaded one have a t: py_minor is 3.14t, py_version
+# 3.14.0t.
 ask_python() {
     read_python_settings "$python" -S -c '
 import sys, sysconfig
@@ -59,9 +57,7 @@ read_python_settings() {
 }
 
 need_compiler() {
-    if ! command -v "${CC:-gcc}" >/dev/null || [[ ! -e /usr/include/stdio.h ]]; then
-        want "a C compiler" gcc libc6-dev
-    fi
+    { command -v "${CC:-gcc}" >/dev/null && [[ -e /usr/include/stdio.h ]]; } || want "a C compiler" gcc libc6-dev
     command -v pkg-config >/dev/null || want pkg-config pkg-config
 }
 
@@ -83,12 +79,10 @@ if sys.version_info[0] == 3 and first <= sys.version_info[1] <= int(newest) and 
 
 # link_python sets py_linked and py_link: how libpython gets into the executable.
 #
-# The distribution's archive is made of the same objects as its python3, which are
-# optimized with a profile. Its shared library is not: Python code takes a fifth
-# to a quarter more time there. Debian's archives of 3.13 and 3.14 lack objects, so
-# a probe finds out whether the archive links. LIBPYTHON=static fetches and compiles
-# them: not the first build, which is to start soon. LIBPYTHON=shared uses
-# the library in any case: packagers may want Python's updates without a rebuild.
+# The distribution's archive has the objects of its python3, which are optimized with a profile. With its shared library,
+# Python code takes a fifth to a quarter more time. Debian's archives of 3.13 and 3.14 lack objects, so a probe tries whether
+# the archive links. LIBPYTHON=static fetches and compiles them; without it, the first build would take too long.
+# LIBPYTHON=shared always uses the library: packagers may want Python's updates without a rebuild.
 link_python() {
     case ${LIBPYTHON-} in
     static)
@@ -104,7 +98,7 @@ link_python() {
     '')
         if [[ ${py_libdir#"$py_root"} == /usr/lib* && -e $py_archive ]]; then
             link_archive && return
-            # For another architecture that is the rule (install.md), and nothing that a user could mend.
+            # For another architecture that is usual (install.md), and users cannot change it.
             [[ -n $cross ]] || say "$py_archive cannot be linked (${probe_log#"$root/"}); using the shared library; LIBPYTHON=static fetches Python's source (35 MB) and runs Python code faster by a fifth"
         fi
         ;;
@@ -130,8 +124,8 @@ link_archive() {
     probe_archive
 }
 
-# probe_archive reports whether a program links with py_link; probe_log names the linker's messages. One that has linked with the same
-# flags, and is newer than the archive, is not linked again.
+# probe_archive reports whether a program links with py_link; probe_log names the linker's messages. A program that is newer than
+# the archive, and was linked with the same flags, is not linked again.
 probe_archive() {
     local folder=$root/build/probe/$py_version command flags asked
     probe_log=$folder/log
@@ -148,8 +142,7 @@ probe_archive() {
 
 # write_pc fills in python3.pc, which cpy3 and pybridge ask pkg-config for.
 write_pc() {
-    local dir=$root/build/pc/${cross:+$cross-}$py_version-$py_linked
-    local text
+    local dir=$root/build/pc/${cross:+$cross-}$py_version-$py_linked text
     text=$(<"$root/pybridge/python/python3.pc.in")
     text=${text//@VERSION@/"$py_minor"}
     text=${text//@LINK@/"$py_link"}
@@ -178,27 +171,24 @@ use_python() {
 link_with_python() {
     link_python
     write_pc
-    # Go's build cache does not look at pkg-config's answer nor at compat.h, and
-    # would link the library of another Python: a macro makes the flags differ.
+    # Go's build cache ignores pkg-config's answer and compat.h, and would link another Python: a macro makes the flags differ.
     local id
     id=$(printf '%s\n' "$py_include" "$py_link" | cat - "$root/pybridge/python/"* | cksum)
     CGO_CFLAGS="${CFLAGS:--O2 -g} -DFAPWS_PY_${py_minor/./_} -DFAPWS_PY_BUILD=${id%% *}"
     CGO_LDFLAGS="${LDFLAGS:--O2 -g}"
     CGO_ENABLED=1 PYTHON=$python
-    # The profile is for executables that `compile` makes. With it, tests and checks of
-    # cmd/fapws would compile each package once more.
+    # Only `compile` uses the profile: with it, tests and checks of cmd/fapws would compile each package once more.
     GOFLAGS="${GOFLAGS+$GOFLAGS }-pgo=off"
     export PATH GOTOOLCHAIN GOFLAGS PKG_CONFIG_PATH CGO_CFLAGS CGO_LDFLAGS CGO_ENABLED PYTHON
 }
 
 # --- the objects that Debian's and Ubuntu's archives of Python lack ---------
 #
-# Python's hash functions are those of HACL* since 3.12, and libpython.a does not have their objects:
-# https://github.com/python/cpython/issues/131298. They are compiled here from the source package of the same version,
-# which apt verifies.
+# Since 3.12, Python's hash functions are those of HACL*, whose objects libpython.a lacks:
+# https://github.com/python/cpython/issues/131298. They are compiled from the source package of the same version, which apt verifies.
 
-# make_hacl sets hacl_archive to the objects that py_archive lacks, or fails: unless LIBPYTHON=static asks for it, without a network, or
-# with a Python that is not a package.
+# make_hacl sets hacl_archive to the objects that py_archive lacks. It fails unless LIBPYTHON=static asks for it, without a network,
+# and with a Python that is not a package.
 make_hacl() {
     local folder=$root/build/hacl/$py_version
     hacl_archive=$folder/libhacl.a

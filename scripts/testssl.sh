@@ -1,12 +1,9 @@
-# Sourced by build.sh: testssl tries HTTPS with testssl.sh, the program of that name.
+# Sourced by build.sh: testssl tries HTTPS with the program testssl.sh; `test` has a short run. docs/https.md has the result of
+# a whole one.
 # shellcheck shell=bash
-#
-# `test` has a short run of it. docs/https.md has the result of a whole one.
 
-readonly testssl_folder=$root/build/testssl
-
-# word_testssl [FLAGS] tries a server with a certificate of an authority made for that, and fails if there is a
-# finding above LOW or a grade below A. FLAGS go to testssl. Versions before 3.2, as that of Debian 12, give no grade.
+# word_testssl [FLAGS] tries a server with a certificate of its own authority, and fails on a finding above LOW or a grade below
+# A. FLAGS go to testssl. Versions before 3.2, as in Debian 12, give no grade.
 word_testssl() {
     want_programs "for testssl" "openssl=openssl testssl=testssl.sh"
     install_wanted
@@ -14,16 +11,13 @@ word_testssl() {
     try_testssl "$@"
 }
 
-# test_testssl tries versions, ciphers with forward secrecy and the certificate.
-test_testssl() { try_testssl --protocols --fs --server-defaults; }
-
 # start_server LOG COMMAND... starts a server, sets server to its process, and waits until LOG has its addresses.
 start_server() {
     : >"$1"
     "${@:2}" >"$1" 2>&1 </dev/null &
     server=$!
     until grep -q '^fapws .*://.*:[0-9]*/' "$1"; do
-        kill -0 "$server" 2>/dev/null || die "the server has ended: $(<"$1")"
+        kill -0 "$server" 2>/dev/null || die "the server exited: $(<"$1")"
         sleep 0.1
     done
 }
@@ -33,7 +27,7 @@ address_of() { grep -om 1 "$2://127\.0\.0\.1:[0-9]*" "$1" | head -1; }
 
 # try_testssl [FLAGS] starts the server, has testssl try it, and judges the report.
 try_testssl() {
-    local folder=$testssl_folder server address
+    local folder=$root/build/testssl server address
     unset "${!FAPWS_@}" # settings of the caller, and FAPWS_BIN, which is not one
     rm -rf "$folder"
     mkdir -p "$folder"
@@ -71,7 +65,7 @@ issue_certificate() {
     ) 2>/dev/null
 }
 
-# judge_testssl REPORT shows the findings above LOW, and fails if there is one, if the grade is below A, or if nothing was tried.
+# judge_testssl REPORT shows the findings above LOW, and fails on one, on a grade below A, or if nothing was tried.
 judge_testssl() {
     grep -q '"severity"' "$1" || die "testssl has tried nothing"
     ! grep -E -B 3 -A 1 '"severity" *: *"(MEDIUM|HIGH|CRITICAL|FATAL)"' "$1" || die "there are findings above LOW"

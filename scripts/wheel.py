@@ -1,8 +1,7 @@
 """Makes the wheel of fapws, and is the build backend of pyproject.toml (PEP 517): `pip install .` calls it.
 
-As a program: wheel.py LIBRARY FOLDER VERSION TAG, where TAG is that of the file's name without the platform, such as
-cp311-cp311. It puts the package of contrib and the library into a wheel in FOLDER, which holds the same bytes whenever it is made
-of the same files, and prints its name. The platform follows from the library: see platform_tag.
+As a program: wheel.py LIBRARY FOLDER VERSION TAG. TAG is that of the file's name without the platform, such as cp311-cp311.
+It writes contrib's packages and the library into a wheel in FOLDER, and prints its name. The same files give the same bytes.
 """
 
 import base64
@@ -17,7 +16,7 @@ import zipfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
-# What every glibc has: the policy of manylinux, as far as the library goes. Python brings the others.
+# Libraries of every glibc, which manylinux allows. Python brings the others.
 LIBRARIES = {"libc.so.6", "libm.so.6", "libdl.so.2", "libpthread.so.0", "librt.so.1", "libresolv.so.2"}
 OLDEST_GLIBC = (2, 17)
 MACHINES = {"Advanced Micro Devices X86-64": "x86_64", "AArch64": "aarch64", "ARM": "armv7l", "Intel 80386": "i686"}
@@ -47,25 +46,14 @@ def project():
 
 
 def home(version):
-    """The project's page, and the name of that version there: its tag, or its commit. The page is "" where FAPWS_HOME_URL is not set.
+    """The project's page, "" unless FAPWS_HOME_URL is set, and the name of that version there: its tag, or its commit.
 
-    A release sets it to its repository, which is shaped as those of GitHub: no file has an address that a fork would have to change.
+    A release sets FAPWS_HOME_URL to its repository, with paths as on GitHub: no file has an address that a fork must change.
     """
     release, _, commit = version.partition("+")
     return os.environ.get("FAPWS_HOME_URL", "").rstrip("/"), commit.split(".")[0] or "v" + release
 
 
-def project_urls(version):
-    """Pairs of a name, as PyPI knows it, and an address."""
-    url, revision = home(version)
-    pages = {
-        "Homepage": "",
-        "Documentation": "/tree/%s/docs" % revision,
-        "Changelog": "/blob/%s/CHANGELOG.md" % revision,
-        "Source": "/tree/" + revision,
-        "Security": "/security/advisories/new",
-    }
-    return [(name, url + page) for name, page in pages.items() if url]
 
 
 def description(text, version):
@@ -89,10 +77,19 @@ def description(text, version):
 def metadata(version):
     """METADATA (core metadata 2.1), with README.md as description."""
     p = project()
+    url, revision = home(version)
     fields = [("Metadata-Version", "2.1"), ("Name", p["name"]), ("Version", version), ("Summary", p["description"])]
     fields += [("License", p["license"]["text"]), ("Requires-Python", p["requires-python"]), ("Keywords", ",".join(p["keywords"]))]
     fields += [("Classifier", c) for c in p["classifiers"]]
-    fields += [("Project-URL", "%s, %s" % pair) for pair in project_urls(version)]
+    if url:
+        pages = {
+            "Homepage": "",
+            "Documentation": "/tree/%s/docs" % revision,
+            "Changelog": "/blob/%s/CHANGELOG.md" % revision,
+            "Source": "/tree/" + revision,
+            "Security": "/security/advisories/new",
+        }
+        fields += [("Project-URL", "%s, %s%s" % (name, url, page)) for name, page in pages.items()]
     fields += [("Description-Content-Type", "text/markdown")]
     text = description((ROOT / "README.md").read_text("utf-8"), version)
     return "".join("%s: %s\n" % field for field in fields) + "\n" + text
