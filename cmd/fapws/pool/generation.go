@@ -37,9 +37,10 @@ func (r *request) finished(err error) {
 
 var errEnding = errors.New("the server is shutting down")
 
-// begin starts a new generation, or records that another must follow the one that is loading.
+// begin starts a new generation, or records that another must follow the one that is loading. While another program takes over, handOver
+// has that program start it.
 func (p *Pool) begin(r request) {
-	if p.stopping || p.handing {
+	if p.stopping {
 		r.finished(errEnding)
 		return
 	}
@@ -47,7 +48,7 @@ func (p *Pool) begin(r request) {
 		r.asked = append(r.asked, p.batch.asked...)
 		p.dropBatch()
 	}
-	if p.batch != nil || p.manyRetiring() {
+	if p.batch != nil || p.handing || p.manyRetiring() {
 		if p.next == nil {
 			p.next = &r
 			return
