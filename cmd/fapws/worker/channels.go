@@ -39,7 +39,7 @@ func (s *service) notify(name string, client *live.StreamClient, left bool) {
 	}
 	n := pybridge.PresenceEvent{Left: left, Name: name, Number: client.Number, Address: client.Address, User: client.User, LastID: client.LastEventID}
 	switch h := s.python(); {
-	case h == nil && s.lateLoad != nil:
+	case s.lateLoad != nil && (h == nil || len(s.lateLoad.presence) > 0): // behind those that are kept
 		s.lateLoad.keepPresence(n)
 	case h != nil && !h.NotifyPresence(n):
 		s.warn(slowPresence)

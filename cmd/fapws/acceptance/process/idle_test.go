@@ -219,6 +219,32 @@ func TestIdleStopWhileWaking(t *testing.T) {
 	})
 }
 
+// TestIdleStopPresence: on_leave of a client that has left an application that is asleep is called before on_join of those that come then.
+func TestIdleStopPresence(t *testing.T) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline}, func(t *testing.T, m fapwstest.Mode) {
+		folder := t.TempDir()
+		script := fapwstest.Write(t, folder+"/app.py", `import fapws
+def note(word):
+    with open("`+folder+`/said", "a") as f:
+        f.write(word)
+fapws.on_join("hall")(lambda name, client: note("+"))
+fapws.on_leave("hall")(lambda name, client: note("-"))
+PATHS = [("/", lambda environ, start_response: fapws.channel("hall"))]
+`)
+		s := fapwstest.Command{Script: script, Flags: []string{"--idle-stop", "50ms"}}.Serve(t, m)
+		want := "+"
+		for range 3 {
+			w := s.Dial()
+			w.Get("/")
+			w.Head("GET")
+			fapwstest.FileSays(t, folder+"/said", want)
+			sleeps(s)
+			w.Conn.Close()
+			want += "-+"
+		}
+	})
+}
+
 // TestIdleStopSettings: settings of the script hold while the application is asleep, and it may change them.
 func TestIdleStopSettings(t *testing.T) {
 	t.Parallel()
