@@ -293,10 +293,10 @@ func (p *Pool) batchFailed(w *worker, how string, code int, said bool) {
 		p.fail(err)
 		return
 	}
-	next := "reload failed; the old workers keep serving"
+	next, answer := "reload failed; the old workers keep serving", p.failure+"; the old workers keep serving"
 	switch {
 	case p.first():
-		next = "waiting for a change"
+		next, answer = "waiting for a change", p.failure
 	case g.upgrade:
 		next = "upgrade failed; the old workers keep serving"
 	case g.sleep:
@@ -309,7 +309,7 @@ func (p *Pool) batchFailed(w *worker, how string, code int, said bool) {
 	p.o.Log(logfile.Error, line)
 	p.o.Event(Failed, p.failure)
 	p.showFailure(w)
-	g.finished(errors.New(p.failure))
+	g.finished(errors.New(answer))
 	p.level()
 	p.maybeBegin()
 }

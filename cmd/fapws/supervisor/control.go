@@ -124,7 +124,7 @@ func (p *supervisor) stack(all []reply) string {
 // reload reloads because of why.
 func (p *supervisor) reload(why string) error {
 	if err := p.pool.ReloadAndWait(why); err != nil {
-		return fmt.Errorf("reload failed: %w; the old workers keep serving", err)
+		return fmt.Errorf("reload failed: %w", err)
 	}
 	return nil
 }
