@@ -261,6 +261,19 @@ func TestIdleStopSettings(t *testing.T) {
 	s.Get(long, 200).Is(t, "hello")
 }
 
+// TestIdleStopFromReload: a reload takes idle-stop and the log level of a changed configuration file, also for the supervisor.
+func TestIdleStopFromReload(t *testing.T) {
+	t.Parallel()
+	file := fapwstest.Write(t, t.TempDir()+"/fapws.toml", "")
+	s := fapwstest.Command{Script: "hello.py", Flags: []string{"--workers", "1", "--config", file}}.Serve(t, fapwstest.Threads)
+	fapwstest.Write(t, file, "idle-stop = '50ms'\nlog-level = 'debug'\n")
+	if code, _, stderr := s.Ctl("reload"); code != 0 {
+		t.Error(stderr)
+	}
+	sleeps(s)
+	s.Says(`debug worker \d+: serving, was loaded\n(.*\n)*.* info no request for 50ms: the application sleeps until there is one`)
+}
+
 func dialSocket(t *testing.T, s *fapwstest.Server, path string) *wstest.Client {
 	t.Helper()
 	c, err := wstest.Dial(s.Address, path)
