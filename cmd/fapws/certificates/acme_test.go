@@ -52,8 +52,8 @@ func TestDue(t *testing.T) {
 
 // TestAsks: only a client that asks for the protocol of authorities and nothing else is one.
 func TestAsks(t *testing.T) {
-	for protocols, want := range map[string]bool{ACMEProtocol: true, "": false, "http/1.1": false, ACMEProtocol + " http/1.1": false} {
-		if AsksACME(&tls.ClientHelloInfo{SupportedProtos: strings.Fields(protocols)}) != want {
+	for protocols, want := range map[string]bool{acmeProtocol: true, "": false, "http/1.1": false, acmeProtocol + " http/1.1": false} {
+		if asksACME(&tls.ClientHelloInfo{SupportedProtos: strings.Fields(protocols)}) != want {
 			t.Errorf("%q: %v", protocols, !want)
 		}
 	}

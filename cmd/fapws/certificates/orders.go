@@ -365,8 +365,8 @@ func (c *conversation) explain(err error, directory string) error {
 	return fmt.Errorf("the certificate authority refused: %s%s", reason, hint)
 }
 
-// ACMEProtocol is what a client asks for by ALPN that looks for a token (RFC 8737 §4).
-const ACMEProtocol = acme.ALPNProto
+// acmeProtocol is what a client asks for by ALPN that looks for a token (RFC 8737 §4).
+const acmeProtocol = acme.ALPNProto
 
 var errNoToken = errors.New("there is no such token")
 
@@ -378,13 +378,13 @@ func TokenACME(dir, token string) ([]byte, error) {
 	return autocert.DirCache(dir).Get(context.Background(), token+"+http-01") // as autocert names it
 }
 
-// AsksACME reports whether a client is an authority that looks for a token.
-func AsksACME(hello *tls.ClientHelloInfo) bool {
-	return slices.Equal(hello.SupportedProtos, []string{ACMEProtocol})
+// asksACME reports whether a client is an authority that looks for a token.
+func asksACME(hello *tls.ClientHelloInfo) bool {
+	return slices.Equal(hello.SupportedProtos, []string{acmeProtocol})
 }
 
-// ChallengeACME returns the function that answers such clients, from the directory of Orders.
-func ChallengeACME(dir string) func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+// challengeACME returns the function that answers such clients, from the directory of Orders.
+func challengeACME(dir string) func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	m := &autocert.Manager{Prompt: autocert.AcceptTOS, Cache: autocert.DirCache(dir), HostPolicy: autocert.HostWhitelist()}
 	return m.GetCertificate
 }

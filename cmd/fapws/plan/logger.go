@@ -48,10 +48,11 @@ type Logger struct {
 
 // Logger returns a logger with the level of the settings.
 func (p *Plan) Logger(stderr io.Writer) *Logger {
-	return NewLogs(stderr, p.Conf.LogLevel, p.Conf.Server.Debug)
+	return newLogger(stderr, p.Conf.LogLevel, p.Conf.Server.Debug)
 }
 
-func NewLogs(w io.Writer, level string, debug int) *Logger {
+// newLogger returns a logger that writes to w. level and debug are those of SetLevel.
+func newLogger(w io.Writer, level string, debug int) *Logger {
 	l := &Logger{w: w, now: time.Now}
 	l.SetLevel(level, debug)
 	return l

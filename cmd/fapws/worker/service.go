@@ -363,7 +363,7 @@ func (s *service) startPython() (*pybridge.Handler, error) {
 // runConfig returns the settings of handlers, wherever they run.
 func (s *service) runConfig() pybridge.RunConfig {
 	return pybridge.RunConfig{
-		Processors:   Processors(),
+		Processors:   processors(),
 		Queue:        s.conf.MaxQueue,
 		Debug:        s.conf.Debug,
 		DebugLocal:   s.conf.Dev && !s.conf.DevAnywhere,
