@@ -138,7 +138,7 @@ func numberAfter(text []byte, key string) int64 {
 // dropProgramPages takes from the process the pages of program files that it has touched: most only once, while it
 // started (import machinery, initialisers, tables that were walked). Pages that are needed again are mapped from the
 // page cache, for half a microsecond a fault; the rest, about 7 MB of a hello server, is the kernel's to use. small has them mapped
-// again in small pieces. Any goroutine.
+// again in small pieces. It is safe for concurrent use.
 func dropProgramPages(small bool) error {
 	maps, err := os.ReadFile("/proc/self/maps")
 	if err != nil {

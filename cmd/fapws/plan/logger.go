@@ -58,8 +58,8 @@ func newLogger(w io.Writer, level string, debug int) *Logger {
 	return l
 }
 
-// SetLevel takes settings.Config's LogLevel and LoopDebug. The output of --debug is
-// shown whatever the level.
+// SetLevel sets the least level that is written: level is settings.Config.LogLevel. A debug above 0, that of the event loop
+// (runtime.Config.Debug), has all lines written.
 func (l *Logger) SetLevel(level string, debug int) {
 	least := slices.Index(settings.LogLevels, level)
 	if debug > 0 {
@@ -68,6 +68,7 @@ func (l *Logger) SetLevel(level string, debug int) {
 	l.least.Store(int32(least))
 }
 
+// Shows reports whether lines of a level are written.
 func (l *Logger) Shows(level logfile.Level) bool { return int32(level) >= l.least.Load() }
 
 // Log writes one line, which is about no client.
@@ -270,7 +271,7 @@ func (l *LogFiles) Lost() (n int64) {
 //
 //	15:04:05 GET /path?query 200 1234 bytes 1.2ms
 //
-// in colours where standard error is a terminal. To be called on the loop.
+// in colours where standard error is a terminal. The function must be called on the event loop.
 func (l *Logger) Requests() func(*logfile.Entry) {
 	colour := sync.OnceValue(func() bool { return wantsColour(os.Stderr) }) // it is a pipe until all is loaded
 	return func(r *logfile.Entry) {

@@ -32,7 +32,7 @@ func (s *service) useChannels(c *live.StreamConfig) {
 	c.Left = func(name string, client *live.StreamClient) { s.notify(name, client, true) }
 }
 
-// notify tells the application that a client listens, or does not any more. On the loop.
+// notify tells the application that a client has subscribed to a channel, or has left it. It must be called on the event loop.
 func (s *service) notify(name string, client *live.StreamClient, left bool) {
 	if name == ctl.StatusChannel {
 		return
@@ -197,7 +197,7 @@ func (r *relay) awaitOwn(end time.Time) {
 	}
 }
 
-// arrived takes Events. On listen's goroutine.
+// arrived takes Events. It is called on the goroutine of Parent.listen.
 func (r *relay) arrived(m *pool.Message) {
 	switch {
 	case m.Text == pool.Dropped: // as many more may be published

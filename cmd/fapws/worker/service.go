@@ -413,7 +413,7 @@ func (s *service) buildEarly() error {
 	return err
 }
 
-// serveEarly has them answer.
+// serveEarly has the sites of buildEarly answer.
 func (s *service) serveEarly() error {
 	if s.early == nil {
 		return nil
@@ -432,7 +432,7 @@ func (s *service) serveEarly() error {
 	return nil
 }
 
-// use has the sites with the applications answer on the listeners.
+// use has the sites with the applications answer on the listeners, instead of those of buildEarly.
 func (s *service) use(listeners []*conn.Listener, h app.Interpreter) error {
 	if s.early == nil {
 		return s.server.Serve(listeners, s.built.Sites, h)
