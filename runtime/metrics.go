@@ -94,7 +94,7 @@ func (s *Server) Purge(p cache.Pattern) {
 }
 
 // PurgeNow is Purge and returns how many pages went, or -1 if the loop does not
-// say so soon: a handler may be holding it up. Not on the loop.
+// say so soon: a handler may be holding it up. It must not be called on the loop.
 func (s *Server) PurgeNow(p cache.Pattern) int {
 	store := s.store.Load()
 	if store == nil {
@@ -109,7 +109,7 @@ func (s *Server) PurgeNow(p cache.Pattern) int {
 const purgedWithin = 2 * time.Second
 
 // CacheStats says what the cache is like, and false if there is none or the loop
-// does not say so at once. Not on the loop.
+// does not say so at once. It must not be called on the loop.
 func (s *Server) CacheStats() (st cache.Stats, ok bool) {
 	store := s.store.Load()
 	if store == nil {

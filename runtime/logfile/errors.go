@@ -145,7 +145,7 @@ func (e *Errors) again() {
 }
 
 // Follow makes the file that the path leads to descriptor 2: after it was renamed,
-// by us or by others. Any goroutine.
+// by us or by others. It is safe for concurrent use.
 func (e *Errors) Follow() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -153,7 +153,7 @@ func (e *Errors) Follow() {
 }
 
 // FollowTo makes file, which another process has opened at the path, descriptor 2, for a process that
-// cannot see the path. The caller closes file. Any goroutine.
+// cannot see the path. The caller closes file. It is safe for concurrent use.
 func (e *Errors) FollowTo(file *os.File) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -207,8 +207,8 @@ func (e *Errors) look() {
 	}
 }
 
-// Rotate rotates the file now, unless it is empty. Any goroutine; it is for the
-// process that rotates.
+// Rotate rotates the file now, unless it is empty. It is for the process that
+// rotates, and safe for concurrent use.
 func (e *Errors) Rotate() {
 	e.mu.Lock()
 	e.out.look()

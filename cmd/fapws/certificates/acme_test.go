@@ -39,12 +39,12 @@ func TestDue(t *testing.T) {
 	put("over.test", -70*time.Hour, -time.Hour)
 	certtest.Write(t, dir+"/damaged.test", []byte("-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"))
 	certtest.Write(t, dir+"/empty.test", nil)
-	o := &Orders{acme: ACME{Dir: dir}}
+	a := &ACME{Dir: dir}
 	for name, want := range map[string]string{
 		"new.test": "", "short.test": "", "old.test": "two thirds of its time are over", "over.test": "two thirds of its time are over",
 		"damaged.test": "it cannot be read", "empty.test": "it cannot be read", "missing.test": "there is none",
 	} {
-		if why := o.due(name, time.Now()); why != want {
+		if why := a.due(name, time.Now()); why != want {
 			t.Errorf("%s: %q, want %q", name, why, want)
 		}
 	}
@@ -52,8 +52,8 @@ func TestDue(t *testing.T) {
 
 // TestAsks: only a client that asks for the protocol of authorities and nothing else is one.
 func TestAsks(t *testing.T) {
-	for protocols, want := range map[string]bool{ACMEProtocol: true, "": false, "http/1.1": false, ACMEProtocol + " http/1.1": false} {
-		if AsksACME(&tls.ClientHelloInfo{SupportedProtos: strings.Fields(protocols)}) != want {
+	for protocols, want := range map[string]bool{acmeProtocol: true, "": false, "http/1.1": false, acmeProtocol + " http/1.1": false} {
+		if asksACME(&tls.ClientHelloInfo{SupportedProtos: strings.Fields(protocols)}) != want {
 			t.Errorf("%q: %v", protocols, !want)
 		}
 	}
@@ -63,19 +63,24 @@ func TestAsks(t *testing.T) {
 // authorities allow few of them; a reload does.
 func TestPauses(t *testing.T) {
 	tries := 0
-	o := &Orders{wake: make(chan struct{}, 1), acme: ACME{Dir: t.TempDir(), Directory: "https://127.0.0.1:1/"}, log: func(level logfile.Level, line string) {
+	a := ACME{Dir: t.TempDir(), Directory: "https://127.0.0.1:1/"}
+	o := &Orders{wake: make(chan struct{}, 1), log: func(level logfile.Level, line string) {
 		if level == logfile.Error {
 			tries++
 		}
 	}}
 	now := time.Now()
+	order := func(hosts ...string) {
+		a.Hosts = hosts
+		o.Order(&a)
+	}
 	for _, c := range []struct {
 		do   func()
 		want int
 	}{
-		{func() { o.Order([]string{"a.test"}) }, 1},
-		{func() { o.Order([]string{"a.test"}) }, 1},
-		{func() { o.Order([]string{"a.test", "b.test"}) }, 2},
+		{func() { order("a.test") }, 1},
+		{func() { order("a.test") }, 1},
+		{func() { order("a.test", "b.test") }, 2},
 		{func() { o.Retry() }, 4},
 		{func() { now = now.Add(firstPause + time.Minute) }, 6},
 		{func() {}, 6},

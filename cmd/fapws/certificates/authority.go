@@ -22,10 +22,10 @@ import (
 	"fapws/runtime/system"
 )
 
-// The files in the directory of Maintain.
+// The files in the directory of maintain.
 const (
 	CAFile   = "ca.pem"     // certificate of the authority, for clients
-	caKey    = "ca-key.pem" // its key, which leaves the machine never
+	caKey    = "ca-key.pem" // its key, which never leaves the machine
 	CertFile = "cert.pem"   // certificate of the server, with that of the authority
 	KeyFile  = "key.pem"
 )

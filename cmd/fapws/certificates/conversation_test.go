@@ -117,12 +117,12 @@ func TestRefusals(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			directory := startAuthority(t, c.status, c.order, c.challenge)
 			var line string
-			o := &Orders{wake: make(chan struct{}, 1), acme: ACME{Dir: t.TempDir(), Directory: directory}, log: func(level logfile.Level, text string) {
+			o := &Orders{wake: make(chan struct{}, 1), log: func(level logfile.Level, text string) {
 				if level == logfile.Error {
 					line += text
 				}
 			}}
-			o.Order([]string{"a.test"})
+			o.Order(&ACME{Dir: t.TempDir(), Directory: directory, Hosts: []string{"a.test"}})
 			before := time.Now()
 			o.round(before)
 			if !regexp.MustCompile("^a.test: " + c.want + `; next try at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d, or at a reload$`).MatchString(line) {

@@ -23,7 +23,7 @@
 //
 // Orders, in the process that reads certificates, orders one certificate after the other. The authority then asks
 // workers for a token, over HTTP (http-01) or in a TLS handshake (tls-alpn-01, RFC 8737), and they find it in the
-// directory: TokenACME and ChallengeACME. A new certificate is a file that has changed, like any other.
+// directory: TokenACME and challengeACME. A new certificate is a file that has changed, like any other.
 //
 // All functions are safe for concurrent use. Start reading at orders.go.
 //

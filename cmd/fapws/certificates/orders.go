@@ -41,14 +41,14 @@ const (
 
 // Orders orders certificates for hosts until the process ends.
 type Orders struct {
-	acme   ACME
 	issued func() // called on a goroutine when there is another certificate in the directory
 	log    Log
 	wake   chan struct{} // there is something to do; holds one
 
 	mu    sync.Mutex
-	hosts []*host
-	retry bool // forget the pauses after failures
+	acme  ACME
+	hosts []*host // of acme
+	retry bool    // forget the pauses after failures
 }
 
 // host is a host whose certificate is ordered. All but its name is of the goroutine of run.
@@ -61,19 +61,19 @@ type host struct {
 // NewOrders orders certificates for the hosts of a. issued is called on a goroutine when there is another one in its
 // directory.
 func NewOrders(a *ACME, issued func(), log Log) *Orders {
-	orders := &Orders{acme: *a, issued: issued, log: log, wake: make(chan struct{}, 1)}
-	go orders.run()
-	orders.Order(a.Hosts)
+	orders := &Orders{issued: issued, log: log, wake: make(chan struct{}, 1)}
+	go orders.run(a.Dir)
+	orders.Order(a)
 	return orders
 }
 
-// Order orders certificates for hosts, instead of those before. The pause after a failure stays.
-func (o *Orders) Order(hosts []string) {
+// Order orders certificates for the hosts of a from its authority, instead of those before. The pause after a failure stays.
+func (o *Orders) Order(a *ACME) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	before := o.hosts
-	o.hosts = nil
-	for _, name := range hosts {
+	o.acme, o.hosts = *a, nil
+	for _, name := range a.Hosts {
 		if i := slices.IndexFunc(before, func(h *host) bool { return h.name == name }); i >= 0 {
 			o.hosts = append(o.hosts, before[i])
 		} else {
@@ -99,9 +99,9 @@ func (o *Orders) rouse() {
 }
 
 // run orders the certificates that are due. Of several servers with one directory, the others wait until the first one ends.
-func (o *Orders) run() {
+func (o *Orders) run(dir string) {
 	<-o.wake
-	directory, err := openDirectory(o.acme.Dir)
+	directory, err := openDirectory(dir)
 	if err != nil {
 		o.log(logfile.Error, err.Error())
 		return
@@ -120,7 +120,7 @@ func (o *Orders) run() {
 // round orders the certificates that are due at the time now, and returns the time until the next round.
 func (o *Orders) round(now time.Time) (pause time.Duration) {
 	o.mu.Lock()
-	hosts, retry := slices.Clone(o.hosts), o.retry
+	a, hosts, retry := o.acme, slices.Clone(o.hosts), o.retry
 	o.retry = false
 	o.mu.Unlock()
 	pause = lookEvery
@@ -132,12 +132,12 @@ func (o *Orders) round(now time.Time) (pause time.Duration) {
 			pause = min(pause, h.next.Sub(now))
 			continue
 		}
-		why := o.due(h.name, now)
+		why := a.due(h.name, now)
 		if why == "" {
 			continue
 		}
-		o.log(logfile.Info, fmt.Sprintf("ordering a certificate for %s from %s, because %s", h.name, o.acme.Directory, why))
-		if wait, err := o.order(h.name); err != nil {
+		o.log(logfile.Info, fmt.Sprintf("ordering a certificate for %s from %s, because %s", h.name, a.Directory, why))
+		if wait, err := a.order(h.name); err != nil {
 			h.pause = min(max(2*h.pause, firstPause), longestPause)
 			wait = max(wait, h.pause)
 			h.next = time.Now().Add(wait)
@@ -155,8 +155,8 @@ func (o *Orders) round(now time.Time) (pause time.Duration) {
 func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
 
 // due returns why a certificate has to be ordered, or "".
-func (o *Orders) due(name string, now time.Time) string {
-	text, err := os.ReadFile(filepath.Join(o.acme.Dir, name))
+func (a *ACME) due(name string, now time.Time) string {
+	text, err := os.ReadFile(filepath.Join(a.Dir, name))
 	if err != nil {
 		return "there is none"
 	}
@@ -172,15 +172,15 @@ func (o *Orders) due(name string, now time.Time) string {
 
 // order orders a certificate, whether there is one or not. The new one is in the directory afterwards. After an error, wait is the minimum
 // time until the next try that the authority asks for.
-func (o *Orders) order(name string) (wait time.Duration, err error) {
+func (a *ACME) order(name string) (wait time.Duration, err error) {
 	talk := &conversation{RoundTripper: http.DefaultTransport}
 	m := &autocert.Manager{
 		Prompt:      autocert.AcceptTOS,
-		Cache:       &without{Cache: autocert.DirCache(o.acme.Dir), name: name},
+		Cache:       &without{Cache: autocert.DirCache(a.Dir), name: name},
 		HostPolicy:  autocert.HostWhitelist(name),
 		RenewBefore: managersMargin, // by then it has been renewed here, which autocert sees
-		Client:      &acme.Client{DirectoryURL: o.acme.Directory, UserAgent: "fapws", HTTPClient: &http.Client{Transport: talk}, RetryBackoff: retryAfter},
-		Email:       o.acme.Email,
+		Client:      &acme.Client{DirectoryURL: a.Directory, UserAgent: "fapws", HTTPClient: &http.Client{Transport: talk}, RetryBackoff: retryAfter},
+		Email:       a.Email,
 	}
 	m.HTTPHandler(nil) // allows http-01; its tokens are in the cache
 	done := make(chan error, 1)
@@ -194,9 +194,9 @@ func (o *Orders) order(name string) (wait time.Duration, err error) {
 			return 0, nil
 		}
 		wait, _ = acme.RateLimit(err)
-		return wait, talk.explain(err, o.acme.Directory)
+		return wait, talk.explain(err, a.Directory)
 	case <-time.After(orderWithin):
-		return 0, fmt.Errorf("the certificate authority %s did not answer within %v", o.acme.Directory, orderWithin)
+		return 0, fmt.Errorf("the certificate authority %s did not answer within %v", a.Directory, orderWithin)
 	}
 }
 
@@ -365,8 +365,8 @@ func (c *conversation) explain(err error, directory string) error {
 	return fmt.Errorf("the certificate authority refused: %s%s", reason, hint)
 }
 
-// ACMEProtocol is what a client asks for by ALPN that looks for a token (RFC 8737 §4).
-const ACMEProtocol = acme.ALPNProto
+// acmeProtocol is what a client asks for by ALPN that looks for a token (RFC 8737 §4).
+const acmeProtocol = acme.ALPNProto
 
 var errNoToken = errors.New("there is no such token")
 
@@ -378,13 +378,13 @@ func TokenACME(dir, token string) ([]byte, error) {
 	return autocert.DirCache(dir).Get(context.Background(), token+"+http-01") // as autocert names it
 }
 
-// AsksACME reports whether a client is an authority that looks for a token.
-func AsksACME(hello *tls.ClientHelloInfo) bool {
-	return slices.Equal(hello.SupportedProtos, []string{ACMEProtocol})
+// asksACME reports whether a client is an authority that looks for a token.
+func asksACME(hello *tls.ClientHelloInfo) bool {
+	return slices.Equal(hello.SupportedProtos, []string{acmeProtocol})
 }
 
-// ChallengeACME returns the function that answers such clients, from the directory of Orders.
-func ChallengeACME(dir string) func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+// challengeACME returns the function that answers such clients, from the directory of Orders.
+func challengeACME(dir string) func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	m := &autocert.Manager{Prompt: autocert.AcceptTOS, Cache: autocert.DirCache(dir), HostPolicy: autocert.HostWhitelist()}
 	return m.GetCertificate
 }

@@ -185,8 +185,8 @@ func ReadFile(name string) ([]byte, fs.FileMode, error) {
 // has no battery for it and has just been switched on.
 var madeAfter = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// IsWrongClock reports whether now is a time before this program was made.
-func IsWrongClock(now time.Time) bool { return now.Before(madeAfter) }
+// isWrongClock reports whether now is a time before this program was made.
+func isWrongClock(now time.Time) bool { return now.Before(madeAfter) }
 
 // judge returns an error if every client would refuse the certificate of p.
 func (p *Pair) judge(leaf *x509.Certificate, now time.Time) error {
@@ -219,7 +219,7 @@ func (e *timeError) Error() string { return e.text }
 // checkTimes holds now to the certificate's period, unless the clock is obviously wrong. The error is a *timeError.
 func checkTimes(leaf *x509.Certificate, now time.Time) error {
 	switch {
-	case IsWrongClock(now):
+	case isWrongClock(now):
 		return nil
 	case now.After(leaf.NotAfter):
 		return &timeError{fmt.Sprintf("the certificate expired on %s; renew it", leaf.NotAfter.UTC().Format(day))}

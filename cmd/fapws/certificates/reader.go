@@ -49,7 +49,7 @@ func (r *Reader) Bundle(w *Want) (*Bundle, error) {
 	}
 	b := &Bundle{Files: map[string]Contents{}, Tickets: r.Kept.Tickets}
 	var wrong []error
-	if IsWrongClock(r.Now()) {
+	if isWrongClock(r.Now()) {
 		r.tell("clock", logfile.Warning, fmt.Sprintf("the clock of this machine says %s; certificates are not checked for their dates until it is right", r.Now().UTC().Format(day)))
 	}
 	if w.Auto != "" {
@@ -228,7 +228,7 @@ func (r *Reader) doubt(p *Pair, cert *tls.Certificate, mode fs.FileMode) {
 			r.tell("chain "+p.Cert, logfile.Warning, fmt.Sprintf("%s has no certificate of its authority, so many clients refuse it; use %s", p.Cert, full))
 		}
 	}
-	if left := cert.Leaf.NotAfter.Sub(r.Now()); left < soon && !IsWrongClock(r.Now()) && cert.Leaf.NotAfter.Sub(cert.Leaf.NotBefore) > 4*soon {
+	if left := cert.Leaf.NotAfter.Sub(r.Now()); left < soon && !isWrongClock(r.Now()) && cert.Leaf.NotAfter.Sub(cert.Leaf.NotBefore) > 4*soon {
 		r.tell("soon "+p.Cert, logfile.Warning, fmt.Sprintf("%s: the certificate expires on %s; renew it", p.Cert, cert.Leaf.NotAfter.UTC().Format(day)))
 	}
 }
@@ -255,7 +255,7 @@ func (r *Reader) authorities(name string) (Contents, error) {
 		err = fmt.Errorf("cannot read the authorities %s: %w%s", name, err, readHint(err))
 	} else if of, wrong := parseClients(data); wrong != nil {
 		err = fmt.Errorf("%s: %w", name, wrong)
-	} else if since := of.outdated(r.Now()); !since.IsZero() && !IsWrongClock(r.Now()) {
+	} else if since := of.outdated(r.Now()); !since.IsZero() && !isWrongClock(r.Now()) {
 		r.tell("revoked "+name, logfile.Warning, fmt.Sprintf("%s: a revocation list should have been replaced on %s; certificates that were revoked since then are accepted", name, since.UTC().Format(day)))
 	}
 	return r.keep(name, Contents{Certificate: data}, err, "the authorities that were read before stay in use")

@@ -144,7 +144,7 @@ func newConfigs(w *Want, b *Bundle) (*configs, error) {
 		c.texts[one] = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: one.Certificate[0]}))
 	}
 	if w.ACME.Dir != "" {
-		c.challenge = &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{ACMEProtocol}, GetCertificate: ChallengeACME(w.ACME.Dir)}
+		c.challenge = &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{acmeProtocol}, GetCertificate: challengeACME(w.ACME.Dir)}
 	}
 	type kind struct {
 		cas  string
@@ -221,7 +221,7 @@ type Chooser interface {
 
 // choose returns the configuration for a client. It is safe for concurrent use.
 func (c *configs) choose(hello *tls.ClientHelloInfo) *tls.Config {
-	if c.challenge != nil && AsksACME(hello) {
+	if c.challenge != nil && asksACME(hello) {
 		return c.challenge
 	}
 	chosen := c.asking.find(asked(hello))

@@ -220,10 +220,11 @@ func checkSandbox(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) 
 	cmd.Env = append(cmd.Env, confine.SandboxVariable+"="+dir, "TMPDIR="+dir)
 	cmd.Stdout, cmd.Stderr = stdout, stderr
 	var ended *exec.ExitError
-	if err := cmd.Run(); errors.As(err, &ended) {
+	switch err := cmd.Run(); {
+	case errors.As(err, &ended) && ended.Exited():
 		return ended.ExitCode(), nil
-	} else if err != nil {
-		return 0, process.ExitNotStarted("cannot start a process for the sandbox: %v", err)
+	case err != nil:
+		return 0, process.ExitNotStarted("the process in the sandbox failed: %v", err)
 	}
 	return process.OK, nil
 }

@@ -19,11 +19,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// CgroupDirs returns the directories of the control group that limits a resource of this process, and of those above it.
+// cgroupDirs returns the directories of the control group that limits a resource of this process, and of those above it.
 // Version 1 has hierarchies for one or several controllers: "4:memory:/a", "3:cpu,cpuacct:/a" in /proc/self/cgroup; version
 // 2 has one for all: "0::/a". In a container the directory of the group is missing, and the top has its limits. root is the
 // root directory.
-func CgroupDirs(root fs.FS, controller string) (dirs []string) {
+func cgroupDirs(root fs.FS, controller string) (dirs []string) {
 	text, _ := fs.ReadFile(root, "proc/self/cgroup")
 	own, unified := "", "" // the group in the hierarchy of the controller, and in the one for all
 	for line := range strings.Lines(string(text)) {
@@ -52,7 +52,7 @@ func CgroupDirs(root fs.FS, controller string) (dirs []string) {
 // Processors returns how many of n processors this process can keep busy under the limits of its control groups, at least
 // one: a limit of 1.5 lets it use two for a part of the time. root is the root directory.
 func Processors(root fs.FS, n int) int {
-	for _, dir := range CgroupDirs(root, "cpu") {
+	for _, dir := range cgroupDirs(root, "cpu") {
 		quota, period := cgroupNumber(root, dir+"/cpu.cfs_quota_us"), cgroupNumber(root, dir+"/cpu.cfs_period_us")
 		if text, err := fs.ReadFile(root, dir+"/cpu.max"); err == nil { // "50000 100000", or "max 100000"
 			_, _ = fmt.Sscan(string(text), &quota, &period)
@@ -92,7 +92,7 @@ func UseLittleMemory(calm func()) {
 func MemoryLimit(root fs.FS) int64 {
 	text, _ := fs.ReadFile(root, "proc/meminfo")
 	limit := numberAfter(text, "MemTotal:") << 10 // of the machine; 0: not known
-	for _, dir := range CgroupDirs(root, "memory") {
+	for _, dir := range cgroupDirs(root, "memory") {
 		for _, name := range []string{"memory.max", "memory.limit_in_bytes"} {
 			if n := cgroupNumber(root, dir+"/"+name); n > 0 && (limit == 0 || n < limit) {
 				limit = n
@@ -105,7 +105,7 @@ func MemoryLimit(root fs.FS) int64 {
 // MemoryKills returns how many processes of this process's control group the kernel has killed for want of memory.
 // 0: no limit, or an unknown one. root is the root directory.
 func MemoryKills(root fs.FS) int {
-	for _, dir := range CgroupDirs(root, "memory") {
+	for _, dir := range cgroupDirs(root, "memory") {
 		for _, name := range []string{"memory.events", "memory.oom_control"} {
 			if text, err := fs.ReadFile(root, dir+"/"+name); err == nil {
 				return int(numberAfter(text, "oom_kill "))
@@ -138,7 +138,7 @@ func numberAfter(text []byte, key string) int64 {
 // dropProgramPages takes from the process the pages of program files that it has touched: most only once, while it
 // started (import machinery, initialisers, tables that were walked). Pages that are needed again are mapped from the
 // page cache, for half a microsecond a fault; the rest, about 7 MB of a hello server, is the kernel's to use. small has them mapped
-// again in small pieces. Any goroutine.
+// again in small pieces. It is safe for concurrent use.
 func dropProgramPages(small bool) error {
 	maps, err := os.ReadFile("/proc/self/maps")
 	if err != nil {

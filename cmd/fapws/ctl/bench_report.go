@@ -17,7 +17,7 @@ import (
 // Percentiles that are reported.
 var percentiles = []float64{50, 75, 90, 95, 99, 99.9}
 
-// benchSpan returns how long requests were sent.
+// span returns how long requests were sent.
 func (r *BenchResult) span() time.Duration {
 	switch o := r.options; {
 	case r.stopped:

@@ -144,7 +144,7 @@ func (p *Page) post(w *backend.Response, r *backend.Request, path string) {
 	switch path {
 	case "/stacks":
 		a, err := p.ask(ctx, Stack)
-		send(w, plainType, WithoutQueries(a.Text), err)
+		send(w, plainType, withoutQueries(a.Text), err)
 	case "/profile":
 		a, err := p.ask(ctx, Profile)
 		graph := flame(a.Stacks)
@@ -155,7 +155,7 @@ func (p *Page) post(w *backend.Response, r *backend.Request, path string) {
 	case "/reload":
 		p.log(logfile.Info, r.Client(), "reloading: status page")
 		if _, err := p.ask(ctx, Reload); err != nil {
-			w.Refuse(500, WithoutQueries(err.Error()))
+			w.Refuse(500, withoutQueries(err.Error()))
 			return
 		}
 		send(w, plainType, "reloaded\n", nil)
@@ -217,8 +217,8 @@ func (p *Page) look(ctx context.Context) (*View, []Line, []float64, error) {
 // query finds the query of a path.
 var query = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(/[^\s?"]*)\?[^\s"]+`) })
 
-// WithoutQueries returns text without the queries of paths in it, which may be secret.
-func WithoutQueries(text string) string { return query().ReplaceAllString(text, "$1?…") }
+// withoutQueries returns text without the queries of paths in it, which may be secret.
+func withoutQueries(text string) string { return query().ReplaceAllString(text, "$1?…") }
 
 // refused returns why the client of r may not see the page; "": it may.
 func refused(r *backend.Request) string {

@@ -81,7 +81,7 @@ func body(v *View, lines []Line, rates []float64) string {
 	r := &v.Report
 	fmt.Fprintf(&b, `<p class="dim">fapws %s, %s, pid %d, up %s, %s</p>`, text(r.Version), text(python(r)), r.PID, period(r.Uptime), clip(strings.Join(r.Addresses, " "), 300))
 	if r.Failure != "" {
-		fmt.Fprintf(&b, `<p class="bad">The last reload failed: %s</p>`, clip(WithoutQueries(r.Failure), 500))
+		fmt.Fprintf(&b, `<p class="bad">The last reload failed: %s</p>`, clip(withoutQueries(r.Failure), 500))
 	}
 	b.WriteString(curve(rates))
 	b.WriteString("<dl>")
@@ -99,7 +99,7 @@ func body(v *View, lines []Line, rates []float64) string {
 	}
 	b.WriteString(`<h2>Log</h2><pre class="log">`)
 	for _, line := range lines {
-		b.WriteString(clip(WithoutQueries(line.Text), 240) + "\n")
+		b.WriteString(clip(withoutQueries(line.Text), 240) + "\n")
 	}
 	b.WriteString("</pre>")
 	return b.String()

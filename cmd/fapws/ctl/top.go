@@ -197,7 +197,7 @@ func (v *View) routeTable() *table {
 func (v *View) activeTable() *table {
 	t := &table{"Active requests", 25, []string{"age", "worker", "request", "state", "where Python is"}, 3, nil}
 	for _, a := range v.Active {
-		t.rows = append(t.rows, []string{length(a.Age), strconv.Itoa(a.Worker), WithoutQueries(a.Request), a.State, a.At})
+		t.rows = append(t.rows, []string{length(a.Age), strconv.Itoa(a.Worker), withoutQueries(a.Request), a.State, a.At})
 	}
 	return t
 }

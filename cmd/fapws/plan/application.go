@@ -31,9 +31,9 @@ type Application struct {
 	Source []byte // of the script; of the module where it is simple to find
 }
 
-// FindApplication reads APP; modules are looked for in folder first. What ends in .py, has a slash in it or is a file
+// findApplication reads APP; modules are looked for in folder first. What ends in .py, has a slash in it or is a file
 // is the path of a script; other names are modules.
-func FindApplication(name, folder string, conf settings.Config) (a Application, err error) {
+func findApplication(name, folder string, conf settings.Config) (a Application, err error) {
 	place, object := settings.SplitApp(name)
 	a.Object, a.Interface, a.Factory, a.Import = object, conf.Interface, conf.Factory, true
 	if call := strings.IndexByte(object, '('); call >= 0 {
@@ -43,7 +43,7 @@ func FindApplication(name, folder string, conf settings.Config) (a Application, 
 	if what := settings.ForeignFile(place); what != "" {
 		return a, process.ExitUsage(fmt.Errorf("%s is %s", place, what))
 	}
-	if IsScript(place) {
+	if isScript(place) {
 		a.Script = place
 		a.Source, err = readScript(place)
 		// To import a script with PATHS would be wrong, and to run one wrong for an application whose script ends in app.run().
@@ -56,7 +56,8 @@ func FindApplication(name, folder string, conf settings.Config) (a Application, 
 	return a, nil
 }
 
-func IsScript(place string) bool {
+// isScript reports whether place, the first part of APP, is the path of a script, and not the name of a module.
+func isScript(place string) bool {
 	if strings.HasSuffix(place, ".py") || !settings.IsDotted(place) {
 		return true
 	}

@@ -55,7 +55,7 @@ func TestFindApplication(t *testing.T) {
 		{name: "not-a-name", fails: true},
 		{name: "app:make()", fails: true},
 	} {
-		got, err := FindApplication(tt.name, "", tt.conf)
+		got, err := findApplication(tt.name, "", tt.conf)
 		if tt.fails {
 			if err == nil {
 				t.Errorf("%s: found %+v", tt.name, got)

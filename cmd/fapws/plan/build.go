@@ -104,7 +104,7 @@ func (p *Plan) build(conf *settings.Config, parts Parts) (*Built, error) {
 type Built struct {
 	Sites []exchange.Site
 
-	// Private are the files that no site serves (Parts.Private).
+	// Private are the files that no site serves.
 	Private *static.Private
 
 	// Reads and Writes are directories in which files are replaced while the sites are served: those of users and sessions.

@@ -132,7 +132,7 @@ func (p *Plan) StateDirs(contents *pybridge.Contents) (dirs []string) {
 		dirs = append(dirs, p.stateDir, filepath.Join(p.stateDir, map[string]string{"auto": "tls", "acme": acmeDir}[p.Conf.TLS]))
 	}
 	if p.LogsIn(&p.Conf, contents) {
-		dirs = append(dirs, p.stateDir, filepath.Join(p.stateDir, LoginDir))
+		dirs = append(dirs, p.stateDir, filepath.Join(p.stateDir, loginDir))
 	}
 	return dirs
 }
@@ -181,8 +181,8 @@ func (p *Plan) CheckCertificates(conf *settings.Config, log certificates.Log) er
 
 // The values of client-cert, in addition to "optional" and "unverified".
 const (
-	CertRequired = "required"
-	CertNone     = "none"
+	certRequired = "required"
+	certNone     = "none"
 )
 
 // certNeed is the meaning of a value of client-cert. Without one cert-reqs counts, which refuses clients of HTTPS in their handshake, and
@@ -192,7 +192,7 @@ func (b *builder) certNeed(rule string) route.CertNeed {
 		rule = b.conf.CertReqs
 	}
 	switch rule {
-	case CertRequired:
+	case certRequired:
 		return route.VerifiedCert
 	case "optional":
 		return route.NoBadCert
@@ -210,7 +210,7 @@ type Asked struct {
 // Asks returns what the clients of each host (all) are asked for. Rules of a route, too, have the whole host ask, because the
 // client comes to the path only behind its handshake.
 func (c *SiteConfig) Asks(conf *settings.Config) (all []Asked) {
-	wants := func(rule string) bool { return rule != "" && rule != CertNone }
+	wants := func(rule string) bool { return rule != "" && rule != certNone }
 	for _, h := range c.all(conf) {
 		a := Asked{Host: h}
 		if certReqs(conf) || wants(cmp.Or(h.TopRules.ClientCert, c.ClientCert)) || slices.ContainsFunc(h.Routes, func(r *Route) bool { return wants(r.TopRules.ClientCert) }) {
@@ -225,8 +225,8 @@ func (c *SiteConfig) Asks(conf *settings.Config) (all []Asked) {
 	return all
 }
 
-// AsksClients reports whether a rule is about the certificates of clients.
-func (c *SiteConfig) AsksClients() bool {
+// asksClients reports whether a rule is about the certificates of clients.
+func (c *SiteConfig) asksClients() bool {
 	return c.anyRules(func(r *TopRules) bool { return r.ClientCert != "" }) || slices.ContainsFunc(c.Hosts, func(h *Host) bool { return h.ClientCAs != "" })
 }
 
@@ -237,7 +237,7 @@ func (p *Plan) checkClients() error {
 	var wrong []error
 	check := func(at *settings.TOMLTable, rule string, cas string) {
 		switch {
-		case rule == "" || rule == CertNone || !at.Set("client-cert"):
+		case rule == "" || rule == certNone || !at.Set("client-cert"):
 		case !conf.HTTPS():
 			wrong = append(wrong, at.Errorf("client-cert", "clients show certificates only over HTTPS; add certfile, or tls = \"auto\" at the top of the file"))
 		case cas == "":

@@ -31,9 +31,9 @@ func FileKeys() []string {
 // inherited are the keys of Files; they are settings at the top, except for types.
 var inherited = slices.DeleteFunc(settings.KeysOf(Files{}), func(key string) bool { return key == "types" })
 
-// ReadSites decodes the top of a file; f may be nil without one. report is called for
+// readSites decodes the top of a file; f may be nil without one. report is called for
 // is wrong, line by line.
-func ReadSites(f *settings.TOMLFile, report func(error)) *SiteConfig {
+func readSites(f *settings.TOMLFile, report func(error)) *SiteConfig {
 	c := &SiteConfig{}
 	if f == nil {
 		return c

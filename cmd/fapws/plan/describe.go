@@ -85,7 +85,7 @@ func (p *Plan) Python() string {
 // is behind a login, nor a proxy is trusted that may restrict them. contents may be nil, then entries do not count.
 func (p *Plan) IsOpen(conf *settings.Config, contents *pybridge.Contents) bool {
 	users, entries := p.users(contents)
-	return len(conf.Proxies) == 0 && conf.LoginUsers == "" && !p.Site.Restricts() && (entries == 0 || len(users) < entries)
+	return len(conf.Proxies) == 0 && conf.LoginUsers == "" && !p.Site.restricts() && (entries == 0 || len(users) < entries)
 }
 
 // Folders returns where the files of the applications are.
@@ -179,7 +179,7 @@ func (p *Plan) private(conf *settings.Config, contents *pybridge.Contents) *stat
 		files = append(files, named...)
 	}
 	for _, name := range []string{auth.KeyFile, auth.EndedFile, auth.CodeFile} {
-		files = append(files, filepath.Join(p.stateDir, LoginDir, name))
+		files = append(files, filepath.Join(p.stateDir, loginDir, name))
 	}
 	for _, app := range p.Site.Apps() {
 		place, _ := settings.SplitApp(app.Name)

@@ -19,13 +19,13 @@
 //
 // # The application
 //
-// FindApplication finds what APP names: a script, a module or an object in one. It reads the source of the
+// findApplication finds what APP names: a script, a module or an object in one. It reads the source of the
 // application where it can, because some decisions precede Python: whether the script has PATHS, and so whether it is
 // run as __main__ or imported. It starts no Python; contrib/fapws/_load.py resolves names later.
 //
 // # Sites
 //
-// ReadSites turns the hosts and routes of the configuration file, and whatever the command line names to be
+// readSites turns the hosts and routes of the configuration file, and whatever the command line names to be
 // served, into the []exchange.Site of a server. This part knows no Python: it gets a function that loads
 // applications.
 //

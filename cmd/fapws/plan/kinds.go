@@ -56,7 +56,7 @@ func (a *SiteApplication) Folder() string {
 
 // dir is where its files are: the directory of a script, or that in which modules are looked for first.
 func (a *SiteApplication) dir() string {
-	if place, _ := settings.SplitApp(a.Name); IsScript(place) {
+	if place, _ := settings.SplitApp(a.Name); isScript(place) {
 		return filepath.Dir(place)
 	}
 	return cmp.Or(a.Folder(), ".")
@@ -96,10 +96,10 @@ func (r *Route) mounts(m exchange.Mount) []exchange.Mount {
 	return []exchange.Mount{m}
 }
 
-// IsFolder reports whether name, APP as typed, is a folder of files to be served: one
+// isFolder reports whether name, APP as typed, is a folder of files to be served: one
 // that is not a package of Python, and has no script beside it that Python would
 // import by this name.
-func IsFolder(name string) bool {
+func isFolder(name string) bool {
 	st, err := os.Stat(name)
 	if err != nil || !st.IsDir() {
 		return false

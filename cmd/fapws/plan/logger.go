@@ -48,17 +48,18 @@ type Logger struct {
 
 // Logger returns a logger with the level of the settings.
 func (p *Plan) Logger(stderr io.Writer) *Logger {
-	return NewLogs(stderr, p.Conf.LogLevel, p.Conf.Server.Debug)
+	return newLogger(stderr, p.Conf.LogLevel, p.Conf.Server.Debug)
 }
 
-func NewLogs(w io.Writer, level string, debug int) *Logger {
+// newLogger returns a logger that writes to w. level and debug are those of SetLevel.
+func newLogger(w io.Writer, level string, debug int) *Logger {
 	l := &Logger{w: w, now: time.Now}
 	l.SetLevel(level, debug)
 	return l
 }
 
-// SetLevel takes settings.Config's LogLevel and LoopDebug. The output of --debug is
-// shown whatever the level.
+// SetLevel sets the least level that is written: level is settings.Config.LogLevel. A debug above 0, that of the event loop
+// (runtime.Config.Debug), has all lines written.
 func (l *Logger) SetLevel(level string, debug int) {
 	least := slices.Index(settings.LogLevels, level)
 	if debug > 0 {
@@ -67,6 +68,7 @@ func (l *Logger) SetLevel(level string, debug int) {
 	l.least.Store(int32(least))
 }
 
+// Shows reports whether lines of a level are written.
 func (l *Logger) Shows(level logfile.Level) bool { return int32(level) >= l.least.Load() }
 
 // Log writes one line, which is about no client.
@@ -269,7 +271,7 @@ func (l *LogFiles) Lost() (n int64) {
 //
 //	15:04:05 GET /path?query 200 1234 bytes 1.2ms
 //
-// in colours where standard error is a terminal. To be called on the loop.
+// in colours where standard error is a terminal. The function must be called on the event loop.
 func (l *Logger) Requests() func(*logfile.Entry) {
 	colour := sync.OnceValue(func() bool { return wantsColour(os.Stderr) }) // it is a pipe until all is loaded
 	return func(r *logfile.Entry) {

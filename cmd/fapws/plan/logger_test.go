@@ -31,7 +31,7 @@ func TestLogger(t *testing.T) {
 	} {
 		for _, file := range []bool{false, true} {
 			var out bytes.Buffer
-			l := NewLogs(&out, tt.least, tt.debug)
+			l := newLogger(&out, tt.least, tt.debug)
 			if file {
 				l.file = new(logfile.Errors)
 			}

@@ -13,7 +13,7 @@ func (brokenWriter) Write([]byte) (int, error) { return 0, errors.New("no space 
 
 // TestLoggerLost: lines that cannot be written are counted.
 func TestLoggerLost(t *testing.T) {
-	l := NewLogs(brokenWriter{}, "info", 0)
+	l := newLogger(brokenWriter{}, "info", 0)
 	l.Log(logfile.Error, "one")
 	l.Log(logfile.Debug, "not shown")
 	l.Log(logfile.Info, "two")

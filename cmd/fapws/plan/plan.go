@@ -84,8 +84,8 @@ func Read(cmd *settings.Command, set *settings.Settings) (*Plan, error) {
 		p.Path = filepath.Join(p.File.Dir, filepath.Base(name))
 		wrong = append(wrong, set.ReadFile(p.File, FileKeys()))
 	}
-	p.Site = ReadSites(p.File, func(err error) { wrong = append(wrong, err) })
-	set.NoteHosts(slices.ContainsFunc(p.Site.Hosts, func(h *Host) bool { return h.CertFile != "" }), p.Site.AsksClients())
+	p.Site = readSites(p.File, func(err error) { wrong = append(wrong, err) })
+	set.NoteHosts(slices.ContainsFunc(p.Site.Hosts, func(h *Host) bool { return h.CertFile != "" }), p.Site.asksClients())
 	p.Mistakes = settings.JoinPath(wrong...)
 	return p, nil
 }
@@ -114,7 +114,7 @@ func (p *Plan) choose() error {
 		if len(cmd.Args) == 0 {
 			cmd.Args = p.Site.Args
 		}
-	case IsFolder(cmd.Script):
+	case isFolder(cmd.Script):
 		p.Site.Serve(cmd.Script, "")
 	default:
 		p.Site.Serve("", cmd.Script)
@@ -146,7 +146,7 @@ func (p *Plan) checkSomething() error {
 // Find looks for the applications, unless it has found them already. The error is a failure, or a mistake in the file.
 func (p *Plan) Find() error {
 	for _, app := range p.Site.Apps()[len(p.apps):] {
-		a, err := FindApplication(app.Name, app.Folder(), p.Conf)
+		a, err := findApplication(app.Name, app.Folder(), p.Conf)
 		if err != nil {
 			if app.At.File != nil {
 				err = process.ExitNotStarted("%w", app.At.Errorf("app: %v", err))

@@ -62,10 +62,10 @@ func (c *SiteConfig) anyRules(f func(*TopRules) bool) bool {
 	})
 }
 
-// Restricts reports whether a rule restricts who may connect: auth, allow, deny or client-cert.
-func (c *SiteConfig) Restricts() bool {
+// restricts reports whether a rule restricts who may connect: auth, allow, deny or client-cert.
+func (c *SiteConfig) restricts() bool {
 	return c.anyRules(func(r *TopRules) bool {
-		return r.Auth != nil || r.Login.wanted() || len(r.Allow) > 0 || len(r.Deny) > 0 || r.ClientCert == CertRequired
+		return r.Auth != nil || r.Login.wanted() || len(r.Allow) > 0 || len(r.Deny) > 0 || r.ClientCert == certRequired
 	})
 }
 
@@ -291,11 +291,11 @@ func (b *builder) newLogin(l *Login, path string) (*auth.Login, error) {
 	}
 	conf := b.conf
 	if b.state == nil {
-		if b.state, err = auth.OpenLoginState(filepath.Join(b.plan.stateDir, LoginDir), conf.LoginAge); err != nil {
+		if b.state, err = auth.OpenLoginState(filepath.Join(b.plan.stateDir, loginDir), conf.LoginAge); err != nil {
 			return nil, err
 		}
 		b.built.closers = append(b.built.closers, b.state.Close)
-		b.built.Writes = append(b.built.Writes, filepath.Join(b.plan.stateDir, LoginDir))
+		b.built.Writes = append(b.built.Writes, filepath.Join(b.plan.stateDir, loginDir))
 	}
 	b.built.Reads = append(b.built.Reads, filepath.Dir(path))
 	made, err := auth.NewLogin(auth.LoginOptions{
@@ -309,8 +309,8 @@ func (b *builder) newLogin(l *Login, path string) (*auth.Login, error) {
 	return made, err
 }
 
-// LoginDir is the directory of sessions in the state directory.
-const LoginDir = "login"
+// loginDir is the directory of sessions in the state directory.
+const loginDir = "login"
 
 // maxLogo is how many bytes a logo may have: it is in each page.
 const maxLogo = 32 << 10

@@ -25,7 +25,7 @@ func settled(t testing.TB, dir, text string) (*SiteConfig, *settings.Settings, e
 		t.Fatal(err)
 	}
 	wrong := []error{set.ReadFile(f, FileKeys())}
-	c := ReadSites(f, func(err error) { wrong = append(wrong, err) })
+	c := readSites(f, func(err error) { wrong = append(wrong, err) })
 	return c, set, settings.JoinPath(wrong...)
 }
 

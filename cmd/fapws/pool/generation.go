@@ -37,9 +37,10 @@ func (r *request) finished(err error) {
 
 var errEnding = errors.New("the server is shutting down")
 
-// begin starts a new generation, or records that another must follow the one that is loading.
+// begin starts a new generation, or records that another must follow the one that is loading. While another program takes over, handOver
+// has that program start it.
 func (p *Pool) begin(r request) {
-	if p.stopping || p.handing {
+	if p.stopping {
 		r.finished(errEnding)
 		return
 	}
@@ -47,7 +48,7 @@ func (p *Pool) begin(r request) {
 		r.asked = append(r.asked, p.batch.asked...)
 		p.dropBatch()
 	}
-	if p.batch != nil || p.manyRetiring() {
+	if p.batch != nil || p.handing || p.manyRetiring() {
 		if p.next == nil {
 			p.next = &r
 			return
@@ -292,10 +293,10 @@ func (p *Pool) batchFailed(w *worker, how string, code int, said bool) {
 		p.fail(err)
 		return
 	}
-	next := "reload failed; the old workers keep serving"
+	next, answer := "reload failed; the old workers keep serving", p.failure+"; the old workers keep serving"
 	switch {
 	case p.first():
-		next = "waiting for a change"
+		next, answer = "waiting for a change", p.failure
 	case g.upgrade:
 		next = "upgrade failed; the old workers keep serving"
 	case g.sleep:
@@ -308,7 +309,7 @@ func (p *Pool) batchFailed(w *worker, how string, code int, said bool) {
 	p.o.Log(logfile.Error, line)
 	p.o.Event(Failed, p.failure)
 	p.showFailure(w)
-	g.finished(errors.New(p.failure))
+	g.finished(errors.New(answer))
 	p.level()
 	p.maybeBegin()
 }

@@ -214,13 +214,13 @@ func (w *worker) listen(addresses []Address) {
 	}
 }
 
-// With Options.IdleStop, sleep is a reload into workers that have not loaded their application yet (Asleep). Each loads it when the first
+// With the setting idle-stop, sleep is a reload into workers that have not loaded their application yet (Asleep). Each loads it when the first
 // request needs it. Until then it serves as any other, so it is Serving.
 
 // maybeSleep replaces all workers by ones that are asleep, if no application has been used for long enough. One that cannot be loaded again
 // as far as is known stays.
 func (p *Pool) maybeSleep() {
-	if p.o.IdleStop == 0 || p.batch != nil || p.next != nil || p.first() || p.stopping || p.handing || p.failure != "" {
+	if p.settled.IdleStop == 0 || p.batch != nil || p.next != nil || p.first() || p.stopping || p.handing || p.failure != "" {
 		return
 	}
 	awake := false
@@ -232,7 +232,7 @@ func (p *Pool) maybeSleep() {
 		awake = awake || !w.asleep
 	}
 	if awake {
-		p.begin(request{why: fmt.Sprintf("no request for %v: the application sleeps until there is one", p.o.IdleStop), sleep: true})
+		p.begin(request{why: fmt.Sprintf("no request for %v: the application sleeps until there is one", p.settled.IdleStop), sleep: true})
 	}
 }
 

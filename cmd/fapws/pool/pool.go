@@ -297,9 +297,6 @@ type Options struct {
 	LoadTimeout time.Duration // maximum time of a worker until it has loaded
 	MaxRSS      int64         // resident bytes of a worker beyond which it is replaced; 0: no limit
 
-	// IdleStop is for how long the application of all workers must be unused for workers to take their place that are Asleep; 0: never.
-	IdleStop time.Duration
-
 	// Stay keeps the supervisor running after a failed first start, until Reload.
 	Stay bool
 

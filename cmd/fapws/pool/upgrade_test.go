@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -18,6 +19,17 @@ func TestHandOverAfterAQuestion(t *testing.T) {
 	case <-p.events:
 	case <-time.After(patience):
 		t.Error("it does not go on when the question was sent")
+	}
+}
+
+// A reload that is asked for while the program is being replaced is left to the next program.
+func TestReloadDuringHandOver(t *testing.T) {
+	p := New(idle())
+	p.handing = true
+	p.signal(syscall.SIGHUP)
+	p.maybeBegin()
+	if p.next == nil || p.batch != nil {
+		t.Errorf("%+v, %+v", p.next, p.batch)
 	}
 }
 

@@ -47,7 +47,7 @@ const PageOnly = "page"
 // what it can meanwhile.
 const Eager = "eager"
 
-// Asleep is the role of a worker that loads its application when a request needs it (Options.IdleStop), and serves all else.
+// Asleep is the role of a worker that loads its application when a request needs it (idle-stop), and serves all else.
 const Asleep = "asleep"
 
 // Instead is the text of a Listen whose sockets take the place of those before. It may come without any.
@@ -85,7 +85,7 @@ type worker struct {
 	stderrCapture *stderrCapture // of its output until it has loaded; nil: not captured
 	joined        bool           // it gets Events
 	asleep        bool           // its application is not loaded
-	unused        bool           // the application has been unused for IdleStop
+	unused        bool           // the application has been unused for the time of idle-stop
 	hung          bool           // its event loop does not run, so it gives no history and no subscribers
 	out           outbox
 	wants         string // the certificates that it has asked for, or ""

@@ -52,7 +52,7 @@ func ExitNotStarted(format string, args ...any) error {
 	return &ExitError{NoStart, err.Error(), err}
 }
 
-// ExitFrom makes err an *Error with all of its lines, and the code of the first *Error in it, or of a usage error.
+// ExitFrom makes err an *ExitError with all of its lines, and the code of the first *ExitError in it, or BadUsage.
 func ExitFrom(err error) error {
 	code := BadUsage
 	if f := (*ExitError)(nil); errors.As(err, &f) {

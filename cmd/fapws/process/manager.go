@@ -25,7 +25,7 @@ var Version = "dev"
 // Software names the program as SERVER_SOFTWARE does (RFC 3875 §4.1.17).
 func Software() string { return "fapws/" + Version }
 
-// PIDFile is a pid file that this process has written. A nil File has nothing to
+// PIDFile is a pid file that this process has written. A nil PIDFile has nothing to
 // remove.
 type PIDFile struct {
 	path string // absolute: the process may change its directory
@@ -59,7 +59,7 @@ func WritePIDFile(path string) (*PIDFile, error) {
 	return &PIDFile{path: path, file: f}, nil
 }
 
-// Left returns the file for TakeOver in a program that is to take the place of this one, in the same process; nil if
+// Left returns the file for TakeOverPIDFile in a program that is to take the place of this one, in the same process; nil if
 // there is no pid file.
 func (f *PIDFile) Left() *os.File {
 	if f == nil {
@@ -69,7 +69,7 @@ func (f *PIDFile) Left() *os.File {
 }
 
 // TakeOverPIDFile returns the pid file that the program before has written in this process, as root perhaps, which this
-// program may not be. left is the file of Left; it belongs to the File from now on.
+// program may not be. left is the file of Left; it belongs to the PIDFile from now on.
 func TakeOverPIDFile(path string, left *os.File) (*PIDFile, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -99,7 +99,7 @@ func replace(path string) (*os.File, error) {
 	return f, nil
 }
 
-// Remove removes the file if it is still the one that Write made. A process that has given root up may not be allowed
+// Remove removes the file if it is still the one that WritePIDFile made. A process that has given root up may not be allowed
 // to: then it empties the file, which counts as not owned. It is safe for concurrent use; further calls do nothing.
 func (f *PIDFile) Remove() (err error) {
 	if f != nil {

@@ -49,7 +49,7 @@ func SignalsArrived() (signals []syscall.Signal) {
 const deathSignal = syscall.Signal(50)
 
 // WatchParent makes the returned channel receive when the parent of this process has died. After
-// limit more the kernel kills the process, whatever state it is in. Watch must be
+// limit more the kernel kills the process, whatever state it is in. It must be
 // called once, on the main thread.
 func WatchParent(limit time.Duration) (died <-chan os.Signal, err error) {
 	c := make(chan os.Signal, 1)

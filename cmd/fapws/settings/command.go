@@ -37,13 +37,13 @@ const (
 	WordInternal    Word = "internal"
 )
 
-// TypedWords are the commands that users type.
-var TypedWords = []string{"run", "check", "routes", "shell", "ctl", "bench", "import", "hash-password", "user", "version", "help"}
+// typedWords are the commands that users type.
+var typedWords = []string{"run", "check", "routes", "shell", "ctl", "bench", "import", "hash-password", "user", "version", "help"}
 
 // Command is a command line that was understood.
 type Command struct {
 	Word   Word
-	Topic  string   // of WordHelp: "", "all" or one of TypedWords; of WordInternal: which text
+	Topic  string   // of WordHelp: "", "all" or one of typedWords; of WordInternal: which text
 	Script string   // APP as typed, see SplitApp; "" with words that need none, and if a file names it
 	Args   []string // arguments behind "--", sys.argv[1:] of the application; or those behind WordCtl, WordBench, WordImport, WordHash, WordUser
 	Flags  Flags
@@ -80,8 +80,8 @@ func SplitApp(app string) (place, object string) {
 	return app, ""
 }
 
-// InternalTopics are the texts that "fapws internal TOPIC" writes for build.sh.
-var InternalTopics = []string{"man", "completion", "settings", "keys"}
+// internalTopics are the texts that "fapws internal TOPIC" writes for build.sh.
+var internalTopics = []string{"man", "completion", "settings", "keys"}
 
 // ParseCommand reads a command line without its first word, the program's
 // name. Flags may precede and follow APP; "--" ends them, and the words that follow
@@ -147,7 +147,7 @@ func (p *parser) finish(word Word, words, args []string) (*Command, error) {
 			cmd.Topic = "all"
 		case word != WordHelp:
 			cmd.Topic = string(word)
-		case slices.Contains(TypedWords, first):
+		case slices.Contains(typedWords, first):
 			cmd.Topic = first
 		}
 		return cmd, nil
@@ -156,8 +156,8 @@ func (p *parser) finish(word Word, words, args []string) (*Command, error) {
 		return cmd, nil
 	case word == WordInternal:
 		cmd.Word, cmd.Topic = word, first
-		if !slices.Contains(InternalTopics, first) {
-			return nil, fmt.Errorf("internal: must be one of %s", strings.Join(InternalTopics, ", "))
+		if !slices.Contains(internalTopics, first) {
+			return nil, fmt.Errorf("internal: must be one of %s", strings.Join(internalTopics, ", "))
 		}
 		return cmd, nil
 	}

@@ -2,7 +2,7 @@
 // the script, its default, its limits and its help. Each is declared once, by a field of Config
 // with its tags (config.go); the command line, --help, --print-config, the man page, the completion of bash and docs/settings.md are read off
 // these. Where another package of the server reads a setting, the tags name the field of the Config of that package. So a new
-// setting is a field with tags, and the code that reads the field. Start reading at config.go.
+// setting is a field with tags, and the code that reads the field; go test ./docs -update writes docs/settings.md. Start reading at config.go.
 //
 // A setting takes its value from the first of these places that has one: flag, environment, file, script, default.
 // The package does no I/O and needs no Python; most packages of cmd/fapws use it. foreign.go answers flags and

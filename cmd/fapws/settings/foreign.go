@@ -244,7 +244,7 @@ func foreignKey(key string) string {
 }
 
 // UnknownWord answers a word that was meant as a command: one of another tool, or a
-// misspelt one of TypedWords. app is the word that follows it, or "". It returns "" for
+// misspelt one of typedWords. app is the word that follows it, or "". It returns "" for
 // other words.
 func UnknownWord(word, app string) string {
 	if app == "" {
@@ -253,7 +253,7 @@ func UnknownWord(word, app string) string {
 	if answer := foreignAnswer(word, app); answer != "" && word == strings.ToLower(word) {
 		return answer
 	}
-	switch near := Nearest(word, TypedWords); Word(near) {
+	switch near := Nearest(word, typedWords); Word(near) {
 	case "":
 	case WordRun, WordCheck, WordRoutes, WordShell:
 		return fmt.Sprintf("did you mean fapws %s %s?", near, app)
@@ -283,7 +283,7 @@ func (p *parser) unexpected(word Word, words []string) error {
 		}
 	}
 	switch {
-	case slices.Contains(TypedWords, extra):
+	case slices.Contains(typedWords, extra):
 		return fmt.Errorf("unexpected word %s after %s: a command precedes the application, fapws %s %s", extra, app, extra, app)
 	case digitsOnly(extra):
 		return fmt.Errorf("unexpected word %s after %s: for a port use -p %s", extra, app, extra)

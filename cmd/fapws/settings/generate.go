@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// WriteInternal writes one of InternalTopics: the man page (roff), which has the helps of commands, the
+// WriteInternal writes one of internalTopics: the man page (roff), which has the helps of commands, the
 // completion for bash, or the table of settings, or of keys, for a README
 // (Markdown).
 func WriteInternal(w io.Writer, topic, version string, keys []KeyDoc, helps ...string) {
@@ -131,7 +131,7 @@ _fapws() {
     fi
 }
 complete -F _fapws fapws
-`, valueCases(), strings.Join(withValue, " | "), strings.Join(all, " "), strings.Join(TypedWords, " "))
+`, valueCases(), strings.Join(withValue, " | "), strings.Join(all, " "), strings.Join(typedWords, " "))
 }
 
 // valueCases are the cases of bash for flags that take one of a few words.

@@ -42,7 +42,7 @@ func TestTableIsWhole(t *testing.T) {
 	var help bytes.Buffer
 	WriteHelp(&help, true)
 	written["help"] = help.String()
-	for _, topic := range InternalTopics[:3] {
+	for _, topic := range internalTopics[:3] {
 		var out bytes.Buffer
 		WriteInternal(&out, topic, "1.2.3", nil)
 		written[topic] = strings.ReplaceAll(out.String(), `\-`, "-")

@@ -19,8 +19,8 @@ import (
 func single(field any, tag reflect.StructTag) *value {
 	is, words, _ := strings.Cut(tag.Get("is"), " ")
 	from, to, _ := strings.Cut(cmp.Or(tag.Get("range"), "1-1024T"), "-")
-	least, _ := ParseSize(from)
-	most, _ := ParseSize(to)
+	least, _ := parseSize(from)
+	most, _ := parseSize(to)
 	switch field := field.(type) {
 	case *string:
 		switch is {
@@ -87,8 +87,8 @@ func like(allowed string, fits func(string) bool) func(*string) *value {
 
 func isGiven(s string) bool { return s != "" }
 
-// IsPattern reports whether s is a pattern of file names, as path.Match has it.
-func IsPattern(s string) bool {
+// isPattern reports whether s is a pattern of file names, as path.Match has it.
+func isPattern(s string) bool {
 	_, err := path.Match(s, "")
 	return s != "" && err == nil && !strings.ContainsRune(s, '/')
 }
@@ -100,7 +100,7 @@ var textKinds = map[string]func(*string) *value{
 	"path":    like("the name of a file or directory", isGiven),
 	"log":     like(`the name of a file, "-" or "off"`, isGiven),
 	"program": like(`a program such as "php-cgi"`, isGiven),
-	"pattern": like(`a pattern of file names, such as "*.php"`, IsPattern),
+	"pattern": like(`a pattern of file names, such as "*.php"`, isPattern),
 	"format":  logFormat,
 	"prefix": like(`a path that begins with a slash, without empty and dot segments, such as "/static/"; requests are compared in this form`, func(s string) bool {
 		return strings.HasPrefix(s, "/") && !strings.ContainsAny(s, "?#\r\n") && http1.IsCanonicalPrefix(s)
@@ -190,7 +190,7 @@ func syncing(to *int64) *value {
 		if n, named := map[string]int64{"end": 0, "none": -1}[text]; named {
 			return n, nil
 		}
-		n, ok := ParseSize(text)
+		n, ok := parseSize(text)
 		if !ok || n < 1 {
 			return 0, errors.New(`"end", "none", or a number of bytes such as "4M"`)
 		}

@@ -17,12 +17,12 @@ func TestSizes(t *testing.T) {
 		{"", -1, ""}, {"K", -1, ""}, {"-1", -1, ""}, {"+5", -1, ""}, {"1e3", -1, ""}, {"0x10", -1, ""}, {"1.5", -1, ""},
 		{"1..5K", -1, ""}, {"10X", -1, ""}, {"10KK", -1, ""}, {"inf", -1, ""}, {"nan", -1, ""}, {"99999999T", -1, ""}, {"1_000", -1, ""},
 	} {
-		got, ok := ParseSize(tt.text)
+		got, ok := parseSize(tt.text)
 		if !ok {
 			got = -1
 		}
 		if got != tt.want {
-			t.Errorf("ParseSize(%q) = %d, want %d", tt.text, got, tt.want)
+			t.Errorf("parseSize(%q) = %d, want %d", tt.text, got, tt.want)
 		}
 		if ok && showSize(got) != tt.shown {
 			t.Errorf("showSize(%d) = %s, want %s", got, showSize(got), tt.shown)

@@ -145,7 +145,7 @@ func debugLevel(to *int) *value {
 func size[T int | int64](to *T, least, most T) *value {
 	show := func(n T) string { return showSize(int64(n)) }
 	return of(to, isText|isNumber, func(text string) (T, error) {
-		n, ok := ParseSize(text)
+		n, ok := parseSize(text)
 		if !ok || n < int64(least) || n > int64(most) {
 			return 0, fmt.Errorf("a number of bytes, or one with K, M or G, from %s to %s", show(least), show(most))
 		}
@@ -209,9 +209,9 @@ func shorten(s string) string {
 	return strings.ToValidUTF8(s[:enough], "") + "..."
 }
 
-// ParseSize reads a number of bytes: "500", "64K", "10M", "1.5G", also "10MB"
+// parseSize reads a number of bytes: "500", "64K", "10M", "1.5G", also "10MB"
 // and "10MiB". K is 1024.
-func ParseSize(s string) (int64, bool) {
+func parseSize(s string) (int64, bool) {
 	number, factor := strings.ToUpper(strings.TrimSpace(s)), 1.0
 	number = strings.TrimSuffix(strings.TrimSuffix(number, "B"), "I")
 	if n := len(number) - 1; n > 0 && strings.IndexByte("KMGT", number[n]) >= 0 {
@@ -225,7 +225,7 @@ func ParseSize(s string) (int64, bool) {
 	return int64(f * factor), err == nil && f*factor <= 1<<53
 }
 
-// showSize writes a size as short as ParseSize reads it back exactly.
+// showSize writes a size as short as parseSize reads it back exactly.
 func showSize(n int64) string {
 	for _, u := range []struct {
 		letter string

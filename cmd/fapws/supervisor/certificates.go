@@ -119,7 +119,7 @@ func (k *keyring) bundle(text string, again bool) ([]byte, error) {
 	if !again {
 		k.follow(text, want)
 		if k.orders != nil {
-			k.orders.Order(want.ACME.Hosts)
+			k.orders.Order(&want.ACME)
 		}
 	}
 	return json.Marshal(b)
@@ -136,6 +136,11 @@ func (k *keyring) serving() {
 		text, _ := json.Marshal(w)
 		k.follow(string(text), w)
 	}
+	k.order(w)
+}
+
+// order begins to order the certificates of a want, unless it was begun before: then bundle changes the order.
+func (k *keyring) order(w *certificates.Want) {
 	if w.ACME.Dir != "" && k.orders == nil {
 		k.orders = certificates.NewOrders(&w.ACME, k.p.pool.RenewCertificates, k.p.log.Log)
 	}
@@ -157,7 +162,7 @@ func (k *keyring) follow(text string, w *certificates.Want) {
 	k.follower.Files(slices.Compact(names), auto)
 }
 
-// reloaded forgets what only workers wanted that are being replaced, and tries again to order what has failed.
+// reloaded forgets the wants of workers that are being replaced, and orders certificates that are new, or whose order has failed.
 func (k *keyring) reloaded() {
 	if k.orders != nil {
 		k.orders.Retry()
@@ -165,6 +170,7 @@ func (k *keyring) reloaded() {
 	if w := k.wants[k.latest]; w != nil {
 		clear(k.wants)
 		k.follow(k.latest, w)
+		k.order(w)
 	}
 }
 

@@ -124,7 +124,7 @@ func (p *supervisor) stack(all []reply) string {
 // reload reloads because of why.
 func (p *supervisor) reload(why string) error {
 	if err := p.pool.ReloadAndWait(why); err != nil {
-		return fmt.Errorf("reload failed: %w; the old workers keep serving", err)
+		return fmt.Errorf("reload failed: %w", err)
 	}
 	return nil
 }
@@ -282,13 +282,14 @@ func pids(st pool.Status) []int {
 // metrics returns what all workers have counted. A worker that did not answer in time counts with what it has said before.
 func (p *supervisor) metrics(answers []reply) []metrics.Family {
 	os.Setenv(pool.CountVariable, "1") // the next workers need not be asked
+	st := p.pool.Status()
+	live := pids(st)
 	for _, one := range answers {
-		if len(one.Families) > 0 {
+		if len(one.Families) > 0 && slices.Contains(live, one.pid) { // else it has said its last words, and may have been added up
 			p.counted.said(one.pid, one.Families)
 		}
 	}
-	st := p.pool.Status()
-	all := p.counted.sum(pids(st))
+	all := p.counted.sum(live)
 	slices.SortFunc(all, func(x, y metrics.Family) int { return cmp.Compare(x.Name, y.Name) })
 	own := []metrics.Family{
 		worker.Memory("supervisor"),

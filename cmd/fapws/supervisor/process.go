@@ -29,7 +29,7 @@ import (
 // environment have them, until a worker tells those of the script.
 type supervisor struct {
 	plan      *plan.Plan
-	reloading bool   // a reload is under way; of event
+	reloaded  bool   // a reload has begun, so settings may have changed; of event
 	kept      string // settings that logKept has told of; of event
 	unused    string // a setting of certificates that no address uses; of fits
 	conf      settings.Config
@@ -110,7 +110,6 @@ func (p *supervisor) run() (code int, err error) {
 		Workers:      worker.Workers(&p.conf),
 		LoadTimeout:  p.conf.LoadTimeout,
 		MaxRSS:       p.conf.MaxRSS,
-		IdleStop:     p.conf.IdleStop,
 		Stay:         p.conf.Reload || p.conf.Dev,
 		Early:        p.early.Sockets,
 		Open:         p.open,
@@ -129,7 +128,7 @@ func (p *supervisor) run() (code int, err error) {
 		Log:          p.log.Log,
 	})
 	p.started.Store(true)
-	p.settled = pool.Settled{Config: p.conf, App: p.plan.Label(&p.conf), Python: p.plan.Python()}
+	p.settled = pool.Settled{Config: p.conf, Debug: p.conf.Server.Debug, App: p.plan.Label(&p.conf), Python: p.plan.Python()}
 	var state []byte
 	var left []*os.File
 	if handover != nil {
@@ -181,7 +180,6 @@ func (p *supervisor) open(first *pool.Settled) (addresses []pool.Address, err er
 		}
 	}()
 	p.settled = *first
-	p.log.SetLevel(p.settled.LogLevel, p.settled.Debug)
 	if err := p.instance.WritePid(); err != nil {
 		return nil, err
 	}
@@ -215,8 +213,9 @@ func (p *supervisor) open(first *pool.Settled) (addresses []pool.Address, err er
 	return addresses, nil
 }
 
-// show has the settings and addresses shown that are known now, and returns them.
+// show has the settings and addresses shown that are known now, and returns them. The log has their level from now on.
 func (p *supervisor) show() *worker.Shown {
+	p.log.SetLevel(p.settled.LogLevel, p.settled.Debug)
 	shown := &worker.Shown{Settled: p.settled, Addrs: socketAddrs(p.served)}
 	p.shown.Store(shown)
 	if p.settled.Status != "" {
@@ -295,12 +294,12 @@ func (p *supervisor) event(kind pool.Event, failure string) {
 	n := p.instance.Notifier
 	switch kind {
 	case pool.Reloading:
-		p.reloading = true
+		p.reloaded = true
 		p.instance.LogNotifyError(n.Reloading())
 	case pool.Reloaded:
 		p.keyring.reloaded()
 		p.memory.Quiet()
-		if p.reloading {
+		if p.reloaded {
 			p.logKept()
 			p.show()
 		}

@@ -32,14 +32,14 @@ func (s *service) useChannels(c *live.StreamConfig) {
 	c.Left = func(name string, client *live.StreamClient) { s.notify(name, client, true) }
 }
 
-// notify tells the application that a client listens, or does not any more. On the loop.
+// notify tells the application that a client has subscribed to a channel, or has left it. It must be called on the event loop.
 func (s *service) notify(name string, client *live.StreamClient, left bool) {
 	if name == ctl.StatusChannel {
 		return
 	}
 	n := pybridge.PresenceEvent{Left: left, Name: name, Number: client.Number, Address: client.Address, User: client.User, LastID: client.LastEventID}
 	switch h := s.python(); {
-	case h == nil && s.lateLoad != nil:
+	case s.lateLoad != nil && (h == nil || len(s.lateLoad.presence) > 0): // behind those that are kept
 		s.lateLoad.keepPresence(n)
 	case h != nil && !h.NotifyPresence(n):
 		s.warn(slowPresence)
@@ -197,7 +197,7 @@ func (r *relay) awaitOwn(end time.Time) {
 	}
 }
 
-// arrived takes Events. On listen's goroutine.
+// arrived takes Events. It is called on the goroutine of Parent.listen.
 func (r *relay) arrived(m *pool.Message) {
 	switch {
 	case m.Text == pool.Dropped: // as many more may be published

@@ -90,14 +90,14 @@ func useProcessors() {
 	}
 }
 
-// Processors is the number of processors that this process and its workers may use, as the machine and its control groups
+// processors is the number of processors that this process and its workers may use, as the machine and its control groups
 // limit it: that of workers for --workers 0.
-func Processors() int { return confine.Processors(os.DirFS("/"), goruntime.NumCPU()) }
+func processors() int { return confine.Processors(os.DirFS("/"), goruntime.NumCPU()) }
 
 // Workers is the number of processes that serve.
 func Workers(conf *settings.Config) int {
 	if conf.Workers == 0 {
-		return Processors()
+		return processors()
 	}
 	return conf.Workers
 }

@@ -85,8 +85,8 @@ func (r *relay) take(m *pool.Message, files []*os.File) {
 	}
 }
 
-// takeSubscribers serves the subscribers of another worker from now on. A goroutine of
-// its own.
+// takeSubscribers serves the subscribers of another worker from now on. It runs on a separate
+// goroutine.
 func (r *relay) takeSubscribers(from *pool.Channel) {
 	defer r.taking.Done()
 	defer from.Close()

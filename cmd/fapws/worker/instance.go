@@ -131,7 +131,7 @@ func (shown *Shown) Report(p *plan.Plan, since time.Time) ctl.Report {
 		r.CA = &ctl.OwnCA{Path: path, SHA256: print}
 	}
 	for _, addr := range shown.Addrs {
-		r.Addresses = append(r.Addresses, BannerURL(addr))
+		r.Addresses = append(r.Addresses, bannerURL(addr))
 	}
 	return r
 }
@@ -190,13 +190,13 @@ func (shown *Shown) banner(workers string, local []netip.Addr) string {
 func URLs(addrs []Address) string {
 	urls := make([]string, len(addrs))
 	for i, a := range addrs {
-		urls[i] = BannerURL(a)
+		urls[i] = bannerURL(a)
 	}
 	return strings.Join(urls, " ")
 }
 
-// BannerURL returns a URL that works on this machine for a listener on a.
-func BannerURL(a Address) string {
+// bannerURL returns a URL that works on this machine for a listener on a.
+func bannerURL(a Address) string {
 	url, _ := urlsOf(a, nil)
 	return url
 }

@@ -363,7 +363,7 @@ func (s *service) startPython() (*pybridge.Handler, error) {
 // runConfig returns the settings of handlers, wherever they run.
 func (s *service) runConfig() pybridge.RunConfig {
 	return pybridge.RunConfig{
-		Processors:   Processors(),
+		Processors:   processors(),
 		Queue:        s.conf.MaxQueue,
 		Debug:        s.conf.Debug,
 		DebugLocal:   s.conf.Dev && !s.conf.DevAnywhere,
@@ -413,7 +413,7 @@ func (s *service) buildEarly() error {
 	return err
 }
 
-// serveEarly has them answer.
+// serveEarly has the sites of buildEarly answer.
 func (s *service) serveEarly() error {
 	if s.early == nil {
 		return nil
@@ -432,7 +432,7 @@ func (s *service) serveEarly() error {
 	return nil
 }
 
-// use has the sites with the applications answer on the listeners.
+// use has the sites with the applications answer on the listeners, instead of those of buildEarly.
 func (s *service) use(listeners []*conn.Listener, h app.Interpreter) error {
 	if s.early == nil {
 		return s.server.Serve(listeners, s.built.Sites, h)

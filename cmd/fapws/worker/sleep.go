@@ -126,7 +126,7 @@ func (z *lateLoad) fail(err error) (code int) {
 // noticeWithin is how long clients wait for the page about a failure.
 const noticeWithin = 2 * time.Second
 
-// keepPresence keeps an event for the application, which that wakes. On the loop.
+// keepPresence keeps an event for the application, which that wakes. It must be called on the event loop.
 func (z *lateLoad) keepPresence(e pybridge.PresenceEvent) {
 	if z.watches && len(z.presence) < mostPresence {
 		z.presence = append(z.presence, e)
@@ -134,7 +134,7 @@ func (z *lateLoad) keepPresence(e pybridge.PresenceEvent) {
 	}
 }
 
-// tellPresence tells the application of the events that were kept. On the loop.
+// tellPresence tells the application of the events that were kept. It must be called on the event loop.
 func (z *lateLoad) tellPresence() {
 	for _, e := range z.presence {
 		z.p.s.handler.NotifyPresence(e)

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -142,6 +143,36 @@ func TestCtlMetricsLast(t *testing.T) {
 	}
 	samples(t, s, `fapws_worker_restarts_total{reason="died"}`, 1)
 	samples(t, s, `fapws_request_duration_seconds_count{host="",route="/order",code="2xx"}`, 3)
+}
+
+// TestCtlMetricsOnce: a worker that ends while two programs ask for metrics is counted once. Another worker, which is stopped, keeps both
+// waiting meanwhile.
+func TestCtlMetricsOnce(t *testing.T) {
+	t.Parallel()
+	s := fapwstest.Serve(t, fapwstest.Workers, "metrics.py")
+	const count = `fapws_request_duration_seconds_count{host="",route="/order",code="2xx"}`
+	ends, stopped := s.Workers()[0], s.Workers()[1]
+	metricsOf(t, s)
+	syscall.Kill(stopped, syscall.SIGSTOP)
+	fapwstest.Eventually(t, "it is stopped", func() bool {
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", stopped))
+		return err == nil && strings.Contains(string(text), ") T ")
+	})
+	for range 3 {
+		get(t, s.URL+"/order")
+	}
+	samples(t, s, count, 3)
+	var asks sync.WaitGroup
+	for range 2 {
+		asks.Go(func() { metricsOf(t, s) })
+		time.Sleep(time.Second)
+	}
+	syscall.Kill(ends, syscall.SIGKILL)
+	asks.Wait()
+	syscall.Kill(stopped, syscall.SIGCONT)
+	if n := sample(t, metricsOf(t, s), count); n != 3 {
+		t.Errorf("%v requests", n)
+	}
 }
 
 // TestCtlTop: an active request is shown with its age and the line where Python is, without its query.

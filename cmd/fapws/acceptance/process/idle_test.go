@@ -239,6 +239,32 @@ func TestIdleStopHangs(t *testing.T) {
 	})
 }
 
+// TestIdleStopPresence: on_leave of a client that has left an application that is asleep is called before on_join of those that come then.
+func TestIdleStopPresence(t *testing.T) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline}, func(t *testing.T, m fapwstest.Mode) {
+		folder := t.TempDir()
+		script := fapwstest.Write(t, folder+"/app.py", `import fapws
+def note(word):
+    with open("`+folder+`/said", "a") as f:
+        f.write(word)
+fapws.on_join("hall")(lambda name, client: note("+"))
+fapws.on_leave("hall")(lambda name, client: note("-"))
+PATHS = [("/", lambda environ, start_response: fapws.channel("hall"))]
+`)
+		s := fapwstest.Command{Script: script, Flags: []string{"--idle-stop", "50ms"}}.Serve(t, m)
+		want := "+"
+		for range 3 {
+			w := s.Dial()
+			w.Get("/")
+			w.Head("GET")
+			fapwstest.FileSays(t, folder+"/said", want)
+			sleeps(s)
+			w.Conn.Close()
+			want += "-+"
+		}
+	})
+}
+
 // TestIdleStopSettings: settings of the script hold while the application is asleep, and it may change them.
 func TestIdleStopSettings(t *testing.T) {
 	t.Parallel()
@@ -253,6 +279,19 @@ func TestIdleStopSettings(t *testing.T) {
 	fapwstest.Change(t, script, "100", "1000")
 	s.Get("/", 200).Is(t, "hello")
 	s.Get(long, 200).Is(t, "hello")
+}
+
+// TestIdleStopFromReload: a reload takes idle-stop and the log level of a changed configuration file, also for the supervisor.
+func TestIdleStopFromReload(t *testing.T) {
+	t.Parallel()
+	file := fapwstest.Write(t, t.TempDir()+"/fapws.toml", "")
+	s := fapwstest.Command{Script: "hello.py", Flags: []string{"--workers", "1", "--config", file}}.Serve(t, fapwstest.Threads)
+	fapwstest.Write(t, file, "idle-stop = '50ms'\nlog-level = 'debug'\n")
+	if code, _, stderr := s.Ctl("reload"); code != 0 {
+		t.Error(stderr)
+	}
+	sleeps(s)
+	s.Says(`debug worker \d+: serving, was loaded\n(.*\n)*.* info no request for 50ms: the application sleeps until there is one`)
 }
 
 func dialSocket(t *testing.T, s *fapwstest.Server, path string) *wstest.Client {

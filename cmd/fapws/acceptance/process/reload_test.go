@@ -141,6 +141,9 @@ func TestReloadFirst(t *testing.T) {
 	c := fapwstest.Command{Script: path, Flags: []string{"--reload", "--bind", "127.0.0.1:0", "--workers", "2"}, Complains: true}
 	s := &workbench{Server: c.Start(t), t: t, path: path}
 	s.Says(`SyntaxError(.*\n)*.* exited with status 3; waiting for a change`)
+	if code, _, stderr := s.Ctl("reload"); code != 1 || !strings.HasPrefix(stderr, "fapws: reload failed: worker ") || strings.Contains(stderr, "keep serving") {
+		t.Errorf("code %d: %s", code, stderr)
+	}
 	fapwstest.Write(t, path, saying("mended"))
 	s.URL = "http://" + s.Stderr.Await(t, fapwstest.BannerURL)[1]
 	s.comes(tool, 200, "mended")

@@ -470,4 +470,8 @@ func TestSandboxCheck(t *testing.T) {
 	if code, stdout, _ = (fapwstest.Command{Script: hello, Flags: []string{"check", "--sandbox", "--lifespan", "off"}}).Run(t); code != 0 || !strings.HasSuffix(stdout, "\nGET / was answered\n") {
 		t.Errorf("code %d: %s", code, stdout)
 	}
+	killed := fapwstest.Write(t, t.TempDir()+"/killed.py", "import os\ndef application(environ, start_response):\n    os.kill(os.getpid(), 9)\n")
+	if code, _, stderr = (fapwstest.Command{Script: killed, Flags: []string{"check", "--sandbox"}}).Run(t); code != 3 || !strings.HasSuffix(stderr, "fapws: the process in the sandbox failed: signal: killed\n") {
+		t.Errorf("code %d: %s", code, stderr)
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -178,6 +179,32 @@ func TestACMEWays(t *testing.T) {
 			t.Errorf("status %d: %s", a.StatusCode, a.Text)
 		}
 	}
+}
+
+// A reload may begin to order certificates, and it may name another authority.
+func TestACMEAfterReload(t *testing.T) {
+	t.Parallel()
+	p := startPebble(t)
+	dir := t.TempDir()
+	cert, key := certtest.NewAuthority(t).For("other.example").Write(dir)
+	file := dir + "/fapws.toml"
+	write := func(more string) {
+		fapwstest.Write(t, file, fmt.Sprintf("bind = ['https://127.0.0.1:%s', '127.0.0.1:%s']\ncertfile = '%s'\nkeyfile = '%s'\nstate-dir = '%s'\n%s", p.https, p.http, cert, key, dir, more))
+	}
+	write("")
+	s := fapwstest.Command{Script: "environ.py", Env: []string{"SSL_CERT_FILE=" + p.trust}, Flags: []string{"-w", "1", "-c", file}}.Start(t)
+	s.Address = s.Says(`(?m)^fapws \S+ +https://(\S+)/ `)[1]
+	for _, directory := range []string{"https://127.0.0.1:" + fapwstest.FreePort(t) + "/dir", p.directory} {
+		write(fmt.Sprintf("tls = 'acme'\nacme-hosts = 'example.org'\nacme-directory = '%s'\n", directory))
+		if code, _, stderr := s.Ctl("reload"); code != 0 {
+			t.Error(stderr)
+		}
+		s.Says("info ordering a certificate for example.org from " + directory)
+		if directory != p.directory {
+			s.Says("error example.org: cannot reach the certificate authority")
+		}
+	}
+	issued(t, s, "example.org")
 }
 
 // Settings of tls=acme that do not go together are one line.
