@@ -287,7 +287,7 @@ type Basic struct {
 	challenge []byte
 }
 
-// maxText is how many bytes credentials may have.
+// maxText is how many bytes credentials, or the password in a form, may have.
 const maxText = 1 << 10
 
 // NewBasic returns a Basic for a realm, which browsers show; "" is "restricted". The error is
