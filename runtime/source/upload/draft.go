@@ -229,9 +229,6 @@ func (t *device) begin(_ *backend.Response, _ string, file stored) (*draft, erro
 		return nil, err
 	}
 	d := &draft{f: f, path: t.path, options: t.options, hash: sha256.New()}
-	if !t.block {
-		return d, nil
-	}
 	if err := t.ready(f, file); err != nil {
 		d.abort()
 		return nil, err
@@ -239,10 +236,10 @@ func (t *device) begin(_ *backend.Response, _ string, file stored) (*draft, erro
 	return d, nil
 }
 
-// ready locks a block device and returns an error if it has no room for a file.
+// ready locks the device, or the bytes of two uploads would mix, and returns an error if it has no room for a file.
 func (t *device) ready(f *os.File, file stored) error {
-	if err := lock(f); err != nil {
-		return err
+	if err := lock(f); err != nil || !t.block {
+		return ignoreUnsupported(err)
 	}
 	room, err := f.Seek(0, io.SeekEnd)
 	if err == nil && file.announced() > room {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -211,6 +212,9 @@ func (u *Upload) receive(w *backend.Response, r *backend.Request) error {
 	var files []stored
 	if err == nil {
 		files, err = t.commit()
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) { // see transfer.begin
+		err = backend.ErrGone
 	}
 	if err != nil {
 		t.abort()
