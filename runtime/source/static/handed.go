@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"path/filepath"
 	"strings"
@@ -194,23 +195,6 @@ func (h *Handed) root(options string) (*Files, error) {
 	return files, nil
 }
 
-// Request is the part of a request that Files needs. Its slices are read during Hit or Open only; a Response never
-// refers to them. (Callers of Open on another goroutine than the loop give it copies.)
-type Request struct {
-	Path   []byte         // PATH_INFO below the mount, percent-decoded: empty or beginning with "/"
-	Prefix string         // decoded path that is before the one in Head, seen from outside; "" or "/a/b"
-	Head   []byte         // request line and fields as received
-	Parsed *http1.Request // spans into Head: method, raw path, query, fields
-}
-
-// Segment is a piece of a body: bytes in memory, or a range of the response's
-// file (Response.Fd) when Data is nil.
-type Segment struct {
-	Data   []byte // lives as long as the Response is not closed
-	Offset int64  // first byte in the file
-	Count  int64  // bytes of the file; 0 when Data is set
-}
-
 // AccelRoot maps paths that begin with Prefix to files below Root.
 type AccelRoot struct{ Prefix, Root string }
 
@@ -261,4 +245,30 @@ func (h *Handed) findMapped(value string) (found *Files, name string, err error)
 		return nil, "", errNotSent
 	}
 	return found, strings.Trim(name, "/"), nil
+}
+
+// Send answers with the file that a name below the root means to the file
+// system: hidden names and ".." are names like others (none leads
+// outside), and there are no variants, as the names are not the client's but
+// those of an application, in whose folder x and x.gz may be two things.
+// mediaType "" is found by name. Nothing is filled in when there is an error.
+//
+// Any goroutine may call it; it may wait for the disk.
+func (f *Files) Send(name, mediaType string, req *Request, out *Response) error {
+	file, info, err := f.root.at(f.clock()).walk(name, toRead)
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() || f.opt.Private.has(info) {
+		file.Close()
+		return fs.ErrNotExist
+	}
+	if mediaType == "" {
+		mediaType = f.types.of(name)
+	}
+	c := ReadConditions(req.Head, req.Parsed.Fields)
+	r := newRepresentation(description{name: name, mediaType: mediaType}, StampOf(info), f.wall()).keptOpen(file)
+	r.answer(req, &c, out, false)
+	r.open.release()
+	return nil
 }
