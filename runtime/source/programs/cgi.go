@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -18,6 +19,7 @@ import (
 	"time"
 
 	"fapws/runtime/backend"
+	"fapws/runtime/exchange"
 )
 
 // Common are the options that all kinds of programs have.
@@ -32,7 +34,7 @@ type Common struct {
 	Log func(client, line string)
 }
 
-// CGIOptions describe a folder of programs.
+// CGIOptions describe a directory of programs.
 type CGIOptions struct {
 	ScriptOptions
 	Common // DocumentRoot "": Root
@@ -50,8 +52,8 @@ type CGIOptions struct {
 	// Fallback is the script for paths that have none. nil: 404 or 403.
 	Fallback *Script
 
-	// Env is added to the variables: "NAME=value". Of our own environment the
-	// programs get passed.
+	// Env is added to the variables: "NAME=value". Of the server's own environment, programs get what
+	// Environment returns.
 	Env []string `key:"env" is:"pairs"`
 
 	// Gate bounds how many run. nil: a new one, for DefaultRunning and
@@ -59,7 +61,7 @@ type CGIOptions struct {
 	Gate *Gate
 }
 
-// Defaults of Options.
+// Defaults of Common and of Gate.
 const (
 	DefaultTimeout = 30 * time.Second
 	DefaultRunning = 16
@@ -85,7 +87,7 @@ type CGI struct {
 	env     []string
 }
 
-// NewCGI opens the folder. The error is one line.
+// NewCGI opens the directory. The error is one line.
 func NewCGI(o CGIOptions) (*CGI, error) {
 	scripts, err := NewScripts(o.ScriptOptions)
 	if err != nil {
@@ -318,4 +320,34 @@ func Settle(d time.Duration) {
 	case <-heard:
 	case <-time.After(d):
 	}
+}
+
+// ParseCGIOptions reads the options of a CGIApplication of Python. Options that depend on the process (Site, Gate, Log)
+// are not in it. The error is one line.
+func ParseCGIOptions(text string) (o CGIOptions, err error) {
+	var said struct {
+		Path         string
+		Timeout      float64 // seconds
+		Interpreters map[string][]string
+		Env          map[string]string
+		Index        []string
+	}
+	if err := json.Unmarshal([]byte(text), &said); err != nil {
+		return o, err
+	}
+	o.Root, o.Index = said.Path, said.Index
+	o.Timeout = time.Duration(said.Timeout * float64(time.Second))
+	if info, err := os.Stat(said.Path); err == nil && !info.IsDir() {
+		o.Root, o.Only = filepath.Dir(said.Path), filepath.Base(said.Path)
+	}
+	o.Interpreters = said.Interpreters
+	for name, value := range said.Env {
+		o.Env = append(o.Env, name+"="+value)
+	}
+	return o, nil
+}
+
+// refuse answers a client that may try again soon.
+func refuse(w *backend.Response, reason string) {
+	w.Start(exchange.Head{Status: 503, Length: -1, Instead: exchange.Refusal, Reason: []byte(reason), Fields: exchange.RetryAfter})
 }

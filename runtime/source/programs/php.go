@@ -50,11 +50,11 @@ type PHPOptions struct {
 	// Idle is after how long a process that does nothing is ended. 0: 5 minutes.
 	Idle time.Duration `key:"idle"`
 
-	// Env is as in programs.CGIOptions.
+	// Env is as in CGIOptions.
 	Env []string `key:"env" is:"pairs"`
 }
 
-// Defaults of Options.
+// Defaults of PHPOptions.
 const (
 	DefaultCommand     = "php-cgi"
 	DefaultChildren    = 4
@@ -206,7 +206,7 @@ const pause = time.Second
 
 var errClosed = errors.New("the server is shutting down")
 
-// dial implements programs.FastCGIOptions.Dial.
+// dial implements FastCGIOptions.Dial.
 func (m *manager) dial(ctx context.Context) (*Link, error) {
 	argv, err := m.o.command()
 	if err != nil {
