@@ -106,7 +106,7 @@ func NewCGI(o CGIOptions) (*CGI, error) {
 		}
 		o.Interpreters[extension] = append([]string{program}, command[1:]...)
 	}
-	o.DocumentRoot = cmp.Or(o.DocumentRoot, scripts.folder)
+	o.DocumentRoot = cmp.Or(o.DocumentRoot, scripts.directory)
 	o.Timeout = cmp.Or(o.Timeout, DefaultTimeout)
 	if o.Gate == nil {
 		o.Gate = NewGate(DefaultRunning, DefaultWaiting)
@@ -135,12 +135,12 @@ func (c *CGI) Check() error {
 		case c.o.Interpreters[path.Ext(name)] != nil:
 		case err != nil || c.scripts.Only == "" && info.Mode()&0o111 == 0: // also a link that leads nowhere; a file that is no program
 		case info.Mode()&0o111 == 0:
-			err = fmt.Errorf("not executable; type chmod +x %s", filepath.Join(c.scripts.folder, name))
+			err = fmt.Errorf("not executable; type chmod +x %s", filepath.Join(c.scripts.directory, name))
 		default:
 			err = c.interpreted(name)
 		}
 		if err != nil {
-			return fmt.Errorf("%s: %w", filepath.Join(c.scripts.folder, name), err)
+			return fmt.Errorf("%s: %w", filepath.Join(c.scripts.directory, name), err)
 		}
 	}
 	return nil

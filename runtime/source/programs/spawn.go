@@ -12,7 +12,7 @@ import (
 )
 
 // StartProcess runs the program at path, an absolute one, with argv and env
-// ("NAME=value") in the folder dir ("": the current one). files become its
+// ("NAME=value") in the directory dir ("": the current one). files become its
 // standard input, output and error; it has no other descriptors. Its signals are
 // as by default and none is blocked, its limit of open files is that with which this
 // process was started. It leads a new session, and is

@@ -32,7 +32,7 @@ var differences = map[string]string{
 	"dynamicstatus.shtml": "Apache writes what a program sends with a status of 302 or 404; we take it for the error that it is, and onerror sees it",
 	"entities.shtml":      "Apache decodes entities to ISO 8859-1 and leaves out other characters; our pages are UTF-8",
 	"hiddenerror.shtml":   "after a value without a name in text that is not shown, Apache carries out no further element",
-	"nestedfile.shtml":    "Apache takes paths in a page included by file from another folder as relative to the top",
+	"nestedfile.shtml":    "Apache takes paths in a page included by file from another directory as relative to the top",
 }
 
 // badConditions are the pages with conditions that cannot be evaluated. Since

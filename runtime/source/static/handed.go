@@ -26,13 +26,13 @@ type Handed struct {
 	mu    sync.Mutex
 	roots map[string]*Files // that handlers have named, by their options
 
-	// The folders of X-Sendfile, and those of X-Accel-Redirect by the beginnings of paths, without a slash at the end. They do not change
+	// The directories of X-Sendfile, and those of X-Accel-Redirect by the beginnings of paths, without a slash at the end. They do not change
 	// once they are open.
 	named  []*Files
 	mapped map[string]*Files
 }
 
-// Open opens the folders that files may be sent from: those of X-Sendfile and of X-Accel-Redirect. Private files are not sent. It must be
+// Open opens the directories that files may be sent from: those of X-Sendfile and of X-Accel-Redirect. Private files are not sent. It must be
 // called before Take. The error is one line.
 func (h *Handed) Open(named []string, mapped []AccelRoot, private *Private) (err error) {
 	h.private, h.mapped = private, map[string]*Files{}
@@ -198,12 +198,12 @@ func (h *Handed) root(options string) (*Files, error) {
 // AccelRoot maps paths that begin with Prefix to files below Root.
 type AccelRoot struct{ Prefix, Root string }
 
-// String is "/prefix/=/folder".
+// String is "/prefix/=/directory".
 func (r AccelRoot) String() string { return r.Prefix + "=" + r.Root }
 
 var errNotSent = errors.New("not in a directory from which files may be sent")
 
-// find returns the folder and the name in it that the value of X-Sendfile, or of X-Accel-Redirect if accel, means.
+// find returns the directory and the name in it that the value of X-Sendfile, or of X-Accel-Redirect if accel, means.
 // That name is for view.walk, which does not let it lead outside.
 func (h *Handed) find(value string, accel bool) (found *Files, name string, err error) {
 	if accel {
@@ -250,7 +250,7 @@ func (h *Handed) findMapped(value string) (found *Files, name string, err error)
 // Send answers with the file that a name below the root means to the file
 // system: hidden names and ".." are names like others (none leads
 // outside), and there are no variants, as the names are not the client's but
-// those of an application, in whose folder x and x.gz may be two things.
+// those of an application, in whose directory x and x.gz may be two things.
 // mediaType "" is found by name. Nothing is filled in when there is an error.
 //
 // Any goroutine may call it; it may wait for the disk.

@@ -245,7 +245,7 @@ type Response struct {
 	// connection has to be closed: Length cannot be kept any more.
 	Segments []Segment
 
-	// Index, when not empty, says of a 404 that the folder asked for has a
+	// Index, when not empty, says of a 404 that the directory asked for has a
 	// program for its index, and is its name.
 	Index string
 

@@ -25,8 +25,8 @@ import (
 type Upload struct {
 	options Options
 	target  target
-	resumes *folder // has uploads that go on; nil: they cannot
-	key     string  // of the mount, in questions to other processes
+	resumes *directory // has uploads that go on; nil: they cannot
+	key     string     // of the mount, in questions to other processes
 
 	asking   sync.Mutex // held while they are asked for their uploads
 	asked    time.Time
@@ -47,7 +47,7 @@ func New(o Options) (*Upload, error) {
 	if u.target, err = newTarget(&u.options); err != nil {
 		return nil, err
 	}
-	if t, ok := u.target.(*folder); ok && o.Resumable {
+	if t, ok := u.target.(*directory); ok && o.Resumable {
 		u.resumes = t
 		t.expireLater() // a server before this one may have left some
 	}
@@ -162,7 +162,7 @@ func (u *Upload) fail(w *backend.Response, r *backend.Request, err error) {
 
 // named reports whether clients choose the names of files. Otherwise there is one file.
 func (u *Upload) named() bool {
-	t, ok := u.target.(*folder)
+	t, ok := u.target.(*directory)
 	return ok && t.only == ""
 }
 
