@@ -129,10 +129,10 @@ func (l *Login) Admit(x *exchange.Exchange) (refusal *exchange.Reply, known bool
 	case session == nil && x.LocalNeedsNoLogin() && isLoopback(r.Peer.Addr):
 		return nil, true
 	case session == nil && (changes || !exchange.WantsHTML(r.Parsed, r.Head)):
-		return &exchange.Reply{Status: 401, Fields: []byte(LoginChallenge)}, true
+		return &exchange.Reply{Status: 401, Fields: []byte(loginChallenge)}, true
 	case session == nil: // a browser that shows a page gets the form
 		root := string(r.Path[:r.Root])
-		location := LoginLocation(root, x.Prefix+string(r.Parsed.Target.In(r.Head)))
+		location := loginLocation(root, x.Prefix+string(r.Parsed.Target.In(r.Head)))
 		return &exchange.Reply{Status: 303, Whole: true, Fields: []byte("Location: " + location + "\r\nCache-Control: no-store\r\n")}, true
 	case changes && FromElsewhere(r.Head, r.Parsed.Fields, string(r.Peer.AppendHost(nil, r.Parsed, r.Head))):
 		return &exchange.Reply{Status: 403, Text: "a page of another site has sent this request"}, true

@@ -165,7 +165,7 @@ func (l *Login) makeFirst(values url.Values, name string) (why string) {
 	case values.Get("password") != values.Get("again"):
 		return "The two passwords differ."
 	}
-	err := AddFirst(l.o.Users.Path(), name, values.Get("password"))
+	err := addFirst(l.o.Users.Path(), name, values.Get("password"))
 	var wrong *InvalidError
 	switch {
 	case errors.As(err, &wrong):

@@ -56,7 +56,7 @@ type CGIOptions struct {
 	// Environment returns.
 	Env []string `key:"env" is:"pairs"`
 
-	// Gate bounds how many run. nil: a new one, for DefaultRunning and
+	// Gate bounds how many run. nil: a new one, for defaultRunning and
 	// DefaultWaiting.
 	Gate *Gate
 }
@@ -64,7 +64,7 @@ type CGIOptions struct {
 // Defaults of Common and of Gate.
 const (
 	DefaultTimeout = 30 * time.Second
-	DefaultRunning = 16
+	defaultRunning = 16
 	DefaultWaiting = 256
 )
 
@@ -109,7 +109,7 @@ func NewCGI(o CGIOptions) (*CGI, error) {
 	o.DocumentRoot = cmp.Or(o.DocumentRoot, scripts.directory)
 	o.Timeout = cmp.Or(o.Timeout, DefaultTimeout)
 	if o.Gate == nil {
-		o.Gate = NewGate(DefaultRunning, DefaultWaiting)
+		o.Gate = NewGate(defaultRunning, DefaultWaiting)
 	}
 	return &CGI{o: o, scripts: scripts, env: append(Environment(), o.Env...)}, nil
 }
@@ -185,7 +185,7 @@ func (c *CGI) run(a *Answer, script *Script, log func(line string)) error {
 	r := a.R
 	command := c.o.Interpreters[path.Ext(script.File)]
 	if command == nil && c.o.Runner == nil && !script.Executable {
-		return ErrForbidden // and never sent as it is
+		return errForbidden // and never sent as it is
 	}
 	if err := c.o.Gate.Enter(r.Context); err != nil {
 		return err
@@ -279,10 +279,10 @@ func respond(w *backend.Response, r *backend.Request, scripts *Scripts, fallback
 	switch {
 	case err == nil || errors.Is(err, backend.ErrGone) || r.Context.Err() != nil:
 		return
-	case err == ErrNotFound:
+	case err == errNotFound:
 		w.Refuse(404, "")
 		return
-	case err == ErrForbidden:
+	case err == errForbidden:
 		w.Refuse(403, "")
 		return
 	case err == ErrBusy && !w.Started():

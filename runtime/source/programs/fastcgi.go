@@ -60,7 +60,7 @@ type FastCGI struct {
 // NewFastCGI returns a Responder; nothing is connected yet. The error is one line.
 func NewFastCGI(o FastCGIOptions) (*FastCGI, error) {
 	o.Timeout = cmp.Or(o.Timeout, DefaultTimeout)
-	o.Connections = cmp.Or(o.Connections, DefaultRunning)
+	o.Connections = cmp.Or(o.Connections, defaultRunning)
 	o.Idle = cmp.Or(o.Idle, time.Minute)
 	f := &FastCGI{o: o, gate: NewGate(o.Connections, DefaultWaiting)}
 	f.links = backend.Idle[*Link]{

@@ -57,9 +57,9 @@ type PHPOptions struct {
 // Defaults of PHPOptions.
 const (
 	DefaultCommand     = "php-cgi"
-	DefaultChildren    = 4
-	DefaultMaxRequests = 500
-	DefaultIdle        = 5 * time.Minute
+	defaultChildren    = 4
+	defaultMaxRequests = 500
+	defaultIdle        = 5 * time.Minute
 )
 
 // PHP is a backend.Responder.
@@ -134,9 +134,9 @@ func defaults(o *PHPOptions) {
 	if len(o.Index) == 0 {
 		o.Index = []string{"index.php"}
 	}
-	o.Children = cmp.Or(o.Children, DefaultChildren)
-	o.MaxRequests = cmp.Or(o.MaxRequests, DefaultMaxRequests)
-	o.Idle = cmp.Or(o.Idle, DefaultIdle)
+	o.Children = cmp.Or(o.Children, defaultChildren)
+	o.MaxRequests = cmp.Or(o.MaxRequests, defaultMaxRequests)
+	o.Idle = cmp.Or(o.Idle, defaultIdle)
 	o.Timeout = cmp.Or(o.Timeout, DefaultTimeout)
 }
 

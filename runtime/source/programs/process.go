@@ -142,7 +142,7 @@ func start(argv, env []string, dir string, stdin *os.File) (p *process, err erro
 			return nil, err
 		}
 	}
-	child, err := StartProcess(argv[0], argv, env, dir, [3]*os.File{stdin, theirs[0], theirs[1]})
+	child, err := startProcess(argv[0], argv, env, dir, [3]*os.File{stdin, theirs[0], theirs[1]})
 	if err != nil {
 		return nil, err
 	}

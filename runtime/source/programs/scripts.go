@@ -75,8 +75,8 @@ func NewScripts(o ScriptOptions) (*Scripts, error) {
 
 // The errors of Find.
 var (
-	ErrNotFound  = errors.New("program not found")
-	ErrForbidden = errors.New("not an executable program")
+	errNotFound  = errors.New("program not found")
+	errForbidden = errors.New("not an executable program")
 )
 
 // Find walks down the percent-decoded path, which begins with a slash or is
@@ -106,7 +106,7 @@ func (s *Scripts) Find(p string) (Script, error) {
 		}
 		// No ".." here, and names that begin with a dot are hidden (.git, .htaccess).
 		if segment == "" || segment[0] == '.' || strings.ContainsRune(segment, 0) {
-			return Script{}, ErrNotFound
+			return Script{}, errNotFound
 		}
 		name += "/" + segment
 		info, err := s.stat(name[1:])
@@ -149,13 +149,13 @@ func (s *Scripts) findIndex(directory string) (Script, error) {
 			return s.program(name, "", info)
 		}
 	}
-	return Script{}, ErrForbidden
+	return Script{}, errForbidden
 }
 
 // program judges a file that was found.
 func (s *Scripts) program(name, info string, file fs.FileInfo) (Script, error) {
 	if !file.Mode().IsRegular() || !s.matches(name) {
-		return Script{}, ErrForbidden
+		return Script{}, errForbidden
 	}
 	return Script{File: s.directory + name, Name: name, Info: info, Executable: file.Mode()&0o111 != 0}, nil
 }
@@ -168,7 +168,7 @@ func (s *Scripts) matches(name string) bool {
 func (s *Scripts) stat(name string) (fs.FileInfo, error) {
 	info, err := s.find(name)
 	if err != nil || info.Mode()&fs.ModeSymlink != 0 { // also where a link leads outside, or is not followed
-		return nil, ErrNotFound
+		return nil, errNotFound
 	}
 	return info, nil
 }

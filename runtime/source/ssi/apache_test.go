@@ -211,7 +211,7 @@ func startOurs(t *testing.T, root, host string) string {
 	}
 	handler := backend.New(100, func(line string) { t.Log(line) }).Handler(backend.Func(func(w *backend.Response, r *backend.Request) {
 		switch {
-		case pages.IsPage(r.Path):
+		case pages.isPage(r.Path):
 			pages.Respond(w, r)
 		case strings.Contains(r.Path, ".cgi"):
 			programs.Respond(w, r)

@@ -113,8 +113,8 @@ func New(o Options) (*Pages, error) {
 	return &Pages{opt: o, cache: cache{limit: maxParsed, files: map[string]*file{}}, gate: programs.NewGate(maxPrograms, maxWaiting)}, nil
 }
 
-// IsPage says whether a file of this name has elements.
-func (s *Pages) IsPage(name string) bool { return static.FitsAny(s.opt.Patterns, name) }
+// isPage says whether a file of this name has elements.
+func (s *Pages) isPage(name string) bool { return static.FitsAny(s.opt.Patterns, name) }
 
 // Respond implements backend.Responder.
 func (s *Pages) Respond(w *backend.Response, r *backend.Request) {
@@ -158,7 +158,7 @@ func (s *Pages) find(path string) (f *file, err error) {
 		names = s.opt.Index
 	}
 	for _, name := range names {
-		if !s.IsPage(path + name) {
+		if !s.isPage(path + name) {
 			continue
 		}
 		if f, err = s.load(path + name); !errors.Is(err, os.ErrNotExist) {

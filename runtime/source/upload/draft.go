@@ -78,7 +78,7 @@ func (d *draft) hashAll() error {
 
 // seal forces the bytes to the disk.
 func (d *draft) seal() error {
-	if d.options.Sync == SyncNone || d.pieces != nil {
+	if d.options.Sync == syncNone || d.pieces != nil {
 		return nil
 	}
 	return ignoreUnsupported(d.f.Sync())
@@ -120,7 +120,7 @@ func (d *draft) publish() error {
 		return err
 	}
 	d.temp = ""
-	if d.options.Sync == SyncNone {
+	if d.options.Sync == syncNone {
 		return nil
 	}
 	return ignoreUnsupported(dir.Sync())
