@@ -147,6 +147,7 @@ class Sessions:
         self.path, self.max_age, self.cookie, self.secure = os.path.abspath(path), max_age, cookie, secure
         os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
         self._do("CREATE TABLE IF NOT EXISTS session (key TEXT PRIMARY KEY, expires REAL NOT NULL, data TEXT NOT NULL)")
+        self._do("CREATE INDEX IF NOT EXISTS session_expires ON session (expires)")
 
     def __call__(self, handler: Handler) -> Handler:
         def with_session(environ: Dict[str, Any], start_response: Any) -> Any:
