@@ -207,7 +207,7 @@ def _type(event: Any) -> str:
     if not isinstance(event, str):
         raise TypeError(f"publish: event must be a str, not {event!r}")
     if not event or event != event.strip() or any(c < " " or c == "\x7f" for c in event) or len(event) > _LONGEST:
-        raise ValueError(f"publish: event must be 1 to {_LONGEST}characters, without control characters and surrounding spaces, not {event!r}")
+        raise ValueError(f"publish: event must be 1 to {_LONGEST} characters, without control characters and surrounding spaces, not {event!r}")
     return event
 
 
@@ -232,7 +232,7 @@ def _id(id: Any) -> str:
     if not isinstance(id, str):
         raise TypeError(f"publish: id must be a str or an int, not {id!r}")
     if not id or id != id.strip() or any(c < " " or c == "\x7f" for c in id) or len(id) > _LONGEST:
-        raise ValueError(f"publish: id must be 1 to {_LONGEST}characters, without control characters and surrounding spaces, not {id!r}")
+        raise ValueError(f"publish: id must be 1 to {_LONGEST} characters, without control characters and surrounding spaces, not {id!r}")
     return id
 
 

@@ -78,7 +78,7 @@ class _Runner:
                 if timer is None and not self.calls:
                     if self.ending:
                         return
-                    self.changed.wait(self.due[0][0] - time.monotonic() if self.due else None)
+                    self.changed.wait(min(self.due[0][0] - time.monotonic(), threading.TIMEOUT_MAX) if self.due else None)
                     continue
                 call = self.calls.popleft() if timer is None else (timer.function, timer.args, timer.kwargs)
             _run("timer" if timer else "deferred call", call)

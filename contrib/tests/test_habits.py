@@ -2,6 +2,7 @@
 import datetime
 import pickle
 import sys
+import tempfile
 import types
 import unittest
 import zlib
@@ -93,6 +94,12 @@ class Session(unittest.TestCase):
 
     def test_identifiers_differ(self):
         self.assertNotEqual(sessions.Session({}).getid(), sessions.Session({}).getid())
+
+    def test_old_ones_are_found_by_an_index(self):
+        """Each request that stores a session removes old ones, of which there may be many."""
+        with tempfile.TemporaryDirectory() as folder:
+            plan = sessions.Sessions(folder + "/db")._do("EXPLAIN QUERY PLAN DELETE FROM session WHERE expires <= ?", 0)
+        self.assertIn("session_expires", plan[-1])
 
 
 if __name__ == "__main__":

@@ -161,6 +161,14 @@ class Timers(unittest.TestCase):
             settle()
         self.assertIn("fapws: error in timer ", said.getvalue())
 
+    def test_never_due(self):
+        """A time that no clock reaches leaves the thread to others."""
+        for seconds in (1e30, float("inf")):
+            t = fapws.timer(seconds, int)
+            settle()
+            settle()
+            t.stop()
+
     def test_often_restarted(self):
         """What is restarted all the time costs no memory, and does not ring."""
         t = fapws.timer(3600, int)

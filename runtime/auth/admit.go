@@ -2,7 +2,11 @@ package auth
 
 import (
 	"bytes"
+	"cmp"
+	"encoding/base64"
+	"fmt"
 	"net/netip"
+	"strings"
 
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
@@ -125,10 +129,10 @@ func (l *Login) Admit(x *exchange.Exchange) (refusal *exchange.Reply, known bool
 	case session == nil && x.LocalNeedsNoLogin() && isLoopback(r.Peer.Addr):
 		return nil, true
 	case session == nil && (changes || !exchange.WantsHTML(r.Parsed, r.Head)):
-		return &exchange.Reply{Status: 401, Fields: []byte(LoginChallenge)}, true
+		return &exchange.Reply{Status: 401, Fields: []byte(loginChallenge)}, true
 	case session == nil: // a browser that shows a page gets the form
 		root := string(r.Path[:r.Root])
-		location := LoginLocation(root, x.Prefix+string(r.Parsed.Target.In(r.Head)))
+		location := loginLocation(root, x.Prefix+string(r.Parsed.Target.In(r.Head)))
 		return &exchange.Reply{Status: 303, Whole: true, Fields: []byte("Location: " + location + "\r\nCache-Control: no-store\r\n")}, true
 	case changes && FromElsewhere(r.Head, r.Parsed.Fields, string(r.Peer.AppendHost(nil, r.Parsed, r.Head))):
 		return &exchange.Reply{Status: 403, Text: "a page of another site has sent this request"}, true
@@ -143,4 +147,48 @@ func (l *Login) Admit(x *exchange.Exchange) (refusal *exchange.Reply, known bool
 func isLoopback(addr string) bool {
 	a, err := netip.ParseAddr(addr)
 	return err == nil && a.Unmap().IsLoopback()
+}
+
+// Basic is HTTP's Basic authentication (RFC 7617) with the passwords of Users. Its methods
+// are safe for concurrent use.
+type Basic struct {
+	*Users
+	challenge []byte
+}
+
+// maxText is how many bytes credentials, or the password in a form, may have.
+const maxText = 1 << 10
+
+// NewBasic returns a Basic for a realm, which browsers show; "" is "restricted". The error is
+// one line.
+func NewBasic(realm string, users *Users) (*Basic, error) {
+	realm = cmp.Or(realm, "restricted")
+	if strings.ContainsFunc(realm, func(c rune) bool { return c < ' ' || c >= 0x7f }) {
+		return nil, fmt.Errorf("the realm %q has a character that is not printable ASCII", realm)
+	}
+	realm = strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(realm)
+	return &Basic{users, []byte(`WWW-Authenticate: Basic realm="` + realm + `", charset="UTF-8"` + "\r\n")}, nil
+}
+
+// known returns the remembered verdict on credentials, the value of an Authorization field, and their pair "user:password", in buf. It does
+// not block.
+func (b *Basic) known(buf, credentials []byte) (pair []byte, v Verdict) {
+	pair, ok := decode(buf, credentials)
+	if !ok {
+		return nil, Wrong
+	}
+	return pair, b.Known(pair)
+}
+
+// decode returns "user:password" of credentials (RFC 7617 §2), in buf.
+func decode(buf, credentials []byte) (pair []byte, ok bool) {
+	if len(credentials) > maxText || len(credentials) < 6 || !bytes.EqualFold(credentials[:6], []byte("basic ")) {
+		return nil, false
+	}
+	n, err := base64.StdEncoding.Decode(buf, bytes.TrimSpace(credentials[6:]))
+	colon := bytes.IndexByte(buf[:n], ':')
+	if err != nil || colon <= 0 || bytes.ContainsFunc(buf[:colon], func(c rune) bool { return c < ' ' || c == 0x7f }) {
+		return nil, false
+	}
+	return buf[:n], true
 }

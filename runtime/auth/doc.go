@@ -18,7 +18,17 @@
 // check whose client disconnects is dropped; one whose client has shut down its side comes last. When 1,024 wait, the one due
 // last gets 503.
 //
-// A mount has it by exchange.Access (admit.go). Start reading at Users and Checker.
+// # Files
+//
+//	admit.go    the decision about a request: Basic and Login as exchange.Access of a mount
+//	users.go    a file of users, and the pairs of a name and a password that were compared
+//	checker.go  the order in which passwords are checked; penalties
+//	hash.go     kinds of hashes
+//	edit.go     changes of a file of users, for fapws user
+//	watched.go  a file that is read again when it has changed
+//	login.go    Login, its state directory, and the HTML of its pages
+//	respond.go  the responders of these pages: logging in and out, the first user
+//	session.go  cookies, tokens, and the list of sessions that have ended
 //
 // # Login
 //
@@ -43,6 +53,4 @@
 // # The first user
 //
 // Without a user, the form makes the first one, for a client with the code that the log shows (respond.go).
-//
-// Start reading at login.go.
 package auth

@@ -41,8 +41,8 @@ func Add(path, name, password string) error {
 	})
 }
 
-// AddFirst is Add for a file that has no user yet.
-func AddFirst(path, name, password string) error {
+// addFirst is Add for a file that has no user yet.
+func addFirst(path, name, password string) error {
 	return setPassword(path, name, password, func(t *table) error {
 		if len(t.hashes) > 0 {
 			return invalid("there is a user already")
@@ -165,13 +165,13 @@ func change(path string, f func(text []byte) ([]byte, error)) error {
 		if text, err = f(text); err != nil || text == nil {
 			return err
 		}
-		return ReplaceFile(path, text)
+		return replaceFile(path, text)
 	})
 }
 
-// ReplaceFile writes a file in one step, also if the machine is switched off meanwhile. It keeps owner and mode; a new
+// replaceFile writes a file in one step, also if the machine is switched off meanwhile. It keeps owner and mode; a new
 // file is for the owner of the directory alone. It blocks for the disk.
-func ReplaceFile(path string, text []byte) error {
+func replaceFile(path string, text []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*") // with the mode 0600
 	if err != nil {
 		return err

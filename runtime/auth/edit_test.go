@@ -44,7 +44,7 @@ func TestEdit(t *testing.T) {
 	}
 	before := text()
 	var wrong *InvalidError
-	for _, err := range []error{Add(file, "eve\nroot", "long enough"), SetPassword(file, "eve", "long enough"), AddFirst(file, "eve", "long enough")} {
+	for _, err := range []error{Add(file, "eve\nroot", "long enough"), SetPassword(file, "eve", "long enough"), addFirst(file, "eve", "long enough")} {
 		if !errors.As(err, &wrong) {
 			t.Error(err)
 		}

@@ -16,9 +16,9 @@ import (
 	"golang.org/x/crypto/bcrypt"
 )
 
-// Cost is the exponent of bcrypt's work that Hash uses: about 60 ms on a
+// bcryptCost is the exponent of bcrypt's work that Hash uses: about 60 ms on a
 // desktop of 2020, a second on a small board.
-const Cost = 10
+const bcryptCost = 10
 
 // Hash returns the text behind the name in a file of users, with bcrypt. The error, of one line, is about the
 // password.
@@ -26,7 +26,7 @@ func Hash(password string) (string, error) {
 	if password == "" {
 		return "", errors.New("the password is empty")
 	}
-	out, err := bcrypt.GenerateFromPassword([]byte(password), Cost)
+	out, err := bcrypt.GenerateFromPassword([]byte(password), bcryptCost)
 	if errors.Is(err, bcrypt.ErrPasswordTooLong) {
 		return "", errors.New("bcrypt does not support passwords of more than 72 bytes")
 	}
@@ -93,25 +93,3 @@ func verify(hash, password string) bool {
 }
 
 func same(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
-
-// recent remembers at least the last size values that were used: when the newer half is full, the older half is forgotten.
-type recent[K comparable, V any] struct {
-	size         int
-	newer, older map[K]V
-}
-
-func (m *recent[K, V]) get(k K) (v V, ok bool) {
-	if v, ok = m.newer[k]; !ok {
-		if v, ok = m.older[k]; ok {
-			m.add(k, v)
-		}
-	}
-	return v, ok
-}
-
-func (m *recent[K, V]) add(k K, v V) {
-	if len(m.newer) >= m.size || m.newer == nil {
-		m.older, m.newer = m.newer, map[K]V{}
-	}
-	m.newer[k] = v
-}

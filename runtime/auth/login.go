@@ -118,9 +118,9 @@ func (l *Login) Renew(s *Session, secure bool) string {
 	return l.setSession(l.token(&later), secure)
 }
 
-// LoginLocation returns the URL of the form, for a client that has asked for target and is sent back to it. root is the path
+// loginLocation returns the URL of the form, for a client that has asked for target and is sent back to it. root is the path
 // below which clients see the site.
-func LoginLocation(root, target string) string {
+func loginLocation(root, target string) string {
 	to := root + FormPath
 	if local(target) {
 		to += "?next=" + url.QueryEscape(target)
@@ -128,8 +128,8 @@ func LoginLocation(root, target string) string {
 	return to
 }
 
-// LoginChallenge is the field of a 401. Browsers do not know the scheme, and ask for no password themselves.
-const LoginChallenge = `WWW-Authenticate: Cookie realm="login"` + "\r\n"
+// loginChallenge is the field of a 401. Browsers do not know the scheme, and ask for no password themselves.
+const loginChallenge = `WWW-Authenticate: Cookie realm="login"` + "\r\n"
 
 // local reports whether a target is a path of this site, in every browser: they take "//host" and "/\host" for other
 // sites, and skip control characters.
@@ -240,7 +240,7 @@ func readKey(path string) ([]byte, error) {
 func makeKey(path string) ([]byte, error) {
 	key := make([]byte, sha256.Size)
 	rand.Read(key)
-	return key, ReplaceFile(path, []byte(hex.EncodeToString(key)+"\n"))
+	return key, replaceFile(path, []byte(hex.EncodeToString(key)+"\n"))
 }
 
 // derive returns a key for one purpose (RFC 5869).

@@ -268,7 +268,7 @@ func TestLocal(t *testing.T) {
 			t.Errorf("%q: %v", target, got)
 		}
 	}
-	if got, want := LoginLocation("/site", "/site/a?b=c&d"), "/site/_fapws/login?next=%2Fsite%2Fa%3Fb%3Dc%26d"; got != want {
+	if got, want := loginLocation("/site", "/site/a?b=c&d"), "/site/_fapws/login?next=%2Fsite%2Fa%3Fb%3Dc%26d"; got != want {
 		t.Error(got)
 	}
 }

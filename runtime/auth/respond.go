@@ -165,7 +165,7 @@ func (l *Login) makeFirst(values url.Values, name string) (why string) {
 	case values.Get("password") != values.Get("again"):
 		return "The two passwords differ."
 	}
-	err := AddFirst(l.o.Users.Path(), name, values.Get("password"))
+	err := addFirst(l.o.Users.Path(), name, values.Get("password"))
 	var wrong *InvalidError
 	switch {
 	case errors.As(err, &wrong):
@@ -181,7 +181,7 @@ func (l *Login) makeFirst(values url.Values, name string) (why string) {
 // check returns the verdict on a password, Unknown if the client has left. A connection has one check at a time: a browser sends
 // one form, and a flood over HTTP/2 would fill all places otherwise.
 func (v *visit) check(name, password string) Verdict {
-	if len(name) > maxUser {
+	if len(name) > maxUser || len(password) > maxText { // SHA-crypt takes 0.5 s for 16 KiB
 		return Wrong
 	}
 	if conn := v.r.Client(); v.r.Peer.Port != "" {

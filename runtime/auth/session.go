@@ -132,7 +132,7 @@ func (l *Login) expired(s *Session) bool {
 	return now.Sub(start) > l.o.Age || now.Sub(seen) > l.o.Idle || start.Sub(now) > fromFuture || seen.Sub(now) > fromFuture
 }
 
-// loginAccount returns the name of a user in the list of ended sessions.
+// account returns the name of a user in the list of ended sessions.
 func (l *Login) account(user string) loginAccount {
 	sum := sha256.Sum256([]byte(l.o.Users.Path() + "\x00" + user))
 	return loginAccount(sum[:8])

@@ -164,3 +164,25 @@ func (u *table) verify(name, password string) bool {
 	}
 	return verify(hash, password) && ok
 }
+
+// recent remembers at least the last size values that were used: when the newer half is full, the older half is forgotten.
+type recent[K comparable, V any] struct {
+	size         int
+	newer, older map[K]V
+}
+
+func (m *recent[K, V]) get(k K) (v V, ok bool) {
+	if v, ok = m.newer[k]; !ok {
+		if v, ok = m.older[k]; ok {
+			m.add(k, v)
+		}
+	}
+	return v, ok
+}
+
+func (m *recent[K, V]) add(k K, v V) {
+	if len(m.newer) >= m.size || m.newer == nil {
+		m.older, m.newer = m.newer, map[K]V{}
+	}
+	m.newer[k] = v
+}

@@ -18,7 +18,7 @@ import (
 	"fapws/runtime/exchange"
 )
 
-// Sends says which fields of a response have a file sent, as runtime.Config has folders for them.
+// Sends says which fields of a response have a file sent, as runtime.Config has directories for them.
 type Sends struct {
 	File  bool // X-Sendfile
 	Accel bool // X-Accel-Redirect

@@ -121,9 +121,10 @@ class _Data(Dict[str, Any] if TYPE_CHECKING else dict):
         text = json.dumps(self)
         if text == self._old and not self._sessions._due(self._key):
             return None
-        if not self._key:
+        known = bool(self._key)
+        if not known:
             self._key = secrets.token_hex(32)
-        self._sessions._store(self._key, text)
+        self._sessions._store(self._key, text, known)
         return self._key
 
 
@@ -136,8 +137,8 @@ class Sessions:
     secure  -- send the cookie over https only; None: if the request came over https
 
     The cookie has 256 random bits, and is HttpOnly and SameSite=Lax. A session is stored when the handler returns; later changes, by
-    an iterator, are lost. If two requests change a session at the same time, the last one wins. sqlite3.Error: the database
-    cannot be used. Any thread may call the handler.
+    an iterator, are lost. If two requests change a session at the same time, the last one wins; but a session that one of them clears or
+    renews is not stored again by the other. sqlite3.Error: the database cannot be used. Any thread may call the handler.
     """
 
     def __init__(
@@ -146,6 +147,7 @@ class Sessions:
         self.path, self.max_age, self.cookie, self.secure = os.path.abspath(path), max_age, cookie, secure
         os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
         self._do("CREATE TABLE IF NOT EXISTS session (key TEXT PRIMARY KEY, expires REAL NOT NULL, data TEXT NOT NULL)")
+        self._do("CREATE INDEX IF NOT EXISTS session_expires ON session (expires)")
 
     def __call__(self, handler: Handler) -> Handler:
         def with_session(environ: Dict[str, Any], start_response: Any) -> Any:
@@ -188,11 +190,13 @@ class Sessions:
     def _due(self, key: str) -> bool:
         """Whether so much of the time is over that the session is to be stored for its new end alone."""
         row = self._do("SELECT expires FROM session WHERE key = ?", key)
-        return row is None or row[0] < time() + self.max_age * 0.9
+        return row is not None and row[0] < time() + self.max_age * 0.9
 
-    def _store(self, key: str, text: str) -> None:
+    def _store(self, key: str, text: str, known: bool) -> None:
+        """Stores a session. A known one may have been deleted meanwhile, by logging out: then it stays deleted."""
         self._do("DELETE FROM session WHERE expires <= ?", time())
-        self._do("INSERT OR REPLACE INTO session VALUES (?, ?, ?)", key, time() + self.max_age, text)
+        new, old = "INSERT INTO session (expires, data, key) VALUES (?, ?, ?)", "UPDATE session SET expires = ?, data = ? WHERE key = ?"
+        self._do(old if known else new, time() + self.max_age, text, key)
 
     def _delete(self, key: str) -> None:
         self._do("DELETE FROM session WHERE key = ?", key)

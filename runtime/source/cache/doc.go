@@ -5,8 +5,17 @@
 // A Store decides and keeps. A Source answers exchanges on the event loop, after hosts, rules and passwords: with a
 // page of the store, or by the source that makes the pages of its mount. A missing page is fetched by an exchange of
 // the cache's own (Fill): the cache is its client, records the response, and passes it on to the client that has
-// asked first. The package does no I/O and knows no connection. Everything belongs to the event loop. Times in a Store are nanoseconds since 1970. Start reading at source.go, fetch.go, Rule, Store and
-// judge.go.
+// asked first. The package does no I/O and knows no connection. Everything belongs to the event loop. Times
+// in a Store are nanoseconds since 1970. Start reading at Source.lookup (source.go).
+//
+//	source.go  Source, which answers an exchange; Rule of a route; pages that a request makes out of date
+//	look.go    the key of a request, and what the Store has for it: Verdict
+//	store.go   pages within a number of bytes; Pattern and PurgeNow
+//	fetch.go   a Fill as the client of the origin; requests that wait for its page
+//	fill.go    a Fill as the recorder of a page
+//	judge.go   whether and how long a response is kept; what a 304 changes
+//	fields.go  the fields of a response that matter to that
+//	page.go    a page, its ranges, and its forms in content codings
 //
 // # Hits
 //

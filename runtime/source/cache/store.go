@@ -47,6 +47,7 @@ type node struct {
 	key  string
 	host string
 	path string // percent-decoded
+	at   int    // place in Store.paths
 	page *Page
 	fill *Fill // being fetched
 
@@ -105,7 +106,7 @@ func (s *Store) node(key []byte, path string) *node {
 	if !s.grow(size) {
 		return nil
 	}
-	n := &node{key: string(key), path: path, size: size}
+	n := &node{key: string(key), path: path, at: len(s.paths[path]), size: size}
 	n.host = strings.SplitN(n.key, "\x00", 3)[1]
 	s.nodes[n.key] = n
 	s.paths[n.path] = append(s.paths[n.path], n)
@@ -123,9 +124,10 @@ func (s *Store) remove(n *node) {
 		n.fill.node = nil
 	}
 	same := s.paths[n.path]
-	at := slices.Index(same, n)
-	same = slices.Delete(same, at, at+1)
-	if s.paths[n.path] = same; len(same) == 0 {
+	last := len(same) - 1
+	same[n.at] = same[last]
+	same[n.at].at = n.at
+	if s.paths[n.path] = slices.Delete(same, last, last+1); last == 0 {
 		delete(s.paths, n.path)
 	}
 }

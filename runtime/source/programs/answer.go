@@ -2,12 +2,10 @@ package programs
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strconv"
 	"time"
 
@@ -115,31 +113,6 @@ func (a *Answer) Redirect() error {
 		return nil
 	}
 	return a.W.Relay(a.R, a.head.Location)
-}
-
-// ParseCGIOptions reads the options of a CGIApplication of Python. Options that depend on the process (Site, Gate, Log)
-// are not in it. The error is one line.
-func ParseCGIOptions(text string) (o CGIOptions, err error) {
-	var said struct {
-		Path         string
-		Timeout      float64 // seconds
-		Interpreters map[string][]string
-		Env          map[string]string
-		Index        []string
-	}
-	if err := json.Unmarshal([]byte(text), &said); err != nil {
-		return o, err
-	}
-	o.Root, o.Index = said.Path, said.Index
-	o.Timeout = time.Duration(said.Timeout * float64(time.Second))
-	if info, err := os.Stat(said.Path); err == nil && !info.IsDir() {
-		o.Root, o.Only = filepath.Dir(said.Path), filepath.Base(said.Path)
-	}
-	o.Interpreters = said.Interpreters
-	for name, value := range said.Env {
-		o.Env = append(o.Env, name+"="+value)
-	}
-	return o, nil
 }
 
 // Bounds of the head of an answer.

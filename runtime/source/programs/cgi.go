@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -18,6 +19,7 @@ import (
 	"time"
 
 	"fapws/runtime/backend"
+	"fapws/runtime/exchange"
 )
 
 // Common are the options that all kinds of programs have.
@@ -32,7 +34,7 @@ type Common struct {
 	Log func(client, line string)
 }
 
-// CGIOptions describe a folder of programs.
+// CGIOptions describe a directory of programs.
 type CGIOptions struct {
 	ScriptOptions
 	Common // DocumentRoot "": Root
@@ -50,19 +52,19 @@ type CGIOptions struct {
 	// Fallback is the script for paths that have none. nil: 404 or 403.
 	Fallback *Script
 
-	// Env is added to the variables: "NAME=value". Of our own environment the
-	// programs get passed.
+	// Env is added to the variables: "NAME=value". Of the server's own environment, programs get what
+	// Environment returns.
 	Env []string `key:"env" is:"pairs"`
 
-	// Gate bounds how many run. nil: a new one, for DefaultRunning and
+	// Gate bounds how many run. nil: a new one, for defaultRunning and
 	// DefaultWaiting.
 	Gate *Gate
 }
 
-// Defaults of Options.
+// Defaults of Common and of Gate.
 const (
 	DefaultTimeout = 30 * time.Second
-	DefaultRunning = 16
+	defaultRunning = 16
 	DefaultWaiting = 256
 )
 
@@ -85,7 +87,7 @@ type CGI struct {
 	env     []string
 }
 
-// NewCGI opens the folder. The error is one line.
+// NewCGI opens the directory. The error is one line.
 func NewCGI(o CGIOptions) (*CGI, error) {
 	scripts, err := NewScripts(o.ScriptOptions)
 	if err != nil {
@@ -104,10 +106,10 @@ func NewCGI(o CGIOptions) (*CGI, error) {
 		}
 		o.Interpreters[extension] = append([]string{program}, command[1:]...)
 	}
-	o.DocumentRoot = cmp.Or(o.DocumentRoot, scripts.folder)
+	o.DocumentRoot = cmp.Or(o.DocumentRoot, scripts.directory)
 	o.Timeout = cmp.Or(o.Timeout, DefaultTimeout)
 	if o.Gate == nil {
-		o.Gate = NewGate(DefaultRunning, DefaultWaiting)
+		o.Gate = NewGate(defaultRunning, DefaultWaiting)
 	}
 	return &CGI{o: o, scripts: scripts, env: append(Environment(), o.Env...)}, nil
 }
@@ -133,12 +135,12 @@ func (c *CGI) Check() error {
 		case c.o.Interpreters[path.Ext(name)] != nil:
 		case err != nil || c.scripts.Only == "" && info.Mode()&0o111 == 0: // also a link that leads nowhere; a file that is no program
 		case info.Mode()&0o111 == 0:
-			err = fmt.Errorf("not executable; type chmod +x %s", filepath.Join(c.scripts.folder, name))
+			err = fmt.Errorf("not executable; type chmod +x %s", filepath.Join(c.scripts.directory, name))
 		default:
 			err = c.interpreted(name)
 		}
 		if err != nil {
-			return fmt.Errorf("%s: %w", filepath.Join(c.scripts.folder, name), err)
+			return fmt.Errorf("%s: %w", filepath.Join(c.scripts.directory, name), err)
 		}
 	}
 	return nil
@@ -183,7 +185,7 @@ func (c *CGI) run(a *Answer, script *Script, log func(line string)) error {
 	r := a.R
 	command := c.o.Interpreters[path.Ext(script.File)]
 	if command == nil && c.o.Runner == nil && !script.Executable {
-		return ErrForbidden // and never sent as it is
+		return errForbidden // and never sent as it is
 	}
 	if err := c.o.Gate.Enter(r.Context); err != nil {
 		return err
@@ -277,10 +279,10 @@ func respond(w *backend.Response, r *backend.Request, scripts *Scripts, fallback
 	switch {
 	case err == nil || errors.Is(err, backend.ErrGone) || r.Context.Err() != nil:
 		return
-	case err == ErrNotFound:
+	case err == errNotFound:
 		w.Refuse(404, "")
 		return
-	case err == ErrForbidden:
+	case err == errForbidden:
 		w.Refuse(403, "")
 		return
 	case err == ErrBusy && !w.Started():
@@ -318,4 +320,34 @@ func Settle(d time.Duration) {
 	case <-heard:
 	case <-time.After(d):
 	}
+}
+
+// ParseCGIOptions reads the options of a CGIApplication of Python. Options that depend on the process (Site, Gate, Log)
+// are not in it. The error is one line.
+func ParseCGIOptions(text string) (o CGIOptions, err error) {
+	var said struct {
+		Path         string
+		Timeout      float64 // seconds
+		Interpreters map[string][]string
+		Env          map[string]string
+		Index        []string
+	}
+	if err := json.Unmarshal([]byte(text), &said); err != nil {
+		return o, err
+	}
+	o.Root, o.Index = said.Path, said.Index
+	o.Timeout = time.Duration(said.Timeout * float64(time.Second))
+	if info, err := os.Stat(said.Path); err == nil && !info.IsDir() {
+		o.Root, o.Only = filepath.Dir(said.Path), filepath.Base(said.Path)
+	}
+	o.Interpreters = said.Interpreters
+	for name, value := range said.Env {
+		o.Env = append(o.Env, name+"="+value)
+	}
+	return o, nil
+}
+
+// refuse answers a client that may try again soon.
+func refuse(w *backend.Response, reason string) {
+	w.Start(exchange.Head{Status: 503, Length: -1, Instead: exchange.Refusal, Reason: []byte(reason), Fields: exchange.RetryAfter})
 }

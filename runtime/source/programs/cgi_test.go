@@ -81,7 +81,7 @@ func TestAnswers(t *testing.T) {
 		"noshebang": "exec format error", "missing.cgi": "no such file", "twostati.cgi": "more than one status",
 	} {
 		s.get("/cgi/"+name, 502)
-		s.says(filepath.Join(s.folder, name) + ": ")
+		s.says(filepath.Join(s.directory, name) + ": ")
 		s.says(why)
 	}
 	if a := s.ask("HEAD", "/cgi/status.cgi", ""); a.StatusCode != 404 || a.Text != "" || a.Header.Get("X-A") != "b" {
@@ -97,12 +97,12 @@ func TestFind(t *testing.T) {
 	if err := os.WriteFile(outside, []byte(shell(plain, "echo out")), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for from, to := range map[string]string{"out.cgi": outside, "in.cgi": "a.cgi", "up": "..", "absolute.cgi": s.folder + "/a.cgi"} {
-		if err := os.Symlink(to, filepath.Join(s.folder, from)); err != nil {
+	for from, to := range map[string]string{"out.cgi": outside, "in.cgi": "a.cgi", "up": "..", "absolute.cgi": s.directory + "/a.cgi"} {
+		if err := os.Symlink(to, filepath.Join(s.directory, from)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := syscall.Mkfifo(filepath.Join(s.folder, "pipe.cgi"), 0o755); err != nil {
+	if err := syscall.Mkfifo(filepath.Join(s.directory, "pipe.cgi"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	for target, status := range map[string]int{
@@ -115,17 +115,17 @@ func TestFind(t *testing.T) {
 		}
 	}
 	none := newSite(t, map[string]string{"a.cgi": shell(plain, "echo a")}, func(o *programs.CGIOptions) { o.Links = static.LinksNo })
-	if err := os.Symlink("a.cgi", none.folder+"/in.cgi"); err != nil {
+	if err := os.Symlink("a.cgi", none.directory+"/in.cgi"); err != nil {
 		t.Fatal(err)
 	}
 	none.get("/cgi/in.cgi", 404)
 	none.get("/cgi/a.cgi", 200)
 	owner := newSite(t, map[string]string{"real/a.cgi": shell(plain, "echo a")}, func(o *programs.CGIOptions) { o.Links = static.LinksOwner })
-	if err := errors.Join(os.Symlink("real", owner.folder+"/middle"), os.Symlink("middle/a.cgi", owner.folder+"/in.cgi")); err != nil {
+	if err := errors.Join(os.Symlink("real", owner.directory+"/middle"), os.Symlink("middle/a.cgi", owner.directory+"/in.cgi")); err != nil {
 		t.Fatal(err)
 	}
 	owner.get("/cgi/in.cgi", 200)
-	if os.Lchown(owner.folder+"/middle", 65534, -1) == nil { // only root can make a link of another owner
+	if os.Lchown(owner.directory+"/middle", 65534, -1) == nil { // only root can make a link of another owner
 		owner.get("/cgi/in.cgi", 404)
 	}
 }
@@ -161,7 +161,7 @@ func TestStderr(t *testing.T) {
 	}, nil)
 	s.get("/cgi/warns.cgi", 200)
 	for _, line := range []string{"one", "two", "three"} {
-		s.says(" " + s.folder + "/warns.cgi: " + line)
+		s.says(" " + s.directory + "/warns.cgi: " + line)
 	}
 	s.get("/cgi/fails.cgi", 200)
 	s.says("fails.cgi: exit status 3")
@@ -178,7 +178,7 @@ func TestBusy(t *testing.T) {
 	answers := make(chan backendtest.Answer)
 	ask := func() { answers <- s.ask("GET", "/cgi/wait.cgi", "") }
 	go ask()
-	waittest.Eventually(t, "the first runs", func() bool { _, err := os.Stat(s.folder + "/begun"); return err == nil })
+	waittest.Eventually(t, "the first runs", func() bool { _, err := os.Stat(s.directory + "/begun"); return err == nil })
 	for range 4 { // one of them waits
 		go ask()
 	}

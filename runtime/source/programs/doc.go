@@ -1,11 +1,22 @@
 // Package programs has requests answered by programs that are not part of the server: CGI, FastCGI, PHP, and a process
 // for each request of a Python application (--fork, over SCGI). Start reading at CGI.
 //
+//	cgi.go      CGI, and errors of all kinds of programs as responses
+//	scripts.go  which file a path names; the meta-variables (environment) of a request
+//	answer.go   the head and the body that a program writes
+//	process.go  a program that runs: its output, its standard error, its end
+//	spawn.c     its start
+//	gate.go     how many run (--max-cgi)
+//	fastcgi.go  FastCGI: connections and records
+//	php.go      processes of php-cgi
+//	scgi.go     --fork: a request to a child and its response
+//	loader.go   --fork: the process that makes the children
+//
 // # Starting
 //
-// Programs run without descriptors and signal settings of the server; package source/ssi starts programs, too. They are started with vfork(2) in C, because os.StartProcess passes on the signals that the server ignores, as
-// Python does (a program that ignores SIGPIPE does not end when its reader does), and descriptors that a library
-// forgot to mark. An empty shell script takes 0.9 ms from request to answer, whatever the size of the server.
+// Programs, also those that pages of source/ssi start, run without descriptors and signal settings of the server. They
+// are started with vfork(2) in C, because os.StartProcess passes on the signals that the server ignores, as Python does
+// (a program that ignores SIGPIPE does not end when its reader does), and descriptors that a library forgot to mark. An empty shell script takes 0.9 ms from request to answer, whatever the size of the server.
 //
 // # CGI
 //

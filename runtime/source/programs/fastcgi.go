@@ -1,14 +1,19 @@
 package programs
 
 import (
+	"bufio"
 	"cmp"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"fapws/runtime/backend"
@@ -55,7 +60,7 @@ type FastCGI struct {
 // NewFastCGI returns a Responder; nothing is connected yet. The error is one line.
 func NewFastCGI(o FastCGIOptions) (*FastCGI, error) {
 	o.Timeout = cmp.Or(o.Timeout, DefaultTimeout)
-	o.Connections = cmp.Or(o.Connections, DefaultRunning)
+	o.Connections = cmp.Or(o.Connections, defaultRunning)
 	o.Idle = cmp.Or(o.Idle, time.Minute)
 	f := &FastCGI{o: o, gate: NewGate(o.Connections, DefaultWaiting)}
 	f.links = backend.Idle[*Link]{
@@ -142,4 +147,218 @@ func (f *FastCGI) ask(a *Answer, script *Script, log func(line string)) error {
 		}
 		return err
 	}
+}
+
+// Link is a connection to a FastCGI application.
+type Link struct {
+	Conn net.Conn
+
+	// Drop closes Conn, and is called once, when the link is not used any
+	// more: at once because it hangs, or else in good order.
+	Drop func(hangs bool)
+
+	// Heard is called when an answer begins. May be nil.
+	Heard func()
+
+	served int
+}
+
+// readers hold input.
+var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, maxRecord) }}
+
+// fastcgiShort is for how long output that may not be all is kept back.
+const fastcgiShort = 2 * time.Millisecond
+
+// call is a request on a link.
+type call struct {
+	*Link
+	in     *bufio.Reader
+	answer *Answer
+	log    func(line string)
+	errors io.WriteCloser // takes standard error; nil: nothing has come of it
+	heard  bool           // something has come back
+	status int            // exit code of the program
+}
+
+// errBroken is for an end of the connection before that of the answer.
+var errBroken = errors.New("it closed the connection")
+
+// run sends the request and passes the answer on; reusable reports whether the link can take another request.
+func (c *call) run(r *backend.Request, params []byte, timeout time.Duration) (reusable bool, err error) {
+	// When the client disconnects, we stop waiting; the application may continue.
+	unbind := context.AfterFunc(r.Context, func() { c.Conn.Close() })
+	c.in = readers.Get().(*bufio.Reader)
+	c.in.Reset(c.Conn)
+	sent := send(c.Conn, len(params), r, func(out *bufio.Writer) error {
+		const responder, keep = 1, 1
+		_, _ = out.Write(appendRecord(nil, typeBegin, []byte{0, responder, keep, 0, 0, 0, 0, 0}))
+		_, _ = stream{out, typeParams}.Write(params)
+		_, _ = out.Write(appendRecord(nil, typeParams, nil))
+		if _, err := io.Copy(stream{out, typeStdin}, r.Body()); err != nil {
+			return err
+		}
+		_, err := out.Write(appendRecord(nil, typeStdin, nil))
+		return err
+	})
+	err = c.answer.passAll(fastcgiShort, timeout, c.take)
+	if c.errors != nil {
+		c.errors.Close()
+	}
+	whole := sent() == nil && c.in.Buffered() == 0
+	c.in.Reset(nil)
+	readers.Put(c.in)
+	return unbind() && whole && err == nil, err
+}
+
+// take takes in a record. The error is io.EOF at the end of the answer.
+func (c *call) take(wait time.Duration) error {
+	c.Conn.SetReadDeadline(time.Now().Add(wait))
+	kind, content, err := readRecord(c.in)
+	if err != nil {
+		return err
+	}
+	if !c.heard && c.Heard != nil {
+		c.Heard()
+	}
+	c.heard = true
+	switch {
+	case kind == typeStdout && len(content) > 0:
+		return c.answer.Write(content)
+	case kind == typeStderr:
+		if c.errors == nil {
+			var lines io.ReadCloser
+			lines, c.errors = io.Pipe()
+			lastWords.Go(func() { logLines(lines, c.log) })
+		}
+		_, _ = c.errors.Write(content)
+	case kind == typeEnd:
+		return c.finish(content)
+	}
+	return nil
+}
+
+// finish takes in the last record. The error is io.EOF if the answer is whole.
+func (c *call) finish(content []byte) error {
+	if len(content) < 8 {
+		return errors.New("its last record is too short")
+	}
+	c.status = int(int32(binary.BigEndian.Uint32(content)))
+	switch why := content[4]; why { // §5.5
+	case completed:
+		return io.EOF
+	case overloaded:
+		return ErrBusy
+	default:
+		return fmt.Errorf("it refuses the request (protocol status %d)", why)
+	}
+}
+
+// direct is how many bytes of a body are sent together with what goes before it.
+const direct = 32 << 10
+
+// send has write send a request with a head of some bytes, beside its answer, which may come before all is read. A short request is
+// sent at once: so its end has been sent when its answer comes. sent ends the sending, if the answer did not need all, and
+// returns its error.
+func send(conn net.Conn, head int, r *backend.Request, write func(out *bufio.Writer) error) (sent func() error) {
+	result := make(chan error, 1)
+	go func() {
+		out := bufio.NewWriterSize(conn, head+int(min(r.Size, direct))+1<<10)
+		err := write(out)
+		result <- cmp.Or(err, out.Flush())
+	}()
+	return func() error {
+		conn.SetWriteDeadline(time.Unix(1, 0))
+		defer conn.SetWriteDeadline(time.Time{})
+		return <-result
+	}
+}
+
+// The protocol is that of the FastCGI Specification, version 1.0 (1996). A
+// connection has one request at a time, with this ID.
+const requestID = 1
+
+// Types of records (§8).
+const (
+	typeBegin  = 1
+	typeEnd    = 3
+	typeParams = 4
+	typeStdin  = 5
+	typeStdout = 6
+	typeStderr = 7
+)
+
+// Values of protocolStatus (§5.5).
+const (
+	completed  = 0
+	overloaded = 2
+)
+
+const (
+	headerLen  = 8
+	maxContent = 65535
+	maxRecord  = headerLen + maxContent + 255
+)
+
+// readRecord reads a record from a Reader that has room for it. After os.ErrDeadlineExceeded, what has come of it can be read again. content
+// is valid until the next one is read.
+func readRecord(in *bufio.Reader) (kind uint8, content []byte, err error) {
+	head, err := in.Peek(headerLen)
+	if err == nil {
+		kind = head[1]
+		id, size := binary.BigEndian.Uint16(head[2:]), int(binary.BigEndian.Uint16(head[4:]))
+		switch {
+		case head[0] != 1:
+			return 0, nil, fmt.Errorf("it does not speak FastCGI 1.0: %q", head)
+		case id != requestID:
+			return 0, nil, fmt.Errorf("response to the unknown request %d", id)
+		case kind != typeStdout && kind != typeStderr && kind != typeEnd:
+			return 0, nil, fmt.Errorf("it sends a record of type %d", kind)
+		}
+		n := headerLen + size + int(head[6])
+		if content, err = in.Peek(n); err == nil {
+			_, err = in.Discard(n)
+			return kind, content[headerLen:][:size], err
+		}
+	}
+	if !errors.Is(err, os.ErrDeadlineExceeded) {
+		err = errBroken
+	}
+	return 0, nil, err
+}
+
+// appendRecord appends a record with content, of at most maxContent bytes.
+func appendRecord(dst []byte, kind uint8, content []byte) []byte {
+	dst = append(dst, 1, kind, 0, requestID)
+	dst = binary.BigEndian.AppendUint16(dst, uint16(len(content)))
+	dst = append(dst, 0, 0)
+	return append(dst, content...)
+}
+
+// stream makes records of what is written to it. An error of out is that of its later calls, too.
+type stream struct {
+	out  *bufio.Writer
+	kind uint8
+}
+
+// Write implements io.Writer.
+func (s stream) Write(content []byte) (int, error) {
+	for piece := range slices.Chunk(content, maxContent) {
+		if _, err := s.out.Write(appendRecord(s.out.AvailableBuffer(), s.kind, piece)); err != nil {
+			return 0, err
+		}
+	}
+	return len(content), nil
+}
+
+// appendParam appends a name-value pair (§3.4).
+func appendParam(dst []byte, name, value string) []byte {
+	dst = appendLength(appendLength(dst, len(name)), len(value))
+	return append(append(dst, name...), value...)
+}
+
+func appendLength(dst []byte, n int) []byte {
+	if n < 128 {
+		return append(dst, byte(n))
+	}
+	return binary.BigEndian.AppendUint32(dst, uint32(n)|1<<31)
 }

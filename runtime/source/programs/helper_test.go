@@ -17,19 +17,19 @@ import (
 	"fapws/runtime/waittest"
 )
 
-// site is a server with the programs of a folder.
+// site is a server with the programs of a directory.
 type site struct {
-	t      *testing.T
-	folder string
-	addr   string
-	mu     sync.Mutex
-	log    []string
+	t         *testing.T
+	directory string
+	addr      string
+	mu        sync.Mutex
+	log       []string
 }
 
 // newFolder returns a site with scripts, by name, which does not serve yet.
 func newFolder(t *testing.T, scripts map[string]string) *site {
 	t.Helper()
-	s := &site{t: t, folder: t.TempDir()}
+	s := &site{t: t, directory: t.TempDir()}
 	for name, text := range scripts {
 		s.write(name, text, 0o755)
 	}
@@ -53,7 +53,7 @@ func (s *site) serve(prefix string, r backend.Responder, err error) {
 func newSite(t *testing.T, scripts map[string]string, change func(*programs.CGIOptions)) *site {
 	t.Helper()
 	s := newFolder(t, scripts)
-	o := programs.CGIOptions{ScriptOptions: programs.ScriptOptions{Root: s.folder}, Common: programs.Common{Site: programs.Site{Software: "fapws/test"}, Log: s.logged}}
+	o := programs.CGIOptions{ScriptOptions: programs.ScriptOptions{Root: s.directory}, Common: programs.Common{Site: programs.Site{Software: "fapws/test"}, Log: s.logged}}
 	if change != nil {
 		change(&o)
 	}
@@ -64,7 +64,7 @@ func newSite(t *testing.T, scripts map[string]string, change func(*programs.CGIO
 
 func (s *site) write(name, text string, mode os.FileMode) {
 	s.t.Helper()
-	path := filepath.Join(s.folder, name)
+	path := filepath.Join(s.directory, name)
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		s.t.Fatal(err)
 	}

@@ -20,7 +20,7 @@ import (
 	"fapws/runtime/backend"
 )
 
-// PHPOptions describe a folder of PHP scripts.
+// PHPOptions describe a directory of PHP scripts.
 type PHPOptions struct {
 	// Command is the program, looked for in PATH unless it has a slash. "": php-cgi.
 	Command string `key:"command" is:"program" short:"a program such as \"php-cgi\""`
@@ -28,8 +28,8 @@ type PHPOptions struct {
 	// Args are for the program: "-d", "memory_limit=64M".
 	Args []string `key:"args"`
 
-	// Root is the folder. Match are patterns for the names of scripts, none:
-	// "*.php"; Index those that answer for a folder, none: "index.php".
+	// Root is the directory. Match are patterns for the names of scripts, none:
+	// "*.php"; Index those that answer for a directory, none: "index.php".
 	ScriptOptions
 	Common // DocumentRoot "": Root
 
@@ -50,16 +50,16 @@ type PHPOptions struct {
 	// Idle is after how long a process that does nothing is ended. 0: 5 minutes.
 	Idle time.Duration `key:"idle"`
 
-	// Env is as in programs.CGIOptions.
+	// Env is as in CGIOptions.
 	Env []string `key:"env" is:"pairs"`
 }
 
-// Defaults of Options.
+// Defaults of PHPOptions.
 const (
 	DefaultCommand     = "php-cgi"
-	DefaultChildren    = 4
-	DefaultMaxRequests = 500
-	DefaultIdle        = 5 * time.Minute
+	defaultChildren    = 4
+	defaultMaxRequests = 500
+	defaultIdle        = 5 * time.Minute
 )
 
 // PHP is a backend.Responder.
@@ -70,7 +70,7 @@ type PHP struct {
 	manager *manager
 }
 
-// NewPHP opens the folder. The error is one line. A missing program is
+// NewPHP opens the directory. The error is one line. A missing program is
 // none: see Missing.
 func NewPHP(o PHPOptions) (*PHP, error) {
 	defaults(&o)
@@ -78,7 +78,7 @@ func NewPHP(o PHPOptions) (*PHP, error) {
 	if err != nil {
 		return nil, err
 	}
-	o.DocumentRoot = cmp.Or(o.DocumentRoot, scripts.folder)
+	o.DocumentRoot = cmp.Or(o.DocumentRoot, scripts.directory)
 	var front *Script
 	if o.Front != "" {
 		found, err := scripts.Find(o.Front)
@@ -134,9 +134,9 @@ func defaults(o *PHPOptions) {
 	if len(o.Index) == 0 {
 		o.Index = []string{"index.php"}
 	}
-	o.Children = cmp.Or(o.Children, DefaultChildren)
-	o.MaxRequests = cmp.Or(o.MaxRequests, DefaultMaxRequests)
-	o.Idle = cmp.Or(o.Idle, DefaultIdle)
+	o.Children = cmp.Or(o.Children, defaultChildren)
+	o.MaxRequests = cmp.Or(o.MaxRequests, defaultMaxRequests)
+	o.Idle = cmp.Or(o.Idle, defaultIdle)
 	o.Timeout = cmp.Or(o.Timeout, DefaultTimeout)
 }
 
@@ -206,7 +206,7 @@ const pause = time.Second
 
 var errClosed = errors.New("the server is shutting down")
 
-// dial implements programs.FastCGIOptions.Dial.
+// dial implements FastCGIOptions.Dial.
 func (m *manager) dial(ctx context.Context) (*Link, error) {
 	argv, err := m.o.command()
 	if err != nil {
@@ -274,7 +274,7 @@ func (m *manager) start(argv []string) (l *Link, err error) {
 // privateSocket returns a listening socket to which no other process can connect, and the one connection to it: its
 // name is gone before the program has it.
 func privateSocket() (listener *os.File, conn net.Conn, err error) {
-	dir, err := privateFolder()
+	dir, err := privateDirectory()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -293,8 +293,8 @@ func privateSocket() (listener *os.File, conn net.Conn, err error) {
 	return listener, conn, err
 }
 
-// privateFolder makes a folder that only this user can enter. It need not last.
-func privateFolder() (dir string, err error) {
+// privateDirectory makes a directory that only this user can enter. It need not last.
+func privateDirectory() (dir string, err error) {
 	for _, parent := range []string{os.TempDir(), os.Getenv("XDG_RUNTIME_DIR"), "/dev/shm"} {
 		const room = 70 // the path of a socket has 107 bytes at most
 		if parent == "" || len(parent) > room {

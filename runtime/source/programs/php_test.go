@@ -16,7 +16,7 @@ import (
 func newPHPSite(t *testing.T, scripts map[string]string, change func(*programs.PHPOptions)) *site {
 	t.Helper()
 	s := newFolder(t, scripts)
-	o := programs.PHPOptions{ScriptOptions: programs.ScriptOptions{Root: s.folder}, Common: programs.Common{Site: programs.Site{Software: "fapws/test"}, Log: s.logged}}
+	o := programs.PHPOptions{ScriptOptions: programs.ScriptOptions{Root: s.directory}, Common: programs.Common{Site: programs.Site{Software: "fapws/test"}, Log: s.logged}}
 	change(&o)
 	php, err := programs.NewPHP(o)
 	t.Cleanup(func() { php.Close(time.Second) }) // behind the server
@@ -58,7 +58,7 @@ func TestTimeout(t *testing.T) {
 			s := newPHPSite(t, map[string]string{"pid.php": `<?php echo getmypid();`,
 				"hang.php": `<?php file_put_contents('pid', getmypid()); while (true) sleep(100);`}, func(o *programs.PHPOptions) { mode(o); o.Timeout = timeout; o.Children = 2 })
 			s.get("/hang.php", 504)
-			text, err := os.ReadFile(s.folder + "/pid")
+			text, err := os.ReadFile(s.directory + "/pid")
 			if err != nil {
 				return err.Error()
 			}

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"fapws/runtime/backend"
-	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 )
 
@@ -167,9 +166,4 @@ func (m *LoaderMount) variables(r *backend.Request, left time.Duration) []byte {
 	set("fapws.has_length", map[bool]string{true: "1"}[r.Parsed.Body != http1.NoBody])
 	set("fapws.timeout", strconv.FormatFloat(max(left, 0).Seconds(), 'f', 3, 64))
 	return append(append(append(strconv.AppendInt(nil, int64(len(text)), 10), ':'), text...), ',')
-}
-
-// refuse answers a client that may try again soon.
-func refuse(w *backend.Response, reason string) {
-	w.Start(exchange.Head{Status: 503, Length: -1, Instead: exchange.Refusal, Reason: []byte(reason), Fields: exchange.RetryAfter})
 }

@@ -21,18 +21,18 @@ import (
 // Scripts finds the program that a path names. Any goroutine may use it.
 type Scripts struct {
 	ScriptOptions
-	root   *os.Root
-	find   func(name string) (fs.FileInfo, error) // of static.OpenTree
-	folder string                                 // absolute
+	root      *os.Root
+	find      func(name string) (fs.FileInfo, error) // of static.OpenTree
+	directory string                                 // absolute
 }
 
-// ScriptOptions say which files of a folder are programs.
+// ScriptOptions say which files of a directory are programs.
 type ScriptOptions struct {
-	// Root is the folder. Nothing outside it is found, by any path or link.
+	// Root is the directory. Nothing outside it is found, by any path or link.
 	Root string
 
 	// Match are patterns (path.Match) for the names of programs: "*.php". None:
-	// each file in the folder is one, as in a cgi-bin.
+	// each file in the directory is one, as in a cgi-bin.
 	Match []string
 
 	// Only is the one program in Root there is; it answers for all paths, and its
@@ -43,7 +43,7 @@ type ScriptOptions struct {
 	// looked for. nil: Request.Script, which is right for a mount without Match.
 	Base func(*backend.Request) int
 
-	// Index are names of programs that answer for a folder. None: 403.
+	// Index are names of programs that answer for a directory. None: 403.
 	Index []string
 
 	// Links says which symbolic links are followed. None leads out of the root.
@@ -60,23 +60,23 @@ type Script struct {
 	Executable bool
 }
 
-// NewScripts opens the folder.
+// NewScripts opens the directory.
 func NewScripts(o ScriptOptions) (*Scripts, error) {
-	folder, err := filepath.Abs(o.Root)
+	directory, err := filepath.Abs(o.Root)
 	if err != nil {
 		return nil, err
 	}
-	root, find, err := static.OpenTree(folder, o.Links)
+	root, find, err := static.OpenTree(directory, o.Links)
 	if err != nil {
-		return nil, fmt.Errorf("cannot run programs of %s: %w", folder, system.Cause(err))
+		return nil, fmt.Errorf("cannot run programs of %s: %w", directory, system.Cause(err))
 	}
-	return &Scripts{o, root, find, folder}, nil
+	return &Scripts{o, root, find, directory}, nil
 }
 
 // The errors of Find.
 var (
-	ErrNotFound  = errors.New("program not found")
-	ErrForbidden = errors.New("not an executable program")
+	errNotFound  = errors.New("program not found")
+	errForbidden = errors.New("not an executable program")
 )
 
 // Find walks down the percent-decoded path, which begins with a slash or is
@@ -93,7 +93,7 @@ func (s *Scripts) Find(p string) (Script, error) {
 		return script, err
 	}
 	rest := p
-	name := "" // the folder so far
+	name := "" // the directory so far
 	for {
 		segment, ok := strings.CutPrefix(rest, "/")
 		if !ok || segment == "" {
@@ -106,7 +106,7 @@ func (s *Scripts) Find(p string) (Script, error) {
 		}
 		// No ".." here, and names that begin with a dot are hidden (.git, .htaccess).
 		if segment == "" || segment[0] == '.' || strings.ContainsRune(segment, 0) {
-			return Script{}, ErrNotFound
+			return Script{}, errNotFound
 		}
 		name += "/" + segment
 		info, err := s.stat(name[1:])
@@ -119,7 +119,7 @@ func (s *Scripts) Find(p string) (Script, error) {
 	}
 }
 
-// Below is a Base: that of the folder which a path on the site stands for, "/x".
+// Below is a Base: that of the directory which a path on the site stands for, "/x".
 // "" is for a document root.
 func Below(prefix string) func(*backend.Request) int {
 	n := len(strings.TrimRight(prefix, "/"))
@@ -142,22 +142,22 @@ func (s *Scripts) For(r *backend.Request, fallback *Script) (Script, error) {
 }
 
 // findIndex finds the index program of a directory.
-func (s *Scripts) findIndex(folder string) (Script, error) {
+func (s *Scripts) findIndex(directory string) (Script, error) {
 	for _, file := range s.Index {
-		name := folder + "/" + file
+		name := directory + "/" + file
 		if info, err := s.stat(name[1:]); err == nil && !info.IsDir() {
 			return s.program(name, "", info)
 		}
 	}
-	return Script{}, ErrForbidden
+	return Script{}, errForbidden
 }
 
 // program judges a file that was found.
 func (s *Scripts) program(name, info string, file fs.FileInfo) (Script, error) {
 	if !file.Mode().IsRegular() || !s.matches(name) {
-		return Script{}, ErrForbidden
+		return Script{}, errForbidden
 	}
-	return Script{File: s.folder + name, Name: name, Info: info, Executable: file.Mode()&0o111 != 0}, nil
+	return Script{File: s.directory + name, Name: name, Info: info, Executable: file.Mode()&0o111 != 0}, nil
 }
 
 func (s *Scripts) matches(name string) bool {
@@ -168,7 +168,7 @@ func (s *Scripts) matches(name string) bool {
 func (s *Scripts) stat(name string) (fs.FileInfo, error) {
 	info, err := s.find(name)
 	if err != nil || info.Mode()&fs.ModeSymlink != 0 { // also where a link leads outside, or is not followed
-		return nil, ErrNotFound
+		return nil, errNotFound
 	}
 	return info, nil
 }

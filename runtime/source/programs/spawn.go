@@ -11,8 +11,8 @@ import (
 	"unsafe"
 )
 
-// StartProcess runs the program at path, an absolute one, with argv and env
-// ("NAME=value") in the folder dir ("": the current one). files become its
+// startProcess runs the program at path, an absolute one, with argv and env
+// ("NAME=value") in the directory dir ("": the current one). files become its
 // standard input, output and error; it has no other descriptors. Its signals are
 // as by default and none is blocked, its limit of open files is that with which this
 // process was started. It leads a new session, and is
@@ -21,7 +21,7 @@ import (
 //
 // No memory is copied, so that it takes as long in a large process as in a small
 // one: the thread waits (vfork) until the program has begun.
-func StartProcess(path string, argv, env []string, dir string, files [3]*os.File) (*os.Process, error) {
+func startProcess(path string, argv, env []string, dir string, files [3]*os.File) (*os.Process, error) {
 	var text strings.Builder
 	put := func(s string) bool {
 		text.WriteString(s)

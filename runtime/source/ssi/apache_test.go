@@ -32,7 +32,7 @@ var differences = map[string]string{
 	"dynamicstatus.shtml": "Apache writes what a program sends with a status of 302 or 404; we take it for the error that it is, and onerror sees it",
 	"entities.shtml":      "Apache decodes entities to ISO 8859-1 and leaves out other characters; our pages are UTF-8",
 	"hiddenerror.shtml":   "after a value without a name in text that is not shown, Apache carries out no further element",
-	"nestedfile.shtml":    "Apache takes paths in a page included by file from another folder as relative to the top",
+	"nestedfile.shtml":    "Apache takes paths in a page included by file from another directory as relative to the top",
 }
 
 // badConditions are the pages with conditions that cannot be evaluated. Since
@@ -211,7 +211,7 @@ func startOurs(t *testing.T, root, host string) string {
 	}
 	handler := backend.New(100, func(line string) { t.Log(line) }).Handler(backend.Func(func(w *backend.Response, r *backend.Request) {
 		switch {
-		case pages.IsPage(r.Path):
+		case pages.isPage(r.Path):
 			pages.Respond(w, r)
 		case strings.Contains(r.Path, ".cgi"):
 			programs.Respond(w, r)

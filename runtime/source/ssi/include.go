@@ -84,7 +84,7 @@ func (p *page) target(s string) string {
 	if strings.HasPrefix(s, "/") {
 		s = (&url.URL{Path: p.r.Path[:p.r.Root]}).EscapedPath() + s
 	} else {
-		s = escapeURL(folder(p.r.Path)) + s
+		s = escapeURL(directory(p.r.Path)) + s
 	}
 	s = string(route.AppendURL(nil, []byte(withoutDots(s))))
 	if asked {
@@ -93,10 +93,10 @@ func (p *page) target(s string) string {
 	return s
 }
 
-// folder returns a path up to its last slash.
-func folder(path string) string { return path[:strings.LastIndexByte(path, '/')+1] }
+// directory returns a path up to its last slash.
+func directory(path string) string { return path[:strings.LastIndexByte(path, '/')+1] }
 
-// withoutDots removes dot segments, of which a folder's leaves a slash. It does
+// withoutDots removes dot segments, of which a directory's leaves a slash. It does
 // not climb above the top.
 func withoutDots(s string) string {
 	clean := path.Clean("/" + s)
@@ -109,12 +109,12 @@ func withoutDots(s string) string {
 var errOutside = errors.New("the file must be in the directory of the page or under it")
 
 // below returns the decoded path of a file that is named relative to the
-// page's folder, and does not lead out of it.
+// page's directory, and does not lead out of it.
 func below(base, name string) (string, error) {
 	if !filepath.IsLocal(name) {
 		return "", errOutside
 	}
-	return folder(base) + path.Clean(name), nil
+	return directory(base) + path.Clean(name), nil
 }
 
 // fileTarget returns the target for include file: the file must exist, but the server decides what to send of
@@ -127,7 +127,7 @@ func (p *page) fileTarget(name string) (string, error) {
 	if _, err := p.stat(onDisk); err != nil {
 		return "", err
 	}
-	return escapeURL(folder(p.r.Path) + path.Clean(name)), nil
+	return escapeURL(directory(p.r.Path) + path.Clean(name)), nil
 }
 
 // stat looks at a file by its decoded path below the root.
@@ -217,14 +217,14 @@ func (p *page) cgiTarget(name string) string {
 	return path
 }
 
-// command runs a command of the shell in the page's folder. The variables are its environment; its standard error
+// command runs a command of the shell in the page's directory. The variables are its environment; its standard error
 // goes to the log. Nothing that it has started is left behind.
 func (p *page) command(line string) error {
 	if err := p.s.gate.Enter(p.ctx); err != nil {
 		return err
 	}
 	defer p.s.gate.Leave()
-	dir := filepath.Join(p.s.opt.Root, folder(p.f.name))
+	dir := filepath.Join(p.s.opt.Root, directory(p.f.name))
 	text, err := programs.Output(p.ctx, []string{"/bin/sh", "-c", line}, p.environment(), dir, maxCommandOutput, func(line string) { p.log("exec: %s", line) })
 	p.write(string(text))
 	return err

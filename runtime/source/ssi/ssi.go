@@ -113,8 +113,8 @@ func New(o Options) (*Pages, error) {
 	return &Pages{opt: o, cache: cache{limit: maxParsed, files: map[string]*file{}}, gate: programs.NewGate(maxPrograms, maxWaiting)}, nil
 }
 
-// IsPage says whether a file of this name has elements.
-func (s *Pages) IsPage(name string) bool { return static.FitsAny(s.opt.Patterns, name) }
+// isPage says whether a file of this name has elements.
+func (s *Pages) isPage(name string) bool { return static.FitsAny(s.opt.Patterns, name) }
 
 // Respond implements backend.Responder.
 func (s *Pages) Respond(w *backend.Response, r *backend.Request) {
@@ -158,7 +158,7 @@ func (s *Pages) find(path string) (f *file, err error) {
 		names = s.opt.Index
 	}
 	for _, name := range names {
-		if !s.IsPage(path + name) {
+		if !s.isPage(path + name) {
 			continue
 		}
 		if f, err = s.load(path + name); !errors.Is(err, os.ErrNotExist) {
@@ -168,8 +168,8 @@ func (s *Pages) find(path string) (f *file, err error) {
 	return nil, os.ErrNotExist
 }
 
-// session is the state that a page shares with the pages that it includes.
-type session struct {
+// shared is the state that a page shares with the pages that it includes.
+type shared struct {
 	vars  *variables
 	left  atomic.Int64 // bytes that may still be sent
 	lines atomic.Int32 // that were logged
@@ -189,7 +189,7 @@ type page struct {
 	f   *file
 	ctx context.Context
 
-	*session
+	*shared
 	cancel context.CancelFunc
 
 	timefmt, errmsg, echomsg string
@@ -216,16 +216,16 @@ func (s *Pages) newPage(w *backend.Response, r *backend.Request, f *file) *page 
 	p := &page{s: s, w: w, r: r, f: f, timefmt: s.opt.TimeFormat, errmsg: s.opt.ErrorMessage,
 		echomsg: s.opt.UndefinedEcho, printing: true, found: true}
 	p.ctx, p.cancel = context.WithTimeout(r.Context, s.opt.Timeout)
-	if outer, ok := r.Value.(*session); ok {
-		p.session = outer
+	if outer, ok := r.Value.(*shared); ok {
+		p.shared = outer
 		if q := r.Query(); q != "" {
 			p.vars.putQuery(q)
 		}
 	} else {
-		p.session = &session{vars: newVariables(r, f, &s.opt, time.Now())}
+		p.shared = &shared{vars: newVariables(r, f, &s.opt, time.Now())}
 		p.left.Store(s.opt.MaxOutput)
 	}
-	r.Share(p.session)
+	r.Share(p.shared)
 	return p
 }
 

@@ -184,10 +184,12 @@ func (f *Files) make(t *view, key []byte, v *variants, r *representation) *repre
 }
 
 func (f *Files) compressed(t *view, key []byte, v *variants, r *representation) (made *representation) {
+	turns <- struct{}{} // before the file is read: while others compress, it is not in memory
+	defer func() { <-turns }()
 	original := v[Identity]
 	body, settled := original.body, true
 	if body == nil {
-		file, _, err := t.open(original.name)
+		file, _, err := t.openRegular(original.name)
 		if err != nil {
 			return nil
 		}
@@ -197,7 +199,7 @@ func (f *Files) compressed(t *view, key []byte, v *variants, r *representation) 
 			return nil
 		}
 	}
-	packed, ok := Compress(r.coding, body)
+	packed, ok := compress(r.coding, body)
 	if ok && int64(len(packed)) <= f.opt.CacheBytes/4 {
 		made = r.withBody(packed)
 	}

@@ -165,11 +165,16 @@ var (
 // for a mebibyte, and waits for its turn: any goroutine but the loop may call
 // it. The same body gives the same bytes.
 func Compress(coding Coding, body []byte) ([]byte, bool) {
+	turns <- struct{}{}
+	defer func() { <-turns }()
+	return compress(coding, body)
+}
+
+// compress is Compress for a caller whose turn it is.
+func compress(coding Coding, body []byte) ([]byte, bool) {
 	if !Made[coding] {
 		return nil, false
 	}
-	turns <- struct{}{}
-	defer func() { <-turns }()
 	var out []byte
 	if coding == Zstd {
 		out = zstds().EncodeAll(body, make([]byte, 0, len(body)/3))

@@ -4,9 +4,23 @@
 // of its body, which package conn sends.
 //
 // Files.Hit answers on the event loop, from memory or with a file that is open, if the disk was looked at within the
-// last second. Everything else is answered by Files.Open, on a goroutine, which may wait for the disk. static.go
-// makes a Source of both; handed.go answers requests that a handler has handed over (Staticfile, X-Sendfile). Start
-// reading at static.go and serve.go.
+// last second. Everything else is answered by Files.Open, on a goroutine, which may wait for the disk. Source
+// (serve.go) makes an exchange.Source of both. Start reading at Source.Start.
+//
+//	static.go          Options, and Files that have them
+//	serve.go           Source; Request and Response; from a request to the segments of its response
+//	cache.go           memory for files, variants and listings; files that stay open
+//	lookup.go          the file of a path; its index, its variants; statuses of errors
+//	root.go            the document root, opened part by part; symbolic links
+//	private.go         files that no client gets: keys, backups, files that the configuration names
+//	representation.go  a file in one state and one coding, with its fields; entity tags
+//	conditions.go      conditional requests; ranges
+//	compress.go        content codings, also for the cache of responses
+//	listing.go         the page of a directory
+//	fields.go          media types, Cache-Control, fields of errors
+//	handed.go          files that a handler names: Staticfile, X-Sendfile, X-Accel-Redirect
+//	fixed.go           fixed responses and redirects, without files
+//	pages.go           error pages of a site
 //
 // # Cache
 //
@@ -41,26 +55,16 @@
 //
 // # Content codings
 //
-// This part of the package chooses content codings (RFC 9110 §8.4 and §12.5.3) and compresses whole bodies with them: those
-// of files and of cached responses. It knows nothing of connections and caches. Accept and Choose may be called
-// anywhere; Compress takes 10 ms for a mebibyte and must not be called on the event loop. At most half of the
+// compress.go chooses content codings (RFC 9110 §8.4 and §12.5.3) and compresses whole bodies, those of files and of
+// cached responses. Compress takes 10 ms for a mebibyte and must not be called on the event loop. At most half of the
 // processors compress at the same time.
 //
-// klauspost/compress adds 0.4 MB to the executable and has zstd, which the standard library has not. Brotli is only
-// served from files on disk: its encoders would add more than that, and are slow.
+// klauspost/compress adds 0.4 MB to the executable and has zstd, which the standard library does not have. Brotli is
+// only served from files on disk: its encoders would add more than that, and are slow.
 //
-// # Fixed responses
+// # Error pages
 //
-// This part of the package answers requests from memory, on the event loop: with a response that is always the same, or by sending
-// clients to another URL, which is filled in from a template of package route. The configuration
-// (cmd/fapws/plan/kinds.go) mounts it.
-//
-// # Refusals
-//
-// refusal.go makes the parts of replies (exchange.Reply): responses that the server makes itself, in memory, and
-// that have the page of the site, or a short page of the server, if they are errors. The texts of refusals such as
-// 431 are in package http1; which requests are refused is decided there, in package route and in package exchange.
-//
-// An error page of a site comes from the memory of Files, on the event loop, or is opened beside it. Until it
-// can be read, and if it is missing, the server's own page is sent. Starting is the page for browsers while an application loads.
+// An error page of a site (Pages) comes from the memory of Files, on the event loop, or is opened beside it. If it
+// cannot be read, the server's own page is sent, which package exchange makes. The texts of refusals such as 431 are
+// in package http1; which requests are refused is decided there, in package route and in package exchange.
 package static

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"path/filepath"
 	"strings"
@@ -25,13 +26,13 @@ type Handed struct {
 	mu    sync.Mutex
 	roots map[string]*Files // that handlers have named, by their options
 
-	// The folders of X-Sendfile, and those of X-Accel-Redirect by the beginnings of paths, without a slash at the end. They do not change
+	// The directories of X-Sendfile, and those of X-Accel-Redirect by the beginnings of paths, without a slash at the end. They do not change
 	// once they are open.
 	named  []*Files
 	mapped map[string]*Files
 }
 
-// Open opens the folders that files may be sent from: those of X-Sendfile and of X-Accel-Redirect. Private files are not sent. It must be
+// Open opens the directories that files may be sent from: those of X-Sendfile and of X-Accel-Redirect. Private files are not sent. It must be
 // called before Take. The error is one line.
 func (h *Handed) Open(named []string, mapped []AccelRoot, private *Private) (err error) {
 	h.private, h.mapped = private, map[string]*Files{}
@@ -194,32 +195,15 @@ func (h *Handed) root(options string) (*Files, error) {
 	return files, nil
 }
 
-// Request is the part of a request that Files needs. Its slices are read during Hit or Open only; a Response never
-// refers to them. (Callers of Open on another goroutine than the loop give it copies.)
-type Request struct {
-	Path   []byte         // PATH_INFO below the mount, percent-decoded: empty or beginning with "/"
-	Prefix string         // decoded path that is before the one in Head, seen from outside; "" or "/a/b"
-	Head   []byte         // request line and fields as received
-	Parsed *http1.Request // spans into Head: method, raw path, query, fields
-}
-
-// Segment is a piece of a body: bytes in memory, or a range of the response's
-// file (Response.Fd) when Data is nil.
-type Segment struct {
-	Data   []byte // lives as long as the Response is not closed
-	Offset int64  // first byte in the file
-	Count  int64  // bytes of the file; 0 when Data is set
-}
-
 // AccelRoot maps paths that begin with Prefix to files below Root.
 type AccelRoot struct{ Prefix, Root string }
 
-// String is "/prefix/=/folder".
+// String is "/prefix/=/directory".
 func (r AccelRoot) String() string { return r.Prefix + "=" + r.Root }
 
 var errNotSent = errors.New("not in a directory from which files may be sent")
 
-// find returns the folder and the name in it that the value of X-Sendfile, or of X-Accel-Redirect if accel, means.
+// find returns the directory and the name in it that the value of X-Sendfile, or of X-Accel-Redirect if accel, means.
 // That name is for view.walk, which does not let it lead outside.
 func (h *Handed) find(value string, accel bool) (found *Files, name string, err error) {
 	if accel {
@@ -261,4 +245,30 @@ func (h *Handed) findMapped(value string) (found *Files, name string, err error)
 		return nil, "", errNotSent
 	}
 	return found, strings.Trim(name, "/"), nil
+}
+
+// Send answers with the file that a name below the root means to the file
+// system: hidden names and ".." are names like others (none leads
+// outside), and there are no variants, as the names are not the client's but
+// those of an application, in whose directory x and x.gz may be two things.
+// mediaType "" is found by name. Nothing is filled in when there is an error.
+//
+// Any goroutine may call it; it may wait for the disk.
+func (f *Files) Send(name, mediaType string, req *Request, out *Response) error {
+	file, info, err := f.root.at(f.clock()).walk(name, toRead)
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() || f.opt.Private.has(info) {
+		file.Close()
+		return fs.ErrNotExist
+	}
+	if mediaType == "" {
+		mediaType = f.types.of(name)
+	}
+	c := ReadConditions(req.Head, req.Parsed.Fields)
+	r := newRepresentation(description{name: name, mediaType: mediaType}, StampOf(info), f.wall()).keptOpen(file)
+	r.answer(req, &c, out, false)
+	r.open.release()
+	return nil
 }

@@ -67,9 +67,9 @@ func (f *Files) order(req *Request) order {
 }
 
 func (o order) compare(a, b listed) int {
-	folder := a.info.IsDir()
-	if folder != b.info.IsDir() {
-		if folder {
+	directory := a.info.IsDir()
+	if directory != b.info.IsDir() {
+		if directory {
 			return -1
 		}
 		return 1
@@ -78,7 +78,7 @@ func (o order) compare(a, b listed) int {
 	switch {
 	case o.column == 'M':
 		c = a.info.ModTime().Compare(b.info.ModTime())
-	case o.column == 'S' && !folder:
+	case o.column == 'S' && !directory:
 		c = cmp.Compare(a.info.Size(), b.info.Size())
 	}
 	c = cmp.Or(c, cmp.Compare(a.name, b.name))

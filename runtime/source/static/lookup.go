@@ -65,7 +65,7 @@ func FitsAny(patterns []string, name string) bool {
 	return false
 }
 
-// program is the error that the index of a folder, of this name, is a program, or
+// program is the error that the index of a directory, of this name, is a program, or
 // has rules of its own.
 type program string
 

@@ -33,7 +33,7 @@ func tries(t *testing.T) int {
 const outsideName = "OUTSIDE-NAME"
 
 // TestNoByteFromOutside asks for made-up paths in a tree whose links and
-// folders are swapped all the time, under each policy for links: no byte of
+// directories are swapped all the time, under each policy for links: no byte of
 // what lies beside the root comes back, in whatever coding, and no name.
 func TestNoByteFromOutside(t *testing.T) {
 	dir := t.TempDir()
@@ -65,7 +65,7 @@ func TestNoByteFromOutside(t *testing.T) {
 			fresh := root + "/.fresh"
 			_ = os.Symlink(targets[random.IntN(len(targets))], fresh)
 			_ = os.Rename(fresh, names[random.IntN(len(names))])
-			if i%16 == 0 { // a folder becomes a link that leads out, and is a folder again
+			if i%16 == 0 { // a directory becomes a link that leads out, and is a directory again
 				_ = os.Rename(root+"/spare", root+"/.spare")
 				_ = os.Symlink(targets[random.IntN(len(targets))], root+"/spare")
 				_ = os.Remove(root + "/spare")

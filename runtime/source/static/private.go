@@ -23,7 +23,7 @@ import (
 // the name does. nil: none. Its methods are safe for concurrent use.
 type Private struct {
 	paths []string // absolute
-	real  []string // without links, as far as the folder exists
+	real  []string // without links, as far as the directory exists
 	files fileSet
 }
 

@@ -105,32 +105,6 @@ func (r *root) close() error {
 	return r.now.close()
 }
 
-// Send answers with the file that a name below the root means to the file
-// system: hidden names and ".." are names like others (none leads
-// outside), and there are no variants, as the names are not the client's but
-// those of an application, in whose folder x and x.gz may be two things.
-// mediaType "" is found by name. Nothing is filled in when there is an error.
-//
-// Any goroutine may call it; it may wait for the disk.
-func (f *Files) Send(name, mediaType string, req *Request, out *Response) error {
-	file, info, err := f.root.at(f.clock()).walk(name, toRead)
-	if err != nil {
-		return err
-	}
-	if !info.Mode().IsRegular() || f.opt.Private.has(info) {
-		file.Close()
-		return fs.ErrNotExist
-	}
-	if mediaType == "" {
-		mediaType = f.types.of(name)
-	}
-	c := ReadConditions(req.Head, req.Parsed.Fields)
-	r := newRepresentation(description{name: name, mediaType: mediaType}, StampOf(info), f.wall()).keptOpen(file)
-	r.answer(req, &c, out, false)
-	r.open.release()
-	return nil
-}
-
 // Symlinks says which symbolic links are followed.
 type Symlinks uint8
 

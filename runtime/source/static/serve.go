@@ -215,6 +215,23 @@ func (res *Response) reply() exchange.Reply {
 
 var contentType = []byte("Content-Type")
 
+// Request is the part of a request that Files needs. Its slices are read during Hit or Open only; a Response never
+// refers to them. (Callers of Open on another goroutine than the loop give it copies.)
+type Request struct {
+	Path   []byte         // PATH_INFO below the mount, percent-decoded: empty or beginning with "/"
+	Prefix string         // decoded path that is before the one in Head, seen from outside; "" or "/a/b"
+	Head   []byte         // request line and fields as received
+	Parsed *http1.Request // spans into Head: method, raw path, query, fields
+}
+
+// Segment is a piece of a body: bytes in memory, or a range of the response's
+// file (Response.Fd) when Data is nil.
+type Segment struct {
+	Data   []byte // lives as long as the Response is not closed
+	Offset int64  // first byte in the file
+	Count  int64  // bytes of the file; 0 when Data is set
+}
+
 // Response is filled by Hit or Open. Its zero value is ready; Close makes it
 // ready again and keeps its buffers, so that a loop which uses one Response
 // over and over allocates nothing.
@@ -228,7 +245,7 @@ type Response struct {
 	// connection has to be closed: Length cannot be kept any more.
 	Segments []Segment
 
-	// Index, when not empty, says of a 404 that the folder asked for has a
+	// Index, when not empty, says of a 404 that the directory asked for has a
 	// program for its index, and is its name.
 	Index string
 

@@ -70,10 +70,10 @@ type Options struct {
 	Headers map[string]string `json:"headers"`
 
 	// Programs are patterns (path.Match) for names of files that another source runs: they do not exist here, and
-	// for a folder that has one for its index the answer says so (Response.Index).
+	// for a directory that has one for its index the answer says so (Response.Index).
 	Programs []string `json:"-"`
 
-	// Routed are patterns for names of files that have rules of their own: for a folder that has one for its index
+	// Routed are patterns for names of files that have rules of their own: for a directory that has one for its index
 	// the answer says so, too, because a request for it by its name has to pass them.
 	Routed []string `json:"-"`
 

@@ -6,7 +6,14 @@
 // name follows from the real one, and its file is locked (flock(2)) while a process writes it: so the second of two uploads of one name
 // is refused, also if another worker has the first, and a file that a killed server has left can be told from one that is being written.
 //
-// Start reading at Upload (upload.go), which answers requests, and draft (draft.go), a file that is being received, or given to a handler. transfer.go
-// takes forms apart, tus.go speaks the protocol of uploads that go on where they broke off, partial.go keeps these, and target.go
-// decides where files go.
+// Start reading at Upload (upload.go), which answers requests.
+//
+//	upload.go     a request, options, refusals
+//	transfer.go   its body: a file, or a form with files; digests
+//	target.go     where files go; a directory, and the names in it
+//	device.go     other targets: a device, a FIFO, a descriptor, a generator of Python
+//	draft.go      a file from its first byte until it has its name
+//	tus.go        the protocol of uploads that go on where they broke off
+//	partial.go    their two files in the directory, and when these expire
+//	progress.go   reports about uploads of all processes
 package upload

@@ -58,7 +58,7 @@ func (p *partial) shown() string {
 var errUnknown = &refusal{status: 404, text: "there is no such upload"}
 
 // create begins an upload that may be continued.
-func (t *folder) create(id string, what description) (p *partial, err error) {
+func (t *directory) create(id string, what description) (p *partial, err error) {
 	if err := t.admit(what.Owner); err != nil {
 		return nil, err
 	}
@@ -82,7 +82,7 @@ func (t *folder) create(id string, what description) (p *partial, err error) {
 }
 
 // admit returns an error if a client cannot begin an upload, because there are too many.
-func (t *folder) admit(owner string) error {
+func (t *directory) admit(owner string) error {
 	dir, err := t.open()
 	if err != nil {
 		return err
@@ -101,7 +101,7 @@ func (t *folder) admit(owner string) error {
 }
 
 // resume opens an upload that was created. The error is errUnknown if there is none, and errBusy if another request has it.
-func (t *folder) resume(id string) (*partial, error) {
+func (t *directory) resume(id string) (*partial, error) {
 	if !isToken(id) {
 		return nil, errUnknown
 	}
@@ -142,12 +142,12 @@ func describe(dir *os.Root, id string) (what description, err error) {
 }
 
 // expired reports whether an upload of size bytes that was last written at a time is too old.
-func (t *folder) expired(touched time.Time, size int64) bool {
+func (t *directory) expired(touched time.Time, size int64) bool {
 	return time.Now().After(t.expiry(touched, size))
 }
 
 // expiry returns when it is.
-func (t *folder) expiry(touched time.Time, size int64) time.Time {
+func (t *directory) expiry(touched time.Time, size int64) time.Time {
 	expires := t.options.Expires
 	if size == 0 {
 		expires = min(expires, emptyExpires)
@@ -156,7 +156,7 @@ func (t *folder) expiry(touched time.Time, size int64) time.Time {
 }
 
 // expireLater has uploads removed that are not continued in time, also if no other one comes.
-func (t *folder) expireLater() {
+func (t *directory) expireLater() {
 	if t.looks.Swap(true) {
 		return
 	}
@@ -174,7 +174,7 @@ func (t *folder) expireLater() {
 }
 
 // expire removes uploads of dir that are too old, and returns the others.
-func (t *folder) expire(dir *os.Root) (others []string) {
+func (t *directory) expire(dir *os.Root) (others []string) {
 	for id := range entries(dir, partialSuffix) {
 		data := hiddenPrefix + id + partialSuffix
 		info, err := dir.Lstat(data)

@@ -12,7 +12,7 @@ import (
 // TestPartials: uploads that may be continued are bounded, and ended ones make room for others.
 func TestPartials(t *testing.T) {
 	u, dir := newFolder(t, nil)
-	f := u.target.(*folder)
+	f := u.target.(*directory)
 	var last *partial
 	for range maxPartial {
 		p, err := f.create(rand.Text(), description{Length: 3, Name: "a"})
@@ -62,7 +62,7 @@ func TestPartials(t *testing.T) {
 // TestExpireLater: an upload that is not continued goes, also if no other one comes, and if a server before this one has left it.
 func TestExpireLater(t *testing.T) {
 	u, dir := newFolder(t, func(o *Options) { o.Resumable = true })
-	p, err := u.target.(*folder).create(rand.Text(), description{Length: 3, Name: "a"})
+	p, err := u.target.(*directory).create(rand.Text(), description{Length: 3, Name: "a"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -48,7 +48,7 @@ func newTarget(o *Options) (target, error) {
 	switch {
 	case err == nil && st.IsDir():
 		path, err := o.inside(full)
-		return &folder{options: o, path: path}, err
+		return &directory{options: o, path: path}, err
 	case err == nil && st.Mode()&(fs.ModeDevice|fs.ModeNamedPipe) != 0:
 		path, err := o.inside(full)
 		return &device{options: o, path: path, block: st.Mode()&fs.ModeDevice != 0 && st.Mode()&fs.ModeCharDevice == 0}, err
@@ -62,7 +62,7 @@ func newTarget(o *Options) (target, error) {
 		return nil, fmt.Errorf("%s: directory %s not found", o.Path, filepath.Clean(dir))
 	}
 	path, err := o.inside(filepath.Clean(dir))
-	return &folder{options: o, path: path, only: name}, err
+	return &directory{options: o, path: path, only: name}, err
 }
 
 // Place returns the directory or device that uploads to a path are written to.
@@ -101,8 +101,8 @@ func (o *Options) inside(full string) (string, error) {
 	return "/" + strings.TrimPrefix(below, "/"), nil
 }
 
-// folder is a directory, or one file of it. It is opened for each upload: so it may be mounted, and unmounted, while the server runs.
-type folder struct {
+// directory is a directory, or one file of it. It is opened for each upload: so it may be mounted, and unmounted, while the server runs.
+type directory struct {
 	options *Options
 	path    string
 	only    string // the name of the file; "": clients choose
@@ -123,7 +123,7 @@ func temporary(name string) string {
 }
 
 // open opens the directory, and, the first time, removes files that a killed server has left in it.
-func (t *folder) open() (*os.Root, error) {
+func (t *directory) open() (*os.Root, error) {
 	dir, err := system.OpenRoot(t.path)
 	if err == nil && !t.swept.Swap(true) {
 		sweep(dir)
@@ -156,7 +156,7 @@ func sweep(dir *os.Root) {
 	}
 }
 
-func (t *folder) begin(_ *backend.Response, _ string, file stored) (*draft, error) {
+func (t *directory) begin(_ *backend.Response, _ string, file stored) (*draft, error) {
 	name := cmp.Or(t.only, file.Name)
 	if wrong := checkName(name); wrong != "" && t.only == "" {
 		return nil, refuse(400, "%s", wrong)
@@ -176,7 +176,7 @@ func (t *folder) begin(_ *backend.Response, _ string, file stored) (*draft, erro
 }
 
 // draft opens the file temp, which is to get a name; with O_CREATE the name must be one that it can get.
-func (t *folder) draft(name, temp string, flags int) (*draft, error) {
+func (t *directory) draft(name, temp string, flags int) (*draft, error) {
 	dir, err := t.open()
 	if err != nil {
 		return nil, err
@@ -197,10 +197,10 @@ func (t *folder) draft(name, temp string, flags int) (*draft, error) {
 }
 
 // call gives a draft the name that it gets.
-func (t *folder) call(d *draft, name string) { d.name, d.path = name, filepath.Join(t.path, name) }
+func (t *directory) call(d *draft, name string) { d.name, d.path = name, filepath.Join(t.path, name) }
 
 // vacant returns an error if an upload cannot have a name.
-func (t *folder) vacant(dir *os.Root, name string) error {
+func (t *directory) vacant(dir *os.Root, name string) error {
 	info, err := dir.Lstat(name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

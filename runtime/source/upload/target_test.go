@@ -149,8 +149,8 @@ func TestChroot(t *testing.T) {
 		u, err := New(Options{Path: filepath.Join(dir, path), Root: filepath.Join(dir, "jail") + "/"})
 		if want == "" && (err == nil || !strings.Contains(err.Error(), "outside")) || want != "" && err != nil {
 			t.Errorf("%s: %v", path, err)
-		} else if want != "" && u.target.(*folder).path != want {
-			t.Errorf("%s is %s, want %s", path, u.target.(*folder).path, want)
+		} else if want != "" && u.target.(*directory).path != want {
+			t.Errorf("%s is %s, want %s", path, u.target.(*directory).path, want)
 		}
 	}
 }

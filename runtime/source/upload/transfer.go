@@ -2,6 +2,7 @@ package upload
 
 import (
 	"bufio"
+	"context"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
@@ -13,6 +14,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"fapws/runtime/backend"
 )
@@ -143,6 +145,9 @@ func (t *transfer) begin(file stored) (d *draft, err error) {
 	if err == nil {
 		d.file = file
 		t.drafts = append(t.drafts, d)
+		if d.release == nil { // a write to a FIFO may wait for its reader when the client has left
+			context.AfterFunc(t.r.Context, func() { _ = d.f.SetWriteDeadline(time.Unix(1, 0)) })
+		}
 	}
 	return d, err
 }

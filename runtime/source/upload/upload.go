@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -24,8 +25,8 @@ import (
 type Upload struct {
 	options Options
 	target  target
-	resumes *folder // has uploads that go on; nil: they cannot
-	key     string  // of the mount, in questions to other processes
+	resumes *directory // has uploads that go on; nil: they cannot
+	key     string     // of the mount, in questions to other processes
 
 	asking   sync.Mutex // held while they are asked for their uploads
 	asked    time.Time
@@ -46,7 +47,7 @@ func New(o Options) (*Upload, error) {
 	if u.target, err = newTarget(&u.options); err != nil {
 		return nil, err
 	}
-	if t, ok := u.target.(*folder); ok && o.Resumable {
+	if t, ok := u.target.(*directory); ok && o.Resumable {
 		u.resumes = t
 		t.expireLater() // a server before this one may have left some
 	}
@@ -161,7 +162,7 @@ func (u *Upload) fail(w *backend.Response, r *backend.Request, err error) {
 
 // named reports whether clients choose the names of files. Otherwise there is one file.
 func (u *Upload) named() bool {
-	t, ok := u.target.(*folder)
+	t, ok := u.target.(*directory)
 	return ok && t.only == ""
 }
 
@@ -211,6 +212,9 @@ func (u *Upload) receive(w *backend.Response, r *backend.Request) error {
 	var files []stored
 	if err == nil {
 		files, err = t.commit()
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) { // see transfer.begin
+		err = backend.ErrGone
 	}
 	if err != nil {
 		t.abort()
@@ -314,8 +318,8 @@ type Options struct {
 	Pieces int `json:"pieces"`
 
 	MaxSize   int64         `json:"max_size" key:"max-size"`                    // bytes of the files of one request; 0: no limit
-	MaxActive int           `json:"max_active" key:"max-active" range:"1-1000"` // uploads at the same time; 0: DefaultMaxActive
-	Sync      int64         `json:"sync" key:"sync" is:"sync"`                  // SyncNone, SyncEnd, or the number of bytes after which they are forced to the disk
+	MaxActive int           `json:"max_active" key:"max-active" range:"1-1000"` // uploads at the same time; 0: defaultMaxActive
+	Sync      int64         `json:"sync" key:"sync" is:"sync"`                  // syncNone, syncEnd, or the number of bytes after which they are forced to the disk
 	Replace   bool          `json:"replace" key:"replace"`                      // files may take the place of others
 	Mode      int           `json:"mode" key:"mode" is:"mode"`                  // permissions of files
 	Channel   string        `json:"channel" key:"channel"`                      // that events about the progress of uploads are published to; "": none
@@ -334,15 +338,15 @@ type Options struct {
 
 // Values of Options.Sync.
 const (
-	SyncNone = -1
-	SyncEnd  = 0
+	syncNone = -1
+	syncEnd  = 0
 )
 
 // Defaults of Options.
 const (
-	DefaultMaxActive = 16
-	DefaultMode      = 0o644
-	DefaultExpires   = 24 * time.Hour
+	defaultMaxActive = 16
+	defaultMode      = 0o644
+	defaultExpires   = 24 * time.Hour
 )
 
 // ParseOptions reads Options as scripts have them, in JSON. The error is one line.
@@ -361,7 +365,7 @@ func (o *Options) check() error {
 		return fmt.Errorf("pieces must have 1 to %d bytes, and a handler, not %d", maxPiece, o.Pieces)
 	case o.Path == "" && o.Descriptor < 0 && o.Pieces == 0:
 		return errors.New("neither a path nor a descriptor")
-	case o.Sync < SyncNone || o.Sync > 0 && o.Sync < 4096:
+	case o.Sync < syncNone || o.Sync > 0 && o.Sync < 4096:
 		return fmt.Errorf("sync must be at least 4096 bytes, not %d", o.Sync)
 	}
 	for _, origin := range o.Origins {
@@ -369,9 +373,9 @@ func (o *Options) check() error {
 			return fmt.Errorf("origins: %q is not an origin, such as \"https://example.org\", or \"*\"", origin)
 		}
 	}
-	o.Expires = cmp.Or(o.Expires, DefaultExpires)
-	o.MaxActive = cmp.Or(o.MaxActive, DefaultMaxActive)
-	o.Mode = cmp.Or(o.Mode, DefaultMode)
+	o.Expires = cmp.Or(o.Expires, defaultExpires)
+	o.MaxActive = cmp.Or(o.MaxActive, defaultMaxActive)
+	o.Mode = cmp.Or(o.Mode, defaultMode)
 	o.MaxSize = cmp.Or(o.MaxSize, math.MaxInt64)
 	o.Group = cmp.Or(o.Group, &Group{})
 	return nil

@@ -295,6 +295,51 @@ func TestBrokenUploads(t *testing.T) {
 	stored(t, bare, map[string]string{"a": text})
 }
 
+// One upload at a time goes to a FIFO. If its reader does not read, and the client has left, the next client can use it.
+func TestUploadToFIFO(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := syscall.Mkfifo(dir+"/fifo", 0o600); err != nil {
+		t.Fatal(err)
+	}
+	reader, err := os.OpenFile(dir+"/fifo", os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	script := fapwstest.Write(t, dir+"/app.py", "import fapws\nPATHS = [('/fifo', fapws.upload('fifo'))]\n")
+	s := fapwstest.Command{Script: script, Dir: dir}.Serve(t, fapwstest.Threads)
+	receiving := func(want bool) {
+		t.Helper()
+		fapwstest.Eventually(t, "the upload is under way, or over", func() bool {
+			return strings.Contains(s.Get("/fifo", 200).Text, `"size":300000,"state":"receiving"`) == want
+		})
+	}
+	received := func() string {
+		t.Helper()
+		text, err := io.ReadAll(reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+
+	text := random(300_000)
+	w := s.Dial()
+	w.Send(fapwstest.Request("PUT", "/fifo", text)[:200_000])
+	receiving(true)
+	fapwstest.Eventually(t, "it has the FIFO", func() bool { return s.Ask(fapwstest.Request("PUT", "/fifo", "")).StatusCode == 423 })
+	w.Reset()
+	receiving(false)
+	if got := received(); got == "" || !strings.HasPrefix(text, got) {
+		t.Errorf("the reader got %d other bytes", len(got))
+	}
+	s.Ask(fapwstest.Request("PUT", "/fifo", "next")).Want(t, 201)
+	if got := received(); got != "next" {
+		t.Errorf("the reader got %d bytes", len(got))
+	}
+}
+
 // A disk that is full, or a file that may not grow, is 507, and nothing is left.
 func TestUploadWithoutRoom(t *testing.T) {
 	t.Parallel()

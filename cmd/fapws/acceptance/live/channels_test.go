@@ -238,7 +238,7 @@ func TestChannelErrors(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "channels.py")
 	const name = ` is not a valid channel name: use 1 to 128 of A-Z a-z 0-9 . _ ~ : / @ -, beginning with a letter or digit`
-	const word = ` must be 1 to 128characters, without control characters and surrounding spaces, not `
+	const word = ` must be 1 to 128 characters, without control characters and surrounding spaces, not `
 	want := []string{
 		`ValueError: publish: ''` + name, `ValueError: publish: ' a'` + name, `TypeError: publish: the name of a channel must be a str, not 7`,
 		`ValueError: publish: '` + strings.Repeat("a", 129) + `'` + name,

@@ -139,6 +139,11 @@ func TestHabitsSessions(t *testing.T) {
 		t.Errorf("Set-Cookie: %q", a.Header.Get("Set-Cookie"))
 	}
 	s.Get("/look", 200, next).Is(t, "{}")
+	for _, target := range []string{"/late", "/late?changes"} {
+		ended := cookie(s.Get("/log_in", 200))
+		s.Get(target, 200, ended).Is(t, "late")
+		s.Get("/look", 200, ended).Is(t, "{}")
+	}
 	s.Get("/record", 200).Is(t, "[{'n': 1}, None, 64, True, ['expiration_date', 'sessionid', 'strdata']]")
 	st, err := os.Stat(folder + "/sessions.db")
 	if err != nil || st.Mode().Perm() != 0o600 {

@@ -2,6 +2,9 @@ package sites_test
 
 import (
 	"bytes"
+	"crypto/sha1"
+	"encoding/base64"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/cookiejar"
@@ -127,6 +130,22 @@ func users(t *testing.T, file, password string, args ...string) string {
 		t.Errorf("fapws user %v: %v %s", args, err, out)
 	}
 	return string(out)
+}
+
+// TestLongPasswords: a password of more than 1 KiB is wrong, because some kinds of hashes would take a second for it.
+func TestLongPasswords(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	text := ""
+	for _, size := range []int{1000, 2000} {
+		sum := sha1.Sum(bytes.Repeat([]byte("x"), size))
+		text += fmt.Sprintf("user%d:{SHA}%s\n", size, base64.StdEncoding.EncodeToString(sum[:]))
+	}
+	file := fapwstest.Write(t, dir+"/users", text)
+	script := fapwstest.Write(t, dir+"/app.py", loginScript)
+	s := fapwstest.Command{Script: script, Dir: dir, Flags: []string{"--login", file, "--state-dir", dir + "/state"}}.Serve(t, fapwstest.Threads)
+	visit(t, s.URL).logIn("user1000", strings.Repeat("x", 1000), "/").want(t, 303, "Location: /")
+	visit(t, s.URL).logIn("user2000", strings.Repeat("x", 2000), "/").want(t, 403, "Wrong name or password")
 }
 
 // TestLogin: two workers know a session, until the user logs out, or has another password, also after a reload and a restart.

@@ -1,6 +1,7 @@
 package sites_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -134,4 +135,29 @@ func TestStaticEscapes(t *testing.T) {
 		}
 	}
 	s.Get("/static/one.txt", 200).Is(t, "0123456789")
+}
+
+// Clients that ask for many large files at once, to be compressed, wait for each other: the files are not in memory meanwhile.
+func TestCompressionMemory(t *testing.T) {
+	t.Parallel()
+	s, folder := site(t, fapwstest.Threads)
+	const files, size = 64, 8 << 20
+	var clients []*fapwstest.Client
+	for i := range files {
+		path := fapwstest.Write(t, fmt.Sprintf("%s/site/large%d.txt", folder, i), "")
+		if err := os.Truncate(path, size); err != nil {
+			t.Fatal(err)
+		}
+		w := s.Dial()
+		w.Send(fmt.Sprintf("HEAD /static/large%d.txt HTTP/1.1\r\nHost: test\r\nAccept-Encoding: gzip\r\n\r\n", i))
+		clients = append(clients, w)
+	}
+	for _, w := range clients {
+		if r := w.Head("HEAD"); r.StatusCode != 200 || r.Header.Get("Content-Encoding") != "gzip" {
+			t.Errorf("%s %v", r.Status, r.Header)
+		}
+	}
+	if most := s.Status("VmHWM") << 10; most > files*size/2 {
+		t.Errorf("it had %d MiB", most>>20)
+	}
 }

@@ -153,6 +153,15 @@ def log_out(environ, start_response):
     return "out"
 
 
+@sessions
+def late(environ, start_response):
+    """While it runs, another request of its client logs out."""
+    log_out({"HTTP_COOKIE": environ["HTTP_COOKIE"]}, lambda status, fields: None)
+    if environ["QUERY_STRING"]:
+        environ["fapws.session"]["late"] = True
+    return "late"
+
+
 def record(environ, start_response):
     """As scripts for fapws3 keep sessions."""
     row = {}
@@ -167,4 +176,4 @@ def record(environ, start_response):
 
 PATHS = [("/" + f.__name__, f) for f in (
     stop, restart, ticked, date, text, plain, small, json, written, pieces, generated, closed, image, missing, whole, logged, filed,
-    count, look, log_in, log_out, record)]
+    count, look, log_in, log_out, late, record)]

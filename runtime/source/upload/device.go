@@ -1,0 +1,170 @@
+package upload
+
+import (
+	"bufio"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+
+	"fapws/runtime/backend"
+)
+
+// device is a device or a FIFO, which is written to in place: from its beginning, where it has one.
+type device struct {
+	options *Options
+	path    string
+	block   bool // its size is known, and a file system on it may be mounted
+}
+
+func (t *device) begin(_ *backend.Response, _ string, file stored) (*draft, error) {
+	flags := os.O_WRONLY | unix.O_NONBLOCK | unix.O_NOFOLLOW
+	if t.block {
+		flags = os.O_WRONLY | os.O_EXCL | unix.O_NOFOLLOW // O_EXCL: not if a file system on it is mounted
+	}
+	f, err := os.OpenFile(t.path, flags, 0)
+	switch {
+	case errors.Is(err, unix.EBUSY):
+		return nil, refuse(423, "the device is in use")
+	case errors.Is(err, unix.ENXIO):
+		return nil, refuse(503, "no program reads the uploads")
+	case err != nil:
+		return nil, err
+	}
+	d := &draft{f: f, path: t.path, options: t.options, hash: sha256.New()}
+	if err := t.ready(f, file); err != nil {
+		d.abort()
+		return nil, err
+	}
+	return d, nil
+}
+
+// ready locks the device, or the bytes of two uploads would mix, and returns an error if it has no room for a file.
+func (t *device) ready(f *os.File, file stored) error {
+	if err := lock(f); err != nil || !t.block {
+		return ignoreUnsupported(err)
+	}
+	room, err := f.Seek(0, io.SeekEnd)
+	if err == nil && file.announced() > room {
+		return errNoSpace
+	}
+	if err == nil {
+		_, err = f.Seek(0, io.SeekStart)
+	}
+	return err
+}
+
+// single is a target that one upload at a time is written to: a descriptor that the script has opened, whose position all uploads
+// share, or else the handler, for memory that is not a file: flash that is erased and written in blocks (MTD). The handler is asked with a
+// line of JSON (inquiry) and, behind that, a piece.
+type single struct {
+	options *Options
+	f       *os.File // nil: the handler
+	busy    atomic.Bool
+}
+
+func newDescriptor(o *Options) (target, error) {
+	fd, err := unix.FcntlInt(uintptr(o.Descriptor), unix.F_DUPFD_CLOEXEC, 3)
+	if err != nil {
+		return nil, fmt.Errorf("descriptor %d: %w", o.Descriptor, err)
+	}
+	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+	if err == nil && flags&unix.O_ACCMODE == unix.O_RDONLY {
+		unix.Close(fd)
+		return nil, fmt.Errorf("descriptor %d is not open for writing", o.Descriptor)
+	}
+	return &single{options: o, f: os.NewFile(uintptr(fd), fmt.Sprintf("descriptor %d", o.Descriptor))}, nil
+}
+
+func (t *single) begin(w *backend.Response, id string, file stored) (*draft, error) {
+	if t.busy.Swap(true) {
+		return nil, errBusy
+	}
+	d := &draft{f: t.f, options: t.options, hash: sha256.New(), release: func() { t.busy.Store(false) }}
+	if t.f == nil {
+		d.pieces = &pieces{w: w, id: id, key: t.options.Key, size: t.options.Pieces}
+		d.pieces.full = bufio.NewWriterSize(d.pieces, t.options.Pieces)
+		if err := d.pieces.ask(inquiry{Op: opBegin, File: &file}, nil); err != nil {
+			d.release()
+			return nil, err
+		}
+	}
+	return d, nil
+}
+
+// maxPiece is the largest piece of Options.Pieces, in bytes.
+const maxPiece = 1 << 20
+
+// inquiry is a question to the handler. contrib/fapws/_upload.py reads it.
+type inquiry struct {
+	Op   string  `json:"op"`
+	ID   string  `json:"id"`  // of the upload
+	Key  string  `json:"key"` // Options.Key
+	File *stored `json:"file,omitempty"`
+}
+
+// The values of inquiry.Op: a file begins, a piece of it, all pieces were taken, there will be no more.
+const (
+	opBegin = "begin"
+	opPiece = "piece"
+	opEnd   = "end"
+	opAbort = "abort"
+)
+
+// pieces gives the bytes of a file to the handler.
+type pieces struct {
+	w    *backend.Response
+	id   string
+	key  string
+	size int           // bytes of a piece
+	full *bufio.Writer // of that size, to Write
+}
+
+// add gathers bytes until a piece is full.
+func (p *pieces) add(data []byte) (n int, err error) {
+	for part := range slices.Chunk(data, p.size) { // of more, the Writer would make one piece
+		if k, err := p.full.Write(part); err != nil {
+			return n + k, err
+		}
+		n += len(part)
+	}
+	return n, nil
+}
+
+// Write implements io.Writer: it gives a piece to the handler.
+func (p *pieces) Write(piece []byte) (int, error) {
+	return len(piece), p.ask(inquiry{Op: opPiece}, piece)
+}
+
+// end gives the rest to the handler, and tells it that the file is complete.
+func (p *pieces) end() error {
+	if err := p.full.Flush(); err != nil {
+		return err
+	}
+	return p.ask(inquiry{Op: opEnd}, nil)
+}
+
+func (p *pieces) ask(what inquiry, piece []byte) error {
+	what.ID, what.Key = p.id, p.key
+	line, _ := json.Marshal(what)
+	return answered(p.w.Ask(slices.Concat(line, []byte{'\n'}, piece)))
+}
+
+// answered returns the error of a handler: its client gets that.
+func answered(status int, text []byte) error {
+	if status >= 200 && status < 300 {
+		return nil
+	}
+	line, _, _ := strings.Cut(strings.ToValidUTF8(string(text), "?"), "\n")
+	if status < 400 || strings.Contains(line, "<") { // not a refusal, or a page: its status says enough
+		line = ""
+	}
+	return &refusal{status: max(status, 400), text: line}
+}
