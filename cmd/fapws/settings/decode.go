@@ -304,7 +304,7 @@ func (v TOMLValue) structure(to reflect.Value, report func(error)) error {
 		DecodeTOML(t, to.Addr().Interface(), report)
 		for _, of := range keyFields(to.Type()) {
 			if key, needs := of.Tag.Get("key"), of.Tag.Get("needs"); needs != "" && !t.Set(key) {
-				return v.Errorf("%s: it needs %s, %s", v.Key, key, needs)
+				return v.Errorf("%s: needs %s, %s", v.Key, key, needs)
 			}
 		}
 		return nil
