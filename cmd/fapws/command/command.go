@@ -250,7 +250,7 @@ func inspect(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) {
 	if err := p.SetVariables(); err != nil {
 		return 0, err
 	}
-	app, err := p.Load(func(err error) int { return process.ExitReport(stderr, err) })
+	app, err := p.Load(func(err error) int { return process.ExitReport(stderr, err) }, func(line string) { fmt.Fprintln(stderr, "fapws:", line) })
 	if err != nil {
 		return 0, err
 	}
