@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"fapws/cmd/fapws/process"
 	"fapws/runtime/exchange"
 )
 
@@ -130,7 +131,7 @@ func (t *TOMLTable) Errorf(key, format string, args ...any) error {
 		return v.Errorf(key+": "+format, args...)
 	}
 	if t == nil {
-		return fmt.Errorf(key+": "+format, args...)
+		return fmt.Errorf(key+": "+format, process.ExitPlainArgs(args)...)
 	}
 	return t.File.Errorf(t.Line, key+": "+format, args...)
 }
