@@ -64,11 +64,11 @@ func isTable(o *python3.PyObject) bool { return python3.PyList_Check(o) || pytho
 
 func readEntry(entry *python3.PyObject) (m Mount, err error) {
 	if !isTable(entry) {
-		return m, fmt.Errorf("it must be a tuple (uri, callable), not %s", aType(entry))
+		return m, fmt.Errorf("must be a tuple (uri, callable), not %s", aType(entry))
 	}
 	pair := items(entry)
 	if len(pair) != 2 {
-		return m, fmt.Errorf("it must have 2 items (uri, callable), not %d", len(pair))
+		return m, fmt.Errorf("must have 2 items (uri, callable), not %d", len(pair))
 	}
 	uri, callable := pair[0], pair[1]
 	if !python3.PyUnicode_Check(uri) {

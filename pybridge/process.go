@@ -16,6 +16,8 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -82,6 +84,20 @@ func (c *Contents) Forkable() error {
 		}
 	}
 	return nil
+}
+
+// Hidden returns a line for each entry of PATHS that gets no request, because an earlier one has a prefix of its path. It is safe for
+// concurrent use.
+func (c *Contents) Hidden() (lines []string) {
+	for _, one := range c.Apps {
+		for n, m := range one.Table {
+			first := slices.IndexFunc(one.Table[:n], func(e Mount) bool { return e.Static == "" && e.CGI == "" && strings.HasPrefix(m.Prefix, e.Prefix) })
+			if first >= 0 {
+				lines = append(lines, fmt.Sprintf("%s: entry %q gets no requests, because %q comes before it; put longer prefixes first", one.name, m.Prefix, one.Table[first].Prefix))
+			}
+		}
+	}
+	return lines
 }
 
 // Paths returns the absolute paths of directories and archives from which Python and the applications may read files after

@@ -332,7 +332,7 @@ func (c *content) form(b *strings.Builder) {
 	fmt.Fprintf(b, `<form method="post"><input type="hidden" name="token" value="%s"><input type="hidden" name="next" value="%s">`, text(c.token), text(c.next))
 	button, secret := "Log in", "current-password"
 	if c.first {
-		b.WriteString(`<p class="dim">There is no user yet. This makes the first one. The code is in the log of the server.</p>` +
+		b.WriteString(`<p class="dim">No user exists yet. This form creates the first user. The code is in the log of the server.</p>` +
 			`<label>Code<input name="code" required autocomplete="off" autocapitalize="characters" spellcheck="false"></label>`)
 		button, secret = "Create the user", "new-password"
 	}

@@ -121,7 +121,7 @@ func decodeKey(block *pem.Block) (crypto.Signer, error) {
 	var err error
 	switch {
 	case block.Type == "ENCRYPTED PRIVATE KEY" || strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED"):
-		return nil, errors.New("the private key is encrypted, and a server starts without anybody to type the password; decrypt it: openssl pkey -in FILE -out FILE.plain && chmod 600 FILE.plain")
+		return nil, errors.New("the private key is encrypted, and fapws cannot ask for its password; decrypt the key: openssl pkey -in FILE -out FILE.plain && chmod 600 FILE.plain")
 	case block.Type == "OPENSSH PRIVATE KEY":
 		return nil, errors.New("is a key of OpenSSH, not of TLS")
 	case block.Type == "RSA PRIVATE KEY":

@@ -251,7 +251,7 @@ func inspect(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) {
 	if err := p.SetVariables(); err != nil {
 		return 0, err
 	}
-	app, err := p.Load(func(err error) int { return process.ExitReport(stderr, err) })
+	app, err := p.Load(func(err error) int { return process.ExitReport(stderr, err) }, func(line string) { fmt.Fprintln(stderr, "fapws:", line) })
 	if err != nil {
 		return 0, err
 	}
@@ -334,6 +334,9 @@ func judge(p *plan.Plan, app *pybridge.Contents, stdout io.Writer, log func(logf
 		name, python = p.Command.ScriptName(), fmt.Sprintf("Python %s, %s", pybridge.Version(), worker.BannerMode(&conf))
 		if err := app.Forkable(); conf.Fork && err != nil {
 			return process.ExitNotStarted("%s: %v", name, err)
+		}
+		for _, line := range app.Hidden() {
+			log(logfile.Warning, line)
 		}
 	}
 	if p.File != nil {

@@ -143,8 +143,8 @@ func (v *View) figures() (all []figure) {
 	if v.GILWait.N > 0 {
 		add("wait for the GIL", "%s", v.GILWait)
 	}
-	add("HTTP", "%.0f", v.Connections["http"])
-	for _, kind := range [...][2]string{{"http2", "HTTP/2"}, {"sse", "SSE"}, {"websocket", "WebSocket"}, {"tunnel", "tunnels"}, {"upstream", "upstream"}, {"upstream_idle", "upstream, idle"}} {
+	add("HTTP connections", "%.0f", v.Connections["http"])
+	for _, kind := range [...][2]string{{"http2", "HTTP/2 connections"}, {"sse", "SSE connections"}, {"websocket", "WebSockets"}, {"tunnel", "tunnels"}, {"upstream", "upstream requests"}, {"upstream_idle", "idle upstream connections"}} {
 		some(kind[1], v.Connections[kind[0]])
 	}
 	some("upstream errors", v.Upstream)

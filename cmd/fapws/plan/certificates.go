@@ -241,7 +241,7 @@ func (p *Plan) checkClients() error {
 		case !conf.HTTPS():
 			wrong = append(wrong, at.Errorf("client-cert", "clients show certificates only over HTTPS; add certfile, or tls = \"auto\" at the top of the file"))
 		case cas == "":
-			wrong = append(wrong, at.Errorf("client-cert", "it needs ca-certs, the authorities of the client certificates"))
+			wrong = append(wrong, at.Errorf("client-cert", "needs ca-certs, the authorities of the client certificates"))
 		case rule == "unverified" && certReqs(conf):
 			wrong = append(wrong, at.Errorf("client-cert", "with cert-reqs, clients with a bad certificate are not connected; remove cert-reqs"))
 		}

@@ -32,7 +32,7 @@ func FileKeys() []string {
 var inherited = slices.DeleteFunc(settings.KeysOf(Files{}), func(key string) bool { return key == "types" })
 
 // readSites decodes the top of a file; f may be nil without one. report is called for
-// is wrong, line by line.
+// each mistake, line by line.
 func readSites(f *settings.TOMLFile, report func(error)) *SiteConfig {
 	c := &SiteConfig{}
 	if f == nil {

@@ -275,6 +275,10 @@ func (r *Route) check(h *Host, report func(error)) {
 		report(r.At.Errorf("root", "this key is for cgi, php, fastcgi and ssi; did you mean files?"))
 		return
 	}
+	if r.Text != "" && !r.At.Set("status") {
+		report(r.At.Errorf("text", "requires status, such as status = 404"))
+		return
+	}
 	if keys := r.filesOfRoot(); len(keys) > 0 {
 		if h.Root == "" {
 			report(r.At.Errorf(keys[0], "this key is for files: set files for the route, or root for the host"))

@@ -84,10 +84,13 @@ func (p *Plan) options() pybridge.Options {
 	return o
 }
 
+// slowLoad is how long applications may load before a line says that they still do.
+const slowLoad = 10 * time.Second
+
 // Load loads the applications, which Find has found, on the calling thread, which is
 // Python's main thread from then on. report writes the error before Python is finalised;
-// the error that Load returns has only the code.
-func (p *Plan) Load(report func(error) int) (*pybridge.App, error) {
+// the error that Load returns has only the code. warn is called on another goroutine.
+func (p *Plan) Load(report func(error) int, warn func(line string)) (*pybridge.App, error) {
 	var failed error
 	code := process.NoStart
 	var closing *time.Timer
@@ -100,7 +103,11 @@ func (p *Plan) Load(report func(error) int) (*pybridge.App, error) {
 		code = report(err)
 		closing = process.ExitAfterClosingTime(code, func(string) {})
 	}
+	slow := time.AfterFunc(slowLoad, func() {
+		warn(fmt.Sprintf("the application is still loading after %v; if this does not end, remove calls that wait or serve, such as app.run(), from its top level", slowLoad))
+	})
 	app, err := pybridge.Load(o)
+	slow.Stop()
 	if closing != nil {
 		closing.Stop()
 	}

@@ -175,6 +175,9 @@ func (b *builder) errorPages(h *Host) exchange.Pages {
 			continue
 		}
 		pages[status] = page
+		if _, err := os.Stat(filepath.Join(h.Root, page)); err != nil && b.parts.Logs == nil && h.Root != "" && strings.HasPrefix(page, "/") {
+			b.wrong(h.At.Errorf("error-page", "%d: %v", status, err)) // a running server sends its own page
+		}
 		if strings.HasPrefix(page, "/") && static.FitsAny(programs, page) {
 			b.wrong(h.At.Errorf("error-page", "%d: %s is a script or SSI page and would be sent unprocessed; an error page must be a static file", status, page))
 		}

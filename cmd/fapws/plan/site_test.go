@@ -124,6 +124,7 @@ func TestMistakes(t *testing.T) {
 		{"[[host]]\nname = 'a'\n[[host.route]]\nprefix = '/'", "f:3: route: a route needs one of "},
 		{"[[host]]\nname = 'a'\n[[host.route]]\nprefix = '/'\nfiles = '.'\nproxy = 'http://x'", "f:5: files: a route has one of "},
 		{"[[host]]\nname = 'a'\n[[host.route]]\nprefix = '/'\nexpires = ['*=1h']", "f:5: expires: this key is for files: set files for the route, or root for the host"},
+		{"[[host]]\nname = 'a'\n[[host.route]]\nprefix = '/'\ntext = 'x'", "f:5: text: requires status, such as status = 404"},
 		{"[[host]]\nname = 'a'\n[[host.route]]\nfiles = '.'", `f:3: prefix: a route needs one, such as "/static/", or match, such as "*.php"`},
 		{"[[host]]\nname = 'a'\n[[host.route]]\nprefix = '/'\nfiels = '.'", "f:5: unknown key fiels of [host.route], did you mean files?"},
 		{"[[hosts]]\nname = 'a'", "f:1: unknown key hosts, did you mean host?"},
@@ -135,7 +136,7 @@ func TestMistakes(t *testing.T) {
 		{"[[host]]\nroot = '.'\ncache = { status = 200 }", "f:3: status = 200, an integer: must be an array of integers"},
 		{"[[host]]\nroot = '.'\ncache = { cookies = 'eat' }", `f:3: cookies = "eat", a string: must be one of bypass, ignore`},
 		{"[[host]]\n[[host.route]]\nprefix = '/u'\nupload = 'none/file'", "f:4: upload: " + dir + "/none/file: directory " + dir + "/none not found"},
-		{"[[host]]\n[[host.route]]\nprefix = '/u'\nupload = { max-size = '1M' }", "f:4: upload: it needs to, the path of a directory or file"},
+		{"[[host]]\n[[host.route]]\nprefix = '/u'\nupload = { max-size = '1M' }", "f:4: upload: needs to, the path of a directory or file"},
 		{"[[host]]\n[[host.route]]\nprefix = '/u'\nupload = { to = 'a', sync = 'now' }", `f:4: sync = "now", a string: must be "end", "none", or a number of bytes such as "4M"`},
 		{"[[host]]\n[[host.route]]\nprefix = '/u'\nupload = { to = 'a', mode = '999' }", `f:4: mode = "999", a string: must be an octal number from 0 to 777`},
 		{"[[host]]\n[[host.route]]\nprefix = '/u'\nupload = { to = 'a', resumable = 'on' }", `f:4: resumable = "on", a string: must be true or false`},
@@ -201,7 +202,7 @@ func TestLoginOrAuth(t *testing.T) {
 		{login, "", auth, "auth"}, {login, auth, login, "login"}, {auth, "", off, ""}, {login, off, "", ""}, {login, off, auth, "auth"},
 		{"", "", auth + login, "auth and login exclude each other"},
 		{"", login, "login = \"other\"\n", "a host has one file of users for login"},
-		{"", "login = true\n", "", "a file of users such as"}, {"", "login = { title = \"x\" }\n", "", "it needs users"},
+		{"", "login = true\n", "", "a file of users such as"}, {"", "login = { title = \"x\" }\n", "", "needs users"},
 		{"", "login = { users = \"users\", logo = \"users\" }\n", "", "is not an image"},
 	} {
 		c, set, err := settled(t, dir, test.top+"[[host]]\n"+test.host+"[[host.route]]\nprefix = \"/\"\nstatus = 204\n"+test.route)

@@ -43,12 +43,7 @@ func ExitUsage(err error) error {
 
 // ExitNotStarted formats an error that ends fapws with NoStart.
 func ExitNotStarted(format string, args ...any) error {
-	for i := range args {
-		if err, ok := args[i].(error); ok {
-			args[i] = ExitPlain(err)
-		}
-	}
-	err := fmt.Errorf(format, args...)
+	err := fmt.Errorf(format, ExitPlainArgs(args)...)
 	return &ExitError{NoStart, err.Error(), err}
 }
 
@@ -150,6 +145,16 @@ func ExitPlain(err error) error {
 		text += nextStep(err, name != nil)
 	}
 	return plain{err, text}
+}
+
+// ExitPlainArgs replaces each error of args by what ExitPlain returns for it.
+func ExitPlainArgs(args []any) []any {
+	for i := range args {
+		if err, ok := args[i].(error); ok {
+			args[i] = ExitPlain(err)
+		}
+	}
+	return args
 }
 
 func nextStep(err error, name bool) string {

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"fapws/cmd/fapws/process"
 	"fapws/runtime/exchange"
 )
 
@@ -130,7 +131,7 @@ func (t *TOMLTable) Errorf(key, format string, args ...any) error {
 		return v.Errorf(key+": "+format, args...)
 	}
 	if t == nil {
-		return fmt.Errorf(key+": "+format, args...)
+		return fmt.Errorf(key+": "+format, process.ExitPlainArgs(args)...)
 	}
 	return t.File.Errorf(t.Line, key+": "+format, args...)
 }
@@ -304,7 +305,7 @@ func (v TOMLValue) structure(to reflect.Value, report func(error)) error {
 		DecodeTOML(t, to.Addr().Interface(), report)
 		for _, of := range keyFields(to.Type()) {
 			if key, needs := of.Tag.Get("key"), of.Tag.Get("needs"); needs != "" && !t.Set(key) {
-				return v.Errorf("%s: it needs %s, %s", v.Key, key, needs)
+				return v.Errorf("%s: needs %s, %s", v.Key, key, needs)
 			}
 		}
 		return nil

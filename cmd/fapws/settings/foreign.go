@@ -28,7 +28,7 @@ var foreign = []struct {
 	answer string
 }{
 	// Values of other servers for flags that fapws has.
-	{"-t --timeout", `|-.*|.*\.(conf|toml|ini|py)`, "to test a configuration, type fapws check; -t TIME limits the time of a handler"},
+	{"-t --timeout", `|-[^0-9].*|.*\.(conf|toml|ini|py)`, "to test a configuration, type fapws check; -t TIME limits the time of a handler"},
 	{"-g --group", `|-.*|.*;.*`, "not needed; fapws always stays in the foreground; -g GROUP chooses the group of the workers"},
 	{"-c --config", `.*\.py|python:.*`, "fapws does not read a configuration of gunicorn; write its settings into fapws.toml, such as threads = 4"},
 	{"-p --port", `.*[^0-9].*`, "-p is the port; a pid file is --pid FILE"},

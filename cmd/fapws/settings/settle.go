@@ -217,6 +217,10 @@ func (s *Settings) Config() (Config, error) {
 		return c, fmt.Errorf("fork (%s) cannot be combined with chroot (%s): its processes would stay outside; remove one of them",
 			s.from["fork"], s.from["chroot"])
 	}
+	if c.MaxRSS > 0 && c.MaxRSS < 1<<20 {
+		return c, fmt.Errorf("max-rss (%s) is %d bytes, less than any worker needs; write a size with a unit, such as 200M",
+			s.from["max-rss"], c.MaxRSS)
+	}
 	if name := s.idleSandbox(&c); name != "" {
 		return c, fmt.Errorf("%s (%s) has no effect without sandbox; add --sandbox", name, s.from[name])
 	}

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/BurntSushi/toml"
+
+	"fapws/cmd/fapws/process"
 )
 
 // TOMLFile is a file that was read.
@@ -116,7 +118,7 @@ func (v TOMLValue) Errorf(format string, args ...any) error {
 
 // Errorf is an error at a line of the file.
 func (f *TOMLFile) Errorf(line int, format string, args ...any) error {
-	return &Mistake{File: f.Name, Line: line, Text: OneLine(fmt.Sprintf(format, args...))}
+	return &Mistake{File: f.Name, Line: line, Text: OneLine(fmt.Sprintf(format, process.ExitPlainArgs(args)...))}
 }
 
 // Mistake is something wrong in a file.

@@ -39,7 +39,7 @@ func TestBanner(t *testing.T) {
 				"             http://192.168.1.5:1/  http://[2001:db8::5]:1/  on the network\n"},
 		{"HTTPS", []Address{tcp("0.0.0.0:80"), secure("0.0.0.0:443"), secure("[::1]:8443")}, 1, true,
 			"fapws 1.2.3  http://127.0.0.1/  https://127.0.0.1/  https://[::1]:8443/  (Python 3.11.2, 1 thread, " + pid +
-				"             http://192.168.1.5/  on the network\n"},
+				"             http://192.168.1.5/  https://192.168.1.5/  on the network\n"},
 		{"several", []Address{tcp("[::1]:1"), {Addr: &net.UnixAddr{Name: "/run/x", Net: "unix"}}, tcp("[fe80::1%eth0]:2")}, 1, true,
 			"fapws 1.2.3  http://[::1]:1/  unix:/run/x  http://[fe80::1%25eth0]:2/  (Python 3.11.2, 1 thread, " + pid},
 	} {

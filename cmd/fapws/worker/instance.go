@@ -158,14 +158,14 @@ func (shown *Shown) Banner(workers string) string { return shown.banner(workers,
 // banner is Banner on a machine with the addresses local.
 func (shown *Shown) banner(workers string, local []netip.Addr) string {
 	name := "fapws " + process.Version
-	var urls []string
-	network := ""
+	var urls, others []string
 	for _, a := range shown.Addrs {
-		url, others := urlsOf(a, local)
-		urls = append(urls, url)
-		if network == "" && len(others) > 0 {
-			network = fmt.Sprintf("%*s  %s  on the network\n", len(name), "", strings.Join(others, "  "))
-		}
+		url, more := urlsOf(a, local)
+		urls, others = append(urls, url), append(others, more...)
+	}
+	network := ""
+	if len(others) > 0 {
+		network = fmt.Sprintf("%*s  %s  on the network\n", len(name), "", strings.Join(others, "  "))
 	}
 	how := "without Python"
 	if shown.Python != "" {

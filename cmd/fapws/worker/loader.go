@@ -65,7 +65,7 @@ func RunLoader(p *plan.Plan, fd int, stderr io.Writer) (code int, err error) {
 	app, err := s.plan.Load(func(err error) int {
 		failing(err)
 		return s.reportError(err)
-	})
+	}, s.warn)
 	if err != nil {
 		return 0, err
 	}

@@ -155,7 +155,7 @@ func (s *service) load() (err error) {
 			}
 			s.giveUp()
 			return s.reportError(err)
-		})
+		}, s.warn)
 	})
 	if err == nil {
 		s.contents = &s.app.Contents

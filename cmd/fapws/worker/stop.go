@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"fapws/cmd/fapws/pool"
 	"fapws/cmd/fapws/process"
 	"fapws/runtime/logfile"
@@ -109,9 +111,9 @@ func (s *signals) handle(sig os.Signal) {
 	case sig == syscall.SIGQUIT:
 		s.end(shutdownRequest{how: quickly}, 128+int(syscall.SIGQUIT))
 	case sig == syscall.SIGHUP && s.reread != nil && s.reread():
-		s.log(logfile.Info, "hangup: read the certificates again; the application stays, because reloading it requires a supervisor: start the server with --workers 1 or --reload")
+		s.log(logfile.Info, "SIGHUP: read the certificates again; the application stays, because reloading it requires a supervisor: start the server with --workers 1 or --reload")
 	default:
-		s.log(logfile.Info, sig.String()+": not reloading, because this requires a supervisor: start the server with --workers 1 or --reload")
+		s.log(logfile.Info, unix.SignalName(sig.(syscall.Signal))+": not reloading, because this requires a supervisor: start the server with --workers 1 or --reload")
 	}
 }
 

@@ -21,6 +21,7 @@ import (
 	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
 	"fapws/runtime/logfile"
+	"fapws/runtime/system"
 )
 
 // Options says where requests go. The zero value of every field but Target
@@ -93,7 +94,7 @@ func (p *Proxy) dial(ctx context.Context) (*connection, error) {
 	var dialer net.Dialer // with keep-alive of TCP
 	under, err := dialer.DialContext(ctx, p.target.network, p.target.address)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("cannot connect: %w", system.Cause(err))
 	}
 	c := &connection{Conn: under, under: under, timeout: p.opt.Timeout}
 	if p.target.tls == nil {

@@ -25,7 +25,7 @@ func TestValuesThatCannotWork(t *testing.T) {
 		{"fastcgi = 'unix:php.sock'", `fastcgi: "unix:php.sock" is not the address of a FastCGI application: it must be unix:/PATH or HOST:PORT`},
 		{"fastcgi = { address = 'x:1', params = { 'A=B' = '1' } }", `params = { A=B = "1" }: must be a table of strings whose names have no "="`},
 		{"upload = { to = 'www', origins = ['https://a.lan/b'] }", `upload: origins: "https://a.lan/b" is not an origin, such as "https://example.org", or "*"`},
-		{"files = 'www'\nlogin = 'none/users'", `login: stat ` + dir + `/none: no such file or directory; correct the name, or create it`},
+		{"files = 'www'\nlogin = 'none/users'", `login: ` + dir + `/none: no such file or directory; correct the name, or create it`},
 		{"files = 'www'\nmethods = []", `methods = [], an array: must be an array that is not empty`},
 		{"allow = []", `allow = [], an array: must be addresses, networks such as "10.0.0.0/8", or "all", at least one of them`},
 		{"files = 'www'\nssi = ['a/*']", `ssi = ["a/*"], an array: must be true, names such as ["*.shtml"], or a table with patterns, exec, timefmt, errmsg, echomsg, depth, max-output`},

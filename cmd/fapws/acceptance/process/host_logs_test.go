@@ -460,7 +460,7 @@ func TestHostLogsThatAreWrong(t *testing.T) {
 	for lines, want := range map[string]string{
 		`access-log-format = "%h %z"`:    `fapws.toml:3: access-log-format = "%h %z", a string: must be a format of the access log: %z at position 4 is not an atom`,
 		`access-log = 3`:                 `fapws.toml:3: access-log = 3, an integer: must be the name of a file, "-" or "off"`,
-		`access-log = "/no/such/folder"`: `fapws.toml:3: access-log: access log: open /no/such/folder: no such file or directory`,
+		`access-log = "/no/such/folder"`: `fapws.toml:3: access-log: access log: /no/such/folder: no such file or directory`,
 	} {
 		fapwstest.Write(t, folder+"/fapws.toml", "[[host]]\nroot = \"site\"\n"+lines+"\n")
 		code, _, stderr := fapwstest.Command{Flags: []string{"--bind", "127.0.0.1:0"}, Dir: folder}.Run(t)

@@ -270,7 +270,7 @@ func TestClientCertMistakes(t *testing.T) {
 	const pair = "certfile = \"cert.pem\"\nkeyfile = \"key.pem\"\n"
 	const host = "[[host]]\nname = \"a.test\"\nroot = \".\"\n"
 	for text, want := range map[string]string{
-		pair + host + "client-cert = \"required\"\n":                                                         "fapws.toml:6: client-cert: it needs ca-certs, the authorities of the client certificates",
+		pair + host + "client-cert = \"required\"\n":                                                         "fapws.toml:6: client-cert: needs ca-certs, the authorities of the client certificates",
 		pair + host + "ca-certs = \"ca.pem\"\n":                                                              `fapws.toml:6: ca-certs: no rule uses these authorities; add client-cert = "required"`,
 		host + "client-cert = \"required\"\nca-certs = \"ca.pem\"\n":                                         "fapws.toml:4: client-cert: clients show certificates only over HTTPS",
 		pair + host + "client-cert = \"always\"\n":                                                           "client-cert = \"always\", a string: must be one of required, optional, unverified, none",
