@@ -25,6 +25,7 @@ type call struct {
 	limit    int64          // Options.Timeout
 	since    int64          // conn.Set.Now when the handler began to owe the next part
 	errorLog int            // exchange.Request.ErrorLog
+	root     int            // exchange.Request.Root
 	traced   bool           // exchange.Request.Traced
 
 	occupies exchange.Occupancy

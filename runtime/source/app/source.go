@@ -43,7 +43,7 @@ func (s *Source) Start(x *exchange.Exchange) {
 		d.free, c.next = c.next, nil
 	}
 	c.x, c.handler, c.main, c.limit = x, s.handler, s.options.Main, int64(s.options.Timeout)
-	c.peer, c.errorLog, c.traced, c.depth, c.detached = r.Peer, r.ErrorLog, r.Traced, uint8(r.Depth), r.Socket != 0
+	c.peer, c.errorLog, c.root, c.traced, c.depth, c.detached = r.Peer, r.ErrorLog, r.Root, r.Traced, uint8(r.Depth), r.Socket != 0
 	r.Ticket, r.Publish, r.Ask = c.ticket, d.publish, d.cfg.Ask
 	if d.set.Debug >= 2 { // arguments cost an allocation
 		d.set.Tracef("exchange %d goes to the application", c.ticket)
@@ -217,6 +217,7 @@ func (c *call) handToProgram(p *exchange.Part, parsed *http1.Request) {
 		Head:     p.Head.Request,
 		Parsed:   parsed,
 		Path:     p.Head.StaticPath,
+		Root:     min(c.root, p.Head.StaticScript), // a middleware may have changed SCRIPT_NAME
 		Script:   p.Head.StaticScript,
 		Body:     p.Body,
 		Spool:    -1,
@@ -225,6 +226,7 @@ func (c *call) handToProgram(p *exchange.Part, parsed *http1.Request) {
 		Options:  string(p.Head.Static),
 		ErrorLog: c.errorLog,
 		Traced:   c.traced,
+		Depth:    int(c.depth),
 	}
 	if p.File >= 0 {
 		var err error
