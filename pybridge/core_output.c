@@ -220,7 +220,7 @@ void core_push_part(core_part *p) {
   if (!p->body && p->body_len) p->body = p->buf + p->body_off; /* buf does not move any more */
   p->taken = p->last && p->rec->taken;
   core_record *rec = p->rec;
-  int64_t size = (int64_t)p->body_len + p->count;
+  int64_t size = (int64_t)p->body_len + p->count + (p->op == CORE_OP_BODY ? CORE_PART_COST : 0);
   __atomic_add_fetch(&rec->unacked, size, __ATOMIC_RELAXED);
   if (UNLIKELY(rec->pipeline != NULL)) {
     __atomic_add_fetch(&rec->pipeline->unacked, size, __ATOMIC_SEQ_CST);

@@ -268,6 +268,9 @@ func (h *Handler) Release(part *exchange.Part) {
 		p.file = -1
 	}
 	sent := int64(p.body_len) + int64(p.count)
+	if p.op == C.CORE_OP_BODY {
+		sent += C.CORE_PART_COST
+	}
 	if p != &rec.part0 {
 		C.core_part_free(C.uintptr_t(uintptr(unsafe.Pointer(p))))
 	}
@@ -277,7 +280,7 @@ func (h *Handler) Release(part *exchange.Part) {
 		}
 		return
 	}
-	if rec.pipeline != nil { // the rest of unacked is the size of the last part
+	if rec.pipeline != nil { // the rest of unacked is that of the last part
 		atomic.AddInt64((*int64)(&rec.pipeline.unacked), -int64(rec.unacked))
 	}
 	h.mu.Lock() // describe reads the data

@@ -382,8 +382,11 @@ func (x *Exchange) AwaitTurn(early bool) {
 func (x *Exchange) TakeTurn() (p *Part, ok bool) {
 	switch {
 	case len(x.held) > 0:
-		p := x.held[0]
-		x.held = x.held[:copy(x.held, x.held[1:])]
+		p, rest := x.held[0], x.held[1:]
+		if x.held[0] = (Part{}); len(rest) == 0 {
+			rest = x.held[:0] // its memory is used again
+		}
+		x.held = rest
 		if x.unsent != nil {
 			x.s.Set.Unsent.Drop(x.unsent, p.Body, len(p.Body))
 		}
