@@ -81,7 +81,7 @@
 // # Iterators
 //
 // Each chunk is published when it is made (PEP 3333). record.unacked counts the bytes that the loop has not released, and
-// 256 more for each part (CORE_PART_COST); above 256 KiB the iterator is parked (core_flow.c), and its thread is free.
+// 256 more for each part; above 256 KiB the iterator is parked (core_flow.c), and its thread is free.
 // When half of that is released, the iterator continues in the inbox of the same thread, because generators keep
 // thread-locals. Where others wait, a quick iterator has 1 ms for a turn, a slow one a chunk.
 //

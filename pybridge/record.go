@@ -267,16 +267,13 @@ func (h *Handler) Release(part *exchange.Part) {
 		syscall.Close(int(p.file))
 		p.file = -1
 	}
-	sent := int64(p.body_len) + int64(p.count)
-	if p.op == C.CORE_OP_BODY {
-		sent += C.CORE_PART_COST
-	}
+	unacked := p.unacked
 	if p != &rec.part0 {
 		C.core_part_free(C.uintptr_t(uintptr(unsafe.Pointer(p))))
 	}
 	if !last {
-		if sent > 0 {
-			C.core_acked(C.uintptr_t(uintptr(unsafe.Pointer(rec))), C.int64_t(sent))
+		if unacked > 0 {
+			C.core_acked(number(rec), unacked)
 		}
 		return
 	}

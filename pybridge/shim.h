@@ -66,6 +66,7 @@ typedef struct core_part {
   void *owner;  /* PyObject * that keeps body alive, or NULL; released by core_collect_garbage, under the GIL */
   int32_t file; /* descriptor, or -1; closed by Release */
   int64_t offset, count; /* bytes of file */
+  int64_t unacked;       /* what it adds to record.unacked until it is released */
   char *buf;             /* malloc; freed with the part, kept with part0 */
   uint32_t used, cap;
 } core_part;
@@ -93,10 +94,6 @@ enum { CORE_RUN, CORE_NEXT, CORE_INPUTS };
 /* exchange.InputWindow and exchange.InputCost. */
 #define CORE_INPUT_WINDOW (64 << 10)
 #define CORE_INPUT_COST 64
-
-/* What a part of a body counts in record.unacked in addition to its bytes: its memory here and in Go. Otherwise an
- * iterator of small chunks could be hundreds of megabytes ahead of its client. */
-#define CORE_PART_COST 256
 
 /* Data that arrived for an exchange after it began (exchange.Input). Go mallocs it, the Python side frees it. */
 typedef struct core_input {
@@ -161,7 +158,7 @@ typedef struct core_record {
   int64_t declared;        /* Content-Length the handler set, -1 none */
   int64_t sent;            /* body bytes published */
   uint64_t chunk_ns;       /* moving average of one next() */
-  int64_t unacked;         /* atomic: published and not yet released bytes, with CORE_PART_COST */
+  int64_t unacked;         /* atomic: sum of core_part.unacked of published parts that are not released */
   core_pipeline *pipeline; /* of its connection; NULL: the request was not pipelined */
   uint8_t counted;         /* in pipeline->running */
   uint8_t resumed;         /* the event loop has decided that it runs */
