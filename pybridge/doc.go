@@ -28,9 +28,9 @@
 //	buffer                made by             touched by                freed by
 //	record                Go (calloc)         Go until Submit's Flush,  kept in a free list
 //	                                          then Python until Last
-//	record.data, .fields  Go (realloc)        read-only after Flush     recycle, if large
+//	record.data, .fields  Go (realloc)        read-only after Flush     Release, if large
 //	record.spool (fd)     the loop            Python, pread             Python (wsgi_drop)
-//	part0.buf             Python (realloc)    Go from Next to Release   recycle, if large
+//	part0.buf             Python (realloc)    Go from Next to Release   Release, if large
 //	other parts, .buf     Python (malloc)     Go from Next to Release   Release (core_part_free)
 //	part.owner (bytes)    the application     Go reads its memory       a Python thread, later
 //	                                          until Release             (core_collect_garbage)

@@ -178,7 +178,7 @@ func (h *Handler) collect() bool {
 	return h.ready != nil
 }
 
-// mediaTypes are those of responses whose handler has set none, by core_type.
+// mediaTypes are those of responses whose handler has set none, by CORE_TYPE_.
 var mediaTypes = [...]string{
 	C.CORE_TYPE_SET:     "", // it has, or the response must not have one
 	C.CORE_TYPE_HTML:    "text/html; charset=utf-8",

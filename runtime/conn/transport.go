@@ -130,7 +130,7 @@ func (c *Conn) sendCached(it *Item, most int64) (n int, err error) {
 	return n, err
 }
 
-// sayEnd has the transport tell the client that nothing more comes. It returns false if there is no room for that now: then Protocol.Writable
+// sayEnd has the transport tell the client that nothing more comes. It returns false if there is no room for that now: then Protocol.Room
 // is called when there was, and c has to be finished again.
 func (c *Conn) sayEnd() bool {
 	if c.transport == nil || c.Reset {

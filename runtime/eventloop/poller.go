@@ -360,7 +360,7 @@ type Waker struct {
 	Attend func()
 }
 
-// What *Waker.State says of the loop. pool.h of pybridge has the same.
+// What *Waker.State says of the loop. CORE_LOOP_ in pybridge/core.h has the same values.
 const (
 	Awake  = 0
 	Asleep = 1

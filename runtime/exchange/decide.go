@@ -149,7 +149,7 @@ func (s *Server) overrides(q *request) bool {
 // notFoundCache remembers which paths the files of a mount have nothing for, so that
 // not each request for a page of an application looks at the disk.
 type notFoundCache struct {
-	since map[string]int64 // Server.Now by path
+	since map[string]int64 // conn.Set.Now by path
 }
 
 const (

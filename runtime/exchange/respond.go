@@ -211,7 +211,7 @@ func (c *Conn) sendFile(x *Exchange, p *Part, body []byte, count int64, tail []b
 		c.Room(false)
 	default:
 		if len(left) == len(s.items) {
-			left[0].Data = bytes.Clone(left[0].Data) // it is in conns.Buf
+			left[0].Data = bytes.Clone(left[0].Data) // it is in Set.Buf
 		}
 		QueuePart(&c.Conn, p, x, slices.Clone(left), full)
 	}

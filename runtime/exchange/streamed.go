@@ -24,10 +24,9 @@ func (c *Conn) askForBody() {
 // MaxPiece is how many bytes of a body are given to a handler at once, and at most.
 const MaxPiece = 256 << 10
 
-// readOn returns data, if it has filled the loop's buffer, with what has come of the body
-// behind it (what it leaves is reported again, see blunt): to wake the handler and to wait for its credit costs more than to read.
-// Never so much that the handler would have more than MaxPiece. Chunks gain nothing:
-// they have to be moved together.
+// readOn returns data, if it has filled the loop's buffer, together with the bytes of the body that have arrived behind it:
+// waking the handler and waiting for its credit costs more than reading. The handler never gets more than MaxPiece. Chunks
+// gain nothing, because they have to be moved together. conn.Conn.Ready reads the bytes that readOn leaves.
 func (c *Conn) readOn(data []byte) []byte {
 	s := c.s
 	b := c.body

@@ -47,7 +47,7 @@ const (
 	flagsAt  = spanAt + 16 + 1
 	valueLen = flagsAt + 2
 
-	// newLine is the last line that Rewrite gives a head, with the empty line. LineLen is its length.
+	// newLine is the last line that Rewrite gives a head, with the empty line. TraceLineLen is its length.
 	newLine      = parent + ": 00-00000000000000000000000000000000-0000000000000000-01\r\n\r\n"
 	valueIn      = len(parent) + len(": ")
 	TraceLineLen = len(newLine)
@@ -100,7 +100,7 @@ func NewTracer() *Tracer { return &Tracer{rand.NewPCG(rand.Uint64(), rand.Uint64
 
 // Rewrite appends head to dst, with a valid traceparent as the last field: that of the client with another parent-id, the span of
 // this server, or one of a new trace. A tracestate remains if both are valid (§3.3.1.4, §4.3). r is changed to be of the new head,
-// which has LineLen more bytes at most, and may not be in the memory of head. The trace is put into id.
+// which has TraceLineLen more bytes at most, and may not be in the memory of head. The trace is put into id.
 func (t *Tracer) Rewrite(dst, head []byte, r *Request, id *TraceID) []byte {
 	var given []byte
 	parents, states := 0, 0
