@@ -45,7 +45,7 @@ func (s *Server) decide(x *Exchange) {
 			q.Skip()
 		case route.NeedsPassword:
 			if o := x.client.subrequest; o == nil || !o.Own {
-				x.ask()
+				x.makeRequest()
 				switch refusal, known := x.rules.access.Admit(x); {
 				case !known:
 					x.Suspend()
@@ -83,7 +83,7 @@ func (s *Server) startWith(source Source, x *Exchange) {
 	if s.timed {
 		s.note(x)
 	}
-	x.ask()
+	x.makeRequest()
 	x.Source = source
 	x.Stream.Read(x)
 	source.Start(x)

@@ -189,7 +189,7 @@ func (s *Server) ResumeSocket(d *SocketState, fd int) (Socket, error) {
 	x.Out.Sent, x.Out.Framed = d.Sent, d.Framed
 	socket := s.sockets.Resumed(x, d, &c.Conn)
 	x.Socket = socket
-	r := x.ask()
+	r := x.makeRequest()
 	x.peer = r.Peer
 	r.WebSocket, r.Resumed = true, d
 	x.Choice = q.mount

@@ -111,8 +111,8 @@ func (c *call) handOn(p *exchange.Part) {
 
 // A handler may have its exchange answered by something else: files, a program, or a page of the server.
 
-// redirect has what p, the first part, names answer. It reports false if nothing does: then p is the response.
-func (c *call) redirect(p *exchange.Part) bool {
+// answersInstead has what p, the first part, names answer. It reports false if nothing does: then p is the response.
+func (c *call) answersInstead(p *exchange.Part) bool {
 	switch p.Head.Instead {
 	case exchange.Behind:
 		c.handOn(p)
@@ -122,7 +122,7 @@ func (c *call) redirect(p *exchange.Part) bool {
 		return true
 	}
 	if c.x.InTurn() {
-		c.handOver(p)
+		c.answerNamed(p)
 		return true
 	}
 	kept := *p
@@ -171,8 +171,8 @@ func (c *call) subscribes(p *exchange.Part) bool {
 	return ok
 }
 
-// handOver has files or a program answer, as p says.
-func (c *call) handOver(p *exchange.Part) {
+// answerNamed has the files or the program that p names answer.
+func (c *call) answerNamed(p *exchange.Part) {
 	parsed, err := c.d.parsed(&p.Head)
 	switch {
 	case err != nil:
