@@ -216,7 +216,7 @@ func (s *socket) accept() {
 					return
 				}
 			}
-			a.Loop.Accepted(s.ln, fd, s.localOf(fd), AddrOf(remote), v)
+			a.Loop.Accepted(s.ln, fd, s.localOf(fd), addrOf(remote), v)
 		case unix.EAGAIN:
 			s.pending = false
 			a.balance.queueEmpty()
@@ -244,7 +244,7 @@ func (s *socket) localOf(fd int) net.Addr {
 	if err != nil {
 		return s.ln.Addr()
 	}
-	return AddrOf(local)
+	return addrOf(local)
 }
 
 // fail is for errors after which a listener accepts no more.

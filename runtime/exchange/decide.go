@@ -48,7 +48,7 @@ func (s *Server) decide(x *Exchange) {
 				x.makeRequest()
 				switch refusal, known := x.rules.access.Admit(x); {
 				case !known:
-					x.Suspend()
+					x.suspend(awaitingResume)
 					return
 				case refusal != nil:
 					s.note(x)
@@ -192,7 +192,7 @@ func (s *Server) await(x *Exchange) {
 	if x.until == 0 {
 		wait := s.Config.StartWait
 		if x.req.loadsPage() {
-			wait = min(wait, PageWait)
+			wait = min(wait, pageWait)
 		}
 		x.until = now + int64(wait)
 		if x.req.time.IsZero() {
@@ -255,7 +255,7 @@ func (s *Server) Tick() {
 }
 
 // Decide makes x, which is new, the exchange of the request of Server.Request, of which there is the head, finds out what answers it, and
-// begins that: it ends with one of Submit, Start, Refuse, Suspend and AwaitTurn.
+// begins that: it ends with one of Submit, Start, Refuse, suspend and AwaitTurn.
 func (x *Exchange) Decide() {
 	s, q := x.s, x.s.next
 	s.begins(x, q)

@@ -123,8 +123,8 @@ func (x *Exchange) Conn() *conn.Conn {
 	return &x.client.Conn
 }
 
-// Broken reports whether the client has left before the exchange has ended.
-func (x *Exchange) Broken() bool { return x.Stream == nil || x.client.state == StateClosed }
+// broken reports whether the client has left before the exchange has ended.
+func (x *Exchange) broken() bool { return x.Stream == nil || x.client.state == StateClosed }
 
 // New returns an exchange without a request of a client, which c carries. Exchanges are used again, so that a request costs no allocation.
 // count is one more until it has ended; nil: nothing counts it.
@@ -216,16 +216,14 @@ func (x *Exchange) Submit() {
 	}
 }
 
-// Suspend makes x, which is being decided about, wait until Resume. Later input of its stream is not looked at meanwhile.
-func (x *Exchange) Suspend() { x.suspend(awaitingResume) }
-
 // Resume lets x go on, soon.
 func (x *Exchange) Resume() {
 	x.phase = deciding
 	x.Stream.Wait(x)
 }
 
-// suspend makes x, which is being decided about, wait in a phase.
+// suspend makes x, which is being decided about, wait in a phase: with awaitingResume until Resume. Later input of its stream
+// is not read meanwhile.
 func (x *Exchange) suspend(p phase) {
 	x.req.keep()
 	x.phase, x.Source, x.Choice = p, nil, nil
