@@ -55,7 +55,7 @@ type Options struct {
 	Apps []Application
 
 	Args []string // sys.argv[1:]
-	// Globals are the names of globals that Contents.Global returns.
+	// Globals are the names of globals that Content.Settings has.
 	Globals []string
 	Path    []string // directories on sys.path after the script's
 	// Venv is the directory of a virtual environment; "": the packages of the Python that fapws was built for.

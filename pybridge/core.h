@@ -219,7 +219,7 @@ typedef struct core_mode {
   void (*deliver)(core_record *rec, core_input *in);
   /* The client of rec has disconnected. Any thread, without the mutex. */
   void (*cancelled)(core_record *rec);
-  /* The FAPWS_ state of rec, which its thread has taken (shim_stack.h). Any thread. */
+  /* Where rec is, which its thread has taken: CORE_RUNNING ... (shim.h). Any thread. */
   int (*state_of)(core_record *rec, int *thread);
   /* Releases the mode's members of rec before its last part is published. On its thread, with the GIL. */
   void (*forget)(core_record *rec);
@@ -345,7 +345,7 @@ void core_wake_monitor(void);
 
 /* One entry of PATHS. Lives as long as the process; constant except for state and the averages. */
 typedef struct {
-  const struct core_kind *kinds[2]; /* of requests, and of requests for a WebSocket (kind.h) */
+  const struct core_kind *kinds[2]; /* of requests, and of requests for a WebSocket */
   const core_mode *mode;
   int relative;       /* ASGI: the scope's path is what follows root_path */
   PyObject *state;    /* owned, or NULL. ASGI: its lifespan's scope['state'], a dict */
@@ -463,7 +463,7 @@ void core_begin_timing(core_timing *x, core_mount *m);
 void core_end_timing(const core_timing *x, core_mount *m);
 
 /* =============================================================================
- * The protocols by which handlers are called: WSGI (all plain functions of PATHS, core_run.c), callbacks of a
+ * The protocols by which handlers are called: WSGI (all plain functions of PATHS, wsgi_run.c), callbacks of a
  * fapws.WebSocket (live_websocket.c), and on the asyncio thread ASGI for HTTP (asgi_http.c), ASGI for WebSockets
  * (asgi_websocket.c) and async functions (asgi_handler.c).
  *
@@ -773,7 +773,7 @@ void core_dump_end(void);
 /* =============================================================================
  * Stacks of threads and tasks: core_stack.c and asgi_stack.c. With the GIL, which keeps core_thread.current as it is.
  *
- * Texts of snapshots belong to the caller (shim_stack.h). */
+ * Texts of snapshots belong to the caller (core_snapshot). */
 
 /* environ['fapws.disconnected'] */
 extern PyMethodDef core_disconnected_method;
@@ -786,7 +786,7 @@ typedef struct {
   core_thread *thread; /* that runs it; NULL: none */
   int cancelled;       /* its task will be cancelled */
 } core_overdue;
-/* Calls find(o), alone (parallel.h), which fills in *o->out, and raises fapws.Timeout in o->thread. Takes the GIL. */
+/* Calls find(o), by core_alone, which fills in *o->out, and raises fapws.Timeout in o->thread. Takes the GIL. */
 void core_raise_in_thread(core_overdue *o, void (*find)(void *));
 /* Withdraws a Timeout that was raised in t for a job that has ended. */
 void core_withdraw_timeout(core_thread *t);

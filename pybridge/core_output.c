@@ -216,11 +216,18 @@ static void before_go(void) { __tsan_release(&_cgo_sync); }
 static void before_go(void) {}
 #endif
 
+/* What a part counts in record.unacked in addition to its bytes: its memory here and in Go. Otherwise small chunks and
+ * messages could be hundreds of megabytes ahead of a client. Less for messages, because a client that is far behind is
+ * disconnected (live_object.c). */
+static const int64_t part_cost[] = {
+    [CORE_OP_BODY] = 256, [CORE_OP_TEXT] = 64, [CORE_OP_BINARY] = 64, [CORE_OP_HAND_OVER] = 0};
+
 void core_push_part(core_part *p) {
   if (!p->body && p->body_len) p->body = p->buf + p->body_off; /* buf does not move any more */
   p->taken = p->last && p->rec->taken;
   core_record *rec = p->rec;
-  int64_t size = (int64_t)p->body_len + p->count;
+  int64_t size = (int64_t)p->body_len + p->count + part_cost[p->op];
+  p->unacked = size;
   __atomic_add_fetch(&rec->unacked, size, __ATOMIC_RELAXED);
   if (UNLIKELY(rec->pipeline != NULL)) {
     __atomic_add_fetch(&rec->pipeline->unacked, size, __ATOMIC_SEQ_CST);

@@ -20,8 +20,8 @@ static __thread PyThreadState *saved_state;
 
 /* --- idle threads; the mutex is held ----------------------------------------- */
 
-/* Sleeps until wake_thread; extra threads up to RETIRE_S. P.mu is held. A condition variable of glibc would take its
- * mutex as a contended one, whose release costs a system call. */
+/* Sleeps until core_wake_thread; extra threads up to RETIRE_S. P.mu is held. A condition variable of glibc would take
+ * its mutex as a contended one, whose release costs a system call. */
 static void sleep_idle(core_thread *t) {
   struct timespec until;
   t->state = CORE_THREAD_IDLE;

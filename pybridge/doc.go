@@ -28,9 +28,9 @@
 //	buffer                made by             touched by                freed by
 //	record                Go (calloc)         Go until Submit's Flush,  kept in a free list
 //	                                          then Python until Last
-//	record.data, .fields  Go (realloc)        read-only after Flush     recycle, if large
+//	record.data, .fields  Go (realloc)        read-only after Flush     Release, if large
 //	record.spool (fd)     the loop            Python, pread             Python (wsgi_drop)
-//	part0.buf             Python (realloc)    Go from Next to Release   recycle, if large
+//	part0.buf             Python (realloc)    Go from Next to Release   Release, if large
 //	other parts, .buf     Python (malloc)     Go from Next to Release   Release (core_part_free)
 //	part.owner (bytes)    the application     Go reads its memory       a Python thread, later
 //	                                          until Release             (core_collect_garbage)
@@ -80,10 +80,10 @@
 //
 // # Iterators
 //
-// Each chunk is published when it is made (PEP 3333). record.unacked counts the bytes that the loop has not released;
-// above 256 KiB the iterator is parked (core_flow.c), and its thread is free. When half of that is released, the iterator
-// continues in the inbox of the same thread, because generators keep thread-locals. Where others wait, a quick
-// iterator has 1 ms for a turn, a slow one a chunk.
+// Each chunk is published when it is made (PEP 3333). record.unacked counts the bytes that the loop has not released, and
+// 256 more for each part; above 256 KiB the iterator is parked (core_flow.c), and its thread is free.
+// When half of that is released, the iterator continues in the inbox of the same thread, because generators keep
+// thread-locals. Where others wait, a quick iterator has 1 ms for a turn, a slow one a chunk.
 //
 // # WebSockets with callbacks
 //

@@ -82,10 +82,10 @@ type Handler struct {
 
 	pipelines []*C.core_pipeline // by exchange.Request.Pipeline; on the loop
 
-	attend   func() // eventloop.Waker.Attend; nil: handlers run on threads
-	presence presenceQueue
-	gilCalls *eventloop.Queue[func()] // see withGIL
-	held     inlineWatchdog
+	askForSender func() // eventloop.Waker.AskForSender; nil: handlers run on threads
+	presence     presenceQueue
+	gilCalls     *eventloop.Queue[func()] // see withGIL
+	held         inlineWatchdog
 
 	checksAsync atomic.Bool // checkAsync runs
 
@@ -276,8 +276,8 @@ func (h *Handler) Flush() {
 		if code := C.core_flush(C.uintptr_t(uintptr(unsafe.Pointer(first)))); code >= 0 { // a signal handler of the script has called sys.exit
 			h.app.exit(int(code))
 		}
-		if h.attend != nil && atomic.SwapUint32((*uint32)(&h.shared.unattended), 0) != 0 {
-			h.attend()
+		if h.askForSender != nil && atomic.SwapUint32((*uint32)(&h.shared.unattended), 0) != 0 {
+			h.askForSender()
 		}
 	}
 }

@@ -31,7 +31,7 @@ typedef struct {
   PyObject *groups;               /* set of str: the groups it has joined, or NULL */
   PyObject *weak;
   uint16_t code; /* argument of close() */
-  uint8_t state; /* atomic; changed while the object is held (parallel.h) */
+  uint8_t state; /* atomic; changed while the object is held (CORE_BEGIN_HOLD) */
 } live_ws_object;
 
 static inline int live_ws_state(const live_ws_object *ws) { return __atomic_load_n(&ws->state, __ATOMIC_ACQUIRE); }

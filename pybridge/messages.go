@@ -116,7 +116,7 @@ func HasSubscribers(name string) bool {
 	return C.live_subscriber_count(bytesOf(name), C.size_t(len(name))) > 0
 }
 
-// The event loop keeps groups of WebSockets (runtime.Server.Broadcast). The name of a group is a place and a name that the
+// The event loop keeps groups of WebSockets (live.Sockets.Broadcast). The name of a group is a place and a name that the
 // application chooses. The place of a fapws.WebSocket is the same in all processes; all ASGI applications share one.
 
 // placeMounts gives each WebSocket a place that is the same in all processes, also after a reload: the name of its application

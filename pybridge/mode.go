@@ -86,7 +86,7 @@ func (inline) attach(h *Handler, w *eventloop.Waker) {
 	if w.SendNow != nil {
 		sendNow = w.SendNow
 	}
-	h.attend = w.Attend
+	h.askForSender = w.AskForSender
 }
 
 func (inline) serve(a *App) int { return <-a.stop }

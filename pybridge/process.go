@@ -44,7 +44,7 @@ func KeepFromChildren(c syscall.Conn) error {
 	})
 }
 
-// ServeForks forks a child for each order of package scgi on control (contrib/fapws/_fork.py), and returns when the other end is
+// ServeForks forks a child for each order on control of package runtime/source/programs (contrib/fapws/_fork.py), and returns when the other end is
 // closed. The children serve the mounts of this App with c's Timeout, Debug, SendFile and Accel. It must be called instead of Start,
 // on the thread of Load, in a process that does nothing else: a child, which never returns to Go, misses none of Go's threads. The
 // error is one line.

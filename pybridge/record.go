@@ -178,7 +178,7 @@ func (h *Handler) collect() bool {
 	return h.ready != nil
 }
 
-// mediaTypes are those of responses whose handler has set none, by core_type.
+// mediaTypes are those of responses whose handler has set none, by CORE_TYPE_.
 var mediaTypes = [...]string{
 	C.CORE_TYPE_SET:     "", // it has, or the response must not have one
 	C.CORE_TYPE_HTML:    "text/html; charset=utf-8",
@@ -267,17 +267,17 @@ func (h *Handler) Release(part *exchange.Part) {
 		syscall.Close(int(p.file))
 		p.file = -1
 	}
-	sent := int64(p.body_len) + int64(p.count)
+	unacked := p.unacked
 	if p != &rec.part0 {
 		C.core_part_free(C.uintptr_t(uintptr(unsafe.Pointer(p))))
 	}
 	if !last {
-		if sent > 0 {
-			C.core_acked(C.uintptr_t(uintptr(unsafe.Pointer(rec))), C.int64_t(sent))
+		if unacked > 0 {
+			C.core_acked(number(rec), unacked)
 		}
 		return
 	}
-	if rec.pipeline != nil { // the rest of unacked is the size of the last part
+	if rec.pipeline != nil { // the rest of unacked is that of the last part
 		atomic.AddInt64((*int64)(&rec.pipeline.unacked), -int64(rec.unacked))
 	}
 	h.mu.Lock() // describe reads the data

@@ -66,6 +66,7 @@ typedef struct core_part {
   void *owner;  /* PyObject * that keeps body alive, or NULL; released by core_collect_garbage, under the GIL */
   int32_t file; /* descriptor, or -1; closed by Release */
   int64_t offset, count; /* bytes of file */
+  int64_t unacked;       /* what it adds to record.unacked until it is released */
   char *buf;             /* malloc; freed with the part, kept with part0 */
   uint32_t used, cap;
 } core_part;
@@ -120,9 +121,9 @@ typedef struct core_record {
   uint32_t log;       /* number of its error log (core_errorlog.c); 0: stderr */
   uint32_t cancelled; /* atomic; set by the loop */
   uint32_t serial;    /* differs each time the record is used */
-  uint64_t since_ns;  /* CLOCK_MONOTONIC at submission; CLOCK_MONOTONIC_COARSE unless waits are counted (waits.h) */
+  uint64_t since_ns;  /* CLOCK_MONOTONIC at submission; CLOCK_MONOTONIC_COARSE unless waits are counted */
 
-  char *data; /* malloc: head, path, peer, body; freed or kept by Handler.recycle */
+  char *data; /* malloc: head, path, peer, body; freed or kept by Handler.Release */
   size_t cap;
   core_field *fields; /* malloc, kept with the record */
   uint32_t nfields, fields_cap;
@@ -157,7 +158,7 @@ typedef struct core_record {
   int64_t declared;        /* Content-Length the handler set, -1 none */
   int64_t sent;            /* body bytes published */
   uint64_t chunk_ns;       /* moving average of one next() */
-  int64_t unacked;         /* atomic: published and not yet released bytes */
+  int64_t unacked;         /* atomic: sum of core_part.unacked of published parts that are not released */
   core_pipeline *pipeline; /* of its connection; NULL: the request was not pipelined */
   uint8_t counted;         /* in pipeline->running */
   uint8_t resumed;         /* the event loop has decided that it runs */
@@ -173,7 +174,7 @@ typedef struct core_record {
   uint8_t handed; /* another process has accepted it, with this subprotocol and state (live_handover.c) */
   core_span subprotocol, state;
   uint8_t routed;  /* the server has rewritten path */
-  uint8_t traced;  /* trace.h */
+  uint8_t traced;  /* see core_trace_len */
   size_t body_len; /* bytes of the body, or of its beginning, at body_off */
   int32_t socket;  /* the client's, for an application that implements WebSocket itself; 0: none. Closed by the Python
                       side */
@@ -213,10 +214,10 @@ typedef struct {
 } core_shared;
 
 /* =============================================================================
- * The trace of a request (package tracecontext): if record.traced, the last field is traceparent, and differs in each
+ * The trace of a request (http1.Tracer): if record.traced, the last field is traceparent, and differs in each
  * request. The value belongs to the record. Any thread, without the GIL. */
 
-/* Bytes at the end of the head with that field: tracecontext.LineLen. */
+/* Bytes at the end of the head with that field: http1.TraceLineLen. */
 #define CORE_TRACE_LEN 72
 static inline uint32_t core_trace_len(const core_record *rec) { return rec->traced ? CORE_TRACE_LEN : 0; }
 
@@ -227,13 +228,7 @@ static inline core_span core_trace_id(const core_record *rec) {
 }
 
 /* =============================================================================
- * The boundary between Go and the interpreter: a few calls, and flat data (record.h). Go sees this header; Python.h
- * stays behind it.
- *
- * Go owns records and their text, and lends a record to Python from core_flush until its last part is published.
- * Python owns parts until they are published, then the event loop, until Handler.Release (doc.go has the table).
- * Records and parts cross as numbers, because cgo examines every pointer that it passes. Options and texts are borrowed
- * for the call, unless a comment says "copied"; objects in options live as long as the process. */
+ * The calls from Go, and their options. */
 
 typedef struct {
   const char *executable; /* the interpreter that decides on prefix and virtual environment; NULL: Python finds it */

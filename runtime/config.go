@@ -26,7 +26,7 @@ type Config struct {
 	Accept     conn.AcceptConfig
 	WebSockets live.SocketConfig
 
-	// Channels configures channels. Its HandOver also lets WebSockets of mounts with a Group stay when the server retires, for ExportSockets,
+	// Channels configures channels. Its HandOver also lets WebSockets of mounts with a Group stay when the server retires, for Sockets.Export,
 	// and its Counted reports groups, too.
 	Channels live.StreamConfig
 

@@ -114,7 +114,7 @@ func (l *loop) recovered(h eventloop.Handler, p any, stack []byte) {
 	}
 }
 
-// open makes c, whose descriptor it owns from now on, a connection of the loop.
+// Open makes c, whose descriptor it owns from now on, a connection of the loop.
 func (l *loop) Open(c *exchange.Conn) {
 	if err := c.Open(c.Speaks()); err != nil {
 		l.s.logf(logfile.Error, "cannot watch %s: %v", c, err)
@@ -169,7 +169,7 @@ func (l *loop) flushBatch() {
 	}
 }
 
-// flush writes the output that is gathered. Clients that have their response are counted.
+// Flush writes the output that is gathered. Clients that have their response are counted.
 func (l *loop) Flush() {
 	if l.counts != nil {
 		l.counts.Turn()
@@ -181,7 +181,7 @@ func (l *loop) Flush() {
 // on, and returns at once. Requests go to the site of all that has their host, the first
 // one if none has, and there to the first mount whose prefix fits. h answers
 // where a mount names nothing else; nil if there is no such mount. Call it once;
-// more listeners may follow with Accept, and other sites with Replace. The error, of one line, is about the folders of
+// more listeners may follow with Accept, and other sites with Replace. The error, of one line, is about the directories of
 // Config.SendfileRoots and AccelRoots, or about names of sites.
 func (s *Server) Serve(listeners []*conn.Listener, all []exchange.Site, h app.Interpreter) error {
 	err := s.Replace(all, h, nil)

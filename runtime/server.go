@@ -51,7 +51,7 @@ func New(cfg Config) (*Server, error) {
 	if err := s.begin(); err != nil {
 		return nil, fmt.Errorf("event loop: %w", err)
 	}
-	go s.loop.app.Attend(s.loop.ended)
+	go s.loop.app.SendDuringTurns(s.loop.ended)
 	return s, nil
 }
 
@@ -65,7 +65,7 @@ func (s *Server) begin() (err error) {
 		l.conns.Events.Close()
 		return err
 	}
-	l.wake.theirs.SendNow, l.wake.theirs.Attend = l.app.SendNow, l.app.CallTurnSender
+	l.wake.theirs.SendNow, l.wake.theirs.AskForSender = l.app.SendNow, l.app.AskForSender
 	turn := l.conns.Events.Once(l.giveEvents)
 	l.subscribers.WakeBy(turn)
 	l.sockets.WakeBy(turn)

@@ -43,11 +43,11 @@ const (
 
 // AcceptLoop takes connections, on the loop.
 type AcceptLoop interface {
-	// Room reports whether a connection of ln may be accepted as far as the host is concerned. Otherwise it waits until Acceptor.Resume.
+	// Room reports whether a connection of ln may be accepted as far as the server is concerned. Otherwise it waits until Acceptor.Resume.
 	Room(ln *Listener) bool
 
-	// Accepted gives the host a connection that has come in on ln, whose descriptor it owns from now on. The verdict is Take, or
-	// Reject: then the client is to be told ServiceUnavailable. The host calls Opened and, at the end, Closed.
+	// Accepted gives the server a connection that has come in on ln, whose descriptor it owns from now on. The verdict is Take, or
+	// Reject: then the client is to be told ServiceUnavailable. The server calls Opened and, at the end, Closed.
 	Accepted(ln *Listener, fd int, local, remote net.Addr, v Verdict)
 }
 
@@ -65,7 +65,7 @@ type Acceptor struct {
 	starved time.Time // when accepting began to fail; zero: it works
 	retries bool      // a timer will try again
 
-	warnings, fullWarnings logfile.Seldom // lines about failures, and about Config.MaxClients
+	warnings, fullWarnings logfile.Seldom // lines about failures, and about AcceptConfig.MaxClients
 
 	reserve   int    // a descriptor for refuseQueued; -1: it is lost
 	reserveOf int    // of which it is a duplicate
@@ -148,7 +148,7 @@ func (a *Acceptor) Intact() error {
 	return a.openFilesIntact()
 }
 
-// Resume accepts connections that had to wait, if the host has room now. It must be called on the loop.
+// Resume accepts connections that had to wait, if the server has room now. It must be called on the loop.
 func (a *Acceptor) Resume() {
 	for _, s := range a.sockets {
 		if s.pending {
@@ -216,7 +216,7 @@ func (s *socket) accept() {
 					return
 				}
 			}
-			a.Loop.Accepted(s.ln, fd, s.localOf(fd), AddrOf(remote), v)
+			a.Loop.Accepted(s.ln, fd, s.localOf(fd), addrOf(remote), v)
 		case unix.EAGAIN:
 			s.pending = false
 			a.balance.queueEmpty()
@@ -244,7 +244,7 @@ func (s *socket) localOf(fd int) net.Addr {
 	if err != nil {
 		return s.ln.Addr()
 	}
-	return AddrOf(local)
+	return addrOf(local)
 }
 
 // fail is for errors after which a listener accepts no more.

@@ -277,7 +277,7 @@ func (c *Conn) end() {
 func (c *Conn) closeSocket() {
 	fd := c.Fd()
 	if c.Reset && !c.virtual() {
-		ResetOnClose(fd)
+		resetOnClose(fd)
 	} else if c.transport != nil && !c.Reset {
 		_ = c.transport.CloseWrite() // unless it was said
 		_ = c.transport.Flush()

@@ -91,7 +91,7 @@ func tcp(t *testing.T) (fd int, local, remote net.Addr, client *net.TCPConn) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if fd, err = DescriptorOf(accepted); err != nil {
+	if fd, err = descriptorOf(accepted); err != nil {
 		t.Fatal(err)
 	}
 	return fd, accepted.LocalAddr(), accepted.RemoteAddr(), dialed.(*net.TCPConn)

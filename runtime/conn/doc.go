@@ -59,7 +59,7 @@
 // This part of the package takes connections from listening sockets on the event loop, as long as there is room for them.
 //
 // A listener is a descriptor of the loop like any other. Acceptor takes up to 64 connections from its queue before
-// other descriptors have their turn. Connections beyond Config.MaxClients stay in the queue of the kernel, in order, or
+// other descriptors have their turn. Connections beyond AcceptConfig.MaxClients stay in the queue of the kernel, in order, or
 // are rejected with 503. A process that is busy leaves connections to others that share the listener (limits.go).
 //
 // When accept fails for want of descriptors or memory (EMFILE), Acceptor tries again 20 times a second, and as soon

@@ -227,7 +227,7 @@ func (h *Handshake) conclude(err error) {
 	c.Unpause()
 	c.Stamp = h.s.set.Now
 	c.Upgrade(h.next)
-	c.SetTransport(t)
+	c.setTransport(t)
 	h.done(t)
 	c.Schedule()
 }

@@ -28,10 +28,10 @@ type AcceptConfig struct {
 	Moment time.Duration
 }
 
-// defaultMoment is Config.Moment.
+// defaultMoment is the default of AcceptConfig.Moment.
 const defaultMoment = 100 * time.Millisecond
 
-// rejectedAtOnce is how many connections may be told 503 at the same time because of Config.MaxClients.
+// rejectedAtOnce is how many connections may be told 503 at the same time because of AcceptConfig.MaxClients.
 const rejectedAtOnce = 64
 
 // ServiceUnavailable is a whole response for a client for which there is no room.
@@ -90,7 +90,7 @@ func hint(err error) string {
 	return fmt.Sprintf(" (ulimit -n %d); raise LimitNOFILE of systemd or ulimit -n, or lower --max-clients", system.OpenFiles())
 }
 
-// warnFull logs that clients at ln do not get in because of Config.MaxClients, whose default follows from the limit of open files.
+// warnFull logs that clients at ln do not get in because of AcceptConfig.MaxClients, whose default follows from the limit of open files.
 func (a *Acceptor) warnFull(ln *Listener) {
 	if !a.Full() || !ln.Queued() || !a.fullWarnings.Once(warnsEvery) {
 		return
@@ -175,7 +175,7 @@ func (a *Acceptor) standardIntact() error {
 	return fmt.Errorf("the application closed descriptor %d, standard %s, which clients must not get", closed, [...]string{"input", "output", "error"}[closed])
 }
 
-// balance divides new connections among processes that share their listeners (Config.Concurrency). A process that has as
+// balance divides new connections among processes that share their listeners (AcceptConfig.Concurrency). A process that has as
 // many requests as it can run leaves them in the queue, where another one finds them. If they are still there after a
 // moment, all processes are busy, or the connections that were expected to bring requests are silent: then it accepts
 // them all the same, because it can still serve files, and because the number of silent clients must not matter.

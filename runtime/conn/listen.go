@@ -85,7 +85,7 @@ func ListenerFromFile(f *os.File) (*Listener, error) {
 		held.Close()
 		return nil, err
 	}
-	return &Listener{file: held, addr: AddrOf(at), inode: system.Inode(fd)}, nil
+	return &Listener{file: held, addr: addrOf(at), inode: system.Inode(fd)}, nil
 }
 
 // Addr returns the address.
@@ -225,8 +225,8 @@ func cannotListen(addr string, err error) error {
 	return fmt.Errorf("cannot listen on %s: %w", addr, err)
 }
 
-// AddrOf returns an address as package net has it.
-func AddrOf(a syscall.Sockaddr) net.Addr {
+// addrOf returns an address as package net has it.
+func addrOf(a syscall.Sockaddr) net.Addr {
 	switch a := a.(type) {
 	case *syscall.SockaddrInet4:
 		return &net.TCPAddr{IP: net.IP(a.Addr[:]), Port: a.Port}
@@ -249,8 +249,8 @@ func zoneName(id uint32) string {
 	return strconv.Itoa(int(id))
 }
 
-// DescriptorOf returns a descriptor of a connection or listener of package net, which it closes.
-func DescriptorOf(c io.Closer) (int, error) {
+// descriptorOf returns a descriptor of a connection or listener of package net, which it closes.
+func descriptorOf(c io.Closer) (int, error) {
 	defer c.Close()
 	if sc, ok := c.(syscall.Conn); ok {
 		return duplicate(sc)

@@ -77,7 +77,7 @@ func (s *server) accept(ln net.Listener) {
 		if err != nil {
 			return
 		}
-		fd, err := DescriptorOf(accepted)
+		fd, err := descriptorOf(accepted)
 		if err != nil {
 			panic(err)
 		}

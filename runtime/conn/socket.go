@@ -16,8 +16,8 @@ func poll(fd int, events int16) int16 {
 	return state[0].Revents
 }
 
-// ResetOnClose makes close send RST: the client sees a broken connection, and the kernel drops the bytes that it still holds for it.
-func ResetOnClose(fd int) {
+// resetOnClose makes close send RST: the client sees a broken connection, and the kernel drops the bytes that it still holds for it.
+func resetOnClose(fd int) {
 	_ = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 }
 

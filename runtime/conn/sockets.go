@@ -40,7 +40,7 @@ func tcpSocket(addr string, o ListenOptions) (int, error) {
 	if err != nil {
 		return -1, system.Cause(err)
 	}
-	fd, err := DescriptorOf(ln)
+	fd, err := descriptorOf(ln)
 	if err == nil && o.Backlog > 0 {
 		_ = listen(fd, o) // failing, the old one holds
 	}

@@ -38,8 +38,8 @@ type secured struct{ Transport }
 // filePiece is how much of a file is read at once for a transport.
 const filePiece = 32 << 10
 
-// SetTransport has the bytes of c go through t from now on. What has arrived already is t's: nothing may be pending.
-func (c *Conn) SetTransport(t Transport) {
+// setTransport has the bytes of c go through t from now on. What has arrived already is t's: nothing may be pending.
+func (c *Conn) setTransport(t Transport) {
 	c.transport = &secured{t}
 	c.untilEmpty = c.untilEmpty || c.Half || c.readable
 	c.Half = false // t has to come to the end, too
@@ -130,7 +130,7 @@ func (c *Conn) sendCached(it *Item, most int64) (n int, err error) {
 	return n, err
 }
 
-// sayEnd has the transport tell the client that nothing more comes. It returns false if there is no room for that now: then Protocol.Writable
+// sayEnd has the transport tell the client that nothing more comes. It returns false if there is no room for that now: then Protocol.Room
 // is called when there was, and c has to be finished again.
 func (c *Conn) sayEnd() bool {
 	if c.transport == nil || c.Reset {

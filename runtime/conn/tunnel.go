@@ -49,7 +49,7 @@ const (
 // NewUpstream makes a connection of package net, which it closes, one for a tunnel. t is what TLS makes of it, nil without TLS. It is safe for
 // concurrent use.
 func NewUpstream(c net.Conn, t *TLSTransport) (*Conn, error) {
-	fd, err := DescriptorOf(c)
+	fd, err := descriptorOf(c)
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +57,7 @@ func NewUpstream(c net.Conn, t *TLSTransport) (*Conn, error) {
 	upstream.Init(fd, c.LocalAddr(), c.RemoteAddr())
 	if t != nil {
 		t.wire.c, t.wire.over = upstream, nil
-		upstream.SetTransport(t)
+		upstream.setTransport(t)
 	}
 	return upstream, nil
 }

@@ -355,12 +355,12 @@ type Waker struct {
 	// a part must not wait for the rest of the handler.
 	SendNow func()
 
-	// Attend, if not nil, has another goroutine send finished parts during the next calls of Handler.Flush. An inline handler calls it behind
+	// AskForSender, if not nil, has another goroutine send finished parts during the next calls of Handler.Flush. An inline handler calls it behind
 	// one in which a response would have gone on with that. On the loop.
-	Attend func()
+	AskForSender func()
 }
 
-// What *Waker.State says of the loop. pool.h of pybridge has the same.
+// What *Waker.State says of the loop. CORE_LOOP_ in pybridge/core.h has the same values.
 const (
 	Awake  = 0
 	Asleep = 1

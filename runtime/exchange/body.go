@@ -28,8 +28,8 @@ type Body struct {
 	spool int    // descriptor of the file with all of it, or -1
 }
 
-// ErrTooLarge is the error of a body that has more bytes than it may have.
-var ErrTooLarge = errors.New("input body too big")
+// errTooLarge is the error of a body that has more bytes than it may have.
+var errTooLarge = errors.New("input body too big")
 
 // TooLarge reports whether a body of size bytes has more than max. It may have any number if max is below 0.
 func TooLarge(size, max int64) bool { return size > max && max >= 0 }
@@ -60,17 +60,17 @@ func (b *Body) End() {
 	r := b.X.Req
 	b.X.awaitsFile = false
 	r.Size = b.size
-	r.Body, r.Spool = b.Stored()
+	r.Body, r.Spool = b.stored()
 }
 
 // Size returns how many bytes have arrived.
 func (b *Body) Size() int64 { return b.size }
 
-// Count adds n bytes to those that have arrived. At least coming more are announced. The error is ErrTooLarge.
+// Count adds n bytes to those that have arrived. At least coming more are announced. The error is errTooLarge.
 func (b *Body) Count(n int, coming int64) error {
 	b.size += int64(n)
 	if least := b.size + coming; least < 0 || TooLarge(least, b.max) {
-		return ErrTooLarge
+		return errTooLarge
 	}
 	return nil
 }
@@ -113,8 +113,8 @@ func (b *Body) InFile() bool { return b.spool >= 0 }
 // InMemory returns how many bytes of the stored body are in memory.
 func (b *Body) InMemory() int { return len(b.data) }
 
-// Stored returns the body, in memory or in a file that belongs to the caller. spool is -1 if there is none.
-func (b *Body) Stored() (data []byte, spool int) {
+// stored returns the body, in memory or in a file that belongs to the caller. spool is -1 if there is none.
+func (b *Body) stored() (data []byte, spool int) {
 	data, spool = b.data, b.spool
 	b.data, b.spool = nil, -1
 	return data, spool
@@ -122,7 +122,7 @@ func (b *Body) Stored() (data []byte, spool int) {
 
 // Drop gives the stored body up.
 func (b *Body) Drop() {
-	if _, spool := b.Stored(); spool >= 0 {
+	if _, spool := b.stored(); spool >= 0 {
 		unix.Close(spool)
 		b.X.giveFile()
 	}

@@ -33,7 +33,7 @@ func TestStore(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		data, spool := b.Stored()
+		data, spool := b.stored()
 		got := string(data)
 		if spool >= 0 {
 			f := os.NewFile(uintptr(spool), "spool")
@@ -64,7 +64,7 @@ func TestTooLarge(t *testing.T) {
 	if err := b.Count(5, 0); err != nil {
 		t.Error(err)
 	}
-	if err := b.Count(0, 1); err != ErrTooLarge { // before its bytes have come
+	if err := b.Count(0, 1); err != errTooLarge { // before its bytes have come
 		t.Error(err)
 	}
 }

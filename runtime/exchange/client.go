@@ -52,7 +52,7 @@ func (c *Conn) direct() *Peer {
 }
 
 // AwaitTLS has c, which is not open yet, begin with TLS, behind a header of the PROXY protocol.
-func (c *Conn) AwaitTLS() { c.awaits = true }
+func (c *Conn) AwaitTLS() { c.awaitsTLS = true }
 
 // Speaks returns the protocol that c begins with.
 func (c *Conn) Speaks() conn.Protocol {
@@ -64,7 +64,7 @@ func (c *Conn) Speaks() conn.Protocol {
 
 // behindProxy returns the protocol that c begins with behind a header of the PROXY protocol.
 func (c *Conn) behindProxy() conn.Protocol {
-	if c.awaits {
+	if c.awaitsTLS {
 		return c.s.secure.Handshake(&c.Conn, c, c.secured)
 	}
 	if c.s.Config.H2C && c.subrequest == nil {
@@ -75,7 +75,7 @@ func (c *Conn) behindProxy() conn.Protocol {
 
 // secured is called when TLS has begun.
 func (c *Conn) secured(t *conn.TLSTransport) {
-	c.awaits = false
+	c.awaitsTLS = false
 	c.peer = nil // it said http
 	if t.HTTP2() {
 		c.Upgrade(prefaceReader{c})

@@ -48,8 +48,8 @@ type Conn struct {
 	Counts   conn.Verdict  // as what the acceptor counts it
 
 	state     State
-	undecided bool // the last one has to wait before its source is known or may begin
-	awaits    bool // it begins with TLS
+	undecided bool // the last exchange has to wait before its source is known or may begin
+	awaitsTLS bool // the connection begins with TLS
 }
 
 var _ conn.Protocol = (*Conn)(nil)

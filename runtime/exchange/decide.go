@@ -45,10 +45,10 @@ func (s *Server) decide(x *Exchange) {
 			q.Skip()
 		case route.NeedsPassword:
 			if o := x.client.subrequest; o == nil || !o.Own {
-				x.ask()
+				x.makeRequest()
 				switch refusal, known := x.rules.access.Admit(x); {
 				case !known:
-					x.Suspend()
+					x.suspend(awaitingResume)
 					return
 				case refusal != nil:
 					s.note(x)
@@ -83,7 +83,7 @@ func (s *Server) startWith(source Source, x *Exchange) {
 	if s.timed {
 		s.note(x)
 	}
-	x.ask()
+	x.makeRequest()
 	x.Source = source
 	x.Stream.Read(x)
 	source.Start(x)
@@ -149,7 +149,7 @@ func (s *Server) overrides(q *request) bool {
 // notFoundCache remembers which paths the files of a mount have nothing for, so that
 // not each request for a page of an application looks at the disk.
 type notFoundCache struct {
-	since map[string]int64 // Server.Now by path
+	since map[string]int64 // conn.Set.Now by path
 }
 
 const (
@@ -192,7 +192,7 @@ func (s *Server) await(x *Exchange) {
 	if x.until == 0 {
 		wait := s.Config.StartWait
 		if x.req.loadsPage() {
-			wait = min(wait, PageWait)
+			wait = min(wait, pageWait)
 		}
 		x.until = now + int64(wait)
 		if x.req.time.IsZero() {
@@ -255,7 +255,7 @@ func (s *Server) Tick() {
 }
 
 // Decide makes x, which is new, the exchange of the request of Server.Request, of which there is the head, finds out what answers it, and
-// begins that: it ends with one of Submit, Start, Refuse, Suspend and AwaitTurn.
+// begins that: it ends with one of Submit, Start, Refuse, suspend and AwaitTurn.
 func (x *Exchange) Decide() {
 	s, q := x.s, x.s.next
 	s.begins(x, q)

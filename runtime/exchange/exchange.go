@@ -123,8 +123,8 @@ func (x *Exchange) Conn() *conn.Conn {
 	return &x.client.Conn
 }
 
-// Broken reports whether the client has left before the exchange has ended.
-func (x *Exchange) Broken() bool { return x.Stream == nil || x.client.state == StateClosed }
+// broken reports whether the client has left before the exchange has ended.
+func (x *Exchange) broken() bool { return x.Stream == nil || x.client.state == StateClosed }
 
 // New returns an exchange without a request of a client, which c carries. Exchanges are used again, so that a request costs no allocation.
 // count is one more until it has ended; nil: nothing counts it.
@@ -216,16 +216,14 @@ func (x *Exchange) Submit() {
 	}
 }
 
-// Suspend makes x, which is being decided about, wait until Resume. Later input of its stream is not looked at meanwhile.
-func (x *Exchange) Suspend() { x.suspend(awaitingResume) }
-
 // Resume lets x go on, soon.
 func (x *Exchange) Resume() {
 	x.phase = deciding
 	x.Stream.Wait(x)
 }
 
-// suspend makes x, which is being decided about, wait in a phase.
+// suspend makes x, which is being decided about, wait in a phase: with awaitingResume until Resume. Later input of its stream
+// is not read meanwhile.
 func (x *Exchange) suspend(p phase) {
 	x.req.keep()
 	x.phase, x.Source, x.Choice = p, nil, nil
@@ -382,8 +380,11 @@ func (x *Exchange) AwaitTurn(early bool) {
 func (x *Exchange) TakeTurn() (p *Part, ok bool) {
 	switch {
 	case len(x.held) > 0:
-		p := x.held[0]
-		x.held = x.held[:copy(x.held, x.held[1:])]
+		p, rest := x.held[0], x.held[1:]
+		if x.held[0] = (Part{}); len(rest) == 0 {
+			rest = x.held[:0] // its memory is used again
+		}
+		x.held = rest
 		if x.unsent != nil {
 			x.s.Set.Unsent.Drop(x.unsent, p.Body, len(p.Body))
 		}

@@ -70,7 +70,7 @@ func TestRest(t *testing.T) {
 func TestChunksTooLarge(t *testing.T) {
 	b := new(framedBody)
 	b.Begin(&http1.Request{Body: http1.Chunked}, 5, 0)
-	if _, _, _, err := b.Decode([]byte("6\r\n")); err != ErrTooLarge {
+	if _, _, _, err := b.Decode([]byte("6\r\n")); err != errTooLarge {
 		t.Error(err)
 	}
 }

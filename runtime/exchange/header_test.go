@@ -9,7 +9,7 @@ import (
 
 func edit(t *testing.T, set, add []Field, remove ...string) *Edit {
 	t.Helper()
-	e, err := NewEdit(set, add, remove)
+	e, err := newEdit(set, add, remove)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,11 +68,11 @@ func TestCheck(t *testing.T) {
 		if f.Check() == nil {
 			t.Errorf("%+v is taken", f)
 		}
-		if _, err := NewEdit(nil, []Field{f}, nil); err == nil {
+		if _, err := newEdit(nil, []Field{f}, nil); err == nil {
 			t.Errorf("%+v is added", f)
 		}
 	}
-	if _, err := NewEdit(nil, nil, []string{"Content-Length"}); err == nil {
+	if _, err := newEdit(nil, nil, []string{"Content-Length"}); err == nil {
 		t.Error("Content-Length is removed")
 	}
 }

@@ -125,7 +125,7 @@ func (c *Conn) next(buf []byte) bool {
 		return false
 	}
 	r.Head, s.rest = buf[n-req.HeadLen:n], buf[n:]
-	c.NewExchange().Decide()
+	c.newExchange().Decide()
 	return c.state == StateReady
 }
 
@@ -142,8 +142,8 @@ func (c *Conn) canPipeline(req *http1.Request) bool {
 	return req.Safe && !c.Writing() && c.last.Safe && active < MaxActive && unbounded <= MaxAhead && !req.HasBody
 }
 
-// NewExchange puts an exchange behind those of c, which is attached.
-func (c *Conn) NewExchange() *Exchange {
+// newExchange puts an exchange behind those of c, which is attached.
+func (c *Conn) newExchange() *Exchange {
 	x := c.s.New(c, c, nil)
 	if c.first == nil {
 		c.first = x
@@ -169,7 +169,7 @@ func (b *framedBody) Begin(r *http1.Request, max, now int64) {
 }
 
 // Decode takes what belongs to b from the front of data and returns the content, which is part of data: the pieces of a chunked
-// body are moved together. rest is what follows when b is whole. The error is ErrTooLarge or a *http1.StatusError.
+// body are moved together. rest is what follows when b is whole. The error is errTooLarge or a *http1.StatusError.
 func (b *framedBody) Decode(data []byte) (piece, rest []byte, whole bool, err error) {
 	if !b.chunked {
 		k := min(b.missing, int64(len(data)))

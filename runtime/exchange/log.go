@@ -98,7 +98,7 @@ func (s *Server) account(x *Exchange) {
 	x.Out.Sent += out
 	e.Status, e.BytesSent, e.WireOut, e.WireIn = x.Out.Status, x.Out.Sent, x.Out.Sent+x.Out.Framed, x.Received
 	e.Handler, e.KeepAlive = x.By, x.KeepAlive
-	e.Aborted = !x.proper && (x.Out.Status == 0 || x.Broken())
+	e.Aborted = !x.proper && (x.Out.Status == 0 || x.broken())
 	s.writeLine(e, x.overridden)
 }
 

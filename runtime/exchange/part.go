@@ -231,7 +231,7 @@ func (p *sentPart) Sent(err error) { p.of.PartSent(&p.part, err) }
 func SendPart(c *conn.Conn, p *Part, of PartOwner, body, tail []byte) {
 	rest, err := c.Write(c.TakeGathered(), body, tail)
 	if rest != nil {
-		QueuePart(c, p, of, rest, true)
+		queuePart(c, p, of, rest, true)
 		return
 	}
 	of.PartSent(p, nil)
@@ -240,8 +240,8 @@ func SendPart(c *conn.Conn, p *Part, of PartOwner, body, tail []byte) {
 	}
 }
 
-// QueuePart is conn.Conn.Queue for items of p.
-func QueuePart(c *conn.Conn, p *Part, of PartOwner, items []conn.Item, full bool) {
+// queuePart is conn.Conn.Queue for items of p.
+func queuePart(c *conn.Conn, p *Part, of PartOwner, items []conn.Item, full bool) {
 	left := 0
 	for i := range items {
 		left += len(items[i].Data)
@@ -255,15 +255,15 @@ type Edit struct {
 	fields []byte   // that are added
 }
 
-// NewEdit returns an Edit that removes the fields with some names, sets others, which replace those of the same name, and adds
+// newEdit returns an Edit that removes the fields with some names, sets others, which replace those of the same name, and adds
 // others beside those of the same name. It is nil if that is nothing. The error is one line.
-func NewEdit(set, add []Field, remove []string) (*Edit, error) {
+func newEdit(set, add []Field, remove []string) (*Edit, error) {
 	if len(set)+len(add)+len(remove) == 0 {
 		return nil, nil
 	}
 	e := new(Edit)
 	for _, name := range remove {
-		if err := CheckFieldName(name); err != nil {
+		if err := checkFieldName(name); err != nil {
 			return nil, err
 		}
 		e.names = append(e.names, []byte(name))
@@ -341,7 +341,7 @@ type Field struct{ Name, Value string }
 
 // Check returns an error, of one line, if f cannot be in a response, or only the server may set it.
 func (f Field) Check() error {
-	if err := CheckFieldName(f.Name); err != nil {
+	if err := checkFieldName(f.Name); err != nil {
 		return err
 	}
 	if !httpguts.ValidHeaderFieldValue(f.Value) {
@@ -350,8 +350,8 @@ func (f Field) Check() error {
 	return nil
 }
 
-// CheckFieldName is Check for a name alone.
-func CheckFieldName(name string) error {
+// checkFieldName is Check for a name alone.
+func checkFieldName(name string) error {
 	if name == "" {
 		return errors.New("a header field needs a name")
 	}

@@ -57,8 +57,8 @@ func WantsHTML(r *http1.Request, head []byte) bool {
 	return false
 }
 
-// PageWait is how long a browser waits for a page before it gets Starting. Most applications load in less.
-const PageWait = time.Second
+// pageWait is how long a browser waits for a page before it gets Starting. Most applications load in less.
+const pageWait = time.Second
 
 // Starting is the answer to a browser while the application of its site loads, which it has done for so long: a page that asks
 // again after a second. It needs no JavaScript and nothing from anywhere.

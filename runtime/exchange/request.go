@@ -24,7 +24,7 @@ type request struct {
 
 	index string // it is for a directory that has this for its index, which is not a plain file
 
-	handed Request // as a source gets it: see ask
+	handed Request // as a source gets it: see makeRequest
 
 	// Memory for the sources that answer it.
 	forwarded []byte // what proxies say of it
@@ -70,7 +70,7 @@ func (q *request) wantsHTML() bool { return WantsHTML(&q.parsed, q.Head) }
 // admit has x, which is for an application, answered by its mount.
 func (s *Server) admit(x *Exchange) {
 	q, m := x.req, x.req.mount
-	r := x.ask()
+	r := x.makeRequest()
 	x.peer = r.Peer
 	if (m.WebSocket || m.Tunnels) && q.parsed.UpgradeTo.Len > 0 && wantsWebSocket(x) {
 		s.handshake(x)
@@ -91,8 +91,8 @@ func (s *Server) admit(x *Exchange) {
 	x.Stream.Read(x)
 }
 
-// ask puts together the request that the source of x gets.
-func (x *Exchange) ask() *Request {
+// makeRequest puts together the request that the source of x gets.
+func (x *Exchange) makeRequest() *Request {
 	q, c := x.req, x.client
 	r := &q.handed
 	r.Head, r.Path, r.Root = q.Head, q.Path, q.Root

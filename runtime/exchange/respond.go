@@ -144,7 +144,7 @@ func (c *Conn) cancelAll() {
 
 // newErrorExchange puts an exchange without a request behind those of c; buf is the input that came instead.
 func (c *Conn) newErrorExchange(buf []byte) *Exchange {
-	x := c.NewExchange()
+	x := c.newExchange()
 	x.Version = http1.HTTP11
 	x.Malformed(buf)
 	return x
@@ -211,9 +211,9 @@ func (c *Conn) sendFile(x *Exchange, p *Part, body []byte, count int64, tail []b
 		c.Room(false)
 	default:
 		if len(left) == len(s.items) {
-			left[0].Data = bytes.Clone(left[0].Data) // it is in conns.Buf
+			left[0].Data = bytes.Clone(left[0].Data) // it is in Set.Buf
 		}
-		QueuePart(&c.Conn, p, x, slices.Clone(left), full)
+		queuePart(&c.Conn, p, x, slices.Clone(left), full)
 	}
 }
 

@@ -55,7 +55,7 @@ var BodyTooBig = Reply{Status: 413, Text: "input body too big", Close: true}
 func (s *Server) Refused(err error) Reply {
 	var malformed *http1.StatusError
 	switch {
-	case err == ErrTooLarge:
+	case err == errTooLarge:
 		return BodyTooBig
 	case errors.As(err, &malformed):
 		return Malformed(malformed)

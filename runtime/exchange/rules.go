@@ -46,14 +46,14 @@ type Rules struct {
 
 // NewRules makes rules of r ready for use. The error is one line.
 func NewRules(r Rules) (_ *Rules, err error) {
-	if r.edit, err = NewEdit(r.Set, r.Add, r.Remove); err != nil {
+	if r.edit, err = newEdit(r.Set, r.Add, r.Remove); err != nil {
 		return nil, err
 	}
-	if r.editSecure, err = NewEdit(r.SetSecure, nil, nil); err != nil {
+	if r.editSecure, err = newEdit(r.SetSecure, nil, nil); err != nil {
 		return nil, err
 	}
 	for _, method := range r.Methods {
-		if method == "" || strings.ToUpper(method) != method || CheckFieldName(method) != nil {
+		if method == "" || strings.ToUpper(method) != method || checkFieldName(method) != nil {
 			return nil, fmt.Errorf("%q is not a method (GET, POST, ...)", method)
 		}
 	}
@@ -84,7 +84,7 @@ var noRules = &rules{site: new(Site)}
 
 // onlyForUser keeps responses out of caches that several users share. With Basic authentication, caches see that
 // by themselves (RFC 9111 §3.5).
-var onlyForUser, _ = NewEdit(nil, []Field{{Name: "Cache-Control", Value: "private"}}, nil)
+var onlyForUser, _ = newEdit(nil, []Field{{Name: "Cache-Control", Value: "private"}}, nil)
 
 // rulesOf returns what holds for mount m of site s, or, where m is nil, for requests that no mount fits.
 func rulesOf(s *Site, m *Mount) *rules {
@@ -171,7 +171,7 @@ func (x *Exchange) LogIn(user string, by Login) {
 
 // SetCookie gives the response to x a field Set-Cookie, which replaces none.
 func (x *Exchange) SetCookie(value string) {
-	x.renewal, _ = NewEdit(nil, []Field{{Name: "Set-Cookie", Value: value}}, nil) // no cookie of ours is wrong
+	x.renewal, _ = newEdit(nil, []Field{{Name: "Set-Cookie", Value: value}}, nil) // no cookie of ours is wrong
 }
 
 // LocalNeedsNoLogin reports whether clients on this machine may go where the decision about x leads, whoever they are.

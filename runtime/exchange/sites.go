@@ -288,7 +288,7 @@ type Mount struct {
 	Index   int     // what the Handler calls this mount: Request.Mount
 
 	// Abilities of the Handler beyond answering whole requests. Of the last three, one at most.
-	Occupies     Occupancy // how long each of its requests occupies one of Config.Concurrency
+	Occupies     Occupancy // how long each of its requests counts for conn.AcceptConfig.Concurrency
 	Streams      bool      // it takes requests whose body has not arrived: Request.More
 	Asks         bool      // and asks for bodies by its first credit (100 Continue), bounds their size itself, and may take its time
 	WebSocket    bool      // and WebSockets: Request.WebSocket

@@ -21,38 +21,37 @@ func (c *Conn) askForBody() {
 	s.Set.Buf = append(s.Set.Buf, http1.Continue...)
 }
 
-// MaxPiece is how many bytes of a body are given to a handler at once, and at most.
-const MaxPiece = 256 << 10
+// maxPiece is how many bytes of a body are given to a handler at once, and at most.
+const maxPiece = 256 << 10
 
-// readOn returns data, if it has filled the loop's buffer, with what has come of the body
-// behind it (what it leaves is reported again, see blunt): to wake the handler and to wait for its credit costs more than to read.
-// Never so much that the handler would have more than MaxPiece. Chunks gain nothing:
-// they have to be moved together.
+// readOn returns data, if it has filled the loop's buffer, together with the bytes of the body that have arrived behind it:
+// waking the handler and waiting for its credit costs more than reading. The handler never gets more than maxPiece. Chunks
+// gain nothing, because they have to be moved together. conn.Conn.Ready reads the bytes that readOn leaves.
 func (c *Conn) readOn(data []byte) []byte {
 	s := c.s
 	b := c.body
-	most := int(min(MaxPiece-b.X.Given(), b.missing))
+	most := int(min(maxPiece-b.X.Given(), b.missing))
 	if b.chunked || c.Half || len(data) < s.Set.ReadSize() || len(data) >= most {
 		return data
 	}
 	if s.bulk == nil {
-		s.bulk = make([]byte, MaxPiece)
+		s.bulk = make([]byte, maxPiece)
 	}
 	n := copy(s.bulk, data)
 	return s.bulk[:n+c.ReadMore(s.bulk[n:most])]
 }
 
-// MaxSkip is how many bytes of an unwanted body are awaited so that the
+// maxSkip is how many bytes of an unwanted body are awaited so that the
 // connection can be kept: clients that send it behind the head, in another packet,
 // have sent it by now.
-const MaxSkip = 64 << 10
+const maxSkip = 64 << 10
 
 // giveUpBody is called when nothing takes the rest of the body of x any more, if there is one.
 func (c *Conn) giveUpBody(x *Exchange) {
 	if c.body == nil || c.body.X != x {
 		return
 	}
-	if b := c.body; b.chunked || b.Expects || b.missing > MaxSkip || !x.KeepAlive || c.s.End >= Leaving {
+	if b := c.body; b.chunked || b.Expects || b.missing > maxSkip || !x.KeepAlive || c.s.End >= Leaving {
 		c.cutBody(x)
 	} else {
 		b.X, x.body = nil, nil

@@ -161,7 +161,7 @@ func (s *Server) ResumeSocket(d *SocketState, fd int) (Socket, error) {
 	q.handed.Head = d.Head
 	local, remote := AddressOf(d.Local), AddressOf(d.Remote)
 	c := s.NewClient(fd, local, remote, false)
-	x := c.NewExchange()
+	x := c.newExchange()
 	s.begins(x, q)
 	err := errOtherMount
 	if s.findSocket(x, string(d.Group)) {
@@ -189,7 +189,7 @@ func (s *Server) ResumeSocket(d *SocketState, fd int) (Socket, error) {
 	x.Out.Sent, x.Out.Framed = d.Sent, d.Framed
 	socket := s.sockets.Resumed(x, d, &c.Conn)
 	x.Socket = socket
-	r := x.ask()
+	r := x.makeRequest()
 	x.peer = r.Peer
 	r.WebSocket, r.Resumed = true, d
 	x.Choice = q.mount

@@ -60,7 +60,7 @@
 // the first one that is not acknowledged. Heartbeats come when nothing else was sent for half the interval to all
 // of it, so that those of many subscribers are spread.
 //
-// StreamLimits for channels and for addresses answer 503, and so does the last sixteenth of --max-clients: subscribers
+// The limits of StreamConfig for channels and for addresses answer 503, and so does the last sixteenth of --max-clients: subscribers
 // stay, and without this reserve they could take every connection. An error page is never a stream, whatever its
 // fields say. The field Fapws-Channel of programs counts; that of a proxied server is removed, because it may not
 // decide which subscribers receive the events of this one.

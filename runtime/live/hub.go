@@ -155,7 +155,7 @@ func (h *Hub) Take(e *Event, now int64) bool {
 // subscribers have not been told of: Take may still come with it.
 func (h *Hub) Restore(e *Event, now int64) { h.keep(e, now) }
 
-// Hold keeps all events until then, except those above Limits.Total.
+// Hold keeps all events until then, except those above ChannelLimits.Total.
 func (h *Hub) Hold(until int64) { h.hold = max(h.hold, until) }
 
 // Complete reports whether all events behind number after are kept, of any channel, as far as they were taken: then Since returns all of its

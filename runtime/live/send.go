@@ -195,7 +195,7 @@ func (s *Subscribers) all(yield func(*StreamSubscriber) bool) {
 }
 
 // Drain ends all subscribers, as their streams end, and those that come later. Published events are sent before. With
-// retire and Config.HandOver, subscribers that can be handed over stay until Export has seen to them.
+// retire and StreamConfig.HandOver, subscribers that can be handed over stay until Export has seen to them.
 func (s *Subscribers) Drain(retire bool) {
 	s.retiring, s.stay = true, retire && s.stay
 	if !s.stay {

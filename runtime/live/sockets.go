@@ -102,7 +102,7 @@ func addressText(a net.Addr) string {
 
 // GroupMessage is a message for all WebSockets in a group.
 type GroupMessage struct {
-	Group  string // any text; see Sockets.Join
+	Group  string // any text; see Socket.Join
 	Binary bool
 	Data   string // UTF-8 unless Binary
 }

@@ -13,7 +13,7 @@ import (
 type StreamConfig struct {
 	// Subscribers limits the subscribers of one channel, PerAddress those of one client's
 	// address, of IPv6 its /64. Clients beyond the limits get 503. Of all
-	// connections, Limits.Clients, a sixteenth is left to others.
+	// connections (conn.AcceptConfig.MaxClients), a sixteenth is left to others.
 	Subscribers int
 	PerAddress  int
 
@@ -64,7 +64,7 @@ type Loop interface {
 	// Do runs f on the loop, and returns when it has ended. It must not be called on the loop.
 	Do(f func())
 
-	// Full reports whether there are as many clients as Limits.Clients allows.
+	// Full reports whether there are as many clients as conn.AcceptConfig.MaxClients allows.
 	Full() bool
 
 	// Count notes one more client, whose descriptor did not come from a connection of the server, or, if n is -1, that a client has gone.

@@ -25,6 +25,7 @@ type call struct {
 	limit    int64          // Options.Timeout
 	since    int64          // conn.Set.Now when the handler began to owe the next part
 	errorLog int            // exchange.Request.ErrorLog
+	root     int            // exchange.Request.Root
 	traced   bool           // exchange.Request.Traced
 
 	occupies exchange.Occupancy
@@ -73,7 +74,7 @@ func (d *Dispatcher) deliver(p *exchange.Part) {
 		c.Release(p)
 		return
 	case p.First:
-		if p.Head.Instead != exchange.Itself && c.redirect(p) {
+		if p.Head.Instead != exchange.Itself && c.answersInstead(p) {
 			return
 		}
 		c.begun = true
@@ -116,7 +117,7 @@ func (c *call) Start(*exchange.Exchange) {
 	switch p := c.waiting; {
 	case p != nil:
 		c.waiting = nil
-		c.handOver(p)
+		c.answerNamed(p)
 	case c.deferred:
 		c.resume()
 	}
@@ -201,13 +202,13 @@ const (
 	attendFor = 50
 )
 
-// Attend sends finished parts of a handler that runs on the event loop, while the handler makes more: a hundred quick chunks leave
+// SendDuringTurns sends finished parts of a handler that runs on the event loop, while the handler makes more: a hundred quick chunks leave
 // together then, and a chunk before a slow one does not wait for it (PEP 3333). It returns when ended is closed, and must be called on
 // a separate goroutine.
-func (d *Dispatcher) Attend(ended <-chan struct{}) {
+func (d *Dispatcher) SendDuringTurns(ended <-chan struct{}) {
 	for {
 		select {
-		case <-d.attended:
+		case <-d.senderAsked:
 		case <-ended:
 			return
 		}

@@ -86,14 +86,14 @@ type Config struct {
 // Dispatcher gives requests to handlers, and their parts to the exchanges. Its methods must be called on the event loop, but for
 // those that say otherwise.
 type Dispatcher struct {
-	loop     Loop
-	set      *conn.Set // with the clock
-	cfg      Config
-	app      Interpreter          // the one of Serve; nil: none
-	used     int64                // conn.Set.Now when a call of an Interpreter has ended last
-	programs *Source              // of Config.Programs; nil: no program was named yet
-	publish  func(*exchange.Part) // exchange.Request.Publish
-	attended chan struct{}        // calls Attend
+	loop        Loop
+	set         *conn.Set // with the clock
+	cfg         Config
+	app         Interpreter          // the one of Serve; nil: none
+	used        int64                // conn.Set.Now when a call of an Interpreter has ended last
+	programs    *Source              // of Config.Programs; nil: no program was named yet
+	publish     func(*exchange.Part) // exchange.Request.Publish
+	senderAsked chan struct{}        // see AskForSender
 
 	calls []*call // by ticket
 	free  *call
@@ -112,7 +112,7 @@ type Dispatcher struct {
 
 // New returns a Dispatcher without handlers, whose clients are in set. The caller is the event loop from now on, or hands over to it.
 func New(h Loop, set *conn.Set) *Dispatcher {
-	d := &Dispatcher{loop: h, set: set, attended: make(chan struct{}, 1)}
+	d := &Dispatcher{loop: h, set: set, senderAsked: make(chan struct{}, 1)}
 	d.publish = func(p *exchange.Part) {
 		set.Events.Post(func() {
 			d.part = *p
@@ -194,11 +194,11 @@ func (d *Dispatcher) flush() {
 	d.app.Flush()
 }
 
-// CallTurnSender is eventloop.Waker.Attend.
-func (d *Dispatcher) CallTurnSender() {
+// AskForSender is eventloop.Waker.AskForSender: it wakes SendDuringTurns.
+func (d *Dispatcher) AskForSender() {
 	select {
-	case d.attended <- struct{}{}:
-	default: // it is called already
+	case d.senderAsked <- struct{}{}:
+	default: // it was asked for already
 	}
 }
 

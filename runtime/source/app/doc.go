@@ -5,10 +5,10 @@
 // of each part, and sends the part to the sink of that exchange. A call is the state of one exchange, from Submit until its last part
 // is released; calls are used again, so a request costs no allocation.
 //
-// The package does no I/O and knows no connection. The methods of exchange.Source tell it that a
-// client has room, sends more of a body, has left, or reads too slowly; it asks by those of exchange.Exchange. All of
+// The package does no I/O and knows no connection. The methods of exchange.Source tell it that an exchange begins, that
+// a client sends more of a body, or that nothing more of the response is wanted; it asks by those of exchange.Exchange. All of
 // it belongs to the event loop. Only while an inline handler runs, other goroutines stand in for the loop
-// (Dispatcher.state): Attend sends parts that are finished meanwhile, Stalled answers for a handler that does not
+// (Dispatcher.state): SendDuringTurns sends parts that are finished meanwhile, Stalled answers for a handler that does not
 // return.
 //
 // A handler that owes a part for too long is overdue (call.go): the client gets 504, or a response that breaks

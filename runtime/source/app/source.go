@@ -43,7 +43,7 @@ func (s *Source) Start(x *exchange.Exchange) {
 		d.free, c.next = c.next, nil
 	}
 	c.x, c.handler, c.main, c.limit = x, s.handler, s.options.Main, int64(s.options.Timeout)
-	c.peer, c.errorLog, c.traced, c.depth, c.detached = r.Peer, r.ErrorLog, r.Traced, uint8(r.Depth), r.Socket != 0
+	c.peer, c.errorLog, c.root, c.traced, c.depth, c.detached = r.Peer, r.ErrorLog, r.Root, r.Traced, uint8(r.Depth), r.Socket != 0
 	r.Ticket, r.Publish, r.Ask = c.ticket, d.publish, d.cfg.Ask
 	if d.set.Debug >= 2 { // arguments cost an allocation
 		d.set.Tracef("exchange %d goes to the application", c.ticket)
@@ -111,8 +111,8 @@ func (c *call) handOn(p *exchange.Part) {
 
 // A handler may have its exchange answered by something else: files, a program, or a page of the server.
 
-// redirect has what p, the first part, names answer. It reports false if nothing does: then p is the response.
-func (c *call) redirect(p *exchange.Part) bool {
+// answersInstead has what p, the first part, names answer. It reports false if nothing does: then p is the response.
+func (c *call) answersInstead(p *exchange.Part) bool {
 	switch p.Head.Instead {
 	case exchange.Behind:
 		c.handOn(p)
@@ -122,7 +122,7 @@ func (c *call) redirect(p *exchange.Part) bool {
 		return true
 	}
 	if c.x.InTurn() {
-		c.handOver(p)
+		c.answerNamed(p)
 		return true
 	}
 	kept := *p
@@ -171,8 +171,8 @@ func (c *call) subscribes(p *exchange.Part) bool {
 	return ok
 }
 
-// handOver has files or a program answer, as p says.
-func (c *call) handOver(p *exchange.Part) {
+// answerNamed has the files or the program that p names answer.
+func (c *call) answerNamed(p *exchange.Part) {
 	parsed, err := c.d.parsed(&p.Head)
 	switch {
 	case err != nil:
@@ -217,6 +217,7 @@ func (c *call) handToProgram(p *exchange.Part, parsed *http1.Request) {
 		Head:     p.Head.Request,
 		Parsed:   parsed,
 		Path:     p.Head.StaticPath,
+		Root:     min(c.root, p.Head.StaticScript), // a middleware may have changed SCRIPT_NAME
 		Script:   p.Head.StaticScript,
 		Body:     p.Body,
 		Spool:    -1,
@@ -225,6 +226,7 @@ func (c *call) handToProgram(p *exchange.Part, parsed *http1.Request) {
 		Options:  string(p.Head.Static),
 		ErrorLog: c.errorLog,
 		Traced:   c.traced,
+		Depth:    int(c.depth),
 	}
 	if p.File >= 0 {
 		var err error

@@ -108,6 +108,46 @@ func TestSlowReaderStopsNobody(t *testing.T) {
 	})
 }
 
+// An iterator of small chunks does not fill the memory for a client that does not read, and other clients do not wait while that
+// client gets all of them.
+func TestUnreadSmallChunks(t *testing.T) {
+	const size, bound, patience = 1 << 21, 64 << 20, 10 * time.Second
+	inProtocols(t, func(t *testing.T, newReader readers) {
+		s := fapwstest.Serve(t, fapwstest.Threads, "ahead.py", "--h2c")
+		s.Get("/made", 200)
+		before := s.RSS()
+		slow := begin(t, newReader(t), s.URL+"/letters")
+		last := ""
+		fapwstest.Eventually(t, "the iterator waits for the client", func() bool {
+			time.Sleep(100 * time.Millisecond)
+			now := s.Get("/made", 200).Text
+			waits := now == last
+			last = now
+			return waits && now != "0"
+		})
+		if grown := s.RSS() - before; grown > bound {
+			t.Errorf("the server has %d MiB more", grown>>20)
+		}
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			all(t, slow, size)
+		}()
+		for reading := true; reading; {
+			began := time.Now()
+			s.Get("/made", 200)
+			if took := time.Since(began); took > patience {
+				t.Errorf("another client has waited for %v", took)
+			}
+			select {
+			case <-ended:
+				reading = false
+			case <-time.After(10 * time.Millisecond):
+			}
+		}
+	})
+}
+
 // Memory that is sent to several clients counts once.
 func TestSharedAnswersCountOnce(t *testing.T) {
 	inProtocols(t, func(t *testing.T, newReader readers) {

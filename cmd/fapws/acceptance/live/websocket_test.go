@@ -467,6 +467,28 @@ func TestWebSocketSendWaits(t *testing.T) {
 	})
 }
 
+// Small messages do not fill the memory for a client that does not read.
+func TestWebSocketUnreadSmallMessages(t *testing.T) {
+	s := fapwstest.Serve(t, fapwstest.Threads, "sockets.py")
+	c := smallBuffers(room(s, "/room"))
+	before := s.RSS()
+	says(t, c, "drip")
+	last := ""
+	fapwstest.Eventually(t, "send() waits for the client", func() bool {
+		time.Sleep(100 * time.Millisecond)
+		now := s.Get("/drops", 200).Text
+		waits := now == last
+		last = now
+		return waits && now != "0"
+	})
+	if grown := s.RSS() - before; grown > 64<<20 {
+		t.Errorf("the server has %d MiB more", grown>>20)
+	}
+	c.Conn.(*net.TCPConn).SetLinger(0)
+	c.Conn.Close()
+	notes(s, "dripping: BrokenPipeError\nleft 1006 ")
+}
+
 // TestWebSocketGoneWhileOpening: a client may disconnect while on_open runs.
 func TestWebSocketGoneWhileOpening(t *testing.T) {
 	t.Parallel()

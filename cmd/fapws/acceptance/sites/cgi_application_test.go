@@ -18,6 +18,7 @@ func TestCGIApplication(t *testing.T) {
 			"cat":   shell(`printf 'Content-Type: text/plain\nSet-Cookie: mine=1\n\n'`, "exec cat"),
 			"hang":  shell("exec sleep 1000"),
 			"local": shell(`printf 'Location: /one/there\n\n'`),
+			"loop":  shell(`printf "Location: $SCRIPT_NAME\n\n"`),
 		} {
 			if err := os.Chmod(fapwstest.Write(t, folder+"/"+name, text), 0o755); err != nil {
 				t.Fatal(err)
@@ -46,6 +47,8 @@ func TestCGIApplication(t *testing.T) {
 		s.Get("/guarded/no", 404, pass)
 		s.Get("/guarded/data", 403, pass)
 		s.Get("/guarded/local", 200, pass).Is(t, "/one,/there,,127.0.0.1,\n")
+		s.Get("/guarded/loop", 502, pass)
+		s.Says(`/loop: requests within requests go too deep`)
 		s.Get("/guarded/hang", 504, pass, "X-Timed: yes")
 		s.Get("/counting/env", 200).Field(t, "X-Counting", "1").Is(t, "/counting/env,,,127.0.0.1,\n")
 		s.Get("/wrong", 500)
@@ -68,4 +71,24 @@ func TestCGIApplication(t *testing.T) {
 		fapwstest.Eventually(t, "the program has ended", idle)
 		s.Signal(syscall.Signal(0))
 	})
+}
+
+// TestLocalRedirectBelowRoot: a program that a handler names redirects within --root-path, as one in PATHS does.
+func TestLocalRedirectBelowRoot(t *testing.T) {
+	folder := t.TempDir()
+	for name, text := range map[string]string{
+		"env": shell(plain, `echo "$SCRIPT_NAME,$PATH_INFO"`),
+		"to":  shell(`printf "Location: $PATH_INFO\n\n"`),
+	} {
+		if err := os.Chmod(fapwstest.Write(t, folder+"/"+name, text), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := fapwstest.Command{Script: "programs.py", Args: []string{folder}, Flags: []string{"--root-path", "/top"}}.Serve(t, fapwstest.Threads)
+	for _, path := range []string{"/cgi-bin/to", "/guarded/to"} {
+		for _, target := range []string{"/one/x", "/top/one/x"} {
+			s.Get("/top"+path+target, 200, "X-Pass: yes").Is(t, "/top/one,/x\n")
+			s.Get(path+target, 200, "X-Pass: yes").Is(t, "/top/one,/x\n")
+		}
+	}
 }

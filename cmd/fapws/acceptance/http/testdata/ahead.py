@@ -39,6 +39,15 @@ def generator(environ, start_response):
         yield body[i << 20 : (i + 1) << 20]
 
 
+letters_made = 0
+
+
+def letters(environ, start_response):
+    global letters_made
+    for letters_made in range(1 << 21):
+        yield b"x"
+
+
 async def handler(environ, start_response):
     return begin()
 
@@ -46,6 +55,10 @@ async def handler(environ, start_response):
 async def asgi(scope, receive, send):
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": begin()})
+
+
+def count_letters(environ, start_response):
+    return str(letters_made)
 
 
 def count(environ, start_response):
@@ -56,4 +69,4 @@ async def acount(environ, start_response):
     return str(said)
 
 
-PATHS = [("/whole", whole), ("/huge", huge), ("/shared", shared), ("/items", items), ("/generator", generator), ("/handler", handler), ("/asgi", asgi), ("/begun", count), ("/async/begun", acount)]
+PATHS = [("/whole", whole), ("/huge", huge), ("/shared", shared), ("/items", items), ("/generator", generator), ("/letters", letters), ("/made", count_letters), ("/handler", handler), ("/asgi", asgi), ("/begun", count), ("/async/begun", acount)]

@@ -80,6 +80,13 @@ def hear(ws, message):
             note("poured")
         except OSError as error:
             note("pouring:", type(error).__name__)
+    elif command == "drip":
+        global dripped
+        try:
+            for dripped in range(1 << 22):
+                ws.send("x")
+        except OSError as error:
+            note("dripping:", type(error).__name__)
     elif command == "pour_soon":
         def pour():
             try:
@@ -104,6 +111,13 @@ def state(environ, start_response):
     with open("/proc/self/status") as status:
         memory = next(line.split()[1] for line in status if line.startswith("RssAnon"))
     return f"{len(clients)} {threading.active_count()} {len(os.listdir('/proc/self/fd'))} {memory}"
+
+
+dripped = 0
+
+
+def drops(environ, start_response):
+    return str(dripped)
 
 
 def noted(environ, start_response):
@@ -158,6 +172,7 @@ PATHS = [
     ("/room", WebSocket(enter, hear, leave, subprotocols=["two", "one"], origins=["https://app.example", "https://*.example.net"])),
     ("/state", state),
     ("/noted", noted),
+    ("/drops", drops),
     ("/shout", shout),
     ("/open", open_gate),
     ("/wait", wait),
