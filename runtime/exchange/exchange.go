@@ -3,6 +3,7 @@ package exchange
 import (
 	"errors"
 	"iter"
+	"slices"
 
 	"fapws/runtime/conn"
 	"fapws/runtime/http1"
@@ -80,6 +81,7 @@ type Exchange struct {
 	// Of its response.
 	KeepAlive bool         // the connection stays open behind it
 	held      []Part       // parts that arrived before their turn
+	taken     int          // how many of them TakeTurn has returned: less than half
 	unsent    *conn.Unsent // what of it waits for the client; nil: nothing has
 	Out       Response
 
@@ -380,11 +382,10 @@ func (x *Exchange) AwaitTurn(early bool) {
 func (x *Exchange) TakeTurn() (p *Part, ok bool) {
 	switch {
 	case len(x.held) > 0:
-		p, rest := x.held[0], x.held[1:]
-		if x.held[0] = (Part{}); len(rest) == 0 {
-			rest = x.held[:0] // its memory is used again
+		p := x.held[x.taken]
+		if x.taken++; 2*x.taken >= len(x.held) { // not each time: there may be a thousand
+			x.held, x.taken = slices.Delete(x.held, 0, x.taken), 0
 		}
-		x.held = rest
 		if x.unsent != nil {
 			x.s.Set.Unsent.Drop(x.unsent, p.Body, len(p.Body))
 		}
@@ -483,8 +484,8 @@ func (x *Exchange) Abandon() {
 	if x.Check != nil {
 		x.Check.Cancel()
 	}
-	held := x.held
-	x.held = held[:0]
+	held := x.held[x.taken:]
+	x.held, x.taken = x.held[:0], 0
 	ended := len(held) > 0 && held[len(held)-1].Last
 	for i := range held {
 		x.Release(&held[i])
