@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 )
@@ -59,6 +60,8 @@ var errUnknown = &refusal{status: 404, text: "there is no such upload"}
 
 // create begins an upload that may be continued.
 func (t *directory) create(id string, what description) (p *partial, err error) {
+	t.creating.Lock()
+	defer t.creating.Unlock()
 	if err := t.admit(what.Owner); err != nil {
 		return nil, err
 	}
@@ -78,26 +81,46 @@ func (t *directory) create(id string, what description) (p *partial, err error) 
 		p.remove()
 		return nil, err
 	}
+	t.unfinished = append(t.unfinished, unfinished{id, what.Owner})
 	return p, nil
 }
 
-// admit returns an error if a client cannot begin an upload, because there are too many.
+// unfinished is an upload that may be continued, as far as its client's share of them is concerned.
+type unfinished struct{ id, owner string }
+
+// admit returns an error if a client cannot begin an upload, because there are too many. t.creating is held.
 func (t *directory) admit(owner string) error {
 	dir, err := t.open()
 	if err != nil {
 		return err
 	}
 	defer dir.Close()
-	unfinished, owned := t.expire(dir), 0
-	for _, id := range unfinished {
-		if what, err := describe(dir, id); err == nil && owner != "" && what.Owner == owner {
+	t.find(dir)
+	owned := 0
+	for _, one := range t.unfinished {
+		if owner != "" && one.owner == owner {
 			owned++
 		}
 	}
-	if len(unfinished) >= maxPartial || owned >= maxOwned {
+	if len(t.unfinished) >= maxPartial || owned >= maxOwned {
 		return refuse(503, "too many unfinished uploads")
 	}
 	return nil
+}
+
+// find updates t.unfinished. Uploads of other processes are looked for in the whole directory, which takes a fiftieth of the time at most.
+func (t *directory) find(dir *os.Root) {
+	now := time.Now()
+	if now.Before(t.until) {
+		t.unfinished = slices.DeleteFunc(t.unfinished, func(one unfinished) bool { return !t.keeps(dir, one.id) })
+		return
+	}
+	t.unfinished = t.unfinished[:0]
+	for _, id := range t.expire(dir) {
+		what, _ := describe(dir, id)
+		t.unfinished = append(t.unfinished, unfinished{id, what.Owner})
+	}
+	t.until = time.Now().Add(max(time.Second, 50*time.Since(now)))
 }
 
 // resume opens an upload that was created. The error is errUnknown if there is none, and errBusy if another request has it.
@@ -176,21 +199,34 @@ func (t *directory) expireLater() {
 // expire removes uploads of dir that are too old, and returns the others.
 func (t *directory) expire(dir *os.Root) (others []string) {
 	for id := range entries(dir, partialSuffix) {
-		data := hiddenPrefix + id + partialSuffix
-		info, err := dir.Lstat(data)
-		switch {
-		case err != nil || !isToken(id): // it has just gone, or is not ours
-		case !t.expired(info.ModTime(), info.Size()):
+		if isToken(id) && t.keeps(dir, id) {
 			others = append(others, id)
-		default:
-			if f, err := openLocked(dir, data, 0); err == nil {
-				_ = dir.Remove(hiddenPrefix + id + descriptionSuffix)
-				_ = dir.Remove(data)
-				f.Close()
-			}
 		}
 	}
 	return others
+}
+
+// keeps reports whether dir still has an upload. One that is too old is removed.
+func (t *directory) keeps(dir *os.Root, id string) bool {
+	info, err := dir.Lstat(hiddenPrefix + id + partialSuffix)
+	switch {
+	case err != nil:
+		return false
+	case !t.expired(info.ModTime(), info.Size()):
+		return true
+	}
+	discard(dir, id)
+	return false
+}
+
+// discard removes an upload, unless a process writes it.
+func discard(dir *os.Root, id string) {
+	data := hiddenPrefix + id + partialSuffix
+	if f, err := openLocked(dir, data, 0); err == nil {
+		_ = dir.Remove(hiddenPrefix + id + descriptionSuffix)
+		_ = dir.Remove(data)
+		f.Close()
+	}
 }
 
 // remove removes the upload. p must not be used afterwards.

@@ -3,8 +3,13 @@ package upload
 import (
 	"crypto/rand"
 	"os"
+	"path/filepath"
 	"reflect"
+	"runtime"
+	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -57,6 +62,34 @@ func TestPartials(t *testing.T) {
 	defer d.Close()
 	f.expire(d)
 	has(t, dir, "a=one")
+}
+
+// TestManyAtOnce: a client that begins many uploads at the same time gets no more than its share, and the files that are in the directory
+// already are not all read for each of them.
+func TestManyAtOnce(t *testing.T) {
+	u, dir := newFolder(t, nil)
+	for i := range 5000 {
+		if err := os.WriteFile(filepath.Join(dir, strconv.Itoa(i)), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	var all sync.WaitGroup
+	var begun atomic.Int32
+	for range 60 {
+		all.Go(func() {
+			if p, err := u.target.(*directory).create(rand.Text(), description{Length: 3, Name: "a", Owner: "x"}); err == nil {
+				begun.Add(1)
+				p.close()
+			}
+		})
+	}
+	all.Wait()
+	runtime.ReadMemStats(&after)
+	if n, used := begun.Load(), after.TotalAlloc-before.TotalAlloc; n != maxOwned || used > 10<<20 {
+		t.Errorf("%d uploads, which took %d bytes", n, used)
+	}
 }
 
 // TestExpireLater: an upload that is not continued goes, also if no other one comes, and if a server before this one has left it.
