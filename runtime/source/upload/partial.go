@@ -23,7 +23,7 @@ const (
 	descriptionSuffix = ".tus.json"
 )
 
-// maxPartial bounds the unfinished uploads of a directory, and maxOwned those of one client.
+// maxPartial bounds the unfinished uploads of a directory, and maxOwned those of one client. Of a full directory, see makeRoom.
 const (
 	maxPartial = 100
 	maxOwned   = 25
@@ -96,16 +96,30 @@ func (t *directory) admit(owner string) error {
 	}
 	defer dir.Close()
 	t.find(dir)
-	owned := 0
+	owned := map[string]int{}
 	for _, one := range t.unfinished {
-		if owner != "" && one.owner == owner {
-			owned++
-		}
+		owned[one.owner]++
 	}
-	if len(t.unfinished) >= maxPartial || owned >= maxOwned {
+	if owner != "" && owned[owner] >= maxOwned || len(t.unfinished) >= maxPartial && !t.makeRoom(dir, owned, owned[owner]) {
 		return refuse(503, "too many unfinished uploads")
 	}
 	return nil
+}
+
+// makeRoom removes an upload of the client that owns most of them, if these are more than a client with own would have then. Otherwise a few
+// clients that send a byte a day would keep all others out.
+func (t *directory) makeRoom(dir *os.Root, owned map[string]int, own int) bool {
+	slices.SortStableFunc(t.unfinished, func(a, b unfinished) int { return owned[b.owner] - owned[a.owner] })
+	for i, one := range t.unfinished {
+		if owned[one.owner] <= own+1 {
+			break
+		}
+		if discard(dir, one.id) {
+			t.unfinished = slices.Delete(t.unfinished, i, i+1)
+			return true
+		}
+	}
+	return false
 }
 
 // find updates t.unfinished. Uploads of other processes are looked for in the whole directory, which takes a fiftieth of the time at most.
@@ -219,14 +233,16 @@ func (t *directory) keeps(dir *os.Root, id string) bool {
 	return false
 }
 
-// discard removes an upload, unless a process writes it.
-func discard(dir *os.Root, id string) {
+// discard removes an upload, unless a process writes it: then it returns false.
+func discard(dir *os.Root, id string) bool {
 	data := hiddenPrefix + id + partialSuffix
-	if f, err := openLocked(dir, data, 0); err == nil {
+	f, err := openLocked(dir, data, 0)
+	if err == nil {
 		_ = dir.Remove(hiddenPrefix + id + descriptionSuffix)
 		_ = dir.Remove(data)
 		f.Close()
 	}
+	return err == nil
 }
 
 // remove removes the upload. p must not be used afterwards.

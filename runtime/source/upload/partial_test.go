@@ -92,6 +92,49 @@ func TestManyAtOnce(t *testing.T) {
 	}
 }
 
+// TestShares: clients that have more unfinished uploads than others make room for these, but not with one that is being written.
+func TestShares(t *testing.T) {
+	u, _ := newFolder(t, nil)
+	f := u.target.(*directory)
+	var written []*partial
+	create := func(owner string) error {
+		p, err := f.create(rand.Text(), description{Length: 3, Name: "a", Owner: owner})
+		switch {
+		case err == nil && owner == "writes":
+			written = append(written, p)
+		case err == nil:
+			p.close()
+		}
+		return err
+	}
+	for i := range maxPartial {
+		if err := create([]string{"a", "b", "c", "writes"}[i%4]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := create("a"); status(err) != 503 {
+		t.Errorf("one that has its share: %v", err)
+	}
+	for create("other") == nil { // as long as that is fair
+	}
+	dir, err := f.open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.Close()
+	owners := map[string]int{}
+	for _, id := range f.expire(dir) {
+		what, _ := describe(dir, id)
+		owners[what.Owner]++
+	}
+	if want := map[string]int{"a": 19, "b": 19, "c": 19, "writes": 25, "other": 18}; !reflect.DeepEqual(owners, want) {
+		t.Errorf("%v", owners)
+	}
+	for _, p := range written {
+		p.close()
+	}
+}
+
 // TestExpireLater: an upload that is not continued goes, also if no other one comes, and if a server before this one has left it.
 func TestExpireLater(t *testing.T) {
 	u, dir := newFolder(t, func(o *Options) { o.Resumable = true })
