@@ -86,7 +86,14 @@ func TestListingBelowTwoNames(t *testing.T) {
 			t.Errorf("%s: %s", prefix, a.body)
 		}
 	}
-	if a := get(t, f, request(t, "", "GET", "/%64/")); !strings.Contains(a.body, "<title>/d/</title>") {
-		t.Errorf("%s", a.body)
+	kept := len(f.cache.records)
+	for _, spelling := range []string{"/%64/", "/.//%64//", "/x/../d/", "/d%2F"} {
+		req := request(t, "", "GET", spelling)
+		if req.Prefix, req.Path = "/one", []byte("/d/"); !strings.Contains(get(t, f, req).body, "<title>/one/d/</title>") {
+			t.Errorf("%s: %s", spelling, get(t, f, req).body)
+		}
+	}
+	if len(f.cache.records) != kept {
+		t.Errorf("%d pages in memory, %d with other spellings", kept, len(f.cache.records))
 	}
 }
