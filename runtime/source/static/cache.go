@@ -174,7 +174,7 @@ func (c *cache) sweepLater(open bool) {
 }
 
 // make compresses the original for a representation that is not made yet, and keeps it in the cache; requests for the
-// same one wait for that. nil: the original is to be sent instead.
+// same one wait for that. nil: the original is to be sent instead, also if too many others are being made.
 func (f *Files) make(t *view, key []byte, v *variants, r *representation) *representation {
 	made, _ := f.makings.LoadOrStore(r, sync.OnceValue(func() *representation {
 		defer f.makings.Delete(r)
@@ -184,8 +184,10 @@ func (f *Files) make(t *view, key []byte, v *variants, r *representation) *repre
 }
 
 func (f *Files) compressed(t *view, key []byte, v *variants, r *representation) (made *representation) {
-	turns <- struct{}{} // before the file is read: while others compress, it is not in memory
-	defer func() { <-turns }()
+	if !takeTurn(f.making) { // before the file is read: while it waits, it is not in memory
+		return nil
+	}
+	defer func() { <-f.making }()
 	original := v[Identity]
 	body, settled := original.body, true
 	if body == nil {
@@ -199,6 +201,10 @@ func (f *Files) compressed(t *view, key []byte, v *variants, r *representation) 
 			return nil
 		}
 	}
+	if !takeTurn(turns) { // after that: other roots do not wait for a slow disk
+		return nil
+	}
+	defer func() { <-turns }()
 	packed, ok := compress(r.coding, body)
 	if ok && int64(len(packed)) <= f.opt.CacheBytes/4 {
 		made = r.withBody(packed)

@@ -118,8 +118,9 @@ type Files struct {
 	expires []expire
 	extra   string // lines of Options.Headers
 	cache   cache
-	makings sync.Map   // of running compressions: functions by their *representation
-	listing sync.Mutex // held while a page for a directory is made
+	makings sync.Map      // of running compressions: functions by their *representation
+	making  chan struct{} // has one element for each of them that has a file in memory
+	listing sync.Mutex    // held while a page for a directory is made
 
 	// Both clocks are in nanoseconds since 1970; tests move them. The first one measures how old knowledge is and
 	// never steps, the second one is compared with the times of files.
@@ -159,6 +160,8 @@ func NewChecked(o Options) (f *Files, wrong []*OptionError) {
 		}
 	}
 	f = &Files{
+		making: make(chan struct{}, cap(turns)),
+
 		clock: func() int64 { return started.UnixNano() + int64(time.Since(started)) },
 		wall:  func() int64 { return time.Now().UnixNano() },
 	}
