@@ -35,6 +35,8 @@ func (f *Files) Open(req *Request, out *Response) {
 		out.fail(405)
 		return
 	}
+	f.looking <- struct{}{}
+	defer func() { <-f.looking }()
 	var buf [256]byte
 	path, ok := cleanPath(buf[:], req.Path, f.opt.DotFiles)
 	if !ok {
