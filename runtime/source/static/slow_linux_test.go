@@ -6,15 +6,27 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// deadDisk mounts a file system that describes its root, and answers nothing else until revive is called.
-func deadDisk(t *testing.T) (dir string, revive func()) {
+// Requests of FUSE.
+const (
+	fuseLookup  = 1
+	fuseGetattr = 3
+	fuseOpen    = 14
+	fuseRead    = 15
+	fuseFlush   = 25 // close(2)
+	fuseInit    = 26
+)
+
+// deadDisk mounts a file system whose files all have the content "abc". It does not answer requests of the kind dead until revive is called.
+func deadDisk(t *testing.T) (dir string, dead *atomic.Uint32, revive func()) {
 	t.Helper()
+	dead = new(atomic.Uint32)
 	dir = t.TempDir()
 	fd, err := unix.Open("/dev/fuse", unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err == nil {
@@ -33,26 +45,38 @@ func deadDisk(t *testing.T) (dir string, revive func()) {
 			if err != nil || n < 40 {
 				return
 			}
+			order := binary.LittleEndian
+			kind, attributes := order.Uint32(request[4:]), make([]byte, 88) // struct fuse_attr
+			order.PutUint32(attributes[60:], unix.S_IFDIR|0o755)
+			order.PutUint32(attributes[64:], 1)
+			if kind == fuseLookup || order.Uint64(request[16:]) != 1 {
+				order.PutUint64(attributes[8:], 3)
+				order.PutUint32(attributes[60:], unix.S_IFREG|0o644)
+			}
 			answer := make([]byte, 16) // struct fuse_out_header
-			switch binary.LittleEndian.Uint32(request[4:]) {
-			case 26: // FUSE_INIT
-				answer = append(answer, make([]byte, 64)...)
-				binary.LittleEndian.PutUint32(answer[16:], 7)
-				binary.LittleEndian.PutUint32(answer[20:], 31)
-				binary.LittleEndian.PutUint32(answer[36:], 4096)
-			case 3: // FUSE_GETATTR
-				answer = append(answer, make([]byte, 104)...)
-				binary.LittleEndian.PutUint64(answer[16:], 1000)
-				binary.LittleEndian.PutUint64(answer[32:], 1)
-				binary.LittleEndian.PutUint32(answer[92:], unix.S_IFDIR|0o755)
-				binary.LittleEndian.PutUint32(answer[96:], 1)
-			case 1: // FUSE_LOOKUP
+			switch kind {
+			case dead.Load():
 				continue
+			case fuseFlush:
+			case fuseInit:
+				answer = append(answer, make([]byte, 64)...)
+				order.PutUint32(answer[16:], 7)
+				order.PutUint32(answer[20:], 31)
+				order.PutUint32(answer[36:], 4096)
+			case fuseGetattr:
+				answer = append(append(answer, make([]byte, 16)...), attributes...)
+			case fuseLookup:
+				answer = append(append(answer, make([]byte, 40)...), attributes...)
+				order.PutUint64(answer[16:], 2)
+			case fuseOpen:
+				answer = append(answer, make([]byte, 16)...)
+			case fuseRead:
+				answer = append(answer, "abc"...)
 			default:
 				no := -int32(unix.ENOSYS)
-				binary.LittleEndian.PutUint32(answer[4:], uint32(no))
+				order.PutUint32(answer[4:], uint32(no))
 			}
-			binary.LittleEndian.PutUint32(answer, uint32(len(answer)))
+			order.PutUint32(answer, uint32(len(answer)))
 			copy(answer[8:16], request[8:16])
 			_, _ = unix.Write(fd, answer)
 		}
@@ -63,7 +87,7 @@ func deadDisk(t *testing.T) (dir string, revive func()) {
 		unix.Close(fd)
 	})
 	t.Cleanup(revive)
-	return dir, revive
+	return dir, dead, revive
 }
 
 func threads(t *testing.T) (n int) {
@@ -81,8 +105,9 @@ func threads(t *testing.T) (n int) {
 
 // TestDeadDisk: requests for files of a disk that does not answer occupy a bounded number of threads.
 func TestDeadDisk(t *testing.T) {
-	dir, revive := deadDisk(t)
+	dir, dead, revive := deadDisk(t)
 	f := serve(t, Options{Root: dir})
+	dead.Store(fuseLookup)
 	before := threads(t)
 	var all sync.WaitGroup
 	for i := range 2 * maxLooking {
@@ -103,4 +128,28 @@ func TestDeadDisk(t *testing.T) {
 	}
 	revive()
 	all.Wait()
+}
+
+// TestSlowClose: the end of a response does not wait until its file is closed.
+func TestSlowClose(t *testing.T) {
+	dir, dead, revive := deadDisk(t)
+	f := serve(t, Options{Root: dir, CacheFileBytes: -1})
+	var out Response
+	if f.Open(request(t, "", "GET", "/a"), &out); out.Head.Status != 200 || out.Fd() < 0 {
+		t.Fatalf("%+v", &out.Head)
+	}
+	f.cache.empty()
+	dead.Store(fuseFlush)
+	ended := make(chan bool)
+	go func() {
+		out.Close()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-time.After(5 * time.Second):
+		t.Error("the response has waited")
+	}
+	revive()
+	<-ended
 }
