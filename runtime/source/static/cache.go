@@ -22,7 +22,8 @@ type cache struct {
 
 	mu       sync.Mutex
 	records  map[string]*record
-	recent   list.List // of *record, the latest used first
+	open     map[*record]bool // those of which a file is kept open
+	recent   list.List        // of *record, the latest used first
 	size     int
 	sweeping bool // a sweep is due
 }
@@ -33,7 +34,6 @@ type record struct {
 	variants variants
 	checked  int64 // when the disk was looked at, in nanoseconds
 	checking bool  // a goroutine was sent to look again
-	open     bool  // one of them is kept open
 	used     bool  // since the last sweep
 	cost     int
 	place    *list.Element // in cache.recent
@@ -71,10 +71,11 @@ func (c *cache) put(path string, v variants, now int64) {
 
 func (c *cache) set(path string, v variants, now int64) {
 	r := &record{path: path, variants: v, checked: now, used: true, cost: 200 + len(path)}
+	open := false
 	for _, variant := range v {
 		r.cost += variant.cost()
 		if variant.hold() { // before possibly the same files are closed
-			r.open = true
+			open = true
 		}
 	}
 	if old := c.records[path]; old != nil {
@@ -84,9 +85,12 @@ func (c *cache) set(path string, v variants, now int64) {
 		v.release()
 		return
 	}
-	c.sweepLater(r.open)
 	if c.records == nil {
-		c.records = map[string]*record{}
+		c.records, c.open = map[string]*record{}, map[*record]bool{}
+	}
+	if open {
+		c.open[r] = true
+		c.sweepLater()
 	}
 	c.records[path] = r
 	r.place = c.recent.PushFront(r)
@@ -131,6 +135,7 @@ func (c *cache) forget(path []byte) { c.change(path, c.drop) }
 
 func (c *cache) drop(r *record) {
 	delete(c.records, r.path)
+	delete(c.open, r)
 	c.recent.Remove(r.place)
 	c.size -= r.cost
 	r.variants.release()
@@ -155,26 +160,26 @@ func (c *cache) sweep() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.sweeping = false
-	for _, r := range c.records {
-		if r.open && !r.used {
+	for r := range c.open {
+		if !r.used {
 			c.drop(r)
 			continue
 		}
 		r.used = false
-		c.sweepLater(r.open)
+		c.sweepLater()
 	}
 }
 
-// sweepLater has a sweep come, if a file is open.
-func (c *cache) sweepLater(open bool) {
-	if open && !c.sweeping {
+// sweepLater has a sweep come.
+func (c *cache) sweepLater() {
+	if !c.sweeping {
 		c.sweeping = true
 		time.AfterFunc(sweepAfter, c.sweep)
 	}
 }
 
 // make compresses the original for a representation that is not made yet, and keeps it in the cache; requests for the
-// same one wait for that. nil: the original is to be sent instead.
+// same one wait for that. nil: the original is to be sent instead, also if too many others are being made.
 func (f *Files) make(t *view, key []byte, v *variants, r *representation) *representation {
 	made, _ := f.makings.LoadOrStore(r, sync.OnceValue(func() *representation {
 		defer f.makings.Delete(r)
@@ -184,8 +189,10 @@ func (f *Files) make(t *view, key []byte, v *variants, r *representation) *repre
 }
 
 func (f *Files) compressed(t *view, key []byte, v *variants, r *representation) (made *representation) {
-	turns <- struct{}{} // before the file is read: while others compress, it is not in memory
-	defer func() { <-turns }()
+	if !takeTurn(f.making) { // before the file is read: while it waits, it is not in memory
+		return nil
+	}
+	defer func() { <-f.making }()
 	original := v[Identity]
 	body, settled := original.body, true
 	if body == nil {
@@ -199,6 +206,10 @@ func (f *Files) compressed(t *view, key []byte, v *variants, r *representation) 
 			return nil
 		}
 	}
+	if !takeTurn(turns) { // after that: other roots do not wait for a slow disk
+		return nil
+	}
+	defer func() { <-turns }()
 	packed, ok := compress(r.coding, body)
 	if ok && int64(len(packed)) <= f.opt.CacheBytes/4 {
 		made = r.withBody(packed)

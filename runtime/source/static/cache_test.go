@@ -344,3 +344,18 @@ func TestHitDoesNotAllocate(t *testing.T) {
 		}
 	}
 }
+
+// TestSweep: a sweep looks at records with open files, and not at a million others while the loop waits for the lock.
+func TestSweep(t *testing.T) {
+	f := serve(t, Options{Root: tree(t, map[string]string{"small": "x", "large": strings.Repeat("x", 100_000)})})
+	get(t, f, request(t, "", "GET", "/small"))
+	get(t, f, request(t, "", "GET", "/large"))
+	f.cache.sweep()
+	if small, large := f.cache.records["/small"], f.cache.records["/large"]; !small.used || large.used {
+		t.Errorf("small %v, large %v", small.used, large.used)
+	}
+	f.cache.sweep()
+	if f.cache.records["/small"] == nil || f.cache.records["/large"] != nil {
+		t.Errorf("%v", f.cache.records)
+	}
+}

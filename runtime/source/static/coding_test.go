@@ -37,6 +37,30 @@ func unpack(t testing.TB, a answered) string {
 	return string(body)
 }
 
+// TestNoTurn: a client whose file cannot be compressed soon, as others are, gets it as it is.
+func TestNoTurn(t *testing.T) {
+	f := serve(t, Options{Root: tree(t, map[string]string{"a.html": text}), Compress: true})
+	for range cap(turns) {
+		turns <- struct{}{}
+	}
+	answers := make(chan answered, 1)
+	go func() { answers <- get(t, f, request(t, "", "GET", "/a.html", "Accept-Encoding: gzip")) }()
+	select {
+	case a := <-answers:
+		if a.body != text || a.get("Content-Encoding") != "" || a.get("Vary") != "Accept-Encoding" {
+			t.Errorf("%.200v", a)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("no answer")
+	}
+	for range cap(turns) {
+		<-turns
+	}
+	if a := get(t, f, request(t, "", "GET", "/a.html", "Accept-Encoding: gzip")); a.get("Content-Encoding") != "gzip" || unpack(t, a) != text {
+		t.Errorf("later: %.200v", a)
+	}
+}
+
 func TestVariantsOnDisk(t *testing.T) {
 	root := tree(t, map[string]string{"v.html": text, "v.html.gz": "g", "v.html.zst": "z", "v.html.br": "b", "o.html": text, "o.html.gz": "g"})
 	touch(t, root+"/v.html.br", old.Add(-time.Hour)) // of an older state

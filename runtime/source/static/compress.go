@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"time"
 
 	"fapws/runtime/http1"
 
@@ -147,6 +148,16 @@ func Compressible(mediaType string) bool {
 // turns bounds how many bodies are compressed at the same time: half of the
 // processors, for there are requests to answer meanwhile.
 var turns = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))
+
+// takeTurn takes one of the turns, and reports whether there was one soon.
+func takeTurn(turns chan struct{}) bool {
+	select {
+	case turns <- struct{}{}:
+		return true
+	case <-time.After(time.Second):
+		return false
+	}
+}
 
 var (
 	gzips = sync.Pool{New: func() any { return gzip.NewWriter(nil) }}

@@ -37,7 +37,8 @@
 // # Compression
 //
 // A compressed variant is a representation with its own strong ETag. It is made on a goroutine at the first request
-// for it; others that want the same one wait for it. A variant that is not an eighth smaller, or is larger than a
+// for it; others that want the same one wait for it. While other ones are made for more than a second, clients get the
+// original. A variant that is not an eighth smaller, or is larger than a
 // quarter of the cache, is remembered as not worth making. A variant on disk goes before one that would have to be
 // made.
 //

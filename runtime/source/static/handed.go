@@ -255,6 +255,8 @@ func (h *Handed) findMapped(value string) (found *Files, name string, err error)
 //
 // Any goroutine may call it; it may wait for the disk.
 func (f *Files) Send(name, mediaType string, req *Request, out *Response) error {
+	f.looking <- struct{}{}
+	defer func() { <-f.looking }()
 	file, info, err := f.root.at(f.clock()).walk(name, toRead)
 	if err != nil {
 		return err

@@ -11,6 +11,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"fapws/runtime/http1"
 )
 
 // maxListed bounds the page for a directory.
@@ -96,17 +98,25 @@ func (f *Files) list(t *view, path string, req *Request) (v variants, err error)
 	if err != nil {
 		return v, err
 	}
-	shown := string(req.Parsed.Path.In(req.Head))
-	if decoded, err := url.PathUnescape(shown); err == nil {
-		shown = decoded
-	}
-	page := appendListing(nil, req.Prefix+shown, name != ".", entries, more, order)
+	page := appendListing(nil, string(req.appendShown(nil)), name != ".", entries, more, order)
 	sum := sha256.Sum256(page)
 	d := description{name: name, mediaType: "text/html; charset=utf-8", control: "no-cache", extra: f.extra + listingFields,
 		tag: hex.EncodeToString(sum[:8])}
 	v = f.represent(d, [Codings]*Stamp{Identity: {size: int64(len(page))}}, 0)
 	v[Identity] = v[Identity].withBody(page)
 	return v, nil
+}
+
+// appendShown appends the path that a client has asked for, as a listing shows it: in its canonical form, because each other spelling would
+// have a page, and a place in the cache, too.
+func (req *Request) appendShown(dst []byte) []byte {
+	dst = append(dst, req.Prefix...)
+	raw, start := req.Parsed.Path.In(req.Head), len(dst)
+	all, ok := http1.ResolvePath(dst, raw)
+	if !ok {
+		return append(dst, raw...)
+	}
+	return append(all[:start], http1.MergeSlashes(all[start:start], all[start:])...)
 }
 
 // readDirectory returns the entries of a directory that clients may request, sorted, directories first, and whether there is

@@ -1,8 +1,10 @@
 package static
 
 import (
+	"fmt"
 	"os"
 	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -86,7 +88,31 @@ func TestListingBelowTwoNames(t *testing.T) {
 			t.Errorf("%s: %s", prefix, a.body)
 		}
 	}
-	if a := get(t, f, request(t, "", "GET", "/%64/")); !strings.Contains(a.body, "<title>/d/</title>") {
-		t.Errorf("%s", a.body)
+	kept := len(f.cache.records)
+	for _, spelling := range []string{"/%64/", "/.//%64//", "/x/../d/", "/d%2F"} {
+		req := request(t, "", "GET", spelling)
+		if req.Prefix, req.Path = "/one", []byte("/d/"); !strings.Contains(get(t, f, req).body, "<title>/one/d/</title>") {
+			t.Errorf("%s: %s", spelling, get(t, f, req).body)
+		}
+	}
+	if len(f.cache.records) != kept {
+		t.Errorf("%d pages in memory, %d with other spellings", kept, len(f.cache.records))
+	}
+}
+
+// TestListingOfPictures: names that a private key may have do not have each file read, and a key stays hidden.
+func TestListingOfPictures(t *testing.T) {
+	picture := "\xff\xd8\xff\xe0\x00\x10JFIF" + strings.Repeat("x", 1<<20)
+	files := map[string]string{"id_key": "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"}
+	for i := range 50 {
+		files[fmt.Sprintf("id_%d.jpg", i)] = picture
+	}
+	f := serve(t, Options{Root: tree(t, files), Listing: true, Private: NewPrivate()})
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	a := get(t, f, request(t, "", "GET", "/"))
+	runtime.ReadMemStats(&after)
+	if n, used := len(link.FindAllString(a.body, -1)), after.TotalAlloc-before.TotalAlloc; n != 50 || used > 10<<20 {
+		t.Errorf("%d files, for which %d bytes were read", n, used)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 func TestExpires(t *testing.T) {
@@ -166,9 +167,14 @@ func TestOpenFiles(t *testing.T) {
 		}
 		fd := one.Fd()
 		one.Close()
-		var now syscall.Stat_t // of another file, if that has got the number
-		if err := syscall.Fstat(fd, &now); err == nil && now.Ino == stat.Ino {
-			t.Errorf("%s: still open", c.target)
+		isOpen := func() bool {
+			var now syscall.Stat_t // of another file, if that has got the number
+			return syscall.Fstat(fd, &now) == nil && now.Ino == stat.Ino
+		}
+		for end := time.Now().Add(5 * time.Second); isOpen(); time.Sleep(time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("%s: still open", c.target)
+			}
 		}
 	}
 	if size, ok := f.cache.audit(); !ok || size != 0 {

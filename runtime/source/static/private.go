@@ -165,6 +165,10 @@ func (g *guard) mayBeKey(name string) bool {
 
 // hasKey reports whether a file contains a private key in the form of PEM.
 func hasKey(file *os.File) bool {
+	var beginning [512]byte
+	if n, _ := file.ReadAt(beginning[:], 0); bytes.IndexByte(beginning[:n], 0) >= 0 {
+		return false // a picture, say, and a directory may have thousands of them: PEM is text
+	}
 	text, err := io.ReadAll(io.NewSectionReader(file, 0, maxKeyFile))
 	return err != nil || bytes.Contains(text, []byte("PRIVATE KEY-----"))
 }

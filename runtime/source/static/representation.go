@@ -208,9 +208,11 @@ func (f *openFile) hold() bool {
 	}
 }
 
+// release ends the use of the file. To close one of gigabytes that was removed takes the kernel up to a second, which the loop, or those that
+// wait for the cache, do not have.
 func (f *openFile) release() {
 	if f.refs.Add(-1) == 0 {
-		f.file.Close()
+		go f.file.Close()
 	}
 }
 

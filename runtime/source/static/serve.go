@@ -13,18 +13,13 @@ import (
 )
 
 // Hit answers a GET or HEAD from memory, without a system call, or from a file that
-// is open already, which it looks at with fstat(2): it allocates nothing. It
+// is open already, which it looks at with fstat(2): it allocates nothing but the key of a listing. It
 // returns false, with out unchanged, when that cannot be done; Open can.
 // now is the time when the process started, in nanoseconds since 1970, plus the
 // monotonic time since then; it may be up to a second late. Any goroutine may
 // call it; it never waits for the disk.
 func (f *Files) Hit(now int64, req *Request, out *Response) bool {
-	var buf [256]byte
-	key := req.Path
-	if f.opt.Listing && (len(key) == 0 || key[len(key)-1] == '/') { // else it is itself, which is most of the time
-		key = f.key(buf[:], key, req)
-	}
-	v, ok := f.cache.get(key, now, true)
+	v, ok := f.cache.get(f.key(req.Path, req), now, true)
 	if !ok {
 		return false
 	}
@@ -40,6 +35,8 @@ func (f *Files) Open(req *Request, out *Response) {
 		out.fail(405)
 		return
 	}
+	f.looking <- struct{}{}
+	defer func() { <-f.looking }()
 	var buf [256]byte
 	path, ok := cleanPath(buf[:], req.Path, f.opt.DotFiles)
 	if !ok {
@@ -76,7 +73,7 @@ func isPage(req *Request) bool {
 // serve sends the file or directory at a clean path.
 func (f *Files) serve(t *view, path []byte, now int64, req *Request, out *Response) error {
 	c := ReadConditions(req.Head, req.Parsed.Fields)
-	key := f.key(nil, path, req)
+	key := f.key(path, req)
 	for again := false; ; again = true {
 		v, err := f.find(t, path, key, now, req)
 		if err != nil {
@@ -91,15 +88,13 @@ func (f *Files) serve(t *view, path []byte, now int64, req *Request, out *Respon
 	}
 }
 
-// key returns the key of a clean path in the cache: itself, but for a listing, which differs by its order and by its title, the path as the
-// client has spelled it. buf is used for that one.
-func (f *Files) key(buf, path []byte, req *Request) []byte {
+// key returns the key of a clean path in the cache: itself, but for a listing, which differs by its order and by its title.
+func (f *Files) key(path []byte, req *Request) []byte {
 	if !f.opt.Listing || len(path) > 0 && path[len(path)-1] != '/' {
 		return path
 	}
 	o := f.order(req)
-	key := append(append(buf[:0], path...), 0, o.column, o.direction) // no clean path has a zero
-	return append(append(append(key, req.Prefix...), 0), req.Parsed.Path.In(req.Head)...)
+	return req.appendShown(append(bytes.Clone(path), 0, o.column, o.direction)) // no clean path has a zero
 }
 
 // answer sends the representation that the client prefers; it opens, reads or

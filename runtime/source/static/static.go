@@ -101,6 +101,9 @@ const (
 	defaultCacheFileBytes = 64 << 10
 )
 
+// maxLooking is how many goroutines may wait for the disk of a root. Each takes a thread, of which Go ends the process with 10,000.
+const maxLooking = 256
+
 // ParseOptions reads the options of a Staticfile of Python.
 func ParseOptions(text string) (Options, error) {
 	o := Options{MaxAge: -1}
@@ -118,8 +121,10 @@ type Files struct {
 	expires []expire
 	extra   string // lines of Options.Headers
 	cache   cache
-	makings sync.Map   // of running compressions: functions by their *representation
-	listing sync.Mutex // held while a page for a directory is made
+	makings sync.Map      // of running compressions: functions by their *representation
+	making  chan struct{} // has one element for each of them that has a file in memory
+	listing sync.Mutex    // held while a page for a directory is made
+	looking chan struct{} // has one element for each goroutine that may wait for the disk
 
 	// Both clocks are in nanoseconds since 1970; tests move them. The first one measures how old knowledge is and
 	// never steps, the second one is compared with the times of files.
@@ -159,6 +164,9 @@ func NewChecked(o Options) (f *Files, wrong []*OptionError) {
 		}
 	}
 	f = &Files{
+		making:  make(chan struct{}, cap(turns)),
+		looking: make(chan struct{}, maxLooking),
+
 		clock: func() int64 { return started.UnixNano() + int64(time.Since(started)) },
 		wall:  func() int64 { return time.Now().UnixNano() },
 	}

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 )
@@ -22,7 +23,7 @@ const (
 	descriptionSuffix = ".tus.json"
 )
 
-// maxPartial bounds the unfinished uploads of a directory, and maxOwned those of one client.
+// maxPartial bounds the unfinished uploads of a directory, and maxOwned those of one client. Of a full directory, see makeRoom.
 const (
 	maxPartial = 100
 	maxOwned   = 25
@@ -59,6 +60,8 @@ var errUnknown = &refusal{status: 404, text: "there is no such upload"}
 
 // create begins an upload that may be continued.
 func (t *directory) create(id string, what description) (p *partial, err error) {
+	t.creating.Lock()
+	defer t.creating.Unlock()
 	if err := t.admit(what.Owner); err != nil {
 		return nil, err
 	}
@@ -78,26 +81,60 @@ func (t *directory) create(id string, what description) (p *partial, err error) 
 		p.remove()
 		return nil, err
 	}
+	t.unfinished = append(t.unfinished, unfinished{id, what.Owner})
 	return p, nil
 }
 
-// admit returns an error if a client cannot begin an upload, because there are too many.
+// unfinished is an upload that may be continued, as far as its client's share of them is concerned.
+type unfinished struct{ id, owner string }
+
+// admit returns an error if a client cannot begin an upload, because there are too many. t.creating is held.
 func (t *directory) admit(owner string) error {
 	dir, err := t.open()
 	if err != nil {
 		return err
 	}
 	defer dir.Close()
-	unfinished, owned := t.expire(dir), 0
-	for _, id := range unfinished {
-		if what, err := describe(dir, id); err == nil && owner != "" && what.Owner == owner {
-			owned++
-		}
+	t.find(dir)
+	owned := map[string]int{}
+	for _, one := range t.unfinished {
+		owned[one.owner]++
 	}
-	if len(unfinished) >= maxPartial || owned >= maxOwned {
+	if owner != "" && owned[owner] >= maxOwned || len(t.unfinished) >= maxPartial && !t.makeRoom(dir, owned, owned[owner]) {
 		return refuse(503, "too many unfinished uploads")
 	}
 	return nil
+}
+
+// makeRoom removes an upload of the client that owns most of them, if these are more than a client with own would have then. Otherwise a few
+// clients that send a byte a day would keep all others out.
+func (t *directory) makeRoom(dir *os.Root, owned map[string]int, own int) bool {
+	slices.SortStableFunc(t.unfinished, func(a, b unfinished) int { return owned[b.owner] - owned[a.owner] })
+	for i, one := range t.unfinished {
+		if owned[one.owner] <= own+1 {
+			break
+		}
+		if discard(dir, one.id) {
+			t.unfinished = slices.Delete(t.unfinished, i, i+1)
+			return true
+		}
+	}
+	return false
+}
+
+// find updates t.unfinished. Uploads of other processes are looked for in the whole directory, which takes a fiftieth of the time at most.
+func (t *directory) find(dir *os.Root) {
+	now := time.Now()
+	if now.Before(t.until) {
+		t.unfinished = slices.DeleteFunc(t.unfinished, func(one unfinished) bool { return !t.keeps(dir, one.id) })
+		return
+	}
+	t.unfinished = t.unfinished[:0]
+	for _, id := range t.expire(dir) {
+		what, _ := describe(dir, id)
+		t.unfinished = append(t.unfinished, unfinished{id, what.Owner})
+	}
+	t.until = time.Now().Add(max(time.Second, 50*time.Since(now)))
 }
 
 // resume opens an upload that was created. The error is errUnknown if there is none, and errBusy if another request has it.
@@ -176,21 +213,36 @@ func (t *directory) expireLater() {
 // expire removes uploads of dir that are too old, and returns the others.
 func (t *directory) expire(dir *os.Root) (others []string) {
 	for id := range entries(dir, partialSuffix) {
-		data := hiddenPrefix + id + partialSuffix
-		info, err := dir.Lstat(data)
-		switch {
-		case err != nil || !isToken(id): // it has just gone, or is not ours
-		case !t.expired(info.ModTime(), info.Size()):
+		if isToken(id) && t.keeps(dir, id) {
 			others = append(others, id)
-		default:
-			if f, err := openLocked(dir, data, 0); err == nil {
-				_ = dir.Remove(hiddenPrefix + id + descriptionSuffix)
-				_ = dir.Remove(data)
-				f.Close()
-			}
 		}
 	}
 	return others
+}
+
+// keeps reports whether dir still has an upload. One that is too old is removed.
+func (t *directory) keeps(dir *os.Root, id string) bool {
+	info, err := dir.Lstat(hiddenPrefix + id + partialSuffix)
+	switch {
+	case err != nil:
+		return false
+	case !t.expired(info.ModTime(), info.Size()):
+		return true
+	}
+	discard(dir, id)
+	return false
+}
+
+// discard removes an upload, unless a process writes it: then it returns false.
+func discard(dir *os.Root, id string) bool {
+	data := hiddenPrefix + id + partialSuffix
+	f, err := openLocked(dir, data, 0)
+	if err == nil {
+		_ = dir.Remove(hiddenPrefix + id + descriptionSuffix)
+		_ = dir.Remove(data)
+		f.Close()
+	}
+	return err == nil
 }
 
 // remove removes the upload. p must not be used afterwards.

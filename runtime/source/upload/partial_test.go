@@ -3,8 +3,13 @@ package upload
 import (
 	"crypto/rand"
 	"os"
+	"path/filepath"
 	"reflect"
+	"runtime"
+	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -57,6 +62,77 @@ func TestPartials(t *testing.T) {
 	defer d.Close()
 	f.expire(d)
 	has(t, dir, "a=one")
+}
+
+// TestManyAtOnce: a client that begins many uploads at the same time gets no more than its share, and the files that are in the directory
+// already are not all read for each of them.
+func TestManyAtOnce(t *testing.T) {
+	u, dir := newFolder(t, nil)
+	for i := range 5000 {
+		if err := os.WriteFile(filepath.Join(dir, strconv.Itoa(i)), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	var all sync.WaitGroup
+	var begun atomic.Int32
+	for range 60 {
+		all.Go(func() {
+			if p, err := u.target.(*directory).create(rand.Text(), description{Length: 3, Name: "a", Owner: "x"}); err == nil {
+				begun.Add(1)
+				p.close()
+			}
+		})
+	}
+	all.Wait()
+	runtime.ReadMemStats(&after)
+	if n, used := begun.Load(), after.TotalAlloc-before.TotalAlloc; n != maxOwned || used > 10<<20 {
+		t.Errorf("%d uploads, which took %d bytes", n, used)
+	}
+}
+
+// TestShares: clients that have more unfinished uploads than others make room for these, but not with one that is being written.
+func TestShares(t *testing.T) {
+	u, _ := newFolder(t, nil)
+	f := u.target.(*directory)
+	var written []*partial
+	create := func(owner string) error {
+		p, err := f.create(rand.Text(), description{Length: 3, Name: "a", Owner: owner})
+		switch {
+		case err == nil && owner == "writes":
+			written = append(written, p)
+		case err == nil:
+			p.close()
+		}
+		return err
+	}
+	for i := range maxPartial {
+		if err := create([]string{"a", "b", "c", "writes"}[i%4]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := create("a"); status(err) != 503 {
+		t.Errorf("one that has its share: %v", err)
+	}
+	for create("other") == nil { // as long as that is fair
+	}
+	dir, err := f.open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.Close()
+	owners := map[string]int{}
+	for _, id := range f.expire(dir) {
+		what, _ := describe(dir, id)
+		owners[what.Owner]++
+	}
+	if want := map[string]int{"a": 19, "b": 19, "c": 19, "writes": 25, "other": 18}; !reflect.DeepEqual(owners, want) {
+		t.Errorf("%v", owners)
+	}
+	for _, p := range written {
+		p.close()
+	}
 }
 
 // TestExpireLater: an upload that is not continued goes, also if no other one comes, and if a server before this one has left it.

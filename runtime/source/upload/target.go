@@ -11,7 +11,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -108,6 +110,10 @@ type directory struct {
 	only    string // the name of the file; "": clients choose
 	swept   atomic.Bool
 	looks   atomic.Bool // for expired uploads, later
+
+	creating   sync.Mutex   // held while an upload is created that may be continued, as it guards what follows
+	unfinished []unfinished // the other ones
+	until      time.Time    // when they are looked for again in the whole directory
 }
 
 // Names of files that are not complete: a prefix, digits that follow from the real name, a suffix.
@@ -132,14 +138,22 @@ func (t *directory) open() (*os.Root, error) {
 	return dir, err
 }
 
-// entries yields what stands between the prefix of hidden names and a suffix.
+// entries yields what stands between the prefix of hidden names and a suffix. The directory may have a million files.
 func entries(dir *os.Root, suffix string) iter.Seq[string] {
 	return func(yield func(string) bool) {
-		all, _ := fs.ReadDir(dir.FS(), ".")
-		for _, one := range all {
-			id, isHidden := strings.CutPrefix(one.Name(), hiddenPrefix)
-			if id, fits := strings.CutSuffix(id, suffix); isHidden && fits && !yield(id) {
-				return
+		d, err := dir.Open(".")
+		if err != nil {
+			return
+		}
+		defer d.Close()
+		for err == nil {
+			var names []string
+			names, err = d.Readdirnames(1000)
+			for _, name := range names {
+				id, isHidden := strings.CutPrefix(name, hiddenPrefix)
+				if id, fits := strings.CutSuffix(id, suffix); isHidden && fits && !yield(id) {
+					return
+				}
 			}
 		}
 	}

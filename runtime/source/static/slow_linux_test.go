@@ -1,0 +1,155 @@
+package static
+
+import (
+	"encoding/binary"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Requests of FUSE.
+const (
+	fuseLookup  = 1
+	fuseGetattr = 3
+	fuseOpen    = 14
+	fuseRead    = 15
+	fuseFlush   = 25 // close(2)
+	fuseInit    = 26
+)
+
+// deadDisk mounts a file system whose files all have the content "abc". It does not answer requests of the kind dead until revive is called.
+func deadDisk(t *testing.T) (dir string, dead *atomic.Uint32, revive func()) {
+	t.Helper()
+	dead = new(atomic.Uint32)
+	dir = t.TempDir()
+	fd, err := unix.Open("/dev/fuse", unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err == nil {
+		err = unix.Mount("test", dir, "fuse", 0, fmt.Sprintf("fd=%d,rootmode=40000,user_id=0,group_id=0", fd))
+	}
+	if err != nil {
+		t.Skip("cannot mount:", err)
+	}
+	go func() {
+		request := make([]byte, 1<<17)
+		for {
+			n, err := unix.Read(fd, request)
+			if err == unix.EINTR || err == unix.ENOENT {
+				continue
+			}
+			if err != nil || n < 40 {
+				return
+			}
+			order := binary.LittleEndian
+			kind, attributes := order.Uint32(request[4:]), make([]byte, 88) // struct fuse_attr
+			order.PutUint32(attributes[60:], unix.S_IFDIR|0o755)
+			order.PutUint32(attributes[64:], 1)
+			if kind == fuseLookup || order.Uint64(request[16:]) != 1 {
+				order.PutUint64(attributes[8:], 3)
+				order.PutUint32(attributes[60:], unix.S_IFREG|0o644)
+			}
+			answer := make([]byte, 16) // struct fuse_out_header
+			switch kind {
+			case dead.Load():
+				continue
+			case fuseFlush:
+			case fuseInit:
+				answer = append(answer, make([]byte, 64)...)
+				order.PutUint32(answer[16:], 7)
+				order.PutUint32(answer[20:], 31)
+				order.PutUint32(answer[36:], 4096)
+			case fuseGetattr:
+				answer = append(append(answer, make([]byte, 16)...), attributes...)
+			case fuseLookup:
+				answer = append(append(answer, make([]byte, 40)...), attributes...)
+				order.PutUint64(answer[16:], 2)
+			case fuseOpen:
+				answer = append(answer, make([]byte, 16)...)
+			case fuseRead:
+				answer = append(answer, "abc"...)
+			default:
+				no := -int32(unix.ENOSYS)
+				order.PutUint32(answer[4:], uint32(no))
+			}
+			order.PutUint32(answer, uint32(len(answer)))
+			copy(answer[8:16], request[8:16])
+			_, _ = unix.Write(fd, answer)
+		}
+	}()
+	revive = sync.OnceFunc(func() {
+		_ = unix.Unmount(dir, unix.MNT_FORCE) // ends what waits
+		_ = unix.Unmount(dir, unix.MNT_DETACH)
+		unix.Close(fd)
+	})
+	t.Cleanup(revive)
+	return dir, dead, revive
+}
+
+func threads(t *testing.T) (n int) {
+	t.Helper()
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, _ := strings.Cut(string(status), "Threads:")
+	if _, err := fmt.Sscan(after, &n); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// TestDeadDisk: requests for files of a disk that does not answer occupy a bounded number of threads.
+func TestDeadDisk(t *testing.T) {
+	dir, dead, revive := deadDisk(t)
+	f := serve(t, Options{Root: dir})
+	dead.Store(fuseLookup)
+	before := threads(t)
+	var all sync.WaitGroup
+	for i := range 2 * maxLooking {
+		all.Go(func() {
+			var out Response
+			f.Open(request(t, "", "GET", fmt.Sprintf("/%d", i)), &out)
+			if out.Head.Status == 200 {
+				t.Errorf("%d: found", i)
+			}
+			out.Close()
+		})
+	}
+	for end := time.Now().Add(10 * time.Second); threads(t) < before+maxLooking/2 && time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+	}
+	time.Sleep(100 * time.Millisecond)
+	if n := threads(t) - before; n < maxLooking/2 || n > maxLooking+maxLooking/4 {
+		t.Errorf("%d threads more", n)
+	}
+	revive()
+	all.Wait()
+}
+
+// TestSlowClose: the end of a response does not wait until its file is closed.
+func TestSlowClose(t *testing.T) {
+	dir, dead, revive := deadDisk(t)
+	f := serve(t, Options{Root: dir, CacheFileBytes: -1})
+	var out Response
+	if f.Open(request(t, "", "GET", "/a"), &out); out.Head.Status != 200 || out.Fd() < 0 {
+		t.Fatalf("%+v", &out.Head)
+	}
+	f.cache.empty()
+	dead.Store(fuseFlush)
+	ended := make(chan bool)
+	go func() {
+		out.Close()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-time.After(5 * time.Second):
+		t.Error("the response has waited")
+	}
+	revive()
+	<-ended
+}
