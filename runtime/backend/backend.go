@@ -44,7 +44,7 @@ type Request struct {
 
 	// These are guarded by Pool.mu.
 	changed sync.Cond           // some of them are not as they were
-	unacked int                 // bytes of the response that the loop has not released
+	unacked int                 // memory of the parts of the response that the loop has not released, in bytes
 	gone    bool                // Pool.Cancel was called
 	overdue func(time.Duration) // see OnOverdue; may be nil
 	stream  *stream             // of a body that arrives; nil: it is here
@@ -128,9 +128,12 @@ func (w *Response) Start(head exchange.Head) {
 }
 
 // Interim sends the head of a 1xx response ahead of the answer (RFC 9110 §15.2), to clients that can take one. Of
-// head, Status, Reason and Fields count. It must be called before Start.
-func (w *Response) Interim(head exchange.Head) {
-	w.r.put(&part{Part: exchange.Part{Head: head, Interim: true}})
+// head, Status, Reason and Fields count. It must be called before Start, and waits like Write.
+func (w *Response) Interim(head exchange.Head) error {
+	if err := w.r.put(&part{Part: exchange.Part{Head: head, Interim: true}}); err != nil {
+		return err
+	}
+	return w.r.wait()
 }
 
 // Refuse answers with the server's own page for status, which a site may

@@ -73,7 +73,9 @@ func (c *connection) ask(request *http.Request, w *backend.Response) (*http.Resp
 		}
 		if w != nil && response.StatusCode != http.StatusContinue {
 			if head, ok := responseHead(response); ok {
-				w.Interim(head)
+				if err := w.Interim(head); err != nil {
+					return nil, err
+				}
 			}
 		}
 		c.awaitInput()
