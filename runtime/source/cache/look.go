@@ -16,7 +16,7 @@ func decoded(r *exchange.Request) string { return string(http1.MergeSlashes(nil,
 // personal reports whether the answer to a request is for one person unless it says otherwise: the client has logged in, has a certificate
 // or sends a Cookie.
 func (c *Compiled) personal(r *exchange.Request) bool {
-	return r.Peer.TLS != nil && len(r.Peer.TLS.Certificates) > 0 || slices.ContainsFunc(r.Parsed.Fields, func(f http1.Field) bool {
+	return r.Peer.User != "" || r.Peer.TLS != nil && len(r.Peer.TLS.Certificates) > 0 || slices.ContainsFunc(r.Parsed.Fields, func(f http1.Field) bool {
 		name := f.Name.In(r.Head)
 		return http1.EqualFold(name, "authorization") || !c.IgnoreCookies && http1.EqualFold(name, "cookie")
 	})
