@@ -44,12 +44,16 @@ func (f *Fill) ask() {
 }
 
 // condition removes from a request the fields that make its answer depend on what the
-// client has already, and adds conditions. ok is false if the head exceeds a limit then; nothing has changed.
+// client has already, and adds conditions. It has no codings that its key does not have. ok is false if the head exceeds a limit then; nothing has changed.
 func condition(r *exchange.Request, limits *http1.Limits, conditions []byte) (ok bool) {
 	line, fields, _ := bytes.Cut(r.Head, crlf)
 	kept := fields
 	for _, name := range conditionals {
 		kept = exchange.WithoutField(kept, name)
+	}
+	if saysMore(r) {
+		kept = exchange.WithoutField(kept, []byte("Accept-Encoding"))
+		conditions = slices.Concat(conditions, []byte("Accept-Encoding: "), bytes.TrimSuffix(appendCodings(nil, r), []byte{','}), crlf)
 	}
 	if len(kept) == len(fields) && len(conditions) == 0 {
 		return true

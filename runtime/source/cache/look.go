@@ -104,6 +104,19 @@ func appendCodings(key []byte, r *exchange.Request) []byte {
 
 var codings = [...]string{"gzip", "br", "zstd", "deflate", "*"}
 
+// saysMore reports whether a request names codings that appendCodings leaves out: one without a weight, or another one. An
+// application may read them otherwise.
+func saysMore(r *exchange.Request) bool {
+	for list := range http1.Values(r.Head, r.Parsed.Fields, "accept-encoding") {
+		for item := range bytes.SplitSeq(list, []byte{','}) {
+			if name, weight := static.Weighted(item); weight == 0 || !isOne(name, codings[:]...) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // Verdict is the decision of the cache about a request.
 type Verdict uint8
 
