@@ -263,14 +263,14 @@ var errTooLarge = fmt.Errorf("the answer has more than %d bytes", maxAnswer)
 // own body, ranges, conditions and codings. There is no line in the access log
 // for it. Any status is an answer; the error is exchange.ErrTooDeep, that
 // of ctx, or says why the server gave none, or one that is too large. For the goroutine of Respond.
-func (r *Request) Sub(ctx context.Context, target string) (status int, body []byte, err error) {
+func (r *Request) Sub(ctx context.Context, target string) (status int, header http.Header, body []byte, err error) {
 	a, err := r.ask(ctx, target)
 	if err != nil {
-		return 0, nil, err
+		return 0, nil, nil, err
 	}
 	defer a.Body.Close()
 	if a.ContentLength > maxAnswer {
-		return 0, nil, errTooLarge
+		return 0, nil, nil, errTooLarge
 	}
 	body, err = io.ReadAll(io.LimitReader(a.Body, maxAnswer+1))
 	switch {
@@ -279,7 +279,7 @@ func (r *Request) Sub(ctx context.Context, target string) (status int, body []by
 	case len(body) > maxAnswer:
 		err = errTooLarge
 	}
-	return a.StatusCode, body, err
+	return a.StatusCode, a.Header, body, err
 }
 
 // Share makes v the Value of requests that come of Sub. It is for before the
