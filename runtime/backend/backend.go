@@ -44,7 +44,7 @@ type Request struct {
 
 	// These are guarded by Pool.mu.
 	changed sync.Cond           // some of them are not as they were
-	unacked int                 // bytes of the response that the loop has not released
+	unacked int                 // memory of the parts of the response that the loop has not released, in bytes
 	gone    bool                // Pool.Cancel was called
 	overdue func(time.Duration) // see OnOverdue; may be nil
 	stream  *stream             // of a body that arrives; nil: it is here
@@ -128,9 +128,12 @@ func (w *Response) Start(head exchange.Head) {
 }
 
 // Interim sends the head of a 1xx response ahead of the answer (RFC 9110 §15.2), to clients that can take one. Of
-// head, Status, Reason and Fields count. It must be called before Start.
-func (w *Response) Interim(head exchange.Head) {
-	w.r.put(&part{Part: exchange.Part{Head: head, Interim: true}})
+// head, Status, Reason and Fields count. It must be called before Start, and waits like Write.
+func (w *Response) Interim(head exchange.Head) error {
+	if err := w.r.put(&part{Part: exchange.Part{Head: head, Interim: true}}); err != nil {
+		return err
+	}
+	return w.r.wait()
 }
 
 // Refuse answers with the server's own page for status, which a site may
@@ -260,14 +263,14 @@ var errTooLarge = fmt.Errorf("the answer has more than %d bytes", maxAnswer)
 // own body, ranges, conditions and codings. There is no line in the access log
 // for it. Any status is an answer; the error is exchange.ErrTooDeep, that
 // of ctx, or says why the server gave none, or one that is too large. For the goroutine of Respond.
-func (r *Request) Sub(ctx context.Context, target string) (status int, body []byte, err error) {
+func (r *Request) Sub(ctx context.Context, target string) (status int, header http.Header, body []byte, err error) {
 	a, err := r.ask(ctx, target)
 	if err != nil {
-		return 0, nil, err
+		return 0, nil, nil, err
 	}
 	defer a.Body.Close()
 	if a.ContentLength > maxAnswer {
-		return 0, nil, errTooLarge
+		return 0, nil, nil, errTooLarge
 	}
 	body, err = io.ReadAll(io.LimitReader(a.Body, maxAnswer+1))
 	switch {
@@ -276,7 +279,7 @@ func (r *Request) Sub(ctx context.Context, target string) (status int, body []by
 	case len(body) > maxAnswer:
 		err = errTooLarge
 	}
-	return a.StatusCode, body, err
+	return a.StatusCode, a.Header, body, err
 }
 
 // Share makes v the Value of requests that come of Sub. It is for before the

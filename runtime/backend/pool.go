@@ -41,8 +41,12 @@ type Pool struct {
 // part is a piece of a response on its way to the loop.
 type part struct {
 	exchange.Part
-	of *Request
+	of   *Request
+	cost int // counted in Request.unacked
 }
+
+// partCost is the memory of a part in addition to its bytes, about.
+const partCost = 512
 
 // New returns a Pool that answers at most max requests at the same time (more are 503). log gets lines for the
 // operator, on any goroutine.
@@ -126,8 +130,8 @@ func (r *Request) respond(to Responder) {
 func (r *Request) put(p *part) error {
 	r.pool.mu.Lock()
 	gone := r.gone && !p.Last
-	if !gone {
-		r.unacked += len(p.Body)
+	if p.cost = partCost + len(p.Head.Fields) + len(p.Body); !gone {
+		r.unacked += p.cost
 	}
 	r.pool.mu.Unlock()
 	if gone {
@@ -159,7 +163,7 @@ func (p *Pool) Release(one *exchange.Part) {
 	mine := one.Ref.(*part)
 	r := mine.of
 	p.mu.Lock()
-	r.unacked -= len(mine.Body)
+	r.unacked -= mine.cost
 	r.changed.Broadcast()
 	if mine.Last {
 		delete(p.open, r.Ticket)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -88,6 +89,36 @@ func TestPool(t *testing.T) {
 	}
 	if n := r.Active(); n != 0 {
 		t.Errorf("%d requests", n)
+	}
+}
+
+// Neither small pieces nor interim responses pile up for a client that does not read.
+func TestSmallParts(t *testing.T) {
+	for what, send := range map[string]func(w *Response) error{
+		"pieces": func(w *Response) error {
+			io.WriteString(w, "x")
+			return w.Flush()
+		},
+		"interim responses": func(w *Response) error {
+			return w.Interim(exchange.Head{Status: 103, Fields: make([]byte, 10<<10)})
+		},
+	} {
+		var sent atomic.Int64
+		r := newRig(t, func(w *Response, _ *Request) {
+			for send(w) == nil && sent.Load() < 5000 {
+				sent.Add(1)
+			}
+		})
+		r.parts = make(chan exchange.Part, 10_000)
+		r.submit()
+		for before := int64(-1); before != sent.Load(); time.Sleep(50 * time.Millisecond) {
+			before = sent.Load()
+		}
+		if n := sent.Load(); n > unackedMax/partCost {
+			t.Errorf("%d %s wait", n, what)
+		}
+		r.Cancel(0, 0)
+		r.take(1 << 20)
 	}
 }
 

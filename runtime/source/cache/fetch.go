@@ -2,6 +2,7 @@ package cache
 
 import (
 	"bytes"
+	"container/list"
 	"fmt"
 	"slices"
 	"time"
@@ -44,12 +45,16 @@ func (f *Fill) ask() {
 }
 
 // condition removes from a request the fields that make its answer depend on what the
-// client has already, and adds conditions. ok is false if the head exceeds a limit then; nothing has changed.
+// client has already, and adds conditions. It has no codings that its key does not have. ok is false if the head exceeds a limit then; nothing has changed.
 func condition(r *exchange.Request, limits *http1.Limits, conditions []byte) (ok bool) {
 	line, fields, _ := bytes.Cut(r.Head, crlf)
 	kept := fields
 	for _, name := range conditionals {
 		kept = exchange.WithoutField(kept, name)
+	}
+	if saysMore(r) {
+		kept = exchange.WithoutField(kept, []byte("Accept-Encoding"))
+		conditions = slices.Concat(conditions, []byte("Accept-Encoding: "), bytes.TrimSuffix(appendCodings(nil, r), []byte{','}), crlf)
 	}
 	if len(kept) == len(fields) && len(conditions) == 0 {
 		return true
@@ -242,7 +247,7 @@ func (f *Fill) Start(*exchange.Exchange) { f.origin.TakeTurn() }
 func (f *Fill) OnGone(x *exchange.Exchange) {
 	f.origin.Parent = nil
 	x.BreakOff()
-	if len(f.waiting) == 0 {
+	if f.waiting.Len() == 0 {
 		f.giveUp()
 	} else {
 		f.origin.TakeTurn() // for the others
@@ -268,7 +273,7 @@ const beginWait = int64(5 * time.Second)
 // Tick has the origin answer exchanges that have waited for too long.
 func (p *Pages) Tick() {
 	for f := range p.Store.fills {
-		if len(f.waiting) > 0 && f.begun > 0 && p.now()-f.begun > beginWait {
+		if f.waiting.Len() > 0 && f.begun > 0 && p.now()-f.begun > beginWait {
 			if f.node != nil { // no more requests wait for it
 				f.node.pass = p.now() + passFor
 			}
@@ -284,6 +289,7 @@ type waiter struct {
 	x      *exchange.Exchange // nil: its client has left
 	f      *Fill              // that it waits for; nil: that is over
 	turns  int                // how often it has waited
+	place  *list.Element      // in Fill.waiting
 }
 
 // maxTurns bounds how often a request waits: pages that differ by what its Vary
@@ -295,7 +301,7 @@ func (s *Source) wait(x *exchange.Exchange, f *Fill, turns int) {
 	x.Keep()
 	w := &waiter{source: s, x: x, f: f, turns: turns}
 	x.Source = w
-	f.waiting = append(f.waiting, w)
+	w.place = f.waiting.PushBack(w)
 }
 
 // OnGone implements exchange.Source. An origin that fetches the page for
@@ -307,24 +313,39 @@ func (w *waiter) OnGone(x *exchange.Exchange) {
 	if f == nil {
 		return
 	}
-	f.waiting = slices.DeleteFunc(f.waiting, func(other *waiter) bool { return other == w })
-	if len(f.waiting) == 0 && !f.alone && f.origin.Parent == nil {
+	f.waiting.Remove(w.place)
+	if f.waiting.Len() == 0 && !f.alone && f.origin.Parent == nil {
 		f.giveUp()
 	}
 }
 
+// maxReleased is how many exchanges are answered before the loop looks at other events.
+const maxReleased = 100
+
 // release ends that exchanges wait for f, and has answer called for each of them, soon: not now, as a connection that
 // breaks meanwhile must not be the one that is worked on.
 func (f *Fill) release(answer func(w *waiter)) {
-	for _, w := range f.waiting {
-		w.f = nil
-		f.source.pages.conns.Soon(func() {
+	var all []*waiter
+	for e := f.waiting.Front(); e != nil; e = e.Next() {
+		all = append(all, e.Value.(*waiter))
+		all[len(all)-1].f = nil
+	}
+	f.waiting.Init()
+	f.source.pages.release(all, answer)
+}
+
+func (p *Pages) release(all []*waiter, answer func(w *waiter)) {
+	now := all[:min(len(all), maxReleased)]
+	for _, w := range now {
+		p.conns.Soon(func() {
 			if w.x != nil {
 				answer(w)
 			}
 		})
 	}
-	f.waiting = nil
+	if rest := all[len(now):]; len(rest) > 0 {
+		p.conns.Events.Post(func() { p.release(rest, answer) })
+	}
 }
 
 // serve sends a page to all that wait for f, if it is theirs; the others ask by themselves.

@@ -3,8 +3,10 @@ package cache
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"fapws/runtime/conn"
+	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
 	"fapws/runtime/exchange/exchangetest"
 	"fapws/runtime/http1"
@@ -129,6 +131,55 @@ func TestFetchOverdue(t *testing.T) {
 	if len(r.origin.asked) != 1 {
 		t.Errorf("the origin is asked %d times", len(r.origin.asked))
 	}
+}
+
+// Of a crowd that waits for a page, each client leaves as quickly as it came, and the others are answered in turns, between which the
+// loop serves other clients.
+func TestFetchCrowd(t *testing.T) {
+	r := newRig(t)
+	loop, err := eventloop.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { loop.Close() })
+	r.server.conns.Events = loop
+	r.ask("GET /a")
+	began := time.Now()
+	var all []*exchangetest.Client
+	var exchanges []*exchange.Exchange
+	for range 50_000 {
+		c, x := r.ask("GET /a")
+		all, exchanges = append(all, c), append(exchanges, x)
+	}
+	came := time.Since(began)
+	began = time.Now()
+	const stay = 150
+	for _, x := range exchanges[stay:] {
+		x.Source.OnGone(x)
+	}
+	if took := time.Since(began); took > came {
+		t.Errorf("the clients came in %v and left in %v", came, took)
+	}
+	answered := func(want int) {
+		t.Helper()
+		n := 0
+		for _, c := range all[:stay] {
+			if len(c.Parts) > 0 {
+				n++
+			}
+		}
+		if n != want {
+			t.Errorf("%d clients are answered, want %d", n, want)
+		}
+	}
+	r.answer(0, kept, "page")
+	answered(maxReleased)
+	loop.Stop()
+	if err := loop.Run(); err != nil {
+		t.Fatal(err)
+	}
+	r.server.conns.Resume()
+	answered(stay)
 }
 
 // A page that is being sent for too long is not waited for.

@@ -3,6 +3,7 @@ package cache
 import (
 	"bytes"
 	"cmp"
+	"container/list"
 	"slices"
 	"strings"
 
@@ -40,8 +41,8 @@ type Fill struct {
 	conditional bool              // the origin is asked to confirm old
 	alone       bool              // no client has asked for it: a stale page is replaced
 	depth       int               // of the request
-	waiting     []*waiter
-	begun       int64 // Pages.now when the head came
+	waiting     list.List         // of waiters
+	begun       int64             // Pages.now when the head came
 }
 
 // Begin takes the head of the answer. false: it is not to be kept, the Fill has ended, and waiting requests have to

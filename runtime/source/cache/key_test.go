@@ -9,15 +9,18 @@ import (
 	"fapws/runtime/http1"
 )
 
-// A client with a certificate is known, like one with a password: its answers are for others only where they say so.
-func TestCertificateIsLogin(t *testing.T) {
-	for _, known := range []bool{false, true} {
-		r := exchange.Request{Parsed: new(http1.Request), Peer: &exchange.Peer{TLS: new(conn.TLSState)}}
-		if known {
-			r.Peer.TLS.Certificates = []*x509.Certificate{new(x509.Certificate)}
-		}
-		if got := compile(t, Rule{}).personal(&r); got != known {
-			t.Errorf("known %v: %v", known, got)
+// A client with a certificate, or one that has logged in by a form, is known, like one with a password: its answers are for others only where
+// they say so.
+func TestKnownClients(t *testing.T) {
+	c := compile(t, Rule{IgnoreCookies: true})
+	for want, peers := range map[bool][]exchange.Peer{
+		false: {{}, {TLS: new(conn.TLSState)}},
+		true:  {{TLS: &conn.TLSState{Certificates: []*x509.Certificate{new(x509.Certificate)}}}, {User: "ada", Login: exchange.Form}},
+	} {
+		for _, peer := range peers {
+			if got := c.personal(&exchange.Request{Parsed: new(http1.Request), Peer: &peer}); got != want {
+				t.Errorf("%+v: %v", peer, got)
+			}
 		}
 	}
 }

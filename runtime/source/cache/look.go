@@ -16,7 +16,7 @@ func decoded(r *exchange.Request) string { return string(http1.MergeSlashes(nil,
 // personal reports whether the answer to a request is for one person unless it says otherwise: the client has logged in, has a certificate
 // or sends a Cookie.
 func (c *Compiled) personal(r *exchange.Request) bool {
-	return r.Peer.TLS != nil && len(r.Peer.TLS.Certificates) > 0 || slices.ContainsFunc(r.Parsed.Fields, func(f http1.Field) bool {
+	return r.Peer.User != "" || r.Peer.TLS != nil && len(r.Peer.TLS.Certificates) > 0 || slices.ContainsFunc(r.Parsed.Fields, func(f http1.Field) bool {
 		name := f.Name.In(r.Head)
 		return http1.EqualFold(name, "authorization") || !c.IgnoreCookies && http1.EqualFold(name, "cookie")
 	})
@@ -103,6 +103,19 @@ func appendCodings(key []byte, r *exchange.Request) []byte {
 }
 
 var codings = [...]string{"gzip", "br", "zstd", "deflate", "*"}
+
+// saysMore reports whether a request names codings that appendCodings leaves out: one without a weight, or another one. An
+// application may read them otherwise.
+func saysMore(r *exchange.Request) bool {
+	for list := range http1.Values(r.Head, r.Parsed.Fields, "accept-encoding") {
+		for item := range bytes.SplitSeq(list, []byte{','}) {
+			if name, weight := static.Weighted(item); weight == 0 || !isOne(name, codings[:]...) {
+				return true
+			}
+		}
+	}
+	return false
+}
 
 // Verdict is the decision of the cache about a request.
 type Verdict uint8

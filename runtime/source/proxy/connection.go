@@ -73,7 +73,9 @@ func (c *connection) ask(request *http.Request, w *backend.Response) (*http.Resp
 		}
 		if w != nil && response.StatusCode != http.StatusContinue {
 			if head, ok := responseHead(response); ok {
-				w.Interim(head)
+				if err := w.Interim(head); err != nil {
+					return nil, err
+				}
 			}
 		}
 		c.awaitInput()
@@ -83,6 +85,19 @@ func (c *connection) ask(request *http.Request, w *backend.Response) (*http.Resp
 
 // awaitInput gives the upstream the timeout, from now on, to send something.
 func (c *connection) awaitInput() { c.SetReadDeadline(time.Now().Add(c.timeout)) }
+
+// short is for how long a head, and a piece of a body whose length is known, are kept back: more often comes at once.
+const short = 2 * time.Millisecond
+
+// pauses reports whether nothing comes from the upstream for the time short.
+func (c *connection) pauses() bool {
+	if c.in.Buffered() > 0 {
+		return false
+	}
+	c.SetReadDeadline(time.Now().Add(short))
+	_, err := c.in.Peek(1)
+	return isTimeout(err)
+}
 
 func isTimeout(err error) bool {
 	var timeout net.Error

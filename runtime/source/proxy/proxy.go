@@ -190,21 +190,29 @@ func (p *Proxy) head(w *backend.Response, r *backend.Request, response *http.Res
 
 var errPaused = errors.New("idle timeout exceeded")
 
-// copy passes the body on as it comes. The time that the client takes does not
+// copy passes the body on as it comes, behind the head. The time that the client takes does not
 // count.
 func (c *connection) copy(w *backend.Response, response *http.Response) error {
+	if response.Body == http.NoBody {
+		return nil
+	}
 	buf := make([]byte, bufferSize)
-	for {
+	for left, kept := response.ContentLength, true; ; { // kept: not all of what has come was sent
+		if kept && left != 0 && c.pauses() {
+			if gone := w.Flush(); gone != nil {
+				return gone
+			}
+		}
 		c.awaitInput()
 		n, err := response.Body.Read(buf)
 		if n > 0 {
 			if _, gone := w.Write(buf[:n]); gone != nil {
 				return gone
 			}
-			if response.ContentLength < 0 { // it may be long until more comes
-				if gone := w.Flush(); gone != nil {
-					return gone
-				}
+			if kept = left > 0; kept {
+				left -= int64(n)
+			} else if gone := w.Flush(); gone != nil { // it may be long until more comes
+				return gone
 			}
 		}
 		switch {

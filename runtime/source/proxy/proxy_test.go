@@ -252,6 +252,27 @@ func TestBodies(t *testing.T) {
 	}
 }
 
+// The head of a response, and each piece of its body, reach the client when the server behind has sent them, also where the length is known.
+func TestPiecesAreNotKept(t *testing.T) {
+	for _, framing := range []string{"Content-Length: 10", "Connection: close"} {
+		taken := make(chan bool)
+		url, _ := server(t, func(c *net.TCPConn, _ *bufio.Reader, _ *http.Request) {
+			for _, piece := range []string{"HTTP/1.1 200 OK\r\n" + framing + "\r\n\r\n", "01234", "56789"} {
+				io.WriteString(c, piece)
+				<-taken
+			}
+		})
+		address, _ := front(t, "/", proxy.Options{Target: url})
+		_, r := client(t, address, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+		response := status(t, r, 200)
+		taken <- true
+		reads(t, response.Body, "01234")
+		taken <- true
+		reads(t, response.Body, "56789")
+		taken <- true
+	}
+}
+
 // A client that leaves ends the request to the server behind.
 func TestClientLeaves(t *testing.T) {
 	begun, ended := make(chan struct{}), make(chan error, 1)

@@ -71,6 +71,8 @@ func answer(w *backend.Response, r *backend.Request) {
 	switch r.Path {
 	case "/dynamic/echo":
 		text(200, r.Method()+" "+r.Query()+" "+r.Field("X-Mark"))
+	case "/dynamic/vary":
+		w.Start(exchange.Head{Status: 200, Fields: []byte("Vary: Accept-Encoding, accept-language\r\n"), Length: -1})
 	case "/dynamic/status/404":
 		text(404, "not here")
 	case "/dynamic/status/302":

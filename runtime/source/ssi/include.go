@@ -67,7 +67,9 @@ func (p *page) get(target string) (status int, body []byte, err error) {
 	if p.r.Depth >= p.s.opt.Depth {
 		return 0, nil, exchange.ErrTooDeep
 	}
-	return p.r.Sub(p.ctx, target)
+	status, header, body, err := p.r.Sub(p.ctx, target)
+	p.vars.dependOn(header["Vary"])
+	return status, body, err
 }
 
 // reachable implements -U and -A: it reports whether the server has a page for a path.

@@ -154,6 +154,10 @@ func TestResponse(t *testing.T) {
 		"vary/if.shtml":    `<!--#if expr="%{HTTP_ACCEPT} == $HTTP_X_OTHER" --><!--#endif -->`,
 		"vary/inner.shtml": `<!--#include virtual="if.shtml" -->`,
 		"vary/all.shtml":   `<!--#printenv -->`,
+		"vary/addr.shtml":  `<!--#echo var="REMOTE_ADDR" -->`,
+		"vary/app.shtml":   `<!--#include virtual="/dynamic/vary" -->`,
+		"vary/late.shtml":  strings.Repeat("x", bufferSize) + `<!--#echo var="HTTP_X_MARK" -->`,
+		"vary/text.shtml":  `<!--#echo var="HTTP_X_MARK" -->` + strings.Repeat("x", bufferSize),
 		"f.txt":            "text",
 	})
 	r, body := s.do("GET", "/p/a.shtml")
@@ -176,7 +180,8 @@ func TestResponse(t *testing.T) {
 	if got := s.get("/p/dir/"); got != "index" {
 		t.Error(got)
 	}
-	for target, vary := range map[string]string{"a": "", "field": "X-Mark, User-Agent", "if": "Accept, X-Other", "inner": "Accept, X-Other", "all": "*"} {
+	for target, vary := range map[string]string{"a": "", "field": "X-Mark, User-Agent", "if": "Accept, X-Other", "inner": "Accept, X-Other", "all": "*", "addr": "*",
+		"app": "Accept-Language", "late": "*", "text": "X-Mark"} {
 		if r, body := s.do("GET", "/p/vary/"+target+".shtml"); r.Header.Get("Vary") != vary {
 			t.Errorf("%s: Vary: %q, want %q; %s", target, r.Header.Get("Vary"), vary, body)
 		}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -200,6 +201,7 @@ type page struct {
 	printing, found bool
 	hidden          int
 
+	rest     []node   // behind the one that is carried out
 	element  *element // being carried out
 	text     string   // that the last regular expression with groups was tried on
 	captured []int    // where that was and its groups are in it; nil: it did not match
@@ -231,11 +233,11 @@ func (s *Pages) newPage(w *backend.Response, r *backend.Request, f *file) *page 
 
 // run makes the page.
 func (p *page) run() {
-	for _, n := range p.f.doc.nodes {
+	for i, n := range p.f.doc.nodes {
 		if p.stopped {
 			break
 		}
-		p.element = n.element
+		p.rest, p.element = p.f.doc.nodes[i+1:], n.element
 		if n.element == nil {
 			p.write(n.text)
 			continue
@@ -268,14 +270,19 @@ func (p *page) write(text string) {
 	}
 }
 
-// start sends the head. The dependencies of a page of more than bufferSize are known of its beginning only.
+// start sends the head. The dependencies of a page of more than bufferSize are known of its beginning only: elements behind that may depend on
+// anything.
 func (p *page) start(length int64) {
 	contentType := "text/html"
 	if p.s.opt.Charset != "off" {
 		contentType += "; charset=" + p.s.opt.Charset
 	}
 	fields := "Content-Type: " + contentType + "\r\n"
-	if vary := p.vars.varies(); vary != "" {
+	vary := p.vars.varies()
+	if slices.ContainsFunc(p.rest, func(n node) bool { return n.element != nil }) {
+		vary = "*"
+	}
+	if vary != "" {
 		fields += "Vary: " + vary + "\r\n"
 	}
 	p.w.Start(exchange.Head{Status: 200, Fields: []byte(fields), Length: length})

@@ -68,8 +68,10 @@ func (v *variables) put(name, value string) bool {
 func (v *variables) get(name string) (string, bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if field, ok := strings.CutPrefix(strings.ToUpper(name), "HTTP_"); ok {
+	if kind, field, _ := strings.Cut(strings.ToUpper(name), "_"); kind == "HTTP" {
 		v.depend(strings.ReplaceAll(field, "_", "-"))
+	} else if kind == "REMOTE" { // the client
+		v.vary = []string{"*"}
 	}
 	i, ok := v.index[strings.ToLower(name)]
 	if !ok {
@@ -88,6 +90,17 @@ func (v *variables) depend(field string) {
 		v.vary = []string{"*"}
 	default:
 		v.vary = append(v.vary, field)
+	}
+}
+
+// dependOn records that the page differs as one does that it includes, which has those fields called Vary. It was asked for without codings.
+func (v *variables) dependOn(vary []string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for field := range strings.SplitSeq(strings.Join(vary, ","), ",") {
+		if field = strings.TrimSpace(field); field != "" && !strings.EqualFold(field, "Accept-Encoding") {
+			v.depend(field)
+		}
 	}
 }
 

@@ -222,6 +222,24 @@ func TestCacheConfirmed(t *testing.T) {
 }
 
 // TestCacheHeuristic: the key heuristic keeps responses with Last-Modified and without an age.
+// TestCacheCodings: an upstream is told of no codings that the key of the page does not have. It might use one that other clients cannot read.
+func TestCacheCodings(t *testing.T) {
+	t.Parallel()
+	p, o := serveOrigin(t, "cache = true")
+	for i, c := range []struct{ sent, seen string }{
+		{"br, gzip;q=0.5", "br, gzip;q=0.5"},
+		{"gzip;q=0, br", "br"},
+		{"x-gzip", ""},
+		{"gzip;q=2, br, dcb;q=1, zstd", "br,zstd"},
+	} {
+		path := fmt.Sprintf("/%d", i)
+		p.asks("GET", target(path, "Cache-Control: max-age=60", "Vary: Accept-Encoding"), "Accept-Encoding: "+c.sent)
+		if seen := o.saw(path)[0].Header.Get("Accept-Encoding"); seen != c.seen {
+			t.Errorf("%q became %q", c.sent, seen)
+		}
+	}
+}
+
 func TestCacheHeuristic(t *testing.T) {
 	t.Parallel()
 	p, _ := serveOrigin(t, "cache = { heuristic = \"1h\" }\n")
