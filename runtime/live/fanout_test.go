@@ -159,3 +159,24 @@ func TestIncomplete(t *testing.T) {
 		t.Errorf("%d events are kept when Hold is over", n)
 	}
 }
+
+// TestBacklogOfSmallEvents: events without bytes need memory, too.
+func TestBacklogOfSmallEvents(t *testing.T) {
+	f := NewFanout(func() bool { return false }, groupBatch)
+	f.WakeBy(func() {})
+	m := GroupMessage{Group: "g"}
+	n := 0
+	for n < 1<<20 {
+		if _, err := f.Publish(0, func(seq uint64) (*Event, error) { return m.event(seq), nil }); err != nil {
+			break
+		}
+		n++
+	}
+	if n > maxBacklog/overhead+1 {
+		t.Errorf("%d events wait", n)
+	}
+	f.Finish()
+	if n := f.Waiting(); n != 0 {
+		t.Errorf("%d bytes are still counted", n)
+	}
+}
