@@ -92,23 +92,28 @@ func (f *Fanout) Turn() {
 
 // Reached returns the number up to which s was given all events of its channels. Its Position has that of the last batch with events for
 // it, which may be long ago.
-func (f *Fanout) Reached(s Subscriber) uint64 {
-	all := f.Tip()
+func (f *Fanout) Reached(s Subscriber) uint64 { return max(s.Position().Seq, f.given()) }
+
+// given returns the number up to which all subscribers were given all events.
+func (f *Fanout) given() uint64 {
 	switch {
 	case f.batch != nil:
-		all = f.batch[0].Seq - 1
+		return f.batch[0].Seq - 1
 	case len(f.backlog) > 0:
-		all = f.backlog[0].Seq - 1
+		return f.backlog[0].Seq - 1
 	}
-	return max(s.Position().Seq, all)
+	return f.Tip()
 }
 
-// Finish gives everything to all subscribers at once.
-func (f *Fanout) Finish() {
+// finishWithin is how long the loop may be held up to give events to subscribers that end.
+const finishWithin = time.Second
+
+// Finish gives everything to all subscribers at once, as far as it can within a time. The turns of the loop give the rest.
+func (f *Fanout) Finish(within time.Duration) {
 	f.Take()
-	for f.Sending() {
+	for until := time.Now().Add(within); f.Sending() && time.Now().Before(until); {
 		f.giveUp()
-		f.step(time.Now().Add(time.Hour), 1<<30, 1<<30)
+		f.step(until, 1<<30, 1<<30)
 	}
 }
 

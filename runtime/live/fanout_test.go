@@ -44,10 +44,10 @@ func TestFanoutOrder(t *testing.T) {
 		e, name := all[rand.IntN(len(all))], names[rand.IntN(3)]
 		switch rand.IntN(4) {
 		case 0:
-			f.Finish() // a change counts for later events
+			f.Finish(time.Hour) // a change counts for later events
 			f.Add(e, name)
 		case 1:
-			f.Finish()
+			f.Finish(time.Hour)
 			f.Remove(e, name)
 		case 2:
 			seq, err := f.Publish(0, eventOf(name, fmt.Sprint(name)))
@@ -72,7 +72,7 @@ func TestFanoutOrder(t *testing.T) {
 			}
 		}
 	}
-	f.Finish()
+	f.Finish(time.Hour)
 	for _, e := range all {
 		if !slices.Equal(received[e], want[e]) {
 			t.Fatalf("subscriber %d has got %v, want %v", e.id, received[e], want[e])
@@ -175,7 +175,7 @@ func TestBacklogOfSmallEvents(t *testing.T) {
 	if n > maxBacklog/overhead+1 {
 		t.Errorf("%d events wait", n)
 	}
-	f.Finish()
+	f.Finish(time.Hour)
 	if n := f.Waiting(); n != 0 {
 		t.Errorf("%d bytes are still counted", n)
 	}
