@@ -93,8 +93,8 @@ func (s *service) complain(err error) {
 func (s *service) tryPublish(seq uint64, e *pybridge.Event) (err error) {
 	switch {
 	case e.ForPython():
-		if h := s.python(); h != nil {
-			h.TakeMessage(e)
+		if h := s.python(); h != nil && !h.TakeMessage(e) {
+			s.warn("asyncio thread blocked; dropping messages of the channel layer")
 		}
 	case e.Place != "":
 		err = s.server.Sockets().Broadcast(seq, &live.GroupMessage{Group: e.Group(), Binary: e.Binary, Data: e.Data})

@@ -398,3 +398,12 @@ func TestBroadcastSlowReader(t *testing.T) {
 		}
 	})
 }
+
+// Messages without bytes for an asyncio thread that does not take them need memory, too, and those that find no room are not lost without
+// a trace.
+func TestMessagesForBlockedThread(t *testing.T) {
+	t.Parallel()
+	s := fapwstest.Serve(t, fapwstest.Threads, "letters.py:application", "--lifespan", "off")
+	s.Get("/", 204)
+	s.Says(`warning asyncio thread blocked; dropping messages of the channel layer`)
+}
