@@ -205,7 +205,10 @@ func (r *relay) arrived(m *pool.Message) {
 		if !r.overflowed.Swap(true) {
 			r.s.log.Log(logfile.Error, fmt.Sprintf("worker %d: event loop blocked by a handler; dropping events", os.Getpid()))
 		}
-		return
+		if m.ID == 0 {
+			return
+		}
+		m = &pool.Message{ID: m.ID} // as many more may be published
 	}
 	r.waiting.Add(int64(len(m.Raw)))
 	r.down.Add(func() { r.deal(m) })
