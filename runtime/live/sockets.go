@@ -3,6 +3,7 @@ package live
 import (
 	"net"
 	"time"
+	"unsafe"
 
 	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
@@ -238,8 +239,8 @@ func (s *Socket) queue(e *Event) {
 	}
 }
 
-// cost is what a message counts for while it waits.
-func cost(p *exchange.Part) int { return len(p.Body) + exchange.InputCost }
+// cost is the memory that a message counts for while it waits.
+func cost(p *exchange.Part) int { return len(p.Body) + int(unsafe.Sizeof(*p)) }
 
 // taken is called when a part that queue has kept is sent.
 func (s *Socket) taken(p *exchange.Part) {
