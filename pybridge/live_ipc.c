@@ -17,24 +17,28 @@ typedef struct message {
 
 static pthread_mutex_t mu = PTHREAD_MUTEX_INITIALIZER; /* held for a moment */
 static message *first, *last;                          /* guarded by mu */
-static size_t waiting;                                 /* guarded by mu: bytes of the queued messages */
+static size_t waiting;                                 /* guarded by mu: memory of the queued messages */
+static int losing; /* guarded by mu: messages have found no room since it was empty */
 
 int live_ipc_put(const char *topic, size_t topic_len, const char *data, size_t n) {
   if (!__atomic_load_n(&asgi_the_thread.messages, __ATOMIC_RELAXED) || asgi_the_thread.event <= 0) return 1;
-  message *l = malloc(sizeof *l + topic_len + n);
+  size_t size = sizeof(message) + topic_len + n;
+  message *l = malloc(size);
   if (!l) return 0;
   *l = (message){NULL, topic_len, n};
   memcpy(l->text, topic, topic_len);
   memcpy(l->text + topic_len, data, n);
   pthread_mutex_lock(&mu);
-  int room = waiting + n <= MOST_WAITING;
+  int room = waiting + size <= MOST_WAITING, known = losing;
   if (room) {
     *(last ? &last->next : &first) = l;
     last = l;
-    waiting += n;
+    waiting += size;
+  } else {
+    losing = 1;
   }
   pthread_mutex_unlock(&mu);
-  if (!room) return free(l), 0;
+  if (!room) return free(l), known;
   asgi_thread_wake();
   return 1;
 }
@@ -57,6 +61,7 @@ static void deliver(void) {
   message *all = first;
   first = last = NULL;
   waiting = 0;
+  losing = 0;
   pthread_mutex_unlock(&mu);
   if (!all) return;
   if (core_done(core_call("fapws._ipc", "_arrived", "(N)", as_list(all))) < 0)

@@ -167,9 +167,10 @@ func GroupKey(group string) string {
 // ForPython reports whether e is for the Python code of all processes (fapws._ipc), and for no client: see TakeMessage.
 func (e *Event) ForPython() bool { return e.Place == C.CORE_PLACE_PYTHON }
 
-// TakeMessage gives an event for the Python code to that of this process. It is safe for concurrent use.
-func (h *Handler) TakeMessage(e *Event) {
-	C.live_ipc_put(bytesOf(e.Name), C.size_t(len(e.Name)), bytesOf(e.Data), C.size_t(len(e.Data)))
+// TakeMessage gives an event for the Python code to that of this process. It returns false for the first one that is dropped because
+// too many wait. It is safe for concurrent use.
+func (h *Handler) TakeMessage(e *Event) bool {
+	return C.live_ipc_put(bytesOf(e.Name), C.size_t(len(e.Name)), bytesOf(e.Data), C.size_t(len(e.Data))) != 0
 }
 
 // changeGroup is called for ws.join, ws.leave and fapws.groups, with core_socket_number of the WebSocket. It must be called on

@@ -388,8 +388,8 @@ int64_t live_subscriber_count(const char *name, size_t len);
 
 /* --- live_ipc.c ---------------------------------------------------------------- */
 
-/* Passes a message to the asyncio thread, if Python has asked for messages. 0: no room, the message is
- * lost. Copies both texts. Any thread. */
+/* Passes a message to the asyncio thread, if Python has asked for messages. Without room the message is lost, and the
+ * first time the result is 0. Copies both texts. Any thread. */
 int live_ipc_put(const char *topic, size_t topic_len, const char *data, size_t n);
 
 /* --- live_groups.c ----------------------------------------------------------- */

@@ -3,6 +3,7 @@ package runtime
 import (
 	"bytes"
 	"errors"
+	"io"
 	"net"
 	"strings"
 	"sync"
@@ -172,4 +173,40 @@ func reset(c *wstest.Client) {
 	tcp := c.Conn.(*net.TCPConn)
 	tcp.SetLinger(0)
 	tcp.Close()
+}
+
+// TestSocketsWithMessages: messages that wait when a server retires do not hold its loop up, and come before a WebSocket is handed over.
+func TestSocketsWithMessages(t *testing.T) {
+	t.Parallel()
+	const clients, messages = 50, 20000
+	a := &talkApp{talks: map[exchange.Ticket]*talk{}, lets: func(*talk) {}}
+	s := start(t, settled(Config{Channels: live.StreamConfig{Epoch: "e", HandOver: true}}), a, exchange.Mount{Prefix: "/", WebSocket: true, Group: "all"})
+	for range clients {
+		c, err := wstest.Dial(s.addr, "/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Conn.Close()
+		go io.Copy(io.Discard, c.Conn)
+	}
+	s.do(func() {
+		for range messages {
+			if err := s.Sockets().Broadcast(0, &live.GroupMessage{Group: "all", Data: "x"}); err != nil {
+				t.Error(err)
+			}
+		}
+		s.loop.leave(exchange.Leaving, time.Second)
+		if !s.loop.sockets.Sending() {
+			t.Error("the loop has sent all messages at once")
+		}
+	})
+	n, err := s.Sockets().Export(t.Context(), func(d any, _ int) error {
+		if seq := d.(*exchange.SocketState).Seq; seq < messages {
+			t.Errorf("a WebSocket was handed over behind message %d", seq)
+		}
+		return nil
+	})
+	if n != clients || err != nil {
+		t.Error(n, err)
+	}
 }

@@ -123,7 +123,7 @@ func (e *Event) Variant(key uint8, compress func(text []byte) []byte) []byte {
 	return wire
 }
 
-// size is the number of bytes that an event counts for while it waits.
+// size is the number of bytes that an event counts for in a batch.
 func (e *Event) size() int { return e.end - e.start }
 
 // frame makes text a chunk (RFC 9112 §7.1), which is the text too.
@@ -210,6 +210,7 @@ func without(events []*Event, e *Event) []*Event {
 	return slices.Delete(events, at, at+1)
 }
 
+// cost is the memory that an event counts for while it waits or is kept.
 func (e *Event) cost() int { return len(e.wire) + len(e.ID) + overhead }
 
 // keep puts e where its number belongs, unless it is there.

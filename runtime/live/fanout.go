@@ -92,23 +92,28 @@ func (f *Fanout) Turn() {
 
 // Reached returns the number up to which s was given all events of its channels. Its Position has that of the last batch with events for
 // it, which may be long ago.
-func (f *Fanout) Reached(s Subscriber) uint64 {
-	all := f.Tip()
+func (f *Fanout) Reached(s Subscriber) uint64 { return max(s.Position().Seq, f.given()) }
+
+// given returns the number up to which all subscribers were given all events.
+func (f *Fanout) given() uint64 {
 	switch {
 	case f.batch != nil:
-		all = f.batch[0].Seq - 1
+		return f.batch[0].Seq - 1
 	case len(f.backlog) > 0:
-		all = f.backlog[0].Seq - 1
+		return f.backlog[0].Seq - 1
 	}
-	return max(s.Position().Seq, all)
+	return f.Tip()
 }
 
-// Finish gives everything to all subscribers at once.
-func (f *Fanout) Finish() {
+// finishWithin is how long the loop may be held up to give events to subscribers that end.
+const finishWithin = time.Second
+
+// Finish gives everything to all subscribers at once, as far as it can within a time. The turns of the loop give the rest.
+func (f *Fanout) Finish(within time.Duration) {
 	f.Take()
-	for f.Sending() {
+	for until := time.Now().Add(within); f.Sending() && time.Now().Before(until); {
 		f.giveUp()
-		f.step(time.Now().Add(time.Hour), 1<<30, 1<<30)
+		f.step(until, 1<<30, 1<<30)
 	}
 }
 
@@ -148,7 +153,7 @@ func (f *Fanout) nextChannel() {
 		return
 	}
 	for _, e := range f.batch {
-		f.inbox.bytes.Add(-int64(e.size()))
+		f.inbox.bytes.Add(-int64(e.cost()))
 	}
 	clear(f.mine)
 	f.batch, f.due, f.mine = nil, nil, f.mine[:0]
@@ -226,7 +231,7 @@ func Decode(text []byte) (events []*Event, err error) {
 	return events, nil
 }
 
-// maxBacklog bounds the events that wait to be given to subscribers, in bytes.
+// maxBacklog bounds the memory of events that wait to be given to subscribers, in bytes.
 const maxBacklog = 16 << 20
 
 // ErrBacklog is what publishing more gives while so many events wait to be sent.
@@ -237,7 +242,7 @@ type inbox struct {
 	mu     sync.Mutex
 	events []*Event
 	seq    uint64       // of the last event that was numbered here
-	bytes  atomic.Int64 // of events that have not been given to all subscribers
+	bytes  atomic.Int64 // the cost of events that have not been given to all subscribers
 	called atomic.Bool  // the loop was woken
 }
 
@@ -263,7 +268,7 @@ func (f *Fanout) Publish(seq uint64, make func(seq uint64) (*Event, error)) (uin
 	}
 	in.seq = seq
 	in.events = append(in.events, e)
-	in.bytes.Add(int64(e.size()))
+	in.bytes.Add(int64(e.cost()))
 	in.mu.Unlock()
 	if in.called.CompareAndSwap(false, true) {
 		f.wake()
@@ -271,7 +276,7 @@ func (f *Fanout) Publish(seq uint64, make func(seq uint64) (*Event, error)) (uin
 	return seq, nil
 }
 
-// Waiting returns the bytes of published events that have not been given to all subscribers. It is safe for concurrent use.
+// Waiting returns the cost of published events that have not been given to all subscribers. It is safe for concurrent use.
 func (f *Fanout) Waiting() int64 { return f.inbox.bytes.Load() }
 
 // Take moves published events to the rings and to the backlog: subscribers that join from now on do not get them.
@@ -289,7 +294,7 @@ func (f *Fanout) Take() {
 		if f.Hub.Take(e, f.now()) && f.Of(e.Name) != nil {
 			f.backlog = append(f.backlog, e)
 		} else {
-			in.bytes.Add(-int64(e.size()))
+			in.bytes.Add(-int64(e.cost()))
 		}
 	}
 }

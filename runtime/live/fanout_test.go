@@ -44,10 +44,10 @@ func TestFanoutOrder(t *testing.T) {
 		e, name := all[rand.IntN(len(all))], names[rand.IntN(3)]
 		switch rand.IntN(4) {
 		case 0:
-			f.Finish() // a change counts for later events
+			f.Finish(time.Hour) // a change counts for later events
 			f.Add(e, name)
 		case 1:
-			f.Finish()
+			f.Finish(time.Hour)
 			f.Remove(e, name)
 		case 2:
 			seq, err := f.Publish(0, eventOf(name, fmt.Sprint(name)))
@@ -72,7 +72,7 @@ func TestFanoutOrder(t *testing.T) {
 			}
 		}
 	}
-	f.Finish()
+	f.Finish(time.Hour)
 	for _, e := range all {
 		if !slices.Equal(received[e], want[e]) {
 			t.Fatalf("subscriber %d has got %v, want %v", e.id, received[e], want[e])
@@ -157,5 +157,26 @@ func TestIncomplete(t *testing.T) {
 	h.Expire(2000)
 	if n := since(0); n != 0 {
 		t.Errorf("%d events are kept when Hold is over", n)
+	}
+}
+
+// TestBacklogOfSmallEvents: events without bytes need memory, too.
+func TestBacklogOfSmallEvents(t *testing.T) {
+	f := NewFanout(func() bool { return false }, groupBatch)
+	f.WakeBy(func() {})
+	m := GroupMessage{Group: "g"}
+	n := 0
+	for n < 1<<20 {
+		if _, err := f.Publish(0, func(seq uint64) (*Event, error) { return m.event(seq), nil }); err != nil {
+			break
+		}
+		n++
+	}
+	if n > maxBacklog/overhead+1 {
+		t.Errorf("%d events wait", n)
+	}
+	f.Finish(time.Hour)
+	if n := f.Waiting(); n != 0 {
+		t.Errorf("%d bytes are still counted", n)
 	}
 }

@@ -91,6 +91,9 @@ func (a *Sockets) Export(ctx context.Context, give func(d any, fd int) error) (n
 // sweep asks the handlers of WebSockets that can be handed over, and returns those that have left. more: there will be
 // others. late: those that could not be asked, or were not answered, are closed.
 func (a *Sockets) sweep(late bool) (list []departed, more bool) {
+	if !late && a.given() < a.last {
+		return nil, true
+	}
 	more = !late && a.awaited > 0
 	a.each(func(s *Socket) {
 		switch {

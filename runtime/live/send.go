@@ -199,7 +199,7 @@ func (s *Subscribers) all(yield func(*StreamSubscriber) bool) {
 func (s *Subscribers) Drain(retire bool) {
 	s.retiring, s.stay = true, retire && s.stay
 	if !s.stay {
-		s.Finish()
+		s.Finish(finishWithin)
 	}
 	for p := range s.all {
 		if !s.stay || !p.movable() {

@@ -23,12 +23,16 @@ const (
 	handlerGrace = time.Second
 )
 
+// ignores reports whether no handler gets further messages: it has ended, or has closed the WebSocket (RFC 6455 §1.4).
+func (s *Socket) ignores() bool { return s.answer != answering || s.told || s.closing && s.away == 0 }
+
 // ends reports whether the client is only expected to close.
 func (s *Socket) ends() bool { return s.closing || s.broken != nil }
 
 // frames takes frames from the front of data, as far as the handler has room for their messages, and returns how many bytes it has used.
 func (s *Socket) frames(data []byte) (used int) {
 	for used < len(data) && s.here() && s.broken == nil && !s.conn.Stopped() {
+		s.decoder.Discard = s.ignores()
 		m, n, err := s.decoder.Next(data[used:])
 		used += n
 		if err == websocket.ErrNeedMore {
@@ -58,10 +62,9 @@ func (s *Socket) message(m *websocket.Message) {
 	case websocket.Close:
 		s.closedByClient(m)
 	default:
-		if s.answer != answering || s.told || s.closing && s.away == 0 { // RFC 6455 §1.4: the handler has ended, or closed it
-			return
+		if !s.ignores() {
+			s.deliver(m.Op, m.Data)
 		}
-		s.deliver(m.Op, m.Data)
 	}
 }
 

@@ -3,6 +3,7 @@ package live
 import (
 	"net"
 	"time"
+	"unsafe"
 
 	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
@@ -27,6 +28,7 @@ type Sockets struct {
 
 	leaving  uint16 // the server stops or is replaced: with what WebSockets are closed; 0: it serves
 	stay     bool   // those that can be handed over stay while the server retires
+	last     uint64 // the last message when the server began to retire: those up to it are given before WebSockets are handed over
 	awaited  int    // handshakes that handlers have not answered, of WebSockets that can be handed over
 	resuming int    // WebSockets of other servers that handlers have not resumed
 	departed []departed
@@ -57,14 +59,20 @@ func (a *Sockets) Configure(cfg SocketConfig, groups StreamConfig) {
 func (a *Sockets) Trim() { a.codec = nil }
 
 // Drain begins the end of all WebSockets: with retire the server is replaced and WebSockets are closed with 1012 (service restart), unless
-// they may stay for Export; else with 1001 (RFC 6455 §7.4.1, IANA): browsers then connect again. Messages to groups go out first. The
-// Sockets themselves are drained as other connections are, by Socket.Drain.
+// they may stay for Export; else with 1001 (RFC 6455 §7.4.1, IANA): browsers then connect again. Messages to groups go out first, if that is
+// quick; those that stay get the rest before they are handed over. The Sockets themselves are drained as other connections are, by
+// Socket.Drain.
 func (a *Sockets) Drain(retire bool) {
 	a.leaving = websocket.GoingAway
+	within := finishWithin
 	if retire {
 		a.leaving = websocket.ServiceRestart
+		if a.stay {
+			within = stayWithin
+		}
 	}
-	a.Finish()
+	a.Finish(within)
+	a.last = a.Tip()
 	a.conns.Flush()
 }
 
@@ -118,6 +126,9 @@ const (
 	// groupHistory bounds the messages that are kept for WebSockets of another process (Hold).
 	groupHistory    = 16 << 20
 	groupHistoryAge = time.Hour
+
+	// stayWithin is finishWithin for a server whose WebSockets stay.
+	stayWithin = 10 * time.Millisecond
 
 	tooSlow = "too slow" // why a client is closed
 )
@@ -228,8 +239,8 @@ func (s *Socket) queue(e *Event) {
 	}
 }
 
-// cost is what a message counts for while it waits.
-func cost(p *exchange.Part) int { return len(p.Body) + exchange.InputCost }
+// cost is the memory that a message counts for while it waits.
+func cost(p *exchange.Part) int { return len(p.Body) + int(unsafe.Sizeof(*p)) }
 
 // taken is called when a part that queue has kept is sent.
 func (s *Socket) taken(p *exchange.Part) {

@@ -32,6 +32,7 @@ type Message struct {
 type Decoder struct {
 	Max      int       // maximum size of a message, in bytes; also after inflating
 	Inflater *Inflater // nil: compression was not negotiated
+	Discard  bool      // messages come without their bytes, which are neither kept nor inflated nor checked
 
 	head [14]byte // a header that has begun
 	have uint8    // bytes of it
@@ -189,6 +190,9 @@ func (d *Decoder) allowed(op Opcode, fin bool, reserved byte) error {
 
 // dataFrame takes a piece of a message.
 func (d *Decoder) dataFrame(piece []byte, whole bool) (m Message, done bool, err error) {
+	if d.Discard {
+		piece, d.buf, d.checked, d.packed = nil, nil, 0, false
+	}
 	ends := whole && d.fin
 	text := piece
 	if !ends || len(d.buf) > 0 { // else it came in one piece: no copy

@@ -100,6 +100,15 @@ func TestBombsStayPacked(t *testing.T) {
 	}
 }
 
+// TestDiscard: messages that no handler gets are neither inflated nor checked nor kept.
+func TestDiscard(t *testing.T) {
+	d := Decoder{Max: 1 << 20, Inflater: new(Inflater), Discard: true}
+	got := decode(&d, cat(frame(0xc1, "no deflate"), frame(0x01, "\xff"), frame(0x80, "\xff"), frame(0x89, "p")), 3)
+	if got != `1 "";1 "";9 "p";` || d.Inflater.r != nil || cap(d.buf) != 0 {
+		t.Errorf("got %s; it keeps %d bytes", got, cap(d.buf))
+	}
+}
+
 func TestCompressedMessages(t *testing.T) {
 	hello := string(pack("Hello"))
 	for _, test := range []struct {

@@ -93,8 +93,8 @@ func (s *service) complain(err error) {
 func (s *service) tryPublish(seq uint64, e *pybridge.Event) (err error) {
 	switch {
 	case e.ForPython():
-		if h := s.python(); h != nil {
-			h.TakeMessage(e)
+		if h := s.python(); h != nil && !h.TakeMessage(e) {
+			s.warn("asyncio thread blocked; dropping messages of the channel layer")
 		}
 	case e.Place != "":
 		err = s.server.Sockets().Broadcast(seq, &live.GroupMessage{Group: e.Group(), Binary: e.Binary, Data: e.Data})
@@ -205,7 +205,10 @@ func (r *relay) arrived(m *pool.Message) {
 		if !r.overflowed.Swap(true) {
 			r.s.log.Log(logfile.Error, fmt.Sprintf("worker %d: event loop blocked by a handler; dropping events", os.Getpid()))
 		}
-		return
+		if m.ID == 0 {
+			return
+		}
+		m = &pool.Message{ID: m.ID} // as many more may be published
 	}
 	r.waiting.Add(int64(len(m.Raw)))
 	r.down.Add(func() { r.deal(m) })

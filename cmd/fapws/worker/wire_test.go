@@ -4,6 +4,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"fapws/cmd/fapws/pool"
 	"fapws/pybridge"
@@ -21,6 +22,19 @@ func TestEachEvent(t *testing.T) {
 		if !reflect.DeepEqual(got, want) || (err != nil) != (n < 3) {
 			t.Errorf("%d of 3 events: numbers %d, %v", n, got, err)
 		}
+	}
+}
+
+// TestOverflow: a publisher whose own events find no room may publish others.
+func TestOverflow(t *testing.T) {
+	r := newRelay(new(service), nil)
+	r.waiting.Store(mostDown + 1)
+	r.overflowed.Store(true) // it is in the log
+	r.arrived(&pool.Message{Seq: 7, N: 1, Raw: appendEvent(nil, &pybridge.Event{Name: "news", Data: "x"}), ID: 70})
+	r.down.Hold(false)
+	r.down.Wait(time.Minute)
+	if own := r.dealt.Load(); own != 70 {
+		t.Errorf("events of cost %d were dealt with", own)
 	}
 }
 

@@ -218,6 +218,38 @@ func TestBroadcastWhileOpening(t *testing.T) {
 	gets(t, c, "come in")
 }
 
+// TestBroadcastSmallMessages: messages that wait need memory, however small they are.
+func TestBroadcastSmallMessages(t *testing.T) {
+	t.Parallel()
+	s := fapwstest.Serve(t, fapwstest.Threads, "broadcast.py")
+	a := room(s, "/room")
+	opened := make(chan *wstest.Client)
+	go func() {
+		c, err := wstest.Dial(s.Address, "/room?gate")
+		if err != nil {
+			t.Error(err)
+		}
+		opened <- c
+	}()
+	fapwstest.Eventually(t, "a client is in its handshake", func() bool { return s.Get("/count?gate", 200).Text == "1" })
+	const most = 1 << 20 / 400
+	s.Get(fmt.Sprintf("/heavy?%dx1", most), 200).Is(t, "all")
+	for n := 0; n < most; { // the other client was given them before
+		if told(t, a) == "x" {
+			n++
+		}
+	}
+	s.Get("/open", 200)
+	if c := <-opened; c != nil {
+		defer c.Conn.Close()
+		for n, err := 0, error(nil); err == nil; n++ {
+			if _, _, err = c.Receive(); n == most-1 {
+				t.Fatal("all messages waited")
+			}
+		}
+	}
+}
+
 // TestBroadcastAtReload: old and new workers receive each other's broadcasts while both run,
 // and a path that is no longer a WebSocket in the new code receives none.
 func TestBroadcastAtReload(t *testing.T) {
@@ -397,4 +429,13 @@ func TestBroadcastSlowReader(t *testing.T) {
 			t.Error("who reads has not got everything")
 		}
 	})
+}
+
+// Messages without bytes for an asyncio thread that does not take them need memory, too, and those that find no room are not lost without
+// a trace.
+func TestMessagesForBlockedThread(t *testing.T) {
+	t.Parallel()
+	s := fapwstest.Serve(t, fapwstest.Threads, "letters.py:application", "--lifespan", "off")
+	s.Get("/", 204)
+	s.Says(`warning asyncio thread blocked; dropping messages of the channel layer`)
 }

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -215,6 +217,32 @@ func TestWebSocketForSynchronousCode(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Messages behind the close frame of a handler are not even inflated.
+func TestWebSocketMessagesAfterClose(t *testing.T) {
+	t.Parallel()
+	s := fapwstest.Serve(t, fapwstest.Threads, "sockets.py")
+	c := room(s, "/room", wstest.Deflate)
+	says(t, c, "close 4002 enough")
+	if f, err := c.ReadFrame(); err != nil || f.Op() != 8 {
+		t.Fatal(f, err)
+	}
+	send := func(first byte, payload string) {
+		if err := c.WriteFrame(first, []byte(payload)); err != nil {
+			t.Error(err)
+		}
+	}
+	send(wstest.Fin|wstest.RSV1|wstest.Text, "no deflate")
+	_ = c.Conn.SetReadDeadline(time.Now().Add(300 * time.Millisecond))
+	if f, err := c.ReadFrame(); !errors.Is(err, os.ErrDeadlineExceeded) { // an error would end the connection
+		t.Error(f, err)
+	}
+	_ = c.Conn.SetReadDeadline(time.Time{})
+	send(wstest.Fin|wstest.Close, "\x0f\xa2")
+	if f, err := c.ReadFrame(); err != io.EOF {
+		t.Error(f, err)
+	}
 }
 
 // Stopping, a client gets 1001, and on_close runs before the end.

@@ -8,6 +8,7 @@ from fapws import WebSocket, broadcast
 
 VERSION = 1
 closed = []
+gate = threading.Event()
 
 
 class Name(str):
@@ -29,6 +30,8 @@ def enter(ws):
         ws.join(group)
     if query == "slowly":
         time.sleep(1)
+    if query == "gate":
+        gate.wait()
 
 
 def hear(ws, message):
@@ -105,6 +108,11 @@ def wrong(environ, start_response):
     return "\n".join(lines)
 
 
+def open_gate(environ, start_response):
+    gate.set()
+    return "open"
+
+
 async def task(environ, start_response):
     broadcast(room, "from a task")
     await asyncio.sleep(0)
@@ -131,4 +139,4 @@ other = WebSocket(on_message=repeat)
 broadcast(room, "nobody is there yet")
 
 PATHS = [("/room", room), ("/again", room), ("/other", other), ("/count", count), ("/left", left), ("/heavy", heavy),
-         ("/late", late), ("/wrong", wrong), ("/task", task), ("/fork", fork)]
+         ("/late", late), ("/wrong", wrong), ("/task", task), ("/fork", fork), ("/open", open_gate)]
