@@ -27,6 +27,10 @@ const (
 
 	// maxLate bounds the frames that wait for a client which does not read: beyond it, it is not read from.
 	maxLate = 64 << 10
+
+	// turnStreams is how many streams a client opens before other connections have their turn: small requests may be answered at once, and thousands
+	// of them arrive together.
+	turnStreams = 64
 )
 
 // Conn is the protocol of a connection that speaks HTTP/2. It belongs to the event loop.
@@ -38,6 +42,7 @@ type Conn struct {
 	streams map[uint32]*stream
 	last    uint32   // number of the last stream that the client has opened
 	working int      // exchanges that have not ended
+	opened  int      // streams in this turn
 	reset   []uint32 // streams that the server has reset lately: frames may still come for them
 
 	decoder *hpack.Decoder
@@ -108,6 +113,7 @@ const settingNoPriorities http2.SettingID = 9
 
 // Input implements conn.Protocol.
 func (c *Conn) Input(data []byte) {
+	c.opened = 0
 	switch {
 	case c.dead:
 		c.conn.Linger = c.conn.Linger || len(data) > 0
@@ -122,6 +128,9 @@ func (c *Conn) Input(data []byte) {
 			c.conn.DropInput()
 		} else {
 			c.conn.Consume(n)
+			if c.conn.Paused() && len(c.conn.Pending()) < frameHeader+maxFrame {
+				c.conn.Unpause()
+			}
 		}
 	}
 	if c.gather != nil {
@@ -131,6 +140,9 @@ func (c *Conn) Input(data []byte) {
 		c.openWindow()
 	}
 	c.pump()
+	if c.opened >= turnStreams {
+		c.yield()
+	}
 	c.settle()
 }
 
@@ -149,7 +161,7 @@ func (c *Conn) consume(buf []byte) (n int) {
 		if len(rest) < frameHeader+size {
 			break
 		}
-		if len(c.late) > maxLate { // the client does not read what it asks for
+		if len(c.late) > maxLate || c.opened >= turnStreams { // late: the client does not read what it asks for
 			c.conn.Pause(conn.HeedReset)
 			break
 		}
@@ -193,8 +205,7 @@ func (c *Conn) Room(ended bool) {
 		*out = append(*out, c.late...)
 		c.late = nil
 	}
-	if c.conn.Paused() {
-		c.conn.Unpause()
+	if len(c.conn.Pending()) > 0 { // Input reads on when it is nearly used
 		c.conn.Again()
 	}
 	c.pump()

@@ -175,7 +175,7 @@ func (c *Conn) pump() {
 			break
 		}
 		if turn >= turnBytes {
-			c.conn.Again()
+			c.yield()
 			break
 		}
 		before := c.credit
@@ -190,6 +190,16 @@ func (c *Conn) pump() {
 		}
 	}
 	c.pumping = false
+}
+
+// yield ends the turn of c. Room goes on, behind the turns of others: the loop calls Input after Conn.Again before those.
+func (c *Conn) yield() {
+	if c.conn.Gathers() {
+		c.s.Set.Flush()
+	}
+	if !c.closed && !c.conn.Writing() {
+		c.conn.Queue(conn.Output{}, false)
+	}
 }
 
 // write writes a frame of st, whose turn it is.
