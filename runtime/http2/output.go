@@ -13,8 +13,13 @@ import (
 	"fapws/runtime/http1"
 )
 
-// turnBytes is how much a connection sends before others have their turn.
-const turnBytes = 1 << 20
+const (
+	// turnBytes is how much a connection sends before others have their turn.
+	turnBytes = 1 << 20
+
+	// turnFrame is how many bytes a frame counts there at least.
+	turnFrame = 2 << 10
+)
 
 // outgoing is what a stream sends.
 type outgoing struct {
@@ -184,7 +189,7 @@ func (c *Conn) pump() {
 		} else {
 			st.write()
 		}
-		turn += int(before - c.credit)
+		turn += max(int(before-c.credit), turnFrame)
 		if len(c.s.Set.Buf) > conn.FlushLimit && c.conn.Gathers() {
 			c.s.Set.Flush()
 		}

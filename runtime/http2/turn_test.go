@@ -74,3 +74,30 @@ func TestLargeResponseTakesTurns(t *testing.T) {
 	})
 	p.is(1, "200 "+string(content))
 }
+
+// Of many small parts that have waited for a window, only some leave before others have their turn.
+func TestSmallPartsTakeTurns(t *testing.T) {
+	const parts = 5000
+	h := newHost(t)
+	c, p := h.open(t, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
+	p.request(1, "/later", true)
+	for n := 0; n < 1; {
+		h.Do(func() { n = len(h.Held) })
+	}
+	var opens bytes.Buffer
+	http2.NewFramer(&opens, nil).WriteWindowUpdate(1, 2*parts)
+	h.Do(func() {
+		for i := range parts {
+			h.Held[0].Sink.Send(&exchange.Part{
+				First: i == 0, Last: i == parts-1, Head: exchange.Head{Status: 200, Length: parts}, Body: []byte{'x'}, File: -1,
+			})
+		}
+		before := c.credit
+		c.Input(opens.Bytes())
+		h.Flush()
+		if n := before - c.credit; n > turnBytes/turnFrame {
+			t.Errorf("%d parts in a turn", n)
+		}
+	})
+	p.is(1, "200 "+string(bytes.Repeat([]byte{'x'}, parts)))
+}
