@@ -27,10 +27,6 @@ const (
 
 	// maxLate bounds the frames that wait for a client which does not read: beyond it, it is not read from.
 	maxLate = 64 << 10
-
-	// turnStreams is how many streams a client opens before other connections have their turn: small requests may be answered at once, and thousands
-	// of them arrive together.
-	turnStreams = 64
 )
 
 // Conn is the protocol of a connection that speaks HTTP/2. It belongs to the event loop.
@@ -42,7 +38,6 @@ type Conn struct {
 	streams map[uint32]*stream
 	last    uint32   // number of the last stream that the client has opened
 	working int      // exchanges that have not ended
-	opened  int      // streams in this turn
 	reset   []uint32 // streams that the server has reset lately: frames may still come for them
 
 	decoder *hpack.Decoder
@@ -63,6 +58,7 @@ type Conn struct {
 	delayed  []uint32      // streams whose responses wait until less waits for the client
 	resumed  uint32        // the stream among them that has begun last
 	budget   budget
+	used     int // bytes that were sent in this turn, and what counts as such: see yield
 
 	settled bool // its settings have come
 	pumping bool // pump is on the stack
@@ -113,7 +109,6 @@ const settingNoPriorities http2.SettingID = 9
 
 // Input implements conn.Protocol.
 func (c *Conn) Input(data []byte) {
-	c.opened = 0
 	switch {
 	case c.dead:
 		c.conn.Linger = c.conn.Linger || len(data) > 0
@@ -140,9 +135,7 @@ func (c *Conn) Input(data []byte) {
 		c.openWindow()
 	}
 	c.pump()
-	if c.opened >= turnStreams {
-		c.yield()
-	}
+	c.yield()
 	c.settle()
 }
 
@@ -161,11 +154,12 @@ func (c *Conn) consume(buf []byte) (n int) {
 		if len(rest) < frameHeader+size {
 			break
 		}
-		if len(c.late) > maxLate || c.opened >= turnStreams { // late: the client does not read what it asks for
+		if len(c.late) > maxLate || c.used >= turnBytes { // late: the client does not read what it asks for
 			c.conn.Pause(conn.HeedReset)
 			break
 		}
 		n += frameHeader + size
+		c.used += turnFrame
 		c.read(rest[:frameHeader+size])
 	}
 	return n
@@ -200,6 +194,7 @@ func (c *Conn) Room(ended bool) {
 		c.settle()
 		return
 	}
+	c.used = 0
 	if len(c.late) > 0 {
 		out := c.conn.Use()
 		*out = append(*out, c.late...)

@@ -17,8 +17,10 @@ const (
 	// turnBytes is how much a connection sends before others have their turn.
 	turnBytes = 1 << 20
 
-	// turnFrame is how many bytes a frame counts there at least.
-	turnFrame = 2 << 10
+	// turnFrame is how many bytes a frame counts there at least, in either direction, and turnStream a request in addition: small ones may be
+	// answered at once, and thousands arrive together.
+	turnFrame  = 2 << 10
+	turnStream = 14 << 10
 )
 
 // outgoing is what a stream sends.
@@ -174,12 +176,12 @@ func (c *Conn) pump() {
 		return
 	}
 	c.pumping = true
-	for turn := 0; c.credit > 0 && !c.conn.Writing() && !c.dead; {
+	for c.credit > 0 && !c.conn.Writing() && !c.dead {
 		st := c.turn()
 		if st == nil {
 			break
 		}
-		if turn >= turnBytes {
+		if c.used >= turnBytes {
 			c.yield()
 			break
 		}
@@ -189,7 +191,7 @@ func (c *Conn) pump() {
 		} else {
 			st.write()
 		}
-		turn += max(int(before-c.credit), turnFrame)
+		c.used += max(int(before-c.credit), turnFrame)
 		if len(c.s.Set.Buf) > conn.FlushLimit && c.conn.Gathers() {
 			c.s.Set.Flush()
 		}
@@ -197,8 +199,12 @@ func (c *Conn) pump() {
 	c.pumping = false
 }
 
-// yield ends the turn of c. Room goes on, behind the turns of others: the loop calls Input after Conn.Again before those.
+// yield ends the turn of c if it is used up. Room begins the next one, behind the turns of others: the loop calls Input after Conn.Again
+// before those.
 func (c *Conn) yield() {
+	if c.used < turnBytes {
+		return
+	}
 	if c.conn.Gathers() {
 		c.s.Set.Flush()
 	}

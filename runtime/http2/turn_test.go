@@ -30,7 +30,7 @@ func TestRequestsTakeTurns(t *testing.T) {
 	h.Do(func() {
 		c.Input(p.requests(1, 1000))
 		h.Flush()
-		if n := c.last / 2; n > turnStreams {
+		if n := c.last / 2; n > turnBytes/turnStream {
 			t.Errorf("%d streams in a turn", n)
 		}
 	})
@@ -68,7 +68,7 @@ func TestLargeResponseTakesTurns(t *testing.T) {
 		before := c.credit
 		h.Held[0].Sink.Send(&exchange.Part{First: true, Last: true, Head: exchange.Head{Status: 200, Length: size}, Body: content, File: -1})
 		h.Flush()
-		if n := before - c.credit; n < turnBytes || n >= 2*turnBytes {
+		if n := before - c.credit; n < turnBytes/2 || n > turnBytes {
 			t.Errorf("%d bytes in a turn", n)
 		}
 	})
@@ -100,4 +100,34 @@ func TestSmallPartsTakeTurns(t *testing.T) {
 		}
 	})
 	p.is(1, "200 "+string(bytes.Repeat([]byte{'x'}, parts)))
+}
+
+// Windows that open little by little, in many frames, do not make a turn longer.
+func TestUpdatesTakeTurns(t *testing.T) {
+	const size, updates = 4 * turnBytes, 400
+	h := newHost(t)
+	c, p := h.open(t, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 2 * size})
+	if err := unix.SetsockoptInt(c.on.Fd(), unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, 4*size); err != nil {
+		t.Skip("root makes a socket that takes everything:", err)
+	}
+	p.request(1, "/later", true)
+	for n := 0; n < 1; {
+		h.Do(func() { n = len(h.Held) })
+	}
+	var opens bytes.Buffer
+	f := http2.NewFramer(&opens, nil)
+	for range updates {
+		f.WriteWindowUpdate(0, size/updates)
+	}
+	content := bytes.Repeat([]byte("0123456789abcdef"), size/16)
+	h.Do(func() {
+		st := c.streams[1]
+		h.Held[0].Sink.Send(&exchange.Part{First: true, Last: true, Head: exchange.Head{Status: 200, Length: size}, Body: content, File: -1})
+		c.Input(opens.Bytes())
+		h.Flush()
+		if n := 2*size - st.credit; n < turnBytes/2 || n > turnBytes {
+			t.Errorf("%d bytes in a turn", n)
+		}
+	})
+	p.is(1, "200 "+string(content))
 }
