@@ -76,7 +76,7 @@ func (c *Conn) Ready(r eventloop.Readiness) {
 		if !c.readable || c.closed || c.Half || c.paused {
 			return
 		}
-		if n == len(buffer) {
+		if n == len(buffer) || c.transport != nil && !c.virtual() { // TLS has perhaps ended its turn
 			c.watch.Again()
 			return
 		}

@@ -200,6 +200,29 @@ func TestKeyUpdateFlood(t *testing.T) {
 	s.until("all of its bytes", func() bool { return len(p.got) == updates })
 }
 
+// Of a client that has sent many small records, and new keys behind each, only some are read before others have their turn.
+func TestRecordsTakeTurns(t *testing.T) {
+	const updates = 2000
+	longest := 0
+	s := newServer(t, func() *peer {
+		return &peer{answer: func(_ *peer, b []byte) { longest = max(longest, len(b)) }}
+	})
+	c, out, _ := s.raw()
+	c.SetWriteBuffer(1 << 20)
+	p := s.only()
+	var flood []byte
+	for range updates {
+		flood = append(flood, out.seal(handshakeRecord, updateAlone)...)
+		out.update()
+		flood = append(flood, out.seal(dataRecord, []byte("x"))...)
+	}
+	s.do(func() { c.Write(flood) }) // at once
+	s.until("all of its bytes", func() bool { return len(p.got) == updates })
+	if longest > turnRecords {
+		t.Errorf("%d records in a turn", 2*longest)
+	}
+}
+
 // What may not come ends the connection with an alert: another ClientHello (renegotiation), a record that was changed.
 func TestRefusedRecords(t *testing.T) {
 	for _, c := range []struct {

@@ -49,6 +49,9 @@ const (
 	inputSize = 32 << 10
 	minInput  = 512
 
+	// turnRecords is how many records of a client are read before others have their turn. They may be empty but for work: KeyUpdate.
+	turnRecords = 256
+
 	// overSize is how much a goroutine reads at once.
 	overSize = 4 << 10
 
@@ -247,6 +250,7 @@ type wire struct {
 	drained bool // nothing is left in the socket but perhaps the end
 	empty   bool // the socket has said EAGAIN
 	frames  framing
+	records int // read since Transport.Read began
 }
 
 // notYet is the error of a wire that has nothing to read now.
@@ -261,12 +265,17 @@ func (notYet) Temporary() bool { return true }
 
 // Read implements net.Conn. It does not read beyond a record.
 func (w *wire) Read(b []byte) (n int, err error) {
+	if w.over == nil && w.records >= turnRecords && w.frames.between() {
+		return 0, errNotYet
+	}
 	if len(w.in) == 0 {
 		err = w.receive()
 	}
 	n = copy(b[:min(len(b), w.frames.limit(w.in))], w.in)
 	w.in = w.in[n:]
-	w.frames.follow(b[:n])
+	if w.frames.follow(b[:n]); n > 0 && w.frames.between() {
+		w.records++
+	}
 	return n, err
 }
 
@@ -364,6 +373,9 @@ func (f *framing) limit(next []byte) int {
 	}
 	return recordHeader - int(f.have)
 }
+
+// between reports whether the next byte begins a record.
+func (f *framing) between() bool { return f.have == 0 && f.left == 0 }
 
 // follow takes the next bytes that crypto/tls is given, within their limit.
 func (f *framing) follow(b []byte) {

@@ -180,6 +180,7 @@ func (t *TLSTransport) HTTP2() bool { return t.http2 }
 // small record.
 func (t *TLSTransport) Read(b []byte) (n int, err error) {
 	defer t.wire.keep()
+	t.wire.records = 0
 	for n < len(b) {
 		t.wire.room = len(b) - n
 		if t.wire.waiting() > pieceSize && t.Flush() == unix.EAGAIN { // what is read may have to be answered: KeyUpdate
@@ -196,6 +197,12 @@ func (t *TLSTransport) Read(b []byte) (n int, err error) {
 		case err == nil:
 		case err != errNotYet:
 			return n, err
+		case t.wire.records >= turnRecords && t.wire.frames.between():
+			t.wire.c.ReadAgain()
+			if n > 0 {
+				return n, nil
+			}
+			return 0, unix.EAGAIN
 		case n > 0:
 			return n, nil
 		case t.wire.empty:

@@ -58,6 +58,7 @@ type Conn struct {
 	delayed  []uint32      // streams whose responses wait until less waits for the client
 	resumed  uint32        // the stream among them that has begun last
 	budget   budget
+	used     int // bytes that were sent in this turn, and what counts as such: see yield
 
 	settled bool // its settings have come
 	pumping bool // pump is on the stack
@@ -122,6 +123,9 @@ func (c *Conn) Input(data []byte) {
 			c.conn.DropInput()
 		} else {
 			c.conn.Consume(n)
+			if c.conn.Paused() && len(c.conn.Pending()) < frameHeader+maxFrame {
+				c.conn.Unpause()
+			}
 		}
 	}
 	if c.gather != nil {
@@ -131,6 +135,7 @@ func (c *Conn) Input(data []byte) {
 		c.openWindow()
 	}
 	c.pump()
+	c.yield()
 	c.settle()
 }
 
@@ -149,11 +154,12 @@ func (c *Conn) consume(buf []byte) (n int) {
 		if len(rest) < frameHeader+size {
 			break
 		}
-		if len(c.late) > maxLate { // the client does not read what it asks for
+		if len(c.late) > maxLate || c.used >= turnBytes { // late: the client does not read what it asks for
 			c.conn.Pause(conn.HeedReset)
 			break
 		}
 		n += frameHeader + size
+		c.used += turnFrame
 		c.read(rest[:frameHeader+size])
 	}
 	return n
@@ -188,13 +194,13 @@ func (c *Conn) Room(ended bool) {
 		c.settle()
 		return
 	}
+	c.used = 0
 	if len(c.late) > 0 {
 		out := c.conn.Use()
 		*out = append(*out, c.late...)
 		c.late = nil
 	}
-	if c.conn.Paused() {
-		c.conn.Unpause()
+	if len(c.conn.Pending()) > 0 { // Input reads on when it is nearly used
 		c.conn.Again()
 	}
 	c.pump()

@@ -19,7 +19,7 @@
 // Heads and control frames leave at once. The body of a response waits in its stream until the windows of the client and its socket
 // have room, and the exchange holds the parts behind it. Streams with something to send have turns of one frame: the lowest urgency
 // first (RFC 9218), of equal ones in turn if they are incremental, otherwise one behind the other. A request that says nothing of its
-// priority is incremental, so that a long response does not hold up others. A turn of a connection ends after 1 MiB.
+// priority is incremental, so that a long response does not hold up others. A turn of a connection ends after 1 MiB, 512 frames or 64 requests.
 //
 // Behind a response a stream may go on as a connection of its own: server-sent events of channels (package live).
 //

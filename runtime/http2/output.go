@@ -13,8 +13,15 @@ import (
 	"fapws/runtime/http1"
 )
 
-// turnBytes is how much a connection sends before others have their turn.
-const turnBytes = 1 << 20
+const (
+	// turnBytes is how much a connection sends before others have their turn.
+	turnBytes = 1 << 20
+
+	// turnFrame is how many bytes a frame counts there at least, in either direction, and turnStream a request in addition: small ones may be
+	// answered at once, and thousands arrive together.
+	turnFrame  = 2 << 10
+	turnStream = 14 << 10
+)
 
 // outgoing is what a stream sends.
 type outgoing struct {
@@ -169,13 +176,13 @@ func (c *Conn) pump() {
 		return
 	}
 	c.pumping = true
-	for turn := 0; c.credit > 0 && !c.conn.Writing() && !c.dead; {
+	for c.credit > 0 && !c.conn.Writing() && !c.dead {
 		st := c.turn()
 		if st == nil {
 			break
 		}
-		if turn >= turnBytes {
-			c.conn.Again()
+		if c.used >= turnBytes {
+			c.yield()
 			break
 		}
 		before := c.credit
@@ -184,12 +191,26 @@ func (c *Conn) pump() {
 		} else {
 			st.write()
 		}
-		turn += int(before - c.credit)
+		c.used += max(int(before-c.credit), turnFrame)
 		if len(c.s.Set.Buf) > conn.FlushLimit && c.conn.Gathers() {
 			c.s.Set.Flush()
 		}
 	}
 	c.pumping = false
+}
+
+// yield ends the turn of c if it is used up. Room begins the next one, behind the turns of others: the loop calls Input after Conn.Again
+// before those.
+func (c *Conn) yield() {
+	if c.used < turnBytes {
+		return
+	}
+	if c.conn.Gathers() {
+		c.s.Set.Flush()
+	}
+	if !c.closed && !c.conn.Writing() {
+		c.conn.Queue(conn.Output{}, false)
+	}
 }
 
 // write writes a frame of st, whose turn it is.

@@ -42,6 +42,7 @@ type stream struct {
 // open opens a stream for a request.
 func (c *Conn) open(b *headerBlock) {
 	s := c.s
+	c.used += turnStream
 	if len(c.streams) >= s.cfg.MaxStreams || c.working >= s.cfg.MaxStreams {
 		c.writeReset(b.id, http2.ErrCodeRefusedStream)
 		c.spend(costReset)

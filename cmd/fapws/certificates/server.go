@@ -142,6 +142,9 @@ type names[T any] struct {
 	first T // for clients that name no host, or an unknown one
 }
 
+// maxName is the maximum length of a name of a host (RFC 1035 §2.3.4). A client may send one of 64 KiB.
+const maxName = 253
+
 // hostKey is how a name of the configuration or of a certificate is compared.
 func hostKey(name string) string {
 	return strings.Trim(strings.ToLower(strings.TrimSuffix(name, ".")), "[]")
@@ -153,7 +156,7 @@ func (n *names[T]) find(name string) T {
 	if value, ok := n.hosts[name]; ok {
 		return value
 	}
-	if net.ParseIP(name) != nil {
+	if len(name) > maxName || net.ParseIP(name) != nil {
 		return n.first
 	}
 	for _, rest, dotted := strings.Cut(name, "."); dotted; _, rest, dotted = strings.Cut(rest, ".") {

@@ -120,6 +120,22 @@ func TestChoice(t *testing.T) {
 	}
 }
 
+// A client that asks for a name of 60 KB, which is longer than any, costs one look.
+func TestLongName(t *testing.T) {
+	n := names[int]{hosts: map[string]int{"*.b": 1, "a.*": 2}, first: 3}
+	long := strings.Repeat("a.", 30_000) + "b"
+	if got := n.find(long[len(long)-maxName:]); got != 1 {
+		t.Errorf("the longest name: %d", got)
+	}
+	if looks := testing.AllocsPerRun(1, func() {
+		if got := n.find(long); got != 3 {
+			t.Errorf("a longer name: %d", got)
+		}
+	}); looks > 10 {
+		t.Errorf("%v names were made", looks)
+	}
+}
+
 // TestKinds: of two certificates of a host, a client gets the one that it supports.
 func TestKinds(t *testing.T) {
 	ca := certtest.NewAuthority(t)

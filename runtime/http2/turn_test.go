@@ -1,0 +1,133 @@
+package http2
+
+import (
+	"bytes"
+	"testing"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/sys/unix"
+
+	"fapws/runtime/exchange"
+)
+
+// requests returns the frames of n small requests.
+func (p *peer) requests(first uint32, n int) []byte {
+	var out bytes.Buffer
+	to := p.framer
+	p.framer = http2.NewFramer(&out, nil)
+	for i := range uint32(n) {
+		p.request(first+2*i, "/", true)
+	}
+	p.framer = to
+	return out.Bytes()
+}
+
+// A client that sends many small requests at once has only some of them answered before other clients have their turn. The rest is bounded, too.
+func TestRequestsTakeTurns(t *testing.T) {
+	const all = 20_000
+	h := newHost(t)
+	c, p := h.open(t)
+	h.Do(func() {
+		c.Input(p.requests(1, 1000))
+		h.Flush()
+		if n := c.last / 2; n > turnBytes/turnStream {
+			t.Errorf("%d streams in a turn", n)
+		}
+	})
+	go p.conn.Write(p.requests(2001, all))
+	most := 0
+	for ended := 0; ended < 1000+all; {
+		f, ok := p.next().(*http2.DataFrame)
+		if !ok || !f.StreamEnded() {
+			continue
+		}
+		if ended++; ended%100 == 0 {
+			h.Do(func() { most = max(most, len(c.on.Pending())) })
+		}
+	}
+	if most > 128<<10 {
+		t.Errorf("%d bytes were kept", most)
+	}
+}
+
+// The response to a client that takes everything at once leaves turns to others.
+func TestLargeResponseTakesTurns(t *testing.T) {
+	const size = 4 * turnBytes
+	h := newHost(t)
+	c, p := h.open(t, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 2 * size})
+	if err := unix.SetsockoptInt(c.on.Fd(), unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, 4*size); err != nil {
+		t.Skip("root makes a socket that takes everything:", err)
+	}
+	p.framer.WriteWindowUpdate(0, 2*size)
+	p.request(1, "/later", true)
+	for n := 0; n < 1; {
+		h.Do(func() { n = len(h.Held) })
+	}
+	content := bytes.Repeat([]byte("0123456789abcdef"), size/16)
+	h.Do(func() {
+		before := c.credit
+		h.Held[0].Sink.Send(&exchange.Part{First: true, Last: true, Head: exchange.Head{Status: 200, Length: size}, Body: content, File: -1})
+		h.Flush()
+		if n := before - c.credit; n < turnBytes/2 || n > turnBytes {
+			t.Errorf("%d bytes in a turn", n)
+		}
+	})
+	p.is(1, "200 "+string(content))
+}
+
+// Of many small parts that have waited for a window, only some leave before others have their turn.
+func TestSmallPartsTakeTurns(t *testing.T) {
+	const parts = 5000
+	h := newHost(t)
+	c, p := h.open(t, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
+	p.request(1, "/later", true)
+	for n := 0; n < 1; {
+		h.Do(func() { n = len(h.Held) })
+	}
+	var opens bytes.Buffer
+	http2.NewFramer(&opens, nil).WriteWindowUpdate(1, 2*parts)
+	h.Do(func() {
+		for i := range parts {
+			h.Held[0].Sink.Send(&exchange.Part{
+				First: i == 0, Last: i == parts-1, Head: exchange.Head{Status: 200, Length: parts}, Body: []byte{'x'}, File: -1,
+			})
+		}
+		before := c.credit
+		c.Input(opens.Bytes())
+		h.Flush()
+		if n := before - c.credit; n > turnBytes/turnFrame {
+			t.Errorf("%d parts in a turn", n)
+		}
+	})
+	p.is(1, "200 "+string(bytes.Repeat([]byte{'x'}, parts)))
+}
+
+// Windows that open little by little, in many frames, do not make a turn longer.
+func TestUpdatesTakeTurns(t *testing.T) {
+	const size, updates = 4 * turnBytes, 400
+	h := newHost(t)
+	c, p := h.open(t, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 2 * size})
+	if err := unix.SetsockoptInt(c.on.Fd(), unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, 4*size); err != nil {
+		t.Skip("root makes a socket that takes everything:", err)
+	}
+	p.request(1, "/later", true)
+	for n := 0; n < 1; {
+		h.Do(func() { n = len(h.Held) })
+	}
+	var opens bytes.Buffer
+	f := http2.NewFramer(&opens, nil)
+	for range updates {
+		f.WriteWindowUpdate(0, size/updates)
+	}
+	content := bytes.Repeat([]byte("0123456789abcdef"), size/16)
+	h.Do(func() {
+		st := c.streams[1]
+		h.Held[0].Sink.Send(&exchange.Part{First: true, Last: true, Head: exchange.Head{Status: 200, Length: size}, Body: content, File: -1})
+		c.Input(opens.Bytes())
+		h.Flush()
+		if n := 2*size - st.credit; n < turnBytes/2 || n > turnBytes {
+			t.Errorf("%d bytes in a turn", n)
+		}
+	})
+	p.is(1, "200 "+string(content))
+}
