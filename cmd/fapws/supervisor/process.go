@@ -213,9 +213,9 @@ func (p *supervisor) open(first *pool.Settled) (addresses []pool.Address, err er
 	return addresses, nil
 }
 
-// show has the settings and addresses shown that are known now, and returns them. The log has their level from now on.
+// show has the settings and addresses shown that are known now, and returns them. The log follows them from now on.
 func (p *supervisor) show() *worker.Shown {
-	p.log.SetLevel(p.settled.LogLevel, p.settled.Debug)
+	p.log.Configure(&p.settled.Config, p.settled.Debug)
 	shown := &worker.Shown{Settled: p.settled, Addrs: socketAddrs(p.served)}
 	p.shown.Store(shown)
 	if p.settled.Status != "" {
