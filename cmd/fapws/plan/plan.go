@@ -84,6 +84,7 @@ func Read(cmd *settings.Command, set *settings.Settings) (*Plan, error) {
 		p.Path = filepath.Join(p.File.Dir, filepath.Base(name))
 		wrong = append(wrong, set.ReadFile(p.File, FileKeys()))
 	}
+	set.Keep()
 	p.Site = readSites(p.File, func(err error) { wrong = append(wrong, err) })
 	set.NoteHosts(slices.ContainsFunc(p.Site.Hosts, func(h *Host) bool { return h.CertFile != "" }), p.Site.asksClients())
 	p.Mistakes = settings.JoinPath(wrong...)

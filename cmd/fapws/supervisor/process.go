@@ -108,6 +108,7 @@ func (p *supervisor) run() (code int, err error) {
 	p.pool = pool.New(pool.Options{
 		Dir:          folder,
 		Workers:      worker.Workers(&p.conf),
+		Kept:         p.plan.Settings.KeptFromFile(),
 		LoadTimeout:  p.conf.LoadTimeout,
 		MaxRSS:       p.conf.MaxRSS,
 		Stay:         p.conf.Reload || p.conf.Dev,
