@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -43,7 +44,8 @@ const (
 // goroutine that writes.
 type archive struct {
 	o    *Options
-	wait time.Time // when a rename may be tried again, after one that failed
+	keep atomic.Int64 // o.Keep, until Errors.SetRotation changes it
+	wait time.Time    // when a rename may be tried again, after one that failed
 
 	mu    sync.Mutex    // held while files are compressed
 	delay time.Duration // until the next look at files that are in use
@@ -82,7 +84,9 @@ func (a *archive) start() {
 func (a *archive) compress() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	err := compressAll(a.o)
+	o := *a.o
+	o.Keep = int(a.keep.Load())
+	err := compressAll(&o)
 	if err == errBusy {
 		if a.again != nil {
 			a.again.Stop()

@@ -34,8 +34,11 @@ type Errors struct {
 	console *os.File // what descriptor 2 was before; nil: this file
 	moved   func()
 	end     chan struct{} // Close was called
+	set     chan struct{} // SetRotation was called; holds one
 
 	mu     sync.Mutex
+	size   int64     // Options.MaxSize, and
+	every  Schedule  // Options.Every, as they are now
 	out    sink      // complains about the path in the log itself
 	looked time.Time // when the file was last seen to be of the present period
 	unsaid []byte    // whole lines, but for the first
@@ -48,9 +51,10 @@ type Errors struct {
 func RedirectErrors(o Options, moved func()) (*Errors, error) {
 	o.Report = nil
 	log := o.withDefaults()
-	e := &Errors{o: log, moved: moved, looked: time.Now(), end: make(chan struct{})}
+	e := &Errors{o: log, moved: moved, looked: time.Now(), end: make(chan struct{}), set: make(chan struct{}, 1)}
 	e.o.Report = e.tellConsole
 	e.out = sink{o: &log, fd: 2, file: os.Stderr, standard: true, archive: archive{o: &e.o}}
+	e.SetRotation(log.MaxSize, log.Every, log.Keep)
 	file, err := openPath(&e.o, fileMode)
 	if err != nil {
 		return nil, e.o.wrap(err)
@@ -162,14 +166,37 @@ func (e *Errors) FollowTo(file *os.File) {
 	}
 }
 
+// SetRotation changes Options.MaxSize, Every and Keep. It is safe for concurrent use.
+func (e *Errors) SetRotation(size int64, every Schedule, keep int) {
+	e.mu.Lock()
+	e.size, e.every = size, every
+	e.mu.Unlock()
+	e.out.archive.keep.Store(int64(keep))
+	select {
+	case e.set <- struct{}{}:
+	default:
+	}
+}
+
+// rotates reports whether the file is ever rotated by itself.
+func (e *Errors) rotates() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.size > 0 || e.every != Schedule{}
+}
+
 // growEvery is the shortest time between two looks at a log that grows.
 const growEvery = 100 * time.Millisecond
 
 // watch rotates when it is time. The kernel reports that the file grows, because a flood would fill a small disk between two looks by the
 // clock, which do where it cannot.
 func (e *Errors) watch(tick <-chan time.Time) {
-	if e.o.MaxSize == 0 && e.o.Every == (Schedule{}) {
-		return
+	for !e.rotates() {
+		select {
+		case <-e.set:
+		case <-e.end:
+			return
+		}
 	}
 	kernel, none := fsnotify.NewWatcher()
 	if none != nil {
@@ -185,6 +212,7 @@ func (e *Errors) watch(tick <-chan time.Time) {
 		case <-kernel.Events:
 			time.Sleep(growEvery) // all writes meanwhile are one event
 		case <-kernel.Errors:
+		case <-e.set:
 		case <-tick:
 		case <-e.end:
 			return
@@ -199,7 +227,7 @@ func (e *Errors) look() {
 	e.mu.Lock()
 	st, err := os.Stderr.Stat()
 	due := err == nil && st.Size() > 0 &&
-		(e.o.MaxSize > 0 && st.Size() >= e.o.MaxSize || e.o.Every.between(e.looked, now)) && e.out.archive.able()
+		(e.size > 0 && st.Size() >= e.size || e.every.between(e.looked, now)) && e.out.archive.able()
 	e.looked = now
 	e.mu.Unlock()
 	if due {

@@ -36,6 +36,7 @@ type sink struct {
 
 func openSink(o *Options) (*sink, error) {
 	s := &sink{o: o, fd: 1, archive: archive{o: o}}
+	s.archive.keep.Store(int64(o.Keep))
 	if o.Path == "-" {
 		st, err := os.Stdout.Stat()
 		s.whole = err == nil && st.Mode().IsRegular()

@@ -69,6 +69,8 @@ func Run(args []string, stdin *os.File, stdout, stderr io.Writer) (code int, err
 	if err != nil {
 		return 0, process.ExitUsage(err)
 	}
+	set.TakeKept(os.Getenv(settings.KeptVariable))
+	os.Unsetenv(settings.KeptVariable)
 	foreign := set.TakeForeign(os.Environ())
 	p, doubts, err := plan.Make(cmd, set)
 	if err != nil {
@@ -166,7 +168,7 @@ func serve(p *plan.Plan, stderr io.Writer) (code int, err error) {
 		return 0, err
 	}
 	instance := &worker.Instance{Passed: worker.TakePassed(), Notifier: process.TakeNotifier(), PidPath: p.Conf.PidFile, Warning: warning}
-	if isSupervised(p.Settings, &p.Conf) {
+	if pool.Upgraded() || isSupervised(p.Settings, &p.Conf) { // settings may have changed since the start
 		return supervisor.Run(p, instance, stderr)
 	}
 	return worker.RunAlone(p, instance, stderr)

@@ -68,6 +68,14 @@ func (l *Logger) SetLevel(level string, debug int) {
 	l.least.Store(int32(least))
 }
 
+// Configure is SetLevel with settings that a reload or the script may have changed, and the same for the rotation of the file.
+func (l *Logger) Configure(conf *settings.Config, debug int) {
+	l.SetLevel(conf.LogLevel, debug)
+	if l.file != nil {
+		l.file.SetRotation(conf.LogMaxSize, conf.LogSchedule(), conf.LogKeep)
+	}
+}
+
 // Shows reports whether lines of a level are written.
 func (l *Logger) Shows(level logfile.Level) bool { return int32(level) >= l.least.Load() }
 

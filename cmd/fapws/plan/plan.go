@@ -84,6 +84,7 @@ func Read(cmd *settings.Command, set *settings.Settings) (*Plan, error) {
 		p.Path = filepath.Join(p.File.Dir, filepath.Base(name))
 		wrong = append(wrong, set.ReadFile(p.File, FileKeys()))
 	}
+	set.Keep()
 	p.Site = readSites(p.File, func(err error) { wrong = append(wrong, err) })
 	set.NoteHosts(slices.ContainsFunc(p.Site.Hosts, func(h *Host) bool { return h.CertFile != "" }), p.Site.asksClients())
 	p.Mistakes = settings.JoinPath(wrong...)
@@ -285,14 +286,17 @@ func (p *Plan) doubts() (lines []string) {
 // checkPaths finds settings that name directories which do not exist.
 func (p *Plan) checkPaths() error {
 	var wrong []error
-	for name, dirs := range map[string][]string{"reload-dir": p.Conf.ReloadDirs, "x-sendfile": p.Conf.Server.SendfileRoots} {
-		for _, dir := range dirs {
+	for _, key := range []struct {
+		name string
+		dirs []string
+	}{{"reload-dir", p.Conf.ReloadDirs}, {"x-sendfile", p.Conf.Server.SendfileRoots}} {
+		for _, dir := range key.dirs {
 			st, err := os.Stat(dir)
 			if err == nil && !st.IsDir() {
 				err = errors.New("not a directory")
 			}
 			if err != nil {
-				wrong = append(wrong, p.Settings.Wrong(name, fmt.Errorf("%s: %w", dir, system.Cause(err))))
+				wrong = append(wrong, p.Settings.Wrong(key.name, fmt.Errorf("%s: %w", dir, system.Cause(err))))
 			}
 		}
 	}

@@ -118,9 +118,12 @@ func (b *builder) ruled(at *settings.TOMLTable, r *Rules) *exchange.Rules {
 	if err == nil {
 		return rules
 	}
-	for key, part := range map[string]exchange.Rules{"headers": {Set: o.Set}, "remove-headers": {Remove: o.Remove}, "methods": {Methods: o.Methods}} {
-		if _, err := exchange.NewRules(part); err != nil {
-			b.misused(at, key, err)
+	for _, part := range []struct {
+		key   string
+		rules exchange.Rules
+	}{{"headers", exchange.Rules{Set: o.Set}}, {"remove-headers", exchange.Rules{Remove: o.Remove}}, {"methods", exchange.Rules{Methods: o.Methods}}} {
+		if _, err := exchange.NewRules(part.rules); err != nil {
+			b.misused(at, part.key, err)
 		}
 	}
 	return nil

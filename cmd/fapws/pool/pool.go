@@ -293,6 +293,7 @@ func (p *Pool) died(w *worker, status unix.WaitStatus) {
 type Options struct {
 	Dir     string // to start workers in
 	Workers int    // at least 1
+	Kept    string // of settings.KeptVariable
 
 	LoadTimeout time.Duration // maximum time of a worker until it has loaded
 	MaxRSS      int64         // resident bytes of a worker beyond which it is replaced; 0: no limit

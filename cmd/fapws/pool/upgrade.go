@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fapws/cmd/fapws/process"
+	"fapws/cmd/fapws/settings"
 	"fapws/runtime/logfile"
 	"fapws/runtime/system"
 )
@@ -29,6 +30,8 @@ type Handover struct {
 	Since     time.Time
 	Want      int
 	Adopted   int
+	Deaths    int
+	Recycled  int
 	Settled   Settled
 	Addresses []string // as Address.Name
 	Workers   []handoverWorker
@@ -68,6 +71,9 @@ func (w *worker) handover() handoverWorker {
 
 // maxHandover bounds the state of a program, in bytes. Parts of events are most of it.
 const maxHandover = 1 << 30
+
+// Upgraded reports whether Inherited returns a Handover.
+func Upgraded() bool { return os.Getenv(handoverVariable) != "" }
 
 // Inherited returns the Handover that this program was started with, or nil.
 func Inherited() (*Handover, error) {
@@ -142,7 +148,7 @@ func (p *Pool) maybeHandOver() {
 }
 
 func (p *Pool) handOver() error {
-	h := &Handover{Protocol: Protocol, Since: p.since, Want: p.want, Adopted: p.adopted, Settled: p.settled, Ignored: p.signals.ignored, Epoch: p.relay.epoch, Seq: p.relay.seq}
+	h := &Handover{Protocol: Protocol, Since: p.since, Want: p.want, Adopted: p.adopted, Deaths: p.deaths, Recycled: p.recycled, Settled: p.settled, Ignored: p.signals.ignored, Epoch: p.relay.epoch, Seq: p.relay.seq}
 	if p.o.Broker != nil {
 		h.BrokerURL = p.o.Broker.String()
 	}
@@ -194,12 +200,13 @@ func (p *Pool) handOver() error {
 	if cmd.Err != nil {
 		return cmd.Err
 	}
-	return syscall.Exec(cmd.Path, cmd.Args, append(cmd.Env, handoverVariable+"="+strconv.Itoa(note)))
+	return syscall.Exec(cmd.Path, cmd.Args, append(cmd.Env, handoverVariable+"="+strconv.Itoa(note), settings.KeptVariable+"="+p.o.Kept))
 }
 
 // resume goes on where the program before has ended.
 func (p *Pool) resume(h *Handover) {
 	p.since, p.want, p.adopted, p.settled = h.Since, h.Want, h.Adopted, h.Settled
+	p.deaths, p.recycled = h.Deaths, h.Recycled
 	if h.Epoch != "" && p.o.Broker == nil {
 		p.relay.epoch, p.relay.seq = h.Epoch, h.Seq
 	}

@@ -16,6 +16,7 @@ import (
 
 	"fapws/cmd/fapws/confine"
 	"fapws/cmd/fapws/process"
+	"fapws/cmd/fapws/settings"
 	"fapws/runtime/eventloop"
 	"fapws/runtime/logfile"
 )
@@ -121,7 +122,7 @@ func (p *Pool) start(newest bool, role string) (*worker, error) {
 	cmd.Dir, cmd.SysProcAttr = p.o.Dir, p.o.Attributes()
 	text, err := json.Marshal(start)
 	if err == nil {
-		cmd.Env = append(cmd.Env, Variable+"="+string(text))
+		cmd.Env = append(cmd.Env, Variable+"="+string(text), settings.KeptVariable+"="+p.o.Kept)
 		err = cmd.Start()
 	}
 	if err != nil {

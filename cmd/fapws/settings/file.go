@@ -1,12 +1,14 @@
 package settings
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -156,6 +158,49 @@ func (s *Settings) Kept(later *Settings) (names []string) {
 		}
 	}
 	return names
+}
+
+// KeptVariable is set in the environment of the processes of a supervisor, and of a program that takes its place: the text of KeptFromFile.
+const KeptVariable = "FAPWS_KEPT"
+
+// keptValue is the value of a setting in the configuration file as a supervisor has read it.
+type keptValue struct {
+	Text string // as parse reads it
+	From string // Source.Name
+}
+
+// KeptFromFile returns the settings from the file that a reload keeps, for TakeKept in the processes of this supervisor.
+func (s *Settings) KeptFromFile() string {
+	kept := map[string]keptValue{}
+	for _, row := range table() {
+		if from := s.from[row.Name]; row.kept && from.Level == FromFile {
+			kept[row.Name] = keptValue{row.value(&s.conf).show(), from.Name}
+		}
+	}
+	text, _ := json.Marshal(kept) // of texts
+	return string(text)
+}
+
+// TakeKept notes what Keep needs, from a text of KeptFromFile; "" is none.
+func (s *Settings) TakeKept(text string) { _ = json.Unmarshal([]byte(text), &s.kept) }
+
+// Keep gives the settings that a supervisor keeps their values in the file as the supervisor has read it. It is called when the file, which may
+// have changed since, has been read here.
+func (s *Settings) Keep() {
+	for _, row := range table() {
+		kept, given := s.kept[row.Name]
+		if level := s.from[row.Name].Level; s.kept == nil || !row.kept || level > FromFile || !given && level < FromFile {
+			continue
+		}
+		reflect.ValueOf(&s.conf).Elem().FieldByIndex(row.field).SetZero()
+		delete(s.from, row.Name)
+		if v := row.value(&s.conf); given {
+			_ = v.parse(kept.Text) // show has written it
+			s.from[row.Name] = Source{FromFile, kept.From}
+		} else if row.Default != "" {
+			_ = v.parse(row.Default)
+		}
+	}
 }
 
 // keyed is the meaning of a key.

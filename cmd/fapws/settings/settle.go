@@ -42,11 +42,12 @@ func (s Source) String() string {
 type Settings struct {
 	conf Config
 	from map[string]Source
+	kept map[string]keptValue // see TakeKept; nil: this process has no supervisor
 }
 
 // Clone returns a copy that changes by itself.
 func (s *Settings) Clone() *Settings {
-	return &Settings{conf: s.conf, from: maps.Clone(s.from)}
+	return &Settings{conf: s.conf, from: maps.Clone(s.from), kept: s.kept}
 }
 
 // Globals are the names that a script may set.
@@ -209,9 +210,9 @@ func (s *Settings) Config() (Config, error) {
 		return c, fmt.Errorf("proxy-protocol (%s) requires forwarded-allow-ips, the addresses of the proxies",
 			s.from["proxy-protocol"])
 	}
-	if c.Health != "" && c.Health == c.Status {
-		return c, fmt.Errorf("health (%s) and status (%s) have the same path, %s; change one of them",
-			s.from["health"], s.from["status"], c.Health)
+	if c.Health != "" && strings.HasPrefix(c.Status+"/", c.Health+"/") {
+		return c, fmt.Errorf("status (%s) is at %s, which health (%s) answers, as all paths under %s; change one of them",
+			s.from["status"], c.Status, s.from["health"], c.Health)
 	}
 	if c.Fork && c.Chroot != "" {
 		return c, fmt.Errorf("fork (%s) cannot be combined with chroot (%s): its processes would stay outside; remove one of them",

@@ -108,6 +108,7 @@ func (p *supervisor) run() (code int, err error) {
 	p.pool = pool.New(pool.Options{
 		Dir:          folder,
 		Workers:      worker.Workers(&p.conf),
+		Kept:         p.plan.Settings.KeptFromFile(),
 		LoadTimeout:  p.conf.LoadTimeout,
 		MaxRSS:       p.conf.MaxRSS,
 		Stay:         p.conf.Reload || p.conf.Dev,
@@ -213,9 +214,9 @@ func (p *supervisor) open(first *pool.Settled) (addresses []pool.Address, err er
 	return addresses, nil
 }
 
-// show has the settings and addresses shown that are known now, and returns them. The log has their level from now on.
+// show has the settings and addresses shown that are known now, and returns them. The log follows them from now on.
 func (p *supervisor) show() *worker.Shown {
-	p.log.SetLevel(p.settled.LogLevel, p.settled.Debug)
+	p.log.Configure(&p.settled.Config, p.settled.Debug)
 	shown := &worker.Shown{Settled: p.settled, Addrs: socketAddrs(p.served)}
 	p.shown.Store(shown)
 	if p.settled.Status != "" {

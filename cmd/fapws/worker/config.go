@@ -161,10 +161,13 @@ func (s *service) sandboxRules() (*confine.Rules, error) {
 	var err error
 	s.onPython(func() { paths, err = s.app.Paths() })
 	r.Read = append(r.Read, paths...)
-	for what, dirs := range map[string][]string{"logs": logs, "uploads": stored} {
-		for _, dir := range dirs {
+	for _, written := range []struct {
+		what string
+		dirs []string
+	}{{"logs", logs}, {"uploads", stored}} {
+		for _, dir := range written.dirs {
 			if inside := firstInside(dir, paths); inside != "" {
-				s.warn(fmt.Sprintf("sandbox: the application can change its code in %s, because %s are written to %s; move them to a directory of their own", inside, what, dir))
+				s.warn(fmt.Sprintf("sandbox: the application can change its code in %s, because %s are written to %s; move them to a directory of their own", inside, written.what, dir))
 			}
 		}
 	}

@@ -19,6 +19,7 @@ import (
 	"fapws/cmd/fapws/confine"
 	"fapws/cmd/fapws/plan"
 	"fapws/cmd/fapws/process"
+	"fapws/cmd/fapws/settings"
 	"fapws/pybridge"
 	"fapws/runtime/logfile"
 	"fapws/runtime/source/programs"
@@ -123,7 +124,7 @@ func (s *service) openLoader() error {
 func (s *service) loaderCommand() *exec.Cmd {
 	cmd := process.Again(false, process.Arguments()...)
 	cmd.Dir = s.plan.Dir
-	cmd.Env = append(cmd.Env, fmt.Sprintf("%s=%d", loaderVariable, len(cmd.ExtraFiles)+3))
+	cmd.Env = append(cmd.Env, fmt.Sprintf("%s=%d", loaderVariable, len(cmd.ExtraFiles)+3), settings.KeptVariable+"="+s.plan.Settings.KeptFromFile())
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	return cmd
 }

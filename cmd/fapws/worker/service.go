@@ -218,7 +218,7 @@ func (s *service) start() (err error) {
 			return err
 		}
 	}
-	s.log.SetLevel(s.conf.LogLevel, s.conf.Server.Debug)
+	s.log.Configure(&s.conf, s.conf.Server.Debug)
 	system.Distrust(s.plan.Changeable(&s.conf, uploads(s.contents)...))
 	if err := s.plan.CheckOutside(&s.conf, s.contents); err != nil { // a reload or the script may have changed settings, and only the script has PATHS
 		return err

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
@@ -162,4 +163,25 @@ func TestConfigReload(t *testing.T) {
 	if said := s.Stderr.String(); strings.Count(said, "take effect after a restart") != 1 {
 		t.Errorf("the line about a restart is not there once:\n%s", said)
 	}
+	if _, err := os.Stat(dir + "/x"); err == nil {
+		t.Error("the error log is another one already")
+	}
+}
+
+// An upgrade keeps what a reload keeps, and the supervisor, also if the file asks for neither any more.
+func TestUpgradeKeepsSettings(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	fapwstest.Write(t, dir+"/a/index.html", "page of a")
+	fapwstest.Write(t, dir+"/b/index.html", "page of b")
+	file := fapwstest.Write(t, dir+"/fapws.toml", "root = 'a'\nworkers = 1\nbind = '127.0.0.1:0'\n")
+	s := fapwstest.Command{Flags: []string{"-c", file}}.Started(t)
+	fapwstest.Replace(t, file, "root = 'b'\n")
+	s.Signal(syscall.SIGUSR2)
+	s.Says("upgraded: 1 worker")
+	s.Ask(fapwstest.Get("/")).Want(t, 200).Is(t, "page of b")
+	if code, _, stderr := s.Ctl("reload"); code != 0 {
+		t.Error(stderr)
+	}
+	s.Says("changes of bind, workers take effect after a restart")
 }

@@ -143,6 +143,9 @@ func TestCtlMetricsLast(t *testing.T) {
 	}
 	samples(t, s, `fapws_worker_restarts_total{reason="died"}`, 1)
 	samples(t, s, `fapws_request_duration_seconds_count{host="",route="/order",code="2xx"}`, 3)
+	s.Signal(syscall.SIGUSR2)
+	s.Says("upgraded: 2 workers")
+	samples(t, s, `fapws_worker_restarts_total{reason="died"}`, 1)
 }
 
 // TestCtlMetricsOnce: a worker that ends while two programs ask for metrics is counted once. Another worker, which is stopped, keeps both

@@ -180,3 +180,32 @@ func TestErrorLogOnAFullDisk(t *testing.T) {
 		}
 	})
 }
+
+// The settings of the script about rotation are for the error log, too, with a supervisor also those of a reload.
+func TestErrorLogRotatesAsTheScriptSays(t *testing.T) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
+		name, script := t.TempDir()+"/error_log", fapwstest.Copied(t, "logs.py")
+		text := "LOG_MAX_SIZE, LOG_KEEP = '4K', 2\n" + fapwstest.Source(t, "logs.py")
+		if !m.Workers() {
+			fapwstest.Replace(t, script, text)
+		}
+		s := fapwstest.Command{Script: script, Flags: []string{"--error-log", name}}.Serve(t, m)
+		if m.Workers() {
+			fapwstest.Replace(t, script, text)
+			if code, _, stderr := s.Ctl("reload"); code != 0 {
+				t.Fatal(stderr)
+			}
+		}
+		lines := 0
+		fapwstest.Eventually(t, "two files, compressed", func() bool {
+			if lines++; lines <= 100 { // much less than the default
+				s.Get("/printed?"+strings.Repeat("x", 1000), 200)
+			}
+			_, err := os.Stat(name + ".2.gz")
+			return err == nil
+		})
+		if _, err := os.Stat(name + ".3.gz"); err == nil {
+			t.Error("a third one")
+		}
+	})
+}
