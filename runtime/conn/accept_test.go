@@ -131,3 +131,31 @@ func TestRoom(t *testing.T) {
 	f.expect(waits, Take)
 	f.Stop()
 }
+
+// Of a client that is refused because descriptors are missing, the loop reads a request, and not all that the client sends.
+func TestRefusedFloodIsNotRead(t *testing.T) {
+	f := newFixture(t)
+	f.KeepReserve(0)
+	defer f.CloseReserve()
+	path := t.TempDir() + "/s"
+	ln, err := Listen("unix:"+path, ListenOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	for _, size := range []int{100, 128 << 10} {
+		c, err := net.Dial("unix", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if _, err := c.Write(make([]byte, size)); err != nil {
+			t.Fatal(err)
+		}
+		f.refuseQueued(ln.Fd())
+		got, err := io.ReadAll(c) // an error, if something was left unread
+		if all := err == nil && string(got) == string(ServiceUnavailable); all != (size == 100) {
+			t.Errorf("%d bytes: %q, %v", size, got, err)
+		}
+	}
+}

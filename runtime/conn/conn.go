@@ -69,6 +69,7 @@ type Conn struct {
 	Patient bool
 
 	again      bool // it is in Set.again
+	yields     bool // by Yield
 	closed     bool
 	lingering  bool // it is shut down for writing, and input is thrown away
 	paused     bool // it is not read from

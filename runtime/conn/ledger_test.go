@@ -17,6 +17,7 @@ type waiting struct {
 }
 
 func (w *waiting) Cut() string {
+
 	*w.cut = append(*w.cut, w.name)
 	w.l.Drop(&w.Unsent, w.body, 0)
 	return w.name
@@ -70,7 +71,7 @@ func TestLedger(t *testing.T) {
 				wait(fmt.Sprint(i), body, 0)
 			}
 		}, 99 * second, "", 4 * mib},
-		{"small parts", func(wait func(string, []byte, int64) *waiting) {
+		{"small parts that are written", func(wait func(string, []byte, int64) *waiting) {
 			for i := range 9 {
 				wait(fmt.Sprint(i), make([]byte, CountedPart-1), 0)
 			}
@@ -98,5 +99,27 @@ func TestLedger(t *testing.T) {
 				t.Errorf("%d bytes are left behind", l.Total())
 			}
 		})
+	}
+}
+
+// Small parts that wait count, until the last one does not.
+func TestLedgerSmallParts(t *testing.T) {
+	var l Ledger
+	l.Max, l.Exceeded = 1<<20, func() {}
+	w := &waiting{l: &l}
+	for range 3 {
+		l.AddSmall(&w.Unsent, w, 100, 0)
+	}
+	if n := w.Size(); n < 300 || n != l.Total() || w.left != 300 {
+		t.Errorf("%d of %d bytes wait, %d are unwritten", n, l.Total(), w.left)
+	}
+	for i := range 3 {
+		if !w.Waits() || len(l.waiting) != 1 {
+			t.Errorf("it does not wait after %d parts", i)
+		}
+		l.DropSmall(&w.Unsent, 100, 0)
+	}
+	if w.Waits() || l.Total() != 0 || w.left != 0 || len(l.waiting) > 0 {
+		t.Errorf("%d bytes wait, %d are unwritten", l.Total(), w.left)
 	}
 }

@@ -103,8 +103,13 @@ func (a *Acceptor) warnFull(ln *Listener) {
 		"that its default follows from (ulimit -n %d, LimitNOFILE of systemd)", a.open[Take], fate, system.OpenFiles())
 }
 
-// refusedInARow is how many waiting connections are refused one after the other by the reserve descriptor.
-const refusedInARow = 16
+const (
+	// refusedInARow is how many waiting connections are refused one after the other by the reserve descriptor.
+	refusedInARow = 16
+
+	// refusedReads is how often each of them is read from, 4 KiB at a time: a client may send faster than it is read.
+	refusedReads = 16
+)
 
 // KeepReserve makes the descriptor by which clients are refused when no other is free. Any descriptor will do; a duplicate of
 // one that outlives the acceptor is the cheapest.
@@ -135,7 +140,10 @@ func (a *Acceptor) refuseQueued(listener int) {
 			break
 		}
 		// Closing a socket with unread input would reset the connection, and with it the answer (RFC 9112 §9.6).
-		for n := 1; n > 0; n, _ = Receive(fd, request[:]) {
+		for range refusedReads {
+			if n, _ := Receive(fd, request[:]); n <= 0 {
+				break
+			}
 		}
 		_, _ = Send(fd, ServiceUnavailable, 0)
 		unix.Close(fd)

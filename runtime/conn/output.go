@@ -164,17 +164,22 @@ type Response interface {
 // Unsent is the part of a response that waits in memory. The zero value is empty.
 type Unsent struct {
 	of    Response
-	place int       // in Ledger.waiting
-	parts []*memory // none: it does not wait
-	left  int64     // bytes of them that were not written
+	place int // in Ledger.waiting
+	parts []*memory
+	small int64 // bytes of small parts
+	left  int64 // bytes of all of them that were not written
 
 	// How fast its client reads: bytes that it has read since then, without those before, which fill the buffers of the kernel.
 	began, since, last int64 // last: when it has read, or the response has begun to wait
 	read               float64
 }
 
-// CountedPart is the minimum size of a waiting part that is counted, in bytes. Smaller parts are copies, and few.
-const CountedPart = CopyLimit
+// CountedPart is the minimum size of a part that counts while it is written, in bytes. Smaller parts count only while they wait
+// for others: see AddSmall.
+const CountedPart = 4 << 10
+
+// smallCost is what a small part counts in addition to its bytes: its memory here and in the handler.
+const smallCost = 512
 
 // Add records that left bytes of body wait in u for the client of r.
 func (l *Ledger) Add(u *Unsent, r Response, body []byte, left int, now int64) {
@@ -192,24 +197,43 @@ func (l *Ledger) Add(u *Unsent, r Response, body []byte, left int, now int64) {
 	}
 	if more := int64(len(body)) - m.size; more > 0 {
 		m.size += more
-		l.total += more
-		if l.total > l.Max && !l.grown {
-			l.grown = true
-			l.Exceeded()
-		}
+		l.grow(more)
 	}
 	m.uses++
-	if !u.Waits() {
-		u.of, u.place, u.left = r, len(l.waiting), 0
-		l.waiting = append(l.waiting, u)
-		if u.began == 0 {
-			u.began, u.since, u.last = now, now, now
-		}
-		u.since += now - u.last // the client has not kept it waiting
-		u.last = now
-	}
+	l.enter(u, r, now)
 	u.parts = append(u.parts, m)
 	u.left += int64(left)
+}
+
+// AddSmall records that a part of n bytes, fewer than CountedPart, waits in u for the client of r, behind others. DropSmall has to follow.
+func (l *Ledger) AddSmall(u *Unsent, r Response, n int, now int64) {
+	l.enter(u, r, now)
+	u.small += int64(n) + smallCost
+	u.left += int64(n)
+	l.grow(int64(n) + smallCost)
+}
+
+// grow counts n more bytes.
+func (l *Ledger) grow(n int64) {
+	l.total += n
+	if l.total > l.Max && !l.grown {
+		l.grown = true
+		l.Exceeded()
+	}
+}
+
+// enter puts u, to which a part is added, among those that wait.
+func (l *Ledger) enter(u *Unsent, r Response, now int64) {
+	if u.Waits() {
+		return
+	}
+	u.of, u.place, u.left = r, len(l.waiting), 0
+	l.waiting = append(l.waiting, u)
+	if u.began == 0 {
+		u.began, u.since, u.last = now, now, now
+	}
+	u.since += now - u.last // the client has not kept it waiting
+	u.last = now
 }
 
 // Drop records that body, of which left bytes were not written, no longer waits in u. It does nothing if body did not wait.
@@ -226,6 +250,19 @@ func (l *Ledger) Drop(u *Unsent, body []byte, left int) {
 		delete(l.memory, key)
 		l.total -= m.size
 	}
+	l.leave(u)
+}
+
+// DropSmall records that a part of AddSmall no longer waits. It is written, or not wanted.
+func (l *Ledger) DropSmall(u *Unsent, n int, now int64) {
+	u.small -= int64(n) + smallCost
+	l.total -= int64(n) + smallCost
+	u.Took(n, now)
+	l.leave(u)
+}
+
+// leave takes u, of which a part was dropped, out of those that wait if it was the last one.
+func (l *Ledger) leave(u *Unsent) {
 	if u.Waits() {
 		return
 	}
@@ -284,11 +321,12 @@ func (l *Ledger) largest() *Unsent {
 }
 
 // Waits reports whether bytes of u wait. Those of nil do not.
-func (u *Unsent) Waits() bool { return u != nil && len(u.parts) > 0 }
+func (u *Unsent) Waits() bool { return u != nil && len(u.parts)+int(u.small) > 0 }
 
 // Size returns how many bytes of u wait in memory, 0 for nil.
 func (u *Unsent) Size() (n int64) {
 	if u != nil {
+		n = u.small
 		for _, m := range u.parts {
 			n += m.size
 		}
@@ -325,7 +363,7 @@ func (u *Unsent) Took(n int, now int64) {
 // wait estimates for how many seconds u will wait: at the pace of its client, and the longer the longer that has not read. Memory that several
 // responses send is divided among them.
 func (u *Unsent) wait(now int64) float64 {
-	var size, share float64
+	size, share := float64(u.small), float64(u.small)
 	for _, m := range u.parts {
 		size += float64(m.size)
 		share += float64(m.size) / float64(m.uses)

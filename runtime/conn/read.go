@@ -42,6 +42,12 @@ func (c *Conn) Ready(r eventloop.Readiness) {
 	}
 	c.readable = c.readable || r&eventloop.Readable != 0
 	c.untilEmpty = c.untilEmpty || r&(eventloop.Urgent|eventloop.MaybeGone) != 0
+	if c.yields {
+		c.yields = false
+		if c.proto.Input(nil); c.yields || c.closed {
+			return
+		}
+	}
 	if c.Half || c.paused { // the bytes stay in the kernel
 		if c.paused && c.heed == HeedNothing {
 			c.readable = true
@@ -51,7 +57,7 @@ func (c *Conn) Ready(r eventloop.Readiness) {
 		return
 	}
 	buffer := c.set.input
-	for {
+	for range readsAtOnce {
 		n, err := c.receive(buffer)
 		if err == unix.EAGAIN {
 			c.readable, c.untilEmpty = false, false
@@ -73,15 +79,18 @@ func (c *Conn) Ready(r eventloop.Readiness) {
 		} else {
 			c.proto.Input(buffer[:n])
 		}
-		if !c.readable || c.closed || c.Half || c.paused {
+		if !c.readable || c.closed || c.Half || c.paused || c.yields {
 			return
 		}
 		if n == len(buffer) || c.transport != nil && !c.virtual() { // TLS has perhaps ended its turn
-			c.watch.Again()
-			return
+			break
 		}
 	}
+	c.watch.Again()
 }
+
+// readsAtOnce is how often c is read from before others have their turn: its client may send faster than its input is used.
+const readsAtOnce = 16
 
 // ReadMore reads more, behind the input that the protocol is just being given. Errors and the end are found by the read that
 // follows.
@@ -196,6 +205,15 @@ func (c *Conn) Again() {
 		c.set.again = append(c.set.again, c)
 	}
 }
+
+// Yield has c go on with its pending input in its next turn, when other connections have had theirs. It is not read from before.
+func (c *Conn) Yield() {
+	c.yields = true
+	c.watch.Again()
+}
+
+// Yields reports whether Yield was called and Input was not since then.
+func (c *Conn) Yields() bool { return c.yields }
 
 // WaitsForAgain reports whether Again was called and Input was not since then.
 func (c *Conn) WaitsForAgain() bool { return c.again }

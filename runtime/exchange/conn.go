@@ -149,7 +149,7 @@ func (c *Conn) Closed() {
 
 // Drain implements conn.Protocol. Idle connections close, or stay for as long as Retire says.
 func (c *Conn) Drain(retire bool) {
-	s, idle := c.s, !c.Busy()
+	s, idle := c.s, !c.Busy() && !c.Yields()
 	if retire {
 		defer c.Schedule() // deadlines are earlier now
 	}

@@ -253,7 +253,26 @@ func (x *Exchange) GoOn() {
 // Hold keeps a part of x until its turn comes.
 func (x *Exchange) Hold(p *Part) {
 	x.held = append(x.held, *p)
-	x.PartWaits(p, len(p.Body))
+	if len(p.Body) >= conn.CountedPart || x.Stream == nil || x.client.Subrequest() {
+		x.PartWaits(p, len(p.Body))
+		return
+	}
+	if x.unsent == nil {
+		x.unsent = new(conn.Unsent)
+	}
+	x.s.Set.Unsent.AddSmall(x.unsent, x, len(p.Body), x.s.Set.Now)
+}
+
+// unheld records that a part that was held, and still is counted for that, waits no longer.
+func (x *Exchange) unheld(p *Part) {
+	if x.unsent == nil {
+		return
+	}
+	if len(p.Body) >= conn.CountedPart {
+		x.s.Set.Unsent.Drop(x.unsent, p.Body, len(p.Body))
+	} else {
+		x.s.Set.Unsent.DropSmall(x.unsent, len(p.Body), x.s.Set.Now)
+	}
 }
 
 // PartWaits implements PartOwner. What waits for a subrequest is counted where its client waits.
@@ -386,9 +405,7 @@ func (x *Exchange) TakeTurn() (p *Part, ok bool) {
 		if x.taken++; 2*x.taken >= len(x.held) { // not each time: there may be a thousand
 			x.held, x.taken = slices.Delete(x.held, 0, x.taken), 0
 		}
-		if x.unsent != nil {
-			x.s.Set.Unsent.Drop(x.unsent, p.Body, len(p.Body))
-		}
+		x.unheld(&p)
 		return &p, true
 	case x.awaitsTurn:
 		x.awaitsTurn = false
@@ -488,6 +505,7 @@ func (x *Exchange) Abandon() {
 	x.held, x.taken = x.held[:0], 0
 	ended := len(held) > 0 && held[len(held)-1].Last
 	for i := range held {
+		x.unheld(&held[i])
 		x.Release(&held[i])
 	}
 	clear(held)

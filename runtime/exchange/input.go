@@ -16,6 +16,9 @@ const (
 	// MaxPending bounds the bytes that are kept of what a client sends ahead
 	// of the responses; beyond it the connection is not read from.
 	MaxPending = 64 << 10
+
+	// maxTurn is how many requests of one connection are begun before other connections have their turn.
+	maxTurn = 128
 )
 
 // Input implements conn.Protocol: it takes new input, or nil to go on with the pending input.
@@ -81,7 +84,11 @@ func (c *Conn) consume(buf []byte) int {
 		c.last.GoOn()
 		goOn = c.state == StateReady
 	}
-	for goOn && len(s.rest) > 0 {
+	for n := 0; goOn && len(s.rest) > 0; n++ {
+		if n == maxTurn {
+			c.Yield()
+			break
+		}
 		goOn = c.next(s.rest)
 	}
 	used := len(buf)

@@ -148,6 +148,21 @@ func TestUnreadSmallChunks(t *testing.T) {
 	})
 }
 
+// Small chunks that wait for clients count, too.
+func TestUnreadSmallChunksAreBounded(t *testing.T) {
+	const clients, most = 40, 4 << 20 // of each response, a quarter of a MiB waits
+	inProtocols(t, func(t *testing.T, newReader readers) {
+		s := fapwstest.Serve(t, fapwstest.Threads, "ahead.py", "--h2c", "--max-unsent", strconv.Itoa(most))
+		for range clients {
+			begin(t, newReader(t), s.URL+"/kibibytes")
+		}
+		fapwstest.Eventually(t, "some responses are ended", func() bool {
+			n, cut := unsent(s)
+			return cut > 0 && n < 2*most
+		})
+	})
+}
+
 // Memory that is sent to several clients counts once.
 func TestSharedAnswersCountOnce(t *testing.T) {
 	inProtocols(t, func(t *testing.T, newReader readers) {

@@ -48,6 +48,11 @@ def letters(environ, start_response):
         yield b"x"
 
 
+def kibibytes(environ, start_response):
+    for _ in range(8 << 10):
+        yield bytes(1 << 10)
+
+
 async def handler(environ, start_response):
     return begin()
 
@@ -69,4 +74,4 @@ async def acount(environ, start_response):
     return str(said)
 
 
-PATHS = [("/whole", whole), ("/huge", huge), ("/shared", shared), ("/items", items), ("/generator", generator), ("/letters", letters), ("/made", count_letters), ("/handler", handler), ("/asgi", asgi), ("/begun", count), ("/async/begun", acount)]
+PATHS = [("/whole", whole), ("/huge", huge), ("/shared", shared), ("/items", items), ("/generator", generator), ("/letters", letters), ("/kibibytes", kibibytes), ("/made", count_letters), ("/handler", handler), ("/asgi", asgi), ("/begun", count), ("/async/begun", acount)]

@@ -1,0 +1,67 @@
+package exchange_test
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"strings"
+	"testing"
+
+	"fapws/runtime/exchange"
+	"fapws/runtime/exchange/exchangetest"
+)
+
+// order answers requests at once, and remembers their paths.
+type order struct {
+	exchangetest.Host
+	paths []string
+}
+
+func (o *order) Start(x *exchange.Exchange) {
+	o.paths = append(o.paths, exchangetest.Path(x.Req))
+	exchangetest.Answer(x, "")
+}
+
+// A client that sends many requests at once does not keep another one waiting until all of them are answered. It gets all responses, also if
+// it has shut down its side.
+func TestManyRequestsAtOnce(t *testing.T) {
+	const many = 2000 // fewer bytes than are read at once
+	o := new(order)
+	o.Run(t, o, exchange.Config{})
+	var fds [2]int
+	var clients [2]net.Conn
+	for i := range fds {
+		fds[i], clients[i] = exchangetest.Sockets(t)
+	}
+	request := func(path string) string { return "GET /" + path + " HTTP/1.1\r\nHost:\r\n\r\n" }
+	for i, all := range []string{strings.Repeat(request("many"), many), request("one")} {
+		if _, err := io.WriteString(clients[i], all); err != nil {
+			t.Fatal(err)
+		}
+	}
+	o.Do(func() {
+		for _, fd := range fds {
+			unix := &net.UnixAddr{}
+			c := o.NewClient(fd, unix, unix, false)
+			if err := c.Open(c.Speaks()); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	if err := clients[0].(interface{ CloseWrite() error }).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := io.ReadAll(clients[0]); bytes.Count(got, []byte("HTTP/1.1 200 ")) != many || err != nil {
+		t.Errorf("%d responses, %v", bytes.Count(got, []byte("HTTP/1.1 200 ")), err)
+	}
+	o.Do(func() {
+		for i, path := range o.paths {
+			if path == "/one" && i > many/2 {
+				t.Errorf("%d requests of another client went before", i)
+			}
+		}
+		if len(o.paths) != many+1 {
+			t.Error(len(o.paths))
+		}
+	})
+}
