@@ -17,7 +17,6 @@ type waiting struct {
 }
 
 func (w *waiting) Cut() string {
-
 	*w.cut = append(*w.cut, w.name)
 	w.l.Drop(&w.Unsent, w.body, 0)
 	return w.name
