@@ -148,6 +148,9 @@ func (s *Server) New(client *Conn, c Stream, count *int) *Exchange {
 	return x
 }
 
+// spareRecords is how many records are kept for later exchanges. Each has the longest request line that it was used for.
+const spareRecords = 1 << 10
+
 // End ends an exchange for good.
 func (x *Exchange) End() {
 	s := x.s
@@ -163,7 +166,7 @@ func (x *Exchange) End() {
 	if x.Socket != nil {
 		x.leaveSocket()
 	}
-	if x.Record != nil {
+	if x.Record != nil && len(s.records) < spareRecords {
 		s.records = append(s.records, x.Record)
 	}
 	if x.count != nil {
