@@ -261,7 +261,7 @@ func (x *Exchange) Hold(p *Part) {
 	if x.unsent == nil {
 		x.unsent = new(conn.Unsent)
 	}
-	x.s.Set.Unsent.AddSmall(x.unsent, x, len(p.Body), x.s.Set.Now)
+	x.s.Set.Unsent.AddSmall(x.unsent, x, len(p.Body)+len(p.Head.Fields), x.s.Set.Now)
 }
 
 // unheld records that a part that was held, and still is counted for that, waits no longer.
@@ -272,7 +272,7 @@ func (x *Exchange) unheld(p *Part) {
 	if len(p.Body) >= conn.CountedPart {
 		x.s.Set.Unsent.Drop(x.unsent, p.Body, len(p.Body))
 	} else {
-		x.s.Set.Unsent.DropSmall(x.unsent, len(p.Body), x.s.Set.Now)
+		x.s.Set.Unsent.DropSmall(x.unsent, len(p.Body)+len(p.Head.Fields), x.s.Set.Now)
 	}
 }
 
