@@ -150,6 +150,9 @@ func (s *Server) New(client *Conn, c Stream, count *int) *Exchange {
 	return x
 }
 
+// spareRecords is how many records are kept for later exchanges. Each has the longest request line that it was used for.
+const spareRecords = 1 << 10
+
 // End ends an exchange for good.
 func (x *Exchange) End() {
 	s := x.s
@@ -165,7 +168,7 @@ func (x *Exchange) End() {
 	if x.Socket != nil {
 		x.leaveSocket()
 	}
-	if x.Record != nil {
+	if x.Record != nil && len(s.records) < spareRecords {
 		s.records = append(s.records, x.Record)
 	}
 	if x.count != nil {
@@ -260,7 +263,7 @@ func (x *Exchange) Hold(p *Part) {
 	if x.unsent == nil {
 		x.unsent = new(conn.Unsent)
 	}
-	x.s.Set.Unsent.AddSmall(x.unsent, x, len(p.Body), x.s.Set.Now)
+	x.s.Set.Unsent.AddSmall(x.unsent, x, len(p.Body)+len(p.Head.Fields), x.s.Set.Now)
 }
 
 // unheld records that a part that was held, and still is counted for that, waits no longer.
@@ -271,7 +274,7 @@ func (x *Exchange) unheld(p *Part) {
 	if len(p.Body) >= conn.CountedPart {
 		x.s.Set.Unsent.Drop(x.unsent, p.Body, len(p.Body))
 	} else {
-		x.s.Set.Unsent.DropSmall(x.unsent, len(p.Body), x.s.Set.Now)
+		x.s.Set.Unsent.DropSmall(x.unsent, len(p.Body)+len(p.Head.Fields), x.s.Set.Now)
 	}
 }
 

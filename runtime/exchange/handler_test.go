@@ -3,6 +3,8 @@ package exchange
 import (
 	"slices"
 	"testing"
+
+	"fapws/runtime/logfile"
 )
 
 // When the answer of a request occupies its process no longer.
@@ -17,5 +19,23 @@ func TestOccupancy(t *testing.T) {
 				t.Errorf("%d: %v after %+v", o, got, p)
 			}
 		}
+	}
+}
+
+// Records of exchanges that have ended are kept for later ones, but not as many as there have been at a time.
+func TestSpareRecords(t *testing.T) {
+	s := &Server{}
+	c := &Conn{s: s, peer: &Peer{}}
+	var all []*Exchange
+	for range 3 * spareRecords {
+		x := s.New(c, nil, nil)
+		x.Record = new(logfile.Record)
+		all = append(all, x)
+	}
+	for _, x := range all {
+		x.End()
+	}
+	if n := len(s.records); n != spareRecords || s.Active() != 0 {
+		t.Errorf("%d records are kept, %d exchanges are active", n, s.Active())
 	}
 }

@@ -167,6 +167,43 @@ type framedBody struct {
 	chunked bool
 	chunks  http1.ChunkedReader
 	missing int64 // bytes, if not chunked
+
+	counted int64  // bytes in memory, in Server.memory
+	of      string // the client that has them there
+}
+
+// smallBody is how many bytes of a body stay in memory whatever its client has there.
+const smallBody = 16 << 10
+
+// store keeps a piece of b, which is collected: in memory, as far as its client may have that much there, or in a file.
+func (b *framedBody) store(piece []byte) error {
+	s := b.X.s
+	memory := s.Config.SpoolSize
+	if b.of = accountOf(b.X.peer); s.memory.Room(b.of) < int64(len(piece)) {
+		memory = min(memory, smallBody)
+	}
+	err := b.Store(piece, memory)
+	b.count()
+	return err
+}
+
+// count counts what of b is in memory. It has to follow when that has changed.
+func (b *framedBody) count() {
+	if n := int64(b.InMemory()); n != b.counted {
+		b.X.s.memory.Add(b.of, n-b.counted)
+		b.counted = n
+	}
+}
+
+// Drop and End are those of Body.
+func (b *framedBody) Drop() {
+	b.Body.Drop()
+	b.count()
+}
+
+func (b *framedBody) End() {
+	b.Body.End()
+	b.count()
 }
 
 // Begin makes b the body of a request, which may have up to max bytes (below 0: any number) and begins at the time now.
@@ -253,7 +290,7 @@ func (c *Conn) receive(data []byte) (rest []byte) {
 	c.Stamp = s.Set.Now
 	piece, rest, whole, err := b.Decode(data)
 	if err == nil && x != nil && !b.Streamed {
-		err = b.Store(piece, s.Config.SpoolSize)
+		err = b.store(piece)
 	}
 	if err != nil {
 		c.refuseBody(s.Refused(err))
@@ -401,7 +438,8 @@ func (c *Conn) waits() bool {
 func (c *Conn) readMore(x *Exchange) {
 	if b := c.body; b != nil && b.X == x {
 		if b.Waits() {
-			if err := b.Spill(); err != nil {
+			err := b.Spill()
+			if b.count(); err != nil {
 				c.refuseBody(c.s.Refused(err))
 				return
 			}

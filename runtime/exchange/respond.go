@@ -48,6 +48,9 @@ func (c *Conn) transmit(x *Exchange, p *Part) {
 		c.Use()
 		s.Set.Buf = x.AppendInterim(s.Set.Buf, p)
 		x.Release(p)
+		if len(s.Set.Buf) > conn.FlushLimit {
+			s.Set.Flush()
+		}
 		return
 	}
 	if p.First && (p.Head.Tunnel != nil || x.Socket != nil) && x.Upgrade(p) {

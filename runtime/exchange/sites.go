@@ -39,6 +39,10 @@ type Config struct {
 	// meanwhile. 0: an eighth of the descriptors that the process may have open.
 	MaxSpools int
 
+	// MaxBodyMemory bounds the memory of bodies of HTTP/1 that are not whole, above 16 KiB for each. One client gets up to a third of it; its further
+	// bodies are in files. 0: 96 MiB.
+	MaxBodyMemory int64
+
 	// MaxBodySize bounds the body of a request in bytes; beyond it the client
 	// gets 413 and the connection closes. Below zero: no bound.
 	MaxBodySize int64
@@ -115,6 +119,7 @@ type Server struct {
 	bulk      []byte            // memory of readOn; nil: it was not needed yet
 	items     []conn.Item       // memory of sendFile
 	files     Shares            // with bodies
+	memory    Shares            // of bodies that are not in files
 
 	overrideLocal bool // only for http1.LocalHost
 
@@ -152,7 +157,7 @@ func (s *Server) Init(h Loop, set *conn.Set, tls *conn.TLSServer, sockets Socket
 
 // Configure sets how s behaves from now on.
 func (s *Server) Configure(cfg Config) {
-	s.Config, s.files.Max = cfg, int64(cfg.MaxSpools)
+	s.Config, s.files.Max, s.memory.Max = cfg, int64(cfg.MaxSpools), cmp.Or(cfg.MaxBodyMemory, 96<<20)
 	if cfg.Trace && s.tracer == nil {
 		s.tracer = http1.NewTracer()
 	}

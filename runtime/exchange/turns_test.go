@@ -65,3 +65,49 @@ func TestManyRequestsAtOnce(t *testing.T) {
 		}
 	})
 }
+
+// hints answers with many interim responses first.
+type hints struct {
+	exchangetest.Host
+	fields []byte
+}
+
+const manyHints = 100
+
+func (h *hints) Start(x *exchange.Exchange) {
+	for range manyHints {
+		x.Sink.Send(&exchange.Part{Interim: true, Head: exchange.Head{Status: 103, Fields: h.fields}, File: -1})
+	}
+	exchangetest.Answer(x, "")
+}
+
+// Interim responses that wait for a client count as a response that waits does.
+func TestUnreadInterimResponses(t *testing.T) {
+	h := &hints{fields: []byte("Link: " + strings.Repeat("x", 16<<10) + "\r\n")}
+	h.Run(t, h, exchange.Config{})
+	fd, client := exchangetest.Sockets(t)
+	if _, err := io.WriteString(client, "GET / HTTP/1.1\r\nHost:\r\nConnection: close\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	unix := &net.UnixAddr{}
+	h.Do(func() {
+		c := h.NewClient(fd, unix, unix, false)
+		if err := c.Open(c.Speaks()); err != nil {
+			t.Error(err)
+		}
+	})
+	waits := func() (n int64) {
+		h.Do(func() { n = h.Set.Unsent.Total() })
+		return n
+	}
+	if n := waits(); n < manyHints/2*int64(len(h.fields)) {
+		t.Errorf("%d bytes wait", n)
+	}
+	got, err := io.ReadAll(client)
+	if n := bytes.Count(got, []byte("HTTP/1.1 103 ")); n != manyHints || bytes.Count(got, []byte("HTTP/1.1 200 ")) != 1 || err != nil {
+		t.Errorf("%d interim responses, %v", n, err)
+	}
+	if n := waits(); n != 0 {
+		t.Errorf("%d bytes wait for nobody", n)
+	}
+}

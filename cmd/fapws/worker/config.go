@@ -27,6 +27,7 @@ func (s *service) config() runtime.Config {
 	c.Private = s.private()
 	c.MaxUnsent = s.maxUnsent()
 	c.HTTP2.MaxUnread = min(memoryLimit()/8, 12*int64(c.HTTP2.ConnectionWindow)) // 0, the default, if the limit is not known
+	c.Sites.MaxBodyMemory = min(memoryLimit()/8, 96<<20)                         // as there
 	c.OnIdle = s.memory.Quiet
 	c.Log, c.Sites.LogClient, c.Sites.AccessLog = s.log.Log, s.log.LogClient, s.access
 	c.Purged = s.relay.purge
