@@ -93,3 +93,14 @@ func TestWriteHoldsNoThread(t *testing.T) {
 		})
 	}
 }
+
+// Such clients get only so many threads that others are left.
+func TestWriteLeavesThreads(t *testing.T) {
+	t.Parallel()
+	s := fapwstest.Command{Flags: []string{"--threads", "2"}, Script: "write.py", Args: []string{t.TempDir()}, Complains: true}.Serve(t, fapwstest.Threads)
+	for range 300 {
+		s.Dial().Get("/endless?caught")
+	}
+	s.Says(`handler endless, GET /endless\?caught HTTP/1.1 from 127.0.0.1: response ended: too many threads wait for clients that do not read`)
+	s.Get("/", 200).Is(t, "quick")
+}
