@@ -13,6 +13,7 @@ func TestWrite(t *testing.T) {
 		s := fapwstest.Command{Script: "write.py", Args: []string{t.TempDir()}, Complains: true}.Serve(t, m)
 		s.Get("/only", 200).Is(t, "one,tw\u00f6,three,four").Field(t, "Content-Type", "text/plain")
 		s.Get("/file", 200).Is(t, "before 0123456789")
+		s.Get("/json", 200).Is(t, `before {"a":1}`)
 		s.Get("/generator", 200).Is(t, "before one,between,two")
 		s.Ask("GET /generator HTTP/1.0\r\n\r\n").Is(t, "before one,between,two")
 		w := s.Dial()
