@@ -126,6 +126,7 @@ struct asgi_exchange {
   uint8_t state;
   uint8_t begun;            /* inner was made */
   uint8_t running;          /* its coroutine is on the stack */
+  uint8_t sending;          /* send() is on the stack: a value of its message may call it again */
   uint8_t gone;             /* the client disconnected */
   uint8_t hung;             /* the client has shut down its side: receive() reports a disconnect, send() works */
   uint8_t ended;            /* its coroutine has ended */

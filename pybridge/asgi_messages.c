@@ -26,7 +26,10 @@ PyObject *asgi_send(asgi_exchange *x, PyObject *message) {
     asgi_left(x);
     return NULL;
   }
+  if (UNLIKELY(x->sending)) return PyErr_Format(PyExc_RuntimeError, "send() is called by a value of its message");
+  x->sending = 1;
   int bad = x->kind->send(x, message);
+  x->sending = 0;
   asgi_thread_notify();
   if (UNLIKELY(bad)) return NULL;
   if (UNLIKELY(x->rec && core_must_wait(x->rec))) return asgi_waiter_new(x, ASGI_FOR_ROOM);

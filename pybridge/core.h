@@ -307,8 +307,9 @@ void core_appoint_drainer(void);
 /* Starts one more thread, if possible. */
 void core_spawn_thread(void);
 /* The calling thread waits for its client, and then continues: between the two calls another one may run in its place,
- * so that clients that do not read hold up no others. */
-void core_pause_thread(void);
+ * so that clients that do not read hold up no others. 0: it must not wait, because so many do that the others need the
+ * rest of CORE_MAX_THREADS. */
+int core_pause_thread(void);
 void core_continue_thread(void);
 
 /* --- core_monitor.c --------------------------------------------------------------- */

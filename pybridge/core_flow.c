@@ -48,17 +48,21 @@ int core_is_cancelled(core_record *rec) { return __atomic_load_n(&rec->cancelled
 
 void core_wait_for_room(core_record *rec, const uint8_t *ends) {
   if (LIKELY(!core_must_wait(rec))) return;
+  int may;
   Py_BEGIN_ALLOW_THREADS core_lock();
-  core_pause_thread();
-  while (__atomic_load_n(&rec->unacked, __ATOMIC_SEQ_CST) > WINDOW_BYTES && !core_is_cancelled(rec) &&
+  may = core_pause_thread();
+  while (may && __atomic_load_n(&rec->unacked, __ATOMIC_SEQ_CST) > WINDOW_BYTES && !core_is_cancelled(rec) &&
          !__atomic_load_n(ends, __ATOMIC_RELAXED)) {
     rec->parked = WRITER;
     core_wait(&writers);
   }
   rec->parked = 0;
-  core_continue_thread();
+  if (may) core_continue_thread();
   core_unlock();
-  Py_END_ALLOW_THREADS
+  Py_END_ALLOW_THREADS if (UNLIKELY(!may)) {
+    core_log(rec, "response ended: too many threads wait for clients that do not read");
+    __atomic_store_n(&rec->cancelled, 1, __ATOMIC_SEQ_CST);
+  }
 }
 
 void core_wait_for_writers(const uint32_t *number) {
@@ -83,19 +87,19 @@ int core_wait_for_client(core_record *rec, double seconds) {
     until.tv_sec = (time_t)end;
     until.tv_nsec = (long)((end - (double)until.tv_sec) * 1e9);
   }
-  int room, late = 0;
+  int room, late = 0, may;
   Py_BEGIN_ALLOW_THREADS core_lock();
   rec->senders++;
-  core_pause_thread();
+  may = core_pause_thread();
   for (;;) {
     room = __atomic_load_n(&rec->unacked, __ATOMIC_SEQ_CST) <= WINDOW_BYTES;
-    if (room || late || !rec->open || core_is_cancelled(rec)) break;
+    if (room || late || !may || !rec->open || core_is_cancelled(rec)) break;
     if (seconds >= 0 && seconds < 1e9)
       late = !core_wait_until(&writers, &until);
     else
       core_wait(&writers);
   }
-  core_continue_thread();
+  if (may) core_continue_thread();
   if (--rec->senders == 0 && !rec->open) pthread_cond_broadcast(&writers);
   core_unlock();
   Py_END_ALLOW_THREADS return room;

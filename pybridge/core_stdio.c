@@ -3,6 +3,7 @@
 #include "core.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -28,16 +29,23 @@ static void take_back(int fd, size_t n) {
   if (ftruncate(fd, st.st_size - (off_t)n) != 0) return;
 }
 
-/* Whether all of text was written. */
-static int put(int fd, const char *text, size_t n) {
+/* How many of n bytes a write that follows poll takes without waiting for the reader. */
+static size_t at_once(int fd, size_t n) {
+  struct stat st;
+  return n <= PIPE_BUF || (fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) ? n : PIPE_BUF;
+}
+
+/* Whether all of text was written. A reader has ms to make room. */
+static int put(int fd, const char *text, size_t n, int ms) {
+  struct pollfd room = {.fd = fd, .events = POLLOUT};
   for (size_t done = 0; done < n;) {
-    ssize_t k = write(fd, text + done, n - done);
+    ssize_t k = poll(&room, 1, ms);
+    if (k > 0) k = write(fd, text + done, at_once(fd, n - done));
     if (k > 0) {
       done += (size_t)k;
       continue;
     }
-    struct pollfd room = {.fd = fd, .events = POLLOUT};
-    if (k < 0 && (errno == EINTR || (errno == EAGAIN && poll(&room, 1, ROOM_MS) > 0))) continue;
+    if (k < 0 && (errno == EINTR || errno == EAGAIN)) continue;
     take_back(fd, done);
     return 0;
   }
@@ -49,12 +57,12 @@ static void write_or_count(int fd, const char *text, size_t n) {
   int64_t before = __atomic_exchange_n(&lost[fd], 0, __ATOMIC_SEQ_CST);
   if (UNLIKELY(before)) {
     int k = snprintf(told, sizeof told, "fapws: lost %lld lines before this one\n", (long long)before);
-    if (!put(fd, told, (size_t)k)) {
+    if (!put(fd, told, (size_t)k, 0)) { /* lines of a handler must not wait one after the other */
       __atomic_add_fetch(&lost[fd], before + count_lines(text, n), __ATOMIC_SEQ_CST);
       return;
     }
   }
-  if (!put(fd, text, n)) __atomic_add_fetch(&lost[fd], count_lines(text, n), __ATOMIC_SEQ_CST);
+  if (!put(fd, text, n, ROOM_MS)) __atomic_add_fetch(&lost[fd], count_lines(text, n), __ATOMIC_SEQ_CST);
 }
 
 void core_write_stderr(const char *text, size_t n) {

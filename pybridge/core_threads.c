@@ -214,13 +214,15 @@ void core_spawn_thread(void) {
   pthread_attr_destroy(&attr);
 }
 
-void core_pause_thread(void) {
+int core_pause_thread(void) {
   core_thread *t = core_this_thread;
-  if (!t || !t->mode->may_wait) return;
+  if (!t || !t->mode->may_wait) return 1;
+  if (P.waiting >= CORE_MAX_THREADS - (P.max < CORE_MAX_THREADS / 2 ? P.max : CORE_MAX_THREADS / 2)) return 0;
   P.waiting++;
   if (P.drainer == t) P.drainer = NULL;
   core_appoint_drainer();
   core_wake_monitor();
+  return 1;
 }
 
 void core_continue_thread(void) {

@@ -14,6 +14,7 @@
 struct wsgi_head {
   char text[TEXT]; /* fields, peer, line: in this order */
   size_t fields, peer, line;
+  int64_t size; /* of the body, which need not be what the fields say: an upload has a description in its place */
   uint32_t mount, script, log;
   PyObject *of_fields;  /* without the line */
   PyObject *of_request; /* of_fields with the last line; NULL until asked for twice */
@@ -36,7 +37,7 @@ static inline wsgi_head *find_head(wsgi_head **slots, core_record *rec, size_t l
   if (rec->head_len + rec->peer_len > TEXT || rec->authority.len) return NULL;
   wsgi_head **slot = &slots[slot_of(fields, n)], *h = *slot;
   if (!h && !(h = *slot = calloc(1, sizeof *h))) return NULL;
-  if (h->of_fields && h->fields == n && h->peer == rec->peer_len && h->log == rec->log &&
+  if (h->of_fields && h->fields == n && h->peer == rec->peer_len && h->size == rec->size && h->log == rec->log &&
       memcmp(h->text, fields, n) == 0 && memcmp(h->text + n, peer, h->peer) == 0)
     return h;
   PyObject *made = make(rec);
@@ -45,6 +46,7 @@ static inline wsgi_head *find_head(wsgi_head **slots, core_record *rec, size_t l
   if (!made) return NULL;
   h->fields = n;
   h->peer = rec->peer_len;
+  h->size = rec->size;
   h->line = 0; /* not known */
   h->log = rec->log;
   memcpy(h->text, fields, n);

@@ -10,6 +10,10 @@
 typedef struct {
   PyObject_HEAD core_record *rec; /* NULL: no body, or the exchange is over */
   int64_t pos;
+  PyObject *block;  /* owned: the last bytes of a file that were searched for lines, or NULL */
+  int64_t block_at; /* their offset */
+  int readers;      /* threads that read the file, without the GIL */
+  int left;         /* the file of an exchange that has ended meanwhile, else -1: the last reader closes it */
 } input_object;
 
 static int64_t remaining(const input_object *in) { return in->rec ? in->rec->size - in->pos : 0; }
@@ -43,12 +47,26 @@ PyObject *wsgi_read_spool(int file, int64_t at, int64_t n) {
   return bytes;
 }
 
+/* How many bytes from offset at on are in the block. */
+static int64_t in_block(const input_object *in, int64_t at) {
+  int64_t n = in->block ? in->block_at + PyBytes_GET_SIZE(in->block) - at : 0;
+  return at >= in->block_at && n > 0 ? n : 0;
+}
+
+static PyObject *read_file(input_object *in, int64_t at, int64_t n) {
+  in->readers++;
+  PyObject *bytes = wsgi_read_spool(in->rec->spool, at, n);
+  if (--in->readers == 0 && UNLIKELY(in->left >= 0)) close(in->left), in->left = -1;
+  return bytes;
+}
+
 /* n existing bytes from offset at. */
 static PyObject *read_at(input_object *in, int64_t at, int64_t n) {
   const core_record *rec = in->rec;
   if (!rec) return PyBytes_FromStringAndSize(NULL, 0);
-  if (rec->spool >= 0) return wsgi_read_spool(rec->spool, at, n);
-  return PyBytes_FromStringAndSize(rec->data + rec->body_off + at, (Py_ssize_t)n);
+  if (rec->spool < 0) return PyBytes_FromStringAndSize(rec->data + rec->body_off + at, (Py_ssize_t)n);
+  if (n > in_block(in, at)) return read_file(in, at, n);
+  return PyBytes_FromStringAndSize(PyBytes_AS_STRING(in->block) + (at - in->block_at), (Py_ssize_t)n);
 }
 
 static PyObject *take(input_object *in, int64_t n) {
@@ -86,15 +104,18 @@ static int64_t line_length(input_object *in, int64_t limit) {
     const char *nl = memchr(start, '\n', (size_t)limit);
     return nl ? nl - start + 1 : limit;
   }
-  for (int64_t seen = 0; seen < limit;) {
-    int64_t n = limit - seen < BLOCK ? limit - seen : BLOCK;
-    PyObject *block = read_at(in, in->pos + seen, n);
-    if (!block) return -1;
-    const char *start = PyBytes_AS_STRING(block), *nl = memchr(start, '\n', (size_t)PyBytes_GET_SIZE(block));
-    int64_t here = nl ? nl - start + 1 : 0;
-    if (!nl && PyBytes_GET_SIZE(block) == 0) limit = seen; /* the request has ended */
-    Py_DECREF(block);
-    if (nl) return seen + here;
+  for (int64_t seen = 0; seen < limit && seen < remaining(in);) { /* the request may end meanwhile */
+    int64_t at = in->pos + seen, n = in_block(in, at);
+    if (!n) {
+      PyObject *block = read_file(in, at, rec->size - at < BLOCK ? rec->size - at : BLOCK);
+      if (!block) return -1;
+      Py_XSETREF(in->block, block);
+      in->block_at = at;
+      continue;
+    }
+    if (n > limit - seen) n = limit - seen;
+    const char *start = PyBytes_AS_STRING(in->block) + (at - in->block_at), *nl = memchr(start, '\n', (size_t)n);
+    if (nl) return seen + (nl - start) + 1;
     seen += n;
   }
   return limit;
@@ -139,6 +160,11 @@ static PyObject *input_getvalue(PyObject *self, PyObject *none) {
   return CORE_HELD(self, read_at(in, 0, in->rec ? in->rec->size : 0));
 }
 
+static void input_dealloc(PyObject *self) {
+  Py_XDECREF(((input_object *)self)->block);
+  PyObject_Free(self);
+}
+
 static PyMethodDef input_methods[] = {
     {"read", (PyCFunction)(void (*)(void))input_read, METH_FASTCALL,
      "read([size]) -> bytes: at most size bytes of the body, all that is left without size; b'' at its end."},
@@ -153,6 +179,7 @@ static PyMethodDef input_methods[] = {
 PyTypeObject wsgi_Input_Type = {
     PyVarObject_HEAD_INIT(NULL, 0).tp_name = "_fapws.Input",
     .tp_basicsize = sizeof(input_object),
+    .tp_dealloc = input_dealloc,
     .tp_flags = Py_TPFLAGS_DEFAULT,
     .tp_doc = "The body of a request (PEP 3333, wsgi.input). It has arrived whole before the handler runs.",
     .tp_iter = PyObject_SelfIter,
@@ -165,12 +192,19 @@ PyObject *wsgi_input_new(core_record *rec) {
   if (!in) return NULL;
   in->rec = rec;
   in->pos = 0;
+  in->block = NULL;
+  in->block_at = 0;
+  in->readers = 0;
+  in->left = -1;
   return (PyObject *)in;
 }
 
 void wsgi_input_detach(PyObject *input) {
+  input_object *in = (input_object *)input;
   CORE_BEGIN_HOLD(input);
-  ((input_object *)input)->rec = NULL;
+  if (UNLIKELY(in->readers && in->rec)) in->left = in->rec->spool, in->rec->spool = -1;
+  in->rec = NULL;
+  Py_CLEAR(in->block);
   CORE_END_HOLD();
 }
 

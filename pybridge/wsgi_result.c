@@ -48,6 +48,14 @@ static int answer_items(core_thread *t, core_record *rec, PyObject *const *items
   return 0;
 }
 
+/* Sends the result after write(). */
+static int answer_more(core_thread *t, core_record *rec, PyObject *const *items, Py_ssize_t n) {
+  for (Py_ssize_t i = 0; i < n && !rec->whole; i++)
+    if (wsgi_send_chunk(t, rec, items[i]) < 0) return -1;
+  wsgi_stream_end(t, rec, 0);
+  return 0;
+}
+
 /* The encode method of a JSON encoder, which json.dumps would make for each call. */
 static PyObject *json_encoder(void) {
   PyObject *kw = Py_BuildValue("{s:O,s:(ss)}", "ensure_ascii", Py_False, "separators", ",", ":");
@@ -62,7 +70,7 @@ static int answer_json(core_thread *t, core_record *rec, PyObject *result) {
   PyObject *encode = core_keep_first(&the_encoder, json_encoder);
   PyObject *text = encode ? PyObject_CallOneArg(encode, result) : NULL;
   if (!text) return -1;
-  int bad = answer_items(t, rec, &text, 1, CORE_TYPE_JSON);
+  int bad = rec->started ? answer_more(t, rec, &text, 1) : answer_items(t, rec, &text, 1, CORE_TYPE_JSON);
   Py_DECREF(text);
   return bad;
 }
@@ -117,14 +125,6 @@ static int answer_static(core_thread *t, core_record *rec, PyObject *result) {
   rec->started = 1;
   wsgi_drop(t, rec);
   core_publish(t, p);
-  return 0;
-}
-
-/* Sends the result after write(). */
-static int answer_more(core_thread *t, core_record *rec, PyObject *const *items, Py_ssize_t n) {
-  for (Py_ssize_t i = 0; i < n && !rec->whole; i++)
-    if (wsgi_send_chunk(t, rec, items[i]) < 0) return -1;
-  wsgi_stream_end(t, rec, 0);
   return 0;
 }
 

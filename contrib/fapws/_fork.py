@@ -369,7 +369,11 @@ class _Child:
         if isinstance(result, dict):
             from json import dumps
 
-            self._whole([dumps(result, ensure_ascii=False, separators=(",", ":"))], "application/json")
+            text = dumps(result, ensure_ascii=False, separators=(",", ":"))
+            if self.started:
+                self._chunk(text)
+            else:
+                self._whole([text], "application/json")
         elif isinstance(result, ChannelAnswer) and not self.started:
             self._send(self._head(-1, "", result))
         elif type(result) in (list, tuple) and not self.started:

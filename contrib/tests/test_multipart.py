@@ -151,6 +151,8 @@ class Bad(unittest.TestCase):
             ("no colon", part(TEXT + b"\r\nhello", b"v") + b"--B--"),
             ("blank before the colon", part(TEXT + b"\r\nX : y", b"v") + b"--B--"),
             ("folded header", part(TEXT + b"\r\n X: y", b"v") + b"--B--"),
+            ("many parameters", part(TEXT + b"".join(b"; p%d=" % i for i in range(20)), b"v") + b"--B--"),
+            ("many lines", part(TEXT + b"".join(b"\r\nX%d:" % i for i in range(20)), b"v") + b"--B--"),
             ("base64", part(TEXT + b"\r\nContent-Transfer-Encoding: base64", b"dg==") + b"--B--"),
         ]:
             with self.subTest(what), self.assertRaises(MultipartError):

@@ -2,12 +2,13 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from itertools import chain, islice
 
 from fapws.base import Start_response
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Iterable, List, Optional, Tuple
+    from typing import Any, Callable, Iterable, Iterator, List, Optional, Tuple
 
 __all__ = ["Recorder"]
 
@@ -50,6 +51,21 @@ class Recorder(Start_response):
             for piece in self.written:
                 write(piece)
 
+    def begun(self, result: Any) -> Any:
+        """result; a generator has made its first piece, because it calls start_response before that."""
+        return _Begun(result) if not self.line and hasattr(result, "send") else result
+
     def get(self, name: str) -> str:
         """The value of a header field, several joined by commas; "" if there is none."""
         return ", ".join(value for field, value in self.response_headers if field.lower() == name)
+
+
+class _Begun:
+    """An iterator that has made its first piece already."""
+
+    def __init__(self, pieces: Any) -> None:
+        self.close: Callable[[], object] = getattr(pieces, "close", lambda: None)
+        self.pieces = chain([piece for piece in islice(pieces, 1)], pieces)
+
+    def __iter__(self) -> Iterator[Any]:
+        return self.pieces

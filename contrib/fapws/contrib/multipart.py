@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["File", "Form", "MultipartError", "parse"]
 
 _BLOCK = 16 * 1024  # small, because the rest of it is moved after each line
+_MOST = 20  # header lines of a part, and parameters of a line
 _BOUNDARY_CHARS = frozenset(
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789'()+_,-./:=? "  # RFC 2046 §5.1.1
 )
@@ -215,6 +216,8 @@ class _Source:
             line = self.line(most, "the header of a part is too long")
             if not line:
                 return lines
+            if len(lines) == _MOST:
+                raise MultipartError("the header of a part has too many lines")
             lines.append(line)
             most -= len(line)
 
@@ -293,7 +296,7 @@ def _header_value(text: str) -> Tuple[str, Dict[str, str]]:
     while rest.strip():
         name, equals, rest = rest.partition("=")
         name = name.strip().lower()
-        if not equals or not name or name in params:
+        if not equals or not name or name in params or len(params) == _MOST:
             raise MultipartError("a parameter of a header is malformed")
         if rest.lstrip(" \t").startswith('"'):
             params[name], rest = _quoted(rest.lstrip(" \t")[1:])
@@ -306,7 +309,8 @@ def _header_value(text: str) -> Tuple[str, Dict[str, str]]:
 def _quoted(text: str) -> Tuple[str, str]:
     """The string up to the closing quote, and the text behind the next ";"."""
     at = text.find('"')
-    while at > 0 and text[at - 1] == "\\" and '"' in text[at + 1 :]:
+    end = text.rfind('"')
+    while 0 < at < end and text[at - 1] == "\\":
         at = text.find('"', at + 1)
     rest, semicolon, tail = text[at + 1 :].partition(";")
     if at < 0 or rest.strip():

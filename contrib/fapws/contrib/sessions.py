@@ -136,9 +136,10 @@ class Sessions:
     cookie  -- name of the cookie
     secure  -- send the cookie over https only; None: if the request came over https
 
-    The cookie has 256 random bits, and is HttpOnly and SameSite=Lax. A session is stored when the handler returns; later changes, by
-    an iterator, are lost. If two requests change a session at the same time, the last one wins; but a session that one of them clears or
-    renews is not stored again by the other. sqlite3.Error: the database cannot be used. Any thread may call the handler.
+    The cookie has 256 random bits, and is HttpOnly and SameSite=Lax. A session is stored when the handler returns, or, if it is a
+    generator, has made its first piece; later changes are lost. If two requests change a session at the same time, the last one wins;
+    but a session that one of them clears or renews is not stored again by the other. sqlite3.Error: the database cannot be used. Any
+    thread may call the handler.
     """
 
     def __init__(
@@ -153,7 +154,7 @@ class Sessions:
         def with_session(environ: Dict[str, Any], start_response: Any) -> Any:
             data = environ["fapws.session"] = _Data(self, self._key(environ))
             head = Recorder()
-            result = handler(environ, head)
+            result = head.begun(handler(environ, head))
             key = data._save()
             secure = environ.get("wsgi.url_scheme") == "https" if self.secure is None else self.secure
             if key:

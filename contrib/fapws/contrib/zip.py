@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import zlib
-from itertools import chain, islice
 
 from fapws.contrib._recorder import Recorder
 
@@ -52,8 +51,7 @@ class Gzip:
                 result = json.dumps(result)
                 if not head.get("content-type"):
                     head.add_header("Content-Type", "application/json")
-            if not head.line and hasattr(result, "__next__"):  # a generator calls start_response in its first step
-                result = _Begun(result)
+            result = head.begun(result)
             if not _suits(head) or hasattr(result, "fileno"):
                 head.send(start_response)
                 return result
@@ -100,17 +98,6 @@ class _Pieces:
         for piece in pieces:
             yield packer.compress(_bytes(piece)) + packer.flush(zlib.Z_SYNC_FLUSH)
         yield packer.flush()
-
-
-class _Begun:
-    """An iterator that has made its first piece already."""
-
-    def __init__(self, pieces: Any) -> None:
-        self.close: Callable[[], object] = getattr(pieces, "close", lambda: None)
-        self.pieces = chain([piece for piece in islice(pieces, 1)], pieces)
-
-    def __iter__(self) -> Iterator[Any]:
-        return self.pieces
 
 
 def _bytes(piece: Any) -> bytes:

@@ -10,7 +10,7 @@ import (
 func TestFullLog(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Script: "fulllog.py", Complains: true}.Serve(t, fapwstest.Threads)
-	for _, breaks := range []string{"/fill", "/leave"} {
+	for _, breaks := range []string{"/fill", "/leave", "/stall"} {
 		s.Get(breaks, 200)
 		for range 3 {
 			s.Get("/say", 200).Is(t, "said")

@@ -25,6 +25,8 @@ func TestASGISendsTooLate(t *testing.T) {
 			s.Ask(fapwstest.Request("GET", path, ""))
 			said(path, 4)
 		}
+		s.Get("/inside", 200).Is(t, "outer")
+		said("/inside", 1)
 		for path, code := range map[string]int{"/open": 1000, "/open/raise": 1011} {
 			c, err := wstest.Dial(s.Address, path)
 			if err != nil {

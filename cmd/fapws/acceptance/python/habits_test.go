@@ -128,6 +128,7 @@ func TestHabitsSessions(t *testing.T) {
 		s.Get("/count", 200, mine).Is(t, strconv.Itoa(i))
 	}
 	s.Get("/count", 200).Is(t, "1")
+	cookie(s.Get("/stream", 200).Is(t, "1."))
 	made := "Cookie: sessionid=" + strings.Repeat("0", 64)
 	if cookie(s.Get("/count", 200, made).Is(t, "1")) == made {
 		t.Error("an identifier of the client's was taken over")

@@ -43,6 +43,25 @@ func TestInputCalls(t *testing.T) {
 	})
 }
 
+// A file is not read again for each of its lines.
+func TestInputShortLines(t *testing.T) {
+	t.Parallel()
+	s := fapwstest.Serve(t, fapwstest.Threads, "input_calls.py")
+	s.Ask(fapwstest.Request("POST", "/lines", strings.Repeat("\n", 400_000))).Is(t, "400000 True")
+}
+
+// A thread of the application that reads when the handler has returned gets the end, and never another file whose
+// descriptor has the same number.
+func TestInputReadElsewhere(t *testing.T) {
+	t.Parallel()
+	s := fapwstest.Serve(t, fapwstest.Threads, "input_calls.py")
+	body, want := strings.Repeat("x", 2<<20), strings.TrimSpace(strings.Repeat("end ", 20))
+	for range 20 {
+		s.Ask(fapwstest.Request("POST", "/elsewhere", body)).Is(t, "returned")
+	}
+	fapwstest.Eventually(t, "all threads have read to the end", func() bool { return s.Get("/ended", 200).Text == want })
+}
+
 // For a body in chunks, which has been put together before the handler runs,
 // CONTENT_LENGTH is there as RFC 3875 §4.1.2 has it: with the length after
 // decoding. So also the frameworks read it that know of nothing else.

@@ -13,6 +13,7 @@ func TestWrite(t *testing.T) {
 		s := fapwstest.Command{Script: "write.py", Args: []string{t.TempDir()}, Complains: true}.Serve(t, m)
 		s.Get("/only", 200).Is(t, "one,tw\u00f6,three,four").Field(t, "Content-Type", "text/plain")
 		s.Get("/file", 200).Is(t, "before 0123456789")
+		s.Get("/json", 200).Is(t, `before {"a":1}`)
 		s.Get("/generator", 200).Is(t, "before one,between,two")
 		s.Ask("GET /generator HTTP/1.0\r\n\r\n").Is(t, "before one,between,two")
 		w := s.Dial()
@@ -92,4 +93,15 @@ func TestWriteHoldsNoThread(t *testing.T) {
 			s.Get("/", 200).Is(t, "quick")
 		})
 	}
+}
+
+// Such clients get only so many threads that others are left.
+func TestWriteLeavesThreads(t *testing.T) {
+	t.Parallel()
+	s := fapwstest.Command{Flags: []string{"--threads", "2"}, Script: "write.py", Args: []string{t.TempDir()}, Complains: true}.Serve(t, fapwstest.Threads)
+	for range 300 {
+		s.Dial().Get("/endless?caught")
+	}
+	s.Says(`handler endless, GET /endless\?caught HTTP/1.1 from 127.0.0.1: response ended: too many threads wait for clients that do not read`)
+	s.Get("/", 200).Is(t, "quick")
 }

@@ -52,6 +52,11 @@ def none(environ, start_response):
     start_response("200 OK", [TEXT])(b"written")
 
 
+def json(environ, start_response):
+    start_response("200 OK", [TEXT])(b"before ")
+    return {"a": 1}
+
+
 def file(environ, start_response):
     write = start_response("200 OK", [TEXT])
     write(b"before ")
@@ -72,5 +77,5 @@ def generator(environ, start_response):
 
 PATHS = [
     ("/only", only), ("/many", many), ("/endless", endless), ("/early", early), ("/number", number), ("/none", none),
-    ("/file", file), ("/generator", generator), ("/", lambda e, s: "quick"),
+    ("/json", json), ("/file", file), ("/generator", generator), ("/", lambda e, s: "quick"),
 ]

@@ -20,6 +20,10 @@ def received(environ, start_response):
     return [json.dumps(answer).encode()]
 
 
+def length(environ, start_response):
+    return environ["CONTENT_LENGTH"]
+
+
 for name in ("files", "bare", "new"):
     os.makedirs(name, exist_ok=True)
 
@@ -29,5 +33,6 @@ PATHS = [
     ("/new", fapws.upload("new", replace=False, sync="none", max_size=None, origins="https://other.example")),
     ("/one", fapws.upload("one.bin", max_size=None)),
     ("/private", fapws.Login(fapws.upload("bare", received), users="users")),
+    ("/length", length),
     ("/progress", fapws.channel("progress")),
 ]

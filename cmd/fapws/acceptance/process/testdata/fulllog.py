@@ -43,10 +43,28 @@ def leave(environ, start_response):
     return "left"
 
 
+def stall(environ, start_response):
+    """Nobody reads the pipe, and writing to it would wait."""
+    reader, writer = os.pipe()
+    kept.append(reader)
+    os.set_blocking(writer, False)
+    for size in (4096, 1):
+        try:
+            while True:
+                os.write(writer, b"x" * size)
+        except BlockingIOError:
+            pass
+    os.set_blocking(writer, True)
+    os.dup2(writer, 1)
+    os.dup2(writer, 2)
+    os.close(writer)
+    return "stalled"
+
+
 def mend(environ, start_response):
     os.dup2(kept[0], 1)
     os.dup2(kept[1], 2)
     return "mended"
 
 
-PATHS = [("/" + f.__name__, f) for f in (fill, say, raises, leave, mend)]
+PATHS = [("/" + f.__name__, f) for f in (fill, say, raises, leave, stall, mend)]

@@ -136,6 +136,15 @@ def count(environ, start_response):
 
 
 @sessions
+def stream(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    session = environ["fapws.session"]
+    session["visits"] = session.get("visits", 0) + 1
+    yield str(session["visits"])
+    yield "."
+
+
+@sessions
 def look(environ, start_response):
     return repr(dict(environ["fapws.session"]))
 
@@ -176,4 +185,4 @@ def record(environ, start_response):
 
 PATHS = [("/" + f.__name__, f) for f in (
     stop, restart, ticked, date, text, plain, small, json, written, pieces, generated, closed, image, missing, whole, logged, filed,
-    count, look, log_in, log_out, late, record)]
+    count, stream, look, log_in, log_out, late, record)]

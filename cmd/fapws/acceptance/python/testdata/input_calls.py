@@ -1,6 +1,7 @@
 """Calls methods of wsgi.input and compares with io.BytesIO of the same bytes."""
 import io
 import json
+import threading
 import urllib.parse
 
 
@@ -26,4 +27,36 @@ def about(environ, start_response):
     return json.dumps({key: environ[key] for key in keys if key in environ})
 
 
-PATHS = [("/compare", compare), ("/about", about)]
+def lines(environ, start_response):
+    """The number of lines, and whether about as many bytes were read as the body has."""
+    def bytes_read():
+        with open("/proc/self/io") as counts:
+            return int(counts.readline().split()[1])
+
+    before, stream = bytes_read(), environ["wsgi.input"]
+    return f"{sum(1 for line in stream)} {bytes_read() - before < 4 * int(environ['CONTENT_LENGTH'])}"
+
+
+ends = []
+
+
+def elsewhere(environ, start_response):
+    """A thread reads on when the handler has returned."""
+    def read():
+        try:
+            while stream.read(65536):
+                pass
+            ends.append("end")
+        except Exception as error:
+            ends.append(repr(error))
+
+    stream = environ["wsgi.input"]
+    threading.Thread(target=read).start()
+    return "returned"
+
+
+def ended(environ, start_response):
+    return " ".join(ends)
+
+
+PATHS = [("/compare", compare), ("/about", about), ("/lines", lines), ("/elsewhere", elsewhere), ("/ended", ended)]

@@ -8,6 +8,21 @@ LATE_SOCKET = [{"type": "websocket.accept"}, {"type": "websocket.send", "text": 
 ended, said, tasks = None, [], []
 
 
+class Calls:
+    """A value of a message that sends another message."""
+
+    def __init__(self, send):
+        self.send = send
+
+    def __bool__(self):
+        try:
+            self.send({"type": "http.response.body", "body": b"inner"})
+            said.append("sent")
+        except RuntimeError as e:
+            said.append(type(e).__name__)
+        return False
+
+
 async def later(send, messages):
     await ended.wait()
     for message in messages:
@@ -34,6 +49,9 @@ async def app(scope, receive, send):
         tasks.clear()
         await send({"type": "http.response.start", "status": 200})
         return await send({"type": "http.response.body", "body": body})
+    if path == "/inside":
+        await send({"type": "http.response.start", "status": 200})
+        return await send({"type": "http.response.body", "body": b"outer", "more_body": Calls(send)})
     socket = scope["type"] == "websocket"
     tasks.append(asyncio.ensure_future(later(send, LATE_SOCKET if socket else LATE)))
     if socket:
