@@ -233,18 +233,18 @@ func (h *history) keep(e *Event, now int64) {
 	e.in, e.at, h.rings[e.Name] = r, now, r
 	r.bytes += e.cost()
 	h.bytes += e.cost()
-	h.trim(r, now)
-}
-
-// trim forgets the oldest events of r, and of all channels, until the limits hold.
-func (h *history) trim(r *ring, now int64) {
 	if now >= h.hold {
-		for n := len(r.events); n > h.limits.Events || n > 0 && r.bytes > h.limits.Bytes+n*overhead; n-- {
-			h.forget(r.events[0])
-		}
+		h.trim(r, h.forget)
 	}
 	for len(h.all) > 0 && h.bytes > h.limits.Total {
 		h.forget(h.all[0])
+	}
+}
+
+// trim calls forget with the oldest events of r until the limits of a channel hold.
+func (h *history) trim(r *ring, forget func(*Event)) {
+	for n := len(r.events); n > h.limits.Events || n > 0 && r.bytes > h.limits.Bytes+n*overhead; n-- {
+		forget(r.events[0])
 	}
 }
 
@@ -263,9 +263,15 @@ func (h *history) within(r *ring, now int64) int {
 
 // forget takes e out, the first one of its ring.
 func (h *history) forget(e *Event) {
+	h.all = without(h.all, e)
+	h.drop(e)
+}
+
+// drop takes e out of everything but h.all.
+func (h *history) drop(e *Event) {
 	r := e.in
 	h.lost = max(h.lost, e.Seq)
-	r.events, h.all = without(r.events, e), without(h.all, e)
+	r.events = without(r.events, e)
 	r.bytes -= e.cost()
 	h.bytes -= e.cost()
 	if len(r.events) == 0 {
@@ -285,7 +291,8 @@ func (h *history) Expire(now int64) {
 	if h.hold != 0 {
 		h.hold = 0
 		for _, r := range h.rings {
-			h.trim(r, now)
+			h.trim(r, h.drop)
 		}
+		h.all = slices.DeleteFunc(h.all, func(e *Event) bool { return e.in == nil }) // at once: there may be very many
 	}
 }

@@ -160,6 +160,24 @@ func TestIncomplete(t *testing.T) {
 	}
 }
 
+// TestEndOfHold: the end of Hold takes a time that is proportional to the number of events.
+func TestEndOfHold(t *testing.T) {
+	const events, kept = 150_000, 2
+	h := newTestHub(ChannelLimits{Events: kept, Bytes: 1 << 20, Total: 1 << 30, Age: 1 << 62})
+	h.Hold(1000)
+	for seq := range uint64(events) {
+		h.Take(NewFrame(fmt.Sprint(seq%100), seq+1, make([]byte, 3), 2, exchange.OpText), 1)
+	}
+	began := time.Now()
+	h.Expire(2000)
+	if took := time.Since(began); took > 500*time.Millisecond {
+		t.Errorf("it took %v", took)
+	}
+	if n := len(h.Kept()); n != 100*kept || h.bytes != n*h.all[0].cost() || h.all[0].Seq != events-uint64(n)+1 {
+		t.Errorf("%d events are left, the first one is %d", n, h.all[0].Seq)
+	}
+}
+
 // TestBacklogOfSmallEvents: events without bytes need memory, too.
 func TestBacklogOfSmallEvents(t *testing.T) {
 	f := NewFanout(func() bool { return false }, groupBatch)

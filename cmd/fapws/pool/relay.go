@@ -203,6 +203,12 @@ func (p *Pool) count(w *worker, counts map[string]int64) {
 		case n == 0:
 			delete(w.counts, name)
 			w.counted -= countCost(name)
+		case had == 0 && w.counted+countCost(name) > maxCounted: // clients may have chosen the names
+			if !w.uncounted {
+				w.uncounted = true
+				w.pool.o.Log(logfile.Warning, fmt.Sprintf("worker %d: too many channels and groups; not counting the subscribers of further ones in other workers", w.pid))
+			}
+			continue
 		case had == 0:
 			w.counted += countCost(name)
 			fallthrough
@@ -210,9 +216,6 @@ func (p *Pool) count(w *worker, counts map[string]int64) {
 			w.counts[name] = n
 		}
 		p.tellSoon(name)
-	}
-	if w.counted > maxCounted {
-		w.distrust(fmt.Sprintf("counted the subscribers of %d channels", len(w.counts)))
 	}
 }
 

@@ -95,6 +95,7 @@ type worker struct {
 	distrusted    bool   // it has sent what no worker sends, and is being killed
 	counts        map[string]int64
 	counted       int       // countCost of its counts, which are numbers of subscribers
+	uncounted     bool      // the log says that there are more
 	questions     Questions // to it
 	querying      int       // its own that are being answered
 }
