@@ -37,10 +37,11 @@ type Request struct {
 	Context context.Context // ends when the response is not wanted any more
 	Path    string          // that of exchange.Request
 
-	pool   *Pool
-	cancel context.CancelFunc // of Context
-	spool  *os.File
-	share  any
+	pool    *Pool
+	handler *Handler
+	cancel  context.CancelFunc // of Context
+	spool   *os.File
+	share   any
 
 	// These are guarded by Pool.mu.
 	changed sync.Cond           // some of them are not as they were
