@@ -119,6 +119,33 @@ func TestOutputForNobody(t *testing.T) {
 	}
 }
 
+// A page that answers in the place of a program is passed on as it comes.
+func TestLocalStream(t *testing.T) {
+	s := newSite(t, map[string]string{
+		"local":  shell(`printf 'Location: /cgi/stream\n\n'`),
+		"stream": shell(plain, "printf first", "while [ ! -e go ]; do sleep 0.02; done", "printf second"),
+	}, nil)
+	c, err := net.Dial("tcp", s.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(waittest.Patience))
+	io.WriteString(c, "GET /cgi/local HTTP/1.1\r\nHost: a\r\n\r\n")
+	response, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := make([]byte, len("first"))
+	if _, err := io.ReadFull(response.Body, first); err != nil || string(first) != "first" {
+		t.Fatalf("%q, %v", first, err)
+	}
+	s.write("go", "", 0o644)
+	if rest, err := io.ReadAll(response.Body); err != nil || string(rest) != "second" {
+		t.Errorf("%q, %v", rest, err)
+	}
+}
+
 func TestFind(t *testing.T) {
 	s := newSite(t, map[string]string{"a.cgi": shell(plain, "echo a"), "sub/b": shell(plain, "echo b$PATH_INFO")}, nil)
 	s.write("data.txt", "secret", 0o644)
