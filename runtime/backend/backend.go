@@ -37,10 +37,11 @@ type Request struct {
 	Context context.Context // ends when the response is not wanted any more
 	Path    string          // that of exchange.Request
 
-	pool   *Pool
-	cancel context.CancelFunc // of Context
-	spool  *os.File
-	share  any
+	pool    *Pool
+	handler *Handler
+	cancel  context.CancelFunc // of Context
+	spool   *os.File
+	share   any
 
 	// These are guarded by Pool.mu.
 	changed sync.Cond           // some of them are not as they were
@@ -302,10 +303,27 @@ func (w *Response) Relay(r *Request, target string) error {
 	a.Header.Write(&fields) // into memory
 	_, reason, _ := strings.Cut(a.Status, " ")
 	w.Start(exchange.Head{Status: a.StatusCode, Reason: []byte(reason), Fields: fields.Bytes(), Length: a.ContentLength})
-	if _, err := io.Copy(w, a.Body); err != nil {
+	to := io.Writer(w)
+	if a.ContentLength < 0 { // it may be long until more comes
+		to = flusher{w}
+		_ = w.Flush() // Copy fails then, too
+	}
+	if _, err := io.Copy(to, a.Body); err != nil {
 		w.Fail()
 	}
 	return nil
+}
+
+// flusher is a Response that sends each piece at once.
+type flusher struct{ w *Response }
+
+// Write implements io.Writer.
+func (f flusher) Write(p []byte) (int, error) {
+	n, err := f.w.Write(p)
+	if err == nil {
+		err = f.w.Flush()
+	}
+	return n, err
 }
 
 func (r *Request) ask(ctx context.Context, target string) (*http.Response, error) {

@@ -24,7 +24,8 @@ type Sends struct {
 	Accel bool // X-Accel-Redirect
 }
 
-// Pool runs responders, and bounds how many requests they have at the same time.
+// Pool runs responders, and bounds how many requests they have at the same time: one of them has three quarters of all at most, so that an upstream
+// that hangs leaves places for others.
 type Pool struct {
 	// Sends is for responders that pass on the answers of programs and servers. It does not change while the server
 	// serves.
@@ -57,11 +58,12 @@ func New(max int, log func(line string)) *Pool {
 // Handler is the exchange.Handler of one Responder.
 type Handler struct {
 	*Pool
-	to Responder
+	to     Responder
+	active int // its requests in Pool.open; guarded by Pool.mu
 }
 
 // Handler returns what answers requests by r.
-func (p *Pool) Handler(r Responder) *Handler { return &Handler{p, r} }
+func (p *Pool) Handler(r Responder) *Handler { return &Handler{Pool: p, to: r} }
 
 // Active returns the number of requests that responders have.
 func (p *Pool) Active() int {
@@ -77,13 +79,13 @@ func (p *Pool) Failed() int64 { return p.failed.Load() }
 // Submit implements exchange.Handler.
 func (h *Handler) Submit(r *exchange.Request) bool {
 	p := h.Pool
-	if p.Active() >= p.max {
+	if !h.enter() {
 		if r.Spool >= 0 {
 			unix.Close(r.Spool)
 		}
 		return false
 	}
-	q := &Request{Request: *r, Path: string(r.Path), pool: p}
+	q := &Request{Request: *r, Path: string(r.Path), pool: p, handler: h}
 	parsed, peer := *r.Parsed, *r.Peer
 	parsed.Fields = slices.Clone(parsed.Fields)
 	q.Head, q.Request.Body, q.Parsed, q.Peer = bytes.Clone(r.Head), bytes.Clone(r.Body), &parsed, &peer
@@ -99,6 +101,17 @@ func (h *Handler) Submit(r *exchange.Request) bool {
 	p.open[r.Ticket] = q
 	p.mu.Unlock()
 	go q.respond(h.to)
+	return true
+}
+
+// enter takes a place for a request, if there is one.
+func (h *Handler) enter() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.open) >= h.max || h.active >= h.max-h.max/4 {
+		return false
+	}
+	h.active++
 	return true
 }
 
@@ -167,6 +180,7 @@ func (p *Pool) Release(one *exchange.Part) {
 	r.changed.Broadcast()
 	if mine.Last {
 		delete(p.open, r.Ticket)
+		r.handler.active--
 	}
 	p.mu.Unlock()
 	if t := mine.Head.Tunnel; t != nil && t.Upstream != nil {

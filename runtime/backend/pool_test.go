@@ -31,12 +31,14 @@ func newRig(t *testing.T, to Func) *rig {
 }
 
 // submit returns a descriptor that was the body of the request.
-func (r *rig) submit() (body int, ok bool) {
+func (r *rig) submit() (body int, ok bool) { return r.submitAs(0) }
+
+func (r *rig) submitAs(ticket exchange.Ticket) (body int, ok bool) {
 	body, err := unix.Open(r.t.TempDir(), unix.O_RDONLY, 0)
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	ok = r.Submit(&exchange.Request{Parsed: new(http1.Request), Peer: &exchange.Peer{}, Spool: body, Publish: func(p *exchange.Part) { r.parts <- *p }})
+	ok = r.Submit(&exchange.Request{Ticket: ticket, Parsed: new(http1.Request), Peer: &exchange.Peer{}, Spool: body, Publish: func(p *exchange.Part) { r.parts <- *p }})
 	return body, ok
 }
 
@@ -120,6 +122,38 @@ func TestSmallParts(t *testing.T) {
 		r.Cancel(0, 0)
 		r.take(1 << 20)
 	}
+}
+
+// One responder that hangs leaves places for others.
+func TestShares(t *testing.T) {
+	r := newRig(t, nil)
+	r.Pool = New(4, func(line string) { t.Error(line) })
+	hang := make(chan bool)
+	hangs, other := r.Pool.Handler(Func(func(*Response, *Request) { <-hang })), r.Pool.Handler(Func(func(*Response, *Request) {}))
+	ticket := exchange.Ticket(0)
+	takes := func(h *Handler, want bool) {
+		t.Helper()
+		r.Handler = h
+		ticket++
+		if _, got := r.submitAs(ticket); got != want {
+			t.Errorf("request %d is taken: %v", ticket, got)
+		}
+	}
+	for _, want := range []bool{true, true, true, false} {
+		takes(hangs, want)
+	}
+	for range 2 {
+		takes(other, true)
+		takes(other, false) // a place comes back with the last part
+		r.take(1 << 20)
+		r.release()
+	}
+	close(hang)
+	for r.Active() > 0 {
+		r.take(1 << 20)
+		r.release()
+	}
+	takes(hangs, true)
 }
 
 func TestRequest(t *testing.T) {

@@ -22,7 +22,7 @@ type answerFields struct {
 	apparent int64 // seconds from Date until the response arrived, 0 to MaxTTL (RFC 9111 §4.2.3)
 	expires  int64 // in seconds since 1970; -1: none, 0: one that is no date
 	vary     []string
-	never    bool // Vary makes every request another one, or has too many names
+	never    bool // Vary makes every request another one, or it or the directives are too many
 
 	setCookie bool
 	stream    bool // a response without an end
@@ -40,6 +40,7 @@ type answerFields struct {
 func readFields(fields []byte, now int64) answerFields {
 	f := answerFields{control: control{}, age: -1, made: now / second, expires: -1, fields: make([]byte, 0, len(fields))}
 	var targeted []byte
+	directives := 0 // bytes of them
 	for line := range bytes.Lines(fields) {
 		name, value, _ := bytes.Cut(line, []byte{':'})
 		value = bytes.TrimSpace(value)
@@ -56,8 +57,11 @@ func readFields(fields []byte, now int64) answerFields {
 			f.addTags(value)
 			continue
 		case http1.EqualFold(name, "cache-control"):
-			f.control.add(value)
+			if directives += len(value); directives <= maxDirectives {
+				f.control.add(value)
+			}
 		case http1.EqualFold(name, "cdn-cache-control"):
+			directives += len(value)
 			targeted = append(append(targeted, ','), value...)
 		case http1.EqualFold(name, "expires"):
 			at, ok := http1.ParseDate(value)
@@ -89,6 +93,10 @@ func readFields(fields []byte, now int64) answerFields {
 	f.apparent = min(max(now/second-f.made, 0), int64(MaxTTL)/second)
 	slices.Sort(f.vary)
 	f.vary = slices.Compact(f.vary)
+	if directives > maxDirectives {
+		f.never = true
+		return f
+	}
 	if len(targeted) > 0 {
 		if own := (control{}); own.setTargeted(targeted[1:]) {
 			if f.control.has("no-transform") { // it is for clients, too

@@ -35,6 +35,8 @@ const (
 	maxVaryName = 64
 	maxTags     = 32
 
+	maxDirectives = 4 << 10 // bytes, as each takes the loop some time
+
 	// downFor is how long a stale page answers while its origin cannot be reached (RFC 9111 §4.2.4 has no
 	// bound).
 	downFor = int64(24 * time.Hour)

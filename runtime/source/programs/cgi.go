@@ -211,11 +211,17 @@ func (c *CGI) run(a *Answer, script *Script, log func(line string)) error {
 	defer stop()
 	defer p.out.Close()
 	a.Raw = strings.HasPrefix(path.Base(script.File), "nph-")
-	buf := make([]byte, 32<<10)
+	buf, sum := make([]byte, 32<<10), 0
 	err = a.passAll(short, c.o.Timeout, func(wait time.Duration) error {
 		n, err := p.read(buf, wait)
 		if n > 0 {
 			err = a.Write(buf[:n])
+		}
+		sum += n
+		pauses, over := errors.Is(err, os.ErrDeadlineExceeded), err == nil && sum > MaxHead
+		if over && a.head.Local || r.Parsed.Head && a.W.Started() && (over || pauses) {
+			p.end() // nothing of the rest is sent
+			return io.EOF
 		}
 		return err
 	})

@@ -1,9 +1,12 @@
 package programs_test
 
 import (
+	"bufio"
 	"errors"
+	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -86,6 +89,60 @@ func TestAnswers(t *testing.T) {
 	}
 	if a := s.ask("HEAD", "/cgi/status.cgi", ""); a.StatusCode != 404 || a.Text != "" || a.Header.Get("X-A") != "b" {
 		t.Errorf("HEAD: %d %v %q", a.StatusCode, a.Header, a.Text)
+	}
+}
+
+// A program whose output is not sent need not end.
+func TestOutputForNobody(t *testing.T) {
+	s := newSite(t, map[string]string{
+		"fast":  shell(plain, "exec yes"),
+		"slow":  shell(plain, "while sleep 0.1; do echo x; done"),
+		"local": shell(`printf 'Location: /there\n\n'`, "exec yes"),
+	}, func(o *programs.CGIOptions) { o.Gate = programs.NewGate(1, 1) })
+	c, err := net.Dial("tcp", s.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(waittest.Patience))
+	in := bufio.NewReader(c)
+	for _, request := range []string{"HEAD /cgi/fast", "HEAD /cgi/slow", "GET /cgi/local", "GET /there"} {
+		fmt.Fprintf(c, "%s HTTP/1.1\r\nHost: a\r\n\r\n", request)
+		method, _, _ := strings.Cut(request, " ")
+		response, err := http.ReadResponse(in, &http.Request{Method: method})
+		if err != nil {
+			t.Fatal(request, err)
+		}
+		if _, err := io.Copy(io.Discard, response.Body); err != nil || response.StatusCode != 200 {
+			t.Errorf("%s: %s, %v", request, response.Status, err)
+		}
+	}
+}
+
+// A page that answers in the place of a program is passed on as it comes.
+func TestLocalStream(t *testing.T) {
+	s := newSite(t, map[string]string{
+		"local":  shell(`printf 'Location: /cgi/stream\n\n'`),
+		"stream": shell(plain, "printf first", "while [ ! -e go ]; do sleep 0.02; done", "printf second"),
+	}, nil)
+	c, err := net.Dial("tcp", s.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(waittest.Patience))
+	io.WriteString(c, "GET /cgi/local HTTP/1.1\r\nHost: a\r\n\r\n")
+	response, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := make([]byte, len("first"))
+	if _, err := io.ReadFull(response.Body, first); err != nil || string(first) != "first" {
+		t.Fatalf("%q, %v", first, err)
+	}
+	s.write("go", "", 0o644)
+	if rest, err := io.ReadAll(response.Body); err != nil || string(rest) != "second" {
+		t.Errorf("%q, %v", rest, err)
 	}
 }
 
