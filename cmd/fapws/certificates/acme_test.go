@@ -2,9 +2,12 @@ package certificates
 
 import (
 	"crypto/tls"
+	"os"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"fapws/runtime/conn/certtest"
 	"fapws/runtime/logfile"
@@ -93,4 +96,39 @@ func TestPauses(t *testing.T) {
 			t.Errorf("%d tries, want %d", tries, c.want)
 		}
 	}
+}
+
+// TestOrdersDirectory: orders lock the directory of the last reload and no other, and try again where one could not be used.
+func TestOrdersDirectory(t *testing.T) {
+	dirs := [2]string{t.TempDir(), t.TempDir() + "/missing"}
+	certtest.Write(t, dirs[1], []byte("a file in its place"))
+	logged := make(chan string, 9)
+	o := NewOrders(&ACME{Dir: dirs[0]}, nil, func(_ logfile.Level, line string) { logged <- line })
+	locked := func(dir string) bool {
+		f, err := os.Open(dir + "/.lock")
+		if err != nil {
+			return false
+		}
+		defer f.Close()
+		return unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil
+	}
+	comes := func(first, second bool) {
+		t.Helper()
+		for end := time.Now().Add(10 * time.Second); locked(dirs[0]) != first || locked(dirs[1]) != second; time.Sleep(time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("not locked: %v, %v", first, second)
+			}
+		}
+	}
+	comes(true, false)
+	o.Order(&ACME{Dir: dirs[1]})
+	comes(false, false)
+	if line := <-logged; !strings.Contains(line, dirs[1]) {
+		t.Error(line)
+	}
+	if err := os.Remove(dirs[1]); err != nil {
+		t.Fatal(err)
+	}
+	o.Retry()
+	comes(false, true)
 }

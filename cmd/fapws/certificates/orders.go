@@ -62,8 +62,8 @@ type host struct {
 // directory.
 func NewOrders(a *ACME, issued func(), log Log) *Orders {
 	orders := &Orders{issued: issued, log: log, wake: make(chan struct{}, 1)}
-	go orders.run(a.Dir)
 	orders.Order(a)
+	go orders.run()
 	return orders
 }
 
@@ -99,22 +99,42 @@ func (o *Orders) rouse() {
 }
 
 // run orders the certificates that are due. Of several servers with one directory, the others wait until the first one ends.
-func (o *Orders) run(dir string) {
-	<-o.wake
-	directory, err := openDirectory(dir)
-	if err != nil {
-		o.log(logfile.Error, err.Error())
-		return
-	}
-	defer directory.close()
+func (o *Orders) run() {
+	var used *directory
 	for {
-		pause := time.NewTimer(o.round(time.Now()))
+		pause := time.NewTimer(lookEvery)
+		if used = o.use(used); used != nil {
+			pause.Reset(o.round(time.Now()))
+		}
 		select {
 		case <-o.wake:
 		case <-pause.C:
 		}
 		pause.Stop()
 	}
+}
+
+// use returns the directory of the certificates: used, which may be nil, or that of the last reload, in its place. It returns nil without one, or if it
+// cannot be used.
+func (o *Orders) use(used *directory) *directory {
+	o.mu.Lock()
+	name := o.acme.Dir
+	o.mu.Unlock()
+	if used != nil && used.name == name {
+		return used
+	}
+	if used != nil {
+		used.close()
+	}
+	if name == "" { // nothing is ordered any more
+		return nil
+	}
+	used, err := openDirectory(name)
+	if err != nil {
+		o.log(logfile.Error, err.Error())
+		return nil
+	}
+	return used
 }
 
 // round orders the certificates that are due at the time now, and returns the time until the next round.

@@ -108,7 +108,11 @@ func (p *Plan) OwnCA(conf *settings.Config) (path, fingerprint string) {
 	if conf.TLS != "auto" {
 		return "", ""
 	}
-	path = filepath.Join(p.stateDir, "tls", certificates.CAFile)
+	dir := p.stateDir
+	if filepath.IsAbs(conf.StateDir) { // another one since a reload
+		dir = conf.StateDir
+	}
+	path = filepath.Join(dir, "tls", certificates.CAFile)
 	text, _, err := certificates.ReadFile(path)
 	if err != nil {
 		return path, ""

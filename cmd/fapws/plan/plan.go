@@ -110,16 +110,10 @@ func misplaced(set *settings.Settings, table, key string) string {
 func (p *Plan) choose() error {
 	cmd := p.Command
 	p.named = cmd.Script
-	switch {
-	case cmd.Script == "":
-		if len(cmd.Args) == 0 {
-			cmd.Args = p.Site.Args
-		}
-	case isFolder(cmd.Script):
-		p.Site.Serve(cmd.Script, "")
-	default:
-		p.Site.Serve("", cmd.Script)
+	if cmd.Script == "" && len(cmd.Args) == 0 {
+		cmd.Args = p.Site.Args
 	}
+	p.serveNamed()
 	if apps := p.Site.Apps(); len(apps) > 0 {
 		cmd.Script = apps[0].Name
 		return nil
@@ -129,6 +123,25 @@ func (p *Plan) choose() error {
 	}
 	cmd.Script = ""
 	return nil
+}
+
+// serveNamed puts what the command line names in place of app and root of the file.
+func (p *Plan) serveNamed() {
+	switch {
+	case p.named == "":
+	case isFolder(p.named):
+		p.Site.Serve(p.named, "")
+	default:
+		p.Site.Serve("", p.named)
+	}
+}
+
+// Later returns p with the sites of a file that has changed since.
+func (p *Plan) Later(file *settings.TOMLFile) *Plan {
+	later := *p
+	later.Site = readSites(file, func(error) {})
+	later.serveNamed()
+	return &later
 }
 
 // checkSomething sees that there is something to be served.

@@ -44,7 +44,7 @@ func (p *supervisor) command(c ctl.Command, pattern cache.Pattern) (a ctl.Answer
 	case ctl.Reload:
 		err = p.reload("fapws ctl")
 	case ctl.Rotate:
-		err = p.log.RotateAll(&p.shown.Load().Config, p.plan.Site)
+		err = p.log.RotateAll(&p.shown.Load().Config, p.site.Load())
 		p.pool.Reopen()
 	case ctl.Purge:
 		a.Pages, err = p.purge(pattern)

@@ -275,7 +275,7 @@ func (p *supervisor) watchFiles() (*watch.Watcher, error) {
 	return w, nil
 }
 
-// logKept tells of settings whose new value in the configuration file a reload
+// logKept takes note of the sites in the configuration file as a reload has read it, and tells of settings whose new value in the configuration file a reload
 // does not bring about, because the supervisor has them; again only when they
 // have changed again.
 func (p *supervisor) logKept() {
@@ -290,10 +290,15 @@ func (p *supervisor) logKept() {
 	if err != nil || set.ReadFile(file, plan.FileKeys()) != nil {
 		return // as well; or this user may not read it
 	}
+	later := p.plan.Later(file)
+	p.site.Store(later.Site)
 	if conf, err := set.Config(); err == nil { // the workers may change other directories from now on
 		now := p.conf
 		now.SandboxWrite = slices.Concat(now.SandboxWrite, conf.SandboxWrite)
-		system.Distrust(p.plan.Changeable(&now))
+		system.Distrust(append(p.plan.Changeable(&now), later.Changeable(&now)...))
+	}
+	if p.watcher != nil && len(p.conf.ReloadDirs) == 0 {
+		p.watcher.Watch(later.Folders())
 	}
 	names := p.plan.Settings.Kept(set)
 	if p.unused != "" {

@@ -18,6 +18,7 @@ import (
 	"fapws/cmd/fapws/pool"
 	"fapws/cmd/fapws/process"
 	"fapws/cmd/fapws/settings"
+	"fapws/cmd/fapws/watch"
 	"fapws/cmd/fapws/worker"
 	"fapws/pybridge"
 	"fapws/runtime/conn"
@@ -49,6 +50,9 @@ type supervisor struct {
 	broker    *pool.Broker // nil: channels are those of this server
 	temporary string       // directory of --sandbox for temporary files, or ""
 
+	watcher *watch.Watcher                  // nil: files are not watched
+	site    atomic.Pointer[plan.SiteConfig] // of the last reload
+
 	shown   atomic.Pointer[worker.Shown]
 	reloads logfile.Seldom // from the status page
 }
@@ -63,6 +67,7 @@ func Run(what *plan.Plan, instance *worker.Instance, stderr io.Writer) (code int
 	p := &supervisor{plan: what, conf: what.Conf, instance: instance, log: what.Logger(stderr)}
 	p.early.Open, p.early.Close = openSockets, p.closeSockets
 	p.keyring.p = p
+	p.site.Store(what.Site)
 	if err := p.findIdentity(); err != nil {
 		return 0, err
 	}
@@ -148,11 +153,10 @@ func (p *supervisor) run() (code int, err error) {
 			return 0, err
 		}
 	}
-	watcher, err := p.watchFiles()
-	if err != nil {
+	if p.watcher, err = p.watchFiles(); err != nil {
 		return 0, err
 	}
-	defer watcher.Close()
+	defer p.watcher.Close()
 	if handover == nil {
 		if err := p.bindEarly(); err != nil {
 			return 0, err

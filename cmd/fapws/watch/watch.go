@@ -80,6 +80,7 @@ type Watcher struct {
 	tree   tree
 	cwd    string
 	kernel *fsnotify.Watcher // tells when it is time to look; nil: the interval alone does
+	roots  chan []string     // of Watch
 	stop   context.CancelFunc
 	ended  sync.WaitGroup
 
@@ -111,7 +112,7 @@ func newWatcher(o Options) (*Watcher, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot watch: %w", err)
 	}
-	w := &Watcher{log: o.Log, cwd: cwd, found: map[string]string{}}
+	w := &Watcher{log: o.Log, cwd: cwd, roots: make(chan []string, 1), found: map[string]string{}}
 	for _, dir := range o.Dirs {
 		info, err := os.Stat(dir)
 		if err != nil {
@@ -127,6 +128,20 @@ func newWatcher(o Options) (*Watcher, error) {
 	}
 	w.tree.patterns, err = newPatterns(&o, cwd, w.tree.roots)
 	return w, err
+}
+
+// Watch watches the directories dirs from now on, instead of those before. It does not wait. One goroutine may call it.
+func (w *Watcher) Watch(dirs []string) {
+	for i, dir := range dirs {
+		if abs, err := filepath.Abs(dir); err == nil {
+			dirs[i] = abs
+		}
+	}
+	select {
+	case <-w.roots: // they are not watched yet
+	default:
+	}
+	w.roots <- dirs
 }
 
 // Close ends the watching. It is safe for concurrent use and may be called again; a nil Watcher
@@ -161,6 +176,13 @@ func (w *Watcher) run(ctx context.Context, changes chan<- Change) {
 			return
 		case to <- change:
 			clear(w.found)
+		case roots := <-w.roots:
+			if !slices.Equal(roots, w.tree.roots) {
+				found := maps.Clone(w.found)
+				w.tree.roots = roots
+				w.look() // files that were not watched before have not changed
+				w.found = found
+			}
 		case e := <-events:
 			if !soon && w.concerns(e) {
 				soon = true

@@ -185,3 +185,29 @@ func TestUpgradeKeepsSettings(t *testing.T) {
 	}
 	s.Says("changes of bind, workers take effect after a restart")
 }
+
+// TestReloadMoves: the directory of another application is watched after a reload, and the log of another host is rotated.
+func TestReloadMoves(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	const app = "PATHS = [('/', lambda environ, start_response: '%s')]\n"
+	fapwstest.Write(t, dir+"/one/app.py", fmt.Sprintf(app, "one"))
+	fapwstest.Write(t, dir+"/two/app.py", fmt.Sprintf(app, "two"))
+	const always = "bind = '127.0.0.1:0'\nreload = true\n"
+	file := fapwstest.Write(t, dir+"/fapws.toml", always+"app = 'one/app.py'\n")
+	s := fapwstest.Command{Flags: []string{"-c", file}}.Started(t)
+	s.Ask(fapwstest.Get("/")).Want(t, 200).Is(t, "one")
+	fapwstest.Replace(t, file, always+"app = 'two/app.py'\n[[host]]\nname = 'a.test'\nroot = 'two'\naccess-log = 'log'\n")
+	s.Says("reloaded: 1 worker")
+	s.Ask(fapwstest.Get("/")).Want(t, 200).Is(t, "two")
+	s.Ask("GET /none HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n").Want(t, 404)
+	fapwstest.FileSays(t, dir+"/log", "GET /none")
+	if code, _, stderr := s.Ctl("rotate"); code != 0 {
+		t.Error(stderr)
+	}
+	fapwstest.Eventually(t, "the log is rotated", func() bool { _, err := os.Stat(dir + "/log.1.gz"); return err == nil })
+	fapwstest.Replace(t, dir+"/two/app.py", fmt.Sprintf(app, "three"))
+	s.Says(`reloading: app\.py changed`)
+	s.Says("reloaded: 1 worker\n(.*\n)*.*reloaded: 1 worker")
+	s.Ask(fapwstest.Get("/")).Want(t, 200).Is(t, "three")
+}
