@@ -52,6 +52,23 @@ func (w *wire) Chosen(certificate, authorities string, verify func(chain []*x509
 	}
 }
 
+// maxChain is how many bytes the certificates of a client may have. crypto/tls takes 256 KiB, which a connection would keep several times.
+const maxChain = 32 << 10
+
+var errLargeChain = fmt.Errorf("the client's certificates have more than %d bytes", maxChain)
+
+// checkChain returns an error if the certificates of a client are too large.
+func checkChain(chain []*x509.Certificate) error {
+	size := 0
+	for _, c := range chain {
+		size += len(c.Raw)
+	}
+	if size > maxChain {
+		return errLargeChain
+	}
+	return nil
+}
+
 // describe holds the certificate of a client to the authorities, and makes its variables.
 func describe(state *tls.ConnectionState, c *choice) *TLSState {
 	d := &TLSState{
@@ -102,7 +119,7 @@ func reasonOf(err error) reason {
 		return disconnected
 	case errors.As(err, &remote) && remote.Op == "remote error":
 		return refused
-	case errors.As(err, &verification), strings.Contains(text, "didn't provide a certificate"):
+	case errors.As(err, &verification), err == errLargeChain, strings.Contains(text, "didn't provide a certificate"):
 		return badCertificate
 	case strings.Contains(text, "no certificates configured"):
 		return unknownHost
@@ -174,6 +191,9 @@ func variablesOf(d *TLSState) string {
 	return v.text.String()
 }
 
+// maxNames is how many names of a kind have variables: each costs every request of the client.
+const maxNames = 100
+
 // variables collects TLSState.Variables.
 type variables struct{ text strings.Builder }
 
@@ -196,13 +216,14 @@ func (v *variables) certificate(c *x509.Certificate) {
 	v.set("SSL_CLIENT_A_SIG", signatures[c.SignatureAlgorithm])
 	v.set("SSL_CLIENT_A_KEY", keys[c.PublicKeyAlgorithm])
 	v.set("SSL_CLIENT_CERT_RFC4523_CEA", fmt.Sprintf(`{ serialNumber %d, issuer rdnSequence:"%s" }`, c.SerialNumber, strings.ReplaceAll(c.Issuer.String(), `"`, `""`)))
-	for i, name := range c.DNSNames {
+	for i, name := range c.DNSNames[:min(len(c.DNSNames), maxNames)] {
 		v.set(fmt.Sprint("SSL_CLIENT_SAN_DNS_", i), name)
 	}
-	for i, address := range c.EmailAddresses {
+	for i, address := range c.EmailAddresses[:min(len(c.EmailAddresses), maxNames)] {
 		v.set(fmt.Sprint("SSL_CLIENT_SAN_Email_", i), address)
 	}
-	for i, name := range principals(c) {
+	users := principals(c)
+	for i, name := range users[:min(len(users), maxNames)] {
 		v.set(fmt.Sprint("SSL_CLIENT_SAN_OTHER_msUPN_", i), name)
 	}
 }
@@ -223,10 +244,9 @@ var nameParts = []struct {
 func (v *variables) name(prefix string, n pkix.Name) {
 	v.set(prefix, n.String())
 	for _, part := range nameParts {
-		number := ""
-		i := 0
+		number, i := "", 0
 		for _, one := range n.Names {
-			if !one.Type.Equal(part.id) {
+			if !one.Type.Equal(part.id) || i == maxNames {
 				continue
 			}
 			if text := fmt.Sprint(one.Value); text != "" {

@@ -181,6 +181,9 @@ func (h *Handshake) try() error {
 	err := h.t.tls.Handshake()
 	if err == nil {
 		state := h.t.tls.ConnectionState()
+		if err = checkChain(state.PeerCertificates); err != nil {
+			return err
+		}
 		h.t.client, h.t.http2, h.t.resumed = describe(&state, &h.choice), state.NegotiatedProtocol == "h2", state.DidResume
 	}
 	return err

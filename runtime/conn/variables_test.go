@@ -11,6 +11,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"math/big"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -36,8 +37,8 @@ func alternativeNames(t *testing.T) pkix.Extension {
 	return pkix.Extension{Id: subjectAltName, Value: all}
 }
 
-// clientCertificate is of a client, and vouches for itself.
-func clientCertificate(t *testing.T) tls.Certificate {
+// clientCertificate is of a client, and vouches for itself. Without hosts it has alternative names of other kinds.
+func clientCertificate(t *testing.T, hosts ...string) tls.Certificate {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -47,9 +48,12 @@ func clientCertificate(t *testing.T) tls.Certificate {
 	template := x509.Certificate{
 		SerialNumber: big.NewInt(0xabcdef), Subject: pkix.Name{CommonName: "Ann\x00, NUL", Organization: []string{"Acme=1"}, OrganizationalUnit: []string{"one", "two"},
 			ExtraNames: []pkix.AttributeTypeAndValue{{Type: asn1.ObjectIdentifier{0, 9, 2342, 19200300, 100, 1, 1}, Value: "ann"}}},
-		ExtraExtensions: []pkix.Extension{alternativeNames(t)},
-		NotBefore:       at, NotAfter: at.AddDate(100, 0, 0), IsCA: true, BasicConstraintsValid: true,
+		DNSNames:  hosts,
+		NotBefore: at, NotAfter: at.AddDate(100, 0, 0), IsCA: true, BasicConstraintsValid: true,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}
+	if len(hosts) == 0 {
+		template.ExtraExtensions = []pkix.Extension{alternativeNames(t)}
 	}
 	der, err := x509.CreateCertificate(rand.Reader, &template, &template, &key.PublicKey, key)
 	if err != nil {
@@ -122,6 +126,34 @@ func TestDescribe(t *testing.T) {
 			}
 			if len(values) != len(want) {
 				t.Errorf("%v: %q", c.auth, values)
+			}
+		})
+	}
+}
+
+// A certificate that a client has made with many names costs little, and one that is larger than any ends the handshake.
+func TestLargeCertificates(t *testing.T) {
+	cert, _ := certtest.Localhost()
+	for _, hosts := range []int{5000, 20_000} {
+		s := newServer(t, nil)
+		s.SetConfig(&tls.Config{Certificates: []tls.Certificate{cert}, ClientAuth: tls.RequestClientCert})
+		config := clientConfig()
+		config.Certificates = []tls.Certificate{clientCertificate(t, slices.Repeat([]string{"h"}, hosts)...)}
+		client := s.dial(config, nil)
+		if size := len(config.Certificates[0].Certificate[0]); size > maxChain {
+			if n, err := client.Read(make([]byte, 1)); err == nil {
+				t.Errorf("a certificate of %d bytes: %d bytes were answered", size, n)
+			}
+			if log := s.logged(); !strings.Contains(log, "TLS handshake failed: the client's certificates have more than 32768 bytes") {
+				t.Errorf("a certificate of %d bytes: %s", size, log)
+			}
+			continue
+		}
+		echoes(t, client, []byte("hello"))
+		p := s.only()
+		s.do(func() {
+			if n := strings.Count(p.transport.Client().Variables, "SSL_CLIENT_SAN_DNS_"); n != maxNames {
+				t.Errorf("%d variables", n)
 			}
 		})
 	}

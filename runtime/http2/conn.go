@@ -233,7 +233,7 @@ type Config struct {
 	ConnectionWindow int
 
 	// MaxUnread is how many bytes clients may have sent ahead on all connections together, above 64 KiB on each: see exchange.Shares. A client gets up
-	// to a third. 0: twelve times ConnectionWindow.
+	// to a third. As many bytes may be in the heads of active requests that have more than 4 KiB. 0: twelve times ConnectionWindow.
 	MaxUnread int64
 }
 
@@ -242,6 +242,7 @@ type Server struct {
 	*exchange.Server
 	cfg    Config
 	memory exchange.Shares // Config.MaxUnread
+	heads  exchange.Shares // as much, for large heads
 
 	maxList  int // SETTINGS_MAX_HEADER_LIST_SIZE
 	maxBlock int // bytes of a header block, and of a name or value in it, before a connection is given up; longer ones than a head may have get 431
@@ -280,6 +281,7 @@ func (s *Server) Init(of *exchange.Server) {
 func (s *Server) Configure(cfg Config) {
 	s.cfg = cfg
 	s.memory.Max = cmp.Or(cfg.MaxUnread, 12*int64(s.cfg.ConnectionWindow))
+	s.heads.Max = s.memory.Max
 	l := &s.Config.Limits
 	s.maxList, s.maxBlock = l.Head+32*l.Fields, 4*l.Head
 }

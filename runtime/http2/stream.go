@@ -16,6 +16,9 @@ const (
 	// fewStreams is how many streams may each have a response of any size.
 	fewStreams = 4
 
+	// smallHead is the size up to which the head of a request does not count: see Config.MaxUnread. A few bytes may stand for a large one (RFC 7541).
+	smallHead = 4 << 10
+
 	// maxUnsent is how much of all responses but the largest may wait for a client until no further response begins.
 	maxUnsent = 16 << 20
 )
@@ -33,6 +36,7 @@ type stream struct {
 
 	extended bool // its request is an extended CONNECT (RFC 8441): a response of 2xx would accept it
 
+	head     int64 // bytes of its request's head, if they count
 	priority priority
 	queued   bool          // it has turns
 	woken    bool          // its exchange goes on soon
@@ -43,7 +47,11 @@ type stream struct {
 func (c *Conn) open(b *headerBlock) {
 	s := c.s
 	c.used += turnStream
-	if len(c.streams) >= s.cfg.MaxStreams || c.working >= s.cfg.MaxStreams {
+	head := int64(len(b.path) + len(b.fields) + len(b.cookie))
+	if head <= smallHead {
+		head = 0
+	}
+	if len(c.streams) >= s.cfg.MaxStreams || c.working >= s.cfg.MaxStreams || head > 0 && s.heads.Room(c.inflow.client) < head {
 		c.writeReset(b.id, http2.ErrCodeRefusedStream)
 		c.spend(costReset)
 		return
@@ -55,6 +63,7 @@ func (c *Conn) open(b *headerBlock) {
 	}
 	st.credit, st.window, st.target = c.initial, initialWindow, initialWindow
 	st.missing, st.ended, st.extended = -1, b.end, b.extended
+	st.countHead(head)
 	c.streams[b.id] = st
 	c.conn.Stamp = s.Set.Now
 	if c.client.Expected != 0 {
@@ -98,6 +107,14 @@ func (c *Conn) open(b *headerBlock) {
 	st.x.Decide()
 }
 
+// countHead counts n bytes of the head of its request, instead of those before, among those of its client.
+func (st *stream) countHead(n int64) {
+	if n != st.head {
+		st.c.s.heads.Add(st.c.inflow.client, n-st.head)
+		st.head = n
+	}
+}
+
 // maxSpare is how many streams are kept to be used again: each has a kilobyte.
 const maxSpare = 64
 
@@ -135,6 +152,7 @@ func (c *Conn) forget(st *stream) {
 	if st.held > 0 {
 		st.holds(0)
 	}
+	st.countHead(0)
 	if c.streams[st.id] == st {
 		delete(c.streams, st.id)
 		if len(c.s.ended) < maxSpare {
@@ -152,6 +170,7 @@ func (c *Conn) forget(st *stream) {
 // abandon ends the exchange of st without a response. Its stream was forgotten, or its connection is closed.
 func (st *stream) abandon() {
 	st.c.dequeue(st)
+	st.countHead(0)
 	st.drop()
 	if st.bytes != nil {
 		st.bytes.abandon()

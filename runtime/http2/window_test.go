@@ -2,6 +2,7 @@ package http2
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"golang.org/x/net/http2"
@@ -165,4 +166,39 @@ func TestStreamedBodiesOfConnectionAreBounded(t *testing.T) {
 			return
 		}
 	}
+}
+
+// Large heads of requests that have no response yet are bounded for each client: a few bytes may stand for each.
+func TestLargeHeadsAreBounded(t *testing.T) {
+	const most, streams = 256 << 10, 40
+	h := newHost(t)
+	cfg := usual
+	cfg.MaxUnread = most
+	h.http2.Configure(cfg)
+	c, p := h.open(t)
+	value := strings.Repeat("v", 3500) // the table of compression has it
+	for id := uint32(1); id < 2*streams; id += 2 {
+		p.request(id, "/later", true, "x "+value, "x "+value, "x "+value, "x "+value)
+	}
+	p.framer.WritePing(false, [8]byte{})
+	refused := 0
+	for f := p.next(); f.Header().Type != http2.FramePing; f = p.next() {
+		if r, ok := f.(*http2.RSTStreamFrame); ok && r.ErrCode == http2.ErrCodeRefusedStream {
+			refused++
+		}
+	}
+	if want := streams - most/(4*(3500+len("x: \r\n"))); refused != want {
+		t.Errorf("%d requests were refused, not %d", refused, want)
+	}
+	h.Do(func() {
+		for i, x := range h.Held {
+			if i%2 == 0 {
+				exchangetest.Answer(x, "")
+			}
+		}
+		c.on.Close("the client leaves")
+		if free := h.http2.heads.Room(""); free != most {
+			t.Errorf("%d bytes still count", most-free)
+		}
+	})
 }
