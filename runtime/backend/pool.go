@@ -34,8 +34,9 @@ type Pool struct {
 	log    func(line string)
 	failed atomic.Int64 // responses that were not made: see Failed
 
-	mu   sync.Mutex
-	open map[exchange.Ticket]*Request // from Submit to the Release of the last part
+	mu      sync.Mutex
+	open    map[exchange.Ticket]*Request // from Submit to the Release of the last part
+	running int                          // responders, of which max bounds the number
 }
 
 // part is a piece of a response on its way to the loop.
@@ -44,8 +45,8 @@ type part struct {
 	of *Request
 }
 
-// New returns a Pool that answers at most max requests at the same time (more are 503). log gets lines for the
-// operator, on any goroutine.
+// New returns a Pool that answers at most max requests at the same time (more are 503). Responses that are complete, and wait for their
+// clients, do not count. log gets lines for the operator, on any goroutine.
 func New(max int, log func(line string)) *Pool {
 	return &Pool{max: max, log: log, open: map[exchange.Ticket]*Request{}}
 }
@@ -73,7 +74,13 @@ func (p *Pool) Failed() int64 { return p.failed.Load() }
 // Submit implements exchange.Handler.
 func (h *Handler) Submit(r *exchange.Request) bool {
 	p := h.Pool
-	if p.Active() >= p.max {
+	p.mu.Lock()
+	full := p.running >= p.max
+	if !full {
+		p.running++
+	}
+	p.mu.Unlock()
+	if full {
 		if r.Spool >= 0 {
 			unix.Close(r.Spool)
 		}
@@ -114,6 +121,9 @@ func (r *Request) respond(to Responder) {
 		if r.spool != nil {
 			r.spool.Close()
 		}
+		r.pool.mu.Lock()
+		r.pool.running--
+		r.pool.mu.Unlock()
 		w.end()
 		r.cancel()
 	}()

@@ -91,6 +91,18 @@ func TestPool(t *testing.T) {
 	}
 }
 
+// A response that is complete, and that its client does not read, takes no place.
+func TestPoolUnread(t *testing.T) {
+	r := newRig(t, func(w *Response, _ *Request) { io.WriteString(w, "all") })
+	for i := range 3 {
+		if _, ok := r.submit(); !ok {
+			t.Fatalf("request %d is refused", i)
+		}
+		r.take(1 << 20)
+	}
+	r.release()
+}
+
 func TestRequest(t *testing.T) {
 	for _, c := range []struct{ head, want string }{
 		{"GET /a%20b?c=d HTTP/1.1\r\nHost: h:1\r\nX-Test: yes\r\nX-Test: no\r\n\r\n", "GET /a%20b?c=d c=d h:1 yes"},
