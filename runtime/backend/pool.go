@@ -35,8 +35,9 @@ type Pool struct {
 	log    func(line string)
 	failed atomic.Int64 // responses that were not made: see Failed
 
-	mu   sync.Mutex
-	open map[exchange.Ticket]*Request // from Submit to the Release of the last part
+	mu      sync.Mutex
+	open    map[exchange.Ticket]*Request // from Submit to the Release of the last part
+	running int                          // responders, of which max bounds the number
 }
 
 // part is a piece of a response on its way to the loop.
@@ -49,8 +50,8 @@ type part struct {
 // partCost is the memory of a part in addition to its bytes, about.
 const partCost = 512
 
-// New returns a Pool that answers at most max requests at the same time (more are 503). log gets lines for the
-// operator, on any goroutine.
+// New returns a Pool that answers at most max requests at the same time (more are 503). Responses that are complete, and wait for their
+// clients, do not count. log gets lines for the operator, on any goroutine.
 func New(max int, log func(line string)) *Pool {
 	return &Pool{max: max, log: log, open: map[exchange.Ticket]*Request{}}
 }
@@ -58,8 +59,8 @@ func New(max int, log func(line string)) *Pool {
 // Handler is the exchange.Handler of one Responder.
 type Handler struct {
 	*Pool
-	to     Responder
-	active int // its requests in Pool.open; guarded by Pool.mu
+	to      Responder
+	running int // of Pool.running; guarded by Pool.mu
 }
 
 // Handler returns what answers requests by r.
@@ -108,11 +109,20 @@ func (h *Handler) Submit(r *exchange.Request) bool {
 func (h *Handler) enter() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if len(h.open) >= h.max || h.active >= h.max-h.max/4 {
+	if h.Pool.running >= h.max || h.running >= h.max-h.max/4 {
 		return false
 	}
-	h.active++
+	h.Pool.running++
+	h.running++
 	return true
+}
+
+// leave gives the place back.
+func (h *Handler) leave() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.Pool.running--
+	h.running--
 }
 
 // respond has a responder answer r, and ends the response.
@@ -131,6 +141,7 @@ func (r *Request) respond(to Responder) {
 		if r.spool != nil {
 			r.spool.Close()
 		}
+		r.handler.leave()
 		w.end()
 		r.cancel()
 	}()
@@ -180,7 +191,6 @@ func (p *Pool) Release(one *exchange.Part) {
 	r.changed.Broadcast()
 	if mine.Last {
 		delete(p.open, r.Ticket)
-		r.handler.active--
 	}
 	p.mu.Unlock()
 	if t := mine.Head.Tunnel; t != nil && t.Upstream != nil {

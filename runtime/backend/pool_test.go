@@ -129,7 +129,7 @@ func TestShares(t *testing.T) {
 	r := newRig(t, nil)
 	r.Pool = New(4, func(line string) { t.Error(line) })
 	hang := make(chan bool)
-	hangs, other := r.Pool.Handler(Func(func(*Response, *Request) { <-hang })), r.Pool.Handler(Func(func(*Response, *Request) {}))
+	hangs, other := r.Pool.Handler(Func(func(*Response, *Request) { <-hang })), r.Pool.Handler(Func(func(*Response, *Request) { <-hang }))
 	ticket := exchange.Ticket(0)
 	takes := func(h *Handler, want bool) {
 		t.Helper()
@@ -142,18 +142,26 @@ func TestShares(t *testing.T) {
 	for _, want := range []bool{true, true, true, false} {
 		takes(hangs, want)
 	}
-	for range 2 {
-		takes(other, true)
-		takes(other, false) // a place comes back with the last part
-		r.take(1 << 20)
-		r.release()
-	}
+	takes(other, true)
+	takes(other, false)
 	close(hang)
 	for r.Active() > 0 {
 		r.take(1 << 20)
 		r.release()
 	}
 	takes(hangs, true)
+}
+
+// A response that is complete, and that its client does not read, takes no place.
+func TestPoolUnread(t *testing.T) {
+	r := newRig(t, func(w *Response, _ *Request) { io.WriteString(w, "all") })
+	for i := range 3 {
+		if _, ok := r.submit(); !ok {
+			t.Fatalf("request %d is refused", i)
+		}
+		r.take(1 << 20)
+	}
+	r.release()
 }
 
 func TestRequest(t *testing.T) {

@@ -365,3 +365,29 @@ func TestStop(t *testing.T) {
 		}
 	})
 }
+
+// TestLoadIsBounded: while many goroutines wait for a disk, another one waits for these.
+func TestLoadIsBounded(t *testing.T) {
+	s := newSet(t, 1<<10)
+	file, err := os.Open(os.Args[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	for range maxReading {
+		reading <- struct{}{}
+	}
+	read := make(chan error, 1)
+	s.do(func() { s.Load(&Item{File: int(file.Fd()), Count: 1}, nil, func(err error) { read <- err }) })
+	select {
+	case <-read:
+		t.Fatal("it has not waited")
+	case <-time.After(100 * time.Millisecond):
+	}
+	for range maxReading {
+		<-reading
+	}
+	if err := <-read; err != nil {
+		t.Error(err)
+	}
+}

@@ -133,7 +133,14 @@ const (
 
 	// coldMost is how much of a file a goroutine reads at once.
 	coldMost = 256 << 10
+
+	// maxReading is how many goroutines read at the same time. Each takes a thread, of which Go ends the process with 10,000, while the disk does
+	// not answer.
+	maxReading = 1024
 )
+
+// reading has an element for each of these goroutines.
+var reading = make(chan struct{}, maxReading)
 
 // leavesTimeout is how long a client may read nothing of a connection that Leaves.
 const leavesTimeout = 2 * time.Second
@@ -266,6 +273,8 @@ func (s *Set) Load(it *Item, turns chan struct{}, done func(err error)) {
 			turns <- struct{}{}
 			defer func() { <-turns }()
 		}
+		reading <- struct{}{}
+		defer func() { <-reading }()
 		if n, err = ReadFile(file, make([]byte, size), offset); n == 0 && err == nil {
 			err = ErrShortFile
 		}

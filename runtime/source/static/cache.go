@@ -263,7 +263,9 @@ func (f *Files) find(t *view, path, key []byte, now int64, req *Request) (v vari
 // findListing makes the page for a directory, one at a time: for a large one it takes long, and a caller that has
 // waited for its turn finds it made.
 func (f *Files) findListing(t *view, path, key []byte, now int64, req *Request) (v variants, err error) {
+	<-f.looking // it does not wait for the disk, and other files need not wait for it
 	f.listing.Lock()
+	f.looking <- struct{}{}
 	defer f.listing.Unlock()
 	v, fresh := f.cache.get(key, now, false)
 	if fresh {

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -115,4 +116,27 @@ func TestListingOfPictures(t *testing.T) {
 	if n, used := len(link.FindAllString(a.body, -1)), after.TotalAlloc-before.TotalAlloc; n != 50 || used > 10<<20 {
 		t.Errorf("%d files, for which %d bytes were read", n, used)
 	}
+}
+
+// TestListingsWait: files do not wait for those that wait for a listing.
+func TestListingsWait(t *testing.T) {
+	f := serve(t, Options{Root: tree(t, map[string]string{"a": "x"}), Listing: true})
+	f.listing.Lock()
+	var all sync.WaitGroup
+	for range 2 * maxLooking {
+		all.Go(func() { open(t, f, request(t, "", "GET", "/")) })
+	}
+	answered := make(chan bool)
+	go func() {
+		time.Sleep(50 * time.Millisecond) // the others come first
+		open(t, f, request(t, "", "GET", "/a"))
+		close(answered)
+	}()
+	select {
+	case <-answered:
+	case <-time.After(10 * time.Second):
+		t.Error("a file has waited")
+	}
+	f.listing.Unlock()
+	all.Wait()
 }

@@ -137,7 +137,7 @@ func TestStaticEscapes(t *testing.T) {
 	s.Get("/static/one.txt", 200).Is(t, "0123456789")
 }
 
-// Clients that ask for many large files at once, to be compressed, wait for each other: the files are not in memory meanwhile.
+// Clients that ask for many large files at once, to be compressed, wait for each other, up to a second: the files are not in memory meanwhile.
 func TestCompressionMemory(t *testing.T) {
 	t.Parallel()
 	s, folder := site(t, fapwstest.Threads)
@@ -152,10 +152,18 @@ func TestCompressionMemory(t *testing.T) {
 		w.Send(fmt.Sprintf("HEAD /static/large%d.txt HTTP/1.1\r\nHost: test\r\nAccept-Encoding: gzip\r\n\r\n", i))
 		clients = append(clients, w)
 	}
+	packed := 0
 	for _, w := range clients {
-		if r := w.Head("HEAD"); r.StatusCode != 200 || r.Header.Get("Content-Encoding") != "gzip" {
+		r := w.Head("HEAD")
+		if r.StatusCode != 200 {
 			t.Errorf("%s %v", r.Status, r.Header)
 		}
+		if r.Header.Get("Content-Encoding") == "gzip" {
+			packed++
+		}
+	}
+	if packed == 0 {
+		t.Error("none was compressed")
 	}
 	if most := s.Status("VmHWM") << 10; most > files*size/2 {
 		t.Errorf("it had %d MiB", most>>20)
