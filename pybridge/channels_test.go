@@ -44,10 +44,10 @@ func (s *saying) change(t exchange.Ticket, group string, joins bool) {
 	s.all = append(s.all, fmt.Sprintf("%d %s %q", t, what, group))
 }
 
-func (s *saying) purge(pattern string) {
+func (s *saying) purge(patterns []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.all = append(s.all, pattern)
+	s.all = append(s.all, patterns...)
 }
 
 // take returns the messages since the last call, at least n.

@@ -44,9 +44,9 @@ type RunConfig struct {
 	// process should be replaced.
 	Stuck func(why string)
 
-	// Purge, if not nil, is called on the event loop with the argument of fapws.cache.purge, in JSON, before Next returns a
-	// part that was finished later.
-	Purge func(pattern string)
+	// Purge, if not nil, is called on the event loop with the arguments of calls of fapws.cache.purge, in JSON, before Next
+	// returns a part that was finished later.
+	Purge func(patterns []string)
 
 	// Timeout is the maximum duration of a WebSocket callback; 0: no limit. The event loop watches other handlers itself, and
 	// calls Overdue.

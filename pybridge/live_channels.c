@@ -168,7 +168,7 @@ PyObject *live_presence_handler(void) {
  *
  * fapws.cache.purge. */
 
-#define MOST (1 << 20) /* maximum bytes of waiting patterns; above, the whole cache is purged */
+#define MOST (1 << 17) /* maximum bytes of waiting patterns; above, the whole cache is purged */
 
 static PyObject *cache_purge(PyObject *module, PyObject *arg) {
   static const char everything[] = "{\"path\":\"*\"}";

@@ -57,12 +57,11 @@ func (h *Handler) Published(cost int64) { atomic.AddInt64((*int64)(&h.shared.eve
 func (h *Handler) listen() {
 	atomic.StoreUint32((*uint32)(&h.shared.purges), 0) // before they are taken: see live_channels.c
 	var events []Event
+	var purges []string
 	eachMessage(func(kind byte, texts []string) {
 		switch kind {
 		case C.CORE_PURGE:
-			if h.config.Purge != nil {
-				h.config.Purge(texts[0])
-			}
+			purges = append(purges, texts[0])
 		case C.CORE_EVENT:
 			events = append(events, Event{Name: texts[0], ID: texts[1], Type: texts[2], Data: texts[3]})
 		case C.CORE_BROADCAST:
@@ -73,6 +72,9 @@ func (h *Handler) listen() {
 			writeErrorLines(texts)
 		}
 	})
+	if len(purges) > 0 && h.config.Purge != nil {
+		h.config.Purge(purges)
+	}
 	switch {
 	case len(events) == 0:
 	case h.config.Publish == nil:

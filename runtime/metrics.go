@@ -87,20 +87,20 @@ func (l *loop) metrics() []metrics.Family {
 }
 
 // Purge throws pages out of the cache. It must be called on the loop.
-func (s *Server) Purge(p cache.Pattern) {
+func (s *Server) Purge(all ...cache.Pattern) {
 	if store := s.store.Load(); store != nil {
-		store.PurgeNow(p)
+		store.PurgeNow(all...)
 	}
 }
 
 // PurgeNow is Purge and returns how many pages went, or -1 if the loop does not
 // say so soon: a handler may be holding it up. It must not be called on the loop.
-func (s *Server) PurgeNow(p cache.Pattern) int {
+func (s *Server) PurgeNow(all ...cache.Pattern) int {
 	store := s.store.Load()
 	if store == nil {
 		return 0
 	}
-	if n, ok := ask(s, purgedWithin, func() int { return store.PurgeNow(p) }); ok {
+	if n, ok := ask(s, purgedWithin, func() int { return store.PurgeNow(all...) }); ok {
 		return n
 	}
 	return -1

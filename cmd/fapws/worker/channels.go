@@ -15,6 +15,7 @@ import (
 	"fapws/runtime/eventloop"
 	"fapws/runtime/live"
 	"fapws/runtime/logfile"
+	"fapws/runtime/source/cache"
 )
 
 // backlogPause is the pause of a publisher while too many events wait to be sent.
@@ -131,6 +132,7 @@ type relay struct {
 	up         *eventloop.Queue[pybridge.Event] // to it
 	down       *eventloop.Queue[func()]         // work for its messages about events
 	purges     *eventloop.Queue[string]         // patterns in JSON, for sendPurges
+	purged     *eventloop.Queue[cache.Pattern]  // by other workers
 	said       atomic.Int64                     // cost of the messages sent up
 	dealt      atomic.Int64                     // cost of the answers to them
 	waiting    atomic.Int64                     // bytes of events in down
@@ -146,6 +148,7 @@ func newRelay(s *service, c *pool.Channel) *relay {
 	r := &relay{s: s, channel: c, history: make(chan giver, 1), counts: map[string]int64{}}
 	r.up, r.down = eventloop.NewQueue(r.sendUp), eventloop.NewQueue(runAll)
 	r.purges = eventloop.NewQueue(r.sendPurges)
+	r.purged = eventloop.NewQueue(func(all []cache.Pattern) { s.server.PurgeNow(all...) })
 	r.up.Hold(c != nil) // until join
 	r.down.Hold(true)
 	return r

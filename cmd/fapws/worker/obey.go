@@ -121,7 +121,7 @@ func (p *Parent) obey(m *pool.Message, files []*os.File) {
 		s.relay.take(m, files)
 	case pool.Purge:
 		if pattern, err := cache.ParsePattern(m.Text); err == nil { // another worker has checked it
-			go s.server.PurgeNow(pattern)
+			s.relay.purged.Add(pattern)
 		}
 	case pool.Certificates:
 		p.takeCertificates(m)

@@ -101,14 +101,18 @@ func (p *Parent) query(ctx context.Context, what string) (string, error) {
 }
 
 // purge is pybridge.RunConfig.Purge: here at once, in the other workers soon.
-func (s *service) purge(text string) {
-	p, err := cache.ParsePattern(text)
-	if err != nil {
-		s.log.Log(logfile.Error, fmt.Sprintf("fapws.cache.purge: %v", err))
-		return
+func (s *service) purge(texts []string) {
+	var all []cache.Pattern
+	for _, text := range texts {
+		p, err := cache.ParsePattern(text)
+		if err != nil {
+			s.log.Log(logfile.Error, fmt.Sprintf("fapws.cache.purge: %v", err))
+			continue
+		}
+		all = append(all, p)
+		s.relay.purge(p)
 	}
-	s.server.Purge(p)
-	s.relay.purge(p)
+	s.server.Purge(all...)
 }
 
 // mostPurges bounds the patterns that are sent at once: instead of more, all pages are purged.
@@ -116,7 +120,10 @@ const mostPurges = 4096
 
 // purge makes the other workers purge, too.
 func (r *relay) purge(p cache.Pattern) {
-	if text, err := json.Marshal(p); err == nil && r.channel != nil {
+	if r.channel == nil {
+		return
+	}
+	if text, err := json.Marshal(p); err == nil {
 		r.purges.Add(string(text))
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"container/list"
 	"slices"
-	"strings"
 
 	"fapws/runtime/exchange"
 	"fapws/runtime/source/static"
@@ -232,9 +231,4 @@ func (f *Fill) end() {
 	delete(f.s.fills, f)
 	f.s.used -= f.taken
 	f.taken = 0
-}
-
-// hasTag says whether a page is one of those called so.
-func (p *Page) hasTag(tag string) bool {
-	return slices.ContainsFunc(p.tags, func(t string) bool { return strings.EqualFold(t, tag) })
 }

@@ -198,28 +198,46 @@ func (p *Pattern) Check() error {
 	return nil
 }
 
-// PurgeNow evicts pages, and returns how many went. Pages that are being fetched are not kept, either.
-func (s *Store) PurgeNow(p Pattern) (gone int) {
+// PurgeNow evicts pages, and returns how many went. Pages that are being fetched are not kept, either. All pages are looked at
+// once at most, however many patterns have tags or prefixes.
+func (s *Store) PurgeNow(all ...Pattern) (gone int) {
 	before := s.pages
-	path, query, wide, queried := p.parts()
-	for f := range s.fills { // hosts and queries are not looked at, and tags are not known yet: the page is only not kept
-		f.purged = f.purged || p.Tag != "" || f.path == path || wide && strings.HasPrefix(f.path, path)
-	}
-	if p.Tag == "" && !wide {
-		for _, n := range slices.Clone(s.paths[path]) {
-			if p.of(n) && (!queried || n.query() == query) {
-				s.remove(n)
+	tags, prefixes := map[string][]*Pattern{}, map[string][]*Pattern{}
+	lengths := map[int]bool{} // of the prefixes
+	for i := range all {
+		p := &all[i]
+		path, query, wide, queried := p.parts()
+		for f := range s.fills { // hosts and queries are not looked at, and tags are not known yet: the page is only not kept
+			f.purged = f.purged || p.Tag != "" || f.path == path || wide && strings.HasPrefix(f.path, path)
+		}
+		switch {
+		case p.Tag != "":
+			tag := strings.ToLower(p.Tag)
+			tags[tag] = append(tags[tag], p)
+		case wide:
+			prefixes[path], lengths[len(path)] = append(prefixes[path], p), true
+		default:
+			for _, n := range slices.Clone(s.paths[path]) {
+				if p.of(n) && (!queried || n.query() == query) {
+					s.remove(n)
+				}
 			}
 		}
+	}
+	if len(tags)+len(prefixes) == 0 {
 		return before - s.pages
 	}
 	for _, n := range s.nodes {
-		switch {
-		case !p.of(n):
-		case p.Tag != "" && n.page != nil && n.page.hasTag(p.Tag):
-			s.drop(n)
-		case p.Tag == "" && strings.HasPrefix(n.path, path):
-			s.remove(n)
+		for length := range lengths {
+			if length <= len(n.path) && n.isOf(prefixes[n.path[:length]]) {
+				s.remove(n)
+				break
+			}
+		}
+		for i := 0; n.page != nil && i < len(n.page.tags) && len(tags) > 0; i++ {
+			if n.isOf(tags[strings.ToLower(n.page.tags[i])]) {
+				s.drop(n)
+			}
 		}
 	}
 	return before - s.pages
@@ -238,6 +256,11 @@ func (p *Pattern) parts() (path, query string, wide, queried bool) {
 
 // of says whether a node is of the pattern's host.
 func (p *Pattern) of(n *node) bool { return p.Host == "" || strings.EqualFold(p.Host, n.host) }
+
+// isOf says whether a node is of the host of one of these patterns.
+func (n *node) isOf(some []*Pattern) bool {
+	return slices.ContainsFunc(some, func(p *Pattern) bool { return p.of(n) })
+}
 
 // query returns the part behind "?" in the key.
 func (n *node) query() string {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
 	"fapws/runtime/waittest"
@@ -293,6 +294,21 @@ func TestPurge(t *testing.T) {
 		p.saysOf("/ttl/c", "hit")
 		p.asks("GET", "/forget?ttl").Is(t, "purge: a path must begin with a slash, not 'ttl'")
 	})
+}
+
+// Many patterns at once have each page looked at once, or the loop would answer nobody for seconds.
+func TestCachePurgesMany(t *testing.T) {
+	t.Parallel()
+	p := servePages(t, fapwstest.Threads)
+	for i := range 3000 {
+		p.asks("GET", "/large/"+strconv.Itoa(i)).Want(t, 200)
+	}
+	began := time.Now()
+	p.asks("GET", "/many").Is(t, "forgotten")
+	p.Server.Get("/pid", 200)
+	if took := time.Since(began); took > 2*time.Second {
+		t.Errorf("took %v", took)
+	}
 }
 
 // fillAll asks until n workers have the page.

@@ -48,7 +48,7 @@ def sent(environ, start_response):
 
 
 def large(environ, start_response):
-    start_response("200 OK", [("Content-Type", "text/plain")])
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Fapws-Cache-Tags", "a, b, c, d")])
     return [b"0123456789abcdef" * 256]
 
 
@@ -58,6 +58,12 @@ def forget(environ, start_response):
         purge(path or None, tag=tag or None)
     except ValueError as wrong:
         return str(wrong)
+    return "forgotten"
+
+
+def many(environ, start_response):
+    for i in range(8000):
+        purge(tag=f"t{i}")
     return "forgotten"
 
 
@@ -89,6 +95,7 @@ PATHS = [
     ("/large", cached(large, ttl=60)),
     ("/plain", page),
     ("/forget", forget),
+    ("/many", many),
     ("/child", child),
     ("/pid", pid),
 ]
