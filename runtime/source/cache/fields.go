@@ -143,13 +143,16 @@ func appendNames(to []string, value string) ([]string, bool) {
 		switch {
 		case name == "":
 			continue
-		case name == "*", !httpguts.ValidHeaderFieldName(name), len(name) > maxVaryName, len(to) == maxVary:
+		case name == "*", slices.Contains(ofClient, name), !httpguts.ValidHeaderFieldName(name), len(name) > maxVaryName, len(to) == maxVary:
 			return nil, false
 		}
 		to = append(to, name)
 	}
 	return to, true
 }
+
+// ofClient are fields that an upstream gets from package proxy, about the client. The request does not have them for a key.
+var ofClient = []string{"forwarded", "x-forwarded-for", "x-real-ip", "remote-user", "client-cert", "client-cert-chain"}
 
 // setTargeted reads the value of a targeted field, all lines of CDN-Cache-Control joined with commas. It is a
 // dictionary of structured fields (RFC 9213 §2.1). ok is false if it is empty or not valid, and then it does not

@@ -36,6 +36,8 @@ func TestJudge(t *testing.T) {
 		{rule: obey, fields: "Cache-Control: max-age=10" + strings.Repeat(", a", 2000)},
 		{rule: obey, fields: "Cache-Control: max-age=10" + strings.Repeat("|Cache-Control: a", 5000)},
 		{rule: obey, fields: "CDN-Cache-Control: max-age=10" + strings.Repeat(", a", 2000)},
+		{rule: obey, fields: "Cache-Control: max-age=10|Vary: Accept, X-Real-IP"},
+		{rule: obey, fields: "Cache-Control: max-age=10|Vary: X-Forwarded-For"},
 		{rule: obey, fields: "Cache-Control: max-age=10, private"},
 		{rule: obey, fields: `Cache-Control: max-age=10, private="x, y"`},
 		{rule: obey, fields: `Cache-Control: ext="a, no-store", max-age=10`, keep: true, fresh: 10},

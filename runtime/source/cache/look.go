@@ -215,12 +215,23 @@ func (s *Store) Look(c *Compiled, r *exchange.Request, now int64) (f Found) {
 }
 
 // only reports whether the answer to a request is of no use to other clients: part of a
-// page, or one that depends on the copy that the client has.
+// page, one that depends on the copy that the client has, or one without a field that the key has, as a proxy removes those that Connection names.
 func only(r *exchange.Request) bool {
 	return slices.ContainsFunc(r.Parsed.Fields, func(f http1.Field) bool {
 		name := f.Name.In(r.Head)
-		return http1.EqualFold(name, "range") || http1.EqualFold(name, "if-match") || http1.EqualFold(name, "if-unmodified-since")
+		return http1.EqualFold(name, "range") || http1.EqualFold(name, "if-match") || http1.EqualFold(name, "if-unmodified-since") ||
+			http1.EqualFold(name, "connection") && namesFields(f.Value.In(r.Head))
 	})
+}
+
+// namesFields reports whether the value of a Connection field names others than the usual fields.
+func namesFields(connection []byte) bool {
+	for option := range bytes.SplitSeq(connection, []byte{','}) {
+		if !isOne(bytes.TrimSpace(option), "", "close", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "http2-settings", "proxy-connection") {
+			return true
+		}
+	}
+	return false
 }
 
 // begin returns a new Fill, of the node n unless that is nil, for another page in the place of old.

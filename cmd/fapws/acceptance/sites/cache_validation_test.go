@@ -240,6 +240,16 @@ func TestCacheCodings(t *testing.T) {
 	}
 }
 
+// TestCacheConnectionOptions: a page is not kept that was made without a field which the request has for its key.
+func TestCacheConnectionOptions(t *testing.T) {
+	t.Parallel()
+	p, _ := serveOrigin(t, "cache = true")
+	page := target("/page", "Cache-Control: max-age=60", "Vary: Accept-Language")
+	p.saysOf(page, "bypass bypass", "Accept-Language: de", "Connection: keep-alive, accept-language")
+	p.saysOf(page, "miss hit", "Accept-Language: de", "Connection: Keep-Alive, TE", "TE: trailers")
+	p.saysOf(page, "hit", "Accept-Language: de", "Connection: x, accept-language")
+}
+
 func TestCacheHeuristic(t *testing.T) {
 	t.Parallel()
 	p, _ := serveOrigin(t, "cache = { heuristic = \"1h\" }\n")
