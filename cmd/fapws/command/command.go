@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	goruntime "runtime"
 	"slices"
 	"strings"
@@ -299,14 +301,22 @@ func writeOwn(p *plan.Plan, contents *pybridge.Contents, stdout io.Writer) {
 	}
 }
 
-// checkOutside looks for mistakes outside of the file and the application: in users, the chroot and certificates.
+// checkOutside looks for mistakes outside of the file and the application: in users, the chroot, directories and certificates.
 func checkOutside(p *plan.Plan, conf *settings.Config, log func(logfile.Level, string)) error {
 	err := confine.CheckIdentity(conf.User, conf.Group)
 	if err == nil && conf.Chroot != "" {
 		_, err = confine.FindChroot(conf.Chroot)
 	}
+	if err == nil {
+		_, err = worker.ListenOptions(conf)
+	}
 	if err != nil {
 		return process.ExitUsage(err)
+	}
+	for _, name := range append(p.Site.LogFiles(conf), conf.PidFile, conf.ControlSocket) {
+		if _, err := os.Stat(filepath.Dir(name)); errors.Is(err, fs.ErrNotExist) { // a service manager may make it
+			log(logfile.Warning, fmt.Sprintf("%s: its directory does not exist, and the server does not start without it", name))
+		}
 	}
 	return p.CheckCertificates(conf, log)
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -296,21 +297,42 @@ func (p *Plan) doubts() (lines []string) {
 	return lines
 }
 
-// checkPaths finds settings that name directories which do not exist.
+// checkPaths finds settings that name files and directories which do not exist, and patterns of files that are none.
 func (p *Plan) checkPaths() error {
 	var wrong []error
-	for _, key := range []struct {
-		name string
-		dirs []string
-	}{{"reload-dir", p.Conf.ReloadDirs}, {"x-sendfile", p.Conf.Server.SendfileRoots}} {
-		for _, dir := range key.dirs {
-			st, err := os.Stat(dir)
-			if err == nil && !st.IsDir() {
-				err = errors.New("not a directory")
+	conf := &p.Conf
+	check := func(name string, paths []string, wrongIf func(fs.FileInfo, error) error) {
+		for _, path := range paths {
+			if err := wrongIf(os.Stat(path)); err != nil {
+				wrong = append(wrong, p.Settings.Wrong(name, fmt.Errorf("%s: %w", path, system.Cause(err))))
 			}
-			if err != nil {
-				wrong = append(wrong, p.Settings.Wrong(key.name, fmt.Errorf("%s: %w", dir, system.Cause(err))))
+		}
+	}
+	isDir := func(st fs.FileInfo, err error) error {
+		if err == nil && !st.IsDir() {
+			err = errors.New("not a directory")
+		}
+		return err
+	}
+	check("reload-dir", conf.ReloadDirs, isDir)
+	check("x-sendfile", conf.Server.SendfileRoots, isDir)
+	for _, one := range conf.Server.AccelRoots {
+		check("x-accel", []string{one.Root}, isDir)
+	}
+	if conf.Sandboxed() {
+		exists := func(_ fs.FileInfo, err error) error {
+			if errors.Is(err, fs.ErrNotExist) {
+				return err
 			}
+			return nil // the user of a worker may not look there
+		}
+		check("sandbox-read", conf.SandboxRead, exists)
+		check("sandbox-write", conf.SandboxWrite, exists)
+		check("sandbox-exec", conf.SandboxExec, exists)
+	}
+	for _, pattern := range slices.Concat(conf.ReloadInclude, conf.ReloadExclude) {
+		if _, err := filepath.Match(pattern, ""); err != nil {
+			wrong = append(wrong, fmt.Errorf("the pattern %q is invalid: %w", pattern, err))
 		}
 	}
 	if venv := p.Conf.Venv; venv != "" && venv != "off" && len(p.Site.Apps()) > 0 {

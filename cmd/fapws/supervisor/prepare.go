@@ -121,16 +121,6 @@ func (p *supervisor) prepareSandbox(upgraded bool) error {
 		}
 		p.log.Log(logfile.Warning, "sandbox: this system cannot restrict "+without)
 	}
-	for _, key := range []struct {
-		name  string
-		paths []string
-	}{{"sandbox-read", p.conf.SandboxRead}, {"sandbox-write", p.conf.SandboxWrite}, {"sandbox-exec", p.conf.SandboxExec}} {
-		for _, path := range key.paths {
-			if _, err := os.Stat(path); err != nil {
-				return process.ExitUsage(fmt.Errorf("%s (%s): %s: %w", key.name, p.plan.Settings.Source(key.name), path, system.Cause(err)))
-			}
-		}
-	}
 	if err := p.plan.CheckOutside(&p.conf, nil); err != nil {
 		return err
 	}

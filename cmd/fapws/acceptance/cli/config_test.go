@@ -183,7 +183,7 @@ func TestUpgradeKeepsSettings(t *testing.T) {
 	if code, _, stderr := s.Ctl("reload"); code != 0 {
 		t.Error(stderr)
 	}
-	s.Says("changes of bind, workers take effect after a restart")
+	s.Says("changes of bind take effect after a restart")
 }
 
 // TestReloadMoves: the directory of another application is watched after a reload, and the log of another host is rotated.

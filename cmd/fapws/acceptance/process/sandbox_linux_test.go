@@ -414,7 +414,7 @@ func TestSandboxMistakes(t *testing.T) {
 		{"--sandbox-write /tmp", "sandbox-write (flag --sandbox-write) has no effect without sandbox; add --sandbox"},
 		{"--sandbox=perhaps", "--sandbox perhaps: must be one of off, on, strict"},
 		{"--sandbox --sandbox-connect 70000", "--sandbox-connect 70000: must be ports from 1 to 65535, or unix, separated by commas; not 70000"},
-		{"--sandbox --sandbox-exec /no/such", "sandbox-exec (flag --sandbox-exec): /no/such: no such file or directory; correct the name, or create it"},
+		{"--sandbox --sandbox-exec /no/such", "--sandbox-exec: /no/such: no such file or directory; correct the name, or create it"},
 	} {
 		c := fapwstest.Command{Flags: strings.Fields(tt.flags)}
 		if !strings.HasSuffix(tt.flags, ".py") {
