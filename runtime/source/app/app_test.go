@@ -36,24 +36,20 @@ func (s *server) Take(x *exchange.Exchange, p *exchange.Part, parsed *http1.Requ
 
 // handler notes its calls, and returns the parts that a test gives it.
 type handler struct {
-	submitted []exchange.Request
-	inputs    []string
-	told      []string // "cancel 0", ...
-	parts     []exchange.Part
-	released  []string // bodies
+	inputs   []string
+	told     []string // "cancel 0", ...
+	parts    []exchange.Part
+	released []string // bodies
 }
 
-func (h *handler) Attach(*eventloop.Waker) {}
-func (h *handler) Submit(r *exchange.Request) bool {
-	h.submitted = append(h.submitted, *r)
-	return true
-}
-func (h *handler) Flush()                   {}
-func (h *handler) Release(p *exchange.Part) { h.released = append(h.released, string(p.Body)) }
-func (h *handler) Resume(exchange.Ticket)   { h.told = append(h.told, "resume") }
-func (h *handler) Signalled()               {}
-func (h *handler) Attend(bool)              {}
-func (h *handler) InTurn() bool             { return false }
+func (h *handler) Attach(*eventloop.Waker)       {}
+func (h *handler) Submit(*exchange.Request) bool { return true }
+func (h *handler) Flush()                        {}
+func (h *handler) Release(p *exchange.Part)      { h.released = append(h.released, string(p.Body)) }
+func (h *handler) Resume(exchange.Ticket)        { h.told = append(h.told, "resume") }
+func (h *handler) Signalled()                    {}
+func (h *handler) Attend(bool)                   {}
+func (h *handler) InTurn() bool                  { return false }
 func (h *handler) Cancel(_ exchange.Ticket, took time.Duration) {
 	if took > 0 {
 		h.told = append(h.told, "overdue")
