@@ -64,38 +64,6 @@ func openTunnel(t *testing.T, fromClient, fromUpstream string) *tunnelTest {
 // waits reports whether bytes wait for one side.
 func (f *tunnelTest) waits(side int) bool { return f.ends[side].conn.Writing() }
 
-// Data read before the tunnel opened comes first, and each direction ends separately.
-func TestHalves(t *testing.T) {
-	for first := range 2 {
-		f := openTunnel(t, "to upstream, ", "to client, ")
-		second := 1 - first
-		early := [2]string{ofClient: "to client, ", ofUpstream: "to upstream, "}
-		io.WriteString(f.peers[first], "goodbye")
-		f.peers[first].CloseWrite()
-		if all, err := io.ReadAll(f.peers[second]); string(all) != early[second]+"goodbye" || err != nil {
-			t.Fatalf("%q, %v", all, err)
-		}
-		f.do(func() {
-			if f.tunnel.over || !f.ends[first].ended || f.ends[second].ended {
-				t.Error("another direction has ended")
-			}
-		})
-		io.WriteString(f.peers[second], "farewell")
-		f.peers[second].Close()
-		if all, err := io.ReadAll(f.peers[first]); string(all) != early[first]+"farewell" || err != nil {
-			t.Fatalf("%q, %v", all, err)
-		}
-		if err := <-f.over; err != nil {
-			t.Error(err)
-		}
-		f.do(func() {
-			if in, out := f.tunnel.Carried(); in < 15 || out < 15 {
-				t.Errorf("%d bytes from the client, %d for it", in, out)
-			}
-		})
-	}
-}
-
 // A side that does not read stops the other one, bytes wait in memory that is bounded, and all of them arrive in order.
 func TestSlowReaders(t *testing.T) {
 	for slow := range 2 {

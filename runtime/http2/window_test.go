@@ -1,7 +1,6 @@
 package http2
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 
@@ -86,29 +85,6 @@ func (h *host) openUploads(t *testing.T, window int) (*client, *uploads) {
 	h.http2.Configure(cfg)
 	c, p := h.open(t)
 	return c, &uploads{peer: p, window: http2InitialWindow, streams: map[uint32]int{}}
-}
-
-// Bodies that are collected and never end take an eighth of the window of the connection in memory, all of them together; the others are in files, and
-// do not keep more from coming.
-func TestStoredBodiesOfConnectionAreBounded(t *testing.T) {
-	const window, each, streams = 1 << 20, 50 << 10, 40
-	h := newHost(t)
-	c, u := h.openUploads(t, window)
-	u.begin("/upload", each, 1, 2*streams-1)
-	for whole := false; !whole; {
-		h.Do(func() {
-			memory, all := 0, int64(0)
-			for _, st := range c.streams {
-				memory += st.body.InMemory()
-				all += st.body.Size()
-			}
-			if whole = all == each*streams; memory > window/8 {
-				t.Errorf("%d bytes are in memory", memory)
-			}
-		})
-	}
-	u.framer.WriteData(1, true, nil)
-	u.is(1, fmt.Sprintf("200 /upload:%s", make([]byte, each)))
 }
 
 // Bodies that are streamed to handlers which take nothing get as much of the window as there is, and as much again when one of them takes its bytes.

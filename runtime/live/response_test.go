@@ -122,25 +122,3 @@ func TestResponseGone(t *testing.T) {
 		x.Sink.Send(&exchange.Part{Last: true, File: -1, Owner: handler})
 	}, exchange.Part{Body: []byte("data: 1\n\n")})
 }
-
-// TestResponseRefused: a client that cannot be a subscriber gets an answer, and the operator a line.
-func TestResponseRefused(t *testing.T) {
-	h := serve(t, StreamConfig{Subscribers: 1})
-	if _, _, err := h.subscribe("192.0.2.9", "news"); err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range []struct {
-		channel string
-		status  int
-		line    string
-	}{
-		{"news", 503, "warning: channel news has the maximum number of subscribers; sent 503"},
-		{"a b", 500, `error: a handler answered "GET /a HTTP/1.1" with an invalid channel: `},
-	} {
-		h.answer(get, func(_ *exchange.Exchange, client *exchangetest.Client, _ *handler) {
-			if len(client.Replies) != 1 || client.Replies[0].Status != c.status || len(client.Logged) != 1 || !strings.HasPrefix(client.Logged[0], c.line) {
-				t.Errorf("%v, %q", client.Replies, client.Logged)
-			}
-		}, exchange.Part{Last: true, Head: exchange.Head{Status: 200, Channel: []byte(c.channel)}})
-	}
-}

@@ -36,29 +36,20 @@ func (s *server) Take(x *exchange.Exchange, p *exchange.Part, parsed *http1.Requ
 
 // handler notes its calls, and returns the parts that a test gives it.
 type handler struct {
-	submitted []exchange.Request
-	inputs    []string
-	told      []string // "cancel 0", ...
-	parts     []exchange.Part
-	released  []string // bodies
-	full      bool
-	stalls    exchange.Ticket
-	stalled   time.Duration
+	inputs   []string
+	told     []string // "cancel 0", ...
+	parts    []exchange.Part
+	released []string // bodies
 }
 
-func (h *handler) Attach(*eventloop.Waker) {}
-func (h *handler) Submit(r *exchange.Request) bool {
-	if !h.full {
-		h.submitted = append(h.submitted, *r)
-	}
-	return !h.full
-}
-func (h *handler) Flush()                   {}
-func (h *handler) Release(p *exchange.Part) { h.released = append(h.released, string(p.Body)) }
-func (h *handler) Resume(exchange.Ticket)   { h.told = append(h.told, "resume") }
-func (h *handler) Signalled()               {}
-func (h *handler) Attend(bool)              {}
-func (h *handler) InTurn() bool             { return false }
+func (h *handler) Attach(*eventloop.Waker)       {}
+func (h *handler) Submit(*exchange.Request) bool { return true }
+func (h *handler) Flush()                        {}
+func (h *handler) Release(p *exchange.Part)      { h.released = append(h.released, string(p.Body)) }
+func (h *handler) Resume(exchange.Ticket)        { h.told = append(h.told, "resume") }
+func (h *handler) Signalled()                    {}
+func (h *handler) Attend(bool)                   {}
+func (h *handler) InTurn() bool                  { return false }
 func (h *handler) Cancel(_ exchange.Ticket, took time.Duration) {
 	if took > 0 {
 		h.told = append(h.told, "overdue")
@@ -66,7 +57,7 @@ func (h *handler) Cancel(_ exchange.Ticket, took time.Duration) {
 		h.told = append(h.told, "cancel")
 	}
 }
-func (h *handler) Stalled() (exchange.Ticket, time.Duration) { return h.stalls, h.stalled }
+func (h *handler) Stalled() (exchange.Ticket, time.Duration) { return 0, 0 }
 func (h *handler) Deliver(in exchange.Input)                 { h.inputs = append(h.inputs, string(in.Data)) }
 func (h *handler) Next(p *exchange.Part) bool {
 	if len(h.parts) == 0 {
@@ -155,16 +146,6 @@ func (r *rig) told() string { return strings.Join(r.h.told, " ") }
 
 var head = exchange.Head{Status: 200, Length: -1}
 
-func TestFull(t *testing.T) {
-	r := newRig(t, Options{Occupies: exchange.OccupiesUntilEnd}, Config{})
-	r.h.full = true
-	r.start()
-	r.want("sent", r.got(), "Service Unavailable")
-	if r.server.occupied != 0 || !r.Idle() {
-		t.Error("it has a ticket")
-	}
-}
-
 // keeping is a Sink that releases parts later.
 type keeping struct {
 	exchangetest.Client
@@ -250,24 +231,6 @@ func TestExcludeBlockedTime(t *testing.T) {
 	r.ExcludeBlockedTime(60 * second)
 	r.Tick()
 	r.want("told", r.told(), "")
-}
-
-func TestStalled(t *testing.T) {
-	r := newRig(t, Options{Timeout: time.Second}, Config{})
-	r.start()
-	r.h.stalls, r.h.stalled = 0, 3*time.Second
-	r.Stalled() // the loop does its own work
-	r.want("told", r.told(), "")
-	r.state.Unlock() // as in Flush
-	r.Stalled()
-	r.state.Lock()
-	r.want("sent", r.got(), "Gateway Timeout")
-	r.want("told", r.told(), "overdue")
-	r.Due = true
-	r.Run()
-	if r.server.flushed != 1 {
-		t.Errorf("flushed %d times", r.server.flushed)
-	}
 }
 
 func TestDeferred(t *testing.T) {

@@ -37,6 +37,13 @@ func TestStop(t *testing.T) {
 			for _, w := range idle { // the worker has been told
 				w.Closed()
 			}
+			fapwstest.Eventually(t, "no connection comes any more", func() bool {
+				c, err := net.Dial("tcp", s.Address)
+				if err == nil {
+					c.Close()
+				}
+				return err != nil
+			})
 		}
 		fapwstest.Write(t, folder+"/go", "")
 		if a := busy.Answer().Is(t, "waited"); !a.Close && !m.Inline() {

@@ -3,6 +3,7 @@ package sites_test
 import (
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -225,6 +226,7 @@ proxy = "`+behind.URL+`"
 	post("/small", "abc").Want(t, 200)
 	post("/small", "abcd").Want(t, 413)
 	has(ask("GET /behind/x?y HTTP/1.1\r\n").Want(t, 200), t, "GET /behind/x?y for=127.0.0.1 host=Site.example:80")
+	has(ask("GET /behind/x? HTTP/1.1\r\n").Want(t, 200), t, "GET /behind/x? for=127.0.0.1 host=Site.example:80")
 	post("/behind/z", "body").Want(t, 200, "POST /behind/z", "body")
 	behind.Close()
 	ask("GET /behind/x HTTP/1.1\r\n").Want(t, 502)
@@ -272,6 +274,71 @@ func TestRouteErrors(t *testing.T) {
 	}
 	if lines := strings.Split(strings.TrimSpace(stderr), "\n"); code != 2 || len(lines) != len(mistakes) {
 		t.Errorf("code %d, %d lines for %d mistakes: %s", code, len(lines), len(mistakes), stderr)
+	}
+}
+
+// The proxy passes on what the client and the upstream say, but for fields of a connection and of channels, and sends a body as it comes.
+func TestProxyOfFieldsAndBodies(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	behind := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Server", "behind")
+		w.Header().Set("Keep-Alive", "timeout=5")
+		w.Header().Set("Fapws-Channel", "news")
+		switch r.URL.Path {
+		case "/base/fields":
+			for _, name := range []string{"Forwarded", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip", "Te", "Keep-Alive", "X-Named", "X_other", "User-Agent", "Cookie"} {
+				fmt.Fprintf(w, "%s=%q ", name, r.Header[name])
+			}
+			fmt.Fprint(w, r.RequestURI, " ", r.Host)
+		case "/base/stream":
+			io.WriteString(w, "first")
+			w.(http.Flusher).Flush()
+			select {
+			case <-release:
+			case <-r.Context().Done():
+			}
+		case "/base/body":
+			if r.ContentLength < 0 {
+				w.WriteHeader(411)
+			}
+			io.Copy(w, r.Body)
+		default:
+			w.WriteHeader(204)
+		}
+	}))
+	socket := t.TempDir() + "/s"
+	ln, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	behind.Listener.Close()
+	behind.Listener = ln
+	behind.Start()
+	t.Cleanup(behind.Close)
+	s := fapwstest.ServeProxy(t, "unix:"+socket+":/base/", "")
+	a := s.Get("/fields?a=%zz", 200, "Cookie: a", "Keep-Alive: 1", "TE: gzip", "Connection: X-Named", "X-Named: 1", "X_Other: 1")
+	a.Is(t, `Forwarded=["for=127.0.0.1;proto=http;host=\"test\""] X-Forwarded-Host=["test"] X-Forwarded-Proto=["http"] X-Real-Ip=["127.0.0.1"] `+
+		`Te=[] Keep-Alive=[] X-Named=[] X_other=[] User-Agent=[] Cookie=["a"] /base/fields?a=%zz test`)
+	a.Field(t, "Server", "behind").Field(t, "Fapws-Channel", "").Field(t, "Keep-Alive", "").Field(t, "Content-Type", "text/plain; charset=utf-8")
+	if dates := a.Header["Date"]; len(dates) != 1 || len(a.Header["Server"]) != 1 {
+		t.Errorf("%q", a.Header)
+	}
+	for _, size := range []int{5, 2 << 20} { // the large one comes from a file
+		body := strings.Repeat("x", size)
+		s.Ask(fapwstest.Request("POST", "/body", body)).Is(t, body)
+		s.Ask(fmt.Sprintf("POST /body HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n", size, body)).Is(t, body)
+	}
+	s.Get("/none", 204)
+	w := s.Dial()
+	w.Get("/stream")
+	r := w.Head("GET")
+	if _, err := io.ReadFull(r.Body, make([]byte, 5)); err != nil {
+		t.Fatal(err)
+	}
+	close(release)
+	if rest, err := io.ReadAll(r.Body); len(rest) > 0 || err != nil {
+		t.Errorf("%q, %v", rest, err)
 	}
 }
 
