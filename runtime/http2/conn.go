@@ -114,6 +114,9 @@ func (c *Conn) Input(data []byte) {
 		c.conn.Linger = c.conn.Linger || len(data) > 0
 		c.conn.DropInput()
 	case len(c.conn.Pending()) == 0:
+		if c.used < turnBytes { // nothing is left of the turn before
+			c.used = 0
+		}
 		if n := c.consume(data); n < len(data) && !c.dead {
 			c.conn.Keep(data[n:])
 		}
