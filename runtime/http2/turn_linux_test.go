@@ -55,9 +55,8 @@ func TestLargeResponseTakesTurns(t *testing.T) {
 	const size = 4 * turnBytes
 	h := newHost(t)
 	c, p := h.open(t, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 2 * size})
-	if err := unix.SetsockoptInt(c.on.Fd(), unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, 4*size); err != nil {
-		t.Skip("root makes a socket that takes everything:", err)
-	}
+	// Only root may; another user's socket may be full before the turn ends.
+	takesAll := unix.SetsockoptInt(c.on.Fd(), unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, 4*size) == nil
 	p.framer.WriteWindowUpdate(0, 2*size)
 	p.request(1, "/later", true)
 	for n := 0; n < 1; {
@@ -68,7 +67,7 @@ func TestLargeResponseTakesTurns(t *testing.T) {
 		before := c.credit
 		h.Held[0].Sink.Send(&exchange.Part{First: true, Last: true, Head: exchange.Head{Status: 200, Length: size}, Body: content, File: -1})
 		h.Flush()
-		if n := before - c.credit; n < turnBytes/2 || n > turnBytes {
+		if n := before - c.credit; takesAll && n < turnBytes/2 || n > turnBytes {
 			t.Errorf("%d bytes in a turn", n)
 		}
 	})
@@ -107,9 +106,8 @@ func TestUpdatesTakeTurns(t *testing.T) {
 	const size, updates = 4 * turnBytes, 400
 	h := newHost(t)
 	c, p := h.open(t, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 2 * size})
-	if err := unix.SetsockoptInt(c.on.Fd(), unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, 4*size); err != nil {
-		t.Skip("root makes a socket that takes everything:", err)
-	}
+	// Only root may; another user's socket may be full before the turn ends.
+	takesAll := unix.SetsockoptInt(c.on.Fd(), unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, 4*size) == nil
 	p.request(1, "/later", true)
 	for n := 0; n < 1; {
 		h.Do(func() { n = len(h.Held) })
@@ -125,7 +123,7 @@ func TestUpdatesTakeTurns(t *testing.T) {
 		h.Held[0].Sink.Send(&exchange.Part{First: true, Last: true, Head: exchange.Head{Status: 200, Length: size}, Body: content, File: -1})
 		c.Input(opens.Bytes())
 		h.Flush()
-		if n := 2*size - st.credit; n < turnBytes/2 || n > turnBytes {
+		if n := 2*size - st.credit; takesAll && n < turnBytes/2 || n > turnBytes {
 			t.Errorf("%d bytes in a turn", n)
 		}
 	})
