@@ -108,6 +108,6 @@ func TestUnreadInterimResponses(t *testing.T) {
 		t.Errorf("%d interim responses, %v", n, err)
 	}
 	if n := waits(); n != 0 {
-		t.Errorf("%d bytes wait for nobody", n)
+		t.Errorf("%d bytes still count", n)
 	}
 }

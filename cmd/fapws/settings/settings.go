@@ -84,7 +84,7 @@ func newSetting(field reflect.StructField, group string) *Setting {
 		s.field = nil
 		at := reflect.TypeFor[Config]()
 		for name := range strings.SplitSeq(of, ".") {
-			part, _ := at.FieldByName(name) // without one, value below panics, in every test
+			part, _ := at.FieldByName(name) // a wrong name makes value panic below, in every test
 			s.field, at = append(s.field, part.Index...), part.Type
 		}
 	}

@@ -299,7 +299,7 @@ const (
 	maxRecord  = headerLen + maxContent + 255
 )
 
-// readRecord reads a record from a Reader that has room for it. After os.ErrDeadlineExceeded, what has come of it can be read again. content
+// readRecord reads a record from a Reader that has room for it. After os.ErrDeadlineExceeded, the bytes that have come can be read again. content
 // is valid until the next one is read.
 func readRecord(in *bufio.Reader) (kind uint8, content []byte, err error) {
 	head, err := in.Peek(headerLen)
@@ -334,7 +334,7 @@ func appendRecord(dst []byte, kind uint8, content []byte) []byte {
 	return append(dst, content...)
 }
 
-// stream makes records of what is written to it. An error of out is that of its later calls, too.
+// stream makes records of the bytes that are written to it. An error of out is that of its later calls, too.
 type stream struct {
 	out  *bufio.Writer
 	kind uint8

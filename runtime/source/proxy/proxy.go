@@ -197,7 +197,7 @@ func (c *connection) copy(w *backend.Response, response *http.Response) error {
 		return nil
 	}
 	buf := make([]byte, bufferSize)
-	for left, kept := response.ContentLength, true; ; { // kept: not all of what has come was sent
+	for left, kept := response.ContentLength, true; ; { // kept: some bytes that have come were not sent
 		if kept && left != 0 && c.pauses() {
 			if gone := w.Flush(); gone != nil {
 				return gone

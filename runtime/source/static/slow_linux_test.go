@@ -82,7 +82,7 @@ func deadDisk(t *testing.T) (dir string, dead *atomic.Uint32, revive func()) {
 		}
 	}()
 	revive = sync.OnceFunc(func() {
-		_ = unix.Unmount(dir, unix.MNT_FORCE) // ends what waits
+		_ = unix.Unmount(dir, unix.MNT_FORCE) // ends requests that wait
 		_ = unix.Unmount(dir, unix.MNT_DETACH)
 		unix.Close(fd)
 	})

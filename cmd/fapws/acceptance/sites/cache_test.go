@@ -296,7 +296,7 @@ func TestPurge(t *testing.T) {
 	})
 }
 
-// Many patterns at once have each page looked at once, or the loop would answer nobody for seconds.
+// A purge by many patterns looks at each page once; otherwise the loop would answer no client for seconds.
 func TestCachePurgesMany(t *testing.T) {
 	t.Parallel()
 	p := servePages(t, fapwstest.Threads)
