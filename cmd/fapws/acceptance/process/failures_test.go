@@ -34,9 +34,7 @@ func TestFullDiskForBodies(t *testing.T) {
 			t.Parallel()
 			cmd, folder := failing(t)
 			tmp := folder + "/tmp"
-			if err := os.Mkdir(tmp, 0o700); err != nil {
-				t.Fatal(err)
-			}
+			fapwstest.Must(t, os.Mkdir(tmp, 0o700))
 			cmd.Env = []string{"TMPDIR=" + tmp}
 			cmd.Shell = c.shell(tmp)
 			s := cmd.Serve(t, fapwstest.Threads)
@@ -98,8 +96,7 @@ func TestMemoryError(t *testing.T) {
 			s.Get("/memory", 500)
 			s.Says(`MemoryError`)
 			w := s.Dial()
-			w.Get("/memory-later")
-			if a := w.Answer(); a.Err == nil || a.Text != "begun" {
+			if a := w.Fetch("/memory-later"); a.Err == nil || a.Text != "begun" {
 				t.Errorf("in the middle: %q, %v", a.Text, a.Err)
 			}
 			w.Gone()
