@@ -75,6 +75,17 @@ func smallDisk(t *testing.T, size int) func(folder string) string {
 	}
 }
 
+// TestNoProc: a system without /proc, such as a chroot in which nothing was mounted, is named.
+func TestNoProc(t *testing.T) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
+		c, _ := failing(t, m.Flags...)
+		c.Shell = smallDisk(t, 4)("/proc")
+		if code, _, stderr := c.Run(t); code != 3 || !strings.HasPrefix(stderr, "fapws: /proc is missing") || strings.Count(stderr, "\n") != 1 {
+			t.Errorf("code %d: %s", code, stderr)
+		}
+	})
+}
+
 // A limit of file sizes is an OSError for handlers, as it is with python3, and
 // no signal that ends the server.
 func TestFileSizeLimit(t *testing.T) {

@@ -27,11 +27,13 @@ func TestSandboxPrograms(t *testing.T) {
 	fapwstest.Write(t, folder+"/site/a.php", "<?php echo PHP_MAJOR_VERSION > 6, '|', @file_get_contents('"+secret+"'), '|', dirname(tempnam('', 'x'));")
 	script := fapwstest.Write(t, folder+"/programs/a.sh", "#!/bin/sh\necho 'Content-Type: text/plain'\necho\ncat "+secret+
 		" 2>/dev/null\necho x >"+folder+"/site/new 2>/dev/null && echo written\ndate +%Y | tr 0-9 d\nmktemp\n")
+	hangs := fapwstest.Write(t, folder+"/programs/hangs.sh", "#!/bin/sh\necho 'Content-Type: text/plain'\necho\necho begun\nsleep 300\n")
 	fapwstest.Write(t, folder+"/app/app.py", fapwstest.Source(t, "attacker.py"))
-	for path, mode := range map[string]os.FileMode{script: 0o755, folder + "/site": 0o777, outside: 0o755} {
+	for path, mode := range map[string]os.FileMode{script: 0o755, hangs: 0o755, folder + "/site": 0o777, outside: 0o755} {
 		fapwstest.Must(t, os.Chmod(path, mode))
 	}
 	config := fapwstest.Write(t, folder+"/fapws.toml", `sandbox = true
+max-cgi = 1
 app = "app/app.py"
 reload-check = "http://files.lan/page.txt" # which asks clients for a password
 [[host]]
@@ -84,6 +86,11 @@ auth = { users = "users", realm = "x" }
 				t.Errorf("%s: %q, want %q", path, got, want)
 			}
 		}
+		w := s.Dial() // a program whose client leaves is killed, so the next one can start
+		w.Send("GET /programs/hangs.sh HTTP/1.1\r\nHost: files.lan\r\n\r\n")
+		w.Head("GET")
+		w.Conn.Close()
+		get("/programs/a.sh")
 		s.Get("/attack?exec,/bin/true", 200).Is(t, "done: ") // programs may be run, and are in the sandbox
 	}
 	check()

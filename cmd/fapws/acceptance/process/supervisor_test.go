@@ -347,8 +347,8 @@ func TestUpgradeBesideReplacement(t *testing.T) {
 // A program that was removed goes on, and starts its workers again; it is upgraded when one is installed again.
 func TestProgramIsRemoved(t *testing.T) {
 	t.Parallel()
-	program := fapwstest.CopyOfProgram(t)
-	s := fapwstest.Command{Program: program, Script: "workers.py"}.Serve(t, fapwstest.Workers)
+	program, folder := fapwstest.CopyOfProgram(t), t.TempDir()
+	s := fapwstest.Command{Program: program, Script: "workers.py", Dir: folder}.Serve(t, fapwstest.Workers)
 	fapwstest.Must(t, os.Remove(fapwstest.Image(program)))
 	old := s.Workers()
 	s.Signal(syscall.SIGHUP)
@@ -362,6 +362,11 @@ func TestProgramIsRemoved(t *testing.T) {
 	}
 	s.Signal(syscall.SIGHUP)
 	s.HasWorkers(2, old...)
+	if err := os.Remove(folder); err != nil {
+		t.Fatal(err)
+	}
+	s.Signal(syscall.SIGHUP)
+	s.Says(`error a worker cannot be started: its working directory ` + folder + `: no such file or directory`)
 }
 
 // Workers that have lost their supervisor finish their requests and end.

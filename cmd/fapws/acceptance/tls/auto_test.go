@@ -17,15 +17,20 @@ import (
 )
 
 // With --tls auto, a client that trusts the authority of the machine, which it has got over plain HTTP and compared, is
-// served by all names and addresses of the machine; also after a restart, with the same authority.
+// served by all names and addresses of the machine; also after a restart, with the same authority, and from a file system that is read-only by then.
 func TestAuto(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	socket := dir + "/ctl"
 	flags := []string{"--tls", "auto", "--state-dir", dir + "/state", "--bind", "127.0.0.1:0", "--https-redirect=8443", "--ctl-socket", socket}
 	var trusted *x509.Certificate
+	readOnly := `exec unshare -rm /bin/sh -c 'mount -t tmpfs none /mnt && cp -a state/. /mnt && mount --bind /mnt state && mount -o remount,bind,ro state && exec "$@"' sh "$@"`
 	for _, start := range []string{"first", "second"} {
-		s := serve(t, fapwstest.Threads, fapwstest.Command{Flags: flags})
+		c := fapwstest.Command{Flags: flags, Dir: dir, Complains: start == "second"}
+		if c.Complains {
+			c.Shell = readOnly
+		}
+		s := serve(t, fapwstest.Threads, c)
 		plain := "http://" + s.Says(`https://\S+/  http://(\S+)/`)[1]
 		r, err := http.Get(plain + "/.well-known/fapws-ca.crt")
 		if err != nil {
