@@ -38,7 +38,7 @@ type process struct {
 	told bool // to end
 }
 
-// onThread calls a function on the thread that starts and signals all programs. In the sandbox, each thread has a separate domain of Landlock
+// onThread calls a function on the thread that starts all programs. In the sandbox, each thread has a separate domain of Landlock
 // (Linux 6.12), and programs of one domain get no signals from another.
 func onThread(call func()) {
 	done := make(chan struct{})
@@ -61,7 +61,11 @@ var programThread = sync.OnceValue(func() chan<- func() {
 })
 
 // signal sends a signal to a process, or, below 0, to a group. It may have ended.
-func signal(pid int, sig unix.Signal) { onThread(func() { _ = unix.Kill(pid, sig) }) }
+func signal(pid int, sig unix.Signal) {
+	if unix.Kill(pid, sig) == unix.EPERM {
+		onThread(func() { _ = unix.Kill(pid, sig) })
+	}
+}
 
 // terminate sends SIGTERM to the program and, if it is for one request, to the processes that it has started, and kills
 // them all after a grace. It is safe for concurrent use.

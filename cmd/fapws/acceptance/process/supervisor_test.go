@@ -362,9 +362,7 @@ func TestProgramIsRemoved(t *testing.T) {
 	}
 	s.Signal(syscall.SIGHUP)
 	s.HasWorkers(2, old...)
-	if err := os.Remove(folder); err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, os.Remove(folder))
 	s.Signal(syscall.SIGHUP)
 	s.Says(`error a worker cannot be started: its working directory ` + folder + `: no such file or directory`)
 }
