@@ -277,6 +277,7 @@ func TestLeaving(t *testing.T) {
 	f.WriteData(5, false, []byte("x"))
 	f.WriteWindowUpdate(5, 1)
 	f.WriteRSTStream(5, http2.ErrCodeCancel)
+	f.request(7, "/")
 	f.WritePing(false, [8]byte{5})
 	f.until(note)
 	fapwstest.Write(t, folder+"/go", "")
@@ -294,6 +295,12 @@ func TestLeaving(t *testing.T) {
 	s.Signal(syscall.SIGTERM)
 	idle.until(note)
 	is("end 0 NO_ERROR")
+	for tries := 0; idle.WritePing(false, [8]byte{6}) == nil; tries++ { // a connection that waits for its client takes that for a second
+		if tries == 50 {
+			t.Fatal("an idle connection waits for its client")
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
 	fapwstest.Write(t, folder+"/go", "")
 	f.until(note)
 	is("1 slow", "end 1 NO_ERROR")
