@@ -80,15 +80,11 @@ func (term *terminal) toPage(text string) string {
 
 // write makes the file that b shows.
 func (term *terminal) write(b block) {
-	name := filepath.Join(term.folder, b.file)
-	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-		term.t.Fatal(err)
-	}
 	mode := os.FileMode(0o644)
 	if strings.HasPrefix(b.text, "#!") {
 		mode = 0o755
 	}
-	if err := os.WriteFile(name, []byte(term.toFree(b.text)), mode); err != nil {
+	if err := os.Chmod(fapwstest.Write(term.t, filepath.Join(term.folder, b.file), term.toFree(b.text)), mode); err != nil {
 		term.t.Fatal(err)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"fapws/runtime/backend/backendtest"
 	"fapws/runtime/conn"
 	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
@@ -167,13 +168,7 @@ const patience = waittest.Patience
 // dial connects to s, with a deadline that ends a test that hangs.
 func (s *testServer) dial(t testing.TB) *net.TCPConn {
 	t.Helper()
-	c, err := net.Dial("tcp", s.addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.SetDeadline(time.Now().Add(patience))
-	t.Cleanup(func() { c.Close() })
-	return c.(*net.TCPConn)
+	return backendtest.Dial(t, s.addr)
 }
 
 // talk sends raw bytes and returns everything until the server closes.

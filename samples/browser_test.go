@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/url"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -167,15 +166,10 @@ func (b *browser) clockAndReload(t *testing.T) {
 	p.await("ticks >= 1")
 	before := value[[2]int64](p, "[last, ticks]")
 
-	text, err := os.ReadFile(script)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, format := range []string{"%H_%M_%S", "%H-%M-%S"} { // the new code writes the time in another way
-		changed := strings.Replace(string(text), "%H:%M:%S", format, 1)
-		if err := os.WriteFile(script, []byte(changed), 0o644); err != nil {
-			t.Fatal(err)
-		}
+	format := "%H:%M:%S"
+	for _, changed := range []string{"%H_%M_%S", "%H-%M-%S"} { // the new code writes the time in another way
+		fapwstest.Change(t, script, format, changed)
+		format = changed
 		s.Reload()
 		p.await(fmt.Sprintf(`/"time": ?"\d\d%c/.test(streams.ticks)`, format[2]))
 	}

@@ -31,6 +31,7 @@ import (
 	"github.com/chromedp/chromedp/kb"
 	"github.com/gobwas/ws"
 
+	"fapws/cmd/fapws/acceptance/fapwstest"
 	"fapws/runtime/waittest"
 )
 
@@ -60,11 +61,7 @@ esac
 
 func (d *device) write(t *testing.T, name, text string, mode os.FileMode) {
 	t.Helper()
-	path := filepath.Join(d.dir, name)
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, []byte(text), mode); err != nil {
+	if err := os.Chmod(fapwstest.Write(t, filepath.Join(d.dir, name), text), mode); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -184,22 +181,9 @@ func (d *device) processes(t *testing.T, part string) (n int) {
 }
 
 // zombies returns how many children of workers have ended and were not waited for.
-func (d *device) zombies(t *testing.T) (n int) {
-	t.Helper()
-	parents, ended := map[string]string{}, []string{}
-	for _, file := range glob(t, "/proc/[0-9]*/stat") {
-		text, _ := os.ReadFile(file)
-		id, rest, _ := strings.Cut(string(text), " (")
-		fields := strings.Fields(rest[strings.LastIndexByte(rest, ')')+1:])
-		if len(fields) < 2 {
-			continue
-		}
-		if parents[id] = fields[1]; fields[0] == "Z" {
-			ended = append(ended, fields[1])
-		}
-	}
-	for _, parent := range ended {
-		if parents[parent] == fmt.Sprint(d.Cmd.Process.Pid) {
+func (d *device) zombies() (n int) {
+	for _, state := range d.Children() {
+		if state == "Z" {
 			n++
 		}
 	}
@@ -642,7 +626,7 @@ func (d *device) terminal(p *tab) {
 	}
 	d.fifthShell(p)
 	p.visit("reboot")
-	eventually(p.t, "the shell has ended", func() bool { return d.processes(p.t, "-s "+d.dir) == 0 && d.zombies(p.t) == 0 })
+	eventually(p.t, "the shell has ended", func() bool { return d.processes(p.t, "-s "+d.dir) == 0 && d.zombies() == 0 })
 }
 
 // fifthShell opens three shells beside the one of the browser, and is refused the next.

@@ -114,9 +114,7 @@ func TestDjangoViewsAreLoaded(t *testing.T) {
 		"broken.py": "import nowhere\n",
 		"fine.py":   "",
 	} {
-		if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		fapwstest.Write(t, filepath.Join(folder, name), text)
 	}
 	for _, tt := range []struct{ views, app, want string }{
 		{"fine.py", "site.py", "site.py is fine: WSGI"},

@@ -3,7 +3,6 @@ package samples
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -79,11 +78,7 @@ func onPage(t *testing.T, text string) string {
 // scriptOnPage writes the block of Python in docs/live.md that has text in it to a file, and returns its name.
 func scriptOnPage(t *testing.T, text string) string {
 	t.Helper()
-	script := filepath.Join(t.TempDir(), "chat.py")
-	if err := os.WriteFile(script, []byte(onPage(t, text)), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return script
+	return fapwstest.Write(t, t.TempDir()+"/chat.py", onPage(t, text))
 }
 
 // TestGroupsOfTheDocs: the groups of docs/live.md reach the clients of all workers as they stand.

@@ -3,9 +3,12 @@ package samples
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/chromedp/chromedp"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
 // upload sends two files with the form of the page, which shows how they arrive.
@@ -13,13 +16,8 @@ func (b *browser) upload(t *testing.T) {
 	folder := copySample(t, "upload")
 	s := startServer(t, nil, filepath.Join(folder, "upload.py"), nil)
 	small, large := filepath.Join(t.TempDir(), "small.txt"), filepath.Join(t.TempDir(), "large file.bin")
-	for name, size := range map[string]int64{small: 5, large: 3 << 20} {
-		if err := os.WriteFile(name, nil, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Truncate(name, size); err != nil {
-			t.Fatal(err)
-		}
+	for name, size := range map[string]int{small: 5, large: 3 << 20} {
+		fapwstest.Write(t, name, strings.Repeat("x", size))
 	}
 	p := b.open(t, s.URL)
 	p.await("streams.open == 1")

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"fapws/runtime/backend/backendtest"
 	"fapws/runtime/eventloop/looptest"
 	"fapws/runtime/logfile"
 	"fapws/runtime/waittest"
@@ -81,12 +82,7 @@ func tcp(t *testing.T) (fd int, local, remote net.Addr, client *net.TCPConn) {
 		t.Fatal(err)
 	}
 	defer ln.Close()
-	dialed, err := net.Dial("tcp", ln.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { dialed.Close() })
-	dialed.SetDeadline(time.Now().Add(patience))
+	client = backendtest.Dial(t, ln.Addr().String())
 	accepted, err := ln.Accept()
 	if err != nil {
 		t.Fatal(err)
@@ -94,7 +90,7 @@ func tcp(t *testing.T) (fd int, local, remote net.Addr, client *net.TCPConn) {
 	if fd, err = descriptorOf(accepted); err != nil {
 		t.Fatal(err)
 	}
-	return fd, accepted.LocalAddr(), accepted.RemoteAddr(), dialed.(*net.TCPConn)
+	return fd, accepted.LocalAddr(), accepted.RemoteAddr(), client
 }
 
 // open returns a connection of s and its client.

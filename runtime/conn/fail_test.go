@@ -72,33 +72,3 @@ func TestPlainAlert(t *testing.T) {
 		}
 	})
 }
-
-// A request without TLS is told where to go.
-func TestPlainHTTP(t *testing.T) {
-	for _, c := range []struct{ request, want string }{
-		{"GET /a?b=1&c HTTP/1.1\r\nHost: example.org:8443\r\n\r\n", "Use https://example.org:8443/a?b=1&c\n"},
-		{"GET /a?b=1&c HTTP/1.1\r\nHost: example.org\r\nAccept: text/html,*/*\r\n\r\n", `<a href="https://example.org/a?b=1&amp;c">`},
-		{"GET /%22%3e<script> HTTP/1.1\r\nHost: example.org\r\nAccept: text/html\r\n\r\n", "This is an HTTPS port."},
-		{"POST /a HTTP/1.1\r\nHost: example.org\r\nContent-Length: 100000\r\n\r\n" + string(pattern(1000)), "Use https://example.org/a\n"},
-		{"HEAD / HTTP/1.0\r\n\r\n", "This is an HTTPS port.\n"},
-		{"GARBAGE\r\n\r\n", "This is an HTTPS port.\n"},
-		{strings.Repeat("A", 2*maxPlain), "This is an HTTPS port.\n"},
-	} {
-		for _, cut := range []bool{false, true} {
-			s := newServer(t, nil)
-			client := s.tcp()
-			if cut {
-				cutter{client, func(int) int { return 1 }}.Write([]byte(c.request))
-			} else {
-				client.Write([]byte(c.request))
-			}
-			got, err := io.ReadAll(client)
-			if err != nil && !cut || !strings.HasPrefix(string(got), "HTTP/1.1 400 Bad Request\r\n") || !strings.Contains(string(got), c.want) || strings.Contains(string(got), "<script>") {
-				t.Errorf("%.50q: %q, %v", c.request, got, err)
-			}
-			if !strings.Contains(s.logged(), "plain HTTP on an HTTPS port") {
-				t.Errorf("log: %s", s.logged())
-			}
-		}
-	}
-}

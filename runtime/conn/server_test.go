@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"fapws/runtime/backend/backendtest"
 	"fapws/runtime/conn/certtest"
 	"fapws/runtime/eventloop/looptest"
 	"fapws/runtime/logfile"
@@ -184,13 +185,7 @@ func (p *peer) Room(ended bool) {
 // tcp connects without TLS.
 func (s *server) tcp() *net.TCPConn {
 	s.t.Helper()
-	c, err := net.Dial("tcp", s.addr)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	s.t.Cleanup(func() { c.Close() })
-	c.SetDeadline(time.Now().Add(patience))
-	return c.(*net.TCPConn)
+	return backendtest.Dial(s.t, s.addr)
 }
 
 // clientConfig trusts the server.

@@ -9,23 +9,6 @@ import (
 	"testing"
 )
 
-// cutter writes what it is given in other pieces, each of which is sent before the next one.
-type cutter struct {
-	net.Conn
-	next func(left int) int // size of the next piece
-}
-
-func (c cutter) Write(b []byte) (n int, err error) {
-	for n < len(b) {
-		k := min(len(b)-n, c.next(len(b)-n))
-		m, err := c.Conn.Write(b[n : n+k])
-		if n += m; err != nil {
-			return n, err
-		}
-	}
-	return n, nil
-}
-
 // Cuts at random places, of several records at once as well, make no difference in any version, however much is read at once.
 func TestRandomCuts(t *testing.T) {
 	for seed := range uint64(20) {

@@ -138,40 +138,6 @@ func TestReadiness(t *testing.T) {
 	})
 }
 
-// Room is reported when a full socket is read from.
-func TestRoom(t *testing.T) {
-	l := start(t, nil)
-	ours, theirs := pair(t)
-	defer unix.Close(theirs)
-	buf := make([]byte, 1<<16)
-	for {
-		if _, err := unix.Write(ours, buf); err != nil {
-			break
-		}
-	}
-	room := make(chan bool, 100)
-	var w Watch
-	do(t, l, func() {
-		_ = l.Add(&w, ours, handlerFunc(func(r Readiness) {
-			if r&Writable != 0 {
-				room <- true
-			}
-		}))
-		_ = w.WantRoom(true)
-	})
-	do(t, l, func() {}) // a full turn
-	if len(room) > 0 {
-		t.Error("there is room in a full socket")
-	}
-	for {
-		if _, err := unix.Read(theirs, buf); err != nil {
-			break
-		}
-	}
-	receive(t, room)
-	do(t, l, func() { w.Remove(); unix.Close(ours) })
-}
-
 // A descriptor that is closed and reused within a batch gets the events of its predecessor. The
 // kernel says that there is nothing.
 func TestDescriptorUsedAgainWithinABatch(t *testing.T) {
@@ -536,45 +502,6 @@ func TestBusy(t *testing.T) {
 	do(t, l, func() { w.Remove() })
 	unix.Close(ours)
 	unix.Close(theirs)
-}
-
-// What AddNew adds has a turn at once, and is watched afterwards, unless it was removed: then the poller never knew it.
-func TestAddNew(t *testing.T) {
-	l := start(t, nil)
-	ours, theirs := pair(t)
-	defer unix.Close(theirs)
-	told := make(chan Readiness, 10)
-	var w, gone Watch
-	write(t, theirs)
-	do(t, l, func() {
-		if err := l.AddNew(&w, ours, handlerFunc(func(r Readiness) {
-			read(ours)
-			told <- r
-		})); err != nil {
-			t.Error(err)
-		}
-		if err := l.AddNew(&gone, ours+1000, handlerFunc(func(r Readiness) { gone.Remove() })); err != nil {
-			t.Error(err)
-		}
-	})
-	if r := receive(t, told); r&Readable == 0 {
-		t.Errorf("it is told of %b", r)
-	}
-	eventually := time.Now().Add(patience)
-	for waits := true; waits; do(t, l, func() { waits = w.waits }) {
-		if time.Now().After(eventually) {
-			t.Fatal("the poller is never told")
-		}
-	}
-	for len(told) > 0 {
-		<-told
-	}
-	write(t, theirs)
-	if r := receive(t, told); r&Readable == 0 {
-		t.Errorf("it is told of %b", r)
-	}
-	do(t, l, func() { w.Remove() })
-	unix.Close(ours)
 }
 
 // The handler learns of a descriptor that the poller refuses, and the watch ends.

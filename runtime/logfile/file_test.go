@@ -97,24 +97,6 @@ func settled(t *testing.T, path string) {
 
 var eventually = waittest.Eventually
 
-// Lines wait for the interval, unless there are enough of them: a flash card is
-// written to seldom.
-func TestLinesWaitForEachOther(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "log")
-	f := open(t, Options{Path: path, Flush: time.Hour, Buffer: 1000})
-	f.line("x")
-	f.line("%s", strings.Repeat("y", 500))
-	time.Sleep(20 * time.Millisecond)
-	if got := lines(t, path); len(got) != 0 {
-		t.Errorf("written at once: %q", got)
-	}
-	f.line("%s", strings.Repeat("z", 500))
-	eventually(t, "a full buffer", func() bool { return len(lines(t, path)) == 3 })
-	f.line("last")
-	f.Reopen()
-	eventually(t, "what a signal asks for", func() bool { return len(lines(t, path)) == 4 })
-}
-
 func TestFileIsAppendedToAndPrivate(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	for i := range 2 {

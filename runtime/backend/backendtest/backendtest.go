@@ -51,6 +51,18 @@ func Serve(t testing.TB, serve func(n int, c *net.TCPConn)) (address string) {
 	return ln.Addr().String()
 }
 
+// Dial connects to addr. Reading and writing fail after waittest.Patience, and the connection is closed at the end of the test.
+func Dial(t testing.TB, addr string) *net.TCPConn {
+	t.Helper()
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	c.SetDeadline(time.Now().Add(waittest.Patience))
+	return c.(*net.TCPConn)
+}
+
 // Answer is a response, its whole body, and how that ended.
 type Answer struct {
 	*http.Response
@@ -62,12 +74,8 @@ type Answer struct {
 // and reads the answer.
 func Ask(t testing.TB, addr, method, target, body string, fields ...string) Answer {
 	t.Helper()
-	c, err := net.Dial("tcp", addr)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := Dial(t, addr)
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(waittest.Patience))
 	head := fmt.Sprintf("%s %s HTTP/1.1\r\nHost: site.example:8080\r\n", method, target)
 	if body != "" {
 		head += fmt.Sprintf("Content-Length: %d\r\n", len(body))

@@ -11,10 +11,8 @@ import (
 	"fapws/runtime/http1"
 	"fapws/runtime/logfile"
 	"fapws/runtime/system"
+	"fapws/runtime/waittest"
 )
-
-// patience ends a test that hangs, also on a machine that is many times slower.
-const patience = 2 * time.Minute
 
 // Host is a server with one site, which has one mount. It is the exchange.Source of that but for Start, which a test adds.
 type Host struct {
@@ -128,6 +126,6 @@ func Sockets(t testing.TB) (fd int, client net.Conn) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { client.Close() })
-	client.SetDeadline(time.Now().Add(patience))
+	client.SetDeadline(time.Now().Add(waittest.Patience))
 	return fds[1], client
 }

@@ -5,14 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"fapws/runtime/backend/backendtest"
 	"fapws/runtime/source/programs"
@@ -99,12 +97,7 @@ func TestOutputForNobody(t *testing.T) {
 		"slow":  shell(plain, "while sleep 0.1; do echo x; done"),
 		"local": shell(`printf 'Location: /there\n\n'`, "exec yes"),
 	}, func(o *programs.CGIOptions) { o.Gate = programs.NewGate(1, 1) })
-	c, err := net.Dial("tcp", s.addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	c.SetDeadline(time.Now().Add(waittest.Patience))
+	c := backendtest.Dial(t, s.addr)
 	in := bufio.NewReader(c)
 	for _, request := range []string{"HEAD /cgi/fast", "HEAD /cgi/slow", "GET /cgi/local", "GET /there"} {
 		fmt.Fprintf(c, "%s HTTP/1.1\r\nHost: a\r\n\r\n", request)
@@ -125,12 +118,7 @@ func TestLocalStream(t *testing.T) {
 		"local":  shell(`printf 'Location: /cgi/stream\n\n'`),
 		"stream": shell(plain, "printf first", "while [ ! -e go ]; do sleep 0.02; done", "printf second"),
 	}, nil)
-	c, err := net.Dial("tcp", s.addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	c.SetDeadline(time.Now().Add(waittest.Patience))
+	c := backendtest.Dial(t, s.addr)
 	io.WriteString(c, "GET /cgi/local HTTP/1.1\r\nHost: a\r\n\r\n")
 	response, err := http.ReadResponse(bufio.NewReader(c), nil)
 	if err != nil {
@@ -184,48 +172,6 @@ func TestFind(t *testing.T) {
 	owner.get("/cgi/in.cgi", 200)
 	if os.Lchown(owner.directory+"/middle", 65534, -1) == nil { // only root can make a link of another owner
 		owner.get("/cgi/in.cgi", 404)
-	}
-}
-
-// A program makes its client a listener, and ends.
-func TestChannel(t *testing.T) {
-	s := newSite(t, map[string]string{"listen.cgi": shell(`printf 'Fapws-Channel: news\nX-Mine: 1\n\n: hello\n\n'`)}, nil)
-	c, err := net.Dial("tcp", s.addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	c.SetDeadline(time.Now().Add(waittest.Patience))
-	io.WriteString(c, "GET /cgi/listen.cgi HTTP/1.0\r\n\r\n")
-	got, buf := "", make([]byte, 4096)
-	for !strings.HasSuffix(got, "\r\n\r\nretry: 3000\n\n: hello\n\n") {
-		n, err := c.Read(buf)
-		if err != nil {
-			t.Fatalf("%v after %q", err, got)
-		}
-		got += string(buf[:n])
-	}
-	if !strings.Contains(got, "Content-Type: text/event-stream\r\n") || !strings.Contains(got, "X-Mine: 1\r\n") || strings.Contains(got, "Fapws") {
-		t.Errorf("%q", got)
-	}
-}
-
-func TestStderr(t *testing.T) {
-	s := newSite(t, map[string]string{
-		"warns.cgi": shell(plain, `printf 'one\ntwo\r\nthree' >&2`, "echo done"),
-		"fails.cgi": shell(plain, `exit 3`),
-		"much.cgi":  shell(plain, `i=0; while [ $i -lt 500 ]; do echo "line $i" >&2; i=$((i+1)); done; head -c 100000 /dev/zero | tr '\0' x >&2`),
-	}, nil)
-	s.get("/cgi/warns.cgi", 200)
-	for _, line := range []string{"one", "two", "three"} {
-		s.says(" " + s.directory + "/warns.cgi: " + line)
-	}
-	s.get("/cgi/fails.cgi", 200)
-	s.says("fails.cgi: exit status 3")
-	s.get("/cgi/much.cgi", 200)
-	s.says("... and 301 more lines")
-	if n := s.said("much.cgi"); n != 201 {
-		t.Errorf("%d lines", n)
 	}
 }
 

@@ -1,22 +1,15 @@
 package programs_test
 
 import (
-	"fmt"
 	"io"
 	"net"
-	"net/http"
-	"net/http/fcgi"
 	"os"
-	"path/filepath"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"fapws/runtime/backend/backendtest"
 	"fapws/runtime/source/programs"
-	"fapws/runtime/waittest"
 )
 
 // newFastCGISite serves a FastCGI application at /app/.
@@ -28,105 +21,6 @@ func newFastCGISite(t *testing.T, o programs.FastCGIOptions) *site {
 	t.Cleanup(func() { responder.Close() }) // behind the server
 	s.serve("/app/", responder, err)
 	return s
-}
-
-// counted counts the connections that it accepts.
-type counted struct {
-	net.Listener
-	n atomic.Int32
-}
-
-func (c *counted) Accept() (net.Conn, error) {
-	conn, err := c.Listener.Accept()
-	if err == nil {
-		c.n.Add(1)
-	}
-	return conn, err
-}
-
-func TestApplication(t *testing.T) {
-	for _, network := range []string{"tcp", "unix"} {
-		t.Run(network, func(t *testing.T) {
-			at := "127.0.0.1:0"
-			if network == "unix" {
-				at = filepath.Join(t.TempDir(), "s")
-			}
-			inner, err := net.Listen(network, at)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer inner.Close()
-			ln := &counted{Listener: inner}
-			release := make(chan struct{})
-			go fcgi.Serve(ln, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				switch env := fcgi.ProcessEnv(r); r.URL.Path {
-				case "/app/env":
-					fmt.Fprint(w, r.Host, " ", r.RemoteAddr != "", " ", r.URL.RawQuery, " ", env["SERVER_SOFTWARE"], " ", env["MORE"])
-				case "/app/echo":
-					w.Header().Set("Content-Type", "text/plain")
-					io.Copy(w, r.Body)
-				case "/app/deaf":
-					w.WriteHeader(403)
-				case "/app/local":
-					w.Header()["Location"] = []string{"/there"}
-				case "/app/big":
-					for range 300 {
-						w.Write(make([]byte, 10_000))
-					}
-				case "/app/slow":
-					fmt.Fprint(w, "begun")
-					w.(http.Flusher).Flush()
-					<-release
-				case "/app/hang":
-					<-release
-				}
-			}))
-			defer close(release)
-			address := ln.Addr().String()
-			if network == "unix" {
-				address = "unix:" + address
-			}
-			o := programs.FastCGIOptions{Address: address, Params: []string{"MORE=yes"}, Connections: 2, Common: programs.Common{Site: programs.Site{Software: "fapws/test"}, Timeout: waittest.Patience}}
-			s := newFastCGISite(t, o)
-			if a := s.get("/app/env?a=b", 200); a.Text != "site.example:8080 true a=b fapws/test yes" {
-				t.Errorf("%q", a.Text)
-			}
-			for _, size := range []int{0, 1, 32 << 10, 32<<10 + 1, 200_000, 3_000_000} {
-				body := strings.Repeat("x", size)
-				if a := s.ask("POST", "/app/echo", body); a.Text != body || a.Err != nil {
-					t.Errorf("%d bytes: %d came back, %v", size, len(a.Text), a.Err)
-				}
-				s.get("/app/env", 200)
-			}
-			if a := s.get("/app/big", 200); len(a.Text) != 3_000_000 {
-				t.Errorf("%d bytes", len(a.Text))
-			}
-			if n := ln.n.Load(); n != 1 {
-				t.Errorf("%d connections for requests one after the other", n)
-			}
-			if a := s.ask("POST", "/app/deaf", strings.Repeat("x", 3_000_000)); a.StatusCode != 403 {
-				t.Errorf("%d", a.StatusCode)
-			}
-			var all sync.WaitGroup
-			for range 30 {
-				all.Go(func() { s.get("/app/env", 200) })
-			}
-			all.Wait()
-			waittest.InItsTime(t, func(timeout time.Duration) (wrong string) {
-				o.Timeout = timeout
-				s := newFastCGISite(t, o)
-				s.get("/app/hang", 504)
-				a := s.ask("GET", "/app/slow", "")
-				if a.StatusCode != 200 {
-					return a.Status
-				}
-				if a.Text != "begun" || a.Err == nil {
-					t.Errorf("a broken response looks whole: %q", a.Text)
-				}
-				return ""
-			})
-		})
-	}
 }
 
 // script plays a FastCGI application: each connection gets the answers, one for

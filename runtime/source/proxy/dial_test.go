@@ -77,15 +77,3 @@ func TestTLSFailures(t *testing.T) {
 		}
 	}
 }
-
-// A server that cannot be reached is one line with the reason, without the name of the call.
-func TestUnreachable(t *testing.T) {
-	address, logged := front(t, "/", proxy.Options{Target: "http://127.0.0.1:1"})
-	if got := talk(t, address, "GET / HTTP/1.0\r\n\r\n"); !strings.HasPrefix(got, "HTTP/1.1 502 ") {
-		t.Errorf("%q", got)
-	}
-	waittest.Eventually(t, "a line", func() bool { return logged() != "" })
-	if said := logged(); !strings.HasSuffix(said, "proxy http://127.0.0.1:1: cannot connect: connection refused") {
-		t.Errorf("the log is %q", said)
-	}
-}

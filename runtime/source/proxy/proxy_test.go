@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"fapws/runtime/backend"
+	"fapws/runtime/backend/backendtest"
 	"fapws/runtime/exchange"
 	"fapws/runtime/logfile"
 	"fapws/runtime/runtimetest"
@@ -63,12 +64,8 @@ const patience = waittest.Patience
 // talk sends a request and returns the whole response.
 func talk(t *testing.T, address, request string) string {
 	t.Helper()
-	c, err := net.Dial("tcp", address)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := backendtest.Dial(t, address)
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(patience))
 	go io.WriteString(c, request)
 	got, err := io.ReadAll(c)
 	if err != nil {
@@ -121,13 +118,9 @@ func TestClientLeaves(t *testing.T) {
 	}))
 	defer behind.Close()
 	address, _ := front(t, "/", proxy.Options{Target: behind.URL})
-	c, err := net.Dial("tcp", address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	c, _ := client(t, address, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 	<-begun
-	c.(*net.TCPConn).SetLinger(0)
+	c.SetLinger(0)
 	c.Close()
 	if err := <-ended; !errors.Is(err, context.Canceled) {
 		t.Error(err)

@@ -46,16 +46,11 @@ func server(t *testing.T, serve func(c *net.TCPConn, r *bufio.Reader, request *h
 // client is a connection to the proxy on which text was sent.
 func client(t *testing.T, address, text string) (*net.TCPConn, *bufio.Reader) {
 	t.Helper()
-	c, err := net.Dial("tcp", address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { c.Close() })
-	c.SetDeadline(time.Now().Add(patience))
+	c := backendtest.Dial(t, address)
 	if _, err := io.WriteString(c, text); err != nil {
 		t.Fatal(err)
 	}
-	return c.(*net.TCPConn), bufio.NewReader(c)
+	return c, bufio.NewReader(c)
 }
 
 // status reads the head of a response with that status.
@@ -179,11 +174,11 @@ func TestBadUpstreams(t *testing.T) {
 			}
 		})
 	}
-	for target, log := range map[string]string{"http://" + backendtest.Unused(t): "connection refused", "unix:/nowhere/x.sock": "no such file"} {
+	for target, log := range map[string]string{"http://" + backendtest.Unused(t): "connection refused", "unix:/nowhere/x.sock": "no such file or directory"} {
 		address, logged := front(t, "/", proxy.Options{Target: target})
 		if got := talk(t, address, plain); !strings.HasPrefix(got, "HTTP/1.1 502 ") {
 			t.Errorf("%s: %q", target, got)
 		}
-		waittest.Eventually(t, log+" in the log", func() bool { return strings.Contains(logged(), log) })
+		waittest.Eventually(t, log+" in the log", func() bool { return strings.HasSuffix(logged(), "proxy "+target+": cannot connect: "+log) })
 	}
 }

@@ -303,13 +303,18 @@ func TestUploadToFIFO(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	fapwstest.Must(t, syscall.Mkfifo(dir+"/fifo", 0o600))
+	script := fapwstest.Write(t, dir+"/app.py", "import fapws\nPATHS = [('/fifo', fapws.upload('fifo', sync=4096)), ('/null', fapws.upload('/dev/null'))]\n")
+	s := fapwstest.Command{Script: script, Dir: dir}.Serve(t, fapwstest.Threads)
+	s.Ask(fapwstest.Request("PUT", "/null", "a device is written to")).Want(t, 201)
+	if st, err := os.Stat("/dev/null"); err != nil || st.Mode()&os.ModeDevice == 0 {
+		t.Errorf("%v, %v", st, err)
+	}
+	s.Ask(fapwstest.Request("PUT", "/fifo", "x")).Want(t, 503, "no program reads")
 	reader, err := os.OpenFile(dir+"/fifo", os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer reader.Close()
-	script := fapwstest.Write(t, dir+"/app.py", "import fapws\nPATHS = [('/fifo', fapws.upload('fifo'))]\n")
-	s := fapwstest.Command{Script: script, Dir: dir}.Serve(t, fapwstest.Threads)
 	receiving := func(want bool) {
 		t.Helper()
 		fapwstest.Eventually(t, "the upload is under way, or over", func() bool {

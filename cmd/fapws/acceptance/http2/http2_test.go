@@ -10,10 +10,14 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/net/http2"
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
@@ -218,6 +222,89 @@ func TestReload(t *testing.T) {
 	}
 	close(stop)
 	all.Wait()
+}
+
+// A connection leaves in two steps: requests that were sent before the client has heard of it are answered, later ones are not, whatever
+// follows. At the end of the server idle connections close at once, and requests that have come are answered.
+func TestLeaving(t *testing.T) {
+	t.Parallel()
+	const last = 1<<31 - 1
+	folder := t.TempDir()
+	s := fapwstest.Command{Script: "hostile.py", Args: []string{folder}, Flags: []string{"--h2c", "--workers", "1", "--graceful-timeout", "1h", "--keep-alive", "1h"}}.Serve(t, fapwstest.Mode{})
+	clients := func() (f, idle *frames) {
+		f, idle = dialFrames(t, s), dialFrames(t, s)
+		for i, c := range []*frames{f, idle} {
+			if i == 0 {
+				c.request(1, "/slow")
+			}
+			c.WritePing(false, [8]byte{1})
+			c.until(func(frame http2.Frame) bool { p, ok := frame.(*http2.PingFrame); return ok && p.IsAck() })
+		}
+		return f, idle
+	}
+	var got []string
+	note := func(frame http2.Frame) bool {
+		switch frame := frame.(type) {
+		case *http2.GoAwayFrame:
+			got = append(got, fmt.Sprintf("end %d %v", frame.LastStreamID, frame.ErrCode))
+		case *http2.DataFrame:
+			if len(frame.Data()) > 0 {
+				got = append(got, fmt.Sprintf("%d %s", frame.StreamID, frame.Data()))
+			}
+		case *http2.PingFrame:
+			return true
+		}
+		return false
+	}
+	is := func(want ...string) {
+		t.Helper()
+		if slices.Sort(got); !slices.Equal(got, want) {
+			t.Errorf("%q, want %q", got, want)
+		}
+		got = nil
+	}
+	f, idle := clients()
+	s.Reload()
+	leaving := [8]byte{'l', 'e', 'a', 'v', 'i', 'n', 'g'}
+	f.until(note)
+	f.request(3, "/")
+	f.WritePing(true, leaving)
+	f.WritePing(false, [8]byte{2})
+	f.until(note)
+	f.head(5, false, ":method POST", ":scheme http", ":authority h", ":path /")
+	f.WriteData(5, false, []byte("x"))
+	f.WriteWindowUpdate(5, 1)
+	f.WriteRSTStream(5, http2.ErrCodeCancel)
+	f.request(7, "/")
+	f.WritePing(false, [8]byte{5})
+	f.until(note)
+	fapwstest.Write(t, folder+"/go", "")
+	f.until(func(frame http2.Frame) bool { note(frame); return false })
+	is("1 slow", "3 hello", fmt.Sprintf("end %d NO_ERROR", last), "end 3 NO_ERROR")
+	idle.until(note)
+	idle.WritePing(true, leaving)
+	idle.until(note) // it closes, though its client does not
+	is("end 0 NO_ERROR", fmt.Sprintf("end %d NO_ERROR", last))
+
+	if err := os.Remove(folder + "/go"); err != nil {
+		t.Fatal(err)
+	}
+	f, idle = clients()
+	s.Signal(syscall.SIGTERM)
+	idle.until(note)
+	is("end 0 NO_ERROR")
+	for tries := 0; idle.WritePing(false, [8]byte{6}) == nil; tries++ { // a connection that waits for its client takes that for a second
+		if tries == 50 {
+			t.Fatal("an idle connection waits for its client")
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	fapwstest.Write(t, folder+"/go", "")
+	f.until(note)
+	is("1 slow", "end 1 NO_ERROR")
+	if code := s.Ended(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
 }
 
 // With --no-http2 clients with TLS get HTTP/1.1.

@@ -270,12 +270,12 @@ func TestLogrotate(t *testing.T) {
 	}
 }
 
-// Lines wait for --log-flush, so that a flash card is written to seldom, but not
+// Lines wait for --log-flush, so that a flash card is written to seldom, but not when there are enough of them, nor
 // when the server is told to stop, or to reopen its logs.
 func TestLogsAreFlushed(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		name := t.TempDir() + "/access_log"
-		s := fapwstest.Serve(t, m, "logs.py", "--access-log", name, "--log-flush", "1h")
+		s := fapwstest.Serve(t, m, "logs.py", "--access-log", name, "--log-flush", "1h", "--log-buffer", "1K")
 		s.Get("/first", 200)
 		time.Sleep(50 * time.Millisecond)
 		if text, _ := os.ReadFile(name); len(text) > 0 {
@@ -283,6 +283,10 @@ func TestLogsAreFlushed(t *testing.T) {
 		}
 		s.Signal(syscall.SIGUSR1)
 		fapwstest.FileSays(t, name, "/first")
+		for range 40 { // more than the buffers of two workers take
+			s.Get("/more", 200)
+		}
+		fapwstest.FileSays(t, name, "/more")
 		s.Get("/last", 200)
 		s.Stop()
 		fapwstest.FileSays(t, name, "/last")

@@ -1,6 +1,7 @@
 package sites_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -53,12 +54,15 @@ func TestCGI(t *testing.T) {
 		"bin/status":      shell(`printf 'Status: 404 Gone Fishing\nContent-Type: text/plain\n\nno'`),
 		"bin/move":        shell(`printf 'Location: http://other.example/\n\n'`),
 		"bin/local":       shell(`printf 'Location: /page.txt\n\n'`),
-		"bin/warn":        shell(plain, "echo oh dear >&2; exit 4"),
+		"bin/warn":        shell(plain, `printf 'one\ntwo\r\noh dear' >&2; exit 4`),
+		"bin/listen":      shell(`printf 'Fapws-Channel: news\nX-Mine: 1\n\n: hello\n\n'`),
+		"bin/much":        shell(plain, `i=0; while [ $i -lt 500 ]; do echo "line $i" >&2; i=$((i+1)); done; head -c 100000 /dev/zero | tr '\0' x >&2`),
 		"bin/nph-raw":     shell(`printf 'HTTP/1.0 203 Mine\r\nContent-Type: text/x\r\n\r\nraw'`),
 		"bin/rubbish":     shell("echo rubbish"),
 		"bin/text":        "the source",
 		"hang/hang":       shell("echo $$ >pid.new; mv pid.new pid; (trap '' TERM; sh -c 'echo $PPID >child.new; mv child.new child; exec sleep 1000') & sleep 1000"),
 		"slow/wait":       shell("touch here.$$; until [ $(ls here.* | wc -l) = 8 ]; do sleep 0.05; done", plain, "echo waited"),
+		"slow/turn":       shell("touch turn.$$", plain, "[ $(ls turn.* | wc -l) -le 3 ] || echo too many", "until [ -e go ]; do sleep 0.05; done", "rm turn.$$", "echo $QUERY_STRING"),
 		"site/page.txt":   "the page",
 		"site/sub/run.sh": "echo 'Content-Type: text/plain'; echo; echo $MINE $PATH_INFO $-",
 	})
@@ -117,8 +121,23 @@ func TestCGI(t *testing.T) {
 	s.Get("/cgi-bin/../bin/text", 404)
 	// stderr and exit codes → error log
 	s.Get("/cgi-bin/warn", 200)
-	s.Says(`error client 127\.0\.0\.1:\d+: \S+/bin/warn: oh dear`)
+	for _, line := range []string{"one", "two", "oh dear"} {
+		s.Says(`error client 127\.0\.0\.1:\d+: ` + folder + `/bin/warn: ` + line + `\n`)
+	}
 	s.Says(`/bin/warn: exit status 4`)
+	s.Get("/cgi-bin/much", 200)
+	s.Says(`\.\.\. and 301 more lines`)
+	if n := strings.Count(s.Stderr.String(), "bin/much"); n != 201 {
+		t.Errorf("%d lines", n)
+	}
+	// the client of a program that ends may be a subscriber
+	w = s.Dial()
+	w.Get("/cgi-bin/listen")
+	if h := w.Head("GET").Header; h.Get("Content-Type") != "text/event-stream" || h.Get("X-Mine") != "1" || h.Get("Fapws-Channel") != "" {
+		t.Errorf("%v", h)
+	}
+	reads(w, t, "retry: 3000")
+	reads(w, t, ": hello")
 	// several at once: each waits until all of them run
 	var all sync.WaitGroup
 	for range 8 {
@@ -126,6 +145,19 @@ func TestCGI(t *testing.T) {
 	}
 	s.Get("/page.txt", 200).Is(t, "the page")
 	all.Wait()
+	// three of one connection run side by side, and their responses keep their order
+	w = s.Dial()
+	for i := range 8 {
+		w.Get(fmt.Sprint("/slow/turn?", i))
+	}
+	fapwstest.Eventually(t, "three run", func() bool {
+		run, _ := filepath.Glob(folder + "/slow/turn.*")
+		return len(run) == 3
+	})
+	fapwstest.Write(t, folder+"/slow/go", "")
+	for i := range 8 {
+		w.Answer().Is(t, fmt.Sprintln(i))
+	}
 	// a timeout ends the group
 	written := func(name string) string {
 		text, _ := os.ReadFile(folder + "/hang/" + name)

@@ -1,9 +1,12 @@
 package sites_test
 
 import (
+	"crypto/md5"
 	"fmt"
 	"os"
 	"os/exec"
+	"strings"
+	"sync"
 	"testing"
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
@@ -40,9 +43,15 @@ fastcgi = "127.0.0.1:1"
 		_ = program.Wait()
 	}()
 	fapwstest.Eventually(t, "PHP answers", func() bool { return s.Ask(fapwstest.Get("/a.php")).StatusCode == 200 })
-	for range 5 {
-		s.Ask(fapwstest.Request("POST", "/a.php/x", "abc")).Is(t, "a/x900150983cd24fb0d6963f7d28e17f72")
+	for _, size := range []int{0, 1, 32 << 10, 32<<10 + 1, 200_000, 3_000_000} {
+		body := strings.Repeat("x", size)
+		s.Ask(fapwstest.Request("POST", "/a.php/x", body)).Is(t, fmt.Sprintf("a/x%x", md5.Sum([]byte(body))))
 	}
+	var all sync.WaitGroup
+	for range 30 {
+		all.Go(func() { s.Get("/a.php", 200) })
+	}
+	all.Wait()
 	s.Get("/dir/", 200).Is(t, "dir")
 	s.Get("/no/such/page?q=1", 200).Is(t, "front /no/such/page?q=1 yes")
 	s.Get("/plain.txt", 200).Is(t, "plain")

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha1"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -130,6 +131,94 @@ func users(t *testing.T, file, password string, args ...string) string {
 		t.Errorf("fapws user %v: %v %s", args, err, out)
 	}
 	return string(out)
+}
+
+// TestUserFile: users come and go, other lines and the mode of the file stay, and a mistake changes nothing.
+func TestUserFile(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	users(t, dir+"/users", "long enough", "add", "ann")
+	if info, err := os.Stat(dir + "/users"); err != nil || info.Mode() != 0o600 {
+		t.Errorf("%v %v", info.Mode(), err)
+	}
+	text := func() string { return fapwstest.Source(t, dir+"/users") }
+	hash := strings.TrimSpace(text())
+	file := fapwstest.Write(t, dir+"/users", "# people\n\nold:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=:a comment\r\n"+hash)
+	if err := errors.Join(os.Chmod(file, 0o640), os.Symlink(file, dir+"/link")); err != nil {
+		t.Fatal(err)
+	}
+	users(t, dir+"/link", "long enough", "add", "bob")
+	before := text()
+	for _, wrong := range [][]string{{"passwd", "eve"}, {"add", "eve\nroot"}} {
+		code, _, _ := fapwstest.Command{Flags: append([]string{"user", "-f", file}, wrong...)}.Run(t)
+		if code != 2 || text() != before {
+			t.Errorf("%q: code %d, %s", wrong, code, text())
+		}
+	}
+	users(t, file, "another one", "passwd", "ann")
+	users(t, file, "", "remove", "bob")
+	if got := text(); !strings.HasPrefix(got, "# people\n\nold:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=:a comment\nann:$2y$") || strings.Contains(got, hash) || strings.Count(got, "\n") != 4 {
+		t.Errorf("%s", got)
+	}
+	if info, err := os.Stat(file); err != nil || info.Mode() != 0o640 {
+		t.Errorf("%v %v", info.Mode(), err)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 2 || left[0].Type() != os.ModeSymlink {
+		t.Errorf("%v %v", left, err)
+	}
+}
+
+// TestBasicPasswords: users of a file log in by Basic authentication. Those of a changed file count, and a damaged file changes nothing.
+func TestBasicPasswords(t *testing.T) {
+	t.Parallel()
+	sha := func(password string) string {
+		sum := sha1.Sum([]byte(password))
+		return "{SHA}" + base64.StdEncoding.EncodeToString(sum[:])
+	}
+	dir := t.TempDir()
+	file := fapwstest.Write(t, dir+"/users", "one:"+sha("first")+"\r\ntwo:"+sha("a:b")+":Comment\n")
+	config := fapwstest.Write(t, dir+"/fapws.toml", `
+[[host]]
+[[host.route]]
+prefix = "/"
+status = 200
+text = "in"
+auth = { realm = 'the "inner" circle', users = "users" }
+`)
+	s := fapwstest.Command{Flags: []string{"-c", config}, Dir: dir}.Serve(t, fapwstest.Threads)
+	s.Get("/", 401).Field(t, "WWW-Authenticate", `Basic realm="the \"inner\" circle", charset="UTF-8"`)
+	encoded := func(pair string) string { return base64.StdEncoding.EncodeToString([]byte(pair)) }
+	asks := func(credentials string) int {
+		return s.Ask(fapwstest.Get("/", "Authorization: "+credentials)).StatusCode
+	}
+	for range 2 { // from memory, too
+		for _, right := range []string{"Basic " + encoded("one:first"), "Basic " + encoded("two:a:b"), "bAsIc  " + encoded("one:first")} {
+			if status := asks(right); status != 200 {
+				t.Errorf("%s: %d", right, status)
+			}
+		}
+		for _, wrong := range []string{
+			"Basic " + encoded("one:second"), "Basic " + encoded("one:"), "Basic " + encoded(":first"), "Basic " + encoded("three:first"),
+			"Basic", "Basic !", "Bearer abc", "", "Basic " + encoded(strings.Repeat("x", 2000)+":first"), "Basic " + encoded("one\n:first"),
+		} {
+			if status := asks(wrong); status != 401 {
+				t.Errorf("%s: %d", wrong, status)
+			}
+		}
+	}
+	fapwstest.Replace(t, file, "one:"+sha("third")+"\n")
+	fapwstest.Eventually(t, "the new password is right", func() bool { return asks("Basic "+encoded("one:third")) == 200 })
+	if status := asks("Basic " + encoded("one:first")); status != 401 {
+		t.Errorf("the old password: %d", status)
+	}
+	fapwstest.Replace(t, file, "one\n")
+	damaged := file + ":1: not user:hash; the previous users stay valid"
+	fapwstest.Eventually(t, "the damage is reported, and the password is right", func() bool {
+		return asks("Basic "+encoded("one:third")) == 200 && strings.Contains(s.Stderr.String(), damaged)
+	})
+	if n := strings.Count(s.Stderr.String(), damaged); n != 1 {
+		t.Errorf("reported %d times", n)
+	}
 }
 
 // TestLongPasswords: a password of more than 1 KiB is wrong, because some kinds of hashes would take a second for it.

@@ -53,6 +53,7 @@ func phpWorks(t *testing.T, how string) {
 		"site/move.php":      `<?php header('Location: /dir/'); setcookie('seen', '1');`,
 		"site/gone.php":      `<?php http_response_code(410); echo 'gone for good';`,
 		"site/bad.php":       `<?php no_such_function();`,
+		"site/big.php":       `<?php for ($i = 0; $i < 300; $i++) echo str_repeat("x", 10000);`,
 		"site/late.php":      `<?php echo "first\n"; @ob_flush(); flush(); while (!file_exists('go')) { usleep(10000); clearstatcache(); } echo "second\n";`,
 		"site/pid.php":       `<?php echo getmypid();`,
 		"site/picture.jpg":   `<?php echo "executed";`,
@@ -86,6 +87,8 @@ func phpWorks(t *testing.T, how string) {
 		s.Ask(fapwstest.Request("POST", "/upload.php", form.String(), "Content-Type: "+w.FormDataContentType())).Is(t, fmt.Sprintf("0 %d %s", size, sum))
 	}
 	s.Get("/gone.php", 410).Want(t, 410, "gone for good")
+	s.Ask(fapwstest.Request("POST", "/gone.php", strings.Repeat("x", 3_000_000))).Want(t, 410) // it does not read that
+	s.Get("/big.php", 200).Is(t, strings.Repeat("x", 3_000_000))
 	s.Get("/bad.php", 500)
 	s.Says("undefined function no_such_function")
 	if a := s.Ask(fapwstest.Request("HEAD", "/env.php", "")); a.StatusCode != 200 || a.Text != "" {
@@ -109,6 +112,7 @@ func phpWorks(t *testing.T, how string) {
 	}
 	// a process stays, and ends with the server even if that is killed
 	pid := s.Get("/pid.php", 200).Text
+	s.Get("/pid.php", 200).Is(t, pid)
 	number, err := strconv.Atoi(pid)
 	if err != nil {
 		t.Fatal(err)
@@ -118,6 +122,63 @@ func phpWorks(t *testing.T, how string) {
 	}
 	fapwstest.Eventually(t, "the process of PHP has ended", func() bool { return !fapwstest.Runs(number) })
 	<-s.Exited
+}
+
+// TestPHPProcesses: a front answers for other paths, and a script that hangs ends with its process. So does one that is idle, and a program that is no
+// php-cgi is not started again and again.
+func TestPHPProcesses(t *testing.T) {
+	t.Parallel()
+	need(t, "/usr/bin/php-cgi")
+	for _, how := range []string{"fastcgi", "cgi"} {
+		s, folder := configured(t, fapwstest.Threads, fmt.Sprintf(`
+[[host]]
+root = "site"
+[[host.route]]
+match = "*.php"
+php = { mode = "%s", front = "/index.php", children = 2, idle = "1s" }
+timeout = "2s"
+[[host.route]]
+match = "*.bad"
+php = { command = "/bin/false" }
+`, how), map[string]string{
+			"site/index.php": `<?php echo "front ", $_SERVER['REQUEST_URI'], " ", $_SERVER['SCRIPT_NAME'];`,
+			"site/pid.php":   `<?php echo getmypid();`,
+			"site/hang.php":  `<?php file_put_contents('pid', getmypid()); while (true) sleep(100);`,
+			"site/slow.php":  `<?php echo "begun"; @ob_flush(); flush(); sleep(100);`,
+			"site/a.bad":     "",
+		})
+		w := s.Dial()
+		for _, target := range []string{"/blog/a%20post?x=1", "/"} {
+			w.InTime(target).Is(t, "front "+target+" /index.php")
+		}
+		ends := func(pid string) {
+			number, err := strconv.Atoi(pid)
+			if err != nil {
+				t.Fatal(err)
+			}
+			fapwstest.Eventually(t, "the process has ended", func() bool { return !fapwstest.Runs(number) })
+		}
+		var pid []byte
+		fapwstest.Eventually(t, "a script is in time to say which process it is", func() bool {
+			s.Get("/hang.php", 504)
+			pid, _ = os.ReadFile(folder + "/site/pid")
+			return len(pid) > 0
+		})
+		ends(string(pid))
+		for range 2 {
+			ends(w.InTime("/pid.php").Text)
+		}
+		if a := w.InTime("/slow.php"); a.StatusCode != 200 || a.Text != "begun" || a.Err == nil {
+			t.Errorf("a broken response looks whole: %s %q", a.Status, a.Text)
+		}
+		for range 20 {
+			s.Get("/a.bad", 502)
+		}
+		s.Says("/bin/false exited unexpectedly: exit status 1")
+		if n := strings.Count(s.Stderr.String(), "exited unexpectedly"); n > 10 {
+			t.Errorf("%d started", n)
+		}
+	}
 }
 
 // reads waits for a line with text in the rest of a response.

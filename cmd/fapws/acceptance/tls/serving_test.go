@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -172,7 +173,28 @@ func TestReload(t *testing.T) {
 func TestWrongPort(t *testing.T) {
 	t.Parallel()
 	s, _ := secured(t, fapwstest.Threads)
-	s.Ask("GET /a?b HTTP/1.1\r\nHost: example.org:8443\r\n\r\n").Want(t, 400, "This is an HTTPS port. Use https://example.org:8443/a?b")
+	for _, c := range []struct{ request, want string }{
+		{"GET /a?b=1&c HTTP/1.1\r\nHost: example.org:8443\r\n\r\n", "This is an HTTPS port. Use https://example.org:8443/a?b=1&c\n"},
+		{"GET /a?b=1&c HTTP/1.1\r\nHost: example.org\r\nAccept: text/html,*/*\r\n\r\n", `<a href="https://example.org/a?b=1&amp;c">`},
+		{"GET /%22%3e<script> HTTP/1.1\r\nHost: example.org\r\nAccept: text/html\r\n\r\n", "This is an HTTPS port."},
+		{"POST /a HTTP/1.1\r\nHost: example.org\r\nContent-Length: 100000\r\n\r\n" + strings.Repeat("x", 1000), "Use https://example.org/a\n"},
+		{"HEAD / HTTP/1.0\r\n\r\n", "This is an HTTPS port.\n"},
+		{"GARBAGE\r\n\r\n", "This is an HTTPS port.\n"},
+		{strings.Repeat("A", 20_000), "This is an HTTPS port.\n"},
+	} {
+		for _, size := range []int{len(c.request), 1} {
+			w := s.Dial()
+			for piece := range slices.Chunk([]byte(c.request), size) {
+				if _, err := w.Write(piece); err != nil { // it may be answered before its end
+					break
+				}
+			}
+			got, err := io.ReadAll(w)
+			if err != nil && size > 1 || !strings.HasPrefix(string(got), "HTTP/1.1 400 Bad Request\r\n") || !strings.Contains(string(got), c.want) || strings.Contains(string(got), "<script>") {
+				t.Errorf("%.50q: %q, %v", c.request, got, err)
+			}
+		}
+	}
 	s.Says("info .*plain HTTP on an HTTPS port: answered 400")
 	for _, flags := range [][]string{nil, {"--trusted-proxy", "127.0.0.1"}} { // who the client is, no proxy has said
 		plain := fapwstest.Serve(t, fapwstest.Threads, "environ.py", flags...)
