@@ -417,10 +417,9 @@ void core_cond_init(pthread_cond_t *c);
  * has named. */
 void core_lock(void);
 void core_unlock(void);
-/* Waits for c, for up to ns, or until a time of CLOCK_MONOTONIC (0: it is later now). The mutex is held. */
+/* Waits for c, or until a time as of core_now_ns (0: it is later now). The mutex is held. */
 void core_wait(pthread_cond_t *c);
-void core_wait_ns(pthread_cond_t *c, uint64_t ns);
-int core_wait_until(pthread_cond_t *c, const struct timespec *until);
+int core_wait_until(pthread_cond_t *c, uint64_t until);
 /* Takes t out of IDLE, if it is there. The mutex is held. */
 void core_wake_thread(core_thread *t);
 /* Threads that count for max. The mutex is held. */
