@@ -221,7 +221,8 @@ typedef struct core_mode {
   void (*cancelled)(core_record *rec);
   /* Where rec is, which its thread has taken: CORE_RUNNING ... (shim.h). Any thread. */
   int (*state_of)(core_record *rec, int *thread);
-  /* Releases the mode's members of rec before its last part is published. On its thread, with the GIL. */
+  /* Releases the mode's members of rec before its last part is published. On its thread, with the GIL. NULL: it has
+   * none. */
   void (*forget)(core_record *rec);
 
   /* --- threads; called on t itself, with the GIL */
@@ -643,8 +644,6 @@ uint64_t core_notify_after(const core_mount *m);
 
 /* core_mode.deliver of the pool. */
 void core_pool_deliver(core_record *rec, core_input *in);
-/* core_mode.forget of the pool. */
-void core_pool_forget(core_record *rec);
 /* Queues the records that core_pool_deliver has given inputs. On the event loop, without the mutex. */
 void core_enqueue_delivered(void);
 /* Queues rec unless it is queued, runs, or takes no inputs. Any thread, without the mutex. */

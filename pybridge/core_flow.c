@@ -155,8 +155,6 @@ void core_pool_deliver(core_record *rec, core_input *in) {
   last = rec;
 }
 
-void core_pool_forget(core_record *rec) { (void)rec; }
-
 void core_enqueue_delivered(void) {
   if (!first) return;
   core_lock();
