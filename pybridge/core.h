@@ -62,6 +62,8 @@ PyObject *core_import(const char *module, const char *name);
 PyObject *core_call(const char *module, const char *name, const char *format, ...);
 /* Raises an exception with a text as of PyErr_Format. Always -1. */
 int core_raise(PyObject *type, const char *format, ...);
+/* PyErr_Restore for a caller that keeps its references; None counts as NULL. Always -1. */
+int core_raise_given(PyObject *type, PyObject *value, PyObject *tb);
 /* Releases the result of a call, of which only the success matters. 0, or -1 if it is NULL. */
 static inline int core_done(PyObject *result) {
   Py_XDECREF(result);
