@@ -79,8 +79,8 @@ static inline int core_append(PyObject *list, PyObject *item) {
 /* f(*args, **kw). Takes the three references, of which kw may be NULL; if f or args is NULL, or an exception is set, it
  * calls nothing and returns NULL. A new reference. */
 PyObject *core_call_with(PyObject *f, PyObject *args, PyObject *kw);
-/* What *slot has; if that is NULL, what make returns, which stays in *slot as long as the process. Borrowed. NULL with
- * the exception of make. */
+/* What *slot has; if that is NULL, what make returns, which *slot owns from then on. Borrowed. NULL with the exception
+ * of make. */
 PyObject *core_keep_first(PyObject **slot, PyObject *(*make)(void));
 /* Whether several threads run Python at the same time: a free-threaded Python whose GIL is off. */
 int core_is_parallel(void);
@@ -862,12 +862,11 @@ void core_errorlog_forked(void);
 
 /* --- live_channels.c ------------------------------------------------------------- */
 
-#define CORE_EVENT_COST 64 /* added to the bytes of an event */
+#define CORE_EVENT_COST 64 /* what an event counts as waiting, in addition to its bytes */
 
 /* Sends an event of n texts to the event loop. True: accepted; False: the queue is full, retry; None: the queue is
- * full, and only this thread can drain it. cost: bytes that count as waiting. A new reference, or NULL with an
- * exception. */
-PyObject *core_publish_event(uint8_t kind, const core_bytes *texts, int n, int64_t cost);
+ * full, and only this thread can drain it. A new reference, or NULL with an exception. */
+PyObject *core_publish_event(uint8_t kind, const core_bytes *texts, int n);
 /* =============================================================================
  * The last line of a process that C code of the application ends: core_crash.c. Texts are borrowed for the call;
  * nothing here allocates or takes a lock. */
