@@ -745,6 +745,9 @@ extern PyObject *core_timeout;
 
 /* Replaces sys.stdout or sys.stderr by a stream on which no write fails. */
 int core_stdio_init(const char *name, int fd);
+/* Removes the n bytes at the end of a regular file that are an incomplete write. Whether it did. Any thread, without
+ * the GIL. */
+int core_take_back(int fd, size_t n);
 /* Flushes sys.stdout and sys.stderr. */
 void core_stdio_flush(void);
 /* Writes to standard error, or counts the lines that it loses, and reports them later. Any thread, without the GIL. */
