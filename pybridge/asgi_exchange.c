@@ -51,10 +51,7 @@ static PySendResult conclude(asgi_exchange *x, PyObject **result) {
   if (UNLIKELY(PyErr_Occurred())) {
     if (PyErr_ExceptionMatches(asgi_cancelled_error)) {
       PyErr_Fetch(&type, &value, &tb);
-      Py_INCREF(type);
-      Py_XINCREF(value);
-      Py_XINCREF(tb);
-      PyErr_Restore(type, value, tb);
+      core_raise_given(type, value, tb);
     }
     x->kind->raised(x);
     PyErr_Clear();
@@ -175,9 +172,7 @@ static PyObject *exchange_close(PyObject *self, PyObject *none) {
   if (x->ended) Py_RETURN_NONE;
   if (UNLIKELY(reentered(x))) return NULL;
   core_record *before = enter(x);
-  PyObject *closed = x->inner ? PyObject_CallMethodNoArgs(x->inner, text[T_CLOSE]) : NULL;
-  Py_XDECREF(closed);
-  if (PyErr_Occurred()) PyErr_WriteUnraisable(self);
+  if (x->inner && core_done(PyObject_CallMethodNoArgs(x->inner, text[T_CLOSE])) < 0) PyErr_WriteUnraisable(self);
   if (!x->ended) {
     PyErr_SetNone(PyExc_GeneratorExit);
     x->kind->raised(x);
@@ -291,14 +286,10 @@ static PyObject *get_of_inner(PyObject *self, void *name) {
 }
 
 static PyObject *get_running(PyObject *self, void *closure) {
-  asgi_exchange *x = (asgi_exchange *)self;
-  return PyBool_FromLong(x->running);
+  return PyBool_FromLong(((asgi_exchange *)self)->running);
 }
 
-static PyObject *get_name(PyObject *self, void *closure) {
-  PyObject *name = ((asgi_exchange *)self)->mount->name;
-  return Py_NewRef(name);
-}
+static PyObject *get_name(PyObject *self, void *closure) { return Py_NewRef(((asgi_exchange *)self)->mount->name); }
 
 static PyGetSetDef exchange_getset[] = {
     {"cr_frame", get_of_inner, NULL, "As of the application's coroutine.", "cr_frame"},
@@ -346,8 +337,7 @@ static int register_coroutines(void) {
 int asgi_exchange_init(void) {
   if (asgi_cancelled_error) return 0;
   if (!(asgi_cancelled_error = core_import("asyncio", "CancelledError")) || core_intern(text, texts, T_COUNT) < 0 ||
-      asgi_awaitable_init() < 0 || asgi_task_init() < 0 || PyType_Ready(&asgi_Exchange_Type) < 0 ||
-      asgi_waiter_init() < 0)
+      asgi_task_init() < 0 || PyType_Ready(&asgi_Exchange_Type) < 0 || asgi_waiter_init() < 0)
     return -1;
   return register_coroutines();
 }

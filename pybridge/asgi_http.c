@@ -142,9 +142,9 @@ static void publish_body(asgi_exchange *x, const core_chain *c, int more) {
 }
 
 /* The first http.response.body. */
-static int first_body(asgi_exchange *x, PyObject *owner, const char *data, Py_ssize_t len, int more) {
+static int first_body(asgi_exchange *x, const core_message *m, int more) {
   core_record *rec = x->rec;
-  core_part *head = wsgi_write_head(rec, &x->head, goes_on(x, more) ? -1 : len, CORE_TYPE_SET);
+  core_part *head = wsgi_write_head(rec, &x->head, goes_on(x, more) ? -1 : m->len, CORE_TYPE_SET);
   if (!head) return -1;
   if (UNLIKELY(head->send_len)) {
     head->last = 1;
@@ -153,15 +153,15 @@ static int first_body(asgi_exchange *x, PyObject *owner, const char *data, Py_ss
     return 0;
   }
   core_chain c = {rec, head, head};
-  if (core_add_body(&c, owner, data, (size_t)len) < 0) return -1;
+  if (core_add_body(&c, m->owner, m->data, (size_t)m->len) < 0) return -1;
   publish_body(x, &c, more);
   return 0;
 }
 
-static int next_body(asgi_exchange *x, PyObject *owner, const char *data, Py_ssize_t len, int more) {
+static int next_body(asgi_exchange *x, const core_message *m, int more) {
   core_record *rec = x->rec;
   core_chain c = {rec, NULL, NULL};
-  if (core_add_body(&c, owner, data, (size_t)len) < 0) return -1;
+  if (core_add_body(&c, m->owner, m->data, (size_t)m->len) < 0) return -1;
   if (!c.first && goes_on(x, more) && !rec->whole) {
     if (!more) x->state = ASGI_TRAILERS;
     return 0;
@@ -172,6 +172,7 @@ static int next_body(asgi_exchange *x, PyObject *owner, const char *data, Py_ssi
 }
 
 static int send_body(asgi_exchange *x, PyObject *body, PyObject *more) {
+  static const char wrong[] = "send(): 'body' of 'http.response.body' must be bytes, not %.100s";
   int has_more = more ? more == Py_True || (more != Py_False && PyObject_IsTrue(more)) : 0;
   if (UNLIKELY(has_more < 0)) return -1;
   if (!body) body = bytes_empty;
@@ -179,20 +180,11 @@ static int send_body(asgi_exchange *x, PyObject *body, PyObject *more) {
     if (!has_more) x->state = x->trailers ? ASGI_TRAILERS : ASGI_COMPLETE;
     return 0;
   }
-  PyObject *owner = body;
-  if (LIKELY(PyBytes_Check(body))) {
-    Py_INCREF(owner);
-  } else if (PyByteArray_Check(body) || PyMemoryView_Check(body)) {
-    if (!(owner = PyBytes_FromObject(body))) return -1; /* it may change while it is sent */
-  } else {
-    return core_raise(PyExc_TypeError, "send(): 'body' of 'http.response.body' must be bytes, not %.100s",
-                      Py_TYPE(body)->tp_name);
-  }
-  const char *data = PyBytes_AS_STRING(owner);
-  Py_ssize_t len = PyBytes_GET_SIZE(owner);
-  int bad =
-      x->state == ASGI_HEAD ? first_body(x, owner, data, len, has_more) : next_body(x, owner, data, len, has_more);
-  Py_DECREF(owner);
+  core_message m;
+  if (UNLIKELY(PyUnicode_Check(body))) return core_raise(PyExc_TypeError, wrong, Py_TYPE(body)->tp_name);
+  if (core_read_text(body, &m, wrong) < 0) return -1;
+  int bad = x->state == ASGI_HEAD ? first_body(x, &m, has_more) : next_body(x, &m, has_more);
+  Py_DECREF(m.owner);
   return bad;
 }
 
@@ -245,7 +237,6 @@ static int send_path(asgi_exchange *x, PyObject *path, PyObject *type) {
   int fd = open(PyBytes_AS_STRING(bytes), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   Py_DECREF(bytes);
   if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
-    if (fd >= 0 && errno == 0) errno = EISDIR;
     if (fd >= 0 && !S_ISREG(st.st_mode)) errno = S_ISDIR(st.st_mode) ? EISDIR : EINVAL;
     PyErr_SetFromErrnoWithFilenameObject(PyExc_OSError, path);
     if (fd >= 0) close(fd);

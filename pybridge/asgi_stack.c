@@ -161,9 +161,7 @@ static void write_alone(void *out) {
 
 void asgi_take_snapshot(core_snapshot *out) {
   PyGILState_STATE gil = PyGILState_Ensure();
-  out->rec = NULL;
-  out->stack = NULL;
-  out->stack_len = 0;
+  *out = (core_snapshot){.rec = NULL};
   FILE *f = A.thread.python ? open_memstream(&out->stack, &out->stack_len) : NULL;
   if (f) {
     core_alone(write_alone, f);

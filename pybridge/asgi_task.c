@@ -3,14 +3,13 @@
 
 #define A asgi_the_thread
 
-enum { T_CALL_SOON, T_CANCEL, T_SELF, T_GET_CORO, T_COUNT };
-static const char *const texts[T_COUNT] = {"call_soon", "cancel", "__self__", "get_coro"};
+enum { T_CALL_SOON, T_CANCEL, T_SELF, T_GET_CORO, T_VALUE, T_COUNT };
+static const char *const texts[T_COUNT] = {"call_soon", "cancel", "__self__", "get_coro", "value"};
 static PyObject *text[T_COUNT], *task_type, *task_names;
 
 void asgi_exchange_cancel(asgi_exchange *x) {
-  PyObject *done = x->task ? PyObject_CallMethodNoArgs(x->task, text[T_CANCEL]) : Py_None;
-  if (!done) PyErr_WriteUnraisable((PyObject *)x);
-  if (done != Py_None) Py_XDECREF(done);
+  if (x->task && core_done(PyObject_CallMethodNoArgs(x->task, text[T_CANCEL])) < 0)
+    PyErr_WriteUnraisable((PyObject *)x);
 }
 
 #if PY_VERSION_HEX < 0x030c0000
@@ -109,10 +108,6 @@ int asgi_task_init(void) {
  * Iterators that send and return values, and the iterator of an awaitable (PEP 492), for all supported Pythons. With
  * the GIL. */
 
-static PyObject *value_key;
-
-int asgi_awaitable_init(void) { return (value_key = PyUnicode_InternFromString("value")) ? 0 : -1; }
-
 PySendResult asgi_returned_value(PyObject **result) {
   if (!PyErr_Occurred()) {
     *result = Py_NewRef(Py_None);
@@ -122,7 +117,7 @@ PySendResult asgi_returned_value(PyObject **result) {
   PyObject *type, *value, *tb;
   PyErr_Fetch(&type, &value, &tb);
   PyErr_NormalizeException(&type, &value, &tb);
-  *result = value ? PyObject_GetAttr(value, value_key) : NULL;
+  *result = value ? PyObject_GetAttr(value, text[T_VALUE]) : NULL;
   Py_XDECREF(type);
   Py_XDECREF(value);
   Py_XDECREF(tb);

@@ -19,12 +19,11 @@
 /* Added to the timeout for cancelled tasks, lifespans and asyncio's event loop; a supervisor waits 7 s. */
 #define CLOSING_MS 5000
 
-asgi_thread asgi_the_thread;
+asgi_thread asgi_the_thread = {.thread = {.index = -1, .state = CORE_THREAD_BUSY}};
 
 static PyObject *states; /* [(application, state)] */
-static pthread_mutex_t end_mu = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t end_cond = PTHREAD_COND_INITIALIZER;
-static int running; /* guarded by end_mu */
+static pthread_cond_t ended;
+static int running; /* guarded by the pool's mutex */
 static void bind_states(void);
 
 /* --- the list ---------------------------------------------------------------- */
@@ -47,8 +46,7 @@ static void add_events(core_record *rec, unsigned events) {
 }
 
 static void signal_eventfd(void) {
-  static const uint64_t token = 1;
-  while (write(A.event, &token, sizeof token) < 0 && errno == EINTR) {
+  while (eventfd_write(A.event, 1) < 0 && errno == EINTR) {
   }
 }
 
@@ -263,15 +261,13 @@ static PyObject *turn(PyObject *self, PyObject *none) {
 /* begin(loop): the calling thread is the asyncio thread. */
 static PyObject *begin(PyObject *self, PyObject *loop) {
   Py_XSETREF(A.loop, Py_NewRef(loop));
-  A.thread.index = -1;
   A.thread.mode = &asgi_mode;
-  A.thread.state = CORE_THREAD_BUSY;
   A.thread.id = pthread_self();
   A.thread.python = PyThreadState_Get();
   core_this_thread = &A.thread;
-  pthread_mutex_lock(&end_mu);
+  core_lock();
   running = 1;
-  pthread_mutex_unlock(&end_mu);
+  core_unlock();
   return PyLong_FromLong(A.event);
 }
 
@@ -280,10 +276,10 @@ static PyObject *end(PyObject *self, PyObject *none) {
   A.thread.python = NULL;
   A.thread.current = NULL;
   Py_CLEAR(A.thread.spare_start);
-  pthread_mutex_lock(&end_mu);
+  core_lock();
   running = 0;
-  pthread_cond_broadcast(&end_cond);
-  pthread_mutex_unlock(&end_mu);
+  pthread_cond_broadcast(&ended);
+  core_unlock();
   Py_RETURN_NONE;
 }
 
@@ -316,22 +312,18 @@ static void bind_states(void) {
 }
 
 char *asgi_thread_start(const char *loop, const char *lifespan, void *const *applications, int n) {
-  PyObject *list = PyList_New(0), *result = NULL, *functions = PyDict_New();
+  PyObject *list = PyList_New(0), *result = NULL, *module = PyModule_New("_asgi_thread");
+  core_cond_init(&ended);
   A.event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   A.asleep = 1;
   if (A.event < 0) PyErr_SetFromErrno(PyExc_OSError);
-  int bad = !list || !functions || A.event < 0 || asgi_exchange_init() < 0 || asgi_scope_init() < 0 ||
-            asgi_init() < 0 || asgi_http_init() < 0;
+  int bad = !list || !module || A.event < 0 || PyModule_AddFunctions(module, methods) < 0 || asgi_exchange_init() < 0 ||
+            asgi_scope_init() < 0 || asgi_init() < 0 || asgi_http_init() < 0;
   if (A.event > 0) core_keep_from_children(A.event);
   for (int i = 0; !bad && i < n; i++) bad = PyList_Append(list, (PyObject *)applications[i]) < 0;
-  for (PyMethodDef *m = methods; !bad && m->ml_name; m++) {
-    PyObject *f = PyCFunction_New(m, NULL);
-    bad = !f || PyDict_SetItemString(functions, m->ml_name, f) < 0;
-    Py_XDECREF(f);
-  }
-  if (!bad) result = core_call("fapws._async", "start", "(ssOO)", loop, lifespan, list, functions);
+  if (!bad) result = core_call("fapws._async", "start", "(ssOO)", loop, lifespan, list, PyModule_GetDict(module));
   Py_XDECREF(list);
-  Py_XDECREF(functions);
+  Py_XDECREF(module);
   char *wrong = NULL;
   if (!result) {
     PyErr_Print();
@@ -347,30 +339,23 @@ char *asgi_thread_start(const char *loop, const char *lifespan, void *const *app
   return wrong;
 }
 
-/* Waits for the thread to end, until ms after from; end_mu is held. Returns whether it still runs. */
-static int runs_until(struct timespec from, long ms) {
-  from.tv_sec += ms / 1000;
-  from.tv_nsec += ms % 1000 * 1000000;
-  if (from.tv_nsec >= 1000000000) from.tv_sec++, from.tv_nsec -= 1000000000;
-  while (running && pthread_cond_timedwait(&end_cond, &end_mu, &from) != ETIMEDOUT) {
+/* Waits for the thread to end, until ms after from; the mutex is held. Returns whether it still runs. */
+static int runs_until(uint64_t from, int ms) {
+  while (running && core_wait_until(&ended, from + (uint64_t)ms * 1000000u)) {
   }
   return running;
 }
 
 int asgi_thread_stop(int ms) {
+  uint64_t now = core_now_ns();
   core_lock();
-  int lost = A.left_at == asgi_progress() + 1;
-  core_unlock();
-  struct timespec now;
-  clock_gettime(CLOCK_REALTIME, &now);
-  pthread_mutex_lock(&end_mu);
-  int runs = running;
+  int lost = A.left_at == asgi_progress() + 1, runs = running;
   if (runs) {
     __atomic_store_n(&A.asked, ms + 1, __ATOMIC_SEQ_CST);
     signal_eventfd();
     runs = runs_until(now, (lost ? 0 : ms) + UNHEARD_MS);
     if (runs && !__atomic_load_n(&A.asked, __ATOMIC_SEQ_CST)) runs = runs_until(now, ms + CLOSING_MS);
   }
-  pthread_mutex_unlock(&end_mu);
+  core_unlock();
   return !runs;
 }

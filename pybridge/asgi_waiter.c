@@ -175,12 +175,7 @@ PyObject *asgi_raise_thrown(PyObject *args) {
     return PyErr_Format(PyExc_TypeError, "exceptions must be classes or instances deriving from BaseException, not %s",
                         Py_TYPE(type)->tp_name);
   }
-  if (tb == Py_None) tb = NULL;
-  if (value == Py_None) value = NULL;
-  Py_INCREF(type);
-  Py_XINCREF(value);
-  Py_XINCREF(tb);
-  PyErr_Restore(type, value, tb);
+  core_raise_given(type, value, tb);
   return NULL;
 }
 

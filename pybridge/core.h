@@ -62,6 +62,8 @@ PyObject *core_import(const char *module, const char *name);
 PyObject *core_call(const char *module, const char *name, const char *format, ...);
 /* Raises an exception with a text as of PyErr_Format. Always -1. */
 int core_raise(PyObject *type, const char *format, ...);
+/* PyErr_Restore for a caller that keeps its references; None counts as NULL. Always -1. */
+int core_raise_given(PyObject *type, PyObject *value, PyObject *tb);
 /* Releases the result of a call, of which only the success matters. 0, or -1 if it is NULL. */
 static inline int core_done(PyObject *result) {
   Py_XDECREF(result);
@@ -77,8 +79,8 @@ static inline int core_append(PyObject *list, PyObject *item) {
 /* f(*args, **kw). Takes the three references, of which kw may be NULL; if f or args is NULL, or an exception is set, it
  * calls nothing and returns NULL. A new reference. */
 PyObject *core_call_with(PyObject *f, PyObject *args, PyObject *kw);
-/* What *slot has; if that is NULL, what make returns, which stays in *slot as long as the process. Borrowed. NULL with
- * the exception of make. */
+/* What *slot has; if that is NULL, what make returns, which *slot owns from then on. Borrowed. NULL with the exception
+ * of make. */
 PyObject *core_keep_first(PyObject **slot, PyObject *(*make)(void));
 /* Whether several threads run Python at the same time: a free-threaded Python whose GIL is off. */
 int core_is_parallel(void);
@@ -221,7 +223,8 @@ typedef struct core_mode {
   void (*cancelled)(core_record *rec);
   /* Where rec is, which its thread has taken: CORE_RUNNING ... (shim.h). Any thread. */
   int (*state_of)(core_record *rec, int *thread);
-  /* Releases the mode's members of rec before its last part is published. On its thread, with the GIL. */
+  /* Releases the mode's members of rec before its last part is published. On its thread, with the GIL. NULL: it has
+   * none. */
   void (*forget)(core_record *rec);
 
   /* --- threads; called on t itself, with the GIL */
@@ -417,10 +420,9 @@ void core_cond_init(pthread_cond_t *c);
  * has named. */
 void core_lock(void);
 void core_unlock(void);
-/* Waits for c, for up to ns, or until a time of CLOCK_MONOTONIC (0: it is later now). The mutex is held. */
+/* Waits for c, or until a time as of core_now_ns (0: it is later now). The mutex is held. */
 void core_wait(pthread_cond_t *c);
-void core_wait_ns(pthread_cond_t *c, uint64_t ns);
-int core_wait_until(pthread_cond_t *c, const struct timespec *until);
+int core_wait_until(pthread_cond_t *c, uint64_t until);
 /* Takes t out of IDLE, if it is there. The mutex is held. */
 void core_wake_thread(core_thread *t);
 /* Threads that count for max. The mutex is held. */
@@ -644,8 +646,6 @@ uint64_t core_notify_after(const core_mount *m);
 
 /* core_mode.deliver of the pool. */
 void core_pool_deliver(core_record *rec, core_input *in);
-/* core_mode.forget of the pool. */
-void core_pool_forget(core_record *rec);
 /* Queues the records that core_pool_deliver has given inputs. On the event loop, without the mutex. */
 void core_enqueue_delivered(void);
 /* Queues rec unless it is queued, runs, or takes no inputs. Any thread, without the mutex. */
@@ -745,6 +745,9 @@ extern PyObject *core_timeout;
 
 /* Replaces sys.stdout or sys.stderr by a stream on which no write fails. */
 int core_stdio_init(const char *name, int fd);
+/* Removes the n bytes at the end of a regular file that are an incomplete write. Whether it did. Any thread, without
+ * the GIL. */
+int core_take_back(int fd, size_t n);
 /* Flushes sys.stdout and sys.stderr. */
 void core_stdio_flush(void);
 /* Writes to standard error, or counts the lines that it loses, and reports them later. Any thread, without the GIL. */
@@ -862,12 +865,11 @@ void core_errorlog_forked(void);
 
 /* --- live_channels.c ------------------------------------------------------------- */
 
-#define CORE_EVENT_COST 64 /* added to the bytes of an event */
+#define CORE_EVENT_COST 64 /* what an event counts as waiting, in addition to its bytes */
 
 /* Sends an event of n texts to the event loop. True: accepted; False: the queue is full, retry; None: the queue is
- * full, and only this thread can drain it. cost: bytes that count as waiting. A new reference, or NULL with an
- * exception. */
-PyObject *core_publish_event(uint8_t kind, const core_bytes *texts, int n, int64_t cost);
+ * full, and only this thread can drain it. A new reference, or NULL with an exception. */
+PyObject *core_publish_event(uint8_t kind, const core_bytes *texts, int n);
 /* =============================================================================
  * The last line of a process that C code of the application ends: core_crash.c. Texts are borrowed for the call;
  * nothing here allocates or takes a lock. */

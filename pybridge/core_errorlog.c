@@ -36,11 +36,7 @@ int core_errorlog_add(const char *path, int64_t max, int64_t until) {
   if (!more) return 0;
   logs = more;
   errorlog *l = &logs[nlogs];
-  memset(l, 0, sizeof *l);
-  pthread_mutex_init(&l->mu, NULL);
-  l->fd = -1;
-  l->max = max;
-  l->until = until;
+  *l = (errorlog){.mu = PTHREAD_MUTEX_INITIALIZER, .fd = -1, .max = max, .until = until};
   if (path && !(l->path = strdup(path))) return 0;
   if (path) l->fd = open(path, O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
   return ++nlogs;
@@ -110,11 +106,8 @@ static int append(int fd, const char *text, size_t n) {
     if (k <= 0) break;
     done += (size_t)k;
   }
-  struct stat now;
   if (done == n || done == 0) return done == n;
-  /* Another process may have emptied the file meanwhile to make room. */
-  if (fstat(fd, &now) == 0 && now.st_size >= (off_t)done && ftruncate(fd, now.st_size - (off_t)done) == 0) return 0;
-  return 1; /* writing the text twice would be worse */
+  return !core_take_back(fd, done); /* writing the text twice would be worse */
 }
 
 static int write_here(errorlog *l, const char *text, size_t n, int alone) {

@@ -3,7 +3,6 @@
 #include "core.h"
 
 #include <stdlib.h>
-#include <time.h>
 
 #define P core_the_pool
 #define WINDOW_BYTES (256 * 1024) /* how far an iterator may be ahead of its client */
@@ -80,13 +79,8 @@ void core_writer_left(void) {
 }
 
 int core_wait_for_client(core_record *rec, double seconds) {
-  struct timespec until;
-  clock_gettime(CLOCK_MONOTONIC, &until);
-  double end = (double)until.tv_sec + (double)until.tv_nsec / 1e9 + seconds;
-  if (seconds >= 0 && seconds < 1e9) {
-    until.tv_sec = (time_t)end;
-    until.tv_nsec = (long)((end - (double)until.tv_sec) * 1e9);
-  }
+  double most = seconds >= 0 && seconds < 1e9 ? seconds : 1e9; /* 30 years: no limit */
+  uint64_t until = core_now_ns() + (uint64_t)(most * 1e9);
   int room, late = 0, may;
   Py_BEGIN_ALLOW_THREADS core_lock();
   rec->senders++;
@@ -94,10 +88,7 @@ int core_wait_for_client(core_record *rec, double seconds) {
   for (;;) {
     room = __atomic_load_n(&rec->unacked, __ATOMIC_SEQ_CST) <= WINDOW_BYTES;
     if (room || late || !may || !rec->open || core_is_cancelled(rec)) break;
-    if (seconds >= 0 && seconds < 1e9)
-      late = !core_wait_until(&writers, &until);
-    else
-      core_wait(&writers);
+    late = !core_wait_until(&writers, until);
   }
   if (may) core_continue_thread();
   if (--rec->senders == 0 && !rec->open) pthread_cond_broadcast(&writers);
@@ -160,14 +151,9 @@ void core_pool_deliver(core_record *rec, core_input *in) {
   if (!wake) return;
   rec->job = CORE_INPUTS;
   rec->next = NULL;
-  if (last)
-    last->next = rec;
-  else
-    first = rec;
+  *(last ? &last->next : &first) = rec;
   last = rec;
 }
-
-void core_pool_forget(core_record *rec) { (void)rec; }
 
 void core_enqueue_delivered(void) {
   if (!first) return;

@@ -137,7 +137,6 @@ const core_mode core_inline = {
     .deliver = core_pool_deliver,
     .cancelled = core_pool_cancelled,
     .state_of = core_pool_state_of,
-    .forget = core_pool_forget,
     .wake_loop = wake_loop,
     .written = written,
     .stream_yields = stream_yields,

@@ -158,7 +158,7 @@ static PyObject *main_globals(PyObject *path) {
 
 /* Makes signal handlers run on the alternate stack, which those of Python before 3.10 do not ask for: the stack of a
  * goroutine is too small. */
-static void signals_on_stack(void) {
+PyObject *core_signals_on_stack(PyObject *module, PyObject *none) {
   for (int sig = 1; sig < NSIG; sig++) {
     struct sigaction sa;
     if (sigaction(sig, NULL, &sa) != 0 || sa.sa_handler == SIG_DFL || sa.sa_handler == SIG_IGN) continue;
@@ -166,10 +166,6 @@ static void signals_on_stack(void) {
     sa.sa_flags |= SA_ONSTACK;
     sigaction(sig, &sa, NULL);
   }
-}
-
-PyObject *core_signals_on_stack(PyObject *module, PyObject *none) {
-  signals_on_stack();
   Py_RETURN_NONE;
 }
 
@@ -207,7 +203,7 @@ static char *describe(const char *name) {
 }
 
 int core_script_ended(int ok, void *raised, const char *name, int *code, char **line) {
-  signals_on_stack();
+  Py_XDECREF(core_signals_on_stack(NULL, NULL));
   core_exit_child();
   if (ok) return 0;
   if (raised) PyErr_SetObject((PyObject *)Py_TYPE(raised), raised);

@@ -86,7 +86,9 @@ static int reserve(int64_t cost) {
   return 1;
 }
 
-PyObject *core_publish_event(uint8_t kind, const core_bytes *texts, int n, int64_t cost) {
+PyObject *core_publish_event(uint8_t kind, const core_bytes *texts, int n) {
+  int64_t cost = CORE_EVENT_COST;
+  for (int i = 0; i < n; i++) cost += texts[i].len;
   int room, bad;
   CORE_BEGIN_ONE();
   room = reserve(cost);

@@ -6,7 +6,7 @@
 #include <errno.h>
 
 #define P core_the_pool
-#define TICK_NS 2500000L /* interval while the server is busy */
+#define TICK_NS 2500000u /* interval while the server is busy */
 #define QUIET_TICKS 100  /* ticks without work before it sleeps */
 #define RETURN_TICKS 100 /* ticks that a thread has between two jobs before another is started */
 
@@ -39,7 +39,7 @@ static void *monitor_main(void *arg) {
       while (P.monitor_parked && !P.stopping) core_wait(&P.monitor);
       quiet = 0;
     }
-    core_wait_ns(&P.monitor, TICK_NS);
+    core_wait_until(&P.monitor, core_now_ns() + TICK_NS);
     /* After two ticks in one job the drainer is stuck, not just preempted. */
     still = P.drainer && P.drainer == last_drainer && core_jobs_of(P.drainer) == last_jobs ? still + 1 : 0;
     if (still >= 2) P.drainer = NULL;

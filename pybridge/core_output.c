@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+#include <sys/eventfd.h>
 
 #define P core_the_pool
 
@@ -196,8 +196,7 @@ int core_sendable_code(long code) {
 
 void core_signal_loop(void) {
   if (__atomic_exchange_n(P.loop_state, CORE_LOOP_CALLED, __ATOMIC_SEQ_CST) != CORE_LOOP_ASLEEP) return;
-  static const uint64_t token = 1;
-  while (write(P.event_fd, &token, sizeof token) < 0 && errno == EINTR) {
+  while (eventfd_write(P.event_fd, 1) < 0 && errno == EINTR) {
   }
 }
 

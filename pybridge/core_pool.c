@@ -9,7 +9,7 @@
 
 #define P core_the_pool
 
-core_pool core_the_pool;
+core_pool core_the_pool = {.mu = PTHREAD_MUTEX_INITIALIZER};
 
 static core_thread main_thread;
 static __thread core_thread *to_wake; /* by core_unlock() */
@@ -57,20 +57,15 @@ void core_wait(pthread_cond_t *c) {
   pthread_cond_wait(c, &P.mu);
 }
 
-int core_wait_until(pthread_cond_t *c, const struct timespec *until) {
+int core_wait_until(pthread_cond_t *c, uint64_t until) {
+  struct timespec at = {(time_t)(until / 1000000000u), (long)(until % 1000000000u)};
   post();
-  return pthread_cond_timedwait(c, &P.mu, until) != ETIMEDOUT;
-}
-
-void core_wait_ns(pthread_cond_t *c, uint64_t ns) {
-  uint64_t until = core_now_ns() + ns;
-  core_wait_until(c, &(struct timespec){(time_t)(until / 1000000000u), (long)(until % 1000000000u)});
+  return pthread_cond_timedwait(c, &P.mu, &at) != ETIMEDOUT;
 }
 
 /* --- the start ---------------------------------------------------------------- */
 
 void core_pool_start(const core_options *o, const core_mode *coroutines, void (*thread_ends)(void)) {
-  pthread_mutex_init(&P.mu, NULL);
   core_cond_init(&P.monitor);
   core_flow_init();
   sem_init(&main_thread.sleep, 0, 0);
@@ -149,10 +144,7 @@ int core_pool_stop(int ms) {
   for (int i = 0; i < P.nthreads; i++) core_wake_thread(P.threads[i]);
   __atomic_store_n(&P.monitor_parked, 0, __ATOMIC_RELAXED);
   pthread_cond_broadcast(&P.monitor);
-  while (P.live > 0) {
-    uint64_t now = core_now_ns();
-    if (now >= until) break;
-    core_wait_ns(&P.monitor, until - now);
+  while (P.live > 0 && core_wait_until(&P.monitor, until)) {
   }
   int left = P.live;
   core_unlock();

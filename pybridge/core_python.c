@@ -28,6 +28,11 @@ int core_raise(PyObject *type, const char *format, ...) {
   return -1;
 }
 
+int core_raise_given(PyObject *type, PyObject *value, PyObject *tb) {
+  PyErr_Restore(Py_NewRef(type), value == Py_None ? NULL : Py_XNewRef(value), tb == Py_None ? NULL : Py_XNewRef(tb));
+  return -1;
+}
+
 PyObject *core_import(const char *module, const char *name) {
   PyObject *m = PyImport_ImportModule(module), *value = m ? PyObject_GetAttrString(m, name) : NULL;
   Py_XDECREF(m);

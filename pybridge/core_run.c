@@ -52,7 +52,7 @@ int core_record_begin(core_thread *t, core_record *rec) {
   rec->sent = rec->unacked = rec->credit = 0;
   /* A handler that has let go of a WebSocket is told of its end. */
   if (LIKELY(!__atomic_load_n(&rec->cancelled, __ATOMIC_RELAXED)) || rec->handed) return 1;
-  t->mode->forget(rec); /* the client disconnected: the handler does not run */
+  if (t->mode->forget) t->mode->forget(rec); /* the client disconnected: the handler does not run */
   core_publish(t, core_give_up(rec));
   return 0;
 }

@@ -22,11 +22,10 @@ static int64_t count_lines(const char *text, size_t n) {
   return lines ? lines : 1;
 }
 
-/* Removes the n bytes at the end of a file that are an incomplete write. */
-static void take_back(int fd, size_t n) {
-  struct stat st;
-  if (!n || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size < (off_t)n) return;
-  if (ftruncate(fd, st.st_size - (off_t)n) != 0) return;
+int core_take_back(int fd, size_t n) {
+  struct stat st; /* another process may have emptied the file meanwhile to make room */
+  if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size < (off_t)n) return 0;
+  return ftruncate(fd, st.st_size - (off_t)n) == 0;
 }
 
 /* How many of n bytes a write that follows poll takes without waiting for the reader. */
@@ -46,7 +45,7 @@ static int put(int fd, const char *text, size_t n, int ms) {
       continue;
     }
     if (k < 0 && (errno == EINTR || errno == EAGAIN)) continue;
-    take_back(fd, done);
+    if (done) core_take_back(fd, done);
     return 0;
   }
   return 1;

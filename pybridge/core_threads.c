@@ -204,14 +204,12 @@ void core_spawn_thread(void) {
   t->mode = &core_threads;
   t->state = CORE_THREAD_BUSY;
   t->retire = 0;
-  pthread_attr_t attr;
-  pthread_attr_init(&attr);
-  pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-  if (pthread_create(&t->id, &attr, thread_main, t) == 0)
-    P.live++;
-  else
+  if (pthread_create(&t->id, NULL, thread_main, t) != 0) {
     t->state = CORE_THREAD_GONE;
-  pthread_attr_destroy(&attr);
+    return;
+  }
+  pthread_detach(t->id);
+  P.live++;
 }
 
 int core_pause_thread(void) {
@@ -323,7 +321,6 @@ const core_mode core_threads = {
     .deliver = core_pool_deliver,
     .cancelled = core_pool_cancelled,
     .state_of = core_pool_state_of,
-    .forget = core_pool_forget,
     .wake_loop = core_wake_loop,
     .written = written,
     .stream_yields = stream_yields,

@@ -68,6 +68,8 @@ PyObject *live_ws_environ(live_ws_object *ws);
 
 /* --- live_groups.c ------------------------------------------------------------ */
 
+/* Maximum bytes of a broadcast, or of an event as it is sent. */
+int live_largest_event(void);
 /* Sends a broadcast to the event loop: the result of core_publish_event, or NULL with an exception if it has more than
  * most bytes. */
 PyObject *live_broadcast_to(const char *place, const core_message *message, const core_bytes *group, int most);
@@ -81,7 +83,6 @@ PyObject *live_ws_leave(PyObject *self, PyObject *group);
 
 /* --- live_channels.c -------------------------------------------------------- */
 
-#define LIVE_LARGEST_EVENT (16 << 20) /* maximum bytes before the settings are known */
 /* The callable of the mount for on_join and on_leave. A new reference. */
 PyObject *live_presence_handler(void);
 

@@ -45,13 +45,12 @@ static PyObject *channel_publish(PyObject *module, PyObject *args) {
   if (text_of(name, &texts[0]) < 0 || text_of(id, &texts[1]) < 0 || text_of(type, &texts[2]) < 0 ||
       text_of(data, &texts[3]) < 0)
     return NULL;
-  int most = P.max_event > 0 ? P.max_event : LIVE_LARGEST_EVENT;
+  int most = live_largest_event();
   int64_t size = sent_size(&texts[1], &texts[2], &texts[3]);
   if (size > most)
     return PyErr_Format(PyExc_ValueError, "publish: the event takes %lld bytes as sent; --channel-max-event allows %d",
                         (long long)size, most);
-  int64_t cost = (int64_t)texts[0].len + texts[1].len + texts[2].len + texts[3].len + CORE_EVENT_COST;
-  return core_publish_event(CORE_EVENT, texts, 4, cost);
+  return core_publish_event(CORE_EVENT, texts, 4);
 }
 
 /* --- numbers of subscribers ---------------------------------------------------

@@ -6,8 +6,9 @@
 #include <string.h>
 
 #define P core_the_pool
-#define LONGEST_GROUP 128 /* characters */
-#define MOST_GROUPS 1000  /* of one WebSocket */
+#define LONGEST_GROUP 128        /* characters */
+#define MOST_GROUPS 1000         /* of one WebSocket */
+#define LARGEST_EVENT (16 << 20) /* bytes, before the settings are known */
 
 /* --- messages to the event loop ---------------------------------------------- */
 
@@ -39,7 +40,7 @@ static int group_or_all(PyObject *group, void *to) {
 
 static PyObject *unknown(void) { return PyErr_Format(PyExc_ValueError, "broadcast: this WebSocket is not in PATHS"); }
 
-static int most_bytes(void) { return P.max_event > 0 ? P.max_event : LIVE_LARGEST_EVENT; }
+int live_largest_event(void) { return P.max_event > 0 ? P.max_event : LARGEST_EVENT; }
 
 PyObject *live_broadcast_to(const char *place, const core_message *message, const core_bytes *group, int most) {
   if (core_check_parent() < 0) return NULL;
@@ -48,9 +49,7 @@ PyObject *live_broadcast_to(const char *place, const core_message *message, cons
                         message->len, most);
   char op = (char)message->op;
   core_bytes texts[] = {{place, (uint32_t)strlen(place)}, *group, {&op, 1}, {message->data, (uint32_t)message->len}};
-  int64_t cost = CORE_EVENT_COST;
-  for (int i = 0; i < 4; i++) cost += texts[i].len;
-  return core_publish_event(CORE_BROADCAST, texts, 4, cost);
+  return core_publish_event(CORE_BROADCAST, texts, 4);
 }
 
 static PyObject *broadcast_all(PyObject *module, PyObject *args) {
@@ -62,7 +61,7 @@ static PyObject *broadcast_all(PyObject *module, PyObject *args) {
     return NULL;
   const core_mount *m = mount_of(websocket);
   if (m)
-    result = live_broadcast_to(m->place, &message, &name, most_bytes());
+    result = live_broadcast_to(m->place, &message, &name, live_largest_event());
   else if (P.mounts)
     result = unknown();
   else /* while the script loads, no client is connected */
@@ -103,18 +102,13 @@ static PyObject *tell_group(uint64_t socket, uint8_t kind, const core_bytes *gro
   Py_RETURN_NONE;
 }
 
+static PyObject *new_set(void) { return PySet_New(NULL); }
+
 /* The key of a group in ws->groups, which it creates: an exact str, because the hash of a subclass may run Python code,
  * and the WebSocket may end meanwhile. NULL with an exception. A new reference. */
 static PyObject *group_key(live_ws_object *ws, PyObject *group, core_bytes *name) {
   if (core_check_parent() < 0 || !group_of(group, name)) return NULL;
-  if (!ws->groups) {
-    PyObject *made = PySet_New(NULL); /* may collect garbage, which is Python code as well */
-    if (!made) return NULL;
-    if (ws->groups)
-      Py_DECREF(made);
-    else
-      ws->groups = made;
-  }
+  if (!core_keep_first(&ws->groups, new_set)) return NULL; /* it may collect garbage, which is Python code as well */
   if (!PyUnicode_CheckExact(group)) return PyUnicode_FromStringAndSize(name->text, (Py_ssize_t)name->len);
   return Py_NewRef(group);
 }
@@ -173,7 +167,7 @@ static PyObject *group_send(PyObject *module, PyObject *args) {
   core_bytes name;
   core_message message;
   if (!PyArg_ParseTuple(args, "O&O:send", group_of, &name, &text) || core_read_message(text, &message) < 0) return NULL;
-  PyObject *result = live_broadcast_to(CORE_PLACE_ASGI, &message, &name, most_bytes());
+  PyObject *result = live_broadcast_to(CORE_PLACE_ASGI, &message, &name, live_largest_event());
   Py_DECREF(message.owner);
   return result;
 }

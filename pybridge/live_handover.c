@@ -41,18 +41,9 @@ static int is_plain(PyObject *o, int depth) {
   if (depth >= MOST_DEPTH) return 0;
   if (PyList_CheckExact(o) || PyTuple_CheckExact(o) || PyAnySet_CheckExact(o)) return all_plain(o, depth + 1);
   if (!PyDict_CheckExact(o)) return 0;
-  PyObject *key, *value;
-  Py_ssize_t at = 0;
-  int plain = 1;
-  CORE_BEGIN_HOLD(o);
-  while (plain && PyDict_Next(o, &at, &key, &value)) {
-    Py_INCREF(key);
-    Py_INCREF(value);
-    plain = is_plain(key, depth + 1) && is_plain(value, depth + 1);
-    Py_DECREF(key);
-    Py_DECREF(value);
-  }
-  CORE_END_HOLD();
+  PyObject *pairs = PyDict_Items(o);
+  int plain = pairs && all_plain(pairs, depth); /* so keys and values have depth + 1 */
+  Py_XDECREF(pairs);
   return plain;
 }
 

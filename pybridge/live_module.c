@@ -43,15 +43,12 @@ static PyObject *make_module(void) {
 #endif
   core_timeout =
       PyErr_NewExceptionWithDoc("fapws.Timeout", "Raised in a handler that takes longer than --timeout.", NULL, NULL);
-  if (core_timeout) Py_INCREF(core_timeout);
   for (size_t i = 0; module && i < sizeof methods / sizeof *methods; i++)
     if (PyModule_AddFunctions(module, methods[i]) < 0) Py_CLEAR(module);
-  if (module && (!core_timeout || PyModule_AddObject(module, "Timeout", core_timeout) < 0)) Py_CLEAR(module);
-  for (size_t i = 0; module && i < sizeof types / sizeof *types; i++) {
-    Py_INCREF(types[i].type);
-    if (PyType_Ready(types[i].type) < 0 || PyModule_AddObject(module, types[i].name, (PyObject *)types[i].type) < 0)
+  if (module && PyModule_AddObject(module, "Timeout", Py_XNewRef(core_timeout)) < 0) Py_CLEAR(module);
+  for (size_t i = 0; module && i < sizeof types / sizeof *types; i++)
+    if (PyType_Ready(types[i].type) < 0 || PyModule_AddObject(module, types[i].name, Py_NewRef(types[i].type)) < 0)
       Py_CLEAR(module);
-  }
   return module;
 }
 

@@ -171,19 +171,11 @@ static PyObject *get_closed(PyObject *self, void *closure) {
   return PyBool_FromLong(CORE_HELD(self, is_closed((live_ws_object *)self)));
 }
 
-static PyObject *data_held(live_ws_object *ws) {
-  if (!ws->data) {
-    PyObject *made = core_call("types", "SimpleNamespace", "()");
-    if (!made) return NULL;
-    if (ws->data)
-      Py_DECREF(made); /* another thread was faster */
-    else
-      ws->data = made;
-  }
-  return Py_NewRef(ws->data);
-}
+static PyObject *new_data(void) { return core_call("types", "SimpleNamespace", "()"); }
 
-static PyObject *get_data(PyObject *self, void *closure) { return CORE_HELD(self, data_held((live_ws_object *)self)); }
+static PyObject *get_data(PyObject *self, void *closure) {
+  return CORE_HELD(self, Py_XNewRef(core_keep_first(&((live_ws_object *)self)->data, new_data)));
+}
 
 static int set_data(PyObject *self, PyObject *value, void *closure) {
   CORE_BEGIN_HOLD(self);

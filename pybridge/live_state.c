@@ -72,7 +72,8 @@ static int shut_held(live_ws_object *ws, int code, PyObject *reason) {
 
 int live_ws_shut(live_ws_object *ws, int code, PyObject *reason) { return CORE_HELD(ws, shut_held(ws, code, reason)); }
 
-static void detach_held(live_ws_object *ws) {
+void live_ws_detach(live_ws_object *ws) {
+  CORE_BEGIN_HOLD(ws);
   core_record *rec = ws->rec;
   live_ws_set_state(ws, LIVE_WS_CLOSED);
   if (!ws->environ && Py_REFCNT(ws) > 1) { /* for the application, which may read it later */
@@ -89,10 +90,5 @@ static void detach_held(live_ws_object *ws) {
   core_free_inputs(rec->batch);
   rec->batch = NULL;
   rec->ws = NULL;
-}
-
-void live_ws_detach(live_ws_object *ws) {
-  CORE_BEGIN_HOLD(ws);
-  detach_held(ws);
   CORE_END_HOLD();
 }

@@ -51,13 +51,14 @@ static void failed(core_thread *t, live_ws_object *ws, const char *what) {
 
 /* --- the end --------------------------------------------------------------- */
 
+/* Takes the reference to reason, which may be NULL. */
 static void call_on_close(core_thread *t, live_ws_object *ws, int code, PyObject *reason) {
   core_record *rec = ws->rec;
   CORE_BEGIN_HOLD(ws);
   live_ws_set_state(ws, LIVE_WS_CLOSED);
   CORE_END_HOLD();
   next_callback(t);
-  PyObject *number = PyLong_FromLong(code), *text = reason ? Py_NewRef(reason) : PyUnicode_FromString("");
+  PyObject *number = PyLong_FromLong(code), *text = reason ? reason : PyUnicode_FromString("");
   if (number && text && core_done(call(ws, ON_CLOSE, number, text)) == 0) return;
   if (t->raised && PyErr_ExceptionMatches(core_timeout))
     PyErr_Clear();
@@ -75,7 +76,7 @@ static int close_code(live_ws_object *ws, PyObject **reason) {
   return code;
 }
 
-/* Ends the WebSocket: on_close, and the last part. */
+/* Ends the WebSocket: on_close, and the last part. Takes the reference to reason, which may be NULL. */
 static void end(core_thread *t, live_ws_object *ws, int code, PyObject *reason) {
   core_record *rec = ws->rec;
   if (t->unsignalled && core_run_ns(&P.mounts[rec->mount]) > CORE_SLOW_NS) core_notify(t);
@@ -140,7 +141,6 @@ static void run_inputs(core_thread *t, core_record *rec) {
       PyObject *reason;
       int code = close_code(ws, &reason);
       end(t, ws, code, reason);
-      Py_XDECREF(reason);
       return;
     }
     if (t->mode->messages_yield(t, spent)) {
@@ -161,7 +161,6 @@ static void run_inputs(core_thread *t, core_record *rec) {
       free(in);
       if (!reason) PyErr_Clear();
       end(t, ws, code, reason);
-      Py_XDECREF(reason);
       return;
     }
     if (UNLIKELY(in->op == CORE_OP_HAND_OVER)) {

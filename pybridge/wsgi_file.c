@@ -85,12 +85,9 @@ PyTypeObject wsgi_FileWrapper_Type = {
 
 PyObject *wsgi_blocks(PyObject *obj) {
   PyObject *read = PyObject_GetAttrString(obj, "read");
-  if (!read) {
-    PyErr_Clear();
-    return NULL;
-  }
-  int callable = PyCallable_Check(read);
-  Py_DECREF(read);
+  int callable = read && PyCallable_Check(read);
+  Py_XDECREF(read);
+  PyErr_Clear();
   return callable ? PyObject_CallOneArg((PyObject *)&wsgi_FileWrapper_Type, obj) : NULL;
 }
 
@@ -140,14 +137,10 @@ static int64_t number_from(PyObject *o, const char *method) {
 
 static int put_name(core_part *p, PyObject *file) {
   PyObject *name = PyObject_GetAttrString(file, "name");
+  PyObject *bytes = name && PyUnicode_Check(name) ? PyUnicode_EncodeFSDefault(name) : NULL;
+  Py_XDECREF(name);
   PyErr_Clear();
-  if (!name || !PyUnicode_Check(name)) {
-    Py_XDECREF(name);
-    return 0;
-  }
-  PyObject *bytes = PyUnicode_EncodeFSDefault(name);
-  Py_DECREF(name);
-  if (!bytes) return PyErr_Clear(), 0;
+  if (!bytes) return 0;
   int bad = core_part_put(p, PyBytes_AS_STRING(bytes), (size_t)PyBytes_GET_SIZE(bytes), &p->name_off, &p->name_len);
   Py_DECREF(bytes);
   return bad;

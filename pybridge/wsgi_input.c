@@ -81,12 +81,8 @@ static int size_argument(PyObject *const *args, Py_ssize_t nargs, const char *na
   *size = -1;
   if (nargs > 1) return core_raise(PyExc_TypeError, "%s() takes at most 1 argument (%zd given)", name, nargs);
   if (nargs == 0 || args[0] == Py_None) return 0;
-  PyObject *index = PyNumber_Index(args[0]);
-  if (!index) return -1;
-  *size = PyLong_AsLongLong(index);
-  Py_DECREF(index);
-  if (*size == -1 && PyErr_Occurred()) return -1;
-  return 0;
+  *size = PyNumber_AsSsize_t(args[0], NULL); /* a larger number counts as the largest */
+  return *size == -1 && PyErr_Occurred() ? -1 : 0;
 }
 
 static PyObject *input_read(PyObject *self, PyObject *const *args, Py_ssize_t nargs) {
@@ -142,9 +138,8 @@ static PyObject *input_readlines(PyObject *self, PyObject *const *args, Py_ssize
   CORE_BEGIN_HOLD(self);
   while (lines && remaining(in) > 0 && (hint <= 0 || total < hint)) {
     PyObject *line = next_line(in, -1);
-    if (!line || PyList_Append(lines, line) < 0) Py_CLEAR(lines);
     if (line) total += PyBytes_GET_SIZE(line);
-    Py_XDECREF(line);
+    if (core_append(lines, line) < 0) Py_CLEAR(lines);
   }
   CORE_END_HOLD();
   return lines;
@@ -188,13 +183,9 @@ PyTypeObject wsgi_Input_Type = {
 };
 
 PyObject *wsgi_input_new(core_record *rec) {
-  input_object *in = PyObject_New(input_object, &wsgi_Input_Type);
+  input_object *in = (input_object *)PyType_GenericAlloc(&wsgi_Input_Type, 0);
   if (!in) return NULL;
   in->rec = rec;
-  in->pos = 0;
-  in->block = NULL;
-  in->block_at = 0;
-  in->readers = 0;
   in->left = -1;
   return (PyObject *)in;
 }

@@ -52,12 +52,7 @@ static int raise_exc_info(PyObject *exc_info) {
   if (!shaped || !PyExceptionClass_Check(type) || (tb != Py_None && !PyTraceBack_Check(tb)))
     return core_raise(PyExc_TypeError,
                       "exc_info must be a tuple (type, value, traceback) as of sys.exc_info(), not %.200R", exc_info);
-  PyObject *value = PyTuple_GET_ITEM(exc_info, 1);
-  Py_INCREF(type);
-  Py_INCREF(value);
-  Py_XINCREF(tb == Py_None ? NULL : tb);
-  PyErr_Restore(type, value, tb == Py_None ? NULL : tb);
-  return -1;
+  return core_raise_given(type, PyTuple_GET_ITEM(exc_info, 1), tb);
 }
 
 /* PEP 3333: exc_info raises its exception if the head was sent; otherwise it allows to replace the head. */
@@ -127,17 +122,10 @@ static PyObject *start_vectorcall(PyObject *self, PyObject *const *args, size_t 
   Py_ssize_t n = PyVectorcall_NARGS(nargsf);
   if (LIKELY(!kwnames && (n == 2 || n == 3)))
     return begin_response((wsgi_start_object *)self, args[0], args[1], n == 3 ? args[2] : NULL);
-  PyObject *tuple = PyTuple_New(n), *kw = kwnames ? PyDict_New() : NULL, *result = NULL;
-  for (Py_ssize_t i = 0; tuple && i < n; i++) {
-    Py_INCREF(args[i]);
-    PyTuple_SET_ITEM(tuple, i, args[i]);
-  }
-  int bad = !tuple || (kwnames && !kw);
-  for (Py_ssize_t i = 0; !bad && kwnames && i < PyTuple_GET_SIZE(kwnames); i++)
-    bad = PyDict_SetItem(kw, PyTuple_GET_ITEM(kwnames, i), args[n + i]) < 0;
-  if (!bad) result = start_call(self, tuple, kw);
-  Py_XDECREF(tuple);
-  Py_XDECREF(kw);
+  static PyMethodDef any = {"start_response", (PyCFunction)(void (*)(void))start_call, METH_VARARGS | METH_KEYWORDS,
+                            NULL};
+  PyObject *f = PyCFunction_New(&any, self), *result = f ? PyObject_Vectorcall(f, args, (size_t)n, kwnames) : NULL;
+  Py_XDECREF(f);
   return result;
 }
 

@@ -45,7 +45,7 @@ int wsgi_send_chunk(core_thread *t, core_record *rec, PyObject *item) {
 void wsgi_drop(core_thread *t, core_record *rec) {
   __atomic_store_n(&t->current, NULL, __ATOMIC_RELAXED);
   if (UNLIKELY(t->raised)) core_withdraw_timeout(t);
-  t->mode->forget(rec);
+  if (t->mode->forget) t->mode->forget(rec);
   Py_CLEAR(*(PyObject **)&rec->iter);
   Py_CLEAR(*(PyObject **)&rec->environ);
   if (rec->input) {

@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -41,16 +40,10 @@ static void on_signal(int sig, siginfo_t *info, void *context) {
 }
 
 int fapws_orphan_watch(int sig, int limit) {
-  struct sigevent event;
-  memset(&event, 0, sizeof event);
-  event.sigev_notify = SIGEV_SIGNAL;
-  event.sigev_signo = SIGKILL;
+  struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGKILL};
   parent = getppid();
   fapws_orphan_limit(limit);
-  struct sigaction action;
-  memset(&action, 0, sizeof action);
-  action.sa_sigaction = on_signal;
-  action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART;
+  struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART};
   sigfillset(&action.sa_mask);
   if (syscall(SYS_timer_create, CLOCK_MONOTONIC, &event, &timer) < 0 || sigaction(sig, &action, &before) < 0 ||
       prctl(PR_SET_PDEATHSIG, sig) < 0)

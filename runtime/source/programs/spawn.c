@@ -28,9 +28,7 @@ static char *next(char *text) { return text + strlen(text) + 1; }
 /* In the child, which has the memory of its parent until it has become the
  * program; no signal is taken meanwhile. Returns errno. */
 static int become(char *path, char **argv, char **envv, const char *dir, const int fds[3]) {
-  struct sigaction by_default;
-  memset(&by_default, 0, sizeof by_default);
-  by_default.sa_handler = SIG_DFL;
+  struct sigaction by_default = {.sa_handler = SIG_DFL};
   for (int sig = 1; sig < NSIG; sig++) sigaction(sig, &by_default, NULL); /* those that cannot be set need not be */
   setsid();
   if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) return errno;
