@@ -175,14 +175,18 @@ func block(kind string, der []byte) []byte {
 // it has done and about hosts that the authority cannot vouch for. madeAfter is a time before which the clock is
 // obviously wrong. An error is one line.
 func maintain(dir string, names, hosts []string, now, madeAfter time.Time) (done, doubts []string, err error) {
-	if now.Before(madeAfter) {
-		now = madeAfter
-	}
 	d, err := openDirectory(dir)
 	if err != nil {
 		return nil, nil, err
 	}
 	defer d.close()
+	if now.Before(madeAfter) {
+		now = madeAfter
+		text, _ := d.read(CertFile)
+		if chain, err := parseChain(text); err == nil && now.Before(chain[0].NotBefore) {
+			now = chain[0].NotBefore // an older certificate, which may have expired, must not replace it
+		}
+	}
 	_, missing := d.read(CAFile)
 	a, err := load(d, names, now)
 	if err != nil {

@@ -138,7 +138,8 @@ func TestConstraint(t *testing.T) {
 	}
 }
 
-// TestAuthorityWrongClock: a certificate that is made while the clock says 1970 is valid now, and is made again when the clock is right.
+// TestAuthorityWrongClock: a certificate that is made while the clock says 1970 is valid now, and is made again when the clock is right, and
+// stays when the clock is wrong again.
 func TestAuthorityWrongClock(t *testing.T) {
 	dir := t.TempDir()
 	ca, leaf, _, _ := keep(t, dir, of("box"), time.Unix(100, 0))
@@ -151,6 +152,9 @@ func TestAuthorityWrongClock(t *testing.T) {
 	_, leaf, done, _ := keep(t, dir, of("box"), late)
 	if _, err := leaf.Verify(x509.VerifyOptions{DNSName: "box", Roots: roots, CurrentTime: late}); err != nil || len(done) != 1 {
 		t.Errorf("%v, %q", err, done)
+	}
+	if _, again, done, _ := keep(t, dir, of("box"), time.Unix(100, 0)); !again.Equal(leaf) {
+		t.Errorf("at the next start it is made again: %q", done)
 	}
 }
 

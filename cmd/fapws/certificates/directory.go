@@ -1,6 +1,7 @@
 package certificates
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -35,7 +36,7 @@ func openDirectory(name string) (*directory, error) {
 	if err == nil {
 		st := info.Sys().(*syscall.Stat_t)
 		d.uid, d.gid = int(st.Uid), int(st.Gid)
-		d.lock, err = d.create(".lock", os.O_CREATE|os.O_RDWR, 0o600)
+		d.lock, err = d.create(".lock", os.O_CREATE, 0o600) // which a file system that is read-only allows, if the file exists
 	}
 	if err == nil {
 		err = system.Flock(int(d.lock.Fd()), unix.LOCK_EX)
@@ -66,7 +67,9 @@ func (d *directory) path(file string) string { return filepath.Join(d.name, file
 func (d *directory) create(file string, flags int, mode os.FileMode) (*os.File, error) {
 	f, err := d.root.OpenFile(file, flags|unix.O_NOFOLLOW|unix.O_NONBLOCK, mode)
 	if err == nil && os.Geteuid() == 0 {
-		if err = f.Chown(d.uid, d.gid); err != nil {
+		if err = f.Chown(d.uid, d.gid); errors.Is(err, unix.EROFS) {
+			err = nil
+		} else if err != nil {
 			f.Close()
 		}
 	}

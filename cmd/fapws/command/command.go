@@ -165,6 +165,9 @@ func prepareProcess(p *plan.Plan) {
 
 // serve serves in this process, or supervises workers that do.
 func serve(p *plan.Plan, stderr io.Writer) (code int, err error) {
+	if _, err := os.Stat("/proc/self"); err != nil {
+		return 0, process.ExitNotStarted("/proc is missing, as in a new chroot; mount it: mount -t proc proc /proc")
+	}
 	warning, err := judgeRoot(&p.Conf)
 	if err != nil {
 		return 0, err

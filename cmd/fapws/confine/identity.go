@@ -69,7 +69,7 @@ func lookup(username, group string, uid, gid int) (*Identity, error) {
 	slices.Sort(id.Groups)
 	id.Groups = slices.Compact(id.Groups)
 	if uid != 0 && (id.UID != uid || id.GID != gid) {
-		return nil, fmt.Errorf("cannot become %s: only root can, and fapws was started as %s", id, UserName(uid))
+		return nil, fmt.Errorf("cannot become %s: only root can, and fapws was started as user %s", id, UserName(uid))
 	}
 	return id, nil
 }
@@ -263,12 +263,12 @@ func number(text string) (int, error) {
 	return int(n), nil
 }
 
-// UserName returns the name of a user for messages: "user 7" without an entry in the user database.
+// UserName returns the name of a user for messages: the number without an entry in the user database.
 func UserName(uid int) string {
 	if entry, err := user.LookupId(strconv.Itoa(uid)); err == nil {
 		return entry.Username
 	}
-	return "user " + strconv.Itoa(uid)
+	return strconv.Itoa(uid)
 }
 
 // RootReason returns why a process may have to run as root, for a log line:

@@ -161,11 +161,11 @@ func TestPick(t *testing.T) {
 	}{
 		{[]found{{3, "/x/3.sock"}}, 0, "/x/3.sock"},
 		{[]found{{3, "/x/3.sock"}}, 3, "/x/3.sock"},
-		{nil, 0, "no server of user "},
-		{nil, 3, "process 3: control socket of user "},
+		{nil, 0, "no server of user 54321 found: no control socket in "},
+		{nil, 3, "process 3: control socket of user 54321 not found"},
 		{[]found{{3, "/x/3.sock"}, {4, "/x/4.sock"}}, 0, "2 servers are running; choose one:\n  --pid 3\n  --pid 4"},
 	} {
-		path, err := pick(tt.running, tt.pid, os.Getuid())
+		path, err := pick(tt.running, tt.pid, 54321)
 		if err != nil {
 			path = err.Error()
 		}

@@ -25,12 +25,7 @@ func TestCheck(t *testing.T) {
 		{"computes over much", computing, "R", true, stoppedChecks, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			channel, theirs, err := Pair()
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer channel.Close()
-			defer theirs.Close()
+			channel, _ := channels(t)
 			process := inState(t, c.state, c.command...)
 			s := New(idle())
 			w := s.newWorker(process, channel)
@@ -55,17 +50,7 @@ func TestCheck(t *testing.T) {
 
 // TestCheckReader: a worker that reads is not broken, although at each look it sleeps and another message waits for it.
 func TestCheckReader(t *testing.T) {
-	channel, theirs, err := Pair()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer channel.Close()
-	defer theirs.Close()
-	other, err := ChannelOf(theirs)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer other.Close()
+	channel, other := channels(t)
 	process := inState(t, "S", sleeping...)
 	w := New(idle()).newWorker(process, channel)
 	w.state = Serving

@@ -19,6 +19,7 @@ import (
 	"fapws/cmd/fapws/settings"
 	"fapws/runtime/eventloop"
 	"fapws/runtime/logfile"
+	"fapws/runtime/system"
 )
 
 // Variable is the variable of the environment by which a process knows that it
@@ -128,6 +129,9 @@ func (p *Pool) start(newest bool, role string) (*worker, error) {
 	}
 	if err != nil {
 		channel.Close()
+		if _, gone := os.Stat(cmd.Dir); gone != nil && cmd.Dir != "" { // which err does not say
+			err = fmt.Errorf("its working directory %s: %w", cmd.Dir, system.Cause(gone))
+		}
 		return nil, err
 	}
 	w := p.newWorker(cmd, channel)

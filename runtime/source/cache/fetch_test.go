@@ -133,6 +133,21 @@ func TestFetchOverdue(t *testing.T) {
 	}
 }
 
+// A clock that was set after the start, as on a device without a battery, does not lengthen the time until Expires.
+func TestFetchAfterClockWasSet(t *testing.T) {
+	r := newRig(t)
+	r.server.conns.Start = time.Unix(0, 0)
+	_, _ = r.ask("GET /a")
+	r.answer(0, "Expires: "+time.Now().Add(time.Minute).UTC().Format(http1.DateFormat)+"\r\n", "page")
+	b, bx := r.ask("GET /a")
+	r.want(b, bx, "page", "hit")
+	r.server.conns.Now += 61 * second
+	r.ask("GET /a")
+	if len(r.origin.asked) != 2 {
+		t.Error("the page is kept for longer than a minute")
+	}
+}
+
 // Of a crowd that waits for a page, each client leaves as quickly as it came, and the others are answered in turns, between which the
 // loop serves other clients.
 func TestFetchCrowd(t *testing.T) {

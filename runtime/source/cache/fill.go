@@ -48,7 +48,7 @@ type Fill struct {
 // ask by themselves. Slices in h are copied; the Fields as they are kept are those of the Page.
 func (f *Fill) Begin(h *exchange.Head, now int64) bool {
 	f.s.now = now
-	read := readFields(h.Fields, now)
+	read := readFields(h.Fields, now+f.s.ahead)
 	t := f.rule.judge(f.personal, h.Status, &read)
 	if !t.keep || h.Length > f.s.most || !f.move(t.vary) {
 		f.refused(t.personal, h.Status)

@@ -215,12 +215,12 @@ func (f *Fill) Confirm(h *exchange.Head, now int64) (p *Page, shared bool) {
 	s, old := f.s, f.old
 	s.now = now
 	s.count[Revalidated]++
-	got := readFields(h.Fields, now)
+	got := readFields(h.Fields, now+s.ahead)
 	if !old.names(got.etag) {
 		f.end()
 		return old, false
 	}
-	read := readFields(old.update(h.Fields), now)
+	read := readFields(old.update(h.Fields), now+s.ahead)
 	t := f.rule.judge(f.personal, old.Status, &read)
 	p = newPage(old.Status, &read, t, now)
 	p.Reason, p.Type, p.Body = old.Reason, old.Type, old.Body

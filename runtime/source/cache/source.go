@@ -43,8 +43,12 @@ func NewPages(s *Store, h Loop, conns *conn.Set, limits *http1.Limits) *Pages {
 	return &Pages{Store: s, loop: h, conns: conns, limits: limits}
 }
 
-// now returns the time in nanoseconds since 1970. It may be a tick late.
-func (p *Pages) now() int64 { return p.conns.Start.UnixNano() + p.conns.Now }
+// now returns the time in nanoseconds since 1970 by the clock as it was at the start. It may be a tick late.
+func (p *Pages) now() int64 {
+	now := p.conns.Start.UnixNano() + p.conns.Now
+	p.Store.ahead = p.conns.Unix()*second - now
+	return now
+}
 
 // Source answers the exchanges of a mount from the cache, or has another source answer them.
 type Source struct {

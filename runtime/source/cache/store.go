@@ -20,6 +20,7 @@ type Store struct {
 	pages       int
 	fills       map[*Fill]struct{} // that have not ended
 	now         int64              // of the last call
+	ahead       int64              // of now: the clock of the machine, by which origins date pages, if it was set since the start
 	count       [len(verdictFields)]int64
 	key         []byte // scratch
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -37,6 +38,35 @@ type process struct {
 	told bool // to end
 }
 
+// onThread calls a function on the thread that starts all programs. In the sandbox, each thread has a separate domain of Landlock
+// (Linux 6.12), and programs of one domain get no signals from another.
+func onThread(call func()) {
+	done := make(chan struct{})
+	programThread() <- func() {
+		defer close(done)
+		call()
+	}
+	<-done
+}
+
+var programThread = sync.OnceValue(func() chan<- func() {
+	calls := make(chan func())
+	go func() {
+		runtime.LockOSThread()
+		for call := range calls {
+			call()
+		}
+	}()
+	return calls
+})
+
+// signal sends a signal to a process, or, below 0, to a group. It may have ended.
+func signal(pid int, sig unix.Signal) {
+	if unix.Kill(pid, sig) == unix.EPERM {
+		onThread(func() { _ = unix.Kill(pid, sig) })
+	}
+}
+
 // terminate sends SIGTERM to the program and, if it is for one request, to the processes that it has started, and kills
 // them all after a grace. It is safe for concurrent use.
 func (p *process) terminate(grace time.Duration) {
@@ -50,7 +80,7 @@ func (p *process) terminate(grace time.Duration) {
 	if p.forOne {
 		to = -to
 	}
-	_ = unix.Kill(to, unix.SIGTERM) // it may have ended
+	signal(to, unix.SIGTERM)
 	time.AfterFunc(grace, p.kill)
 }
 
@@ -60,7 +90,7 @@ func (p *process) kill() {
 	defer p.mu.Unlock()
 	if !p.hasEnded() {
 		p.told = true
-		_ = unix.Kill(-p.child.Pid, unix.SIGKILL)
+		signal(-p.child.Pid, unix.SIGKILL)
 	}
 }
 
@@ -83,7 +113,7 @@ func (p *process) await() (state *os.ProcessState, told bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.told && p.forOne {
-		_ = unix.Kill(-p.child.Pid, unix.SIGKILL)
+		signal(-p.child.Pid, unix.SIGKILL)
 	}
 	state, _ = p.child.Wait()
 	close(p.ended)
@@ -142,7 +172,8 @@ func start(argv, env []string, dir string, stdin *os.File) (p *process, err erro
 			return nil, err
 		}
 	}
-	child, err := startProcess(argv[0], argv, env, dir, [3]*os.File{stdin, theirs[0], theirs[1]})
+	var child *os.Process
+	onThread(func() { child, err = startProcess(argv[0], argv, env, dir, [3]*os.File{stdin, theirs[0], theirs[1]}) })
 	if err != nil {
 		return nil, err
 	}

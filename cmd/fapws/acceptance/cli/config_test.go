@@ -33,19 +33,13 @@ func TestValuesThatCannotWork(t *testing.T) {
 	} {
 		fapwstest.Write(t, dir+"/fapws.toml", "[[host]]\nroot = 'www'\n[[host.route]]\nprefix = '/x/'\n"+c.key+"\n")
 		want := fmt.Sprintf("fapws: fapws.toml:%d: %s\n", 5+strings.Count(c.key, "\n"), c.want)
-		if code, _, stderr := (fapwstest.Command{Flags: []string{"check"}, Dir: dir}).Run(t); code != 2 || stderr != want {
-			t.Errorf("%s: code %d, %q, want %q", c.key, code, stderr, want)
-		}
+		fapwstest.Command{Flags: []string{"check"}, Dir: dir}.Fails(t, 2, want)
 	}
 	for _, c := range [][2]string{{"user = 'no-one'", "unknown user"}, {"chroot = 'none'", "--chroot none: no such file or directory"}} {
 		fapwstest.Write(t, dir+"/fapws.toml", "root = 'www'\n"+c[0]+"\n")
-		if code, _, stderr := (fapwstest.Command{Flags: []string{"check"}, Dir: dir}).Run(t); code != 2 || !strings.Contains(stderr, c[1]) {
-			t.Errorf("%s: code %d, %q, want %q", c[0], code, stderr, c[1])
-		}
+		fapwstest.Command{Flags: []string{"check"}, Dir: dir}.Fails(t, 2, c[1])
 	}
-	if code, _, stderr := (fapwstest.Command{Flags: []string{"-c", "off", "--env-file", "www", "www"}, Dir: dir}).Run(t); code != 2 || stderr != "fapws: cannot read www: is a directory\n" {
-		t.Errorf("a directory: code %d, %q", code, stderr)
-	}
+	fapwstest.Command{Flags: []string{"-c", "off", "--env-file", "www", "www"}, Dir: dir}.Fails(t, 2, "fapws: cannot read www: is a directory\n")
 }
 
 // Two domains have different roots; other hosts, and clients that name none,
@@ -91,10 +85,7 @@ func TestFileKeysOfRoutes(t *testing.T) {
 	for _, name := range []string{"/www/a.css", "/www/img/a.png", "/www/img/a.css", "/www/files/x.txt"} {
 		fapwstest.Write(t, dir+name, name)
 	}
-	fapwstest.Write(t, dir+"/cgi/hello", "#!/bin/sh\necho Content-Type: text/plain; echo; echo program")
-	if err := os.Chmod(dir+"/cgi/hello", 0o755); err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.WriteProgram(t, dir+"/cgi/hello", "#!/bin/sh\necho Content-Type: text/plain; echo; echo program")
 	s := fapwstest.Command{Flags: []string{"-c", fapwstest.Write(t, dir+"/fapws.toml", `[[host]]
 root = "www"
 [[host.route]]
@@ -153,9 +144,7 @@ func TestConfigReload(t *testing.T) {
 	s.Ask("GET /_fapws/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").Want(t, 200, "<title>fapws: files of "+dir+"/b<", "info reloading: ")
 	fapwstest.Replace(t, file, "root = 'a'\nworkers = 2\npid = 'x'\nerror-log = 'x'\nrot = 1\n")
 	s.Says(`fapws\.toml:5: unknown key rot, did you mean root\?\n(.*\n)*.*reload failed; the old workers keep serving\n`)
-	if code, _, stderr := s.Ctl("reload"); code != 1 || !strings.Contains(stderr, "fapws.toml:5: unknown key rot, did you mean root?") {
-		t.Errorf("ctl reload: code %d: %s", code, stderr)
-	}
+	s.ReloadFails("fapws.toml:5: unknown key rot, did you mean root?")
 	s.Ask(fapwstest.Get("/")).Want(t, 200).Is(t, "page of b")
 	fapwstest.Replace(t, file, "root = 'a'\nworkers = 2\npid = 'x'\nerror-log = 'x'\n")
 	s.Says(`reloaded: 1 worker\n(.*\n)*.*reloaded: 1 worker\n`)
@@ -180,9 +169,7 @@ func TestUpgradeKeepsSettings(t *testing.T) {
 	s.Signal(syscall.SIGUSR2)
 	s.Says("upgraded: 1 worker")
 	s.Ask(fapwstest.Get("/")).Want(t, 200).Is(t, "page of b")
-	if code, _, stderr := s.Ctl("reload"); code != 0 {
-		t.Error(stderr)
-	}
+	s.Control("reload")
 	s.Says("changes of bind take effect after a restart")
 }
 
@@ -202,9 +189,7 @@ func TestReloadMoves(t *testing.T) {
 	s.Ask(fapwstest.Get("/")).Want(t, 200).Is(t, "two")
 	s.Ask("GET /none HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n").Want(t, 404)
 	fapwstest.FileSays(t, dir+"/log", "GET /none")
-	if code, _, stderr := s.Ctl("rotate"); code != 0 {
-		t.Error(stderr)
-	}
+	s.Control("rotate")
 	fapwstest.Eventually(t, "the log is rotated", func() bool { _, err := os.Stat(dir + "/log.1.gz"); return err == nil })
 	fapwstest.Replace(t, dir+"/two/app.py", fmt.Sprintf(app, "three"))
 	s.Says(`reloading: app\.py changed`)

@@ -4,7 +4,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -25,21 +24,10 @@ func readAll(r *http.Response) string {
 	return string(body)
 }
 
-// socketDir is a folder whose name is short enough for a socket in it.
-func socketDir(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "fapws")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	return dir
-}
-
 // TestCtlSilentClients: clients that connect and send nothing keep no other from its answer, also one that needs some time to send its request.
 func TestCtlSilentClients(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join(socketDir(t), "ctl")
+	path := filepath.Join(fapwstest.PublicFolder(t), "ctl")
 	s := fapwstest.Command{Script: "metrics.py", Flags: []string{"--ctl-socket", path}}.Serve(t, fapwstest.Workers)
 	slow, err := net.Dial("unix", path)
 	if err != nil {
@@ -52,9 +40,7 @@ func TestCtlSilentClients(t *testing.T) {
 	defer flood.Wait()
 	defer held.Close()
 	connected, _ := flood.StdoutPipe()
-	if err := flood.Start(); err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, flood.Start())
 	if _, err := io.ReadFull(connected, make([]byte, len("connected"))); err != nil {
 		t.Fatal(err)
 	}

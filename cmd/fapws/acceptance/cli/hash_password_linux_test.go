@@ -62,9 +62,7 @@ func TestHashPasswordOnATerminal(t *testing.T) {
 		cmd := exec.Command(fapwstest.Binary(t), "hash-password", "ann")
 		var stdout bytes.Buffer
 		cmd.Stdin, cmd.Stderr, cmd.Stdout = program, program, &stdout
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
+		fapwstest.Must(t, cmd.Start())
 		var mu sync.Mutex
 		var shown string
 		go func() {

@@ -32,11 +32,7 @@ func get(t *testing.T, url string) string {
 // metricsOf returns what "fapws ctl metrics" prints.
 func metricsOf(t *testing.T, s *fapwstest.Server, flags ...string) string {
 	t.Helper()
-	code, stdout, stderr := s.Ctl(append([]string{"metrics"}, flags...)...)
-	if code != 0 {
-		t.Fatal(stderr)
-	}
-	return stdout
+	return s.Control(append([]string{"metrics"}, flags...)...)
 }
 
 // sample returns the value of a sample, without which the test fails.
@@ -128,9 +124,7 @@ func TestCtlMetricsLast(t *testing.T) {
 	for range 3 {
 		old := s.Workers()
 		get(t, s.URL+"/order")
-		if code, _, stderr := s.Ctl("reload"); code != 0 {
-			t.Fatal(stderr)
-		}
+		s.Control("reload")
 		s.HasWorkers(2, old...)
 	}
 	samples(t, s, `fapws_request_duration_seconds_count{host="",route="/order",code="2xx"}`, 3)
@@ -138,9 +132,7 @@ func TestCtlMetricsLast(t *testing.T) {
 	samples(t, s, "fapws_reloads_total", 3)
 	samples(t, s, "fapws_workers", 2)
 	samples(t, s, `fapws_worker_restarts_total{reason="died"}`, 0)
-	if err := exec.Command("kill", "-KILL", strconv.Itoa(s.Workers()[0])).Run(); err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, exec.Command("kill", "-KILL", strconv.Itoa(s.Workers()[0])).Run())
 	samples(t, s, `fapws_worker_restarts_total{reason="died"}`, 1)
 	samples(t, s, `fapws_request_duration_seconds_count{host="",route="/order",code="2xx"}`, 3)
 	s.Signal(syscall.SIGUSR2)
@@ -203,16 +195,11 @@ func TestCtlTop(t *testing.T) {
 			Active   []active
 		}
 		fapwstest.Eventually(t, "the request is active", func() bool {
-			code, stdout, stderr := s.Ctl("top", "--once", "--json")
-			if code != 0 {
-				t.Fatal(stderr)
-			}
+			stdout := s.Control("top", "--once", "--json")
 			if strings.Contains(stdout, "secret") {
 				t.Fatalf("it shows the query: %s", stdout)
 			}
-			if err := json.Unmarshal([]byte(stdout), &seen); err != nil {
-				t.Fatal(err)
-			}
+			fapwstest.Must(t, json.Unmarshal([]byte(stdout), &seen))
 			return len(seen.Active) == 1 && regexp.MustCompile(`^metrics\.py:(21|22) in waits$`).MatchString(seen.Active[0].At)
 		})
 		if a := seen.Active[0]; a.Request != "GET /waits" || a.Age <= 0 || a.Worker == 0 || seen.InFlight != 1 || len(seen.Report.Workers) == 0 {
@@ -227,11 +214,7 @@ func TestCtlTop(t *testing.T) {
 		}
 		counted := regexp.MustCompile(`(?m)^ +\S+ +\S+ +\S+ +\S+ +\S+ +1  /waits$`)
 		fapwstest.Eventually(t, "the request is counted", func() bool {
-			code, stdout, stderr := s.Ctl("top", "--once")
-			if code != 0 {
-				t.Fatal(stderr)
-			}
-			return counted.MatchString(stdout)
+			return counted.MatchString(s.Control("top", "--once"))
 		})
 	})
 }
@@ -246,9 +229,7 @@ func TestCtlTopEnds(t *testing.T) {
 		done <- fmt.Sprint(code, " ", strings.Contains(stdout, "requests/s"), " ", stderr)
 	}()
 	samples(t, s, "fapws_workers", 2)
-	if code, _, stderr := s.Ctl("stop"); code != 0 {
-		t.Fatal(stderr)
-	}
+	s.Control("stop")
 	if got := <-done; !regexp.MustCompile(`^1 (true|false) fapws: (the server has stopped: )?no server|^1 (true|false) fapws: .*(stopped|no control socket|not found|did not respond)`).MatchString(got) {
 		t.Error(got)
 	}
@@ -259,9 +240,7 @@ func TestCtlTopEnds(t *testing.T) {
 func TestThreadsWaitForGIL(t *testing.T) {
 	t.Parallel()
 	pipe := filepath.Join(t.TempDir(), "pipe")
-	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, syscall.Mkfifo(pipe, 0o600))
 	s := fapwstest.Command{Script: "metrics.py", Env: []string{"RELEASE=" + pipe}}.Serve(t, fapwstest.Threads)
 	metricsOf(t, s)
 	bodies := make(chan string)

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
 	"os/exec"
 	"regexp"
 	"strings"
@@ -43,9 +42,7 @@ func TestPrometheus(t *testing.T) {
 	var said strings.Builder
 	p.Stdout, p.Stderr = &said, &said
 	p.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := p.Start(); err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, p.Start())
 	t.Cleanup(func() {
 		_ = p.Process.Kill()
 		_ = p.Wait()
@@ -74,19 +71,14 @@ func TestPrometheus(t *testing.T) {
 
 // checkDashboard checks that Prometheus understands the queries of the dashboard for Grafana, and that the server has their metrics.
 func checkDashboard(t *testing.T, query func(string) string, exported string) {
-	text, err := os.ReadFile(fapwstest.Repository + "/contrib/grafana-dashboard.json")
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := fapwstest.Read(t, fapwstest.Repository+"/contrib/grafana-dashboard.json")
 	var board struct {
 		Panels []struct {
 			Title   string
 			Targets []struct{ Expr string }
 		}
 	}
-	if err := json.Unmarshal(text, &board); err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, json.Unmarshal([]byte(text), &board))
 	names, shown := regexp.MustCompile(`fapws_\w+`), map[string]bool{}
 	for _, p := range board.Panels {
 		for _, target := range p.Targets {
@@ -142,9 +134,7 @@ PATHS = [("/count", count), ("/metrics", make_wsgi_app(ALL))]
 	s := fapwstest.Command{Script: script, Flags: []string{"--status", "/_fapws"}, Env: []string{"PROMETHEUS_MULTIPROC_DIR=" + dir}}.Serve(t, fapwstest.Workers)
 	get(t, s.URL+"/count")
 	old := s.Workers()
-	if code, _, stderr := s.Ctl("reload"); code != 0 {
-		t.Errorf("reload: %s", stderr)
-	}
+	s.Control("reload")
 	s.HasWorkers(2, old...)
 	for range 2 {
 		get(t, s.URL+"/count")

@@ -3,7 +3,6 @@ package cli_test
 import (
 	"regexp"
 	"strings"
-	"syscall"
 	"testing"
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
@@ -20,8 +19,7 @@ func TestDebug(t *testing.T) {
 	for level := range 4 {
 		s := fapwstest.Serve(t, fapwstest.Threads, "entered.py", "--debug", string(rune('0'+level)))
 		s.Get("/x", 200, "Connection: close")
-		s.Signal(syscall.SIGTERM)
-		s.Ended()
+		s.Stop()
 		said := s.Stderr.String()
 		if level == 0 && strings.Contains(said, "debug") {
 			t.Errorf("without DEBUG: %s", said)

@@ -96,9 +96,7 @@ func TestStatusPage(t *testing.T) {
 	}
 	fapwstest.Eventually(t, "the request is counted", func() bool {
 		_, text := answerTo(t, s, asked{method: "GET", path: "/_fapws/status.json"})
-		if err := json.Unmarshal([]byte(text), &view); err != nil {
-			t.Fatal(err)
-		}
+		fapwstest.Must(t, json.Unmarshal([]byte(text), &view))
 		for _, r := range view.Routes {
 			if r.Route == "/waits" && r.Requests == 1 {
 				return true
@@ -183,8 +181,6 @@ func TestNoStatusPage(t *testing.T) {
 		t.Errorf("%d", a.StatusCode)
 	}
 	for _, wrong := range []string{"_fapws", "/", "/a/../b", "/a b", "/a?b"} {
-		if code, _, stderr := (fapwstest.Command{Flags: []string{"--status", wrong, "x.py"}}).Run(t); code != 2 || !strings.Contains(stderr, "a path under /, such as /_fapws, or off") {
-			t.Errorf("--status %s: code %d, %s", wrong, code, stderr)
-		}
+		fapwstest.Command{Flags: []string{"--status", wrong, "x.py"}}.Fails(t, 2, "a path under /, such as /_fapws, or off")
 	}
 }

@@ -35,13 +35,20 @@ func Dial(t *testing.T, network, address string) *Client {
 	return NewClient(t, c)
 }
 
+// Listens reports whether connections to an address are accepted.
+func Listens(network, address string) bool {
+	c, err := net.Dial(network, address)
+	if err == nil {
+		c.Close()
+	}
+	return err == nil
+}
+
 // NewClient returns a client of a connection, which it closes at the end of the test.
 func NewClient(t *testing.T, c net.Conn) *Client {
 	t.Helper()
 	t.Cleanup(func() { c.Close() })
-	if err := c.SetDeadline(time.Now().Add(Patience)); err != nil {
-		t.Fatal(err)
-	}
+	Must(t, c.SetDeadline(time.Now().Add(Patience)))
 	return &Client{t, c, bufio.NewReader(c)}
 }
 
@@ -86,6 +93,13 @@ func (w *Client) Tries(text string) (*Answer, error) {
 func (w *Client) Answer() *Answer {
 	w.T.Helper()
 	return w.AnswerTo("GET")
+}
+
+// Fetch sends a GET request of HTTP/1.1 and reads the whole response.
+func (w *Client) Fetch(target string) *Answer {
+	w.T.Helper()
+	w.Get(target)
+	return w.Answer()
 }
 
 // AnswerTo reads a whole response to a request with method.
@@ -141,8 +155,6 @@ func (w *Client) Gone() {
 // Reset closes the connection so that the server sees an error.
 func (w *Client) Reset() {
 	w.T.Helper()
-	if err := w.Conn.(*net.TCPConn).SetLinger(0); err != nil {
-		w.T.Fatal(err)
-	}
+	Must(w.T, w.Conn.(*net.TCPConn).SetLinger(0))
 	w.Close()
 }

@@ -56,9 +56,7 @@ func (c Command) Start(t *testing.T) *Server {
 	t.Helper()
 	s := &Server{T: t, Cmd: c.prepare(t), Stdout: NewOutput(), Stderr: NewOutput(), Complains: c.Complains, crashes: c.Crashes, Exited: make(chan struct{})}
 	s.Cmd.Stdout, s.Cmd.Stderr = s.Stdout, s.Stderr
-	if err := s.Cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	Must(t, s.Cmd.Start())
 	go func() {
 		_ = s.Cmd.Wait() // its result is in ProcessState
 		s.Stdout.Close()
@@ -75,6 +73,25 @@ func (c Command) Run(t *testing.T) (code int, stdout, stderr string) {
 	c.Complains = true
 	s := c.Start(t)
 	return s.Ended(), s.Stdout.String(), s.Stderr.String()
+}
+
+// Succeeds runs fapws to its end, which must have exit code 0, and returns what it prints.
+func (c Command) Succeeds(t *testing.T) (stdout string) {
+	t.Helper()
+	code, stdout, stderr := c.Run(t)
+	if code != 0 {
+		t.Fatalf("%q: code %d, %s", c.Flags, code, stderr)
+	}
+	return stdout
+}
+
+// Fails runs fapws to its end, which must have this exit code and one line of messages with want in it.
+func (c Command) Fails(t *testing.T, code int, want string) {
+	t.Helper()
+	got, _, stderr := c.Run(t)
+	if got != code || !strings.HasPrefix(stderr, "fapws: ") || !strings.Contains(stderr, want) || strings.Count(stderr, "\n") != 1 {
+		t.Errorf("%q: code %d, %q, want %d, %q", c.Flags, got, stderr, code, want)
+	}
 }
 
 func (c Command) prepare(t *testing.T) *exec.Cmd {

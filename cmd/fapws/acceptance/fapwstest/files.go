@@ -9,6 +9,24 @@ import (
 	"testing"
 )
 
+// Must ends the test at an error.
+func Must(t *testing.T, errs ...error) {
+	t.Helper()
+	for _, err := range errs {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Read returns the text of a file.
+func Read(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(name)
+	Must(t, err)
+	return string(text)
+}
+
 // FileSays waits until a file that a script writes has this text.
 func FileSays(t *testing.T, name, want string) {
 	t.Helper()
@@ -55,11 +73,7 @@ func Testdata(t *testing.T, script string) string {
 // Source returns the text of a script in testdata.
 func Source(t *testing.T, script string) string {
 	t.Helper()
-	text, err := os.ReadFile(Testdata(t, script))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
+	return Read(t, Testdata(t, script))
 }
 
 // Copied returns a copy of a script in testdata, which the test may change.
@@ -71,36 +85,34 @@ func Copied(t *testing.T, script string) string {
 // Write makes a file for a test and returns its path.
 func Write(t *testing.T, name, text string) string {
 	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	Must(t, os.MkdirAll(filepath.Dir(name), 0o755))
 	// It may be a program. A child that another test forks meanwhile would have the
 	// file open for writing until its exec, and nothing could run it.
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
-	if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	Must(t, os.WriteFile(name, []byte(text), 0o644))
+	return name
+}
+
+// WriteProgram makes a program for a test and returns its path.
+func WriteProgram(t *testing.T, name, text string) string {
+	t.Helper()
+	Must(t, os.Chmod(Write(t, name, text), 0o755))
 	return name
 }
 
 // Replace puts a new file in the place of another: no reader sees a part of it.
 func Replace(t *testing.T, name, text string) {
 	t.Helper()
-	if err := os.Rename(Write(t, name+".new", text), name); err != nil {
-		t.Fatal(err)
-	}
+	Must(t, os.Rename(Write(t, name+".new", text), name))
 }
 
 // Change replaces a text in a script.
 func Change(t *testing.T, script, old, new string) {
 	t.Helper()
-	text, err := os.ReadFile(script)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !strings.Contains(string(text), old) {
+	text := Read(t, script)
+	if !strings.Contains(text, old) {
 		t.Fatalf("no %q in %s", old, script)
 	}
-	Write(t, script, strings.Replace(string(text), old, new, 1))
+	Write(t, script, strings.Replace(text, old, new, 1))
 }

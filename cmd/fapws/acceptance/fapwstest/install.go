@@ -112,8 +112,6 @@ func PublicFolder(t *testing.T) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(folder) })
-	if err := os.Chmod(folder, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	Must(t, os.Chmod(folder, 0o755))
 	return folder
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -77,6 +78,14 @@ func (a *Answer) Field(t *testing.T, name, want string) *Answer {
 		t.Errorf("%s: %q, want %q", name, got, want)
 	}
 	return a
+}
+
+// Number returns the body, which must be a number.
+func (a *Answer) Number(t *testing.T) int {
+	t.Helper()
+	n, err := strconv.Atoi(a.Text)
+	Must(t, err)
+	return n
 }
 
 // Object returns the body, which must be a JSON object.

@@ -3,7 +3,6 @@ package fapwstest
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,23 +12,7 @@ import (
 // Family returns the numbers of the server's process and its children.
 func (s *Server) Family() []int {
 	s.T.Helper()
-	pid := s.Cmd.Process.Pid
-	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
-	if err != nil {
-		s.T.Fatal(err)
-	}
-	all := []int{pid}
-	for _, name := range threads { // a child is that of the thread that started it
-		text, err := os.ReadFile(name)
-		if err != nil {
-			continue // the thread has ended
-		}
-		for _, field := range strings.Fields(string(text)) {
-			n, _ := strconv.Atoi(field)
-			all = append(all, n)
-		}
-	}
-	return all
+	return append([]int{s.Cmd.Process.Pid}, s.Workers()...)
 }
 
 // RSS returns the bytes of memory that are its own, without those of files.
@@ -41,16 +24,11 @@ func (s *Server) Threads() int { return s.Status("Threads") }
 // Status returns a number from /proc/PID/status of the server, in kB where it is an amount of memory.
 func (s *Server) Status(name string) int {
 	s.T.Helper()
-	text, err := os.ReadFile(s.Proc("status"))
-	if err != nil {
-		s.T.Fatal(err)
-	}
-	for line := range strings.Lines(string(text)) {
+	text := Read(s.T, s.Proc("status"))
+	for line := range strings.Lines(text) {
 		if rest, found := strings.CutPrefix(line, name+":"); found {
 			n, err := strconv.Atoi(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(rest), "kB")))
-			if err != nil {
-				s.T.Fatal(err)
-			}
+			Must(s.T, err)
 			return n
 		}
 	}
@@ -58,18 +36,21 @@ func (s *Server) Status(name string) int {
 	return 0
 }
 
-// Descriptors returns what its open files are, by number.
-func (s *Server) Descriptors() map[string]string {
+// Descriptors returns what its open files are.
+func (s *Server) Descriptors() []string {
 	s.T.Helper()
-	dir := s.Proc("fd")
+	return DescriptorsOf(s.T, s.Cmd.Process.Pid)
+}
+
+// DescriptorsOf returns what the open files of a process are.
+func DescriptorsOf(t *testing.T, pid int) (open []string) {
+	t.Helper()
+	dir := fmt.Sprintf("/proc/%d/fd/", pid)
 	entries, err := os.ReadDir(dir)
-	if err != nil {
-		s.T.Fatal(err)
-	}
-	open := map[string]string{}
+	Must(t, err)
 	for _, e := range entries {
-		if target, err := os.Readlink(dir + "/" + e.Name()); err == nil {
-			open[e.Name()] = target
+		if target, err := os.Readlink(dir + e.Name()); err == nil {
+			open = append(open, target)
 		}
 	}
 	return open
@@ -87,10 +68,7 @@ func (s *Server) Handlers() (pids []int) {
 	if !slices.Contains(s.Cmd.Args, "--workers") && !slices.Contains(s.Cmd.Args, "--fork") {
 		return []int{s.Cmd.Process.Pid}
 	}
-	for pid := range ChildrenOf(s.T, s.Cmd.Process.Pid) {
-		pids = append(pids, pid)
-	}
-	return pids
+	return s.Workers()
 }
 
 // Children returns the state ("S", "Z" ...) of each process that handlers have
@@ -105,9 +83,7 @@ func ChildrenOf(t *testing.T, parents ...int) map[int]string {
 	t.Helper()
 	states := map[int]string{}
 	entries, err := os.ReadDir("/proc")
-	if err != nil {
-		t.Fatal(err)
-	}
+	Must(t, err)
 	for _, e := range entries {
 		pid, err := strconv.Atoi(e.Name())
 		if err != nil {
@@ -138,11 +114,7 @@ func Runs(pid int) bool {
 func (s *Server) OpenFiles() (n int) {
 	s.T.Helper()
 	for _, pid := range s.Handlers() {
-		entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
-		if err != nil {
-			s.T.Fatal(err)
-		}
-		n += len(entries)
+		n += len(DescriptorsOf(s.T, pid))
 	}
 	return n
 }

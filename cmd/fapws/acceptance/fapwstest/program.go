@@ -18,21 +18,15 @@ func CopyOfProgram(t *testing.T) string {
 		t.Fatal(err)
 	}
 	folder += "/a copy" // the dynamic loader separates libraries at spaces
-	if err := os.Mkdir(folder, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := copyProgram(Binary(t), folder); err != nil {
-		t.Fatal(err)
-	}
+	Must(t, os.Mkdir(folder, 0o755))
+	Must(t, copyProgram(Binary(t), folder))
 	return folder + "/build/fapws"
 }
 
 // ReplaceProgram replaces the image of the program at by that of another one, as an installation does.
 func ReplaceProgram(t *testing.T, at, with string) {
 	t.Helper()
-	if err := copyFile(Image(at), Image(with)); err != nil {
-		t.Fatal(err)
-	}
+	Must(t, copyFile(Image(at), Image(with)))
 }
 
 // startsCopy is the command of a copied wheel. It has the copied package in the place of the installed one.
@@ -69,11 +63,7 @@ func InstalledPython(t *testing.T) string {
 // Maps reports whether the server has mapped the image of program, which was not replaced since.
 func (s *Server) Maps(program string) bool {
 	s.T.Helper()
-	text, err := os.ReadFile(s.Proc("maps"))
-	if err != nil {
-		s.T.Fatal(err)
-	}
-	return strings.Contains(string(text), " "+Image(program)+"\n")
+	return strings.Contains(Read(s.T, s.Proc("maps")), " "+Image(program)+"\n")
 }
 
 // copyProgram copies a program to folder/build, and its Python package to folder/contrib, readable by every user.

@@ -30,10 +30,7 @@ func (s *Server) cleanup() {
 	select {
 	case <-s.Exited:
 	default:
-		s.Signal(syscall.SIGTERM)
-		if code := s.Ended(); code != 0 {
-			s.T.Errorf("fapws ended with code %d", code)
-		}
+		s.Stop()
 	}
 	said := s.Stderr.String()
 	for _, bad := range []string{"panic:", "fatal error:", "SIGSEGV", "Fatal Python error", "WARNING: DATA RACE", "ERROR: AddressSanitizer"} {
@@ -71,6 +68,21 @@ func (s *Server) Ended() int {
 	return s.Cmd.ProcessState.ExitCode()
 }
 
+// EndsWith waits for the end of the server, whose exit code must be this one.
+func (s *Server) EndsWith(code int) {
+	s.T.Helper()
+	if got := s.Ended(); got != code {
+		s.T.Errorf("fapws ended with code %d, want %d", got, code)
+	}
+}
+
+// Stop has the server end in good order, and waits for it.
+func (s *Server) Stop() {
+	s.T.Helper()
+	s.Signal(syscall.SIGTERM)
+	s.EndsWith(0)
+}
+
 // Says waits until the server has written a match of pattern to stderr.
 func (s *Server) Says(pattern string) []string {
 	s.T.Helper()
@@ -80,6 +92,23 @@ func (s *Server) Says(pattern string) []string {
 // Ctl runs "fapws ctl" for s.
 func (s *Server) Ctl(words ...string) (code int, stdout, stderr string) {
 	s.T.Helper()
-	flags := append([]string{"ctl", "--pid", strconv.Itoa(s.Cmd.Process.Pid)}, words...)
-	return Command{Flags: flags}.Run(s.T)
+	return s.ctl(words).Run(s.T)
+}
+
+func (s *Server) ctl(words []string) Command {
+	return Command{Flags: append([]string{"ctl", "--pid", strconv.Itoa(s.Cmd.Process.Pid)}, words...)}
+}
+
+// Control runs "fapws ctl" for s, which must succeed, and returns what it prints.
+func (s *Server) Control(words ...string) (stdout string) {
+	s.T.Helper()
+	return s.ctl(words).Succeeds(s.T)
+}
+
+// ReloadFails runs "fapws ctl reload" for s, which must fail and say why.
+func (s *Server) ReloadFails(why string) {
+	s.T.Helper()
+	if code, _, stderr := s.Ctl("reload"); code != 1 || !strings.Contains(stderr, why) {
+		s.T.Errorf("fapws ctl reload: code %d, %q, want %q", code, stderr, why)
+	}
 }

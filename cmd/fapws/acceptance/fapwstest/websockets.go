@@ -1,6 +1,9 @@
 package fapwstest
 
 import (
+	"errors"
+	"net"
+	"strings"
 	"sync"
 	"testing"
 
@@ -28,4 +31,45 @@ func WebSocketCases(t *testing.T, address, path string) {
 		try(offer, func() error { return wstest.Compression(address, path, offer) })
 	}
 	all.Wait()
+}
+
+// OpenSocket opens a WebSocket, which it closes at the end of the test.
+func OpenSocket(t *testing.T, address, path string, fields ...string) *wstest.Client {
+	t.Helper()
+	c, err := wstest.Dial(address, path, fields...)
+	if err != nil {
+		t.Fatalf("%s: %v", path, err)
+	}
+	t.Cleanup(func() { c.Conn.Close() })
+	return c
+}
+
+// Socket opens a WebSocket of s, as OpenSocket does.
+func (s *Server) Socket(path string, fields ...string) *wstest.Client {
+	s.T.Helper()
+	return OpenSocket(s.T, s.Address, path, fields...)
+}
+
+// DeniesSocket fails unless a WebSocket gets a response with this status and a body with this text.
+func DeniesSocket(t *testing.T, address string, status int, text, path string, fields ...string) {
+	t.Helper()
+	var denied *wstest.Denied
+	_, err := wstest.Dial(address, path, fields...)
+	if !errors.As(err, &denied) || denied.Response.StatusCode != status || !strings.Contains(denied.Body, text) {
+		t.Errorf("%s, %q: %v, want %d %q", path, fields, err, status, text)
+	}
+}
+
+// Hears waits for a message.
+func Hears(t *testing.T, c *wstest.Client, want string) {
+	t.Helper()
+	if _, got, err := c.Receive(); err != nil || string(got) != want {
+		t.Errorf("got %.100q, %v; want %.100q", got, err, want)
+	}
+}
+
+// ResetSocket closes the connection of a WebSocket so that the server sees an error.
+func ResetSocket(c *wstest.Client) {
+	_ = c.Conn.(*net.TCPConn).SetLinger(0)
+	c.Conn.Close()
 }

@@ -14,10 +14,8 @@ func TestAnswerBeforeClose(t *testing.T) {
 	s := fapwstest.Serve(t, fapwstest.Threads, "closing.py")
 	w := s.Dial()
 	for range 100 {
-		w.Get("/answer")
-		w.Answer().Is(t, "answer")
+		w.Fetch("/answer").Is(t, "answer")
 	}
-	w.Get("/answer?waits")
-	w.Answer().Is(t, "answer")
+	w.Fetch("/answer?waits").Is(t, "answer")
 	s.Get("/release", 200).Is(t, "released")
 }

@@ -113,28 +113,24 @@ func TestLoadClientsAreRefused(t *testing.T) {
 	var inside []*fapwstest.Client
 	for range 3 {
 		w := s.Dial()
-		w.Get("/hello")
-		w.Answer().Is(t, "hello\n")
+		w.Fetch("/hello").Is(t, "hello\n")
 		inside = append(inside, w)
 	}
 	for range 20 {
 		w := s.Dial()
-		w.Get("/hello")
-		a := w.Answer()
+		a := w.Fetch("/hello")
 		if a.Want(t, 503); a.Header.Get("Retry-After") != "1" || !a.Close {
 			t.Errorf("header %v", a.Header)
 		}
 		w.Closed()
 	}
 	for _, w := range inside {
-		w.Get("/hello")
-		w.Answer().Is(t, "hello\n")
+		w.Fetch("/hello").Is(t, "hello\n")
 		w.Close()
 	}
 	fapwstest.Eventually(t, "there is room again", func() bool {
 		w := s.Dial()
 		defer w.Close()
-		w.Get("/hello")
-		return w.Answer().StatusCode == 200
+		return w.Fetch("/hello").StatusCode == 200
 	})
 }

@@ -76,8 +76,7 @@ func TestTolerated(t *testing.T) {
 			w = s.Dial()
 		}
 	}
-	w.Get("/count")
-	w.Answer().Want(t, 200)
+	w.Fetch("/count").Want(t, 200)
 }
 
 // The limits of a head are those of the flags.

@@ -21,11 +21,8 @@ import (
 func ticks(s *fapwstest.Server) (n int) {
 	s.T.Helper()
 	for _, pid := range s.Handlers() {
-		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-		if err != nil {
-			s.T.Fatal(err)
-		}
-		_, rest, _ := strings.Cut(string(text), ") ")
+		text := fapwstest.Read(s.T, fmt.Sprintf("/proc/%d/stat", pid))
+		_, rest, _ := strings.Cut(text, ") ")
 		for _, at := range []int{11, 12} { // utime and stime of proc_pid_stat(5)
 			used, _ := strconv.Atoi(strings.Fields(rest)[at])
 			n += used
@@ -64,10 +61,7 @@ func TestLoadOpenFiles(t *testing.T) {
 func TestLoadPrograms(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
-	fapwstest.Write(t, folder+"/cgi-bin/limit", "#!/bin/sh\nprintf 'Content-Type: text/plain\\r\\n\\r\\n'\nulimit -S -n\n")
-	if err := os.Chmod(folder+"/cgi-bin/limit", 0o755); err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.WriteProgram(t, folder+"/cgi-bin/limit", "#!/bin/sh\nprintf 'Content-Type: text/plain\\r\\n\\r\\n'\nulimit -S -n\n")
 	config := fapwstest.Write(t, folder+"/fapws.toml", "[[host]]\n[[host.route]]\nprefix = \"/cgi-bin/\"\ncgi = \"cgi-bin\"\n")
 	s := fapwstest.Command{Shell: "ulimit -S -n 100", Flags: []string{"-c", config}}.Serve(t, fapwstest.Workers)
 	s.Get("/cgi-bin/limit", 200).Is(t, "100\n")
@@ -92,8 +86,7 @@ func TestLoadNoDescriptors(t *testing.T) {
 	fapwstest.Eventually(t, "a client gets 503", func() bool {
 		w := s.Dial()
 		defer w.Close()
-		w.Get("/hello")
-		a := w.Answer()
+		a := w.Fetch("/hello")
 		if a.StatusCode == 503 && (a.Header.Get("Retry-After") != "1" || !a.Close || a.Text != "Service Unavailable\n") {
 			t.Errorf("%v %q", a.Header, a.Text)
 		}
@@ -105,8 +98,7 @@ func TestLoadNoDescriptors(t *testing.T) {
 	fapwstest.Eventually(t, "all is well again", func() bool {
 		w := s.Dial()
 		defer w.Close()
-		w.Get("/hello")
-		return w.Answer().StatusCode == 200
+		return w.Fetch("/hello").StatusCode == 200
 	})
 	if said := s.Stderr.String(); strings.Count(said, "\n") > 40 {
 		t.Errorf("it says so again and again:\n%s", said)
@@ -149,9 +141,7 @@ func slow(s *fapwstest.Server, i int) {
 func openFiles(t *testing.T, pid int) (soft, hard uint64) {
 	t.Helper()
 	var limit unix.Rlimit
-	if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, nil, &limit); err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, unix.Prlimit(pid, unix.RLIMIT_NOFILE, nil, &limit))
 	return limit.Cur, limit.Max
 }
 
@@ -185,15 +175,12 @@ func TestLoadAb(t *testing.T) {
 // connections returns how many established connections its port has.
 func connections(s *fapwstest.Server) (n int) {
 	s.T.Helper()
-	text, err := os.ReadFile("/proc/net/tcp")
-	if err != nil {
-		s.T.Fatal(err)
-	}
+	text := fapwstest.Read(s.T, "/proc/net/tcp")
 	_, port, _ := strings.Cut(s.Address, ":")
 	number, _ := strconv.Atoi(port)
 	local := fmt.Sprintf("0100007F:%04X", number)
 	const established = "01"
-	for line := range strings.Lines(string(text)) {
+	for line := range strings.Lines(text) {
 		if f := strings.Fields(line); len(f) > 3 && f[1] == local && f[3] == established {
 			n++
 		}

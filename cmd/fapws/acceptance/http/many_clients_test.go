@@ -21,9 +21,7 @@ import (
 func TestManyIdleClients(t *testing.T) {
 	t.Parallel()
 	var lim unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &lim); err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &lim))
 	// Both ends are on this machine, each within its limit of descriptors. However long it takes to connect them all, none is closed
 	// for its idle time.
 	s := fapwstest.Command{Script: "ancestors.py", Flags: []string{"--keep-alive", "1h"}}.Serve(t, fapwstest.Inline)
@@ -48,8 +46,7 @@ func TestManyIdleClients(t *testing.T) {
 	})
 	last := idle[len(idle)-1]
 	last.SetDeadline(time.Now().Add(fapwstest.Patience))
-	last.Get("/")
-	last.Answer().Is(t, "hello")
+	last.Fetch("/").Is(t, "hello")
 }
 
 // TestEveryByteIsSent: a socket that takes little at a time gets every byte all

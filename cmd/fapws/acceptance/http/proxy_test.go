@@ -5,7 +5,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
@@ -65,8 +64,7 @@ func TestTrustedProxy(t *testing.T) {
 	}
 	w.Send(fapwstest.Get("/show/last", fields...))
 	w.Answer()
-	s.Signal(syscall.SIGTERM)
-	s.Ended() // the log is whole then
+	s.Stop() // the log is whole then
 	text, err := os.ReadFile(log)
 	if err != nil || !strings.Contains(string(text), "192.0.2.1 - - [") || strings.Contains(string(text), "198.51.100.9") {
 		t.Errorf("access log: %s, %v", text, err)
@@ -92,8 +90,7 @@ func TestProxyProtocol(t *testing.T) {
 	w.Gone()
 	s.Says(`warning client 127\.0\.0\.1:\d+: connection closed: missing PROXY protocol header: "GET .*"; let the proxy send one`)
 	w = dialFrom(t, "127.0.0.2", s.Address)
-	w.Get("/show/x")
-	w.Answer().Want(t, 200)
+	w.Fetch("/show/x").Want(t, 200)
 	w.Send("PROXY TCP4 192.0.2.1 192.0.2.80 4711 443\r\n\r\n")
 	w.Answer().Want(t, 400)
 }
@@ -118,8 +115,7 @@ func TestRootPath(t *testing.T) {
 	} {
 		w := s.Dial()
 		for range 3 {
-			w.Get(target)
-			got := w.Answer().Want(t, 200).Object(t)
+			got := w.Fetch(target).Want(t, 200).Object(t)
 			if got["SCRIPT_NAME"] != want[0] || got["PATH_INFO"] != want[1] {
 				t.Errorf("%s: %q and %q, want %q", target, got["SCRIPT_NAME"], got["PATH_INFO"], want)
 			}

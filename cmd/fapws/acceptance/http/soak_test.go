@@ -158,21 +158,17 @@ func soakConnection(s *fapwstest.Server, random *rand.Rand) (sent int) {
 			w.Send(keptPage(number, language))
 			w.Answer().Is(s.T, strings.Repeat(number+" "+language+" ", 300))
 		case what == 12:
-			w.Get("/none")
-			w.Answer().Want(s.T, 500)
+			w.Fetch("/none").Want(s.T, 500)
 		case what < 16:
-			w.Get("/stream")
-			if a := w.Answer().Want(s.T, 200); len(a.Text) != 20_000 || !bytes.HasSuffix([]byte(a.Text), []byte("0019")) {
+			if a := w.Fetch("/stream").Want(s.T, 200); len(a.Text) != 20_000 || !bytes.HasSuffix([]byte(a.Text), []byte("0019")) {
 				s.T.Errorf("stream of %d bytes", len(a.Text))
 			}
 		case what < 19:
-			w.Get([]string{"/bytes", "/memory"}[what%2])
-			if a := w.Answer().Want(s.T, 200); len(a.Text) != 100_000 {
+			if a := w.Fetch([]string{"/bytes", "/memory"}[what%2]).Want(s.T, 200); len(a.Text) != 100_000 {
 				s.T.Errorf("%d bytes", len(a.Text))
 			}
 		case what < 22:
-			w.Get([]string{"/file", "/static/page.html"}[what%2])
-			w.Answer().Is(s.T, "<p>h\u00e9</p>\n")
+			w.Fetch([]string{"/file", "/static/page.html"}[what%2]).Is(s.T, "<p>h\u00e9</p>\n")
 		case what < 26:
 			w.Send(fapwstest.Request("POST", "/form?a=1", "a=2&b=%26", "Content-Type: application/x-www-form-urlencoded"))
 			w.Answer().Is(s.T, `{"a":["1","2"],"b":["&"]}`)
@@ -182,8 +178,7 @@ func soakConnection(s *fapwstest.Server, random *rand.Rand) (sent int) {
 			w.Answer().Is(s.T, body)
 		default:
 			n := strconv.Itoa(random.IntN(1_000_000))
-			w.Get("/text?" + n)
-			w.Answer().Is(s.T, "text "+n).Field(s.T, "X-Query", n)
+			w.Fetch("/text?"+n).Is(s.T, "text "+n).Field(s.T, "X-Query", n)
 		}
 	}
 	return sent

@@ -69,8 +69,7 @@ func TestTimeouts(t *testing.T) {
 		{"a body by drips", "--body-timeout=2s", late("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5000\r\n\r\n", "b")},
 		{"idle", "--keep-alive=2s", func(s *fapwstest.Server) {
 			w := s.Dial()
-			w.Get("/")
-			w.Answer().Is(w.T, "0 bytes")
+			w.Fetch("/").Is(w.T, "0 bytes")
 			w.Closed()
 		}},
 	}
@@ -195,8 +194,7 @@ func TestPatientWithReaders(t *testing.T) {
 		if n += k; err != nil || n != 30_000_000 {
 			return fmt.Errorf("after %d bytes: %v", n, err)
 		}
-		w.Get("/")
-		w.Answer().Is(t, "quick")
+		w.Fetch("/").Is(t, "quick")
 		if strings.Contains(s.Stderr.String(), "warning") {
 			t.Error("there was a warning")
 		}

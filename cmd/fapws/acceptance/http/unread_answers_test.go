@@ -235,10 +235,7 @@ func TestStreamsAheadAreBounded(t *testing.T) {
 			t.Parallel()
 			s := fapwstest.Serve(t, fapwstest.Threads, "ahead.py", "--h2c")
 			where := map[bool]string{true: "/async/begun", false: "/begun"}[path == "/asgi"]
-			begun := func() int {
-				n, _ := strconv.Atoi(s.Get(where, 200).Text)
-				return n
-			}
+			begun := func() int { return s.Get(where, 200).Number(t) }
 			c := overHTTP2(t)
 			gate := make(chan struct{})
 			var ends sync.WaitGroup

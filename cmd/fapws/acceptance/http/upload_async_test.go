@@ -36,8 +36,7 @@ func TestUploadProgressOfWorkers(t *testing.T) {
 	s := fapwstest.Command{Flags: []string{"--threads", "1"}, Script: "upload_workers.py", Dir: dir}.Serve(t, fapwstest.Workers)
 	connect := func() (w *fapwstest.Client, worker string) {
 		w = s.Dial()
-		w.Get("/pid")
-		return w, w.Answer().Text
+		return w, w.Fetch("/pid").Text
 	}
 	one, first := connect()
 	var other *fapwstest.Client
@@ -50,8 +49,7 @@ func TestUploadProgressOfWorkers(t *testing.T) {
 	request := fapwstest.Request("PUT", "/files/a?id=7", text)
 	other.Send(request[:len(request)-50_000])
 	shows := func(path, want string) bool {
-		one.Get(path)
-		return one.Answer().Want(t, 200).Text == `{"uploads":[`+want+"]}\n"
+		return one.Fetch(path).Want(t, 200).Text == `{"uploads":[`+want+"]}\n"
 	}
 	report := `{"id":"7","name":"a","received":%d,"size":100000,"state":"%s"}`
 	fapwstest.Eventually(t, "the upload is seen", func() bool { return shows("/files", fmt.Sprintf(report, 50_000, "receiving")) })

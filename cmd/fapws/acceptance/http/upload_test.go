@@ -302,9 +302,7 @@ func TestBrokenUploads(t *testing.T) {
 func TestUploadToFIFO(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	if err := syscall.Mkfifo(dir+"/fifo", 0o600); err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, syscall.Mkfifo(dir+"/fifo", 0o600))
 	reader, err := os.OpenFile(dir+"/fifo", os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -368,9 +366,7 @@ func TestUploadInPieces(t *testing.T) {
 				text, _ := os.ReadFile(name)
 				return string(text) == strings.Join(want, "\n")+"\n"
 			})
-			if err := os.Remove(name); err != nil {
-				t.Fatal(err)
-			}
+			fapwstest.Must(t, os.Remove(name))
 		}
 		text := random(150_000)
 		s.Ask(fapwstest.Request("PUT", "/flash", text)).Is(t, "150000 "+sum(text))
@@ -486,8 +482,7 @@ func TestUploadDuringReload(t *testing.T) {
 	w.Send(request[:len(request)-1])
 	fapwstest.Eventually(t, "a temporary file", func() bool { return len(contents(t, filepath.Join(dir, "files"))) == 1 })
 	old := s.Workers()
-	s.Signal(syscall.SIGHUP)
-	s.Says(`reloaded`)
+	s.Reload()
 	s.Ask(fapwstest.Request("PUT", "/files/a", text)).Want(t, 423) // another process has it
 	w.Send(request[len(request)-1:])
 	w.Answer().Want(t, 202)
@@ -546,11 +541,8 @@ func TestUploadMemory(t *testing.T) {
 // again after each pause.
 func dirty(t *testing.T, pid int) int {
 	t.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(text)) {
+	text := fapwstest.Read(t, fmt.Sprintf("/proc/%d/smaps_rollup", pid))
+	for line := range strings.Lines(text) {
 		var kib int
 		if n, _ := fmt.Sscanf(line, "Private_Dirty: %d kB", &kib); n == 1 {
 			return kib << 10

@@ -109,8 +109,7 @@ func TestTus(t *testing.T) {
 	})
 	w.Answer().Want(t, 409, "another request")
 	w.Reset()
-	s.Signal(syscall.SIGTERM)
-	s.Ended()
+	s.Stop()
 
 	c.s = fapwstest.Command{Script: "upload.py", Dir: dir}.Serve(t, fapwstest.Threads)
 	n := c.offset(len(text))
@@ -175,9 +174,7 @@ func TestTusRefusals(t *testing.T) {
 	c.create("/bare", 1, "filename", "old").Want(t, 201)
 	old := time.Now().Add(-25 * time.Hour)
 	for _, name := range contents(t, filepath.Join(dir, "bare")) {
-		if err := os.Chtimes(filepath.Join(dir, "bare", name), old, old); err != nil {
-			t.Fatal(err)
-		}
+		fapwstest.Must(t, os.Chtimes(filepath.Join(dir, "bare", name), old, old))
 	}
 	c.patch(0, "1").Want(t, 404)
 	c.create("/bare", 0, "filename", "next").Want(t, 201)
@@ -228,9 +225,7 @@ func TestTusShares(t *testing.T) {
 	}
 	c.patch(0, "12345").Want(t, 204)
 	old := time.Now().Add(-10 * time.Minute)
-	if err := os.Chtimes(path, old, old); err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, os.Chtimes(path, old, old))
 	if n := c.offset(1 << 20); n != 5 {
 		t.Errorf("offset %d", n)
 	}

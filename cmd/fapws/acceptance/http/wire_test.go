@@ -115,8 +115,7 @@ func TestBrokenAnswers(t *testing.T) {
 		t.Errorf("HTTP/1.0: %q, %v", text, err)
 	}
 	w = s.Dial()
-	w.Get("/broken")
-	if a := w.Answer(); a.Err == nil || a.Text != "half" {
+	if a := w.Fetch("/broken"); a.Err == nil || a.Text != "half" {
 		t.Errorf("HTTP/1.1: %q, %v", a.Text, a.Err)
 	}
 	w = s.Dial() // the answer has begun when its client's body turns out to be malformed

@@ -84,7 +84,5 @@ func TestChannelsEnd(t *testing.T) {
 	if _, err := io.ReadAll(e.in); err != nil {
 		t.Error(err)
 	}
-	if code := s.Ended(); code != 0 {
-		t.Errorf("exit code %d", code)
-	}
+	s.EndsWith(0)
 }

@@ -56,9 +56,7 @@ func run(t *testing.T, program string, s *fapwstest.Server, mayFail map[string]b
 		t.Fatalf("%v\n%s", err, out)
 	}
 	var r report
-	if err := xml.Unmarshal(text, &r); err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, xml.Unmarshal(text, &r))
 	cases := 0
 	for _, suite := range r.Suites {
 		for _, c := range suite.Cases {

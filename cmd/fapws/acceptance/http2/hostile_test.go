@@ -86,9 +86,7 @@ func TestRapidReset(t *testing.T) {
 	if a := s.Get("/", 200); a.Text != "hello" {
 		t.Error(a.Text)
 	}
-	if err := os.WriteFile(folder+"/go", nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, os.WriteFile(folder+"/go", nil, 0o600))
 	var n int
 	if fmt.Sscan(s.Get("/report", 200).Text, &n); n > most {
 		t.Errorf("%d handlers ran at the same time", n)
@@ -106,9 +104,7 @@ func TestClosedWindows(t *testing.T) {
 	for range 2 {
 		f := dialFrames(t, s, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
 		for id := uint32(1); id < 200; id += 2 {
-			if err := f.request(id, "/large"); err != nil {
-				t.Fatal(err)
-			}
+			fapwstest.Must(t, f.request(id, "/large"))
 		}
 		f.WritePing(false, [8]byte{1})
 		all = append(all, f)
@@ -119,8 +115,7 @@ func TestClosedWindows(t *testing.T) {
 		}
 	}
 	w := second(s)
-	w.Get("/")
-	w.Answer().Is(t, "hello")
+	w.Fetch("/").Is(t, "hello")
 	if grown := s.RSS() - before; grown > 300<<20 {
 		t.Errorf("%d MiB", grown>>20)
 	}
@@ -198,9 +193,7 @@ func TestHeadBomb(t *testing.T) {
 		f.coder.WriteField(large) // by its number
 		number := bytes.Clone(f.block.Bytes()[known:])
 		f.block.Write(bytes.Repeat(number, 11_000))
-		if err := f.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: f.block.Bytes(), EndHeaders: true, EndStream: true}); err != nil {
-			t.Fatal(err)
-		}
+		fapwstest.Must(t, f.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: f.block.Bytes(), EndHeaders: true, EndStream: true}))
 		if status, code := f.outcome(id); status != "431" {
 			t.Fatalf("%s %v", status, code)
 		}

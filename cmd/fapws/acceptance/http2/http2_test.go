@@ -26,9 +26,7 @@ func TestEnviron(t *testing.T) {
 		s := serve(t, m, "app.py")
 		r, text := ask(t, client(t), "GET", s.URL+"/show/a%20b?c=d", nil, "X-Name", "value", "Cookie", "a=b", "Cookie", "c=d")
 		var environ map[string]string
-		if err := json.Unmarshal([]byte(text), &environ); err != nil {
-			t.Fatal(err)
-		}
+		fapwstest.Must(t, json.Unmarshal([]byte(text), &environ))
 		for name, want := range map[string]string{
 			"SERVER_PROTOCOL": "HTTP/2.0", "REQUEST_METHOD": "GET", "SCRIPT_NAME": "/show", "PATH_INFO": "/a b", "QUERY_STRING": "c=d",
 			"HTTP_HOST": s.Address, "HTTP_X_NAME": "value", "HTTP_COOKIE": "a=b; c=d", "wsgi.url_scheme": "http",
@@ -234,8 +232,7 @@ func TestTurnedOff(t *testing.T) {
 		t.Error(got)
 	}
 	w := fapwstest.NewClient(t, c)
-	w.Get("/show")
-	w.Answer().Want(t, 200, `"HTTP/1.1"`)
+	w.Fetch("/show").Want(t, 200, `"HTTP/1.1"`)
 }
 
 // The preface may arrive in pieces, and bytes that only begin like it are HTTP/1, unless a client with TLS has chosen HTTP/2: then the connection closes.

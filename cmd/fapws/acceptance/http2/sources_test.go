@@ -17,9 +17,7 @@ func TestCacheAndSendfile(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	data := bytes.Repeat([]byte("0123456789"), 50_000)
-	if err := os.WriteFile(filepath.Join(folder, "file.bin"), data, 0o644); err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, os.WriteFile(filepath.Join(folder, "file.bin"), data, 0o644))
 	s := serve(t, fapwstest.Threads, "app.py", "--cache", "--x-sendfile", folder)
 	c := client(t)
 	for range 3 {
@@ -39,10 +37,7 @@ func TestCacheAndSendfile(t *testing.T) {
 func TestSite(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
-	program := fapwstest.Write(t, folder+"/bin/show", "#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\n'\necho \"$SERVER_PROTOCOL $REQUEST_METHOD $CONTENT_LENGTH $HTTP_X_A\"\ncat\n")
-	if err := os.Chmod(program, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.WriteProgram(t, folder+"/bin/show", "#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\n'\necho \"$SERVER_PROTOCOL $REQUEST_METHOD $CONTENT_LENGTH $HTTP_X_A\"\ncat\n")
 	fapwstest.Write(t, folder+"/site/index.html", "<p>index")
 	fapwstest.Write(t, folder+"/users", "me:$2y$10$lP4Z66de1F0UBU/3dt5Az.fX1o55Ghm9TrPJwJKwQh1sJ11PpmfMK\n") // the password is "secret"
 	fapwstest.Write(t, folder+"/site/404.html", "<p>none of it")

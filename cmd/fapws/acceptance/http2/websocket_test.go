@@ -12,25 +12,6 @@ import (
 	"fapws/runtime/websocket/wstest"
 )
 
-// open opens a WebSocket through a bridge.
-func open(t *testing.T, address, path string, fields ...string) *wstest.Client {
-	t.Helper()
-	c, err := wstest.Dial(address, path, fields...)
-	if err != nil {
-		t.Fatalf("%s: %v", path, err)
-	}
-	t.Cleanup(func() { c.Conn.Close() })
-	return c
-}
-
-// hears waits for a message.
-func hears(t *testing.T, c *wstest.Client, want string) {
-	t.Helper()
-	if _, got, err := c.Receive(); err != nil || string(got) != want {
-		t.Errorf("got %.100q, %v; want %.100q", got, err, want)
-	}
-}
-
 // A WebSocket over HTTP/2 is one like any other: the cases of the Autobahn suite, on streams of one connection.
 func TestWebSocketCases(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
@@ -50,8 +31,8 @@ func TestWebSocketKinds(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "sockets.py", Flags: []string{"--h2c", "--lifespan", "off"}, Complains: true}.Serve(t, m)
 		address := bridge(t, s)
-		c := open(t, address, "/asgi?scope", "Sec-WebSocket-Protocol: chat, other")
-		hears(t, c, "2 ws /asgi")
+		c := fapwstest.OpenSocket(t, address, "/asgi?scope", "Sec-WebSocket-Protocol: chat, other")
+		fapwstest.Hears(t, c, "2 ws /asgi")
 		var closed *wstest.Closed
 		if _, _, err := c.Receive(); !errors.As(err, &closed) || closed.Code != 3000 || closed.Reason != "all said" {
 			t.Error(err)
@@ -68,11 +49,7 @@ func TestWebSocketKinds(t *testing.T) {
 			speaksItself(t, address)
 		}
 		for path, status := range statuses {
-			_, err := wstest.Dial(address, path)
-			var denied *wstest.Denied
-			if !errors.As(err, &denied) || denied.Response.StatusCode != status {
-				t.Errorf("%s: %v, want %d", path, err, status)
-			}
+			fapwstest.DeniesSocket(t, address, status, "", path)
 		}
 		ask(t, client(t), "GET", s.URL+"/files/main_test.go", nil)
 		if out := s.Stderr.String(); strings.Contains(out, "bug:") {
@@ -80,17 +57,17 @@ func TestWebSocketKinds(t *testing.T) {
 		}
 		var members []*wstest.Client
 		for range 5 {
-			c := open(t, address, "/asgi?group", wstest.Deflate)
-			hears(t, c, "joined")
+			c := fapwstest.OpenSocket(t, address, "/asgi?group", wstest.Deflate)
+			fapwstest.Hears(t, c, "joined")
 			members = append(members, c)
 		}
-		members = append(members, open(t, s.Address, "/asgi?group")) // HTTP/1
-		hears(t, members[5], "joined")
+		members = append(members, fapwstest.OpenSocket(t, s.Address, "/asgi?group")) // HTTP/1
+		fapwstest.Hears(t, members[5], "joined")
 		for i, c := range members {
 			text := fmt.Sprintf("from %d, with some text that is worth compressing, compressing, compressing", i)
 			c.SendText(text)
 			for _, c := range members {
-				hears(t, c, text)
+				fapwstest.Hears(t, c, text)
 			}
 		}
 	})
@@ -98,10 +75,10 @@ func TestWebSocketKinds(t *testing.T) {
 
 // speaksItself has a WebSocket with an application that gets the socket.
 func speaksItself(t *testing.T, address string) {
-	c := open(t, address, "/own")
-	hears(t, c, "hi")
+	c := fapwstest.OpenSocket(t, address, "/own")
+	fapwstest.Hears(t, c, "hi")
 	c.SendText("mine")
-	hears(t, c, "mine")
+	fapwstest.Hears(t, c, "mine")
 	if c.Response.Header.Get("X-Own") != "yes" {
 		t.Error(c.Response.Header)
 	}
@@ -126,10 +103,10 @@ func TestWebSocketReload(t *testing.T) {
 	log := filepath.Join(t.TempDir(), "log")
 	s := serve(t, fapwstest.Mode{Flags: []string{"--workers", "1"}}, "sockets.py", "--lifespan", "off", "--access-log", log, "--log-flush", "1ms")
 	old := s.Workers()
-	sockets := []*wstest.Client{open(t, bridge(t, s), "/callbacks"), open(t, bridge(t, s), "/asgi?a")}
+	sockets := []*wstest.Client{fapwstest.OpenSocket(t, bridge(t, s), "/callbacks"), fapwstest.OpenSocket(t, bridge(t, s), "/asgi?a")}
 	for _, c := range sockets {
 		c.SendText("hello")
-		hears(t, c, "hello")
+		fapwstest.Hears(t, c, "hello")
 	}
 	if code, _, said := s.Ctl("reload"); code != 0 {
 		t.Error(said)
@@ -138,14 +115,12 @@ func TestWebSocketReload(t *testing.T) {
 		closesWith(t, c, 1012)
 	}
 	s.HasWorkers(1, old...)
-	c := open(t, bridge(t, s), "/callbacks")
+	c := fapwstest.OpenSocket(t, bridge(t, s), "/callbacks")
 	c.SendText("hello")
-	hears(t, c, "hello")
+	fapwstest.Hears(t, c, "hello")
 	s.Signal(15)
 	closesWith(t, c, 1001)
-	if code := s.Ended(); code != 0 {
-		t.Errorf("exit code %d", code)
-	}
+	s.EndsWith(0)
 	if text, err := os.ReadFile(log); err != nil || strings.Count(string(text), ` HTTP/2.0" 101 `) != 3 {
 		t.Errorf("%s, %v", text, err)
 	}

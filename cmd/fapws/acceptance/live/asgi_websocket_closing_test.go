@@ -17,7 +17,7 @@ func TestASGIWebSocketClosing(t *testing.T) {
 		s := fapwstest.Serve(t, m, "asgi/closing.py:app", "--write-timeout", "3s") // nothing of it is an error
 		// open sends messages and a close frame in one packet.
 		open := func(path string, messages ...string) *wstest.Client {
-			c := room(s, path)
+			c := s.Socket(path)
 			var all []byte
 			for _, m := range messages {
 				all = c.AppendFrame(all, wstest.Fin|wstest.Text, []byte(m))
@@ -99,10 +99,7 @@ func TestASGIWebSocketClosing(t *testing.T) {
 		c.Conn.(*net.TCPConn).CloseWrite()
 		noted("/floods/unread", "OSError")
 		c = open("/counts/gone", "x") // nor does it hold up others without a client
-		if err := c.Conn.(*net.TCPConn).SetLinger(0); err != nil {
-			t.Fatal(err)
-		}
-		c.Conn.Close()
+		fapwstest.ResetSocket(c)
 		s.Get("/gone", 200)
 		noted("/counts/gone", "few")
 	})

@@ -56,7 +56,7 @@ func TestASGIReload(t *testing.T) {
 				all[i] = c
 			})
 		}
-		reload(s)
+		s.Control("reload")
 		again.Wait()
 	}
 }

@@ -18,23 +18,21 @@ import (
 func TestASGIWebSocket(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "asgisockets.py", Complains: true}.Serve(t, m)
-		c := room(s, "/echo/a%20b?q=%C3%A9", "Sec-WebSocket-Protocol: one", "Sec-WebSocket-Protocol: two, three", wstest.Deflate)
+		c := s.Socket("/echo/a%20b?q=%C3%A9", "Sec-WebSocket-Protocol: one", "Sec-WebSocket-Protocol: two, three", wstest.Deflate)
 		if h := c.Response.Header; h.Get("Sec-WebSocket-Protocol") != "three" || h.Get("X-Said") != "yes" {
 			t.Error(h)
 		}
 		for _, text := range []string{"hé", "", strings.Repeat("longer ", 50000)} {
 			says(t, c, text)
-			hears(t, c, text)
+			fapwstest.Hears(t, c, text)
 		}
 		data := bytes.Repeat([]byte{0, 255, 7}, 100000)
 		c.Send(wstest.Binary, data)
-		hears(t, c, string(data))
+		fapwstest.Hears(t, c, string(data))
 		says(t, c, "scope")
 		var scope map[string]any
 		_, text, _ := c.Receive()
-		if err := json.Unmarshal(text, &scope); err != nil {
-			t.Fatal(err)
-		}
+		fapwstest.Must(t, json.Unmarshal(text, &scope))
 		for key, want := range map[string]string{
 			"type": "websocket", "scheme": "ws", "path": "/echo/a b", "raw": "/echo/a%20b", "query": "q=%C3%A9", "root_path": "", "client": "127.0.0.1",
 			"http_version": "1.1", "subprotocols": "[one two three]", "extensions": "map[fapws.groups:map[socket:4.294967296e+09] websocket.http.response:map[]]", "asgi": "map[spec_version:2.5 version:3.0]",
@@ -48,17 +46,16 @@ func TestASGIWebSocket(t *testing.T) {
 			t.Error(closed, err)
 		}
 		notes(s, "disconnect 4001 bye")
-		c = room(s, "/echo")
-		c.Conn.(*net.TCPConn).SetLinger(0)
-		c.Conn.Close()
+		c = s.Socket("/echo")
+		fapwstest.ResetSocket(c)
 		notes(s, "disconnect 1006 ")
 
-		c = room(s, "/closes")
-		hears(t, c, "last words")
+		c = s.Socket("/closes")
+		fapwstest.Hears(t, c, "last words")
 		closesWith(t, c, 4321, strings.Repeat("é", 61)) // the part that fits
 		notes(s, "4321\nRuntimeError\nRuntimeError\nRuntimeError")
-		closesWith(t, room(s, "/returns"), 1000, "")
-		closesWith(t, room(s, "/raises"), 1011, "")
+		closesWith(t, s.Socket("/returns"), 1000, "")
+		closesWith(t, s.Socket("/raises"), 1011, "")
 		s.Says(`error in handler .*, GET /raises HTTP/1.1 from 127.0.0.1\nTraceback(.*\n)+RuntimeError: the application fails`)
 
 		for _, d := range []struct {
@@ -72,29 +69,26 @@ func TestASGIWebSocket(t *testing.T) {
 			{"/raises?early", 500, "", ""},
 			{"/silent", 500, "", ""},
 		} {
-			var denied *wstest.Denied
-			if _, err := wstest.Dial(s.Address, d.path); !errors.As(err, &denied) || denied.Response.StatusCode != d.status || !strings.Contains(denied.Body, d.body) {
-				t.Errorf("%s: %v", d.path, err)
-			}
+			fapwstest.DeniesSocket(t, s.Address, d.status, d.body, d.path)
 			if d.notes != "" {
 				notes(s, d.notes)
 			}
 		}
 		s.Says(`GET /silent HTTP/1.1 from 127.0.0.1: the application returned without 'websocket.accept' or 'websocket.close'`)
 
-		c = room(s, "/wrong")
-		hears(t, c, "still here")
+		c = s.Socket("/wrong")
+		fapwstest.Hears(t, c, "still here")
 		notes(s, "RuntimeError\nRuntimeError\nTypeError\nValueError\nTypeError\nTypeError\nValueError\nValueError\n"+
 			"RuntimeError\nValueError\nTypeError\nTypeError\nValueError\nUnicodeEncodeError\nValueError\nTypeError\nRuntimeError")
 		c.Conn.Close()
 
-		c = room(s, "/several")
+		c = s.Socket("/several")
 		for i := range 3 {
-			hears(t, c, fmt.Sprint("tick ", i))
+			fapwstest.Hears(t, c, fmt.Sprint("tick ", i))
 		}
 		time.Sleep(50 * time.Millisecond)
 		says(t, c, "this")
-		hears(t, c, "heard this")
+		fapwstest.Hears(t, c, "heard this")
 		closesWith(t, c, 1000, "")
 	})
 }
@@ -117,7 +111,7 @@ func TestASGIWebSocketHandshakeIsTheServers(t *testing.T) {
 		s.Says(`\nValueError: send\(\): ` + c.says)
 	}
 	for _, query := range []string{"subprotocol=Two", "subprotocol=", "field=x-said"} {
-		closesWith(t, room(s, "/accepts?"+query, "Sec-WebSocket-Protocol: one, Two"), 1000, "")
+		closesWith(t, s.Socket("/accepts?"+query, "Sec-WebSocket-Protocol: one, Two"), 1000, "")
 	}
 }
 
@@ -126,18 +120,16 @@ func TestASGIWebSocketDisconnect(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "asgisockets.py") // nothing of it is an error
 		for range 2 {
-			c := room(s, "/waits")
-			c.Conn.(*net.TCPConn).SetLinger(0)
-			c.Conn.Close()
+			c := s.Socket("/waits")
+			fapwstest.ResetSocket(c)
 			notes(s, "told: 1006")
-			c = room(s, "/waits")
+			c = s.Socket("/waits")
 			go c.CloseWith(4007, "")
 			notes(s, "told: 4007")
-			c = smallBuffers(room(s, "/pours"))
+			c = smallBuffers(s.Socket("/pours"))
 			c.Receive()
 			time.Sleep(100 * time.Millisecond)
-			c.Conn.(*net.TCPConn).SetLinger(0)
-			c.Conn.Close()
+			fapwstest.ResetSocket(c)
 			notes(s, "pouring: at once")
 		}
 	})
@@ -153,9 +145,9 @@ func TestASGIWebSocketBackPressure(t *testing.T) {
 			return n
 		}
 		before := memory()
-		c := room(s, "/pours")
+		c := s.Socket("/pours")
 		c.Receive()
-		d := room(s, "/sleeps")
+		d := s.Socket("/sleeps")
 		sent := make(chan int)
 		go func() {
 			n := 0
@@ -170,7 +162,7 @@ func TestASGIWebSocketBackPressure(t *testing.T) {
 		time.Sleep(400 * time.Millisecond)
 		fapwstest.Eventually(t, "hardly more memory", func() bool { return memory() <= before+kib(8<<10) })
 		for range 400 {
-			hears(t, d, "65536")
+			fapwstest.Hears(t, d, "65536")
 		}
 		if n := <-sent; n != 400 {
 			t.Error(n, "were sent")
@@ -187,13 +179,11 @@ func TestASGIWebSocketBackPressure(t *testing.T) {
 func TestASGIWebSocketsWhenTheServerStops(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "asgisockets.py")
-		a, b := room(s, "/echo"), room(s, "/waits")
+		a, b := s.Socket("/echo"), s.Socket("/waits")
 		s.Signal(syscall.SIGTERM)
 		closesWith(t, a, 1001, "")
 		closesWith(t, b, 1001, "")
-		if code := s.Ended(); code != 0 {
-			t.Error("exit code", code)
-		}
+		s.EndsWith(0)
 		if said := s.Stdout.String(); !strings.Contains(said, "disconnect 1001 ") || !strings.Contains(said, "told: 1001") {
 			t.Errorf("the applications said %q", said)
 		}
@@ -213,7 +203,7 @@ func TestASGIWebSocketsComeAndGo(t *testing.T) {
 				c.Conn.(*net.TCPConn).SetLinger(0)
 			case 2:
 				says(t, c, "x")
-				hears(t, c, "x")
+				fapwstest.Hears(t, c, "x")
 			}
 		}, func() (memory int, left bool) {
 			live := -1

@@ -2,7 +2,6 @@ package live_test
 
 import (
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -49,11 +48,11 @@ func gets(t *testing.T, c *wstest.Client, want string) {
 // onBoth opens WebSockets until both workers have one, and returns two.
 func onBoth(s *fapwstest.Server, path string) (a, b *wstest.Client) {
 	s.T.Helper()
-	a = room(s, path)
+	a = s.Socket(path)
 	first, _ := pidOf(s.T, a)
 	// A worker that is awake accepts before one that sleeps: on a busy machine it may do so many times.
 	fapwstest.Eventually(s.T, "a WebSocket of the other worker", func() bool {
-		b = room(s, path)
+		b = s.Socket(path)
 		if second, _ := pidOf(s.T, b); second != first {
 			return true
 		}
@@ -72,9 +71,9 @@ func TestBroadcast(t *testing.T) {
 		if m.Workers() {
 			a, b = onBoth(s, "/room?x")
 		} else {
-			a, b = room(s, "/room?x"), room(s, "/room?x")
+			a, b = s.Socket("/room?x"), s.Socket("/room?x")
 		}
-		again, other := room(s, "/again?x&y"), room(s, "/other")
+		again, other := s.Socket("/again?x&y"), s.Socket("/other")
 		all := []*wstest.Client{a, b, again}
 		everybody := func(want string) {
 			t.Helper()
@@ -147,7 +146,7 @@ func TestBroadcastOrder(t *testing.T) {
 		s := fapwstest.Serve(t, m, "broadcast.py")
 		var clients []*wstest.Client
 		for range 6 {
-			clients = append(clients, room(s, "/room"))
+			clients = append(clients, s.Socket("/room"))
 		}
 		if m.Workers() {
 			a, b := onBoth(s, "/room")
@@ -196,7 +195,7 @@ func TestBroadcastOrder(t *testing.T) {
 func TestBroadcastWhileOpening(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Workers, "broadcast.py") // inline, nothing runs beside on_open
-	a := room(s, "/room")
+	a := s.Socket("/room")
 	opened := make(chan *wstest.Client)
 	go func() {
 		c, err := wstest.Dial(s.Address, "/room?slowly")
@@ -222,7 +221,7 @@ func TestBroadcastWhileOpening(t *testing.T) {
 func TestBroadcastSmallMessages(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "broadcast.py")
-	a := room(s, "/room")
+	a := s.Socket("/room")
 	opened := make(chan *wstest.Client)
 	go func() {
 		c, err := wstest.Dial(s.Address, "/room?gate")
@@ -274,7 +273,7 @@ func TestBroadcastAtReload(t *testing.T) {
 		}
 	}
 	a, b = onBoth(s, "/room?x")
-	first, other := room(s, "/first?x"), room(s, "/other")
+	first, other := s.Socket("/first?x"), s.Socket("/other")
 	fapwstest.Write(t, folder+"/go", "")
 	if got := <-answered; got != "done" {
 		t.Errorf("the old worker answered %q", got)
@@ -298,9 +297,7 @@ func TestBroadcastAtReload(t *testing.T) {
 	// A worker that dies closes no client of another.
 	pid, _ := pidOf(t, b)
 	number, _ := strconv.Atoi(pid)
-	if err := syscall.Kill(number, syscall.SIGKILL); err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, syscall.Kill(number, syscall.SIGKILL))
 	s.Complains = true
 	says(t, a, "thread still here")
 	gets(t, a, "still here")
@@ -317,12 +314,12 @@ func TestRefusedAtReload(t *testing.T) {
 	s := fapwstest.Command{Script: script, Complains: true}.Serve(t, fapwstest.Workers)
 	var clients []*wstest.Client
 	for i := range 10 {
-		c := room(s, fmt.Sprintf("/room?%d", i))
+		c := s.Socket(fmt.Sprintf("/room?%d", i))
 		says(t, c, "hello")
-		hears(t, c, "hello")
+		fapwstest.Hears(t, c, "hello")
 		clients = append(clients, c)
 	}
-	behind := room(s, "/room?behind")
+	behind := s.Socket("/room?behind")
 	says(t, behind, "much")
 	old := s.Workers()
 	fapwstest.Change(t, script, `("/room"`, `("/elsewhere"`)
@@ -331,15 +328,11 @@ func TestRefusedAtReload(t *testing.T) {
 		closesWith(t, c, 1012, "")
 	}
 	time.Sleep(300 * time.Millisecond) // its handler lets go of it
-	behind.Conn.(*net.TCPConn).SetLinger(0)
-	behind.Conn.Close()
+	fapwstest.ResetSocket(behind)
 	s.Says("reloaded: 2 workers")
 	s.HasWorkers(2, old...)
-	said, err := os.ReadFile(filepath.Join(folder, "closed"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	lines := strings.Fields(string(said))
+	said := fapwstest.Read(t, filepath.Join(folder, "closed"))
+	lines := strings.Fields(said)
 	slices.Sort(lines)
 	if got := strings.Join(lines, " "); got != "0 1 2 3 4 5 6 7 8 9 behind" {
 		t.Errorf("on_close was called for %s", got)
@@ -359,7 +352,7 @@ func TestBroadcastBehind(t *testing.T) {
 			t.Errorf("got %q", got)
 		}
 		fapwstest.Eventually(t, "all of it has been sent", func() bool {
-			c := room(s, "/room")
+			c := s.Socket("/room")
 			defer c.Conn.Close()
 			says(t, c, "thread and it goes on")
 			for { // the messages on their way may be more than this client takes: then it is closed
@@ -392,11 +385,11 @@ func TestBroadcastLarge(t *testing.T) {
 func TestBroadcastSlowReader(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "broadcast.py")
-		slow := []*wstest.Client{room(s, "/room"), room(s, "/room")}
+		slow := []*wstest.Client{s.Socket("/room"), s.Socket("/room")}
 		if m.Workers() {
 			slow[0], slow[1] = onBoth(s, "/room")
 		}
-		quick := room(s, "/room")
+		quick := s.Socket("/room")
 		heard := make(chan error)
 		var got atomic.Int64
 		go func() {
@@ -418,7 +411,7 @@ func TestBroadcastSlowReader(t *testing.T) {
 			total += 500000
 			fapwstest.Eventually(t, "the clients that read have it", func() bool { return got.Load() == total })
 		}
-		end := room(s, "/room")
+		end := s.Socket("/room")
 		says(t, end, "thread end") // behind all that others have said
 		select {
 		case err := <-heard:

@@ -3,7 +3,6 @@ package live_test
 import (
 	"errors"
 	"fmt"
-	"net"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -31,13 +30,7 @@ func loadingNode(t *testing.T, url, last string) (s *fapwstest.Server, waits, re
 	script := fmt.Sprintf("import os, time\nwhile not os.path.exists(%q):\n    time.sleep(0.01)\n%s", folder+"/go", fapwstest.Source(t, "nodes.py"))
 	s = fapwstest.Command{Script: fapwstest.Write(t, folder+"/nodes.py", script), Flags: []string{"--bind", address, "--channels", url, "--health", "/health"}}.Start(t)
 	s.Address = address
-	fapwstest.Eventually(t, "it answers", func() bool {
-		c, err := net.Dial("tcp", address)
-		if err == nil {
-			c.Close()
-		}
-		return err == nil
-	})
+	fapwstest.Eventually(t, "it answers", func() bool { return fapwstest.Listens("tcp", address) })
 	var all [2]*subscriber
 	var errs [2]error
 	var ends sync.WaitGroup
@@ -47,9 +40,7 @@ func loadingNode(t *testing.T, url, last string) (s *fapwstest.Server, waits, re
 	s.Get("/health", 200)
 	fapwstest.Write(t, folder+"/go", "")
 	ends.Wait()
-	if err := errors.Join(errs[:]...); err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, errors.Join(errs[:]...))
 	return s, all[0], all[1]
 }
 
@@ -98,9 +89,9 @@ func TestServersWithABroker(t *testing.T) {
 	onA.gets(large)
 	onB.gets(large)
 
-	socket := room(b, "/room")
+	socket := b.Socket("/room")
 	a.Get("/shout?hello", 200)
-	hears(t, socket, "hello")
+	fapwstest.Hears(t, socket, "hello")
 
 	// The broker is away: nothing is lost, and nothing comes twice.
 	r.Kill()
@@ -225,10 +216,7 @@ func TestBrokersOfAllKinds(t *testing.T) {
 // isWrong wants a server not to start because of its broker, with a line that begins so.
 func isWrong(t *testing.T, url string, code int, line string) {
 	t.Helper()
-	got, _, stderr := fapwstest.Command{Script: "nodes.py", Flags: []string{"--bind", "127.0.0.1:0", "--channels", url}}.Run(t)
-	if got != code || !strings.HasPrefix(stderr, line) || strings.Count(stderr, "\n") != 1 {
-		t.Errorf("%s: code %d, %q", url, got, stderr)
-	}
+	fapwstest.Command{Script: "nodes.py", Flags: []string{"--bind", "127.0.0.1:0", "--channels", url}}.Fails(t, code, line)
 }
 
 // What is wrong with a broker is one line.

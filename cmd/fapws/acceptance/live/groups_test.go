@@ -19,10 +19,10 @@ func groupsOnBoth(s *fapwstest.Server, m fapwstest.Mode) (a, b *wstest.Client) {
 			}
 		}
 	}
-	a = room(s, "/")
+	a = s.Socket("/")
 	first := pid(a)
 	fapwstest.Eventually(s.T, "a WebSocket is accepted by the other worker", func() bool {
-		b = room(s, "/")
+		b = s.Socket("/")
 		if second := pid(b); !m.Workers() || second != first {
 			return true
 		}
@@ -93,7 +93,7 @@ func TestGroups(t *testing.T) {
 		if got := hearsNext(t, a); got != "not for b" {
 			t.Errorf("got %q", got)
 		}
-		early := room(s, "/?early")
+		early := s.Socket("/?early")
 		gets(t, early, "before it is accepted")
 		gets(t, early, "and in order")
 		if _, err := wstest.Dial(s.Address, "/?refused"); err == nil {

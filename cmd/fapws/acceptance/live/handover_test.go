@@ -49,7 +49,7 @@ func TestSubscribersStay(t *testing.T) {
 	}
 	time.Sleep(100 * time.Millisecond)
 	for range reloads {
-		reload(s)
+		s.Control("reload")
 		time.Sleep(100 * time.Millisecond)
 	}
 	old := s.Workers()
@@ -128,8 +128,7 @@ func TestReplayIsBounded(t *testing.T) {
 	counts(s, "news", 1)
 	w := s.Dial() // one connection, so one worker: its order is theirs
 	for n := range published {
-		w.Get("/send?name=news&data=" + strconv.Itoa(n))
-		w.Answer().Want(t, 200)
+		w.Fetch("/send?name=news&data="+strconv.Itoa(n)).Want(t, 200)
 	}
 	first.gets("0")
 	for range 8 { // from both workers
@@ -163,9 +162,7 @@ func TestSubscribersOfTheKilled(t *testing.T) {
 		w.Get("/pid")
 		of[w.Answer().Text]++
 		l := &subscriber{t: t, conn: w.Conn, in: w.In}
-		if err := l.subscribe("/listen/news"); err != nil {
-			t.Fatal(err)
-		}
+		fapwstest.Must(t, l.subscribe("/listen/news"))
 		all = append(all, l)
 		return len(all) >= 20 && len(of) == 2
 	})
@@ -208,7 +205,7 @@ func TestSubscribersOfTheKilled(t *testing.T) {
 	}
 	s.HasWorkers(2, old[0])
 	last := all[len(all)-1].last
-	reload(s)
+	s.Control("reload")
 	s.HasWorkers(2, old...)
 	sends(s, "news", "after")
 	for range 10 { // of both workers
@@ -264,9 +261,7 @@ func TestSubscribersOfAReloadThatFails(t *testing.T) {
 	} else if errors.Is(err, os.ErrDeadlineExceeded) || strings.Contains(err.Error(), "reset") {
 		t.Error(err)
 	}
-	if code := s.Ended(); code != 0 {
-		t.Errorf("code %d", code)
-	}
+	s.EndsWith(0)
 }
 
 // TestPublishersOfAllWorkers: thousands of events from all workers at once; everybody

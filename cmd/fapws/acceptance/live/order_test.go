@@ -17,8 +17,7 @@ func TestOrderOfOneClient(t *testing.T) {
 	kinds := []string{"/sync", "/thread", "/pieces", "/coroutine", "/asgi"}
 	const each = 50
 	for n := range each * len(kinds) {
-		w.Get(fmt.Sprintf("%s?%d", kinds[n%len(kinds)], n))
-		w.Answer().Want(t, 200)
+		w.Fetch(fmt.Sprintf("%s?%d", kinds[n%len(kinds)], n)).Want(t, 200)
 	}
 	for n := range each * len(kinds) {
 		events.gets(fmt.Sprint(n))

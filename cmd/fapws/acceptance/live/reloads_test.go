@@ -49,7 +49,7 @@ func TestLiveThroughReloads(t *testing.T) {
 		})
 	}
 	for range reloads {
-		reload(s)
+		s.Control("reload")
 	}
 	close(stop)
 	senders.Wait()

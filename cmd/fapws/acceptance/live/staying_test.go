@@ -24,11 +24,7 @@ type stayer struct {
 
 func openStayer(s *fapwstest.Server, path string, fields ...string) *stayer {
 	s.T.Helper()
-	c, err := wstest.Dial(s.Address, path, fields...)
-	if err != nil {
-		s.T.Fatal(err)
-	}
-	s.T.Cleanup(func() { c.Conn.Close() })
+	c := s.Socket(path, fields...)
 	c.Conn.SetDeadline(time.Now().Add(5 * fapwstest.Patience))
 	return &stayer{s.T, c}
 }
@@ -47,13 +43,6 @@ func (c *stayer) hears() string {
 		c.t.Fatal(err)
 	}
 	return string(got)
-}
-
-func reload(s *fapwstest.Server) {
-	s.T.Helper()
-	if code, stdout, stderr := s.Ctl("reload"); code != 0 {
-		s.T.Errorf("reload: code %d, %s%s", code, stdout, stderr)
-	}
 }
 
 // staying serves a copy of testdata/staying.py, which it returns.
@@ -94,7 +83,7 @@ func webSocketsStay(t *testing.T, m fapwstest.Mode) {
 		t.Fatal(err)
 	}
 	fapwstest.Change(t, script, "VERSION = 1", "VERSION = 2")
-	reload(s)
+	s.Control("reload")
 	for _, c := range []*stayer{plain, packed, left} {
 		if got := c.hears(); got != "resumed by 2" {
 			t.Fatalf("%q", got)
@@ -138,7 +127,7 @@ func TestWebSocketsThatCannotStay(t *testing.T) {
 	says(t, waits.Client, "wait "+folder)
 	says(t, waits.Client, "count")
 	fapwstest.Eventually(t, "its callback runs", func() bool { _, err := os.Stat(folder + "/waits"); return err == nil })
-	reload(s)
+	s.Control("reload")
 	for _, c := range []*stayer{known, kept} {
 		closesWith(t, c.Client, 1012, "")
 	}
@@ -153,7 +142,7 @@ func TestWebSocketsThatCannotStay(t *testing.T) {
 		}
 	}
 	fapwstest.Change(t, script, `("/room", room)`, `("/hall", room)`)
-	reload(s)
+	s.Control("reload")
 	closesWith(t, waits.Client, 1012, "")
 }
 
@@ -243,7 +232,7 @@ func throughReloads(t *testing.T, m fapwstest.Mode) {
 	held := files()
 	for i := range reloads {
 		before := echoes.Load()
-		reload(s)
+		s.Control("reload")
 		fapwstest.Eventually(t, "clients are answered after a reload", func() bool { return t.Failed() || echoes.Load() > before+clients })
 		time.Sleep(time.Duration(i%3) * 200 * time.Millisecond)
 	}

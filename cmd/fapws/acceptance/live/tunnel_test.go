@@ -3,7 +3,6 @@ package live_test
 import (
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -19,13 +18,13 @@ import (
 func TestProxiedWebSockets(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.ServeProxy(t, fapwstest.Serve(t, fapwstest.Threads, "sockets.py").URL, "headers = { X-Added = \"yes\" }\n")
-	c := room(s, "/room")
+	c := s.Socket("/room")
 	says(t, c, "echo hello")
-	hears(t, c, "echo hello")
+	fapwstest.Hears(t, c, "echo hello")
 	long := "echo " + strings.Repeat("long ", 150_000)
 	for range 5 {
 		says(t, c, long)
-		hears(t, c, long)
+		fapwstest.Hears(t, c, long)
 	}
 	says(t, c, "close 4001 enough")
 	closesWith(t, c, 4001, "enough")
@@ -56,9 +55,9 @@ func TestTunnelsInTheLog(t *testing.T) {
 		text, _ := os.ReadFile(filepath.Join(s.Cmd.Dir, "log"))
 		return string(text)
 	}
-	c := room(s, "/room")
+	c := s.Socket("/room")
 	says(t, c, "echo 12345")
-	hears(t, c, "echo 12345")
+	fapwstest.Hears(t, c, "echo 12345")
 	if got := log(); got != "" {
 		t.Errorf("%q before its end", got)
 	}
@@ -76,17 +75,15 @@ func TestTunnelsInTheLog(t *testing.T) {
 		t.Errorf("%d bytes in, %d out", in, out)
 	}
 
-	c = room(s, "/room")
+	c = s.Socket("/room")
 	says(t, c, "echo 12345")
-	hears(t, c, "echo 12345")
+	fapwstest.Hears(t, c, "echo 12345")
 	s.Signal(syscall.SIGTERM)
 	s.Says("stopping; waiting up to 1s for active requests")
 	if _, _, err := c.Receive(); err == nil {
 		t.Error("a message from nowhere")
 	}
-	if code := s.Ended(); code != 0 {
-		t.Error("exit code", code)
-	}
+	s.EndsWith(0)
 	if !regexp.MustCompile(`\n` + head + `12 \d+ \d+ X\n$`).MatchString(log()) {
 		t.Errorf("%q", log())
 	}
@@ -96,15 +93,13 @@ func TestTunnelsInTheLog(t *testing.T) {
 func TestTunnelsAtStop(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.ServeProxy(t, fapwstest.Serve(t, fapwstest.Threads, "sockets.py").URL, "", "--graceful-timeout", "1h")
-	c := room(s, "/room")
+	c := s.Socket("/room")
 	s.Signal(syscall.SIGTERM)
 	s.Says("stopping; ")
 	says(t, c, "echo still there")
-	hears(t, c, "echo still there")
+	fapwstest.Hears(t, c, "echo still there")
 	c.Conn.Close()
-	if code := s.Ended(); code != 0 {
-		t.Error("exit code", code)
-	}
+	s.EndsWith(0)
 }
 
 // At a reload, tunnels stay with their worker until the graceful timeout is over, and
@@ -114,16 +109,16 @@ func TestTunnelsAtReload(t *testing.T) {
 		t.Run(grace, func(t *testing.T) {
 			t.Parallel()
 			s := fapwstest.ServeProxy(t, fapwstest.Serve(t, fapwstest.Threads, "sockets.py").URL, "", "--workers", "1", "--graceful-timeout", grace)
-			old := room(s, "/room")
+			old := s.Socket("/room")
 			says(t, old, "echo before")
-			hears(t, old, "echo before")
+			fapwstest.Hears(t, old, "echo before")
 			workers := s.Family()[1:]
 			s.Signal(syscall.SIGHUP)
 			s.Says("reloaded: 1 worker")
-			next := room(s, "/room")
+			next := s.Socket("/room")
 			if grace == "1h" {
 				says(t, old, "echo after")
-				hears(t, old, "echo after")
+				fapwstest.Hears(t, old, "echo after")
 				old.Conn.Close()
 			} else if _, _, err := old.Receive(); err == nil {
 				t.Error("a message from nowhere")
@@ -133,7 +128,7 @@ func TestTunnelsAtReload(t *testing.T) {
 				return err != nil
 			})
 			says(t, next, "echo next")
-			hears(t, next, "echo next")
+			fapwstest.Hears(t, next, "echo next")
 			next.CloseWith(1000, "")
 			next.Conn.Close()
 		})
@@ -146,19 +141,13 @@ func TestTunnelsAndDescriptors(t *testing.T) {
 	const many = 100
 	s := fapwstest.ServeProxy(t, fapwstest.Serve(t, fapwstest.Threads, "sockets.py").URL, "")
 	s.Get("/noted", 200)
-	files := func() int {
-		names, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", s.Cmd.Process.Pid))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return len(names)
-	}
+	files := func() int { return len(s.Descriptors()) }
 	idle := files()
 	var clients []*wstest.Client
 	for range many {
-		c := room(s, "/room")
+		c := s.Socket("/room")
 		says(t, c, "echo hello")
-		hears(t, c, "echo hello")
+		fapwstest.Hears(t, c, "echo hello")
 		clients = append(clients, c)
 	}
 	fapwstest.Eventually(t, "two descriptors for each tunnel", func() bool { return files() <= idle+2*many })
@@ -174,11 +163,10 @@ func TestTunnelsCount(t *testing.T) {
 	s := fapwstest.ServeProxy(t, fapwstest.Serve(t, fapwstest.Threads, "sockets.py").URL, "", "--max-clients", "3", "--max-clients-action", "503")
 	var clients []*wstest.Client
 	for range 3 {
-		clients = append(clients, room(s, "/room"))
+		clients = append(clients, s.Socket("/room"))
 	}
 	w := s.Dial()
-	w.Get("/noted")
-	w.Answer().Want(t, 503)
+	w.Fetch("/noted").Want(t, 503)
 	clients[0].CloseWith(1000, "")
 	clients[0].Conn.Close()
 	fapwstest.Eventually(t, "room for one", func() bool {
@@ -197,7 +185,7 @@ func TestTunnelsCount(t *testing.T) {
 	})
 	for _, c := range clients[2:] {
 		says(t, c, "echo still there")
-		hears(t, c, "echo still there")
+		fapwstest.Hears(t, c, "echo still there")
 	}
 }
 
@@ -205,7 +193,7 @@ func TestTunnelsCount(t *testing.T) {
 func TestTunnelTimeout(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.ServeProxy(t, fapwstest.Serve(t, fapwstest.Threads, "sockets.py").URL, "proxy-tunnel-timeout = 1\n")
-	c := room(s, "/room")
+	c := s.Socket("/room")
 	if _, _, err := c.Receive(); err == nil {
 		t.Error("a message from nowhere")
 	}
@@ -227,7 +215,7 @@ func TestTunnelsOutlastTheTimeout(t *testing.T) {
 	s.Get("/wait", 504) // the time of a request that was sent later is up
 	upstream.Get("/open", 200)
 	says(t, c, "echo hello")
-	hears(t, c, "echo hello")
+	fapwstest.Hears(t, c, "echo hello")
 }
 
 // Without descriptors for more tunnels, new clients get an error, the other tunnels go on,
@@ -256,7 +244,7 @@ func TestTunnelsWithoutDescriptors(t *testing.T) {
 	s.Says("too many open files")
 	for _, c := range clients {
 		says(t, c, "echo still there")
-		hears(t, c, "echo still there")
+		fapwstest.Hears(t, c, "echo still there")
 		c.Conn.Close()
 	}
 	fapwstest.Eventually(t, "as many as before", func() bool {
@@ -277,20 +265,14 @@ func TestTunnelsFromUnixSocket(t *testing.T) {
 	dir := t.TempDir()
 	file := fapwstest.Write(t, dir+"/fapws.toml", "[[host]]\n[[host.route]]\nprefix = \"/\"\nproxy = \""+fapwstest.Serve(t, fapwstest.Threads, "sockets.py").URL+"\"\n")
 	s := fapwstest.Command{Flags: []string{"-b", "unix:" + dir + "/s", "-c", file, "--access-log", dir + "/log"}}.Start(t)
-	fapwstest.Eventually(t, "it listens", func() bool { // there is a socket a moment before that
-		c, err := net.Dial("unix", dir+"/s")
-		if err == nil {
-			c.Close()
-		}
-		return err == nil
-	})
+	fapwstest.Eventually(t, "it listens", func() bool { return fapwstest.Listens("unix", dir+"/s") }) // there is a socket a moment before that
 	for _, polite := range []bool{true, false} {
 		c, err := wstest.Open(fapwstest.Dial(t, "unix", dir+"/s").Conn, "/room")
 		if err != nil {
 			t.Fatal(err)
 		}
 		says(t, c, "echo hello")
-		hears(t, c, "echo hello")
+		fapwstest.Hears(t, c, "echo hello")
 		if polite {
 			c.CloseWith(1000, "")
 		}
@@ -300,8 +282,5 @@ func TestTunnelsFromUnixSocket(t *testing.T) {
 		text, _ := os.ReadFile(dir + "/log")
 		return strings.Count(string(text), `"GET /room HTTP/1.1" 101 `) == 2
 	})
-	s.Signal(syscall.SIGTERM)
-	if code := s.Ended(); code != 0 {
-		t.Error("exit code", code)
-	}
+	s.Stop()
 }

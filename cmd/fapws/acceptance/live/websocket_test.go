@@ -36,31 +36,11 @@ func atRest(t *testing.T, counter func() int64) {
 	})
 }
 
-// room opens a WebSocket of testdata/sockets.py.
-func room(s *fapwstest.Server, path string, fields ...string) *wstest.Client {
-	s.T.Helper()
-	c, err := wstest.Dial(s.Address, path, fields...)
-	if err != nil {
-		s.T.Fatal(err)
-	}
-	s.T.Cleanup(func() { c.Conn.Close() })
-	return c
-}
-
 // smallBuffers has the kernel keep little of the data between c and its server, whatever the settings of the system.
 func smallBuffers(c *wstest.Client) *wstest.Client {
 	_ = c.Conn.(*net.TCPConn).SetReadBuffer(256 << 10)
 	_ = c.Conn.(*net.TCPConn).SetWriteBuffer(256 << 10)
 	return c
-}
-
-// hears waits for a message.
-func hears(t *testing.T, c *wstest.Client, want string) {
-	t.Helper()
-	_, got, err := c.Receive()
-	if err != nil || string(got) != want {
-		t.Errorf("got %.100q, %v; want %.100q", got, err, want)
-	}
 }
 
 // kib is a limit of memory; it does not hold with the race detector.
@@ -115,8 +95,8 @@ func notes(s *fapwstest.Server, want string) {
 func TestWebSocketCallbackThatOnlySends(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "sockets.py")
-	c := room(s, "/endless")
-	hears(t, c, "tick")
+	c := s.Socket("/endless")
+	fapwstest.Hears(t, c, "tick")
 	go c.CloseWith(4005, "enough")
 	notes(s, "BrokenPipeError\nclosed 4005 enough")
 }
@@ -124,26 +104,26 @@ func TestWebSocketCallbackThatOnlySends(t *testing.T) {
 func TestWebSocketForSynchronousCode(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "sockets.py", Complains: true}.Serve(t, m)
-		c := room(s, "/room/x", "Sec-WebSocket-Protocol: one, two", "Origin: https://app.example", wstest.Deflate)
+		c := s.Socket("/room/x", "Sec-WebSocket-Protocol: one, two", "Origin: https://app.example", wstest.Deflate)
 		if got := c.Response.Header.Get("Sec-WebSocket-Protocol"); got != "two" {
 			t.Errorf("subprotocol %q", got)
 		}
-		other := room(s, "/room", "Origin: http://localhost")
+		other := s.Socket("/room", "Origin: http://localhost")
 		for _, text := range []string{"echo hé", "echo " + strings.Repeat("longer ", 30000)} {
 			says(t, c, text)
-			hears(t, c, text)
+			fapwstest.Hears(t, c, text)
 		}
 		data := bytes.Repeat([]byte{0, 255, 7}, 100000)
 		if err := c.Send(wstest.Binary, data); err != nil {
 			t.Error(err)
 		}
-		hears(t, c, string(data))
+		fapwstest.Hears(t, c, string(data))
 		says(t, other, "all together")
-		hears(t, c, "together")
-		hears(t, other, "together")
+		fapwstest.Hears(t, c, "together")
+		fapwstest.Hears(t, other, "together")
 		s.Get("/shout?5", 200).Is(t, "2")
-		hears(t, c, "!!!!!")
-		hears(t, other, "!!!!!")
+		fapwstest.Hears(t, c, "!!!!!")
+		fapwstest.Hears(t, other, "!!!!!")
 		if closed, err := c.CloseWith(4001, "bye"); err != nil || closed.Code != 4001 {
 			t.Error(closed, err)
 		}
@@ -153,34 +133,33 @@ func TestWebSocketForSynchronousCode(t *testing.T) {
 		notes(s, "left 4002 as you wish")
 
 		for _, origin := range []string{"https://localhost", "HTTPS://LOCALHOST:443", "https://a.b.example.net"} {
-			if _, err := room(s, "/room", "Origin: "+origin).CloseWith(1000, "raise"); err != nil {
+			if _, err := s.Socket("/room", "Origin: "+origin).CloseWith(1000, "raise"); err != nil {
 				t.Error(err)
 			}
 			notes(s, "left 1000 raise")
 		}
 		s.Says(`error in on_close of handler .*\nTraceback(.*\n)+RuntimeError: on_close fails`)
-		c = room(s, "/room?speaks")
-		hears(t, c, "hello")
+		c = s.Socket("/room?speaks")
+		fapwstest.Hears(t, c, "hello")
 		closesWith(t, c, 4001, "not today")
 		notes(s, "left 4001 not today")
-		c = room(s, "/room?sent")
-		hears(t, c, "hello")
+		c = s.Socket("/room?sent")
+		fapwstest.Hears(t, c, "hello")
 		closesWith(t, c, 1008, "")
 		notes(s, "left 1008 ")
-		c = room(s, "/room")
+		c = s.Socket("/room")
 		says(t, c, "wrong")
 		closesWith(t, c, 4003, "")
 		notes(s, "TypeError\nTypeError 1\nTypeError\nUnicodeEncodeError\nValueError 999\nValueError 1005\nValueError 1006\nValueError 1015\nValueError 2000\nValueError 5000\n"+
 			"ValueError 1000\nRuntimeError\nBrokenPipeError\nleft 4003 ")
-		c = room(s, "/room")
+		c = s.Socket("/room")
 		says(t, c, "raise something")
 		closesWith(t, c, 1011, "")
 		notes(s, "left 1011 ")
 		s.Says(`error in on_message of handler .*WebSocket\(hear\), GET /room HTTP/1.1 from 127.0.0.1\nTraceback(.*\n)+RuntimeError: something`)
 
-		c = room(s, "/room")
-		c.Conn.(*net.TCPConn).SetLinger(0)
-		c.Conn.Close()
+		c = s.Socket("/room")
+		fapwstest.ResetSocket(c)
 		notes(s, "left 1006 ")
 
 		for _, r := range []struct {
@@ -204,10 +183,7 @@ func TestWebSocketForSynchronousCode(t *testing.T) {
 			if r.origin != "" {
 				fields = append(fields, "Origin: "+r.origin)
 			}
-			var denied *wstest.Denied
-			if _, err := wstest.Dial(s.Address, r.path, fields...); !errors.As(err, &denied) || denied.Response.StatusCode != r.status || !strings.Contains(denied.Body, r.body) {
-				t.Errorf("%s from %q: %v, want %d %q", r.path, r.origin, err, r.status, r.body)
-			}
+			fapwstest.DeniesSocket(t, s.Address, r.status, r.body, r.path, fields...)
 		}
 		s.Says(`warning a page of 'https://evil.example' asked for the WebSocket '/room' of 'localhost' and was refused`)
 		notes(s, "left 1011 ") // of on_open that failed
@@ -223,7 +199,7 @@ func TestWebSocketForSynchronousCode(t *testing.T) {
 func TestWebSocketMessagesAfterClose(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "sockets.py")
-	c := room(s, "/room", wstest.Deflate)
+	c := s.Socket("/room", wstest.Deflate)
 	says(t, c, "close 4002 enough")
 	if f, err := c.ReadFrame(); err != nil || f.Op() != 8 {
 		t.Fatal(f, err)
@@ -249,10 +225,10 @@ func TestWebSocketMessagesAfterClose(t *testing.T) {
 func TestWebSocketsWhenTheServerStops(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "sockets.py")
-		a, b := room(s, "/room"), room(s, "/room")
+		a, b := s.Socket("/room"), s.Socket("/room")
 		var lingers []*wstest.Client
 		for range 8 {
-			lingers = append(lingers, room(s, "/room?lingers"))
+			lingers = append(lingers, s.Socket("/room?lingers"))
 		}
 		says(t, b, "sleep 0.3")
 		time.Sleep(50 * time.Millisecond)
@@ -262,9 +238,7 @@ func TestWebSocketsWhenTheServerStops(t *testing.T) {
 		for _, c := range lingers {
 			closesWith(t, c, 1001, "")
 		}
-		if code := s.Ended(); code != 0 {
-			t.Error("exit code", code)
-		}
+		s.EndsWith(0)
 		if said := s.Stdout.String(); strings.Count(said, "left 1001") != 2+len(lingers) {
 			t.Errorf("on_close said %q", said)
 		}
@@ -300,15 +274,15 @@ func TestWebSocketOverdue(t *testing.T) {
 func TestWebSocketsOnTheStack(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "sockets.py", "--ws-ping-interval", "0") // looking may take long
-	room(s, "/room?idle")
-	c := room(s, "/room?busy")
+	s.Socket("/room?idle")
+	c := s.Socket("/room?busy")
 	says(t, c, "wait")
 	fapwstest.Eventually(t, "the stack of a callback", func() bool {
 		_, out, _ := s.Ctl("stack")
 		return strings.Contains(out, "/room?idle") && strings.Contains(out, "WebSocket, idle") && strings.Contains(out, "gate.wait()")
 	})
 	s.Get("/open", 200)
-	hears(t, c, "waited")
+	fapwstest.Hears(t, c, "waited")
 }
 
 // A thousand websockets need memory, but no threads; and leave nothing behind.
@@ -324,7 +298,7 @@ func TestThousandWebSockets(t *testing.T) {
 	look(0)
 	all := make([]*wstest.Client, crowd)
 	for i := range all {
-		all[i] = room(s, "/room")
+		all[i] = s.Socket("/room")
 	}
 	look(1)
 	if perOne := float64(memory[1]-memory[0]) / crowd; n[1] != crowd || perOne > float64(kib(12)) {
@@ -336,14 +310,14 @@ func TestThousandWebSockets(t *testing.T) {
 			for k := range 5 {
 				text := fmt.Sprintf("echo %d of %d", k, i)
 				says(t, c, text)
-				hears(t, c, text)
+				fapwstest.Hears(t, c, text)
 			}
 		})
 	}
 	echoed.Wait()
 	s.Get("/shout?10", 200).Is(t, fmt.Sprint(crowd))
 	for i, c := range all {
-		hears(t, c, "!!!!!!!!!!")
+		fapwstest.Hears(t, c, "!!!!!!!!!!")
 		if i%2 == 0 {
 			c.CloseWith(1000, "")
 		}
@@ -423,8 +397,8 @@ func comeAndGo(t *testing.T, s *fapwstest.Server, path string, leave func(c *wst
 func TestWebSocketSlowReader(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "sockets.py")
-		c := room(s, "/room")
-		slow := smallBuffers(room(s, "/room?slow"))
+		c := s.Socket("/room")
+		slow := smallBuffers(s.Socket("/room?slow"))
 		var n, threads, files, before, after int
 		fmt.Sscan(s.Get("/state", 200).Text, &n, &threads, &files, &before)
 		sent := 0
@@ -444,7 +418,7 @@ func TestWebSocketSlowReader(t *testing.T) {
 		if after > before+kib(16<<10) {
 			t.Errorf("memory went from %d to %d KiB", before, after)
 		}
-		hears(t, c, strings.Repeat("!", 65536))
+		fapwstest.Hears(t, c, strings.Repeat("!", 65536))
 		closesWith(t, slow, 1013, "too slow")
 		notes(s, "left 1013 too slow")
 	})
@@ -454,14 +428,14 @@ func TestWebSocketSlowReader(t *testing.T) {
 func TestWebSocketSendWaits(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "sockets.py")
-		c := room(s, "/room")
-		other := room(s, "/room")
+		c := s.Socket("/room")
+		other := s.Socket("/room")
 		c.Conn.Close() // only this one is sent to
 		notes(s, "left 1006 ")
 		s.Get("/task", 200).Is(t, "TimeoutError")
 		other.Conn.Close()
 		notes(s, "left 1006 ")
-		c = smallBuffers(room(s, "/room"))
+		c = smallBuffers(s.Socket("/room"))
 		says(t, c, "pour")
 		if m.Inline() {
 			notes(s, "pouring: TimeoutError")
@@ -489,8 +463,7 @@ func TestWebSocketSendWaits(t *testing.T) {
 		}
 		says(t, c, "pour")
 		c.Receive() // it pours
-		c.Conn.(*net.TCPConn).SetLinger(0)
-		c.Conn.Close()
+		fapwstest.ResetSocket(c)
 		notes(s, "pouring: BrokenPipeError\nleft 1006 ")
 	})
 }
@@ -498,7 +471,7 @@ func TestWebSocketSendWaits(t *testing.T) {
 // Small messages do not fill the memory for a client that does not read.
 func TestWebSocketUnreadSmallMessages(t *testing.T) {
 	s := fapwstest.Serve(t, fapwstest.Threads, "sockets.py")
-	c := smallBuffers(room(s, "/room"))
+	c := smallBuffers(s.Socket("/room"))
 	before := s.RSS()
 	says(t, c, "drip")
 	last := ""
@@ -512,8 +485,7 @@ func TestWebSocketUnreadSmallMessages(t *testing.T) {
 	if grown := s.RSS() - before; grown > 64<<20 {
 		t.Errorf("the server has %d MiB more", grown>>20)
 	}
-	c.Conn.(*net.TCPConn).SetLinger(0)
-	c.Conn.Close()
+	fapwstest.ResetSocket(c)
 	notes(s, "dripping: BrokenPipeError\nleft 1006 ")
 }
 
@@ -543,7 +515,7 @@ func TestWebSocketGoneWhileOpening(t *testing.T) {
 func TestWebSocketFlood(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "sockets.py") // inline only the loop is slow
-	c := smallBuffers(room(s, "/room"))
+	c := smallBuffers(s.Socket("/room"))
 	var n, threads, files, before, after int
 	fmt.Sscan(s.Get("/state", 200).Text, &n, &threads, &files, &before)
 	says(t, c, "wait")
@@ -567,7 +539,7 @@ func TestWebSocketFlood(t *testing.T) {
 		t.Error("the server took all messages before the callback returned")
 	}
 	s.Get("/open", 200)
-	hears(t, c, "waited")
+	fapwstest.Hears(t, c, "waited")
 	for i := range 500 {
 		if _, got, err := c.Receive(); err != nil || len(got) != 65536 {
 			t.Fatal(i, len(got), err)
@@ -581,11 +553,11 @@ func TestWebSocketFlood(t *testing.T) {
 func TestWebSocketForks(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "sockets.py")
-		c := room(s, "/room")
+		c := s.Socket("/room")
 		says(t, c, "fork")
-		hears(t, c, "7")
+		fapwstest.Hears(t, c, "7")
 		says(t, c, "echo still one")
-		hears(t, c, "echo still one")
+		fapwstest.Hears(t, c, "echo still one")
 	})
 }
 
@@ -594,22 +566,17 @@ func TestRawSocket(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline, fapwstest.Asleep}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "rawsocket.py")
 		s.Get("/plain", 200).Is(t, "False")
-		var denied *wstest.Denied
 		if m.Inline() {
-			if _, err := wstest.Dial(s.Address, "/echo"); !errors.As(err, &denied) || denied.Response.StatusCode != 501 {
-				t.Error(err)
-			}
+			fapwstest.DeniesSocket(t, s.Address, 501, "", "/echo")
 			return
 		}
-		if _, err := wstest.Dial(s.Address, "/echo?refuse"); !errors.As(err, &denied) || denied.Response.StatusCode != 403 || !strings.Contains(denied.Body, "asks for a WebSocket") {
-			t.Error(err)
-		}
+		fapwstest.DeniesSocket(t, s.Address, 403, "asks for a WebSocket", "/echo?refuse")
 		for i := range 3 {
-			c := room(s, "/echo")
+			c := s.Socket("/echo")
 			for _, size := range []int{0, 5, 125, 200000} {
 				text := strings.Repeat("é", size)
 				says(t, c, text)
-				hears(t, c, text)
+				fapwstest.Hears(t, c, text)
 			}
 			switch i {
 			case 0:
@@ -617,8 +584,7 @@ func TestRawSocket(t *testing.T) {
 					t.Error(closed, err)
 				}
 			case 1:
-				c.Conn.(*net.TCPConn).SetLinger(0)
-				c.Conn.Close()
+				fapwstest.ResetSocket(c)
 				s.Stdout.Await(t, regexp.MustCompile("gone"))
 			}
 		}

@@ -53,8 +53,7 @@ func TestChildren(t *testing.T) {
 		}
 		s.Get("/executor/kept", 200).Is(t, "42")
 		with := s.Children()
-		s.Signal(syscall.SIGTERM)
-		s.Ended()
+		s.Stop()
 		for pid := range with { // multiprocessing ends its own, atexit
 			fapwstest.Eventually(t, "a process of the application ends with it", func() bool { return !fapwstest.Runs(pid) })
 		}
@@ -81,8 +80,7 @@ func TestChildrensDescriptors(t *testing.T) {
 		other := s.Says(`http://(\[::1\]:\d+)/`)[1]
 		idle := []*fapwstest.Client{s.Dial(), s.Dial(), fapwstest.Dial(t, "unix", folder+"/socket"), fapwstest.Dial(t, "tcp", other)} // these must stay the server's
 		for _, w := range idle {
-			w.Get("/")
-			w.Answer().Is(t, "quick")
+			w.Fetch("/").Is(t, "quick")
 		}
 		var seen struct {
 			sockets [][]any
@@ -99,8 +97,7 @@ func TestChildrensDescriptors(t *testing.T) {
 			t.Errorf("a program has open: %s", body)
 		}
 		for _, w := range idle {
-			w.Get("/")
-			w.Answer().Is(t, "quick")
+			w.Fetch("/").Is(t, "quick")
 		}
 	})
 }
@@ -112,8 +109,7 @@ func TestLingeringChild(t *testing.T) {
 		s, folder := serveChildren(t, m)
 		defer fapwstest.Write(t, folder+"/go", "")
 		bystander := s.Dial() // accepted before the fork
-		bystander.Get("/")
-		bystander.Answer().Is(t, "quick")
+		bystander.Fetch("/").Is(t, "quick")
 
 		w := s.Dial()
 		w.Send(fapwstest.Get("/linger", "Connection: close"))
@@ -129,8 +125,7 @@ func TestLingeringChild(t *testing.T) {
 			t.Errorf("the children did not live so long: %v", alive)
 		}
 
-		s.Signal(syscall.SIGTERM)
-		s.Ended()
+		s.Stop()
 		ln, err := net.Listen("tcp", s.Address)
 		if err != nil {
 			t.Fatalf("the address is still taken: %v", err)
@@ -149,12 +144,7 @@ func TestChildOfReplacedWorker(t *testing.T) {
 	before := s.Handlers()
 	left := slices.Collect(maps.Keys(s.Children()))
 	s.Signal(syscall.SIGHUP)
-	fapwstest.Eventually(t, "both workers are new", func() bool {
-		now := fapwstest.ChildrenOf(t, s.Cmd.Process.Pid)
-		_, first := now[before[0]]
-		_, second := now[before[1]]
-		return len(now) == 2 && !first && !second
-	})
+	s.HasWorkers(2, before...)
 	if len(left) != 1 || syscall.Kill(left[0], 0) != nil {
 		t.Errorf("children before: %v; they are gone", left)
 	}

@@ -29,20 +29,13 @@ func TestChroot(t *testing.T) {
 	fapwstest.Write(t, folder+"/site/beside.txt", "beside")
 	c := fapwstest.Command{Script: script, Flags: []string{"--user", "daemon", "--chroot", folder, "--access-log", folder + "/log/access", "--pid", folder + "/pid"},
 		Env: []string{"TZ=", "PYTHONNOUSERSITE=1"}}
-	if err := os.MkdirAll(folder+"/log", 0o777); err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, os.MkdirAll(folder+"/log", 0o777))
 	if os.Geteuid() != 0 {
 		c.Flags = []string{"--chroot", folder}
-		code, _, stderr := c.Run(t)
-		if code != 2 || !strings.HasPrefix(stderr, "fapws: --chroot "+folder+": requires root or CAP_SYS_CHROOT") || strings.Count(stderr, "\n") != 1 {
-			t.Errorf("code %d, %q", code, stderr)
-		}
+		c.Fails(t, 2, "fapws: --chroot "+folder+": requires root or CAP_SYS_CHROOT")
 		return
 	}
-	if err := os.Chmod(folder+"/log", 0o777); err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, os.Chmod(folder+"/log", 0o777))
 	c.Complains = true
 	s := c.ForOtherUsers(t).Serve(t, fapwstest.Workers)
 	top := strings.Split(strings.Trim(folder, "/"), "/")[0]
@@ -77,15 +70,10 @@ func TestChroot(t *testing.T) {
 	// The log is opened again by the path that it has outside.
 	rotates(s, folder+"/log/access", "/seen")
 
-	s.Signal(syscall.SIGHUP)
-	s.Says("reloaded")
-	check()
-	s.Signal(syscall.SIGUSR2)
-	s.Says("upgraded")
-	check()
-	s.Signal(syscall.SIGHUP)
-	s.Says("(?s)reloaded.*reloaded")
-	check()
+	for _, replace := range []func(){s.Reload, s.Upgrade, s.Reload} {
+		replace()
+		check()
+	}
 	if strings.Contains(s.Stderr.String(), "refused to close") {
 		t.Error("a worker has closed a descriptor that it protects")
 	}
@@ -110,9 +98,7 @@ func TestChrootAsleep(t *testing.T) {
 func rotates(s *fapwstest.Server, log, target string) {
 	s.T.Helper()
 	fapwstest.Eventually(s.T, "the log has something", func() bool { st, err := os.Stat(log); return err == nil && st.Size() > 0 })
-	if err := os.Rename(log, log+".old"); err != nil {
-		s.T.Fatal(err)
-	}
+	fapwstest.Must(s.T, os.Rename(log, log+".old"))
 	s.Signal(syscall.SIGUSR1)
 	fapwstest.Eventually(s.T, "a new log", func() bool { _, err := os.Stat(log); return err == nil })
 	fapwstest.Eventually(s.T, "a request in the new log", func() bool {
@@ -126,22 +112,14 @@ func rotates(s *fapwstest.Server, log, target string) {
 // main one alone has kept the right to chroot.
 func onlyMainMay(t *testing.T, pid int, uid string) {
 	t.Helper()
-	threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, thread := range threads {
-		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%s/status", pid, thread.Name()))
-		if err != nil {
-			continue // it has ended
-		}
+	for name, text := range threadsOf(t, pid) {
 		capabilities := "0000000000000000"
-		if thread.Name() == fmt.Sprint(pid) {
+		if strings.HasSuffix(name, fmt.Sprintf("/%d/status", pid)) {
 			capabilities = "0000000000040000"
 		}
 		for _, want := range []string{"\nUid:" + strings.Repeat("\t"+uid, 4) + "\n", "\nCapPrm:\t" + capabilities, "\nCapEff:\t0000000000000000"} {
-			if !strings.Contains(string(text), want) {
-				t.Errorf("thread %s of the supervisor lacks %q:\n%s", thread.Name(), want, text)
+			if !strings.Contains(text, want) {
+				t.Errorf("the supervisor's %s lacks %q:\n%s", name, want, text)
 			}
 		}
 	}
@@ -151,17 +129,12 @@ func onlyMainMay(t *testing.T, pid int, uid string) {
 func TestChrootRefused(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
-		code, _, stderr := fapwstest.Command{Script: "chroot.py", Flags: []string{"--chroot", "/tmp"}}.Run(t)
-		if code != 2 || stderr != "fapws: --chroot /tmp: requires root or CAP_SYS_CHROOT\n" {
-			t.Errorf("code %d, %q", code, stderr)
-		}
+		fapwstest.Command{Script: "chroot.py", Flags: []string{"--chroot", "/tmp"}}.Fails(t, 2, "fapws: --chroot /tmp: requires root or CAP_SYS_CHROOT\n")
 		return
 	}
 	folder := fapwstest.PublicFolder(t)
 	outside := fapwstest.PublicFolder(t)
-	if err := os.Chmod(outside, 0o777); err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, os.Chmod(outside, 0o777))
 	source := fapwstest.Source(t, "chroot.py")
 	script := fapwstest.Write(t, outside+"/chroot.py", source)
 	for _, tt := range []struct {
@@ -199,17 +172,11 @@ func TestErrorLogOutsideChroot(t *testing.T) {
 		t.Fatal(err)
 	}
 	uid, _ := strconv.Atoi(daemon.Uid)
-	if err := os.Chown(outside, uid, -1); err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, os.Chown(outside, uid, -1))
 	source := fapwstest.Source(t, "logs.py")
 	// In the new root there is a folder of this name, too, and no log in it.
-	if err := os.MkdirAll(inside+outside, 0o777); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chmod(inside+outside, 0o777); err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, os.MkdirAll(inside+outside, 0o777))
+	fapwstest.Must(t, os.Chmod(inside+outside, 0o777))
 	name, socket := outside+"/error_log", outside+"/ctl"
 	s := fapwstest.Command{Script: fapwstest.Write(t, outside+"/app.py", source), Flags: []string{"--user", "daemon", "--chroot", inside, "--workers", "2",
 		"--error-log", name, "--log-max-size", "20K", "--log-keep", "1000", "--ctl-socket", socket}}.ForOtherUsers(t).Serve(t, fapwstest.Mode{})
@@ -247,14 +214,11 @@ func TestErrorLogOutsideChroot(t *testing.T) {
 	})
 	follows("size")
 	says("before")
-	if code, _, stderr := (fapwstest.Command{Flags: []string{"ctl", "--socket", socket, "rotate"}}).Run(t); code != 0 {
-		t.Fatal(stderr)
-	}
+	rotate := fapwstest.Command{Flags: []string{"ctl", "--socket", socket, "rotate"}}
+	rotate.Succeeds(t)
 	follows("ctl")
 	says("between")
-	if err := os.Rename(name, name+".old"); err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, os.Rename(name, name+".old"))
 	s.Signal(syscall.SIGUSR1)
 	fapwstest.Eventually(t, "the next file", func() bool { _, err := os.Stat(name); return err == nil })
 	follows("USR1")
@@ -262,14 +226,9 @@ func TestErrorLogOutsideChroot(t *testing.T) {
 	s.Signal(syscall.SIGHUP)
 	fapwstest.FileSays(t, name, "reloaded")
 	says("again")
-	if code, _, stderr := (fapwstest.Command{Flags: []string{"ctl", "--socket", socket, "rotate"}}).Run(t); code != 0 {
-		t.Fatal(stderr)
-	}
+	rotate.Succeeds(t)
 	says("last")
-	fapwstest.Eventually(t, "all is compressed", func() bool {
-		left, _ := filepath.Glob(name + ".rotated-*")
-		return len(left) == 0
-	})
+	compressed(t, name)
 	all := strings.Join(logLines(t, name), "\n") + "\n" + textOf(t, name+".old")
 	for _, line := range want {
 		if n := strings.Count(all, line); n != 1 {
@@ -290,9 +249,7 @@ func TestChrootLogin(t *testing.T) {
 	folder := fapwstest.PublicFolder(t)
 	script := fapwstest.Write(t, folder+"/app.py", "import fapws\nPATHS = [('/', fapws.Login(lambda e, s: '', '"+folder+"/users'))]\n")
 	state := fapwstest.PublicFolder(t)
-	if err := os.Chmod(state, 0o777); err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, os.Chmod(state, 0o777))
 	c := fapwstest.Command{Script: script, Flags: []string{"--user", "daemon", "--chroot", folder, "--state-dir", state, "--bind", "127.0.0.1:0"}, Env: []string{"PYTHONNOUSERSITE=1"}}
 	code, _, stderr := c.ForOtherUsers(t).Run(t)
 	if want := "--chroot " + folder + ": login needs the directory " + state + "/login, which is outside"; code != 3 || !strings.Contains(stderr, want) {

@@ -24,9 +24,7 @@ func TestLimitOfProcessesLater(t *testing.T) {
 		w.Get("/abort")
 		w.Gone()
 		s.Says(`(?m)^fapws: cannot start another thread: a limit of processes is reached; .`)
-		if code := s.Ended(); code != 1 {
-			t.Errorf("code %d", code)
-		}
+		s.EndsWith(1)
 	})
 }
 
@@ -104,9 +102,7 @@ func controlGroup(t *testing.T, controller string, files map[string]string) (dir
 		if _, err := os.Stat(dir + "/" + name); err != nil {
 			continue // of the other version
 		}
-		if err := os.WriteFile(dir+"/"+name, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		fapwstest.Must(t, os.WriteFile(dir+"/"+name, []byte(text), 0o644))
 		written++
 	}
 	if written == 0 {

@@ -24,9 +24,7 @@ func TestClosingDescriptors(t *testing.T) {
 			s.Get("/pid", 200)
 		} else {
 			s.Says(`(?m)^fapws: the application closed descriptor \d+, which belongs to the server; .`)
-			if code := s.Ended(); code != 1 {
-				t.Errorf("code %d", code)
-			}
+			s.EndsWith(1)
 		}
 		if text := s.Stderr.String(); regexp.MustCompile(`goroutine \d`).MatchString(text) {
 			t.Errorf("a dump of Go:\n%.2000s", text)
@@ -61,9 +59,7 @@ func TestSabotage(t *testing.T) {
 			if w.name == "standard" {
 				clientsGetNoErrors(t, s)
 				if !m.Workers() { // its last words have no place
-					if code := s.Ended(); code != 1 {
-						t.Errorf("%s: code %d", w.name, code)
-					}
+					s.EndsWith(1)
 					s = serve()
 					continue
 				}
@@ -73,9 +69,7 @@ func TestSabotage(t *testing.T) {
 			}
 			if !m.Workers() {
 				s.Says(`(?m) error ` + w.says + `; exiting, because no request can be answered$`)
-				if code := s.Ended(); code != 1 {
-					t.Errorf("%s: code %d", w.name, code)
-				}
+				s.EndsWith(1)
 				s = serve()
 				continue
 			}

@@ -1,10 +1,7 @@
 package process_test
 
 import (
-	"io"
-	"net/http"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 
@@ -49,8 +46,8 @@ func TestDevFirst(t *testing.T) {
 	t.Parallel()
 	path := fapwstest.Write(t, filepath.Join(t.TempDir(), "app.py"), "import nosuchmodule\n")
 	c := fapwstest.Command{Script: path, Flags: []string{"--dev", "--bind", "127.0.0.1:0"}, Complains: true}
-	s := &workbench{Server: c.Start(t), t: t, path: path}
-	s.URL = "http://" + s.Stderr.Await(t, regexp.MustCompile(`see why in a browser: http://(\S+)/`))[1]
+	s := &workbench{c.Start(t), path}
+	s.Address = s.Says(`see why in a browser: http://(\S+)/`)[1]
 	s.comes(browser, 500, "<h1>ModuleNotFoundError: No module named &#39;nosuchmodule&#39;</h1>")
 	if status, body := s.ask(tool); status != 503 {
 		t.Errorf("a tool gets %d %q, want 503", status, body)
@@ -60,8 +57,8 @@ func TestDevFirst(t *testing.T) {
 	fapwstest.Write(t, path, saying("mended"))
 	s.comes(browser, 200, "mended")
 	s.comes(tool, 200, "mended")
-	if got := "http://" + s.Stderr.Await(t, fapwstest.BannerURL)[1]; got != s.URL {
-		t.Errorf("it serves on %s, and was on %s before", got, s.URL)
+	if got := s.Stderr.Await(t, fapwstest.BannerURL)[1]; got != s.Address {
+		t.Errorf("it serves on %s, and was on %s before", got, s.Address)
 	}
 }
 
@@ -70,11 +67,11 @@ func TestDevMoves(t *testing.T) {
 	t.Parallel()
 	path := fapwstest.Write(t, filepath.Join(t.TempDir(), "app.py"), "1/0\n")
 	c := fapwstest.Command{Script: path, Flags: []string{"--dev", "--port", "0"}, Complains: true}
-	s := &workbench{Server: c.Start(t), t: t, path: path}
-	s.URL = "http://" + s.Stderr.Await(t, regexp.MustCompile(`see why in a browser: http://(\S+)/`))[1]
+	s := &workbench{c.Start(t), path}
+	s.Address = s.Says(`see why in a browser: http://(\S+)/`)[1]
 	s.comes(browser, 500, "ZeroDivisionError")
 	fapwstest.Write(t, path, "SERVER = '127.0.0.2'\n"+saying("moved"))
-	s.URL = "http://127.0.0.2:" + s.Stderr.Await(t, regexp.MustCompile(`fapws \S+  http://127\.0\.0\.2:(\d+)/`))[1]
+	s.Address = s.Says(`fapws \S+  http://(127\.0\.0\.2:\d+)/`)[1]
 	s.comes(browser, 200, "moved")
 }
 
@@ -101,20 +98,9 @@ func TestDevRebinding(t *testing.T) {
 	const raising = "def handler(environ, start_response):\n    raise ValueError('why')\nPATHS = [('/', handler)]\n"
 	shows := func(s *workbench, host, text string, want bool) {
 		t.Helper()
-		r, err := http.NewRequest("GET", s.URL+"/", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.Host = host
-		r.Header.Set("Accept", "text/html")
-		a, err := http.DefaultClient.Do(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer a.Body.Close()
-		body, _ := io.ReadAll(a.Body)
-		if a.StatusCode != 500 || strings.Contains(string(body), text) != want {
-			t.Errorf("Host %s: %s %s", host, a.Status, body)
+		a := s.Ask("GET / HTTP/1.1\r\nHost: "+host+"\r\nAccept: text/html\r\n\r\n").Want(t, 500)
+		if strings.Contains(a.Text, text) != want {
+			t.Errorf("Host %s: %s", host, a.Text)
 		}
 	}
 	s := edited(t, fapwstest.Mode{}, raising, "--dev")
@@ -136,7 +122,7 @@ func TestDevTemplate(t *testing.T) {
 	fapwstest.Write(t, dir+"/templates/page.html", "one")
 	path := fapwstest.Write(t, dir+"/app.py", "text = open('templates/page.html').read()\nPATHS = [('/', lambda environ, start_response: text)]\n")
 	c := fapwstest.Command{Script: path, Dir: dir, Flags: []string{"--dev"}}
-	s := &workbench{c.Serve(t, fapwstest.Mode{}), t, path}
+	s := &workbench{c.Serve(t, fapwstest.Mode{}), path}
 	s.comes(browser, 200, "one")
 	fapwstest.Write(t, dir+"/templates/page.html", "two")
 	s.comes(browser, 200, "two")

@@ -43,8 +43,7 @@ func TestAnswersWhileLoading(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers, fapwstest.Forks, fapwstest.Asleep}, func(t *testing.T, m fapwstest.Mode) {
 		s, file := early(t, m, "--status", "/_fapws", "--health", "/healthz", "--h2c", "--access-log", "-", "--start-wait", "1h")
 		w := s.Dial()
-		w.Get("/files/a.txt")
-		w.Answer().Is(t, "a file")
+		w.Fetch("/files/a.txt").Is(t, "a file")
 		s.Get("/healthz", 200).Is(t, "alive\n")
 		s.Get("/healthz/ready", 503).Want(t, 503, "starting")
 		s.Ask("GET /_fapws/status.json HTTP/1.0\r\nHost: localhost\r\n\r\n").Want(t, 200, `"starting"`)
@@ -60,9 +59,7 @@ func TestAnswersWhileLoading(t *testing.T) {
 		}()
 		half := s.Dial()
 		half.Send("GET /half HTTP/1.0\r\n\r\n")
-		if err := half.Conn.(*net.TCPConn).CloseWrite(); err != nil {
-			t.Error(err)
-		}
+		fapwstest.Must(t, half.Conn.(*net.TCPConn).CloseWrite())
 		streams := make(chan string)
 		go func() { streams <- overHTTP2(t, s.Address, large) }()
 		gone := s.Dial()
@@ -76,9 +73,7 @@ func TestAnswersWhileLoading(t *testing.T) {
 		if m.Name != fapwstest.Forks.Name { // on a busy machine a new process takes longer than the two seconds that this client is waited for
 			half.Answer().Is(t, "hello")
 		}
-		if err := <-posted; err != nil {
-			t.Error(err)
-		}
+		fapwstest.Must(t, <-posted)
 		if got := <-streams; got != "1310720" {
 			t.Errorf("over HTTP/2: %.200s", got)
 		}
@@ -103,13 +98,9 @@ func TestAnswersWhileReplaced(t *testing.T) {
 		s, file := early(t, m, "--health", "/healthz")
 		goOn(t, file, "")
 		s.Says("http://" + s.Address + "/") // the first worker alone answers before
-		if err := os.Remove(file + ".go"); err != nil {
-			t.Fatal(err)
-		}
+		fapwstest.Must(t, os.Remove(file+".go"))
 		for _, pid := range s.Workers() {
-			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
-				t.Error(err)
-			}
+			fapwstest.Must(t, syscall.Kill(pid, syscall.SIGKILL))
 		}
 		s.Get("/files/a.txt", 200).Is(t, "a file")
 		s.Get("/healthz/ready", 503).Want(t, 503, "starting")
@@ -153,9 +144,7 @@ func TestFailsWhileClientsWait(t *testing.T) {
 		s.Get("/page", 503, page) // a second later: w waits
 		goOn(t, file, "no database")
 		w.Answer().Want(t, 503, "the application failed to start")
-		if code := s.Ended(); code != 3 {
-			t.Errorf("code %d", code)
-		}
+		s.EndsWith(3)
 		s.Says("RuntimeError: no database")
 	})
 }

@@ -27,13 +27,9 @@ func TestErrorLogIsApart(t *testing.T) {
 		w.Get("/short")
 		w.Rest()
 		s.Get("/", 200)
-		s.Signal(syscall.SIGTERM)
-		s.Ended()
+		s.Stop()
 
-		text, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
+		text := fapwstest.Read(t, name)
 		for _, want := range []string{
 			`(?m)^` + errorDate + `\[warning\] \[client 127\.0\.0\.1:\d+\] warning in handler short, GET /short HTTP/1\.1 .*3 bytes`,
 			`(?m)^` + errorDate + `\[error\] \[client 127\.0\.0\.1:\d+\] error in handler raises, GET /raises HTTP/1\.1 .*\nTraceback \(most recent call last\):\n(  .*\n)+ValueError: of the handler$`,
@@ -41,11 +37,11 @@ func TestErrorLogIsApart(t *testing.T) {
 			`(?m)^a child said this$`,
 			`(?m)^` + errorDate + `\[info\] stopping`,
 		} {
-			if !regexp.MustCompile(want).Match(text) {
+			if !regexp.MustCompile(want).MatchString(text) {
 				t.Errorf("no %s in\n%s", want, text)
 			}
 		}
-		if bytes.Contains(text, []byte("GET / HTTP")) {
+		if strings.Contains(text, "GET / HTTP") {
 			t.Errorf("requests in the error log:\n%s", text)
 		}
 		access := strings.Join(logLines(t, folder+"/access_log"), "\n")
@@ -119,9 +115,7 @@ func TestErrorLogReopen(t *testing.T) {
 			s.Signal(syscall.SIGUSR2)
 			fapwstest.FileSays(t, name, "upgraded")
 		}
-		if err := os.Rename(name, name+".old"); err != nil {
-			t.Fatal(err)
-		}
+		fapwstest.Must(t, os.Rename(name, name+".old"))
 		s.Signal(syscall.SIGUSR1)
 		fapwstest.Eventually(t, "the next file", func() bool { _, err := os.Stat(name); return err == nil })
 		pids := map[string]bool{}
@@ -192,9 +186,7 @@ func TestErrorLogRotatesAsTheScriptSays(t *testing.T) {
 		s := fapwstest.Command{Script: script, Flags: []string{"--error-log", name}}.Serve(t, m)
 		if m.Workers() {
 			fapwstest.Replace(t, script, text)
-			if code, _, stderr := s.Ctl("reload"); code != 0 {
-				t.Fatal(stderr)
-			}
+			s.Control("reload")
 		}
 		lines := 0
 		fapwstest.Eventually(t, "two files, compressed", func() bool {

@@ -34,9 +34,7 @@ func TestFullDiskForBodies(t *testing.T) {
 			t.Parallel()
 			cmd, folder := failing(t)
 			tmp := folder + "/tmp"
-			if err := os.Mkdir(tmp, 0o700); err != nil {
-				t.Fatal(err)
-			}
+			fapwstest.Must(t, os.Mkdir(tmp, 0o700))
 			cmd.Env = []string{"TMPDIR=" + tmp}
 			cmd.Shell = c.shell(tmp)
 			s := cmd.Serve(t, fapwstest.Threads)
@@ -77,6 +75,17 @@ func smallDisk(t *testing.T, size int) func(folder string) string {
 	}
 }
 
+// TestNoProc: a system without /proc, such as a chroot in which nothing was mounted, is named.
+func TestNoProc(t *testing.T) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
+		c, _ := failing(t, m.Flags...)
+		c.Shell = smallDisk(t, 4)("/proc")
+		if code, _, stderr := c.Run(t); code != 3 || !strings.HasPrefix(stderr, "fapws: /proc is missing") || strings.Count(stderr, "\n") != 1 {
+			t.Errorf("code %d: %s", code, stderr)
+		}
+	})
+}
+
 // A limit of file sizes is an OSError for handlers, as it is with python3, and
 // no signal that ends the server.
 func TestFileSizeLimit(t *testing.T) {
@@ -98,8 +107,7 @@ func TestMemoryError(t *testing.T) {
 			s.Get("/memory", 500)
 			s.Says(`MemoryError`)
 			w := s.Dial()
-			w.Get("/memory-later")
-			if a := w.Answer(); a.Err == nil || a.Text != "begun" {
+			if a := w.Fetch("/memory-later"); a.Err == nil || a.Text != "begun" {
 				t.Errorf("in the middle: %q, %v", a.Text, a.Err)
 			}
 			w.Gone()

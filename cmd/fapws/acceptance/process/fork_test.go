@@ -44,8 +44,7 @@ func TestForkPerRequest(t *testing.T) {
 	seen := map[float64]bool{}
 	w := s.Dial()
 	for range 20 {
-		w.Get("/who")
-		got := w.Answer().Want(t, 200).Object(t)
+		got := w.Fetch("/who").Want(t, 200).Object(t)
 		if pid := got["pid"].(float64); seen[pid] {
 			t.Errorf("process %v has answered twice", pid)
 		} else {
@@ -70,8 +69,7 @@ func TestForksAtATime(t *testing.T) {
 	fapwstest.Eventually(t, "three run", func() bool { return len(notesIn(folder)) == 3 })
 	fapwstest.Eventually(t, "a sixth request gets 503", func() bool {
 		w := s.Dial()
-		w.Get("/waits?go")
-		a := w.Answer()
+		a := w.Fetch("/waits?go")
 		return a.StatusCode == 503 && a.Header.Get("Retry-After") != ""
 	})
 	if code, out, _ := s.Ctl("stack"); code != 0 || !regexp.MustCompile(`(?m)^3 requests run in separate processes\nprocess \d+, for \d+\.\d s: GET /waits\?go HTTP/1\.1 in handler waits\n`).MatchString(out) {
@@ -89,11 +87,10 @@ func TestForksDescriptors(t *testing.T) {
 	t.Parallel()
 	s, _ := forked(t, fapwstest.Workers)
 	idle := s.Dial()
-	idle.Get("/who")
-	idle.Answer()
+	idle.Fetch("/who")
 	listeners := map[string]bool{}
 	for _, pid := range append(s.Handlers(), s.Cmd.Process.Pid) {
-		for _, to := range descriptorsOf(t, pid) {
+		for _, to := range fapwstest.DescriptorsOf(t, pid) {
 			listeners[to] = strings.HasPrefix(to, "socket:")
 		}
 	}
@@ -104,7 +101,7 @@ func TestForksDescriptors(t *testing.T) {
 	}
 	count := func() (n int) {
 		for _, pid := range append(s.Handlers(), loaders(s)...) {
-			n += len(descriptorsOf(t, pid))
+			n += len(fapwstest.DescriptorsOf(t, pid))
 		}
 		return n
 	}
@@ -114,8 +111,7 @@ func TestForksDescriptors(t *testing.T) {
 		all.Go(func() {
 			w := s.Dial()
 			for range 10 {
-				w.Get("/body")
-				w.Answer()
+				w.Fetch("/body")
 			}
 			w.Close()
 		})
@@ -123,21 +119,6 @@ func TestForksDescriptors(t *testing.T) {
 	all.Wait()
 	fapwstest.Eventually(t, "as many descriptors as before", func() bool { return count() <= before })
 	fapwstest.Eventually(t, "no process is left", func() bool { return len(fapwstest.ChildrenOf(t, loaders(s)...)) == len(loaders(s)) }) // that of the application
-}
-
-func descriptorsOf(t *testing.T, pid int) (to []string) {
-	t.Helper()
-	folder := fmt.Sprintf("/proc/%d/fd", pid)
-	entries, err := os.ReadDir(folder)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, e := range entries {
-		if name, err := os.Readlink(filepath.Join(folder, e.Name())); err == nil {
-			to = append(to, name)
-		}
-	}
-	return to
 }
 
 // Children that end at the same moment leave no zombies, and processes that the
@@ -207,9 +188,7 @@ func TestLoaderDies(t *testing.T) {
 			old := loaders(s)
 			orphans := fapwstest.ChildrenOf(t, old...)
 			for _, pid := range old {
-				if err := syscall.Kill(pid, with); err != nil {
-					t.Error(err)
-				}
+				fapwstest.Must(t, syscall.Kill(pid, with))
 			}
 			fapwstest.Eventually(t, "another process answers", func() bool {
 				a := s.Ask(fapwstest.Get("/who"))
@@ -229,14 +208,9 @@ func TestStoppedLoaderEnds(t *testing.T) {
 	s, _ := forked(t, fapwstest.Workers)
 	all := loaders(s)
 	for _, pid := range all {
-		if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
-			t.Error(err)
-		}
+		fapwstest.Must(t, syscall.Kill(pid, syscall.SIGSTOP))
 	}
-	s.Signal(syscall.SIGTERM)
-	if code := s.Ended(); code != 0 {
-		t.Errorf("code %d", code)
-	}
+	s.Stop()
 	for _, pid := range all {
 		fapwstest.Eventually(t, "the loader has ended", func() bool { return !fapwstest.Runs(pid) })
 	}
@@ -313,9 +287,7 @@ func TestForkedChildWithoutClient(t *testing.T) {
 			return slices.Contains(notesIn(folder), "done") && len(fapwstest.ChildrenOf(t, loaders(s)...)) == 1
 		})
 		for _, name := range []string{"notes", "go"} {
-			if err := os.Remove(filepath.Join(folder, name)); err != nil {
-				t.Error(err)
-			}
+			fapwstest.Must(t, os.Remove(filepath.Join(folder, name)))
 		}
 	}
 	if out := s.Stderr.String(); strings.Contains(out, "error") {
@@ -399,9 +371,7 @@ func TestForkReloadFails(t *testing.T) {
 		"async def application(scope, receive, send): ...\n": "app.py: --fork serves synchronous handlers only",
 	} {
 		fapwstest.Write(t, script, code)
-		if code, _, stderr := s.Ctl("reload"); code != 1 || !strings.Contains(stderr, want) {
-			t.Errorf("code %d, %s, want %s", code, stderr, want)
-		}
+		s.ReloadFails(want)
 	}
 }
 

@@ -31,9 +31,7 @@ func hostLogsCommand(t *testing.T, top string) fapwstest.Command {
 		source := fapwstest.Source(t, name)
 		fapwstest.Write(t, folder+"/"+name, source)
 	}
-	if err := os.Rename(folder+"/asgi/hostlogs.py", folder+"/asgi/application.py"); err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, os.Rename(folder+"/asgi/hostlogs.py", folder+"/asgi/application.py"))
 	fapwstest.Write(t, folder+"/cgi/x.sh", "echo said by a program >&2; echo Content-Type: text/plain; echo; echo x")
 	fapwstest.Write(t, folder+"/fapws.toml", top+`
 error-log = "errors"
@@ -115,13 +113,8 @@ func TestHostsHaveWhatPythonSays(t *testing.T) {
 			}
 			fapwstest.Eventually(t, "what "+path+" has said", func() bool { return strings.Count(textOf(t, one), "said by a program\n") == before+1 })
 		}
-		c, err := wstest.Dial(s.Address, "http://one.lan/socket")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := c.SendText("x"); err != nil {
-			t.Error(err)
-		}
+		c := s.Socket("http://one.lan/socket")
+		fapwstest.Must(t, c.SendText("x"))
 		fapwstest.FileSays(t, one, "ValueError: on a message\n")
 		c.Close()
 
@@ -158,9 +151,7 @@ func TestHostLogHasLastWords(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s, folder := hostLogs(t, m, "")
 		asks(s, "one.lan", "/dies")
-		if code := s.Ended(); code != 7 {
-			t.Errorf("code %d", code)
-		}
+		s.EndsWith(7)
 		if text := textOf(t, folder+"/one"); text != "last words\n" {
 			t.Errorf("%q", text)
 		}
@@ -217,9 +208,7 @@ func TestHostLogIsRotated(t *testing.T) {
 	}
 	asks(s, "one.lan", "/threads")
 	for range 3 {
-		if code, stdout, stderr := (fapwstest.Command{Flags: []string{"ctl", "--socket", folder + "/ctl", "rotate"}}).Run(t); code != 0 {
-			t.Errorf("code %d, %q, %q", code, stdout, stderr)
-		}
+		fapwstest.Command{Flags: []string{"ctl", "--socket", folder + "/ctl", "rotate"}}.Succeeds(t)
 	}
 	group.Wait()
 	s.Signal(syscall.SIGUSR1) // all is written
@@ -265,9 +254,7 @@ func TestHostLogIsFollowed(t *testing.T) {
 	one := folder + "/one"
 	asks(s, "one.lan", "/many?1,first")
 	fapwstest.FileSays(t, one, "first 000000")
-	if err := os.Rename(one, one+".old"); err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, os.Rename(one, one+".old"))
 	asks(s, "one.lan", "/many?1,second")
 	fapwstest.FileSays(t, one, "second 000000")
 	asks(s, "one.lan", "/many?1,third")
@@ -295,9 +282,7 @@ func TestHostLogOnAFullDisk(t *testing.T) {
 			lines += strings.Count(textOf(t, oldName(one, n, old)), "\n")
 		}
 		if st, err := os.Stat(one); lines < 400 && err == nil && st.Size() > 9<<10 { // it may be full again
-			if err := os.Rename(one, oldName(one, old, -1)); err != nil {
-				t.Fatal(err)
-			}
+			fapwstest.Must(t, os.Rename(one, oldName(one, old, -1)))
 			old++
 		}
 		return lines >= 400
@@ -367,10 +352,7 @@ func TestHostsHaveTheirLogs(t *testing.T) {
 			folder := t.TempDir()
 			fapwstest.Write(t, folder+"/site/a.txt", "a")
 			fapwstest.Write(t, folder+"/site/bad.shtml", "<!--#bad -->")
-			fapwstest.Write(t, folder+"/cgi/x", "#!/bin/sh\necho said by $HTTP_HOST >&2\necho 'Content-Type: text/plain'\necho\necho x\n")
-			if err := os.Chmod(folder+"/cgi/x", 0o755); err != nil {
-				t.Fatal(err)
-			}
+			fapwstest.WriteProgram(t, folder+"/cgi/x", "#!/bin/sh\necho said by $HTTP_HOST >&2\necho 'Content-Type: text/plain'\necho\necho x\n")
 			fapwstest.Write(t, folder+"/fapws.toml", `
 bind = "127.0.0.1:0"
 workers = `+workers+`
@@ -409,22 +391,16 @@ root = "site"
 access-log-format = "json"
 `)
 			s := fapwstest.Command{Flags: []string{"-c", folder + "/fapws.toml"}, Dir: folder}.Started(t)
-			ask := func(host, path string) {
-				w := s.Dial()
-				w.Send("GET " + path + " HTTP/1.0\r\nHost: " + host + "\r\n\r\n")
-				w.Rest()
-			}
-			ask("other.test", "/a.txt")
-			ask("one.test", "/a.txt")
-			ask("one.test", "/cgi/x")
-			ask("one.test", "/dead/")
-			ask("one.test", "/bad.shtml")
-			ask("sub.two.test:80", "/a.txt")
-			ask("two.test", "/cgi/x")
-			ask("silent.test", "/a.txt")
-			ask("json.test", "/a.txt")
-			s.Signal(syscall.SIGTERM)
-			s.Ended()
+			asks(s, "other.test", "/a.txt")
+			asks(s, "one.test", "/a.txt")
+			asks(s, "one.test", "/cgi/x")
+			asks(s, "one.test", "/dead/")
+			asks(s, "one.test", "/bad.shtml")
+			asks(s, "sub.two.test:80", "/a.txt")
+			asks(s, "two.test", "/cgi/x")
+			asks(s, "silent.test", "/a.txt")
+			asks(s, "json.test", "/a.txt")
+			s.Stop()
 			shared := logLines(t, folder+"/shared")
 			slices.Sort(shared)
 			if want := []string{"one.test /a.txt 200", "one.test /bad.shtml 200", "one.test /cgi/x 200", "one.test /dead/ 502", "sub.two.test GET", "two.test GET"}; !slices.Equal(shared, want) {
@@ -463,9 +439,6 @@ func TestHostLogsThatAreWrong(t *testing.T) {
 		`access-log = "/no/such/folder"`: `fapws.toml:3: access-log: access log: /no/such/folder: no such file or directory`,
 	} {
 		fapwstest.Write(t, folder+"/fapws.toml", "[[host]]\nroot = \"site\"\n"+lines+"\n")
-		code, _, stderr := fapwstest.Command{Flags: []string{"--bind", "127.0.0.1:0"}, Dir: folder}.Run(t)
-		if code == 0 || !strings.Contains(stderr, want) {
-			t.Errorf("code %d, %q, not %q", code, stderr, want)
-		}
+		fapwstest.Command{Flags: []string{"--bind", "127.0.0.1:0"}, Dir: folder}.Fails(t, 2, want)
 	}
 }

@@ -47,9 +47,7 @@ func TestIdleStop(t *testing.T) {
 		s.Ask(fapwstest.Request("POST", "/size", large)).Is(t, "1048576")
 		asleep()
 
-		if err := os.Remove(file + ".go"); err != nil {
-			t.Fatal(err)
-		}
+		fapwstest.Must(t, os.Remove(file+".go"))
 		w := s.Dial()
 		w.Get("/")
 		s.Get("/", 503, page).Field(t, "Retry-After", "1").Want(t, 503, refresh)
@@ -107,7 +105,7 @@ func TestIdleStopOfEveryHandler(t *testing.T) {
 		}
 		sleeps(s)
 
-		socket := dialSocket(t, s, "/echo")
+		socket := s.Socket("/echo")
 		first := answerTo(t, socket, "hello")
 		for range 20 { // it would be asleep in half of that time
 			time.Sleep(100 * time.Millisecond)
@@ -122,12 +120,12 @@ func TestIdleStopOfEveryHandler(t *testing.T) {
 			t.Error(err)
 		}
 		sleeps(s)
-		room := dialSocket(t, s, "/room")
+		room := s.Socket("/room")
 		if got := answerTo(t, room, "to all"); got != "to all" {
 			t.Errorf("the group gets %q", got)
 		}
-		if code, out, _ := s.Ctl("stack"); code != 0 || !strings.Contains(out, "GET /room") {
-			t.Errorf("ctl stack: code %d, %q", code, out)
+		if out := s.Control("stack"); !strings.Contains(out, "GET /room") {
+			t.Errorf("ctl stack: %q", out)
 		}
 		if _, err := room.CloseWith(1000, ""); err != nil {
 			t.Error(err)
@@ -140,9 +138,7 @@ func TestIdleStopOfEveryHandler(t *testing.T) {
 		s.Get("/", 200, "X-Field: a")
 		sleeps(s)
 		for _, pid := range s.Workers() {
-			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
-				t.Error(err)
-			}
+			fapwstest.Must(t, syscall.Kill(pid, syscall.SIGKILL))
 		}
 		fapwstest.Eventually(t, "others are asleep", func() bool { return countStates(s, "asleep") == len(s.Workers()) })
 		s.Get("/", 200, "X-Field: a")
@@ -197,9 +193,7 @@ func TestIdleStopWhileWaking(t *testing.T) {
 		wakes := func() *fapwstest.Client {
 			t.Helper()
 			sleeps(s)
-			if err := os.Remove(file + ".go"); err != nil {
-				t.Fatal(err)
-			}
+			fapwstest.Must(t, os.Remove(file+".go"))
 			w := s.Dial()
 			w.Send(fapwstest.Get("/healthz") + fapwstest.Get("/"))
 			w.Answer().Want(t, 200) // so the other request has arrived
@@ -228,9 +222,7 @@ func TestIdleStopHangs(t *testing.T) {
 			"--idle-stop", "50ms", "--start-wait", "1h", "--load-timeout", "5s",
 		}}.Serve(t, m)
 		sleeps(s)
-		if err := os.Remove(file + ".go"); err != nil {
-			t.Fatal(err)
-		}
+		fapwstest.Must(t, os.Remove(file+".go"))
 		s.Get("/", 503).Want(t, 503, "the application failed to start")
 		s.Says("the application did not load within 5s")
 		s.Says("failed to load the application; the next request tries again")
@@ -287,21 +279,9 @@ func TestIdleStopFromReload(t *testing.T) {
 	file := fapwstest.Write(t, t.TempDir()+"/fapws.toml", "")
 	s := fapwstest.Command{Script: "hello.py", Flags: []string{"--workers", "1", "--config", file}}.Serve(t, fapwstest.Threads)
 	fapwstest.Write(t, file, "idle-stop = '50ms'\nlog-level = 'debug'\n")
-	if code, _, stderr := s.Ctl("reload"); code != 0 {
-		t.Error(stderr)
-	}
+	s.Control("reload")
 	sleeps(s)
 	s.Says(`debug worker \d+: serving, was loaded\n(.*\n)*.* info no request for 50ms: the application sleeps until there is one`)
-}
-
-func dialSocket(t *testing.T, s *fapwstest.Server, path string) *wstest.Client {
-	t.Helper()
-	c, err := wstest.Dial(s.Address, path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { c.Close() })
-	return c
 }
 
 // TestIdleStopWithTimer: an application whose events have a subscriber stays awake: who looks at live values gets them for longer than
@@ -374,9 +354,7 @@ func getsEvent(t *testing.T, of *fapwstest.Client, data string) {
 // answerTo sends a message and returns the next one.
 func answerTo(t *testing.T, c *wstest.Client, message string) string {
 	t.Helper()
-	if err := c.SendText(message); err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, c.SendText(message))
 	_, answer, err := c.Receive()
 	if err != nil {
 		t.Fatal(err)
@@ -394,12 +372,10 @@ func TestIdleStopThroughReloads(t *testing.T) {
 	news := s.Dial()
 	news.Get("/news")
 	news.Head("GET")
-	room := dialSocket(t, s, "/room")
+	room := s.Socket("/room")
 	old, replaced := "from", []func(){
 		func() {
-			if code, _, stderr := s.Ctl("reload"); code != 0 {
-				t.Errorf("reload: code %d, %s", code, stderr)
-			}
+			s.Control("reload")
 		},
 		s.Upgrade,
 	}

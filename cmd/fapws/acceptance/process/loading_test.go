@@ -52,8 +52,7 @@ func TestComputedServer(t *testing.T) {
 			fapwstest.Write(t, file+".go", "")
 			s.Says("http://" + address + "/")
 			w := fapwstest.Dial(t, "tcp", address)
-			w.Get("/")
-			w.Answer().Is(t, "hello")
+			w.Fetch("/").Is(t, "hello")
 			// A process that is just being started has the socket until it is executed.
 			fapwstest.Eventually(t, "it does not listen on "+other, func() bool {
 				c, err := net.Dial("tcp", other)
@@ -69,12 +68,7 @@ func TestComputedServer(t *testing.T) {
 // TestOccupiedByDefault: an address that the script replaces may be another server's.
 func TestOccupiedByDefault(t *testing.T) {
 	t.Parallel()
-	other, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer other.Close()
-	_, port, _ := net.SplitHostPort(other.Addr().String())
+	_, port, _ := net.SplitHostPort(listenOn(t, "tcp", "127.0.0.1:0").Addr().String())
 	path := fapwstest.Write(t, t.TempDir()+"/app.py", "SERVER = '127.0.0.2'\nPATHS = [('/', lambda environ, start_response: 'x')]\n")
 	for name, flags := range map[string][]string{"alone": nil, "workers": {"--workers", "2"}, "dev": {"--dev"}} {
 		t.Run(name, func(t *testing.T) { // one at a time: they all serve on the same port

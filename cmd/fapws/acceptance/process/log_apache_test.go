@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -91,14 +90,10 @@ func logSite(t *testing.T, folder string) (date string) {
 	const apr1 = "{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=" // secret
 	fapwstest.Write(t, folder+"/users", "ann:"+apr1+"\n")
 	for _, name := range []string{folder, folder + "/site"} {
-		if err := os.Chmod(name, 0o755); err != nil {
-			t.Fatal(err)
-		}
+		fapwstest.Must(t, os.Chmod(name, 0o755))
 	}
 	at := time.Date(2026, 7, 4, 10, 0, 0, 0, time.UTC)
-	if err := os.Chtimes(folder+"/site/a.txt", at, at); err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, os.Chtimes(folder+"/site/a.txt", at, at))
 	return at.Format("Mon, 02 Jan 2006 15:04:05 GMT")
 }
 
@@ -203,8 +198,7 @@ auth = { realm = "locked", users = "users" }
 `, host, name, format, strings.Join(pages, ", ")))
 			s := fapwstest.Command{Flags: []string{"-c", config}, Dir: folder}.Started(t)
 			record(t, s.Address, date)
-			s.Signal(syscall.SIGTERM)
-			s.Ended()
+			s.Stop()
 			ours := logLines(t, filepath.Join(folder, "fapws."+name))
 			if len(ours) != len(theirs) {
 				t.Errorf("%d lines, Apache has %d", len(ours), len(theirs))

@@ -62,32 +62,16 @@ func TestSocketActivation(t *testing.T) {
 				s.Get("/environment", 200).Is(t, "clean")
 				s.Get("/child", 200).Is(t, "none")
 				w := fapwstest.Dial(t, "unix", socket)
-				w.Get("/")
-				w.Answer().Is(t, "served by localhost")
+				w.Fetch("/").Is(t, "served by localhost")
 
 				// The sockets of the manager stay: it may start the service again.
-				s.Signal(syscall.SIGTERM)
-				if code := s.Ended(); code != 0 {
-					t.Errorf("code %d", code)
-				}
+				s.Stop()
 				if _, err := os.Lstat(socket); err != nil {
 					t.Errorf("the socket of another has gone: %v", err)
 				}
 			})
 		})
 	}
-}
-
-// An address that the user gave wins over sockets of a service manager.
-func TestSocketActivationOverridden(t *testing.T) {
-	t.Parallel()
-	ln := listenOn(t, "tcp", "127.0.0.1:0")
-	s := fapwstest.Command{Script: "service.py", Shell: "export LISTEN_PID=$$ LISTEN_FDS=1", Files: passed(t, ln)}.Serve(t, fapwstest.Threads)
-	if s.Address == ln.Addr().String() {
-		t.Error("it serves the socket of another")
-	}
-	s.Get("/environment", 200).Is(t, "clean")
-	s.Says("ignoring socket fd://3 from the service manager: overridden by flag --bind")
 }
 
 // fd://N takes one descriptor, if it is a listening socket.
@@ -121,10 +105,7 @@ func TestInheritedDescriptor(t *testing.T) {
 		{nil, "fd://999", "cannot listen on fd://999: fapws was started without this descriptor"},
 		{nil, "systemd", "cannot listen on systemd: no sockets were passed to this process (LISTEN_FDS, LISTEN_PID); check that a .socket unit of the same name exists"},
 	} {
-		code, _, stderr := fapwstest.Command{Script: "service.py", Files: tt.files, Flags: []string{"--bind", tt.bind}}.Run(t)
-		if code != 3 || stderr != "fapws: "+tt.want+"\n" {
-			t.Errorf("%s: code %d, %q", tt.bind, code, stderr)
-		}
+		fapwstest.Command{Script: "service.py", Files: tt.files, Flags: []string{"--bind", tt.bind}}.Fails(t, 3, "fapws: "+tt.want+"\n")
 	}
 }
 
@@ -214,9 +195,7 @@ func TestServiceManager(t *testing.T) {
 		s.Get("/environment", 200).Is(t, "clean")
 		s.Signal(syscall.SIGTERM)
 		manager.hears(`^STOPPING=1$`)
-		if code := s.Ended(); code != 0 {
-			t.Errorf("code %d", code)
-		}
+		s.EndsWith(0)
 	})
 }
 
@@ -261,8 +240,7 @@ func TestSocketFile(t *testing.T) {
 		if mode != tt.mode || owner != tt.owner {
 			t.Errorf("%s after %s: mode %s of %s, want %s of %s", tt.flags, tt.shell, mode, owner, tt.mode, tt.owner)
 		}
-		s.Signal(syscall.SIGTERM)
-		s.Ended()
+		s.Stop()
 		if _, err := os.Lstat(socket); !os.IsNotExist(err) {
 			t.Errorf("the socket is still there: %v", err)
 		}
@@ -294,8 +272,7 @@ func TestServiceManagerOfWorkers(t *testing.T) {
 	s.Get("/environment", 200).Is(t, "clean")
 	s.Get("/child", 200).Is(t, "none")
 	w := fapwstest.Dial(t, "unix", local.Addr().String())
-	w.Get("/")
-	w.Answer().Is(t, "served by localhost")
+	w.Fetch("/").Is(t, "served by localhost")
 	manager.hears(`^WATCHDOG=1$`)
 
 	s.Signal(syscall.SIGHUP)
@@ -311,9 +288,7 @@ func TestServiceManagerOfWorkers(t *testing.T) {
 
 	s.Signal(syscall.SIGTERM)
 	manager.hears(`^STOPPING=1$`)
-	if code := s.Ended(); code != 0 {
-		t.Errorf("code %d", code)
-	}
+	s.EndsWith(0)
 	if _, err := os.Lstat(pid); !os.IsNotExist(err) {
 		t.Errorf("the pid file is still there: %v", err)
 	}
@@ -378,8 +353,7 @@ func TestSocketActivationOfOthers(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			ln := listenOn(t, "tcp", "127.0.0.1:0")
-			s := fapwstest.Command{Script: "service.py", Shell: tt.shell, Files: passed(t, ln), Flags: tt.flags}.Start(t)
-			s.Address = s.Says(`(?m)^fapws \S+ +http://(\S+)/ .*\n`)[1]
+			s := fapwstest.Command{Script: "service.py", Shell: tt.shell, Files: passed(t, ln), Flags: tt.flags}.Started(t)
 			if s.Address == ln.Addr().String() {
 				t.Error("it serves the socket of another")
 			}

@@ -1,7 +1,6 @@
 package process_test
 
 import (
-	"net"
 	"os"
 	"slices"
 	"strconv"
@@ -73,22 +72,9 @@ func TestOrphanedWorkers(t *testing.T) {
 			socket := t.TempDir() + "/socket"
 			flags := append([]string{grace, "--bind", "unix:" + socket}, m.Flags...)
 			s := fapwstest.Command{Script: "descriptors.py", Flags: flags, Files: []*os.File{w}, Shell: "exec 2>&3 3>&-"}.Start(t)
-			fapwstest.Eventually(t, "it listens", func() bool {
-				c, err := net.Dial("unix", socket)
-				if err == nil {
-					c.Close()
-				}
-				return err == nil
-			})
+			fapwstest.Eventually(t, "it listens", func() bool { return fapwstest.Listens("unix", socket) })
 			c := fapwstest.Dial(t, "unix", socket)
-			answer, err := c.Tries(fapwstest.Get("/pid"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			worker, err := strconv.Atoi(answer.Text)
-			if err != nil {
-				t.Fatal(err)
-			}
+			worker := c.Fetch("/pid").Number(t)
 			fd := int(w.Fd()) // which makes it blocking
 			err = syscall.SetNonblock(fd, true)
 			for err == nil {
@@ -119,10 +105,7 @@ func TestOrphanedWorkers(t *testing.T) {
 	t.Run("programs", func(t *testing.T) {
 		t.Parallel()
 		folder := t.TempDir()
-		program := fapwstest.Write(t, folder+"/cgi-bin/sleep", "#!/bin/sh\necho $$ >"+folder+"/pid\nexec sleep 1000\n")
-		if err := os.Chmod(program, 0o755); err != nil {
-			t.Fatal(err)
-		}
+		fapwstest.WriteProgram(t, folder+"/cgi-bin/sleep", "#!/bin/sh\necho $$ >"+folder+"/pid\nexec sleep 1000\n")
 		config := fapwstest.Write(t, folder+"/fapws.toml", "[[host]]\n[[host.route]]\nprefix = \"/cgi-bin/\"\ncgi = \""+folder+"/cgi-bin\"\n")
 		s := fapwstest.Command{Flags: []string{"-c", config, grace}}.Serve(t, inWorker[0])
 		s.Dial().Get("/cgi-bin/sleep")

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
@@ -36,10 +35,7 @@ func TestUser(t *testing.T) {
 			}
 			c := fapwstest.Command{Script: script, Flags: flags, Dir: folder}
 			if os.Geteuid() != 0 {
-				code, _, stderr := c.Run(t)
-				if code != 2 || !strings.Contains(stderr, "only root can") || strings.Count(stderr, "\n") != 1 {
-					t.Errorf("code %d, %q", code, stderr)
-				}
+				c.Fails(t, 2, "only root can")
 				return
 			}
 			s := c.ForOtherUsers(t).Serve(t, fapwstest.Threads)
@@ -47,8 +43,7 @@ func TestUser(t *testing.T) {
 				tt.uid, tt.uid, tt.uid, tt.gid, tt.gid, tt.gid, tt.groups, tt.names)
 			s.Get("/identity", 200).Is(t, want)
 			w := fapwstest.Dial(t, "unix", folder+"/s")
-			w.Get("/identity")
-			w.Answer().Is(t, want)
+			w.Fetch("/identity").Is(t, want)
 			family := s.Family()
 			if len(family) != 3 {
 				t.Errorf("processes %v", family)
@@ -59,20 +54,14 @@ func TestUser(t *testing.T) {
 
 			// A worker that comes later is the same, and so is one of another
 			// program in the same process, which is not started by root.
-			s.Signal(syscall.SIGHUP)
-			s.Says("reloaded")
+			s.Reload()
 			s.Get("/identity", 200).Is(t, want)
-			s.Signal(syscall.SIGUSR2)
-			s.Says("upgraded")
+			s.Upgrade()
 			s.Get("/identity", 200).Is(t, want)
 			w = fapwstest.Dial(t, "unix", folder+"/s")
-			w.Get("/identity")
-			w.Answer().Is(t, want)
+			w.Fetch("/identity").Is(t, want)
 
-			s.Signal(syscall.SIGTERM)
-			if code := s.Ended(); code != 0 {
-				t.Errorf("code %d", code)
-			}
+			s.Stop()
 			// It may not remove the file from root's folder, but it can empty it.
 			if text, err := os.ReadFile(folder + "/pid"); err != nil || len(text) != 0 {
 				t.Errorf("the pid file holds %q, %v", text, err)
@@ -99,9 +88,7 @@ func TestUserMayNotEnter(t *testing.T) {
 	fapwstest.Write(t, public+"/service.py", source)
 	fapwstest.Write(t, private+"/service.py", source)
 	fapwstest.Write(t, private+"/named.toml", "app = \"service.py\"\n")
-	if err := os.Chmod(private, 0o700); err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, os.Chmod(private, 0o700))
 	inPrivate := func(flags, app string) fapwstest.Command {
 		flags = strings.NewReplacer("PUBLIC", public, "PRIVATE", private).Replace(flags)
 		return fapwstest.Command{Flags: strings.Fields("--user daemon " + flags + " " + app), Dir: private}.ForOtherUsers(t)
@@ -112,21 +99,13 @@ func TestUserMayNotEnter(t *testing.T) {
 		{"--chdir .", "service.py", "--chdir . is relative to it: use an absolute path"},
 		{"--chdir PUBLIC --config named.toml", "", "named.toml is inside: move it, or pass an absolute path to --config"},
 	} {
-		code, _, stderr := inPrivate(tt.flags, tt.app).Run(t)
-		want := "fapws: user daemon cannot enter the directory " + private + ": permission denied; " + tt.hint + "\n"
-		if code != 2 || stderr != want {
-			t.Errorf("%s: code %d, %q, want %q", tt.flags, code, stderr, want)
-		}
+		inPrivate(tt.flags, tt.app).Fails(t, 2, "fapws: user daemon cannot enter the directory "+private+": permission denied; "+tt.hint+"\n")
 	}
 
 	own := inPrivate("--chdir PUBLIC", "service.py")
-	if err := os.CopyFS(private, os.DirFS(filepath.Dir(filepath.Dir(own.Program)))); err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, os.CopyFS(private, os.DirFS(filepath.Dir(filepath.Dir(own.Program)))))
 	own.Program = private + "/build/fapws"
-	if code, _, stderr := own.Run(t); code != 2 || !strings.Contains(stderr, "cannot enter the directory "+private+": permission denied; fapws is installed there") {
-		t.Errorf("in a directory of root's: code %d, %q", code, stderr)
-	}
+	own.Fails(t, 2, "cannot enter the directory "+private+": permission denied; fapws is installed there")
 
 	// The file in the new directory is not the one that the supervisor found.
 	fapwstest.Write(t, public+"/fapws.toml", "not TOML")
@@ -135,26 +114,35 @@ func TestUserMayNotEnter(t *testing.T) {
 	if !strings.HasSuffix(daemon, "for good") {
 		t.Errorf("served by %s", daemon)
 	}
-	for signal, said := range map[syscall.Signal]string{syscall.SIGHUP: "reloaded", syscall.SIGUSR2: "upgraded"} {
-		s.Signal(signal)
-		s.Says(said)
+	for _, replace := range []func(){s.Reload, s.Upgrade} {
+		replace()
 		s.Get("/identity", 200).Is(t, daemon)
 	}
+}
+
+// threadsOf returns the status of each thread of a process (proc(5)), by the name of its file.
+func threadsOf(t *testing.T, pid int) map[string]string {
+	t.Helper()
+	names, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))
+	fapwstest.Must(t, err)
+	all := map[string]string{}
+	for _, name := range names {
+		if text, err := os.ReadFile(name); err == nil { // else it has ended
+			all[name] = string(text)
+		}
+	}
+	return all
 }
 
 // noThreadIs looks at the identity of every thread of a process.
 func noThreadIs(t *testing.T, pid int, uid, gid string) {
 	t.Helper()
-	names, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))
-	if err != nil || len(names) == 0 {
-		t.Fatalf("process %d: %v", pid, err)
+	all := threadsOf(t, pid)
+	if len(all) == 0 {
+		t.Fatalf("process %d has ended", pid)
 	}
-	for _, name := range names {
-		text, err := os.ReadFile(name)
-		if err != nil {
-			continue // it has ended
-		}
-		for line := range strings.Lines(string(text)) {
+	for name, text := range all {
+		for line := range strings.Lines(text) {
 			field, rest, _ := strings.Cut(line, ":")
 			want := map[string]string{"Uid": uid, "Gid": gid}[field]
 			if want != "" && !slices.Equal(strings.Fields(rest), slices.Repeat([]string{want}, 4)) {

@@ -44,11 +44,7 @@ PATHS = [("/", orphan)]
 			}
 			return len(children) == 1
 		})
-		if err := syscall.Kill(first[0], sig); err != nil {
-			t.Fatal(err)
-		}
-		if code := s.Ended(); code != 0 {
-			t.Errorf("%v: code %d", sig, code)
-		}
+		fapwstest.Must(t, syscall.Kill(first[0], sig))
+		s.EndsWith(0)
 	}
 }

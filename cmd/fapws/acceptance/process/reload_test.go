@@ -1,8 +1,6 @@
 package process_test
 
 import (
-	"io"
-	"net/http"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -15,7 +13,6 @@ import (
 // workbench is a script that is edited while it is served.
 type workbench struct {
 	*fapwstest.Server
-	t    *testing.T
 	path string
 }
 
@@ -24,7 +21,7 @@ func edited(t *testing.T, m fapwstest.Mode, text string, flags ...string) *workb
 	t.Helper()
 	path := fapwstest.Write(t, filepath.Join(t.TempDir(), "app.py"), text)
 	c := fapwstest.Command{Script: path, Flags: flags, Complains: true}
-	return &workbench{c.Serve(t, m), t, path}
+	return &workbench{c.Serve(t, m), path}
 }
 
 // saying is a script that answers with text.
@@ -34,24 +31,10 @@ func saying(text string) string {
 
 // ask makes a request on a new connection, and returns status and body.
 func (s *workbench) ask(accept string) (status int, body string) {
-	s.t.Helper()
-	request, err := http.NewRequest("GET", s.URL+"/", nil)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	request.Header.Set("Accept", accept)
-	request.Close = true
-	r, err := http.DefaultClient.Do(request)
-	if err != nil {
-		s.t.Errorf("a request fails: %v", err)
-		return 0, ""
-	}
-	defer r.Body.Close()
-	text, err := io.ReadAll(r.Body)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return r.StatusCode, string(text)
+	s.T.Helper()
+	a := s.Ask("GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: " + accept + "\r\nConnection: close\r\n\r\n")
+	fapwstest.Must(s.T, a.Err)
+	return a.StatusCode, a.Text
 }
 
 const (
@@ -62,15 +45,15 @@ const (
 // comes waits until the answer is as wanted. Every one before it must be an
 // answer too.
 func (s *workbench) comes(accept string, wantStatus int, want string) string {
-	s.t.Helper()
+	s.T.Helper()
 	status, body := 0, ""
-	for end := time.Now().Add(fapwstest.Patience); time.Now().Before(end) && !s.t.Failed(); {
+	for end := time.Now().Add(fapwstest.Patience); time.Now().Before(end) && !s.T.Failed(); {
 		if status, body = s.ask(accept); status == wantStatus && strings.Contains(body, want) {
 			return body
 		}
 		time.Sleep(5 * time.Millisecond) // the reload needs the processor
 	}
-	s.t.Fatalf("the answer is %d %q, want %d %q", status, body, wantStatus, want)
+	s.T.Fatalf("the answer is %d %q, want %d %q", status, body, wantStatus, want)
 	return ""
 }
 
@@ -95,15 +78,12 @@ func TestReload(t *testing.T) {
 			t.Errorf("a broken file is served: %d %q", status, body)
 		}
 	}
-	code, _, stderr := s.Ctl("reload")
-	if code != 1 || !strings.Contains(stderr, "reload failed: worker ") {
-		t.Errorf("ctl reload of a broken file: code %d, %s", code, stderr)
-	}
+	s.ReloadFails("reload failed: worker ")
 
 	fapwstest.Write(t, s.path, saying("three"))
 	s.comes(tool, 200, "three")
-	if code, stdout, stderr := s.Ctl("reload"); code != 0 || stdout != "reloaded\n" {
-		t.Errorf("ctl reload: code %d, %q, %s", code, stdout, stderr)
+	if stdout := s.Control("reload"); stdout != "reloaded\n" {
+		t.Errorf("ctl reload: %q", stdout)
 	}
 }
 
@@ -115,7 +95,7 @@ func TestReloadImported(t *testing.T) {
 	fapwstest.Write(t, dir+"/inner/words.py", "text = 'a'")
 	fapwstest.Write(t, dir+"/page.html", "b")
 	c := fapwstest.Command{Script: dir + "/app.py", Dir: dir, Flags: []string{"--reload", "--reload-include", "*.html", "--reload-exclude", "data"}}
-	s := &workbench{c.Serve(t, fapwstest.Mode{}), t, dir + "/app.py"}
+	s := &workbench{c.Serve(t, fapwstest.Mode{}), dir + "/app.py"}
 	s.comes(tool, 200, "ab")
 	fapwstest.Write(t, dir+"/data/x.py", "")
 	fapwstest.Write(t, dir+"/notes.txt", "")
@@ -139,12 +119,12 @@ func TestReloadFirst(t *testing.T) {
 	t.Parallel()
 	path := fapwstest.Write(t, filepath.Join(t.TempDir(), "app.py"), "PATHS = [\n")
 	c := fapwstest.Command{Script: path, Flags: []string{"--reload", "--bind", "127.0.0.1:0", "--workers", "2"}, Complains: true}
-	s := &workbench{Server: c.Start(t), t: t, path: path}
+	s := &workbench{c.Start(t), path}
 	s.Says(`SyntaxError(.*\n)*.* exited with status 3; waiting for a change`)
 	if code, _, stderr := s.Ctl("reload"); code != 1 || !strings.HasPrefix(stderr, "fapws: reload failed: worker ") || strings.Contains(stderr, "keep serving") {
 		t.Errorf("code %d: %s", code, stderr)
 	}
 	fapwstest.Write(t, path, saying("mended"))
-	s.URL = "http://" + s.Stderr.Await(t, fapwstest.BannerURL)[1]
+	s.Address = s.Stderr.Await(t, fapwstest.BannerURL)[1]
 	s.comes(tool, 200, "mended")
 }

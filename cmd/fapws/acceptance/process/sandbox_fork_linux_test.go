@@ -9,8 +9,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// confused asks the server for what its sandbox forbids: as a handler, and by a response that it writes by itself.
-const confused = `
+// asking has handlers that ask the server for what its sandbox forbids.
+const asking = `
 import os, socket, sys
 from fapws.contrib.cgi import CGIApplication
 from fapws.contrib.views import Staticfile
@@ -23,6 +23,10 @@ def program(environ, start_response):
         f.write("#!/bin/sh\necho Content-Type: text/plain; echo; echo it ran\n")
     os.chmod(data + "/x.cgi", 0o755)
     return CGIApplication(data + "/x.cgi")(environ, start_response)
+`
+
+// confused asks the server for what its sandbox forbids: as a handler, and by a response that it writes by itself.
+const confused = asking + `
 def header(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain"), (environ["QUERY_STRING"], secret)])
     return [b""]
@@ -58,13 +62,8 @@ func TestSandboxForks(t *testing.T) {
 					t.Errorf("%s: %d, %q", path, a.StatusCode, a.Text)
 				}
 			}
-			old, err := strconv.Atoi(s.Get("/who", 200).Text)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := syscall.Kill(old, syscall.SIGKILL); err != nil {
-				t.Fatal(err)
-			}
+			old := s.Get("/who", 200).Number(t)
+			fapwstest.Must(t, syscall.Kill(old, syscall.SIGKILL))
 			s.Says(`replacing worker \d+: the loader of --fork was killed by signal 9`)
 			fapwstest.Eventually(t, "another process answers", func() bool {
 				a := s.Ask(fapwstest.Get("/who"))

@@ -33,19 +33,7 @@ func TestSandboxAsleep(t *testing.T) {
 }
 
 // asker is an application that asks the server for what its sandbox forbids.
-const asker = `
-import os, sys
-from fapws.contrib.cgi import CGIApplication
-from fapws.contrib.views import Staticfile
-
-secret, data = sys.argv[1:]
-def file(environ, start_response):
-    return Staticfile(os.path.dirname(secret))(environ, start_response)
-def program(environ, start_response):
-    with open(data + "/x.cgi", "w") as f:
-        f.write("#!/bin/sh\necho Content-Type: text/plain; echo; echo it ran\n")
-    os.chmod(data + "/x.cgi", 0o755)
-    return CGIApplication(data + "/x.cgi")(environ, start_response)
+const asker = asking + `
 def link(environ, start_response):
     os.symlink(os.path.dirname(secret), data + "/link")
     return "linked"

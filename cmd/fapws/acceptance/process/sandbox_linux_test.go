@@ -1,7 +1,6 @@
 package process_test
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -50,19 +49,15 @@ func newSandboxed(t *testing.T, m fapwstest.Mode, flags ...string) *sandboxed {
 	x := &sandboxed{data: folder + "/data", secret: fapwstest.Write(t, fapwstest.PublicFolder(t)+"/secret", "secret")}
 	x.app = fapwstest.Write(t, folder+"/app/app.py", fapwstest.Source(t, "attacker.py"))
 	for _, path := range []string{x.app, x.secret, folder + "/app", filepath.Dir(x.secret)} { // the user may, the sandbox may not
-		if err := os.Chmod(path, 0o777); err != nil {
-			t.Fatal(err)
-		}
+		fapwstest.Must(t, os.Chmod(path, 0o777))
 	}
 	for _, dir := range []string{x.data, folder + "/log"} {
-		if err := os.Mkdir(dir, 0o777); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Chmod(dir, 0o777); err != nil {
-			t.Fatal(err)
-		}
+		fapwstest.Must(t, os.Mkdir(dir, 0o777))
+		fapwstest.Must(t, os.Chmod(dir, 0o777))
 	}
-	x.other, x.listed = x.listen(t), x.listen(t)
+	for _, port := range []*string{&x.other, &x.listed} {
+		_, *port, _ = net.SplitHostPort(listenOn(t, "tcp", "127.0.0.1:0").Addr().String())
+	}
 	x.c = fapwstest.Command{Script: x.app, Complains: true, Env: []string{"TMPDIR=/tmp"}, Flags: append([]string{"--sandbox", "--sandbox-write", x.data,
 		"--sandbox-connect", x.listed, "--access-log", folder + "/log/access"}, flags...)}
 	if os.Geteuid() == 0 {
@@ -70,17 +65,6 @@ func newSandboxed(t *testing.T, m fapwstest.Mode, flags ...string) *sandboxed {
 		x.c = x.c.ForOtherUsers(t)
 	}
 	return x
-}
-
-func (x *sandboxed) listen(t *testing.T) (port string) {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { ln.Close() })
-	_, port, _ = net.SplitHostPort(ln.Addr().String())
-	return port
 }
 
 // attacks compares what the application can do with what the sandbox allows, on a kernel with version abi of Landlock.
@@ -213,13 +197,9 @@ func TestSandbox(t *testing.T) {
 			return
 		}
 		rotates(s, filepath.Dir(x.data)+"/log/access", "/pid")
-		for _, step := range []struct {
-			sig  syscall.Signal
-			says string
-		}{{syscall.SIGHUP, "reloaded"}, {syscall.SIGUSR2, "upgraded"}, {syscall.SIGHUP, "(?s)reloaded.*reloaded"}} {
+		for _, replace := range []func(){s.Reload, s.Upgrade, s.Reload} {
 			fapwstest.Write(t, x.app, fapwstest.Source(t, "attacker.py")+"\n# another version\n")
-			s.Signal(step.sig)
-			s.Says(step.says)
+			replace()
 			s.Get("/attack?own", 200)
 			temporary := s.Get("/attack?temporary", 200).Text
 			if landlock() >= files {
@@ -230,10 +210,7 @@ func TestSandbox(t *testing.T) {
 			}
 		}
 		temporary := strings.TrimPrefix(s.Get("/attack?temporary", 200).Text, "done: ")
-		s.Signal(syscall.SIGTERM)
-		if code := s.Ended(); code != 0 {
-			t.Errorf("code %d", code)
-		}
+		s.Stop()
 		if _, err := os.Stat(temporary); err == nil {
 			t.Errorf("%s is still there", temporary)
 		}
@@ -243,14 +220,9 @@ func TestSandbox(t *testing.T) {
 // everyThreadIsFiltered looks at /proc/PID/status of each thread (proc(5)).
 func everyThreadIsFiltered(t *testing.T, pid int) {
 	t.Helper()
-	names, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))
-	for _, name := range names {
-		text, err := os.ReadFile(name)
-		if err != nil {
-			continue // it has ended
-		}
+	for name, text := range threadsOf(t, pid) {
 		for _, want := range []string{"NoNewPrivs:\t1\n", "Seccomp:\t2\n"} {
-			if !strings.Contains(string(text), want) {
+			if !strings.Contains(text, want) {
 				t.Errorf("%s lacks %q", name, want)
 			}
 		}
@@ -274,10 +246,7 @@ func TestSandboxWithoutLandlock(t *testing.T) {
 
 	strict := x.c
 	strict.Flags = append([]string{"--bind", "127.0.0.1:0", "--sandbox", "strict"}, x.c.Flags[1:]...)
-	code, _, stderr := strict.Run(t)
-	if want := "fapws: --sandbox strict: " + without + "; use --sandbox to restrict the rest\n"; code != 3 || stderr != want {
-		t.Errorf("code %d, %q, want %q", code, stderr, want)
-	}
+	strict.Fails(t, 3, "fapws: --sandbox strict: "+without+"; use --sandbox to restrict the rest\n")
 }
 
 // Root in a sandbox keeps the capabilities about files only, in all threads, and does not see into other processes.
@@ -309,10 +278,7 @@ func TestSandboxLogs(t *testing.T) {
 	x.c.Flags = append(x.c.Flags, "--error-log", log+"/errors")
 	s := x.c.Serve(t, fapwstest.Mode{})
 	s.Get("/fails", 500)
-	code, _, stderr := s.Ctl("rotate")
-	if code != 0 {
-		t.Fatal(stderr)
-	}
+	s.Control("rotate")
 	for _, name := range []string{"errors", "access", "errors.rotated-0000000000000000001", "access.rotated-0000000000000000001"} {
 		s.Get("/attack?replace,"+log+"/"+name+","+x.secret, 200).Is(t, "done: None")
 	}
@@ -320,8 +286,7 @@ func TestSandboxLogs(t *testing.T) {
 	s.Ctl("rotate") // may print an error
 	s.Get("/fails", 500)
 	s.Ctl("rotate")
-	s.Signal(syscall.SIGTERM)
-	s.Ended()
+	s.Stop()
 	if got := textOf(t, x.secret); got != "secret" {
 		t.Errorf("a log was written to another file: %q", got)
 	}
@@ -340,30 +305,22 @@ func TestSandboxLogDirectory(t *testing.T) {
 	t.Parallel()
 	x := newSandboxed(t, fapwstest.Threads)
 	log, victim := x.data+"/log", filepath.Dir(x.secret)
-	if err := errors.Join(os.Mkdir(log, 0o777), os.Chmod(log, 0o777)); err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, os.Mkdir(log, 0o777), os.Chmod(log, 0o777))
 	for _, name := range []string{"errors", "errors.rotated-0000000000000000001", "access.9.gz"} {
 		path := fapwstest.Write(t, victim+"/"+name, "precious")
-		if err := os.Chmod(path, 0o666); err != nil {
-			t.Fatal(err)
-		}
+		fapwstest.Must(t, os.Chmod(path, 0o666))
 	}
 	x.c.Flags = append(x.c.Flags, "--error-log", log+"/errors", "--access-log", log+"/access", "--static", "/log/="+log, "--log-flush", "1ms")
 	s := x.c.Serve(t, fapwstest.Mode{})
 	s.Get("/fails", 500)
-	if code, _, stderr := s.Ctl("rotate"); code != 0 {
-		t.Fatal(stderr)
-	}
+	s.Control("rotate")
 	s.Get("/attack?replace,"+log+","+victim, 200).Is(t, "done: None")
 	for range 2 {
 		s.Get("/fails", 500)
 		s.Ctl("rotate") // may print an error
 		s.Signal(syscall.SIGUSR1)
 	}
-	if code, _, stderr := s.Ctl("reload"); code != 1 || !strings.Contains(stderr, "leads through a symbolic link that the application can have made") {
-		t.Errorf("a reload with the link: code %d, %s", code, stderr)
-	}
+	s.ReloadFails("leads through a symbolic link that the application can have made")
 	s.Get("/attack?list,"+victim, 200).Is(t, "refused: EACCES")
 	s.Get("/attack?create,"+victim+"/new", 200).Is(t, "refused: EACCES")
 	entries, _ := os.ReadDir(victim)
@@ -375,9 +332,7 @@ func TestSandboxLogDirectory(t *testing.T) {
 			t.Errorf("%s: %q", e.Name(), got)
 		}
 	}
-	if err := errors.Join(os.Remove(log), os.Mkdir(log, 0o777), os.Chmod(log, 0o777)); err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, os.Remove(log), os.Mkdir(log, 0o777), os.Chmod(log, 0o777))
 	s.Signal(syscall.SIGUSR1)
 	fapwstest.Eventually(t, "the logs in the new directory", func() bool {
 		s.Get("/fails", 500)
@@ -385,9 +340,7 @@ func TestSandboxLogDirectory(t *testing.T) {
 		_, err := os.Stat(log + "/errors")
 		return err == nil && strings.Contains(string(access), "GET /fails")
 	})
-	if code, _, stderr := s.Ctl("reload"); code != 0 {
-		t.Error(stderr)
-	}
+	s.Control("reload")
 }
 
 // Mistakes in settings of the sandbox are one line.
@@ -420,10 +373,7 @@ func TestSandboxMistakes(t *testing.T) {
 		if !strings.HasSuffix(tt.flags, ".py") {
 			c.Script = "attacker.py"
 		}
-		code, _, stderr := c.Run(t)
-		if want := "fapws: " + tt.want + "\n"; code != 2 || stderr != want {
-			t.Errorf("%s: code %d, %q, want %q", tt.flags, code, stderr, want)
-		}
+		c.Fails(t, 2, "fapws: "+tt.want+"\n")
 	}
 }
 

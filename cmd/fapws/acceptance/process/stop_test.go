@@ -3,7 +3,6 @@ package process_test
 import (
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"strings"
 	"syscall"
@@ -18,14 +17,12 @@ func TestStop(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s, folder := fapwstest.ServeSlow(t, m)
 		large, busy := s.Dial(), s.Dial()
-		busy.Get("/pid")
-		worker := busy.Answer().Text
+		worker := busy.Fetch("/pid").Text
 		var idle []*fapwstest.Client
 		fapwstest.Eventually(t, "an idle connection of the worker that will be busy", func() bool {
 			w := s.Dial()
 			idle = append(idle, w)
-			w.Get("/pid")
-			return w.Answer().Text == worker
+			return w.Fetch("/pid").Text == worker
 		})
 		large.Get("/large")
 		body := large.Head("GET").Body
@@ -37,13 +34,7 @@ func TestStop(t *testing.T) {
 			for _, w := range idle { // the worker has been told
 				w.Closed()
 			}
-			fapwstest.Eventually(t, "no connection comes any more", func() bool {
-				c, err := net.Dial("tcp", s.Address)
-				if err == nil {
-					c.Close()
-				}
-				return err != nil
-			})
+			fapwstest.Eventually(t, "no connection comes any more", func() bool { return !fapwstest.Listens("tcp", s.Address) })
 		}
 		fapwstest.Write(t, folder+"/go", "")
 		if a := busy.Answer().Is(t, "waited"); !a.Close && !m.Inline() {
@@ -53,11 +44,8 @@ func TestStop(t *testing.T) {
 		if n, err := io.Copy(io.Discard, body); n != 30_000_000 || err != nil {
 			t.Errorf("%d bytes, %v", n, err)
 		}
-		if code := s.Ended(); code != 0 {
-			t.Errorf("code %d", code)
-		}
-		if c, err := net.Dial("tcp", s.Address); err == nil {
-			c.Close()
+		s.EndsWith(0)
+		if fapwstest.Listens("tcp", s.Address) {
 			t.Error("a process still listens")
 		}
 	})
@@ -82,12 +70,7 @@ func TestStopInABody(t *testing.T) {
 // Everything works over a unix socket.
 func TestUnixSocket(t *testing.T) {
 	t.Parallel()
-	folder, err := os.MkdirTemp("", "fapws") // names of sockets are short
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(folder) })
-	socket := folder + "/s"
+	socket := fapwstest.PublicFolder(t) + "/s" // names of sockets are short
 	s := fapwstest.Command{Script: "environ.py", Flags: []string{"--bind", "unix:" + socket}}.Start(t)
 	s.Says(`(?m)unix:` + socket)
 	w := fapwstest.Dial(t, "unix", socket)
@@ -100,8 +83,7 @@ func TestUnixSocket(t *testing.T) {
 			t.Errorf("%s: %q, want %q", key, got[key], want)
 		}
 	}
-	s.Signal(syscall.SIGTERM)
-	s.Ended()
+	s.Stop()
 	if _, err := os.Stat(socket); err == nil {
 		t.Error("the socket's file is left")
 	}
@@ -114,12 +96,8 @@ func TestStopHearsPrograms(t *testing.T) {
 		t.Run(workers, func(t *testing.T) {
 			t.Parallel()
 			folder := t.TempDir()
-			if err := os.Chmod(fapwstest.Write(t, folder+"/cgi/x", "#!/bin/sh\necho Content-Type: text/plain\necho\necho x\nexec >&-\nread line <go\necho at last >&2\n"), 0o755); err != nil {
-				t.Fatal(err)
-			}
-			if err := syscall.Mkfifo(folder+"/cgi/go", 0o600); err != nil {
-				t.Fatal(err)
-			}
+			fapwstest.WriteProgram(t, folder+"/cgi/x", "#!/bin/sh\necho Content-Type: text/plain\necho\necho x\nexec >&-\nread line <go\necho at last >&2\n")
+			fapwstest.Must(t, syscall.Mkfifo(folder+"/cgi/go", 0o600))
 			fapwstest.Write(t, folder+"/fapws.toml", "bind = '127.0.0.1:0'\nerror-log = 'errors'\n"+workers+"[[host]]\n[[host.route]]\nprefix = '/'\ncgi = 'cgi'\n")
 			s := fapwstest.Command{Flags: []string{"-c", folder + "/fapws.toml"}, Dir: folder}.Started(t)
 			s.Get("/x", 200).Is(t, "x\n")
@@ -144,8 +122,7 @@ func TestShutdownDelay(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "workers.py", "--shutdown-delay", "1h", "--health", "/healthz")
 		kept := s.Dial()
-		kept.Get("/pid")
-		if kept.Answer().Close {
+		if kept.Fetch("/pid").Close {
 			t.Error("the connection closes before the server is told to stop")
 		}
 		s.Get("/healthz/ready", 200).Is(t, "ready\n")
@@ -159,15 +136,12 @@ func TestShutdownDelay(t *testing.T) {
 		})
 		s.Get("/healthz", 200).Is(t, "alive\n")
 		fapwstest.Eventually(t, "a response says that its connection closes", func() bool {
-			kept.Get("/pid")
-			return kept.Answer().Close
+			return kept.Fetch("/pid").Close
 		})
 		kept.Closed()
 		clients.goesOn(200)
 		clients.unharmed()
 		s.Signal(syscall.SIGQUIT)
-		if code := s.Ended(); code != 0 {
-			t.Errorf("code %d", code)
-		}
+		s.EndsWith(0)
 	})
 }

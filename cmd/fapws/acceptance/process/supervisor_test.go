@@ -2,7 +2,6 @@ package process_test
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"os"
 	"regexp"
@@ -23,8 +22,7 @@ func TestHUP(t *testing.T) {
 	old := s.Workers()
 	folder := t.TempDir()
 	busy, idle, unused := s.Dial(), s.Dial(), s.Dial()
-	idle.Get("/version")
-	idle.Answer().Is(t, "1")
+	idle.Fetch("/version").Is(t, "1")
 	busy.Get("/enter?" + folder)
 	fapwstest.FileSays(t, folder+"/entered", "yes")
 
@@ -36,12 +34,10 @@ func TestHUP(t *testing.T) {
 	}
 	// Connections to the old ones are served once more, by the old code, when these know that they have been replaced.
 	fapwstest.Eventually(t, "Connection: close", func() bool {
-		idle.Get("/version")
-		return idle.Answer().Is(t, "1").Close
+		return idle.Fetch("/version").Is(t, "1").Close
 	})
 	idle.Closed()
-	unused.Get("/version")
-	unused.Answer().Is(t, "1")
+	unused.Fetch("/version").Is(t, "1")
 	unused.Closed()
 	fapwstest.Write(t, folder+"/go", "")
 	busy.Answer().Is(t, "waited")
@@ -96,8 +92,7 @@ func TestHUPHangs(t *testing.T) {
 			}
 			continue
 		}
-		s.URL = "http://" + s.Stderr.Await(t, fapwstest.BannerURL)[1]
-		s.Address = strings.TrimPrefix(s.URL, "http://")
+		s.Address = s.Stderr.Await(t, fapwstest.BannerURL)[1]
 		old := s.Workers()
 		fapwstest.Change(t, script, "VERSION = 1", "time.sleep(10000)")
 		s.Signal(syscall.SIGHUP)
@@ -175,9 +170,7 @@ func TestKilledWorkers(t *testing.T) {
 	for range kills {
 		l.goesOn(50)
 		old := s.Workers()
-		if err := syscall.Kill(old[0], syscall.SIGKILL); err != nil {
-			t.Fatal(err)
-		}
+		fapwstest.Must(t, syscall.Kill(old[0], syscall.SIGKILL))
 		s.HasWorkers(2, old[0])
 	}
 	l.goesOn(50)
@@ -209,9 +202,7 @@ func TestWorkersEnd(t *testing.T) {
 	fapwstest.FileSays(t, folder+"/entered", "yes")
 	for _, pid := range old {
 		for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGTTIN, syscall.SIGTTOU, syscall.SIGTERM} { // all but the last mean the supervisor
-			if err := syscall.Kill(pid, sig); err != nil {
-				t.Fatal(err)
-			}
+			fapwstest.Must(t, syscall.Kill(pid, sig))
 		}
 	}
 	s.Says(`(?s)replacing worker \d+: received SIGTERM(.*)replacing worker \d+: received SIGTERM`)
@@ -245,8 +236,7 @@ func TestStuckInlineWorker(t *testing.T) {
 	s.Get("/hold", 504)
 	s.Says(`replacing worker \d+: stuck \(GET /hold `)
 	s.Get("/pid", 200)
-	s.Signal(syscall.SIGTERM)
-	s.Ended() // its messages have all arrived
+	s.Stop() // its messages have all arrived
 	if said := s.Stderr.String(); strings.Contains(said, "past events") {
 		t.Errorf("%s", said)
 	}
@@ -340,9 +330,7 @@ func TestUpgradeBesideReplacement(t *testing.T) {
 	s := fapwstest.Command{Script: script, Complains: true}.Serve(t, fapwstest.Workers)
 	old := s.Workers()
 	fapwstest.Change(t, script, "VERSION = 1", "open(__file__ + str(os.getpid()), 'w').write('loads'); time.sleep(10000)")
-	if err := syscall.Kill(old[0], syscall.SIGKILL); err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, syscall.Kill(old[0], syscall.SIGKILL))
 	s.HasWorkers(2, old[0])
 	for _, pid := range s.Workers() {
 		if pid != old[1] {
@@ -359,11 +347,9 @@ func TestUpgradeBesideReplacement(t *testing.T) {
 // A program that was removed goes on, and starts its workers again; it is upgraded when one is installed again.
 func TestProgramIsRemoved(t *testing.T) {
 	t.Parallel()
-	program := fapwstest.CopyOfProgram(t)
-	s := fapwstest.Command{Program: program, Script: "workers.py"}.Serve(t, fapwstest.Workers)
-	if err := os.Remove(fapwstest.Image(program)); err != nil {
-		t.Fatal(err)
-	}
+	program, folder := fapwstest.CopyOfProgram(t), t.TempDir()
+	s := fapwstest.Command{Program: program, Script: "workers.py", Dir: folder}.Serve(t, fapwstest.Workers)
+	fapwstest.Must(t, os.Remove(fapwstest.Image(program)))
 	old := s.Workers()
 	s.Signal(syscall.SIGHUP)
 	s.HasWorkers(2, old...)
@@ -376,6 +362,9 @@ func TestProgramIsRemoved(t *testing.T) {
 	}
 	s.Signal(syscall.SIGHUP)
 	s.HasWorkers(2, old...)
+	fapwstest.Must(t, os.Remove(folder))
+	s.Signal(syscall.SIGHUP)
+	s.Says(`error a worker cannot be started: its working directory ` + folder + `: no such file or directory`)
 }
 
 // Workers that have lost their supervisor finish their requests and end.
@@ -402,9 +391,7 @@ func TestStoppedWorker(t *testing.T) {
 	t.Parallel()
 	s, _ := fapwstest.Supervised(t)
 	stopped := s.Workers()
-	if err := errors.Join(syscall.Kill(stopped[0], syscall.SIGSTOP), syscall.Kill(stopped[1], syscall.SIGKILL)); err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, syscall.Kill(stopped[0], syscall.SIGSTOP), syscall.Kill(stopped[1], syscall.SIGKILL))
 	s.Says(fmt.Sprintf(`worker \d+ starts without past events: worker %d is stopped`, stopped[0]))
 	s.HasWorkers(len(stopped), stopped...)
 	s.Get("/pid", 200)
@@ -414,9 +401,7 @@ func TestStoppedWorker(t *testing.T) {
 func TestEndBesideStoppedWorker(t *testing.T) {
 	t.Parallel()
 	s, _ := fapwstest.Supervised(t)
-	if err := syscall.Kill(s.Workers()[0], syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, syscall.Kill(s.Workers()[0], syscall.SIGSTOP))
 	s.Signal(syscall.SIGTERM)
 	if code := s.Ended(); code != 0 || strings.Contains(s.Stderr.String(), "does not end") {
 		t.Errorf("code %d: %s", code, s.Stderr.String())
@@ -430,9 +415,7 @@ func TestSupervisorIsKilledBesideStoppedWorkers(t *testing.T) {
 	workers := s.Workers()
 	for _, pid := range workers {
 		t.Cleanup(func() { _ = syscall.Kill(pid, syscall.SIGKILL) })
-		if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
-			t.Fatal(err)
-		}
+		fapwstest.Must(t, syscall.Kill(pid, syscall.SIGSTOP))
 		fapwstest.Eventually(t, "the worker has stopped", func() bool {
 			text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 			return err == nil && strings.Contains(string(text), "State:\tT")
@@ -441,9 +424,7 @@ func TestSupervisorIsKilledBesideStoppedWorkers(t *testing.T) {
 	s.Signal(syscall.SIGKILL)
 	fapwstest.Eventually(t, "the supervisor has died", func() bool { return !fapwstest.Runs(s.Cmd.Process.Pid) })
 	for _, pid := range workers {
-		if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
-			t.Fatal(err)
-		}
+		fapwstest.Must(t, syscall.Kill(pid, syscall.SIGCONT))
 		fapwstest.Eventually(t, "the worker has ended", func() bool { return !fapwstest.Runs(pid) })
 	}
 	s.Ended()
@@ -495,8 +476,5 @@ func TestStopDuringUpgrade(t *testing.T) {
 		}
 		started = bytes.Contains(text, []byte("FAPWS_HANDOVER="))
 	}
-	s.Signal(syscall.SIGTERM)
-	if code := s.Ended(); code != 0 {
-		t.Errorf("code %d", code)
-	}
+	s.Stop()
 }

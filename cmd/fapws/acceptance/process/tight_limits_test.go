@@ -6,7 +6,6 @@ import (
 	"regexp"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"testing"
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
@@ -58,14 +57,10 @@ func TestTightLimits(t *testing.T) {
 				s := c.Start(t)
 				if tt.says == "" || tt.says == any && startsOrEnds(s) {
 					s.Address = s.Stderr.Await(t, fapwstest.BannerURL)[1]
-					s.URL = "http://" + s.Address
 					for range 5 {
 						s.Get("/hello", 200)
 					}
-					s.Signal(syscall.SIGTERM)
-					if code := s.Ended(); code != 0 {
-						t.Errorf("code %d:\n%.2000s", code, s.Stderr.String())
-					}
+					s.Stop()
 					return
 				}
 				want := regexp.MustCompile(strings.ReplaceAll(tightLine, "%s", strings.TrimPrefix(tt.says, any)))

@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"slices"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -20,10 +19,7 @@ import (
 func answering(s *fapwstest.Server) (pids []int) {
 	s.T.Helper()
 	for range 40 {
-		pid, err := strconv.Atoi(s.Dial().InTime("/pid").Text)
-		if err != nil {
-			s.T.Fatal(err)
-		}
+		pid := s.Dial().InTime("/pid").Number(s.T)
 		if !slices.Contains(pids, pid) {
 			pids = append(pids, pid)
 		}

@@ -26,10 +26,7 @@ func TestASGIBackPressure(t *testing.T) {
 		_ = w.Conn.(*net.TCPConn).SetReadBuffer(256 << 10)
 		w.Get("/download/1?" + strconv.Itoa(size))
 		r := w.Head("GET")
-		progress := func() int {
-			n, _ := strconv.Atoi(s.Get("/sent/download/1", 200).Text)
-			return n
-		}
+		progress := func() int { return s.Get("/sent/download/1", 200).Number(t) }
 		last := -1
 		fapwstest.Eventually(t, "the application waits for the client", func() bool {
 			time.Sleep(100 * time.Millisecond)

@@ -28,10 +28,7 @@ func TestASGISendsTooLate(t *testing.T) {
 		s.Get("/inside", 200).Is(t, "outer")
 		said("/inside", 1)
 		for path, code := range map[string]int{"/open": 1000, "/open/raise": 1011} {
-			c, err := wstest.Dial(s.Address, path)
-			if err != nil {
-				t.Fatal(err)
-			}
+			c := s.Socket(path)
 			var closed *wstest.Closed
 			if _, _, err := c.Receive(); !errors.As(err, &closed) || closed.Code != code {
 				t.Errorf("%s ended with %v, want it closed with %d", path, err, code)

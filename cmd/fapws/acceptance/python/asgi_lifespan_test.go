@@ -41,10 +41,7 @@ func TestASGILifespan(t *testing.T) {
 			}
 			s := lifespanOf(test.name, test.flags...).Serve(t, m)
 			s.Get("/", 200).Is(t, test.answer)
-			s.Signal(syscall.SIGTERM)
-			if code := s.Ended(); code != 0 {
-				t.Errorf("%s: it ends with %d", test.name, code)
-			}
+			s.Stop()
 			s.Says(test.says)
 			if said := s.Stderr.String(); test.not != "" && strings.Contains(said, test.not) {
 				t.Errorf("%s: %s", test.name, said)
@@ -98,8 +95,7 @@ func TestASGILifespanHangs(t *testing.T) {
 		s.Signal(syscall.SIGTERM)
 		s.Ended()
 		s = lifespanOf("shutdown hangs", "--graceful-timeout", "1s").Serve(t, m)
-		s.Signal(syscall.SIGTERM)
-		s.Ended()
+		s.Stop()
 		s.Says(`shutdown of the application took longer`)
 	})
 }
@@ -126,17 +122,14 @@ func TestASGIStops(t *testing.T) {
 		if !a.Close {
 			t.Error("no Connection: close while it stops")
 		}
-		if code := s.Ended(); code != 0 {
-			t.Errorf("it ends with %d", code)
-		}
+		s.EndsWith(0)
 		s.Says(`(?s)answered /slow\n.*shutting down\n.*shut down\n`) // among the lines of another worker
 
 		s = lifespanOf("plain", "--graceful-timeout", "1s").Serve(t, m)
 		w = s.Dial()
 		w.Get("/forever")
 		s.Says(`in flight`)
-		s.Signal(syscall.SIGTERM)
-		s.Ended()
+		s.Stop()
 		s.Says(`(?s)cancelled\n.*shut down\n`)
 	})
 }

@@ -18,9 +18,7 @@ func noted(s *fapwstest.Server, path string, want ...any) {
 	var got []any
 	fapwstest.Eventually(s.T, fmt.Sprintf("%v is noted of %s", want, path), func() bool {
 		got = nil
-		if err := json.Unmarshal([]byte(s.Get("/noted"+path, 200).Text), &got); err != nil {
-			s.T.Fatal(err)
-		}
+		fapwstest.Must(s.T, json.Unmarshal([]byte(s.Get("/noted"+path, 200).Text), &got))
 		return len(got) >= len(want)
 	})
 	if !reflect.DeepEqual(got, want) {
@@ -51,8 +49,7 @@ func TestASGIReceive(t *testing.T) {
 			}
 			// The connection is still there: it is the end of the response that ends the wait.
 			noted(s, fmt.Sprintf("/twice/%d", i), list{gone, gone, gone})
-			w.Get("/ignored")
-			w.Answer().Is(t, `"ignored"`)
+			w.Fetch("/ignored").Is(t, `"ignored"`)
 		}
 
 		w := s.Dial() // the client leaves before anything was sent
@@ -68,8 +65,7 @@ func TestASGIReceive(t *testing.T) {
 		noted(s, "/streams", "OSError", gone, "goes on")
 
 		w = s.Dial() // with all that was promised
-		w.Get("/leaves")
-		w.Answer().Is(t, "hello")
+		w.Fetch("/leaves").Is(t, "hello")
 		w.Close()
 		noted(s, "/leaves", "no error")
 

@@ -143,8 +143,7 @@ func TestASGIScopeElsewhere(t *testing.T) {
 		s := fapwstest.Command{Script: "asgi/scope.py:app", Flags: []string{"--bind", "unix:" + path}}.Start(t)
 		s.Says(`unix:`)
 		w := fapwstest.Dial(t, "unix", path)
-		w.Get("/x")
-		got := w.Answer().Want(t, 200).Object(t)
+		got := w.Fetch("/x").Want(t, 200).Object(t)
 		if got["client"] != nil || got["path"] != "/x" {
 			t.Errorf("client %v, path %v", got["client"], got["path"])
 		}

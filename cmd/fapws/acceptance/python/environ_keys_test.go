@@ -73,8 +73,7 @@ func TestEnvironKeys(t *testing.T) {
 		}
 		w := s.Dial() // the same on a connection that stays, whose fields are remembered
 		for range 5 {
-			w.Get("/app/x")
-			if got := w.Answer().Want(t, 200).Object(t); got["PATH_INFO"] != "/x" || got["own"] != nil || got["HTTP_HOST"] != "test" {
+			if got := w.Fetch("/app/x").Want(t, 200).Object(t); got["PATH_INFO"] != "/x" || got["own"] != nil || got["HTTP_HOST"] != "test" {
 				t.Errorf("what a handler has done to environ is there in the next request: %v", got)
 			}
 		}

@@ -46,8 +46,7 @@ func TestEnviron(t *testing.T) {
 			}
 		}
 		// nothing is left over from the request before
-		w.Get("/show")
-		got = w.Answer().Want(t, 200).Object(t)
+		got = w.Fetch("/show").Want(t, 200).Object(t)
 		for _, key := range []string{"CONTENT_TYPE", "CONTENT_LENGTH", "HTTP_COOKIE", "HTTP_X_TWICE"} {
 			if value, found := got[key]; found && value != "" {
 				t.Errorf("%s of the next request: %q", key, value)

@@ -25,8 +25,7 @@ func TestHandlerRaises(t *testing.T) {
 				s := fapwstest.Command{Script: "raising.py", Flags: []string{"--debug", debug}, Complains: true}.Serve(t, m)
 				w := s.Dial() // which stays open over all of it
 				for _, c := range cases {
-					w.Get(c.path + "?q=<u>")
-					a := w.Answer().Want(t, 500).Field(t, "Content-Type", html).Field(t, "X-Started", "")
+					a := w.Fetch(c.path+"?q=<u>").Want(t, 500).Field(t, "Content-Type", html).Field(t, "X-Started", "")
 					s.Says(`(?m)^` + c.report)
 					name, _, _ := strings.Cut(c.report, ":")
 					if shown := strings.Contains(a.Text, name); shown != (debug == "1") {
@@ -34,18 +33,15 @@ func TestHandlerRaises(t *testing.T) {
 					}
 				}
 				if debug == "1" {
-					w.Get("/value?q=<u>")
-					page := w.Answer().Want(t, 500, "raise error", "own_text", "local &lt;u&gt;value", "raising.py").Text
+					page := w.Fetch("/value?q=<u>").Want(t, 500, "raise error", "own_text", "local &lt;u&gt;value", "raising.py").Text
 					if strings.Contains(page, "<u>") {
 						t.Errorf("not escaped: %q", page)
 					}
 				}
-				w.Get("/replaced")
-				if a := w.Answer().Want(t, 503, "sorry"); a.Header.Get("X-First") != "" || a.Header.Get("X-Second") != "2" {
+				if a := w.Fetch("/replaced").Want(t, 503, "sorry"); a.Header.Get("X-First") != "" || a.Header.Get("X-Second") != "2" {
 					t.Errorf("replaced head: %q", a.Header)
 				}
-				w.Get("/entered")
-				w.Answer().Want(t, 200)
+				w.Fetch("/entered").Want(t, 200)
 			})
 		}
 	})
@@ -72,8 +68,7 @@ func TestRaisesInTheMiddle(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "raising.py", Complains: true}.Serve(t, m)
 		w := s.Dial()
-		w.Get("/late")
-		if a := w.Answer(); a.StatusCode != 200 || a.Err == nil || a.Text != "first" {
+		if a := w.Fetch("/late"); a.StatusCode != 200 || a.Err == nil || a.Text != "first" {
 			t.Errorf("%d %q %v", a.StatusCode, a.Text, a.Err)
 		}
 		w.Gone()

@@ -66,21 +66,17 @@ func TestFileWrapper(t *testing.T) {
 				}
 			}
 		}
-		w.Get("/?kind=subclass")
-		w.Answer().Is(t, strings.ReplaceAll(all, "\x00", "\xff"))
+		w.Fetch("/?kind=subclass").Is(t, strings.ReplaceAll(all, "\x00", "\xff"))
 		fapwstest.FileSays(t, folder+"/subclass", "closed")
 		for _, status := range []int{204, 304} {
-			w.Get(fmt.Sprint("/?kind=real&status=", status, "&name=bodyless", status))
-			w.Answer().Want(t, status)
+			w.Fetch(fmt.Sprint("/?kind=real&status=", status, "&name=bodyless", status)).Want(t, status)
 			fapwstest.FileSays(t, fmt.Sprint(folder, "/bodyless", status), "closed")
 		}
-		w.Get("/?kind=unreadable")
-		w.Answer().Want(t, 500)
+		w.Fetch("/?kind=unreadable").Want(t, 500)
 		s.Says("OSError: cannot read")
 		fapwstest.FileSays(t, folder+"/unreadable", "closed")
 
-		w.Get("/?kind=real&length=300001&name=short")
-		if a := w.Answer(); a.Err == nil || a.Text != all {
+		if a := w.Fetch("/?kind=real&length=300001&name=short"); a.Err == nil || a.Text != all {
 			t.Errorf("longer than the file: %d bytes, %v", len(a.Text), a.Err)
 		}
 		w.Gone()
@@ -91,8 +87,7 @@ func TestFileWrapper(t *testing.T) {
 		before := s.OpenFiles()
 		w = s.Dial()
 		for range 20 {
-			w.Get("/?kind=real&name=many")
-			w.Answer().Is(t, all)
+			w.Fetch("/?kind=real&name=many").Is(t, all)
 		}
 		w.Close()
 		fapwstest.Eventually(t, "all files are closed", func() bool { return s.OpenFiles() <= before })

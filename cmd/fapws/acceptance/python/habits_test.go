@@ -25,13 +25,7 @@ func habits(t *testing.T, m fapwstest.Mode) (s *fapwstest.Server, folder string)
 func TestHabitsTimers(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s, _ := habits(t, m)
-		ticked := func() int {
-			n, err := strconv.Atoi(s.Get("/ticked", 200).Text)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return n
-		}
+		ticked := func() int { return s.Get("/ticked", 200).Number(t) }
 		fapwstest.Eventually(t, "it ticks", func() bool { return ticked() > 2 })
 		s.Get("/stop", 200).Is(t, "False")
 		s.Get("/restart", 200).Is(t, "True")

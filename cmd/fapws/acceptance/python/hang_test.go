@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -22,9 +21,7 @@ import (
 func hanging(t *testing.T, m fapwstest.Mode, flags ...string) (s *fapwstest.Server, folder string) {
 	t.Helper()
 	folder = t.TempDir()
-	if err := syscall.Mkfifo(folder+"/fifo", 0o600); err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, syscall.Mkfifo(folder+"/fifo", 0o600))
 	flags = append([]string{"--access-log", folder + "/access"}, flags...)
 	return fapwstest.Command{Script: "hang.py", Args: []string{folder}, Flags: flags}.Serve(t, m), folder
 }
@@ -92,8 +89,7 @@ func TestTimeout(t *testing.T) {
 			`  File "[^"]*/hang\.py", line \d+, in spin\n    (while True:|pass)\n`)
 		fapwstest.FileSays(t, folder+"/access", `"GET /spin HTTP/1.1" 504 `)
 		w := s.Dial()
-		w.Get("/spin")
-		w.Answer().Want(t, 504, "Gateway Timeout")
+		w.Fetch("/spin").Want(t, 504, "Gateway Timeout")
 		w.InTime("/").Is(t, "quick") // the connection is as good as before
 
 		if a := s.Dial().InTime("/begun"); a.Err == nil || a.Text != "first" {
@@ -114,8 +110,7 @@ func TestTimeoutInC(t *testing.T) {
 		s, _ := hanging(t, m, "--timeout", "100ms")
 		for range 2 {
 			w := s.Dial()
-			w.Get("/locked")
-			w.Answer().Want(t, 504, "Gateway Timeout")
+			w.Fetch("/locked").Want(t, 504, "Gateway Timeout")
 			w.InTime("/").Is(t, "quick") // the connection is as good as before
 		}
 	})
@@ -126,8 +121,7 @@ func TestTimeoutOfStubbornHandler(t *testing.T) {
 	t.Parallel()
 	s, folder := hanging(t, fapwstest.Inline, "--timeout", "100ms")
 	w := s.Dial()
-	w.Get("/stubborn")
-	w.Answer().Want(t, 504, "Gateway Timeout")
+	w.Fetch("/stubborn").Want(t, 504, "Gateway Timeout")
 	s.Says(`GET /stubborn .* timed out and did not end within 5\.0 s after fapws\.Timeout was raised in handler stubborn`)
 	fapwstest.Write(t, folder+"/go", "")
 	w.InTime("/").Is(t, "quick")
@@ -140,8 +134,7 @@ func TestPiecesAreNotDelayed(t *testing.T) {
 			s, folder := hanging(t, m)
 			w := s.Dial()
 			for range 20 { // afterwards, inline, pieces are sent beside the loop
-				w.Get("/quick100")
-				w.Answer().Is(t, strings.Repeat("piece", 100))
+				w.Fetch("/quick100").Is(t, strings.Repeat("piece", 100))
 			}
 			w.Get(target)
 			r := w.Head("GET")
@@ -186,8 +179,7 @@ func TestLostThreads(t *testing.T) {
 					all = append(all, starts(s, "/blocked", folder+"/blocked"))
 				}
 				w := s.Dial()
-				w.Get("/queued")
-				return w.Answer().StatusCode == 504
+				return w.Fetch("/queued").StatusCode == 504
 			})
 			s.Says(`GET /queued .* timed out after waiting \d+\.\d s for a thread; discarded\n`)
 			fapwstest.FileSays(t, folder+"/access", `"GET /queued HTTP/1.1" 504 `)
@@ -241,7 +233,7 @@ func TestClientGone(t *testing.T) {
 		})
 		socket := socketOf(s, w.LocalAddr())
 		w.Reset()
-		fapwstest.Eventually(t, "the server has closed its end", func() bool { return !slices.Contains(slices.Collect(maps.Values(s.Descriptors())), socket) })
+		fapwstest.Eventually(t, "the server has closed its end", func() bool { return !slices.Contains(s.Descriptors(), socket) })
 		unblock(t, folder)
 		first.Answer().Is(t, "too late") // no --timeout
 		fapwstest.FileSays(t, folder+"/access", `"GET /queued HTTP/1.1" 499 `)
@@ -320,17 +312,14 @@ func pythonThreads(s *fapwstest.Server) (n int) {
 // connection before the server has noticed that its client has disconnected.
 func socketOf(s *fapwstest.Server, client net.Addr) string {
 	s.T.Helper()
-	text, err := os.ReadFile("/proc/net/tcp")
-	if err != nil {
-		s.T.Fatal(err)
-	}
+	text := fapwstest.Read(s.T, "/proc/net/tcp")
 	server, err := net.ResolveTCPAddr("tcp", s.Address)
 	if err != nil {
 		s.T.Fatal(err)
 	}
 	// The port of the client alone may be that of another client, of another server, too.
 	local, remote := fmt.Sprintf("0100007F:%04X", server.Port), fmt.Sprintf("0100007F:%04X", client.(*net.TCPAddr).Port)
-	for line := range strings.Lines(string(text)) {
+	for line := range strings.Lines(text) {
 		if f := strings.Fields(line); len(f) > 9 && f[1] == local && f[2] == remote {
 			return "socket:[" + f[9] + "]"
 		}

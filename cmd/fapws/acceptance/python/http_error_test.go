@@ -31,8 +31,7 @@ func TestHTTPError(t *testing.T) {
 				s := fapwstest.Serve(t, m, "httperror.py", "--debug", debug) // which fails for a traceback
 				w := s.Dial()
 				for _, c := range cases {
-					w.Get(c.path)
-					a := w.Answer().Want(t, c.status)
+					a := w.Fetch(c.path).Want(t, c.status)
 					if c.body != "" && a.Text != c.body {
 						t.Errorf("%s: the page is %q", c.path, a.Text)
 					}
@@ -63,8 +62,7 @@ func TestHTTPErrorFails(t *testing.T) {
 		s.Get("/bad", 500)
 		s.Says(`again and again`)
 		w := s.Dial()
-		w.Get("/late")
-		if a := w.Answer(); a.StatusCode != 200 || a.Err == nil || a.Text != "first" {
+		if a := w.Fetch("/late"); a.StatusCode != 200 || a.Err == nil || a.Text != "first" {
 			t.Errorf("%d %q %v", a.StatusCode, a.Text, a.Err)
 		}
 		s.Says(`(?m)^fapws._errors.HTTPError: 404 Not Found$`)

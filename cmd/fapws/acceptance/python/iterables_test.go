@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"strings"
-	"syscall"
 	"testing"
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
@@ -59,8 +58,7 @@ func TestIterables(t *testing.T) {
 		w := s.Dial()
 		for _, c := range cases {
 			target, mark := s.target(c.kind, "")
-			w.Get(target)
-			a := w.Answer().Is(t, c.body)
+			a := w.Fetch(target).Is(t, c.body)
 			if a.ContentLength != c.length || (len(a.TransferEncoding) == 1) != (c.length < 0) {
 				t.Errorf("%s: length %d, %v", c.kind, a.ContentLength, a.TransferEncoding)
 			}
@@ -131,8 +129,7 @@ func TestCloseAlways(t *testing.T) {
 		for _, c := range cases {
 			target, mark := s.target(c.kind, c.more)
 			w := s.Dial()
-			w.Get(target)
-			a := w.Answer()
+			a := w.Fetch(target)
 			if a.StatusCode != c.status || (a.Err != nil) != c.broken || c.status != 500 && a.Text != c.body || !strings.Contains(a.Text, c.body) {
 				t.Errorf("%s: %d, %q, %v", c.name, a.StatusCode, a.Text, a.Err)
 			}
@@ -166,8 +163,7 @@ func TestCloseAtShutdown(t *testing.T) {
 		w := s.Dial()
 		w.Get(target)
 		w.Head("GET")
-		s.Signal(syscall.SIGTERM)
-		s.Ended()
+		s.Stop()
 		fapwstest.FileSays(t, mark, "closed\n")
 	})
 }

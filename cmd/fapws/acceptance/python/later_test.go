@@ -3,7 +3,6 @@ package python_test
 import (
 	"os"
 	"strings"
-	"syscall"
 	"testing"
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
@@ -33,10 +32,7 @@ func TestDeferAndTimer(t *testing.T) {
 		s.Says(`(?m)^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} error in deferred call int\nTraceback(.*\n)+ValueError: `)
 
 		s.Get("/slowly", 200)
-		s.Signal(syscall.SIGTERM)
-		if code := s.Ended(); code != 0 {
-			t.Errorf("exit code %d", code)
-		}
+		s.Stop()
 		fapwstest.FileSays(t, folder+"/at the end", "yes")
 	})
 }

@@ -11,8 +11,7 @@ func TestMixedTable(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "mixed.py")
 	w := s.Dial()
-	w.Get("/item/5")
-	w.Answer().Want(t, 200, "item").Field(t, "X-Path", "/item|/5")
+	w.Fetch("/item/5").Want(t, 200, "item").Field(t, "X-Path", "/item|/5")
 	w.Send("HEAD /item HTTP/1.1\r\nHost: x\r\n\r\n")
 	w.AnswerTo("HEAD").Want(t, 200).Field(t, "X-Path", "/item|")
 	w.Send("DELETE /item HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -103,7 +102,6 @@ PATHS = [("/strict", validator(strict)), ("/middleware", Middleware(validator(st
 		{"/strict", "dict"}, {"/own", "Environ"}, {"/strict", "dict"}, {"/middleware", "dict"}, {"/function", "dict"},
 		{"/wrapped", "Environ"}, {"/verbs", "Environ"}, {"/object", "Environ"},
 	} {
-		w.Get(c.path)
-		w.Answer().Is(t, c.kind)
+		w.Fetch(c.path).Is(t, c.kind)
 	}
 }

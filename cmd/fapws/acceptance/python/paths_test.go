@@ -75,11 +75,7 @@ func TestPathsRefused(t *testing.T) {
 		{"class V:\n def get(self, e, s): ...\n async def post(self): ...\nPATHS = [('/', V())]", `/app.py, line 3) takes no arguments; it is called with 2: (environ, start_response)`},
 		{"import abc\nclass V(abc.ABC):\n @abc.abstractmethod\n def get(self, e, s): ...\nPATHS = [('/', V)]", `V is abstract: it lacks get`},
 	} {
-		code, _, said := fapwstest.Command{Script: fapwstest.Write(t, dir+"/app.py", c.text+"\n")}.Run(t)
-		fapwstest.OneLine(t, said, c.want)
-		if code != 3 {
-			t.Errorf("%s: exit code %d, want 3", c.text, code)
-		}
+		fapwstest.Command{Script: fapwstest.Write(t, dir+"/app.py", c.text+"\n")}.Fails(t, 3, c.want)
 	}
 }
 

@@ -27,7 +27,6 @@ func TestPeersFields(t *testing.T) {
 	}
 	w := s.Dial() // all to one process, which counts
 	for i := 1; i <= 40; i++ {
-		w.Get("/same_list")
-		w.Answer().Is(t, fmt.Sprint(i)).Field(t, "X-Count", fmt.Sprint(i))
+		w.Fetch("/same_list").Is(t, fmt.Sprint(i)).Field(t, "X-Count", fmt.Sprint(i))
 	}
 }

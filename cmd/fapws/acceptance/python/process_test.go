@@ -22,13 +22,7 @@ func TestScriptsProcess(t *testing.T) {
 			}
 		})
 		t.Run("threads run while idle", func(t *testing.T) {
-			ticks := func() int {
-				n, err := strconv.Atoi(s.Get("/ticks", 200).Text)
-				if err != nil {
-					t.Fatal(err)
-				}
-				return n
-			}
+			ticks := func() int { return s.Get("/ticks", 200).Number(t) }
 			first := ticks()
 			fapwstest.Eventually(t, "a thread of the script has gone on", func() bool { return ticks() > first+3 })
 		})
@@ -44,19 +38,14 @@ func TestScriptsProcess(t *testing.T) {
 		t.Run("children", func(t *testing.T) {
 			w := s.Dial()
 			for range 3 {
-				w.Get("/fork?exits")
-				w.Answer().Is(t, "7")
-				w.Get("/fork?raises")
-				w.Answer().Want(t, 200)
-				w.Get("/fork?returns")
-				if w.Answer().Want(t, 200).Text == "from the child" {
+				w.Fetch("/fork?exits").Is(t, "7")
+				w.Fetch("/fork?raises").Want(t, 200)
+				if w.Fetch("/fork?returns").Want(t, 200).Text == "from the child" {
 					t.Error("a forked child answers")
 				}
-				w.Get("/subprocess")
-				w.Answer().Is(t, "42\nthrough a pipe")
+				w.Fetch("/subprocess").Is(t, "42\nthrough a pipe")
 			}
-			w.Get("/pid")
-			w.Answer().Is(t, strconv.Itoa(s.Cmd.Process.Pid))
+			w.Fetch("/pid").Is(t, strconv.Itoa(s.Cmd.Process.Pid))
 		})
 		s.Complains = true // the child's SystemExit may be reported
 	})

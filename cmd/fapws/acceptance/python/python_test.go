@@ -16,9 +16,7 @@ import (
 func TestIdentity(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		link := t.TempDir() + "/link" // ".." of it is not where it is
-		if err := os.Symlink(fapwstest.Testdata(t, "asgi"), link); err != nil {
-			t.Fatal(err)
-		}
+		fapwstest.Must(t, os.Symlink(fapwstest.Testdata(t, "asgi"), link))
 		for _, c := range []struct{ dir, script string }{
 			{".", fapwstest.Testdata(t, "identity.py")},
 			{"testdata", "identity.py"},
@@ -33,9 +31,7 @@ func TestIdentity(t *testing.T) {
 				t.Fatal(err)
 			}
 			var want map[string]any
-			if err := json.Unmarshal(text, &want); err != nil {
-				t.Fatal(err)
-			}
+			fapwstest.Must(t, json.Unmarshal(text, &want))
 			s := fapwstest.Command{Flags: []string{c.script}, Args: args, Dir: c.dir}.Serve(t, m)
 			got := s.Get("/", 200).Object(t)
 			for key := range want {
@@ -63,15 +59,9 @@ func TestPackageIsMissing(t *testing.T) {
 	}
 	program := fapwstest.CopyOfProgram(t)
 	folder := filepath.Dir(filepath.Dir(program))
-	if err := os.RemoveAll(folder + "/contrib"); err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, os.RemoveAll(folder+"/contrib"))
 	c := fapwstest.Command{Program: program, Script: "identity.py", Env: []string{"PYTHONNOUSERSITE=1"}}
-	code, _, stderr := c.Run(t)
-	want := "fapws: the Python package fapws is missing: install fapws again, or copy contrib/fapws of the source to " + folder + "/lib/python3."
-	if code != 3 || !strings.HasPrefix(stderr, want) || strings.Count(stderr, "\n") != 1 {
-		t.Errorf("code %d: %s", code, stderr)
-	}
+	c.Fails(t, 3, "fapws: the Python package fapws is missing: install fapws again, or copy contrib/fapws of the source to "+folder+"/lib/python3.")
 	c.Env = append(c.Env, "PYTHONPATH="+fapwstest.Repository+"/contrib")
 	c.Serve(t, fapwstest.Threads).Get("/", 200)
 }

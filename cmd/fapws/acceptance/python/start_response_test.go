@@ -106,21 +106,18 @@ func TestHeadTypes(t *testing.T) {
 		s := fapwstest.Command{Script: "startresponse.py", Complains: true}.Serve(t, m)
 		w := s.Dial()
 		for query, report := range headers {
-			w.Get("/headers?" + query)
-			w.Answer().Want(t, 500)
+			w.Fetch("/headers?"+query).Want(t, 500)
 			s.Says(report)
 		}
 		for query, report := range status {
-			w.Get("/status?" + query)
-			w.Answer().Want(t, 500)
+			w.Fetch("/status?"+query).Want(t, 500)
 			s.Says(report)
 		}
 		for query, reason := range map[string]string{
 			"number": "Accepted", "bare": "Accepted", "space": "Accepted", "latin": "\xe9t\xe9",
 			"long": strings.Repeat("x", 300), "colon": "A: b", "subclass": "Text",
 		} {
-			w.Get("/good?" + query)
-			a := w.Answer().Want(t, 202, "body").Field(t, "Content-Type", "text/plain").Field(t, "X-List", "ok").Field(t, "X-Latin", "\xe9")
+			a := w.Fetch("/good?"+query).Want(t, 202, "body").Field(t, "Content-Type", "text/plain").Field(t, "X-List", "ok").Field(t, "X-Latin", "\xe9")
 			if a.Status != "202 "+reason {
 				t.Errorf("%s: status %q", query, a.Status)
 			}

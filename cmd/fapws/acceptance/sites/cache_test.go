@@ -22,14 +22,9 @@ type cacheReport struct {
 
 func cacheReportOf(s *fapwstest.Server) (r cacheReport) {
 	s.T.Helper()
-	code, stdout, stderr := s.Ctl("status", "--json")
-	if code != 0 {
-		s.T.Fatal(stderr)
-	}
+	stdout := s.Control("status", "--json")
 	var report struct{ Cache cacheReport }
-	if err := json.Unmarshal([]byte(stdout), &report); err != nil {
-		s.T.Fatal(err)
-	}
+	fapwstest.Must(s.T, json.Unmarshal([]byte(stdout), &report))
 	return report.Cache
 }
 
@@ -380,9 +375,7 @@ echo "Content-Type: text/plain"
 echo
 date +%s%N
 `)
-	if err := os.Chmod(script, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, os.Chmod(script, 0o755))
 	config := fapwstest.Write(t, folder+"/fapws.toml", `
 cache = true
 cache-max-size = "1M"

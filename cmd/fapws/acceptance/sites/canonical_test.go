@@ -2,7 +2,6 @@ package sites_test
 
 import (
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 
@@ -16,10 +15,7 @@ func TestSpellingsOfPaths(t *testing.T) {
 	dir := t.TempDir()
 	fapwstest.Write(t, dir+"/site/priv/x.txt", "secret")
 	fapwstest.Write(t, dir+"/site/x.txt", "public")
-	program := fapwstest.Write(t, dir+"/site/cgi-bin/env", "#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\nrun %s' \"$PATH_INFO\"\n")
-	if err := os.Chmod(program, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.WriteProgram(t, dir+"/site/cgi-bin/env", "#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\nrun %s' \"$PATH_INFO\"\n")
 	script := fapwstest.Write(t, dir+"/app.py", `
 from fapws.contrib.cgi import CGIApplication
 from fapws.contrib.views import Staticfile

@@ -1,7 +1,6 @@
 package sites_test
 
 import (
-	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -20,9 +19,7 @@ func TestCGIApplication(t *testing.T) {
 			"local": shell(`printf 'Location: /one/there\n\n'`),
 			"loop":  shell(`printf "Location: $SCRIPT_NAME\n\n"`),
 		} {
-			if err := os.Chmod(fapwstest.Write(t, folder+"/"+name, text), 0o755); err != nil {
-				t.Fatal(err)
-			}
+			fapwstest.WriteProgram(t, folder+"/"+name, text)
 		}
 		fapwstest.Write(t, folder+"/run.sh", "echo Content-Type: text/plain; echo; echo run")
 		fapwstest.Write(t, folder+"/data", "secret")
@@ -80,9 +77,7 @@ func TestLocalRedirectBelowRoot(t *testing.T) {
 		"env": shell(plain, `echo "$SCRIPT_NAME,$PATH_INFO"`),
 		"to":  shell(`printf "Location: $PATH_INFO\n\n"`),
 	} {
-		if err := os.Chmod(fapwstest.Write(t, folder+"/"+name, text), 0o755); err != nil {
-			t.Fatal(err)
-		}
+		fapwstest.WriteProgram(t, folder+"/"+name, text)
 	}
 	s := fapwstest.Command{Script: "programs.py", Args: []string{folder}, Flags: []string{"--root-path", "/top"}}.Serve(t, fapwstest.Threads)
 	for _, path := range []string{"/cgi-bin/to", "/guarded/to"} {

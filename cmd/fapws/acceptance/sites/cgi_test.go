@@ -20,9 +20,7 @@ func configured(t *testing.T, m fapwstest.Mode, config string, files map[string]
 	for name, text := range files {
 		path := fapwstest.Write(t, filepath.Join(folder, name), text)
 		if strings.HasPrefix(text, "#!") {
-			if err := os.Chmod(path, 0o755); err != nil {
-				t.Fatal(err)
-			}
+			fapwstest.Must(t, os.Chmod(path, 0o755))
 		}
 	}
 	file := fapwstest.Write(t, folder+"/fapws.toml", config)
@@ -168,8 +166,7 @@ func TestProgramsLeaveNothing(t *testing.T) {
 			w := s.Dial()
 			defer w.Close()
 			for range 20 {
-				w.Get("/cgi-bin/one")
-				statuses <- w.Answer().StatusCode
+				statuses <- w.Fetch("/cgi-bin/one").StatusCode
 			}
 		})
 	}

@@ -13,12 +13,7 @@ import (
 func TestFastCGI(t *testing.T) {
 	t.Parallel()
 	need(t, "/usr/bin/php-cgi")
-	dir, err := os.MkdirTemp("", "fapws") // the path of a socket is short
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer os.RemoveAll(dir)
-	socket := dir + "/php.sock"
+	socket := fapwstest.PublicFolder(t) + "/php.sock" // its path is short
 	s, _ := configured(t, fapwstest.Threads, fmt.Sprintf(`
 [[host]]
 root = "site"
@@ -39,9 +34,7 @@ fastcgi = "127.0.0.1:1"
 	s.Get("/gone/x", 502)
 	program := exec.Command("/usr/bin/php-cgi", "-b", socket)
 	program.Env = append(os.Environ(), "PHP_FCGI_CHILDREN=2", "PHP_FCGI_MAX_REQUESTS=0")
-	if err := program.Start(); err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, program.Start())
 	defer func() {
 		_ = program.Process.Signal(os.Interrupt)
 		_ = program.Wait()

@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -55,9 +54,7 @@ func TestListing(t *testing.T) {
 		files["dir1/"+name] = name
 	}
 	s, root := folder(t, fapwstest.Threads, `{"listing": true}`, files)
-	if err := os.Symlink("/etc", root+"/dir1/out"); err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, os.Symlink("/etc", root+"/dir1/out"))
 	s.Get("/dir1", 301).Field(t, "Location", "/dir1/")
 	s.Get("/dir1?a=b", 301).Field(t, "Location", "/dir1/?a=b")
 	page := s.Get("/dir1/", 200).Field(t, "Content-Type", "text/html; charset=utf-8").Field(t, "Cache-Control", "no-cache")
@@ -117,9 +114,7 @@ func TestChangedFileIsServed(t *testing.T) {
 	fapwstest.Write(t, root+"/small.txt", strings.ToUpper(text))
 	replacement := root + "/new"
 	fapwstest.Write(t, replacement, strings.Repeat("2", 300<<10)) // of the same size
-	if err := os.Rename(replacement, root+"/large.bin"); err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, os.Rename(replacement, root+"/large.bin"))
 	for target, want := range map[string]string{"/small.txt": strings.ToUpper(text), "/large.bin": strings.Repeat("2", 300<<10)} {
 		fapwstest.Eventually(t, target+" is served with its new content", func() bool {
 			etag := first[target].Header.Get("ETag")
@@ -221,14 +216,10 @@ func TestGigabyteToSlowClients(t *testing.T) {
 	t.Parallel()
 	const gigabyte = 1 << 30
 	s, root := folder(t, fapwstest.Threads, `{}`, map[string]string{"big.bin": ""})
-	if err := os.Truncate(root+"/big.bin", gigabyte); err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, os.Truncate(root+"/big.bin", gigabyte))
 	slow := func() *fapwstest.Client {
 		w := s.Dial()
-		if err := w.Conn.(interface{ SetReadBuffer(int) error }).SetReadBuffer(32 << 10); err != nil {
-			t.Error(err)
-		}
+		fapwstest.Must(t, w.Conn.(interface{ SetReadBuffer(int) error }).SetReadBuffer(32<<10))
 		w.Get("/big.bin")
 		if r := w.Head("GET"); r.StatusCode != 200 || r.ContentLength != gigabyte {
 			t.Errorf("%d, %d bytes", r.StatusCode, r.ContentLength)
@@ -278,15 +269,11 @@ func TestTruncatedWhileSending(t *testing.T) {
 	s.Get("/large.bin", 200)
 	s.Get("/a.bin", 200)
 	w := s.Dial()
-	if err := w.Conn.(interface{ SetReadBuffer(int) error }).SetReadBuffer(32 << 10); err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, w.Conn.(interface{ SetReadBuffer(int) error }).SetReadBuffer(32<<10))
 	w.Get("/large.bin")
 	w.Head("GET")
 	for _, name := range []string{"/large.bin", "/a.bin"} {
-		if err := os.Truncate(root+name, 1000); err != nil {
-			t.Fatal(err)
-		}
+		fapwstest.Must(t, os.Truncate(root+name, 1000))
 		s.Get(name, 200).Is(t, strings.Repeat("x", 1000))
 	}
 	rest, _ := io.ReadAll(w.In)
@@ -321,10 +308,7 @@ func TestFolderThatCannotBe(t *testing.T) {
 		`{"expires": ["*.css=soon"]}`:                  `"soon" is not a time`,
 		fmt.Sprintf(`{"mime_types": "%s/none"}`, root): `no such file`,
 	} {
-		code, _, stderr := fapwstest.Command{Flags: []string{"--bind", "127.0.0.1:0"}, Script: "folder.py", Args: []string{root, options}}.Run(t)
-		if code == 0 || !strings.Contains(stderr, want) || strings.Count(strings.TrimSpace(stderr), "\n") > 0 {
-			t.Errorf("%s: %d, %s", options, code, stderr)
-		}
+		fapwstest.Command{Flags: []string{"--bind", "127.0.0.1:0"}, Script: "folder.py", Args: []string{root, options}}.Fails(t, 3, want)
 	}
 }
 
@@ -358,9 +342,7 @@ cache-files-max = "1M"
 `} {
 		fapwstest.Write(t, dir+"/"+name, content)
 	}
-	if err := os.Symlink("a.own", dir+"/one/link"); err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, os.Symlink("a.own", dir+"/one/link"))
 	s := fapwstest.Command{Flags: []string{"-c", dir + "/fapws.toml"}}.Serve(t, fapwstest.Workers)
 	of := func(host, target string, status int) *fapwstest.Answer {
 		t.Helper()
@@ -381,7 +363,6 @@ cache-files-max = "1M"
 	of("two.test", "/none.js", 404)
 
 	fapwstest.Write(t, dir+"/mime.types", "text/x-new own\n")
-	s.Signal(syscall.SIGHUP)
-	s.Says("reloaded")
+	s.Reload()
 	of("one.test", "/a.own", 200).Field(t, "Content-Type", "text/x-new; charset=utf-8")
 }

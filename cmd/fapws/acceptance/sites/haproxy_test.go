@@ -20,11 +20,8 @@ import (
 // haproxyConfig returns the file of docs/cluster.md with other addresses.
 func haproxyConfig(t *testing.T, addresses ...string) string {
 	t.Helper()
-	page, err := os.ReadFile("../../../../docs/cluster.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, text, _ := strings.Cut(string(page), "```ini haproxy.cfg\n")
+	page := fapwstest.Read(t, "../../../../docs/cluster.md")
+	_, text, _ := strings.Cut(page, "```ini haproxy.cfg\n")
 	text, _, found := strings.Cut(text, "```")
 	if !found {
 		t.Fatal("docs/cluster.md has no haproxy.cfg")
@@ -57,9 +54,7 @@ PATHS = [('/die', die), ('/', page)]
 	var log strings.Builder
 	proxy := exec.Command("haproxy", "-db", "-f", haproxyConfig(t, front, one, two))
 	proxy.Stdout, proxy.Stderr = &log, &log
-	if err := proxy.Start(); err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, proxy.Start())
 	t.Cleanup(func() {
 		_ = proxy.Process.Kill() // it may have ended
 		_ = proxy.Wait()
@@ -137,8 +132,7 @@ func TestBehindHAProxy(t *testing.T) {
 	more()
 	start(one)
 	more()
-	b.Signal(syscall.SIGTERM)
-	b.Ended()
+	b.Stop()
 	more()
 	close(stop)
 	clients.Wait()

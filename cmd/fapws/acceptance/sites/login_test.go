@@ -214,19 +214,14 @@ func TestLogin(t *testing.T) {
 	stolen.get("/a", "Cookie", cookie).want(t, 200, "GET ann")
 
 	old := s.Workers()
-	s.Signal(syscall.SIGHUP)
-	s.HasWorkers(2, old...)
-	ann.get("/a").want(t, 200, "GET ann form")
-	old = s.Workers()
-	s.Signal(syscall.SIGUSR2)
-	s.Says("upgraded")
-	s.HasWorkers(2, old...)
-	ann.get("/a").want(t, 200, "GET ann form")
-	old = s.Workers()
+	for _, replace := range []func(){s.Reload, s.Upgrade} {
+		replace()
+		s.HasWorkers(2, old...)
+		ann.get("/a").want(t, 200, "GET ann form")
+		old = s.Workers()
+	}
 	for _, pid := range old {
-		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
-			t.Error(err)
-		}
+		fapwstest.Must(t, syscall.Kill(pid, syscall.SIGKILL))
 	}
 	s.HasWorkers(2, old...)
 	ann.get("/a").want(t, 200, "GET ann form")
@@ -250,8 +245,7 @@ func TestLogin(t *testing.T) {
 	}
 	ann.logIn("ann", "correct horse", "/").want(t, 303, "Location: /")
 
-	s.Signal(syscall.SIGTERM)
-	s.Ended()
+	s.Stop()
 	s = command.Serve(t, fapwstest.Workers)
 	ann.url, stolen.url = s.URL, s.URL
 	ann.get("/a").want(t, 200, "GET ann form")

@@ -42,14 +42,10 @@ expose = ["shown.db"]
 			fapwstest.Write(t, dir+"/shown.db", "asked for")
 			secret = append(secret, "app.py", "fapws.toml", "access.log", "error.log", "run.pid", "settings.txt")
 			for from, to := range map[string]string{"link.txt": "app.py", "source.txt": "helper.py", "config.txt": "fapws.toml", "base.txt": "blog.db"} {
-				if err := os.Symlink(to, dir+"/"+from); err != nil {
-					t.Fatal(err)
-				}
+				fapwstest.Must(t, os.Symlink(to, dir+"/"+from))
 				secret = append(secret, from)
 			}
-			if err := os.Link(dir+"/fapws.toml", dir+"/hard.txt"); err != nil {
-				t.Fatal(err)
-			}
+			fapwstest.Must(t, os.Link(dir+"/fapws.toml", dir+"/hard.txt"))
 			secret = append(secret, "hard.txt")
 			flags := []string{"--bind", "127.0.0.1:0", "-c", dir + "/fapws.toml"}
 			s := fapwstest.Command{Flags: flags, Dir: dir, Complains: true}.Started(t)
@@ -100,13 +96,9 @@ func TestProjectDirectory(t *testing.T) {
 		}
 	}
 	for from, to := range map[string]string{"hard.txt": "mysite/settings.py", "again.txt": "twice.txt", "notes.txt": "both.pem"} {
-		if err := os.Link(dir+"/"+to, dir+"/"+from); err != nil {
-			t.Fatal(err)
-		}
+		fapwstest.Must(t, os.Link(dir+"/"+to, dir+"/"+from))
 	}
-	if err := os.Symlink("id_work", dir+"/soft.txt"); err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, os.Symlink("id_work", dir+"/soft.txt"))
 	secret["hard.txt"], secret["soft.txt"], secret["notes.txt"] = "", "", ""
 	public["again.txt"] = public["twice.txt"]
 	elsewhere := t.TempDir()

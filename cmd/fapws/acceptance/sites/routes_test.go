@@ -236,9 +236,7 @@ proxy = "`+behind.URL+`"
 func TestRouteErrors(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	if err := os.Mkdir(dir+"/site", 0o755); err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, os.Mkdir(dir+"/site", 0o755))
 	fapwstest.Write(t, dir+"/users", "ann:plain\n")
 	mistakes := map[string]string{
 		`redirect = "nowhere"`:                                      `: redirect: "nowhere" is neither a URL nor an absolute path`,
@@ -375,8 +373,7 @@ func TestProxyOfUnaskedAnswers(t *testing.T) {
 	wanted := regexp.MustCompile(`(?m)^\[[^]]*\] \[warning\] \[client [^]]*\] proxy http://\S+: closed the connection: unexpected data after a response: ".*evil"`)
 	fapwstest.Eventually(t, "the log has it", func() bool {
 		w := s.Dial()
-		w.Get("/")
-		w.Answer().Want(t, 204)
+		w.Fetch("/").Want(t, 204)
 		text, err := os.ReadFile(log)
 		return err == nil && wanted.Match(text)
 	})

@@ -2,7 +2,6 @@ package sites_test
 
 import (
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 
@@ -22,9 +21,7 @@ func sendPrograms(t *testing.T, m fapwstest.Mode, top string) (s *fapwstest.Serv
 		"cgi/empty": shell(`printf 'Content-Type: text/plain\nX-Sendfile:\n\nbody'`),
 		"cgi/nph-x": shell(`printf 'HTTP/1.1 200 OK\r\nX-Sendfile: one.txt\r\nConnection: close\r\n\r\nnot sent'`),
 	} {
-		if err := os.Chmod(fapwstest.Write(t, folder+"/"+name, text), 0o755); err != nil {
-			t.Fatal(err)
-		}
+		fapwstest.WriteProgram(t, folder+"/"+name, text)
 	}
 	fapwstest.Write(t, folder+"/site/send.php", `<?php header('Content-Type: application/x-own'); header('X-Sendfile: '.$_SERVER['QUERY_STRING']); echo 'not sent';`)
 	fapwstest.Write(t, folder+"/files/one.txt", "0123456789")

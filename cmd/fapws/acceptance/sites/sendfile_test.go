@@ -29,13 +29,9 @@ func sendSite(t *testing.T, m fapwstest.Mode) (s *fapwstest.Server, folder strin
 	fapwstest.Write(t, folder+"/more/two.txt", "two")
 	fapwstest.Write(t, folder+"/secret", "secret")
 	for name, to := range map[string]string{"files/out": folder + "/secret", "files/up": "..", "files/in": "one.txt", "linked": "more"} {
-		if err := os.Symlink(to, folder+"/"+name); err != nil {
-			t.Fatal(err)
-		}
+		fapwstest.Must(t, os.Symlink(to, folder+"/"+name))
 	}
-	if err := os.Mkdir(folder+"/files/dir", 0o755); err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, os.Mkdir(folder+"/files/dir", 0o755))
 	return fapwstest.Command{Script: "sendfile.py", Flags: []string{
 		"--x-sendfile", folder + "/files," + folder + "/linked",
 		"--x-accel", "/p/=" + folder + "/files,/p/more=" + folder + "/more",
@@ -52,15 +48,13 @@ func TestSendfileResults(t *testing.T) {
 			w := s.Dial()
 			for _, field := range []string{"X-Sendfile: one.txt", "x-accel-redirect: /p/one.txt"} {
 				target := sendURL(how, "", field, "Content-Length: 3", "Set-Cookie: a=b", "Cache-Control: private", "X-Kept: yes")
-				w.Get(target)
-				a := w.Answer().Is(t, "0123456789").Field(t, "Content-Type", "text/plain; charset=utf-8").Field(t, "Content-Length", "10")
+				a := w.Fetch(target).Is(t, "0123456789").Field(t, "Content-Type", "text/plain; charset=utf-8").Field(t, "Content-Length", "10")
 				a.Field(t, "Set-Cookie", "a=b").Field(t, "Cache-Control", "private").Field(t, "X-Kept", "yes").Field(t, "Accept-Ranges", "bytes")
 				a.Field(t, "X-Sendfile", "").Field(t, "X-Accel-Redirect", "")
 				if a.Header.Get("ETag") == "" || a.Header.Get("Last-Modified") == "" {
 					t.Errorf("%s: %v", how, a.Header)
 				}
-				w.Get("/seen")
-				w.Answer().Is(t, want)
+				w.Fetch("/seen").Is(t, want)
 				w.Send(fapwstest.Request("HEAD", target, ""))
 				w.AnswerTo("HEAD").Is(t, "").Field(t, "Content-Length", "10").Field(t, "X-Kept", "yes").Field(t, "X-Sendfile", "")
 			}
@@ -73,15 +67,11 @@ func TestSendfileFailures(t *testing.T) {
 	folder := t.TempDir()
 	s := fapwstest.Command{Script: "sendfile.py", Flags: []string{"--x-sendfile", folder}, Complains: true}.Serve(t, fapwstest.Threads)
 	w := s.Dial()
-	w.Get(sendURL("failed", "", "X-Sendfile: one.txt"))
-	w.Answer().Want(t, 500, "Internal Server Error")
-	w.Get(sendURL("replaced", "", "X-Sendfile: one.txt"))
-	w.Answer().Want(t, 500, "not a file")
+	w.Fetch(sendURL("failed", "", "X-Sendfile: one.txt")).Want(t, 500, "Internal Server Error")
+	w.Fetch(sendURL("replaced", "", "X-Sendfile: one.txt")).Want(t, 500, "not a file")
 	// The server does not use X-Accel-Redirect here, so it reaches the client.
-	w.Get(sendURL("list", "", "X-Accel-Redirect: /p/one.txt"))
-	w.Answer().Is(t, "droppedtoo").Field(t, "X-Accel-Redirect", "/p/one.txt")
-	w.Get(sendURL("list", "", "X-Sendfile:  "))
-	w.Answer().Is(t, "droppedtoo").Field(t, "X-Sendfile", "")
+	w.Fetch(sendURL("list", "", "X-Accel-Redirect: /p/one.txt")).Is(t, "droppedtoo").Field(t, "X-Accel-Redirect", "/p/one.txt")
+	w.Fetch(sendURL("list", "", "X-Sendfile:  ")).Is(t, "droppedtoo").Field(t, "X-Sendfile", "")
 }
 
 func TestSendfileNames(t *testing.T) {
@@ -195,8 +185,6 @@ func TestSendfileIsNotOurs(t *testing.T) {
 	s := fapwstest.Serve(t, fapwstest.Threads, "sendfile.py")
 	a := s.Get(sendURL("list", "", "X-Sendfile: sendfile.py", "X-Accel-Redirect: /x"), 200).Is(t, "droppedtoo")
 	a.Field(t, "X-Sendfile", "sendfile.py").Field(t, "X-Accel-Redirect", "/x")
-	code, _, stderr := fapwstest.Command{Script: "sendfile.py", Flags: []string{"--bind", "127.0.0.1:0", "--x-sendfile", "/nowhere/at/all"}}.Run(t)
-	if code != 2 || !strings.Contains(stderr, "--x-sendfile: ") || !strings.Contains(stderr, "/nowhere/at/all: no such file or directory") {
-		t.Errorf("code %d: %s", code, stderr)
-	}
+	c := fapwstest.Command{Script: "sendfile.py", Flags: []string{"--bind", "127.0.0.1:0", "--x-sendfile", "/nowhere/at/all"}}
+	c.Fails(t, 2, "--x-sendfile: /nowhere/at/all: no such file or directory")
 }

@@ -26,12 +26,8 @@ func site(t *testing.T, m fapwstest.Mode) (s *fapwstest.Server, folder string) {
 	fapwstest.Write(t, folder+"/site/.hidden", "hidden")
 	fapwstest.Write(t, folder+"/secret", "secret")
 	fapwstest.Write(t, folder+"/bare/a.txt", "a")
-	if err := os.Symlink(folder+"/secret", folder+"/site/link"); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink("..", folder+"/site/up"); err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, os.Symlink(folder+"/secret", folder+"/site/link"))
+	fapwstest.Must(t, os.Symlink("..", folder+"/site/up"))
 	return s, folder
 }
 
@@ -90,24 +86,19 @@ func TestStaticFiles(t *testing.T) {
 	s.Get("/static/sub", 301).Field(t, "Location", "/static/sub/")
 	s.Get("/static/app.js", 200, "Accept-Encoding: gzip").Field(t, "Content-Encoding", "gzip").Field(t, "Vary", "Accept-Encoding")
 	s.Ask(fapwstest.Request("POST", "/static/one.txt", "body")).Want(t, 405).Field(t, "Allow", "GET, HEAD")
-	if err := os.Remove(folder + "/site/one.txt"); err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, os.Remove(folder+"/site/one.txt"))
 	fapwstest.Eventually(t, "the removed file is gone", func() bool { return s.Ask(fapwstest.Get("/static/one.txt")).StatusCode == 404 })
 }
 
 func TestStaticBig(t *testing.T) {
 	t.Parallel()
 	s, folder := site(t, fapwstest.Threads)
-	want, err := os.ReadFile(folder + "/site/big.bin")
-	if err != nil {
-		t.Fatal(err)
-	}
+	want := fapwstest.Read(t, folder+"/site/big.bin")
 	w := s.Dial()
 	for range 3 { // on one connection, with others behind
 		w.Send(fapwstest.Get("/static/big.bin"), fapwstest.Get("/handler/big.bin"), fapwstest.Get("/static/one.txt"))
 		for range 2 {
-			if a := w.Answer().Want(t, 200); a.Text != string(want) {
+			if a := w.Answer().Want(t, 200); a.Text != want {
 				t.Errorf("other bytes, %d of %d", len(a.Text), len(want))
 			}
 		}
@@ -145,9 +136,7 @@ func TestCompressionMemory(t *testing.T) {
 	var clients []*fapwstest.Client
 	for i := range files {
 		path := fapwstest.Write(t, fmt.Sprintf("%s/site/large%d.txt", folder, i), "")
-		if err := os.Truncate(path, size); err != nil {
-			t.Fatal(err)
-		}
+		fapwstest.Must(t, os.Truncate(path, size))
 		w := s.Dial()
 		w.Send(fmt.Sprintf("HEAD /static/large%d.txt HTTP/1.1\r\nHost: test\r\nAccept-Encoding: gzip\r\n\r\n", i))
 		clients = append(clients, w)

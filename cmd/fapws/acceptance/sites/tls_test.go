@@ -133,18 +133,10 @@ func TestProxyTLSInChroot(t *testing.T) {
 	}
 	behind, ca, _ := secure(t)
 	folder, outside := fapwstest.PublicFolder(t), fapwstest.PublicFolder(t)
-	text, err := os.ReadFile(ca)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ca = fapwstest.Write(t, filepath.Join(outside, "ca.pem"), string(text))
-	if err := os.Chmod(ca, 0o644); err != nil {
-		t.Fatal(err)
-	}
+	ca = fapwstest.Write(t, filepath.Join(outside, "ca.pem"), fapwstest.Read(t, ca))
+	fapwstest.Must(t, os.Chmod(ca, 0o644))
 	file := fapwstest.Write(t, filepath.Join(folder, "fapws.toml"), "[[host]]\n[[host.route]]\nprefix = \"/\"\nproxy = \""+behind.URL+"\"\n")
-	if err := os.Chmod(file, 0o644); err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, os.Chmod(file, 0o644))
 	s := fapwstest.Command{Flags: []string{"--user", "daemon", "--chroot", folder, "-c", file}, Env: []string{"SSL_CERT_FILE=" + ca, "SSL_CERT_DIR=/nowhere"}}.ForOtherUsers(t).Serve(t, fapwstest.Mode{})
 	s.Get("/", 200).Is(t, "GET host=test name= proto=http ")
 	if strings.Contains(s.Stderr.String(), "warning") {
@@ -152,9 +144,7 @@ func TestProxyTLSInChroot(t *testing.T) {
 	}
 
 	file = fapwstest.Write(t, filepath.Join(folder, "other.toml"), "[[host]]\n[[host.route]]\nprefix = \"/\"\nproxy = \"http://localhost:1\"\n")
-	if err := os.Chmod(file, 0o644); err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, os.Chmod(file, 0o644))
 	s = fapwstest.Command{Flags: []string{"--user", "daemon", "--chroot", folder, "-c", file}}.ForOtherUsers(t).Serve(t, fapwstest.Mode{})
 	s.Says(`warning proxy http://localhost:1: the address of localhost cannot be looked up in the chroot, as \S+ has neither etc/hosts nor etc/resolv\.conf \(\S+:4\)\n`)
 	s.Get("/", 502)

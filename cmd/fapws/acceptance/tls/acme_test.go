@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -67,9 +66,7 @@ func run(t *testing.T, address, program string, args ...string) {
 	cmd.Env = append(os.Environ(), "PEBBLE_VA_NOSLEEP=1", "PEBBLE_WFE_NONCEREJECT=0")
 	var out strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, cmd.Start())
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
@@ -122,21 +119,17 @@ func TestACME(t *testing.T) {
 		first := issued(t, s, "example.org")
 		issued(t, s, "www.example.org")
 		if m.Workers() {
-			if code, _, stderr := s.Ctl("reload"); code != 0 {
-				t.Error(stderr)
-			}
+			s.Control("reload")
 		}
 		if again := leaf(t, s, "example.org"); !again.Equal(first) {
 			t.Error("another certificate without need")
 		}
-		s.Signal(syscall.SIGTERM)
-		s.Ended()
+		s.Stop()
 		s = p.serve(t, m, state, p.http, p.https)
 		if again := issued(t, s, "example.org"); !again.Equal(first) {
 			t.Error("another certificate after a restart")
 		}
-		s.Signal(syscall.SIGTERM)
-		s.Ended()
+		s.Stop()
 		old := certtest.NewAuthority(t).Sign(certtest.Options{Names: []string{"example.org"}, Start: time.Now().Add(-80 * 24 * time.Hour), End: time.Now().Add(10 * 24 * time.Hour)})
 		certtest.Write(t, state+"/acme/example.org", append(append([]byte{}, old.Key...), old.Chain...))
 		s = p.serve(t, m, state, p.http, p.https)
@@ -157,17 +150,14 @@ func TestACMEWays(t *testing.T) {
 	p := startPebble(t)
 	s := p.serve(t, fapwstest.Workers, t.TempDir(), p.http, fapwstest.FreePort(t))
 	issued(t, s, "example.org")
-	s.Signal(syscall.SIGTERM)
-	s.Ended()
+	s.Stop()
 	s = p.serve(t, fapwstest.Workers, t.TempDir(), fapwstest.FreePort(t), fapwstest.FreePort(t))
 	const refused = `error example.org: the certificate authority refused: .*connection refused.*; the name must lead to port 80 or 443 of this machine; next try at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d, or at a reload\n`
 	line := s.Says(refused)
 	if len(line[0]) > 1500 {
 		t.Errorf("a long line: %s", line[0])
 	}
-	if code, _, stderr := s.Ctl("reload"); code != 0 {
-		t.Error(stderr)
-	}
+	s.Control("reload")
 	s.Says(`(?s)` + refused + `.*` + refused)
 	if _, err := tryDial(t, s, &tls.Config{ServerName: "example.org", InsecureSkipVerify: true}); err == nil || !strings.Contains(err.Error(), "unrecognized name") {
 		t.Errorf("without a certificate: %v", err)
@@ -196,9 +186,7 @@ func TestACMEAfterReload(t *testing.T) {
 	s.Address = s.Says(`(?m)^fapws \S+ +https://(\S+)/ `)[1]
 	for _, directory := range []string{"https://127.0.0.1:" + fapwstest.FreePort(t) + "/dir", p.directory} {
 		write(fmt.Sprintf("tls = 'acme'\nacme-hosts = 'example.org'\nacme-directory = '%s'\n", directory))
-		if code, _, stderr := s.Ctl("reload"); code != 0 {
-			t.Error(stderr)
-		}
+		s.Control("reload")
 		s.Says("info ordering a certificate for example.org from " + directory)
 		if directory != p.directory {
 			s.Says("error example.org: cannot reach the certificate authority")
@@ -215,10 +203,6 @@ func TestACMEMistakes(t *testing.T) {
 		"--tls acme --acme-hosts *.example.org": "--acme-hosts *.example.org: must be host names such as example.org",
 		"--tls acme --acme-hosts a.test --acme-directory http://a.test": "must be a URL that begins with https://",
 	} {
-		code, _, stderr := fapwstest.Command{Flags: append([]string{"-p", "0"}, strings.Fields(flags)...), Script: "environ.py"}.Run(t)
-		if code != 2 {
-			t.Errorf("%s: code %d", flags, code)
-		}
-		fapwstest.OneLine(t, stderr, want)
+		fapwstest.Command{Flags: append([]string{"-p", "0"}, strings.Fields(flags)...), Script: "environ.py"}.Fails(t, 2, want)
 	}
 }

@@ -17,15 +17,20 @@ import (
 )
 
 // With --tls auto, a client that trusts the authority of the machine, which it has got over plain HTTP and compared, is
-// served by all names and addresses of the machine; also after a restart, with the same authority.
+// served by all names and addresses of the machine; also after a restart, with the same authority, and from a file system that is read-only by then.
 func TestAuto(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	socket := dir + "/ctl"
 	flags := []string{"--tls", "auto", "--state-dir", dir + "/state", "--bind", "127.0.0.1:0", "--https-redirect=8443", "--ctl-socket", socket}
 	var trusted *x509.Certificate
+	readOnly := `exec unshare -rm /bin/sh -c 'mount -t tmpfs none /mnt && cp -a state/. /mnt && mount --bind /mnt state && mount -o remount,bind,ro state && exec "$@"' sh "$@"`
 	for _, start := range []string{"first", "second"} {
-		s := serve(t, fapwstest.Threads, fapwstest.Command{Flags: flags})
+		c := fapwstest.Command{Flags: flags, Dir: dir, Complains: start == "second"}
+		if c.Complains {
+			c.Shell = readOnly
+		}
+		s := serve(t, fapwstest.Threads, c)
 		plain := "http://" + s.Says(`https://\S+/  http://(\S+)/`)[1]
 		r, err := http.Get(plain + "/.well-known/fapws-ca.crt")
 		if err != nil {
@@ -55,15 +60,12 @@ func TestAuto(t *testing.T) {
 		roots.AddCert(trusted)
 		for _, name := range []string{"localhost", "127.0.0.1"} {
 			w, _ := dial(t, s, &tls.Config{RootCAs: roots, ServerName: name})
-			w.Get("/.well-known/fapws-ca.crt")
-			if got := w.Answer().Want(t, 200).Text; got != string(der) {
+			if got := w.Fetch("/.well-known/fapws-ca.crt").Want(t, 200).Text; got != string(der) {
 				t.Errorf("over HTTPS: %d bytes", len(got))
 			}
-			w.Get("/show/x")
-			w.Answer().Want(t, 200)
+			w.Fetch("/show/x").Want(t, 200)
 		}
-		s.Signal(syscall.SIGTERM)
-		s.Ended()
+		s.Stop()
 	}
 	for name, mode := range map[string]os.FileMode{"tls": 0o700, "tls/ca-key.pem": 0o600, "tls/key.pem": 0o600} {
 		if info, err := os.Stat(filepath.Join(dir, "state", name)); err != nil || info.Mode().Perm() != mode {
@@ -83,9 +85,7 @@ func TestAutoUser(t *testing.T) {
 	s := serve(t, fapwstest.Workers, fapwstest.Command{Script: script, Dir: folder, Flags: []string{"--tls", "auto", "--state-dir", folder + "/state", "--user", "daemon"}}.ForOtherUsers(t))
 	before := leaf(t, s, "localhost")
 	// The process is not root any more, and makes another certificate all the same.
-	if err := os.Remove(folder + "/state/tls/cert.pem"); err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, os.Remove(folder+"/state/tls/cert.pem"))
 	s.Signal(syscall.SIGHUP)
 	fapwstest.Eventually(t, "there is another certificate", func() bool { return !leaf(t, s, "localhost").Equal(before) })
 	for _, name := range []string{"state", "state/tls", "state/tls/ca-key.pem", "state/tls/key.pem"} {

@@ -53,9 +53,7 @@ func TestRenewal(t *testing.T) {
 		s.Says("error " + dir + "/cert.pem: no certificate in this file; .*; the certificate that was read before stays in use")
 		becomes(t, s, second)
 		if m.Workers() {
-			if code, _, stderr := s.Ctl("reload"); code != 0 {
-				t.Errorf("reload with a wrong certificate: %s", stderr)
-			}
+			s.Control("reload")
 			becomes(t, s, second)
 		}
 		third := ca.For("example.org")
@@ -65,8 +63,7 @@ func TestRenewal(t *testing.T) {
 		if m.Workers() {
 			return // the old connection has gone with its worker
 		}
-		old.Get("/show/x")
-		old.Answer().Want(t, 200)
+		old.Fetch("/show/x").Want(t, 200)
 	})
 }
 
@@ -83,15 +80,11 @@ func TestFirstAndLastCertificate(t *testing.T) {
 	s := fapwstest.Command{Flags: []string{"-b", "127.0.0.1:0", "-c", file}, Complains: true}.Start(t)
 	s.Address = s.Says(`(?m)^fapws \S+ +https://(\S+)/ `)[1]
 	fapwstest.Write(t, file, plain)
-	if code, _, stderr := s.Ctl("reload"); code != 1 || !strings.Contains(stderr, "has no certificate for https://127.0.0.1:0: name one (certfile or tls), or restart the server to serve plain HTTP; the old workers keep serving") {
-		t.Errorf("reload without a certificate: code %d, %s", code, stderr)
-	}
+	s.ReloadFails("has no certificate for https://127.0.0.1:0: name one (certfile or tls), or restart the server to serve plain HTTP; the old workers keep serving")
 	becomes(t, s, c)
 	s = fapwstest.Command{Flags: []string{"-b", "127.0.0.1:0", "-c", file}, Complains: true}.Started(t)
 	fapwstest.Write(t, file, secure)
-	if code, _, stderr := s.Ctl("reload"); code != 0 {
-		t.Errorf("reload with a certificate: code %d, %s", code, stderr)
-	}
+	s.Control("reload")
 	s.Says(`warning .*fapws\.toml: changes of certfile take effect after a restart`)
 	s.Ask(fapwstest.Get("/")).Want(t, 200).Is(t, "page")
 }
@@ -161,9 +154,7 @@ func TestSessions(t *testing.T) {
 		}
 	}
 	connect("first", false)
-	if code, _, stderr := s.Ctl("reload"); code != 0 {
-		t.Fatal(stderr)
-	}
+	s.Control("reload")
 	connect("after a reload", true)
 	s.Signal(syscall.SIGUSR2)
 	s.Says("upgraded: 2 workers")
@@ -185,9 +176,7 @@ func TestRootsKey(t *testing.T) {
 	keys := filepath.Join(folder, "keys")
 	first := ca.For("example.org")
 	flags := flagsFor(first, keys)
-	if err := os.Chmod(keys, 0o700); err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, os.Chmod(keys, 0o700))
 	script := fapwstest.Write(t, folder+"/environ.py", fapwstest.Source(t, "environ.py"))
 	s := serve(t, fapwstest.Workers, fapwstest.Command{Script: script, Dir: folder, Flags: append(flags, "--user", "daemon")}.ForOtherUsers(t))
 	becomes(t, s, first)
@@ -222,8 +211,7 @@ func TestSecrets(t *testing.T) {
 	s := serve(t, fapwstest.Workers, fapwstest.Command{Script: dir, Flags: append(flagsFor(c, dir), "--autoindex")})
 	for _, path := range []string{"/key.pem", "/cert.pem"} {
 		w, _ := dial(t, s, &tls.Config{InsecureSkipVerify: true})
-		w.Get(path)
-		w.Answer().Want(t, 404)
+		w.Fetch(path).Want(t, 404)
 	}
 	for _, pid := range s.Family() {
 		for _, name := range []string{"environ", "cmdline"} {

@@ -19,15 +19,9 @@ func TestDeployment(t *testing.T) {
 	dir := t.TempDir()
 	link := func(to, name string) { // in one step
 		t.Helper()
-		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Symlink(to, name+".new"); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Rename(name+".new", name); err != nil {
-			t.Fatal(err)
-		}
+		fapwstest.Must(t, os.MkdirAll(filepath.Dir(name), 0o755))
+		fapwstest.Must(t, os.Symlink(to, name+".new"))
+		fapwstest.Must(t, os.Rename(name+".new", name))
 	}
 	versions := map[string][]*certtest.Certificate{}
 	for _, name := range []string{"certbot.test", "pod.test"} {
@@ -82,16 +76,14 @@ text = "served"
 		Flags: []string{"--config", file}}.Start(t)
 	s.Says(`(?m)^fapws \S+ +http://` + at[0] + `/  https://` + at[1] + `/`)
 	plain := fapwstest.Dial(t, "tcp", at[0])
-	plain.Get("/")
-	plain.Answer().Want(t, 200, "served")
+	plain.Fetch("/").Want(t, 200, "served")
 	s.Address = at[1]
 	serves := func(name string, version int) {
 		t.Helper()
 		want := versions[name][version]
 		fapwstest.Eventually(t, name+" has the certificate", func() bool { return leaf(t, s, name).Equal(want.Leaf) })
 		w, _ := dial(t, s, &tls.Config{ServerName: name, RootCAs: ca.Pool()})
-		w.Get("/")
-		w.Answer().Want(t, 200, "served")
+		w.Fetch("/").Want(t, 200, "served")
 		w.Close()
 	}
 	serves("certbot.test", 0)

@@ -67,10 +67,6 @@ text = "b"
 		"--https-redirect":       "https-redirect (flag --https-redirect) requires HTTPS: add --certfile",
 		"--https-redirect=70000": "must be yes, no, or a port from 2 to 65535",
 	} {
-		code, _, stderr := fapwstest.Command{Flags: []string{flag}, Script: "environ.py"}.Run(t)
-		if code != 2 {
-			t.Errorf("%s: code %d", flag, code)
-		}
-		fapwstest.OneLine(t, stderr, want)
+		fapwstest.Command{Flags: []string{flag}, Script: "environ.py"}.Fails(t, 2, want)
 	}
 }

@@ -37,8 +37,7 @@ func TestBodies(t *testing.T) {
 		w.Send(fapwstest.Chunked("POST", "/length", string(body), 10_000))
 		w.Answer().Want(t, 200).Is(t, fmt.Sprint(n, " ", n*'x'%65536))
 	}
-	w.Get("/large")
-	a := w.Answer().Want(t, 200)
+	a := w.Fetch("/large").Want(t, 200)
 	for i := range 5_000_000 {
 		if a.Text[i] != byte(i/100_000%251) {
 			t.Fatalf("byte %d is %d", i, a.Text[i])
@@ -67,8 +66,7 @@ func TestClientVariables(t *testing.T) {
 			}
 			w, _ := dial(t, s, config)
 			for range 3 { // from memory, too
-				w.Get("/show/x")
-				got := w.Answer().Want(t, 200).Object(t)
+				got := w.Fetch("/show/x").Want(t, 200).Object(t)
 				for name, value := range want {
 					if got[name] != value {
 						t.Errorf("shows %v: %s is %q", shows, name, got[name])
@@ -144,16 +142,13 @@ func TestReload(t *testing.T) {
 	say := func(text string) {
 		t.Helper()
 		w, _ := dial(t, s, config)
-		w.Get("/say?" + text)
-		w.Answer().Want(t, 200)
+		w.Fetch("/say?"+text).Want(t, 200)
 		w.Close()
 	}
 	say("before")
 	seen := until("data: before\n")
 	id := strings.TrimSpace(seen[strings.LastIndex(seen, "id: ")+4 : strings.LastIndex(seen, "data:")])
-	if code, _, stderr := s.Ctl("reload"); code != 0 {
-		t.Fatal(stderr)
-	}
+	s.Control("reload")
 	var closed *wstest.Closed
 	if _, _, err := socket.Receive(); !errors.As(err, &closed) || closed.Code != 1012 {
 		t.Errorf("the WebSocket: %v", err)
