@@ -33,7 +33,8 @@ each setting with its value and source, ` + "`fapws --help`" + ` the common flag
 
 SIZE is in bytes or takes K, M or G; TIME is in seconds or takes ms, s, m, h or d. Switches are turned off with ` + "`--no-compress` or `--compress=no`" + `.
 In the environment, ` + "`PORT`" + ` also sets the port, ` + "`WEB_CONCURRENCY`" + ` the workers, ` + "`FORWARDED_ALLOW_IPS`" + ` the proxies and ` + "`VIRTUAL_ENV`" + ` the virtual
-environment. fapws warns of a misspelled ` + "`FAPWS_`" + ` variable.
+environment. fapws warns of a misspelled ` + "`FAPWS_`" + ` variable. Relative paths of flags and variables start at the working directory, also if the
+script changes it; those in the file start at its directory.
 
 ` + "`--env-file .env`" + ` sets variables for the application (` + "`NAME=value`" + `, with quotes and ` + "`${NAME}`" + `), except those that are set already. A reload reads
 the file again.

@@ -39,7 +39,8 @@ static int configure(PyConfig *c, const core_start_options *o, const char **why)
 
 /* Finds packages fapws and fapws4 of this executable, and nothing else in their directory. Python before 3.13 takes the
  * thread on which threading is first imported for its main thread: a handler's thread would be threading.main_thread(),
- * and Python could not end after that thread has. */
+ * and Python could not end after that thread has. Handlers outlive Python, and so do files of their modules: the last
+ * of the atexit functions writes what their buffers have. */
 static const char finder_source[] =
     "def install(folder):\n"
     "    import sys\n"
@@ -58,7 +59,18 @@ static const char finder_source[] =
     "            if name == 'threading' and sys.version_info < (3, 13) and get_ident() != main[0]:\n"
     "                from fapws._main_thread import spec_of_threading\n"
     "                return spec_of_threading(*main)\n"
-    "    sys.meta_path.insert(0, FapwsFinder)\n";
+    "    sys.meta_path.insert(0, FapwsFinder)\n"
+    "    import atexit\n"
+    "    @atexit.register\n"
+    "    def flush():\n"
+    "        import _io, gc\n"
+    "        gc.unfreeze()\n"
+    "        for one in gc.get_objects():\n"
+    "            if issubclass(type(one), _io._IOBase):\n"
+    "                try:\n"
+    "                    one.flush()\n"
+    "                except Exception:\n"
+    "                    pass\n";
 
 static int install_finder(const char *folder) {
   PyObject *space = PyDict_New(), *done = NULL;

@@ -172,7 +172,10 @@ func serve(p *plan.Plan, stderr io.Writer) (code int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	instance := &worker.Instance{Passed: worker.TakePassed(), Notifier: process.TakeNotifier(), PidPath: p.Conf.PidFile, Warning: warning}
+	instance := &worker.Instance{Passed: worker.TakePassed(), Notifier: process.TakeNotifier(), Warning: warning}
+	if p.Conf.PidFile != "" {
+		instance.PidPath, _ = filepath.Abs(p.Conf.PidFile) // plan.Make has asked for the directory before
+	}
 	if pool.Upgraded() || isSupervised(p.Settings, &p.Conf) { // settings may have changed since the start
 		return supervisor.Run(p, instance, stderr)
 	}

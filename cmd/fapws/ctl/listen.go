@@ -319,7 +319,9 @@ func allowed(c *net.UnixConn, uids ...int) error {
 // short returns the cause in an error of package net, without operation and address.
 func short(err error) error {
 	if op, ok := err.(*net.OpError); ok {
-		if call, ok := op.Err.(*os.SyscallError); ok {
+		if call, ok := op.Err.(*os.SyscallError); ok && call.Err == syscall.EINVAL { // unix(7)
+			return fmt.Errorf("%s: the path is too long; the maximum for a socket is 107 bytes", op.Addr)
+		} else if ok {
 			return fmt.Errorf("%s: %w", op.Addr, call.Err)
 		}
 	}

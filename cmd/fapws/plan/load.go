@@ -106,8 +106,12 @@ func (p *Plan) Load(report func(error) int, warn func(line string)) (*pybridge.A
 	slow := time.AfterFunc(slowLoad, func() {
 		warn(fmt.Sprintf("the application is still loading after %v; if this does not end, remove calls that wait or serve, such as app.run(), from its top level", slowLoad))
 	})
+	dir, _ := os.Getwd()
 	app, err := pybridge.Load(o)
 	slow.Stop()
+	if now, _ := os.Getwd(); now != dir {
+		p.Settings.Anchor(dir)
+	}
 	if closing != nil {
 		closing.Stop()
 	}

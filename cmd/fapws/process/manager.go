@@ -36,14 +36,10 @@ type PIDFile struct {
 // line is the content of the file.
 func line() string { return strconv.Itoa(os.Getpid()) + "\n" }
 
-// WritePIDFile puts the number of this process into the file at path, which appears whole or not at all; a symbolic link
+// WritePIDFile puts the number of this process into the file at path, which is absolute: it appears whole or not at all; a symbolic link
 // there is replaced, never followed. The number of a process that runs is left alone, with an error, unless it is
 // this one; the file of a dead one is replaced. Errors are one line.
 func WritePIDFile(path string) (*PIDFile, error) {
-	path, err := filepath.Abs(path)
-	if err != nil {
-		return nil, err
-	}
 	pid := os.Getpid()
 	other, err := owner(path)
 	if err != nil {
@@ -70,13 +66,7 @@ func (f *PIDFile) Left() *os.File {
 
 // TakeOverPIDFile returns the pid file that the program before has written in this process, as root perhaps, which this
 // program may not be. left is the file of Left; it belongs to the PIDFile from now on.
-func TakeOverPIDFile(path string, left *os.File) (*PIDFile, error) {
-	path, err := filepath.Abs(path)
-	if err != nil {
-		return nil, err
-	}
-	return &PIDFile{path: path, file: left}, nil
-}
+func TakeOverPIDFile(path string, left *os.File) *PIDFile { return &PIDFile{path: path, file: left} }
 
 // replace makes the file under a temporary name and renames it.
 func replace(path string) (*os.File, error) {

@@ -1,8 +1,6 @@
 package process
 
 import (
-	"errors"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -110,19 +108,6 @@ func TestRemoveLeavesOthers(t *testing.T) {
 	must(t, os.Remove(path))
 	if err := f.Remove(); err != nil {
 		t.Errorf("a file that is gone already: %v", err)
-	}
-}
-
-// TestChangedDirectory: a relative path is where the process was.
-func TestChangedDirectory(t *testing.T) {
-	dir := t.TempDir()
-	t.Chdir(dir)
-	f, err := WritePIDFile("app.pid")
-	must(t, err)
-	t.Chdir("/")
-	must(t, f.Remove())
-	if _, err := os.Stat(filepath.Join(dir, "app.pid")); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("it is still there: %v", err)
 	}
 }
 

@@ -176,6 +176,24 @@ func (s *Settings) TakeVenv(venv, where string) {
 	s.conf.Venv, s.from["venv"] = venv, Source{FromSurroundings, where}
 }
 
+// Anchor makes the paths of flags and environment relative to a directory, which the script has left.
+func (s *Settings) Anchor(dir string) {
+	for _, row := range table() {
+		v := row.value(&s.conf)
+		if !row.path || s.from[row.Name].Level < FromEnvironment || v.show() == "" {
+			continue
+		}
+		paths := []string{v.show()}
+		if v.kind&isList != 0 {
+			paths = strings.Split(paths[0], ",")
+		}
+		for i, path := range paths {
+			paths[i] = row.resolve(&TOMLFile{Dir: dir}, path)
+		}
+		_ = v.parse(strings.Join(paths, ",")) // it was right before
+	}
+}
+
 // Origin names the place that the value of a setting comes from, for messages: "--reload-dir" or "fapws.toml:3: reload-dir".
 func (s *Settings) Origin(name string) string {
 	from := s.Source(name)

@@ -145,9 +145,7 @@ func (p *supervisor) run() (code int, err error) {
 	if left, err = p.keyring.open(state, left); err != nil {
 		return 0, err
 	}
-	if err := p.instance.TakePid(left); err != nil {
-		return 0, process.ExitNotStarted("%v", err)
-	}
+	p.instance.TakePid(left)
 	if p.identity == nil || handover != nil {
 		if err := p.openControl(); err != nil {
 			return 0, err

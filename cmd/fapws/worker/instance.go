@@ -25,7 +25,7 @@ import (
 type Instance struct {
 	Passed   Passed
 	Notifier *process.Notifier
-	PidPath  string
+	PidPath  string // absolute, or ""
 	Pid      atomic.Pointer[process.PIDFile]
 	Control  atomic.Pointer[ctl.Socket]
 	log      func(logfile.Level, string)
@@ -54,17 +54,14 @@ func (f *Instance) WritePid() error {
 }
 
 // TakePid goes on with the pid file of the program before in this process.
-func (f *Instance) TakePid(left []*os.File) error {
-	if len(left) == 0 {
-		return nil
-	}
-	if f.PidPath == "" {
+func (f *Instance) TakePid(left []*os.File) {
+	switch {
+	case len(left) == 0:
+	case f.PidPath == "":
 		left[0].Close()
-		return nil
+	default:
+		f.Pid.Store(process.TakeOverPIDFile(f.PidPath, left[0]))
 	}
-	pid, err := process.TakeOverPIDFile(f.PidPath, left[0])
-	f.Pid.Store(pid)
-	return err
 }
 
 // Withdraw removes pid file and control socket, and tells the service manager. It is safe for concurrent use, and may

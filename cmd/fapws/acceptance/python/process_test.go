@@ -2,6 +2,7 @@ package python_test
 
 import (
 	"fmt"
+	"os"
 	"regexp"
 	"strconv"
 	"syscall"
@@ -93,6 +94,8 @@ def handler(environ, start_response):
     return str((thread.ident == main, thread.native_id == native or sys.version_info >= (3, 13), loaded))
 
 
+notes = open(__file__ + ".notes", "w")
+atexit.register(print, "bye", file=notes)
 atexit.register(print, "bye")
 PATHS = [("/", handler)]
 `)
@@ -102,6 +105,9 @@ PATHS = [("/", handler)]
 		s.Signal(syscall.SIGTERM)
 		if code := s.Ended(); code != 0 || s.Stdout.String() != "bye\n" {
 			t.Errorf("code %d, output %q", code, s.Stdout)
+		}
+		if notes, err := os.ReadFile(script + ".notes"); string(notes) != "bye\n" { // the script has not closed the file
+			t.Errorf("the file has %q (%v)", notes, err)
 		}
 	})
 }
