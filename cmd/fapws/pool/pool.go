@@ -275,7 +275,7 @@ func (p *Pool) died(w *worker, status unix.WaitStatus) {
 	p.closed()
 	switch {
 	case w.batch != nil && w.batch == p.batch:
-		p.batchFailed(w, how, code, w.why == "" && code >= 1 && code <= process.NoStart)
+		p.batchFailed(w, how, code, was == Starting && w.why == "" && code >= 1 && code <= process.NoStart)
 	case w.page && p.first() && !p.stopping:
 		p.o.Log(logfile.Warning, fmt.Sprintf("worker %d, which showed the failure, %s", w.pid, how))
 	case wanted:
