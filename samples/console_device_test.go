@@ -1,0 +1,323 @@
+package samples
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"image"
+	"image/color"
+	"image/draw"
+	"image/png"
+	"maps"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+	"fapws/runtime/waittest"
+)
+
+// device is a running console, for a machine that is made of files in a directory.
+type device struct {
+	*server
+	dir string
+}
+
+// systemctl has three services, of which a file lists those that run, and one that ends when it is started. Most machines that run the tests have no systemd.
+const systemctl = `#!/bin/sh
+cd "${0%/*}/.."
+case "$*" in
+list-units*)
+	[ -f running ] || { echo "System has not been booted with systemd as init system (PID 1)." >&2; exit 1; }
+	for name in cron nginx ntpd; do
+		if grep -qx $name running; then echo "$name.service loaded active running A service"
+		else echo "$name.service loaded inactive dead A service"; fi
+	done
+	echo "broken.service loaded failed failed A service" ;;
+"--no-ask-password start broken.service") ;;
+"--no-ask-password start ntpd.service") echo ntpd >> running ;;
+"--no-ask-password stop cron.service") echo nginx > running ;;
+*) echo "Interactive authentication required." >&2; exit 1 ;;
+esac
+`
+
+func (d *device) write(t *testing.T, name, text string, mode os.FileMode) {
+	t.Helper()
+	if err := os.Chmod(fapwstest.Write(t, filepath.Join(d.dir, name), text), mode); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (d *device) remove(t *testing.T, name string) {
+	t.Helper()
+	if err := os.Remove(filepath.Join(d.dir, name)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// text is the content of a file; "": there is none.
+func (d *device) text(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(d.dir, name))
+	if err != nil && !os.IsNotExist(err) {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// startConsole starts a copy of the sample, with two workers, of which one publishes.
+func startConsole(t *testing.T) *device {
+	t.Helper()
+	d := &device{dir: t.TempDir()}
+	d.write(t, "sys/class/thermal/thermal_zone0/type", "cpu-thermal\n", 0o644)
+	d.write(t, "sys/class/thermal/thermal_zone0/temp", "48250\n", 0o644)
+	d.write(t, "sys/firmware/devicetree/base/model", "Raspberry Pi 4 Model B Rev 1.5\x00", 0o644)
+	d.write(t, "version", "2.4.1\n", 0o644)
+	d.write(t, "proc/sys/kernel/hostname", "router\n", 0o644)
+	d.write(t, "proc/sys/kernel/osrelease", "6.6.51\n", 0o644)
+	d.write(t, "proc/uptime", "275650.27 1000000.00\n", 0o644)
+	d.write(t, "proc/loadavg", "0.42 0.31 0.28 1/152 4711\n", 0o644)
+	d.write(t, "proc/meminfo", "MemTotal: 3884360 kB\nMemFree: 1200000 kB\nMemAvailable: 2247000 kB\n", 0o644)
+	d.work(t)
+	d.remember(t)
+	d.write(t, "log/system.log", "kernel: started\ncron: <b>job</b> 1 failed\ncron: job 2 done\n", 0o644)
+	d.write(t, "running", "cron\nnginx\n", 0o644)
+	d.write(t, "bin/systemctl", systemctl, 0o755)
+	d.write(t, "bin/ip", "#!/bin/sh\necho '2: eth0    inet 192.168.1.20/24 brd 192.168.1.255 scope global eth0'\n", 0o755)
+	d.write(t, "bin/apply", "#!/bin/sh\ncat > \"${0%/*}/../applied\"\n", 0o755)
+	d.write(t, "bin/install-firmware", "#!/bin/sh\ncp \"$1\" \"${0%/*}/../installed\"\n", 0o755)
+	d.write(t, "bin/restart-device", "#!/bin/sh\necho now > \"${0%/*}/../restarted\"\n", 0o755)
+	for name, value := range map[string]string{
+		"CONSOLE_SYS": d.dir + "/sys", "CONSOLE_PROC": d.dir + "/proc", "CONSOLE_RUN": d.dir + "/run", "CONSOLE_VERSION": d.dir + "/version", "CONSOLE_KEEP": "6",
+		"CONSOLE_LOGS": d.dir + "/log/*.log", "CONSOLE_DATA": d.dir + "/data", "CONSOLE_APPLY": "apply", "CONSOLE_INSTALL": "install-firmware",
+		"CONSOLE_REBOOT": "restart-device", "CONSOLE_SHELL": "/bin/sh -s " + d.dir, "PATH": d.dir + "/bin:" + os.Getenv("PATH"), "PS1": "$ ", "ENV": "",
+	} {
+		t.Setenv(name, value)
+	}
+	d.server = startServer(t, []string{"--state-dir", d.dir + "/state", "--workers", "2", "--config"}, filepath.Join(copySample(t, "console"), "fapws.toml"), nil)
+	return d
+}
+
+// work counts ticks of a processor that is busy for 23 percent, and bytes of a network, until the test ends.
+func (d *device) work(t *testing.T) {
+	start, done, ended := time.Now(), make(chan struct{}), make(chan struct{})
+	count := func() {
+		n := int64(time.Since(start)/(10*time.Millisecond)) + 1000
+		d.write(t, "proc/stat.new", fmt.Sprintf("cpu  %d 0 0 %d 0 0 0 0 0 0\n", n*23, n*77), 0o644)
+		d.write(t, "proc/net/dev.new", fmt.Sprintf("Inter-|\n face |\n    lo: 1 1 0 0 0 0 0 0 1\n  eth0: %d 1 0 0 0 0 0 0 %d\n", n*8560, n*1470), 0o644)
+		for _, name := range []string{"stat", "net/dev"} { // whole, as the kernel's
+			if err := os.Rename(d.dir+"/proc/"+name+".new", d.dir+"/proc/"+name); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	count()
+	go func() {
+		defer close(ended)
+		for tick := time.NewTicker(300 * time.Millisecond); ; {
+			select {
+			case <-tick.C:
+				count()
+			case <-done:
+				return
+			}
+		}
+	}()
+	t.Cleanup(func() { close(done); <-ended })
+}
+
+// remember writes the half hour before the start, as an earlier run of the server would.
+func (d *device) remember(t *testing.T) {
+	hill := func(i, top, width float64) float64 { return math.Exp(-math.Pow((i-top)/width, 2)) }
+	var points [][]any // of a time, in units of ten seconds, and the values
+	for n := range 180 {
+		i := float64(n)
+		points = append(points, []any{time.Now().Unix()/10 - 179 + int64(n), map[string][]float64{
+			"CPU":          {17 + 6*math.Sin(i/9) + 4*math.Sin(i/2.3) + 46*hill(i, 118, 9)},
+			"Memory":       {38 + 2*math.Sin(i/30) + 9*hill(i, 126, 22)},
+			"Disk":         {11 + i/180},
+			"Temperature":  {45 + math.Sin(i/14) + 9*hill(i, 124, 16) + 2*hill(i, 180, 20)},
+			"Network-eth0": {6e5 + 3e5*math.Sin(i/7) + 2.2e6*hill(i, 116, 8), 2e5 + 1e5*math.Sin(i/5) + 6e5*hill(i, 122, 9)},
+		}})
+	}
+	text, err := json.Marshal(points)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.write(t, "run/history.json", string(text), 0o600)
+	if err := os.Chmod(d.dir+"/run", 0o700); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// processes returns how many processes have a part in their command line.
+func (d *device) processes(t *testing.T, part string) (n int) {
+	t.Helper()
+	for _, file := range glob(t, "/proc/[0-9]*/cmdline") {
+		line, _ := os.ReadFile(file) // "" if the process has ended meanwhile
+		if strings.Contains(strings.ReplaceAll(string(line), "\x00", " "), part) {
+			n++
+		}
+	}
+	return n
+}
+
+// zombies returns how many children of workers have ended and were not waited for.
+func (d *device) zombies() (n int) {
+	for _, state := range d.Children() {
+		if state == "Z" {
+			n++
+		}
+	}
+	return n
+}
+
+func glob(t *testing.T, pattern string) []string {
+	t.Helper()
+	names, err := filepath.Glob(pattern)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return names
+}
+
+var eventually = waittest.Eventually
+
+// follow clicks something that leads to a page, and waits for that.
+func (p *tab) follow(selector string) {
+	p.t.Helper()
+	if _, err := chromedp.RunResponse(p.ctx, chromedp.Click(selector, chromedp.ByQuery)); err != nil {
+		p.t.Fatalf("%s: %v", selector, err)
+	}
+}
+
+// fill replaces the text of a field.
+func (p *tab) fill(selector, text string) {
+	p.t.Helper()
+	p.run(chromedp.Clear(selector, chromedp.ByQuery), chromedp.SendKeys(selector, text, chromedp.ByQuery))
+}
+
+// shows waits until the page has a text.
+func (p *tab) shows(text string) {
+	p.t.Helper()
+	p.await(fmt.Sprintf(`document.body.innerText.includes(%q)`, text))
+}
+
+// visit opens a page by the menu, as on a phone.
+func (p *tab) visit(page string) {
+	p.t.Helper()
+	p.run(chromedp.Click(".menu", chromedp.ByQuery))
+	p.follow(fmt.Sprintf(`nav a[href="/%s"]`, page))
+}
+
+// picture checks that the page fits a desk and a phone, is small, keeps to its policy, and can be used by everyone, light and dark.
+func (p *tab) picture(name string) {
+	p.t.Helper()
+	for _, screen := range screens {
+		p.screen(screen)
+		for _, scheme := range []string{"dark", "light"} {
+			p.scheme(scheme)
+			p.accessible(fmt.Sprintf("%s, %s, %d pixels wide", name, scheme, screen.Dx()))
+		}
+	}
+	if refused := value[string](p, "window.refused.join()"); refused != "" {
+		p.t.Errorf("%s: Content-Security-Policy has refused %s", name, refused)
+	}
+	if size := value[int](p, `performance.getEntries().reduce((sum, entry) => sum + (entry.decodedBodySize || 0), 0)`); size == 0 || size > 60_000 {
+		p.t.Errorf("%s: the page and what it loads have %d bytes", name, size)
+	}
+}
+
+// screens are a desk and a phone, as they are beside each other in a picture.
+var screens = []image.Rectangle{image.Rect(0, 22, 1280, 822), image.Rect(1330, 0, 1720, 844)}
+
+// screen changes the size of the screen, to which the page has to fit.
+func (p *tab) screen(size image.Rectangle) {
+	p.t.Helper()
+	p.run(emulation.SetDeviceMetricsOverride(int64(size.Dx()), int64(size.Dy()), 1, size.Dx() == 390))
+	p.await(fmt.Sprintf("innerWidth == %d && document.documentElement.scrollWidth == innerWidth", size.Dx()))
+}
+
+// accessible reports what axe-core finds.
+func (p *tab) accessible(name string) {
+	p.t.Helper()
+	files := glob(p.t, "../build/axe-core-*.js")
+	if len(files) == 0 {
+		p.t.Fatal("build/axe-core-*.js: not found; ./build.sh test fetches it with npm, and says why if it cannot")
+	}
+	script, err := os.ReadFile(files[len(files)-1])
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	var found []string
+	p.run(chromedp.Evaluate(string(script)+";0", nil), chromedp.Evaluate(`axe.run().then(({violations}) =>
+violations.map(({id, nodes}) => id + ": " + nodes.map(node => node.html.slice(0, 200) + " " + node.failureSummary).join("; ")))`,
+		&found, func(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }))
+	for _, one := range found {
+		p.t.Errorf("%s: %s", name, one)
+	}
+}
+
+func (p *tab) photo() image.Image {
+	p.t.Helper()
+	var data []byte
+	p.run(chromedp.CaptureScreenshot(&data))
+	picture, err := png.Decode(bytes.NewReader(data))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return picture
+}
+
+// keep writes a picture into the directory that FAPWS_PICTURES names, for the documentation, with the 255 colors that it has most of, which makes it half as large.
+func (p *tab) keep(name string, picture image.Image) {
+	p.t.Helper()
+	dir := os.Getenv("FAPWS_PICTURES")
+	if dir == "" {
+		return
+	}
+	counts, bounds := map[color.Color]int{}, picture.Bounds()
+	for y := range bounds.Dy() {
+		for x := range bounds.Dx() {
+			counts[picture.At(x, y)]++
+		}
+	}
+	colors := slices.SortedFunc(maps.Keys(counts), func(a, b color.Color) int { return counts[b] - counts[a] })
+	reduced := image.NewPaletted(bounds, append(color.Palette{color.Transparent}, colors[:min(255, len(colors))]...))
+	draw.Draw(reduced, bounds, picture, image.Point{}, draw.Src)
+	var out bytes.Buffer
+	if err := (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(&out, reduced); err != nil {
+		p.t.Fatal(err)
+	}
+	if out.Len() > 150_000 {
+		p.t.Errorf("%s: the picture has %d bytes", name, out.Len())
+	}
+	if err := os.WriteFile(filepath.Join(dir, "console"+name+".png"), out.Bytes(), 0o644); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// scheme chooses light or dark.
+func (p *tab) scheme(name string) {
+	p.t.Helper()
+	p.run(emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: name}}))
+}
+
+// pair is a picture of a page on a desk, and beside it on a phone.
+func (p *tab) pair(name string) {
+	p.t.Helper()
+	canvas := image.NewNRGBA(image.Rect(0, 0, 1280+50+390, 844))
+	for _, screen := range screens {
+		p.screen(screen)
+		draw.Draw(canvas, screen, p.photo(), image.Point{}, draw.Src)
+	}
+	p.keep(name, canvas)
+}
