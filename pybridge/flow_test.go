@@ -55,7 +55,7 @@ func TestWriterWakesItsReplacement(t *testing.T) {
 // TestNothingLeaks runs every kind of result many times and looks at what
 // Python has allocated, and at descriptors.
 func TestNothingLeaks(t *testing.T) {
-	rounds := 150
+	rounds := 30
 	if n, err := strconv.Atoi(os.Getenv("FAPWS_LEAK_ROUNDS")); err == nil {
 		rounds = n
 	}

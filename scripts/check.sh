@@ -142,18 +142,43 @@ word_test() {
     "$python" -m compileall -qq "$root"/contrib/fapws{,4} # servers of tests write no bytecode
     lint
     stage "Go tests" test_go ./...
-    stage "Python tests" env -C contrib "$python" -m unittest discover -q -s tests -t .
+    side_by_side detectors packages
+    summary
+}
+
+detectors() {
     stage "short fuzz" test_fuzz 1000x
     stage race test_race -skip "$race_skipped" "${race_packages[@]}"
     stage "race, the whole server" test_race_whole -run "$race_chosen" ./cmd/fapws/acceptance/{http,http2,live,process}
-    stage wheel test_wheel_short
     stage "address sanitizer" test_sanitizer
-    stage soak test_soak 60000
+}
+
+packages() {
+    stage "Python tests" env -C contrib "$python" -m unittest discover -q -s tests -t .
+    stage soak test_soak 20000
     stage "testssl, short" try_testssl --protocols --fs --server-defaults
     stage "what build.sh decides" .ci/build-test
     stage "files of a wheel" "$python" .ci/wheel-files-test.py --quiet
+    stage wheel test_wheel_short
     stage install .ci/install-test
-    summary
+}
+
+# side_by_side FUNCTION... runs functions of stages at once, because most stages keep one CPU busy, and prints the output of each
+# when it has ended. The shell hides an INT from what it runs in the background.
+side_by_side() {
+    local name process running=() before=${#failed[@]} output=$root/build/side-by-side
+    mkdir -p "$output"
+    trap 'kill 0' INT
+    for name; do
+        ("$name"; ((${#failed[@]} == before))) >"$output/$name" 2>&1 &
+        running+=("$!")
+    done
+    for name; do
+        process=${running[0]} running=("${running[@]:1}")
+        wait "$process" || failed+=("$name")
+        cat "$output/$name"
+    done
+    trap - INT
 }
 
 # summary ends a word that has stages.

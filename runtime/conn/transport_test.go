@@ -25,7 +25,7 @@ func TestRandomCuts(t *testing.T) {
 				return gathered
 			})
 			gathered.gathers = true
-			for range 20 {
+			for range 8 {
 				sent := pattern(1 + next(1+next(60000)))
 				for rest := sent; len(rest) > 0; {
 					n := 1 + next(len(rest))

@@ -9,7 +9,7 @@ import (
 const Patience = 5 * time.Minute
 
 // Eventually waits until holds does, and ends the test if that does not come; what names it in the message. After a look that took its time, such as one
-// that starts a process, it waits for twice as long: the thing that it waits for needs the processor, too.
+// that starts a process, it waits for four times as long: the thing that it waits for needs the processor, too.
 func Eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
 	end := time.Now().Add(Patience)
@@ -21,7 +21,7 @@ func Eventually(t testing.TB, what string, holds func() bool) {
 		if began.After(end) {
 			t.Fatalf("not within %v: %s", Patience, what)
 		}
-		time.Sleep(max(pause, min(2*time.Since(began), 100*time.Millisecond)))
+		time.Sleep(max(pause, min(4*time.Since(began), 100*time.Millisecond)))
 	}
 }
 

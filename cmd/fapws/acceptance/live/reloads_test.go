@@ -128,7 +128,7 @@ func (p *livePeer) sends() (said []string) {
 			said = append(said, text)
 			select {
 			case err = <-closed:
-			case <-time.After(100 * time.Microsecond):
+			case <-time.After(300 * time.Microsecond):
 			}
 		}
 		_ = c.WriteFrame(wstest.Fin|wstest.Close, nil)

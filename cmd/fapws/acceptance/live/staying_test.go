@@ -234,7 +234,7 @@ func throughReloads(t *testing.T, m fapwstest.Mode) {
 				if i < speakers {
 					says(t, c.Client, fmt.Sprintf("say all %d %d", i, n))
 				}
-				time.Sleep(20 * time.Millisecond)
+				time.Sleep(50 * time.Millisecond)
 			}
 		})
 	}
