@@ -183,6 +183,10 @@ func (c *cache) sweepLater() {
 func (f *Files) make(t *view, key []byte, v *variants, r *representation) *representation {
 	made, _ := f.makings.LoadOrStore(r, sync.OnceValue(func() *representation {
 		defer f.makings.Delete(r)
+		now, _ := f.cache.get(key, 0, false)
+		if made := now[r.coding]; made != nil && made.body != nil && made.stamp == r.stamp {
+			return made // since the caller looked
+		}
 		return f.compressed(t, key, v, r)
 	}))
 	return made.(func() *representation)()
