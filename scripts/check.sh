@@ -141,7 +141,7 @@ word_test() {
     export FAPWS_BIN=$root/build/fapws
     "$python" -m compileall -qq "$root"/contrib/fapws{,4} # servers of tests write no bytecode
     lint
-    stage "Go tests" test_go ./...
+    stage "Go tests" test_go ./samples ./cmd/fapws/acceptance/process ./... # those that take longest begin first
     side_by_side detectors packages
     summary
 }
