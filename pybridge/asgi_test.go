@@ -121,7 +121,7 @@ func TestAsyncThreadStuck(t *testing.T) {
 // TestAsyncLeavesNothing runs every kind of exchange many times and looks at what
 // Python has allocated.
 func TestAsyncLeavesNothing(t *testing.T) {
-	rounds := 50
+	rounds := 20
 	if n, err := strconv.Atoi(os.Getenv("FAPWS_LEAK_ROUNDS")); err == nil {
 		rounds = n
 	}

@@ -111,7 +111,7 @@ func TestSlowReaderStopsNobody(t *testing.T) {
 // An iterator of small chunks does not fill the memory for a client that does not read, and other clients do not wait while that
 // client gets all of them.
 func TestUnreadSmallChunks(t *testing.T) {
-	const size, bound, patience = 1 << 21, 64 << 20, 10 * time.Second
+	const size, bound, patience = 1 << 20, 16 << 20, 10 * time.Second
 	inProtocols(t, func(t *testing.T, newReader readers) {
 		s := fapwstest.Serve(t, fapwstest.Threads, "ahead.py", "--h2c")
 		s.Get("/made", 200)

@@ -84,7 +84,7 @@ func starts(s *fapwstest.Server, target, file string) *started {
 // A handler that takes too long is shown, its client answered, and it ends.
 func TestTimeout(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
-		s, folder := hanging(t, m, "--timeout", "1s")
+		s, folder := hanging(t, m, "--timeout", "500ms")
 		s.Until504("/spin", `(?m)^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} error GET /spin HTTP/1\.1 from 127\.0\.0\.1 port \d+ timed out after \d+\.\d s in handler spin \(thread \d\); stack:\n`+
 			`  File "[^"]*/hang\.py", line \d+, in spin\n    (while True:|pass)\n`)
 		fapwstest.FileSays(t, folder+"/access", `"GET /spin HTTP/1.1" 504 `)
@@ -159,7 +159,7 @@ func TestPiecesAreNotDelayed(t *testing.T) {
 // A client that gave up does not make a handler end that hangs.
 func TestTimeoutWithoutClient(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
-		s, folder := hanging(t, m, "--timeout", "1s")
+		s, folder := hanging(t, m, "--timeout", "500ms")
 		starts(s, "/caught", folder+"/entered").Reset()
 		fapwstest.FileSays(t, folder+"/caught", "yes")
 	})
