@@ -35,7 +35,13 @@ func copyRequest(rec *C.core_record, r *exchange.Request, certificate string) {
 		variables = t.Variables
 		rec.tls_version, rec.tls_cipher = C.uint16_t(t.Version), C.uint16_t(t.CipherSuite)
 	}
-	data := reserve(rec, need+len(variables))
+	if need += len(variables); need > int(rec.cap) {
+		size := max(1024, need)
+		C.free(unsafe.Pointer(rec.data))
+		rec.data = (*C.char)(C.malloc(C.size_t(size)))
+		rec.cap = C.size_t(size)
+	}
+	data := unsafe.Slice((*byte)(unsafe.Pointer(rec.data)), int(rec.cap))
 	n := copy(data, r.Head)
 	add := func(s string) C.core_span {
 		at := n
@@ -105,17 +111,6 @@ func boolByte(b bool) C.uint8_t {
 		return 1
 	}
 	return 0
-}
-
-// reserve returns rec.data with room for need bytes.
-func reserve(rec *C.core_record, need int) []byte {
-	if need > int(rec.cap) {
-		size := max(1024, need)
-		C.free(unsafe.Pointer(rec.data))
-		rec.data = (*C.char)(C.malloc(C.size_t(size)))
-		rec.cap = C.size_t(size)
-	}
-	return unsafe.Slice((*byte)(unsafe.Pointer(rec.data)), int(rec.cap))
 }
 
 var _ [unsafe.Sizeof(http1.Field{}) - C.sizeof_core_field]byte
