@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // Kind says what the values of a Family mean.
@@ -146,14 +147,16 @@ const (
 )
 
 var (
-	isName    = regexp.MustCompile(`^` + namePattern + `$`).MatchString
-	areLabels = regexp.MustCompile(`^(?:` + labelPattern + `(?:,` + labelPattern + `)*)?$`).MatchString
-	oneLabel  = regexp.MustCompile(labelPattern)
+	wholeName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^` + namePattern + `$`) })
+	allLabels = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^(?:` + labelPattern + `(?:,` + labelPattern + `)*)?$`)
+	})
+	oneLabel = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(labelPattern) })
 )
 
 // Label returns the value of a label of s, "" without it.
 func (s *Series) Label(name string) string {
-	for _, label := range oneLabel.FindAllStringSubmatch(s.Labels, -1) {
+	for _, label := range oneLabel().FindAllStringSubmatch(s.Labels, -1) {
 		if label[1] == name {
 			return strings.NewReplacer(`\\`, `\`, `\"`, `"`, `\n`, "\n").Replace(label[2])
 		}
@@ -209,11 +212,11 @@ func (f *Family) sound() bool {
 		buckets = len(f.Bounds) + 1
 	}
 	known := f.Kind == Counter || f.Kind == Gauge || f.Kind == Histogram
-	if !known || !isName(f.Name) || f.Unit != "" && !isName(f.Unit) || buckets > mostFamilies {
+	if !known || !wholeName().MatchString(f.Name) || f.Unit != "" && !wholeName().MatchString(f.Unit) || buckets > mostFamilies {
 		return false
 	}
 	for i := range f.Series {
-		if s := &f.Series[i]; len(s.Counts) != buckets || !areLabels(s.Labels) {
+		if s := &f.Series[i]; len(s.Counts) != buckets || !allLabels().MatchString(s.Labels) {
 			return false
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/klauspost/compress/flate"
 	"golang.org/x/net/http/httpguts"
@@ -42,7 +43,7 @@ func negotiate(value []byte) (c Compression, valid bool) {
 		}
 		offer, seen := Compression{On: true, Bits: MaxWindow}, map[string]bool{}
 		for i, part := range strings.Split(member, ";") {
-			word := parameter.FindStringSubmatch(part)
+			word := parameter().FindStringSubmatch(part)
 			if word == nil || i == 0 && word[2] != "" {
 				return Compression{}, false
 			}
@@ -64,7 +65,9 @@ func negotiate(value []byte) (c Compression, valid bool) {
 const token = "[!#$%&'*+.^_`|~0-9A-Za-z-]" // a character of one (RFC 9110 §5.6.2)
 
 // parameter is the name of an extension, or a parameter, whose value is a token; in quotes, backslashes may stand before its characters.
-var parameter = regexp.MustCompile(`^[ \t]*(` + token + `+)[ \t]*(=[ \t]*(?:(` + token + `+)|"((?:\\?` + token + `)+)")[ \t]*)?$`)
+var parameter = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^[ \t]*(` + token + `+)[ \t]*(=[ \t]*(?:(` + token + `+)|"((?:\\?` + token + `)+)")[ \t]*)?$`)
+})
 
 // set takes a parameter of an offer; false: the offer is to be declined. value is
 // empty if there was none.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os/user"
-	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -97,12 +96,12 @@ func parse(page string) *document {
 const space = " \t\n\v\f\r"
 
 var (
-	nameEnd      = regexp.MustCompile(endTag + `|[\s\v]`)
-	argumentName = regexp.MustCompile("^([^\\s\\v=\"'`][^\\s\\v=]*|)([\\s\\v]*=[\\s\\v]*|[\\s\\v]+)") // with the sign or the space behind it
+	nameEnd      = pattern(endTag + `|[\s\v]`)
+	argumentName = pattern("^([^\\s\\v=\"'`][^\\s\\v=]*|)([\\s\\v]*=[\\s\\v]*|[\\s\\v]+)") // with the sign or the space behind it
 
 	// argumentValue is quoted, or goes up to the next space. A backslash before a quote of the kind around the value makes it part of it;
 	// other backslashes stay.
-	argumentValue = regexp.MustCompile("(?s)^(?:\"(|.*?[^\\\\])\"|'(|.*?[^\\\\])'|`(|.*?[^\\\\])`|([^\"'`\\s\\v][^\\s\\v]*)[\\s\\v])")
+	argumentValue = pattern("(?s)^(?:\"(|.*?[^\\\\])\"|'(|.*?[^\\\\])'|`(|.*?[^\\\\])`|([^\"'`\\s\\v][^\\s\\v]*)[\\s\\v])")
 )
 
 // parse reads an element behind its start tag and returns the length of it with its end tag. The rules are those of
@@ -110,7 +109,7 @@ var (
 // without a space, belongs to it.
 func (e *element) parse(s string) int {
 	const unfinished = "an element is not finished at the end of the page"
-	end := nameEnd.FindStringIndex(s)
+	end := nameEnd().FindStringIndex(s)
 	if end == nil {
 		e.bad = unfinished
 		return len(s)
@@ -125,12 +124,12 @@ func (e *element) parse(s string) int {
 			return len(s) - len(after)
 		}
 		var a argument
-		name := argumentName.FindStringSubmatch(rest)
+		name := argumentName().FindStringSubmatch(rest)
 		if name != nil {
 			a.name, rest = strings.ToLower(name[1]), rest[len(name[0]):]
 		}
 		if name == nil || strings.Contains(name[2], "=") {
-			value := argumentValue.FindStringSubmatch(rest)
+			value := argumentValue().FindStringSubmatch(rest)
 			if value == nil {
 				e.bad = unfinished
 				return len(s)

@@ -373,12 +373,12 @@ func (p *page) variable(name string) (string, bool) {
 func (p *page) substitute(s string) string { return p.expand(s, false) }
 
 // reference is one to a variable, or a dollar sign that is none. One without its brace reaches to the end.
-var reference = regexp.MustCompile(`\\\$|\$(?:\w+|\{[^}]+\}|\{[^}]*$)`)
+var reference = pattern(`\\\$|\$(?:\w+|\{[^}]+\}|\{[^}]*$)`)
 
 // expand is substitute, which may leave the names of missing variables.
 func (p *page) expand(s string, leaveNames bool) string {
 	size := 0
-	return reference.ReplaceAllStringFunc(s, func(text string) string {
+	return reference().ReplaceAllStringFunc(s, func(text string) string {
 		name := text[1:]
 		switch braced := strings.HasPrefix(name, "{"); {
 		case name == "$": // with a backslash

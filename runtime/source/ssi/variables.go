@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"html"
 	"net/textproto"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -238,11 +237,11 @@ func decodeBase64(s string) string {
 }
 
 // character is a reference to a character in HTML. Without its ";", which browsers do not insist on, it is a part of a query.
-var character = regexp.MustCompile(`&#?\w+;`)
+var character = pattern(`&#?\w+;`)
 
-func unescapeHTML(s string) string { return character.ReplaceAllStringFunc(s, html.UnescapeString) }
+func unescapeHTML(s string) string { return character().ReplaceAllStringFunc(s, html.UnescapeString) }
 
-var shellSpecial = regexp.MustCompile("[&;`'\"|*?~<>^()\\[\\]{}$\\\\\n]")
+var shellSpecial = pattern("[&;`'\"|*?~<>^()\\[\\]{}$\\\\\n]")
 
 // escapeShell puts a backslash before characters that a shell would not take literally.
-func escapeShell(s string) string { return shellSpecial.ReplaceAllString(s, `\$0`) }
+func escapeShell(s string) string { return shellSpecial().ReplaceAllString(s, `\$0`) }
