@@ -237,6 +237,9 @@ func ResidentMemory(pid int) int64 {
 }
 
 const (
+	// littleMemoryAfter is how long after the start memory is saved: the collection that begins then would delay the first answers.
+	littleMemoryAfter = 20 * time.Millisecond
+
 	// startPagesAfter is how long after the start the pages are given back
 	// that only the start needed.
 	startPagesAfter = time.Second
@@ -279,7 +282,7 @@ func (t *Trimmer) soon(wait time.Duration) {
 
 // Started arranges for the pages that only the start needed to be given back.
 func (t *Trimmer) Started() {
-	UseLittleMemory(t.Quiet)
+	time.AfterFunc(littleMemoryAfter, func() { UseLittleMemory(t.Quiet) })
 	t.soon(startPagesAfter)
 }
 
