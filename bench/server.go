@@ -255,7 +255,8 @@ func prepareFiles(work string) error {
 func (s *server) environment(set *settings) []string {
 	documents := filepath.Join(set.work, "documents", "static")
 	env := append(os.Environ(),
-		"BENCH_FILE="+filepath.Join(documents, "mebibyte.bin"), "PYTHONPATH="+set.apps+":"+os.Getenv("PYTHONPATH"), "FAPWS_ALLOW_ROOT=1")
+		"BENCH_FILE="+filepath.Join(documents, "mebibyte.bin"), "PYTHONPATH="+set.apps+":"+os.Getenv("PYTHONPATH"), "FAPWS_ALLOW_ROOT=1",
+		"PYTHONDONTWRITEBYTECODE=") // all servers start with bytecode, as installed ones do
 	if slices.Contains(s.paths, "/static/mebibyte.bin") {
 		env = append(env, "BENCH_STATIC="+documents)
 	}
