@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -229,6 +230,10 @@ func (p *supervisor) show() *worker.Shown {
 
 // fits is pool.Options.Fits. Whether an address is for HTTPS is decided when it is opened.
 func (p *supervisor) fits(s *pool.Settled) string {
+	open := slices.EqualFunc(s.Bind, p.served, func(name string, a pool.Address) bool { return name == a.Name })
+	if !open && !slices.Equal(s.Bind, p.settled.Bind) {
+		p.log.Log(logfile.Warning, fmt.Sprintf("the address is %s now (%s): it takes effect after a restart", strings.Join(s.Bind, ", "), s.BindFrom))
+	}
 	p.settled = *s
 	p.unused = ""
 	for _, a := range p.served {

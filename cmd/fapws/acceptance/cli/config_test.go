@@ -173,6 +173,28 @@ func TestUpgradeKeepsSettings(t *testing.T) {
 	s.Says("changes of bind take effect after a restart")
 }
 
+// A reload keeps the address of a script, and says so when the script names another one, once.
+func TestReloadKeepsServer(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	const app = "SERVER = '127.0.0.1:%s'\nPATHS = [('/', lambda environ, start_response: '%s')]\n"
+	script := fapwstest.Write(t, dir+"/app.py", fmt.Sprintf(app, "0", "one"))
+	file := fapwstest.Write(t, dir+"/fapws.toml", "app = 'app.py'\nworkers = 1\n")
+	s := fapwstest.Command{Flags: []string{"-c", file}}.Started(t)
+	for _, text := range []string{"two", "three"} {
+		fapwstest.Replace(t, script, fmt.Sprintf(app, "1", text))
+		s.Control("reload")
+		s.Ask(fapwstest.Get("/")).Want(t, 200).Is(t, text)
+	}
+	s.Says(`warning the address is 127\.0\.0\.1:1 now \(script app\.py \(SERVER\)\): it takes effect after a restart\n`)
+	fapwstest.Replace(t, script, fmt.Sprintf(app, "0", "four"))
+	s.Control("reload")
+	s.Ask(fapwstest.Get("/")).Want(t, 200).Is(t, "four")
+	if said := s.Stderr.String(); strings.Count(said, "after a restart") != 1 {
+		t.Errorf("said more than once:\n%s", said)
+	}
+}
+
 // TestReloadMoves: the directory of another application is watched after a reload, and the log of another host is rotated.
 func TestReloadMoves(t *testing.T) {
 	t.Parallel()
