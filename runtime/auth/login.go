@@ -201,7 +201,7 @@ func OpenLoginState(dir string, age time.Duration) (*LoginState, error) {
 		err = s.ended.refresh()
 	}
 	if err != nil {
-		return nil, fmt.Errorf("cannot keep sessions in %s: %w; make it writable, or name another directory with --state-dir", dir, system.Cause(err))
+		return nil, fmt.Errorf("cannot keep sessions in %s: %w; it must be writable and have room, or name another directory with --state-dir", dir, system.Cause(err))
 	}
 	return s, nil
 }

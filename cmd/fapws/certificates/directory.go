@@ -49,7 +49,7 @@ func openDirectory(name string) (*directory, error) {
 }
 
 func cannot(name string, err error) error {
-	return fmt.Errorf("cannot use the directory %s: %w; make it writable, or name another one with --state-dir", name, system.Cause(err))
+	return fmt.Errorf("cannot use the directory %s: %w; it must be writable and have room, or name another one with --state-dir", name, system.Cause(err))
 }
 
 // close lets other processes use the directory.
