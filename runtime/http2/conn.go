@@ -22,7 +22,7 @@ const (
 	// frameHeader is the size of what comes before the payload.
 	frameHeader = 9
 
-	// tableSize is the size of the tables of header compression, each.
+	// tableSize is the size of the table of fields that clients have sent.
 	tableSize = 4 << 10
 
 	// maxLate bounds the frames that wait for a client which does not read: beyond it, it is not read from.
@@ -42,7 +42,7 @@ type Conn struct {
 
 	decoder *hpack.Decoder
 	arrives *headerBlock // the header block that is arriving, or nil
-	encoder *hpack.Encoder
+	resized bool         // the client has set the size of the table of fields: the next header block says that it is empty
 
 	expected map[uint32]priority  // of streams that are not open yet
 	ready    [urgencies][]*stream // streams that have something to send, and a window for it, in the order of their turns
@@ -83,8 +83,6 @@ func (s *Server) Begin(client *exchange.Conn) {
 	c.streams = make(map[uint32]*stream)
 	c.decoder = hpack.NewDecoder(tableSize, s.emit)
 	c.decoder.SetMaxStringLength(s.maxBlock)
-	c.encoder = hpack.NewEncoder(&s.block)
-	c.encoder.SetMaxDynamicTableSizeLimit(tableSize)
 	c.credit, c.initial, c.frame = http2InitialWindow, http2InitialWindow, maxFrame
 	c.inflow = inflow{window: http2InitialWindow, opened: http2InitialWindow, client: client.Account()}
 	c.budget.begin(s.cfg.MaxResets, s.Set.Now)
@@ -257,12 +255,15 @@ type Server struct {
 	head       []byte         // memory of a request's head
 	text       []byte         // memory of a response's head
 	piece      [maxFrame]byte // that was read from a file
-	block      bytes.Buffer   // memory of a header block
-	known      [256]knownField
-	other      knownField   // one that is too long to be kept
-	spare      *headerBlock // memory of the header block that is arriving
-	ended      []*stream    // memory of streams
-	spareInput []byte       // memory of byteStream.in
+	block      []byte         // memory of a header block
+	encoder    *hpack.Encoder // of lines; it writes into coded
+	coded      bytes.Buffer
+	known      [256]knownLine
+	other      knownLine        // one that is too long to be kept
+	spare      *headerBlock     // memory of the header block that is arriving
+	ended      []*stream        // memory of streams
+	parts      []*exchange.Part // memory of parts that were written
+	spareInput []byte           // memory of byteStream.in
 	emit       func(hpack.HeaderField)
 	target     *headerBlock // of emit
 }
@@ -277,6 +278,7 @@ func (s *Server) Init(of *exchange.Server) {
 	s.framer.SetReuseFrames()
 	s.framer.SetMaxReadFrameSize(maxFrame)
 	s.framer.AllowIllegalReads = true // its order of frames is that of one connection, and this one reads for all
+	s.makeEncoder()
 	s.emit = func(f hpack.HeaderField) { s.target.add(f) }
 }
 

@@ -125,7 +125,7 @@ func (c *Conn) onSettings(f *http2.SettingsFrame) {
 		}
 		switch set.ID {
 		case http2.SettingHeaderTableSize:
-			c.encoder.SetMaxDynamicTableSize(min(set.Val, tableSize))
+			c.resized = true
 		case http2.SettingMaxFrameSize:
 			c.frame = min(int(set.Val), maxFrame)
 		case http2.SettingInitialWindowSize:

@@ -274,10 +274,19 @@ func (st *stream) appendData(b []byte, last bool) (n int) {
 
 // written ends the part that st has written.
 func (st *stream) written() {
-	x, part := st.x, st.part
+	x, s := st.x, st.c.s
+	var part *exchange.Part
+	if n := len(s.parts); n > 0 {
+		part, s.parts = s.parts[n-1], s.parts[:n-1]
+	} else {
+		part = new(exchange.Part)
+	}
+	*part = st.part
 	st.c.dequeue(st)
 	st.endPart()
-	st.partWritten(x, &part, st.broken)
+	st.partWritten(x, part, st.broken)
+	*part = exchange.Part{}
+	s.parts = append(s.parts, part)
 	if st.x == x {
 		st.advance()
 	}

@@ -25,6 +25,7 @@ func TestPrograms(t *testing.T) {
 		{"h2load -n 3000 -c 3 -m 40 " + secure.URL + "/show", "3000 succeeded, 0 failed"},
 		{"h2load -n 60 -c 2 -m 10 " + secure.URL + "/large?1000000", "60 succeeded, 0 failed"},
 		{"h2load -n 60 -c 2 -m 10 -w 14 -W 14 " + plain.URL + "/large?1000000", "60 succeeded, 0 failed"}, // windows of 16 KiB
+		{"nghttp -c 0 -c 64K -m 2 " + plain.URL + "/show", `"SERVER_PROTOCOL": "HTTP/2.0"`},               // tables of fields of two sizes
 	} {
 		words := strings.Fields(c.command)
 		if out, err := exec.Command(words[0], words[1:]...).CombinedOutput(); err != nil || !strings.Contains(string(out), c.want) {
