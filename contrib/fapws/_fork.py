@@ -234,6 +234,7 @@ class _Child:
         self.timeout = timeout
         self.sends = False
         self.started = False
+        self.whole = False  # all of the response was sent
         self.single = False
         self.declared = -1
         self.sent = 0
@@ -325,6 +326,7 @@ class _Child:
             raise SystemExit(0)
         try:
             self._result(result)
+            self.whole = True
         finally:
             if not isinstance(result, (str, bytes, dict, list, tuple)):
                 getattr(result, "close", lambda: None)()
@@ -348,8 +350,8 @@ class _Child:
         assert kind
         while trace and trace.tb_next and trace.tb_frame.f_code.co_filename == __file__:
             trace = trace.tb_next
-        self._log("\n" + "".join(traceback.format_exception(kind, error, trace)), "error in")
-        if self.started and 0 <= self.declared <= self.sent:
+        self._log("\n" + "".join(traceback.format_exception(kind, error, trace)), "error in close() of" if self.whole else "error in")
+        if self.whole or self.started and 0 <= self.declared <= self.sent:
             return  # nothing is missing
         if not self.started and debug >= 1:
             from fapws._debugpage import page

@@ -41,6 +41,19 @@ func (c *closings) once(what, mark string) {
 	}
 }
 
+// An exception in close() is reported, and takes nothing from the response.
+func TestCloseFails(t *testing.T) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline, fapwstest.Forks}, func(t *testing.T, m fapwstest.Mode) {
+		s := serveIterables(t, m)
+		w := s.Dial()
+		for range 2 {
+			target, _ := s.target("unclosable", "")
+			w.Fetch(target).Is(t, "one,two")
+		}
+		s.Says(`error in close\(\) of handler application, GET /\?kind=unclosable&name=unclosable-2 `)
+	})
+}
+
 // An iterable is chunked unless its len() or the lack of bytes tells the length
 // (PEP 3333, "Handling the Content-Length Header"); HEAD announces the same.
 func TestIterables(t *testing.T) {
