@@ -27,6 +27,8 @@ def main() -> None:
         sys.exit(_failed("%s is missing; this package belongs to an executable: start that one, or pip install fapws" % library))
     except OSError as e:
         sys.exit(_failed("cannot read %s: %s" % (library, e.strerror)))
+    if not os.path.exists("/proc/self/fd"):
+        sys.exit(_failed("/proc is missing, as in a new chroot; mount it: mount -t proc proc /proc"))
     os.set_inheritable(fd, True)
     # A path may have spaces or colons, which separate the libraries.
     preload, others = "/proc/self/fd/%d" % fd, os.environ.get("LD_PRELOAD")
