@@ -275,7 +275,7 @@ func (st *stream) appendData(b []byte, last bool) (n int) {
 // written ends the part that st has written.
 func (st *stream) written() {
 	x, s := st.x, st.c.s
-	var part *exchange.Part
+	var part *exchange.Part // one for each call under way: what follows a part may write others
 	if n := len(s.parts); n > 0 {
 		part, s.parts = s.parts[n-1], s.parts[:n-1]
 	} else {
