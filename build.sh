@@ -17,6 +17,8 @@ usage: ./build.sh [--python PATH] WORD [ARGUMENTS]
   test             all checks: build, vet, tests, short fuzz, race, sanitizer
   load [C R]       heavy load: ab with C clients and R requests (default 2000 100000),
                    slow clients, no descriptors; run with -v
+  today            build/today, a virtual environment with the packages of PyPI in scripts/today.txt: tools and
+                   frameworks of today, for tests run by hand; test makes it itself
   race             Go tests and the whole server under the race detector
   asan             pybridge and the whole server with their C under AddressSanitizer, and Go's check of
                    pointers in memory of C
@@ -179,7 +181,7 @@ word_run() {
 # --- the words --------------------------------------------------------------
 
 # words_alone take no arguments.
-readonly words_alone="asan build env lint race release systemd test tsan"
+readonly words_alone="asan build env lint race release systemd test today tsan"
 
 main() {
     local word='' python_option=''

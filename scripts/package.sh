@@ -299,8 +299,6 @@ install_wheel() {
     local dist=$root/build/wheel/dist venv=$root/build/wheel/venv
     use_python
     need_test_tools
-    "$python" -c 'import ensurepip' 2>/dev/null || want "virtual environments" "python$py_minor-venv"
-    install_wanted
     rm -rf "$dist" "$venv"
     (word_wheel --into "$dist") # its environment is for a library
     "$python" -m venv --system-site-packages "$venv"

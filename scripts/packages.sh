@@ -104,8 +104,36 @@ need_test_tools() {
     need_frameworks
     refuse_snap
     want_programs "for the tests" "$test_tools"
+    "$python" -c 'import ensurepip' 2>/dev/null || want "virtual environments" "python$py_minor-venv"
     need_lint_tools
     fetch_axe
+    make_today
+}
+
+# make_today installs the packages of scripts/today.txt into build/today, unless it has these. They are of today, so they need a
+# newer Python than fapws does. Without them, tests of them fail, and the other tests run.
+make_today() {
+    local venv=$root/build/today list=$root/scripts/today.txt
+    cmp -s "$list" "$venv/installed.txt" && [[ $("$venv/bin/python3" --version 2>&1) == "$("$python" --version)" ]] && return
+    if [[ $(realpath "$python") != "$(realpath /usr/bin/python3)" ]]; then
+        say "$python is not the system's: the packages of ${list#"$root/"} are not tested"
+        return
+    fi
+    rm -rf "$venv"
+    patiently "fetching the packages of ${list#"$root/"}" logged "$root/build/today.log" install_today ||
+        say "${list#"$root/"}: pip could not install them; see build/today.log"
+}
+
+install_today() {
+    "$python" -m venv "$venv" &&
+        "$venv/bin/python3" -m pip install --disable-pip-version-check --no-compile --no-deps --only-binary :all: -r "$list" &&
+        cp "$list" "$venv/installed.txt"
+}
+
+# word_today makes build/today for tests that are run by hand.
+word_today() {
+    use_python
+    make_today
 }
 
 # TestConsole checks pages with axe-core, from the registry that npm is configured for.

@@ -26,3 +26,17 @@ func NeedModule(t *testing.T, module string) {
 	}
 	t.Skipf("%s has no %s", Python, module)
 }
+
+// Today returns the virtual environment with the packages of scripts/today.txt. It fails without them, or skips the test where
+// the Python that fapws was built for is not the system's.
+func Today(t *testing.T) string {
+	t.Helper()
+	venv := Repository + "/build/today"
+	if _, err := os.Stat(venv + "/installed.txt"); err != nil {
+		if strings.HasPrefix(Python, "/usr/bin/") {
+			t.Fatalf("%v\n./build.sh today", err)
+		}
+		t.Skipf("%s is not the system's: build/today has no packages for it", Python)
+	}
+	return venv
+}
