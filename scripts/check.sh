@@ -66,10 +66,9 @@ test_watched() {
         "${what[@]}"
 }
 
-# test_race_whole [FLAG|PACKAGE...] tests an executable that looks for races. Without -trimpath, the build takes packages that
-# test_race has compiled.
+# test_race_whole [FLAG|PACKAGE...] tests an executable that looks for races.
 test_race_whole() {
-    build_to "$root/build/race/fapws" -pgo=off -trimpath=false -race
+    build_to "$root/build/race/fapws" -pgo=off -race
     GORACE=$race_options test_watched "$root/build/race/fapws" '' "$@"
 }
 
@@ -91,7 +90,7 @@ test_sanitizer() {
 # test_sanitizer_whole tests an executable that is built in the same way. The sanitizer must leave signals to the server, and
 # refuse memory as malloc does. It keeps freed memory, which tests of memory would count, and finds the mistakes of tests that crash.
 test_sanitizer_whole() {
-    GOEXPERIMENT=cgocheck2 CC=${CC:-gcc} build_to "$root/build/asan/fapws" -pgo=off -trimpath=false -asan
+    GOEXPERIMENT=cgocheck2 CC=${CC:-gcc} build_to "$root/build/asan/fapws" -pgo=off -asan
     PYTHONMALLOC=malloc \
         ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1:handle_segv=0:handle_sigbus=0:handle_abort=0:handle_sigfpe=0:handle_sigill=0 \
         test_watched "$root/build/asan/fapws" 'Soak|BackPressure|WriteWaits|TestCrash|CacheMemory'

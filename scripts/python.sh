@@ -178,7 +178,7 @@ link_with_python() {
     CGO_LDFLAGS="${LDFLAGS:--O2 -g}"
     CGO_ENABLED=1 PYTHON=$python
     # Only `compile` uses the profile: with it, tests and checks of cmd/fapws would compile each package once more.
-    GOFLAGS="${GOFLAGS+$GOFLAGS }-pgo=off"
+    GOFLAGS="${GOFLAGS+$GOFLAGS }-pgo=off -trimpath"
     export PATH GOTOOLCHAIN GOFLAGS PKG_CONFIG_PATH CGO_CFLAGS CGO_LDFLAGS CGO_ENABLED PYTHON
 }
 
