@@ -91,7 +91,7 @@ type Exchange struct {
 	relay  *relay       // to an application that speaks the protocol of WebSockets by itself, or nil
 
 	// For counters and the access log.
-	began      int64          // of Recorder.Begin; 0: it is not counted
+	began      int64          // of Recorder.Begin or BeganEarlier; 0: it is not counted
 	counts     *metrics.Route // of its route
 	trace      http1.TraceID  // of Config.Trace
 	html       bool           // the client is a browser: for replies when req is nil

@@ -162,9 +162,14 @@ func (x *Exchange) PassOn(to Upgrade) {
 	to.Begin(c, log, sent, framed)
 }
 
-// Measure counts requests with r from now on. Requests that have begun before are not counted.
+// Measure counts requests with r from now on. Requests that began earlier count as active only.
 func (s *Server) Measure(r *metrics.Recorder) {
 	s.metrics = r
+	for x := range s.begun() {
+		if !x.client.Subrequest() {
+			x.began = r.BeganEarlier()
+		}
+	}
 	s.nameRoutes()
 }
 

@@ -131,9 +131,23 @@ func (r *Recorder) Begin() int64 {
 	return r.at
 }
 
-// End counts the end of the request that Begin has returned began for. status 0: its client left before the response
-// began. route may be nil: nothing was found out about the request.
+// earlier is the time of a request that began before the Recorder was made.
+const earlier = -1
+
+// BeganEarlier counts a request that is active already, and returns its time for End. The histograms leave it out, because
+// its duration is not known.
+func (r *Recorder) BeganEarlier() int64 {
+	r.arrived++
+	return earlier
+}
+
+// End counts the end of the request for which Begin or BeganEarlier returned began. status 0: its client left before the
+// response began. route may be nil: nothing was found out about the request.
 func (r *Recorder) End(began int64, route *Route, status int) {
+	if began == earlier {
+		r.arrived--
+		return
+	}
 	if route == nil {
 		route = r.Route("", "none")
 	}

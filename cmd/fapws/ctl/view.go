@@ -56,7 +56,8 @@ func Compare(before, now *Answer, seconds float64) *View {
 	v := &View{
 		Interval: seconds, Report: *now.Status, Active: append([]Active{}, now.Active...),
 		Threads: values(now, "fapws_threads", "state"), Connections: values(now, "fapws_connections", "kind"),
-		InFlight: value(now, "fapws_requests_in_flight"),
+		// An inline handler blocks the loop, which then cannot begin to count.
+		InFlight: max(value(now, "fapws_requests_in_flight"), float64(len(now.Active))),
 		Queue:    value(now, "fapws_queue_length"),
 		Upstream: value(now, "fapws_upstream_errors"),
 		Restarts: value(now, "fapws_worker_restarts"),

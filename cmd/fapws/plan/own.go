@@ -101,7 +101,9 @@ func (b *builder) statusPage(rest []exchange.Mount) []exchange.Mount {
 		pool := backend.New(maxStatus, func(line string) { b.parts.Log(logfile.Error, line) }) // Upstreams does not count it
 		b.page = pool.Handler(b.parts.Status)
 	}
-	m := exchange.Mount{Prefix: b.conf.Status, Except: []string{auth.FormPath, auth.OutPath}, LocalWithoutLogin: true, OwnPolicy: true, Handler: b.page}
+	// A profile and a reload take longer than most values of --timeout.
+	rules := &exchange.Rules{Timeout: -1}
+	m := exchange.Mount{Prefix: b.conf.Status, Rules: rules, Except: []string{auth.FormPath, auth.OutPath}, LocalWithoutLogin: true, OwnPolicy: true, Handler: b.page}
 	if at := slices.IndexFunc(rest, func(m exchange.Mount) bool { return m.Access != nil }); at >= 0 { // of an entry of PATHS
 		m.Access = rest[at].Access
 	}
