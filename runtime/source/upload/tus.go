@@ -67,6 +67,9 @@ func (x *tus) respond() error {
 			return err
 		}
 	}
+	if err := onlyOffered(x.r); err != nil {
+		return err
+	}
 	switch {
 	case method == "POST" && id == "":
 		return x.create()
@@ -80,6 +83,55 @@ func (x *tus) respond() error {
 		return x.terminate(id)
 	}
 	return refuse(405, "an upload takes HEAD, PATCH and DELETE")
+}
+
+// uploadFields lists the fields of requests that the core of tus and the offered extensions define.
+var uploadFields = []string{"upload-length", "upload-offset", "upload-metadata", "upload-checksum"}
+
+// extensionFields maps the fields of extensions that are not offered to the names of these extensions.
+var extensionFields = map[string]string{
+	"upload-concat":       "concatenation",
+	"upload-defer-length": "creation-defer-length",
+}
+
+// onlyOffered returns an error if a request uses an extension that is not offered, or has another Upload- field that is
+// unknown. Such a field changes what the body means: if it were ignored, a part could be stored as the whole file.
+func onlyOffered(r *backend.Request) error {
+	for _, f := range r.Parsed.Fields {
+		name := strings.ToLower(string(f.Name.In(r.Head)))
+		switch extension := extensionFields[name]; {
+		case extension != "":
+			return refuse(400, "the extension %s of tus (%s) is not offered", extension, f.Name.In(r.Head))
+		case strings.HasPrefix(name, "upload-") && !slices.Contains(uploadFields, name):
+			return refuse(400, "the field %s is unknown", f.Name.In(r.Head))
+		case name == "trailer" && strings.Contains(strings.ToLower(string(f.Value.In(r.Head))), "upload-"):
+			return refuse(400, "the extension checksum-trailer of tus (Trailer: %s) is not offered", f.Value.In(r.Head))
+		}
+	}
+	return nil
+}
+
+// onlyWhole returns an error if a request that does not speak tus says that its body is a part of an upload. Clients of
+// resumable uploads of the IETF (draft-ietf-httpbis-resumable-upload) send whole bodies to servers that do not know them.
+func onlyWhole(r *backend.Request) error {
+	for _, f := range r.Parsed.Fields {
+		name, value := strings.ToLower(string(f.Name.In(r.Head))), string(f.Value.In(r.Head))
+		part := extensionFields[name] != ""
+		switch name {
+		case "upload-complete":
+			part = value != "?1"
+		case "upload-incomplete":
+			part = value != "?0"
+		case "upload-offset":
+			part = value != "0"
+		case "upload-length":
+			part = r.Size >= 0 && value != strconv.FormatInt(r.Size, 10)
+		}
+		if part {
+			return refuse(400, "%s: %s: an upload must be sent whole, or with tus", f.Name.In(r.Head), value)
+		}
+	}
+	return nil
 }
 
 // empty answers without a body.
@@ -103,9 +155,6 @@ func (x *tus) state(p *partial) string {
 
 // create begins an upload ("Creation").
 func (x *tus) create() error {
-	if x.r.Field("Upload-Defer-Length") != "" {
-		return refuse(400, "Upload-Defer-Length is not supported: send Upload-Length")
-	}
 	length, err := number(x.r, "Upload-Length")
 	if err != nil {
 		return err
@@ -187,6 +236,12 @@ func (x *tus) patch(id string) error {
 	if offset != p.size {
 		defer p.close()
 		return refuse(409, "the upload goes on at byte %d, not %d", p.size, offset)
+	}
+	if x.r.Field("Upload-Length") != "" {
+		if length, err := number(x.r, "Upload-Length"); err != nil || length != p.Length {
+			defer p.close()
+			return refuse(400, "the upload has %d bytes, which Upload-Length of a PATCH cannot change", p.Length)
+		}
 	}
 	return x.receive(p, 204, "")
 }

@@ -195,6 +195,9 @@ func (u *Upload) receive(w *backend.Response, r *backend.Request) error {
 	case r.Field("Content-Range") != "":
 		return refuse(400, "an upload must not have a Content-Range") // RFC 9110 §14.5
 	}
+	if err := onlyWhole(r); err != nil {
+		return err
+	}
 	boundary, isForm, err := boundaryOf(r.Field("Content-Type"))
 	if err != nil {
 		return err

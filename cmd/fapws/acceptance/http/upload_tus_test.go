@@ -141,7 +141,6 @@ func TestTusRefusals(t *testing.T) {
 	c.create("/bare", 1, "filename", "../a").Want(t, 400, "slashes")
 	c.create("/bare", 1).Want(t, 400, "no name")
 	c.create("/bare", -1, "filename", "a").Want(t, 400, "Upload-Length")
-	c.ask("POST", "/bare", "", "Upload-Defer-Length: 1").Want(t, 400)
 	c.ask("POST", "/bare", "", "Upload-Length: 1", "Upload-Metadata: filename %").Want(t, 400, "Upload-Metadata")
 	c.ask("POST", "/bare", "", "Upload-Length: 1", "Origin: https://evil.example").Want(t, 403)
 	for _, id := range []string{"x", "..x", strings.Repeat("A", 26)} {
@@ -179,6 +178,42 @@ func TestTusRefusals(t *testing.T) {
 	c.patch(0, "1").Want(t, 404)
 	c.create("/bare", 0, "filename", "next").Want(t, 201)
 	stored(t, filepath.Join(dir, "bare"), map[string]string{"empty": "", "next": ""})
+}
+
+// What a client says about a part of a file, in words that the server does not offer, is refused at the first request.
+func TestTusExtensions(t *testing.T) {
+	t.Parallel()
+	s, dir := serveUploads(t, fapwstest.Threads)
+	c := &tusClient{s: s}
+	create := func(text string, fields ...string) {
+		t.Helper()
+		c.ask("POST", "/one", "", append(fields, "Upload-Length: 4")...).Want(t, 400, text)
+		c.ask("POST", "/one", "1234", append(fields, "Upload-Length: 4", tusType)...).Want(t, 400, text)
+	}
+	create("concatenation", "Upload-Concat: partial")
+	create("concatenation", "upload-concat: final;/one/a /one/b")
+	create("creation-defer-length", "Upload-Defer-Length: 1")
+	create("Upload-Expires", "Upload-Expires: Wed, 25 Jun 2031 16:00:00 GMT")
+	create("UPLOAD-PART", "UPLOAD-PART: 1/3")
+	create("Upload-Complete", "Upload-Complete: ?0")
+	chunked := "POST /one HTTP/1.1\r\nHost: test\r\n" + tusVersion + "\r\n" + tusType + "\r\nUpload-Length: 4\r\n" +
+		"Transfer-Encoding: chunked\r\nTrailer: Upload-Checksum\r\n\r\n4\r\n1234\r\n0\r\nUpload-Checksum: sha1 YQ==\r\n\r\n"
+	s.Ask(chunked).Want(t, 400, "checksum-trailer")
+
+	c.create("/one", 4).Want(t, 201)
+	c.patch(0, "12", "Upload-Length: 2").Want(t, 400, "4 bytes")
+	c.patch(0, "12", "Upload-Concat: partial").Want(t, 400, "concatenation")
+	c.patch(0, "12", "Upload-Part: 1").Want(t, 400, "Upload-Part")
+	c.patch(0, "12", "Upload-Length: 4").Want(t, 204)
+
+	// Clients that do not speak tus: a part is refused, and what is whole is stored.
+	for _, field := range []string{"Upload-Complete: ?0", "Upload-Incomplete: ?1", "Upload-Offset: 4", "Upload-Length: 12", "Upload-Concat: partial"} {
+		s.Ask(fapwstest.Request("POST", "/one", "1234", field)).Want(t, 400, strings.Fields(field)[0])
+	}
+	if _, err := os.Stat(filepath.Join(dir, "one.bin")); err == nil {
+		t.Error("a part was stored")
+	}
+	s.Ask(fapwstest.Request("POST", "/one", "1234", "Upload-Complete: ?1", "Upload-Draft-Interop-Version: 6", "Upload-Length: 4")).Want(t, 201)
 }
 
 // Debian's client of the protocol uploads a file, and another one goes on where the first has stopped.
