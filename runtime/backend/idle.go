@@ -89,8 +89,15 @@ func (p *Idle[C]) Len() int {
 // Close drops the connections that are kept, and later those that are put.
 func (p *Idle[C]) Close() {
 	p.mu.Lock()
-	all := slices.Clone(p.kept)
 	p.closed = true
+	p.mu.Unlock()
+	p.Clear()
+}
+
+// Clear drops the connections that are kept.
+func (p *Idle[C]) Clear() {
+	p.mu.Lock()
+	all := slices.Clone(p.kept)
 	p.mu.Unlock()
 	for _, one := range all {
 		p.drop(one)

@@ -37,7 +37,7 @@
 //
 // # FastCGI
 //
-// FastCGI has requests answered by applications that speak FastCGI 1.0, over connections that are used again.
+// FastCGI has requests answered by applications that speak FastCGI 1.0, each over its own connection unless Idle is set.
 // It is a responder of package backend; scripts, variables and answers are those of CGI. A
 // connection carries one request at a time.
 //

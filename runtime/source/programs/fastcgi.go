@@ -43,10 +43,11 @@ type FastCGIOptions struct {
 	// Connections bounds the connections, and so the requests at the same time. 0: 16.
 	Connections int `key:"connections" range:"1-10000"`
 
-	// Idle is after how long an unused link is dropped. 0: 60 s.
+	// Idle is after how long an unused link is dropped. 0: each request has its own link. A server with a process for each
+	// connection, such as PHP-FPM, serves no other client while a link is kept.
 	Idle time.Duration `key:"idle"`
 
-	// MaxRequests is after how many requests a link is dropped. 0: never.
+	// MaxRequests is after how many requests a kept link is dropped. 0: never.
 	MaxRequests int
 }
 
@@ -61,7 +62,6 @@ type FastCGI struct {
 func NewFastCGI(o FastCGIOptions) (*FastCGI, error) {
 	o.Timeout = cmp.Or(o.Timeout, DefaultTimeout)
 	o.Connections = cmp.Or(o.Connections, defaultRunning)
-	o.Idle = cmp.Or(o.Idle, time.Minute)
 	f := &FastCGI{o: o, gate: NewGate(o.Connections, DefaultWaiting)}
 	f.links = backend.Idle[*Link]{
 		After: o.Idle,
@@ -132,9 +132,9 @@ func (f *FastCGI) ask(a *Answer, script *Script, log func(line string)) error {
 				return err
 			}
 		}
-		c := call{Link: l, answer: a, log: log}
+		c := call{Link: l, answer: a, log: log, keep: f.o.Idle > 0}
 		reusable, err := c.run(r, params, f.o.Timeout)
-		if l.served++; reusable && l.served != f.o.MaxRequests {
+		if l.served++; reusable && c.keep && l.served != f.o.MaxRequests {
 			f.links.Put(l)
 		} else {
 			l.Drop(errors.Is(err, os.ErrDeadlineExceeded))
@@ -175,6 +175,7 @@ type call struct {
 	in     *bufio.Reader
 	answer *Answer
 	log    func(line string)
+	keep   bool           // the application leaves the link open after the answer
 	errors io.WriteCloser // takes standard error; nil: nothing has come of it
 	heard  bool           // something has come back
 	status int            // exit code of the program
@@ -190,8 +191,12 @@ func (c *call) run(r *backend.Request, params []byte, timeout time.Duration) (re
 	c.in = readers.Get().(*bufio.Reader)
 	c.in.Reset(c.Conn)
 	sent := send(c.Conn, len(params), r, func(out *bufio.Writer) error {
-		const responder, keep = 1, 1
-		_, _ = out.Write(appendRecord(nil, typeBegin, []byte{0, responder, keep, 0, 0, 0, 0, 0}))
+		const responder, keepConn = 1, 1
+		flags := byte(0)
+		if c.keep {
+			flags = keepConn
+		}
+		_, _ = out.Write(appendRecord(nil, typeBegin, []byte{0, responder, flags, 0, 0, 0, 0, 0}))
 		_, _ = stream{out, typeParams}.Write(params)
 		_, _ = out.Write(appendRecord(nil, typeParams, nil))
 		if _, err := io.Copy(stream{out, typeStdin}, r.Body()); err != nil {

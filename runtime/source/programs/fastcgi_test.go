@@ -10,6 +10,7 @@ import (
 
 	"fapws/runtime/backend/backendtest"
 	"fapws/runtime/source/programs"
+	"fapws/runtime/waittest"
 )
 
 // newFastCGISite serves a FastCGI application at /app/.
@@ -93,7 +94,7 @@ func TestHostile(t *testing.T) {
 func TestClosedBetween(t *testing.T) {
 	good := record(6, 1, "Content-Type: text/plain\r\n\r\ngood") + record(3, 1, "\x00\x00\x00\x00\x00\x00\x00\x00")
 	address, asked := script(t, good)
-	s := newFastCGISite(t, programs.FastCGIOptions{Address: address})
+	s := newFastCGISite(t, programs.FastCGIOptions{Address: address, Idle: waittest.Patience})
 	for range 20 {
 		s.get("/app/x", 200)
 	}
@@ -101,7 +102,7 @@ func TestClosedBetween(t *testing.T) {
 		t.Errorf("%d requests", n)
 	}
 	address, _ = script(t, good, "")
-	s = newFastCGISite(t, programs.FastCGIOptions{Address: address})
+	s = newFastCGISite(t, programs.FastCGIOptions{Address: address, Idle: waittest.Patience})
 	s.get("/app/x", 200)
 	s.get("/app/x", 200)
 	if a := s.ask("POST", "/app/x", "x"); a.StatusCode != 502 {

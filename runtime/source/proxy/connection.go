@@ -24,13 +24,16 @@ type connection struct {
 	net.Conn
 	under   net.Conn           // Conn without TLS
 	secure  *conn.TLSTransport // over under; nil: without TLS
-	timeout time.Duration      // for each write, for the head of a response once the request is written, and for each pause in the body
-	in      *bufio.Reader      // reads from Conn; nil: the connection is idle
-	reused  bool               // it has carried a request before the current one
-	last    bool               // it cannot carry another one after the current one
-	unbind  func() bool        // ends that the context of the current request closes it
-	written chan error         // gets the result of writing the current request; nil: that was received
-	over    atomic.Bool        // the response has been read to its end: nothing more is written
+	number  uint64             // counts the connections of its Proxy
+	opened  time.Time
+	overdue *time.Timer   // see Proxy.watch
+	timeout time.Duration // for each write, for the head of a response once the request is written, and for each pause in the body
+	in      *bufio.Reader // reads from Conn; nil: the connection is idle
+	reused  bool          // it has carried a request before the current one
+	last    bool          // it cannot carry another one after the current one
+	unbind  func() bool   // ends that the context of the current request closes it
+	written chan error    // gets the result of writing the current request; nil: that was received
+	over    atomic.Bool   // the response has been read to its end: nothing more is written
 }
 
 var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, maxHead) }}
@@ -211,10 +214,42 @@ func (c *connection) quiet() bool {
 	return n == 0 && isTimeout(err)
 }
 
+// A kept connection occupies a process or thread of an upstream that has one for each connection, and may keep the requests
+// of other clients and workers waiting. So without Options.Idle it is kept only while requests follow each other closely.
 const (
-	keepIdle = 20 * time.Second // less than most servers keep a connection
 	maxIdle  = 64
+	keepIdle = 100 * time.Millisecond // between two requests
+	keepAge  = time.Second            // since the connection was opened
+	patience = 20 * time.Millisecond  // for the response to the first request of a connection: see watch
 )
+
+// waiting notices new connections that the upstream may not accept because others are kept.
+type waiting struct {
+	opened   atomic.Uint64 // number of connections
+	answered atomic.Uint64 // highest number of a connection that has had a response
+	overdue  atomic.Uint64 // highest number of a connection that had none within patience
+}
+
+// raise sets n to v if v is greater.
+func raise(n *atomic.Uint64, v uint64) {
+	for old := n.Load(); old < v && !n.CompareAndSwap(old, v); old = n.Load() {
+	}
+}
+
+// watch notes that c was opened. If no response has begun after patience, the kept connections are closed.
+func (p *Proxy) watch(c *connection) {
+	c.opened, c.number = time.Now(), p.waiting.opened.Add(1)
+	c.overdue = time.AfterFunc(patience, func() {
+		raise(&p.waiting.overdue, c.number)
+		p.idle.Clear()
+	})
+}
+
+// keeps reports whether c may be kept after its response. It may not while a newer connection waits: an upstream accepts
+// connections in their order, so a connection does not wait to be accepted if a later one was answered.
+func (p *Proxy) keeps(c *connection) bool {
+	return p.waiting.overdue.Load() <= p.waiting.answered.Load() && (p.opt.Idle > 0 || time.Since(c.opened) < keepAge)
+}
 
 // roundTrip sends a request for r and returns the head of its response, and the connection that the body is
 // read from, which belongs to the caller then. It sends a request a second time only if the upstream closed a kept
@@ -236,7 +271,9 @@ func (p *Proxy) roundTrip(w *backend.Response, request *http.Request, r *backend
 			}
 		}
 		response, err := c.ask(request, w)
+		c.overdue.Stop()
 		if err == nil {
+			raise(&p.waiting.answered, c.number)
 			return response, c, nil
 		}
 		c.close()

@@ -52,6 +52,9 @@ type Options struct {
 
 	TunnelTimeout time.Duration `key:"proxy-tunnel-timeout" value:"'1h'" help:"proxy: closes a WebSocket after this time without data; 0: never"`
 
+	// Idle is how long a connection is kept for further requests, however old it is. 0: for keepIdle, up to keepAge.
+	Idle time.Duration `key:"proxy-idle" value:"'20s'" help:"proxy: keeps unused connections to the server for this time; by default 100ms, because a server with one thread or process serves nobody else meanwhile"`
+
 	// Log gets a line when the server cannot be reached or breaks off, once a second at most, and with it the client
 	// whose request it was, or "". It may be nil, and is called on any goroutine.
 	Log func(client, line string)
@@ -62,7 +65,9 @@ type Proxy struct {
 	opt    Options
 	target target
 	idle   backend.Idle[*connection]
-	lines  logfile.Seldom
+
+	waiting waiting
+	lines   logfile.Seldom
 }
 
 const (
@@ -83,7 +88,7 @@ func New(o Options) (*Proxy, error) {
 		return nil, err
 	}
 	p := &Proxy{opt: o, target: target}
-	p.idle = backend.Idle[*connection]{After: keepIdle, Most: maxIdle, Quiet: (*connection).quiet, Drop: (*connection).close}
+	p.idle = backend.Idle[*connection]{After: cmp.Or(o.Idle, keepIdle), Most: maxIdle, Quiet: (*connection).quiet, Drop: (*connection).close}
 	return p, nil
 }
 
@@ -97,12 +102,14 @@ func (p *Proxy) dial(ctx context.Context) (*connection, error) {
 		return nil, fmt.Errorf("cannot connect: %w", system.Cause(err))
 	}
 	c := &connection{Conn: under, under: under, timeout: p.opt.Timeout}
+	p.watch(c)
 	if p.target.tls == nil {
 		return c, nil
 	}
 	c.secure = conn.NewTLSClient(under, p.target.tls)
 	c.Conn = c.secure.Conn()
 	if err := c.secure.Conn().HandshakeContext(ctx); err != nil {
+		c.overdue.Stop()
 		under.Close()
 		return nil, handshakeError(err)
 	}
@@ -137,7 +144,7 @@ func (p *Proxy) Respond(w *backend.Response, r *backend.Request) {
 		return
 	}
 	again, surplus := c.settle()
-	if again {
+	if again && p.keeps(c) {
 		p.idle.Put(c)
 	} else {
 		c.close()

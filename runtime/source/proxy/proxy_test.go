@@ -2,6 +2,7 @@ package proxy_test
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -36,6 +37,7 @@ func front(t *testing.T, prefix string, o proxy.Options) (address string, logged
 		mu.Unlock()
 	}
 	o.Log = func(_, line string) { note(line) }
+	o.Idle = cmp.Or(o.Idle, patience) // tests of kept connections need them also on a slow machine
 	p, err := proxy.New(o)
 	if err != nil {
 		t.Fatal(err)
