@@ -203,7 +203,7 @@ func (p *page) exec(e *element) {
 	}
 	p.each(e, func(kind, value string) error {
 		if kind == "cmd" {
-			return p.command(p.expand(value, true))
+			return p.command(value)
 		}
 		return p.insert(p.cgiTarget(p.substitute(value)))
 	})
@@ -219,15 +219,22 @@ func (p *page) cgiTarget(name string) string {
 	return path
 }
 
-// command runs a command of the shell in the page's directory. The variables are its environment; its standard error
-// goes to the log. Nothing that it has started is left behind.
+// command runs a command of the shell in the page's directory. The variables are its environment, and the groups of the
+// last pattern its arguments: their values come from clients, so they must not become a part of the command. As with
+// mod_include, \$ is a dollar sign for the shell. The standard error of the command goes to the log. Nothing that it has
+// started is left behind.
 func (p *page) command(line string) error {
 	if err := p.s.gate.Enter(p.ctx); err != nil {
 		return err
 	}
 	defer p.s.gate.Leave()
 	dir := filepath.Join(p.s.opt.Root, directory(p.f.name))
-	text, err := programs.Output(p.ctx, []string{"/bin/sh", "-c", line}, p.environment(), dir, maxCommandOutput, func(line string) { p.log("exec: %s", line) })
+	argv := []string{"/bin/sh", "-c", strings.ReplaceAll(line, `\$`, "$")}
+	for n := range len(p.captured) / 2 {
+		group, _ := p.capture(n)
+		argv = append(argv, group)
+	}
+	text, err := programs.Output(p.ctx, argv, p.environment(), dir, maxCommandOutput, func(line string) { p.log("exec: %s", line) })
 	p.write(string(text))
 	return err
 }

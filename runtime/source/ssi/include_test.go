@@ -109,6 +109,30 @@ func TestLimits(t *testing.T) {
 	})
 }
 
+// What a client sends is data for a command, never a part of it, whatever form the reference to it has.
+func TestExecInjection(t *testing.T) {
+	const groups = `<!--#if expr="$QUERY_STRING = /(a)(.*)/" --><!--#endif -->`
+	for name, page := range map[string]string{
+		"plain":    `<!--#exec cmd="echo $QUERY_STRING" -->`,
+		"braces":   `<!--#exec cmd="echo ${QUERY_STRING}" -->`,
+		"quoted":   `<!--#exec cmd='echo "$QUERY_STRING"' -->`,
+		"escaped":  `<!--#exec cmd='echo "\$QUERY_STRING"' -->`,
+		"set":      `<!--#set var="x" value="$QUERY_STRING" --><!--#exec cmd="echo $x" -->`,
+		"unescape": `<!--#set var="x" value="$QUERY_STRING" --><!--#exec cmd="printf '%s\n' $x" -->`,
+		"groups":   groups + `<!--#exec cmd="echo $0" -->`,
+		"group":    groups + `<!--#exec cmd="echo $1$2" -->`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t, Options{AllowExec: true}, map[string]string{"a.shtml": page})
+			for _, query := range []string{"a;echo+b", "a$(echo+b)", "a`echo+b`", "a|cat", "a&&id", `a"`, "a'", "a${HOME}"} {
+				if got := s.get("/p/a.shtml?" + query); got != query+"\n" {
+					t.Errorf("%s: %q", query, got)
+				}
+			}
+		})
+	}
+}
+
 func TestExec(t *testing.T) {
 	page := map[string]string{"a.shtml": `<!--#exec cmd="echo $DOCUMENT_NAME $nothing; pwd" -->`}
 	s := newSite(t, Options{}, page)

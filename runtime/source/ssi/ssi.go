@@ -370,13 +370,7 @@ func (p *page) variable(name string) (string, bool) {
 
 // substitute replaces $name and ${name} in a value. \$ is a dollar sign;
 // other backslashes stay.
-func (p *page) substitute(s string) string { return p.expand(s, false) }
-
-// reference is one to a variable, or a dollar sign that is none. One without its brace reaches to the end.
-var reference = pattern(`\\\$|\$(?:\w+|\{[^}]+\}|\{[^}]*$)`)
-
-// expand is substitute, which may leave the names of missing variables.
-func (p *page) expand(s string, leaveNames bool) string {
+func (p *page) substitute(s string) string {
 	size := 0
 	return reference().ReplaceAllStringFunc(s, func(text string) string {
 		name := text[1:]
@@ -392,11 +386,11 @@ func (p *page) expand(s string, leaveNames bool) string {
 		if size > maxVariables {
 			return ""
 		}
-		value, ok := p.variable(name)
-		if !ok && leaveNames {
-			value = text
-		}
+		value, _ := p.variable(name)
 		size += len(value)
 		return value
 	})
 }
+
+// reference is one to a variable, or a dollar sign that is none. One without its brace reaches to the end.
+var reference = pattern(`\\\$|\$(?:\w+|\{[^}]+\}|\{[^}]*$)`)
