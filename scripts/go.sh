@@ -56,7 +56,7 @@ fetch_go() {
     [[ -n $proxy ]] || ! go=$(find_go 1) || proxy=$(local_go "$go" GOPROXY)
     say "fetching Go $go_fetched (70 MB) into build/go"
     mkdir -p "$root/build"
-    patiently "fetching Go $go_fetched" logged "$log" unpack_go "$arch" "${proxy:-https://proxy.golang.org,direct}" ||
+    patiently "fetching Go $go_fetched" logged "$log" unpack_go "$arch" "${proxy:-direct}" ||
         { say "fetching Go failed: $(tail -n 1 "$log")"; return 1; }
     printf '%s\n' "$root/build/go/$go_fetched/bin/go"
 }

@@ -67,7 +67,7 @@ func TestFloods(t *testing.T) {
 		"updates":    func(p *peer, n uint32) { p.framer.WriteWindowUpdate(0, 1) },
 		"unknown":    func(p *peer, n uint32) { p.framer.WriteRawFrame(0x77, 0, 0, nil) },
 		"priority update": func(p *peer, n uint32) {
-			p.framer.WriteRawFrame(framePriorityUpdate, 0, 0, []byte("\x00\x00\x00\x01u=1"))
+			p.framer.WritePriorityUpdate(1, "u=1")
 		},
 		"empty data": func(p *peer, n uint32) {
 			if n == 0 {

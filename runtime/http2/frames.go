@@ -13,9 +13,6 @@ const (
 
 	// http2InitialWindow is that of a connection, and of streams until settings say otherwise (RFC 9113 §6.9.2).
 	http2InitialWindow = 64<<10 - 1
-
-	// framePriorityUpdate is the type of a frame of RFC 9218 §7.1.
-	framePriorityUpdate http2.FrameType = 0x10
 )
 
 // read deals with a whole frame.
@@ -62,11 +59,11 @@ func (c *Conn) read(frame []byte) {
 		c.spend(costEmpty)
 	case *http2.WindowUpdateFrame:
 		c.onWindowUpdate(f)
+	case *http2.PriorityUpdateFrame:
+		c.spend(costUpdate)
+		c.onPriorityUpdate(f)
 	case *http2.UnknownFrame:
 		c.spend(costUpdate)
-		if h.Type == framePriorityUpdate {
-			c.onPriorityUpdate(h, f.Payload())
-		}
 	}
 }
 
@@ -231,22 +228,18 @@ func (c *Conn) onWindowUpdate(f *http2.WindowUpdateFrame) {
 }
 
 // onPriorityUpdate gives a stream another priority, now or when it is opened (RFC 9218 §7.1).
-func (c *Conn) onPriorityUpdate(h http2.FrameHeader, payload []byte) {
-	if h.StreamID != 0 || len(payload) < 4 {
-		c.fail(http2.ErrCodeProtocol, "a malformed frame")
-		return
-	}
-	id := binary.BigEndian.Uint32(payload) &^ (1 << 31)
+func (c *Conn) onPriorityUpdate(f *http2.PriorityUpdateFrame) {
+	id := f.PrioritizedStreamID
 	st := c.streams[id]
 	switch {
-	case id == 0 || id%2 == 0: // nothing is pushed
+	case id%2 == 0: // the server never pushes
 		c.fail(http2.ErrCodeProtocol, "a priority of no stream")
 		return
-	case st == nil && id <= c.last || len(payload) >= 256:
+	case st == nil && id <= c.last || len(f.Priority) > 250:
 		return
 	}
 	var p priority
-	p.parse(string(payload[4:]))
+	p.parse(f.Priority)
 	if st != nil {
 		c.reprioritize(st, p)
 	} else {

@@ -179,9 +179,10 @@ func restrict(r *Rules) error {
 	if wrong != nil {
 		return fmt.Errorf("cannot enter the sandbox: %w", wrong)
 	}
-	config, err := landlock.NewConfig(landlock.AccessFSSet(everything), landlock.AccessNetSet(ll.AccessNetBindTCP|ll.AccessNetConnectTCP), scopes)
-	if err != nil {
-		return err
+	config := landlock.Config{
+		HandledAccessFS:  landlock.AccessFSSet(everything),
+		HandledAccessNet: ll.AccessNetBindTCP | ll.AccessNetConnectTCP,
+		Scoped:           scopes,
 	}
 	if err := config.BestEffort().Restrict(rules...); err != nil {
 		return fmt.Errorf("cannot enter the sandbox: %w", err)

@@ -1,3 +1,5 @@
+//lint:file-ignore SA1019 net/http cannot open a connection of HTTP/2 over one that exists
+
 package ctl
 
 import (

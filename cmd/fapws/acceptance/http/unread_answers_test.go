@@ -2,7 +2,6 @@ package http_test
 
 import (
 	"context"
-	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -51,9 +50,8 @@ func overHTTP1(t *testing.T) *http.Client {
 }
 
 func overHTTP2(t *testing.T) *http.Client {
-	transport := &http2.Transport{AllowHTTP: true, DialTLSContext: func(ctx context.Context, network, addr string, _ *tls.Config) (net.Conn, error) {
-		return dialSmall(ctx, network, addr)
-	}}
+	transport := &http.Transport{Protocols: new(http.Protocols), DialContext: dialSmall}
+	transport.Protocols.SetUnencryptedHTTP2(true)
 	t.Cleanup(transport.CloseIdleConnections)
 	return &http.Client{Transport: transport}
 }

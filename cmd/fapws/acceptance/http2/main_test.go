@@ -1,3 +1,5 @@
+//lint:file-ignore SA1019 net/http's client does not send extended CONNECT (RFC 8441)
+
 // Package http2_test checks connections that speak HTTP/2, with clients that share no code with the server.
 package http2_test
 

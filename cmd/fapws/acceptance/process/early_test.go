@@ -1,8 +1,6 @@
 package process_test
 
 import (
-	"context"
-	"crypto/tls"
 	"io"
 	"net"
 	"net/http"
@@ -11,8 +9,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-
-	"golang.org/x/net/http2"
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
 	"fapws/runtime/backend/backendtest"
@@ -118,9 +114,8 @@ func TestAnswersWhileReplaced(t *testing.T) {
 
 // overHTTP2 posts body to /length and returns the answer.
 func overHTTP2(t *testing.T, address, body string) string {
-	transport := &http2.Transport{AllowHTTP: true, DialTLSContext: func(_ context.Context, network, addr string, _ *tls.Config) (net.Conn, error) {
-		return net.Dial(network, addr)
-	}}
+	transport := &http.Transport{Protocols: new(http.Protocols)}
+	transport.Protocols.SetUnencryptedHTTP2(true)
 	defer transport.CloseIdleConnections()
 	r, err := (&http.Client{Transport: transport}).Post("http://"+address+"/length", "text/plain", strings.NewReader(body))
 	if err != nil {
