@@ -316,6 +316,6 @@ test_wheel() {
 # test_wheel_short tests what differs between a wheel and an executable: how processes start, and what they inherit.
 test_wheel_short() {
     install_wheel
-    test_go -run '^Test(Chroot|ForkPerRequest|Identity|IdleStop|Preloaded|ProgramIsRemoved|Upgrade|UserMayNotEnter|VirtualEnv)$' \
+    test_go -run '^Test(Chroot|DebuggersFindTheLibraries|ForkPerRequest|Identity|IdleStop|Preloaded|ProgramIsRemoved|Upgrade|UserMayNotEnter|VirtualEnv)$' \
         ./cmd/fapws/acceptance/process ./cmd/fapws/acceptance/python
 }

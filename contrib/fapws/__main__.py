@@ -30,9 +30,12 @@ def main() -> None:
     if not os.path.exists("/proc/self/fd"):
         sys.exit(_failed("/proc is missing, as in a new chroot; mount it: mount -t proc proc /proc"))
     os.set_inheritable(fd, True)
-    # A path may have spaces or colons, which separate the libraries.
-    preload, others = "/proc/self/fd/%d" % fd, os.environ.get("LD_PRELOAD")
-    os.environ.update({_LIBRARY: library, _INTERPRETER: sys.executable, "LD_PRELOAD": preload + ":" + others if others else preload})
+    # Spaces and colons separate the libraries, and the loader expands $ORIGIN. Other paths are named as they are: a debugger
+    # that starts this program would open its own descriptor of that number.
+    preload = "/proc/self/fd/%d" % fd if set(library) & set(" :$") else library
+    others = os.environ.get("LD_PRELOAD")
+    os.environ["LD_PRELOAD"] = preload + ":" + others if others else preload
+    os.environ.update({_LIBRARY: "%d:%s" % (fd, library), _INTERPRETER: sys.executable})
     os.execv(sys.executable, [sys.executable, "-m", "fapws"] + sys.argv[1:])
 
 

@@ -50,10 +50,10 @@ func Again(newest bool, args ...string) *exec.Cmd {
 	cmd := exec.Command("/proc/self/exe", append([]string{"-m", "fapws"}, args...)...)
 	cmd.Args[0] = Interpreter()
 	cmd.ExtraFiles = []*os.File{file}
-	preload := "/proc/self/fd/3" // the first of ExtraFiles
+	preload := "/proc/self/fd/3" // the first of ExtraFiles; the path may be another library's meanwhile
 	if others, ok := os.LookupEnv("LD_PRELOAD"); ok {
 		preload += ":" + others
 	}
-	cmd.Env = append(os.Environ(), C.FAPWS_LIBRARY+"="+File(), C.FAPWS_INTERPRETER+"="+Interpreter(), "LD_PRELOAD="+preload)
+	cmd.Env = append(os.Environ(), C.FAPWS_LIBRARY+"=3:"+File(), C.FAPWS_INTERPRETER+"="+Interpreter(), "LD_PRELOAD="+preload)
 	return cmd
 }

@@ -8,6 +8,7 @@
 
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <link.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,26 +27,35 @@ static char *take(const char *name) {
   return value;
 }
 
-/* Takes the library off LD_PRELOAD: others that the user has named stay. It is named first there, as a descriptor,
- * because a path may have spaces and colons, and may be another library's meanwhile. The variable is changed in its
- * place: Go has the environment that the process began with. */
+/* Takes the library, which is named first, off LD_PRELOAD: others that the user has named stay. The variable is changed
+ * in its place: Go has the environment that the process began with. */
 static void take_library(void) {
   const char *value = getenv("LD_PRELOAD"), *others = value ? strpbrk(value, ": ") : NULL;
-  if (!value || sscanf(value, "/proc/self/fd/%d", &fapws_preload.fd) != 1) return;
-  fcntl(fapws_preload.fd, F_SETFD, FD_CLOEXEC);
   if (others)
     setenv("LD_PRELOAD", others + 1, 1);
   else
     unsetenv("LD_PRELOAD");
 }
 
+/* Writes the library's path into the loader's list of libraries, which gdb reads and every debugger that uses gdb.
+ * Preloaded as /proc/self/fd/3, the library has that name there, and gdb would open descriptor 3 of its own, which may
+ * be a pipe. */
+static void show_path(void) {
+  Dl_info info;
+  struct link_map *self;
+  if (dladdr1(&fapws_preload, &info, (void **)&self, RTLD_DL_LINKMAP)) self->l_name = (char *)fapws_preload.path;
+}
+
 /* Runs before the constructors of the other packages, and of Go: by its priority, and because it is needed first. */
 __attribute__((constructor(102))) static void start(void) {
-  char *path = take(FAPWS_LIBRARY), *interpreter = take(FAPWS_INTERPRETER);
-  if (!path || !interpreter) return;
+  char *library = take(FAPWS_LIBRARY), *interpreter = take(FAPWS_INTERPRETER);
+  int path = 0;
+  if (!library || !interpreter || sscanf(library, "%d:%n", &fapws_preload.fd, &path) != 1) return;
+  fcntl(fapws_preload.fd, F_SETFD, FD_CLOEXEC);
   take_library();
-  fapws_preload.path = path;
+  fapws_preload.path = library + path;
   fapws_preload.interpreter = interpreter;
+  show_path();
   signal(SIGPIPE, SIG_DFL); /* Python ignores both, and has started this program */
   signal(SIGXFSZ, SIG_DFL);
   prctl(PR_SET_NAME, "fapws");

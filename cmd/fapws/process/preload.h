@@ -2,8 +2,8 @@
 #ifndef FAPWS_PRELOAD_H
 #define FAPWS_PRELOAD_H
 
-/* Variables of the environment by which a process knows that the library is to be its program: paths of the library and
- * of the interpreter. contrib/fapws/__main__.py sets them, too. */
+/* Variables of the environment by which a process knows that the library is to be its program: the descriptor and the
+ * path of the library, as "3:/path", and the path of the interpreter. contrib/fapws/__main__.py sets them, too. */
 #define FAPWS_LIBRARY "FAPWS_LIBRARY"
 #define FAPWS_INTERPRETER "FAPWS_INTERPRETER"
 

@@ -72,6 +72,34 @@ PATHS = [("/", show)]
 	s.Get("/", 200).Is(t, "libutil.so.1 libm.so.6\nlibutil.so.1\n")
 }
 
+// Debuggers open each library of a process by its name in the list of the dynamic loader. A name in /proc/self would be a file of
+// the debugger.
+func TestDebuggersFindTheLibraries(t *testing.T) {
+	script := fapwstest.Write(t, t.TempDir()+"/app.py", `import ctypes
+class Info(ctypes.Structure):
+    _fields_ = [("addr", ctypes.c_void_p), ("name", ctypes.c_char_p)]
+def show(environ, start_response):
+    names = []
+    each = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(Info), ctypes.c_size_t, ctypes.c_void_p)
+    ctypes.CDLL(None).dl_iterate_phdr(each(lambda info, size, data: names.append(info[0].name.decode()) or 0), None)
+    return "\n".join(names)
+PATHS = [("/", show)]
+`)
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
+		copied := fapwstest.CopyOfProgram(t) // its path has a space, which separates libraries
+		for _, program := range []string{fapwstest.Binary(t), copied} {
+			s := fapwstest.Command{Program: program, Script: script}.Serve(t, m)
+			names := strings.Split(s.Get("/", 200).Text, "\n")
+			if slices.ContainsFunc(names, func(name string) bool { return strings.HasPrefix(name, "/proc/") }) {
+				t.Errorf("libraries: %q", names)
+			}
+			if image := fapwstest.Image(program); fapwstest.IsWheel(t) && !slices.Contains(names, image) {
+				t.Errorf("%s is not among the libraries %q", image, names)
+			}
+		}
+	})
+}
+
 // A child inherits no descriptor of the server: neither after fork, nor after exec.
 func TestChildrensDescriptors(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
