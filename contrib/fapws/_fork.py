@@ -36,7 +36,7 @@ __all__ = ["serve"]
 _NUMBER = struct.Struct("=i")  # a report: process or -errno, then status as of waitpid(2). An order without descriptors: a process to kill
 
 _LOOK = 20  # ms between two looks at children where the kernel has no pidfd
-_END = 1.0  # seconds for children to end after the server
+_END = 2.0  # seconds for children to end after the server
 _MEMORY = 1 << 20  # a larger body is not read before the handler runs
 _BLOCK = 1 << 16
 _REPORTED = 70  # exit status of a child that has reported why it failed
@@ -197,12 +197,15 @@ def _run(connection: int, errors: int, mounts: List[Mount], timeout: float, debu
 
 
 def _finish() -> None:
-    """Waits for deferred calls and for threads of the handler, as python3 does on exit. atexit functions run in the loader."""
+    """Waits for deferred calls and for threads of the handler, as python3 does on exit, and runs atexit functions."""
     later, threading = sys.modules.get("fapws._later"), sys.modules.get("threading")
     if later:
         later._finish()
     if threading:
         threading._shutdown()  # type: ignore[attr-defined]
+    from fapws._exits import run
+
+    run()
 
 
 class _Body(io.RawIOBase):
@@ -496,6 +499,7 @@ class _Child:
         self.alarm(0)
         if not self.parent():
             return
+        signal.signal(signal.SIGTERM, lambda *_: None)  # the loader's, when the server ends: what follows the response has _END
         try:
             while self.body.left:
                 self.body.read(_BLOCK)

@@ -112,6 +112,13 @@ def later(environ, start_response):
     return "ok\n"
 
 
+def exits(environ, start_response):
+    atexit.register(note, "atexit of the handler")
+    if environ["QUERY_STRING"]:
+        atexit.register(wait_for, environ["QUERY_STRING"])
+    return "ok\n"
+
+
 def publishes(environ, start_response):
     for n in range(3):
         fapws.publish("news", "%s %d" % (environ["QUERY_STRING"], n))
@@ -139,7 +146,7 @@ def sendfile(environ, start_response):
 
 PATHS = [
     ("/who", who), ("/descriptors", descriptors), ("/waits", waits), ("/streams", streams), ("/stuck", stuck), ("/stopped", stopped), ("/dies", dies), ("/fails", fails),
-    ("/children", has_children), ("/later", later), ("/publishes", publishes), ("/body", body), ("/page", fapws.cache.cached(page, ttl=60)), ("/purge", purge),
+    ("/children", has_children), ("/later", later), ("/exits", exits), ("/publishes", publishes), ("/body", body), ("/page", fapws.cache.cached(page, ttl=60)), ("/purge", purge),
     ("/file", lambda environ, start_response: Staticfile(folder)(environ, start_response)), ("/sendfile", sendfile),
     ("/program", lambda environ, start_response: CGIApplication(folder + "/program")(environ, start_response)),
     ("/news", lambda environ, start_response: fapws.channel("news")),

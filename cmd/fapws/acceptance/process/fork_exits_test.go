@@ -1,0 +1,88 @@
+package process_test
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"slices"
+	"sync/atomic"
+	"testing"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+// exporters has what Sentry and OpenTelemetry say to do where the application is loaded.
+const exporters = `import os, sys
+import sentry_sdk
+from opentelemetry import trace
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+collector = sys.argv[1]
+sentry_sdk.init(dsn="http://key@%s/1" % collector, auto_session_tracking=False)
+provider = TracerProvider()
+provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint="http://%s/v1/traces" % collector)))
+trace.set_tracer_provider(provider)
+
+def exception(environ, start_response):
+    try:
+        1 / 0
+    except ZeroDivisionError:
+        sentry_sdk.capture_exception()
+    return "reported\n"
+
+def span(environ, start_response):
+    with trace.get_tracer("shop").start_as_current_span("order"):
+        return "traced\n"
+
+PATHS = [("/exception", exception), ("/span", span)]
+`
+
+// What the processes of requests have queued for Sentry and OpenTelemetry arrives, also if the server ends at once.
+func TestForkedChildrenSendWhatTheyQueue(t *testing.T) {
+	t.Parallel()
+	packages, err := filepath.Glob(fapwstest.Today(t) + "/lib/python3*/site-packages")
+	if err != nil || len(packages) != 1 {
+		t.Fatalf("%q, %v", packages, err)
+	}
+	var exceptions, spans atomic.Int64
+	collector := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		switch r.URL.Path {
+		case "/api/1/envelope/":
+			exceptions.Add(1)
+		case "/v1/traces":
+			spans.Add(1)
+		}
+	}))
+	defer collector.Close()
+	script := fapwstest.Write(t, t.TempDir()+"/app.py", exporters)
+	s := fapwstest.Command{Flags: []string{"--fork"}, Script: script, Args: []string{collector.Listener.Addr().String()},
+		Env: []string{"PYTHONPATH=" + packages[0]}}.Serve(t, fapwstest.Threads)
+	const n = 6
+	for range n {
+		s.Get("/exception", 200)
+		s.Get("/span", 200)
+	}
+	s.Stop()
+	if exceptions.Load() != n || spans.Load() != n {
+		t.Errorf("%d exceptions and %d spans of %d have arrived", exceptions.Load(), spans.Load(), n)
+	}
+}
+
+// The process of a request runs atexit functions that its handler has registered, and not those of the application. One that does not
+// return is ended, and its stack is in the log.
+func TestForkedChildrenRunAtexit(t *testing.T) {
+	t.Parallel()
+	s, folder := forked(t, fapwstest.Threads)
+	s.Get("/exits", 200)
+	fapwstest.Eventually(t, "the function has run", func() bool { return slices.Contains(notesIn(folder), "atexit_of_the_handler") })
+	s.Get("/exits?never", 200)
+	s.Says(`exits: +File "[^"]*fork\.py", line \d+ in wait_for`)
+	fapwstest.Eventually(t, "the process has ended", func() bool { return len(fapwstest.ChildrenOf(t, loaders(s)...)) == 1 }) // the application's
+	if slices.Contains(notesIn(folder), "atexit_in_child") {
+		t.Error("the application's function has run in the process of a request")
+	}
+}

@@ -1,0 +1,64 @@
+"""The ``atexit`` functions that a process of ``--fork`` runs.
+
+The application has registered its own before the fork, to clean up when it ends: they run in the loader. A package that sends what it has
+collected (Sentry, OpenTelemetry) has registered before the fork, too, but its thread and its queue are in the process of the request.
+"""
+from __future__ import annotations
+
+import atexit
+import faulthandler
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable, Dict, List, Set, Tuple
+
+__all__ = ["run", "watch"]
+
+_BOUND = 5  # seconds for all functions
+
+_registered: List[Tuple[int, Callable[..., Any], Tuple[Any, ...], Dict[str, Any]]] = []  # the first item is the process
+
+
+def watch() -> None:
+    """Records the functions that are registered from now on, because the module does not list them."""
+    register, unregister = atexit.register, atexit.unregister
+
+    def recorded(func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Callable[..., Any]:
+        register(func, *args, **kwargs)
+        _registered.append((os.getpid(), func, args, kwargs))
+        return func
+
+    def forgotten(func: Callable[..., Any], /) -> None:
+        unregister(func)
+        _registered[:] = [each for each in _registered if each[1] != func]
+
+    atexit.register, atexit.unregister = recorded, forgotten
+
+
+def run() -> None:
+    """Runs the functions that this process has registered, and those of packages that have a thread in it, the last one first."""
+    here, packages = os.getpid(), _packages()
+    wanted = [each for each in reversed(_registered) if each[0] == here or _package(each[1]) in packages]
+    if not wanted:
+        return
+    faulthandler.dump_traceback_later(_BOUND, exit=True, file=2)
+    for _, func, args, kwargs in wanted:
+        try:
+            func(*args, **kwargs)
+        except BaseException:
+            sys.excepthook(*sys.exc_info())
+
+
+def _packages() -> Set[str]:
+    """The packages whose code runs on threads of this process."""
+    threading = sys.modules.get("threading")
+    if not threading:
+        return set()
+    return {_package(getattr(each, "_target", None) or type(each).run) for each in threading.enumerate()} - {"threading"}
+
+
+def _package(func: Any) -> str:
+    """The name of the top-level package of a function, a method or functools.partial."""
+    return (getattr(getattr(func, "func", func), "__module__", None) or "").partition(".")[0]
