@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -28,8 +29,47 @@ type Body struct {
 	spool int    // descriptor of the file with all of it, or -1
 }
 
-// errTooLarge is the error of a body that has more bytes than it may have.
-var errTooLarge = errors.New("input body too big")
+// CollectedBody is the default limit of a body that is collected for an application, in bytes. Where bodies are stored,
+// such a body may also have a quarter of the free space at most.
+const CollectedBody = 1 << 30
+
+// usualBody is the default limit of other bodies, in bytes. Free space matters only to longer ones.
+const usualBody = 10 << 20
+
+// errTooLarge is the error of a body that exceeds Body.max, errNoRoom that of a body that exceeds its share of free space.
+var (
+	errTooLarge = errors.New("input body too big")
+	errNoRoom   = errors.New("not enough free space for the request body")
+)
+
+// admits returns nil if a body of size bytes may go on to arrive, errTooLarge or errNoRoom.
+func (s *Server) admits(size, max int64) error {
+	switch {
+	case TooLarge(size, max):
+		return errTooLarge
+	case max != CollectedBody || size <= usualBody:
+		return nil
+	}
+	var st unix.Statfs_t
+	if err := unix.Statfs(s.Config.SpoolDir, &st); err == nil && !hasRoom(&st, size) {
+		return errNoRoom
+	}
+	return nil
+}
+
+// hasRoom reports whether size bytes are at most a quarter of the free space of a file system, as far as that is known.
+func hasRoom(st *unix.Statfs_t, size int64) bool {
+	return st.Blocks == 0 || size <= int64(st.Bavail)*int64(st.Bsize)/4
+}
+
+// Admits reports whether a body of size bytes may arrive for x, which is being decided about. Otherwise it refuses x.
+func (x *Exchange) Admits(size int64) bool {
+	err := x.s.admits(size, x.MaxBody)
+	if err != nil {
+		x.Refuse(x.s.refused(err, size, x.MaxBody))
+	}
+	return err == nil
+}
 
 // TooLarge reports whether a body of size bytes has more than max. It may have any number if max is below 0.
 func TooLarge(size, max int64) bool { return size > max && max >= 0 }
@@ -79,6 +119,13 @@ func (b *Body) Count(n int, coming int64) error {
 // file system.
 func (b *Body) Store(piece []byte, memory int) error {
 	if b.spool >= 0 {
+		const look = 1 << 20 // bytes between two looks at free space
+		if before := b.size - int64(len(piece)); before/look != b.size/look {
+			// The part of b that was written is free no longer.
+			if err := b.X.s.admits(b.size-before, b.max); err != nil {
+				return err
+			}
+		}
 		return writeAll(b.spool, piece)
 	}
 	b.data = append(b.data, piece...) // never by what the client announced
@@ -242,6 +289,14 @@ func (s *Shares) Add(client string, n int64) {
 	default:
 		s.clients[client] = has
 	}
+}
+
+// InputMemory returns what divides the memory for input of clients: for bodies of HTTP/1, and for large messages of WebSockets.
+func (s *Server) InputMemory() *Shares { return &s.memory }
+
+// Account returns the name under which Shares count the client of x; "": they do not.
+func (x *Exchange) Account() string {
+	return accountOf(cmp.Or(x.peer, x.from, x.client.direct()))
 }
 
 // takeFile counts a file for the body of x, or notes that x waits for one.

@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -126,9 +127,10 @@ func (s *Server) settleRules(x *Exchange) {
 		x.MaxBody = -1
 		return
 	}
-	if x.MaxBody = s.Config.MaxBodySize; x.rules.maxBody != 0 {
-		x.MaxBody = x.rules.maxBody
+	if x.MaxBody = cmp.Or(x.rules.maxBody, s.Config.MaxBodySize); x.MaxBody == 0 && q.mount != nil {
+		x.MaxBody = q.mount.MaxBody
 	}
+	x.MaxBody = cmp.Or(x.MaxBody, usualBody)
 }
 
 // Override answers every request of a browser, that is one whose Accept names text/html, with page, an HTML document in UTF-8, and

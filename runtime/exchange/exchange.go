@@ -544,6 +544,7 @@ func (x *Exchange) Reply(r Reply) {
 	if s.Set.Debug >= 1 {
 		s.tracef("%s gets %d: %s", c, r.Status, r.Text)
 	}
+	x.noteLimit(&r)
 	if s := x.Socket; s != nil && s.HasConn() { // it is open for its client
 		x.client.Leave(x)
 		x.End()

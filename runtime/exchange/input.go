@@ -119,7 +119,7 @@ func (c *Conn) next(buf []byte) bool {
 	}
 	if err != nil {
 		s.rest = nil
-		c.newErrorExchange(buf).Sink.Reply(Malformed(err.(*http1.StatusError)))
+		c.newErrorExchange(buf).Sink.Reply(s.Malformed(err.(*http1.StatusError), buf))
 		return false
 	}
 	c.Stamp = s.Set.Now
@@ -251,7 +251,7 @@ func (c *Conn) beginBody(x *Exchange) {
 	if streams {
 		piece, left, whole, err := b.Decode(s.rest)
 		if err != nil {
-			x.Refuse(s.Refused(err))
+			x.Refuse(b.Refused(s, err))
 			return
 		}
 		r.Body, r.Size, r.More = piece, b.Size(), !whole
@@ -293,7 +293,7 @@ func (c *Conn) receive(data []byte) (rest []byte) {
 		err = b.store(piece)
 	}
 	if err != nil {
-		c.refuseBody(s.Refused(err))
+		c.refuseBody(b.Refused(s, err))
 		return nil
 	}
 	switch {
@@ -374,8 +374,7 @@ func (c *Conn) Read(x *Exchange) {
 	size := int64(0)
 	switch {
 	case !req.HasBody:
-	case x.Choice != nil && TooLarge(req.Length, x.MaxBody):
-		x.Refuse(BodyTooBig)
+	case x.Choice != nil && !x.Admits(req.Length):
 		return
 	case req.Body == http1.Sized && req.Length <= int64(len(s.rest)):
 		size = req.Length
@@ -440,7 +439,7 @@ func (c *Conn) readMore(x *Exchange) {
 		if b.Waits() {
 			err := b.Spill()
 			if b.count(); err != nil {
-				c.refuseBody(c.s.Refused(err))
+				c.refuseBody(b.Refused(c.s, err))
 				return
 			}
 			if b.Waits() {

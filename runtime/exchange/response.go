@@ -1,8 +1,12 @@
 package exchange
 
 import (
+	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
+	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -48,17 +52,23 @@ func (x *Exchange) Take(p *Part) (body []byte, count int64, broken bool) {
 	return body, count, p.Last && p.Failed
 }
 
-// BodyTooBig is what a client gets whose body is larger than Exchange.MaxBody.
-var BodyTooBig = Reply{Status: 413, Text: "input body too big", Close: true}
+// Refused returns the response to a request whose body b could not be taken because of err.
+func (b *Body) Refused(s *Server, err error) Reply { return s.refused(err, b.size, b.max) }
 
-// Refused returns what a client gets whose body could not be taken because of err.
-func (s *Server) Refused(err error) Reply {
+func (s *Server) refused(err error, size, max int64) Reply {
+	limit := Limit{Setting: "max-body-size", Max: max, Size: size}
 	var malformed *http1.StatusError
 	switch {
 	case err == errTooLarge:
-		return BodyTooBig
+		return Reply{Status: 413, Text: fmt.Sprintf("%v: the limit is %d bytes (max-body-size)", err, max), Close: true, Limit: limit}
+	case err == errNoRoom:
+		if s.limitWarnings["space"].Once(time.Minute) {
+			s.Set.Log(logfile.Warning, "sent 507: a request body of %d bytes or more does not fit into a quarter of the free space of %s; "+
+				"free some, set TMPDIR to another directory, or raise --max-body-size", size, s.Config.SpoolDir)
+		}
+		return Reply{Status: 507, Text: err.Error(), Close: true}
 	case errors.As(err, &malformed):
-		return Malformed(malformed)
+		return s.Malformed(malformed, nil)
 	}
 	s.Set.Log(logfile.Error, "cannot store a request body in %s: %v", s.Config.SpoolDir, err)
 	r := Reply{Status: 500, Close: true}
@@ -68,9 +78,54 @@ func (s *Server) Refused(err error) Reply {
 	return r
 }
 
-// Malformed returns what a client gets for a request that is malformed.
-func Malformed(err *http1.StatusError) Reply {
-	return Reply{Status: err.Status, Text: err.Text, Close: true}
+// Malformed returns the response to a malformed request, of which received has arrived.
+func (s *Server) Malformed(err *http1.StatusError, received []byte) Reply {
+	r := Reply{Status: err.Status, Text: err.Text, Close: true}
+	if err.Setting == "" {
+		return r
+	}
+	limits, lines, longest := &s.Config.Limits, 0, 0
+	for line := range bytes.Lines(received) {
+		lines, longest = lines+1, max(longest, len(line))
+	}
+	first, _, _ := bytes.Cut(received, crlf)
+	sizes := map[string][2]int{
+		"limit-request-line":       {limits.RequestLine, len(first)},
+		"limit-request-field-size": {limits.FieldLine, longest},
+		"limit-request-fields":     {limits.Fields, lines - 1},
+		"limit-request-head":       {limits.Head, len(received)},
+	}[err.Setting]
+	r.Limit = Limit{Setting: err.Setting, Max: int64(sizes[0]), Size: int64(max(sizes[0]+1, sizes[1]))}
+	return r
+}
+
+// limitWarnings are the lines of noteLimit, by setting; "": limits without one.
+func limitWarnings() map[string]*logfile.Seldom {
+	all := map[string]*logfile.Seldom{}
+	for _, name := range []string{"", "space", "max-body-size", "limit-request-line", "limit-request-field-size", "limit-request-fields",
+		"limit-request-head", "ws-max-size"} {
+		all[name] = new(logfile.Seldom)
+	}
+	return all
+}
+
+// NoteLimit logs that a client exceeds a limit, once a minute for each limit. sent describes what it gets.
+func (x *Exchange) NoteLimit(sent string, l Limit) {
+	if !x.s.limitWarnings[l.Setting].Once(time.Minute) {
+		return
+	}
+	if l.Setting != "" {
+		sent += fmt.Sprintf(": size %d or more, limit %d (--%s)", l.Size, l.Max, l.Setting)
+	}
+	x.Log(logfile.Warning, sent)
+}
+
+// noteLimit logs that r is sent because x exceeds a limit.
+func (x *Exchange) noteLimit(r *Reply) {
+	if r.Status == 413 || r.Status == 414 || r.Status == 431 {
+		text, _, _ := strings.Cut(r.Text, ": the limit is")
+		x.NoteLimit(fmt.Sprintf("sent %d: %s", r.Status, cmp.Or(text, http1.StatusText(r.Status))), r.Limit)
+	}
 }
 
 // Heads makes the heads of all responses of an event loop.

@@ -44,7 +44,8 @@ type Config struct {
 	MaxBodyMemory int64
 
 	// MaxBodySize bounds the body of a request in bytes; beyond it the client
-	// gets 413 and the connection closes. Below zero: no bound.
+	// gets 413 and the connection closes. Below zero: no bound. 0: Mount.MaxBody
+	// decides.
 	MaxBodySize int64
 
 	// StartWait bounds how long a request waits for what answers it (Mount.Pending). 0: it does not wait.
@@ -127,6 +128,7 @@ type Server struct {
 	End    Ending // conn.Set.Drain has to follow when it becomes Leaving or Draining
 
 	spoolWarnings logfile.Seldom
+	limitWarnings map[string]*logfile.Seldom // see NoteLimit
 	unannounced   logfile.Seldom // lines about proxies that send no header of the PROXY protocol
 	undeclared    logfile.Seldom // lines about clients that send forwarding fields
 
@@ -150,7 +152,7 @@ type Table struct {
 // with http2. name is the value of the field Server of responses.
 func (s *Server) Init(h Loop, set *conn.Set, tls *conn.TLSServer, sockets Sockets, http2 func(*Conn), name string) {
 	s.loop, s.Set, s.secure, s.sockets, s.http2 = h, set, tls, sockets, http2
-	s.table, s.next = new(Table), newRequest()
+	s.table, s.next, s.limitWarnings = new(Table), newRequest(), limitWarnings()
 	s.files.eases = func() { set.Soon(s.easeBodies) }
 	s.Heads.Template = http1.NewTemplate(name, set.Start.Unix())
 }
@@ -295,6 +297,7 @@ type Mount struct {
 	// Abilities of the Handler beyond answering whole requests. Of the last three, one at most.
 	Occupies     Occupancy // how long each of its requests counts for conn.AcceptConfig.Concurrency
 	Streams      bool      // it takes requests whose body has not arrived: Request.More
+	MaxBody      int64     // limit of bodies in bytes without Rules and Config.MaxBodySize; 0: 10 MiB; below zero: none
 	Asks         bool      // and asks for bodies by its first credit (100 Continue), bounds their size itself, and may take its time
 	WebSocket    bool      // and WebSockets: Request.WebSocket
 	Tunnels      bool      // it may pass on the connection where a WebSocket is asked for: Head.Tunnel

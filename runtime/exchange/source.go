@@ -74,6 +74,13 @@ type Reply struct {
 	HTML     bool   // the client is a browser
 	Override bool   // its browser asks again and again: log lines leave it out
 	Close    bool   // what follows in the connection cannot be understood
+	Limit    Limit  // limit that the request exceeds
+}
+
+// Limit is a limit that a request exceeds. The zero value is none.
+type Limit struct {
+	Setting   string // name of the setting, such as "max-body-size"
+	Max, Size int64  // the limit, and the size of the request, which may be larger: the rest has not arrived
 }
 
 // RetryAfter is the field of a 503 for a client that may try again soon.

@@ -95,7 +95,7 @@ type Limits struct {
 }
 
 // DefaultLimits are those of a server that is told no others. It must not be changed.
-var DefaultLimits = Limits{RequestLine: 8 << 10, FieldLine: 8 << 10, Head: 32 << 10, Fields: 100}
+var DefaultLimits = Limits{RequestLine: 8 << 10, FieldLine: 32 << 10, Head: 64 << 10, Fields: 100}
 
 // Plus returns l with room for more fields, of size bytes together, that the server has added to a head.
 func (l Limits) Plus(fields, size int) Limits {
@@ -149,10 +149,13 @@ func (r *Request) Parse(buf []byte, lim *Limits) (n int, err error) {
 }
 
 // ParseWhole reads a head that is whole, whose request line may say HTTP/2.0: a request of HTTP/2 that was given the form of HTTP/1, or a
-// request that was parsed before. The rules and the limits are those of Parse, which refuses this version. The error is a *StatusError.
+// request that was parsed before. The rules are those of Parse, which refuses this version, and so are the limits, except
+// that a field may be as long as the head: the Cookie of HTTP/2 consists of many fields. The error is a *StatusError.
 func (r *Request) ParseWhole(head []byte, lim *Limits) error {
 	r.Resume = Resume{}
-	err := r.lines(head, lim, true)
+	whole := *lim
+	whole.FieldLine = whole.Head
+	err := r.lines(head, &whole, true)
 	if err == ErrNeedMore {
 		return errNoRequest
 	}

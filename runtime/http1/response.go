@@ -168,14 +168,15 @@ var ErrNeedMore = errors.New("http1: need more bytes")
 // after it was answered: where the next message begins is not known. Values
 // are predeclared, so that refusing costs no allocation.
 type StatusError struct {
-	Status int    // status code of the answer
-	Text   string // short reason in plain ASCII, fit for the client
+	Status  int    // status code of the answer
+	Text    string // short reason in plain ASCII, fit for the client
+	Setting string // name of the limit that the request exceeds, as the flag has it; empty if none
 }
 
 // Error returns the text.
 func (e *StatusError) Error() string { return e.Text }
 
-func bad(text string) *StatusError { return &StatusError{400, text} }
+func bad(text string) *StatusError { return &StatusError{Status: 400, Text: text} }
 
 var (
 	errNoRequest       = bad("not an HTTP request")
@@ -202,15 +203,15 @@ var (
 	errChunkOverhead   = bad("chunk extensions or trailers too large")
 	errTrailer         = bad("malformed trailer")
 
-	errLineTooLong   = &StatusError{414, "request line too long"}
-	errExpectation   = &StatusError{417, "expectation not supported"}
-	errFieldTooLong  = &StatusError{431, "header field too long"}
-	errHeadTooLarge  = &StatusError{431, "headers too large"}
-	errTooManyFields = &StatusError{431, "too many headers"}
-	errMethodTooLong = &StatusError{501, "method not supported"}
-	errConnect       = &StatusError{501, "CONNECT not supported"}
-	errUnknownCoding = &StatusError{501, "transfer coding not supported"}
-	errVersion       = &StatusError{505, "HTTP version not supported"}
+	errLineTooLong   = &StatusError{Status: 414, Text: "request line too long", Setting: "limit-request-line"}
+	errExpectation   = &StatusError{Status: 417, Text: "expectation not supported"}
+	errFieldTooLong  = &StatusError{Status: 431, Text: "header field too long", Setting: "limit-request-field-size"}
+	errHeadTooLarge  = &StatusError{Status: 431, Text: "headers too large", Setting: "limit-request-head"}
+	errTooManyFields = &StatusError{Status: 431, Text: "too many headers", Setting: "limit-request-fields"}
+	errMethodTooLong = &StatusError{Status: 501, Text: "method not supported"}
+	errConnect       = &StatusError{Status: 501, Text: "CONNECT not supported"}
+	errUnknownCoding = &StatusError{Status: 501, Text: "transfer coding not supported"}
+	errVersion       = &StatusError{Status: 505, Text: "HTTP version not supported"}
 )
 
 // DateFormat is IMF-fixdate (RFC 9110 §5.6.7) for time.Time.Format in UTC.

@@ -28,6 +28,7 @@ type headerBlock struct {
 	size     int    // that they have
 	fault    string // why the request is malformed (RFC 9113 §8.1.1); "" if it is not
 	tooLarge bool   // size is above max: fields are left out
+	longest  int    // bytes of the longest field, as a line of HTTP/1 without its end; cookies count as they came
 
 	method, scheme, authority, path string // "": missing
 	protocol                        string // of an extended CONNECT (RFC 8441)
@@ -116,6 +117,7 @@ func (b *headerBlock) addField(name, value string) {
 		b.fault = "invalid character in header value"
 		return
 	}
+	b.longest = max(b.longest, len(name)+len(": ")+len(value))
 	switch name {
 	case "connection", "proxy-connection", "keep-alive", "transfer-encoding", "upgrade": // RFC 9113 §8.2.2
 		b.fault = "header field of a connection"

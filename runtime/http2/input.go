@@ -60,8 +60,7 @@ func (st *stream) admit(x *exchange.Exchange) {
 	case st.ended && len(early) == 0:
 		st.submit(x)
 		return
-	case st.missing > 0 && exchange.TooLarge(st.missing+int64(len(early)), x.MaxBody) || exchange.TooLarge(int64(len(early)), x.MaxBody):
-		x.Refuse(exchange.BodyTooBig)
+	case !x.Admits(max(st.missing, 0) + int64(len(early))):
 		return
 	case st.ended:
 		r.Body, r.Size = early, int64(len(early))
@@ -79,7 +78,7 @@ func (st *stream) admit(x *exchange.Exchange) {
 			r.Size += int64(len(early))
 		}
 		if err := st.body.Count(len(early), 0); err != nil {
-			x.Refuse(s.Refused(err))
+			x.Refuse(st.body.Refused(s.Server, err))
 			return
 		}
 		c.conn.Schedule()
@@ -135,7 +134,7 @@ func (st *stream) readMore(x *exchange.Exchange) {
 	case st.body.X != x:
 	case st.body.Waits():
 		if err := st.body.Spill(); err != nil {
-			st.refuseBody(st.c.s.Refused(err))
+			st.refuseBody(st.body.Refused(st.c.s.Server, err))
 			return
 		}
 		st.holds(int64(st.body.InMemory()))
@@ -308,7 +307,7 @@ func (st *stream) take(piece []byte, last bool) {
 	}
 	switch {
 	case err != nil:
-		st.refuseBody(s.Refused(err))
+		st.refuseBody(st.body.Refused(s.Server, err))
 	case last:
 		st.arriving = false
 		x := st.x
@@ -324,7 +323,7 @@ func (st *stream) take(piece []byte, last bool) {
 func (st *stream) feed(piece []byte, last bool) {
 	s, x := st.c.s, st.x
 	if err := st.body.Count(len(piece), max(st.missing, 0)); err != nil {
-		st.refuseBody(s.Refused(err))
+		st.refuseBody(st.body.Refused(s.Server, err))
 		return
 	}
 	if len(piece) == 0 && !last {

@@ -72,7 +72,13 @@ func (c *Conn) open(b *headerBlock) {
 	s.head = s.head[:0]
 	b.check()
 	if b.tooLarge {
-		st.refuse(exchange.Reply{Status: 431, Text: "headers too large", Close: true})
+		limit := exchange.Limit{Setting: "limit-request-head", Max: int64(s.Config.Limits.Head), Size: int64(b.size)}
+		st.refuse(exchange.Reply{Status: 431, Text: "headers too large", Close: true, Limit: limit})
+		return
+	}
+	if b.longest > s.Config.Limits.FieldLine {
+		limit := exchange.Limit{Setting: "limit-request-field-size", Max: int64(s.Config.Limits.FieldLine), Size: int64(b.longest)}
+		st.refuse(exchange.Reply{Status: 431, Text: "header field too long", Close: true, Limit: limit})
 		return
 	}
 	if b.fault != "" {
@@ -88,7 +94,7 @@ func (c *Conn) open(b *headerBlock) {
 	r := s.Request()
 	req := r.Parsed
 	if err := req.ParseWhole(s.head, &s.Config.Limits); err != nil {
-		st.refuse(exchange.Malformed(err.(*http1.StatusError)))
+		st.refuse(s.Malformed(err.(*http1.StatusError), s.head))
 		return
 	}
 	switch {

@@ -35,8 +35,10 @@ func (s *Socket) frames(data []byte) (used int) {
 		s.decoder.Discard = s.ignores()
 		m, n, err := s.decoder.Next(data[used:])
 		used += n
-		if err == websocket.ErrNeedMore {
+		if err == websocket.ErrNeedMore && s.weigh(0) {
 			break
+		} else if err == websocket.ErrNeedMore {
+			err = errShare
 		}
 		if err != nil {
 			s.fail(err)
@@ -97,7 +99,11 @@ func (s *Socket) free() {
 func (s *Socket) fail(err error) {
 	e := &websocket.Error{Code: websocket.InternalError, Text: err.Error()}
 	errors.As(err, &e)
-	s.report("WebSocket: " + e.Text)
+	if e.Code == websocket.TooBig {
+		s.reportTooBig(e)
+	} else {
+		s.report("WebSocket: " + e.Text)
+	}
 	s.broken = e
 	s.closeAfterHandler(websocket.Abnormal, nil)
 }

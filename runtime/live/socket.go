@@ -36,6 +36,7 @@ type Socket struct {
 	after   []byte           // a control frame that waits until the connection does not write
 
 	given   exchange.Given        // input that the handler has
+	large   *largeInput           // what counts in the share of the client; nil: it has little
 	in, out int64                 // bytes received and sent, for the access log
 	held    []exchange.Part       // parts that wait until the client takes the earlier output
 	unsent  *conn.Unsent          // large parts that wait for the client; nil: none have
@@ -265,6 +266,7 @@ func (s *Socket) Due() (next int64) {
 // Closed implements conn.Protocol.
 func (s *Socket) Closed() {
 	s.state = socketClosed
+	s.weigh(0)
 	s.tellAway()
 	s.cancel()
 }
@@ -351,6 +353,10 @@ func (s *Socket) lastIsHeld() bool { return len(s.held) > 0 && s.held[len(s.held
 
 // deliver gives a message to the handler, which has not ended, and stops reading if that has enough now.
 func (s *Socket) deliver(op websocket.Opcode, data []byte) {
+	if !s.weigh(len(data)) {
+		s.fail(errShare)
+		return
+	}
 	in := exchange.Input{Op: exchange.OpBinary, Data: data}
 	if op == websocket.Text {
 		in.Op = exchange.OpText

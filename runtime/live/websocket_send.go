@@ -10,7 +10,11 @@ import (
 func (s *Socket) Send(p *exchange.Part) {
 	switch {
 	case p.Op == exchange.OpCredit:
-		if s.given.Credit(p.Credit) && s.conn.Stopped() && s.state != socketClosed && s.moving < asked {
+		enough := s.given.Credit(p.Credit)
+		if s.large != nil {
+			s.weigh(0)
+		}
+		if enough && s.conn.Stopped() && s.state != socketClosed && s.moving < asked {
 			s.resumeReading()
 		}
 		s.release(p)

@@ -32,6 +32,7 @@ type Message struct {
 type Decoder struct {
 	Max      int       // maximum size of a message, in bytes; also after inflating
 	Inflater *Inflater // nil: compression was not negotiated
+	TooBig   int       // size of the message that exceeds Max, as far as it is known
 	Discard  bool      // messages come without their bytes, which are neither kept nor inflated nor checked
 
 	head [14]byte // a header that has begun
@@ -85,6 +86,9 @@ func (d *Decoder) Next(data []byte) (m Message, n int, err error) {
 		}
 	}
 }
+
+// Buffered returns how many bytes of an incomplete message are in memory.
+func (d *Decoder) Buffered() int { return len(d.buf) }
 
 // Idle reports whether no message and no control frame has begun, but for the first bytes of a header, which it returns. They
 // are valid until the next call of the Decoder.
@@ -153,6 +157,7 @@ func (d *Decoder) parse(b []byte) (size int, err error) {
 		}
 	}
 	if !op.control() && length > uint64(d.Max-len(d.buf)) {
+		d.TooBig = len(d.buf) + int(min(length, 1<<31-1))
 		return 0, errTooBig // before anything is allocated
 	}
 	if len(b) < size+4 {
@@ -238,6 +243,7 @@ func (d *Decoder) end(data []byte) (m Message, done bool, err error) {
 	d.message = Continuation
 	if d.packed {
 		if m.Data, err = d.Inflater.inflate(data, d.Max); err != nil {
+			d.TooBig = d.Max + 1
 			return Message{}, false, err
 		}
 		if m.Op == Text && !utf8.Valid(m.Data) {

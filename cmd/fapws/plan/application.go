@@ -185,6 +185,12 @@ func (b *builder) appMounts(r *Route) ([]exchange.Mount, error) {
 		if table[k], err = b.mount(&mounts[k]); err != nil {
 			wrong = append(wrong, process.ExitNotStarted("%s: PATHS[%d], %q: %v", script, k, mounts[k].Prefix, err))
 		}
+		if contents.Apps[i].Class != "" { // a whole application: it has limits of its own
+			table[k].MaxBody = exchange.CollectedBody
+			if table[k].Streams {
+				table[k].MaxBody = -1
+			}
+		}
 	}
 	return table, errors.Join(wrong...)
 }

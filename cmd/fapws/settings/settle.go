@@ -264,9 +264,9 @@ func (s *Settings) idleSandbox(c *Config) string {
 func (s *Settings) fitHead(c *Config) error {
 	const line, head = "limit-request-line", "limit-request-head"
 	switch {
-	case c.Server.Sites.Limits.RequestLine <= c.Server.Sites.Limits.Head:
 	case s.from[head].Level == FromDefault:
-		c.Server.Sites.Limits.Head = c.Server.Sites.Limits.RequestLine + 24<<10
+		c.Server.Sites.Limits.Head = max(c.Server.Sites.Limits.Head, c.Server.Sites.Limits.RequestLine+56<<10)
+	case c.Server.Sites.Limits.RequestLine <= c.Server.Sites.Limits.Head:
 	case s.from[line].Level == FromDefault:
 		c.Server.Sites.Limits.RequestLine = c.Server.Sites.Limits.Head
 	default:

@@ -158,7 +158,8 @@ func TestHeadHasRoomForLine(t *testing.T) {
 		flags      string
 		line, head int
 	}{
-		{"--limit-request-line 64K", 64 << 10, 88 << 10},
+		{"--limit-request-line 8K", 8 << 10, 64 << 10},
+		{"--limit-request-line 64K", 64 << 10, 120 << 10},
 		{"--limit-request-head 4K", 4 << 10, 4 << 10},
 		{"--limit-request-head 4K --limit-request-line 1K", 1 << 10, 4 << 10},
 	} {

@@ -51,6 +51,25 @@ func TestEnviron(t *testing.T) {
 	})
 }
 
+// Cookies of one request may be longer than one field: HTTP/2 sends them as fields of their own, which count as they came.
+func TestManyCookies(t *testing.T) {
+	t.Parallel()
+	s := serve(t, fapwstest.Threads, "app.py")
+	crumbs := make([]string, 60)
+	for i := range crumbs {
+		crumbs[i] = fmt.Sprintf("service%d=%s", i, strings.Repeat("c", 800))
+	}
+	all := strings.Join(crumbs, "; ")
+	var environ map[string]string
+	r, text := ask(t, client(t), "GET", s.URL+"/show", nil, "Cookie", all)
+	if fapwstest.Must(t, json.Unmarshal([]byte(text), &environ)); r.StatusCode != 200 || environ["HTTP_COOKIE"] != all {
+		t.Errorf("%d, %d bytes of %d", r.StatusCode, len(environ["HTTP_COOKIE"]), len(all))
+	}
+	if r, _ := ask(t, client(t), "GET", s.URL+"/show", nil, "Cookie", "a="+strings.Repeat("c", 33_000)); r.StatusCode != 431 {
+		t.Errorf("%d for a cookie that is longer than a field may be", r.StatusCode)
+	}
+}
+
 // Requests of one connection run side by side, and bodies of all sizes arrive whole in both directions.
 func TestBodies(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
@@ -105,7 +124,7 @@ func TestRefusals(t *testing.T) {
 	if r, _ := ask(t, c, "GET", s.URL+"/missing", nil, "Accept", "text/html"); r.StatusCode != 404 || !strings.HasPrefix(r.Header.Get("Content-Type"), "text/html") {
 		t.Errorf("%d %v", r.StatusCode, r.Header)
 	}
-	if r, _ := ask(t, c, "GET", s.URL+"/show", nil, "X-Long", strings.Repeat("x", 9000)); r.StatusCode != 431 {
+	if r, _ := ask(t, c, "GET", s.URL+"/show", nil, "X-Long", strings.Repeat("x", 33_000)); r.StatusCode != 431 {
 		t.Errorf("%d", r.StatusCode)
 	}
 	if r, _ := ask(t, c, "GET", s.URL+"/show?"+strings.Repeat("x", 9000), nil); r.StatusCode != 414 {

@@ -82,7 +82,7 @@ status = 409
 		413: "POST /app HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 11\r\n\r\n01234567890",
 		414: "GET /" + strings.Repeat("a", 9000) + " HTTP/1.1\r\nHost: x\r\n\r\n",
 		416: "GET /file.txt HTTP/1.1\r\nHost: x\r\nConnection: close\r\nRange: bytes=100-\r\n\r\n",
-		431: "GET / HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("a", 9000) + "\r\n\r\n",
+		431: "GET / HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("a", 33_000) + "\r\n\r\n",
 		500: "GET /app/fails HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
 		501: "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
 		503: "GET /busy HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",

@@ -1,0 +1,119 @@
+package http_test
+
+import (
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+	"fapws/runtime/websocket/wstest"
+)
+
+const wsgiSize = `
+def application(environ, start_response):
+    size = 0
+    while piece := environ["wsgi.input"].read(1 << 20):
+        size += len(piece)
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"%d bytes" % size]
+`
+
+const asgiSize = `
+async def application(scope, receive, send):
+    if scope["type"] != "http":
+        return
+    size, event = 0, {"more_body": True}
+    while event.get("more_body") and size < 1000:
+        event = await receive()
+        size += len(event.get("body", b""))
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"takes it"})
+`
+
+// announced is the head of a request with a body of n bytes.
+func announced(n int64) string {
+	return fmt.Sprintf("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: %d\r\n\r\n", n)
+}
+
+// TestDefaultBodyLimits: a WSGI application gets more than a script with PATHS, an ASGI application any body, and the log names
+// the limit once.
+func TestDefaultBodyLimits(t *testing.T) {
+	t.Parallel()
+	serve := func(text string) *fapwstest.Server {
+		script := fapwstest.Write(t, filepath.Join(t.TempDir(), "app.py"), text)
+		return fapwstest.Serve(t, fapwstest.Threads, script)
+	}
+	s := serve(wsgiSize)
+	const above = 10<<20 + 1 // the limit of scripts with PATHS
+	s.Ask(announced(above)+strings.Repeat("b", above)).Is(t, fmt.Sprint(above, " bytes"))
+	for range 2 {
+		fapwstest.TooBig(t, s, announced(1<<30+1), "")
+	}
+	line := `warning .*sent 413: input body too big: size 1073741825 or more, limit 1073741824 \(--max-body-size\)`
+	s.Says(line)
+	if n := len(regexp.MustCompile(line).FindAllString(s.Stderr.String(), -1)); n != 1 {
+		t.Errorf("%d lines in\n%s", n, s.Stderr)
+	}
+
+	w := serve(asgiSize).Dial()
+	w.Send(announced(1<<40) + strings.Repeat("b", 1000))
+	w.Answer().Is(t, "takes it")
+}
+
+// TestHeadLimitsAreNamed: the log names the limit of the head that a request exceeds, its size and its flag.
+func TestHeadLimitsAreNamed(t *testing.T) {
+	t.Parallel()
+	s := fapwstest.Serve(t, fapwstest.Threads, "entered.py")
+	field := func(n int) string { return "X: " + strings.Repeat("a", n) + "\r\n" }
+	for _, c := range []struct {
+		line, fields string
+		status       int
+		says         string
+	}{
+		{"GET /count", field(32_000) + field(30_000), 200, ""},
+		{"GET /count", field(33_000), 431, `header field too long: size 330\d\d or more, limit 32768 \(--limit-request-field-size\)`},
+		{"GET /count", strings.Repeat(field(16_000), 5), 431, `headers too large: size \d+ or more, limit 65536 \(--limit-request-head\)`},
+		{"GET /count", strings.Repeat(field(1), 100), 431, `too many headers: size 10\d or more, limit 100 \(--limit-request-fields\)`},
+		{"GET /" + strings.Repeat("a", 9000), "", 414, `request line too long: size 90\d\d or more, limit 8192 \(--limit-request-line\)`},
+	} {
+		s.Ask(c.line+" HTTP/1.1\r\nHost: a\r\n"+c.fields+"\r\n").Want(t, c.status)
+		if c.says != "" {
+			s.Says(fmt.Sprintf("sent %d: %s", c.status, c.says))
+		}
+	}
+}
+
+// TestLargeMessages: a WebSocket takes messages of 16 MiB, of which one client address has only a few in memory.
+func TestLargeMessages(t *testing.T) {
+	t.Parallel()
+	s := fapwstest.Serve(t, fapwstest.Threads, filepath.Join("..", "live", "testdata", "echo.py"))
+	c := s.Socket("/callbacks")
+	fapwstest.Must(t, c.Send(wstest.Binary, make([]byte, 2<<20)))
+	fapwstest.Hears(t, c, string(make([]byte, 2<<20)))
+	fapwstest.Must(t, c.WriteFrame(wstest.Fin|wstest.Binary, make([]byte, 1<<20))) // is whole
+	tooBig := s.Socket("/callbacks")
+	_ = tooBig.Send(wstest.Binary, make([]byte, 16<<20+1)) // the rest may meet a closed socket
+	s.Says(`WebSocket closed with 1009: a message is too big: size 16777217 or more, limit 16777216 \(--ws-max-size\)`)
+
+	var open []*wstest.Client
+	for range 4 { // more than a third of 96 MiB
+		c := s.Socket("/callbacks")
+		open = append(open, c)
+		_ = c.WriteFrame(wstest.Binary, make([]byte, 15<<20)) // a message that has not ended
+	}
+	s.Says(`WebSocket closed with 1009: too many bytes of messages of this client are in memory`)
+	for _, c := range open {
+		c.Conn.Close()
+	}
+	fapwstest.Eventually(t, "the share is free again", func() bool {
+		c := s.Socket("/callbacks")
+		defer c.Conn.Close()
+		if c.Send(wstest.Binary, make([]byte, 2<<20)) != nil {
+			return false
+		}
+		_, message, err := c.Receive()
+		return err == nil && len(message) == 2<<20
+	})
+}

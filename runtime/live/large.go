@@ -1,0 +1,59 @@
+package live
+
+import (
+	"fmt"
+
+	"fapws/runtime/exchange"
+	"fapws/runtime/websocket"
+)
+
+// smallInput is how many bytes of input a WebSocket may have in memory, whatever its client has there.
+const smallInput = 1 << 20
+
+// largeInput is input of a WebSocket in memory that counts in the share of its client.
+type largeInput struct {
+	client string // see exchange.Shares
+	bytes  int64
+}
+
+// errShare is the error of a message that exceeds the share of its client.
+var errShare = &websocket.Error{Code: websocket.TooBig, Text: "too many bytes of messages of this client are in memory"}
+
+// weigh counts the input of s in memory: the incomplete message, the messages that the handler has, and a message of n bytes
+// that the handler is about to get. It reports whether the client has no more than its share; otherwise nothing changes.
+func (s *Socket) weigh(n int) bool {
+	bytes := int64(n) + int64(s.decoder.Buffered()) + int64(s.given)
+	if bytes <= smallInput || s.state == socketClosed {
+		bytes = 0
+	}
+	switch {
+	case s.large == nil && bytes == 0:
+		return true
+	case s.large == nil:
+		s.large = &largeInput{client: s.x.Account()}
+	}
+	grows := bytes - s.large.bytes
+	memory := s.all.sites.InputMemory()
+	if grows > 0 && memory.Room(s.large.client) < grows {
+		return false
+	}
+	memory.Add(s.large.client, grows)
+	if s.large.bytes = bytes; bytes == 0 {
+		s.large = nil
+	}
+	return true
+}
+
+// reportTooBig logs that a message exceeds a limit.
+func (s *Socket) reportTooBig(e *websocket.Error) {
+	if s.x == nil {
+		return
+	}
+	sent := fmt.Sprintf("WebSocket closed with %d: %s", e.Code, e.Text)
+	limit := exchange.Limit{Setting: "ws-max-size", Max: int64(s.decoder.Max), Size: int64(s.decoder.TooBig)}
+	if e == errShare {
+		sent += fmt.Sprintf(" (at most a third of %d)", s.all.sites.InputMemory().Max)
+		limit = exchange.Limit{}
+	}
+	s.x.NoteLimit(sent, limit)
+}
