@@ -129,8 +129,8 @@ type Server struct {
 
 	spoolWarnings logfile.Seldom
 	limitWarnings map[string]*logfile.Seldom // see NoteLimit
-	unannounced   logfile.Seldom // lines about proxies that send no header of the PROXY protocol
-	undeclared    logfile.Seldom // lines about clients that send forwarding fields
+	unannounced   logfile.Seldom             // lines about proxies that send no header of the PROXY protocol
+	undeclared    logfile.Seldom             // lines about clients that send forwarding fields
 
 	metrics *metrics.Recorder // nil: requests are not counted
 	tracer  *http1.Tracer     // nil: they are not traced

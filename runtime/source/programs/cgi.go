@@ -185,6 +185,7 @@ func (c *CGI) run(a *Answer, script *Script, log func(line string)) error {
 	r := a.R
 	command := c.o.Interpreters[path.Ext(script.File)]
 	if command == nil && c.o.Runner == nil && !script.Executable {
+		log("sent 403: the file is not executable; chmod +x " + script.File)
 		return errForbidden // and never sent as it is
 	}
 	if err := c.o.Gate.Enter(r.Context); err != nil {

@@ -117,6 +117,7 @@ func TestCGI(t *testing.T) {
 	// by extension, with an interpreter; and never the source
 	s.Get("/sub/run.sh/x", 200).Want(t, 200, "yes /x", "e")
 	s.Get("/cgi-bin/text", 403)
+	s.Says(`/bin/text: sent 403: the file is not executable; chmod \+x ` + folder + `/bin/text\n`)
 	s.Get("/cgi-bin/", 403)
 	s.Get("/cgi-bin/../bin/text", 404)
 	// stderr and exit codes → error log
