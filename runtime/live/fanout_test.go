@@ -162,20 +162,35 @@ func TestIncomplete(t *testing.T) {
 
 // TestEndOfHold: the end of Hold takes a time that is proportional to the number of events.
 func TestEndOfHold(t *testing.T) {
-	const events, kept = 150_000, 2
+	// The shortest of several times, which a busy machine prolongs least.
+	shortest := func(events uint64) time.Duration {
+		best := time.Duration(1<<63 - 1)
+		for range 5 {
+			best = min(best, endOfHold(t, events))
+		}
+		return best
+	}
+	const events, factor = 15_000, 8
+	if few, many := shortest(events), shortest(factor*events); many > factor*factor/2*few {
+		t.Errorf("%v for %d events, %v for %d", few, events, many, factor*events)
+	}
+}
+
+// endOfHold returns how long the end of Hold takes.
+func endOfHold(t *testing.T, events uint64) time.Duration {
+	const kept = 2
 	h := newTestHub(ChannelLimits{Events: kept, Bytes: 1 << 20, Total: 1 << 30, Age: 1 << 62})
 	h.Hold(1000)
-	for seq := range uint64(events) {
+	for seq := range events {
 		h.Take(NewFrame(fmt.Sprint(seq%100), seq+1, make([]byte, 3), 2, exchange.OpText), 1)
 	}
 	began := time.Now()
 	h.Expire(2000)
-	if took := time.Since(began); took > 500*time.Millisecond {
-		t.Errorf("it took %v", took)
-	}
+	took := time.Since(began)
 	if n := len(h.Kept()); n != 100*kept || h.bytes != n*h.all[0].cost() || h.all[0].Seq != events-uint64(n)+1 {
 		t.Errorf("%d events are left, the first one is %d", n, h.all[0].Seq)
 	}
+	return took
 }
 
 // TestBacklogOfSmallEvents: events without bytes need memory, too.
