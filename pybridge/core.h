@@ -259,10 +259,13 @@ extern const core_mode core_threads, core_inline;
  * The pool owns the core_thread objects, which live as long as the process: when a thread ends, the next one uses its
  * object again. Only the thread changes its object, except for members guarded by the pool's mutex. */
 
-#define CORE_MAX_THREADS 256
-
 /* ENDING: takes no more jobs, and gives up its Python objects. GONE: the object may be used again. */
 enum core_thread_state { CORE_THREAD_NEW, CORE_THREAD_IDLE, CORE_THREAD_BUSY, CORE_THREAD_ENDING, CORE_THREAD_GONE };
+
+/* Why a thread does not count for core_pool.max during its job, so that another thread may run in its place: write()
+ * or send() waits for a client that does not read; the handler has waited for something else for long (core_monitor.c);
+ * its request has timed out. */
+typedef enum { CORE_COUNTS, CORE_WAITS_FOR_CLIENT, CORE_WAITS, CORE_STUCK, CORE_ASIDE_REASONS } core_aside;
 
 /* A thread that runs handlers. Allocated once, used again by the next thread of its index. */
 typedef struct core_thread {
@@ -284,7 +287,13 @@ typedef struct core_thread {
   core_record *current;            /* the record whose code it runs; written under the GIL */
   int raised;                      /* under the GIL: fapws.Timeout was raised for current */
   int signalled;                   /* under the GIL: a signal was sent for that, and not handled yet */
-  int stuck;                       /* guarded by pool.mu: it does not return from its job */
+  core_aside aside;                /* guarded by pool.mu; changed by core_set_aside */
+  struct {                         /* what the monitor has seen; used by the monitor only */
+    unsigned long jobs;            /* number of the job */
+    uint64_t cpu_ns;               /* CPU time of the thread at the last look */
+    uint64_t since_ns;             /* when the job was first seen, or used the CPU last */
+    uint64_t own_ns, others_ns;    /* CPU time that the thread, and all handlers, had used at since_ns */
+  } seen;
 } core_thread;
 
 /* The calling thread, if it runs handlers. */
@@ -307,8 +316,10 @@ static inline void core_count_job(core_thread *t) { __atomic_store_n(&t->jobs, t
 /* Makes an idle thread the drainer, if there is none. The lowest index first: many objects of scripts belong to thread
  * 0, and the others may retire. */
 void core_appoint_drainer(void);
-/* Starts one more thread, if possible. */
-void core_spawn_thread(void);
+/* Starts one more thread, if possible. Returns whether it did. */
+int core_spawn_thread(void);
+/* Changes why t does not count, and appoints a drainer if t is no longer one. */
+void core_set_aside(core_thread *t, core_aside why);
 /* The calling thread waits for its client, and then continues: between the two calls another one may run in its place,
  * so that clients that do not read hold up no others. 0: it must not wait, because so many do that the others need the
  * rest of CORE_MAX_THREADS. */
@@ -321,6 +332,10 @@ void core_continue_thread(void);
 int core_start_monitor(void);
 /* Wakes the monitor if it sleeps. The mutex is held. */
 void core_wake_monitor(void);
+/* Since when no queued request was taken, although some wait; 0: none waits. By core_now_ns. The mutex is held. */
+uint64_t core_stalled_since(void);
+/* How long the first request of the queue has waited at now, in ns; 0: none waits for a thread. The mutex is held. */
+uint64_t core_first_waits(uint64_t now);
 
 /* =============================================================================
  * The pool, which runs records: core_pool.c, core_inline.c and core_run.c.
@@ -382,9 +397,9 @@ typedef struct {
   core_thread *drainer;                   /* the thread that runs quick jobs, see core_threads.c */
   core_thread *threads[CORE_MAX_THREADS]; /* [0]: Python's main thread */
   int nthreads, live, idle;
-  int stuck;                    /* threads of live that do not return: others may replace them */
-  int waiting;                  /* threads of live in write(), or send() of a WebSocket, whose client does not read */
-  int stopping, monitor_parked; /* written as atomics, for threads that look without the mutex */
+  int aside[CORE_ASIDE_REASONS]; /* threads of live by core_thread.aside; [CORE_COUNTS] is not used */
+  int hurry;                     /* all threads waited lately: do not guess which handlers are quick */
+  int stopping, monitor_parked;  /* written as atomics, for threads that look without the mutex */
   int check_signals;
   int exit_code;          /* of sys.exit in a signal handler of the application, or -1 */
   unsigned long pops;     /* progress of the queue, for the monitor */
@@ -427,7 +442,8 @@ int core_wait_until(pthread_cond_t *c, uint64_t until);
 void core_wake_thread(core_thread *t);
 /* Threads that count for max. The mutex is held. */
 static inline int core_counted_threads(void) {
-  return core_the_pool.live - core_the_pool.stuck - core_the_pool.waiting;
+  const int *aside = core_the_pool.aside;
+  return core_the_pool.live - aside[CORE_WAITS_FOR_CLIENT] - aside[CORE_WAITS] - aside[CORE_STUCK];
 }
 /* Whether another thread would shorten the time until the queue is empty. The mutex is held. */
 static inline int core_queue_is_long(void) {

@@ -65,7 +65,13 @@ void core_take_gil_counted(PyThreadState *state) {
 
 void core_read_waits(core_waits *out) {
   core_lock();
-  *out = (core_waits){.live = P.live, .idle = P.idle, .stuck = P.stuck};
+  uint64_t now = core_now_ns(), stalled = core_stalled_since();
+  *out = (core_waits){.live = P.live,
+                      .idle = P.idle,
+                      .aside = P.aside[CORE_WAITS_FOR_CLIENT] + P.aside[CORE_WAITS],
+                      .stuck = P.aside[CORE_STUCK],
+                      .first_ns = core_first_waits(now),
+                      .stalled_ns = stalled && now > stalled ? now - stalled : 0};
   core_unlock();
   out->waiting = __atomic_load_n(&waiting, __ATOMIC_RELAXED);
   out->queued = (int)__atomic_load_n(&P.shared.queued, __ATOMIC_RELAXED);

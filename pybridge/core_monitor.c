@@ -1,26 +1,145 @@
 /* A thread that watches the pool in threads mode: it gives the queue to another thread if the drainer is stuck in a
- * job, starts threads, and wakes the event loop for parts that nothing else has woken it for. It sleeps while the
- * server is idle, and never takes the GIL. */
+ * job, starts threads, finds handlers that wait for long, and wakes the event loop for parts that nothing else has
+ * woken it for. It sleeps while the server is idle, and never takes the GIL. */
 #include "core.h"
 
 #include <errno.h>
+#include <time.h>
 
 #define P core_the_pool
 #define TICK_NS 2500000u /* interval while the server is busy */
 #define QUIET_TICKS 100  /* ticks without work before it sleeps */
 #define RETURN_TICKS 100 /* ticks that a thread has between two jobs before another is started */
 
-/* Stuck threads are replaced once, waiting ones each. */
-static int may_spawn(void) { return core_counted_threads() < P.max && P.live - P.waiting < 2 * P.max; }
+#define LOOK_NS 5000000u       /* interval of looks at the CPU time of threads, while requests wait for one */
+#define PATIENCE_NS 150000000u /* after which a handler that waits no longer counts */
+#define HURRY_NS 10000000u     /* the same, where all threads have just waited for PATIENCE_NS */
+#define POLL_NS 300000u      /* CPU time between two looks of a thread that does not compute, such as one that polls */
+#define CALM_NS 1000000000u  /* after which the patience doubles again */
+#define SWITCH_NS 5000000u   /* after which Python passes the GIL to the next thread (sys.getswitchinterval) */
+#define TURNS 64ull          /* after which each thread has had the GIL, which goes to any of those that wait */
+#define ASLEEP_NS 100000000u /* in which a thread that waits for the GIL, and looks again after SWITCH_NS, uses CPU */
+#define LATE_NS 1000000000u  /* how long a request waits before the log says so */
+#define SILENT_NS 60000000000u /* minimum time between two such lines */
+
+static int may_spawn(void) { return core_counted_threads() < P.max; }
 
 /* Whether a thread is between two jobs: it will take the next one as soon as it has a processor and the GIL, which
  * takes longer than a tick on a busy machine. P.mu is held. */
 static int one_returns(void) {
   for (int i = 0; i < P.nthreads; i++) {
     core_thread *t = P.threads[i];
-    if (t->state == CORE_THREAD_BUSY && !t->stuck && !__atomic_load_n(&t->current, __ATOMIC_RELAXED)) return 1;
+    if (t->state == CORE_THREAD_BUSY && !t->aside && !__atomic_load_n(&t->current, __ATOMIC_RELAXED)) return 1;
   }
   return 0;
+}
+
+/* --- handlers that wait ------------------------------------------------------
+ *
+ * --threads bounds the handlers that compute. A handler that waits for long, or wakes just now and then, does not count
+ * and has a successor: otherwise a few handlers that hang would end the service. All with P.mu.
+ *
+ * A thread that waits for the GIL uses little CPU, too, but it wakes after each SWITCH_NS, and gets the GIL after the
+ * others have had their turns. So a thread is judged to wait for something else if it has used no CPU at all, or if
+ * other handlers have used none, or so much that each had many turns. */
+
+static uint64_t used_ns; /* CPU time that handlers which count have used, as far as it was seen */
+static uint64_t patience = PATIENCE_NS;
+static uint64_t stalled_since; /* see core_stalled_since */
+static uint64_t told_at;       /* when the log was told last that all threads are busy */
+
+uint64_t core_stalled_since(void) { return P.head ? stalled_since : 0; }
+
+uint64_t core_first_waits(uint64_t now) {
+  /* The record of a WebSocket arrived long before its messages. */
+  uint64_t since = !P.head || P.idle ? 0 : P.head->job == CORE_RUN ? P.head->since_ns : stalled_since;
+  return since && since < now ? now - since : 0;
+}
+
+static int is_full(void) {
+  return P.head && P.idle == 0 && (core_counted_threads() >= P.max || P.live >= CORE_MAX_THREADS);
+}
+
+static uint64_t cpu_of(const core_thread *t) {
+  clockid_t clock;
+  struct timespec used = {0};
+  if (pthread_getcpuclockid(t->id, &clock) == 0) clock_gettime(clock, &used);
+  return (uint64_t)used.tv_sec * 1000000000u + (uint64_t)used.tv_nsec;
+}
+
+/* Looks at t, which runs a handler, interval ns after the last look. Returns for how long it has waited. */
+static uint64_t look_at(core_thread *t, uint64_t now, uint64_t interval) {
+  uint64_t cpu = cpu_of(t), used = cpu - t->seen.cpu_ns;
+  int same = t->seen.jobs == core_jobs_of(t), computes = used > POLL_NS + interval / 50;
+  t->seen.cpu_ns = cpu;
+  if (computes) used_ns += used;
+  if (computes && t->aside == CORE_WAITS) core_set_aside(t, CORE_COUNTS);
+  if (!same || computes) {
+    t->seen.jobs = core_jobs_of(t);
+    t->seen.since_ns = now;
+    t->seen.own_ns = cpu;
+    t->seen.others_ns = used_ns;
+  }
+  uint64_t waited = now - t->seen.since_ns, others = used_ns - t->seen.others_ns;
+  int asleep = waited > ASLEEP_NS && cpu - t->seen.own_ns < waited / 5000;
+  int had_turns = others > TURNS * SWITCH_NS * (unsigned)P.max;
+  return others < waited / 100 || asleep || had_turns ? waited : 0;
+}
+
+/* Stops counting handlers that have waited for long. Returns how many there were. */
+static int set_waiting_aside(uint64_t now, uint64_t interval) {
+  int n = 0;
+  for (int i = 0; i < P.nthreads; i++) {
+    core_thread *t = P.threads[i];
+    if (t->state != CORE_THREAD_BUSY || !__atomic_load_n(&t->current, __ATOMIC_RELAXED)) continue;
+    if (look_at(t, now, interval) < patience || t->aside) continue;
+    core_set_aside(t, CORE_WAITS);
+    n++;
+  }
+  return n;
+}
+
+/* Starts successors at once: a tick for each would take long if many handlers wait. */
+static void spawn_successors(void) {
+  uint32_t n = __atomic_load_n(&P.shared.queued, __ATOMIC_RELAXED);
+  while (n-- && may_spawn() && core_spawn_thread()) {
+  }
+}
+
+/* Has the log say that requests wait although all threads run handlers. */
+static void tell(uint64_t now, int counted, int replaced) {
+  if (!replaced && (!stalled_since || now - stalled_since < LATE_NS)) return;
+  if (told_at && now - told_at < SILENT_NS) return;
+  told_at = now;
+  core_full full = {.counted = counted,
+                    .live = P.live,
+                    .replaced = replaced,
+                    .queued = __atomic_load_n(&P.shared.queued, __ATOMIC_RELAXED),
+                    .first_ns = core_first_waits(now)};
+  core_bytes text = {(const char *)&full, sizeof full};
+  core_unlock();
+  core_try_enqueue(CORE_FULL, &text, 1);
+  core_lock();
+}
+
+static void watch_waiting(uint64_t now) {
+  static uint64_t looked_at, calm_since;
+  if (now - calm_since > CALM_NS && patience < PATIENCE_NS) {
+    patience *= 2;
+    calm_since = now;
+  }
+  P.hurry = patience < PATIENCE_NS;
+  if (!is_full() || now - looked_at < LOOK_NS) return;
+  /* One thread runs one handler at a time: the application need not be safe for threads. */
+  int counted = core_counted_threads(), replaced = P.max > 1 ? set_waiting_aside(now, now - looked_at) : 0;
+  looked_at = now;
+  if (replaced) {
+    if (stalled_since && now - stalled_since >= patience) patience = patience / 4 < HURRY_NS ? HURRY_NS : patience / 4;
+    calm_since = now;
+    P.hurry = 1;
+    spawn_successors();
+  }
+  tell(now, counted, replaced);
 }
 
 static int parts_wait(void) { return __atomic_load_n(&P.shared.done, __ATOMIC_RELAXED) != NULL; }
@@ -52,10 +171,13 @@ static void *monitor_main(void *arg) {
       if (returning >= RETURN_TICKS) core_spawn_thread(), returning = 0;
     } else {
       returning = 0;
-      if (serving && P.idle == 0 && may_spawn() && P.live - P.waiting < P.cpus && core_queue_is_long())
+      if (serving && P.idle == 0 && may_spawn() && core_counted_threads() < P.cpus && core_queue_is_long())
         core_spawn_thread();
     }
+    uint64_t now = core_now_ns();
+    if (!P.head || P.pops != last_pops || !stalled_since) stalled_since = P.head ? now : 0;
     last_pops = P.pops;
+    if (serving) watch_waiting(now);
     if (parts_wait() && !__atomic_load_n(&P.shared.wake_pending, __ATOMIC_RELAXED)) {
       core_unlock();
       core_wake_loop();

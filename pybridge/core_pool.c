@@ -190,7 +190,7 @@ int core_mark_thread_stuck(int index, uintptr_t number, unsigned long jobs) {
   core_lock();
   core_thread *t = P.threads[index];
   int same = core_jobs_of(t) == jobs && __atomic_load_n(&t->current, __ATOMIC_RELAXED) == (core_record *)number;
-  if (same && !t->stuck) t->mode->replace(t);
+  if (same) t->mode->replace(t);
   core_unlock();
   return same;
 }

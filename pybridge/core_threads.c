@@ -66,6 +66,7 @@ void core_appoint_drainer(void) {
 /* --- a thread -------------------------------------------------------------- */
 
 static int is_slow(const core_record *rec) {
+  if (UNLIKELY(P.hurry)) return 1;
   const core_mount *m = &P.mounts[rec->mount];
   if (rec->job == CORE_NEXT) return rec->chunk_ns > CORE_SLOW_NS;
   uint64_t runs = core_run_ns(m);
@@ -145,7 +146,7 @@ static void thread_loop(core_thread *t) {
       if (check) core_check_signals();
       if (rec) run_job(t, rec);
       core_lock();
-      if (UNLIKELY(t->stuck)) t->stuck = 0, P.stuck--;
+      if (UNLIKELY(t->aside)) core_set_aside(t, CORE_COUNTS);
     } else if (have_gil) {
       core_unlock();
       go_idle(t);
@@ -186,7 +187,7 @@ static void *thread_main(void *arg) {
   return NULL;
 }
 
-void core_spawn_thread(void) {
+int core_spawn_thread(void) {
   core_thread *t = NULL;
   for (int i = 1; i < P.nthreads; i++) {
     if (P.threads[i]->state == CORE_THREAD_GONE) {
@@ -195,8 +196,7 @@ void core_spawn_thread(void) {
     }
   }
   if (!t) {
-    if (P.nthreads >= P.max + P.stuck + P.waiting || P.nthreads >= CORE_MAX_THREADS || !(t = calloc(1, sizeof *t)))
-      return;
+    if (P.nthreads >= CORE_MAX_THREADS || !(t = calloc(1, sizeof *t))) return 0;
     t->index = P.nthreads;
     sem_init(&t->sleep, 0, 0);
     P.threads[P.nthreads++] = t;
@@ -204,28 +204,37 @@ void core_spawn_thread(void) {
   t->mode = &core_threads;
   t->state = CORE_THREAD_BUSY;
   t->retire = 0;
+  t->seen.cpu_ns = 0;
   if (pthread_create(&t->id, NULL, thread_main, t) != 0) {
     t->state = CORE_THREAD_GONE;
-    return;
+    return 0;
   }
   pthread_detach(t->id);
   P.live++;
+  return 1;
+}
+
+void core_set_aside(core_thread *t, core_aside why) {
+  P.aside[t->aside]--;
+  P.aside[t->aside = why]++;
+  if (why == CORE_COUNTS) return;
+  if (P.drainer == t) P.drainer = NULL;
+  core_appoint_drainer();
+  core_wake_monitor();
 }
 
 int core_pause_thread(void) {
   core_thread *t = core_this_thread;
   if (!t || !t->mode->may_wait) return 1;
-  if (P.waiting >= CORE_MAX_THREADS - (P.max < CORE_MAX_THREADS / 2 ? P.max : CORE_MAX_THREADS / 2)) return 0;
-  P.waiting++;
-  if (P.drainer == t) P.drainer = NULL;
-  core_appoint_drainer();
-  core_wake_monitor();
+  int others = P.max < CORE_MAX_THREADS / 2 ? P.max : CORE_MAX_THREADS / 2;
+  if (P.aside[CORE_WAITS_FOR_CLIENT] >= CORE_MAX_THREADS - others) return 0;
+  core_set_aside(t, CORE_WAITS_FOR_CLIENT);
   return 1;
 }
 
 void core_continue_thread(void) {
   core_thread *t = core_this_thread;
-  if (t && t->mode->may_wait) P.waiting--;
+  if (t && t->mode->may_wait) core_set_aside(t, CORE_COUNTS);
 }
 
 int core_serve(void) {
@@ -303,12 +312,7 @@ static void collect(void) {
   core_unlock();
 }
 
-static void replace(core_thread *t) {
-  t->stuck = 1;
-  P.stuck++;
-  if (P.drainer == t) P.drainer = NULL;
-  core_wake_monitor();
-}
+static void replace(core_thread *t) { core_set_aside(t, CORE_STUCK); }
 
 const core_mode core_threads = {
     .may_wait = 1,

@@ -64,6 +64,7 @@ func (threaded) raise(t *task) (how C.int, s C.core_snapshot, note string) {
 	if how = C.core_raise_timeout(number(t.rec), t.serial, t.jobs, &s); how == 0 {
 		return how, s, ", which is not running now"
 	}
+	C.core_mark_thread_stuck(s.thread, number(t.rec), s.jobs) // another thread may run in its place at once
 	return how, s, fmt.Sprintf(" (thread %d)", s.thread)
 }
 

@@ -21,6 +21,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 	"unsafe"
 
 	python3 "github.com/go-python/cpy3"
@@ -160,16 +161,19 @@ func (h *Handler) Metrics() []metrics.Family {
 	if h.config.Threads > 0 {
 		all = append(all,
 			waits("fapws_gil_wait_seconds", "Time that a thread with a new request waits for the GIL; waits inside of handlers are not seen.", w.gil_wait),
-			metrics.Family{Name: "fapws_threads", Kind: metrics.Gauge, Help: "Python threads for handlers; gil: they wait for the GIL with a new request; stuck ones have timed out and do not return.", Series: []metrics.Series{
-				{Labels: metrics.Labels("state", "busy"), Value: float64(max(0, w.live-w.idle-w.stuck-w.waiting))},
+			metrics.Family{Name: "fapws_threads", Kind: metrics.Gauge, Help: "Python threads for handlers; gil: they wait for the GIL with a new request; waiting: their handlers have waited for long, so that others run in their place; stuck: their requests have timed out.", Series: []metrics.Series{
+				{Labels: metrics.Labels("state", "busy"), Value: float64(max(0, w.live-w.idle-w.stuck-w.aside-w.waiting))},
 				{Labels: metrics.Labels("state", "gil"), Value: float64(w.waiting)},
 				{Labels: metrics.Labels("state", "idle"), Value: float64(w.idle)},
 				{Labels: metrics.Labels("state", "stuck"), Value: float64(w.stuck)},
+				{Labels: metrics.Labels("state", "waiting"), Value: float64(w.aside)},
 			}},
-			metrics.One("fapws_threads_limit", metrics.Gauge, "", "Python threads that there may be.", float64(h.config.Threads)),
+			metrics.One("fapws_threads_limit", metrics.Gauge, "", "Python threads that there may be, without those that wait or are stuck.", float64(h.config.Threads)),
 		)
 	}
-	all = append(all, metrics.One("fapws_queue_length", metrics.Gauge, "", "Requests that wait for a thread.", float64(w.queued)))
+	all = append(all, metrics.One("fapws_queue_length", metrics.Gauge, "", "Requests that wait for a thread.", float64(w.queued)),
+		metrics.Family{Name: "fapws_queue_first_wait_seconds", Kind: metrics.Gauge, Unit: "seconds", Over: metrics.Max,
+			Help: "How long the request has waited that waits longest for a thread; 0: none does.", Series: []metrics.Series{{Value: time.Duration(w.first_ns).Seconds()}}})
 	return append(all, applicationMetrics()...)
 }
 

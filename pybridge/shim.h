@@ -357,6 +357,7 @@ enum {
   CORE_JOIN,        /* two: a WebSocket (ticket and serial of its record, uint32 each), group */
   CORE_LEAVE,       /* as CORE_JOIN */
   CORE_ERROR_LINES, /* two: number of an error log (int), lines for it */
+  CORE_FULL,        /* one: a core_full */
 };
 
 /* Returns the messages since the last call: n bytes of malloc, which the caller frees, or NULL.
@@ -417,8 +418,14 @@ typedef struct {
  * second call does nothing. Any thread, one at a time. */
 void core_count_waits(const int64_t *bounds, int n);
 
+#define CORE_MAX_THREADS 256 /* of a process, for handlers */
+
 typedef struct {
-  int live, idle, stuck, waiting;   /* threads; waiting: for the GIL, with a request */
+  int live, idle, stuck;            /* threads; stuck: the request has timed out */
+  int aside;                        /* threads that have waited for long, but for the GIL, and do not count */
+  int waiting;                      /* threads that wait for the GIL, with a request */
+  uint64_t first_ns;                /* how long the first request waits for a thread; 0: a thread is idle */
+  uint64_t stalled_ns;              /* how long requests have waited, and no thread has taken one */
   int queued;                       /* requests in the queue */
   const core_durations *queue_wait; /* from the arrival of a request until its handler begins */
   const core_durations *gil_wait;   /* of a thread that takes the GIL in order to run a handler */
@@ -426,6 +433,15 @@ typedef struct {
 
 /* Any thread, without the GIL. */
 void core_read_waits(core_waits *out);
+
+/* Says that requests wait although all threads run handlers. */
+typedef struct {
+  int counted;       /* threads that count for core_options.threads */
+  int live;          /* all threads */
+  int replaced;      /* of counted: they have waited for long, and count no longer */
+  unsigned queued;   /* requests that wait for a thread */
+  uint64_t first_ns; /* how long the first of them has waited */
+} core_full;
 
 /* --- core_metrics.c ------------------------------------------------------------ */
 

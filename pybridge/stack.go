@@ -165,6 +165,12 @@ func (h *Handler) Stack(w io.Writer, wait time.Duration) error {
 	return err
 }
 
+// running begins the state of a request whose handler runs, and onThread if it does on a thread of the pool.
+const (
+	running  = "running on "
+	onThread = running + "thread "
+)
+
 func (t *task) state() string {
 	switch t.where {
 	case C.CORE_QUEUED:
@@ -172,7 +178,7 @@ func (t *task) state() string {
 	case C.CORE_AWAITING:
 		return "its task awaits"
 	case C.CORE_RUNNING:
-		return "running on " + t.threadName()
+		return running + t.threadName()
 	case C.CORE_WAITING:
 		return "streaming, waits for " + t.threadName()
 	case C.CORE_PARKED:
@@ -217,7 +223,7 @@ func (h *Handler) sample(wait time.Duration) (list []task, ok bool) {
 	const tasks = 256 // of the asyncio thread
 	found := map[job]callStack{}
 	done := h.withGIL(func() {
-		seen := make([]C.core_snapshot, max(1, 2*h.config.Threads)+tasks)
+		seen := make([]C.core_snapshot, C.CORE_MAX_THREADS+tasks)
 		for i := range int(C.asgi_sample_stacks(&seen[0], C.int(len(seen)))) {
 			found[job{seen[i].rec, seen[i].serial}] = takeStack(&seen[i])
 		}

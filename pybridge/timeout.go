@@ -134,7 +134,7 @@ func (h *Handler) watchSockets() {
 }
 
 func (h *Handler) watchCallbacks() {
-	found := make([]C.core_snapshot, max(1, 2*h.config.Threads))
+	found := make([]C.core_snapshot, C.CORE_MAX_THREADS)
 	began := map[C.core_snapshot]time.Time{} // when a job was seen first; the zero time: it is overdue
 	for {
 		time.Sleep(checkEvery)

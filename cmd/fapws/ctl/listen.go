@@ -101,10 +101,29 @@ type Counters struct {
 	Cut      int64 `json:"cut"`      // responses that were ended because too many bytes waited for clients
 
 	Asleep bool `json:"asleep,omitempty"` // the application has ended until a request needs it (idle-stop)
+
+	Queued  int     `json:"queued,omitempty"`          // requests that wait for a thread
+	First   float64 `json:"first_wait,omitempty"`      // seconds that the first of them has waited
+	Waiting int     `json:"threads_waiting,omitempty"` // threads that do not count because their handlers have waited for long, or have timed out
 }
 
-// Asleep is the state of a worker whose application has ended until a request needs it.
-const Asleep = "asleep"
+const (
+	Asleep = "asleep" // state of a worker whose application has ended until a request needs it
+	busy   = "busy"   // state of a worker with a request that has waited for a thread for busyAfter seconds
+
+	busyAfter = 1
+)
+
+// StateOf returns the state of a worker that is otherwise in a state, such as "serving".
+func (c *Counters) StateOf(state string) string {
+	switch {
+	case c.Asleep:
+		return Asleep
+	case c.First >= busyAfter:
+		return busy
+	}
+	return state
+}
 
 // NotCounted are the Counters of a process that does not say them.
 var NotCounted = Counters{Requests: -1}

@@ -135,6 +135,7 @@ func (v *View) figures() (all []figure) {
 		add("threads busy", "%.0f of %.0f", v.Threads["busy"], limit)
 		add("threads waiting for the GIL", "%.0f", v.Threads["gil"])
 		add("threads idle", "%.0f", v.Threads["idle"])
+		some("threads waiting for something else", v.Threads["waiting"])
 		some("threads stuck", v.Threads["stuck"])
 	}
 	if v.QueueWait.N > 0 {

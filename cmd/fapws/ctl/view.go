@@ -206,6 +206,12 @@ func (r *Report) write(w io.Writer, asJSON bool) error {
 			fmt.Fprintf(&b, "worker %d: %d responses ended because more than max-unsent waited for slow clients; %.1f MB wait now\n",
 				worker.PID, worker.Cut, float64(worker.Unsent)/1e6)
 		}
+		if worker.Queued > 0 {
+			fmt.Fprintf(&b, "worker %d: requests that wait for a thread: %d, the first for %.1f s\n", worker.PID, worker.Queued, worker.First)
+		}
+		if worker.Waiting > 0 {
+			fmt.Fprintf(&b, "worker %d: handlers that have waited for long, in addition to --threads: %d; fapws ctl stack shows where\n", worker.PID, worker.Waiting)
+		}
 	}
 	if r.Cache != nil && r.Cache.Limit > 0 {
 		fmt.Fprintln(&b, r.Cache)

@@ -33,6 +33,7 @@ type Parts struct {
 	Log       func(logfile.Level, string) // writes a line for the operator; it is safe for concurrent use
 	Run       string                      // a name of this run of the server, which its processes share; "": there is one process
 	Stops     *atomic.Bool                // the server is about to stop
+	Stalled   func() bool                 // reports whether requests for the application wait in vain; nil: they do not
 	Status    backend.Responder           // the status page; nil: there is none
 	Uploads   *upload.Group               // has the uploads of all mounts
 }

@@ -49,7 +49,7 @@ func (c *SiteConfig) What(conf *settings.Config) string {
 
 // health returns the mounts for health checks below prefix, before everything else of each host: a load balancer has no password, asks over
 // HTTP and by the address of the machine, and gets no redirect. "": none.
-func health(prefix string, pending bool, stops *atomic.Bool) []exchange.Mount {
+func health(prefix string, pending bool, stops *atomic.Bool, stalled func() bool) []exchange.Mount {
 	if prefix == "" {
 		return nil
 	}
@@ -58,7 +58,7 @@ func health(prefix string, pending bool, stops *atomic.Bool) []exchange.Mount {
 		return f
 	}
 	alive := answer(200, "alive\n")
-	ready := &readiness{serves: answer(200, "ready\n"), stopping: answer(503, "stopping\n"), stops: stops}
+	ready := &readiness{serves: answer(200, "ready\n"), stopping: answer(503, "stopping\n"), busy: answer(503, "busy\n"), stops: stops, stalled: stalled}
 	if pending {
 		ready.serves = answer(503, "starting\n")
 	}
@@ -67,24 +67,28 @@ func health(prefix string, pending bool, stops *atomic.Bool) []exchange.Mount {
 
 // Waiting makes a site that has every request wait for others, but answers health checks: those of a process that is asleep.
 func Waiting(conf *settings.Config, stops *atomic.Bool) *Built {
-	mounts := health(conf.Health, false, stops)
+	mounts := health(conf.Health, false, stops, nil)
 	return &Built{Sites: []exchange.Site{{Table: append(mounts, exchange.Mount{Prefix: "/", Pending: true})}}}
 }
 
 // readiness answers whether the server should get requests. It is an exchange.Source.
 type readiness struct {
 	exchange.Memory
-	serves, stopping *static.Fixed
-	stops            *atomic.Bool // see Parts; nil: never
+	serves, stopping, busy *static.Fixed
+	stops                  *atomic.Bool // see Parts; nil: never
+	stalled                func() bool  // see Parts; nil: never
 }
 
 // Start implements exchange.Source.
 func (r *readiness) Start(x *exchange.Exchange) {
-	if r.stops != nil && r.stops.Load() {
+	switch {
+	case r.stops != nil && r.stops.Load():
 		r.stopping.Start(x)
-		return
+	case r.stalled != nil && r.stalled():
+		r.busy.Start(x)
+	default:
+		r.serves.Start(x)
 	}
-	r.serves.Start(x)
 }
 
 // maxStatus is how many requests the status page answers at a time.

@@ -62,7 +62,7 @@ type Config struct {
 	HTTP2 bool     `key:"http2" default:"yes" help:"offer HTTP/2 to clients with TLS; --no-http2 leaves them HTTP/1.1"`
 	_     struct{} `of:"Server.Sites.H2C" key:"h2c" also:"http2-cleartext" script:"H2C" help:"serve HTTP/2 without TLS to clients that start with it (prior knowledge), such as proxies and load balancers; other clients get HTTP/1"`
 
-	Threads    int      `group:"Application" key:"threads" default:"8" range:"0-256" also:"blocking-threads" script:"THREADS" brief:"maximum Python threads; 0: handlers on the event loop, where a slow handler blocks the server" help:"maximum number of Python handler threads, started on demand; 0 runs handlers inline on the event loop: lowest latency and memory, but a slow handler blocks the server"`
+	Threads    int      `group:"Application" key:"threads" default:"8" range:"0-256" also:"blocking-threads" script:"THREADS" brief:"maximum Python threads; 0: handlers on the event loop, where a slow handler blocks the server" help:"maximum number of Python handler threads, started on demand; handlers that have waited for long do not count, except with 1; 0 runs handlers inline on the event loop: lowest latency and memory, but a slow handler blocks the server"`
 	MaxQueue   int      `key:"max-queue" default:"2048" range:"1-1M" also:"queue" script:"MAX_QUEUE" help:"maximum number of requests waiting for a thread; further requests get 503"`
 	Chdir      string   `key:"chdir" is:"name" also:"-C working-dir" path:"DIR" brief:"change to this directory first" help:"change to this directory before anything else"`
 	Interface  string   `key:"interface" default:"auto" is:"one auto paths wsgi asgi" arg:"NAME" help:"how to call the application: paths (the PATHS of a script), wsgi, asgi, or auto: look for PATHS, application and app, in this order, and tell WSGI from ASGI by the signature"`
@@ -115,7 +115,7 @@ type Config struct {
 	ControlSocket string `key:"ctl-socket" default:"auto" is:"name" also:"control-socket no-control-socket=off" path:"FILE" kept:"yes" help:"control socket for fapws ctl: auto (one per server, in a private directory of the user), off, or a path"`
 	// Status and Health are "" if there is none.
 	Status      string        `key:"status" default:"off" is:"prefix-or-off /_fapws" arg:"PREFIX" help:"serve a status page and metrics for Prometheus under this path, such as /_fapws, to clients on this machine and, if the host has a password, to logged-in users"`
-	Health      string        `key:"health" default:"off" is:"prefix-or-off /healthz" arg:"PREFIX" help:"answer 200 under this path, such as /healthz, without Python and for every client; PREFIX/ready gets 503 until the application has loaded, and during shutdown-delay"`
+	Health      string        `key:"health" default:"off" is:"prefix-or-off /healthz" arg:"PREFIX" help:"answer 200 under this path, such as /healthz, without Python and for every client; PREFIX/ready gets 503 until the application has loaded, during shutdown-delay, and while requests wait for a thread in vain"`
 	LoadTimeout time.Duration `key:"load-timeout" default:"60s" range:"1ms" kept:"yes" help:"maximum time for a new worker to load the application"`
 	_           struct{}      `of:"Server.Sites.StartWait" key:"start-wait" default:"30s" kept:"yes" help:"while the application loads, maximum time that requests for it wait; then they get 503 with Retry-After; a browser that opens a page waits 1 second at most, and then shows a page that refreshes itself; 0: nothing waits"`
 

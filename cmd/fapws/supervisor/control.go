@@ -96,11 +96,7 @@ func (p *supervisor) report(all []reply) *ctl.Report {
 		if !ok {
 			counters = ctl.NotCounted
 		}
-		state := w.State.String()
-		if counters.Asleep {
-			state = ctl.Asleep
-		}
-		r.Workers = append(r.Workers, ctl.Worker{PID: w.Pid, State: state, Age: time.Since(w.Since).Seconds(), RSS: w.RSS, Counters: counters})
+		r.Workers = append(r.Workers, ctl.Worker{PID: w.Pid, State: counters.StateOf(w.State.String()), Age: time.Since(w.Since).Seconds(), RSS: w.RSS, Counters: counters})
 	}
 	return &r
 }

@@ -64,12 +64,10 @@ func (s *service) report() *ctl.Report {
 	}
 	r.Cache = cacheOf(s.server)
 	w := ctl.Worker{PID: r.PID, State: "starting", Age: r.Uptime, RSS: confine.ResidentMemory(r.PID), Counters: s.counters()}
-	switch {
-	case w.Counters.Asleep:
-		w.State = ctl.Asleep
-	case s.complete.Load():
+	if s.complete.Load() {
 		w.State = "serving"
 	}
+	w.State = w.Counters.StateOf(w.State)
 	r.Workers = []ctl.Worker{w}
 	return &r
 }
@@ -80,8 +78,24 @@ func (s *service) counters() ctl.Counters {
 	if !ok {
 		return ctl.NotCounted
 	}
-	return ctl.Counters{Requests: c.Requests, Unsent: c.Unsent, Cut: c.Cut, Asleep: s.asleep()}
+	load := s.backlog()
+	return ctl.Counters{Requests: c.Requests, Unsent: c.Unsent, Cut: c.Cut, Asleep: s.asleep(),
+		Queued: load.Queued, First: load.First.Seconds(), Waiting: load.Waiting}
 }
+
+// backlog returns how requests wait for threads. It is safe for concurrent use.
+func (s *service) backlog() pybridge.Backlog {
+	if h := s.python(); h != nil {
+		return h.Backlog()
+	}
+	return pybridge.Backlog{}
+}
+
+// stalledAfter is how long requests wait, while no thread takes one, before this process should get no more.
+const stalledAfter = 5 * time.Second
+
+// isStalled reports whether requests for the application wait in vain.
+func (s *service) isStalled() bool { return s.backlog().Stalled >= stalledAfter }
 
 // stack shows the Python stacks of the active requests, or the processes that answer them.
 func (s *service) stack() string {

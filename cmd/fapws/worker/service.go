@@ -314,6 +314,7 @@ func (s *service) parts(p *plan.Programs) plan.Parts {
 		Token:     s.token(),
 		Run:       run,
 		Stops:     &s.stops,
+		Stalled:   s.isStalled,
 		Status:    s.statusPage(),
 		Uploads:   s.newUploads(),
 	}

@@ -165,32 +165,37 @@ func TestTimeoutWithoutClient(t *testing.T) {
 	})
 }
 
-// Threads that do not come back are replaced, also the only one, and may come
-// back after all. A request that no thread takes is answered and never run.
+// A request that no thread takes is answered with 504 and never run.
+func TestTimeoutInTheQueue(t *testing.T) {
+	t.Parallel()
+	s, folder := hanging(t, fapwstest.Threads, "--timeout", "1s", "--threads", "1")
+	s.Dial().Get("/ticking")
+	fapwstest.FileSays(t, folder+"/ticking", "yes")
+	s.Dial().Fetch("/queued").Want(t, 504)
+	s.Says(`GET /queued .* timed out after waiting \d+\.\d s for a thread; discarded\n`)
+	fapwstest.FileSays(t, folder+"/access", `"GET /queued HTTP/1.1" 504 `)
+	fapwstest.Write(t, folder+"/go", "")
+	fapwstest.Eventually(t, "others are served", func() bool { return s.Ask(fapwstest.Get("/")).StatusCode == 200 })
+	if _, err := os.Stat(folder + "/queued"); err == nil {
+		t.Error("a request was run that had been answered")
+	}
+}
+
+// Threads that do not come back are replaced, also the only one, and may come back after all.
 func TestLostThreads(t *testing.T) {
 	for _, threads := range []string{"1", "2"} {
 		t.Run(threads, func(t *testing.T) {
 			t.Parallel()
 			s, folder := hanging(t, fapwstest.Threads, "--timeout", "1s", "--threads", threads)
 			var all []*started
-			fapwstest.Eventually(t, "a request waits for a thread in vain", func() bool { // unless they are replaced before
-				os.Remove(folder + "/queued")
-				for range threads[0] - '0' {
-					all = append(all, starts(s, "/blocked", folder+"/blocked"))
-				}
-				w := s.Dial()
-				return w.Fetch("/queued").StatusCode == 504
-			})
-			s.Says(`GET /queued .* timed out after waiting \d+\.\d s for a thread; discarded\n`)
-			fapwstest.FileSays(t, folder+"/access", `"GET /queued HTTP/1.1" 504 `)
+			for range threads[0] - '0' {
+				all = append(all, starts(s, "/blocked", folder+"/blocked"))
+			}
 			for _, w := range all {
 				(<-w.answer).Want(t, 504)
 			}
-			s.Says(`GET /blocked .* timed out and did not end within \d+\.\d s after fapws\.Timeout was raised in handler blocked\n`)
 			fapwstest.Eventually(t, "others are served", func() bool { return s.Ask(fapwstest.Get("/")).StatusCode == 200 })
-			if _, err := os.Stat(folder + "/queued"); err == nil {
-				t.Error("a request was run that had been answered")
-			}
+			s.Says(`GET /blocked .* timed out and did not end within \d+\.\d s after fapws\.Timeout was raised in handler blocked\n`)
 			unblock(t, folder)
 			// Those that came in their place go.
 			var wait sync.WaitGroup
@@ -202,6 +207,79 @@ func TestLostThreads(t *testing.T) {
 				t.Errorf("%s ran at once, with --threads %s", got, threads)
 			}
 		})
+	}
+}
+
+// Handlers that wait, or poll, do not keep other requests from being answered, and the log says which they are.
+func TestHungHandlers(t *testing.T) {
+	for _, target := range []string{"/locked", "/stubborn", "/waits_in_write"} {
+		for _, n := range []int{8, 100} {
+			t.Run(fmt.Sprint(target[1:], n), func(t *testing.T) {
+				t.Parallel()
+				s, _ := hanging(t, fapwstest.Threads)
+				for range n {
+					s.Dial().Get(target)
+				}
+				for range 3 {
+					s.Dial().InTime("/").Is(t, "quick")
+				}
+				s.Says(`error all \d+ threads \(--threads\) are busy, and \d+ requests? .* they run .*GET ` + target + ` at hang\.py:\d+ in .*; --timeout ends handlers that hang\n`)
+				_, status, _ := s.Ctl("status")
+				if !strings.Contains(status, "handlers that have waited for long, in addition to --threads: ") {
+					t.Errorf("status: %s", status)
+				}
+			})
+		}
+	}
+}
+
+// Of handlers that compute, as many run at once as --threads says.
+func TestComputingHandlersAreBounded(t *testing.T) {
+	t.Parallel()
+	s, _ := hanging(t, fapwstest.Threads, "--threads", "2")
+	var wait sync.WaitGroup
+	for range 8 {
+		wait.Go(func() { s.Dial().InTime("/computes").Want(t, 200) })
+	}
+	wait.Wait()
+	if got := s.Dial().InTime("/alone").Text; got > "2" {
+		t.Errorf("%s ran at once, with --threads 2", got)
+	}
+}
+
+// With one thread one handler runs at a time, however long it takes, and everything that shows the server says that requests wait.
+func TestBusyState(t *testing.T) {
+	t.Parallel()
+	for _, flags := range [][]string{nil, {"--workers", "1"}} {
+		s, folder := hanging(t, fapwstest.Threads, append(flags, "--threads", "1", "--health", "/healthz", "--status", "/_fapws")...)
+		s.Get("/healthz/ready", 200)
+		blocked := s.Dial()
+		blocked.Get("/blocked")
+		fapwstest.FileSays(t, folder+"/blocked", "yes")
+		w := s.Dial()
+		w.Get("/queued")
+		s.Says(`error the only thread \(--threads\) is busy, and 1 request has waited for \d+\.\d s; they run GET /blocked at hang\.py:\d+ in blocked; .*--timeout ends handlers that hang\n`)
+		for _, command := range [][]string{{"status"}, {"top", "--once"}} {
+			fapwstest.Eventually(t, "ctl "+command[0]+" says so", func() bool {
+				_, text, _ := s.Ctl(command...)
+				return strings.Contains(text, "  busy ")
+			})
+		}
+		fapwstest.Eventually(t, "metrics say so", func() bool {
+			_, text, _ := s.Ctl("metrics")
+			return strings.Contains(text, "fapws_queue_first_wait_seconds ") && !strings.Contains(text, "fapws_queue_first_wait_seconds 0\n")
+		})
+		fapwstest.Eventually(t, "the page says so", func() bool {
+			return strings.Contains(s.Ask("GET /_fapws/status.json HTTP/1.1\r\nHost: localhost\r\n\r\n").Text, `"state":"busy"`)
+		})
+		fapwstest.Eventually(t, "readiness says so", func() bool { return s.Ask(fapwstest.Get("/healthz/ready")).StatusCode == 503 })
+		s.Get("/healthz/ready", 503).Want(t, 503, "busy")
+		if _, err := os.Stat(folder + "/queued"); err == nil {
+			t.Error("two handlers ran at a time, with --threads 1")
+		}
+		unblock(t, folder)
+		w.Answer().Is(t, "queued")
+		s.Get("/healthz/ready", 200)
 	}
 }
 

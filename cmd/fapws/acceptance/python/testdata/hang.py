@@ -63,6 +63,37 @@ def stubborn(environ, start_response):
     return "too late"
 
 
+def waits_in_write(environ, start_response):
+    write = start_response("200 OK", [("Content-Type", "text/plain")])
+    write(b"first")
+    while True:
+        time.sleep(0.05)
+
+
+def ticking(environ, start_response):
+    """Occupies its thread, without being late, until there is a file."""
+    write = start_response("200 OK", [("Content-Type", "text/plain")])
+    note("ticking")
+    while not os.path.exists(os.path.join(folder, "go")):
+        time.sleep(0.01)
+        write(b"x")
+    return []
+
+
+def computes(environ, start_response):
+    global running, most
+    with lock:
+        running += 1
+        most = max(most, running)
+    end = time.thread_time() + 0.2
+    while time.thread_time() < end:
+        for _ in range(10000):
+            pass
+    with lock:
+        running -= 1
+    return "done"
+
+
 def quick100(environ, start_response):
     for _ in range(100):
         yield b"piece"
@@ -158,4 +189,4 @@ def quick(environ, start_response):
 
 
 PATHS = [("/" + f.__name__, f) for f in (
-    blocked, locked, stubborn, quick100, pieces, written, spin, caught, begun, keeps_gil, until_gone, stream, queued, alone, ident, lasting, together)] + [("/", quick)]
+    blocked, locked, stubborn, waits_in_write, ticking, computes, quick100, pieces, written, spin, caught, begun, keeps_gil, until_gone, stream, queued, alone, ident, lasting, together)] + [("/", quick)]
