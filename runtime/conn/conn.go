@@ -321,7 +321,11 @@ type Set struct {
 	again []*Conn  // those that may go on with their pending input
 	soon  []func() // of Soon
 	input []byte   // that connections are read into
-	file  []byte   // that files are read into, for transports; nil: it was not needed yet
+	file  []byte   // that files are read into, for transports and without sendfile; nil: it was not needed yet
+
+	copies  bool    // files are read and sent, because the system refuses sendfile
+	refused []error // of sendfile, that were logged
+
 	spare [][]byte // input buffers
 
 	carried gathered // output of a virtual connection

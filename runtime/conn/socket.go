@@ -21,15 +21,24 @@ func resetOnClose(fd int) {
 	_ = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 }
 
-// ReadFile is pread(2). It may wait for the disk. It returns 0 and no error at the end of the file.
+// ReadFile is pread(2). It may wait for the disk. It returns 0 and no error at the end of the file; an error is a *FileError.
 func ReadFile(from int, b []byte, offset int64) (int, error) {
 	for {
 		n, err := unix.Pread(from, b, offset)
+		if err == nil {
+			return n, nil
+		}
 		if err != unix.EINTR {
-			return max(n, 0), err
+			return 0, &FileError{"cannot read the file: " + err.Error()}
 		}
 	}
 }
+
+// FileError is an error of a file that is sent, not of its client.
+type FileError struct{ text string }
+
+// Error implements error.
+func (e *FileError) Error() string { return e.text }
 
 // MaxPieces is the maximum number of pieces that are written at once.
 const MaxPieces = 64

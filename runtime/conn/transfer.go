@@ -31,7 +31,7 @@ type transfer struct {
 
 var (
 	// ErrShortFile reports that a file became shorter while it was sent.
-	ErrShortFile = errors.New("the file became shorter than announced")
+	ErrShortFile error = &FileError{"the file became shorter than announced"}
 
 	errAborted = errors.New("the server is shutting down")
 )

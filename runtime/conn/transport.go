@@ -8,6 +8,7 @@ import (
 	"html"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -116,18 +117,46 @@ func (c *Conn) WriteSome(pieces [][]byte) (n int, err error) {
 
 // sendCached writes up to most bytes of a file that is in memory.
 func (c *Conn) sendCached(it *Item, most int64) (n int, err error) {
-	if c.transport == nil {
-		return sendCached(c.Fd(), it.File, &it.Offset, most)
-	}
 	s := c.set
+	if c.transport == nil && !s.copies {
+		n, err = sendCached(c.Fd(), it.File, &it.Offset, most)
+		if err == nil || clientGone(err) || err == unix.EAGAIN {
+			return n, err
+		}
+		s.sendfileRefused(err)
+	}
 	if s.file == nil {
 		s.file = make([]byte, filePiece)
 	}
 	if n, err = ReadFile(it.File, s.file[:min(most, filePiece)], it.Offset); n > 0 {
-		n, err = c.transport.Write(s.file[:n])
+		if c.transport == nil {
+			n, err = c.send(s.file[:n], it.flags())
+		} else {
+			n, err = c.transport.Write(s.file[:n])
+		}
 		it.Offset += int64(n)
 	}
 	return n, err
+}
+
+// clientGone reports whether an error of a socket is one of its connection.
+func clientGone(err error) bool {
+	switch err {
+	case unix.EPIPE, unix.ECONNRESET, unix.ECONNABORTED, unix.ETIMEDOUT, unix.ENOTCONN, unix.EHOSTUNREACH,
+		unix.ENETUNREACH, unix.ENETDOWN, unix.ENETRESET:
+		return true
+	}
+	return false
+}
+
+// sendfileRefused notes that sendfile(2) failed, so the file is read and sent instead: a seccomp filter or an old kernel refuses
+// it for all files, some file systems for theirs.
+func (s *Set) sendfileRefused(err error) {
+	s.copies = s.copies || err == unix.EPERM || err == unix.ENOSYS
+	if !slices.Contains(s.refused, err) {
+		s.refused = append(s.refused, err)
+		s.Log(logfile.Warning, "sendfile: %v; reading files and sending them instead", err)
+	}
 }
 
 // sayEnd has the transport tell the client that nothing more comes. It returns false if there is no room for that now: then Protocol.Room

@@ -1,7 +1,6 @@
 package exchange
 
 import (
-	"errors"
 	"iter"
 	"slices"
 
@@ -523,15 +522,8 @@ func (x *Exchange) Abandon() {
 
 // PartSent implements PartOwner.
 func (x *Exchange) PartSent(p *Part, err error) {
-	if errors.Is(err, conn.ErrShortFile) {
-		x.LogShort(err)
-	}
+	x.LogShort(err)
 	x.Release(p)
-}
-
-// LogShort tells the operator that a file has not all that the response to x was promised.
-func (x *Exchange) LogShort(err error) {
-	x.Log(logfile.Warning, "response aborted: "+err.Error())
 }
 
 // Reply implements Sink.

@@ -2,10 +2,12 @@ package exchange
 
 import (
 	"bytes"
+	"errors"
 	"slices"
 
 	"fapws/runtime/conn"
 	"fapws/runtime/http1"
+	"fapws/runtime/logfile"
 )
 
 // InTurn implements Stream.
@@ -204,9 +206,7 @@ func (c *Conn) sendFile(x *Exchange, p *Part, body []byte, count int64, tail []b
 	left, full, err := c.WriteItems(s.items)
 	switch {
 	case err != nil:
-		if err == conn.ErrShortFile {
-			x.LogShort(err)
-		}
+		x.LogShort(err)
 		x.Release(p)
 		c.Close(err.Error())
 	case len(left) == 0:
@@ -217,6 +217,13 @@ func (c *Conn) sendFile(x *Exchange, p *Part, body []byte, count int64, tail []b
 			left[0].Data = bytes.Clone(left[0].Data) // it is in Set.Buf
 		}
 		queuePart(&c.Conn, p, x, slices.Clone(left), full)
+	}
+}
+
+// LogShort tells the operator that a file has not all that the response to x was promised, if err says so.
+func (x *Exchange) LogShort(err error) {
+	if errors.As(err, new(*conn.FileError)) {
+		x.Log(logfile.Warning, "response aborted: "+err.Error())
 	}
 }
 

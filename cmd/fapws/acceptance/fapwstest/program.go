@@ -100,3 +100,10 @@ func writeProgram(to string, text []byte) error {
 	}
 	return os.Rename(to+".new", to)
 }
+
+// Refusing is a Command.Shell that has the system refuse system calls: "NUMBER=ERRNO", or "NUMBER:ARGUMENT=ERRNO" for those
+// with that first argument.
+func Refusing(t *testing.T, calls ...string) string {
+	t.Helper()
+	return "set -- " + Python + " " + Testdata(t, "refuse.py") + " " + strings.Join(calls, " ") + ` "$@"`
+}
