@@ -227,6 +227,20 @@ static int http_start(asgi_exchange *x, PyObject *message) {
   return 0;
 }
 
+/* Sends a file whose size is not known, as in /proc and /sys, and closes it. */
+static int send_unsized(asgi_exchange *x, int fd, const struct stat *st) {
+  PyObject *file = PyFile_FromFd(fd, NULL, "rb", 0, NULL, NULL, NULL, 1);
+  if (!file) return close(fd), -1;
+  PyObject *data = PyObject_CallMethod(file, "read", NULL);
+  Py_DECREF(file);
+  if (!data) return -1;
+  if (x->head.length == st->st_size) x->head.length = -1; /* frameworks take it from stat */
+  core_message m = {.owner = data, .data = PyBytes_AS_STRING(data), .len = PyBytes_GET_SIZE(data)};
+  int bad = first_body(x, &m, 0);
+  Py_DECREF(data);
+  return bad;
+}
+
 /* http.response.pathsend (extension of ASGI 3): the file is the whole body. */
 static int send_path(asgi_exchange *x, PyObject *path, PyObject *type) {
   PyObject *bytes = NULL;
@@ -243,6 +257,7 @@ static int send_path(asgi_exchange *x, PyObject *path, PyObject *type) {
     return -1;
   }
   core_record *rec = x->rec;
+  if (!wsgi_has_size(fd, &st)) return send_unsized(x, fd, &st);
   core_part *p = wsgi_write_head(rec, &x->head, st.st_size, CORE_TYPE_SET);
   if (!p) {
     close(fd);

@@ -8,6 +8,8 @@
 #ifndef FAPWS_WSGI_H
 #define FAPWS_WSGI_H
 
+#include <sys/stat.h>
+
 #include "core.h"
 
 /* =============================================================================
@@ -225,8 +227,13 @@ int wsgi_channel_head(wsgi_start_object *s, PyObject *answer);
 /* --- wsgi_file.c ----------------------------------------------------------------- */
 
 extern PyTypeObject wsgi_FileWrapper_Type;
-/* 1: result is a regular file, or wraps one, and p has it. 0: it does not. -1 with an exception. */
-int wsgi_file_part(PyObject *result, core_part *p);
+/* 1: result is a regular file of known size, or wraps one, and p has it. 0: it is not; if it reports a wrong size, a
+ * Content-Length of s with that size is forgotten. -1 with an exception. */
+int wsgi_file_part(PyObject *result, wsgi_start_object *s, core_part *p);
+
+/* Whether a regular file ends at its size, as a sparse or empty one without blocks does. Those of /proc and /sys do
+ * not. */
+int wsgi_has_size(int fd, const struct stat *st);
 /* An iterator over blocks of a file-like object, a new reference; NULL without an exception if obj has no read(). */
 PyObject *wsgi_blocks(PyObject *obj);
 

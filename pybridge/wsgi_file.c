@@ -146,19 +146,28 @@ static int put_name(core_part *p, PyObject *file) {
   return bad;
 }
 
-/* Whether fd is a regular file, and at an offset in it. */
-static int is_regular(int64_t fd, int64_t at, struct stat *st) {
-  char byte; /* files in /proc and /sys have content without a size */
-  return fd >= 0 && at >= 0 && fstat((int)fd, st) == 0 && S_ISREG(st->st_mode) &&
-         (st->st_size || pread((int)fd, &byte, 1, at) <= 0);
+int wsgi_has_size(int fd, const struct stat *st) {
+  char byte;
+  if (st->st_blocks) return 1;
+  return pread(fd, &byte, 1, st->st_size) <= 0 && (!st->st_size || pread(fd, &byte, 1, st->st_size - 1) == 1);
 }
 
-int wsgi_file_part(PyObject *result, core_part *p) {
+/* Whether fd is a regular file, and at an offset in it. */
+static int is_regular(int64_t fd, int64_t at, struct stat *st) {
+  return fd >= 0 && at >= 0 && fstat((int)fd, st) == 0 && S_ISREG(st->st_mode);
+}
+
+int wsgi_file_part(PyObject *result, wsgi_start_object *s, core_part *p) {
   PyObject *file = real_file(result);
   if (!file) return 0;
   struct stat st;
   int64_t fd = number_from(file, "fileno"), at = fd >= 0 ? number_from(file, "tell") : -1;
-  int is_real = is_regular(fd, at, &st), copy = is_real ? fcntl((int)fd, F_DUPFD_CLOEXEC, 3) : -1;
+  int is_real = is_regular(fd, at, &st), copy = -1;
+  if (is_real && !wsgi_has_size((int)fd, &st)) {
+    is_real = 0;
+    if (s->length == st.st_size || s->length == st.st_size - at) s->length = -1; /* frameworks take it from fstat */
+  }
+  if (is_real) copy = fcntl((int)fd, F_DUPFD_CLOEXEC, 3);
   Py_DECREF(file);
   if (!is_real) return 0;
   if (copy < 0) return PyErr_SetFromErrno(PyExc_OSError), -1;

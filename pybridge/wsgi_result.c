@@ -78,7 +78,7 @@ static int answer_json(core_thread *t, core_record *rec, PyObject *result) {
 /* Answers with result if it is a file: 1. 0: it is not. The descriptor is duplicated, so result is closed at once. */
 static int answer_file(core_thread *t, core_record *rec, PyObject *result) {
   core_part probe = {.file = -1};
-  int is_file = wsgi_file_part(result, &probe);
+  int is_file = wsgi_file_part(result, rec->start, &probe);
   if (is_file <= 0) {
     free(probe.buf);
     return is_file;

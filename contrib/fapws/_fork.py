@@ -240,6 +240,7 @@ class _Child:
         self.whole = False  # all of the response was sent
         self.single = False
         self.declared = -1
+        self.unsized: Optional[int] = None  # the wrong size that a file reports
         self.sent = 0
         connection.setblocking(True)
         os.register_at_fork(after_in_child=connection.close)
@@ -441,8 +442,10 @@ class _Child:
             found = os.fstat(fd)
         except (OSError, ValueError):
             return False
-        regular = (found.st_mode & 0o170000) == 0o100000
-        if not regular or not found.st_size and os.pread(fd, 1, at):  # in /proc, files of 0 bytes have content
+        if (found.st_mode & 0o170000) != 0o100000:
+            return False
+        if not _has_size(fd, found):
+            self.unsized = found.st_size
             return False
         size = max(found.st_size - at, 0)
         name = getattr(file, "name", None)
@@ -465,6 +468,8 @@ class _Child:
         status, reason, fields, length, typed, start = self.start._head(channel)
         if self.sends and any(line.lower().startswith((b"x-sendfile:", b"x-accel-redirect:")) for line in fields.split(b"\n")):
             raise RuntimeError("X-Sendfile and X-Accel-Redirect are not available with --fork: return the open file")
+        if length == self.unsized:
+            length = -1  # frameworks take it from fstat
         self.started = True
         self.bodyless = self.head_only or status in (204, 304)
         self.declared = length
@@ -507,6 +512,12 @@ class _Child:
             self.connection.shutdown(socket.SHUT_WR)
         except (_Gone, OSError):
             pass  # the client has disconnected
+
+
+def _has_size(fd: int, found: os.stat_result) -> bool:
+    """Whether a file ends at its size: those of /proc and /sys do not."""
+    size = found.st_size
+    return found.st_blocks > 0 or not os.pread(fd, 1, size) and (not size or bool(os.pread(fd, 1, size - 1)))
 
 
 def _bytes(item: Any) -> bytes:

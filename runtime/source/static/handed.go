@@ -269,7 +269,14 @@ func (f *Files) Send(name, mediaType string, req *Request, out *Response) error 
 		mediaType = f.types.of(name)
 	}
 	c := ReadConditions(req.Head, req.Parsed.Fields)
-	r := newRepresentation(description{name: name, mediaType: mediaType}, StampOf(info), f.wall()).keptOpen(file)
+	r := newRepresentation(description{name: name, mediaType: mediaType}, stampOf(file, info), f.wall())
+	if r.stamp.unsized {
+		if r, err = readUnsized(file, r); err == nil {
+			r.answer(req, &c, out, false)
+		}
+		return err
+	}
+	r = r.keptOpen(file)
 	r.answer(req, &c, out, false)
 	r.open.release()
 	return nil

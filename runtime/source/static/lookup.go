@@ -98,6 +98,12 @@ func (f *Files) index(t *view, dir string) (name string, info fs.FileInfo, err e
 // around makes the representations of the file of a name: itself, the variants beside it, and those to be made here.
 func (f *Files) around(t *view, name string, info fs.FileInfo, now int64) variants {
 	original := StampOf(info)
+	if info.Sys().(*syscall.Stat_t).Blocks == 0 {
+		if file, info, err := t.openRegular(name); err == nil {
+			original = stampOf(file, info)
+			file.Close()
+		}
+	}
 	stamps := [Codings]*Stamp{Identity: &original}
 	for c := Gzip; c < Codings; c++ {
 		info, err := t.stat(name + suffixes[c])
@@ -114,7 +120,7 @@ func (f *Files) around(t *view, name string, info fs.FileInfo, now int64) varian
 // represent makes the representations of what d describes: those that have a stamp, and those to be made here.
 func (f *Files) represent(d description, stamps [Codings]*Stamp, now int64) (v variants) {
 	var made CodingSet
-	if f.opt.Compress && f.opt.CacheBytes > 0 && WorthCompressing(d.mediaType, stamps[Identity].size) {
+	if f.opt.Compress && !stamps[Identity].unsized && f.opt.CacheBytes > 0 && WorthCompressing(d.mediaType, stamps[Identity].size) {
 		made = Made
 	}
 	for c := Gzip; c < Codings; c++ {

@@ -55,7 +55,7 @@ func newRepresentation(d description, s Stamp, now int64) *representation {
 	// Tools that make builds reproducible set all times to 0 or 1, which tells
 	// no version from another. Nor may a date be in the future (RFC 9110
 	// §8.8.2.1).
-	timed := r.modified > 1
+	timed := r.modified > 1 && !s.unsized
 
 	b := make([]byte, 0, 256+len(d.extra))
 	if timed || d.tag != "" {
@@ -159,13 +159,45 @@ type Stamp struct {
 	identifier
 	size             int64
 	modified, status int64 // nanoseconds since 1970
+
+	// unsized says that the file has another size than it reports, as in /proc and /sys. Its times say nothing about its content
+	// either, which is read for each response.
+	unsized bool
 }
 
 // StampOf returns the state of the file that info describes.
 func StampOf(info fs.FileInfo) Stamp {
 	sys := info.Sys().(*syscall.Stat_t)
 	changed := system.StatusChange(sys)
-	return Stamp{identifierOf(info), info.Size(), info.ModTime().UnixNano(), changed.Nano()}
+	return Stamp{identifierOf(info), info.Size(), info.ModTime().UnixNano(), changed.Nano(), false}
+}
+
+// stampOf returns the state of an open file.
+func stampOf(file *os.File, info fs.FileInfo) Stamp {
+	s := StampOf(info)
+	s.unsized = info.Sys().(*syscall.Stat_t).Blocks == 0 && !endsAt(file, s.size)
+	return s
+}
+
+// endsAt reports whether a file ends at its size. A sparse or empty file without blocks does, one of /proc or /sys usually not.
+func endsAt(file *os.File, size int64) bool {
+	var b [1]byte
+	n, _ := file.ReadAt(b[:], size)
+	if n == 0 && size > 0 {
+		n, _ = file.ReadAt(b[:], size-1)
+		return n == 1
+	}
+	return n == 0
+}
+
+// maxUnsized is the largest content of an unsized file that is sent, in bytes.
+const maxUnsized = 16 << 20
+
+// readUnsized returns r with the content of its unsized file, which it closes.
+func readUnsized(file *os.File, r *representation) (*representation, error) {
+	defer file.Close()
+	body, err := io.ReadAll(io.LimitReader(file, maxUnsized))
+	return r.withBody(body), err
 }
 
 // settleTime is more than the granularity of the kernel's file times: what

@@ -118,11 +118,17 @@ func (f *Files) answer(t *view, key []byte, v *variants, req *Request, c *Condit
 		return err
 	}
 	current, before := r, f.wall()
-	if s := StampOf(info); s != r.stamp {
+	if s := stampOf(file, info); s != r.stamp {
 		// It is another file now than the one that was looked at. The response has to describe the one that is
 		// open.
 		f.cache.forget(key)
 		current = newRepresentation(r.description, s, before)
+	}
+	if current.stamp.unsized {
+		if current, err = readUnsized(file, current); err == nil {
+			current.answer(req, c, out, false)
+		}
+		return err
 	}
 	loaded := f.load(file, current)
 	if current == r && (loaded.open != nil || r.stamp.Settled(before)) {
@@ -147,7 +153,7 @@ func (r *representation) answer(req *Request, c *Conditions, out *Response, befo
 	case status == 412:
 		out.fail(412)
 		return true
-	case r.made && r.body == nil:
+	case (r.made || r.stamp.unsized) && r.body == nil:
 		return false // its size is not known
 	}
 	// Ranges are for GET alone (RFC 9110 §14.2).
