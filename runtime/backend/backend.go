@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 )
@@ -82,6 +83,14 @@ func (r *Request) Field(name string) string {
 	return string(value)
 }
 
+// Account returns the name by which the share of a client is counted: its user, or its network; "" if it has neither.
+func (r *Request) Account() string {
+	if r.Peer.User != "" {
+		return "user " + r.Peer.User
+	}
+	return conn.Network(r.Peer.Addr)
+}
+
 // Body returns a reader of the whole body, from its first byte. Each call
 // returns another one; they do not disturb each other.
 func (r *Request) Body() io.Reader {
@@ -115,6 +124,7 @@ type Response struct {
 	sent    bool // a part with the head was published
 	failed  bool
 	buf     []byte
+	spool   *spool // nil: Spools was not called
 
 	trailers exchange.Trailers
 }
@@ -180,10 +190,19 @@ func (w *Response) Write(p []byte) (int, error) {
 // Flush sends the bytes that were written. It is needed only where the next ones take long; the end of the response
 // flushes.
 func (w *Response) Flush() error {
+	if w.spool != nil && w.sent && len(w.buf) > 0 {
+		if stored, err := w.spool.store(w.r, w.buf); stored || err != nil {
+			w.buf = w.buf[:0]
+			return err
+		}
+	}
 	if len(w.buf) > 0 || !w.sent {
 		if err := w.put(&part{}); err != nil {
 			return err
 		}
+	}
+	if w.spool != nil {
+		return nil // the next Flush looks whether the client is behind
 	}
 	return w.r.wait()
 }
@@ -216,6 +235,9 @@ func (w *Response) put(p *part) error {
 
 // end publishes the last part.
 func (w *Response) end() {
+	if w.spool != nil && !w.spool.finish(w.r) {
+		w.failed = true
+	}
 	if len(w.trailers) > 0 && !w.sent {
 		w.Flush() // its length is not known to the client then, who gets chunks
 	}

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fapws/runtime/exchange"
+	"fapws/runtime/logfile"
 )
 
 // Sends says which fields of a response have a file sent, as runtime.Config has directories for them.
@@ -31,6 +32,8 @@ type Pool struct {
 	// serves.
 	Sends Sends
 
+	spoolFailed logfile.Seldom
+
 	max    int
 	log    func(line string)
 	failed atomic.Int64 // responses that were not made: see Failed
@@ -38,6 +41,7 @@ type Pool struct {
 	mu      sync.Mutex
 	open    map[exchange.Ticket]*Request // from Submit to the Release of the last part
 	running int                          // responders, of which max bounds the number
+	spooled int64                        // bytes of the files of slow clients
 }
 
 // part is a piece of a response on its way to the loop.

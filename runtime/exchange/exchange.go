@@ -522,7 +522,9 @@ func (x *Exchange) Abandon() {
 
 // PartSent implements PartOwner.
 func (x *Exchange) PartSent(p *Part, err error) {
-	x.LogShort(err)
+	if err != nil {
+		x.LogShort(err)
+	}
 	x.Release(p)
 }
 

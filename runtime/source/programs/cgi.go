@@ -188,12 +188,12 @@ func (c *CGI) run(a *Answer, script *Script, log func(line string)) error {
 		log("sent 403: the file is not executable; chmod +x " + script.File)
 		return errForbidden // and never sent as it is
 	}
-	if err := c.o.Gate.Enter(r.Context); err != nil {
+	if err := c.o.Gate.Enter(r.Context, r.Account()); err != nil {
 		return err
 	}
 	p, err := c.start(r, script, command)
 	if err != nil {
-		c.o.Gate.Leave()
+		c.o.Gate.Leave(r.Account())
 		if !errors.As(err, new(Unavailable)) {
 			err = fmt.Errorf("%w: %w", Unavailable("the program cannot be started"), err)
 		}
@@ -202,7 +202,7 @@ func (c *CGI) run(a *Answer, script *Script, log func(line string)) error {
 	p.forOne = true
 	lastWords.Go(func() {
 		state, told := p.await()
-		c.o.Gate.Leave()
+		c.o.Gate.Leave(r.Account())
 		if state != nil && !told && !state.Success() {
 			log(state.String())
 		}
@@ -275,6 +275,7 @@ func respond(w *backend.Response, r *backend.Request, scripts *Scripts, fallback
 	}
 	client, name := r.Client(), cmp.Or(script.File, other)
 	log := func(line string) { o.Log(client, name+": "+line) }
+	w.Spools()
 	a := &Answer{W: w, R: r}
 	if err == nil {
 		err = run(a, &script, log)
@@ -357,46 +358,4 @@ func ParseCGIOptions(text string) (o CGIOptions, err error) {
 // refuse answers a client that may try again soon.
 func refuse(w *backend.Response, reason string) {
 	w.Start(exchange.Head{Status: 503, Length: -1, Instead: exchange.Refusal, Reason: []byte(reason), Fields: exchange.RetryAfter})
-}
-
-// Gate limits the programs that run at the same time. Callers beyond the limit wait in order; when too many wait,
-// Enter returns ErrBusy. It is safe for concurrent use.
-type Gate struct {
-	all     chan struct{} // has one value for each that has entered or waits
-	running chan struct{} // and for each that has entered; senders to a full channel wait in order
-}
-
-// NewGate returns a Gate for running at most running and letting at most waiting
-// wait.
-func NewGate(running, waiting int) *Gate {
-	return &Gate{make(chan struct{}, running+waiting), make(chan struct{}, running)}
-}
-
-// ErrBusy says that too many wait.
-var ErrBusy = errors.New("too many wait")
-
-// Enter returns when there is a place, which Leave gives back, or ErrBusy, or the
-// error of ctx.
-func (g *Gate) Enter(ctx context.Context) error {
-	select {
-	case g.all <- struct{}{}:
-	default:
-		return ErrBusy
-	}
-	select {
-	case g.running <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		<-g.all
-		return ctx.Err()
-	}
-}
-
-// Active returns how many have entered or wait.
-func (g *Gate) Active() int { return len(g.all) }
-
-// Leave lets the next one in.
-func (g *Gate) Leave() {
-	<-g.all
-	<-g.running
 }

@@ -1,10 +1,11 @@
 // Package programs has requests answered by programs that are not part of the server: CGI, FastCGI, PHP, and a process
 // for each request of a Python application (--fork, over SCGI). Start reading at CGI.
 //
-//	cgi.go      CGI, and errors of all kinds of programs as responses; how many run (--max-cgi)
+//	cgi.go      CGI, and errors of all kinds of programs as responses
 //	scripts.go  which file a path names; the meta-variables (environment) of a request
 //	answer.go   the head and the body that a program writes
 //	process.go  a program that runs: its output, its standard error, its end
+//	gate.go     how many run, of each client
 //	spawn.c     its start
 //	fastcgi.go  FastCGI: connections and records
 //	php.go      processes of php-cgi

@@ -113,10 +113,10 @@ func (f *FastCGI) Respond(w *backend.Response, r *backend.Request) {
 // ask has the application answer.
 func (f *FastCGI) ask(a *Answer, script *Script, log func(line string)) error {
 	r := a.R
-	if err := f.gate.Enter(r.Context); err != nil {
+	if err := f.gate.Enter(r.Context, r.Account()); err != nil {
 		return err
 	}
-	defer f.gate.Leave()
+	defer f.gate.Leave(r.Account())
 	params := make([]byte, 0, 2<<10)
 	set := func(name, value string) { params = appendParam(params, name, value) }
 	Variables(r, &f.o.Site, script, set)

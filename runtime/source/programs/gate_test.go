@@ -7,12 +7,64 @@ import (
 	"testing/synctest"
 )
 
+// A client with many requests leaves places to others, while it runs and while it waits.
+func TestGateShares(t *testing.T) { synctest.Test(t, testGateShares) }
+
+func testGateShares(t *testing.T) {
+	g := NewGate(4, 4)
+	ctx := t.Context()
+	entered := make(chan string, 20)
+	enter := func(client string) {
+		go func() {
+			if g.Enter(ctx, client) == nil {
+				entered <- client
+			} else {
+				entered <- client + " refused"
+			}
+		}()
+		synctest.Wait()
+	}
+	wants := func(want ...string) {
+		t.Helper()
+		synctest.Wait()
+		for _, one := range want {
+			select {
+			case got := <-entered:
+				if got != one {
+					t.Errorf("%s, want %s", got, one)
+				}
+			default:
+				t.Errorf("nobody, want %s", one)
+			}
+		}
+		if len(entered) > 0 {
+			t.Errorf("%s, too", <-entered)
+		}
+	}
+	for range 8 {
+		enter("a")
+	}
+	wants("a", "a", "a", "a refused") // three run, four wait
+	enter("b")
+	wants("b")
+	enter("b")
+	wants("a refused") // the last one that waits
+	g.Leave("a")
+	wants("b") // has fewer
+	g.Leave("b")
+	wants("a")
+	g.Leave("b")
+	wants() // three of a run
+	g.Leave("a")
+	wants("a")
+}
+
 func TestGateOrder(t *testing.T) { synctest.Test(t, testGateOrder) }
 
 func testGateOrder(t *testing.T) {
 	g := NewGate(1, 3)
 	ctx := context.Background()
-	if err := g.Enter(ctx); err != nil {
+	if err := g.Enter(ctx, ""); err != nil {
 		t.Fatal(err)
 	}
 	order := make(chan int)
@@ -23,29 +75,29 @@ func testGateOrder(t *testing.T) {
 			c = left
 		}
 		go func() {
-			if err := g.Enter(c); err == nil {
+			if err := g.Enter(c, ""); err == nil {
 				order <- i
-				g.Leave()
+				g.Leave("")
 			} else {
 				order <- -1
 			}
 		}()
 		synctest.Wait() // each has come before the next
 	}
-	if err := g.Enter(ctx); !errors.Is(err, ErrBusy) {
+	if err := g.Enter(ctx, ""); !errors.Is(err, ErrBusy) {
 		t.Errorf("a fourth: %v", err)
 	}
 	leave()
 	if got := <-order; got != -1 {
 		t.Errorf("%d came in without a place", got)
 	}
-	g.Leave()
+	g.Leave("")
 	for _, want := range []int{0, 2} {
 		if got := <-order; got != want {
 			t.Errorf("%d before %d", got, want)
 		}
 	}
-	if err := g.Enter(ctx); err != nil {
+	if err := g.Enter(ctx, ""); err != nil {
 		t.Errorf("afterwards: %v", err)
 	}
 }

@@ -153,9 +153,9 @@ func (l *Loader) Unused() time.Duration {
 }
 
 // leave gives back the place of a request that has entered Serving.Gate.
-func (l *Loader) leave() {
+func (l *Loader) leave(client string) {
 	l.used.Store(time.Now().UnixNano())
-	l.serving.Gate.Leave()
+	l.serving.Gate.Leave(client)
 }
 
 // errGone says that the process has ended.

@@ -218,12 +218,12 @@ func (m *manager) dial(ctx context.Context) (*Link, error) {
 	if wait > 0 {
 		return nil, Unavailable(m.o.Command + " exits right after its start; see the error log")
 	}
-	if err := m.gate.Enter(ctx); err != nil {
+	if err := m.gate.Enter(ctx, ""); err != nil {
 		return nil, err
 	}
 	l, err := m.start(argv)
 	if err != nil {
-		m.gate.Leave()
+		m.gate.Leave("")
 		return nil, fmt.Errorf("%s cannot be started: %w", m.o.Command, err)
 	}
 	return l, nil
@@ -324,7 +324,7 @@ func (m *manager) await(p *phpProcess) {
 		}
 	}
 	m.mu.Unlock()
-	m.gate.Leave()
+	m.gate.Leave("")
 	if alone && state != nil {
 		m.o.Log("", fmt.Sprintf("%s exited unexpectedly: %v", m.o.Command, state))
 	}

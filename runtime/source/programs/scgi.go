@@ -38,7 +38,8 @@ var errTruncated = errors.New("the process exited before its response was comple
 // Respond implements backend.Responder.
 func (m *LoaderMount) Respond(w *backend.Response, r *backend.Request) {
 	s, began := &m.Loader.serving, time.Now()
-	switch err := s.Gate.Enter(r.Context); {
+	w.Spools()
+	switch err := s.Gate.Enter(r.Context, r.Account()); {
 	case errors.Is(err, ErrBusy):
 		refuse(w, "too many requests are waiting")
 		return
@@ -49,14 +50,14 @@ func (m *LoaderMount) Respond(w *backend.Response, r *backend.Request) {
 	log := func(text string) { s.Log(number, client, text) }
 	c, err := m.Loader.fork(line + " in handler " + m.Name)
 	if err != nil {
-		m.Loader.leave()
+		m.Loader.leave(r.Account())
 		log(fmt.Sprintf("%s in handler %s: %v", line, m.Name, err))
 		refuse(w, "the application is not available")
 		return
 	}
 	go func() {
 		<-c.ended
-		m.Loader.leave()
+		m.Loader.leave(r.Account())
 		c.errors.SetReadDeadline(time.Now().Add(endedWithin)) // others may hold the pipe
 	}()
 	go logLines(c.errors, func(text string) { log(m.Name + ": " + text) })

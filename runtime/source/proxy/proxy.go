@@ -129,6 +129,7 @@ func (p *Proxy) Respond(w *backend.Response, r *backend.Request) {
 		w.Refuse(400, "the path leads outside its first directory")
 		return
 	}
+	w.Spools()
 	response, c, err := p.roundTrip(w, request, r)
 	if err != nil {
 		p.refuse(w, r, err)

@@ -224,10 +224,10 @@ func (p *page) cgiTarget(name string) string {
 // mod_include, \$ is a dollar sign for the shell. The standard error of the command goes to the log. Nothing that it has
 // started is left behind.
 func (p *page) command(line string) error {
-	if err := p.s.gate.Enter(p.ctx); err != nil {
+	if err := p.s.gate.Enter(p.ctx, p.r.Account()); err != nil {
 		return err
 	}
-	defer p.s.gate.Leave()
+	defer p.s.gate.Leave(p.r.Account())
 	dir := filepath.Join(p.s.opt.Root, directory(p.f.name))
 	argv := []string{"/bin/sh", "-c", strings.ReplaceAll(line, `\$`, "$")}
 	for n := range len(p.captured) / 2 {

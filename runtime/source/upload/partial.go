@@ -39,7 +39,7 @@ type description struct {
 	Type     string     `json:"type"`
 	Fields   url.Values `json:"fields"`
 	Metadata string     `json:"metadata"` // as the client has sent it
-	Owner    string     `json:"owner"`    // the client: see clientOf
+	Owner    string     `json:"owner"`    // the client: see backend.Request.Account
 }
 
 // partial is an upload that may be continued, and that is locked.

@@ -7,9 +7,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"fapws/runtime/backend"
-	"fapws/runtime/conn"
 )
 
 // publishEvery is the shortest time between two events about one upload, but for its beginning and its end.
@@ -39,21 +36,13 @@ const (
 // progress is that of one upload.
 type progress struct {
 	of        *Upload
-	client    string    // see clientOf
+	client    string    // see backend.Request.Account
 	token     string    // with which its client continues it
 	interrupt func()    // ends the wait for more, so that it can; nil: it cannot
 	report    report    // guarded by Upload.mu, as is the next one
 	received  time.Time // when bytes have arrived
 	ended     chan struct{}
 	published time.Time // of the goroutine
-}
-
-// clientOf returns by what name a client has a share of the uploads: its user, or its network; "": it has neither.
-func clientOf(r *backend.Request) string {
-	if r.Peer.User != "" {
-		return "user " + r.Peer.User
-	}
-	return conn.Network(r.Peer.Addr)
 }
 
 // begin adds an upload, of which its client may have half. The error is a *refusal: too many are under way.

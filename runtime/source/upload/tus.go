@@ -162,7 +162,7 @@ func (x *tus) create() error {
 	if length > x.u.options.MaxSize {
 		return x.u.tooLarge()
 	}
-	what := description{Length: length, Metadata: x.r.Field("Upload-Metadata"), Owner: clientOf(x.r)}
+	what := description{Length: length, Metadata: x.r.Field("Upload-Metadata"), Owner: x.r.Account()}
 	if what.Fields, err = readMetadata(what.Metadata); err != nil {
 		return err
 	}
@@ -249,7 +249,7 @@ func (x *tus) patch(id string) error {
 // receive takes the body of the request, and answers. A client that leaves may go on later.
 func (x *tus) receive(p *partial, status int, fields string) error {
 	check, sum, err := checksum(x.r)
-	progress := &progress{report: report{ID: p.shown(), Name: p.name, Received: p.size, Size: p.Length}, client: clientOf(x.r), token: p.id, interrupt: x.r.Interrupt}
+	progress := &progress{report: report{ID: p.shown(), Name: p.name, Received: p.size, Size: p.Length}, client: x.r.Account(), token: p.id, interrupt: x.r.Interrupt}
 	switch {
 	case err != nil:
 	case x.r.Size > p.Length-p.size:

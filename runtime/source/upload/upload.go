@@ -202,7 +202,7 @@ func (u *Upload) receive(w *backend.Response, r *backend.Request) error {
 	if err != nil {
 		return err
 	}
-	p := &progress{report: report{ID: cmp.Or(idOf(r), rand.Text()), Size: r.Size}, client: clientOf(r)}
+	p := &progress{report: report{ID: cmp.Or(idOf(r), rand.Text()), Size: r.Size}, client: r.Account()}
 	if err := u.begin(p); err != nil {
 		return err
 	}

@@ -126,7 +126,7 @@ func TestForksDescriptors(t *testing.T) {
 func TestForksAreReaped(t *testing.T) {
 	t.Parallel()
 	const n = 24
-	s, folder := forked(t, fapwstest.Threads, "--max-forks", strconv.Itoa(n+1))
+	s, folder := forked(t, fapwstest.Threads, "--max-forks", strconv.Itoa(2*n))
 	var all []*fapwstest.Client
 	for range n {
 		w := s.Dial()

@@ -1,0 +1,151 @@
+package backend
+
+import (
+	"os"
+	"time"
+
+	"fapws/runtime/exchange"
+	"fapws/runtime/system"
+)
+
+// Bounds of the files that keep responses for slow clients, in bytes. Beyond them Write waits for the client.
+const (
+	maxSpool    = 256 << 20 // one response
+	maxSpoolAll = 1 << 30   // all responses of a Pool
+)
+
+// spoolAfter is how long a client may be behind before its response goes to a file.
+const spoolAfter = 20 * time.Millisecond
+
+// spool is a file without a name with the part of a response that its client has not taken yet. A goroutine passes it on.
+type spool struct {
+	file *os.File // nil: none was needed yet
+
+	// These are guarded by Pool.mu.
+	size, passed int64 // bytes in file, and those that were passed on
+	most         int64 // the largest size so far, which is counted in Pool.spooled
+	passing      bool  // the goroutine runs
+	failed       bool  // the file cannot be read
+}
+
+// Spools has output that the client does not take kept in a file, where bodies of requests are, so that the program or
+// upstream behind the Responder can end. It must be called before Start.
+func (w *Response) Spools() { w.spool = &spool{} }
+
+// store stores piece, which is output of r, if the client is behind. It waits where there is no room for it.
+func (s *spool) store(r *Request, piece []byte) (stored bool, err error) {
+	p := r.pool
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !s.isBehind(r) || r.gone {
+		return false, goneError(r)
+	}
+	if !s.passing {
+		s.size, s.passed = 0, 0
+	}
+	end := s.size + int64(len(piece))
+	more := max(0, end-s.most)
+	if end > maxSpool || p.spooled+more > maxSpoolAll || !s.write(p, piece) {
+		for (s.passing || r.unacked > unackedMax) && !r.gone {
+			r.changed.Wait()
+		}
+		return false, goneError(r)
+	}
+	p.spooled += more
+	s.most += more
+	if s.size = end; !s.passing {
+		s.passing = true
+		go s.pass(r)
+	}
+	return true, nil
+}
+
+// isBehind reports whether output must not be passed on now: the client does not take it, or there is some in the file.
+func (s *spool) isBehind(r *Request) bool {
+	late := false
+	if !s.passing && r.unacked > unackedMax && !r.gone {
+		timer := time.AfterFunc(spoolAfter, func() {
+			r.pool.mu.Lock()
+			defer r.pool.mu.Unlock()
+			late = true
+			r.changed.Broadcast()
+		})
+		defer timer.Stop()
+		for !late && r.unacked > unackedMax && !r.gone {
+			r.changed.Wait()
+		}
+	}
+	return s.passing || late
+}
+
+func goneError(r *Request) error {
+	if r.gone {
+		return ErrGone
+	}
+	return nil
+}
+
+// write appends piece to the file, and reports whether that was possible. It gives up p.mu meanwhile.
+func (s *spool) write(p *Pool, piece []byte) bool {
+	at := s.size
+	p.mu.Unlock()
+	defer p.mu.Lock()
+	var err error
+	if s.file == nil {
+		var fd int
+		if fd, err = system.UnnamedFile(os.TempDir()); err == nil {
+			s.file = os.NewFile(uintptr(fd), "response")
+		}
+	}
+	if err == nil {
+		_, err = s.file.WriteAt(piece, at)
+	}
+	if err != nil && p.spoolFailed.Once(time.Minute) {
+		p.log("cannot store a response for a slow client in " + os.TempDir() + ": " + err.Error())
+	}
+	return err == nil
+}
+
+// pass passes the bytes of the file on as the client takes them.
+func (s *spool) pass(r *Request) {
+	p := r.pool
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for {
+		for r.unacked > unackedMax && !r.gone {
+			r.changed.Wait()
+		}
+		if r.gone || s.passed == s.size {
+			s.passing = false
+			r.changed.Broadcast()
+			return
+		}
+		piece, at := make([]byte, min(chunkSize, s.size-s.passed)), s.passed
+		p.mu.Unlock()
+		n, err := s.file.ReadAt(piece, at)
+		if n == len(piece) {
+			_ = r.put(&part{Part: exchange.Part{Body: piece}}) // a client that has left is noticed above
+		} else {
+			p.log("cannot read a response that was stored for a slow client: " + err.Error())
+		}
+		p.mu.Lock()
+		if s.passed += int64(n); n < len(piece) {
+			s.failed, s.passed = true, s.size
+		}
+	}
+}
+
+// finish returns when all was passed on, and closes the file. It reports whether that was possible.
+func (s *spool) finish(r *Request) bool {
+	p := r.pool
+	p.mu.Lock()
+	for s.passing {
+		r.changed.Wait()
+	}
+	p.spooled -= s.most
+	p.mu.Unlock()
+	if s.file != nil {
+		s.file.Close()
+	}
+	return !s.failed
+}

@@ -1,0 +1,137 @@
+package programs
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+)
+
+// Gate limits the programs that run at the same time. Callers beyond the limit wait; when too many wait, Enter returns ErrBusy.
+// A client has three quarters of the places at most. Of those who wait, the client with the fewest programs is next, and each
+// client's callers are in order. It is safe for concurrent use.
+type Gate struct {
+	most, share, queue int
+
+	mu      sync.Mutex
+	running int
+	of      map[string]int // running programs of each client
+	waiting []*waiter      // in the order in which they came
+}
+
+type waiter struct {
+	client  string
+	ready   chan struct{} // closed when it has entered or was refused
+	refused bool
+}
+
+// NewGate returns a Gate for running at most running and letting at most waiting
+// wait.
+func NewGate(running, waiting int) *Gate {
+	return &Gate{most: running, share: running - running/4, queue: waiting, of: map[string]int{}}
+}
+
+// ErrBusy says that too many wait.
+var ErrBusy = errors.New("too many wait")
+
+// Enter returns when there is a place for a client, which Leave gives back, or ErrBusy, or the error of ctx. The name of the
+// client is that of Request.Account; one without a name has no share.
+func (g *Gate) Enter(ctx context.Context, client string) error {
+	g.mu.Lock()
+	if g.has(client) {
+		g.enter(client)
+		g.mu.Unlock()
+		return nil
+	}
+	if len(g.waiting) >= g.queue && !g.makeRoom(client) {
+		g.mu.Unlock()
+		return ErrBusy
+	}
+	w := &waiter{client: client, ready: make(chan struct{})}
+	g.waiting = append(g.waiting, w)
+	g.mu.Unlock()
+	select {
+	case <-w.ready:
+	case <-ctx.Done():
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		if i := slices.Index(g.waiting, w); i >= 0 {
+			g.waiting = slices.Delete(g.waiting, i, i+1)
+		} else if !w.refused {
+			g.leave(client)
+		}
+		return ctx.Err()
+	}
+	if w.refused {
+		return ErrBusy
+	}
+	return nil
+}
+
+// has reports whether there is a place for a client.
+func (g *Gate) has(client string) bool {
+	return g.running < g.most && (client == "" || g.of[client] < g.share)
+}
+
+func (g *Gate) enter(client string) {
+	g.running++
+	g.of[client]++
+}
+
+// makeRoom refuses the last waiter of the client with most of them, if it has at least two more than client.
+func (g *Gate) makeRoom(client string) bool {
+	count := map[string]int{}
+	for _, w := range g.waiting {
+		count[w.client]++
+	}
+	last := -1
+	for i, w := range g.waiting {
+		if w.client != "" && (last < 0 || count[w.client] >= count[g.waiting[last].client]) {
+			last = i
+		}
+	}
+	if last < 0 || count[g.waiting[last].client] < count[client]+2 {
+		return false
+	}
+	w := g.waiting[last]
+	g.waiting = slices.Delete(g.waiting, last, last+1)
+	w.refused = true
+	close(w.ready)
+	return true
+}
+
+// Active returns how many have entered or wait.
+func (g *Gate) Active() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.running + len(g.waiting)
+}
+
+// Leave gives back a place of a client, and lets the next one in.
+func (g *Gate) Leave(client string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.leave(client)
+}
+
+func (g *Gate) leave(client string) {
+	g.running--
+	if g.of[client]--; g.of[client] == 0 {
+		delete(g.of, client)
+	}
+	for {
+		next := -1
+		for i, w := range g.waiting {
+			if g.has(w.client) && (next < 0 || g.of[w.client] < g.of[g.waiting[next].client]) {
+				next = i
+			}
+		}
+		if next < 0 {
+			return
+		}
+		w := g.waiting[next]
+		g.waiting = slices.Delete(g.waiting, next, next+1)
+		g.enter(w.client)
+		close(w.ready)
+	}
+}
