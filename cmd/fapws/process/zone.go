@@ -1,0 +1,51 @@
+package process
+
+import (
+	"encoding/binary"
+	"os"
+	"strings"
+	"time"
+)
+
+// Package time looks for the value of TZ among the names of time zone files only, and takes UTC for a rule of POSIX
+// (XBD §8.3), such as OpenWrt and embedded systems have. The C library, and so Python and programs, reads the rule. Both must
+// have the same local time, in logs, messages, pages and for the day at which a log is rotated.
+func init() {
+	if zone := zoneOf(os.Getenv("TZ")); zone != nil {
+		time.Local = zone
+	}
+}
+
+// zoneOf returns the zone of a rule, or nil if value is empty, a path or the name of a zone.
+func zoneOf(value string) *time.Location {
+	rule := strings.TrimPrefix(value, ":")
+	if rule == "" || rule[0] == '/' || strings.ContainsRune(rule, '\n') {
+		return nil
+	}
+	if _, err := time.LoadLocation(rule); err == nil {
+		return nil
+	}
+	zone, err := time.LoadLocationFromTZData("Local", zoneFile(rule))
+	if err != nil {
+		return nil
+	}
+	return zone
+}
+
+// zoneFile returns a time zone file (RFC 8536) whose footer is a rule that holds since 1901. Before that, it is UTC.
+func zoneFile(rule string) []byte {
+	header := func(transitions uint32) []byte {
+		b := append([]byte("TZif2"), make([]byte, 15)...)
+		for _, count := range [...]uint32{0, 0, 0, transitions, 1, uint32(len("UTC\x00"))} {
+			b = binary.BigEndian.AppendUint32(b, count)
+		}
+		return b
+	}
+	const utc = "\x00\x00\x00\x00\x00\x00" + "UTC\x00" // offset, no daylight saving time, index of its name; names
+	b := append(header(0), utc...)                     // version 1, which readers of version 2 skip
+	b = append(b, header(1)...)
+	b = binary.BigEndian.AppendUint64(b, 1<<64-1<<31) // -1<<31, in December 1901
+	b = append(b, 0)
+	b = append(b, utc...)
+	return append(b, "\n"+rule+"\n"...)
+}

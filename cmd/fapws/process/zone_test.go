@@ -1,0 +1,38 @@
+package process
+
+import (
+	"testing"
+	"time"
+)
+
+// Rules of POSIX are read as the C library does.
+func TestZoneOf(t *testing.T) {
+	const winter, summer = "2026-01-15T12:00:00Z", "2026-07-15T12:00:00Z"
+	for rule, want := range map[string][2]string{
+		"CET-1CEST,M3.5.0,M10.5.0/3":            {"13:00 CET", "14:00 CEST"},
+		":CET-1CEST,M3.5.0,M10.5.0/3":           {"13:00 CET", "14:00 CEST"},
+		"<+0530>-5:30":                          {"17:30 +0530", "17:30 +0530"},
+		"JST-9":                                 {"21:00 JST", "21:00 JST"},
+		"NZST-12NZDT,M9.5.0,M4.1.0/3":           {"01:00 NZDT", "00:00 NZST"},
+		"<-03>3<-02>,M3.5.0/-2,M10.5.0/-1":      {"09:00 -03", "10:00 -02"},
+		"AAA5BBB,J60/0,J300":                    {"07:00 AAA", "08:00 BBB"},
+		"not a rule, which is UTC in C as well": {"12:00 UTC", "12:00 UTC"},
+	} {
+		zone := zoneOf(rule)
+		if zone == nil {
+			t.Errorf("%s: no zone", rule)
+			continue
+		}
+		for i, at := range [...]string{winter, summer} {
+			when, _ := time.Parse(time.RFC3339, at)
+			if got := when.In(zone).Format("15:04 MST"); got != want[i] {
+				t.Errorf("%s at %s: %s, want %s", rule, at, got, want[i])
+			}
+		}
+	}
+	for _, name := range []string{"", "UTC", ":UTC", "/etc/localtime", ":/etc/localtime"} {
+		if zoneOf(name) != nil {
+			t.Errorf("%q is taken for a rule", name)
+		}
+	}
+}
