@@ -14,7 +14,10 @@ import (
 )
 
 // forwardFields are the fields that proxies add to a request to describe its client.
-var forwardFields = [...]string{"forwarded", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port", "x-forwarded-prefix"}
+var forwardFields = [...]string{
+	"forwarded", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port", "x-forwarded-prefix",
+	"x-ingress-path",
+}
 
 // The places of these fields.
 const (
@@ -24,6 +27,7 @@ const (
 	host
 	port
 	prefix
+	ingress // the prefix, as Home Assistant calls it
 )
 
 // forwarding has the lines of each of these fields, in order.
@@ -62,10 +66,14 @@ func (f *forwarding) origin(trusted func(netip.Addr) bool) (o Origin) {
 		n, ok := http1.ParsePort(hostPort)
 		o.set(&o.hostPort, "X-Forwarded-Port", hostPort, ok && n > 0)
 	}
-	if raw := fromRight(f[prefix], hops); raw != "" {
+	field, raw := "X-Forwarded-Prefix", fromRight(f[prefix], hops)
+	if raw == "" {
+		field, raw = "X-Ingress-Path", fromRight(f[ingress], hops)
+	}
+	if raw != "" {
 		clean, ok := cleanPrefix(raw)
 		if o.Prefix = clean; !ok {
-			o.bad("X-Forwarded-Prefix", raw)
+			o.bad(field, raw)
 		}
 	}
 	return o

@@ -104,6 +104,9 @@ func TestForwardedFields(t *testing.T) {
 		{"too large a port", forwarding{port: one("99999")}, Origin{BadField: "X-Forwarded-Port", BadValue: "99999"}},
 
 		{"a prefix", forwarding{prefix: one("/app/")}, Origin{Prefix: "/app"}},
+		{"a prefix of Home Assistant", forwarding{ingress: one("/api/hassio_ingress/a-B_c")}, Origin{Prefix: "/api/hassio_ingress/a-B_c"}},
+		{"two prefixes", forwarding{prefix: one("/app"), ingress: one("/other")}, Origin{Prefix: "/app"}},
+		{"up with Home Assistant", forwarding{ingress: one("/a/../b")}, Origin{BadField: "X-Ingress-Path", BadValue: "/a/../b"}},
 		{"an encoded prefix", forwarding{prefix: one("/caf%C3%A9")}, Origin{Prefix: "/caf\u00e9"}},
 		{"the root", forwarding{prefix: one("/")}, Origin{}},
 		{"up", forwarding{prefix: one("/a/../b")}, Origin{BadField: "X-Forwarded-Prefix", BadValue: "/a/../b"}},

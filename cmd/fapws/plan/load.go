@@ -195,7 +195,7 @@ var (
 			`(?:"((?:[^"\\]|\\(?s:.))*)"[ \t]*(?:#.*)?|'([^']*)'[ \t]*(?:#.*)?|(.*?)(?:[ \t]+#.*)?)[ \t]*(?:\n|$)`)
 	})
 	nothing   = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[ \t]*(?:#.*)?(?:\n|$)`) })
-	reference = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\$\{([A-Za-z_][A-Za-z0-9_]*)\}`) })
+	reference = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\$\{([A-Za-z_][A-Za-z0-9_]*)(?:(:?-)([^}]*))?\}`) })
 	escapes   = strings.NewReplacer(`\n`, "\n", `\t`, "\t", `\r`, "\r", `\"`, `"`, `\\`, `\`, `\$`, "$")
 )
 
@@ -203,15 +203,18 @@ var (
 // last. lookup is os.LookupEnv. The error is one line, "name:3: ...".
 func parseEnvFile(name, text string, lookup func(string) (string, bool)) (map[string]string, error) {
 	variables := map[string]string{}
-	value := func(name string) string {
-		if v, ok := lookup(name); ok {
-			return v
+	value := func(ref string) string {
+		m := reference().FindStringSubmatch(ref)
+		v, ok := lookup(m[1])
+		if !ok {
+			v, ok = variables[m[1]]
 		}
-		return variables[name]
+		if !ok || v == "" && m[2] == ":-" {
+			v = m[3]
+		}
+		return v
 	}
-	expand := func(s string) string {
-		return reference().ReplaceAllStringFunc(s, func(ref string) string { return value(ref[2 : len(ref)-1]) })
-	}
+	expand := func(s string) string { return reference().ReplaceAllStringFunc(s, value) }
 	text = strings.ReplaceAll(strings.TrimPrefix(text, "\ufeff"), "\r\n", "\n")
 	for number := 1; text != ""; {
 		taken := nothing().FindString(text)

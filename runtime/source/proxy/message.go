@@ -34,7 +34,7 @@ var hopByHop = []string{
 // forge, those of framing, and Proxy, which programs take for HTTP_PROXY.
 var ours = []string{
 	"Host", "Content-Length", "Expect", "Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Port",
-	"X-Forwarded-Prefix", "X-Forwarded-Proto", "X-Real-Ip", "Client-Cert", "Client-Cert-Chain", "Proxy",
+	"X-Forwarded-Prefix", "X-Forwarded-Proto", "X-Ingress-Path", "X-Real-Ip", "Client-Cert", "Client-Cert-Chain", "Proxy",
 }
 
 // drop removes the fields that are between two hops.
