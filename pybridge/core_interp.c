@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static PyThreadState *main_state;
 
@@ -81,6 +82,51 @@ static int install_finder(const char *folder) {
   return core_done(done);
 }
 
+/* --- signals that stop the server ------------------------------------------------ */
+
+static struct sigaction go_handler; /* of SIGTERM, from before Python starts */
+
+/* What signal.getsignal(SIGTERM) returns: handlers of the application that pass the signal on call it. */
+static PyObject *stop_server(PyObject *self, PyObject *args) {
+  struct sigaction act = {.sa_handler = SIG_DFL};
+  if (sigaction(SIGTERM, core_forked ? &act : &go_handler, NULL) < 0 || kill(getpid(), SIGTERM) < 0)
+    return PyErr_SetFromErrno(PyExc_OSError);
+  Py_RETURN_NONE;
+}
+
+/* Imports _signal, which then knows stop_server; the handler of the process stays Go's. */
+static void know_signals(void) {
+  static PyMethodDef method = {"stop", stop_server, METH_VARARGS,
+                               "stop(signum, frame): stops the server in order, as SIGTERM does."};
+  PyObject *module = PyImport_ImportModule("_signal");
+  if (module && sigaction(SIGTERM, NULL, &go_handler) == 0 && go_handler.sa_handler != SIG_DFL &&
+      go_handler.sa_handler != SIG_IGN) {
+    PyObject *stop = PyCFunction_New(&method, NULL);
+    if (stop) Py_XDECREF(PyObject_CallMethod(module, "signal", "iN", SIGTERM, stop));
+    sigaction(SIGTERM, &go_handler, NULL);
+  }
+  Py_XDECREF(module);
+  PyErr_Clear();
+}
+
+static PyObject *(*make_abc)(void);
+
+static PyObject *make_abc_later(void) {
+  if (go_handler.sa_handler == SIG_DFL) know_signals(); /* else this is a subinterpreter */
+  return make_abc();
+}
+
+/* Has _signal imported before site and sitecustomize run: a tool that removes the modules which it has imported there,
+ * as ddtrace does, would otherwise remove _signal, and the second import forgets all handlers. Python imports the
+ * built-in module _abc with os, before site needs it. */
+static void import_signals_early(void) {
+  for (struct _inittab *one = PyImport_Inittab; one->name; one++) {
+    if (strcmp(one->name, "_abc") != 0) continue;
+    make_abc = one->initfunc;
+    one->initfunc = make_abc_later;
+  }
+}
+
 /* Puts folder, whose reference it takes, into sys.path. */
 static int insert_folder(int at, PyObject *folder) {
   PyObject *sys_path = PySys_GetObject("path");
@@ -100,6 +146,7 @@ int core_start(const core_start_options *o, PyObject *(*make_module)(void), cons
   PyPreConfig_InitPythonConfig(&pre);
   if (failed(Py_PreInitialize(&pre), why)) return -1;
   if (PyImport_AppendInittab("_fapws", make_module) < 0) return *why = "out of memory", -1;
+  import_signals_early();
   PyConfig config;
   PyConfig_InitPythonConfig(&config);
   int bad = configure(&config, o, why);

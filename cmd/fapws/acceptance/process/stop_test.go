@@ -145,3 +145,42 @@ func TestShutdownDelay(t *testing.T) {
 		s.EndsWith(0)
 	})
 }
+
+// SIGTERM stops the server also where a tool has taken the signal in sitecustomize, and has removed its modules then, as ddtrace does, or
+// where the application has; both pass the signal on to the handler from before.
+func TestSignalIsPassedOn(t *testing.T) {
+	const tool = `
+import sys
+loaded = set(sys.modules)
+import signal
+before = signal.getsignal(signal.SIGTERM)
+def pass_on(number, frame):
+    print("passed on", file=sys.stderr, flush=True)
+    before(number, frame)
+signal.signal(signal.SIGTERM, pass_on)
+for name in set(sys.modules) - loaded:
+    del sys.modules[name]
+`
+	const application = `
+def application(environ, start_response):
+    start_response("200 OK", [])
+    return [b"served"]
+`
+	for name, script := range map[string]string{"sitecustomize": "import signal\n", "application": tool} {
+		t.Run(name, func(t *testing.T) {
+			fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
+				folder := t.TempDir()
+				fapwstest.Write(t, folder+"/app.py", script+application)
+				if name == "sitecustomize" {
+					fapwstest.Write(t, folder+"/sitecustomize.py", tool)
+				}
+				s := fapwstest.Command{Script: folder + "/app.py", Env: []string{"PYTHONPATH=" + folder}}.Serve(t, m)
+				s.Get("/", 200).Is(t, "served")
+				s.Signal(syscall.SIGTERM)
+				s.Says("passed on\n")
+				s.Says("info stopping")
+				s.EndsWith(0)
+			})
+		})
+	}
+}
