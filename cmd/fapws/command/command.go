@@ -26,6 +26,7 @@ import (
 	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/supervisor"
 	"fapws/cmd/fapws/worker"
+	"fapws/docs"
 	"fapws/pybridge"
 	"fapws/runtime/auth"
 	"fapws/runtime/logfile"
@@ -49,7 +50,7 @@ func Run(args []string, stdin *os.File, stdout, stderr io.Writer) (code int, err
 	}
 	switch cmd.Word {
 	case settings.WordHelp:
-		return help(settings.Word(cmd.Topic), stdin, stdout, stderr)
+		return help(cmd.Topic, stdin, stdout, stderr)
 	case settings.WordVersion:
 		fmt.Fprintf(stdout, "fapws %s (Python %s, %s)\n", process.Version, pybridge.Version(), goruntime.Version())
 		return process.OK, nil
@@ -103,16 +104,26 @@ func Run(args []string, stdin *os.File, stdout, stderr io.Writer) (code int, err
 	return serve(p, stderr)
 }
 
-// help writes the help of a command, or the general one.
-func help(topic settings.Word, stdin *os.File, stdout, stderr io.Writer) (code int, err error) {
-	switch topic {
+// help writes the help of a command, a page of the documentation, or the general help.
+func help(topic string, stdin *os.File, stdout, stderr io.Writer) (code int, err error) {
+	word := settings.Word(topic)
+	switch word {
 	case settings.WordCtl, settings.WordBench, settings.WordImport, settings.WordHash, settings.WordUser:
-		return Run([]string{string(topic), "--help"}, stdin, stdout, stderr)
+		return Run([]string{topic, "--help"}, stdin, stdout, stderr)
 	}
-	if !settings.WriteWordHelp(stdout, topic) {
+	text := docs.Page(topic)
+	switch {
+	case settings.WriteWordHelp(stdout, word):
+	case topic == "topics":
+		_, err = fmt.Fprintln(stdout, strings.Join(docs.Topics(), "\n"))
+	case text != "":
+		_, err = io.WriteString(stdout, text)
+	case topic == "" || topic == "all" || settings.IsWord(topic):
 		settings.WriteHelp(stdout, topic == "all")
+	default:
+		return 0, process.ExitUsage(fmt.Errorf("help: there is no topic %q; fapws help topics lists the pages", topic))
 	}
-	return process.OK, nil
+	return process.OK, err
 }
 
 // warn writes lines about settings that are probably not meant.

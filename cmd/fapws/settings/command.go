@@ -40,10 +40,13 @@ const (
 // typedWords are the commands that users type.
 var typedWords = []string{"run", "check", "routes", "shell", "ctl", "bench", "import", "hash-password", "user", "version", "help"}
 
+// IsWord reports whether a command is called so.
+func IsWord(name string) bool { return slices.Contains(typedWords, name) }
+
 // Command is a command line that was understood.
 type Command struct {
 	Word   Word
-	Topic  string   // of WordHelp: "", "all" or one of typedWords; of WordInternal: which text
+	Topic  string   // of WordHelp: "", or what is asked about; of WordInternal: which text
 	Script string   // APP as typed, see SplitApp; "" with words that need none, and if a file names it
 	Args   []string // arguments behind "--", sys.argv[1:] of the application; or those behind WordCtl, WordBench, WordImport, WordHash, WordUser
 	Flags  Flags
@@ -147,7 +150,7 @@ func (p *parser) finish(word Word, words, args []string) (*Command, error) {
 			cmd.Topic = "all"
 		case word != WordHelp:
 			cmd.Topic = string(word)
-		case slices.Contains(typedWords, first):
+		default:
 			cmd.Topic = first
 		}
 		return cmd, nil

@@ -15,8 +15,8 @@ const (
 // usage begins the help, and is the synopsis of the man page.
 const usage = `Usage: fapws [FLAGS] APP [-- ARGS...]  serve app.py, module:app or a directory
        fapws check|routes|shell APP   validate it, list its routes, open a shell
-       fapws ctl COMMAND              control a running server; see ctl --help
-       fapws bench|import|hash-password|user  see fapws COMMAND --help
+       fapws ctl|bench|import|hash-password|user  see fapws COMMAND --help
+       fapws help TOPIC               a page of the docs; help topics lists them
 `
 
 // WriteHelp writes the text of --help: the common flags, which fit one screen, or

@@ -26,7 +26,7 @@ func (e *element) compile() {
 	}
 	var err error
 	if e.holds, err = parseExpression(e.args[0].value); err != nil {
-		e.wrong = fmt.Sprintf("the expression %q: %v; docs/php-cgi-ssi.md shows what expressions may contain", e.args[0].value, err)
+		e.wrong = fmt.Sprintf("the expression %q: %v; fapws help php-cgi-ssi shows what expressions may contain", e.args[0].value, err)
 	}
 }
 

@@ -1,0 +1,29 @@
+// Package docs holds the pages of the documentation, which fapws help prints. Its tests carry out all that the pages show: blocks with the
+// name of a file are written, applications and configuration files among them are checked by fapws, and blocks of type console are
+// typed, line by line, and must show what the page shows. They run the built executable (FAPWS_BIN, default ../build/fapws).
+package docs
+
+import (
+	"embed"
+	"io/fs"
+	"slices"
+	"strings"
+)
+
+//go:embed *.md
+var files embed.FS
+
+// Page returns the text of the page about a topic, such as "cache" for cache.md, or "" if there is none.
+func Page(topic string) string {
+	text, _ := files.ReadFile(topic + ".md")
+	return string(text)
+}
+
+// Topics returns the names of all pages in alphabetical order, without the index.
+func Topics() []string {
+	names, _ := fs.Glob(files, "*.md") // the pattern is right
+	for i, name := range names {
+		names[i] = strings.TrimSuffix(name, ".md")
+	}
+	return slices.DeleteFunc(names, func(name string) bool { return name == "README" })
+}
