@@ -25,7 +25,11 @@ func TestPages(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			carryOut(t, all)
+			term := newTerminal(t)
+			if page == "tools.md" {
+				term.activate(fapwstest.Today(t))
+			}
+			term.carryOutAll(all)
 		})
 	}
 }
@@ -42,8 +46,8 @@ func needFrameworks(t *testing.T, text string) {
 	}
 }
 
-func carryOut(t *testing.T, all []block) {
-	term := newTerminal(t)
+func (term *terminal) carryOutAll(all []block) {
+	t := term.t
 	for i, b := range all {
 		switch {
 		case !slices.Contains(languages, b.lang):

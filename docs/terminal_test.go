@@ -57,6 +57,16 @@ func newTerminal(t *testing.T) *terminal {
 	return term
 }
 
+// activate activates a virtual environment, as its script does.
+func (term *terminal) activate(venv string) {
+	term.environ = append(term.environ, "VIRTUAL_ENV="+venv)
+	for i, variable := range term.environ {
+		if path, ok := strings.CutPrefix(variable, "PATH="); ok {
+			term.environ[i] = "PATH=" + venv + "/bin:" + path
+		}
+	}
+}
+
 // portOfPage are the ports that pages use.
 var portOfPage = regexp.MustCompile(`\b(8888|8000|8080|8443|8001|9000)\b`)
 
@@ -223,7 +233,8 @@ func (term *terminal) start(typed string, server bool) (p *process, ready chan s
 [[ -e $STATE/variables ]] && source $STATE/variables && cd "$PWD"
 ` + term.toFree(typed) + `
 status=$?
-export -p | grep -vE '^declare -x (STATE|NOTIFY_SOCKET|FAPWS_PORT|SHLVL)' > $STATE/variables
+export -p | grep -vE '^declare -x (STATE|NOTIFY_SOCKET|FAPWS_PORT|SHLVL)' > $STATE/variables.$$
+mv $STATE/variables.$$ $STATE/variables # a server may end while another command reads it
 exit $status`
 	p = &process{cmd: exec.Command("bash", "-c", script), ended: make(chan struct{})}
 	p.cmd.Env = append([]string{"STATE=" + term.state}, term.environ...)

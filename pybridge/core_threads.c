@@ -166,6 +166,21 @@ static void thread_loop(core_thread *t) {
   core_unlock();
 }
 
+/* Coverage, profilers and debuggers see a thread by the functions that they have given to threading.settrace and
+ * threading.setprofile, which Python's own threads begin with. */
+static void begin_traced(void) {
+  static const char *const hooks[][2] = {{"_trace_hook", "settrace"}, {"_profile_hook", "setprofile"}};
+  PyObject *threading = PyDict_GetItemString(PyImport_GetModuleDict(), "threading");
+  for (int i = 0; threading && i < 2; i++) {
+    PyObject *hook = PyObject_GetAttrString(threading, hooks[i][0]);
+    if (!hook)
+      PyErr_Clear();
+    else if (hook != Py_None && core_done(core_call("sys", hooks[i][1], "(O)", hook)) < 0)
+      PyErr_Print();
+    Py_XDECREF(hook);
+  }
+}
+
 static void *thread_main(void *arg) {
   core_thread *t = arg;
   char name[16]; /* for top -H, ps -L and gdb */
@@ -174,6 +189,7 @@ static void *thread_main(void *arg) {
   /* Making a thread state for each request would cost more than the request. */
   PyGILState_STATE gil = PyGILState_Ensure();
   t->python = PyThreadState_Get();
+  begin_traced();
   thread_loop(t);
   if (__atomic_load_n(&P.stopping, __ATOMIC_RELAXED)) return NULL; /* Python may be finalized */
   PyEval_RestoreThread(saved_state);

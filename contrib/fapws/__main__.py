@@ -6,6 +6,7 @@ and it takes over before Python begins: see cmd/fapws/process in the source.
 
 import os
 import sys
+from posix import execv  # that of os may be a debugger's, which adds arguments
 
 # As in cmd/fapws/process/preload.h.
 _LIBRARY, _INTERPRETER = "FAPWS_LIBRARY", "FAPWS_INTERPRETER"
@@ -13,6 +14,8 @@ _LIBRARY, _INTERPRETER = "FAPWS_LIBRARY", "FAPWS_INTERPRETER"
 
 def main() -> None:
     """Replace this process by the server, with the arguments of this one. It exits with 3 and one line if that is impossible."""
+    if getattr(sys, "frozen", False) or not sys.executable:
+        sys.exit(_failed("this program brings its own Python (PyInstaller), and the server needs the interpreter itself: start it with python -m fapws"))
     library = os.path.join(os.path.dirname(os.path.abspath(__file__)), "libfapws.so")
     if _LIBRARY in os.environ:
         sys.exit(
@@ -36,7 +39,35 @@ def main() -> None:
     others = os.environ.get("LD_PRELOAD")
     os.environ["LD_PRELOAD"] = preload + ":" + others if others else preload
     os.environ.update({_LIBRARY: "%d:%s" % (fd, library), _INTERPRETER: sys.executable})
-    os.execv(sys.executable, [sys.executable, "-m", "fapws"] + sys.argv[1:])
+    recorder = _recorder()
+    if recorder:
+        _failed("%s records nothing of the server, which now replaces this program: fapws help tools says what to type instead" % recorder)
+    execv(sys.executable, [sys.executable, "-m", "fapws"] + sys.argv[1:])
+
+
+def _recorder() -> str:
+    """The profiler or debugger that was started with this program, which the server would not have; "" if there is none."""
+    found = [_name(hook) for hook in (sys.gettrace(), sys.getprofile()) if hook]
+    monitoring = getattr(sys, "monitoring", None)  # Python 3.12
+    if monitoring:
+        found += [name for name in map(monitoring.get_tool, range(6)) if name]
+    found += [module.partition(".")[0] for module in ("memray.commands.run", "scalene.__main__") if module in sys.modules]
+    try:
+        with open("/proc/%d/comm" % os.getppid()) as parent:
+            found += {"austin", "py-spy"} & {parent.read().strip()}
+    except OSError:  # the parent is outside of the container
+        pass
+    # Coverage begins in each process of Python while it has such a variable.
+    configured = any(name.startswith("COVERAGE_PROCESS_") for name in os.environ)
+    return next((name for name in found if not (configured and name.startswith("coverage"))), "")
+
+
+def _name(hook: object) -> str:
+    """The package of a function of sys.settrace or sys.setprofile."""
+    owner = getattr(hook, "__self__", hook)
+    module = getattr(owner, "__module__", None) or type(owner).__module__
+    package = module.partition(".")[0]
+    return "debugpy" if package.startswith("_pydev") else "a profiler" if package == "__main__" else package
 
 
 def _failed(why: str) -> int:

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -31,7 +32,8 @@ func NeedModule(t *testing.T, module string) {
 // the Python that fapws was built for is not the system's.
 func Today(t *testing.T) string {
 	t.Helper()
-	venv := Repository + "/build/today"
+	venv, err := filepath.Abs(Repository + "/build/today")
+	Must(t, err)
 	if _, err := os.Stat(venv + "/installed.txt"); err != nil {
 		if strings.HasPrefix(Python, "/usr/bin/") {
 			t.Fatalf("%v\n./build.sh today", err)
