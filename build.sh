@@ -40,6 +40,7 @@ usage: ./build.sh [--python PATH] WORD [ARGUMENTS]
                    --test: then install, upgrade and remove it in a fresh system
   wheel [ARCH]     build/dist/fapws-….whl, for pip install with the Python of --python, or --all that are found;
                    --into FOLDER: there; --test [TESTS]: then install it and run these acceptance tests, or all
+  sdist [FOLDER]   build/dist/fapws-….tar.gz, the source for pip
   release          build/dist with the tarball, the .deb, an SBOM (CycloneDX) and SHA256SUMS
   container        the image of bin/run.sh, with podman, buildah or docker; --test: build it on a
                    Debian of debootstrap, not of a registry, and try each mode
@@ -117,10 +118,12 @@ clone_source() {
 is_modified() { ask_git rev-parse -q --verify HEAD >/dev/null && ! ask_git diff --quiet HEAD --; }
 
 # version_text is the changelog's newest version, with the commit unless that
-# commit is tagged with it, and .dirty if files differ from it. Images have no repository, and get it as SOURCE_VERSION.
+# commit is tagged with it, and .dirty if files differ from it. Images have no repository, and get it as SOURCE_VERSION; the source
+# for pip has a file.
 version_text() {
     local version commit
     [[ -z ${SOURCE_VERSION-} ]] || { printf '%s\n' "$SOURCE_VERSION"; return; }
+    [[ ! -e $root/PKG-INFO ]] || { sed -n 's/^Version: //p' "$root/PKG-INFO"; return; }
     version=$(changelog_version)
     # Git's own choice of a length depends on the history in the clone, and the version is a part of the built files.
     commit=$(ask_git rev-parse --short=10 HEAD) || commit=

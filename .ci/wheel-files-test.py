@@ -1,5 +1,6 @@
-"""Tests what scripts/wheel.py and sbom.py write into files of a wheel; `./build.sh test` runs it."""
+"""Tests what hatchling, with scripts/wheel.py, and sbom.py write into files of a wheel; `./build.sh test` runs it, with a Python that has hatchling."""
 
+import glob
 import json
 import os
 import re
@@ -22,10 +23,28 @@ README = """# fapws
 routes[0](docs)
 ```
 """
+# A link that leads to no address.
+RELATIVE = re.compile(r"(?:\]\(|(?:href|src)=\")(?!https?:|mailto:|#)[^)\"]*")
 
 
 def with_home(url):
     return mock.patch.dict(os.environ, {"FAPWS_HOME_URL": url})
+
+
+def hatchling(*arguments, source=wheel.ROOT):
+    """What hatchling prints about a source."""
+    return subprocess.run([sys.executable, "-m", "hatchling", *arguments], cwd=str(source), stdout=subprocess.PIPE, universal_newlines=True, check=True).stdout
+
+
+def sdist(source, folder):
+    """Makes the source for pip, unpacks it, and returns its folder, and the names of its files."""
+    hatchling("build", "-t", "sdist", "-d", folder, source=source)
+    archive = glob.glob(os.path.join(folder, "*.tar.gz"))[0]
+    with tarfile.open(archive) as files:
+        files.extractall(folder)
+        names = files.getnames()
+    unpacked = archive[: -len(".tar.gz")]
+    return unpacked, sorted(name.partition("/")[2] for name in names)
 
 
 class Test(unittest.TestCase):
@@ -38,25 +57,35 @@ class Test(unittest.TestCase):
         self.assertIn("\nroutes[0](docs)\n", text)
         self.assertIn("/blob/0123456789/docs/a.md", wheel.description(README, "0.1.0+0123456789.dirty"))
 
+    @with_home("")
+    def test_description_without_a_page(self):
+        text = wheel.description(README, "0.1.0")
+        self.assertIn("\nText, [elsewhere](https://example.com/), [below](#start), \n", text)
+        self.assertIn("\nroutes[0](docs)\n", text)
+        self.assertNotIn("<", text)
+
     def test_metadata(self):
         with with_home(""):
-            self.assertNotIn("Project-URL", wheel.metadata("0.1.0"))
+            found = json.loads(hatchling("metadata"))
+        self.assertNotIn("urls", {name for name, value in found.items() if value})
         with with_home("https://example.com/fapws"):
-            text = wheel.metadata("0.1.0")
-        self.assertIn("\nProject-URL: Changelog, https://example.com/fapws/blob/v0.1.0/CHANGELOG.md\n", text)
-        prose = re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S)
-        self.assertEqual(re.findall(r"(?:\]\(|(?:href|src)=\")(?!https?:|mailto:|#)[^)\"]*", prose), [])
+            found = json.loads(hatchling("metadata"))
+        self.assertEqual(found["license"], "BSD-3-Clause")
+        self.assertRegex(found["urls"]["Changelog"], r"^https://example\.com/fapws/blob/[^/]+/CHANGELOG\.md$")
+        for home in "", "https://example.com/fapws":
+            with with_home(home):
+                text = wheel.description((wheel.ROOT / "README.md").read_text("utf-8"), "0.1.0")
+            self.assertEqual(RELATIVE.findall(re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S)), [])
 
     def test_sdist(self):
-        if not os.path.exists(wheel.ROOT / ".git"):
-            self.skipTest("this source is an sdist itself")
+        """The source for pip has all that it is made of, also to make itself again, with the same version."""
         with tempfile.TemporaryDirectory() as folder:
-            name = wheel.build_sdist(folder)
-            with tarfile.open(os.path.join(folder, name)) as archive:
-                names = archive.getnames()
-        folder = name[: -len(".tar.gz")]
-        for file in "PKG-INFO", "build.sh", "scripts/wheel.py", "contrib/fapws/base.py":
-            self.assertIn(folder + "/" + file, names)
+            first, names = sdist(wheel.ROOT, os.path.join(folder, "1"))
+            for file in "PKG-INFO", "build.sh", "go.mod", "scripts/wheel.py", "contrib/fapws/base.py":
+                self.assertIn(file, names)
+            self.assertNotIn("contrib/fapws/libfapws.so", names)
+            second, again = sdist(first, os.path.join(folder, "2"))
+            self.assertEqual((os.path.basename(second), again), (os.path.basename(first), names))
 
     def test_sbom(self):
         built = {"GoVersion": "go1.26.10", "Deps": [

@@ -157,7 +157,7 @@ packages() {
     stage soak test_soak 20000
     stage "testssl, short" try_testssl --protocols --fs --server-defaults
     stage "what build.sh decides" .ci/build-test
-    stage "files of a wheel" "$python" .ci/wheel-files-test.py --quiet
+    stage "files of a wheel" test_wheel_files
     stage wheel test_wheel_short
     stage install .ci/install-test
 }

@@ -45,7 +45,7 @@ install_files() {
     local file
     while read -r file; do
         install -D -m 644 "$1/$file" "$2/$file"
-    done < <(cd "$1" && find "${@:3}" -type f ! -name '*.pyc' ! -name '.*')
+    done < <(cd "$1" && find "${@:3}" -type f ! -name '*.pyc' ! -name '.*' ! -name libfapws.so)
 }
 
 # fill_tree TREE PREFIX LIBRARY FILE fills the directory TREE with files as they will be under /: the executable FILE, package

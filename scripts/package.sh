@@ -275,9 +275,17 @@ word_wheel() {
     fi
 }
 
-# make_wheel makes the wheel for the chosen Python, or for Debian's of cross, and prints its name.
+# make_wheel makes the wheel for the chosen Python, or for Debian's of cross.
 make_wheel() {
-    local library number glibc=$root/cmd/fapws/process/glibc.h LIBPYTHON=none
+    local library tag
+    build_library
+    make_hatch
+    (cd "$root" && FAPWS_WHEEL_LIBRARY=$library FAPWS_WHEEL_TAG=$tag "$hatch" -m hatchling build -t wheel -d "$into")
+}
+
+# build_library builds the library of a wheel for that Python, and sets library, and tag to that of the wheel without the platform.
+build_library() {
+    local number glibc=$root/cmd/fapws/process/glibc.h LIBPYTHON=none
     if [[ $cross ]]; then
         use_cross
         say "Python $py_version of Debian $cross_suite for $cross"
@@ -291,7 +299,36 @@ make_wheel() {
     build_to "$library" -buildmode=c-shared -tags library
     write_sbom "$library" "${library%.so}.cdx.json"
     number=${py_minor#3.} # the tag has the Python, and its binary interface
-    "$python" "$root/scripts/wheel.py" "$library" "$into" "$(version_text)" "cp3${number%t}-cp3$number"
+    tag=cp3${number%t}-cp3$number
+}
+
+# library_of PYTHON prints the library and the tag of a wheel that a frontend such as pip makes.
+library_of() {
+    local python_option=$1 cross='' library tag
+    fix_circumstances
+    build_library
+    printf '%s\n%s\n' "$library" "$tag"
+}
+
+# make_hatch sets hatch to a Python that has hatchling, which makes wheels and the source for pip.
+make_hatch() {
+    local version venv
+    version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2] + sys.abiflags)')
+    venv=$root/build/hatch/$version hatch=$venv/bin/python3
+    "$hatch" -c 'import hatchling' 2>/dev/null && return
+    "$python" -c 'import ensurepip' 2>/dev/null || want "virtual environments" "python$version-venv"
+    install_wanted
+    rm -rf "$venv"
+    "$python" -m venv "$venv"
+    patiently "fetching hatchling" "$hatch" -m pip install -q --disable-pip-version-check 'hatchling>=1.27' >&2 || die "pip could not install hatchling"
+}
+
+# word_sdist [FOLDER] makes the source for pip.
+word_sdist() {
+    use_python
+    fix_circumstances
+    make_hatch
+    (cd "$root" && "$hatch" -m hatchling build -t sdist -d "${1:-$dist_folder}")
 }
 
 # install_wheel installs the wheel as users do, for tests of its program. Tests of frameworks need those of the system.
@@ -316,6 +353,48 @@ test_wheel() {
 # test_wheel_short tests what differs between a wheel and an executable: how processes start, and what they inherit.
 test_wheel_short() {
     install_wheel
+    test_wheel_tools
     test_go -run '^Test(Chroot|DebuggersFindTheLibraries|ForkPerRequest|Identity|IdleStop|Preloaded|ProgramIsRemoved|Upgrade|UserMayNotEnter|VirtualEnv)$' \
         ./cmd/fapws/acceptance/process ./cmd/fapws/acceptance/python
 }
+
+# test_wheel_files tests what hatchling writes into a wheel and the source for pip.
+test_wheel_files() {
+    make_hatch
+    "$hatch" "$root/.ci/wheel-files-test.py" --quiet
+}
+
+# test_wheel_tools tries the wheel and its source with what users and indexes look at them with. A subshell has its variables.
+test_wheel_tools() (
+    tools=$root/build/today/bin folder=$root/build/wheel/tools wheel=$(echo "$root"/build/wheel/dist/*.whl)
+    [[ -e $tools/auditwheel ]] || return 0 # see make_today
+    rm -rf "$folder"
+    mkdir -p "$folder"
+    said=$("$tools/auditwheel" show "$wheel")
+    [[ $said == *'"manylinux_2_17_'* ]] || die "auditwheel: $said"
+    "$tools/check-wheel-contents" "$wheel"
+    word_sdist "$folder/sdist"
+    "$tools/twine" check --strict "$wheel" "$folder"/sdist/*
+
+    # Frontends get the library that is there: to compile it again would take minutes.
+    FAPWS_WHEEL_LIBRARY=$root/build/wheel/$py_version/libfapws.so FAPWS_WHEEL_TAG=$(basename "$wheel" | cut -d- -f3,4)
+    export FAPWS_WHEEL_LIBRARY FAPWS_WHEEL_TAG UV_CACHE_DIR=$folder/uv UV_PYTHON=$python
+    "$tools/uv" build -q --out-dir "$folder/built" "$root" # the wheel of the sdist
+    [[ -e $folder/built/$(basename "$wheel") ]] || die "uv build made $(ls "$folder/built")"
+    "$tools/uv" tool run -q --from "$wheel" fapws --version
+    printf '# /// script\n# dependencies = ["fapws @ file://%s"]\n# ///\nimport sys\nsys.argv[1:] = ["--version"]\n%s\n' \
+        "$wheel" 'from fapws.__main__ import main; main()' >"$folder/script.py" # PEP 723
+    "$tools/uv" run -q --script "$folder/script.py"
+
+    # An editable installation, and the oldest pip that knows such wheels.
+    "$python" -m venv "$folder/venv"
+    "$folder/venv/bin/python" -m pip install -q --disable-pip-version-check -e "$root"
+    "$folder/venv/bin/fapws" --version
+    said=$("$folder/venv/bin/python" -c 'import fapws; print(fapws.__file__)')
+    [[ $said == "$root/contrib/fapws/__init__.py" ]] || die "an editable installation has $said"
+    "$folder/venv/bin/python" -m pip uninstall -q -y --disable-pip-version-check fapws
+    rm "$root/contrib/fapws/libfapws.so"
+    "$folder/venv/bin/python" -m pip install -q --disable-pip-version-check pip==20.0.2
+    "$folder/venv/bin/python" -m pip install -q --no-index "$wheel"
+    "$folder/venv/bin/fapws" --version
+)

@@ -39,6 +39,9 @@ main()
 
 // Image returns the file with the code of a program: the executable, or the library of a wheel, of which the program is the command.
 func Image(program string) string {
+	if !isScript(program) {
+		return program // an editable installation leaves its library beside the package
+	}
 	for _, packages := range []string{"contrib", "lib/python3*/site-packages"} {
 		found, _ := filepath.Glob(filepath.Join(filepath.Dir(program), "..", packages, "fapws/libfapws.so"))
 		if len(found) == 1 {
@@ -46,6 +49,18 @@ func Image(program string) string {
 		}
 	}
 	return program
+}
+
+// isScript reports whether a program is text for an interpreter.
+func isScript(program string) bool {
+	file, err := os.Open(program)
+	if err != nil {
+		return false
+	}
+	defer file.Close()
+	mark := make([]byte, 2)
+	_, err = file.Read(mark)
+	return err == nil && string(mark) == "#!"
 }
 
 // IsWheel reports whether the program under test is the command of a wheel.
