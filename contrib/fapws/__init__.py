@@ -24,6 +24,8 @@ and so on). Nothing here is needed to serve a script: a plain
 ``def app(environ, start_response)`` works without an import.
 """
 
+__version__ = "0.2.0"
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from fapws._channels import channel as channel, subscribers as subscribers, on_join as on_join, on_leave as on_leave, publish as publish
@@ -67,11 +69,19 @@ _modules = {
 }
 
 
-def __getattr__(name: str) -> object:
-    """Imports a module of the package when a script first uses it."""
-    if name not in _modules:
-        raise AttributeError(f"module 'fapws' has no attribute {name!r}")
-    from importlib import import_module
+__all__ = list(_modules)
 
-    value = globals()[name] = getattr(import_module("fapws." + _modules[name]), name)
-    return value
+if not TYPE_CHECKING:  # a type checker would take any name for one of this package
+
+    def __getattr__(name):
+        """Imports a module of the package when a script first uses it."""
+        if name not in _modules:
+            raise AttributeError(f"module 'fapws' has no attribute {name!r}")
+        from importlib import import_module
+
+        value = globals()[name] = getattr(import_module("fapws." + _modules[name]), name)
+        return value
+
+    def __dir__():
+        """What the package offers, for editors and shells, also before it is imported."""
+        return sorted({*_modules, *(name for name in globals() if name.startswith("__") or name[0] != "_" and name != "TYPE_CHECKING")})

@@ -1,4 +1,6 @@
 import importlib
+import os
+import re
 import subprocess
 import sys
 import unittest
@@ -32,6 +34,17 @@ class Fapws4(unittest.TestCase):
         with self.assertRaises(ModuleNotFoundError) as caught:
             importlib.import_module("fapws4.nothing")
         self.assertEqual(caught.exception.name, "fapws4.nothing")
+
+
+class Names(unittest.TestCase):
+    def test_offered(self):
+        """Editors and shells offer what the package has before it is imported, and nothing of how it is made."""
+        code = "import fapws, fapws.metrics; print(fapws.__version__, *dir(fapws))"
+        version, *offered = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True).stdout.split()
+        self.assertLessEqual({"publish", "upload", "WebSocket", "metrics"}, set(offered))
+        self.assertEqual([name for name in offered if name == "TYPE_CHECKING" or name[0] == "_" and name[:2] != "__"], [])
+        with open(os.path.join(os.path.dirname(__file__), "../../CHANGELOG.md")) as changelog:
+            self.assertEqual(version, re.search("(?m)^## ([0-9.]+)", changelog.read()).group(1))
 
 
 class Import(unittest.TestCase):
