@@ -22,7 +22,7 @@ check_static() {
 }
 
 # check_shell runs several shellchecks at once, because build.sh with all that it sources takes one as long as the rest.
-check_shell() { printf '%s\0' build.sh bin/*.sh .ci/run .ci/*-test | xargs -0 -n 1 -P "$(nproc)" shellcheck -x -a; }
+check_shell() { printf '%s\0' build.sh make.sh bin/*.sh .ci/run .ci/*-test | xargs -0 -n 1 -P "$(nproc)" shellcheck -x -a; }
 
 # check_c_format compares the C with .clang-format.
 check_c_format() { source_files '*.c' '*.h' | xargs -0 clang-format --dry-run -Werror; }
