@@ -23,7 +23,7 @@ want_go() {
 need_go() {
     local go
     go=$(find_go "$go_minimum") || go=$(fetch_go) ||
-        die "Go 1.$go_minimum or later is required: install it from https://go.dev/dl/ and put its bin directory on PATH"
+        die "Go 1.$go_minimum or later is required, and fetching it failed: $go; or install it from https://go.dev/dl/ and put its bin directory on PATH"
     [[ $(command -v go) == "$go" ]] || PATH=${go%/*}:$PATH
     # go is new enough; a GOTOOLCHAIN of the user's must not switch to an older one.
     GOTOOLCHAIN=local
@@ -48,23 +48,37 @@ find_go() {
     return 1
 }
 
-# fetch_go fetches Go from the configured GOPROXY and prints the new path.
+# fetch_go fetches Go from the configured GOPROXY and prints the new path, or why it failed.
 fetch_go() {
     local log=$root/build/go.log proxy=${GOPROXY-} arch go
     arch=$(machine_architecture)
-    [[ -n ${go_checksums[$arch]-} ]] || { say "no checksum is known for the Go of this processor ($arch)"; return 1; }
+    [[ -n ${go_checksums[$arch]-} ]] || { echo "no checksum is known for the Go of this processor ($arch)"; return 1; }
     [[ -n $proxy ]] || ! go=$(find_go 1) || proxy=$(local_go "$go" GOPROXY)
     say "fetching Go $go_fetched (70 MB) into build/go"
-    mkdir -p "$root/build"
-    patiently "fetching Go $go_fetched" logged "$log" unpack_go "$arch" "${proxy:-direct}" ||
-        { say "fetching Go failed: $(tail -n 1 "$log")"; return 1; }
+    mkdir -p "$root/build" || { echo "$root is not writable"; return 1; }
+    if ! patiently "fetching Go $go_fetched" logged "$log" unpack_go "$arch" "${proxy:-direct}"; then
+        fetch_reason "$log"
+        return 1
+    fi
     printf '%s\n' "$root/build/go/$go_fetched/bin/go"
+}
+
+# fetch_reason LOG prints why unpack_go failed. curl explains some errors in further lines.
+fetch_reason() {
+    local reason
+    reason=$(grep -E '^curl: |Error: |No space left|cannot create|did NOT match|forbids' "$1" | tail -n 1) || reason=$(tail -n 1 "$1")
+    case $reason in
+    'curl: (23)'*) reason+=" (is the disk full?)" ;;
+    'curl: (60)'*) reason+=" (SSL_CERT_FILE names a file with the certificates of other authorities)" ;;
+    esac
+    printf '%s\n' "$reason"
 }
 
 # unpack_go ARCH PROXIES fetches the module golang.org/toolchain from the first proxy that has it, and, if its checksum is right,
 # unpacks it as the go command does: the zip has no modes, and its go.mod files are called _go.mod.
 unpack_go() (
     module=golang.org/toolchain@v0.0.1-go$go_fetched.linux-$1
+    fetched=
     rm -rf "$root/build/go"
     mkdir -p "$root/build/go" && cd "$root/build/go" || return
     for place in ${2//[,|]/ }; do
@@ -72,9 +86,9 @@ unpack_go() (
         off) echo "GOPROXY=off forbids downloads" && return 1 ;;
         direct) place=https://go.dev/dl/mod ;; # which golang.org/toolchain?go-get=1 names
         esac
-        curl -fsSL --netrc-optional --speed-limit 1 --speed-time 60 -o zip "${place%/}/${module/@//@v/}.zip" && break
+        curl -fsSL --netrc-optional --speed-limit 1 --speed-time 60 -o zip "${place%/}/${module/@//@v/}.zip" && fetched=1 && break
     done
-    sha256sum -c <<<"${go_checksums[$1]}  zip" && "$python" -m zipfile -e zip . && rm zip &&
+    [[ $fetched ]] && sha256sum -c <<<"${go_checksums[$1]}  zip" && "$python" -m zipfile -e zip . && rm zip &&
         find "$module" -name _go.mod -execdir mv {} go.mod \; && chmod 755 "$module"/bin/* "$module"/pkg/tool/*/* &&
         touch "$module/go.mod" && # nothing below is a package of the module around it
         mv "$module" "$go_fetched"
