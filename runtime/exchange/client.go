@@ -226,13 +226,25 @@ func (s *Server) applyForwarded(x *Exchange) {
 	}
 	o, host := route.Believe(q.forwarded, s.Config.trusts)
 	if o.BadField != "" {
-		s.tracef("%s: %s is ignored: %s", c, o.BadField, conn.Excerpt([]byte(o.BadValue)))
+		s.warnUnread(c, o.BadField+": "+conn.Excerpt([]byte(o.BadValue)))
 	}
 	f.peer = o.Peer(c.direct(), host)
 	f.root = s.Config.RootPath
 	if o.Prefix != "" {
 		f.root = o.Prefix
 	}
+}
+
+// maxUnread is how many values of forwarding fields the log names that the server cannot read.
+const maxUnread = 16
+
+// warnUnread logs a field that the trusted proxy c sent and that is ignored. Each field with its value gets one line.
+func (s *Server) warnUnread(c *Conn, field string) {
+	if s.unread[field] || len(s.unread) == maxUnread {
+		return
+	}
+	s.unread[field] = true
+	s.Config.LogClient(logfile.Warning, c.String(), "ignored the field "+field+" of a trusted proxy; let the proxy send a value that RFC 7239 allows")
 }
 
 // remoteUser is the field by which applications behind a proxy, and those of ASGI, learn of the user. Where some site or mount has users,

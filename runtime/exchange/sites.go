@@ -131,6 +131,7 @@ type Server struct {
 	limitWarnings map[string]*logfile.Seldom // see NoteLimit
 	unannounced   logfile.Seldom             // lines about proxies that send no header of the PROXY protocol
 	undeclared    logfile.Seldom             // lines about clients that send forwarding fields
+	unread        map[string]bool            // fields of trusted proxies that warnUnread has logged
 
 	metrics *metrics.Recorder // nil: requests are not counted
 	tracer  *http1.Tracer     // nil: they are not traced
@@ -152,7 +153,7 @@ type Table struct {
 // with http2. name is the value of the field Server of responses.
 func (s *Server) Init(h Loop, set *conn.Set, tls *conn.TLSServer, sockets Sockets, http2 func(*Conn), name string) {
 	s.loop, s.Set, s.secure, s.sockets, s.http2 = h, set, tls, sockets, http2
-	s.table, s.next, s.limitWarnings = new(Table), newRequest(), limitWarnings()
+	s.table, s.next, s.limitWarnings, s.unread = new(Table), newRequest(), limitWarnings(), map[string]bool{}
 	s.files.eases = func() { set.Soon(s.easeBodies) }
 	s.Heads.Template = http1.NewTemplate(name, set.Start.Unix())
 }

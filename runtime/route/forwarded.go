@@ -148,9 +148,16 @@ func (o *Origin) set(to *string, field, value string, valid bool) {
 	}
 }
 
+// setProto sets the scheme. Traefik sends wss or ws for the handshake of a WebSocket, which is a request of https or http.
 func (o *Origin) setProto(field, s string) {
-	o.set(&o.proto, field, s, strings.EqualFold(s, "https") || strings.EqualFold(s, "http"))
-	o.proto = strings.ToLower(o.proto)
+	switch strings.ToLower(s) {
+	case "https", "wss":
+		o.proto = "https"
+	case "http", "ws":
+		o.proto = "http"
+	default:
+		o.set(&o.proto, field, s, false)
+	}
 }
 
 func (o *Origin) setHost(field, s string) { o.set(&o.host, field, s, http1.ValidHost([]byte(s))) }

@@ -89,7 +89,11 @@ func TestForwardedFields(t *testing.T) {
 
 		{"https", forwarding{proto: one("https")}, Origin{proto: "https"}},
 		{"in capitals", forwarding{proto: one("HTTP")}, Origin{proto: "http"}},
-		{"another scheme", forwarding{proto: one("wss")}, Origin{BadField: "X-Forwarded-Proto", BadValue: "wss"}},
+		{"a WebSocket over TLS", forwarding{proto: one("wss")}, Origin{proto: "https"}},
+		{"a WebSocket", forwarding{proto: one("WS")}, Origin{proto: "http"}},
+		{"a WebSocket in RFC 7239", forwarding{forwarded: one(`for=192.0.2.1;proto="WSS"`)}, Origin{addr: "192.0.2.1", proto: "https"}},
+		{"a WebSocket through two proxies", forwarding{client: one("192.0.2.1, 10.0.0.7"), proto: one("ws, wss, http")}, Origin{addr: "192.0.2.1", proto: "https"}},
+		{"another scheme", forwarding{proto: one("ftp")}, Origin{BadField: "X-Forwarded-Proto", BadValue: "ftp"}},
 		{"a made up scheme", forwarding{client: one("192.0.2.1"), proto: one("https, http")}, Origin{addr: "192.0.2.1", proto: "http"}},
 		{"a scheme of two proxies", forwarding{client: one("192.0.2.1, 10.0.0.7"), proto: one("http, https, http")}, Origin{addr: "192.0.2.1", proto: "https"}},
 		{"a scheme of one of two", forwarding{client: one("192.0.2.1, 10.0.0.7"), proto: one("https")}, Origin{addr: "192.0.2.1", proto: "https"}},
