@@ -229,9 +229,10 @@ func parseNode(s string) (addr netip.Addr, port string, ok bool) {
 		host, port, hasPort = strings.Cut(s, ":")
 	}
 	addr, err := netip.ParseAddr(host)
-	if err != nil || addr.Zone() != "" {
+	if err != nil {
 		return addr, "", false
 	}
+	addr = addr.WithZone("") // the zone names an interface of the proxy (RFC 4007 §6)
 	if hasPort && strings.HasPrefix(port, "_") {
 		return addr.Unmap(), "", true
 	}
