@@ -23,9 +23,9 @@ func TestSignals(t *testing.T) {
 		sent   []os.Signal
 		want   []string
 	}{
-		{false, []os.Signal{syscall.SIGINT}, []string{"exit 130"}},
-		{false, []os.Signal{syscall.SIGTERM}, []string{"exit 143"}},
-		{false, []os.Signal{syscall.SIGQUIT}, []string{"exit 131"}},
+		{false, []os.Signal{syscall.SIGINT}, []string{"info", "exit 0"}},
+		{false, []os.Signal{syscall.SIGTERM}, []string{"info", "exit 0"}},
+		{false, []os.Signal{syscall.SIGQUIT}, []string{"info", "exit 0"}},
 		{false, []os.Signal{syscall.SIGHUP, serve, syscall.SIGUSR2}, []string{"info", "info"}},
 		{false, []os.Signal{serve, syscall.SIGUSR1}, []string{"reopen"}},
 		{false, []os.Signal{serve, syscall.SIGTERM}, []string{"end 0"}},

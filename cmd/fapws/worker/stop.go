@@ -18,9 +18,8 @@ import (
 	"fapws/runtime/source/programs"
 )
 
-// signals turns signals into shutdown requests, in three steps: before
-// the server runs, TERM, INT and QUIT end the process as they would end python3;
-// then the first TERM or INT asks for a graceful stop, QUIT for a quick one; a
+// signals turns signals into shutdown requests, in three steps: while the application
+// loads, TERM, INT and QUIT stop the process at once; then the first TERM or INT asks for a graceful stop, QUIT for a quick one; a
 // second TERM or INT, unless it is an echo of the first, ends it at once.
 //
 // A worker leaves them to its supervisor, except TERM, which no terminal sends: it means
@@ -41,6 +40,8 @@ type signals struct {
 	// nil without one.
 	replace func(why string)
 
+	checks bool // nothing is served: a signal ends the process as it would end python3
+
 	registered chan struct{} // closed then
 
 	mu      sync.Mutex
@@ -58,6 +59,8 @@ func newSignals(s *service) *signals {
 		n.replace = s.parent.recycle
 	case s.check == nil:
 		n.reread = s.rereadCertificates
+	default:
+		n.checks = true
 	}
 	return n
 }
@@ -131,14 +134,16 @@ func (s *signals) askReplace() {
 	}
 }
 
-// end passes a request on, or ends the process with code when nothing is served
-// yet.
+// end passes a request on, or ends the process when nothing is served yet. code is that of a check.
 func (s *signals) end(o shutdownRequest, code int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case !s.serving:
+	case !s.serving && s.checks:
 		s.exit(code)
+	case !s.serving:
+		s.log(logfile.Info, "stopping immediately: the application has not loaded yet")
+		s.exit(process.OK)
 	case !s.told.IsZero() && o.how == gracefully && s.replace == nil:
 		if time.Since(s.told) < pool.Echo {
 			return

@@ -32,9 +32,8 @@ func TestStopWhileLoading(t *testing.T) {
 		w := fapwstest.Dial(t, "unix", socket)
 		s.Signal(syscall.SIGTERM)
 		w.Gone()
-		if s.Ended(); m.Workers() {
-			s.Says("info stopping immediately")
-		}
+		s.EndsWith(0)
+		s.Says("info stopping immediately")
 		if _, err := os.Lstat(socket); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("the socket file: %v", err)
 		}
