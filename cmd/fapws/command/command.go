@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/pflag"
 	"golang.org/x/sys/unix"
@@ -282,7 +283,7 @@ func inspect(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) {
 	} else if tool != "" {
 		code = app.Tool(tool)
 	}
-	closing := process.ExitAfterClosingTime(code, func(line string) { log(logfile.Warning, line) })
+	closing := process.ExitAfterClosingTime(time.Time{}, code, func(line string) { log(logfile.Warning, line) })
 	defer closing.Stop() // "check --sandbox" goes on
 	return max(code, app.Close()), nil
 }

@@ -102,7 +102,7 @@ func (p *Plan) Load(report func(error) int, warn func(line string)) (*pybridge.A
 			err = process.ExitFrom(errors.Join(err, p.Settings.ReadScript(p.Command.ScriptName(), app.Apps[0].Settings)))
 		}
 		code = report(err)
-		closing = process.ExitAfterClosingTime(code, func(string) {})
+		closing = process.ExitAfterClosingTime(time.Time{}, code, func(string) {})
 	}
 	slow := time.AfterFunc(slowLoad, func() {
 		warn(fmt.Sprintf("the application is still loading after %v; if this does not end, remove calls that wait or serve, such as app.run(), from its top level", slowLoad))

@@ -88,15 +88,15 @@ func ExitReport(w io.Writer, err error) int {
 	return Failed
 }
 
-// closingTime is how long Python may run the script's atexit functions and wait for
+// closingTime is how long Python may at least run the script's atexit functions and wait for
 // its threads after serving has ended. python3 waits without a limit; a supervisor
 // does not.
 const closingTime = 5 * time.Second
 
 // ExitAfterClosingTime ends the process with code, after a warning, when Python takes
-// too long to end. Stop the timer if the process goes on after Python has ended.
-func ExitAfterClosingTime(code int, warn func(string)) *time.Timer {
-	return time.AfterFunc(closingTime, func() {
+// too long to end: longer than closingTime, and until after deadline. Stop the timer if the process goes on after Python has ended.
+func ExitAfterClosingTime(deadline time.Time, code int, warn func(string)) *time.Timer {
+	return time.AfterFunc(max(closingTime, time.Until(deadline)), func() {
 		warn("threads or atexit functions of the script did not end; exiting without them")
 		os.Exit(code)
 	})

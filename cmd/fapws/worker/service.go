@@ -54,6 +54,7 @@ type service struct {
 	handler  *pybridge.Handler // nil: no Python, or with --fork
 	stops    atomic.Bool       // the readiness of --health is over
 	over     atomic.Bool       // nothing is sent any more
+	deadline time.Time         // of the graceful timeout; zero before stop
 	tls      certificates.Server
 
 	authority []byte // certificate of the machine's own authority, PEM; nil without one
@@ -126,7 +127,7 @@ func (s *service) run() (code int, err error) {
 // finish ends Python, the loader, the programs and the logs, and returns the exit code.
 func (s *service) finish(code int) int {
 	s.instance.Withdraw()
-	process.ExitAfterClosingTime(code, s.warn)
+	process.ExitAfterClosingTime(s.deadline, code, s.warn)
 	if s.app != nil {
 		s.onPython(func() { code = max(code, s.app.Close()) })
 	}

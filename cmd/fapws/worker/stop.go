@@ -253,6 +253,7 @@ func (s *service) stop(o shutdownRequest) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
+	s.deadline, _ = ctx.Deadline()
 	quiet := make(chan struct{})
 	go func() {
 		defer close(quiet)
@@ -292,8 +293,7 @@ func (s *service) stop(o shutdownRequest) {
 	if s.asleep() || s.app == nil {
 		return
 	}
-	deadline, _ := ctx.Deadline()
-	if !s.app.Shutdown(time.Until(deadline)) || s.app.Stop() > 0 {
+	if !s.app.Shutdown(time.Until(s.deadline)) || s.app.Stop() > 0 {
 		s.leave(o.code)
 	}
 }
@@ -347,7 +347,7 @@ func (s *service) sayStopping(how shutdownMode, grace time.Duration) {
 func (s *service) leave(code int) {
 	s.log.Log(logfile.Warning, "a handler did not return; exiting without it")
 	s.sayLastWords()
-	process.ExitAfterClosingTime(code, s.warn)
+	process.ExitAfterClosingTime(s.deadline, code, s.warn)
 	s.instance.Withdraw()
 	if !s.asleep() && s.app != nil {
 		s.app.RunAtexit()

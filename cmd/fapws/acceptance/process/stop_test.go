@@ -184,3 +184,26 @@ def application(environ, start_response):
 		})
 	}
 }
+
+// Threads and atexit functions, which may have to flush what an exporter has gathered, get what is left of --graceful-timeout.
+func TestEndGetsTheGracefulTimeout(t *testing.T) {
+	for name, flush := range map[string]string{"atexit": "import atexit; atexit.register(flush)", "thread": "threading.Thread(target=lambda: threading.main_thread().join() or flush()).start()"} {
+		t.Run(name, func(t *testing.T) {
+			fapwstest.InEach(t, fapwstest.Modes, func(t *testing.T, m fapwstest.Mode) {
+				folder := t.TempDir()
+				fapwstest.Write(t, folder+"/app.py", `
+import sys, threading, time
+def flush():
+    time.sleep(6)
+    print("flushed", file=sys.stderr, flush=True)
+PATHS = [("/", lambda environ, start_response: "served")]
+`+flush+"\n")
+				s := fapwstest.Command{Script: folder + "/app.py"}.Serve(t, m)
+				s.Get("/", 200).Is(t, "served")
+				s.Signal(syscall.SIGTERM)
+				s.EndsWith(0)
+				s.Says("flushed\n")
+			})
+		})
+	}
+}
