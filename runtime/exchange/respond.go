@@ -239,7 +239,7 @@ func (c *Conn) Room(ended bool) {
 	}
 	switch {
 	case c.state == StateReady && s.End < Draining && !c.Half: // the usual case
-	case c.Busy() || c.Gathers() || c.WaitsForAgain() && s.End < Draining:
+	case c.Busy() || c.Gathers() || c.reading() && c.WaitsForAgain() && s.End < Draining:
 	case s.End == Draining && (c.state == StateReady || c.state == StateWaiting):
 		c.setState(StateEnding) // its head, sent before, said that it stays open
 		c.Finish()
