@@ -27,8 +27,11 @@ func (s *Server) Unlisten(ln *conn.Listener) {
 // with it. It is safe for concurrent use.
 func (s *Server) StopAccepting() { s.loop.accepting.Stop() }
 
-// Room implements conn.AcceptLoop.
+// Room implements conn.AcceptLoop. At the limit of clients, the connection that has been idle for longest closes for the next client.
 func (l *loop) Room(ln *conn.Listener) bool {
+	if l.accepting.Full() && ln.Queued() {
+		l.conns.CloseIdlest()
+	}
 	return !ln.Secure || l.secure.Room() || ln.Queued() && l.secure.MakeRoom()
 }
 

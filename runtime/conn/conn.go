@@ -328,6 +328,9 @@ type Set struct {
 
 	spare [][]byte // input buffers
 
+	idle   []idleConn // of CloseIdlest; those that have been idle for longest are last
+	idleAt int64      // Now when it was made
+
 	carried gathered // output of a virtual connection
 	iov     vector
 }

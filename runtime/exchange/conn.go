@@ -165,6 +165,18 @@ func (c *Conn) Drain(retire bool) {
 	}
 }
 
+// Idle reports whether the client keeps c open without a request: it has not begun one, or not sent a whole head, or its last response
+// is out. since is when that began.
+func (c *Conn) Idle() (since int64, idle bool) {
+	if c.Counts != conn.Take {
+		return 0, false // it has no place of a client
+	}
+	if since, lingers := c.Lingers(); lingers {
+		return since, true
+	}
+	return c.Stamp, c.state <= StateReady && c.state != StateBody && !c.Busy() && !c.Yields() && !c.WaitsForAgain()
+}
+
 const (
 	// halfTimeout is how long a client that has shut down its side is waited
 	// for: long enough for most handlers, short enough that one which gave up

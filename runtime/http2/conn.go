@@ -411,6 +411,16 @@ func (c *Conn) Due() (next int64) {
 	return at
 }
 
+// Idle reports whether c has no stream, and since when. A header block that is not whole is none.
+func (c *Conn) Idle() (since int64, idle bool) {
+	if c.arrives != nil {
+		since = c.arrives.since
+	} else {
+		since = c.conn.Stamp
+	}
+	return since, len(c.streams) == 0 && c.working == 0 && !c.conn.Writing()
+}
+
 // expireStreams ends streams whose clients have kept them waiting for too long.
 func (c *Conn) expireStreams() {
 	s, now := c.s, c.s.Set.Now

@@ -114,6 +114,7 @@ func TestLoadClientsAreRefused(t *testing.T) {
 	for range 3 {
 		w := s.Dial()
 		w.Fetch("/hello").Is(t, "hello\n")
+		w.Send("POST /hello HTTP/1.1\r\nHost: test\r\nContent-Length: 1\r\n\r\n") // an idle connection would close for another client
 		inside = append(inside, w)
 	}
 	for range 20 {
@@ -125,7 +126,8 @@ func TestLoadClientsAreRefused(t *testing.T) {
 		w.Closed()
 	}
 	for _, w := range inside {
-		w.Fetch("/hello").Is(t, "hello\n")
+		w.Send("x")
+		w.Answer().Is(t, "hello\n")
 		w.Close()
 	}
 	fapwstest.Eventually(t, "there is room again", func() bool {

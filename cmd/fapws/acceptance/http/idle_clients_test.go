@@ -1,0 +1,71 @@
+package http_test
+
+import (
+	"io"
+	"testing"
+
+	"golang.org/x/net/http2"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+// TestIdleClientsMakeRoom: at --max-clients, the connection that has been idle for longest closes when another client waits: kept-alive
+// connections, silent ones, those with a part of a head, those of HTTP/2, and those whose last response is out. A connection with a request stays.
+func TestIdleClientsMakeRoom(t *testing.T) {
+	t.Parallel()
+	s := fapwstest.Serve(t, fapwstest.Threads, "wire.py", "--max-clients", "4", "--keep-alive", "1h", "--head-timeout", "1h", "--h2c")
+	working := s.Dial()
+	working.Send("POST /begins HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+	response := working.Head("POST") // it ends with the body
+	var clients []*fapwstest.Client
+	for _, begins := range []func(w *fapwstest.Client){
+		func(w *fapwstest.Client) { w.Fetch("/say?kept").Is(t, "GET kept") },
+		func(w *fapwstest.Client) { w.Send("G") },
+		func(*fapwstest.Client) {},
+		func(w *fapwstest.Client) {
+			w.Send(http2.ClientPreface)
+			framer := http2.NewFramer(w.Conn, w.In)
+			fapwstest.Must(t, framer.WriteSettings())
+			if _, err := framer.ReadFrame(); err != nil {
+				t.Error(err)
+			}
+		},
+		func(w *fapwstest.Client) {
+			w.Send("POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n")
+			w.Answer().Want(t, 400)
+		},
+		func(w *fapwstest.Client) { w.Fetch("/say?6").Is(t, "GET 6") },
+		func(w *fapwstest.Client) { w.Fetch("/say?7").Is(t, "GET 7") },
+		func(w *fapwstest.Client) { w.Fetch("/say?8").Is(t, "GET 8") },
+		func(w *fapwstest.Client) { w.Fetch("/say?9").Is(t, "GET 9") },
+	} {
+		w := s.Dial()
+		begins(w)
+		clients = append(clients, w)
+	}
+	for i, w := range clients[:6] {
+		if _, err := io.Copy(io.Discard, w.In); err != nil { // a GOAWAY before is fine
+			t.Errorf("client %d: %v", i+1, err)
+		}
+	}
+	clients[8].Fetch("/say?again").Is(t, "GET again")
+	working.Send("1\r\na\r\n0\r\n\r\n")
+	if text, err := io.ReadAll(response.Body); err != nil || string(text) != "begunended" {
+		t.Errorf("the response of the oldest connection: %q, %v", text, err)
+	}
+}
+
+// TestIdleClientsMakeRoomInsteadOf503: clients get 503 only while all connections are in use.
+func TestIdleClientsMakeRoomInsteadOf503(t *testing.T) {
+	t.Parallel()
+	s := fapwstest.Serve(t, fapwstest.Threads, "wire.py", "--max-clients", "2", "--max-clients-action", "503", "--keep-alive", "1h")
+	for range 2 {
+		s.Dial().Fetch("/say?kept").Is(t, "GET kept")
+	}
+	fapwstest.Eventually(t, "the next client has a place", func() bool {
+		w := s.Dial()
+		defer w.Close()
+		a, err := w.Tries(fapwstest.Get("/say?3"))
+		return err == nil && a.StatusCode == 200
+	})
+}
