@@ -97,6 +97,7 @@ func (c *configs) parse(w *Want, b *Bundle) (all []*tls.Certificate, err error) 
 		all = append(all, cert)
 		add(cert, p.Names)
 	}
+	c.certs.oneLabel = true
 	own := maps.Clone(c.certs.hosts)
 	for _, cert := range all { // names in certificates, where the configuration has no host of the name
 		for _, name := range namesOf(cert.Leaf) {
@@ -140,6 +141,8 @@ func (c *configs) certificate(hello *tls.ClientHelloInfo) *tls.Certificate {
 type names[T any] struct {
 	hosts map[string]T
 	first T // for clients that name no host, or an unknown one
+
+	oneLabel bool // "*." stands for one label, as in certificates (RFC 9525 §6.3); otherwise for any number
 }
 
 // maxName is the maximum length of a name of a host (RFC 1035 §2.3.4). A client may send one of 64 KiB.
@@ -162,6 +165,9 @@ func (n *names[T]) find(name string) T {
 	for _, rest, dotted := strings.Cut(name, "."); dotted; _, rest, dotted = strings.Cut(rest, ".") {
 		if value, ok := n.hosts["*."+rest]; ok {
 			return value
+		}
+		if n.oneLabel {
+			break
 		}
 	}
 	for dot := strings.LastIndexByte(name, '.'); dot >= 0; dot = strings.LastIndexByte(name[:dot], '.') {

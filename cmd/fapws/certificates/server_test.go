@@ -97,7 +97,7 @@ func TestChoice(t *testing.T) {
 		s := serverWith(t, w)
 		for name, want := range map[string]string{
 			"example.org": "first", "EXAMPLE.org": "first", "www.example.org": "first", "example.org.": "first",
-			"any.example.org": "wild", "shop.example.org": "own", "a.example.net": "deep", "a.b.example.net": "deep",
+			"any.example.org": "wild", "shop.example.org": "own", "a.example.net": "deep", "a.b.example.net": "", "a.any.example.org": "", "a.b.c.example.org": "",
 			"blog.example.com": "end", "blog.example.co.uk": "end", "": "address",
 			"unknown.test": "", "example.net": "",
 		} {
