@@ -80,15 +80,22 @@ typedef struct {
   void (*raised)(asgi_exchange *x);
   /* Called once when the client disconnects, before waiters are woken. */
   void (*gone)(asgi_exchange *x);
-  /* The client disconnected while the awaitable waited for room. 0: it continues; -1: with its exception. */
-  int (*room_is_gone)(asgi_exchange *x);
+  /* Called for a message of send() when the client has disconnected, and with NULL if the awaitable waited for room
+   * then. 0: the message is discarded; 1: discarded, and other tasks run first; -1 with an exception. */
+  int (*too_late)(asgi_exchange *x, PyObject *message);
 } asgi_kind;
 
 extern const core_mode asgi_mode;
 extern const asgi_kind asgi_http, asgi_websocket, asgi_handler;
 
 /* Reasons to wait. */
-enum { ASGI_FOR_NOTHING, ASGI_FOR_MESSAGE, ASGI_FOR_ROOM, ASGI_TO_SEND };
+enum {
+  ASGI_FOR_NOTHING,
+  ASGI_FOR_MESSAGE,
+  ASGI_FOR_ROOM,
+  ASGI_FOR_OTHERS /* one turn of asyncio's event loop */,
+  ASGI_TO_SEND
+};
 
 /* A coroutine that ends when its exchange has a message or room for more of the response, or at once (asgi_done). */
 typedef struct asgi_waiter {
@@ -121,6 +128,7 @@ struct asgi_exchange {
   PyObject *task;                     /* owned, until the end */
   PyObject *inner;                    /* owned: awaited for the application */
   PyObject *iterator;                 /* owned: of an async handler, yields the body */
+  PyObject *told;                     /* owned: the task to which receive() returned http.disconnect, or NULL */
   asgi_waiter *waiters, *last_waiter; /* borrowed: the coroutines that await them own them */
   asgi_exchange *next, *prev;         /* in async.live */
   uint8_t state;
@@ -137,7 +145,7 @@ struct asgi_exchange {
   uint16_t code;            /* close code of a WebSocket (RFC 6455 §7.4) */
   PyObject *reason;         /* owned: close reason, a str, or NULL */
   uint8_t words;            /* WebSocket closed by the client: number of messages that send() may still drop */
-  uint8_t unheard;          /* its connection closed, too: messages sent since one was received */
+  uint8_t unheard;          /* its connection closed, too: messages sent since one was received, or since it closed */
   int64_t taken;            /* bytes of the body in memory, or in the file, that receive() returned */
   char line[160], addr[46]; /* beginning of the request line, and client address, once rec is NULL */
   uint8_t line_len, addr_len;
@@ -215,8 +223,12 @@ int asgi_with_values(asgi_exchange *x, PyObject *message, PyObject *first, PyObj
 int asgi_message(PyObject **message, PyObject *type, ...);
 /* Reports the exception of an application, and ends the exchange with 500 or by breaking it off. */
 void asgi_raised(asgi_exchange *x);
+/* Messages that send() discards after the client disconnected. */
+#define ASGI_LAST_WORDS 64
 /* Raises the OSError of send() to a disconnected client (ASGI 2.4). Always -1. */
-int asgi_left(asgi_exchange *x);
+int asgi_left(asgi_exchange *x, PyObject *message);
+/* Whether a task of the application waits for a message. */
+int asgi_listens(asgi_exchange *x);
 
 /* --- asgi_http.c --- */
 int asgi_http_init(void);

@@ -40,6 +40,7 @@ static void exchange_end(asgi_exchange *x) {
   }
   set_inner(x, NULL);
   Py_CLEAR(x->iterator);
+  Py_CLEAR(x->told);
   Py_CLEAR(x->task);
   Py_DECREF(x); /* of the list */
 }
@@ -201,7 +202,7 @@ static asgi_exchange *exchange_new(core_record *rec) {
   x->rec = rec;
   x->mount = &core_the_pool.mounts[rec->mount];
   x->kind = (const asgi_kind *)core_kind_of(rec); /* begins with it */
-  x->task = x->inner = x->iterator = NULL;
+  x->task = x->inner = x->iterator = x->told = NULL;
   x->waiters = x->last_waiter = NULL;
   x->state = ASGI_WAITS;
   x->begun = x->running = x->sending = x->gone = x->hung = x->ended = x->overdue = x->waits = x->received =
@@ -250,6 +251,7 @@ static int exchange_traverse(PyObject *self, visitproc visit, void *arg) {
   Py_VISIT(x->task);
   Py_VISIT(x->inner);
   Py_VISIT(x->iterator);
+  Py_VISIT(x->told);
   return 0;
 }
 
@@ -258,6 +260,7 @@ static int exchange_clear(PyObject *self) {
   Py_CLEAR(x->task);
   Py_CLEAR(x->inner);
   Py_CLEAR(x->iterator);
+  Py_CLEAR(x->told);
   return 0;
 }
 

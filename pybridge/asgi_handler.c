@@ -105,7 +105,7 @@ static void handler_gone(asgi_exchange *x) {
 }
 
 /* handler_returned checks it. */
-static int room_is_gone(asgi_exchange *x) { return 0; }
+static int too_late(asgi_exchange *x, PyObject *message) { return 0; }
 
 const asgi_kind asgi_handler = {
     .kind = {.run = asgi_exchange_run, .resume = wsgi_resume},
@@ -113,5 +113,5 @@ const asgi_kind asgi_handler = {
     .returned = handler_returned,
     .raised = handler_raised,
     .gone = handler_gone,
-    .room_is_gone = room_is_gone,
+    .too_late = too_late,
 };

@@ -31,10 +31,13 @@
 enum { TEXTS(CORE_NAME) T_COUNT };
 static const char *const texts[T_COUNT] = {TEXTS(CORE_TEXT)};
 
-static PyObject *text[T_COUNT], *bytes_empty;
+static PyObject *text[T_COUNT], *bytes_empty, *current_task;
 
 int asgi_http_init(void) {
-  return core_intern(text, texts, T_COUNT) < 0 || !(bytes_empty = PyBytes_FromStringAndSize(NULL, 0)) ? -1 : 0;
+  return core_intern(text, texts, T_COUNT) < 0 || !(bytes_empty = PyBytes_FromStringAndSize(NULL, 0)) ||
+                 !(current_task = core_import("asyncio", "current_task"))
+             ? -1
+             : 0;
 }
 
 /* --- the application ----------------------------------------------------------- */
@@ -66,9 +69,18 @@ static int request_message(PyObject *body, int more, PyObject **message) {
                       NULL);
 }
 
+static int disconnect(asgi_exchange *x, PyObject **message) {
+  if (x->rec) {
+    PyObject *task = PyObject_CallNoArgs(current_task);
+    if (!task) return -1;
+    Py_XSETREF(x->told, task);
+  }
+  return asgi_message(message, text[T_DISCONNECT], NULL);
+}
+
 static int http_receive(asgi_exchange *x, PyObject **message) {
   core_record *rec = x->rec;
-  if (!rec || x->gone || x->hung || core_is_cancelled(rec)) return asgi_message(message, text[T_DISCONNECT], NULL);
+  if (!rec || x->gone || x->hung || core_is_cancelled(rec)) return disconnect(x, message);
   int64_t here = rec->spool >= 0 ? rec->size : (int64_t)rec->body_len, left = here - x->taken;
   if (!x->received && (left > 0 || !rec->more)) { /* the part that arrived with the request */
     int64_t n = rec->spool >= 0 && left > CHUNK ? CHUNK : left;
@@ -343,6 +355,29 @@ static int http_send(asgi_exchange *x, PyObject *message) {
   return out_of_order(x, text[which]);
 }
 
+/* --- send, after the client disconnected --- */
+
+/* Before ASGI 2.4, which not all frameworks know, send() discards messages then: applications learn of the disconnect
+ * from receive(), and go on after their response, with background tasks and the ends of their dependencies. So most
+ * messages are discarded. OSError ends an application that would send on and on: a task that receive() has told, and
+ * one that sends more of a body while no other task can cancel it, because none of them listens, or at last. */
+static int http_too_late(asgi_exchange *x, PyObject *message) {
+  if (!message) return 0; /* it was accepted before */
+  int which = asgi_message_type(message, text, texts, T_START, T_RESPONSE_TRAILERS), more = 0;
+  PyObject *value = NULL, *task;
+  if (which < 0 || (which == T_RESPONSE_BODY && core_get(message, text[T_MORE], &value) < 0)) return -1;
+  if (value) more = PyObject_IsTrue(value);
+  Py_XDECREF(value);
+  if (more < 0 || !(task = PyObject_CallNoArgs(current_task))) return -1;
+  int told = task == x->told;
+  Py_DECREF(task);
+  if (which == T_START) return told ? asgi_left(x, message) : 0;
+  if (!more) return 0;
+  int others = !told && (x->told || asgi_listens(x)) && x->unheard < ASGI_LAST_WORDS;
+  x->unheard += (uint8_t)others;
+  return others ? 1 : asgi_left(x, message);
+}
+
 const asgi_kind asgi_http = {
     .kind = {.run = asgi_exchange_run},
     .begin = http_begin,
@@ -351,5 +386,5 @@ const asgi_kind asgi_http = {
     .returned = http_returned,
     .raised = asgi_raised,
     .gone = http_gone,
-    .room_is_gone = asgi_left,
+    .too_late = http_too_late,
 };

@@ -19,12 +19,14 @@ static int has_all(const core_record *rec) {
   return rec && rec->started && rec->declared >= 0 && rec->sent == rec->declared;
 }
 
-int asgi_left(asgi_exchange *x) { return core_raise(PyExc_BrokenPipeError, "send(): the client has disconnected"); }
+int asgi_left(asgi_exchange *x, PyObject *message) {
+  return core_raise(PyExc_BrokenPipeError, "send(): the client has disconnected");
+}
 
 PyObject *asgi_send(asgi_exchange *x, PyObject *message) {
-  if (UNLIKELY(asgi_has_left(x)) && !has_all(x->rec)) { /* ASGI 2.4: send() raises OSError then */
-    asgi_left(x);
-    return NULL;
+  if (UNLIKELY(asgi_has_left(x)) && !has_all(x->rec)) {
+    int waits = x->kind->too_late(x, message);
+    return waits < 0 ? NULL : waits ? asgi_waiter_new(x, ASGI_FOR_OTHERS) : Py_NewRef(asgi_done);
   }
   if (UNLIKELY(x->sending)) return PyErr_Format(PyExc_RuntimeError, "send() is called by a value of its message");
   x->sending = 1;

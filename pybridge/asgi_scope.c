@@ -44,7 +44,9 @@ int asgi_scope_init(void) {
   if (PyDict_SetItem(scope, text[K_TYPE], text[T_HTTP]) < 0 || PyDict_SetItem(scope, text[K_ROOT], text[T_EMPTY]) < 0 ||
       core_put(scope, text[K_QUERY], PyBytes_FromStringAndSize(NULL, 0)) < 0)
     return -1;
-  the_asgi = Py_BuildValue("{s:s,s:s}", "version", "3.0", "spec_version", "2.5");
+  /* To 2.4 and later, frameworks such as Starlette listen for http.disconnect no longer: they expect that send() raises
+   * OSError, and an application that waits for something else would go on without its client. */
+  the_asgi = Py_BuildValue("{s:s,s:s}", "version", "3.0", "spec_version", "2.3");
   if (the_asgi) the_scope = scope;
   return the_asgi ? 0 : -1;
 }

@@ -60,6 +60,16 @@ static PyObject *next_future(asgi_exchange *x, int what) {
   return future;
 }
 
+int asgi_listens(asgi_exchange *x) {
+  int listens;
+  CORE_BEGIN_HOLD(x);
+  asgi_waiter *w = x->waiters;
+  while (w && w->what != ASGI_FOR_MESSAGE) w = w->next;
+  listens = w != NULL;
+  CORE_END_HOLD();
+  return listens;
+}
+
 void asgi_wake_waiters(asgi_exchange *x, int what) {
   for (PyObject *future; (future = next_future(x, what));) {
     set_result(future);
@@ -73,8 +83,8 @@ void asgi_wake_waiters(asgi_exchange *x, int what) {
 static int send_it(asgi_waiter *w) {
   PyObject *sent = asgi_send(w->exchange, w->message);
   int waits = sent ? sent != asgi_done : -1;
+  w->what = waits > 0 ? ((asgi_waiter *)sent)->what : ASGI_FOR_ROOM;
   Py_XDECREF(sent);
-  w->what = ASGI_FOR_ROOM;
   Py_CLEAR(w->message);
   return waits;
 }
@@ -82,7 +92,7 @@ static int send_it(asgi_waiter *w) {
 /* Whether x has to wait for room. -1 with an exception. */
 static int lacks_room(asgi_exchange *x) {
   if (!asgi_has_left(x)) return x->rec && core_park(x->rec);
-  return x->kind->room_is_gone(x) < 0 ? -1 : 0;
+  return x->kind->too_late(x, NULL) < 0 ? -1 : 0;
 }
 
 /* 1 with *result, 0: w has to wait, -1 with an exception. */
@@ -134,6 +144,11 @@ static PySendResult waiter_send(PyObject *self, PyObject *value, PyObject **resu
     return PYGEN_ERROR;
   }
   unlink_waiter(w);
+  if (UNLIKELY(w->what == ASGI_FOR_OTHERS)) { /* as asyncio.sleep(0) */
+    w->what = ASGI_FOR_ROOM;
+    *result = Py_NewRef(Py_None);
+    return PYGEN_NEXT;
+  }
   int found = look(w, result);
   if (found) {
     w->ended = 1;

@@ -8,8 +8,6 @@
 
 #define A asgi_the_thread
 #define LAST_WORDS_NS 1000000000u /* how long the event loop delays its own close frame (lastWords) */
-/* Messages that send() drops after that time, or after the client disconnected, for each message received since. */
-#define LAST_WORDS 64
 
 #define TEXTS(X)                                                                                                       \
   X(T_TYPE, "type")                                                                                                    \
@@ -36,7 +34,10 @@
   X(T_START, "websocket.http.response.start")                                                                          \
   X(T_BODY, "websocket.http.response.body")                                                                            \
   X(T_GROUPS, "fapws.groups")                                                                                          \
-  X(T_SOCKET, "socket")
+  X(T_SOCKET, "socket")                                                                                                \
+  X(T_ASGI, "asgi")                                                                                                    \
+  X(T_SPEC, "spec_version")                                                                                            \
+  X(T_SPEC_25, "2.5")
 enum { TEXTS(CORE_NAME) T_COUNT };
 static const char *const texts[T_COUNT] = {TEXTS(CORE_TEXT)};
 
@@ -78,6 +79,7 @@ static PyObject *scope_of(core_record *rec) {
   int bad = !extensions || asgi_put_tls(extensions, rec) < 0 ||
             PyDict_SetItem(scope, text[T_TYPE], text[T_WEBSOCKET]) < 0 ||
             PyDict_SetItem(scope, text[T_SCHEME], text[secure ? T_WSS : T_WS]) < 0 ||
+            PyDict_SetItem(PyDict_GetItem(scope, text[T_ASGI]), text[T_SPEC], text[T_SPEC_25]) < 0 ||
             PyDict_DelItem(scope, text[T_METHOD]) < 0 || core_put(scope, text[T_SUBPROTOCOLS], subprotocols(rec)) < 0 ||
             PyDict_SetItem(scope, text[T_EXTENSIONS], extensions) < 0;
   Py_XDECREF(extensions);
@@ -108,7 +110,8 @@ int asgi_has_left(asgi_exchange *x) {
   if (x->gone || !x->rec) return x->gone;
   uint64_t closed = __atomic_load_n(&x->rec->closed_ns, __ATOMIC_SEQ_CST);
   if (LIKELY(!closed)) return core_is_cancelled(x->rec);
-  if (core_now_ns() - closed < LAST_WORDS_NS && (!core_is_cancelled(x->rec) || x->unheard++ < LAST_WORDS)) return 0;
+  if (core_now_ns() - closed < LAST_WORDS_NS && (!core_is_cancelled(x->rec) || x->unheard++ < ASGI_LAST_WORDS))
+    return 0;
   if (x->words) {
     x->words--;
     return 0;
@@ -139,7 +142,7 @@ static int ws_receive(asgi_exchange *x, PyObject **message) {
   core_input *in = rec && x->state == ASGI_ACCEPTED ? asgi_take_input(rec) : NULL;
   if (!in) return !rec || x->gone || core_is_cancelled(rec) ? disconnect(x, message) : 0;
   if (UNLIKELY(in->op == CORE_OP_CLOSE)) return received_close(x, in, message);
-  if (UNLIKELY(__atomic_load_n(&rec->closed_ns, __ATOMIC_RELAXED))) x->words = LAST_WORDS, x->unheard = 0;
+  if (UNLIKELY(__atomic_load_n(&rec->closed_ns, __ATOMIC_RELAXED))) x->words = ASGI_LAST_WORDS, x->unheard = 0;
   PyObject *key = text[in->op == CORE_OP_TEXT ? T_TEXT : T_BYTES], *data = core_input_message(in);
   free(in);
   return asgi_message(message, text[T_RECEIVE], key, data, NULL);
@@ -304,5 +307,5 @@ const asgi_kind asgi_websocket = {
     .send = ws_send,
     .returned = ws_returned,
     .raised = asgi_raised,
-    .room_is_gone = asgi_left,
+    .too_late = asgi_left,
 };
