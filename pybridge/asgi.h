@@ -25,6 +25,7 @@ enum {
   ASGI_EVENT_ROOM = 8,     /* the client has received enough of the response */
   ASGI_EVENT_GONE = 16,    /* the client disconnected */
   ASGI_EVENT_OVERDUE = 32, /* it timed out */
+  ASGI_EVENT_ENDS = 64,    /* the server has ended an event stream, because it stops */
 };
 
 typedef struct {
@@ -139,6 +140,7 @@ struct asgi_exchange {
   uint8_t hung;             /* the client has shut down its side: receive() reports a disconnect, send() works */
   uint8_t ended;            /* its coroutine has ended */
   uint8_t overdue;          /* it was cancelled because of a timeout */
+  uint8_t warned;           /* its event stream was ended, and the application has had the first time to notice that */
   uint8_t waits;            /* of an async handler: inner is a asgi_waiter for room */
   uint8_t trailers;         /* ASGI_NO_TRAILERS to ASGI_COLLECTED */
   uint8_t received;         /* the whole body was received, or websocket.connect */

@@ -205,7 +205,7 @@ static asgi_exchange *exchange_new(core_record *rec) {
   x->task = x->inner = x->iterator = x->told = NULL;
   x->waiters = x->last_waiter = NULL;
   x->state = ASGI_WAITS;
-  x->begun = x->running = x->sending = x->gone = x->hung = x->ended = x->overdue = x->waits = x->received =
+  x->begun = x->running = x->sending = x->gone = x->hung = x->ended = x->overdue = x->warned = x->waits = x->received =
       x->trailers = x->words = x->unheard = 0;
   x->taken = 0;
   x->code = 0;

@@ -18,6 +18,11 @@
 #define UNHEARD_MS 1000  /* added to the timeout for a thread that does not react to the request to stop */
 /* Added to the timeout for cancelled tasks, lifespans and asyncio's event loop; a supervisor waits 7 s. */
 #define CLOSING_MS 5000
+#define GOING_AWAY 1001 /* code of CORE_OP_CLOSE for an event stream that the server has ended */
+/* When an application is cancelled whose event stream the server has ended: soon if receive() has not told it that, and
+ * later if it has: it may clean up, and run background tasks. */
+#define UNNOTICED_S 0.5
+#define NOTICED_S 2.5
 
 asgi_thread asgi_the_thread = {.thread = {.index = -1, .state = CORE_THREAD_BUSY}};
 
@@ -129,14 +134,17 @@ static void deliver(core_record *rec, core_input *in) {
   fresh = 1;
   core_lock();
   int closing = rec->closing;
-  if (!closing) {
+  int ends = in->op == CORE_OP_CLOSE && in->code == GOING_AWAY && !rec->websocket;
+  if (!closing && ends) {
+    add_events(rec, ASGI_EVENT_ENDS);
+  } else if (!closing) {
     core_append_input(rec, in);
     if (in->op == CORE_OP_CLOSE && rec->websocket) __atomic_store_n(&rec->closed_ns, core_now_ns(), __ATOMIC_SEQ_CST);
     core_wake_monitor();
     add_events(rec, ASGI_EVENT_INPUT);
   }
   core_unlock();
-  if (closing) free(in);
+  if (closing || ends) free(in);
 }
 
 static void written(core_thread *t, core_record *rec, const uint8_t *ends) { core_notify(t); }
@@ -172,6 +180,27 @@ static void cancel_overdue(asgi_exchange *x) {
   asgi_exchange_cancel(x);
 }
 
+static void cancel_later(asgi_exchange *x, double seconds);
+
+static PyObject *end_stream(PyObject *self, PyObject *none) {
+  asgi_exchange *x = (asgi_exchange *)self;
+  if (x->told && !x->warned) {
+    x->warned = 1;
+    cancel_later(x, NOTICED_S);
+  } else if (!x->ended) {
+    asgi_exchange_cancel(x);
+  }
+  Py_RETURN_NONE;
+}
+
+static void cancel_later(asgi_exchange *x, double seconds) {
+  static PyMethodDef method = {"end_stream", end_stream, METH_NOARGS, NULL};
+  PyObject *f = PyCFunction_New(&method, (PyObject *)x);
+  if (!f || core_done(PyObject_CallMethod(A.loop, "call_later", "dO", seconds, f)) < 0)
+    PyErr_WriteUnraisable((PyObject *)x);
+  Py_XDECREF(f);
+}
+
 static void go_on(core_record *rec, unsigned events) {
   asgi_exchange *x = rec->exchange;
   if (!x) { /* a plain iterator that an async handler has returned */
@@ -191,6 +220,8 @@ static void go_on(core_record *rec, unsigned events) {
   if (events & ASGI_EVENT_INPUT) asgi_wake_waiters(x, ASGI_FOR_MESSAGE);
   if (events & (ASGI_EVENT_ROOM | ASGI_EVENT_NEXT)) asgi_wake_waiters(x, ASGI_FOR_ROOM);
   if (events & ASGI_EVENT_OVERDUE) cancel_overdue(x);
+  if ((events & ASGI_EVENT_ENDS) && x->kind->receive)
+    cancel_later(x, UNNOTICED_S); /* generators are cancelled when gone */
   Py_DECREF(x);
 }
 

@@ -305,6 +305,7 @@ func (l *loop) leave(end exchange.Ending, idle time.Duration) {
 	if retires {
 		l.sites.Config.KeepAlive = min(l.sites.Config.KeepAlive, idle)
 	}
+	l.app.EndEvents()
 	l.sockets.Drain(retires)
 	l.conns.Drain(retires)
 	l.gone = l.live.Load() == 0

@@ -110,6 +110,12 @@ func (x *Exchange) BreakOff() {
 	x.Sink.Send(&Part{Last: true, Failed: true, File: -1})
 }
 
+// CutShort ends the response with what was sent of it, in the place of its source. The connection closes.
+func (x *Exchange) CutShort() {
+	x.Source, x.KeepAlive = Memory{}, false
+	x.Sink.Send(&Part{Last: true, File: -1})
+}
+
 // Sub returns an exchange by which the source of x has another source answer r, for a part of its own response. It has no client; to gets
 // the parts, and the reply.
 func (x *Exchange) Sub(r *Request, source Source, to Sink) Exchange {

@@ -115,7 +115,8 @@ const (
 // to be given in the other process (Request.Resumed); Head.Request is set as with Head.Static. Or it refuses, with a part that is not the Last.
 //
 // OpClose without a WebSocket: the client sends nothing more and has probably left, but
-// what is answered is still sent. Its Cancel comes later.
+// what is answered is still sent. Its Cancel comes later. With websocket.GoingAway, the server has ended a response without
+// an end, and its Cancel comes at once: a handler that does not notice that must be interrupted.
 type Input struct {
 	Ticket Ticket
 	Op     Op

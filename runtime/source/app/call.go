@@ -5,6 +5,8 @@ import (
 
 	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
+	"fapws/runtime/http1"
+	"fapws/runtime/websocket"
 )
 
 // call is the state of an exchange that a handler has, from Submit until its last part is released. It is the Source of the
@@ -38,6 +40,7 @@ type call struct {
 	gone     bool  // OnGone was called
 	main     bool  // the handler is that of the application
 	former   bool  // it is from before the last Serve
+	events   bool  // the response is an event stream whose client would reconnect
 }
 
 // restart has the time of the part that the handler owes begin now: with the next tick, as the clock may be a tick late.
@@ -88,8 +91,36 @@ func (d *Dispatcher) deliver(p *exchange.Part) {
 			return
 		}
 		c.peer = nil // it was for a program or a subscriber, which only a head can name
+		if !p.Last && c.x.Safe && http1.HasPrefixFold([]byte(exchange.FieldValue(p.Head.Fields, contentType)), "text/event-stream") {
+			c.events = true
+			defer c.endEventsIf(d.endsEvents)
+		}
 	}
 	c.x.Sink.Send(p)
+}
+
+var contentType = []byte("content-type")
+
+// EndEvents ends all event streams, and from now on each new one after its first part. Otherwise one that waits for an event would
+// hold up the end of the server. Clients reconnect; the response to a POST is not requested again, and may be finished.
+func (d *Dispatcher) EndEvents() {
+	d.endsEvents = true
+	for _, c := range d.calls {
+		c.endEventsIf(c.events)
+	}
+}
+
+// endEventsIf ends the response, and tells the handler that its client has disconnected. OpClose with GoingAway says that the
+// application must end soon, even if it does not notice that.
+func (c *call) endEventsIf(due bool) {
+	x := c.x
+	if !due || x == nil || c.ended || c.gone {
+		return
+	}
+	c.x = nil
+	c.handler.Deliver(exchange.Input{Ticket: c.ticket, Op: exchange.OpClose, Code: websocket.GoingAway})
+	c.cancel(0)
+	x.CutShort()
 }
 
 // Release implements exchange.Owner. The handler gets the last part back after all others: when a client leaves, one that

@@ -104,6 +104,8 @@ type Dispatcher struct {
 
 	taken int // requests submitted since the last Flush
 
+	endsEvents bool // EndEvents was called
+
 	// state is held by the event loop except during Interpreter.Flush, when a handler may run there and not return. Its holder may
 	// touch all that belongs to the loop: see Stalled.
 	state   sync.Mutex

@@ -1,7 +1,10 @@
 package python_test
 
 import (
+	"io"
+	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
@@ -56,5 +59,77 @@ func TestTodaysFrameworksNoticeDisconnects(t *testing.T) {
 		if noted := s.Get("/noted"+test.path, 200).Text; strings.Contains(noted, " got ") {
 			t.Errorf("%s: %s", test.path, noted)
 		}
+	}
+}
+
+// Event streams end when a stop or a reload begins, whatever their handler does: their clients reconnect. Other responses, and
+// those to a POST, are finished.
+func TestEventStreamsEndWithTheServer(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name  string
+		mode  fapwstest.Mode
+		ends  syscall.Signal
+		paths string
+	}{
+		{"stop", fapwstest.Threads, syscall.SIGTERM, "/waits /ignores /cleans /yields /wsgi"},
+		{"inline", fapwstest.Inline, syscall.SIGTERM, "/waits /yields"},
+		{"reload", fapwstest.Mode{Flags: []string{"--workers", "1"}}, syscall.SIGHUP, "/waits /ignores /cleans /yields /wsgi"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			file := t.TempDir() + "/go on"
+			c := fapwstest.Command{Script: "asgi/endless.py", Env: []string{"GO_ON=" + file}, Flags: []string{"--graceful-timeout", "1h"}}
+			s := c.Serve(t, test.mode)
+			streams := map[string]io.Reader{}
+			for _, path := range strings.Fields(test.paths) {
+				w := s.Dial()
+				w.Get(path)
+				streams[path] = w.Head("GET").Body
+			}
+			download, answer := s.Dial(), s.Dial()
+			download.Get("/finishes")
+			answer.Send(fapwstest.Request("POST", "/finishes", ""))
+			bodies := []io.Reader{download.Head("GET").Body, answer.Head("POST").Body}
+			s.Signal(test.ends)
+			for path, body := range streams {
+				if _, err := io.ReadAll(body); err != nil {
+					t.Errorf("%s: %v, want its end", path, err)
+				}
+				s.Stdout.Await(t, regexp.MustCompile(path[1:]+" ended"))
+			}
+			fapwstest.Write(t, file, "")
+			for _, body := range bodies {
+				if text, err := io.ReadAll(body); err != nil || !strings.HasSuffix(string(text), "data: last\n\n") {
+					t.Errorf("%q, %v", text, err)
+				}
+			}
+			if test.ends == syscall.SIGTERM {
+				s.EndsWith(0)
+			}
+		})
+	}
+}
+
+// The newest frameworks end their event streams when a stop begins, with all that belongs to a response.
+func TestTodaysEventStreamsEndWithTheServer(t *testing.T) {
+	t.Parallel()
+	s := fapwstest.Command{Script: "asgi/today.py:app", Env: []string{"VIRTUAL_ENV=" + fapwstest.Today(t)}, Flags: []string{"--graceful-timeout", "1h"}}.Serve(t, fapwstest.Threads)
+	paths := strings.Fields("/starlette/events /middleware/events /fastapi/events /sse/events /litestar/events /quart/events /django/events")
+	for _, path := range paths {
+		w := s.Dial()
+		w.Get(path)
+		w.Head("GET")
+	}
+	s.Stop()
+	for _, path := range paths {
+		s.Stdout.Await(t, regexp.MustCompile(path[1:]+" ended"))
+	}
+	for _, path := range paths[:5] {
+		s.Stdout.Await(t, regexp.MustCompile(path[1:]+" background"))
+	}
+	s.Stdout.Await(t, regexp.MustCompile("fastapi/events dependency\n"))
+	if said := s.Stdout.String(); strings.Contains(said, " got ") {
+		t.Error(said)
 	}
 }

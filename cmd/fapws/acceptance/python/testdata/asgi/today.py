@@ -1,6 +1,6 @@
 """Frameworks of today: streams that wait or produce, with background tasks, dependencies and handlers of exceptions.
 
-/NAME/KIND is a stream of the framework NAME; /noted/NAME/KIND says what has happened to it.
+/NAME/KIND is a stream of the framework NAME; /noted/NAME/KIND says what has happened to it, as does the output.
 """
 import asyncio
 import json
@@ -28,6 +28,7 @@ notes = {}
 
 def note(key, what):
     notes.setdefault(key, []).append(what)
+    print(key, what, flush=True)
 
 
 async def stream(key):
