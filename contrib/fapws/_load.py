@@ -46,7 +46,7 @@ def load(
     script    -- absolute path of a script to import as a module, or ""
     module    -- dotted name to import instead, or ""
     folder    -- where module is looked for first; "" for the current one
-    obj       -- "name.attribute" to serve; "" looks for PATHS, application, app
+    obj       -- "name.attribute" to serve, or a call of it, "name('text', key=1)"; "" looks for PATHS, application, app
     interface -- "auto", "paths", "wsgi" or "asgi"
     factory   -- the object is a function that returns the one to serve
     where     -- what messages call the application; "" for the name of its file
@@ -63,24 +63,23 @@ def load(
         home = os.path.realpath(os.path.dirname(main["__file__"] if main else script) if main or script else folder or os.getcwd())
         aside = _set_aside(home)
         if main is not None:
-            space = main
+            imported: Any = sys.modules["__main__"]
         elif script:
-            space = vars(_import_script(script))
-            called = space.get("__name__", called).rpartition(".")[2]
+            imported = _import_script(script)
+            called = vars(imported).get("__name__", called).rpartition(".")[2]
         else:
-            space = vars(_import_module(module, folder or os.getcwd()))
+            imported = _import_module(module, folder or os.getcwd())
+        space = vars(imported) if main is None else main
         _put_back(aside, where)
         _homes.add(home)
         _applications.add(space.get("__name__", "").partition(".")[0])
-        name, served = _find(space, where, obj, interface, factory)
-        if factory:
-            served = _made(where, name, served)
+        name, served = _find(imported, space, where, obj, interface, factory)
         _judge(where, name, served, interface, factory)
         if "django.core.handlers.wsgi" in sys.modules:
             from fapws._framework import import_views
 
             import_views(served)
-        return space, served, f"{called}:{name}"
+        return space, served, f"{called}:{obj or name}"
     except _Wrong as wrong:
         return str(wrong)
     except BaseException as error:  # also SystemExit: the user's code ends the program
@@ -241,9 +240,36 @@ def theirs(tb: Optional[TracebackType]) -> Optional[TracebackType]:
 # --- finding -----------------------------------------------------------------
 
 
-def _find(space: Namespace, where: str, obj: str, interface: str, factory: bool) -> Tuple[str, Any]:
+def _find(module: Any, space: Namespace, where: str, obj: str, interface: str, factory: bool) -> Tuple[str, Any]:
+    """The name and the object to serve."""
+    if "(" in obj:
+        name, args, named = _call(where, obj)
+        if factory:
+            raise _Wrong(f"{where}: `{obj}` is a call, and --factory calls an object; remove one of them")
+        return obj, _made(where, name, _attribute(module, space, where, name), args, named)
     if obj:
-        return obj, _attribute(space, where, obj)
+        name, found = obj, _attribute(module, space, where, obj)
+    else:
+        name, found = _usual(module, space, where, interface, factory)
+    return name, _made(where, name, found) if factory else found
+
+
+def _call(where: str, obj: str) -> Tuple[str, List[Any], Dict[str, Any]]:
+    """The parts of "name.attribute(LITERAL, key=LITERAL)"."""
+    import ast
+
+    try:
+        call = ast.parse(obj, mode="eval").body
+        name = obj[: obj.index("(")].strip()
+        if isinstance(call, ast.Call) and all(part.isidentifier() for part in name.split(".")):
+            if not isinstance(call.func, ast.Call) and all(keyword.arg for keyword in call.keywords):
+                return name, [ast.literal_eval(arg) for arg in call.args], {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in call.keywords}
+    except (SyntaxError, ValueError):
+        pass
+    raise _Wrong(f"{where}: `{obj}` must be one call with literal arguments, such as {where}:create_app('production', debug=False)")
+
+
+def _usual(module: Any, space: Namespace, where: str, interface: str, factory: bool) -> Tuple[str, Any]:
     if interface not in ("wsgi", "asgi") and not factory and "PATHS" in space:
         return "PATHS", space["PATHS"]
     names = _MADE_BY * factory + _CALLED
@@ -251,6 +277,10 @@ def _find(space: Namespace, where: str, obj: str, interface: str, factory: bool)
         for name in names:
             if name in space and not isinstance(space[name], type(sys)):  # a submodule: Flask has flask.app
                 return name, space[name]
+        for name in names if "__getattr__" in space else ():
+            value = getattr(module, name, None)
+            if value is not None and not isinstance(value, type(sys)):
+                return name, value
     if interface == "paths":
         raise _Wrong(f"{where} has no PATHS; PATHS must be a list of (uri, callable) tuples: PATHS = [('/hello', hello)]{_hints(space)}")
     wanted = names if interface in ("wsgi", "asgi") or factory else ("PATHS",) + names
@@ -261,17 +291,21 @@ def _find(space: Namespace, where: str, obj: str, interface: str, factory: bool)
         near = f"; did you mean `{modules[0]}`?" if modules else ""
     for name in () if factory or interface == "paths" else _MADE_BY:
         if callable(space.get(name)):
-            near = near or f"; to serve the return value of `{name}`, use --factory."
+            near = near or f"; to serve the return value of `{name}`, {_how_to_call(where, name, space[name])}."
     for name in wanted:
         near = near or _near(name, _names(space), f"{where}:")
     raise _Wrong(f"{where} has no {listed}; name the object to serve, {where}:OBJECT{_hints(space, near)}")
 
 
-def _attribute(space: Namespace, where: str, obj: str) -> Any:
+def _attribute(module: Any, space: Namespace, where: str, obj: str) -> Any:
     first, *rest = obj.split(".")
-    if first not in space:
-        raise _Wrong(f"{where} has no object `{first}`{_hints(space, _near(first, _names(space)))}")
-    value, path = space[first], first
+    try:
+        value, path = space[first] if first in space else getattr(module, first), first
+    except AttributeError as error:
+        tb = theirs(error.__traceback__)
+        if tb is not None and tb.tb_next is not None:
+            raise  # the module's __getattr__ (PEP 562) knows the name, and what makes it fails
+        raise _Wrong(f"{where} has no object `{first}`{_hints(space, _near(first, _names(space)))}") from None
     for name in rest:
         try:
             value = getattr(value, name)
@@ -285,16 +319,37 @@ def _attribute(space: Namespace, where: str, obj: str) -> Any:
     return value
 
 
-def _made(where: str, name: str, factory: Any) -> Any:
+def _made(where: str, name: str, factory: Any, args: Optional[List[Any]] = None, named: Optional[Dict[str, Any]] = None) -> Any:
+    """What factory returns; args is None if --factory calls it."""
     try:
-        made = factory()
+        made = factory(*args or (), **named or {})
     except TypeError as error:
         if theirs(error.__traceback__) is not None:
             raise
-        raise _Wrong(f"{where}: --factory calls `{name}`, {_a(factory)}, without arguments: {error}") from None
+        if args is not None:
+            raise _Wrong(f"{where}: `{name}`, {_a(factory)}, cannot be called so: {error}") from None
+        hint = f"; {_how_to_call(where, name, factory)}" if _required(factory) else ""
+        raise _Wrong(f"{where}: --factory calls `{name}`, {_a(factory)}, without arguments: {error}{hint}") from None
     if made is None:
         raise _Wrong(f"{where}: `{name}` returned None, not an application")
     return made
+
+
+def _required(factory: Any) -> List[str]:
+    """The arguments that a call must have: "'CONFIG'", "debug='DEBUG'"."""
+    import inspect
+
+    try:
+        parameters = inspect.signature(factory).parameters.values()
+    except (TypeError, ValueError):  # written in C
+        return []
+    needed = [p for p in parameters if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    return [(p.name + "=") * (p.kind is p.KEYWORD_ONLY) + repr(p.name.upper()) for p in needed]
+
+
+def _how_to_call(where: str, name: str, factory: Any) -> str:
+    required = _required(factory)
+    return f'type its arguments: "{where}:{name}({", ".join(required)})"' if required else "use --factory"
 
 
 def _names(space: Namespace) -> List[str]:
@@ -373,8 +428,8 @@ def _judge(where: str, name: str, served: Any, interface: str, factory: bool) ->
     if least <= 2 and (most >= 2 or code.co_flags & _VARARGS):
         return
     hint = ""
-    if least <= 0 and not factory:
-        hint = "; if it makes the application, use --factory"
+    if least <= 1 and not factory:
+        hint = f"; if it makes the application, {_how_to_call(where, name, served)}"
     raise _Wrong(
         f"{what} takes {most} argument{'s' * (most != 1)}; a WSGI application takes two, (environ, start_response),"
         f" an ASGI application three, (scope, receive, send){hint}"

@@ -36,10 +36,6 @@ type Application struct {
 func findApplication(name, folder string, conf settings.Config) (a Application, err error) {
 	place, object := settings.SplitApp(name)
 	a.Object, a.Interface, a.Factory, a.Import = object, conf.Interface, conf.Factory, true
-	if call := strings.IndexByte(object, '('); call >= 0 {
-		return a, process.ExitNotStarted("%s: APP must name an object, not a call; for an application factory use --factory %s:%s",
-			name, place, object[:call])
-	}
 	if what := settings.ForeignFile(place); what != "" {
 		return a, process.ExitUsage(fmt.Errorf("%s is %s", place, what))
 	}

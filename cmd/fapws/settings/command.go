@@ -67,8 +67,7 @@ var dotted = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^
 // IsDotted reports whether text is a name of Python, perhaps with others before it and dots between them.
 func IsDotted(text string) bool { return dotted().MatchString(text) }
 
-// isObject reports whether text can be the part of APP behind the last colon: a Python name with attributes. Parentheses count as
-// well, so that a later message can explain them.
+// isObject reports whether text can be the part of APP behind the colon: a Python name with attributes, or a call of it.
 func isObject(text string) bool {
 	name, arguments, called := strings.Cut(text, "(")
 	return IsDotted(name) && (!called || strings.HasSuffix(arguments, ")"))
@@ -77,8 +76,11 @@ func isObject(text string) bool {
 // SplitApp splits APP, as typed, into the path of a script or name of a module
 // and the object in it, "" when none is named.
 func SplitApp(app string) (place, object string) {
-	if at := strings.LastIndexByte(app, ':'); at > 0 && isObject(app[at+1:]) {
-		return app[:at], app[at+1:]
+	name, _, _ := strings.Cut(app, "(") // arguments may have colons, and directories parentheses
+	for _, part := range []string{name, app} {
+		if at := strings.LastIndexByte(part, ':'); at > 0 && isObject(app[at+1:]) {
+			return app[:at], app[at+1:]
+		}
 	}
 	return app, ""
 }

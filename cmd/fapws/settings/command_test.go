@@ -136,6 +136,8 @@ func TestSplitApp(t *testing.T) {
 		{"dir/app.py:app", "dir/app.py", "app", "app.py"},
 		{"pkg.mod:app.wsgi_app", "pkg.mod", "app.wsgi_app", "pkg.mod"},
 		{"app:make()", "app", "make()", "app"},
+		{"dir/app.py:make('redis://h:1/(2)', a=1)", "dir/app.py", "make('redis://h:1/(2)', a=1)", "app.py"},
+		{"dir (1)/app.py:app", "dir (1)/app.py", "app", "app.py"},
 		{"größe:färbe", "größe", "färbe", "größe"},
 		{"c:/x/app.py", "c:/x/app.py", "", "app.py"},
 		{"app:", "app:", "", "app:"},
