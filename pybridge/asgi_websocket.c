@@ -177,20 +177,6 @@ static int check_fields(const wsgi_start_object *head) {
   return 0;
 }
 
-/* The client fails the handshake if the server names a subprotocol that it did not offer (RFC 6455 §4.1). -1 with an
- * exception. */
-static int check_subprotocol(const core_record *rec, PyObject *name) {
-  PyObject *offered = subprotocols(rec);
-  int found = offered ? PySequence_Contains(offered, name) : -1;
-  if (found == 0)
-    PyErr_Format(PyExc_ValueError,
-                 "send(): 'subprotocol' of 'websocket.accept' is %.200R, which the client did not offer; "
-                 "scope['subprotocols'] is %.500R",
-                 name, offered);
-  Py_XDECREF(offered);
-  return found > 0 ? 0 : -1;
-}
-
 static int accept_it(asgi_exchange *x, PyObject *name, PyObject *headers) {
   Py_ssize_t n = 0;
   name = given(name);
@@ -201,7 +187,6 @@ static int accept_it(asgi_exchange *x, PyObject *name, PyObject *headers) {
   wsgi_forget_fields(&x->head);
   if (headers && wsgi_add_byte_fields(&x->head, headers) < 0) return -1;
   if (x->head.len && check_fields(&x->head) < 0) return -1;
-  if (n && check_subprotocol(x->rec, name) < 0) return -1;
   core_part *p = wsgi_write_accept(x->rec, &x->head, protocol, (size_t)n);
   if (!p) return -1;
   x->state = ASGI_ACCEPTED;
