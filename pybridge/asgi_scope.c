@@ -135,19 +135,25 @@ static PyObject *headers_of(const core_record *rec) {
 
 /* --- addresses ---------------------------------------------------------------- */
 
-/* [host, port] of ASGI; of a unix socket [path, None] for the server, None for the client. */
-static PyObject *address(const core_record *rec, core_span host, core_span port, int is_client) {
-  if (is_client && !host.len) Py_RETURN_NONE;
-  PyObject *name = PyUnicode_DecodeLatin1(at(rec, host), host.len, NULL), *number = Py_None;
+/* [host, port] of ASGI, None for a client of a unix socket. */
+static PyObject *address(const core_record *rec, core_span host, core_span port) {
+  if (!host.len) Py_RETURN_NONE;
+  PyObject *name = PyUnicode_DecodeLatin1(at(rec, host), host.len, NULL), *number = NULL, *pair = NULL;
   long n = 0;
   for (uint32_t i = 0; i < port.len && i < 6; i++) n = n * 10 + (at(rec, port)[i] - '0');
-  if (port.len || is_client)
-    number = PyLong_FromLong(n);
-  else
-    Py_INCREF(number);
-  PyObject *pair = name && number ? PyTuple_Pack(2, name, number) : NULL;
+  if (name && (number = PyLong_FromLong(n))) pair = PyTuple_Pack(2, name, number);
   Py_XDECREF(name);
   Py_XDECREF(number);
+  return pair;
+}
+
+/* The same for the server, [path, None] for a unix socket. */
+static PyObject *server(const core_record *rec) {
+  core_span path = rec->socket_path;
+  if (LIKELY(!path.len)) return address(rec, rec->server_name, rec->server_port);
+  PyObject *name = PyUnicode_DecodeFSDefaultAndSize(at(rec, path), path.len);
+  PyObject *pair = name ? PyTuple_Pack(2, name, Py_None) : NULL;
+  Py_XDECREF(name);
   return pair;
 }
 
@@ -201,7 +207,7 @@ static int put_line(PyObject *scope, const core_record *rec) {
 /* The part of a scope that does not change between requests of a client. */
 static PyObject *scope_of_fields(core_record *rec) {
   PyObject *scope = PyDict_Copy(the_scope);
-  if (scope && (core_put(scope, text[K_SERVER], address(rec, rec->server_name, rec->server_port, 0)) < 0 ||
+  if (scope && (core_put(scope, text[K_SERVER], server(rec)) < 0 ||
                 core_put(scope, text[K_SCHEME],
                          rec->scheme.len ? PyUnicode_DecodeLatin1(at(rec, rec->scheme), rec->scheme.len, NULL)
                                          : Py_NewRef(text[T_HTTP])) < 0 ||
@@ -286,7 +292,7 @@ PyObject *asgi_scope(core_record *rec) {
       core_put(scope, text[K_ASGI], PyDict_Copy(the_asgi)) < 0 ||
       core_put(scope, text[K_EXTENSIONS], extensions(rec)) < 0 ||
       core_put(scope, text[K_STATE], state ? PyDict_Copy(state) : PyDict_New()) < 0 ||
-      core_put(scope, text[K_CLIENT], address(rec, rec->addr, rec->port, 1)) < 0)
+      core_put(scope, text[K_CLIENT], address(rec, rec->addr, rec->port)) < 0)
     Py_CLEAR(scope);
   return scope;
 }

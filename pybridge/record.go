@@ -18,13 +18,13 @@ func number(rec *C.core_record) C.uintptr_t { return C.uintptr_t(uintptr(unsafe.
 func newRecord() *C.core_record { return (*C.core_record)(C.calloc(1, C.sizeof_core_record)) }
 
 // peerTexts is the number of texts with a separator in copyRequest.
-const peerTexts = 9
+const peerTexts = 10
 
 // copyRequest fills in the members of rec that the event loop owns. certificate is that of the server, if the handler may want to see it.
 func copyRequest(rec *C.core_record, r *exchange.Request, certificate string) {
 	p, peer := r.Parsed, r.Peer
 	head := len(r.Head)
-	need := head + len(r.Path) + len(peer.Addr) + len(peer.Port) + len(peer.ServerName) + len(peer.ServerPort) +
+	need := head + len(r.Path) + len(peer.Addr) + len(peer.Port) + len(peer.ServerName) + len(peer.ServerPort) + len(peer.Socket) +
 		len(peer.Scheme) + len(peer.Host) + len(peer.User) + len(r.Path) + r.Root + len(certificate) + peerTexts + len(r.Body)
 	if r.Resumed != nil {
 		need += len(r.Resumed.Subprotocol) + len(r.Resumed.Data) + 2
@@ -60,6 +60,7 @@ func copyRequest(rec *C.core_record, r *exchange.Request, certificate string) {
 	}
 	from := n
 	rec.addr, rec.server_name, rec.server_port = add(peer.Addr), add(peer.ServerName), add(peer.ServerPort)
+	rec.socket_path = add(peer.Socket)
 	rec.scheme, rec.host, rec.user, rec.tls = add(peer.Scheme), add(peer.Host), add(peer.User), add(variables)
 	if r.Routed { // the head does not have the path
 		n += copy(data[n:], r.Path)

@@ -128,7 +128,7 @@ typedef struct core_record {
   core_field *fields; /* malloc, kept with the record */
   uint32_t nfields, fields_cap;
   core_span method, target, query, authority, path;
-  core_span addr, port, server_name, server_port;
+  core_span addr, port, server_name, server_port, socket_path;
   core_span scheme, host, user;     /* empty: http, as in the request, not logged in */
   core_span tls;                    /* variables of mod_ssl, "NAME=value" with a NUL behind each; empty: no TLS */
   uint16_t tls_version, tls_cipher; /* as on the wire; 0: no TLS */

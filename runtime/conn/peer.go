@@ -14,6 +14,7 @@ type Peer struct {
 	Port       string    // REMOTE_PORT: "" for a unix socket
 	ServerName string    // SERVER_NAME: address that accepted the connection
 	ServerPort string    // SERVER_PORT
+	Socket     string    // path of the unix socket that accepted the connection; "" for others
 	Scheme     string    // wsgi.url_scheme; "" is http
 	TLS        *TLSState // its version, cipher suite and certificates; nil: the client does not use TLS, or a proxy has passed its request on
 	Host       string    // HTTP_HOST as a trusted proxy got it; "": that of the request

@@ -89,6 +89,9 @@ func newPeer(local, remote net.Addr) *Peer {
 	l, ok := local.(*net.TCPAddr)
 	if !ok {
 		p := LocalPeer
+		if u, ok := local.(*net.UnixAddr); ok {
+			p.Socket = u.Name
+		}
 		return &p
 	}
 	p := &Peer{ServerName: ipText(l), ServerPort: strconv.Itoa(l.Port)}
