@@ -298,6 +298,7 @@ static PyObject *begin(PyObject *self, PyObject *loop) {
   core_this_thread = &A.thread;
   core_lock();
   running = 1;
+  if (__atomic_load_n(&A.asked, __ATOMIC_SEQ_CST)) signal_eventfd();
   core_unlock();
   return PyLong_FromLong(A.event);
 }
@@ -381,8 +382,8 @@ int asgi_thread_stop(int ms) {
   uint64_t now = core_now_ns();
   core_lock();
   int lost = A.left_at == asgi_progress() + 1, runs = running;
+  __atomic_store_n(&A.asked, ms + 1, __ATOMIC_SEQ_CST); /* also for a thread that is about to begin */
   if (runs) {
-    __atomic_store_n(&A.asked, ms + 1, __ATOMIC_SEQ_CST);
     signal_eventfd();
     runs = runs_until(now, (lost ? 0 : ms) + UNHEARD_MS);
     if (runs && !__atomic_load_n(&A.asked, __ATOMIC_SEQ_CST)) runs = runs_until(now, ms + CLOSING_MS);

@@ -97,19 +97,31 @@ class _Thread:
 
     async def serve(self, loop: asyncio.AbstractEventLoop) -> None:
         self.stopped = loop.create_future()
+        startup = loop.create_task(self.startup())
+        await asyncio.wait({startup, self.stopped}, return_when=asyncio.FIRST_COMPLETED)
+        if startup.done():
+            self.failure = startup.result()
+            if self.failure is not None:
+                return
+            self.started.set()
+        seconds = await self.stopped
+        until = loop.time() + seconds
+        if not startup.done():
+            self.failure = "stopped during lifespan.startup"
+            startup.cancel()
+        await _end(self.functions["tasks"](), seconds)
+        for lifespan in reversed(self.lifespans):
+            await lifespan.shutdown(max(until - loop.time(), _CLOSING))
+
+    async def startup(self) -> Optional[str]:
+        """Return None, or one line about the failure, after which no lifespan is left."""
         for number, lifespan in enumerate(self.lifespans):
             wrong = await lifespan.startup()
             if wrong is not None:
                 for other in reversed(self.lifespans[:number]):
                     await other.shutdown(_CLOSING)
-                self.failure = wrong
-                return
-        self.started.set()
-        seconds = await self.stopped
-        until = loop.time() + seconds
-        await _end(self.functions["tasks"](), seconds)
-        for lifespan in reversed(self.lifespans):
-            await lifespan.shutdown(max(until - loop.time(), _CLOSING))
+                return wrong
+        return None
 
 
 def _run(loop: asyncio.AbstractEventLoop, task: asyncio.Task[None]) -> None:
@@ -201,6 +213,9 @@ class _Lifespan:
     async def shutdown(self, seconds: float) -> None:
         if self.task is None or self.task.done():
             return
+        if not self.changed.is_set():
+            await self.cancel(seconds)
+            return
         self.changed.clear()
         self.answer = ("", "")
         self.inbox.put_nowait({"type": "lifespan.shutdown"})
@@ -216,6 +231,15 @@ class _Lifespan:
             elif self.error is not None:
                 _show(self.error)
         await asyncio.wait({self.task}, timeout=_CLOSING)
+
+    async def cancel(self, seconds: float) -> None:
+        """Ends a startup. An application that completes it nevertheless is told of the shutdown."""
+        assert self.task is not None
+        self.inbox.put_nowait({"type": "lifespan.shutdown"})
+        self.task.cancel()
+        _, left = await asyncio.wait({self.task}, timeout=seconds)
+        if left:
+            sys.stderr.write(log_line("warning", f"the startup of the application did not end within {seconds:.1f} s"))
 
     async def run(self) -> None:
         scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": self.state}

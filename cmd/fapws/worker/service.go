@@ -327,10 +327,19 @@ func (s *service) startAsync() (err error) {
 	if s.app == nil {
 		return nil
 	}
+	ended := make(chan struct{})
+	var stopped <-chan bool
+	if s.lateLoad == nil { // else obeyOrders waits for orders already
+		stopped = s.stopStartup(ended)
+	}
 	s.whileServing(func() {
 		err = s.app.Startup(pybridge.AsyncConfig{Loop: s.conf.Loop, Lifespan: s.conf.Lifespan})
 	})
-	if err != nil {
+	close(ended)
+	switch {
+	case stopped != nil && <-stopped:
+		return process.ExitSilently(process.OK)
+	case err != nil:
 		return process.ExitNotStarted("%v", err)
 	}
 	return nil

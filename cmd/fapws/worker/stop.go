@@ -44,10 +44,11 @@ type signals struct {
 
 	registered chan struct{} // closed then
 
-	mu      sync.Mutex
-	serving bool
-	told    time.Time            // when the first request came; zero: none has
-	orders  chan shutdownRequest // how to end
+	mu       sync.Mutex
+	starting bool // the application starts, and stopStartup waits for an order
+	serving  bool
+	told     time.Time            // when the first request came; zero: none has
+	orders   chan shutdownRequest // how to end
 }
 
 // newSignals returns the signals of s, which watch handles.
@@ -89,6 +90,13 @@ func (s *signals) serve() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.serving = true
+}
+
+// start says that from now on there is something to cancel.
+func (s *signals) start() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.starting = true
 }
 
 // finish stops gracefully, as the first TERM does.
@@ -134,14 +142,15 @@ func (s *signals) askReplace() {
 	}
 }
 
-// end passes a request on, or ends the process when nothing is served yet. code is that of a check.
+// end passes a request on, or ends the process when nothing is served yet that could end gracefully. code is that of a check.
 func (s *signals) end(o shutdownRequest, code int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	unserved := !s.serving && (!s.starting || o.how == quickly)
 	switch {
-	case !s.serving && s.checks:
+	case unserved && s.checks:
 		s.exit(code)
-	case !s.serving:
+	case unserved:
 		s.log(logfile.Info, "stopping immediately: the application has not loaded yet")
 		s.exit(process.OK)
 	case !s.told.IsZero() && o.how == gracefully && s.replace == nil:
@@ -298,6 +307,31 @@ func (s *service) stop(o shutdownRequest) {
 	}
 }
 
+// stopStartup has an order that comes before ended is closed end the startup of the application: it is cancelled, and what has
+// started is shut down. The channel gets whether there was one.
+func (s *service) stopStartup(ended <-chan struct{}) (stopped <-chan bool) {
+	was := make(chan bool, 1)
+	s.signals.start()
+	go func() {
+		var o shutdownRequest
+		select {
+		case o = <-s.signals.orders:
+		case <-ended:
+			was <- false
+			return
+		}
+		grace := s.graceOf(o)
+		s.sayStopping(o.how, grace)
+		s.giveUp()
+		if !s.app.Shutdown(grace) {
+			s.leave(o.code)
+		}
+		<-ended
+		was <- true
+	}()
+	return was
+}
+
 func (s *service) graceOf(o shutdownRequest) time.Duration {
 	switch {
 	case o.how == quickly:
@@ -345,7 +379,11 @@ func (s *service) sayStopping(how shutdownMode, grace time.Duration) {
 
 // leave ends the process around a handler that does not return.
 func (s *service) leave(code int) {
-	s.log.Log(logfile.Warning, "a handler did not return; exiting without it")
+	what := "a handler did not return"
+	if !s.complete.Load() {
+		what = "the startup of the application did not end"
+	}
+	s.log.Log(logfile.Warning, what+"; exiting without it")
 	s.sayLastWords()
 	process.ExitAfterClosingTime(s.deadline, code, s.warn)
 	s.instance.Withdraw()

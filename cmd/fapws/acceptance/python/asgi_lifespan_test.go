@@ -85,16 +85,27 @@ func TestASGILifespanFails(t *testing.T) {
 	}
 }
 
-// A signal ends a startup that hangs, and a shutdown that does.
+// TERM cancels a startup, which cleans up, and an application that goes on nevertheless is shut down. The graceful timeout bounds
+// that, as it does a shutdown that hangs.
 func TestASGILifespanHangs(t *testing.T) {
-	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
-		c := lifespanOf("hangs")
-		c.Flags = append([]string{"--bind", "127.0.0.1:0"}, m.Flags...)
-		s := c.Start(t)
-		s.Says(`hanging`)
-		s.Signal(syscall.SIGTERM)
-		s.Ended()
-		s = lifespanOf("shutdown hangs", "--graceful-timeout", "1s").Serve(t, m)
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline, {Name: "worker", Flags: []string{"--workers", "1"}}}, func(t *testing.T, m fapwstest.Mode) {
+		for _, test := range []struct{ name, grace, says string }{
+			{"hangs", "1h", `(?s)stopping.*cleaned up\n.*atexit`},
+			{"goes on", "1h", `(?s)not cancelled\n.*shut down\n.*atexit`},
+			{"stays", "1s", `(?s)stopping.*startup of the application did not end`},
+		} {
+			c := lifespanOf(test.name, "--graceful-timeout", test.grace)
+			c.Flags = append(append([]string{"--bind", "127.0.0.1:0"}, m.Flags...), c.Flags...)
+			s := c.Start(t)
+			s.Says(`hanging`)
+			s.Signal(syscall.SIGTERM)
+			s.EndsWith(0)
+			s.Says(test.says)
+			if said := s.Stderr.String(); strings.Contains(said, "Traceback") {
+				t.Errorf("%s: %s", test.name, said)
+			}
+		}
+		s := lifespanOf("shutdown hangs", "--graceful-timeout", "1s").Serve(t, m)
 		s.Stop()
 		s.Says(`shutdown of the application took longer`)
 	})

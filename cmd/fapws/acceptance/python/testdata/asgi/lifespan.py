@@ -36,7 +36,23 @@ async def lifespan(scope, receive, send):
         return
     if case == "hangs":
         say("hanging")
-        await asyncio.sleep(1000)
+        try:
+            await asyncio.sleep(1000)
+        finally:
+            await asyncio.sleep(0.1)
+            say("cleaned up")
+    if case == "goes on":
+        say("hanging")
+        try:
+            await asyncio.sleep(1000)
+        except asyncio.CancelledError:
+            say("not cancelled")
+    while case == "stays":
+        say("hanging")
+        try:
+            await asyncio.sleep(1000)
+        except asyncio.CancelledError:
+            pass
     if case == "slow":
         await asyncio.sleep(0.3)
     scope["state"]["answer"] = "from the lifespan"
