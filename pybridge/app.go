@@ -288,6 +288,14 @@ func (a *App) Close() int {
 // long as they do.
 func (a *App) RunAtexit() { C.core_run_atexit() }
 
+// Executing returns the place of the code that Python's main thread executes, "FILE:LINE FUNCTION", or "". It waits for the GIL, and may
+// be called on any goroutine while Load runs.
+func Executing() string {
+	place := C.core_executing()
+	defer C.free(unsafe.Pointer(place))
+	return C.GoString(place)
+}
+
 // Version is Python's version, such as "3.11.2", or "3.14.0t" of a free-threaded Python.
 func Version() string { return C.GoString(C.core_python_version()) }
 

@@ -16,6 +16,18 @@ void core_release_gil(void) { main_state = PyEval_SaveThread(); }
 
 void core_take_gil(void) { PyEval_RestoreThread(main_state); }
 
+char *core_executing(void) {
+  if (!Py_IsInitialized()) return NULL;
+  PyGILState_STATE gil = PyGILState_Ensure();
+  PyObject *text = core_call("fapws._failure", "executing", "()");
+  const char *utf8 = text ? PyUnicode_AsUTF8(text) : NULL;
+  char *copy = utf8 ? strdup(utf8) : NULL;
+  PyErr_Clear();
+  Py_XDECREF(text);
+  PyGILState_Release(gil);
+  return copy;
+}
+
 static int failed(PyStatus status, const char **why) {
   if (!PyStatus_Exception(status)) return 0;
   *why = status.err_msg ? status.err_msg : "Python cannot start";

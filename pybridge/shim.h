@@ -266,6 +266,9 @@ const char *core_library(void);
 void core_release_gil(void);
 /* Takes it again, on the same thread. */
 void core_take_gil(void);
+/* The place of the code that Python's main thread executes, which the caller frees; NULL if it is unknown. Any thread,
+ * without the GIL, while Python runs. */
+char *core_executing(void);
 /* Runs atexit and finalises. Same thread. Returns Py_FinalizeEx's result. */
 int core_finish(void);
 /* Runs atexit functions on any thread, if the main thread is stuck. */

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Iterator, List, Optional, Tuple
 
-__all__ = ["describe", "describe_text", "log_line"]
+__all__ = ["describe", "describe_text", "executing", "log_line"]
 
 _LONGEST = 300  # characters of a reason
 _FRAME = re.compile(r'^\s*File "(.+)", line (\d+)', re.MULTILINE)
@@ -37,6 +37,22 @@ def describe_text(text: str, name: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     frames = [(file, int(line)) for file, line in _FRAME.findall(text)]
     return f"{_last(frames) or name}: {_shortened(lines[-1] if lines else 'no reason given')}"
+
+
+def executing() -> str:
+    """Return "FILE:LINE FUNCTION" of the user's code that the main thread executes, and of the library that it has called."""
+    import threading
+
+    frame = sys._current_frames().get(threading.main_thread().ident or 0)
+    ours, places = os.path.dirname(__file__) + os.sep, []
+    while frame is not None:
+        file = frame.f_code.co_filename
+        if not file.startswith(("<frozen ", ours)):
+            places.append((_is_library(file), f"{_shown(file, frame.f_lineno)} {frame.f_code.co_name}"))
+        frame = frame.f_back
+    own = next((place for library, place in places if not library), "")
+    inner = places[0][1] if places else ""
+    return f"{own}, in {inner}" if own and own != inner else inner
 
 
 def log_line(level: str, text: str) -> str:

@@ -88,6 +88,21 @@ func (p *Plan) options() pybridge.Options {
 // slowLoad is how long applications may load before a line says that they still do.
 const slowLoad = 10 * time.Second
 
+// stillLoading returns the line that says what the application does.
+func stillLoading() string {
+	place := make(chan string, 1)
+	go func() { place <- pybridge.Executing() }()
+	line := fmt.Sprintf("the application is still loading after %v", slowLoad)
+	select {
+	case at := <-place:
+		if at != "" {
+			line += ": it executes " + at
+		}
+	case <-time.After(time.Second): // code in C that keeps the GIL
+	}
+	return line + "; if this does not end, remove calls that wait or serve, such as app.run(), from its top level"
+}
+
 // Load loads the applications, which Find has found, on the calling thread, which is
 // Python's main thread from then on. report writes the error before Python is finalised;
 // the error that Load returns has only the code. warn is called on another goroutine.
@@ -104,9 +119,7 @@ func (p *Plan) Load(report func(error) int, warn func(line string)) (*pybridge.A
 		code = report(err)
 		closing = process.ExitAfterClosingTime(time.Time{}, code, func(string) {})
 	}
-	slow := time.AfterFunc(slowLoad, func() {
-		warn(fmt.Sprintf("the application is still loading after %v; if this does not end, remove calls that wait or serve, such as app.run(), from its top level", slowLoad))
-	})
+	slow := time.AfterFunc(slowLoad, func() { warn(stillLoading()) })
 	dir, _ := os.Getwd()
 	app, err := pybridge.Load(o)
 	slow.Stop()
