@@ -122,10 +122,15 @@ func (p *Pool) lost(w *worker, was State, how string) {
 	p.level()
 }
 
-// recycle replaces w, after its successor has loaded.
+// recycle replaces w, after its successor has loaded. The successor of a worker that is soon replaced starts after a pause.
 func (p *Pool) recycle(w *worker, why string) {
 	if w.state > Serving || w.replaced {
 		return
+	}
+	if time.Since(w.started) < steady { // each of them could ask at once
+		p.wait()
+	} else if p.pause == nil {
+		p.backoff = 0
 	}
 	if w.asleep && w.reason != "" {
 		p.notAwake(w)

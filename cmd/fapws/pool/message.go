@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -73,9 +72,13 @@ const WebSocket = "websocket"
 
 // Messages of a worker to the supervisor.
 const (
-	// Confined: it wants no Certificates any more, and enters its sandbox if there is one.
+	// Configured: Raw is a Settled in JSON, all settings of the worker. It precedes Confined, and the Loaded of a worker without application.
+	Configured Kind = "configured"
+	// Confined: the worker enters its sandbox, if there is one, and then runs handlers. It sends no settings and asks for no Certificates
+	// afterwards.
 	Confined Kind = "confined"
-	// Loaded: it could serve now. Raw is a Settled in JSON. A worker that was Asleep says so again when it has loaded its application.
+	// Loaded: the worker can serve. N is 1 if a subscriber must wake the application (Settled.Watches). Raw is a Settled with the Protocol
+	// only. A worker that was Asleep sends it again when it has loaded its application.
 	Loaded Kind = "loaded"
 	// Failing: the process is about to end because of an error, which Text names in one line, or Raw if it
 	// crashes (BeforeReason).
@@ -129,12 +132,13 @@ type Settled struct {
 	Python   string // version, or "" without an interpreter
 	Served   string // the application or site, human-readable
 	Open     bool   // to clients without a password: see plan.Plan.IsOpen
-	Script   string // what a worker that is Asleep has to know of the script, a text of the worker's own
+	Script   string // settings of the script for a worker that is Asleep: text of the worker's own
+	Watches  bool   // a subscriber wakes the application; false until Loaded
 }
 
 // Protocol is the version of the messages, and of the state that a supervisor hands over to its successor. Programs
 // with different ones cannot take over from each other.
-const Protocol = 8
+const Protocol = 9
 
 // Reply is a worker's answer to Ask.
 type Reply struct {
@@ -252,10 +256,10 @@ func (p *Pool) query(w *worker, m *Message) {
 // A worker asks the supervisor for certificates with their keys, which it may not be allowed to read itself. It gets a
 // message with them, never text in its environment or arguments, and another one when they have changed.
 
-// wanted answers the question of w. A worker asks once, before it enters its sandbox: later questions could be for the keys of others.
+// wanted answers the question of w. A worker asks once: later questions could be for the keys of others.
 func (p *Pool) wanted(w *worker, m *Message) {
-	if w.state != Starting || w.confined || w.wants != "" {
-		w.distrust("asked for certificates after it had got those of its configuration")
+	if w.wants != "" {
+		w.distrust("asked for certificates twice")
 		return
 	}
 	if !w.believes("a question", m, maxWant) {
@@ -288,49 +292,4 @@ func (p *Pool) renewCertificates() {
 			w.send(&Message{Kind: Certificates, Raw: text})
 		}
 	}
-}
-
-// A worker runs the application, which may have been taken over by an attacker, and sandboxed or not it keeps its channel. So the
-// supervisor, which is outside of the sandbox, lets a message change only its sender, apart from events, purges and counts of
-// subscribers, which are for all workers; and it keeps no more of a worker than these bounds. A worker that exceeds them is killed.
-const (
-	maxReason   = 1000                // bytes of a line about a worker
-	maxText     = 8 << 20             // bytes of an answer, and of the reason that a worker gives before it ends
-	maxWant     = 1 << 20             // bytes of a question for certificates, and of settings
-	maxEvents   = 65 << 20            // bytes of events that are published at once
-	minEvent    = 4                   // bytes of an event
-	maxCounted  = 32 << 20            // bytes of counts, see countCost
-	maxName     = 1 << 10             // bytes of the name of a count
-	maxCount    = 1 << 32             // subscribers of a channel
-	maxQueries  = 32                  // questions of a worker that are answered at once
-	maxUnread   = 2 * maxEvents       // bytes that wait for a worker
-	maxGrace    = 30 * 24 * time.Hour // graceful timeout, shutdown delay
-	leastIntake = 8 << 10             // bytes that a worker reads between two checks when it is urgent
-)
-
-// countCost is about the memory of a count, in bytes.
-func countCost(name string) int { return len(name) + 64 }
-
-// distrust kills w because of a message, and ignores its others. did names the reason in the log.
-func (w *worker) distrust(did string) {
-	w.distrusted = true
-	w.kill(did)
-}
-
-// believes reports whether m, a message of w, has no more than limit bytes. The log calls them by the word what.
-func (w *worker) believes(what string, m *Message, limit int) bool {
-	if len(m.Raw) <= limit {
-		return true
-	}
-	w.distrust(fmt.Sprintf("sent more than %d MiB of %s", limit>>20, what))
-	return false
-}
-
-// brief returns the first line of a text for the log, or as much of it as is useful.
-func brief(text string) string {
-	text, _, _ = strings.Cut(text, "\n")
-	if len(text) > maxReason {
-		text = strings.ToValidUTF8(text[:maxReason], "") + "…"
-	}
-	return text
 }

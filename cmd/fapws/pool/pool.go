@@ -155,21 +155,26 @@ func (p *Pool) ReloadAndWait(why string) error {
 
 // heard is called with a message of w.
 func (p *Pool) heard(w *worker, m *Message) {
-	if w.distrusted {
+	if !w.trusts(m) {
 		return
 	}
 	switch m.Kind {
-	case Loaded:
-		if (w.state == Starting || w.asleep) && w.believes("settings", m, maxWant) {
-			p.loaded(w, m.Raw)
+	case Configured:
+		if w.believes("settings", m, maxWant) {
+			if err := w.settle(m.Raw); err != nil {
+				p.refuse(w, err)
+			}
 		}
+	case Loaded:
+		p.loaded(w, m)
 	case Failing:
 		w.reason = brief(cmp.Or(m.Text, string(m.Raw)))
 	case Checked:
 		w.unused = false
 		w.checked(brief(m.Text))
 	case Unused:
-		w.unused = true
+		// An application that claims this at once would keep the server loading.
+		w.unused = w.phase() == isServing && time.Since(w.awakeSince) >= p.settled.IdleStop
 		w.checked("")
 		p.maybeSleep()
 	case Recycle:
@@ -206,17 +211,28 @@ func (p *Pool) heard(w *worker, m *Message) {
 	}
 }
 
-// loaded is called when w could serve, with its Settled.
-func (p *Pool) loaded(w *worker, text []byte) {
-	err := w.settle(text)
-	switch {
-	case err != nil && w.batch != nil && w.batch == p.batch:
+// refuse gives up w, whose settings are wrong.
+func (p *Pool) refuse(w *worker, err error) {
+	if w.batch != nil && w.batch == p.batch {
 		p.batchFailed(w, err.Error(), process.NoStart, false)
-		return
-	case err != nil:
+	} else {
 		w.distrust(err.Error())
+	}
+}
+
+// loaded is called when w can serve.
+func (p *Pool) loaded(w *worker, m *Message) {
+	if err := speaks(m.Raw); err != nil {
+		p.refuse(w, err)
 		return
-	case w.state != Starting:
+	}
+	if w.settled == nil || !w.confined && !w.asleep && !w.page {
+		w.distrust("loaded before it was confined")
+		return
+	}
+	w.settled.Watches = m.N > 0
+	w.awakeSince = time.Now()
+	if w.state != Starting {
 		p.awake(w)
 		return
 	}
@@ -235,11 +251,19 @@ func (p *Pool) loaded(w *worker, text []byte) {
 	}
 }
 
-// settle takes the settings of w. The text of the error follows "worker N".
-func (w *worker) settle(text []byte) error {
-	var version struct{ Protocol int } // with another one, the rest may be of other types
+// speaks checks the Protocol of a Settled, whose other fields may be of other types in another one. The text of the error follows "worker N".
+func speaks(text []byte) error {
+	var version struct{ Protocol int }
 	if json.Unmarshal(text, &version) == nil && version.Protocol != Protocol {
 		return fmt.Errorf("speaks protocol %d, this program %d: stop it and start the new one", version.Protocol, Protocol)
+	}
+	return nil
+}
+
+// settle takes the settings of w. The text of the error follows "worker N".
+func (w *worker) settle(text []byte) error {
+	if err := speaks(text); err != nil {
+		return err
 	}
 	settled := new(Settled)
 	if err := json.Unmarshal(text, settled); err != nil {

@@ -78,10 +78,10 @@ func TestTakenOver(t *testing.T) {
 		most  int                  // of them, until it is killed
 		state State
 	}{
-		{"asked for certificates", func(int) *Message { return &Message{Kind: Certificates, Raw: []byte("{}")} }, 1, Serving},
-		{"asked for certificates", func(int) *Message { return &Message{Kind: Certificates, Raw: []byte("{}")} }, 2, Starting},
+		{"sent the message \"certificates\" while it was serving", func(int) *Message { return &Message{Kind: Certificates, Raw: []byte("{}")} }, 1, Serving},
+		{"asked for certificates twice", func(int) *Message { return &Message{Kind: Certificates, Raw: []byte("{}")} }, 2, Starting},
 		{"sent more than 1 MiB of a question", func(int) *Message { return &Message{Kind: Certificates, Raw: large[:1<<20+1]} }, 1, Starting},
-		{"sent more than 1 MiB of settings", func(int) *Message { return &Message{Kind: Loaded, Raw: large[:1<<20+1]} }, 1, Starting},
+		{"sent more than 1 MiB of settings", func(int) *Message { return &Message{Kind: Configured, Raw: large[:1<<20+1]} }, 1, Starting},
 		{"sent more than 8 MiB of an answer", func(int) *Message { return &Message{Kind: Answer, ID: 7, Raw: large[:8<<20+1]} }, 1, Serving},
 		{"sent more than 8 MiB of last words", func(int) *Message { return &Message{Kind: LastWords, Raw: large[:8<<20+1]} }, 1, Serving},
 		{"sent more than 65 MiB of events", func(int) *Message { return &Message{Kind: Publish, N: 1, Raw: large} }, 1, Serving},
@@ -128,6 +128,74 @@ func TestManyChannels(t *testing.T) {
 	if p.subscribers(name(most+1)) != 2 {
 		t.Error("there is no room again")
 	}
+}
+
+// TestTrust: a message of any kind, in any phase of a worker, changes no settings and no other worker, and its sender
+// only as far as the table
+// says.
+func TestTrust(t *testing.T) {
+	process := ended(t)
+	settled := fmt.Appendf(nil, `{"Protocol":%d,"GracefulTimeout":7,"App":"forged"}`, Protocol)
+	for kind := range trust {
+		for ph := range phases {
+			p, attacker, victim := suspects(t, process)
+			p.adopted, p.want = 1, 2
+			attacker.state = map[phase]State{isLoading: Starting, isEntering: Starting, isLoaded: Ready, isRetiring: Retiring, isEnding: Ending}[ph]
+			if ph == isServing || ph == isAsleep || ph == isWaking {
+				attacker.state = Serving
+			}
+			attacker.asleep, attacker.confined = ph == isAsleep || ph == isWaking, ph != isLoading && ph != isAsleep
+			attacker.settled, attacker.leaves = &Settled{App: "true"}, true
+			attacker.limit = time.AfterFunc(time.Hour, func() {})
+			if attacker.phase() != ph {
+				t.Fatalf("%s is %s", ph, attacker.phase())
+			}
+			for range 2 {
+				p.heard(attacker, &Message{Kind: kind, ID: 1, Text: "x", Hung: true, N: 1, Counts: map[string]int64{"a": 1}, Raw: settled})
+			}
+			if forges := trust[kind][ph] == forged; forges != strings.Contains(attacker.why, "sent the message") {
+				if kind != Configured && kind != Confined && kind != Loaded { // they change the phase
+					t.Errorf("%s while it is %s: %q", kind, ph, attacker.why)
+				}
+			}
+			if attacker.confined && ph != isLoading && ph != isAsleep && attacker.settled.App == "forged" || p.settled.App == "forged" {
+				t.Errorf("%s while it is %s: the settings of the message are believed", kind, ph)
+			}
+			if victim.why != "" || victim.state != Serving || victim.replaced || p.stopping || p.batch != nil || len(p.workers) != 2 {
+				t.Errorf("%s while it is %s: the other worker %s; %d workers", kind, ph, victim.why, len(p.workers))
+			}
+			p.calm()
+			attacker.limit.Stop()
+			discard(p)
+		}
+	}
+}
+
+// TestSleepyWorker: a worker that says that nothing uses its application does not put it to sleep before the time of
+// idle-stop.
+func TestSleepyWorker(t *testing.T) {
+	p, attacker, victim := suspects(t, ended(t))
+	defer discard(p)
+	p.settled.IdleStop, p.adopted = time.Minute, 1
+	attacker.awakeSince, victim.awakeSince = time.Now(), time.Now().Add(-time.Hour)
+	p.heard(victim, &Message{Kind: Unused})
+	p.heard(attacker, &Message{Kind: Unused})
+	if !victim.unused || attacker.unused || p.batch != nil {
+		t.Errorf("%v, %v, %v", victim.unused, attacker.unused, p.batch)
+	}
+}
+
+// TestReplacementPauses: workers that ask for others in their place as soon as they have started do not keep the
+// server starting processes.
+func TestReplacementPauses(t *testing.T) {
+	p, attacker, _ := suspects(t, ended(t))
+	defer discard(p)
+	p.adopted, p.want = 1, 2
+	p.heard(attacker, &Message{Kind: Recycle, Text: "x"})
+	if p.pause == nil || !attacker.replaced || len(p.workers) != 2 {
+		t.Fatalf("%v, %d workers", p.pause, len(p.workers))
+	}
+	p.pause.Stop()
 }
 
 // TestReasons: the reason that a worker gives is a short line.
@@ -177,7 +245,7 @@ func FuzzHeard(f *testing.F) {
 		}
 		f.Add(all)
 	}
-	add(&Message{Kind: Join}, &Message{Kind: Loaded, Raw: fmt.Appendf(nil, `{"Protocol":%d,"GracefulTimeout":-1}`, Protocol)}, &Message{Kind: Closed})
+	add(&Message{Kind: Join}, &Message{Kind: Configured, Raw: fmt.Appendf(nil, `{"Protocol":%d,"GracefulTimeout":-1}`, Protocol)}, &Message{Kind: Confined}, &Message{Kind: Loaded}, &Message{Kind: Closed})
 	add(&Message{Kind: Certificates, Raw: []byte("{}")}, &Message{Kind: Confined})
 	add(&Message{Kind: Publish, N: 2, Raw: []byte("\x04news\x00\x00\x01x\x04news\x00\x00\x01x"), ID: 8}, &Message{Kind: Publish, N: 1, Raw: []byte("xxxx")})
 	add(&Message{Kind: Counts, Counts: map[string]int64{"news": 1, "a": 2}}, &Message{Kind: Counts, Counts: map[string]int64{"a": 0}}, &Message{Kind: Purge, Text: "/"})

@@ -229,7 +229,7 @@ func (p *Pool) resume(h *Handover) {
 			w.closed = true
 			w.within(p.settled.GracefulTimeout+endMargin, "does not end")
 		}
-		w.joined, w.channel.parts = one.Joined, one.Parts
+		w.joined, w.channel.parts, w.confined, w.awakeSince = one.Joined, one.Parts, true, time.Now()
 		p.watch(w)
 		p.count(w, one.Counts)
 		if w.state < Serving { // it was to replace one that died meanwhile

@@ -32,7 +32,10 @@ type Start struct {
 	Stderr int    // the descriptor to use as standard error once the worker has loaded; -1: no change
 	Role   string // PageOnly, Eager, Asleep or nothing
 	Epoch  string // of the numbers of events
-	Script string // what another worker has said of the script (Settled.Script), for one that is Asleep
+
+	// Script and Watches are those of the Settled of another worker, for one that is Asleep.
+	Script  string
+	Watches bool
 }
 
 // CountVariable is the variable of the environment that tells workers to count requests from the start.
@@ -72,9 +75,10 @@ type worker struct {
 	closed        bool        // it accepts no more, after retire
 	leaves        bool        // it retires when it has loaded: see retireLoaded
 	batch         *generation // with which it was started, until that serves
-	settled       *Settled
-	listens       bool      // it has the sockets
-	early         []Address // those that it got before it had loaded, and perhaps clients; nil: none
+	settled       *Settled    // nil before Configured
+	awakeSince    time.Time   // when it or its application loaded
+	listens       bool        // it has the sockets
+	early         []Address   // those that it got before it had loaded, and perhaps clients; nil: none
 	health        health
 	limit         *time.Timer    // kills it when a step takes too long
 	why           string         // why it was killed, if the supervisor did
@@ -92,7 +96,7 @@ type worker struct {
 	out           outbox
 	wants         string // the certificates that it has asked for, or ""
 	certificates  []byte // that it has; nil: only the program before this one knew
-	confined      bool   // it wants no certificates any more
+	confined      bool   // it may run handlers, and sends no settings
 	distrusted    bool   // it has sent what no worker sends, and is being killed
 	counts        map[string]int64
 	counted       int       // countCost of its counts, which are numbers of subscribers
@@ -114,7 +118,7 @@ func (p *Pool) start(newest bool, role string) (*worker, error) {
 		cmd.ExtraFiles = append(cmd.ExtraFiles, f)
 		return len(cmd.ExtraFiles) + 2 // behind standard input, output and error
 	}
-	start := Start{FD: pass(theirs), Stderr: -1, Role: role, Epoch: p.relay.epoch, Script: p.settled.Script}
+	start := Start{FD: pass(theirs), Stderr: -1, Role: role, Epoch: p.relay.epoch, Script: p.settled.Script, Watches: p.settled.Watches}
 	var heard *stderrCapture
 	if p.o.FailurePage != nil && role != PageOnly {
 		heard = new(stderrCapture)

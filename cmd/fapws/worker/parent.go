@@ -88,6 +88,7 @@ func (p *Parent) confine() error {
 			return process.ExitSilently(status)
 		}
 	}
+	p.configured()
 	p.send(&pool.Message{Kind: pool.Confined})
 	if err := s.enterSandbox(); err != nil { // before /proc is out of reach
 		return err
@@ -190,9 +191,18 @@ func (p *Parent) present() {
 	p.loaded()
 }
 
+// configured sends the settings of this worker.
+func (p *Parent) configured() {
+	p.send(&pool.Message{Kind: pool.Configured, Raw: []byte(asJSON(p.s.settled()))})
+}
+
 // loaded reports that this worker has loaded.
 func (p *Parent) loaded() {
-	p.send(&pool.Message{Kind: pool.Loaded, Raw: []byte(asJSON(p.s.settled()))})
+	m := &pool.Message{Kind: pool.Loaded, Raw: fmt.Appendf(nil, `{"Protocol":%d}`, pool.Protocol)}
+	if h := p.s.python(); h != nil && h.WatchesPresence() {
+		m.N = 1
+	}
+	p.send(m)
 }
 
 // settled describes the settings of this process, and the application if it has loaded.

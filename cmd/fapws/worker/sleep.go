@@ -27,28 +27,16 @@ type lateLoad struct {
 	failed   atomic.Bool              // the application has not loaded, and will not
 }
 
-// remembered is what a worker that is awake knows of the script, for one that is asleep: pool.Settled.Script.
-type remembered struct {
-	Globals pybridge.Settings `json:",omitempty"` // settings of a script with PATHS
-	Watches bool              `json:",omitempty"` // lateLoad.watches
-}
-
 // mostPresence limits the events that wait for an application that is asleep.
 const mostPresence = 20000
 
-// remembered returns it as a text; "": there is nothing to remember.
+// remembered returns the settings of a script with PATHS, in JSON, for a worker that is asleep (pool.Settled.Script);
+// "": there are none.
 func (s *service) remembered() string {
-	if s.conf.IdleStop == 0 || s.contents == nil {
+	if s.conf.IdleStop == 0 || s.contents == nil || s.contents.Apps[0].Class != "" {
 		return ""
 	}
-	var r remembered
-	if s.contents.Apps[0].Class == "" {
-		r.Globals = s.contents.Apps[0].Settings
-	}
-	if h := s.python(); h != nil {
-		r.Watches = h.WatchesPresence()
-	}
-	return asJSON(r)
+	return asJSON(s.contents.Apps[0].Settings)
 }
 
 // recall takes what another worker has said of the script, before the sites are built.
@@ -58,11 +46,11 @@ func (p *Parent) recall() error {
 	z.failed.Store(p.Role == pool.PageOnly)
 	z.need = sync.OnceFunc(func() { close(z.needed) })
 	s.lateLoad = z
-	var r remembered
-	_ = json.Unmarshal([]byte(p.Script), &r) // a worker of this program has made it
-	z.watches = r.Watches
+	var globals pybridge.Settings
+	_ = json.Unmarshal([]byte(p.Script), &globals) // a worker of this program has made it
+	z.watches = p.Watches
 	var err error
-	s.conf, err = s.plan.Recall(r.Globals)
+	s.conf, err = s.plan.Recall(globals)
 	return err
 }
 
@@ -74,6 +62,7 @@ func (z *lateLoad) run() (code int, err error) {
 	process.LimitOrphan(s.conf.ShutdownDelay + s.conf.GracefulTimeout + endMargin)
 	p.joinEarly()
 	s.memory.Started()
+	p.configured()
 	p.loaded()
 	if z.failed.Load() {
 		select {} // until other workers serve: see obeyOrders

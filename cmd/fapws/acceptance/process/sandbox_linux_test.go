@@ -242,7 +242,7 @@ func TestSandboxWithoutLandlock(t *testing.T) {
 	w := s.Dial() // the supervisor knows more keys than those of its workers
 	w.Get("/attack?order,certificates")
 	w.Gone()
-	s.Says(`worker \d+ asked for certificates after it had got those of its configuration and was killed; starting a new one`)
+	s.Says(`worker \d+ sent the message "certificates" while it was serving and was killed; starting a new one`)
 
 	strict := x.c
 	strict.Flags = append([]string{"--bind", "127.0.0.1:0", "--sandbox", "strict"}, x.c.Flags[1:]...)

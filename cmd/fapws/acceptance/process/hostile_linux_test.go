@@ -1,0 +1,133 @@
+package process_test
+
+import (
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+// takenOver is a server in a sandbox whose application sends forged messages to its supervisor (testdata/hostile.py).
+type takenOver struct {
+	*fapwstest.Server
+	place string // what the messages name is here; only the supervisor may write here
+}
+
+// serveTakenOver starts a server whose application sends messages of these kinds before it has reported that it has
+// loaded.
+func serveTakenOver(t *testing.T, m fapwstest.Mode, kinds string, flags ...string) *takenOver {
+	t.Helper()
+	folder := fapwstest.PublicFolder(t)
+	x := &takenOver{place: folder + "/place"}
+	fapwstest.Must(t, os.Mkdir(x.place, 0o777), os.Chmod(x.place, 0o777))
+	x.says(kinds)
+	text := fapwstest.Source(t, "hostile.py")
+	if m.Forks() { // which serves WSGI
+		text = strings.Replace(text, "async def app", "async def other", 1) + wsgi
+	}
+	app := fapwstest.Write(t, folder+"/app/hostile.py", text)
+	c := fapwstest.Command{Script: app, Args: []string{x.place}, Complains: true, Flags: flags}
+	if os.Geteuid() == 0 {
+		c.Flags = append(c.Flags, "--user", "daemon")
+		c = c.ForOtherUsers(t)
+	}
+	x.Server = c.Serve(t, m)
+	return x
+}
+
+// says has the next workers send messages of these kinds, separated by commas, before they have reported that they
+// have loaded.
+func (x *takenOver) says(kinds string) { _ = os.WriteFile(x.place+"/say", []byte(kinds), 0o644) }
+
+// isUnharmed fails the test if the supervisor has believed a forged message.
+func (x *takenOver) isUnharmed(when string) {
+	x.T.Helper()
+	files, err := os.ReadDir(x.place)
+	fapwstest.Must(x.T, err)
+	if len(files) != 1 {
+		x.T.Errorf("%s: the supervisor has made %v", when, files)
+	}
+	if status := x.Control("status"); strings.Contains(status, x.place) || strings.Contains(status, "forged") {
+		x.T.Errorf("%s: the supervisor believes %s", when, status)
+	}
+}
+
+// wsgi is an application that sends a message of a kind for each request.
+const wsgi = `
+
+def app(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [str(say(environ["QUERY_STRING"])).encode()]
+`
+
+// harmless are the kinds of messages that an application in its sandbox may send, and one that does not exist; the
+// supervisor kills the sender of
+// those in fatal.
+var (
+	harmless = strings.Split("loaded,started,failing,checked,unused,recycle,join,publish,counts,last words,ask,answer,purge,"+
+		"listen,retire,depart,stop,quit,reopen,check,notice,events,give,take,piece,read,new", ",")
+	fatal = []string{"configured", "confined", "certificates", "closed"}
+)
+
+// Nothing that a process sends from inside its sandbox names a file that the supervisor writes, or an address that it
+// binds: neither at the
+// start, nor after a reload, an upgrade or a sleep.
+func TestForgedSettings(t *testing.T) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers, fapwstest.Asleep}, func(t *testing.T, m fapwstest.Mode) {
+		x := serveTakenOver(t, m, "loaded,unused", "--sandbox")
+		x.isUnharmed("start")
+		if m.Name == fapwstest.Asleep.Name {
+			for range 2 {
+				sleeps(x.Server)
+				x.Get("/", 200).Is(t, "hello")
+				x.isUnharmed("wake")
+			}
+			x.says("configured")
+			sleeps(x.Server)
+			_, _ = x.Dial().Tries(fapwstest.Get("/"))
+			x.Says(`sent the message "configured" while it was waking and was killed`)
+			x.says("loaded")
+			x.HasWorkers(1)
+		}
+		x.Reload()
+		x.isUnharmed("reload")
+		x.Upgrade()
+		x.isUnharmed("upgrade")
+		x.Get("/", 200).Is(t, "hello")
+	})
+}
+
+// A message of any kind, at any time, ends no more than the process that has sent it.
+func TestForgedMessages(t *testing.T) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
+		x := serveTakenOver(t, m, strings.Join(harmless, ","), "--sandbox")
+		x.isUnharmed("start")
+		for _, kind := range fatal {
+			x.says(kind)
+			x.ReloadFails(`sent the message "` + kind + `" while it was entering its sandbox and was killed`)
+			x.isUnharmed(kind + " before loaded")
+		}
+		x.says("")
+		x.Reload()
+		for _, kind := range append([]string{strings.Join(harmless, ",")}, fatal...) {
+			killed := func() int { return strings.Count(x.Stderr.String(), `sent the message "`+kind+`"`) }
+			before := killed()
+			_, _ = x.Dial().Tries(fapwstest.Get("/?" + strings.ReplaceAll(kind, " ", "+")))
+			fapwstest.Eventually(t, "the sender of "+kind+" has been judged, and the server answers", func() bool {
+				a, err := x.Dial().Tries(fapwstest.Get("/"))
+				return err == nil && a.Text == "hello" && (killed() > before) == slices.Contains(fatal, kind)
+			})
+			x.isUnharmed(kind)
+		}
+	})
+}
+
+// The processes of --fork, where handlers run, have no channel to the supervisor.
+func TestForkedHandlerHasNoChannel(t *testing.T) {
+	t.Parallel()
+	x := serveTakenOver(t, fapwstest.Forks, "", "--sandbox", "--workers", "2")
+	x.Get("/?configured", 200).Is(t, "0")
+	x.isUnharmed("fork")
+}
