@@ -15,6 +15,8 @@ import (
 type generation struct {
 	request
 	workers []*worker
+	left    int  // workers that served before the others had loaded, and then left it: see leaveBatch
+	opened  bool // the settings of the first worker are taken
 	serves  bool // in the place of others, of which some may still accept
 }
 
@@ -133,19 +135,46 @@ func (p *Pool) early() []Address {
 	if p.o.Stay || !p.first() || len(p.batch.workers) > 0 {
 		return nil
 	}
+	if len(p.addresses) > 0 {
+		return p.addresses
+	}
 	return p.o.Early()
+}
+
+// servesEarly reports whether w serves although its generation does not yet: the first one of all, whose first worker
+// has the sockets
+// while the others load.
+func (w *worker) servesEarly() bool {
+	return w.handles && w.listens && w.state < Serving && w.batch != nil && w.batch == w.pool.batch
+}
+
+// leaveBatch takes w, which serves early and has died or must be replaced, out of the generation that is loading. Its
+// application has
+// loaded, so the generation does not fail: it is complete without w, and another worker of it serves meanwhile.
+func (p *Pool) leaveBatch(w *worker) {
+	g := p.batch
+	w.batch = nil
+	g.left++
+	g.workers = slices.DeleteFunc(g.workers, func(other *worker) bool { return other == w })
+	if len(g.workers) > 0 {
+		g.workers[0].listenEarly(p.addresses)
+	}
 }
 
 // progress is called when one more worker of the generation has loaded.
 func (p *Pool) progress() {
 	g := p.batch
-	if len(g.workers) == 1 {
+	if g == nil || len(g.workers) == 0 {
+		return // level starts one
+	}
+	if !g.opened {
 		if !p.prepared(g.workers[0]) {
 			return
 		}
-		for len(g.workers) < p.want && p.batch == g {
-			p.startInBatch()
-		}
+		g.opened = true
+	}
+	for len(g.workers)+g.left < p.want && p.batch == g {
+		p.startInBatch()
 	}
 	if p.batch != g {
 		return // it has failed

@@ -62,11 +62,14 @@ func (w *worker) check() {
 	if h.looks++; h.looks == most {
 		w.kill(why)
 	}
-	if !h.asked && w.state == Serving {
+	if !h.asked && w.answers() {
 		h.asked = true
 		w.send(&Message{Kind: Check})
 	}
 }
+
+// answers reports whether w must answer requests.
+func (w *worker) answers() bool { return w.state == Serving || w.servesEarly() }
 
 // look returns how many looks in a row may find w as it is, and why it is killed then; 0: any number, because it reads, or may be computing, or
 // waiting for the processor or a debugger.
@@ -92,7 +95,7 @@ func (w *worker) look() (most int, why string) {
 // checked is called when the worker has answered; why is empty if all is well.
 func (w *worker) checked(why string) {
 	w.health.asked, w.health.most = false, 0
-	if why != "" && w.state == Serving {
+	if why != "" && w.answers() {
 		w.kill(fmt.Sprintf("cannot answer requests (%s)", why))
 	}
 }

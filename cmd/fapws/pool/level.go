@@ -25,6 +25,9 @@ func (w *worker) replaces() bool {
 
 // level starts and retires workers until as many serve, or load, as are wanted.
 func (p *Pool) level() {
+	if g := p.batch; g != nil && len(g.workers) == 0 && p.pause == nil {
+		p.startInBatch() // all that were started have left it
+	}
 	if p.first() || p.stopping {
 		return
 	}
@@ -122,7 +125,8 @@ func (p *Pool) lost(w *worker, was State, how string) {
 	p.level()
 }
 
-// recycle replaces w, after its successor has loaded. The successor of a worker that is soon replaced starts after a pause.
+// recycle replaces w, after its successor has loaded. The successor of a worker that is soon replaced starts after a
+// pause.
 func (p *Pool) recycle(w *worker, why string) {
 	if w.state > Serving || w.replaced {
 		return
@@ -139,6 +143,11 @@ func (p *Pool) recycle(w *worker, why string) {
 	p.recycled++
 	p.o.Log(logfile.Info, fmt.Sprintf("replacing worker %d: %s", w.pid, why))
 	w.replaced = true
+	if w.servesEarly() {
+		p.leaveBatch(w)
+		w.setState(Serving) // until the others replace it
+		p.progress()
+	}
 	p.level()
 }
 

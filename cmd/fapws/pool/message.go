@@ -77,6 +77,8 @@ const (
 	// Confined: the worker enters its sandbox, if there is one, and then runs handlers. It sends no settings and asks for no Certificates
 	// afterwards.
 	Confined Kind = "confined"
+	// Started: handlers run from now on. A worker that ends afterwards has not failed to load.
+	Started Kind = "started"
 	// Loaded: the worker can serve. N is 1 if a subscriber must wake the application (Settled.Watches). Raw is a Settled with the Protocol
 	// only. A worker that was Asleep sends it again when it has loaded its application.
 	Loaded Kind = "loaded"

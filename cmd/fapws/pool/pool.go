@@ -191,6 +191,8 @@ func (p *Pool) heard(w *worker, m *Message) {
 		p.wanted(w, m)
 	case Confined:
 		w.confined = true
+	case Started:
+		w.handles = true
 	case Ask:
 		p.query(w, m)
 	case LastWords:
@@ -251,7 +253,8 @@ func (p *Pool) loaded(w *worker, m *Message) {
 	}
 }
 
-// speaks checks the Protocol of a Settled, whose other fields may be of other types in another one. The text of the error follows "worker N".
+// speaks checks the Protocol of a Settled, whose other fields may be of other types in another one. The text of the
+// error follows "worker N".
 func speaks(text []byte) error {
 	var version struct{ Protocol int }
 	if json.Unmarshal(text, &version) == nil && version.Protocol != Protocol {
@@ -284,6 +287,7 @@ func (p *Pool) died(w *worker, status unix.WaitStatus) {
 	case status.Signal() == unix.SIGKILL && w.reason == "":
 		w.reason = confine.MemoryExceeded(root, w.kills)
 	}
+	early := w.servesEarly()
 	was, wanted := w.state, w.replaces() || w.state == Serving && !w.page
 	w.setState(Dead)
 	if w.limit != nil {
@@ -298,6 +302,10 @@ func (p *Pool) died(w *worker, status unix.WaitStatus) {
 	close(w.questions.ended)
 	p.closed()
 	switch {
+	case early:
+		p.leaveBatch(w)
+		p.lost(w, Serving, how)
+		p.progress()
 	case w.batch != nil && w.batch == p.batch:
 		p.batchFailed(w, how, code, was == Starting && w.why == "" && code >= 1 && code <= process.NoStart)
 	case w.page && p.first() && !p.stopping:

@@ -6,9 +6,12 @@ import (
 	"time"
 )
 
-// A worker runs the application, which an attacker may have taken over, and it keeps its channel inside the sandbox. The supervisor is outside of
-// the sandbox. So it acts only on settings that a worker sent before it was Confined, and judges every message by the table trust. A message
-// changes only its sender, apart from events, purges and counts of subscribers, which are for all workers. The supervisor keeps no more of a
+// A worker runs the application, which an attacker may have taken over, and it keeps its channel inside the sandbox.
+// The supervisor is outside of
+// the sandbox. So it acts only on settings that a worker sent before it was Confined, and judges every message by the
+// table trust. A message
+// changes only its sender, apart from events, purges and counts of subscribers, which are for all workers. The
+// supervisor keeps no more of a
 // worker than the bounds below, and kills a worker that exceeds them.
 
 // verdict is what the supervisor does with a message. The zero value ignores it.
@@ -24,7 +27,7 @@ const (
 type phase uint8
 
 const (
-	isLoading  phase = iota // no handler has run; what a worker without application sends before Loaded is also of this phase
+	isLoading  phase = iota // no handler has run; also a worker without application before Loaded
 	isEntering              // Confined, not Loaded
 	isLoaded                // Loaded, and other workers of its generation are not
 	isServing
@@ -37,7 +40,8 @@ const (
 
 // String is used in the log.
 func (ph phase) String() string {
-	return [...]string{"loading", "entering its sandbox", "loaded", "serving", "asleep", "waking", "retiring", "ending"}[ph]
+	return [...]string{"loading", "entering its sandbox", "loaded", "serving",
+		"asleep", "waking", "retiring", "ending"}[ph]
 }
 
 // phase returns the phase of w.
@@ -61,13 +65,15 @@ func (w *worker) phase() phase {
 	return isServing
 }
 
-// trust says what the supervisor does with each message of a worker, by its phase. Kinds that are not in it are ignored.
+// trust says what the supervisor does with each message of a worker, by its phase. Kinds that are not in it are
+// ignored.
 var trust = map[Kind][phases]verdict{
 	//             loading  entering loaded   serving  sleeping waking   retiring ending
 	Configured:   {obeyed, forged, forged, forged, obeyed, forged, ignored, ignored},
 	Certificates: {obeyed, forged, forged, forged, forged, forged, ignored, ignored},
 	Confined:     {obeyed, forged, forged, forged, obeyed, forged, ignored, ignored},
 	Loaded:       {obeyed, obeyed, ignored, ignored, forged, obeyed, ignored, ignored},
+	Started:      {forged, obeyed, ignored, ignored, ignored, ignored, ignored, ignored},
 	Closed:       {forged, forged, forged, forged, forged, forged, obeyed, ignored},
 	Checked:      {ignored, obeyed, obeyed, obeyed, obeyed, obeyed, obeyed, ignored},
 	Unused:       {ignored, obeyed, obeyed, obeyed, obeyed, obeyed, obeyed, ignored},

@@ -78,6 +78,7 @@ type worker struct {
 	settled       *Settled    // nil before Configured
 	awakeSince    time.Time   // when it or its application loaded
 	listens       bool        // it has the sockets
+	handles       bool        // its handlers run, or have run
 	early         []Address   // those that it got before it had loaded, and perhaps clients; nil: none
 	health        health
 	limit         *time.Timer    // kills it when a step takes too long
@@ -118,7 +119,8 @@ func (p *Pool) start(newest bool, role string) (*worker, error) {
 		cmd.ExtraFiles = append(cmd.ExtraFiles, f)
 		return len(cmd.ExtraFiles) + 2 // behind standard input, output and error
 	}
-	start := Start{FD: pass(theirs), Stderr: -1, Role: role, Epoch: p.relay.epoch, Script: p.settled.Script, Watches: p.settled.Watches}
+	start := Start{FD: pass(theirs), Stderr: -1, Role: role, Epoch: p.relay.epoch,
+		Script: p.settled.Script, Watches: p.settled.Watches}
 	var heard *stderrCapture
 	if p.o.FailurePage != nil && role != PageOnly {
 		heard = new(stderrCapture)

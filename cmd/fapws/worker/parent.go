@@ -175,7 +175,7 @@ func (p *Parent) restoreStderr() {
 // answered before. It runs on a separate goroutine.
 func (p *Parent) present() {
 	s := p.s
-	if s.conf.ReloadCheck != "" && p.Role != pool.Asleep {
+	if p.checksFirst() {
 		ctx, cancel := context.WithTimeout(context.Background(), s.conf.LoadTimeout)
 		defer cancel()
 		if err := checkSelf(ctx, s.server, s.conf.ReloadCheck); err != nil {
@@ -183,6 +183,8 @@ func (p *Parent) present() {
 			s.signals.end(shutdownRequest{how: quickly, code: code}, code)
 			return
 		}
+		p.started()
+		p.served()
 	}
 	if s.early == nil {
 		p.join()
@@ -195,6 +197,12 @@ func (p *Parent) present() {
 func (p *Parent) configured() {
 	p.send(&pool.Message{Kind: pool.Configured, Raw: []byte(asJSON(p.s.settled()))})
 }
+
+// checksFirst reports whether this worker makes the request of --reload-check before it answers clients, whose requests could fail instead.
+func (p *Parent) checksFirst() bool { return p.s.conf.ReloadCheck != "" && p.Role != pool.Asleep }
+
+// started reports that handlers run from now on.
+func (p *Parent) started() { p.send(&pool.Message{Kind: pool.Started}) }
 
 // loaded reports that this worker has loaded.
 func (p *Parent) loaded() {

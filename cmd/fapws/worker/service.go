@@ -268,13 +268,19 @@ func (s *service) start() (err error) {
 	if s.handler != nil {
 		guest = s.handler
 	}
+	checks := s.parent != nil && s.parent.checksFirst() // then clients wait until it has
+	if s.parent != nil && !checks {
+		s.parent.started()
+	}
 	if err := s.use(listeners, guest); err != nil {
 		return process.ExitNotStarted("%v", err)
 	}
 	listeners = nil // they are the server's
 	switch {
 	case s.parent != nil:
-		s.parent.served()
+		if !checks {
+			s.parent.served()
+		}
 		s.parent.joinEarly()
 		s.memory.Started()
 		s.parent.serving()
@@ -406,7 +412,8 @@ func (s *service) buildEarly() error {
 		s.early = &plan.Built{Sites: []exchange.Site{{Table: []exchange.Mount{{Prefix: "/", Pending: true}}}}}
 		return s.useCertificates()
 	}
-	if s.plan.FirstApp() == nil || !asleep && (confined || !s.plan.IsSettled()) {
+	checks := s.parent != nil && s.parent.checksFirst()
+	if s.plan.FirstApp() == nil || !asleep && (confined || checks || !s.plan.IsSettled()) {
 		return nil
 	}
 	early := &plan.Programs{}

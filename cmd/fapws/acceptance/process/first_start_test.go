@@ -1,0 +1,55 @@
+package process_test
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+// A process that ends or hangs while it answers requests, but before the other processes of the first start have
+// loaded, is replaced: the start
+// goes on.
+func TestWorkerEndsBeforeOthersLoad(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		path, says string
+		flags      []string
+	}{
+		{"/die", `worker \d+ was killed by SIGKILL; starting a new one`, nil},
+		{"/leave", `worker \d+ exited with status 3: .*; starting a new one`, nil},
+		{"/leave", `worker \d+ exited with status 3: .*; starting a new one`, []string{"--reload-check", "/"}},
+		{"/leave", `worker \d+ exited with status 3: .*; starting a new one`, []string{"--sandbox"}},
+		{"/stop", `worker \d+ was stopped by a signal for 10s and was killed; starting a new one`, nil},
+		{"/hang", `replacing worker \d+: stuck`, []string{"--threads", "0", "--timeout", "1"}},
+	} {
+		t.Run(tt.path[1:]+" "+strings.Join(tt.flags, " "), func(t *testing.T) {
+			t.Parallel()
+			folder := fapwstest.PublicFolder(t)
+			fapwstest.Must(t, os.Chmod(folder, 0o777))
+			c := fapwstest.Command{Script: "slowly.py", Args: []string{folder}, Complains: true, Flags: append(tt.flags, "--workers", "3", "--graceful-timeout", "1", "--bind", "unix:"+folder+"/socket")}
+			s := c.Start(t)
+			fapwstest.Eventually(t, "the others load", func() bool {
+				others, err := os.ReadFile(folder + "/others")
+				return err == nil && len(others) == 2
+			})
+			ask := func(path string) (*fapwstest.Answer, error) {
+				return fapwstest.Dial(t, "unix", folder+"/socket").Tries(fapwstest.Get(path))
+			}
+			if a, err := ask("/"); err != nil || a.Text != "hello" {
+				t.Fatalf("the first worker does not serve: %v", err)
+			}
+			victim := fapwstest.Dial(t, "unix", folder+"/socket")
+			victim.Get(tt.path)
+			s.Says(tt.says)
+			fapwstest.Write(t, folder+"/go", "")
+			s.Says("fapws 0.*3 workers")
+			s.HasWorkers(3)
+			fapwstest.Eventually(t, "it serves", func() bool {
+				a, err := ask("/")
+				return err == nil && a.Text == "hello"
+			})
+		})
+	}
+}

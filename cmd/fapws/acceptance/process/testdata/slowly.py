@@ -1,0 +1,42 @@
+"""The first process loads at once, the others when a file exists; handlers end or stop their process."""
+import os
+import signal
+import sys
+import time
+
+place = sys.argv[1]
+try:
+    os.mkdir(place + "/first")
+except FileExistsError:
+    with open(place + "/others", "a") as f:
+        f.write("x")
+    while not os.path.exists(place + "/go"):
+        time.sleep(0.01)
+
+
+def hello(environ, start_response):
+    return "hello"
+
+
+def die(environ, start_response):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def leave(environ, start_response):
+    os._exit(3)
+
+
+def stop(environ, start_response):
+    os.kill(os.getpid(), signal.SIGSTOP)
+    return "stopped"
+
+
+def hang(environ, start_response):
+    while True:
+        try:
+            time.sleep(1000)
+        except BaseException:
+            pass
+
+
+PATHS = [("/die", die), ("/leave", leave), ("/stop", stop), ("/hang", hang), ("/", hello)]
