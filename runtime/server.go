@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"fapws/runtime/conn"
 	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
@@ -176,6 +178,39 @@ func (s *Server) Shutdown(ctx context.Context) error {
 // come for idle.
 func (s *Server) Retire(ctx context.Context, idle time.Duration) error {
 	return s.end(ctx, func() { s.loop.leave(exchange.Leaving, idle) })
+}
+
+// HandIdle gives the idle connections of HTTP/1 without TLS away, for Arrive in another process, and closes idle ones of TLS. The others
+// close with the response to their next request. give gets the state and the descriptor, which is
+// closed when give returns; after an error, the remaining connections are closed. It must not be called on the loop.
+func (s *Server) HandIdle(give func(d *exchange.ClientState, fd int) error) (n int, err error) {
+	var list []exchange.IdleClient
+	s.do(func() {
+		s.loop.sites.End = max(s.loop.sites.End, exchange.Discouraged)
+		list = s.loop.sites.TakeIdle()
+	})
+	for _, one := range list {
+		if err == nil {
+			if err = give(&one.State, one.FD); err == nil {
+				n++
+			}
+		}
+		unix.Close(one.FD)
+	}
+	return n, err
+}
+
+// Arrive serves a connection that HandIdle has given away. It owns fd, and closes it if there is no room. It must not be called on the loop, and not
+// before the server serves.
+func (s *Server) Arrive(d *exchange.ClientState, fd int) {
+	arrives := func() { unix.Close(fd) }
+	s.do(func() {
+		if !s.loop.Full() && s.loop.sites.End < exchange.Draining {
+			arrives = func() {}
+			s.loop.sites.Arrive(d, fd)
+		}
+	})
+	arrives()
 }
 
 // end stops accepting, has the loop begin the end, and waits until all connections have closed by themselves or, when ctx

@@ -371,9 +371,14 @@ func (s *Set) Tick() {
 
 // Drain tells the protocols of all open connections that the server takes no more connections: see Protocol.
 func (s *Set) Drain(retire bool) {
+	s.Each(func(p Protocol) { p.Drain(retire) })
+}
+
+// Each calls f with the protocols of all open connections.
+func (s *Set) Each(f func(Protocol)) {
 	for _, c := range s.All() {
 		if !c.closed {
-			c.proto.Drain(retire)
+			f(c.proto)
 		}
 	}
 }

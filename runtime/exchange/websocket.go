@@ -202,6 +202,14 @@ func (s *Server) ResumeSocket(d *SocketState, fd int) (Socket, error) {
 
 var errOtherMount = errors.New("its request leads to something else now")
 
+// AddressText returns the text of an address for AddressOf.
+func AddressText(a net.Addr) string {
+	if tcp, ok := a.(*net.TCPAddr); ok {
+		return tcp.AddrPort().String()
+	}
+	return ""
+}
+
 // AddressOf returns the address of a connection that a text names; "": of a unix socket.
 func AddressOf(text string) net.Addr {
 	if a, err := netip.ParseAddrPort(text); err == nil {

@@ -1,7 +1,6 @@
 package live
 
 import (
-	"net"
 	"time"
 	"unsafe"
 
@@ -92,20 +91,13 @@ const mostHandedOver = 80 << 10
 func (s *Socket) describe() *exchange.SocketState {
 	return &exchange.SocketState{
 		Group: []byte(s.group), Subprotocol: s.subprotocol, Compression: s.compression,
-		Local: addressText(s.conn.Local), Remote: addressText(s.conn.Remote), User: s.x.User(),
+		Local: exchange.AddressText(s.conn.Local), Remote: exchange.AddressText(s.conn.Remote), User: s.x.User(),
 	}
 }
 
 // keep copies what the handler gives into d, with the part by which it lets go.
 func keep(d *exchange.SocketState, p *exchange.Part) {
 	d.Head, d.Data = append([]byte(nil), p.Head.Request...), append([]byte(nil), p.Body...)
-}
-
-func addressText(a net.Addr) string {
-	if tcp, ok := a.(*net.TCPAddr); ok {
-		return tcp.AddrPort().String()
-	}
-	return ""
 }
 
 // GroupMessage is a message for all WebSockets in a group.

@@ -16,10 +16,12 @@
 //     queue for any worker, also while one loads or dies.
 //   - While no worker serves, one gets the sockets before it has loaded, and answers what it can (share): the first of
 //     all, or one that replaces a worker that has died.
-//   - A worker loads the application and sends its settings ("configured"), among them those that only the script knew. It enters its sandbox,
+//   - A worker loads the application and sends its settings ("configured"), among them those that only the script
+//     knew. It enters its sandbox,
 //     makes the request of --reload-check to itself, and says "loaded". It gets the sockets with "listen".
-//   - "retire" makes the old generation stop accepting. Its idle connections stay until their next request, which is
-//     answered with Connection: close, or for five idle seconds.
+//   - "retire" makes the old generation stop accepting. It hands its idle connections to the new workers, and closes
+//     those over TLS.
+//     Others close with the response to their next request, or after five idle seconds.
 //   - "depart" follows when all of the old generation accept no more, or after a second. Only then are subscribers
 //     handed over and WebSockets closed with 1012, so the new code answers a client that connects again at once.
 //
@@ -31,9 +33,12 @@
 //
 // # Trust
 //
-// A worker may have been taken over by its application (trust.go). It sends its settings before it enters its sandbox and before any handler
-// runs ("configured", "confined"), and the supervisor acts on no others. One table says what each message does in each phase of the life of
-// a worker. Messages change only the worker itself, apart from events, purges and counts of subscribers; a worker that sends what no worker
+// A worker may have been taken over by its application (trust.go). It sends its settings before it enters its sandbox
+// and before any handler
+// runs ("configured", "confined"), and the supervisor acts on no others. One table says what each message does in
+// each phase of the life of
+// a worker. Messages change only the worker itself, apart from events, purges and counts of subscribers; a worker
+// that sends what no worker
 // sends, or exceeds a bound, is killed. FuzzHeard sends anything.
 //
 // # Health

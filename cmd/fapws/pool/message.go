@@ -52,7 +52,7 @@ const (
 	// channel there is no such worker. History has no events behind the number Seq.
 	Take Kind = "take"
 	// Piece: from one worker to another, the subject of Take in Raw: all past events; or a subscriber with its descriptor, or a WebSocket
-	// if Text is WebSocket. Behind the last subscriber there is one without Raw.
+	// or an idle connection, as Text says. Behind the last subscriber there is one without Raw.
 	Piece Kind = "piece"
 	// Certificates: Raw is what the Answer to a question of the same Kind would be now.
 	Certificates Kind = "certificates"
@@ -67,19 +67,25 @@ const (
 // Dropped is the Text of Events for which there was no room.
 const Dropped = "dropped"
 
-// WebSocket is the Text of a Piece.
-const WebSocket = "websocket"
+// Texts of a Piece.
+const (
+	WebSocket = "websocket"
+	Idle      = "idle" // an idle connection
+)
 
 // Messages of a worker to the supervisor.
 const (
-	// Configured: Raw is a Settled in JSON, all settings of the worker. It precedes Confined, and the Loaded of a worker without application.
+	// Configured: Raw is a Settled in JSON, all settings of the worker. It precedes Confined, and the Loaded of a
+	// worker without application.
 	Configured Kind = "configured"
-	// Confined: the worker enters its sandbox, if there is one, and then runs handlers. It sends no settings and asks for no Certificates
+	// Confined: the worker enters its sandbox, if there is one, and then runs handlers. It sends no settings and asks
+	// for no Certificates
 	// afterwards.
 	Confined Kind = "confined"
 	// Started: handlers run from now on. A worker that ends afterwards has not failed to load.
 	Started Kind = "started"
-	// Loaded: the worker can serve. N is 1 if a subscriber must wake the application (Settled.Watches). Raw is a Settled with the Protocol
+	// Loaded: the worker can serve. N is 1 if a subscriber must wake the application (Settled.Watches). Raw is a
+	// Settled with the Protocol
 	// only. A worker that was Asleep sends it again when it has loaded its application.
 	Loaded Kind = "loaded"
 	// Failing: the process is about to end because of an error, which Text names in one line, or Raw if it

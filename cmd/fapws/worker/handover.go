@@ -128,8 +128,17 @@ func clientOf(m *pool.Message, files []*os.File, state any) (fd int, err error) 
 	return pool.Duplicate(files[0])
 }
 
-// takeClient serves a subscriber, or a WebSocket. A WebSocket that it cannot serve goes back to the other worker.
+// takeClient serves an idle connection, a subscriber or a WebSocket. A WebSocket that it cannot serve goes back to
+// the other worker.
 func (r *relay) takeClient(m *pool.Message, files []*os.File, from *pool.Channel) error {
+	if m.Text == pool.Idle {
+		var idle exchange.ClientState
+		fd, err := clientOf(m, files, &idle)
+		if err == nil {
+			r.s.server.Arrive(&idle, fd)
+		}
+		return err
+	}
 	if m.Text != pool.WebSocket {
 		var subscriber live.StreamState
 		fd, err := clientOf(m, files, &subscriber)
@@ -205,12 +214,37 @@ func (p *Parent) takeBack(to *pool.Channel) {
 	}
 }
 
+// handIdleOver gives idle connections to the process that takes the place of this one; without one they stay. Only
+// one call at a time does.
+func (p *Parent) handIdleOver() {
+	to := p.successor.Load()
+	if to == nil {
+		return
+	}
+	p.idle.Lock()
+	defer p.idle.Unlock()
+	n, err := p.s.server.HandIdle(func(d *exchange.ClientState, fd int) error {
+		raw, err := json.Marshal(d)
+		if err == nil {
+			err = to.Send(&pool.Message{Kind: pool.Piece, Text: pool.Idle, Raw: raw}, fd)
+		}
+		return err
+	})
+	if err != nil {
+		p.s.log.Log(logfile.Warning,
+			fmt.Sprintf("worker %d cannot hand idle connections over: %v; it has closed them", os.Getpid(), err))
+	}
+	p.s.log.Log(logfile.Debug,
+		fmt.Sprintf("worker %d has handed over %s", os.Getpid(), pool.Count(n, "idle connection")))
+}
+
 // handClientsOver gives all subscribers, and the WebSockets for which that is possible, to the process that takes the place of this one; without one
 // they are told to come back. It runs on a separate goroutine.
 func (p *Parent) handClientsOver(ctx context.Context) {
 	s := p.s
 	to := p.successor.Load()
 	if to != nil {
+		p.handIdleOver() // those whose request was active before
 		s.relay.settle(ctx)
 	}
 	var ordered time.Time

@@ -39,6 +39,7 @@ type Parent struct {
 	departs   chan struct{}                // closed by depart
 	depart    func()                       // is called when the workers that take the place of this one serve
 	questions pool.Questions               // to the supervisor
+	idle      sync.Mutex                   // held while idle connections are handed over
 	counts    bool                         // requests are counted from the start
 	successor atomic.Pointer[pool.Channel] // another worker, which gets the subscribers, or nil
 }
@@ -198,7 +199,8 @@ func (p *Parent) configured() {
 	p.send(&pool.Message{Kind: pool.Configured, Raw: []byte(asJSON(p.s.settled()))})
 }
 
-// checksFirst reports whether this worker makes the request of --reload-check before it answers clients, whose requests could fail instead.
+// checksFirst reports whether this worker makes the request of --reload-check before it answers clients, whose
+// requests could fail instead.
 func (p *Parent) checksFirst() bool { return p.s.conf.ReloadCheck != "" && p.Role != pool.Asleep }
 
 // started reports that handlers run from now on.

@@ -258,7 +258,10 @@ func (s *service) stop(o shutdownRequest) {
 	s.sayStopping(o.how, grace)
 	if o.how == quietly {
 		s.server.StopAccepting()
-		s.parent.send(&pool.Message{Kind: pool.Closed})
+		go func() { // inline, a handler may keep the loop
+			s.parent.handIdleOver()
+			s.parent.send(&pool.Message{Kind: pool.Closed})
+		}()
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
