@@ -25,7 +25,7 @@ func (s *Server) Unlisten(ln *conn.Listener) {
 
 // StopAccepting ends accepting at once, and closes the listeners as soon as the loop can. Shutdown and Retire begin
 // with it. It is safe for concurrent use.
-func (s *Server) StopAccepting() { s.loop.accepting.Stop() }
+func (s *Server) StopAccepting() { s.loop.accepting.Stop(false) }
 
 // Room implements conn.AcceptLoop. At the limit of clients, the connection that has been idle for longest closes for the next client.
 func (l *loop) Room(ln *conn.Listener) bool {

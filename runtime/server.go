@@ -165,10 +165,11 @@ func (s *Server) Discourage() {
 	s.loop.post(func() { s.loop.sites.End = max(s.loop.sites.End, exchange.Discouraged) })
 }
 
-// Shutdown stops accepting, lets the requests that have arrived be answered
+// Shutdown accepts the connections in the listen queues and no others, lets the requests that have arrived be answered
 // until ctx ends, then closes what is left and returns ctx's error. The loop
 // goes on for Do; Close ends it.
 func (s *Server) Shutdown(ctx context.Context) error {
+	s.loop.accepting.Stop(true)
 	return s.end(ctx, s.loop.drain)
 }
 
@@ -180,8 +181,8 @@ func (s *Server) Retire(ctx context.Context, idle time.Duration) error {
 	return s.end(ctx, func() { s.loop.leave(exchange.Leaving, idle) })
 }
 
-// HandIdle gives the idle connections of HTTP/1 without TLS away, for Arrive in another process, and closes idle ones of TLS. The others
-// close with the response to their next request. give gets the state and the descriptor, which is
+// HandIdle gives the idle connections of HTTP/1 without TLS away, for Arrive in another process, and closes idle ones
+// of TLS. The others close with the response to their next request. give gets the state and the descriptor, which is
 // closed when give returns; after an error, the remaining connections are closed. It must not be called on the loop.
 func (s *Server) HandIdle(give func(d *exchange.ClientState, fd int) error) (n int, err error) {
 	var list []exchange.IdleClient
@@ -200,7 +201,8 @@ func (s *Server) HandIdle(give func(d *exchange.ClientState, fd int) error) (n i
 	return n, err
 }
 
-// Arrive serves a connection that HandIdle has given away. It owns fd, and closes it if there is no room. It must not be called on the loop, and not
+// Arrive serves a connection that HandIdle has given away. It owns fd, and closes it if there is no room. It must not
+// be called on the loop, and not
 // before the server serves.
 func (s *Server) Arrive(d *exchange.ClientState, fd int) {
 	arrives := func() { unix.Close(fd) }
@@ -325,9 +327,12 @@ func (l *loop) makeRoom(v conn.Verdict) {
 	l.gone = l.sites.End >= exchange.Leaving // tellEnd follows at the end of the batch, when the application knows of it
 }
 
+// headWithin is how long the rest of a request that is arriving is waited for when the server stops.
+const headWithin = 2 * time.Second
+
 // drain begins the end: idle connections close, the others after their
 // response.
-func (l *loop) drain() { l.leave(exchange.Draining, 0) }
+func (l *loop) drain() { l.leave(exchange.Draining, headWithin) }
 
 // leave begins the end, unless that has come so far. If it is Leaving, a connection may be idle for so long: a
 // client that sends a request just now must not find it closed. The last connection notes that the end has come.
@@ -337,9 +342,7 @@ func (l *loop) leave(end exchange.Ending, idle time.Duration) {
 	}
 	l.sites.End = end
 	retires := end == exchange.Leaving
-	if retires {
-		l.sites.Config.KeepAlive = min(l.sites.Config.KeepAlive, idle)
-	}
+	l.sites.Config.KeepAlive = min(l.sites.Config.KeepAlive, idle)
 	l.app.EndEvents()
 	l.sockets.Drain(retires)
 	l.conns.Drain(retires)

@@ -114,15 +114,29 @@ func (a *Acceptor) Unlisten(ln *Listener) {
 	a.unlisten(ln)
 }
 
-// Stop ends accepting at once, and closes the listeners as soon as the loop can. It is safe for concurrent use.
-func (a *Acceptor) Stop() {
+// Stop ends accepting at once, and closes the listeners as soon as the loop can. With last, no other process accepts
+// on them, and the
+// connections in their queues are accepted before: closing would reset them. It is safe for concurrent use.
+func (a *Acceptor) Stop(last bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.stopped.Swap(true) {
 		return
 	}
 	for _, ln := range a.listeners {
-		a.Events.Post(func() { a.unlisten(ln) })
+		a.Events.Post(func() {
+			if last {
+				a.empty(ln)
+			}
+			a.unlisten(ln)
+		})
+	}
+}
+
+// empty accepts all connections in the queue of ln, also beyond AcceptConfig.MaxClients.
+func (a *Acceptor) empty(ln *Listener) {
+	i := slices.IndexFunc(a.sockets, func(s *socket) bool { return s.ln == ln })
+	for i >= 0 && a.sockets[i].take(Take) {
 	}
 }
 
@@ -202,37 +216,40 @@ func (s *socket) accept() {
 		if v != Take {
 			a.warnFull(s.ln)
 		}
-		if v == Wait {
-			return
-		}
-		fd, remote, err := acceptNonblock(s.fd)
-		switch err {
-		case nil:
-			a.starved = time.Time{}
-			a.short.Store(false)
-			if fd <= 2 {
-				if fd, err = a.aboveStandard(fd); err != nil {
-					s.failed(err)
-					return
-				}
-			}
-			a.Loop.Accepted(s.ln, fd, s.localOf(fd), addrOf(remote), v)
-		case unix.EAGAIN:
-			s.pending = false
-			a.balance.queueEmpty()
-			return
-		case unix.EINTR, unix.ECONNABORTED:
-		case unix.EBADF, unix.EINVAL, unix.ENOTSOCK, unix.EOPNOTSUPP:
-			s.watch.Remove()
-			s.pending = false
-			a.fail(err)
-			return
-		default:
-			s.failed(err)
+		if v == Wait || !s.take(v) {
 			return
 		}
 	}
 	s.watch.Again()
+}
+
+// take accepts the next connection, and reports whether there may be others.
+func (s *socket) take(v Verdict) (more bool) {
+	a := s.a
+	fd, remote, err := acceptNonblock(s.fd)
+	if err == nil && fd <= 2 {
+		fd, err = a.aboveStandard(fd)
+	}
+	switch err {
+	case nil:
+		a.starved = time.Time{}
+		a.short.Store(false)
+		a.Loop.Accepted(s.ln, fd, s.localOf(fd), addrOf(remote), v)
+	case unix.EINTR, unix.ECONNABORTED:
+	case unix.EAGAIN:
+		s.pending = false
+		a.balance.queueEmpty()
+		return false
+	case unix.EBADF, unix.EINVAL, unix.ENOTSOCK, unix.EOPNOTSUPP:
+		s.watch.Remove()
+		s.pending = false
+		a.fail(err)
+		return false
+	default:
+		s.failed(err)
+		return false
+	}
+	return true
 }
 
 // localOf returns the address at which a connection has come in.

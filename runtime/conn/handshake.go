@@ -120,9 +120,11 @@ func (h *Handshake) Due() (next int64) {
 	return now
 }
 
-// Drain implements conn.Protocol. A client that was accepted is served if another server goes on with the listeners.
+// Drain implements conn.Protocol. A client that was accepted is served if another server goes on with the listeners,
+// or if it
+// has sent its ClientHello.
 func (h *Handshake) Drain(retire bool) {
-	if !retire {
+	if !retire && !h.c.Unread() {
 		h.known = true // it is not the client's fault
 		h.c.Close("the server is shutting down")
 	}

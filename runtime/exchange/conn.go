@@ -150,15 +150,17 @@ func (c *Conn) Closed() {
 // Drain implements conn.Protocol. Idle connections close, or stay for as long as Retire says.
 func (c *Conn) Drain(retire bool) {
 	s, idle := c.s, !c.Busy() && !c.Yields()
-	if retire {
-		defer c.Schedule() // deadlines are earlier now
-	}
+	defer c.Schedule() // deadlines are earlier now
 	switch {
 	case retire:
 		if idle && (c.state == StateReady || c.state == StateNew) {
 			c.Stamp = s.Set.Now
 		}
 	case idle && (c.state == StateReady || c.state == StateNew || c.state == StateHead):
+		if c.Unread() { // a request that the loop has not come to, or the rest of one
+			c.Stamp = s.Set.Now
+			return
+		}
 		c.Close("the server is shutting down")
 	case idle && c.skipping():
 		c.endSkip()
@@ -217,7 +219,7 @@ func (c *Conn) deadline() int64 {
 		return s.Set.Now + int64(halfTimeout) // a transfer
 	case c.state == StateNew || c.state == StateHead:
 		limit := int64(s.Config.HeadTimeout)
-		if s.End >= Leaving && c.state == StateNew {
+		if s.End == Draining || s.End == Leaving && c.state == StateNew {
 			limit = min(limit, int64(s.Config.KeepAlive))
 		}
 		return c.Stamp + tick + limit // a stamp is up to a tick old

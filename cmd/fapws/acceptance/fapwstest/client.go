@@ -81,6 +81,11 @@ func (w *Client) Tries(text string) (*Answer, error) {
 	if _, err := io.WriteString(w.Conn, text); err != nil {
 		return nil, err
 	}
+	return w.Reads()
+}
+
+// Reads reads a whole response to a GET or POST, or returns how the connection ended.
+func (w *Client) Reads() (*Answer, error) {
 	r, err := http.ReadResponse(w.In, &http.Request{Method: "GET"})
 	if err != nil {
 		return nil, err
