@@ -88,6 +88,15 @@ func (p *Plan) IsOpen(conf *settings.Config, contents *pybridge.Contents) bool {
 	return len(conf.Proxies) == 0 && conf.LoginUsers == "" && !p.Site.restricts() && (entries == 0 || len(users) < entries)
 }
 
+// WorkDir returns the working directory as --chdir names it. That may be a symbolic link, which will lead to another
+// directory than at the start.
+func (p *Plan) WorkDir() string {
+	if filepath.IsAbs(p.Conf.Chdir) {
+		return p.Conf.Chdir
+	}
+	return filepath.Join(p.Dir, p.Conf.Chdir)
+}
+
 // Folders returns where the files of the applications are.
 func (p *Plan) Folders() (dirs []string) {
 	for _, app := range p.Site.Apps() {

@@ -249,6 +249,7 @@ func (p *supervisor) watchFiles() (*watch.Watcher, error) {
 		include = slices.Concat(include, templates)
 	}
 	w, err := watch.Start(watch.Options{
+		Base:    p.plan.WorkDir(),
 		Dirs:    dirs,
 		Include: include,
 		Exclude: p.conf.ReloadExclude,

@@ -184,16 +184,17 @@ type pattern struct {
 // escapes makes a path a pattern for itself.
 var escapes = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`)
 
-func newPatterns(o *Options, cwd string, roots []string) (p patterns, err error) {
+func newPatterns(o *Options, base string, roots []string) (p patterns, err error) {
 	for _, text := range o.Include {
 		if strings.Contains(text, "/") && !wild(text) {
-			if text, err = filepath.Abs(text); err != nil {
-				return p, err
+			if !filepath.IsAbs(text) {
+				text = filepath.Join(base, text)
 			}
+			text = filepath.Clean(text)
 			p.named = append(p.named, text)
 		}
 	}
-	from := append([]string{cwd}, roots...)
+	from := append([]string{base}, roots...)
 	if p.include, err = parsePatterns(slices.Concat(AlwaysInclude, o.Include), from); err == nil {
 		p.exclude, err = parsePatterns(slices.Concat(AlwaysExclude, o.Exclude), from)
 	}

@@ -18,6 +18,9 @@ import (
 
 // Options names the files to watch.
 type Options struct {
+	// Base is an absolute path that others are relative to. A symbolic link in it may be replaced.
+	Base string
+
 	// Dirs are folders, watched with all below them.
 	Dirs []string
 
@@ -78,7 +81,7 @@ type Watcher struct {
 
 	log    func(line string)
 	tree   tree
-	cwd    string
+	base   string            // as Options.Base
 	kernel *fsnotify.Watcher // tells when it is time to look; nil: the interval alone does
 	roots  chan []string     // of Watch
 	stop   context.CancelFunc
@@ -108,34 +111,34 @@ func Start(o Options) (*Watcher, error) {
 
 // newWatcher returns a Watcher that has not looked yet.
 func newWatcher(o Options) (*Watcher, error) {
-	cwd, err := os.Getwd()
-	if err != nil {
-		return nil, fmt.Errorf("cannot watch: %w", err)
-	}
-	w := &Watcher{log: o.Log, cwd: cwd, roots: make(chan []string, 1), found: map[string]string{}}
+	var err error
+	w := &Watcher{log: o.Log, base: filepath.Clean(o.Base), roots: make(chan []string, 1), found: map[string]string{}}
 	for _, dir := range o.Dirs {
-		info, err := os.Stat(dir)
+		info, err := os.Stat(w.abs(dir))
 		if err != nil {
 			return nil, fmt.Errorf("cannot watch %s: %w", dir, system.Cause(err))
 		}
 		if !info.IsDir() {
 			return nil, fmt.Errorf("cannot watch %s: it is not a directory", dir)
 		}
-		if dir, err = filepath.Abs(dir); err != nil {
-			return nil, fmt.Errorf("cannot watch: %w", err)
-		}
-		w.tree.roots = append(w.tree.roots, dir)
+		w.tree.roots = append(w.tree.roots, w.abs(dir))
 	}
-	w.tree.patterns, err = newPatterns(&o, cwd, w.tree.roots)
+	w.tree.patterns, err = newPatterns(&o, w.base, w.tree.roots)
 	return w, err
+}
+
+// abs returns the absolute path of one that may be relative.
+func (w *Watcher) abs(path string) string {
+	if filepath.IsAbs(path) {
+		return filepath.Clean(path)
+	}
+	return filepath.Join(w.base, path)
 }
 
 // Watch watches the directories dirs from now on, instead of those before. It does not wait. One goroutine may call it.
 func (w *Watcher) Watch(dirs []string) {
 	for i, dir := range dirs {
-		if abs, err := filepath.Abs(dir); err == nil {
-			dirs[i] = abs
-		}
+		dirs[i] = w.abs(dir)
 	}
 	select {
 	case <-w.roots: // they are not watched yet
@@ -250,7 +253,7 @@ func (w *Watcher) change() Change {
 
 // shown is a path as short as it can be.
 func (w *Watcher) shown(path string) string {
-	for _, from := range append([]string{w.cwd}, w.tree.roots...) {
+	for _, from := range append([]string{w.base}, w.tree.roots...) {
 		if rest, below := strings.CutPrefix(path, strings.TrimSuffix(from, "/")+"/"); below {
 			return rest
 		}

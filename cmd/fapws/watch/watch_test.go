@@ -66,6 +66,7 @@ func (d *dir) watch(o Options) *Watcher {
 	if o.Dirs == nil {
 		o.Dirs = []string{d.in("app")}
 	}
+	o.Base, _ = os.Getwd()
 	o.Log = func(line string) { d.said = append(d.said, line) }
 	w, err := Start(o)
 	d.check(err)

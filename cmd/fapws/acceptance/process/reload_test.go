@@ -1,6 +1,7 @@
 package process_test
 
 import (
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -127,4 +128,32 @@ func TestReloadFirst(t *testing.T) {
 	fapwstest.Write(t, path, saying("mended"))
 	s.Address = s.Stderr.Await(t, fapwstest.BannerURL)[1]
 	s.comes(tool, 200, "mended")
+}
+
+// TestReloadSwitchedLink: when the link that --chdir names leads to another directory, the code there is served, also
+// that of later switches and
+// changes.
+func TestReloadSwitchedLink(t *testing.T) {
+	t.Parallel()
+	for _, relative := range []bool{false, true} {
+		folder := t.TempDir()
+		link := filepath.Join(folder, "current")
+		to := func(release string) {
+			fapwstest.Write(t, filepath.Join(folder, release, "app/app.py"), saying(release))
+			next := filepath.Join(folder, "next")
+			fapwstest.Must(t, os.Symlink(release, next), os.Rename(next, link))
+		}
+		to("one")
+		c := fapwstest.Command{Dir: folder, Flags: []string{"--reload", "--chdir", link, "app/app.py"}}
+		if relative {
+			c.Flags[2] = "current"
+		}
+		s := &workbench{c.Serve(t, fapwstest.Threads), ""}
+		for _, release := range []string{"two", "three"} {
+			to(release)
+			s.comes(tool, 200, release)
+		}
+		fapwstest.Replace(t, filepath.Join(folder, "three/app/app.py"), saying("changed"))
+		s.comes(tool, 200, "changed")
+	}
 }
