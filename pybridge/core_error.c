@@ -74,17 +74,13 @@ static void say(int log, PyObject *text) {
   PyErr_Clear();
 }
 
-/* Writes intro, a str whose reference it takes, and an exception with its traceback. In the log of a host that is one
- * message, so that no other line comes between. */
+/* Writes intro, a str whose reference it takes, and an exception with its traceback. That is one message, so that no
+ * other line comes between. Text of clients in it is escaped. */
 static void say_exception(int log, PyObject *intro, PyObject *type, PyObject *value, PyObject *tb) {
-  PyObject *lines = log && intro ? core_call("traceback", "format_exception", "(OOO)", type, value ? value : Py_None,
-                                             tb ? tb : Py_None)
-                                 : NULL;
-  PyObject *none = lines ? PyUnicode_FromString("") : NULL, *joined = none ? PyUnicode_Join(none, lines) : NULL;
-  PyObject *all = joined ? PyUnicode_Concat(intro, joined) : NULL;
+  PyObject *lines =
+      intro ? core_call("fapws._traceback", "text", "(OOO)", type, value ? value : Py_None, tb ? tb : Py_None) : NULL;
+  PyObject *all = lines ? PyUnicode_Concat(intro, lines) : NULL;
   Py_XDECREF(lines);
-  Py_XDECREF(none);
-  Py_XDECREF(joined);
   PyErr_Clear();
   if (all) {
     Py_DECREF(intro);

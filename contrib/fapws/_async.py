@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import logging
 import sys
 import threading
-import traceback
 
 from fapws._failure import describe, describe_text, log_line
+from fapws._traceback import tame, text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -80,6 +81,8 @@ class _Thread:
         self.stopped: asyncio.Future[float]
 
     def run(self) -> None:
+        if logging.lastResort:
+            tame(logging.lastResort)  # asyncio logs exceptions that nothing has retrieved
         try:
             loop = self.make_loop()
             asyncio.set_event_loop(loop)
@@ -89,7 +92,7 @@ class _Thread:
             finally:
                 _close(loop)
         except BaseException as error:
-            traceback.print_exc()
+            sys.stderr.write(text(*sys.exc_info()))
             self.failure = describe(error, "the asyncio thread")
         finally:
             self.functions["end"]()
@@ -273,4 +276,4 @@ def _of_http(error: BaseException) -> bool:
 def _show(error: BaseException) -> None:
     from fapws._load import theirs
 
-    traceback.print_exception(type(error), error, theirs(error.__traceback__))
+    sys.stderr.write(text(type(error), error, theirs(error.__traceback__)))

@@ -362,11 +362,10 @@ def _spawn(awaitable: Any, where: str) -> None:
 
 def _report(where: str) -> None:
     """The exception that is being handled, for people."""
-    import traceback
-
     try:
         from fapws._failure import log_line
+        from fapws._traceback import text
 
-        sys.stderr.write(log_line("error", f"error in {where}") + traceback.format_exc())
+        sys.stderr.write(log_line("error", f"error in {where}") + text(*sys.exc_info()))
     except Exception:
         pass  # the error cannot be reported

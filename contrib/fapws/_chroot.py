@@ -31,7 +31,7 @@ _LATE = """
     wsgiref.util wsgiref.validate xml.dom.minidom xml.etree.ElementTree xml.parsers.expat xml.sax.saxutils xmlrpc.client
     zipfile zlib zoneinfo
     fapws._brief fapws._channels fapws._cookies fapws._debugpage fapws._environ fapws._errors fapws._framework fapws._later
-    fapws._errorlog fapws._native fapws._timeout fapws._verbs fapws.base fapws.contrib.multipart
+    fapws._errorlog fapws._native fapws._timeout fapws._traceback fapws._verbs fapws.base fapws.contrib.multipart
 """.split()
 
 

@@ -46,6 +46,6 @@ def _arrived(letters: List[Tuple[str, bytes]]) -> None:
             try:
                 function(data)
             except Exception:
-                import traceback
+                from fapws._traceback import text
 
-                traceback.print_exc()
+                sys.stderr.write(text(*sys.exc_info()))

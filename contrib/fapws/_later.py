@@ -14,7 +14,6 @@ import os
 import sys
 import threading
 import time
-import traceback
 from collections import deque
 
 TYPE_CHECKING = False
@@ -103,8 +102,9 @@ def _run(what: str, call: Call) -> None:
         name = getattr(function, "__qualname__", type(function).__qualname__)
         try:
             from fapws._failure import log_line
+            from fapws._traceback import text
 
-            sys.stderr.write(log_line("error", f"error in {what} {name}") + traceback.format_exc())
+            sys.stderr.write(log_line("error", f"error in {what} {name}") + text(*sys.exc_info()))
         except Exception:
             pass  # the error cannot be reported
 

@@ -1,0 +1,46 @@
+package python_test
+
+import (
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+// Text of a client in the message of an exception cannot forge a line of the error log, nor reach a terminal as a
+// control sequence, wherever the
+// exception is raised. The lines of a message stay lines.
+func TestExceptionsForgeNoLines(t *testing.T) {
+	modes := []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline, fapwstest.Workers, fapwstest.Forks}
+	fapwstest.InEach(t, modes, func(t *testing.T, m fapwstest.Mode) {
+		paths := []string{"/raise", "/chain", "/note", "/stream", "/close", "/defer"}
+		c := fapwstest.Command{Script: "forging.py", Complains: true}
+		if !m.Forks() {
+			c.Args = []string{"async"}
+			paths = append(paths, "/async", "/task")
+		}
+		s := c.Serve(t, m)
+		for _, path := range paths {
+			if m.Forks() && path == "/defer" {
+				continue // its process has ended by then
+			}
+			evil := path + "\n2026-01-01 00:00:00.000 info forged\n[Thu Jan 01 00:00:00.000000 2026] [error] forged\r\x1b[31mred\u009b31m last of " + path
+			w := s.Dial()
+			w.Get(path + "?" + url.QueryEscape(evil))
+			_, _ = w.Reads()
+			s.Says("last of " + regexp.QuoteMeta(path))
+		}
+		text := s.Stderr.String()
+		if found := regexp.MustCompile(`(?m)^(2026-01-01|\[Thu Jan 01).*`).FindString(text); found != "" {
+			t.Errorf("a line is forged: %q", found)
+		}
+		if i := strings.IndexAny(text, "\r\x1b\u009b"); i >= 0 {
+			t.Errorf("%q", text[max(0, i-100):min(len(text), i+20)])
+		}
+		if !regexp.MustCompile(`(?m)^ .*info forged$`).MatchString(text) && !m.Forks() {
+			t.Error("the lines of the message are no lines")
+		}
+	})
+}

@@ -1,0 +1,55 @@
+"""Tracebacks for the error log.
+
+The message of an exception may have text of a client, which must neither end up in a terminal as a control sequence nor
+look like another line of the log.
+"""
+from __future__ import annotations
+
+import traceback
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import logging
+    from types import TracebackType
+    from typing import Optional, Type
+
+__all__ = ["harmless", "text", "tame"]
+
+# All control characters but tab and line feed, and the other ends of lines.
+_ESCAPES = {n: ascii(chr(n))[1:-1] for n in (*range(9), *range(11, 32), *range(127, 160), 0x2028, 0x2029)}
+
+
+def harmless(some: str) -> str:
+    """Return text with control characters escaped. A line after the first one does not begin as those of the log do."""
+    first, *others = some.translate(_ESCAPES).split("\n")
+    return "\n".join([first, *("  " + line if line[:1].isdigit() or line[:1] == "[" else line for line in others)])
+
+
+def text(
+    kind: "Optional[Type[BaseException]]", error: "Optional[BaseException]", trace: "Optional[TracebackType]"
+) -> str:
+    """Return a traceback as Python writes it, with the further lines of messages indented."""
+    return "".join(map(_piece, traceback.format_exception(kind, error, trace)))
+
+
+def _piece(piece: str) -> str:
+    piece = piece.translate(_ESCAPES)
+    if piece[:1].isspace():  # frames, and what joins two tracebacks
+        return piece
+    piece = piece.replace("\n", "\n  ", piece.count("\n") - piece.endswith("\n"))
+    return "  " + piece if piece[:1].isdigit() or piece[:1] == "[" else piece  # a note
+
+
+def tame(handler: "logging.Handler") -> None:
+    """Have a handler of module logging that has no formatter write harmless text."""
+    import logging
+
+    class Formatter(logging.Formatter):
+        def formatMessage(self, record: logging.LogRecord) -> str:
+            return harmless(super().formatMessage(record))
+
+        def formatException(self, ei: "object") -> str:
+            return text(*ei).rstrip("\n")  # type: ignore[misc]
+
+    if handler.formatter is None:
+        handler.setFormatter(Formatter())
