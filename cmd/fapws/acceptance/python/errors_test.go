@@ -1,7 +1,9 @@
 package python_test
 
 import (
+	"regexp"
 	"strings"
+	"sync"
 	"testing"
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
@@ -79,4 +81,36 @@ func TestRaisesInTheMiddle(t *testing.T) {
 		}
 		s.Says("RuntimeError: in the middle")
 	})
+}
+
+// The traceback of a handler is one message: those of other threads do not come between its lines.
+func TestTracebacksAreWhole(t *testing.T) {
+	t.Parallel()
+	const each = 20
+	script := fapwstest.Write(t, t.TempDir()+"/fails.py", `
+import threading
+together = threading.Barrier(4)
+def fails(environ, start_response):
+    def deep(n):
+        if n:
+            deep(n - 1)
+            return None
+        return deep(n - 1, n)
+    together.wait()
+    deep(3)
+PATHS = [("/", fails)]
+`)
+	s := fapwstest.Command{Script: script, Complains: true}.Serve(t, fapwstest.Threads)
+	var wait sync.WaitGroup
+	for range 4 {
+		wait.Go(func() {
+			w := s.Dial()
+			for range each {
+				w.Fetch("/").Want(t, 500)
+			}
+		})
+	}
+	wait.Wait()
+	whole := regexp.MustCompile(`error in handler fails, GET / HTTP/1\.1 from 127\.0\.0\.1\nTraceback .*\n(  .*\n)+TypeError: .*\n`)
+	fapwstest.Eventually(t, "all tracebacks are whole", func() bool { return len(whole.FindAllString(s.Stderr.String(), -1)) == 4*each })
 }
