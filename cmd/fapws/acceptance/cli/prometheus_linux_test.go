@@ -174,7 +174,7 @@ func TestUpstreamMetrics(t *testing.T) {
 	t.Parallel()
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "upstream") }))
 	t.Cleanup(upstream.Close)
-	s := fapwstest.ServeProxy(t, upstream.URL, "")
+	s := fapwstest.ServeProxy(t, upstream.URL, "proxy-idle = '1h'\n")
 	samples(t, s, "fapws_upstream_connections_idle", 0)
 	get(t, s.URL+"/")
 	samples(t, s, "fapws_upstream_connections_idle", 1)
