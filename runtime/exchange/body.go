@@ -50,17 +50,14 @@ func (s *Server) admits(size, max int64) error {
 	case max != CollectedBody || size <= usualBody:
 		return nil
 	}
-	var st unix.Statfs_t
-	if err := unix.Statfs(s.Config.SpoolDir, &st); err == nil && !hasRoom(&st, size) {
+	if free, ok := system.FreeSpace(s.Config.SpoolDir); ok && !hasRoom(free, size) {
 		return errNoRoom
 	}
 	return nil
 }
 
-// hasRoom reports whether size bytes are at most a quarter of the free space of a file system, as far as that is known.
-func hasRoom(st *unix.Statfs_t, size int64) bool {
-	return st.Blocks == 0 || size <= int64(st.Bavail)*int64(st.Bsize)/4
-}
+// hasRoom reports whether a body of size bytes has at most its share of the free space.
+func hasRoom(free, size int64) bool { return size <= free/4 }
 
 // Admits reports whether a body of size bytes may arrive for x, which is being decided about. Otherwise it refuses x.
 func (x *Exchange) Admits(size int64) bool {

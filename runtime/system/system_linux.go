@@ -44,3 +44,13 @@ func AwaitExit(pid int) {
 
 // ThreadID returns the kernel's number of the calling thread.
 func ThreadID() int { return unix.Gettid() }
+
+// FreeSpace returns how many bytes an unprivileged process can write to the file system of a path. ok is false if the system does
+// not say.
+func FreeSpace(path string) (free int64, ok bool) {
+	var st unix.Statfs_t
+	if err := unix.Statfs(path, &st); err != nil || st.Blocks == 0 {
+		return 0, false
+	}
+	return int64(st.Bavail) * int64(st.Bsize), true
+}

@@ -76,3 +76,7 @@ func AwaitExit(pid int) {
 
 // ThreadID returns the number of the process: there is none of threads that all systems have.
 func ThreadID() int { return os.Getpid() }
+
+// FreeSpace returns how many bytes an unprivileged process can write to the file system of a path. ok is false if the system does
+// not say.
+func FreeSpace(string) (free int64, ok bool) { return 0, false }
