@@ -273,6 +273,7 @@ typedef struct core_thread {
   const struct core_mode *mode;
   enum core_thread_state state; /* guarded by pool.mu */
   pthread_t id;
+  pid_t tid;                       /* the kernel's number of it */
   sem_t sleep;                     /* posted when the thread leaves the IDLE state */
   int retire;                      /* it was idle for a while, and ends */
   core_record *inbox, *inbox_tail; /* guarded by pool.mu: iterators of this thread (inline: all records) */

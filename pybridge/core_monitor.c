@@ -4,6 +4,7 @@
 #include "core.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <time.h>
 
 #define P core_the_pool
@@ -67,8 +68,31 @@ static uint64_t cpu_of(const core_thread *t) {
   return (uint64_t)used.tv_sec * 1000000000u + (uint64_t)used.tv_nsec;
 }
 
-/* Looks at t, which runs a handler, interval ns after the last look. Returns for how long it has waited. */
-static uint64_t look_at(core_thread *t, uint64_t now, uint64_t interval) {
+/* Reports whether t runs, or would if it had a processor. A thread that waits for the GIL is not runnable. */
+static int is_runnable(const core_thread *t) {
+  char path[64], stat[128];
+  snprintf(path, sizeof path, "/proc/self/task/%d/stat", (int)t->tid);
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  ssize_t n = fd < 0 ? 0 : read(fd, stat, sizeof stat - 1);
+  if (fd >= 0) close(fd);
+  stat[n > 0 ? n : 0] = 0;
+  const char *name_end = strrchr(stat, ')');
+  return name_end && !strncmp(name_end, ") R", 3);
+}
+
+/* Reports whether t runs a handler. */
+static int is_handling(const core_thread *t) {
+  return t->state == CORE_THREAD_BUSY && __atomic_load_n(&t->current, __ATOMIC_RELAXED);
+}
+
+static int one_is_runnable(void) {
+  for (int i = 0; i < P.nthreads; i++)
+    if (is_handling(P.threads[i]) && !P.threads[i]->aside && is_runnable(P.threads[i])) return 1;
+  return 0;
+}
+
+/* Looks at t, which runs a handler, interval ns after the last look. Returns whether it has waited for patience. */
+static int waits(core_thread *t, uint64_t now, uint64_t interval) {
   uint64_t cpu = cpu_of(t), used = cpu - t->seen.cpu_ns;
   int same = t->seen.jobs == core_jobs_of(t), computes = used > POLL_NS + interval / 50;
   t->seen.cpu_ns = cpu;
@@ -81,9 +105,12 @@ static uint64_t look_at(core_thread *t, uint64_t now, uint64_t interval) {
     t->seen.others_ns = used_ns;
   }
   uint64_t waited = now - t->seen.since_ns, others = used_ns - t->seen.others_ns;
+  if (t->aside || waited < patience) return 0;
+  /* On a busy machine, a handler that computes may have had no processor for that long. */
+  if (others < waited / 100) return !one_is_runnable();
   int asleep = waited > ASLEEP_NS && cpu - t->seen.own_ns < waited / 5000;
   int had_turns = others > TURNS * SWITCH_NS * (unsigned)P.max;
-  return others < waited / 100 || asleep || had_turns ? waited : 0;
+  return (asleep || had_turns) && !is_runnable(t);
 }
 
 /* Stops counting handlers that have waited for long. Returns how many there were. */
@@ -91,8 +118,7 @@ static int set_waiting_aside(uint64_t now, uint64_t interval) {
   int n = 0;
   for (int i = 0; i < P.nthreads; i++) {
     core_thread *t = P.threads[i];
-    if (t->state != CORE_THREAD_BUSY || !__atomic_load_n(&t->current, __ATOMIC_RELAXED)) continue;
-    if (look_at(t, now, interval) < patience || t->aside) continue;
+    if (!is_handling(t) || !waits(t, now, interval)) continue;
     core_set_aside(t, CORE_WAITS);
     n++;
   }

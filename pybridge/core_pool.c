@@ -2,6 +2,7 @@
 #include "core.h"
 
 #include <errno.h>
+#include <sys/syscall.h>
 #include <semaphore.h>
 #include <stdlib.h>
 #include <time.h>
@@ -84,6 +85,7 @@ void core_pool_start(const core_options *o, const core_mode *coroutines, void (*
   main_thread.state = CORE_THREAD_BUSY;
   main_thread.python = PyThreadState_Get();
   main_thread.id = pthread_self();
+  main_thread.tid = (pid_t)syscall(SYS_gettid);
   core_this_thread = &main_thread;
   P.threads[0] = &main_thread;
   P.nthreads = 1;

@@ -9,6 +9,7 @@
 #include "core.h"
 
 #include <errno.h>
+#include <sys/syscall.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -186,6 +187,7 @@ static void *thread_main(void *arg) {
   char name[16]; /* for top -H, ps -L and gdb */
   snprintf(name, sizeof name, "fapws-py-%d", t->index);
   pthread_setname_np(pthread_self(), name);
+  t->tid = (pid_t)syscall(SYS_gettid);
   /* Making a thread state for each request would cost more than the request. */
   PyGILState_STATE gil = PyGILState_Ensure();
   t->python = PyThreadState_Get();
