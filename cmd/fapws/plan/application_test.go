@@ -53,7 +53,8 @@ func TestFindApplication(t *testing.T) {
 		{name: "folder", fails: true},
 		{name: "missing.py", fails: true},
 		{name: "not-a-name", fails: true},
-		{name: "app:make()", fails: true},
+		{name: "app:make()", want: Application{Application: pybridge.Application{Module: "app", Object: "make()"}, Source: []byte("app")}},
+		{name: "app:make(", fails: true},
 	} {
 		got, err := findApplication(tt.name, "", tt.conf)
 		if tt.fails {

@@ -117,7 +117,7 @@ ssi = { patterns = ["*.html"], exec = true, echomsg = "?", depth = 3 }
 	s = fapwstest.Command{Flags: []string{"--ssi", "--static", "/=" + dir, "--config", "off"}, Script: "service.py"}.Serve(t, fapwstest.Mode{})
 	fapwstest.Write(t, filepath.Join(dir, "old.shtml"), `<!--#if expr="$DOCUMENT_NAME -strmatch 'a*'" -->1<!--#endif -->`)
 	s.Get("/old.shtml", 200)
-	s.Says(`old\.shtml:1: .*: unknown operator -strmatch; docs/php-cgi-ssi\.md shows what expressions may contain`)
+	s.Says(`old\.shtml:1: .*: unknown operator -strmatch; fapws help php-cgi-ssi shows what expressions may contain`)
 	fapwstest.Write(t, filepath.Join(dir, "docs/404.shtml"), "")
 	for ssi, want := range map[string]string{
 		"true\nerror-page = { 404 = '/404.shtml' }": "fapws.toml:4: error-page: 404: /404.shtml is a script or SSI page",
