@@ -152,10 +152,11 @@ type Group struct {
 	all []*Upload
 }
 
-// Questions, which are followed by the key of a mount. That of opTakeOver has the id of an upload before the key.
+// Questions, which are followed by the key of a mount. Those of opTakeOver and opFinished have the id of an upload before the key.
 const (
 	opList     = "list "
 	opTakeOver = "take "
+	opFinished = "done "
 )
 
 // add makes u one of the group. Processes with the same configuration add theirs in the same order, so the same key is for the same mount.
@@ -187,6 +188,11 @@ func (g *Group) Answer(question string) string {
 		id, key, _ := strings.Cut(rest, " ")
 		u := g.find(key)
 		answer = u != nil && u.takeOver(id)
+	} else if rest, ok := strings.CutPrefix(question, opFinished); ok {
+		id, key, _ := strings.Cut(rest, " ")
+		if u := g.find(key); u != nil {
+			answer = u.ownLength(id)
+		}
 	}
 	text, _ := json.Marshal(answer)
 	return string(text)

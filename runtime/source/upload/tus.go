@@ -197,6 +197,14 @@ func (x *tus) resume(id string) (*partial, error) {
 // head says how far an upload has come ("HEAD").
 func (x *tus) head(id string) error {
 	p, err := x.resume(id)
+	if err == errUnknown {
+		length, ok := x.u.length(id)
+		if !ok {
+			return err
+		}
+		x.empty(200, fmt.Sprintf("Cache-Control: no-store\r\nUpload-Offset: %d\r\nUpload-Length: %d\r\n", length, length))
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -286,6 +294,7 @@ func (x *tus) finish(p *partial, progress *progress, status int, fields string) 
 		progress.end(stateFailed, refusalOf(err).text)
 		return err
 	}
+	x.u.keepFinished(p.id, p.Length)
 	progress.end(stateStored, "")
 	fields += fmt.Sprintf("Upload-Offset: %d\r\n", p.Length)
 	if !x.u.options.HandsOn {
@@ -295,6 +304,53 @@ func (x *tus) finish(p *partial, progress *progress, status int, fields string) 
 	p.file = stored{Name: cmp.Or(p.Name, p.name), Type: p.Type}
 	x.u.handOn(x.w, result{ID: p.shown(), Files: []stored{p.stored()}, Fields: p.Fields, Status: status}, tusFields+fields)
 	return nil
+}
+
+// finished is an upload that was stored. A client that lost the last response asks for the upload by HEAD, and would send
+// the file again after a 404.
+type finished struct {
+	id     string
+	length int64
+	at     time.Time
+}
+
+const (
+	finishedKept = 10 * time.Minute
+	mostFinished = 100
+)
+
+// keepFinished keeps the id of an upload that was stored.
+func (u *Upload) keepFinished(id string, length int64) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.finished = append(u.finished, finished{id, length, time.Now()})
+	if len(u.finished) > mostFinished {
+		u.finished = slices.Delete(u.finished, 0, 1)
+	}
+}
+
+// ownLength returns the length of an upload that this process has stored within finishedKept, or -1.
+func (u *Upload) ownLength(id string) int64 {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for _, f := range u.finished {
+		if f.id == id && time.Since(f.at) < finishedKept {
+			return f.length
+		}
+	}
+	return -1
+}
+
+// length is ownLength for all processes.
+func (u *Upload) length(id string) (length int64, ok bool) {
+	if length = u.ownLength(id); length < 0 && isToken(id) {
+		for _, text := range u.ask(opFinished + id + " ") {
+			if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+				length = max(length, n)
+			}
+		}
+	}
+	return length, length >= 0
 }
 
 // complete gives the file its name, or removes it.

@@ -35,6 +35,8 @@ type Upload struct {
 	mu     sync.Mutex
 	active []*progress // uploads that are under way
 	ended  []report    // the last ones that have ended
+
+	finished []finished // the last uploads of tus that were stored; guarded by mu
 }
 
 // New returns an Upload. The error is one line.

@@ -126,6 +126,9 @@ func TestTus(t *testing.T) {
 	}
 	stored(t, files, map[string]string{"ü 1.bin": text})
 	c.patch(700_000, "").Want(t, 404)
+	w = c.s.Dial() // the client has lost the last response
+	w.Send(fapwstest.Request("HEAD", c.location, "", tusVersion))
+	w.AnswerTo("HEAD").Want(t, 200).Field(t, "Upload-Offset", "700000").Field(t, "Upload-Length", "700000")
 }
 
 // The rest of the protocol.
