@@ -251,12 +251,13 @@ func (a *Authority) stale(d *directory, names []string, now time.Time) string {
 }
 
 // machine returns the names and addresses of this machine, and hosts, as far as a certificate can have them, each once.
-func machine(hosts []string) (names []string) {
+// After an error, only the addresses of the network interfaces are missing.
+func machine(hosts []string) (names []string, err error) {
 	host, _ := os.Hostname()
 	short, _, _ := strings.Cut(host, ".")
 	all := []string{host, short, short + ".local", "localhost"} // .local: multicast DNS (RFC 6762)
 	all = append(append(all, hosts...), "127.0.0.1", "::1")
-	addrs, _ := net.InterfaceAddrs() // without them, the names remain
+	addrs, err := net.InterfaceAddrs()
 	for _, a := range addrs {
 		if n, ok := a.(*net.IPNet); ok && (n.IP.IsGlobalUnicast() || n.IP.To4() != nil) && !n.IP.IsLoopback() {
 			all = append(all, n.IP.String())
@@ -272,5 +273,5 @@ func machine(hosts []string) (names []string) {
 			names = append(names, name)
 		}
 	}
-	return names
+	return names, err
 }

@@ -218,7 +218,10 @@ func TestAuthorityMistakes(t *testing.T) {
 
 // TestMachine: this machine is reached by localhost and the loopback addresses at least, and by hosts.
 func TestMachine(t *testing.T) {
-	s := machine([]string{"Shop.example.org.", "[2001:db8::1]", "*.a.test", "blog.*"})
+	s, err := machine([]string{"Shop.example.org.", "[2001:db8::1]", "*.a.test", "blog.*"})
+	if err != nil {
+		t.Error(err)
+	}
 	for _, want := range []string{"localhost", "127.0.0.1", "::1", "shop.example.org", "2001:db8::1", "*.a.test", ".local"} {
 		if !strings.Contains(strings.Join(s, ", "), want) {
 			t.Errorf("no %s in %s", want, s)

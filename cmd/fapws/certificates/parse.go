@@ -9,6 +9,7 @@ import (
 	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/asn1"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -252,6 +253,20 @@ func covers(leaf *x509.Certificate, name string) bool {
 
 // hasOldName reports whether a certificate has no subjectAltName, so that its common name is the name of its host.
 func hasOldName(leaf *x509.Certificate) bool { return len(leaf.DNSNames)+len(leaf.IPAddresses) == 0 }
+
+// mustStaple reports whether clients may refuse a certificate that comes without an OCSP response (RFC 7633).
+func mustStaple(leaf *x509.Certificate) bool {
+	tlsFeature := asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 1, 24}
+	const statusRequest, statusRequestV2 = 5, 17
+	for i := range leaf.Extensions {
+		var features []int
+		if e := &leaf.Extensions[i]; e.Id.Equal(tlsFeature) {
+			_, err := asn1.Unmarshal(e.Value, &features)
+			return err == nil && (slices.Contains(features, statusRequest) || slices.Contains(features, statusRequestV2))
+		}
+	}
+	return false
+}
 
 // namesOf returns the names and addresses that a certificate is for.
 func namesOf(leaf *x509.Certificate) []string {

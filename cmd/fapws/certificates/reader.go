@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fapws/runtime/logfile"
+	"fapws/runtime/system"
 )
 
 // Log writes a line for the operator.
@@ -98,7 +99,12 @@ func (r *Reader) Bundle(w *Want) (*Bundle, error) {
 
 // maintain makes missing files in the directory w.Auto, and returns the certificate of the authority.
 func (r *Reader) maintain(w *Want) (authority Contents, err error) {
-	done, doubts, err := maintain(w.Auto, machine(w.AutoHosts), w.AutoHosts, r.Now(), madeAfter)
+	names, unknown := machine(w.AutoHosts)
+	if unknown != nil {
+		r.tell("addresses", logfile.Warning, fmt.Sprintf("the certificate of --tls auto does not get the addresses of this "+
+			"machine, only its names: cannot list the network interfaces: %v; allow AF_NETLINK (RestrictAddressFamilies of systemd)", system.Cause(unknown)))
+	}
+	done, doubts, err := maintain(w.Auto, names, w.AutoHosts, r.Now(), madeAfter)
 	for _, line := range done {
 		r.Log(logfile.Info, line)
 	}
@@ -222,6 +228,10 @@ func (r *Reader) doubt(p *Pair, cert *tls.Certificate, mode fs.FileMode) {
 	if hasOldName(cert.Leaf) {
 		r.tell("name "+p.Cert, logfile.Warning, fmt.Sprintf("%s: the certificate has its name (%s) only as common name, not as subjectAltName, so browsers and most other clients refuse it; get another one",
 			p.Cert, cert.Leaf.Subject.CommonName))
+	}
+	if mustStaple(cert.Leaf) {
+		r.tell("staple "+p.Cert, logfile.Warning, fmt.Sprintf("%s: the certificate requires OCSP stapling (must-staple), "+
+			"which fapws does not offer, so some browsers refuse it; get a certificate without must-staple", p.Cert))
 	}
 	if full := filepath.Join(filepath.Dir(p.Cert), "fullchain.pem"); filepath.Base(p.Cert) == "cert.pem" && len(cert.Certificate) == 1 {
 		if _, err := os.Stat(full); err == nil {

@@ -6,6 +6,8 @@ import (
 	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/pem"
 	"fmt"
 	"os"
@@ -290,6 +292,35 @@ func TestDoubts(t *testing.T) {
 			want = append([]string{fmt.Sprintf("the private key %s can be read by every user of this machine (mode %04o); chmod 600 %s", key, mode, key)}, want...)
 		}
 		log.want(t, want...)
+	}
+}
+
+// A certificate that requires OCSP stapling is used, with a warning.
+func TestMustStaple(t *testing.T) {
+	dir := t.TempDir()
+	ca := certtest.NewAuthority(t)
+	for _, c := range []struct {
+		id       asn1.ObjectIdentifier
+		features []byte // in DER
+		warned   bool
+	}{
+		{asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 1, 24}, []byte{0x30, 3, 2, 1, 5}, true},
+		{asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 1, 24}, []byte{0x30, 6, 2, 1, 10, 2, 1, 17}, true},
+		{asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 1, 24}, []byte{0x30, 3, 2, 1, 10}, false},
+		{asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 1, 99}, []byte{0x30, 3, 2, 1, 5}, false},
+	} {
+		extra := []pkix.Extension{{Id: c.id, Value: c.features}}
+		cert, key := ca.Sign(certtest.Options{Names: []string{"example.org"}, Extra: extra}).Write(dir)
+		var log logged
+		r := Reader{Log: log.log}
+		if _, err := r.Bundle(&Want{Pairs: []Pair{{Cert: cert, Key: key}}}); err != nil {
+			t.Fatal(err)
+		}
+		if c.warned {
+			log.want(t, cert+": the certificate requires OCSP stapling (must-staple)")
+		} else {
+			log.want(t)
+		}
 	}
 }
 

@@ -29,6 +29,7 @@ type Options struct {
 	Usages []x509.ExtKeyUsage
 	CA     bool
 	Common string // common name of the subject; "": the first of Names
+	Extra  []pkix.Extension
 }
 
 // Localhost returns a certificate for localhost that signs itself, and a pool with it alone. It is made once.
@@ -199,6 +200,7 @@ func templateOf(o Options) *x509.Certificate {
 		ExtKeyUsage:           o.Usages,
 		BasicConstraintsValid: true,
 		IsCA:                  o.CA,
+		ExtraExtensions:       o.Extra,
 	}
 	if o.CA {
 		c.KeyUsage |= x509.KeyUsageCertSign | x509.KeyUsageCRLSign

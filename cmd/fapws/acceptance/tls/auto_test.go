@@ -5,10 +5,12 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/hex"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -71,6 +73,18 @@ func TestAuto(t *testing.T) {
 		if info, err := os.Stat(filepath.Join(dir, "state", name)); err != nil || info.Mode().Perm() != mode {
 			t.Errorf("%s: %v, %v", name, info, err)
 		}
+	}
+}
+
+// Where the system refuses AF_NETLINK, the log says that the certificate has no addresses of the machine.
+func TestAutoWithoutAddresses(t *testing.T) {
+	t.Parallel()
+	netlink := fmt.Sprintf("%d:%d=%d", syscall.SYS_SOCKET, syscall.AF_NETLINK, syscall.EAFNOSUPPORT)
+	s := serve(t, fapwstest.Threads, fapwstest.Command{Flags: []string{"--tls", "auto", "--state-dir", t.TempDir()},
+		Shell: fapwstest.Refusing(t, netlink), Complains: true})
+	s.Says(`warning the certificate of --tls auto does not get the addresses of this machine, .*AF_NETLINK`)
+	if names := leaf(t, s, "localhost").DNSNames; !slices.Contains(names, "localhost") {
+		t.Errorf("the certificate is for %q", names)
 	}
 }
 
