@@ -76,7 +76,7 @@ func (s *Server) admit(x *Exchange) {
 		s.handshake(x)
 		return
 	}
-	if p := &q.parsed; m.DetachSocket && p.Upgrade && p.Version > http1.HTTP10 && !p.HasBody && p.Get && wantsWebSocket(x) { // RFC 6455 §4.1
+	if m.DetachSocket && q.parsed.UpgradeTo.Len > 0 && !q.parsed.HasBody && wantsWebSocket(x) {
 		if !x.InTurn() {
 			x.AwaitTurn(false)
 			return

@@ -139,8 +139,13 @@ var refuseVersion = &Refusal{
 	Fields: "Sec-WebSocket-Version: 13\r\n", // Upgrade goes with each 426
 }
 
-// Asked says whether a request with an Upgrade field asks for a WebSocket.
+// Asked reports whether a request asks for a WebSocket. The Upgrade field is ignored with HTTP/1.0, without
+// "Connection: upgrade" (RFC 9110 §7.8) and with other methods than GET, with which no client asks for a WebSocket
+// (RFC 6455 §4.1).
 func Asked(r *http1.Request, head []byte) bool {
+	if r.Version == http1.HTTP10 || !r.Upgrade || !r.Get {
+		return false
+	}
 	for value := range http1.Values(head, r.Fields, "upgrade") {
 		if httpguts.HeaderValuesContainsToken([]string{string(value)}, "websocket") {
 			return true
@@ -149,18 +154,11 @@ func Asked(r *http1.Request, head []byte) bool {
 	return false
 }
 
-// Check returns the offer of a request for a WebSocket if it follows RFC 6455 §4.2.1, else why it is refused.
+// Check returns the offer of a request that Asked is true for if it follows RFC 6455 §4.2.1, else why it is refused.
 // deflate: compression may be agreed on.
 func Check(r *http1.Request, head []byte, deflate bool) (h Handshake, refusal *Refusal) {
-	switch {
-	case r.Version < http1.HTTP11:
-		return h, bad("a WebSocket needs HTTP/1.1")
-	case string(r.Method.In(head)) != "GET":
-		return h, bad("a WebSocket needs the method GET")
-	case r.Body == http1.Chunked || r.Length > 0:
+	if r.Body == http1.Chunked || r.Length > 0 {
 		return h, bad("a WebSocket request must not have a body")
-	case !r.Upgrade:
-		return h, bad("Connection: Upgrade is missing; a proxy may have dropped it")
 	}
 	all := func(name string) [][]byte { return slices.Collect(http1.Values(head, r.Fields, name)) }
 	keys, versions, extensions := all("sec-websocket-key"), all("sec-websocket-version"), all("sec-websocket-extensions")

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -79,17 +80,40 @@ func TestUpgradeRefused(t *testing.T) {
 		{"Version: 13", "Version: 12", "HTTP/1.1 426 "},
 		{key, "short", "HTTP/1.1 400 "},
 		{"Sec-WebSocket-Key: " + key + "\r\n", "", "HTTP/1.1 400 "},
-		{"GET ", "POST ", "HTTP/1.1 400 "},
-		{"Upgrade\r\n", "close\r\n", "HTTP/1.1 400 "},
 		{"Host: ", "Content-Length: 1\r\nHost: ", "HTTP/1.1 400 "},
 	} {
-		got := talk(t, address, strings.Replace(handshake, test.old, test.new, 1)+"\r\nGET /last HTTP/1.1\r\nHost: x\r\nConnection: close\r\nUpgrade: websocket\r\n\r\n")
+		const last = "GET /last HTTP/1.1\r\nHost: x\r\nConnection: close, Upgrade\r\nUpgrade: websocket\r\n\r\n"
+		got := talk(t, address, strings.Replace(handshake, test.old, test.new, 1)+"\r\n\r\n"+last)
 		if !strings.HasPrefix(got, test.want) {
 			t.Errorf("%s: %q", test.new, got)
 		}
 	}
 	if n := connections.Load(); n != 0 {
 		t.Errorf("the server was asked %d times", n)
+	}
+}
+
+// The upstream gets a request whose Upgrade field does not count (RFC 9110 §7.8) as a plain one.
+func TestUpgradeIgnored(t *testing.T) {
+	url, _ := server(t, func(c *net.TCPConn, _ *bufio.Reader, request *http.Request) {
+		text := request.Method + request.Header.Get("Upgrade")
+		io.WriteString(c, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: "+strconv.Itoa(len(text))+"\r\n\r\n"+text)
+	})
+	address, _ := front(t, "/", proxy.Options{Target: url})
+	for _, test := range []struct{ old, new, want string }{
+		{"GET ", "POST ", "POST"},
+		{"GET ", "PURGE ", "PURGE"},
+		{"keep-alive, Upgrade\r\n", "close\r\n", "GET"},
+		{"HTTP/1.1", "HTTP/1.0", "GET"},
+	} {
+		_, r := client(t, address, strings.Replace(handshake, test.old, test.new, 1)+"\r\n")
+		response, err := http.ReadResponse(r, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := io.ReadAll(response.Body); err != nil || string(got) != test.want {
+			t.Errorf("%s: %d %q, %v", test.new, response.StatusCode, got, err)
+		}
 	}
 }
 
