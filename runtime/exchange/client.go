@@ -250,27 +250,24 @@ func (s *Server) warnUnread(c *Conn, field string) {
 	s.Config.LogClient(logfile.Warning, c.String(), "ignored the field "+field+" of a trusted proxy; let the proxy send a value that RFC 7239 allows")
 }
 
-// remoteUser is the field by which applications behind a proxy, and those of ASGI, learn of the user. Where some site or mount has users,
-// clients cannot send it: an application may see it on a path that needs no password, too.
-const remoteUser = "remote-user"
-
-// dropForged removes the fields that only the server, or a trusted proxy, may set: that of the user, and forwarding fields. They are
-// removed from the head itself, which others parse again: another process, the next worker of a WebSocket. A subrequest has what is left
-// of those of its client.
+// dropForged removes the fields that only a trusted proxy may set (http1.IsForwarding). Where some site or mount has
+// users, a proxy cannot set Remote-User either: an application may see it on a path that needs no password, too. Fields
+// are removed from the head itself, which others parse again: another process, the next worker of a WebSocket. A
+// subrequest has what is left of those of its client.
 func (s *Server) dropForged(x *Exchange) {
 	q, c := x.req, x.client
-	forwarded := q.parsed.Forwarded && c.subrequest == nil && (c.proxy == nil || !c.proxy.trusted)
-	if !forwarded && !s.table.users {
+	untrusted := c.subrequest == nil && (c.proxy == nil || !c.proxy.trusted)
+	if !untrusted && !s.table.users {
 		return
 	}
 	forged := func(f http1.Field) bool {
 		name := f.Name.In(q.Head)
-		return s.table.users && http1.IsSpelled(name, remoteUser) || forwarded && http1.IsForwarding(name)
+		return untrusted && http1.IsForwarding(name) || s.table.users && http1.IsSpelled(name, http1.RemoteUser)
 	}
 	if !slices.ContainsFunc(q.parsed.Fields, forged) {
 		return
 	}
-	if forwarded && s.undeclared.Once(time.Hour) {
+	if untrusted && s.undeclared.Once(time.Hour) {
 		s.warnUndeclared(c)
 	}
 	q.Head = append(q.parsed.AppendWithout(nil, q.Head, forged), "\r\n"...)
@@ -283,6 +280,7 @@ func (s *Server) warnUndeclared(c *Conn) {
 	if addr == "" {
 		addr = "unix"
 	}
-	s.Config.LogClient(logfile.Info, c.String(), fmt.Sprintf("its fields Forwarded, X-Forwarded-* and X-Real-IP are removed, because %s is not a trusted proxy; "+
-		"if your proxy has this address, add --forwarded-allow-ips %[1]s", addr))
+	s.Config.LogClient(logfile.Info, c.String(), fmt.Sprintf(
+		"its fields Forwarded, X-Forwarded-*, X-Real-IP and Remote-User are removed, because %s is not a trusted proxy; "+
+			"if your proxy has this address, add --forwarded-allow-ips %[1]s", addr))
 }

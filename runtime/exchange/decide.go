@@ -93,7 +93,7 @@ func (s *Server) startWith(source Source, x *Exchange) {
 // route asks the table where x goes.
 func (s *Server) route(x *Exchange) {
 	q, c := x.req, x.client
-	if q.parsed.Forwarded || s.table.users {
+	if q.parsed.Forwarded {
 		s.dropForged(x)
 	}
 	r := route.Request{Parsed: &q.parsed, Head: q.Head, Client: x.from, Index: q.index}

@@ -44,7 +44,7 @@ func (r *Request) field(head []byte, pos, end int, k *known) error {
 	span := Span{uint32(pos + v), uint32(e - v)}
 	r.Fields = append(r.Fields, Field{Span{uint32(pos), uint32(n)}, span})
 
-	if c := line[0] | 0x20; c == 'x' || c == 'f' {
+	if c := line[0] | 0x20; c == 'x' || c == 'f' || c == 'r' {
 		r.Forwarded = r.Forwarded || IsForwarding(line[:n])
 	}
 	switch name := line[:n]; n {
@@ -75,10 +75,15 @@ func (r *Request) field(head []byte, pos, end int, k *known) error {
 	return nil
 }
 
-// IsForwarding reports whether name is a field by which proxies describe their client: Forwarded, X-Forwarded-* or X-Real-IP.
+// RemoteUser is the field by which applications behind a proxy, and those of ASGI, learn of the user.
+const RemoteUser = "remote-user"
+
+// IsForwarding reports whether name is a field by which proxies describe their client: Forwarded, X-Forwarded-*,
+// X-Real-IP or Remote-User.
 func IsForwarding(name []byte) bool {
 	const any = "x-forwarded-"
-	return len(name) > len(any) && IsSpelled(name[:len(any)], any) || IsSpelled(name, "forwarded") || IsSpelled(name, "x-real-ip")
+	return len(name) > len(any) && IsSpelled(name[:len(any)], any) ||
+		IsSpelled(name, "forwarded") || IsSpelled(name, "x-real-ip") || IsSpelled(name, RemoteUser)
 }
 
 // IsSpelled reports whether applications may take name for the field lower: in any case, and with CGI's "_" for "-".

@@ -44,7 +44,7 @@ func TestEnvironKeys(t *testing.T) {
 			"HTTP_HOST": "other:81", "SCRIPT_NAME": "/app", "PATH_INFO": "/x", "QUERY_STRING": "y", "RAW_URI": "http://other:81/app/x?y"}},
 		{"posing", fapwstest.Get("/app/x", "SCRIPT_NAME: /evil", "Script-Name: /evil", "PATH_INFO: /evil", "REMOTE_ADDR: 6.6.6.6", "Remote-User: root",
 			"HTTP_HOST: evil", "Content_Length: 7", "wsgi.url_scheme: https", "X-Forwarded-For: 6.6.6.6", "X-Forwarded-Proto: https", "X-Forwarded-Prefix: /evil"), keys{
-			"SCRIPT_NAME": "/app", "HTTP_SCRIPT_NAME": "/evil", "PATH_INFO": "/x", "REMOTE_ADDR": "127.0.0.1", "REMOTE_USER": absent{}, "HTTP_REMOTE_USER": "root",
+			"SCRIPT_NAME": "/app", "HTTP_SCRIPT_NAME": "/evil", "PATH_INFO": "/x", "REMOTE_ADDR": "127.0.0.1", "REMOTE_USER": absent{}, "HTTP_REMOTE_USER": absent{},
 			"HTTP_HOST": "test", "CONTENT_LENGTH": absent{}, "wsgi.url_scheme": "http", "HTTP_X_FORWARDED_FOR": absent{}, "HTTP_HTTP_HOST": absent{}}},
 		{"fields", fapwstest.Request("POST", "/app", "abc", "Content-Type: text/x; a=\"b\"", "X-A: 1", "x-a: 2", "X-Empty:", "X-Odd!#: v", "Cookie: a=1", "cookie: b=2"), keys{
 			"CONTENT_TYPE": "text/x; a=\"b\"", "CONTENT_LENGTH": "3", "HTTP_CONTENT_TYPE": absent{}, "HTTP_CONTENT_LENGTH": absent{},

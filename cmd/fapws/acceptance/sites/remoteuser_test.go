@@ -87,7 +87,8 @@ func TestRemoteUser(t *testing.T) {
 	})
 	t.Run("none", func(t *testing.T) {
 		t.Parallel()
-		s, _ := configured(t, fapwstest.Threads, fmt.Sprintf(remoteUserSite, "", upstream.URL), files)
+		site := "forwarded-allow-ips = \"127.0.0.1\"\n" + fmt.Sprintf(remoteUserSite, "", upstream.URL)
+		s, _ := configured(t, fapwstest.Threads, site, files)
 		for _, prefix := range []string{"/asgi/", "/wsgi/", "/proxy/"} {
 			s.Get(prefix, 200, "Remote-User: ann").Is(t, "['ann']") // that of a proxy in front
 		}

@@ -49,7 +49,7 @@ func TestUndeclaredProxy(t *testing.T) {
 	fields := []string{"X-Honest: mark"}
 	for _, name := range []string{
 		"X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Prefix", "X-Forwarded-Ssl", "X-Forwarded-Protocol",
-		"X-Forwarded-User", "X-Real-IP", "Forwarded", "Proxy",
+		"X-Forwarded-User", "X-Real-IP", "Remote-User", "Forwarded", "Proxy",
 	} {
 		fields = append(fields, name+": evil", strings.ToLower(name)+": evil", strings.ReplaceAll(name, "-", "_")+": evil", strings.ToUpper(name)+": evil")
 	}
@@ -76,13 +76,13 @@ func TestUndeclaredProxy(t *testing.T) {
 			t.Errorf("HTTP/2 %s: %v %s", path, err, out)
 		}
 	}
-	s.Says(`X-Forwarded-\* and X-Real-IP are removed, because 127\.0\.0\.1 is not a trusted proxy; .* --forwarded-allow-ips 127\.0\.0\.1`)
+	s.Says(`X-Forwarded-\*, X-Real-IP and Remote-User are removed, because 127\.0\.0\.1 is not a trusted proxy; .* --forwarded-allow-ips 127\.0\.0\.1`)
 	if lines := strings.Count(s.Stderr.String(), "are removed"); lines > 1 {
 		t.Errorf("%d log lines", lines)
 	}
 	s, _ = configured(t, fapwstest.Threads, fmt.Sprintf(forwardingSite, `forwarded-allow-ips = "127.0.0.1"`, upstream.URL), files)
 	for _, path := range paths[:3] {
-		if got := s.Get(path, 200, "X-Forwarded-Ssl: good", "X-Real-IP: good").Text; strings.Count(got, "good") != 2 {
+		if got := s.Get(path, 200, "X-Forwarded-Ssl: good", "X-Real-IP: good", "Remote-User: good").Text; strings.Count(got, "good") != 3 {
 			t.Errorf("%s: %s", path, got)
 		}
 	}
