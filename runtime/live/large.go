@@ -7,8 +7,11 @@ import (
 	"fapws/runtime/websocket"
 )
 
-// smallInput is how many bytes of input a WebSocket may have in memory, whatever its client has there.
-const smallInput = 1 << 20
+// Input that a WebSocket may have in memory whatever its client has there, in bytes.
+const (
+	smallMessage = 16 << 10                 // of an unfinished message
+	smallInput   = 2 * exchange.InputWindow // of messages that the handler has: it usually has no more
+)
 
 // largeInput is input of a WebSocket in memory that counts in the share of its client.
 type largeInput struct {
@@ -22,8 +25,14 @@ var errShare = &websocket.Error{Code: websocket.TooBig, Text: "too many bytes of
 // weigh counts the input of s in memory: the incomplete message, the messages that the handler has, and a message of n bytes
 // that the handler is about to get. It reports whether the client has no more than its share; otherwise nothing changes.
 func (s *Socket) weigh(n int) bool {
-	bytes := int64(n) + int64(s.decoder.Buffered()) + int64(s.given)
-	if bytes <= smallInput || s.state == socketClosed {
+	bytes := int64(n) + int64(s.given)
+	if bytes <= smallInput {
+		bytes = 0
+	}
+	if begun := int64(s.decoder.Buffered()); begun > smallMessage {
+		bytes += begun
+	}
+	if s.state == socketClosed {
 		bytes = 0
 	}
 	switch {

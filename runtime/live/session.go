@@ -35,10 +35,13 @@ func (s *Socket) frames(data []byte) (used int) {
 		s.decoder.Discard = s.ignores()
 		m, n, err := s.decoder.Next(data[used:])
 		used += n
-		if err == websocket.ErrNeedMore && s.weigh(0) {
-			break
-		} else if err == websocket.ErrNeedMore {
+		// A fragment may precede a control frame.
+		begun := err == websocket.ErrNeedMore || err == nil && m.Op >= websocket.Close
+		if begun && !s.weigh(0) {
 			err = errShare
+		}
+		if err == websocket.ErrNeedMore {
+			break
 		}
 		if err != nil {
 			s.fail(err)

@@ -87,8 +87,8 @@ func (d *Decoder) Next(data []byte) (m Message, n int, err error) {
 	}
 }
 
-// Buffered returns how many bytes of an incomplete message are in memory.
-func (d *Decoder) Buffered() int { return len(d.buf) }
+// Buffered returns how many bytes of memory an incomplete message has.
+func (d *Decoder) Buffered() int { return cap(d.buf) }
 
 // Idle reports whether no message and no control frame has begun, but for the first bytes of a header, which it returns. They
 // are valid until the next call of the Decoder.

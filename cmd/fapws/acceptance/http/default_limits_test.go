@@ -117,3 +117,51 @@ func TestLargeMessages(t *testing.T) {
 		return err == nil && len(message) == 2<<20
 	})
 }
+
+// TestUnfinishedMessages: messages of many WebSockets that do not end have one share of memory for their client
+// address, also when each of their fragments arrives together with a ping.
+func TestUnfinishedMessages(t *testing.T) {
+	t.Parallel()
+	const sockets, size, pieces = 40, 1<<20 - 1, 16 // more than a third of 96 MiB
+	s := fapwstest.Serve(t, fapwstest.Threads, filepath.Join("..", "live", "testdata", "echo.py"))
+	for _, fragments := range []bool{false, true} {
+		var open []*wstest.Client
+		for range sockets {
+			c := s.Socket("/callbacks")
+			open = append(open, c)
+			if !fragments {
+				_ = c.WriteFrame(wstest.Binary, make([]byte, size)) // may meet a closed socket, as below
+				continue
+			}
+			for i := range pieces {
+				op := byte(wstest.Binary)
+				if i > 0 {
+					op = wstest.Continuation
+				}
+				frames := c.AppendFrame(nil, op, make([]byte, size/pieces))
+				_, _ = c.Conn.Write(c.AppendFrame(frames, wstest.Fin|wstest.Ping, nil))
+			}
+		}
+		refused := 0
+		for _, c := range open {
+			_ = c.WriteFrame(wstest.Fin|wstest.Ping, []byte("end"))
+		}
+		for _, c := range open {
+			var f wstest.Frame
+			var err error
+			for err == nil && f.Op() != wstest.Close && string(f.Payload) != "end" {
+				f, err = c.ReadFrame()
+			}
+			if err != nil || f.Op() == wstest.Close {
+				refused++
+			}
+		}
+		if refused == 0 || refused == sockets {
+			t.Errorf("fragments %v: %d of %d WebSockets closed", fragments, refused, sockets)
+		}
+		for _, c := range open {
+			c.Conn.Close()
+		}
+	}
+	s.Says(`WebSocket closed with 1009: too many bytes of messages of this client are in memory`)
+}

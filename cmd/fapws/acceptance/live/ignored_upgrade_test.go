@@ -28,6 +28,7 @@ func TestIgnoredUpgrade(t *testing.T) {
 	script := fapwstest.Write(t, filepath.Join(t.TempDir(), "plain.py"), plainRequests)
 	const fields = "Host: a\r\nUpgrade: websocket\r\n" +
 		"" +
+		"" +
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 	for _, application := range []string{"asgi", "wsgi"} {
 		s := fapwstest.Serve(t, fapwstest.Threads, script+":"+application)
