@@ -83,8 +83,9 @@ type Broker struct {
 	ends    sync.WaitGroup // of reading
 	waiting *eventloop.Queue[Batch]
 	deliver func(Batch)
-	unsure  bool // the broker may have lost the last entry; of readSome
-	warned  bool // of entries that fapws did not write; of readSome
+	unsure  bool           // the broker may have lost the last entry; of readSome
+	warned  bool           // of entries that fapws did not write; of readSome
+	gaps    logfile.Seldom // lines about missing events, which other programs can cause
 
 	full bool // the broker has dropped events to make room; of write
 

@@ -79,7 +79,7 @@ func (c *Broker) readSome() error {
 // take hands over an entry.
 func (c *Broker) take(entry redis.XMessage) {
 	b, from, ok := parseBatch(entry)
-	if seq := c.seq.Load(); seq > 0 && ok && b.Seq > seq+1 {
+	if seq := c.seq.Load(); seq > 0 && ok && b.Seq > seq+1 && c.gaps.Now() {
 		c.log(logfile.Warning, fmt.Sprintf("channels: events %d to %d may be missing: %s has lost its data, or dropped old entries while this server was away", seq+1, b.Seq-1, c.shown))
 	}
 	if last := numberOf(entry.ID); last > maxSeq { // place removes it

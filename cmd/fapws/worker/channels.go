@@ -84,10 +84,12 @@ func (s *service) announce(channel, data string) {
 	s.relay.publish([]pybridge.Event{e})
 }
 
-// complain logs the error of an event, unless it is nil.
+// complain logs the error of an event, unless it is nil, at most once a minute: other programs can write any number of
+// events to a broker.
 func (s *service) complain(err error) {
-	if err != nil && !s.over.Load() {
-		s.log.Log(logfile.Error, fmt.Sprintf("an event cannot be sent: %v", err))
+	if err != nil && !s.over.Load() && s.complained.Once(time.Minute) {
+		const line = "an event cannot be sent: %v; further errors of events are not logged for a minute"
+		s.log.Log(logfile.Error, fmt.Sprintf(line, err))
 	}
 }
 
@@ -219,9 +221,7 @@ func (r *relay) arrived(m *pool.Message) {
 
 // deal sends events to the subscribers of this process.
 func (r *relay) deal(m *pool.Message) {
-	if err := eachEvent(m, r.s.publishOne); err != nil {
-		r.s.log.Log(logfile.Error, err.Error())
-	}
+	r.s.complain(eachEvent(m, r.s.publishOne))
 	r.waiting.Add(-int64(len(m.Raw)))
 	if own := int64(m.ID); own > r.dealt.Load() {
 		r.s.dealt(own - r.dealt.Swap(own))

@@ -53,7 +53,7 @@ func appendEvent(raw []byte, e *pybridge.Event) []byte {
 	return raw
 }
 
-var errEvents = errors.New("cannot read events from the supervisor")
+var errEvents = errors.New("cannot read what another worker or a broker has sent")
 
 // eachEvent calls f with the events of a message and their numbers. Another worker has written it: events beyond the number of events that
 // it told the supervisor would have the numbers of others.

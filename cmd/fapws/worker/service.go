@@ -54,7 +54,10 @@ type service struct {
 	handler  *pybridge.Handler // nil: no Python, or with --fork
 	stops    atomic.Bool       // the readiness of --health is over
 	over     atomic.Bool       // nothing is sent any more
-	deadline time.Time         // of the graceful timeout; zero before stop
+
+	complained logfile.Seldom // see complain
+
+	deadline time.Time // of the graceful timeout; zero before stop
 	tls      certificates.Server
 
 	authority []byte // certificate of the machine's own authority, PEM; nil without one

@@ -1,8 +1,10 @@
 package live_test
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
+	"net"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -236,5 +238,39 @@ func TestWrongBrokers(t *testing.T) {
 		{"kafka://" + r.Address, 2, "fapws: --channels kafka://" + r.Address + ": must be redis://HOST"},
 	} {
 		isWrong(t, c.url, c.code, c.line)
+	}
+}
+
+// TestUnreadableEntries: events that another program writes to a broker and that cannot be read or sent leave few
+// lines in the log, and do not keep other events from clients.
+func TestUnreadableEntries(t *testing.T) {
+	t.Parallel()
+	r := redistest.Start(t)
+	s := node(t, "redis://"+r.Address)
+	news := listen(s, "/news")
+	c, err := net.Dial("tcp", r.Address)
+	fapwstest.Must(t, err)
+	defer c.Close()
+	const entries = 50
+	for range entries {
+		// No event, one without a name, and one of a wrong type.
+		for _, raw := range []string{"zzzz", `"\x00\x00\x00\x00"`, `"\x04news\x00\x03a\nb\x01c"`} {
+			_, err = fmt.Fprintf(c, "XADD {fapws}:events * n 1 from x id 1 pid 1 kind events raw %s\r\n", raw)
+			fapwstest.Must(t, err)
+		}
+	}
+	answers := bufio.NewReader(c)
+	for range 3 * entries {
+		if line, err := answers.ReadString('\n'); err != nil || line[0] != '$' {
+			t.Fatalf("%q, %v", line, err)
+		}
+		_, err = answers.ReadString('\n')
+		fapwstest.Must(t, err)
+	}
+	s.Get("/send?good", 200)
+	news.gets("good")
+	s.Says(`error an event cannot be sent: `)
+	if n := strings.Count(s.Stderr.String(), "\n"); n > entries/2 {
+		t.Errorf("%d lines in\n%s", n, s.Stderr)
 	}
 }

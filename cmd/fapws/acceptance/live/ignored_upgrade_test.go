@@ -29,6 +29,7 @@ func TestIgnoredUpgrade(t *testing.T) {
 	const fields = "Host: a\r\nUpgrade: websocket\r\n" +
 		"" +
 		"" +
+		"" +
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 	for _, application := range []string{"asgi", "wsgi"} {
 		s := fapwstest.Serve(t, fapwstest.Threads, script+":"+application)
