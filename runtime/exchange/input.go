@@ -117,6 +117,11 @@ func (c *Conn) next(buf []byte) bool {
 		}
 		return false
 	}
+	head := buf[max(n-req.HeadLen, 0):n]
+	if err == nil && req.Raw {
+		head = req.AppendEncoded(nil, head)
+		err = req.ParseWhole(head, &s.Config.Limits) // it may be too long now
+	}
 	if err != nil {
 		s.rest = nil
 		c.newErrorExchange(buf).Sink.Reply(s.Malformed(err.(*http1.StatusError), buf))
@@ -131,7 +136,7 @@ func (c *Conn) next(buf []byte) bool {
 		c.setState(StateWaiting)
 		return false
 	}
-	r.Head, s.rest = buf[n-req.HeadLen:n], buf[n:]
+	r.Head, s.rest = head, buf[n:]
 	c.newExchange().Decide()
 	return c.state == StateReady
 }

@@ -3,6 +3,7 @@ package http1
 import (
 	"bytes"
 	"encoding/binary"
+	"unicode/utf8"
 )
 
 // Span is a range of bytes in a head buffer: buf[Off : Off+Len].
@@ -70,6 +71,7 @@ type Request struct {
 	Head      bool // method is HEAD
 	Safe      bool // method is GET, HEAD, OPTIONS or TRACE (RFC 9110 §9.2.1)
 	Forwarded bool // a field is one that IsForwarding is true for
+	Raw       bool // Target has UTF-8 beyond ASCII: see AppendEncoded
 	Plain     bool // Path is its own canonical form (see ResolvePath): it has no "%", no backslash, no "//" and no "/."
 
 	// Resume is where Parse goes on after ErrNeedMore. A Request that serves
@@ -115,7 +117,7 @@ func (l Limits) Plus(fields, size int) Limits {
 //
 // Parse is stricter than RFC 9112 where that lets a server choose: a line ends
 // with CRLF (not LF), one space separates the parts of the request line, and a
-// target has visible ASCII only.
+// target has visible ASCII only, or UTF-8 that old clients do not encode: see Request.Raw.
 func (r *Request) Parse(buf []byte, lim *Limits) (n int, err error) {
 	start := 0
 	for start < 4 && len(buf)-start >= 2 && buf[start] == '\r' && buf[start+1] == '\n' {
@@ -403,16 +405,42 @@ scan:
 		case '?':
 			break scan
 		default:
-			return errTarget
+			if c < utf8.RuneSelf {
+				return errTarget
+			}
+			r.Raw = true
 		}
 	}
 	r.Path = Span{uint32(pos), uint32(i - pos)}
 	if i < len(line) {
 		i++
-		if !all(line[i:], isTarget) {
-			return errTarget
+		for _, c := range line[i:] {
+			if class[c]&isTarget == 0 {
+				if c < utf8.RuneSelf {
+					return errTarget
+				}
+				r.Raw = true
+			}
 		}
 		r.Query = Span{uint32(i), uint32(len(line) - i)}
 	}
+	if r.Raw && !utf8.Valid(line[pos:]) {
+		return errTarget
+	}
 	return nil
+}
+
+// AppendEncoded appends head, of the request r, with the characters of its target beyond ASCII percent-encoded (RFC 3987
+// §3.1).
+func (r *Request) AppendEncoded(dst, head []byte) []byte {
+	const hex = "0123456789ABCDEF"
+	end := r.Target.Off + r.Target.Len
+	for _, c := range head[:end] {
+		if c < utf8.RuneSelf {
+			dst = append(dst, c)
+		} else {
+			dst = append(dst, '%', hex[c>>4], hex[c&15])
+		}
+	}
+	return append(dst, head[end:]...)
 }

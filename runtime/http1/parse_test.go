@@ -214,9 +214,17 @@ func TestParseRefuses(t *testing.T) {
 		{"control in path", on11("GET /a\x01", ""), 400},
 		{"tab in path", on11("GET /a\tb", ""), 400},
 		{"DEL in path", on11("GET /a\x7f", ""), 400},
-		{"UTF-8 in path", on11("GET /\xc3\xa4", ""), 400},
+		{"invalid UTF-8 in path", on11("GET /\xc3", ""), 400},
+		{"Latin-1 in path", on11("GET /\xe4b", ""), 400},
+		{"control and UTF-8 in path", on11("GET /\xc3\xa4\x01", ""), 400},
+		{"a surrogate in path", on11("GET /\xed\xa0\x80", ""), 400},
+		{"a long form in path", on11("GET /\xc0\xaf", ""), 400},
+		{"UTF-8 in authority", on11("GET http://\xc3\xa4/", ""), 400},
+		{"UTF-8 and a fragment", on11("GET /\xc3\xa4#", ""), 400},
 		{"control in query", on11("GET /?\x01", ""), 400},
-		{"UTF-8 in query", on11("GET /?\xc3\xa4", ""), 400},
+		{"invalid UTF-8 in query", on11("GET /?a=\xa4", ""), 400},
+		{"UTF-8 divided by the question mark", on11("GET /\xc3?\xa4", ""), 400},
+		{"control and UTF-8 in query", on11("GET /?\xc3\xa4\x7f", ""), 400},
 		{"NUL in path", on11("GET /\x00", ""), 400},
 		{"encoded NUL", on11("GET /a%00", ""), 400},
 		{"bad percent", on11("GET /%zz", ""), 400},
@@ -516,6 +524,31 @@ func TestParseWhole(t *testing.T) {
 		}
 		if _, err := r.Parse([]byte("GET /a HTTP/2.0\r\nhost: h\r\n\r\n"), &limits); err != errVersion {
 			t.Error(err)
+		}
+	}
+}
+
+// TestRawTarget: UTF-8 in a target becomes percent-encoded, and the other bytes of the head stay as they are.
+func TestRawTarget(t *testing.T) {
+	for target, want := range map[string]string{
+		"/\u00e4/b?c=\u20ac&d": "/%C3%A4/b?c=%E2%82%AC&d",
+		"/?\u00e4":             "/?%C3%A4",
+		"/%C3\u00e4":           "/%C3%C3%A4",
+		"http://h/\U0001f600":  "http://h/%F0%9F%98%80",
+		"http://h?\u00e4":      "http://h?%C3%A4",
+	} {
+		fields := " HTTP/1.1\r\nHost: h\r\nX: \u00e4\r\n\r\n"
+		head := []byte("GET " + target + fields)
+		var r Request
+		if _, err := r.Parse(head, &DefaultLimits); err != nil || !r.Raw {
+			t.Fatalf("%q: %v", target, err)
+		}
+		encoded := r.AppendEncoded(nil, head)
+		if string(encoded) != "GET "+want+fields {
+			t.Errorf("%q: %q", target, encoded)
+		}
+		if err := r.ParseWhole(encoded, &DefaultLimits); err != nil || r.Raw || string(r.Target.In(encoded)) != want {
+			t.Errorf("%q: %v, %q", target, err, encoded)
 		}
 	}
 }

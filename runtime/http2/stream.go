@@ -93,7 +93,12 @@ func (c *Conn) open(b *headerBlock) {
 	s.head = b.appendHead(s.head)
 	r := s.Request()
 	req := r.Parsed
-	if err := req.ParseWhole(s.head, &s.Config.Limits); err != nil {
+	err := req.ParseWhole(s.head, &s.Config.Limits)
+	if err == nil && req.Raw {
+		s.head = req.AppendEncoded(nil, s.head)
+		err = req.ParseWhole(s.head, &s.Config.Limits)
+	}
+	if err != nil {
 		st.refuse(s.Malformed(err.(*http1.StatusError), s.head))
 		return
 	}

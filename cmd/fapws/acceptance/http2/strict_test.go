@@ -103,6 +103,16 @@ func TestStrict(t *testing.T) {
 			if text := f.body(id); strings.Contains(text, "TRAILER") || !strings.Contains(text, `"HTTP_X_A": "b"`) || strings.Contains(text, `"CONTENT_LENGTH": "7"`) {
 				t.Error(text)
 			}
+			id += 2
+			f.head(id, true, append(get[:3:3], ":path /show/\u00e4?b=\u20ac")...)
+			if text := f.body(id); !strings.Contains(text, `"QUERY_STRING": "b=%E2%82%AC"`) {
+				t.Error("UTF-8 in a path:", text)
+			}
+			id += 2
+			f.head(id, true, append(get[:3:3], ":path /show/\xe4")...)
+			if status, code := f.outcome(id); status != "400" && code != http2.ErrCodeProtocol {
+				t.Errorf("Latin-1 in a path: %s %v", status, code)
+			}
 		})
 	}
 	t.Run("bodies", func(t *testing.T) { asksForBodies(t, application) })

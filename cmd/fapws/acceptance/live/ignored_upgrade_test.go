@@ -30,6 +30,7 @@ func TestIgnoredUpgrade(t *testing.T) {
 		"" +
 		"" +
 		"" +
+		"" +
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 	for _, application := range []string{"asgi", "wsgi"} {
 		s := fapwstest.Serve(t, fapwstest.Threads, script+":"+application)

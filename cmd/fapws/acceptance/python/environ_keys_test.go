@@ -35,6 +35,8 @@ func TestEnvironKeys(t *testing.T) {
 		{"beside", fapwstest.Get("/apple"), keys{"SCRIPT_NAME": "", "PATH_INFO": "/apple"}},
 		{"encoded prefix", fapwstest.Get("/%61pp/b"), keys{"SCRIPT_NAME": "/app", "PATH_INFO": "/b", "RAW_URI": "/%61pp/b"}},
 		{"UTF-8", fapwstest.Get("/app/%E2%82%AC"), keys{"PATH_INFO": "/\u00e2\u0082\u00ac", "REQUEST_URI": "/app/%E2%82%AC"}},
+		{"raw UTF-8", fapwstest.Get("/app/\u20ac?q=\u00e4"), keys{
+			"PATH_INFO": "/\u00e2\u0082\u00ac", "REQUEST_URI": "/app/%E2%82%AC?q=%C3%A4", "QUERY_STRING": "q=%C3%A4"}},
 		{"latin-1", fapwstest.Get("/app/%e9"), keys{"PATH_INFO": "/\u00e9"}},
 		{"slashes", fapwstest.Get("/app//a%2Fb/"), keys{"PATH_INFO": "//a/b/", "RAW_URI": "/app//a%2Fb/"}},
 		{"decoded once", fapwstest.Get("/app/%2541+b"), keys{"PATH_INFO": "/%41+b"}},
