@@ -177,22 +177,35 @@ type LoginState struct {
 
 // Names of the files. Only the user of the server may see them.
 const (
-	KeyFile   = "key"   // of all signatures, in hexadecimal digits
-	EndedFile = "ended" // see ended
-	CodeFile  = "first" // the runs that have shown a code for a first user, by users: see Login.Announce
+	KeyFile   = "key"         // of all signatures, in hexadecimal digits
+	EndedFile = "ended"       // see ended
+	AsideFile = "key.damaged" // a KeyFile that could not be used
+	CodeFile  = "first"       // the runs that have shown a code for a first user, by users: see Login.Announce
 )
 
 // OpenLoginState opens a directory, which is made if it is missing, with the right to use it for this user alone. age is
-// the longest time that a session lives. The error is one line.
-func OpenLoginState(dir string, age time.Duration) (*LoginState, error) {
+// the longest time that a session lives. warn gets a line if the key was damaged and had to be replaced. The error is one
+// line.
+func OpenLoginState(dir string, age time.Duration, warn func(line string)) (*LoginState, error) {
 	s := &LoginState{dir: dir, ended: ended{age: age}}
 	s.ended.path, s.ended.flags = filepath.Join(dir, EndedFile), os.O_CREATE|unix.O_NOFOLLOW
 	s.ended.parse = func(text []byte) (*endedSet, error) { return parseEnded(text), nil }
 	err := os.MkdirAll(dir, 0o700)
 	if err == nil {
 		err = exclusively(dir, func() error {
-			if s.key, err = readKey(filepath.Join(dir, KeyFile)); errors.Is(err, fs.ErrNotExist) {
-				s.key, err = makeKey(filepath.Join(dir, KeyFile))
+			path := filepath.Join(dir, KeyFile)
+			s.key, err = readKey(path)
+			if err == errDamaged {
+				aside := filepath.Join(dir, AsideFile)
+				if err = os.Rename(path, aside); err != nil {
+					return err
+				}
+				warn(fmt.Sprintf("the key of sessions, %s, was damaged, perhaps by a loss of power: all users must log in again; "+
+					"there is a new key, and the old file is kept as %s", path, aside))
+				err = fs.ErrNotExist
+			}
+			if errors.Is(err, fs.ErrNotExist) {
+				s.key, err = makeKey(path)
 			}
 			return err
 		})
@@ -213,6 +226,9 @@ func (s *LoginState) Close() {
 	s.ended.close()
 }
 
+var errDamaged = errors.New("the file is damaged")
+
+// readKey reads a key. The error is errDamaged if the file has something else.
 func readKey(path string) ([]byte, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
@@ -232,7 +248,7 @@ func readKey(path string) ([]byte, error) {
 	}
 	key, err := hex.DecodeString(strings.TrimSpace(string(text)))
 	if err != nil || len(key) != sha256.Size {
-		return nil, errors.New("the file key is damaged: remove it, which ends all sessions")
+		return nil, errDamaged
 	}
 	return key, nil
 }

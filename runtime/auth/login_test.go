@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
@@ -48,7 +49,7 @@ func (p place) open(t testing.TB) *Login {
 	if err != nil {
 		t.Fatal(err)
 	}
-	state, err := OpenLoginState(p.dir, time.Hour)
+	state, err := OpenLoginState(p.dir, time.Hour, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -330,6 +331,39 @@ func TestCookies(t *testing.T) {
 	}
 }
 
+// TestDamagedKey: the server starts with a new key, says so once, and keeps the damaged one.
+func TestDamagedKey(t *testing.T) {
+	good := strings.Repeat("ab", 32)
+	for _, text := range []string{"", good[:17], good[:60], good + good, strings.Repeat("\x00", 65), "not a key\n"} {
+		p := newPlace(t)
+		p.open(t)
+		key := filepath.Join(p.dir, KeyFile)
+		if err := os.WriteFile(key, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var lines []string
+		var keys [][]byte
+		for range 2 {
+			s, err := OpenLoginState(p.dir, time.Hour, func(line string) { lines = append(lines, line) })
+			if err != nil {
+				t.Fatalf("%q: %v", text, err)
+			}
+			keys = append(keys, s.key)
+			s.Close()
+		}
+		if len(keys[0]) != 32 || !bytes.Equal(keys[0], keys[1]) {
+			t.Errorf("%q: the keys are %x", text, keys)
+		}
+		aside := filepath.Join(p.dir, AsideFile)
+		if kept, err := os.ReadFile(aside); err != nil || string(kept) != text {
+			t.Errorf("%q: kept %q, %v", text, kept, err)
+		}
+		if len(lines) != 1 || !strings.Contains(lines[0], key) || !strings.Contains(lines[0], aside) {
+			t.Errorf("%q: %q", text, lines)
+		}
+	}
+}
+
 // TestState: each mistake in the directory is one line.
 func TestState(t *testing.T) {
 	p := newPlace(t)
@@ -340,7 +374,6 @@ func TestState(t *testing.T) {
 		mode os.FileMode
 		want string
 	}{
-		{"", 0o600, "the file key is damaged: remove it, which ends all sessions"},
 		{strings.Repeat("ab", 32), 0o644, "others may read the file key"},
 	} {
 		if err := os.WriteFile(key, []byte(test.text), 0o600); err != nil {
@@ -349,7 +382,7 @@ func TestState(t *testing.T) {
 		if err := os.Chmod(key, test.mode); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := OpenLoginState(p.dir, time.Hour); err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "\n") {
+		if _, err := OpenLoginState(p.dir, time.Hour, nil); err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%v", err)
 		}
 	}
@@ -359,10 +392,10 @@ func TestState(t *testing.T) {
 	if err := os.Symlink(p.users, key); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := OpenLoginState(p.dir, time.Hour); !errors.Is(err, unix.ELOOP) {
+	if _, err := OpenLoginState(p.dir, time.Hour, nil); !errors.Is(err, unix.ELOOP) {
 		t.Errorf("a link in the place of the key: %v", err)
 	}
-	if _, err := OpenLoginState(filepath.Join(p.users, "state"), time.Hour); err == nil || !strings.Contains(err.Error(), "--state-dir") {
+	if _, err := OpenLoginState(filepath.Join(p.users, "state"), time.Hour, nil); err == nil || !strings.Contains(err.Error(), "--state-dir") {
 		t.Errorf("%v", err)
 	}
 }

@@ -187,7 +187,7 @@ func (p *Plan) private(conf *settings.Config, contents *pybridge.Contents) *stat
 	for _, named := range p.outside(conf, contents) {
 		files = append(files, named...)
 	}
-	for _, name := range []string{auth.KeyFile, auth.EndedFile, auth.CodeFile} {
+	for _, name := range []string{auth.KeyFile, auth.AsideFile, auth.EndedFile, auth.CodeFile} {
 		files = append(files, filepath.Join(p.stateDir, loginDir, name))
 	}
 	for _, app := range p.Site.Apps() {

@@ -296,8 +296,9 @@ func (b *builder) newLogin(l *Login, path string) (*auth.Login, error) {
 		return nil, err
 	}
 	conf := b.conf
+	warn := func(line string) { b.parts.Log(logfile.Warning, line) }
 	if b.state == nil {
-		if b.state, err = auth.OpenLoginState(filepath.Join(b.plan.stateDir, loginDir), conf.LoginAge); err != nil {
+		if b.state, err = auth.OpenLoginState(filepath.Join(b.plan.stateDir, loginDir), conf.LoginAge, warn); err != nil {
 			return nil, err
 		}
 		b.built.closers = append(b.built.closers, b.state.Close)
@@ -306,7 +307,7 @@ func (b *builder) newLogin(l *Login, path string) (*auth.Login, error) {
 	b.built.Reads = append(b.built.Reads, filepath.Dir(path))
 	made, err := auth.NewLogin(auth.LoginOptions{
 		Users: users, State: b.state, Idle: conf.LoginIdle, Age: conf.LoginAge, Title: l.Title, Logo: image, Run: b.parts.Run,
-		Log:   func(line string) { b.parts.Log(logfile.Warning, line) },
+		Log:   warn,
 		Event: func(client, line string) { b.parts.logClient(logfile.Info, client, line) },
 	})
 	if err == nil {

@@ -237,6 +237,29 @@ func TestLongPasswords(t *testing.T) {
 	visit(t, s.URL).logIn("user2000", strings.Repeat("x", 2000), "/").want(t, 403, "Wrong name or password")
 }
 
+// TestLoginDamagedKey: a server whose key was cut off by a loss of power starts, and users log in again.
+func TestLoginDamagedKey(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file, state := filepath.Join(dir, "users"), filepath.Join(dir, "state")
+	users(t, file, "correct horse", "add", "ann")
+	command := fapwstest.Command{Script: fapwstest.Write(t, dir+"/app.py", loginScript), Dir: dir,
+		Flags: []string{"--login", file, "--state-dir", state, "--sandbox"}}
+	s := command.Serve(t, fapwstest.Workers)
+	ann := visit(t, s.URL)
+	ann.logIn("ann", "correct horse", "/").want(t, 303, "Location: /")
+	s.Stop()
+
+	fapwstest.Must(t, os.Truncate(filepath.Join(state, "login", "key"), 20))
+	command.Complains = true
+	s = command.Serve(t, fapwstest.Workers)
+	s.Says(`warning the key of sessions, \S+/login/key, was damaged`)
+	again := visit(t, s.URL)
+	again.logIn("ann", "correct horse", "/").want(t, 303, "Location: /")
+	again.get("/a").want(t, 200, "")
+	again.get("/a").want(t, 200, "")
+}
+
 // TestLogin: two workers know a session, until the user logs out, or has another password, also after a reload and a restart.
 func TestLogin(t *testing.T) {
 	t.Parallel()
