@@ -26,6 +26,7 @@ FAPWS_AS(pthread_condattr_setclock, pthread_condattr_setclock, FAPWS_OLDEST("GLI
 FAPWS_OLD(pthread_create);
 FAPWS_OLD(pthread_detach);
 FAPWS_OLD(pthread_getattr_np);
+FAPWS_OLD(pthread_getcpuclockid);
 FAPWS_OLD(pthread_getspecific);
 FAPWS_OLD(pthread_join);
 FAPWS_OLD(pthread_key_create);
