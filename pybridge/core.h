@@ -333,9 +333,11 @@ void core_continue_thread(void);
 int core_start_monitor(void);
 /* Wakes the monitor if it sleeps. The mutex is held. */
 void core_wake_monitor(void);
-/* Since when no queued request was taken, although some wait; 0: none waits. By core_now_ns. The mutex is held. */
+/* Returns since when no thread has taken a request although requests are queued, in ns of core_now_ns, or 0 if the
+ * queue is empty. The mutex is held. */
 uint64_t core_stalled_since(void);
-/* How long the first request of the queue has waited at now, in ns; 0: none waits for a thread. The mutex is held. */
+/* Returns how long the first request of the queue has waited at the time now, in ns, or 0 if the queue is empty or a
+ * thread is idle. The mutex is held. */
 uint64_t core_first_waits(uint64_t now);
 
 /* =============================================================================

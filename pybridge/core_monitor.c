@@ -132,7 +132,7 @@ static void spawn_successors(void) {
   }
 }
 
-/* Has the log say that requests wait although all threads run handlers. */
+/* Logs that requests wait because all threads run handlers. */
 static void tell(uint64_t now, int counted, int replaced) {
   if (!replaced && (!stalled_since || now - stalled_since < LATE_NS)) return;
   if (told_at && now - told_at < SILENT_NS) return;

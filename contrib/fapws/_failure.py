@@ -40,7 +40,7 @@ def describe_text(text: str, name: str) -> str:
 
 
 def executing() -> str:
-    """Return "FILE:LINE FUNCTION" of the user's code that the main thread executes, and of the library that it has called."""
+    """Return "FILE:LINE FUNCTION" of the user's code in the main thread, and of the library function that it called."""
     import threading
 
     frame = sys._current_frames().get(threading.main_thread().ident or 0)

@@ -28,8 +28,8 @@ type spool struct {
 	failed       bool  // the file cannot be read
 }
 
-// Spools has output that the client does not take kept in a file, where bodies of requests are, so that the program or
-// upstream behind the Responder can end. It must be called before Start.
+// Spools stores output for a slow client in a file, in the directory for request bodies. The program or upstream
+// of the Responder can then end before the client has read its response. Spools must be called before Start.
 func (w *Response) Spools() { w.spool = &spool{} }
 
 // store stores piece, which is output of r, if the client is behind. It waits where there is no room for it.

@@ -157,7 +157,7 @@ func (c *Conn) Drain(retire bool) {
 			c.Stamp = s.Set.Now
 		}
 	case idle && (c.state == StateReady || c.state == StateNew || c.state == StateHead):
-		if c.Unread() { // a request that the loop has not come to, or the rest of one
+		if c.Unread() { // bytes of a request that the loop has not read yet
 			c.Stamp = s.Set.Now
 			return
 		}

@@ -2,12 +2,12 @@ package exchange
 
 import "fapws/runtime/conn"
 
-// ClientState describes an idle connection of HTTP/1 for the process that goes on with it.
+// ClientState describes an idle HTTP/1 connection for the process that takes it over.
 type ClientState struct {
 	Local, Remote string // addresses with ports; "" of a unix socket
-	Untrusted     bool   `json:",omitempty"` // the fields that proxies add are not believed, whatever the address
-	Unannounced   bool   `json:",omitempty"` // a header of the PROXY protocol has to come first
-	Used          bool   `json:",omitempty"` // it has carried a request
+	Untrusted     bool   `json:",omitempty"` // forwarding fields are ignored, whatever the address
+	Unannounced   bool   `json:",omitempty"` // the connection must begin with a header of the PROXY protocol
+	Used          bool   `json:",omitempty"` // the connection has carried a request
 }
 
 // IdleClient is an idle connection that was taken from the loop.

@@ -141,8 +141,8 @@ func (r *Recorder) BeganEarlier() int64 {
 	return earlier
 }
 
-// End counts the end of the request for which Begin or BeganEarlier returned began. status 0: its client left before the
-// response began. route may be nil: nothing was found out about the request.
+// End counts the end of a request. began is the result of Begin or BeganEarlier. status is 0 if the client disconnected
+// before the response began. route is nil if the request was not routed.
 func (r *Recorder) End(began int64, route *Route, status int) {
 	if began == earlier {
 		r.arrived--

@@ -32,8 +32,8 @@ type connection struct {
 	reused  bool          // it has carried a request before the current one
 	last    bool          // it cannot carry another one after the current one
 	unbind  func() bool   // ends that the context of the current request closes it
-	written chan error    // gets the result of writing the current request; nil: that was received
-	over    atomic.Bool   // the response has been read to its end: nothing more is written
+	written chan error    // receives the result of writing the current request; nil after that result
+	over    atomic.Bool   // the whole response was read, so writing stops
 }
 
 var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, maxHead) }}

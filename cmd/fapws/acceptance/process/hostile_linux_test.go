@@ -15,8 +15,8 @@ type takenOver struct {
 	place string // what the messages name is here; only the supervisor may write here
 }
 
-// serveTakenOver starts a server whose application sends messages of these kinds before it has reported that it has
-// loaded.
+// serveTakenOver starts a server with a hostile application, which sends messages of these kinds before the worker reports
+// that it has loaded.
 func serveTakenOver(t *testing.T, m fapwstest.Mode, kinds string, flags ...string) *takenOver {
 	t.Helper()
 	folder := fapwstest.PublicFolder(t)

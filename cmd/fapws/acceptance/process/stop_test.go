@@ -185,7 +185,7 @@ def application(environ, start_response):
 	}
 }
 
-// Threads and atexit functions, which may have to flush what an exporter has gathered, get what is left of --graceful-timeout.
+// Threads and atexit functions may use the rest of --graceful-timeout, for example to flush an exporter.
 func TestEndGetsTheGracefulTimeout(t *testing.T) {
 	for name, flush := range map[string]string{"atexit": "import atexit; atexit.register(flush)", "thread": "threading.Thread(target=lambda: threading.main_thread().join() or flush()).start()"} {
 		t.Run(name, func(t *testing.T) {
