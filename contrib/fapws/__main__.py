@@ -9,7 +9,7 @@ import sys
 from posix import execv  # that of os may be a debugger's, which adds arguments
 
 # As in cmd/fapws/process/preload.h.
-_LIBRARY, _INTERPRETER = "FAPWS_LIBRARY", "FAPWS_INTERPRETER"
+_LIBRARY, _INTERPRETER = "_FAPWS_LIBRARY", "_FAPWS_INTERPRETER"
 
 
 def main() -> None:

@@ -83,7 +83,7 @@ func Run(args []string, stdin *os.File, stdout, stderr io.Writer) (code int, err
 	}
 	if parent == nil && !loader { // the process that has started them has warned
 		doubts = slices.Concat(foreign, doubts, p.ForeignGlobals())
-		warn(append(settings.UnknownVariables(os.Environ(), append(pool.Variables, confine.SandboxVariable)...), doubts...), p, stderr)
+		warn(append(settings.UnknownVariables(os.Environ()), doubts...), p, stderr)
 	}
 	if cmd.Word == settings.WordCheck && os.Getenv(confine.SandboxVariable) != "" {
 		return checkSandbox(p, stdout, stderr)

@@ -60,7 +60,7 @@ static void drop_capabilities(void) {
 __attribute__((constructor(103))) static void part(void) {
   const char *dir = getenv(FAPWS_WORKER_ROOT);
   int pair[2];
-  if (!dir || !getenv("FAPWS_WORKER")) return;
+  if (!dir || !getenv("_FAPWS_WORKER")) return;
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) die("socketpair");
   /* Without a signal at its end: it is no child that the application waits for. */
   keeper = (pid_t)syscall(SYS_clone, (unsigned long)CLONE_FS, 0, 0, 0, 0);

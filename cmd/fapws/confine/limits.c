@@ -103,7 +103,7 @@ static void check_threads(rlim_t stack) {
 
 __attribute__((constructor(101))) static void check_limits(void) {
 #ifdef FAPWS_FORM_LIBRARY /* package process: another program may have loaded it */
-  if (!getenv("FAPWS_LIBRARY")) return;
+  if (!getenv("_FAPWS_LIBRARY")) return;
 #endif
   struct rlimit files;
   rlim_t stack = limit_of(RLIMIT_STACK), space = limit_of(RLIMIT_AS), data = limit_of(RLIMIT_DATA);

@@ -21,7 +21,7 @@ import (
 // handoverVariable is the variable of the environment by which a program knows
 // that it takes the place of another one in the same process: its value is the
 // descriptor of a file with a Handover.
-const handoverVariable = "FAPWS_HANDOVER"
+const handoverVariable = "_FAPWS_HANDOVER"
 
 // Handover is the state that a supervisor leaves to the program that takes its place: the process, its children and
 // its descriptors are the same.

@@ -24,7 +24,7 @@ import (
 
 // Variable is the variable of the environment by which a process knows that it
 // is a worker. Its value is a Start in JSON.
-const Variable = "FAPWS_WORKER"
+const Variable = "_FAPWS_WORKER"
 
 // Start is what a worker has to know when it starts.
 type Start struct {
@@ -39,11 +39,7 @@ type Start struct {
 }
 
 // CountVariable is the variable of the environment that tells workers to count requests from the start.
-const CountVariable = "FAPWS_COUNT"
-
-// Variables are the variables of the environment that a supervisor sets for its workers
-// and for the program that takes its place.
-var Variables = []string{Variable, CountVariable, handoverVariable}
+const CountVariable = "_FAPWS_COUNT"
 
 // PageOnly is the role of a worker that has no application and serves the page of a Notice.
 const PageOnly = "page"

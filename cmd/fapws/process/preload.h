@@ -4,8 +4,8 @@
 
 /* Variables of the environment by which a process knows that the library is to be its program: the descriptor and the
  * path of the library, as "3:/path", and the path of the interpreter. contrib/fapws/__main__.py sets them, too. */
-#define FAPWS_LIBRARY "FAPWS_LIBRARY"
-#define FAPWS_INTERPRETER "FAPWS_INTERPRETER"
+#define FAPWS_LIBRARY "_FAPWS_LIBRARY"
+#define FAPWS_INTERPRETER "_FAPWS_INTERPRETER"
 
 /* All of it is set before main, and never changes. */
 extern struct fapws_preload {

@@ -48,9 +48,9 @@ static void note_early(void) {
 
 __attribute__((constructor(103))) static void start(void) {
   sigemptyset(&arrived);
-  if (getenv("FAPWS_WORKER"))
+  if (getenv("_FAPWS_WORKER"))
     unblock();
-  else if (getenv("FAPWS_HANDOVER"))
+  else if (getenv("_FAPWS_HANDOVER"))
     note_early();
 }
 

@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 		fmt.Println(execWithPending(syscall.SIGHUP, syscall.SIGTERM))
 		os.Exit(1)
 	}
-	if text := os.Getenv("FAPWS_HANDOVER"); text != "" {
+	if text := os.Getenv("_FAPWS_HANDOVER"); text != "" {
 		switch text {
 		case "late":
 			late(syscall.SIGTERM, syscall.SIGQUIT)
@@ -65,15 +65,15 @@ func execWithPending(signals ...syscall.Signal) error {
 			return err
 		}
 	}
-	return syscall.Exec("/proc/self/exe", os.Args[:1], []string{"FAPWS_HANDOVER=1"})
+	return syscall.Exec("/proc/self/exe", os.Args[:1], []string{"_FAPWS_HANDOVER=1"})
 }
 
 // TestArrived: signals that come between two programs, or while the second starts, are known to the second, which they would end. Before Go
 // has caught TERM, it ends the second with status 0.
 func TestArrived(t *testing.T) {
 	for variable, want := range map[string]string{
-		before + "=1": "[hangup terminated]", "FAPWS_HANDOVER=late": "[terminated quit]", "FAPWS_HANDOVER=1": "[]",
-		"FAPWS_HANDOVER=uncaught": "",
+		before + "=1": "[hangup terminated]", "_FAPWS_HANDOVER=late": "[terminated quit]", "_FAPWS_HANDOVER=1": "[]",
+		"_FAPWS_HANDOVER=uncaught": "",
 	} {
 		cmd := exec.Command("/proc/self/exe")
 		cmd.Env = []string{variable}

@@ -16,7 +16,7 @@ import (
 var early = catchEarly()
 
 func catchEarly() chan os.Signal {
-	if os.Getenv("FAPWS_HANDOVER") == "" {
+	if os.Getenv("_FAPWS_HANDOVER") == "" {
 		return nil
 	}
 	c := make(chan os.Signal, 16)

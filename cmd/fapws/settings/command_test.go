@@ -195,9 +195,9 @@ func TestForeign(t *testing.T) {
 
 func TestUnknownVariables(t *testing.T) {
 	got := UnknownVariables([]string{
-		"FAPWS_BIND=:80", "FAPWS_TIMEOT=3", "FAPWS_WORKER_CLASS=gevent", "FAPWS_HANDOVER=4", "FAPWS_QUEU=3",
+		"FAPWS_BIND=:80", "FAPWS_TIMEOT=3", "FAPWS_WORKER_CLASS=gevent", "_FAPWS_HANDOVER=4", "FAPWS_QUEU=3",
 		"FAPWS_EMPTY=", "FAPWS_XYZZY=1", "PATH=/bin",
-	}, "FAPWS_HANDOVER")
+	})
 	want := []string{
 		"unknown variable FAPWS_QUEU in the environment, did you mean FAPWS_MAX_QUEUE?",
 		"unknown variable FAPWS_TIMEOT in the environment, did you mean FAPWS_TIMEOUT?",

@@ -161,7 +161,7 @@ func (s *Settings) Kept(later *Settings) (names []string) {
 }
 
 // KeptVariable is set in the environment of the processes of a supervisor, and of a program that takes its place: the text of KeptFromFile.
-const KeptVariable = "FAPWS_KEPT"
+const KeptVariable = "_FAPWS_KEPT"
 
 // keptValue is the value of a setting in the configuration file as a supervisor has read it.
 type keptValue struct {

@@ -107,9 +107,10 @@ func (row *Setting) environment(lookup func(string) (string, bool)) (name, given
 }
 
 // UnknownVariables returns a line for each variable of environ ("NAME=value", as
-// os.Environ has them) that looks like a setting of fapws, is not one, and
-// is not among known.
-func UnknownVariables(environ []string, known ...string) (lines []string) {
+// os.Environ has them) that looks like a setting of fapws and is not one. Variables
+// that processes of fapws set for each other begin with _FAPWS_.
+func UnknownVariables(environ []string) (lines []string) {
+	var known []string
 	for _, row := range table() {
 		known = append(known, row.EnvName())
 	}

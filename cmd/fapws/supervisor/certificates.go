@@ -202,7 +202,7 @@ func (k *keyring) inherit(text []byte, left []*os.File) (others []*os.File, err 
 }
 
 // variable is set in the environment of a process that is to read keys: the descriptor of its channel.
-const variable = "FAPWS_KEYREADER"
+const variable = "_FAPWS_KEYREADER"
 
 // read is the message on the channel: the supervisor sends it with the name of a file. The answer to that has the contents and
 // the permissions as its ID, or the error as its text.

@@ -27,7 +27,7 @@ import (
 
 // loaderVariable is set in the environment of a process that is to be the loader of
 // another one (--fork): the first of its two descriptors, see programs.OpenLoader.
-const loaderVariable = "FAPWS_LOADER"
+const loaderVariable = "_FAPWS_LOADER"
 
 // loaderEnds is how long a loader has for ending: longer than its children.
 const loaderEnds = 3 * time.Second

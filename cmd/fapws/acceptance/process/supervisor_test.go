@@ -470,7 +470,7 @@ func TestStopDuringUpgrade(t *testing.T) {
 		if err != nil || time.Now().After(end) {
 			t.Fatal("no other program starts", err)
 		}
-		started = bytes.Contains(text, []byte("FAPWS_HANDOVER="))
+		started = bytes.Contains(text, []byte("_FAPWS_HANDOVER="))
 	}
 	s.Stop()
 }
