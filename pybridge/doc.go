@@ -190,25 +190,4 @@
 // core_crash.c and core_gocrash.c have the last line of a process that crashes, also because the application has closed
 // descriptors of the server. --fork is ServeForks and contrib/fapws/_fork.py, with package
 // runtime/source/programs on the other side.
-//
-// # Other systems
-//
-// The packages without C compile for the BSDs and macOS; this one needs Linux, and so do the C files of cmd/fapws/confine,
-// cmd/fapws/process and runtime/source/programs. A port has to replace:
-//
-//   - eventfd (asgi_thread.c, and the event in the tables that Go shares with C): a pipe, or EVFILT_USER of kqueue.
-//   - close_range of runtime/source/programs, which marks descriptors: FreeBSD has it, too; elsewhere fcntl for each.
-//   - /proc/self/fd (core_fork.c): fdescfs, or F_KINFO of fcntl on FreeBSD.
-//   - memfd_create (core_stack.c): shm_open(SHM_ANON) on FreeBSD, an unlinked temporary file elsewhere.
-//   - Signals from SIGRTMIN to SIGRTMAX (core_stack.c, core_stack.c, core_gocrash.c): OpenBSD and macOS have none; SIGINFO is free there.
-//   - F_SETSIG, F_SETPIPE_SZ and pipes of packets (core_gocrash.c): without them Go's dump has no line before it.
-//   - SYS_clone and SYS_exit_group (core_crash.c): vfork and _exit.
-//   - PR_SET_PDEATHSIG and PR_SET_NAME (cmd/fapws/process, runtime/source/programs): procctl(PROC_PDEATHSIG_CTL) on
-//     FreeBSD, a pipe that the parent holds elsewhere; pthread_setname_np has another name or no result there.
-//   - The timer of cmd/fapws/process, made by number: timer_create on FreeBSD, setitimer on OpenBSD and macOS.
-//   - CLONE_FS and capset (cmd/fapws/confine): only root may chroot there, so --chroot is left out, or the worker loads
-//     the application inside.
-//   - CLOCK_MONOTONIC_COARSE (core_pool.c, stack.go): CLOCK_MONOTONIC_FAST on FreeBSD, CLOCK_MONOTONIC elsewhere.
-//   - malloc_trim and mallopt (process.go, cmd/fapws/confine): glibc's, left out. MAP_NORESERVE, too.
-//   - sem_timedwait (core_threads.c), pthread_condattr_setclock (core_pool.c): macOS does not have them.
 package pybridge

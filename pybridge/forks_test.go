@@ -7,15 +7,13 @@ import (
 	goruntime "runtime"
 	"testing"
 
-	"fapws/runtime/system"
-
 	"golang.org/x/sys/unix"
 )
 
 // TestLoaderSurvivesCollections: the socket of a loader that waits for orders is not garbage. Go collects garbage every
 // two minutes.
 func TestLoaderSurvivesCollections(t *testing.T) {
-	fds, err := system.Socketpair(unix.SOCK_SEQPACKET)
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +36,7 @@ func TestLoaderSurvivesCollections(t *testing.T) {
 	}
 	theirs.Close()
 	begin.Close()
-	child, err := system.Socketpair(unix.SOCK_STREAM)
+	child, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

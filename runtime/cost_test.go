@@ -12,8 +12,6 @@ import (
 	"fapws/runtime/source/cache"
 
 	"golang.org/x/sys/unix"
-
-	"fapws/runtime/system"
 )
 
 // rawClient is a client without any memory of Go's.
@@ -24,7 +22,7 @@ type rawClient struct {
 
 func dialRaw(t testing.TB, addr string) rawClient {
 	t.Helper()
-	fd, err := system.Socket(unix.AF_INET)
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

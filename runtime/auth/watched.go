@@ -10,8 +10,6 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
-
-	"fapws/runtime/system"
 )
 
 // watched is what a file says, which is read again when it has changed. The file stays open, so that the event loop notices that
@@ -96,7 +94,7 @@ func (w *watched[T]) unchanged() bool {
 type stamp struct{ size, changed int64 }
 
 func stampOf(st *syscall.Stat_t) stamp {
-	at := system.StatusChange(st)
+	at := st.Ctim
 	return stamp{st.Size, at.Nano()}
 }
 

@@ -160,7 +160,7 @@ func (a *Acceptor) aboveStandard(fd int) (int, error) {
 	high, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)
 	null, failed := unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if failed == nil {
-		failed = system.Replace(fd, null)
+		failed = unix.Dup3(null, fd, 0)
 		unix.Close(null)
 	}
 	if failed != nil { // in a chroot, perhaps

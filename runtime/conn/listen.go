@@ -152,12 +152,12 @@ func hold(fd int, name string) (*os.File, error) {
 	if err := unix.SetNonblock(fd, true); err != nil {
 		return nil, err
 	}
-	place, err := system.Socket(unix.AF_INET) // not a folder: EnterChroot finds no way out by it; nor a unix socket, which a sandbox denies
+	place, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0) // not a folder: EnterChroot finds no way out by it; nor a unix socket, which a sandbox denies
 	if err != nil {
 		return nil, err
 	}
 	f := os.NewFile(uintptr(place), name)
-	if err := system.ReplaceClosing(place, fd); err != nil {
+	if err := unix.Dup3(fd, place, unix.O_CLOEXEC); err != nil {
 		f.Close()
 		return nil, err
 	}

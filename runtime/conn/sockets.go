@@ -98,7 +98,7 @@ func unixSocket(path string, o ListenOptions) (_ int, err error) {
 	if err := removeStale(path); err != nil {
 		return -1, err
 	}
-	fd, err := system.Socket(unix.AF_UNIX)
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return -1, err
 	}

@@ -88,7 +88,7 @@ func makeStandardError(file *os.File) error {
 	fd := int(file.Fd())
 	_ = system.Flock(fd, unix.LOCK_SH|unix.LOCK_NB) // a file system without locks is rotated all the same
 	_ = unix.SetNonblock(fd, false)                 // it is, for the sake of a pipe, and others do not expect that
-	return system.Replace(2, fd)
+	return unix.Dup3(fd, 2, 0)
 }
 
 // Console is what standard error was before: where the user who starts the server

@@ -9,8 +9,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"fapws/runtime/system"
 )
 
 // rotated waits until a log was rotated so many times, and returns the lines of the
@@ -33,7 +31,7 @@ func TestErrorsAreRotatedByTime(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() {
-		system.Replace(2, before)
+		unix.Dup3(before, 2, 0)
 		unix.Close(before)
 		settled(t, path)
 	}()

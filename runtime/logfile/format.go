@@ -10,8 +10,7 @@ import (
 	"time"
 
 	"github.com/itchyny/timefmt-go"
-
-	"fapws/runtime/system"
+	"golang.org/x/sys/unix"
 )
 
 // The formats that have a name. Combined and common are those of Apache's manual,
@@ -330,8 +329,8 @@ var apacheAtoms = map[string]atom{
 	"{local}p":     textOf(func(e *Entry) string { return e.LocalPort }),
 	"{remote}p":    textOf(func(e *Entry) string { return e.Port }),
 	"{pid}P":       textOf(func(*Entry) string { return pid }),
-	"{tid}P":       numberOf(func(*Entry) int64 { return int64(system.ThreadID()) }),
-	"{hextid}P":    textOf(func(*Entry) string { return strconv.FormatInt(int64(system.ThreadID()), 16) }),
+	"{tid}P":       numberOf(func(*Entry) int64 { return int64(unix.Gettid()) }),
+	"{hextid}P":    textOf(func(*Entry) string { return strconv.FormatInt(int64(unix.Gettid()), 16) }),
 	"{s}T":         numberOf(func(e *Entry) int64 { return int64(e.Duration / time.Second) }),
 	"{ms}T":        numberOf(func(e *Entry) int64 { return e.Duration.Milliseconds() }),
 	"{us}T":        numberOf(micros),

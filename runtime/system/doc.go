@@ -1,11 +1,8 @@
-// Package system has the system calls that Linux does in one step and other systems in several, or not at all.
-// Elsewhere a process that starts a child at the same moment waits until they are done (syscall.ForkLock), so no
-// child inherits what they open.
+// Package system wraps system calls that several packages need in the same form: open descriptors (descriptors.go), and files
+// that are opened without following a symbolic link of the application (files.go).
 //
-// All packages may import it. All functions are safe for concurrent use.
+// All packages may import it. All functions are safe for concurrent use. No child process inherits what they open.
 //
-// # Descriptors
-//
-// What the process has open: descriptors.go. A descriptor that has to outlive mistakes of the application, which closes
-// others than its own, gets a high number (OpenHigh); that one is gone is noticed (runtime.Server.Intact).
+// A descriptor that must survive mistakes of the application, which may close descriptors of others, gets a high number (OpenHigh).
+// runtime.Server.Intact notices that such a descriptor was closed.
 package system

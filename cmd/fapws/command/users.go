@@ -64,7 +64,7 @@ func user(args []string, stdin *os.File, stdout, stderr io.Writer) error {
 
 // askName asks for the name of a user at a terminal.
 func askName(in *os.File, prompt io.Writer) (string, error) {
-	if _, err := unix.IoctlGetTermios(int(in.Fd()), getTermios); err != nil {
+	if _, err := unix.IoctlGetTermios(int(in.Fd()), unix.TCGETS); err != nil {
 		return "", err
 	}
 	fmt.Fprint(prompt, "User: ")
@@ -183,7 +183,7 @@ func hashPassword(args []string, stdin *os.File, stdout, stderr io.Writer) error
 // askPassword reads a password.
 func askPassword(in *os.File, prompt io.Writer) (string, error) {
 	r := bufio.NewReader(io.LimitReader(in, 4096))
-	if _, err := unix.IoctlGetTermios(int(in.Fd()), getTermios); err != nil { // no terminal
+	if _, err := unix.IoctlGetTermios(int(in.Fd()), unix.TCGETS); err != nil { // no terminal
 		return readPassword(r)
 	}
 	first, err := askHidden(in, r, prompt, "Password: ")
@@ -200,17 +200,17 @@ func askPassword(in *os.File, prompt io.Writer) (string, error) {
 // askHidden reads a line that the terminal does not show.
 func askHidden(in *os.File, r *bufio.Reader, prompt io.Writer, text string) (string, error) {
 	fd := int(in.Fd())
-	before, err := unix.IoctlGetTermios(fd, getTermios)
+	before, err := unix.IoctlGetTermios(fd, unix.TCGETS)
 	if err != nil {
 		return "", err
 	}
 	hidden := *before
 	hidden.Lflag &^= unix.ECHO
-	if err := unix.IoctlSetTermios(fd, setTermios, &hidden); err != nil {
+	if err := unix.IoctlSetTermios(fd, unix.TCSETS, &hidden); err != nil {
 		return "", err
 	}
 	restore := func() {
-		_ = unix.IoctlSetTermios(fd, setTermios, before) // or the terminal has gone
+		_ = unix.IoctlSetTermios(fd, unix.TCSETS, before) // or the terminal has gone
 		fmt.Fprintln(prompt)
 	}
 	defer restore()

@@ -1,6 +1,6 @@
 // Package confine takes from a process what it does not need: root, the files outside a directory (chroot), and by the
 // sandbox most else; and it keeps to the limits that the system sets: processes, descriptors, memory, processors.
-// Packages supervisor and worker call it. Start reading at confine_linux.go.
+// Packages supervisor and worker call it. Start reading at privilege.go.
 //
 // # User and group
 //

@@ -1,4 +1,4 @@
-//go:build linux && !386 && !amd64 && !arm
+//go:build !386 && !amd64 && !arm
 
 package confine
 

@@ -51,7 +51,7 @@ const (
 
 // Pair makes a channel and the other end for a child process.
 func Pair() (c *Channel, theirs *os.File, err error) {
-	fds, err := system.Socketpair(unix.SOCK_SEQPACKET)
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -209,7 +209,7 @@ func (c *Channel) Receive() (m *Message, files []*os.File, err error) {
 func (c *Channel) receive(fd int) (*Message, []*os.File, error) {
 	b := buffers.Get().(*buffer)
 	defer buffers.Put(b)
-	n, oobn, flags, _, err := unix.Recvmsg(fd, b.in, b.oob, system.ReceiveClosing|unix.MSG_DONTWAIT)
+	n, oobn, flags, _, err := unix.Recvmsg(fd, b.in, b.oob, unix.MSG_CMSG_CLOEXEC|unix.MSG_DONTWAIT)
 	switch {
 	case err == unix.EINTR || err == unix.ECONNRESET:
 		return nil, nil, nil // a process that dies with unread messages resets once, before its own messages

@@ -10,7 +10,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fapws/runtime/logfile"
-	"fapws/runtime/system"
 )
 
 // relay makes one server of many workers for subscribers of channels: events that a worker publishes get a number here
@@ -143,7 +142,7 @@ func (p *Pool) join(w *worker) {
 
 // workerPair makes a channel for two workers.
 func workerPair() (one, other *os.File, err error) {
-	fds, err := system.Socketpair(unix.SOCK_SEQPACKET)
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -15,7 +15,6 @@ import (
 	"fapws/cmd/fapws/process"
 	"fapws/cmd/fapws/settings"
 	"fapws/runtime/logfile"
-	"fapws/runtime/system"
 )
 
 // handoverVariable is the variable of the environment by which a program knows
@@ -164,7 +163,7 @@ func (p *Pool) handOver() error {
 	for _, w := range p.workers {
 		h.Workers, pass = append(h.Workers, w.handover()), append(pass, w.channel)
 	}
-	note, err := system.MemoryFile("fapws handover")
+	note, err := unix.MemfdCreate("fapws handover", unix.MFD_CLOEXEC)
 	if err != nil {
 		return err
 	}

@@ -267,3 +267,10 @@ func (n *Notifier) Watch(ctx context.Context, ping func(context.Context) error) 
 		}
 	}
 }
+
+// monotonic returns systemd's time: since the machine was started.
+func monotonic() (time.Duration, error) {
+	var now unix.Timespec
+	err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now)
+	return time.Duration(now.Nano()), err
+}

@@ -10,7 +10,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fapws/runtime/conn"
-	"fapws/runtime/system"
 )
 
 func TestListenHint(t *testing.T) {
@@ -42,7 +41,7 @@ func TestBacklog(t *testing.T) {
 	}
 	defer listeners[0].Close()
 	for i := range 4 {
-		fd, err := system.Socket(unix.AF_UNIX)
+		fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -166,7 +166,7 @@ func takeVariable(name string) string {
 // restoreStderr writes to standard error again, not to the supervisor.
 func (p *Parent) restoreStderr() {
 	if p.Stderr >= 0 {
-		_ = system.Replace(2, p.Stderr) // failing, it stays as it is
+		_ = unix.Dup3(p.Stderr, 2, 0) // failing, it stays as it is
 		unix.Close(p.Stderr)
 		p.Stderr = -1
 	}

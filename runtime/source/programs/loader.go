@@ -97,7 +97,7 @@ func (e *LoadError) Error() string { return e.how }
 // serves. A text that begins otherwise is the reason why it did not load. The error is a *LoadError or one line.
 func OpenLoader(cmd *exec.Cmd, o LoaderOptions) (_ *Loader, loaded []byte, err error) {
 	l := &Loader{o: o, cmd: cmd, exited: make(chan struct{})}
-	fds, err := system.Socketpair(unix.SOCK_SEQPACKET)
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, nil, fmt.Errorf("socketpair: %w", err)
 	}
@@ -176,7 +176,7 @@ func (l *Loader) order(pid int, files ...int) error {
 // fork has a child made.
 func (l *Loader) fork(about string) (_ *child, err error) {
 	c := &child{of: l, about: about, since: time.Now(), ended: make(chan struct{})}
-	sockets, err := system.Socketpair(unix.SOCK_STREAM)
+	sockets, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, err
 	}

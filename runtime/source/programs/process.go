@@ -15,7 +15,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fapws/runtime/backend"
-	"fapws/runtime/system"
 )
 
 const (
@@ -109,7 +108,7 @@ func (p *process) hasEnded() bool {
 // await waits for the end of the program, and reports whether it was told to. state is nil if the application has waited for all children
 // there are. It is called once, on a separate goroutine.
 func (p *process) await() (state *os.ProcessState, told bool) {
-	system.AwaitExit(p.child.Pid) // it is not reaped yet, so its group keeps its number
+	awaitExit(p.child.Pid) // it is not reaped yet, so its group keeps its number
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.told && p.forOne {
@@ -199,7 +198,7 @@ func input(r *backend.Request) (*os.File, error) {
 		_, err := f.Seek(0, io.SeekStart)
 		return f, err
 	}
-	fd, err := system.MemoryFile("request body")
+	fd, err := unix.MemfdCreate("request body", unix.MFD_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("memfd_create: %w", err)
 	}
@@ -256,5 +255,11 @@ func logLines(from io.ReadCloser, log func(line string)) {
 		if n++; n <= maxLines {
 			log(text)
 		}
+	}
+}
+
+// awaitExit waits until a child has ended, without reaping it.
+func awaitExit(pid int) {
+	for unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil) == unix.EINTR {
 	}
 }

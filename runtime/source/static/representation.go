@@ -13,7 +13,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fapws/runtime/http1"
-	"fapws/runtime/system"
 )
 
 // description is the part of a file's state that is known before it is looked at.
@@ -168,7 +167,7 @@ type Stamp struct {
 // StampOf returns the state of the file that info describes.
 func StampOf(info fs.FileInfo) Stamp {
 	sys := info.Sys().(*syscall.Stat_t)
-	changed := system.StatusChange(sys)
+	changed := sys.Ctim
 	return Stamp{identifierOf(info), info.Size(), info.ModTime().UnixNano(), changed.Nano(), false}
 }
 

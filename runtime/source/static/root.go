@@ -152,7 +152,7 @@ func hidden(name string) error { return &fs.PathError{Op: "open", Path: name, Er
 
 // statAny is stat for any file below the root.
 func (t *view) statAny(name string) (fs.FileInfo, error) {
-	file, info, err := t.walk(name, statOnly)
+	file, info, err := t.walk(name, unix.O_PATH) // needs no right to read, and opens a symbolic link itself
 	if err == nil {
 		file.Close()
 	}
@@ -241,7 +241,7 @@ func (t *view) walk(name string, flags int) (*os.File, fs.FileInfo, error) {
 			if part == "." {
 				continue
 			}
-			how = statOnly | unix.O_DIRECTORY
+			how = unix.O_PATH | unix.O_DIRECTORY
 		}
 		fd, err := system.OpenAt(dir, part, how|unix.O_NOFOLLOW, 0)
 		switch {

@@ -231,7 +231,7 @@ func (t *directory) vacant(dir *os.Root, name string) error {
 
 // room returns an error if there is no room for a file. Nothing is reserved: an announcement costs a client nothing.
 func (d *draft) room(file stored) error {
-	if free, ok := space(d.f); ok && file.announced() > free {
+	if free, ok := system.FreeSpaceOf(d.f); ok && file.announced() > free {
 		return errNoSpace
 	}
 	return nil
@@ -258,6 +258,15 @@ func checkName(name string) (wrong string) {
 		return "the file name must not have control characters"
 	}
 	return ""
+}
+
+// renameNew gives a file of a directory another name there. The error is EEXIST where that name exists.
+func renameNew(dir int, from, to string) error {
+	err := unix.Renameat2(dir, from, dir, to, unix.RENAME_NOREPLACE)
+	if err == unix.EINVAL || err == unix.ENOSYS { // not on this file system
+		return renameByLink(dir, from, to)
+	}
+	return err
 }
 
 // renameByLink gives a file of a directory another name there, if that does not exist.

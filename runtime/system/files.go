@@ -1,0 +1,169 @@
+package system
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+)
+
+// Flock is flock(2), which goes on after a signal.
+func Flock(fd, how int) error {
+	for {
+		if err := unix.Flock(fd, how); err != unix.EINTR {
+			return err
+		}
+	}
+}
+
+// OpenAt is openat(2), which goes on after a signal. No child inherits the descriptor.
+func OpenAt(dir int, name string, flags int, mode uint32) (fd int, err error) {
+	for err = unix.EINTR; err == unix.EINTR; {
+		fd, err = unix.Openat(dir, name, flags|unix.O_CLOEXEC, mode)
+	}
+	return fd, err
+}
+
+// distrusted are directories that an application in a sandbox may change.
+var distrusted atomic.Pointer[[]string]
+
+// Distrust names the directories that an application in a sandbox may change, by absolute paths, instead of those before. A process
+// outside of the sandbox then follows no symbolic link below them (Open, OpenRoot): the application could have made it to lead elsewhere.
+// The name of a directory may be a link itself only if it ends with a slash here.
+func Distrust(directories []string) { distrusted.Store(&directories) }
+
+// border returns the outermost directory that the application may change on the way to path, and the path from there; "" without one. What is
+// above of it cannot be replaced by the application.
+func border(path string) (directory, rest string) {
+	list := distrusted.Load()
+	if list == nil {
+		return "", ""
+	}
+	path = filepath.Clean(path)
+	for _, one := range *list {
+		top := strings.TrimSuffix(one, "/")
+		if !strings.HasPrefix(path+"/", top+"/") {
+			continue
+		}
+		if top == one {
+			top = strings.TrimSuffix(filepath.Dir(top), "/")
+		}
+		if below, ok := strings.CutPrefix(path, top+"/"); ok && below != "" && (rest == "" || len(below) > len(rest)) {
+			directory, rest = top+"/", below
+		}
+	}
+	return directory, rest
+}
+
+// RealPath returns path without symbolic links; path itself if it does not exist.
+func RealPath(path string) string {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		return real
+	}
+	return path
+}
+
+// Replaceable reports whether an application in a sandbox can put a link in the place of the file at path, or of a directory above it.
+func Replaceable(path string) bool {
+	directory, _ := border(path)
+	return directory != ""
+}
+
+// Open opens a file or directory at an absolute path for calls that take a directory, and for /proc/self/fd. The caller closes fd.
+func Open(path string) (fd int, err error) {
+	directory, rest := border(path)
+	if directory == "" {
+		return open(unix.AT_FDCWD, path, path, 0)
+	}
+	if fd, err = open(unix.AT_FDCWD, directory, directory, 0); err != nil {
+		return -1, err
+	}
+	for name := range strings.SplitSeq(rest, "/") {
+		next, err := open(fd, name, path, unix.O_NOFOLLOW)
+		unix.Close(fd)
+		if err != nil {
+			return -1, err
+		}
+		fd = next
+	}
+	return fd, nil
+}
+
+func open(at int, name, path string, flags int) (fd int, err error) {
+	fd, err = OpenAt(at, name, unix.O_PATH|flags, 0)
+	var st unix.Stat_t
+	if err == nil && flags&unix.O_NOFOLLOW != 0 {
+		if err = unix.Fstat(fd, &st); err == nil && st.Mode&unix.S_IFMT == unix.S_IFLNK {
+			err = unix.ELOOP
+		}
+		if err != nil {
+			unix.Close(fd)
+		}
+	}
+	switch {
+	case err == unix.ELOOP && flags&unix.O_NOFOLLOW != 0:
+		return -1, fmt.Errorf("%s leads through a symbolic link that the application can have made; name the directory itself", path)
+	case err != nil:
+		return -1, &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	return fd, nil
+}
+
+// OpenRoot is os.OpenRoot.
+func OpenRoot(path string) (*os.Root, error) {
+	if directory, _ := border(path); directory == "" {
+		return os.OpenRoot(path)
+	}
+	fd, err := Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(fd)
+	return os.OpenRoot("/proc/self/fd/" + strconv.Itoa(fd))
+}
+
+// UnnamedFile makes a file without a name in dir, for reading and writing, that no child inherits.
+func UnnamedFile(dir string) (fd int, err error) {
+	fd, err = unix.Open(dir, unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
+	if err != nil { // some file systems (overlay, NFS) know no O_TMPFILE
+		return unnamed(dir)
+	}
+	return fd, nil
+}
+
+// unnamed makes a file in dir ("": the one for temporary files) and takes its name away.
+func unnamed(dir string) (fd int, err error) {
+	f, err := os.CreateTemp(dir, "fapws-")
+	if err != nil {
+		return -1, err
+	}
+	defer f.Close()
+	if err := os.Remove(f.Name()); err != nil {
+		return -1, err
+	}
+	return unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+}
+
+// FreeSpace returns how many bytes an unprivileged process can write to the file system of a path. ok is false if the system does
+// not say.
+func FreeSpace(path string) (free int64, ok bool) {
+	var st unix.Statfs_t
+	return freeSpace(&st, unix.Statfs(path, &st))
+}
+
+// FreeSpaceOf is FreeSpace of the file system of f.
+func FreeSpaceOf(f *os.File) (free int64, ok bool) {
+	var st unix.Statfs_t
+	return freeSpace(&st, unix.Fstatfs(int(f.Fd()), &st))
+}
+
+func freeSpace(st *unix.Statfs_t, err error) (free int64, ok bool) {
+	if err != nil || st.Blocks == 0 {
+		return 0, false
+	}
+	return int64(st.Bavail) * int64(st.Bsize), true
+}

@@ -1,8 +1,0 @@
-//go:build darwin || freebsd || netbsd
-
-package system
-
-import "syscall"
-
-// StatusChange returns when the status of a file was changed last.
-func StatusChange(st *syscall.Stat_t) syscall.Timespec { return st.Ctimespec }
