@@ -1,7 +1,7 @@
 // Package eventloop waits for many descriptors on one goroutine and calls their handlers.
 //
-// It waits with gnet's poller (github.com/panjf2000/gnet/v2/pkg/netpoll: epoll on Linux, kqueue on the BSDs and
-// macOS), and is the only package of the server that imports gnet. It adds functions posted by other goroutines,
+// It waits with gnet's poller (github.com/panjf2000/gnet/v2/pkg/netpoll: epoll), and is the only package of the
+// server that imports gnet. It adds functions posted by other goroutines,
 // wake-ups by threads that are not Go's, the end of a batch, handlers that want another turn, and recovery from
 // panics. It knows nothing of connections or HTTP. Start reading at Loop; ARCHITECTURE.md, "gnet", has the cost of
 // the poller.
@@ -14,8 +14,8 @@
 // (Watch.Again), and the function of AtEndOfBatch is called, in which a server hands over everything that the batch
 // has brought.
 //
-// gnet does not tell where a batch ends. The first event of a batch gives it a task, which it runs behind the other events. There the
-// loop also waits, before gnet does (poller_linux.go). On the BSDs the first event writes to a pipe, which is reported behind the others.
+// gnet does not tell where a batch ends. The first event of a batch gives it a task, which it runs after the other events. There the
+// loop also waits, before gnet does (epoll.go).
 //
 // # Another goroutine
 //

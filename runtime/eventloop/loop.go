@@ -98,7 +98,7 @@ func (l *Loop) Close() error {
 // Intact returns an error, of one line, if the loop can report nothing any more because one of its descriptors was
 // closed or is another file now: applications close descriptors of the server (os.closerange). It is safe for concurrent
 // use, between New and Close.
-func (l *Loop) Intact() error { return l.poller.intact(l.wake.fd) }
+func (l *Loop) Intact() error { return l.poller.intact(l.wake.waker.Event) }
 
 // Post makes the loop call f, soon, after all that was posted before. It returns false if the loop has
 // ended. It is safe for concurrent use.

@@ -11,6 +11,8 @@ import (
 	"github.com/panjf2000/gnet/v2/pkg/logging"
 	"github.com/panjf2000/gnet/v2/pkg/netpoll"
 	"golang.org/x/sys/unix"
+
+	"fapws/runtime/system"
 )
 
 // poller waits with gnet's, which does not tell where a batch ends: with the first event of one, endBehind has a function called behind
@@ -25,10 +27,11 @@ type poller struct {
 const lookEvery = 32
 
 func (p *poller) open() (err error) {
+	before := system.Descriptors()
 	if p.gnet, err = netpoll.OpenPoller(); err != nil {
 		return err
 	}
-	if p.own, err = find(p.gnet); err != nil {
+	if p.own, err = find(p.gnet, before); err != nil {
 		p.gnet.Close()
 	}
 	return err
@@ -75,24 +78,17 @@ func (l *Loop) goOn() {
 }
 
 // event is called by gnet's poller. Its error ends poll.
-func (l *Loop) event(fd int, e netpoll.IOEvent, flags netpoll.IOFlags) error {
-	wakes := fd == l.wake.fd
-	if wakes && endsByWake {
-		l.wake.drain()
-	}
+func (l *Loop) event(fd int, e netpoll.IOEvent, _ netpoll.IOFlags) error {
 	if !l.begun && (l.stopped || l.left) {
 		return gneterrors.ErrEngineShutdown
 	}
-	if wakes && endsByWake {
-		return l.endOfEvents(nil)
-	}
 	if !l.begun {
 		l.begun = true
-		l.poller.endBehind(l.end, &l.wake)
+		l.poller.endBehind(l.end)
 		l.begin()
 	}
 	if fd < len(l.watches) && l.watches[fd] != nil { // else it was removed in this batch, or wakes the loop
-		l.ready(l.watches[fd].handler, readiness(e, flags))
+		l.ready(l.watches[fd].handler, readiness(e))
 	}
 	if l.events++; l.events%lookEvery == 0 && l.wake.isCalled() {
 		l.turn()
@@ -152,14 +148,9 @@ type Watch struct {
 	waits   bool // it is in Loop.added: the poller does not know it yet
 }
 
-var errDescriptor = errors.New("the poller has this descriptor for itself")
-
 // Add begins to watch a descriptor, which must not block, with w, which must not be in use. Events from before are
 // reported, too.
 func (l *Loop) Add(w *Watch, fd int, h Handler) error {
-	if fd == pollersOwn {
-		return errDescriptor
-	}
 	if err := l.poller.add(fd); err != nil {
 		return err
 	}
@@ -171,9 +162,6 @@ func (l *Loop) Add(w *Watch, fd int, h Handler) error {
 // handler has a turn in this batch, as if the descriptor were readable; the poller is told of it when the loop has nothing else
 // to do, and at the end of the next batch at the latest. If the poller refuses it, the handler is told (Unwatched).
 func (l *Loop) AddNew(w *Watch, fd int, h Handler) error {
-	if fd == pollersOwn {
-		return errDescriptor
-	}
 	l.put(w, fd, h)
 	w.waits = true
 	l.added = append(l.added, w)
@@ -270,32 +258,31 @@ func (l *Loop) runAgain() {
 // wake is what gets the loop out of its sleep: a descriptor, and the word that says whether it has to be
 // written to.
 type wake struct {
-	fd    int // the end that the poller watches
 	waker Waker
 	page  []byte // with waker.State
 }
 
 // open makes a wake-up descriptor that p watches.
 func (w *wake) open(p *poller) (err error) {
-	if w.fd, w.waker.Event, err = openEvent(); err != nil {
+	if w.waker.Event, err = openEvent(); err != nil {
 		return err
 	}
 	w.page, err = unix.Mmap(-1, 0, os.Getpagesize(), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
 	if err != nil {
-		closeEvent(w.fd, w.waker.Event)
+		unix.Close(w.waker.Event)
 		return os.NewSyscallError("mmap", err)
 	}
 	w.waker.State = (*int32)(unsafe.Pointer(unsafe.SliceData(w.page)))
 	*w.waker.State = Asleep
-	if err = p.add(w.fd); err != nil {
-		closeEvent(w.fd, w.waker.Event)
+	if err = p.add(w.waker.Event); err != nil {
+		unix.Close(w.waker.Event)
 		return err
 	}
 	return nil
 }
 
 // The word stays mapped: threads that end late may still set it.
-func (w *wake) close() { closeEvent(w.fd, w.waker.Event) }
+func (w *wake) close() { unix.Close(w.waker.Event) }
 
 // ring makes the descriptor an event.
 func (w *wake) ring() { writeEvent(w.waker.Event) }

@@ -18,7 +18,7 @@ func TestIntact(t *testing.T) {
 			if err := l.Intact(); err != nil {
 				t.Fatal(err)
 			}
-			all := [...]int{l.poller.own.epoll, l.poller.own.event, l.wake.fd}
+			all := [...]int{l.poller.own.epoll, l.poller.own.event, l.wake.waker.Event}
 			unix.Close(all[i])
 			if replaced {
 				fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/panjf2000/gnet/v2/pkg/netpoll"
 	"github.com/panjf2000/gnet/v2/pkg/queue"
@@ -13,12 +14,8 @@ import (
 	"fapws/runtime/system"
 )
 
-// pollersOwn is a descriptor whose events the poller keeps for itself: on Linux, none that is ever used
-// again.
-const pollersOwn = -1
-
 // readiness translates what epoll reports.
-func readiness(e uint32, _ uint16) (r Readiness) {
+func readiness(e netpoll.IOEvent) (r Readiness) {
 	if e&unix.EPOLLIN != 0 {
 		r |= Readable
 	}
@@ -41,23 +38,21 @@ type descriptors struct {
 	inode uint64 // of both, and of our eventfd: anonymous files have the same one
 }
 
-// find finds the descriptors of a new poller. The one that it watches can be modified, others cannot: to what it is
-// already, so nothing changes.
-func find(g *netpoll.Poller) (d descriptors, err error) {
-	last := int(min(system.OpenFiles(), 1<<20))
-	for d.event = 0; g.ModRead(&netpoll.PollAttachment{FD: d.event}, true) != nil; d.event++ {
-		if d.event == last {
-			return d, errors.New("gnet's poller watches no descriptor of its own")
-		}
+// find returns the descriptors of a poller that was opened after the process had the descriptors before. Other threads may have opened
+// some meanwhile: gnet's eventfd is the one whose registration the poller can change, and its epoll is the one that watches this eventfd.
+// Both are changed to what they are already.
+func find(g *netpoll.Poller, before []int) (d descriptors, err error) {
+	opened := slices.DeleteFunc(system.Descriptors(), func(fd int) bool { return slices.Contains(before, fd) })
+	event := slices.IndexFunc(opened, func(fd int) bool { return g.ModRead(&netpoll.PollAttachment{FD: fd}, true) == nil })
+	if event < 0 {
+		return d, errors.New("gnet's poller watches no descriptor of its own")
 	}
-	e := unix.EpollEvent{Fd: int32(d.event), Events: netpoll.ReadEvents | unix.EPOLLET | unix.EPOLLRDHUP}
-	for d.epoll = 0; unix.EpollCtl(d.epoll, unix.EPOLL_CTL_MOD, d.event, &e) != nil; d.epoll++ {
-		if d.epoll == last {
-			return d, errors.New("gnet's poller has no descriptor")
-		}
+	e := unix.EpollEvent{Fd: int32(opened[event]), Events: netpoll.ReadEvents | unix.EPOLLET | unix.EPOLLRDHUP}
+	epoll := slices.IndexFunc(opened, func(fd int) bool { return unix.EpollCtl(fd, unix.EPOLL_CTL_MOD, opened[event], &e) == nil })
+	if epoll < 0 {
+		return d, errors.New("gnet's poller has no descriptor")
 	}
-	d.inode = system.Inode(d.epoll)
-	return d, nil
+	return descriptors{epoll: opened[epoll], event: opened[event], inode: system.Inode(opened[epoll])}, nil
 }
 
 // hasEvents reports whether run would not wait now.
@@ -87,14 +82,11 @@ func (p *poller) watches(fd int) bool {
 	return errors.Is(err, unix.EEXIST)
 }
 
-// endsByWake reports whether an event of the loop's own descriptor ends a batch.
-const endsByWake = false
-
 // BatchAllocations is how many objects the poller itself allocates for a batch: 16 bytes, for gnet's list of tasks.
 const BatchAllocations = 1
 
 // endBehind has end called behind the events that gnet has taken and those that are ready now: there it runs tasks.
-func (p *poller) endBehind(end queue.Func, _ *wake) {
+func (p *poller) endBehind(end queue.Func) {
 	_ = p.gnet.Trigger(queue.HighPriority, end, nil) // failing, the descriptor was closed: see intact
 }
 
@@ -107,12 +99,10 @@ func (p *poller) wait() {
 
 // openEvent makes an eventfd. It is edge-triggered and never read: each write is an event, and it takes
 // 2^64 of them to fill it.
-func openEvent() (read, write int, err error) {
+func openEvent() (int, error) {
 	fd, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
-	return fd, fd, os.NewSyscallError("eventfd", err)
+	return fd, os.NewSyscallError("eventfd", err)
 }
-
-func closeEvent(read, _ int) { unix.Close(read) }
 
 var one = binary.NativeEndian.AppendUint64(nil, 1)
 
@@ -123,5 +113,3 @@ func writeEvent(fd int) {
 		}
 	}
 }
-
-func (w *wake) drain() {}
