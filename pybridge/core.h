@@ -730,7 +730,7 @@ int core_is_cancelled(core_record *rec);
 void core_collect_garbage(void);
 
 /* =============================================================================
- * The interpreter: core_interp.c, live_module.c, core_stdio.c, core_fork.c and core_stack.c.
+ * The interpreter: core_interp.c, core_signals.c, live_module.c, core_stdio.c, core_fork.c and core_stack.c.
  *
  * The interpreter, its types and module _fapws live as long as the process. Go holds references to the objects of
  * mounts only, and never releases them. With the GIL, unless a comment says otherwise. */
@@ -739,14 +739,19 @@ void core_collect_garbage(void);
 
 /* live_start_python; make_module makes _fapws. */
 int core_start(const core_start_options *o, PyObject *(*make_module)(void), const char **why);
+/* Exit status of the current exception if it is SystemExit (cleared), else -1. */
+int core_system_exit(void);
+
+/* --- core_signals.c -------------------------------------------------------------- */
+
+/* Must be called before Python is initialised: has _signal imported before site and sitecustomize run. */
+void core_import_signals_early(void);
 /* signals_on_stack(), a method of module _fapws: makes signal handlers of libraries run on the alternate stack. */
 PyObject *core_signals_on_stack(PyObject *module, PyObject *none);
 /* Runs the application's signal handlers; main thread only. */
 void core_check_signals(void);
 /* Makes signals of the application write to fd, which wakes the event loop. */
 void core_watch_signals(int fd);
-/* Exit status of the current exception if it is SystemExit (cleared), else -1. */
-int core_system_exit(void);
 
 /* --- core_stack.c -------------------------------------------------------------- */
 

@@ -5,7 +5,6 @@
 #include "core.h"
 
 #include <dlfcn.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -94,51 +93,6 @@ static int install_finder(const char *folder) {
   return core_done(done);
 }
 
-/* --- signals that stop the server ------------------------------------------------ */
-
-static struct sigaction go_handler; /* of SIGTERM, from before Python starts */
-
-/* What signal.getsignal(SIGTERM) returns: handlers of the application that pass the signal on call it. */
-static PyObject *stop_server(PyObject *self, PyObject *args) {
-  struct sigaction act = {.sa_handler = SIG_DFL};
-  if (sigaction(SIGTERM, core_forked ? &act : &go_handler, NULL) < 0 || kill(getpid(), SIGTERM) < 0)
-    return PyErr_SetFromErrno(PyExc_OSError);
-  Py_RETURN_NONE;
-}
-
-/* Imports _signal, which then knows stop_server; the handler of the process stays Go's. */
-static void know_signals(void) {
-  static PyMethodDef method = {"stop", stop_server, METH_VARARGS,
-                               "stop(signum, frame): stops the server in order, as SIGTERM does."};
-  PyObject *module = PyImport_ImportModule("_signal");
-  if (module && sigaction(SIGTERM, NULL, &go_handler) == 0 && go_handler.sa_handler != SIG_DFL &&
-      go_handler.sa_handler != SIG_IGN) {
-    PyObject *stop = PyCFunction_New(&method, NULL);
-    if (stop) Py_XDECREF(PyObject_CallMethod(module, "signal", "iN", SIGTERM, stop));
-    sigaction(SIGTERM, &go_handler, NULL);
-  }
-  Py_XDECREF(module);
-  PyErr_Clear();
-}
-
-static PyObject *(*make_abc)(void);
-
-static PyObject *make_abc_later(void) {
-  if (go_handler.sa_handler == SIG_DFL) know_signals(); /* else this is a subinterpreter */
-  return make_abc();
-}
-
-/* Has _signal imported before site and sitecustomize run: a tool that removes the modules which it has imported there,
- * as ddtrace does, would otherwise remove _signal, and the second import forgets all handlers. Python imports the
- * built-in module _abc with os, before site needs it. */
-static void import_signals_early(void) {
-  for (struct _inittab *one = PyImport_Inittab; one->name; one++) {
-    if (strcmp(one->name, "_abc") != 0) continue;
-    make_abc = one->initfunc;
-    one->initfunc = make_abc_later;
-  }
-}
-
 /* Puts folder, whose reference it takes, into sys.path. */
 static int insert_folder(int at, PyObject *folder) {
   PyObject *sys_path = PySys_GetObject("path");
@@ -158,7 +112,7 @@ int core_start(const core_start_options *o, PyObject *(*make_module)(void), cons
   PyPreConfig_InitPythonConfig(&pre);
   if (failed(Py_PreInitialize(&pre), why)) return -1;
   if (PyImport_AppendInittab("_fapws", make_module) < 0) return *why = "out of memory", -1;
-  import_signals_early();
+  core_import_signals_early();
   PyConfig config;
   PyConfig_InitPythonConfig(&config);
   int bad = configure(&config, o, why);
@@ -227,19 +181,6 @@ static PyObject *main_globals(PyObject *path) {
   return ok ? globals : NULL;
 }
 
-/* Makes signal handlers run on the alternate stack, which those of Python before 3.10 do not ask for: the stack of a
- * goroutine is too small. */
-PyObject *core_signals_on_stack(PyObject *module, PyObject *none) {
-  for (int sig = 1; sig < NSIG; sig++) {
-    struct sigaction sa;
-    if (sigaction(sig, NULL, &sa) != 0 || sa.sa_handler == SIG_DFL || sa.sa_handler == SIG_IGN) continue;
-    if (sa.sa_flags & SA_ONSTACK) continue;
-    sa.sa_flags |= SA_ONSTACK;
-    sigaction(sig, &sa, NULL);
-  }
-  Py_RETURN_NONE;
-}
-
 int core_run_script(const char *path, int *code, char **line) {
   PyObject *done = NULL, *globals = NULL;
   PyObject *name = PyUnicode_DecodeFSDefault(path);
@@ -285,28 +226,6 @@ int core_script_ended(int ok, void *raised, const char *name, int *code, char **
     PyErr_Print();
   }
   return -1;
-}
-
-void core_watch_signals(int fd) {
-  PyObject *old = core_call_with(core_import("_signal", "set_wakeup_fd"), Py_BuildValue("(i)", fd),
-                                 Py_BuildValue("{s:O}", "warn_on_full_buffer", Py_False));
-  /* The script has set one: it stays. */
-  if (old && PyLong_AsLong(old) >= 0) Py_XDECREF(core_call("_signal", "set_wakeup_fd", "(O)", old));
-  Py_XDECREF(old);
-  if (PyErr_Occurred()) core_report("watching signals", NULL);
-}
-
-void core_check_signals(void) {
-  if (PyErr_CheckSignals() == 0) return;
-  int status = core_system_exit();
-  if (status < 0 && PyErr_ExceptionMatches(PyExc_KeyboardInterrupt)) {
-    PyErr_Clear();
-    status = 0;
-  }
-  if (status >= 0)
-    core_request_exit(status);
-  else
-    core_report("a signal handler", NULL);
 }
 
 /* That of the library, which may be a newer bugfix release than that of the headers. It needs no initialised Python. */

@@ -23,8 +23,9 @@
 //
 // Go owns TERM, INT, QUIT, HUP, USR1 and USR2. While the script loads, TERM and INT end the process as they would end
 // python3; a second one ends it at once, unless it is an echo of the first (pool.Echo). Python installs none but,
-// inline, the one for timeouts. A signal that a script takes with signal.signal is its own: it is flagged SA_ONSTACK,
-// as Go needs, and runs on thread 0, because Python writes its number to a socketpair that the loop watches.
+// inline, the one for timeouts. A signal that a script takes with signal.signal is its own: core_signals.c passes
+// it to Python's main thread, where it interrupts a handler. If that thread is idle, the loop runs the script's function: Python writes the
+// number of the signal to a socketpair that the loop watches.
 //
 // A stop closes the listeners (a worker's stay open in the supervisor) and idle connections. Requests that have
 // arrived are answered, with Connection: close; after --graceful-timeout the rest is closed. Then Python's threads

@@ -1,0 +1,125 @@
+/* Signals: those of the application run its handlers on Python's main thread, and SIGTERM stops the server. */
+#include "core.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+/* --- handlers of the application ---------------------------------------------------- */
+
+static pthread_t main_thread;
+static PyObject *python_signal;     /* _signal.signal of Python */
+static void (*python_handler)(int); /* that of the process for all signals which Python code handles */
+
+/* Passes a signal to Python on its main thread, whatever thread the kernel has chosen, of which Go has many: there it
+ * ends sleep, recv or Lock.acquire, and Python's handler has bytecode stop for the handler of the application. */
+static void on_signal(int sig) {
+  int before = errno;
+  if (core_forked || pthread_equal(pthread_self(), main_thread))
+    python_handler(sig);
+  else
+    pthread_kill(main_thread, sig);
+  errno = before;
+}
+
+static PyObject *set_handler(PyObject *self, PyObject *args) {
+  struct sigaction now;
+  PyObject *before = PyObject_Call(python_signal, args, NULL);
+  if (!before || !PyCallable_Check(PyTuple_GET_ITEM(args, 1))) return before;
+  int sig = (int)PyLong_AsLong(PyTuple_GET_ITEM(args, 0));
+  if (sigaction(sig, NULL, &now) != 0 || now.sa_handler == on_signal) return before;
+  python_handler = now.sa_handler;
+  now.sa_handler = on_signal;
+  now.sa_flags |= SA_ONSTACK; /* Python before 3.10 does not ask for it: the stack of a goroutine is too small */
+  sigaction(sig, &now, NULL);
+  return before;
+}
+
+static PyMethodDef set_method = {"signal", set_handler, METH_VARARGS,
+                                 "signal(signalnum, handler, /)\n--\n\nSet the action for the given signal."};
+
+/* Makes signal handlers of libraries run on the alternate stack, too. */
+PyObject *core_signals_on_stack(PyObject *module, PyObject *none) {
+  for (int sig = 1; sig < NSIG; sig++) {
+    struct sigaction sa;
+    if (sigaction(sig, NULL, &sa) != 0 || sa.sa_handler == SIG_DFL || sa.sa_handler == SIG_IGN) continue;
+    if (sa.sa_flags & SA_ONSTACK) continue;
+    sa.sa_flags |= SA_ONSTACK;
+    sigaction(sig, &sa, NULL);
+  }
+  Py_RETURN_NONE;
+}
+
+void core_watch_signals(int fd) {
+  PyObject *old = core_call_with(core_import("_signal", "set_wakeup_fd"), Py_BuildValue("(i)", fd),
+                                 Py_BuildValue("{s:O}", "warn_on_full_buffer", Py_False));
+  /* The script has set one: it stays. */
+  if (old && PyLong_AsLong(old) >= 0) Py_XDECREF(core_call("_signal", "set_wakeup_fd", "(O)", old));
+  Py_XDECREF(old);
+  if (PyErr_Occurred()) core_report("watching signals", NULL);
+}
+
+void core_check_signals(void) {
+  if (PyErr_CheckSignals() == 0) return;
+  int status = core_system_exit();
+  if (status < 0 && PyErr_ExceptionMatches(PyExc_KeyboardInterrupt)) {
+    PyErr_Clear();
+    status = 0;
+  }
+  if (status >= 0)
+    core_request_exit(status);
+  else
+    core_report("a signal handler", NULL);
+}
+
+/* --- signals that stop the server ------------------------------------------------ */
+
+static struct sigaction go_handler; /* of SIGTERM, from before Python starts */
+
+/* What signal.getsignal(SIGTERM) returns: handlers of the application that pass the signal on call it. */
+static PyObject *stop_server(PyObject *self, PyObject *args) {
+  struct sigaction act = {.sa_handler = SIG_DFL};
+  if (sigaction(SIGTERM, core_forked ? &act : &go_handler, NULL) < 0 || kill(getpid(), SIGTERM) < 0)
+    return PyErr_SetFromErrno(PyExc_OSError);
+  Py_RETURN_NONE;
+}
+
+/* Imports _signal, which then knows stop_server; the handler of the process stays Go's. _signal.signal, which all
+ * modules use, becomes set_handler. */
+static void know_signals(void) {
+  static PyMethodDef method = {"stop", stop_server, METH_VARARGS,
+                               "stop(signum, frame): stops the server in order, as SIGTERM does."};
+  PyObject *module = PyImport_ImportModule("_signal");
+  if (module && sigaction(SIGTERM, NULL, &go_handler) == 0 && go_handler.sa_handler != SIG_DFL &&
+      go_handler.sa_handler != SIG_IGN) {
+    PyObject *stop = PyCFunction_New(&method, NULL);
+    if (stop) Py_XDECREF(PyObject_CallMethod(module, "signal", "iN", SIGTERM, stop));
+    sigaction(SIGTERM, &go_handler, NULL);
+  }
+  main_thread = pthread_self();
+  python_signal = module ? PyObject_GetAttrString(module, "signal") : NULL;
+  PyObject *ours = python_signal ? PyCFunction_New(&set_method, NULL) : NULL;
+  if (ours) PyObject_SetAttrString(module, "signal", ours);
+  Py_XDECREF(ours);
+  Py_XDECREF(module);
+  PyErr_Clear();
+}
+
+static PyObject *(*make_abc)(void);
+
+static PyObject *make_abc_later(void) {
+  if (!python_signal) know_signals(); /* else this is a subinterpreter */
+  return make_abc();
+}
+
+/* Has _signal imported before site and sitecustomize run: a tool that removes the modules which it has imported there,
+ * as ddtrace does, would otherwise remove _signal, and the second import forgets all handlers. Python imports the
+ * built-in module _abc with os, before site needs it. */
+void core_import_signals_early(void) {
+  for (struct _inittab *one = PyImport_Inittab; one->name; one++) {
+    if (strcmp(one->name, "_abc") != 0) continue;
+    make_abc = one->initfunc;
+    one->initfunc = make_abc_later;
+  }
+}
