@@ -27,6 +27,7 @@ import (
 	python3 "github.com/go-python/cpy3"
 
 	"fapws/runtime/metrics"
+	"fapws/runtime/route"
 )
 
 var keeping sync.Mutex
@@ -92,6 +93,9 @@ func (c *Contents) Forkable() error {
 func (c *Contents) Hidden() (lines []string) {
 	for _, one := range c.Apps {
 		for n, m := range one.Table {
+			if sign := route.Foreign(m.Prefix, true); sign != "" {
+				lines = append(lines, fmt.Sprintf("%s: entry %q: %s is compared as it is; an entry is a prefix, not a pattern", one.name, m.Prefix, sign))
+			}
 			first := slices.IndexFunc(one.Table[:n], func(e Mount) bool { return e.Static == "" && e.CGI == "" && strings.HasPrefix(m.Prefix, e.Prefix) })
 			if first >= 0 {
 				lines = append(lines, fmt.Sprintf("%s: entry %q gets no requests, because %q comes before it; put longer prefixes first", one.name, m.Prefix, one.Table[first].Prefix))

@@ -186,6 +186,19 @@ func (g *Guard) takes(method []byte) bool {
 	})
 }
 
+// Foreign returns the first character of text, a prefix or a pattern for names, that means something in the regular expressions and path
+// parameters of other servers but is compared as it is here; "" if there is none.
+func Foreign(text string, isPrefix bool) string {
+	signs := "^$|(){}<>"
+	if isPrefix {
+		signs += `*[]\`
+	}
+	if at := strings.IndexAny(text, signs); at >= 0 {
+		return text[at : at+1]
+	}
+	return ""
+}
+
 // checkPattern checks a pattern for names of files. The error is one line.
 func checkPattern(pattern string) error {
 	if _, err := path.Match(pattern, ""); err != nil || strings.Contains(pattern, "/") {

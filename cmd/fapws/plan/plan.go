@@ -14,6 +14,7 @@ import (
 	"fapws/cmd/fapws/process"
 	"fapws/cmd/fapws/settings"
 	"fapws/pybridge"
+	"fapws/runtime/route"
 	"fapws/runtime/system"
 )
 
@@ -278,7 +279,7 @@ func (p *Plan) findVenv() (doubt string) {
 	return doubt
 }
 
-// doubts are lines about directories of files that look like projects if no application is served, and about a configuration file that was found and also
+// doubts are lines about directories of files that look like projects if no application is served, about routes that look like regular expressions, and about a configuration file that was found and also
 // serves something while the command line names an application.
 func (p *Plan) doubts() (lines []string) {
 	for _, folder := range p.Site.Roots() {
@@ -288,6 +289,16 @@ func (p *Plan) doubts() (lines []string) {
 		if found, apps := appsIn(folder); len(found) > 0 {
 			lines = append(lines, fmt.Sprintf("%s looks like a project (%s), but only its files are served, without sources, databases and keys; to run the application, type fapws %s",
 				folder, strings.Join(found, ", "), strings.Join(apps, ", or fapws ")))
+		}
+	}
+	for _, h := range p.Site.Hosts {
+		for _, r := range h.Routes {
+			if sign := route.Foreign(r.Prefix, true); sign != "" {
+				lines = append(lines, fmt.Sprint(r.At.Errorf("prefix", "%q: %s is compared as it is; a prefix is not a pattern", r.Prefix, sign)))
+			}
+			if sign := route.Foreign(r.Match, false); sign != "" {
+				lines = append(lines, fmt.Sprint(r.At.Errorf("match", "%q: %s is compared as it is; a pattern has * ? and [ ] only, as *.php", r.Match, sign)))
+			}
 		}
 	}
 	if p.File != nil && p.named != "" && p.Settings.File() == "" && len(p.Site.Hosts) > 0 {
@@ -315,6 +326,12 @@ func (p *Plan) checkPaths() error {
 		return err
 	}
 	check("reload-dir", conf.ReloadDirs, isDir)
+	check("pythonpath", conf.PythonPath, func(st fs.FileInfo, err error) error {
+		if err == nil && !st.IsDir() && strings.HasSuffix(st.Name(), ".py") {
+			return errors.New("not a directory or archive of modules")
+		}
+		return nil
+	})
 	check("x-sendfile", conf.Server.SendfileRoots, isDir)
 	for _, one := range conf.Server.AccelRoots {
 		check("x-accel", []string{one.Root}, isDir)

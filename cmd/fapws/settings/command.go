@@ -217,11 +217,34 @@ func newParser(rows []*Setting, typed []string) *parser {
 func (p *parser) flags(args []string, interspersed bool) (words []string, dashes int, err error) {
 	set := p.set
 	set.SetInterspersed(interspersed)
-	if err := set.Parse(p.completed(args)); err != nil {
-		return nil, -1, p.explain(err)
+	args = p.completed(args)
+	err = set.Parse(args)
+	var unknown *pflag.NotExistError
+	var wrong []error
+	for errors.As(err, &unknown) {
+		typed := typedName(unknown)
+		wrong = append(wrong, p.unknown(typed))
+		// The flags behind it may be unknown, too. Its value, if one follows, looks like a word.
+		f := pflag.Flag{Name: strings.TrimLeft(typed, "-"), Value: ignored{}, NoOptDefVal: "x", Hidden: true}
+		if !strings.HasPrefix(typed, "--") {
+			f.Name, f.Shorthand = "unknown flag "+typed, f.Name
+		}
+		set.AddFlag(&f)
+		set.SetInterspersed(true)
+		err = set.Parse(args)
 	}
-	return set.Args(), set.ArgsLenAtDash(), nil
+	if err != nil {
+		wrong = append(wrong, p.explain(err))
+	}
+	return set.Args(), set.ArgsLenAtDash(), errors.Join(wrong...)
 }
+
+// ignored is the value of a flag that has been reported as unknown.
+type ignored struct{}
+
+func (ignored) Set(string) error { return nil }
+func (ignored) String() string   { return "" }
+func (ignored) Type() string     { return "" }
 
 // ParseFlags reads the flags of another command, which set is called after; other words may stand between them, and are
 // returned. The error is a line for the user, or pflag.ErrHelp.
@@ -262,7 +285,11 @@ func nearestFlag(set *pflag.FlagSet, typed string) *pflag.Flag {
 		return nil
 	}
 	var names []string
-	set.VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+	set.VisitAll(func(f *pflag.Flag) {
+		if !f.Hidden {
+			names = append(names, f.Name)
+		}
+	})
 	return set.Lookup(Nearest(name, names))
 }
 

@@ -92,6 +92,8 @@ func TestParseCommandRefuses(t *testing.T) {
 		{"--zzzzzz app.py", "unknown flag --zzzzzz; fapws --help all lists the flags"},
 		{"--foo app.py", "unknown flag --foo; fapws --help all lists the flags"},
 		{"-q app.py", "unknown flag -q: use --log-level error"},
+		{"check --thread 4 app.py --zz=1 -xy --zz --bind=:80 --threadz 5 -- --foo", "unknown flag --thread, did you mean --threads?\nunknown flag --zz; fapws --help all lists the flags\n" +
+			"unknown flag -x; fapws --help all lists the flags\nunknown flag -y; fapws --help all lists the flags\nunknown flag --threadz, did you mean --threads?"},
 		{"-x app.py", "unknown flag -x; fapws --help all lists the flags"},
 		{"app.py --foo", "unknown flag --foo; arguments of the application follow --: fapws app.py -- --foo"},
 		{"app.py -x", "unknown flag -x; arguments of the application follow --: fapws app.py -- -x"},

@@ -193,8 +193,24 @@ func (v TOMLValue) Unknown(table string, names []string) error {
 		hint = ": " + answer
 	} else if near := Nearest(v.Key, names); near != "" {
 		hint = ", did you mean " + near + "?"
+	} else if header := v.headerOf(names); header != "" && table == "" {
+		return v.Errorf("[%s]: settings stand at the top of the file, not in a table; remove this line", header)
 	}
 	return v.Errorf("unknown key %s%s%s", v.Key, where, hint)
+}
+
+// headerOf returns the name of the table that v begins if the table has keys among names or is empty, such as "tool.fapws"; else "".
+func (v TOMLValue) headerOf(names []string) string {
+	t, isTable := v.Any.(*TOMLTable)
+	switch {
+	case !isTable:
+		return ""
+	case len(t.Entries) == 1 && t.Entries[0].IsTables():
+		return t.Entries[0].headerOf(names)
+	case len(t.Entries) == 0 || slices.ContainsFunc(t.Entries, func(e TOMLValue) bool { return slices.Contains(names, e.Key) }):
+		return t.Name
+	}
+	return ""
 }
 
 // into reads v into a field, which is declared as of.

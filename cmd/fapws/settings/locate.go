@@ -184,11 +184,20 @@ func Nearest(wrong string, names []string) string {
 		if len(wrong) >= 4 && strings.HasPrefix(name, wrong) {
 			d = 1 // typed only the beginning
 		}
-		if d < least || d == least && (best == "" || len(name) < len(best)) {
+		closer := best == "" || begin(wrong, name) > begin(wrong, best) || begin(wrong, name) == begin(wrong, best) && len(name) < len(best)
+		if len(name) > 2 && (d < least || d == least && closer) { // of two letters each word is near
 			best, least = name, d
 		}
 	}
 	return best
+}
+
+// begin counts the letters at the beginning of a that b has, too.
+func begin(a, b string) (n int) {
+	for n < min(len(a), len(b)) && a[n] == b[n] {
+		n++
+	}
+	return n
 }
 
 // distance counts the letters to insert, remove, replace or swap with their

@@ -60,22 +60,23 @@ func (s *Settings) Globals() (names []string) {
 	return names
 }
 
-// New settles the settings of flags and environment; lookup is os.LookupEnv. An error
-// is one line that names flag or variable, the value, and the allowed values.
+// New settles the settings of flags and environment; lookup is os.LookupEnv. The error
+// has a line for each wrong one, with flag or variable, value, and the allowed values.
 func New(flags Flags, lookup func(string) (string, bool)) (*Settings, error) {
 	s := &Settings{from: map[string]Source{}}
+	var wrong []error
 	for _, row := range table() {
 		v := row.value(&s.conf)
 		if f, ok := flags[row.Name]; ok {
 			if err := v.parse(f.text); err != nil {
-				return nil, fmt.Errorf("%s %s: must be %w", f.as, shorten(f.text), err)
+				wrong = append(wrong, fmt.Errorf("%s %s: must be %w", f.as, shorten(f.text), err))
 			}
 			s.from[row.Name] = Source{FromFlag, f.as}
 			continue
 		}
 		if name, given := row.environment(lookup); given != "" {
 			if err := v.parse(given); err != nil {
-				return nil, fmt.Errorf("%s=%s in the environment: must be %w", name, shorten(given), err)
+				wrong = append(wrong, fmt.Errorf("%s=%s in the environment: must be %w", name, shorten(given), err))
 			}
 			s.from[row.Name] = Source{FromEnvironment, name}
 			continue
@@ -87,12 +88,12 @@ func New(flags Flags, lookup func(string) (string, bool)) (*Settings, error) {
 	if s.from["bind"].Level == FromFlag {
 		for _, part := range []string{"host", "port"} {
 			if s.from[part].Level == FromFlag {
-				return nil, fmt.Errorf("set the whole address with %s, or a part of it with --%s, not both",
-					s.from["bind"].Name, part)
+				wrong = append(wrong, fmt.Errorf("set the whole address with %s, or a part of it with --%s, not both",
+					s.from["bind"].Name, part))
 			}
 		}
 	}
-	return s, nil
+	return s, errors.Join(wrong...)
 }
 
 // environment returns the first variable that is set; an empty one counts as

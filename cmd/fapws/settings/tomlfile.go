@@ -51,46 +51,6 @@ func ParseTOML(name, dir string, text []byte) (*TOMLFile, error) {
 	return f, nil
 }
 
-// syntaxError makes one line of an error of the TOML library.
-func syntaxError(name, text string, err error) error {
-	var at toml.ParseError
-	if !errors.As(err, &at) {
-		return fmt.Errorf("%s:1:1: %s", name, OneLine(err.Error()))
-	}
-	message := at.Message
-	if message == "" {
-		message = at.Error()
-	}
-	message = strings.TrimSuffix(OneLine(message), ".")
-	// The line that it gives is the next one where the end of a line is wrong.
-	before := text[:min(max(at.Position.Start, 0), len(text))]
-	line := strings.Count(before, "\n") + 1
-	col := len(before) - strings.LastIndexByte(before, '\n')
-	return fmt.Errorf("%s:%d:%d: %s", name, line, col, message+syntaxHint(before, text[len(before):], message))
-}
-
-// syntaxHint is added to an error of the TOML library, which is at the end of before: about what users of other formats write.
-func syntaxHint(before, rest, message string) string {
-	begin := strings.LastIndexByte(before, '\n') + 1
-	line, _, _ := strings.Cut(before[begin:]+rest, "\n")
-	key, value, assigned := strings.Cut(line, "=")
-	key, value = OneLine(strings.TrimSpace(key)), OneLine(strings.TrimSpace(value))
-	switch {
-	case strings.Contains(message, "cannot contain newlines"):
-		return "; the quote at its end is missing"
-	case !assigned && strings.Contains(line, ":"):
-		return "; write key = value"
-	case strings.HasPrefix(value, "[") && strings.Contains(message, "expected value but found"):
-		return "; text needs quotes, in an array too"
-	case !strings.Contains(message, "expected value") && !strings.Contains(message, "Invalid") && !strings.Contains(message, "expected a top-level item"):
-		return ""
-	case !assigned || value == "" || len(value) > 80 || strings.ContainsAny(value[:1], "=\"'[{") || strings.HasPrefix(key, "["):
-		return ""
-	}
-	value, _, _ = strings.Cut(value, " #")
-	return fmt.Sprintf("; text needs quotes: %s = %q", key, strings.TrimRight(value, "; "))
-}
-
 // OneLine replaces bytes that would end a line or confuse a terminal.
 func OneLine(s string) string {
 	return strings.Map(func(r rune) rune {

@@ -1,0 +1,116 @@
+package settings
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/BurntSushi/toml"
+)
+
+// syntaxWords are the mistakes in the syntax of a file that users make. The first row counts whose patterns match the message of
+// the TOML library and the line of the mistake. The words expand $1 and $2 from the pattern of the line.
+var syntaxWords = []struct{ message, line, words string }{
+	{`already`, `^\s*\[+([^\]]+)`, `the table $1 is defined above; where several have the same name, write [[$1]] for each`},
+	{`already`, `^\s*([^=]*[^=\s])`, `$1 is set above; remove one of the lines`},
+	{`newlines|EOF; expected ['"]`, ``, `the quote at the end of this text is missing`},
+	{`hexadecimal digits|invalid escape`, ``, `a backslash between double quotes begins an escape; write two, or use single quotes`},
+	{`control characters`, ``, `a control character is not allowed here; remove it`},
+	{`UTF-8`, ``, `this is not UTF-8; save the file in UTF-8`},
+	{``, `^\s*(;|//|--|/\*)`, `a comment begins with #`},
+	{`table|top-level`, `^\s*\[`, `a table is written [name] or [[name]], alone on its line`},
+	{``, `[“”„‘’«»]`, `TOML has other quotes: "text"`},
+	{`value|array.*end of file`, `=\s*\[[^"']*[[:alpha:]]`, `text needs quotes, in an array too`},
+	{`expected value`, `^\s*[[:alpha:]/.~][^=]*$`, `text needs quotes, in an array too`},
+	{`comma`, `[=\[,]\s*\d+[[:alpha:]]`, `text needs quotes, in an array too`},
+	{`comma.*\].*end of file`, ``, `the ] at the end of this array is missing`},
+	{`comma.*\}.*end of file`, ``, `the } at the end of this table is missing`},
+	{`EOF; expected value`, `^\s*[^=\s]*$|=\s*\[`, `the ] at the end of this array is missing`},
+	{`comma.*\]`, ``, `a comma is missing before this value, or the ] at the end of the array`},
+	{`comma.*\}`, ``, `a comma is missing before this key, or the } at the end of the table`},
+	{``, `^\s*([\w.-]+)\s*(=\s*([#,;].*)?)?$`, `$1 has no value; write $1 = 4, or $1 = "text"`},
+	{``, `=\s*=`, `there is one = too many`},
+	{``, `=\s*(True|TRUE|False|FALSE)\b`, `true and false are written in lower case`},
+	{`range`, ``, `this number is too large`},
+	{`leading zero`, ``, `a number has no zero at its beginning`},
+	{`value`, `^\s*([\w.-]+)\s*=\s*(yes|no|on|off)\b`, `text needs quotes: $1 = "$2"; a switch is true or false`},
+	{`top-level`, `=\s*("[^"]*"|'[^']*'|[\w.]+)\s*[;,]\s*$`, `a line has no ; or , at its end`},
+	{`top-level`, `=.*\s[\w-]+\s*=`, `each key begins on a line of its own`},
+	{`value|Invalid|invalid|digit|range|top-level|hexadecimal`, `^\s*([\w.-]+)\s*=\s*([^\s"'\[{#=,](?:[^"\\#]*[^"\\#\s;])?);?\s*(#.*)?$`, `text needs quotes: $1 = "$2"`},
+	{`top-level`, ``, `only a comment may follow a value; text with one kind of quotes stands between those of the other kind`},
+	{`'='`, `^\s*([\w-]+)\s+([\d.]+|true|false|".*")\s*$`, `the = is missing; write $1 = $2`},
+	{`'='|blank`, ``, `write key = value`},
+}
+
+// syntaxError makes one line of an error of the TOML library: "name:3:14: …". Columns are counted in characters.
+func syntaxError(name, text string, err error) error {
+	var at toml.ParseError
+	if !errors.As(err, &at) {
+		return fmt.Errorf("%s:1:1: %s", name, OneLine(err.Error()))
+	}
+	message := at.Message
+	if message == "" {
+		message = at.Error()
+	}
+	start := placeOf(text, min(max(at.Position.Start, 0), len(text)), message)
+	// The line that the library gives is the next one where the end of a line is wrong.
+	begin := strings.LastIndexByte(text[:start], '\n') + 1
+	line, _, _ := strings.Cut(text[begin:], "\n")
+	words := strings.TrimSuffix(message, ".")
+	for _, row := range syntaxWords {
+		pattern := regexp.MustCompile(row.line)
+		match := pattern.FindStringSubmatchIndex(strings.TrimSuffix(line, "\r"))
+		if match != nil && regexp.MustCompile(row.message).MatchString(message) {
+			words = string(pattern.ExpandString(nil, row.words, line, match))
+			break
+		}
+	}
+	return fmt.Errorf("%s:%d:%d: %s", name, strings.Count(text[:start], "\n")+1, utf8.RuneCountInString(text[begin:start])+1, OneLine(words))
+}
+
+// placeOf returns where a mistake is that the TOML library has noticed at an offset of text: at the quote or bracket that
+// nothing closes, the backslash or the control character.
+func placeOf(text string, at int, message string) int {
+	rest := text[at:]
+	switch escape := regexp.MustCompile(`'(\\.)'`).FindStringSubmatch(message); {
+	case escape != nil:
+		return at + max(strings.Index(rest, escape[1]), 0)
+	case strings.Contains(message, "control characters"):
+		return at + max(strings.IndexFunc(rest, func(c rune) bool { return c < ' ' && c != '\t' && c != '\n' || c == 0x7f }), 0)
+	case strings.Contains(message, "newlines"):
+		return unclosed(text[:at])
+	case strings.Contains(message, "unexpected EOF") || strings.Contains(message, "end of file"):
+		return unclosed(text)
+	}
+	return at + len(rest) - len(strings.TrimLeft(rest, " \t"))
+}
+
+// unclosed returns the offset of the last quote or bracket that nothing closes, or of the end of the text without white space behind it.
+func unclosed(text string) int {
+	var open []int
+	end := 0
+	for _, at := range token().FindAllStringIndex(text, -1) {
+		if quote := strings.IndexAny(text[end:at[0]], `"'`); quote >= 0 {
+			return end + quote
+		}
+		switch end = at[1]; text[at[0]:end] {
+		case `""`, "''":
+			if strings.HasPrefix(text[end:], text[at[0]:at[0]+1]) { // three begin a text of several lines
+				return at[0]
+			}
+		case "[", "{":
+			open = append(open, at[0])
+		case "]", "}":
+			open = open[:max(len(open)-1, 0)]
+		}
+	}
+	if quote := strings.IndexAny(text[end:], `"'`); quote >= 0 {
+		return end + quote
+	}
+	if len(open) > 0 {
+		return open[len(open)-1]
+	}
+	return len(strings.TrimRight(text, " \t\r\n"))
+}
