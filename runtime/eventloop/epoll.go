@@ -38,21 +38,20 @@ type descriptors struct {
 	inode uint64 // of both, and of our eventfd: anonymous files have the same one
 }
 
-// find returns the descriptors of a poller that was opened after the process had the descriptors before. Other threads may have opened
-// some meanwhile: gnet's eventfd is the one whose registration the poller can change, and its epoll is the one that watches this eventfd.
-// Both are changed to what they are already.
-func find(g *netpoll.Poller, before []int) (d descriptors, err error) {
-	opened := slices.DeleteFunc(system.Descriptors(), func(fd int) bool { return slices.Contains(before, fd) })
-	event := slices.IndexFunc(opened, func(fd int) bool { return g.ModRead(&netpoll.PollAttachment{FD: fd}, true) == nil })
+// find returns the descriptors of a poller, which are among those of the process: gnet's eventfd is the only one whose registration the
+// poller can change, and its epoll is the only one that watches this eventfd. Both are changed to what they are already.
+func find(g *netpoll.Poller) (d descriptors, err error) {
+	all := system.Descriptors()
+	event := slices.IndexFunc(all, func(fd int) bool { return g.ModRead(&netpoll.PollAttachment{FD: fd}, true) == nil })
 	if event < 0 {
 		return d, errors.New("gnet's poller watches no descriptor of its own")
 	}
-	e := unix.EpollEvent{Fd: int32(opened[event]), Events: netpoll.ReadEvents | unix.EPOLLET | unix.EPOLLRDHUP}
-	epoll := slices.IndexFunc(opened, func(fd int) bool { return unix.EpollCtl(fd, unix.EPOLL_CTL_MOD, opened[event], &e) == nil })
+	e := unix.EpollEvent{Fd: int32(all[event]), Events: netpoll.ReadEvents | unix.EPOLLET | unix.EPOLLRDHUP}
+	epoll := slices.IndexFunc(all, func(fd int) bool { return unix.EpollCtl(fd, unix.EPOLL_CTL_MOD, all[event], &e) == nil })
 	if epoll < 0 {
 		return d, errors.New("gnet's poller has no descriptor")
 	}
-	return descriptors{epoll: opened[epoll], event: opened[event], inode: system.Inode(opened[epoll])}, nil
+	return descriptors{epoll: all[epoll], event: all[event], inode: system.Inode(all[epoll])}, nil
 }
 
 // hasEvents reports whether run would not wait now.

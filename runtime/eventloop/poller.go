@@ -11,8 +11,6 @@ import (
 	"github.com/panjf2000/gnet/v2/pkg/logging"
 	"github.com/panjf2000/gnet/v2/pkg/netpoll"
 	"golang.org/x/sys/unix"
-
-	"fapws/runtime/system"
 )
 
 // poller waits with gnet's, which does not tell where a batch ends: with the first event of one, endBehind has a function called behind
@@ -27,11 +25,10 @@ type poller struct {
 const lookEvery = 32
 
 func (p *poller) open() (err error) {
-	before := system.Descriptors()
 	if p.gnet, err = netpoll.OpenPoller(); err != nil {
 		return err
 	}
-	if p.own, err = find(p.gnet, before); err != nil {
+	if p.own, err = find(p.gnet); err != nil {
 		p.gnet.Close()
 	}
 	return err
