@@ -48,7 +48,6 @@ type Conn struct {
 	Counts   conn.Verdict  // as what the acceptor counts it
 
 	state     State
-	undecided bool // the last exchange has to wait before its source is known or may begin
 	awaitsTLS bool // the connection begins with TLS
 }
 
@@ -211,7 +210,7 @@ func (c *Conn) setState(s State) {
 func (c *Conn) deadline() int64 {
 	s := c.s
 	switch {
-	case c.Half && c.undecided && c.last.phase == awaitingSites:
+	case c.Half && c.last != nil && c.last.AwaitsSites():
 		return s.Set.Now + int64(halfTimeout) // the server has it wait
 	case c.Half && !c.Writing():
 		return c.Stamp + int64(halfTimeout)

@@ -15,6 +15,7 @@ type phase uint8
 
 const (
 	deciding       phase = iota // where it goes
+	resuming                    // it was suspended, and GoOn is called soon
 	awaitingTurn                // what answers has to be the first of its connection
 	awaitingResume              // Resume
 	awaitingSites               // Server.Use, as what answers it does not exist yet
@@ -228,12 +229,12 @@ func (x *Exchange) Submit() {
 
 // Resume lets x go on, soon.
 func (x *Exchange) Resume() {
-	x.phase = deciding
+	x.phase = resuming
 	x.Stream.Wait(x)
 }
 
-// suspend makes x, which is being decided about, wait in a phase: with awaitingResume until Resume. Later input of its stream
-// is not read meanwhile.
+// suspend stops routing x in a phase: with awaitingResume until Resume is called, with resuming until its stream calls GoOn. Later input
+// of its stream is not read meanwhile.
 func (x *Exchange) suspend(p phase) {
 	x.req.keep()
 	x.phase, x.Source, x.Choice = p, nil, nil
@@ -245,8 +246,16 @@ func (x *Exchange) Waits() bool {
 	if x.phase == awaitingTurn {
 		return !x.InTurn()
 	}
-	return x.phase != deciding
+	return x.phase != resuming
 }
+
+// Suspended reports whether x was suspended and has not gone on.
+func (x *Exchange) Suspended() bool {
+	return x.phase > deciding && x.phase < awaitingBody || x.phase == awaitingSource
+}
+
+// AwaitsSites reports whether x waits for Server.Use.
+func (x *Exchange) AwaitsSites() bool { return x.phase == awaitingSites }
 
 // GoOn has x, which was suspended and does not wait any more, decided about again.
 func (x *Exchange) GoOn() {
@@ -479,7 +488,6 @@ func (x *Exchange) besideDone(done func(gone bool), bug bool) {
 	}
 	if x.phase == awaitingSource {
 		x.phase = answering
-		x.client.undecided = false
 	}
 	x.client.Stamp = x.s.Set.Now
 	done(false)
@@ -582,7 +590,7 @@ func (x *Exchange) Decline(index string) bool {
 		q.index = index
 		s.route(x)
 	}
-	x.suspend(deciding)
+	x.suspend(resuming)
 	return true
 }
 

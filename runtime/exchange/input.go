@@ -78,8 +78,7 @@ func (c *Conn) consume(buf []byte) int {
 	s := c.s
 	s.rest = buf
 	goOn := true
-	if c.undecided {
-		c.undecided = false
+	if c.suspended() {
 		c.Stamp = s.Set.Now
 		c.last.GoOn()
 		goOn = c.state == StateReady
@@ -423,19 +422,21 @@ func (c *Conn) Wait(x *Exchange) {
 		c.advance()
 		return
 	}
-	c.undecided = true
 	c.setState(StateWaiting)
 	if !x.Waits() {
 		c.queue()
 	}
 }
 
-// waits reports whether the input behind the active exchanges of c has to wait.
+// suspended reports whether the last exchange of c must wait before its source is known or may begin.
+func (c *Conn) suspended() bool { return c.last != nil && c.last.Suspended() }
+
+// waits reports whether the input after the active exchanges of c must wait.
 func (c *Conn) waits() bool {
-	if !c.undecided {
-		return c.Busy()
+	if c.suspended() {
+		return c.last.Waits()
 	}
-	return c.last.Waits()
+	return c.Busy()
 }
 
 // readMore has the client send more of the body of x.

@@ -139,7 +139,6 @@ func (c *Conn) queue() {
 
 // cancelAll ends every exchange of c without a response.
 func (c *Conn) cancelAll() {
-	c.undecided = false
 	for c.first != nil {
 		x := c.first
 		c.shift()
