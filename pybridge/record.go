@@ -223,8 +223,10 @@ func fill(out *exchange.Part, p *C.core_part) {
 		out.Head.WebSocket, out.Head.Subprotocol = true, within(p, p.subprotocol_off, p.subprotocol_len)
 	}
 	if p.failure != 0 {
-		out.Head.Instead = exchange.Failure
-		out.Head.Request = requestOf(p)
+		out.Head.Instead = exchange.Refusal
+		if p.rec.foreign != 0 {
+			head.Reason = tracebackElsewhere
+		}
 	}
 	if p.send_len > 0 {
 		out.Head.Instead = exchange.NamedFile
@@ -242,6 +244,9 @@ func fill(out *exchange.Part, p *C.core_part) {
 		out.Head.Request = requestOf(p)
 	}
 }
+
+// tracebackElsewhere is the text of a failure whose traceback this client must not see (core_record.foreign).
+var tracebackElsewhere = []byte("The log has the traceback. To see it here, ask for this page at localhost or 127.0.0.1.")
 
 // requestOf returns the head of the request that p answers.
 func requestOf(p *C.core_part) []byte {

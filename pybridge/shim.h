@@ -53,7 +53,7 @@ typedef struct core_part {
   uint32_t send_off, send_len;       /* in buf: value of X-Sendfile, or of X-Accel-Redirect */
   uint8_t accel;                     /* it is the value of X-Accel-Redirect */
   uint32_t channel_off, channel_len; /* in buf: value of Fapws-Channel */
-  uint8_t failure;                   /* the handler failed: the server may replace the page */
+  uint8_t failure;                   /* the handler failed: the server answers with its page for status */
   uint8_t op;                        /* as exchange.Op; CORE_OP_BODY of a response */
   uint8_t websocket;                 /* the part accepts a WebSocket */
   uint8_t taken;                     /* the application has used record.socket */

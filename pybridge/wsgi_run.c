@@ -39,16 +39,6 @@ const core_kind wsgi_handlers = {.run = run_request, .resume = wsgi_resume};
 
 /* --- errors -------------------------------------------------------------- */
 
-static const char plain_page[] =
-    "<!doctype html><title>500 Internal Server Error</title>\n<h1>Internal Server Error</h1>\n"
-    "<p>The server could not answer this request.</p>\n";
-/* With tracebacks for the browser, but not for this one (record.foreign). */
-static const char foreign_page[] =
-    "<!doctype html><title>500 Internal Server Error</title>\n<h1>Internal Server Error</h1>\n"
-    "<p>The log has the traceback. To see it here, ask for this page at localhost or 127.0.0.1.</p>\n";
-/* Inline only: in threads mode the event loop has answered before. */
-static const char late_page[] = "<!doctype html><title>504 Gateway Timeout</title>\n<h1>Gateway Timeout</h1>\n";
-
 /* The page for a developer's browser, or NULL. */
 static PyObject *debug_page(core_record *rec, PyObject *type, PyObject *value, PyObject *tb) {
   PyObject *page = core_call("fapws._debugpage", "page", "(OOOOO)", type, value ? value : Py_None, tb ? tb : Py_None,
@@ -71,22 +61,23 @@ static void give_up_result(core_thread *t, core_record *rec) {
   }
 }
 
-/* Answers with an error page of n bytes, or breaks off the response if it has begun. failure: as of core_part. */
-static void answer_failure(core_thread *t, core_record *rec, int status, const char *page, size_t n, int failure) {
+/* Answers with page, bytes, or with the page of the server for status if page is NULL; or breaks off the response if it
+ * has begun. */
+static void answer_failure(core_thread *t, core_record *rec, int status, PyObject *page) {
   if (rec->started) {
     wsgi_stream_end(t, rec, 1);
     return;
   }
   give_up_result(t, rec);
-  wsgi_write_page(rec, status, page, n);
-  rec->part0.failure = (uint8_t)failure;
+  wsgi_write_page(rec, status, page ? PyBytes_AS_STRING(page) : "", page ? (size_t)PyBytes_GET_SIZE(page) : 0);
+  rec->part0.failure = !page;
   wsgi_drop(t, rec);
   core_publish(t, &rec->part0);
 }
 
 void wsgi_fail_line(core_thread *t, core_record *rec, const char *detail) {
   core_report_line(rec, "error", "error in", detail);
-  answer_failure(t, rec, 500, plain_page, sizeof plain_page - 1, 1);
+  answer_failure(t, rec, 500, NULL);
 }
 
 /* Answers with value, an HTTPError, which is a WSGI application. -1 with an exception. */
@@ -133,10 +124,7 @@ void wsgi_fail(core_thread *t, core_record *rec) {
     PyErr_Clear();
   else
     core_report("", rec);
-  const char *text = late ? late_page : rec->foreign ? foreign_page : plain_page;
-  if (page)
-    answer_failure(t, rec, 500, PyBytes_AS_STRING(page), (size_t)PyBytes_GET_SIZE(page), 0);
-  else
-    answer_failure(t, rec, late ? 504 : 500, text, strlen(text), !rec->foreign);
+  /* 504 is for inline handlers only: in threads mode the event loop has answered before. */
+  answer_failure(t, rec, late ? 504 : 500, page);
   Py_XDECREF(page);
 }

@@ -66,7 +66,7 @@ class HTTPError(Exception):
         body = self.text
         if not self._whole:
             headers.append(("Content-Type", "text/html; charset=utf-8"))
-            body = _page(self.status, self.reason, self.text)
+            body = _page(self.status, self.reason, self.text, (environ or {}).get("HTTP_X_FORWARDED_PREFIX", ""))
         start_response(f"{self.status} {self.reason}", headers)
         return [body.encode("utf-8", "replace")]
 
@@ -76,9 +76,38 @@ class HTTPError(Exception):
         return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in line)
 
 
-def _page(status: int, reason: str, text: str) -> str:
-    paragraph = f"<p>{escape(text)}</p>\n" if text else ""
-    return f"<!doctype html><title>{status} {reason}</title>\n<h1>{reason}</h1>\n{paragraph}"
+# Pages look like those that the server itself makes: runtime/http1/page.go has the same text.
+_SENTENCES = {
+    401: "You may not see this page.",
+    403: "You may not see this page.",
+    404: "There is no page at this address.",
+    405: "This page does not accept this kind of request.",
+    408: "This page took too long.",
+    410: "There is no page at this address.",
+    413: "What you have sent is too large.",
+    429: "The server is busy. Please try again in a moment.",
+    502: "The service behind this page has failed.",
+    503: "The server is busy. Please try again in a moment.",
+    504: "This page took too long.",
+}
+
+
+def _page(status: int, reason: str, text: str, home: str) -> str:
+    if status < 400:
+        paragraph = f"<p>{escape(text)}</p>\n" if text else ""
+        return f"<!doctype html><title>{status} {reason}</title>\n<h1>{reason}</h1>\n{paragraph}"
+    if not text:
+        usual = "does not accept this" if status < 500 else "could not answer this"
+        text = _SENTENCES.get(status, f"The server {usual} request.")
+    links = f'<a href="{escape(home)}/">Home page</a>'
+    if status in (408, 429) or status >= 500:
+        links = f'<a href="">Try again</a> &middot; {links}'
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        f"<title>{status} {reason}</title><style>:root{{color-scheme:light dark}}body{{font:1.1em/1.5 system-ui,sans-serif;"
+        "max-width:36em;margin:20vh auto;padding:0 1em;overflow-wrap:anywhere}h1{font-size:1.6em}</style></head><body>\n"
+        f"<h1>{reason}</h1>\n<p>{escape(text)}</p>\n<p>{links}</p>\n</body></html>\n"
+    )
 
 
 def _pairs(headers: Any) -> List[Tuple[str, str]]:

@@ -128,7 +128,7 @@ func (l *Login) Admit(x *exchange.Exchange) (refusal *exchange.Reply, known bool
 	switch {
 	case session == nil && x.LocalNeedsNoLogin() && isLoopback(r.Peer.Addr):
 		return nil, true
-	case session == nil && (changes || !exchange.WantsHTML(r.Parsed, r.Head)):
+	case session == nil && (changes || !r.Parsed.HTML):
 		return &exchange.Reply{Status: 401, Fields: []byte(loginChallenge)}, true
 	case session == nil: // a browser that shows a page gets the form
 		root := string(r.Path[:r.Root])

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"fapws/runtime/http1"
 	"fapws/runtime/logfile"
 )
 
@@ -314,7 +315,8 @@ func appendPlain(dst []byte, url string, browser bool) []byte {
 	switch {
 	case browser:
 		kind = "text/html"
-		body = "<!DOCTYPE html><title>400 Bad Request</title><p>" + text + " Use <a href=\"" + html.EscapeString(url) + "\">" + html.EscapeString(url) + "</a>."
+		link := html.EscapeString(url)
+		body = string(http1.Page("400 Bad Request", "<p>"+text+` Use <a href="`+link+`">`+link+"</a>.</p>", ""))
 	case url != "":
 		body = text + " Use " + url
 	}

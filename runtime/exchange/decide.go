@@ -22,7 +22,7 @@ func (s *Server) decide(x *Exchange) {
 		case route.Found:
 			if q.mount.Pending {
 				s.note(x)
-				if s.gaveUp && s.override != nil && q.wantsHTML() {
+				if s.gaveUp && s.override != nil && x.html {
 					x.Refuse(*s.override)
 				} else {
 					s.await(x)
@@ -145,7 +145,7 @@ func (s *Server) Override(status int, page []byte, local bool) {
 
 // overrides reports whether the page of Override answers q.
 func (s *Server) overrides(q *request) bool {
-	return q.wantsHTML() && (!s.overrideLocal || http1.LocalHost(string(q.parsed.Host.In(q.Head))) && q.parsed.Authority.Len == 0)
+	return q.parsed.HTML && (!s.overrideLocal || http1.LocalHost(string(q.parsed.Host.In(q.Head))) && q.parsed.Authority.Len == 0)
 }
 
 // notFoundCache remembers which paths the files of a mount have nothing for, so that
@@ -218,7 +218,7 @@ func (s *Server) await(x *Exchange) {
 
 // loadsPage reports whether a browser asks for a page, which it can ask for again.
 func (q *request) loadsPage() bool {
-	return q.parsed.Get && !q.parsed.HasBody && !q.parsed.Upgrade && q.wantsHTML()
+	return q.parsed.Get && !q.parsed.HasBody && !q.parsed.Upgrade && q.parsed.HTML
 }
 
 // replaced lets everything go on that waits for other sites, and marks the exchanges that the former ones have begun.
@@ -280,6 +280,7 @@ func (s *Server) begins(x *Exchange, q *request) {
 	r, parsed := &q.handed, &q.parsed
 	x.Req, x.req, q.Head = r, q, r.Head
 	x.Version, x.IsHead, x.trailers, x.KeepAlive, x.Safe = parsed.Version, parsed.Head, parsed.Trailers, parsed.KeepAlive, parsed.Safe
+	x.html = parsed.HTML
 	x.Received = int64(len(r.Head))
 	if s.served++; s.served == int64(s.Config.MaxRequests) && s.Config.OnMaxRequests != nil {
 		go s.Config.OnMaxRequests()

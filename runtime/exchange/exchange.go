@@ -94,7 +94,7 @@ type Exchange struct {
 	began      int64          // of Recorder.Begin or BeganEarlier; 0: it is not counted
 	counts     *metrics.Route // of its route
 	trace      http1.TraceID  // of Config.Trace
-	html       bool           // the client is a browser: for replies when req is nil
+	html       bool           // the client is a browser, which gets errors as pages
 	overridden bool           // it gets the override page, and its browser asks again and again
 	proper     bool           // a WebSocket or a tunnel that has ended as it should
 }
@@ -560,11 +560,6 @@ func (x *Exchange) Reply(r Reply) {
 		return
 	}
 	x.leaveSocket()
-	if q := x.req; q != nil {
-		r.HTML = q.wantsHTML()
-	} else {
-		r.HTML = r.HTML || x.html
-	}
 	x.req, x.Check, x.overridden = nil, nil, r.Override
 	x.Replace(r.Close)
 	if pages := x.rules.site.Pages; pages != nil {

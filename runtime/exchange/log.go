@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"time"
@@ -13,6 +14,7 @@ import (
 // Malformed prepares x, which has no request, to be refused by the first site. received is what the client has sent instead.
 func (x *Exchange) Malformed(received []byte) {
 	s := x.s
+	x.html = bytes.Contains(received, []byte("text/html"))
 	if len(s.table.sites) > 0 {
 		x.rules = s.table.sites[0].rules
 	}

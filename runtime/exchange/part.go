@@ -36,10 +36,6 @@ const (
 	// Refusal is the server's own page for Head.Status. Head.Reason is its text in addition to the status, and may be empty.
 	// The rest of the exchange is not sent.
 	Refusal
-
-	// Failure is the page of the site for Head.Status, if there is one: the handler has failed, and the part is a page for want of a better
-	// one.
-	Failure
 )
 
 // Head is the head of a response as the handler made it. The loop frames it:

@@ -64,9 +64,6 @@ func (q *request) trace(t *http1.Tracer, id *http1.TraceID) {
 	r.Head, r.Traced = q.traced, true
 }
 
-// wantsHTML reports whether the client is a browser.
-func (q *request) wantsHTML() bool { return WantsHTML(&q.parsed, q.Head) }
-
 // admit has x, which is for an application, answered by its mount.
 func (s *Server) admit(x *Exchange) {
 	q, m := x.req, x.req.mount
@@ -86,7 +83,6 @@ func (s *Server) admit(x *Exchange) {
 			return
 		}
 	}
-	x.html = m.Streams && q.parsed.HasBody && q.wantsHTML()
 	x.Choice = m
 	x.Stream.Read(x)
 }

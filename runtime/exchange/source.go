@@ -71,7 +71,6 @@ type Reply struct {
 	Date     bool   // Fields has Date
 	Server   bool   // Fields has Server
 	Whole    bool   // Body is not to be replaced by a page of the site
-	HTML     bool   // the client is a browser
 	Override bool   // its browser asks again and again: log lines leave it out
 	Close    bool   // what follows in the connection cannot be understood
 	Limit    Limit  // limit that the request exceeds

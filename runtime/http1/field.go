@@ -59,6 +59,7 @@ func (r *Request) field(head []byte, pos, end int, k *known) error {
 		}
 	case 6:
 		k.body = k.body || EqualFold(name, "expect")
+		r.HTML = r.HTML || EqualFold(name, "accept") && namesHTML(value)
 	case 7:
 		if r.UpgradeTo.Len == 0 && EqualFold(name, "upgrade") {
 			r.UpgradeTo = span
@@ -135,6 +136,16 @@ func members(list []byte) iter.Seq[[]byte] {
 }
 
 var comma = []byte{','}
+
+// namesHTML reports whether a list of media types has text/html.
+func namesHTML(list []byte) bool {
+	for member := range members(list) {
+		if HasPrefixFold(member, "text/html") {
+			return true
+		}
+	}
+	return false
+}
 
 // AppendWithout appends head, which r was parsed from, to dst: without the fields that drop is true for, and without the empty line behind
 // them. r then refers to the appended bytes, but for HeadLen. dst may not be in the memory of head.

@@ -70,6 +70,7 @@ type Request struct {
 	Get       bool // method is GET
 	Head      bool // method is HEAD
 	Safe      bool // method is GET, HEAD, OPTIONS or TRACE (RFC 9110 §9.2.1)
+	HTML      bool // Accept names text/html (RFC 9110 §12.5.1): the client is a browser. Tools and scripts of pages do not name it.
 	Forwarded bool // a field is one that IsForwarding is true for
 	Raw       bool // Target has UTF-8 beyond ASCII: see AppendEncoded
 	Plain     bool // Path is its own canonical form (see ResolvePath): it has no "%", no backslash, no "//" and no "/."

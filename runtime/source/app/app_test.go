@@ -278,7 +278,6 @@ func TestRefusal(t *testing.T) {
 	}{
 		{"refusal", exchange.Part{Last: true, Head: exchange.Head{Status: 502, Instead: exchange.Refusal, Reason: []byte("why")}}, "Bad Gatewaywhy", ""},
 		{"refusal in the middle", exchange.Part{Head: exchange.Head{Status: 502, Instead: exchange.Refusal}}, "Bad Gateway", "cancel"},
-		{"failure", exchange.Part{Last: true, Body: []byte("a"), Head: exchange.Head{Status: 500, Instead: exchange.Failure}}, "Internal Server Errora", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := newRig(t, Options{}, Config{})

@@ -117,7 +117,7 @@ func (c *call) answersInstead(p *exchange.Part) bool {
 	case exchange.Behind:
 		c.handOn(p)
 		return true
-	case exchange.Failure, exchange.Refusal:
+	case exchange.Refusal:
 		c.refuse(p)
 		return true
 	}
@@ -134,16 +134,7 @@ func (c *call) answersInstead(p *exchange.Part) bool {
 // refuse has the server answer in the place of the handler.
 func (c *call) refuse(p *exchange.Part) {
 	h := &p.Head
-	r := exchange.Reply{Status: h.Status, Text: string(h.Reason), Fields: bytes.Clone(h.Fields)}
-	if h.Instead == exchange.Failure {
-		r.Text, r.Body, r.Length, r.Type = "", bytes.Clone(p.Body), h.Length, h.Type
-	}
-	if len(h.Request) > 0 {
-		if parsed, err := c.d.parsed(h); err == nil {
-			r.HTML = exchange.WantsHTML(parsed, h.Request)
-		}
-	}
-	c.reply(p, r)
+	c.reply(p, exchange.Reply{Status: h.Status, Text: string(h.Reason), Fields: bytes.Clone(h.Fields)})
 }
 
 // reply has the server answer with r, and the call end with p.

@@ -112,7 +112,7 @@ func (o *handedOver) open() {
 
 // refuse answers that the file cannot be sent.
 func (o *handedOver) refuse(x *exchange.Exchange) {
-	r := exchange.Reply{Status: 500, HTML: exchange.WantsHTML(o.answer.request.Parsed, o.answer.request.Head)}
+	r := exchange.Reply{Status: 500}
 	level, line := logfile.Error, fmt.Sprintf("a handler returned files that cannot be sent: %v", o.err)
 	if o.sends() {
 		field, cause := "X-Sendfile", system.Cause(o.err)

@@ -67,7 +67,7 @@ func (f *Files) Open(req *Request, out *Response) {
 // something in a page: no extension, or text/html is accepted by name.
 func isPage(req *Request) bool {
 	name := req.Path[bytes.LastIndexByte(req.Path, '/')+1:]
-	return bytes.IndexByte(name, '.') < 0 || exchange.WantsHTML(req.Parsed, req.Head)
+	return bytes.IndexByte(name, '.') < 0 || req.Parsed.HTML
 }
 
 // serve sends the file or directory at a clean path.
@@ -205,13 +205,9 @@ func (out *Response) add(r *representation, part byteRange) {
 
 // reply returns the error that res is.
 func (res *Response) reply() exchange.Reply {
-	h, req := &res.Head, &res.request
-	r := exchange.Reply{Status: h.Status, HTML: exchange.WantsHTML(req.Parsed, req.Head), Fields: bytes.Clone(h.Fields), Close: h.Close,
-		Date: h.HasDate, Server: h.HasServer}
-	if !r.HTML {
-		r.Text = strconv.Itoa(r.Status) + " " + http1.StatusText(r.Status)
-	}
-	return r
+	h := &res.Head
+	text := strconv.Itoa(h.Status) + " " + http1.StatusText(h.Status)
+	return exchange.Reply{Status: h.Status, Text: text, Fields: bytes.Clone(h.Fields), Close: h.Close, Date: h.HasDate, Server: h.HasServer}
 }
 
 var contentType = []byte("Content-Type")

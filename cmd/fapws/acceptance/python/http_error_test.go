@@ -12,18 +12,18 @@ func TestHTTPError(t *testing.T) {
 		path   string
 		status int
 		field  string // "Name: value"
-		body   string
+		body   string // a part of it
 	}{
-		{"/missing", 404, "X-Own: yes", "<!doctype html><title>404 Not Found</title>\n<h1>Not Found</h1>\n<p>No &lt;b&gt;such&lt;/b&gt; page &amp; more</p>\n"},
-		{"/missing", 404, "X-First: ", "<!doctype html><title>404 Not Found</title>\n<h1>Not Found</h1>\n<p>No &lt;b&gt;such&lt;/b&gt; page &amp; more</p>\n"},
-		{"/generator", 403, "X-First: ", "<!doctype html><title>403 Forbidden</title>\n<h1>Forbidden</h1>\n"},
-		{"/iterator", 410, "Content-Type: text/html; charset=utf-8", "<!doctype html><title>410 Gone</title>\n<h1>Gone</h1>\n<p>in an iterator</p>\n"},
+		{"/missing", 404, "X-Own: yes", "<h1>Not Found</h1>\n<p>No &lt;b&gt;such&lt;/b&gt; page &amp; more</p>\n"},
+		{"/missing", 404, "X-First: ", "<title>404 Not Found</title>"},
+		{"/generator", 403, "X-First: ", "<h1>Forbidden</h1>\n<p>You may not see this page.</p>\n"},
+		{"/iterator", 410, "Content-Type: text/html; charset=utf-8", "<h1>Gone</h1>\n<p>in an iterator</p>\n"},
 		{"/closed", 200, "", "1"},
 		{"/moved", 303, "Location: /elsewhere", "<!doctype html><title>303 See Other</title>\n<h1>See Other</h1>\n"},
 		{"/json", 422, "Content-Type: application/json", `{"error": "<no>"}`},
 		{"/teapot", 418, "", ""},
 		{"/line", 400, "", ""},
-		{"/gone", 410, "", "<!doctype html><title>410 Gone</title>\n<h1>Gone</h1>\n<p>gone</p>\n"},
+		{"/gone", 410, "", "<h1>Gone</h1>\n<p>gone</p>\n"},
 	}
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		for _, debug := range []string{"0", "1"} {
@@ -32,7 +32,7 @@ func TestHTTPError(t *testing.T) {
 				w := s.Dial()
 				for _, c := range cases {
 					a := w.Fetch(c.path).Want(t, c.status)
-					if c.body != "" && a.Text != c.body {
+					if !strings.Contains(a.Text, c.body) {
 						t.Errorf("%s: the page is %q", c.path, a.Text)
 					}
 					if name, value, ok := strings.Cut(c.field, ": "); ok {

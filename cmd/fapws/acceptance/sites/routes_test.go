@@ -94,7 +94,8 @@ status = 409
 		for range 2 { // from disk, from memory
 			has(own.Ask(requests[status]).Want(t, status), t, fmt.Sprintf("<p>our own %d", status)).Field(t, "Content-Type", "text/html; charset=iso-8859-1").Field(t, "ETag", "")
 		}
-		plain.Ask(requests[status]).Want(t, status)
+		plain.Ask(requests[status]).Want(t, status).Field(t, "Content-Type", "text/plain; charset=utf-8")
+		ownPage(t, plain.Ask(strings.Replace(requests[status], "Host: x\r\n", "Host: x\r\nAccept: text/html,*/*;q=0.8\r\n", 1)).Want(t, status))
 	}
 	own.Ask(requests[405]).Field(t, "Allow", "GET, HEAD")
 	large := strings.Repeat("our own 403", 10000) // larger than the files that are kept in memory
@@ -105,9 +106,6 @@ status = 409
 	// A page that the application has made, or the file, is not replaced.
 	has(own.Get("/said", 404), t, "said")
 	own.Ask("GET /app/raises HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").Want(t, 404, "<p>no such &lt;thing&gt;</p>")
-	// Without a page of the site a browser gets one of the server.
-	plain.Ask("GET /none HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAccept: text/html,*/*;q=0.8\r\n\r\n").
-		Want(t, 404, "<h1>404 Not Found</h1>").Field(t, "Content-Type", "text/html; charset=utf-8")
 	has(plain.Ask("GET /none HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").Want(t, 404), t, "404 Not Found\n")
 	head := own.Ask("HEAD /none HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
 	if head.StatusCode != 404 || head.Header.Get("Content-Length") != "14" {

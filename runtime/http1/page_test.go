@@ -1,0 +1,36 @@
+package http1
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestBrowserNamesHTML(t *testing.T) {
+	for fields, want := range map[string]bool{
+		"Accept: text/html,*/*;q=0.8": true, "accept: TEXT/HTML": true, "Accept: a/b\r\nAccept: c/d, text/html;level=1": true,
+		"Accept: */*": false, "Accepts: text/html": false, "X: text/html": false, "Accept: a/text/html": false,
+	} {
+		var r Request
+		if _, err := r.Parse([]byte("GET / HTTP/1.0\r\n"+fields+"\r\n\r\n"), &DefaultLimits); err != nil {
+			t.Fatal(err)
+		}
+		if r.HTML != want {
+			t.Errorf("%s: %v", fields, r.HTML)
+		}
+	}
+}
+
+// Each error has a sentence and a way back, and a text that only repeats the status is not the sentence.
+func TestStatusPage(t *testing.T) {
+	for status := 400; status < 600; status++ {
+		text := string(StatusPage(status, StatusText(status), "/a\"b"))
+		_, rest, _ := strings.Cut(text, "<p>")
+		sentence, _, _ := strings.Cut(rest, "</p>")
+		if !strings.HasSuffix(sentence, ".") || !strings.Contains(text, `<a href="/a&#34;b/">`) || strings.Contains(text, "<h1></h1>") {
+			t.Errorf("%d: %s", status, text)
+		}
+	}
+	if text := string(StatusPage(404, "no <such> thing", "")); !strings.Contains(text, "<p>no &lt;such&gt; thing</p>") {
+		t.Error(text)
+	}
+}
