@@ -23,7 +23,7 @@ var errBadTarget = errors.New("not an absolute path of a URL")
 // count as a client, has no line in the access log, and may still begin when the server stops, because its request began before.
 func (s *Server) subrequest(ctx context.Context, o exchange.Origin, target string, fields []byte) (*http.Response, error) {
 	return subrequest(ctx, o, target, fields, func(fd int) error {
-		c := s.loop.sites.NewSubrequest(fd, &o)
+		c := s.loop.http1.NewSubrequest(fd, &o)
 		if !s.loop.post(func() { s.loop.Open(c) }) {
 			return errStopped
 		}

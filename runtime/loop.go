@@ -13,6 +13,7 @@ import (
 	"fapws/runtime/conn"
 	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
+	"fapws/runtime/http1conn"
 	"fapws/runtime/http2"
 	"fapws/runtime/live"
 	"fapws/runtime/logfile"
@@ -36,7 +37,8 @@ type loop struct {
 	wake      wake
 	accepting conn.Acceptor
 	secure    conn.TLSServer  // has the handshakes of TLS
-	sites     exchange.Server // has connections and exchanges, and decides what answers
+	sites     exchange.Server // has exchanges, and decides what answers
+	http1     http1conn.Server
 	http2     http2.Server
 	app       *app.Dispatcher   // has the requests that handlers answer
 	pages     *cache.Pages      // nil: nothing is kept
@@ -83,7 +85,8 @@ func newLoop(s *Server) *loop {
 	l.secure.Freed = l.accepting.Resume
 	l.secure.LogClient = func(level logfile.Level, client, line string) { l.s.logClient(level, client, line) }
 	l.http2.Init(&l.sites)
-	l.sites.Init(l, &l.conns, &l.secure, l.sockets, l.http2.Begin, serverName)
+	l.sites.Init(l, &l.conns, &l.secure, l.sockets, serverName)
+	l.http1.Init(&l.sites, &l.secure, l.Open, l.http2.Begin)
 	l.clock(l.conns.Start)
 	return l
 }
@@ -108,14 +111,14 @@ func (l *loop) recovered(h eventloop.Handler, p any, stack []byte) {
 		return
 	}
 	for _, c := range l.conns.All() {
-		if own, ok := c.Protocol().(*exchange.Conn); !ok || own.Busy() || c.Gathers() {
+		if own, ok := c.Protocol().(*http1conn.Conn); !ok || own.Busy() || c.Gathers() {
 			c.Close("internal error")
 		}
 	}
 }
 
 // Open makes c, whose descriptor it owns from now on, a connection of the loop.
-func (l *loop) Open(c *exchange.Conn) {
+func (l *loop) Open(c *http1conn.Conn) {
 	if err := c.Open(c.Speaks()); err != nil {
 		l.s.logf(logfile.Error, "cannot watch %s: %v", c, err)
 		return

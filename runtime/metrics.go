@@ -1,11 +1,11 @@
 package runtime
 
 import (
+	"time"
+
 	"fapws/runtime/conn"
 	"fapws/runtime/http2"
 	"fapws/runtime/live"
-	"time"
-
 	"fapws/runtime/metrics"
 	"fapws/runtime/source/cache"
 )
@@ -132,7 +132,7 @@ func kindOf(p conn.Protocol) string {
 		if p.IsClient() {
 			return "tunnel"
 		}
-	case interface{ Subrequest() bool }: // a exchange.Conn, also before the preface of HTTP/2 has come
+	case interface{ Subrequest() bool }: // an http1conn.Conn, also before the preface of HTTP/2 has come
 		if !p.Subrequest() {
 			return "http"
 		}

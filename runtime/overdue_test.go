@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"fapws/runtime/exchange"
+	"fapws/runtime/http1conn"
 )
 
 // A head that has just begun is not late because the clock of the loop is.
@@ -21,7 +21,7 @@ func TestLateTick(t *testing.T) {
 		s.do(func() {
 			l := s.loop
 			all := l.all()
-			begun = l.now() > 2*tickLength && slices.ContainsFunc(all, func(c *exchange.Conn) bool { return c.State() == exchange.StateHead })
+			begun = l.now() > 2*tickLength && slices.ContainsFunc(all, func(c *http1conn.Conn) bool { return c.State() == http1conn.StateHead })
 			if !begun {
 				return
 			}

@@ -8,14 +8,15 @@ import (
 
 	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
+	"fapws/runtime/http1conn"
 
 	"golang.org/x/sys/unix"
 )
 
 // all returns the connections that speak HTTP/1, in no particular order. It must be called on the loop.
-func (l *loop) all() (list []*exchange.Conn) {
+func (l *loop) all() (list []*http1conn.Conn) {
 	for _, c := range l.conns.All() {
-		if own, ok := c.Protocol().(*exchange.Conn); ok {
+		if own, ok := c.Protocol().(*http1conn.Conn); ok {
 			list = append(list, own)
 		}
 	}
@@ -23,7 +24,7 @@ func (l *loop) all() (list []*exchange.Conn) {
 }
 
 // waiting returns the connections with transfers that wait for room.
-func (s *testServer) waiting() (list []*exchange.Conn) {
+func (s *testServer) waiting() (list []*http1conn.Conn) {
 	s.do(func() {
 		for _, c := range s.loop.all() {
 			if c.AwaitsRoom() {
@@ -93,7 +94,7 @@ func TestHalfClosedWhileWaitingForRoom(t *testing.T) {
 	eventually(t, "the loop has seen it", func() (seen bool) {
 		s.do(func() {
 			list := s.loop.all()
-			seen = len(list) == 1 && list[0].Writing() && list[0].State() == exchange.StateClosed
+			seen = len(list) == 1 && list[0].Writing() && list[0].State() == http1conn.StateClosed
 		})
 		return seen
 	})

@@ -8,6 +8,7 @@ import (
 
 	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
+	"fapws/runtime/http1conn"
 	"fapws/runtime/live"
 	"fapws/runtime/logfile"
 	"fapws/runtime/source/app"
@@ -37,7 +38,7 @@ func (l *loop) Room(ln *conn.Listener) bool {
 
 // Accepted implements conn.AcceptLoop.
 func (l *loop) Accepted(ln *conn.Listener, fd int, local, remote net.Addr, v conn.Verdict) {
-	c := l.sites.NewClient(fd, local, remote, v != conn.Reject)
+	c := l.http1.NewClient(fd, local, remote, v != conn.Reject)
 	switch {
 	case v == conn.Reject && ln.Secure:
 		l.reject(c, nil) // a handshake would cost more than the answer
@@ -49,16 +50,16 @@ func (l *loop) Accepted(ln *conn.Listener, fd int, local, remote net.Addr, v con
 		c.AwaitTLS()
 	}
 	l.Open(c)
-	if c.State() == exchange.StateNew {
+	if c.State() == http1conn.StateNew {
 		c.Expected = l.accepting.Expect()
 	}
 }
 
 // reject sends its last bytes, if there are any, to a client that is not served, and closes its connection when the client does, or soon.
-func (l *loop) reject(c *exchange.Conn, last []byte) {
+func (l *loop) reject(c *http1conn.Conn, last []byte) {
 	c.Counts = conn.Reject
 	l.Open(c)
-	if c.State() != exchange.StateClosed {
+	if !c.IsClosed() {
 		_, _ = conn.Send(c.Fd(), last, 0) // an empty socket takes it
 		c.Dismiss()
 	}
@@ -114,12 +115,12 @@ func (s *Server) source(m *exchange.Mount) (source exchange.Source, unbounded bo
 	return source, !o.Main
 }
 
-func (l *loop) Arrived(c *exchange.Conn) {
+func (l *loop) Arrived(c *exchange.Client) {
 	l.accepting.Arrived(c.Expected)
 	c.Expected = 0
 }
 
-func (l *loop) Gone(c *exchange.Conn) {
+func (l *loop) Gone(c *exchange.Client) {
 	if l.conns.Debug >= 1 {
 		l.conns.Log(logfile.Debug, "%s disconnected, %d open", c, l.live.Load()-1)
 	}
@@ -182,8 +183,12 @@ func (l *loop) Count(n int) {
 	l.accepting.Opened(conn.Take)
 }
 
+func (l *loop) Resume(d *exchange.SocketState, fd int) (exchange.Socket, error) {
+	return l.http1.ResumeSocket(d, fd)
+}
+
 func (l *loop) Dismiss(fd int, last []byte) {
-	l.reject(l.sites.NewClient(fd, &net.UnixAddr{}, &net.UnixAddr{}, false), last)
+	l.reject(l.http1.NewClient(fd, &net.UnixAddr{}, &net.UnixAddr{}, false), last)
 }
 
 // Sockets returns the WebSockets of the server.

@@ -14,6 +14,7 @@ import (
 	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
+	"fapws/runtime/http1conn"
 	"fapws/runtime/logfile"
 	"fapws/runtime/metrics"
 	"fapws/runtime/source/cache"
@@ -184,11 +185,11 @@ func (s *Server) Retire(ctx context.Context, idle time.Duration) error {
 // HandIdle gives the idle connections of HTTP/1 without TLS away, for Arrive in another process, and closes idle ones
 // of TLS. The others close with the response to their next request. give gets the state and the descriptor, which is
 // closed when give returns; after an error, the remaining connections are closed. It must not be called on the loop.
-func (s *Server) HandIdle(give func(d *exchange.ClientState, fd int) error) (n int, err error) {
-	var list []exchange.IdleClient
+func (s *Server) HandIdle(give func(d *http1conn.ClientState, fd int) error) (n int, err error) {
+	var list []http1conn.IdleClient
 	s.do(func() {
 		s.loop.sites.End = max(s.loop.sites.End, exchange.Discouraged)
-		list = s.loop.sites.TakeIdle()
+		list = s.loop.http1.TakeIdle()
 	})
 	for _, one := range list {
 		if err == nil {
@@ -204,12 +205,12 @@ func (s *Server) HandIdle(give func(d *exchange.ClientState, fd int) error) (n i
 // Arrive serves a connection that HandIdle has given away. It owns fd, and closes it if there is no room. It must not
 // be called on the loop, and not
 // before the server serves.
-func (s *Server) Arrive(d *exchange.ClientState, fd int) {
+func (s *Server) Arrive(d *http1conn.ClientState, fd int) {
 	arrives := func() { unix.Close(fd) }
 	s.do(func() {
 		if !s.loop.Full() && s.loop.sites.End < exchange.Draining {
 			arrives = func() {}
-			s.loop.sites.Arrive(d, fd)
+			s.loop.http1.Arrive(d, fd)
 		}
 	})
 	arrives()
@@ -320,7 +321,7 @@ func (l *loop) makeRoom(v conn.Verdict) {
 	if live > 0 {
 		return
 	}
-	l.sites.Trim()
+	l.http1.Trim()
 	l.secure.Trim()
 	l.sockets.Trim()
 	l.timer.Reset(quietAfter)

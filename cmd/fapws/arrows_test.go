@@ -15,7 +15,7 @@ var rooms = []string{
 	"runtime/route",
 	"runtime/exchange",
 	"runtime/backend",
-	"runtime/auth runtime/http2 runtime/source/proxy runtime/source/static",
+	"runtime/auth runtime/http1conn runtime/http2 runtime/source/proxy runtime/source/static",
 	"runtime/live runtime/source/cache runtime/source/upload",
 	"runtime/source/app runtime/source/programs",
 	"runtime/source/ssi",

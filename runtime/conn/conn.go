@@ -236,6 +236,9 @@ func (c *Conn) Close(why string) {
 	c.shut()
 }
 
+// IsClosed reports whether c was closed. A transfer may still go on.
+func (c *Conn) IsClosed() bool { return c.closed }
+
 // Unwatch ends that the loop hears of the descriptor of c, before Detach or Close.
 func (c *Conn) Unwatch() { c.watch.Remove() }
 

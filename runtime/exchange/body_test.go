@@ -5,10 +5,6 @@ import (
 	"os"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
-
-	"fapws/runtime/conn"
 )
 
 // A body is kept in memory as long as it is small, and then in a file, whole.
@@ -51,53 +47,6 @@ func TestStore(t *testing.T) {
 			t.Errorf("%q: %q, in a file: %v", c.pieces, got, spool >= 0)
 		}
 		b.Drop() // it has nothing any more
-	}
-}
-
-// Bodies of one client are in files when it has enough in memory, but small ones. What has ended does not count.
-func TestBodyMemory(t *testing.T) {
-	s := &Server{Set: new(conn.Set), table: new(Table)}
-	s.Configure(Config{SpoolDir: t.TempDir(), SpoolSize: 256 << 10, MaxSpools: 1000, MaxBodyMemory: 3 << 20})
-	store := func(client string, size int) *framedBody {
-		b := new(framedBody)
-		b.Body.Begin(-1, 0)
-		b.X = &Exchange{s: s, peer: &Peer{Addr: client}, req: newRequest()}
-		b.X.Req = &b.X.req.handed
-		for range size >> 10 {
-			_ = b.Count(1<<10, 0)
-			if err := b.store(make([]byte, 1<<10)); err != nil {
-				t.Error(err)
-			}
-		}
-		return b
-	}
-	var all []*framedBody
-	inMemory := 0
-	for range 50 {
-		b := store("192.0.2.1", 200<<10)
-		inMemory += b.InMemory()
-		all = append(all, b)
-	}
-	if inMemory < 1<<19 || inMemory > 1<<20 {
-		t.Errorf("one client has %d bytes in memory", inMemory)
-	}
-	for _, b := range []*framedBody{store("192.0.2.1", 8<<10), store("192.0.2.2", 200<<10)} {
-		if b.InFile() {
-			t.Errorf("%d bytes of %s are in a file", b.Size(), b.of)
-		}
-		all = append(all, b)
-	}
-	for i, b := range all {
-		if i%2 == 0 {
-			b.End()
-		}
-		if b.X.Req.Spool >= 0 {
-			unix.Close(b.X.Req.Spool)
-		}
-		b.Drop()
-	}
-	if s.memory.used != 0 || len(s.memory.clients) > 0 {
-		t.Errorf("%d bytes are left behind", s.memory.used)
 	}
 }
 

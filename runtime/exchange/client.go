@@ -23,14 +23,49 @@ func accountOf(p *Peer) string {
 	return conn.Network(p.Addr)
 }
 
-// Arrived says that a request has come.
-func (c *Conn) Arrived() { c.s.loop.Arrived(c) }
+// Client is what the exchanges of a connection share: where the requests come from, and what a trusted proxy says of that. The
+// connection of HTTP/1 embeds it, and so one of HTTP/2 has it. It belongs to the event loop.
+type Client struct {
+	conn.Conn
 
-// Gone implements conn.Holder.
-func (c *Conn) Gone() { c.s.loop.Gone(c) }
+	subrequest *Origin       // of requests of the server to itself; nil for a client
+	proxy      *trustedProxy // a proxy or a path between the client and the server; nil if there is none
+	peer       *Peer         // of the connection itself; nil until direct makes it
+
+	Expected conn.Expected // of the acceptor
+	Counts   conn.Verdict  // how the acceptor counts the connection
+	requests uint32        // requests that were logged
+}
+
+// InitClient gives c, which is empty, a socket that it owns from now on. awaitsHeader says that a header of the PROXY protocol
+// comes first if the client is a proxy that must send one.
+func (s *Server) InitClient(c *Client, fd int, local, remote net.Addr, awaitsHeader bool) {
+	c.proxy, c.Counts = s.Config.proxy(remote), conn.Take
+	if c.proxy != nil && !awaitsHeader {
+		c.proxy.awaits = false
+	}
+	c.Init(fd, local, remote)
+}
+
+// InitSubrequest gives c, which is empty, a socket that it owns from now on, for requests of the server to itself on behalf of o. It
+// is safe for concurrent use.
+func (c *Client) InitSubrequest(fd int, o *Origin) {
+	peer := o.Peer
+	c.peer, c.subrequest = &peer, o
+	if o.Root != "" {
+		c.proxy = &trustedProxy{root: o.Root}
+	}
+	c.Init(fd, &net.UnixAddr{Net: "unix"}, &net.UnixAddr{Net: "unix"})
+}
+
+// Arrived tells the acceptor that a request of c has come.
+func (s *Server) Arrived(c *Client) { s.loop.Arrived(c) }
+
+// Gone tells the acceptor that c needs no place any longer.
+func (s *Server) Gone(c *Client) { s.loop.Gone(c) }
 
 // Account returns the name under which limits count the client of the request that applyForwarded was last called for; "": they do not.
-func (c *Conn) Account() string {
+func (c *Client) Account() string {
 	if c.proxy != nil && c.proxy.trusted {
 		return accountOf(c.proxy.peer)
 	}
@@ -38,10 +73,10 @@ func (c *Conn) Account() string {
 }
 
 // Subrequest reports whether c is a connection of the server to itself.
-func (c *Conn) Subrequest() bool { return c.subrequest != nil }
+func (c *Client) Subrequest() bool { return c.subrequest != nil }
 
 // direct returns the peer of the connection itself, whatever a proxy says.
-func (c *Conn) direct() *Peer {
+func (c *Client) direct() *Peer {
 	if c.peer == nil {
 		c.peer = newPeer(c.Local, c.Remote)
 		if t, ok := c.Transport().(*conn.TLSTransport); ok {
@@ -51,36 +86,8 @@ func (c *Conn) direct() *Peer {
 	return c.peer
 }
 
-// AwaitTLS has c, which is not open yet, begin with TLS, behind a header of the PROXY protocol.
-func (c *Conn) AwaitTLS() { c.awaitsTLS = true }
-
-// Speaks returns the protocol that c begins with.
-func (c *Conn) Speaks() conn.Protocol {
-	if c.proxy != nil && c.proxy.awaits {
-		return proxyHeader{c}
-	}
-	return c.behindProxy()
-}
-
-// behindProxy returns the protocol that c begins with behind a header of the PROXY protocol.
-func (c *Conn) behindProxy() conn.Protocol {
-	if c.awaitsTLS {
-		return c.s.secure.Handshake(&c.Conn, c, c.secured)
-	}
-	if c.s.Config.H2C && c.subrequest == nil {
-		return prefaceReader{c}
-	}
-	return c
-}
-
-// secured is called when TLS has begun.
-func (c *Conn) secured(t *conn.TLSTransport) {
-	c.awaitsTLS = false
-	c.peer = nil // it said http
-	if t.HTTP2() {
-		c.Upgrade(prefaceReader{c})
-	}
-}
+// Secured notes that TLS has begun.
+func (c *Client) Secured() { c.peer = nil } // its scheme was http
 
 // LocalPeer is the client of a unix socket. PEP 3333: SERVER_NAME and SERVER_PORT can never be empty.
 var LocalPeer = Peer{ServerName: "localhost", ServerPort: "80"}
@@ -102,31 +109,6 @@ func newPeer(local, remote net.Addr) *Peer {
 }
 
 func ipText(a *net.TCPAddr) string { return a.AddrPort().Addr().Unmap().String() }
-
-// preface is what a client that speaks HTTP/2 sends first (RFC 9113 §3.4).
-const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-
-// prefaceReader is the protocol of a connection that may begin with HTTP/2: its first bytes say so. Otherwise it goes on with HTTP/1 or,
-// if its client has chosen HTTP/2 by ALPN, closes (RFC 9113 §3.4).
-type prefaceReader struct{ *Conn }
-
-// Input implements conn.Protocol.
-func (p prefaceReader) Input(data []byte) {
-	c := p.Conn
-	c.Keep(data)
-	got := c.Pending()
-	n := min(len(got), len(preface))
-	switch {
-	case !bytes.Equal(got[:n], []byte(preface)[:n]) && c.Transport() != nil:
-		c.Close("no preface of HTTP/2")
-	case !bytes.Equal(got[:n], []byte(preface)[:n]):
-		c.Upgrade(c)
-		c.Input(nil)
-	case n == len(preface):
-		c.Consume(n)
-		c.s.http2(c)
-	}
-}
 
 // trustedProxy is what stands between a connection's client and us: a proxy that is
 // trusted, a path below which the application is seen. Most connections have
@@ -161,36 +143,22 @@ func (cfg *Config) proxy(remote net.Addr) *trustedProxy {
 	return &trustedProxy{trusted: trusted, awaits: trusted && cfg.ProxyProtocol, root: cfg.RootPath}
 }
 
-// proxyHeader is the protocol of a connection before the header of the PROXY protocol has come.
-type proxyHeader struct{ *Conn }
+// AwaitsProxyHeader reports whether c must begin with a header of the PROXY protocol.
+func (c *Client) AwaitsProxyHeader() bool { return c.proxy != nil && c.proxy.awaits }
 
-// Input implements conn.Protocol. TLS or HTTP begins behind the header.
-func (h proxyHeader) Input(data []byte) {
-	c, s := h.Conn, h.s
-	c.Keep(data)
-	buf := c.Pending()
-	header, n, err := conn.ParseProxyHeader(buf)
-	switch {
-	case err == http1.ErrNeedMore:
-	case err != nil:
-		if s.unannounced.Now() {
-			s.Config.LogClient(logfile.Warning, c.String(), fmt.Sprintf("connection closed: %v: %s; let the proxy send one (send-proxy), or remove --proxy-protocol",
-				err, conn.Excerpt(buf[:min(len(buf), conn.MaxProxyLine)])))
-		}
-		c.Close("no PROXY header")
-	default:
-		s.applyProxyHeader(c, &header)
-		c.Consume(n)
-		p := c.behindProxy()
-		c.Upgrade(p)
-		p.Input(nil)
+// Trusted reports whether c is a trusted proxy, or has nothing between it and the server.
+func (c *Client) Trusted() bool { return c.proxy == nil || c.proxy.trusted }
+
+// Distrust ignores the forwarding fields of c.
+func (c *Client) Distrust() {
+	if c.proxy != nil {
+		c.proxy.trusted = false
 	}
 }
 
-// applyProxyHeader makes c the connection of whom its proxy has announced. Fields
-// that come with it are then that client's own, and believed if it is a
-// trusted proxy itself.
-func (s *Server) applyProxyHeader(c *Conn, h *conn.ProxyHeader) {
+// ApplyProxyHeader sets the addresses of c from a header of the PROXY protocol. Forwarding fields are then those of the announced
+// client, and count if that is a trusted proxy itself.
+func (s *Server) ApplyProxyHeader(c *Client, h *conn.ProxyHeader) {
 	switch h.Kind {
 	case conn.ProxyLocal:
 		return
@@ -242,7 +210,7 @@ func (s *Server) applyForwarded(x *Exchange) {
 const maxUnread = 16
 
 // warnUnread logs a field that the trusted proxy c sent and that is ignored. Each field with its value gets one line.
-func (s *Server) warnUnread(c *Conn, field string) {
+func (s *Server) warnUnread(c *Client, field string) {
 	if s.unread[field] || len(s.unread) == maxUnread {
 		return
 	}
@@ -275,7 +243,7 @@ func (s *Server) dropForged(x *Exchange) {
 }
 
 // warnUndeclared tells the operator what to do if c is a proxy.
-func (s *Server) warnUndeclared(c *Conn) {
+func (s *Server) warnUndeclared(c *Client) {
 	addr := c.direct().Addr
 	if addr == "" {
 		addr = "unix"

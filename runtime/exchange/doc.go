@@ -1,10 +1,11 @@
-// Package exchange answers requests. A connection of a client (Conn, which speaks HTTP/1) or a stream of HTTP/2 (package http2) makes an
-// Exchange of each, the sites decide which mount answers it, the Source of that sends the response in parts, whenever it has them, and these
-// become bytes again. What differs between HTTP/1 and HTTP/2 is behind Stream (stream.go). Sources are packages above this one, and so is all
-// that a site may also have: pages for errors (Pages), users (Access), WebSockets (Socket). None of them knows a protocol.
+// Package exchange answers requests. A connection of HTTP/1 (package http1conn) or a stream of HTTP/2 (package http2) makes an Exchange of
+// each request, the sites decide which mount answers it, the Source of the mount sends the response in parts, whenever it has them, and the
+// connection or stream writes these. What differs between HTTP/1 and HTTP/2 is behind Stream (stream.go), and what the exchanges of a
+// connection share is Client (client.go). Sources are packages above this one, and so is all that a site may also have: pages for errors
+// (Pages), users (Access), WebSockets (Socket). None of them knows a protocol.
 //
-// The way of a request is conn.go and input.go (bytes to a request), exchange.go (the steps of an exchange), decide.go (what answers),
-// respond.go and response.go (parts to bytes), log.go (its line in the access log). The Sink of an exchange keeps the parts whose turn has not
+// A request passes exchange.go (the steps of an exchange), decide.go (what answers), response.go (the head of the response) and log.go (its
+// line in the access log). The Sink of an exchange keeps the parts whose turn has not
 // come, frames the others, and gives each back to its Owner when its bytes are not needed any more. So a response is the same thing
 // wherever it comes from, and it ends in one place. Until the head is sent, a source may pass an exchange on to another one. What may wait for
 // a disk runs through Exchange.Beside.
@@ -47,35 +48,6 @@
 // Delivered bytes that OpCredit parts have not given back are counted in the exchange, each piece with 64 bytes for
 // its overhead. Above 64 KiB the client has to wait until half of that is back. Time in which we do not read is not counted
 // against the client, and time in which the client is waited for not against the handler.
-//
-// # Requests of a connection
-//
-// An exchange exists from the moment its head is parsed. One that cannot begin yet is suspended, and continues where it
-// was; the requests behind it are not looked at meanwhile.
-//
-// Pipelined requests run side by side when all of them are safe methods without a body, up to 32 (RFC 9112 §9.3.2);
-// others wait for those before them. Parts that come early are held in their exchange, and responses leave in order.
-// A source that may give an answer of any size has at most three requests of a connection (streamed.go). The
-// interpreter gets up to 32 in one batch, because most answers are small, and checks before it starts one: while two
-// others of that connection run, or more than 256 KiB wait for its client, it gives the request back (OpDeferred),
-// and the loop resumes it when its turn comes near. 32 requests for 10 MiB cost 30 MB instead of 330, and 16
-// pipelined hellos the same CPU as before, within 3 %.
-//
-// # Bodies that are streamed
-//
-// A body that is streamed is delivered from the read buffer: one piece for each read, chunks moved
-// together in place. Until its body is whole such an exchange is the only one of its connection. When the last part of
-// the response comes first, up to 64 KiB of the body are awaited and thrown away, because clients often send a body
-// in another packet than the head and keep their connection; with more to come the connection closes, and lingers as
-// after a refusal.
-//
-// While the handler has more than 64 KiB the connection is not read. Of a body with a length that has
-// filled the read buffer more is read at once, up to 256 KiB with the bytes that the handler has: waking a thread
-// costs more than reading. A paused client that resets the connection is noticed at once; one
-// that only shuts down its side is noticed when the handler has taken the bytes before that. An upload of 1 GiB to an
-// ASGI application costs, with a length, 0.4 to 0.6 s of CPU and 13,000 context switches (with 64 KiB at once 0.7 s
-// and 43,000; uvicorn with httptools 0.17, in turn with them: 0.4 to 0.5), in chunks 0.7 s (uvicorn 0.6), and 2 MiB
-// of memory. One that the application does not take costs 226 KiB.
 //
 // # Detached sockets
 //

@@ -39,7 +39,7 @@ type Exchange struct {
 	Fields []byte          // "Name: value\r\n" ... that the head of the response has behind its own; not if it is made by Sink.Reply
 
 	s      *Server
-	client *Conn     // that has sent the request; it may have left. nil: x is of Sub
+	client *Client   // that has sent the request; it may have left. nil: x is of Sub
 	Stream Stream    // nil: no client waits for the response any more
 	Next   *Exchange // in a list of the stream, or in the table's free list
 	count  *int      // of New
@@ -132,11 +132,11 @@ func (x *Exchange) Conn() *conn.Conn {
 }
 
 // broken reports whether the client has left before the exchange has ended.
-func (x *Exchange) broken() bool { return x.Stream == nil || x.client.state == StateClosed }
+func (x *Exchange) broken() bool { return x.Stream == nil || x.client.IsClosed() }
 
 // New returns an exchange without a request of a client, which c carries. Exchanges are used again, so that a request costs no allocation.
 // count is one more until it has ended; nil: nothing counts it.
-func (s *Server) New(client *Conn, c Stream, count *int) *Exchange {
+func (s *Server) New(client *Client, c Stream, count *int) *Exchange {
 	x := s.free
 	if x == nil {
 		x = &Exchange{s: s}
@@ -554,7 +554,6 @@ func (x *Exchange) Reply(r Reply) {
 	}
 	x.noteLimit(&r)
 	if s := x.Socket; s != nil && s.HasConn() { // it is open for its client
-		x.client.Leave(x)
 		x.End()
 		s.Refused()
 		return

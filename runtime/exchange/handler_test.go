@@ -25,7 +25,7 @@ func TestOccupancy(t *testing.T) {
 // Records of exchanges that have ended are kept for later ones, but not as many as there have been at a time.
 func TestSpareRecords(t *testing.T) {
 	s := &Server{}
-	c := &Conn{s: s, peer: &Peer{}}
+	c := &Client{peer: &Peer{}}
 	var all []*Exchange
 	for range 3 * spareRecords {
 		x := s.New(c, nil, nil)

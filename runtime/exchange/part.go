@@ -228,7 +228,7 @@ func (p *sentPart) Sent(err error) { p.of.PartSent(&p.part, err) }
 func SendPart(c *conn.Conn, p *Part, of PartOwner, body, tail []byte) {
 	rest, err := c.Write(c.TakeGathered(), body, tail)
 	if rest != nil {
-		queuePart(c, p, of, rest, true)
+		QueuePart(c, p, of, rest, true)
 		return
 	}
 	of.PartSent(p, nil)
@@ -237,8 +237,8 @@ func SendPart(c *conn.Conn, p *Part, of PartOwner, body, tail []byte) {
 	}
 }
 
-// queuePart is conn.Conn.Queue for items of p.
-func queuePart(c *conn.Conn, p *Part, of PartOwner, items []conn.Item, full bool) {
+// QueuePart is conn.Conn.Queue for items of p.
+func QueuePart(c *conn.Conn, p *Part, of PartOwner, items []conn.Item, full bool) {
 	left := 0
 	for i := range items {
 		left += len(items[i].Data)

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"fapws/runtime/conn"
 	"fapws/runtime/http1"
 	"fapws/runtime/logfile"
 )
@@ -50,6 +51,13 @@ func (x *Exchange) Take(p *Part) (body []byte, count int64, broken bool) {
 		return body, count, true
 	}
 	return body, count, p.Last && p.Failed
+}
+
+// LogShort tells the operator that a file has not all that the response to x was promised, if err says so.
+func (x *Exchange) LogShort(err error) {
+	if errors.As(err, new(*conn.FileError)) {
+		x.Log(logfile.Warning, "response aborted: "+err.Error())
+	}
 }
 
 // Refused returns the response to a request whose body b could not be taken because of err.
@@ -171,6 +179,8 @@ func (x *Exchange) AppendInterim(dst []byte, p *Part) []byte {
 	x.Out.Framed += int64(len(dst) - before)
 	return dst
 }
+
+var crlf = []byte("\r\n")
 
 const upgradeField, upgradeConnection = "Upgrade: websocket\r\n", "Connection: Upgrade\r\n"
 

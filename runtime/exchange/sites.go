@@ -16,12 +16,9 @@ import (
 
 // Loop is what surrounds a Server. Its methods are called on the event loop.
 type Loop interface {
-	// Open has the event loop serve c, or closes it.
-	Open(c *Conn)
-
 	// Arrived is called when c has sent its first request, or was closed before. Gone is called when c needs no room any more.
-	Arrived(c *Conn)
-	Gone(c *Conn)
+	Arrived(c *Client)
+	Gone(c *Client)
 }
 
 // Config says how a Server behaves.
@@ -110,15 +107,11 @@ type Server struct {
 	table    *Table
 	override *Reply // see Override; nil: none
 	secure   *conn.TLSServer
-	http2    func(*Conn) // has a connection, whose client has sent the preface, speak HTTP/2
 
 	exchanges []*Exchange       // all of them
 	free      *Exchange         // those that have ended
 	next      *request          // memory for the next request
 	records   []*logfile.Record // spare ones
-	rest      []byte            // input behind the head of the exchange of HTTP/1 that is being decided about
-	bulk      []byte            // memory of readOn; nil: it was not needed yet
-	items     []conn.Item       // memory of sendFile
 	files     Shares            // with bodies
 	memory    Shares            // of bodies that are not in files
 
@@ -129,7 +122,6 @@ type Server struct {
 
 	spoolWarnings logfile.Seldom
 	limitWarnings map[string]*logfile.Seldom // see NoteLimit
-	unannounced   logfile.Seldom             // lines about proxies that send no header of the PROXY protocol
 	undeclared    logfile.Seldom             // lines about clients that send forwarding fields
 	unread        map[string]bool            // fields of trusted proxies that warnUnread has logged
 
@@ -149,10 +141,9 @@ type Table struct {
 	users   bool // some site or mount has users: see dropForged
 }
 
-// Init makes s ready, whose connections are in set. Those with TLS begin with a handshake of tls, and those with the preface of HTTP/2 go on
-// with http2. name is the value of the field Server of responses.
-func (s *Server) Init(h Loop, set *conn.Set, tls *conn.TLSServer, sockets Sockets, http2 func(*Conn), name string) {
-	s.loop, s.Set, s.secure, s.sockets, s.http2 = h, set, tls, sockets, http2
+// Init makes s ready, whose connections are in set. tls reports failed handshakes. name is the value of the field Server of responses.
+func (s *Server) Init(h Loop, set *conn.Set, tls *conn.TLSServer, sockets Sockets, name string) {
+	s.loop, s.Set, s.secure, s.sockets = h, set, tls, sockets
 	s.table, s.next, s.limitWarnings, s.unread = new(Table), newRequest(), limitWarnings(), map[string]bool{}
 	s.files.eases = func() { set.Soon(s.easeBodies) }
 	s.Heads.Template = http1.NewTemplate(name, set.Start.Unix())
@@ -222,11 +213,6 @@ func (s *Server) Use(t *Table) {
 
 // Served returns the number of requests there have been.
 func (s *Server) Served() int64 { return s.served }
-
-// Trim gives memory back when no client is connected.
-func (s *Server) Trim() {
-	s.bulk = nil
-}
 
 func (s *Server) tracef(format string, args ...any) { s.Set.Log(logfile.Debug, format, args...) }
 

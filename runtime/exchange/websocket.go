@@ -150,28 +150,25 @@ func (x *Exchange) Save(d *SocketState) {
 	}
 }
 
-// ResumeSocket makes a connection of d and fd, and submits its request again, to a handler that gets Resumed. The Socket is nil if the
-// connection has ended already. fd stays the caller's if there is an error.
-func (s *Server) ResumeSocket(d *SocketState, fd int) (Socket, error) {
+// Resume continues the WebSocket d of another process, whose connection client is: it submits the request again, to a handler that gets
+// Resumed. open has the event loop serve the connection, if a mount takes the request. The Socket is nil if the connection has ended
+// already. With an error, open was not called.
+func (s *Server) Resume(d *SocketState, client *Client, stream Stream, open func()) (Socket, error) {
 	q := newRequest()
 	limits := s.Config.Limits.Plus(1, http1.TraceLineLen)
 	if _, err := q.parsed.Parse(d.Head, &limits); err != nil {
 		return nil, fmt.Errorf("its request: %w", err)
 	}
 	q.handed.Head = d.Head
-	local, remote := AddressOf(d.Local), AddressOf(d.Remote)
-	c := s.NewClient(fd, local, remote, false)
-	x := c.newExchange()
+	x := s.New(client, stream, nil)
 	s.begins(x, q)
-	err := errOtherMount
-	if s.findSocket(x, string(d.Group)) {
-		err = nil
-		s.loop.Open(c)
-	}
-	if err != nil || c.State() == StateClosed { // it could not be watched, or the server stops
-		c.Leave(x)
+	if !s.findSocket(x, string(d.Group)) {
 		x.End()
-		return nil, err
+		return nil, errOtherMount
+	}
+	if open(); client.IsClosed() { // it could not be watched, or the server stops
+		x.End()
+		return nil, nil
 	}
 	if d.Log != nil {
 		if x.Record = s.RecordOf(d.Log); x.Record != nil {
@@ -187,16 +184,13 @@ func (s *Server) ResumeSocket(d *SocketState, fd int) (Socket, error) {
 	}
 	x.Out.Status, x.Out.Begun = 101, true
 	x.Out.Sent, x.Out.Framed = d.Sent, d.Framed
-	socket := s.sockets.Resumed(x, d, &c.Conn)
+	socket := s.sockets.Resumed(x, d, &client.Conn)
 	x.Socket = socket
 	r := x.makeRequest()
 	x.peer = r.Peer
 	r.WebSocket, r.Resumed = true, d
 	x.Choice = q.mount
-	c.submit(x)
-	if x.Socket == socket { // else the handler takes no more
-		c.Leave(x)
-	}
+	x.Submit()
 	return socket, nil
 }
 
@@ -241,13 +235,10 @@ func (s *Server) findSocket(x *Exchange, group string) bool {
 // tunnelTo makes the connection of x one end of a tunnel to upstream. The client gets r first, unless it is nil, and then ahead.
 func (x *Exchange) tunnelTo(upstream *conn.Conn, idle time.Duration, failed func(error), r *http1.Response, ahead []byte) {
 	x.tunnel, x.KeepAlive = x.s.secure.NewTunnel(x, upstream, idle, failed), false
-	c, head := x.Conn(), []byte(nil)
-	if r != nil {
-		c, head = x.Stream.SwitchProtocols(x, r)
-	} else {
+	if r == nil {
 		x.Out.Status = 101
-		x.client.Leave(x)
 	}
+	c, head := x.Stream.SwitchProtocols(x, r)
 	x.tunnel.Begin(c, append(head[:len(head):len(head)], ahead...), len(head))
 }
 

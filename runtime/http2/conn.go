@@ -32,7 +32,7 @@ const (
 // Conn is the protocol of a connection that speaks HTTP/2. It belongs to the event loop.
 type Conn struct {
 	s      *Server
-	client *exchange.Conn
+	client *exchange.Client
 	conn   *conn.Conn // of client
 
 	streams map[uint32]*stream
@@ -77,7 +77,7 @@ const (
 )
 
 // Begin has a connection speak HTTP/2, whose client has sent the preface: it was consumed.
-func (s *Server) Begin(client *exchange.Conn) {
+func (s *Server) Begin(client *exchange.Client) {
 	on := &client.Conn
 	c := &Conn{s: s, client: client, conn: on}
 	c.streams = make(map[uint32]*stream)
@@ -215,7 +215,7 @@ func (c *Conn) EOF() (stays bool) { return false }
 
 // Closed implements conn.Protocol.
 func (c *Conn) Closed() {
-	c.client.Closed()
+	c.s.Arrived(c.client)
 	c.closed, c.dead = true, true
 	c.share()
 	for _, st := range c.streams {

@@ -79,12 +79,12 @@ func (h *host) open(t testing.TB, settings ...http2.Setting) (*client, *peer) {
 	fd, remote := exchangetest.Sockets(t)
 	c := new(client)
 	h.Do(func() {
-		below := h.NewClient(fd, &net.UnixAddr{}, &net.UnixAddr{}, false)
+		below := h.NewClient(fd)
 		if err := below.Open(below); err != nil {
 			t.Error(err)
 		}
-		h.http2.Begin(below)
-		c.Conn, c.on = below.Protocol().(*Conn), &below.Conn
+		h.http2.Begin(&below.Client)
+		c.Conn, c.on = below.Protocol().(*Conn), &below.Client.Conn
 	})
 	p := &peer{t: t, conn: remote, framer: http2.NewFramer(remote, remote)}
 	p.framer.ReadMetaHeaders = hpack.NewDecoder(tableSize, nil)

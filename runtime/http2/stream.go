@@ -67,7 +67,7 @@ func (c *Conn) open(b *headerBlock) {
 	c.streams[b.id] = st
 	c.conn.Stamp = s.Set.Now
 	if c.client.Expected != 0 {
-		c.client.Arrived()
+		c.s.Arrived(c.client)
 	}
 	s.head = s.head[:0]
 	b.check()

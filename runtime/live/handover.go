@@ -241,7 +241,7 @@ func (a *Sockets) resume(d *exchange.SocketState, fd int) error {
 	case len(d.Groups) > 0 && !a.Complete(d.Seq):
 		return errors.New("messages to its groups have been lost")
 	}
-	_, err := a.sites.ResumeSocket(d, fd)
+	_, err := a.loop.Resume(d, fd)
 	return err
 }
 
@@ -285,7 +285,7 @@ func (a *Sockets) TakeBack(d *exchange.SocketState, fd int) {
 
 func (a *Sockets) serveAgain(d *exchange.SocketState, fd int) *Socket {
 	d.Groups = nil // their messages are the other server's
-	again, err := a.sites.ResumeSocket(d, fd)
+	again, err := a.loop.Resume(d, fd)
 	s, _ := again.(*Socket)
 	if s != nil {
 		s.group = "" // it does not depart again

@@ -70,6 +70,10 @@ type Loop interface {
 	// Count notes one more client, whose descriptor did not come from a connection of the server, or, if n is -1, that a client has gone.
 	Count(n int)
 
+	// Resume continues the WebSocket d of another process on fd, which remains the caller's if there is an error. The Socket is nil if
+	// the connection has ended already.
+	Resume(d *exchange.SocketState, fd int) (exchange.Socket, error)
+
 	// Dismiss sends the last bytes to a client that no handler has, and closes fd when the client has read them.
 	Dismiss(fd int, last []byte)
 }

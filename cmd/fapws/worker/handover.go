@@ -13,6 +13,7 @@ import (
 	"fapws/cmd/fapws/pool"
 	"fapws/runtime"
 	"fapws/runtime/exchange"
+	"fapws/runtime/http1conn"
 	"fapws/runtime/live"
 	"fapws/runtime/logfile"
 )
@@ -132,7 +133,7 @@ func clientOf(m *pool.Message, files []*os.File, state any) (fd int, err error) 
 // the other worker.
 func (r *relay) takeClient(m *pool.Message, files []*os.File, from *pool.Channel) error {
 	if m.Text == pool.Idle {
-		var idle exchange.ClientState
+		var idle http1conn.ClientState
 		fd, err := clientOf(m, files, &idle)
 		if err == nil {
 			r.s.server.Arrive(&idle, fd)
@@ -223,7 +224,7 @@ func (p *Parent) handIdleOver() {
 	}
 	p.idle.Lock()
 	defer p.idle.Unlock()
-	n, err := p.s.server.HandIdle(func(d *exchange.ClientState, fd int) error {
+	n, err := p.s.server.HandIdle(func(d *http1conn.ClientState, fd int) error {
 		raw, err := json.Marshal(d)
 		if err == nil {
 			err = to.Send(&pool.Message{Kind: pool.Piece, Text: pool.Idle, Raw: raw}, fd)

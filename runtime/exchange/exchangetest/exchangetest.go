@@ -33,7 +33,9 @@ func (c *Client) Exchange(request, prefix string) *exchange.Exchange {
 	s := exchange.Server{Set: &conn.Set{Events: c.Loop, Log: func(level logfile.Level, format string, args ...any) {
 		c.Logged = append(c.Logged, level.String()+": "+fmt.Sprintf(format, args...))
 	}}}
-	x := s.New(s.NewClient(-1, &net.UnixAddr{}, &net.UnixAddr{}, false), c, nil).Sub(&exchange.Request{
+	client := new(exchange.Client)
+	s.InitClient(client, -1, &net.UnixAddr{}, &net.UnixAddr{}, false)
+	x := s.New(client, c, nil).Sub(&exchange.Request{
 		Head: head, Parsed: parsed, Path: http1.DecodePath(nil, parsed.Path.In(head)), Spool: -1,
 		Prefix: len(prefix), Script: len(prefix), Peer: &exchange.Peer{},
 	}, nil, c)

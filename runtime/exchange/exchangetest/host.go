@@ -9,6 +9,7 @@ import (
 	"fapws/runtime/eventloop/looptest"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
+	"fapws/runtime/http1conn"
 	"fapws/runtime/logfile"
 	"fapws/runtime/system"
 	"fapws/runtime/waittest"
@@ -22,8 +23,9 @@ type Host struct {
 	Gone    int                  // exchanges whose clients have left
 	Streams bool                 // bodies are streamed: see Stream
 
-	conns  conn.Set
-	source exchange.Source
+	conns   conn.Set
+	clients http1conn.Server
+	source  exchange.Source
 }
 
 // Answer sends a whole response with the status 200.
@@ -43,9 +45,8 @@ func (h *Host) OnGone(x *exchange.Exchange) {
 // around is what surrounds the server. It implements exchange.Loop.
 type around struct{}
 
-func (around) Open(c *exchange.Conn)  { _ = c.Open(c.Speaks()) }
-func (around) Arrived(*exchange.Conn) {}
-func (around) Gone(*exchange.Conn)    {}
+func (around) Arrived(*exchange.Client) {}
+func (around) Gone(*exchange.Client)    {}
 
 // application marks the mount as one that takes bodies.
 type application struct{ exchange.Handler }
@@ -59,7 +60,9 @@ func (h *Host) Run(t testing.TB, source exchange.Source, cfg exchange.Config) {
 	h.conns.SetReadSize(64 << 10)
 	h.conns.Events, h.conns.WriteTimeout = loop, time.Hour
 	h.conns.Log = func(level logfile.Level, format string, args ...any) { t.Logf(format, args...) }
-	h.Init(around{}, &h.conns, new(conn.TLSServer), nil, nil, "test")
+	secure := new(conn.TLSServer)
+	h.Init(around{}, &h.conns, secure, nil, "test")
+	h.clients.Init(&h.Server, secure, nil, nil)
 
 	cfg.Limits, cfg.HeadTimeout, cfg.BodyTimeout, cfg.KeepAlive = http1.DefaultLimits, time.Hour, time.Hour, time.Hour
 	cfg.SpoolSize, cfg.SpoolDir, cfg.MaxBodySize = 1<<20, t.TempDir(), 1<<20
@@ -105,6 +108,11 @@ func (h *Host) Flush() {
 			return
 		}
 	}
+}
+
+// NewClient makes a connection of HTTP/1 of a socket, which it owns.
+func (h *Host) NewClient(fd int) *http1conn.Conn {
+	return h.clients.NewClient(fd, &net.UnixAddr{}, &net.UnixAddr{}, false)
 }
 
 // Do runs a function on the loop.

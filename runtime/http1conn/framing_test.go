@@ -1,8 +1,9 @@
-package exchange
+package http1conn
 
 import (
 	"testing"
 
+	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 )
 
@@ -16,7 +17,7 @@ func FuzzDecode(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte, first, second uint16) {
 		decode := func(cuts ...int) (content, rest string, whole bool, err error) {
 			b := new(framedBody)
-			b.Begin(&http1.Request{Body: http1.Chunked}, 100, 0)
+			b.Begin(nil, &http1.Request{Body: http1.Chunked}, 100, 0)
 			at := 0
 			for _, cut := range append(cuts, len(data)) {
 				cut = min(max(cut, at), len(data))
@@ -59,7 +60,7 @@ func FuzzDecode(f *testing.F) {
 // Bytes behind a body with a length are not of it.
 func TestRest(t *testing.T) {
 	b := new(framedBody)
-	b.Begin(&http1.Request{Length: 3}, -1, 0)
+	b.Begin(nil, &http1.Request{Length: 3}, -1, 0)
 	piece, rest, whole, err := b.Decode([]byte("abcdef"))
 	if string(piece) != "abc" || string(rest) != "def" || !whole || err != nil {
 		t.Errorf("%q, %q, %v, %v", piece, rest, whole, err)
@@ -69,8 +70,9 @@ func TestRest(t *testing.T) {
 // A chunk that is too large is refused before its bytes have come.
 func TestChunksTooLarge(t *testing.T) {
 	b := new(framedBody)
-	b.Begin(&http1.Request{Body: http1.Chunked}, 5, 0)
-	if _, _, _, err := b.Decode([]byte("6\r\n")); err != errTooLarge {
+	b.Begin(nil, &http1.Request{Body: http1.Chunked}, 5, 0)
+	_, _, _, err := b.Decode([]byte("6\r\n"))
+	if err == nil || b.Refused(new(exchange.Server), err).Status != 413 {
 		t.Error(err)
 	}
 }

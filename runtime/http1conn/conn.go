@@ -1,4 +1,4 @@
-package exchange
+package http1conn
 
 import (
 	"net"
@@ -6,7 +6,9 @@ import (
 
 	"fapws/runtime/conn"
 	"fapws/runtime/eventloop"
+	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
+	"fapws/runtime/logfile"
 	"fapws/runtime/websocket"
 )
 
@@ -28,64 +30,80 @@ func (s State) String() string {
 	return [...]string{"new", "head", "body", "ready", "waiting", "ending", "upgraded", "closed"}[s]
 }
 
-// Conn is a connection, with what the server has to know of its client. It is the conn.Protocol of the connection as long as that speaks
-// HTTP/1. It belongs to the event loop. There may be many thousand idle ones, so what only a busy one needs is behind pointers.
+// Server has the connections of HTTP/1 of an event loop, and memory that they share. All methods must be called on the event loop,
+// unless they say otherwise.
+type Server struct {
+	*exchange.Server
+
+	tls   *conn.TLSServer
+	open  func(*Conn)            // has the event loop serve a connection, or closes it
+	http2 func(*exchange.Client) // continues a connection whose client has sent the preface of HTTP/2
+
+	rest  []byte      // input after the head of the request that is being routed
+	bulk  []byte      // memory of readOn; nil until it is needed
+	items []conn.Item // memory of sendFile
+
+	unannounced logfile.Seldom // lines about proxies that send no header of the PROXY protocol
+}
+
+// Init makes s ready. Connections with TLS begin with a handshake of tls, and connections with the preface of HTTP/2 continue with
+// http2. open has the event loop serve a connection, or closes it.
+func (s *Server) Init(of *exchange.Server, tls *conn.TLSServer, open func(*Conn), http2 func(*exchange.Client)) {
+	s.Server, s.tls, s.open, s.http2 = of, tls, open, http2
+}
+
+// Trim gives memory back when no client is connected.
+func (s *Server) Trim() { s.bulk = nil }
+
+// Conn is a client's connection. It is the conn.Protocol of the connection as long as that speaks HTTP/1, and the exchange.Stream of its
+// exchanges. It belongs to the event loop. There may be many thousand idle connections, so what only a busy one needs is behind pointers.
 type Conn struct {
-	conn.Conn
+	exchange.Client
 	s *Server
 
-	first, last *Exchange   // active exchanges in the order of their responses
-	body        *framedBody // the body that is arriving; if it is streamed, that of the only exchange
+	first, last *exchange.Exchange // active exchanges in the order of their responses
+	body        *framedBody        // the body that is arriving; a streamed body belongs to the only exchange
 
 	resume http1.Resume // how far the head in the pending input was examined
-
-	subrequest *Origin       // of requests of the server to itself; nil: it is a client
-	proxy      *trustedProxy // a proxy or a path that is before it, or nil
-	peer       *Peer
-
-	Expected conn.Expected // of the acceptor
-	requests uint32        // there have been, as far as they are logged
-	Counts   conn.Verdict  // as what the acceptor counts it
 
 	state     State
 	awaitsTLS bool // the connection begins with TLS
 }
 
-var _ conn.Protocol = (*Conn)(nil)
+var (
+	_ conn.Protocol   = (*Conn)(nil)
+	_ exchange.Stream = (*Conn)(nil)
+)
 
-// NewClient makes a connection of a socket, which it owns. behind says that a header of the PROXY protocol comes first if the
-// client is a proxy that has to send one.
-func (s *Server) NewClient(fd int, local, remote net.Addr, behind bool) *Conn {
-	c := &Conn{s: s, proxy: s.Config.proxy(remote), Counts: conn.Take}
-	if c.proxy != nil && !behind {
-		c.proxy.awaits = false
-	}
+// NewClient makes a connection of a socket, which it owns. awaitsHeader says that a header of the PROXY protocol comes first if the
+// client is a proxy that must send one.
+func (s *Server) NewClient(fd int, local, remote net.Addr, awaitsHeader bool) *Conn {
+	c := &Conn{s: s}
 	c.Holder = c
-	c.Init(fd, local, remote)
+	s.InitClient(&c.Client, fd, local, remote, awaitsHeader)
 	return c
 }
 
-// NewSubrequest makes a connection of the server to itself of a socket, which it owns, for requests on behalf of o. It may be called
-// anywhere.
-func (s *Server) NewSubrequest(fd int, o *Origin) *Conn {
-	peer := o.Peer
-	c := &Conn{s: s, peer: &peer, subrequest: o}
-	if o.Root != "" {
-		c.proxy = &trustedProxy{root: o.Root}
-	}
+// NewSubrequest makes a connection of the server to itself of a socket, which it owns, for requests on behalf of o. It is safe for
+// concurrent use.
+func (s *Server) NewSubrequest(fd int, o *exchange.Origin) *Conn {
+	c := &Conn{s: s}
 	c.Holder = c
-	c.Init(fd, &net.UnixAddr{Net: "unix"}, &net.UnixAddr{Net: "unix"})
+	c.InitSubrequest(fd, o)
 	return c
 }
 
 // Open has the event loop watch c. p is its protocol: c, or one before it. The caller then sets Stamp, and calls Schedule.
 func (c *Conn) Open(p conn.Protocol) error {
-	if err := c.Conn.Open(c.s.Set, p); err != nil {
+	if err := c.Client.Open(c.s.Set, p); err != nil {
 		c.state = StateClosed
 		return err
 	}
 	return nil
 }
+
+// Gone implements conn.Holder.
+func (c *Conn) Gone() { c.s.Gone(&c.Client) }
 
 // State returns the kind of input that c expects next.
 func (c *Conn) State() State { return c.state }
@@ -130,14 +148,14 @@ func (c *Conn) EOF() (stays bool) {
 		if x.Check != nil {
 			x.Check.Defer()
 		}
-		x.Deliver(Input{Op: OpClose, Code: websocket.Abnormal})
+		x.Deliver(exchange.Input{Op: exchange.OpClose, Code: websocket.Abnormal})
 	}
 	return true
 }
 
 // Closed implements conn.Protocol.
 func (c *Conn) Closed() {
-	c.s.loop.Arrived(c)
+	c.s.Arrived(&c.Client)
 	c.setState(StateClosed)
 	if c.body != nil {
 		c.body.Drop()
@@ -197,7 +215,7 @@ func (c *Conn) unread() bool {
 // setState is where the state of a connection changes.
 func (c *Conn) setState(s State) {
 	if v := c.s; v.Set.Debug >= 2 && c.state != s {
-		v.tracef("%s: %s, was %s", c, s, c.state)
+		v.Set.Tracef("%s: %s, was %s", c, s, c.state)
 	}
 	c.state = s
 	switch s {
@@ -218,7 +236,7 @@ func (c *Conn) deadline() int64 {
 		return s.Set.Now + int64(halfTimeout) // a transfer
 	case c.state == StateNew || c.state == StateHead:
 		limit := int64(s.Config.HeadTimeout)
-		if s.End == Draining || s.End == Leaving && c.state == StateNew {
+		if s.End == exchange.Draining || s.End == exchange.Leaving && c.state == StateNew {
 			limit = min(limit, int64(s.Config.KeepAlive))
 		}
 		return c.Stamp + tick + limit // a stamp is up to a tick old
@@ -259,4 +277,4 @@ func (c *Conn) Due() (next int64) {
 }
 
 // headTimedOut answers a request that did not become whole (RFC 9110 §15.5.9).
-var headTimedOut = Reply{Status: 408, Text: "timed out waiting for the request", Close: true}
+var headTimedOut = exchange.Reply{Status: 408, Text: "timed out waiting for the request", Close: true}

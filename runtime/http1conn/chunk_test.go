@@ -1,11 +1,11 @@
-package exchange
+package http1conn
 
 import (
 	"fmt"
 	"strings"
 	"testing"
 
-	"fapws/runtime/conn"
+	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/logfile"
 )
@@ -39,9 +39,9 @@ func TestFraming(t *testing.T) {
 	} {
 		const head = 100
 		got, size, cuts := "", int64(0), 0
-		x := Exchange{s: &Server{Set: &conn.Set{Log: func(logfile.Level, string, ...any) { cuts++ }}}}
+		x := newExchange(exchange.Config{LogClient: func(logfile.Level, string, string) { cuts++ }})
 		r := &x.Out
-		*r = Response{Begun: true, Status: 200, Framing: c.framing, Framed: head, Left: max(c.length, 0)}
+		*r = exchange.Response{Begun: true, Status: 200, Framing: c.framing, Framed: head, Left: max(c.length, 0)}
 		body, trailers, _ := strings.Cut(c.pieces, "|")
 		pieces := strings.Split(body, " ")
 		for i, piece := range pieces {
@@ -49,7 +49,7 @@ func TestFraming(t *testing.T) {
 			if n, err := fmt.Sscan(piece, &count); n == 1 && err == nil {
 				piece = ""
 			}
-			body, file, _ := x.Take(&Part{Body: []byte(piece), Count: count})
+			body, file, _ := x.Take(&exchange.Part{Body: []byte(piece), Count: count})
 			n := int64(len(body)) + file
 			size += n
 			sent := string(body) + strings.Repeat(".", int(file))

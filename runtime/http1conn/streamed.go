@@ -1,6 +1,7 @@
-package exchange
+package http1conn
 
 import (
+	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 )
 
@@ -47,22 +48,24 @@ func (c *Conn) readOn(data []byte) []byte {
 const maxSkip = 64 << 10
 
 // giveUpBody is called when nothing takes the rest of the body of x any more, if there is one.
-func (c *Conn) giveUpBody(x *Exchange) {
+func (c *Conn) giveUpBody(x *exchange.Exchange) {
 	if c.body == nil || c.body.X != x {
 		return
 	}
-	if b := c.body; b.chunked || b.Expects || b.missing > maxSkip || !x.KeepAlive || c.s.End >= Leaving {
+	if b := c.body; b.chunked || b.Expects || b.missing > maxSkip || !x.KeepAlive || c.s.End >= exchange.Leaving {
 		c.cutBody(x)
 	} else {
-		b.X, x.body = nil, nil
+		b.Arrived()
+		b.X = nil
 		c.resumeReading()
 	}
 }
 
 // cutBody makes the connection close after the response to x, because its body will
 // not be whole. What the client sends until then is thrown away.
-func (c *Conn) cutBody(x *Exchange) {
-	c.body, x.body = nil, nil
+func (c *Conn) cutBody(x *exchange.Exchange) {
+	c.body.Arrived()
+	c.body = nil
 	x.KeepAlive = false
 	c.Linger = true
 	c.setState(StateEnding)

@@ -1,20 +1,19 @@
-package exchange
+package http1conn
 
 import (
 	"bytes"
-	"errors"
 	"slices"
 
 	"fapws/runtime/conn"
+	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
-	"fapws/runtime/logfile"
 )
 
 // InTurn implements Stream.
-func (c *Conn) InTurn(x *Exchange) bool { return c.first == x && !c.Writing() }
+func (c *Conn) InTurn(x *exchange.Exchange) bool { return c.first == x && !c.Writing() }
 
 // Write implements Stream. The connection may be gone afterwards, too.
-func (c *Conn) Write(x *Exchange, p *Part) {
+func (c *Conn) Write(x *exchange.Exchange, p *exchange.Part) {
 	if p.Last && c.body != nil && p.Head.Tunnel == nil {
 		c.giveUpBody(x)
 	}
@@ -44,7 +43,7 @@ func (c *Conn) advance() {
 }
 
 // transmit sends a part of x, whose turn it is. x may be gone afterwards, the connection too.
-func (c *Conn) transmit(x *Exchange, p *Part) {
+func (c *Conn) transmit(x *exchange.Exchange, p *exchange.Part) {
 	s := c.s
 	if p.Interim {
 		c.Use()
@@ -60,7 +59,7 @@ func (c *Conn) transmit(x *Exchange, p *Part) {
 	}
 	c.Use()
 	if p.First {
-		s.Set.Buf = x.AppendHeadOf(s.Set.Buf, p, x.KeepAlive && !(s.End >= Discouraged && x.Next == nil))
+		s.Set.Buf = x.AppendHeadOf(s.Set.Buf, p, x.KeepAlive && !(s.End >= exchange.Discouraged && x.Next == nil))
 	}
 	body, count, broken := x.Take(p)
 	var tail []byte
@@ -87,12 +86,12 @@ func (c *Conn) transmit(x *Exchange, p *Part) {
 		}
 		return
 	}
-	SendPart(&c.Conn, p, x, body, tail)
+	exchange.SendPart(&c.Client.Conn, p, x, body, tail)
 	c.Room(false)
 }
 
 // upgrade gives the connection of x, whose response is written or gathered, to another protocol. x is released afterwards.
-func (c *Conn) upgrade(x *Exchange, to Upgrade) {
+func (c *Conn) upgrade(x *exchange.Exchange, to exchange.Upgrade) {
 	c.shift()
 	c.cancelAll()
 	c.setState(StateUpgraded)
@@ -100,18 +99,20 @@ func (c *Conn) upgrade(x *Exchange, to Upgrade) {
 }
 
 // SwitchProtocols implements Stream. What has come behind the request is kept for the other protocol.
-func (c *Conn) SwitchProtocols(x *Exchange, r *http1.Response) (on *conn.Conn, head []byte) {
+func (c *Conn) SwitchProtocols(x *exchange.Exchange, r *http1.Response) (on *conn.Conn, head []byte) {
 	if r != nil {
 		head = x.AppendHead(nil, r)
+	}
+	if c.first == x { // upgrade has shifted it
 		c.shift()
 	}
-	return &c.Conn, head
+	return &c.Client.Conn, head
 }
 
 // complete takes an exchange, whose last bytes are on their way, from its
 // connection. broken: not all of the promised bytes, so that the connection
 // has to show it. The exchange ends when its last part is released.
-func (c *Conn) complete(x *Exchange, broken bool) {
+func (c *Conn) complete(x *exchange.Exchange, broken bool) {
 	c.shift()
 	if broken {
 		x.KeepAlive = false
@@ -147,7 +148,7 @@ func (c *Conn) cancelAll() {
 }
 
 // newErrorExchange puts an exchange without a request behind those of c; buf is the input that came instead.
-func (c *Conn) newErrorExchange(buf []byte) *Exchange {
+func (c *Conn) newErrorExchange(buf []byte) *exchange.Exchange {
 	x := c.newExchange()
 	x.Version = http1.HTTP11
 	x.Malformed(buf)
@@ -155,7 +156,7 @@ func (c *Conn) newErrorExchange(buf []byte) *Exchange {
 }
 
 // Replace implements Stream. If nothing answers, what the client has asked for behind x is lost, too.
-func (c *Conn) Replace(x, y *Exchange, closes bool) {
+func (c *Conn) Replace(x, y *exchange.Exchange, closes bool) {
 	if y == nil {
 		c.Reset = true
 		c.Close("too much waits for its client")
@@ -174,7 +175,7 @@ func (c *Conn) Replace(x, y *Exchange, closes bool) {
 		}
 		return
 	}
-	x.KeepAlive = x.KeepAlive && !closes && c.s.End < Leaving
+	x.KeepAlive = x.KeepAlive && !closes && c.s.End < exchange.Leaving
 	if !x.KeepAlive {
 		// The client may be sending bytes that are not read: see conn.Conn.Finish.
 		c.Linger = c.Linger || closes
@@ -182,15 +183,8 @@ func (c *Conn) Replace(x, y *Exchange, closes bool) {
 	}
 }
 
-// Leave takes x, which its client is not answered by HTTP/1 any more, from its connection.
-func (c *Conn) Leave(x *Exchange) {
-	if c.first == x {
-		c.shift()
-	}
-}
-
 // sendFile writes the gathered bytes for c, a body and count bytes of the file of p, which it releases then. Bytes in memory are sent at once, as far as the socket takes them.
-func (c *Conn) sendFile(x *Exchange, p *Part, body []byte, count int64, tail []byte) {
+func (c *Conn) sendFile(x *exchange.Exchange, p *exchange.Part, body []byte, count int64, tail []byte) {
 	s := c.s
 	buf := c.TakeGathered()
 	if len(body) <= conn.CopyLimit {
@@ -215,14 +209,7 @@ func (c *Conn) sendFile(x *Exchange, p *Part, body []byte, count int64, tail []b
 		if len(left) == len(s.items) {
 			left[0].Data = bytes.Clone(left[0].Data) // it is in Set.Buf
 		}
-		queuePart(&c.Conn, p, x, slices.Clone(left), full)
-	}
-}
-
-// LogShort tells the operator that a file has not all that the response to x was promised, if err says so.
-func (x *Exchange) LogShort(err error) {
-	if errors.As(err, new(*conn.FileError)) {
-		x.Log(logfile.Warning, "response aborted: "+err.Error())
+		exchange.QueuePart(&c.Client.Conn, p, x, slices.Clone(left), full)
 	}
 }
 
@@ -237,12 +224,12 @@ func (c *Conn) Room(ended bool) {
 		}
 	}
 	switch {
-	case c.state == StateReady && s.End < Draining && !c.Half: // the usual case
-	case c.Busy() || c.Gathers() || c.reading() && c.WaitsForAgain() && s.End < Draining:
-	case s.End == Draining && (c.state == StateReady || c.state == StateWaiting):
+	case c.state == StateReady && s.End < exchange.Draining && !c.Half: // the usual case
+	case c.Busy() || c.Gathers() || c.reading() && c.WaitsForAgain() && s.End < exchange.Draining:
+	case s.End == exchange.Draining && (c.state == StateReady || c.state == StateWaiting):
 		c.setState(StateEnding) // its head, sent before, said that it stays open
 		c.Finish()
-	case s.End == Draining && c.skipping():
+	case s.End == exchange.Draining && c.skipping():
 		c.endSkip()
 	case c.state == StateEnding:
 		c.Finish()
@@ -258,7 +245,7 @@ var (
 )
 
 // appendChunk appends to dst the bytes that go before size bytes of the body of r, which is sent in chunks.
-func appendChunk(dst []byte, r *Response, size int64) []byte {
+func appendChunk(dst []byte, r *exchange.Response, size int64) []byte {
 	if size == 0 {
 		return dst
 	}
@@ -270,7 +257,7 @@ func appendChunk(dst []byte, r *Response, size int64) []byte {
 
 // chunkTail returns the bytes that go behind size bytes of the body of r, which end it, with trailers, if they are the last ones. They must not
 // be changed.
-func chunkTail(r *Response, size int64, last bool, trailers []byte) (tail []byte) {
+func chunkTail(r *exchange.Response, size int64, last bool, trailers []byte) (tail []byte) {
 	switch {
 	case last && size > 0:
 		tail = crlfLastChunk

@@ -1,7 +1,8 @@
-package exchange
+package http1conn
 
 import (
 	"fapws/runtime/conn"
+	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 )
 
@@ -129,7 +130,7 @@ func (c *Conn) next(buf []byte) bool {
 	c.Stamp = s.Set.Now
 	if c.state != StateReady {
 		c.setState(StateReady)
-		s.loop.Arrived(c)
+		s.Arrived(&c.Client)
 	}
 	if (c.first != nil || c.Writing()) && !c.canPipeline(req) {
 		c.setState(StateWaiting)
@@ -154,8 +155,8 @@ func (c *Conn) canPipeline(req *http1.Request) bool {
 }
 
 // newExchange puts an exchange behind those of c, which is attached.
-func (c *Conn) newExchange() *Exchange {
-	x := c.s.New(c, c, nil)
+func (c *Conn) newExchange() *exchange.Exchange {
+	x := c.s.New(&c.Client, c, nil)
 	if c.first == nil {
 		c.first = x
 	} else {
@@ -167,13 +168,14 @@ func (c *Conn) newExchange() *Exchange {
 
 // framedBody is the body of a request that is arriving, decoded from its framing.
 type framedBody struct {
-	Body
+	exchange.Body
 	chunked bool
 	chunks  http1.ChunkedReader
 	missing int64 // bytes, if not chunked
 
-	counted int64  // bytes in memory, in Server.memory
-	of      string // the client that has them there
+	s       *Server
+	counted int64  // bytes in memory that Server.InputMemory counts
+	of      string // the client for whom they count
 }
 
 // smallBody is how many bytes of a body stay in memory whatever its client has there.
@@ -181,9 +183,9 @@ const smallBody = 16 << 10
 
 // store keeps a piece of b, which is collected: in memory, as far as its client may have that much there, or in a file.
 func (b *framedBody) store(piece []byte) error {
-	s := b.X.s
+	s := b.s
 	memory := s.Config.SpoolSize
-	if b.of = accountOf(b.X.peer); s.memory.Room(b.of) < int64(len(piece)) {
+	if b.of = b.X.Account(); s.InputMemory().Room(b.of) < int64(len(piece)) {
 		memory = min(memory, smallBody)
 	}
 	err := b.Store(piece, memory)
@@ -191,10 +193,10 @@ func (b *framedBody) store(piece []byte) error {
 	return err
 }
 
-// count counts what of b is in memory. It has to follow when that has changed.
+// count updates Server.InputMemory. Call it after every change of what b has in memory.
 func (b *framedBody) count() {
 	if n := int64(b.InMemory()); n != b.counted {
-		b.X.s.memory.Add(b.of, n-b.counted)
+		b.s.InputMemory().Add(b.of, n-b.counted)
 		b.counted = n
 	}
 }
@@ -211,8 +213,8 @@ func (b *framedBody) End() {
 }
 
 // Begin makes b the body of a request, which may have up to max bytes (below 0: any number) and begins at the time now.
-func (b *framedBody) Begin(r *http1.Request, max, now int64) {
-	*b = framedBody{chunked: r.Body == http1.Chunked, missing: r.Length}
+func (b *framedBody) Begin(s *Server, r *http1.Request, max, now int64) {
+	*b = framedBody{s: s, chunked: r.Body == http1.Chunked, missing: r.Length}
 	b.Body.Begin(max, now)
 }
 
@@ -247,15 +249,15 @@ func (b *framedBody) Decode(data []byte) (piece, rest []byte, whole bool, err er
 
 // beginBody has the body of x arrive, which is not here yet: it is collected before x is submitted or, where the mount streams, delivered
 // as it arrives. It may be here after all: chunks have to be looked at for that.
-func (c *Conn) beginBody(x *Exchange) {
+func (c *Conn) beginBody(x *exchange.Exchange) {
 	s, r, req := c.s, x.Req, x.Req.Parsed
 	b, streams, asks := new(framedBody), x.Choice.Streams, x.Choice.Asks
-	b.Begin(req, x.MaxBody, s.Set.Now)
+	b.Begin(s, req, x.MaxBody, s.Set.Now)
 	b.Expects = req.Expect100 && len(s.rest) == 0
 	if streams {
 		piece, left, whole, err := b.Decode(s.rest)
 		if err != nil {
-			x.Refuse(b.Refused(s, err))
+			x.Refuse(b.Refused(s.Server, err))
 			return
 		}
 		r.Body, r.Size, r.More = piece, b.Size(), !whole
@@ -297,7 +299,7 @@ func (c *Conn) receive(data []byte) (rest []byte) {
 		err = b.store(piece)
 	}
 	if err != nil {
-		c.refuseBody(b.Refused(s, err))
+		c.refuseBody(b.Refused(s.Server, err))
 		return nil
 	}
 	switch {
@@ -331,7 +333,7 @@ func (c *Conn) receive(data []byte) (rest []byte) {
 }
 
 // refuseBody answers a request whose body is arriving, as the client has done something wrong, or cuts the response off if that has begun.
-func (c *Conn) refuseBody(r Reply) {
+func (c *Conn) refuseBody(r exchange.Reply) {
 	b := c.body
 	x := b.X
 	if !b.Streamed {
@@ -369,8 +371,8 @@ func (c *Conn) bodyDeadline() int64 {
 }
 
 // Read implements Stream.
-func (c *Conn) Read(x *Exchange) {
-	if x.phase != deciding {
+func (c *Conn) Read(x *exchange.Exchange) {
+	if !x.Deciding() {
 		c.readMore(x)
 		return
 	}
@@ -401,7 +403,7 @@ func (c *Conn) Read(x *Exchange) {
 }
 
 // submit submits x. Behind a request for a WebSocket, later input waits for the answer: it may be frames.
-func (c *Conn) submit(x *Exchange) {
+func (c *Conn) submit(x *exchange.Exchange) {
 	r := x.Req
 	switch {
 	case r.WebSocket || r.Socket != 0:
@@ -417,7 +419,7 @@ func (c *Conn) submit(x *Exchange) {
 }
 
 // Wait implements Stream. An exchange that is being decided about is the last one of c.
-func (c *Conn) Wait(x *Exchange) {
+func (c *Conn) Wait(x *exchange.Exchange) {
 	if x.Delayed {
 		c.advance()
 		return
@@ -440,12 +442,12 @@ func (c *Conn) waits() bool {
 }
 
 // readMore has the client send more of the body of x.
-func (c *Conn) readMore(x *Exchange) {
+func (c *Conn) readMore(x *exchange.Exchange) {
 	if b := c.body; b != nil && b.X == x {
 		if b.Waits() {
 			err := b.Spill()
 			if b.count(); err != nil {
-				c.refuseBody(b.Refused(c.s, err))
+				c.refuseBody(b.Refused(c.s.Server, err))
 				return
 			}
 			if b.Waits() {

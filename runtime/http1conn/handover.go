@@ -1,6 +1,9 @@
-package exchange
+package http1conn
 
-import "fapws/runtime/conn"
+import (
+	"fapws/runtime/conn"
+	"fapws/runtime/exchange"
+)
 
 // ClientState describes an idle HTTP/1 connection for the process that takes it over.
 type ClientState struct {
@@ -32,7 +35,7 @@ func (s *Server) TakeIdle() (list []IdleClient) {
 			c, unannounced = p.Conn, true
 		}
 		switch {
-		case c == nil || c.subrequest != nil || c.awaitsTLS || c.state != StateNew && c.state != StateReady:
+		case c == nil || c.Subrequest() || c.awaitsTLS || c.state != StateNew && c.state != StateReady:
 		case c.Busy() || c.Yields() || c.Half || c.Gathers() || c.WaitsForAgain() || len(c.Pending()) > 0:
 		case c.Transport() == nil:
 			list = append(list, c.depart(unannounced))
@@ -46,8 +49,8 @@ func (s *Server) TakeIdle() (list []IdleClient) {
 // depart takes c, which is idle, from the loop.
 func (c *Conn) depart(unannounced bool) IdleClient {
 	d := IdleClient{FD: c.Fd(), State: ClientState{
-		Local: AddressText(c.Local), Remote: AddressText(c.Remote),
-		Untrusted: c.proxy != nil && !c.proxy.trusted, Unannounced: unannounced,
+		Local: exchange.AddressText(c.Local), Remote: exchange.AddressText(c.Remote),
+		Untrusted: !c.Trusted(), Unannounced: unannounced,
 		Used: c.state == StateReady,
 	}}
 	c.Unwatch()
@@ -57,12 +60,19 @@ func (c *Conn) depart(unannounced bool) IdleClient {
 
 // Arrive serves an idle connection that TakeIdle has taken in another process. It owns fd.
 func (s *Server) Arrive(d *ClientState, fd int) {
-	c := s.NewClient(fd, AddressOf(d.Local), AddressOf(d.Remote), d.Unannounced)
-	if c.proxy != nil && d.Untrusted {
-		c.proxy.trusted = false
+	c := s.NewClient(fd, exchange.AddressOf(d.Local), exchange.AddressOf(d.Remote), d.Unannounced)
+	if d.Untrusted {
+		c.Distrust()
 	}
-	s.loop.Open(c)
+	s.open(c)
 	if d.Used && c.state == StateNew {
 		c.setState(StateReady)
 	}
+}
+
+// ResumeSocket makes a connection of fd, and continues the WebSocket d of another process on it: see exchange.Server.Resume. fd remains
+// the caller's if there is an error.
+func (s *Server) ResumeSocket(d *exchange.SocketState, fd int) (exchange.Socket, error) {
+	c := s.NewClient(fd, exchange.AddressOf(d.Local), exchange.AddressOf(d.Remote), false)
+	return s.Resume(d, &c.Client, c, func() { s.open(c) })
 }

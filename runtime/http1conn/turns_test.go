@@ -1,4 +1,4 @@
-package exchange_test
+package http1conn_test
 
 import (
 	"bytes"
@@ -41,8 +41,7 @@ func TestManyRequestsAtOnce(t *testing.T) {
 	}
 	o.Do(func() {
 		for _, fd := range fds {
-			unix := &net.UnixAddr{}
-			c := o.NewClient(fd, unix, unix, false)
+			c := o.NewClient(fd)
 			if err := c.Open(c.Speaks()); err != nil {
 				t.Error(err)
 			}
@@ -89,9 +88,8 @@ func TestUnreadInterimResponses(t *testing.T) {
 	if _, err := io.WriteString(client, "GET / HTTP/1.1\r\nHost:\r\nConnection: close\r\n\r\n"); err != nil {
 		t.Fatal(err)
 	}
-	unix := &net.UnixAddr{}
 	h.Do(func() {
-		c := h.NewClient(fd, unix, unix, false)
+		c := h.NewClient(fd)
 		if err := c.Open(c.Speaks()); err != nil {
 			t.Error(err)
 		}

@@ -1,0 +1,92 @@
+package http1conn
+
+import (
+	"bytes"
+	"fmt"
+
+	"fapws/runtime/conn"
+	"fapws/runtime/http1"
+	"fapws/runtime/logfile"
+)
+
+// AwaitTLS lets c, which is not open yet, begin with TLS, after a header of the PROXY protocol.
+func (c *Conn) AwaitTLS() { c.awaitsTLS = true }
+
+// Speaks returns the protocol that c begins with.
+func (c *Conn) Speaks() conn.Protocol {
+	if c.AwaitsProxyHeader() {
+		return proxyHeader{c}
+	}
+	return c.afterProxyHeader()
+}
+
+// afterProxyHeader returns the protocol of c after a header of the PROXY protocol.
+func (c *Conn) afterProxyHeader() conn.Protocol {
+	if c.awaitsTLS {
+		return c.s.tls.Handshake(&c.Client.Conn, c, c.secured)
+	}
+	if c.s.Config.H2C && !c.Subrequest() {
+		return prefaceReader{c}
+	}
+	return c
+}
+
+// secured is called when TLS has begun.
+func (c *Conn) secured(t *conn.TLSTransport) {
+	c.awaitsTLS = false
+	c.Secured()
+	if t.HTTP2() {
+		c.Upgrade(prefaceReader{c})
+	}
+}
+
+// proxyHeader is the protocol of a connection before the header of the PROXY protocol has come.
+type proxyHeader struct{ *Conn }
+
+// Input implements conn.Protocol. TLS or HTTP begins behind the header.
+func (h proxyHeader) Input(data []byte) {
+	c, s := h.Conn, h.s
+	c.Keep(data)
+	buf := c.Pending()
+	header, n, err := conn.ParseProxyHeader(buf)
+	switch {
+	case err == http1.ErrNeedMore:
+	case err != nil:
+		if s.unannounced.Now() {
+			s.Config.LogClient(logfile.Warning, c.String(), fmt.Sprintf("connection closed: %v: %s; let the proxy send one (send-proxy), or remove --proxy-protocol",
+				err, conn.Excerpt(buf[:min(len(buf), conn.MaxProxyLine)])))
+		}
+		c.Close("no PROXY header")
+	default:
+		s.ApplyProxyHeader(&c.Client, &header)
+		c.Consume(n)
+		p := c.afterProxyHeader()
+		c.Upgrade(p)
+		p.Input(nil)
+	}
+}
+
+// preface is what a client that speaks HTTP/2 sends first (RFC 9113 §3.4).
+const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+
+// prefaceReader is the protocol of a connection that may begin with HTTP/2: its first bytes say so. Otherwise it goes on with HTTP/1 or,
+// if its client has chosen HTTP/2 by ALPN, closes (RFC 9113 §3.4).
+type prefaceReader struct{ *Conn }
+
+// Input implements conn.Protocol.
+func (p prefaceReader) Input(data []byte) {
+	c := p.Conn
+	c.Keep(data)
+	got := c.Pending()
+	n := min(len(got), len(preface))
+	switch {
+	case !bytes.Equal(got[:n], []byte(preface)[:n]) && c.Transport() != nil:
+		c.Close("no preface of HTTP/2")
+	case !bytes.Equal(got[:n], []byte(preface)[:n]):
+		c.Upgrade(c)
+		c.Input(nil)
+	case n == len(preface):
+		c.Consume(n)
+		c.s.http2(&c.Client)
+	}
+}
