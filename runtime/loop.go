@@ -140,6 +140,7 @@ func (l *loop) Open(c *http1conn.Conn) {
 
 // connectionOpened counts one more connection.
 func (l *loop) connectionOpened() {
+	l.sites.Opened(1)
 	if l.live.Add(1) == 1 {
 		l.clock(time.Now())
 		l.timer.Reset(time.Duration(tickLength))

@@ -30,8 +30,13 @@ func (s *Server) StopAccepting() { s.loop.accepting.Stop(false) }
 
 // Room implements conn.AcceptLoop. At the limit of clients, the connection that has been idle for longest closes for the next client.
 func (l *loop) Room(ln *conn.Listener) bool {
-	if l.accepting.Full() && ln.Queued() {
+	scarce := !l.sites.HasRoom()
+	if (scarce || l.accepting.Full()) && ln.Queued() {
 		l.conns.CloseIdlest()
+		scarce = scarce && !l.sites.HasRoom()
+	}
+	if scarce && !l.accepting.Full() {
+		return false
 	}
 	return !ln.Secure || l.secure.Room() || ln.Queued() && l.secure.MakeRoom()
 }
@@ -173,6 +178,8 @@ func (l *loop) giveEvents() {
 
 func (l *loop) Do(f func()) { l.s.do(f) }
 func (l *loop) Full() bool  { return l.accepting.Full() }
+
+func (l *loop) Freed() { l.accepting.Resume() }
 
 func (l *loop) Count(n int) {
 	if n < 0 {

@@ -317,6 +317,7 @@ func (l *loop) makeRoom(v conn.Verdict) {
 		l.owed.Store(int64(l.app.Owed()))
 	}
 	live := l.live.Add(-1)
+	l.sites.Opened(-1)
 	l.accepting.Closed(v)
 	if live > 0 {
 		return

@@ -250,7 +250,7 @@ func (x *Exchange) Given() int64 { return int64(x.given) }
 // Takes reports whether the source of x should get more input.
 func (x *Exchange) Takes() bool { return x.given < InputWindow/2 }
 
-// Shares divides what unfinished requests need among the clients: descriptors, or memory. A client may take half of the free
+// Shares divides what requests need among the clients: descriptors, or memory. A client may take half of the free
 // amount, so one client gets a third of Max, two get a quarter each, and some is left for the next client. Clients without a known
 // address, "", may take the whole free amount.
 type Shares struct {
@@ -279,6 +279,7 @@ func (s *Shares) Add(client string, n int64) {
 		s.eases()
 	}
 	switch has := s.clients[client] + n; {
+	case client == "":
 	case has == 0:
 		delete(s.clients, client)
 	case s.clients == nil:
@@ -305,7 +306,7 @@ func (x *Exchange) takeFile() bool {
 		return false
 	}
 	files.Add(client, 1)
-	x.hasFile, x.fileOf = true, client
+	x.hasFile, x.account = true, client
 	return true
 }
 
@@ -313,11 +314,11 @@ func (x *Exchange) takeFile() bool {
 func (x *Exchange) giveFile() {
 	if x.hasFile {
 		x.hasFile = false
-		x.s.files.Add(x.fileOf, -1)
+		x.s.files.Add(x.account, -1)
 	}
 }
 
-// easeBodies lets bodies go on that have waited for a file.
+// easeBodies resumes the bodies that have waited for a file.
 func (s *Server) easeBodies() {
 	files := &s.files
 	for _, x := range s.exchanges {

@@ -115,7 +115,7 @@ func TestShares(t *testing.T) {
 		t.Error(rest, s.used)
 	}
 	s.Add("a", -10)
-	if len(s.clients) != 3 || s.Room("d") != 5 || s.Room("b") > 0 {
+	if len(s.clients) != 2 || s.Room("d") != 5 || s.Room("b") > 0 {
 		t.Errorf("%+v", s)
 	}
 }

@@ -245,12 +245,14 @@ func (s *Server) GiveUp() {
 
 // Tick answers the requests that have waited for long enough, after GiveUp all of them.
 func (s *Server) Tick() {
-	if !s.table.pending {
+	if !s.table.pending && !s.descriptors.refused {
 		return
 	}
 	now := s.Set.Now
 	for x := range s.begun() {
-		if x.phase == awaitingSites && (s.gaveUp || now >= x.until) {
+		switch {
+		case x.phase == awaitingSites && (s.gaveUp || now >= x.until),
+			x.phase == awaitingResume && x.awaitsDescriptor && now >= x.until:
 			x.Resume()
 		}
 	}

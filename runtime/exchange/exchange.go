@@ -74,9 +74,13 @@ type Exchange struct {
 	Delayed    bool   // the source waits with the response: see Begin
 	body       *Body  // that is arriving, and that the source waits for
 	given      Given  // input that the source has
-	hasFile    bool   // its body is, or was, in a file that is counted for fileOf
+	hasFile    bool   // its body is, or was, in a file that is counted for account
 	awaitsFile bool   // its body waits for one
-	fileOf     string // the client: see Shares
+	account    string // the client: see Shares
+
+	// Of HTTP/2.
+	holds            bool // its descriptor is counted for account
+	awaitsDescriptor bool // it waits, or has waited, for a descriptor
 
 	// Of its response.
 	KeepAlive bool         // the connection stays open behind it
@@ -164,6 +168,9 @@ func (x *Exchange) End() {
 	s := x.s
 	if x.hasFile {
 		x.giveFile()
+	}
+	if x.holds {
+		s.descriptors.Add(x.account, -1)
 	}
 	if s.timed {
 		s.account(x)

@@ -19,6 +19,14 @@ type Loop interface {
 	// Arrived is called when c has sent its first request, or was closed before. Gone is called when c needs no room any more.
 	Arrived(c *Client)
 	Gone(c *Client)
+
+	// Full reports whether there are as many clients as conn.AcceptConfig.MaxClients allows. Count notes one more, whose
+	// connection is a stream, or, if n is -1, that such a client has gone.
+	Full() bool
+	Count(n int)
+
+	// Freed is called when connections may be accepted that had to wait for a descriptor.
+	Freed()
 }
 
 // Config says how a Server behaves.
@@ -35,6 +43,11 @@ type Config struct {
 	// MaxSpools bounds the number of these files. One client gets up to a third of them; its further bodies wait for one, and are not read
 	// meanwhile. 0: an eighth of the descriptors that the process may have open.
 	MaxSpools int
+
+	// MaxDescriptors bounds the descriptors of open connections, together with those that requests of HTTP/2 need besides. One
+	// client gets up to a third of them for its requests; further requests wait for one. 0: three quarters of the descriptors
+	// that the process may have open.
+	MaxDescriptors int
 
 	// MaxBodyMemory bounds the memory of bodies of HTTP/1 that are not whole, above 16 KiB for each. One client gets up to a third of it; its further
 	// bodies are in files. 0: 96 MiB.
@@ -115,15 +128,19 @@ type Server struct {
 	files     Shares            // with bodies
 	memory    Shares            // of bodies that are not in files
 
+	descriptors Shares // of connections, and of what streams of HTTP/2 hold
+
 	overrideLocal bool // only for http1.LocalHost
 
 	gaveUp bool   // GiveUp was called
 	End    Ending // conn.Set.Drain has to follow when it becomes Leaving or Draining
 
 	spoolWarnings logfile.Seldom
-	limitWarnings map[string]*logfile.Seldom // see NoteLimit
-	undeclared    logfile.Seldom             // lines about clients that send forwarding fields
-	unread        map[string]bool            // fields of trusted proxies that warnUnread has logged
+
+	descriptorWarnings logfile.Seldom
+	limitWarnings      map[string]*logfile.Seldom // see NoteLimit
+	undeclared         logfile.Seldom             // lines about clients that send forwarding fields
+	unread             map[string]bool            // fields of trusted proxies that warnUnread has logged
 
 	metrics *metrics.Recorder // nil: requests are not counted
 	tracer  *http1.Tracer     // nil: they are not traced
@@ -146,12 +163,14 @@ func (s *Server) Init(h Loop, set *conn.Set, tls *conn.TLSServer, sockets Socket
 	s.loop, s.Set, s.secure, s.sockets = h, set, tls, sockets
 	s.table, s.next, s.limitWarnings, s.unread = new(Table), newRequest(), limitWarnings(), map[string]bool{}
 	s.files.eases = func() { set.Soon(s.easeBodies) }
+	s.descriptors.eases = func() { set.Soon(s.easeDescriptors) }
 	s.Heads.Template = http1.NewTemplate(name, set.Start.Unix())
 }
 
 // Configure sets how s behaves from now on.
 func (s *Server) Configure(cfg Config) {
 	s.Config, s.files.Max, s.memory.Max = cfg, int64(cfg.MaxSpools), cmp.Or(cfg.MaxBodyMemory, 96<<20)
+	s.descriptors.Max = int64(cfg.MaxDescriptors)
 	if cfg.Trace && s.tracer == nil {
 		s.tracer = http1.NewTracer()
 	}

@@ -235,6 +235,9 @@ func (s *Server) findSocket(x *Exchange, group string) bool {
 // tunnelTo makes the connection of x one end of a tunnel to upstream. The client gets r first, unless it is nil, and then ahead.
 func (x *Exchange) tunnelTo(upstream *conn.Conn, idle time.Duration, failed func(error), r *http1.Response, ahead []byte) {
 	x.tunnel, x.KeepAlive = x.s.secure.NewTunnel(x, upstream, idle, failed), false
+	if x.Version == http1.HTTP2 {
+		x.s.loop.Count(1)
+	}
 	if r == nil {
 		x.Out.Status = 101
 	}
@@ -245,6 +248,9 @@ func (x *Exchange) tunnelTo(upstream *conn.Conn, idle time.Duration, failed func
 // Ended implements conn.TunnelOwner.
 func (x *Exchange) Ended(proper bool) {
 	x.proper = proper
+	if x.Version == http1.HTTP2 {
+		x.s.loop.Count(-1)
+	}
 	if x.relay != nil {
 		x.relay.cut()
 	} else {

@@ -91,7 +91,12 @@ func (st *stream) transmit(x *exchange.Exchange, p *exchange.Part) {
 		return
 	}
 	if p.First && st.extended && p.Head.Status/100 == 2 {
-		st.refuseAnswer(x, p)
+		st.refuseAnswer(x, p, exchange.Reply{Status: 501, Text: "no WebSocket at this path"})
+		return
+	}
+	mayHold := p.File < 0 || x.HoldDescriptor()
+	if !mayHold && p.First {
+		st.refuseAnswer(x, p, x.NoDescriptor())
 		return
 	}
 	if p.First {
@@ -116,6 +121,10 @@ func (st *stream) transmit(x *exchange.Exchange, p *exchange.Part) {
 		st.left.Warm = conn.AlwaysWarm
 	}
 	st.writing, st.stamp = true, s.Set.Now
+	if !mayHold {
+		c.resetStream(st, http2.ErrCodeEnhanceYourCalm)
+		return
+	}
 	c.enqueue(st)
 	c.pump()
 	if st.writing && st.x == x {
@@ -126,15 +135,15 @@ func (st *stream) transmit(x *exchange.Exchange, p *exchange.Part) {
 	}
 }
 
-// refuseAnswer answers an extended CONNECT in the place of p, the first part of x: as the response of something that knows nothing of
-// WebSockets, its status would accept one.
-func (st *stream) refuseAnswer(x *exchange.Exchange, p *exchange.Part) {
+// refuseAnswer answers with r in the place of p, the first part of x: an extended CONNECT that something answers which knows nothing of
+// WebSockets, and whose status would accept one, or a file that the client may not hold.
+func (st *stream) refuseAnswer(x *exchange.Exchange, p *exchange.Part, r exchange.Reply) {
 	y := x.Substitute()
 	if !p.Last { // what follows is not wanted
 		x.Abandon()
 	}
 	x.Release(p)
-	y.Sink.Reply(exchange.Reply{Status: 501, Text: "no WebSocket at this path"})
+	y.Sink.Reply(r)
 }
 
 // sendEnd sends the end of the stream, which nothing else has carried, with trailers if there are any.

@@ -34,6 +34,13 @@ func (d *Dispatcher) Source(h exchange.Handler, o Options) *Source {
 
 // Start implements exchange.Source: it submits the request of x.
 func (s *Source) Start(x *exchange.Exchange) {
+	if !s.options.Main && !x.HoldDescriptor() {
+		if x.Req.Spool >= 0 {
+			unix.Close(x.Req.Spool)
+		}
+		x.Answer(x.NoDescriptor())
+		return
+	}
 	d, r := s.d, x.Req
 	c := d.free
 	if c == nil {

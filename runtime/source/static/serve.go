@@ -312,7 +312,13 @@ func (s *Source) Start(x *exchange.Exchange) {
 	if r := x.Record; r != nil {
 		r.File = append(append(r.File[:0], s.files.name...), a.request.Path...)
 	}
-	if s.files.Hit(started.UnixNano()+int64(time.Since(started)), &a.request, a) {
+	hit := s.files.Hit(started.UnixNano()+int64(time.Since(started)), &a.request, a)
+	switch {
+	case (!hit || a.file != nil) && !x.HoldDescriptor():
+		a.drop()
+		x.AwaitDescriptor()
+		return
+	case hit:
 		a.send(x, true)
 		return
 	}

@@ -1,0 +1,95 @@
+package exchange
+
+import (
+	"fmt"
+	"time"
+
+	"fapws/runtime/http1"
+	"fapws/runtime/logfile"
+)
+
+// A connection of HTTP/2 carries many requests, and each may need a descriptor besides that of the connection: a file, a
+// connection to an upstream, a pipe to a program. Server.descriptors counts these descriptors together with all open
+// connections. A request of HTTP/1 needs no share: its client has a connection for it, which counts at --max-clients.
+
+// fewDescriptors is how many descriptors the streams of a client may hold whatever others hold.
+const fewDescriptors = 8
+
+// HoldDescriptor counts a descriptor that x needs besides that of its connection, until x ends. It reports whether the client
+// of x may have one; if x has one, it may.
+func (x *Exchange) HoldDescriptor() bool {
+	if x.Parent != nil {
+		return x.Parent.HoldDescriptor()
+	}
+	if x.holds || x.Version != http1.HTTP2 {
+		return true
+	}
+	all, client := &x.s.descriptors, x.Account()
+	if all.roomForStreams(client) < 1 {
+		return false
+	}
+	all.Add(client, 1)
+	x.holds, x.account, x.awaitsDescriptor = true, client, false
+	return true
+}
+
+// roomForStreams returns how many more descriptors the streams of a client may hold.
+func (s *Shares) roomForStreams(client string) int64 {
+	return max(s.Room(client), fewDescriptors-s.clients[client])
+}
+
+// AwaitDescriptor suspends x, which is being decided about and may not have a descriptor now, until it may. It refuses x if
+// that takes too long.
+func (x *Exchange) AwaitDescriptor() {
+	now, timeout := x.s.Set.Now, 2*int64(x.s.Config.BodyTimeout)
+	switch {
+	case !x.awaitsDescriptor:
+		x.awaitsDescriptor, x.until = true, now+timeout
+	case now >= x.until:
+		x.Refuse(x.NoDescriptor())
+		return
+	}
+	x.s.descriptors.refused, x.account = true, x.Account()
+	x.suspend(awaitingResume)
+}
+
+// NoDescriptor returns the reply to x, whose client has its share of descriptors, and logs that.
+func (x *Exchange) NoDescriptor() Reply {
+	if s := x.s; s.descriptorWarnings.Once(time.Minute) {
+		x.Log(logfile.Warning, fmt.Sprintf("sent 503: requests over HTTP/2 hold too many files and connections "+
+			"(at most a third of %d for one address); raise the limit of open files (ulimit -n, LimitNOFILE of systemd)",
+			s.descriptors.Max))
+	}
+	return Reply{Status: 503, Text: "too many active requests", Fields: RetryAfter}
+}
+
+// easeDescriptors resumes exchanges that have waited for a descriptor, as many as may have one, and accepts connections again.
+func (s *Server) easeDescriptors() {
+	room := map[string]int64{}
+	for _, x := range s.exchanges {
+		if !x.awaitsDescriptor || x.phase != awaitingResume {
+			continue
+		}
+		left, known := room[x.account]
+		if !known {
+			left = s.descriptors.roomForStreams(x.account)
+		}
+		if room[x.account] = left - 1; left > 0 {
+			x.Resume()
+		} else {
+			s.descriptors.refused = true
+		}
+	}
+	s.loop.Freed()
+}
+
+// Opened counts n more open connections, which may be negative.
+func (s *Server) Opened(n int64) { s.descriptors.Add("", n) }
+
+// HasRoom reports whether connections and streams of HTTP/2 leave a descriptor for another connection. If not, Loop.Freed is
+// called when there may be one.
+func (s *Server) HasRoom() bool {
+	free := s.descriptors.Room("") > 0
+	s.descriptors.refused = s.descriptors.refused || !free
+	return free
+}
