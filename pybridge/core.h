@@ -750,6 +750,9 @@ void core_import_signals_early(void);
 PyObject *core_signals_on_stack(PyObject *module, PyObject *none);
 /* Runs the application's signal handlers; main thread only. */
 void core_check_signals(void);
+/* Ends serving if a signal handler has raised value, SystemExit or KeyboardInterrupt, in code of the application, and
+ * returns whether it does. */
+int core_is_exit_by_signal(PyObject *value);
 /* Makes signals of the application write to fd, which wakes the event loop. */
 void core_watch_signals(int fd);
 

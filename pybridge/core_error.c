@@ -109,21 +109,21 @@ void core_log(core_record *rec, const char *format, ...) {
   PyErr_Restore(type, value, tb);
 }
 
-/* Reports the current exception, of rec, or, if that is NULL, of what. */
+/* The heading of an exception of rec, or, if that is NULL, of what. */
+static PyObject *error_heading(int log, const char *what, core_record *rec) {
+  char text[96], start[STAMP];
+  snprintf(text, sizeof text, "error in %s%sof", what, *what ? " " : "");
+  if (rec) return heading(rec, "error", *what ? text : "error in", "");
+  stamp(start, log, NULL, "error", "error in");
+  return PyUnicode_FromFormat("%serror in %s\n", start, what);
+}
+
+/* Reports the current exception. */
 static void report(int log, const char *what, core_record *rec) {
-  PyObject *type, *value, *tb, *intro;
+  PyObject *type, *value, *tb;
   core_fetch_exception(&type, &value, &tb);
   if (!type) return;
-  if (rec) {
-    char text[96];
-    snprintf(text, sizeof text, "error in %s%sof", what, *what ? " " : "");
-    intro = heading(rec, "error", *what ? text : "error in", "");
-  } else {
-    char start[STAMP];
-    stamp(start, log, NULL, "error", "error in");
-    intro = PyUnicode_FromFormat("%serror in %s\n", start, what);
-  }
-  say_exception(log, intro, type, value, tb);
+  if (!core_is_exit_by_signal(value)) say_exception(log, error_heading(log, what, rec), type, value, tb);
   Py_XDECREF(type);
   Py_XDECREF(value);
   Py_XDECREF(tb);

@@ -60,17 +60,32 @@ void core_watch_signals(int fd) {
   if (PyErr_Occurred()) core_report("watching signals", NULL);
 }
 
-void core_check_signals(void) {
-  if (PyErr_CheckSignals() == 0) return;
+/* Ends serving if the current exception of a signal handler asks for it, and clears it then. */
+static int ends_serving(void) {
   int status = core_system_exit();
   if (status < 0 && PyErr_ExceptionMatches(PyExc_KeyboardInterrupt)) {
     PyErr_Clear();
     status = 0;
   }
-  if (status >= 0)
-    core_request_exit(status);
-  else
-    core_report("a signal handler", NULL);
+  if (status >= 0) core_request_exit(status);
+  return status >= 0;
+}
+
+void core_check_signals(void) {
+  if (PyErr_CheckSignals() < 0 && !ends_serving()) core_report("a signal handler", NULL);
+}
+
+int core_is_exit_by_signal(PyObject *value) {
+  int exits = value && (PyErr_GivenExceptionMatches(value, PyExc_SystemExit) ||
+                        PyErr_GivenExceptionMatches(value, PyExc_KeyboardInterrupt));
+  if (LIKELY(!exits) || !pthread_equal(pthread_self(), main_thread)) return 0;
+  PyObject *found = core_call("fapws._failure", "is_of_signal", "(O)", value);
+  int yes = found == Py_True;
+  Py_XDECREF(found);
+  PyErr_Clear();
+  if (!yes) return 0;
+  PyErr_SetObject((PyObject *)Py_TYPE(value), value);
+  return ends_serving();
 }
 
 /* --- signals that stop the server ------------------------------------------------ */

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Iterator, List, Optional, Tuple
 
-__all__ = ["describe", "describe_text", "executing", "log_line"]
+__all__ = ["describe", "describe_text", "executing", "is_of_signal", "log_line"]
 
 _LONGEST = 300  # characters of a reason
 _FRAME = re.compile(r'^\s*File "(.+)", line (\d+)', re.MULTILINE)
@@ -53,6 +53,22 @@ def executing() -> str:
     own = next((place for library, place in places if not library), "")
     inner = places[0][1] if places else ""
     return f"{own}, in {inner}" if own and own != inner else inner
+
+
+def is_of_signal(error: BaseException) -> bool:
+    """Whether a signal handler has raised error. Python calls it with the frame that the signal has interrupted, which is also its caller."""
+    import signal
+
+    if isinstance(error, KeyboardInterrupt) and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        return True
+    trace = error.__traceback__
+    while trace is not None:
+        frame = trace.tb_frame
+        for value in frame.f_locals.values():
+            if value is frame.f_back or type(value) is tuple and len(value) == 2 and value[1] is frame.f_back:
+                return frame.f_back is not None
+        trace = trace.tb_next
+    return False
 
 
 def log_line(level: str, text: str) -> str:

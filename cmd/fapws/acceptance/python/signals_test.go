@@ -1,6 +1,8 @@
 package python_test
 
 import (
+	"fmt"
+	"syscall"
 	"testing"
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
@@ -78,5 +80,77 @@ PATHS = [("/processor", processor), ("/", handler)]
 		}
 		s.Get("/?alarm-sleep", 200).Is(t, "interrupted")
 		s.Get("/processor", 200).Is(t, "interrupted")
+	})
+}
+
+// A signal handler of the application that calls sys.exit stops the server in order, also in the middle of a request on the main thread.
+func TestExitBySignal(t *testing.T) {
+	script := fapwstest.Write(t, t.TempDir()+"/app.py", `
+import atexit, functools, os, signal, sys, time
+
+def stop(number, frame):
+    clean(7)
+
+def clean(code):
+    sys.exit(code)
+
+class Stopper:
+    def __call__(self, *_):
+        sys.exit(8)
+
+signal.signal(signal.SIGTERM, stop)
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGUSR1, Stopper())
+signal.signal(signal.SIGUSR2, functools.partial(lambda code, *_: sys.exit(code), 9))
+atexit.register(print, "bye")
+
+def waits(environ, start_response):
+    os.write(2, b"waits\n")
+    time.sleep(120)
+
+def streams(environ, start_response):
+    start_response("200 OK", [])
+    yield b"first"
+    waits(environ, start_response)
+
+def cleans(environ, start_response):
+    try:
+        waits(environ, start_response)
+    except BaseException:
+        time.sleep(0.01)
+        raise
+
+def exits(environ, start_response):
+    sys.exit(10)
+
+PATHS = [("/waits", waits), ("/streams", streams), ("/cleans", cleans), ("/exits", exits)]
+`)
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
+		for _, c := range []struct {
+			path string
+			sig  syscall.Signal
+			code int
+		}{{"/waits", syscall.SIGTERM, 7}, {"/waits", syscall.SIGINT, 0}, {"/waits", syscall.SIGUSR1, 8}, {"/streams", syscall.SIGUSR2, 9}, {"/cleans", syscall.SIGTERM, 7}} {
+			t.Run(fmt.Sprint(c.path, c.sig), func(t *testing.T) {
+				flags := []string{"--threads", "1"}
+				if m.Inline() {
+					flags = nil
+				}
+				s := fapwstest.Command{Script: script, Flags: flags}.Serve(t, m)
+				s.Dial().Send(fapwstest.Get(c.path))
+				s.Says("waits\n")
+				s.Signal(c.sig)
+				s.EndsWith(c.code)
+				if s.Stdout.String() != "bye\n" {
+					t.Errorf("output %q", s.Stdout)
+				}
+			})
+		}
+		s := fapwstest.Command{Script: script}.Serve(t, m)
+		s.Get("/exits", 500) // no signal: the server goes on
+		s.Get("/exits", 500)
+		s.Complains = true
+		s.Signal(syscall.SIGTERM)
+		s.EndsWith(7)
 	})
 }
