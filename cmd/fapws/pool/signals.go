@@ -95,6 +95,18 @@ func (p *Pool) signal(sig os.Signal) {
 	}
 }
 
+// mayEcho returns how long to wait before a worker that has ended with status counts as lost: a signal to the whole process group, which stops
+// the server, may have ended the worker first.
+func (p *Pool) mayEcho(w *worker, status unix.WaitStatus) time.Duration {
+	sig := status.Signal()
+	if status.Exited() && (w.answers() || status.ExitStatus() > 128) || sig == unix.SIGTERM || sig == unix.SIGINT {
+		if w.state < Retiring && w.why == "" && !p.stopping {
+			return Echo
+		}
+	}
+	return 0
+}
+
 // Stop ends all workers within the graceful timeout, and then Run.
 func (p *Pool) Stop() { p.post(func() { p.stop(Stop) }) }
 

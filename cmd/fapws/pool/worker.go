@@ -188,12 +188,14 @@ const (
 // ends is called when the process of w has ended.
 func (w *worker) ends(status unix.WaitStatus) {
 	w.reaped = true
+	echo := w.pool.mayEcho(w, status)
 	go func() {
 		_ = w.cmd.Wait() // for its output; its end is known
 		select {         // its last events count
 		case <-w.silent:
 		case <-time.After(lastMessages):
 		}
+		time.Sleep(echo)
 		w.pool.post(func() { w.pool.died(w, status) })
 	}()
 }

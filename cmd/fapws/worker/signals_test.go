@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"reflect"
+	"slices"
 	"syscall"
 	"testing"
 
@@ -38,9 +39,10 @@ func TestSignals(t *testing.T) {
 		{true, []os.Signal{serve, syscall.SIGUSR1, syscall.SIGTERM}, []string{"reopen", "replace"}},
 	} {
 		var got []string
+		replaced := make(chan string, 1)
 		s := &signals{orders: make(chan shutdownRequest, 8)}
 		if tt.worker {
-			s.replace = func(string) { got = append(got, "replace") }
+			s.replace = func(string) { replaced <- "replace" }
 		}
 		s.log = func(level logfile.Level, _ string) { got = append(got, level.String()) }
 		s.exit = func(code int) { got = append(got, fmt.Sprint("exit ", code)) }
@@ -54,6 +56,9 @@ func TestSignals(t *testing.T) {
 			default:
 				s.handle(sig)
 			}
+		}
+		if slices.Contains(tt.want, "replace") {
+			got = append(got, <-replaced) // after pool.Echo
 		}
 		for len(s.orders) > 0 {
 			got = append(got, fmt.Sprint("end ", (<-s.orders).how))

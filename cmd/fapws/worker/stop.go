@@ -128,18 +128,23 @@ func (s *signals) handle(sig os.Signal) {
 	}
 }
 
-// askReplace is for a worker that is told to end, unless its supervisor, which
-// may have been told as well, was quicker.
+// askReplace is for a worker that is told to end. If its supervisor has been told as well, as by a signal to the process group, it stops the
+// worker within pool.Echo.
 func (s *signals) askReplace() {
 	s.mu.Lock()
-	serving, told := s.serving, s.told
-	s.mu.Unlock()
-	switch {
-	case !serving:
+	defer s.mu.Unlock()
+	if !s.serving {
 		s.exit(128 + int(syscall.SIGTERM))
-	case told.IsZero():
-		s.replace("received SIGTERM")
+		return
 	}
+	time.AfterFunc(pool.Echo, func() {
+		s.mu.Lock()
+		told := s.told
+		s.mu.Unlock()
+		if told.IsZero() {
+			s.replace("received SIGTERM")
+		}
+	})
 }
 
 // end passes a request on, or ends the process when nothing is served yet that could end gracefully. code is that of a check.
