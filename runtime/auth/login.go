@@ -56,6 +56,8 @@ type LoginOptions struct {
 	Title string // heading of the form; "": "Log in"
 	Logo  string // URL of an image above it, "data:image/png;base64,..."; "": none
 
+	ByCommand bool // the form cannot write the file of users: a command makes the first one
+
 	Run   string                    // a name of this run of the server, which its processes share
 	Log   func(line string)         // for the operator: how to make the first user
 	Event func(client, line string) // a user has logged in or out, or has failed to

@@ -221,7 +221,9 @@ func (v *visit) form(status int, c content) {
 		v.set(set(v.l.cookieName("-form", v.secure), nonce, "Strict", v.secure))
 	}
 	c.token = v.l.formToken(nonce)
-	c.first = v.l.o.Users.Empty()
+	if c.first = v.l.o.Users.Empty(); c.first && v.l.o.ByCommand {
+		c.first, c.message = false, "No user exists yet. The log of the server says how to make the first one."
+	}
 	v.l.Announce()
 	v.page(status, c)
 }
@@ -297,15 +299,19 @@ func (l *Login) Announce() {
 		return json.Marshal(runs)
 	})
 	if news || err != nil {
-		l.o.Log(fmt.Sprintf("login: %s has no user yet; to make the first one, log in with the code %s, or type: %s", l.o.Users.Path(), l.firstCode(), l.command()))
+		way := "log in with the code " + l.firstCode() + ", or type"
+		if l.o.ByCommand {
+			way = "type"
+		}
+		l.o.Log(fmt.Sprintf("login: %s has no user yet; to make the first one, %s: %s", l.o.Users.Path(), way, AddCommand(l.o.Users.Path())))
 	}
 }
 
-// command is what makes a user, typed in any directory.
-func (l *Login) command() string {
-	path, err := filepath.Abs(l.o.Users.Path())
+// AddCommand is what makes a user in the file users, typed in any directory.
+func AddCommand(users string) string {
+	path, err := filepath.Abs(users)
 	if err != nil {
-		path = l.o.Users.Path()
+		path = users
 	}
 	if strings.ContainsFunc(path, func(r rune) bool { return !unicode.In(r, unicode.L, unicode.N) && !strings.ContainsRune("/._-", r) }) {
 		path = "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"

@@ -36,6 +36,11 @@ import (
 // Run runs the command of args, the command line without the name of the program, and
 // returns the exit code. An error has its own, see process.ExitReport.
 func Run(args []string, stdin *os.File, stdout, stderr io.Writer) (code int, err error) {
+	return run(args, false, stdin, stdout, stderr)
+}
+
+// run is Run. With asWorker this process has become the user of the workers for "check", after root has read the certificates.
+func run(args []string, asWorker bool, stdin *os.File, stdout, stderr io.Writer) (code int, err error) {
 	pybridge.RunFrom(process.File(), process.Interpreter())
 	if supervisor.KeyReaderWanted() {
 		return process.OK, supervisor.RunKeyReader()
@@ -81,6 +86,17 @@ func Run(args []string, stdin *os.File, stdout, stderr io.Writer) (code int, err
 		parent.Failing(err)
 		return 0, err
 	}
+	p.KeysRead = asWorker
+	if cmd.Word == settings.WordCheck && !asWorker && p.Mistakes == nil && ofAnotherUser(&p.Conf) {
+		err := p.CheckCertificates(&p.Conf, func(_ logfile.Level, line string) { fmt.Fprintln(stderr, "fapws:", line) })
+		if err == nil {
+			err = supervisor.BecomeWorker(p)
+		}
+		if err != nil {
+			return 0, err
+		}
+		return run(args, true, stdin, stdout, stderr)
+	}
 	if parent == nil && !loader { // the process that has started them has warned
 		doubts = slices.Concat(foreign, doubts, p.ForeignGlobals())
 		warn(append(settings.UnknownVariables(os.Environ()), doubts...), p, stderr)
@@ -103,6 +119,15 @@ func Run(args []string, stdin *os.File, stdout, stderr io.Writer) (code int, err
 		return parent.Run(p, stderr)
 	}
 	return serve(p, stderr)
+}
+
+// ofAnotherUser reports whether this process is root and the workers will not be.
+func ofAnotherUser(conf *settings.Config) bool {
+	if os.Geteuid() != 0 || conf.User == "" && conf.Group == "" {
+		return false
+	}
+	id, err := confine.LookupIdentity(conf.User, conf.Group)
+	return err == nil && id.UID != 0
 }
 
 // help writes the help of a command, a page of the documentation, or the general help.

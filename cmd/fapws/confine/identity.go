@@ -14,6 +14,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"fapws/runtime/system"
 )
 
 // nobody is the group of a user without an entry in the user database: it
@@ -69,7 +71,7 @@ func lookup(username, group string, uid, gid int) (*Identity, error) {
 	slices.Sort(id.Groups)
 	id.Groups = slices.Compact(id.Groups)
 	if uid != 0 && (id.UID != uid || id.GID != gid) {
-		return nil, fmt.Errorf("cannot become %s: only root can, and fapws was started as user %s", id, UserName(uid))
+		return nil, fmt.Errorf("cannot become %s: only root can, and fapws was started as user %s", id, system.UserName(uid))
 	}
 	return id, nil
 }
@@ -261,14 +263,6 @@ func number(text string) (int, error) {
 		return -1, fmt.Errorf("%q is not a user or group number", text)
 	}
 	return int(n), nil
-}
-
-// UserName returns the name of a user for messages: the number without an entry in the user database.
-func UserName(uid int) string {
-	if entry, err := user.LookupId(strconv.Itoa(uid)); err == nil {
-		return entry.Username
-	}
-	return strconv.Itoa(uid)
 }
 
 // RootReason returns why a process may have to run as root, for a log line:

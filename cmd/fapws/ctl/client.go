@@ -11,12 +11,12 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"fapws/cmd/fapws/confine"
 	"fapws/cmd/fapws/pool"
 	"fapws/cmd/fapws/process"
 	"fapws/cmd/fapws/settings"
 	"fapws/runtime/metrics"
 	"fapws/runtime/source/cache"
+	"fapws/runtime/system"
 )
 
 // Run carries out "fapws ctl ARGS". An error is one
@@ -200,9 +200,9 @@ func pick(running []found, pid, uid int) (path string, err error) {
 	case len(running) == 1:
 		return running[0].path, nil
 	case len(running) == 0 && pid > 0:
-		return "", fmt.Errorf("process %d: control socket of user %s not found; name the socket with --socket FILE", pid, confine.UserName(uid))
+		return "", fmt.Errorf("process %d: control socket of user %s not found; name the socket with --socket FILE", pid, system.UserName(uid))
 	case len(running) == 0:
-		return "", fmt.Errorf("no server of user %s found: no control socket in %s; a server that can write to none of these needs --ctl-socket FILE", confine.UserName(uid), strings.Join(places(uid), ", "))
+		return "", fmt.Errorf("no server of user %s found: no control socket in %s; a server that can write to none of these needs --ctl-socket FILE", system.UserName(uid), strings.Join(places(uid), ", "))
 	}
 	var lines []string
 	for _, f := range running {

@@ -161,7 +161,7 @@ var clientAuth = map[string]tls.ClientAuthType{"none": tls.RequestClientCert, "o
 // CheckCertificates reads the certificates that a server would use. The error has a line for each mistake.
 func (p *Plan) CheckCertificates(conf *settings.Config, log certificates.Log) error {
 	w := p.Certificates(conf)
-	if w == nil {
+	if w == nil || p.KeysRead {
 		return nil
 	}
 	w.ACME.Dir = "" // nothing is made for a check

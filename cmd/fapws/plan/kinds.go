@@ -203,6 +203,9 @@ func (b *builder) upload(_ *Host, r *Route) ([]exchange.Mount, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := b.cannotWrite(upload.Place(r.Upload.Path)); err != nil { // perhaps it is mounted later
+		b.parts.Log(logfile.Warning, r.At.Errorf("upload", "%v", err).Error())
+	}
 	mounts := b.responder(r, to)
 	mounts[0].Streams, mounts[0].Asks = true, true
 	return mounts, nil

@@ -28,6 +28,7 @@ type Plan struct {
 	Site     *SiteConfig
 	Broker   *pool.BrokerAddress // nil without --channels
 	Mistakes error               // in File
+	KeysRead bool                // root has checked the certificates, whose keys this process may not read
 	Dir      string              // working directory of the start, before --chdir
 
 	stateDir string        // absolute path

@@ -2,7 +2,9 @@ package plan
 
 import (
 	"encoding/base64"
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -12,6 +14,9 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
+	"fapws/cmd/fapws/confine"
 	"fapws/cmd/fapws/settings"
 	"fapws/runtime/auth"
 	"fapws/runtime/backend"
@@ -292,6 +297,14 @@ func (b *builder) newLogin(l *Login, path string) (*auth.Login, error) {
 		return nil, err
 	}
 	image, err := logo(l.Logo)
+	if err == nil && users.Empty() {
+		if why := b.cannotWrite(filepath.Dir(path)); why != nil {
+			err = fmt.Errorf("%s has no user yet, and the form of login could not make the first one: %w; make the directory writable, or type: %s", path, why, auth.AddCommand(path))
+		}
+	}
+	if err == nil && b.parts.Logs == nil {
+		err = b.checkState()
+	}
 	if err != nil || b.parts.Logs == nil {
 		return nil, err
 	}
@@ -307,13 +320,50 @@ func (b *builder) newLogin(l *Login, path string) (*auth.Login, error) {
 	b.built.Reads = append(b.built.Reads, filepath.Dir(path))
 	made, err := auth.NewLogin(auth.LoginOptions{
 		Users: users, State: b.state, Idle: conf.LoginIdle, Age: conf.LoginAge, Title: l.Title, Logo: image, Run: b.parts.Run,
-		Log:   warn,
-		Event: func(client, line string) { b.parts.logClient(logfile.Info, client, line) },
+		ByCommand: conf.Sandboxed() && !slices.ContainsFunc(conf.SandboxWrite, func(dir string) bool { return isBelow(path, dir) }),
+		Log:       warn,
+		Event:     func(client, line string) { b.parts.logClient(logfile.Info, client, line) },
 	})
 	if err == nil {
 		made.Announce()
 	}
 	return made, err
+}
+
+// isBelow reports whether the directory of a file is dir or below it.
+func isBelow(file, dir string) bool {
+	from, err := filepath.Abs(dir)
+	to, e := filepath.Abs(filepath.Dir(file))
+	way, other := filepath.Rel(from, to)
+	return err == nil && e == nil && other == nil && filepath.IsLocal(way)
+}
+
+// cannotWrite returns an error if the user of the workers may not write to a directory or device.
+func (b *builder) cannotWrite(place string) error {
+	if _, err := confine.LookupIdentity(b.conf.User, b.conf.Group); err != nil {
+		return nil // another user checks the settings
+	}
+	if err := unix.Faccessat(unix.AT_FDCWD, place, unix.W_OK, unix.AT_EACCESS); err != nil {
+		return fmt.Errorf("user %s cannot write to %s: %w", system.UserName(os.Geteuid()), place, err)
+	}
+	return nil
+}
+
+// checkState returns the error that opening the directory of sessions would have.
+func (b *builder) checkState() error {
+	dir, mode := filepath.Join(b.plan.stateDir, loginDir), uint32(unix.W_OK)
+	may := func() error { return unix.Faccessat(unix.AT_FDCWD, dir, mode|unix.X_OK, unix.AT_EACCESS) }
+	err := may()
+	for ; errors.Is(err, fs.ErrNotExist) && dir != "/"; err = may() {
+		dir = filepath.Dir(dir)
+		if b.plan.KeysRead { // root makes it
+			mode = 0
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("cannot keep sessions in %s: %w; it must be writable and have room, or name another directory with --state-dir", dir, err)
+	}
+	return nil
 }
 
 // loginDir is the directory of sessions in the state directory.

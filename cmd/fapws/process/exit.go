@@ -72,6 +72,10 @@ func ExitLines(err error) []string {
 				lines[i] += nextStep(reason, false)
 			}
 		}
+		if strings.Contains(line, "PermissionError: ") { // Python's, of an application that is loaded
+			why, advice, _ := strings.Cut(line, "; ")
+			lines[i] = strings.TrimSuffix(why+forUser()+"; "+advice, "; ")
+		}
 	}
 	return lines
 }
@@ -157,6 +161,14 @@ func ExitPlainArgs(args []any) []any {
 	return args
 }
 
+// forUser names the user of this process in advice about permissions; "" for root, who may read nearly everything.
+func forUser() string {
+	if os.Geteuid() == 0 {
+		return ""
+	}
+	return " for user " + system.UserName(os.Geteuid())
+}
+
 func nextStep(err error, name bool) string {
 	switch {
 	case name:
@@ -166,7 +178,7 @@ func nextStep(err error, name bool) string {
 	case errors.Is(err, fs.ErrNotExist):
 		return "; correct the name, or create it"
 	case errors.Is(err, fs.ErrPermission):
-		return "; check owner and permissions"
+		return "; check owner and permissions" + forUser()
 	}
 	return ""
 }

@@ -27,18 +27,33 @@ import (
 
 // findIdentity looks up the user and the groups that the workers, and then this process, will have.
 func (p *supervisor) findIdentity() (err error) {
-	if p.conf.User != "" || p.conf.Group != "" {
-		if p.identity, err = confine.LookupIdentity(p.conf.User, p.conf.Group); err != nil {
-			return process.ExitUsage(err)
-		}
-		if err := p.identity.SetEnviron(); err != nil {
-			return err
-		}
-	}
-	if p.conf.Chroot == "" {
+	if p.conf.User == "" && p.conf.Group == "" {
 		return nil
 	}
-	return p.prepareChroot()
+	if p.identity, err = confine.LookupIdentity(p.conf.User, p.conf.Group); err != nil {
+		return process.ExitUsage(err)
+	}
+	return p.identity.SetEnviron()
+}
+
+// BecomeWorker makes this process, which is root, the user that the workers of a server will have, in the directory in which they start:
+// to check what they may read. It must be called on a locked thread.
+func BecomeWorker(what *plan.Plan) error {
+	p := &supervisor{plan: what, conf: what.Conf}
+	if err := p.findIdentity(); err != nil {
+		return err
+	}
+	folder, err := p.workerFolder()
+	if err == nil {
+		err = what.KeepStateDir()
+	}
+	if err == nil {
+		err = p.identity.Assume(false)
+	}
+	if err == nil {
+		err = os.Chdir(folder)
+	}
+	return err
 }
 
 // workerFolder returns the directory in which workers start: the one in which
@@ -79,8 +94,11 @@ func (p *supervisor) workerFolder() (string, error) {
 	return p.conf.Chdir, os.Setenv("FAPWS_CONFIG", file)
 }
 
-// prepareChroot sees to the folder of --chroot, and lets the workers know it.
+// prepareChroot sees to the folder of --chroot, if there is one, and lets the workers know it.
 func (p *supervisor) prepareChroot() error {
+	if p.conf.Chroot == "" {
+		return nil
+	}
 	if !confine.MayChroot() {
 		return process.ExitUsage(fmt.Errorf("--chroot %s: requires root or CAP_SYS_CHROOT", p.conf.Chroot))
 	}

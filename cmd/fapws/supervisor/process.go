@@ -72,6 +72,9 @@ func Run(what *plan.Plan, instance *worker.Instance, stderr io.Writer) (code int
 	if err := p.findIdentity(); err != nil {
 		return 0, err
 	}
+	if err := p.prepareChroot(); err != nil {
+		return 0, err
+	}
 	system.Distrust(what.Changeable(&p.conf))
 	if p.identity != nil {
 		plan.GiveLogs(p.plan.Site.LogFiles(&p.conf), p.identity, p.log)

@@ -248,6 +248,7 @@ func TestChrootLogin(t *testing.T) {
 	}
 	folder := fapwstest.PublicFolder(t)
 	script := fapwstest.Write(t, folder+"/app.py", "import fapws\nPATHS = [('/', fapws.Login(lambda e, s: '', '"+folder+"/users'))]\n")
+	fapwstest.Write(t, folder+"/users", "ada:$2y$05$C/3zOX5zOX5zOX5zOX5zOeM0QbK9Qx8n5l1E0dQm9q8yYl0b0cB2W\n")
 	state := fapwstest.PublicFolder(t)
 	fapwstest.Must(t, os.Chmod(state, 0o777))
 	c := fapwstest.Command{Script: script, Flags: []string{"--user", "daemon", "--chroot", folder, "--state-dir", state, "--bind", "127.0.0.1:0"}, Env: []string{"PYTHONNOUSERSITE=1"}}

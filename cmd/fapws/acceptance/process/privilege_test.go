@@ -120,6 +120,62 @@ func TestUserMayNotEnter(t *testing.T) {
 	}
 }
 
+// TestCheckAsUser: check finds what the user of the workers may not do, as the start does, and both name that user.
+func TestCheckAsUser(t *testing.T) {
+	t.Parallel()
+	folder, name, flags, closed := fapwstest.PublicFolder(t), "daemon", []string{"--user", "daemon"}, os.FileMode(0o700)
+	if os.Geteuid() != 0 {
+		me, err := user.Current()
+		fapwstest.Must(t, err)
+		name, flags, closed = me.Username, nil, 0
+	}
+	source := fapwstest.Source(t, "service.py")
+	fapwstest.Write(t, folder+"/app.py", source)
+	fapwstest.Write(t, folder+"/users", "ada:$2y$05$C/3zOX5zOX5zOX5zOX5zOeM0QbK9Qx8n5l1E0dQm9q8yYl0b0cB2W\n")
+	fapwstest.Write(t, folder+"/reads.py", "open('closed/x')\n"+source)
+	for _, file := range []string{"closed.py", "users-closed", "closed/x", "state-closed/login/x"} {
+		path := fapwstest.Write(t, folder+"/"+file, source)
+		for ; path != folder; path = filepath.Dir(path) {
+			fapwstest.Must(t, os.Chmod(path, closed))
+		}
+		t.Cleanup(func() { os.Chmod(filepath.Dir(folder+"/"+file), 0o700) })
+	}
+	for _, tt := range []struct{ toml, says string }{
+		{`app = "closed.py"`, "closed.py: permission denied; check owner and permissions for user "},
+		{`app = "reads.py"`, "Permission denied: 'closed/x' for user "},
+		{`root = "closed"`, "closed: permission denied; check owner and permissions for user "},
+		{"app = 'app.py'\nlogin = 'users-closed'", "users-closed: permission denied; check owner and permissions for user "},
+		{"app = 'app.py'\nauth = { realm = 'x', users = 'users-closed' }", "users-closed: permission denied; check owner and permissions for user "},
+		{"app = 'app.py'\nlogin = 'users'\nstate-dir = 'state-closed'", "state-closed"},
+		{"app = 'app.py'\nlogin = 'closed/users'", "closed/users: permission denied; check owner and permissions for user "},
+	} {
+		fapwstest.Write(t, folder+"/fapws.toml", "bind = '127.0.0.1:0'\n"+tt.toml+"\n")
+		says := tt.says
+		if strings.HasSuffix(says, "for user ") {
+			says += name
+		}
+		start := fapwstest.Command{Flags: flags, Dir: folder}.ForOtherUsers(t)
+		code, _, stderr := start.Run(t)
+		if !strings.Contains(stderr, says) {
+			t.Errorf("%s: the start says %s", tt.toml, stderr)
+		}
+		check := start
+		check.Flags = append([]string{"check"}, flags...)
+		if checked, _, stderr := check.Run(t); checked != code || !strings.Contains(stderr, says) {
+			t.Errorf("%s: check exits with %d instead of %d, and says %s", tt.toml, checked, code, stderr)
+		}
+	}
+
+	// A file of users that the form of login cannot make.
+	readable := folder + "/readable"
+	fapwstest.Must(t, os.Mkdir(readable, 0o555))
+	fapwstest.Write(t, folder+"/fapws.toml", "bind = '127.0.0.1:0'\napp = 'app.py'\nlogin = 'readable/users'\nstate-dir = 'state'\n")
+	for _, word := range []string{"check", "run"} {
+		c := fapwstest.Command{Flags: append([]string{word}, flags...), Dir: folder}.ForOtherUsers(t)
+		c.Fails(t, 2, readable+"/users has no user yet, and the form of login could not make the first one: user "+name+" cannot write to "+readable+": permission denied")
+	}
+}
+
 // threadsOf returns the status of each thread of a process (proc(5)), by the name of its file.
 func threadsOf(t *testing.T, pid int) map[string]string {
 	t.Helper()
