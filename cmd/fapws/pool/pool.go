@@ -330,6 +330,9 @@ type Options struct {
 	LoadTimeout time.Duration // maximum time of a worker until it has loaded
 	MaxRSS      int64         // resident bytes of a worker beyond which it is replaced; 0: no limit
 
+	// HangupStops says that HUP stops the server, because it means that a terminal has closed.
+	HangupStops bool
+
 	// Stay keeps the supervisor running after a failed first start, until Reload.
 	Stay bool
 

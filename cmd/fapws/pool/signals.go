@@ -81,6 +81,13 @@ func (p *Pool) signal(sig os.Signal) {
 	case syscall.SIGQUIT:
 		p.stop(Quit)
 	case syscall.SIGHUP:
+		if p.o.HangupStops {
+			if !p.stopping {
+				p.told = time.Now()
+				p.stop(Stop)
+			}
+			return
+		}
 		p.begin(request{why: "HUP"})
 	case syscall.SIGUSR1:
 		p.o.Reopen()

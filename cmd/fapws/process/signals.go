@@ -10,6 +10,8 @@ import (
 	"slices"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // early gets the signals that come while the next program of an upgrade starts.
@@ -22,6 +24,12 @@ func catchEarly() chan os.Signal {
 	c := make(chan os.Signal, 16)
 	signal.Notify(c, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT)
 	return c
+}
+
+// AtTerminal reports whether a user started this process in a terminal, which sends HUP when it closes and nothing ignores that.
+func AtTerminal() bool {
+	_, err := unix.IoctlGetTermios(0, unix.TCGETS)
+	return err == nil && !signal.Ignored(syscall.SIGHUP)
 }
 
 // SignalsArrived returns the signals that have arrived between two programs of an upgrade and would have been lost, or have ended the process, each

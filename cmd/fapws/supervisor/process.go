@@ -120,6 +120,7 @@ func (p *supervisor) run() (code int, err error) {
 		Kept:         p.plan.Settings.KeptFromFile(),
 		LoadTimeout:  p.conf.LoadTimeout,
 		MaxRSS:       p.conf.MaxRSS,
+		HangupStops:  p.conf.Dev && process.AtTerminal(),
 		Stay:         p.conf.Reload || p.conf.Dev,
 		Early:        p.early.Sockets,
 		Open:         p.open,

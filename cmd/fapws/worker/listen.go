@@ -74,7 +74,11 @@ func listenHint(addr string, err error) string {
 	isFile := strings.HasPrefix(addr, "unix:")
 	switch {
 	case errors.Is(err, unix.EADDRINUSE):
-		return "; stop the other server, or choose another address with --bind"
+		other := "the other server"
+		if by := holder(addr); by != "" {
+			other += " (" + by + ")"
+		}
+		return "; stop " + other + ", or choose another address with --bind"
 	case errors.Is(err, unix.EADDRNOTAVAIL):
 		return "; this address does not belong to this machine"
 	case errors.Is(err, unix.EPERM) && isFile:

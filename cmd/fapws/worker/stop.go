@@ -40,6 +40,8 @@ type signals struct {
 	// nil without one.
 	replace func(why string)
 
+	terminal bool // HUP means that the terminal closed in which the user started the server
+
 	checks bool // nothing is served: a signal ends the process as it would end python3
 
 	registered chan struct{} // closed then
@@ -59,7 +61,7 @@ func newSignals(s *service) *signals {
 	case s.parent != nil:
 		n.replace = s.parent.recycle
 	case s.check == nil:
-		n.reread = s.rereadCertificates
+		n.reread, n.terminal = s.rereadCertificates, process.AtTerminal()
 	default:
 		n.checks = true
 	}
@@ -121,6 +123,8 @@ func (s *signals) handle(sig os.Signal) {
 		s.end(shutdownRequest{how: gracefully}, 128+int(sig.(syscall.Signal)))
 	case sig == syscall.SIGQUIT:
 		s.end(shutdownRequest{how: quickly}, 128+int(syscall.SIGQUIT))
+	case sig == syscall.SIGHUP && s.terminal:
+		s.finish()
 	case sig == syscall.SIGHUP && s.reread != nil && s.reread():
 		s.log(logfile.Info, "SIGHUP: read the certificates again; the application stays, because reloading it requires a supervisor: start the server with --workers 1 or --reload")
 	default:

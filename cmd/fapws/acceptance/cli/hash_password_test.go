@@ -15,29 +15,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// terminal opens a pseudo terminal: what people see and type, and what a program
-// has.
-func terminal(t *testing.T) (person, program *os.File) {
-	t.Helper()
-	person, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { person.Close() })
-	n, err := unix.IoctlGetInt(int(person.Fd()), unix.TIOCGPTN)
-	if err == nil {
-		err = unix.IoctlSetPointerInt(int(person.Fd()), unix.TIOCSPTLCK, 0)
-	}
-	if err == nil {
-		program, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { program.Close() })
-	return person, program
-}
-
 // On a terminal hash-password asks twice and shows nothing; however it ends, the
 // terminal echoes input afterwards.
 func TestHashPasswordOnATerminal(t *testing.T) {
@@ -58,7 +35,7 @@ func TestHashPasswordOnATerminal(t *testing.T) {
 		{"secret", "other", 2, `^$`, `the two passwords differ`},
 		{"", "", -1, `^$`, `^Password: \r?\n$`}, // interrupted
 	} {
-		person, program := terminal(t)
+		person, program := fapwstest.Terminal(t)
 		cmd := exec.Command(fapwstest.Binary(t), "hash-password", "ann")
 		var stdout bytes.Buffer
 		cmd.Stdin, cmd.Stderr, cmd.Stdout = program, program, &stdout

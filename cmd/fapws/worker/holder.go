@@ -1,0 +1,86 @@
+package worker
+
+import (
+	"bufio"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// holder names the program that listens on an address, as conn.Listen takes it, and its process: "nginx, pid 812", for fapws with the command
+// that stops it. It is "" where /proc does not show the program, as for another user.
+func holder(addr string) string {
+	sockets := map[string]bool{}
+	for _, table := range []string{"tcp", "tcp6", "unix"} {
+		f, err := os.Open("/proc/self/net/" + table)
+		if err != nil {
+			continue
+		}
+		for lines := bufio.NewScanner(f); lines.Scan(); {
+			if inode := inodeOf(strings.Fields(lines.Text()), addr); inode != "" {
+				sockets["socket:["+inode+"]"] = true
+			}
+		}
+		f.Close()
+	}
+	links, _ := filepath.Glob("/proc/[0-9]*/fd/*")
+	pids := map[int]bool{}
+	for _, link := range links {
+		if to, err := os.Readlink(link); err == nil && sockets[to] {
+			pid, _ := strconv.Atoi(strings.Split(link, "/")[2])
+			pids[pid] = true
+		}
+	}
+	for pid := range pids {
+		status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+		var name string
+		var parent int
+		for line := range strings.Lines(string(status)) {
+			_, _ = fmt.Sscanf(line, "Name: %s", &name)
+			_, _ = fmt.Sscanf(line, "PPid: %d", &parent)
+		}
+		if name == "" || pids[parent] { // a worker, or a child that inherited the socket
+			continue
+		}
+		text := fmt.Sprintf("%s, pid %d", name, pid)
+		if name == "fapws" {
+			text += fmt.Sprintf(": fapws ctl stop --pid %d", pid)
+		}
+		return text
+	}
+	return ""
+}
+
+// inodeOf returns the inode of the listening socket in a line of /proc/net/tcp, tcp6 or unix (proc_net(5)) if it has the address; "" if not.
+func inodeOf(line []string, addr string) string {
+	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
+		const listens = "00010000"
+		if full, err := filepath.Abs(path); len(line) == 8 && line[3] == listens && err == nil && slices.Contains([]string{path, full}, line[7]) {
+			return line[6]
+		}
+		return ""
+	}
+	const listens = "0A"
+	want, err := net.ResolveTCPAddr("tcp", addr)
+	if err != nil || len(line) < 10 || line[3] != listens {
+		return ""
+	}
+	ip, port, _ := strings.Cut(line[1], ":")
+	if n, err := strconv.ParseUint(port, 16, 16); err != nil || int(n) != want.Port {
+		return ""
+	}
+	has, _ := hex.DecodeString(ip)
+	for word := range slices.Chunk(has, 4) { // a number as this machine stores it
+		binary.BigEndian.PutUint32(word, binary.NativeEndian.Uint32(word))
+	}
+	if got := net.IP(has); got.IsUnspecified() || len(want.IP) == 0 || want.IP.IsUnspecified() || got.Equal(want.IP) {
+		return line[9]
+	}
+	return ""
+}
