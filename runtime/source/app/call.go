@@ -190,7 +190,7 @@ func (c *call) end(p *exchange.Part) {
 
 // Input implements exchange.Source.
 func (c *call) Input(x *exchange.Exchange, in exchange.Input) {
-	if c.ended || c.deferred {
+	if c.ended {
 		return
 	}
 	in.Ticket = c.ticket

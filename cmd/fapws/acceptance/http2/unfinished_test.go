@@ -121,3 +121,46 @@ func TestUnreadBodies(t *testing.T) {
 	}
 	s.Get("/enough", 200)
 }
+
+// An upload arrives whole while its handler waits because the client reads nothing of large responses.
+func TestUploadBesideUnreadResponses(t *testing.T) {
+	t.Parallel()
+	s := serve(t, fapwstest.Threads, "asgi.py:app")
+	f := dialFrames(t, s)
+	const large, upload = 11, 15
+	for id := uint32(1); id < large; id += 2 { // a few streams may each have a response of any size
+		f.request(id, "/unread")
+	}
+	for id := uint32(large); id < upload; id += 2 {
+		f.request(id, "/large")
+		f.until(func(frame http2.Frame) bool {
+			_, begun := frame.(*http2.HeadersFrame)
+			return begun && frame.Header().StreamID == id
+		})
+	}
+	f.head(upload, false, ":method POST", ":scheme http", ":authority h", ":path /digest")
+	data := bytes.Repeat([]byte("upload "), 1000)
+	for i := range 5 {
+		f.settle()
+		f.WriteData(upload, i == 4, data)
+	}
+	f.WriteWindowUpdate(0, 1<<30)
+	f.WriteWindowUpdate(large, 1<<30)
+	f.WriteWindowUpdate(large+2, 1<<30)
+	if got, want := f.body(upload), digest(bytes.Repeat(data, 5)); got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	s.Get("/enough", 200)
+}
+
+// settle waits until the server has dealt with everything that was sent before.
+func (f *frames) settle() {
+	f.t.Helper()
+	f.WritePing(false, [8]byte{1})
+	if !f.until(func(frame http2.Frame) bool {
+		p, ok := frame.(*http2.PingFrame)
+		return ok && p.IsAck()
+	}) {
+		f.t.Fatal("the connection has ended")
+	}
+}

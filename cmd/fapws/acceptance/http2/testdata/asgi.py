@@ -36,6 +36,8 @@ async def app(scope, receive, send):
     elif path == "/enough":
         enough.set()
         await answer(send, b"")
+    elif path == "/large":
+        await answer(send, bytes(20 << 20))
     elif path == "/trailers":  # behind that many bytes, or this file
         assert "http.response.trailers" in scope["extensions"] or scope["method"] == "HEAD"
         await send({"type": "http.response.start", "status": 200, "headers": [], "trailers": True})
