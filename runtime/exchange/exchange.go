@@ -29,14 +29,13 @@ const (
 // the event loop, and its memory is used again when it has ended: only its Source, its Sink and its Stream may keep a pointer to it, until
 // then. It is a Sink itself: that of its client.
 type Exchange struct {
-	Req    *Request        // the request, until Start of its Source returns or, with Beside, later
-	Prefix string          // what a proxy has taken off the path of the client, which the request does not have: "" or "/a/b"
-	Sink   Sink            // gets the response
-	Record *logfile.Record // for the access log; nil: it has no line there
-	Socket Socket          // that it is, or is to be; nil: none
-	By     string          // what answers, as access logs call it: "application", "files" or ""
-	Source Source          // answers the exchange; another one may take over until the head of the response is sent
-	Fields []byte          // "Name: value\r\n" ... that the head of the response has behind its own; not if it is made by Sink.Reply
+	Req    *Request // the request, until Start of its Source returns or, with Beside, later
+	Prefix string   // what a proxy has taken off the path of the client, which the request does not have: "" or "/a/b"
+	Sink   Sink     // gets the response
+	Socket Socket   // that it is, or is to be; nil: none
+	By     string   // what answers, as access logs call it: "application", "files" or ""
+	Source Source   // answers the exchange; another one may take over until the head of the response is sent
+	Fields []byte   // "Name: value\r\n" ... that the head of the response has behind its own; not if it is made by Sink.Reply
 
 	s      *Server
 	client *Client   // that has sent the request; it may have left. nil: x is of Sub
@@ -47,7 +46,6 @@ type Exchange struct {
 	phase  phase // answering, when a source has it
 	beside bool  // its source does something beside the loop
 	gone   bool  // Abandon was called
-	former bool  // it was begun before Server.Use
 	until  int64 // when it ends to wait for other sites, by conn.Set.Now; 0: it has not begun
 
 	// Of Sub.
@@ -55,17 +53,12 @@ type Exchange struct {
 	Recorded bool      // what it sends is kept, and does not wait for the client of Parent
 
 	// Of its request.
-	req      *request // nil: a source has taken over all that it needs
-	Check    Check    // whether its client has logged in, while that is found out; nil: it was not asked
-	Version  http1.Version
-	IsHead   bool   // its method is HEAD
-	trailers bool   // http1.Request.Trailers
-	Received int64  // bytes of it
-	MaxBody  int64  // how many bytes the body may have; below 0: any number
-	rules    *rules // of the mount, or of the site, or noRules
-	from     *Peer  // the client of its connection, or the one that a trusted proxy has named; an open WebSocket does not keep the former
-	peer     *Peer  // the client, if it has logged in or a handler is asked
-	renewal  *Edit  // of the cookie of its session; nil: it stays
+	identity
+	req     *request // nil: a source has taken over all that it needs
+	Check   Check    // whether its client has logged in, while that is found out; nil: it was not asked
+	MaxBody int64    // how many bytes the body may have; below 0: any number
+	peer    *Peer    // the client, if it has logged in or a handler is asked
+	renewal *Edit    // of the cookie of its session; nil: it stays
 
 	// Of its source.
 	awaitsTurn bool   // Source is to be started when its turn has come
@@ -90,17 +83,31 @@ type Exchange struct {
 	Out       Response
 
 	// Of HTTP/1, where exchanges of a connection have an order, and may leave it to another protocol.
-	Safe   bool         // Request.Safe
 	tunnel *conn.Tunnel // that its connection is, or nil
 	relay  *relay       // to an application that speaks the protocol of WebSockets by itself, or nil
 
-	// For counters and the access log.
-	began      int64          // of Recorder.Begin or BeganEarlier; 0: it is not counted
-	counts     *metrics.Route // of its route
-	trace      http1.TraceID  // of Config.Trace
-	html       bool           // the client is a browser, which gets errors as pages
-	overridden bool           // it gets the override page, and its browser asks again and again
-	proper     bool           // a WebSocket or a tunnel that has ended as it should
+	// For the access log.
+	overridden bool // it gets the override page, and its browser asks again and again
+	proper     bool // a WebSocket or a tunnel that has ended as it should
+}
+
+// identity is what remains of a request when another exchange takes over its response: see Exchange.TakeOver.
+type identity struct {
+	Version  http1.Version
+	IsHead   bool   // the method is HEAD
+	Safe     bool   // the method is safe (RFC 9110 §9.2.1)
+	trailers bool   // the client takes trailers: see http1.Request.Trailers
+	html     bool   // the client is a browser: for replies when req is nil
+	former   bool   // the exchange began before Server.Use
+	Received int64  // bytes of the request
+	from     *Peer  // the client of the connection, or the one that a trusted proxy has named; an open WebSocket does not keep the former
+	rules    *rules // of the mount, or of the site, or noRules
+
+	// For counters and the access log. TakeOver leaves Record and began to the new exchange alone.
+	Record *logfile.Record // nil if the request has no line in the access log
+	began  int64           // of Recorder.Begin or BeganEarlier; 0 if the request is not counted
+	counts *metrics.Route  // of its route
+	trace  http1.TraceID   // of Config.Trace
 }
 
 // Answer ends x with r, before its first part.
@@ -346,23 +353,20 @@ func (x *Exchange) Replace(closes bool) {
 	x.phase, x.Req, x.Source, x.Fields = answering, nil, Memory{}, nil
 }
 
-// Substitute puts a new exchange, which the server itself is to answer, in the place of x.
-func (x *Exchange) Substitute() *Exchange {
+// TakeOver puts a new exchange, which the server itself must answer, in the place of x. The handler of x no longer has a client.
+func (x *Exchange) TakeOver() *Exchange {
 	y := x.s.New(x.client, x.Stream, x.count)
 	x.Stream.Replace(x, y, false)
-	y.Version, y.IsHead, y.KeepAlive, y.Safe = x.Version, x.IsHead, x.KeepAlive, x.Safe
-	y.Received = x.Received
-	x.Delayed = false
+	y.identity, y.KeepAlive = x.identity, x.KeepAlive
+	x.Record, x.began, x.Delayed = nil, 0, false
 	x.leaveSocket()
-	y.from, y.Record, y.trace, y.rules, y.html = x.from, x.Record, x.trace, x.rules, x.html
-	y.began, y.counts, x.began = x.began, x.counts, 0
-	x.Stream, x.Next, x.Record = nil, nil, nil
+	x.Stream, x.Next = nil, nil
 	return y
 }
 
-// Supplant answers with r in the place of x, which ends.
-func (x *Exchange) Supplant(r Reply) {
-	y := x.Substitute()
+// FailWith ends x and sends r to its client instead.
+func (x *Exchange) FailWith(r Reply) {
+	y := x.TakeOver()
 	x.Abandon()
 	y.Reply(r)
 }

@@ -317,7 +317,7 @@ func (r *relay) readAnswer() *http1.Response {
 		r.malformed(err.Error())
 		return nil
 	case answer.StatusCode >= 400:
-		r.x.Supplant(Reply{Status: answer.StatusCode})
+		r.x.FailWith(Reply{Status: answer.StatusCode})
 		return nil
 	case answer.StatusCode != http.StatusSwitchingProtocols:
 		r.malformed("its status is " + answer.Status)
@@ -334,7 +334,7 @@ func (r *relay) readAnswer() *http1.Response {
 // malformed refuses a WebSocket whose application has written something else than the head that accepts it.
 func (r *relay) malformed(why string) {
 	r.x.s.logClient(r.x, logfile.Error, "the application's response to a request for a WebSocket is malformed: %s", why)
-	r.x.Supplant(Reply{Status: 502})
+	r.x.FailWith(Reply{Status: 502})
 }
 
 // An application that speaks the protocol of WebSockets by itself (Mount.DetachSocket) gets one end of a pair of sockets. When it writes

@@ -346,7 +346,7 @@ func (c *Conn) refuseBody(r exchange.Reply) {
 	}
 	c.cutBody(x)
 	if !x.Out.Begun {
-		x.Supplant(r)
+		x.FailWith(r)
 		return
 	}
 	c.Reset = x.Out.Framing == http1.UntilClose // its end would look like the body's

@@ -353,7 +353,7 @@ func (st *stream) refuseBody(r exchange.Reply) {
 	case x.Out.Begun:
 		st.c.resetStream(st, http2.ErrCodeCancel)
 	default:
-		x.Supplant(r)
+		x.FailWith(r)
 	}
 }
 

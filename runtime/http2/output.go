@@ -138,7 +138,7 @@ func (st *stream) transmit(x *exchange.Exchange, p *exchange.Part) {
 // refuseAnswer answers with r in the place of p, the first part of x: an extended CONNECT that something answers which knows nothing of
 // WebSockets, and whose status would accept one, or a file that the client may not hold.
 func (st *stream) refuseAnswer(x *exchange.Exchange, p *exchange.Part, r exchange.Reply) {
-	y := x.Substitute()
+	y := x.TakeOver()
 	if !p.Last { // what follows is not wanted
 		x.Abandon()
 	}
