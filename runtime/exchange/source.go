@@ -34,8 +34,8 @@ type Optional interface {
 	Declines() bool
 }
 
-// Memory is embedded by sources that send the whole response, or have another source take over, in Start. As a source of its own it stands for a response that
-// has been sent.
+// Memory is embedded by sources that need neither input nor the end of their client. As a source of its own it stands for a response
+// that was sent.
 type Memory struct{}
 
 // Start implements Source.

@@ -9,6 +9,7 @@ import (
 
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
+	"fapws/runtime/source/static"
 )
 
 // fetch has x answered by the origin, and the response kept.
@@ -148,10 +149,12 @@ func (f *Fill) record(p *exchange.Part) (done bool) {
 
 // take keeps a part of the answer, and returns a copy of its body. !ok: it is not to be kept.
 func (f *Fill) take(p *exchange.Part) (body []byte, ok bool) {
-	_, handedOver := f.origin.Source.(exchange.Memory) // to files: they have a cache of their own, and see when a file changes
 	h := p.Head
 	switch {
-	case p.First && (p.Failed || len(h.Channel) > 0 || p.Count > 0 || handedOver):
+	case p.First && static.IsHandedOver(&f.origin): // files have a cache of their own, and see when a file changes
+		f.Refuse(h.Status, f.now())
+		return nil, false
+	case p.First && (p.Failed || len(h.Channel) > 0 || p.Count > 0):
 		f.Refuse(h.Status, f.now())
 		return nil, false
 	case p.Failed || p.Count > 0:

@@ -52,8 +52,9 @@ func (h *Handed) Open(named []string, mapped []AccelRoot, private *Private) (err
 	return err
 }
 
-// handedOver is a response from files that a handler has asked for.
+// handedOver is a response from files that a handler has asked for, and the Source of its exchange.
 type handedOver struct {
+	exchange.Memory
 	*Handed
 	head   exchange.Head // with copies
 	answer *Response
@@ -67,7 +68,7 @@ func (h *Handed) Take(x *exchange.Exchange, p *exchange.Part, parsed *http1.Requ
 	o.head.Static, o.head.Reason = bytes.Clone(p.Head.Static), bytes.Clone(p.Head.Reason)
 	o.head.Fields, o.head.SendFile = bytes.Clone(p.Head.Fields), bytes.TrimSpace(bytes.Clone(p.Head.SendFile))
 	o.answer.request = Request{Path: bytes.Clone(p.Head.StaticPath), Prefix: x.Prefix, Head: bytes.Clone(p.Head.Request), Parsed: parsed}
-	x.Source = exchange.Memory{}
+	x.Source = o
 	x.Beside(o.open, func(gone bool) {
 		switch {
 		case gone:
@@ -78,6 +79,12 @@ func (h *Handed) Take(x *exchange.Exchange, p *exchange.Part, parsed *http1.Requ
 			o.send(x)
 		}
 	})
+}
+
+// IsHandedOver reports whether files answer x because its handler has asked for that.
+func IsHandedOver(x *exchange.Exchange) bool {
+	_, is := x.Source.(*handedOver)
+	return is
 }
 
 // sends reports whether the handler has named one file.
