@@ -49,6 +49,33 @@ const (
 	isHandshake  = 22
 )
 
+// maxHello bounds the ClientHello, and half of the records that it comes in, in bytes. Browsers send up to 4 KiB. The rest of
+// a handshake costs a descriptor and a goroutine, and begins when the ClientHello is whole.
+const maxHello = 16 << 10
+
+// clientHello reports whether the records at the front of b have the first message of a handshake, or something that
+// crypto/tls refuses at once, and how many bytes that message has, as far as that is known.
+func clientHello(b []byte) (size int, whole bool) {
+	var message []byte
+	for len(b) >= recordHeader {
+		n := recordSize(b)
+		if b[0] != isHandshake || n == 0 || n > maxRecord {
+			return size, true
+		}
+		if len(b) < recordHeader+n {
+			break
+		}
+		message, b = append(message, b[recordHeader:recordHeader+n]...), b[recordHeader+n:]
+		if len(message) < 4 {
+			continue
+		}
+		if size = 4 + int(message[1])<<16 + int(message[2])<<8 + int(message[3]); len(message) >= size || message[0] != 1 {
+			return size, true
+		}
+	}
+	return size, false
+}
+
 // IsHandshake reports whether b begins like a handshake of TLS (RFC 8446 §5.1).
 func IsHandshake(b []byte) bool { return len(b) > 1 && b[0] == isHandshake && b[1] == 3 }
 
@@ -79,11 +106,10 @@ func (h *Handshake) look() {
 	switch {
 	case len(b) == 0:
 	case b[0] == isHandshake:
-		if len(b) < recordHeader {
-			return
-		}
-		if n := recordSize(b); n > maxRecord || len(b) >= recordHeader+n { // crypto/tls refuses a longer one
+		if size, whole := clientHello(b); whole {
 			h.run()
+		} else if size > maxHello || len(b) > 2*maxHello {
+			h.fail(other, logfile.Info, "the ClientHello has more than 16 KiB")
 		}
 	case 'A' <= b[0] && b[0] <= 'Z':
 		h.answerPlain(b)

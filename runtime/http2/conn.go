@@ -42,6 +42,7 @@ type Conn struct {
 
 	decoder *hpack.Decoder
 	arrives *headerBlock // the header block that is arriving, or nil
+	block   int64        // bytes of it that are counted in Server.heads
 	resized bool         // the client has set the size of the table of fields: the next header block says that it is empty
 
 	expected map[uint32]priority  // of streams that are not open yet
@@ -222,6 +223,7 @@ func (c *Conn) Closed() {
 		st.abandon()
 	}
 	c.late, c.arrives = nil, nil
+	c.countBlock()
 }
 
 // Config says what is different for HTTP/2.
@@ -314,6 +316,7 @@ func (c *Conn) fail(code http2.ErrCode, why string) {
 	}
 	c.frames().WriteGoAway(c.last, code, nil)
 	c.dead, c.arrives = true, nil
+	c.countBlock()
 	for _, st := range c.streams {
 		c.forget(st)
 		st.abandon()

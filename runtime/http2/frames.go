@@ -318,9 +318,13 @@ func (c *Conn) onFragment(fragment []byte, last bool) {
 		return
 	}
 	if !last {
+		if !c.countBlock() {
+			c.fail(http2.ErrCodeEnhanceYourCalm, "the client has its share of unfinished header blocks")
+		}
 		return
 	}
 	c.arrives = nil
+	c.countBlock()
 	switch st := c.streams[b.id]; {
 	case b.use == ofRequest:
 		c.open(b)
@@ -331,4 +335,26 @@ func (c *Conn) onFragment(fragment []byte, last bool) {
 		st.receive(nil, true)
 	}
 	s.spare = b
+}
+
+// countBlock counts the header block that is arriving, if it is large, as heads of active requests are. It reports whether
+// the client may have that much; otherwise nothing changes.
+func (c *Conn) countBlock() bool {
+	n := int64(0)
+	if b := c.arrives; b != nil {
+		// The decoder keeps an unfinished field in a buffer that may have twice its size.
+		if n = int64(2*b.coded + len(b.fields) + len(b.cookie)); n <= 2*smallHead {
+			n = 0
+		}
+	}
+	grows, heads := n-c.block, &c.s.heads
+	switch {
+	case grows == 0:
+		return true
+	case grows > 0 && heads.Room(c.inflow.client) < grows:
+		return false
+	}
+	heads.Add(c.inflow.client, grows)
+	c.block = n
+	return true
 }

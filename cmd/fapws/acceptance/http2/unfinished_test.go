@@ -164,3 +164,28 @@ func (f *frames) settle() {
 		f.t.Fatal("the connection has ended")
 	}
 }
+
+// Header blocks that never end cost a client's share of memory, however many connections it has.
+func TestUnfinishedHeaderBlocks(t *testing.T) {
+	t.Parallel()
+	s := fapwstest.Command{Script: "hostile.py", Args: []string{t.TempDir()}, Flags: []string{"--h2c"}}.Serve(t, fapwstest.Mode{})
+	s.Get("/", 200)
+	before := s.RSS()
+	fragment := bytes.Repeat([]byte("b"), 16<<10)
+	for range 1000 {
+		f := dialFrames(t, s)
+		// A literal field with the name "x" and a value of 240,000 bytes (RFC 7541 §6.2.2).
+		f.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: []byte{0, 1, 'x', 0x7f, 0x81, 0xd2, 0x0e}})
+		for range 14 {
+			if f.WriteContinuation(1, false, fragment) != nil {
+				break
+			}
+		}
+	}
+	w := second(s)
+	w.Fetch("/").Is(t, "hello")
+	s.Get("/", 200)
+	if grown := s.RSS() - before; grown > 220<<20 {
+		t.Errorf("%d MiB", grown>>20)
+	}
+}
