@@ -4,6 +4,25 @@
 
 #include <string.h>
 
+/* Whether the application has used the socket of the client, and has returned or reports the end of the connection, by
+ * an exception that servers of WSGI expect then and which is cleared. */
+static int socket_ended(core_record *rec) {
+  PyObject *type, *value, *tb;
+  PyErr_Fetch(&type, &value, &tb);
+  int ended = !type || PyErr_GivenExceptionMatches(type, PyExc_ConnectionError) ||
+              PyErr_GivenExceptionMatches(type, PyExc_TimeoutError) ||
+              PyErr_GivenExceptionMatches(type, PyExc_StopIteration);
+  ended = ended && wsgi_socket_was_used(rec);
+  if (!ended) {
+    PyErr_Restore(type, value, tb);
+    return 0;
+  }
+  Py_XDECREF(type);
+  Py_XDECREF(value);
+  Py_XDECREF(tb);
+  return 1;
+}
+
 static void run_request(core_thread *t, core_record *rec) {
   core_mount *m = &core_the_pool.mounts[rec->mount];
   core_timing timing;
@@ -11,7 +30,7 @@ static void run_request(core_thread *t, core_record *rec) {
   PyObject *result = wsgi_call(t, rec);
   core_exit_child();
   wsgi_end_writes(rec);
-  if (UNLIKELY(rec->socket_object) && result && wsgi_socket_was_used(rec)) {
+  if (UNLIKELY(rec->socket_object) && socket_ended(rec)) {
     rec->result = result; /* for its close(); nothing is sent */
     wsgi_stream_end(t, rec, 1);
     core_end_timing(&timing, m);

@@ -55,8 +55,16 @@ def echo(environ, start_response):
     return ["this goes nowhere"]
 
 
+def raises(environ, start_response):
+    try:
+        echo(environ, start_response)
+    finally:
+        raise {"connection": ConnectionResetError, "timeout": TimeoutError, "stop": StopIteration,
+               "file": FileNotFoundError, "value": ValueError}[environ["QUERY_STRING"]]("at the end")
+
+
 def plain(environ, start_response):
     return str("werkzeug.socket" in environ)
 
 
-PATHS = [("/echo", echo), ("/plain", plain)]
+PATHS = [("/echo", echo), ("/raises", raises), ("/plain", plain)]

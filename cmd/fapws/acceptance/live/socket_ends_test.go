@@ -1,0 +1,72 @@
+package live_test
+
+import (
+	"strings"
+	"testing"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+// A library that takes the socket of its client may end the connection by an exception, which servers of WSGI do not log. Other exceptions are
+// faults of the application.
+func TestRawSocketEndsByException(t *testing.T) {
+	t.Parallel()
+	s := fapwstest.Command{Script: "rawsocket.py", Complains: true}.Serve(t, fapwstest.Threads)
+	for _, how := range []string{"connection", "timeout", "stop", "file", "value"} {
+		c := s.Socket("/raises?" + how)
+		says(t, c, how)
+		fapwstest.Hears(t, c, how)
+		if closed, err := c.CloseWith(1000, ""); err != nil || closed.Code != 1000 {
+			t.Error(how, closed, err)
+		}
+	}
+	s.Says("FileNotFoundError: at the end\n")
+	s.Says("ValueError: at the end\n")
+	s.Stop()
+	if said := s.Stderr.String(); strings.Count(said, "at the end") != 2 {
+		t.Errorf("%s", said)
+	}
+}
+
+// Flask-SocketIO works with async_mode "threading", whose closed connections leave nothing in the log. With others, a line at the start says
+// what to use.
+func TestFlaskSocketIO(t *testing.T) {
+	t.Parallel()
+	script := fapwstest.Write(t, t.TempDir()+"/app.py", `
+import os
+from flask import Flask
+from flask_socketio import SocketIO, emit
+
+app = Flask(__name__)
+socketio = SocketIO(app, async_mode=os.environ["ASYNC_MODE"])
+
+@socketio.on("ask")
+def ask(data):
+    emit("answer", data)
+`)
+	serve := func(mode string) *fapwstest.Server {
+		return fapwstest.Command{Script: script + ":app", Env: []string{"ASYNC_MODE=" + mode, "VIRTUAL_ENV=" + fapwstest.Today(t)}}.Serve(t, fapwstest.Threads)
+	}
+	serve("gevent").Says(`warning Socket\.IO uses async_mode "gevent", .*: use async_mode="threading"`)
+	s := serve("threading")
+	for range 3 {
+		c := s.Socket("/socket.io/?EIO=4&transport=websocket")
+		_, text, err := c.Receive()
+		if err != nil || !strings.HasPrefix(string(text), "0{") {
+			t.Fatalf("%s, %v", text, err)
+		}
+		says(t, c, "40")
+		if _, text, err = c.Receive(); err != nil || !strings.HasPrefix(string(text), "40{") {
+			t.Fatalf("%s, %v", text, err)
+		}
+		for range 5 {
+			says(t, c, `42["ask",1]`)
+			fapwstest.Hears(t, c, `42["answer",1]`)
+		}
+		fapwstest.ResetSocket(c)
+	}
+	s.Stop()
+	if said := s.Stderr.String(); strings.Contains(said, "warning") || strings.Contains(said, "Traceback") {
+		t.Errorf("%s", said)
+	}
+}
