@@ -121,6 +121,14 @@ func (a *App) Targets() ([]string, error) {
 	return packageTexts("_sandbox_check", "targets", a.entries())
 }
 
+// Warnings returns lines about packages that cannot work as the applications use them, if handlers run on so many threads. It must be called
+// on the thread of Load.
+func (a *App) Warnings(threads int) ([]string, error) {
+	C.core_take_gil()
+	defer C.core_release_gil()
+	return packageTexts("_framework", "warnings", python3.PyBool_FromLong(min(threads, 1)))
+}
+
 // packageTexts calls a function of a module of package fapws that returns a list of str. GIL held.
 func packageTexts(module, function string, args ...*python3.PyObject) ([]string, error) {
 	result, err := callPackage(module, function, args...)

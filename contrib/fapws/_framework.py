@@ -5,11 +5,15 @@ in applications, and the tools do.
 """
 from __future__ import annotations
 
+import _thread
+import sys
+import time
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, List, Tuple
 
-__all__ = ["chain", "framework", "import_views", "wants_dict"]
+__all__ = ["chain", "framework", "import_views", "wants_dict", "warnings"]
 
 _KINDS = {
     "flask.app.Flask",
@@ -59,6 +63,25 @@ def import_views(served: Any) -> None:
 
     if getattr(settings, "ROOT_URLCONF", None):
         get_resolver().url_patterns  # noqa: B018: a property that imports
+
+
+def warnings(threads: bool) -> List[str]:
+    """Lines about packages of greenlets that cannot work as the application uses them; threads: handlers run on threads of the server."""
+    lines = []
+    for name, function in ("_thread", _thread.start_new_thread), ("time", time.sleep):
+        package = (function.__module__ or name).partition(".")[0]
+        if threads and package != name and not lines:
+            lines.append(
+                f"{package} has patched Python's standard library (monkey patching), which fails on the threads of the server, in subprocess"
+                " and queues for example: remove the patch, or use --threads 0, and --workers for several requests at once"
+            )
+    for mode in "gevent", "gevent_uwsgi", "eventlet":
+        if "engineio.async_drivers." + mode in sys.modules:
+            lines.append(
+                f'Socket.IO uses async_mode "{mode}", whose WebSockets need the server of that package: use async_mode="threading"'
+                " with the package simple-websocket, and no --threads 0"
+            )
+    return lines
 
 
 def _package(app: Any) -> str:

@@ -370,11 +370,19 @@ func (s *service) startPython() (*pybridge.Handler, error) {
 	}
 	var handler *pybridge.Handler
 	var err error
-	s.onPython(func() { handler, err = s.app.Start(run) })
+	var lines []string
+	s.onPython(func() {
+		if lines, err = s.app.Warnings(run.Threads); err == nil {
+			handler, err = s.app.Start(run)
+		}
+	})
 	if err != nil {
 		return nil, process.ExitNotStarted("%v", err)
 	}
 	if line := handler.Warning(); line != "" {
+		lines = append(lines, line)
+	}
+	for _, line := range lines {
 		s.warn(line)
 	}
 	return handler, nil
