@@ -84,6 +84,10 @@ type Config struct {
 	MaxRequests   int
 	OnMaxRequests func()
 
+	// Current calls done, on any goroutine, when requests that have come before may be answered. It is called on the loop and must not
+	// block. Only HTTP/1 without a request of the server to itself waits for it. nil: no request waits.
+	Current func(done func())
+
 	// Needed is called on the loop when a request waits at a mount that is Pending, for each of them. It must not block. nil: it is not
 	// called.
 	Needed func()

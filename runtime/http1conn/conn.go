@@ -43,6 +43,9 @@ type Server struct {
 	bulk  []byte      // memory of readOn; nil until it is needed
 	items []conn.Item // memory of sendFile
 
+	unasked []*Conn // wait for another question of Config.Current than the one of asked
+	asked   bool    // Config.Current has not called done yet
+
 	unannounced logfile.Seldom // lines about proxies that send no header of the PROXY protocol
 }
 
@@ -68,6 +71,7 @@ type Conn struct {
 
 	state     State
 	awaitsTLS bool // the connection begins with TLS
+	gate      gate // of the next request
 }
 
 var (
@@ -138,6 +142,9 @@ const tick = eventloop.Tick
 // time, and a response that has begun is cancelled:
 // that is how a client ends a stream.
 func (c *Conn) EOF() (stays bool) {
+	if c.gate == asking {
+		return true
+	}
 	if c.first == nil || c.first.Out.Begun || c.Subrequest() || c.body != nil || c.state == StateClosed {
 		return false
 	}
@@ -228,7 +235,7 @@ func (c *Conn) setState(s State) {
 func (c *Conn) deadline() int64 {
 	s := c.s
 	switch {
-	case c.Half && c.last != nil && c.last.AwaitsSites():
+	case c.gate == asking, c.Half && c.last != nil && c.last.AwaitsSites():
 		return s.Set.Now + int64(halfTimeout) // the server has it wait
 	case c.Half && !c.Writing():
 		return c.Stamp + int64(halfTimeout)

@@ -1,6 +1,8 @@
 package http1conn
 
 import (
+	"bytes"
+
 	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
 )
@@ -11,6 +13,7 @@ type ClientState struct {
 	Untrusted     bool   `json:",omitempty"` // forwarding fields are ignored, whatever the address
 	Unannounced   bool   `json:",omitempty"` // the connection must begin with a header of the PROXY protocol
 	Used          bool   `json:",omitempty"` // the connection has carried a request
+	Input         []byte `json:",omitempty"` // of a request that waits for Config.Current
 }
 
 // IdleClient is an idle connection that was taken from the loop.
@@ -35,11 +38,11 @@ func (s *Server) TakeIdle() (list []IdleClient) {
 			c, unannounced = p.Conn, true
 		}
 		switch {
-		case c == nil || c.Subrequest() || c.awaitsTLS || c.state != StateNew && c.state != StateReady:
-		case c.Busy() || c.Yields() || c.Half || c.Gathers() || c.WaitsForAgain() || len(c.Pending()) > 0:
+		case c == nil || c.Subrequest() || c.awaitsTLS || c.state != StateNew && c.state != StateReady && c.gate != asking:
+		case c.Busy() || c.Yields() || c.Half || c.Gathers() || c.WaitsForAgain() || len(c.Pending()) > 0 && c.gate != asking:
 		case c.Transport() == nil:
 			list = append(list, c.depart(unannounced))
-		case !c.Unread():
+		case !c.Unread() && c.gate != asking:
 			c.Close("another process serves")
 		}
 	})
@@ -51,8 +54,9 @@ func (c *Conn) depart(unannounced bool) IdleClient {
 	d := IdleClient{FD: c.Fd(), State: ClientState{
 		Local: exchange.AddressText(c.Local), Remote: exchange.AddressText(c.Remote),
 		Untrusted: !c.Trusted(), Unannounced: unannounced,
-		Used: c.state == StateReady,
+		Used: c.state == StateReady, Input: bytes.Clone(c.Pending()),
 	}}
+	c.gate = closed
 	c.Unwatch()
 	c.Detach()
 	return d
@@ -67,6 +71,10 @@ func (s *Server) Arrive(d *ClientState, fd int) {
 	s.open(c)
 	if d.Used && c.state == StateNew {
 		c.setState(StateReady)
+	}
+	if len(d.Input) > 0 && c.state != StateClosed {
+		c.Keep(d.Input)
+		c.queue()
 	}
 }
 

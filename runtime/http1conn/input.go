@@ -105,6 +105,9 @@ func (c *Conn) next(buf []byte) bool {
 	s := c.s
 	r := s.Request()
 	req := r.Parsed
+	if c.mustAsk() {
+		return false
+	}
 	if c.state == StateHead {
 		req.Resume = c.resume
 	}
@@ -137,6 +140,7 @@ func (c *Conn) next(buf []byte) bool {
 		return false
 	}
 	r.Head, s.rest = head, buf[n:]
+	c.gate = closed
 	c.newExchange().Decide()
 	return c.state == StateReady
 }
@@ -438,7 +442,7 @@ func (c *Conn) waits() bool {
 	if c.suspended() {
 		return c.last.Waits()
 	}
-	return c.Busy()
+	return c.Busy() || c.gate == asking
 }
 
 // readMore has the client send more of the body of x.

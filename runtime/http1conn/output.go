@@ -225,7 +225,7 @@ func (c *Conn) Room(ended bool) {
 	}
 	switch {
 	case c.state == StateReady && s.End < exchange.Draining && !c.Half: // the usual case
-	case c.Busy() || c.Gathers() || c.reading() && c.WaitsForAgain() && s.End < exchange.Draining:
+	case c.Busy() || c.gate == asking || c.Gathers() || c.reading() && c.WaitsForAgain() && s.End < exchange.Draining:
 	case s.End == exchange.Draining && (c.state == StateReady || c.state == StateWaiting):
 		c.setState(StateEnding) // its head, sent before, said that it stays open
 		c.Finish()

@@ -2,6 +2,7 @@ package pool
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -135,6 +136,26 @@ func (p *Pool) Reopen() { p.post(p.reopen) }
 // never finish (an endless loop that was just corrected).
 func (p *Pool) ReloadChanged(why string) {
 	p.post(func() { p.begin(request{why: why, newer: true}) })
+}
+
+// AwaitReload returns when the reload that is under way, or that is to follow it, has ended or failed, or when ctx ends. Without one it
+// returns at once.
+func (p *Pool) AwaitReload(ctx context.Context) {
+	ended := make(chan error, 1)
+	p.do(func() {
+		switch {
+		case p.next != nil:
+			p.next.asked = append(p.next.asked, ended)
+		case p.batch != nil:
+			p.batch.asked = append(p.batch.asked, ended)
+		default:
+			ended <- nil
+		}
+	})
+	select {
+	case <-ended:
+	case <-ctx.Done():
+	}
 }
 
 // ReloadAndWait starts new workers, which replace the old ones when all of them have loaded. why is for the log: "app.py has

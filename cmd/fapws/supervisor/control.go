@@ -162,12 +162,32 @@ func (p *supervisor) query(pid int, what string) string {
 	if question, ok := strings.CutPrefix(what, worker.QueryUploads+" "); ok {
 		return p.uploads(pid, question)
 	}
+	if what == worker.QueryCurrent {
+		p.awaitCurrent()
+		return ""
+	}
 	if p.shown.Load().Status == "" {
 		return ""
 	}
 	answer := ctl.Server(p.pageCommand).AnswerPage(ctl.Command(what))
 	text, _ := json.Marshal(answer) // an Answer is always JSON
 	return string(text)
+}
+
+// awaitCurrent returns when the workers have loaded the files as they are now, or have failed to, or after StartWait.
+func (p *supervisor) awaitCurrent() {
+	if p.watcher == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), p.conf.Server.Sites.StartWait)
+	defer cancel()
+	looked := make(chan struct{})
+	p.watcher.Settle(ctx, func() { close(looked) })
+	select {
+	case <-looked:
+		p.pool.AwaitReload(ctx)
+	case <-ctx.Done():
+	}
 }
 
 // pageCommand is command for the status page. It does not reload again and again.

@@ -277,8 +277,16 @@ func (p *supervisor) watchFiles() (*watch.Watcher, error) {
 		return nil, process.ExitUsage(err)
 	}
 	go func() {
-		for change := range w.Changes {
-			p.pool.ReloadChanged(change.String())
+		for {
+			select {
+			case change, open := <-w.Changes:
+				if !open {
+					return
+				}
+				p.pool.ReloadChanged(change.String())
+			case settled := <-w.Settled:
+				settled()
+			}
 		}
 	}()
 	return w, nil

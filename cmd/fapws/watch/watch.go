@@ -79,11 +79,16 @@ type Watcher struct {
 	// for all of it. It is closed by Close.
 	Changes <-chan Change
 
+	// Settled receives each function given to Settle, after a look that began later has found no more changes and Changes has received all
+	// others. The reader of Changes must read it, too, and call the functions.
+	Settled <-chan func()
+
 	log    func(line string)
 	tree   tree
 	base   string            // as Options.Base
 	kernel *fsnotify.Watcher // tells when it is time to look; nil: the interval alone does
 	roots  chan []string     // of Watch
+	asks   chan func()       // of Settle
 	stop   context.CancelFunc
 	ended  sync.WaitGroup
 
@@ -101,18 +106,18 @@ func Start(o Options) (*Watcher, error) {
 	w.kernel, _ = fsnotify.NewBufferedWatcher(256) // all watches of this user may be taken
 	w.look()
 	clear(w.found)
-	changes := make(chan Change)
-	w.Changes = changes
+	changes, settled := make(chan Change), make(chan func())
+	w.Changes, w.Settled = changes, settled
 	ctx, stop := context.WithCancel(context.Background())
 	w.stop = stop
-	w.ended.Go(func() { w.run(ctx, changes) })
+	w.ended.Go(func() { w.run(ctx, changes, settled) })
 	return w, nil
 }
 
 // newWatcher returns a Watcher that has not looked yet.
 func newWatcher(o Options) (*Watcher, error) {
 	var err error
-	w := &Watcher{log: o.Log, base: filepath.Clean(o.Base), roots: make(chan []string, 1), found: map[string]string{}}
+	w := &Watcher{log: o.Log, base: filepath.Clean(o.Base), roots: make(chan []string, 1), asks: make(chan func()), found: map[string]string{}}
 	for _, dir := range o.Dirs {
 		info, err := os.Stat(w.abs(dir))
 		if err != nil {
@@ -147,6 +152,14 @@ func (w *Watcher) Watch(dirs []string) {
 	w.roots <- dirs
 }
 
+// Settle looks at the files at once, and sends f to Settled. It gives up when ctx ends.
+func (w *Watcher) Settle(ctx context.Context, f func()) {
+	select {
+	case w.asks <- f:
+	case <-ctx.Done():
+	}
+}
+
 // Close ends the watching. It is safe for concurrent use and may be called again; a nil Watcher
 // has nothing to end.
 func (w *Watcher) Close() {
@@ -156,7 +169,7 @@ func (w *Watcher) Close() {
 	}
 }
 
-func (w *Watcher) run(ctx context.Context, changes chan<- Change) {
+func (w *Watcher) run(ctx context.Context, changes chan<- Change, settled chan<- func()) {
 	defer close(changes)
 	var events <-chan fsnotify.Event
 	var failures <-chan error
@@ -166,19 +179,33 @@ func (w *Watcher) run(ctx context.Context, changes chan<- Change) {
 	}
 	next := time.NewTimer(interval)
 	defer next.Stop()
-	var since time.Time // of the first change, until a look finds no more; zero: no file is being changed
-	soon := false       // next is due within quiet
+	var since time.Time        // of the first change, until a look finds no more; zero: no file is being changed
+	soon := false              // next is due within quiet
+	var asked, looked []func() // of Settle: before and after a look
 	for {
 		var to chan<- Change
 		var change Change
-		if since.IsZero() && len(w.found) > 0 {
+		var tell chan<- func()
+		var first func()
+		switch {
+		case !since.IsZero():
+		case len(w.found) > 0:
 			to, change = changes, w.change()
+		case len(looked) > 0:
+			tell, first = settled, looked[0]
 		}
 		select {
 		case <-ctx.Done():
 			return
 		case to <- change:
 			clear(w.found)
+		case tell <- first:
+			looked = looked[1:]
+		case f := <-w.asks:
+			if asked = append(asked, f); since.IsZero() {
+				soon = true
+				next.Reset(0)
+			}
 		case roots := <-w.roots:
 			if !slices.Equal(roots, w.tree.roots) {
 				found := maps.Clone(w.found)
@@ -193,6 +220,7 @@ func (w *Watcher) run(ctx context.Context, changes chan<- Change) {
 			}
 		case <-failures: // events were lost, and the next look comes soon enough
 		case now := <-next.C:
+			looked, asked = append(looked, asked...), nil
 			more := w.look()
 			pause := max(interval, restsPerLook*time.Since(now))
 			if more && (since.IsZero() || now.Sub(since) < longest) {

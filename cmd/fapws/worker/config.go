@@ -35,6 +35,9 @@ func (s *service) config() runtime.Config {
 	c.Sites.RefuseUnknownHosts = s.plan.Site.UnknownHost == "421"
 	if s.conf.Dev {
 		c.Sites.Answered = s.log.Requests()
+		if s.parent != nil && c.Sites.StartWait > 0 {
+			c.Sites.Current = s.parent.current
+		}
 	}
 	if s.lateLoad != nil {
 		c.Sites.Needed = s.lateLoad.need

@@ -222,6 +222,19 @@ func (p *Parent) answer(m *pool.Message) {
 	p.send(&pool.Message{Kind: pool.Answer, ID: m.ID, Raw: []byte(text)})
 }
 
+// current is exchange.Config.Current with --dev: files that have changed are loaded first, perhaps by another process, which then gets the
+// connections that wait. A worker that has not loaded, or shows why another one has not, is asked for nothing else.
+func (p *Parent) current(done func()) {
+	go func() {
+		if p.s.complete.Load() || p.Role == pool.PageOnly {
+			ctx, cancel := context.WithTimeout(context.Background(), p.s.conf.Server.Sites.StartWait)
+			defer cancel()
+			_, _ = p.query(ctx, QueryCurrent)
+		}
+		done()
+	}()
+}
+
 // recycle asks for another process in the place of this one. why follows
 // "worker N" in the log. It is safe for concurrent use.
 func (p *Parent) recycle(why string) {

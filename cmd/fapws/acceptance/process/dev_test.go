@@ -1,7 +1,9 @@
 package process_test
 
 import (
+	"fmt"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -126,4 +128,50 @@ func TestDevTemplate(t *testing.T) {
 	s.comes(browser, 200, "one")
 	fapwstest.Write(t, dir+"/templates/page.html", "two")
 	s.comes(browser, 200, "two")
+}
+
+// TestDevWaitsForNewCode: the first request after a change of a file gets the new code, or the page about its error: on a new connection, on one
+// that was kept open, with a body, and with several workers.
+func TestDevWaitsForNewCode(t *testing.T) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
+		const text = "import part\ndef handler(environ, start_response):\n    return '%s ' + part.text + environ['wsgi.input'].read().decode()\nPATHS = [('/', handler)]\n"
+		s := edited(t, m, saying("zero"), "--dev")
+		kept := s.Dial()
+		for i := range 6 {
+			number := strconv.Itoa(i)
+			fapwstest.Write(t, filepath.Dir(s.path)+"/part.py", "text = 'part"+number+"'\n")
+			fapwstest.Write(t, s.path, fmt.Sprintf(text, number))
+			if status, body := s.ask(tool); status != 200 || body != number+" part"+number {
+				t.Errorf("change %d: %d %q", i, status, body)
+			}
+			fapwstest.Write(t, s.path, fmt.Sprintf(text, "again "+number))
+			kept.Send(fapwstest.Request("POST", "/", strings.Repeat("b", 100<<10)))
+			kept.Answer().Want(t, 200, "again "+number+" part"+number+"bbb")
+		}
+		fapwstest.Write(t, s.path, "def <b>\n")
+		if status, body := s.ask(browser); status != 500 || !strings.Contains(body, "SyntaxError") {
+			t.Errorf("%d %q", status, body)
+		}
+		fapwstest.Write(t, s.path, fmt.Sprintf(text, "mended"))
+		if status, body := s.ask(browser); status != 200 || !strings.Contains(body, "mended") {
+			t.Errorf("%d %q", status, body)
+		}
+	})
+}
+
+// TestDevFirstWaits: so does the first one after a change of code that has never loaded.
+func TestDevFirstWaits(t *testing.T) {
+	t.Parallel()
+	path := fapwstest.Write(t, filepath.Join(t.TempDir(), "app.py"), "import nosuchmodule\n")
+	c := fapwstest.Command{Script: path, Flags: []string{"--dev", "--bind", "127.0.0.1:0"}, Complains: true}
+	s := &workbench{c.Start(t), path}
+	s.Address = s.Says(`see why in a browser: http://(\S+)/`)[1]
+	fapwstest.Write(t, path, "import otherwise\n")
+	if status, body := s.ask(browser); status != 500 || !strings.Contains(body, "otherwise") {
+		t.Errorf("%d %q", status, body)
+	}
+	fapwstest.Write(t, path, saying("mended"))
+	if status, body := s.ask(tool); status != 200 || body != "mended" {
+		t.Errorf("%d %q", status, body)
+	}
 }

@@ -1,0 +1,48 @@
+package http1conn
+
+// gate says whether the next request of a connection may be parsed. It matters only with Config.Current.
+type gate uint8
+
+const (
+	closed gate = iota // Current must be asked
+	asking             // Current was asked, and the request waits in the pending input
+	open
+)
+
+// mustAsk reports whether the next request, of which bytes have arrived, must wait for Config.Current, and asks Current.
+func (c *Conn) mustAsk() bool {
+	s := c.s
+	if s.Config.Current == nil || c.gate == open || c.Busy() || c.Subrequest() {
+		return false
+	}
+	if c.gate == closed {
+		if c.state == StateNew {
+			s.Arrived(&c.Client)
+		}
+		c.gate, c.Stamp = asking, s.Set.Now
+		if s.unasked = append(s.unasked, c); !s.asked {
+			s.ask()
+		}
+	}
+	c.setState(StateWaiting)
+	return true
+}
+
+// ask asks Config.Current when the requests that have arrived may be answered. Requests that arrive later need another question.
+func (s *Server) ask() {
+	list := s.unasked
+	s.unasked, s.asked = nil, true
+	s.Config.Current(func() {
+		s.Set.Events.Post(func() {
+			for _, c := range list {
+				if c.gate == asking { // the connection was not handed over
+					c.gate = open
+					c.queue()
+				}
+			}
+			if s.asked = false; len(s.unasked) > 0 {
+				s.ask()
+			}
+		})
+	})
+}
