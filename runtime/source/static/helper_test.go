@@ -191,8 +191,6 @@ func withoutBoundary(a answered) string {
 	return s
 }
 
-func unixTime(seconds int64) time.Time { return time.Unix(seconds, 0) }
-
 // checkParts checks a 206, with one range or several, against the whole.
 func checkParts(t testing.TB, a answered, whole string) {
 	t.Helper()

@@ -50,15 +50,16 @@ type representation struct {
 // newRepresentation describes a file in a state that was seen at a time.
 func newRepresentation(d description, s Stamp, now int64) *representation {
 	r := &representation{description: d, stamp: s, size: s.size}
-	r.modified = time.Unix(0, s.modified).Unix()
-	// Tools that make builds reproducible set all times to 0 or 1, which tells
-	// no version from another. Nor may a date be in the future (RFC 9110
-	// §8.8.2.1).
-	timed := r.modified > 1 && !s.unsized
+	date, dated := s.date()
+	r.modified = time.Unix(0, date).Unix()
 
 	b := make([]byte, 0, 256+len(d.extra))
-	if timed || d.tag != "" {
-		tag := cmp.Or(d.tag, strconv.FormatInt(s.modified, 36)+"-"+strconv.FormatInt(s.size, 36))
+	if date != 0 && !s.unsized || d.tag != "" {
+		tag := strconv.FormatInt(s.modified, 36) + "-" + strconv.FormatInt(s.size, 36)
+		if date != s.modified {
+			tag += "-" + strconv.FormatInt(s.status, 36) + "-" + strconv.FormatUint(s.ino, 36)
+		}
+		tag = cmp.Or(d.tag, tag)
 		if d.coding != Identity {
 			tag += "-" + d.coding.String()
 		}
@@ -73,7 +74,8 @@ func newRepresentation(d description, s Stamp, now int64) *representation {
 	}
 	b = append(b, d.extra...)
 	r.short = len(b)
-	if timed && s.modified <= now && d.tag == "" {
+	// A date must not be in the future (RFC 9110 §8.8.2.1).
+	if dated && date <= now && d.tag == "" && !s.unsized {
 		r.lastModified = http1.AppendDate(nil, r.modified)
 		b = append(append(append(b, "Last-Modified: "...), r.lastModified...), "\r\n"...)
 	}
@@ -162,6 +164,36 @@ type Stamp struct {
 	// unsized says that the file has another size than it reports, as in /proc and /sys. Its times say nothing about its content
 	// either, which is read for each response.
 	unsized bool
+}
+
+// Tools that make builds reproducible set the times of all files to a constant, which does not distinguish their versions:
+// npm to a day of 1985, zip to 1980, Bazel, flit and hatch to these days, others to the time of the last commit.
+var buildTimes = [...]time.Time{
+	time.Date(2010, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2016, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2020, 2, 2, 0, 0, 0, 0, time.UTC),
+}
+
+const (
+	firstDate   = 20 * 365 * 24 * time.Hour // since 1970: no earlier time is believed
+	mostOffset  = 14 * time.Hour            // of a time zone: archives such as zip have local times
+	longTimeAgo = 3 * 365 * 24 * time.Hour  // before the status change: a modification time that old may be a constant
+)
+
+// date returns the time of the last change for validators, in nanoseconds since 1970: the modification time or, where that
+// may be a constant, the time of the last status change; 0 if both are the constant, as in images of file systems that have one
+// time for each file. known is false if the modification time is a constant for certain.
+func (s *Stamp) date() (date int64, known bool) {
+	known = s.modified >= int64(firstDate)
+	for _, t := range buildTimes {
+		offset := time.Duration(s.modified - t.UnixNano())
+		known = known && (offset.Abs() > mostOffset || offset%(15*time.Minute) != 0)
+	}
+	switch {
+	case !known && s.status == s.modified:
+		return 0, false
+	case !known, s.status-s.modified > int64(longTimeAgo):
+		return s.status, known
+	}
+	return s.modified, true
 }
 
 // StampOf returns the state of the file that info describes.

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"fapws/runtime/waittest"
 )
 
 const oldDate = "Thu, 29 Feb 2024 12:00:00 GMT"
@@ -69,22 +71,55 @@ func TestVariants(t *testing.T) {
 	}
 }
 
-// A time of 0 or 1 is what tools for reproducible builds set: it tells no
-// version from another.
-func TestTimesThatSayNothing(t *testing.T) {
-	root := tree(t, map[string]string{"zero": "x", "one": "x", "future": "x"})
-	touch(t, filepath.Join(root, "zero"), unixTime(0))
-	touch(t, filepath.Join(root, "one"), unixTime(1))
-	touch(t, filepath.Join(root, "future"), unixTime(1<<31-1)) // the latest time of machines of 32 bits
-	f := serve(t, Options{Root: root})
-	for name, tagged := range map[string]bool{"zero": false, "one": false, "future": true} {
-		a := get(t, f, request(t, "", "GET", "/"+name, "If-Modified-Since: "+oldDate))
-		if a.status != 200 || a.get("Last-Modified") != "" || (a.get("Etag") != "") != tagged {
+// A file whose time is a constant of build tools, or years older than its state, has validators that change with its content.
+func TestConstantTimes(t *testing.T) {
+	years := time.Now().AddDate(-5, 0, 0)
+	for name, c := range map[string]struct {
+		at    time.Time
+		dated bool // it has Last-Modified
+	}{
+		"zero":        {time.Unix(0, 0), false},
+		"one":         {time.Unix(1, 0), false},
+		"zip":         {time.Date(1980, 1, 1, 0, 0, 0, 0, time.FixedZone("", -5*3600)), false},
+		"npm":         {time.Date(1985, 10, 26, 8, 15, 0, 0, time.UTC), false},
+		"Bazel":       {time.Date(2010, 1, 1, 0, 0, 0, 0, time.UTC), false},
+		"flit":        {time.Date(2016, 1, 1, 0, 0, 0, 0, time.FixedZone("", 19800)), false},
+		"hatch":       {time.Date(2020, 2, 2, 0, 0, 0, 0, time.FixedZone("", 3600)), false},
+		"last commit": {years, true},
+		"future":      {time.Unix(1<<31-1, 0), false}, // the latest time of machines of 32 bits
+	} {
+		root := tree(t, map[string]string{"a": "0123"})
+		touch(t, filepath.Join(root, "a"), c.at)
+		f := serve(t, Options{Root: root})
+		first := get(t, f, request(t, "", "GET", "/a"))
+		tag, date := first.get("Etag"), first.get("Last-Modified")
+		if tag == "" || (date != "") != c.dated {
+			t.Errorf("%s: %+v", name, first)
+		}
+		if a := get(t, f, request(t, "", "GET", "/a", "If-None-Match: "+tag)); a.status != 304 {
 			t.Errorf("%s: %+v", name, a)
 		}
-	}
-	if a := get(t, f, request(t, "", "GET", "/zero", "If-None-Match: \"\", W/\"\"")); a.status != 200 {
-		t.Errorf("%+v", a)
+		if a := get(t, f, request(t, "", "GET", "/a", "If-Modified-Since: "+date)); c.dated != (a.status == 304) {
+			t.Errorf("%s: %+v", name, a)
+		}
+		if name == "future" { // it is no constant
+			continue
+		}
+		begun := time.Now().Unix()
+		waittest.Eventually(t, "the date changes", func() bool { // the clock of file systems may be some milliseconds late
+			return !c.dated || time.Now().Add(-50*time.Millisecond).Unix() > begun
+		})
+		write(t, filepath.Join(root, "a"), "4567")
+		touch(t, filepath.Join(root, "a"), c.at)
+		later(f, 2e9)
+		for _, fields := range [][]string{
+			{"If-None-Match: " + tag}, {"If-Modified-Since: " + date}, {"If-Modified-Since: " + oldDate},
+			{"If-Range: " + tag, "Range: bytes=0-1"}, {"If-Range: " + date, "Range: bytes=0-1"},
+		} {
+			if a := get(t, f, request(t, "", "GET", "/a", fields...)); a.status != 200 || a.body != "4567" {
+				t.Errorf("%s, %q: %+v", name, fields, a)
+			}
+		}
 	}
 }
 
