@@ -24,7 +24,7 @@ type TableReader interface {
 // The keys of embedded structs stand beside the others. A field called At, a *TOMLTable, is told where the table and each of its keys stand.
 // Further tags:
 //
-//   - is: the kind of the value: one of textKinds, of a setting also of listKinds; "age" for a time, "mode" for permissions of files, "sync" for Upload.Sync; "one"
+//   - is: the kind of the value: one of textKinds; "expiries" for a list; "age" for a time, "mode" for permissions of files, "sync" for Upload.Sync; "one"
 //     and the words that are allowed, and same for others that mean one of them; "not" for the opposite of a boolean; "pairs" for a table of strings as "NAME=value";
 //     "some" for a list that must not be empty.
 //   - range: the least and the greatest number or size; of a time the least.
@@ -228,7 +228,7 @@ func (v TOMLValue) into(field reflect.Value, of reflect.StructField, report func
 		}
 		return err
 	case *[]string:
-		if is == "" || listKinds[is] == nil {
+		if is != "expiries" {
 			return v.list(to, is)
 		}
 	}

@@ -1,8 +1,7 @@
-// Package settings knows every setting of fapws: its flag, its variable in the environment, its name as a global of
-// the script, its default, its limits and its help. Each is declared once, by a field of Config
-// with its tags (config.go); the command line, --help, --print-config, the man page, the completion of bash and docs/settings.md are read off
-// these. Where another package of the server reads a setting, the tags name the field of the Config of that package. So a new
-// setting is a field with tags, and the code that reads the field; go test ./docs -update writes docs/settings.md. Start reading at config.go.
+// Package settings has the settings of fapws. Each is declared once, as an entry of one of the tables table_*.go: its names, default, kind
+// with limits, and help. The command line, --help, --print-config, the man page, the completion of bash and docs/settings.md are made from
+// the tables. An entry names the field of Config, or of the Config of another package in it, that has the value. So a new setting is an
+// entry, a field, and the code that reads the field; go test ./docs -update writes docs/settings.md. Start reading at settings.go.
 //
 // A setting takes its value from the first of these places that has one: flag, environment, file, script, default.
 // The package does no I/O and needs no Python; most packages of cmd/fapws use it. foreign.go answers flags and

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -192,9 +191,10 @@ func (s *Settings) Keep() {
 		if level := s.from[row.Name].Level; s.kept == nil || !row.kept || level > FromFile || !given && level < FromFile {
 			continue
 		}
-		reflect.ValueOf(&s.conf).Elem().FieldByIndex(row.field).SetZero()
+		v := row.value(&s.conf)
+		v.clear()
 		delete(s.from, row.Name)
-		if v := row.value(&s.conf); given {
+		if given {
 			_ = v.parse(kept.Text) // show has written it
 			s.from[row.Name] = Source{FromFile, kept.From}
 		} else if row.Default != "" {

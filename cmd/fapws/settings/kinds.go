@@ -2,7 +2,6 @@ package settings
 
 import (
 	"cmp"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"path"
@@ -12,10 +11,9 @@ import (
 
 	"fapws/runtime/http1"
 	"fapws/runtime/route"
-	"fapws/runtime/source/static"
 )
 
-// single returns the value that a field of one text, number, time or boolean takes, or that of a setting; nil for other fields.
+// single returns the value that a field of one text, number, time or boolean takes, or of a list of texts; nil for other fields.
 func single(field any, tag reflect.StructTag) *value {
 	is, words, _ := strings.Cut(tag.Get("is"), " ")
 	from, to, _ := strings.Cut(cmp.Or(tag.Get("range"), "1-1024T"), "-")
@@ -26,18 +24,13 @@ func single(field any, tag reflect.StructTag) *value {
 		switch is {
 		case "one":
 			return choice(field, strings.Fields(words), strings.Fields(tag.Get("same")))
-		case "prefix-or-off":
-			return statusPrefix(field, words)
 		}
 		return textKinds[cmp.Or(is, "string")](field)
 	case *[]string:
-		return listKinds[is](field)
-	case *[]static.AccelRoot:
-		return mappings(field)
-	case *[]uint16:
-		return ports(field, words)
-	case *uint16:
-		return oneOf(field, []string{"1.2", "1.3"}, tls.VersionTLS12, tls.VersionTLS13)
+		if is == "expiries" {
+			return expiries(field)
+		}
+		return texts(field)
 	case *bool:
 		switch is {
 		case "one":
@@ -52,8 +45,6 @@ func single(field any, tag reflect.StructTag) *value {
 			return octal(field, words)
 		case "size":
 			return size(field, int(least), int(most))
-		case "debug":
-			return debugLevel(field)
 		}
 		return count(field, int(least), int(most))
 	case *int64:
@@ -117,10 +108,14 @@ var textKinds = map[string]func(*string) *value{
 			return host, err
 		}, itself)
 	},
-	"bind-host": inFile("a string", func(to *string) *value {
+}
+
+// Kinds of texts of settings.
+var (
+	bindHost = inFile("a string", func(to *string) *value {
 		return of(to, isText, func(text string) (string, error) { return parseHost(strings.TrimSpace(text)) }, itself)
-	}),
-	"root-path": inFile("a string", func(to *string) *value {
+	})
+	rootPath = inFile("a string", func(to *string) *value {
 		return of(to, isText, func(text string) (string, error) {
 			text = strings.TrimRight(text, "/")
 			if text != "" && (text[0] != '/' || strings.ContainsAny(text, "?#\x00\r\n ")) {
@@ -128,15 +123,12 @@ var textKinds = map[string]func(*string) *value{
 			}
 			return text, nil
 		}, itself)
-	}),
-	"https-url": like("a URL that begins with https://", func(s string) bool {
+	})
+	httpsURL = like("a URL that begins with https://", func(s string) bool {
 		return strings.HasPrefix(s, "https://") && s != "https://" && !strings.ContainsRune(s, ' ')
-	}),
-	"target":         like("a path such as /health, or http://host/health", isTarget),
-	"broker":         brokerURL,
-	"https-redirect": httpsRedirect,
-	"rotate":         logRotate,
-}
+	})
+	target = like("a path such as /health, or http://host/health", isTarget)
+)
 
 // inFile returns a kind with other words for the values of a file.
 func inFile(allowed string, kind func(*string) *value) func(*string) *value {
@@ -147,24 +139,22 @@ func inFile(allowed string, kind func(*string) *value) func(*string) *value {
 	}
 }
 
-// listKinds are the kinds of lists of settings by the tag "is".
-var listKinds = map[string]func(*[]string) *value{
-	"":          each(func(string) error { return nil }),
-	"addresses": addresses,
-	"networks":  networks,
-	"expiries": each(func(one string) error { // which package static reads
+// Kinds of lists.
+var (
+	texts    = each(func(string) error { return nil })
+	expiries = each(func(one string) error { // which package static reads
 		if pattern, age, _ := strings.Cut(one, "="); pattern == "" || age == "" {
 			return fmt.Errorf("a pattern, =, and a time, such as *.css=30d or *=no-cache; not %s", shorten(one))
 		}
 		return nil
-	}),
-	"host-names": each(func(one string) error {
+	})
+	hostNames = each(func(one string) error {
 		if !hostName(one) || !strings.Contains(one, ".") {
 			return fmt.Errorf("host names such as example.org, separated by commas; not %s", shorten(one))
 		}
 		return nil
-	}),
-}
+	})
+)
 
 // each is a kind of lists of texts that check accepts.
 func each(check func(one string) error) func(*[]string) *value {

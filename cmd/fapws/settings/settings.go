@@ -2,40 +2,43 @@ package settings
 
 import (
 	"cmp"
-	"fmt"
-	"io"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 
+	"fapws/runtime/source/static"
 	"fapws/runtime/system"
 )
 
 // LogLevels are the values of Config.LogLevel, the most talkative first.
 var LogLevels = []string{"debug", "info", "warning", "error"}
 
-// Setting is the meaning of the tags of a field of Config, which are explained there.
+// Setting is a setting, as a file table_*.go declares it.
 type Setting struct {
-	Name    string // of the flag, without dashes
-	Short   string // one letter, or ""
-	Group   string
-	Arg     string // stands for the value in the help
-	Default string
-	Note    string
-	Brief   string
-	Help    string
-	Env     string // in addition to FAPWS_<NAME>
-	Global  string
+	Name    string // of the flag, without dashes; the key of fapws.toml
+	Arg     string // stands for the value in the help; empty for that of the value
+	Default string // as a user would type it
+	Note    string // the default in the help, where it depends on the machine
+	Brief   string // for --help, which shows the settings that have one
+	Help    string // for --help all, the man page and docs/settings.md, if that is longer; without a full stop
+	Env     string // a variable that other tools set, in addition to FAPWS_<NAME>
+	Global  string // of a script; empty if a script cannot set it
 
-	variants []variant // other names of this flag
+	// also has other names of the flag, as other servers have them, separated by spaces: "-b" is a letter, "uds=unix:*" takes a part of
+	// the value, "no-access-log=off" has this value.
+	also  string
+	alone string // the value of the flag if none follows, as with --debug
+	path  bool   // files and directories, which are relative to the configuration file that names them
+	kept  bool   // a supervisor keeps the value for as long as it runs
+	sugar bool   // another way to give a setting, so --print-config leaves it out
 
-	alone string
-	kept  bool
-	path  bool
-	sugar bool
-	field []int             // in Config, see reflect.Value.FieldByIndex
-	tag   reflect.StructTag // of it
+	value func(c *Config) *value // of the setting in c, with its kind and limits
+
+	Group    string // the heading in the help
+	Short    string // one letter, or ""
+	variants []variant
 }
 
 // EnvName returns the variable of the environment that holds the setting.
@@ -49,46 +52,39 @@ func (s *Setting) shownDefault() string { return cmp.Or(s.Note, s.Default) }
 // explanation is the help as --help all, the man page and the README have it.
 func (s *Setting) explanation() string { return cmp.Or(s.Help, s.Brief) }
 
-// value returns the value of the setting in c.
-func (s *Setting) value(c *Config) *value {
-	return single(reflect.ValueOf(c).Elem().FieldByIndex(s.field).Addr().Interface(), s.tag)
+// option returns the value of an option of all folders. Its kind stands at the field of static.Options, because it is a key of hosts and
+// routes, too.
+func option(key string) func(*Config) *value {
+	fields := keyFields(reflect.TypeFor[static.Options]())
+	field := fields[slices.IndexFunc(fields, func(f reflect.StructField) bool { return f.Tag.Get("key") == key })]
+	return func(c *Config) *value {
+		return single(reflect.ValueOf(&c.Options).Elem().FieldByIndex(field.Index).Addr().Interface(), field.Tag)
+	}
 }
 
 var unset Config // only its fields are pointed at
 
 // table returns all settings in the order of the help. They must not be changed.
 var table = sync.OnceValue(func() (rows []*Setting) {
-	group := ""
-	for _, field := range keyFields(reflect.TypeFor[Config]()) {
-		if field.Tag.Get("value") == "" { // else it is only a key of tables
-			group = cmp.Or(field.Tag.Get("group"), group)
-			rows = append(rows, newSetting(field, group))
+	for _, group := range []struct {
+		name string
+		rows []*Setting
+	}{
+		{"Address", addressSettings}, {"Application", applicationSettings}, {"Files", filesSettings}, {"Processes", processesSettings},
+		{"Limits", limitsSettings}, {"Timeouts", timeoutsSettings}, {"Logs", logsSettings},
+	} {
+		for _, s := range group.rows {
+			s.Group = group.name
+			s.prepare()
+			rows = append(rows, s)
 		}
 	}
 	return rows
 })
 
-// newSetting returns the setting of a field of Config.
-func newSetting(field reflect.StructField, group string) *Setting {
-	says := map[string]string{} // in one walk: each Get of the tag is another
-	for tag := string(field.Tag); tag != ""; tag = strings.TrimPrefix(tag, " ") {
-		key, rest, _ := strings.Cut(tag, ":")
-		quoted, _ := strconv.QuotedPrefix(rest)
-		says[key], _ = strconv.Unquote(quoted)
-		tag = rest[len(quoted):]
-	}
-	s := &Setting{Name: says["key"], Group: group, Default: says["default"], Note: says["note"], Brief: says["brief"], Help: says["help"],
-		Env: says["env"], Global: says["script"], alone: says["alone"], kept: says["kept"] != "", path: says["path"] != "", sugar: says["sugar"] != "",
-		field: field.Index, tag: field.Tag}
-	if of := says["of"]; of != "" {
-		s.field = nil
-		at := reflect.TypeFor[Config]()
-		for name := range strings.SplitSeq(of, ".") {
-			part, _ := at.FieldByName(name) // a wrong name makes value panic below, in every test
-			s.field, at = append(s.field, part.Index...), part.Type
-		}
-	}
-	for name := range strings.FieldsSeq(says["also"]) {
+// prepare sets what follows from the declaration of s.
+func (s *Setting) prepare() {
+	for name := range strings.FieldsSeq(s.also) {
 		name, value, _ := strings.Cut(name, "=")
 		if short, ok := strings.CutPrefix(name, "-"); ok {
 			s.Short = short
@@ -98,11 +94,10 @@ func newSetting(field reflect.StructField, group string) *Setting {
 			s.variants = append(s.variants, variant{name: name, fixed: value})
 		}
 	}
-	s.Arg = cmp.Or(says["arg"], says["path"], s.value(&unset).arg)
+	s.Arg = cmp.Or(s.Arg, s.value(&unset).arg)
 	if s.Name == "max-clients" {
 		s.Default = strconv.Itoa(defaultClients(system.OpenFiles()))
 	}
-	return s
 }
 
 // defaultClients leaves descriptors for the script, for files being sent and
@@ -134,52 +129,3 @@ type variant struct {
 
 // names are those of a setting, its own first.
 func (s *Setting) names() []variant { return append([]variant{{name: s.Name}}, s.variants...) }
-
-// KeyDoc describes a key of the configuration file that is not a setting.
-type KeyDoc struct {
-	Table string // "" is the top, "host", "host.route", or "rules" for both of these
-	Key   string
-	Value string // as an example shows it, in TOML
-	Help  string // without a full stop
-}
-
-// keyTables are the headings under which keys stand together.
-var keyTables = []struct{ table, heading string }{
-	{"", "at the top, in addition to the names of the flags"},
-	{"host", "[[host]], which also takes the rules below, and the flags index, autoindex, spa, mime-types, charset, compress, expires, symlinks, dotfiles, expose and cache-files-max"},
-	{"host.route", "[[host.route]], which has prefix, match or both, at most one source (app, files, cgi, php, fastcgi, redirect, rewrite, proxy, upload or status), and takes the same flags and rules"},
-	{"rules", "rules, of a host for all its routes, or of one route; the first six also at the top, for all hosts"},
-}
-
-func writeKeysMarkdown(w io.Writer, keys []KeyDoc) {
-	fmt.Fprint(w, "| key | example | meaning |\n|---|---|---|\n")
-	for _, t := range keyTables {
-		fmt.Fprintf(w, "| **%s** | | |\n", t.heading)
-		for _, k := range keys {
-			if k.Table == t.table {
-				fmt.Fprintf(w, "| `%s` | `%s` | %s |\n", k.Key, k.Value, k.Help)
-			}
-		}
-	}
-}
-
-func writeKeysMan(w io.Writer, keys []KeyDoc) {
-	fmt.Fprint(w, `.SH CONFIGURATION FILE
-The file of
-.B \-\-config
-is TOML. Its keys are the names of the flags, with arrays where a flag may be
-repeated. Relative paths in it are relative to its folder. With
-.B check
-every mistake is reported with its line. HUP makes workers read the file again.
-.B fapws import web.conf
-writes one from the file of httPyServer.
-`)
-	for _, t := range keyTables {
-		fmt.Fprintf(w, ".SS %s\n", roff(t.heading))
-		for _, k := range keys {
-			if k.Table == t.table {
-				fmt.Fprintf(w, ".TP\n.B %s\n%s.\n", roff(k.Key+" = "+k.Value), roff(k.Help))
-			}
-		}
-	}
-}

@@ -22,6 +22,7 @@ type value struct {
 	kind   kind
 	file   string   // allowed values, for the message about a value of another kind in a file; "": as parse says
 	script string   // the same for a script
+	clear  func()   // sets it to the zero value
 	empty  func()   // for an empty list, which takes a default away; nil: not allowed
 	words  []string // to be completed
 }
@@ -46,7 +47,8 @@ func of[T any](to *T, kind kind, read func(text string) (T, error), show func(T)
 		}
 		return err
 	}
-	return &value{kind: kind, parse: parse, show: func() string { return show(*to) }}
+	clear := func() { *to = *new(T) }
+	return &value{kind: kind, parse: parse, clear: clear, show: func() string { return show(*to) }}
 }
 
 func itself(s string) string { return s }

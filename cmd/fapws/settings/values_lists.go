@@ -93,7 +93,7 @@ func list[T any](to *[]T, read func(one string) (T, error), show func(T) string)
 		return strings.Join(texts, ",")
 	})
 	v.file, v.script = "a string or an array of strings", "a string or a list of strings"
-	v.empty = func() { *to = nil }
+	v.empty = v.clear
 	return v
 }
 
@@ -177,7 +177,7 @@ func networks(to *[]string) *value {
 		return all, err
 	}, joined)
 	v.file = "a string or an array of strings"
-	v.empty = func() { *to = nil }
+	v.empty = v.clear
 	return v
 }
 

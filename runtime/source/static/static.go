@@ -24,16 +24,16 @@ type Options struct {
 
 	// Index are the names tried, in order, when a directory is asked for.
 	// None: a directory has no page of its own.
-	Index []string `json:"index" key:"index" default:"index.html,index.htm" also:"static-path-dir-to-file" arg:"NAMES" help:"index files of a directory; the first one found is served"`
+	Index []string `json:"index" key:"index"`
 
 	// Listing makes a page with the content of a directory without index.
-	Listing bool `json:"listing" key:"autoindex" default:"no" also:"browse list" note:"yes if APP is a directory, otherwise no" help:"list directories that have no index file"`
+	Listing bool `json:"listing" key:"autoindex"`
 
 	// SPA is the file below Root that answers, with 200, for pages that are
 	// not there: GET and HEAD of a path whose last segment has no extension,
 	// or that accept text/html by name. "": none. The path of a directory is sent
 	// to the one with a slash only if that has a page of its own.
-	SPA string `json:"spa" key:"spa" is:"name" arg:"FILE" help:"fallback file for page requests that match no file (single-page applications): index.html"`
+	SPA string `json:"spa" key:"spa" is:"name"`
 
 	// MaxAge is the number of seconds for which clients and proxies may reuse
 	// a file without asking (Cache-Control: public, max-age=N). Below zero
@@ -42,29 +42,29 @@ type Options struct {
 
 	// Expires goes before MaxAge for the files that fit a pattern, in the form
 	// "*.css=30d": see parseExpire. The first that fits counts.
-	Expires []string `json:"expires" key:"expires" is:"expiries" arg:"PATTERN=TIME" help:"how long clients may cache files; the first matching pattern applies: *.css=30d, *=1h; TIME takes s, m, h, d, w, y, or is immutable, no-cache, no-store or off; repeatable, or separated by commas"`
+	Expires []string `json:"expires" key:"expires" is:"expiries"`
 
 	// DotFiles serves names that begin with a dot too. Otherwise they do not
 	// exist for clients: .git and .env are seldom meant to be public.
-	DotFiles bool `json:"dotfiles" key:"dotfiles" default:"no" help:"serve and list files whose names begin with a dot; /.well-known is always served"`
+	DotFiles bool `json:"dotfiles" key:"dotfiles"`
 
 	// Symlinks says which symbolic links are followed: "inside" or "", those that stay below Root; "owner", of these
 	// the ones that belong to the owner of their targets (Apache's SymLinksIfOwnerMatch); "no", none.
-	Symlinks string `json:"symlinks" key:"symlinks" default:"inside" is:"one inside owner no" arg:"WHICH" help:"symbolic links to follow: inside (target in the same directory tree), owner (inside, and the target has the same owner), or no"`
+	Symlinks string `json:"symlinks" key:"symlinks" is:"one inside owner no"`
 
 	// MimeTypes is a file in the format of Apache's mime.types. Other extensions have the built-in type. "": none.
-	MimeTypes string `json:"mime_types" key:"mime-types" is:"name" path:"FILE" help:"file of media types by extension, in the format of Apache's mime.types; overrides the built-in types"`
+	MimeTypes string `json:"mime_types" key:"mime-types" is:"name" path:"FILE"`
 
 	// Types are media types by extension, without a dot, and go before those
 	// of MimeTypes. A name without a dot is looked up as a whole.
 	Types map[string]string `json:"types" key:"types" value:"{ gpx = 'application/gpx+xml' }" help:"media types by extension; also in a host or route"`
 
 	// Charset is the parameter of textual types. "": utf-8; "off": none.
-	Charset string `json:"charset" key:"charset" default:"utf-8" is:"name" arg:"NAME" help:"charset of text files in Content-Type; off omits it"`
+	Charset string `json:"charset" key:"charset" is:"name"`
 
 	// Compress makes gzip and zstd variants of textual files from 1 KiB to
 	// 8 MiB for clients that accept them, once for each state of a file.
-	Compress bool `json:"compress" key:"compress" default:"yes" help:"compress files with zstd or gzip for clients that accept it, if that makes them smaller; --no-compress disables it"`
+	Compress bool `json:"compress" key:"compress"`
 
 	// Headers are fields for each answer with a file or listing, by name.
 	Headers map[string]string `json:"headers"`
@@ -80,7 +80,7 @@ type Options struct {
 	// Private are files that do not exist here, by any name; neither do sources, backups, databases and
 	// keys, but for those whose names fit a pattern (path.Match) of Expose. nil: all files exist.
 	Private *Private `json:"-"`
-	Expose  []string `json:"expose" key:"expose" arg:"PATTERNS" help:"serve files of these names (*.py, *.db), although they look like sources, backups (*~, *.bak), databases (*.db, *.sqlite3, *.sql) or keys (*.key, *.secret), which are hidden; logs, passwords, the configuration file and scripts stay hidden"`
+	Expose  []string `json:"expose" key:"expose"`
 
 	// Fall says that another source may answer for missing files: then the path of a directory is sent to the one
 	// with a slash only if that has a page.
@@ -89,7 +89,7 @@ type Options struct {
 	// CacheBytes bounds the memory for small files, compressed ones and
 	// listings; a larger file that is kept open counts as 64 KiB. 0: 16 MiB;
 	// below zero: no cache, and nothing is compressed.
-	CacheBytes int64 `json:"cache_bytes" key:"cache-files-max" default:"16M" range:"0-1T" help:"memory for small files, compressed files and listings, per directory and worker; 0 disables this cache and compression"`
+	CacheBytes int64 `json:"cache_bytes" key:"cache-files-max" range:"0-1T"`
 
 	// CacheFileBytes is the size of the largest file that is kept in memory
 	// as it is. 0: 64 KiB.
