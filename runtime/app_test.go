@@ -113,7 +113,7 @@ func start(t testing.TB, cfg Config, h app.Interpreter, mounts ...exchange.Mount
 	if ts.Server, err = New(cfg); err != nil {
 		t.Fatal(err)
 	}
-	ln, err := conn.Listen("127.0.0.1:0", conn.DefaultListenOptions)
+	ln, err := conn.Listen("127.0.0.1:0", conn.ListenOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -45,7 +45,7 @@ func TestLateListener(t *testing.T) {
 	t.Parallel()
 	s := serve(t, Config{})
 	s.StopAccepting()
-	ln, err := conn.Listen("127.0.0.1:0", conn.DefaultListenOptions)
+	ln, err := conn.Listen("127.0.0.1:0", conn.ListenOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

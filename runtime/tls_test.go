@@ -18,7 +18,7 @@ import (
 func TestIdleTLSConnectionsAreSmall(t *testing.T) {
 	cert, _ := certtest.Localhost()
 	s := serve(t, Config{TLS: &tls.Config{Certificates: []tls.Certificate{cert}}})
-	ln, err := conn.Listen("127.0.0.1:0", conn.DefaultListenOptions)
+	ln, err := conn.Listen("127.0.0.1:0", conn.ListenOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

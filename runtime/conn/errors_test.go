@@ -13,7 +13,7 @@ import (
 )
 
 func TestListenErrors(t *testing.T) {
-	ln, err := Listen("127.0.0.1:0", DefaultListenOptions)
+	ln, err := Listen("127.0.0.1:0", ListenOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -23,7 +23,7 @@ func TestListenErrors(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	live, err := Listen("unix:"+filepath.Join(dir, "live"), DefaultListenOptions)
+	live, err := Listen("unix:"+filepath.Join(dir, "live"), ListenOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +57,7 @@ func TestListenErrors(t *testing.T) {
 		{"127.0.0.1:99999", nil},
 		{"127.0.0.1", nil},
 	} {
-		ln, err := Listen(test.addr, DefaultListenOptions)
+		ln, err := Listen(test.addr, ListenOptions{})
 		if err == nil {
 			ln.Close()
 			t.Errorf("%s: no error", test.addr)
@@ -80,7 +80,7 @@ func TestStaleSocketFileIsReplaced(t *testing.T) {
 	}
 	dead.(*net.UnixListener).SetUnlinkOnClose(false)
 	dead.Close()
-	ln, err := Listen("unix:"+path, DefaultListenOptions)
+	ln, err := Listen("unix:"+path, ListenOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

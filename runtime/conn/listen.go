@@ -24,13 +24,15 @@ const keepAliveIdle = 60
 // ListenOptions say how sockets are made. None of them touches inherited ones
 // but Backlog.
 type ListenOptions struct {
-	Backlog  int // connections that the kernel queues; 0: as many as the system allows
-	Mode     int // permissions of a unix socket's file; -1: what umask leaves
-	UID, GID int // owner of a unix socket's file; -1 keeps this process's
+	Backlog int         // connections that the kernel queues; 0: as many as the system allows
+	File    *SocketFile // of a unix socket; nil: as the process and its umask make it
 }
 
-// DefaultListenOptions ask for nothing special.
-var DefaultListenOptions = ListenOptions{Mode: -1, UID: -1, GID: -1}
+// SocketFile has the attributes of the file of a unix socket.
+type SocketFile struct {
+	Mode     int // permissions; -1: what umask leaves
+	UID, GID int // owner; -1 keeps this process's
+}
 
 // Listener is a listening socket, on which a Server accepts. Its methods are safe for concurrent use.
 type Listener struct {

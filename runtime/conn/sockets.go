@@ -113,8 +113,8 @@ func unixSocket(path string, o ListenOptions) (_ int, err error) {
 	}()
 	// The file gets the socket's own mode less the umask: it never allows more
 	// than was asked for, not even before dress.
-	if o.Mode >= 0 {
-		if err := unix.Fchmod(fd, uint32(o.Mode)); err != nil {
+	if o.File != nil && o.File.Mode >= 0 {
+		if err := unix.Fchmod(fd, uint32(o.File.Mode)); err != nil {
 			return -1, err
 		}
 	}
@@ -123,8 +123,10 @@ func unixSocket(path string, o ListenOptions) (_ int, err error) {
 	}
 	if !isAbstract(path) {
 		made = true
-		if err := dress(path, o); err != nil {
-			return -1, err
+		if o.File != nil {
+			if err := dress(path, o.File); err != nil {
+				return -1, err
+			}
 		}
 	}
 	// No client could connect until here.

@@ -28,10 +28,7 @@ func setCongestion(fd int, name string) error {
 
 // dress gives a socket file its owner and mode. The file is held while that
 // is done, so that nothing else can be put in its place.
-func dress(path string, o ListenOptions) error {
-	if o.Mode < 0 && o.UID < 0 && o.GID < 0 {
-		return nil
-	}
+func dress(path string, o *SocketFile) error {
 	fd, err := unix.Open(path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return err

@@ -30,7 +30,7 @@ func Serve(t testing.TB, cfg runtime.Config, h app.Interpreter, mounts ...exchan
 	if err != nil {
 		t.Fatal(err)
 	}
-	ln, err := conn.Listen("127.0.0.1:0", conn.DefaultListenOptions)
+	ln, err := conn.Listen("127.0.0.1:0", conn.ListenOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,11 +24,13 @@ import (
 
 // ListenOptions returns the settings of the sockets.
 func ListenOptions(conf *settings.Config) (conn.ListenOptions, error) {
-	o := conn.DefaultListenOptions
-	o.Backlog, o.Mode = conf.Backlog, conf.SocketMode
+	o := conn.ListenOptions{Backlog: conf.Backlog}
+	if conf.SocketMode >= 0 || conf.SocketOwner != "" {
+		o.File = &conn.SocketFile{Mode: conf.SocketMode, UID: -1, GID: -1}
+	}
 	if conf.SocketOwner != "" {
 		var err error
-		if o.UID, o.GID, err = confine.Owner(conf.SocketOwner); err != nil {
+		if o.File.UID, o.File.GID, err = confine.Owner(conf.SocketOwner); err != nil {
 			return o, process.ExitUsage(fmt.Errorf("--uds-owner %s: %w", conf.SocketOwner, err))
 		}
 	}

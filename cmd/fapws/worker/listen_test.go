@@ -35,7 +35,7 @@ func TestListenHint(t *testing.T) {
 // socket the kernel lets one more wait than the backlog says.
 func TestBacklog(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.sock")
-	listeners, err := Listen([]string{"unix:" + path}, withBacklog(2))
+	listeners, err := Listen([]string{"unix:" + path}, conn.ListenOptions{Backlog: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,10 +54,4 @@ func TestBacklog(t *testing.T) {
 			t.Errorf("connection %d: %v", i, err)
 		}
 	}
-}
-
-func withBacklog(n int) conn.ListenOptions {
-	o := conn.DefaultListenOptions
-	o.Backlog = n
-	return o
 }

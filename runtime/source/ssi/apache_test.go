@@ -230,7 +230,7 @@ func startOurs(t *testing.T, root, host string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	listener, err := conn.Listen(host+":0", conn.DefaultListenOptions)
+	listener, err := conn.Listen(host+":0", conn.ListenOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
