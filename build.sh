@@ -62,19 +62,30 @@ die() { say "$@"; exit 1; }
 
 # patiently WHAT COMMAND... runs COMMAND, and says WHAT after three seconds and every 30 seconds from then on.
 patiently() {
-    local what=$1 start=$SECONDS status=0 pause=3 ticker
+    local status=0 ticker
+    tick 3 30 printf '%s' "$1"
+    "${@:2}" || status=$?
+    stop_ticking
+    return "$status"
+}
+
+# tick FIRST NEXT COMMAND... says what COMMAND prints, and the time, after FIRST seconds and every NEXT seconds from then on, until
+# stop_ticking. It sets ticker.
+tick() {
+    local pause=$1 start=$SECONDS
     {
         # Waits without a process of its own, which could outlive this one.
         while ! read -r -t "$pause" _ <> <(:) && kill -0 $$ 2>/dev/null; do
-            say "$what ($((SECONDS - start)) s)"
-            pause=30
+            say "$("${@:3}") ($((SECONDS - start)) s)"
+            pause=$2
         done
     } </dev/null >/dev/null &
     ticker=$!
-    "${@:2}" || status=$?
+}
+
+stop_ticking() {
     kill "$ticker" 2>/dev/null || true
     wait "$ticker" 2>/dev/null || true
-    return "$status"
 }
 
 # logged FILE COMMAND... runs COMMAND with what it writes going to FILE.

@@ -120,12 +120,15 @@ test_soak() {
 # stage NAME COMMAND... runs one part of a word in $root, and keeps its result.
 failed=()
 stage() {
-    local name=$1 start=$SECONDS status
+    local name=$1 start=$SECONDS status ticker=
     say "== $name"
+    [[ ${aside-} ]] || tick 60 60 printf '== %s' "$name"
     set +e # inside `if` or `||` the shell would ignore set -e in the command
     (set -e; cd "$root"; "${@:2}") </dev/null
     status=$?
     set -e
+    [[ ! $ticker ]] || stop_ticking
+    printf '%s s: %s\n' "$((SECONDS - start))" "$name" >>"$root/build/stages.$$"
     if ((status)); then
         failed+=("$name")
         say "== $name FAILED ($((SECONDS - start)) s)"
@@ -135,8 +138,11 @@ stage() {
 }
 
 word_test() {
-    word_build
+    local also_wanted=want_test_tools
+    use_python
+    also_wanted=
     need_test_tools
+    word_build
     export FAPWS_BIN=$root/build/fapws
     "$python" -m compileall -qq "$root"/contrib/fapws{,4} # servers of tests write no bytecode
     lint
@@ -165,23 +171,37 @@ packages() {
 # side_by_side FUNCTION... runs functions of stages at once, because most stages keep one CPU busy, and prints the output of each
 # when it has ended. The shell hides an INT from what it runs in the background.
 side_by_side() {
-    local name process running=() before=${#failed[@]} output=$root/build/side-by-side
+    local name process running=() before=${#failed[@]} output=$root/build/side-by-side ticker
+    rm -rf "$output"
     mkdir -p "$output"
     trap 'kill 0' INT
     for name; do
-        ("$name"; ((${#failed[@]} == before))) >"$output/$name" 2>&1 &
+        (aside=1; "$name"; ((${#failed[@]} == before))) >"$output/$name" 2>&1 &
         running+=("$!")
     done
+    tick 60 60 last_lines "${@/#/$output/}"
     for name; do
         process=${running[0]} running=("${running[@]:1}")
         wait "$process" || failed+=("$name")
         cat "$output/$name"
     done
+    stop_ticking
     trap - INT
+}
+
+# last_lines FILE... prints where stages are whose output goes to these files.
+last_lines() {
+    local file
+    for file; do
+        grep '^build.sh: == ' "$file" 2>/dev/null | tail -n 1 | sed 's/^build.sh: //'
+    done | paste -sd ' '
 }
 
 # summary ends a word that has stages.
 summary() {
+    say "the stages that took longest:"
+    sort -rn "$root/build/stages.$$" | head -n 5 | sed 's/^/  /' >&2
+    rm "$root/build/stages.$$"
     if ((${#failed[@]})); then
         die "FAILED after $SECONDS s: ${failed[*]}"
     fi

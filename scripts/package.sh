@@ -316,7 +316,7 @@ make_hatch() {
     version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2] + sys.abiflags)')
     venv=$root/build/hatch/$version hatch=$venv/bin/python3
     "$hatch" -c 'import hatchling' 2>/dev/null && return
-    "$python" -c 'import ensurepip' 2>/dev/null || want "virtual environments" "python$version-venv"
+    want_venv
     install_wanted
     rm -rf "$venv"
     "$python" -m venv "$venv"

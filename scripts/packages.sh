@@ -73,7 +73,7 @@ need_frameworks() {
     # shellcheck disable=SC2086 # several words
     absent=$(cd / && "$python" -c '
 import importlib.util, sys
-print(*(pair for pair in sys.argv[1:] if not importlib.util.find_spec(pair.split("=")[0])))' $frameworks)
+print(*(pair for pair in sys.argv[1:] if not importlib.util.find_spec(pair.split("=")[0])))' $frameworks 2>/dev/null) || absent=$frameworks
     for pair in $absent; do
         modules+=("${pair%=*}")
         packages+=("${pair#*=}")
@@ -89,7 +89,7 @@ print(*(pair for pair in sys.argv[1:] if not importlib.util.find_spec(pair.split
 # What the tests run, each as "command=Debian package". apache2-bin does not start a service.
 readonly test_tools="git=git apache2=apache2-bin php-cgi=php-cgi ab=apache2-utils openssl=openssl wrk=wrk curl=curl h2load=nghttp2-client
     systemd-analyze=systemd chromium=chromium promtool=prometheus pebble=pebble redis-server=redis-server haproxy=haproxy
-    testssl=testssl.sh npm=npm"
+    testssl=testssl.sh npm=npm xz=xz-utils readelf=binutils"
 
 # What lint runs.
 readonly lint_tools="clang-format=clang-format shellcheck=shellcheck flake8=flake8 codespell=codespell"
@@ -99,13 +99,24 @@ need_lint_tools() {
     install_wanted
 }
 
-# need_test_tools sees to frameworks and to the tools of lint, too, which is a part of test.
-need_test_tools() {
+# want_test_tools notes the frameworks and programs that all stages of test need, lint among them.
+want_test_tools() {
     need_frameworks
     refuse_snap
     want_programs "for the tests" "$test_tools"
-    "$python" -c 'import ensurepip' 2>/dev/null || want "virtual environments" "python$py_minor-venv"
-    need_lint_tools
+    want_programs "for lint" "$lint_tools"
+    want_venv
+}
+
+# want_venv notes what the module venv of the chosen Python lacks on Debian: ensurepip, or its wheels.
+want_venv() {
+    "$python" -c 'import ensurepip; ensurepip.version()' 2>/dev/null || want "virtual environments" "python${py_minor:-3}-venv"
+}
+
+# need_test_tools sees to all that the stages of test need.
+need_test_tools() {
+    want_test_tools
+    install_wanted
     fetch_axe
     make_today
 }
