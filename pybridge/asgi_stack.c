@@ -104,6 +104,8 @@ int asgi_sample_stacks(core_snapshot *out, int max) {
   PyGILState_Release(gil);
   return s.found;
 }
+int asgi_threads_are_debugged(void) { return core_is_debugged(&A.thread) || core_threads_are_debugged(); }
+
 int asgi_state_of(core_record *rec, int *thread) {
   *thread = A.thread.index;
   if (__atomic_load_n(&A.thread.current, __ATOMIC_RELAXED) == rec) return CORE_RUNNING;

@@ -758,6 +758,10 @@ void core_watch_signals(int fd);
 
 /* --- core_stack.c -------------------------------------------------------------- */
 
+/* Parts of asgi_threads_are_debugged. */
+int core_is_debugged(const core_thread *t);
+int core_threads_are_debugged(void);
+
 /* stacks(), a method of module _fapws: the stacks of all threads, without the GIL. */
 PyObject *core_stacks(PyObject *module, PyObject *none);
 

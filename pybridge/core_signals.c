@@ -23,8 +23,24 @@ static void on_signal(int sig) {
   errno = before;
 }
 
+/* "continue" of pdb has SIGINT call the debugger from then on, and a developer could not stop the server. It does
+ * without where that fails, as on other threads. */
+static int is_of_pdb(PyObject *args) {
+  PyObject *handler = PyTuple_GET_SIZE(args) == 2 ? PyTuple_GET_ITEM(args, 1) : NULL;
+  PyObject *function = handler && PyMethod_Check(handler) ? PyMethod_GET_FUNCTION(handler) : NULL;
+  PyObject *name = function ? PyObject_GetAttrString(function, "__qualname__") : NULL;
+  int yes = name && PyUnicode_Check(name) && PyUnicode_CompareWithASCIIString(name, "Pdb.sigint_handler") == 0;
+  Py_XDECREF(name);
+  PyErr_Clear();
+  return yes;
+}
+
 static PyObject *set_handler(PyObject *self, PyObject *args) {
   struct sigaction now;
+  if (is_of_pdb(args)) {
+    PyErr_SetString(PyExc_ValueError, "SIGINT stops the server");
+    return NULL;
+  }
   PyObject *before = PyObject_Call(python_signal, args, NULL);
   if (!before || !PyCallable_Check(PyTuple_GET_ITEM(args, 1))) return before;
   int sig = (int)PyLong_AsLong(PyTuple_GET_ITEM(args, 0));

@@ -95,6 +95,17 @@ int core_sample_threads(core_snapshot *out, int max) {
   return found;
 }
 
+int core_is_debugged(const core_thread *t) {
+  const PyThreadState *python = t->python; /* NULL before the state is deleted */
+  return python && python->tracing > 0;
+}
+
+int core_threads_are_debugged(void) {
+  int n = count_threads(), found = 0;
+  for (int i = 0; i < n && !found; i++) found = core_is_debugged(P.threads[i]);
+  return found;
+}
+
 /* --- the signal ------------------------------------------------------------ */
 
 /* A thread notices an exception set from outside when it executes bytecode, but not while it waits in Lock.acquire,

@@ -298,6 +298,9 @@ func (h *Handler) Deliver(in exchange.Input) {
 	h.delivered = true
 }
 
+// Held implements app.Interpreter. Only developers have debuggers.
+func (h *Handler) Held() bool { return h.config.Debug > 0 && C.asgi_threads_are_debugged() != 0 }
+
 // Signalled implements app.Interpreter.
 func (h *Handler) Signalled() { C.core_signalled() }
 

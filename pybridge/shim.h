@@ -516,6 +516,9 @@ int core_running_callbacks(core_snapshot *out, int max);
 /* Where an active record is; *thread is set except for CORE_QUEUED. Any thread, without the GIL. */
 enum { CORE_QUEUED, CORE_RUNNING, CORE_WAITING, CORE_PARKED, CORE_ANSWERED, CORE_OPEN, CORE_MESSAGES, CORE_AWAITING };
 int core_record_state(uintptr_t rec, int *thread);
+/* Whether a debugger holds a thread of the server: the thread is in a function of sys.settrace or sys.monitoring, which
+ * waits for a developer. Any thread, without the GIL. */
+int asgi_threads_are_debugged(void);
 /* Inline mode, any thread: the record that the loop runs, 0 for none, and the number of its job. */
 uintptr_t core_inline_record(unsigned long *jobs);
 

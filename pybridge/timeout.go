@@ -49,7 +49,7 @@ type inlineWatchdog struct {
 func (h *Handler) Stalled() (exchange.Ticket, time.Duration) {
 	s := &h.held
 	rec, jobs := h.app.mode.onLoop()
-	if rec == 0 || rec != s.rec || jobs != s.jobs {
+	if rec == 0 || rec != s.rec || jobs != s.jobs || h.Held() {
 		*s = inlineWatchdog{rec: rec, jobs: jobs, since: time.Now()}
 		return 0, 0
 	}
@@ -149,7 +149,7 @@ func (h *Handler) watchCallbacks() {
 		now := map[C.core_snapshot]time.Time{}
 		for _, job := range found[:n] {
 			since, known := began[job]
-			if !known {
+			if !known || h.Held() {
 				since = time.Now()
 			}
 			if took := time.Since(since); took >= h.config.Timeout && !since.IsZero() {

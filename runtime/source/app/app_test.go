@@ -48,6 +48,7 @@ func (h *handler) Flush()                        {}
 func (h *handler) Release(p *exchange.Part)      { h.released = append(h.released, string(p.Body)) }
 func (h *handler) Resume(exchange.Ticket)        { h.told = append(h.told, "resume") }
 func (h *handler) Signalled()                    {}
+func (h *handler) Held() bool                    { return false }
 func (h *handler) Attend(bool)                   {}
 func (h *handler) InTurn() bool                  { return false }
 func (h *handler) Cancel(_ exchange.Ticket, took time.Duration) {

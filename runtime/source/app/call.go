@@ -276,12 +276,12 @@ func (d *Dispatcher) sendMeanwhile() (sent bool) {
 
 // Tick ends the exchanges whose handler has owed a part for too long.
 func (d *Dispatcher) Tick() {
-	now := d.set.Now
+	now, held := d.set.Now, d.app != nil && d.app.Held()
 	for _, c := range d.calls {
 		switch {
 		case !c.owed || c.limit == 0:
-		case c.waitsForClient():
-			c.restart() // this is the time of its client
+		case held, c.waitsForClient():
+			c.restart() // this is the time of a developer, or of its client
 		case now-c.since >= c.limit:
 			c.overdue(time.Duration(now - c.since))
 		}

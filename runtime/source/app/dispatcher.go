@@ -44,6 +44,9 @@ type Interpreter interface {
 	// runs inline, on the loop, and how long it has been seen there by earlier calls; 0 if nothing does. It must not block.
 	Stalled() (exchange.Ticket, time.Duration)
 
+	// Held reports whether a debugger holds a thread of the application. It is safe for concurrent use, and must not block.
+	Held() bool
+
 	// Signalled says that a signal for the application arrived. On the loop.
 	Signalled()
 }
