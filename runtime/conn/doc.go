@@ -40,10 +40,10 @@
 //
 // # Listening
 //
-// This part of the package makes the sockets that clients connect to: TCP, unix sockets with their files, sockets that the
-// process was started with, and copies that processes share. It also describes connections before their first
-// request: addresses, whether the kernel paces them, and the header of the PROXY protocol. It accepts nothing;
-// an Acceptor does. Packages cmd/fapws/worker and pool make their sockets with it. Start reading at listen.go.
+// listen.go and sockets.go make the sockets that clients connect to: TCP, unix sockets with their files, sockets that the
+// process was started with, and copies that processes share. describe.go describes connections before their first
+// request: addresses, whether the kernel paces them, and the header of the PROXY protocol. Packages cmd/fapws/worker and pool make
+// their sockets with listen.go.
 //
 //   - Workers share one listening socket, made by the supervisor, without SO_REUSEPORT: a connection waits in the one
 //     queue for any worker, also while a worker loads or dies.
@@ -56,7 +56,7 @@
 //
 // # Accepting
 //
-// This part of the package takes connections from listening sockets on the event loop, as long as there is room for them.
+// An Acceptor (acceptor.go) takes connections from listening sockets on the event loop, as long as there is room for them.
 //
 // A listener is a descriptor of the loop like any other. Acceptor takes up to 64 connections from its queue before
 // other descriptors have their turn. Connections beyond AcceptConfig.MaxClients stay in the queue of the kernel, in order, or
@@ -74,7 +74,7 @@
 //
 // # TLS
 //
-// This part of the package is TLS on the event loop: a conn.Transport over crypto/tls. Package exchange begins with it where the
+// A TLSTransport is TLS on the event loop, over crypto/tls. Package http1conn begins with it where the
 // listener of a connection says so. Start reading at handshake.go, which is the protocol of a connection until TLS has
 // begun, and tls.go, which encrypts from then on. Methods must be called on the loop, unless they say otherwise.
 //
@@ -110,7 +110,7 @@
 //
 // # Tunnels
 //
-// This part of the package passes bytes between a client and an upstream on the event loop: WebSockets behind a proxy. It knows
+// A Tunnel (tunnel.go) passes bytes between a client and an upstream on the event loop: WebSockets behind a proxy. It knows
 // nothing of HTTP; package exchange makes a tunnel when an upstream has answered 101 (exchange/websocket.go,
 // source/proxy/upgrade.go). Start reading at TunnelEnd, which is the protocol of both connections.
 //

@@ -18,7 +18,7 @@
 //
 // # Traces
 //
-// This part of the package continues the traces of W3C Trace Context (https://www.w3.org/TR/trace-context/): it gives the head of a
+// A Tracer (traceparent.go) continues the traces of W3C Trace Context (https://www.w3.org/TR/trace-context/): it gives the head of a
 // request a valid field traceparent. From there everything has it that passes fields on: environ and scope, CGI and FastCGI,
 // proxies, includes, logs.
 //

@@ -33,7 +33,7 @@
 //
 // # Event streams
 //
-// This part of the package serves the subscribers of channels: clients that get server-sent events (HTML, §9.2) on the event loop.
+// Subscribers serves the clients of channels, which get server-sent events (HTML, §9.2) on the event loop.
 // It writes events, sends heartbeats, drops clients that do not read, and hands subscribers over to another process.
 // Channels decide which subscriber gets which events, and which events are kept for clients that come back.
 // Start reading at Subscribers, Subscribe and Subscriber; package runtime has the Loop (runtime/rooms.go).
@@ -75,7 +75,7 @@
 //
 // # WebSockets
 //
-// This part of the package is the protocol of a connection that has become a WebSocket (RFC 6455): frames of the client
+// A Socket (socket.go) is the protocol of a connection that has become a WebSocket (RFC 6455): frames of the client
 // become messages for a handler, pings find out whether a silent client is there, and both sides end it by a close
 // frame, in either order.
 //

@@ -21,18 +21,17 @@
 //
 // # Severities
 //
-// This part of the package has the severities of log lines, which all packages of the server share. It imports only the
-// standard library.
+// Level is the severity of a log line, which all packages of the server share.
 //
 // # Times
 //
-// This part of the package formats times as strftime(3) of glibc does in the C locale, with its conversions %k %l %P %s, its
+// strftime.go formats times as strftime(3) of glibc does in the C locale, with its conversions %k %l %P %s, its
 // flags _ - 0 ^ # and a width; E and O have no effect. It does no I/O and is safe for concurrent use. The access log
 // and server-side includes use it.
 //
 // # Access logs
 //
-// This part of the package makes one line for each request, in a format of Apache's and gunicorn's atoms. A format is
+// format.go and atoms.go make one line for each request, in a format of Apache's and gunicorn's atoms. A format is
 // compiled to a list of functions, and a Record keeps only the fields that the format names, until the line can be
 // written. Package logfile brings lines to files. Log is safe for concurrent use; Records belong to the event loop
 // (exchange/log.go). Start reading at format.go.

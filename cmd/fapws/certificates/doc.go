@@ -17,7 +17,7 @@
 //
 // # ACME
 //
-// This part of the package gets certificates from a public authority such as Let's Encrypt (RFC 8555), and renews them
+// Orders (orders.go) gets certificates from a public authority such as Let's Encrypt (RFC 8555), and renews them
 // (--tls acme). The protocol is that of golang.org/x/crypto/acme/autocert; its cache is a directory of the state
 // directory, in which all processes of a server find certificates, keys and tokens.
 //
@@ -29,7 +29,7 @@
 //
 // # The machine's own authority
 //
-// This part of the package makes certificates for a server that no public authority can vouch for, such as a device on a
+// authority.go makes certificates for a server that no public authority can vouch for, such as a device on a
 // local network (--tls auto): once an authority of the machine's own, which clients are told to trust, and with it a
 // certificate for all names and addresses of the machine, which is made again when they change or when it gets old.
 //

@@ -5,7 +5,7 @@
 //
 // # The status page
 //
-// This part of the package answers below the path of the setting status: a page for people, its figures as JSON, and the metrics
+// page.go answers below the path of the setting status: a page for people, its figures as JSON, and the metrics
 // for Prometheus. It is a responder written in Go, so it answers while Python hangs.
 //
 // It is for clients on this machine, and for those that have logged in where the host wants a password; see page.go. It
