@@ -1,10 +1,8 @@
 package eventloop
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 
 	"github.com/panjf2000/gnet/v2/pkg/netpoll"
@@ -94,21 +92,4 @@ func (p *poller) endBehind(end queue.Func) {
 func (p *poller) wait() {
 	fds := [1]unix.PollFd{{Fd: int32(p.own.epoll), Events: unix.POLLIN}}
 	_, _ = unix.Poll(fds[:], -1) // failing, gnet waits
-}
-
-// openEvent makes an eventfd. It is edge-triggered and never read: each write is an event, and it takes
-// 2^64 of them to fill it.
-func openEvent() (int, error) {
-	fd, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
-	return fd, os.NewSyscallError("eventfd", err)
-}
-
-var one = binary.NativeEndian.AppendUint64(nil, 1)
-
-func writeEvent(fd int) {
-	for {
-		if _, err := unix.Write(fd, one); err != unix.EINTR {
-			return
-		}
-	}
 }
