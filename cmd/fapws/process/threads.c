@@ -1,0 +1,30 @@
+/* A container whose seccomp profile is older than clone3 may refuse that call with EPERM. glibc then starts no thread,
+ * because it tries clone only after ENOSYS, and Go's runtime would end in an abort before the program could say why. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <pthread.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#ifndef SYS_clone3
+#define SYS_clone3 435 /* on all machines */
+#endif
+
+static const char refused[] =
+    "fapws: cannot start threads: the system refuses clone3 (operation not permitted), as an old seccomp profile of "
+    "Docker does; "
+    "update Docker and libseccomp, or start the container with --security-opt seccomp=unconfined\n";
+
+static void *nothing(void *argument) { return argument; }
+
+/* Runs before Go's runtime. The call fails in any case; with EINVAL, the system knows it. */
+__attribute__((constructor(101))) static void check(void) {
+  pthread_t thread;
+  if (syscall(SYS_clone3, NULL, 0) != -1 || errno != EPERM) return;
+  if (pthread_create(&thread, NULL, nothing, NULL) == 0) {
+    pthread_join(thread, NULL);
+    return;
+  }
+  if (write(STDERR_FILENO, refused, sizeof refused - 1) < 0) _exit(3);
+  _exit(3);
+}
