@@ -50,23 +50,26 @@ find_go() {
 
 # fetch_go fetches Go from the configured GOPROXY and prints the new path, or why it failed.
 fetch_go() {
-    local log=$root/build/go.log proxy=${GOPROXY-} arch go
+    local proxy=${GOPROXY-} arch go said
     arch=$(machine_architecture)
     [[ -n ${go_checksums[$arch]-} ]] || { echo "no checksum is known for the Go of this processor ($arch)"; return 1; }
     [[ -n $proxy ]] || ! go=$(find_go 1) || proxy=$(local_go "$go" GOPROXY)
     say "fetching Go $go_fetched (70 MB) into build/go"
-    mkdir -p "$root/build" || { echo "$root is not writable"; return 1; }
-    if ! patiently "fetching Go $go_fetched" logged "$log" unpack_go "$arch" "${proxy:-direct}"; then
-        fetch_reason "$log"
+    # The reason may be a disk on which nothing can be written.
+    if ! said=$(patiently "fetching Go $go_fetched" all_said unpack_go "$arch" "${proxy:-direct}"); then
+        fetch_reason "$said"
         return 1
     fi
     printf '%s\n' "$root/build/go/$go_fetched/bin/go"
 }
 
-# fetch_reason LOG prints why unpack_go failed. curl explains some errors in further lines.
+# all_said COMMAND... runs COMMAND with its messages on standard output, too.
+all_said() { "$@" 2>&1 </dev/null; }
+
+# fetch_reason TEXT prints why unpack_go failed, which has said TEXT. curl explains some errors in further lines.
 fetch_reason() {
     local reason
-    reason=$(grep -E '^curl: |Error: |No space left|cannot create|did NOT match|forbids' "$1" | tail -n 1) || reason=$(tail -n 1 "$1")
+    reason=$(printf '%s\n' "$1" | grep -E '^curl: |Error: |No space left|cannot create|did NOT match|forbids' | tail -n 1) || reason=${1##*$'\n'}
     case $reason in
     'curl: (23)'*) reason+=" (is the disk full?)" ;;
     'curl: (60)'*) reason+=" (SSL_CERT_FILE names a file with the certificates of other authorities)" ;;
