@@ -60,6 +60,7 @@ type Options struct {
 	Path    []string // directories on sys.path after the script's
 	// Venv is the directory of a virtual environment; "": the packages of the Python that fapws was built for.
 	Venv string
+	Dev  bool // for a developer: Django serves the static files of its applications itself
 	Fork bool // a process for each request serves them, by ServeForks
 	// Failed, if not nil, is called on the thread of Load with its error, before Python is finalized, which waits for the threads
 	// of the script. Its Contents are empty, or have the globals of the first application, whose PATHS are wrong.

@@ -43,7 +43,7 @@ func (a *App) find(o Options, i int, paths []string) (f *Content, err error) {
 	case app.Script != "" && !first.Import && place(path) == place(paths[0]):
 		main = mainGlobals() // another object of the script that was run
 	}
-	result, err := search(app, path, f.name, main)
+	result, err := search(app, path, f.name, o.Dev, main)
 	if err != nil {
 		return f, err
 	}
@@ -98,9 +98,9 @@ func callPackage(module, function string, args ...*python3.PyObject) (*python3.P
 
 // search calls load of fapws._load and returns its tuple, which lives as long as the process, as the arguments do. name is that of the
 // application in messages.
-func search(app *Application, script, name string, main *python3.PyObject) (*python3.PyObject, error) {
+func search(app *Application, script, name string, dev bool, main *python3.PyObject) (*python3.PyObject, error) {
 	result, err := callPackage("_load", "load", text(script), text(app.Module), text(app.Folder), text(app.Object), text(app.Interface),
-		python3.PyBool_FromLong(int(boolByte(app.Factory))), text(name), main)
+		python3.PyBool_FromLong(int(boolByte(app.Factory))), text(name), python3.PyBool_FromLong(int(boolByte(dev))), main)
 	if err != nil {
 		return nil, err
 	}

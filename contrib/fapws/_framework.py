@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, List, Tuple
 
-__all__ = ["chain", "framework", "import_views", "wants_dict", "warnings"]
+__all__ = ["chain", "framework", "import_views", "wants_dict", "warnings", "with_static_files"]
 
 _KINDS = {
     "flask.app.Flask",
@@ -82,6 +82,23 @@ def warnings(threads: bool) -> List[str]:
                 " with the package simple-websocket, and no --threads 0"
             )
     return lines
+
+
+def with_static_files(served: Any) -> Any:
+    """served; if it is an application of Django in debug mode that has the app staticfiles, one that also serves the
+    static files of all apps, as Django's runserver does."""
+    from django.apps import apps
+    from django.conf import settings
+    from django.core.handlers.asgi import ASGIHandler
+    from django.core.handlers.wsgi import WSGIHandler
+
+    if not isinstance(served, (ASGIHandler, WSGIHandler)):
+        return served
+    if not (settings.DEBUG and settings.STATIC_URL and apps.is_installed("django.contrib.staticfiles")):
+        return served
+    from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler, StaticFilesHandler
+
+    return (StaticFilesHandler if isinstance(served, WSGIHandler) else ASGIStaticFilesHandler)(served)
 
 
 def _package(app: Any) -> str:

@@ -39,6 +39,7 @@ def load(
     interface: str,
     factory: bool,
     where: str,
+    dev: bool,
     main: Optional[Namespace],
 ) -> Union[Loaded, str, BaseException]:
     """Imports the application and finds what to serve.
@@ -50,6 +51,7 @@ def load(
     interface -- "auto", "paths", "wsgi" or "asgi"
     factory   -- the object is a function that returns the one to serve
     where     -- what messages call the application; "" for the name of its file
+    dev       -- Django serves static files itself, as with its runserver
     main      -- globals of a script that was run as __main__; nothing is imported then
 
     Returns (globals, served, name): served is a list or tuple for PATHS, and
@@ -79,6 +81,10 @@ def load(
             from fapws._framework import import_views
 
             import_views(served)
+        if dev and "django.core.handlers.base" in sys.modules:
+            from fapws._framework import with_static_files
+
+            served = with_static_files(served)
         return space, served, f"{called}:{obj or name}"
     except _Wrong as wrong:
         return str(wrong)

@@ -74,6 +74,7 @@ func (p *Plan) options() pybridge.Options {
 		Globals: p.Settings.Globals(),
 		Path:    p.Conf.PythonPath,
 		Venv:    p.Conf.Venv,
+		Dev:     p.Conf.Dev,
 		Fork:    p.Conf.Fork,
 	}
 	if o.Venv == "off" {
