@@ -245,6 +245,7 @@ func start(o Options) error {
 		folders:    C.int(len(folders)),
 		path:       arena.strs(folders),
 	}
+	keepZone()
 	var why *C.char
 	if C.live_start_python(&args, &why) != 0 {
 		return fmt.Errorf("cannot start Python %s: %s", Version(), C.GoString(why))

@@ -23,6 +23,25 @@ static int client(char *buf, const core_record *rec) {
                   rec->data + rec->port.off);
 }
 
+/* --- the time of lines ------------------------------------------------------- */
+
+static struct {
+  int64_t until;
+  int32_t offset;
+} zone[CORE_ZONE_CHANGES];
+
+void core_add_zone(int i, int64_t until, int32_t offset) {
+  zone[i].until = until;
+  zone[i].offset = offset;
+}
+
+static void local_time(time_t now, struct tm *tm) {
+  int i = 0;
+  while (i < CORE_ZONE_CHANGES - 1 && now >= zone[i].until) i++;
+  now += zone[i].offset;
+  gmtime_r(&now, tm);
+}
+
 /* Writes the beginning of a line of the error log with a number, like cmd/fapws/plan/logger.go, whatever the locale. In
  * a file: "[Fri Nov 20 15:01:02.123456 2026] [error] [client 127.0.0.1:4711] "; human-readable: "2026-11-20
  * 15:01:02.123 error ". what is the text that follows; in a human-readable line, its first word may be the level. buf
@@ -34,7 +53,7 @@ static void stamp(char *buf, int log, core_record *rec, const char *level, const
   struct timespec now;
   struct tm tm;
   clock_gettime(CLOCK_REALTIME, &now);
-  localtime_r(&now.tv_sec, &tm);
+  local_time(now.tv_sec, &tm);
   if (!core_the_pool.stamped && !log) {
     int said = strncmp(what, level, strlen(level)) == 0;
     int n = snprintf(buf, 80, "%d-%02d-%02d %02d:%02d:%02d.%03ld %s%s", tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday,
@@ -48,16 +67,17 @@ static void stamp(char *buf, int log, core_record *rec, const char *level, const
   if (rec && rec->traced) snprintf(buf + n, 64, "[trace %.32s] ", rec->data + core_trace_id(rec).off);
 }
 
-/* "error in handler app.view, GET /x HTTP/1.1 from 127.0.0.1: detail" with a stamp. A new reference, or NULL without an
- * exception. */
-static PyObject *heading(core_record *rec, const char *level, const char *what, const char *detail) {
+/* "error in handler app.view, GET /x HTTP/1.1 from 127.0.0.1 (thread 2): detail" with a stamp. A new reference, or NULL
+ * without an exception. */
+static PyObject *heading(core_record *rec, const char *level, const char *what, const char *thread,
+                         const char *detail) {
   PyObject *line = core_request_line(rec), *text = NULL;
   PyObject *addr = PyUnicode_DecodeLatin1(rec->data + rec->addr.off, rec->addr.len, NULL);
   char start[STAMP];
   stamp(start, (int)rec->log, rec, level, what);
   if (line && addr)
-    text = PyUnicode_FromFormat("%s%s handler %U, %U%s%U%s%s\n", start, what, core_the_pool.mounts[rec->mount].name,
-                                line, rec->addr.len ? " from " : "", addr, *detail ? ": " : "", detail);
+    text = PyUnicode_FromFormat("%s%s handler %U, %U%s%U%s%s%s\n", start, what, core_the_pool.mounts[rec->mount].name,
+                                line, rec->addr.len ? " from " : "", addr, thread, *detail ? ": " : "", detail);
   Py_XDECREF(line);
   Py_XDECREF(addr);
   PyErr_Clear();
@@ -94,7 +114,7 @@ static void say_exception(int log, PyObject *intro, PyObject *type, PyObject *va
 }
 
 void core_report_line(core_record *rec, const char *level, const char *what, const char *detail) {
-  say((int)rec->log, heading(rec, level, what, detail));
+  say((int)rec->log, heading(rec, level, what, "", detail));
 }
 
 void core_log(core_record *rec, const char *format, ...) {
@@ -111,9 +131,11 @@ void core_log(core_record *rec, const char *format, ...) {
 
 /* The heading of an exception of rec, or, if that is NULL, of what. */
 static PyObject *error_heading(int log, const char *what, core_record *rec) {
-  char text[96], start[STAMP];
+  char text[96], start[STAMP], thread[32] = "";
   snprintf(text, sizeof text, "error in %s%sof", what, *what ? " " : "");
-  if (rec) return heading(rec, "error", *what ? text : "error in", "");
+  const core_thread *t = core_this_thread;
+  if (t) snprintf(thread, sizeof thread, t->index < 0 ? " (asyncio thread)" : " (thread %d)", t->index);
+  if (rec) return heading(rec, "error", *what ? text : "error in", thread, "");
   stamp(start, log, NULL, "error", "error in");
   return PyUnicode_FromFormat("%serror in %s\n", start, what);
 }

@@ -241,6 +241,13 @@ typedef struct {
   const char *const *path; /* directories that go first on sys.path */
 } core_start_options;
 
+/* --- core_error.c: once, before live_start_python --------------------------------- */
+
+/* The local time of the lines that C writes is that of the server, whatever zone the application sets (time.tzset):
+ * offset seconds east of UTC before until, after the i - 1st change. Every i must be set. */
+#define CORE_ZONE_CHANGES 40
+void core_add_zone(int i, int64_t until, int32_t offset);
+
 /* --- core_interp.c: on the thread that is to be Python's main thread ------------ */
 
 /* Initialises Python. Returns 0, or -1 with *why pointing to static text. */

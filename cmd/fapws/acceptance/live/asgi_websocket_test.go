@@ -56,7 +56,7 @@ func TestASGIWebSocket(t *testing.T) {
 		notes(s, "4321\nRuntimeError\nRuntimeError\nRuntimeError")
 		closesWith(t, s.Socket("/returns"), 1000, "")
 		closesWith(t, s.Socket("/raises"), 1011, "")
-		s.Says(`error in handler .*, GET /raises HTTP/1.1 from 127.0.0.1\nTraceback(.*\n)+RuntimeError: the application fails`)
+		s.Says(`error in handler .*, GET /raises HTTP/1.1 from 127.0.0.1 \(asyncio thread\)\nTraceback(.*\n)+RuntimeError: the application fails`)
 
 		for _, d := range []struct {
 			path   string

@@ -156,7 +156,7 @@ func TestWebSocketForSynchronousCode(t *testing.T) {
 		says(t, c, "raise something")
 		closesWith(t, c, 1011, "")
 		notes(s, "left 1011 ")
-		s.Says(`error in on_message of handler .*WebSocket\(hear\), GET /room HTTP/1.1 from 127.0.0.1\nTraceback(.*\n)+RuntimeError: something`)
+		s.Says(`error in on_message of handler .*WebSocket\(hear\), GET /room HTTP/1.1 from 127.0.0.1 \(thread \d+\)\nTraceback(.*\n)+RuntimeError: something`)
 
 		c = s.Socket("/room")
 		fapwstest.ResetSocket(c)

@@ -1,0 +1,45 @@
+package python_test
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+// All lines of the server have its own zone, also those about handlers of an application that has set another one, as Django does.
+func TestZoneOfApplication(t *testing.T) {
+	script := fapwstest.Write(t, t.TempDir()+"/app.py", `
+import os, time
+os.environ["TZ"] = "TEST-9:30"
+time.tzset()
+
+def fails(environ, start_response):
+    raise ValueError(time.tzname[0])
+
+PATHS = [("/", fails)]
+`)
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
+		log := t.TempDir() + "/access"
+		s := fapwstest.Command{Script: script, Env: []string{"TZ=TEST5"}, Flags: []string{"--access-log", log}, Complains: true}.Serve(t, m)
+		begun := time.Now().UTC().Add(-5 * time.Hour).Truncate(time.Millisecond)
+		s.Get("/", 500)
+		s.Says("ValueError: TEST")
+		s.Stop()
+		fapwstest.FileSays(t, log, "-0500]")
+		lines := regexp.MustCompile(`(?m)^\d{4}-\S+ \d\d:\d\d:\d\d\.\d{3} (error|info)`).FindAllString(s.Stderr.String(), -1)
+		if len(lines) < 2 {
+			t.Errorf("lines %q", lines)
+		}
+		for _, line := range lines {
+			stamp, _, _ := strings.Cut(line, " e")
+			stamp, _, _ = strings.Cut(stamp, " i")
+			at, err := time.Parse("2006-01-02 15:04:05.000", stamp)
+			if err != nil || at.Before(begun) || at.After(time.Now().UTC().Add(-5*time.Hour)) {
+				t.Errorf("%q, %v; the requests began at %v", line, err, begun)
+			}
+		}
+	})
+}
