@@ -125,3 +125,45 @@ func TestWebSocketReload(t *testing.T) {
 		t.Errorf("%s, %v", text, err)
 	}
 }
+
+// Messages of WebSockets on streams that do not end have the share of memory of their client's address, as over HTTP/1.
+func TestUnfinishedMessages(t *testing.T) {
+	t.Parallel()
+	const sockets, size = 40, 1<<20 - 1 // more than a third of 96 MiB
+	s := serve(t, fapwstest.Threads, "sockets.py", "--lifespan", "off")
+	address := bridge(t, s)
+	var open []*wstest.Client
+	for range sockets {
+		c := fapwstest.OpenSocket(t, address, "/callbacks")
+		open = append(open, c)
+		go func() { // both may meet a closed socket
+			_ = c.WriteFrame(wstest.Binary, make([]byte, size))
+			_ = c.WriteFrame(wstest.Fin|wstest.Ping, []byte("end"))
+		}()
+	}
+	refused := 0
+	for _, c := range open {
+		var f wstest.Frame
+		var err error
+		for err == nil && f.Op() != wstest.Close && string(f.Payload) != "end" {
+			f, err = c.ReadFrame()
+		}
+		if err != nil || f.Op() == wstest.Close {
+			refused++
+		}
+	}
+	if refused == 0 || refused == sockets {
+		t.Errorf("%d of %d WebSockets closed", refused, sockets)
+	}
+	s.Says(`WebSocket closed with 1009: too many bytes of messages of this client are in memory`)
+	for _, c := range open {
+		c.Conn.Close()
+	}
+	fapwstest.Eventually(t, "the share is free again", func() bool {
+		c := fapwstest.OpenSocket(t, address, "/callbacks")
+		defer c.Conn.Close()
+		_ = c.WriteFrame(wstest.Fin|wstest.Binary, make([]byte, size))
+		_, message, err := c.Receive()
+		return err == nil && len(message) == size
+	})
+}
