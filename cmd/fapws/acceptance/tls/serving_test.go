@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/net/http2"
+
 	"fapws/cmd/fapws/acceptance/fapwstest"
 	"fapws/runtime/conn/certtest"
 	"fapws/runtime/websocket/wstest"
@@ -167,6 +169,52 @@ func TestReload(t *testing.T) {
 	if seen := until("data: after\n"); strings.Contains(seen, "before") {
 		t.Errorf("%q", seen)
 	}
+}
+
+// Idle connections over TLS cannot go to another worker either. At a reload they close, over HTTP/1 and HTTP/2, so that the
+// next request is answered by the new code.
+func TestIdleConnectionsCloseAtReload(t *testing.T) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
+		s, config := secured(t, m, "--max-requests", "1000000", "--keep-alive", "1h", "--graceful-timeout", "1h")
+		var idle []*fapwstest.Client
+		for range 5 {
+			w, _ := dial(t, s, config)
+			w.Send(fapwstest.Request("POST", "/length", "x"))
+			w.Answer().Want(t, 200)
+			idle = append(idle, w)
+		}
+		two := config.Clone()
+		two.NextProtos = []string{"h2"}
+		c := tls.Client(s.Dial().Conn, two)
+		io.WriteString(c, http2.ClientPreface)
+		f := http2.NewFramer(c, c)
+		f.WriteSettings()
+		f.WriteSettingsAck()
+		if frame, err := f.ReadFrame(); err != nil || frame.Header().Type != http2.FrameSettings {
+			t.Fatal(frame, err)
+		}
+		s.Reload()
+		for i, w := range idle {
+			if rest, err := io.ReadAll(w); len(rest) > 0 || err != nil {
+				t.Errorf("connection %d: %q, %v", i, rest, err)
+			}
+		}
+		for {
+			frame, err := f.ReadFrame()
+			if err == io.EOF {
+				break
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if g, is := frame.(*http2.GoAwayFrame); is && g.ErrCode != http2.ErrCodeNo {
+				t.Error(g)
+			}
+		}
+		w, _ := dial(t, s, config)
+		w.Send(fapwstest.Request("POST", "/length", "x"))
+		w.Answer().Want(t, 200)
+	})
 }
 
 // A request without TLS is told the right address, and TLS on a port without it is one line in the log.
