@@ -6,16 +6,28 @@
 #include <string.h>
 #include <unistd.h>
 
+static struct sigaction go_handler; /* of SIGTERM, from before Python starts */
+
+/* What signal.getsignal(SIGTERM) returns: handlers of the application that pass the signal on call it. */
+static PyObject *stop_server(PyObject *self, PyObject *args) {
+  struct sigaction act = {.sa_handler = SIG_DFL};
+  if (sigaction(SIGTERM, core_forked ? &act : &go_handler, NULL) < 0 || kill(getpid(), SIGTERM) < 0)
+    return PyErr_SetFromErrno(PyExc_OSError);
+  Py_RETURN_NONE;
+}
+
 /* --- handlers of the application ---------------------------------------------------- */
 
 static pthread_t main_thread;
-static PyObject *python_signal;     /* _signal.signal of Python */
-static void (*python_handler)(int); /* that of the process for all signals which Python code handles */
+static PyObject *python_signal;            /* _signal.signal of Python */
+static volatile sig_atomic_t stop_arrived; /* SIGTERM or SIGINT, since the last look */
+static void (*python_handler)(int);        /* that of the process for all signals which Python code handles */
 
 /* Passes a signal to Python on its main thread, whatever thread the kernel has chosen, of which Go has many: there it
  * ends sleep, recv or Lock.acquire, and Python's handler has bytecode stop for the handler of the application. */
 static void on_signal(int sig) {
   int before = errno;
+  if (sig == SIGTERM || sig == SIGINT) stop_arrived = sig;
   if (core_forked || pthread_equal(pthread_self(), main_thread))
     python_handler(sig);
   else
@@ -88,7 +100,14 @@ static int ends_serving(void) {
 }
 
 void core_check_signals(void) {
+  int sig = stop_arrived;
+  stop_arrived = 0;
   if (PyErr_CheckSignals() < 0 && !ends_serving()) core_report("a signal handler", NULL);
+  /* Where _signal was imported twice, Python has forgotten the handlers: "OSError: Signal 15 ignored". */
+  PyObject *handler = sig ? core_call("_signal", "getsignal", "(i)", sig) : NULL;
+  if (handler == Py_None) Py_XDECREF(stop_server(NULL, NULL));
+  Py_XDECREF(handler);
+  PyErr_Clear();
 }
 
 int core_is_exit_by_signal(PyObject *value) {
@@ -105,16 +124,6 @@ int core_is_exit_by_signal(PyObject *value) {
 }
 
 /* --- signals that stop the server ------------------------------------------------ */
-
-static struct sigaction go_handler; /* of SIGTERM, from before Python starts */
-
-/* What signal.getsignal(SIGTERM) returns: handlers of the application that pass the signal on call it. */
-static PyObject *stop_server(PyObject *self, PyObject *args) {
-  struct sigaction act = {.sa_handler = SIG_DFL};
-  if (sigaction(SIGTERM, core_forked ? &act : &go_handler, NULL) < 0 || kill(getpid(), SIGTERM) < 0)
-    return PyErr_SetFromErrno(PyExc_OSError);
-  Py_RETURN_NONE;
-}
 
 /* Imports _signal, which then knows stop_server; the handler of the process stays Go's. _signal.signal, which all
  * modules use, becomes set_handler. */

@@ -185,6 +185,22 @@ def application(environ, start_response):
 	}
 }
 
+// SIGTERM stops the server also where a tool has imported _signal once more, at which Python forgets the handlers of the application.
+func TestSignalIsForgotten(t *testing.T) {
+	script := fapwstest.Write(t, t.TempDir()+"/app.py", `
+import signal, sys
+signal.signal(signal.SIGTERM, lambda number, frame: sys.exit())
+del sys.modules["_signal"]
+import _signal
+PATHS = [("/", lambda environ, start_response: "served")]
+`)
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Command{Script: script}.Serve(t, m)
+		s.Get("/", 200).Is(t, "served")
+		s.Stop()
+	})
+}
+
 // Threads and atexit functions may use the rest of --graceful-timeout, for example to flush an exporter.
 func TestEndGetsTheGracefulTimeout(t *testing.T) {
 	for name, flush := range map[string]string{"atexit": "import atexit; atexit.register(flush)", "thread": "threading.Thread(target=lambda: threading.main_thread().join() or flush()).start()"} {
