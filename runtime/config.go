@@ -102,7 +102,7 @@ func (c Config) withDefaults() Config {
 	c.Sites.Limits = cmp.Or(c.Sites.Limits, http1.DefaultLimits)
 	c.Sites.SpoolSize = cmp.Or(c.Sites.SpoolSize, 256<<10)
 	c.Sites.SpoolDir = cmp.Or(c.Sites.SpoolDir, os.TempDir())
-	c.Sites.MaxDescriptors = cmp.Or(c.Sites.MaxDescriptors, max(1, files/4*3))
+	c.Sites.MaxDescriptors = cmp.Or(c.Sites.MaxDescriptors, max(c.Accept.MaxClients, files/4*3))
 	c.Sites.MaxSpools = cmp.Or(c.Sites.MaxSpools, files/8)
 	c.ReadBuffer = cmp.Or(c.ReadBuffer, 64<<10)
 	if c.Log == nil {

@@ -46,7 +46,7 @@ type Config struct {
 
 	// MaxDescriptors bounds the descriptors of open connections, together with those that requests of HTTP/2 need besides. One
 	// client gets up to a third of them for its requests; further requests wait for one. 0: three quarters of the descriptors
-	// that the process may have open.
+	// that the process may have open, or conn.AcceptConfig.MaxClients, if that is more.
 	MaxDescriptors int
 
 	// MaxBodyMemory bounds the memory of bodies of HTTP/1 that are not whole, above 16 KiB for each. One client gets up to a third of it; its further
