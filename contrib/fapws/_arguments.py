@@ -28,7 +28,10 @@ def misfit(called: Any, *names: str) -> str:
         problem = _judge(function, given, keywords, len(names))
         if problem:
             at = _where(function)
-            return f"{_name(called)}{at} {problem}; it is called with {len(names)}: ({', '.join(names)})"
+            code, missing = getattr(function, "__code__", None), ""
+            if code and code.co_varnames[given : code.co_argcount] == names[:-1]:
+                missing = f"; {names[-1]} is missing"
+            return f"{_name(called)}{at} {problem}; it is called with {len(names)}: ({', '.join(names)}){missing}"
     return ""
 
 

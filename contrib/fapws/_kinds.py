@@ -37,6 +37,8 @@ def kind_of(entry: Any, interface: str = "auto") -> Tuple[str, Any]:
         return "wsgi" if _first_name(entry) == "environ" else "asgi", entry
     if _is_double(entry):
         return "asgi", _adapted(entry)
+    if flags & _COROUTINE and most == 2 and _first_name(entry) == "scope":
+        return "asgi", entry  # without send, which misfit reports
     if flags & (_COROUTINE | _GENERATOR) and least <= 2 <= most:
         return "handler", entry
     if _is_framework(entry):

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
+	"golang.org/x/sys/unix"
 
 	"fapws/cmd/fapws/pool"
 	"fapws/cmd/fapws/process"
@@ -180,11 +181,11 @@ func parse(args []string) (o options, err error) {
 }
 
 // choose returns the socket of the server with that pid or, if it is 0, of the
-// only one there is. Root's servers come first, then those of everybody.
+// only one there is: of all users for root.
 func choose(pid int) (string, error) {
 	uid := os.Getuid()
 	running := search(uid, pid)
-	if len(running) == 0 && uid == 0 {
+	if uid == 0 {
 		for _, other := range users() {
 			if other != uid {
 				running = append(running, search(other, pid)...)
@@ -206,7 +207,11 @@ func pick(running []found, pid, uid int) (path string, err error) {
 	}
 	var lines []string
 	for _, f := range running {
-		lines = append(lines, "\n  --pid "+strconv.Itoa(f.pid)+describe(f.path))
+		line := "\n  --pid " + strconv.Itoa(f.pid) + describe(f.path)
+		if st := new(unix.Stat_t); unix.Stat(f.path, st) == nil && int(st.Uid) != uid {
+			line += "  user " + system.UserName(int(st.Uid))
+		}
+		lines = append(lines, line)
 	}
 	return "", fmt.Errorf("%d servers are running; choose one:%s", len(running), strings.Join(lines, ""))
 }
