@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 // Family returns the numbers of the server's process and its children.
@@ -17,6 +18,20 @@ func (s *Server) Family() []int {
 
 // RSS returns the bytes of memory that are its own, without those of files.
 func (s *Server) RSS() int { return s.Status("RssAnon") << 10 }
+
+// ProcessorTime returns the processor time that the server has used, to 10 ms.
+func (s *Server) ProcessorTime() time.Duration {
+	s.T.Helper()
+	text, err := os.ReadFile(s.Proc("stat"))
+	Must(s.T, err)
+	_, rest, _ := strings.Cut(string(text), ") ")
+	fields := strings.Fields(rest)
+	user, err := strconv.Atoi(fields[11])
+	Must(s.T, err)
+	system, err := strconv.Atoi(fields[12])
+	Must(s.T, err)
+	return time.Duration(user+system) * 10 * time.Millisecond
+}
 
 // Threads returns the number of its OS threads.
 func (s *Server) Threads() int { return s.Status("Threads") }

@@ -70,7 +70,7 @@ func TestMainThread(t *testing.T) {
 // Before Python 3.13, the thread that first imports threading is its main thread, and Python waits for it at the end. Here
 // it would be one that does not end.
 func TestThreadingImportedElsewhere(t *testing.T) {
-	script := fapwstest.Write(t, t.TempDir()+"/app.py", `
+	const text = `
 import _thread, atexit, sys
 
 main, native, never = _thread.get_ident(), _thread.get_native_id(), _thread.allocate_lock()
@@ -98,8 +98,9 @@ notes = open(__file__ + ".notes", "w")
 atexit.register(print, "bye", file=notes)
 atexit.register(print, "bye")
 PATHS = [("/", handler)]
-`)
+`
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
+		script := fapwstest.Write(t, t.TempDir()+"/app.py", text) // the servers run at the same time
 		s := fapwstest.Command{Script: script}.Serve(t, m)
 		s.Get("/", 200).Is(t, "(True, True, False)")
 		s.Signal(syscall.SIGTERM)
