@@ -376,3 +376,15 @@ func (l *loop) boundUnsent() {
 	l.s.logClient(logfile.Warning, client, fmt.Sprintf("response ended with %.1f MiB unread%s: more than %d MiB wait for slow clients; see --max-unsent",
 		float64(unsent)/(1<<20), others, l.cfg.MaxUnsent>>20))
 }
+
+// SetOverridePage answers every request of a browser, that is one whose Accept names
+// text/html, with page, an HTML document in UTF-8, and status; nothing is to
+// keep it. Other requests go where they always do. A page of nil ends this.
+// With local, only requests for http1.LocalHost get it.
+//
+// Any goroutine but the loop's may call it; requests that come after it has
+// been carried out get the page, which is not waited for. The page must not
+// be changed afterwards.
+func (s *Server) SetOverridePage(status int, page []byte, local bool) {
+	s.loop.post(func() { s.loop.sites.Override(status, page, local) })
+}

@@ -36,7 +36,7 @@
 // Subscribers serves the clients of channels, which get server-sent events (HTML, §9.2) on the event loop.
 // It writes events, sends heartbeats, drops clients that do not read, and hands subscribers over to another process.
 // Channels decide which subscriber gets which events, and which events are kept for clients that come back.
-// Start reading at Subscribers, Subscribe and Subscriber; package runtime has the Loop (runtime/rooms.go).
+// Start reading at Subscribers, Subscribe and Subscriber; package runtime has the Loop (runtime/accepting.go, live.go).
 //
 // A response becomes a stream of events in three steps. Subscribe makes the client a StreamSubscriber of its channels when
 // the handler begins its response, so no event is lost; events wait. The rest of the handler's response passes through

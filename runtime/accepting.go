@@ -1,0 +1,98 @@
+package runtime
+
+import (
+	"net"
+
+	"fapws/runtime/conn"
+	"fapws/runtime/exchange"
+	"fapws/runtime/http1conn"
+	"fapws/runtime/logfile"
+)
+
+// Accept starts to accept connections on ln, unless it does so already. The server owns ln from now on. Call it after Serve;
+// after Shutdown or Retire it only closes ln. It is safe for concurrent use.
+func (s *Server) Accept(ln *conn.Listener) { s.loop.accepting.Accept(ln) }
+
+// Unlisten ends accepting on ln, and closes it before it returns. It must not be called on the loop.
+func (s *Server) Unlisten(ln *conn.Listener) {
+	s.do(func() { s.loop.accepting.Unlisten(ln) })
+}
+
+// StopAccepting ends accepting at once, and closes the listeners as soon as the loop can. Shutdown and Retire begin
+// with it. It is safe for concurrent use.
+func (s *Server) StopAccepting() { s.loop.accepting.Stop(false) }
+
+// Room implements conn.AcceptLoop. At the limit of clients, the connection that has been idle for longest closes for the next client.
+func (l *loop) Room(ln *conn.Listener) bool {
+	scarce := !l.sites.HasRoom()
+	if (scarce || l.accepting.Full()) && ln.Queued() {
+		l.conns.CloseIdlest()
+		scarce = scarce && !l.sites.HasRoom()
+	}
+	if scarce && !l.accepting.Full() {
+		return false
+	}
+	return !ln.Secure || l.secure.Room() || ln.Queued() && l.secure.MakeRoom()
+}
+
+// Accepted implements conn.AcceptLoop.
+func (l *loop) Accepted(ln *conn.Listener, fd int, local, remote net.Addr, v conn.Verdict) {
+	c := l.http1.NewClient(fd, local, remote, v != conn.Reject)
+	switch {
+	case v == conn.Reject && ln.Secure:
+		l.reject(c, nil) // a handshake would cost more than the answer
+		return
+	case v == conn.Reject:
+		l.reject(c, conn.ServiceUnavailable)
+		return
+	case ln.Secure:
+		c.AwaitTLS()
+	}
+	l.Open(c)
+	if c.State() == http1conn.StateNew {
+		c.Expected = l.accepting.Expect()
+	}
+}
+
+// reject sends its last bytes, if there are any, to a client that is not served, and closes its connection when the client does, or soon.
+func (l *loop) reject(c *http1conn.Conn, last []byte) {
+	c.Counts = conn.Reject
+	l.Open(c)
+	if !c.IsClosed() {
+		_, _ = conn.Send(c.Fd(), last, 0) // an empty socket takes it
+		c.Dismiss()
+	}
+}
+
+func (l *loop) Arrived(c *exchange.Client) {
+	l.accepting.Arrived(c.Expected)
+	c.Expected = 0
+}
+
+func (l *loop) Gone(c *exchange.Client) {
+	if l.conns.Debug >= 1 {
+		l.conns.Log(logfile.Debug, "%s disconnected, %d open", c, l.live.Load()-1)
+	}
+	l.makeRoom(c.Counts)
+}
+
+func (l *loop) Full() bool { return l.accepting.Full() }
+
+func (l *loop) Freed() { l.accepting.Resume() }
+
+func (l *loop) Count(n int) {
+	if n < 0 {
+		l.makeRoom(conn.Take)
+		return
+	}
+	l.connectionOpened()
+	l.accepting.Opened(conn.Take)
+}
+
+func (l *loop) Resume(d *exchange.SocketState, fd int) (exchange.Socket, error) {
+	return l.http1.ResumeSocket(d, fd)
+}
+
+func (l *loop) Dismiss(fd int, last []byte) {
+	l.reject(l.http1.NewClient(fd, &net.UnixAddr{}, &net.UnixAddr{}, false), last)
+}

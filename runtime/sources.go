@@ -1,0 +1,60 @@
+package runtime
+
+import (
+	"cmp"
+	"runtime/debug"
+
+	"fapws/runtime/exchange"
+	"fapws/runtime/source/app"
+	"fapws/runtime/source/cache"
+)
+
+// What sources that run applications, and the cache in front of them, need of the server.
+
+func (l *loop) Occupied(n int) { l.accepting.Occupied(n) }
+
+// Recover logs a panic beside the loop's callbacks, and ends the work that it interrupted.
+func (l *loop) Recover() {
+	if p := recover(); p != nil {
+		l.recovered(nil, p, debug.Stack())
+	}
+}
+
+func (l *loop) Invalidated(p cache.Pattern) {
+	if l.cfg.Purged != nil {
+		l.cfg.Purged(p)
+	}
+}
+
+// appConfig returns the Config of the loop's Dispatcher.
+func (s *Server) appConfig() app.Config {
+	return app.Config{
+		Limits:    &s.again,
+		Take:      s.handed.Take,
+		Subscribe: s.loop.subscribers.Subscribe,
+		Waker:     &s.loop.wake.theirs,
+		Programs:  s.cfg.Programs,
+		Ask:       s.subrequest,
+	}
+}
+
+// source returns what answers at a mount with a Handler. unbounded reports whether its responses may have any size before the
+// loop knows: only the handler of the application waits with one for the client of another.
+func (s *Server) source(m *exchange.Mount) (source exchange.Source, unbounded bool) {
+	o := app.Options{Timeout: max(0, cmp.Or(m.Timeout(), s.cfg.Timeout))}
+	if m.Asks && m.Receives == nil {
+		o.Timeout = 0
+	}
+	_, o.Main = m.Handler.(app.Interpreter)
+	if s.cfg.Accept.Concurrency > 0 {
+		o.Occupies = m.Occupies
+	}
+	source = s.loop.app.Source(m.Handler, o)
+	if r := m.Receives; r != nil {
+		return s.loop.app.Receiving(r, source), true
+	}
+	if rule, kept := m.Cache.(*cache.Compiled); kept && s.loop.pages != nil {
+		return s.loop.pages.Source(rule, source), true
+	}
+	return source, !o.Main
+}
