@@ -51,6 +51,7 @@ func (h *instant) Submit(r *exchange.Request) bool {
 	return true
 }
 func (h *instant) Flush()                                    {}
+func (h *instant) Held() bool                                { return false }
 func (h *instant) Release(*exchange.Part)                    {}
 func (h *instant) Cancel(exchange.Ticket, time.Duration)     {}
 func (h *instant) Attach(*eventloop.Waker)                   {}
