@@ -66,7 +66,7 @@ var layers = []string{
 	"certificates settings",
 	"pool",
 	"ctl",
-	"plan",
+	"bench plan",
 	"worker",
 	"supervisor",
 	"command",

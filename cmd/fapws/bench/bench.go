@@ -1,4 +1,4 @@
-package ctl
+package bench
 
 import (
 	"bytes"
@@ -24,24 +24,24 @@ import (
 	"fapws/cmd/fapws/process"
 )
 
-// BenchResult is what a run has measured.
-type BenchResult struct {
+// Result is what a run has measured.
+type Result struct {
 	counts
-	options *BenchOptions
+	options *Options
 	elapsed time.Duration
 	cpu     time.Duration // of this process, in the run
 	stopped bool          // before its end
 }
 
-// RunBench sends the requests, until ctx ends at the latest. Its errors are lines for the user: then there is nothing to report.
-func RunBench(ctx context.Context, o *BenchOptions) (*BenchResult, error) {
+// Run sends the requests, until ctx ends at the latest. Its errors are lines for the user: then there is nothing to report.
+func Run(ctx context.Context, o *Options) (*Result, error) {
 	t, err := newTarget(o)
 	if err != nil {
 		return nil, err
 	}
 	runtime.GOMAXPROCS(o.Threads)
 	debug.SetGCPercent(moreGarbage)
-	r := &BenchResult{options: o, counts: newCounts()}
+	r := &Result{options: o, counts: newCounts()}
 	g := newGenerator(ctx, t, &r.counts, o)
 	switch g.connect(); {
 	case ctx.Err() != nil:
@@ -70,7 +70,7 @@ func cpuTime() time.Duration {
 }
 
 // Failed reports whether a request got no response, or one that says that it was in vain (RFC 9110 §15.5, §15.6).
-func (r *BenchResult) Failed() bool {
+func (r *Result) Failed() bool {
 	for status := range r.statuses {
 		if status >= 400 {
 			return true
@@ -91,7 +91,7 @@ type target struct {
 }
 
 // newTarget resolves the name of the server and makes its requests. Its errors are lines for the user.
-func newTarget(o *BenchOptions) (*target, error) {
+func newTarget(o *Options) (*target, error) {
 	socket, u, err := parseURL(o.URL)
 	if err != nil {
 		return nil, err
@@ -159,7 +159,7 @@ func (t *target) resolve(u *url.URL) error {
 	return c.Close()
 }
 
-func tlsConfig(host string, o *BenchOptions) (*tls.Config, error) {
+func tlsConfig(host string, o *Options) (*tls.Config, error) {
 	c := &tls.Config{ServerName: host, InsecureSkipVerify: o.Insecure, NextProtos: []string{"http/1.1"}, MinVersion: tls.VersionTLS12}
 	if o.HTTP2 {
 		c.NextProtos = []string{"h2"}
@@ -177,7 +177,7 @@ func tlsConfig(host string, o *BenchOptions) (*tls.Config, error) {
 }
 
 // makeRequest makes the request. Fields that a user has given take the place of ours.
-func (t *target) makeRequest(u *url.URL, o *BenchOptions) (err error) {
+func (t *target) makeRequest(u *url.URL, o *Options) (err error) {
 	var body io.Reader
 	if o.Body != nil {
 		body = bytes.NewReader(o.Body)

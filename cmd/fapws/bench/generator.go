@@ -1,6 +1,6 @@
 //lint:file-ignore SA1019 net/http cannot open a connection of HTTP/2 over one that exists
 
-package ctl
+package bench
 
 import (
 	"cmp"
@@ -70,7 +70,7 @@ type generator struct {
 }
 
 // newGenerator returns a generator that works until ctx ends at the latest.
-func newGenerator(ctx context.Context, t *target, k *counts, o *BenchOptions) *generator {
+func newGenerator(ctx context.Context, t *target, k *counts, o *Options) *generator {
 	g := &generator{target: t, counts: k, streams: o.Streams, begin: time.Now()}
 	g.schedule = schedule{left: cmp.Or(o.Requests, math.MaxInt64), until: cmp.Or(o.Duration, never)}
 	g.ctx, g.end = context.WithCancel(ctx)

@@ -1,4 +1,4 @@
-package ctl
+package bench
 
 import (
 	"bytes"
@@ -71,7 +71,7 @@ func TestEndless(t *testing.T) {
 			if c.reason != "timed out" {
 				timeout = "60"
 			}
-			r := benchRun(t, "-n", "1", c.flag, "--timeout", timeout, "http://"+address)
+			r := run(t, "-n", "1", c.flag, "--timeout", timeout, "http://"+address)
 			if r.failures[c.reason] != 1 || r.finished != 0 || !r.Failed() {
 				t.Errorf("%d responses, %v", r.finished, r.failures)
 			}
@@ -120,7 +120,7 @@ func TestNoAnswer(t *testing.T) {
 			if c.name == "leaving" {
 				timeout = "60"
 			}
-			r := benchRun(t, "-n", "2", "-c", "1", "--timeout", timeout, c.flag, "http://"+c.address)
+			r := run(t, "-n", "2", "-c", "1", "--timeout", timeout, c.flag, "http://"+c.address)
 			if r.failures[c.reason] != 2 || !r.Failed() {
 				t.Errorf("%v, %v", r.failures, r.refused)
 			}
@@ -153,19 +153,19 @@ func TestWrongCertificate(t *testing.T) {
 		{[]string{"--http2", raw(t, "HTTP/1.1 400 Bad Request\r\n\r\n")}, "the server does not speak HTTP/2"},
 		{[]string{"--http2", "-k", httptest.NewTLSServer(nil).URL}, "no application protocol"},
 	} {
-		o, err := ParseBenchArgs(append(c.args, "-n", "1"), io.Discard)
+		o, err := ParseArgs(append(c.args, "-n", "1"), io.Discard)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := RunBench(context.Background(), o); err == nil || !strings.HasSuffix(err.Error(), c.want) {
+		if _, err := Run(context.Background(), o); err == nil || !strings.HasSuffix(err.Error(), c.want) {
 			t.Errorf("%v instead of %q", err, c.want)
 		}
 	}
-	benchAnswers(t, benchRun(t, "-n", "1", strings.Replace(s.URL, "https", "http", 1)), 1, 400) // net/http says so
+	answers(t, run(t, "-n", "1", strings.Replace(s.URL, "https", "http", 1)), 1, 400) // net/http says so
 }
 
 // TestLocalhost: of the addresses of a name the one that accepts is used.
 func TestLocalhost(t *testing.T) {
 	s := serve(t, false, func(http.ResponseWriter, *http.Request) {})
-	benchAnswers(t, benchRun(t, "-n", "3", strings.Replace(s.URL, "127.0.0.1", "localhost", 1)), 3, 200)
+	answers(t, run(t, "-n", "3", strings.Replace(s.URL, "127.0.0.1", "localhost", 1)), 3, 200)
 }

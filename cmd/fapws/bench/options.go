@@ -1,4 +1,4 @@
-package ctl
+package bench
 
 import (
 	"errors"
@@ -17,8 +17,8 @@ import (
 	"fapws/cmd/fapws/settings"
 )
 
-// BenchOptions are what a user has asked for.
-type BenchOptions struct {
+// Options are what a user has asked for.
+type Options struct {
 	URL         string
 	Method      string
 	Fields      http.Header
@@ -46,24 +46,24 @@ const (
 	maxRequests    = 1e12
 )
 
-// BenchHelp returns the text of "fapws bench --help".
-func BenchHelp() string {
+// Help returns the text of "fapws bench --help".
+func Help() string {
 	return `Usage: fapws bench [FLAGS] URL
 Sends requests to a server you are allowed to test, and shows how fast it answers.
 A unix socket is written as unix:/run/app.sock, or unix:/run/app.sock:/path.
 
-` + new(BenchOptions).flags().FlagUsagesWrapped(80) + `
+` + new(Options).flags().FlagUsagesWrapped(80) + `
 Exit status: 0 all requests got a response with a status below 400; 1 some did not;
 2 usage error.
 `
 }
 
-// ParseBenchArgs reads the arguments of "fapws bench". Its errors are lines for the user; pflag.ErrHelp: the help was written to stdout.
-func ParseBenchArgs(args []string, stdout io.Writer) (*BenchOptions, error) {
-	o := &BenchOptions{Fields: http.Header{}, Connections: 32, Streams: 1, Threads: max(1, min(2, runtime.NumCPU()/2)), Timeout: 10 * time.Second}
+// ParseArgs reads the arguments of "fapws bench". Its errors are lines for the user; pflag.ErrHelp: the help was written to stdout.
+func ParseArgs(args []string, stdout io.Writer) (*Options, error) {
+	o := &Options{Fields: http.Header{}, Connections: 32, Streams: 1, Threads: max(1, min(2, runtime.NumCPU()/2)), Timeout: 10 * time.Second}
 	urls, err := settings.ParseFlags(o.flags(), args)
 	if errors.Is(err, pflag.ErrHelp) {
-		fmt.Fprint(stdout, BenchHelp())
+		fmt.Fprint(stdout, Help())
 	}
 	if err != nil {
 		return nil, err
@@ -82,11 +82,11 @@ func ParseBenchArgs(args []string, stdout io.Writer) (*BenchOptions, error) {
 }
 
 // flags declares the flags.
-func (o *BenchOptions) flags() *pflag.FlagSet {
+func (o *Options) flags() *pflag.FlagSet {
 	set := pflag.NewFlagSet("bench", pflag.ContinueOnError)
 	set.SortFlags = false
 	set.FuncP("connections", "c", "open `N` connections at once [32]", number(&o.Connections, maxConnections))
-	set.FuncP("duration", "d", "send requests for this `TIME` [10s]", benchSpan(&o.Duration))
+	set.FuncP("duration", "d", "send requests for this `TIME` [10s]", spanFlag(&o.Duration))
 	set.FuncP("requests", "n", "send `N` requests instead", number(&o.Requests, maxRequests))
 	set.FuncP("rate", "r", "send `N` requests per second at fixed times; percentiles then include the waiting that a slow server causes", o.setRate)
 	set.FuncP("threads", "t", "generate load with `N` threads [1, or 2 with 4 processors]", number(&o.Threads, maxThreads))
@@ -96,7 +96,7 @@ func (o *BenchOptions) flags() *pflag.FlagSet {
 	set.BoolVar(&o.HTTP2, "http2", false, "HTTP/2; without https:// the server must expect it")
 	set.Func("streams", "send `N` requests at once on a connection of HTTP/2 [1]", number(&o.Streams, maxStreams))
 	set.BoolVar(&o.Close, "close", false, "a connection for each request")
-	set.Func("timeout", "wait this `TIME` for a connection and for each response [10s]", benchSpan(&o.Timeout))
+	set.Func("timeout", "wait this `TIME` for a connection and for each response [10s]", spanFlag(&o.Timeout))
 	set.Func("cacert", "trust the authority in `FILE` (PEM), which has signed the certificate", o.setCAFile)
 	set.BoolVarP(&o.Insecure, "insecure", "k", false, "accept any certificate")
 	set.BoolVar(&o.JSON, "json", false, "results as JSON: latencies in seconds, sizes in bytes")
@@ -114,7 +114,7 @@ func number[T int | int64](at *T, most T) func(string) error {
 	}
 }
 
-func benchSpan(at *time.Duration) func(string) error {
+func spanFlag(at *time.Duration) func(string) error {
 	return func(s string) error {
 		d, ok := settings.ParseDuration(s)
 		if !ok || d <= 0 {
@@ -125,7 +125,7 @@ func benchSpan(at *time.Duration) func(string) error {
 	}
 }
 
-func (o *BenchOptions) setRate(s string) error {
+func (o *Options) setRate(s string) error {
 	f, err := strconv.ParseFloat(s, 64)
 	if err != nil || !(f > 0 && f <= maxRate) {
 		return fmt.Errorf("must be requests per second, more than 0 and up to %d", int(maxRate))
@@ -134,7 +134,7 @@ func (o *BenchOptions) setRate(s string) error {
 	return nil
 }
 
-func (o *BenchOptions) setMethod(s string) error {
+func (o *Options) setMethod(s string) error {
 	if !httpguts.ValidHeaderFieldName(s) { // both are tokens
 		return errors.New("must be a method such as GET")
 	}
@@ -142,7 +142,7 @@ func (o *BenchOptions) setMethod(s string) error {
 	return nil
 }
 
-func (o *BenchOptions) addField(s string) error {
+func (o *Options) addField(s string) error {
 	name, value, ok := strings.Cut(s, ":")
 	value = strings.Trim(value, " \t")
 	if !ok || !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(value) {
@@ -156,7 +156,7 @@ func (o *BenchOptions) addField(s string) error {
 	return nil
 }
 
-func (o *BenchOptions) setCAFile(s string) error {
+func (o *Options) setCAFile(s string) error {
 	o.CAFile = s
 	if _, err := os.Stat(s); err != nil {
 		return fmt.Errorf("cannot read %w", err)
@@ -164,7 +164,7 @@ func (o *BenchOptions) setCAFile(s string) error {
 	return nil
 }
 
-func (o *BenchOptions) setBody(s string) error {
+func (o *Options) setBody(s string) error {
 	if file, ok := strings.CutPrefix(s, "@"); ok {
 		b, err := os.ReadFile(file)
 		if err != nil {
@@ -178,7 +178,7 @@ func (o *BenchOptions) setBody(s string) error {
 }
 
 // settle completes the options, and returns an error if they contradict each other.
-func (o *BenchOptions) settle() error {
+func (o *Options) settle() error {
 	if o.Method == "" {
 		o.Method = http.MethodGet
 		if o.Body != nil {

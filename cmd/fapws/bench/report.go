@@ -1,4 +1,4 @@
-package ctl
+package bench
 
 import (
 	"encoding/json"
@@ -12,13 +12,15 @@ import (
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"fapws/cmd/fapws/ctl"
 )
 
 // Percentiles that are reported.
 var percentiles = []float64{50, 75, 90, 95, 99, 99.9}
 
 // span returns how long requests were sent.
-func (r *BenchResult) span() time.Duration {
+func (r *Result) span() time.Duration {
 	switch o := r.options; {
 	case r.stopped:
 		return r.elapsed
@@ -31,7 +33,7 @@ func (r *BenchResult) span() time.Duration {
 }
 
 // perSecond returns how many responses came in a second.
-func (r *BenchResult) perSecond() float64 {
+func (r *Result) perSecond() float64 {
 	n := r.finished
 	if r.options.Duration > 0 {
 		n = r.inTime
@@ -40,7 +42,7 @@ func (r *BenchResult) perSecond() float64 {
 }
 
 // WriteText writes r as human-readable text.
-func (r *BenchResult) WriteText(w io.Writer) {
+func (r *Result) WriteText(w io.Writer) {
 	o := r.options
 	fmt.Fprintf(w, "%s %s, %s, %s", o.Method, o.URL, count(int64(o.Connections), "connection"), count(int64(o.Threads), "thread"))
 	if o.HTTP2 {
@@ -61,7 +63,7 @@ func (r *BenchResult) WriteText(w io.Writer) {
 }
 
 // writeCounts writes the statuses, and the failures.
-func (r *BenchResult) writeCounts(w io.Writer) {
+func (r *Result) writeCounts(w io.Writer) {
 	title := "Responses"
 	for _, status := range slices.Sorted(maps.Keys(r.statuses)) {
 		fmt.Fprintf(w, "%-10s %s × %d %s\n", title, grouped(r.statuses[status]), status, http.StatusText(status))
@@ -78,7 +80,7 @@ func (r *BenchResult) writeCounts(w io.Writer) {
 	list(r.refused, "connection")
 }
 
-func (r *BenchResult) writeLatency(w io.Writer) {
+func (r *Result) writeLatency(w io.Writer) {
 	h := r.latency
 	from := "since the response before"
 	if r.options.Rate > 0 {
@@ -90,7 +92,7 @@ func (r *BenchResult) writeLatency(w io.Writer) {
 	}
 	fmt.Fprintf(w, "     max   %s\n    mean   %s, standard deviation %s\n\n", latency(h.Max()), latency(int64(h.Mean())), latency(int64(h.StdDev())))
 	for _, b := range r.bars() {
-		fmt.Fprintf(w, "%10s   %-40s %6.2f %%\n", span(b.Limit), strings.Repeat("█", int(b.Share*40+0.5)), b.Share*100)
+		fmt.Fprintf(w, "%10s   %-40s %6.2f %%\n", ctl.Span(b.Limit), strings.Repeat("█", int(b.Share*40+0.5)), b.Share*100)
 	}
 }
 
@@ -101,7 +103,7 @@ type bar struct {
 }
 
 // bars divides the latencies into steps of 1, 2, 5, 10 …, without the empty ones at both ends.
-func (r *BenchResult) bars() []bar {
+func (r *Result) bars() []bar {
 	bars, total := []bar{}, float64(r.latency.TotalCount())
 	if total == 0 {
 		return bars
@@ -131,7 +133,7 @@ func (r *BenchResult) bars() []bar {
 }
 
 // writeDoubts says where the generator itself may have been the limit.
-func (r *BenchResult) writeDoubts(w io.Writer) {
+func (r *Result) writeDoubts(w io.Writer) {
 	o := r.options
 	if busy := r.cpu.Seconds() / r.elapsed.Seconds(); busy > 0.9*float64(o.Threads) {
 		fmt.Fprintf(w, "\nThe generator was busy all the time (%.1f processors): with more --threads the server may answer more.\n", busy)
@@ -177,10 +179,10 @@ func size(bytes float64) string {
 }
 
 // latency writes nanoseconds with three digits.
-func latency(ns int64) string { return span(float64(ns) / 1e9) }
+func latency(ns int64) string { return ctl.Span(float64(ns) / 1e9) }
 
 // WriteJSON writes r for programs: times in seconds, sizes in bytes.
-func (r *BenchResult) WriteJSON(w io.Writer) error {
+func (r *Result) WriteJSON(w io.Writer) error {
 	seconds := func(ns float64) float64 { return ns / 1e9 }
 	quantiles := map[string]float64{}
 	for _, p := range percentiles {

@@ -1,4 +1,4 @@
-package ctl
+package bench
 
 import (
 	"bytes"
@@ -33,22 +33,22 @@ func serve(t *testing.T, secure bool, h http.HandlerFunc) *httptest.Server {
 	return s
 }
 
-// benchRun runs a command line.
-func benchRun(t *testing.T, args ...string) *BenchResult {
+// run runs a command line.
+func run(t *testing.T, args ...string) *Result {
 	t.Helper()
-	o, err := ParseBenchArgs(args, io.Discard)
+	o, err := ParseArgs(args, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := RunBench(context.Background(), o)
+	r, err := Run(context.Background(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return r
 }
 
-// benchAnswers fails if not all of n requests got a response with a status.
-func benchAnswers(t *testing.T, r *BenchResult, n int64, status int) {
+// answers fails if not all of n requests got a response with a status.
+func answers(t *testing.T, r *Result, n int64, status int) {
 	t.Helper()
 	if r.finished != n || r.statuses[status] != n || len(r.failures)+len(r.refused) > 0 || r.latency.TotalCount() != n {
 		var text bytes.Buffer
@@ -108,8 +108,8 @@ func TestResponses(t *testing.T) {
 					status = 204
 				}
 				asked.Store(0)
-				r := benchRun(t, append(flags, p.url+path)...)
-				benchAnswers(t, r, 50, status)
+				r := run(t, append(flags, p.url+path)...)
+				answers(t, r, 50, status)
 				if asked.Load() != 50 || r.Failed() {
 					t.Errorf("%s: the server was asked %d times", path, asked.Load())
 				}
@@ -117,14 +117,14 @@ func TestResponses(t *testing.T) {
 					t.Errorf("%d bytes were received", r.received)
 				}
 			}
-			benchAnswers(t, benchRun(t, append(flags, "-m", "HEAD", p.url+"/big")...), 50, 200)
-			r := benchRun(t, append(flags, p.url+"/missing")...)
-			benchAnswers(t, r, 50, 404)
+			answers(t, run(t, append(flags, "-m", "HEAD", p.url+"/big")...), 50, 200)
+			r := run(t, append(flags, p.url+"/missing")...)
+			answers(t, r, 50, 404)
 			if !r.Failed() {
 				t.Error("404 is no failure")
 			}
 			bodies.Store(0)
-			benchAnswers(t, benchRun(t, append(flags, "-b", string(big), "-H", "X-One: 1", "-H", "Host: example.org", p.url)...), 50, 200)
+			answers(t, run(t, append(flags, "-b", string(big), "-H", "X-One: 1", "-H", "Host: example.org", p.url)...), 50, 200)
 			if bodies.Load() != 50 {
 				t.Errorf("%d of 50 requests had their body, their field and their host", bodies.Load())
 			}
@@ -140,13 +140,13 @@ func TestUser(t *testing.T) {
 		}
 	})
 	url := strings.Replace(s.URL, "//", "//me:a%3Ab@", 1)
-	r := benchRun(t, "-n", "2", url)
-	benchAnswers(t, r, 2, 200)
+	r := run(t, "-n", "2", url)
+	answers(t, r, 2, 200)
 	var text bytes.Buffer
 	if r.WriteText(&text); strings.Contains(text.String(), "a%3Ab") || !strings.Contains(text.String(), "me:xxxxx@") {
 		t.Error(text.String())
 	}
-	benchAnswers(t, benchRun(t, "-n", "2", "-H", "Authorization: Basic eA==", url), 2, 401)
+	answers(t, run(t, "-n", "2", "-H", "Authorization: Basic eA==", url), 2, 401)
 }
 
 // A unix socket has the form of the targets of proxies.
@@ -167,13 +167,13 @@ func TestUnixSocket(t *testing.T) {
 	s.Start()
 	defer s.Close()
 	for _, path := range []string{"", ":", ":/a?b=c:d"} {
-		benchAnswers(t, benchRun(t, "-n", "20", "-c", "5", "unix:"+name+path), 20, 200)
+		answers(t, run(t, "-n", "20", "-c", "5", "unix:"+name+path), 20, 200)
 	}
-	o, err := ParseBenchArgs([]string{"unix:" + name + "-none"}, io.Discard)
+	o, err := ParseArgs([]string{"unix:" + name + "-none"}, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := RunBench(context.Background(), o); err == nil || err.Error() != "unix:"+name+"-none: no such file or directory; start the server there, or correct the address" {
+	if _, err := Run(context.Background(), o); err == nil || err.Error() != "unix:"+name+"-none: no such file or directory; start the server there, or correct the address" {
 		t.Error(err)
 	}
 }
@@ -186,8 +186,8 @@ func TestCoordinatedOmission(t *testing.T) {
 		first.Do(func() { time.AfterFunc(400*time.Millisecond, func() { close(stopped) }) })
 		<-stopped
 	})
-	r := benchRun(t, "-c", "1", "-t", "1", "-r", "1000", "-n", "400", s.URL)
-	benchAnswers(t, r, 400, 200)
+	r := run(t, "-c", "1", "-t", "1", "-r", "1000", "-n", "400", s.URL)
+	answers(t, r, 400, 200)
 	if median := time.Duration(r.latency.ValueAtQuantile(50)); median < 100*time.Millisecond {
 		t.Errorf("half of the requests that were due in 400 ms without a response took %v or less", median)
 	}
@@ -198,7 +198,7 @@ func TestUnsent(t *testing.T) {
 	stopped := make(chan struct{})
 	s := serve(t, false, func(http.ResponseWriter, *http.Request) { <-stopped })
 	defer close(stopped)
-	r := benchRun(t, "-c", "1", "-t", "1", "-r", "1000", "-d", "0.2", "--timeout", "0.3", s.URL)
+	r := run(t, "-c", "1", "-t", "1", "-r", "1000", "-d", "0.2", "--timeout", "0.3", s.URL)
 	if r.unsent < 150 || r.latency.TotalCount() != r.unsent || r.failures["timed out"] == 0 || !r.Failed() {
 		t.Errorf("%d not sent, %d latencies, %v", r.unsent, r.latency.TotalCount(), r.failures)
 	}
@@ -207,8 +207,8 @@ func TestUnsent(t *testing.T) {
 func TestFixedRate(t *testing.T) {
 	s := serve(t, true, func(http.ResponseWriter, *http.Request) {})
 	for _, flags := range [][]string{{}, {"--http2", "--streams", "2"}} {
-		r := benchRun(t, append(flags, "-k", "-c", "4", "-t", "2", "-r", "200", "-n", "40", s.URL)...)
-		benchAnswers(t, r, 40, 200)
+		r := run(t, append(flags, "-k", "-c", "4", "-t", "2", "-r", "200", "-n", "40", s.URL)...)
+		answers(t, r, 40, 200)
 		if r.last < 39*time.Second/200 {
 			t.Errorf("40 requests, of which 200 are due in a second, took %v", r.last)
 		}
@@ -239,23 +239,23 @@ func TestAnswersOfBadServers(t *testing.T) {
 		{"SSH-2.0-OpenSSH_9.2p1\r\n\r\n", "-n=2", "the response is not HTTP/1.1"},
 		{strings.Repeat("x", maxHead+1), "-n=2", "the head of a response is too long"},
 	} {
-		r := benchRun(t, "-n", "2", c.flag, raw(t, c.answer))
+		r := run(t, "-n", "2", c.flag, raw(t, c.answer))
 		if r.failures[c.reason] != 2 || len(r.failures) != 1 {
 			t.Errorf("%q: %v", c.answer, r.failures)
 		}
 	}
-	benchAnswers(t, benchRun(t, "-n", "2", raw(t, "HTTP/1.0 200 OK\r\n\r\nuntil the end")), 2, 200)
-	benchAnswers(t, benchRun(t, "-n", "2", raw(t, "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 1\r\n\r\n1")), 2, 200)
+	answers(t, run(t, "-n", "2", raw(t, "HTTP/1.0 200 OK\r\n\r\nuntil the end")), 2, 200)
+	answers(t, run(t, "-n", "2", raw(t, "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 1\r\n\r\n1")), 2, 200)
 }
 
 func TestInterrupt(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	s := serve(t, false, func(http.ResponseWriter, *http.Request) { cancel() })
-	o, err := ParseBenchArgs([]string{"-d", "1h", s.URL}, io.Discard)
+	o, err := ParseArgs([]string{"-d", "1h", s.URL}, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := RunBench(ctx, o)
+	r, err := Run(ctx, o)
 	if err != nil || !r.stopped {
 		t.Error(r, err)
 	}
@@ -263,7 +263,7 @@ func TestInterrupt(t *testing.T) {
 
 func TestReports(t *testing.T) {
 	s := serve(t, false, func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(503) })
-	r := benchRun(t, "-n", "1000", "-c", "2", s.URL)
+	r := run(t, "-n", "1000", "-c", "2", s.URL)
 	var text bytes.Buffer
 	r.WriteText(&text)
 	for _, want := range []string{"GET " + s.URL + ", 2 connections", "Requests   1,000 in ", "Responses  1,000 × 503 Service Unavailable\n", "\n  99.9 %   ", "█"} {

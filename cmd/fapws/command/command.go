@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fapws/cmd/fapws/confine"
+	"fapws/cmd/fapws/bench"
 	"fapws/cmd/fapws/ctl"
 	"fapws/cmd/fapws/plan"
 	"fapws/cmd/fapws/pool"
@@ -61,7 +62,7 @@ func run(args []string, asWorker bool, stdin *os.File, stdout, stderr io.Writer)
 		fmt.Fprintf(stdout, "fapws %s (Python %s, %s)\n", process.Version, pybridge.Version(), goruntime.Version())
 		return process.OK, nil
 	case settings.WordInternal:
-		settings.WriteInternal(stdout, cmd.Topic, process.Version, plan.KeyDocs(), ctl.Help, ctl.BenchHelp(), importHelp, hashHelp, userHelp)
+		settings.WriteInternal(stdout, cmd.Topic, process.Version, plan.KeyDocs(), ctl.Help, bench.Help(), importHelp, hashHelp, userHelp)
 		return process.OK, nil
 	case settings.WordHash:
 		return process.OK, hashPassword(cmd.Args, stdin, stdout, stderr)
@@ -72,7 +73,7 @@ func run(args []string, asWorker bool, stdin *os.File, stdout, stderr io.Writer)
 	case settings.WordCtl:
 		return process.OK, ctl.Run(cmd.Args, stdout)
 	case settings.WordBench:
-		return bench(cmd.Args, stdout)
+		return runBench(cmd.Args, stdout)
 	}
 	set, err := settings.New(cmd.Flags, os.LookupEnv)
 	if err != nil {
@@ -165,8 +166,8 @@ func warn(doubts []string, p *plan.Plan, stderr io.Writer) {
 }
 
 // bench is "fapws bench". It returns process.Failed if a request has failed, or a response has an error status.
-func bench(args []string, stdout io.Writer) (code int, err error) {
-	o, err := ctl.ParseBenchArgs(args, stdout)
+func runBench(args []string, stdout io.Writer) (code int, err error) {
+	o, err := bench.ParseArgs(args, stdout)
 	switch {
 	case errors.Is(err, pflag.ErrHelp):
 		return process.OK, nil
@@ -175,7 +176,7 @@ func bench(args []string, stdout io.Writer) (code int, err error) {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	r, err := ctl.RunBench(ctx, o)
+	r, err := bench.Run(ctx, o)
 	if err != nil {
 		return 0, &process.ExitError{Code: process.Failed, Text: "bench: " + process.ExitPlain(err).Error()}
 	}

@@ -168,8 +168,8 @@ func clip(s string, n int) string {
 	return b.String()
 }
 
-// span is a short time in seconds with three digits.
-func span(seconds float64) string {
+// Span is a short time in seconds with three digits.
+func Span(seconds float64) string {
 	switch {
 	case seconds < 0.001:
 		return fmt.Sprintf("%.3g µs", seconds*1e6)

@@ -249,7 +249,7 @@ func (q Quantiles) show(seconds float64) string {
 // length is a time in seconds with three digits: 120µs, 4.2ms, 1.25s, 61s.
 func length(seconds float64) string {
 	if seconds < 60 {
-		return strings.Replace(span(seconds), " ", "", 1)
+		return strings.Replace(Span(seconds), " ", "", 1)
 	}
 	return period(seconds)
 }
