@@ -19,8 +19,8 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/sys/unix"
 
-	"fapws/cmd/fapws/confine"
 	"fapws/cmd/fapws/bench"
+	"fapws/cmd/fapws/confine"
 	"fapws/cmd/fapws/ctl"
 	"fapws/cmd/fapws/plan"
 	"fapws/cmd/fapws/pool"
