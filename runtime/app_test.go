@@ -56,7 +56,6 @@ func (h *instant) Release(*exchange.Part)                    {}
 func (h *instant) Cancel(exchange.Ticket, time.Duration)     {}
 func (h *instant) Attach(*eventloop.Waker)                   {}
 func (h *instant) Stalled() (exchange.Ticket, time.Duration) { return 0, 0 }
-func (h *instant) Held() bool                                { return false }
 func (h *instant) Next(p *exchange.Part) bool {
 	if h.next == len(h.tickets) {
 		h.tickets, h.next = h.tickets[:0], 0
