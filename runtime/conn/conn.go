@@ -9,7 +9,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fapws/runtime/eventloop"
-	"fapws/runtime/logfile"
 )
 
 // Protocol is the protocol of a connection. Its methods are called on the loop.
@@ -305,152 +304,51 @@ const (
 	spareBuffers = 64
 )
 
-// Set is the connections of an event loop, with the state that they share. The fields of the first group are set
-// before connections are opened.
-type Set struct {
-	Events       *eventloop.Loop
-	Log          func(level logfile.Level, format string, args ...any)
-	Debug        int           // 2 and more: Log gets events of connections, 3 and more: their data
-	WriteTimeout time.Duration // a client that reads nothing for this long is disconnected
-	Cached       func(file int, offset int64) bool
-
-	Start    time.Time // of Init
-	Now      int64     // the time in nanoseconds since Start, as SetTime has set it: it may be a tick late
-	Unsent   Ledger    // responses that wait for clients
-	gathered           // output of the connection of the last Use that is not virtual
-
-	unix  int64 // seconds since 1970
-	wheel eventloop.Wheel[Conn]
-	again []*Conn  // those that may go on with their pending input
-	soon  []func() // of Soon
-	input []byte   // that connections are read into
-	file  []byte   // that files are read into, for transports and without sendfile; nil: it was not needed yet
-
-	copies  bool    // files are read and sent, because the system refuses sendfile
-	refused []error // of sendfile, that were logged
-
-	spare [][]byte // input buffers
-
-	idle   []idleConn // of CloseIdlest; those that have been idle for longest are last
-	idleAt int64      // Now when it was made
-
-	carried gathered // output of a virtual connection
-	iov     vector
-}
-
-// Init makes s ready.
-func (s *Set) Init() {
-	s.Cached = cached
-	s.Unsent.Exceeded = func() {}
-	s.spare = make([][]byte, 0, spareBuffers)
-	s.Start = time.Now()
-	s.SetTime(s.Start)
-}
-
-// SetTime sets the clock.
-func (s *Set) SetTime(t time.Time) {
-	s.Now = int64(t.Sub(s.Start))
-	s.unix = t.Unix()
-}
-
-// Unix returns the time in seconds since 1970, as SetTime has set it.
-func (s *Set) Unix() int64 { return s.unix }
-
-// SetReadSize sets how many bytes of a connection are read at a time.
-func (s *Set) SetReadSize(n int) { s.input = make([]byte, n) }
-
-// ReadSize returns how many bytes of a connection are read at a time.
-func (s *Set) ReadSize() int { return len(s.input) }
-
-// All returns all connections in no particular order, also those that are closed and whose output has not left yet.
-func (s *Set) All() []*Conn { return s.wheel.All() }
-
-// Tick looks at the connections whose deadlines have passed. Call it when the clock was set, at least every eventloop.Tick.
-func (s *Set) Tick() {
-	for c := s.wheel.Next(s.Now); c != nil; c = s.wheel.Next(s.Now) {
-		c.due()
-	}
-}
-
-// Drain tells the protocols of all open connections that the server takes no more connections: see Protocol.
-func (s *Set) Drain(retire bool) {
-	s.Each(func(p Protocol) { p.Drain(retire) })
-}
-
-// Each calls f with the protocols of all open connections.
-func (s *Set) Each(f func(Protocol)) {
-	for _, c := range s.All() {
-		if !c.closed {
-			f(c.proto)
-		}
-	}
-}
-
-// CloseAll closes all connections at once, and ends their transfers.
-func (s *Set) CloseAll(why string) {
-	for _, c := range s.All() {
-		c.Close(why)
-		c.Abort()
-	}
-}
-
-// Soon has Resume call f. A feature that has something to do tells the loop so, which asks none of them.
-func (s *Set) Soon(f func()) { s.soon = append(s.soon, f) }
-
-// Resume calls Input for connections that may go on with their pending input, and the functions of Soon. It reports whether there were any: output
-// may be gathered then.
-func (s *Set) Resume() (any bool) {
-	any = len(s.again)+len(s.soon) > 0
-	for i := 0; i < len(s.again); i++ {
-		c := s.again[i]
-		s.again[i] = nil
-		if c == nil {
-			continue // it had its turn before a panic
-		}
-		if c.again = false; !c.closed {
-			c.proto.Input(nil)
-		}
-	}
-	s.again = s.again[:0]
-	for i := 0; i < len(s.soon); i++ {
-		f := s.soon[i]
-		s.soon[i] = nil
-		if f != nil {
-			f()
-		}
-	}
-	s.soon = s.soon[:0]
-	return any
-}
-
-// Restamp gives connections whose stamp is not older than since the stamp at, if that is later: the clock has been late.
-func (s *Set) Restamp(since, at int64) {
-	for _, c := range s.wheel.All() {
-		if c.Stamp >= since {
-			c.Stamp = max(c.Stamp, at)
-		}
-	}
-}
-
-func (s *Set) tracef(format string, args ...any) { s.Log(logfile.Debug, format, args...) }
-
-// Tracef logs a line for debugging, if lines of that kind are wanted.
-func (s *Set) Tracef(format string, args ...any) {
-	if s.Debug >= 2 {
-		s.tracef(format, args...)
-	}
-}
-
-// maxExcerpt is how many bytes Excerpt quotes.
-const maxExcerpt = 512
-
-// Excerpt quotes the beginning of b, for logs.
-func Excerpt(b []byte) string {
-	if len(b) > maxExcerpt {
-		return strconv.Quote(string(b[:maxExcerpt])) + "..."
-	}
-	return strconv.Quote(string(b))
-}
-
 // Writing reports whether c has a transfer.
 func (c *Conn) Writing() bool { return c.transfer != nil }
+
+// idle is the Idle of the protocol of c, if it has one.
+func (c *Conn) idle() (since int64, idle bool) {
+	if p, ok := c.proto.(idler); ok && !c.closed {
+		return p.Idle()
+	}
+	return 0, false
+}
+
+// Lingers reports whether c has sent its last response and only waits for its client to close, and since when.
+func (c *Conn) Lingers() (since int64, lingers bool) {
+	return int64(c.lingerEnd)*tick - maxLinger, c.lingering
+}
+
+// setTransport has the bytes of c go through t from now on. What has arrived already is t's: nothing may be pending.
+func (c *Conn) setTransport(t Transport) {
+	c.transport = &secured{t}
+	c.untilEmpty = c.untilEmpty || c.Half || c.readable
+	c.Half = false // t has to come to the end, too
+	c.readable = true
+	c.watch.Again()
+}
+
+// Transport returns what the bytes of c go through, nil if the socket has them as they are. Then c can be lent, and given to another process.
+func (c *Conn) Transport() Transport {
+	if c.transport == nil {
+		return nil
+	}
+	return c.transport.Transport
+}
+
+// sayEnd has the transport tell the client that nothing more comes. It returns false if there is no room for that now: then Protocol.Room
+// is called when there was, and c has to be finished again.
+func (c *Conn) sayEnd() bool {
+	if c.transport == nil || c.Reset {
+		return true
+	}
+	if err := c.transport.CloseWrite(); err != nil {
+		return true // it is broken
+	}
+	if c.transport.Flush() == unix.EAGAIN {
+		c.Queue(Output{}, true)
+		return false
+	}
+	return true
+}

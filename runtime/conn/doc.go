@@ -40,8 +40,8 @@
 //
 // # Listening
 //
-// listen.go and sockets.go make the sockets that clients connect to: TCP, unix sockets with their files, sockets that the
-// process was started with, and copies that processes share. describe.go describes connections before their first
+// listen.go and listen_socket.go make the sockets that clients connect to: TCP, unix sockets with their files, sockets that the
+// process was started with, and copies that processes share. peer.go and proxyheader.go describe connections before their first
 // request: addresses, whether the kernel paces them, and the header of the PROXY protocol. Packages cmd/fapws/worker and pool make
 // their sockets with listen.go.
 //
@@ -51,31 +51,31 @@
 //     moment can others connect.
 //   - Sockets that are passed on stay non-blocking, or the loop of another process could hang in accept.
 //   - Where the kernel's congestion control is BBR, which spreads packets over time, connections from the same
-//     machine get Reno (sockets.go). A listener on a loopback address has it from the start; elsewhere an accepted
+//     machine get Reno (listen_socket.go). A listener on a loopback address has it from the start; elsewhere an accepted
 //     connection changes, and keeps a weaker pacing.
 //
 // # Accepting
 //
-// An Acceptor (acceptor.go) takes connections from listening sockets on the event loop, as long as there is room for them.
+// An Acceptor (accept.go) takes connections from listening sockets on the event loop, as long as there is room for them.
 //
 // A listener is a descriptor of the loop like any other. Acceptor takes up to 64 connections from its queue before
 // other descriptors have their turn. Connections beyond AcceptConfig.MaxClients stay in the queue of the kernel, in order, or
-// are rejected with 503. A process that is busy leaves connections to others that share the listener (limits.go).
+// are rejected with 503. A process that is busy leaves connections to others that share the listener (accept_balance.go).
 //
 // When accept fails for want of descriptors or memory (EMFILE), Acceptor tries again 20 times a second, and as soon
 // as a connection closes. After five seconds without success it answers waiting clients with 503, one at a time,
-// through a descriptor that it keeps for this purpose (limits.go): a client that gets an answer need not wait for
+// through a descriptor that it keeps for this purpose (accept_reserve.go): a client that gets an answer need not wait for
 // its own timeout.
 //
 // A new connection for each request takes accept4, recv, send and close, and with threads often epoll_ctl twice.
 //
 // Package runtime is its AcceptLoop, and counts connections. The methods must be called on the loop, unless their comments
-// say otherwise. Start reading at acceptor.go.
+// say otherwise. Start reading at accept.go.
 //
 // # TLS
 //
 // A TLSTransport is TLS on the event loop, over crypto/tls. Package http1conn begins with it where the
-// listener of a connection says so. Start reading at handshake.go, which is the protocol of a connection until TLS has
+// listener of a connection says so. Start reading at tls_handshake.go, which is the protocol of a connection until TLS has
 // begun, and tls.go, which encrypts from then on. Methods must be called on the loop, unless they say otherwise.
 //
 // crypto/tls reads from a net.Conn and writes to one (wire). A handshake computes for a while and cannot be interrupted, so a goroutine makes it,
@@ -95,8 +95,8 @@
 //
 // What is no ClientHello gets an answer, too: a request of HTTP is told the address with https.
 //
-// Certificates of clients are verified on the goroutine, in the handshake or behind it (describe.go): a rule for a path, which refuses
-// a request, can only count when the path is known. Why handshakes fail is counted by reason (describe.go).
+// Certificates of clients are verified on the goroutine, in the handshake or behind it (tls_state.go): a rule for a path, which refuses
+// a request, can only count when the path is known. Why handshakes fail is counted by reason (tls_metrics.go).
 //
 // # Memory
 //

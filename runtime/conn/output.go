@@ -2,13 +2,16 @@ package conn
 
 import (
 	"bytes"
-	"cmp"
+	"errors"
+	"math"
+	"os"
 	"slices"
 	"syscall"
-	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"fapws/runtime/logfile"
 )
 
 // Output waits to be written: bytes that a socket did not take at once, and ranges of files.
@@ -131,250 +134,6 @@ const (
 	FlushLimit = 64 << 10
 )
 
-// Ledger has the responses that wait in memory for their clients, and bounds that memory. Memory that several responses share
-// counts once. Its methods must be called on the loop.
-//
-// The bound holds for all responses but the largest, so that neither the only one nor a large download that others hardly
-// compare to is ended. The first response to end is the one that would wait longest: its unsent bytes divided by the pace of
-// its client. So if others hold more than a response and read less, one of them ends before it.
-// Of those whose clients have not read, the oldest ends first.
-type Ledger struct {
-	Max      int64  // bytes
-	Exceeded func() // is called when more waits: then Bound may have something to do
-
-	total   int64
-	ended   int64
-	memory  map[*byte]*memory
-	waiting []*Unsent
-	grown   bool // Exceeded was called since Bound
-}
-
-// memory is a body that waits in one or several responses.
-type memory struct {
-	size int64
-	uses int64
-}
-
-// Response is a response that can be ended before its client has read it.
-type Response interface {
-	// Cut ends the response, unless it ends already, and returns the name of its client for the log.
-	Cut() (client string)
-}
-
-// Unsent is the part of a response that waits in memory. The zero value is empty.
-type Unsent struct {
-	of    Response
-	place int // in Ledger.waiting
-	parts []*memory
-	small int64 // bytes of small parts
-	left  int64 // bytes of all of them that were not written
-
-	// How fast its client reads: bytes that it has read since then, without those before, which fill the buffers of the kernel.
-	began, since, last int64 // last: when it has read, or the response has begun to wait
-	read               float64
-}
-
-// CountedPart is the minimum size of a part that counts while it is written, in bytes. Smaller parts count only while they wait
-// for others: see AddSmall.
-const CountedPart = 4 << 10
-
-// smallCost is what a small part counts in addition to its bytes: its memory here and in the handler.
-const smallCost = 512
-
-// Add records that left bytes of body wait in u for the client of r.
-func (l *Ledger) Add(u *Unsent, r Response, body []byte, left int, now int64) {
-	if len(body) < CountedPart {
-		return
-	}
-	key := unsafe.SliceData(body)
-	m := l.memory[key]
-	if m == nil {
-		if l.memory == nil {
-			l.memory = make(map[*byte]*memory)
-		}
-		m = new(memory)
-		l.memory[key] = m
-	}
-	if more := int64(len(body)) - m.size; more > 0 {
-		m.size += more
-		l.grow(more)
-	}
-	m.uses++
-	l.enter(u, r, now)
-	u.parts = append(u.parts, m)
-	u.left += int64(left)
-}
-
-// AddSmall records that a part of n bytes, fewer than CountedPart, waits in u for the client of r, behind others. DropSmall has to follow.
-func (l *Ledger) AddSmall(u *Unsent, r Response, n int, now int64) {
-	l.enter(u, r, now)
-	u.small += int64(n) + smallCost
-	u.left += int64(n)
-	l.grow(int64(n) + smallCost)
-}
-
-// grow counts n more bytes.
-func (l *Ledger) grow(n int64) {
-	l.total += n
-	if l.total > l.Max && !l.grown {
-		l.grown = true
-		l.Exceeded()
-	}
-}
-
-// enter puts u, to which a part is added, among those that wait.
-func (l *Ledger) enter(u *Unsent, r Response, now int64) {
-	if u.Waits() {
-		return
-	}
-	u.of, u.place, u.left = r, len(l.waiting), 0
-	l.waiting = append(l.waiting, u)
-	if u.began == 0 {
-		u.began, u.since, u.last = now, now, now
-	}
-	u.since += now - u.last // the client has not kept it waiting
-	u.last = now
-}
-
-// Drop records that body, of which left bytes were not written, no longer waits in u. It does nothing if body did not wait.
-func (l *Ledger) Drop(u *Unsent, body []byte, left int) {
-	key := unsafe.SliceData(body)
-	m := l.memory[key]
-	at := slices.Index(u.parts, m)
-	if at < 0 {
-		return
-	}
-	u.parts = slices.Delete(u.parts, at, at+1)
-	u.left = max(u.left-int64(left), 0)
-	if m.uses--; m.uses == 0 {
-		delete(l.memory, key)
-		l.total -= m.size
-	}
-	l.leave(u)
-}
-
-// DropSmall records that a part of AddSmall no longer waits. It is written, or not wanted.
-func (l *Ledger) DropSmall(u *Unsent, n int, now int64) {
-	u.small -= int64(n) + smallCost
-	l.total -= int64(n) + smallCost
-	u.Took(n, now)
-	l.leave(u)
-}
-
-// leave takes u, of which a part was dropped, out of those that wait if it was the last one.
-func (l *Ledger) leave(u *Unsent) {
-	if u.Waits() {
-		return
-	}
-	last := l.waiting[len(l.waiting)-1]
-	l.waiting[u.place], last.place = last, u.place
-	l.waiting[len(l.waiting)-1] = nil
-	l.waiting = l.waiting[:len(l.waiting)-1]
-}
-
-// Total returns how many bytes wait.
-func (l *Ledger) Total() int64 { return l.total }
-
-// Ended returns how many responses Bound has ended.
-func (l *Ledger) Ended() int64 { return l.ended }
-
-// Bound ends responses until a sixteenth of Max is free, if more than Max bytes wait. It returns the client and the unsent bytes
-// of the first response that it ended, and the number of ended responses.
-func (l *Ledger) Bound(now int64) (client string, unsent int64, ended int) {
-	l.grown = false
-	spared := l.largest()
-	if l.total-spared.Size() <= l.Max {
-		return "", 0, 0
-	}
-	all := slices.Clone(l.waiting)
-	slices.SortFunc(all, func(a, b *Unsent) int { return cmp.Compare(b.wait(now), a.wait(now)) })
-	for _, u := range all {
-		if !spared.Waits() {
-			spared = l.largest()
-		}
-		if l.total-spared.Size() <= l.Max-l.Max/16 {
-			break
-		}
-		if !u.Waits() { // it has ended with another one of its connection
-			continue
-		}
-		left := u.left
-		name := u.of.Cut()
-		if ended++; ended == 1 {
-			client, unsent = name, left
-		}
-	}
-	l.ended += int64(ended)
-	return client, unsent, ended
-}
-
-// largest returns the response with the most waiting bytes, or nil.
-func (l *Ledger) largest() *Unsent {
-	var most *Unsent
-	size := int64(-1)
-	for _, u := range l.waiting {
-		if n := u.Size(); n > size {
-			most, size = u, n
-		}
-	}
-	return most
-}
-
-// Waits reports whether bytes of u wait. Those of nil do not.
-func (u *Unsent) Waits() bool { return u != nil && len(u.parts)+int(u.small) > 0 }
-
-// Size returns how many bytes of u wait in memory, 0 for nil.
-func (u *Unsent) Size() (n int64) {
-	if u != nil {
-		n = u.small
-		for _, m := range u.parts {
-			n += m.size
-		}
-	}
-	return n
-}
-
-const (
-	// paceMemory is the time after which half of the bytes read are forgotten.
-	paceMemory = int64(16 * time.Second)
-
-	// firstWait is the expected wait of a response that was not read, in seconds: longer than that of a client that reads, and shorter than
-	// that of a client that has stopped reading.
-	firstWait = 3600
-
-	// kernelFills is the time in which bytes do not count: they fill the buffers of the kernel.
-	kernelFills = int64(time.Second)
-)
-
-// Took records that n bytes of u were written.
-func (u *Unsent) Took(n int, now int64) {
-	u.left = max(u.left-int64(n), 0)
-	if now-u.began < kernelFills {
-		return
-	}
-	if age := now - u.since; age > paceMemory {
-		u.read /= 2
-		u.since += age / 2
-	}
-	u.read += float64(n)
-	u.last = now
-}
-
-// wait estimates for how many seconds u will wait: at the pace of its client, and the longer the longer that has not read. Memory that several
-// responses send is divided among them.
-func (u *Unsent) wait(now int64) float64 {
-	size, share := float64(u.small), float64(u.small)
-	for _, m := range u.parts {
-		size += float64(m.size)
-		share += float64(m.size) / float64(m.uses)
-	}
-	seconds, silent := float64(firstWait), 60*float64(now-u.last)/1e9
-	if u.read > 0 {
-		seconds = float64(u.left) * float64(now-u.since) / 1e9 / u.read
-	}
-	return (seconds + silent) * share / size
-}
-
 // Send is send(2) with flags (unix.MSG_MORE or 0). It returns unix.EAGAIN if there is no room, and never unix.EINTR, as it does not wait.
 func Send(fd int, b []byte, flags uintptr) (int, error) {
 	n, _, e := syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(fd),
@@ -384,3 +143,204 @@ func Send(fd int, b []byte, flags uintptr) (int, error) {
 	}
 	return int(n), nil
 }
+
+// filePiece is how much of a file is read at once for a transport.
+const filePiece = 32 << 10
+
+// send writes bytes as far as there is room.
+func (c *Conn) send(b []byte, flags uintptr) (int, error) {
+	if c.transport == nil {
+		return Send(c.Fd(), b, flags)
+	}
+	return c.transport.Write(b)
+}
+
+// encode writes pieces through the transport, as far as there is room, and up to an amount after which others have their turn.
+func (c *Conn) encode(pieces [][]byte) (n int, err error) {
+	for _, b := range pieces {
+		k, err := c.transport.Write(b[:min(len(b), roomTurn-n)])
+		if n += k; err != nil {
+			return n, err
+		}
+	}
+	return n, c.transport.Flush()
+}
+
+// WriteSome writes as much of up to MaxPieces pieces as there is room for now, without a transfer. It returns unix.EAGAIN if something is
+// left, of the pieces or in memory of the transport: Queue with an empty Output waits for room, and Protocol.Room is called then. c must not
+// have a transfer, and nothing may be gathered for it.
+func (c *Conn) WriteSome(pieces [][]byte) (n int, err error) {
+	total := 0
+	for _, b := range pieces {
+		total += len(b)
+	}
+	switch {
+	case c.transport != nil:
+		n, err = c.encode(pieces)
+	case len(pieces) == 1:
+		n, err = Send(int(c.fd), pieces[0], 0)
+	default:
+		n, err = c.set.iov.Send(c.Fd(), pieces...)
+	}
+	if c.set.Debug >= 2 {
+		c.set.tracef("%s took %d of %d bytes", c, n, total)
+	}
+	if c.set.Debug >= 3 {
+		c.set.tracef("%s gets %s", c, Excerpt(pieces[0]))
+	}
+	if err == nil && n < total {
+		err = unix.EAGAIN
+	}
+	return n, err
+}
+
+// sendCached writes up to most bytes of a file that is in memory.
+func (c *Conn) sendCached(it *Item, most int64) (n int, err error) {
+	s := c.set
+	if c.transport == nil && !s.copies {
+		n, err = sendCached(c.Fd(), it.File, &it.Offset, most)
+		if err == nil || clientGone(err) || err == unix.EAGAIN {
+			return n, err
+		}
+		s.sendfileRefused(err)
+	}
+	if s.file == nil {
+		s.file = make([]byte, filePiece)
+	}
+	if n, err = ReadFile(it.File, s.file[:min(most, filePiece)], it.Offset); n > 0 {
+		if c.transport == nil {
+			n, err = c.send(s.file[:n], it.flags())
+		} else {
+			n, err = c.transport.Write(s.file[:n])
+		}
+		it.Offset += int64(n)
+	}
+	return n, err
+}
+
+// clientGone reports whether an error of a socket is one of its connection.
+func clientGone(err error) bool {
+	switch err {
+	case unix.EPIPE, unix.ECONNRESET, unix.ECONNABORTED, unix.ETIMEDOUT, unix.ENOTCONN, unix.EHOSTUNREACH,
+		unix.ENETUNREACH, unix.ENETDOWN, unix.ENETRESET:
+		return true
+	}
+	return false
+}
+
+// sendfileRefused notes that sendfile(2) failed, so the file is read and sent instead: a seccomp filter or an old kernel refuses
+// it for all files, some file systems for theirs.
+func (s *Set) sendfileRefused(err error) {
+	s.copies = s.copies || err == unix.EPERM || err == unix.ENOSYS
+	if !slices.Contains(s.refused, err) {
+		s.refused = append(s.refused, err)
+		s.Log(logfile.Warning, "sendfile: %v; reading files and sending them instead", err)
+	}
+}
+
+// Queue makes o a transfer. c must not have another one. full: there is no room now.
+func (c *Conn) Queue(o Output, full bool) {
+	t := &transfer{Output: o, c: c, progress: c.set.Now}
+	c.transfer = t
+	c.set.Tracef("%s: transfer started", c)
+	if full {
+		t.awaitRoom()
+	} else {
+		t.again = true
+		c.watch.Again()
+	}
+	c.Schedule()
+}
+
+// AwaitsRoom reports whether a transfer waits for its client.
+func (c *Conn) AwaitsRoom() bool {
+	t := c.transfer
+	return t != nil && !t.loading && !t.again
+}
+
+// Abort ends the transfer of c, or makes it end when its file is not being read any more.
+func (c *Conn) Abort() {
+	switch t := c.transfer; {
+	case t == nil:
+	case t.loading:
+		t.aborted = true
+	default:
+		t.end(errAborted)
+	}
+}
+
+// WriteItems writes items as far as the socket takes them and their files are in memory, up to an amount after which others have
+// their turn. It takes the bytes that it writes off items. left are the items for Queue, with full. With an error the connection has to be
+// closed.
+func (c *Conn) WriteItems(items []Item) (left []Item, full bool, err error) {
+	_, next, err := c.writeItems(items, cachedMost)
+	if full = err == unix.EAGAIN; full || err == errCold {
+		err = nil
+	}
+	if full && next == len(items) { // the transport has all of it, and its socket not
+		next--
+	}
+	return items[next:], full, err
+}
+
+// writeItems writes up to most bytes of items. It returns how many bytes and how many whole items it has written,
+// and unix.EAGAIN if there is no room, or errCold.
+func (c *Conn) writeItems(items []Item, most int) (sent, next int, err error) {
+	sent, next, err = c.putItems(items, most)
+	if c.transport != nil && (err == nil || err == errCold) {
+		if flushed := c.transport.Flush(); flushed != nil {
+			err = flushed
+		}
+	}
+	return sent, next, err
+}
+
+// putItems is writeItems without what a transport keeps in memory.
+func (c *Conn) putItems(items []Item, most int) (sent, next int, err error) {
+	for next < len(items) {
+		it := &items[next]
+		var n int
+		switch {
+		case len(it.Data) == 0 && it.Count == 0:
+			next++
+			continue
+		case sent >= most:
+			return sent, next, nil
+		case len(it.Data) > 0:
+			n, err = c.send(it.Data[:min(len(it.Data), most-sent)], it.flags())
+			it.Data = it.Data[n:]
+		case !c.set.IsWarm(it):
+			return sent, next, errCold
+		default:
+			n, err = c.sendCached(it, min(it.Count, it.Warm-it.Offset, int64(most-sent)))
+			if it.Count -= int64(n); n == 0 && err == nil {
+				err = ErrShortFile
+			}
+		}
+		sent += n
+		if err != nil {
+			return sent, next, err
+		}
+	}
+	return sent, next, nil
+}
+
+// roomExpired is for c, whose deadline has passed. It reports whether that was the one of its transfer: a handler that runs
+// on the loop may have kept the loop from writing.
+func (c *Conn) roomExpired() bool {
+	t := c.transfer
+	if t == nil || t.due() > c.set.Now {
+		return false
+	}
+	t.write()
+	if c.transfer == t && t.due() <= c.set.Now {
+		t.end(os.ErrDeadlineExceeded)
+	}
+	return true
+}
+
+// errCold is the error of writeItems where a file may have to be read from a disk.
+var errCold = errors.New("the file is not in memory")
+
+// AlwaysWarm is Item.Warm of a file that was read a moment ago.
+const AlwaysWarm = math.MaxInt64

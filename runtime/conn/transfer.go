@@ -3,9 +3,7 @@ package conn
 import (
 	"errors"
 	"io"
-	"math"
 	"os"
-	"runtime/debug"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -35,37 +33,6 @@ var (
 
 	errAborted = errors.New("the server is shutting down")
 )
-
-// Queue makes o a transfer. c must not have another one. full: there is no room now.
-func (c *Conn) Queue(o Output, full bool) {
-	t := &transfer{Output: o, c: c, progress: c.set.Now}
-	c.transfer = t
-	c.set.Tracef("%s: transfer started", c)
-	if full {
-		t.awaitRoom()
-	} else {
-		t.again = true
-		c.watch.Again()
-	}
-	c.Schedule()
-}
-
-// AwaitsRoom reports whether a transfer waits for its client.
-func (c *Conn) AwaitsRoom() bool {
-	t := c.transfer
-	return t != nil && !t.loading && !t.again
-}
-
-// Abort ends the transfer of c, or makes it end when its file is not being read any more.
-func (c *Conn) Abort() {
-	switch t := c.transfer; {
-	case t == nil:
-	case t.loading:
-		t.aborted = true
-	default:
-		t.end(errAborted)
-	}
-}
 
 // end ends t, which has written everything if err is nil.
 func (t *transfer) end(err error) {
@@ -100,27 +67,6 @@ func (t *transfer) end(err error) {
 	}
 }
 
-// Beside runs work on a goroutine, and then done on the loop, if that has not ended. bug reports whether work has panicked, which is
-// logged.
-func (s *Set) Beside(work func(), done func(bug bool)) {
-	go func() {
-		bug := s.try(work)
-		s.Events.Post(func() { done(bug) })
-	}()
-}
-
-// try runs f and reports whether it has panicked.
-func (s *Set) try(f func()) (bug bool) {
-	defer func() {
-		if p := recover(); p != nil {
-			s.Log(logfile.Error, "bug: %v in %s", p, debug.Stack())
-			bug = true
-		}
-	}()
-	f()
-	return false
-}
-
 // The loop writes a transfer whenever the client has made room in its socket. A piece of a file that is not in memory would
 // make it wait for the disk: a goroutine reads that one before.
 
@@ -144,26 +90,6 @@ var reading = make(chan struct{}, maxReading)
 
 // leavesTimeout is how long a client may read nothing of a connection that Leaves.
 const leavesTimeout = 2 * time.Second
-
-// AlwaysWarm is Item.Warm of a file that was read a moment ago.
-const AlwaysWarm = math.MaxInt64
-
-// errCold is the error of writeItems where a file may have to be read from a disk.
-var errCold = errors.New("the file is not in memory")
-
-// WriteItems writes items as far as the socket takes them and their files are in memory, up to an amount after which others have
-// their turn. It takes the bytes that it writes off items. left are the items for Queue, with full. With an error the connection has to be
-// closed.
-func (c *Conn) WriteItems(items []Item) (left []Item, full bool, err error) {
-	_, next, err := c.writeItems(items, cachedMost)
-	if full = err == unix.EAGAIN; full || err == errCold {
-		err = nil
-	}
-	if full && next == len(items) { // the transport has all of it, and its socket not
-		next--
-	}
-	return items[next:], full, err
-}
 
 // awaitRoom has the loop write t when there is room.
 func (t *transfer) awaitRoom() {
@@ -201,48 +127,6 @@ func (t *transfer) write() {
 		t.again = true
 		t.c.watch.Again()
 	}
-}
-
-// writeItems writes up to most bytes of items. It returns how many bytes and how many whole items it has written,
-// and unix.EAGAIN if there is no room, or errCold.
-func (c *Conn) writeItems(items []Item, most int) (sent, next int, err error) {
-	sent, next, err = c.putItems(items, most)
-	if c.transport != nil && (err == nil || err == errCold) {
-		if flushed := c.transport.Flush(); flushed != nil {
-			err = flushed
-		}
-	}
-	return sent, next, err
-}
-
-// putItems is writeItems without what a transport keeps in memory.
-func (c *Conn) putItems(items []Item, most int) (sent, next int, err error) {
-	for next < len(items) {
-		it := &items[next]
-		var n int
-		switch {
-		case len(it.Data) == 0 && it.Count == 0:
-			next++
-			continue
-		case sent >= most:
-			return sent, next, nil
-		case len(it.Data) > 0:
-			n, err = c.send(it.Data[:min(len(it.Data), most-sent)], it.flags())
-			it.Data = it.Data[n:]
-		case !c.set.IsWarm(it):
-			return sent, next, errCold
-		default:
-			n, err = c.sendCached(it, min(it.Count, it.Warm-it.Offset, int64(most-sent)))
-			if it.Count -= int64(n); n == 0 && err == nil {
-				err = ErrShortFile
-			}
-		}
-		sent += n
-		if err != nil {
-			return sent, next, err
-		}
-	}
-	return sent, next, nil
 }
 
 // flags are those of send(2) for its bytes.
@@ -316,18 +200,4 @@ func (t *transfer) timeout() time.Duration {
 		return min(leavesTimeout, t.c.set.WriteTimeout)
 	}
 	return t.c.set.WriteTimeout
-}
-
-// roomExpired is for c, whose deadline has passed. It reports whether that was the one of its transfer: a handler that runs
-// on the loop may have kept the loop from writing.
-func (c *Conn) roomExpired() bool {
-	t := c.transfer
-	if t == nil || t.due() > c.set.Now {
-		return false
-	}
-	t.write()
-	if c.transfer == t && t.due() <= c.set.Now {
-		t.end(os.ErrDeadlineExceeded)
-	}
-	return true
 }

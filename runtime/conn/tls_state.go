@@ -6,35 +6,10 @@ import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"encoding/pem"
-	"errors"
 	"fmt"
-	"net"
 	"strings"
 	"time"
-
-	"fapws/runtime/metrics"
 )
-
-// TLSState has the version and the cipher suite of a client that uses TLS, and its certificates. A value does not change.
-type TLSState struct {
-	Version, CipherSuite uint16 // as on the wire (RFC 8446 §4.2.1, §B.4): tls.VersionTLS13, tls.TLS_AES_128_GCM_SHA256
-
-	// Server is the certificate of the server, in PEM without its chain; "": not known.
-	Server string
-
-	// Authorities is the name of those whose certificates the client was asked for: a file. "": it was not asked.
-	Authorities string
-
-	// Certificates are those of the client, its own first. nil: it has sent none. Verified says that the authorities vouch for them, Refused
-	// says why they do not.
-	Certificates []*x509.Certificate
-	Verified     bool
-	Refused      string
-
-	// Variables are those of Apache's mod_ssl, for applications and programs: "SSL_PROTOCOL=TLSv1.3", "SSL_CLIENT_S_DN=CN=..." and
-	// so on, each with a NUL behind it.
-	Variables string
-}
 
 // choice is what the configuration has chosen for a client.
 type choice struct {
@@ -83,70 +58,6 @@ func describe(state *tls.ConnectionState, c *choice) *TLSState {
 	}
 	d.Variables = variablesOf(d)
 	return d
-}
-
-// reason says why a handshake has failed, for the counter of that.
-type reason uint8
-
-const (
-	other          reason = iota
-	timedOut              // the client took longer than the timeout
-	disconnected          // the client left
-	refused               // the client does not take the certificate of the server, or something else
-	plainHTTP             // a request without TLS
-	notTLS                // anything else without TLS
-	incompatible          // no version, cipher suite or group in common
-	unknownHost           // no certificate for the host that the client names
-	badCertificate        // a certificate of the client that is missing or not valid
-	displaced             // other handshakes needed its place
-	reasons
-)
-
-var reasonNames = [reasons]string{"other", "timeout", "disconnected", "refused", "plain_http", "not_tls", "incompatible", "unknown_host", "client_certificate", "displaced"}
-
-// counts are the handshakes there have been.
-type counts struct {
-	full, resumed int64
-	failed        [reasons]int64
-}
-
-// reasonOf returns why crypto/tls has ended a handshake.
-func reasonOf(err error) reason {
-	var remote *net.OpError
-	var verification *tls.CertificateVerificationError
-	switch text := err.Error(); {
-	case hasLeft(err):
-		return disconnected
-	case errors.As(err, &remote) && remote.Op == "remote error":
-		return refused
-	case errors.As(err, &verification), err == errLargeChain, strings.Contains(text, "didn't provide a certificate"):
-		return badCertificate
-	case strings.Contains(text, "no certificates configured"):
-		return unknownHost
-	case strings.Contains(text, "unsupported versions"), strings.Contains(text, "no cipher suite"), strings.Contains(text, "supported by both"):
-		return incompatible
-	}
-	return other
-}
-
-// Metrics returns the counts, and open, the number of connections with TLS; nil if there is no TLS. It must be called on the loop.
-func (s *TLSServer) Metrics(open int) []metrics.Family {
-	if s.config.Load() == nil {
-		return nil
-	}
-	failed := metrics.Family{Name: "fapws_tls_handshake_failures", Kind: metrics.Counter, Help: "TLS handshakes that have failed, by reason."}
-	for r, n := range s.counts.failed {
-		failed.Series = append(failed.Series, metrics.Series{Labels: metrics.Labels("reason", reasonNames[r]), Value: float64(n)})
-	}
-	return []metrics.Family{
-		metrics.One("fapws_tls_connections", metrics.Gauge, "", "Open connections with TLS, whatever their kind.", float64(open)),
-		metrics.One("fapws_tls_handshakes_in_progress", metrics.Gauge, "", "TLS handshakes under way, and connections whose ClientHello has not come.", float64(s.handshakes.Len())),
-		{Name: "fapws_tls_handshakes", Kind: metrics.Counter, Help: "TLS handshakes that have succeeded: full, or resumed from an earlier session.", Series: []metrics.Series{
-			{Labels: metrics.Labels("kind", "full"), Value: float64(s.counts.full)},
-			{Labels: metrics.Labels("kind", "resumed"), Value: float64(s.counts.resumed)},
-		}},
-		failed,
-	}
 }
 
 // protocols are the values of SSL_PROTOCOL.
@@ -295,3 +206,24 @@ func principals(c *x509.Certificate) (names []string) {
 
 // certificateTime writes a time as OpenSSL does.
 func certificateTime(t time.Time) string { return t.UTC().Format("Jan _2 15:04:05 2006 GMT") }
+
+// TLSState has the version and the cipher suite of a client that uses TLS, and its certificates. A value does not change.
+type TLSState struct {
+	Version, CipherSuite uint16 // as on the wire (RFC 8446 §4.2.1, §B.4): tls.VersionTLS13, tls.TLS_AES_128_GCM_SHA256
+
+	// Server is the certificate of the server, in PEM without its chain; "": not known.
+	Server string
+
+	// Authorities is the name of those whose certificates the client was asked for: a file. "": it was not asked.
+	Authorities string
+
+	// Certificates are those of the client, its own first. nil: it has sent none. Verified says that the authorities vouch for them, Refused
+	// says why they do not.
+	Certificates []*x509.Certificate
+	Verified     bool
+	Refused      string
+
+	// Variables are those of Apache's mod_ssl, for applications and programs: "SSL_PROTOCOL=TLSv1.3", "SSL_CLIENT_S_DN=CN=..." and
+	// so on, each with a NUL behind it.
+	Variables string
+}

@@ -1,0 +1,74 @@
+package conn
+
+import (
+	"crypto/tls"
+	"errors"
+	"net"
+	"strings"
+
+	"fapws/runtime/metrics"
+)
+
+// reason says why a handshake has failed, for the counter of that.
+type reason uint8
+
+const (
+	other          reason = iota
+	timedOut              // the client took longer than the timeout
+	disconnected          // the client left
+	refused               // the client does not take the certificate of the server, or something else
+	plainHTTP             // a request without TLS
+	notTLS                // anything else without TLS
+	incompatible          // no version, cipher suite or group in common
+	unknownHost           // no certificate for the host that the client names
+	badCertificate        // a certificate of the client that is missing or not valid
+	displaced             // other handshakes needed its place
+	reasons
+)
+
+var reasonNames = [reasons]string{"other", "timeout", "disconnected", "refused", "plain_http", "not_tls", "incompatible", "unknown_host", "client_certificate", "displaced"}
+
+// counts are the handshakes there have been.
+type counts struct {
+	full, resumed int64
+	failed        [reasons]int64
+}
+
+// reasonOf returns why crypto/tls has ended a handshake.
+func reasonOf(err error) reason {
+	var remote *net.OpError
+	var verification *tls.CertificateVerificationError
+	switch text := err.Error(); {
+	case hasLeft(err):
+		return disconnected
+	case errors.As(err, &remote) && remote.Op == "remote error":
+		return refused
+	case errors.As(err, &verification), err == errLargeChain, strings.Contains(text, "didn't provide a certificate"):
+		return badCertificate
+	case strings.Contains(text, "no certificates configured"):
+		return unknownHost
+	case strings.Contains(text, "unsupported versions"), strings.Contains(text, "no cipher suite"), strings.Contains(text, "supported by both"):
+		return incompatible
+	}
+	return other
+}
+
+// Metrics returns the counts, and open, the number of connections with TLS; nil if there is no TLS. It must be called on the loop.
+func (s *TLSServer) Metrics(open int) []metrics.Family {
+	if s.config.Load() == nil {
+		return nil
+	}
+	failed := metrics.Family{Name: "fapws_tls_handshake_failures", Kind: metrics.Counter, Help: "TLS handshakes that have failed, by reason."}
+	for r, n := range s.counts.failed {
+		failed.Series = append(failed.Series, metrics.Series{Labels: metrics.Labels("reason", reasonNames[r]), Value: float64(n)})
+	}
+	return []metrics.Family{
+		metrics.One("fapws_tls_connections", metrics.Gauge, "", "Open connections with TLS, whatever their kind.", float64(open)),
+		metrics.One("fapws_tls_handshakes_in_progress", metrics.Gauge, "", "TLS handshakes under way, and connections whose ClientHello has not come.", float64(s.handshakes.Len())),
+		{Name: "fapws_tls_handshakes", Kind: metrics.Counter, Help: "TLS handshakes that have succeeded: full, or resumed from an earlier session.", Series: []metrics.Series{
+			{Labels: metrics.Labels("kind", "full"), Value: float64(s.counts.full)},
+			{Labels: metrics.Labels("kind", "resumed"), Value: float64(s.counts.resumed)},
+		}},
+		failed,
+	}
+}

@@ -1,0 +1,118 @@
+package conn
+
+import (
+	"crypto/tls"
+	"net"
+
+	"golang.org/x/sys/unix"
+)
+
+// TLSTransport encrypts a connection. It implements Transport.
+type TLSTransport struct {
+	tls     *tls.Conn
+	client  *TLSState
+	http2   bool
+	resumed bool
+	wire    wire
+}
+
+var _ Transport = (*TLSTransport)(nil)
+
+// pieceSize is how many bytes are encrypted before they are written.
+const pieceSize = 32 << 10
+
+// NewTLSClient returns TLS over a connection of package net to an upstream. Its Conn is used before NewUpstream, on any goroutine.
+func NewTLSClient(over net.Conn, config *tls.Config) *TLSTransport {
+	t := &TLSTransport{wire: wire{Conn: over, over: over}}
+	t.tls = tls.Client(&t.wire, config)
+	return t
+}
+
+// Conn returns t as package net has connections.
+func (t *TLSTransport) Conn() *tls.Conn { return t.tls }
+
+// Client returns what handlers are told of the client.
+func (t *TLSTransport) Client() *TLSState { return t.client }
+
+// HTTP2 reports whether the client speaks HTTP/2 (ALPN, RFC 9113 §3.2).
+func (t *TLSTransport) HTTP2() bool { return t.http2 }
+
+// Read implements conn.Transport. Records of which all is used end it without asking crypto/tls for more, which costs a tenth of reading a
+// small record.
+func (t *TLSTransport) Read(b []byte) (n int, err error) {
+	defer t.wire.keep()
+	t.wire.records = 0
+	for n < len(b) {
+		t.wire.room = len(b) - n
+		if t.wire.waiting() > pieceSize && t.Flush() == unix.EAGAIN { // what is read may have to be answered: KeyUpdate
+			if n > 0 {
+				return n, nil
+			}
+			return 0, unix.EAGAIN
+		}
+		k, err := t.tls.Read(b[n:])
+		n += k
+		switch {
+		case err == nil && n < len(b) && t.wire.drained && len(t.wire.in) == 0:
+			return n, nil
+		case err == nil:
+		case err != errNotYet:
+			return n, err
+		case t.wire.records >= turnRecords && t.wire.frames.between():
+			t.wire.c.ReadAgain()
+			if n > 0 {
+				return n, nil
+			}
+			return 0, unix.EAGAIN
+		case n > 0:
+			return n, nil
+		case t.wire.empty:
+			return 0, unix.EAGAIN
+		default: // a part of a record, behind which the client may have shut down its side: EAGAIN must come from the socket
+			t.wire.drained = false
+		}
+	}
+	return n, nil
+}
+
+// Write implements conn.Transport.
+func (t *TLSTransport) Write(b []byte) (n int, err error) {
+	for len(b) > 0 {
+		if t.wire.waiting() >= pieceSize {
+			if err := t.Flush(); err != nil {
+				return n, err
+			}
+		}
+		k, err := t.tls.Write(b[:min(len(b), pieceSize)])
+		if n += k; err != nil {
+			return n, err
+		}
+		b = b[k:]
+	}
+	return n, nil
+}
+
+// Flush implements conn.Transport.
+func (t *TLSTransport) Flush() error {
+	w := &t.wire
+	if w.out == nil {
+		return nil
+	}
+	for w.waiting() > 0 {
+		n, err := Send(int(w.c.fd), w.out[w.sent:], 0)
+		if err == unix.EAGAIN {
+			w.shrink()
+			return err
+		}
+		if err != nil {
+			return err
+		}
+		w.sent += n
+	}
+	w.s.giveBuffer(w.out)
+	w.out, w.sent = nil, 0
+	return nil
+}
+
+// CloseWrite implements conn.Transport: it sends close_notify.
+func (t *TLSTransport) CloseWrite() error { return t.tls.CloseWrite() }
