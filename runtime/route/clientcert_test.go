@@ -7,7 +7,7 @@ import (
 	"fapws/runtime/conn"
 )
 
-// Which clients pass a rule, by what their connection knows of their certificate.
+// The rule and the client's TLS state decide whether a client passes.
 func TestClientCert(t *testing.T) {
 	some := []*x509.Certificate{new(x509.Certificate)}
 	clients := map[string]*conn.TLSState{
@@ -20,7 +20,7 @@ func TestClientCert(t *testing.T) {
 	}
 	for _, c := range []struct {
 		rule ClientCert
-		want map[string]int // others pass
+		want map[string]int // status by client; a client that is not listed passes
 	}{
 		{ClientCert{}, nil},
 		{ClientCert{Authorities: "a"}, map[string]int{"other": 421, "unasked": 421}},

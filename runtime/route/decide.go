@@ -9,61 +9,67 @@ import (
 	"fapws/runtime/http1"
 )
 
-// Request is the input of a decision. Its slices have to live as long as the Decision.
+// Request is the input of a decision. Its slices must stay valid as long as the Decision.
 type Request struct {
 	Parsed *http1.Request
-	Head   []byte     // spans of Parsed point into it
-	Client *conn.Peer // as far as trusted proxies have named it
+	Head   []byte     // the spans of Parsed point into Head
+	Client *conn.Peer // the client as trusted proxies describe it
 
-	Host  []byte // that the client asked for, where a trusted proxy has said so; nil: that of Parsed
-	Root  string // decoded path below which clients see the server: "" or "/a/b"; a proxy may have taken it off
-	Index string // appended to the path: the index of a folder that has been asked for
+	// Host is the host that the client requested according to a trusted proxy; nil means the host of Parsed.
+	Host []byte
+	// Root is the decoded path below which clients reach the server, "" or "/a/b". A proxy may have stripped it.
+	Root string
+	// Index is appended to the path: the index file of the requested folder.
+	Index string
 }
 
 // Outcome is the result of a Decision.
 type Outcome uint8
 
 const (
-	// Found: the mount answers.
+	// Found: the mount handles the request.
 	Found Outcome = iota
 
-	// Refused: the answer is Decision.Status, with Fields and Text.
+	// Refused: the response is Decision.Status with Fields and Text.
 	Refused
 
-	// NeedsPassword: the request may go on if the client's password is right (Admit).
+	// NeedsPassword: the request is accepted if the client's password is right (Admit).
 	NeedsPassword
 
-	// NeedsLookup: the mount, which is Optional, answers if it has something for the path; else
-	// routing goes on (Skip).
+	// NeedsLookup: the Optional mount handles the request if it has a file for the path; otherwise call Skip.
 	NeedsLookup
 )
 
-// Decision says where a request goes. Its slices point into Request.Head until Keep. A Decide for another request
-// uses its memory again.
+// Decision says which mount handles a request. Its slices point into Request.Head until Keep is called. The next call
+// of Decide reuses its memory.
 type Decision struct {
 	Outcome Outcome
 
-	Site  int // -1: no site has that host
-	Mount int // of the site; -1: none
+	Site  int // index of the site; -1 if no site has the host
+	Mount int // index of the mount in its site; -1 if none matches
 
 	Status int    // if Refused: 204, 400, 403, 404, 405, 421 or 500
-	Fields []byte // with Status: "Name: value\r\n" ...
-	Text   string // with Status: the text for the client; "": the phrase of the status
-	Fault  string // why Status is 500: one line for the error log
-	Cert   string // why the certificate of the client does not do: one line for the error log
+	Fields []byte // header fields of the refusal: "Name: value\r\n" ...
+	Text   string // text of the refusal; empty for the phrase of Status
+	Fault  string // why Status is 500, as one line for the error log
+	// why the client certificate was rejected, as one line for the error log
+	Cert string
 
-	Path     []byte // canonical, as clients see it, or rewritten
-	Resolved []byte // Path with the empty segments that the client has sent; nil: as Path
-	Root     int    // length of the part before the server's own path in Path
-	Script   int    // length of SCRIPT_NAME, Root included
-	Hidden   bool   // the client's path has Root, and the request's has not
+	// canonical path as clients see it, or the rewritten path
+	Path []byte
+	// Path with the empty segments that the client sent; nil if Path has all of them
+	Resolved []byte
+	Root     int // length of the part of Path before the server's own path
+	Script   int // length of SCRIPT_NAME, including Root
+	// Path begins with Root, but the path that the proxy sent does not
+	Hidden bool
 
 	Rewritten bool
-	Head      []byte // Request.Head, with a query behind it if that was rewritten
+	Head      []byte // Request.Head, followed by the query if it was rewritten
 
 	table   *Table
 	request Request
-	rounds  int // how often it was rewritten
+	rounds  int // number of rewrites
 	scratch struct{ resolved, merged, outer, outerResolved []byte }
 }
 
@@ -72,7 +78,7 @@ var (
 	slash    = []byte("/")
 )
 
-// Decide makes d the decision about a request. A rewrite changes Parsed.Query.
+// Decide routes a request and stores the result in d. A rewrite changes Parsed.Query.
 func (t *Table) Decide(d *Decision, r Request) {
 	d.table, d.request, d.Head = t, r, r.Head
 	d.Outcome, d.Status, d.Fields, d.Text, d.Fault, d.Cert = Found, 0, nil, "", "", ""
@@ -87,7 +93,7 @@ func (t *Table) Decide(d *Decision, r Request) {
 	}
 	host := r.Host
 	if len(host) == 0 {
-		if host = r.Parsed.Host.In(d.Head); r.Parsed.Authority.Len > 0 { // RFC 9112 §3.2.2: it wins
+		if host = r.Parsed.Host.In(d.Head); r.Parsed.Authority.Len > 0 { // Authority overrides Host (RFC 9112 §3.2.2)
 			host = r.Parsed.Authority.In(d.Head)
 		}
 	}
@@ -108,10 +114,10 @@ func (t *Table) Decide(d *Decision, r Request) {
 	d.follow()
 }
 
-// Of reports whether t has made d.
+// Of reports whether d was made with t.
 func (d *Decision) Of(t *Table) bool { return d.table == t }
 
-// Admit goes on after NeedsPassword: the client has sent a valid password.
+// Admit continues routing after NeedsPassword. Call it when the client has sent a valid password.
 func (d *Decision) Admit() {
 	if d.Mount < 0 {
 		d.refuse(404)
@@ -120,22 +126,24 @@ func (d *Decision) Admit() {
 	}
 }
 
-// Skip goes on after NeedsLookup: the mount has nothing for the path.
+// Skip continues routing after NeedsLookup. Call it when the mount has nothing for the path.
 func (d *Decision) Skip() { d.follow() }
 
-// Keep makes d independent of Request.Head: Head and Path are copies from now on. Request.Parsed has to live as long as d.
+// Keep copies Head and Path, so that d no longer depends on Request.Head. Request.Parsed must stay valid as long as
+// d.
 func (d *Decision) Keep() {
 	d.Head, d.Path = bytes.Clone(d.Head), bytes.Clone(d.Path)
 	d.request.Head = d.Head
 }
 
-// refuse makes d a refusal. It returns false, as enter does.
+// refuse sets the outcome to Refused. It always returns false, for callers that return its result.
 func (d *Decision) refuse(status int) bool {
 	d.Outcome, d.Status = Refused, status
 	return false
 }
 
-// canonical gives Path, which is as received, its canonical form, and sets Resolved; false: it has none.
+// canonical replaces the received Path by its canonical form and sets Resolved. It returns false if the path cannot
+// be resolved.
 func (d *Decision) canonical() bool {
 	resolved, ok := http1.ResolvePath(d.scratch.resolved[:0], d.Path)
 	if !ok {
@@ -148,7 +156,7 @@ func (d *Decision) canonical() bool {
 	return true
 }
 
-// below puts root before the path, if a proxy has taken it off.
+// below puts root before the path if a proxy stripped it.
 func (d *Decision) below(root string) {
 	if http1.IsBelow(d.Path, root) {
 		return
@@ -162,12 +170,13 @@ func (d *Decision) below(root string) {
 	}
 }
 
-// follow goes through the mounts behind the present one.
+// follow tries the mounts after the current one.
 func (d *Decision) follow() {
 	site := &d.table.sites[d.Site]
 	for d.Mount++; d.Mount < len(site.mounts); d.Mount++ {
 		m := &site.mounts[d.Mount]
-		own := d.Path[d.Root:] // the root itself is asked for with or without a slash
+		// The root itself may be requested with or without a slash.
+		own := d.Path[d.Root:]
 		if d.Root > 0 && len(own) == 0 {
 			own = slash
 		}
@@ -186,7 +195,7 @@ func (d *Decision) follow() {
 	}
 }
 
-// pass reports whether g lets the request through. If not, d says why.
+// pass reports whether g admits the request. Otherwise it stores the reason in d.
 func (d *Decision) pass(g *Guard) bool {
 	if status, text := g.check(d); status != 0 {
 		if status == 405 {
@@ -201,7 +210,7 @@ func (d *Decision) pass(g *Guard) bool {
 	return !g.Password
 }
 
-// enter takes the present mount, which fits and which the client may use. It returns true if routing goes on.
+// enter selects the current mount, which matches and admits the client. It returns true if routing must continue.
 func (d *Decision) enter() bool {
 	m := &d.table.sites[d.Site].mounts[d.Mount]
 	switch {
@@ -215,8 +224,8 @@ func (d *Decision) enter() bool {
 	return false
 }
 
-// Asked returns the path for an application with the empty segments that the client has
-// sent, unless what the mount stands at would read differently with them.
+// Asked returns the path for an application. It includes the empty segments that the client sent, unless they are in
+// the part that becomes SCRIPT_NAME.
 func (d *Decision) Asked() []byte {
 	if d.Resolved != nil && bytes.HasPrefix(d.Resolved, d.Path[:d.Script]) {
 		return d.Resolved
@@ -224,10 +233,10 @@ func (d *Decision) Asked() []byte {
 	return d.Path
 }
 
-// AppendForwarded appends the fields of a request that Believe reads: its way through proxies, and its host. Most
-// requests of a connection say the same, which is cheap to compare.
+// AppendForwarded appends the host and the forwarded fields of a request, in the form that Believe reads. Callers
+// compare the result with that of the previous request: most requests of a connection have the same fields.
 func AppendForwarded(dst []byte, r *http1.Request, head []byte) []byte {
-	host := r.Authority // RFC 9112 §3.2.2: it wins
+	host := r.Authority // Authority overrides Host (RFC 9112 §3.2.2)
 	if host.Len == 0 {
 		host = r.Host
 	}
@@ -244,8 +253,8 @@ func AppendForwarded(dst []byte, r *http1.Request, head []byte) []byte {
 	return dst
 }
 
-// Believe returns what can be believed of forwarded fields, as AppendForwarded has them, of a request that a
-// trusted proxy has sent, and the host that the request itself names.
+// Believe evaluates the output of AppendForwarded for a request from a trusted proxy. It returns the client as far as
+// the fields are trustworthy, and the host that the request itself names.
 func Believe(forwarded []byte, trusted func(netip.Addr) bool) (o Origin, host string) {
 	var f forwarding
 	for line := range bytes.Lines(forwarded) {
@@ -260,25 +269,26 @@ func Believe(forwarded []byte, trusted func(netip.Addr) bool) (o Origin, host st
 	return f.origin(trusted), host
 }
 
-// ClientCert says which certificate a client has to show for a request (TLS client authentication, RFC 8446 §4.3.2).
+// ClientCert says which client certificate a request requires (TLS client authentication, RFC 8446 §4.3.2).
 type ClientCert struct {
-	// Authorities are those that have to vouch for it, as conn.TLSState names them; "": no certificate is asked for.
+	// Authorities names the authorities that must have signed the certificate, as in conn.TLSState; empty if no
+	// certificate is requested.
 	Authorities string
 	Need        CertNeed
 }
 
-// CertNeed says which clients pass.
+// CertNeed says which clients pass, depending on their certificate.
 type CertNeed uint8
 
-// The needs.
 const (
-	AnyClient    CertNeed = iota // also those with a certificate that is refused
-	NoBadCert                    // those without a certificate, too
-	VerifiedCert                 // those with a certificate that the authorities vouch for
+	AnyClient    CertNeed = iota // every client, even with a rejected certificate
+	NoBadCert                    // clients with a verified certificate, or without one
+	VerifiedCert                 // only clients with a verified certificate
 )
 
-// check returns the status and the text with which client is refused; 0: it passes. A connection that was made for another host, whose clients
-// are asked for other certificates, is not one to believe: with 421 a browser opens another connection (RFC 9110 §15.5.20).
+// check returns the status and the text with which the client is refused; 0 means that the client passes. If the
+// connection was made for a host with other authorities, the status is 421, after which a browser opens another
+// connection (RFC 9110 §15.5.20).
 func (n *ClientCert) check(client *conn.Peer) (status int, text string) {
 	t := client.TLS
 	switch {

@@ -19,7 +19,7 @@ var forwardFields = [...]string{
 	"x-ingress-path",
 }
 
-// The places of these fields.
+// Indexes of these fields.
 const (
 	forwarded = iota // RFC 7239
 	client
@@ -27,32 +27,33 @@ const (
 	host
 	port
 	prefix
-	ingress // the prefix, as Home Assistant calls it
+	ingress // the prefix, as Home Assistant names the field
 )
 
-// forwarding has the lines of each of these fields, in order.
+// forwarding holds the lines of each of these fields, in order.
 type forwarding [len(forwardFields)][]string
 
-// Origin is the client of a request and the URL it asked for, as far as trusted proxies
-// have said so. Empty strings: they have not.
+// Origin is the client of a request and the requested URL according to trusted proxies. Strings are empty if no
+// trusted proxy sent them.
 type Origin struct {
-	addr, port     string // of the client
+	addr, port     string // address and port of the client
 	proto          string // http or https
-	host, hostPort string // that the client asked for
+	host, hostPort string // host and port that the client requested
 
-	Prefix             string // decoded path below which clients see the application: "/a/b"
-	BadField, BadValue string // the first field whose value was not understood
+	// decoded path below which clients see the application: "/a/b"
+	Prefix string
+	// name and value of the first field that could not be parsed
+	BadField, BadValue string
 }
 
-// maxPrefix bounds X-Forwarded-Prefix, in bytes.
+// maxPrefix limits X-Forwarded-Prefix, in bytes.
 const maxPrefix = 256
 
-// origin follows the request's way back, from the nearest proxy, which is
-// trusted, to the first that is not: every proxy writes down whom it got the
-// request from, behind what that one may have made up.
+// origin walks the chain of forwarding fields from the nearest proxy, which is trusted, to the first untrusted
+// address. Everything beyond that address may be forged.
 //
-// X-Forwarded-For counts when there is Forwarded as well: nearly every proxy
-// sets the first, and those that do pass the second on as a client made it up.
+// X-Forwarded-For takes precedence over Forwarded: nearly every proxy sets X-Forwarded-For, and these proxies pass
+// the client's Forwarded on unchanged.
 func (f *forwarding) origin(trusted func(netip.Addr) bool) (o Origin) {
 	hops, found := 0, false
 	if len(f[client]) == 0 {
@@ -79,8 +80,8 @@ func (f *forwarding) origin(trusted func(netip.Addr) bool) (o Origin) {
 	return o
 }
 
-// followFor reads X-Forwarded-For from its end and returns how many proxies
-// have added to it, at least one.
+// followFor reads X-Forwarded-For from its end. It returns the number of proxies that appended to the field, at least
+// 1.
 func (o *Origin) followFor(lines []string, trusted func(netip.Addr) bool) (hops int) {
 	for member := range backwards(lines) {
 		hops++
@@ -91,12 +92,11 @@ func (o *Origin) followFor(lines []string, trusted func(netip.Addr) bool) (hops 
 	return max(1, hops)
 }
 
-// step goes on to the node that connected to a proxy, and says whether that
-// is a trusted proxy too.
+// step makes node the client, unless it is invalid, and reports whether node is a trusted proxy.
 func (o *Origin) step(field, node string, trusted func(netip.Addr) bool) bool {
 	addr, port, ok := parseNode(node)
 	if !ok {
-		// A node without a readable name may not have been honest about the one before it.
+		// Behind a node without a readable address, nothing can be trusted.
 		if node != "unknown" && !strings.HasPrefix(node, "_") {
 			o.bad(field, node)
 		}
@@ -106,8 +106,9 @@ func (o *Origin) step(field, node string, trusted func(netip.Addr) bool) bool {
 	return trusted(addr)
 }
 
-// followForwarded does the same with Forwarded. found is false when there is nothing in it that could be read. Scheme
-// and host of an outer trusted proxy count more than those of an inner one: it is nearer to the client.
+// followForwarded reads Forwarded in the same direction. found is false if nothing in the field could be parsed. The
+// scheme and host from an outer trusted proxy override those from an inner proxy, because the outer proxy is nearer
+// to the client.
 func (o *Origin) followForwarded(lines []string, trusted func(netip.Addr) bool) (hops int, found bool) {
 	for _, line := range slices.Backward(lines) {
 		for rest, more := line, true; more; {
@@ -137,7 +138,7 @@ func (o *Origin) bad(field, value string) {
 	}
 }
 
-// set notes what a field says, if it says anything and that is valid.
+// set stores a field's value in to if it is valid. An empty value is ignored.
 func (o *Origin) set(to *string, field, value string, valid bool) {
 	switch {
 	case value == "":
@@ -148,7 +149,7 @@ func (o *Origin) set(to *string, field, value string, valid bool) {
 	}
 }
 
-// setProto sets the scheme. Traefik sends wss or ws for the handshake of a WebSocket, which is a request of https or http.
+// setProto sets the scheme. For the handshake of a WebSocket, Traefik sends wss or ws instead of https or http.
 func (o *Origin) setProto(field, s string) {
 	switch strings.ToLower(s) {
 	case "https", "wss":
@@ -162,8 +163,8 @@ func (o *Origin) setProto(field, s string) {
 
 func (o *Origin) setHost(field, s string) { o.set(&o.host, field, s, http1.ValidHost([]byte(s))) }
 
-// cleanPrefix decodes a path that may stand before SCRIPT_NAME: whole segments
-// that mean what they say. A slash at its end is taken off.
+// cleanPrefix decodes a path that may be put before SCRIPT_NAME. It must consist of whole segments without escapes or
+// control characters. A trailing slash is removed.
 func cleanPrefix(s string) (prefix string, ok bool) {
 	path := string(http1.DecodePath(nil, []byte(s)))
 	unsafe := func(c rune) bool { return c < ' ' || c == 0x7f || c == '\\' }
@@ -173,14 +174,14 @@ func cleanPrefix(s string) (prefix string, ok bool) {
 	return strings.TrimSuffix(path, "/"), true
 }
 
-// Peer returns the client as applications see it. connected is the other end of the
-// connection, host the host that the request itself names.
+// Peer returns the client as applications see it. connected is the peer of the connection; host is the host that the
+// request itself names.
 func (o *Origin) Peer(connected *conn.Peer, host string) *conn.Peer {
 	if o.addr == "" && o.proto == "" && o.host == "" && o.hostPort == "" {
 		return connected
 	}
 	p := *connected
-	p.TLS = nil // of the proxy
+	p.TLS = nil // the TLS state describes the proxy
 	if o.addr != "" {
 		p.Addr, p.Port = o.addr, o.port
 	}
@@ -203,7 +204,7 @@ func (o *Origin) Peer(connected *conn.Peer, host string) *conn.Peer {
 	return &p
 }
 
-// splitHost splits what ValidHost has let through; brackets stay.
+// splitHost splits a host that ValidHost accepted. The name keeps the brackets of an IPv6 address.
 func splitHost(host string) (name, port string) {
 	if i := strings.LastIndexByte(host, ':'); i > strings.LastIndexByte(host, ']') {
 		return host[:i], host[i+1:]
@@ -211,9 +212,8 @@ func splitHost(host string) (name, port string) {
 	return host, ""
 }
 
-// parseNode reads an address with or without a port: 192.0.2.1,
-// 192.0.2.1:4711, [2001:db8::1]:4711, 2001:db8::1. A port that is hidden
-// (RFC 7239 §6.3) is "".
+// parseNode parses an address with or without a port: 192.0.2.1, 192.0.2.1:4711, [2001:db8::1]:4711, 2001:db8::1. The
+// port is "" if it is obfuscated (RFC 7239 §6.3).
 func parseNode(s string) (addr netip.Addr, port string, ok bool) {
 	host, hasPort := s, false
 	if strings.HasPrefix(s, "[") {
@@ -255,8 +255,8 @@ func backwards(lines []string) iter.Seq[string] {
 	}
 }
 
-// fromRight returns the n-th member of a list from its end, or the first.
-// Proxies that keep a list add one each; most write their own in its place.
+// fromRight returns the n-th member of a list from its end, or the first. Proxies that maintain a list append one
+// member each; most proxies overwrite the field.
 func fromRight(lines []string, n int) (member string) {
 	for one := range backwards(lines) {
 		if n == 0 {
@@ -268,16 +268,16 @@ func fromRight(lines []string, n int) (member string) {
 	return member
 }
 
-// element is one forwarded-element of the field Forwarded (RFC 7239 §4), what
-// one proxy has added: the parameters for, proto and host.
+// element is a forwarded-element of the field Forwarded (RFC 7239 §4): the parameters for, proto and host that one
+// proxy added.
 type element struct{ node, proto, host string }
 
-// maxReach is how many commas lastElement looks for the beginning of an element at.
+// maxReach limits the number of commas at which lastElement tries to split.
 const maxReach = 16
 
-// lastElement cuts the last element off a list. It is read from the end so that text of the client in front, such as
-// a quote that never closes, cannot hide the element that a proxy has added behind it: the shortest piece that can be
-// read is the element. more says whether there was a comma before it.
+// lastElement cuts the last element off a list. It tries the shortest suffix first, so that text that the client put
+// in front, such as an unclosed quote, cannot hide the element that a proxy appended. more reports whether a comma
+// precedes the element.
 func lastElement(list string) (e element, rest string, more, ok bool) {
 	comma := len(list)
 	for range maxReach {
@@ -292,13 +292,13 @@ func lastElement(list string) (e element, rest string, more, ok bool) {
 	return element{}, "", false, false
 }
 
-// forwardedPair is token "=" ( token / quoted-string ), with ";" behind it or the end. Values that should be quoted and are not, such as an address
-// with its port, are taken too.
+// forwardedPair matches token "=" ( token / quoted-string ), followed by ";" or the end. It also accepts values
+// without the quotes that they need, such as an address with its port.
 var forwardedPair = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`^([^=;, \t"]+)=(?:"((?:[^"\\]|\\.)*)"|([^";, \t\\]+))[ \t]*(?:;|$)`)
 })
 
-// parseElement reads pairs with ";" between them.
+// parseElement parses pairs separated by ";".
 func parseElement(s string) (e element, ok bool) {
 	for s = strings.TrimLeft(s, "; \t"); s != ""; s = strings.TrimLeft(s, "; \t") {
 		pair := forwardedPair().FindStringSubmatch(s)
@@ -317,7 +317,7 @@ func parseElement(s string) (e element, ok bool) {
 		default:
 			continue
 		}
-		if *to != "" { // each once (§4)
+		if *to != "" { // each parameter may occur once (§4)
 			return e, false
 		}
 		*to = pair[3] + unescape.Replace(pair[2])
@@ -325,5 +325,4 @@ func parseElement(s string) (e element, ok bool) {
 	return e, true
 }
 
-// unescape replaces the pairs of a quoted-string.
 var unescape = strings.NewReplacer(`\\`, `\`, `\`, "")

@@ -9,7 +9,6 @@ import (
 	"fapws/runtime/conn"
 )
 
-// trustTen trusts 10.0.0.0/8 and fd00::/8.
 func trustTen(a netip.Addr) bool {
 	return contains([]netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}, a.Unmap())
 }
@@ -197,7 +196,7 @@ func TestPeerOfOrigin(t *testing.T) {
 	}
 }
 
-// FuzzForwarded: values that are believed have the form that they should have.
+// Fields from a trusted proxy yield only well-formed values.
 func FuzzForwarded(f *testing.F) {
 	f.Add("for=192.0.2.1;proto=https;host=a, for=10.0.0.1", "192.0.2.1, 10.0.0.1", "https", "a:80", "443", "/a")
 	f.Add(`for="[2001:db8::1]:80";x="\"", for=unknown`, "", "", "", "", "/%2e%2e/")
@@ -216,7 +215,7 @@ func FuzzForwarded(f *testing.F) {
 			strings.Contains(o.Prefix+"/", "/../") || o.Prefix != "" && o.Prefix[0] != '/' || strings.HasPrefix(o.Prefix, "//") {
 			t.Errorf("%+v", o)
 		}
-		// What a client sends in front changes nothing that a proxy said behind it.
+		// Text that the client put in front does not change what a proxy appended.
 		said[0] = []string{forwarded + ", for=192.0.2.7;proto=http;host=h", `for="10.0.0.9:1"`}
 		said[1] = nil
 		if o := said.origin(trustTen); o.addr != "192.0.2.7" || o.proto != "http" || o.host != "h" {

@@ -34,7 +34,7 @@ func TestHosts(t *testing.T) {
 		"a.b.example.org":                 2,
 		"deep.example.org":                2,
 		"x.deep.example.org":              3,
-		"www.example.org":                 2, // before example.*, as nginx has it
+		"www.example.org":                 2, // precedes example.*, as in nginx
 		"www.example.net":                 4,
 		"www.example.co.uk:80":            4,
 		"www.example":                     -1,
@@ -85,7 +85,7 @@ func TestHostErrors(t *testing.T) {
 	}
 }
 
-// FuzzHosts: no host leads to a site whose name it has not.
+// A host is routed only to a site that has its name.
 func FuzzHosts(f *testing.F) {
 	sites := []Site{{Names: []string{"a.example"}}, {Names: []string{"*.b.example", "c.example.*"}}}
 	h, err := newHosts(sites, false)

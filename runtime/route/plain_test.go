@@ -7,7 +7,7 @@ import (
 	"fapws/runtime/http1"
 )
 
-// TestPlain: a mount for plain HTTP is not for requests over HTTPS, nor for the paths that it excepts.
+// A mount for plain HTTP does not match HTTPS requests or the paths in Except.
 func TestPlain(t *testing.T) {
 	table, err := New([]Site{{Mounts: []Mount{{Prefix: "/", Plain: true, Except: []string{"/.well-known/a/"}}, {Prefix: "/"}}}}, false)
 	if err != nil {

@@ -10,14 +10,14 @@ import (
 	"fapws/runtime/http1"
 )
 
-// Rewrite gives a request another path within the server.
+// Rewrite replaces the path of a request by another path of the server.
 type Rewrite struct {
 	path, query Template
 	keepQuery   bool
 }
 
-// NewRewrite returns a rewrite to target: an absolute path, percent-encoded, which may hold ${path},
-// ${rest} or $1, and ${query} after a "?". Without "?" the query stays as it is. The error is one line.
+// NewRewrite returns a rewrite to target: an absolute, percent-encoded path, which may contain ${path}, ${rest} or
+// $1, and ${query} after a "?". Without a "?", the query does not change. The error is one line.
 func NewRewrite(target string) (*Rewrite, error) {
 	path, query, found := strings.Cut(target, "?")
 	if !strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "${path}") {
@@ -35,10 +35,10 @@ func NewRewrite(target string) (*Rewrite, error) {
 	return r, err
 }
 
-// maxRounds is how often a request may be rewritten.
+// maxRounds limits how often a request is rewritten.
 const maxRounds = 10
 
-// rewrite gives the request the path that m says, and reports whether that was possible.
+// rewrite replaces the path of the request as m says. It returns false if that fails.
 func (d *Decision) rewrite(m *compiled) bool {
 	parsed := d.request.Parsed
 	if d.rounds++; d.rounds > maxRounds {
@@ -62,14 +62,15 @@ func (d *Decision) rewrite(m *compiled) bool {
 	return true
 }
 
-// Values returns what templates of the present mount are filled with. They live as long as d.
+// Values returns the values for templates of the current mount. They are valid as long as d.
 func (d *Decision) Values() Values {
 	prefix := d.Root + len(d.table.sites[d.Site].mounts[d.Mount].Prefix)
 	return ValuesOf(Request{Head: d.Head, Parsed: d.request.Parsed, Client: d.request.Client}, d.Path, d.Root, prefix)
 }
 
-// ValuesOf returns what templates are filled with for r, of which it uses Parsed, Head and Client. path is its decoded path, of which a proxy
-// has taken off the first root bytes, and prefix bytes are that of the mount. The values live as long as these.
+// ValuesOf returns the values for templates. It uses r.Parsed, r.Head and r.Client. path is the decoded path: its
+// first root bytes were stripped by a proxy, and its first prefix bytes include the prefix of the mount. The values
+// are valid as long as r and path.
 func ValuesOf(r Request, path []byte, root, prefix int) Values {
 	v := Values{query: r.Parsed.Query.In(r.Head), scheme: cmp.Or(r.Client.Scheme, "http")}
 	if v.host = NormalHost(nil, r.Client.AppendHost(nil, r.Parsed, r.Head)); len(v.host) == 0 {
@@ -96,26 +97,26 @@ func undecoded(raw []byte, n int) []byte {
 	return raw
 }
 
-// Template is a URL or path with places for parts of a request.
+// Template is a URL or path with variables for parts of a request.
 type Template []piece
 
-// piece is a literal or, if variable, a name.
+// piece is a literal or the name of a variable.
 type piece struct {
 	text     string
 	variable bool
-	inHost   bool // it follows the authority of a URL directly
+	inHost   bool // it directly follows the authority of a URL
 }
 
-// The names of the parts that a template may have.
+// Variables of templates.
 const (
-	VarPath   = "path"   // of the request, as received
-	VarRest   = "rest"   // the path behind the prefix of the mount
+	VarPath   = "path"   // the path of the request, as received
+	VarRest   = "rest"   // the path after the prefix of the mount
 	VarQuery  = "query"  // without "?"
 	VarHost   = "host"   // without port
-	VarScheme = "scheme" // http, https
+	VarScheme = "scheme" // http or https
 )
 
-// ParseTemplate reads text: literals and ${name}; $1 is ${rest}, $$ is "$". The
+// ParseTemplate parses text, which consists of literals and ${name}. $1 is short for ${rest}, and $$ for "$". The
 // error is one line.
 func ParseTemplate(text string, names ...string) (Template, error) {
 	var t Template
@@ -124,7 +125,7 @@ func ParseTemplate(text string, names ...string) (Template, error) {
 			return nil, fmt.Errorf("%q has a character that must be percent-encoded in a URL: %q", text, c)
 		}
 	}
-	sample := "" // what t may become
+	sample := "" // a possible value of t
 	for rest := text; rest != ""; {
 		p := piece{text: rest}
 		switch literal, after, found := strings.Cut(rest, "$"); {
@@ -153,7 +154,7 @@ func ParseTemplate(text string, names ...string) (Template, error) {
 	return t, nil
 }
 
-// Values fill in a template: see Decision.Values.
+// Values holds the values of a template's variables (see Decision.Values).
 type Values struct {
 	path, rest []byte // percent-encoded
 	query      []byte
@@ -164,8 +165,8 @@ type Values struct {
 // Query returns the query, percent-encoded and without "?".
 func (v *Values) Query() []byte { return v.query }
 
-// Append fills in the template. The result has no byte that a client could end
-// a header field with, nor leads it to another host than the template says.
+// Append fills in the template. The result cannot contain a byte that ends a header field, nor name another host than
+// the template.
 func (t Template) Append(dst []byte, v *Values) []byte {
 	begin := len(dst)
 	for _, p := range t {
@@ -206,16 +207,16 @@ func (t Template) Append(dst []byte, v *Values) []byte {
 	return dst
 }
 
-// notInURL are the visible characters that URLs do not have.
+// notInURL lists the visible characters that are invalid in URLs.
 const notInURL = `"<>\^|` + "`"
 
-// AppendURL appends a part of a URL; what may not be in one is encoded.
+// AppendURL appends a part of a URL and encodes invalid characters.
 func AppendURL(dst, part []byte) []byte { return appendEncoded(dst, part, notInURL+"{}#") }
 
-// AppendPath appends a decoded path, percent-encoded again.
+// AppendPath appends a decoded path in percent-encoding.
 func AppendPath(dst, path []byte) []byte { return appendEncoded(dst, path, notInURL+"{}#%?") }
 
-// appendEncoded appends text in which some characters, and all that are not visible, are percent-encoded.
+// appendEncoded appends text. It percent-encodes the characters in encoded and all that are not visible.
 func appendEncoded(dst, text []byte, encoded string) []byte {
 	const hex = "0123456789ABCDEF"
 	for _, c := range text {

@@ -14,66 +14,69 @@ import (
 
 // Site is a table of mounts for some host names.
 type Site struct {
-	// Names are the hosts, in any case and without a port: "example.org", "*.example.org" (any
-	// depth), "example.*" or "[2001:db8::1]". Only the first site may have none: it is for all
-	// other hosts. It is for them anyway, unless New is strict.
+	// Names are the hosts, in any case and without a port: "example.org", "*.example.org" (any depth), "example.*" or
+	// "[2001:db8::1]". Only the first site may have no names. It serves every host that no site names, unless New is
+	// strict.
 	Names []string
 
-	Mounts []Mount // the first that fits answers
-	Guard  Guard   // for requests that no mount fits
+	Mounts []Mount // the first that matches handles the request
+	Guard  Guard   // for requests that match no mount
 }
 
-// Mount says which paths something answers.
+// Mount says which paths a source handles.
 type Mount struct {
-	Prefix string // of the canonical path, so in this form itself
-	Within string // another prefix that the path must have; no part of SCRIPT_NAME
-	Having string // a pattern as Match; if not empty, some segment of the path below Within must match it, too
+	// Prefix is a prefix of the canonical path and must be canonical itself.
+	Prefix string
+	// Within is another prefix that the path must have; it does not count as part of SCRIPT_NAME.
+	Within string
+	// Having, if not empty, is a pattern like Match that some segment of the path below Within must match.
+	Having string
 
-	// Match, if not empty, is a pattern for names as in path.Match, without a slash: "*.php".
-	// The last segment has to match. If Inner, any segment below Prefix may, and SCRIPT_NAME
-	// ends with it.
+	// Match, if not empty, is a pattern for names as in path.Match, without a slash: "*.php". The last segment must
+	// match. If Inner is set, any segment below Prefix may match, and SCRIPT_NAME ends with that segment.
 	Match string
 	Inner bool
 
-	// Plain says that it is for requests that have not come over HTTPS, as far as trusted proxies say.
+	// Plain restricts the mount to requests that did not arrive over HTTPS, according to trusted proxies.
 	Plain bool
 
-	Except []string // the path must not have one of these prefixes
+	Except []string // prefixes that the path must not have
 
-	// Optional says that it may have nothing for a path: Decision.Skip then goes on behind it.
+	// Optional says that the mount may have nothing for a path. Decision.Skip then continues with the next mount.
 	Optional bool
 
-	Rewrite *Rewrite // not nil: it answers nothing; routing goes on behind it with another path
+	// Rewrite, if not nil, changes the path, and routing continues with the next mount.
+	Rewrite *Rewrite
 	Guard   Guard
 }
 
-// Guard says which clients may ask for something. The zero value admits all.
+// Guard says which clients may send requests. The zero value admits every client.
 type Guard struct {
-	// Allow and Deny are networks of clients: those in Allow may, others in Deny may not (403),
-	// the rest may unless there is only Allow. A client without an address, on a unix socket, is
-	// only in networks that have all addresses.
+	// Allow and Deny are networks of clients. Clients in Allow are admitted, other clients in Deny are refused (403),
+	// and the remaining clients are admitted unless only Allow is set. A client of a unix socket has no address and
+	// belongs only to networks that contain all addresses.
 	Allow, Deny []netip.Prefix
 
-	// Cert is the certificate that the client has to show (403, or 421 on a connection for another host).
+	// Cert is the certificate that the client must present (403, or 421 on a connection for another host).
 	Cert ClientCert
 
-	// Methods are the methods that may be used, GET includes HEAD; empty: all. Others get 405
-	// with AllowField, a line "Allow: ...".
+	// Methods are the permitted methods; GET includes HEAD, and empty means all methods. Other methods get 405 with
+	// AllowField, a line "Allow: ...".
 	Methods    []string
 	AllowField []byte
 
-	Password bool // the client has to log in
+	Password bool // the client must log in
 }
 
-// restricts reports whether g does not admit all.
+// restricts reports whether g may refuse a request.
 func (g *Guard) restricts() bool {
 	return len(g.Allow)+len(g.Deny)+len(g.Methods) > 0 || g.Cert.Authorities != "" || g.Password
 }
 
-// Table is what Decide looks requests up in. It belongs to one goroutine.
+// Table maps requests to sites and mounts. It belongs to one goroutine.
 type Table struct {
 	sites []site
-	hosts *hosts // nil: there is only one site
+	hosts *hosts // nil if there is only one site
 }
 
 type site struct {
@@ -81,14 +84,14 @@ type site struct {
 	guard  Guard
 }
 
-// compiled is a Mount that is ready for requests.
+// compiled is a Mount with values computed when the server starts.
 type compiled struct {
 	Mount
-	guarded bool // its Guard does not admit all
+	guarded bool // Guard may refuse a request
 }
 
-// New returns the table of sites, at least one. strict refuses hosts that no site names. The error
-// is one line.
+// New returns a table of sites, of which there must be at least one. strict rejects hosts that no site names. The
+// error is one line.
 func New(sites []Site, strict bool) (*Table, error) {
 	t := &Table{sites: make([]site, len(sites))}
 	for i := range sites {
@@ -107,9 +110,9 @@ func New(sites []Site, strict bool) (*Table, error) {
 	return t, err
 }
 
-// site returns the index of the site for a host, -1: none.
+// site returns the index of the site for a host, or -1.
 func (t *Table) site(host []byte) int {
-	if t.hosts == nil || len(host) == 0 { // HTTP/1.0 may have none
+	if t.hosts == nil || len(host) == 0 { // a request in HTTP/1.0 may have no host
 		return 0
 	}
 	if i := t.hosts.find(host); i >= 0 || t.hosts.strict {
@@ -118,7 +121,7 @@ func (t *Table) site(host []byte) int {
 	return 0
 }
 
-// fits reports whether m is for path, and returns the length of SCRIPT_NAME in it.
+// fits reports whether m matches path, and returns the length of SCRIPT_NAME.
 func (m *compiled) fits(path []byte) (script int, ok bool) {
 	under := func(prefix string) bool { return len(path) >= len(prefix) && string(path[:len(prefix)]) == prefix }
 	if !under(m.Prefix) || !under(m.Within) || slices.ContainsFunc(m.Except, under) {
@@ -136,8 +139,8 @@ func (m *compiled) fits(path []byte) (script int, ok bool) {
 			return end, true
 		}
 	}
-	// SCRIPT_NAME is the prefix, back to the end of a segment of path and without a slash at its end, because PATH_INFO is empty or begins
-	// with a slash (PEP 3333).
+	// SCRIPT_NAME is the prefix, shortened to whole segments of the path and without a trailing slash, because
+	// PATH_INFO is empty or begins with a slash (PEP 3333).
 	n := len(m.Prefix)
 	if n > 0 && m.Prefix[n-1] != '/' && (len(path) == n || path[n] == '/') {
 		return n, true
@@ -149,8 +152,8 @@ func (m *compiled) fits(path []byte) (script int, ok bool) {
 	return n, true
 }
 
-// check returns the status that a client is refused with, and the text of a refusal because of its certificate. 0: it may ask, as far
-// as that can be told without its password.
+// check returns the status with which the request is refused, and a text if the reason is the client certificate. 0
+// means that the request passes every check except the password.
 func (g *Guard) check(d *Decision) (status int, text string) {
 	if len(g.Allow)+len(g.Deny) > 0 && !g.admits(d.request.Client.Addr) {
 		return 403, ""
@@ -166,7 +169,7 @@ func (g *Guard) check(d *Decision) (status int, text string) {
 	return 0, ""
 }
 
-// admits reports whether the client with an address, "" for none, may ask.
+// admits reports whether a client with this address may send requests. The address is "" for a unix socket.
 func (g *Guard) admits(addr string) bool {
 	a, _ := netip.ParseAddr(addr)
 	a = a.Unmap().WithZone("")
@@ -186,8 +189,8 @@ func (g *Guard) takes(method []byte) bool {
 	})
 }
 
-// Foreign returns the first character of text, a prefix or a pattern for names, that means something in the regular expressions and path
-// parameters of other servers but is compared as it is here; "" if there is none.
+// Foreign returns the first character of text that is special in the regular expressions and path parameters of other
+// servers but is compared literally here; "" if there is none. text is a prefix or a pattern for names.
 func Foreign(text string, isPrefix bool) string {
 	signs := "^$|(){}<>"
 	if isPrefix {
@@ -199,7 +202,7 @@ func Foreign(text string, isPrefix bool) string {
 	return ""
 }
 
-// checkPattern checks a pattern for names of files. The error is one line.
+// checkPattern checks a pattern for file names. The error is one line.
 func checkPattern(pattern string) error {
 	if _, err := path.Match(pattern, ""); err != nil || strings.Contains(pattern, "/") {
 		return fmt.Errorf("%q is not a file name pattern: %w", pattern, path.ErrBadPattern)
@@ -207,7 +210,8 @@ func checkPattern(pattern string) error {
 	return nil
 }
 
-// find returns the end of the first segment of name[from:] that matches a pattern, or, if whole, of the last one if that does; -1: none.
+// find returns the end of the first segment of name[from:] that matches a pattern, or -1. If whole is set, only the
+// last segment counts.
 func find(pattern string, name []byte, from int, whole bool) int {
 	end := from - 1
 	for segment := range bytes.SplitSeq(name[from:], slash) {
@@ -222,20 +226,19 @@ func find(pattern string, name []byte, from int, whole bool) int {
 	return -1
 }
 
-// hosts finds the site for a host name, as its index: exact names win over "*.example.org",
-// of which the longest wins, over "example.*", as in nginx.
+// hosts maps host names to the indexes of sites, in the order of nginx: an exact name, then the longest
+// "*.example.org", then "example.*".
 type hosts struct {
 	exact   map[string]int
-	wild    map[string]int // by names without "*": ".example.org", "example."
-	strict  bool           // other hosts are refused
+	wild    map[string]int // keyed by names without "*": ".example.org", "example."
+	strict  bool           // reject hosts that no site names
 	scratch [256]byte
 }
 
-// maxHost is the length of the longest host that is looked up; names in DNS have up to 253 bytes.
+// maxHost limits the length of a host; names in DNS have up to 253 bytes.
 const maxHost = 255
 
-// newHosts returns the hosts of sites, or nil if there is nothing to choose.
-// The error is one line.
+// newHosts returns the hosts of sites, or nil if there is only one site to choose. The error is one line.
 func newHosts(sites []Site, strict bool) (*hosts, error) {
 	h := &hosts{exact: map[string]int{}, wild: map[string]int{}}
 	for i := range sites {
@@ -243,7 +246,7 @@ func newHosts(sites []Site, strict bool) (*hosts, error) {
 			if i > 0 {
 				return nil, fmt.Errorf("site %d of %d has no name; only the first site can serve all hosts", i+1, len(sites))
 			}
-			strict = false // it is for all hosts
+			strict = false // a site without names serves all hosts
 		}
 		for _, name := range sites[i].Names {
 			if err := h.add(name, i); err != nil {
@@ -273,8 +276,7 @@ func (h *hosts) add(name string, site int) error {
 	return nil
 }
 
-// HostName returns a name for Site.Names in the form in which two that mean the
-// same are equal. The error is one line.
+// HostName normalizes a name for Site.Names, so that equivalent names are equal. The error is one line.
 func HostName(name string) (string, error) {
 	key := strings.TrimSuffix(strings.ToLower(name), ".")
 	bare := strings.TrimPrefix(key, "*.")
@@ -291,7 +293,7 @@ func HostName(name string) (string, error) {
 	return "", fmt.Errorf("%q is not the name of a host (example.org, *.example.org, example.*, [2001:db8::1])", name)
 }
 
-// isDomain checks for labels of letters, in lower case, digits, "-" and "_".
+// isDomain reports whether name consists of labels of lower-case letters, digits, "-" and "_".
 func isDomain(name string) bool {
 	for _, label := range strings.Split(name, ".") {
 		if label == "" || len(label) > 63 || strings.Trim(label, "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
@@ -301,7 +303,7 @@ func isDomain(name string) bool {
 	return true
 }
 
-// find returns the site for the value of a Host field, or -1.
+// find returns the index of the site for the value of a Host field, or -1.
 func (h *hosts) find(host []byte) int {
 	name := NormalHost(h.scratch[:0], host)
 	if site, ok := h.exact[string(name)]; ok {
@@ -324,8 +326,8 @@ func (h *hosts) find(host []byte) int {
 	return -1
 }
 
-// NormalHost appends a host, the value of a Host field, without port and trailing dot, in lower case; an IPv6 literal
-// in its shortest form. Of a text that is too long to be one it is "".
+// NormalHost appends the value of a Host field without port and trailing dot, in lower case. An IPv6 literal gets its
+// shortest form. A value that is too long yields "".
 func NormalHost(dst, host []byte) []byte {
 	if len(host) > maxHost {
 		return dst

@@ -5,8 +5,7 @@ import (
 	"testing"
 )
 
-// FuzzTemplate: whatever a client asks for, a URL made of it is one field and leads
-// to the host of its template.
+// A URL made from a client's request is always a single field value and leads to the host of its template.
 func FuzzTemplate(f *testing.F) {
 	for _, s := range []string{"/a", "//evil.example", "/\\x", "/%0d%0a", "/a?b", "/\r\nX: y", "/.evil.example", "/@evil"} {
 		f.Add(s, "q=1")
