@@ -12,22 +12,22 @@ import (
 	"fapws/runtime/http1"
 )
 
-// AccessLog is an access log. Several may share a file, which stays the caller's to close. Its methods may be called from
-// any goroutine.
+// AccessLog is an access log. Several access logs may share a File, which the caller closes. The methods are safe for
+// concurrent use.
 type AccessLog struct {
 	File   *File
-	Format *Format // says which parts of a request have to be remembered
+	Format *Format // names the parts of a request that a Record must keep
 }
 
-// Append adds a line. It never waits for the disk and does not allocate: when the
-// disk does not keep up, lines are dropped, counted and reported.
+// Append adds a line. It never waits for the disk and does not allocate. If the disk cannot keep up, lines are
+// dropped, counted and reported.
 func (l *AccessLog) Append(e *Entry) {
 	if dst, ok := l.File.Begin(); ok {
 		l.File.End(l.Format.appendLine(dst, e))
 	}
 }
 
-// timestamp keeps the text of the last second that was asked for. It is safe for concurrent use.
+// timestamp caches the formatted text of the latest second. It is safe for concurrent use.
 type timestamp struct{ last atomic.Pointer[second] }
 
 type second struct {
@@ -46,8 +46,9 @@ func (s *timestamp) of(t time.Time) string {
 
 const hex = "0123456789abcdef"
 
-// appendEscaped appends text of a client so that it can neither end a quoted field nor a line, nor reach a terminal:
-// as Apache does it, \" \\ \n and the like, and \xhh for all bytes but printable ASCII.
+// appendEscaped appends text from a client so that it cannot end a quoted field or a line, or send control sequences
+// to a terminal. Like Apache, it writes \" \\ \n and so on, and \xhh for every other byte that is not printable
+// ASCII.
 func appendEscaped(dst, s []byte) []byte {
 	plain := 0 // s[plain:i] needs no escape
 	for i, c := range s {
@@ -65,8 +66,7 @@ func appendEscaped(dst, s []byte) []byte {
 	return append(dst, s[plain:]...)
 }
 
-// appendJSON appends s as a string of JSON (RFC 8259 §7). Bytes that are no UTF-8
-// become U+FFFD.
+// appendJSON appends s as a JSON string (RFC 8259 §7). Bytes that are not UTF-8 become U+FFFD.
 func appendJSON(dst, s []byte) []byte {
 	dst = append(dst, '"')
 	for len(s) > 0 {
@@ -74,7 +74,7 @@ func appendJSON(dst, s []byte) []byte {
 		switch {
 		case r == '"' || r == '\\':
 			dst = append(dst, '\\', s[0])
-		case unicode.IsControl(r): // those of C1 speak to terminals, too
+		case unicode.IsControl(r): // C1 control characters also affect terminals
 			dst = append(dst, '\\', 'u', '0', '0', hex[r>>4], hex[r&15])
 		default:
 			dst = utf8.AppendRune(dst, r)
@@ -87,14 +87,14 @@ func appendJSON(dst, s []byte) []byte {
 // Record holds a request until its line is written.
 type Record struct {
 	Entry
-	Log    *AccessLog // that gets the line; nil: none does
+	Log    *AccessLog // the log for the line; nil for none
 	Client string     // human-readable, for debugging; may be empty
 }
 
 // noFormat is the format of a Record without a Log.
 var noFormat = new(Format)
 
-// Format returns the format of the line. One that is written nowhere has an empty format.
+// Format returns the format of the line. It is empty if no log gets the line.
 func (r *Record) Format() *Format {
 	if r.Log == nil {
 		return noFormat
@@ -102,19 +102,20 @@ func (r *Record) Format() *Format {
 	return r.Log.Format
 }
 
-// State is a Record that goes to another process, for JSON. It has at most 48 KiB there.
+// State is a Record in the form in which it is sent to another process as JSON, with at most 48 KiB.
 type State struct {
 	Entry             Entry
-	Request, Response []string // the names of the fields in Entry
+	Request, Response []string // names of the fields in Entry
 	Client            string
 }
 
 const (
-	mostRequestLine = 8 << 10  // bytes of a request line in a State
-	mostFields      = 32 << 10 // bytes of its header fields
+	mostRequestLine = 8 << 10  // limit of the request line in a State, in bytes
+	mostFields      = 32 << 10 // limit of its header fields, in bytes
 )
 
-// State returns the Record for another process. Long header fields are left out, so that it fits into a message.
+// State returns the Record in the form for another process. Header fields are omitted if they are too long for a
+// message.
 func (r *Record) State() *State {
 	s := &State{Entry: r.Entry, Request: r.Format().Request, Response: r.Format().Response, Client: r.Client}
 	s.Entry.RequestLine = s.Entry.RequestLine[:min(len(s.Entry.RequestLine), mostRequestLine)]
@@ -130,7 +131,8 @@ func (r *Record) State() *State {
 	return s
 }
 
-// Record returns the Record for a log of this process, or for none. Header fields that the log of the other process did not have are empty.
+// Record returns the Record for log, which may be nil. Header fields that the other process did not collect are
+// empty.
 func (s *State) Record(log *AccessLog) *Record {
 	r := &Record{Entry: s.Entry, Log: log, Client: s.Client}
 	format := r.Format()
@@ -143,42 +145,43 @@ func (s *State) Record(log *AccessLog) *Record {
 	return r
 }
 
-// Entry is one answered request. Its slices are read during Append only.
+// Entry describes one request and its response. Append does not keep its slices.
 type Entry struct {
-	Addr, Port           string // of the client; empty (a unix socket) is "-"
-	PeerAddr             string // of the other end of the connection: a proxy, or the client
-	LocalAddr, LocalPort string // that the connection came to
-	Site                 string // canonical name of the host that answers; empty: LocalAddr
-	Scheme               string // empty: http
-	User                 string // the logged-in user; empty: none
-	RequestLine          []byte // as received, without CRLF; empty: none came
-	Handler              string // the kind of source that answered; empty is "-"
-	File                 []byte // path that files were asked for; empty is "-"
+	Addr, Port           string // of the client; written as "-" if empty (unix socket)
+	PeerAddr             string // of the connection's peer: a proxy or the client
+	LocalAddr, LocalPort string // that the client connected to
+	Site                 string // canonical host name of the site; LocalAddr if empty
+	Scheme               string // http if empty
+	User                 string // the logged-in user; empty if none
+	RequestLine          []byte // as received, without CRLF; empty if none arrived
+	Handler              string // kind of source that responded; written as "-" if empty
+	File                 []byte // path of the requested file; written as "-" if empty
 
-	Time     time.Time     // when the request arrived; written in its own zone, the same for all entries
-	Duration time.Duration // from arrival to the last byte handed to the kernel
+	// Time is when the request arrived. It is written in its own zone, which must be the same for all entries.
+	Time time.Time
+	// Duration is the time until the last byte of the response was passed to the kernel.
+	Duration time.Duration
 
 	Status    int   // of the response, or StatusGone
-	BytesSent int64 // bytes of the body, without framing
-	WireIn    int64 // bytes of the request with its head
-	WireOut   int64 // bytes of the response with its head and framing
-	Earlier   int   // requests before on the connection
-	Aborted   bool  // the client left before the end
-	KeepAlive bool  // the connection goes on
+	BytesSent int64 // bytes of the response body, without framing
+	WireIn    int64 // bytes of the request, including its head
+	WireOut   int64 // bytes of the response, including its head and framing
+	Earlier   int   // number of earlier requests on the connection
+	Aborted   bool  // the client disconnected before the end of the response
+	KeepAlive bool  // the connection stays open
 
-	// Request and Response are the header fields that the Format asks for, in the
-	// order of Format.Request and Format.Response.
+	// Request and Response hold the header fields that the Format names, in the order of Format.Request and
+	// Format.Response.
 	Request, Response []Value
 }
 
-// Value is the value of a header field, or none. It can be used again.
+// Value is the value of a header field; There is false without the field.
 type Value struct {
 	Text  []byte
 	There bool
 }
 
-// Add sets the value or, when the field comes once more, adds to it
-// (RFC 9110 §5.3).
+// Add sets the value. If the field occurs again, Add appends to the value (RFC 9110 §5.3).
 func (v *Value) Add(text []byte) {
 	if v.There {
 		v.Text = append(v.Text, ", "...)
@@ -186,8 +189,7 @@ func (v *Value) Add(text []byte) {
 	v.Text, v.There = append(v.Text, text...), true
 }
 
-// Begin makes e an entry without anything for a Log of format f. It keeps the
-// memory of its slices.
+// Begin empties e for a line of format f. It keeps the memory of the slices.
 func (e *Entry) Begin(f *Format) {
 	*e = Entry{
 		RequestLine: e.RequestLine[:0],
@@ -205,17 +207,17 @@ func cleared(values []Value, n int) []Value {
 	return values
 }
 
-// StatusGone is the status in logs of a request whose client left before it was answered, as nginx has it.
+// StatusGone is logged for a request whose client disconnected before the response, as in nginx.
 const StatusGone = 499
 
-// End writes the line of r, which is complete, if there is a log.
+// End writes the line of r, which must be complete, if r has a log.
 func (r *Record) End() {
 	if r.Log != nil {
 		r.Log.Append(&r.Entry)
 	}
 }
 
-// NoteRequest remembers the request line and the fields that the line of the log has. fields are those of head.
+// NoteRequest stores the request line and the request fields that the log needs. fields must be the fields of head.
 func (r *Record) NoteRequest(head []byte, fields []http1.Field) {
 	if i := bytes.IndexByte(head, '\r'); i > 0 {
 		r.RequestLine = append(r.RequestLine, head[:i]...)
@@ -229,15 +231,15 @@ func (r *Record) NoteRequest(head []byte, fields []http1.Field) {
 	}
 }
 
-// NoteResponse remembers the fields of a response that the line of the log has.
+// NoteResponse stores the response fields that the log needs.
 func (r *Record) NoteResponse(head []byte) {
 	_, fields, _ := bytes.Cut(head, []byte("\n"))
 	collectLines(r.Response, r.Format().Response, fields)
 }
 
-// Malformed remembers the bytes that a client has sent in place of a request, as Apache does: the first line up to a
-// NUL and, if that might be a request line, the fields before the first malformed one. limit bounds the line, in
-// bytes.
+// Malformed stores what a client sent instead of a valid request, as Apache does: the first line up to a NUL and, if
+// the line looks like a request line, the fields before the first malformed one. limit is the maximum length of the
+// line, in bytes.
 func (r *Record) Malformed(received []byte, limit int) {
 	line, rest, _ := bytes.Cut(bytes.TrimLeft(received, "\r\n"), []byte("\n"))
 	line, _, _ = bytes.Cut(bytes.TrimSuffix(line[:min(len(line), limit)], []byte("\r")), []byte{0})
@@ -247,7 +249,7 @@ func (r *Record) Malformed(received []byte, limit int) {
 	}
 }
 
-// collectLines is collect for the lines of fields, up to the first that is malformed.
+// collectLines calls collect for each line of fields, up to the first malformed line.
 func collectLines(values []Value, wanted []string, lines []byte) {
 	if len(wanted) == 0 {
 		return
@@ -261,7 +263,7 @@ func collectLines(values []Value, wanted []string, lines []byte) {
 	}
 }
 
-// collect adds the value of a field to that of the wanted one with its name, if there is one.
+// collect adds the value of a field to the entry in values with its name, if the field is wanted.
 func collect(values []Value, wanted []string, name, value []byte) {
 	for i := range wanted {
 		if len(name) == len(wanted[i]) && bytes.EqualFold(name, []byte(wanted[i])) {

@@ -20,42 +20,42 @@ import (
 	"fapws/runtime/system"
 )
 
-// A file that is rotated gets the name of its log with ".rotated-" and the time, and then is compressed to log.1.gz,
-// while 1 becomes 2 and so on. The name of the former is in the comment of the latter, so a process that continues
-// after an interruption can tell how far it came. The process with the lock on the oldest of them compresses, and no
-// other changes the numbers.
+// To rotate a log, a process renames the file to the log's name with ".rotated-" and the time. Later the file is
+// compressed to log.1.gz, after 1 has become 2 and so on. The gzip comment contains the name of the rotated file, so
+// that the next process can continue after an interruption. Only the process that holds the lock on the oldest
+// rotated file compresses and renumbers files.
 
 const rotatedMark = ".rotated-"
 
-// retryRename is how long a file that could not be renamed is not tried again.
+// retryRename is the pause after a failed rename.
 const retryRename = time.Minute
 
-// gentleMax is the longest pause between two pieces of a file that is compressed.
+// gentleMax limits the pause between two pieces of a file that is being compressed.
 const gentleMax = 50 * time.Millisecond
 
-// The first and the longest delay before files that are in use are looked at again: by a process that has not noticed
-// yet, or by a child that has inherited it.
+// The first and the longest delay before a rotated file is tried again that is in use: by a process that has not
+// noticed the rotation, or by a child that inherited the file.
 const (
 	firstDelay = 20 * time.Millisecond
 	lastDelay  = time.Minute
 )
 
-// archive are the rotated files of a log. But for start its methods are for the
-// goroutine that writes.
+// archive manages the rotated files of a log. Its methods except start must be called on the goroutine that writes
+// the log.
 type archive struct {
 	o    *Options
-	keep atomic.Int64 // o.Keep, until Errors.SetRotation changes it
-	wait time.Time    // when a rename may be tried again, after one that failed
+	keep atomic.Int64 // a copy of o.Keep that Errors.SetRotation changes
+	wait time.Time    // time of the next attempt after a failed rename
 
 	mu    sync.Mutex    // held while files are compressed
-	delay time.Duration // until the next look at files that are in use
-	again *time.Timer   // of it; nil: none were
+	delay time.Duration // current delay before files in use are tried again
+	again *time.Timer   // nil until a rotated file was in use
 }
 
-// able says whether there is use in trying to rotate.
+// able reports whether a rotation may be tried.
 func (a *archive) able() bool { return time.Now().After(a.wait) }
 
-// rename makes the file at the path a rotated one. Its lock is held.
+// rename gives the log file, whose lock the caller holds, the name of a rotated file.
 func (a *archive) rename() error {
 	dir, err := a.o.folder()
 	if err == nil {
@@ -101,11 +101,11 @@ func (a *archive) compress() {
 	}
 }
 
-// pending returns the rotated files of a log that are not compressed, the oldest
-// first.
+// pending returns the rotated files that are not compressed yet, the oldest first.
 func pending(dir *os.Root, o *Options) (list []string) {
 	prefix := filepath.Base(o.Path) + rotatedMark
-	entries, _ := fs.ReadDir(dir.FS(), ".") // what cannot be read cannot be compressed either
+	// A file that cannot be listed could not be compressed, either.
+	entries, _ := fs.ReadDir(dir.FS(), ".")
 	for _, e := range entries {
 		at, isRotated := strings.CutPrefix(e.Name(), prefix)
 		if _, err := strconv.ParseUint(at, 10, 64); isRotated && err == nil && (!o.Plain || e.Type().IsRegular()) {
@@ -115,11 +115,11 @@ func pending(dir *os.Root, o *Options) (list []string) {
 	return list
 }
 
-// errBusy says that others write to a file, or compress it.
+// errBusy says that another process writes to a file or compresses it.
 var errBusy = errors.New("in use")
 
-// compressAll compresses the rotated files of a log and removes those beyond
-// Keep. errBusy: others still write to one, or compress it.
+// compressAll compresses the rotated files of a log and removes files beyond Keep. It returns errBusy if a file is
+// still in use.
 func compressAll(o *Options) error {
 	dir, err := o.folder()
 	if err != nil {
@@ -128,8 +128,8 @@ func compressAll(o *Options) error {
 	defer dir.Close()
 	for {
 		list := pending(dir, o)
-		// Those that wait count, too: for a disk that is full, or for a process that has inherited one and never
-		// ends.
+		// Uncompressed files count toward Keep. Otherwise they would accumulate if the disk is full, or if a process
+		// that inherited a rotated file never ends.
 		beyond := max(0, len(list)-o.Keep)
 		for _, raw := range list[:beyond] {
 			_ = dir.Remove(raw)
@@ -139,7 +139,8 @@ func compressAll(o *Options) error {
 			return removeOld(dir, filepath.Base(o.Path), o.Keep)
 		}
 		err := compressOne(dir, o, list[0])
-		if err != nil && !errors.Is(err, os.ErrNotExist) { // another process was quicker, or removed it
+		// Another process may have compressed or removed the file.
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
 	}
@@ -147,10 +148,10 @@ func compressAll(o *Options) error {
 
 func compressOne(dir *os.Root, o *Options, raw string) error {
 	open, stat, path := dir.OpenFile, dir.Lstat, raw
-	if !o.Plain { // it is a link if the log was one
+	if !o.Plain { // a symbolic link if the log was one
 		open, stat, path = os.OpenFile, os.Stat, filepath.Join(filepath.Dir(o.Path), raw)
 	}
-	in, err := open(path, os.O_RDONLY|unix.O_NONBLOCK, 0) // a FIFO
+	in, err := open(path, os.O_RDONLY|unix.O_NONBLOCK, 0) // do not wait if the file is a FIFO
 	if err != nil {
 		return err
 	}
@@ -186,8 +187,7 @@ func compressOne(dir *os.Root, o *Options, raw string) error {
 
 func numbered(name string, n int) string { return name + "." + strconv.Itoa(n) + ".gz" }
 
-// shift makes the number 1 free: each below the first that is free, or below
-// keep, becomes the next.
+// shift frees the number 1. Every file below the first free number, or below keep, gets the next number.
 func shift(dir *os.Root, name string, keep int) error {
 	free := 1
 	for free < keep {
@@ -204,7 +204,7 @@ func shift(dir *os.Root, name string, keep int) error {
 	return nil
 }
 
-// removeOld removes files with numbers above keep, of a time when more were kept.
+// removeOld removes files with numbers above keep, which remain if Keep was reduced.
 func removeOld(dir *os.Root, name string, keep int) error {
 	for n := keep + 1; ; n++ {
 		if err := dir.Remove(numbered(name, n)); errors.Is(err, os.ErrNotExist) {
@@ -215,10 +215,10 @@ func removeOld(dir *os.Root, name string, keep int) error {
 	}
 }
 
-// compress writes in to a new file, which is on the disk when it returns: the
-// original is removed then.
+// compress writes in to a new file and syncs it, because the caller then removes the original.
 func compress(dir *os.Root, in *os.File, st os.FileInfo, name, note string) error {
-	_ = dir.Remove(name) // of a process that was interrupted; a link is not followed
+	// The file may exist after an interruption. Remove does not follow a symbolic link.
+	_ = dir.Remove(name)
 	out, err := dir.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, st.Mode().Perm())
 	if err != nil {
 		return err
@@ -236,9 +236,9 @@ func compress(dir *os.Root, in *os.File, st os.FileInfo, name, note string) erro
 	return out.Close()
 }
 
-// gently copies in to out, and takes half of one CPU at most. A low priority of the thread would do harm: where
-// others keep the CPUs busy, it would be stopped for long with a processor of Go or a lock that the rest of the
-// process waits for.
+// gently copies in to out and uses at most half of a CPU. It does not lower the priority of its thread: on a busy
+// machine, the thread could be suspended for long while it holds a Go processor or a lock that the rest of the
+// process needs.
 func gently(out io.Writer, in io.Reader) error {
 	piece := make([]byte, 32<<10)
 	for {
@@ -257,7 +257,7 @@ func gently(out io.Writer, in io.Reader) error {
 	}
 }
 
-// comment returns that of a compressed file, "" if there is none.
+// comment returns the gzip comment of a compressed file, or "".
 func comment(dir *os.Root, name string) string {
 	f, err := dir.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
@@ -271,8 +271,8 @@ func comment(dir *os.Root, name string) string {
 	return z.Comment
 }
 
-// Rotate rotates a log now, unless it is empty or no regular file. Processes that
-// write to it notice. It may block.
+// Rotate rotates a log now, unless it is empty or not a regular file. Processes that write to the log continue in the
+// new file. Rotate may block.
 func Rotate(o Options) error {
 	o = o.withDefaults()
 	if o.Path == "-" {
@@ -297,16 +297,15 @@ func Rotate(o Options) error {
 	return nil
 }
 
-// Schedule says when files are rotated by time: at the beginning of each hour,
-// day or week (Monday) in local time, or at the multiples of a duration since
-// 1970. The zero value: never. A file is rotated when the first line after that is
-// written.
+// Schedule says when files are rotated by time: at the beginning of each hour, day or week (Monday) in local time, or
+// at the multiples of a duration since 1970. The zero value means never. A file is rotated before the first line of a
+// new period is written.
 type Schedule struct {
-	hours int           // 1, 24 or 168, as the calendar has them
-	each  time.Duration // else this; 0: never
+	hours int           // 1, 24 or 168 for a period of the calendar
+	each  time.Duration // otherwise the period; 0 means never
 }
 
-// The schedules of the calendar.
+// Schedules by the calendar.
 var (
 	Hourly = Schedule{hours: 1}
 	Daily  = Schedule{hours: 24}
@@ -316,14 +315,16 @@ var (
 // Each returns the Schedule of the multiples of d.
 func Each(d time.Duration) Schedule { return Schedule{each: d} }
 
-// period returns the beginnings of the period that has t and of the next one; the zero time: there is none.
+// period returns the beginning of the period that contains t, and of the next period. The zero time means that there
+// is no such period.
 func (s Schedule) period(t time.Time) (begin, next time.Time) {
 	switch {
 	case s.each > 0:
 		n := t.UnixNano()
 		begin = time.Unix(0, n-n%int64(s.each))
 		return begin, begin.Add(s.each)
-	case s.hours == 1: // not by time.Date: an hour that comes twice in autumn is two
+	// time.Date would merge the two hours with the same number when summer time ends.
+	case s.hours == 1:
 		begin = t.Add(-time.Duration(t.Minute())*time.Minute - time.Duration(t.Second())*time.Second - time.Duration(t.Nanosecond()))
 		return begin, begin.Add(time.Hour)
 	case s.hours == 0:
@@ -337,14 +338,13 @@ func (s Schedule) period(t time.Time) (begin, next time.Time) {
 	return midnight(day), midnight(day + s.hours/24)
 }
 
-// Next returns the beginning of the period after that of t; the zero time: there is
-// none.
+// Next returns the beginning of the period after the one that contains t, or the zero time.
 func (s Schedule) Next(t time.Time) time.Time {
 	_, next := s.period(t)
 	return next
 }
 
-// between says whether a period began after last and not after now.
+// between reports whether a period began after last and not after now.
 func (s Schedule) between(last, now time.Time) bool {
 	begin, _ := s.period(now)
 	return last.Before(begin)

@@ -12,7 +12,7 @@ import (
 	"fapws/runtime/http1"
 )
 
-// textOf is the atom of a text; empty is none.
+// textOf returns an atom for a text; an empty text counts as missing.
 func textOf[T string | []byte](of func(*Entry) T) atom {
 	return func(dst []byte, e *Entry) ([]byte, bool) {
 		text := of(e)
@@ -20,12 +20,12 @@ func textOf[T string | []byte](of func(*Entry) T) atom {
 	}
 }
 
-// numberOf is the atom of an integer.
+// numberOf returns an atom for an integer.
 func numberOf(of func(*Entry) int64) atom {
 	return func(dst []byte, e *Entry) ([]byte, bool) { return strconv.AppendInt(dst, of(e), 10), true }
 }
 
-// bytesOrDash is numberOf in the common log format: 0 is "-".
+// bytesOrDash returns an atom for an integer in the common log format, which writes 0 as "-".
 func bytesOrDash(of func(*Entry) int64) atom {
 	return func(dst []byte, e *Entry) ([]byte, bool) { return strconv.AppendInt(dst, of(e), 10), of(e) != 0 }
 }
@@ -37,7 +37,7 @@ const (
 	versionPart
 )
 
-// split cuts a request line at its first and last space.
+// split splits a request line at its first and last space.
 func split(line []byte) (parts [3][]byte) {
 	first, last := bytes.IndexByte(line, ' '), bytes.LastIndexByte(line, ' ')
 	if first < 0 {
@@ -49,13 +49,13 @@ func split(line []byte) (parts [3][]byte) {
 	return [3][]byte{line[:first], line[first+1 : last], line[last+1:]}
 }
 
-// partOf is the atom of a part of the request line.
+// partOf returns an atom for a part of the request line.
 func partOf(part int) atom {
 	return textOf(func(e *Entry) []byte { return split(e.RequestLine)[part] })
 }
 
-// target returns the host and port of a target in absolute-form (RFC 9112 §3.2.2),
-// nil in another, and the rest of it.
+// target returns the authority of a target in absolute-form (RFC 9112 §3.2.2), and the rest of the target. The
+// authority is nil in other forms.
 func (e *Entry) target() (authority, rest []byte) {
 	rest = split(e.RequestLine)[targetPart]
 	i := bytes.Index(rest, []byte("://"))
@@ -69,7 +69,7 @@ func (e *Entry) target() (authority, rest []byte) {
 	return rest, nil
 }
 
-// pathAndQuery returns the path, percent-encoded, and the query with its "?".
+// pathAndQuery returns the percent-encoded path, and the query with its "?".
 func (e *Entry) pathAndQuery() (path, query []byte) {
 	authority, target := e.target()
 	if authority != nil && (len(target) == 0 || target[0] == '?') {
@@ -86,7 +86,7 @@ func urlPath(dst []byte, e *Entry) ([]byte, bool) {
 	return http1.DecodePath(dst, path), len(path) > 0
 }
 
-// apacheQuery is %q: with its "?", or nothing.
+// apacheQuery is the atom %q: the query with its "?", or nothing.
 func apacheQuery(dst []byte, e *Entry) ([]byte, bool) {
 	_, query := e.pathAndQuery()
 	return append(dst, query...), true
@@ -97,10 +97,10 @@ func gunicornQuery(dst []byte, e *Entry) ([]byte, bool) {
 	return append(dst, bytes.TrimPrefix(query, []byte("?"))...), true
 }
 
-// stamp has the last time in the form of %t.
+// stamp caches the latest time as %t formats it.
 var stamp timestamp
 
-// apacheTime is %t.
+// apacheTime is the atom %t.
 func apacheTime(dst []byte, e *Entry) ([]byte, bool) { return append(dst, stamp.of(e.Time)...), true }
 
 func micros(e *Entry) int64 { return e.Duration.Microseconds() }
@@ -111,7 +111,7 @@ func decimalSeconds(dst []byte, e *Entry) ([]byte, bool) {
 	return padded(dst, us%1e6, 6), true
 }
 
-// padded appends n with zeros before it.
+// padded appends n with leading zeros.
 func padded(dst []byte, n int64, width int) []byte {
 	start := len(dst)
 	for dst = strconv.AppendInt(dst, n, 10); len(dst)-start < width; {
@@ -128,7 +128,7 @@ func (e *Entry) site() string {
 	return cmp.Or(e.Site, e.LocalAddr)
 }
 
-// requested and replied are the atoms of header fields.
+// requested and replied return atoms for header fields.
 func (f *Format) requested(name string) atom {
 	i := index(&f.Request, name)
 	return func(dst []byte, e *Entry) ([]byte, bool) {
@@ -143,8 +143,8 @@ func (f *Format) replied(name string) atom {
 	}
 }
 
-// cookie is the atom of a cookie (RFC 6265 §4.2). As Apache does it, names are told
-// apart without case, and an empty cookie is none.
+// cookie returns an atom for a cookie (RFC 6265 §4.2). As in Apache, names are case-insensitive, and an empty cookie
+// counts as missing.
 func (f *Format) cookie(name string) atom {
 	i := index(&f.Request, "cookie")
 	return func(dst []byte, e *Entry) ([]byte, bool) {
@@ -158,12 +158,12 @@ func (f *Format) cookie(name string) atom {
 	}
 }
 
-// hostOf is %V: the host that the client has named, without its port, in the spelling
-// of names: "localhost" for "LocalHost.:80", "::1" for "[::1]".
+// hostOf returns the atom %V: the host that the client requested, without its port and in normal form: "localhost"
+// for "LocalHost.:80", "::1" for "[::1]".
 func (f *Format) hostOf() atom {
 	i := index(&f.Request, "host")
 	return func(dst []byte, e *Entry) ([]byte, bool) {
-		host, _ := e.target() // RFC 9112 §3.2.2: it wins
+		host, _ := e.target() // the target overrides the Host field (RFC 9112 §3.2.2)
 		if host == nil {
 			host = e.Request[i].Text
 		}
@@ -184,7 +184,7 @@ func (f *Format) hostOf() atom {
 	}
 }
 
-// userOf is gunicorn's: the logged-in user, or the name in the request (RFC 7617).
+// userOf returns gunicorn's atom for the logged-in user, or else for the user name in the request (RFC 7617).
 func (f *Format) userOf() atom {
 	i := index(&f.Request, "authorization")
 	return func(dst []byte, e *Entry) ([]byte, bool) {
@@ -202,7 +202,7 @@ func (f *Format) userOf() atom {
 	}
 }
 
-// trace is the atom of the trace-id of a valid traceparent, the server's or the client's.
+// trace returns an atom for the trace-id of a valid traceparent, which the server or the client set.
 func (f *Format) trace() atom {
 	i := index(&f.Request, "traceparent")
 	return func(dst []byte, e *Entry) ([]byte, bool) {
@@ -211,7 +211,7 @@ func (f *Format) trace() atom {
 	}
 }
 
-// field is the atom for {name} and a letter.
+// field returns the atom for {name} and a letter.
 func (f *Format) field(name string, letter byte) (atom, error) {
 	if name == "" {
 		return nil, fmt.Errorf("has no name between the braces")
@@ -229,7 +229,7 @@ func (f *Format) field(name string, letter byte) (atom, error) {
 
 func (e *Entry) scheme() string { return cmp.Or(e.Scheme, "http") }
 
-// variables are the atoms of variables of CGI and WSGI that need no header field.
+// variables maps the variables of CGI and WSGI that need no header field to their atoms.
 var variables = map[string]atom{
 	"REMOTE_ADDR":     textOf(func(e *Entry) string { return e.Addr }),
 	"REMOTE_PORT":     textOf(func(e *Entry) string { return e.Port }),
@@ -247,7 +247,7 @@ var variables = map[string]atom{
 	"WSGI.URL_SCHEME": textOf((*Entry).scheme),
 }
 
-// variable is the atom of a variable of CGI and WSGI.
+// variable returns the atom for a variable of CGI or WSGI.
 func (f *Format) variable(name string) (atom, error) {
 	if a := variables[name]; a != nil {
 		return a, nil
@@ -264,7 +264,7 @@ func (f *Format) variable(name string) (atom, error) {
 	return nil, fmt.Errorf("names an unknown variable")
 }
 
-// gunicornAtom returns nil if there is none
+// gunicornAtom returns the atom with this name, or nil
 // (https://docs.gunicorn.org/en/stable/settings.html#access-log-format).
 func (f *Format) gunicornAtom(name string) atom {
 	switch name {

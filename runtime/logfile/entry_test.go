@@ -11,7 +11,7 @@ import (
 
 var noon = time.Date(2026, 7, 4, 12, 0, 0, 1234567, time.FixedZone("", 2*3600))
 
-// entry is one with everything.
+// entry returns an Entry with all fields set.
 func entry(f *Format) *Entry {
 	e := &Entry{}
 	e.Begin(f)
@@ -114,7 +114,7 @@ func TestAtoms(t *testing.T) {
 	}
 }
 
-// Targets of all forms. A host in the target goes before the field (RFC 9112 §3.2.2).
+// Targets of all forms are split. A host in the target overrides the Host field (RFC 9112 §3.2.2).
 func TestTargets(t *testing.T) {
 	for request, want := range map[string]string{
 		"GET http://One.example:81/x?y HTTP/1.1": "one.example /x ?y",
@@ -148,7 +148,7 @@ func TestNamedFormats(t *testing.T) {
 	}
 }
 
-// Any text from a client stays within its field.
+// Text from a client cannot leave its field.
 func TestEscapes(t *testing.T) {
 	for sent, want := range map[string]string{
 		"x\" 200 1\r\n192.0.2.1 - - [":          `x\" 200 1\r\n192.0.2.1 - - [`,
@@ -203,7 +203,7 @@ func TestEmptyAndMissingDiffer(t *testing.T) {
 	}
 }
 
-// An error names the mistake and its place, in one line.
+// An error names the mistake and its position in one line.
 func TestWrongFormats(t *testing.T) {
 	for format, want := range map[string]string{
 		"%h %z":             "%z at position 4 is not an atom",
@@ -247,7 +247,7 @@ func TestTimestampFollowsTheClock(t *testing.T) {
 	}
 }
 
-// Every atom, in both kinds, without memory for each line.
+// Appending a line does not allocate, whatever the atoms.
 func TestAccessAppendDoesNotAllocate(t *testing.T) {
 	formats := append([]string{
 		"%a %{c}a %A %B %b %D %{ms}T %T %f %h %H %{X}i %k %l %L %m %{ETag}o %p %P %q %r %R %s %t %{%F %T}t %u %U %v %V %X %I %O %{b}C",
@@ -264,7 +264,7 @@ func TestAccessAppendDoesNotAllocate(t *testing.T) {
 		}
 		l, e := &AccessLog{file, f}, entry(f)
 		e.User = ""
-		for range 2000 { // both buffers reach their size
+		for range 2000 { // until both buffers have grown to their final size
 			l.Append(e)
 		}
 		if n := testing.AllocsPerRun(3000, func() { l.Append(e) }); n != 0 {

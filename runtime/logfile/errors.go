@@ -15,39 +15,40 @@ import (
 )
 
 const (
-	retry     = time.Second // for lines that a full disk did not take
-	unsaidMax = 64 << 10    // bytes of lines that wait for room
+	retry     = time.Second // delay after a write that a full disk rejected
+	unsaidMax = 64 << 10    // limit of the lines that wait for the disk, in bytes
 )
 
-// lookEvery is how often the size and the age of an error log are looked at, also when no event reports that it grew.
-// Tests change it.
+// lookEvery is the interval at which the size and age of an error log are checked, even without an event that reports
+// growth. Tests change it.
 var lookEvery = 5 * time.Second
 
-// Errors is an error log: a file that is descriptor 2 of the process, so that everything is in it: the output of an
-// interpreter, a library or a child, and the last words of a process that crashes.
+// Errors is an error log: a file that is descriptor 2 of the process. Therefore it also receives the output of an
+// interpreter, a library or a child, and the last lines of a crashing process.
 //
-// Writers take no lock. Instead each process holds a shared one on the file for as long as it is its descriptor 2;
-// children that inherit that hold it as well. A rotated file is compressed when no process holds it any more. One
-// process rotates, and tells the others to Follow.
+// Writers take no lock. Instead, each process holds a shared lock on the file while the file is its descriptor 2;
+// children inherit the lock. A rotated file is compressed when no process holds it. One process rotates and tells the
+// others to call Follow.
 type Errors struct {
-	o       Options  // which report to the console what cannot be said in the log
-	console *os.File // what descriptor 2 was before; nil: this file
+	// Report writes to the console, because the log itself may be unusable.
+	o       Options
+	console *os.File // descriptor 2 before the redirection; nil if it was this file
 	moved   func()
-	end     chan struct{} // Close was called
-	set     chan struct{} // SetRotation was called; holds one
+	end     chan struct{} // closed by Close
+	set     chan struct{} // signaled by SetRotation; has a buffer of one
 
-	mu     sync.Mutex
-	size   int64     // Options.MaxSize, and
-	every  Schedule  // Options.Every, as they are now
-	out    sink      // complains about the path in the log itself
-	looked time.Time // when the file was last seen to be of the present period
-	unsaid []byte    // whole lines, but for the first
-	lost   int64     // lines that there was no room for
+	mu    sync.Mutex
+	size  int64    // current Options.MaxSize
+	every Schedule // current Options.Every
+	out   sink     // reports errors about the path in the log itself
+	// time of the last check whether the file belongs to the current period
+	looked time.Time
+	unsaid []byte // pending bytes: whole lines, except the first
+	lost   int64  // number of lines dropped because the buffer was full
 }
 
-// RedirectErrors makes the file of o descriptor 2 of this process, if it is not.
-// moved is called when the file was rotated, on a goroutine of the log; nil:
-// another process rotates it.
+// RedirectErrors makes the file of o descriptor 2 of this process, unless it is already. moved is called on a
+// goroutine of the log after each rotation. It is nil if another process rotates the file.
 func RedirectErrors(o Options, moved func()) (*Errors, error) {
 	o.Report = nil
 	log := o.withDefaults()
@@ -86,13 +87,15 @@ func RedirectErrors(o Options, moved func()) (*Errors, error) {
 // makeStandardError makes file descriptor 2.
 func makeStandardError(file *os.File) error {
 	fd := int(file.Fd())
-	_ = system.Flock(fd, unix.LOCK_SH|unix.LOCK_NB) // a file system without locks is rotated all the same
-	_ = unix.SetNonblock(fd, false)                 // it is, for the sake of a pipe, and others do not expect that
+	// A file system without locks does not prevent rotation.
+	_ = system.Flock(fd, unix.LOCK_SH|unix.LOCK_NB)
+	// The file was opened nonblocking in case it is a pipe, but other writers expect a blocking descriptor.
+	_ = unix.SetNonblock(fd, false)
 	return unix.Dup3(fd, 2, 0)
 }
 
-// Console is what standard error was before: where the user who starts the server
-// looks. It is the same as now, if the file was standard error already.
+// Console returns the standard error from before the redirection, which the user who started the server can see. If
+// the file already was standard error, Console returns os.Stderr.
 func (e *Errors) Console() io.Writer {
 	if e.console == nil {
 		return os.Stderr
@@ -100,15 +103,15 @@ func (e *Errors) Console() io.Writer {
 	return e.console
 }
 
-// tellConsole says there what cannot be said in the log.
+// tellConsole reports on the console what cannot be written to the log.
 func (e *Errors) tellConsole(msg string) {
 	if e.console != nil {
 		fmt.Fprintln(e.console, "fapws: "+msg)
 	}
 }
 
-// Write writes one line or more. Lines that the disk does not take wait in memory for a while; those for which there
-// is no room are lost and counted (io.Writer: there is no error). It is safe for concurrent use.
+// Write writes one or more lines. Lines that the disk rejects are kept in memory for a while; if the buffer is full,
+// lines are dropped and counted. The error is always nil. Write is safe for concurrent use.
 func (e *Errors) Write(lines []byte) (int, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -126,7 +129,7 @@ func (e *Errors) Write(lines []byte) (int, error) {
 	return len(lines), nil
 }
 
-// say writes the lines that wait, and has that tried again when the disk does not take it.
+// say writes the pending lines, and schedules a retry if the disk rejects them.
 func (e *Errors) say() error {
 	for len(e.unsaid) > 0 {
 		n, err := unix.Write(2, e.unsaid)
@@ -148,16 +151,15 @@ func (e *Errors) again() {
 	}
 }
 
-// Follow makes the file that the path leads to descriptor 2: after it was renamed,
-// by us or by others. It is safe for concurrent use.
+// Follow reopens the path as descriptor 2 after a process renamed the file. It is safe for concurrent use.
 func (e *Errors) Follow() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.out.look()
 }
 
-// FollowTo makes file, which another process has opened at the path, descriptor 2, for a process that
-// cannot see the path. The caller closes file. It is safe for concurrent use.
+// FollowTo makes file descriptor 2, for a process that cannot access the path. Another process has opened file at the
+// path. The caller closes file. FollowTo is safe for concurrent use.
 func (e *Errors) FollowTo(file *os.File) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -178,18 +180,18 @@ func (e *Errors) SetRotation(size int64, every Schedule, keep int) {
 	}
 }
 
-// rotates reports whether the file is ever rotated by itself.
+// rotates reports whether the size or a schedule triggers rotation.
 func (e *Errors) rotates() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.size > 0 || e.every != Schedule{}
 }
 
-// growEvery is the shortest time between two looks at a log that grows.
+// growEvery is the minimum interval between two checks of a growing log.
 const growEvery = 100 * time.Millisecond
 
-// watch rotates when it is time. The kernel reports that the file grows, because a flood would fill a small disk between two looks by the
-// clock, which do where it cannot.
+// watch rotates the file when it is due. The kernel reports growth, because a flood could fill a small disk between
+// two periodic checks. Without inotify, only the periodic checks remain.
 func (e *Errors) watch(tick <-chan time.Time) {
 	for !e.rotates() {
 		select {
@@ -200,17 +202,17 @@ func (e *Errors) watch(tick <-chan time.Time) {
 	}
 	kernel, none := fsnotify.NewWatcher()
 	if none != nil {
-		kernel = &fsnotify.Watcher{} // of which nothing comes
+		kernel = &fsnotify.Watcher{} // without events
 	} else {
 		defer kernel.Close()
 	}
 	for {
 		if none == nil {
-			_ = kernel.Add(e.o.Path) // which leads to another file after a rotation
+			_ = kernel.Add(e.o.Path) // after a rotation, the path leads to another file
 		}
 		select {
 		case <-kernel.Events:
-			time.Sleep(growEvery) // all writes meanwhile are one event
+			time.Sleep(growEvery) // merges all writes of this time
 		case <-kernel.Errors:
 		case <-e.set:
 		case <-tick:
@@ -221,7 +223,7 @@ func (e *Errors) watch(tick <-chan time.Time) {
 	}
 }
 
-// look rotates if it is time.
+// look rotates the file if it is due.
 func (e *Errors) look() {
 	now := time.Now()
 	e.mu.Lock()
@@ -235,8 +237,8 @@ func (e *Errors) look() {
 	}
 }
 
-// Rotate rotates the file now, unless it is empty. It is for the process that
-// rotates, and safe for concurrent use.
+// Rotate rotates the file now, unless it is empty. Only the process that rotates the log may call it. It is safe for
+// concurrent use.
 func (e *Errors) Rotate() {
 	e.mu.Lock()
 	e.out.look()
@@ -257,13 +259,13 @@ func (e *Errors) Rotate() {
 	}
 }
 
-// Close ends the watching. Descriptor 2 stays the file: for last words.
+// Close stops the rotation. Descriptor 2 remains the file, so that the last lines of the process are logged.
 func (e *Errors) Close() { close(e.end) }
 
 // Level is the severity of a log line.
 type Level int8
 
-// The levels, the least severe first.
+// Levels in ascending order of severity.
 const (
 	Debug Level = iota
 	Info
@@ -271,20 +273,21 @@ const (
 	Error
 )
 
-// String returns the word in a line of the log.
+// String returns the word that a log line contains.
 func (v Level) String() string { return [...]string{"debug", "info", "warning", "error"}[v] }
 
-// Seldom bounds what clients can cause as often as they like, such as log lines. The zero value is ready, and safe for concurrent use.
+// Seldom limits the rate of events that clients can trigger at will, such as log lines. The zero value is ready for
+// use. It is safe for concurrent use.
 type Seldom struct{ last atomic.Int64 } // nanoseconds since 1970
 
-// Now reports whether a line may be written now. Then it is the one of this second.
+// Now reports whether a line may be written now. It returns true at most once a second.
 func (s *Seldom) Now() bool { return s.Once(time.Second) }
 
-// Once reports whether a line may be written now, or what else it is about may be done. Then it is the only one for the time.
+// Once reports whether an event is permitted now. It returns true at most once in the given time.
 func (s *Seldom) Once(a time.Duration) bool {
 	now := time.Now().UnixNano()
 	last := s.last.Load()
-	if since := now - last; since >= 0 && since < int64(a) { // else the clock was set back
+	if since := now - last; since >= 0 && since < int64(a) { // false if the clock was set back
 		return false
 	}
 	return s.last.CompareAndSwap(last, now)

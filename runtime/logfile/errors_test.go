@@ -11,8 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// rotated waits until a log was rotated so many times, and returns the lines of the
-// newest.
+// rotated waits until a log was rotated the given number of times. It returns the lines of the newest rotated file.
 func rotated(t *testing.T, path string, times int) []string {
 	t.Helper()
 	eventually(t, "rotated", func() bool {

@@ -12,48 +12,47 @@ import (
 )
 
 const (
-	memoryMax = 4 << 20 // bytes of lines beyond which they are dropped
-	keepMax   = 1 << 20 // a buffer that grew larger is not kept
+	memoryMax = 4 << 20 // limit of buffered lines in bytes, beyond which lines are dropped
+	keepMax   = 1 << 20 // buffers that have grown beyond this size are freed, in bytes
 
 	closeWithin = 5 * time.Second
 )
 
-// Options say where lines go and how. The zero value of each field but Path
-// works.
+// Options say where and how lines are written. Zero values are valid for all fields except Path.
 type Options struct {
-	// Path is the file, which is created if need be (mode 0640). "-" is standard output. Only regular files are
+	// Path is the file, which is created if necessary (mode 0640). "-" means standard output. Only regular files are
 	// rotated.
 	Path string
 
-	// Name is what reports and errors begin with: "access log".
+	// Name is a prefix of reports and errors: "access log".
 	Name string
 
-	// MaxSize is the number of bytes that a file is rotated before it exceeds,
-	// unless one line alone does. 0: any.
+	// MaxSize limits the size of a file in bytes: the file is rotated before a line would exceed it. Only a single
+	// line may be longer. 0 means no limit.
 	MaxSize int64
 
-	// Every is when a file is rotated whatever its size.
+	// Every is the schedule of rotations that do not depend on the size.
 	Every Schedule
 
-	// Keep is how many rotated files are kept, compressed: Path.1.gz is the
-	// newest. 0: none.
+	// Keep is the number of rotated files that are kept, compressed: Path.1.gz is the newest. 0 means none.
 	Keep int
 
-	// Plain says that others may write to the directory of the file, and must not choose the file that is written or read: Path has
-	// to lead to a regular file without a symbolic link as its last part.
+	// Plain says that others may write to the directory of the file, but must not be able to choose the file that is
+	// written or read. Path must then lead to a regular file, and its last element must not be a symbolic link.
 	Plain bool
 
-	// Buffer is how many bytes of lines are written at once; Flush how long a
-	// line waits at most. 0: 32 KiB, one second.
+	// Buffer is the number of bytes that triggers a write; 0 means 32 KiB. Flush is the maximum time that a line
+	// waits; 0 means one second.
 	Buffer int
 	Flush  time.Duration
 
-	// Written is called after lines were written, when none but new ones waits (Waits), with the time before that: a
-	// rotation that was due then has been made. It is called on the goroutine that writes. May be nil.
+	// Written is called on the writer's goroutine after buffered lines were written, with the time just before the
+	// write. A rotation that was due at this time has been made, and only newer lines may be waiting (Waits). May be
+	// nil.
 	Written func(at time.Time)
 
-	// Report is told, in one line, of a log that cannot be written or rotated, or
-	// that has lost lines. Any goroutine may call it. nil: standard error.
+	// Report receives one line about a log that cannot be written or rotated, or that has dropped lines. Any
+	// goroutine may call it. nil means standard error.
 	Report func(msg string)
 }
 
@@ -82,10 +81,8 @@ func (o *Options) report(format string, args ...any) {
 
 func (o *Options) wrap(err error) error { return fmt.Errorf("%s: %w", o.Name, err) }
 
-// File is a log file that is written to. Its methods may be called from any
-// goroutine.
-//
-// One buffer is filled while the writer's goroutine writes the other one.
+// File is an open log file. It is safe for concurrent use. Callers fill one buffer while the writer's goroutine
+// writes the other.
 type File struct {
 	o Options
 
@@ -94,15 +91,15 @@ type File struct {
 	dropped int64
 	closed  bool
 
-	reopen atomic.Bool // the writer is to look at the path, also without a line
+	reopen atomic.Bool // the writer must check the path, even without lines
 
-	timer  *time.Timer   // calls Flush when a line has waited long enough
-	urgent chan struct{} // write now
-	done   chan struct{} // the writer has ended
-	lost   error         // error of the writer, once done is closed
+	timer  *time.Timer   // calls Flush when the oldest line has waited for Options.Flush
+	urgent chan struct{} // tells the writer to write now
+	done   chan struct{} // closed when the writer has ended
+	lost   error         // the writer's error; valid once done is closed
 }
 
-// Open opens a file for appending, and compresses the files that an earlier process has not finished.
+// Open opens a file for appending. It also compresses rotated files that an earlier process left uncompressed.
 func Open(o Options) (*File, error) {
 	o = o.withDefaults()
 	out, err := openSink(&o)
@@ -121,15 +118,14 @@ func Open(o Options) (*File, error) {
 	return f, nil
 }
 
-// Begin returns the buffer that lines, each with its end unless the rest of it follows later, can be appended
-// to; End has to follow, with what that gave, and soon. ok is false when there is
-// no room: then the line is lost and counted, and End must not be called. Between
-// the two no other goroutine is.
+// Begin locks the buffer and returns it, so that the caller can append lines. Each line needs its line end, unless
+// its rest follows later. The caller must soon call End with the extended buffer; other goroutines wait until then.
+// If the buffer is full, ok is false, a line is counted as dropped, and End must not be called.
 func (f *File) Begin() (dst []byte, ok bool) {
 	return f.begin(1)
 }
 
-// begin is Begin for so many lines.
+// begin is Begin for the given number of lines.
 func (f *File) begin(lines int) (dst []byte, ok bool) {
 	f.mu.Lock()
 	if f.closed || len(f.filling) >= memoryMax {
@@ -140,8 +136,8 @@ func (f *File) begin(lines int) (dst []byte, ok bool) {
 	return f.filling, true
 }
 
-// End takes the lines that were appended to the buffer that Begin returned. It never waits for the disk and, once the
-// buffers have their size, nothing was allocated.
+// End stores the buffer that Begin returned, with the appended lines. It never waits for the disk, and does not
+// allocate once the buffers have grown to their final size.
 func (f *File) End(dst []byte) {
 	before := len(f.filling)
 	f.filling = dst
@@ -154,7 +150,7 @@ func (f *File) End(dst []byte) {
 	}
 }
 
-// Write appends lines (io.Writer), or loses them when there is no room.
+// Write appends lines, or drops them if the buffer is full.
 func (f *File) Write(lines []byte) (int, error) {
 	if dst, ok := f.begin(countLines(lines)); ok {
 		f.End(append(dst, lines...))
@@ -162,7 +158,7 @@ func (f *File) Write(lines []byte) (int, error) {
 	return len(lines), nil
 }
 
-// Flush has the buffered lines written at once. It does not wait.
+// Flush tells the writer to write the buffered lines at once. It does not wait for the write.
 func (f *File) Flush() {
 	select {
 	case f.urgent <- struct{}{}:
@@ -170,30 +166,29 @@ func (f *File) Flush() {
 	}
 }
 
-// Waits says whether there are lines that the writer has not begun to write.
+// Waits reports whether there are lines that the writer has not begun to write.
 func (f *File) Waits() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return len(f.filling) > 0
 }
 
-// Reopen writes the buffered lines, and makes the file at the path if it was renamed, as log rotation from outside
-// requires.
+// Reopen writes the buffered lines, and creates the file again if it was renamed. External log rotation requires
+// this.
 func (f *File) Reopen() {
 	f.reopen.Store(true)
 	f.Flush()
 }
 
-// Dropped returns the number of lines that were lost so far because the disk
-// did not take them.
+// Dropped returns the number of lines dropped because the disk did not keep up.
 func (f *File) Dropped() int64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.dropped
 }
 
-// Close writes the buffered lines and closes the file. It waits up to a few seconds for a disk, or for the reader of
-// a pipe; the error reports lost lines. A file that is being compressed is left to the next process.
+// Close writes the buffered lines and closes the file. It waits up to a few seconds for a disk or for the reader of a
+// pipe. The error reports lost lines. If a file is being compressed, the next process completes the compression.
 func (f *File) Close() error {
 	f.mu.Lock()
 	f.closed = true
@@ -207,19 +202,19 @@ func (f *File) Close() error {
 	}
 }
 
-// reportEvery keeps a slow disk from filling another log.
+// reportEvery limits reports, so that a slow disk cannot fill another log.
 const reportEvery = 10 * time.Second
 
-// writer is the goroutine that hands lines to the kernel.
+// writer passes lines to the kernel on its own goroutine.
 type writer struct {
 	file     *File
 	out      *sink
-	pending  []byte // a buffer of lines
-	written  int    // bytes of pending that are in the file
-	total    int64  // bytes that are in the file, of all buffers
-	failing  bool   // the last write failed; it is tried again
+	pending  []byte // buffered lines
+	written  int    // number of bytes of pending that are in the file
+	total    int64  // number of bytes written to the file from all buffers
+	failing  bool   // the last write failed and is retried
 	reported time.Time
-	told     int64 // dropped lines that were reported
+	told     int64 // number of dropped lines that were reported
 }
 
 func (w *writer) run() {
@@ -252,7 +247,7 @@ func (w *writer) run() {
 	}
 }
 
-// countLines counts a line without its end, too.
+// countLines counts lines, including a last line without a line end.
 func countLines(b []byte) int {
 	n := bytes.Count(b, []byte{'\n'})
 	if len(b) > 0 && b[len(b)-1] != '\n' {
@@ -261,7 +256,7 @@ func countLines(b []byte) int {
 	return n
 }
 
-// flush writes the buffered lines and reports whether the file was closed before.
+// flush writes the buffered lines and reports whether Close was called before.
 func (w *writer) flush() (closed bool) {
 	f := w.file
 	for {
@@ -291,8 +286,7 @@ func (w *writer) flush() (closed bool) {
 	}
 }
 
-// tell reports a failure when it begins and when it ends, and losses, not too
-// often.
+// tell reports the beginning and the end of a failure. It also reports dropped lines, at a limited rate.
 func (w *writer) tell(dropped int64, err error) {
 	if err != nil {
 		if !w.failing {

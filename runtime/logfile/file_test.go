@@ -26,7 +26,7 @@ func open(t *testing.T, o Options) *File {
 	}
 	t.Cleanup(func() {
 		f.Close()
-		settled(t, o.Path) // or a file is compressed while its folder is being removed
+		settled(t, o.Path) // a file could be compressed while its folder is removed
 	})
 	return f
 }
@@ -40,7 +40,7 @@ func closed(t *testing.T, f *File) {
 	}
 }
 
-// lines returns those of a file, which may be compressed.
+// lines returns the lines of a file, which may be compressed.
 func lines(t *testing.T, path string) []string {
 	t.Helper()
 	b, err := os.ReadFile(path)
@@ -75,7 +75,7 @@ func files(t *testing.T, path string) (list []string) {
 	return list
 }
 
-// waiting returns how many rotated files of a log are not compressed.
+// waiting returns the number of rotated files that are not compressed.
 func waiting(t *testing.T, path string) int {
 	t.Helper()
 	o := Options{Path: path}
@@ -87,7 +87,7 @@ func waiting(t *testing.T, path string) int {
 	return len(pending(dir, &o))
 }
 
-// settled waits until everything that was rotated is compressed.
+// settled waits until all rotated files are compressed.
 func settled(t *testing.T, path string) {
 	t.Helper()
 	eventually(t, "everything compressed", func() bool {
@@ -156,7 +156,7 @@ func TestFolderThatIsGoneKeepsTheOldFile(t *testing.T) {
 	}
 }
 
-// A line that is longer than the limit is alone in its file.
+// A line longer than the limit gets a file of its own.
 func TestLongLines(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	f := open(t, Options{Path: path, MaxSize: 10, Keep: 9})
@@ -170,7 +170,7 @@ func TestLongLines(t *testing.T) {
 	}
 }
 
-// A line without its end is written, counts for the size, and is lost as others are.
+// A line without a line end is written, counts toward the size, and is dropped like other lines.
 func TestLinesWithoutEnd(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	f := open(t, Options{Path: path, MaxSize: 100, Keep: 1})
@@ -179,7 +179,7 @@ func TestLinesWithoutEnd(t *testing.T) {
 	for _, piece := range []string{"begun", " and ended\nbegun", x, "\n"} {
 		fmt.Fprint(f, piece)
 		if piece == x {
-			text = "" // there is no room for it behind the others
+			text = "" // the file has no room for it after the other pieces
 		}
 		text += piece
 		eventually(t, piece, func() bool {
@@ -196,7 +196,7 @@ func TestLinesWithoutEnd(t *testing.T) {
 	}
 }
 
-// A pipe without a reader is a disk that never answers.
+// A pipe without a reader behaves like a disk that never responds.
 func TestAppendNeverWaitsAndLossesAreReported(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "fifo")
 	if err := syscall.Mkfifo(path, 0o600); err != nil {
@@ -219,7 +219,7 @@ func TestAppendNeverWaitsAndLossesAreReported(t *testing.T) {
 		t.Errorf("%d bytes were taken", held)
 	}
 
-	// The reader comes back: what was kept arrives whole, the loss is told.
+	// When the reader returns, the buffered lines arrive complete and the loss is reported.
 	var got bytes.Buffer
 	read := make(chan struct{})
 	go func() {

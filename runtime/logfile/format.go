@@ -13,8 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The formats that have a name. Combined and common are those of Apache's manual,
-// vhost_combined is Debian's.
+// Formats with a name. combined and common are from Apache's manual, vhost_combined is from Debian.
 var named = map[string]string{
 	"combined":       `%h %l %u %t "%r" %>s %b "%{Referer}i" "%{User-Agent}i"`,
 	"common":         `%h %l %u %t "%r" %>s %b`,
@@ -23,42 +22,41 @@ var named = map[string]string{
 	"short":          `%h %m %U%q %>s %B %D`,
 }
 
-// FormatNames are the names that Parse knows.
+// FormatNames lists the names that ParseFormat accepts.
 var FormatNames = []string{"combined", "common", "vhost_combined", "timed", "short", "json"}
 
-// jsonLine is the format "json" behind the time: names and atoms.
+// jsonLine lists the names and atoms of the format "json" after the time.
 var jsonLine = [][2]string{
 	{"client", "%a"}, {"user", "%u"}, {"host", "%V"}, {"method", "%m"}, {"path", "%U"}, {"query", "%q"},
 	{"request", "%r"}, {"status", "%>s"}, {"bytes", "%B"}, {"duration_us", "%D"},
 	{"referer", "%{Referer}i"}, {"user_agent", "%{User-Agent}i"}, {"trace_id", "%{fapws.trace_id}e"},
 }
 
-// jsonNumbers are the atoms that are numbers there.
+// jsonNumbers lists the atoms that JSON shows as numbers.
 var jsonNumbers = []string{"%>s", "%B", "%D"}
 
-// Format is a compiled format of lines. It does not change.
+// Format is a compiled format of log lines. It is immutable.
 type Format struct {
-	// Request and Response are the names, in lower case, of the header fields
-	// that a line needs.
+	// Request and Response are the lower-case names of the header fields that a line needs.
 	Request, Response []string
 
 	values []value
-	end    string // the text behind the last value
+	end    string // the text after the last value
 }
 
 // value is a value in a line.
 type value struct {
-	text string // that is before it in all lines
+	text string // literal text before the value
 	atom atom
-	only statuses                      // for which responses
-	form func(dst, text []byte) []byte // appends the value as the line has it
-	none string                        // what a line without the value has
+	only statuses                      // statuses of the responses that have the value
+	form func(dst, text []byte) []byte // appends the value in the form for the line
+	none string                        // written if the value is missing
 }
 
-// atom appends a value as it is. ok is false if there is none.
+// atom appends an unescaped value. ok is false if the value is missing.
 type atom func(dst []byte, e *Entry) (out []byte, ok bool)
 
-// statuses is a condition such as "!200,304"; the zero value is always met.
+// statuses is a condition such as "!200,304". The zero value is always true.
 type statuses struct {
 	list []int
 	not  bool
@@ -68,7 +66,7 @@ func (s *statuses) met(status int) bool {
 	return len(s.list) == 0 || slices.Contains(s.list, status) != s.not
 }
 
-// appendLine appends the line for e with its end.
+// appendLine appends the line for e, with its line end.
 func (f *Format) appendLine(dst []byte, e *Entry) []byte {
 	for i := range f.values {
 		v := &f.values[i]
@@ -88,8 +86,8 @@ func (f *Format) appendLine(dst []byte, e *Entry) []byte {
 	return append(append(dst, f.end...), '\n')
 }
 
-// ParseFormat compiles a format: one of Names, or text with the atoms of Apache's
-// mod_log_config (%h) and gunicorn's (%(h)s). The error is one line.
+// ParseFormat compiles a format: one of FormatNames, or text with atoms of Apache's mod_log_config (%h) or gunicorn
+// (%(h)s). The error is one line.
 func ParseFormat(text string) (*Format, error) {
 	f := &Format{}
 	if text == "json" {
@@ -103,7 +101,7 @@ func ParseFormat(text string) (*Format, error) {
 	return f, f.parse(text)
 }
 
-// json makes f the format "json".
+// json compiles the format "json".
 func (f *Format) json() error {
 	f.end = `{"time":"`
 	f.add(func(dst []byte, e *Entry) ([]byte, bool) {
@@ -123,19 +121,19 @@ func (f *Format) json() error {
 	return nil
 }
 
-// verbatim is the form of a value without escapes.
+// verbatim appends a value without escapes.
 func verbatim(dst, text []byte) []byte { return append(dst, text...) }
 
-// add adds a value behind the text at the end.
+// add appends a value after the current text.
 func (f *Format) add(a atom, only statuses) {
 	f.values = append(f.values, value{text: f.end, atom: a, only: only, form: appendEscaped, none: "-"})
 	f.end = ""
 }
 
-// escapes are what a backslash and a character stand for.
+// escapes maps the character after a backslash to the character that it means.
 var escapes = map[byte]byte{'\\': '\\', 'n': '\n', 'r': '\r', 't': '\t', '"': '"'}
 
-// parse adds what text says.
+// parse compiles text.
 func (f *Format) parse(text string) error {
 	p := parser{text: text, f: f}
 	for p.at < len(text) {
@@ -169,12 +167,12 @@ type parser struct {
 	f    *Format
 }
 
-// wrong is an error about p.text[p.at:end].
+// wrong returns an error about p.text[p.at:end].
 func (p *parser) wrong(end int, why string) error {
 	return fmt.Errorf("%s at position %d %s", p.text[p.at:end], p.at+1, why)
 }
 
-// gunicorn reads an atom such as %(h)s or %({Referer}i)s.
+// gunicorn parses an atom such as %(h)s or %({Referer}i)s.
 func (p *parser) gunicorn() error {
 	name, after, ended := strings.Cut(p.text[p.at+2:], ")s")
 	if !ended {
@@ -185,7 +183,7 @@ func (p *parser) gunicorn() error {
 	if n := len(name); n > 2 && name[0] == '{' && name[n-2] == '}' {
 		argument, letter := name[1:n-2], name[n-1]
 		if letter == 'e' {
-			argument = strings.ToUpper(argument) // gunicorn does not mind the case
+			argument = strings.ToUpper(argument) // gunicorn ignores the case
 		}
 		var err error
 		if a, err = p.f.field(argument, letter); err != nil {
@@ -199,7 +197,7 @@ func (p *parser) gunicorn() error {
 	return nil
 }
 
-// apache reads an atom such as %h, %>s, %!200,304{Referer}i.
+// apache parses an atom such as %h, %>s or %!200,304{Referer}i.
 func (p *parser) apache() error {
 	rest := p.text[p.at+1:]
 	conditions := func() string {
@@ -226,14 +224,15 @@ func (p *parser) apache() error {
 		return p.wrong(end, err.Error())
 	}
 	p.f.add(a, only)
-	if rest[0] == 't' { // no client has made it
+	if rest[0] == 't' { // a time contains no text from a client
 		p.f.values[len(p.f.values)-1].form = verbatim
 	}
 	p.at = end
 	return nil
 }
 
-// parseStatuses reads what is before an atom. "<" and ">" mean nothing here, where there is one status and one user, at first and at last.
+// parseStatuses parses the condition before an atom. It ignores "<" and ">", because a request is never redirected
+// internally and has only one status and one user.
 func parseStatuses(text string) (s statuses, err error) {
 	text, s.not = strings.CutPrefix(strings.Trim(text, "<>"), "!")
 	for _, word := range strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == '<' || r == '>' }) {
@@ -246,7 +245,7 @@ func parseStatuses(text string) (s statuses, err error) {
 	return s, nil
 }
 
-// index returns where name is in the list, to which it adds it.
+// index returns the index of name in the list. It appends the name if it is missing.
 func index(list *[]string, name string) int {
 	name = strings.ToLower(name)
 	i := slices.Index(*list, name)
@@ -257,10 +256,10 @@ func index(list *[]string, name string) int {
 	return i
 }
 
-// pid is written by atoms.
+// pid is the process id that atoms write.
 var pid = strconv.Itoa(os.Getpid())
 
-// apacheAtom returns the atom of a letter and the argument in braces before it
+// apacheAtom returns the atom for a letter and the argument in braces before it
 // (https://httpd.apache.org/docs/2.4/mod/mod_log_config.html).
 func (f *Format) apacheAtom(letter byte, argument string, has bool) (atom, error) {
 	key := string(letter)
@@ -282,10 +281,11 @@ func (f *Format) apacheAtom(letter byte, argument string, has bool) (atom, error
 	return nil, fmt.Errorf("is not an atom")
 }
 
-// bracketed is how gunicorn writes pid.
+// bracketed is the process id as gunicorn writes it.
 var bracketed = "<" + pid + ">"
 
-// apacheAtoms are the atoms that need no header field, by the text in braces and the letters, and those of gunicorn that differ, in parentheses.
+// apacheAtoms holds the atoms that need no header field. Keys are the text in braces and the letters; keys in
+// parentheses are gunicorn's atoms that differ from Apache's.
 var apacheAtoms = map[string]atom{
 	"a": textOf(func(e *Entry) string { return e.Addr }),
 	"A": textOf(func(e *Entry) string { return e.LocalAddr }),
@@ -341,9 +341,8 @@ var apacheAtoms = map[string]atom{
 	"(q)": gunicornQuery,
 }
 
-// timeAtom is the atom of %{argument}t: sec, msec, usec, msec_frac, usec_frac or a
-// format of strftime(3), of the beginning of the request or, with "end:" before it,
-// of its end.
+// timeAtom returns the atom for %{argument}t. The argument is sec, msec, usec, msec_frac, usec_frac or a format of
+// strftime(3). It is the time when the request began or, after "end:", when it ended.
 func timeAtom(argument string) (atom, error) {
 	of := func(e *Entry) time.Time { return e.Time }
 	rest, atEnd := strings.CutPrefix(argument, "end:")

@@ -7,7 +7,7 @@ import (
 	"fapws/runtime/http1"
 )
 
-// TestState: a record goes to another process with all data for its line, whatever the format of the log there.
+// A State carries all data of a line to another process, whatever the format of the log there.
 func TestState(t *testing.T) {
 	parse := func(text string) *AccessLog {
 		f, err := ParseFormat(text)
@@ -51,7 +51,7 @@ func TestState(t *testing.T) {
 	}
 }
 
-// TestNote: a line has the request line and the fields that its format asks for, of the request and of the response.
+// A line has the request line and the fields of the request and response that its format names.
 func TestNote(t *testing.T) {
 	f, err := ParseFormat(`%r %{x-a}i %{X-B}o %{Status}o`)
 	if err != nil {
@@ -70,7 +70,7 @@ func TestNote(t *testing.T) {
 	if string(r.RequestLine) != "GET /a HTTP/1.1" || string(r.Request[0].Text) != "1, 3" || string(r.Response[0].Text) != "4, 6" || r.Response[1].There {
 		t.Errorf("%q, %+v, %+v", r.RequestLine, r.Request, r.Response)
 	}
-	none := &Record{} // of a request that is only timed
+	none := &Record{} // for a request without a log
 	none.Begin(none.Format())
 	none.NoteRequest(head, parsed.Fields)
 	none.NoteResponse(head)

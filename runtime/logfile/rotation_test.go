@@ -18,7 +18,7 @@ import (
 func TestRotationAtASize(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	f := open(t, Options{Path: path, MaxSize: 1000, Keep: 3})
-	line := strings.Repeat("x", 94) // with number and end: 100 bytes
+	line := strings.Repeat("x", 94) // 100 bytes with the number and the line end
 	for i := range 52 {
 		f.line("%s%05d", line, i)
 	}
@@ -29,7 +29,7 @@ func TestRotationAtASize(t *testing.T) {
 		t.Errorf("dropped: %d", f.Dropped())
 	}
 	settled(t, path)
-	// 0-9 and 10-19 are gone, 50 and 51 are in the log.
+	// Lines 0 to 19 have been removed, 50 and 51 are in the log.
 	if got := files(t, path); !slices.Equal(got, []string{"log", "log.1.gz", "log.2.gz", "log.3.gz"}) {
 		t.Fatalf("%q", got)
 	}
@@ -45,7 +45,7 @@ func TestRotationAtASize(t *testing.T) {
 	}
 }
 
-// ofYesterday returns the path of a file that was last written a day ago.
+// ofYesterday returns the path of a file with a modification time one day ago.
 func ofYesterday(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "log")
@@ -98,8 +98,7 @@ func TestSchedule(t *testing.T) {
 	}
 }
 
-// What a process that was killed has left is brought to its end by the next one,
-// and nothing is there twice.
+// The next process completes the rotation that a killed process left unfinished, without duplicate lines.
 func TestLeftovers(t *testing.T) {
 	const stamp, later = "0000000000000000001", "0000000000000000002"
 	for _, c := range []struct {
@@ -153,7 +152,7 @@ func pack(t *testing.T, path, text, comment string) {
 	}
 }
 
-// A rotated file waits for the processes that still have it open for writing.
+// A rotated file is not compressed while a process has it open for writing.
 func TestRotatedFileWaitsForItsWriters(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	left := path + rotatedMark + "0000000000000000001"
@@ -178,8 +177,7 @@ func TestRotatedFileWaitsForItsWriters(t *testing.T) {
 	}
 }
 
-// A process that has inherited a rotated file and never ends does not make the others stay: no
-// more of them than Keep.
+// If a process keeps an inherited rotated file open forever, at most Keep uncompressed files remain.
 func TestRotatedFilesThatWaitAreBounded(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	for n := range 7 {

@@ -14,24 +14,24 @@ import (
 	"fapws/runtime/system"
 )
 
-// pipeBuf is how much a write to a pipe can have without being mixed with the output of others (PIPE_BUF of Linux;
-// POSIX promises 512).
+// pipeBuf limits a write to a pipe in bytes, so that the kernel does not interleave it with other output (PIPE_BUF of
+// Linux; POSIX guarantees 512).
 const pipeBuf = 4096
 
-// fileMode is that of a new file; one that follows another has the other's.
+// fileMode is the mode of a new file. After a rotation, the new file gets the mode of its predecessor.
 const fileMode = 0o640
 
-// sink is where lines go. It uses the descriptor itself, because a write of os.File to a standard output without a
-// reader ends the process (SIGPIPE).
+// sink writes lines to a file, a pipe or a terminal. It uses the descriptor directly, because os.File ends the
+// process with SIGPIPE if standard output has no reader.
 type sink struct {
 	o        *Options
 	fd       int
-	file     *os.File // nil: standard output, which is not ours to close
-	standard bool     // it is standard error: see Errors
-	regular  bool     // a regular file that a path leads to
-	whole    bool     // one write appends any number of lines at once
+	file     *os.File // nil for standard output, which is not closed
+	standard bool     // it is standard error (see Errors)
+	regular  bool     // a regular file with a path
+	whole    bool     // a single write can append any number of lines
 	archive  archive
-	said     string // the last complaint about the path: it is said once
+	said     string // the last complaint about the path, to report it once
 }
 
 func openSink(o *Options) (*sink, error) {
@@ -45,7 +45,7 @@ func openSink(o *Options) (*sink, error) {
 	return s, s.open(fileMode)
 }
 
-// open opens the path, in place of the open file.
+// open opens the path instead of the current file.
 func (s *sink) open(mode fs.FileMode) error {
 	file, err := openPath(s.o, mode)
 	if err != nil {
@@ -67,8 +67,7 @@ func (s *sink) open(mode fs.FileMode) error {
 	return nil
 }
 
-// openPath opens a log for appending. A new one gets exactly that mode where it
-// is not fileMode, of which umask may take away.
+// openPath opens a log for appending. A new file gets exactly the given mode, except that umask applies to fileMode.
 func openPath(o *Options, mode fs.FileMode) (*os.File, error) {
 	open, name := os.OpenFile, o.Path
 	if o.Plain {
@@ -87,10 +86,10 @@ func openPath(o *Options, mode fs.FileMode) (*os.File, error) {
 	file, err := open(name, flags, 0)
 	if os.IsNotExist(err) {
 		if file, err = open(name, flags|os.O_CREATE, mode); err == nil && mode != fileMode {
-			_ = file.Chmod(mode) // failing, it has what umask leaves
+			_ = file.Chmod(mode) // otherwise the mode that umask permits remains
 		}
 	}
-	if err == nil && o.Plain && !o.at(file) { // there was a link meanwhile
+	if err == nil && o.Plain && !o.at(file) { // a symbolic link was created meanwhile
 		file.Close()
 		return nil, o.notPlain()
 	}
@@ -107,7 +106,7 @@ func (s *sink) close() {
 	}
 }
 
-// complain reports an error about the path, once.
+// complain reports an error about the path, unless it was the last one reported.
 func (s *sink) complain(format string, err error) {
 	if said := format + err.Error(); said != s.said {
 		s.said = said
@@ -115,7 +114,7 @@ func (s *sink) complain(format string, err error) {
 	}
 }
 
-// look makes sure that the path leads to the open file.
+// look reopens the path if it no longer leads to the open file.
 func (s *sink) look() {
 	if s.file == nil || s.o.at(s.file) {
 		return
@@ -131,24 +130,24 @@ func (s *sink) look() {
 	}
 }
 
-// lock takes the lock on the file that the path leads to. Where that cannot be
-// had (a folder that is gone, a file system without locks), it is done without.
+// lock locks the file that the path leads to. It continues without a lock if that fails, for example because the
+// folder was removed or the file system has no locks.
 func (s *sink) lock() {
-	for range 100 { // others may rotate at the same time, but not indefinitely
+	for range 100 { // other processes may rotate meanwhile, but not forever
 		if system.Flock(s.fd, unix.LOCK_EX) != nil || s.o.at(s.file) {
 			return
 		}
 		file := s.file
 		s.look()
 		if s.file == file {
-			return // with the old one, still locked
+			return // reopening failed; keep the old file and its lock
 		}
 	}
 }
 
 func (s *sink) unlock() { _ = system.Flock(s.fd, unix.LOCK_UN) }
 
-// write writes lines and returns how many bytes the kernel took.
+// write writes lines and returns the number of bytes that the kernel accepted.
 func (s *sink) write(lines []byte) (n int, err error) {
 	if !s.regular && s.file != nil {
 		s.look()
@@ -168,11 +167,10 @@ func (s *sink) write(lines []byte) (n int, err error) {
 	return n, nil
 }
 
-// errNoRoom is for a line of which a part was written; the kernel reports an error only when it takes nothing at all.
+// errNoRoom reports a line that was written partially. The kernel reports an error only if it accepts nothing at all.
 var errNoRoom = errors.New("no space left for a whole line")
 
-// append writes some of the lines to a regular file: as many as fit in it, and
-// at least one. The last may be without its end.
+// append writes to a regular file as many lines as fit, and at least one. The last line may lack its line end.
 func (s *sink) append(lines []byte) (n int, err error) {
 	s.lock()
 	defer s.unlock()
@@ -184,7 +182,7 @@ func (s *sink) append(lines []byte) (n int, err error) {
 	if size > 0 && s.full(&st, lines) {
 		err := s.rotate()
 		if err == nil {
-			return 0, nil // and once more, to the next file
+			return 0, nil // the next call writes to the new file
 		}
 		s.complain("not rotated: %v", err)
 	}
@@ -197,8 +195,7 @@ func (s *sink) append(lines []byte) (n int, err error) {
 	}
 	n = max(n, 0)
 	if cut := bytes.LastIndexByte(lines[:n], '\n') + 1; cut < n && n < len(lines) {
-		// The disk is full. Others may append before we can: take the piece of a
-		// line back.
+		// The disk is full. Remove the incomplete line before other processes append.
 		if s.shorten(int64(n - cut)) {
 			n = cut
 		}
@@ -209,9 +206,9 @@ func (s *sink) append(lines []byte) (n int, err error) {
 	return n, err
 }
 
-// shorten takes the last bytes off the file, and reports whether they are gone. A process that
-// made room by emptying the file may have been quicker: so the size is checked first, or
-// the file would grow, by zeros.
+// shorten truncates the file by the given number of bytes, and reports whether they are gone. Another process may
+// have emptied the file to free space, so the size is checked first; otherwise Ftruncate would extend the file with
+// zeros.
 func (s *sink) shorten(bytes int64) bool {
 	var st unix.Stat_t
 	if unix.Fstat(s.fd, &st) != nil {
@@ -220,7 +217,7 @@ func (s *sink) shorten(bytes int64) bool {
 	return st.Size < bytes || unix.Ftruncate(s.fd, st.Size-bytes) == nil
 }
 
-// full says whether a file has to make room for the first of the lines.
+// full reports whether the file must be rotated before the first of the lines is written.
 func (s *sink) full(st *unix.Stat_t, lines []byte) bool {
 	if !s.archive.able() {
 		return false
@@ -232,7 +229,7 @@ func (s *sink) full(st *unix.Stat_t, lines []byte) bool {
 	return s.o.Every.between(time.Unix(sec, nsec), time.Now())
 }
 
-// rotate renames the file, which is locked, and opens the next one.
+// rotate renames the file, whose lock the caller holds, and opens the next file.
 func (s *sink) rotate() error {
 	if err := s.archive.rename(); err != nil {
 		return err
@@ -254,13 +251,14 @@ func (s *sink) pass(lines []byte) (n int, err error) {
 	case unix.EINTR:
 		err = nil
 	case unix.EAGAIN:
-		_, _ = unix.Poll([]unix.PollFd{{Fd: int32(s.fd), Events: unix.POLLOUT}}, 1000) // until it takes more
+		// Wait until the descriptor is writable.
+		_, _ = unix.Poll([]unix.PollFd{{Fd: int32(s.fd), Events: unix.POLLOUT}}, 1000)
 		err = nil
 	}
 	return n, err
 }
 
-// firstLines returns as many whole lines as fit in max bytes, at least one.
+// firstLines returns the whole lines that fit in max bytes, and at least one line.
 func firstLines(lines []byte, max int) []byte {
 	if len(lines) <= max {
 		return lines
@@ -271,7 +269,7 @@ func firstLines(lines []byte, max int) []byte {
 	return lines[:firstLine(lines)]
 }
 
-// firstLine returns how long the first line is, which may be without its end.
+// firstLine returns the length of the first line, which may lack its line end.
 func firstLine(lines []byte) int {
 	if end := bytes.IndexByte(lines, '\n'); end >= 0 {
 		return end + 1
@@ -279,17 +277,18 @@ func firstLine(lines []byte) int {
 	return len(lines)
 }
 
-// folder opens the directory of the log, again for each use: it may have been renamed or made again. The caller closes it.
+// folder opens the directory of the log. It is opened for each use, because it may have been renamed or created
+// again. The caller closes it.
 func (o *Options) folder() (*os.Root, error) {
 	dir, err := system.OpenRoot(filepath.Dir(o.Path))
 	var failed *fs.PathError
 	if errors.As(err, &failed) {
-		failed.Path = o.Path // which is what the settings name
+		failed.Path = o.Path // the path in the settings
 	}
 	return dir, err
 }
 
-// at reports whether the path leads to a file that is open.
+// at reports whether the path leads to file.
 func (o *Options) at(file *os.File) bool {
 	there, err := os.Stat(o.Path)
 	if o.Plain {

@@ -11,23 +11,22 @@ import (
 	"github.com/itchyny/timefmt-go"
 )
 
-// conversion is a conversion of strftime(3): its flags and its width, E and O, which have no effect, and its letter, which is empty if the
-// format ends before.
+// conversion matches a conversion of strftime(3): flags, width, E and O, which have no effect, and the letter, which
+// is empty at the end of the format.
 var conversion = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?s)%([-_0^#]*[0-9]*)[EO]*(.?)`) })
 
-// conversions are the letters that are known.
+// conversions lists the supported letters.
 const conversions = "aAbBcCdDeFgGhHIjklmMnpPrRsStTuUVwWxXyYzZ%"
 
-// AppendTime appends t in format to dst. A conversion that is unknown or incomplete is appended
-// as it is written.
+// AppendTime appends t in format to dst. Unknown or incomplete conversions are appended unchanged.
 func AppendTime(dst []byte, format string, t time.Time) []byte {
 	return timefmt.AppendFormat(dst, t, withoutEO(format))
 }
 
 func withoutEO(format string) string { return conversion().ReplaceAllString(format, "%$1$2") }
 
-// CheckTimeFormat returns an error if format has a conversion that AppendTime does not know. Its text is
-// one line that goes on after the name of the format: "has %Q, …".
+// CheckTimeFormat returns an error if AppendTime does not support a conversion in format. The error is one line that
+// continues after the name of the format: "has %Q, …".
 func CheckTimeFormat(format string) error {
 	for _, c := range conversion().FindAllStringSubmatch(format, -1) {
 		switch {

@@ -44,7 +44,7 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// FuzzAppend: the text is bounded by the length of the format.
+// The length of the result is limited by the length of the format.
 func FuzzAppend(f *testing.F) {
 	f.Add("%F %T%n%-d%100a")
 	f.Fuzz(func(t *testing.T, format string) {
