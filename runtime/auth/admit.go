@@ -17,10 +17,10 @@ var (
 	_ exchange.Access = (*Login)(nil)
 )
 
-// progress is the knowledge, gathered beside the loop, about the client of an exchange. It implements exchange.Check.
+// progress holds the results of background work on the client of an exchange. It implements exchange.Check.
 type progress struct {
-	of      refresher // whose file was read again, or that has a check
-	check   *Check    // of a password, while that is computed; nil: none is
+	of      refresher // whose file was read again, or whose check runs
+	check   *Check    // the password check in progress; nil if none
 	verdict Verdict   // the result of check
 }
 
@@ -38,14 +38,15 @@ func (p *progress) Defer() {
 	}
 }
 
-// refresher has a file that clients are known by. It is read again beside the loop.
+// refresher has a file that identifies clients. The file is read in the background.
 type refresher interface {
-	Fresh() bool // it has not changed since it was read; does not block
+	// Fresh reports whether the file is unchanged since it was read. It does not block.
+	Fresh() bool
 	Refresh()
 }
 
-// progressOf returns the progress of x for of, or nil. ok is false if its file has to be read again first: then x goes on when
-// that is done.
+// progressOf returns the progress of x for of, or nil. If the file of of must be read first, ok is false, and x
+// resumes after the file was read.
 func progressOf(x *exchange.Exchange, of refresher) (p *progress, ok bool) {
 	if p, ok = x.Check.(*progress); ok && p.of == of {
 		return p, true
@@ -64,7 +65,7 @@ func progressOf(x *exchange.Exchange, of refresher) (p *progress, ok bool) {
 // By implements exchange.Access.
 func (*Basic) By() exchange.Login { return exchange.Basic }
 
-// Named implements exchange.Access: the password may be wrong.
+// Named implements exchange.Access. It does not check the password.
 func (*Basic) Named(head []byte, fields []http1.Field) string {
 	var buf [maxText]byte
 	credentials, _ := http1.First(head, fields, "authorization")
@@ -73,7 +74,7 @@ func (*Basic) Named(head []byte, fields []http1.Field) string {
 	return string(user)
 }
 
-// Admit implements exchange.Access: it decides by the password of the request.
+// Admit implements exchange.Access. It checks the password of the request.
 func (b *Basic) Admit(x *exchange.Exchange) (refusal *exchange.Reply, known bool) {
 	p, ok := progressOf(x, b)
 	if !ok {
@@ -95,13 +96,14 @@ func (b *Basic) Admit(x *exchange.Exchange) (refusal *exchange.Reply, known bool
 	case Busy:
 		return &exchange.Reply{Status: 503, Fields: exchange.RetryAfter}, true
 	}
-	// While many requests arrive at once, the ends of their connections are not read yet, and would take the places of others.
+	// Ends asks the kernel, because the event loop may not have read the ends of many simultaneous connections yet.
+	// Otherwise checks of disconnected clients would displace others.
 	c, post := x.Conn(), x.Poster()
 	p = &progress{of: b}
 	x.Check = p
 	p.check = b.Check(Origin{Addr: x.Req.Peer.Addr, Conn: c, Ends: c.Ends()}, string(user), string(password), func(v Verdict) {
 		post(func() {
-			if x.Check == exchange.Check(p) { // else its client has left
+			if x.Check == exchange.Check(p) { // false if the client disconnected
 				p.check, p.verdict = nil, v
 				x.Resume()
 			}
@@ -113,10 +115,10 @@ func (b *Basic) Admit(x *exchange.Exchange) (refusal *exchange.Reply, known bool
 // By implements exchange.Access.
 func (*Login) By() exchange.Login { return exchange.Form }
 
-// Named implements exchange.Access: a request does not name its user.
+// Named implements exchange.Access. A request does not name its user.
 func (*Login) Named([]byte, []http1.Field) string { return "" }
 
-// Admit implements exchange.Access: it decides by the session of the request, which its cookie names.
+// Admit implements exchange.Access. It checks the session that the cookie of the request names.
 func (l *Login) Admit(x *exchange.Exchange) (refusal *exchange.Reply, known bool) {
 	if _, ok := progressOf(x, l); !ok {
 		return nil, false
@@ -130,7 +132,7 @@ func (l *Login) Admit(x *exchange.Exchange) (refusal *exchange.Reply, known bool
 		return nil, true
 	case session == nil && (changes || !r.Parsed.HTML):
 		return &exchange.Reply{Status: 401, Fields: []byte(loginChallenge)}, true
-	case session == nil: // a browser that shows a page gets the form
+	case session == nil: // a browser that requests a page gets the form
 		root := string(r.Path[:r.Root])
 		location := loginLocation(root, x.Prefix+string(r.Parsed.Target.In(r.Head)))
 		return &exchange.Reply{Status: 303, Whole: true, Fields: []byte("Location: " + location + "\r\nCache-Control: no-store\r\n")}, true
@@ -149,18 +151,16 @@ func isLoopback(addr string) bool {
 	return err == nil && a.Unmap().IsLoopback()
 }
 
-// Basic is HTTP's Basic authentication (RFC 7617) with the passwords of Users. Its methods
-// are safe for concurrent use.
+// Basic implements HTTP's Basic authentication (RFC 7617) with the passwords of Users. It is safe for concurrent use.
 type Basic struct {
 	*Users
 	challenge []byte
 }
 
-// maxText is how many bytes credentials, or the password in a form, may have.
+// maxText limits the credentials of a request and the password in a form, in bytes.
 const maxText = 1 << 10
 
-// NewBasic returns a Basic for a realm, which browsers show; "" is "restricted". The error is
-// one line.
+// NewBasic returns a Basic for a realm, which browsers display; "" means "restricted". The error is one line.
 func NewBasic(realm string, users *Users) (*Basic, error) {
 	realm = cmp.Or(realm, "restricted")
 	if strings.ContainsFunc(realm, func(c rune) bool { return c < ' ' || c >= 0x7f }) {
@@ -170,8 +170,8 @@ func NewBasic(realm string, users *Users) (*Basic, error) {
 	return &Basic{users, []byte(`WWW-Authenticate: Basic realm="` + realm + `", charset="UTF-8"` + "\r\n")}, nil
 }
 
-// known returns the remembered verdict on credentials, the value of an Authorization field, and their pair "user:password", in buf. It does
-// not block.
+// known decodes credentials, the value of an Authorization field, into buf. It returns the pair "user:password" and
+// the remembered verdict. It does not block.
 func (b *Basic) known(buf, credentials []byte) (pair []byte, v Verdict) {
 	pair, ok := decode(buf, credentials)
 	if !ok {
@@ -180,7 +180,7 @@ func (b *Basic) known(buf, credentials []byte) (pair []byte, v Verdict) {
 	return pair, b.Known(pair)
 }
 
-// decode returns "user:password" of credentials (RFC 7617 §2), in buf.
+// decode decodes credentials (RFC 7617 §2) into buf and returns "user:password".
 func decode(buf, credentials []byte) (pair []byte, ok bool) {
 	if len(credentials) > maxText || len(credentials) < 6 || !bytes.EqualFold(credentials[:6], []byte("basic ")) {
 		return nil, false

@@ -13,7 +13,7 @@ import (
 	"fapws/runtime/waittest"
 )
 
-// vectors were made with Apache's htpasswd 2.4.62 and glibc's crypt(3).
+// vectors were generated with Apache's htpasswd 2.4.62 and glibc's crypt(3).
 var vectors = []struct{ hash, password string }{
 	{`$5$saltstring$C3o4O1TC6aRHF4FI.QSZMXtHbaj2gSXr4sUc/3NcUi.`, `secret`},
 	{`$6$saltstring$AIsRs/Ee56G/tC8MEHhvReZTfx8u3rXXMl6eYrjCG9ibix19DxoMBLogdTET5Ukw9Sf7eZTITsuk0Ry5qulYz.`, `secret`},
@@ -38,7 +38,7 @@ var vectors = []struct{ hash, password string }{
 	{`{SHA}azG5C0YL8MJ5HXWB8KtGks7tsfs=`, `a long pass word of many`},
 }
 
-// apr1 returns a hash that is quick to compare.
+// apr1 returns a hash that is cheap to verify.
 func apr1(password string) string {
 	hash, _ := crypt.APR1.New().Generate([]byte(password), []byte("$apr1$abcdefgh"))
 	return hash
@@ -60,8 +60,8 @@ func TestVectors(t *testing.T) {
 	}
 }
 
-// The programs of Apache and OpenSSL make hashes that we accept. Apache's flags -2 and -5, for the hashes that OpenSSL makes here, are newer
-// than Ubuntu 24.04.
+// Hashes from the programs of Apache and OpenSSL are accepted. Ubuntu 24.04 lacks Apache's flags -2 and -5, so
+// OpenSSL makes these hashes.
 func TestHtpasswd(t *testing.T) {
 	for program, name := range map[string]string{"htpasswd": "apache2-utils", "openssl": "openssl"} {
 		if _, err := exec.LookPath(program); err != nil {
@@ -123,7 +123,7 @@ func credentials(user, password string) []byte {
 	return []byte("Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+password)))
 }
 
-// check waits for the result of a check.
+// check waits for the verdict on the credentials of a client.
 func check(b *Basic, client string, credentials []byte) Verdict {
 	pair, _ := decode(make([]byte, maxText), credentials)
 	user, password, _ := strings.Cut(string(pair), ":")
@@ -134,8 +134,7 @@ func check(b *Basic, client string, credentials []byte) Verdict {
 
 var eventually = waittest.Eventually
 
-// FuzzUsers: no file ends in a panic, and each user that was read has a hash
-// that can be compared.
+// No file causes a panic, and each user has a hash that can be verified.
 func FuzzUsers(f *testing.F) {
 	for _, v := range vectors {
 		f.Add("a:"+v.hash, v.password)
@@ -144,7 +143,7 @@ func FuzzUsers(f *testing.F) {
 	f.Add("a:$1$", "")
 	f.Fuzz(func(t *testing.T, text, password string) {
 		if strings.Contains(text, "rounds=") || strings.Contains(text, "$2") {
-			return // slow on purpose
+			return // slow by design
 		}
 		u, err := parseTable("users", []byte(text))
 		if err != nil {

@@ -10,26 +10,29 @@ import (
 	"fapws/runtime/conn"
 )
 
-// Checker computes hashes of passwords: a few at a time, in the order of arrival, but for
-// those of clients and accounts that many wrong ones were for (penalty). One is enough for a
-// process. Its methods are safe for concurrent use.
+// Checker computes password hashes, a few at a time. Checks run in the order of arrival, except that clients and
+// accounts with many wrong passwords are delayed (penalty). A process needs only one Checker. It is safe for
+// concurrent use.
 type Checker struct {
-	now func() time.Duration // since some moment
+	now func() time.Duration // monotonic clock
 
 	mu        sync.Mutex
-	waiting   []*Check // the one due first is the first
-	running   int      // goroutines that compute
-	most      int      // of them
+	waiting   []*Check // sorted by Check.due
+	running   int      // number of goroutines that compute
+	most      int      // limit of running
 	addresses failures[string]
 	accounts  failures[account]
 	friends   recent[friend, bool] // networks from which users have logged in
 }
 
-// Origin is where a check comes from.
+// Origin describes the client of a check.
 type Origin struct {
-	Addr string // IP address of the client, "" without one
-	Conn any    // comparable: the connection; checks with the same one wait for each other. nil: not known
-	Ends bool   // the client sends no more, and has probably left: the check waits behind all others, as after Defer
+	Addr string // IP address of the client, "" if it has none
+	// Conn identifies the connection by a comparable value; nil if it is unknown. Checks of one connection wait for
+	// each other.
+	Conn any
+	// Ends says that the client closed its side and has probably disconnected. The check is deferred as by Defer.
+	Ends bool
 }
 
 type account struct {
@@ -37,10 +40,10 @@ type account struct {
 	name  string
 }
 
-// maxWaiting is how many checks may wait. Each is one connection, and a few hundred bytes.
+// maxWaiting limits the number of waiting checks.
 const maxWaiting = 1024
 
-// NewChecker returns a Checker that uses up to half of the processors.
+// NewChecker returns a Checker that uses at most half of the processors.
 func NewChecker() *Checker {
 	started := time.Now()
 	return &Checker{
@@ -52,36 +55,35 @@ func NewChecker() *Checker {
 	}
 }
 
-// Verdict is the result of a check of a name and a password.
+// Verdict is the result of checking a name and a password.
 type Verdict uint8
 
-// The verdicts.
 const (
-	Unknown Verdict = iota // it has to be checked
+	Unknown Verdict = iota // the password must be checked
 	Right
 	Wrong
-	Busy // too many checks wait: try again later
+	Busy // too many checks wait; the client may retry later
 )
 
-// Check is one name with one password under way.
+// Check is the check of a name and a password in progress.
 type Check struct {
 	checker        *Checker
 	users          *Users
-	client         string // its network
+	client         string // the network of the client
 	conn           any
 	user, password string
 	done           func(Verdict)
 
-	due       time.Duration // waiting checks are sorted by it
-	answer    *time.Timer   // of a wrong one that is held back
+	due       time.Duration // order of waiting checks
+	answer    *time.Timer   // timer of a wrong verdict that is held back
 	cancelled bool
 }
 
-// Check calls done with Right, Wrong or Busy, once and on another goroutine, unless the check is cancelled before.
+// Check starts a check. It calls done once, on another goroutine, with Right, Wrong or Busy, unless the check is
+// cancelled.
 //
-// A wrong password is answered later the more of them came from the client's network or for
-// the account within the last minutes, so that guessing in many connections at once leaves time for
-// others.
+// The more wrong passwords the client's network sent or the account received within the last minutes, the later a
+// wrong password is reported. Guessing on many connections at once thus leaves time for other checks.
 func (u *Users) Check(from Origin, user, password string, done func(Verdict)) *Check {
 	c := u.checker
 	k := &Check{checker: c, users: u, client: conn.Network(from.Addr), conn: from.Conn, user: user, password: password, done: done}
@@ -107,7 +109,7 @@ func (u *Users) Check(from Origin, user, password string, done func(Verdict)) *C
 	return k
 }
 
-// Cancel gives the check up: its client has left. done may be running.
+// Cancel cancels the check because its client disconnected. done may be running.
 func (k *Check) Cancel() {
 	c := k.checker
 	c.mu.Lock()
@@ -119,7 +121,7 @@ func (k *Check) Cancel() {
 	}
 }
 
-// Defer puts the check behind all others: its client has probably left.
+// Defer moves the check after all others, because its client has probably disconnected.
 func (k *Check) Defer() {
 	c := k.checker
 	c.mu.Lock()
@@ -130,10 +132,10 @@ func (k *Check) Defer() {
 	}
 }
 
-// longAfter is later than all that waits.
+// longAfter exceeds the delay of every other check.
 const longAfter = time.Hour
 
-// enqueue puts a check behind those that are due before it or at the same time. c.mu is held.
+// enqueue inserts a check after the checks that are due earlier or at the same time. c.mu must be held.
 func (c *Checker) enqueue(k *Check) {
 	at := slices.IndexFunc(c.waiting, func(other *Check) bool { return other.due > k.due })
 	if at < 0 {
@@ -142,7 +144,7 @@ func (c *Checker) enqueue(k *Check) {
 	c.waiting = slices.Insert(c.waiting, at, k)
 }
 
-// dequeue takes a check from the queue, and reports whether it was in it. c.mu is held.
+// dequeue removes a check from the queue and reports whether it was queued. c.mu must be held.
 func (c *Checker) dequeue(k *Check) bool {
 	at := slices.Index(c.waiting, k)
 	if at < 0 {
@@ -152,7 +154,7 @@ func (c *Checker) dequeue(k *Check) bool {
 	return true
 }
 
-// tell calls done, unless it was cancelled.
+// tell calls done unless the check was cancelled.
 func (k *Check) tell(v Verdict) {
 	k.checker.mu.Lock()
 	cancelled := k.cancelled
@@ -162,7 +164,7 @@ func (k *Check) tell(v Verdict) {
 	}
 }
 
-// work computes until nothing waits.
+// work computes hashes until the queue is empty.
 func (c *Checker) work() {
 	for {
 		c.mu.Lock()
@@ -189,8 +191,8 @@ func (c *Checker) work() {
 	}
 }
 
-// failed counts a wrong password, unless it is one that was tried before, and returns how
-// long its answer is held back.
+// failed counts a wrong password if counts is set, that is unless the password was tried before. It returns the delay
+// of the verdict.
 func (c *Checker) failed(k *Check, counts bool) time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -202,13 +204,13 @@ func (c *Checker) failed(k *Check, counts bool) time.Duration {
 	return max(c.ofClient(k), c.ofAccount(k))
 }
 
-// ofClient and ofAccount return by how much k is worse off than others. c.mu is held.
+// ofClient and ofAccount return the penalty of k. c.mu must be held.
 func (c *Checker) ofClient(k *Check) time.Duration { return c.addresses.penalty(k.client, c.now()) }
 
 func (c *Checker) ofAccount(k *Check) time.Duration { return c.accounts.penalty(k.account(), c.now()) }
 
-// ofQueue is for the checks that wait already: those of a network share the time with other networks, and those of one
-// connection, which may have sent many requests at once, wait behind other connections.
+// ofQueue returns a delay for the checks that already wait. Networks share the time, and checks from one connection,
+// which may have sent many requests at once, wait after other connections.
 func (c *Checker) ofQueue(k *Check) time.Duration {
 	var ofNetwork, ofConn time.Duration
 	for _, other := range c.waiting {
@@ -223,31 +225,32 @@ func (c *Checker) ofQueue(k *Check) time.Duration {
 }
 
 const (
-	eachWaits   = 60 * time.Millisecond // about what a check takes
+	eachWaits   = 60 * time.Millisecond // roughly the duration of a check
 	eachFollows = time.Second
 	maxFollows  = time.Minute
 )
 
 func (k *Check) account() account { return account{k.users, clip(k.user)} }
 
-// clip bounds a name that a client has made up, to be remembered.
+// clip limits the length of a name from a client before it is stored.
 func clip(name string) string { return name[:min(len(name), 64)] }
 
-// failures counts wrong passwords by client or account. Each counts half after a minute, so nothing counts against a
-// client for long.
+// failures counts wrong passwords by client or account. The counts halve every minute, so that no client is penalized
+// for long.
 type failures[K comparable] struct{ recent[K, tally] }
 
 type tally struct {
 	n  float64
-	at time.Duration // when n was right
+	at time.Duration // when n was computed
 }
 
 const (
-	halfLife    = time.Minute
-	freeOfCost  = 5                      // wrong passwords without a penalty
-	eachCosts   = 250 * time.Millisecond // of the others
-	maxPenalty  = 10 * time.Second
-	maxFailures = 2048 // clients or accounts that are remembered, and as many older ones
+	halfLife   = time.Minute
+	freeOfCost = 5                      // number of wrong passwords without a penalty
+	eachCosts  = 250 * time.Millisecond // penalty for each further one
+	maxPenalty = 10 * time.Second
+	// limit of the clients or accounts in the current map; an older map holds the same number
+	maxFailures = 2048
 )
 
 func (t tally) now(now time.Duration) float64 {
@@ -259,7 +262,7 @@ func (f *failures[K]) count(key K, now time.Duration) {
 	f.add(key, tally{t.now(now) + 1, now})
 }
 
-// penalty returns how long a wrong password waits for its answer.
+// penalty returns the delay of a verdict for key.
 func (f *failures[K]) penalty(key K, now time.Duration) time.Duration {
 	t, _ := f.get(key)
 	over := t.now(now) - freeOfCost
@@ -272,5 +275,5 @@ type friend struct {
 	network string
 }
 
-// maxFriends bounds the friends that are remembered.
+// maxFriends limits the number of networks that are remembered.
 const maxFriends = 1024

@@ -12,7 +12,7 @@ import (
 	"fapws/runtime/conn"
 )
 
-// fixed is a Checker whose clock stands where it is set.
+// fixed returns a Checker with a clock that the test sets.
 func fixed(now *time.Duration) *Checker {
 	c := NewChecker()
 	var mu sync.Mutex
@@ -21,7 +21,7 @@ func fixed(now *time.Duration) *Checker {
 	return c
 }
 
-// userFile makes a file with users whose password is their name backwards, hashed at a price of nothing.
+// userFile makes a file with users whose password is their name backwards, with a cheap hash.
 func userFile(t testing.TB, c *Checker, names ...string) *Users {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "users")
@@ -39,7 +39,7 @@ func userFile(t testing.TB, c *Checker, names ...string) *Users {
 	return u
 }
 
-// TestDamagedUsers: a file that cannot be used is read from time to time, not for each question, until it can be used again.
+// A damaged file is read once in a while, not for each request, until it is repaired.
 func TestDamagedUsers(t *testing.T) {
 	u := userFile(t, NewChecker(), "ann")
 	good, err := os.ReadFile(u.Path())
@@ -63,7 +63,7 @@ func TestDamagedUsers(t *testing.T) {
 	}
 }
 
-// blocked keeps a Checker from computing until release is called.
+// blocked stops a Checker from computing until release is called.
 func blocked(c *Checker) (release func()) {
 	c.mu.Lock()
 	c.running = c.most
@@ -71,7 +71,7 @@ func blocked(c *Checker) (release func()) {
 	return func() { c.work() }
 }
 
-// results collects what checks come to.
+// results collects verdicts.
 type results struct {
 	mu    sync.Mutex
 	order []string
@@ -82,7 +82,7 @@ func (r *results) check(u *Users, client, user, password string) *Check {
 	return r.checkOn(nil, u, client, user, password)
 }
 
-// checkOn is check for a request of a connection.
+// checkOn is check for a request on a connection.
 func (r *results) checkOn(conn any, u *Users, client, user, password string) *Check {
 	name := client + " " + user + " " + password
 	return u.Check(Origin{Addr: client, Conn: conn}, user, password, func(v Verdict) {
@@ -102,7 +102,7 @@ func (r *results) verdict(name string) Verdict {
 	return r.of[name]
 }
 
-// fail lets a client fail for an account n times, as far as penalties know.
+// fail adds n failures of a client for an account to the penalties.
 func (c *Checker) fail(u *Users, client, user string, n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -112,8 +112,8 @@ func (c *Checker) fail(u *Users, client, user string, n int) {
 	}
 }
 
-// A flood from some clients and at some accounts does not make others wait, and of the
-// flood itself none is refused as long as there is room.
+// A flood of guesses from some clients at some accounts does not delay others, and no guess is refused while the
+// queue has room.
 func TestOrder(t *testing.T) {
 	var now time.Duration
 	c := fixed(&now)
@@ -127,12 +127,14 @@ func TestOrder(t *testing.T) {
 	for i := range 80 {
 		r.check(u, fmt.Sprintf("192.0.2.%d", i), "admin", fmt.Sprint("guess", i))
 	}
-	r.check(u, "192.0.2.1", "admin", "right")    // where the flood comes from, and at what it is
-	r.check(u, "198.51.100.1", "admin", "right") // elsewhere
+	// the guessers' network and account
+	r.check(u, "192.0.2.1", "admin", "right")
+	r.check(u, "198.51.100.1", "admin", "right") // another network
 	r.check(u, "2001:db8::ffff", "ann", "right") // the network of a guesser
-	r.check(u, "198.51.100.1", "ann", "right")   // nothing to do with it
-	r.check(u, "192.0.2.1", "bob", "right")      // where the flood comes from
-	now += 2*maxPenalty + time.Second            // older is worth more than better
+	r.check(u, "198.51.100.1", "ann", "right")   // not involved
+	r.check(u, "192.0.2.1", "bob", "right")      // the guessers' network
+	// after this time, earlier checks precede checks with a smaller penalty
+	now += 2*maxPenalty + time.Second
 	r.check(u, "198.51.100.2", "bob", "right")
 	release()
 	if r.order[0] != "198.51.100.1 ann right" || slices.Index(r.order, "192.0.2.1 bob right") > 5 {
@@ -148,7 +150,7 @@ func TestOrder(t *testing.T) {
 	}
 }
 
-// TestFair: many checks of one network, or of one connection, do not hold up those of others, nor do clients that have left.
+// Many checks from one network or connection do not delay those of others, nor do checks of disconnected clients.
 func TestFair(t *testing.T) {
 	var now time.Duration
 	c := fixed(&now)
@@ -167,11 +169,14 @@ func TestFair(t *testing.T) {
 		r.checkOn("one", u, fmt.Sprintf("2001:db8:0:1::%x", i), "eve", "right")
 	}
 	gone := r.check(u, "192.0.2.3", "eve", "right")
-	r.check(u, "198.51.100.200", "admin", "right") // from elsewhere, at an account that others guess at
+	// from another network, for an account that others guess at
+	r.check(u, "198.51.100.200", "admin", "right")
 	now += 400 * time.Millisecond
-	r.check(u, "192.0.2.4", "ann", "right")                   // from another network
-	r.checkOn("two", u, "2001:db8:0:1::ffff", "bob", "right") // from the network of a connection with many
-	r.check(u, "192.0.2.9", "admin", "right")                 // from where admin has logged in before
+	r.check(u, "192.0.2.4", "ann", "right") // from another network
+	// from the network of a connection with many checks
+	r.checkOn("two", u, "2001:db8:0:1::ffff", "bob", "right")
+	// from a network where admin has logged in before
+	r.check(u, "192.0.2.9", "admin", "right")
 	gone.Defer()
 	r.order = nil
 	release()
@@ -188,8 +193,7 @@ func TestFair(t *testing.T) {
 	}
 }
 
-// When too many wait, those go that would have their turn last, not a client that has done
-// nothing.
+// If too many checks wait, the last in the queue are refused, not a client without failures.
 func TestBusy(t *testing.T) {
 	var now time.Duration
 	c := fixed(&now)
@@ -229,7 +233,7 @@ func TestBusy(t *testing.T) {
 	}
 }
 
-// Clients that have probably left give their places to others, also of the same network.
+// Checks of clients that probably disconnected are displaced by others, even from the same network.
 func TestBusyWithLeavers(t *testing.T) {
 	var now time.Duration
 	c := fixed(&now)
@@ -251,7 +255,7 @@ func TestBusyWithLeavers(t *testing.T) {
 	}
 }
 
-// A wrong password is computed once, and counts once; also while its answer is held back.
+// A wrong password is computed and counted once, even while its verdict is held back.
 func TestRepeated(t *testing.T) {
 	var now time.Duration
 	c := fixed(&now)
@@ -267,7 +271,7 @@ func TestRepeated(t *testing.T) {
 		if v := u.Known([]byte(fmt.Sprint("admin:guess", i))); v != Wrong {
 			t.Errorf("guess %d: %v", i, v)
 		}
-		r.check(u, "192.0.2.1", "admin", fmt.Sprint("guess", i)) // again
+		r.check(u, "192.0.2.1", "admin", fmt.Sprint("guess", i)) // the same guess again
 	}
 	eventually(t, "all are answered", func() bool { r.mu.Lock(); defer r.mu.Unlock(); return len(r.order) == 2*freeOfCost })
 	c.mu.Lock()
@@ -275,7 +279,7 @@ func TestRepeated(t *testing.T) {
 		t.Errorf("%v failures, want %v", f.n, freeOfCost)
 	}
 	c.mu.Unlock()
-	// From here on answers are delayed, and no client learns them sooner by asking twice.
+	// From here on, verdicts are delayed. A client does not get a verdict sooner by asking twice.
 	held := r.check(u, "192.0.2.1", "admin", "held")
 	eventually(t, "it was computed", func() bool { c.mu.Lock(); defer c.mu.Unlock(); return held.answer != nil })
 	if v := u.Known([]byte("admin:held")); v != Unknown {
@@ -366,7 +370,7 @@ func TestMemory(t *testing.T) {
 	}
 	for i := range 100 {
 		m.add(i, true)
-		if !has(0) { // it is used, so it stays
+		if !has(0) { // still in use
 			t.Fatalf("the first is forgotten after %d", i)
 		}
 	}
@@ -375,7 +379,7 @@ func TestMemory(t *testing.T) {
 	}
 }
 
-// Known is on the path of every request.
+// Every request calls Known.
 func TestKnownCost(t *testing.T) {
 	c := NewChecker()
 	u := userFile(t, c, "one")

@@ -1,56 +1,55 @@
-// Package auth knows users: it checks names and passwords against files as Apache's htpasswd writes them, and has the form with
-// which users log in.
+// Package auth checks names and passwords against files in the format of Apache's htpasswd, and provides the form
+// with which users log in.
 //
-// Good hashes are slow on purpose (bcrypt takes 60 ms, on small boards a second), so a check has two steps: Known
-// answers from memory, on the event loop, and Checker.Check computes beside it. The result, right or wrong, is
-// remembered until the file changes. A wrong pair is not told from memory before its answer was due, or asking twice
-// would be the quicker way to guess.
+// Good hashes are slow by design, so a check has two steps: Known answers from memory on the event loop, and
+// Checker.Check computes in the background. The verdict is remembered until the file changes. Known does not report a
+// wrong pair before the delay of its verdict has passed; otherwise asking twice would be a faster way to guess.
 //
 // # Guessing
 //
-// A Checker bounds the cost of all checks together: half of the processors compute. It never locks an account,
-// because then any client could lock out its owner. Instead a check is due when it arrived, plus a penalty for recent
-// failures of its client's network and of its account (checker.go), and for the checks of its network and its connection
-// that wait already. So a flood of guesses waits behind all other logins, requests that one connection has sent at once wait
-// behind other connections, and a network from which the user has logged in has no penalty for what others do to the
-// account. No first check of a connection waits more than 30 s longer than in turn. The 401 for a guess is held back by the
-// larger of both penalties, so 80 clients that guess get 8 hashes a second, and leave the rest of the processors to others. A
-// check whose client disconnects is dropped; one whose client has shut down its side comes last. When 1,024 wait, the one due
-// last gets 503.
+// A Checker limits the cost of all checks together: it uses half of the processors. It never locks an account,
+// because then any client could lock out the owner. Instead, a check is due at its arrival, plus a penalty for recent
+// failures of its client's network and of its account (checker.go), plus a delay for the checks of its network and
+// its connection that already wait. Therefore a flood of guesses waits after all other logins, requests that one
+// connection sends at once wait after other connections, and a network from which the user has logged in is not
+// penalized for failures of others. The first check of a connection is delayed by at most 30 s beyond its turn. The
+// 401 for a guess is delayed by the larger of both penalties. A check is cancelled if its client disconnects, and
+// runs last if its client closed its side. If more than 1,024 checks wait, the last one gets 503.
 //
 // # Files
 //
-//	admit.go    the decision about a request: Basic and Login as exchange.Access of a mount
-//	users.go    a file of users, and the pairs of a name and a password that were compared
-//	checker.go  the order in which passwords are checked; penalties
-//	hash.go     kinds of hashes
-//	edit.go     changes of a file of users, for fapws user
-//	watched.go  a file that is read again when it has changed
-//	login.go    Login, its state directory, and the HTML of its pages
-//	respond.go  the responders of these pages: logging in and out, the first user
-//	session.go  cookies, tokens, and the list of sessions that have ended
+// admit.go    Basic and Login as exchange.Access of a mount
+// users.go    a file of users, and remembered verdicts
+// checker.go  the order in which passwords are checked; penalties
+// hash.go     kinds of hashes
+// edit.go     changes to a file of users, for fapws user
+// watched.go  a file that is read again after a change
+// login.go    Login, its state directory, and the HTML of its pages
+// respond.go  the responders of these pages: logging in and out, the first user
+// session.go  cookies, tokens, and the list of ended sessions
 //
 // # Login
 //
-// A Login has users log in with a form, and knows them again by a signed cookie. A mount asks it about each
-// request behind a login, on the event loop, before anything answers; its pages (the form, logging out) are responders,
-// each on its own goroutine.
+// Users log in to a Login with a form, and a signed cookie identifies them afterwards. For each request that requires
+// a login, the mount calls Login on the event loop before a source runs. The pages (the form, logging out) are
+// responders, which run on their own goroutines.
 //
 // # Sessions
 //
-// A session is a cookie: user, start, time of the last use, and a MAC (session.go). No process keeps a list of sessions, so
-// they live through reloads, upgrades and restarts, and every worker knows them. The key of the MAC is derived from a key
-// in the state directory and the hash of the user's password: another password, or the removal of the user, ends the
-// sessions. Logging out adds a line to a file that all processes share (session.go). Both files stay open (watched.go), and are asked
-// by fstat(2) for each request whether they have changed; so a session that has ended is refused by every worker at once.
+// A session is a cookie that contains the user, the start, the time of the last use and a MAC (session.go). No
+// process keeps a list of sessions, so that they survive reloads, upgrades and restarts, and every worker accepts
+// them. The key of the MAC is derived from a key in the state directory and the hash of the user's password.
+// Therefore a new password, or the removal of the user, ends the sessions. Logging out adds a line to a file that all
+// processes share (session.go). Both files stay open (watched.go), and fstat(2) detects changes for each request, so
+// that every worker rejects an ended session at once.
 //
 // # Other sites
 //
-// The cookie is SameSite=Lax, and a request with a session that changes something, or asks for a WebSocket, has to come
-// from a page of the same origin (login.go). The form has a token that belongs to another cookie, so that no other site
-// can log a visitor in as somebody else.
+// The cookie is SameSite=Lax. A request with a session that changes something, or opens a WebSocket, must come from a
+// page of the same origin (login.go). The form contains a token that is bound to another cookie, so that another site
+// cannot log a visitor in as a different user.
 //
 // # The first user
 //
-// Without a user, the form makes the first one, for a client with the code that the log shows (respond.go).
+// If there are no users, the form creates the first one, for a client with the code from the log (respond.go).
 package auth

@@ -12,17 +12,17 @@ import (
 	"unicode/utf8"
 )
 
-// InvalidError is about a name or a password that a user cannot have.
+// InvalidError reports an invalid name or password.
 type InvalidError struct{ text string }
 
 func (e *InvalidError) Error() string { return e.text }
 
 func invalid(format string, args ...any) error { return &InvalidError{fmt.Sprintf(format, args...)} }
 
-// minPassword is how many characters the password of a user has at least.
+// minPassword is the minimum length of a password, in characters.
 const minPassword = 8
 
-// CheckName returns an *InvalidError if no user of a file can have a name.
+// CheckName returns an *InvalidError if name cannot be the name of a user.
 func CheckName(name string) error {
 	if name == "" || len(name) > 64 || strings.HasPrefix(name, "-") || strings.ContainsAny(name, ":#") || !utf8.ValidString(name) ||
 		strings.TrimSpace(name) != name || strings.ContainsFunc(name, unicode.IsControl) {
@@ -31,7 +31,7 @@ func CheckName(name string) error {
 	return nil
 }
 
-// Add adds a user to a file, which is made if it is missing.
+// Add adds a user to a file and creates the file if it is missing.
 func Add(path, name, password string) error {
 	return setPassword(path, name, password, func(t *table) error {
 		if t.hashes[name] != "" {
@@ -41,7 +41,7 @@ func Add(path, name, password string) error {
 	})
 }
 
-// addFirst is Add for a file that has no user yet.
+// addFirst is Add for a file without users.
 func addFirst(path, name, password string) error {
 	return setPassword(path, name, password, func(t *table) error {
 		if len(t.hashes) > 0 {
@@ -70,7 +70,7 @@ func setPassword(path, name, password string, fits func(*table) error) error {
 	return edit(path, name, hash, fits)
 }
 
-// CheckPassword returns an error if a password is not that of a user of a file.
+// CheckPassword returns an error unless the user of a file has this password.
 func CheckPassword(path, name, password string) error {
 	_, t, err := readUsers(path)
 	switch {
@@ -82,10 +82,9 @@ func CheckPassword(path, name, password string) error {
 	return nil
 }
 
-// Remove removes a user.
 func Remove(path, name string) error { return edit(path, name, "", exists(name)) }
 
-// exists returns an error for a table without the user.
+// exists returns a function that returns an error if the table does not have the user.
 func exists(name string) func(*table) error {
 	return func(t *table) error {
 		if t.hashes[name] == "" {
@@ -95,7 +94,7 @@ func exists(name string) func(*table) error {
 	}
 }
 
-// Names returns the users of a file in its order.
+// Names returns the users in the order of the file.
 func Names(path string) (names []string, err error) {
 	text, t, err := readUsers(path)
 	if err != nil {
@@ -110,7 +109,7 @@ func Names(path string) (names []string, err error) {
 	return names, nil
 }
 
-// readUsers reads a file with its users.
+// readUsers reads and parses a file of users.
 func readUsers(path string) (text []byte, t *table, err error) {
 	if text, err = os.ReadFile(path); err == nil {
 		t, err = parseTable(path, text)
@@ -118,7 +117,7 @@ func readUsers(path string) (text []byte, t *table, err error) {
 	return text, t, err
 }
 
-// nameOf returns the user of a line, "" if it has none.
+// nameOf returns the user in a line, or "".
 func nameOf(line string) string {
 	line = strings.TrimSpace(line)
 	name, _, found := strings.Cut(line, ":")
@@ -128,7 +127,8 @@ func nameOf(line string) string {
 	return name
 }
 
-// edit replaces the line of a user; hash "" removes it. A server that uses the file notices. fits returns an error if that may not be.
+// edit replaces the line of a user, or removes it if hash is "". Servers that use the file detect the change. fits
+// returns an error if the change is not permitted.
 func edit(path, name, hash string, fits func(*table) error) error {
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		path = real
@@ -154,8 +154,8 @@ func edit(path, name, hash string, fits func(*table) error) error {
 	})
 }
 
-// change replaces the text of a file by the one that f makes of it, in one step, while no other process changes a file of the directory. A
-// missing file has no text. If f returns nil, the file stays as it is.
+// change atomically replaces the text of a file by the result of f, and excludes other processes from changing files
+// of the directory. The text of a missing file is empty. If f returns nil, the file does not change.
 func change(path string, f func(text []byte) ([]byte, error)) error {
 	return exclusively(filepath.Dir(path), func() error {
 		text, err := os.ReadFile(path)
@@ -169,10 +169,10 @@ func change(path string, f func(text []byte) ([]byte, error)) error {
 	})
 }
 
-// replaceFile writes a file in one step, also if the machine is switched off meanwhile. It keeps owner and mode; a new
-// file is for the owner of the directory alone. It blocks for the disk.
+// replaceFile writes a file atomically, even if the machine loses power. It keeps the owner and the mode; a new file
+// can be read only by the owner of the directory. It blocks for the disk.
 func replaceFile(path string, text []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*") // with the mode 0600
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*") // with mode 0600
 	if err != nil {
 		return err
 	}
@@ -180,11 +180,13 @@ func replaceFile(path string, text []byte) error {
 	if missing == nil {
 		err = f.Chmod(info.Mode().Perm())
 	} else {
-		info, err = os.Stat(filepath.Dir(path)) // a server that may write there will read the file
+		// A server that may write to the directory must be able to read the file.
+		info, err = os.Stat(filepath.Dir(path))
 	}
 	if err == nil {
 		st := info.Sys().(*syscall.Stat_t)
-		_ = f.Chown(int(st.Uid), int(st.Gid)) // only root can; for others the file is theirs afterwards
+		// Only root can change the owner. Otherwise the current user becomes the owner.
+		_ = f.Chown(int(st.Uid), int(st.Gid))
 	}
 	_, failed := f.Write(text)
 	if err = errors.Join(err, failed, f.Sync(), f.Close()); err == nil {
@@ -195,7 +197,8 @@ func replaceFile(path string, text []byte) error {
 		return err
 	}
 	if dir, err := os.Open(filepath.Dir(path)); err == nil {
-		_ = dir.Sync() // some file systems cannot, and need not
+		// Some file systems do not support Sync for directories and do not need it.
+		_ = dir.Sync()
 		dir.Close()
 	}
 	return nil

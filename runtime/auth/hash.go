@@ -16,12 +16,11 @@ import (
 	"golang.org/x/crypto/bcrypt"
 )
 
-// bcryptCost is the exponent of bcrypt's work that Hash uses: about 60 ms on a
-// desktop of 2020, a second on a small board.
+// bcryptCost is the exponent of the work that Hash uses.
 const bcryptCost = 10
 
-// Hash returns the text behind the name in a file of users, with bcrypt. The error, of one line, is about the
-// password.
+// Hash returns the bcrypt hash of a password, for the text after the name in a file of users. The error is one line
+// about the password.
 func Hash(password string) (string, error) {
 	if password == "" {
 		return "", errors.New("the password is empty")
@@ -30,14 +29,16 @@ func Hash(password string) (string, error) {
 	if errors.Is(err, bcrypt.ErrPasswordTooLong) {
 		return "", errors.New("bcrypt does not support passwords of more than 72 bytes")
 	}
-	// htpasswd writes $2y$, which means the same.
+	// htpasswd writes $2y$, which is equivalent to $2a$.
 	return "$2y$" + strings.TrimPrefix(string(out), "$2a$"), err
 }
 
 const (
-	maxRounds = 1_000_000 // of SHA-crypt: seconds
-	maxCost   = 17        // of bcrypt: seconds
-	minSum    = 22        // characters of the shortest sum, that of MD5
+	// limit of the rounds of SHA-crypt, which then takes seconds
+	maxRounds = 1_000_000
+	// limit of the cost of bcrypt, which then takes seconds
+	maxCost = 17
+	minSum  = 22 // characters of the shortest checksum, which is MD5's
 )
 
 var errKind = errors.New("unknown kind of hash; supported are bcrypt (htpasswd -B), SHA-256 and SHA-512 crypt, apr1 and {SHA}")
@@ -76,7 +77,7 @@ func isBcrypt(hash string) bool {
 	return strings.HasPrefix(hash, "$2y$") || strings.HasPrefix(hash, "$2a$") || strings.HasPrefix(hash, "$2b$")
 }
 
-// verify says whether hash is of password. It takes as long as the hash wants.
+// verify reports whether hash is the hash of password. Its duration depends on the hash.
 func verify(hash, password string) bool {
 	switch {
 	case isBcrypt(hash):
@@ -85,7 +86,7 @@ func verify(hash, password string) bool {
 		sum := sha1.Sum([]byte(password))
 		return same(hash[5:], base64.StdEncoding.EncodeToString(sum[:]))
 	case crypt.IsHashSupported(hash):
-		salt := hash[:strings.LastIndexByte(hash, '$')] // Verify would take the sum for a part of it
+		salt := hash[:strings.LastIndexByte(hash, '$')] // Verify would include the checksum in the salt
 		again, err := crypt.NewFromHash(hash).Generate([]byte(password), []byte(salt))
 		return err == nil && same(hash, again)
 	}

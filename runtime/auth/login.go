@@ -27,43 +27,48 @@ import (
 	"fapws/runtime/system"
 )
 
-// Login is what users of a site log in to. Its methods are safe for concurrent use.
+// Login authenticates the users of a site with a form and cookies. It is safe for concurrent use.
 type Login struct {
 	o   LoginOptions
 	now func() time.Time
 
-	key    []byte // of sessions
-	form   []byte // key of the form's tokens
+	key    []byte // key of the sessions' MACs
+	form   []byte // key of the MACs of form tokens
 	cookie string // name of the cookie, without a prefix
 
 	announced atomic.Bool // see Announce
 
 	verifying sync.Mutex
-	verified  recent[string, verifiedToken] // by token, as two MACs take as long as a small response; guarded by verifying
+	// verified caches sessions by token, because computing two MACs takes as long as a small response. Guarded by
+	// verifying.
+	verified recent[string, verifiedToken]
 
-	checking sync.Map       // connections with a form whose password is being checked
-	failures logfile.Seldom // lines about them
+	// connections with a login form whose password is being checked
+	checking sync.Map
+	failures logfile.Seldom // limits log lines about failures
 }
 
-// LoginOptions say how users log in.
+// LoginOptions configure a Login.
 type LoginOptions struct {
 	Users *Users
 	State *LoginState
 
-	Idle time.Duration // a session ends that was not used for so long
-	Age  time.Duration // a session ends, however much it was used
+	Idle time.Duration // a session ends if it is not used for this time
+	Age  time.Duration // maximum duration of a session
 
-	Title string // heading of the form; "": "Log in"
-	Logo  string // URL of an image above it, "data:image/png;base64,..."; "": none
+	Title string // heading of the form; empty for "Log in"
+	// URL of an image above the heading, "data:image/png;base64,..."; empty for none
+	Logo string
 
-	ByCommand bool // the form cannot write the file of users: a command makes the first one
+	// ByCommand says that the form cannot write the file of users, and a command must create the first user.
+	ByCommand bool
 
-	Run   string                    // a name of this run of the server, which its processes share
-	Log   func(line string)         // for the operator: how to make the first user
-	Event func(client, line string) // a user has logged in or out, or has failed to
+	Run   string                    // a name of this server run, which all processes share
+	Log   func(line string)         // tells the operator how to create the first user
+	Event func(client, line string) // reports that a user logged in or out, or failed to log in
 }
 
-// Paths of the pages, below the root of a site. Both are responders: Form and Out.
+// Paths of the pages below the root of a site. Their responders are Form and Out.
 const (
 	FormPath = "/_fapws/login"
 	OutPath  = "/_fapws/logout"
@@ -85,11 +90,11 @@ func NewLogin(o LoginOptions) (*Login, error) {
 	}, nil
 }
 
-// Fresh reports whether users and sessions are as the files have them. Otherwise Refresh comes before Session. It does not
-// block.
+// Fresh reports whether the files of users and sessions are unchanged. Otherwise call Refresh before Session. Fresh
+// does not block.
 func (l *Login) Fresh() bool { return l.o.Users.Fresh() && l.o.State.ended.Fresh() }
 
-// Refresh reads the files that have changed.
+// Refresh reads the files that changed.
 func (l *Login) Refresh() {
 	l.o.Users.Refresh()
 	if err := l.o.State.ended.refresh(); err != nil {
@@ -97,8 +102,8 @@ func (l *Login) Refresh() {
 	}
 }
 
-// Session returns the session that a request belongs to, nil without one. secure says that the request has come over
-// HTTPS. It does not block.
+// Session returns the session of a request, or nil. secure says that the request arrived over HTTPS. Session does not
+// block.
 func (l *Login) Session(head []byte, fields []http1.Field, secure bool) *Session {
 	for token := range cookies(head, fields, l.cookieName("", secure), minToken) {
 		if s := l.open(token); s != nil {
@@ -108,8 +113,8 @@ func (l *Login) Session(head []byte, fields []http1.Field, secure bool) *Session
 	return nil
 }
 
-// Renew returns the value of a field Set-Cookie for the response to a request of s, with a later time; "": the cookie need not change. So a
-// session is idle after at least 7/8 of the time for that.
+// Renew returns the value of a Set-Cookie field that updates the time of the last use, or "" if that is not necessary
+// yet. It renews a session after 1/8 of Idle, so that a session expires after at least 7/8 of Idle without requests.
 func (l *Login) Renew(s *Session, secure bool) string {
 	now := l.now()
 	if now.Sub(time.Unix(s.Seen, 0)) <= l.o.Idle/8 {
@@ -120,8 +125,8 @@ func (l *Login) Renew(s *Session, secure bool) string {
 	return l.setSession(l.token(&later), secure)
 }
 
-// loginLocation returns the URL of the form, for a client that has asked for target and is sent back to it. root is the path
-// below which clients see the site.
+// loginLocation returns the URL of the form, which sends the client back to target. root is the path below which
+// clients see the site.
 func loginLocation(root, target string) string {
 	to := root + FormPath
 	if local(target) {
@@ -130,11 +135,12 @@ func loginLocation(root, target string) string {
 	return to
 }
 
-// loginChallenge is the field of a 401. Browsers do not know the scheme, and ask for no password themselves.
+// loginChallenge is the header field of a 401. Browsers do not know the scheme, so they do not show a password
+// dialog.
 const loginChallenge = `WWW-Authenticate: Cookie realm="login"` + "\r\n"
 
-// local reports whether a target is a path of this site, in every browser: they take "//host" and "/\host" for other
-// sites, and skip control characters.
+// local reports whether every browser interprets target as a path of this site. Browsers interpret "//host" and
+// "/\host" as other sites, and ignore control characters.
 func local(target string) bool {
 	if len(target) > maxTarget || !strings.HasPrefix(target, "/") || strings.HasPrefix(target, "//") {
 		return false
@@ -144,21 +150,21 @@ func local(target string) bool {
 
 const maxTarget = 2048
 
-// FromElsewhere reports whether a browser has sent a request because a page of another origin told it to, as far as the
-// browser says so: by Sec-Fetch-Site, or by Origin where it does not send that. host is what the client has asked for.
+// FromElsewhere reports whether a page of another origin caused a browser to send the request, according to
+// Sec-Fetch-Site, or to Origin if the request lacks Sec-Fetch-Site. host is the host that the client requested.
 func FromElsewhere(head []byte, fields []http1.Field, host string) bool {
 	if site, _ := http1.First(head, fields, "sec-fetch-site"); len(site) > 0 {
 		return string(site) != "same-origin" && string(site) != "none"
 	}
 	origin, _ := http1.First(head, fields, "origin")
 	if len(origin) == 0 {
-		return false // not a browser
+		return false // not from a browser
 	}
 	u, err := url.Parse(string(origin))
 	return err != nil || u.Host == "" || !strings.EqualFold(plainHost(u.Host, u.Scheme), plainHost(host, u.Scheme))
 }
 
-// plainHost returns a host without the usual port of its scheme.
+// plainHost removes the default port of scheme from host.
 func plainHost(host, scheme string) string {
 	switch scheme {
 	case "http":
@@ -169,24 +175,25 @@ func plainHost(host, scheme string) string {
 	return host
 }
 
-// LoginState is a directory with what sessions need for longer than a process lives: the key that signs cookies, and the
-// list of sessions that have ended early. All processes of a server share it. Its methods are safe for concurrent use.
+// LoginState is a directory with data that must outlive a process: the key that signs cookies, and the list of
+// sessions that were ended early. All processes of a server share it. It is safe for concurrent use.
 type LoginState struct {
 	dir   string
 	key   []byte
 	ended ended
 }
 
-// Names of the files. Only the user of the server may see them.
+// File names. Only the user of the server may read the files.
 const (
-	KeyFile   = "key"         // of all signatures, in hexadecimal digits
+	KeyFile   = "key"         // the key of all signatures, in hexadecimal digits
 	EndedFile = "ended"       // see ended
-	AsideFile = "key.damaged" // a KeyFile that could not be used
-	CodeFile  = "first"       // the runs that have shown a code for a first user, by users: see Login.Announce
+	AsideFile = "key.damaged" // a KeyFile that was damaged
+	// CodeFile maps files of users to the runs that last showed a code for the first user (see Login.Announce).
+	CodeFile = "first"
 )
 
-// OpenLoginState opens a directory, which is made if it is missing, with the right to use it for this user alone. age is
-// the longest time that a session lives. warn gets a line if the key was damaged and had to be replaced. The error is one
+// OpenLoginState opens a directory. If it is missing, it is created with access for this user only. age is the
+// maximum duration of a session. warn receives a line if the key was damaged and had to be replaced. The error is one
 // line.
 func OpenLoginState(dir string, age time.Duration, warn func(line string)) (*LoginState, error) {
 	s := &LoginState{dir: dir, ended: ended{age: age}}
@@ -230,7 +237,7 @@ func (s *LoginState) Close() {
 
 var errDamaged = errors.New("the file is damaged")
 
-// readKey reads a key. The error is errDamaged if the file has something else.
+// readKey reads a key. The error is errDamaged if the file does not contain a key.
 func readKey(path string) ([]byte, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
@@ -265,12 +272,13 @@ func makeKey(path string) ([]byte, error) {
 func (s *LoginState) derive(purpose string) []byte {
 	out, err := hkdf.Expand(sha256.New, s.key, "fapws login: "+purpose, sha256.Size)
 	if err != nil {
-		panic(err) // only a length beyond 255 hashes is an error
+		// Only a length of more than 255 hashes causes an error.
+		panic(err)
 	}
 	return out
 }
 
-// exclusively runs f while no other process does the same in the directory.
+// exclusively calls f. Other processes cannot do so for the same directory meanwhile.
 func exclusively(dir string, f func() error) error {
 	d, err := os.Open(dir)
 	if err != nil {
@@ -283,16 +291,17 @@ func exclusively(dir string, f func() error) error {
 	return f()
 }
 
-// verifiedToken is a session that a token is for as long as its user has this hash.
+// verifiedToken is the session of a token. It is valid while the user has this hash.
 type verifiedToken struct {
 	session *Session
 	hash    string
 }
 
-// maxVerified bounds the memory: an entry has about 400 bytes.
+// maxVerified limits the number of cached sessions.
 const maxVerified = 256
 
-// style is small, for light and dark, and for telephones: fields of 16 px, or they would be magnified.
+// style supports light and dark mode and telephones. Fields use 16 px, because browsers on telephones zoom in on
+// smaller ones.
 const style = `:root{color-scheme:light dark;--bg:#f4f5f8;--box:#fff;--fg:#1d2330;--dim:#667;--line:#c8ccd6;--red:#b3261e;--do:#2458b8;--on:#fff}
 @media(prefers-color-scheme:dark){:root{--bg:#14171c;--box:#1d2129;--fg:#dfe3ea;--dim:#98a0b0;--line:#414856;--red:#ff8a80;--do:#7aa9f7;--on:#14171c}}
 *{box-sizing:border-box}body{margin:0;min-height:100vh;display:grid;place-items:center;padding:1rem;background:var(--bg);color:var(--fg);font:16px/1.5 system-ui,sans-serif}
@@ -302,25 +311,26 @@ label{display:block;margin:.8rem 0 0}input{display:block;width:100%;margin-top:.
 button{width:100%;margin-top:1.2rem;padding:.6rem;border:0;border-radius:6px;background:var(--do);color:var(--on);font:inherit;cursor:pointer}:focus-visible{outline:2px solid var(--do);outline-offset:2px}
 `
 
-// policy allows the style, images in the page, and the form; no script, no frame, nothing from elsewhere.
+// policy permits the style, images in the page, and the form. It forbids scripts, frames and external resources.
 var policy = func() string {
 	sum := sha256.Sum256([]byte(style))
 	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'; img-src data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 }()
 
-// content is what a page says.
+// content is the variable part of a page.
 type content struct {
 	title   string
-	message string // why the form is there again
-	token   string // of the form
-	next    string // where the user wants to go
-	name    string // that the user has typed
-	first   bool   // the form makes the first user
-	user    string // the name of the user who may log out; "": the form is for logging in
-	out     bool   // the user has logged out
+	message string // why the form is shown again
+	token   string // token of the form
+	next    string // the target after the login
+	name    string // the name that the user entered
+	first   bool   // the form creates the first user
+	// name of the user who may log out; empty if the form is for logging in
+	user string
+	out  bool // the user has logged out
 }
 
-// page returns a document.
+// page returns the HTML of a page.
 func (l *Login) page(c *content) string {
 	var b strings.Builder
 	title := cmp.Or(c.title, l.o.Title, "Log in")

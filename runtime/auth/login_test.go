@@ -14,12 +14,12 @@ import (
 	"fapws/runtime/http1"
 )
 
-// clock is a time that a test sets.
+// clock is a time that the test sets.
 type clock struct{ time.Time }
 
 func (c *clock) now() time.Time { return c.Time }
 
-// place is a state directory, and a file of users beside it.
+// place is a state directory with a file of users.
 type place struct {
 	dir, users string
 	clock      *clock
@@ -28,7 +28,8 @@ type place struct {
 func newPlace(t testing.TB) place {
 	dir := t.TempDir()
 	p := place{filepath.Join(dir, "state"), filepath.Join(dir, "users"), &clock{time.Unix(1_800_000_000, 0)}}
-	p.write(t, "ann:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\nbob:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n") // "secret"
+	// All passwords are "secret".
+	p.write(t, "ann:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\nbob:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n")
 	return p
 }
 
@@ -42,7 +43,7 @@ func (p place) write(t testing.TB, text string) {
 	}
 }
 
-// open is what a process does.
+// open opens the state and makes a Login, as a process of the server does.
 func (p place) open(t testing.TB) *Login {
 	t.Helper()
 	users, err := NewUsers(NewChecker(), p.users, true, nil)
@@ -62,7 +63,7 @@ func (p place) open(t testing.TB) *Login {
 	return l
 }
 
-// user returns the user of a token as the server asks for it.
+// user returns the user of a token in the way the server does.
 func (l *Login) user(token string) string {
 	if !l.Fresh() {
 		l.Refresh()
@@ -73,7 +74,7 @@ func (l *Login) user(token string) string {
 	return ""
 }
 
-// TestStateRemoved: without the directory, sessions go on, and the log says so once.
+// Sessions stay valid if the directory is removed, and this is logged once.
 func TestStateRemoved(t *testing.T) {
 	p := newPlace(t)
 	l := p.open(t)
@@ -125,7 +126,7 @@ func TestSession(t *testing.T) {
 		}
 		p.clock.Time = start
 	}
-	// Each use makes it last longer, up to its age.
+	// Each use extends the session, up to its maximum duration.
 	used := 0
 	for range 20 {
 		p.clock.Time = p.clock.Add(5 * time.Minute)
@@ -148,8 +149,8 @@ func TestSession(t *testing.T) {
 	}
 }
 
-// TestEndedSession: a session that was ended is refused by each process, and by those that start later; so are those of
-// removed users, and of users with another password. Other sessions stay.
+// Every process, including processes that start later, rejects sessions that were ended, sessions of removed users,
+// and sessions of users with a new password. Other sessions stay valid.
 func TestEndedSession(t *testing.T) {
 	p := newPlace(t)
 	l, other := p.open(t), p.open(t)
@@ -171,7 +172,7 @@ func TestEndedSession(t *testing.T) {
 		t.Fatal(err)
 	}
 	check(" ann bob")
-	// Half a line, of a machine that was switched off.
+	// An incomplete line, as if the machine lost power.
 	f, err := os.OpenFile(filepath.Join(p.dir, EndedFile), os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -193,7 +194,7 @@ func TestEndedSession(t *testing.T) {
 	check("  ")
 }
 
-// TestClockSetBack: when the clock of the machine is set back, users can log in, and sessions that were ended stay so.
+// If the clock is set back, users can log in, and ended sessions remain invalid.
 func TestClockSetBack(t *testing.T) {
 	p := newPlace(t)
 	l := p.open(t)
@@ -223,7 +224,7 @@ func TestClockSetBack(t *testing.T) {
 	}
 }
 
-// TestEndedStaysSmall: a client that logs in and out all the time ends no session of others, and the file does not grow without end.
+// A client that logs in and out repeatedly does not end sessions of others, and the file does not grow without limit.
 func TestEndedStaysSmall(t *testing.T) {
 	p := newPlace(t)
 	l := p.open(t)
@@ -331,7 +332,7 @@ func TestCookies(t *testing.T) {
 	}
 }
 
-// TestDamagedKey: the server starts with a new key, says so once, and keeps the damaged one.
+// If the key is damaged, the server starts with a new key, reports this once, and keeps the damaged file.
 func TestDamagedKey(t *testing.T) {
 	good := strings.Repeat("ab", 32)
 	for _, text := range []string{"", good[:17], good[:60], good + good, strings.Repeat("\x00", 65), "not a key\n"} {
@@ -364,7 +365,7 @@ func TestDamagedKey(t *testing.T) {
 	}
 }
 
-// TestState: each mistake in the directory is one line.
+// Each mistake in the directory is reported in one line.
 func TestState(t *testing.T) {
 	p := newPlace(t)
 	p.open(t)

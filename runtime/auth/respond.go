@@ -20,7 +20,7 @@ import (
 	"fapws/runtime/exchange"
 )
 
-// MaxLoginBody is how many bytes the body of a form may have.
+// MaxLoginBody limits the body of a form, in bytes.
 const MaxLoginBody = 16 << 10
 
 // visit is a request for one of the pages.
@@ -29,7 +29,7 @@ type visit struct {
 	w      *backend.Response
 	r      *backend.Request
 	secure bool
-	fields []string // of the response
+	fields []string // header fields of the response
 }
 
 func (l *Login) visit(w *backend.Response, r *backend.Request) *visit {
@@ -39,7 +39,7 @@ func (l *Login) visit(w *backend.Response, r *backend.Request) *visit {
 	return &visit{l: l, w: w, r: r, secure: r.Peer.Scheme == "https"}
 }
 
-// Form is the responder (backend.Func) of FormPath: it shows the form, and logs in a user by a form that is filled in.
+// Form is the responder (backend.Func) of FormPath. It shows the form and processes submitted forms.
 func (l *Login) Form(w *backend.Response, r *backend.Request) {
 	v := l.visit(w, r)
 	query, _ := url.ParseQuery(r.Query())
@@ -62,7 +62,7 @@ func (l *Login) Form(w *backend.Response, r *backend.Request) {
 	}
 }
 
-// Out is the responder of OutPath: it ends the session of the client.
+// Out is the responder of OutPath. It ends the session of the client.
 func (l *Login) Out(w *backend.Response, r *backend.Request) {
 	v := l.visit(w, r)
 	s := l.Session(r.Head, r.Parsed.Fields, v.secure)
@@ -92,7 +92,7 @@ func (l *Login) Out(w *backend.Response, r *backend.Request) {
 	}
 }
 
-// values returns the fields of a form that a page of this site has sent, or answers and returns nil.
+// values returns the values of a form that a page of this site submitted. Otherwise it responds and returns nil.
 func (v *visit) values() url.Values {
 	if FromElsewhere(v.r.Head, v.r.Parsed.Fields, v.r.Host()) {
 		v.w.Refuse(403, "this form was sent by a page of another site")
@@ -116,7 +116,7 @@ func (v *visit) values() url.Values {
 	return values
 }
 
-// enter logs in the user that a form names.
+// enter logs in the user named in a form.
 func (v *visit) enter(values url.Values) {
 	l, name := v.l, strings.TrimSpace(values.Get("name"))
 	again := content{next: values.Get("next"), name: name}
@@ -145,7 +145,7 @@ func (v *visit) enter(values url.Values) {
 		v.redirect(next)
 	case Wrong:
 		if l.o.Users.Hash(name) == "" {
-			name = "an unknown user" // it may be a password in the wrong field
+			name = "an unknown user" // the user may have typed a password in the wrong field
 		}
 		l.tellFailure(v.r, "wrong password for "+name)
 		again.message = "Wrong name or password."
@@ -157,7 +157,7 @@ func (v *visit) enter(values url.Values) {
 	}
 }
 
-// makeFirst makes the first user. It returns why it does not.
+// makeFirst creates the first user. It returns "", or the reason why it failed.
 func (l *Login) makeFirst(values url.Values, name string) (why string) {
 	switch {
 	case subtle.ConstantTimeCompare([]byte(plainCode(values.Get("code"))), []byte(plainCode(l.firstCode()))) == 0:
@@ -178,10 +178,10 @@ func (l *Login) makeFirst(values url.Values, name string) (why string) {
 	return ""
 }
 
-// check returns the verdict on a password, Unknown if the client has left. A connection has one check at a time: a browser sends
-// one form, and a flood over HTTP/2 would fill all places otherwise.
+// check returns the verdict on a password, or Unknown if the client disconnected. It permits one check at a time for
+// each connection: a browser submits one form, and a flood over HTTP/2 would otherwise fill the queue.
 func (v *visit) check(name, password string) Verdict {
-	if len(name) > maxUser || len(password) > maxText { // SHA-crypt takes 0.5 s for 16 KiB
+	if len(name) > maxUser || len(password) > maxText { // SHA-crypt is slow for long passwords
 		return Wrong
 	}
 	if conn := v.r.Client(); v.r.Peer.Port != "" {
@@ -201,19 +201,19 @@ func (v *visit) check(name, password string) Verdict {
 	}
 }
 
-// tell writes a line about the client.
+// tell logs a line about the client.
 func (l *Login) tell(r *backend.Request, line string) {
 	l.o.Event(r.Client(), "login: "+line)
 }
 
-// tellFailure is tell for what a client can do as often as it likes.
+// tellFailure is tell with a limited rate, for events that a client can repeat at will.
 func (l *Login) tellFailure(r *backend.Request, line string) {
 	if l.failures.Now() {
 		l.tell(r, line)
 	}
 }
 
-// form answers with the form.
+// form sends the form.
 func (v *visit) form(status int, c content) {
 	nonce := v.nonce()
 	if nonce == "" {
@@ -228,10 +228,10 @@ func (v *visit) form(status int, c content) {
 	v.page(status, c)
 }
 
-// nonceLen is the length of what rand.Text returns.
+// nonceLen is the length of the result of rand.Text.
 const nonceLen = 26
 
-// nonce returns the cookie of the form, "" without one.
+// nonce returns the cookie of the form, or "".
 func (v *visit) nonce() string {
 	for value := range cookies(v.r.Head, v.r.Parsed.Fields, v.l.cookieName("-form", v.secure), nonceLen) {
 		if len(value) == nonceLen {
@@ -241,7 +241,7 @@ func (v *visit) nonce() string {
 	return ""
 }
 
-// known reports whether the form was made for this browser.
+// known reports whether the form was created for this browser.
 func (v *visit) known(token string) bool {
 	nonce := v.nonce()
 	return nonce != "" && hmac.Equal([]byte(token), []byte(v.l.formToken(nonce)))
@@ -266,24 +266,26 @@ func (v *visit) redirect(to string) {
 	v.answer(303, "")
 }
 
-// other answers a method that the pages do not have.
+// other responds to a method that the pages do not support.
 func (v *visit) other() {
 	v.fields = append(v.fields, "Allow: GET, HEAD, POST")
 	v.answer(405, "")
 }
 
-// answer sends a response that no cache keeps. The pages name no other site, and "no-referrer" would hide the origin of
-// their own forms.
+// answer sends a response that must not be cached. The referrer policy is not "no-referrer", which would hide the
+// origin of the forms of these pages.
 func (v *visit) answer(status int, body string) {
 	v.fields = append(v.fields, "Cache-Control: no-store", "Referrer-Policy: same-origin")
 	v.w.Start(exchange.Head{Status: status, Fields: []byte(strings.Join(v.fields, "\r\n") + "\r\n"), Length: int64(len(body))})
 	if v.r.Method() != "HEAD" {
-		fmt.Fprint(v.w, body) // an error means that the client has left
+		// An error means that the client disconnected.
+		fmt.Fprint(v.w, body)
 	}
 }
 
-// Announce shows the operator how to make the first user, if there is none: with a code that only the log of the server shows. All processes
-// of a run of the server have the same one, and a file of the state directory has the run that has shown it last.
+// If there are no users, Announce tells the operator how to create the first one: with a code that only the log of
+// the server shows. All processes of a server run share the code. A file in the state directory names the last run
+// that showed it.
 func (l *Login) Announce() {
 	if !l.o.Users.Empty() || l.announced.Swap(true) {
 		return
@@ -291,7 +293,8 @@ func (l *Login) Announce() {
 	news := true
 	err := change(filepath.Join(l.o.State.dir, CodeFile), func(text []byte) ([]byte, error) {
 		runs, of := map[string]string{}, fmt.Sprintf("%x", l.account(""))
-		_ = json.Unmarshal(text, &runs) // a damaged file has none
+		// A damaged file counts as empty.
+		_ = json.Unmarshal(text, &runs)
 		if news = runs[of] != l.o.Run; !news {
 			return nil, nil
 		}
@@ -307,7 +310,7 @@ func (l *Login) Announce() {
 	}
 }
 
-// AddCommand is what makes a user in the file users, typed in any directory.
+// AddCommand returns the command that adds a user to the file users, for any working directory.
 func AddCommand(users string) string {
 	path, err := filepath.Abs(users)
 	if err != nil {
@@ -319,16 +322,16 @@ func AddCommand(users string) string {
 	return "fapws user add -f " + path
 }
 
-// letters leaves out letters and digits that look alike.
+// letters omits letters and digits that look alike.
 var letters = base32.NewEncoding("ABCDEFGHJKLMNPQRSTUVWXYZ23456789")
 
-// firstCode returns the code for the first user: 60 bits.
+// firstCode returns the code for the first user, which has 60 bits.
 func (l *Login) firstCode() string {
 	text := letters.EncodeToString(l.o.State.derive("first user of " + l.o.Users.Path() + " in the run " + l.o.Run))
 	return text[:4] + "-" + text[4:8] + "-" + text[8:12]
 }
 
-// plainCode returns a code as it is compared: in any case, with or without hyphens.
+// plainCode normalizes a code before it is compared: it ignores case, spaces and hyphens.
 func plainCode(s string) string {
 	return strings.ToUpper(strings.NewReplacer("-", "", " ", "").Replace(s))
 }

@@ -18,7 +18,7 @@ import (
 	"fapws/runtime/http1"
 )
 
-// Session is the session of a user, as its cookie says.
+// Session is the content of a session cookie.
 type Session struct {
 	User    string
 	account loginAccount
@@ -27,33 +27,35 @@ type Session struct {
 
 type sessionID [16]byte
 
-// loginAccount is a hash of a user of a file, for the list of ended sessions.
+// loginAccount is a hash that identifies a user of a file in the list of ended sessions.
 type loginAccount [8]byte
 
-// A token is the base64 of a tokenHead, the user, and a MAC of both. The key of the MAC depends on the hash of
-// the user's password: with another password, or without the user, the token is worth nothing.
+// A token is the base64 of a tokenHead, the user name, and a MAC of both. The key of the MAC depends on the hash of
+// the user's password, so that a token becomes invalid if the user gets another password or is removed.
 const (
 	version  = 1
 	headSize = 1 + 8 + 8 + 8 + 16
 	maxUser  = 64
 	maxToken = headSize + maxUser + sha256.Size
 
-	minToken = (headSize + 1 + sha256.Size) * 8 / 6 // characters
+	minToken = (headSize + 1 + sha256.Size) * 8 / 6 // in characters of base64
 )
 
-// tokenHead is the beginning of a token.
+// tokenHead is the fixed part of a token.
 type tokenHead struct {
 	Version uint8
-	Order   int64 // microseconds since 1970 when the user has logged in, or more: later than all sessions of the user that were ended
-	Start   int64 // when the user has logged in, seconds since 1970
-	Seen    int64 // when the cookie was made, seconds since 1970
-	ID      sessionID
+	// Order is the time of the login in microseconds since 1970, increased if necessary so that it is later than all
+	// ended sessions of the user.
+	Order int64
+	Start int64 // time of the login, in seconds since 1970
+	Seen  int64 // when the cookie was created, in seconds since 1970
+	ID    sessionID
 }
 
 var encoding = base64.RawURLEncoding.Strict()
 
-// newSession returns a session that begins now. A clock that was set back, as that of a device without a battery, may show a time before
-// the end of earlier sessions: so their order does not depend on it.
+// newSession returns a session that begins now. A clock that was set back, for example on a device without a battery,
+// may show a time before the end of earlier sessions. Order must not depend on the clock alone.
 func (l *Login) newSession(user string) *Session {
 	now := l.now()
 	s := &Session{user, l.account(user), tokenHead{Version: version, Start: now.Unix(), Seen: now.Unix()}}
@@ -62,9 +64,9 @@ func (l *Login) newSession(user string) *Session {
 	return s
 }
 
-// token returns the text of a session.
+// token returns the token of a session.
 func (l *Login) token(s *Session) string {
-	b, _ := binary.Append(nil, binary.BigEndian, s.tokenHead) // its size is fixed
+	b, _ := binary.Append(nil, binary.BigEndian, s.tokenHead) // the fixed size excludes errors
 	b = append(b, s.User...)
 	return encoding.EncodeToString(l.seal(b, s.User))
 }
@@ -81,7 +83,7 @@ func (l *Login) seal(b []byte, user string) []byte {
 	return mac.Sum(b)
 }
 
-// open returns the session of a token, nil if the token is not valid, or no longer.
+// open returns the session of a token, or nil if the token is invalid or has expired.
 func (l *Login) open(token []byte) *Session {
 	l.verifying.Lock()
 	one, ok := l.verified.get(string(token))
@@ -102,7 +104,7 @@ func (l *Login) open(token []byte) *Session {
 	return one.session
 }
 
-// verify returns the session of a token that this server has made, nil for any other.
+// verify returns the session of a token that this server signed, or nil.
 func (l *Login) verify(token []byte) *Session {
 	var buf, sealed [maxToken]byte
 	if len(token) > encoding.EncodedLen(maxToken) {
@@ -122,28 +124,28 @@ func (l *Login) verify(token []byte) *Session {
 	return found
 }
 
-// fromFuture is by how much a token may be newer than the clock, which may have been set back.
+// fromFuture limits how much newer than the clock a token may be. The clock may have been set back.
 const fromFuture = 5 * time.Minute
 
-// expired reports whether a session is too old, or was idle for too long.
+// expired reports whether a session is too old or was idle for too long.
 func (l *Login) expired(s *Session) bool {
 	now := l.now()
 	start, seen := time.Unix(s.Start, 0), time.Unix(s.Seen, 0)
 	return now.Sub(start) > l.o.Age || now.Sub(seen) > l.o.Idle || start.Sub(now) > fromFuture || seen.Sub(now) > fromFuture
 }
 
-// account returns the name of a user in the list of ended sessions.
+// account returns the hash of a user for the list of ended sessions.
 func (l *Login) account(user string) loginAccount {
 	sum := sha256.Sum256([]byte(l.o.Users.Path() + "\x00" + user))
 	return loginAccount(sum[:8])
 }
 
-// maxCookies bounds how many cookies of one name are checked: each check is a MAC. A page of another host of the same domain can have browsers
-// send more cookies of that name than this server has set, and send them first.
+// maxCookies limits the number of cookies of one name that are checked, because each check computes a MAC. A page of
+// another host in the same domain can set cookies with this name, which a browser may send first.
 const maxCookies = 64
 
-// cookieName returns the name of the cookie of sessions, or with "-form" of the form. The prefix __Host- has browsers take the cookie from
-// this host alone, and over HTTPS alone (RFC 6265bis §4.1.3.2).
+// cookieName returns the name of the session cookie, or of the form's cookie if suffix is "-form". Browsers accept a
+// cookie with the prefix __Host- only from this host and only over HTTPS (RFC 6265bis §4.1.3.2).
 func (l *Login) cookieName(suffix string, secure bool) string {
 	if secure {
 		return "__Host-" + l.cookie + suffix
@@ -151,12 +153,13 @@ func (l *Login) cookieName(suffix string, secure bool) string {
 	return l.cookie + suffix
 }
 
-// setSession returns the value of Set-Cookie with a token; "": it removes the cookie. The browser keeps it until it ends.
+// setSession returns the value of a Set-Cookie field with a token. An empty token removes the cookie. Browsers keep
+// the cookie until they exit.
 func (l *Login) setSession(token string, secure bool) string {
 	return set(l.cookieName("", secure), token, "Lax", secure)
 }
 
-// set returns the value of Set-Cookie for a cookie.
+// set returns the value of a Set-Cookie field.
 func set(name, value, sameSite string, secure bool) string {
 	s := name + "=" + value + "; Path=/; HttpOnly; SameSite=" + sameSite
 	if secure {
@@ -168,8 +171,8 @@ func set(name, value, sameSite string, secure bool) string {
 	return s
 }
 
-// cookies are the values of the cookies of a name in a request (RFC 6265 §4.2.1), without those shorter than least bytes, and up to
-// maxCookies.
+// cookies returns the values of the cookies with a name in a request (RFC 6265 §4.2.1). It skips values shorter than
+// least bytes and stops after maxCookies.
 func cookies(head []byte, fields []http1.Field, name string, least int) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		found := 0
@@ -187,14 +190,14 @@ func cookies(head []byte, fields []http1.Field, name string, least int) iter.Seq
 	}
 }
 
-// ended is the list of sessions that were ended before their time, in a file that all processes share. Each line is
-// "ACCOUNT ORDER ID" for one session, or "ACCOUNT ORDER *" for all sessions of an account up to ORDER (Session.order).
+// ended is the list of sessions that were ended early, in a file that all processes share. Each line is "ACCOUNT
+// ORDER ID" for one session, or "ACCOUNT ORDER *" for all sessions of an account up to ORDER (tokenHead.Order).
 //
-// The file stays small: sessions that are too old to be valid, and all but the latest of an account, become one line with "*". So a
-// client that logs in and out all the time ends its own sessions only.
+// The file stays small: expired sessions, and all except the latest sessions of an account, are merged into one line
+// with "*". A client that logs in and out repeatedly therefore ends only its own sessions.
 type ended struct {
 	watched[endedSet]
-	age time.Duration // the longest that a session lives
+	age time.Duration // maximum duration of a session
 }
 
 // endedSet is the content of the file.
@@ -209,7 +212,7 @@ type endedSession struct {
 	order   int64
 }
 
-// keptOfEach is how many sessions of an account have their own lines.
+// keptOfEach limits the sessions of an account that have their own lines.
 const keptOfEach = 100
 
 // has reports whether a session was ended. It does not block.
@@ -222,7 +225,7 @@ func (e *ended) has(s *Session) bool {
 	return some && s.Order <= upTo
 }
 
-// after returns the least order of a new session of an account.
+// after returns the minimum order of a new session of an account.
 func (e *ended) after(of loginAccount) int64 {
 	if upTo, some := e.value.Load().upTo[of]; some {
 		return upTo + 1
@@ -230,7 +233,7 @@ func (e *ended) after(of loginAccount) int64 {
 	return 0
 }
 
-// parseEnded reads the lines of the file.
+// parseEnded parses the file.
 func parseEnded(text []byte) *endedSet {
 	set := &endedSet{ids: map[sessionID]endedSession{}, upTo: map[loginAccount]int64{}}
 	for line := range strings.Lines(string(text)) {
@@ -248,7 +251,8 @@ func parseEnded(text []byte) *endedSet {
 	return set
 }
 
-// end ends a session, or all sessions of its account that have begun up to now. When it returns nil, no process accepts them any more.
+// end ends a session, or all sessions of its account that have begun. After it returns nil, every process rejects
+// them.
 func (l *Login) end(s *Session, all bool) error {
 	e, now := &l.o.State.ended, l.now()
 	err := change(e.path, func(text []byte) ([]byte, error) {
@@ -265,7 +269,7 @@ func (l *Login) end(s *Session, all bool) error {
 	return cmp.Or(err, e.read())
 }
 
-// text returns the lines of the file. Sessions of less than the order oldest are too old to be valid.
+// text returns the lines of the file. Sessions with an order below oldest have expired.
 func (s *endedSet) text(oldest int64) []byte {
 	latestFirst := func(a, b endedSession) int { return cmp.Compare(b.order, a.order) }
 	kept := map[loginAccount]int{}
@@ -277,7 +281,8 @@ func (s *endedSet) text(oldest int64) []byte {
 			fmt.Fprintf(&out, "%x %d %x\n", one.account, one.order, one.id)
 		}
 	}
-	// They stay, however old: the clock of the machine may be wrong now. There are as many as accounts that have logged out.
+	// These lines are kept regardless of age, because the clock of the machine may be wrong. Only accounts that have
+	// logged out have one.
 	for of, order := range s.upTo {
 		fmt.Fprintf(&out, "%x %d *\n", of, order)
 	}

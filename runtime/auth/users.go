@@ -12,8 +12,7 @@ import (
 	"time"
 )
 
-// Users are the names and hashes of a file, which is read again when it has changed. Its
-// methods are safe for concurrent use.
+// Users holds the names and hashes of a file, which is read again after a change. It is safe for concurrent use.
 type Users struct {
 	watched[table]
 	checker *Checker
@@ -22,13 +21,14 @@ type Users struct {
 }
 
 const (
-	maxRight = 1024 // pairs that are remembered, and as many older ones
+	// limit of the remembered pairs in the current map; an older map holds the same number
+	maxRight = 1024
 	maxWrong = 2048
 )
 
-// NewUsers reads a file with a line "user:hash" for each user. optional: the file need not exist yet, but its directory; there are no users
-// then. log, unless it is nil, gets a line when the file has changed and cannot be used; the previous users stay valid. The error is one
-// line that names the file and the line.
+// NewUsers reads a file with a line "user:hash" for each user. If optional is set, the file may be missing at first,
+// but not its directory; then there are no users. log, unless nil, receives a line if the changed file is invalid;
+// the previous users remain valid. The error is one line that names the file and the line.
 func NewUsers(c *Checker, path string, optional bool, log func(line string)) (*Users, error) {
 	u := &Users{checker: c, log: log}
 	u.path, u.optional = path, optional
@@ -51,7 +51,7 @@ func (u *Users) Path() string { return u.path }
 // Empty reports whether there are no users. It does not block.
 func (u *Users) Empty() bool { return len(u.value.Load().hashes) == 0 }
 
-// Hash returns the text behind a name in the file; "": there is no such user. It does not block.
+// Hash returns the hash of a user, or "" if the user does not exist. It does not block.
 func (u *Users) Hash(name string) string { return u.value.Load().hashes[name] }
 
 // Refresh reads the file if it has changed.
@@ -61,14 +61,14 @@ func (u *Users) Refresh() {
 	}
 }
 
-// Known returns the remembered verdict on a pair "user:password": Right, Wrong or Unknown. It does not block, and
-// does not allocate.
+// Known returns the remembered verdict on a pair "user:password": Right, Wrong or Unknown. It does not block or
+// allocate.
 func (u *Users) Known(pair []byte) Verdict {
 	return u.value.Load().recall(u.key(pair), u.checker.now())
 }
 
-// verify compares a password with its hash, unless another check has done so meanwhile. Of a
-// wrong one, held returns how long to keep that back; it is told whether this one was computed.
+// verify compares a password with the hash of the user, unless another check has done so meanwhile. For a wrong
+// password it calls held, which returns the delay of the verdict; computed says whether this call computed the hash.
 func (u *Users) verify(user, password string, held func(computed bool) time.Duration) (v Verdict, delay time.Duration) {
 	if !u.Fresh() {
 		u.Refresh()
@@ -86,14 +86,14 @@ func (u *Users) verify(user, password string, held func(computed bool) time.Dura
 	return Wrong, delay
 }
 
-// key is a keyed hash of a pair, so that a copy of the memory shows no password.
+// key is a keyed hash of a pair, so that a memory dump does not contain passwords.
 type key [32]byte
 
 // key returns the keyed hash of a pair.
 func (u *Users) key(pair []byte) key {
 	var buf [32 + maxText]byte
 	n := copy(buf[:], u.secret[:])
-	if len(pair) > maxText { // of a form: not on the path of every request
+	if len(pair) > maxText { // from a form, so this is rare
 		pair := sha256.Sum256(pair)
 		n += copy(buf[n:], pair[:])
 	} else {
@@ -102,13 +102,15 @@ func (u *Users) key(pair []byte) key {
 	return sha256.Sum256(buf[:n])
 }
 
-// table are the lines of a file, which do not change, and the pairs of a name and a password that were compared.
+// table holds the lines of a file, which do not change, and verdicts on pairs of a name and a password.
 type table struct {
 	hashes map[string]string
-	dummy  string // a hash to compare with where there is no such user, so that it takes as long
+	// dummy is a hash to compare if the user does not exist, so that the check takes equally long.
+	dummy string
 
-	mu           sync.Mutex
-	right, wrong recent[key, time.Duration] // pairs that were compared, and from when on clients may learn that
+	mu sync.Mutex
+	// verdicts by pair, and the time from which clients may learn them
+	right, wrong recent[key, time.Duration]
 }
 
 func (t *table) recall(k key, now time.Duration) Verdict {
@@ -129,8 +131,8 @@ func (t *table) remember(in *recent[key, time.Duration], k key, from time.Durati
 	in.add(k, from)
 }
 
-// parseTable reads lines "user:hash"; empty ones and those that begin with "#" do not count. Text behind a second
-// colon is a comment. The error names path, the file that they are from, and the line.
+// parseTable parses lines "user:hash". It ignores empty lines, lines that begin with "#", and text after a second
+// colon. The error names path and the line.
 func parseTable(path string, text []byte) (*table, error) {
 	u, line := &table{hashes: map[string]string{}}, 0
 	u.right.size, u.wrong.size = maxRight, maxWrong
@@ -143,7 +145,8 @@ func parseTable(path string, text []byte) (*table, error) {
 		name, rest, found := strings.Cut(s, ":")
 		hash, _, _ := strings.Cut(rest, ":")
 		err := checkHash(hash)
-		if !found || name == "" || hash == "" || err != nil && CheckName(name) != nil { // another file: the name could disturb a terminal
+		// The file may be of another kind, so do not report a name that could disturb a terminal.
+		if !found || name == "" || hash == "" || err != nil && CheckName(name) != nil {
 			return nil, fmt.Errorf("%s:%d: not user:hash", path, line)
 		}
 		if err != nil {
@@ -165,7 +168,7 @@ func (u *table) verify(name, password string) bool {
 	return verify(hash, password) && ok
 }
 
-// recent remembers at least the last size values that were used: when the newer half is full, the older half is forgotten.
+// recent remembers at least the last size values that were used. If the map newer is full, it replaces the map older.
 type recent[K comparable, V any] struct {
 	size         int
 	newer, older map[K]V

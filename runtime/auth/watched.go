@@ -12,34 +12,34 @@ import (
 	"time"
 )
 
-// watched is what a file says, which is read again when it has changed. The file stays open, so that the event loop notices that
-// at once: fstat(2) of an open file asks the kernel's memory, not the disk. Its methods are safe for concurrent use.
+// watched is the parsed content of a file, which is read again after a change. The file stays open, so that the event
+// loop can detect a change at once: fstat(2) of an open file does not access the disk. It is safe for concurrent use.
 type watched[T any] struct {
 	path     string
-	flags    int  // of open(2)
-	optional bool // the file may be missing until it is there for the first time
+	flags    int  // flags of open(2)
+	optional bool // the file may be missing at first
 	parse    func(text []byte) (*T, error)
 	value    atomic.Pointer[T]
-	looked   atomic.Int64 // when the path was looked at, as now has it
+	looked   atomic.Int64 // when the path was checked, as returned by now
 
-	reading   sync.Mutex  // guards what follows
-	file      *os.File    // nil: none was read
-	info      fs.FileInfo // of file, before it was read
-	complaint string      // about the file that is there now; "": none
+	reading   sync.Mutex  // guards the fields below
+	file      *os.File    // nil if no file was read
+	info      fs.FileInfo // state of file before it was read
+	complaint string      // error about the current file; empty if none
 }
 
 const (
-	lookEvery = time.Second // at the path, which may lead elsewhere
-	maxFile   = 16 << 20    // bytes
+	lookEvery = time.Second // interval for checking whether the path leads to another file
+	maxFile   = 16 << 20    // in bytes
 )
 
 var started = time.Now()
 
-// now is a time in nanoseconds that is not set back.
+// now returns a monotonic time in nanoseconds.
 func now() int64 { return int64(time.Since(started)) }
 
-// Fresh reports whether the value is that of the file, as far as can be told without the disk. Otherwise Refresh comes
-// before a question. A file that cannot be used is read once a second, not for each question. It does not block.
+// Fresh reports whether the value is up to date, as far as this is known without the disk. Otherwise call Refresh
+// first. An invalid file is read once a second, not for each request. Fresh does not block.
 func (w *watched[T]) Fresh() bool {
 	if now()-w.looked.Load() > int64(lookEvery) || !w.reading.TryLock() {
 		return false
@@ -48,12 +48,12 @@ func (w *watched[T]) Fresh() bool {
 	return w.complaint != "" || w.unchanged()
 }
 
-// refresh reads the file if it has changed. It returns an error once, not each time that the same one follows; the value stays then.
+// refresh reads the file if it has changed. It reports each error only once and then keeps the previous value.
 func (w *watched[T]) refresh() error {
 	asked := now()
 	w.reading.Lock()
 	defer w.reading.Unlock()
-	if w.looked.Load() > asked { // another one has begun to look meanwhile
+	if w.looked.Load() > asked { // another goroutine has checked meanwhile
 		return nil
 	}
 	w.looked.Store(now())
@@ -68,7 +68,7 @@ func (w *watched[T]) refresh() error {
 	return err
 }
 
-// look reads the file if there is another one, or it has changed. reading is held.
+// look reads the file if it was changed or replaced. reading must be held.
 func (w *watched[T]) look() error {
 	if found, err := os.Stat(w.path); err == nil && w.unchanged() && os.SameFile(found, w.info) {
 		return nil
@@ -80,7 +80,8 @@ func (w *watched[T]) look() error {
 	return err
 }
 
-// unchanged reports whether the file is as it was before it was read, and still has its name. reading is held.
+// unchanged reports whether the open file still exists and is in the state in which it was read. reading must be
+// held.
 func (w *watched[T]) unchanged() bool {
 	if w.file == nil {
 		return false
@@ -89,8 +90,8 @@ func (w *watched[T]) unchanged() bool {
 	return syscall.Fstat(int(w.file.Fd()), &st) == nil && st.Nlink > 0 && stampOf(&st) == stampOf(w.info.Sys().(*syscall.Stat_t))
 }
 
-// stamp tells states of a file apart. The time of the last status change is later after writing, and after a rename
-// of or over the file.
+// stamp identifies a state of a file. Writing, and renaming or replacing the file, change the time of the last status
+// change.
 type stamp struct{ size, changed int64 }
 
 func stampOf(st *syscall.Stat_t) stamp {
@@ -98,7 +99,7 @@ func stampOf(st *syscall.Stat_t) stamp {
 	return stamp{st.Size, at.Nano()}
 }
 
-// read reads the file. The error is one line. reading is held, once several goroutines know w.
+// read reads the file. The error is one line. reading must be held once other goroutines can access w.
 func (w *watched[T]) read() error {
 	f, err := os.OpenFile(w.path, w.flags, 0o600)
 	if err != nil {
@@ -129,7 +130,7 @@ func (w *watched[T]) read() error {
 	return nil
 }
 
-// close closes the file. reading is held.
+// close closes the file. reading must be held.
 func (w *watched[T]) close() {
 	if w.file != nil {
 		w.file.Close()
