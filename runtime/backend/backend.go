@@ -18,25 +18,24 @@ import (
 	"fapws/runtime/http1"
 )
 
-// Responder answers requests. Respond is called on a separate goroutine, many
-// at the same time, and the response ends when it returns. Neither argument may
-// be used after that. A panic in it is logged and answered 500.
+// Responder responds to requests. Respond is called on a separate goroutine for each request. The response ends when
+// Respond returns; w and r must not be used afterwards. A panic in Respond is logged and results in a 500.
 type Responder interface {
 	Respond(w *Response, r *Request)
 }
 
-// Func is a function as a Responder.
+// Func implements Responder with a function.
 type Func func(w *Response, r *Request)
 
 // Respond implements Responder.
 func (f Func) Respond(w *Response, r *Request) { f(w, r) }
 
-// Request is a whole request: its body has arrived, unless the mount streams (see Next). It is a copy of an exchange.Request: where that
-// is WebSocket, the request may get a tunnel (Response.Tunnel).
+// Request is a request whose body has arrived completely, unless the mount streams (see Next). It embeds a copy of an
+// exchange.Request. If the copy has WebSocket set, Response.Tunnel may be used.
 type Request struct {
 	exchange.Request
-	Context context.Context // ends when the response is not wanted any more
-	Path    string          // that of exchange.Request
+	Context context.Context // cancelled when the response is no longer needed
+	Path    string          // exchange.Request.Path as a string
 
 	pool    *Pool
 	handler *Handler
@@ -44,12 +43,13 @@ type Request struct {
 	spool   *os.File
 	share   any
 
-	// These are guarded by Pool.mu.
-	changed sync.Cond           // some of them are not as they were
-	unacked int                 // memory of the parts of the response that the loop has not released, in bytes
+	// The fields below are guarded by Pool.mu.
+	changed sync.Cond // signals a change of these fields
+	// memory of the response parts that the loop has not released, in bytes
+	unacked int
 	gone    bool                // Pool.Cancel was called
 	overdue func(time.Duration) // see OnOverdue; may be nil
-	stream  *stream             // of a body that arrives; nil: it is here
+	stream  *stream             // the body that is still arriving; nil if the body is complete
 }
 
 // Method returns the request's method, "GET".
@@ -61,14 +61,13 @@ func (r *Request) Target() string { return string(r.Parsed.Target.In(r.Head)) }
 // Query returns the raw query without "?".
 func (r *Request) Query() string { return string(r.Parsed.Query.In(r.Head)) }
 
-// Host returns the host and port that the client asked for, "" if it named
-// none (HTTP/1.0).
+// Host returns the host and port that the client requested, or "" if the request has none (HTTP/1.0).
 func (r *Request) Host() string {
 	return string(r.Peer.AppendHost(nil, r.Parsed, r.Head))
 }
 
-// Client is the name of the client in error logs: "192.0.2.7:4711", "" for one of a unix socket, with the trace of the request
-// if the server traces.
+// Client returns the name of the client for error logs: "192.0.2.7:4711", or "" for a client of a unix socket. It
+// includes the trace of the request if the server traces.
 func (r *Request) Client() string {
 	client := r.Peer.String()
 	if r.Traced {
@@ -77,13 +76,14 @@ func (r *Request) Client() string {
 	return client
 }
 
-// Field returns the value of the first header field called name, in any case.
+// Field returns the value of the first header field with a name, in any case.
 func (r *Request) Field(name string) string {
 	value, _ := http1.First(r.Head, r.Parsed.Fields, strings.ToLower(name))
 	return string(value)
 }
 
-// Account returns the name by which the share of a client is counted: its user, or its network; "" if it has neither.
+// Account returns the name under which the client's share is counted: its user, or its network, or "" if it has
+// neither.
 func (r *Request) Account() string {
 	if r.Peer.User != "" {
 		return "user " + r.Peer.User
@@ -91,8 +91,7 @@ func (r *Request) Account() string {
 	return conn.Network(r.Peer.Addr)
 }
 
-// Body returns a reader of the whole body, from its first byte. Each call
-// returns another one; they do not disturb each other.
+// Body returns a reader of the whole body. Each call returns an independent reader.
 func (r *Request) Body() io.Reader {
 	if r.spool != nil {
 		return io.NewSectionReader(r.spool, 0, r.Size)
@@ -100,46 +99,45 @@ func (r *Request) Body() io.Reader {
 	return bytes.NewReader(r.Request.Body)
 }
 
-// BodyFile returns the unlinked file that holds the body, at an undefined
-// position, or nil if the body is in memory. It is the Request's.
+// BodyFile returns the unlinked file that holds the body, at an undefined position, or nil if the body is in memory.
+// The Request closes the file.
 func (r *Request) BodyFile() *os.File { return r.spool }
 
-// OnOverdue makes f be called when the response has taken longer than the server
-// allows, and the client has been answered 504; took is how long. f is called on a
-// separate goroutine, at most once, perhaps after Respond has returned.
+// OnOverdue registers f, which is called if the response exceeds the server's time limit and the client has received
+// a 504. took is the elapsed time. f is called at most once, on a separate goroutine, and possibly after Respond has
+// returned.
 func (r *Request) OnOverdue(f func(took time.Duration)) {
 	r.pool.mu.Lock()
 	defer r.pool.mu.Unlock()
 	r.overdue = f
 }
 
-// ErrGone is the error of Write and File when the client has disconnected.
+// ErrGone is the error of Write if the client has disconnected.
 var ErrGone = errors.New("the client has disconnected")
 
-// Response is the answer of a Responder. Its methods must be called on the goroutine of Respond.
+// Response is the response of a Responder. Its methods must be called on the goroutine of Respond.
 type Response struct {
 	r       *Request
 	head    exchange.Head
 	started bool // Start was called
-	sent    bool // a part with the head was published
+	sent    bool // the part with the head was published
 	failed  bool
 	buf     []byte
-	spool   *spool // nil: Spools was not called
+	spool   *spool // nil unless Spools was called
 
 	trailers exchange.Trailers
 }
 
-// Start sets the head. The first call counts and has to come before Write.
-// Slices in it may not change afterwards. Head.Length is -1 where it is not
-// known; Head.Fields may not have CR, LF or NUL inside a field.
+// Start sets the head and must be called before Write. Further calls are ignored. Slices in head must not change
+// afterwards. Head.Length is -1 if the length is unknown. Head.Fields must not contain CR, LF or NUL within a field.
 func (w *Response) Start(head exchange.Head) {
 	if !w.started {
 		w.started, w.head = true, head
 	}
 }
 
-// Interim sends the head of a 1xx response ahead of the answer (RFC 9110 §15.2), to clients that can take one. Of
-// head, Status, Reason and Fields count. It must be called before Start, and waits like Write.
+// Interim sends the head of a 1xx response (RFC 9110 §15.2) if the client supports it. Only Status, Reason and Fields
+// of head are used. Interim must be called before Start, and may block like Write.
 func (w *Response) Interim(head exchange.Head) error {
 	if err := w.r.put(&part{Part: exchange.Part{Head: head, Interim: true}}); err != nil {
 		return err
@@ -147,9 +145,8 @@ func (w *Response) Interim(head exchange.Head) error {
 	return w.r.wait()
 }
 
-// Refuse answers with the server's own page for status, which a site may
-// replace. text follows the status on it; "" is nothing. It is for before
-// Start.
+// Refuse responds with the server's own page for status, which a site may replace. text is added to the page unless
+// it is empty. Refuse must be called before Start.
 func (w *Response) Refuse(status int, text string) {
 	if !w.started && (status == 502 || status == 504) {
 		w.r.pool.failed.Add(1)
@@ -157,21 +154,22 @@ func (w *Response) Refuse(status int, text string) {
 	w.Start(exchange.Head{Status: status, Length: -1, Instead: exchange.Refusal, Reason: []byte(text)})
 }
 
-// HandOn ends the response before it has begun: the handler behind the pool (Receives of package exchange) answers, and gets body as
-// the body of the request. fields, "Name: value\r\n" ..., are added to its response. Nothing may be written.
+// HandOn leaves the response to the handler behind the pool (Receives of package exchange), with body as the body of
+// the request. fields, "Name: value\r\n" ..., are added to the response. HandOn must be called before Start, and
+// Write must not be called.
 func (w *Response) HandOn(body, fields []byte) {
 	w.Start(exchange.Head{Status: 200, Fields: fields, Instead: exchange.Behind})
 	w.buf = body
 }
 
-// Sends is that of the Pool.
+// Sends returns Pool.Sends.
 func (w *Response) Sends() Sends { return w.r.pool.Sends }
 
-// Started says whether Start or Refuse was called.
+// Started reports whether Start or Refuse was called.
 func (w *Response) Started() bool { return w.started }
 
-// Write adds to the body. It waits while the client has too much to take
-// already; the error is ErrGone when there is no client any more.
+// Write appends to the body. It blocks while too much of the response waits for the client. The error is ErrGone if
+// the client disconnected.
 func (w *Response) Write(p []byte) (int, error) {
 	n := 0
 	for len(p) > 0 {
@@ -187,8 +185,8 @@ func (w *Response) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// Flush sends the bytes that were written. It is needed only where the next ones take long; the end of the response
-// flushes.
+// Flush sends the bytes that were written. It is needed only before a pause in the output; the end of the response is
+// flushed automatically.
 func (w *Response) Flush() error {
 	if w.spool != nil && w.sent && len(w.buf) > 0 {
 		if stored, err := w.spool.store(w.r, w.buf); stored || err != nil {
@@ -202,16 +200,18 @@ func (w *Response) Flush() error {
 		}
 	}
 	if w.spool != nil {
-		return nil // the next Flush looks whether the client is behind
+		// The next Flush checks whether the client is slow.
+		return nil
 	}
 	return w.r.wait()
 }
 
-// Trailers sets the fields that end the response behind its body: see exchange.Part. Their bytes may not change afterwards. It is for clients with
-// Request.Parsed.Trailers.
+// Trailers sets the trailer fields (see exchange.Part). Their bytes must not change afterwards. It may be called only
+// if Request.Parsed.Trailers is set.
 func (w *Response) Trailers(t exchange.Trailers) { w.trailers = t }
 
-// Fail ends the response so that the client notices that it is not complete. Before Start it is Refuse(502, "").
+// Fail aborts the response, so that the client detects that it is incomplete. Before Start, it is equivalent to
+// Refuse(502, "").
 func (w *Response) Fail() {
 	if w.started {
 		w.r.pool.failed.Add(1)
@@ -221,7 +221,7 @@ func (w *Response) Fail() {
 	}
 }
 
-// put gives a part to the loop, with the bytes that were written and, if it is the first, the head.
+// put passes a part to the loop with the bytes that were written. The first part also carries the head.
 func (w *Response) put(p *part) error {
 	p.Body, w.buf = w.buf, nil
 	if !w.sent {
@@ -239,7 +239,8 @@ func (w *Response) end() {
 		w.failed = true
 	}
 	if len(w.trailers) > 0 && !w.sent {
-		w.Flush() // its length is not known to the client then, who gets chunks
+		// Without a known length, the response is chunked and can have trailers.
+		w.Flush()
 	}
 	p := &part{Part: exchange.Part{Last: true, Failed: w.failed}}
 	if len(w.trailers) > 0 {
@@ -249,13 +250,14 @@ func (w *Response) end() {
 }
 
 const (
-	chunkSize  = 32 << 10
-	unackedMax = 256 << 10 // beyond it Write waits
+	chunkSize = 32 << 10
+	// limit of a response's memory in bytes, beyond which Write blocks
+	unackedMax = 256 << 10
 )
 
-// Ask has the handler behind the pool (Receives of package exchange) answer a request with this body, whose head is that of the client's, and
-// returns the status and the first bytes of its response. It may be called any number of times before the response is started, also when
-// the client has disconnected. body must not change until it returns.
+// Ask sends a request to the handler behind the pool (Receives of package exchange), with the client's head and this
+// body. It returns the status and the first bytes of the response. It may be called any number of times before Start,
+// even if the client has disconnected. body must not change until Ask returns.
 func (w *Response) Ask(body []byte) (status int, answer []byte) {
 	done := make(chan struct{})
 	w.r.Inquire(body, func(s int, a []byte) {
@@ -266,26 +268,25 @@ func (w *Response) Ask(body []byte) (status int, answer []byte) {
 	return status, answer
 }
 
-// Tunnel answers a Request with WebSocket by head, of status 101: the server passes bytes between the client and t.Upstream,
-// which it owns from now on, and Respond may return. It is for before Start, and nothing may be done with the Response
-// afterwards. If the client has left, t.Upstream is closed.
+// Tunnel responds with head, whose status is 101, to a Request with WebSocket. The server then passes bytes between
+// the client and t.Upstream, which it owns from now on, and Respond may return. If the client has disconnected,
+// t.Upstream is closed. Tunnel must be called before Start, and the Response must not be used afterwards.
 func (w *Response) Tunnel(head exchange.Head, t *exchange.Tunnel) {
 	head.Tunnel = t
 	w.Start(head)
 }
 
-// maxAnswer is the largest body that Sub returns, in bytes.
+// maxAnswer limits the body that Sub returns, in bytes.
 const maxAnswer = 8 << 20
 
 var errTooLarge = fmt.Errorf("the answer has more than %d bytes", maxAnswer)
 
-// Sub asks the server for target with GET as if r's client had: through all of
-// routing, and so of any other mount, Python too. It waits for the whole
-// answer. target is an absolute path as seen from outside, with an optional
-// query, percent-encoded. The client's fields go along but for those about r's
-// own body, ranges, conditions and codings. There is no line in the access log
-// for it. Any status is an answer; the error is exchange.ErrTooDeep, that
-// of ctx, or says why the server gave none, or one that is too large. For the goroutine of Respond.
+// Sub sends a GET request for target to the server itself and waits for the whole response. The request is routed
+// like a request from r's client and can reach any mount, including the application. target is an absolute path as
+// clients see it, percent-encoded and with an optional query. The request has the header fields of r, except those
+// about r's body, ranges, conditions and codings. It is not logged in the access log. Sub returns every status
+// without an error. The error is exchange.ErrTooDeep, the error of ctx, or the reason why the response is missing or
+// too large. Sub must be called on the goroutine of Respond.
 func (r *Request) Sub(ctx context.Context, target string) (status int, header http.Header, body []byte, err error) {
 	a, err := r.ask(ctx, target)
 	if err != nil {
@@ -305,12 +306,11 @@ func (r *Request) Sub(ctx context.Context, target string) (status int, header ht
 	return a.StatusCode, a.Header, body, err
 }
 
-// Share makes v the Value of requests that come of Sub. It is for before the
-// first Sub.
+// Share sets the Value of requests that Sub makes. It must be called before the first Sub.
 func (r *Request) Share(v any) { r.share = v }
 
-// Relay answers r with the response of the server for target, like Sub, but of any size and passed on as it comes. It
-// must be called before Start, and be the last call. The error says why it has not answered at all; Respond may then
+// Relay sends the server's response to target, like Sub, but without a limit and as it arrives. Relay must be called
+// before Start and must be the last call. If the server did not respond, Relay returns an error, and Respond may call
 // Refuse.
 func (w *Response) Relay(r *Request, target string) error {
 	a, err := r.ask(r.Context, target)
@@ -318,7 +318,8 @@ func (w *Response) Relay(r *Request, target string) error {
 		return err
 	}
 	defer a.Body.Close()
-	for _, name := range [...]string{"Connection", "Content-Length", "Date", "Keep-Alive", "Server"} { // of the connection, or the loop's to say
+	// The loop sets these fields, or they describe the connection.
+	for _, name := range [...]string{"Connection", "Content-Length", "Date", "Keep-Alive", "Server"} {
 		a.Header.Del(name)
 	}
 	var fields bytes.Buffer
@@ -326,9 +327,10 @@ func (w *Response) Relay(r *Request, target string) error {
 	_, reason, _ := strings.Cut(a.Status, " ")
 	w.Start(exchange.Head{Status: a.StatusCode, Reason: []byte(reason), Fields: fields.Bytes(), Length: a.ContentLength})
 	to := io.Writer(w)
-	if a.ContentLength < 0 { // it may be long until more comes
+	// There may be pauses between the pieces.
+	if a.ContentLength < 0 {
 		to = flusher{w}
-		_ = w.Flush() // Copy fails then, too
+		_ = w.Flush() // on failure, Copy fails as well
 	}
 	if _, err := io.Copy(to, a.Body); err != nil {
 		w.Fail()
@@ -336,7 +338,7 @@ func (w *Response) Relay(r *Request, target string) error {
 	return nil
 }
 
-// flusher is a Response that sends each piece at once.
+// flusher is an io.Writer that flushes each piece.
 type flusher struct{ w *Response }
 
 // Write implements io.Writer.
@@ -353,7 +355,7 @@ func (r *Request) ask(ctx context.Context, target string) (*http.Response, error
 	return r.Ask(ctx, o, target, r.inheritance())
 }
 
-// inheritance returns the fields of r that also hold for the pages that it includes.
+// inheritance returns the header fields of r that also apply to its subrequests.
 func (r *Request) inheritance() []byte {
 	var out []byte
 	for _, f := range r.Parsed.Fields {
@@ -364,8 +366,8 @@ func (r *Request) inheritance() []byte {
 	return out
 }
 
-// own says whether a field is about one request only: its framing, its
-// connection, its body, or which form of which representation it wants.
+// own reports whether a field applies only to a single request: to its framing, connection, body, conditions, ranges
+// or codings.
 func own(name []byte) bool {
 	switch string(bytes.ToLower(name)) {
 	case "host", "connection", "keep-alive", "proxy-connection", "transfer-encoding", "te", "trailer", "upgrade", "expect",

@@ -1,15 +1,15 @@
-// Package backend runs responders: sources in Go that may take their time, such as CGI programs, FastCGI, proxies and
-// SSI pages. Each request has a goroutine, on which Responder.Respond is called; to the event loop the Handler of a
-// Responder is an exchange.Handler, by shape.
+// Package backend runs responders: sources in Go that may block, such as CGI programs, FastCGI, proxies and SSI
+// pages. Responder.Respond is called on a goroutine for each request. For the event loop, the Handler of a Responder
+// is an exchange.Handler.
 //
-// It makes parts of a response just as the interpreter does, and has them posted to the loop
-// (exchange.Request.Publish). So framing, pipelining, back-pressure, HEAD
-// requests, clients that disconnect and files sent by the kernel are dealt with once, in package exchange, and no
-// responder touches a connection.
+// Like the interpreter, it posts parts of a response to the loop (exchange.Request.Publish). Therefore framing,
+// pipelining, back-pressure, HEAD requests, disconnects and files sent by the kernel are implemented once, in package
+// exchange, and a responder never accesses a connection.
 //
-// A responder may ask the server itself for another page (Request.Sub). The subrequest runs over a socketpair that
-// the server treats as a connection like others: it goes through all of routing, Python included. It does not count
-// for max-clients, has no line in the access log, may begin while the server stops, and at most ten are nested.
+// A responder may request another page from the server itself (Request.Sub). The subrequest uses a socketpair that
+// the server treats as a connection. It is routed like other requests, and may reach Python. It does not count toward
+// max-clients, is not logged in the access log, and may begin while the server stops. At most ten subrequests are
+// nested.
 //
 // Start reading at Responder and Handler.
 package backend

@@ -10,24 +10,26 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Idle keeps connections to an upstream between requests. Its fields do not change once it is used; its methods are safe for concurrent use.
+// Idle keeps idle connections to an upstream. Its fields must not change after the first use. It is safe for
+// concurrent use.
 type Idle[C any] struct {
-	After time.Duration // how long one is kept
-	Most  int           // how many are kept
-	Quiet func(C) bool  // reports whether the upstream has neither sent anything nor closed it: see Quiet
-	Drop  func(C)       // closes one
+	After time.Duration // how long a connection is kept
+	Most  int           // maximum number of idle connections
+	// Quiet reports whether the upstream has neither sent anything nor closed the connection; see the function Quiet.
+	Quiet func(C) bool
+	Drop  func(C) // closes a connection
 
 	mu     sync.Mutex
-	kept   []*kept[C] // the one used last is the last
+	kept   []*kept[C] // in the order of use, the most recent last
 	closed bool
 }
 
 type kept[C any] struct {
 	conn  C
-	timer *time.Timer // drops it
+	timer *time.Timer // drops the connection
 }
 
-// Take returns the connection that was used last; false: there is none.
+// Take returns the connection that was used last, or false if there is no idle connection.
 func (p *Idle[C]) Take() (c C, ok bool) {
 	for {
 		p.mu.Lock()
@@ -46,13 +48,13 @@ func (p *Idle[C]) Take() (c C, ok bool) {
 	}
 }
 
-// remove takes a connection from those that are kept. p.mu is held.
+// remove removes a connection from kept. p.mu must be held.
 func (p *Idle[C]) remove(at int) {
 	p.kept[at].timer.Stop()
 	p.kept = slices.Delete(p.kept, at, at+1)
 }
 
-// Put keeps a connection, which may drop another one.
+// Put keeps a connection. It drops the oldest one if there are too many.
 func (p *Idle[C]) Put(c C) {
 	one := &kept[C]{conn: c}
 	p.mu.Lock()
@@ -66,7 +68,7 @@ func (p *Idle[C]) Put(c C) {
 	}
 }
 
-// drop drops a connection, unless it was taken meanwhile.
+// drop drops a connection unless it was taken meanwhile.
 func (p *Idle[C]) drop(one *kept[C]) {
 	p.mu.Lock()
 	at := slices.Index(p.kept, one)
@@ -79,14 +81,14 @@ func (p *Idle[C]) drop(one *kept[C]) {
 	}
 }
 
-// Len returns how many connections are kept.
+// Len returns the number of idle connections.
 func (p *Idle[C]) Len() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return len(p.kept)
 }
 
-// Close drops the connections that are kept, and later those that are put.
+// Close drops all idle connections. Later calls of Put drop their connections, too.
 func (p *Idle[C]) Close() {
 	p.mu.Lock()
 	p.closed = true
@@ -94,7 +96,7 @@ func (p *Idle[C]) Close() {
 	p.Clear()
 }
 
-// Clear drops the connections that are kept.
+// Clear drops all idle connections.
 func (p *Idle[C]) Clear() {
 	p.mu.Lock()
 	all := slices.Clone(p.kept)
@@ -104,7 +106,7 @@ func (p *Idle[C]) Clear() {
 	}
 }
 
-// Quiet reports whether a connection is open and has nothing to read.
+// Quiet reports whether a connection is open and has no data to read.
 func Quiet(conn net.Conn) bool {
 	socket, ok := conn.(syscall.Conn)
 	if !ok {

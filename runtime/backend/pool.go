@@ -19,43 +19,43 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// Sends says which fields of a response have a file sent, as runtime.Config has directories for them.
+// Sends says which response fields make the server send a file. Package runtime configures the permitted directories.
 type Sends struct {
 	File  bool // X-Sendfile
 	Accel bool // X-Accel-Redirect
 }
 
-// Pool runs responders, and bounds how many requests they have at the same time: one of them has three quarters of all at most, so that an upstream
-// that hangs leaves places for others.
+// Pool runs responders and limits their number. A single responder can use at most three quarters of the limit, so
+// that a hanging upstream leaves room for others.
 type Pool struct {
-	// Sends is for responders that pass on the answers of programs and servers. It does not change while the server
-	// serves.
+	// Sends applies to responders that forward responses of programs and servers. It must not change while the server
+	// runs.
 	Sends Sends
 
 	spoolFailed logfile.Seldom
 
 	max    int
 	log    func(line string)
-	failed atomic.Int64 // responses that were not made: see Failed
+	failed atomic.Int64 // number of failed responses (see Failed)
 
 	mu      sync.Mutex
 	open    map[exchange.Ticket]*Request // from Submit to the Release of the last part
-	running int                          // responders, of which max bounds the number
-	spooled int64                        // bytes of the files of slow clients
+	running int                          // number of running responders, limited by max
+	spooled int64                        // size of all spool files, in bytes
 }
 
-// part is a piece of a response on its way to the loop.
+// part is a part of a response that was passed to the loop.
 type part struct {
 	exchange.Part
 	of   *Request
-	cost int // counted in Request.unacked
+	cost int // number of bytes in Request.unacked
 }
 
-// partCost is the memory of a part in addition to its bytes, about.
+// partCost is the approximate memory of a part in addition to its data, in bytes.
 const partCost = 512
 
-// New returns a Pool that answers at most max requests at the same time (more are 503). Responses that are complete, and wait for their
-// clients, do not count. log gets lines for the operator, on any goroutine.
+// New returns a Pool that runs at most max requests at a time; further requests get 503. Complete responses that wait
+// for their clients do not count. log receives lines for the operator on any goroutine.
 func New(max int, log func(line string)) *Pool {
 	return &Pool{max: max, log: log, open: map[exchange.Ticket]*Request{}}
 }
@@ -64,21 +64,21 @@ func New(max int, log func(line string)) *Pool {
 type Handler struct {
 	*Pool
 	to      Responder
-	running int // of Pool.running; guarded by Pool.mu
+	running int // part of Pool.running; guarded by Pool.mu
 }
 
-// Handler returns what answers requests by r.
+// Handler returns a Handler that passes requests to r.
 func (p *Pool) Handler(r Responder) *Handler { return &Handler{Pool: p, to: r} }
 
-// Active returns the number of requests that responders have.
+// Active returns the number of open requests.
 func (p *Pool) Active() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return len(p.open)
 }
 
-// Failed returns how many responses an upstream or a program has not made, or not to the end: answers with 502 and 504, and those
-// that break off. It is safe for concurrent use.
+// Failed returns the number of responses that an upstream or a program failed to complete: 502 and 504, and aborted
+// responses. It is safe for concurrent use.
 func (p *Pool) Failed() int64 { return p.failed.Load() }
 
 // Submit implements exchange.Handler.
@@ -109,7 +109,7 @@ func (h *Handler) Submit(r *exchange.Request) bool {
 	return true
 }
 
-// enter takes a place for a request, if there is one.
+// enter counts a request unless the limit is reached.
 func (h *Handler) enter() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -121,7 +121,7 @@ func (h *Handler) enter() bool {
 	return true
 }
 
-// leave gives the place back.
+// leave ends the count of a request.
 func (h *Handler) leave() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -129,7 +129,7 @@ func (h *Handler) leave() {
 	h.running--
 }
 
-// respond has a responder answer r, and ends the response.
+// respond calls a responder for r and ends the response.
 func (r *Request) respond(to Responder) {
 	w := &Response{r: r}
 	defer func() {
@@ -149,12 +149,12 @@ func (r *Request) respond(to Responder) {
 		w.end()
 		r.cancel()
 	}()
-	if r.Context.Err() == nil { // else the response is not wanted any more
+	if r.Context.Err() == nil { // false if the response is no longer needed
 		to.Respond(w, r)
 	}
 }
 
-// put gives the loop a part of the response.
+// put passes a part of the response to the loop.
 func (r *Request) put(p *part) error {
 	r.pool.mu.Lock()
 	gone := r.gone && !p.Last
@@ -170,7 +170,7 @@ func (r *Request) put(p *part) error {
 	return nil
 }
 
-// wait returns when the client has taken most of its response.
+// wait blocks until the client has received most of the response so far.
 func (r *Request) wait() error {
 	r.pool.mu.Lock()
 	defer r.pool.mu.Unlock()
@@ -198,7 +198,7 @@ func (p *Pool) Release(one *exchange.Part) {
 	}
 	p.mu.Unlock()
 	if t := mine.Head.Tunnel; t != nil && t.Upstream != nil {
-		unix.Close(t.Upstream.Fd()) // the loop has not taken it
+		unix.Close(t.Upstream.Fd()) // the loop has not taken over the descriptor
 	}
 }
 
@@ -216,27 +216,28 @@ func (p *Pool) Cancel(t exchange.Ticket, took time.Duration) {
 	}
 }
 
-// stream is a body that arrives while its Responder works (Mount.Streams of package exchange). Its fields are guarded by Pool.mu,
-// but for spare, which is the Responder's.
+// stream is a body that arrives while its Responder runs (Mount.Streams of package exchange). The fields are guarded
+// by Pool.mu, except spare, which the Responder's goroutine owns.
 type stream struct {
-	waiting []byte // bytes that have arrived and were not taken
-	spare   []byte // memory of the piece that was taken last
-	due     int64  // credit for waiting
-	last    bool   // nothing more comes
-	asked   bool   // the client may send
+	waiting []byte // bytes that have arrived but were not read
+	spare   []byte // memory of the piece that Next returned last
+	due     int64  // credit that becomes due when waiting is read
+	last    bool   // the body is complete
+	asked   bool   // the client was told to send the body
 	stopped bool   // Interrupt was called
 }
 
-// Next returns the next piece of the body of a request whose mount streams: it may arrive while Respond runs. The piece is valid until the next call. The first call asks
-// the client for the body if it waits for 100 Continue: a Responder that refuses before it has the connection closed
-// instead. Memory for a body is bounded, because the client is stopped while pieces wait.
+// Next returns the next piece of the body of a streamed request, which may still arrive. The piece is valid until the
+// next call. If the client waits for 100 Continue, the first call requests the body; if the Responder refuses the
+// request without calling Next, the connection is closed. The memory is limited, because the client is paused while
+// pieces wait.
 //
-// The error is io.EOF behind the last piece, ErrGone if the client disconnects before that, and ErrInterrupted after Interrupt. Next must be called on the goroutine of
-// Respond.
+// The error is io.EOF after the last piece, ErrGone if the client disconnects earlier, and ErrInterrupted after
+// Interrupt. Next must be called on the goroutine of Respond.
 func (r *Request) Next() ([]byte, error) {
 	r.pool.mu.Lock()
 	defer r.pool.mu.Unlock()
-	if r.stream == nil { // it was here with its head
+	if r.stream == nil { // the body arrived with the head
 		r.stream = &stream{waiting: r.Request.Body, last: true, asked: true}
 	}
 	s := r.stream
@@ -247,7 +248,8 @@ func (r *Request) Next() ([]byte, error) {
 	for len(s.waiting) == 0 && !s.last && !s.stopped && !r.gone {
 		r.changed.Wait()
 	}
-	if len(s.waiting) > 0 { // also of a client that has left: a Responder may keep it
+	// Even if the client disconnected, the Responder may want to keep the data.
+	if len(s.waiting) > 0 {
 		piece := s.waiting
 		s.waiting, s.spare = s.spare[:0], piece
 		r.credit(s.due)
@@ -266,7 +268,7 @@ func (r *Request) Next() ([]byte, error) {
 // ErrInterrupted is the error of Next after Interrupt.
 var ErrInterrupted = errors.New("the request was interrupted")
 
-// Interrupt has Next return when it has no piece. It may be called on any goroutine until Respond has returned.
+// Interrupt makes Next return if no data is available. It may be called on any goroutine until Respond returns.
 func (r *Request) Interrupt() {
 	r.pool.mu.Lock()
 	defer r.pool.mu.Unlock()
@@ -276,7 +278,7 @@ func (r *Request) Interrupt() {
 	}
 }
 
-// credit has the loop take n more bytes of input.
+// credit permits the loop to read n more bytes of input.
 func (r *Request) credit(n int64) {
 	r.Publish(&exchange.Part{Ticket: r.Ticket, Op: exchange.OpCredit, Credit: n, File: -1})
 }

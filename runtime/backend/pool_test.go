@@ -30,7 +30,7 @@ func newRig(t *testing.T, to Func) *rig {
 	return r
 }
 
-// submit returns a descriptor that was the body of the request.
+// submit submits a request. It returns the descriptor of its body.
 func (r *rig) submit() (body int, ok bool) { return r.submitAs(0) }
 
 func (r *rig) submitAs(ticket exchange.Ticket) (body int, ok bool) {
@@ -42,7 +42,7 @@ func (r *rig) submitAs(ticket exchange.Ticket) (body int, ok bool) {
 	return body, ok
 }
 
-// take takes parts until there is the last one, or until some bytes wait.
+// take takes parts until the last one, or until the given number of bytes waits.
 func (r *rig) take(bytes int64) (last exchange.Part) {
 	waittest.Eventually(r.t, "parts", func() bool {
 		for len(r.parts) > 0 {
@@ -62,7 +62,8 @@ func (r *rig) release() {
 	r.all = nil
 }
 
-// Requests above the limit are refused, and their bodies closed. A responder that panics is logged, and answers 500 or breaks off.
+// Requests above the limit are refused and their bodies closed. A panic in a responder is logged, and the response is
+// a 500 or is aborted.
 func TestPool(t *testing.T) {
 	begun, goOn := false, make(chan bool)
 	r := newRig(t, func(w *Response, _ *Request) {
@@ -94,7 +95,7 @@ func TestPool(t *testing.T) {
 	}
 }
 
-// Neither small pieces nor interim responses pile up for a client that does not read.
+// Neither small pieces nor interim responses accumulate for a client that does not read.
 func TestSmallParts(t *testing.T) {
 	for what, send := range map[string]func(w *Response) error{
 		"pieces": func(w *Response) error {
@@ -124,7 +125,7 @@ func TestSmallParts(t *testing.T) {
 	}
 }
 
-// One responder that hangs leaves places for others.
+// A hanging responder leaves room for others.
 func TestShares(t *testing.T) {
 	r := newRig(t, nil)
 	r.Pool = New(4, func(line string) { t.Error(line) })
@@ -152,7 +153,7 @@ func TestShares(t *testing.T) {
 	takes(hangs, true)
 }
 
-// A response that is complete, and that its client does not read, takes no place.
+// A complete response that its client does not read does not count toward the limit.
 func TestPoolUnread(t *testing.T) {
 	r := newRig(t, func(w *Response, _ *Request) { io.WriteString(w, "all") })
 	for i := range 3 {
@@ -177,7 +178,7 @@ func TestRequest(t *testing.T) {
 	}
 }
 
-// A responder waits while its client has much to take, and ends when that leaves.
+// A responder blocks while much of its response waits for the client, and ends when the client disconnects.
 func TestFlow(t *testing.T) {
 	ended := make(chan error)
 	r := newRig(t, func(w *Response, q *Request) {

@@ -8,31 +8,33 @@ import (
 	"fapws/runtime/system"
 )
 
-// Bounds of the files that keep responses for slow clients, in bytes. Beyond them Write waits for the client.
+// Limits of the files that store responses for slow clients, in bytes. Beyond the limits, Write waits for the client.
 const (
 	maxSpool    = 256 << 20 // one response
 	maxSpoolAll = 1 << 30   // all responses of a Pool
 )
 
-// spoolAfter is how long a client may be behind before its response goes to a file.
+// spoolAfter is how long a client may be too slow before its response is stored in a file.
 const spoolAfter = 20 * time.Millisecond
 
-// spool is a file without a name with the part of a response that its client has not taken yet. A goroutine passes it on.
+// spool is an unnamed file that stores output for a slow client. A goroutine passes the output to the loop.
 type spool struct {
-	file *os.File // nil: none was needed yet
+	file *os.File // nil until a file is needed
 
-	// These are guarded by Pool.mu.
-	size, passed int64 // bytes in file, and those that were passed on
-	most         int64 // the largest size so far, which is counted in Pool.spooled
+	// The fields below are guarded by Pool.mu.
+	// bytes in file, and how many of them were passed to the loop
+	size, passed int64
+	most         int64 // maximum of size so far, which is counted in Pool.spooled
 	passing      bool  // the goroutine runs
 	failed       bool  // the file cannot be read
 }
 
-// Spools stores output for a slow client in a file, in the directory for request bodies. The program or upstream
-// of the Responder can then end before the client has read its response. Spools must be called before Start.
+// Spools enables a file for output if the client is slow, in the directory for request bodies. The program or
+// upstream of the Responder can then end before the client has read the response. Spools must be called before Start.
 func (w *Response) Spools() { w.spool = &spool{} }
 
-// store stores piece, which is output of r, if the client is behind. It waits where there is no room for it.
+// store appends piece, which is output of r, to the file if the client is slow. If the file would exceed a limit,
+// store waits for the client.
 func (s *spool) store(r *Request, piece []byte) (stored bool, err error) {
 	p := r.pool
 	p.mu.Lock()
@@ -60,7 +62,7 @@ func (s *spool) store(r *Request, piece []byte) (stored bool, err error) {
 	return true, nil
 }
 
-// isBehind reports whether output must not be passed on now: the client does not take it, or there is some in the file.
+// isBehind reports whether output must go to the file, because the client is slow or the file still has output.
 func (s *spool) isBehind(r *Request) bool {
 	late := false
 	if !s.passing && r.unacked > unackedMax && !r.gone {
@@ -85,7 +87,7 @@ func goneError(r *Request) error {
 	return nil
 }
 
-// write appends piece to the file, and reports whether that was possible. It gives up p.mu meanwhile.
+// write appends piece to the file and reports whether it succeeded. It unlocks p.mu meanwhile.
 func (s *spool) write(p *Pool, piece []byte) bool {
 	at := s.size
 	p.mu.Unlock()
@@ -106,7 +108,7 @@ func (s *spool) write(p *Pool, piece []byte) bool {
 	return err == nil
 }
 
-// pass passes the bytes of the file on as the client takes them.
+// pass passes the output in the file to the loop at the pace of the client.
 func (s *spool) pass(r *Request) {
 	p := r.pool
 	p.mu.Lock()
@@ -124,7 +126,8 @@ func (s *spool) pass(r *Request) {
 		p.mu.Unlock()
 		n, err := s.file.ReadAt(piece, at)
 		if n == len(piece) {
-			_ = r.put(&part{Part: exchange.Part{Body: piece}}) // a client that has left is noticed above
+			// The loop above detects a disconnected client.
+			_ = r.put(&part{Part: exchange.Part{Body: piece}})
 		} else {
 			p.log("cannot read a response that was stored for a slow client: " + err.Error())
 		}
@@ -135,7 +138,8 @@ func (s *spool) pass(r *Request) {
 	}
 }
 
-// finish returns when all was passed on, and closes the file. It reports whether that was possible.
+// finish waits until all output was passed to the loop, and closes the file. It returns false if reading the file
+// failed.
 func (s *spool) finish(r *Request) bool {
 	p := r.pool
 	p.mu.Lock()

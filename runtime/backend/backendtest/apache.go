@@ -13,8 +13,9 @@ import (
 	"fapws/runtime/waittest"
 )
 
-// Apache starts Apache at an address, with modules and lines of a configuration, and returns what ends it before the test does. Its root is
-// a directory with a file of media types, "types"; its log, which a failed test shows, is "apache.error" there.
+// Apache starts Apache at an address with the given modules and configuration lines. stop ends it before the test
+// does. root must contain a file of media types, "types". The log is the file "apache.error" in root, and is shown if
+// the test fails.
 func Apache(t testing.TB, root, address string, modules []string, lines string) (stop func()) {
 	t.Helper()
 	if _, err := exec.LookPath("apache2"); err != nil {
@@ -36,7 +37,7 @@ func Apache(t testing.TB, root, address string, modules []string, lines string) 
 	}
 	cmd := exec.Command("apache2", "-f", filepath.Join(root, "apache.conf"), "-D", "FOREGROUND")
 	cmd.Stderr = os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // it ends by ending its group
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Apache ends by signaling its process group
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -13,9 +13,8 @@ import (
 	"fapws/runtime/waittest"
 )
 
-// Unused returns an address, "host:port", for a server that must be told where to
-// listen. Its host is one of the 16 million loopback addresses of Linux, so no other
-// test gets it, and its port is below those that the kernel gives to clients.
+// Unused returns an address "host:port" for a server that must be told where to listen. The host is a random loopback
+// address of Linux, so that other tests do not get it. The port is below the kernel's range of client ports.
 func Unused(t testing.TB) string {
 	t.Helper()
 	address := fmt.Sprintf("127.%d.%d.%d:%d", 1+rand.N(254), rand.N(256), 1+rand.N(254), 20000+rand.N(10000))
@@ -27,8 +26,8 @@ func Unused(t testing.TB) string {
 	return address
 }
 
-// Serve accepts connections until the test has ended, and returns the address. A function has each of them, on a goroutine of its
-// own, and its number; it is closed when the function returns.
+// Serve accepts connections until the end of the test and returns the address. It calls serve for each connection on
+// a separate goroutine, with the number of the connection, and closes the connection when serve returns.
 func Serve(t testing.TB, serve func(n int, c *net.TCPConn)) (address string) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -51,7 +50,7 @@ func Serve(t testing.TB, serve func(n int, c *net.TCPConn)) (address string) {
 	return ln.Addr().String()
 }
 
-// Dial connects to addr. Reading and writing fail after waittest.Patience, and the connection is closed at the end of the test.
+// Dial connects to addr. The connection has a deadline after waittest.Patience, and is closed at the end of the test.
 func Dial(t testing.TB, addr string) *net.TCPConn {
 	t.Helper()
 	c, err := net.Dial("tcp", addr)
@@ -63,15 +62,14 @@ func Dial(t testing.TB, addr string) *net.TCPConn {
 	return c.(*net.TCPConn)
 }
 
-// Answer is a response, its whole body, and how that ended.
+// Answer is a response with its whole body and the error that ended the body.
 type Answer struct {
 	*http.Response
 	Text string
 	Err  error
 }
 
-// Ask sends a request with fields, "Name: value", over a new connection
-// and reads the answer.
+// Ask sends a request with fields, "Name: value", on a new connection and reads the response.
 func Ask(t testing.TB, addr, method, target, body string, fields ...string) Answer {
 	t.Helper()
 	c := Dial(t, addr)
