@@ -1,9 +1,9 @@
-// Package metrics has what a server counts of itself, in the form of OpenMetrics: families of counters, gauges and
-// histograms, which are added up over processes and written as text. It knows nothing of HTTP; std only.
+// Package metrics holds a server's counters, gauges and histograms in families as in OpenMetrics, merges the families
+// of several processes, and writes them as text. It does not depend on HTTP and uses only the standard library.
 //
-// A Recorder counts requests. It is written on the event loop, by a handful of atomic additions for each of its turns, and
-// read from any goroutine, so a handler that blocks the loop is seen as well. The number of series is that of the
-// mounts of the configuration, at most mostRoutes, times the classes of status: it does not depend on clients.
+// A Recorder counts requests. The event loop updates it with a few atomic additions in each of its turns, and any
+// goroutine can read it, even while a handler blocks the loop. The number of series depends on the mounts of the
+// configuration, at most mostRoutes, and the classes of status, but not on clients.
 //
-// Start reading at family.go, which also writes the two text formats. recorder.go has the counting.
+// Start reading at family.go, which also writes the two text formats. recorder.go counts requests.
 package metrics

@@ -8,17 +8,17 @@ import (
 	"sync"
 )
 
-// Kind says what the values of a Family mean.
+// Kind is the type of a metric.
 type Kind string
 
 // The kinds.
 const (
 	Counter   Kind = "counter"   // grows, and starts at 0 with the process
-	Gauge     Kind = "gauge"     // of now
-	Histogram Kind = "histogram" // how many values were up to each bound
+	Gauge     Kind = "gauge"     // a current value
+	Histogram Kind = "histogram" // number of values in each bucket
 )
 
-// Over says how the gauges of several processes become one.
+// Over says how the gauges of several processes are merged.
 type Over string
 
 // The ways.
@@ -28,24 +28,27 @@ const (
 	Min Over = "min"
 )
 
-// Family is a metric with all its series. It is JSON between processes.
+// Family is a metric with all its series. Processes exchange families as JSON.
 type Family struct {
-	Name   string    `json:"name"` // without "_total"; with Unit at its end, if there is one
-	Kind   Kind      `json:"kind"`
-	Unit   string    `json:"unit,omitempty"` // "seconds", "bytes" or ""
-	Help   string    `json:"help"`
-	Over   Over      `json:"over,omitempty"`
-	Bounds []float64 `json:"bounds,omitempty"` // of a histogram, ascending, in its unit; the last bucket has no bound
+	// Name has no suffix "_total", but ends with Unit, if any.
+	Name string `json:"name"`
+	Kind Kind   `json:"kind"`
+	Unit string `json:"unit,omitempty"` // "seconds", "bytes" or ""
+	Help string `json:"help"`
+	Over Over   `json:"over,omitempty"`
+	// Bounds are the upper bounds of a histogram's buckets, ascending, in Unit. The last bucket has no bound.
+	Bounds []float64 `json:"bounds,omitempty"`
 	Series []Series  `json:"series"`
 }
 
-// Series has the values of a Family with the same labels.
+// Series holds the values of a Family with the same labels.
 type Series struct {
-	Labels string  `json:"labels,omitempty"` // `route="/",code="2xx"`, as Labels makes it
-	Value  float64 `json:"value,omitempty"`  // not of a histogram
+	Labels string  `json:"labels,omitempty"` // `route="/",code="2xx"`, as returned by Labels
+	Value  float64 `json:"value,omitempty"`  // unused in a histogram
 
-	Counts []int64 `json:"counts,omitempty"` // of a histogram: of each bucket alone, one more than Bounds
-	Total  float64 `json:"total,omitempty"`  // of a histogram: the sum of all values
+	// Counts holds the number of values in each bucket of a histogram. It is one longer than Bounds.
+	Counts []int64 `json:"counts,omitempty"`
+	Total  float64 `json:"total,omitempty"` // sum of all values in a histogram
 }
 
 // Count returns the number of values in a histogram.
@@ -56,7 +59,7 @@ func (s *Series) Count() (n int64) {
 	return n
 }
 
-// Labels returns the text of labels, from pairs of names and values.
+// Labels returns the text of labels for pairs of names and values.
 func Labels(pairs ...string) string {
 	var all []string
 	for pair := range slices.Chunk(pairs, 2) {
@@ -71,8 +74,8 @@ func One(name string, kind Kind, unit, help string, value float64) Family {
 	return Family{Name: name, Kind: kind, Unit: unit, Help: help, Series: []Series{{Value: value}}}
 }
 
-// Merge adds up the families of several processes, in the order in which they come first. A family that another process
-// has in another form (a new version of the application may change its own) is left out.
+// Merge merges the families of several processes, in the order of their first occurrence. If a family of a process
+// differs in kind or bounds, for example because the application has a new version, it is omitted.
 func Merge(processes ...[]Family) (all []Family) {
 	at := map[string]int{}
 	for _, families := range processes {
@@ -92,15 +95,15 @@ func Merge(processes ...[]Family) (all []Family) {
 	return all
 }
 
-// Fits reports whether the series of g can be added to those of f.
+// Fits reports whether the series of g can be merged with those of f.
 func (f *Family) Fits(g *Family) bool { return f.Kind == g.Kind && slices.Equal(f.Bounds, g.Bounds) }
 
-// Lasting returns the families whose values remain true when their process has ended: all but gauges.
+// Lasting returns the families that remain true after their process has ended: all except gauges.
 func Lasting(families []Family) []Family {
 	return slices.DeleteFunc(slices.Clone(families), func(f Family) bool { return f.Kind == Gauge })
 }
 
-// add adds the series of g, which has the same form.
+// add merges the series of g, which has the same kind and bounds.
 func (f *Family) add(g *Family) {
 	at := make(map[string]int, len(f.Series))
 	for i := range f.Series {
@@ -140,7 +143,7 @@ func Find(families []Family, name string) *Family {
 	return nil
 }
 
-// Names of metrics and of labels, and the text of labels as Labels makes it: each as the whole text, and one label with its name and value.
+// Patterns of the names of metrics and labels, and of a label in the form that Labels returns.
 const (
 	namePattern  = `[a-zA-Z_:][a-zA-Z_:0-9]*`
 	labelPattern = `(` + namePattern + `)="((?:[^"\\\n]|\\[^\n])*)"`
@@ -154,7 +157,7 @@ var (
 	oneLabel = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(labelPattern) })
 )
 
-// Label returns the value of a label of s, "" without it.
+// Label returns the value of a label of s, or "".
 func (s *Series) Label(name string) string {
 	for _, label := range oneLabel().FindAllStringSubmatch(s.Labels, -1) {
 		if label[1] == name {
@@ -164,8 +167,8 @@ func (s *Series) Label(name string) string {
 	return ""
 }
 
-// Quantile returns the value below which the share q (0 to 1) of the values of a histogram lies, by interpolating within
-// a bucket, as Prometheus does; 0 without values. Beyond the last bound it is that.
+// Quantile estimates the quantile q (0 to 1) of a histogram by interpolating within a bucket, as Prometheus does. It
+// returns 0 without values, and the last bound if the quantile is beyond that bound.
 func Quantile(bounds []float64, counts []int64, q float64) float64 {
 	all := (&Series{Counts: counts}).Count()
 	if all == 0 || len(bounds) == 0 || len(counts) != len(bounds)+1 {
@@ -185,14 +188,15 @@ func Quantile(bounds []float64, counts []int64, q float64) float64 {
 	return bounds[len(bounds)-1]
 }
 
-// Bounds of what Sound returns.
+// Limits of the families that Sound returns.
 const (
 	mostFamilies = 1000
 	mostSeries   = 20_000 // of all families together
 )
 
-// Sound returns the families that Merge and the text formats can take, as another process may have sent anything: those whose names,
-// labels and buckets are well formed, up to 1,000 families and 20,000 series. It may change the slices of families.
+// Sound returns the families that Merge and the text formats can process, because another process may send arbitrary
+// data: families with well-formed names, labels and buckets, at most 1,000 families and 20,000 series. It may change
+// the slices of families.
 func Sound(families []Family) (sound []Family) {
 	left := mostSeries
 	for _, f := range families {
@@ -229,13 +233,13 @@ const (
 	PlainType       = "text/plain; version=0.0.4; charset=utf-8"
 )
 
-// OpenMetrics returns families as text of OpenMetrics 1.0, which Prometheus asks for.
+// OpenMetrics returns families in the text format of OpenMetrics 1.0, which Prometheus requests.
 func OpenMetrics(families []Family) string { return text(families, true) + "# EOF\n" }
 
 // Plain returns families in the text format of Prometheus, version 0.0.4, which older programs read.
 func Plain(families []Family) string { return text(families, false) }
 
-// text returns families in either format: units are of OpenMetrics, in which the name of a family has no suffix.
+// text returns families in either format. Only OpenMetrics has units, and names families without a suffix.
 func text(families []Family, open bool) string {
 	var b strings.Builder
 	for i := range families {
@@ -254,7 +258,7 @@ func text(families []Family, open bool) string {
 	return b.String()
 }
 
-// suffix is what the samples of f have behind its name.
+// suffix returns the suffix that follows the name of f in samples.
 func (f *Family) suffix() string {
 	if f.Kind == Counter {
 		return "_total"
@@ -262,7 +266,7 @@ func (f *Family) suffix() string {
 	return ""
 }
 
-// write writes the samples.
+// write writes the samples of f.
 func (f *Family) write(b *strings.Builder) {
 	series := slices.Clone(f.Series)
 	slices.SortStableFunc(series, func(x, y Series) int { return strings.Compare(x.Labels, y.Labels) })
@@ -297,7 +301,7 @@ func sample(b *strings.Builder, name, labels, more, value string) {
 
 func number(v float64) string { return strconv.FormatFloat(v, 'g', -1, 64) }
 
-// bucket is a bound as OpenMetrics wants it: a float, so that all programs write the same.
+// bucket formats a bound as a float, as OpenMetrics requires.
 func bucket(v float64) string {
 	text := number(v)
 	if !strings.ContainsAny(text, ".e") {

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// TestRecorder: requests are counted by route and class of status.
+// Requests are counted by route and class of status.
 func TestRecorder(t *testing.T) {
 	r := NewRecorder()
 	shop := r.Route("a.example", "/shop")
@@ -40,11 +40,11 @@ func TestRecorder(t *testing.T) {
 	r.End(began, shop, 200)
 }
 
-// TestTurn: requests that arrive together share the clock, and those behind a handler do not.
+// Requests that arrive together share the clock, and those after a handler do not.
 func TestTurn(t *testing.T) {
 	r := NewRecorder()
 	first := r.Begin()
-	time.Sleep(time.Microsecond) // the clock has gone on
+	time.Sleep(time.Microsecond) // the clock advances
 	if second := r.Begin(); second != first || first == 0 {
 		t.Errorf("%d and %d", first, second)
 	}
@@ -59,7 +59,7 @@ func TestTurn(t *testing.T) {
 	if n := len(Find(r.Families(), "fapws_request_duration_seconds").Series); n != 0 {
 		t.Errorf("%d series before the turn", n)
 	}
-	r.End(third, route, 200) // on a busy machine of another bucket, which adds the first two at once
+	r.End(third, route, 200) // on a busy machine, it is in another bucket, which adds the first two at once
 	r.Turn()
 	s := Find(r.Families(), "fapws_request_duration_seconds").Series[0]
 	if least := float64(third-first) * 2 / 1e9; s.Count() != 3 || s.Total < least {
@@ -70,7 +70,7 @@ func TestTurn(t *testing.T) {
 	}
 }
 
-// TestBounded: however many mounts there are, and whatever their names, series are few.
+// The number of series is limited, however many mounts there are.
 func TestBounded(t *testing.T) {
 	r := NewRecorder()
 	for i := range 10000 {
@@ -99,7 +99,7 @@ func TestLabels(t *testing.T) {
 	}
 }
 
-// families are of one process, as another gets them.
+// families returns the families of a process as another process receives them.
 func families(t *testing.T, n int64) (all []Family) {
 	t.Helper()
 	text, err := json.Marshal([]Family{
@@ -177,7 +177,7 @@ func TestQuantile(t *testing.T) {
 	}
 }
 
-// TestNoAllocation: counting a request allocates nothing.
+// Counting a request does not allocate.
 func TestNoAllocation(t *testing.T) {
 	r := NewRecorder()
 	route := r.Route("", "/")

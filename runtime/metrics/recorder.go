@@ -7,13 +7,13 @@ import (
 	"time"
 )
 
-// Bounds are the upper bounds of the buckets of durations, in nanoseconds: from 100 µs, in which a small handler
-// answers, to the 30 s after which browsers and proxies give up.
+// Bounds are the upper bounds of the duration buckets, in nanoseconds: from 100 µs, for small handlers, to 30 s,
+// after which browsers and proxies time out.
 var Bounds = [...]int64{
 	1e5, 25e4, 5e5, 1e6, 25e5, 5e6, 1e7, 25e6, 5e7, 1e8, 25e7, 5e8, 1e9, 25e8, 5e9, 1e10, 3e10,
 }
 
-// Seconds are Bounds in seconds.
+// Seconds returns Bounds in seconds.
 func Seconds() []float64 {
 	out := make([]float64, len(Bounds))
 	for i, ns := range Bounds {
@@ -22,13 +22,13 @@ func Seconds() []float64 {
 	return out
 }
 
-// durations is a histogram of durations. One goroutine writes it, any may read it.
+// durations is a histogram of durations. One goroutine may write it, and any goroutine may read it.
 type durations struct {
 	counts [len(Bounds) + 1]atomic.Int64
 	sum    atomic.Int64 // nanoseconds
 }
 
-// series returns the values so far, false if there are none.
+// series returns the current values, and false if there are none.
 func (d *durations) series(labels string) (Series, bool) {
 	s := Series{Labels: labels, Counts: make([]int64, len(d.counts))}
 	for i := range d.counts {
@@ -38,32 +38,37 @@ func (d *durations) series(labels string) (Series, bool) {
 	return s, s.Count() > 0
 }
 
-// classes are the values of the label code, by the first digit of the status. "gone": the client left before the response
-// began.
+// classes are the values of the label code, by the first digit of the status. "gone" means that the client
+// disconnected before the response began.
 var classes = [...]string{"gone", "1xx", "2xx", "3xx", "4xx", "5xx"}
 
-// mostRoutes bounds the routes that have series of their own. Requests of others are counted with the route "other".
+// mostRoutes limits the number of routes with series of their own. Requests of other routes are counted in the route
+// "other".
 const mostRoutes = 250
 
-// Recorder counts the requests of a server. Begin, Turn, End and Route must be called on the event loop, Families may be called
-// anywhere. To look at the clock, and an atomic addition, cost more than all the rest, so requests share them until Turn is called.
+// Recorder counts the requests of a server. Begin, Turn, End and Route must be called on the event loop; Families may
+// be called anywhere. Reading the clock and an atomic addition cost more than everything else, so requests share them
+// until the next call of Turn.
 type Recorder struct {
 	start time.Time
-	begun atomic.Int64 // requests; those in flight have not ended
+	// number of requests that have begun, including those that have ended
+	begun atomic.Int64
 
-	// Of the event loop.
-	arrived int64 // begun, with those since the last Turn
-	at      int64 // what Begin returns until Turn is called; 0: not known yet
-	over    int64 // the time for End; 0: not known yet
-	shared  int   // how many Ends have used it
-	alike   alike
+	// The fields below belong to the event loop.
+	// begun, plus the requests since the last Turn
+	arrived int64
+	// the result of Begin until the next Turn; 0 if the clock was not read yet
+	at     int64
+	over   int64 // the time for End; 0 if the clock was not read yet
+	shared int   // number of calls of End that have used over
+	alike  alike
 
-	mu     sync.Mutex // of routes
+	mu     sync.Mutex // guards routes
 	routes []*Route
 	byName map[[2]string]*Route
 }
 
-// Route counts the requests that the same mount of the configuration answers.
+// Route counts the requests of a mount of the configuration.
 type Route struct {
 	host, name string
 	classes    [len(classes)]durations
@@ -74,7 +79,8 @@ func NewRecorder() *Recorder {
 	return &Recorder{start: time.Now(), byName: map[[2]string]*Route{}}
 }
 
-// Route returns what counts the requests for host, "" the default one, and a route as the operator knows it.
+// Route returns the Route that counts requests for a host, "" for the default host, and the name of a route in the
+// configuration.
 func (r *Recorder) Route(host, name string) *Route {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -91,14 +97,14 @@ func (r *Recorder) Route(host, name string) *Route {
 	return route
 }
 
-// alike are requests that have ended one after the other, with the same route, class and bucket, and were not added yet.
+// alike collects consecutive requests with the same route, class and bucket that have ended but were not added yet.
 type alike struct {
-	in     *durations // nil: there are none
+	in     *durations // nil if there are none
 	bucket int
 	n, sum int64
 }
 
-// add adds them.
+// add adds the collected requests to their bucket.
 func (a *alike) add() {
 	if a.in != nil {
 		a.in.counts[a.bucket].Add(a.n)
@@ -107,11 +113,12 @@ func (a *alike) add() {
 	}
 }
 
-// mostShared bounds how many requests end at one time. They end a few microseconds after each other, and the first bucket has 100.
+// mostShared limits the number of calls of End that share one time. Requests end a few microseconds after each other,
+// and the first bucket covers 100 µs.
 const mostShared = 8
 
-// Turn is called when handlers are about to run, and when responses are about to be sent. Requests that begin between two turns were
-// there when the event loop woke up. Families sees the counts from before.
+// Turn must be called before handlers run and before responses are sent. All requests that begin between two turns
+// had arrived when the event loop woke up. Families returns the counts as of the last Turn.
 func (r *Recorder) Turn() {
 	r.at, r.over = 0, 0
 	if r.begun.Load() != r.arrived {
@@ -122,7 +129,7 @@ func (r *Recorder) Turn() {
 
 func (r *Recorder) clock() int64 { return int64(time.Since(r.start)) + 1 }
 
-// Begin counts a request that has arrived, and returns its time for End, which is never 0.
+// Begin counts a request that has arrived. It returns the request's start time for End, which is never 0.
 func (r *Recorder) Begin() int64 {
 	r.arrived++
 	if r.at == 0 {
@@ -131,18 +138,18 @@ func (r *Recorder) Begin() int64 {
 	return r.at
 }
 
-// earlier is the time of a request that began before the Recorder was made.
+// earlier is the start time of a request that began before the Recorder was created.
 const earlier = -1
 
-// BeganEarlier counts a request that is active already, and returns its time for End. The histograms leave it out, because
-// its duration is not known.
+// BeganEarlier counts a request that is already active, and returns its start time for End. Histograms omit the
+// request, because its duration is unknown.
 func (r *Recorder) BeganEarlier() int64 {
 	r.arrived++
 	return earlier
 }
 
-// End counts the end of a request. began is the result of Begin or BeganEarlier. status is 0 if the client disconnected
-// before the response began. route is nil if the request was not routed.
+// End counts the end of a request. began is the result of Begin or BeganEarlier. status is 0 if the client
+// disconnected before the response began. route is nil if the request was not routed.
 func (r *Recorder) End(began int64, route *Route, status int) {
 	if began == earlier {
 		r.arrived--
@@ -170,7 +177,7 @@ func (r *Recorder) End(began int64, route *Route, status int) {
 	r.alike.sum += ns
 }
 
-// Families returns the counts up to the last Turn.
+// Families returns the counts as of the last Turn.
 func (r *Recorder) Families() []Family {
 	requests := Family{Name: "fapws_request_duration_seconds", Kind: Histogram, Unit: "seconds", Bounds: Seconds(),
 		Help: "Time from the head of a request to the end of its response, by route of the configuration and class of status; code gone: the client left before."}
