@@ -24,18 +24,17 @@ import (
 	"fapws/runtime/system"
 )
 
-// interpreter is the Python that fapws was built for; build.sh sets it. Its
-// prefix decides where the standard library is found.
+// interpreter is the Python for which fapws was built; build.sh sets it. Its prefix determines the standard library.
 var interpreter = ""
 
-// otherPython tells users how to have fapws for another Python, %s.
+// otherPython tells users how to get fapws for another Python, %s.
 var otherPython = "build fapws with ./build.sh --python %s build"
 
-// program is the file of this program, beside which package fapws lies.
+// program is the file of this program. Package fapws is next to it.
 var program string
 
-// RunFrom says what file the program is. If that is a library in the process of a Python, python is the path of that, else "". It must be
-// called first.
+// RunFrom sets the file of the program. If file is a library in the process of a Python, python is the path of that
+// Python, otherwise "". RunFrom must be called before other functions.
 func RunFrom(file, python string) {
 	program = file
 	if python != "" {
@@ -48,38 +47,43 @@ type Options struct {
 	// Apps are the applications, at least one. They share an interpreter and are loaded in this order. Only the first one may
 	// be run as __main__, and it decides sys.argv[0].
 	//
-	// Each has its directory first on sys.path while it is loaded, and a separate name in sys.modules, even if two scripts are
-	// called app.py. Two applications that import a module of the same name get the same module: if models.py lies beside each
-	// of two scripts, both get the one that was imported first. Such modules belong in packages with different names, or in
-	// separate servers.
+	// Each has its directory first on sys.path while it is loaded, and a separate name in sys.modules, even if two
+	// scripts are called app.py. Two applications that import a module of the same name get the same module: if two
+	// directories have a models.py, both applications get the one that was imported first. Such modules belong in
+	// packages with different names, or in separate servers.
 	Apps []Application
 
 	Args []string // sys.argv[1:]
-	// Globals are the names of globals that Content.Settings has.
+	// Globals lists the names of globals that Content.Settings contains.
 	Globals []string
 	Path    []string // directories on sys.path after the script's
-	// Venv is the directory of a virtual environment; "": the packages of the Python that fapws was built for.
+	// Venv is the directory of a virtual environment. If it is "", the packages of the Python for which fapws was built
+	// are used.
 	Venv string
-	Dev  bool // for a developer: Django serves the static files of its applications itself
-	Fork bool // a process for each request serves them, by ServeForks
-	// Failed, if not nil, is called on the thread of Load with its error, before Python is finalized, which waits for the threads
-	// of the script. Its Contents are empty, or have the globals of the first application, whose PATHS are wrong.
+	// Dev makes Django serve the static files of its applications itself.
+	Dev bool
+	// Fork tells that each request is served by a separate process (ServeForks).
+	Fork bool
+	// Failed, if not nil, is called on the thread of Load with its error. It is called before Python is finalized,
+	// which waits for the threads of the script. The Contents are empty, or have only the globals of the first
+	// application if its PATHS are wrong.
 	Failed func(error, *Contents)
 }
 
-// Application names an application or a script with PATHS. Equal ones are loaded once and have the same mounts; several objects
-// of a script or module may be served.
+// Application names an application or a script with PATHS. Equal applications are loaded once and have the same mounts.
+// Several objects of a script or module may be served.
 type Application struct {
-	Script string // path of the script, as the user gave it; "" when Module is given
+	Script string // path of the script, as the user gave it; "" if Module is set
 	Module string // dotted name of a module to import
-	// Folder is the directory where Module is searched first; "": the current one.
+	// Folder is the directory where Module is searched first. "" means the current directory.
 	Folder string
 	// Import imports the script as a module with its stem as name; otherwise the script is run as __main__. All applications
 	// but the first are always imported.
-	Import    bool
-	Object    string // "name.attribute" to serve; "" looks for PATHS, application and app
-	Interface string // "paths", "wsgi" and "asgi" allow nothing else; "" and "auto" do
-	Factory   bool   // the object is a function that returns the one to serve
+	Import bool
+	Object string // "name.attribute" to serve; "" looks for PATHS, application and app
+	// Interface is "paths", "wsgi" or "asgi" to allow only this interface. "" and "auto" allow all.
+	Interface string
+	Factory   bool // the object is a function that returns the application
 }
 
 // name returns the name in messages of a process with one application.
@@ -99,30 +103,30 @@ func (a *Application) fullName() string {
 	return name
 }
 
-// ExitError is the error of user code that failed while it was loaded: it raised an exception, whose traceback is on stderr, or
-// called sys.exit.
+// ExitError is the error of user code that failed during loading: it raised an exception, whose traceback is on stderr,
+// or called sys.exit.
 type ExitError struct {
 	Code int    // the exit status of python3
 	Line string // "FILE:LINE: REASON", perhaps with "; NEXT STEP"; "" if not known
 }
 
-// Error implements error.
 func (e *ExitError) Error() string { return fmt.Sprintf("the script exited with status %d", e.Code) }
 
-// App has the loaded applications.
+// App contains the loaded applications.
 type App struct {
 	Contents
-	loaded  []*Content // the different ones of Apps
-	mounts  []Mount    // of all of them, by Mount.Index
+	loaded  []*Content // without duplicates
+	mounts  []Mount    // of all applications, by Mount.Index
 	mode    poolMode
 	handler *Handler // after Start
-	stop    chan int // inline: ends Serve
+	stop    chan int // inline mode: ends Serve
 }
 
 // Load starts Python on the calling OS thread, which must be locked and becomes Python's main thread, and runs or imports each
 // application. It must be called once.
 //
-// The error is an *ExitError if user code failed, else one line for the user with the application. Python is finalized then.
+// The error is an *ExitError if user code failed, otherwise one line for the user that names the application. After an
+// error Python is finalized.
 func Load(o Options) (*App, error) {
 	paths := make([]string, len(o.Apps))
 	for i, app := range o.Apps {
@@ -169,7 +173,7 @@ func (a *App) load(o Options, paths []string) error {
 	seen := map[string]int{}
 	for i, app := range o.Apps {
 		if app.Script != "" {
-			app.Script = place(paths[i]) // two hosts may have different paths of the same script
+			app.Script = place(paths[i]) // two hosts may use different paths for the same script
 		}
 		found := known[app]
 		if found == nil {
@@ -206,8 +210,8 @@ func readable(path string) error {
 	return errors.Unwrap(err)
 }
 
-// absolute returns the path that Python stores in __file__: unlike filepath.Abs it keeps "..", which after a symbolic link is not
-// the directory before it, and does not use $PWD.
+// absolute returns the path that Python stores in __file__. Unlike filepath.Abs it does not use $PWD and keeps "..",
+// because ".." after a symbolic link is not the preceding directory.
 func absolute(path string) (string, error) {
 	if filepath.IsAbs(path) {
 		return path, nil
@@ -216,7 +220,7 @@ func absolute(path string) (string, error) {
 	return strings.TrimSuffix(folder, "/") + "/" + path, err
 }
 
-// place follows the links of path's directory.
+// place resolves the symbolic links of path's directory.
 func place(path string) string {
 	return filepath.Join(system.RealPath(filepath.Dir(path)), filepath.Base(path))
 }
@@ -253,8 +257,9 @@ func start(o Options) error {
 	return nil
 }
 
-// Serve runs Python thread 0 on the thread of Load until Stop, and returns -1, or until a signal handler of the script calls
-// sys.exit, and returns its status. In inline mode, where the event loop runs Python, it only waits, on any thread.
+// Serve runs Python thread 0 on the thread of Load. It returns -1 after Stop, or the exit status after a signal handler
+// of the script has called sys.exit. In inline mode, where the event loop runs Python, Serve only waits, and may be
+// called on any thread.
 func (a *App) Serve() int {
 	return a.mode.serve(a)
 }
@@ -268,7 +273,7 @@ func (a *App) Stop() int {
 func (a *App) exit(code int) {
 	select {
 	case a.stop <- code:
-	default: // there is a code already
+	default: // the exit status is already set
 	}
 }
 
@@ -286,12 +291,12 @@ func (a *App) Close() int {
 	return 0
 }
 
-// RunAtexit runs the atexit functions if the thread of Load is stuck in a handler. It may be called on any thread, and blocks as
-// long as they do.
+// RunAtexit runs the atexit functions if the thread of Load is stuck in a handler. It may be called on any thread, and
+// returns after the functions.
 func (a *App) RunAtexit() { C.core_run_atexit() }
 
-// Executing returns the place of the code that Python's main thread executes, "FILE:LINE FUNCTION", or "". It waits for the GIL, and may
-// be called on any goroutine while Load runs.
+// Executing returns the place of the code that Python's main thread executes, "FILE:LINE FUNCTION", or "" if it is
+// unknown. It waits for the GIL, and may be called on any goroutine while Load runs.
 func Executing() string {
 	place := C.core_executing()
 	defer C.free(unsafe.Pointer(place))
@@ -301,7 +306,7 @@ func Executing() string {
 // Version is Python's version, such as "3.11.2", or "3.14.0t" of a free-threaded Python.
 func Version() string { return C.GoString(C.core_python_version()) }
 
-// cArena has C strings in structs of C, for the duration of a call.
+// cArena keeps C strings in structs of C during a call.
 type cArena struct{ runtime.Pinner }
 
 // str returns s as a C string, nil for "".
@@ -343,8 +348,8 @@ func CheckVenv(venv string) error {
 	return err
 }
 
-// findInterpreter returns the Python whose packages are used, of the virtual environment or the one that fapws links, and its
-// prefix: home is "" if Python finds it itself.
+// findInterpreter returns the Python whose packages are used, which is the Python of the virtual environment or the
+// linked Python, and its prefix. home is "" if Python finds the prefix itself.
 func findInterpreter(venv string) (executable, home string, err error) {
 	if venv == "" {
 		return interpreter, "", nil
@@ -365,9 +370,8 @@ func findInterpreter(venv string) (executable, home string, err error) {
 	return executable, ownHome(string(text)), nil
 }
 
-// ownHome returns the prefix of the Python that fapws links if the environment
-// was made by another one. Python would take that one's standard library, whose
-// extension modules may not fit: another bugfix release has other functions in it.
+// ownHome returns the prefix of the linked Python if another Python made the environment. Otherwise Python would use
+// the standard library of that Python, whose extension modules may not fit: another bugfix release may lack functions.
 func ownHome(cfg string) string {
 	m := regexp.MustCompile(`(?m)^\s*home\s*=\s*(.*?)\s*$`).FindStringSubmatch(cfg)
 	if m == nil || interpreter == "" {
@@ -379,7 +383,7 @@ func ownHome(cfg string) string {
 	}
 	prefix := filepath.Dir(own)
 	if !isFile(filepath.Join(prefix, "lib", "python"+minor(Version()), "os.py")) {
-		return "" // its standard library is elsewhere
+		return "" // the standard library is elsewhere
 	}
 	return prefix
 }
@@ -393,8 +397,8 @@ func venvPython(folder string) string {
 	return filepath.Join(folder, "bin", "python3") // Python only uses its directory
 }
 
-// venvVersion returns the version of the environment's Python by its pyvenv.cfg or its directories, or "". A free-threaded Python has the
-// same version, to which "t" is appended here; only the directory of its packages tells.
+// venvVersion returns the version of the environment's Python according to its pyvenv.cfg or its directories, or "".
+// venvVersion appends "t" for a free-threaded Python, which only the directory of its packages shows.
 func venvVersion(folder, cfg string) string {
 	lib := filepath.Join(folder, "lib", "python")
 	line := regexp.MustCompile(`(?m)^\s*version(?:_info)?\s*=\s*(\d+\.\d+(?:\.\d+)?)`) // virtualenv and uv write version_info
@@ -413,7 +417,7 @@ func venvVersion(folder, cfg string) string {
 	return strings.TrimPrefix(filepath.Base(filepath.Dir(found[0])), "python")
 }
 
-// minor is "3.11" for "3.11.2", and "3.14t" for "3.14.0t".
+// minor returns "3.11" for "3.11.2", and "3.14t" for "3.14.0t".
 func minor(version string) string {
 	parts := strings.SplitN(version, ".", 3)
 	if len(parts) == 3 && strings.HasSuffix(parts[2], "t") {

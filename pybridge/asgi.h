@@ -1,11 +1,7 @@
 /* asgi_: the asyncio thread, the exchanges whose coroutines it runs, and ASGI 3
  * (https://asgi.readthedocs.io/en/stable/specs/main.html).
  *
- * All of it is called on the asyncio thread, with the GIL, unless a comment says otherwise. There is one such thread;
- * asgi_the_thread lives as long as the process. The pool's mutex guards its list and the events of records; all else
- * belongs to the asyncio thread, unless it is marked atomic. The record owns a reference to its exchange, and so does
- * the list of live ones until the coroutine has ended; an exchange may outlive its record: rec is NULL from the last
- * part on. */
+ * All of it is called on the asyncio thread, with the GIL, unless a comment says otherwise. */
 #ifndef FAPWS_ASGI_H
 #define FAPWS_ASGI_H
 
@@ -14,8 +10,9 @@
 /* =============================================================================
  * The asyncio thread and its list of records with events: asgi_thread.c.
  *
- * There is one such thread; asgi_the_thread lives as long as the process. The pool's mutex guards the list and the
- * events of its records; all else belongs to the asyncio thread, under the GIL, unless it is marked atomic. */
+ * A process has one asyncio thread; asgi_the_thread lives as long as the process. The pool's mutex guards the list
+ * and the events of its records; other members belong to the asyncio thread, under the GIL, unless they are marked
+ * atomic. */
 
 /* Events of a record that the asyncio thread runs (bits). */
 enum {
@@ -29,19 +26,20 @@ enum {
 };
 
 typedef struct {
-  PyObject *loop;             /* owned: asyncio's */
-  core_thread thread;         /* stands for the asyncio thread */
-  int depth;                  /* not 0: a caller further up the stack will wake the event loop for published parts */
-  struct asgi_exchange *live; /* owned: exchanges that have not ended */
-  int event;                  /* eventfd that wakes the thread; 0: there is no such thread */
-  int asleep;                 /* atomic: the thread will not check the list until event is written */
+  PyObject *loop;     /* owned: asyncio's */
+  core_thread thread; /* the asyncio thread as a thread of the server */
+  int depth;          /* nonzero if a caller further up the stack will wake the event loop for published parts */
+  struct asgi_exchange *live; /* owned: exchanges whose coroutines have not ended */
+  int event;                  /* eventfd that wakes the thread; 0 if the thread does not exist */
+  int asleep;                 /* atomic: the thread will not check the list before event is written */
   unsigned long turns;        /* atomic: number of calls of turn() */
-  unsigned long left_at;      /* asgi_progress() plus one when the thread was given up; 0: it was not. Guarded by the
-                                 pool's mutex */
-  int asked;                  /* atomic: argument plus one of asgi_thread_stop; 0: not called, or the thread knows */
-  void (*messages)(void);     /* atomic: called at the end of each turn; NULL: nothing waits for messages */
-  int stopping;               /* the thread knows that asgi_thread_stop was called */
-  core_record *head, *tail;   /* records with events; guarded by the pool's mutex */
+  /* Value of asgi_progress() plus one when the thread was abandoned; 0 otherwise. Guarded by the pool's mutex. */
+  unsigned long left_at;
+  /* Atomic: argument of asgi_thread_stop plus one; 0 before the call, and after the thread has read it. */
+  int asked;
+  void (*messages)(void);   /* atomic: called at the end of each turn; NULL if Python receives no messages */
+  int stopping;             /* the thread knows that asgi_thread_stop was called */
+  core_record *head, *tail; /* records with events; guarded by the pool's mutex */
 } asgi_thread;
 extern asgi_thread asgi_the_thread;
 
@@ -53,7 +51,7 @@ void asgi_thread_wake(void);
 void asgi_thread_notify(void);
 
 /* =============================================================================
- * How exchanges run on the asyncio thread: asgi_exchange.c, asgi_task.c, asgi_task.c, asgi_waiter.c, asgi_messages.c,
+ * How exchanges run on the asyncio thread: asgi_exchange.c, asgi_task.c, asgi_waiter.c, asgi_messages.c,
  * asgi_handler.c and asgi_stack.c. All of it is called on the asyncio thread, with the GIL, unless a comment says
  * otherwise.
  *
@@ -67,11 +65,13 @@ typedef struct asgi_exchange asgi_exchange;
 typedef struct {
   core_kind kind;
 
-  /* A function may find that exchange->rec has become NULL after it has published the Last part. */
+  /* exchange->rec may become NULL during a call that publishes the last part. */
 
-  /* Makes the awaitable that the task runs. NULL with an exception, or, if the exchange has ended, without. */
+  /* Makes the awaitable that the task runs. Returns NULL with an exception, or NULL without an exception if the
+   * exchange has ended. */
   PyObject *(*begin)(asgi_exchange *x);
-  /* The next message of receive(): 1 with *message, 0 if it has to wait, -1 with an exception. */
+  /* Stores the next message of receive() in *message. Returns 1 with a message, 0 if receive() must wait, -1 with an
+   * exception. */
   int (*receive)(asgi_exchange *x, PyObject **message);
   /* send(message): -1 with an exception. */
   int (*send)(asgi_exchange *x, PyObject *message);
@@ -81,8 +81,8 @@ typedef struct {
   void (*raised)(asgi_exchange *x);
   /* Called once when the client disconnects, before waiters are woken. */
   void (*gone)(asgi_exchange *x);
-  /* Called for a message of send() when the client has disconnected, and with NULL if the awaitable waited for room
-   * then. 0: the message is discarded; 1: discarded, and other tasks run first; -1 with an exception. */
+  /* Called for a message of send() after the client disconnected, and with message NULL if the awaitable was waiting
+   * for room. Returns 0 to discard the message, 1 to discard it and run other tasks first, -1 with an exception. */
   int (*too_late)(asgi_exchange *x, PyObject *message);
 } asgi_kind;
 
@@ -101,8 +101,8 @@ enum {
 /* A coroutine that ends when its exchange has a message or room for more of the response, or at once (asgi_done). */
 typedef struct asgi_waiter {
   PyObject_HEAD asgi_exchange *exchange; /* owned */
-  PyObject *future;                      /* owned: the task waits for it; NULL: it does not wait */
-  PyObject *message;                     /* owned: of ASGI_TO_SEND, else NULL */
+  PyObject *future;                      /* owned: the future that the task awaits; NULL if the task does not wait */
+  PyObject *message;                     /* owned: the message of ASGI_TO_SEND, otherwise NULL */
   struct asgi_waiter *next, *prev;       /* in exchange.waiters while there is a future */
   uint8_t what, ended;
   uint8_t woken; /* its future has a result */
@@ -110,7 +110,7 @@ typedef struct asgi_waiter {
 
 /* States of a response (asgi_exchange.state). */
 enum {
-  ASGI_WAITS,    /* for http.response.start */
+  ASGI_WAITS,    /* waits for http.response.start */
   ASGI_HEAD,     /* the head was received, and nothing was sent */
   ASGI_BODY,     /* the head was sent */
   ASGI_TRAILERS, /* the body is complete, http.response.trailers follows */
@@ -123,36 +123,40 @@ enum {
 enum { ASGI_NO_TRAILERS, ASGI_ANNOUNCED, ASGI_COLLECTED /* in head */ };
 
 struct asgi_exchange {
-  PyObject_HEAD core_record *rec; /* NULL: the response is complete, and the record belongs to the event loop */
+  /* NULL after the response is complete: the record then belongs to the event loop */
+  PyObject_HEAD core_record *rec;
   const asgi_kind *kind;
   core_mount *mount;
   PyObject *task;                     /* owned, until the end */
   PyObject *inner;                    /* owned: awaited for the application */
-  PyObject *iterator;                 /* owned: of an async handler, yields the body */
+  PyObject *iterator;                 /* owned: yields the body of an async handler's response */
   PyObject *told;                     /* owned: the task to which receive() returned http.disconnect, or NULL */
-  asgi_waiter *waiters, *last_waiter; /* borrowed: the coroutines that await them own them */
+  asgi_waiter *waiters, *last_waiter; /* borrowed: waiters are owned by the coroutines that await them */
   asgi_exchange *next, *prev;         /* in async.live */
   uint8_t state;
-  uint8_t begun;            /* inner was made */
-  uint8_t running;          /* its coroutine is on the stack */
-  uint8_t sending;          /* send() is on the stack: a value of its message may call it again */
-  uint8_t gone;             /* the client disconnected */
-  uint8_t hung;             /* the client has shut down its side: receive() reports a disconnect, send() works */
-  uint8_t ended;            /* its coroutine has ended */
-  uint8_t overdue;          /* it was cancelled because of a timeout */
-  uint8_t warned;           /* its event stream was ended, and the application has had the first time to notice that */
-  uint8_t waits;            /* of an async handler: inner is a asgi_waiter for room */
-  uint8_t trailers;         /* ASGI_NO_TRAILERS to ASGI_COLLECTED */
-  uint8_t received;         /* the whole body was received, or websocket.connect */
-  uint16_t code;            /* close code of a WebSocket (RFC 6455 §7.4) */
-  PyObject *reason;         /* owned: close reason, a str, or NULL */
-  uint8_t words;            /* WebSocket closed by the client: number of messages that send() may still drop */
-  uint8_t unheard;          /* its connection closed, too: messages sent since one was received, or since it closed */
-  int64_t taken;            /* bytes of the body in memory, or in the file, that receive() returned */
+  uint8_t begun;   /* inner was made */
+  uint8_t running; /* its coroutine is on the stack */
+  uint8_t sending; /* send() is on the stack: a value of its message may call it again */
+  uint8_t gone;    /* the client disconnected */
+  uint8_t hung;    /* the client has shut down its side: receive() reports a disconnect, send() works */
+  uint8_t ended;   /* its coroutine has ended */
+  uint8_t overdue; /* it was cancelled because of a timeout */
+  /* Its event stream was ended, and the first of the two delays before its cancellation has passed. */
+  uint8_t warned;
+  uint8_t waits;    /* for async handlers: inner is an asgi_waiter for room */
+  uint8_t trailers; /* ASGI_NO_TRAILERS to ASGI_COLLECTED */
+  uint8_t received; /* the whole body was received, or websocket.connect */
+  uint16_t code;    /* close code of a WebSocket (RFC 6455 §7.4) */
+  PyObject *reason; /* owned: close reason, a str, or NULL */
+  /* Number of messages that send() may still discard after the client closed the WebSocket. */
+  uint8_t words;
+  /* Number of messages that were sent after the connection closed, since the application last received one. */
+  uint8_t unheard;
+  int64_t taken;            /* bytes of the body that receive() has returned */
   char line[160], addr[46]; /* beginning of the request line, and client address, once rec is NULL */
   uint8_t line_len, addr_len;
   uint32_t log;           /* number of its error log, once rec is NULL */
-  wsgi_start_object head; /* used without its Python object */
+  wsgi_start_object head; /* embedded, without a Python reference count */
 };
 
 /* --- asgi_exchange.c --- */
@@ -167,7 +171,7 @@ int asgi_task_init(void);
 /* Makes the task of x and runs it until it waits. A new reference, or NULL; a step of the task may leave an exception
  * in both cases. */
 PyObject *asgi_task_new(asgi_exchange *x);
-/* Cancels its task. */
+/* Cancels the task of x. */
 void asgi_exchange_cancel(asgi_exchange *x);
 
 /* --- asgi_task.c --- */
@@ -181,27 +185,28 @@ PyObject *asgi_await(PyObject *awaitable);
 /* --- asgi_waiter.c --- */
 extern PyTypeObject asgi_Waiter_Type;
 int asgi_waiter_init(void);
-/* A coroutine that waits for something of x. */
+/* Makes a coroutine that waits for the reason what (ASGI_FOR_...). */
 PyObject *asgi_waiter_new(asgi_exchange *x, int what);
 /* A coroutine that sends message, and then waits for room: send() on a thread that is not the asyncio thread. */
 PyObject *asgi_send_when_awaited(asgi_exchange *x, PyObject *message);
-/* A waiter that does not wait. Borrowed: all share it. */
+/* A waiter that is done at once. All exchanges share it. */
 extern PyObject *asgi_done;
-/* The result of send() and tp_iternext for how: a return becomes StopIteration. Takes the reference. */
+/* Converts the result how of a step for tp_iternext and send(): a return becomes StopIteration. Takes the reference
+ * to result. */
 PyObject *asgi_send_result(PySendResult how, PyObject *result);
 /* Raises the exception in the arguments of throw(type[, value[, traceback]]). Always NULL. */
 PyObject *asgi_raise_thrown(PyObject *args);
-/* Wakes the waiters for that reason. */
+/* Wakes the waiters that wait for the reason what. */
 void asgi_wake_waiters(asgi_exchange *x, int what);
 
 /* --- asgi_messages.c --- */
-/* The next input, which the caller frees, or NULL; lets the client send as many bytes again. */
+/* Returns the next input, which the caller frees, or NULL. The client may then send the same number of bytes again. */
 core_input *asgi_take_input(core_record *rec);
 
 /* --- asgi_thread.c, asgi_stack.c --- */
 /* core_mode.state_of of the asyncio thread. */
 int asgi_state_of(core_record *rec, int *thread);
-/* The lines of the code that x awaits, as core_snapshot has them. GIL, any thread. */
+/* Writes the lines of the code that x awaits to out, in the format of core_snapshot. Any thread, with the GIL. */
 void asgi_await_chain(asgi_exchange *x, FILE *out);
 
 /* =============================================================================
@@ -214,16 +219,18 @@ int asgi_init(void);
 PyObject *asgi_call(asgi_exchange *x, PyObject *scope);
 /* Sends message now. A new reference to a coroutine, which waits for room. */
 PyObject *asgi_send(asgi_exchange *x, PyObject *message);
-/* The type of a message to send(): its index among texts, of which text has the str objects and [0] is "type"; it has
- * to be from first to last. -1 with an exception. */
+/* Returns the type of a message to send() as its index in texts, which must be between first and last. text has the
+ * same texts as str objects; its first element is "type". Returns -1 with an exception. */
 int asgi_message_type(PyObject *message, PyObject *const *text, const char *const *texts, int first, int last);
-/* Calls f with the values of two keys of message, NULL for those that it does not have. -1 with an exception. */
+/* Calls f with the values of the keys first and second of message; a value is NULL if message lacks the key. -1 with
+ * an exception. */
 int asgi_with_values(asgi_exchange *x, PyObject *message, PyObject *first, PyObject *second,
                      int (*f)(asgi_exchange *, PyObject *, PyObject *));
-/* Makes a message for receive(): a dict with its type, and further keys, each with its value, whose reference it takes;
- * NULL is behind the last one. Returns 1 or -1, like receive. */
+/* Makes a message for receive(): a dict with its type and further pairs of key and value. Takes the references to
+ * the values. NULL ends the arguments. Returns 1 or -1, like receive. */
 int asgi_message(PyObject **message, PyObject *type, ...);
-/* Reports the exception of an application, and ends the exchange with 500 or by breaking it off. */
+/* Reports the exception of an application, and ends the exchange with status 500, or aborts the response if it has
+ * begun. */
 void asgi_raised(asgi_exchange *x);
 /* Messages that send() discards after the client disconnected. */
 #define ASGI_LAST_WORDS 64
@@ -237,7 +244,7 @@ int asgi_http_init(void);
 /* Sends http.response.start and http.response.body. -1 with an exception. */
 int asgi_send_start(asgi_exchange *x, PyObject *message);
 int asgi_send_body(asgi_exchange *x, PyObject *message);
-/* Publishes p of x, whose body, if it is not in owner's memory, is in its buf. */
+/* Publishes p of x. The body of p is in p->buf or in the memory of p->owner. */
 void asgi_exchange_publish(asgi_exchange *x, core_part *p);
 
 /* --- asgi_websocket.c --- */

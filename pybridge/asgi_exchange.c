@@ -1,7 +1,8 @@
 /* An exchange on the asyncio thread: the coroutine that its Task runs.
  *
- * It drives the coroutine of the application, so that it notices its end: a callback of the Task would cost an
- * iteration of asyncio's event loop for each request. To asyncio's tools it looks like the application's coroutine. */
+ * The exchange drives the coroutine of the application, so that it notices the coroutine's end: a callback of the
+ * Task would need an iteration of asyncio's event loop for each request. Tools of asyncio see the exchange as the
+ * application's coroutine. */
 #include "asgi.h"
 
 #include <stdlib.h>
@@ -15,7 +16,7 @@ enum { T_THROW, T_CLOSE, T_COUNT };
 static const char *const texts[T_COUNT] = {"throw", "close"};
 static PyObject *text[T_COUNT];
 
-/* Replaces x->inner, takes the reference to next. Other threads may read it (get_of_inner). */
+/* Replaces x->inner by next and takes the reference to next. Other threads may read x->inner (get_of_inner). */
 static void set_inner(asgi_exchange *x, PyObject *next) {
   PyObject *before;
   CORE_BEGIN_HOLD(x);
@@ -42,7 +43,7 @@ static void exchange_end(asgi_exchange *x) {
   Py_CLEAR(x->iterator);
   Py_CLEAR(x->told);
   Py_CLEAR(x->task);
-  Py_DECREF(x); /* of the list */
+  Py_DECREF(x); /* reference of the list */
 }
 
 /* The application has ended, perhaps with an exception. CancelledError is passed on to the Task, so that it counts as
@@ -68,7 +69,8 @@ static PySendResult conclude(asgi_exchange *x, PyObject **result) {
 
 /* --- steps -------------------------------------------------------------------- */
 
-/* Continues after a step of x->inner with the result how: runs awaitables until one waits or the exchange has ended. */
+/* Continues x after a step of x->inner with the result how: runs awaitables until an awaitable waits or the exchange
+ * has ended. */
 static PySendResult drive(asgi_exchange *x, PySendResult how, PyObject **result) {
   for (;;) {
     core_exit_child();
@@ -97,7 +99,7 @@ static PySendResult first_step(asgi_exchange *x, PyObject **result) {
   return drive(x, asgi_iter_send(inner, Py_None, result), result);
 }
 
-/* Whether the application resumes the coroutine that it runs in; then ValueError is set, as for other coroutines. */
+/* Whether the application resumes the coroutine in which it runs. Sets ValueError if so, as other coroutines do. */
 static int reentered(const asgi_exchange *x) {
   if (UNLIKELY(x->running)) PyErr_SetString(PyExc_ValueError, "coroutine already executing");
   return x->running;
@@ -187,7 +189,7 @@ static PyObject *exchange_close(PyObject *self, PyObject *none) {
 /* --- the object --------------------------------------------------------------- */
 
 #define SPARE 64
-static asgi_exchange *spare[SPARE]; /* objects to use again, with the memory of their fields */
+static asgi_exchange *spare[SPARE]; /* objects for reuse, with the memory of their fields */
 static int nspare;
 
 static asgi_exchange *exchange_new(core_record *rec) {
@@ -201,7 +203,7 @@ static asgi_exchange *exchange_new(core_record *rec) {
   }
   x->rec = rec;
   x->mount = &core_the_pool.mounts[rec->mount];
-  x->kind = (const asgi_kind *)core_kind_of(rec); /* begins with it */
+  x->kind = (const asgi_kind *)core_kind_of(rec); /* asgi_kind begins with core_kind */
   x->task = x->inner = x->iterator = x->told = NULL;
   x->waiters = x->last_waiter = NULL;
   x->state = ASGI_WAITS;
@@ -218,7 +220,7 @@ static asgi_exchange *exchange_new(core_record *rec) {
   x->next = A.live;
   if (x->next) x->next->prev = x;
   A.live = x;
-  Py_INCREF(x); /* of the list */
+  Py_INCREF(x); /* reference of the list */
   PyObject_GC_Track((PyObject *)x);
   return x;
 }
@@ -278,7 +280,7 @@ static void exchange_dealloc(PyObject *self) {
   PyObject_GC_Del(self);
 }
 
-/* An attribute of the awaited coroutine. */
+/* Returns an attribute of the awaited coroutine. */
 static PyObject *get_of_inner(PyObject *self, void *name) {
   PyObject *inner = CORE_HELD(self, Py_XNewRef(((asgi_exchange *)self)->inner));
   PyObject *value = inner ? PyObject_GetAttrString(inner, name) : NULL;

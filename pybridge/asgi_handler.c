@@ -1,5 +1,6 @@
-/* async def handler(environ, start_response), awaited on the asyncio thread. It may return whatever other handlers
- * return, or an async iterable, and it may be an async generator; chunks are sent as they are yielded. With the GIL. */
+/* async def handler(environ, start_response), awaited on the asyncio thread. It may return the same values as other
+ * handlers, or an async iterable, and it may be an async generator, whose chunks are sent as they are yielded. With
+ * the GIL. */
 #include "asgi.h"
 
 #define A asgi_the_thread
@@ -11,7 +12,7 @@ static PyObject *next_item(asgi_exchange *x) {
   return inner;
 }
 
-/* An awaitable that closes the async generator; its result does not matter. NULL if there is none. */
+/* Returns an awaitable that closes the async generator; its result does not matter. NULL without a generator. */
 static PyObject *closing(asgi_exchange *x) {
   PyObject *iterator = x->iterator;
   x->iterator = NULL;
@@ -26,7 +27,7 @@ static PyObject *closing(asgi_exchange *x) {
   return inner;
 }
 
-/* Answers with a handler's result. Returns the next awaitable or NULL, like begin and returned. */
+/* Answers with a handler's result. Returns the next awaitable or NULL, like begin. */
 static PyObject *answer(asgi_exchange *x, PyObject *result) {
   core_record *rec = x->rec;
   const PyAsyncMethods *methods = Py_TYPE(result)->tp_as_async;
@@ -98,8 +99,8 @@ static void handler_raised(asgi_exchange *x) {
   asgi_raised(x);
 }
 
-/* A generator that waits for an event might never continue, so it is cancelled. Other handlers run to their end, like
- * synchronous ones. */
+/* Cancels a generator, because it might wait for an event forever. Other handlers run to their end, like synchronous
+ * handlers. */
 static void handler_gone(asgi_exchange *x) {
   if (x->iterator && !x->waits) asgi_exchange_cancel(x);
 }

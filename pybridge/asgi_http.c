@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #define A asgi_the_thread
-#define CHUNK 65536 /* bytes of a body in a file for one message */
+#define CHUNK 65536 /* bytes of a body in a file that one message contains */
 
 #define TEXTS(X)                                                                                                       \
   X(T_TYPE, "type")                                                                                                    \
@@ -124,17 +124,17 @@ static void publish_chain(asgi_exchange *x, const core_chain *c) {
   if (c->first->first) rec->started = 1;
   if (c->last->last) {
     x->state = ASGI_COMPLETE;
-    wsgi_drop(&A.thread, rec); /* x->rec is NULL from here on */
+    wsgi_drop(&A.thread, rec); /* x->rec is now NULL */
   }
   core_publish_chain(&A.thread, c);
 }
 
 void asgi_exchange_publish(asgi_exchange *x, core_part *p) { publish_chain(x, &(core_chain){x->rec, p, p}); }
 
-/* Whether the last part has trailers, or more of the body. */
+/* Whether trailers or more of the body follow. */
 static int goes_on(const asgi_exchange *x, int more) { return more || (x->trailers && x->rec->trailers); }
 
-/* Notes that the rest of the response is not sent. */
+/* Discards the rest of the response. */
 static void discard(asgi_exchange *x, int more) {
   if (more)
     x->state = ASGI_DISCARD;
@@ -142,7 +142,7 @@ static void discard(asgi_exchange *x, int more) {
     x->state = ASGI_TRAILERS;
 }
 
-/* Publishes parts with the body of a message; more: other messages with the body will follow. */
+/* Publishes parts with the body of a message. more means that other messages with the body follow. */
 static void publish_body(asgi_exchange *x, const core_chain *c, int more) {
   core_record *rec = x->rec;
   int whole = !goes_on(x, more) || rec->bodyless || rec->whole;
@@ -246,7 +246,7 @@ static int send_unsized(asgi_exchange *x, int fd, const struct stat *st) {
   PyObject *data = PyObject_CallMethod(file, "read", NULL);
   Py_DECREF(file);
   if (!data) return -1;
-  if (x->head.length == st->st_size) x->head.length = -1; /* frameworks take it from stat */
+  if (x->head.length == st->st_size) x->head.length = -1; /* frameworks copy it from stat */
   core_message m = {.owner = data, .data = PyBytes_AS_STRING(data), .len = PyBytes_GET_SIZE(data)};
   int bad = first_body(x, &m, 0);
   Py_DECREF(data);
@@ -283,8 +283,7 @@ static int send_path(asgi_exchange *x, PyObject *path, PyObject *type) {
   return 0;
 }
 
-/* --- trailer fields, behind the body (https://asgi.readthedocs.io/en/latest/extensions.html#http-trailers, RFC 9110
- * §6.5) --- */
+/* --- trailer fields (https://asgi.readthedocs.io/en/latest/extensions.html#http-trailers, RFC 9110 §6.5) --- */
 
 static int trailers_fit(const wsgi_start_object *s) {
   int fields = 0;
@@ -357,12 +356,13 @@ static int http_send(asgi_exchange *x, PyObject *message) {
 
 /* --- send, after the client disconnected --- */
 
-/* Before ASGI 2.4, which not all frameworks know, send() discards messages then: applications learn of the disconnect
- * from receive(), and go on after their response, with background tasks and the ends of their dependencies. So most
- * messages are discarded. OSError ends an application that would send on and on: a task that receive() has told, and
- * one that sends more of a body while no other task can cancel it, because none of them listens, or at last. */
+/* Discards most messages to a disconnected client. Before ASGI 2.4, which some frameworks do not know, applications
+ * learn of the disconnect from receive() and continue after their response, with background tasks and cleanup of
+ * their dependencies. OSError ends an application that would send forever: in a task that has received
+ * http.disconnect, in a task that sends more of a body while no other task listens and could cancel it, and after
+ * ASGI_LAST_WORDS messages. */
 static int http_too_late(asgi_exchange *x, PyObject *message) {
-  if (!message) return 0; /* it was accepted before */
+  if (!message) return 0; /* the message was accepted before */
   int which = asgi_message_type(message, text, texts, T_START, T_RESPONSE_TRAILERS), more = 0;
   PyObject *value = NULL, *task;
   if (which < 0 || (which == T_RESPONSE_BODY && core_get(message, text[T_MORE], &value) < 0)) return -1;

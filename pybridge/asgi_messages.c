@@ -1,6 +1,6 @@
-/* ASGI 3: the call of an application, the receive() and send() that it gets, and their messages
- * (https://asgi.readthedocs.io/en/stable/specs/main.html). asgi_http.c has those of HTTP, asgi_websocket.c those of
- * WebSockets. On the asyncio thread, with the GIL. */
+/* ASGI 3: the call of an application, its receive() and send(), and helpers for their messages
+ * (https://asgi.readthedocs.io/en/stable/specs/main.html). asgi_http.c has the messages of HTTP, asgi_websocket.c
+ * the messages of WebSockets. On the asyncio thread, with the GIL. */
 #include "asgi.h"
 
 #include <stdarg.h>
@@ -14,7 +14,8 @@ static PyObject *receive(PyObject *self, PyObject *none) {
   return asgi_waiter_new((asgi_exchange *)self, ASGI_FOR_MESSAGE);
 }
 
-/* Whether the whole response was sent, by its Content-Length: clients may disconnect before the application ends it. */
+/* Whether the whole response was sent, by its Content-Length. Clients may then disconnect before the application
+ * ends the response. */
 static int has_all(const core_record *rec) {
   return rec && rec->started && rec->declared >= 0 && rec->sent == rec->declared;
 }
@@ -70,7 +71,7 @@ PyObject *asgi_call(asgi_exchange *x, PyObject *scope) {
   return inner;
 }
 
-/* Whether the exception, or one of its causes, reports that the client disconnected. */
+/* Whether the exception, or one of its causes, says that the client disconnected. */
 static int is_of_gone(PyObject *value) {
   Py_XINCREF(value);
   int found = 0;
@@ -93,7 +94,8 @@ void asgi_raised(asgi_exchange *x) {
   PyErr_Fetch(&type, &value, &tb);
   PyErr_NormalizeException(&type, &value, &tb);
   int gone = x->gone || (rec && core_is_cancelled(rec));
-  /* Cancelled because the client disconnected, of a timeout, which has been logged, or because the server stops. */
+  /* The application was cancelled because the client disconnected, because of a timeout, which has been logged, or
+   * because the server stops. */
   int cancelled = type && (PyErr_GivenExceptionMatches(type, asgi_cancelled_error) ||
                            PyErr_GivenExceptionMatches(type, PyExc_GeneratorExit));
   int quiet = (cancelled && (gone || x->overdue || asgi_the_thread.stopping)) || (gone && is_of_gone(value)) ||
@@ -162,8 +164,8 @@ int asgi_message_type(PyObject *message, PyObject *const *text, const char *cons
 
 /* --- inputs --------------------------------------------------------------
  *
- * Takes inputs of an exchange that has begun: more of its body, or messages of its WebSocket. The event loop delivers
- * at most exchange.InputWindow bytes more than were taken. */
+ * Takes inputs of an exchange that has begun: more of its body, or messages of its WebSocket. The event loop
+ * delivers at most exchange.InputWindow bytes before the application takes them. */
 
 core_input *asgi_take_input(core_record *rec) {
   core_lock();

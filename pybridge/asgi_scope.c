@@ -1,4 +1,4 @@
-/* The scope of ASGI 3. The last heads are remembered, as in wsgi_cache.c, because clients repeat them. On the asyncio
+/* The scope of ASGI 3. The last heads are cached, as in wsgi_cache.c, because clients repeat them. On the asyncio
  * thread, with the GIL. */
 #include "asgi.h"
 
@@ -33,7 +33,7 @@
 enum { TEXTS(CORE_NAME) T_COUNT };
 static const char *const texts[T_COUNT] = {TEXTS(CORE_TEXT)};
 static PyObject *text[T_COUNT], *the_asgi;
-static PyObject *the_scope; /* has the values of most requests, or None */
+static PyObject *the_scope; /* has the values of most requests, otherwise None */
 
 int asgi_scope_init(void) {
   if (the_scope) return 0;
@@ -44,8 +44,8 @@ int asgi_scope_init(void) {
   if (PyDict_SetItem(scope, text[K_TYPE], text[T_HTTP]) < 0 || PyDict_SetItem(scope, text[K_ROOT], text[T_EMPTY]) < 0 ||
       core_put(scope, text[K_QUERY], PyBytes_FromStringAndSize(NULL, 0)) < 0)
     return -1;
-  /* To 2.4 and later, frameworks such as Starlette listen for http.disconnect no longer: they expect that send() raises
-   * OSError, and an application that waits for something else would go on without its client. */
+  /* With version 2.4 and later, frameworks such as Starlette no longer listen for http.disconnect. They expect an
+   * OSError from send(), and an application that waits for something else would continue without its client. */
   the_asgi = Py_BuildValue("{s:s,s:s}", "version", "3.0", "spec_version", "2.3");
   if (the_asgi) the_scope = scope;
   return the_asgi ? 0 : -1;
@@ -57,7 +57,7 @@ static PyObject *bytes_of(const core_record *rec, core_span s) { return PyBytes_
 
 /* --- headers ------------------------------------------------------------------ */
 
-/* The last names in lower case, by hash. */
+/* The last names in lower case, indexed by hash. */
 #define NAMES 64
 static PyObject *names[NAMES];
 
@@ -84,7 +84,7 @@ static PyObject *lower_name(const char *s, size_t n) {
   return Py_NewRef(*slot);
 }
 
-/* Adds the field at a position of list, which is given up if that fails. */
+/* Adds the field at the index at_index of list, and releases list if that fails. */
 static PyObject *with_field(PyObject *list, Py_ssize_t at_index, const char *name, const core_record *rec,
                             core_span value) {
   PyObject *pair =
@@ -94,18 +94,18 @@ static PyObject *with_field(PyObject *list, Py_ssize_t at_index, const char *nam
   return list;
 }
 
-/* Reports whether applications get a field: as in environ, not Proxy (httpoxy), and none with an underscore in its
- * name, because applications and gateways take it for the one with a hyphen. */
+/* Reports whether applications receive a field. As in environ, they receive neither Proxy (httpoxy) nor fields with
+ * an underscore in their name, which applications and gateways confuse with fields with a hyphen. */
 static int is_for_application(const char *name, size_t n) {
   return !memchr(name, '_', n) && (n != 5 || strncasecmp(name, "proxy", 5) != 0);
 }
 
-/* A list of (name, value) in the order of the request. Host is the one that the server uses: that of an absolute-form
- * target (RFC 9112 §3.2.2) or of a trusted proxy's request. ASGI has nothing for the user, so frameworks read
- * remote-user, which clients cannot send then (package exchange). */
+/* A list of (name, value) in the order of the request. Host is the host that the server uses: from an absolute-form
+ * target (RFC 9112 §3.2.2) or from a trusted proxy's request. ASGI has no key for the user. Frameworks therefore
+ * read the field remote-user, which clients cannot set then (package exchange). */
 static PyObject *headers_of(const core_record *rec) {
   core_span host = rec->host.len ? rec->host : rec->authority;
-  uint32_t n = rec->nfields - rec->traced; /* the last one differs in each request: asgi_scope */
+  uint32_t n = rec->nfields - rec->traced; /* the last one, traceparent, differs in each request */
   PyObject *list = PyList_New(n);
   uint32_t kept = 0;
   int has_host = 0;
@@ -135,7 +135,7 @@ static PyObject *headers_of(const core_record *rec) {
 
 /* --- addresses ---------------------------------------------------------------- */
 
-/* [host, port] of ASGI, None for a client of a unix socket. */
+/* [host, port] of ASGI, or None for a client of a unix socket. */
 static PyObject *address(const core_record *rec, core_span host, core_span port) {
   if (!host.len) Py_RETURN_NONE;
   PyObject *name = PyUnicode_DecodeLatin1(at(rec, host), host.len, NULL), *number = NULL, *pair = NULL;
@@ -159,7 +159,7 @@ static PyObject *server(const core_record *rec) {
 
 /* --- the line ----------------------------------------------------------------- */
 
-/* The path as the client sent it, or, if the server has rewritten it, percent-encoded. */
+/* The path as the client sent it, or percent-encoded if the server has rewritten it. */
 static PyObject *raw_path(const core_record *rec) {
   const char *s = at(rec, rec->target);
   size_t n = rec->target.len;
@@ -225,7 +225,8 @@ static int is_named(const core_record *rec, core_span name, const char *begin, i
   return (whole ? name.len == n : name.len > n) && memcmp(at(rec, name), begin, n) == 0;
 }
 
-/* The certificates of the client, its name (RFC 4514), and why they are not valid, from the variables of mod_ssl. */
+/* Adds the certificates of the client, its name (RFC 4514), and the error of an invalid certificate, from the
+ * variables of mod_ssl. */
 static int client_of(const core_record *rec, PyObject *chain, PyObject **name, PyObject **error) {
   static const char failed[] = "FAILED:";
   const uint32_t n = sizeof failed - 1;
@@ -287,7 +288,7 @@ PyObject *asgi_scope(core_record *rec) {
   PyObject *shared = PyDict_GetItem(scope, text[K_HEADERS]);
   PyObject *headers = PyList_GetSlice(shared, 0, PyList_GET_SIZE(shared));
   PyObject *state = core_the_pool.mounts[rec->mount].state;
-  /* The application may change these: each request gets copies. */
+  /* The application may change these values, so each request gets copies. */
   if ((headers && put_trace(scope, headers, rec)) || core_put(scope, text[K_HEADERS], headers) < 0 ||
       core_put(scope, text[K_ASGI], PyDict_Copy(the_asgi)) < 0 ||
       core_put(scope, text[K_EXTENSIONS], extensions(rec)) < 0 ||

@@ -1,4 +1,4 @@
-/* Stacks of the tasks of requests, and the end of overdue ones: core_stack.c for the asyncio thread. On any thread. */
+/* Stacks and timeouts of tasks of requests, like core_stack.c for threads. On any thread. */
 #include "asgi.h"
 
 #include <frameobject.h> /* PyFrame_Check, before Python 3.11 */
@@ -7,7 +7,7 @@
 #define DEEPEST 200 /* frames that are shown */
 #define TASKS 16    /* maximum length of a chain of tasks that await each other */
 
-/* Whether an attribute of o is in C: code of the application must not run while other threads are stopped. */
+/* Whether an attribute of o is written in C. Code of the application must not run while other threads are stopped. */
 static int is_native(PyObject *o, const char *name) {
   PyTypeObject *type = Py_TYPE(o);
   if (Py_TYPE(type) != &PyType_Type || type->tp_getattro != PyObject_GenericGetAttr) return 0;
@@ -36,7 +36,7 @@ static PyObject *first_of(PyObject *o, const char *const *names) {
 static const char *const frame_names[] = {"cr_frame", "gi_frame", "ag_frame", NULL};
 static const char *const await_names[] = {"cr_await", "gi_yieldfrom", "ag_await", NULL};
 
-/* Replaces *task by the future that it waits for, and returns its coroutine if that is a task. */
+/* Replaces *task by the future for which it waits. Returns the coroutine of that future if it is a task. */
 static PyObject *coroutine_behind(PyObject **task) {
   PyObject *future = attribute(*task, "_fut_waiter"), *coroutine = future ? attribute(future, "_coro") : NULL;
   Py_DECREF(*task);

@@ -13,21 +13,21 @@ void asgi_exchange_cancel(asgi_exchange *x) {
 }
 
 #if PY_VERSION_HEX < 0x030c0000
-/* A Task passes its first step to loop.call_soon. Here that call is intercepted, and the step made at once. */
+/* A Task passes its first step to loop.call_soon. This file intercepts the call and runs the step at once. */
 static PyObject *caught, *caught_context, *catcher;
-static asgi_exchange *starting; /* whose Task is being made */
+static asgi_exchange *starting; /* the exchange whose Task is being made */
 
 static int is_first_step(PyObject *f) {
   PyObject *task = PyObject_GetAttr(f, text[T_SELF]),
            *of = task ? PyObject_CallMethodNoArgs(task, text[T_GET_CORO]) : NULL;
   int is = of == (PyObject *)starting;
-  PyErr_Clear(); /* f is something else */
+  PyErr_Clear(); /* f is another object */
   Py_XDECREF(of);
   Py_XDECREF(task);
   return is;
 }
 
-/* The caller may be a finalizer, because making a Task may start the garbage collector. */
+/* The caller may be a finalizer, because the garbage collector may run while a Task is made. */
 static PyObject *pass_on(PyObject *const *args, Py_ssize_t n, PyObject *names) {
   PyObject *f = PyObject_GetAttr((PyObject *)Py_TYPE(A.loop), text[T_CALL_SOON]),
            *bound = f ? PyMethod_New(f, A.loop) : NULL;
@@ -68,7 +68,7 @@ static void step_now(void) {
 PyObject *asgi_task_new(asgi_exchange *x) {
   PyObject *args[] = {(PyObject *)x, A.loop, x->mount->name};
   int catching = PyObject_SetAttr(A.loop, text[T_CALL_SOON], catcher) == 0;
-  PyErr_Clear(); /* other event loops may refuse it: their tasks begin a little later */
+  PyErr_Clear(); /* other event loops may reject the argument: their tasks begin later */
   starting = x;
   PyObject *task = PyObject_Vectorcall(task_type, args, 1, task_names);
   starting = NULL;
@@ -138,7 +138,7 @@ PySendResult asgi_iter_send(PyObject *iterator, PyObject *value, PyObject **resu
 
 PyObject *asgi_await(PyObject *o) {
   if (LIKELY(PyCoro_CheckExact(o))) return Py_NewRef(o);
-  if (PyGen_CheckExact(o)) { /* of types.coroutine */
+  if (PyGen_CheckExact(o)) { /* made by types.coroutine */
     PyObject *code = PyObject_GetAttrString(o, "gi_code"),
              *flags = code ? PyObject_GetAttrString(code, "co_flags") : NULL;
     long bits = flags ? PyLong_AsLong(flags) : 0;

@@ -25,7 +25,7 @@ func submitASGI(t testing.TB, r *response, line, body string, fields ...string) 
 	return loop.submitAs(t, r, func(string) (int, int) { return mount, 0 }, line, body, fields...)
 }
 
-// handler sends a request to the entry of PATHS of testdata/asgi.py that line names.
+// handler sends a request to the entry of PATHS in testdata/asgi.py that line names.
 func handler(t testing.TB, line, body string) *response {
 	t.Helper()
 	r := submitHandler(t, &response{}, line, body)
@@ -53,7 +53,8 @@ func same(t testing.TB, got, want string) {
 	}
 }
 
-// TestASGITrailers: those that http1 does not allow behind a body are errors, also in another case, and nothing of their message is sent.
+// TestASGITrailers checks that a trailer that http1 forbids is an error, in upper or lower case, and that no trailer of
+// its message is sent.
 func TestASGITrailers(t *testing.T) {
 	var names []string
 	for _, name := range append([]string{"X-Sum", "Content-Digest", "Server-Timing", "ETag", "Iff", "Aged"}, http1.NotTrailers...) {
@@ -78,7 +79,7 @@ func TestASGITrailers(t *testing.T) {
 	}
 }
 
-// TestAsyncThreadShown: the stack of a request that keeps the asyncio thread names that thread.
+// TestAsyncThreadShown checks that the stack of a request that blocks the asyncio thread names that thread.
 func TestAsyncThreadShown(t *testing.T) {
 	g := newGate(t)
 	r := submitASGI(t, &response{}, strings.Replace("GET "+g.target(), "blocked", "blocks", 1), "")
@@ -88,7 +89,7 @@ func TestAsyncThreadShown(t *testing.T) {
 	same(t, r.body.String(), "released")
 }
 
-// TestAsyncThreadStuck: the asyncio thread is blocked by code that belongs to no active request.
+// TestAsyncThreadStuck blocks the asyncio thread with code that belongs to no active request.
 func TestAsyncThreadStuck(t *testing.T) {
 	stuck := impatient(t, generous)
 	g := newGate(t)
@@ -118,8 +119,7 @@ func TestAsyncThreadStuck(t *testing.T) {
 	}
 }
 
-// TestAsyncLeavesNothing runs every kind of exchange many times and looks at what
-// Python has allocated.
+// TestAsyncLeavesNothing runs every kind of exchange many times and checks that Python's allocations do not grow.
 func TestAsyncLeavesNothing(t *testing.T) {
 	rounds := 20
 	if n, err := strconv.Atoi(os.Getenv("FAPWS_LEAK_ROUNDS")); err == nil {
@@ -169,17 +169,19 @@ func TestAsyncLeavesNothing(t *testing.T) {
 			}
 			moreBlocks, moreRefs := measure()
 			grown[w] = max(moreBlocks-blocks, moreRefs-refs) / float64(rounds)
-			if grown[w] < 0.9 { // what leaks is at least one in each round
+			if grown[w] < 0.9 { // A leak adds at least one object in each round.
 				return
 			}
 			blocks, refs = moreBlocks, moreRefs
-			rounds += rounds / 2 // so that what stays for a while, on a busy machine for longer, counts less
+			// so that temporary objects, which last longer on a busy machine, count less
+			rounds += rounds / 2
 		}
 		t.Errorf("blocks or references that stay, per round: %.2f", grown)
 	})
 }
 
-// TestASGISendElsewhere: other threads pass send() to the event loop of the application, and cannot await it themselves.
+// TestASGISendElsewhere passes send() from other threads to the event loop of the application. These threads cannot
+// await it themselves.
 func TestASGISendElsewhere(t *testing.T) {
 	body := asgi(t, "GET /elsewhere", "").body.String()
 	same(t, strings.TrimLeft(body, "x"), "receive() and send() must be awaited on the thread that runs the application; use asyncio.run_coroutine_threadsafe")
@@ -188,7 +190,7 @@ func TestASGISendElsewhere(t *testing.T) {
 	}
 }
 
-// settled returns when all timeouts have been reported.
+// settled returns after all timeouts have been reported.
 func (h *Handler) settled() { <-h.withGIL(func() {}) }
 
 // impatient sets short timeouts, and returns the arguments of Stuck.

@@ -15,12 +15,14 @@
 #define P core_the_pool
 #define A asgi_the_thread
 #define TURN_NS 2000000u /* approximate maximum delay of asyncio's other callbacks */
-#define UNHEARD_MS 1000  /* added to the timeout for a thread that does not react to the request to stop */
-/* Added to the timeout for cancelled tasks, lifespans and asyncio's event loop; a supervisor waits 7 s. */
+/* added to the timeout if the thread does not react to the request to stop */
+#define UNHEARD_MS 1000
+/* Added to the timeout for cancelled tasks, lifespans and asyncio's event loop. A supervisor waits 7 s. */
 #define CLOSING_MS 5000
 #define GOING_AWAY 1001 /* code of CORE_OP_CLOSE for an event stream that the server has ended */
-/* When an application is cancelled whose event stream the server has ended: soon if receive() has not told it that, and
- * later if it has: it may clean up, and run background tasks. */
+/* Delays before the server cancels an application whose event stream it has ended: UNNOTICED_S at first, and
+ * NOTICED_S more if receive() has reported the end by then, so that the application can clean up and run background
+ * tasks. */
 #define UNNOTICED_S 0.5
 #define NOTICED_S 2.5
 
@@ -78,7 +80,7 @@ static void forget(core_record *rec) {
   asgi_exchange *x = rec->exchange;
   rec->exchange = NULL;
   if (!x) return;
-  /* For reports of later exceptions: frameworks raise after they have answered 500. */
+  /* For reports of later exceptions, because frameworks raise the exception after they have answered 500. */
   uint32_t line = rec->target.off + rec->target.len;
   x->log = rec->log;
   x->line_len = (uint8_t)(line < sizeof x->line ? line : sizeof x->line);
@@ -86,7 +88,7 @@ static void forget(core_record *rec) {
   x->addr_len = (uint8_t)(rec->addr.len < sizeof x->addr ? rec->addr.len : sizeof x->addr);
   memcpy(x->addr, rec->data + rec->addr.off, x->addr_len);
   x->rec = NULL;
-  x->state = ASGI_COMPLETE; /* also after a failure: tasks that the application has started may still send */
+  x->state = ASGI_COMPLETE; /* also after a failure, because tasks of the application may still send */
   asgi_wake_waiters(x, ASGI_FOR_MESSAGE);
   asgi_wake_waiters(x, ASGI_FOR_ROOM);
   Py_DECREF(x);
@@ -94,7 +96,7 @@ static void forget(core_record *rec) {
 
 /* --- the mode ---------------------------------------------------------------- */
 
-static int fresh; /* event loop only: records were given events that the thread may not have seen */
+static int fresh; /* event loop only: records received events that the thread may not have seen */
 
 /* The monitor wakes the event loop for parts that the thread published before it blocked. */
 static int prepare(void) {
@@ -203,14 +205,15 @@ static void cancel_later(asgi_exchange *x, double seconds) {
 
 static void go_on(core_record *rec, unsigned events) {
   asgi_exchange *x = rec->exchange;
-  if (!x) { /* a plain iterator that an async handler has returned */
+  if (!x) { /* a plain iterator of an async handler */
     if (rec->iter && (events & (ASGI_EVENT_NEXT | ASGI_EVENT_ROOM | ASGI_EVENT_GONE))) core_run(&A.thread, rec);
     return;
   }
   Py_INCREF(x);
   if (events & ASGI_EVENT_GONE) {
     if (!x->gone &&
-        !__atomic_load_n(&rec->closed_ns, __ATOMIC_RELAXED)) { /* else earlier messages are received first */
+        /* otherwise earlier messages are received first */
+        !__atomic_load_n(&rec->closed_ns, __ATOMIC_RELAXED)) {
       x->gone = 1;
       if (x->kind->gone) x->kind->gone(x);
     }
@@ -221,7 +224,7 @@ static void go_on(core_record *rec, unsigned events) {
   if (events & (ASGI_EVENT_ROOM | ASGI_EVENT_NEXT)) asgi_wake_waiters(x, ASGI_FOR_ROOM);
   if (events & ASGI_EVENT_OVERDUE) cancel_overdue(x);
   if ((events & ASGI_EVENT_ENDS) && x->kind->receive)
-    cancel_later(x, UNNOTICED_S); /* generators are cancelled when gone */
+    cancel_later(x, UNNOTICED_S); /* generators are cancelled by gone */
   Py_DECREF(x);
 }
 
@@ -230,7 +233,7 @@ static core_record *next_record(unsigned *events) {
   core_record *rec = A.head;
   int held = rec && (rec->events & ASGI_EVENT_RUN) && core_loop_is_behind();
   if (!rec || held) __atomic_store_n(&A.asleep, 1, __ATOMIC_SEQ_CST);
-  if (held && core_loop_is_behind()) rec = NULL; /* else core_loop_has_seen may have been too early */
+  if (held && core_loop_is_behind()) rec = NULL; /* otherwise core_loop_has_seen may have been too early */
   if (rec) {
     unlink_record(rec);
     *events = rec->events;
@@ -279,7 +282,7 @@ static PyObject *turn(PyObject *self, PyObject *none) {
   }
   void (*messages)(void) = __atomic_load_n(&A.messages, __ATOMIC_RELAXED);
   if (UNLIKELY(messages != NULL))
-    messages(); /* after next_record, which has set asleep: later messages wake this thread */
+    messages(); /* after next_record, which sets asleep, so that later messages wake this thread */
   core_collect_garbage();
   if (UNLIKELY(__atomic_load_n(&A.asked, __ATOMIC_RELAXED))) ask_to_stop();
   A.depth--;
@@ -315,7 +318,7 @@ static PyObject *end(PyObject *self, PyObject *none) {
   Py_RETURN_NONE;
 }
 
-/* tasks(): of the exchanges that have not ended. */
+/* tasks(): the tasks of the exchanges that have not ended. */
 static PyObject *tasks(PyObject *self, PyObject *none) {
   PyObject *list = PyList_New(0);
   for (asgi_exchange *x = A.live; list && x; x = x->next)
@@ -371,7 +374,8 @@ char *asgi_thread_start(const char *loop, const char *lifespan, void *const *app
   return wrong;
 }
 
-/* Waits for the thread to end, until ms after from; the mutex is held. Returns whether it still runs. */
+/* Waits for the end of the thread, for at most ms from the time from. Returns whether the thread still runs. The
+ * mutex is held. */
 static int runs_until(uint64_t from, int ms) {
   while (running && core_wait_until(&ended, from + (uint64_t)ms * 1000000u)) {
   }

@@ -1,14 +1,14 @@
 /* Waiters: the coroutines that receive() and send() of an application return. On the asyncio thread, with the GIL.
  *
- * They act when they are awaited, or run in a task (asyncio.create_task, wait_for), so that a receive() that is
- * abandoned before takes no message. send() acts when it is called, unless another thread calls it, for
- * asyncio.run_coroutine_threadsafe. Each has a separate future, because a cancelled task cancels the future that it
- * waits on. */
+ * receive() acts when it is awaited, or runs in a task (asyncio.create_task, wait_for), so that an abandoned
+ * receive() takes no message. send() acts when it is called, unless another thread calls it, for
+ * asyncio.run_coroutine_threadsafe. Each waiter has a separate future, because a cancelled task cancels the future
+ * for which it waits. */
 #include "asgi.h"
 
 #define A asgi_the_thread
 
-PyObject *asgi_done; /* a waiter for nothing */
+PyObject *asgi_done; /* a waiter that does not wait */
 
 enum { T_BLOCKING, T_SET_RESULT, T_DONE, T_COUNT };
 static const char *const texts[T_COUNT] = {"_asyncio_future_blocking", "set_result", "done"};
@@ -45,8 +45,8 @@ static void set_result(PyObject *future) {
   if (PyErr_Occurred()) PyErr_WriteUnraisable(future);
 }
 
-/* The future of the next waiter for what that was not woken: a new reference, or NULL. Waiters have their futures until
- * they are unlinked. */
+/* Returns the future of the next waiter for the reason what that was not woken: a new reference, or NULL. Waiters
+ * have their futures until they are unlinked. */
 static PyObject *next_future(asgi_exchange *x, int what) {
   PyObject *future = NULL;
   CORE_BEGIN_HOLD(x);
@@ -79,7 +79,7 @@ void asgi_wake_waiters(asgi_exchange *x, int what) {
 
 /* --- waiting ----------------------------------------------------------------- */
 
-/* Sends the message of w. 1: now w waits for room; 0: it does not, -1 with an exception. */
+/* Sends the message of w. Returns 1 if w now waits for room, 0 if not, -1 with an exception. */
 static int send_it(asgi_waiter *w) {
   PyObject *sent = asgi_send(w->exchange, w->message);
   int waits = sent ? sent != asgi_done : -1;
@@ -89,13 +89,13 @@ static int send_it(asgi_waiter *w) {
   return waits;
 }
 
-/* Whether x has to wait for room. -1 with an exception. */
+/* Whether x must wait for room. -1 with an exception. */
 static int lacks_room(asgi_exchange *x) {
   if (!asgi_has_left(x)) return x->rec && core_park(x->rec);
   return x->kind->too_late(x, NULL) < 0 ? -1 : 0;
 }
 
-/* 1 with *result, 0: w has to wait, -1 with an exception. */
+/* Returns 1 with *result, 0 if w must wait, -1 with an exception. */
 static int look(asgi_waiter *w, PyObject **result) {
   asgi_exchange *x = w->exchange;
   if (w->what == ASGI_FOR_MESSAGE) return x->kind->receive(x, result);
@@ -112,13 +112,13 @@ static PyObject *new_future(void) {
   return future;
 }
 
-/* Like a coroutine, a waiter raises in the second task that awaits it, and the first one continues to wait. Different
- * waiters are served in the order in which they began to wait. */
+/* A waiter raises an exception in the second task that awaits it, like a coroutine; the first task continues to
+ * wait. Different waiters are served in the order in which they began to wait. */
 static PyObject *already_awaited(void) {
   return PyErr_Format(PyExc_RuntimeError, "coroutine is already being awaited");
 }
 
-/* Whether its future is not done: then another task calls. -1 with an exception. */
+/* Whether the future of w is not done, which means that another task calls. -1 with an exception. */
 static int is_waited_in(const asgi_waiter *w) {
   if (!w->future) return 0;
   PyObject *is_done = PyObject_CallMethodNoArgs(w->future, text[T_DONE]);

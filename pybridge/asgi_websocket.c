@@ -101,11 +101,11 @@ static int disconnect(asgi_exchange *x, PyObject **message) {
                       NULL);
 }
 
-/* After the client's close frame the application may still answer earlier messages: the event loop sends the answers
- * before its own close frame, or drops them. The application receives the close frame in order, so send() must not
- * raise before that, or the messages in between would be lost. But an application that only sends must end some time;
- * and once the connection is closed, nothing makes it wait, so it would keep all other tasks from running for the whole
- * second. */
+/* Whether send() raises because the client disconnected. After the client's close frame, the application may still
+ * answer earlier messages: the event loop sends the answers before its own close frame, or drops them. The
+ * application receives the close frame in order, so send() must not raise earlier, or the messages in between would
+ * be lost. An application that only sends must end at some time: LAST_WORDS_NS after the close frame. After the
+ * connection closed, no wait slows such an application down, so the number of its messages is limited, too. */
 int asgi_has_left(asgi_exchange *x) {
   if (x->gone || !x->rec) return x->gone;
   uint64_t closed = __atomic_load_n(&x->rec->closed_ns, __ATOMIC_SEQ_CST);
@@ -119,8 +119,8 @@ int asgi_has_left(asgi_exchange *x) {
   return x->gone = 1;
 }
 
-/* Receives the client's close frame, the last event. The server's close frame is sent at once, because the application
- * may run on for long. */
+/* Receives the client's close frame, the last event. Sends the server's close frame at once, because the application
+ * may run for a long time afterwards. */
 static int received_close(asgi_exchange *x, core_input *in, PyObject **message) {
   x->code = in->code;
   Py_XSETREF(x->reason, PyUnicode_DecodeUTF8(in->data, (Py_ssize_t)in->len, "replace"));
@@ -157,7 +157,7 @@ static int wrong(const char *what, PyObject *value) {
   return core_raise(PyExc_TypeError, "send(): %s, not %.200R", what, value);
 }
 
-/* Refuses a field of the handshake itself (RFC 6455 §4.2.2), which the server makes. -1 with an exception. */
+/* Rejects fields of the handshake itself (RFC 6455 §4.2.2), which the server sets. -1 with an exception. */
 static int check_fields(const wsgi_start_object *head) {
   static const char prefix[] = "sec-websocket-";
   for (const char *line = head->buf, *end = line + head->len; line < end;
@@ -209,7 +209,7 @@ static int send_message(asgi_exchange *x, PyObject *chars, PyObject *bytes) {
   return 0;
 }
 
-/* Closes the WebSocket and gives the record up, because the application may run on for long. */
+/* Closes the WebSocket and releases the record, because the application may run for a long time afterwards. */
 static int close_it(asgi_exchange *x, PyObject *code, PyObject *reason) {
   Py_ssize_t n = 0;
   code = given(code);
@@ -220,13 +220,13 @@ static int close_it(asgi_exchange *x, PyObject *code, PyObject *reason) {
   if (!why) return -1;
   int overflow = 0;
   long number = code ? PyLong_AsLongAndOverflow(code, &overflow) : 1000;
-  if (number == 1005) number = 1000; /* frameworks pass on the code that they received */
+  if (number == 1005) number = 1000; /* frameworks pass the received code on */
   if (overflow || !core_sendable_code(number))
     return core_raise(PyExc_ValueError,
                       "send(): 'code' of 'websocket.close' cannot be %R; use 1000 to 1003, 1007 to 1014 "
                       "or 3000 to 4999",
                       code);
-  if (n > 123) { /* RFC 6455 §5.5: cut after a whole character */
+  if (n > 123) { /* RFC 6455 §5.5: at most 123 bytes, whole characters */
     for (n = 123; ((unsigned char)why[n] & 0xc0) == 0x80;) n--;
   }
   core_part *p = core_close_frame(x->rec, (int)number, why, (size_t)n);
@@ -238,7 +238,7 @@ static int close_it(asgi_exchange *x, PyObject *code, PyObject *reason) {
   return 0;
 }
 
-/* websocket.close before websocket.accept: 403. */
+/* Handles websocket.close before websocket.accept: status 403. */
 static int deny(asgi_exchange *x) {
   wsgi_write_page(x->rec, 403, "", 0);
   asgi_exchange_publish(x, &x->rec->part0);
@@ -277,7 +277,7 @@ static PyObject *ws_returned(asgi_exchange *x, PyObject *result) {
   core_record *rec = x->rec;
   if (!rec) return NULL;
   if (x->gone || core_is_cancelled(rec) || x->state == ASGI_ACCEPTED)
-    wsgi_stream_end(&A.thread, rec, x->state != ASGI_ACCEPTED); /* an open one closes with 1000 */
+    wsgi_stream_end(&A.thread, rec, x->state != ASGI_ACCEPTED); /* an open WebSocket closes with code 1000 */
   else if (x->state == ASGI_WAITS)
     wsgi_fail_line(&A.thread, rec, "the application returned without 'websocket.accept' or 'websocket.close'");
   else

@@ -11,7 +11,7 @@ import (
 	"fapws/runtime/exchange"
 )
 
-// saying is a message of the application to the loop.
+// A saying is a message from the application to the loop.
 type saying struct {
 	mu  sync.Mutex
 	all []string
@@ -66,8 +66,8 @@ func (s *saying) take(t *testing.T, n int) (all []string) {
 	}
 }
 
-// TestNotices: callbacks are told in order, however many come at once, and what is
-// beyond the bound is refused and forgotten.
+// TestNotices checks that callbacks run in order even if many events arrive at once, and that events beyond the limit
+// are dropped.
 func TestNotices(t *testing.T) {
 	loop.get(t, "/tells")
 	CountSubscribers("one", false, 2)
@@ -106,7 +106,8 @@ func TestNotices(t *testing.T) {
 	}
 }
 
-// TestGroupOfAnEarlierWebSocket: a change that comes too late is not for the next WebSocket with the same ticket.
+// TestGroupOfAnEarlierWebSocket checks that a late change of a group does not affect the next WebSocket with the same
+// ticket.
 func TestGroupOfAnEarlierWebSocket(t *testing.T) {
 	mounts := loop.app.Apps[socketApp].Table
 	crowd := mounts[len(mounts)-1]

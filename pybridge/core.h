@@ -1,14 +1,14 @@
-/* core_: the interpreter, the threads that run Python, records and parts on their way, and the end of what goes wrong.
- * It knows no protocol.
+/* core_: the interpreter, the threads that run Python, the queues of records and parts, and error reports. It knows
+ * no protocol.
  *
- * The C has four parts, and calls go down only: live_ > asgi_ > wsgi_ > core_. Each part has one header, which includes
- * that of the part below. What core_ calls in the parts above is behind tables of functions (core_mode, core_kind) and
- * pointers in core_the_pool. tables_test.go holds the code to this.
+ * The C has four parts, and calls go down only: live_ > asgi_ > wsgi_ > core_. Each part has one header, which
+ * includes that of the part below. core_ calls the parts above it through tables of functions (core_mode, core_kind)
+ * and pointers in core_the_pool. tables_test.go checks this.
  *
- * Who owns what: core_the_pool owns threads, mounts and the queue, and lives as long as the process. Its mutex guards
- * the members that say so, and is never held while a thread waits for the GIL. A record in a list belongs to the list,
- * then to the thread that took it, until that publishes the last part. A part belongs to the thread that makes it until
- * it is published, then to the event loop.
+ * Who owns what: core_the_pool owns threads, mounts and the queue, and lives as long as the process. Its mutex
+ * guards the members that say so, and is never held while a thread waits for the GIL. A record in a list belongs to
+ * the list, then to the thread that took it, until this thread publishes the last part. A part belongs to the thread
+ * that makes it until it is published, then to the event loop.
  *
  * Unless a comment says otherwise, a function needs the GIL, returns NULL or -1 with a Python exception set when it
  * fails, and borrows the objects it is given. */
@@ -56,37 +56,39 @@ static inline PyObject *core_new_ref(PyObject *o) {
 
 /* --- core_python.c -------------------------------------------------------------- */
 
-/* An attribute of a module, which it imports. A new reference. */
+/* Imports module and returns its attribute. A new reference. */
 PyObject *core_import(const char *module, const char *name);
-/* Calls such an attribute. format is as of Py_BuildValue and makes a tuple: "(Oi)", "()". A new reference. */
+/* Calls an attribute of a module. format is a format of Py_BuildValue that makes a tuple: "(Oi)", "()". A new
+ * reference. */
 PyObject *core_call(const char *module, const char *name, const char *format, ...);
 /* Raises an exception with a text as of PyErr_Format. Always -1. */
 int core_raise(PyObject *type, const char *format, ...);
 /* PyErr_Restore for a caller that keeps its references; None counts as NULL. Always -1. */
 int core_raise_given(PyObject *type, PyObject *value, PyObject *tb);
-/* Releases the result of a call, of which only the success matters. 0, or -1 if it is NULL. */
+/* Releases the result of a call and returns 0, or -1 if result is NULL. */
 static inline int core_done(PyObject *result) {
   Py_XDECREF(result);
   return result ? 0 : -1;
 }
-/* Appends item, whose reference it takes. -1 with an exception, also if list or item is NULL, as if that had been
- * raised here. */
+/* Appends item to list and takes the reference to item. Returns -1 with an exception, also if the caller passes NULL
+ * for list or item because of an exception. */
 static inline int core_append(PyObject *list, PyObject *item) {
   int bad = list && item ? PyList_Append(list, item) : -1;
   Py_XDECREF(item);
   return bad;
 }
-/* f(*args, **kw). Takes the three references, of which kw may be NULL; if f or args is NULL, or an exception is set, it
- * calls nothing and returns NULL. A new reference. */
+/* f(*args, **kw). Takes the three references; kw may be NULL. If f or args is NULL, or an exception is set, returns
+ * NULL without a call. A new reference. */
 PyObject *core_call_with(PyObject *f, PyObject *args, PyObject *kw);
-/* What *slot has; if that is NULL, what make returns, which *slot owns from then on. Borrowed. NULL with the exception
- * of make. */
+/* Returns *slot, which is set to the result of make first if it is NULL. *slot owns the object. Borrowed; NULL with
+ * the exception of make. */
 PyObject *core_keep_first(PyObject **slot, PyObject *(*make)(void));
 /* Whether several threads run Python at the same time: a free-threaded Python whose GIL is off. */
 int core_is_parallel(void);
-/* Makes n interned str objects, which live as long as the process. Those that out already has stay. */
+/* Makes n interned str objects, which live as long as the process. Elements of out that are not NULL are kept. */
 int core_intern(PyObject **out, const char *const *texts, int n);
-/* Sets *value to dict[key], a new reference: 1. Without that key to NULL: 0. -1 with an exception. */
+/* Sets *value to dict[key], a new reference, and returns 1. Without that key, sets it to NULL and returns 0. -1 with
+ * an exception. */
 #if PY_VERSION_HEX < 0x030d0000
 static inline int core_get(PyObject *dict, PyObject *key, PyObject **value) {
   *value = Py_XNewRef(PyDict_GetItemWithError(dict, key));
@@ -95,7 +97,8 @@ static inline int core_get(PyObject *dict, PyObject *key, PyObject **value) {
 #else
 #define core_get PyDict_GetItemRef
 #endif
-/* Sets dict[key] to value, whose reference it takes. value NULL: -1, as if its exception had been raised here. */
+/* Sets dict[key] to value and takes the reference to value. If value is NULL, returns -1 and keeps the current
+ * exception. */
 static inline int core_put(PyObject *dict, PyObject *key, PyObject *value) {
   if (!value) return -1;
   int bad = PyDict_SetItem(dict, key, value);
@@ -103,7 +106,7 @@ static inline int core_put(PyObject *dict, PyObject *key, PyObject *value) {
   return bad;
 }
 
-/* A list of names, LIST(X) with an X(NAME, "text") for each, as the members of an enum and as texts for core_intern. */
+/* A list LIST(X) with X(NAME, "text") for each name becomes the members of an enum, and the texts for core_intern. */
 #define CORE_NAME(name, text) name,
 #define CORE_TEXT(name, text) text,
 
@@ -111,22 +114,22 @@ static inline int core_put(PyObject *dict, PyObject *key, PyObject *value) {
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)
 
 /* =============================================================================
- * Python without the GIL (PEP 703, free-threaded builds from 3.14 on): what several threads use, if each of them may
- * run Python at the same time. With a GIL all of it is empty.
+ * Python without the GIL (PEP 703, free-threaded builds from 3.14 on): tools for threads that run Python at the same
+ * time. With a GIL these macros are empty.
  *
- * "With the GIL" means in comments that the thread may use Python's objects. Where that also has to keep other threads
- * out, the code says how:
+ * "With the GIL" means in comments that the thread may use Python's objects. Where the code also relies on the
+ * exclusion of other threads, it uses one of these:
  *
- * - CORE_PER_THREAD: each thread of the server has a variable of its own. Caches are such variables, because threads
- *   that share them would wait for each other, and count the references of the same objects.
- * - CORE_BEGIN_HOLD(o) ... CORE_END_HOLD(): other threads that hold the object o wait. As the GIL is, o is given up
- * for a while where the thread waits for something, so values from before have to be read again.
+ * - CORE_PER_THREAD: each thread of the server has a variable of its own. Caches are separate for each thread,
+ *   because threads that share a cache would contend for its lock and for reference counts.
+ * - CORE_BEGIN_HOLD(o) ... CORE_END_HOLD(): other threads wait before they hold the object o. Like the GIL, o is
+ *   released while the thread waits, so values must be read again after a wait.
  * - CORE_HELD(o, value): value, which is computed while the thread holds o.
- * - CORE_BEGIN_ONE() ... CORE_END_ONE(): the same with something that exists once in the process.
+ * - CORE_BEGIN_ONE() ... CORE_END_ONE(): the same for data that exists once in the process.
  * - CORE_BEGIN_ORDER() ... CORE_END_ORDER(): one thread at a time, also while it waits for something.
- * - core_alone(f, arg): f runs while no other thread runs Python, and each is at a place where it could lose the GIL.
- *   For what looks at other threads; it stops the whole application. f must not call what takes Python's own locks,
- *   such as PyThreadState_SetAsyncExc. */
+ * - core_alone(f, arg): f runs while no other thread runs Python, and each is at a place where it could lose the
+ *   GIL. It stops the whole application, and is meant for code that inspects other threads. f must not call
+ *   functions that take Python's own locks, such as PyThreadState_SetAsyncExc. */
 
 #ifdef Py_GIL_DISABLED
 
@@ -138,7 +141,7 @@ static inline int core_put(PyObject *dict, PyObject *key, PyObject *value) {
 #define CORE_PER_THREAD __thread
 #define CORE_BEGIN_HOLD(o) Py_BEGIN_CRITICAL_SECTION(o)
 #define CORE_END_HOLD() Py_END_CRITICAL_SECTION()
-/* The same with o of type void *, which may be NULL, and be released meanwhile by its owner. */
+/* The same with o of type void *, which may be NULL, and which its owner may release meanwhile. */
 #define CORE_BEGIN_HOLD_IF(o)                                                                                          \
   {                                                                                                                    \
     PyObject *core_held = Py_XNewRef((PyObject *)(o));                                                                 \
@@ -190,13 +193,14 @@ static inline void core_alone(void (*f)(void *), void *arg) { f(arg); }
  * and on the asyncio thread (asgi_thread.c).
  *
  * The tables are constant. The pool owns the choice: core_the_pool.mode is &core_threads or &core_inline from
- * live_start_pool on. A mount runs in that mode or in &asgi_mode (core_mount.mode), and a thread belongs to one
- * mode (core_thread.mode). Other files call these functions and do not ask which mode it is. */
+ * live_start_pool on. A mount runs in that mode or in &asgi_mode (core_mount.mode), and a thread belongs to one mode
+ * (core_thread.mode). Other files call these functions without checking the mode. */
 
 struct core_thread;
 
 typedef struct core_mode {
-  /* Whether code on its threads may wait for a client: not if only the same thread could make room. */
+  /* Whether code on its threads may wait for a client. False if the waiting thread is the only one that could make
+   * room. */
   int may_wait;
 
   /* Called once by live_start_pool, with the GIL, on Python's main thread. 0, or -1 with errno. */
@@ -204,50 +208,51 @@ typedef struct core_mode {
 
   /* --- records; without the GIL */
 
-  /* Queues the chain from first to last, of which n are requests. Any thread, with the pool's mutex. The caller has to
-   * call start or wake afterwards. */
+  /* Queues the chain of records from first to last; n of the records are new requests. Any thread, with the pool's
+   * mutex. The caller must then call start or wake. */
   void (*enqueue)(core_record *first, core_record *last, int n);
-  /* Has records that were queued on the event loop run. On the event loop, without the mutex; in inline mode it runs
-   * them, with the GIL. Returns as core_serve. */
+  /* Starts the records that were queued on the event loop. Called on the event loop without the mutex; in inline
+   * mode it runs the records, with the GIL. Returns the result of core_serve. */
   int (*start)(void);
-  /* Has queued records run soon. Any thread, without the mutex. */
+  /* Makes queued records run soon. Any thread, without the mutex. */
   void (*wake)(void);
-  /* Has the thread of rec continue rec's iterator. Any thread, without the mutex. */
+  /* Makes the thread of rec continue rec's iterator. Any thread, without the mutex. */
   void (*resume)(core_record *rec);
   /* Takes rec out of the queue, and returns whether it was there. Any thread, with the mutex. */
   int (*dequeue)(core_record *rec);
-  /* Adds an input to rec, and takes it over. On the event loop, without the mutex. The caller has to call start
-   * afterwards. */
+  /* Adds an input to rec and takes ownership of the input. On the event loop, without the mutex. The caller must
+   * then call start. */
   void (*deliver)(core_record *rec, core_input *in);
   /* The client of rec has disconnected. Any thread, without the mutex. */
   void (*cancelled)(core_record *rec);
-  /* Where rec is, which its thread has taken: CORE_RUNNING ... (shim.h). Any thread. */
+  /* Returns where rec is, a record that a thread has taken: CORE_RUNNING ... (shim.h). Any thread. */
   int (*state_of)(core_record *rec, int *thread);
-  /* Releases the mode's members of rec before its last part is published. On its thread, with the GIL. NULL: it has
-   * none. */
+  /* Releases the mode's members of rec before its last part is published. On its thread, with the GIL. NULL if the
+   * mode has no members. */
   void (*forget)(core_record *rec);
 
   /* --- threads; called on t itself, with the GIL */
 
   /* Wakes the event loop for parts that t has published. */
   void (*wake_loop)(void);
-  /* The handler on t has called write(): sends the parts, and waits for the client where that is possible, until *ends,
-   * which is atomic. */
+  /* Called after the handler on t has called write(): sends the parts. Waits for the client where a wait is
+   * possible, until *ends, which is atomic, is set. */
   void (*written)(struct core_thread *t, core_record *rec, const uint8_t *ends);
-  /* Whether the iterator of rec yields its thread after a chunk. ns: time since it got the thread. */
+  /* Whether the iterator of rec yields its thread after a chunk. ns is the time since it got the thread. */
   int (*stream_yields)(const struct core_thread *t, const core_record *rec, uint64_t ns);
-  /* Whether a WebSocket yields its thread between two messages. ns: approximate time of its callbacks. */
+  /* Whether a WebSocket yields its thread between two messages. ns is the approximate time of its callbacks. */
   int (*messages_yield)(const struct core_thread *t, uint64_t ns);
 
   /* --- only in modes of the pool */
 
-  /* The event loop runs from now on, and wakes when signals is written. On the event loop, without the GIL. */
+  /* Called when the event loop begins to run; signals is the descriptor that wakes it. On the event loop, without
+   * the GIL. */
   void (*attached)(int signals);
-  /* Has the application's signal handlers run on Python's main thread. Any thread, without the mutex. */
+  /* Makes Python's main thread run the application's signal handlers. Any thread, without the mutex. */
   void (*signalled)(void);
-  /* Has objects of released parts freed (core_output.c). Any thread, without the mutex. */
+  /* Makes a thread free the objects of released parts (core_output.c). Any thread, without the mutex. */
   void (*collect)(void);
-  /* Has another thread replace t, which does not return from its job. Any thread, with the mutex. */
+  /* Makes another thread replace t, which does not return from its job. Any thread, with the mutex. */
   void (*replace)(struct core_thread *t);
 } core_mode;
 
@@ -256,15 +261,15 @@ extern const core_mode core_threads, core_inline;
 /* =============================================================================
  * The threads of the pool: core_threads.c and core_monitor.c. Without the GIL.
  *
- * The pool owns the core_thread objects, which live as long as the process: when a thread ends, the next one uses its
- * object again. Only the thread changes its object, except for members guarded by the pool's mutex. */
+ * The pool owns the core_thread objects, which live as long as the process: a new thread reuses the object of a
+ * thread that ended. Only the thread changes its object, except for members guarded by the pool's mutex. */
 
-/* ENDING: takes no more jobs, and gives up its Python objects. GONE: the object may be used again. */
+/* An ENDING thread takes no more jobs and releases its Python objects. A new thread may reuse a GONE object. */
 enum core_thread_state { CORE_THREAD_NEW, CORE_THREAD_IDLE, CORE_THREAD_BUSY, CORE_THREAD_ENDING, CORE_THREAD_GONE };
 
-/* Why a thread does not count for core_pool.max during its job, so that another thread may run in its place: write()
- * or send() waits for a client that does not read; the handler has waited for something else for long (core_monitor.c);
- * its request has timed out. */
+/* Reasons not to count a thread for core_pool.max during its job, so that another thread may replace it: write() or
+ * send() waits for a slow client; the handler has waited for something else for a long time (core_monitor.c); the
+ * request has timed out. */
 typedef enum { CORE_COUNTS, CORE_WAITS_FOR_CLIENT, CORE_WAITS, CORE_STUCK, CORE_ASIDE_REASONS } core_aside;
 
 /* A thread that runs handlers. Allocated once, used again by the next thread of its index. */
@@ -273,26 +278,26 @@ typedef struct core_thread {
   const struct core_mode *mode;
   enum core_thread_state state; /* guarded by pool.mu */
   pthread_t id;
-  pid_t tid;                       /* the kernel's number of it */
+  pid_t tid;                       /* the kernel's thread id */
   sem_t sleep;                     /* posted when the thread leaves the IDLE state */
-  int retire;                      /* it was idle for a while, and ends */
+  int retire;                      /* it was idle for RETIRE_S, and ends */
   core_record *inbox, *inbox_tail; /* guarded by pool.mu: iterators of this thread (inline: all records) */
   int streams;                     /* iterators it owns; it may not retire before they end */
-  unsigned long jobs;              /* atomic, written by the thread: how many it has taken */
+  unsigned long jobs;              /* atomic, written by the thread: number of jobs it has taken */
   int prefer_inbox;                /* the next job is an iterator's, not a new request */
   int collect;                     /* woken to free released objects */
-  int unsignalled;                 /* parts published without waking the loop */
-  uint64_t unsignalled_ns;         /* approximate time that they took */
+  int unsignalled;                 /* parts that were published without waking the loop */
+  uint64_t unsignalled_ns;         /* approximate time of the jobs that made the unsignalled parts */
   PyObject *spare_start;           /* owned: a Start_response to use again */
   PyThreadState *python;           /* thread state, from start to end */
   core_record *current;            /* the record whose code it runs; written under the GIL */
   int raised;                      /* under the GIL: fapws.Timeout was raised for current */
-  int signalled;                   /* under the GIL: a signal was sent for that, and not handled yet */
+  int signalled;                   /* under the GIL: a signal was sent for the timeout, and was not handled yet */
   core_aside aside;                /* guarded by pool.mu; changed by core_set_aside */
-  struct {                         /* what the monitor has seen; used by the monitor only */
+  struct {                         /* used by the monitor only */
     unsigned long jobs;            /* number of the job */
-    uint64_t cpu_ns;               /* CPU time of the thread at the last look */
-    uint64_t since_ns;             /* when the job was first seen, or used the CPU last */
+    uint64_t cpu_ns;               /* CPU time of the thread when the monitor last checked */
+    uint64_t since_ns;             /* when the monitor first saw the job, or last saw it use the CPU */
     uint64_t own_ns, others_ns;    /* CPU time that the thread, and all handlers, had used at since_ns */
   } seen;
 } core_thread;
@@ -312,18 +317,18 @@ static inline void core_give_to(core_record *rec, core_thread *t) {
 static inline unsigned long core_jobs_of(const core_thread *t) { return __atomic_load_n(&t->jobs, __ATOMIC_RELAXED); }
 static inline void core_count_job(core_thread *t) { __atomic_store_n(&t->jobs, t->jobs + 1, __ATOMIC_RELAXED); }
 
-/* --- core_threads.c: the pool's mutex is held -------------------------------------- */
+/* --- core_threads.c; the pool's mutex is held -------------------------------------- */
 
-/* Makes an idle thread the drainer, if there is none. The lowest index first: many objects of scripts belong to thread
- * 0, and the others may retire. */
+/* Makes an idle thread the drainer if no thread is the drainer. Prefers the lowest index: many objects of scripts
+ * belong to thread 0, and the other threads may retire. */
 void core_appoint_drainer(void);
 /* Starts one more thread, if possible. Returns whether it did. */
 int core_spawn_thread(void);
 /* Changes why t does not count, and appoints a drainer if t is no longer one. */
 void core_set_aside(core_thread *t, core_aside why);
-/* The calling thread waits for its client, and then continues: between the two calls another one may run in its place,
- * so that clients that do not read hold up no others. 0: it must not wait, because so many do that the others need the
- * rest of CORE_MAX_THREADS. */
+/* Marks the calling thread as waiting for its client. Until it continues, another thread may run in its place, so
+ * that slow clients do not delay other clients. Returns 0 if the thread must not wait, because too many of the
+ * CORE_MAX_THREADS threads already wait. */
 int core_pause_thread(void);
 void core_continue_thread(void);
 
@@ -347,12 +352,12 @@ uint64_t core_first_waits(uint64_t now);
  * and is never held while a thread waits for the GIL. A record in a list belongs to the list; the thread that takes it
  * owns it until it publishes the last part, or puts the record into a list again. */
 
-/* No request waits behind a handler that is slower than the first, if it waits for something, or than the second, if it
- * only computes: because of the GIL such handlers gain nothing by running at the same time. Without the GIL
+/* Requests do not wait for a handler that is slower than this. The first limit is for handlers that wait, the second
+ * one for handlers that only compute: with the GIL, such handlers gain nothing from a second thread. Without the GIL
  * (core_pool.parallel) they do. */
 #define CORE_SLOW_NS 100000u
 #define CORE_HEAVY_NS 1000000u
-/* A handler that is faster is timed once in 16 calls: reading the clock costs as much as it does. */
+/* A faster handler is timed once in 16 calls, because reading the clock would be too slow for each call. */
 #define CORE_QUICK_NS 20000u
 /* Work in the queue that is worth waking another thread for. */
 #define CORE_LONG_NS 100000u
@@ -361,25 +366,26 @@ uint64_t core_first_waits(uint64_t now);
 /* Approximate maximum time that an iterator, or a WebSocket, keeps a thread that other records wait for. */
 #define CORE_SHARE_NS 1000000u
 
-/* eventloop.Waker: values of *State. */
+/* Values of *State of eventloop.Waker. */
 #define CORE_LOOP_ASLEEP 1
 #define CORE_LOOP_CALLED 2
 
 /* One entry of PATHS. Lives as long as the process; constant except for state and the averages. */
 typedef struct {
-  const struct core_kind *kinds[2]; /* of requests, and of requests for a WebSocket */
+  const struct core_kind *kinds[2]; /* kinds of its plain requests and of its requests for a WebSocket */
   const core_mode *mode;
   int relative;       /* ASGI: the scope's path is what follows root_path */
   PyObject *state;    /* owned, or NULL. ASGI: its lifespan's scope['state'], a dict */
   PyObject *callable; /* owned */
   PyObject *name;     /* owned: its name in log lines */
-  char *place;        /* malloc. Name of a WebSocket in all processes; NULL: not a WebSocket */
-  PyObject *environ;  /* borrowed, immortal: the class of its environ, NULL a dict */
-  PyObject *start;    /* borrowed, immortal: the class of its start_response, NULL the built-in one */
+  /* malloc. Name of a WebSocket in all processes; NULL if the mount is not a WebSocket. */
+  char *place;
+  PyObject *environ; /* borrowed, immortal: the class of its environ; NULL for a dict */
+  PyObject *start;   /* borrowed, immortal: the class of its start_response; NULL for the built-in one */
   /* Approximate, and atomic: threads change them without a lock. */
   unsigned calls;
   uint64_t run_ns;   /* moving average of one call */
-  uint64_t wait_ns;  /* the same, with 0 for calls in which the thread did not wait */
+  uint64_t wait_ns;  /* the same, but a call in which the thread did not wait counts as 0 */
   uint64_t close_ns; /* moving average of close() of its results */
   uint64_t chunk_ns; /* moving average of one next() of its iterators */
 } core_mount;
@@ -393,31 +399,32 @@ static inline uint64_t core_run_ns(const core_mount *m) { return core_average_of
 typedef struct {
   core_shared shared;
   const core_mode *mode;                  /* &core_threads or &core_inline */
-  const core_mode *coroutines;            /* of mounts whose handlers are coroutines */
+  const core_mode *coroutines;            /* the mode of mounts whose handlers are coroutines */
   void (*thread_ends)(void);              /* called by a thread that ends: frees its caches. With the GIL */
   pthread_mutex_t mu;                     /* guards the following members up to pops */
   core_record *head, *tail;               /* the queue */
-  core_thread *drainer;                   /* the thread that runs quick jobs, see core_threads.c */
-  core_thread *threads[CORE_MAX_THREADS]; /* [0]: Python's main thread */
+  core_thread *drainer;                   /* the thread that runs quick jobs (core_threads.c) */
+  core_thread *threads[CORE_MAX_THREADS]; /* element 0 is Python's main thread */
   int nthreads, live, idle;
-  int aside[CORE_ASIDE_REASONS]; /* threads of live by core_thread.aside; [CORE_COUNTS] is not used */
-  int hurry;                     /* all threads waited lately: do not guess which handlers are quick */
-  int stopping, monitor_parked;  /* written as atomics, for threads that look without the mutex */
+  int aside[CORE_ASIDE_REASONS]; /* live threads by core_thread.aside; element CORE_COUNTS is not used */
+  int hurry;                     /* all threads have waited recently: no handler is assumed to be quick */
+  int stopping, monitor_parked;  /* written as atomics, because threads read them without the mutex */
   int check_signals;
-  int exit_code;          /* of sys.exit in a signal handler of the application, or -1 */
+  int exit_code;          /* exit status if a signal handler of the application called sys.exit, otherwise -1 */
   unsigned long pops;     /* progress of the queue, for the monitor */
-  pthread_cond_t monitor; /* of mu */
-  int serving;            /* atomic: thread 0 serves; until then the first request waits for it */
-  int signal_fd; /* of eventloop.Waker; atomic. This and the following members are constant once the event loop runs */
+  pthread_cond_t monitor; /* wakes the monitor; used with mu */
+  int serving;            /* atomic: thread 0 serves; before that the first request waits for thread 0 */
+  /* Of eventloop.Waker; atomic. This and the following members are constant once the event loop runs. */
+  int signal_fd;
   int event_fd;
   int32_t *loop_state; /* of eventloop.Waker: CORE_LOOP_... */
-  int max;             /* maximum number of threads; 0: inline */
-  int parallel;        /* several threads may run Python at the same time: constant */
-  int cpus;            /* on which they do: constant */
+  int max;             /* maximum number of threads; 0 means inline mode */
+  int parallel;        /* several threads may run Python at the same time */
+  int cpus;            /* number of processors that threads use at the same time */
   int debug;
   int stamped;
   int send_fields;
-  int max_event; /* 0: not yet known */
+  int max_event; /* 0 before the settings are known */
   core_mount *mounts;
   int nmounts;
   core_part *garbage; /* atomic: stack of released parts with an owner (core_output.c) */
@@ -427,23 +434,23 @@ extern core_pool core_the_pool;
 
 /* --- core_pool.c: without the GIL ------------------------------------------------ */
 
-/* Makes the pool without its mounts; coroutines and thread_ends are members of it. With the GIL, on the main thread. */
+/* Makes the pool without its mounts, with coroutines and thread_ends as members. With the GIL, on the main thread. */
 void core_pool_start(const core_options *o, const core_mode *coroutines, void (*thread_ends)(void));
-/* Releases what rec, which never ran, owns. Returns its part0 as its last part, to be published. */
+/* Releases the objects of rec, which never ran. Returns its part0 as its last part, for the caller to publish. */
 core_part *core_give_up(core_record *rec);
 uint64_t core_now_ns(void);
 /* Initializes a condition variable with deadlines of CLOCK_MONOTONIC. */
 void core_cond_init(pthread_cond_t *c);
-/* The pool's mutex. All functions that release it, also for the time of a wait, wake the thread that core_wake_thread
- * has named. */
+/* The pool's mutex. Each function that releases the mutex, also during a wait, wakes the thread that
+ * core_wake_thread selected. */
 void core_lock(void);
 void core_unlock(void);
-/* Waits for c, or until a time as of core_now_ns (0: it is later now). The mutex is held. */
+/* Waits for c, or until a time of core_now_ns; the result is 0 after that time. The mutex is held. */
 void core_wait(pthread_cond_t *c);
 int core_wait_until(pthread_cond_t *c, uint64_t until);
 /* Takes t out of IDLE, if it is there. The mutex is held. */
 void core_wake_thread(core_thread *t);
-/* Threads that count for max. The mutex is held. */
+/* Number of threads that count for max. The mutex is held. */
 static inline int core_counted_threads(void) {
   const int *aside = core_the_pool.aside;
   return core_the_pool.live - aside[CORE_WAITS_FOR_CLIENT] - aside[CORE_WAITS] - aside[CORE_STUCK];
@@ -454,23 +461,23 @@ static inline int core_queue_is_long(void) {
   return p->parallel && p->head &&
          __atomic_load_n(&p->shared.queued, __ATOMIC_RELAXED) * core_run_ns(&p->mounts[p->head->mount]) > CORE_LONG_NS;
 }
-/* Ends core_serve with code. */
+/* Makes core_serve return code. */
 void core_request_exit(int code);
-/* Has the thread of rec continue rec's iterator. */
+/* Makes the thread of rec continue rec's iterator. */
 void core_resume(core_record *rec);
 /* The mode that rec runs in. */
 static inline const core_mode *core_mode_of(const core_record *rec) { return core_the_pool.mounts[rec->mount].mode; }
 
 /* --- handler.go ------------------------------------------------------------- */
 
-/* Makes the event loop send finished parts. Inline mode, on the event loop, while it runs a handler; it does not start
- * another. */
+/* Makes the event loop send finished parts. In inline mode, on the event loop, during a handler. Does not start
+ * another handler. */
 void core_loop_send_now(void);
 
 /* --- core_run.c ------------------------------------------------------------------ */
 
-/* Gives rec, a request, to t, and initializes the members of the Python side. 0: it will not run, and belongs to the
- * event loop again. */
+/* Assigns rec, a request, to t, and initializes the members of the Python side. Returns 0 if the request will not
+ * run and belongs to the event loop again. */
 int core_record_begin(core_thread *t, core_record *rec);
 /* Runs rec's job on t, a thread of the pool, until t is free again; on the asyncio thread, the next turn of its
  * iterator. */
@@ -489,16 +496,16 @@ void core_end_timing(const core_timing *x, core_mount *m);
  * fapws.WebSocket (live_websocket.c), and on the asyncio thread ASGI for HTTP (asgi_http.c), ASGI for WebSockets
  * (asgi_websocket.c) and async functions (asgi_handler.c).
  *
- * The tables are constant. A mount owns the choice: core_mount.kinds has the one for plain requests and the one for
- * requests for a WebSocket (live_module.c). Other files call these functions and do not ask which kind it is. */
+ * The tables are constant. A mount has two kinds, for plain requests and for requests for a WebSocket
+ * (core_mount.kinds, live_module.c). Other files call these functions without checking the kind. */
 
 /* All of it is called with the GIL, on the thread that runs the record. */
 typedef struct core_kind {
   /* Answers rec, a request that has just begun on t. The response may continue in other turns. */
   void (*run)(core_thread *t, core_record *rec);
-  /* Takes the next chunks of rec's iterator. NULL: its results have none. */
+  /* Takes the next chunks of rec's iterator. NULL if results of this kind have no iterator. */
   void (*resume)(core_thread *t, core_record *rec);
-  /* Handles the inputs of rec. NULL: core_mode.deliver does not queue such records. */
+  /* Handles the inputs of rec. NULL if core_mode.deliver does not queue records of this kind. */
   void (*run_inputs)(core_thread *t, core_record *rec);
 } core_kind;
 
@@ -508,15 +515,15 @@ static inline const core_kind *core_kind_of(const core_record *rec) {
 }
 
 /* =============================================================================
- * Lists of records: the queue, and the inbox of each thread, which has its iterators and, in inline mode, all records.
- * A list owns its records. The pool's mutex is held. */
+ * Lists of records: the queue, and the inbox of each thread, with iterators and, in inline mode, all records. A list
+ * owns its records. The pool's mutex is held. */
 
-/* Without the mutex, too: inline, the event loop takes records of which it has the whole list. */
+/* May also be called without the mutex: in inline mode the event loop owns the whole list that it takes. */
 static inline void core_count_queued(int n) {
   __atomic_add_fetch(&core_the_pool.shared.queued, (uint32_t)n, __ATOMIC_RELAXED);
 }
 
-/* n: the number of requests among them, which count towards the maximum of the queue. */
+/* n is the number of requests among the records, which count towards the maximum of the queue. */
 static inline void core_push_queue(core_record *first, core_record *last, int n) {
   last->next = NULL;
   *(core_the_pool.tail ? &core_the_pool.tail->next : &core_the_pool.head) = first;
@@ -555,7 +562,7 @@ static inline core_record *core_pop_inbox(core_thread *t) {
   return rec;
 }
 
-/* Takes rec out of a list, if it is in there. */
+/* Removes rec from a list if the list contains it. */
 static inline int core_unlink_from(core_record **first, core_record **last, core_record *rec) {
   core_record *before = NULL;
   for (core_record *r = *first; r; before = r, r = r->next) {
@@ -575,7 +582,8 @@ extern int core_counts_waits; /* atomic */
 
 /* A handler is about to run rec. */
 void core_count_queue_wait(const core_record *rec);
-/* Takes the GIL for the calling thread, whose state it is, and counts how long that took. Not under the GIL. */
+/* Takes the GIL for the calling thread, which has the thread state state, and counts how long that took. Not under
+ * the GIL. */
 void core_take_gil_counted(PyThreadState *state);
 
 static inline int core_waits_are_counted(void) {
@@ -583,8 +591,7 @@ static inline int core_waits_are_counted(void) {
 }
 
 /* =============================================================================
- * Parts to the event loop, and inputs from it: core_output.c, core_output.c, core_flow.c, core_output.c and
- * core_flow.c.
+ * Parts for the event loop, and inputs from the event loop: core_output.c and core_flow.c.
  *
  * The thread that makes a part owns it until the part is published, then the event loop owns it; part0 is a member of
  * its record. A part owns its buf, its file and a reference to owner. Go releases parts on any goroutine, without the
@@ -593,7 +600,7 @@ static inline int core_waits_are_counted(void) {
 
 /* --- core_output.c ----------------------------------------------------------------- */
 
-/* A part for rec with room in buf; to be published, or freed by the caller. NULL with MemoryError. */
+/* A part for rec with room bytes in buf. The caller publishes or frees the part. NULL with MemoryError. */
 core_part *core_part_new(core_record *rec, size_t room);
 void core_part_reset(core_part *p, core_record *rec);
 /* Room for n more bytes in p->buf; -1 and MemoryError. */
@@ -603,17 +610,18 @@ void core_part_delete(core_part *p);
 /* Appends n bytes to p->buf at *off. -1 and MemoryError. */
 int core_part_put(core_part *p, const char *data, size_t n, uint32_t *off, uint32_t *len);
 
-/* Smaller bodies are copied, which is cheaper than to keep their object and release it later. */
+/* Smaller bodies are copied, because a copy is cheaper than a reference to their object. */
 #define CORE_COPY_BELOW 16384
 /* A part with n bytes of owner as its body: a copy, or a reference to owner. NULL with MemoryError. */
 core_part *core_body_part(core_record *rec, PyObject *owner, const char *data, size_t n);
-/* Parts of a response that are published together, linked by next; first NULL: none. The caller owns all but part0. */
+/* Parts of a response that are published together, linked by next. first is NULL if the chain is empty. The caller
+ * owns all parts but part0. */
 typedef struct {
   core_record *rec;
   core_part *first, *last;
 } core_chain;
-/* Adds n bytes of owner to the body, as far as the Content-Length allows: a copy in the last part, or a reference in a
- * part behind it. After wsgi_write_head. -1 and MemoryError. */
+/* Adds at most n bytes of owner to the body, up to the Content-Length: a copy in the last part, or a reference in an
+ * additional part. After wsgi_write_head. -1 and MemoryError. */
 int core_add_body(core_chain *c, PyObject *owner, const char *data, size_t n);
 /* Frees all parts but part0. */
 void core_chain_abandon(core_chain *c);
@@ -622,8 +630,8 @@ void core_chain_abandon(core_chain *c);
 int64_t core_fit_body(core_record *rec, int64_t n);
 /* Whether rec's complete body is shorter than its Content-Length; writes a line to the error log if so. */
 int core_body_is_short(core_record *rec);
-/* A part that closes rec's WebSocket; copies reason. Any thread, without the GIL; NULL: no memory, without an
- * exception. */
+/* A part that closes rec's WebSocket; copies reason. NULL without memory, and without an exception. Any thread,
+ * without the GIL. */
 core_part *core_close_frame(core_record *rec, int code, const char *reason, size_t n);
 
 /* Whether a close frame may have that code (RFC 6455 §7.4). */
@@ -635,14 +643,14 @@ typedef struct {
   Py_ssize_t len;
   int op;
 } core_message;
-/* Reads a str (text), bytes or a similar object (binary). -1 with an exception, and owner is NULL; TypeError has the
- * text wrong, a format for the name of the type and the object. */
+/* Reads a str (text), bytes or a similar object (binary). Returns -1 with an exception and owner NULL; the message
+ * of TypeError is wrong, a format for the name of the type and the object. */
 int core_read_text(PyObject *o, core_message *m, const char *wrong);
 int core_read_message(PyObject *o, core_message *m);
 /* A part with a message, or NULL with an exception. */
 core_part *core_part_of(core_record *rec, const core_message *message);
 core_part *core_message_part(core_record *rec, PyObject *message);
-/* The number of a WebSocket for the event loop, which differs when its record is used again. */
+/* The number of a WebSocket for the event loop. It changes when the record is reused. */
 static inline uint64_t core_socket_number(const core_record *rec) { return (uint64_t)rec->serial << 32 | rec->ticket; }
 
 /* --- core_output.c: without the GIL --------------------------------------------- */
@@ -657,8 +665,8 @@ void core_publish(core_thread *t, core_part *p);
 void core_publish_chain(core_thread *t, const core_chain *c);
 /* Wakes the event loop if t has published parts since the last time. */
 void core_notify(core_thread *t);
-/* How many nanoseconds finished parts may wait before the event loop is woken, before and behind a job of m. Where
- * requests already wait long, a quarter more saves most wake-ups. */
+/* How many nanoseconds finished parts may wait before the event loop is woken, before and after a job of m. If
+ * requests already wait longer, a delay of a quarter more saves most wake-ups. */
 uint64_t core_notify_after(const core_mount *m);
 
 /* --- core_flow.c: without the GIL --------------------------------------------- */
@@ -669,7 +677,7 @@ void core_pool_deliver(core_record *rec, core_input *in);
 void core_enqueue_delivered(void);
 /* Queues rec unless it is queued, runs, or takes no inputs. Any thread, without the mutex. */
 void core_schedule(core_record *rec);
-/* Queues rec, which runs, behind the other records. */
+/* Moves rec, which runs, to the end of the queue. */
 void core_give_way(core_record *rec);
 /* Adds in to the inputs of rec. The mutex is held. */
 static inline void core_append_input(core_record *rec, core_input *in) {
@@ -685,8 +693,8 @@ static inline core_input *core_take_inputs(core_record *rec) {
 }
 /* The message in an input of a WebSocket: str or bytes. With the GIL. A new reference. */
 PyObject *core_input_message(const core_input *in);
-/* Notes that the application has taken in. Returns a part, to be published, that lets the client send as many bytes
- * again, or NULL: not yet. With the GIL. */
+/* Counts in as taken by the application. Returns a part that permits the client to send the same number of bytes
+ * again, for the caller to publish, or NULL if it is too early. With the GIL. */
 core_part *core_credit_part(core_record *rec, const core_input *in);
 /* Frees a list of inputs. */
 void core_free_inputs(core_input *in);
@@ -695,27 +703,27 @@ void core_free_inputs(core_input *in);
 
 void core_flow_init(void);
 /* Returns rec, a request that t has taken, to the event loop if earlier responses on its connection are large, or if
- * too many of its requests run. 1: rec belongs to the event loop until it is resumed.
- * Without the GIL, too. */
+ * too many of its requests run. The result is 1 if rec belongs to the event loop until it is resumed. With or
+ * without the GIL. */
 int core_defer(core_thread *t, core_record *rec);
 /* Whether core_defer may return 1. */
 static inline int core_may_defer(core_record *rec) { return rec->pipeline != NULL; }
-/* Whether requests must not start because the event loop has to handle published parts first. */
+/* Whether new requests must wait because the event loop has to handle published parts first. */
 static inline int core_loop_is_behind(void) {
   return __atomic_load_n(&core_the_pool.shared.unseen, __ATOMIC_SEQ_CST) > CORE_UNSEEN_MAX;
 }
 /* Whether too much of rec's response waits for the client. */
 int core_must_wait(core_record *rec);
-/* Parks rec until the client has received more, unless it has by now. 1: parked. */
+/* Parks rec until the client has received more. Returns 1, or 0 if the client has received enough already. */
 int core_park(core_record *rec);
-/* Waits, without the GIL, until rec's client has received enough, for at most that many seconds (< 0: no limit), or
- * until the WebSocket ends. Returns whether there is room. */
+/* Waits, without the GIL, for room for rec's client, for at most seconds (negative for no limit), or until the
+ * WebSocket ends. Returns whether there is room. */
 int core_wait_for_client(core_record *rec, double seconds);
-/* Ends these waits, and returns when all of them have ended. The mutex is held. */
+/* Ends the waits of core_wait_for_client for rec, and returns after all of them have ended. The mutex is held. */
 void core_release_senders(core_record *rec);
-/* Waits after write() while too much waits for rec's client, until *ends. */
+/* Waits after write() until rec's client has received enough, or until *ends is set. */
 void core_wait_for_room(core_record *rec, const uint8_t *ends);
-/* Ends core_wait_for_room of other threads, and waits until *writers, which is atomic, is 0. Gives up the GIL. */
+/* Ends core_wait_for_room on other threads, and waits until *writers, which is atomic, is 0. Releases the GIL. */
 void core_wait_for_writers(const uint32_t *writers);
 /* Wakes core_wait_for_writers. */
 void core_writer_left(void);
@@ -739,26 +747,26 @@ void core_collect_garbage(void);
 
 /* live_start_python; make_module makes _fapws. */
 int core_start(const core_start_options *o, PyObject *(*make_module)(void), const char **why);
-/* Exit status of the current exception if it is SystemExit (cleared), else -1. */
+/* Returns the exit status of the current exception and clears it if it is SystemExit, otherwise -1. */
 int core_system_exit(void);
 
 /* --- core_signals.c -------------------------------------------------------------- */
 
-/* Must be called before Python is initialised: has _signal imported before site and sitecustomize run. */
+/* Imports _signal before site and sitecustomize run. Must be called before Python is initialised. */
 void core_import_signals_early(void);
 /* signals_on_stack(), a method of module _fapws: makes signal handlers of libraries run on the alternate stack. */
 PyObject *core_signals_on_stack(PyObject *module, PyObject *none);
 /* Runs the application's signal handlers; main thread only. */
 void core_check_signals(void);
-/* Ends serving if a signal handler has raised value, SystemExit or KeyboardInterrupt, in code of the application, and
- * returns whether it does. */
+/* Whether value, SystemExit or KeyboardInterrupt of the application, comes from a signal handler. Ends serving if
+ * so. */
 int core_is_exit_by_signal(PyObject *value);
 /* Makes signals of the application write to fd, which wakes the event loop. */
 void core_watch_signals(int fd);
 
 /* --- core_stack.c -------------------------------------------------------------- */
 
-/* Parts of asgi_threads_are_debugged. */
+/* Whether a debugger holds t. Part of asgi_threads_are_debugged. */
 int core_is_debugged(const core_thread *t);
 int core_threads_are_debugged(void);
 
@@ -776,12 +784,13 @@ extern PyObject *core_timeout;
 
 /* Replaces sys.stdout or sys.stderr by a stream on which no write fails. */
 int core_stdio_init(const char *name, int fd);
-/* Removes the n bytes at the end of a regular file that are an incomplete write. Whether it did. Any thread, without
- * the GIL. */
+/* Removes the last n bytes of a regular file, an incomplete write. Returns whether it did. Any thread, without the
+ * GIL. */
 int core_take_back(int fd, size_t n);
 /* Flushes sys.stdout and sys.stderr. */
 void core_stdio_flush(void);
-/* Writes to standard error, or counts the lines that it loses, and reports them later. Any thread, without the GIL. */
+/* Writes to standard error. If that fails, counts the lost lines and reports their number later. Any thread, without
+ * the GIL. */
 void core_write_stderr(const char *text, size_t n);
 
 /* --- core_fork.c ----------------------------------------------------------------- */
@@ -791,22 +800,23 @@ extern volatile int core_forked;
 int core_fork_init(void);
 /* Ends a child of os.fork() whose handler has returned. */
 void core_child_exit(void) __attribute__((noreturn));
-/* Ends the process if it is such a child. Called after code of the application has run. */
+/* Ends the process if it is a child of os.fork(). Called after code of the application has run. */
 static inline void core_exit_child(void) {
   if (UNLIKELY(core_forked)) core_child_exit();
 }
-/* 0, or -1 with RuntimeError in such a child, which cannot use the server's WebSockets. */
+/* Returns 0, or -1 with RuntimeError in a child of os.fork(), which cannot use the server's WebSockets. */
 int core_check_parent(void);
 
 /* --- core_stack.c ----------------------------------------------------------------- */
 
 int core_dump_init(void);
 
-/* Before Python ends, which frees what the handler of faulthandler reads. */
+/* Must be called before Python ends and frees the data of faulthandler's handler. */
 void core_dump_end(void);
 
 /* =============================================================================
- * Stacks of threads and tasks: core_stack.c and asgi_stack.c. With the GIL, which keeps core_thread.current as it is.
+ * Stacks of threads and tasks: core_stack.c and asgi_stack.c. With the GIL, under which core_thread.current does not
+ * change.
  *
  * Texts of snapshots belong to the caller (core_snapshot). */
 
@@ -816,34 +826,33 @@ extern PyMethodDef core_disconnected_method;
 typedef struct {
   core_record *rec;
   uint32_t serial;
-  unsigned long jobs;  /* number of its job, 0: any */
+  unsigned long jobs;  /* number of its job; 0 means any job */
   core_snapshot *out;  /* borrowed */
-  core_thread *thread; /* that runs it; NULL: none */
-  int cancelled;       /* its task will be cancelled */
+  core_thread *thread; /* thread that runs the record; NULL if none */
+  int cancelled;       /* the record's task will be cancelled */
 } core_overdue;
-/* Calls find(o), by core_alone, which fills in *o->out, and raises fapws.Timeout in o->thread. Takes the GIL. */
+/* Calls find(o) in core_alone and raises fapws.Timeout in o->thread. find fills in *o->out. Takes the GIL. */
 void core_raise_in_thread(core_overdue *o, void (*find)(void *));
 /* Withdraws a Timeout that was raised in t for a job that has ended. */
 void core_withdraw_timeout(core_thread *t);
-/* Inline mode, main thread: takes a signal, which ends waits of overdue handlers. */
+/* In inline mode, on the main thread: reserves a signal that interrupts overdue handlers. */
 void core_take_timeout_signal(void);
 /* Writes file, line and function of a frame, each with a NUL. */
 void core_write_frame(FILE *out, PyObject *frame);
 /* The same for all frames of a thread, the innermost first. */
 void core_write_stack(FILE *out, PyThreadState *state);
-/* Fills in the jobs of the pool's threads, at most max, and returns their number. Alone. */
+/* Fills in the jobs of the pool's threads, at most max, and returns their number. Called in core_alone. */
 int core_sample_threads(core_snapshot *out, int max);
-/* Fills in a snapshot without its stack, which the caller writes to the result and closes; NULL: it cannot be written.
- */
+/* Fills in a snapshot without its stack. The caller writes the stack to the result and closes it. NULL on failure. */
 FILE *core_begin_snapshot(core_snapshot *out, core_record *rec, int thread, unsigned long jobs);
-/* Fills in the job of t; out->stack is the caller's. */
+/* Fills in the job of t; the caller frees out->stack. */
 void core_take_snapshot(core_thread *t, core_snapshot *out);
 /* core_mode.state_of of the pool. */
 int core_pool_state_of(core_record *rec, int *thread);
 
 /* --- core_error.c ----------------------------------------------------------- */
 
-/* PyErr_Fetch with a normalized exception that has its traceback. All NULL: no exception is set. */
+/* PyErr_Fetch with a normalized exception that has its traceback. All are NULL if no exception is set. */
 void core_fetch_exception(PyObject **type, PyObject **value, PyObject **tb);
 /* Whether value is an fapws.HTTPError, which is a response. Sets no exception. */
 int core_is_http_error(PyObject *value);
@@ -852,17 +861,17 @@ PyObject *core_request_line(const core_record *rec);
 /* Logs the current exception of an application whose response is complete: with the number of its error log, the
  * beginning of the request, and the client's address. */
 void core_report_after(int log, PyObject *name, const char *line, int line_len, const char *addr, int addr_len);
-/* Logs the current exception in the error log of rec (NULL: on stderr); what: where it was raised. */
+/* Logs the current exception in the error log of rec, or on stderr if rec is NULL. what says where the exception was
+ * raised. */
 void core_report(const char *what, core_record *rec);
-/* Writes a line about rec to its error log: what, such as "error in", its handler, and detail. */
+/* Writes a line about rec to its error log: what, such as "error in", the name of the handler, and detail. */
 void core_report_line(core_record *rec, const char *level, const char *what, const char *detail);
 /* Writes a warning about rec to its error log. */
 void core_log(core_record *rec, const char *format, ...);
 
 /* =============================================================================
  * Messages of the application to the server, in addition to its responses: core_messages.c, core_errorlog.c,
- * live_channels.c, live_channels.c and live_ipc.c. Functions with (module, args) are methods of module _fapws, see
- * live_module.c.
+ * live_channels.c and live_ipc.c. Functions with (module, args) are methods of module _fapws (live_module.c).
  *
  * Messages are copied into one buffer, which belongs to core_messages.c until the event loop takes it (core_messages).
  * Each file has a separate mutex, which is held briefly and never while a thread waits for the GIL. */
@@ -876,7 +885,7 @@ typedef struct {
 } core_bytes;
 /* Maximum bytes of messages for error logs that wait for the event loop. */
 #define CORE_ERRORLOG_WAITS (4 << 20)
-/* Copies a message of n texts, and wakes the event loop; 0: out of memory, or the maximum is reached. */
+/* Copies a message of n texts, and wakes the event loop. Returns 0 without memory, or if the maximum is reached. */
 int core_try_enqueue(uint8_t kind, const core_bytes *texts, int n);
 /* The same under the GIL. -1 with an exception. */
 int core_enqueue_message(uint8_t kind, const core_bytes *texts, int n);
@@ -896,14 +905,14 @@ void core_errorlog_forked(void);
 
 /* --- live_channels.c ------------------------------------------------------------- */
 
-#define CORE_EVENT_COST 64 /* what an event counts as waiting, in addition to its bytes */
+#define CORE_EVENT_COST 64 /* bytes that each waiting event counts in addition to its texts */
 
-/* Sends an event of n texts to the event loop. True: accepted; False: the queue is full, retry; None: the queue is
- * full, and only this thread can drain it. A new reference, or NULL with an exception. */
+/* Sends an event of n texts to the event loop. Returns True if it was accepted, False if the queue is full and the
+ * caller should retry, None if the queue is full and only this thread can drain it. A new reference, or NULL with an
+ * exception. */
 PyObject *core_publish_event(uint8_t kind, const core_bytes *texts, int n);
-/* =============================================================================
- * The last line of a process that C code of the application ends: core_crash.c. Texts are borrowed for the call;
- * nothing here allocates or takes a lock. */
+/* Reports a process that C code of the application ends, in one line: core_crash.c. Texts are borrowed for the call;
+ * the functions allocate no memory and take no lock. */
 
 /* Removes the handlers in a child of fork(). Async-signal-safe. */
 void core_crash_forked(void);

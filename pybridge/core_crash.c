@@ -1,4 +1,4 @@
-/* The last line of a process in which C code of the application crashes, or that calls os._exit(), or cannot start a
+/* Writes the last line of a process that crashes in C code of the application, calls os._exit(), or cannot start a
  * thread.
  *
  * Go's runtime would dump all goroutines and registers: 250 lines without the cause. This file writes the stacks of the
@@ -30,14 +30,14 @@
 
 static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGABRT, SIGILL};
 #define FAULTS (sizeof faults / sizeof *faults)
-#define PANICS 3 /* of them are panics in Go code */
+#define PANICS 3 /* number of the first elements that are panics in Go code */
 
 static struct sigaction go_handlers[FAULTS];
-static char loading[256];              /* the name of the application that is being loaded; "": none */
+static char loading[256];              /* name of the application that is being loaded; empty if none */
 static volatile sig_atomic_t watching; /* the application has begun to load */
-static pid_t server;                   /* the process that loads it, and no child */
+static pid_t server;                   /* process id of the process that loads it, not of a child */
 
-/* The socket of the supervisor, and the bytes before a line on it. */
+/* The socket of the supervisor, and the bytes that precede a line on the socket. */
 static struct {
   int fd;
   ino_t inode;
@@ -68,7 +68,7 @@ static void say(const char *text, size_t n) {
 
 #define BEGIN "fapws: "
 
-/* Tells the supervisor the last line of the process: the text between BEGIN and the line feed. */
+/* Sends the last line of the process to the supervisor: the text between BEGIN and the line feed. */
 static void tell(const char *line, size_t n) {
   struct stat now;
   if (told.fd < 0 || fstat(told.fd, &now) != 0 || now.st_ino != told.inode)
@@ -78,8 +78,8 @@ static void tell(const char *line, size_t n) {
   while (sendmsg(told.fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno == EINTR) continue;
 }
 
-/* Writes and tells a line of pieces, the last of which is NULL. before is "" or "\n", in the same write: Go may write
- * words of a dump meanwhile. */
+/* Writes pieces as one line to stderr and to the supervisor; NULL ends pieces. before is "" or "
+ * " and is part of the same write, because Go may write words of a dump meanwhile. */
 static void report(const char *before, const char *const *pieces) {
   char text[1024];
   char *line = stpcpy(text, before);
@@ -122,7 +122,7 @@ void core_crash_exit(const char *text, const char *more, const char *rest) {
 
 static void crash(int sig, siginfo_t *info, void *context) {
   static volatile sig_atomic_t crashing;
-  signal(sig, SIG_DFL); /* for a crash in here, and for the end */
+  signal(sig, SIG_DFL); /* for a crash in this handler, and for the end of the process */
   if (!crashing && watching) {
     crashing = 1;
     int stacks =
@@ -144,7 +144,7 @@ static void on_signal(int sig, siginfo_t *info, void *context) {
   size_t i = 0;
   while (faults[i] != sig) i++;
   int is_fault = i < PANICS && info->si_code > 0;
-  int from_outside = info->si_code == SI_USER; /* kill -ABRT: Go's handler dumps its goroutines */
+  int from_outside = info->si_code == SI_USER; /* for kill -ABRT, Go's handler dumps its goroutines */
   if ((is_fault || from_outside) && (go_handlers[i].sa_flags & SA_SIGINFO))
     go_handlers[i].sa_sigaction(sig, info, context);
   else
@@ -195,8 +195,8 @@ void core_crash_forked(void) {
 
 /* --- os._exit() --------------------------------------------------------------- */
 
-/* Writes "FILE:LINE: " if caller, an address in the calling function, is a function of Python itself that Python code
- * has called: others may hold locks that the thread with the GIL is waiting for. */
+/* Writes "FILE:LINE: " if caller, an address in the calling function, is a function of Python itself that Python
+ * code has called: other callers may hold locks for which the thread with the GIL waits. */
 static void write_caller(FILE *out, void *caller) {
   Dl_info python, here;
   if (!Py_IsInitialized() || !PyGILState_GetThisThreadState()) return;

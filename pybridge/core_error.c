@@ -1,5 +1,5 @@
-/* Errors of handlers: one report in the error log of the host or on stderr, one response to the client. On the thread
- * that runs the record, with the GIL. */
+/* Reports errors of handlers: one report in the error log of the host or on stderr, and one response to the client.
+ * On the thread that runs the record, with the GIL. */
 #include "core.h"
 
 #include <stdarg.h>
@@ -42,10 +42,10 @@ static void local_time(time_t now, struct tm *tm) {
   gmtime_r(&now, tm);
 }
 
-/* Writes the beginning of a line of the error log with a number, like cmd/fapws/plan/logger.go, whatever the locale. In
- * a file: "[Fri Nov 20 15:01:02.123456 2026] [error] [client 127.0.0.1:4711] "; human-readable: "2026-11-20
- * 15:01:02.123 error ". what is the text that follows; in a human-readable line, its first word may be the level. buf
- * has room for STAMP bytes. */
+/* Writes the beginning of a line of an error log in the format of cmd/fapws/plan/logger.go, independent of the
+ * locale. In a file: "[Fri Nov 20 15:01:02.123456 2026] [error] [client 127.0.0.1:4711] "; human-readable:
+ * "2026-11-20 15:01:02.123 error ". what is the text after it; in a human-readable line, its first word may be the
+ * level. buf has room for STAMP bytes. */
 #define STAMP 256
 static void stamp(char *buf, int log, core_record *rec, const char *level, const char *what) {
   static const char day[][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
@@ -84,7 +84,7 @@ static PyObject *heading(core_record *rec, const char *level, const char *what, 
   return text;
 }
 
-/* Writes a str, whose reference it takes, to an error log. */
+/* Writes a str to an error log and takes the reference to the str. */
 static void say(int log, PyObject *text) {
   if (text && log)
     core_errorlog_say(log, text);
@@ -94,8 +94,8 @@ static void say(int log, PyObject *text) {
   PyErr_Clear();
 }
 
-/* Writes intro, a str whose reference it takes, and an exception with its traceback. That is one message, so that no
- * other line comes between. Text of clients in it is escaped. */
+/* Writes intro and an exception with its traceback, as one message so that other lines cannot separate them. Text of
+ * clients is escaped. Takes the reference to intro, a str. */
 static void say_exception(int log, PyObject *intro, PyObject *type, PyObject *value, PyObject *tb) {
   PyObject *lines =
       intro ? core_call("fapws._traceback", "text", "(OOO)", type, value ? value : Py_None, tb ? tb : Py_None) : NULL;
@@ -129,7 +129,7 @@ void core_log(core_record *rec, const char *format, ...) {
   PyErr_Restore(type, value, tb);
 }
 
-/* The heading of an exception of rec, or, if that is NULL, of what. */
+/* The heading for an exception of rec, or for what if rec is NULL. */
 static PyObject *error_heading(int log, const char *what, core_record *rec) {
   char text[96], start[STAMP], thread[32] = "";
   snprintf(text, sizeof text, "error in %s%sof", what, *what ? " " : "");

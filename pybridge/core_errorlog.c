@@ -1,10 +1,10 @@
 /* Error logs of hosts. Any thread, without the GIL.
  *
- * A thread writes its messages to the file itself: so the last message before a crash is in the file, and a forked
- * child, in which Go does not run, can write, too. It follows the protocol of package logfile: take the lock, check
- * that the path still leads to the file, append. It does not rotate or create files. If a message requires that, if the
- * disk is full, or if the lock is not available soon, the message goes through the event loop to the logfile.File of
- * the log, and so do all later ones until that one has been written. */
+ * Each thread writes its messages to the file without Go. Therefore the file has the last message before a crash,
+ * and a forked child, in which Go does not run, can write messages. It follows the protocol of package logfile: take
+ * the lock, check that the path still leads to the file, append. It does not rotate or create files. If a message
+ * requires that, if the disk is full, or if the lock is not available soon, the message goes through the event loop
+ * to the logfile.File of the log. Later messages take the same way until this message has been written. */
 #include "core.h"
 
 #include <errno.h>
@@ -18,16 +18,16 @@
 
 typedef struct {
   pthread_mutex_t mu; /* one thread writes; never held while waiting for the GIL */
-  char *path;         /* NULL: messages are dropped */
-  int fd;             /* -1: not open */
-  int64_t max;        /* bytes of a file; 0: any */
-  int64_t until;      /* guarded by mu: when it is rotated by time, seconds since 1970 */
+  char *path;         /* NULL if messages are dropped */
+  int fd;             /* -1 if the file is not open */
+  int64_t max;        /* maximum size of the file in bytes; 0 for no limit */
+  int64_t until;      /* guarded by mu: time of the next rotation, in seconds since 1970 */
   int away;           /* guarded by mu: messages go to the loop */
-  uint64_t kept;      /* guarded by mu: number of such messages */
-  PyObject *stream;   /* wsgi.errors of its requests; NULL: not made yet. Under the GIL */
+  uint64_t kept;      /* guarded by mu: number of messages that went to the loop */
+  PyObject *stream;   /* wsgi.errors of its requests; NULL before the first use. Under the GIL */
 } errorlog;
 
-static errorlog *logs; /* by number less one; complete before handlers run */
+static errorlog *logs; /* index is number - 1; complete before handlers run */
 static int nlogs;
 static int direct; /* atomic: the event loop has ended */
 
@@ -46,7 +46,7 @@ void core_errorlog_written(int number, uint64_t written, int64_t until) {
   errorlog *l = &logs[number - 1];
   pthread_mutex_lock(&l->mu);
   l->until = until;
-  if (l->kept == written) l->away = 0; /* else earlier messages are still on their way */
+  if (l->kept == written) l->away = 0; /* otherwise earlier messages are not written yet */
   pthread_mutex_unlock(&l->mu);
 }
 
@@ -72,13 +72,15 @@ static int lock(int fd) {
   struct timespec pause = {0, 50000};
   for (int i = 0; i < 100; i++) {
     if (flock(fd, LOCK_EX | LOCK_NB) == 0) return 1;
-    if (errno != EWOULDBLOCK && errno != EINTR) return 1; /* a file system without locks: as package logfile */
+    /* a file system without locks, as in package logfile */
+    if (errno != EWOULDBLOCK && errno != EINTR) return 1;
     nanosleep(&pause, NULL);
   }
   return 0;
 }
 
-/* Opens and locks the file that the path leads to; 0: it cannot. alone: no other process writes. */
+/* Opens and locks the current file of the path. Returns 0 if that fails. alone means that no other process writes
+ * the file. */
 static int take(errorlog *l, struct stat *here, int alone) {
   for (int i = 0; i < 10; i++) { /* another process may rotate the file meanwhile */
     if (l->fd < 0)

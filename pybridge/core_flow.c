@@ -8,7 +8,7 @@
 #define WINDOW_BYTES (256 * 1024) /* how far an iterator may be ahead of its client */
 #define PIPELINE_RUNNING 2        /* maximum number of pipelined requests of a connection that run at the same time */
 #define STREAMS_BYTES (16 << 20)  /* how far all streams of a connection may be ahead of its client */
-enum { ITERATOR = 1, WRITER };    /* record.parked */
+enum { ITERATOR = 1, WRITER };    /* values of record.parked */
 
 int core_must_wait(core_record *rec) { return __atomic_load_n(&rec->unacked, __ATOMIC_RELAXED) > WINDOW_BYTES; }
 
@@ -26,7 +26,7 @@ int core_defer(core_thread *t, core_record *rec) {
   core_part *p = &rec->part0;
   core_part_reset(p, rec);
   p->op = CORE_OP_DEFERRED;
-  core_publish(t, p); /* rec is the loop's from here on */
+  core_publish(t, p); /* rec now belongs to the event loop */
   return 1;
 }
 
@@ -79,7 +79,7 @@ void core_writer_left(void) {
 }
 
 int core_wait_for_client(core_record *rec, double seconds) {
-  double most = seconds >= 0 && seconds < 1e9 ? seconds : 1e9; /* 30 years: no limit */
+  double most = seconds >= 0 && seconds < 1e9 ? seconds : 1e9; /* 30 years, in effect no limit */
   uint64_t until = core_now_ns() + (uint64_t)(most * 1e9);
   int room, late = 0, may;
   Py_BEGIN_ALLOW_THREADS core_lock();
@@ -98,7 +98,7 @@ int core_wait_for_client(core_record *rec, double seconds) {
 
 void core_release_senders(core_record *rec) {
   if (rec->senders) pthread_cond_broadcast(&writers);
-  /* They need the mutex to return, and not the GIL. */
+  /* The waiting threads need the mutex to return, but not the GIL. */
   while (rec->senders) core_wait(&writers);
 }
 
@@ -130,9 +130,9 @@ void core_pool_cancelled(core_record *rec) {
 
 /* --- inputs; without the GIL ---------------------------------------------
  *
- * Passes inputs of WebSockets with callbacks from the event loop to a thread. Without the GIL. */
+ * Passes inputs of WebSockets with callbacks from the event loop to a thread. */
 
-static core_record *first, *last; /* event loop only: have inputs, and are not in the queue yet */
+static core_record *first, *last; /* event loop only: records that have inputs and are not in the queue yet */
 
 void core_deliver(uintptr_t record, uintptr_t input) {
   core_record *rec = (core_record *)record;

@@ -59,13 +59,14 @@ typedef union {
 
 #define MOST_KEPT 256
 static struct {
-  int fd;        /* if it has no address */
-  socklen_t len; /* of address, 0: it has none */
+  int fd;        /* descriptor of a listener without an address */
+  socklen_t len; /* length of address; 0 if none */
   address at;
 } kept[MOST_KEPT];
 static int nkept;
 
-/* The local address of a stream socket. 0: it is not one, or has no name. */
+/* Stores the local address of a stream socket and returns its length. Returns 0 for other descriptors and for a
+ * socket without a name. */
 static socklen_t local_address(int fd, address *at) {
   int type = 0;
   socklen_t len = sizeof type;
@@ -76,8 +77,8 @@ static socklen_t local_address(int fd, address *at) {
   return at->any.sa_family == AF_INET || at->any.sa_family == AF_INET6 ? len : 0;
 }
 
-/* Whether a is the address of a listener or of a connection to it. Connections to a listener on all addresses have one
- * of them. */
+/* Whether a is the address of a listener or of a connection to the listener. A listener on all addresses accepts
+ * connections to each of them. */
 static int is_of(const address *a, socklen_t alen, const address *listener, socklen_t llen) {
   if (a->any.sa_family != listener->any.sa_family) return 0;
   switch (a->any.sa_family) {
@@ -109,9 +110,9 @@ void core_keep_from_children(int fd) {
   __atomic_store_n(&nkept, nkept + 1, __ATOMIC_RELEASE); /* another thread may fork at any time */
 }
 
-/* Called in the child of os.fork() before the Python code after it. */
+/* Runs in the child of os.fork() before other Python code. */
 static PyObject *close_kept(PyObject *self, PyObject *none) {
-  if (core_the_pool.signal_fd > 0) { /* Python may know its number, for signals */
+  if (core_the_pool.signal_fd > 0) { /* Python may know this descriptor for signals */
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (null >= 0) dup3(null, core_the_pool.signal_fd, O_CLOEXEC), close(null);
   }
@@ -135,7 +136,7 @@ static PyMethodDef close_kept_method = {"close_kept", close_kept, METH_NOARGS,
                                         "Closes descriptors of the server in a child of os.fork()."};
 
 int core_fork_init(void) {
-  /* Go handles SIGURG in every program: its handler tells Go's from others. */
+  /* Go handles SIGURG in every program. Its handler shows which handlers are Go's. */
   sigaction(SIGURG, NULL, &go_action);
   pthread_atfork(before_fork, after_fork, in_child);
   PyObject *kw = Py_BuildValue("{s:N}", "after_in_child", PyCFunction_New(&close_kept_method, NULL));

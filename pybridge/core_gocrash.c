@@ -1,11 +1,10 @@
-/* The last line of a process in which Go's runtime crashes because of the application: the application closed a
- * descriptor of Go's poller, or used all memory that a
- * limit allows. Go's runtime would write "fatal error: ..." and a dump of all goroutines.
+/* Writes the last line of a process in which the application makes Go's runtime crash: the application closed a
+ * descriptor of Go's poller, or used all memory that a limit allows. Go's runtime would write "fatal error: ..." and
+ * a dump of all goroutines.
  *
- * debug.SetCrashOutput makes Go write a copy of the dump to a pipe with room for one write, whose reading end sends a
- * signal. The handler of that signal runs while Go waits for room for its second write, when the dump has one word. If
- * the handler does not find the cause, the crash is a bug of the server: the handler makes room, and the dump
- * continues. */
+ * debug.SetCrashOutput makes Go write a copy of the dump to a pipe with room for one write, whose reading end sends
+ * a signal. The handler of this signal runs while Go waits for room for its second write. If the handler finds no
+ * cause in the application, the crash is a bug of the server. The handler then makes room, and the dump continues. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE 1
 #endif
@@ -19,7 +18,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SIGNAL 51 /* a real-time signal that neither glibc nor Python uses; see also cmd/fapws/process */
+#define SIGNAL 51                 /* a real-time signal that neither glibc nor Python uses (cmd/fapws/process) */
 #define LEAST_MEMORY (64ul << 20) /* Go takes memory from the kernel in pieces of this size */
 
 static int ends[2] = {-1, -1}; /* the pipe */

@@ -21,7 +21,7 @@ static void run_inbox(void) {
   core_record *rec = t->inbox, *last = t->inbox_tail;
   t->inbox = t->inbox_tail = NULL;
   core_unlock();
-  /* With 250 us for each turn, their ends cost a tenth of the CPU of a page of Flask. */
+  /* Shorter turns would cost much CPU, because each end of a turn sends parts. */
   uint64_t most = rec ? core_notify_after(&P.mounts[rec->mount]) : 0;
   for (uint64_t spent = 0; rec && spent < most && !(rec->job == CORE_RUN && core_loop_is_behind());) {
     core_record *next = rec->next;
@@ -44,8 +44,8 @@ static void run_inbox(void) {
 }
 
 static void written(core_thread *t, core_record *rec, const uint8_t *ends) {
-  if (!P.shared.turning || core_this_thread != t) return; /* called on a thread of the application */
-  core_count_job(t);                                      /* progress, see core_inline_record */
+  if (!P.shared.turning || core_this_thread != t) return; /* the caller is a thread of the application */
+  core_count_job(t);                                      /* progress (core_inline_record) */
   t->unsignalled = 0;
   core_loop_send_now();
   core_collect_garbage();
@@ -53,7 +53,7 @@ static void written(core_thread *t, core_record *rec, const uint8_t *ends) {
 
 static int start(void) {
   if (over || !__atomic_load_n(&P.shared.turn, __ATOMIC_SEQ_CST)) return -1;
-  if (P.shared.turning) { /* called from written: the turn on the stack has to end first */
+  if (P.shared.turning) { /* Called from written(): the current turn must end first. */
     request_turn();
     return -1;
   }
@@ -69,9 +69,9 @@ static int start(void) {
 }
 
 void core_inline_finish(void) {
-  const core_thread *t = P.threads[0]; /* NULL: the event loop has never run handlers */
+  const core_thread *t = P.threads[0]; /* NULL if the event loop has never run handlers */
   unsigned long before;
-  do { /* until a turn runs nothing: requests may wait for the event loop, which takes no parts now */
+  do { /* until a turn runs nothing, because requests may wait for the event loop, which no longer takes parts */
     before = t ? t->jobs : 0;
     start();
   } while (t && t->jobs != before);
@@ -85,7 +85,7 @@ static int prepare(void) { return 0; } /* the event loop's thread exists */
 static void enqueue(core_record *first, core_record *last, int n) {
   core_append_inbox(P.threads[0], first, last);
   core_count_queued(n);
-  __atomic_store_n(&P.shared.turn, 1, __ATOMIC_RELAXED); /* for start; wake orders it */
+  __atomic_store_n(&P.shared.turn, 1, __ATOMIC_RELAXED); /* tells start to run; wake orders this store */
 }
 
 static void resume(core_record *rec) {
@@ -99,7 +99,7 @@ static int dequeue(core_record *rec) {
   return rec->job == CORE_RUN && core_unlink_from(&P.threads[0]->inbox, &P.threads[0]->inbox_tail, rec);
 }
 
-static void wake_loop(void) {} /* its thread is this one */
+static void wake_loop(void) {} /* the thread is the event loop's */
 
 /* A chunk must not wait for the next one (PEP 3333), and this thread sends it, unless another one sends finished parts
  * during a turn (Handler.Attend). The chunk has been published. */
@@ -121,7 +121,7 @@ static void attached(int signals) {
   core_take_gil();
   core_watch_signals(signals);
   core_take_timeout_signal();
-  signalled(); /* one may have arrived before */
+  signalled(); /* a signal may have arrived before */
   core_release_gil();
 }
 

@@ -1,4 +1,4 @@
-/* Starts and ends the interpreter, and runs the script in it. On Python's main thread. */
+/* Starts and ends the interpreter, and runs the script. On Python's main thread. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE 1
 #endif
@@ -34,7 +34,7 @@ static int failed(PyStatus status, const char **why) {
 }
 
 static int configure(PyConfig *c, const core_start_options *o, const char **why) {
-  /* Go handles the signals of the process; a script may take some with signal.signal. */
+  /* Go handles the signals of the process; a script may replace handlers with signal.signal. */
   c->install_signal_handlers = 0;
   c->parse_argv = 0;
   if (o->executable && failed(PyConfig_SetBytesString(c, &c->program_name, o->executable), why)) return -1;
@@ -49,10 +49,10 @@ static int configure(PyConfig *c, const core_start_options *o, const char **why)
   return failed(Py_InitializeFromConfig(c), why);
 }
 
-/* Finds packages fapws and fapws4 of this executable, and nothing else in their directory. Python before 3.13 takes the
- * thread on which threading is first imported for its main thread: a handler's thread would be threading.main_thread(),
- * and Python could not end after that thread has. Handlers outlive Python, and so do files of their modules: the last
- * of the atexit functions writes what their buffers have. */
+/* Finds only packages fapws and fapws4 in the directory of this executable's packages. Python before 3.13 takes the
+ * thread on which threading is first imported for its main thread: a handler's thread would be
+ * threading.main_thread(), and Python could not end after that thread has. Handlers outlive Python, and so do files
+ * of their modules: the last of the atexit functions writes what their buffers have. */
 static const char finder_source[] =
     "def install(folder):\n"
     "    import sys\n"
@@ -93,7 +93,7 @@ static int install_finder(const char *folder) {
   return core_done(done);
 }
 
-/* Puts folder, whose reference it takes, into sys.path. */
+/* Inserts folder into sys.path and takes the reference to folder. */
 static int insert_folder(int at, PyObject *folder) {
   PyObject *sys_path = PySys_GetObject("path");
   int bad = !folder || !sys_path || PyList_Insert(sys_path, at, folder) < 0;
@@ -118,7 +118,7 @@ int core_start(const core_start_options *o, PyObject *(*make_module)(void), cons
   int bad = configure(&config, o, why);
   PyConfig_Clear(&config);
   if (bad) return -1;
-  /* Its types must be ready, whether or not the script imports it. */
+  /* The types of fapws must be ready, whether or not the script imports it. */
   if (core_done(PyImport_ImportModule("_fapws")) < 0 || insert_folders(o) < 0 ||
       (o->contrib ? install_finder(o->contrib) : core_done(PyImport_ImportModule("threading"))) < 0 ||
       core_stdio_init("stdout", 1) < 0 || core_stdio_init("stderr", 2) < 0 || core_fork_init() < 0 ||
@@ -200,7 +200,8 @@ int core_run_script(const char *path, int *code, char **line) {
 
 void *core_text(const char *bytes) { return PyUnicode_DecodeFSDefault(bytes); }
 
-/* One line about the current exception (fapws._failure), which stays set; malloc, or NULL. */
+/* Returns one line about the current exception (fapws._failure), which remains set. The caller frees it; NULL on
+ * failure. */
 static char *describe(const char *name) {
   PyObject *type, *value, *tb;
   core_fetch_exception(&type, &value, &tb);
@@ -228,7 +229,7 @@ int core_script_ended(int ok, void *raised, const char *name, int *code, char **
   return -1;
 }
 
-/* That of the library, which may be a newer bugfix release than that of the headers. It needs no initialised Python. */
+/* The version of the library, which may be a newer bugfix release than the headers. Needs no initialised Python. */
 const char *core_python_version(void) {
   static char version[32];
   const char *all = Py_GetVersion();

@@ -1,8 +1,8 @@
 /* Messages of the application to the event loop, in addition to responses. Any thread, with or without the GIL.
  *
- * Messages are kept in a buffer until the event loop takes them, which it does before it takes finished parts: a page
- * that a handler purged is gone before its response is sent. Nothing here calls Go, which does not run in a child that
- * the application has forked. */
+ * Messages are kept in a buffer until the event loop takes them, which happens before it takes finished parts: a
+ * page that a handler purged leaves the cache before the handler's response is sent. Nothing here calls Go, which
+ * does not run in a child that the application has forked. */
 #include "core.h"
 
 #include <stdlib.h>
@@ -51,7 +51,7 @@ int core_try_enqueue(uint8_t kind, const core_bytes *texts, int n) {
   }
   pthread_mutex_unlock(&mu);
   if (to && __atomic_load_n(&P.signal_fd, __ATOMIC_SEQ_CST) > 0)
-    core_wake_loop(); /* else the event loop checks when it starts */
+    core_wake_loop(); /* otherwise the event loop checks when it starts */
   return to != NULL;
 }
 
@@ -71,9 +71,10 @@ char *core_messages(size_t *n) {
   return taken;
 }
 
-/* --- events, of which a limited number waits; with the GIL --------------- */
+/* --- events, whose number is limited; with the GIL --------------- */
 
-/* Reserves cost bytes for events: 1. 0: too many wait, retry. -1: too many wait, only this thread can accept them. */
+/* Reserves cost bytes for an event. Returns 1, or 0 if too many bytes wait and the caller should retry, or -1 if
+ * only this thread can accept the waiting events. */
 static int reserve(int64_t cost) {
   /* Added by one thread at a time, subtracted by the event loop. */
   int64_t waiting = __atomic_load_n(&P.shared.event_bytes, __ATOMIC_RELAXED);

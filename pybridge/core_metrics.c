@@ -1,4 +1,4 @@
-/* How long requests wait for a thread, and threads for the GIL. Nothing is counted before core_count_waits. */
+/* Measures how long requests wait for a thread, and threads for the GIL, from core_count_waits on. */
 #include "core.h"
 
 #include <locale.h>
@@ -24,7 +24,7 @@ void core_count_waits(const int64_t *given, int n) {
   __atomic_store_n(&core_counts_waits, 1, __ATOMIC_RELEASE);
 }
 
-/* With a GIL there is one writer at a time, and a store is enough. */
+/* With a GIL only one thread writes at a time, so a store is enough. */
 static void add(int64_t *to, int64_t n) {
   if (CORE_PARALLEL)
     __atomic_add_fetch(to, n, __ATOMIC_RELAXED);
@@ -40,11 +40,11 @@ static void observe(core_durations *d, int64_t ns) {
   add(&d->sum_ns, ns);
 }
 
-/* Reading the clock costs as much as a small handler. Behind a quick one the time is known well enough, unless rec has
- * come later than that. */
+/* Reading the clock would be slow in comparison with a small handler. After a quick handler the last reading is
+ * precise enough, unless rec arrived later. */
 void core_count_queue_wait(const core_record *rec) {
   static CORE_PER_THREAD uint64_t now;
-  static CORE_PER_THREAD int known; /* for how many further requests now is good */
+  static CORE_PER_THREAD int known; /* number of further requests for which now is precise enough */
   if (!known || rec->since_ns > now) {
     now = core_now_ns();
     known = 8;
@@ -81,36 +81,35 @@ void core_read_waits(core_waits *out) {
 
 /* --- metrics of the application ------------------------------------------
  *
- * The metrics of the application (fapws.metrics). The server reads them without the GIL, which a handler may hold for
- * long; so they are kept here and not in Python. Names and labels come from Python as JSON, and are passed on unread.
- */
+ * The metrics of the application (fapws.metrics) are kept in C, because the server reads them without the GIL. Names
+ * and labels come from Python as JSON, and are passed on unchanged. / */
 
 #define FAMILIES_MAX 1000
 #define SERIES_MAX 20000 /* of all families */
 
 /* The values with the same labels. Lives as long as the process. */
 typedef struct series {
-  struct series *next; /* of the family */
+  struct series *next; /* next series of the family */
   struct family *family;
   double value;    /* of a counter or gauge; the sum of a histogram */
-  int64_t *counts; /* malloc, one more than the bounds: of each bucket alone; NULL: not a histogram */
+  int64_t *counts; /* malloc: the count of each bucket, one more than the bounds; NULL if not a histogram */
   char labels[];   /* JSON, a string */
 } series;
 
 typedef struct family {
   series *first, *last;
   int nbounds;
-  double *bounds; /* malloc; NULL: not a histogram */
+  double *bounds; /* malloc; NULL if not a histogram */
   char head[];    /* JSON: an object without its last brace */
 } family;
 
-static pthread_mutex_t mu = PTHREAD_MUTEX_INITIALIZER; /* guards all of the following, held for a moment */
+static pthread_mutex_t mu = PTHREAD_MUTEX_INITIALIZER; /* guards the following variables, and is held briefly */
 static family *families[FAMILIES_MAX];
 static series *all[SERIES_MAX];
-static int nfamilies, nseries; /* and atomic: the elements below them stay as they are */
+static int nfamilies, nseries; /* also atomic: earlier elements do not change */
 
 static int count_of(const int *n) { return __atomic_load_n(n, __ATOMIC_ACQUIRE); }
-/* Adds the element that was written behind the last one. Returns its number. */
+/* Makes the element that was written last visible to readers. Returns its number. */
 static int grow(int *n) { return __atomic_fetch_add(n, 1, __ATOMIC_RELEASE); }
 
 static PyObject *family_add(PyObject *module, PyObject *args) {
@@ -160,12 +159,12 @@ static PyObject *series_add(PyObject *module, PyObject *args) {
     free(s->counts);
     free(s);
   }
-  return PyLong_FromLong(number); /* -1: there are too many */
+  return PyLong_FromLong(number); /* -1 if there are too many */
 }
 
 enum change { ADD, SET, OBSERVE };
 
-/* A child of os.fork changes nothing: nothing reads its copy, and another thread of the parent may have held mu. */
+/* A child of os.fork changes no metrics: its copy is never read, and another thread of the parent may have held mu. */
 static PyObject *change(PyObject *args, enum change how) {
   int number;
   double value;

@@ -1,6 +1,6 @@
 /* A thread that watches the pool in threads mode: it gives the queue to another thread if the drainer is stuck in a
- * job, starts threads, finds handlers that wait for long, and wakes the event loop for parts that nothing else has
- * woken it for. It sleeps while the server is idle, and never takes the GIL. */
+ * job, starts threads, finds handlers that wait for a long time, and wakes the event loop for parts if no thread
+ * did. It sleeps while the server is idle, and never takes the GIL. */
 #include "core.h"
 
 #include <errno.h>
@@ -10,23 +10,29 @@
 #define P core_the_pool
 #define TICK_NS 2500000u /* interval while the server is busy */
 #define QUIET_TICKS 100  /* ticks without work before it sleeps */
-#define RETURN_TICKS 100 /* ticks that a thread has between two jobs before another is started */
+/* a thread counts as slow, and another one is started, after so many ticks without a job */
+#define RETURN_TICKS 100
 
-#define LOOK_NS 5000000u       /* interval of looks at the CPU time of threads, while requests wait for one */
-#define PATIENCE_NS 150000000u /* after which a handler that waits no longer counts */
-#define HURRY_NS 10000000u     /* the same, where all threads have just waited for PATIENCE_NS */
-#define POLL_NS 300000u      /* CPU time between two looks of a thread that does not compute, such as one that polls */
-#define CALM_NS 1000000000u  /* after which the patience doubles again */
-#define SWITCH_NS 5000000u   /* after which Python passes the GIL to the next thread (sys.getswitchinterval) */
-#define TURNS 64ull          /* after which each thread has had the GIL, which goes to any of those that wait */
-#define ASLEEP_NS 100000000u /* in which a thread that waits for the GIL, and looks again after SWITCH_NS, uses CPU */
-#define LATE_NS 1000000000u  /* how long a request waits before the log says so */
+/* interval of checks of the CPU time of threads while requests wait for a thread */
+#define LOOK_NS 5000000u
+#define PATIENCE_NS 150000000u /* a handler that waits longer no longer counts */
+#define HURRY_NS 10000000u     /* the same limit if all threads have just waited for PATIENCE_NS */
+/* a thread that uses less CPU time between two checks does not compute; it may poll */
+#define POLL_NS 300000u
+#define CALM_NS 1000000000u /* the patience doubles again after this time */
+/* Interval after which Python passes the GIL to the next thread (sys.getswitchinterval). */
+#define SWITCH_NS 5000000u
+/* number of intervals in which each waiting thread has certainly had the GIL */
+#define TURNS 64ull
+/* A thread that waits for the GIL uses CPU at least once in this time, because it wakes after each SWITCH_NS. */
+#define ASLEEP_NS 100000000u
+#define LATE_NS 1000000000u    /* a request that waits longer is logged */
 #define SILENT_NS 60000000000u /* minimum time between two such lines */
 
 static int may_spawn(void) { return core_counted_threads() < P.max; }
 
-/* Whether a thread is between two jobs: it will take the next one as soon as it has a processor and the GIL, which
- * takes longer than a tick on a busy machine. P.mu is held. */
+/* Whether a thread is between two jobs. It takes the next job as soon as it has a processor and the GIL, which takes
+ * longer than a tick on a busy machine. P.mu is held. */
 static int one_returns(void) {
   for (int i = 0; i < P.nthreads; i++) {
     core_thread *t = P.threads[i];
@@ -37,17 +43,18 @@ static int one_returns(void) {
 
 /* --- handlers that wait ------------------------------------------------------
  *
- * --threads bounds the handlers that compute. A handler that waits for long, or wakes just now and then, does not count
- * and has a successor: otherwise a few handlers that hang would end the service. All with P.mu.
+ * --threads bounds the handlers that compute. A handler that waits for a long time does not count, even if it wakes
+ * now and then, and another thread replaces it. Otherwise a few handlers that hang could stop the server. P.mu is
+ * held in all functions.
  *
- * A thread that waits for the GIL uses little CPU, too, but it wakes after each SWITCH_NS, and gets the GIL after the
- * others have had their turns. So a thread is judged to wait for something else if it has used no CPU at all, or if
- * other handlers have used none, or so much that each had many turns. */
+ * A thread that waits for the GIL uses little CPU, too, but it wakes after each SWITCH_NS, and gets the GIL after
+ * the others have had their turns. Therefore a thread waits for something other than the GIL if it has used no CPU,
+ * or if other handlers have used none, or if they have used so much that each thread had many turns. */
 
-static uint64_t used_ns; /* CPU time that handlers which count have used, as far as it was seen */
+static uint64_t used_ns; /* CPU time of handlers that count, as measured by the monitor */
 static uint64_t patience = PATIENCE_NS;
 static uint64_t stalled_since; /* see core_stalled_since */
-static uint64_t told_at;       /* when the log was told last that all threads are busy */
+static uint64_t told_at;       /* time of the last log line that all threads are busy */
 
 uint64_t core_stalled_since(void) { return P.head ? stalled_since : 0; }
 
@@ -91,7 +98,7 @@ static int one_is_runnable(void) {
   return 0;
 }
 
-/* Looks at t, which runs a handler, interval ns after the last look. Returns whether it has waited for patience. */
+/* Checks t, which runs a handler, interval ns after the last check. Returns whether it has waited for patience. */
 static int waits(core_thread *t, uint64_t now, uint64_t interval) {
   uint64_t cpu = cpu_of(t), used = cpu - t->seen.cpu_ns;
   int same = t->seen.jobs == core_jobs_of(t), computes = used > POLL_NS + interval / 50;
@@ -215,7 +222,7 @@ static void *monitor_main(void *arg) {
 }
 
 int core_start_monitor(void) {
-  static pthread_t monitor; /* 0: not started */
+  static pthread_t monitor; /* 0 if not started */
   if (monitor) return 0;
   if ((errno = pthread_create(&monitor, NULL, monitor_main, NULL)) != 0) return -1;
   pthread_detach(monitor);

@@ -67,7 +67,7 @@ static int append_body(core_part *p, const char *data, size_t n) {
   return 0;
 }
 
-/* A part with a copy of n bytes as its body, in the same allocation. NULL: no memory, without an exception. */
+/* A part with a copy of n bytes as its body, in the same allocation. NULL without memory, without an exception. */
 static core_part *part_with_copy(core_record *rec, const char *data, size_t n) {
   core_part *p = malloc(sizeof *p + n);
   if (!p) return NULL;
@@ -189,8 +189,8 @@ int core_sendable_code(long code) {
  *
  * Publishes finished parts, and wakes the event loop for them. Without the GIL.
  *
- * The event loop sees parts at once unless it sleeps. Waking it costs two system calls and a thread switch, so it is
- * woken after each slow handler, and once after several quick ones. */
+ * The event loop sees parts at once unless it sleeps. A wake-up costs two system calls and a thread switch, so the
+ * loop is woken after each slow handler, and once after several quick handlers. */
 
 #define UNSIGNALLED_MAX 256 /* maximum number of parts for which the event loop was not woken */
 
@@ -215,14 +215,14 @@ static void before_go(void) { __tsan_release(&_cgo_sync); }
 static void before_go(void) {}
 #endif
 
-/* What a part counts in record.unacked in addition to its bytes: its memory here and in Go. Otherwise small chunks and
- * messages could be hundreds of megabytes ahead of a client. Less for messages, because a client that is far behind is
- * disconnected (live_object.c). */
+/* Bytes that a part counts in record.unacked in addition to its body: its memory in C and in Go. Otherwise small
+ * chunks and messages could use hundreds of megabytes for a slow client. Messages count less, because a client that
+ * is far behind is disconnected (live_object.c). */
 static const int64_t part_cost[] = {
     [CORE_OP_BODY] = 256, [CORE_OP_TEXT] = 64, [CORE_OP_BINARY] = 64, [CORE_OP_HAND_OVER] = 0};
 
 void core_push_part(core_part *p) {
-  if (!p->body && p->body_len) p->body = p->buf + p->body_off; /* buf does not move any more */
+  if (!p->body && p->body_len) p->body = p->buf + p->body_off; /* buf no longer moves */
   p->taken = p->last && p->rec->taken;
   core_record *rec = p->rec;
   int64_t size = (int64_t)p->body_len + p->count + part_cost[p->op];

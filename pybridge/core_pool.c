@@ -13,7 +13,7 @@
 core_pool core_the_pool = {.mu = PTHREAD_MUTEX_INITIALIZER};
 
 static core_thread main_thread;
-static __thread core_thread *to_wake; /* by core_unlock() */
+static __thread core_thread *to_wake; /* selected by core_wake_thread, woken by core_unlock */
 
 uint64_t core_now_ns(void) {
   struct timespec ts;
@@ -35,7 +35,7 @@ void core_wake_thread(core_thread *t) {
   if (t->state != CORE_THREAD_IDLE) return;
   t->state = CORE_THREAD_BUSY;
   P.idle--;
-  if (to_wake) sem_post(&to_wake->sleep); /* a second one at once is rare */
+  if (to_wake) sem_post(&to_wake->sleep); /* two wake-ups at the same time are rare */
   to_wake = t;
 }
 
@@ -45,7 +45,8 @@ static void post(void) {
   if (t) sem_post(&t->sleep);
 }
 
-/* Wakes after the mutex is free: on one CPU the woken thread may run at once, and would have to wait for the mutex. */
+/* Wakes a thread after releasing the mutex: on one CPU the woken thread may run at once, and would wait for the
+ * mutex. */
 void core_unlock(void) {
   pthread_mutex_unlock(&P.mu);
   post();
@@ -110,7 +111,7 @@ void core_loop_has_seen(void) {
   P.coroutines->wake();
 }
 
-/* Queues the first records of a chain, as far as they have the same mode, and returns the rest. */
+/* Queues the first records of a chain that have the same mode, and returns the rest. */
 static core_record *enqueue_some(core_record *first, uint64_t now) {
   const core_mode *mode = core_mode_of(first);
   core_record *last = first, *next;
@@ -123,7 +124,7 @@ static core_record *enqueue_some(core_record *first, uint64_t now) {
 }
 
 int core_flush(uintptr_t first) {
-  struct timespec now; /* the same for all: reading the clock is not free */
+  struct timespec now; /* one reading of the clock for all records */
   clock_gettime(core_waits_are_counted() ? CLOCK_MONOTONIC : CLOCK_MONOTONIC_COARSE, &now);
   for (core_record *rec = (core_record *)first; rec;)
     rec = enqueue_some(rec, (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec);

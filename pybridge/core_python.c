@@ -1,4 +1,4 @@
-/* Short forms of what the Python side does with the C API again and again. */
+/* Helpers for frequent uses of the C API. */
 #include "core.h"
 
 #include <stdarg.h>
@@ -16,7 +16,7 @@ static int run_alone(PyObject *any, void *call) {
   return 0; /* no further object */
 }
 
-/* The only public function that stops all other threads is this one, which visits all objects. */
+/* PyUnstable_GC_VisitObjects, which visits all objects, is the only public function that stops all other threads. */
 void core_alone(void (*f)(void *), void *arg) { PyUnstable_GC_VisitObjects(run_alone, &(alone_call){f, arg}); }
 #endif
 

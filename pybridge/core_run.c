@@ -4,21 +4,22 @@
 
 #include <sys/resource.h>
 
-/* How often this thread has waited: for a lock, a disk, a socket. */
+/* Number of times that this thread has waited for a lock, a disk or a socket. */
 static long waits(void) {
   struct rusage used;
   return getrusage(RUSAGE_THREAD, &used) == 0 ? used.ru_nvcsw : 0;
 }
 
 void core_average(uint64_t *average, uint64_t sample) {
-  uint64_t before = __atomic_load_n(average, __ATOMIC_RELAXED); /* a sample at the same time may be lost */
+  /* a sample of another thread at the same time may be lost */
+  uint64_t before = __atomic_load_n(average, __ATOMIC_RELAXED);
   /* A single outlier (a page fault, another process) must not make a handler count as slow. */
   uint64_t most = before * 4 + 50000;
   if (sample > most) sample = most;
   __atomic_store_n(average, before - before / 8 + sample / 8, __ATOMIC_RELAXED);
 }
 
-/* How often m was called, about: calls at the same time may count once. */
+/* Approximate number of calls of m: simultaneous calls may count once. */
 static unsigned count_call(core_mount *m) {
   unsigned n = __atomic_load_n(&m->calls, __ATOMIC_RELAXED) + 1;
   __atomic_store_n(&m->calls, n, __ATOMIC_RELAXED);
@@ -26,7 +27,7 @@ static unsigned count_call(core_mount *m) {
 }
 
 void core_begin_timing(core_timing *x, core_mount *m) {
-  /* Reading the clock costs as much as a small handler. */
+  /* Reading the clock would be slow in comparison with a small handler. */
   uint64_t usual = core_run_ns(m);
   x->timed = usual > CORE_QUICK_NS || (count_call(m) & 15) == 0;
   /* A handler that only computes gains nothing by another thread, because of the GIL. */
@@ -50,7 +51,7 @@ int core_record_begin(core_thread *t, core_record *rec) {
   rec->started = rec->whole = rec->bodyless = rec->single = 0;
   rec->declared = -1;
   rec->sent = rec->unacked = rec->credit = 0;
-  /* A handler that has let go of a WebSocket is told of its end. */
+  /* A WebSocket that another process handed over still needs its on_close. */
   if (LIKELY(!__atomic_load_n(&rec->cancelled, __ATOMIC_RELAXED)) || rec->handed) return 1;
   if (t->mode->forget) t->mode->forget(rec); /* the client disconnected: the handler does not run */
   core_publish(t, core_give_up(rec));
@@ -68,7 +69,7 @@ void core_run(core_thread *t, core_record *rec) {
     core_kind_of(rec)->run_inputs(t, rec);
   else
     core_kind_of(rec)->resume(t, rec);
-  /* wsgi_drop has done so unless the record continues later. */
+  /* wsgi_drop did the same, unless the record continues later. */
   __atomic_store_n(&t->current, NULL, __ATOMIC_RELAXED);
   if (UNLIKELY(t->raised)) core_withdraw_timeout(t);
 }

@@ -1,4 +1,4 @@
-/* Signals: those of the application run its handlers on Python's main thread, and SIGTERM stops the server. */
+/* Signals: Python's main thread runs the application's signal handlers, and SIGTERM stops the server. */
 #include "core.h"
 
 #include <errno.h>
@@ -6,9 +6,9 @@
 #include <string.h>
 #include <unistd.h>
 
-static struct sigaction go_handler; /* of SIGTERM, from before Python starts */
+static struct sigaction go_handler; /* the handler of SIGTERM from before Python starts */
 
-/* What signal.getsignal(SIGTERM) returns: handlers of the application that pass the signal on call it. */
+/* Result of signal.getsignal(SIGTERM). Handlers of the application call it to pass the signal on. */
 static PyObject *stop_server(PyObject *self, PyObject *args) {
   struct sigaction act = {.sa_handler = SIG_DFL};
   if (sigaction(SIGTERM, core_forked ? &act : &go_handler, NULL) < 0 || kill(getpid(), SIGTERM) < 0)
@@ -21,10 +21,10 @@ static PyObject *stop_server(PyObject *self, PyObject *args) {
 static pthread_t main_thread;
 static PyObject *python_signal;            /* _signal.signal of Python */
 static volatile sig_atomic_t stop_arrived; /* SIGTERM or SIGINT, since the last look */
-static void (*python_handler)(int);        /* that of the process for all signals which Python code handles */
+static void (*python_handler)(int);        /* the process's handler for all signals that Python code handles */
 
-/* Passes a signal to Python on its main thread, whatever thread the kernel has chosen, of which Go has many: there it
- * ends sleep, recv or Lock.acquire, and Python's handler has bytecode stop for the handler of the application. */
+/* Passes a signal to Python's main thread, because the kernel may choose any thread. There the signal interrupts
+ * sleep, recv or Lock.acquire, and Python runs the handler of the application. */
 static void on_signal(int sig) {
   int before = errno;
   if (sig == SIGTERM || sig == SIGINT) stop_arrived = sig;
@@ -35,8 +35,8 @@ static void on_signal(int sig) {
   errno = before;
 }
 
-/* "continue" of pdb has SIGINT call the debugger from then on, and a developer could not stop the server. It does
- * without where that fails, as on other threads. */
+/* After "continue", pdb would handle SIGINT with the debugger, and a developer could not stop the server. The error
+ * makes pdb continue without its handler, as on other threads. */
 static int is_of_pdb(PyObject *args) {
   PyObject *handler = PyTuple_GET_SIZE(args) == 2 ? PyTuple_GET_ITEM(args, 1) : NULL;
   PyObject *function = handler && PyMethod_Check(handler) ? PyMethod_GET_FUNCTION(handler) : NULL;
@@ -59,7 +59,8 @@ static PyObject *set_handler(PyObject *self, PyObject *args) {
   if (sigaction(sig, NULL, &now) != 0 || now.sa_handler == on_signal) return before;
   python_handler = now.sa_handler;
   now.sa_handler = on_signal;
-  now.sa_flags |= SA_ONSTACK; /* Python before 3.10 does not ask for it: the stack of a goroutine is too small */
+  /* Python before 3.10 does not set the flag, and the stack of a goroutine is too small. */
+  now.sa_flags |= SA_ONSTACK;
   sigaction(sig, &now, NULL);
   return before;
 }
@@ -88,7 +89,7 @@ void core_watch_signals(int fd) {
   if (PyErr_Occurred()) core_report("watching signals", NULL);
 }
 
-/* Ends serving if the current exception of a signal handler asks for it, and clears it then. */
+/* Ends serving if the current exception of a signal handler requires it, and clears the exception. */
 static int ends_serving(void) {
   int status = core_system_exit();
   if (status < 0 && PyErr_ExceptionMatches(PyExc_KeyboardInterrupt)) {
@@ -103,7 +104,7 @@ void core_check_signals(void) {
   int sig = stop_arrived;
   stop_arrived = 0;
   if (PyErr_CheckSignals() < 0 && !ends_serving()) core_report("a signal handler", NULL);
-  /* Where _signal was imported twice, Python has forgotten the handlers: "OSError: Signal 15 ignored". */
+  /* Python forgets handlers if _signal is imported twice: "OSError: Signal 15 ignored". */
   PyObject *handler = sig ? core_call("_signal", "getsignal", "(i)", sig) : NULL;
   if (handler == Py_None) Py_XDECREF(stop_server(NULL, NULL));
   Py_XDECREF(handler);
@@ -125,8 +126,8 @@ int core_is_exit_by_signal(PyObject *value) {
 
 /* --- signals that stop the server ------------------------------------------------ */
 
-/* Imports _signal, which then knows stop_server; the handler of the process stays Go's. _signal.signal, which all
- * modules use, becomes set_handler. */
+/* Imports _signal, which then knows stop_server; the process keeps Go's handler. Replaces _signal.signal, which all
+ * modules use, by set_handler. */
 static void know_signals(void) {
   static PyMethodDef method = {"stop", stop_server, METH_VARARGS,
                                "stop(signum, frame): stops the server in order, as SIGTERM does."};
@@ -149,13 +150,13 @@ static void know_signals(void) {
 static PyObject *(*make_abc)(void);
 
 static PyObject *make_abc_later(void) {
-  if (!python_signal) know_signals(); /* else this is a subinterpreter */
+  if (!python_signal) know_signals(); /* otherwise this is a subinterpreter */
   return make_abc();
 }
 
-/* Has _signal imported before site and sitecustomize run: a tool that removes the modules which it has imported there,
- * as ddtrace does, would otherwise remove _signal, and the second import forgets all handlers. Python imports the
- * built-in module _abc with os, before site needs it. */
+/* Makes Python import _signal before site and sitecustomize run. A tool such as ddtrace removes the modules that it
+ * has imported there. It would remove _signal, and a second import forgets all handlers. Python imports the built-in
+ * module _abc with os, before site needs it. */
 void core_import_signals_early(void) {
   for (struct _inittab *one = PyImport_Inittab; one->name; one++) {
     if (strcmp(one->name, "_abc") != 0) continue;

@@ -109,11 +109,11 @@ int core_threads_are_debugged(void) {
 /* --- the signal ------------------------------------------------------------ */
 
 /* A thread notices an exception set from outside when it executes bytecode, but not while it waits in Lock.acquire,
- * sleep or recv. In inline mode handlers run on Python's main thread, where a signal ends such a wait: Python calls the
- * handler of the signal, and an exception of that ends the call. */
-static int timeout_signal; /* 0: none */
+ * sleep or recv. In inline mode handlers run on Python's main thread, where a signal interrupts the wait: Python
+ * calls the signal handler, and its exception ends the call. */
+static int timeout_signal; /* 0 if none */
 
-/* The handler, on the main thread. The job may have ended meanwhile. */
+/* The signal handler, on the main thread. The job may have ended meanwhile. */
 static PyObject *on_timeout_signal(PyObject *self, PyObject *args) {
   core_thread *t = P.threads[0];
   if (!t->signalled || !t->current) Py_RETURN_NONE;
@@ -186,7 +186,7 @@ struct find {
   void (*find)(void *);
 };
 
-/* The thread, when its job ends, withdraws a Timeout that is being raised, for which it waits. */
+/* The thread waits for a Timeout that is being raised when its job ends, and withdraws it. */
 static void announce_alone(void *arg) {
   struct find *f = arg;
   f->find(f->o);
@@ -315,18 +315,18 @@ PyObject *core_stacks(PyObject *module, PyObject *none) {
  *
  * Writes the stacks of all Python threads without the GIL.
  *
- * faulthandler can, but most builds of Python export no function for it. Its handler for a signal of the user
- * (faulthandler.register) is such a function: it is registered at start for a signal, replaced there at once, and
- * called like any function. */
+ * faulthandler has the code, but most builds of Python do not export it. Its signal handler (faulthandler.register)
+ * runs this code: the server registers it for a signal at start, replaces the signal's handler at once, and later
+ * calls faulthandler's handler as a function. */
 
-static void (*_Atomic write_stacks)(int signal); /* into the file below; NULL: not available */
+static void (*_Atomic write_stacks)(int signal); /* writes to the file below; NULL if not available */
 static int file = -1;
-static struct stat identity; /* of the file, which the application may have closed */
+static struct stat identity; /* of the file, because the application may have closed the file */
 
 int core_dump_init(void) {
   struct sigaction before, handler;
   file = memfd_create("stacks", MFD_CLOEXEC);
-  /* If a sandbox refuses it, a hung handler is reported without stacks. */
+  /* If a sandbox refuses the call, a hung handler is reported without stacks. */
   if (file < 0 || fstat(file, &identity) < 0 || sigaction(SIGRTMAX, NULL, &before) < 0) return 0;
   if (core_done(core_call("faulthandler", "register", "(iiOO)", SIGRTMAX, file, Py_True, Py_False)) < 0) return -1;
   sigaction(SIGRTMAX, &before, &handler);

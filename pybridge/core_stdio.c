@@ -28,13 +28,13 @@ int core_take_back(int fd, size_t n) {
   return ftruncate(fd, st.st_size - (off_t)n) == 0;
 }
 
-/* How many of n bytes a write that follows poll takes without waiting for the reader. */
+/* Number of bytes that a write after poll takes without waiting for the reader. */
 static size_t at_once(int fd, size_t n) {
   struct stat st;
   return n <= PIPE_BUF || (fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) ? n : PIPE_BUF;
 }
 
-/* Whether all of text was written. A reader has ms to make room. */
+/* Writes text and returns whether all of it was written. A slow reader has ms to make room. */
 static int put(int fd, const char *text, size_t n, int ms) {
   struct pollfd room = {.fd = fd, .events = POLLOUT};
   for (size_t done = 0; done < n;) {
@@ -56,7 +56,7 @@ static void write_or_count(int fd, const char *text, size_t n) {
   int64_t before = __atomic_exchange_n(&lost[fd], 0, __ATOMIC_SEQ_CST);
   if (UNLIKELY(before)) {
     int k = snprintf(told, sizeof told, "fapws: lost %lld lines before this one\n", (long long)before);
-    if (!put(fd, told, (size_t)k, 0)) { /* lines of a handler must not wait one after the other */
+    if (!put(fd, told, (size_t)k, 0)) { /* several lost lines must not each wait for the reader */
       __atomic_add_fetch(&lost[fd], before + count_lines(text, n), __ATOMIC_SEQ_CST);
       return;
     }

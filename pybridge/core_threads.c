@@ -1,11 +1,12 @@
 /* Threads mode: a queue, and the threads that run its records.
  *
  * The GIL lets one thread run at a time, so one thread, the drainer, runs quick handlers one after the other. Moving
- * averages tell which handlers are slow: before a thread starts a slow one, another thread becomes the drainer, so that
- * no request waits behind it. The monitor corrects wrong guesses within two ticks. The averages also tell when to wake
- * the event loop (core_output.c).
+ * averages tell which handlers are slow: before a thread starts a slow handler, another thread becomes the drainer,
+ * so that other requests do not wait. The monitor corrects wrong guesses within two ticks. The averages also tell
+ * when to wake the event loop (core_output.c).
  *
- * Without the GIL each thread that is awake takes records, and one that leaves much work in the queue wakes another. */
+ * Without the GIL, each thread that is awake takes records and wakes another thread if much work is left in the
+ * queue. */
 #include "core.h"
 
 #include <errno.h>
@@ -21,8 +22,8 @@ static __thread PyThreadState *saved_state;
 
 /* --- idle threads; the mutex is held ----------------------------------------- */
 
-/* Sleeps until core_wake_thread; extra threads up to RETIRE_S. P.mu is held. A condition variable of glibc would take
- * its mutex as a contended one, whose release costs a system call. */
+/* Sleeps until core_wake_thread; extra threads sleep at most RETIRE_S. P.mu is held. Uses a semaphore, because a
+ * condition variable of glibc takes its mutex as a contended mutex, whose release costs a system call. */
 static void sleep_idle(core_thread *t) {
   struct timespec until;
   t->state = CORE_THREAD_IDLE;
@@ -43,7 +44,7 @@ static void sleep_idle(core_thread *t) {
     t->state = CORE_THREAD_BUSY;
     P.idle--;
     t->retire = !t->streams && !t->inbox;
-  } else if (!awake) { /* woken at the last moment: the post is on its way */
+  } else if (!awake) { /* woken at the last moment: the semaphore is posted soon */
     core_unlock();
     while (sem_wait(&t->sleep) != 0) {
     }
@@ -97,8 +98,8 @@ static core_record *take(core_thread *t) {
   return rec;
 }
 
-/* Puts rec back to the head of the queue if too many answers were published since t took it, and returns whether it
- * did. With the GIL: a handler that held it has published its answer by now. */
+/* Returns rec to the head of the queue if too many answers were published since t took it, and returns whether it
+ * did. With the GIL: a handler that held the GIL has published its answer by now. */
 static int put_back(core_record *rec) {
   if (LIKELY(rec->job != CORE_RUN || !core_loop_is_behind())) return 0;
   core_lock();
@@ -129,7 +130,7 @@ static void thread_loop(core_thread *t) {
   core_this_thread = t;
   core_lock();
   while (!t->retire) {
-    /* One too many, because a thread that did not count has returned. */
+    /* The surplus thread retires after a thread that did not count has returned. */
     int surplus = core_counted_threads() > P.max && t->index && !t->streams && !t->inbox;
     core_record *rec = surplus ? NULL : take(t);
     int check = t->index == 0 && P.check_signals, collect = t->collect;
@@ -152,7 +153,7 @@ static void thread_loop(core_thread *t) {
       core_unlock();
       go_idle(t);
       have_gil = 0;
-      core_lock(); /* there may be work by now */
+      core_lock(); /* work may have arrived meanwhile */
     } else if (P.stopping || surplus) {
       break;
     } else {
@@ -167,8 +168,8 @@ static void thread_loop(core_thread *t) {
   core_unlock();
 }
 
-/* Coverage, profilers and debuggers see a thread by the functions that they have given to threading.settrace and
- * threading.setprofile, which Python's own threads begin with. */
+/* Runs the functions of threading.settrace and threading.setprofile, as Python's own threads do. Coverage, profilers
+ * and debuggers need it to notice a thread. */
 static void begin_traced(void) {
   static const char *const hooks[][2] = {{"_trace_hook", "settrace"}, {"_profile_hook", "setprofile"}};
   PyObject *threading = PyDict_GetItemString(PyImport_GetModuleDict(), "threading");
@@ -259,7 +260,7 @@ int core_serve(void) {
   core_take_gil();
   core_watch_signals(P.signal_fd);
   __atomic_store_n(&P.serving, 1, __ATOMIC_RELAXED);
-  core_check_signals(); /* one may have arrived before */
+  core_check_signals(); /* a signal may have arrived before */
   thread_loop(P.threads[0]);
   return P.exit_code;
 }
@@ -277,7 +278,7 @@ static void enqueue(core_record *first, core_record *last, int n) {
   core_wake_monitor();
 }
 
-static int start(void) { return -1; } /* enqueue has woken the drainer */
+static int start(void) { return -1; } /* enqueue woke the drainer */
 
 static void wake(void) {
   core_lock();

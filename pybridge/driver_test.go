@@ -23,13 +23,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The tests play the loop: they submit requests and collect parts, without a
-// socket. One process has one interpreter and one mode, so TestMain runs the
-// tests twice, the second time in a child with FAPWS_TEST_MODE=inline.
+// The tests play the role of the event loop: they submit requests and collect parts, without a socket. A process has
+// one interpreter and one mode, so TestMain runs the tests twice, the second time in a child with
+// FAPWS_TEST_MODE=inline.
 
 var loop *driver
 
-// applications are what the tests load: the first is the one that most of them are about.
+// applications lists the applications of the tests. Most tests use the first one.
 var applications = []Application{
 	{Script: "testdata/app.py"},
 	{Script: "testdata/sockets.py", Import: true},
@@ -48,11 +48,11 @@ func TestOneApplicationIsLoadedOnce(t *testing.T) {
 
 func init() { goruntime.LockOSThread() }
 
-// generous ends a test that hangs, also on a machine that is many times slower.
+// generous is a timeout for tests that hang. It is long enough for a machine that is many times slower.
 const generous = waittest.Patience
 
 func TestMain(m *testing.M) {
-	// A panic is seen also while a test has taken standard error.
+	// A panic is visible even while a test captures standard error.
 	if err := debug.SetCrashOutput(os.Stderr, debug.CrashOptions{}); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -93,14 +93,14 @@ func TestMain(m *testing.M) {
 			fmt.Fprintln(os.Stderr, left, "threads did not end")
 			code = 1
 		}
-		loop.near.SetReadDeadline(time.Unix(1, 0)) // wake-ups that come now are ignored
+		loop.near.SetReadDeadline(time.Unix(1, 0)) // later wake-ups are ignored
 		<-loop.deaf
 		close(loop.calls)
 		result <- code
 	}()
 	if inline {
 		handler.Attach(loop.far)
-		for f := range loop.calls { // this thread is the loop and Python's main one
+		for f := range loop.calls { // this thread runs the loop and is Python's main thread
 			f()
 		}
 	} else {
@@ -132,15 +132,15 @@ func runInline() int {
 }
 
 type driver struct {
-	change func(*exchange.Request) // of each request before it is submitted, or nil
+	change func(*exchange.Request) // called for each request before Submit; nil if unused
 
 	app     *App
 	h       *Handler
 	calls   chan func()
-	deaf    chan struct{} // closed when listen has ended
+	deaf    chan struct{} // closed after listen has returned
 	near    *os.File      // the eventfd of far
 	far     *eventloop.Waker
-	mu      sync.Mutex // threads mode: one goroutine at a time is the loop
+	mu      sync.Mutex // in threads mode one goroutine at a time acts as the loop
 	waiting map[exchange.Ticket]*response
 	next    exchange.Ticket
 	spare   []exchange.Ticket
@@ -154,7 +154,7 @@ type response struct {
 	behind string // trailers
 	body   bytes.Buffer
 	failed bool
-	hold   bool // keep parts unreleased, as for a client that does not read
+	hold   bool // do not release parts, as for a client that does not read
 	held   []exchange.Part
 	done   chan struct{}
 	ticket exchange.Ticket
@@ -177,7 +177,7 @@ func newDriver(app *App, h *Handler) *driver {
 	return d
 }
 
-// listen does the work of the loop when it is woken.
+// listen does the work of the loop after a wake-up.
 func (d *driver) listen() {
 	defer close(d.deaf)
 	buf := make([]byte, 8)
@@ -321,10 +321,10 @@ func (d *driver) get(t testing.TB, target string) *response {
 	return r
 }
 
-// stderr is descriptor 2. Under go test -json, package testing puts os.Stdout in place of os.Stderr before the first test.
+// stderr is descriptor 2. Under go test -json, package testing replaces os.Stderr by os.Stdout before the first test.
 var stderr = os.Stderr
 
-// captured runs f and returns the output of the process on stderr meanwhile.
+// captured runs f and returns the text that the process wrote to stderr meanwhile.
 func captured(t *testing.T, f func()) string {
 	t.Helper()
 	if os.Stderr != stderr {

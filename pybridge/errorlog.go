@@ -18,27 +18,28 @@ import (
 	"fapws/runtime/system"
 )
 
-// ErrorLog is an error log of hosts, in addition to that of the server, which is stderr. Messages about requests of such hosts are
-// appended to the file at once; the process that rotates the file writes those that do not fit.
+// ErrorLog is an error log of hosts, in addition to the server's log, which is stderr. Messages about requests of these
+// hosts are appended to the file at once. The process that rotates the file writes messages that do not fit.
 type ErrorLog struct {
-	Path    string    // absolute, of an existing file; "": messages are dropped
-	MaxSize int64     // maximum bytes of the file; 0: no limit
-	Until   time.Time // next rotation; the zero time: never
+	// absolute path of an existing file; "" means that messages are dropped
+	Path    string
+	MaxSize int64     // maximum bytes of the file; 0 means no limit
+	Until   time.Time // next rotation; the zero time means never
 
-	// Write takes text, perhaps without the end of its line, that does not fit into the file; ErrorLogWritten must be called
-	// once it is written. Write does not block, and is safe for concurrent use.
+	// Write receives text that does not fit into the file, and that may lack its line feed. After the text is written,
+	// ErrorLogWritten must be called. Write does not block, and is safe for concurrent use.
 	Write func(text []byte)
 }
 
-var errorLogs []*errorLog // by number less one
+var errorLogs []*errorLog // index is number - 1
 
 type errorLog struct {
 	ErrorLog
 	passed atomic.Uint64 // number of calls of Write
 }
 
-// AddErrorLog returns the number of an error log, exchange.Request.ErrorLog of its requests. It must be called before App.Start,
-// on one goroutine.
+// AddErrorLog returns the number of an error log for exchange.Request.ErrorLog. It must be called before App.Start, on
+// one goroutine.
 func AddErrorLog(l ErrorLog) (number int, err error) {
 	if number = int(C.core_errorlog_add(cString(l.Path), C.int64_t(l.MaxSize), epoch(l.Until))); number == 0 {
 		return 0, fmt.Errorf("error log %s: out of memory", l.Path)
@@ -47,9 +48,9 @@ func AddErrorLog(l ErrorLog) (number int, err error) {
 	return number, nil
 }
 
-// ErrorLogWritten must be called when text of ErrorLog.Write was written to the file, whose next rotation is at until. waits
-// reports whether some text is not in the file yet; further messages are appended directly once none is. It is safe for
-// concurrent use.
+// ErrorLogWritten must be called after text of ErrorLog.Write was written to the file, whose next rotation is at until.
+// waits reports whether more text waits to be written. Without waiting text, further messages are appended to the file
+// directly. ErrorLogWritten is safe for concurrent use.
 func ErrorLogWritten(number int, until time.Time, waits func() bool) {
 	passed := errorLogs[number-1].passed.Load()
 	if !waits() {
@@ -64,7 +65,7 @@ func epoch(t time.Time) C.int64_t {
 	return C.int64_t(t.Unix())
 }
 
-// EndErrorLogs passes waiting messages to ErrorLog.Write after the end of the event loop; from now on messages are written
+// EndErrorLogs passes waiting messages to ErrorLog.Write after the end of the event loop. Later messages are written
 // regardless of the size of the files. It is safe for concurrent use, and may be called more than once.
 func EndErrorLogs() {
 	C.core_errorlog_direct()
@@ -75,15 +76,15 @@ func EndErrorLogs() {
 	})
 }
 
-// writeErrorLines handles a message of kind CORE_ERROR_LINES. It does not change the text, so that a line without its end looks
-// the same as when it is written directly.
+// writeErrorLines handles a message of kind CORE_ERROR_LINES. It keeps the text unchanged, because the text may end
+// within a line.
 func writeErrorLines(texts []string) {
 	l := errorLogs[binary.NativeEndian.Uint32([]byte(texts[0]))-1]
 	l.Write([]byte(texts[1]))
 	l.passed.Add(1)
 }
 
-// keepZone gives C the offsets of the server's zone for some decades.
+// keepZone passes the offsets of the server's time zone for some decades to C.
 func keepZone() {
 	for i, at := 0, time.Now(); i < C.CORE_ZONE_CHANGES; i++ {
 		_, offset := at.Zone()
@@ -95,21 +96,21 @@ func keepZone() {
 	}
 }
 
-// stamped says that stderr is an error log (RunConfig.Stamped).
+// stamped reports whether stderr is an error log (RunConfig.Stamped).
 var stamped atomic.Bool
 
-// say writes a message about no request to the error log of the server.
+// say writes a message that belongs to no request to the error log of the server.
 func say(format string, args ...any) { new(task).say(format, args...) }
 
-// say writes a message about t to the error log of its host in one call, so that no other line comes between. It begins as those of the
-// C function stamp do.
+// say writes a message about t to the error log of its host in one call, so that other lines cannot separate it. The
+// message begins like the messages of the C function stamp.
 func (t *task) say(format string, args ...any) {
 	file, stamp := t.log != 0 || stamped.Load(), "2006-01-02 15:04:05.000 error "
 	if file {
 		stamp = "[Mon Jan 02 15:04:05.000000 2006] [error] "
 	}
 	lines := time.Now().AppendFormat(nil, stamp)
-	if file && t.addr != "" { // else the text names the client
+	if file && t.addr != "" { // otherwise the text names the client
 		lines = fmt.Appendf(lines, "[client %s] ", &exchange.Peer{Addr: t.addr, Port: t.port})
 	}
 	switch {
@@ -126,11 +127,11 @@ func (t *task) say(format string, args ...any) {
 	C.core_errorlog_write(C.int(t.log), (*C.char)(unsafe.Pointer(unsafe.SliceData(lines))), C.size_t(len(lines)))
 }
 
-// watchLoading has the report of a crash name the application that will be loaded.
+// watchLoading makes the report of a crash name the application that will be loaded.
 func watchLoading(name string) { C.core_crash_watch(cString(name)) }
 
-// ReportCrashTo has the line about a crash, without "fapws: " and line feed, also sent to c, a packet socket that stays open, in a
-// message that begins with the bytes of before, at most 64. It must be called once, before Load.
+// ReportCrashTo also sends the line about a crash, without "fapws: " and line feed, to c, a packet socket that must
+// remain open. The message begins with the bytes of before, at most 64. ReportCrashTo must be called once, before Load.
 func ReportCrashTo(c syscall.Conn, before []byte) error {
 	raw, err := c.SyscallConn()
 	if err != nil {
@@ -141,11 +142,11 @@ func ReportCrashTo(c syscall.Conn, before []byte) error {
 	})
 }
 
-// crashOutput stays open as long as the process.
+// crashOutput remains open until the process ends.
 var crashOutput *os.File
 
-// watchGoCrash has core_gocrash.c report crashes of Go's runtime that the application causes. If no descriptors are available for it,
-// such a crash is a dump.
+// watchGoCrash makes core_gocrash.c report crashes of Go's runtime that the application causes. Without free
+// descriptors, Go writes its dump instead.
 func watchGoCrash() {
 	system.OpenHigh(func() {
 		fd := C.core_gocrash_watch()

@@ -10,8 +10,8 @@ import (
 	"fapws/runtime/exchange"
 )
 
-// TestWriterWakesItsReplacement: the drainer, when it has to wait in write() for its client, passes the queue on to a thread that
-// runs at once, and counts as one of the threads later.
+// TestWriterWakesItsReplacement checks that a drainer that waits in write() passes the queue to a thread that runs at
+// once, and that it counts as a thread again later.
 func TestWriterWakesItsReplacement(t *testing.T) {
 	if loop.inline() {
 		return // write() does not wait
@@ -31,8 +31,8 @@ func TestWriterWakesItsReplacement(t *testing.T) {
 			<-r.done
 		}
 	}
-	done(blocked()) // there are four threads now
-	for range 50 {  // quick ones are run by the drainer
+	done(blocked()) // four threads exist now
+	for range 50 {  // the drainer runs quick handlers
 		loop.get(t, "/writes")
 	}
 	writer, behind := &response{done: make(chan struct{}), hold: true}, &response{done: make(chan struct{})}
@@ -52,14 +52,13 @@ func TestWriterWakesItsReplacement(t *testing.T) {
 	})
 }
 
-// TestNothingLeaks runs every kind of result many times and looks at what
-// Python has allocated, and at descriptors.
+// TestNothingLeaks runs every kind of result many times and checks Python's allocations and the number of descriptors.
 func TestNothingLeaks(t *testing.T) {
 	rounds := 30
 	if n, err := strconv.Atoi(os.Getenv("FAPWS_LEAK_ROUNDS")); err == nil {
 		rounds = n
 	}
-	// From Python 3.13 on, the traceback of recursion takes 0.1 s; otherwise it is as raises.
+	// From Python 3.13 on, the traceback of recursion takes 0.1 s.
 	skip := map[string]bool{"/recursion": true, "/slow": true, "/forks": true, "/stats": true, "/closed_names": true, "/blocked": true, "/keeps_gil": true, "/meets": true, "/shares": true, "/spins": true,
 		"/stubborn": true, "/waits_lock": true, "/waits_read": true, "/waits_sleep": true, "/spins_and_catches": true, "/spins_later": true, "/watches": true,
 		"/shares_and_returns": true, "/writes_elsewhere": true, "/joins_writer": true}
@@ -82,8 +81,7 @@ func TestNothingLeaks(t *testing.T) {
 		entries, _ := os.ReadDir("/proc/self/fd")
 		return n[0], n[1], len(entries)
 	}
-	// Free lists, caches and cyclic garbage make the counts wander at first;
-	// what leaks grows in every window.
+	// Free lists, caches and cyclic garbage make the counts vary at first; a leak grows in every window.
 	const windows = 12
 	captured(t, func() {
 		var grown [windows]float64
@@ -101,13 +99,14 @@ func TestNothingLeaks(t *testing.T) {
 				return
 			}
 			blocks, refs = moreBlocks, moreRefs
-			rounds += rounds / 2 // caches of each thread, without the GIL, take thousands of requests to fill
+			// without the GIL, the caches of each thread fill only after thousands of requests
+			rounds += rounds / 2
 		}
 		t.Errorf("blocks or references that stay, per round: %.2f", grown)
 	})
 }
 
-// submitRaw submits GET target as the loop; false if it was refused.
+// submitRaw submits GET target as the loop does. It returns false if the request was rejected.
 func (d *driver) submitRaw(t *testing.T, r *response, target string) bool {
 	r.ticket = d.next
 	d.next++
@@ -118,7 +117,7 @@ func (d *driver) submitRaw(t *testing.T, r *response, target string) bool {
 		Script: script, Spool: -1, Peer: testPeer})
 }
 
-// The server replaces the Content-Length of an answer that it makes itself, so no body is too short.
+// The server replaces the Content-Length of a response that it makes itself, so the body is never too short.
 func TestStaticAnswer(t *testing.T) {
 	said := captured(t, func() {
 		r := loop.get(t, "/static_with_length")
@@ -131,7 +130,7 @@ func TestStaticAnswer(t *testing.T) {
 	}
 }
 
-// A nil pointer in Go code is a panic that can be recovered, also when C code has handlers for its signal.
+// A nil pointer in Go code is a panic that can be recovered, even if C code handles its signal.
 func TestCrashInGoPanics(t *testing.T) {
 	watchLoading("app.py")
 	defer func() {

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestLoaderSurvivesCollections: the socket of a loader that waits for orders is not garbage. Go collects garbage every
-// two minutes.
+// TestLoaderSurvivesCollections checks that Go's garbage collector, which runs every two minutes, does not close the
+// socket of a loader that waits for orders.
 func TestLoaderSurvivesCollections(t *testing.T) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -66,7 +66,7 @@ func TestLoaderSurvivesCollections(t *testing.T) {
 	}
 }
 
-// serveForks is the process of that test, with the ends of its socket and its pipe at 3 and 4.
+// serveForks runs in the process of that test, with its socket and its pipe as descriptors 3 and 4.
 func serveForks() (code int) {
 	app, err := Load(Options{Apps: []Application{{Script: "testdata/second/app.py"}}})
 	if err == nil {
@@ -80,7 +80,7 @@ func serveForks() (code int) {
 	return app.Close()
 }
 
-// collectGarbage collects garbage after begin is closed, and reports it unless descriptor 3 is closed with it.
+// collectGarbage collects garbage after begin is closed, and reports it unless the collection closed descriptor 3.
 func collectGarbage(begin *os.File) {
 	_, _ = begin.Read(make([]byte, 1))
 	for range 3 {

@@ -12,15 +12,17 @@ import (
 	"unsafe"
 )
 
-// Backlog says how requests wait for threads. The zero value says that none waits.
+// Backlog describes how requests wait for threads. Its zero value means that none waits.
 type Backlog struct {
-	Queued  int           // requests that wait for a thread
-	First   time.Duration // how long the first of them has waited
-	Stalled time.Duration // for how long no thread has taken a request, although some wait
-	Waiting int           // threads whose handlers have waited for long, or have timed out
+	Queued int           // requests that wait for a thread
+	First  time.Duration // how long the first of them has waited
+	// how long no thread has taken a request although requests wait
+	Stalled time.Duration
+	// threads whose handlers have waited for a long time, or have timed out
+	Waiting int
 }
 
-// Backlog returns how requests wait for threads now. It is safe for concurrent use and does not need the GIL.
+// Backlog returns how requests currently wait for threads. It is safe for concurrent use and does not need the GIL.
 func (h *Handler) Backlog() Backlog {
 	if h.config.Threads == 0 {
 		return Backlog{}
@@ -37,7 +39,7 @@ func fullOf(text string) (full C.core_full) {
 
 const (
 	tellWait = time.Second // maximum time for reading the Python stacks
-	tellMost = 5           // handlers that the line names
+	tellMost = 5           // maximum number of handlers in the line
 )
 
 // tellFull logs that requests wait although all threads run handlers, and names the handlers.
@@ -59,7 +61,7 @@ func (h *Handler) tellFull(full C.core_full) {
 	say("%s busy, and %s; %s; %s\n", subject, waitFor(int(full.queued), time.Duration(full.first_ns)), whereBusy(h.Active(tellWait)), advice)
 }
 
-// waitFor says how many requests wait, and since when.
+// waitFor describes how many requests wait, and how long.
 func waitFor(queued int, first time.Duration) string {
 	if queued == 1 {
 		return "1 request has waited for " + seconds(first)
@@ -67,7 +69,7 @@ func waitFor(queued int, first time.Duration) string {
 	return fmt.Sprintf("%d requests wait, the first for %s", queued, seconds(first))
 }
 
-// whereBusy names the requests that threads run, with the line of each, the most frequent first.
+// whereBusy names the requests that threads run, each with its current line of code, the most frequent first.
 func whereBusy(active []ActiveRequest) string {
 	n := map[string]int{}
 	for _, r := range active {

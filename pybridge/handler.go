@@ -25,14 +25,18 @@ import (
 // keepBytes is the maximum size of a buffer that a recycled record keeps.
 const keepBytes = 64 << 10
 
-// RunConfig says how handlers are run.
+// RunConfig configures how handlers run.
 type RunConfig struct {
-	Threads    int // maximum number of Python threads; 0: inline, on the event loop
-	Processors int // on which they may run; 0: those of the machine
-	Queue      int // maximum number of requests that wait for a thread; 0: 1024
-	Debug      int // 1 and more: browsers get the traceback of a failed handler
+	// maximum number of Python threads; 0 runs handlers inline on the event loop
+	Threads int
+	// processors for the threads; 0 means all processors of the machine
+	Processors int
+	// maximum number of requests that wait for a thread; 0 means 1024
+	Queue int
+	Debug int // 1 or more: browsers get the traceback of a failed handler
 
-	// DebugLocal says that only requests for http1.LocalHost get one: another site can have its name lead to this machine (DNS rebinding).
+	// DebugLocal limits tracebacks to requests for http1.LocalHost, because another site can make its name resolve to
+	// this machine (DNS rebinding).
 	DebugLocal bool
 
 	Stamped bool // standard error is an error log: reports have a date, a level and the client
@@ -40,31 +44,33 @@ type RunConfig struct {
 	Multiprocess bool   // other processes serve the same application
 	Software     string // SERVER_SOFTWARE, a product with a version
 
-	// Stuck, if not nil, is called at most once, on a separate goroutine, when a handler has timed out and does not end: the
-	// process should be replaced.
+	// Stuck, if not nil, is called at most once, on a separate goroutine, when a handler has timed out and does not
+	// end. The caller should then replace the process.
 	Stuck func(why string)
 
-	// Purge, if not nil, is called on the event loop with the arguments of calls of fapws.cache.purge, in JSON, before Next
-	// returns a part that was finished later.
+	// Purge, if not nil, is called on the event loop with the arguments of fapws.cache.purge in JSON. It is called
+	// before Next returns a part that was finished later.
 	Purge func(patterns []string)
 
-	// Timeout is the maximum duration of a WebSocket callback; 0: no limit. The event loop watches other handlers itself, and
-	// calls Overdue.
+	// Timeout is the maximum duration of a WebSocket callback; 0 means no limit. The event loop checks the duration of
+	// other handlers itself, and calls Overdue.
 	Timeout time.Duration
 
-	// Publish, if not nil, is called on the event loop with published events, in order, before Next returns a part that was
-	// finished later. Handler.Dealt must be called when the server has handled them.
-	Publish  func([]Event)
-	MaxEvent int // maximum bytes of an event as it is sent; 0: 64 KiB
+	// Publish, if not nil, is called on the event loop with published events, in order. It is called before Next
+	// returns a part that was finished later. Handler.Dealt must be called after the server has handled the events.
+	Publish func([]Event)
+	// maximum bytes of an event in its transmitted form; 0 means 64 KiB
+	MaxEvent int
 
 	// ChangeGroup, if not nil, is called on the event loop when a WebSocket joins or leaves a group (Event.Group).
 	ChangeGroup func(t exchange.Ticket, group string, joins bool)
 
-	SendFile bool // the field X-Sendfile has a file sent
-	Accel    bool // the field X-Accel-Redirect has a file sent
+	SendFile bool // the field X-Sendfile makes the server send a file
+	Accel    bool // the field X-Accel-Redirect makes the server send a file
 }
 
-// Handler runs the callables of PATHS. It satisfies app.Interpreter, which says which goroutine may call each method.
+// Handler runs the callables of PATHS. It implements app.Interpreter, whose methods say on which goroutine they may be
+// called.
 type Handler struct {
 	app    *App
 	config RunConfig
@@ -73,30 +79,30 @@ type Handler struct {
 	first, last *C.core_record // submitted and not flushed
 	pending     int
 	delivered   bool         // inputs wait for Flush
-	ready       *C.core_part // finished, in order, for Next
+	ready       *C.core_part // finished parts in order, for Next
 	given       int64        // bytes of shared.unseen in the part that Next returned last
 
-	mu      sync.Mutex // Release comes from any goroutine
+	mu      sync.Mutex // Release may run on any goroutine
 	free    *C.core_record
-	records []*C.core_record // active ones, by ticket
+	records []*C.core_record // active records, indexed by ticket
 
-	pipelines []*C.core_pipeline // by exchange.Request.Pipeline; on the loop
+	pipelines []*C.core_pipeline // indexed by exchange.Request.Pipeline; event loop only
 
-	askForSender func() // eventloop.Waker.AskForSender; nil: handlers run on threads
+	askForSender func() // eventloop.Waker.AskForSender; nil if handlers run on threads
 	presence     presenceQueue
 	gilCalls     *eventloop.Queue[func()] // see withGIL
 	held         inlineWatchdog
 
-	checksAsync atomic.Bool // checkAsync runs
+	checksAsync atomic.Bool // checkAsync is running
 
 	timeoutPolicy      // guarded by mu
 	sockets       int  // guarded by mu: open WebSockets for synchronous code
-	watching      bool // guarded by mu: watchCallbacks runs
+	watching      bool // guarded by mu: watchCallbacks is running
 	asksForEnd    bool // guarded by mu: Stuck was called
 }
 
-// Start prepares the handlers. The error says that no thread can be started. It must be called on the thread of Load; in inline
-// mode on any thread.
+// Start prepares the handlers. It returns an error if no thread can be started. It must be called on the thread of
+// Load; in inline mode on any thread.
 func (a *App) Start(c RunConfig) (*Handler, error) {
 	if c.Queue <= 0 {
 		c.Queue = 1024
@@ -118,7 +124,7 @@ func (a *App) Start(c RunConfig) (*Handler, error) {
 	return h, nil
 }
 
-// Warning returns a line about a Python that could run handlers on several threads at the same time, and does not, or "".
+// Warning returns a line if Python could run handlers on several threads at the same time, but does not, otherwise "".
 func (h *Handler) Warning() string {
 	if h.config.Threads < 2 || !strings.HasSuffix(Version(), "t") || C.core_pool_is_parallel() != 0 {
 		return ""
@@ -165,14 +171,12 @@ func (h *Handler) startPool() error {
 	return nil
 }
 
-// Attach implements app.Interpreter.
 func (h *Handler) Attach(w *eventloop.Waker) {
 	h.app.mode.attach(h, w)
 	C.core_pool_attach(C.int(w.Signals), C.int(w.Event), (*C.int32_t)(unsafe.Pointer(w.State)))
 }
 
-// sendNow is eventloop.Waker.SendNow of the event loop that runs handlers inline. A process has one interpreter, and one such
-// loop.
+// sendNow is eventloop.Waker.SendNow of the event loop that runs handlers inline. A process has at most one such loop.
 var sendNow = func() {}
 
 // core_loop_send_now makes the event loop send data of write() before the handler continues. It is the only call from C to Go,
@@ -196,7 +200,7 @@ func (h *Handler) Submit(r *exchange.Request) bool {
 		}
 		return false
 	}
-	h.mu.Lock() // until the record can be read
+	h.mu.Lock() // held until the record is readable
 	rec := h.free
 	if rec != nil {
 		h.free = rec.next
@@ -228,7 +232,7 @@ func (h *Handler) Submit(r *exchange.Request) bool {
 	return true
 }
 
-// add has the next Flush start rec.
+// add makes the next Flush start rec.
 func (h *Handler) add(rec *C.core_record) {
 	rec.next = nil
 	if h.last == nil {
@@ -251,7 +255,6 @@ func (h *Handler) pipeline(number int) *C.core_pipeline {
 	return h.pipelines[number]
 }
 
-// Resume implements app.Interpreter.
 func (h *Handler) Resume(t exchange.Ticket) {
 	h.mu.Lock()
 	rec := h.record(t)
@@ -268,7 +271,6 @@ func (h *Handler) record(t exchange.Ticket) *C.core_record {
 	return nil
 }
 
-// Flush implements app.Interpreter.
 func (h *Handler) Flush() {
 	if h.pending > 0 || h.delivered || atomic.LoadUint32((*uint32)(&h.shared.turn)) != 0 {
 		first := h.first
@@ -301,7 +303,6 @@ func (h *Handler) Deliver(in exchange.Input) {
 // Held implements app.Interpreter. Only developers have debuggers.
 func (h *Handler) Held() bool { return h.config.Debug > 0 && C.asgi_threads_are_debugged() != 0 }
 
-// Signalled implements app.Interpreter.
 func (h *Handler) Signalled() { C.core_signalled() }
 
 // Cancel implements exchange.Handler.
@@ -319,25 +320,24 @@ func (h *Handler) Cancel(t exchange.Ticket, took time.Duration) {
 // In inline mode an iterator makes several chunks in a turn only if they are sent meanwhile: a chunk must not wait for the next one
 // (PEP 3333).
 
-// Attend implements app.Interpreter.
 func (h *Handler) Attend(on bool) {
 	atomic.StoreUint32((*uint32)(&h.shared.attended), uint32(boolByte(on)))
 }
 
-// InTurn implements app.Interpreter.
 func (h *Handler) InTurn() bool { return atomic.LoadUint32((*uint32)(&h.shared.turning)) != 0 }
 
-// ActiveRequest describes a request that a handler has.
+// ActiveRequest describes a request that a handler has received.
 type ActiveRequest struct {
 	Request string        // method and path, without the query
-	Handler string        // its name
-	Age     time.Duration // since it arrived
+	Handler string        // name of the handler
+	Age     time.Duration // time since the request arrived
 	State   string        // "running on thread 0", "queued"
-	At      string        // where Python is: `app.py:12 in view`; "": not in Python, or not known
+	// position of Python, such as `app.py:12 in view`; "" if unknown or not in Python
+	At string
 }
 
-// Active returns the active requests, the oldest first. If it cannot take the GIL within wait, it does not say where Python is.
-// It is safe for concurrent use.
+// Active returns the active requests, the oldest first. If it cannot take the GIL within wait, their At is "". It is
+// safe for concurrent use.
 func (h *Handler) Active(wait time.Duration) []ActiveRequest {
 	list, _ := h.sample(wait)
 	active := make([]ActiveRequest, len(list))

@@ -3,28 +3,28 @@ package pybridge
 // #include "shim.h"
 import "C"
 
-// MountKind says by which protocol an application is called. live_module.c has the other half of the table.
+// MountKind is the protocol by which an application is called. live_module.c has the other half of the table.
 type MountKind int
 
 // The kinds.
 const (
 	WSGI         MountKind = C.CORE_WSGI
 	ASGI         MountKind = C.CORE_ASGI
-	AsyncHandler MountKind = C.CORE_ASYNC_HANDLER // async def, called as WSGI is
+	AsyncHandler MountKind = C.CORE_ASYNC_HANDLER // async def, called like WSGI
 	WebSocket    MountKind = C.CORE_WEBSOCKET     // an instance of fapws.WebSocket
 )
 
-// kinds is all that differs between kinds on this side. Other code asks the table, not for the kind.
+// kinds contains all differences between kinds in Go. Other code uses the table and does not compare kinds.
 var kinds = [...]struct {
 	name, article string
-	arguments     []string // of its callable
-	mode          mode     // nil: the mode of the pool
-	lifespan      bool     // ASGI's
+	arguments     []string // arguments of its callable
+	mode          mode     // nil for the mode of the pool
+	lifespan      bool     // has a lifespan, as ASGI does
 	webSocket     bool     // it answers handshakes
 	callbacks     bool     // its WebSockets are served by callbacks on the threads of handlers
-	detaches      bool     // it may get the socket of a handshake
-	streams       bool     // it gets bodies in pieces
-	forks         bool     // a process may serve one request of it and end
+	detaches      bool     // it may receive the socket of a handshake
+	streams       bool     // it receives bodies in pieces
+	forks         bool     // a process may serve a single request of it and end
 }{
 	WSGI:         {name: "WSGI", article: "a WSGI application", arguments: wsgiArguments, detaches: true, forks: true},
 	ASGI:         {name: "ASGI", article: "an ASGI application", arguments: asgiArguments, mode: asyncio{}, lifespan: true, webSocket: true, streams: true},
@@ -40,14 +40,15 @@ var (
 // String returns the name for messages.
 func (k MountKind) String() string { return kinds[k].name }
 
-// WebSockets reports whether the application answers handshakes of WebSockets by itself.
+// WebSockets reports whether the application answers handshakes of WebSockets itself.
 func (k MountKind) WebSockets() bool { return kinds[k].webSocket }
 
-// Detaches reports whether the application may get the socket of a handshake (werkzeug.socket).
+// Detaches reports whether the application may receive the socket of a handshake (werkzeug.socket).
 func (k MountKind) Detaches() bool { return kinds[k].detaches }
 
-// OnThreads reports whether its requests run on the threads of handlers (inline, on the loop), and not on asyncio's.
+// OnThreads reports whether its requests run on the threads of handlers, or inline on the loop, and not on asyncio's
+// thread.
 func (k MountKind) OnThreads() bool { return kinds[k].mode == nil }
 
-// Streams reports whether the application gets request bodies in pieces, as they arrive.
+// Streams reports whether the application receives request bodies in pieces, as they arrive.
 func (k MountKind) Streams() bool { return kinds[k].streams }

@@ -1,9 +1,7 @@
 /* live_: WebSockets with callbacks, broadcasts and groups, channels, messages between processes, and module _fapws,
  * which puts all parts together.
  *
- * On any thread with the GIL, unless a comment says otherwise. The record owns a reference to its live_ws_object, and
- * the application may hold others: the object's rec becomes NULL at the end. One thread at a time runs a record; any
- * thread may send and close. */
+ * On any thread with the GIL, unless a comment says otherwise. */
 #ifndef FAPWS_LIVE_H
 #define FAPWS_LIVE_H
 
@@ -20,14 +18,15 @@
 
 enum { LIVE_WS_OPENING, LIVE_WS_OPEN, LIVE_WS_CLOSING, LIVE_WS_CLOSED };
 
-/* The argument of the callbacks: a fapws.WebSocketConnection. Its objects are owned; any thread with the GIL. */
+/* The argument of the callbacks: a fapws.WebSocketConnection. It owns its objects; any thread with the GIL may use
+ * it. */
 typedef struct {
-  PyObject_HEAD core_record *rec; /* borrowed; NULL when the exchange has ended */
+  PyObject_HEAD core_record *rec; /* borrowed; NULL after the exchange has ended */
   PyObject *environ;              /* dict, made on demand */
   PyObject *protocol;             /* str, or NULL */
   PyObject *data;                 /* the application's own */
-  PyObject *refusal;              /* HTTPError that reject() has made */
-  PyObject *reason;               /* str: argument of close() */
+  PyObject *refusal;              /* the HTTPError that reject() made, or NULL */
+  PyObject *reason;               /* str: argument of close(), or NULL */
   PyObject *groups;               /* set of str: the groups it has joined, or NULL */
   PyObject *weak;
   uint16_t code; /* argument of close() */
@@ -43,17 +42,18 @@ static inline void live_ws_set_state(live_ws_object *ws, int state) {
 int live_ws_accept(live_ws_object *ws);
 /* Publishes a part on any thread with the GIL. */
 void live_ws_publish(core_part *p);
-/* Sends the end of the WebSocket, and has on_close called. reason: a str or NULL. */
+/* Closes the WebSocket with code and schedules on_close. reason is a str or NULL. */
 int live_ws_shut(live_ws_object *ws, int code, PyObject *reason);
 
-/* Detaches the object from its record, once no thread sends any more. */
+/* Detaches the object from its record, after all threads have stopped sending. */
 void live_ws_detach(live_ws_object *ws);
 
 extern const core_kind live_websockets;
 
 /* --- live_handover.c ----------------------------------------------------------- */
 
-/* Answers CORE_OP_HAND_OVER. 1: handed over, the record belongs to the event loop; 0: the WebSocket stays. */
+/* Answers CORE_OP_HAND_OVER. Returns 1 if the WebSocket was handed over and its record belongs to the event loop, 0
+ * if the WebSocket stays. */
 int live_ws_hand_over(core_thread *t, live_ws_object *ws);
 /* Takes over a WebSocket that another process has accepted. -1 with an exception. */
 int live_ws_resume(live_ws_object *ws);
@@ -68,7 +68,7 @@ PyObject *live_ws_environ(live_ws_object *ws);
 
 /* --- live_groups.c ------------------------------------------------------------ */
 
-/* Maximum bytes of a broadcast, or of an event as it is sent. */
+/* Maximum bytes of a broadcast, or of an event in its transmitted form. */
 int live_largest_event(void);
 /* Sends a broadcast to the event loop: the result of core_publish_event, or NULL with an exception if it has more than
  * most bytes. */
@@ -83,7 +83,7 @@ PyObject *live_ws_leave(PyObject *self, PyObject *group);
 
 /* --- live_channels.c -------------------------------------------------------- */
 
-/* The callable of the mount for on_join and on_leave. A new reference. */
+/* The callable of the mount that handles on_join and on_leave. A new reference. */
 PyObject *live_presence_handler(void);
 
 #endif

@@ -1,5 +1,5 @@
-/* Channels for Python: publishing events, the response that makes a client a subscriber, the numbers of subscribers,
- * and callbacks about them. contrib/fapws/_channels.py has the public names and checks their arguments. */
+/* Channels for Python: publication of events, the response that makes a client a subscriber, numbers of subscribers,
+ * and presence callbacks. contrib/fapws/_channels.py has the public names and checks their arguments. */
 #include "live.h"
 
 #include <stdlib.h>
@@ -19,9 +19,9 @@ static int text_of(PyObject *o, core_bytes *out) {
   return 0;
 }
 
-/* The size of an event as it is sent, within a few bytes. */
+/* The approximate size of an event in its transmitted form. */
 static int64_t sent_size(const core_bytes *id, const core_bytes *type, const core_bytes *data) {
-  int64_t lines = 1, ends = 0; /* and the bytes that end them */
+  int64_t lines = 1, ends = 0; /* lines of data, and bytes that end the lines */
   for (uint32_t i = 0; i < data->len; i++) {
     char c = data->text[i];
     if (c != '\n' && c != '\r') continue;
@@ -55,7 +55,7 @@ static PyObject *channel_publish(PyObject *module, PyObject *args) {
 
 /* --- numbers of subscribers ---------------------------------------------------
  *
- * A table by name, written by the event loop and read under the GIL. */
+ * A table by name. The event loop writes it; Python reads it under the GIL. */
 
 typedef struct entry {
   struct entry *next;
@@ -74,7 +74,7 @@ static uint32_t hash_of(const char *name, size_t len) { /* FNV-1a */
   return h;
 }
 
-/* The pointer to the entry, or the place for it. table_mu is held, buckets > 0. */
+/* Returns the pointer to the entry, or to the place for a new entry. table_mu is held, buckets > 0. */
 static entry **find(const char *name, size_t len, uint32_t hash) {
   entry **at = &table[hash & (buckets - 1)];
   while (*at && ((*at)->hash != hash || (*at)->len != len || memcmp((*at)->name, name, len) != 0)) at = &(*at)->next;
@@ -84,7 +84,7 @@ static entry **find(const char *name, size_t len, uint32_t hash) {
 static int widen(void) {
   size_t more = buckets ? 2 * buckets : 64;
   entry **wider = calloc(more, sizeof *wider);
-  if (!wider) return buckets ? 0 : -1; /* longer chains */
+  if (!wider) return buckets ? 0 : -1; /* without memory the chains become longer */
   for (size_t i = 0; i < buckets; i++) {
     for (entry *e = table[i], *next; e; e = next) {
       next = e->next;
@@ -146,8 +146,8 @@ static PyObject *channel_watch(PyObject *module, PyObject *none) {
   Py_RETURN_NONE;
 }
 
-/* The callable of the mount for presence events: the event loop submits them as a request, so callbacks run where
- * handlers run. */
+/* The callable of the mount for presence events. The event loop submits the events as requests, so callbacks run
+ * where handlers run. */
 static PyObject *noticed(PyObject *self, PyObject *args) {
   PyObject *environ, *start;
   if (!PyArg_ParseTuple(args, "O!O", &PyDict_Type, &environ, &start)) return NULL;
@@ -176,8 +176,9 @@ static PyObject *cache_purge(PyObject *module, PyObject *arg) {
   if (!text) return NULL;
   if (core_forked) return PyErr_Format(PyExc_RuntimeError, "purge: not available in a child process of the server");
   uint32_t waiting =
-      __atomic_load_n(&P.shared.purges, __ATOMIC_RELAXED); /* other threads add to it, the event loop resets it */
-  if (waiting > MOST) Py_RETURN_NONE;                      /* the whole cache will be purged */
+      /* other threads increase it, the event loop resets it */
+      __atomic_load_n(&P.shared.purges, __ATOMIC_RELAXED);
+  if (waiting > MOST) Py_RETURN_NONE; /* the whole cache will be purged */
   __atomic_fetch_add(&P.shared.purges, (uint32_t)n, __ATOMIC_SEQ_CST);
   core_bytes pattern = {text, (uint32_t)n};
   if (waiting + (size_t)n > MOST) {

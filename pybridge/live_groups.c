@@ -6,9 +6,9 @@
 #include <string.h>
 
 #define P core_the_pool
-#define LONGEST_GROUP 128        /* characters */
-#define MOST_GROUPS 1000         /* of one WebSocket */
-#define LARGEST_EVENT (16 << 20) /* bytes, before the settings are known */
+#define LONGEST_GROUP 128        /* maximum length in characters */
+#define MOST_GROUPS 1000         /* maximum number of groups of one WebSocket */
+#define LARGEST_EVENT (16 << 20) /* bytes, used before the settings are known */
 
 /* --- messages to the event loop ---------------------------------------------- */
 
@@ -19,7 +19,8 @@ static const core_mount *mount_of(PyObject *websocket) {
   return NULL;
 }
 
-/* Converters of PyArg_ParseTuple: the name of a group as core_bytes, and the same with None for the empty name. */
+/* Converters of PyArg_ParseTuple: group_of converts the name of a group to core_bytes; the other one also converts
+ * None to an empty name. */
 static int group_of(PyObject *group, void *to) {
   core_bytes *out = to;
   if (!PyUnicode_Check(group))
@@ -64,17 +65,18 @@ static PyObject *broadcast_all(PyObject *module, PyObject *args) {
     result = live_broadcast_to(m->place, &message, &name, live_largest_event());
   else if (P.mounts)
     result = unknown();
-  else /* while the script loads, no client is connected */
+  else /* no client is connected while the script loads */
     result = Py_NewRef(Py_True);
   Py_DECREF(message.owner);
   return result;
 }
 
-/* The key of a group in the table of subscriber counts, as in messages.go: short, not the name of a channel. FNV-1a. */
+/* The key of a group in the table of subscriber counts, as in messages.go. It is short and is never the name of a
+ * channel. FNV-1a. */
 static void count_key(char key[20], const char *place, const core_bytes *group) {
   uint64_t h = 14695981039346656037u;
   for (size_t i = 0, n = strlen(place); i <= n; i++)
-    h = (h ^ (unsigned char)place[i]) * 1099511628211u; /* with its NUL */
+    h = (h ^ (unsigned char)place[i]) * 1099511628211u; /* including its NUL */
   for (uint32_t i = 0; i < group->len; i++) h = (h ^ (unsigned char)group->text[i]) * 1099511628211u;
   snprintf(key, 20, "#%016llx", (unsigned long long)h);
 }
@@ -104,16 +106,18 @@ static PyObject *tell_group(uint64_t socket, uint8_t kind, const core_bytes *gro
 
 static PyObject *new_set(void) { return PySet_New(NULL); }
 
-/* The key of a group in ws->groups, which it creates: an exact str, because the hash of a subclass may run Python code,
- * and the WebSocket may end meanwhile. NULL with an exception. A new reference. */
+/* Returns the key of a group in ws->groups, which is created if necessary: an exact str, because the hash of a
+ * subclass may run Python code, and the WebSocket may end meanwhile. NULL with an exception. A new reference. */
 static PyObject *group_key(live_ws_object *ws, PyObject *group, core_bytes *name) {
   if (core_check_parent() < 0 || !group_of(group, name)) return NULL;
-  if (!core_keep_first(&ws->groups, new_set)) return NULL; /* it may collect garbage, which is Python code as well */
+  /* it may run the garbage collector, and so Python code */
+  if (!core_keep_first(&ws->groups, new_set)) return NULL;
   if (!PyUnicode_CheckExact(group)) return PyUnicode_FromStringAndSize(name->text, (Py_ssize_t)name->len);
   return Py_NewRef(group);
 }
 
-/* The event loop receives changes in the order in which the set changes, because nothing here releases the GIL. */
+/* The event loop receives changes in the order in which the set changes, because these functions never release the
+ * GIL. */
 static PyObject *join(live_ws_object *ws, PyObject *key, const core_bytes *name) {
   if (live_ws_state(ws) > LIVE_WS_OPEN || !ws->rec || ws->refusal) Py_RETURN_NONE;
   int in = PySet_Contains(ws->groups, key);

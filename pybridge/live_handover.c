@@ -1,15 +1,15 @@
 /* Hands WebSockets with callbacks over to another process, and takes them over. On the thread that runs the record,
  * with the GIL.
  *
- * A WebSocket can move if the application does not hold its object, and if ws.data is plain, so that a copy is equal.
- * The event loop asks by an input, that is, between two callbacks. */
+ * A WebSocket can move if the application does not hold its object, and if ws.data is plain, so that a copy is
+ * equal. The event loop sends the request as an input, so it is handled between two callbacks. */
 #include "live.h"
 
 #include <marshal.h>
 #include <string.h>
 
 #define P core_the_pool
-#define MOST_STATE (32 << 10) /* bytes */
+#define MOST_STATE (32 << 10) /* maximum bytes of the state */
 #define MOST_DEPTH 20
 
 enum { NO_DATA, NAMESPACE, VALUE }; /* kinds of ws.data */
@@ -19,12 +19,12 @@ enum { NO_DATA, NAMESPACE, VALUE }; /* kinds of ws.data */
 static int is_plain(PyObject *o, int depth);
 
 static int all_plain(PyObject *sequence, int depth) {
-  PyObject *all = PySequence_Fast(sequence, ""); /* a list or tuple as it is */
+  PyObject *all = PySequence_Fast(sequence, ""); /* a list or tuple is used as it is */
   if (!all) return PyErr_Clear(), 0;
   int plain = 1;
   CORE_BEGIN_HOLD(all); /* other threads may change the data */
   for (Py_ssize_t i = 0; plain && i < PySequence_Fast_GET_SIZE(all); i++) {
-    PyObject *item = Py_NewRef(PySequence_Fast_GET_ITEM(all, i)); /* is_plain may give up all for a while */
+    PyObject *item = Py_NewRef(PySequence_Fast_GET_ITEM(all, i)); /* is_plain may release all for a while */
     plain = is_plain(item, depth);
     Py_DECREF(item);
   }
@@ -42,7 +42,7 @@ static int is_plain(PyObject *o, int depth) {
   if (PyList_CheckExact(o) || PyTuple_CheckExact(o) || PyAnySet_CheckExact(o)) return all_plain(o, depth + 1);
   if (!PyDict_CheckExact(o)) return 0;
   PyObject *pairs = PyDict_Items(o);
-  int plain = pairs && all_plain(pairs, depth); /* so keys and values have depth + 1 */
+  int plain = pairs && all_plain(pairs, depth); /* therefore keys and values have depth + 1 */
   Py_XDECREF(pairs);
   return plain;
 }
@@ -61,7 +61,8 @@ static PyObject *data_of(live_ws_object *ws, int *kind) {
   return Py_NewRef(ws->data);
 }
 
-/* The state to pass on, as bytes: a new reference. NULL, perhaps without an exception: the WebSocket has to stay. */
+/* Returns the state for the other process as bytes, a new reference. NULL, perhaps without an exception, if the
+ * WebSocket must stay. */
 static PyObject *pack(live_ws_object *ws) {
   int kind;
   PyObject *state = NULL, *data = data_of(ws, &kind);
@@ -77,7 +78,7 @@ static PyObject *pack(live_ws_object *ws) {
   return state;
 }
 
-/* Stops further inputs, unless one has arrived or the client disconnected. Whether it did. */
+/* Stops further inputs, unless an input has arrived or the client has disconnected. Returns whether it did. */
 static int closes_inbox(core_record *rec) {
   core_lock();
   int empty = !rec->inputs && !rec->batch && !rec->senders && !core_is_cancelled(rec);
@@ -89,7 +90,7 @@ static int closes_inbox(core_record *rec) {
 static void refuse(core_record *rec) {
   core_part *p = core_part_new(rec, 0);
   if (!p) {
-    PyErr_Clear(); /* the event loop waits for a limited time */
+    PyErr_Clear(); /* the event loop waits for a limited time only */
     return;
   }
   p->op = CORE_OP_HAND_OVER;
@@ -105,10 +106,10 @@ static void count_references(void *count) {
   ((struct count *)count)->references = Py_REFCNT(((struct count *)count)->o);
 }
 
-/* Whether no other code has the object. */
+/* Whether only the server has references to the object. */
 static int is_alone(live_ws_object *ws) {
   struct count count = {(PyObject *)ws, 0};
-  core_alone(count_references, &count); /* others must not change it meanwhile */
+  core_alone(count_references, &count); /* other threads must not change the count meanwhile */
   return count.references == 1;
 }
 
@@ -133,7 +134,7 @@ int live_ws_hand_over(core_thread *t, live_ws_object *ws) {
   p->op = CORE_OP_HAND_OVER;
   p->last = 1;
   wsgi_drop(t, rec);
-  core_publish(t, p); /* rec is the loop's from here on */
+  core_publish(t, p); /* rec now belongs to the event loop */
   return 1;
 }
 

@@ -56,7 +56,7 @@ static PyObject *make_module(void) {
 
 static const struct {
   const core_kind *request, *websocket;
-  const core_mode *mode; /* NULL: the pool's */
+  const core_mode *mode; /* NULL for the pool's mode */
 } protocols[] = {
     [CORE_WSGI] = {&wsgi_handlers, &wsgi_handlers, NULL},
     [CORE_ASGI] = {&asgi_http.kind, &asgi_websocket.kind, &asgi_mode},
@@ -71,7 +71,7 @@ static void mount_bind(core_mount *m, int protocol) {
 }
 int live_start_python(const core_start_options *o, const char **why) { return core_start(o, make_module, why); }
 
-/* Makes the mounts, and behind them that of presence events. -1 with an exception. */
+/* Makes the mounts, and after them the mount of presence events. -1 with an exception. */
 static int make_mounts(const core_options *o) {
   P.nmounts = o->mounts + 1;
   P.mounts = calloc((size_t)P.nmounts, sizeof *P.mounts);
@@ -91,7 +91,7 @@ static int make_mounts(const core_options *o) {
   core_mount *presence = &P.mounts[o->mounts];
   presence->callable = live_presence_handler();
   presence->name = PyUnicode_FromString("on_join and on_leave");
-  presence->run_ns = presence->wait_ns = 10 * CORE_HEAVY_NS; /* no request must wait behind callbacks */
+  presence->run_ns = presence->wait_ns = 10 * CORE_HEAVY_NS; /* requests must not wait for presence callbacks */
   mount_bind(presence, CORE_WSGI);
   return presence->callable && presence->name ? 0 : -1;
 }
@@ -102,8 +102,7 @@ core_shared *live_start_pool(const core_options *o) {
   return P.mode->prepare() < 0 || P.coroutines->prepare() < 0 ? NULL : &P.shared;
 }
 
-/* The class called name in globals if it is a subclass of base, but not base itself, which needs no call. A new
- * reference. */
+/* Returns the class called name in globals if it is a subclass of base, but not base itself. A new reference. */
 static PyObject *script_class(PyObject *globals, const char *name, PyTypeObject *base) {
   PyObject *o = PyDict_GetItemString(globals, name);
   if (!o || o == (PyObject *)base || !PyType_Check(o) || !PyType_IsSubtype((PyTypeObject *)o, base)) return NULL;

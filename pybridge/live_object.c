@@ -5,7 +5,7 @@
 #include <structmember.h>
 
 #define P core_the_pool
-#define UNPACED_BYTES (4 << 20) /* maximum that is queued for a client where send() must not wait */
+#define UNPACED_BYTES (4 << 20) /* maximum that is queued for a client if send() must not wait */
 #define BEHIND_BYTES (1 << 20)  /* a broadcast closes the connection of a client that is further behind */
 
 live_ws_object *live_ws_new(core_record *rec) {
@@ -38,7 +38,7 @@ static int is_closed(const live_ws_object *ws) {
   return live_ws_state(ws) > LIVE_WS_OPEN || !ws->rec || ws->refusal || core_is_cancelled(ws->rec);
 }
 
-/* 0 if send() is possible, otherwise -1 with BrokenPipeError. */
+/* Returns 0 if send() is possible, otherwise -1 with BrokenPipeError. */
 static int check_open(live_ws_object *ws) {
   if (core_check_parent() < 0) return -1;
   if (LIKELY(!is_closed(ws))) return 0;
@@ -86,7 +86,7 @@ static PyObject *ws_send(PyObject *self, PyObject *const *args, Py_ssize_t n, Py
   Py_RETURN_NONE;
 }
 
-/* As send_one. */
+/* Same as send_one; ws is held. */
 static int send_held(live_ws_object *ws, const core_message *m) {
   if (is_closed(ws)) return 0;
   if (live_ws_state(ws) == LIVE_WS_OPENING && live_ws_accept(ws) < 0) return -1;
@@ -99,7 +99,7 @@ static int send_held(live_ws_object *ws, const core_message *m) {
   return publish_message(ws->rec, m) < 0 ? -1 : 1;
 }
 
-/* 1: m will be sent to ws. 0: it will not. -1 with an exception. */
+/* Sends m to ws. Returns 1 if m will be sent, 0 if not, -1 with an exception. */
 static int send_one(live_ws_object *ws, const core_message *m) { return CORE_HELD(ws, send_held(ws, m)); }
 
 PyObject *live_ws_broadcast(PyObject *module, PyObject *args) {

@@ -6,13 +6,14 @@
 void live_ws_publish(core_part *p) {
   core_thread *t = core_this_thread;
   const core_record *mine = t ? t->current : NULL;
-  if (!mine) { /* a thread of the application: nothing else would wake the event loop */
+  if (!mine) { /* a thread of the application, after which nothing else would wake the event loop */
     core_push_part(p);
     core_wake_loop();
     return;
   }
   core_publish(t, p);
-  /* A slow handler must not delay it. The monitor notices handlers that are slow for once, unless it sleeps. */
+  /* A slow handler must not delay the message. The monitor notices a handler that is slow only once, unless the
+   * monitor sleeps. */
   if (core_run_ns(&P.mounts[mine->mount]) > CORE_SLOW_NS || __atomic_load_n(&P.monitor_parked, __ATOMIC_RELAXED))
     core_notify(t);
 }
@@ -33,8 +34,8 @@ static int accept_held(live_ws_object *ws) {
 
 int live_ws_accept(live_ws_object *ws) { return CORE_HELD(ws, accept_held(ws)); }
 
-/* Takes code and reason from the client's close frame, if that is among the inputs. ws, which is held, and the pool's
- * mutex guard both lists. */
+/* Takes code and reason from the client's close frame if the inputs contain it. Holding ws and the pool's mutex
+ * guards both lists. */
 static void take_close(live_ws_object *ws) {
   ws->code = 1006;
   core_lock();

@@ -16,7 +16,7 @@ static const char *const names[CALLBACKS] = {"on_open", "on_message", "on_close"
 static PyObject *name[CALLBACKS];
 
 /* Calls a callback with ws and, unless they are NULL, two more arguments, whose references it takes. Returns its
- * result, None if there is no such callback, or NULL with an exception. A new reference. */
+ * result, None if there is no callback of this kind, or NULL with an exception. A new reference. */
 static PyObject *call(live_ws_object *ws, int which, PyObject *second, PyObject *third) {
   PyObject *f = PyObject_GetAttr(P.mounts[ws->rec->mount].callable, name[which]),
            *args[] = {(PyObject *)ws, second, third};
@@ -29,7 +29,7 @@ static PyObject *call(live_ws_object *ws, int which, PyObject *second, PyObject 
   return result;
 }
 
-/* Called between two callbacks: a Timeout for the first must not hit the second. */
+/* Called between two callbacks, because a Timeout for the first callback must not hit the second one. */
 static void next_callback(core_thread *t) {
   core_count_job(t);
   if (UNLIKELY(t->raised)) core_withdraw_timeout(t);
@@ -51,7 +51,7 @@ static void failed(core_thread *t, live_ws_object *ws, const char *what) {
 
 /* --- the end --------------------------------------------------------------- */
 
-/* Takes the reference to reason, which may be NULL. */
+/* Calls on_close. Takes the reference to reason, which may be NULL. */
 static void call_on_close(core_thread *t, live_ws_object *ws, int code, PyObject *reason) {
   core_record *rec = ws->rec;
   CORE_BEGIN_HOLD(ws);
@@ -66,7 +66,7 @@ static void call_on_close(core_thread *t, live_ws_object *ws, int code, PyObject
     core_report("on_close", rec);
 }
 
-/* What close() was called with. *reason: a new reference, or NULL. */
+/* Returns the code of close(), and in *reason its reason, a new reference, or NULL. */
 static int close_code(live_ws_object *ws, PyObject **reason) {
   int code;
   CORE_BEGIN_HOLD(ws); /* another thread may be in close() still */
@@ -76,7 +76,7 @@ static int close_code(live_ws_object *ws, PyObject **reason) {
   return code;
 }
 
-/* Ends the WebSocket: on_close, and the last part. Takes the reference to reason, which may be NULL. */
+/* Ends the WebSocket: calls on_close and publishes the last part. Takes the reference to reason, which may be NULL. */
 static void end(core_thread *t, live_ws_object *ws, int code, PyObject *reason) {
   core_record *rec = ws->rec;
   if (t->unsignalled && core_run_ns(&P.mounts[rec->mount]) > CORE_SLOW_NS) core_notify(t);
@@ -89,7 +89,7 @@ static void end(core_thread *t, live_ws_object *ws, int code, PyObject *reason) 
   p->last = 1;
   p->failed = (uint8_t)failed;
   wsgi_drop(t, rec);
-  core_publish(t, p); /* rec is the loop's from here on */
+  core_publish(t, p); /* rec now belongs to the event loop */
 }
 
 /* --- turns ----------------------------------------------------------------- */
@@ -123,8 +123,8 @@ static core_input *next_input(core_record *rec) {
   return in;
 }
 
-/* No input is left: takes the record out of the queue, unless an input has arrived, or another thread has closed the
- * WebSocket, meanwhile. Whether it did. */
+/* Takes the record out of the queue after its last input, unless an input has arrived or another thread has closed
+ * the WebSocket meanwhile. Returns whether it did. */
 static int comes_to_rest(core_record *rec) {
   core_lock();
   int rests = !rec->inputs && !core_is_cancelled(rec) && live_ws_state(rec->ws) <= LIVE_WS_OPEN;
@@ -168,7 +168,7 @@ static void run_inputs(core_thread *t, core_record *rec) {
       if (live_ws_hand_over(t, ws)) return;
       continue;
     }
-    if (spent) { /* run_job has done so for the first */
+    if (spent) { /* run_job did the same for the first callback */
       t->unsignalled_ns += core_run_ns(m);
       if (t->unsignalled && (t->unsignalled_ns > CORE_UNSIGNALLED_NS || core_run_ns(m) > CORE_SLOW_NS)) core_notify(t);
     }
@@ -180,10 +180,10 @@ static void run_inputs(core_thread *t, core_record *rec) {
 
 /* --- the beginning --------------------------------------------------------- */
 
-/* What reject() has made, a new reference, or NULL. */
+/* Returns the result of reject(), a new reference, or NULL. */
 static PyObject *refusal_of(live_ws_object *ws) { return CORE_HELD(ws, Py_XNewRef(ws->refusal)); }
 
-/* Keeps the WebSocket closed, unless another thread has opened it by sending the first message. Whether it did. */
+/* Refuses the WebSocket, unless another thread has opened it by sending the first message. Returns whether it did. */
 static int keep_closed(live_ws_object *ws) {
   int closed;
   CORE_BEGIN_HOLD(ws);
@@ -193,14 +193,15 @@ static int keep_closed(live_ws_object *ws) {
   return closed;
 }
 
-/* Raises the HTTPError that refuses the WebSocket: refusal, or, if that is NULL, one without words. */
+/* Raises the HTTPError that refuses the WebSocket: refusal, or an HTTPError without text if refusal is NULL. */
 static void refuse(PyObject *refusal) {
   PyObject *error = refusal ? Py_NewRef(refusal) : core_call("fapws._errors", "HTTPError", "(i)", 403);
   if (error) PyErr_SetObject((PyObject *)Py_TYPE(error), error);
   Py_XDECREF(error);
 }
 
-/* Calls on_open, and accepts or rejects the WebSocket: -1 with an exception. *called: on_open was called. */
+/* Calls on_open, and accepts or rejects the WebSocket. Returns -1 with an exception. Sets *called if on_open was
+ * called. */
 static int admit(live_ws_object *ws, int *called) {
   core_record *rec = ws->rec;
   PyObject *protocol = PyObject_CallMethod(P.mounts[rec->mount].callable, "_admit", "O", (PyObject *)rec->environ);
@@ -215,7 +216,7 @@ static int admit(live_ws_object *ws, int *called) {
   if (result == Py_False || refusal) {
     if (keep_closed(ws))
       refuse(refusal);
-    else if (live_ws_shut(ws, 1008, NULL) < 0) /* its first send() has accepted it */
+    else if (live_ws_shut(ws, 1008, NULL) < 0) /* the first send() of on_open has accepted it */
       PyErr_Clear();
   }
   Py_XDECREF(refusal);
@@ -265,7 +266,7 @@ static void open_websocket(core_thread *t, core_record *rec) {
   if (bad) failed(t, ws, rec->handed ? "on_resume" : "on_open");
   PyObject *environ = rec->environ;
   CORE_BEGIN_HOLD(ws); /* another thread may read it */
-  rec->environ = NULL; /* ws makes a new one if the application reads it */
+  rec->environ = NULL; /* ws makes a new environ if the application reads it */
   CORE_END_HOLD();
   Py_XDECREF(environ);
   run_inputs(t, rec);

@@ -20,8 +20,8 @@ import (
 	"fapws/runtime/system"
 )
 
-// find loads application i of o; paths are the absolute paths of the scripts. A script with PATHS is run as it is; others are
-// loaded by contrib/fapws/_load.py. Main thread, GIL held.
+// find loads application i of o; paths are the absolute paths of the scripts. A script with PATHS is run;
+// contrib/fapws/_load.py loads other applications. Main thread, GIL held.
 func (a *App) find(o Options, i int, paths []string) (f *Content, err error) {
 	app := &o.Apps[i]
 	f = &Content{name: app.name()}
@@ -56,12 +56,13 @@ func mainGlobals() *python3.PyObject {
 	return python3.PyModule_GetDict(python3.PyImport_AddModule("__main__"))
 }
 
-// lazyViews reports whether package fapws has to import the rest of an application, which Django leaves to the first request.
+// lazyViews reports whether package fapws must import the views of an application, which Django would import at the
+// first request.
 func lazyViews() bool {
 	return python3.PyDict_GetItemString(python3.PyImport_GetModuleDict(), "django.core.handlers.wsgi") != nil
 }
 
-// take makes mounts of served, which is called name: a table, or an application for all paths.
+// take makes mounts of served, a table or an application for all paths, which is called name.
 func (f *Content) take(served *python3.PyObject, name, iface string) (err error) {
 	short := name[strings.LastIndexByte(name, ':')+1:]
 	if served == nil || short == "PATHS" || isTable(served) {
@@ -83,9 +84,9 @@ func (f *Content) take(served *python3.PyObject, name, iface string) (err error)
 	return nil
 }
 
-// callPackage calls a function of a module of package fapws, and returns its result, a new reference. If it raises, the result
-// is nil, the exception is set, and the error is nil. The error says that the package cannot be imported. Main thread, GIL
-// held.
+// callPackage calls a function of a module of package fapws, and returns its result, a new reference. If the function
+// raises, the result and the error are nil, and the exception is set. The error reports that the package cannot be
+// imported. Main thread, GIL held.
 func callPackage(module, function string, args ...*python3.PyObject) (*python3.PyObject, error) {
 	m := python3.PyImport_ImportModule("fapws." + module)
 	if m == nil {
@@ -96,8 +97,8 @@ func callPackage(module, function string, args ...*python3.PyObject) (*python3.P
 	return m.CallMethodArgs(function, args...), nil
 }
 
-// search calls load of fapws._load and returns its tuple, which lives as long as the process, as the arguments do. name is that of the
-// application in messages.
+// search calls load of fapws._load and returns its tuple, which lives as long as the process, like its arguments. name
+// is the name of the application in messages.
 func search(app *Application, script, name string, dev bool, main *python3.PyObject) (*python3.PyObject, error) {
 	result, err := callPackage("_load", "load", text(script), text(app.Module), text(app.Folder), text(app.Object), text(app.Interface),
 		python3.PyBool_FromLong(int(boolByte(app.Factory))), text(name), python3.PyBool_FromLong(int(boolByte(dev))), main)
@@ -129,7 +130,8 @@ func (a *App) Tool(module string) int {
 	return 0
 }
 
-// ended returns the error of user code, called name, that has not returned the right value (ok): an exception, or nil for the current one.
+// ended returns the error of user code called name. ok reports whether the code returned the right value; result is its
+// exception, or nil for the current exception.
 func ended(result *python3.PyObject, ok bool, name string) *ExitError {
 	if ok {
 		result = nil
@@ -156,7 +158,7 @@ func (a *App) entries() *python3.PyObject {
 	return apps
 }
 
-// tuple makes a tuple, with references of its own to its items.
+// tuple makes a tuple with new references to its items.
 func tuple(items ...*python3.PyObject) *python3.PyObject {
 	t := python3.PyTuple_New(len(items))
 	for i, item := range items {
@@ -166,7 +168,7 @@ func tuple(items ...*python3.PyObject) *python3.PyObject {
 	return t
 }
 
-// text makes a str of a string from the operating system. A new reference.
+// text makes a str from a string of the operating system. A new reference.
 func text(s string) *python3.PyObject { return (*python3.PyObject)(C.core_text(bytesOf(s + "\x00"))) }
 
 func runScript(path string) error {
@@ -184,8 +186,8 @@ func exitError(status C.int, line *C.char) *ExitError {
 	return &ExitError{Code: int(status), Line: C.GoString(line)}
 }
 
-// packagePlaces returns the directories where package fapws of this executable may be: where install puts it, or in the
-// source tree.
+// packagePlaces returns the directories where package fapws of this executable may be: installed, or in the source
+// tree.
 func packagePlaces() []string {
 	if program == "" {
 		return nil
@@ -193,7 +195,7 @@ func packagePlaces() []string {
 	exe := system.RealPath(program)
 	return []string{
 		filepath.Join(exe, "../../lib/python"+minor(Version())+"/site-packages"),
-		filepath.Join(exe, "../../lib/fapws"), // of a package
+		filepath.Join(exe, "../../lib/fapws"), // of a package of the distribution
 		filepath.Join(exe, "../../contrib"),
 		filepath.Join(exe, "../../../contrib"),
 		filepath.Join(exe, "../../../../contrib"), // build/cross/ARCH/fapws
@@ -201,7 +203,7 @@ func packagePlaces() []string {
 	}
 }
 
-// contrib returns the directory of package fapws of this executable, "" if it is not beside it.
+// contrib returns the directory of package fapws of this executable, or "" if it does not exist.
 var contrib = sync.OnceValue(func() string {
 	for _, folder := range packagePlaces() {
 		if isFile(filepath.Join(folder, "fapws", "__init__.py")) {
@@ -211,8 +213,8 @@ var contrib = sync.OnceValue(func() string {
 	return ""
 })
 
-// checkPackage returns an error if Python finds package fapws nowhere, because the executable was copied without it.
-// Scripts would run without it, and fail at their first request. Main thread, GIL held.
+// checkPackage returns an error if Python cannot find package fapws, because the executable was copied without it.
+// Without the check, scripts would fail at their first request. Main thread, GIL held.
 func checkPackage() error {
 	if contrib() != "" {
 		return nil
@@ -234,28 +236,29 @@ func isFile(path string) bool {
 	return err == nil && st.Mode().IsRegular()
 }
 
-// Contents is the result of loading, without the interpreter: another process may have loaded the applications and sent it as
-// JSON. It does not change and is safe for concurrent use.
+// Contents is the result of loading, without the interpreter. Another process may have loaded the applications and sent
+// it as JSON. It does not change and is safe for concurrent use.
 type Contents struct {
-	Apps []Content // by the index of Options.Apps
+	Apps []Content // indexed like Options.Apps
 }
 
 // Content is the result of loading one application.
 type Content struct {
 	Settings Settings // globals that Options.Globals names
-	Table    []Mount  // its PATHS, in their order, or one mount with the prefix ""; their Index is for exchange.Mount.Index
-	What     string   // "PATHS, 3 entries" or "WSGI app:application"
-	Class    string   // its type, "flask.app.Flask" or "module.function"; "" with PATHS
+	// Table has the PATHS in their order, or one mount with the prefix "". Their Index is for exchange.Mount.Index.
+	Table []Mount
+	What  string // "PATHS, 3 entries" or "WSGI app:application"
+	// its type, "flask.app.Flask" or "module.function"; "" with PATHS
+	Class string
 
-	name    string            // in messages
-	globals *python3.PyObject // of the script or module: a dict
+	name    string            // name in messages
+	globals *python3.PyObject // dict of the script or module
 }
 
-// Settings are globals of a script, as valueOf returns them. Of another process, which has sent them as JSON, numbers are json.Number, and
-// an Object is a string.
+// Settings contains globals of a script, as valueOf returns them. In settings that another process has sent as JSON,
+// numbers are json.Number, and an Object is a string.
 type Settings map[string]any
 
-// UnmarshalJSON implements json.Unmarshaler.
 func (s *Settings) UnmarshalJSON(text []byte) error {
 	numbers := json.NewDecoder(bytes.NewReader(text))
 	numbers.UseNumber()

@@ -22,14 +22,15 @@ import (
 	"fapws/runtime/http1"
 )
 
-// Event is an argument of fapws.publish, or, with a Place, of fapws.broadcast.
+// Event is an argument of fapws.publish, or of fapws.broadcast if it has a Place.
 type Event struct {
-	Place  string // of a WebSocket; "": the event is for a channel
+	Place  string // place of a WebSocket; "" if the event is for a channel
 	Binary bool   // the message is binary, not text
 
-	Name string // of the channel; or the group, "" for all
-	ID   string // "": the server assigns one
-	Type string // "": none
+	// name of the channel, or of the group; "" for all WebSockets of Place
+	Name string
+	ID   string // "" makes the server assign one
+	Type string // "" if none
 	Data string
 }
 
@@ -40,22 +41,22 @@ const eventCost = 64
 func (e *Event) Cost() int64 {
 	n := int64(len(e.Name)+len(e.ID)+len(e.Type)+len(e.Data)) + eventCost
 	if e.Place != "" {
-		n += int64(len(e.Place)) + 1 // of op
+		n += int64(len(e.Place)) + 1 // one byte for op
 	}
 	return n
 }
 
-// Dealt notes that the server has handled events of RunConfig.Publish with that cost in total: as many more may be published. It
-// is safe for concurrent use.
+// Dealt reports that the server has handled events of RunConfig.Publish with that total cost, which permits new events.
+// It is safe for concurrent use.
 func (h *Handler) Dealt(cost int64) { atomic.AddInt64((*int64)(&h.shared.event_bytes), -cost) }
 
-// Published counts an event of the server's own, which is published like those of the application: Dealt is called for it, too. It is
-// safe for concurrent use.
+// Published counts an event that the server itself publishes. Dealt must be called for it, too. It is safe for
+// concurrent use.
 func (h *Handler) Published(cost int64) { atomic.AddInt64((*int64)(&h.shared.event_bytes), cost) }
 
 // listen handles messages of the application. It must be called on the event loop.
 func (h *Handler) listen() {
-	atomic.StoreUint32((*uint32)(&h.shared.purges), 0) // before they are taken: see live_channels.c
+	atomic.StoreUint32((*uint32)(&h.shared.purges), 0) // before the messages are taken (live_channels.c)
 	var events []Event
 	var purges []string
 	eachMessage(func(kind byte, texts []string) {
@@ -88,12 +89,13 @@ func (h *Handler) listen() {
 	}
 }
 
-// eachMessage takes the messages that wait, and calls f with the kind and the texts of each. f must not keep the slice.
+// eachMessage takes the waiting messages, and calls f with the kind and the texts of each message. f must not keep the
+// slice.
 func eachMessage(f func(kind byte, texts []string)) {
 	var n C.size_t
 	all := C.core_messages(&n)
 	defer C.free(unsafe.Pointer(all))
-	cut := func(from *[]byte) (part []byte) { // which begins with its length
+	cut := func(from *[]byte) (part []byte) { // each part begins with its length
 		end := 4 + binary.NativeEndian.Uint32(*from)
 		part, *from = (*from)[4:end], (*from)[end:]
 		return part
@@ -109,23 +111,25 @@ func eachMessage(f func(kind byte, texts []string)) {
 	}
 }
 
-// CountSubscribers sets the number of subscribers of a channel in this process, or elsewhere: fapws.subscribers returns the sum.
-// It is safe for concurrent use.
+// CountSubscribers sets the number of subscribers of a channel in this process, or in other processes if elsewhere is
+// set. fapws.subscribers returns the sum. It is safe for concurrent use.
 func CountSubscribers(name string, elsewhere bool, n int64) {
 	C.live_count_subscribers(bytesOf(name), C.size_t(len(name)), C.int(boolByte(elsewhere)), C.int64_t(n))
 }
 
-// HasSubscribers reports whether a channel has subscribers, here or elsewhere. It is safe for concurrent use.
+// HasSubscribers reports whether a channel has subscribers in any process. It is safe for concurrent use.
 func HasSubscribers(name string) bool {
 	return C.live_subscriber_count(bytesOf(name), C.size_t(len(name))) > 0
 }
 
-// The event loop keeps groups of WebSockets (live.Sockets.Broadcast). The name of a group is a place and a name that the
-// application chooses. The place of a fapws.WebSocket is the same in all processes; all ASGI applications share one.
+// The event loop keeps groups of WebSockets (live.Sockets.Broadcast). The name of a group is a place and a name that
+// the application chooses. The place of a fapws.WebSocket is the same in all processes; all ASGI applications share one
+// place.
 
-// placeMounts gives each WebSocket a place that is the same in all processes, also after a reload: the name of its application
-// in the configuration, its prefix, its callbacks, and, if all of these are equal, its order, by seen. So a different WebSocket
-// in newer code has a different place. A WebSocket that is mounted twice has the place of its first mount.
+// placeMounts gives each WebSocket a place that is the same in all processes, also after a reload: the name of its
+// application in the configuration, its prefix, its callbacks, and its position among WebSockets with equal values, by
+// seen. Therefore a different WebSocket in newer code has a different place. A WebSocket that is mounted twice has the
+// place of its first mount.
 func placeMounts(mounts []Mount, application string, seen map[string]int) {
 	first := map[*python3.PyObject]string{}
 	for i := range mounts {
@@ -145,7 +149,7 @@ func placeMounts(mounts []Mount, application string, seen map[string]int) {
 	}
 }
 
-// Group returns the group of all WebSockets of m, or "".
+// Group returns the group of all WebSockets of m, or "" if m is not a WebSocket.
 func (m *Mount) Group() string {
 	if m.Place == "" {
 		return ""
@@ -155,30 +159,31 @@ func (m *Mount) Group() string {
 
 func groupAt(place, name string) string { return place + "\x00" + name }
 
-// Group returns the group that e is for, if it has a Place.
+// Group returns the group of an event with a Place.
 func (e *Event) Group() string { return groupAt(e.Place, e.Name) }
 
-// IsGroup reports whether name is the name of a group, not of a channel.
+// IsGroup reports whether name is the name of a group, and not of a channel.
 func IsGroup(name string) bool { return strings.Contains(name, "\x00") }
 
-// GroupKey returns the short name by which CountSubscribers knows a group, as count_key of live_groups.c does.
+// GroupKey returns the short name of a group for CountSubscribers, as count_key of live_groups.c does.
 func GroupKey(group string) string {
 	key := fnv.New64a()
 	_, _ = io.WriteString(key, group)
 	return fmt.Sprintf("#%016x", key.Sum64())
 }
 
-// ForPython reports whether e is for the Python code of all processes (fapws._ipc), and for no client: see TakeMessage.
+// ForPython reports whether e is for the Python code of all processes (fapws._ipc), and not for clients. TakeMessage
+// handles such events.
 func (e *Event) ForPython() bool { return e.Place == C.CORE_PLACE_PYTHON }
 
-// TakeMessage gives an event for the Python code to that of this process. It returns false for the first one that is dropped because
-// too many wait. It is safe for concurrent use.
+// TakeMessage passes an event to the Python code of this process. It returns false for the first event that is dropped
+// because too many wait. It is safe for concurrent use.
 func (h *Handler) TakeMessage(e *Event) bool {
 	return C.live_ipc_put(bytesOf(e.Name), C.size_t(len(e.Name)), bytesOf(e.Data), C.size_t(len(e.Data))) != 0
 }
 
-// changeGroup is called for ws.join, ws.leave and fapws.groups, with core_socket_number of the WebSocket. It must be called on
-// the event loop.
+// changeGroup handles ws.join, ws.leave and fapws.groups; socket is the core_socket_number of the WebSocket. It must be
+// called on the event loop.
 func (h *Handler) changeGroup(socket uint64, name string, joins bool) {
 	ticket, serial := uint32(socket), uint32(socket>>32)
 	place := ""
@@ -199,33 +204,33 @@ func (h *Handler) changeGroup(socket uint64, name string, joins bool) {
 // PresenceEvent tells the application that a client has subscribed or unsubscribed.
 type PresenceEvent struct {
 	Left    bool   `json:"left"`
-	Name    string `json:"name"`   // of the channel
-	Number  uint64 `json:"number"` // of the client, the same when it leaves
+	Name    string `json:"name"`   // name of the channel
+	Number  uint64 `json:"number"` // number of the client, the same for both events
 	Address string `json:"address"`
-	User    string `json:"user"` // as logged in, "": not logged in
-	LastID  string `json:"last"` // Last-Event-ID, "": none
+	User    string `json:"user"` // login name; "" if not logged in
+	LastID  string `json:"last"` // Last-Event-ID; "" if none
 }
 
 const (
-	// mostNotices is the maximum number of events that wait for the application, which handles them one after the other.
+	// mostNotices is the maximum number of events that wait for the application.
 	mostNotices = 20000
 	// atOnce is the maximum number of events in a request.
 	atOnce = 500
 )
 
-// presenceQueue has events for the callbacks of fapws.on_join and on_leave. They are submitted as requests without a client, one
-// at a time, to a mount after those of the application: so callbacks run where handlers run, in order, and one at a time. It belongs
-// to the event loop.
+// presenceQueue contains events for the callbacks of fapws.on_join and on_leave. It submits them as requests without a
+// client, one at a time, to a mount after the mounts of the application. Therefore callbacks run where handlers run, in
+// order, and one at a time. The queue belongs to the event loop.
 type presenceQueue struct {
 	waiting []PresenceEvent
-	lost    int            // number of events since the queue is full
-	rec     *C.core_record // of the request
+	lost    int            // number of events dropped while the queue is full
+	rec     *C.core_record // record of the request
 	busy    bool           // the request is active
-	active  atomic.Bool    // events wait, or busy; read by any goroutine
+	active  atomic.Bool    // events wait, or busy is set; read by any goroutine
 }
 
-// NotifyPresence queues an event, if the application has registered a callback. It returns false for the first event that is
-// dropped because the queue is full. It does not block, and must be called on the event loop.
+// NotifyPresence queues an event if the application has registered a callback. It returns false for the first event
+// that is dropped because the queue is full. It does not block, and must be called on the event loop.
 func (h *Handler) NotifyPresence(n PresenceEvent) bool {
 	if !h.WatchesPresence() {
 		return true
@@ -238,7 +243,7 @@ func (h *Handler) NotifyPresence(n PresenceEvent) bool {
 	q.lost = 0
 	q.waiting = append(q.waiting, n)
 	if !q.active.Swap(true) {
-		C.core_wake_loop() // the event loop calls step when it can run handlers
+		C.core_wake_loop() // makes the event loop call step when it can run handlers
 	}
 	return true
 }
@@ -249,7 +254,7 @@ func (h *Handler) WatchesPresence() bool {
 	return h.shared != nil && atomic.LoadUint32((*uint32)(&h.shared.watched)) != 0
 }
 
-// step submits queued events, unless a request is active. It must be called on the event loop.
+// step submits queued events unless a request is active. It must be called on the event loop.
 func (q *presenceQueue) step(h *Handler) {
 	if q.busy {
 		return
@@ -259,7 +264,7 @@ func (q *presenceQueue) step(h *Handler) {
 		return
 	}
 	some := q.waiting[:min(len(q.waiting), atOnce)]
-	body, _ := json.Marshal(some) // strings and numbers
+	body, _ := json.Marshal(some) // strings and numbers only
 	if q.waiting = q.waiting[len(some):]; len(q.waiting) == 0 {
 		q.waiting = nil
 	}
@@ -277,7 +282,8 @@ func (q *presenceQueue) step(h *Handler) {
 	if code := C.core_flush(number(q.rec)); code >= 0 {
 		h.app.exit(int(code))
 	}
-	C.core_wake_loop() // in inline mode it has run: the event loop takes its parts, and calls step again
+	// in inline mode the request has run; the event loop takes its parts and calls step again
+	C.core_wake_loop()
 }
 
 var (
@@ -286,11 +292,11 @@ var (
 )
 
 func parsedNotice() (r http1.Request) {
-	_, _ = r.Parse(noticeHead, &http1.DefaultLimits) // a constant
+	_, _ = r.Parse(noticeHead, &http1.DefaultLimits) // noticeHead is a constant
 	return r
 }
 
-// Notified returns when all events have been handled, or after limit. It must not be called on the event loop.
+// Notified returns after all events have been handled, or after limit. It must not be called on the event loop.
 func (h *Handler) Notified(limit time.Duration) {
 	for end := time.Now().Add(limit); h.presence.active.Load() && time.Now().Before(end); time.Sleep(noticedTick) {
 	}
@@ -298,7 +304,7 @@ func (h *Handler) Notified(limit time.Duration) {
 
 const noticedTick = 5 * time.Millisecond
 
-// release frees a part of such a request, which has no client, and submits the next one after the last part.
+// release frees a part of a presence request, and submits the next request after the last part.
 func (q *presenceQueue) release(h *Handler, p *C.core_part) {
 	last := p.last != 0
 	if p != &q.rec.part0 {

@@ -14,36 +14,38 @@ import (
 	"fapws/runtime/eventloop"
 )
 
-// mode is how requests of a mount are run: on threads, inline or on the asyncio thread. core.h has the other half of the
-// table. Its methods are safe for concurrent use.
+// mode is the way to run requests of a mount: on threads, inline or on the asyncio thread. core.h has the other half of
+// the table. Its methods are safe for concurrent use.
 type mode interface {
-	// place names the thread that a queued request waits for.
+	// place names the thread for which a queued request waits.
 	place() string
 	// expired is called when a request has timed out in the queue.
 	expired(h *Handler)
-	// raise has an exception end the handler of t, which has timed out. It takes the GIL. how is 0 if the handler does not
-	// run; else s has its stack. note says more of it, in the line about t; "": there is no line.
+	// raise raises an exception in the handler of t, which has timed out. It takes the GIL. how is 0 if the handler
+	// does not run; otherwise s has its stack, and note is additional text for the line about t. No line is written if
+	// note is "".
 	raise(t *task) (how C.int, s C.core_snapshot, note string)
-	// stuck says how t, whose handler has had a grace period since, goes on all the same; "": it does not.
+	// stuck returns why t still runs after a grace period since began, or "" if it has ended.
 	stuck(h *Handler, t *task, how C.int, began time.Time) (why string)
-	// giveUp is called when the process is to be replaced because of a handler that keeps the GIL.
+	// giveUp is called before the process is replaced because a handler keeps the GIL.
 	giveUp()
 }
 
 // poolMode is the mode of a process: threads or inline.
 type poolMode interface {
 	mode
-	// start prepares the pool if that is for the thread of Load to do.
+	// start prepares the pool if the mode prepares it on the thread of Load.
 	start(h *Handler) error
 	// attach is called on the loop before its first request.
 	attach(h *Handler, w *eventloop.Waker)
-	// serve is App.Serve.
+	// serve implements App.Serve.
 	serve(a *App) int
-	// stop is App.Stop.
+	// stop implements App.Stop.
 	stop(a *App) int
 	// finish is called by App.Close, on the thread of Load, before Python ends.
 	finish()
-	// onLoop returns the record that runs on the loop, 0 for none, and the number of its job. On any goroutine.
+	// onLoop returns the record that runs on the loop, 0 if none, and the number of its job. It may be called on any
+	// goroutine.
 	onLoop() (rec C.uintptr_t, jobs C.ulong)
 }
 
@@ -64,7 +66,7 @@ func (threaded) raise(t *task) (how C.int, s C.core_snapshot, note string) {
 	if how = C.core_raise_timeout(number(t.rec), t.serial, t.jobs, &s); how == 0 {
 		return how, s, ", which is not running now"
 	}
-	C.core_mark_thread_stuck(s.thread, number(t.rec), s.jobs) // another thread may run in its place at once
+	C.core_mark_thread_stuck(s.thread, number(t.rec), s.jobs) // another thread may replace it at once
 	return how, s, fmt.Sprintf(" (thread %d)", s.thread)
 }
 
@@ -75,14 +77,14 @@ func (threaded) stuck(h *Handler, t *task, _ C.int, _ time.Time) string {
 	return fmt.Sprintf("did not end within %s after fapws.Timeout was raised in handler %s", seconds(h.policy().grace), t.name)
 }
 
-// inline runs handlers on the loop, whose thread is Python's main thread.
+// inline runs handlers on the event loop, whose thread is Python's main thread.
 type inline struct{ threaded }
 
 func (inline) start(*Handler) error { return nil }
 
 func (inline) attach(h *Handler, w *eventloop.Waker) {
 	if err := h.startPool(); err != nil {
-		panic(err) // it starts no thread
+		panic(err) // unreachable, because inline mode starts no thread
 	}
 	if w.SendNow != nil {
 		sendNow = w.SendNow
@@ -120,7 +122,7 @@ func (a asyncio) stuck(h *Handler, t *task, how C.int, began time.Time) string {
 	if C.asgi_is_stuck(number(t.rec), t.serial, how, t.jobs) == 0 {
 		return ""
 	}
-	if how == 1 { // else the stack was logged already
+	if how == 1 { // otherwise the stack was logged already
 		h.logAsync(began)
 	}
 	a.giveUp()
@@ -129,8 +131,10 @@ func (a asyncio) stuck(h *Handler, t *task, how C.int, began time.Time) string {
 
 // AsyncConfig configures the asyncio thread.
 type AsyncConfig struct {
-	Loop     string // "asyncio", "uvloop", or "auto": uvloop if it can be imported
-	Lifespan string // of ASGI applications: "on", "off", or "auto": if they serve it
+	// "asyncio", "uvloop", or "auto" for uvloop if it can be imported
+	Loop string
+	// for ASGI applications: "on", "off", or "auto" to detect whether they support it
+	Lifespan string
 }
 
 // IsAsync reports whether a mount needs the asyncio thread. It is safe for concurrent use.
@@ -138,8 +142,8 @@ func (a *App) IsAsync() bool {
 	return slices.ContainsFunc(a.mounts, func(m Mount) bool { return kinds[m.Kind].mode != nil })
 }
 
-// Startup starts the asyncio thread, if a mount needs it, and the lifespans of ASGI applications, and waits until they have
-// started, without a limit. It must be called once, on the thread of Load, before the first Submit.
+// Startup starts the asyncio thread if a mount needs it, and the lifespans of ASGI applications. It waits until they
+// have started, without a limit. It must be called once, on the thread of Load, before the first Submit.
 //
 // The error is one line for the user; a traceback may precede it on stderr.
 func (a *App) Startup(c AsyncConfig) error {
@@ -162,14 +166,14 @@ func (a *App) Startup(c AsyncConfig) error {
 	return errors.New(C.GoString(wrong))
 }
 
-// Shutdown ends the asyncio thread: after grace it cancels tasks, then it shuts down lifespans. It reports whether the thread has
-// ended. It may be called on any goroutine, after the last Submit.
+// Shutdown ends the asyncio thread: after grace it cancels tasks, and then it shuts down lifespans. It reports whether
+// the thread has ended. It may be called on any goroutine, after the last Submit.
 func (a *App) Shutdown(grace time.Duration) bool {
 	return C.asgi_thread_stop(C.int(max(grace, 0).Milliseconds())) != 0
 }
 
-// checkAsync is called when a request has waited too long for the asyncio thread, and checks whether the thread makes progress:
-// code that belongs to no request may block it, such as a task of the application.
+// checkAsync checks whether the asyncio thread makes progress, after a request has waited too long for it. Code that
+// belongs to no request, such as a task of the application, may block the thread.
 func (h *Handler) checkAsync() {
 	if !h.checksAsync.CompareAndSwap(false, true) {
 		return

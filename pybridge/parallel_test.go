@@ -10,10 +10,10 @@ import (
 // freeThreaded reports whether handlers run at the same time.
 func freeThreaded() bool { return strings.HasSuffix(Version(), "t") && loop.h.Warning() == "" }
 
-// TestParallel: two handlers that compute run at the same time, if Python has no GIL.
+// TestParallel checks that two handlers that compute run at the same time if Python has no GIL.
 func TestParallel(t *testing.T) {
 	if !freeThreaded() || loop.inline() {
-		return // they take turns, by definition
+		return // inline handlers take turns
 	}
 	target := fmt.Sprintf("/meets?%v", generous.Seconds())
 	first, second := loop.begin(t, target), loop.begin(t, target)
@@ -26,8 +26,7 @@ func TestParallel(t *testing.T) {
 	}
 }
 
-// TestSharedObjects: threads of the application use the objects of a request, while the thread of the request does and after
-// it has ended.
+// TestSharedObjects uses the objects of a request on threads of the application, during and after the request.
 func TestSharedObjects(t *testing.T) {
 	var all sync.WaitGroup
 	for i := range 4 {
@@ -46,8 +45,8 @@ func TestSharedObjects(t *testing.T) {
 	}
 }
 
-// TestWriteElsewhereEnds: a thread that waits in write() for the client goes on when the handler returns, so that nothing uses the
-// record of the request when it has ended.
+// TestWriteElsewhereEnds checks that a thread that waits in write() for the client returns when the handler does. The
+// record of the request must not be used after the request.
 func TestWriteElsewhereEnds(t *testing.T) {
 	if loop.inline() {
 		return // write() does not wait

@@ -16,27 +16,29 @@ import (
 
 // Mount is one entry of PATHS.
 type Mount struct {
-	Index  int // among the mounts of all applications: exchange.Request.Mount
+	// index among the mounts of all applications: exchange.Request.Mount
+	Index  int
 	Prefix string
 	Name   string // "module.function", for log lines
 	Kind   MountKind
-	Static string // options of a Staticfile, which the event loop serves (JSON); "": it is not one
-	CGI    string // options of a CGIApplication (JSON); "": it is not one
-	Upload string // options of a fapws.upload (JSON); "": it is not one
-	Cache  string // rule of fapws.cache.cached in JSON; "": none
-	Login  string // arguments of fapws.Login in JSON; "": none
-	Place  string // of a WebSocket: its name in all processes; "": it is not one
+	// options of a Staticfile, which the event loop serves (JSON); "" for other mounts
+	Static string
+	CGI    string // options of a CGIApplication (JSON); "" for other mounts
+	Upload string // options of a fapws.upload (JSON); "" for other mounts
+	Cache  string // rule of fapws.cache.cached (JSON); "" if none
+	Login  string // arguments of fapws.Login (JSON); "" if none
+	Place  string // name of a WebSocket in all processes; "" for other mounts
 
-	relative bool              // ASGI: the path of its scope does not include root_path
-	entry    *python3.PyObject // as the script has it
+	relative bool              // ASGI: the path of its scope excludes root_path
+	entry    *python3.PyObject // object in the script
 	callable *python3.PyObject // called for each request
-	// environ and start are the classes called Environ and Start_response of its
-	// application; nil: the built-in ones.
+	// environ and start are the classes called Environ and Start_response of its application, nil for the built-in
+	// classes.
 	environ, start unsafe.Pointer
 }
 
-// readPaths validates and copies a table, which is name in the script where. The error has a line for each wrong entry. Main thread,
-// GIL held.
+// readPaths validates and copies a table called name in the script where. The error has a line for each wrong entry.
+// Main thread, GIL held.
 func readPaths(table *python3.PyObject, where, name string) ([]Mount, error) {
 	if table == nil {
 		return nil, fmt.Errorf("%s has no PATHS; PATHS must be a list of (uri, callable) tuples: PATHS = [('/hello', hello)]", where)
@@ -108,8 +110,8 @@ func mountOf(prefix string, entry *python3.PyObject, iface string) (Mount, error
 	return m, m.decide(iface)
 }
 
-// isPlain reports whether callable can only be WSGI: a function with two arguments that is not async. A
-// bound method has the code of its function, one of whose arguments is self.
+// isPlain reports whether callable can only be WSGI: a function with two arguments that is not async. self counts as an
+// argument of a bound method.
 func isPlain(callable *python3.PyObject) bool {
 	if callable.HasAttrString("__self__") {
 		return false
@@ -118,8 +120,8 @@ func isPlain(callable *python3.PyObject) bool {
 		codeNumber(callable, "co_flags")&(coroutine|varargs) == 0
 }
 
-// decide sets the kind and the callable of m (contrib/fapws/_kinds.py). It is an error if that cannot be called as its kind is
-// (contrib/fapws/_arguments.py).
+// decide sets the kind and the callable of m (contrib/fapws/_kinds.py). It returns an error if the callable does not
+// have the arguments of its kind (contrib/fapws/_arguments.py).
 func (m *Mount) decide(iface string) error {
 	found, err := inspect(m.entry, "_kinds", "kind_of", m.callable, text(iface))
 	if err != nil {
@@ -157,7 +159,8 @@ func (m *Mount) decide(iface string) error {
 	return nil
 }
 
-// inspect is callPackage for a function that looks at entry. It is an error if that raises, as a property or a metaclass may.
+// inspect is callPackage for a function that inspects entry. It returns an error if the function raises, because a
+// property or a metaclass may raise.
 func inspect(entry *python3.PyObject, module, function string, args ...*python3.PyObject) (*python3.PyObject, error) {
 	result, err := callPackage(module, function, args...)
 	if err == nil && result == nil {
@@ -171,7 +174,7 @@ const varargs = 0x4 // inspect.CO_VARARGS
 
 const coroutine = 0x280 // inspect.CO_COROUTINE | CO_ASYNC_GENERATOR
 
-// codeNumber returns an attribute of the code that a function runs, -1 for anything else.
+// codeNumber returns an attribute of the code of a function, or -1 for other objects.
 func codeNumber(function *python3.PyObject, name string) int {
 	n := -1
 	if code := function.GetAttrString("__code__"); code != nil {
@@ -185,8 +188,8 @@ func codeNumber(function *python3.PyObject, name string) int {
 	return n
 }
 
-// adaptVerbs makes an application of a class or object with methods get, post and so on (contrib/fapws/_verbs.py). It returns any other
-// entry.
+// adaptVerbs makes an application of a class or object with methods get, post and so on (contrib/fapws/_verbs.py). It
+// returns any other entry unchanged.
 func adaptVerbs(entry *python3.PyObject) (*python3.PyObject, error) {
 	if !python3.PyType_Check(entry) && python3.PyCallable_Check(entry) {
 		return entry, nil
@@ -203,7 +206,7 @@ func adaptVerbs(entry *python3.PyObject) (*python3.PyObject, error) {
 	return adapted, nil // lives as long as the process
 }
 
-// handlerName returns the name of a handler in log lines: "app.hello".
+// handlerName returns the name of a handler in log lines, such as "app.hello".
 func handlerName(callable *python3.PyObject) string {
 	name := attrString(callable, "__qualname__")
 	from := callable
@@ -228,8 +231,8 @@ func (f *Content) readSettings(names []string) {
 	}
 }
 
-// finish numbers the mounts from index, and reads the settings (globals with these names) and the classes of the application
-// from its globals. Main thread, GIL held.
+// finish numbers the mounts from index on, and reads the settings, which are globals with these names, and the classes
+// of the application. Main thread, GIL held.
 func (f *Content) finish(names []string, index int) {
 	f.readSettings(names)
 	environ := unsafe.Pointer(C.live_environ_class(unsafe.Pointer(f.globals)))
@@ -246,8 +249,8 @@ func (f *Content) finish(names []string, index int) {
 	}
 }
 
-// environAskedFor returns the class Environ for a script that uses its keys without
-// importing it (contrib/fapws/_asked.py); nil for any other. Main thread, GIL held.
+// environAskedFor returns the class Environ for a script that uses its keys without importing it
+// (contrib/fapws/_asked.py), otherwise nil. Main thread, GIL held.
 func (f *Content) environAskedFor() unsafe.Pointer {
 	class, _ := callPackage("_asked", "environ_for", f.globals)
 	switch {
@@ -281,7 +284,7 @@ func isSimple(entry *python3.PyObject) bool {
 // wantsDict reports whether an application needs a plain dict, even if its script has an Environ (contrib/fapws/_framework.py).
 func wantsDict(entry *python3.PyObject) bool {
 	answer, _ := callPackage("_framework", "wants_dict", entry)
-	if answer == nil { // a property of the object raised
+	if answer == nil { // a property of the object raised an exception
 		python3.PyErr_Clear()
 		return false
 	}

@@ -32,8 +32,9 @@ import (
 
 var keeping sync.Mutex
 
-// KeepFromChildren makes children that the application forks (os.fork, multiprocessing) close a listener and all connections
-// accepted from it, or another descriptor that the server never closes. For other descriptors close-on-exec is enough. It is safe for concurrent use.
+// KeepFromChildren makes children that the application forks (os.fork, multiprocessing) close c, which is a listener or
+// another descriptor that the server never closes, and all connections accepted from it. For other descriptors
+// close-on-exec is sufficient. It is safe for concurrent use.
 func KeepFromChildren(c syscall.Conn) error {
 	raw, err := c.SyscallConn()
 	if err != nil {
@@ -46,10 +47,10 @@ func KeepFromChildren(c syscall.Conn) error {
 	})
 }
 
-// ServeForks forks a child for each order on control of package runtime/source/programs (contrib/fapws/_fork.py), and returns when the other end is
-// closed. The children serve the mounts of this App with c's Timeout, Debug, SendFile and Accel. It must be called instead of Start,
-// on the thread of Load, in a process that does nothing else: a child, which never returns to Go, misses none of Go's threads. The
-// error is one line.
+// ServeForks forks a child for each order of package runtime/source/programs on control (contrib/fapws/_fork.py), and
+// returns after the other end is closed. The children serve the mounts of this App with the Timeout, Debug, SendFile
+// and Accel of c. It must be called instead of Start, on the thread of Load, in a process without other work, because
+// Go's threads do not exist in a child, which never returns to Go. The error is one line.
 func (a *App) ServeForks(c RunConfig, control *os.File) error {
 	C.core_take_gil()
 	defer C.core_release_gil()
@@ -60,7 +61,7 @@ func (a *App) ServeForks(c RunConfig, control *os.File) error {
 	}
 	_, err := callPackage("_fork", "serve", python3.PyLong_FromLong(int(control.Fd())), mounts,
 		python3.PyFloat_FromDouble(c.Timeout.Seconds()), python3.PyLong_FromLong(c.Debug), python3.PyBool_FromLong(int(boolByte(c.SendFile || c.Accel))))
-	runtime.KeepAlive(control) // until here, or a collection, which Go makes every two minutes, closes it
+	runtime.KeepAlive(control) // otherwise Go's garbage collector could close control
 	if err == nil && python3.PyErr_Occurred() != nil {
 		python3.PyErr_Print()
 		err = errors.New("the loader of --fork has failed; see the traceback above")
@@ -75,8 +76,8 @@ func orNone(class unsafe.Pointer) *python3.PyObject {
 	return (*python3.PyObject)(class)
 }
 
-// Forkable returns an error with the first mount that cannot be served by a process for each request. It is safe for concurrent
-// use.
+// Forkable returns an error that names the first mount that a process for each request cannot serve. It is safe for
+// concurrent use.
 func (c *Contents) Forkable() error {
 	for i := range c.Apps {
 		for _, m := range c.Apps[i].Table {
@@ -88,8 +89,8 @@ func (c *Contents) Forkable() error {
 	return nil
 }
 
-// Hidden returns a line for each entry of PATHS that gets no request, because an earlier one has a prefix of its path. It is safe for
-// concurrent use.
+// Hidden returns a line for each entry of PATHS that never receives a request because the path of an earlier entry is
+// its prefix. It is safe for concurrent use.
 func (c *Contents) Hidden() (lines []string) {
 	for _, one := range c.Apps {
 		for n, m := range one.Table {
@@ -113,7 +114,7 @@ func (a *App) Paths() ([]string, error) {
 	return packageTexts("_sandbox", "paths")
 }
 
-// Targets returns the paths of the applications that can be requested without further knowledge. It must be called on the
+// Targets returns the paths of the applications that a client can request without parameters. It must be called on the
 // thread of Load.
 func (a *App) Targets() ([]string, error) {
 	C.core_take_gil()
@@ -121,8 +122,8 @@ func (a *App) Targets() ([]string, error) {
 	return packageTexts("_sandbox_check", "targets", a.entries())
 }
 
-// Warnings returns lines about packages that cannot work as the applications use them, if handlers run on so many threads. It must be called
-// on the thread of Load.
+// Warnings returns lines about packages that cannot work as the applications use them with that number of threads. It
+// must be called on the thread of Load.
 func (a *App) Warnings(threads int) ([]string, error) {
 	C.core_take_gil()
 	defer C.core_release_gil()
@@ -151,19 +152,18 @@ func packageTexts(module, function string, args ...*python3.PyObject) ([]string,
 	return list, nil
 }
 
-// TrimHeap returns free memory of malloc to the kernel: half a megabyte after a
-// load. It is safe for concurrent use.
+// TrimHeap returns free memory of malloc to the kernel. It is safe for concurrent use.
 func TrimHeap() { C.trim() }
 
-// Measure makes the interpreter count from now on how long requests and threads wait, which costs each request two looks at
-// the clock at most. It may be called again, but not at the same time.
+// Measure makes the interpreter count how long requests and threads wait. It may be called again, but not at the same
+// time.
 func (h *Handler) Measure() {
 	bounds := metrics.Bounds
 	C.core_count_waits((*C.int64_t)(unsafe.Pointer(&bounds[0])), C.int(len(bounds)))
 }
 
-// Metrics returns what was counted, with the metrics of the application (fapws.metrics). It is safe for concurrent use and
-// needs no GIL.
+// Metrics returns the counted waits and the metrics of the application (fapws.metrics). It is safe for concurrent use
+// and needs no GIL.
 func (h *Handler) Metrics() []metrics.Family {
 	var w C.core_waits
 	C.core_read_waits(&w)
@@ -189,7 +189,7 @@ func (h *Handler) Metrics() []metrics.Family {
 	return append(all, applicationMetrics()...)
 }
 
-// waits makes a family of durations that C has counted.
+// waits makes a metric family of durations that C has counted.
 func waits(name, help string, d *C.core_durations) metrics.Family {
 	f := metrics.Family{Name: name, Kind: metrics.Histogram, Unit: "seconds", Help: help, Bounds: metrics.Seconds()}
 	s := metrics.Series{Counts: make([]int64, len(f.Bounds)+1)}
@@ -209,6 +209,6 @@ func applicationMetrics() (all []metrics.Family) {
 		return nil
 	}
 	defer C.free(unsafe.Pointer(text))
-	_ = json.Unmarshal(C.GoBytes(unsafe.Pointer(text), C.int(n)), &all) // C has made it
+	_ = json.Unmarshal(C.GoBytes(unsafe.Pointer(text), C.int(n)), &all) // the JSON is from C
 	return all
 }

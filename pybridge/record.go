@@ -20,7 +20,8 @@ func newRecord() *C.core_record { return (*C.core_record)(C.calloc(1, C.sizeof_c
 // peerTexts is the number of texts with a separator in copyRequest.
 const peerTexts = 10
 
-// copyRequest fills in the members of rec that the event loop owns. certificate is that of the server, if the handler may want to see it.
+// copyRequest fills in the members of rec that the event loop owns. certificate is the server's certificate, "" if the
+// handler does not need it.
 func copyRequest(rec *C.core_record, r *exchange.Request, certificate string) {
 	p, peer := r.Parsed, r.Peer
 	head := len(r.Head)
@@ -46,12 +47,12 @@ func copyRequest(rec *C.core_record, r *exchange.Request, certificate string) {
 	add := func(s string) C.core_span {
 		at := n
 		n += copy(data[n:], s)
-		data[n] = '\n' // so that adjacent texts can be compared at once
+		data[n] = '\n' // a separator, so that adjacent texts can be compared at once
 		n++
 		return C.core_span{off: C.uint32_t(at), len: C.uint32_t(len(s))}
 	}
 	rec.method, rec.target, rec.query, rec.authority = span(p.Method), span(p.Target), span(p.Query), span(p.Authority)
-	// The path is in the head unless it is written differently there, or a proxy has removed its beginning.
+	// The path is in the head unless the head writes it differently, or a proxy has removed its beginning.
 	if p.Plain && p.Authority.Len == 0 && string(p.Path.In(r.Head)) == string(r.Path) {
 		rec.path = span(p.Path)
 	} else {
@@ -62,7 +63,7 @@ func copyRequest(rec *C.core_record, r *exchange.Request, certificate string) {
 	rec.addr, rec.server_name, rec.server_port = add(peer.Addr), add(peer.ServerName), add(peer.ServerPort)
 	rec.socket_path = add(peer.Socket)
 	rec.scheme, rec.host, rec.user, rec.tls = add(peer.Scheme), add(peer.Host), add(peer.User), add(variables)
-	if r.Routed { // the head does not have the path
+	if r.Routed { // the head does not contain the path
 		n += copy(data[n:], r.Path)
 	}
 	n += copy(data[n:], r.Path[:r.Root])
@@ -117,7 +118,6 @@ func boolByte(b bool) C.uint8_t {
 var _ [unsafe.Sizeof(http1.Field{}) - C.sizeof_core_field]byte
 var _ [C.sizeof_core_field - unsafe.Sizeof(http1.Field{})]byte
 
-// Next implements app.Interpreter.
 func (h *Handler) Next(out *exchange.Part) bool {
 	for {
 		if h.given > 0 {
@@ -139,7 +139,7 @@ func (h *Handler) Next(out *exchange.Part) bool {
 	}
 }
 
-// dealtWith notes that the event loop has handled the last part of Next, and starts requests that wait for that.
+// dealtWith reports that the event loop has handled the last part of Next, and starts requests that waited for it.
 func (h *Handler) dealtWith() {
 	left := atomic.AddInt64((*int64)(&h.shared.unseen), -h.given)
 	if left <= C.CORE_UNSEEN_MAX && left+h.given > C.CORE_UNSEEN_MAX {
@@ -166,7 +166,7 @@ func (h *Handler) collect() bool {
 		newest = next
 	}
 	if atomic.LoadUint32((*uint32)(&h.shared.messages)) != 0 {
-		h.listen() // handles messages of the handlers of these parts, too
+		h.listen() // handles messages of the handlers of these parts first
 	}
 	if h.presence.active.Load() {
 		h.presence.step(h)
@@ -174,9 +174,9 @@ func (h *Handler) collect() bool {
 	return h.ready != nil
 }
 
-// mediaTypes are those of responses whose handler has set none, by CORE_TYPE_.
+// mediaTypes are the types of responses whose handler has set none, by CORE_TYPE_.
 var mediaTypes = [...]string{
-	C.CORE_TYPE_SET:     "", // it has, or the response must not have one
+	C.CORE_TYPE_SET:     "", // the handler has set it, or the response must not have one
 	C.CORE_TYPE_HTML:    "text/html; charset=utf-8",
 	C.CORE_TYPE_BINARY:  "application/octet-stream",
 	C.CORE_TYPE_JSON:    "application/json",
@@ -205,7 +205,7 @@ func fill(out *exchange.Part, p *C.core_part) {
 		}
 		return
 	}
-	// A literal would be made elsewhere and copied.
+	// A literal would be built in temporary memory and copied.
 	head := &out.Head
 	*head = exchange.Head{}
 	head.Status, head.Length, head.Type = int(p.status), int64(p.length), mediaTypes[p._type]
@@ -245,7 +245,7 @@ func fill(out *exchange.Part, p *C.core_part) {
 	}
 }
 
-// tracebackElsewhere is the text of a failure whose traceback this client must not see (core_record.foreign).
+// tracebackElsewhere replaces a traceback that this client must not see (core_record.foreign).
 var tracebackElsewhere = []byte("The log has the traceback. To see it here, ask for this page at localhost or 127.0.0.1.")
 
 // requestOf returns the head of the request that p answers.
@@ -260,7 +260,6 @@ func within(p *C.core_part, off, n C.uint32_t) []byte {
 	return unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(p.buf), int(off))), int(n))
 }
 
-// Release implements exchange.Handler.
 func (h *Handler) Release(part *exchange.Part) {
 	p := part.Ref.(*C.core_part)
 	rec, last := p.rec, p.last != 0
@@ -278,7 +277,7 @@ func (h *Handler) Release(part *exchange.Part) {
 		}
 		return
 	}
-	if rec.pipeline != nil { // the rest of unacked is that of the last part
+	if rec.pipeline != nil { // the rest of unacked belongs to the last part
 		atomic.AddInt64((*int64)(&rec.pipeline.unacked), -int64(rec.unacked))
 	}
 	h.mu.Lock() // describe reads the data

@@ -26,9 +26,9 @@ import (
 	"fapws/runtime/http1"
 )
 
-// withGIL calls f, which needs the GIL, on another goroutine, after earlier calls: callers may give up if a handler holds the
-// GIL. The channel is closed when f has returned; it is nil if Python is ending and f will not run. withGIL is safe for
-// concurrent use.
+// withGIL calls f, which needs the GIL, on another goroutine, after earlier calls. Callers may stop waiting if a
+// handler holds the GIL. The channel is closed after f has returned; it is nil if Python is ending and f will not run.
+// withGIL is safe for concurrent use.
 func (h *Handler) withGIL(f func()) <-chan struct{} {
 	done := make(chan struct{})
 	if !h.gilCalls.Add(func() { defer close(done); f() }) {
@@ -43,7 +43,7 @@ func runGILCalls(calls []func()) {
 	}
 }
 
-// job tells an active request from later ones with the same record.
+// A job distinguishes an active request from later requests with the same record.
 type job struct {
 	rec    *C.core_record
 	serial C.uint32_t
@@ -55,16 +55,17 @@ type task struct {
 	ticket int
 	since  uint64 // ns of CLOCK_MONOTONIC_COARSE
 	line   string // request line
-	addr   string // of the client, as port; "": none
+	addr   string // address of the client, as port; "" if none
 	port   string
-	trace  string // its trace-id; "": it is not traced
-	log    int    // number of its error log
-	name   string // of the handler
+	trace  string // trace-id; "" if the request is not traced
+	log    int    // number of the error log
+	name   string // name of the handler
 	run    mode
 	where  C.int
 	thread int
-	jobs   C.ulong   // number of the job of the thread, 0: any for rec
-	stack  callStack // set by sample, or when it has timed out; nil: not in Python, or not known
+	jobs   C.ulong // number of the thread's job; 0 means any job of rec
+	// stack is set by sample, or after a timeout. It is nil if the request is not in Python, or its stack is unknown.
+	stack callStack
 }
 
 // describe needs h.mu.
@@ -109,12 +110,12 @@ func (t *task) String() string {
 	return t.line + " from " + t.addr + " port " + t.port
 }
 
-// age is the time since the request arrived.
+// age returns the time since the request arrived.
 func (t *task) age() time.Duration {
-	var ts unix.Timespec // stays 0 if the clock cannot be read
+	var ts unix.Timespec // remains 0 if the clock cannot be read
 	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC_COARSE, &ts)
 	now := uint64(ts.Nano())
-	if t.since == 0 || now < t.since { // it may have been read from a finer clock
+	if t.since == 0 || now < t.since { // since may come from a finer clock
 		return 0
 	}
 	return time.Duration(now - t.since)
@@ -135,14 +136,14 @@ func (h *Handler) tasks() (list []task) {
 	return list
 }
 
-// errNoGIL says that the stacks are not complete.
+// errNoGIL is the error of an incomplete list of stacks.
 var errNoGIL = errors.New("a handler holds the GIL in C code")
 
-// Stack writes a line with the state of each active request, and the Python stack of those that a thread or task runs. The
-// server does not stop meanwhile. Stack is safe for concurrent use.
+// Stack writes a line with the state of each active request, and the Python stack if a thread or task runs the request.
+// The server continues meanwhile. Stack is safe for concurrent use.
 //
-// If it cannot take the GIL within wait, it writes the stacks of all Python threads as far as they are available without it, and
-// returns an error.
+// If it cannot take the GIL within wait, it writes the stacks of all Python threads that are available without the GIL,
+// and returns an error.
 func (h *Handler) Stack(w io.Writer, wait time.Duration) error {
 	out := new(bytes.Buffer)
 	list, ok := h.sample(wait)
@@ -165,7 +166,7 @@ func (h *Handler) Stack(w io.Writer, wait time.Duration) error {
 	return err
 }
 
-// running begins the state of a request whose handler runs, and onThread if it does on a thread of the pool.
+// running begins the state of a request whose handler runs, onThread the state if it runs on a thread of the pool.
 const (
 	running  = "running on "
 	onThread = running + "thread "
@@ -198,7 +199,7 @@ func (t *task) threadName() string {
 	return fmt.Sprintf("thread %d", t.thread)
 }
 
-// endsWithin reports whether done is closed in time.
+// endsWithin reports whether done is closed within d.
 func endsWithin(done <-chan struct{}, d time.Duration) bool {
 	select {
 	case <-done:
@@ -208,7 +209,7 @@ func endsWithin(done <-chan struct{}, d time.Duration) bool {
 	}
 }
 
-// callStack is what a thread or task executes, innermost first.
+// A callStack is the stack of a thread or task, innermost frame first.
 type callStack []frame
 
 type frame struct {
@@ -217,10 +218,10 @@ type frame struct {
 	function string
 }
 
-// sample returns all active requests, the oldest first, with the stacks of those that a thread or task runs; ok is false if there are none,
-// because it cannot take the GIL in time: a handler holds it, or Python is ending.
+// sample returns all active requests, the oldest first, with the stacks of requests that a thread or task runs. ok is
+// false if the stacks are missing because sample cannot take the GIL in time: a handler holds it, or Python is ending.
 func (h *Handler) sample(wait time.Duration) (list []task, ok bool) {
-	const tasks = 256 // of the asyncio thread
+	const tasks = 256 // maximum number of tasks
 	found := map[job]callStack{}
 	done := h.withGIL(func() {
 		seen := make([]C.core_snapshot, C.CORE_MAX_THREADS+tasks)
@@ -230,7 +231,7 @@ func (h *Handler) sample(wait time.Duration) (list []task, ok bool) {
 	})
 	ok = done != nil && endsWithin(done, wait)
 	list = h.tasks()
-	if ok { // else found may be written to later
+	if ok { // otherwise found may still be written
 		for i := range list {
 			list[i].stack = found[list[i].job]
 		}
@@ -238,11 +239,12 @@ func (h *Handler) sample(wait time.Duration) (list []task, ok bool) {
 	return list, ok
 }
 
-// takeStack returns the stack of s, whose memory it frees.
+// takeStack returns the stack of s and frees its memory.
 func takeStack(s *C.core_snapshot) callStack {
 	defer C.free(unsafe.Pointer(s.stack))
 	stack := frames(C.GoBytes(unsafe.Pointer(s.stack), C.int(s.stack_len)))
-	for i, f := range stack { // the code that runs the asyncio thread is not the application's
+	// the first frames of the asyncio thread are not the application's
+	for i, f := range stack {
 		if strings.HasSuffix(f.file, "/fapws/_async.py") && i > 0 {
 			stack = stack[:i]
 			break
@@ -272,15 +274,15 @@ func (s callStack) text() string {
 		first := i
 		for i--; i >= 0 && s[i] == f; i-- {
 		}
-		if more := first - i - 1; more > 0 { // a recursion
+		if more := first - i - 1; more > 0 { // a recursive function
 			fmt.Fprintf(&out, "  [the same %d times more]\n", more)
 		}
 	}
 	return out.String()
 }
 
-// sourceLine reads a line of a file without its indent, "" if it cannot. Python's linecache would need the GIL, and locks that
-// may be held.
+// sourceLine reads a line of a file without its indent, or returns "". Python's linecache would need the GIL, and locks
+// that other threads may hold.
 func sourceLine(name string, line int) string {
 	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
@@ -298,7 +300,8 @@ func sourceLine(name string, line int) string {
 
 var dumping sync.Mutex // held while core_dump_stacks writes and its output is read
 
-// dumpStacks returns the stacks of all threads from faulthandler. It is safe for concurrent use and does not need the GIL.
+// dumpStacks returns the stacks of all threads from faulthandler. It is safe for concurrent use and does not need the
+// GIL.
 func dumpStacks() []byte {
 	dumping.Lock()
 	defer dumping.Unlock()
@@ -311,7 +314,7 @@ func dumpStacks() []byte {
 	return text[:n]
 }
 
-// ProfileStack is a stack of functions with the number of times that a profile has seen it.
+// ProfileStack is a stack of functions with the number of samples in which it occurred.
 type ProfileStack struct {
 	Frames []string `json:"frames"` // "function (file)", the outermost first
 	N      int      `json:"n"`
@@ -320,8 +323,8 @@ type ProfileStack struct {
 // errProfiles is the error of Profile while another profile is recorded.
 var errProfiles = errors.New("a profile is being recorded already")
 
-// Profile returns what all Python threads do for a time, sampled a hundred times a second by a thread of fapws.contrib.profile, which
-// ends by itself. It is safe for concurrent use, but records one profile at a time.
+// Profile samples the stacks of all Python threads for a time, a hundred times a second, on a thread of
+// fapws.contrib.profile, which ends by itself. It is safe for concurrent use, but records one profile at a time.
 func (h *Handler) Profile(ctx context.Context, d time.Duration) (stacks []ProfileStack, err error) {
 	began := -1
 	if err := h.whenFree(ctx, func() { began = int(C.core_profile_begin(C.double(d.Seconds()))) }); err != nil {
@@ -352,7 +355,7 @@ func (h *Handler) Profile(ctx context.Context, d time.Duration) (stacks []Profil
 	return stacks, err
 }
 
-// whenFree runs f, which needs the GIL, and returns when it has ended. If it has not until ctx ends, f may still run later.
+// whenFree runs f, which needs the GIL, and returns after f has returned. If ctx ends first, f may still run later.
 func (h *Handler) whenFree(ctx context.Context, f func()) error {
 	done := h.withGIL(f)
 	if done == nil {

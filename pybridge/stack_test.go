@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// gate lets a handler wait in C until it is opened.
+// A gate makes a handler wait in C until it is opened.
 type gate struct{ in, out *os.File }
 
 func newGate(t *testing.T) gate {
@@ -40,7 +40,7 @@ func stack(t *testing.T) string {
 	return b.String()
 }
 
-// shows waits until the active requests look like pattern.
+// shows waits until the list of active requests matches pattern.
 func shows(t *testing.T, pattern string) {
 	t.Helper()
 	want := regexp.MustCompile(pattern)
@@ -56,7 +56,7 @@ func shows(t *testing.T, pattern string) {
 // A recursion does not flood the log.
 func TestWriteStack(t *testing.T) {
 	f, g, h := frame{"none.py", 1, "f"}, frame{"none.py", 2, "g"}, frame{"none.py", 3, "h"}
-	for want, s := range map[string]callStack{ // the innermost first
+	for want, s := range map[string]callStack{ // innermost first
 		"":                            {},
 		"f":                           {f},
 		"fgh":                         {h, g, f},
@@ -71,7 +71,7 @@ func TestWriteStack(t *testing.T) {
 	}
 }
 
-// Without the GIL, the snapshot shows less, and says so.
+// Without the GIL, the snapshot is incomplete, and reports it.
 func TestStackWithoutGIL(t *testing.T) {
 	g := newGate(t)
 	sent := loop.begin(t, strings.Replace(g.target(), "blocked", "keeps_gil", 1))

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// TestTables: no code compares modes or kinds, except where a table is chosen. The differences stand in the tables
+// TestTables checks that code compares modes or kinds only where it selects a table. The tables contain the differences
 // (core_mode and core_kind of core.h, asgi_kind of asgi.h, mode.go, kind.go).
 func TestTables(t *testing.T) {
 	names := regexp.MustCompile(`\bCORE_(WSGI|ASGI|ASYNC_HANDLER|WEBSOCKET)\b|\b(wsgi_handlers|live_websockets|asgi_http|asgi_websocket|asgi_handler|core_threads|core_inline|asgi_mode)\b[^.]|\bKind\s*[=!]=|[=!]=\s*(WSGI|ASGI|AsyncHandler|WebSocket)\b|[=!]=\s*(threaded|inline|asyncio)\{`)
@@ -26,10 +26,11 @@ func TestTables(t *testing.T) {
 	}
 }
 
-var prose = regexp.MustCompile(`"(\\.|[^"\\])*"|/\*.*|^ *\*( .*)?$|//.*`) // texts and comments
+var prose = regexp.MustCompile(`"(\\.|[^"\\])*"|/\*.*|^ *\*( .*)?$|//.*`) // strings and comments
 
-// TestParts: the C has four parts, and calls go down only. A function, type or macro has the prefix of the part that
-// defines it, so a part that mentions a higher prefix calls up. Each part has one header, which includes that below.
+// TestParts checks that the C has four parts, and that calls go down only. A function, type or macro has the prefix of
+// the part that defines it, so a part must not mention a higher prefix. Each part has one header, which includes the
+// header of the part below.
 func TestParts(t *testing.T) {
 	parts := []string{"core", "wsgi", "asgi", "live"}
 	headers := []string{"shim.h", "core.h", "wsgi.h", "asgi.h"} // that the headers include
@@ -63,7 +64,7 @@ func TestParts(t *testing.T) {
 	}
 }
 
-// replacesLibc are functions that take the place of those of libc, and a variable of cgo (__SANITIZE_THREAD__).
+// replacesLibc lists functions that replace functions of libc, and a variable of cgo (__SANITIZE_THREAD__).
 var replacesLibc = map[string]bool{"_exit": true, "abort": true}
 
 func sources(t *testing.T, patterns ...string) (names []string) {

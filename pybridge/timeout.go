@@ -10,10 +10,11 @@ import (
 	"fapws/runtime/exchange"
 )
 
-// timeoutPolicy has the waits for a handler that has timed out.
+// timeoutPolicy contains the delays for a handler that has timed out.
 type timeoutPolicy struct {
-	forGIL time.Duration // until a handler is suspected of holding the GIL
-	grace  time.Duration // from the exception, or that suspicion, until the handler counts as stuck
+	forGIL time.Duration // before a handler is suspected of holding the GIL
+	// from the exception, or from that suspicion, until the handler counts as stuck
+	grace time.Duration
 }
 
 var defaultTimeoutPolicy = timeoutPolicy{time.Second, 5 * time.Second}
@@ -37,7 +38,7 @@ func (h *Handler) overdue(ticket exchange.Ticket, took time.Duration) {
 	go h.interrupt(t, took)
 }
 
-// inlineWatchdog has the job that the event loop was last seen to run in inline mode. Only the goroutine that calls Stalled
+// inlineWatchdog remembers the last job that the event loop ran in inline mode. Only the goroutine that calls Stalled
 // uses it.
 type inlineWatchdog struct {
 	rec   C.uintptr_t
@@ -45,7 +46,7 @@ type inlineWatchdog struct {
 	since time.Time
 }
 
-// Stalled implements app.Interpreter. Callbacks of WebSockets are watchCallbacks's.
+// Stalled implements app.Interpreter. It ignores callbacks of WebSockets, which watchCallbacks checks.
 func (h *Handler) Stalled() (exchange.Ticket, time.Duration) {
 	s := &h.held
 	rec, jobs := h.app.mode.onLoop()
@@ -61,8 +62,8 @@ func (h *Handler) Stalled() (exchange.Ticket, time.Duration) {
 	return 0, 0
 }
 
-// interrupt logs the stack of the handler of a request that has timed out, raises an exception in it, and checks whether it
-// ends.
+// interrupt logs the stack of the handler of a request that has timed out, raises an exception in the handler, and
+// checks whether the handler ends.
 func (h *Handler) interrupt(t task, took time.Duration) {
 	var how C.int
 	began, policy := time.Now(), h.policy()
@@ -92,16 +93,16 @@ func (h *Handler) policy() timeoutPolicy {
 	return h.timeoutPolicy
 }
 
-// reach calls f with the GIL, for the overdue request t, and returns when f has returned; f is not called when Python ends.
-// If a handler keeps the GIL it logs the stacks of all threads, and after the grace period calls giveUp and asks for
-// another process.
+// reach calls f with the GIL, for the overdue request t, and returns after f has returned. It does not call f if Python
+// ends. If a handler keeps the GIL, it logs the stacks of all threads, and after the grace period calls giveUp and
+// stuck.
 func (h *Handler) reach(t *task, took time.Duration, policy timeoutPolicy, f, giveUp func()) {
 	began := time.Now()
 	done := h.withGIL(f)
 	if done == nil || endsWithin(done, policy.forGIL) {
 		return
 	}
-	say("%s timed out after %s in handler %s; %v, so no exception can be raised; all threads:\n%s", // in the server's log, because it concerns all hosts
+	say("%s timed out after %s in handler %s; %v, so no exception can be raised; all threads:\n%s", // in the server's log, because the message concerns all hosts
 		t, seconds(took), t.name, errNoGIL, dumpStacks())
 	if !endsWithin(done, policy.grace) {
 		giveUp()
@@ -110,7 +111,7 @@ func (h *Handler) reach(t *task, took time.Duration, policy timeoutPolicy, f, gi
 	<-done
 }
 
-// stuck logs why the process should be replaced, and asks for that.
+// stuck logs why the process should be replaced, and calls RunConfig.Stuck.
 func (h *Handler) stuck(why string) {
 	say("%s\n", why)
 	h.mu.Lock()
@@ -124,8 +125,8 @@ func (h *Handler) stuck(why string) {
 // checkEvery is the interval at which running callbacks of WebSockets are checked.
 const checkEvery = 500 * time.Millisecond
 
-// watchSockets starts the goroutine that checks callbacks of WebSockets for RunConfig.Timeout, because the event loop does not
-// know how long they run. It ends with the last of these WebSockets. h.mu is held.
+// watchSockets starts the goroutine that limits callbacks of WebSockets to RunConfig.Timeout, because the event loop
+// does not know how long they run. The goroutine ends with the last WebSocket. h.mu is held.
 func (h *Handler) watchSockets() {
 	if h.config.Timeout > 0 && !h.watching {
 		h.watching = true
@@ -135,7 +136,8 @@ func (h *Handler) watchSockets() {
 
 func (h *Handler) watchCallbacks() {
 	found := make([]C.core_snapshot, C.CORE_MAX_THREADS)
-	began := map[C.core_snapshot]time.Time{} // when a job was seen first; the zero time: it is overdue
+	// time when a job was first seen; the zero time if it is overdue
+	began := map[C.core_snapshot]time.Time{}
 	for {
 		time.Sleep(checkEvery)
 		h.mu.Lock()

@@ -7,10 +7,10 @@ import (
 	python3 "github.com/go-python/cpy3"
 )
 
-// Object stands for a value that no setting can have: its repr().
+// Object is the repr() of a value that no setting can have.
 type Object string
 
-// maxDepth limits nested lists: settings need one level, and a list may contain itself.
+// maxDepth limits nested lists. Settings need one level, and a list may contain itself.
 const maxDepth = 3
 
 // valueOf copies o, a global of the script: a bool, an int64, which is saturated if it does not fit, a float64, a string, []any for a
@@ -106,15 +106,15 @@ func repr(o *python3.PyObject) string {
 	return text
 }
 
-// unwrap returns the object that fapws.cache.cached and fapws.Login have wrapped, in any order, and what they tell the server, in JSON;
-// "": nothing. Any other entry is unchanged.
+// unwrap returns the object that fapws.cache.cached and fapws.Login have wrapped, in any order, and their settings for
+// the server in JSON, "" if none. It returns any other entry unchanged.
 func unwrap(entry *python3.PyObject) (_ *python3.PyObject, cache, login string) {
 	for {
 		rule, arguments := attrString(entry, "_fapws_cache"), attrString(entry, "_fapws_login")
 		if rule == "" && arguments == "" {
 			return entry, cache, login
 		}
-		inner := entry.GetAttrString("__wrapped__") // lives as long as the process, as entry does
+		inner := entry.GetAttrString("__wrapped__") // lives as long as the process, like entry
 		if inner == nil {
 			python3.PyErr_Clear()
 			return entry, cache, login

@@ -9,14 +9,14 @@ import (
 
 func TestFindInterpreter(t *testing.T) {
 	ours := Version()
-	plain, flavour := minor(ours), "" // of an environment whose directories do not tell
+	plain, flavour := minor(ours), "" // of an environment whose directories do not show the version
 	if strings.HasSuffix(ours, "t") {
 		plain, flavour = strings.TrimSuffix(plain, "t"), "t"
 	}
 	for name, tt := range map[string]struct {
 		files map[string]string // in the folder of the environment
-		want  string            // the interpreter in it, or
-		err   string            // what the error says
+		want  string            // the interpreter in the environment
+		err   string            // text of the error
 	}{
 		"venv":                 {map[string]string{"pyvenv.cfg": "home = /usr/bin\nversion = " + ours + "\n", "bin/python3": ""}, "bin/python3", ""},
 		"virtualenv":           {map[string]string{"pyvenv.cfg": "version_info = " + ours + ".final.0\n", "bin/python": ""}, "bin/python", ""},
@@ -55,8 +55,8 @@ func TestFindInterpreter(t *testing.T) {
 	}
 }
 
-// An environment that another Python of this version made gets our standard
-// library: the extension modules of that one's may not fit.
+// An environment that another Python of this version made uses our standard library, because the extension modules of
+// the other library may not fit.
 func TestOwnHome(t *testing.T) {
 	before := interpreter
 	defer func() { interpreter = before }()

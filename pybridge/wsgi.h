@@ -1,9 +1,9 @@
-/* wsgi_: requests of synchronous handlers: environ, start_response, return values, and the parts made of them. Heads
- * and fields of responses serve the parts above, too.
+/* wsgi_: requests of synchronous handlers: environ, start_response, return values, and the parts made of them. asgi_
+ * and live_ also use its heads and fields of responses.
  *
  * With the GIL, on the thread that runs the record, unless a comment says otherwise. Caches belong to their thread
- * (CORE_PER_THREAD). The record owns its environ, input, start and iterator; wsgi_drop gives all of them up before the
- * last part is published. A function that publishes the last part returns the record to the event loop: the caller must
+ * (CORE_PER_THREAD). The record owns its environ, input, start and iterator; wsgi_drop releases them before the last
+ * part is published. A function that publishes the last part returns the record to the event loop: the caller must
  * not use it any more. */
 #ifndef FAPWS_WSGI_H
 #define FAPWS_WSGI_H
@@ -13,7 +13,7 @@
 #include "core.h"
 
 /* =============================================================================
- * Python objects of a request: wsgi_environ.c, wsgi_cache.c, wsgi_input.c and wsgi_input.c.
+ * Python objects of a request: wsgi_environ.c, wsgi_cache.c and wsgi_input.c.
  *
  * Functions return new references, unless a comment says "borrowed". Objects that may outlive their request are
  * detached from its record first (wsgi_drop). With the GIL, on the thread that runs the record. */
@@ -21,14 +21,15 @@
 /* --- wsgi_environ.c -------------------------------------------------------------- */
 
 int wsgi_environ_init(const core_options *o);
-/* environ of rec: a dict, or an instance of cls. input NULL: no body. A new reference. */
+/* environ of rec: a dict, or an instance of cls. input is NULL without a body. A new reference. */
 PyObject *wsgi_environ(core_record *rec, PyObject *cls, PyObject *input);
-/* Frees all caches of the calling thread, which ends. */
+/* Frees all caches of the calling thread, which is about to end. */
 void wsgi_forget_caches(void);
 /* The method of rec, a str. A new reference. */
 PyObject *wsgi_method(const core_record *rec);
 
-/* Iterates over the variables of mod_ssl in rec->tls. at begins with 0. 0: there are no more. No GIL needed. */
+/* Iterates over the variables of mod_ssl in rec->tls. *at begins with 0. Returns 0 after the last variable. Works
+ * without the GIL. */
 int wsgi_next_variable(const core_record *rec, uint32_t *at, core_span *name, core_span *value);
 
 /* --- wsgi_cache.c --------------------------------------------------------- */
@@ -37,8 +38,8 @@ typedef struct wsgi_head wsgi_head;
 #define WSGI_HEAD_SLOTS 16
 /* Makes a dict from the fields and addresses of rec, without its request line. A new reference. */
 typedef PyObject *wsgi_dict_of_fields(core_record *rec);
-/* A dict that make has made, with the request line, which put_line adds: from the cache slots if the last requests had
- * the same. slots is NULL if the head is not for the cache. A new reference. */
+/* A dict from make with the request line that put_line adds. It comes from the cache slots if the last requests had
+ * the same head. slots is NULL if the head must not be cached. A new reference. */
 PyObject *wsgi_dict_of_head(wsgi_head **slots, core_record *rec, wsgi_dict_of_fields *make,
                             int (*put_line)(PyObject *, const core_record *));
 /* Frees all entries of a cache. */
@@ -47,49 +48,48 @@ void wsgi_forget_heads(wsgi_head **slots);
 /* --- wsgi_input.c ---------------------------------------------------------------- */
 
 extern PyTypeObject wsgi_Input_Type;
-/* wsgi.input of rec, which is NULL for requests without a body. A new reference. */
+/* wsgi.input of rec; rec is NULL for requests without a body. A new reference. */
 PyObject *wsgi_input_new(core_record *rec);
 /* n existing bytes of a body in a file, from offset at. Releases the GIL while it reads. A new reference. */
 PyObject *wsgi_read_spool(int file, int64_t at, int64_t n);
-/* Detaches the object from its record, which will be used again. */
+/* Detaches the object from its record, which will be reused. */
 void wsgi_input_detach(PyObject *input);
 
 /* --- wsgi_input.c ------------------------------------------------------- */
 
 /* Puts rec->socket into rec->environ. */
 int wsgi_expose_socket(core_record *rec);
-/* Whether the application has used it, so that there is no response. */
+/* Whether the application has used the socket, so that the server sends no response. */
 int wsgi_socket_was_used(core_record *rec);
-/* Closes the socket unless the application has it, and sets rec->taken if it was used. */
+/* Closes the socket unless the application owns it, and sets rec->taken if it was used. */
 void wsgi_close_socket(core_record *rec);
 
-/* =============================================================================
- * What makes environs: wsgi_environ.c, wsgi_cache.c and wsgi_cache.c. With the GIL. */
+/* Fields of environ: wsgi_cache.c. With the GIL. */
 
 /* --- wsgi_cache.c ------------------------------------------------------------ */
 
-/* What becomes of a field in environ. */
+/* How environ represents a field. */
 enum {
-  WSGI_FIELD_HEADER, /* HTTP_... */
-  WSGI_FIELD_TYPE,   /* CONTENT_TYPE */
-  WSGI_FIELD_DROP,   /* nothing: the server has it elsewhere, or it is dangerous */
+  WSGI_FIELD_HEADER, /* as HTTP_... */
+  WSGI_FIELD_TYPE,   /* as CONTENT_TYPE */
+  WSGI_FIELD_DROP,   /* not at all: the server has it elsewhere, or it is dangerous */
 };
 
 typedef struct {
-  const char *name; /* as in the table; fields match without regard to case */
+  const char *name; /* as in the table; names are compared without regard to case */
   PyObject *key;    /* owned */
   uint8_t len, role, joined_by_semicolon;
 } wsgi_known_field;
 
 int wsgi_field_names_init(void);
-/* NULL: the table does not have the name, which has n bytes. Sets no exception. */
+/* Returns the entry of a name of n bytes, or NULL if the table lacks it. Sets no exception. */
 const wsgi_known_field *wsgi_find_field(const char *name, size_t n);
 /* The key of a name of n bytes, which must be ASCII: HTTP_USER_AGENT. A new reference. */
 PyObject *wsgi_field_key(const char *name, size_t n);
 
 /* =============================================================================
  * Return values of handlers, and the parts made of them: wsgi_start.c, wsgi_stream.c, wsgi_head.c, wsgi_fields.c,
- * wsgi_result.c, wsgi_stream.c, wsgi_file.c and wsgi_run.c.
+ * wsgi_result.c, wsgi_file.c and wsgi_run.c.
  *
  * With the GIL, on the thread that runs the record. Return values are borrowed; the record takes a reference to objects
  * that must live longer (iterators, objects with close()). A function that publishes the last part returns the record
@@ -102,22 +102,22 @@ extern PyTypeObject wsgi_Start_Type;
 /* Status and fields of a response: start_response, and the head of an ASGI exchange. */
 typedef struct {
   PyObject_HEAD vectorcallfunc vectorcall;
-  core_record *rec; /* borrowed; NULL when not in a request */
-  PyObject *sink;   /* owned: gets the arguments of write() in a process of --fork; else NULL */
+  core_record *rec; /* borrowed; NULL outside a request */
+  PyObject *sink;   /* owned: receives the arguments of write() in a process of --fork; otherwise NULL */
   int status;
   PyObject *reason; /* owned: str or NULL */
   char *buf;        /* malloc, freed with the object: fields, as on the wire */
   size_t len, cap;
-  PyObject *list; /* owned: response_headers, once the application has read it, else NULL */
-  int64_t length; /* Content-Length, -1 none */
+  PyObject *list; /* owned: response_headers after the application has read it, otherwise NULL */
+  int64_t length; /* Content-Length, -1 if none */
   uint8_t called, sent, has_type, has_date, has_server, close_conn;
-  uint8_t sends;    /* CORE_SENDFILE and CORE_ACCEL, if those fields are in buf */
+  uint8_t sends;    /* CORE_SENDFILE and CORE_ACCEL, if buf has those fields */
   uint8_t joins;    /* Fapws-Channel is in buf */
   uint8_t ends;     /* atomic: write() raises RuntimeError on threads other than that of rec */
-  uint32_t writers; /* atomic: such threads in write() */
+  uint32_t writers; /* atomic: number of such threads in write() */
 } wsgi_start_object;
 
-/* A fresh or recycled object for rec; cls NULL: the built-in type. A new reference. */
+/* A fresh or recycled object for rec; cls NULL means the built-in type. A new reference. */
 PyObject *wsgi_start_for(core_thread *t, core_record *rec, PyObject *cls);
 /* Releases the reference after the exchange; t may keep the object to use it again. */
 void wsgi_start_done(core_thread *t, PyObject *start);
@@ -126,10 +126,10 @@ int wsgi_start_settle(wsgi_start_object *s);
 
 /* --- wsgi_head.c: heads, in rec->part0; see core_output.c for bodies --------------------- */
 
-/* Whether a field of the response has a file sent; -1 with an exception. */
+/* Whether a field of the response makes the server send a file; -1 with an exception. */
 int wsgi_sends_file(core_record *rec);
-/* Writes the head of a response with the status and fields of s. whole: bytes of the body, -1 unknown; type:
- * WSGI_TYPE_ of a body whose type s does not have. NULL with an exception. */
+/* Writes the head of a response with the status and fields of s. whole is the number of bytes of the body, -1 if
+ * unknown; type is the WSGI_TYPE_ of the body if s has no type. NULL with an exception. */
 core_part *wsgi_write_head(core_record *rec, wsgi_start_object *s, int64_t whole, int type);
 /* Writes the head that accepts a WebSocket. NULL with an exception. */
 core_part *wsgi_write_accept(core_record *rec, wsgi_start_object *s, const char *subprotocol, size_t n);
@@ -140,13 +140,14 @@ void wsgi_write_page(core_record *rec, int status, const char *page, size_t n);
 
 /* write() of a wsgi_start_object: METH_O. */
 PyObject *wsgi_write(PyObject *start, PyObject *data);
-/* The handler of rec has returned: ends write() on other threads, and waits for those that are in it. May give up the
+/* Ends write() on other threads after the handler of rec has returned, and waits for running calls. May release the
  * GIL. */
 void wsgi_end_writes(core_record *rec);
 
 /* --- wsgi_fields.c --------------------------------------------------------------- */
 
-/* The latin-1 bytes of a str, which live as long as o; NULL with an exception, whose message begins with what. */
+/* Returns the latin-1 bytes of a str, which live as long as o; NULL with an exception whose message begins with
+ * what. */
 const char *wsgi_latin1_text(PyObject *o, const char *what, Py_ssize_t *len);
 /* Whether s, n bytes, has no control characters but tabs (RFC 9110 §5.5). */
 int wsgi_clean_value(const char *s, Py_ssize_t n);
@@ -155,12 +156,12 @@ int wsgi_add_field(wsgi_start_object *s, PyObject *name, PyObject *value);
 int wsgi_add_fields(wsgi_start_object *s, PyObject *headers);
 /* The same with pairs of bytes (ASGI). */
 int wsgi_add_byte_fields(wsgi_start_object *s, PyObject *headers);
-/* The same behind a body: ValueError also for a field that must not be there. */
+/* The same for trailers: ValueError also for a field that must not be a trailer. */
 int wsgi_add_trailers(wsgi_start_object *s, PyObject *headers);
 void wsgi_forget_fields(wsgi_start_object *s);
-/* Frees the cache of the calling thread, which ends. */
+/* Frees the cache of the calling thread, which is about to end. */
 void wsgi_forget_lines(void);
-/* Moves the value of a field that has a file sent into p. */
+/* Moves the value of a field that makes the server send a file into p. */
 int wsgi_take_sent(wsgi_start_object *s, core_part *p);
 /* Moves all values of Fapws-Channel into p. */
 int wsgi_take_channel(wsgi_start_object *s, core_part *p);
@@ -169,16 +170,17 @@ void wsgi_forget_channel(wsgi_start_object *s);
 
 /* --- trailer fields, wsgi_head.c ------------------------------------------------------------- */
 
-/* http1.MaxTrailers and http1.MaxTrailerBytes. */
+/* Same values as http1.MaxTrailers and http1.MaxTrailerBytes. */
 #define WSGI_TRAILERS_MAX 100
 #define WSGI_TRAILERS_BYTES (16 << 10)
-/* http1.ValidTrailer, of a token. Without the GIL, too. */
+/* Same as http1.ValidTrailer for a token. With or without the GIL. */
 int wsgi_valid_trailer(const char *name, size_t n);
 
 /* --- wsgi_result.c --------------------------------------------------------------- */
 
-/* Answers with a return value. 0: the response is published. 1: wsgi_stream has to drive rec->iter. -1 with an
- * exception: published parts stay published, and result.close() has been or will be called. */
+/* Answers with a return value. Returns 0 if the response is published, 1 if wsgi_stream must drive rec->iter, -1
+ * with an exception. After an exception, published parts remain published, and result.close() has been or will be
+ * called. */
 int wsgi_answer(core_thread *t, core_record *rec, PyObject *result);
 
 /* --- wsgi_stream.c --------------------------------------------------------------- */
@@ -187,13 +189,13 @@ int wsgi_answer(core_thread *t, core_record *rec, PyObject *result);
 static inline int wsgi_read_chunk(PyObject *item, core_message *m) {
   return core_read_text(item, m, "a response must consist of str or bytes, not %.100s: %.200R");
 }
-/* Calls o.close(), if that exists. None, or the result, or NULL with an exception: a new reference. */
+/* Calls o.close() if it exists. Returns None, the result of close(), or NULL with an exception: a new reference. */
 PyObject *wsgi_close(PyObject *o);
-/* The same with a result; logs exceptions. */
+/* Calls close() of a result and logs exceptions. */
 void wsgi_close_result(core_record *rec, PyObject *result);
 /* Publishes one chunk, with the head if it is the first. */
 int wsgi_send_chunk(core_thread *t, core_record *rec, PyObject *item);
-/* Drives rec->iter until it ends, has to wait, or yields the thread. */
+/* Drives rec->iter until it ends, must wait, or yields the thread. */
 void wsgi_stream(core_thread *t, core_record *rec);
 /* Publishes the last part, after wsgi_drop. */
 void wsgi_stream_end(core_thread *t, core_record *rec, int failed);
@@ -207,40 +209,40 @@ int wsgi_bodyless(const core_record *rec, int status);
 /* A Staticfile, or a CGIApplication, that a handler returned. */
 typedef struct {
   PyObject_HEAD PyObject *options; /* owned: str, JSON */
-  PyObject *path;                  /* owned: bytes, PATH_INFO; for a program SCRIPT_NAME comes before it */
+  PyObject *path;                  /* owned: bytes of PATH_INFO; for a program, SCRIPT_NAME precedes it */
   int program;                     /* it is a CGIApplication */
   uint32_t script_len;
 } wsgi_static_object;
 extern PyTypeObject wsgi_StaticAnswer_Type;
 /* A response that makes the client a subscriber. */
 typedef struct {
-  PyObject_HEAD PyObject *names; /* owned: str, as Fapws-Channel has them */
+  PyObject_HEAD PyObject *names; /* owned: str, in the format of Fapws-Channel */
   PyObject *start;               /* owned: bytes, the beginning of the stream */
   PyObject *headers;             /* owned: tuple of (name, value) */
 } wsgi_channel_object;
 extern PyTypeObject wsgi_ChannelAnswer_Type;
 /* Methods of module _fapws. */
 extern PyMethodDef wsgi_answer_methods[];
-/* Adds the fields of such a response. */
+/* Adds the fields of a channel response to s. */
 int wsgi_channel_head(wsgi_start_object *s, PyObject *answer);
 
 /* --- wsgi_file.c ----------------------------------------------------------------- */
 
 extern PyTypeObject wsgi_FileWrapper_Type;
-/* 1: result is a regular file of known size, or wraps one, and p has it. 0: it is not; if it reports a wrong size, a
- * Content-Length of s with that size is forgotten. -1 with an exception. */
+/* Makes p a part with a file. Returns 1 if result is a regular file of known size, or wraps one; 0 if not; -1 with
+ * an exception. With 0, removes a Content-Length from s if it is the wrong size that result reports. */
 int wsgi_file_part(PyObject *result, wsgi_start_object *s, core_part *p);
 
-/* Whether a regular file ends at its size, as a sparse or empty one without blocks does. Those of /proc and /sys do
- * not. */
+/* Whether a regular file ends at its size. Files of /proc and /sys do not. Sparse and empty files without blocks do. */
 int wsgi_has_size(int fd, const struct stat *st);
-/* An iterator over blocks of a file-like object, a new reference; NULL without an exception if obj has no read(). */
+/* Makes an iterator over blocks of a file-like object, a new reference; NULL without an exception if obj has no
+ * read(). */
 PyObject *wsgi_blocks(PyObject *obj);
 
 /* --- wsgi_run.c ---------------------------------------------------------------- */
 
 extern const core_kind wsgi_handlers;
-/* Calls the handler of rec with environ and start_response, which the record owns from then on. Its result, a new
+/* Calls the handler of rec with environ and start_response, which rec then owns. Returns its result, a new
  * reference, or NULL with an exception. */
 static inline PyObject *wsgi_call(core_thread *t, core_record *rec) {
   const core_mount *m = &core_the_pool.mounts[rec->mount];
@@ -256,7 +258,7 @@ void wsgi_resume(core_thread *t, core_record *rec);
 /* Logs the current exception with the request line, and answers 500, or aborts the response if it has begun. Clears the
  * exception. */
 void wsgi_fail(core_thread *t, core_record *rec);
-/* The same for an error without an exception: detail is one line about it. */
+/* Does the same for an error without an exception; detail is one line about the error. */
 void wsgi_fail_line(core_thread *t, core_record *rec, const char *detail);
 
 #endif

@@ -1,4 +1,4 @@
-/* Objects that a handler returns to have the server answer: Staticfile, CGIApplication and channel(). With the GIL. */
+/* Return values that make the server answer: Staticfile, CGIApplication and channel(). With the GIL. */
 #include "wsgi.h"
 
 /* environ[name] as bytes (PEP 3333, "Unicode Issues"); NULL with an exception. A new reference. */
@@ -64,7 +64,7 @@ static PyObject *channel_answer(PyObject *module, PyObject *args) {
   return (PyObject *)c;
 }
 
-/* In PATHS, it is called as a WSGI application and returns itself, or refuses the method. */
+/* In PATHS the object is called as a WSGI application. It returns itself, or rejects the method. */
 static PyObject *channel_call(PyObject *self, PyObject *args, PyObject *kw) {
   PyObject *environ, *start;
   if (!PyArg_ParseTuple(args, "OO:channel", &environ, &start)) return NULL;

@@ -1,8 +1,8 @@
-/* The last heads, as environs and scopes of ASGI. On the thread that runs the record, with the GIL.
+/* Caches the environs and ASGI scopes of the last heads. On the thread that runs the record, with the GIL.
  *
  * A client on a kept-alive connection repeats the same fields, and often the same request line. A slot has the last
- * fields with their dict, and, once a request line was repeated, the dict of the whole request. A hit costs a
- * comparison and a dict copy. Values are immutable, so requests may share them. */
+ * fields with their dict, and the dict of the whole request after a request line was repeated. Values are immutable,
+ * so requests may share them. */
 #include "wsgi.h"
 
 #include <stdlib.h>
@@ -14,10 +14,11 @@
 struct wsgi_head {
   char text[TEXT]; /* fields, peer, line: in this order */
   size_t fields, peer, line;
-  int64_t size; /* of the body, which need not be what the fields say: an upload has a description in its place */
+  /* Size of the body, which may differ from Content-Length: a description replaces the body of an upload. */
+  int64_t size;
   uint32_t mount, script, log;
-  PyObject *of_fields;  /* without the line */
-  PyObject *of_request; /* of_fields with the last line; NULL until asked for twice */
+  PyObject *of_fields;  /* without the request line */
+  PyObject *of_request; /* of_fields with the last request line; NULL before the line is repeated */
 };
 
 static unsigned slot_of(const char *fields, size_t n) {
@@ -29,8 +30,8 @@ static unsigned slot_of(const char *fields, size_t n) {
   return (unsigned)(((a ^ (b << 7) ^ n) * 0x9e3779b97f4a7c15ull) >> 60);
 }
 
-/* The entry for a head with these fields, NULL if it is not for the cache, or with an exception: an absolute-form
- * target sets HTTP_HOST. */
+/* Returns the entry for a head with these fields. NULL with an exception, or without one if the head must not be
+ * cached: an absolute-form target sets HTTP_HOST. */
 static inline wsgi_head *find_head(wsgi_head **slots, core_record *rec, size_t line, wsgi_dict_of_fields *make) {
   const char *fields = rec->data + line, *peer = rec->data + rec->addr.off;
   size_t n = rec->head_len - line - core_trace_len(rec);
@@ -47,7 +48,7 @@ static inline wsgi_head *find_head(wsgi_head **slots, core_record *rec, size_t l
   h->fields = n;
   h->peer = rec->peer_len;
   h->size = rec->size;
-  h->line = 0; /* not known */
+  h->line = 0; /* the line is not valid now */
   h->log = rec->log;
   memcpy(h->text, fields, n);
   memcpy(h->text + n, peer, h->peer);
@@ -72,7 +73,7 @@ PyObject *wsgi_dict_of_head(wsgi_head **slots, core_record *rec, wsgi_dict_of_fi
     h->of_request = PyDict_Copy(dict);
     PyErr_Clear();
   } else if (h) {
-    memcpy(text, rec->data, line); /* there is room: together they are the head */
+    memcpy(text, rec->data, line); /* text has room, because fields, peer and line together are the head */
     h->line = line;
     h->mount = rec->mount;
     h->script = rec->script_len;

@@ -1,12 +1,12 @@
 /* environ (PEP 3333, RFC 3875), mostly one copy of a dict. On the thread that runs the record, with the GIL.
  *
- * Strings are latin-1 (PEP 3333, "Unicode Issues"). Fields with an underscore in their name are dropped, because they
- * would be taken for those with a hyphen, and so is Proxy (httpoxy). */
+ * Strings are latin-1 (PEP 3333, "Unicode Issues"). Fields with an underscore in their name are dropped, because
+ * applications would confuse them with fields with a hyphen. Proxy is dropped, too (httpoxy). */
 #include "wsgi.h"
 
 #include <string.h>
 
-/* Keys of every request, for which the templates have values, up to K_INPUT, and of some requests. */
+/* Keys of every request, up to K_INPUT, whose values the templates have, and keys of some requests. */
 #define KEY_TEXTS(X)                                                                                                   \
   X(K_METHOD, "REQUEST_METHOD")                                                                                        \
   X(K_SCRIPT, "SCRIPT_NAME")                                                                                           \
@@ -49,12 +49,12 @@ static const char *const texts[T_COUNT] = {"",     "on",   "Basic", "form",   "H
                                            "POST", "HEAD", "PUT",   "DELETE", "OPTIONS",  "PATCH",    "TRACE"};
 static PyObject *text[T_COUNT];
 
-enum { SMALL, LARGE, TEMPLATES }; /* large: room for a browser's fields without growing */
+enum { SMALL, LARGE, TEMPLATES }; /* LARGE has room for a browser's fields */
 static const Py_ssize_t room_of[TEMPLATES] = {[LARGE] = 42};
 static CORE_PER_THREAD PyObject *templates[TEMPLATES];
 static CORE_PER_THREAD wsgi_head *heads[WSGI_HEAD_SLOTS];
 
-/* Newer Pythons do not declare it, but all have it. */
+/* Newer Pythons do not declare the function, but all have it. */
 extern PyObject *_PyDict_NewPresized(Py_ssize_t) __attribute__((weak));
 
 static struct {
@@ -92,10 +92,10 @@ static PyObject *make_template(Py_ssize_t room) {
   return d;
 }
 
-/* Whether the calling thread has caches: not threads of the application, whose end is not noticed. */
+/* Whether the calling thread has caches. Threads of the application have none, because nothing would free them. */
 static int has_caches(void) { return !CORE_PARALLEL || core_this_thread; }
 
-/* A new dict with what all requests have. */
+/* A new dict with the keys of all requests. */
 static PyObject *from_template(int which) {
   if (UNLIKELY(!has_caches())) return make_template(room_of[which]);
   if (UNLIKELY(!templates[which] && !(templates[which] = make_template(room_of[which])))) return NULL;
@@ -135,8 +135,8 @@ PyObject *wsgi_method(const core_record *rec) {
   return span_text(rec, rec->method);
 }
 
-/* RFC 9110 §5.3: repeated fields join with a comma, Cookie with a semicolon
- * (RFC 6265 §5.4 as servers do it). */
+/* Repeated fields are joined with a comma (RFC 9110 §5.3), Cookie with a semicolon, as other servers do (RFC 6265
+ * §5.4). */
 static int put_field(PyObject *env, PyObject *k, PyObject *value, int semicolon) {
   PyObject *old = PyDict_GetItem(env, k);
   if (LIKELY(!old)) return core_put(env, k, value);
@@ -165,7 +165,7 @@ static int put_fields(PyObject *env, const core_record *rec) {
     Py_DECREF(k);
     if (bad) return -1;
   }
-  /* RFC 9112 §3.2.2: the authority of an absolute-form target wins. */
+  /* The authority of an absolute-form target replaces Host (RFC 9112 §3.2.2). */
   if (rec->authority.len && core_put(env, key_host, span_text(rec, rec->authority)) < 0) return -1;
   return rec->has_length ? core_put(env, key[K_LENGTH], PyUnicode_FromFormat("%lld", (long long)rec->size)) : 0;
 }
@@ -175,7 +175,7 @@ static int put_target(PyObject *env, const core_record *rec) {
   size_t script = rec->script_len, info = rec->path.len - script;
   PyObject *path_info = latin1(path + script, info);
   if (!path_info) return -1;
-  /* Often the target is the path: one object for three keys. */
+  /* Often the target is the path, so one object serves three keys. */
   int same = script == 0 && rec->target.len == info && memcmp(rec->data + rec->target.off, path, info) == 0;
   PyObject *raw = same ? path_info : span_text(rec, rec->target);
   if (!raw) {
@@ -191,7 +191,8 @@ static int put_target(PyObject *env, const core_record *rec) {
   return rec->query.len ? core_put(env, key[K_QUERY], span_text(rec, rec->query)) : 0;
 }
 
-/* The next variable of rec->tls, from *at on, as the ends of its name and of its value; 0: there is none. */
+/* Finds the next variable of rec->tls, from *at on, and stores its name and value; returns 0 after the last
+ * variable. */
 int wsgi_next_variable(const core_record *rec, uint32_t *at, core_span *name, core_span *value) {
   const char *s = rec->data + rec->tls.off + *at;
   size_t left = rec->tls.len - *at;
@@ -203,7 +204,7 @@ int wsgi_next_variable(const core_record *rec, uint32_t *at, core_span *name, co
   return 1;
 }
 
-/* SSL_PROTOCOL, SSL_CLIENT_S_DN ... as mod_ssl has them. */
+/* SSL_PROTOCOL, SSL_CLIENT_S_DN ... as in mod_ssl. */
 static int put_variables(PyObject *env, const core_record *rec) {
   core_span name, value;
   for (uint32_t at = 0; wsgi_next_variable(rec, &at, &name, &value);) {
@@ -215,8 +216,8 @@ static int put_variables(PyObject *env, const core_record *rec) {
   return 0;
 }
 
-/* The user (RFC 3875 §4.1.1, §4.1.11), and the request as a trusted proxy received it. HTTPS is not in RFC 3875, but
- * all servers set it and libraries use it. */
+/* Adds the user (RFC 3875 §4.1.1, §4.1.11), and the request as a trusted proxy received it. HTTPS is not in RFC
+ * 3875, but all servers set it and libraries use it. */
 static int put_outside(PyObject *env, const core_record *rec) {
   if (rec->host.len && core_put(env, key_host, span_text(rec, rec->host)) < 0) return -1;
   if (rec->user.len && (core_put(env, key[K_USER], span_text(rec, rec->user)) < 0 ||
@@ -234,7 +235,7 @@ static int put_errors(PyObject *env, const core_record *rec) {
   return stream ? PyDict_SetItem(env, key[K_ERRORS], stream) : 0;
 }
 
-/* An environ that lacks the request line, and the rest that differs in each request. A new reference. */
+/* An environ without the request line and other values that differ in each request. A new reference. */
 static PyObject *of_fields(core_record *rec) {
   PyObject *env = from_template(rec->nfields > 2 ? LARGE : SMALL);
   if (env && (core_put(env, key[K_SERVER_NAME], span_text(rec, rec->server_name)) < 0 ||
@@ -256,7 +257,7 @@ static PyObject *ascii(const core_record *rec, core_span s) {
   return text;
 }
 
-/* Not in the cache, because these differ in each request. */
+/* Adds the values of the trace, which are not in the cache because they differ in each request. */
 static int put_trace(PyObject *env, const core_record *rec) {
   if (LIKELY(!rec->traced)) return 0;
   return core_put(env, key[K_TRACEPARENT], ascii(rec, rec->fields[rec->nfields - 1].value)) < 0 ||

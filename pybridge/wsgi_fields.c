@@ -46,7 +46,7 @@ static int is_name(const char *name, size_t n, const char *known) {
   return strlen(known) == n && strncasecmp(name, known, n) == 0;
 }
 
-/* Finds the line of a field; *next is the line after it. NULL: not found. */
+/* Finds the line of a field and stores the next line in *next. NULL if s lacks the field. */
 static char *find_line(const wsgi_start_object *s, const char *name, char **next) {
   size_t n = strlen(name);
   for (char *line = s->buf, *end = s->buf + s->len; line < end; line = *next) {
@@ -57,7 +57,7 @@ static char *find_line(const wsgi_start_object *s, const char *name, char **next
   return NULL;
 }
 
-/* Removes a field of which only the last one counts. */
+/* Removes a field that may occur only once. */
 static void remove_field(wsgi_start_object *s, const char *name) {
   char *next, *line = find_line(s, name, &next);
   if (!line) return;
@@ -84,14 +84,14 @@ int wsgi_take_sent(wsgi_start_object *s, core_part *p) {
 static const char *const channel = "Fapws-Channel";
 
 int wsgi_take_channel(wsgi_start_object *s, core_part *p) {
-  if (s->status != 200) { /* an error page of an application that sets the field everywhere */
+  if (s->status != 200) { /* an error page of an application that always sets the field */
     wsgi_forget_channel(s);
     return 0;
   }
   for (char *next, *line; (line = find_line(s, channel, &next));) {
     const char *value = line + strlen(channel) + 2;
     size_t n = (size_t)(next - value) - 2;
-    if (core_part_reserve(p, s->len + n + 2) < 0) return -1; /* enough for all such fields */
+    if (core_part_reserve(p, s->len + n + 2) < 0) return -1; /* enough for all values of the field */
     if (!p->channel_len) p->channel_off = p->used;
     if (p->channel_len) memcpy(p->buf + p->used, ", ", 2), p->used += 2;
     memcpy(p->buf + p->used, value, n);
@@ -99,7 +99,7 @@ int wsgi_take_channel(wsgi_start_object *s, core_part *p) {
     p->channel_len = p->used - p->channel_off;
     remove_field(s, channel);
   }
-  remove_field(s, "Content-Type"); /* the event loop writes that of server-sent events */
+  remove_field(s, "Content-Type"); /* the event loop writes Content-Type of server-sent events */
   s->joins = 0;
   return 0;
 }
@@ -109,7 +109,8 @@ void wsgi_forget_channel(wsgi_start_object *s) {
   s->joins = 0;
 }
 
-/* Notes that the field has a file sent. The last one counts; without a value it has no effect. Whether it has one. */
+/* Records a field that makes the server send a file. The last field of that name counts; an empty value has no
+ * effect. Returns whether the value is not empty. */
 static int note_sent(wsgi_start_object *s, const char *name, int which, const char *text, Py_ssize_t len) {
   if (s->sends & which) remove_field(s, name);
   s->sends &= (uint8_t)~which;
@@ -140,11 +141,11 @@ static int has_token(const char *value, Py_ssize_t n, const char *token) {
   return 0;
 }
 
-/* The kinds of fields: the server writes those that are OURS itself (hop-by-hop ones, RFC 9110 §7.6.1, which PEP 3333
- * forbids applications); lines of SINGLE and TYPE fields depend on other fields, or are not remembered. */
+/* The kinds of fields. OURS are fields that the server sets itself: hop-by-hop fields (RFC 9110 §7.6.1), which PEP
+ * 3333 forbids applications. Lines of SINGLE and TYPE fields depend on other fields, or are not cached. */
 enum { PLAIN, TYPE, SINGLE, OURS, BAD };
 
-/* Removes an earlier field with that name, because only the last one counts, and returns kind. */
+/* Removes an earlier field with that name, because only the last field counts, and returns kind. */
 static inline int only(wsgi_start_object *s, uint8_t *has, const char *name, int kind) {
   if (*has) remove_field(s, name);
   *has = 1;
@@ -207,12 +208,12 @@ static int put_line(wsgi_start_object *s, const char *name, size_t n, const char
   return 0;
 }
 
-/* Most fields are constants in the application's code, the same two objects each time. A slot has them with their
- * validated line. */
+/* Most fields are constants in the application's code: the same two objects in each response. A slot has the two
+ * objects with their validated line. */
 #define LINE_SLOTS 64
 #define LINE_BYTES 112
 static CORE_PER_THREAD struct {
-  PyObject *name, *value; /* owned, so that nothing else gets their address */
+  PyObject *name, *value; /* owned, so that no other object gets their address */
   uint8_t is_type, len;
   char line[LINE_BYTES];
 } lines[LINE_SLOTS];
@@ -229,21 +230,21 @@ static unsigned line_slot(PyObject *name, PyObject *value) {
   return (unsigned)(h ^ (h >> 7)) % LINE_SLOTS;
 }
 
-/* 1: the field was in its slot, and its line is written. */
+/* Returns 1 if a slot has the field, after writing its line. */
 static int known_line(wsgi_start_object *s, PyObject *name, PyObject *value, unsigned slot) {
   if (lines[slot].name != name || lines[slot].value != value) return 0;
   if (lines[slot].is_type && s->has_type) return 0;
   if (reserve(s, LINE_BYTES) < 0) return -1;
   s->has_type |= lines[slot].is_type;
-  memcpy(s->buf + s->len, lines[slot].line, LINE_BYTES); /* a fixed size compiles to a few moves */
+  memcpy(s->buf + s->len, lines[slot].line, LINE_BYTES); /* a fixed size compiles to a few move instructions */
   s->len += lines[slot].len;
   return 1;
 }
 
 static int is_plain(PyObject *o) { return PyUnicode_CheckExact(o) || PyBytes_CheckExact(o); }
 
-/* Remembers the last n bytes of s, unless the objects are of subclasses. Cookies are not remembered: they are for one
- * client. */
+/* Caches the last n bytes of s, unless the objects are of subclasses. Cookies are not cached, because they are for
+ * one client. */
 static void remember_line(wsgi_start_object *s, PyObject *name, PyObject *value, unsigned slot, size_t n, int is_type) {
   if (n > LINE_BYTES || !is_plain(name) || !is_plain(value) || !core_this_thread) return;
   Py_XSETREF(lines[slot].name, Py_NewRef(name));
@@ -254,7 +255,7 @@ static void remember_line(wsgi_start_object *s, PyObject *name, PyObject *value,
 }
 
 typedef const char *text_of(PyObject *o, const char *what, Py_ssize_t *len);
-enum { NOT_A_PAIR = -2 }; /* of add_pair */
+enum { NOT_A_PAIR = -2 }; /* result of add_pair */
 static text_of trailer_text;
 
 static int put_trailer(wsgi_start_object *s, PyObject *name_object, const char *name, size_t n, const char *value,
@@ -296,7 +297,7 @@ static const char *bytes_text(PyObject *o, const char *what, Py_ssize_t *len) {
   return PyBytes_AS_STRING(o);
 }
 
-/* Has add_field check a trailer. */
+/* Checks a trailer with the rules of add_field. */
 static const char *trailer_text(PyObject *o, const char *what, Py_ssize_t *len) { return bytes_text(o, what, len); }
 
 void wsgi_forget_fields(wsgi_start_object *s) {
@@ -305,7 +306,8 @@ void wsgi_forget_fields(wsgi_start_object *s) {
   s->has_type = s->has_date = s->has_server = s->close_conn = s->sends = s->joins = 0;
 }
 
-/* Adds a field that is not a tuple. Fields of bytes may be in any iterable of two (ASGI), others in a list. */
+/* Adds a field that is not a tuple. Fields of bytes may be in any iterable of two items (ASGI), other fields only in
+ * a list. */
 static int add_pair(wsgi_start_object *s, PyObject *pair, text_of *text) {
   PyObject *two = text == bytes_text || text == trailer_text || PyList_Check(pair) ? PySequence_Tuple(pair) : NULL;
   int bad = !two || PyTuple_GET_SIZE(two) != 2 ? NOT_A_PAIR
@@ -314,7 +316,7 @@ static int add_pair(wsgi_start_object *s, PyObject *pair, text_of *text) {
   return bad;
 }
 
-/* Adds all fields. wrong, wrong_item: messages of TypeError for headers and for an item. */
+/* Adds all fields. wrong and wrong_item are the messages of TypeError for headers and for an item. */
 static inline int add_fields(wsgi_start_object *s, PyObject *headers, text_of *text, const char *wrong,
                              const char *wrong_item) {
   PyObject *fast = PySequence_Fast(headers, wrong);

@@ -96,27 +96,27 @@ PyObject *wsgi_blocks(PyObject *obj) {
 static int is_exactly(PyObject *o, const char *name, PyObject **cache) {
   PyObject *type = __atomic_load_n(cache, __ATOMIC_ACQUIRE);
   if (!type) {
-    type = core_import("_io", name); /* another thread may store the same one */
+    type = core_import("_io", name); /* another thread may store the same type */
     PyErr_Clear();
     __atomic_store_n(cache, type, __ATOMIC_RELEASE);
   }
   return (PyObject *)Py_TYPE(o) == type;
 }
 
-/* The attribute of o, whose reference it takes; NULL with an exception. A new reference. */
+/* Returns the attribute of o and takes the reference to o; NULL with an exception. A new reference. */
 static PyObject *inside(PyObject *o, const char *name) {
   PyObject *inner = PyObject_GetAttrString(o, name);
   Py_DECREF(o);
   return inner;
 }
 
-/* The object of module io that reads directly from a descriptor, or NULL without an exception. Only exact types of io:
- * the descriptor of a GzipFile, for example, has other bytes. A new reference. */
+/* The object of module io that reads directly from a descriptor, or NULL without an exception. Only exact types of
+ * io count, because the file of a GzipFile, for example, has other bytes. A new reference. */
 static PyObject *real_file(PyObject *o) {
   static PyObject *file_io, *reader, *random_, *text;
   if (Py_TYPE(o) == &wsgi_FileWrapper_Type) o = ((wrapper_object *)o)->filelike;
   Py_INCREF(o);
-  if (strcmp(Py_TYPE(o)->tp_name, "_TemporaryFileWrapper") == 0) o = inside(o, "file"); /* of tempfile */
+  if (strcmp(Py_TYPE(o)->tp_name, "_TemporaryFileWrapper") == 0) o = inside(o, "file"); /* a class of tempfile */
   PyObject *bottom = Py_XNewRef(o);
   if (bottom && is_exactly(bottom, "TextIOWrapper", &text)) bottom = inside(bottom, "buffer");
   if (bottom && (is_exactly(bottom, "BufferedReader", &reader) || is_exactly(bottom, "BufferedRandom", &random_)))
@@ -152,7 +152,7 @@ int wsgi_has_size(int fd, const struct stat *st) {
   return pread(fd, &byte, 1, st->st_size) <= 0 && (!st->st_size || pread(fd, &byte, 1, st->st_size - 1) == 1);
 }
 
-/* Whether fd is a regular file, and at an offset in it. */
+/* Whether fd is a regular file and at is an offset in the file. */
 static int is_regular(int64_t fd, int64_t at, struct stat *st) {
   return fd >= 0 && at >= 0 && fstat((int)fd, st) == 0 && S_ISREG(st->st_mode);
 }
@@ -165,7 +165,8 @@ int wsgi_file_part(PyObject *result, wsgi_start_object *s, core_part *p) {
   int is_real = is_regular(fd, at, &st), copy = -1;
   if (is_real && !wsgi_has_size((int)fd, &st)) {
     is_real = 0;
-    if (s->length == st.st_size || s->length == st.st_size - at) s->length = -1; /* frameworks take it from fstat */
+    /* frameworks copy it from fstat */
+    if (s->length == st.st_size || s->length == st.st_size - at) s->length = -1;
   }
   if (is_real) copy = fcntl((int)fd, F_DUPFD_CLOEXEC, 3);
   Py_DECREF(file);

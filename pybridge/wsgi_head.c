@@ -1,4 +1,4 @@
-/* Heads of responses: the only file that writes them into parts. With the GIL. */
+/* Writes heads of responses into parts. No other file does. With the GIL. */
 #include "wsgi.h"
 
 #include <string.h>
@@ -42,11 +42,10 @@ core_part *wsgi_write_head(core_record *rec, wsgi_start_object *s, int64_t whole
   if (!s->has_type && s->status != 204 && s->status != 304) p->type = (uint8_t)type;
   rec->declared = s->length;
   rec->bodyless = (uint8_t)wsgi_bodyless(rec, s->status);
-  /* The response to HEAD has the length that GET would have, but an empty body of the handler does not tell that
-   * length. */
+  /* The response to HEAD has the Content-Length of GET, but an empty body of the handler does not show that length. */
   int unknown = rec->bodyless && (whole == 0 || !rec->head_only);
   p->length = s->length >= 0 || unknown ? s->length : whole;
-  if (UNLIKELY(p->send_len)) { /* the event loop completes the head from the file */
+  if (UNLIKELY(p->send_len)) { /* the event loop completes the head with the data of the file */
     rec->declared = p->length = -1;
     p->type = CORE_TYPE_SET;
   }
@@ -77,7 +76,7 @@ void wsgi_write_page(core_record *rec, int status, const char *page, size_t n) {
 
 /* --- trailer fields ------------------------------------------------------ */
 
-/* http1.NotTrailers. */
+/* Same as http1.NotTrailers. */
 static const char *const not_trailers[] = {"age",
                                            "authorization",
                                            "cache-control",

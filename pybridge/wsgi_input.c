@@ -8,12 +8,13 @@
 #define BLOCK 65536
 
 typedef struct {
-  PyObject_HEAD core_record *rec; /* NULL: no body, or the exchange is over */
+  PyObject_HEAD core_record *rec; /* NULL without a body, or after the exchange */
   int64_t pos;
   PyObject *block;  /* owned: the last bytes of a file that were searched for lines, or NULL */
   int64_t block_at; /* their offset */
   int readers;      /* threads that read the file, without the GIL */
-  int left;         /* the file of an exchange that has ended meanwhile, else -1: the last reader closes it */
+  /* File of an exchange that has ended while threads were reading, otherwise -1. The last reader closes it. */
+  int left;
 } input_object;
 
 static int64_t remaining(const input_object *in) { return in->rec ? in->rec->size - in->pos : 0; }
@@ -25,7 +26,7 @@ static int64_t limit_of(const input_object *in, int64_t size) {
 }
 
 PyObject *wsgi_read_spool(int file, int64_t at, int64_t n) {
-  if (n > PY_SSIZE_T_MAX) return PyErr_NoMemory(); /* a body above 2 GiB on a machine of 32 bits */
+  if (n > PY_SSIZE_T_MAX) return PyErr_NoMemory(); /* a body above 2 GiB on a 32-bit machine */
   PyObject *bytes = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)n);
   if (!bytes) return NULL;
   char *out = PyBytes_AS_STRING(bytes);
@@ -47,7 +48,7 @@ PyObject *wsgi_read_spool(int file, int64_t at, int64_t n) {
   return bytes;
 }
 
-/* How many bytes from offset at on are in the block. */
+/* Number of bytes in the block from offset at on. */
 static int64_t in_block(const input_object *in, int64_t at) {
   int64_t n = in->block ? in->block_at + PyBytes_GET_SIZE(in->block) - at : 0;
   return at >= in->block_at && n > 0 ? n : 0;
@@ -81,7 +82,7 @@ static int size_argument(PyObject *const *args, Py_ssize_t nargs, const char *na
   *size = -1;
   if (nargs > 1) return core_raise(PyExc_TypeError, "%s() takes at most 1 argument (%zd given)", name, nargs);
   if (nargs == 0 || args[0] == Py_None) return 0;
-  *size = PyNumber_AsSsize_t(args[0], NULL); /* a larger number counts as the largest */
+  *size = PyNumber_AsSsize_t(args[0], NULL); /* a larger number counts as the maximum */
   return *size == -1 && PyErr_Occurred() ? -1 : 0;
 }
 
@@ -92,7 +93,7 @@ static PyObject *input_read(PyObject *self, PyObject *const *args, Py_ssize_t na
   return CORE_HELD(self, take(in, limit_of(in, size)));
 }
 
-/* Bytes up to and with the next newline, at most limit. */
+/* Number of bytes up to and including the next newline, at most limit. */
 static int64_t line_length(input_object *in, int64_t limit) {
   core_record *rec = in->rec;
   if (rec->spool < 0) {

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* The sum of the lengths of items; *is_text: whether the first one is a str. -1 with an exception. */
+/* The sum of the lengths of items. *is_text reports whether the first item is a str. -1 with an exception. */
 static int64_t total_length(PyObject *const *items, Py_ssize_t n, int *is_text) {
   int64_t total = 0;
   for (Py_ssize_t i = 0; i < n; i++) {
@@ -44,11 +44,11 @@ static int answer_items(core_thread *t, core_record *rec, PyObject *const *items
   c.last->last = 1;
   rec->started = 1;
   wsgi_drop(t, rec);
-  core_publish_chain(t, &c); /* rec is the loop's from here on */
+  core_publish_chain(t, &c); /* rec now belongs to the event loop */
   return 0;
 }
 
-/* Sends the result after write(). */
+/* Sends the result of a handler that has called write(). */
 static int answer_more(core_thread *t, core_record *rec, PyObject *const *items, Py_ssize_t n) {
   for (Py_ssize_t i = 0; i < n && !rec->whole; i++)
     if (wsgi_send_chunk(t, rec, items[i]) < 0) return -1;
@@ -56,7 +56,7 @@ static int answer_more(core_thread *t, core_record *rec, PyObject *const *items,
   return 0;
 }
 
-/* The encode method of a JSON encoder, which json.dumps would make for each call. */
+/* The encode method of a JSON encoder. json.dumps would make an encoder for each call. */
 static PyObject *json_encoder(void) {
   PyObject *kw = Py_BuildValue("{s:O,s:(ss)}", "ensure_ascii", Py_False, "separators", ",", ":");
   PyObject *encoder = core_call_with(core_import("json", "JSONEncoder"), PyTuple_New(0), kw);
@@ -75,7 +75,8 @@ static int answer_json(core_thread *t, core_record *rec, PyObject *result) {
   return bad;
 }
 
-/* Answers with result if it is a file: 1. 0: it is not. The descriptor is duplicated, so result is closed at once. */
+/* Answers with result and returns 1 if it is a file, otherwise returns 0. The descriptor is duplicated, and result
+ * is closed at once. */
 static int answer_file(core_thread *t, core_record *rec, PyObject *result) {
   core_part probe = {.file = -1};
   int is_file = wsgi_file_part(result, rec->start, &probe);
@@ -117,7 +118,7 @@ static int answer_static(core_thread *t, core_record *rec, PyObject *result) {
     p->count = rec->size;
     rec->spool = -1;
   } else if (p->program && rec->size > 0) {
-    p->body = rec->data + rec->body_off; /* the record is not used again before Release */
+    p->body = rec->data + rec->body_off; /* the record is not reused before Release */
     p->body_len = (size_t)rec->size;
   }
   p->length = -1;
@@ -128,7 +129,7 @@ static int answer_static(core_thread *t, core_record *rec, PyObject *result) {
   return 0;
 }
 
-/* Whether len() is 1: then the first chunk has the Content-Length (PEP 3333). */
+/* Whether len(result) is 1. The first chunk then determines Content-Length (PEP 3333). */
 static uint8_t is_single(PyObject *result) {
   const PySequenceMethods *sequence = Py_TYPE(result)->tp_as_sequence;
   if (!sequence || !sequence->sq_length) return 0;
@@ -161,7 +162,7 @@ static int answer_iterable(core_thread *t, core_record *rec, PyObject *result) {
 
 static int answer(core_thread *t, core_record *rec, PyObject *result);
 
-/* Other threads may change a list meanwhile: the answer has the items of now. */
+/* Copies the items, because other threads may change a list meanwhile. */
 static int answer_list(core_thread *t, core_record *rec, PyObject *list) {
   PyObject *items = PyList_AsTuple(list);
   int how = items ? answer(t, rec, items) : -1;
@@ -179,7 +180,8 @@ static int answer(core_thread *t, core_record *rec, PyObject *result) {
     return 0;
   }
   if (UNLIKELY(rec->whole) && !rec->started)
-    rec->whole = 0; /* write() dropped its data because of a field that has a file sent, and that field was removed */
+    /* write() dropped its data because of a field that makes the server send a file, and the field was removed. */
+    rec->whole = 0;
   PyObject *const *items = &result;
   Py_ssize_t n = 1;
   if (PyList_CheckExact(result) || PyTuple_CheckExact(result)) {

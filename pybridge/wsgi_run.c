@@ -1,11 +1,11 @@
-/* Runs requests of synchronous handlers, and answers for those that fail. On the thread that runs the record, with the
- * GIL. */
+/* Runs requests of synchronous handlers, and answers for handlers that fail. On the thread that runs the record,
+ * with the GIL. */
 #include "wsgi.h"
 
 #include <string.h>
 
-/* Whether the application has used the socket of the client, and has returned or reports the end of the connection, by
- * an exception that servers of WSGI expect then and which is cleared. */
+/* Whether the application has used the socket of the client, and has returned or reported the end of the connection
+ * by one of the exceptions that WSGI servers expect in this case. Clears the exception. */
 static int socket_ended(core_record *rec) {
   PyObject *type, *value, *tb;
   PyErr_Fetch(&type, &value, &tb);
@@ -31,7 +31,7 @@ static void run_request(core_thread *t, core_record *rec) {
   core_exit_child();
   wsgi_end_writes(rec);
   if (UNLIKELY(rec->socket_object) && socket_ended(rec)) {
-    rec->result = result; /* for its close(); nothing is sent */
+    rec->result = result; /* its close() will be called; nothing is sent */
     wsgi_stream_end(t, rec, 1);
     core_end_timing(&timing, m);
     return;
@@ -63,12 +63,12 @@ static PyObject *debug_page(core_record *rec, PyObject *type, PyObject *value, P
   PyObject *page = core_call("fapws._debugpage", "page", "(OOOOO)", type, value ? value : Py_None, tb ? tb : Py_None,
                              rec->environ ? (PyObject *)rec->environ : Py_None, core_the_pool.mounts[rec->mount].name);
   if (page && !PyBytes_Check(page)) Py_CLEAR(page);
-  /* If package fapws cannot be imported, for example, the client gets the plain page. */
+  /* If package fapws cannot be imported, for example, the client gets a page without details. */
   if (PyErr_Occurred()) PyErr_WriteUnraisable(core_the_pool.mounts[rec->mount].name);
   return page;
 }
 
-/* Closes the result of the handler, of which nothing was sent. */
+/* Closes the result of the handler without sending it. */
 static void give_up_result(core_thread *t, core_record *rec) {
   if (rec->iter) t->streams--;
   Py_CLEAR(*(PyObject **)&rec->iter);
@@ -80,8 +80,8 @@ static void give_up_result(core_thread *t, core_record *rec) {
   }
 }
 
-/* Answers with page, bytes, or with the page of the server for status if page is NULL; or breaks off the response if it
- * has begun. */
+/* Answers with page, bytes, or with the server's page for status if page is NULL. Aborts the response if it has
+ * begun. */
 static void answer_failure(core_thread *t, core_record *rec, int status, PyObject *page) {
   if (rec->started) {
     wsgi_stream_end(t, rec, 1);
@@ -143,7 +143,7 @@ void wsgi_fail(core_thread *t, core_record *rec) {
     PyErr_Clear();
   else
     core_report("", rec);
-  /* 504 is for inline handlers only: in threads mode the event loop has answered before. */
+  /* Status 504 is for inline handlers only: in threads mode the event loop has answered already. */
   answer_failure(t, rec, late ? 504 : 500, page);
   Py_XDECREF(page);
 }

@@ -1,8 +1,8 @@
 /* start_response: the callable of PEP 3333 with the methods of Fapws4. On the thread that runs the record, with the
  * GIL.
  *
- * Fields are validated at once and stored as they are sent, so that the common case makes no Python objects.
- * response_headers becomes a list only when the application reads it; from then on the list has the fields. */
+ * Fields are validated at once and stored in their transmitted form, without Python objects. response_headers
+ * becomes a list when the application reads it. After that the list has the fields. */
 #include "wsgi.h"
 
 #include <stdlib.h>
@@ -55,7 +55,7 @@ static int raise_exc_info(PyObject *exc_info) {
   return core_raise_given(type, PyTuple_GET_ITEM(exc_info, 1), tb);
 }
 
-/* PEP 3333: exc_info raises its exception if the head was sent; otherwise it allows to replace the head. */
+/* PEP 3333: exc_info raises its exception if the head was sent, otherwise the application may replace the head. */
 static int apply_exc_info(wsgi_start_object *s, PyObject *exc_info) {
   if (UNLIKELY(exc_info && exc_info != Py_None)) {
     if (s->sent) return raise_exc_info(exc_info);
@@ -73,8 +73,8 @@ static int apply_exc_info(wsgi_start_object *s, PyObject *exc_info) {
   return 0;
 }
 
-/* A call that fails changes nothing: the application may answer with an error page instead, with the fields that it had
- * set before. */
+/* A call that fails changes nothing, so that the application can answer with an error page and the fields that it
+ * had set before. */
 static int begin_head(wsgi_start_object *s, PyObject *status, PyObject *headers) {
   wsgi_start_object before = *s;
   char *kept = NULL;
@@ -169,8 +169,8 @@ static PyObject *start_serve(PyObject *self, PyObject *sink) {
   Py_RETURN_NONE;
 }
 
-/* _head(channel): the head, which is sent now, as (status, reason, fields, length, has_type, body); channel is None
- * or a ChannelAnswer, which has a body. */
+/* _head(channel): the head, which will be sent now, as (status, reason, fields, length, has_type, body). channel is
+ * None or a ChannelAnswer, which has a body. */
 static PyObject *start_head(PyObject *self, PyObject *channel) {
   wsgi_start_object *s = (wsgi_start_object *)self;
   int joins = Py_TYPE(channel) == &wsgi_ChannelAnswer_Type;

@@ -34,7 +34,7 @@ int wsgi_send_chunk(core_thread *t, core_record *rec, PyObject *item) {
   core_message m;
   if (wsgi_read_chunk(item, &m) < 0) return -1;
   int bad = wsgi_sends_file(rec);
-  if (UNLIKELY(bad)) /* a file replaces the body; the head is sent at the end */
+  if (UNLIKELY(bad)) /* a file replaces the body, and the head is sent at the end */
     rec->whole = 1;
   else if (m.len)
     bad = publish_chunk(t, rec, &m);
@@ -81,13 +81,13 @@ void wsgi_close_result(core_record *rec, PyObject *result) {
 }
 
 void wsgi_stream_end(core_thread *t, core_record *rec, int failed) {
-  int empty = !failed && !rec->started; /* all chunks were empty: only the head is sent */
+  int empty = !failed && !rec->started; /* all chunks were empty, so only the head is sent */
   if (empty && make_head(rec, 1, 0) < 0) {
     wsgi_fail(t, rec);
     return;
   }
   if (!failed) failed = core_body_is_short(rec);
-  /* An error after the last byte of the Content-Length does not matter to the client. */
+  /* An error after the last byte of the declared Content-Length does not affect the client. */
   if (rec->started && rec->declared >= 0 && rec->sent == rec->declared) failed = 0;
   if (rec->iter) {
     t->streams--;
@@ -112,7 +112,7 @@ void wsgi_stream_end(core_thread *t, core_record *rec, int failed) {
   p->last = 1;
   p->failed = (uint8_t)failed;
   wsgi_drop(t, rec);
-  core_publish(t, p); /* rec is the loop's from here on */
+  core_publish(t, p); /* rec now belongs to the event loop */
 }
 
 void wsgi_stream(core_thread *t, core_record *rec) {
@@ -124,7 +124,7 @@ void wsgi_stream(core_thread *t, core_record *rec) {
     }
     if (core_must_wait(rec)) {
       core_notify(t);
-      if (core_park(rec)) return; /* and rec may be running elsewhere already */
+      if (core_park(rec)) return; /* rec may already run on another thread */
     }
     PyObject *item = PyIter_Next(rec->iter);
     core_exit_child();

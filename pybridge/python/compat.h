@@ -1,14 +1,11 @@
 /*
- * What cpy3 v0.2.0, written for Python 3.7, calls and later Pythons dropped.
+ * Declares the functions that cpy3 v0.2.0, written for Python 3.7, calls and that later Pythons dropped.
  *
- * build.sh's python3.pc puts this file before every C file that asks
- * pkg-config for python3, so that cpy3 compiles unchanged on every supported Python.
- * fapws itself calls none of these: they exist only to be compiled.
+ * build.sh's python3.pc puts this file before every C file that asks pkg-config for python3, so that cpy3 compiles
+ * unchanged on every supported Python. fapws itself calls none of them.
  *
- * Python.h must not be included from here: this file comes first, and
- * cgo's own wrappers define macros which Python.h has to see before anything
- * else. Hence only <stddef.h> (wchar_t) and <patchlevel.h> (PY_VERSION_HEX).
- */
+ * Python.h must not be included here: cgo's own wrappers define macros that Python.h must see first. Therefore only
+ * <stddef.h> (wchar_t) and <patchlevel.h> (PY_VERSION_HEX) are included. / */
 #ifndef FAPWS_PYTHON_COMPAT_H
 #define FAPWS_PYTHON_COMPAT_H
 
@@ -19,7 +16,7 @@
 static inline void PyEval_ReInitThreads(void) {}
 
 #if PY_VERSION_HEX >= 0x03090000
-/* Free lists became private to the interpreter. 0: nothing was freed. */
+/* Free lists became private to the interpreter. 0 means that nothing was freed. */
 static inline int PyDict_ClearFreeList(void) { return 0; }
 static inline int PyFloat_ClearFreeList(void) { return 0; }
 static inline int PyList_ClearFreeList(void) { return 0; }
@@ -30,10 +27,8 @@ static inline int PyUnicode_ClearFreeList(void) { return 0; }
 
 #if PY_VERSION_HEX >= 0x03090000 && PY_VERSION_HEX < 0x030d0000
 /*
- * Declared in these headers but hidden in these libraries, so it has to be
- * defined here. Weak, because several C files get this header. -1: no
- * descriptor was set before, which is also what a failure looks like.
- */
+ * The headers declare this function, but the libraries hide it. Weak, because several C files include this header.
+ * Returns -1: no descriptor was set before, or failure. / */
 __attribute__((weak)) int PySignal_SetWakeupFd(int fd) {
   (void)fd;
   return -1;
@@ -41,7 +36,7 @@ __attribute__((weak)) int PySignal_SetWakeupFd(int fd) {
 #endif
 
 #if PY_VERSION_HEX >= 0x030d0000
-/* Replaced by PyConfig. Failing is the honest answer where one can be given. */
+/* Replaced by PyConfig. Functions with a result report failure. */
 static inline int Py_SetStandardStreamEncoding(const char *encoding, const char *errors) {
   (void)encoding;
   (void)errors;
@@ -55,7 +50,7 @@ static inline int PyEval_ThreadsInitialized(void) { return 1; }
 #endif
 
 #if PY_VERSION_HEX >= 0x030f0000
-/* Replaced by PyConfig_Get. NULL: not known, as before Python is initialised. */
+/* Replaced by PyConfig_Get. NULL means that the value is unknown, as before Python is initialised. */
 static inline wchar_t *Py_GetProgramName(void) { return NULL; }
 static inline wchar_t *Py_GetProgramFullPath(void) { return NULL; }
 static inline wchar_t *Py_GetPrefix(void) { return NULL; }

@@ -278,7 +278,7 @@ def forks(environ, start_response):
     if pid == 0:
         if environ["QUERY_STRING"] == "exit":
             os._exit(7)
-        return "the child came back"  # must not serve
+        return "the child came back"  # unreachable, because the child must not serve
     _, status = os.waitpid(pid, 0)
     return str(os.WEXITSTATUS(status))
 
@@ -354,7 +354,7 @@ def use(body, start_response):
             start_response.add_header("X-A", "b")
             start_response.response_headers.append(("X-B", "c"))
             start_response.write(b"other ")
-        except RuntimeError:  # write() after the handler has returned
+        except RuntimeError:  # write() fails after the handler has returned
             pass
         except Exception as e:
             wrong.append(repr(e))
@@ -423,7 +423,7 @@ def spins_later(environ, start_response):
         pass
 
 
-gone = []  # what disconnected() said in the end
+gone = []  # last results of disconnected()
 
 
 def watches(environ, start_response):

@@ -8,7 +8,7 @@ import threading
 imported = contextvars.ContextVar("imported", default="not seen")
 imported.set("seen")
 number = contextvars.ContextVar("number", default=0)
-events = []  # of lifespans, and of requests that nobody waits for
+events = []  # of lifespans, and of requests that no test waits for
 gate = None  # of /gated
 
 
@@ -52,7 +52,7 @@ async def do_hello(scope, receive, send):
 
 async def do_scope(scope, receive, send):
     names = sorted(scope)
-    scope["headers"].append((b"x-mine", b"1"))  # none of it may be seen by another request
+    scope["headers"].append((b"x-mine", b"1"))  # no other request may see the changes
     scope["state"]["mine"] = scope["extensions"]["mine"] = scope["asgi"]["mine"] = 1
     headers = [(name.decode(), value.decode()) for name, value in scope["headers"][:-1]]
     told = {name: scope[name] for name in names if name not in ("headers", "raw_path", "query_string", "state", "extensions", "asgi")}

@@ -6,7 +6,7 @@ import time
 import fapws
 from fapws import HTTPError, WebSocket, broadcast
 
-log = []  # what the callbacks have seen
+log = []  # events that the callbacks received
 everybody = []
 gate = threading.Event()
 
