@@ -20,101 +20,108 @@ import (
 )
 
 const (
-	// connectWithin bounds the first connection.
+	// connectWithin limits the first connection.
 	connectWithin = 10 * time.Second
 
-	// answerWithin bounds each request but those that wait for events.
+	// answerWithin limits each request except those that wait for events.
 	answerWithin = 5 * time.Second
 
 	// readFor is how long a request waits for events.
 	readFor = 5 * time.Second
 
-	// againAfter and againAtMost are the pauses while the broker is away.
+	// againAfter and againAtMost are the shortest and the longest pause between two attempts to reach the broker.
 	againAfter  = 100 * time.Millisecond
 	againAtMost = 2 * time.Second
 
-	// muchPending is how many bytes may wait before publishers are delayed, and mostPending before events are lost.
+	// muchPending is the number of queued bytes above which publishers are delayed. Above mostPending, new events are
+	// dropped.
 	muchPending = 16 << 20
 	mostPending = 64 << 20
 
-	// mostTogether is how many batches leave at once, and togetherBytes how many bytes of them but for a single one: on a slow line they have
-	// to arrive within answerWithin.
+	// mostTogether and togetherBytes limit the batches of one request. A single larger batch is sent alone. On a slow
+	// network, all of them must arrive within answerWithin.
 	mostTogether  = 64
 	togetherBytes = 256 << 10
 )
 
-// Broker is the connection of a server to a broker, a Redis or Valkey whose stream connects the channels of several servers. It numbers the events
-// in place of the supervisor. Its methods are safe for concurrent use. Only History and Close wait, for some seconds at most.
+// Broker connects a server to Redis or Valkey. A stream in the broker joins the channels of several servers, and the
+// broker numbers the events instead of the supervisor. Its methods are safe for concurrent use. Only History and Close
+// wait, for a few seconds at most.
 //
 // # Order
 //
-// A script in the broker (addScript) gives a batch of events its numbers and appends it to the stream, in one step; the id of an entry is the
-// number of its last event. Every server, also the publisher, reads the stream and sends its clients the events that it finds there. So all
-// servers have the same events in the same order, under the same ids: a client that comes back to another server with Last-Event-ID gets what
-// it has missed.
+// A script in the broker (addScript) numbers the events of a batch and appends the batch to the stream in one step. The
+// id of an entry is the number of its last event. Every server, including the publisher, reads the stream and sends the
+// events to its clients. So all servers have the same events in the same order under the same ids: a client that
+// reconnects to another server with Last-Event-ID receives the events that it missed.
 //
-// # A broker that is away
+// # Outages
 //
-// Batches wait in memory, and leave in their order when the broker is back. A batch whose answer was lost is sent again, and the
-// script refuses it if it is there: each server counts its batches. Reading goes on behind the last number that was read. If the
-// broker has lost its data, the first server that notices has numbers go on with a distance above the last ones (placeScript).
+// Batches wait in memory and are sent in order when the broker is reachable again. If the response to a batch was lost,
+// the batch is sent again. Each server counts its batches, so the script rejects a batch that was already added.
+// Reading continues after the last number that was read. If the broker has lost its data, the first server that notices
+// skips some numbers, so that no number is used twice (placeScript).
 //
-// The first connection is another matter: without a broker the last number is not known, so a server does not start without it. One that is
-// upgraded knows it from the program before.
+// The server does not start without the broker, because the last number is unknown. After an upgrade, the server knows
+// it from the previous program.
 //
-// # What is read
+// # Foreign entries
 //
-// Other programs may write to the broker, too. An entry that is none of fapws is reported once and ignored; numbers go on behind its id.
-// If no more can follow, the stream begins again.
+// Other programs may write to the broker, too. The first entry that fapws did not write is reported. All are ignored,
+// and numbers continue after their ids. If the ids exceed maxSeq, the stream starts again.
 //
 // # Keys
 //
-// With the prefix fapws: {fapws}:events is the stream, {fapws}:state a hash with the epoch, and
-// {fapws}:sent:NODE how many batches a server has added. The braces keep them together in a cluster.
+// With the prefix fapws, the key {fapws}:events is the stream, {fapws}:state is a hash with the epoch, and
+// {fapws}:sent:NODE counts the batches that a server has added. The braces keep the keys on one node of a cluster.
 type Broker struct {
 	redis   redis.UniversalClient
-	keys    []string // of addScript
+	keys    []string // arguments of addScript
 	shown   string
-	node    string // the name of this server among others
+	node    string // a random name of this server
 	epoch   string
 	log     func(logfile.Level, string)
-	ctx     context.Context // until Close
+	ctx     context.Context // canceled by Close
 	cancel  context.CancelFunc
-	ends    sync.WaitGroup // of reading
+	ends    sync.WaitGroup // the goroutine of Start
 	waiting *eventloop.Queue[Batch]
 	deliver func(Batch)
-	unsure  bool           // the broker may have lost the last entry; of readSome
-	warned  bool           // of entries that fapws did not write; of readSome
-	gaps    logfile.Seldom // lines about missing events, which other programs can cause
+	unsure  bool // the broker may have lost the last entry; used by readSome
+	warned  bool // a foreign entry was reported; used by readSome
+	// limits log lines about missing events, which other programs can cause
+	gaps logfile.Seldom
 
-	full bool // the broker has dropped events to make room; of write
+	full bool // the broker has dropped events to make room; used by write
 
-	seq atomic.Uint64 // the last number that was read; changed by readSome
+	seq atomic.Uint64 // number of the last event that was read; set by readSome
 
 	mu      sync.Mutex
-	sent    uint64    // batches that were given their count
-	bytes   int       // that wait
-	batches int       // that wait
-	events  int       // in them
-	waited  int       // events that have waited; of this outage
-	lost    int       // events that found no room; of this outage
-	losses  int       // of all
-	away    time.Time // since when the broker is away; zero: it is there
-	failing [2]bool   // in which direction
+	sent    uint64    // batches that were published; the count of the last one
+	bytes   int       // queued bytes
+	batches int       // queued batches
+	events  int       // queued events
+	waited  int       // events that waited during this outage
+	lost    int       // events that were dropped during this outage
+	losses  int       // events that were dropped since the start
+	away    time.Time // start of the outage; zero if the broker is reachable
+	failing [2]bool   // by direction
 }
 
-// Batch is what a worker has published at once.
+// Batch is a group of events that a worker published together.
 type Batch struct {
-	Seq       uint64 // the number of the first event, from the broker
-	N         int    // events
-	Raw       []byte // the events, or with Purge the pattern
-	ID        uint64 // of the message of a worker of this server
-	Publisher int    // its process; 0: it was another server
+	Seq uint64 // number of the first event, assigned by the broker
+	N   int    // number of events; 0 if Purge
+	Raw []byte // the events, or the pattern if Purge
+	// ID of the message in which a worker of this server sent the batch
+	ID        uint64
+	Publisher int // process ID of the worker; 0 if another server published it
 	Purge     bool
-	count     uint64 // of batches of this server up to this one
+	// number of batches that this server has published, including this one
+	count uint64
 }
 
-// direction is one of the two uses of a broker. One may fail alone: a broker that is full, or only a copy of another one, is still read from.
+// direction is one of the two uses of a broker. One may fail alone: a broker that is full or a read-only replica can
+// still be read.
 type direction uint8
 
 const (
@@ -122,8 +129,8 @@ const (
 	writing
 )
 
-// ConnectBroker connects to a broker. Its error is a line for the user. With the epoch and the last number of an earlier Broker, whose events go
-// on, it does not wait for the broker, which may be away.
+// ConnectBroker connects to a broker. The text of its error is for the user. If epoch is not empty, epoch and last
+// continue an earlier Broker. Then ConnectBroker does not wait for the broker, which may be unreachable.
 func ConnectBroker(a *BrokerAddress, epoch string, last uint64, log func(logfile.Level, string)) (*Broker, error) {
 	quiet()
 	o := *a.options
@@ -154,14 +161,15 @@ func ConnectBroker(a *BrokerAddress, epoch string, last uint64, log func(logfile
 	return c, nil
 }
 
-// quiet keeps go-redis from writing lines of its own; errors come as results.
+// quiet keeps go-redis from logging. Its errors are results of its methods.
 var quiet = sync.OnceFunc(func() { redis.SetLogger(silence{}) })
 
 type silence struct{}
 
 func (silence) Printf(context.Context, string, ...any) {}
 
-// begin agrees with other servers on the epoch, finds out whether it may add events, and begins behind all that was published.
+// begin agrees with other servers on the epoch, checks that it may add events, and starts after the last published
+// event.
 func (c *Broker) begin(ctx context.Context) error {
 	own := strconv.FormatInt(time.Now().UnixMilli(), 36)
 	if err := c.redis.HSetNX(ctx, c.keys[1], "epoch", own).Err(); err != nil {
@@ -171,10 +179,10 @@ func (c *Broker) begin(ctx context.Context) error {
 	if c.epoch, err = c.redis.HGet(ctx, c.keys[1], "epoch").Result(); err != nil {
 		return err
 	}
-	if !isEpoch(c.epoch) { // it is part of all ids
+	if !isEpoch(c.epoch) { // The epoch is part of all event ids.
 		return fmt.Errorf("the epoch in %s is not one of fapws: %.40q; delete the key, or choose another ?prefix=", c.keys[1], c.epoch)
 	}
-	if err := c.add([]Batch{{}}, 0); err != nil { // those of no batch are there
+	if err := c.add([]Batch{{}}, 0); err != nil { // Adding an empty batch tests the permission.
 		return err
 	}
 	last, err := c.place(0)
@@ -182,20 +190,20 @@ func (c *Broker) begin(ctx context.Context) error {
 	return err
 }
 
-// String returns the URL, without a password.
+// String returns the URL without the password.
 func (c *Broker) String() string { return c.shown }
 
-// Epoch tells numbers from those of another broker.
+// Epoch returns the epoch, which distinguishes the numbers of this broker from those of others.
 func (c *Broker) Epoch() string { return c.epoch }
 
-// isEpoch reports whether a text may be an epoch: a number with digits and letters.
+// isEpoch reports whether text may be an epoch: a number in base 36, in lower case.
 func isEpoch(text string) bool {
 	_, err := strconv.ParseUint(text, 36, 63)
 	return err == nil && strings.ToLower(text) == text
 }
 
-// Start begins to call deliver, on a goroutine, with the batches of all servers behind the last number, which it returns.
-// The events of this server come back so, too.
+// Start calls deliver, on a goroutine, with the later batches of all servers, including this one. It returns the last
+// number before these batches.
 func (c *Broker) Start(deliver func(Batch)) (last uint64) {
 	c.deliver, last = deliver, c.seq.Load()
 	c.ends.Go(func() {
@@ -206,7 +214,7 @@ func (c *Broker) Start(deliver func(Batch)) (last uint64) {
 	return last
 }
 
-// try calls step until it succeeds, with pauses while the broker is away, or until Close.
+// try calls step until it succeeds or Close is called, with growing pauses.
 func (c *Broker) try(in direction, step func() error) {
 	for pause := againAfter; c.ctx.Err() == nil; pause = min(2*pause, againAtMost) {
 		err := step()
@@ -222,7 +230,7 @@ func (c *Broker) try(in direction, step func() error) {
 	}
 }
 
-// reason returns an error of the broker as a user needs it.
+// reason returns the text of err for the user.
 func reason(err error) string {
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
@@ -233,12 +241,12 @@ func reason(err error) string {
 	return process.ExitPlain(err).Error()
 }
 
-// isLogin reports whether the user or the password is the reason of an error.
+// isLogin reports whether the broker rejected the user or the password.
 func isLogin(err error) bool {
 	return redis.HasErrorPrefix(err, "WRONGPASS") || redis.HasErrorPrefix(err, "NOAUTH") || redis.HasErrorPrefix(err, "NOPERM")
 }
 
-// failed notes that the broker is away.
+// failed records that a request failed.
 func (c *Broker) failed(in direction, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -250,7 +258,7 @@ func (c *Broker) failed(in direction, err error) {
 	c.log(logfile.Error, fmt.Sprintf("channels: %s is away (%s); events wait for it, up to %d MB", c.shown, reason(err), mostPending>>20))
 }
 
-// answered notes that the broker is there, unless the other direction fails.
+// answered records that a request succeeded. The outage ends unless the other direction still fails.
 func (c *Broker) answered(in direction) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -268,14 +276,14 @@ func (c *Broker) answered(in direction) {
 	c.away, c.waited, c.lost = time.Time{}, 0, 0
 }
 
-// BrokerState is how a Broker is.
+// BrokerState is the state of a Broker.
 type BrokerState struct {
-	Away    time.Duration // how long the broker has been away; 0: it is there
-	Waiting int           // events that wait for it
-	Lost    int           // events that found no room, since the start
+	// time since the broker became unreachable; 0 if it is reachable
+	Away    time.Duration
+	Waiting int // queued events
+	Lost    int // events that were dropped since the start
 }
 
-// State returns how c is.
 func (c *Broker) State() BrokerState {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -286,7 +294,7 @@ func (c *Broker) State() BrokerState {
 	return s
 }
 
-// Close waits until Idle, but not beyond limit, and ends the connection.
+// Close waits until Idle, at most for limit, and closes the connection.
 func (c *Broker) Close(limit time.Duration) {
 	for end := time.Now().Add(limit); time.Now().Before(end) && !c.Idle(); {
 		time.Sleep(10 * time.Millisecond)

@@ -15,14 +15,14 @@ import (
 	"fapws/cmd/fapws/settings"
 )
 
-// BrokerAddress is where a broker is, and the prefix of its keys.
+// BrokerAddress is the address of a broker with the prefix of its keys.
 type BrokerAddress struct {
 	options *redis.UniversalOptions
 	prefix  string
-	shown   string // without a password
+	shown   string // URL without the password
 }
 
-// String returns the URL without a password.
+// String returns the URL without the password.
 func (a *BrokerAddress) String() string { return a.shown }
 
 var (
@@ -30,7 +30,7 @@ var (
 	prefixIs = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`) })
 )
 
-// ParseBroker reads the URL of a broker. Its error says how URLs look; its text follows "must be ".
+// ParseBroker parses the URL of a broker. Its error describes valid URLs and follows the words "must be ".
 func ParseBroker(text string) (*BrokerAddress, error) {
 	scheme, rest, ok := strings.Cut(text, "://")
 	if !ok || strings.ContainsAny(text, " \r\n\x00") {
@@ -60,7 +60,7 @@ func ParseBroker(text string) (*BrokerAddress, error) {
 	return a, nil
 }
 
-// parseSingle reads the URL of one server. Its query may have the options of go-redis.
+// parseSingle parses the URL of one server. The query may contain options of go-redis.
 func (a *BrokerAddress) parseSingle(scheme, rest string, values url.Values) error {
 	text := strings.Replace(scheme, "valkey", "redis", 1) + "://" + rest
 	if len(values) > 0 {
@@ -74,8 +74,8 @@ func (a *BrokerAddress) parseSingle(scheme, rest string, values url.Values) erro
 	return nil
 }
 
-// parseSentinels reads the URL of sentinels: redis+sentinel://[user:password@]host:port,host:port/name[/db]. The password is that of
-// the server; ?sentinel_password= is theirs.
+// parseSentinels parses the URL of sentinels: redis+sentinel://[user:password@]host:port,host:port/name[/db]. The
+// password is for the server. The sentinels use ?sentinel_password=.
 func (a *BrokerAddress) parseSentinels(scheme, rest string, values url.Values) error {
 	login, hosts := "", rest
 	if at := strings.LastIndexByte(rest, '@'); at >= 0 {
@@ -104,7 +104,8 @@ func (a *BrokerAddress) parseSentinels(scheme, rest string, values url.Values) e
 	return nil
 }
 
-// askSentinels returns why sentinels do not tell where the master is, or "" if one of them does: go-redis keeps that to itself.
+// askSentinels returns why the sentinels do not know the master, or "" if one of them knows it. go-redis does not
+// report the reason.
 func askSentinels(ctx context.Context, o *redis.UniversalOptions) string {
 	var reasons []string
 	for _, address := range o.Addrs {

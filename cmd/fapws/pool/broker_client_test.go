@@ -43,14 +43,14 @@ func TestParse(t *testing.T) {
 	}
 }
 
-// node is a Broker with what it was told.
+// node is a Broker that records its batches and log lines.
 type node struct {
 	*Broker
 	batches chan Batch
 	lines   chan string
 }
 
-// dial makes a node that does not read yet.
+// dial connects a node that does not read yet.
 func dial(t *testing.T, s *redistest.Server) *node {
 	t.Helper()
 	a, err := ParseBroker("redis://" + s.Address)
@@ -84,7 +84,8 @@ func (n *node) says(t *testing.T, text string) {
 	}
 }
 
-// Every node gets everything in one order, with numbers without a gap, and its own with the message that it came from.
+// All nodes receive all events in the same order and without gaps in the numbers. The publisher also receives the ID of
+// its message.
 func TestOrder(t *testing.T) {
 	s := redistest.Start(t)
 	a, b := connect(t, s), connect(t, s)
@@ -115,7 +116,7 @@ func TestOrder(t *testing.T) {
 	}
 }
 
-// A batch whose answer was lost is sent again, and is not added twice.
+// A batch that is sent again because its response was lost is added only once.
 func TestRepeated(t *testing.T) {
 	s := redistest.Start(t)
 	n := connect(t, s)
@@ -130,7 +131,7 @@ func TestRepeated(t *testing.T) {
 	}
 }
 
-// A batch does not overtake one that has failed, which would be lost.
+// After a failed batch, later batches of the same request are not added. Otherwise the failed batch would be lost.
 func TestFailedBatch(t *testing.T) {
 	n := connect(t, redistest.Start(t))
 	some := []Batch{{N: 1, count: 1}, {N: 1, count: 2}, {N: 1, count: 3}}
@@ -145,7 +146,7 @@ func TestFailedBatch(t *testing.T) {
 	}
 }
 
-// A broker that takes no events is away, although it can be read from.
+// A broker that rejects events counts as unreachable, although it can be read.
 func TestReadOnly(t *testing.T) {
 	n := connect(t, redistest.Start(t))
 	set := func(replicas string) {
@@ -160,7 +161,7 @@ func TestReadOnly(t *testing.T) {
 	if st := n.State(); st.Away == 0 || st.Waiting != 3 {
 		t.Errorf("%+v", st)
 	}
-	n.failed(reading, context.DeadlineExceeded) // is back after them
+	n.failed(reading, context.DeadlineExceeded) // it is reported as reachable after these calls
 	set("0")
 	n.says(t, "; 3 events waited")
 	if b := <-n.batches; string(b.Raw) != "later" {
@@ -168,13 +169,13 @@ func TestReadOnly(t *testing.T) {
 	}
 }
 
-// Numbers never go back, whichever server publishes first after the broker has lost its data.
+// Numbers never decrease after the broker has lost its data, whichever server publishes first.
 func TestLostData(t *testing.T) {
 	s := redistest.Start(t)
 	a := connect(t, s)
 	a.Publish(Batch{N: 50, Raw: []byte("a")})
 	<-a.batches
-	waittest.Eventually(t, "the broker has answered", a.Idle) // else it comes again
+	waittest.Eventually(t, "the broker has answered", a.Idle) // otherwise the batch is sent again
 	s.Kill()
 	a.says(t, " is away ")
 	s.Restart()
@@ -191,7 +192,7 @@ func TestLostData(t *testing.T) {
 	}
 }
 
-// What finds no room in memory is lost, and said.
+// Events that exceed the memory limit are dropped and reported.
 func TestOverflow(t *testing.T) {
 	s := redistest.Start(t)
 	a := connect(t, s)

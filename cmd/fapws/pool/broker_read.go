@@ -15,15 +15,16 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// numberOf returns the number in the id of an entry. Ids of fapws have nothing behind it.
+// numberOf returns the event number in the id of an entry. The second part of the id is ignored, because fapws always
+// writes 0.
 func numberOf(id string) uint64 {
 	number, _, _ := strings.Cut(id, "-")
 	n, _ := strconv.ParseUint(number, 10, 64)
 	return n
 }
 
-// parseBatch reads an entry of the stream, which anyone may have written who may write to the broker: ok if it is one of fapws. from is the
-// server that has published it.
+// parseBatch parses an entry of the stream. Any program with access to the broker may have written it, so ok reports
+// whether the entry is valid. from is the server that published it.
 func parseBatch(entry redis.XMessage) (b Batch, from string, ok bool) {
 	ok = true
 	text := func(name string) string {
@@ -43,22 +44,24 @@ func parseBatch(entry redis.XMessage) (b Batch, from string, ok bool) {
 }
 
 const (
-	// readAtOnce is how many entries a request reads at most.
+	// readAtOnce limits the entries of one request.
 	readAtOnce = 64
 
-	// historyEntries and historyBytes are how many entries make the history of a server that starts: a worker keeps no more.
+	// historyEntries and historyBytes limit the history that a starting server reads. They are also the limits of a
+	// worker.
 	historyEntries = 1000
 	historyBytes   = 16 << 20
 )
 
-// readSome waits for entries and hands them over.
+// readSome waits for entries and delivers them.
 func (c *Broker) readSome() error {
 	wait := readFor
 	if c.unsure {
 		if _, err := c.place(c.seq.Load()); err != nil {
 			return err
 		}
-		wait = -1 // so that it is known at once whether the broker answers
+		// Do not block, so that a broker that does not answer is noticed at once.
+		wait = -1
 	}
 	ctx, cancel := context.WithTimeout(c.ctx, readFor+answerWithin)
 	defer cancel()
@@ -76,13 +79,13 @@ func (c *Broker) readSome() error {
 	return nil
 }
 
-// take hands over an entry.
+// take delivers an entry.
 func (c *Broker) take(entry redis.XMessage) {
 	b, from, ok := parseBatch(entry)
 	if seq := c.seq.Load(); seq > 0 && ok && b.Seq > seq+1 && c.gaps.Now() {
 		c.log(logfile.Warning, fmt.Sprintf("channels: events %d to %d may be missing: %s has lost its data, or dropped old entries while this server was away", seq+1, b.Seq-1, c.shown))
 	}
-	if last := numberOf(entry.ID); last > maxSeq { // place removes it
+	if last := numberOf(entry.ID); last > maxSeq { // The next call of place removes the entry.
 		c.unsure = true
 	} else {
 		c.seq.Store(last)
@@ -92,7 +95,7 @@ func (c *Broker) take(entry redis.XMessage) {
 	case !ok && !c.warned:
 		c.log(logfile.Error, fmt.Sprintf("channels: ignoring entry %s of %s in %s: it was not written by fapws; further ones are ignored without a message", entry.ID, c.keys[0], c.shown))
 		c.warned = true
-	case !ok, own && b.Purge: // the other workers know
+	case !ok, own && b.Purge: // The other workers of this server already have the pattern.
 	case own:
 		c.deliver(b)
 	default:
@@ -101,7 +104,7 @@ func (c *Broker) take(entry redis.XMessage) {
 	}
 }
 
-// History returns the latest events that the broker keeps, the oldest first.
+// History returns the latest events that the broker keeps, oldest first.
 func (c *Broker) History() ([]Batch, error) {
 	if c.State().Away > 0 {
 		return nil, errors.New("the broker is away")
@@ -134,8 +137,8 @@ func (c *Broker) History() ([]Batch, error) {
 	return all, nil
 }
 
-// placeScript returns the number of the last entry. If the broker has lost entries with numbers up to ARGV[1], those that follow get larger
-// ones from any server, also from one that does not know these numbers.
+// placeScript returns the number of the last entry. If the broker has lost entries with numbers up to ARGV[1], later
+// entries get larger numbers, even if a server adds them that does not know ARGV[1].
 var placeScript = sync.OnceValue(func() *redis.Script {
 	return redis.NewScript(fmt.Sprintf(lastOfStream+`
 local number, lost = last()
@@ -146,7 +149,7 @@ return string.format('%%.0f', number)
 `, maxSeq, afterLoss))
 })
 
-// place returns the number of the last entry, above known ones: see placeScript.
+// place returns the number of the last entry. The result is above known: see placeScript.
 func (c *Broker) place(known uint64) (uint64, error) {
 	ctx, cancel := context.WithTimeout(c.ctx, answerWithin)
 	defer cancel()

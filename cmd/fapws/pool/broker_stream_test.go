@@ -12,7 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// foreign writes an entry as any program may that shares the broker.
+// foreign writes an entry as another program may do that uses the same broker.
 func foreign(t *testing.T, n *node, id string, fields ...any) {
 	t.Helper()
 	if err := n.redis.XAdd(context.Background(), &redis.XAddArgs{Stream: n.keys[0], ID: id, Values: fields}).Err(); err != nil {
@@ -20,7 +20,7 @@ func foreign(t *testing.T, n *node, id string, fields ...any) {
 	}
 }
 
-// gets wants the next batch to have this text, and returns its number.
+// gets checks the text of the next batch and returns its number.
 func (n *node) gets(t *testing.T, raw string) uint64 {
 	t.Helper()
 	select {
@@ -35,7 +35,7 @@ func (n *node) gets(t *testing.T, raw string) uint64 {
 	}
 }
 
-// Entries of others are reported once, and hide no events.
+// Foreign entries are reported once and hide no events.
 func TestForeignEntries(t *testing.T) {
 	n := connect(t, redistest.Start(t))
 	last := uint64(0)
@@ -69,7 +69,8 @@ func TestForeignEntries(t *testing.T) {
 	}
 }
 
-// After a loss of only the last entries, those that remain do not come twice, and numbers go on above the lost ones.
+// If the broker loses only its last entries, the remaining ones are not delivered twice, and new numbers are above the
+// lost ones.
 func TestLostEnd(t *testing.T) {
 	n := connect(t, redistest.Start(t))
 	for _, text := range []string{"one", "two", "three"} {
@@ -87,7 +88,7 @@ func TestLostEnd(t *testing.T) {
 	}
 }
 
-// Past events make room for new ones if the broker has no memory for more.
+// A broker whose memory is full drops past events to make room for new ones.
 func TestFull(t *testing.T) {
 	n := connect(t, redistest.Start(t, "--maxmemory", "10mb", "--maxmemory-policy", "noeviction"))
 	large := strings.Repeat("x", 64<<10)
@@ -98,7 +99,7 @@ func TestFull(t *testing.T) {
 	n.says(t, "has reached its maxmemory")
 }
 
-// A state of which the ids of events cannot be made is not accepted.
+// An epoch that cannot be part of event ids is rejected.
 func TestForeignEpoch(t *testing.T) {
 	n := connect(t, redistest.Start(t))
 	a, err := ParseBroker("redis://" + n.redis.(*redis.Client).Options().Addr)

@@ -7,7 +7,7 @@ import (
 	"fapws/cmd/fapws/pool/redistest"
 )
 
-// A worker is told of events for which there is no room, so that it may publish others.
+// A worker is notified when its events were dropped, so that it may publish others.
 func TestBrokerFull(t *testing.T) {
 	s := redistest.Start(t)
 	n := connect(t, s)
@@ -22,10 +22,10 @@ func TestBrokerFull(t *testing.T) {
 	if m, err := decode(inbox(publisher)[0].text); err != nil || m.Kind != Events || m.Text != Dropped || m.ID != 3 {
 		t.Errorf("%+v, %v", m, err)
 	}
-	s.Restart() // else the end waits for it
+	s.Restart() // otherwise Close waits for the broker
 }
 
-// Events of other servers that come while this one ends do not keep it from ending.
+// Events that arrive from other servers during the shutdown do not delay it.
 func TestBrokerDeliversAtTheEnd(t *testing.T) {
 	s := redistest.Start(t)
 	other := connect(t, s)
@@ -34,12 +34,12 @@ func TestBrokerDeliversAtTheEnd(t *testing.T) {
 	for range 20 * mostTogether {
 		other.Publish(Batch{N: 1, Raw: []byte("late")})
 	}
-	<-p.events // the others wait
+	<-p.events // more events wait
 	close(p.over)
-	p.o.Broker.Close(time.Minute) // returns
+	p.o.Broker.Close(time.Minute) // must return
 }
 
-// The broker is not read faster than the workers take its events.
+// The broker is not read faster than the workers accept its events.
 func TestBrokerFasterThanWorkers(t *testing.T) {
 	s := redistest.Start(t)
 	p := New(Options{Broker: dial(t, s).Broker})
@@ -61,7 +61,7 @@ func TestBrokerFasterThanWorkers(t *testing.T) {
 	<-p.events
 }
 
-// Events go on where the program before was, unless that had another broker.
+// After an upgrade, event numbers continue if the broker is the same.
 func TestHandoverPlace(t *testing.T) {
 	var none *Handover
 	h := &Handover{BrokerURL: "redis://a", Epoch: "e", Seq: 7}

@@ -11,25 +11,29 @@ import (
 )
 
 const (
-	// keptEntries is about how many entries the stream keeps, for servers that were away and for clients that come back.
+	// keptEntries is the approximate length of the stream. The entries are kept for servers that were disconnected and
+	// clients that reconnect.
 	keptEntries = 10000
 
-	// nodeLives is for how long the broker remembers, in seconds, how many batches a server has added: longer than networks fail.
+	// nodeLives is the number of seconds for which the broker remembers how many batches a server has added. It must
+	// exceed network failures.
 	nodeLives = 24 * 3600
 
-	// leastEntries is how many entries stay when the broker has no memory for more.
+	// leastEntries is the number of entries that are kept when the broker runs out of memory.
 	leastEntries = 100
 
-	// afterLoss is the distance of numbers after the broker has lost its data: other servers may have read more than this one.
+	// afterLoss is added to the last number after the broker has lost its data, because other servers may have read
+	// larger numbers than this one.
 	afterLoss = 1000
 
-	// maxSeq bounds the numbers: 100,000 events a second get there after 1,400 years, and scripts have no integers above its double.
-	// Ids that Redis makes, milliseconds since 1970, are below it.
+	// maxSeq limits the numbers. Lua scripts have no exact integers above 2^53. The ids that Redis generates, in
+	// milliseconds since 1970, are below maxSeq.
 	maxSeq uint64 = 1 << 52
 )
 
-// lastOfStream is the beginning of both scripts. last returns the number of the last entry, and whether it had to be made up: the broker has
-// lost entries with numbers up to ARGV[1], or someone else's ids have come to the end, and the stream begins again. KEYS[1] is the stream.
+// lastOfStream is the beginning of both scripts. The Lua function last returns the number of the last entry. Its second
+// result is true if the number was chosen instead: the broker has lost entries with numbers up to ARGV[1], or foreign
+// ids have exceeded maxSeq and the stream starts again. KEYS[1] is the stream.
 const lastOfStream = `
 local function last()
   local info, known, number = redis.pcall('XINFO', 'STREAM', KEYS[1]), tonumber(ARGV[1]), 0
@@ -52,10 +56,12 @@ local function id(number)
 end
 `
 
-// addScript appends a batch to the stream, unless it is there, or the one before it in the same request has failed: it would pass for one that is
-// there. KEYS: stream, state, count of the server; ARGV: highest number that the server has read, count, epoch, number of events, events, server,
-// kind, message and process of the publisher, number of batches before it in the request. If the broker has no memory for more, past events
-// make room: it would take none until someone helps.
+// addScript appends a batch to the stream unless the stream contains it. It also rejects the batch if an earlier batch
+// of the same request failed, since the count of this batch would mark the earlier one as added. If the broker has no
+// more memory, addScript removes past events.
+//
+// KEYS: stream, state, count of the server. ARGV: highest number that the server has read, count, epoch, number of
+// events, events, server, kind, message and process of the publisher, number of earlier batches of the request.
 var addScript = sync.OnceValue(func() *redis.Script {
 	return redis.NewScript(fmt.Sprintf(lastOfStream+`
 local count, sent, n = tonumber(ARGV[2]), tonumber(redis.call('GET', KEYS[3]) or '0'), tonumber(ARGV[4])
@@ -81,7 +87,8 @@ return 1
 `, maxSeq, afterLoss, keptEntries, leastEntries, nodeLives))
 })
 
-// Publish takes events for all servers, or a pattern for the caches of all others, and reports whether there is room for them.
+// Publish queues events for all servers, or a pattern for the caches of all other servers. It reports whether the queue
+// had room for them.
 func (c *Broker) Publish(b Batch) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -109,14 +116,14 @@ func (c *Broker) Congested() bool {
 	return c.bytes > muchPending
 }
 
-// Idle reports whether the broker has all that was published.
+// Idle reports whether the broker has received all batches.
 func (c *Broker) Idle() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.batches == 0
 }
 
-// write sends batches to the broker, and waits while it is away.
+// write sends batches to the broker. It retries while the broker is unreachable.
 func (c *Broker) write(all []Batch) {
 	for len(all) > 0 && c.ctx.Err() == nil {
 		some := together(all)
@@ -135,7 +142,7 @@ func (c *Broker) write(all []Batch) {
 	}
 }
 
-// reportFull logs, once, that the broker has dropped past events.
+// reportFull logs once that the broker has dropped past events.
 func (c *Broker) reportFull() {
 	if !c.full {
 		c.log(logfile.Warning, fmt.Sprintf("channels: %s has reached its maxmemory; dropping past events to make room for new ones", c.shown))
@@ -143,7 +150,7 @@ func (c *Broker) reportFull() {
 	}
 }
 
-// together returns the first of some batches, which leave at once.
+// together returns the first batches of all that are sent in one request.
 func together(all []Batch) []Batch {
 	n, bytes := 0, 0
 	for n < min(len(all), mostTogether) && (n == 0 || bytes+len(all[n].Raw) <= togetherBytes) {
@@ -178,7 +185,7 @@ func (c *Broker) add(some []Batch, seq uint64) error {
 	return nil
 }
 
-// added notes that batches do not wait any more.
+// added subtracts sent batches from the counters of the queue.
 func (c *Broker) added(some []Batch) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

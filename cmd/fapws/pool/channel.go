@@ -19,37 +19,38 @@ import (
 )
 
 const (
-	// maxDatagram bounds a datagram; a socket takes none beyond its buffer of about 200 KiB.
+	// maxDatagram limits a datagram. The kernel rejects datagrams above the size of a socket buffer, about 200 KiB.
 	maxDatagram = 128 << 10
 
-	// maxObject bounds the JSON of a message, which costs far more memory once it is read, and maxMessage all of it.
+	// maxObject limits the JSON of a message, because parsed JSON needs far more memory. maxMessage limits the whole
+	// message.
 	maxObject  = 192 << 10
 	maxMessage = maxEvents + maxObject
 
-	// maxFiles is how many descriptors one message may carry (SCM_MAX_FD is 253).
+	// maxFiles limits the descriptors of a message. The limit of the kernel (SCM_MAX_FD) is 253.
 	maxFiles = 200
 
-	// passWithin bounds how long a Send with descriptors waits for a process that reads nothing.
+	// passWithin limits how long Send with descriptors waits for a process that does not read.
 	passWithin = 10 * time.Second
 )
 
-// Channel is one end of the connection between the supervisor and a worker: a
-// SOCK_SEQPACKET socket. A message is one JSON object, behind which, after
-// a line feed, there may be bytes that are none of JSON's. One that is too long for a datagram takes several, which
-// begin with a mark. Send may be called from any goroutine, Receive from one.
+// Channel is one end of the SOCK_SEQPACKET socket between the supervisor and a worker. A message is a JSON object,
+// optionally followed by a line feed and arbitrary bytes. A message that is too long for a datagram is split into
+// several, each with a mark as its first byte. Send may be called from any goroutine, Receive from only one.
 type Channel struct {
 	conn  *net.UnixConn
 	send  sync.Mutex
-	parts []byte // of a message whose last datagram has not come; of Receive
+	parts []byte // of an incomplete message; used by Receive
 }
 
-// The first byte of a datagram that is a part of a message, and of the last one. No whole message begins with it.
+// Marks are the first byte of a datagram that contains a part of a message. No unsplit message starts with a mark.
+// endMark marks the last part.
 const (
 	partMark = '+'
 	endMark  = '.'
 )
 
-// Pair makes a channel and the other end for a child process.
+// Pair returns a channel and its other end for a child process.
 func Pair() (c *Channel, theirs *os.File, err error) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -63,7 +64,7 @@ func Pair() (c *Channel, theirs *os.File, err error) {
 	return c, theirs, nil
 }
 
-// NewChannel makes a channel of the descriptor, which belongs to it from then on.
+// NewChannel returns a channel that owns the descriptor.
 func NewChannel(fd int) (*Channel, error) {
 	nc, err := system.Conn(fd, "control channel")
 	if err != nil {
@@ -80,7 +81,8 @@ func NewChannel(fd int) (*Channel, error) {
 // SyscallConn implements syscall.Conn.
 func (c *Channel) SyscallConn() (syscall.RawConn, error) { return c.conn.SyscallConn() }
 
-// Send sends m, with descriptors perhaps, which stay open. It waits as long as the other side is there; with descriptors, ten seconds at most.
+// Send sends m and optional descriptors, which stay open. It waits until the other process reads. With descriptors, it
+// waits for passWithin at most.
 func (c *Channel) Send(m *Message, fds ...int) error {
 	texts, err := m.encode()
 	if err != nil {
@@ -94,7 +96,7 @@ func (c *Channel) Send(m *Message, fds ...int) error {
 	return c.write(until, texts, rights)
 }
 
-// ChannelOf makes a channel of a file, which stays open.
+// ChannelOf returns a channel for a duplicate of f. f stays open.
 func ChannelOf(f *os.File) (*Channel, error) {
 	fd, err := Duplicate(f)
 	if err != nil {
@@ -103,10 +105,10 @@ func ChannelOf(f *os.File) (*Channel, error) {
 	return NewChannel(fd)
 }
 
-// Duplicate returns another descriptor of c, which is closed on exec.
+// Duplicate returns a duplicate of the descriptor of c. The duplicate is closed on exec.
 func Duplicate(c syscall.Conn) (fd int, err error) { return duplicate(c, unix.F_DUPFD_CLOEXEC) }
 
-// duplicate returns another descriptor of c by a command of fcntl(2).
+// duplicate returns a duplicate of the descriptor of c. command is an fcntl(2) command.
 func duplicate(c syscall.Conn, command int) (fd int, err error) {
 	if fd, err = descriptor(c); err == nil {
 		fd, err = unix.FcntlInt(uintptr(fd), command, 3)
@@ -114,7 +116,7 @@ func duplicate(c syscall.Conn, command int) (fd int, err error) {
 	return fd, err
 }
 
-// ReceiveWithin is Receive with a limit; after it the error is os.ErrDeadlineExceeded.
+// ReceiveWithin is like Receive but fails with os.ErrDeadlineExceeded after limit.
 func (c *Channel) ReceiveWithin(limit time.Duration) (*Message, []*os.File, error) {
 	c.conn.SetReadDeadline(time.Now().Add(limit))
 	return c.Receive()
@@ -131,7 +133,7 @@ func (c *Channel) write(until time.Time, texts [][]byte, rights []byte) error {
 		}
 		if _, _, err := c.conn.WriteMsgUnix(text, with, nil); err != nil {
 			if i > 0 {
-				c.Close() // the next message must not follow a part of this one
+				c.Close() // the next message must not follow an incomplete one
 			}
 			return err
 		}
@@ -139,13 +141,13 @@ func (c *Channel) write(until time.Time, texts [][]byte, rights []byte) error {
 	return nil
 }
 
-// isBare reports whether a datagram is the kind of a message, without JSON. Checks come each second: they would keep 3 MB of the
-// program, which JSON needs, resident in processes that do nothing else.
+// isBare reports whether a datagram is only the kind of a message, without JSON. Checks are sent every second. Without
+// JSON, the code of its package does not become resident in idle processes.
 func isBare(datagram string) bool {
 	return datagram == string(Check) || datagram == string(Checked) || datagram == string(Unused)
 }
 
-// encode makes the datagrams of a message.
+// encode returns the datagrams of a message.
 func (m *Message) encode() (texts [][]byte, err error) {
 	var text []byte
 	if m.Text == "" && isBare(string(m.Kind)) {
@@ -169,24 +171,24 @@ func (m *Message) encode() (texts [][]byte, err error) {
 	return texts, nil
 }
 
-// BeforeReason returns the first bytes of the datagram by which a process that crashes names the reason: it
-// sends the others as they are.
+// BeforeReason returns the beginning of the datagram with which a crashing process reports the reason. The process
+// appends the reason unchanged.
 func BeforeReason() []byte {
 	m := Message{Kind: Failing, Raw: []byte{0}}
 	texts, _ := m.encode()
 	return texts[0][:len(texts[0])-1]
 }
 
-// buffers are for datagrams while they are read, and not while one is waited
-// for: they are large, and there are many workers.
+// buffers has buffers for receiving datagrams. They are large, so a worker only uses one while it reads, not while it
+// waits.
 var buffers = sync.Pool{New: func() any {
 	return &buffer{in: make([]byte, maxDatagram), oob: make([]byte, unix.CmsgSpace(4*maxFiles))}
 }}
 
 type buffer struct{ in, oob []byte }
 
-// Receive returns the next message with the descriptors that came with it,
-// which are closed on exec. The error is io.EOF when the other side is gone.
+// Receive returns the next message and its descriptors, which are closed on exec. The error is io.EOF after the other
+// process closed the channel.
 func (c *Channel) Receive() (m *Message, files []*os.File, err error) {
 	rc, err := c.conn.SyscallConn()
 	if err != nil {
@@ -205,14 +207,17 @@ func (c *Channel) Receive() (m *Message, files []*os.File, err error) {
 	return m, files, err
 }
 
-// receive takes a datagram from a socket if there is one, or EAGAIN. It returns the message that the datagram completes, or nil.
+// receive reads one datagram without blocking. Its error is EAGAIN if none is waiting. It returns the message that the
+// datagram completes, or nil if more parts follow.
 func (c *Channel) receive(fd int) (*Message, []*os.File, error) {
 	b := buffers.Get().(*buffer)
 	defer buffers.Put(b)
 	n, oobn, flags, _, err := unix.Recvmsg(fd, b.in, b.oob, unix.MSG_CMSG_CLOEXEC|unix.MSG_DONTWAIT)
 	switch {
 	case err == unix.EINTR || err == unix.ECONNRESET:
-		return nil, nil, nil // a process that dies with unread messages resets once, before its own messages
+		// After a process died with unread messages, the kernel reports ECONNRESET once before the messages of the
+		// process.
+		return nil, nil, nil
 	case err != nil:
 		return nil, nil, err
 	case n == 0 && oobn == 0:
@@ -229,7 +234,7 @@ func (c *Channel) receive(fd int) (*Message, []*os.File, error) {
 	if err != nil {
 		err = fmt.Errorf("control channel: %w", err)
 	}
-	if m == nil { // descriptors come with the last datagram
+	if m == nil { // the last datagram carries the descriptors
 		CloseFiles(files)
 		files = nil
 	}
@@ -238,7 +243,7 @@ func (c *Channel) receive(fd int) (*Message, []*os.File, error) {
 
 var errTooLong = errors.New("a message is too long")
 
-// join returns the message that a datagram completes; nil: it is a part of one.
+// join adds a datagram to the parts of a message. It returns the complete message, or nil if more parts follow.
 func (c *Channel) join(datagram []byte) (*Message, error) {
 	if len(datagram) == 0 || datagram[0] != partMark && datagram[0] != endMark {
 		return decode(datagram)
@@ -256,12 +261,12 @@ func (c *Channel) join(datagram []byte) (*Message, error) {
 	return decode(text)
 }
 
-// decode reads a datagram, and keeps none of it.
+// decode parses a message. The result does not refer to datagram.
 func decode(datagram []byte) (*Message, error) {
 	if isBare(string(datagram)) {
 		return &Message{Kind: Kind(datagram)}, nil
 	}
-	object, raw, _ := bytes.Cut(datagram, []byte{'\n'}) // marshaled text has no line feed
+	object, raw, _ := bytes.Cut(datagram, []byte{'\n'}) // marshaled JSON contains no line feed
 	if len(object) > maxObject {
 		return nil, errTooLong
 	}
@@ -275,12 +280,11 @@ func decode(datagram []byte) (*Message, error) {
 	return m, nil
 }
 
-// interrupt makes a Receive that waits fail with os.ErrDeadlineExceeded; resume
-// lets the next one wait again.
+// interrupt makes a waiting Receive fail with os.ErrDeadlineExceeded. resume allows Receive to wait again.
 func (c *Channel) interrupt() { c.conn.SetReadDeadline(time.Unix(1, 0)) }
 func (c *Channel) resume()    { c.conn.SetReadDeadline(time.Time{}) }
 
-// Close ends the channel; the other side's Receive gets io.EOF.
+// Close closes the channel. Receive of the other process returns io.EOF.
 func (c *Channel) Close() error { return c.conn.Close() }
 
 func filesIn(oob []byte) (files []*os.File, err error) {
@@ -294,7 +298,7 @@ func filesIn(oob []byte) (files []*os.File, err error) {
 	for i := range messages {
 		fds, err := unix.ParseUnixRights(&messages[i])
 		if err != nil {
-			continue // another control message
+			continue // it carries no descriptors
 		}
 		for _, fd := range fds {
 			files = append(files, os.NewFile(uintptr(fd), "socket"))
@@ -303,15 +307,14 @@ func filesIn(oob []byte) (files []*os.File, err error) {
 	return files, nil
 }
 
-// CloseFiles closes files, such as those of a message.
 func CloseFiles(files []*os.File) {
 	for _, f := range files {
 		f.Close()
 	}
 }
 
-// descriptor returns the number of c without making it block, as Fd might: the flag belongs to the socket, which other
-// processes share.
+// descriptor returns the descriptor of c. Unlike Fd, it does not make the socket blocking, which would affect other
+// processes that share the socket.
 func descriptor(c syscall.Conn) (fd int, err error) {
 	rc, err := c.SyscallConn()
 	if err != nil {

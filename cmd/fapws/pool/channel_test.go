@@ -11,7 +11,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// channels returns both ends of a channel.
 func channels(t *testing.T) (ours, theirs *Channel) {
 	t.Helper()
 	ours, file, err := Pair()
@@ -78,8 +77,7 @@ func TestChannel(t *testing.T) {
 	}
 }
 
-// The last message of a worker is received, although it has died without having read
-// everything.
+// The last message of a worker is received even if the worker died with unread messages.
 func TestChannelOfTheDead(t *testing.T) {
 	ours, theirs := channels(t)
 	for range 3 {

@@ -9,10 +9,10 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// With Options.FailurePage, browsers get a page about code that does not load. Workers that serve receive it as a
+// With Options.FailurePage, browsers see a page about code that fails to load. Serving workers receive the page as a
 // Notice. Before the first successful load, a worker without an application serves it.
 
-// showFailure makes the page about the failure of w, and has it served.
+// showFailure creates the page about the failure of w and sends it to the workers. w may be nil.
 func (p *Pool) showFailure(w *worker) {
 	if p.o.FailurePage == nil {
 		return
@@ -36,14 +36,14 @@ func (p *Pool) showFailure(w *worker) {
 	}
 }
 
-// sendPage sends w the page if the last load failed.
+// sendPage sends the page to w if the last load failed.
 func (p *Pool) sendPage(w *worker) {
 	if p.page != nil {
 		w.send(&Message{Kind: Notice, Raw: p.page})
 	}
 }
 
-// servePage lets the worker with the page serve once it has started.
+// servePage makes w serve the page after w has started.
 func (p *Pool) servePage(w *worker) {
 	if !p.first() || p.stopping {
 		w.end(Quit)
@@ -58,11 +58,10 @@ func (p *Pool) servePage(w *worker) {
 	p.o.Event(PageUp, "")
 }
 
-// keptStderr is the number of bytes that are kept: the end of the output.
+// keptStderr is the number of bytes kept from the end of the output.
 const keptStderr = 32 << 10
 
-// stderrCapture passes on the standard error of a worker that has not loaded, and keeps the end of it. A nil
-// stderrCapture has no output.
+// stderrCapture forwards the standard error of a loading worker and keeps its last bytes. A nil stderrCapture is empty.
 type stderrCapture struct {
 	mu   sync.Mutex
 	text []byte
@@ -80,7 +79,7 @@ func (h *stderrCapture) Write(text []byte) (int, error) {
 	return len(text), nil
 }
 
-// tail returns the end of the output.
+// tail returns the end of the output, keptStderr bytes at most.
 func (h *stderrCapture) tail() []byte {
 	if h == nil {
 		return nil

@@ -10,26 +10,29 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// generation is a set of workers that load together and begin to serve together, or not at all. The first one is
-// started alone, so that an application that fails to load is reported once.
+// generation is a set of workers that load together. They start to serve together, or none of them does. The first
+// worker starts alone, so that an application that fails to load is reported once.
 type generation struct {
 	request
 	workers []*worker
-	left    int  // workers that served before the others had loaded, and then left it: see leaveBatch
-	opened  bool // the settings of the first worker are taken
-	serves  bool // in the place of others, of which some may still accept
+	// number of workers that served early and left the generation: see leaveBatch
+	left   int
+	opened bool // the settings of the first worker were accepted
+	// it serves; some workers of the old generation may still accept
+	serves bool
 }
 
-// request asks for a generation.
+// request is a request to start a generation.
 type request struct {
 	why     string
-	upgrade bool           // start the program's file again, which may be a new version
-	sleep   bool           // its workers are Asleep
-	newer   bool           // give up the generation that is loading: its files have changed
-	asked   []chan<- error // get the outcome; each is buffered
+	upgrade bool // start the program's file, which may be a new version
+	sleep   bool // the workers start Asleep
+	// cancel the generation that is loading: its files have changed
+	newer bool
+	asked []chan<- error // receive the outcome; each channel is buffered
 }
 
-// finished sends the outcome to the channels of asked; nil: the generation serves.
+// finished sends the outcome to the channels of asked. err is nil if the generation serves.
 func (r *request) finished(err error) {
 	for _, asked := range r.asked {
 		asked <- err
@@ -39,8 +42,8 @@ func (r *request) finished(err error) {
 
 var errEnding = errors.New("the server is shutting down")
 
-// begin starts a new generation, or records that another must follow the one that is loading. While another program takes over, handOver
-// has that program start it.
+// begin starts a new generation, or queues the request while another generation is loading. During handOver, the next
+// program starts the queued generation.
 func (p *Pool) begin(r request) {
 	if p.stopping {
 		r.finished(errEnding)
@@ -76,7 +79,7 @@ func (p *Pool) begin(r request) {
 // first reports whether no generation has served yet.
 func (p *Pool) first() bool { return p.adopted == 0 }
 
-// manyRetiring reports whether so many old workers are still finishing requests that a reload has to wait until one of
+// manyRetiring reports whether too many old workers are still finishing requests. If so, a reload waits until one of
 // them ends.
 func (p *Pool) manyRetiring() bool {
 	retiring := 0
@@ -88,7 +91,7 @@ func (p *Pool) manyRetiring() bool {
 	return retiring >= max(8, 4*p.want)
 }
 
-// cancelLoads forgets the generation that is loading and the one that was to follow: the server is ending.
+// cancelLoads cancels the generation that is loading and the queued one, because the server is stopping.
 func (p *Pool) cancelLoads() {
 	if p.batch != nil {
 		p.batch.finished(errEnding)
@@ -99,7 +102,7 @@ func (p *Pool) cancelLoads() {
 	p.batch, p.next = nil, nil
 }
 
-// maybeBegin begins the generation that had to wait.
+// maybeBegin starts the queued generation if it no longer needs to wait.
 func (p *Pool) maybeBegin() {
 	if p.next != nil && p.batch == nil && !p.manyRetiring() {
 		r := *p.next
@@ -108,7 +111,7 @@ func (p *Pool) maybeBegin() {
 	}
 }
 
-// startInBatch starts one more worker of the generation.
+// startInBatch starts one more worker of the loading generation.
 func (p *Pool) startInBatch() {
 	early, role := p.early(), ""
 	if len(early) > 0 {
@@ -129,8 +132,8 @@ func (p *Pool) startInBatch() {
 	}
 }
 
-// early returns the sockets on which the next worker may answer clients while it loads: no other one does, and if it fails the
-// server ends.
+// early returns the sockets on which the next worker may accept while it loads. It returns nil unless that worker is
+// the very first and its failure would end the server.
 func (p *Pool) early() []Address {
 	if p.o.Stay || !p.first() || len(p.batch.workers) > 0 {
 		return nil
@@ -141,16 +144,14 @@ func (p *Pool) early() []Address {
 	return p.o.Early()
 }
 
-// servesEarly reports whether w serves although its generation does not yet: the first one of all, whose first worker
-// has the sockets
-// while the others load.
+// servesEarly reports whether w serves before its generation does. Only the first worker of the first generation does,
+// which has the sockets while the others load.
 func (w *worker) servesEarly() bool {
 	return w.handles && w.listens && w.state < Serving && w.batch != nil && w.batch == w.pool.batch
 }
 
-// leaveBatch takes w, which serves early and has died or must be replaced, out of the generation that is loading. Its
-// application has
-// loaded, so the generation does not fail: it is complete without w, and another worker of it serves meanwhile.
+// leaveBatch removes w from the loading generation. w serves early and has died or must be replaced. Its application
+// has loaded, so the generation does not fail: it is complete without w, and another of its workers gets the sockets.
 func (p *Pool) leaveBatch(w *worker) {
 	g := p.batch
 	w.batch = nil
@@ -161,11 +162,11 @@ func (p *Pool) leaveBatch(w *worker) {
 	}
 }
 
-// progress is called when one more worker of the generation has loaded.
+// progress is called when a worker of the loading generation has loaded.
 func (p *Pool) progress() {
 	g := p.batch
 	if g == nil || len(g.workers) == 0 {
-		return // level starts one
+		return // level starts a worker
 	}
 	if !g.opened {
 		if !p.prepared(g.workers[0]) {
@@ -177,7 +178,7 @@ func (p *Pool) progress() {
 		p.startInBatch()
 	}
 	if p.batch != g {
-		return // it has failed
+		return // the generation failed
 	}
 	for _, w := range g.workers {
 		if w.state != Ready {
@@ -187,8 +188,8 @@ func (p *Pool) progress() {
 	p.adopt(g)
 }
 
-// prepared takes the settings of w, the first loaded worker of a generation, and opens the sockets if none are open. It
-// returns false if the generation cannot go on.
+// prepared accepts the settings of w, the first loaded worker of a generation, and opens the sockets if necessary. It
+// returns false if the generation failed.
 func (p *Pool) prepared(w *worker) bool {
 	if p.settled.Protocol == 0 {
 		if !p.open(w) {
@@ -205,7 +206,7 @@ func (p *Pool) prepared(w *worker) bool {
 	return true
 }
 
-// open opens the addresses of the settings of w. If it fails, the server ends.
+// open opens the addresses from the settings of w. If that fails, the server stops.
 func (p *Pool) open(w *worker) (ok bool) {
 	var err error
 	if p.addresses, err = p.o.Open(w.settled); err != nil {
@@ -214,7 +215,7 @@ func (p *Pool) open(w *worker) (ok bool) {
 	return err == nil
 }
 
-// adopt lets the workers of g serve. They get the sockets before the old workers close them.
+// adopt makes the workers of g serve. They receive the sockets before the old workers close them.
 func (p *Pool) adopt(g *generation) {
 	p.calm()
 	p.asleep = g.sleep
@@ -231,7 +232,7 @@ func (p *Pool) adopt(g *generation) {
 		case w.state == Serving:
 			w.retire(g.workers[retired%len(g.workers)])
 			retired++
-		case w.replaces() && w.early != nil: // clients wait for it
+		case w.replaces() && w.early != nil: // clients may wait for this worker
 			w.retireLoaded()
 		case w.replaces():
 			w.end(Quit)
@@ -241,11 +242,11 @@ func (p *Pool) adopt(g *generation) {
 	p.closed()
 }
 
-// closedWithin bounds the time that a reload waits for the old workers' Closed messages; a stopped or starved worker
+// closedWithin limits how long a reload waits for the Closed messages of the old workers. A stopped or starved worker
 // may send none.
 const closedWithin = time.Second
 
-// closed completes a reload when no worker accepts any more that was replaced: all new connections get the new code.
+// closed completes the reload when no old worker accepts connections any longer.
 func (p *Pool) closed() {
 	if p.batch == nil || !p.batch.serves {
 		return
@@ -267,7 +268,7 @@ func (p *Pool) complete(g *generation) {
 	if !g.sleep {
 		p.adopted++
 	}
-	for _, w := range p.workers { // further requests of their clients get the new code
+	for _, w := range p.workers { // send further requests of their clients to the new code
 		w.depart()
 	}
 	p.failure, p.page = "", nil
@@ -276,7 +277,7 @@ func (p *Pool) complete(g *generation) {
 		p.o.Log(logfile.Info, g.why)
 	case p.adopted == 1:
 		p.o.Up(p.addresses, false)
-	case g.upgrade: // the new program reports it
+	case g.upgrade: // the new program logs it
 	default:
 		p.o.Log(logfile.Info, "reloaded: "+Count(len(g.workers), "worker"))
 	}
@@ -290,7 +291,7 @@ func (p *Pool) complete(g *generation) {
 	p.maybeBegin()
 }
 
-// dropBatch ends the workers of the generation that is being loaded.
+// dropBatch stops the workers of the loading generation.
 func (p *Pool) dropBatch() {
 	g := p.batch
 	p.batch = nil
@@ -300,9 +301,9 @@ func (p *Pool) dropBatch() {
 	}
 }
 
-// batchFailed gives up the generation because of w, if it is one of its workers.
-// said: it has reported the reason itself, as fapws does with the codes 1 to 3; with
-// others code of the user has ended the process (os._exit).
+// batchFailed cancels the loading generation because of w, or because no worker could be started if w is nil. said
+// reports whether the worker has already logged the reason, as fapws does with the exit codes 1 to 3. Other codes come
+// from code of the user, for example by os._exit.
 func (p *Pool) batchFailed(w *worker, how string, code int, said bool) {
 	g := p.batch
 	p.dropBatch()
@@ -331,7 +332,7 @@ func (p *Pool) batchFailed(w *worker, how string, code int, said bool) {
 	case g.sleep:
 		next = "the application stays awake until the next reload"
 	}
-	line := name + " " + how + "; " + next // the log has the reason already
+	line := name + " " + how + "; " + next // the worker has logged the reason
 	if w != nil && !said {
 		line = w.ended(how, next)
 	}

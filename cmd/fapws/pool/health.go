@@ -13,32 +13,33 @@ import (
 	"fapws/cmd/fapws/confine"
 )
 
-// checkEvery is how often serving workers are asked whether they can answer requests, and their memory is looked at.
-// A broken one is killed after that time, or after silentChecks more, and one that was stopped after stoppedChecks.
+// checkEvery is the interval between health checks of serving workers, which also measure their memory. A broken worker
+// is killed after checkEvery or after silentChecks more. A worker that was stopped by a signal is killed after
+// stoppedChecks.
 const (
 	checkEvery    = time.Second
 	silentChecks  = 3
 	stoppedChecks = 10
 )
 
-// health is the supervisor's knowledge of a worker's ability to answer.
+// health records whether a worker can respond.
 //
-// No answer to a Check proves nothing: a debugger may have stopped the worker, or the machine be slow. Nor does a
-// loop that is busy, since inline handlers may take their time. It counts if the worker finds its own descriptors
-// broken (runtime.Server.Intact), or if all of its threads sleep over messages of which it reads none, or were stopped by a
-// signal. Ctrl-Z in a terminal stops the supervisor, too, which then counts no time.
+// A missing answer to a Check proves nothing: a debugger may have stopped the worker, or the machine may be slow. A
+// busy event loop proves nothing either, because inline handlers may take their time. A worker is broken if it reports
+// that its own descriptors are broken (runtime.Server.Intact), or if all of its threads sleep while it reads none of
+// its messages, or if a signal stopped it. Ctrl-Z in a terminal also stops the supervisor, which then counts no checks.
 //
-// A message that is unread at each look proves nothing either: it may be another one each time, and a worker on a busy
-// machine may have read it by the time that its threads are looked at. So all of them must be unread.
+// Unread messages at every check prove nothing alone: they may be different messages each time, and a worker on a busy
+// machine may have read them before its threads are examined. So a worker must have read none of its messages.
 //
-// It is urgent if much waits for a worker, which holds up the others, or the next program waits for that. Then any worker has to read, also
-// one that is stopped or computes, and more than a message now and then.
+// A check is urgent if many bytes wait for a worker, because that delays other workers, or if the next program waits
+// for the worker. Then the worker must read more than a message now and then, even if it is stopped or computing.
 type health struct {
-	asked  bool // a Check is not answered yet
-	most   int  // the result of the last look
-	looks  int  // how many in a row have returned that
+	asked  bool // a Check was sent and not answered
+	most   int  // result of the last look
+	looks  int  // consecutive looks with this result
 	sent   int  // bytes that were sent before the last look
-	unread int  // bytes that were not read then
+	unread int  // bytes that were unread at the last look
 }
 
 func (p *Pool) checkWorkers() {
@@ -52,7 +53,7 @@ func (p *Pool) checkWorkers() {
 	}
 }
 
-// check kills a worker that does not read its messages, and asks one that serves whether it can answer requests.
+// check kills a worker that does not read its messages. It sends a Check to a worker that serves.
 func (w *worker) check() {
 	h := &w.health
 	most, why := w.look()
@@ -71,8 +72,8 @@ func (w *worker) check() {
 // answers reports whether w must answer requests.
 func (w *worker) answers() bool { return w.state == Serving || w.servesEarly() }
 
-// look returns how many looks in a row may find w as it is, and why it is killed then; 0: any number, because it reads, or may be computing, or
-// waiting for the processor or a debugger.
+// look returns after how many consecutive looks with this result w is killed, and the reason. 0 means never, because w
+// reads messages or may be computing, or waiting for the processor or a debugger.
 func (w *worker) look() (most int, why string) {
 	queued, enough := w.out.bytes.Load(), 1
 	urgent := queued > urgentWaiting || w.pool.handing && queued > 0
@@ -86,13 +87,13 @@ func (w *worker) look() (most int, why string) {
 		return silentChecks, "does not read messages"
 	case urgent:
 		return stoppedChecks, "does not read messages"
-	case inStates(w.pid, "T"): // a debugger's are t
+	case inStates(w.pid, "T"): // under a debugger, the state is t
 		return stoppedChecks, fmt.Sprintf("was stopped by a signal for %v", stoppedChecks*checkEvery)
 	}
 	return 0, ""
 }
 
-// checked is called when the worker has answered; why is empty if all is well.
+// checked is called when the worker has answered a Check. why is empty if the worker can serve.
 func (w *worker) checked(why string) {
 	w.health.asked, w.health.most = false, 0
 	if why != "" && w.answers() {
@@ -103,14 +104,16 @@ func (w *worker) checked(why string) {
 // hasRead reports whether the worker may have read enough bytes since the last call, or has read all.
 func (w *worker) hasRead(enough int) bool {
 	h := &w.health
-	sent := int(w.out.sent.Load()) // first: a message that is sent meanwhile looks like one that was read, not the other way round
+	// Load sent first. A message that is sent after this line counts as read, rather than a read message as unread.
+	sent := int(w.out.sent.Load())
 	unread := w.channel.unread()
-	was := h.unread + sent - h.sent // at least, if none was read: the kernel counts more than the bytes of a message
+	// This is the minimum if nothing was read, because the kernel also counts its own overhead of each message.
+	was := h.unread + sent - h.sent
 	h.sent, h.unread = sent, unread
 	return unread == 0 || unread+enough <= was
 }
 
-// unread returns the memory of the messages that the other side has not read yet, in bytes.
+// unread returns the kernel memory of the messages that the other process has not read, in bytes.
 func (c *Channel) unread() (bytes int) {
 	if fd, err := descriptor(c); err == nil {
 		bytes, _ = unix.IoctlGetInt(fd, unix.TIOCOUTQ)
@@ -118,16 +121,17 @@ func (c *Channel) unread() (bytes int) {
 	return bytes
 }
 
-// inStates reports whether all threads of a process are in one of the states, which are letters of proc(5). Threads that are stopped (T) or
-// traced (t), and those that want the processor or wait for a disk, do not sleep (S).
+// inStates reports whether all threads of a process are in one of the states, which are letters of proc(5). S means
+// sleeping. Stopped threads (T), traced threads (t) and threads that wait for the processor or a disk do not count as
+// sleeping.
 func inStates(pid int, states string) bool {
-	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid)) // the pattern is a good one
+	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid)) // the pattern is valid
 	for _, name := range threads {
 		text, err := os.ReadFile(name)
 		if err != nil {
 			continue // the thread has ended
 		}
-		_, rest, _ := bytes.Cut(text, []byte(") ")) // the name may have spaces
+		_, rest, _ := bytes.Cut(text, []byte(") ")) // the name may contain spaces
 		if len(rest) == 0 || !strings.ContainsRune(states, rune(rest[0])) {
 			return false
 		}

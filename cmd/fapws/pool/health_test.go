@@ -6,8 +6,9 @@ import (
 	"testing"
 )
 
-// TestCheck: a worker counts as broken only if it sleeps while messages wait for it, several times in a row. One
-// that computes does not. One that was stopped gets more time, because it may continue. If much waits for it, both count, too.
+// A worker is broken only if several consecutive checks find it asleep with unread messages. A computing worker is not
+// broken. A stopped worker gets more time, because it may continue. If many bytes wait for the worker, computing and
+// stopped workers are killed as well.
 func TestCheck(t *testing.T) {
 	for _, c := range []struct {
 		name    string
@@ -48,7 +49,7 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// TestCheckReader: a worker that reads is not broken, although at each look it sleeps and another message waits for it.
+// A worker that reads messages is not broken, even if every check finds it asleep with another message waiting.
 func TestCheckReader(t *testing.T) {
 	channel, other := channels(t)
 	process := inState(t, "S", sleeping...)
@@ -75,7 +76,7 @@ var (
 	computing = []string{"sh", "-c", "while :; do :; done"}
 )
 
-// inState starts a command and returns it when its thread is in the state of proc(5). It ends with the test.
+// inState starts a command and waits until its thread is in the given state of proc(5). The command ends with the test.
 func inState(t *testing.T, state string, command ...string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command(command[0], command[1:]...)

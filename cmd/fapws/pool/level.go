@@ -9,24 +9,24 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// Bounds of the pause before a worker that died soon after its start is replaced.
+// Limits of the pause before a worker that died soon after its start is replaced.
 const (
 	minBackoff = 100 * time.Millisecond
 	maxBackoff = 10 * time.Second
 
-	// steady is the time that a worker must live to count as started.
+	// steady is how long a worker must live to count as started successfully.
 	steady = 5 * time.Second
 )
 
-// replaces reports whether w is loading in order to serve, and not with a generation.
+// replaces reports whether w is loading in order to serve alone, not as part of a generation.
 func (w *worker) replaces() bool {
 	return w.state < Serving && w.batch == nil && !w.leaves && !w.page
 }
 
-// level starts and retires workers until as many serve, or load, as are wanted.
+// level starts and stops workers until the wanted number is serving or loading.
 func (p *Pool) level() {
 	if g := p.batch; g != nil && len(g.workers) == 0 && p.pause == nil {
-		p.startInBatch() // all that were started have left it
+		p.startInBatch() // all workers of the generation have left it
 	}
 	if p.first() || p.stopping {
 		return
@@ -46,7 +46,8 @@ func (p *Pool) level() {
 	for n := len(stay) + len(load); n < p.want && p.pause == nil; n++ {
 		p.startOne()
 	}
-	p.share() // before others stop
+	// give the sockets to new workers before old ones stop accepting
+	p.share()
 	if surplus := len(stay) + len(load) - p.want; surplus > 0 {
 		quit := min(surplus, len(load))
 		for _, w := range load[:quit] {
@@ -64,7 +65,7 @@ func (p *Pool) level() {
 	}
 }
 
-// startOne starts a worker in the place of one that has died, or is to be replaced, or as one more.
+// startOne starts a worker that replaces another or increases the number of workers.
 func (p *Pool) startOne() {
 	role := Eager
 	if p.asleep {
@@ -76,7 +77,7 @@ func (p *Pool) startOne() {
 	}
 }
 
-// wait doubles the pause before the next start, within its bounds, unless it is waited for already.
+// wait starts the pause before the next start, twice as long as the last pause. It does nothing during a pause.
 func (p *Pool) wait() {
 	if p.pause == nil {
 		p.backoff = min(max(2*p.backoff, minBackoff), maxBackoff)
@@ -89,7 +90,7 @@ func (p *Pool) wait() {
 	}
 }
 
-// calm ends the pause: there is no reason for it any more.
+// calm cancels the pause and resets its length.
 func (p *Pool) calm() {
 	if p.pause != nil {
 		p.pause.Stop()
@@ -97,17 +98,17 @@ func (p *Pool) calm() {
 	p.pause, p.backoff = nil, 0
 }
 
-// promote makes w, which has loaded, a serving worker.
+// promote makes w serve after it has loaded.
 func (p *Pool) promote(w *worker) {
 	w.setState(Serving)
 	p.sendPage(w)
 	if p.handing {
-		w.channel.interrupt() // as those of the others
+		w.channel.interrupt() // the other channels are interrupted as well
 	}
 	p.level()
 }
 
-// lost is called when a worker has died that served, or should.
+// lost is called when a worker died that was serving or loading.
 func (p *Pool) lost(w *worker, was State, how string) {
 	p.deaths++
 	after := "starting a new one"
@@ -125,13 +126,12 @@ func (p *Pool) lost(w *worker, was State, how string) {
 	p.level()
 }
 
-// recycle replaces w, after its successor has loaded. The successor of a worker that is soon replaced starts after a
-// pause.
+// recycle replaces w after its successor has loaded. If w has just started, its successor starts after a pause.
 func (p *Pool) recycle(w *worker, why string) {
 	if w.state > Serving || w.replaced {
 		return
 	}
-	if time.Since(w.started) < steady { // each of them could ask at once
+	if time.Since(w.started) < steady { // otherwise every new worker could request this at once
 		p.wait()
 	} else if p.pause == nil {
 		p.backoff = 0
@@ -145,25 +145,25 @@ func (p *Pool) recycle(w *worker, why string) {
 	w.replaced = true
 	if w.servesEarly() {
 		p.leaveBatch(w)
-		w.setState(Serving) // until the others replace it
+		w.setState(Serving) // until the other workers have loaded
 		p.progress()
 	}
 	p.level()
 }
 
-// resize adds by workers, or removes them if by is negative.
+// resize adds by workers, or removes some if by is negative.
 func (p *Pool) resize(by int) {
 	if p.stopping {
 		return
 	}
 	p.want = max(1, p.want+by)
 	p.o.Log(logfile.Info, Count(p.want, "worker"))
-	if p.batch == nil { // else the end of the generation does it
+	if p.batch == nil { // otherwise complete or batchFailed calls level
 		p.level()
 	}
 }
 
-// Count is "1 worker" or "2 workers".
+// Count returns n with a noun in singular or plural: "1 worker", "2 workers".
 func Count(n int, what string) string {
 	if n == 1 {
 		return "1 " + what
@@ -171,8 +171,8 @@ func Count(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// share sends the listening sockets to the serving workers that do not have them yet. All workers accept from each
-// socket, so any free worker takes a waiting connection. While none serves, a worker that loads has them.
+// share sends the listening sockets to the serving workers that lack them. All workers accept from the same sockets, so
+// any idle worker can accept a waiting connection. While no worker serves, a loading worker gets the sockets.
 func (p *Pool) share() {
 	serves := false
 	var early, loads *worker
@@ -204,13 +204,13 @@ func (w *worker) listenEarly(addresses []Address) {
 	w.early = addresses
 }
 
-// unlisten takes them back. The clients that w has already wait until it has loaded.
+// unlisten removes the sockets of w. Clients that w has accepted wait until it has loaded.
 func (w *worker) unlisten() {
 	w.listens = false
 	w.send(&Message{Kind: Listen, Text: Instead})
 }
 
-// listen sends w sockets, in the place of those that it may have.
+// listen sends sockets to w, which replace its previous ones.
 func (w *worker) listen(addresses []Address) {
 	text := ""
 	if len(w.early) > 0 {
@@ -228,18 +228,18 @@ func (w *worker) listen(addresses []Address) {
 	}
 }
 
-// With the setting idle-stop, sleep is a reload into workers that have not loaded their application yet (Asleep). Each loads it when the first
-// request needs it. Until then it serves as any other, so it is Serving.
+// With the setting idle-stop, an unused application is reloaded into workers that are Asleep. Each loads its
+// application when the first request needs it. Until then, the worker is Serving like any other.
 
-// maybeSleep replaces all workers by ones that are asleep, if no application has been used for long enough. One that cannot be loaded again
-// as far as is known stays.
+// maybeSleep replaces all workers by workers that are Asleep, if no application was used for the time of idle-stop.
+// After a failed reload, it does nothing, because the application might not load again.
 func (p *Pool) maybeSleep() {
 	if p.settled.IdleStop == 0 || p.batch != nil || p.next != nil || p.first() || p.stopping || p.handing || p.failure != "" {
 		return
 	}
 	awake := false
 	for _, w := range p.workers {
-		// The WebSockets of one that does not serve any more may be on their way to a worker that is awake.
+		// The WebSockets of a retiring worker may move to a worker that is awake.
 		if w.state != Serving || !w.asleep && !w.unused {
 			return
 		}
@@ -250,7 +250,7 @@ func (p *Pool) maybeSleep() {
 	}
 }
 
-// awake is called when w has loaded its application, later than itself.
+// awake is called when w, which was Asleep, has loaded its application.
 func (p *Pool) awake(w *worker) {
 	w.asleep, w.unused = false, false
 	if w.state != Serving {
@@ -260,13 +260,14 @@ func (p *Pool) awake(w *worker) {
 	for _, other := range p.workers {
 		p.asleep = p.asleep || other.state == Serving && other.asleep
 	}
-	if p.page == nil { // else browsers see that a reload has failed
+	if p.page == nil { // otherwise browsers still see the page about a failed reload
 		p.failure = ""
 	}
 	p.o.Log(logfile.Info, fmt.Sprintf("worker %d: the application is awake", w.pid))
 }
 
-// notAwake is called when w could not load. Its clients get the reason, and another one takes its place, which is asleep.
+// notAwake is called when w, which was Asleep, could not load its application. Its clients see the reason, and a new
+// worker that is Asleep replaces w.
 func (p *Pool) notAwake(w *worker) {
 	p.failure = fmt.Sprintf("worker %d failed to load: %s", w.pid, w.reason)
 	p.o.Log(logfile.Error, fmt.Sprintf("worker %d failed to load the application; the next request tries again", w.pid))

@@ -17,135 +17,137 @@ import (
 // Kind is the kind of a Message.
 type Kind string
 
-// Messages of the supervisor to a worker.
+// Messages from the supervisor to a worker.
 const (
-	// Listen: accept on the sockets that come with it, which have Message.Addresses.
+	// Listen: accept connections on the attached sockets, which Message.Addresses names.
 	Listen Kind = "listen"
-	// Retire: other workers serve in its place; end within Grace so that no client notices.
+	// Retire: other workers have replaced this one. End within Grace without disturbing clients.
 	Retire Kind = "retire"
-	// Depart: close or hand over the connections that wait for clients: the workers that take the place of this one serve, and no worker
-	// accepts that is to be replaced with it. It follows Retire.
+	// Depart: close or hand over idle connections. It follows Retire when the new workers serve and no replaced worker
+	// accepts connections.
 	Depart Kind = "depart"
 	// Stop: end within Grace.
 	Stop Kind = "stop"
-	// Quit: end at once, and abort active requests.
+	// Quit: abort active requests and end at once.
 	Quit Kind = "quit"
-	// Reopen: reopen the log files. A file that comes with it becomes standard error.
+	// Reopen: reopen the log files. An attached file becomes standard error.
 	Reopen Kind = "reopen"
-	// Check: report with Checked whether requests can be answered.
+	// Check: report whether requests can be served, with Checked.
 	Check Kind = "check"
-	// Ask: answer the question Text with Answer, which has the same ID. A worker asks the supervisor, too.
+	// Ask: answer the question in Text with an Answer of the same ID. Workers also send it to the supervisor.
 	Ask Kind = "ask"
-	// Answer: Raw is the answer to the question ID, of the Kind Ask or Certificates; with Text there is none, for that reason.
+	// Answer: Raw is the answer to the question ID, of the Kind Ask or Certificates. If there is no answer, Text is the
+	// reason.
 	Answer Kind = "answer"
-	// Notice: Raw is a page that browsers get instead of any other.
+	// Notice: Raw is a page that browsers receive instead of all other pages.
 	Notice Kind = "notice"
-	// Purge: remove the cached responses that match Text. A worker sends it to the supervisor, which sends it to all
+	// Purge: remove the cached responses that match Text. A worker sends it to the supervisor, which forwards it to all
 	// others.
 	Purge Kind = "purge"
-	// Events: N events of channels, in Raw, numbered from Seq in Epoch. Their publisher gets its ID back. All workers
-	// receive them in the same order. With N 0 and the Text Dropped, there was no room for those of ID.
+	// Events: N events of channels in Raw, numbered from Seq in Epoch. All workers receive them in the same order. The
+	// publisher also receives the ID of its message. With N 0 and the Text Dropped, the events of the message ID were
+	// dropped.
 	Events Kind = "events"
-	// Give: send Text (History) to another worker, through the channel that comes with it.
+	// Give: send the subject Text (History) to another worker through the attached channel.
 	Give Kind = "give"
-	// Take: receive Text (History, Subscribers) from another worker, through the channel that comes with it; without a
-	// channel there is no such worker. History has no events behind the number Seq.
+	// Take: receive the subject Text (History or Subscribers) from another worker through the attached channel. Without
+	// a channel, no other worker has it. History contains no events after the number Seq.
 	Take Kind = "take"
-	// Piece: from one worker to another, the subject of Take in Raw: all past events; or a subscriber with its descriptor, or a WebSocket
-	// or an idle connection, as Text says. Behind the last subscriber there is one without Raw.
+	// Piece: a message between two workers with a part of the subject of Take in Raw: all past events, a subscriber
+	// with its descriptor, or, if Text says so, a WebSocket or an idle connection. A Piece without Raw follows the last
+	// subscriber.
 	Piece Kind = "piece"
-	// Certificates: Raw is what the Answer to a question of the same Kind would be now.
+	// Certificates: Raw is the changed Answer to the worker's question of this Kind.
 	Certificates Kind = "certificates"
 )
 
 // Subjects of Give and Take.
 const (
 	History     = "history"     // past events
-	Subscribers = "subscribers" // connections; their giver gets Retire
+	Subscribers = "subscribers" // connections; the worker that gives them receives Retire
 )
 
-// Dropped is the Text of Events for which there was no room.
+// Dropped is the Text of Events that were dropped because a queue was full.
 const Dropped = "dropped"
 
 // Texts of a Piece.
 const (
 	WebSocket = "websocket"
-	Idle      = "idle" // an idle connection
+	Idle      = "idle"
 )
 
-// Messages of a worker to the supervisor.
+// Messages from a worker to the supervisor.
 const (
-	// Configured: Raw is a Settled in JSON, all settings of the worker. It precedes Confined, and the Loaded of a
-	// worker without application.
+	// Configured: Raw is a Settled in JSON with all settings of the worker. The worker sends it before Confined. A
+	// worker without an application sends it before Loaded.
 	Configured Kind = "configured"
-	// Confined: the worker enters its sandbox, if there is one, and then runs handlers. It sends no settings and asks
-	// for no Certificates
-	// afterwards.
+	// Confined: the worker enters its sandbox, if it has one, and then runs handlers. Afterwards it must not send
+	// settings or ask for Certificates.
 	Confined Kind = "confined"
-	// Started: handlers run from now on. A worker that ends afterwards has not failed to load.
+	// Started: handlers run from now on. A worker that ends later has not failed to load.
 	Started Kind = "started"
 	// Loaded: the worker can serve. N is 1 if a subscriber must wake the application (Settled.Watches). Raw is a
-	// Settled with the Protocol
-	// only. A worker that was Asleep sends it again when it has loaded its application.
+	// Settled with only the Protocol. A worker that was Asleep sends Loaded again when its application has loaded.
 	Loaded Kind = "loaded"
-	// Failing: the process is about to end because of an error, which Text names in one line, or Raw if it
-	// crashes (BeforeReason).
+	// Failing: the process is about to end because of an error. The reason is one line in Text, or in Raw if the
+	// process crashes (BeforeReason).
 	Failing Kind = "failing"
-	// Checked: requests can be answered; with Text they cannot, for that reason.
+	// Checked: requests can be served. If Text is not empty, it is the reason why they cannot.
 	Checked Kind = "checked"
-	// Unused: Checked, and the application has been unused for the time of idle-stop.
+	// Unused: like Checked. Additionally, the application was not used for the time of idle-stop.
 	Unused Kind = "unused"
-	// Recycle: it should be replaced, for the reason Text: "max-requests reached". With Hung, its event loop does
-	// not run.
+	// Recycle: replace this worker, for the reason in Text, such as "max-requests reached". With Hung, its event loop
+	// is blocked.
 	Recycle Kind = "recycle"
-	// Join: it wants Events from now on, and the history. Take follows.
+	// Join: the worker wants to receive Events and the history. The supervisor sends Take.
 	Join Kind = "join"
-	// Publish: N events, in Raw, for all workers.
+	// Publish: N events in Raw for all workers.
 	Publish Kind = "publish"
-	// Counts: changed numbers of subscribers of channels. A worker sends its own; the supervisor sends each worker the sum of
-	// all others.
+	// Counts: changed numbers of subscribers of channels. A worker sends its own numbers. The supervisor sends each
+	// worker the sum of all others.
 	Counts Kind = "counts"
-	// Closed: it accepts no more, after Retire.
+	// Closed: the worker no longer accepts connections, after Retire.
 	Closed Kind = "closed"
-	// Certificates, of a worker: Raw is the list of certificates that it wants, see Options.Certificates. It is sent
-	// once, before Confined and Loaded.
+	// Certificates, from a worker: Raw lists the certificates that the worker wants (see Options.Certificates). It is
+	// sent once, before Confined and Loaded.
 
-	// LastWords: Raw is what lasts of the worker that is about to end.
+	// LastWords: Raw is the state that outlives the worker, which is about to end.
 	LastWords Kind = "last words"
 )
 
-// Message is what processes send over a Channel. Everything but Raw must be short: see maxObject.
+// Message is a message on a Channel. All fields except Raw must be short: see maxObject.
 type Message struct {
 	Kind      Kind
 	ID        uint64        `json:",omitempty"`
 	Text      string        `json:",omitempty"`
 	Hung      bool          `json:",omitempty"`
 	Grace     time.Duration `json:",omitempty"`
-	Addresses []string      `json:",omitempty"` // as the user wrote them
+	Addresses []string      `json:",omitempty"` // as written by the user
 
 	Epoch  string           `json:",omitempty"`
 	Seq    uint64           `json:",omitempty"`
 	N      int              `json:",omitempty"`
 	Counts map[string]int64 `json:",omitempty"`
-	Raw    []byte           `json:"-"` // sent behind the object, unchanged
+	Raw    []byte           `json:"-"` // sent unchanged after the JSON object
 }
 
-// Settled are the settings of a worker, with those of the script.
+// Settled contains the settings of a worker, including those of the script.
 type Settled struct {
 	settings.Config
-	Protocol int // of the worker: see the constant Protocol
+	Protocol int // the constant Protocol of the worker's program
 	BindFrom settings.Source
-	Debug    int    // of the loop
-	App      string // its name for users: see plan.Plan.Label
+	Debug    int    // of the event loop
+	App      string // name of the application for users: see plan.Plan.Label
 	Python   string // version, or "" without an interpreter
-	Served   string // the application or site, human-readable
-	Open     bool   // to clients without a password: see plan.Plan.IsOpen
-	Script   string // settings of the script for a worker that is Asleep: text of the worker's own
-	Watches  bool   // a subscriber wakes the application; false until Loaded
+	Served   string // application or site for users
+	Open     bool   // clients need no password: see plan.Plan.IsOpen
+	// settings of the script, encoded by the worker; used while a worker is Asleep
+	Script  string
+	Watches bool // a subscriber wakes the application; false until Loaded
 }
 
-// Protocol is the version of the messages, and of the state that a supervisor hands over to its successor. Programs
-// with different ones cannot take over from each other.
+// Protocol is the version of the messages and of the Handover. Programs with different versions cannot replace each
+// other.
 const Protocol = 9
 
 // Reply is a worker's answer to Ask.
@@ -154,15 +156,18 @@ type Reply struct {
 	Text string
 }
 
-// Questions are those to the process at the other end of a channel that wait for their answers. The zero value has none. It is safe for
-// concurrent use.
+// Questions holds unanswered questions to the process at the other end of a channel. The zero value is empty. It is
+// safe for concurrent use.
 type Questions struct {
-	last  atomic.Uint64
-	open  sync.Map      // chan *Message by ID: each gets the answer
-	ended chan struct{} // closed when the other process has ended; nil: then this one ends, too
+	last atomic.Uint64
+	// channels of type chan *Message by ID; each receives the answer
+	open sync.Map
+	// closed when the other process has ended; nil if that ends this process as well
+	ended chan struct{}
 }
 
-// Ask has send send a question, which gets an ID, and returns the answer that Answered gets; nil if the other process or ctx ends before.
+// Ask sends a question by calling send, with a new ID, and waits for its answer. It returns nil if ctx or the other
+// process ends first.
 func (q *Questions) Ask(ctx context.Context, m Message, send func(*Message)) (answer *Message) {
 	answered := make(chan *Message, 1)
 	m.ID = q.last.Add(1)
@@ -174,22 +179,22 @@ func (q *Questions) Ask(ctx context.Context, m Message, send func(*Message)) (an
 	case <-ctx.Done():
 	case <-q.ended:
 		select {
-		case answer = <-answered: // it was its last message
+		case answer = <-answered: // it was the last message of the process
 		default:
 		}
 	}
 	return answer
 }
 
-// Answered takes an answer.
+// Answered passes an answer to the waiting Ask.
 func (q *Questions) Answered(m *Message) {
 	if answered, open := q.open.LoadAndDelete(m.ID); open {
 		answered.(chan *Message) <- m
 	}
 }
 
-// Ask sends a question to every loaded worker and returns the answers, sorted by process number. When ctx ends, it
-// returns the answers so far. It is safe for concurrent use.
+// Ask sends a question to every loaded worker and returns the answers, sorted by process ID. When ctx ends, it returns
+// the answers received so far. It is safe for concurrent use.
 func (p *Pool) Ask(ctx context.Context, what string) (replies []Reply) {
 	var asked sync.WaitGroup
 	var mu sync.Mutex
@@ -215,11 +220,12 @@ func (p *Pool) Ask(ctx context.Context, what string) (replies []Reply) {
 
 // Status describes a Pool.
 type Status struct {
-	Since    time.Time
-	Reloads  int    // that succeeded
-	Failure  string // why the last reload did not succeed, or ""
-	Lost     int    // workers that have died although they should serve
-	Recycled int    // workers that were replaced one by one: max-requests, max-rss, stuck
+	Since   time.Time
+	Reloads int    // successful reloads
+	Failure string // reason why the last reload failed; empty if it succeeded
+	Lost    int    // workers that died while serving or loading
+	// workers that were replaced individually: max-requests, max-rss, blocked
+	Recycled int
 	Workers  []WorkerStatus
 }
 
@@ -228,10 +234,10 @@ type WorkerStatus struct {
 	Pid   int
 	State State
 	Since time.Time
-	RSS   int64 // bytes
+	RSS   int64 // in bytes
 }
 
-// Status returns the current state, or the zero Status when Run has ended. It is safe for concurrent use.
+// Status returns the current status, or the zero Status after Run has returned. It is safe for concurrent use.
 func (p *Pool) Status() (st Status) {
 	p.do(func() {
 		st = Status{Since: p.since, Reloads: max(0, p.adopted-1), Failure: p.failure, Lost: p.deaths, Recycled: p.recycled}
@@ -243,9 +249,9 @@ func (p *Pool) Status() (st Status) {
 	return st
 }
 
-// A worker may ask the supervisor, too: what its status page shows is about all workers.
+// Workers may also ask the supervisor. For example, a status page shows data about all workers.
 
-// query answers a worker, on a goroutine of its own: the answer may take questions to all workers.
+// query answers a question of a worker on a separate goroutine, because the answer may depend on all workers.
 func (p *Pool) query(w *worker, m *Message) {
 	if w.querying == maxQueries {
 		w.send(&Message{Kind: Answer, ID: m.ID})
@@ -261,10 +267,11 @@ func (p *Pool) query(w *worker, m *Message) {
 	}()
 }
 
-// A worker asks the supervisor for certificates with their keys, which it may not be allowed to read itself. It gets a
-// message with them, never text in its environment or arguments, and another one when they have changed.
+// A worker asks the supervisor for certificates and their keys, because it may not be allowed to read them. It receives
+// them in a message, never in its environment or arguments, and again after they have changed.
 
-// wanted answers the question of w. A worker asks once: later questions could be for the keys of others.
+// wanted answers the question of w for certificates. A worker may ask only once: a later question could request foreign
+// keys.
 func (p *Pool) wanted(w *worker, m *Message) {
 	if w.wants != "" {
 		w.distrust("asked for certificates twice")
@@ -283,7 +290,7 @@ func (p *Pool) wanted(w *worker, m *Message) {
 	w.send(answer)
 }
 
-// RenewCertificates lets workers have certificates that have changed. It is safe for concurrent use.
+// RenewCertificates sends changed certificates to the workers. It is safe for concurrent use.
 func (p *Pool) RenewCertificates() { p.post(p.renewCertificates) }
 
 func (p *Pool) renewCertificates() {

@@ -14,31 +14,31 @@ import (
 )
 
 const (
-	// muchWaiting is the number of bytes in an outbox above which publishers wait.
+	// muchWaiting is the number of queued bytes above which publishers wait.
 	muchWaiting = 4 << 20
 
-	// urgentWaiting is the number of queued bytes above which a worker has to read soon.
+	// urgentWaiting is the number of queued bytes above which a worker must read soon.
 	urgentWaiting = 1 << 20
 
-	// offerAgain is the pause after which the kernel may have memory again.
+	// offerAgain is the pause before a retry when the kernel has no memory (ENOBUFS).
 	offerAgain = 20 * time.Millisecond
 )
 
-// datagram is an encoded message, or a part of one.
+// datagram is an encoded message or a part of a message.
 type datagram struct {
 	text []byte
-	fds  []int // closed once it is sent or dropped
+	fds  []int // closed after the datagram was sent or dropped
 }
 
-// outbox queues datagrams for a worker, so that the sender does not wait.
+// outbox queues datagrams for a worker, so that senders do not wait.
 type outbox struct {
 	queue  *eventloop.Queue[datagram]
-	bytes  atomic.Int64 // in queue
-	sent   atomic.Int64 // bytes that the worker could read, since the start
-	closed atomic.Bool  // nothing is sent any more
+	bytes  atomic.Int64 // queued bytes
+	sent   atomic.Int64 // bytes that were sent to the worker since its start
+	closed atomic.Bool  // all datagrams are dropped
 }
 
-// send queues m for w, with descriptors of files, which stay open. It is safe for concurrent use.
+// send queues m for w with duplicates of the descriptors of files, which stay open. It is safe for concurrent use.
 func (w *worker) send(m *Message, files ...*os.File) {
 	var own []int
 	for _, f := range files {
@@ -59,7 +59,7 @@ func (w *worker) send(m *Message, files ...*os.File) {
 	w.queue(texts, own...)
 }
 
-// queue queues the datagrams of a message. The last one takes the descriptors over.
+// queue queues the datagrams of a message. The last datagram owns fds.
 func (w *worker) queue(texts [][]byte, fds ...int) {
 	all := make([]datagram, len(texts))
 	for i, text := range texts {
@@ -73,7 +73,7 @@ func (w *worker) queue(texts [][]byte, fds ...int) {
 	w.out.queue.Add(all...)
 }
 
-// queued adds to the number of queued bytes.
+// queued adds by to the number of queued bytes.
 func (w *worker) queued(by int) {
 	is := w.out.bytes.Add(int64(by))
 	switch was := is - int64(by); {
@@ -84,7 +84,7 @@ func (w *worker) queued(by int) {
 	}
 }
 
-// deliver sends datagrams, on the goroutine of the queue, or drops them.
+// deliver sends datagrams on the goroutine of the queue, or drops them if the outbox is closed.
 func (w *worker) deliver(all []datagram) {
 	for i, d := range all {
 		for sent := false; !sent && !w.out.closed.Load(); {
@@ -99,7 +99,7 @@ func (w *worker) deliver(all []datagram) {
 				w.out.sent.Add(int64(len(d.text)))
 			case errors.Is(err, unix.ENOBUFS):
 				time.Sleep(offerAgain)
-			default: // the worker has died, and channelClosed is called
+			default: // the worker has died; channelClosed follows
 				w.out.closed.Store(true)
 			}
 		}

@@ -16,41 +16,42 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// Pool keeps workers. Its exported methods may be called from any
-// goroutine.
+// Pool runs workers. Its exported methods are safe for concurrent use.
 type Pool struct {
 	o       Options
 	events  chan func()
 	signals *Signals
-	over    chan struct{} // closed when Run has ended
+	over    chan struct{} // closed when Run has returned
 	since   time.Time
 
-	// The following fields belong to the goroutine of Run.
+	// The following fields are used only on the goroutine of Run.
 	addresses []Address
-	settled   Settled // of the first worker; the zero Settled: none has loaded yet
-	want      int     // number of workers that serve
+	settled   Settled // of the first worker; zero until one has loaded
+	want      int     // wanted number of serving workers
 	workers   map[int]*worker
-	batch     *generation // that is being loaded
-	next      *request    // for another one after it
-	asleep    bool        // workers begin Asleep
-	pause     *time.Timer // until the next worker is started, because one died soon after its start; nil: there is none
-	backoff   time.Duration
-	adopted   int // generations that have served
-	stopping  bool
-	told      time.Time // when a TERM or INT made it stop
-	result    error     // of Run; nil is a clean end
-	handing   bool      // another program takes over as soon as the channels have no reader
-	failure   string    // why the last generation does not serve, or ""
-	deaths    int       // of workers that should serve
-	recycled  int       // workers that were replaced one by one
-	page      []byte    // about it, or nil
-	relay     relay
+	batch     *generation // loading generation
+	next      *request    // queued request for the next generation
+	asleep    bool        // new workers start Asleep
+	// pause before the next start after a worker died soon; nil if none
+	pause    *time.Timer
+	backoff  time.Duration
+	adopted  int // number of generations that have served
+	stopping bool
+	told     time.Time // time of the TERM or INT signal that stopped the pool
+	result   error     // result of Run; nil after a clean shutdown
+	// the next program takes over when all channels are interrupted
+	handing  bool
+	failure  string // reason why the last generation failed, or ""
+	deaths   int    // workers that died while serving or loading
+	recycled int    // workers that were replaced individually
+	page     []byte // page about failure, or nil
+	relay    relay
 }
 
-// root is where the kernel reports limits and processes that it has killed.
+// root is the root of the file system, for reading limits and events of the kernel (proc, cgroups).
 var root = os.DirFS("/")
 
-// New makes a pool that does nothing before Run.
+// New returns a pool that does nothing until Run.
 func New(o Options) *Pool {
 	return &Pool{
 		o:       o,
@@ -63,11 +64,12 @@ func New(o Options) *Pool {
 	}
 }
 
-// Run starts the workers, or goes on with those of handover, and returns when the last one has ended: nil after Stop,
-// a *process.ExitError when the first start failed. signals are those that the process gets.
+// Run starts the workers, or takes over the workers of handover. It returns when the last worker has ended. The result
+// is nil after Stop, and a *process.ExitError if the first start failed. signals are the signals of the process.
 func (p *Pool) Run(signals *Signals, handover *Handover) error {
 	if p.o.Broker != nil {
-		defer p.o.Broker.Close(closingBroker) // after over is closed: its last deliveries must not wait for this goroutine
+		// Close runs after over is closed, because the last deliveries must not wait for this goroutine.
+		defer p.o.Broker.Close(closingBroker)
 	}
 	defer close(p.over)
 	p.signals = signals
@@ -96,7 +98,7 @@ func (p *Pool) Run(signals *Signals, handover *Handover) error {
 	return p.result
 }
 
-// post runs f on the goroutine of Run, or not at all when that has ended.
+// post runs f on the goroutine of Run. It returns false if Run has returned.
 func (p *Pool) post(f func()) bool {
 	select {
 	case p.events <- f:
@@ -106,7 +108,7 @@ func (p *Pool) post(f func()) bool {
 	}
 }
 
-// do runs f on the goroutine of Run, and returns when f has ended, or at once when Run has.
+// do runs f on the goroutine of Run and waits until f has returned. It does nothing after Run has returned.
 func (p *Pool) do(f func()) {
 	done := make(chan struct{})
 	posted := p.post(func() {
@@ -118,7 +120,6 @@ func (p *Pool) do(f func()) {
 	}
 }
 
-// reopen makes the workers reopen their log files.
 func (p *Pool) reopen() {
 	var files []*os.File
 	if p.o.PassStderr {
@@ -132,14 +133,14 @@ func (p *Pool) reopen() {
 // Reopen makes the workers reopen their log files. It is safe for concurrent use.
 func (p *Pool) Reopen() { p.post(p.reopen) }
 
-// ReloadChanged is ReloadAndWait for changed files, without the wait: workers that are loading the old files are ended first, because they may
-// never finish (an endless loop that was just corrected).
+// ReloadChanged is like ReloadAndWait for changed files, but does not wait. It cancels a generation that is loading the
+// old files, because that may never finish, for example in an endless loop that was just fixed.
 func (p *Pool) ReloadChanged(why string) {
 	p.post(func() { p.begin(request{why: why, newer: true}) })
 }
 
-// AwaitReload returns when the reload that is under way, or that is to follow it, has ended or failed, or when ctx ends. Without one it
-// returns at once.
+// AwaitReload waits until the queued reload, or else the current one, has finished or failed, or until ctx ends.
+// Without a reload, it returns at once.
 func (p *Pool) AwaitReload(ctx context.Context) {
 	ended := make(chan error, 1)
 	p.do(func() {
@@ -158,9 +159,9 @@ func (p *Pool) AwaitReload(ctx context.Context) {
 	}
 }
 
-// ReloadAndWait starts new workers, which replace the old ones when all of them have loaded. why is for the log: "app.py has
-// changed". It returns when the new workers serve, or with the reason of the failure. During a reload, further calls together cause
-// one more.
+// ReloadAndWait starts new workers, which replace the old ones when all of them have loaded. why is for the log, such
+// as "app.py has changed". It returns nil when the new workers serve, or the reason of the failure. All calls during a
+// reload together cause one more reload.
 func (p *Pool) ReloadAndWait(why string) error {
 	asked := make(chan error, 1)
 	if !p.post(func() { p.begin(request{why: why, asked: []chan<- error{asked}}) }) {
@@ -174,7 +175,7 @@ func (p *Pool) ReloadAndWait(why string) error {
 	}
 }
 
-// heard is called with a message of w.
+// heard handles a message of w.
 func (p *Pool) heard(w *worker, m *Message) {
 	if !w.trusts(m) {
 		return
@@ -194,7 +195,7 @@ func (p *Pool) heard(w *worker, m *Message) {
 		w.unused = false
 		w.checked(brief(m.Text))
 	case Unused:
-		// An application that claims this at once would keep the server loading.
+		// A hostile application could claim this at once and keep the server loading.
 		w.unused = w.phase() == isServing && time.Since(w.awakeSince) >= p.settled.IdleStop
 		w.checked("")
 		p.maybeSleep()
@@ -234,7 +235,7 @@ func (p *Pool) heard(w *worker, m *Message) {
 	}
 }
 
-// refuse gives up w, whose settings are wrong.
+// refuse stops w because of invalid settings.
 func (p *Pool) refuse(w *worker, err error) {
 	if w.batch != nil && w.batch == p.batch {
 		p.batchFailed(w, err.Error(), process.NoStart, false)
@@ -243,7 +244,7 @@ func (p *Pool) refuse(w *worker, err error) {
 	}
 }
 
-// loaded is called when w can serve.
+// loaded handles the message Loaded of w.
 func (p *Pool) loaded(w *worker, m *Message) {
 	if err := speaks(m.Raw); err != nil {
 		p.refuse(w, err)
@@ -274,8 +275,8 @@ func (p *Pool) loaded(w *worker, m *Message) {
 	}
 }
 
-// speaks checks the Protocol of a Settled, whose other fields may be of other types in another one. The text of the
-// error follows "worker N".
+// speaks checks the Protocol of a Settled. With another Protocol, the other fields may have other types. The text of
+// the error follows "worker N".
 func speaks(text []byte) error {
 	var version struct{ Protocol int }
 	if json.Unmarshal(text, &version) == nil && version.Protocol != Protocol {
@@ -284,7 +285,7 @@ func speaks(text []byte) error {
 	return nil
 }
 
-// settle takes the settings of w. The text of the error follows "worker N".
+// settle parses the settings of w. The text of the error follows "worker N".
 func (w *worker) settle(text []byte) error {
 	if err := speaks(text); err != nil {
 		return err
@@ -299,7 +300,7 @@ func (w *worker) settle(text []byte) error {
 	return nil
 }
 
-// died is called when the process of w has ended, and its last messages have come.
+// died is called when the process of w has ended and its last messages were handled.
 func (p *Pool) died(w *worker, status unix.WaitStatus) {
 	how, code := howEnded(status), status.ExitStatus()
 	switch {
@@ -342,94 +343,94 @@ func (p *Pool) died(w *worker, status unix.WaitStatus) {
 	p.maybeBegin()
 }
 
-// Options configure a Pool. Every field must be set unless it is marked optional.
+// Options configure a Pool. All fields are required unless marked optional.
 type Options struct {
-	Dir     string // to start workers in
+	Dir     string // working directory of the workers
 	Workers int    // at least 1
-	Kept    string // of settings.KeptVariable
+	Kept    string // value of settings.KeptVariable
 
-	LoadTimeout time.Duration // maximum time of a worker until it has loaded
-	MaxRSS      int64         // resident bytes of a worker beyond which it is replaced; 0: no limit
+	LoadTimeout time.Duration // limit for the start of a worker
+	// resident bytes above which a worker is replaced; 0 means no limit
+	MaxRSS int64
 
-	// HangupStops says that HUP stops the server, because it means that a terminal has closed.
+	// HangupStops makes HUP stop the server, because it means that a terminal was closed.
 	HangupStops bool
 
-	// Stay keeps the supervisor running after a failed first start, until Reload.
+	// Stay keeps the supervisor running after a failed first start, until a reload.
 	Stay bool
 
-	// Early returns the listening sockets that are open before a worker has loaded; Open may return them. It is called on Run's
-	// goroutine.
+	// Early returns the listening sockets that are open before a worker has loaded. Open may return them. It is called
+	// on Run's goroutine.
 	Early func() []Address
 
-	// Open makes the listening sockets when the first worker has loaded. If that was the worker with the page, Open is called
-	// again with the settings of the first worker with an application, and returns the same sockets or closes them. An error ends
-	// the supervisor; see Run.
+	// Open opens the listening sockets when the first worker has loaded. If that worker serves the failure page, Open
+	// is called again with the settings of the first worker with an application. It then returns the same sockets or
+	// closes them. An error ends the supervisor: see Run.
 	Open func(*Settled) ([]Address, error)
 
-	// Fits returns why a new generation with these settings cannot take over the open sockets, in words that follow "worker N",
-	// or "". It is called on Run's goroutine.
+	// Fits returns why a new generation with these settings cannot use the open sockets, or "". The text follows
+	// "worker N". It is called on Run's goroutine.
 	Fits func(*Settled) string
 
-	// Up is called on Run's goroutine when the workers begin to serve under this program. resumed: they served under
-	// the program before it.
+	// Up is called on Run's goroutine when the workers serve. resumed is true if they already served under the previous
+	// program.
 	Up func(addresses []Address, resumed bool)
 
-	// FailurePage returns a page for browsers after new code has failed to load. how is the reason, said the end of its
-	// standard error. With Stay, a failed first start serves this page. It is called on Run's goroutine. Optional.
+	// FailurePage returns a page for browsers after new code has failed to load. how is the reason, and said the end of
+	// the worker's standard error. With Stay, the page is also served after a failed first start. It is called on Run's
+	// goroutine. Optional.
 	FailurePage func(how string, said []byte) []byte
 
-	// Attributes returns the attributes of a new worker's process, such as a credential.
+	// Attributes returns the process attributes of a new worker, such as credentials.
 	Attributes func() *syscall.SysProcAttr
 
-	// Event is called on Run's goroutine after changes of state, for the service manager and browsers, for example. failure is
-	// that of Failed, in one line. It
-	// must not block.
+	// Event is called on Run's goroutine after changes of state, for example to notify the service manager and
+	// browsers. failure is the reason of Failed in one line. It must not block.
 	Event func(kind Event, failure string)
 
-	// BeforeExec is called before another program takes the place of this one, to close and write files. That
-	// program gets the result as Handover.State and from Handover.Files.
+	// BeforeExec is called before another program replaces this one. It closes and writes files. The next program gets
+	// the results as Handover.State and from Handover.Left.
 	BeforeExec func() (state []byte, files []syscall.Conn)
 
-	// Certificates returns the certificates that a worker wants, both of them texts of their own between
-	// worker and supervisor; again: it has got one before. It is called on Run's goroutine.
+	// Certificates returns the certificates that a worker wants. Worker and caller define the format of want and of the
+	// result. again is true if the worker already has certificates. It is called on Run's goroutine.
 	Certificates func(want string, again bool) ([]byte, error)
 
-	// Query answers a question of a worker. It is called on a goroutine of its own, and may Ask workers.
+	// Query answers a question of a worker. It is called on a separate goroutine and may call Ask.
 	Query func(pid int, what string) string
 
-	// Broker connects the channels of the workers with those of other servers. Optional.
+	// Broker connects the channels of the workers with other servers. Optional.
 	Broker *Broker
 
-	// LastWords gets what a worker tells before it ends. It is called on Run's goroutine.
+	// LastWords receives the state that a worker sends before it ends. It is called on Run's goroutine.
 	LastWords func(pid int, text []byte)
 
-	// Reopen is called when the log files are to be reopened, before the workers are told.
+	// Reopen reopens the log files of the supervisor, before the workers reopen theirs.
 	Reopen func()
 
-	// PassStderr says that workers cannot open the standard error of this process: it comes with the message to
-	// reopen the log files.
+	// PassStderr means that workers cannot open the standard error of this process. The supervisor then sends it with
+	// the message to reopen the log files.
 	PassStderr bool
 
 	Log func(logfile.Level, string)
 }
 
-// Event is one of the constants below.
+// Event is a change of the state of a Pool.
 type Event uint8
 
 // Events of a Pool.
 const (
-	Reloading Event = iota // new workers are being loaded
-	Reloaded               // they serve
-	Failed                 // they failed to load; the old ones, if any, keep serving
+	Reloading Event = iota // new workers are loading
+	Reloaded               // the new workers serve
+	Failed                 // the new workers failed to load; old ones keep serving
 	Stopping               // the server is shutting down
 	PageUp                 // the page about a failed first start is served
 )
 
-// Address is where workers accept: its name as the user gave it, and the socket that they share.
+// Address is a listening address: its name as written by the user and the socket, which all workers share.
 type Address struct {
 	Name   string
 	Socket *os.File
 }
 
-// SyscallConn implements syscall.Conn.
 func (a Address) SyscallConn() (syscall.RawConn, error) { return a.Socket.SyscallConn() }

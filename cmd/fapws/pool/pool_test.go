@@ -11,12 +11,12 @@ import (
 	"fapws/runtime/waittest"
 )
 
-// patience bounds the wait for events that should happen at once.
+// patience limits the wait for events that should happen at once.
 const patience = waittest.Patience
 
 var eventually = waittest.Eventually
 
-// idle are Options whose functions do nothing.
+// idle returns Options whose functions do nothing.
 func idle() Options {
 	return Options{
 		Early:        func() []Address { return nil },

@@ -12,22 +12,23 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// relay makes one server of many workers for subscribers of channels: events that a worker publishes get a number here
-// and go to all workers, so that all have them in the same order. It keeps no events.
+// relay numbers the events that workers publish and sends them to all workers, so that all have the same order. It
+// stores no events.
 type relay struct {
-	epoch string // differs each time the numbers start at 1
-	seq   uint64 // the last number
+	epoch string // changes whenever the numbers restart at 1
+	seq   uint64 // number of the last event
 
-	news map[string]struct{} // channels whose number of subscribers has changed since it was told
-	due  *time.Timer         // calls tell
+	// channels with changed numbers of subscribers since the last tell
+	news map[string]struct{}
+	due  *time.Timer // calls tell
 
-	congested *atomic.Int32 // outboxes with too much in them
+	congested *atomic.Int32 // number of outboxes above muchWaiting
 }
 
-// countsEvery is the interval at which changed counts are sent.
+// countsEvery is the interval between messages about changed counts.
 const countsEvery = 250 * time.Millisecond
 
-// maxCounts is the maximum number of counts in a message.
+// maxCounts limits the counts in a message.
 const maxCounts = 1000
 
 func newRelay() relay {
@@ -38,7 +39,7 @@ func newRelay() relay {
 	}
 }
 
-// publish numbers events of w and sends them to all workers.
+// publish numbers the events of w and sends them to all workers.
 func (p *Pool) publish(w *worker, m *Message) {
 	if m.N <= 0 || len(m.Raw) == 0 || !w.joined {
 		return
@@ -46,7 +47,7 @@ func (p *Pool) publish(w *worker, m *Message) {
 	if !w.believes("events", m, maxEvents) {
 		return
 	}
-	if m.N > len(m.Raw)/minEvent { // the numbers would run out
+	if m.N > len(m.Raw)/minEvent { // otherwise the numbers could run out
 		w.distrust(fmt.Sprintf("published %d events in %d bytes", m.N, len(m.Raw)))
 		return
 	}
@@ -57,7 +58,7 @@ func (p *Pool) publish(w *worker, m *Message) {
 	}
 }
 
-// deal sends numbered events to all workers, and to their publisher, unless it is nil, with the ID of its message.
+// deal sends numbered events to all workers. The publisher, which may be nil, also receives the ID of its message.
 func (p *Pool) deal(publisher *worker, id, seq uint64, n int, raw []byte) {
 	out := Message{Kind: Events, Epoch: p.relay.epoch, Seq: seq, N: n, Raw: raw}
 	texts, err := out.encode()
@@ -77,8 +78,8 @@ func (p *Pool) deal(publisher *worker, id, seq uint64, n int, raw []byte) {
 	p.relay.seq = seq + uint64(n) - 1
 }
 
-// PublishOwn publishes an event of the supervisor itself, if the channel has subscribers here and no broker gives the numbers: it is
-// about this server alone. raw is the event. It is safe for concurrent use.
+// PublishOwn publishes an event of the supervisor if the channel has subscribers on this server. With a broker, it does
+// nothing, because the event concerns only this server. It is safe for concurrent use.
 func (p *Pool) PublishOwn(channel string, raw []byte) {
 	p.post(func() {
 		if p.subscribers(channel) > 0 && p.o.Broker == nil {
@@ -87,8 +88,8 @@ func (p *Pool) PublishOwn(channel string, raw []byte) {
 	})
 }
 
-// throttle delays a publisher while workers cannot keep up, or more holds. It returns after a while, because a worker that reads
-// nothing is killed by then. It must not be called on the goroutine of Run.
+// throttle delays a publisher while workers cannot keep up or more returns true. It returns after a limit, because a
+// worker that does not read has been killed by then. It must not be called on the goroutine of Run.
 func (p *Pool) throttle(more func() bool) {
 	for end := time.Now().Add((silentChecks + 1) * checkEvery); (p.relay.congested.Load() > 0 || more()) && time.Now().Before(end); {
 		time.Sleep(2 * time.Millisecond)
@@ -98,7 +99,7 @@ func (p *Pool) throttle(more func() bool) {
 // brokerCongested reports whether the broker cannot keep up.
 func (p *Pool) brokerCongested() bool { return p.o.Broker != nil && p.o.Broker.Congested() }
 
-// join sends w all events from now on, and has another worker send it the history.
+// join sends w all events from now on. Another worker sends the history to w.
 func (p *Pool) join(w *worker) {
 	if w.joined || w.state == Dead {
 		return
@@ -110,12 +111,12 @@ func (p *Pool) join(w *worker) {
 			sums[name] += n
 		}
 	}
-	EachCounts(sums, func(m *Message) { w.send(m) }) // it has no subscribers yet
+	EachCounts(sums, func(m *Message) { w.send(m) }) // w has no subscribers yet
 	var giver, stopped *worker
 	for _, other := range p.workers {
 		switch {
 		case other == w || !other.joined || other.hung || other.state < Ready || other.state >= Ending:
-		case inStates(other.pid, "Tt"): // w would wait for it in vain
+		case inStates(other.pid, "Tt"): // w would wait for a stopped worker in vain
 			stopped = other
 		case giver == nil || other.state == Serving:
 			giver = other
@@ -137,10 +138,10 @@ func (p *Pool) join(w *worker) {
 	}
 	defer CloseFiles([]*os.File{give, take})
 	w.send(&Message{Kind: Take, Text: History, Epoch: p.relay.epoch, Seq: p.relay.seq}, take)
-	giver.send(&Message{Kind: Give, Text: History}, give) // behind all events that w does not get
+	giver.send(&Message{Kind: Give, Text: History}, give) // queued after all events that w does not receive
 }
 
-// workerPair makes a channel for two workers.
+// workerPair returns a channel between two workers.
 func workerPair() (one, other *os.File, err error) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -149,8 +150,8 @@ func workerPair() (one, other *os.File, err error) {
 	return os.NewFile(uintptr(fds[0]), "channel of two workers"), os.NewFile(uintptr(fds[1]), "channel of two workers"), nil
 }
 
-// passSubscribers makes the worker to take over the subscribers of w, and returns the file by which w passes them. It returns
-// nothing if that cannot be: then the clients reconnect.
+// passSubscribers prepares worker to for the subscribers of w. It returns the file through which w sends them, or nil
+// if that is impossible. Then the clients reconnect.
 func (w *worker) passSubscribers(to *worker) []*os.File {
 	if to == nil || !w.joined || w.hung || !to.joined || w.state >= Ending || to.state >= Retiring {
 		return nil
@@ -165,7 +166,7 @@ func (w *worker) passSubscribers(to *worker) []*os.File {
 	return []*os.File{give}
 }
 
-// anyStaying returns a worker that serves and is not being replaced, or nil.
+// anyStaying returns a serving worker that is not being replaced, or nil.
 func (p *Pool) anyStaying() *worker {
 	for _, w := range p.workers {
 		if w.state == Serving && !w.replaced {
@@ -185,7 +186,7 @@ func (p *Pool) subscribers(name string) (n int64) {
 	return n
 }
 
-// count takes the numbers of subscribers that w has.
+// count stores the numbers of subscribers of w.
 func (p *Pool) count(w *worker, counts map[string]int64) {
 	if w.counts == nil {
 		w.counts = make(map[string]int64)
@@ -218,7 +219,7 @@ func (p *Pool) count(w *worker, counts map[string]int64) {
 	}
 }
 
-// tellSoon has the workers told of the number of subscribers of a channel.
+// tellSoon schedules tell for the number of subscribers of a channel.
 func (p *Pool) tellSoon(name string) {
 	r := &p.relay
 	r.news[name] = struct{}{}
@@ -227,7 +228,7 @@ func (p *Pool) tellSoon(name string) {
 	}
 }
 
-// tell sends each worker the changed numbers of the other workers.
+// tell sends each worker the changed numbers of subscribers of all other workers.
 func (p *Pool) tell() {
 	r := &p.relay
 	r.due = nil
@@ -244,7 +245,7 @@ func (p *Pool) tell() {
 	clear(r.news)
 }
 
-// EachCounts calls tell with numbers of subscribers, in messages that are short enough.
+// EachCounts splits counts into messages and calls tell with each.
 func EachCounts(counts map[string]int64, tell func(*Message)) {
 	some := make(map[string]int64)
 	for name, n := range counts {
@@ -258,22 +259,22 @@ func EachCounts(counts map[string]int64, tell func(*Message)) {
 	}
 }
 
-// closingBroker is how long events may take to reach the broker when the server ends.
+// closingBroker limits how long the shutdown waits for events that the broker has not received.
 const closingBroker = 5 * time.Second
 
-// startBroker makes the broker deliver.
+// startBroker starts the delivery of events from the broker.
 func (p *Pool) startBroker() {
 	if p.o.Broker == nil {
 		return
 	}
 	p.relay.epoch = p.o.Broker.Epoch()
 	p.relay.seq = p.o.Broker.Start(func(b Batch) {
-		p.throttle(func() bool { return false }) // this server's workers may be slower than the others
+		p.throttle(func() bool { return false }) // the workers of this server may be slower than others
 		p.post(func() { p.delivered(b) })
 	})
 }
 
-// delivered sends what the broker has delivered to the workers.
+// delivered sends a batch from the broker to the workers.
 func (p *Pool) delivered(b Batch) {
 	publisher := p.workers[b.Publisher]
 	if publisher != nil && !publisher.joined {
@@ -287,7 +288,8 @@ func (p *Pool) delivered(b Batch) {
 	p.deal(publisher, b.ID, b.Seq, b.N, b.Raw)
 }
 
-// sendKept sends w, which is the only worker, the past events that the broker has. It gets later ones twice, and knows them by their numbers.
+// sendKept sends the past events of the broker to w, the only worker. w ignores events that it receives twice, by their
+// numbers.
 func (p *Pool) sendKept(w *worker) {
 	if p.o.Broker == nil {
 		return
@@ -301,7 +303,7 @@ func (p *Pool) sendKept(w *worker) {
 	}
 }
 
-// purge sends a pattern to all workers but one, which may be nil.
+// purge sends a pattern to all workers except but, which may be nil.
 func (p *Pool) purge(but *worker, pattern string) {
 	for _, w := range p.workers {
 		if w != but && w.state >= Ready && w.state < Dead {

@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// block keeps signals from ending the program between two: blocked on the calling thread, the only one that is
-// left after exec, they wait until the new program is ready for them. Go's start unblocks some of them, and package
-// process keeps these. Failing, it does nothing.
+// block blocks signals on the calling thread, the only thread that remains after exec, so that they do not kill the
+// process between two programs. They stay pending until the new program is ready. The Go runtime unblocks some signals
+// when it starts; package process records those. If the system call fails, block does nothing.
 func block(signals []syscall.Signal) (unblock func()) {
 	runtime.LockOSThread()
 	var set, old unix.Sigset_t

@@ -14,34 +14,32 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// Echo is how long after a TERM or INT another one is taken for the same: at a
-// terminal, and from timeout(1), a server that was started by way of another
-// program gets each of them twice.
+// Echo is the time after a TERM or INT in which another one counts as the same signal. At a terminal, and from
+// timeout(1), a server that was started through another program receives each signal twice.
 const Echo = 200 * time.Millisecond
 
-// Signals are the signals that the process gets, for Run.
+// Signals receives the signals of the process for Run.
 type Signals struct {
 	C       chan os.Signal
-	ended   chan os.Signal // SIGCHLD, which may come in crowds
+	ended   chan os.Signal // SIGCHLD; one signal may report several processes
 	ignored []syscall.Signal
 }
 
-// controlSignals are the commands to a supervisor.
+// controlSignals are the commands for a supervisor.
 var controlSignals = []syscall.Signal{
 	syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP,
 	syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGTTIN, syscall.SIGTTOU,
 }
 
-// Catch starts to catch signals, except for those that were ignored when the
-// server was started, as a job in the background of a script. HUP is caught
-// although nohup ignores it: here it is a command, not the end of a terminal.
-// arrived is called afterwards, and returns signals that came before, during an upgrade: process.SignalsArrived, which not all systems have.
+// Catch starts to catch signals, except those that were ignored when the server started, for example as a background
+// job of a script. HUP is caught even under nohup, because it is a command and not the end of a terminal. Catch then
+// calls arrived, which returns the signals that arrived during an upgrade (process.SignalsArrived).
 func Catch(h *Handover, arrived func() []syscall.Signal) *Signals {
 	s := &Signals{C: make(chan os.Signal, 16), ended: make(chan os.Signal, 1)}
 	signal.Notify(s.ended, syscall.SIGCHLD)
 	for _, sig := range controlSignals {
 		ignored := signal.Ignored(sig)
-		if h != nil { // some are ignored for the time between two programs
+		if h != nil { // some are ignored between two programs
 			ignored = slices.Contains(h.Ignored, sig)
 		}
 		if ignored && sig != syscall.SIGHUP {
@@ -59,7 +57,7 @@ func Catch(h *Handover, arrived func() []syscall.Signal) *Signals {
 	return s
 }
 
-// pending takes the signals that have come and were not handled.
+// pending removes and returns the signals that were not handled.
 func (s *Signals) pending() (list []syscall.Signal) {
 	for len(s.C) > 0 {
 		list = append(list, (<-s.C).(syscall.Signal))
@@ -67,7 +65,7 @@ func (s *Signals) pending() (list []syscall.Signal) {
 	return list
 }
 
-// signal carries out a signal.
+// signal handles a signal.
 func (p *Pool) signal(sig os.Signal) {
 	switch sig {
 	case syscall.SIGTERM, syscall.SIGINT:
@@ -102,8 +100,8 @@ func (p *Pool) signal(sig os.Signal) {
 	}
 }
 
-// mayEcho returns how long to wait before a worker that has ended with status counts as lost: a signal to the whole process group, which stops
-// the server, may have ended the worker first.
+// mayEcho returns how long to wait before a worker that ended with status counts as lost. A signal to the whole process
+// group may have ended the worker before it stops the server.
 func (p *Pool) mayEcho(w *worker, status unix.WaitStatus) time.Duration {
 	sig := status.Signal()
 	if status.Exited() && (w.answers() || status.ExitStatus() > 128) || sig == unix.SIGTERM || sig == unix.SIGINT {
@@ -114,16 +112,16 @@ func (p *Pool) mayEcho(w *worker, status unix.WaitStatus) time.Duration {
 	return 0
 }
 
-// Stop ends all workers within the graceful timeout, and then Run.
+// Stop ends all workers within the graceful timeout, then Run returns.
 func (p *Pool) Stop() { p.post(func() { p.stop(Stop) }) }
 
-// stop ends all workers (Stop or Quit). It closes the sockets first, so that new clients are refused at once.
+// stop ends all workers. kind is Stop or Quit. It closes the sockets first, so that new clients are refused at once.
 func (p *Pool) stop(kind Kind) {
 	if !p.stopping {
 		p.stopping = true
 		p.o.Event(Stopping, "")
 		text := "stopping immediately"
-		if kind == Stop && p.settled.Protocol != 0 { // else no worker has loaded, and each ends at once
+		if kind == Stop && p.settled.Protocol != 0 { // otherwise no worker has loaded, and each ends at once
 			text = fmt.Sprintf("stopping; waiting up to %v for active requests (signal again to exit now)", p.settled.GracefulTimeout)
 			if d := p.settled.ShutdownDelay; d > 0 {
 				text = fmt.Sprintf("stopping in %v, then waiting up to %v for active requests (signal again to exit now)", d, p.settled.GracefulTimeout)
@@ -136,11 +134,11 @@ func (p *Pool) stop(kind Kind) {
 	}
 	for _, w := range p.workers {
 		w.end(kind)
-		w.signal(unix.SIGCONT) // one that a signal has stopped could not obey
+		w.signal(unix.SIGCONT) // a stopped worker could not obey
 	}
 }
 
-// killAll kills all workers, after a second signal to stop.
+// killAll kills all workers after a second stop signal.
 func (p *Pool) killAll() {
 	p.o.Log(logfile.Warning, "received a second stop signal; exiting immediately")
 	p.result = &process.ExitError{Code: process.Failed}
@@ -149,14 +147,14 @@ func (p *Pool) killAll() {
 	}
 }
 
-// fail ends a supervisor that could not start.
+// fail stops a supervisor that could not start.
 func (p *Pool) fail(err error) {
 	p.result, p.stopping = err, true
 	p.cancelLoads()
 	p.stop(Quit)
 }
 
-// closeSockets closes the listening sockets here. Those of workers live on.
+// closeSockets closes the supervisor's listening sockets. The workers keep theirs.
 func (p *Pool) closeSockets() {
 	for _, a := range p.addresses {
 		a.Socket.Close()

@@ -6,45 +6,43 @@ import (
 	"time"
 )
 
-// A worker runs the application, which an attacker may have taken over, and it keeps its channel inside the sandbox.
-// The supervisor is outside of
-// the sandbox. So it acts only on settings that a worker sent before it was Confined, and judges every message by the
-// table trust. A message
-// changes only its sender, apart from events, purges and counts of subscribers, which are for all workers. The
-// supervisor keeps no more of a
-// worker than the bounds below, and kills a worker that exceeds them.
+// A worker runs the application, which an attacker may control, and keeps its channel inside the sandbox. The
+// supervisor runs outside of the sandbox. So it accepts only settings that a worker sent before Confined, and checks
+// every message by the table trust. A message affects only its sender, except for events, purges and counts of
+// subscribers, which are for all workers. The bounds below limit the data that the supervisor keeps of a worker. A
+// worker that exceeds a bound is killed.
 
-// verdict is what the supervisor does with a message. The zero value ignores it.
+// verdict is how the supervisor treats a message. The zero value ignores it.
 type verdict uint8
 
 const (
-	ignored verdict = iota // it comes too late, or means nothing
+	ignored verdict = iota // too late or without meaning
 	obeyed
-	forged // no worker sends it: its sender is killed
+	forged // workers never send it; the sender is killed
 )
 
-// phase is a part of a worker's life, for the table trust.
+// phase is a part of a worker's life, used by the table trust.
 type phase uint8
 
 const (
-	isLoading  phase = iota // no handler has run; also a worker without application before Loaded
-	isEntering              // Confined, not Loaded
-	isLoaded                // Loaded, and other workers of its generation are not
+	// no handler has run; includes workers without an application before Loaded
+	isLoading  phase = iota
+	isEntering       // after Confined, before Loaded
+	isLoaded         // after Loaded, while its generation is loading
 	isServing
 	isAsleep // Loaded without its application (Asleep)
-	isWaking // Confined after it slept
+	isWaking // after Confined of a worker that was asleep
 	isRetiring
 	isEnding
-	phases // their number
+	phases // number of phases
 )
 
-// String is used in the log.
+// String returns the phase for the log.
 func (ph phase) String() string {
 	return [...]string{"loading", "entering its sandbox", "loaded", "serving",
 		"asleep", "waking", "retiring", "ending"}[ph]
 }
 
-// phase returns the phase of w.
 func (w *worker) phase() phase {
 	switch {
 	case w.state >= Ending:
@@ -65,8 +63,7 @@ func (w *worker) phase() phase {
 	return isServing
 }
 
-// trust says what the supervisor does with each message of a worker, by its phase. Kinds that are not in it are
-// ignored.
+// trust defines how the supervisor treats each message of a worker, by phase. Other kinds are ignored.
 var trust = map[Kind][phases]verdict{
 	//             loading  entering loaded   serving  sleeping waking   retiring ending
 	Configured:   {obeyed, forged, forged, forged, obeyed, forged, ignored, ignored},
@@ -88,7 +85,7 @@ var trust = map[Kind][phases]verdict{
 	Purge:        {obeyed, obeyed, obeyed, obeyed, obeyed, obeyed, obeyed, obeyed},
 }
 
-// trusts reports whether the supervisor obeys m. It kills a worker that sends what no worker sends.
+// trusts reports whether the supervisor handles m. It kills the sender of a forged message.
 func (w *worker) trusts(m *Message) bool {
 	if w.distrusted {
 		return false
@@ -101,32 +98,32 @@ func (w *worker) trusts(m *Message) bool {
 	return do == obeyed
 }
 
-// Bounds of what the supervisor keeps of a worker.
+// Bounds of the data that the supervisor keeps of a worker.
 const (
 	maxReason   = 1000                // bytes of a line about a worker
-	maxText     = 8 << 20             // bytes of an answer, and of the reason that a worker gives before it ends
+	maxText     = 8 << 20             // bytes of an answer, and of last words
 	maxWant     = 1 << 20             // bytes of a question for certificates, and of settings
-	maxEvents   = 65 << 20            // bytes of events that are published at once
-	minEvent    = 4                   // bytes of an event
-	maxCounted  = 32 << 20            // bytes of counts, see countCost
+	maxEvents   = 65 << 20            // bytes of events that are published together
+	minEvent    = 4                   // bytes of an event at least
+	maxCounted  = 32 << 20            // bytes of all counts: see countCost
 	maxName     = 1 << 10             // bytes of the name of a count
 	maxCount    = 1 << 32             // subscribers of a channel
-	maxQueries  = 32                  // questions of a worker that are answered at once
-	maxUnread   = 2 * maxEvents       // bytes that wait for a worker
+	maxQueries  = 32                  // questions of a worker that are answered at the same time
+	maxUnread   = 2 * maxEvents       // bytes queued for a worker
 	maxGrace    = 30 * 24 * time.Hour // graceful timeout, shutdown delay
-	leastIntake = 8 << 10             // bytes that a worker reads between two checks when it is urgent
+	leastIntake = 8 << 10             // bytes that a worker must read between two urgent checks
 )
 
-// countCost is about the memory of a count, in bytes.
+// countCost estimates the memory of a count, in bytes.
 func countCost(name string) int { return len(name) + 64 }
 
-// distrust kills w because of a message, and ignores its others. did names the reason in the log.
+// distrust kills w because of a message and ignores all further messages. did is the reason for the log.
 func (w *worker) distrust(did string) {
 	w.distrusted = true
 	w.kill(did)
 }
 
-// believes reports whether m, a message of w, has no more than limit bytes. The log calls them by the word what.
+// believes reports whether m has at most limit bytes. Otherwise it kills w. The log calls the bytes what.
 func (w *worker) believes(what string, m *Message, limit int) bool {
 	if len(m.Raw) <= limit {
 		return true
@@ -135,7 +132,7 @@ func (w *worker) believes(what string, m *Message, limit int) bool {
 	return false
 }
 
-// brief returns the first line of a text for the log, or as much of it as is useful.
+// brief returns the first line of text for the log, at most maxReason bytes.
 func brief(text string) string {
 	text, _, _ = strings.Cut(text, "\n")
 	if len(text) > maxReason {

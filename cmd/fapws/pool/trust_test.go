@@ -12,7 +12,7 @@ import (
 	"fapws/runtime/eventloop"
 )
 
-// ended returns a process that has ended, which may be killed once more.
+// ended returns a process that has ended. Killing it again has no effect.
 func ended(t testing.TB) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command("true")
@@ -22,7 +22,7 @@ func ended(t testing.TB) *exec.Cmd {
 	return cmd
 }
 
-// outboxes has the messages to the workers of suspects, a *[]datagram for each *worker.
+// outboxes contains the messages to the workers of suspects: a *[]datagram for each *worker.
 var outboxes sync.Map
 
 // inbox returns the messages to w.
@@ -35,7 +35,7 @@ func inbox(w *worker) []datagram {
 	return *all.(*[]datagram)
 }
 
-// suspects returns a Pool that does not run, with two workers that serve. Messages to them are for inbox.
+// suspects returns a Pool that does not run, with two serving workers. inbox returns their messages.
 func suspects(t testing.TB, process *exec.Cmd) (p *Pool, attacker, victim *worker) {
 	t.Helper()
 	p = New(idle())
@@ -54,7 +54,7 @@ func suspects(t testing.TB, process *exec.Cmd) (p *Pool, attacker, victim *worke
 	return p, attacker, victim
 }
 
-// discard ends what suspects has begun.
+// discard stops what suspects has started.
 func discard(p *Pool) {
 	close(p.over)
 	if p.relay.due != nil {
@@ -68,14 +68,14 @@ func discard(p *Pool) {
 	}
 }
 
-// TestTakenOver: messages that no worker sends end their worker, before they cost the supervisor memory, or others their events.
+// A worker that sends forged messages is killed before they cost the supervisor memory or other workers their events.
 func TestTakenOver(t *testing.T) {
 	process := ended(t)
 	text, large := strings.Repeat("x", 128<<10), make([]byte, 65<<20+1)
 	for _, tt := range []struct {
 		what  string
-		next  func(i int) *Message // the i-th message
-		most  int                  // of them, until it is killed
+		next  func(i int) *Message // returns the i-th message
+		most  int                  // messages until the worker is killed
 		state State
 	}{
 		{"sent the message \"certificates\" while it was serving", func(int) *Message { return &Message{Kind: Certificates, Raw: []byte("{}")} }, 1, Serving},
@@ -111,7 +111,7 @@ func TestTakenOver(t *testing.T) {
 	}
 }
 
-// TestManyChannels: a worker whose clients have more channels than the supervisor counts is not killed.
+// A worker whose clients use more channels than the supervisor counts is not killed.
 func TestManyChannels(t *testing.T) {
 	p, attacker, _ := suspects(t, ended(t))
 	defer discard(p)
@@ -130,9 +130,8 @@ func TestManyChannels(t *testing.T) {
 	}
 }
 
-// TestTrust: a message of any kind, in any phase of a worker, changes no settings and no other worker, and its sender
-// only as far as the table
-// says.
+// A message of any kind in any phase changes no settings and no other worker. It changes its sender only as the table
+// trust allows.
 func TestTrust(t *testing.T) {
 	process := ended(t)
 	settled := fmt.Appendf(nil, `{"Protocol":%d,"GracefulTimeout":7,"App":"forged"}`, Protocol)
@@ -154,7 +153,7 @@ func TestTrust(t *testing.T) {
 				p.heard(attacker, &Message{Kind: kind, ID: 1, Text: "x", Hung: true, N: 1, Counts: map[string]int64{"a": 1}, Raw: settled})
 			}
 			if forges := trust[kind][ph] == forged; forges != strings.Contains(attacker.why, "sent the message") {
-				if kind != Configured && kind != Confined && kind != Loaded { // they change the phase
+				if kind != Configured && kind != Confined && kind != Loaded { // these kinds change the phase
 					t.Errorf("%s while it is %s: %q", kind, ph, attacker.why)
 				}
 			}
@@ -171,8 +170,7 @@ func TestTrust(t *testing.T) {
 	}
 }
 
-// TestSleepyWorker: a worker that says that nothing uses its application does not put it to sleep before the time of
-// idle-stop.
+// A worker that claims to be unused does not put the application to sleep before the time of idle-stop.
 func TestSleepyWorker(t *testing.T) {
 	p, attacker, victim := suspects(t, ended(t))
 	defer discard(p)
@@ -185,8 +183,7 @@ func TestSleepyWorker(t *testing.T) {
 	}
 }
 
-// TestReplacementPauses: workers that ask for others in their place as soon as they have started do not keep the
-// server starting processes.
+// Workers that ask to be replaced right after their start do not make the server start processes without a pause.
 func TestReplacementPauses(t *testing.T) {
 	p, attacker, _ := suspects(t, ended(t))
 	defer discard(p)
@@ -198,7 +195,7 @@ func TestReplacementPauses(t *testing.T) {
 	p.pause.Stop()
 }
 
-// TestReasons: the reason that a worker gives is a short line.
+// The reason that a worker reports is shortened to one line.
 func TestReasons(t *testing.T) {
 	p, attacker, _ := suspects(t, ended(t))
 	defer discard(p)
@@ -212,8 +209,8 @@ func TestReasons(t *testing.T) {
 	}
 }
 
-// TestUnread: a worker that reads less than others send ends before it costs too much memory, and one with many questions gets some
-// answers.
+// A worker that does not read its messages is killed before they use too much memory. A worker with too many questions
+// gets only some answers.
 func TestUnread(t *testing.T) {
 	p, attacker, _ := suspects(t, ended(t))
 	for range 2 * maxQueries {
@@ -232,7 +229,7 @@ func TestUnread(t *testing.T) {
 	discard(p)
 }
 
-// FuzzHeard: no messages of a worker end the supervisor or another worker, or leave numbers that are not true.
+// FuzzHeard checks that no message of a worker stops the supervisor or another worker, or leaves wrong counters.
 func FuzzHeard(f *testing.F) {
 	add := func(messages ...*Message) {
 		var all []byte
@@ -264,7 +261,7 @@ func FuzzHeard(f *testing.F) {
 		size := len(all)
 		for len(all) >= 2 {
 			n := min(int(binary.BigEndian.Uint16(all)), len(all)-2)
-			if m, err := decode(all[2 : 2+n]); err == nil && m.Kind != Recycle { // which would start a process
+			if m, err := decode(all[2 : 2+n]); err == nil && m.Kind != Recycle { // Recycle would start a process
 				p.heard(attacker, m)
 			}
 			all = all[2+n:]

@@ -17,13 +17,12 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// handoverVariable is the variable of the environment by which a program knows
-// that it takes the place of another one in the same process: its value is the
-// descriptor of a file with a Handover.
+// handoverVariable is the environment variable that tells a program that it replaces another one in the same process.
+// Its value is the descriptor of a file with a Handover.
 const handoverVariable = "_FAPWS_HANDOVER"
 
-// Handover is the state that a supervisor leaves to the program that takes its place: the process, its children and
-// its descriptors are the same.
+// Handover is the state that a supervisor leaves to the program that replaces it. The process, its children and its
+// descriptors stay the same.
 type Handover struct {
 	Protocol  int
 	Since     time.Time
@@ -32,19 +31,21 @@ type Handover struct {
 	Deaths    int
 	Recycled  int
 	Settled   Settled
-	Addresses []string // as Address.Name
+	Addresses []string // Address.Name of each
 	Workers   []handoverWorker
-	Files     []int            // descriptors: of the addresses, of the channels of the workers, and of what Options.BeforeExec returned
-	Ignored   []syscall.Signal // since the start
-	Signals   []syscall.Signal // that came at the last moment
-	State     []byte           // that Options.BeforeExec returned
-	Epoch     string           // of the numbers of events; "": that program had no channels
-	Seq       uint64           // the last number
-	BrokerURL string           // of its broker
+	// descriptors of the addresses, of the channels of the workers, and from Options.BeforeExec
+	Files   []int
+	Ignored []syscall.Signal // since the start of the server
+	Signals []syscall.Signal // not handled by the previous program
+	State   []byte           // from Options.BeforeExec
+	// epoch of the event numbers; empty if the program had no channels
+	Epoch     string
+	Seq       uint64 // number of the last event
+	BrokerURL string // URL of the broker
 }
 
-// Broker returns the epoch and the last number of events of the broker whose URL is url; "" if the program before had none, or another one. A
-// nil Handover has none.
+// Broker returns the epoch and the number of the last event if the previous program used the broker with this URL, and
+// "" otherwise. h may be nil.
 func (h *Handover) Broker(url string) (epoch string, last uint64) {
 	if h == nil || h.BrokerURL != url {
 		return "", 0
@@ -58,23 +59,23 @@ type handoverWorker struct {
 	Started time.Time
 	Listens bool
 	Joined  bool
-	Wants   string // certificates
+	Wants   string // the certificates that it asked for
 	Counts  map[string]int64
-	Parts   []byte // of a message that has not come to its end: see Channel.parts
+	Parts   []byte // of an incomplete message: see Channel.parts
 }
 
-// handover describes w for the next program, which inherits its channel.
+// handover returns the state of w for the next program, which inherits its channel.
 func (w *worker) handover() handoverWorker {
 	return handoverWorker{Pid: w.pid, State: w.state, Started: w.started, Listens: w.listens, Joined: w.joined, Wants: w.wants, Counts: w.counts, Parts: w.channel.parts}
 }
 
-// maxHandover bounds the state of a program, in bytes. Parts of events are most of it.
+// maxHandover limits the state of a program, in bytes. Most of it may be incomplete events.
 const maxHandover = 1 << 30
 
 // Upgraded reports whether Inherited returns a Handover.
 func Upgraded() bool { return os.Getenv(handoverVariable) != "" }
 
-// Inherited returns the Handover that this program was started with, or nil.
+// Inherited returns the Handover with which this program was started, or nil.
 func Inherited() (*Handover, error) {
 	text := os.Getenv(handoverVariable)
 	if text == "" {
@@ -97,7 +98,7 @@ func Inherited() (*Handover, error) {
 	return h, nil
 }
 
-// Left returns the files that Options.BeforeExec of the program before returned. It must be called once only.
+// Left returns the files that Options.BeforeExec of the previous program returned. It must be called only once.
 func (h *Handover) Left() (files []*os.File) {
 	for _, fd := range h.Files[len(h.Addresses)+len(h.Workers):] {
 		unix.CloseOnExec(fd)
@@ -106,7 +107,7 @@ func (h *Handover) Left() (files []*os.File) {
 	return files
 }
 
-// beginHandOver ends the readers of all channels, so that the next program gets all messages from now on.
+// beginHandOver stops reading from all channels, so that the next program receives all further messages.
 func (p *Pool) beginHandOver() {
 	p.handing = true
 	for _, w := range p.workers {
@@ -115,18 +116,18 @@ func (p *Pool) beginHandOver() {
 	p.maybeHandOver()
 }
 
-// handOverAgain is the pause after which the next program may be able to take over.
+// handOverAgain is the interval between attempts to hand over.
 const handOverAgain = 20 * time.Millisecond
 
-// maybeHandOver replaces this program by the next one, as soon as all channels are idle.
+// maybeHandOver replaces this program by the next one if all channels are interrupted and all outboxes are empty.
 func (p *Pool) maybeHandOver() {
 	if !p.handing || p.stopping {
 		return
 	}
-	waits := p.o.Broker != nil && !p.o.Broker.Idle() // it may be away: events must not be lost
+	waits := p.o.Broker != nil && !p.o.Broker.Idle() // events must not be lost while the broker is unreachable
 	for _, w := range p.workers {
-		if !w.idle || w.reaped { // the next program could not wait for it
-			return // it calls again
+		if !w.idle || w.reaped { // the next program could not wait for the process
+			return // called again by the worker's goroutine
 		}
 		waits = waits || w.out.bytes.Load() > 0
 	}
@@ -134,7 +135,7 @@ func (p *Pool) maybeHandOver() {
 		time.AfterFunc(handOverAgain, func() { p.post(p.maybeHandOver) })
 		return
 	}
-	err := p.handOver() // returns only if it fails
+	err := p.handOver() // returns only after an error
 	p.o.Log(logfile.Error, fmt.Sprintf("cannot start the new version: %v; the new workers keep serving under the old program", err))
 	p.handing = false
 	for _, w := range p.workers {
@@ -151,7 +152,7 @@ func (p *Pool) handOver() error {
 	if p.o.Broker != nil {
 		h.BrokerURL = p.o.Broker.String()
 	}
-	defer func() { // they are duplicates, which exec does not close
+	defer func() { // these duplicates stay open on exec
 		for _, fd := range h.Files {
 			unix.Close(fd)
 		}
@@ -202,7 +203,7 @@ func (p *Pool) handOver() error {
 	return syscall.Exec(cmd.Path, cmd.Args, append(cmd.Env, handoverVariable+"="+strconv.Itoa(note), settings.KeptVariable+"="+p.o.Kept))
 }
 
-// resume goes on where the program before has ended.
+// resume continues from the state of the previous program.
 func (p *Pool) resume(h *Handover) {
 	p.since, p.want, p.adopted, p.settled = h.Since, h.Want, h.Adopted, h.Settled
 	p.deaths, p.recycled = h.Deaths, h.Recycled
@@ -231,7 +232,7 @@ func (p *Pool) resume(h *Handover) {
 		w.joined, w.channel.parts, w.confined, w.awakeSince = one.Joined, one.Parts, true, time.Now()
 		p.watch(w)
 		p.count(w, one.Counts)
-		if w.state < Serving { // it was to replace one that died meanwhile
+		if w.state < Serving { // it was about to replace a worker that died
 			w.end(Quit)
 		}
 	}

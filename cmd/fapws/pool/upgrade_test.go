@@ -9,10 +9,10 @@ import (
 	"time"
 )
 
-// A question to a worker that is asked while the program is being replaced does not keep it from being replaced.
+// A question to a worker during the handover delays the handover only until it was sent.
 func TestHandOverAfterAQuestion(t *testing.T) {
 	w := &worker{idle: true}
-	w.out.bytes.Store(1) // the question is on its way
+	w.out.bytes.Store(1) // the question is queued
 	p := &Pool{handing: true, workers: map[int]*worker{1: w}, events: make(chan func(), 1)}
 	p.maybeHandOver()
 	select {
@@ -22,7 +22,7 @@ func TestHandOverAfterAQuestion(t *testing.T) {
 	}
 }
 
-// A reload that is asked for while the program is being replaced is left to the next program.
+// A reload that is requested during the handover is left to the next program.
 func TestReloadDuringHandOver(t *testing.T) {
 	p := New(idle())
 	p.handing = true
@@ -33,7 +33,7 @@ func TestReloadDuringHandOver(t *testing.T) {
 	}
 }
 
-// An event of which a part has come when the next program takes over is not lost, nor are the numbers of subscribers.
+// An event that was partly received before the handover is not lost. The numbers of subscribers are kept, too.
 func TestHandoverWithinEvent(t *testing.T) {
 	ours, theirs := channels(t)
 	w := &worker{pool: New(idle()), pid: inState(t, "S", sleeping...).Process.Pid, channel: ours, state: Serving, joined: true}
@@ -66,7 +66,7 @@ func TestHandoverWithinEvent(t *testing.T) {
 			theirs.conn.Write(text)
 		}
 	}()
-	(<-next.events)() // as Run does
+	(<-next.events)()
 	for id := uint64(0); id != 7; {
 		m, _, err := theirs.ReceiveWithin(patience)
 		if err != nil {

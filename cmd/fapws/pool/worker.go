@@ -22,87 +22,92 @@ import (
 	"fapws/runtime/system"
 )
 
-// Variable is the variable of the environment by which a process knows that it
-// is a worker. Its value is a Start in JSON.
+// Variable is the environment variable that makes a process a worker. Its value is a Start in JSON.
 const Variable = "_FAPWS_WORKER"
 
-// Start is what a worker has to know when it starts.
+// Start contains the parameters of a new worker.
 type Start struct {
-	FD     int    // the descriptor of the control channel
-	Stderr int    // the descriptor to use as standard error once the worker has loaded; -1: no change
-	Role   string // PageOnly, Eager, Asleep or nothing
-	Epoch  string // of the numbers of events
+	FD int // descriptor of the control channel
+	// descriptor to use as standard error after the worker has loaded; -1 means no change
+	Stderr int
+	Role   string // PageOnly, Eager, Asleep or empty
+	Epoch  string // epoch of the event numbers
 
-	// Script and Watches are those of the Settled of another worker, for one that is Asleep.
+	// Script and Watches come from the Settled of another worker. A worker that is Asleep uses them.
 	Script  string
 	Watches bool
 }
 
-// CountVariable is the variable of the environment that tells workers to count requests from the start.
+// CountVariable is the environment variable that makes workers count requests from the start.
 const CountVariable = "_FAPWS_COUNT"
 
-// PageOnly is the role of a worker that has no application and serves the page of a Notice.
+// PageOnly is the role of a worker without an application that serves the page of a Notice.
 const PageOnly = "page"
 
-// Eager is the role of a worker that may get the sockets before it has loaded, because no other one serves: it answers
-// what it can meanwhile.
+// Eager is the role of a worker that may get the sockets before it has loaded, because no other worker serves.
+// Meanwhile it answers the requests that need no application.
 const Eager = "eager"
 
-// Asleep is the role of a worker that loads its application when a request needs it (idle-stop), and serves all else.
+// Asleep is the role of a worker that loads its application when a request needs it (idle-stop). It serves all other
+// requests.
 const Asleep = "asleep"
 
-// Instead is the text of a Listen whose sockets take the place of those before. It may come without any.
+// Instead is the Text of a Listen whose sockets replace all previous ones. A Listen with this Text may carry no sockets.
 const Instead = "instead"
 
-// endMargin is added to the graceful timeout before a worker is killed: its own limits for atexit functions and
-// threads are shorter.
+// endMargin is added to the graceful timeout before a worker is killed. It exceeds the worker's own limits for atexit
+// functions and threads.
 const endMargin = 7 * time.Second
 
-// worker is a process that will serve, serves, or has served. Only the goroutine of Run uses it, except for out.
+// worker is a worker process, from its start until after its end. Only the goroutine of Run uses it, except for out.
 type worker struct {
-	pool          *Pool
-	pid           int
-	cmd           *exec.Cmd
-	channel       *Channel
-	state         State
-	started       time.Time
-	replaced      bool        // another one is to take its place
-	page          bool        // it has no application: PageOnly
-	closed        bool        // it accepts no more, after retire
-	leaves        bool        // it retires when it has loaded: see retireLoaded
-	batch         *generation // with which it was started, until that serves
-	settled       *Settled    // nil before Configured
-	awakeSince    time.Time   // when it or its application loaded
-	listens       bool        // it has the sockets
-	handles       bool        // its handlers run, or have run
-	early         []Address   // those that it got before it had loaded, and perhaps clients; nil: none
+	pool       *Pool
+	pid        int
+	cmd        *exec.Cmd
+	channel    *Channel
+	state      State
+	started    time.Time
+	replaced   bool        // another worker will take its place
+	page       bool        // it has no application: PageOnly
+	closed     bool        // it no longer accepts connections after Retire
+	leaves     bool        // it retires when it has loaded: see retireLoaded
+	batch      *generation // the generation it loads with; nil once that serves
+	settled    *Settled    // nil before Configured
+	awakeSince time.Time   // time when the worker or its application loaded
+	listens    bool        // it has the sockets
+	handles    bool        // its handlers have started
+	// sockets that it got before it had loaded, and perhaps accepted clients from; nil if none
+	early         []Address
 	health        health
 	limit         *time.Timer    // kills it when a step takes too long
-	why           string         // why it was killed, if the supervisor did
-	reason        string         // why it ends, as it has reported itself, perhaps with advice behind "; "
+	why           string         // why the supervisor killed it, or ""
+	reason        string         // why it ends, as reported by itself; advice may follow "; "
 	reaped        bool           // its process has ended
 	kills         int            // confine.MemoryKills at its start
-	idle          bool           // its channel has no reader: see handOver
+	idle          bool           // nothing reads its channel: see handOver
 	silent        chan struct{}  // closed when all its messages were handled
-	said          func()         // closes it
-	stderrCapture *stderrCapture // of its output until it has loaded; nil: not captured
-	joined        bool           // it gets Events
+	said          func()         // closes silent
+	stderrCapture *stderrCapture // its output until it has loaded; nil if not captured
+	joined        bool           // it receives Events
 	asleep        bool           // its application is not loaded
-	unused        bool           // the application has been unused for the time of idle-stop
-	hung          bool           // its event loop does not run, so it gives no history and no subscribers
-	out           outbox
-	wants         string // the certificates that it has asked for, or ""
-	certificates  []byte // that it has; nil: only the program before this one knew
-	confined      bool   // it may run handlers, and sends no settings
-	distrusted    bool   // it has sent what no worker sends, and is being killed
-	counts        map[string]int64
-	counted       int       // countCost of its counts, which are numbers of subscribers
-	uncounted     bool      // the log says that there are more
-	questions     Questions // to it
-	querying      int       // its own that are being answered
+	unused        bool           // its application was not used for the time of idle-stop
+	// its event loop is blocked; it cannot hand over history or subscribers
+	hung         bool
+	out          outbox
+	wants        string // certificates that it asked for, or ""
+	certificates []byte // certificates sent to it; nil if unknown after an upgrade
+	confined     bool   // it may run handlers; its settings are no longer accepted
+	distrusted   bool   // it sent a forged message and is being killed
+	counts       map[string]int64
+	// sum of countCost of counts, which has its numbers of subscribers
+	counted   int
+	uncounted bool      // the log reports uncounted channels
+	questions Questions // asked by the supervisor
+	querying  int       // questions of the worker that are being answered
 }
 
-// start starts a process as a worker with a role, which may be "", of this program or the newest.
+// start starts a worker process with a role, which may be "". If newest is true, it runs the program's current file
+// instead of this program.
 func (p *Pool) start(newest bool, role string) (*worker, error) {
 	channel, theirs, err := Pair()
 	if err != nil {
@@ -113,7 +118,7 @@ func (p *Pool) start(newest bool, role string) (*worker, error) {
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	pass := func(f *os.File) (fd int) {
 		cmd.ExtraFiles = append(cmd.ExtraFiles, f)
-		return len(cmd.ExtraFiles) + 2 // behind standard input, output and error
+		return len(cmd.ExtraFiles) + 2 // after standard input, output and error
 	}
 	start := Start{FD: pass(theirs), Stderr: -1, Role: role, Epoch: p.relay.epoch,
 		Script: p.settled.Script, Watches: p.settled.Watches}
@@ -131,7 +136,7 @@ func (p *Pool) start(newest bool, role string) (*worker, error) {
 	}
 	if err != nil {
 		channel.Close()
-		if _, gone := os.Stat(cmd.Dir); gone != nil && cmd.Dir != "" { // which err does not say
+		if _, gone := os.Stat(cmd.Dir); gone != nil && cmd.Dir != "" { // err does not name the directory
 			err = fmt.Errorf("its working directory %s: %w", cmd.Dir, system.Cause(gone))
 		}
 		return nil, err
@@ -144,7 +149,7 @@ func (p *Pool) start(newest bool, role string) (*worker, error) {
 	return w, nil
 }
 
-// newWorker returns a worker that was just started.
+// newWorker returns the worker for a started process.
 func (p *Pool) newWorker(cmd *exec.Cmd, channel *Channel) *worker {
 	w := &worker{pool: p, pid: cmd.Process.Pid, cmd: cmd, channel: channel, started: time.Now(), kills: confine.MemoryKills(root)}
 	w.out.queue = eventloop.NewQueue(w.deliver)
@@ -160,8 +165,8 @@ func (p *Pool) watch(w *worker) {
 	go w.receive()
 }
 
-// reap takes note of the processes that have ended: workers, and those that others have left to this one. It is process 1 of a container,
-// perhaps, where processes that a worker's children started and did not wait for would stay as zombies.
+// reap collects the processes that have ended: workers, and orphans that the kernel assigned to this process. In a
+// container, this may be process 1. Without reap, orphaned children of a worker would stay as zombies.
 func (p *Pool) reap() {
 	for {
 		var status unix.WaitStatus
@@ -179,8 +184,8 @@ func (p *Pool) reap() {
 }
 
 const (
-	// stderrWithin is the maximum wait for the end of a dead worker's output: its children may hold its standard error
-	// open. lastMessages is the same for its channel, which its children do not inherit.
+	// stderrWithin limits the wait for the output of a dead worker: its children may keep its standard error open.
+	// lastMessages is the same limit for its channel, which its children do not inherit.
 	stderrWithin = 200 * time.Millisecond
 	lastMessages = time.Second
 )
@@ -190,8 +195,8 @@ func (w *worker) ends(status unix.WaitStatus) {
 	w.reaped = true
 	echo := w.pool.mayEcho(w, status)
 	go func() {
-		_ = w.cmd.Wait() // for its output; its end is known
-		select {         // its last events count
+		_ = w.cmd.Wait() // waits for its output; the exit status is known
+		select {         // its last events must not be lost
 		case <-w.silent:
 		case <-time.After(lastMessages):
 		}
@@ -200,11 +205,11 @@ func (w *worker) ends(status unix.WaitStatus) {
 	}()
 }
 
-// receive passes on the worker's messages, on a separate goroutine.
+// receive passes the worker's messages to the goroutine of Run. It runs on a separate goroutine.
 func (w *worker) receive() {
 	for {
 		m, files, err := w.channel.Receive()
-		CloseFiles(files) // a worker has nothing to give
+		CloseFiles(files) // workers send no descriptors
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			w.pool.post(func() {
@@ -225,8 +230,8 @@ func (w *worker) receive() {
 	}
 }
 
-// channelClosed is called when the channel of w has ended. Usually the process has ended, too, and died follows;
-// otherwise w cannot be controlled any more and is killed.
+// channelClosed is called when the channel of w has ended. Usually the process has ended as well, and died follows.
+// Otherwise w can no longer be controlled and is killed.
 func (p *Pool) channelClosed(w *worker, err error) {
 	w.idle = true
 	p.maybeHandOver()
@@ -245,7 +250,7 @@ func (p *Pool) channelClosed(w *worker, err error) {
 	})
 }
 
-// within kills w when it has not come to another state in time.
+// within kills w if its state does not change in time.
 func (w *worker) within(d time.Duration, why string) {
 	if w.limit != nil {
 		w.limit.Stop()
@@ -267,20 +272,21 @@ func (w *worker) kill(why string) {
 	}
 }
 
-// signal sends a signal to the process, whose number may be another one's when it has ended.
+// signal sends a signal to the process unless it has ended, since another process may have the same ID afterwards.
 func (w *worker) signal(sig syscall.Signal) {
 	if !w.reaped {
-		_ = w.cmd.Process.Signal(sig) // failing, it is about to end
+		_ = w.cmd.Process.Signal(sig) // if it fails, the process is about to end
 	}
 }
 
-// retire lets w finish its requests, now that other workers accept in its place. Its subscribers stay until depart, and
-// then go to the worker to, unless that is nil.
+// retire makes w finish its requests, after other workers accept connections in its place. Its subscribers stay until
+// depart and then move to the worker to. If to is nil, they reconnect.
 func (w *worker) retire(to *worker) {
 	w.end(Retire, w.passSubscribers(to)...)
 }
 
-// retireLoaded is retire for a worker that has got clients before it has loaded: it retires when it can answer them.
+// retireLoaded is like retire for a worker that may have accepted clients before it has loaded. It retires when it can
+// serve them.
 func (w *worker) retireLoaded() {
 	if w.listens {
 		w.unlisten()
@@ -289,14 +295,14 @@ func (w *worker) retireLoaded() {
 	w.within(w.pool.settled.GracefulTimeout+endMargin, "does not load")
 }
 
-// depart lets w send its subscribers to the new worker, and close its WebSockets.
+// depart makes w hand over its subscribers and close its WebSockets.
 func (w *worker) depart() {
 	if w.state == Retiring {
 		w.send(&Message{Kind: Depart})
 	}
 }
 
-// end tells w to end (Retire, Stop or Quit). It closes files, which go with the message.
+// end tells w to end. kind is Retire, Stop or Quit. end attaches files to the message and closes them.
 func (w *worker) end(kind Kind, files ...*os.File) {
 	defer CloseFiles(files)
 	if w.state == Dead || w.state == Ending && kind != Quit {
@@ -317,7 +323,7 @@ func (w *worker) end(kind Kind, files ...*os.File) {
 	w.send(&Message{Kind: kind, Grace: grace}, files...)
 }
 
-// howEnded describes the end of a process: "was killed by SIGKILL".
+// howEnded describes the end of a process, such as "was killed by SIGKILL".
 func howEnded(status unix.WaitStatus) string {
 	if status.Signaled() {
 		return "was killed by " + unix.SignalName(status.Signal())
@@ -325,7 +331,7 @@ func howEnded(status unix.WaitStatus) string {
 	return fmt.Sprintf("exited with status %d", status.ExitStatus())
 }
 
-// ended returns a line for the log: how w has ended, why if that is known, and what happens next.
+// ended returns a line for the log: how w has ended, why if known, and what happens next.
 func (w *worker) ended(how, next string) string {
 	if cause, _, _ := strings.Cut(w.reason, "; "); cause != "" {
 		return fmt.Sprintf("worker %d %s: %s; %s", w.pid, how, cause, next)
@@ -333,25 +339,26 @@ func (w *worker) ended(how, next string) string {
 	return fmt.Sprintf("worker %d %s; %s", w.pid, how, next)
 }
 
-// State says where a worker is in its life.
+// State is a stage in the life of a worker.
 type State uint8
 
-// The states, in the order of a life.
+// The states, in the order in which a worker reaches them.
 const (
-	Starting State = iota // the process runs, the application is being loaded
-	Ready                 // the application is loaded
+	Starting State = iota // the application is loading
+	Ready                 // the application has loaded
 	Serving               // it accepts connections
-	Retiring              // another one accepts in its place; it finishes its active requests
-	Ending                // it was told to stop
-	Dead                  // the process has ended
+	// other workers accept in its place; it finishes active requests
+	Retiring
+	Ending // it must stop
+	Dead   // its process has ended
 )
 
-// String is the word that ctl status shows.
+// String returns the word that ctl status shows.
 func (s State) String() string {
 	return [...]string{"starting", "loaded", "serving", "retiring", "ending", "dead"}[s]
 }
 
-// setState is where the state of a worker changes.
+// setState changes the state and logs the change.
 func (w *worker) setState(to State) {
 	if w.state == to {
 		return
