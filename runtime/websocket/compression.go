@@ -12,18 +12,18 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// MaxWindow is the number of bits of the largest window of deflate.
+// MaxWindow is the size of deflate's largest window, in bits.
 const MaxWindow = 15
 
-// Compression is the agreed compression: permessage-deflate (RFC 7692) without context takeover on either side, so
-// that an idle connection keeps no window.
+// Compression is the negotiated compression: permessage-deflate (RFC 7692) without context takeover on either side,
+// so that an idle connection needs no window.
 type Compression struct {
 	On     bool
-	Bits   uint8 // of the window of the server's messages: 8 to MaxWindow
-	Limits bool  // the client has asked for Bits
+	Bits   uint8 // window of the server's messages: 8 to MaxWindow
+	Limits bool  // the client requested Bits
 }
 
-// AppendTo appends the value of Sec-WebSocket-Extensions that accepts it.
+// AppendTo appends the value of Sec-WebSocket-Extensions that accepts c.
 func (c Compression) AppendTo(dst []byte) []byte {
 	dst = append(dst, "permessage-deflate; server_no_context_takeover; client_no_context_takeover"...)
 	if c.Limits {
@@ -32,10 +32,9 @@ func (c Compression) AppendTo(dst []byte) []byte {
 	return dst
 }
 
-// negotiate takes the first offer of permessage-deflate in a value of
-// Sec-WebSocket-Extensions that can be accepted; other extensions, and offers with
-// parameters that RFC 7692 §7.1 does not allow, are declined. valid: the value has
-// the syntax of RFC 6455 §9.1, in which quoted strings have neither commas nor semicolons.
+// negotiate accepts the first acceptable offer of permessage-deflate in the value of Sec-WebSocket-Extensions. It
+// declines other extensions, and offers with parameters that RFC 7692 §7.1 does not permit. valid reports whether the
+// value has the syntax of RFC 6455 §9.1, in which quoted strings contain neither commas nor semicolons.
 func negotiate(value []byte) (c Compression, valid bool) {
 	for member := range strings.SplitSeq(string(value), ",") {
 		if strings.Trim(member, " \t") == "" {
@@ -62,15 +61,16 @@ func negotiate(value []byte) (c Compression, valid bool) {
 	return c, true
 }
 
-const token = "[!#$%&'*+.^_`|~0-9A-Za-z-]" // a character of one (RFC 9110 §5.6.2)
+const token = "[!#$%&'*+.^_`|~0-9A-Za-z-]" // a character of a token (RFC 9110 §5.6.2)
 
-// parameter is the name of an extension, or a parameter, whose value is a token; in quotes, backslashes may stand before its characters.
+// parameter matches the name of an extension, or a parameter with an optional value. The value is a token. It may be
+// quoted, and then may contain backslashes before characters.
 var parameter = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`^[ \t]*(` + token + `+)[ \t]*(=[ \t]*(?:(` + token + `+)|"((?:\\?` + token + `)+)")[ \t]*)?$`)
 })
 
-// set takes a parameter of an offer; false: the offer is to be declined. value is
-// empty if there was none.
+// set applies a parameter of an offer. It returns false if the offer must be declined. value is empty if the
+// parameter has none.
 func (c *Compression) set(name, value string) bool {
 	switch name {
 	case "server_no_context_takeover", "client_no_context_takeover":
@@ -84,7 +84,7 @@ func (c *Compression) set(name, value string) bool {
 	return false
 }
 
-// windowBits reads a number from 8 to 15 without leading zeros; 0: it is none.
+// windowBits parses a number from 8 to 15 without leading zeros. It returns 0 for any other text.
 func windowBits(text string) uint8 {
 	n, _ := strconv.Atoi(text)
 	if n < 8 || n > MaxWindow || text[0] == '0' {
@@ -93,31 +93,29 @@ func windowBits(text string) uint8 {
 	return uint8(n)
 }
 
-// IsToken reports whether b is a token (RFC 9110 §5.6.2), as a subprotocol has to be.
+// IsToken reports whether b is a token (RFC 9110 §5.6.2), as subprotocols must be.
 func IsToken(b []byte) bool { return httpguts.ValidHeaderFieldName(string(b)) }
 
-// tail is the bytes that a sender takes off each message (RFC 7692 §7.2.1), and behind it an empty last block, with
-// which the decompressor ends.
+// tail is the bytes that a sender removes from each message (RFC 7692 §7.2.1), followed by an empty final block,
+// which ends the decompression.
 const tail = "\x00\x00\xff\xff\x01\x00\x00\xff\xff"
 
-// keepScratch is how much of the memory for large messages is kept for the next.
+// keepScratch limits the memory that is kept after a large message, in bytes.
 const keepScratch = 64 << 10
 
-// Inflater decompresses messages (RFC 7692 §7.2.2) that do not refer to others: with
-// client_no_context_takeover. The zero value is ready. It has about 50 KiB once it
-// was used.
+// Inflater decompresses messages (RFC 7692 §7.2.2) that do not refer to earlier messages: client_no_context_takeover.
+// The zero value is ready for use. After the first use it holds about 50 KiB.
 type Inflater struct {
-	packed  []byte // the message and tail
+	packed  []byte // the message, followed by tail
 	in      bytes.Reader
 	r       io.ReadCloser
-	limited io.LimitedReader // of r
+	limited io.LimitedReader // limits r
 	out     bytes.Buffer
 }
 
-// inflate returns what b becomes, valid until the next call, or an *Error; max is
-// its most length.
+// inflate returns the decompressed message, which is valid until the next call, or an *Error. max limits its length.
 func (f *Inflater) inflate(b []byte, max int) ([]byte, error) {
-	if len(b) == 0 { // RFC 7692 §7.2.3.6 wants a byte, but zlib takes this, too
+	if len(b) == 0 { // RFC 7692 §7.2.3.6 requires a byte, but zlib accepts this, too
 		return nil, nil
 	}
 	if cap(f.packed) > keepScratch {
@@ -136,7 +134,7 @@ func (f *Inflater) inflate(b []byte, max int) ([]byte, error) {
 	f.out.Reset()
 	f.limited = io.LimitedReader{R: f.r, N: int64(max) + 1}
 	_, err := f.out.ReadFrom(&f.limited)
-	// A last block of the client's own may end the data earlier, with at most the beginning of an empty one behind it
+	// A final block of the client may end the data before tail. At most the beginning of an empty block may follow it
 	// (RFC 7692 §7.2.3.5).
 	switch {
 	case f.out.Len() > max:
@@ -147,31 +145,29 @@ func (f *Inflater) inflate(b []byte, max int) ([]byte, error) {
 	return f.out.Bytes(), nil
 }
 
-// Deflater compresses messages that do not refer to others: with
-// server_no_context_takeover. The zero value is ready. A window that was used has
-// about 1 MiB.
+// Deflater compresses messages that do not refer to earlier messages: server_no_context_takeover. The zero value is
+// ready for use. Each window size in use takes about 1 MiB.
 type Deflater struct {
-	writers [16]*flate.Writer // by bits of the window
+	writers [16]*flate.Writer // indexed by bits of the window
 	out     bytes.Buffer
 }
 
-// DeflateFrom and DeflateUpTo are the sizes of messages, in bytes, that are worth
-// compressing: smaller ones gain nothing, and the loop would stand still meanwhile
-// for larger ones.
+// DeflateFrom and DeflateUpTo limit the size of messages that are compressed, in bytes. Smaller messages gain
+// nothing, and larger ones would block the loop.
 const (
 	DeflateFrom = 256
 	DeflateUpTo = 1 << 20
 )
 
-// Deflate returns b compressed for a client whose window has so many bits, valid
-// until the next call, and whether it is shorter than b.
+// Deflate compresses b for a client with a window of the given bits. The result is valid until the next call. ok
+// reports whether the result is shorter than b.
 func (f *Deflater) Deflate(b []byte, bits uint8) (out []byte, ok bool) {
 	w := f.writers[bits]
 	if f.out.Cap() > keepScratch {
 		f.out = bytes.Buffer{}
 	}
 	f.out.Reset()
-	switch { // both take these sizes
+	switch { // both branches support these sizes
 	case w != nil:
 		w.Reset(&f.out)
 	case bits == MaxWindow:
@@ -180,7 +176,7 @@ func (f *Deflater) Deflate(b []byte, bits uint8) (out []byte, ok bool) {
 		w, _ = flate.NewWriterWindow(&f.out, 1<<bits)
 	}
 	f.writers[bits] = w
-	_, _ = w.Write(b) // a Buffer does not fail
+	_, _ = w.Write(b) // a Buffer does not return errors
 	_ = w.Flush()
 	out = bytes.TrimSuffix(f.out.Bytes(), []byte(tail[:4]))
 	return out, len(out) < len(b)

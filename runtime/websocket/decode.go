@@ -8,10 +8,10 @@ import (
 	"unicode/utf8"
 )
 
-// ErrNeedMore says that all bytes were taken and no message has become whole.
+// ErrNeedMore says that all bytes were consumed but no message is complete.
 var ErrNeedMore = errors.New("incomplete")
 
-// Errors of clients.
+// Protocol errors of clients.
 var (
 	errLength        = &Error{ProtocolError, "a length is not in its shortest form"}
 	errLengthSign    = &Error{ProtocolError, "a length has its highest bit set"}
@@ -20,42 +20,42 @@ var (
 	errNotCompressed = &Error{InvalidData, "a message cannot be decompressed"}
 )
 
-// Message is a whole message, or a control frame.
+// Message is a complete message or a control frame.
 type Message struct {
 	Op   Opcode // not Continuation
-	Data []byte // of Close: the reason; valid until the next call of the Decoder
-	Code uint16 // of Close: NoStatus if there was none
+	Data []byte // the reason in a Close; valid until the next call of the Decoder
+	Code uint16 // the code of a Close; NoStatus if it has none
 }
 
-// Decoder decodes the frames of a client. Max has to be set; otherwise the zero value is ready. Between messages it
-// holds no memory but itself.
+// Decoder decodes the frames of a client. Max must be set; otherwise the zero value is ready for use. Between
+// messages it holds no additional memory.
 type Decoder struct {
-	Max      int       // maximum size of a message, in bytes; also after inflating
-	Inflater *Inflater // nil: compression was not negotiated
-	TooBig   int       // size of the message that exceeds Max, as far as it is known
-	Discard  bool      // messages come without their bytes, which are neither kept nor inflated nor checked
+	Max      int       // maximum size of a message after decompression, in bytes
+	Inflater *Inflater // nil if compression was not negotiated
+	TooBig   int       // known size of the message that exceeded Max
+	// messages are returned without their bytes, which are neither stored nor decompressed nor checked
+	Discard bool
 
-	head [14]byte // a header that has begun
-	have uint8    // bytes of it
+	head [14]byte // an incomplete header
+	have uint8    // number of bytes in head
 
 	op      Opcode // of the frame whose payload is arriving
 	fin     bool
-	payload bool   // in it
-	key     uint32 // of the next byte
-	left    int    // bytes missing
+	payload bool   // a payload is arriving
+	key     uint32 // masking key for the next byte
+	left    int    // number of missing bytes of the payload
 
-	message Opcode // that has begun; Continuation: none
-	packed  bool   // it is compressed
-	buf     []byte // of a message: its bytes so far
-	checked int    // how many of them are known to be UTF-8
-	control []byte // of a control frame
+	message Opcode // the incomplete message; Continuation if none
+	packed  bool   // the message is compressed
+	buf     []byte // the bytes of the message so far
+	checked int    // number of bytes in buf that were checked as UTF-8
+	control []byte // the bytes of a control frame so far
 }
 
-// Next takes bytes from the front of data, whose payloads it unmasks in place, and
-// returns how many. When a message or a control frame is whole, m is that; otherwise
-// the error is ErrNeedMore, and all of data was taken. Any other error is an
-// *Error: the connection cannot go on, and Next may not be called again. Where data
-// was cut does not matter.
+// Next consumes bytes from the front of data and unmasks payloads in place. n is the number of consumed bytes. m is
+// the message or control frame that became complete. Otherwise the error is ErrNeedMore, and all of data was
+// consumed. Any other error is an *Error: the connection must be closed, and Next must not be called again. Data may
+// be split anywhere.
 func (d *Decoder) Next(data []byte) (m Message, n int, err error) {
 	for {
 		if !d.payload {
@@ -87,17 +87,17 @@ func (d *Decoder) Next(data []byte) (m Message, n int, err error) {
 	}
 }
 
-// Buffered returns how many bytes of memory an incomplete message has.
+// Buffered returns the size of the memory for an incomplete message, in bytes.
 func (d *Decoder) Buffered() int { return cap(d.buf) }
 
-// Idle reports whether no message and no control frame has begun, but for the first bytes of a header, which it returns. They
-// are valid until the next call of the Decoder.
+// Idle reports whether no message or control frame has begun, except for the first bytes of a header, which it
+// returns. They are valid until the next call of the Decoder.
 func (d *Decoder) Idle() (begun []byte, idle bool) {
 	return d.head[:d.have], !d.payload && d.message == Continuation
 }
 
-// header takes a header, or the part of it that has arrived, from the front of data. Errors are found with the first
-// byte that shows them.
+// header consumes a header, or the part that has arrived, from the front of data. It reports an error at the first
+// byte that reveals the error.
 func (d *Decoder) header(data []byte) (n int, err error) {
 	have := int(d.have)
 	b := data
@@ -113,7 +113,7 @@ func (d *Decoder) header(data []byte) (n int, err error) {
 	return max(size-have, 0), err
 }
 
-// parse reads the header at the front of b and returns its length.
+// parse parses the header at the front of b and returns its length.
 func (d *Decoder) parse(b []byte) (size int, err error) {
 	if len(b) == 0 {
 		return 0, ErrNeedMore
@@ -139,7 +139,7 @@ func (d *Decoder) parse(b []byte) (size int, err error) {
 			return 0, ErrNeedMore
 		}
 		if length = uint64(binary.BigEndian.Uint16(b[2:])); length <= 125 {
-			return 0, errLength // RFC 6455 §5.2: the minimal number of bytes
+			return 0, errLength // RFC 6455 §5.2 requires the minimal number of bytes
 		}
 	case 127:
 		if size = 10; len(b) < size {
@@ -158,7 +158,7 @@ func (d *Decoder) parse(b []byte) (size int, err error) {
 	}
 	if !op.control() && length > uint64(d.Max-len(d.buf)) {
 		d.TooBig = len(d.buf) + int(min(length, 1<<31-1))
-		return 0, errTooBig // before anything is allocated
+		return 0, errTooBig // before memory is allocated
 	}
 	if len(b) < size+4 {
 		return 0, ErrNeedMore
@@ -171,12 +171,12 @@ func (d *Decoder) parse(b []byte) (size int, err error) {
 	return size + 4, nil
 }
 
-// allowed says whether a frame may begin with such a byte.
+// allowed returns an error if a frame must not begin with this byte.
 func (d *Decoder) allowed(op Opcode, fin bool, reserved byte) error {
 	switch {
 	case !op.known():
 		return &Error{ProtocolError, "a reserved opcode"}
-	// RFC 7692 §6: on the first frame of a message only.
+	// Compression is signaled only in the first frame of a message (RFC 7692 §6).
 	case reserved != 0 && (reserved != rsv1 || d.Inflater == nil || op != Text && op != Binary):
 		return &Error{ProtocolError, "a reserved bit is set"}
 	case op.control():
@@ -193,14 +193,14 @@ func (d *Decoder) allowed(op Opcode, fin bool, reserved byte) error {
 	return nil
 }
 
-// dataFrame takes a piece of a message.
+// dataFrame processes a piece of a message.
 func (d *Decoder) dataFrame(piece []byte, whole bool) (m Message, done bool, err error) {
 	if d.Discard {
 		piece, d.buf, d.checked, d.packed = nil, nil, 0, false
 	}
 	ends := whole && d.fin
 	text := piece
-	if !ends || len(d.buf) > 0 { // else it came in one piece: no copy
+	if !ends || len(d.buf) > 0 { // a message in one piece is not copied
 		d.grow(len(piece))
 		d.buf = append(d.buf, piece...)
 		text = d.buf[d.checked:]
@@ -224,20 +224,20 @@ func (d *Decoder) dataFrame(piece []byte, whole bool) (m Message, done bool, err
 	return d.end(piece)
 }
 
-// grow makes room for n more bytes, by the length that has arrived and not the one that was announced.
+// grow makes room for n more bytes. It allocates according to the bytes that have arrived, not the announced length.
 func (d *Decoder) grow(n int) {
 	need := len(d.buf) + n
 	if need <= cap(d.buf) {
 		return
 	}
 	size := max(need, 2*cap(d.buf))
-	if d.fin { // all that can come
+	if d.fin { // the last frame limits the size
 		size = min(size, need+d.left)
 	}
 	d.buf = append(make([]byte, 0, min(size, d.Max)), d.buf...)
 }
 
-// end returns a whole message.
+// end returns a complete message.
 func (d *Decoder) end(data []byte) (m Message, done bool, err error) {
 	m = Message{Op: d.message, Data: data}
 	d.message = Continuation
@@ -253,7 +253,7 @@ func (d *Decoder) end(data []byte) (m Message, done bool, err error) {
 	return m, true, nil
 }
 
-// controlFrame takes a piece of a control frame, which may come within a message.
+// controlFrame processes a piece of a control frame, which may arrive within a message.
 func (d *Decoder) controlFrame(piece []byte, whole bool) (m Message, done bool, err error) {
 	if !whole {
 		d.control = append(d.control, piece...)
@@ -283,8 +283,8 @@ func (d *Decoder) controlFrame(piece []byte, whole bool) (m Message, done bool, 
 	return m, true, nil
 }
 
-// unmask applies a masking key (RFC 6455 §5.3) to b, in place. key is the one of the first
-// byte of b in its lowest eight bits; the result is the key of the byte behind b.
+// unmask applies a masking key (RFC 6455 §5.3) to b in place. The lowest eight bits of key apply to the first byte of
+// b. The result is the key for the byte after b.
 func unmask(key uint32, b []byte) uint32 {
 	var keys [128]byte
 	for i := 0; i < len(keys); i += 4 {
@@ -296,7 +296,7 @@ func unmask(key uint32, b []byte) uint32 {
 	return bits.RotateLeft32(key, -8*(len(b)%4))
 }
 
-// wholeCharacters returns text without the beginning of a character at its end, which may still become one.
+// wholeCharacters returns text without an incomplete character at its end.
 func wholeCharacters(text []byte) []byte {
 	for at := len(text) - 1; at >= 0 && at > len(text)-utf8.UTFMax; at-- {
 		if utf8.RuneStart(text[at]) {

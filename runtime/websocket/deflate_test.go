@@ -39,7 +39,7 @@ func TestDeflate(t *testing.T) {
 			if got, err := f.inflate(packed, 2<<20); err != nil || string(got) != text {
 				t.Errorf("%d bits: %d bytes became %d: %v", bits, len(text), len(got), err)
 			}
-			// What is repeated at a distance beyond the window is not referred to.
+			// Repetitions at a distance beyond the window are not compressed.
 			if repeats := strings.Repeat(string(noise[:300]), 100); text == repeats && (len(packed) < 2000) != (bits >= 9) {
 				t.Errorf("%d bits: %d bytes became %d", bits, len(text), len(packed))
 			}
@@ -53,7 +53,7 @@ func TestDeflate(t *testing.T) {
 func TestInflate(t *testing.T) {
 	var f Inflater
 	for _, test := range []struct{ name, data, want string }{
-		// RFC 7692 §7.2.3.
+		// Examples of RFC 7692 §7.2.3.
 		{"one block", "\xf2\x48\xcd\xc9\xc9\x07\x00", "Hello"},
 		{"stored", "\x00\x05\x00\xfa\xff\x48\x65\x6c\x6c\x6f\x00", "Hello"},
 		{"last block", "\xf3\x48\xcd\xc9\xc9\x07\x00\x00", "Hello"},
@@ -88,7 +88,7 @@ func TestInflate(t *testing.T) {
 	}
 }
 
-// A bomb is not inflated further than the limit.
+// A decompression bomb is inflated only up to the limit.
 func TestBombsStayPacked(t *testing.T) {
 	bomb := pack(strings.Repeat("\x00", 100<<20)) // 100 KB
 	d := Decoder{Max: 1 << 20, Inflater: new(Inflater)}
@@ -100,7 +100,7 @@ func TestBombsStayPacked(t *testing.T) {
 	}
 }
 
-// TestDiscard: messages that no handler gets are neither inflated nor checked nor kept.
+// Messages without a handler are neither decompressed nor checked nor stored.
 func TestDiscard(t *testing.T) {
 	d := Decoder{Max: 1 << 20, Inflater: new(Inflater), Discard: true}
 	got := decode(&d, cat(frame(0xc1, "no deflate"), frame(0x01, "\xff"), frame(0x80, "\xff"), frame(0x89, "p")), 3)

@@ -1,13 +1,14 @@
-// Package websocket reads and writes the WebSocket protocol (RFC 6455, with permessage-deflate, RFC 7692) over byte
-// slices, from the side of the server. It does no I/O and starts no goroutine. Package live has the
-// behavior of a connection; package source/proxy uses the handshake.
+// Package websocket implements the server side of the WebSocket protocol (RFC 6455, with permessage-deflate, RFC
+// 7692) on byte slices. It does no I/O and starts no goroutine. Package live implements the behavior of a connection;
+// package source/proxy uses the handshake.
 //
-// Handshake: Check and AcceptKey. Reading: a Decoder for each connection, and an Inflater that many of them share.
-// Writing: AppendFrame, AppendClose and a Deflater. Values may be used by one goroutine at a time. Fuzz tests compare
-// frames that are cut anywhere with whole ones, and with gobwas/ws; package wstest has cases of the Autobahn suite.
+// The handshake is Check and AcceptKey. To read, use a Decoder for each connection, and an Inflater that many
+// connections share. To write, use AppendFrame, AppendClose and a Deflater. Values are not safe for concurrent use.
+// Fuzz tests compare frames that are split anywhere with whole frames, and the results with gobwas/ws. Package wstest
+// has cases of the Autobahn suite.
 //
-// Compression is agreed on without context takeover on either side: a window for each connection would be 32 KiB for
-// reading and a megabyte for writing. So one Inflater and one Deflater serve all connections of a loop. Messages
-// below 256 bytes are sent as they are, and so are those above 1 MiB, because the loop would stand still. Inflating
-// stops at --ws-max-size.
+// Compression is negotiated without context takeover on either side. Otherwise each connection would need a window of
+// 32 KiB for reading and about 1 MiB for writing. Therefore one Inflater and one Deflater serve all connections of a
+// loop. Messages below 256 bytes gain nothing from compression, and compressing messages above 1 MiB would block the
+// loop, so both are sent uncompressed. Decompression stops at --ws-max-size.
 package websocket

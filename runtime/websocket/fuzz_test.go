@@ -27,7 +27,7 @@ func seeds(f *testing.F) {
 	}
 }
 
-// FuzzDecoder: where the bytes are cut makes no difference, and memory is bounded.
+// The result does not depend on where the bytes are split, and memory is limited.
 func FuzzDecoder(f *testing.F) {
 	seeds(f)
 	f.Fuzz(func(t *testing.T, data []byte, size uint8) {
@@ -51,7 +51,7 @@ func FuzzDecoder(f *testing.F) {
 	})
 }
 
-// FuzzAgainstGobwas compares with another implementation what both accept.
+// Frames that both implementations accept have the same results.
 func FuzzAgainstGobwas(f *testing.F) {
 	seeds(f)
 	f.Fuzz(func(t *testing.T, data []byte, _ uint8) {
@@ -67,8 +67,7 @@ func FuzzAgainstGobwas(f *testing.F) {
 	})
 }
 
-// gobwas tells as decode does what the functions of gobwas/ws for frames read; putting
-// messages together is done here.
+// gobwas describes the frames that gobwas/ws reads, in the format of decode. It assembles messages itself.
 func gobwas(data []byte) (string, error) {
 	var out strings.Builder
 	r := bytes.NewReader(data)
@@ -128,8 +127,7 @@ func tell(out *strings.Builder, data string) {
 	}
 }
 
-// FuzzNegotiate: no list of extensions makes trouble, and what is agreed on can be
-// said in turn.
+// Every list of extensions is either rejected or negotiated to parameters that are themselves a valid offer.
 func FuzzNegotiate(f *testing.F) {
 	f.Add([]byte("permessage-deflate; client_max_window_bits"))
 	f.Add([]byte(`permessage-deflate; server_max_window_bits="1\0", a; b=c,,d`))

@@ -16,7 +16,7 @@ import (
 // Opcode is the kind of a frame (RFC 6455 §5.2).
 type Opcode uint8
 
-// The opcodes; all others are reserved.
+// Opcodes; all others are reserved.
 const (
 	Continuation Opcode = 0x0
 	Text         Opcode = 0x1
@@ -30,32 +30,31 @@ func (o Opcode) control() bool { return o&0x8 != 0 }
 
 func (o Opcode) known() bool { return o <= Binary || o >= Close && o <= Pong }
 
-// Codes of a close frame (RFC 6455 §7.4.1).
+// Close codes (RFC 6455 §7.4.1).
 const (
-	Normal         = 1000
-	GoingAway      = 1001
-	ProtocolError  = 1002
-	NoStatus       = 1005 // none was given; never sent
-	Abnormal       = 1006 // the connection broke; never sent
-	InvalidData    = 1007 // text that is not UTF-8, or what cannot be decompressed
+	Normal        = 1000
+	GoingAway     = 1001
+	ProtocolError = 1002
+	NoStatus      = 1005 // the close frame has no code; never sent
+	Abnormal      = 1006 // the connection broke; never sent
+	// text that is not UTF-8, or a message that cannot be decompressed
+	InvalidData    = 1007
 	TooBig         = 1009
 	InternalError  = 1011
 	ServiceRestart = 1012
 	TryAgainLater  = 1013
 )
 
-// ValidCode says whether a close frame may have this code: those that RFC 6455
-// §7.4.1 and IANA's registry define for the wire, and those for libraries and
-// applications.
+// ValidCode reports whether a close frame may have this code: the codes that RFC 6455 §7.4.1 and IANA's registry
+// define for the wire, and the codes for libraries and applications.
 func ValidCode(code uint16) bool {
 	return code >= 1000 && code <= 1003 || code >= 1007 && code <= 1014 || code >= 3000 && code <= 4999
 }
 
-// Error is the reason why a connection ends: its client has broken the protocol or a limit. It is sent in a close
-// frame.
+// Error is a client's violation of the protocol or a limit. It ends the connection and is sent in a close frame.
 type Error struct {
 	Code uint16
-	Text string // human-readable; short enough for a close frame
+	Text string // human-readable, and short enough for a close frame
 }
 
 func (e *Error) Error() string { return e.Text }
@@ -66,18 +65,18 @@ const (
 	rsvBits = 0x70
 	maskBit = 0x80
 
-	// maxControl is the longest payload of a control frame (RFC 6455 §5.5).
+	// maxControl limits the payload of a control frame, in bytes (RFC 6455 §5.5).
 	maxControl = 125
 
-	// MaxReason is the longest reason of a close frame, in bytes.
+	// MaxReason limits the reason in a close frame, in bytes.
 	MaxReason = maxControl - 2
 
-	// MaxHeader is the longest header of a frame that a server sends.
+	// MaxHeader limits the header of a frame that a server sends, in bytes.
 	MaxHeader = 10
 )
 
-// AppendHeader appends the header of a frame that is a whole message, or a control
-// frame, with so many bytes of payload. compressed: the payload is.
+// AppendHeader appends the header of a frame that is a whole message or a control frame. size is the length of the
+// payload in bytes, and compressed says whether the payload is compressed.
 func AppendHeader(dst []byte, op Opcode, compressed bool, size int) []byte {
 	first := finBit | byte(op)
 	if compressed {
@@ -92,14 +91,13 @@ func AppendHeader(dst []byte, op Opcode, compressed bool, size int) []byte {
 	return binary.BigEndian.AppendUint64(append(dst, first, 127), uint64(size))
 }
 
-// AppendFrame appends a frame that is a whole message, or a control frame.
+// AppendFrame appends a whole message or a control frame as one frame.
 func AppendFrame(dst []byte, op Opcode, payload []byte) []byte {
 	return append(AppendHeader(dst, op, false, len(payload)), payload...)
 }
 
-// AppendClose appends a close frame. NoStatus and 0 leave its payload empty; a code
-// that may not be sent becomes InternalError. A reason is cut to what fits, and left
-// out if it is not UTF-8.
+// AppendClose appends a close frame. The payload is empty if code is NoStatus or 0. A code that must not be sent
+// becomes InternalError. A reason that is too long is truncated, and a reason that is not UTF-8 is omitted.
 func AppendClose(dst []byte, code uint16, reason []byte) []byte {
 	if code == NoStatus || code == 0 {
 		return AppendFrame(dst, Close, nil)
@@ -111,24 +109,24 @@ func AppendClose(dst []byte, code uint16, reason []byte) []byte {
 		reason = nil
 	}
 	if len(reason) > MaxReason {
-		reason = bytes.ToValidUTF8(reason[:MaxReason], nil) // without a part of a character
+		reason = bytes.ToValidUTF8(reason[:MaxReason], nil) // without an incomplete character
 	}
 	dst = AppendHeader(dst, Close, false, 2+len(reason))
 	dst = append(dst, byte(code>>8), byte(code))
 	return append(dst, reason...)
 }
 
-// Handshake is the offer of a client's handshake.
+// Handshake holds the negotiated parameters of a client's handshake.
 type Handshake struct {
 	Accept      [28]byte // Sec-WebSocket-Accept
 	Compression Compression
 }
 
-// Refusal is why a handshake cannot be accepted.
+// Refusal says why a handshake is rejected.
 type Refusal struct {
 	Status int    // 400 or 426
 	Text   string // human-readable
-	Fields string // "Name: value\r\n" ..., to be sent with it
+	Fields string // header fields of the response: "Name: value\r\n" ...
 }
 
 func bad(text string) *Refusal { return &Refusal{Status: 400, Text: text} }
@@ -136,11 +134,11 @@ func bad(text string) *Refusal { return &Refusal{Status: 400, Text: text} }
 var refuseVersion = &Refusal{
 	Status: 426, // RFC 6455 §4.4, RFC 9110 §15.5.22
 	Text:   "Sec-WebSocket-Version must be 13",
-	Fields: "Sec-WebSocket-Version: 13\r\n", // Upgrade goes with each 426
+	Fields: "Sec-WebSocket-Version: 13\r\n", // every 426 has an Upgrade field in addition
 }
 
-// Asked reports whether a request asks for a WebSocket. The Upgrade field is ignored with HTTP/1.0, without
-// "Connection: upgrade" (RFC 9110 §7.8) and with other methods than GET, with which no client asks for a WebSocket
+// Asked reports whether a request asks for a WebSocket. It ignores the Upgrade field in HTTP/1.0, without
+// "Connection: upgrade" (RFC 9110 §7.8), and with methods other than GET, which clients do not use for WebSockets
 // (RFC 6455 §4.1).
 func Asked(r *http1.Request, head []byte) bool {
 	if r.Version == http1.HTTP10 || !r.Upgrade || !r.Get {
@@ -154,8 +152,8 @@ func Asked(r *http1.Request, head []byte) bool {
 	return false
 }
 
-// Check returns the offer of a request that Asked is true for if it follows RFC 6455 §4.2.1, else why it is refused.
-// deflate: compression may be agreed on.
+// Check returns the parameters of a request for which Asked is true, or a Refusal if the request violates RFC 6455
+// §4.2.1. deflate permits compression.
 func Check(r *http1.Request, head []byte, deflate bool) (h Handshake, refusal *Refusal) {
 	if r.Body == http1.Chunked || r.Length > 0 {
 		return h, bad("a WebSocket request must not have a body")
@@ -175,7 +173,7 @@ func Check(r *http1.Request, head []byte, deflate bool) (h Handshake, refusal *R
 	if n, err := base64.StdEncoding.Decode(nonce[:], key[:min(len(key), 24)]); err != nil || n != 16 || len(key) != 24 {
 		return h, bad("Sec-WebSocket-Key is not the base64 of 16 bytes")
 	}
-	compression, valid := negotiate(bytes.Join(extensions, []byte(","))) // RFC 6455 §9.1: one list
+	compression, valid := negotiate(bytes.Join(extensions, []byte(","))) // they form one list (RFC 6455 §9.1)
 	if !valid {
 		return h, bad("Sec-WebSocket-Extensions is malformed")
 	}
@@ -186,7 +184,7 @@ func Check(r *http1.Request, head []byte, deflate bool) (h Handshake, refusal *R
 	return h, nil
 }
 
-// AcceptKey returns the value of Sec-WebSocket-Accept for one of Sec-WebSocket-Key.
+// AcceptKey returns the value of Sec-WebSocket-Accept for a value of Sec-WebSocket-Key.
 func AcceptKey(key []byte) (accept [28]byte) {
 	sum := sha1.Sum(append(bytes.Clone(key), "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"...))
 	base64.StdEncoding.Encode(accept[:], sum[:])

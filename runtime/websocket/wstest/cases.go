@@ -9,20 +9,22 @@ import (
 	"time"
 )
 
-// Case is one of the Autobahn test suite for servers that echo, as far as it can be told from RFC 6455: the frames
-// that a client sends, and the answer that the server owes.
+// Case is a case of the Autobahn test suite for echo servers: frames that a client sends, and the response that RFC
+// 6455 requires.
 type Case struct {
-	ID   string // its number there
+	ID   string // its number in the suite
 	send []piece
-	chop int      // bytes written at once; 0: all, -1: a frame
-	want []string // messages and control frames, see show; "close N" at the end if the server closes
+	chop int // bytes written at once; 0 for all, -1 for one frame
+	// want lists messages and control frames in the format of show, and "close N" at the end if the server closes.
+	want []string
 }
 
-// piece is a frame to be sent, or a pause between writes.
+// piece is a frame to send, or a pause between writes.
 type piece struct {
 	first   byte
 	payload string
-	pause   bool // so that the server reads the frames before it first
+	// the server reads the previous frames before the next piece
+	pause bool
 }
 
 const protocolError, invalidData, normalClose = "close 1002", "close 1007", "close 1000"
@@ -38,7 +40,7 @@ func closing(code int, reason string) piece {
 
 var pause = piece{pause: true}
 
-// show is how a frame or a message is written in Case.want.
+// show formats a frame or a message for Case.want.
 func show(op byte, data string) string {
 	if len(data) > 200 {
 		sum := 0
@@ -50,7 +52,7 @@ func show(op byte, data string) string {
 	return fmt.Sprintf("%x %q", op, data)
 }
 
-// fragments cuts a message into frames of size bytes.
+// fragments splits a message into frames of size bytes.
 func fragments(op byte, message string, size int) (list []piece) {
 	for first := op; ; first = Continuation {
 		n := min(size, len(message))
@@ -69,13 +71,14 @@ func echoed(messages ...piece) (want []string) {
 	return want
 }
 
-// Cases returns those about connections, and some of each kind of frames, all of which package websocket tests. For 12 and 13 there is Compression.
-// Larger ones are smaller here: no message has more than 1 MiB, which has to be the server's limit.
+// Cases returns the cases of the suite about connections, and some of each kind of frame; package websocket tests all
+// of these. Compression covers sections 12 and 13. Messages have at most 1 MiB, which must be the limit of the
+// server.
 func Cases() []Case {
 	return slices.Concat(framingCases(), pingCases(), reservedCases(), fragmentCases(), utf8Cases(), closeCases(), limitCases())
 }
 
-// Run tries the case on a server. The error describes a wrong answer.
+// Run runs the case against a server. The error describes a wrong response.
 func (tc *Case) Run(addr, path string) error {
 	c, err := Dial(addr, path)
 	if err != nil {
@@ -118,7 +121,7 @@ func (tc *Case) Run(addr, path string) error {
 	return nil
 }
 
-// closes says whether the case ends with a close frame of the server.
+// closes reports whether the case ends with a close frame of the server.
 func (tc *Case) closes() bool {
 	return len(tc.want) > 0 && strings.HasPrefix(tc.want[len(tc.want)-1], "close")
 }

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// framingCases are 1.1 and 1.2: sizes.
+// framingCases returns sections 1.1 and 1.2: sizes.
 func framingCases() (cases []Case) {
 	for k, message := range []func(string) piece{text, binaryOf} {
 		for i, size := range []int{0, 125, 126, 127, 128, 65535, 65536, 65536} {
@@ -23,7 +23,7 @@ func framingCases() (cases []Case) {
 	return cases
 }
 
-// pingCases are 2: pings and pongs.
+// pingCases returns section 2: pings and pongs.
 func pingCases() (cases []Case) {
 	const binary = "\x00\xff\xfe\xfd\xfc\xfb\x00\xff"
 	pong := func(s string) piece { return frame(Fin|Pong, s) }
@@ -50,7 +50,7 @@ func pingCases() (cases []Case) {
 	return cases
 }
 
-// reservedCases are of 3 and 4: reserved bits and opcodes.
+// reservedCases returns cases of sections 3 and 4: reserved bits and opcodes.
 func reservedCases() []Case {
 	hello := text("Hello, world!")
 	bad := append(echoed(hello), protocolError)
@@ -62,7 +62,7 @@ func reservedCases() []Case {
 	}
 }
 
-// fragmentCases are 5: fragmentation.
+// fragmentCases returns section 5: fragmentation.
 func fragmentCases() (cases []Case) {
 	const one, two = "fragment1", "fragment2"
 	whole := show(Text, one+two)
@@ -86,7 +86,7 @@ func fragmentCases() (cases []Case) {
 	)
 }
 
-// utf8Cases are of 6: text that is UTF-8, or not.
+// utf8Cases returns cases of section 6: valid and invalid UTF-8.
 func utf8Cases() []Case {
 	const valid = "Hello-µ@ßöäüàá-UTF-8!!"
 	const invalid = "\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5\xed\xa0\x80edited"
@@ -102,13 +102,13 @@ func utf8Cases() []Case {
 		{ID: "6.2.4", send: fragments(Text, "\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5", 1), want: echoed(text("\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5"))},
 		{ID: "6.3.1", send: []piece{text(invalid)}, want: []string{invalidData}},
 		{ID: "6.3.2", send: fragments(Text, invalid, 1), want: []string{invalidData}},
-		// Refused before the message ends: 6.4 has to fail fast.
+		// The text is rejected before the message ends: section 6.4 requires failing fast.
 		{ID: "6.4.1", send: []piece{frame(Text, start), frame(Continuation, illegal)}, want: []string{invalidData}},
 		{ID: "6.4.2", send: []piece{frame(Text, start+illegal[:2])}, want: []string{invalidData}},
 	}
 }
 
-// closeCases are 7: how a WebSocket closes.
+// closeCases returns section 7: closing handshakes.
 func closeCases() []Case {
 	hello := text("Hello World!")
 	normal := closing(1000, "")
@@ -137,7 +137,7 @@ func closeCases() []Case {
 	return cases
 }
 
-// limitCases are 9 and 10: large messages, in fragments and in small writes, and many.
+// limitCases returns sections 9 and 10: large messages, fragments, small writes, and many messages.
 func limitCases() (cases []Case) {
 	for k, op := range []byte{Text, Binary} {
 		for i, size := range []int{64 << 10, 256 << 10, 1 << 20} {
@@ -153,7 +153,7 @@ func limitCases() (cases []Case) {
 		}
 		for i, size := range []int{0, 16, 64, 256, 1 << 10, 4 << 10} {
 			tc := Case{ID: fmt.Sprintf("9.%d.%d", k+7, i+1), chop: -1}
-			for range min(1100, 1<<20/(size+1)) { // small ones are more than a window
+			for range min(1100, 1<<20/(size+1)) { // small messages together exceed a window
 				tc.send = append(tc.send, frame(Fin|op, strings.Repeat("*", size)))
 			}
 			tc.want = echoed(tc.send...)
@@ -167,8 +167,7 @@ func limitCases() (cases []Case) {
 		Case{ID: "10.1.1", send: fragments(Text, m.payload, 1300), want: echoed(m)})
 }
 
-// Offers are those that Compression is to be tried with: 13 of the Autobahn test suite has
-// some of them.
+// Offers are the offers for Compression. Section 13 of the Autobahn suite has some of them.
 var Offers = []string{
 	"permessage-deflate",
 	"permessage-deflate; client_no_context_takeover; client_max_window_bits",
@@ -179,8 +178,8 @@ var Offers = []string{
 	"permessage-deflate; mode=other, permessage-deflate; server_max_window_bits=12",
 }
 
-// Compression sends messages of many sizes, compressed, whole and in fragments, to a server that echoes: 12 and 13 of
-// the Autobahn test suite. The error describes a wrong answer.
+// Compression sends compressed messages of many sizes, whole and in fragments, to an echo server: sections 12 and 13
+// of the Autobahn suite. The error describes a wrong response.
 func Compression(addr, path, offer string) error {
 	json := bytes.Repeat([]byte(`{"name": "Ürsula", "age": 42, "list": [1, 2, 3, 4]}, `), 3000)
 	noise := make([]byte, len(json))
@@ -197,7 +196,7 @@ func Compression(addr, path, offer string) error {
 		return errors.New("compression was not agreed on")
 	}
 	for i, size := range []int{0, 16, 64, 256, 1 << 10, 4 << 10, 8 << 10, 16 << 10, 32 << 10, 64 << 10, 128 << 10} {
-		for size > 0 && json[size]&0xc0 == 0x80 { // in the middle of a character
+		for size > 0 && json[size]&0xc0 == 0x80 { // within a character
 			size--
 		}
 		message, op := json[:size], byte(Text)

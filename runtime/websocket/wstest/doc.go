@@ -1,4 +1,4 @@
-// Package wstest is a client of WebSockets for tests and benchmarks. It can do what clients should not: every bit of
-// a frame is the caller's. It shares no code with package websocket, which it is to test. Cases returns cases of
-// the Autobahn suite, by number.
+// Package wstest is a WebSocket client for tests and benchmarks. It can violate the protocol: the caller controls
+// every bit of a frame. It shares no code with package websocket, which it tests. Cases returns numbered cases of the
+// Autobahn suite.
 package wstest

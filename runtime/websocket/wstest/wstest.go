@@ -36,26 +36,24 @@ const (
 	RSV3 = 0x10
 )
 
-// Key is the Sec-WebSocket-Key that Dial sends, of RFC 6455 §1.3, and Accept the
-// answer to it.
+// Key is the Sec-WebSocket-Key that Dial sends (RFC 6455 §1.3), and Accept is the value that answers it.
 const (
 	Key    = "dGhlIHNhbXBsZSBub25jZQ=="
 	Accept = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
 )
 
-// Client is the client's end of a WebSocket. One goroutine may read while another
-// one writes.
+// Client is the client's end of a WebSocket. One goroutine may read while another one writes.
 type Client struct {
 	net.Conn
 	R        *bufio.Reader
-	Response *http.Response // to the handshake
-	Deflate  bool           // permessage-deflate was agreed on, and Write uses it
-	Mask     uint32         // of all frames that are sent
+	Response *http.Response // the response to the handshake
+	Deflate  bool           // permessage-deflate was negotiated, and Send uses it
+	Mask     uint32         // masking key of all frames
 	out      []byte
 	z        *flate.Writer
 }
 
-// Handshake returns a handshake for path, with more fields, "Name: value" each.
+// Handshake returns a handshake for path, with additional fields of the form "Name: value".
 func Handshake(path string, fields ...string) string {
 	head := "GET " + path + " HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
 		"Sec-WebSocket-Key: " + Key + "\r\nSec-WebSocket-Version: 13\r\n"
@@ -65,11 +63,11 @@ func Handshake(path string, fields ...string) string {
 	return head + "\r\n"
 }
 
-// Deflate is a field for Dial that asks for compression.
+// Deflate is a field for Dial that requests compression.
 const Deflate = "Sec-WebSocket-Extensions: permessage-deflate"
 
-// Dial opens a WebSocket on a server at addr (host:port). The error is of
-// type *Denied if the server does not want it.
+// Dial opens a WebSocket on a server at addr (host:port). The error has type *Denied if the server rejects the
+// handshake.
 func Dial(addr, path string, fields ...string) (*Client, error) {
 	conn, err := net.DialTimeout("tcp", addr, Patience)
 	if err != nil {
@@ -82,7 +80,7 @@ func Dial(addr, path string, fields ...string) (*Client, error) {
 	return c, err
 }
 
-// Denied is an answer to a handshake other than 101.
+// Denied is a response to a handshake with a status other than 101.
 type Denied struct {
 	Response *http.Response
 	Body     string
@@ -90,12 +88,11 @@ type Denied struct {
 
 func (d *Denied) Error() string { return "denied: " + d.Response.Status + ": " + d.Body }
 
-// Patience bounds the life of a client, to end a test that hangs, also on a machine that is many times slower. Tests with an
-// emulated server raise it before the first Dial.
+// Patience limits the lifetime of a client, so that a hanging test ends. It suffices for machines that are many times
+// slower. Tests with an emulated server raise it before the first Dial.
 var Patience = 2 * time.Minute
 
-// Open does what Dial does, on a connection that is there. It has then a deadline in
-// Patience.
+// Open is like Dial, but uses an existing connection. It sets the deadline of the connection to Patience.
 func Open(conn net.Conn, path string, fields ...string) (*Client, error) {
 	conn.SetDeadline(time.Now().Add(Patience))
 	if _, err := io.WriteString(conn, Handshake(path, fields...)); err != nil {
@@ -122,12 +119,12 @@ func Open(conn net.Conn, path string, fields ...string) (*Client, error) {
 	return c, nil
 }
 
-// AppendFrame appends a frame; first is its first byte: bits and opcode.
+// AppendFrame appends a frame. first is the first byte: bits and opcode.
 func (c *Client) AppendFrame(dst []byte, first byte, payload []byte) []byte {
 	h := ws.Header{Fin: first&Fin != 0, Rsv: first >> 4 & 7, OpCode: ws.OpCode(first & 15), Masked: true, Length: int64(len(payload))}
 	binary.BigEndian.PutUint32(h.Mask[:], c.Mask)
 	b := bytes.NewBuffer(dst)
-	_ = ws.WriteHeader(b, h) // to memory
+	_ = ws.WriteHeader(b, h) // a Buffer does not return errors
 	at := b.Len()
 	b.Write(payload)
 	ws.Cipher(b.Bytes()[at:], h.Mask, 0)
@@ -141,7 +138,7 @@ func (c *Client) WriteFrame(first byte, payload []byte) error {
 	return err
 }
 
-// Send sends a message in one frame, compressed if that was agreed on.
+// Send sends a message in one frame, compressed if this was negotiated.
 func (c *Client) Send(op byte, message []byte) error {
 	if c.Deflate {
 		return c.WriteFrame(Fin|RSV1|op, c.Pack(message))
@@ -171,16 +168,16 @@ func Unpack(b []byte) ([]byte, error) {
 	return io.ReadAll(r)
 }
 
-// Frame is one that the server has sent.
+// Frame is a frame from the server.
 type Frame struct {
 	First   byte // bits and opcode
 	Payload []byte
 }
 
-// Op is the opcode.
+// Op returns the opcode.
 func (f Frame) Op() byte { return f.First & 0x0f }
 
-// Code returns the code and the reason of a close frame, 1005 if there is none.
+// Code returns the code and the reason of a close frame, or 1005 if it has no code.
 func (f Frame) Code() (code int, reason string) {
 	if len(f.Payload) < 2 {
 		return 1005, ""
@@ -188,7 +185,7 @@ func (f Frame) Code() (code int, reason string) {
 	return int(binary.BigEndian.Uint16(f.Payload)), string(f.Payload[2:])
 }
 
-// ReadFrame reads the next frame. It checks the rules for servers.
+// ReadFrame reads the next frame. It checks that the server follows the protocol.
 func (c *Client) ReadFrame() (f Frame, err error) {
 	var h [10]byte
 	if _, err = io.ReadFull(c.R, h[:2]); err != nil {
@@ -232,9 +229,8 @@ type Closed struct {
 
 func (e *Closed) Error() string { return fmt.Sprintf("closed with %d %q", e.Code, e.Reason) }
 
-// Receive reads the next message, putting fragments together and decompressing.
-// It answers pings, leaves out pongs, and answers a close frame, which
-// is then the error, of type *Closed.
+// Receive reads the next message. It assembles fragments, decompresses, answers pings and ignores pongs. It answers a
+// close frame and returns it as an error of type *Closed.
 func (c *Client) Receive() (op byte, message []byte, err error) {
 	packed := false
 	for {
@@ -270,8 +266,8 @@ func (c *Client) Receive() (op byte, message []byte, err error) {
 	}
 }
 
-// CloseWith sends a close frame, reads to the server's, and closes the connection. It returns the server's close
-// frame; messages before it are skipped.
+// CloseWith sends a close frame, skips messages until the server's close frame, closes the connection, and returns
+// the server's close frame.
 func (c *Client) CloseWith(code int, reason string) (*Closed, error) {
 	defer c.Conn.Close()
 	payload := append([]byte{byte(code >> 8), byte(code)}, reason...)
