@@ -49,7 +49,21 @@ func (a *App) find(o Options, i int, paths []string) (f *Content, err error) {
 	}
 	found := items(result)
 	f.globals = found[0]
-	return f, f.take(found[1], python3.PyUnicode_AsUTF8(found[2]), app.Interface)
+	if err = f.take(found[1], python3.PyUnicode_AsUTF8(found[2]), app.Interface); err == nil && o.Dev {
+		err = f.warnOfBreaches()
+	}
+	return f, err
+}
+
+// warnOfBreaches has an application of WSGI log how it breaks PEP 3333 (contrib/fapws/_pep3333.py). PATHS, and what fapws itself makes an
+// application of, may use more than WSGI. Main thread, GIL held.
+func (f *Content) warnOfBreaches() (err error) {
+	m := &f.Table[0]
+	if f.Class == "" || m.Kind != WSGI || m.Static+m.CGI+m.Upload != "" || m.callable != m.entry {
+		return nil
+	}
+	m.callable, err = inspect(m.entry, "_pep3333", "checked", m.callable)
+	return err
 }
 
 func mainGlobals() *python3.PyObject {

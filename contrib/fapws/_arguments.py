@@ -10,7 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, FrozenSet, List, Tuple
 
-__all__ = ["misfit"]
+__all__ = ["functions", "misfit"]
 
 _VARARGS = 0x04  # inspect.CO_VARARGS
 _DEPTH = 16  # of wrappers within wrappers
@@ -24,7 +24,7 @@ def misfit(called: Any, *names: str) -> str:
     function below it says nothing about the call. Built-in functions are judged by
     inspect.signature. Everything else counts as callable: it may do as it likes with its arguments.
     """
-    for function, given, keywords in _run_by(called):
+    for function, given, keywords in functions(called):
         problem = _judge(function, given, keywords, len(names))
         if problem:
             at = _where(function)
@@ -35,7 +35,7 @@ def misfit(called: Any, *names: str) -> str:
     return ""
 
 
-def _run_by(called: Any) -> List[Tuple[Any, int, FrozenSet[str]]]:
+def functions(called: Any) -> List[Tuple[Any, int, FrozenSet[str]]]:
     """The functions that a call runs at once, each with the number and the keywords of the arguments it has already."""
     given, keywords = 0, frozenset()  # type: Tuple[int, FrozenSet[str]]
     for _ in range(_DEPTH):

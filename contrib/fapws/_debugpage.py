@@ -10,6 +10,7 @@ from itertools import islice
 from traceback import format_exception
 
 from fapws._brief import MASK, Brief, is_secret
+from fapws._load import theirs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def page(
     shown is left out. Called on the thread that ran the handler.
     """
     try:
-        text = _Page(environ).build(exc if exc is not None else exc_type(), tb, handler_name)
+        text = _Page(environ).build(exc if exc is not None else exc_type(), theirs(tb) or tb, handler_name)
     except BaseException as error:  # nothing may replace the failure that the page is about
         text = _document(
             "Error", f"<header><h1>{escape(_name(exc_type))}</h1><p>No details: {escape(_name(type(error)))}.</p></header>"

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import traceback
 
+from fapws._load import theirs
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import logging
@@ -28,8 +30,8 @@ def harmless(some: str) -> str:
 def text(
     kind: "Optional[Type[BaseException]]", error: "Optional[BaseException]", trace: "Optional[TracebackType]"
 ) -> str:
-    """Return a traceback as Python writes it, with the further lines of messages indented."""
-    return "".join(map(_piece, traceback.format_exception(kind, error, trace)))
+    """Return a traceback as Python writes it, with the further lines of messages indented, from the user's code on."""
+    return "".join(map(_piece, traceback.format_exception(kind, error, theirs(trace) or trace)))
 
 
 def _piece(piece: str) -> str:
