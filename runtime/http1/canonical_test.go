@@ -38,7 +38,7 @@ func TestResolvePath(t *testing.T) {
 		{`/a\b`, `/a\b`, `/a\b`},
 		{"/a%5cb/..c", `/a\b/..c`, `/a\b/..c`},
 		{"/a;x=1/b;..", "/a;x=1/b;..", "/a;x=1/b;.."},
-		{"/%c0%ae%c0%ae/a", "/\xc0\xae\xc0\xae/a", "/\xc0\xae\xc0\xae/a"}, // no UTF-8: only bytes
+		{"/%c0%ae%c0%ae/a", "/\xc0\xae\xc0\xae/a", "/\xc0\xae\xc0\xae/a"}, // not valid UTF-8, so these are only bytes
 	} {
 		resolved, ok := ResolvePath([]byte("|"), []byte(c.raw))
 		if !ok || string(resolved) != "|"+c.resolved {
@@ -85,8 +85,8 @@ func TestIsCanonicalPrefix(t *testing.T) {
 	}
 }
 
-// FuzzResolvePath holds both forms to what the standard library makes of the same path, and
-// to themselves: what is canonical stays as it is, and is what Request.Plain says.
+// Both forms of a path agree with the standard library and are stable, and Request.Plain reports whether a path is
+// canonical.
 func FuzzResolvePath(f *testing.F) {
 	for _, s := range []string{"/a/../b", "//x/./", "/..", "/a//..", "/%2e%2e%2fa", `/a\..`, "/a/..;/b", "/a/b/.."} {
 		f.Add(s)

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// readChunked decodes the chunked body at the start of src, given in pieces
-// whose lengths are in steps, over and over (nil: whole). n is what the body took.
+// readChunked decodes the chunked body at the start of src. It passes src in pieces whose lengths repeat steps, or as
+// a whole if steps is nil. n is the number of bytes that the body takes.
 func readChunked(src []byte, steps []byte) (body []byte, n int, err error) {
 	var d ChunkedReader
 	for i := 0; ; i++ {
@@ -150,8 +150,7 @@ func TestLargestChunk(t *testing.T) {
 	}
 }
 
-// A piece of data is part of what was given, and cannot be appended to over
-// what follows it.
+// A piece of data is a part of the source, and appending to the piece cannot overwrite the bytes after it.
 func TestChunkedGivesPartOfSource(t *testing.T) {
 	src := []byte("5\r\nhello\r\n0\r\n\r\n")
 	var d ChunkedReader
@@ -201,7 +200,7 @@ func TestChunkedDoesNotAllocate(t *testing.T) {
 	}
 }
 
-// FuzzChunkedSplit: the same bytes cut anywhere give the same body and end.
+// Splitting the bytes anywhere gives the same body and end.
 func FuzzChunkedSplit(f *testing.F) {
 	for _, in := range chunkedSeeds {
 		f.Add([]byte(in), []byte{1})

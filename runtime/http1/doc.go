@@ -1,26 +1,25 @@
-// Package http1 reads and writes HTTP/1.0 and HTTP/1.1 messages (RFC 9112) over byte slices. It does no I/O, starts
-// no goroutine, knows no connection, and imports only the standard library. Package exchange calls it on the event
+// Package http1 reads and writes HTTP/1.0 and HTTP/1.1 messages (RFC 9112) in byte slices. It does no I/O, starts no
+// goroutine, does not know connections, and imports only the standard library. Package exchange calls it on the event
 // loop; sources use its fields and dates.
 //
-// Reading: Request.Parse for a head, ChunkedReader for a chunked body. Writing: Template.AppendHead and
-// AppendChunkHeader. No function keeps a slice that it was given, and none but the ones that append to dst and Parse
-// (for Fields) allocates. Values may be used by one goroutine at a time. Start reading at Request and parse.go.
+// To read, use Request.Parse for a head and ChunkedReader for a chunked body. To write, use Template.AppendHead and
+// AppendChunkHeader. Functions do not keep slices from their callers. Only functions that append to dst, and Parse
+// for Fields, allocate. Values are not safe for concurrent use. Start reading at Request and parse.go.
 //
-//   - Limits bounds a head: a request line that is too long is 414, fields that are too long or too many are 431. A
-//     head that breaks the rules is a StatusError, which is answered and closes the connection.
-//   - Parse judges whole lines only, so its answer does not depend on how the bytes were cut; a fuzz test compares
-//     every cut with the whole, and with net/http's reading of the same bytes where both accept. A Resume keeps the
-//     arrival of single bytes linear.
-//   - target.go has the one path by which everything decides (ResolvePath). Parse notes whether a path is already
-//     in that form (Request.Plain), so an ordinary one costs nothing. nginx and Apache decode, resolve and merge as
-//     well; Go's ServeMux and werkzeug redirect to the canonical spelling; gunicorn and uvicorn pass every path on
-//     undecided.
+//   - Limits limits a head: a request line that is too long results in a 414, and fields that are too long or too many
+//     in a 431. A head that violates the rules results in a StatusError; the server sends it and closes the connection.
+//   - Parse examines only whole lines, so that its result does not depend on how the bytes were split. A fuzz test
+//     compares every split with the whole, and with net/http if both accept the bytes. With a Resume, the cost stays
+//     linear even if a head arrives byte by byte.
+//   - target.go computes the canonical path that all decisions use (ResolvePath). Parse notes whether a path already is
+//     canonical (Request.Plain), so that common paths need no work. nginx and Apache decode, resolve and merge as well;
+//     Go's ServeMux and werkzeug redirect to the canonical spelling; gunicorn and uvicorn pass paths on unchanged.
 //
 // # Traces
 //
-// A Tracer (traceparent.go) continues the traces of W3C Trace Context (https://www.w3.org/TR/trace-context/): it gives the head of a
-// request a valid field traceparent. From there everything has it that passes fields on: environ and scope, CGI and FastCGI,
-// proxies, includes, logs.
+// A Tracer (traceparent.go) continues traces of W3C Trace Context (https://www.w3.org/TR/trace-context/): it adds a
+// valid field traceparent to the head of a request. The field then reaches everything that receives request fields:
+// environ and scope, CGI and FastCGI, proxies, includes, logs.
 //
-// It works on bytes, without I/O. Tracer is used by package exchange, Find by logs.
+// It works on bytes and does no I/O. Package exchange uses Tracer; logs use FindTraceparent.
 package http1

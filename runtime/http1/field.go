@@ -6,24 +6,24 @@ import (
 	"iter"
 )
 
-// known collects the values of fields that complete needs.
+// known collects field values that complete needs.
 type known struct {
 	hosts     int
-	body      bool // Content-Length, Transfer-Encoding or Expect
+	body      bool // Content-Length, Transfer-Encoding or Expect is present
 	close     bool
 	keepAlive bool
 	upgrade   bool
 	trailers  bool
 }
 
-// field parses head[pos:end], a line of "name: value" without CRLF (RFC 9112 §5).
+// field parses head[pos:end], a line "name: value" without CRLF (RFC 9112 §5).
 func (r *Request) field(head []byte, pos, end int, k *known) error {
 	line := head[pos:end]
 	n := 0
 	for n < len(line) && class[line[n]]&isToken != 0 {
 		n++
 	}
-	// No whitespace before the colon (RFC 9112 §5.1).
+	// Whitespace before the colon is invalid (RFC 9112 §5.1).
 	if n == 0 || n == len(line) || line[n] != ':' {
 		if line[0] == ' ' || line[0] == '\t' {
 			return errFolded // RFC 9112 §2.2, §5.2
@@ -76,10 +76,10 @@ func (r *Request) field(head []byte, pos, end int, k *known) error {
 	return nil
 }
 
-// RemoteUser is the field by which applications behind a proxy, and those of ASGI, learn of the user.
+// RemoteUser is the field that names the user for ASGI applications and applications behind a proxy.
 const RemoteUser = "remote-user"
 
-// IsForwarding reports whether name is a field by which proxies describe their client: Forwarded, X-Forwarded-*,
+// IsForwarding reports whether name is a field with which proxies describe their client: Forwarded, X-Forwarded-*,
 // X-Real-IP or Remote-User.
 func IsForwarding(name []byte) bool {
 	const any = "x-forwarded-"
@@ -87,7 +87,8 @@ func IsForwarding(name []byte) bool {
 		IsSpelled(name, "forwarded") || IsSpelled(name, "x-real-ip") || IsSpelled(name, RemoteUser)
 }
 
-// IsSpelled reports whether applications may take name for the field lower: in any case, and with CGI's "_" for "-".
+// IsSpelled reports whether applications may treat name as the field lower. They ignore case, and CGI replaces "-" by
+// "_".
 func IsSpelled(name []byte, lower string) bool {
 	if len(name) != len(lower) {
 		return false
@@ -100,8 +101,7 @@ func IsSpelled(name []byte, lower string) bool {
 	return true
 }
 
-// connection reads a list of connection options (RFC 9110 §7.6.1); the ones
-// that are not known have no meaning here.
+// connection parses a list of connection options (RFC 9110 §7.6.1) and ignores unknown options.
 func (k *known) connection(list []byte) {
 	for option := range members(list) {
 		switch {
@@ -115,14 +115,14 @@ func (k *known) connection(list []byte) {
 	}
 }
 
-// te reads a list of transfer codings, and of "trailers" (RFC 9110 §10.1.4).
+// te parses a list of transfer codings and "trailers" (RFC 9110 §10.1.4).
 func (k *known) te(list []byte) {
 	for coding := range members(list) {
 		k.trailers = k.trailers || EqualFold(coding, "trailers")
 	}
 }
 
-// members yields the members of a comma-separated list (RFC 9110 §5.6.1), also empty ones.
+// members yields the members of a comma-separated list (RFC 9110 §5.6.1), including empty members.
 func members(list []byte) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		for rest, more := list, true; more; {
@@ -137,7 +137,7 @@ func members(list []byte) iter.Seq[[]byte] {
 
 var comma = []byte{','}
 
-// namesHTML reports whether a list of media types has text/html.
+// namesHTML reports whether a list of media types contains text/html.
 func namesHTML(list []byte) bool {
 	for member := range members(list) {
 		if HasPrefixFold(member, "text/html") {
@@ -147,8 +147,9 @@ func namesHTML(list []byte) bool {
 	return false
 }
 
-// AppendWithout appends head, which r was parsed from, to dst: without the fields that drop is true for, and without the empty line behind
-// them. r then refers to the appended bytes, but for HeadLen. dst may not be in the memory of head.
+// AppendWithout appends head, from which r was parsed, to dst. It omits the fields for which drop returns true, and
+// the final empty line. Afterwards the spans of r refer to the appended bytes, but HeadLen is unchanged. dst must not
+// share memory with head.
 func (r *Request) AppendWithout(dst, head []byte, drop func(Field) bool) []byte {
 	if len(r.Fields) == 0 {
 		return append(dst, head[:r.HeadLen-len("\r\n")]...)
@@ -175,14 +176,15 @@ func (r *Request) AppendWithout(dst, head []byte, drop func(Field) bool) []byte 
 	return dst
 }
 
-// One table for all classes keeps what a request touches in four cache lines.
+// A single table for all classes occupies only four cache lines.
 const (
 	isToken  = 1 << iota // tchar, RFC 9110 §5.6.2
 	isValue              // field-vchar, obs-text, SP, HTAB, RFC 9110 §5.5
-	isTarget             // visible ASCII but "#", RFC 3986 §2 and more than its letter: browsers send {|}
-	isPlain              // isTarget but "?" and what Request.Plain depends on: "%", "/" and a backslash
-	isHost               // unreserved and sub-delims, RFC 3986 §3.2.2
-	isHex                // HEXDIG
+	isTarget             // visible ASCII except "#" (RFC 3986 §2), and {|}, which browsers send
+	// isTarget except "?" and the characters that affect Request.Plain: "%", "/" and a backslash
+	isPlain
+	isHost // unreserved and sub-delims, RFC 3986 §3.2.2
+	isHex  // HEXDIG
 )
 
 var class = func() (t [256]uint8) {
@@ -217,8 +219,8 @@ const (
 	every80 = 0x80 * every01
 )
 
-// validValue reports whether b has only bytes of a field value. It judges
-// eight bytes at once and takes the slow way only for HTAB, which is rare.
+// validValue reports whether b contains only valid bytes of a field value. It checks eight bytes at once and uses the
+// slow path only for HTAB, which is rare.
 func validValue(b []byte) bool {
 	if len(b) < 8 {
 		return all(b, isValue)
@@ -230,9 +232,9 @@ func validValue(b []byte) bool {
 	return controls&every80 == 0 || all(b, isValue)
 }
 
-// controlsIn sets the top bit of each of the eight bytes that is below 0x20 or
-// DEL. Without their own top bits no sum carries into the next byte: 0x7f+1
-// sets the top bit, and c+0x60 does not for c below 0x20.
+// controlsIn sets the top bit of each of the eight bytes that is below 0x20 or DEL. The sums do not carry into the
+// next byte because the top bits are cleared first: 0x7f+1 sets the top bit, and c+0x60 does not set it for c below
+// 0x20.
 func controlsIn(b []byte) uint64 {
 	w := binary.LittleEndian.Uint64(b)
 	low := w & every7f
@@ -248,9 +250,8 @@ func all(b []byte, bits uint8) bool {
 	return true
 }
 
-// EqualFold reports whether b is lower in any case. lower has only small
-// letters, digits, "-", "/" and "*"; b must have no control characters, as no other byte becomes
-// one of these by setting bit 5.
+// EqualFold reports whether b equals lower in any case. lower may contain only lower-case letters, digits, "-", "/"
+// and "*". b must not contain control characters, because setting bit 5 turns some of them into these characters.
 func EqualFold(b []byte, lower string) bool {
 	if len(b) != len(lower) {
 		return false
@@ -263,12 +264,12 @@ func EqualFold(b []byte, lower string) bool {
 	return true
 }
 
-// HasPrefixFold reports whether b begins with lower in any case; see EqualFold.
+// HasPrefixFold reports whether b begins with lower in any case (see EqualFold).
 func HasPrefixFold(b []byte, lower string) bool {
 	return len(b) >= len(lower) && EqualFold(b[:len(lower)], lower)
 }
 
-// isNamed reports whether lower, in lower case, is the name of f.
+// isNamed reports whether f has the name lower, which must be in lower case.
 func (f Field) isNamed(head []byte, lower string) bool { return EqualFold(f.Name.In(head), lower) }
 
 // Values yields the values of the fields with a name, which must be in lower case.
@@ -282,7 +283,8 @@ func Values(head []byte, fields []Field, lower string) iter.Seq[[]byte] {
 	}
 }
 
-// First returns the value of the first field with a name, which must be in lower case; ok is false if there is none.
+// First returns the value of the first field with a name, which must be in lower case. ok is false if the field is
+// missing.
 func First(head []byte, fields []Field, lower string) (value []byte, ok bool) {
 	for value := range Values(head, fields, lower) {
 		return value, true
@@ -290,5 +292,5 @@ func First(head []byte, fields []Field, lower string) (value []byte, ok bool) {
 	return nil, false
 }
 
-// IsTokenByte reports whether names of fields may have c (RFC 9110 §5.6.2).
+// IsTokenByte reports whether field names may contain c (RFC 9110 §5.6.2).
 func IsTokenByte(c byte) bool { return class[c]&isToken != 0 }

@@ -8,17 +8,19 @@ import (
 	"strings"
 )
 
-// framing decides how the body is delimited (RFC 9112 §6.3) and reads Expect.
-// It runs only for heads that have one of these fields.
+// framing determines how the body is delimited (RFC 9112 §6.3) and processes Expect. It is called only for heads with
+// one of these fields.
 func (r *Request) framing(head []byte) error {
 	var length []byte
-	var coded, chunked, unknown, expect bool // chunked: the last coding is; unknown: another one is none that is known
+	// chunked: the last coding is chunked; unknown: a coding is not chunked.
+	var coded, chunked, unknown, expect bool
 	kept := r.Fields[:0]
 	for _, f := range r.Fields {
 		name, value := f.Name.In(head), f.Value.In(head)
 		switch {
 		case EqualFold(name, "content-length"):
-			// RFC 9112 §6.3 lets a server accept a repeated value if all are the same; they must be byte for byte, and Fields then has a single one.
+			// A server may accept repeated values if they are equal (RFC 9112 §6.3). Here they must be equal bytes,
+			// and Fields keeps one of them.
 			again := length != nil
 			for member := range members(value) {
 				switch {
@@ -34,16 +36,16 @@ func (r *Request) framing(head []byte) error {
 				continue
 			}
 			f.Value.Len = uint32(len(length))
-		case EqualFold(name, "transfer-encoding"): // all such fields together are one list
+		case EqualFold(name, "transfer-encoding"): // all such fields form one list
 			coded = true
 			for member := range members(value) {
-				if len(member) == 0 || chunked { // RFC 9112 §6.1: once, and last
+				if len(member) == 0 || chunked { // chunked may occur once, as the last coding (RFC 9112 §6.1)
 					return errCoding
 				}
 				chunked = EqualFold(member, "chunked")
 				unknown = unknown || !chunked
 			}
-		case EqualFold(name, "expect") && r.Version > HTTP10: // RFC 9110 §10.1.1: ignored in HTTP/1.0
+		case EqualFold(name, "expect") && r.Version > HTTP10: // ignored in HTTP/1.0 (RFC 9110 §10.1.1)
 			if !EqualFold(value, "100-continue") {
 				return errExpectation
 			}
@@ -54,11 +56,12 @@ func (r *Request) framing(head []byte) error {
 	r.Fields = kept
 
 	switch {
-	case coded && length != nil: // this, or a coding that its version does not have, may be an attempt to smuggle (RFC 9112 §6.1, §11.2)
+	// Two lengths, or a coding in HTTP/1.0, may be an attempt at request smuggling (RFC 9112 §6.1, §11.2).
+	case coded && length != nil:
 		return errLengthAndCoding
 	case coded && r.Version == HTTP10:
 		return errCodingOn10
-	case coded && !chunked: // the length is not known (RFC 9112 §6.3)
+	case coded && !chunked: // the length is unknown (RFC 9112 §6.3)
 		return errCoding
 	case unknown: // RFC 9112 §6.1
 		return errUnknownCoding
@@ -76,49 +79,50 @@ func (r *Request) framing(head []byte) error {
 	return nil
 }
 
-// Bounds of a chunked body beside its data; they are not worth a setting.
+// Limits of a chunked body in addition to its data. They are not configurable.
 const (
 	maxChunkDigits   = 16
-	maxChunkOverhead = 16 << 10 // bytes of all chunk extensions and trailers of a body
+	maxChunkOverhead = 16 << 10 // limit of all chunk extensions and trailers of a body, in bytes
 )
 
-// chunkState is what comes next in a chunked body.
+// chunkState is the next expected part of a chunked body.
 type chunkState uint8
 
 const (
 	chunkStart  chunkState = iota // the first digit of a size
 	chunkSize                     // more digits
-	chunkSizeLF                   // CR seen
+	chunkSizeLF                   // LF, after a CR
 	chunkData
-	chunkDataCR // CR LF behind the data
+	chunkDataCR // CR LF after the data
 	chunkDataLF
-	trailerStart // at the start of a line behind the last chunk
-	lastLF       // CR of the empty line seen
+	trailerStart // start of a line after the last chunk
+	lastLF       // LF of the final empty line, after its CR
 	chunkDone
 
-	// Bytes before these count: see maxChunkOverhead.
-	chunkSpace     // whitespace behind a size: an extension must follow
-	chunkExtension // ";" and the text behind it
+	// Bytes before the following states count toward maxChunkOverhead.
+	chunkSpace     // whitespace after a size, which an extension must follow
+	chunkExtension // ";" and the text after it
 	trailerName
 	trailerValue
 	trailerLF
 )
 
-// chunkStep says which bytes are allowed, those of a class and some others, and what comes next behind them.
+// chunkStep permits the bytes of a class and the bytes in chars, and names the state after them.
 type chunkStep struct {
 	class uint8
 	chars string
 	next  chunkState
 }
 
-// chunkRules are the steps from each state, and the error for all other bytes.
+// chunkRules lists the steps from each state, and the error for any other byte.
 var chunkRules = [...]struct {
 	err   *StatusError
 	steps []chunkStep
 }{
-	chunkStart:     {errChunkSize, []chunkStep{{isHex, "", chunkSize}}},
-	chunkSize:      {errChunkSize, []chunkStep{{isHex, "", chunkSize}, {0, "\r", chunkSizeLF}, {0, ";", chunkExtension}, {0, " \t", chunkSpace}}},
-	chunkSpace:     {errChunkSize, []chunkStep{{0, " \t", chunkSpace}, {0, ";", chunkExtension}}}, // BWS (RFC 9112 §7.1.1)
+	chunkStart: {errChunkSize, []chunkStep{{isHex, "", chunkSize}}},
+	chunkSize:  {errChunkSize, []chunkStep{{isHex, "", chunkSize}, {0, "\r", chunkSizeLF}, {0, ";", chunkExtension}, {0, " \t", chunkSpace}}},
+	// BWS (RFC 9112 §7.1.1)
+	chunkSpace:     {errChunkSize, []chunkStep{{0, " \t", chunkSpace}, {0, ";", chunkExtension}}},
 	chunkExtension: {errChunkEnd, []chunkStep{{isValue, "", chunkExtension}, {0, "\r", chunkSizeLF}}},
 	chunkSizeLF:    {errChunkEnd, []chunkStep{{0, "\n", chunkData}}},
 	chunkDataCR:    {errChunkEnd, []chunkStep{{0, "\r", chunkDataLF}}},
@@ -130,12 +134,12 @@ var chunkRules = [...]struct {
 	lastLF:         {errTrailer, []chunkStep{{0, "\n", chunkDone}}},
 }
 
-// ChunkedReader decodes a chunked body (RFC 9112 §7.1) that arrives in pieces
-// of any size. Chunk extensions are ignored, trailer fields are checked and
-// dropped (§7.1.2), both are bounded in number and bytes. The zero value is
+// ChunkedReader decodes a chunked body (RFC 9112 §7.1) that arrives in pieces of any size. It ignores chunk
+// extensions, and checks and discards trailer fields (§7.1.2). Both are limited in number and size. The zero value is
 // ready for a body.
 type ChunkedReader struct {
-	left     int64 // bytes of the chunk not seen yet, or its size while that is read
+	// remaining bytes of the current chunk, or the size as far as it has been read
+	left     int64
 	overhead int32
 	trailers int16
 	digits   uint8
@@ -145,19 +149,18 @@ type ChunkedReader struct {
 // Done reports whether the body and its trailers have ended.
 func (d *ChunkedReader) Done() bool { return d.state == chunkDone }
 
-// Left is how many bytes the chunk that has been announced has yet.
+// Left returns the number of bytes missing in the current chunk.
 func (d *ChunkedReader) Left() int64 {
 	if d.state != chunkData {
-		return 0 // left may be half of a number
+		return 0 // left may be an incomplete number
 	}
 	return d.left
 }
 
-// Next decodes the front of src. It returns the next piece of the body, which
-// is part of src and may be empty, and how many bytes of src it took. Call it
-// again with the rest until Done. ErrNeedMore says that all of src was taken
-// (no data is returned with it) and the body goes on; other errors are a
-// *StatusError. It takes nothing beyond the end of the body.
+// Next decodes the start of src. It returns the next piece of the body, which is part of src and may be empty, and
+// the number of consumed bytes. Call it again with the rest until Done. ErrNeedMore says that all of src was
+// consumed, that data is empty, and that the body continues. Other errors are *StatusErrors. Next never consumes
+// bytes after the end of the body.
 func (d *ChunkedReader) Next(src []byte) (data []byte, n int, err error) {
 	for n < len(src) {
 		if d.state == chunkData {
@@ -182,7 +185,7 @@ func (d *ChunkedReader) Next(src []byte) (data []byte, n int, err error) {
 	return nil, n, ErrNeedMore
 }
 
-// step takes one byte of anything but data.
+// step processes a byte outside the data.
 func (d *ChunkedReader) step(c byte) error {
 	rule := &chunkRules[d.state]
 	at := slices.IndexFunc(rule.steps, func(s chunkStep) bool { return class[c]&s.class != 0 || strings.IndexByte(s.chars, c) >= 0 })
@@ -213,36 +216,37 @@ func (d *ChunkedReader) step(c byte) error {
 	return nil
 }
 
-// AppendChunkHeader appends the line before size bytes of data in a chunked body (RFC 9112 §7.1). size must be more
-// than 0, since an empty chunk would end the body.
+// AppendChunkHeader appends the line before size bytes of data in a chunked body (RFC 9112 §7.1). size must be
+// greater than 0, because an empty chunk ends the body.
 func AppendChunkHeader(dst []byte, size int64) []byte {
 	dst = strconv.AppendInt(dst, size, 16)
 	return append(dst, '\r', '\n')
 }
 
-// Limits of the trailer fields behind a body (RFC 9110 §6.5), in requests and in responses. WSGI_TRAILERS_MAX of pybridge/wsgi.h and the
-// number beside it are the same.
+// Limits of trailer fields (RFC 9110 §6.5) in requests and responses. WSGI_TRAILERS_MAX in pybridge/wsgi.h and the
+// constant after it must be equal.
 const (
-	MaxTrailers     = 100      // fields
-	MaxTrailerBytes = 16 << 10 // of all names and values, with ": " and CRLF
+	MaxTrailers = 100 // number of fields
+	// bytes of all names and values, including ": " and CRLF
+	MaxTrailerBytes = 16 << 10
 )
 
-// NotTrailers are the fields that a response must not have as trailers, in lower case: those for framing,
-// routing, authentication and caches, about the content, and for the server itself (RFC 9110 §6.5.1). A name that ends with "-" stands for all names that begin with it. pybridge/asgi_http.c has the
-// same list.
+// NotTrailers lists the fields that a response must not have as trailers, in lower case: fields for framing, routing,
+// authentication, caches, the content, and the server itself (RFC 9110 §6.5.1). A name that ends with "-" is a
+// prefix. pybridge/asgi_http.c has the same list.
 var NotTrailers = []string{
 	"age", "authorization", "cache-control", "connection", "content-", "cookie", "date", "expect", "expires", "fapws-channel", "host", "if-",
 	"keep-alive", "location", "max-forwards", "pragma", "proxy-", "range", "retry-after", "set-cookie", "set-cookie2", "te", "trailer",
 	"transfer-encoding", "upgrade", "vary", "warning", "www-authenticate", "x-accel-redirect", "x-sendfile",
 }
 
-// ValidTrailer reports whether a response may have a field with that name behind its body.
+// ValidTrailer reports whether a response may have a trailer field with this name.
 func ValidTrailer(name string) bool {
 	if name == "" || !all([]byte(name), isToken) {
 		return false
 	}
 	name = strings.ToLower(name)
-	if name == "content-digest" { // RFC 9530 §2 allows it as a trailer
+	if name == "content-digest" { // permitted as a trailer (RFC 9530 §2)
 		return true
 	}
 	for _, not := range NotTrailers {

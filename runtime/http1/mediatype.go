@@ -6,13 +6,13 @@ import (
 	"strings"
 )
 
-// defaultType is the type of what is not known (RFC 9110 §8.3: a recipient is
-// not to guess, and with nosniff does not).
+// defaultType is the type of files with an unknown extension. Recipients should not guess the type (RFC 9110 §8.3),
+// and do not guess with nosniff.
 const defaultType = "application/octet-stream"
 
-// MediaTypeByName returns the media type for a file name or path, by its
-// extension, with a charset where one applies; application/octet-stream for
-// what is not known. It may be called anywhere, and does not allocate if the extension is in lower case.
+// MediaTypeByName returns the media type for the extension of a file name or path, with a charset if applicable. The
+// type of an unknown extension is application/octet-stream. It is safe for concurrent use, and does not allocate if
+// the extension is in lower case.
 func MediaTypeByName[Name string | []byte](name Name) string {
 	end := string(name[max(0, len(name)-1-maxExtension):])
 	extension := strings.ToLower(strings.TrimPrefix(path.Ext(end), "."))
@@ -30,10 +30,8 @@ const maxExtension = len("webmanifest")
 
 type mediaTypeOf struct{ extension, mediaType string }
 
-// types are sorted by extension, in lower case. They are the IANA names
-// (https://www.iana.org/assignments/media-types), and what browsers expect
-// where there is none. A sorted array costs nothing at start-up and lies in
-// read-only memory.
+// types is sorted by extension, in lower case. It uses IANA's names (https://www.iana.org/assignments/media-types),
+// or the names that browsers expect. A sorted array needs no initialization and is in read-only memory.
 var types = [...]mediaTypeOf{
 	{"3g2", "video/3gpp2"},
 	{"3gp", "video/3gpp"},

@@ -12,9 +12,8 @@ import (
 	"testing"
 )
 
-// FuzzAgainstNetHTTP: where net/http and this package accept the same bytes,
-// they must read the same request from them and end it at the same byte.
-// Deliberate differences are accepted by one of them only.
+// If net/http and this package accept the same bytes, they must read the same request and end it at the same byte. In
+// cases of deliberate differences, only one of them accepts the bytes.
 func FuzzAgainstNetHTTP(f *testing.F) {
 	for _, in := range seeds() {
 		line, rest, _ := strings.Cut(strings.TrimLeft(in, "\r\n"), "\r\n")
@@ -26,7 +25,7 @@ func FuzzAgainstNetHTTP(f *testing.F) {
 		f.Add(line, strings.TrimSuffix(rest, "\r\n\r\n"), "5\r\nhello\r\n0\r\n\r\n")
 	}
 	f.Add("0 http://%80 HTTP/1.0", "", "")
-	// In parts, since most changes to a whole make it no request at all.
+	// The input is split into parts, because most changes to a whole request make it invalid.
 	f.Fuzz(func(t *testing.T, line, fields, body string) {
 		in := []byte(line + "\r\n" + fields + "\r\n\r\n" + body)
 		var r Request
@@ -34,7 +33,7 @@ func FuzzAgainstNetHTTP(f *testing.F) {
 		if err != nil {
 			return
 		}
-		// net/http takes no empty lines before a request.
+		// net/http does not accept empty lines before a request.
 		msg := in[n-r.HeadLen:]
 		head, rest := msg[:r.HeadLen], msg[r.HeadLen:]
 		src := bytes.NewReader(msg)
@@ -49,7 +48,7 @@ func FuzzAgainstNetHTTP(f *testing.F) {
 		unread := br.Buffered() + src.Len()
 		got, used, err := readBody(&r, rest)
 		if err != nil {
-			return // stricter on chunks
+			return // net/http is stricter about chunks
 		}
 		if stdErr != nil {
 			if !laxOnPurpose(rest, stdErr) {
@@ -100,7 +99,7 @@ func compareHeads(t *testing.T, r *Request, head []byte, std *http.Request) {
 		t.Fatalf("%q: length %d, net/http %d", head, length, std.ContentLength)
 	}
 
-	// net/http takes out Host, Transfer-Encoding and Trailer.
+	// net/http removes Host, Transfer-Encoding and Trailer from the fields.
 	ours := http.Header{}
 	for _, f := range r.Fields {
 		name := string(f.Name.In(head))
@@ -120,11 +119,10 @@ func compareHeads(t *testing.T, r *Request, head []byte, std *http.Request) {
 	}
 }
 
-// decodedHost is what net/http makes of the authority of an absolute-form
-// target: it decodes octets that are not ASCII, which it leaves encoded in a
-// Host field. A Request has both as they came: RFC 3986 §3.2.2 allows
-// percent-encoding in a registered name, and the decoded octet is not valid in
-// a Host field (RFC 9110 §7.2), by which applications and upstreams get it.
+// decodedHost returns the authority of an absolute-form target as net/http decodes it: net/http decodes octets that
+// are not ASCII, but leaves them encoded in a Host field. A Request keeps both as received: RFC 3986 §3.2.2 permits
+// percent-encoding in a registered name, and the decoded octet is not valid in a Host field (RFC 9110 §7.2), which
+// applications and upstreams receive.
 func decodedHost(t *testing.T, authority string) string {
 	t.Helper()
 	host, err := url.PathUnescape(authority)
@@ -134,7 +132,7 @@ func decodedHost(t *testing.T, authority string) string {
 	return host
 }
 
-// pathOf is the path of u as Request has it: "*" and "/" included.
+// pathOf returns the path of u as in Request, including "*" and "/".
 func pathOf(u *url.URL) string {
 	if u.Path == "" {
 		return "/"
@@ -142,8 +140,7 @@ func pathOf(u *url.URL) string {
 	return u.Path
 }
 
-// readBody decodes the body of r at the start of src and says how many bytes
-// it took.
+// readBody decodes the body of r at the start of src and returns the number of consumed bytes.
 func readBody(r *Request, src []byte) (body []byte, n int, err error) {
 	switch r.Body {
 	case Sized:
@@ -157,8 +154,7 @@ func readBody(r *Request, src []byte) (body []byte, n int, err error) {
 	return nil, 0, nil
 }
 
-// FuzzChunkedAgainstNetHTTP: a body that this package accepts, net/http's
-// decoder reads alike.
+// net/http decodes every body that this package accepts to the same data.
 func FuzzChunkedAgainstNetHTTP(f *testing.F) {
 	for _, in := range chunkedSeeds {
 		f.Add([]byte(in))
@@ -178,13 +174,12 @@ func FuzzChunkedAgainstNetHTTP(f *testing.F) {
 	})
 }
 
-// laxOnPurpose reports whether a chunked body may be accepted although
-// net/http refused it with err.
+// laxOnPurpose reports whether this package may accept a chunked body although net/http rejected it with err.
 func laxOnPurpose(body []byte, err error) bool {
-	// Whitespace before ";" is to be removed (RFC 9112 §7.1.1).
+	// Whitespace before ";" must be ignored (RFC 9112 §7.1.1).
 	if bytes.Contains(body, []byte(" ;")) || bytes.Contains(body, []byte("\t;")) {
 		return true
 	}
-	// net/http also weighs framing against data.
+	// net/http also limits the ratio of framing to data.
 	return strings.Contains(err.Error(), "too much")
 }

@@ -6,8 +6,9 @@ import (
 	"html"
 )
 
-// StatusPage returns the server's page in HTML for the status of an error. text explains the error; it is replaced by a sentence about
-// the status if it is empty, or only repeats the status. home is the path of the site, without "/" at its end.
+// StatusPage returns the server's HTML page for an error status. text explains the error. If it is empty, or only
+// repeats the status, it is replaced by a sentence about the status. home is the path of the site, without a trailing
+// slash.
 func StatusPage(status int, text, home string) []byte {
 	phrase := cmp.Or(StatusText(status), "Error")
 	title := fmt.Sprintf("%d %s", status, phrase)
@@ -21,7 +22,7 @@ func StatusPage(status int, text, home string) []byte {
 	return page(title, phrase, "<p>"+html.EscapeString(text)+"</p>\n<p>"+links+"</p>", "")
 }
 
-// sentence tells a person what a status means.
+// sentence explains a status to a user.
 func sentence(status int) string {
 	switch status {
 	case 401, 403:
@@ -45,7 +46,7 @@ func sentence(status int) string {
 	return "The server does not accept this request."
 }
 
-// Page returns a page of the server in HTML, with its title as a heading. head is for the element of that name.
+// Page returns an HTML page of the server with title as its heading. head is added to the head element.
 func Page(title, body, head string) []byte { return page(title, title, body, head) }
 
 func page(title, heading, body, head string) []byte {

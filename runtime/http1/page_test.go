@@ -20,7 +20,7 @@ func TestBrowserNamesHTML(t *testing.T) {
 	}
 }
 
-// Each error has a sentence and a way back, and a text that only repeats the status is not the sentence.
+// Each error page has a sentence and a link home. A text that only repeats the status is replaced.
 func TestStatusPage(t *testing.T) {
 	for status := 400; status < 600; status++ {
 		text := string(StatusPage(status, StatusText(status), "/a\"b"))

@@ -6,8 +6,7 @@ import (
 	"unicode/utf8"
 )
 
-// Span is a range of bytes in a head buffer: buf[Off : Off+Len].
-// Offsets cross the language boundary as they are, so their width is fixed.
+// Span is the range buf[Off : Off+Len] of a head buffer. Offsets are passed to C unchanged, so their size is fixed.
 type Span struct {
 	Off, Len uint32
 }
@@ -15,8 +14,7 @@ type Span struct {
 // In returns the bytes that s covers in buf.
 func (s Span) In(buf []byte) []byte { return buf[s.Off : s.Off+s.Len : s.Off+s.Len] }
 
-// Field is one header field: its name as received and its value without
-// surrounding whitespace.
+// Field is a header field: its name as received, and its value without surrounding whitespace.
 type Field struct {
 	Name, Value Span
 }
@@ -24,101 +22,102 @@ type Field struct {
 // Framing says how the body of a message is delimited (RFC 9112 §6.3).
 type Framing uint8
 
-// The framings a message can have.
+// Framings of a message.
 const (
 	NoBody     Framing = iota
-	Sized              // Content-Length, in Request.Length (may be 0)
+	Sized              // Content-Length, in Request.Length, which may be 0
 	Chunked            // Transfer-Encoding: chunked
-	UntilClose         // responses only: the end of the connection ends the body
+	UntilClose         // only in responses: the end of the connection ends the body
 )
 
 // Version is a version of HTTP.
 type Version uint8
 
-// The versions. A request of HTTP/2 is parsed from a head of the form of HTTP/1 that its fields were put into: see ParseWhole.
+// Versions of HTTP. The fields of an HTTP/2 request are rewritten as an HTTP/1 head before parsing (see ParseWhole).
 const (
 	HTTP10 Version = iota
 	HTTP11
 	HTTP2
 )
 
-// String returns the version as request lines have it.
+// String returns the version as in request lines.
 func (v Version) String() string { return [...]string{"HTTP/1.0", "HTTP/1.1", "HTTP/2.0"}[v] }
 
-// Request is a parsed request head. Its spans are offsets into the head
-// itself, which begins with the first byte of the method: after a Parse that
-// returned n, the head is buf[n-HeadLen : n]. The zero value is ready for use
-// and a value can be reused for the next request (Fields keeps its capacity).
+// Request is a parsed request head. Its spans are offsets into the head, which begins with the first byte of the
+// method: after Parse returns n, the head is buf[n-HeadLen : n]. The zero value is ready for use, and a Request can
+// be reused (Fields keeps its capacity).
 type Request struct {
-	Method    Span
-	Target    Span // the request-target as received
-	Path      Span // raw path of Target: "/a%20b"; "*" for OPTIONS *; "/" if absolute-form has none
-	Query     Span // raw query of Target, without "?"
-	Authority Span // authority of an absolute-form target, else empty (then Host applies)
-	Host      Span // value of the Host field; empty if there is none (HTTP/1.0)
-	UpgradeTo Span // value of the first Upgrade field; empty if there is none
+	Method Span
+	Target Span // the request-target as received
+	// raw path of Target: "/a%20b", "*" for OPTIONS *, or "/" if an absolute-form target has no path
+	Path  Span
+	Query Span // raw query of Target, without "?"
+	// authority of an absolute-form target, which overrides Host; otherwise empty
+	Authority Span
+	Host      Span // value of the Host field; empty if missing (HTTP/1.0)
+	UpgradeTo Span // value of the first Upgrade field; empty if missing
 	Fields    []Field
-	HeadLen   int   // length of the head with its empty line, without leading CRLFs consumed (see Parse)
-	Length    int64 // Content-Length when Body == Sized, else 0
+	// length of the head with its empty line, but without the empty lines that Parse skipped
+	HeadLen   int
+	Length    int64 // Content-Length if Body is Sized, otherwise 0
 	Body      Framing
 	Version   Version
-	KeepAlive bool // as the client has asked: version and Connection field
+	KeepAlive bool // the client requested it by its version and Connection field
 	Upgrade   bool // Connection lists "upgrade" (RFC 9110 §7.8)
 	HasBody   bool // a body follows the head
-	Expect100 bool // Expect: 100-continue on HTTP/1.1 with a body
-	Trailers  bool // the response may end with trailer fields: HTTP/2, or HTTP/1.1 with TE: trailers (RFC 9110 §6.5.1)
-	Get       bool // method is GET
-	Head      bool // method is HEAD
-	Safe      bool // method is GET, HEAD, OPTIONS or TRACE (RFC 9110 §9.2.1)
-	HTML      bool // Accept names text/html (RFC 9110 §12.5.1): the client is a browser. Tools and scripts of pages do not name it.
-	Forwarded bool // a field is one that IsForwarding is true for
-	Raw       bool // Target has UTF-8 beyond ASCII: see AppendEncoded
-	Plain     bool // Path is its own canonical form (see ResolvePath): it has no "%", no backslash, no "//" and no "/."
+	Expect100 bool // Expect: 100-continue in HTTP/1.1 with a body
+	// the response may have trailer fields: HTTP/2, or HTTP/1.1 with TE: trailers (RFC 9110 §6.5.1)
+	Trailers bool
+	Get      bool // the method is GET
+	Head     bool // the method is HEAD
+	Safe     bool // the method is GET, HEAD, OPTIONS or TRACE (RFC 9110 §9.2.1)
+	// Accept contains text/html (RFC 9110 §12.5.1), so that the client is a browser; tools and scripts omit it
+	HTML      bool
+	Forwarded bool // IsForwarding is true for some field
+	Raw       bool // Target contains UTF-8 outside ASCII (see AppendEncoded)
+	// Path is canonical (see ResolvePath): it has no "%", no backslash, no "//" and no "/."
+	Plain bool
 
-	// Resume is where Parse goes on after ErrNeedMore. A Request that serves
-	// one connection needs no care; one that is shared by connections must be
-	// given each connection's Resume before Parse and have it saved after.
+	// Resume is where Parse continues after ErrNeedMore. If connections share a Request, set Resume to the value of
+	// the connection before Parse, and save it afterwards.
 	Resume Resume
 }
 
-// Resume remembers how far an incomplete head was examined, so that a head
-// that arrives byte by byte costs O(n). The zero value is a new head.
+// Resume says how much of an incomplete head was examined, so that a head that arrives byte by byte costs O(n). The
+// zero value is for a new head.
 type Resume struct {
-	line   uint32 // start of the first line that has not ended
-	seen   uint32 // bytes known to hold no line end beyond line
-	fields uint32 // field lines before line
+	line   uint32 // start of the first incomplete line
+	seen   uint32 // number of bytes known to contain no line end after line
+	fields uint32 // number of field lines before line
 }
 
-// Limits bounds a request head, in bytes unless noted.
+// Limits are the limits of a request head, in bytes unless noted.
 type Limits struct {
-	RequestLine int // method, target and version without CRLF; beyond: 414
-	FieldLine   int // name, colon and value of one field without CRLF; beyond: 431
-	Head        int // the whole head with its empty line; beyond: 431
-	Fields      int // number of fields; beyond: 431
+	RequestLine int // method, target and version without CRLF; 414 if exceeded
+	FieldLine   int // name, colon and value of a field without CRLF; 431 if exceeded
+	Head        int // the whole head with its empty line; 431 if exceeded
+	Fields      int // number of fields; 431 if exceeded
 }
 
-// DefaultLimits are those of a server that is told no others. It must not be changed.
+// DefaultLimits are the default limits of a server. They must not be changed.
 var DefaultLimits = Limits{RequestLine: 8 << 10, FieldLine: 32 << 10, Head: 64 << 10, Fields: 100}
 
-// Plus returns l with room for more fields, of size bytes together, that the server has added to a head.
+// Plus returns l with room for fields that the server has added to a head. size is their total size in bytes.
 func (l Limits) Plus(fields, size int) Limits {
 	l.Fields, l.Head, l.FieldLine = l.Fields+fields, l.Head+size, max(l.FieldLine, size)
 	return l
 }
 
-// Parse reads a request head from the start of buf. On success it returns how
-// many bytes the head takes, at most two empty lines before it included (RFC
-// 9112 §2.2), and fills in r; spans count from the first byte of the method,
-// that is from buf[n-r.HeadLen]. Bytes beyond the head are not looked at.
+// Parse reads a request head from the start of buf. It returns the number of bytes of the head, including at most two
+// empty lines before it (RFC 9112 §2.2), and fills in r. Spans count from the first byte of the method, that is from
+// buf[n-r.HeadLen]. Bytes after the head are not examined.
 //
-// ErrNeedMore says that buf holds the beginning of a head: call again with the
-// same bytes and more behind them (see Request.Resume). Only whole lines are
-// judged, so the answer does not depend on how the bytes were cut. Every other
-// error is a *StatusError. After an error r is without meaning but for Resume.
+// ErrNeedMore says that buf holds the beginning of a head. Call Parse again with the same bytes followed by more (see
+// Request.Resume). Parse examines only whole lines, so that the result does not depend on how the bytes were split.
+// Every other error is a *StatusError. After an error, only Resume of r is valid.
 //
-// Parse is stricter than RFC 9112 where that lets a server choose: a line ends
-// with CRLF (not LF), one space separates the parts of the request line, and a
-// target has visible ASCII only, or UTF-8 that old clients do not encode: see Request.Raw.
+// If RFC 9112 leaves a choice, Parse is strict: a line ends with CRLF, one space separates the parts of the request
+// line, and a target has only visible ASCII, or UTF-8 that old clients do not encode (see Request.Raw).
 func (r *Request) Parse(buf []byte, lim *Limits) (n int, err error) {
 	start := 0
 	for start < 4 && len(buf)-start >= 2 && buf[start] == '\r' && buf[start+1] == '\n' {
@@ -128,7 +127,7 @@ func (r *Request) Parse(buf []byte, lim *Limits) (n int, err error) {
 	if len(head) == 0 || len(head) == 1 && head[0] == '\r' && start < 4 {
 		return 0, ErrNeedMore
 	}
-	// Judged before the line is whole: TLS on this port should not wait for a LF.
+	// The first byte is checked before the line is complete, because TLS on this port might never send a LF.
 	if class[head[0]]&isToken == 0 {
 		r.Resume = Resume{}
 		return 0, errNoRequest
@@ -136,8 +135,8 @@ func (r *Request) Parse(buf []byte, lim *Limits) (n int, err error) {
 	resumed := r.Resume != Resume{}
 	err = r.lines(head, lim, false)
 	if err == nil && resumed {
-		// The lines before Resume were judged in earlier calls, but what they
-		// say was not kept. Twice in all is still O(n).
+		// Earlier calls checked the lines before Resume but did not keep the results. Parsing them twice still costs
+		// O(n).
 		r.Resume = Resume{}
 		err = r.lines(head, lim, false)
 	}
@@ -151,9 +150,10 @@ func (r *Request) Parse(buf []byte, lim *Limits) (n int, err error) {
 	return start + r.HeadLen, nil
 }
 
-// ParseWhole reads a head that is whole, whose request line may say HTTP/2.0: a request of HTTP/2 that was given the form of HTTP/1, or a
-// request that was parsed before. The rules are those of Parse, which refuses this version, and so are the limits, except
-// that a field may be as long as the head: the Cookie of HTTP/2 consists of many fields. The error is a *StatusError.
+// ParseWhole parses a complete head. Unlike in Parse, the version may be HTTP/2.0: the head is an HTTP/2 request that
+// was rewritten as HTTP/1, or a request that was parsed before. The rules and limits are otherwise those of Parse,
+// except that a field may be as long as the head, because the Cookie of HTTP/2 is joined from many fields. The error
+// is a *StatusError.
 func (r *Request) ParseWhole(head []byte, lim *Limits) error {
 	r.Resume = Resume{}
 	whole := *lim
@@ -165,8 +165,8 @@ func (r *Request) ParseWhole(head []byte, lim *Limits) error {
 	return err
 }
 
-// lines goes over the lines of head from r.Resume on. At the empty line it
-// sets r.HeadLen and, if it began with the first line, completes r. http2 says that its version may be HTTP/2.0.
+// lines parses the lines of head from r.Resume. At the empty line it sets r.HeadLen and, if it began with the first
+// line, completes r. http2 permits the version HTTP/2.0.
 func (r *Request) lines(head []byte, lim *Limits, http2 bool) error {
 	at := r.Resume
 	*r = Request{Fields: r.Fields[:0], Resume: at}
@@ -176,7 +176,7 @@ func (r *Request) lines(head []byte, lim *Limits, http2 bool) error {
 		i := bytes.IndexByte(head[seen:], '\n')
 		if i < 0 {
 			r.Resume.seen = uint32(len(head))
-			if len(head)-1 > min(lim.RequestLine, lim.Head) { // -1: the last byte may be CR
+			if len(head)-1 > min(lim.RequestLine, lim.Head) { // the last byte may be CR
 				return errLineTooLong
 			}
 			return ErrNeedMore
@@ -206,7 +206,7 @@ func (r *Request) lines(head []byte, lim *Limits, http2 bool) error {
 		if err := tooLong(pos, eol, lim); err != nil {
 			return err
 		}
-		if head[eol-1] != '\r' { // eol-1 is LF of the line before if this one is only LF
+		if head[eol-1] != '\r' { // if this line is only LF, eol-1 is the LF of the previous line
 			return errBareLF
 		}
 		if eol == pos+1 {
@@ -227,10 +227,10 @@ func (r *Request) lines(head []byte, lim *Limits, http2 bool) error {
 	}
 }
 
-// tooLong checks a field line that begins at pos and whose LF is at end, or
-// that has not ended within the end bytes that are there.
+// tooLong checks a field line that begins at pos. Its LF is at end, or the line is incomplete and end is the length
+// of the head so far.
 func tooLong(pos, end int, lim *Limits) error {
-	// Of the two limits the one that the line meets first, however it arrives.
+	// Report whichever limit the line exceeds first.
 	if end-1-pos > lim.FieldLine && pos+lim.FieldLine+2 <= lim.Head {
 		return errFieldTooLong
 	}
@@ -240,7 +240,7 @@ func tooLong(pos, end int, lim *Limits) error {
 	return nil
 }
 
-// complete applies the rules that concern the head as a whole.
+// complete checks the rules for the head as a whole.
 func (r *Request) complete(head []byte, k *known) error {
 	if k.hosts != 1 {
 		if k.hosts > 1 {
@@ -252,7 +252,7 @@ func (r *Request) complete(head []byte, k *known) error {
 	} else if h := r.Host.In(head); len(h) > 0 && !ValidHost(h) {
 		return errHost
 	}
-	// RFC 9112 §9.3: close wins, then the version decides.
+	// "close" overrides the default of the version (RFC 9112 §9.3).
 	r.KeepAlive = !k.close && (r.Version > HTTP10 || k.keepAlive)
 	r.Upgrade = k.upgrade
 	r.Trailers = r.Version == HTTP2 || k.trailers && r.Version == HTTP11
@@ -262,8 +262,8 @@ func (r *Request) complete(head []byte, k *known) error {
 	return nil
 }
 
-// maxMethod is longer than any registered method (RFC 9112 §3: a longer one
-// than the server knows is 501).
+// maxMethod is longer than any registered method. A method that is longer than the server supports results in 501
+// (RFC 9112 §3).
 const maxMethod = 32
 
 const (
@@ -272,8 +272,8 @@ const (
 	version20 = version11 + 1<<40 - 1<<56
 )
 
-// requestLine parses "method SP request-target SP HTTP-version CR" (RFC 9112
-// §3, §3.2) at the start of the head; line ends before the LF.
+// requestLine parses "method SP request-target SP HTTP-version CR" (RFC 9112 §3, §3.2) at the start of the head. line
+// ends before the LF.
 func (r *Request) requestLine(line []byte, http2 bool) error {
 	if line[len(line)-1] != '\r' {
 		return errBareLF
@@ -283,8 +283,8 @@ func (r *Request) requestLine(line []byte, http2 bool) error {
 	for m < len(line) && class[line[m]]&isToken != 0 {
 		m++
 	}
-	// The shortest rest is " / HTTP/1.1": target and version are found from
-	// both ends, and a third space is an invalid character of the target.
+	// At least " / HTTP/1.1" must follow the method. The target and the version are located from both ends. A third
+	// space is an invalid character of the target.
 	version := len(line) - 8
 	if m == len(line) || line[m] != ' ' || version < m+3 || line[version-1] != ' ' {
 		return errRequestLine
@@ -330,8 +330,8 @@ func (r *Request) requestLine(line []byte, http2 bool) error {
 	return r.absoluteForm(line, pos, end)
 }
 
-// otherVersion judges "HTTP/" DIGIT "." DIGIT but 1.0 and 1.1. A higher minor
-// version is answered as 1.1 (RFC 9110 §2.5).
+// otherVersion checks "HTTP/" DIGIT "." DIGIT other than 1.0 and 1.1. A higher minor version is treated as 1.1 (RFC
+// 9110 §2.5).
 func otherVersion(v []byte) error {
 	if string(v[:5]) != "HTTP/" || v[5] < '0' || v[5] > '9' || v[6] != '.' || v[7] < '0' || v[7] > '9' {
 		return errVersionSyntax
@@ -342,8 +342,8 @@ func otherVersion(v []byte) error {
 	return nil
 }
 
-// absoluteForm parses an http or https URI (RFC 9112 §3.2.2). What else it
-// might be, authority-form or "*" without OPTIONS, is an error.
+// absoluteForm parses an http or https URI (RFC 9112 §3.2.2). Other forms, such as authority-form or "*" without
+// OPTIONS, are errors.
 func (r *Request) absoluteForm(line []byte, pos, end int) error {
 	t := line[pos:end]
 	var scheme int
@@ -362,7 +362,7 @@ func (r *Request) absoluteForm(line []byte, pos, end int) error {
 	for a < len(t) && t[a] != '/' && t[a] != '?' {
 		a++
 	}
-	// User information has no place here (RFC 9110 §4.2.4); "@" is not valid in a host.
+	// User information is invalid here (RFC 9110 §4.2.4), and ValidHost rejects "@".
 	if !ValidHost(t[scheme:a]) {
 		return errAuthority
 	}
@@ -370,7 +370,7 @@ func (r *Request) absoluteForm(line []byte, pos, end int) error {
 	if a < len(t) && t[a] == '/' {
 		return r.pathAndQuery(line, pos+a, end)
 	}
-	// An empty path means "/" (RFC 9110 §4.2.3): borrow the one before the authority.
+	// An empty path means "/" (RFC 9110 §4.2.3). Path refers to the slash before the authority.
 	if err := r.pathAndQuery(line, pos+a, end); err != nil {
 		return err
 	}
@@ -378,9 +378,8 @@ func (r *Request) absoluteForm(line []byte, pos, end int) error {
 	return nil
 }
 
-// pathAndQuery parses line[pos:end], "path [?query]". Percent-encoding is
-// checked in the path, which will be decoded. In the query it is not: browsers
-// send "?q=100%" as typed, and the query is handed on as it is.
+// pathAndQuery parses line[pos:end], "path [?query]". Percent-encoding is checked in the path, which will be decoded,
+// but not in the query, which is passed on unchanged: browsers send "?q=100%" as typed.
 func (r *Request) pathAndQuery(line []byte, pos, end int) error {
 	line = line[:end]
 	r.Plain = true
@@ -431,7 +430,7 @@ scan:
 	return nil
 }
 
-// AppendEncoded appends head, of the request r, with the characters of its target beyond ASCII percent-encoded (RFC 3987
+// AppendEncoded appends head, the head of r, and percent-encodes the characters of its target outside ASCII (RFC 3987
 // §3.1).
 func (r *Request) AppendEncoded(dst, head []byte) []byte {
 	const hex = "0123456789ABCDEF"

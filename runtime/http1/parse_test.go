@@ -7,8 +7,7 @@ import (
 	"testing"
 )
 
-// describe prints what Parse found, in one line: empty and default parts are
-// left out.
+// describe formats the result of Parse in one line, without empty and default parts.
 func describe(r *Request, head []byte) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s", r.Method.In(head), r.Path.In(head))
@@ -41,7 +40,7 @@ func describe(r *Request, head []byte) string {
 	return b.String()
 }
 
-// on11 completes a request line and fields with what HTTP/1.1 asks for.
+// on11 returns a valid HTTP/1.1 head with the given request line and fields.
 func on11(line, fields string) string {
 	return line + " HTTP/1.1\r\nHost: h\r\n" + fields + "\r\n"
 }
@@ -365,7 +364,7 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
-// The texts go to the log and to the client: the ones that are decided late.
+// The texts are logged and sent to the client. Errors that depend on several lines are tested here.
 func TestRefusalNamesTheCause(t *testing.T) {
 	for _, c := range []struct {
 		in   string
@@ -413,7 +412,7 @@ func TestParseNeedsMore(t *testing.T) {
 	}
 }
 
-// limits returns Limits with the defaults in place of 0.
+// limits returns Limits with defaults instead of zeros.
 func limits(line, field, head, fields int) Limits {
 	d := DefaultLimits
 	return Limits{cmp.Or(line, d.RequestLine), cmp.Or(field, d.FieldLine), cmp.Or(head, d.Head), cmp.Or(fields, d.Fields)}
@@ -451,7 +450,7 @@ func TestLimitsAreExact(t *testing.T) {
 func TestFieldsInOrder(t *testing.T) {
 	in := []byte("\r\nGET / HTTP/1.1\r\nHost: h\r\nX-A:1\r\nx_b: \t two words\t\r\nEmpty:\r\nX-A: \xe4\tb\r\n" +
 		"Content-Length: 5, 5\r\nContent-Length: 5\r\nLast: !\r\n\r\n")
-	// A repeated Content-Length becomes a single one (RFC 9112 §6.3).
+	// Equal Content-Length fields are merged (RFC 9112 §6.3).
 	want := "Host=h|X-A=1|x_b=two words|Empty=|X-A=\xe4\tb|Content-Length=5|Last=!"
 	var r Request
 	n, err := r.Parse(in, &DefaultLimits)
@@ -468,7 +467,7 @@ func TestFieldsInOrder(t *testing.T) {
 	}
 }
 
-// A value is reused for request after request: nothing of one may show in the next.
+// A reused Request contains nothing of the previous request.
 func TestReuse(t *testing.T) {
 	var r Request
 	first := on11("OPTIONS http://a/%41?q", "Connection: close, upgrade\r\nExpect: 100-continue\r\nContent-Length: 5\r\n")
@@ -487,7 +486,7 @@ func TestReuse(t *testing.T) {
 func TestParseDoesNotAllocate(t *testing.T) {
 	var r Request
 	lim := &DefaultLimits
-	r.Parse([]byte(browserRequest), lim) // Fields grows once
+	r.Parse([]byte(browserRequest), lim) // grow Fields once
 	for _, in := range []string{helloRequest, browserRequest, postRequest,
 		on11("POST /", "Transfer-Encoding: chunked\r\nExpect: 100-continue\r\n"),
 		on11("GET http://a/", "Connection: close\r\n"),
@@ -502,7 +501,7 @@ func TestParseDoesNotAllocate(t *testing.T) {
 	}
 }
 
-// Only a complete head may have the version HTTP/2.0.
+// Only ParseWhole accepts the version HTTP/2.0.
 func TestParseWhole(t *testing.T) {
 	limits := DefaultLimits
 	for head, want := range map[string]string{
@@ -528,7 +527,7 @@ func TestParseWhole(t *testing.T) {
 	}
 }
 
-// TestRawTarget: UTF-8 in a target becomes percent-encoded, and the other bytes of the head stay as they are.
+// UTF-8 in a target is percent-encoded, and the other bytes of the head do not change.
 func TestRawTarget(t *testing.T) {
 	for target, want := range map[string]string{
 		"/\u00e4/b?c=\u20ac&d": "/%C3%A4/b?c=%E2%82%AC&d",

@@ -8,32 +8,33 @@ import (
 	"time"
 )
 
-// Continue is the interim answer to Expect: 100-continue (RFC 9110 §15.2.1).
+// Continue is the interim response for Expect: 100-continue (RFC 9110 §15.2.1).
 const Continue = "HTTP/1.1 100 Continue\r\n\r\n"
 
-// Response is what AppendHead needs to know. It trusts the bytes it is given.
+// Response holds the parameters of AppendHead. The bytes are not validated.
 type Response struct {
-	Status    int     // 100..999
-	Reason    []byte  // empty: the registered phrase
-	Fields    []byte  // "Name: value\r\n" ..., without Content-Length, Transfer-Encoding, Connection, Keep-Alive
-	Length    int64   // bytes of the body, -1 if not known
-	Type      string  // Content-Type to add, "" for none; not added where there can be no body
+	Status int    // 100..999
+	Reason []byte // reason phrase; empty for the registered phrase
+	// "Name: value\r\n" ..., without Content-Length, Transfer-Encoding, Connection and Keep-Alive
+	Fields []byte
+	Length int64 // bytes of the body, or -1 if unknown
+	// Content-Type to add; empty for none, and ignored if the status permits no body
+	Type      string
 	HasDate   bool    // Fields has Date
 	HasServer bool    // Fields has Server
 	Version   Version // Request.Version of the request
 	Head      bool    // Request.Head of the request
 
-	// KeepAlive asks to keep the connection; AppendHead clears it if the end
-	// of the body can only be told by closing.
+	// KeepAlive requests a persistent connection. AppendHead clears it if the body must be delimited by closing.
 	KeepAlive bool
 
-	// Body is set by AppendHead: how the body is to be sent. NoBody: none
-	// whatever there is (HEAD, 1xx, 204, 205, 304), otherwise Sized, Chunked or UntilClose.
+	// Body is set by AppendHead and says how to send the body: Sized, Chunked or UntilClose. NoBody means not to send
+	// a body, even if there is one (HEAD, 1xx, 204, 205, 304).
 	Body Framing
 }
 
-// Template makes response heads. It keeps the bytes that are the same in all
-// responses of a second. The zero value is not ready: see NewTemplate.
+// Template creates response heads. It caches the bytes that all responses of a second share. The zero value is not
+// usable; call NewTemplate.
 type Template struct {
 	ok     []byte // status line of 200, Server and Date fields
 	server int    // length of the Server field in ok
@@ -42,9 +43,8 @@ type Template struct {
 
 const okLine = "HTTP/1.1 200 OK\r\n"
 
-// NewTemplate returns a Template that puts server into the Server field, or
-// no Server field if it is empty, and the time into the Date field (seconds
-// since 1970).
+// NewTemplate returns a Template with server in the Server field, or without this field if server is empty. unix is
+// the time for the Date field, in seconds since 1970.
 func NewTemplate(server string, unix int64) *Template {
 	t := &Template{second: unix - 1}
 	t.ok = append(t.ok, okLine...)
@@ -56,8 +56,8 @@ func NewTemplate(server string, unix int64) *Template {
 	return t
 }
 
-// SetTime changes the time in the Date field (RFC 9110 §6.6.1), in seconds
-// since 1970. It is cheap if the second is the same.
+// SetTime sets the time of the Date field (RFC 9110 §6.6.1), in seconds since 1970. It returns at once if the second
+// has not changed.
 func (t *Template) SetTime(unix int64) {
 	if unix == t.second {
 		return
@@ -67,8 +67,7 @@ func (t *Template) SetTime(unix int64) {
 	t.ok = append(AppendDate(t.ok, unix), '\r', '\n')
 }
 
-// AppendHead appends the head of a response with its empty line and sets
-// r.Body and r.KeepAlive.
+// AppendHead appends the head of a response with its empty line. It sets r.Body and r.KeepAlive.
 func (t *Template) AppendHead(dst []byte, r *Response) []byte {
 	if r.Status == 200 && !r.HasDate && !r.HasServer && (len(r.Reason) == 0 || string(r.Reason) == "OK") {
 		dst = append(dst, t.ok...)
@@ -87,7 +86,7 @@ func (t *Template) AppendHead(dst []byte, r *Response) []byte {
 	switch {
 	case !r.KeepAlive:
 		dst = append(dst, "Connection: close\r\n\r\n"...)
-	case r.Version == HTTP10: // RFC 9112 §9.3: it expects close unless told otherwise
+	case r.Version == HTTP10: // the default of HTTP/1.0 is to close (RFC 9112 §9.3)
 		dst = append(dst, "Connection: keep-alive\r\n\r\n"...)
 	default:
 		dst = append(dst, '\r', '\n')
@@ -95,13 +94,12 @@ func (t *Template) AppendHead(dst []byte, r *Response) []byte {
 	return dst
 }
 
-// appendFraming decides how the body is sent (RFC 9112 §6) and appends the
-// fields that say so, and Content-Type.
+// appendFraming determines how the body is sent (RFC 9112 §6). It appends Content-Type and the framing fields.
 func (r *Response) appendFraming(dst []byte) []byte {
 	r.Body = NoBody
 	switch {
 	case r.Status < 200 || r.Status == 204 || r.Status == 304:
-		return dst // RFC 9110 §8.6, RFC 9112 §6.1: neither length nor coding
+		return dst // neither length nor coding (RFC 9110 §8.6, RFC 9112 §6.1)
 	case r.Status == 205:
 		return append(dst, "Content-Length: 0\r\n"...) // RFC 9110 §15.3.6
 	}
@@ -124,12 +122,13 @@ func (r *Response) appendFraming(dst []byte) []byte {
 		r.KeepAlive = false
 	}
 	if r.Head {
-		r.Body = NoBody // RFC 9110 §9.3.2: the same fields, no content
+		r.Body = NoBody // the same fields as for GET, but no content (RFC 9110 §9.3.2)
 	}
 	return dst
 }
 
-// StatusText returns the reason phrase of a status code, "" if it has none: that of net/http, but for the names that RFC 9110 has changed.
+// StatusText returns the reason phrase of a status code, or "". It uses the phrases of net/http, except for those
+// that RFC 9110 renamed.
 func StatusText(code int) string {
 	switch code {
 	case 413:
@@ -146,9 +145,8 @@ func StatusText(code int) string {
 	return http.StatusText(code)
 }
 
-// AppendStatusLine appends "HTTP/1.1 code reason\r\n", with the registered
-// phrase if reason is empty. code has three digits. The version is ours, also
-// in an answer to HTTP/1.0 (RFC 9110 §2.5).
+// AppendStatusLine appends "HTTP/1.1 code reason\r\n", with the registered phrase if reason is empty. code must have
+// three digits. The version is always HTTP/1.1, even in a response to HTTP/1.0 (RFC 9110 §2.5).
 func AppendStatusLine(dst []byte, code int, reason []byte) []byte {
 	dst = append(dst, "HTTP/1.1 "...)
 	dst = strconv.AppendInt(dst, int64(code), 10)
@@ -161,16 +159,16 @@ func AppendStatusLine(dst []byte, code int, reason []byte) []byte {
 	return append(dst, '\r', '\n')
 }
 
-// ErrNeedMore says that the bytes so far are the beginning of a message.
+// ErrNeedMore says that the bytes are an incomplete message.
 var ErrNeedMore = errors.New("http1: need more bytes")
 
-// StatusError is why a message is refused. The connection must be closed
-// after it was answered: where the next message begins is not known. Values
-// are predeclared, so that refusing costs no allocation.
+// StatusError is the reason for rejecting a message. After the response, the connection must be closed, because the
+// start of the next message is unknown. Values are predeclared, so that a rejection does not allocate.
 type StatusError struct {
-	Status  int    // status code of the answer
-	Text    string // short reason in plain ASCII, fit for the client
-	Setting string // name of the limit that the request exceeds, as the flag has it; empty if none
+	Status int    // status code of the response
+	Text   string // short reason in ASCII for the client
+	// flag of the limit that the request exceeds; empty if the error is not about a limit
+	Setting string
 }
 
 // Error returns the text.
@@ -214,28 +212,28 @@ var (
 	errVersion       = &StatusError{Status: 505, Text: "HTTP version not supported"}
 )
 
-// DateFormat is IMF-fixdate (RFC 9110 §5.6.7) for time.Time.Format in UTC.
+// DateFormat is IMF-fixdate (RFC 9110 §5.6.7), for time.Time.Format in UTC.
 const DateFormat = "Mon, 02 Jan 2006 15:04:05 GMT"
 
-// AppendDate appends an IMF-fixdate for seconds since 1970, 29 bytes for the
-// years 0 to 9999.
+// AppendDate appends an IMF-fixdate for seconds since 1970. It has 29 bytes for the years 0 to 9999.
 func AppendDate(dst []byte, unix int64) []byte {
 	return time.Unix(unix, 0).UTC().AppendFormat(dst, DateFormat)
 }
 
-// dateLayouts are the date formats that HTTP accepts (RFC 9110 §5.6.7), the last one twice: its day of the month has a space or a zero before it.
+// dateLayouts are the date formats that HTTP accepts (RFC 9110 §5.6.7). The last format appears twice, because a
+// space or a zero may precede its day of the month.
 var dateLayouts = [...]string{DateFormat, "Monday, 02-Jan-06 15:04:05 GMT", time.ANSIC, "Mon Jan 02 15:04:05 2006"}
 
 // maxDate is the length of the longest date.
 const maxDate = len("Wednesday, 02-Jan-06 15:04:05 GMT")
 
-// ParseDate reads the three date formats that HTTP accepts and returns seconds since 1970. Digits
-// and separators have to be exactly those of the formats; the case of letters, and which day of the week it is, do not count.
+// ParseDate parses the three date formats that HTTP accepts and returns seconds since 1970. Digits and separators
+// must match exactly. The case of letters and the day of the week are ignored.
 func ParseDate(value []byte) (unix int64, ok bool) {
 	if len(value) > maxDate {
 		return 0, false
 	}
-	var upper, printed [maxDate]byte // without an allocation
+	var upper, printed [maxDate]byte // avoids an allocation
 	for i, c := range value {
 		if 'a' <= c && c <= 'z' {
 			c -= 'a' - 'A'
@@ -249,7 +247,7 @@ func ParseDate(value []byte) (unix int64, ok bool) {
 		if err != nil {
 			continue
 		}
-		// time.Parse takes other spaces and digits, too.
+		// time.Parse is lenient about spaces and digits.
 		if _, exact, _ := bytes.Cut(t.AppendFormat(printed[:0], layout), []byte{' '}); bytes.EqualFold(exact, rest) {
 			return t.Unix(), true
 		}

@@ -20,7 +20,7 @@ func TestAppendHead(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		r    Response
-		want string // after the status line and common, when it begins with neither
+		want string // after the status line and common, unless it begins with either
 		body Framing
 		keep bool
 	}{
@@ -85,7 +85,7 @@ func TestAppendHead(t *testing.T) {
 	}
 }
 
-// Every predeclared refusal makes a response that net/http understands.
+// net/http parses the response of every predeclared error.
 func TestRefusalsAreResponses(t *testing.T) {
 	tm := NewTemplate("fapws", testTime)
 	for _, in := range []string{"GET /\r\n", "CONNECT a:1 HTTP/1.1\r\n", "GET / HTTP/2.0\r\n",
@@ -129,7 +129,7 @@ func TestAppendDate(t *testing.T) {
 	}
 }
 
-// StatusText agrees with net/http but for the names that RFC 9110 changed.
+// StatusText agrees with net/http except for the phrases that RFC 9110 renamed.
 func TestStatusText(t *testing.T) {
 	renamed := map[int]string{413: "Content Too Large", 414: "URI Too Long", 416: "Range Not Satisfiable", 422: "Unprocessable Content"}
 	for code := 100; code < 1000; code++ {

@@ -7,14 +7,12 @@ import (
 	"testing"
 )
 
-// parseBytewise gives buf to r one byte more at a time, until there is an
-// answer.
+// parseBytewise passes buf to r with one more byte in each call, until there is a result.
 func parseBytewise(r *Request, buf []byte, lim *Limits) (n int, err error) {
 	return parseInSteps(r, buf, lim, []byte{1})
 }
 
-// parseInSteps gives buf to r in pieces whose lengths are in steps, over and
-// over.
+// parseInSteps passes buf to r in pieces whose lengths repeat steps.
 func parseInSteps(r *Request, buf []byte, lim *Limits, steps []byte) (n int, err error) {
 	for end, i := 0, 0; ; i++ {
 		if len(steps) > 0 {
@@ -30,14 +28,14 @@ func parseInSteps(r *Request, buf []byte, lim *Limits, steps []byte) (n int, err
 	}
 }
 
-// TestResumeSkipsWhatWasSeen is why a head that arrives byte by byte costs
-// O(n): no byte before the last line, and no byte twice for its line end.
+// Parse examines no byte before the last line again, and searches no byte twice for a line end. Therefore a head that
+// arrives byte by byte costs O(n).
 func TestResumeSkipsWhatWasSeen(t *testing.T) {
 	head := largeHead(DefaultLimits.Head / 4)
 	var r Request
 	for n := 1; n < len(head); n++ {
-		// To judge the lines before again would be an error, and to search
-		// again what has no line end would now find one.
+		// The changes below cause an error if Parse checks these lines again, and add a line end that a second search
+		// would find.
 		before := bytes.Clone(head[:n])
 		for i := 1; i < int(r.Resume.line); i++ {
 			before[i] = 0
@@ -59,8 +57,7 @@ func TestResumeSkipsWhatWasSeen(t *testing.T) {
 	}
 }
 
-// TestLimitsDoNotDependOnCuts: the limit that a head meets first is the one
-// that is named, also where two are met at almost the same byte.
+// The error names the limit that a head exceeds first, even if it exceeds two limits at nearly the same byte.
 func TestLimitsDoNotDependOnCuts(t *testing.T) {
 	in := []byte(on11("GET /", "X: 0123456789\r\n"))
 	for field := 1; field < 20; field++ {
@@ -77,8 +74,7 @@ func TestLimitsDoNotDependOnCuts(t *testing.T) {
 	}
 }
 
-// TestSharedRequest serves two connections with one Request, as a loop does
-// that keeps only Resume with a connection.
+// Two connections can share a Request if each saves its Resume, as the event loop does.
 func TestSharedRequest(t *testing.T) {
 	a, b := []byte(browserRequest), []byte(postRequest)
 	var r Request
@@ -110,8 +106,8 @@ func TestSharedRequest(t *testing.T) {
 	}
 }
 
-// largeHead returns a valid head of exactly size bytes, in lines well below the
-// default limit; size must be at least 64.
+// largeHead returns a valid head of exactly size bytes, which must be at least 64. The lines are well below the
+// default limit.
 func largeHead(size int) []byte {
 	head := []byte("GET / HTTP/1.1\r\nHost: a\r\n")
 	for left := size - len(head) - 2; left > 0; left = size - len(head) - 2 {
@@ -126,7 +122,7 @@ func largeHead(size int) []byte {
 	return append(head, "\r\n"...)
 }
 
-// outcome is an answer of Parse in a form that can be compared.
+// outcome formats a result of Parse for comparison.
 func outcome(r *Request, n int, err error) string {
 	if err != nil {
 		return fmt.Sprint(n, " ", err)
@@ -134,14 +130,14 @@ func outcome(r *Request, n int, err error) string {
 	return fmt.Sprintf("%d %+v", n, *r)
 }
 
-// FuzzParseSplit: the same bytes cut anywhere give the same answer.
+// Splitting the bytes anywhere gives the same result.
 func FuzzParseSplit(f *testing.F) {
 	for _, in := range seeds() {
 		f.Add([]byte(in), []byte{1}, uint8(0))
 		f.Add([]byte(in), []byte{3, 17, 1}, uint8(7))
 	}
 	f.Fuzz(func(t *testing.T, in, steps []byte, small uint8) {
-		// Small limits bring the many ways to exceed them within reach.
+		// Small limits make it likely that the input exceeds one of them.
 		lim := DefaultLimits
 		if small != 0 {
 			lim = Limits{RequestLine: 10 + int(small), FieldLine: 5 + int(small)/2, Head: 20 + 2*int(small), Fields: 1 + int(small)%8}
@@ -159,7 +155,7 @@ func FuzzParseSplit(f *testing.F) {
 	})
 }
 
-// seeds returns requests, good and bad, for the fuzz tests.
+// seeds returns valid and invalid requests for the fuzz tests.
 func seeds() []string {
 	return []string{
 		helloRequest, wrkRequest, browserRequest, postRequest + "{}",

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// The class table against the grammar, character by character.
+// The class table agrees with the grammar for every character.
 func TestClasses(t *testing.T) {
 	const digits, letters, hex = "0123456789", "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", "0123456789abcdefABCDEF"
 	in := func(c byte, set string) bool { return strings.IndexByte(set, c) >= 0 }
@@ -18,7 +18,7 @@ func TestClasses(t *testing.T) {
 			bit  uint8
 			is   bool
 		}{
-			{"tchar", isToken, visible && !in(c, "\"(),/:;<=>?@[\\]{}")}, // RFC 9110 §5.6.2: VCHAR but delimiters
+			{"tchar", isToken, visible && !in(c, "\"(),/:;<=>?@[\\]{}")}, // VCHAR except delimiters (RFC 9110 §5.6.2)
 			{"field value", isValue, c == '\t' || c >= 0x20 && c != 0x7f},
 			{"target", isTarget, visible && c != '#'},
 			{"plain", isPlain, visible && c != '#' && c != '?' && c != '%' && c != '/' && c != '\\'},
@@ -32,8 +32,8 @@ func TestClasses(t *testing.T) {
 	}
 }
 
-// validValue judges eight bytes at once: every byte at every place of values
-// of every length must get the answer of the table.
+// validValue checks eight bytes at once. It must agree with the table for every byte at every position in values of
+// every length.
 func TestValidValue(t *testing.T) {
 	for size := range 36 {
 		for at := range size {
@@ -48,7 +48,7 @@ func TestValidValue(t *testing.T) {
 	}
 }
 
-// Neighbours in a word must not hide each other.
+// Adjacent bytes in a word do not hide each other.
 func TestValidValuePairs(t *testing.T) {
 	b := make([]byte, 12)
 	for i := range 1 << 16 {

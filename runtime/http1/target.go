@@ -8,31 +8,30 @@ import (
 	"strings"
 )
 
-// One resource has many spellings: "/a/b", "//a/b", "/a/./b", "/%61/b", "/a%2fb". What
-// decides about a request by its path (routes, rules, files, programs) compares the one
-// canonical form of all of them, or a request gets past a rule by another spelling:
+// A resource has many spellings: "/a/b", "//a/b", "/a/./b", "/%61/b", "/a%2fb". Every decision that depends on the
+// path (routes, rules, files, programs) must use the single canonical form. Otherwise a request could circumvent a
+// rule with another spelling. To compute the form:
 //
-//  1. percent-encoding is undone, once, "%2F" included (PEP 3333; RFC 3986 §6.2.2.2);
-//  2. dot segments are resolved (RFC 3986 §6.2.2.3), which gives the resolved form;
-//  3. empty segments are removed, which gives the canonical form.
+// 1. percent-encoding is decoded once, including "%2F" (PEP 3333; RFC 3986 §6.2.2.2);
+// 2. dot segments are resolved (RFC 3986 §6.2.2.3), which gives the resolved form;
+// 3. empty segments are removed, which gives the canonical form.
 //
-// Applications get the resolved form: to them "//" may mean something else than "/" (RFC
-// 3986 §3.3), as in "/go/http://example.org". Servers agree on 1 and 2, and nginx
-// (merge_slashes), Apache (MergeSlashes) and Go's ServeMux on 3 as well.
+// Applications receive the resolved form, because "//" and "/" may differ for them (RFC 3986 §3.3), as in
+// "/go/http://example.org". Servers agree on 1 and 2; nginx (merge_slashes), Apache (MergeSlashes) and Go's ServeMux
+// also do 3.
 //
-// A path with more than one reading has no canonical form, and is for 400:
+// An ambiguous path has no canonical form and results in a 400:
 //
-//   - one that leads above the root, as "/../a" (nginx and Apache refuse it as well);
-//   - ".." after an empty segment: of "/a//..", RFC 3986 makes "/a/", and merging "//"
-//     first makes "/";
-//   - dot segments between backslashes, "/a/..\b", which are slashes to some servers;
-//   - dot segments with parameters, "/a/..;x/b", which some servers remove first.
+//  - a path that leads above the root, such as "/../a", which nginx and Apache reject as well;
+//  - ".." after an empty segment: "/a//.." is "/a/" according to RFC 3986, but "/" if "//" is merged first;
+//  - dot segments between backslashes, "/a/..\b", because some servers treat backslashes as slashes;
+//  - dot segments with parameters, "/a/..;x/b", because some servers remove parameters first.
 //
-// Any other backslash or semicolon is a character like others (RFC 3986 §3.3).
+// Any other backslash or semicolon is an ordinary character (RFC 3986 §3.3).
 
-// ResolvePath appends the resolved form of a raw path, which begins with a slash, to dst.
-// The result begins with a slash and has no dot segment; it is never longer than raw. ok is
-// false, and the result without meaning, if raw has no canonical form. It is pure.
+// ResolvePath appends the resolved form of a raw path, which begins with a slash, to dst. The result begins with a
+// slash, has no dot segments, and is not longer than raw. If raw has no canonical form, ok is false and the result is
+// invalid.
 func ResolvePath(dst, raw []byte) (path []byte, ok bool) {
 	start := len(dst)
 	dst = DecodePath(dst, raw)
@@ -40,10 +39,10 @@ func ResolvePath(dst, raw []byte) (path []byte, ok bool) {
 	if !bytes.Contains(decoded, []byte("/.")) && bytes.IndexByte(decoded, '\\') < 0 {
 		return dst, true
 	}
-	out := decoded[:0] // never ahead of what is read
+	out := decoded[:0] // never longer than the input that was read
 	folder := false    // the last segment was a dot segment
 	for rest := decoded; len(rest) > 0; {
-		segment := rest[1:] // behind its slash
+		segment := rest[1:] // without its slash
 		if i := bytes.IndexByte(segment, '/'); i >= 0 {
 			segment = segment[:i]
 		}
@@ -54,7 +53,7 @@ func ResolvePath(dst, raw []byte) (path []byte, ok bool) {
 		case string(segment) == "..":
 			last := bytes.LastIndexByte(out, '/')
 			if last < 0 || last == len(out)-1 {
-				return nil, false // above the root, or behind an empty segment
+				return nil, false // above the root, or after an empty segment
 			}
 			out = out[:last]
 		case hidesDots(segment):
@@ -70,8 +69,8 @@ func ResolvePath(dst, raw []byte) (path []byte, ok bool) {
 	return dst[:start+len(out)], true
 }
 
-// hidesDots reports whether another server may find a dot segment in a segment, because it
-// takes backslashes for slashes, or removes parameters.
+// hidesDots reports whether another server could find a dot segment in segment, because it treats backslashes as
+// slashes or removes parameters.
 func hidesDots(segment []byte) bool {
 	for part := range bytes.SplitSeq(segment, []byte{'\\'}) {
 		name, _, cut := bytes.Cut(part, []byte{';'})
@@ -82,9 +81,8 @@ func hidesDots(segment []byte) bool {
 	return false
 }
 
-// MergeSlashes returns a path without its empty segments, but for the one that makes the
-// slash at its end. That is path itself if it has none, else it is built in buf. It is pure;
-// of a resolved path it makes the canonical form.
+// MergeSlashes removes the empty segments of a path, but keeps a trailing slash. It returns path itself if it has no
+// empty segments, and otherwise builds the result in buf. If path is resolved, the result is canonical.
 func MergeSlashes(buf, path []byte) []byte {
 	if !bytes.Contains(path, []byte("//")) {
 		return path
@@ -108,19 +106,19 @@ func IsCanonicalPath(path string) bool {
 	return ok && string(MergeSlashes(nil, resolved)) == path
 }
 
-// IsCanonicalPrefix reports whether paths in canonical form can begin with a prefix: if not, a mount there would
-// never be asked.
+// IsCanonicalPrefix reports whether canonical paths can begin with prefix. A mount at any other prefix would never
+// match.
 func IsCanonicalPrefix(prefix string) bool { return prefix == "" || IsCanonicalPath(prefix+"x") }
 
-// IsBelow reports whether a path is root, which has no slash at its end, or something in it.
+// IsBelow reports whether path is root or below root, which has no trailing slash.
 func IsBelow(path []byte, root string) bool {
 	n := len(root)
 	return len(path) >= n && string(path[:n]) == root && (len(path) == n || path[n] == '/')
 }
 
-// DecodePath appends raw to dst with percent-encoding undone, as PEP 3333 has it for SCRIPT_NAME and PATH_INFO: "%2F"
-// becomes "/", dot segments and double slashes stay. An invalid encoding is copied; a path that Parse let through has
-// none, and no "%00".
+// DecodePath appends raw to dst and decodes percent-encoding, as PEP 3333 requires for SCRIPT_NAME and PATH_INFO:
+// "%2F" becomes "/", and dot segments and double slashes remain. Invalid encodings are copied; a path from Parse has
+// no invalid encodings and no "%00".
 func DecodePath(dst, raw []byte) []byte {
 	for {
 		i := bytes.IndexByte(raw, '%')
@@ -146,9 +144,8 @@ func unhex(c byte) byte {
 	return c&0xf + 9
 }
 
-// ValidHost reports whether b is uri-host [":" port] (RFC 9110 §7.2) with a
-// host that is not empty. An IP literal is an IPv6 address; it is judged by
-// its characters, IPvFuture and zones are refused.
+// ValidHost reports whether b is uri-host [":" port] (RFC 9110 §7.2) with a nonempty host. The only permitted IP
+// literals are IPv6 addresses, of which only the characters are checked; IPvFuture and zones are rejected.
 func ValidHost(b []byte) bool {
 	i := 0
 	if len(b) > 0 && b[0] == '[' {
@@ -174,14 +171,14 @@ func ValidHost(b []byte) bool {
 	return i == len(b) || b[i] == ':' && validPort(b[i+1:])
 }
 
-// validPort reports whether b is a port number or empty (RFC 3986 §3.2.3).
+// validPort reports whether b is empty or a port number (RFC 3986 §3.2.3).
 func validPort(b []byte) bool {
 	_, err := strconv.ParseUint(string(b), 10, 16)
 	return len(b) == 0 || err == nil
 }
 
-// LocalHost reports whether a host, perhaps with a port, is a name of this machine that no name server can give to it: localhost, a name
-// below that, or a loopback address; also "", of a request that names none, which no browser sends.
+// LocalHost reports whether host, which may have a port, is a name of this machine that DNS cannot assign: localhost,
+// a name below localhost, or a loopback address. It also accepts "", which browsers never send.
 func LocalHost(host string) bool {
 	host = strings.ToLower((&url.URL{Host: host}).Hostname())
 	if host == "" || host == "localhost" || strings.HasSuffix(host, ".localhost") {
@@ -191,7 +188,7 @@ func LocalHost(host string) bool {
 	return err == nil && addr.Unmap().IsLoopback()
 }
 
-// ParsePort reads a port as URIs and PROXY lines have it.
+// ParsePort parses a port in the format of URIs and PROXY lines.
 func ParsePort(s string) (uint16, bool) {
 	if s == "" || s[0] < '0' || s[0] > '9' || s[0] == '0' && len(s) > 1 {
 		return 0, false

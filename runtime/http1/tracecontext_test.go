@@ -18,7 +18,7 @@ var tracer = http1.NewTracer()
 
 var made = regexp.MustCompile(`^00-([0-9a-f]{32})-([0-9a-f]{16})-(0[01])$`)
 
-// rewrite returns the head that a request with some fields gets, without its request line, and its trace.
+// rewrite returns the head for a request with the given fields, without its request line, and the trace.
 func rewrite(t *testing.T, fields string) (string, string) {
 	t.Helper()
 	head := "GET /a?b HTTP/1.1\r\nHost: h\r\n" + fields + "Upgrade: websocket\r\n\r\n"
@@ -52,7 +52,7 @@ func rewrite(t *testing.T, fields string) (string, string) {
 	return strings.TrimPrefix(string(out), "GET /a?b HTTP/1.1\r\n"), trace.String()
 }
 
-// TestTraceparent: cases of the test suite of W3C. A valid trace goes on with another parent-id, others are replaced.
+// A valid trace continues with another parent-id, and others are replaced, as in cases of the W3C test suite.
 func TestTraceparent(t *testing.T) {
 	field := func(value string) string { return "traceparent: " + value + "\r\n" }
 	for _, tt := range []struct {
@@ -108,7 +108,7 @@ func TestTraceparent(t *testing.T) {
 	}
 }
 
-// TestTracestate: it goes on with its traceparent, unless one of them is invalid.
+// A tracestate remains with its traceparent, unless one of them is invalid.
 func TestTracestate(t *testing.T) {
 	parent := "traceparent: " + valid + "\r\n"
 	many := strings.TrimSuffix(strings.Repeat("a=1,", 32), ",")
@@ -143,7 +143,7 @@ func TestTracestate(t *testing.T) {
 	}
 }
 
-// TestIDs: no two are equal.
+// All ids differ.
 func TestIDs(t *testing.T) {
 	seen := map[string]bool{}
 	for range 1000 {
@@ -161,7 +161,7 @@ func TestIDs(t *testing.T) {
 	}
 }
 
-// FuzzRewrite: any head has one valid trace afterwards, and its other fields.
+// After Rewrite, every head has exactly one valid trace, and all its other fields.
 func FuzzRewrite(f *testing.F) {
 	f.Add("traceparent: " + valid + "\r\ntracestate: a=b\r\n")
 	f.Add("Tracestate: a=b\r\nHost: x\r\ntraceparent: cc-" + id + "-1234567890123456-01-\r\n")

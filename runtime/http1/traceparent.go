@@ -10,10 +10,10 @@ import (
 	"sync"
 )
 
-// TraceID is a trace-id (§3.2.2.3): 32 hexadecimal digits in lower case. The zero value is none.
+// TraceID is a trace-id (§3.2.2.3): 32 lower-case hexadecimal digits. The zero value means no trace.
 type TraceID [32]byte
 
-// String returns the digits, "" without any.
+// String returns the digits, or "" for the zero value.
 func (id TraceID) String() string {
 	if id == (TraceID{}) {
 		return ""
@@ -21,7 +21,8 @@ func (id TraceID) String() string {
 	return string(id[:])
 }
 
-// Name returns how error logs call a client whose request has the trace id: "192.0.2.7:4711 trace 4bf9...", or client without one.
+// Name returns the name of a client for error logs: "192.0.2.7:4711 trace 4bf9...", or only client for the zero
+// value.
 func (id TraceID) Name(client string) string {
 	if id == (TraceID{}) {
 		return client
@@ -29,7 +30,7 @@ func (id TraceID) Name(client string) string {
 	return client + mark + string(id[:])
 }
 
-// UnnameTrace is the inverse of Name: it returns the client and the digits of the trace, "" without one.
+// UnnameTrace is the inverse of Name: it returns the client and the digits of the trace, which may be "".
 func UnnameTrace(name string) (client, trace string) {
 	client, trace, _ = strings.Cut(name, mark)
 	return client, trace
@@ -41,23 +42,23 @@ const (
 	parent = "traceparent"
 	state  = "tracestate"
 
-	// A traceparent is "00-" trace-id "-" parent-id "-" flags, where parent-id is the span of the sender.
+	// A traceparent is "00-" trace-id "-" parent-id "-" flags. The parent-id is the span of the sender.
 	idAt     = len("00-")
 	spanAt   = idAt + len(TraceID{}) + 1
 	flagsAt  = spanAt + 16 + 1
 	valueLen = flagsAt + 2
 
-	// newLine is the last line that Rewrite gives a head, with the empty line. TraceLineLen is its length.
+	// newLine is the line that Rewrite appends to a head, with the final empty line. TraceLineLen is its length.
 	newLine      = parent + ": 00-00000000000000000000000000000000-0000000000000000-01\r\n\r\n"
 	valueIn      = len(parent) + len(": ")
 	TraceLineLen = len(newLine)
 )
 
-// sampled is the only flag that is passed on (§3.2.2.5). New traces have it: logs record every request, and libraries of
-// applications take its absence as a request not to record anything.
+// sampled is the only flag that is passed on (§3.2.2.5). New traces have the flag, because logs record every request,
+// and libraries of applications may record nothing without the flag.
 const sampled = 1
 
-// ParseTraceparent returns the trace of the value of a field traceparent. ok is false if it is invalid (§3.2.2).
+// ParseTraceparent parses the value of a traceparent field. ok is false if the value is invalid (§3.2.2).
 func ParseTraceparent(value []byte) (id TraceID, flags byte, ok bool) {
 	if len(value) < valueLen {
 		return id, 0, false
@@ -78,7 +79,7 @@ func ParseTraceparent(value []byte) (id TraceID, flags byte, ok bool) {
 	return TraceID(trace), unhex(value[valueLen-1]) & sampled, true
 }
 
-// FindTraceparent returns the trace of a request; the zero value if it has no valid one.
+// FindTraceparent returns the trace of a request, or the zero value if it has no valid trace.
 func FindTraceparent(head []byte, r *Request) TraceID {
 	n := 0
 	var id TraceID
@@ -92,15 +93,16 @@ func FindTraceparent(head []byte, r *Request) TraceID {
 	return id
 }
 
-// Tracer makes traces. It must be used by one goroutine at a time.
-type Tracer struct{ random *rand.PCG } // ids have to differ, but need not be secret (§3.2.2.3)
+// Tracer creates trace ids and span ids. It is not safe for concurrent use.
+type Tracer struct{ random *rand.PCG } // ids must differ, but need not be secret (§3.2.2.3)
 
-// NewTracer returns a Tracer, whose ids differ from those of other processes.
+// NewTracer returns a Tracer whose ids differ from those of other processes.
 func NewTracer() *Tracer { return &Tracer{rand.NewPCG(rand.Uint64(), rand.Uint64())} }
 
-// Rewrite appends head to dst, with a valid traceparent as the last field: that of the client with another parent-id, the span of
-// this server, or one of a new trace. A tracestate remains if both are valid (§3.3.1.4, §4.3). r is changed to be of the new head,
-// which has TraceLineLen more bytes at most, and may not be in the memory of head. The trace is put into id.
+// Rewrite appends head to dst, with a valid traceparent as the last field. If the client's traceparent is valid,
+// Rewrite continues the trace with a new parent-id, the span of this server; otherwise it starts a new trace. A
+// tracestate is kept if both fields are valid (§3.3.1.4, §4.3). r is updated for the new head, which is at most
+// TraceLineLen bytes longer. dst must not share memory with head. The trace is stored in id.
 func (t *Tracer) Rewrite(dst, head []byte, r *Request, id *TraceID) []byte {
 	var given []byte
 	parents, states := 0, 0
@@ -134,7 +136,8 @@ func (t *Tracer) Rewrite(dst, head []byte, r *Request, id *TraceID) []byte {
 		made[valueLen-1] = '0' + flags
 	} else {
 		half, rest := t.number(), t.random.Uint64()
-		putHex(made[idAt:], half) // to copy what was written just now would wait for that
+		// Copying the bytes that were just written would stall.
+		putHex(made[idAt:], half)
 		putHex(made[idAt+len(id)/2:], rest)
 		putHex(id[:], half)
 		putHex(id[len(id)/2:], rest)
@@ -154,23 +157,23 @@ func (t *Tracer) number() uint64 {
 	}
 }
 
-// putHex writes the 16 digits of n.
+// putHex writes n as 16 digits.
 func putHex(dst []byte, n uint64) {
 	var b [8]byte
 	binary.BigEndian.PutUint64(b[:], n)
 	hex.Encode(dst, b[:])
 }
 
-// mostMembers is how many members a tracestate may have (§3.3.1.1).
+// mostMembers limits the members of a tracestate (§3.3.1.1).
 const mostMembers = 32
 
-// stateMember returns the form of a member of a tracestate (§3.3.1.3): a key of up to 256 bytes, also with the name of a tenant before "@", and a value
-// of as many. It is made when the first tracestate comes.
+// stateMember matches a member of a tracestate (§3.3.1.3): a key of up to 256 bytes, which may contain "@" after the
+// name of a tenant, and a value of up to 256 bytes. It is compiled when the first tracestate arrives.
 var stateMember = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`^[a-z0-9][a-z0-9_*/-]*(@[a-z0-9_*/-]+)?=[ -+\--<>-~]{1,256}$`)
 })
 
-// validState reports whether all fields tracestate together are valid (§3.3.1). None are.
+// validState reports whether all tracestate fields together are valid (§3.3.1). No fields at all are valid.
 func validState(head []byte, fields []Field) bool {
 	n := 0
 	for list := range Values(head, fields, state) {
