@@ -66,7 +66,7 @@ def ask(data):
 		fapwstest.ResetSocket(c)
 	}
 	s.Stop()
-	if said := s.Stderr.String(); strings.Contains(said, "warning") || strings.Contains(said, "Traceback") {
+	if said := s.Stderr.String(); strings.Contains(said, "Socket.IO") || strings.Contains(said, "Traceback") {
 		t.Errorf("%s", said)
 	}
 }

@@ -80,7 +80,7 @@ func TestHostsHaveWhatPythonSays(t *testing.T) {
 		one, all := folder+"/one", folder+"/errors"
 		const client = `\[client 127\.0\.0\.1(:\d+)?\] `
 		heading := func(level, path string) string {
-			return errorDate + `\[` + level + `\] ` + client + `(error|warning) in (\S+ of )?handler \S+, GET ` + regexp.QuoteMeta(path) + ` HTTP/1\.0 from 127\.0\.0\.1`
+			return errorDate + `\[` + level + `\] ` + client + `(error|warning) in (\S+ of )?handler \S+, GET ` + regexp.QuoteMeta(path) + ` HTTP/1\.0 from 127\.0\.0\.1( \(thread \d+\))?`
 		}
 		for _, tt := range []struct{ path, level, want string }{
 			{"/raises?Q", "error", `\nTraceback \(most recent call last\):\n(  .*\n)+KeyError: 'the cause'\n(.*\n)+ValueError: raised for Q\n`},

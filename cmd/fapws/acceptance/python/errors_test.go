@@ -27,7 +27,8 @@ func TestHandlerRaises(t *testing.T) {
 				s := fapwstest.Command{Script: "raising.py", Flags: []string{"--debug", debug}, Complains: true}.Serve(t, m)
 				w := s.Dial() // which stays open over all of it
 				for _, c := range cases {
-					a := w.Fetch(c.path+"?q=<u>").Want(t, 500).Field(t, "Content-Type", html).Field(t, "X-Started", "")
+					w.Send("GET " + c.path + "?q=<u> HTTP/1.1\r\nHost: x\r\nAccept: text/html\r\n\r\n")
+					a := w.Answer().Want(t, 500).Field(t, "Content-Type", html).Field(t, "X-Started", "")
 					s.Says(`(?m)^` + c.report)
 					name, _, _ := strings.Cut(c.report, ":")
 					if shown := strings.Contains(a.Text, name); shown != (debug == "1") {

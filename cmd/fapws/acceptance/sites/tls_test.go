@@ -65,7 +65,7 @@ func TestProxyTLS(t *testing.T) {
 	s := fapwstest.Command{Flags: []string{"-c", fapwstest.Write(t, dir+"/fapws.toml",
 		route("strict", "")+
 			route("trusting", "proxy-tls-verify = false\n")+
-			route("knowing", "proxy-tls-ca = \""+ca+"\"\n")+
+			route("knowing", "proxy-idle = \"1m\"\nproxy-tls-ca = \""+ca+"\"\n")+
 			route("named", "proxy-tls-ca = \""+ca+"\"\nproxy-tls-name = \"example.com\"\nproxy-preserve-host = false\n")+
 			route("misled", "proxy-tls-ca = \""+ca+"\"\nproxy-tls-name = \"other.test\"\n")+
 			strings.Replace(route("plain", "proxy-tls-ca = \""+ca+"\"\n"), behind.URL, "https://"+plainServer(t), 1))}, Complains: true}.Serve(t, fapwstest.Threads)
