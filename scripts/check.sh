@@ -17,7 +17,7 @@ test_fuzz() {
     while IFS=: read -r folder target; do
         folder=${folder%/*}
         say "fuzz $folder $target"
-        [[ $folder == "$built" ]] || go test -c "${@:2}" -o "$program" "./$folder"
+        [[ $folder == "$built" ]] || go test -c -tags invariants "${@:2}" -o "$program" "./$folder"
         built=$folder
         fuzz_one "$folder" -test.run '^$' -test.fuzz "^$target\$" -test.fuzztime "$1" -test.fuzzcachedir "$inputs/$folder" || return 1
     done < <(grep -roP --include='*_test.go' '^func \KFuzz\w+' bench cmd pybridge runtime | sort)
@@ -46,7 +46,7 @@ readonly race_packages=(./pybridge ./runtime ./runtime/{backend,conn,eventloop,h
 readonly race_chosen="^(TestConversations|TestExpectContinue|TestSharedAnswersCountOnce|TestBodies|TestStreaming|TestChannelCrowd|TestGroups|TestWebSocketsComeAndGo|TestReload|TestSoak)$"
 
 # test_race FLAG|PACKAGE... tests packages by themselves.
-test_race() { GORACE=$race_options test_go -race "$@"; }
+test_race() { GORACE=$race_options test_go -race -tags invariants "$@"; }
 
 # test_race_all tests all packages but those that only run the executable.
 test_race_all() {
@@ -68,7 +68,7 @@ test_watched() {
 
 # test_race_whole [FLAG|PACKAGE...] tests an executable that looks for races.
 test_race_whole() {
-    build_to "$root/build/race/fapws" -pgo=off -race
+    build_to "$root/build/race/fapws" -pgo=off -race -tags invariants
     GORACE=$race_options test_watched "$root/build/race/fapws" '' "$@"
 }
 

@@ -77,7 +77,7 @@ func (b *Body) Begin(max, now int64) { *b = Body{max: max, begun: now, spool: -1
 // Collect has b, which has begun, collected for x, which is being decided about.
 func (b *Body) Collect(x *Exchange) {
 	x.req.keep()
-	x.phase = awaitingBody
+	x.enter(receiving, nothing)
 	b.X, x.body = x, b
 }
 

@@ -49,7 +49,7 @@ func (s *Server) decide(x *Exchange) {
 				x.makeRequest()
 				switch refusal, known := x.rules.access.Admit(x); {
 				case !known:
-					x.suspend(awaitingResume)
+					x.suspend(forResume)
 					return
 				case refusal != nil:
 					s.note(x)
@@ -209,7 +209,7 @@ func (s *Server) await(x *Exchange) {
 	case now >= x.until:
 		x.Refuse(Reply{Status: 503, Fields: RetryAfter, Text: "the application is starting"})
 	default:
-		x.suspend(awaitingSites)
+		x.suspend(forSites)
 		if s.Config.Needed != nil {
 			s.Config.Needed()
 		}
@@ -224,7 +224,7 @@ func (q *request) loadsPage() bool {
 // replaced lets everything go on that waits for other sites, and marks the exchanges that the former ones have begun.
 func (s *Server) replaced() {
 	for x := range s.begun() {
-		if x.phase == awaitingSites {
+		if x.wait == forSites {
 			x.Resume()
 		} else {
 			x.former = true
@@ -251,8 +251,8 @@ func (s *Server) Tick() {
 	now := s.Set.Now
 	for x := range s.begun() {
 		switch {
-		case x.phase == awaitingSites && (s.gaveUp || now >= x.until),
-			x.phase == awaitingResume && x.awaitsDescriptor && now >= x.until:
+		case x.wait == forSites && (s.gaveUp || now >= x.until),
+			x.wait == forResume && x.awaitsDescriptor && now >= x.until:
 			x.Resume()
 		}
 	}

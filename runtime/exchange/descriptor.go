@@ -50,7 +50,7 @@ func (x *Exchange) AwaitDescriptor() {
 		return
 	}
 	x.s.descriptors.refused, x.account = true, x.Account()
-	x.suspend(awaitingResume)
+	x.suspend(forResume)
 }
 
 // NoDescriptor returns the reply to x, whose client has its share of descriptors, and logs that.
@@ -67,7 +67,7 @@ func (x *Exchange) NoDescriptor() Reply {
 func (s *Server) easeDescriptors() {
 	room := map[string]int64{}
 	for _, x := range s.exchanges {
-		if !x.awaitsDescriptor || x.phase != awaitingResume {
+		if !x.awaitsDescriptor || x.wait != forResume {
 			continue
 		}
 		left, known := room[x.account]

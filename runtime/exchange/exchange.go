@@ -10,20 +10,6 @@ import (
 	"fapws/runtime/metrics"
 )
 
-// phase is how far an exchange has come.
-type phase uint8
-
-const (
-	deciding       phase = iota // where it goes
-	resuming                    // it was suspended, and GoOn is called soon
-	awaitingTurn                // what answers has to be the first of its connection
-	awaitingResume              // Resume
-	awaitingSites               // Server.Use, as what answers it does not exist yet
-	awaitingBody                // the rest of a body that is handed over as a whole
-	awaitingSource              // whether its source answers it
-	answering                   // a source has it
-)
-
 // Exchange is one request with its response, and everything that the server has to know of it. It is made when the head of the request has
 // arrived and may be worked on; it ends when its last part has come back from the source, also if the client is gone by then. It belongs to
 // the event loop, and its memory is used again when it has ended: only its Source, its Sink and its Stream may keep a pointer to it, until
@@ -43,7 +29,8 @@ type Exchange struct {
 	Next   *Exchange // in a list of the stream, or in the table's free list
 	count  *int      // of New
 
-	phase  phase // answering, when a source has it
+	state  state
+	wait   wait
 	beside bool  // its source does something beside the loop
 	gone   bool  // Abandon was called
 	until  int64 // when it ends to wait for other sites, by conn.Set.Now; 0: it has not begun
@@ -61,10 +48,8 @@ type Exchange struct {
 	renewal *Edit    // of the cookie of its session; nil: it stays
 
 	// Of its source.
-	awaitsTurn bool   // Source is to be started when its turn has come
 	lasting    bool   // Req stays as it is
 	Choice     *Mount // that is to get the request; nil: none is, or not yet
-	Delayed    bool   // the source waits with the response: see Begin
 	body       *Body  // that is arriving, and that the source waits for
 	given      Given  // input that the source has
 	hasFile    bool   // its body is, or was, in a file that is counted for account
@@ -131,7 +116,7 @@ func (x *Exchange) CutShort() {
 // Sub returns an exchange by which the source of x has another source answer r, for a part of its own response. It has no client; to gets
 // the parts, and the reply.
 func (x *Exchange) Sub(r *Request, source Source, to Sink) Exchange {
-	return Exchange{s: x.s, Req: r, Prefix: x.Prefix, Source: source, Sink: to, Parent: x, phase: answering}
+	return Exchange{s: x.s, Req: r, Prefix: x.Prefix, Source: source, Sink: to, Parent: x, state: answering}
 }
 
 // Conn returns the connection of the client; nil: no client waits for the response any more.
@@ -224,13 +209,10 @@ func (s *Server) Active() int {
 	return n
 }
 
-// Deciding reports whether x is being decided about.
-func (x *Exchange) Deciding() bool { return x.phase == deciding }
-
 // Submit hands x over to the source of its Choice. Size, Body and Pipeline of its request are set.
 func (x *Exchange) Submit() {
 	r := x.Req
-	x.phase = answering
+	x.enter(answering, nothing)
 	// That of a chunked body is without its framing; of one that is streamed the rest is added as it comes.
 	if x.Received += r.Size; r.More {
 		x.Received += int64(len(r.Body)) - r.Size
@@ -239,46 +221,6 @@ func (x *Exchange) Submit() {
 	if x.Source.Start(x); x.Req == r && !x.lasting {
 		x.Req, x.req = nil, nil
 	}
-}
-
-// Resume lets x go on, soon.
-func (x *Exchange) Resume() {
-	x.phase = resuming
-	x.Stream.Wait(x)
-}
-
-// suspend stops routing x in a phase: with awaitingResume until Resume is called, with resuming until its stream calls GoOn. Later input
-// of its stream is not read meanwhile.
-func (x *Exchange) suspend(p phase) {
-	x.req.keep()
-	x.phase, x.Source, x.Choice = p, nil, nil
-	x.Stream.Wait(x)
-}
-
-// Waits reports whether x, which was suspended, still has to wait.
-func (x *Exchange) Waits() bool {
-	if x.phase == awaitingTurn {
-		return !x.InTurn()
-	}
-	return x.phase != resuming
-}
-
-// Suspended reports whether x was suspended and has not gone on.
-func (x *Exchange) Suspended() bool {
-	return x.phase > deciding && x.phase < awaitingBody || x.phase == awaitingSource
-}
-
-// AwaitsSites reports whether x waits for Server.Use.
-func (x *Exchange) AwaitsSites() bool { return x.phase == awaitingSites }
-
-// GoOn has x, which was suspended and does not wait any more, decided about again.
-func (x *Exchange) GoOn() {
-	s, q := x.s, x.req
-	x.phase = deciding
-	if !q.Of(s.table.route) { // it was made before Use
-		s.route(x)
-	}
-	s.decide(x)
 }
 
 // Hold keeps a part of x until its turn comes.
@@ -332,8 +274,8 @@ func (x *Exchange) Cut() (client string) {
 
 // Begin has the source of x begin with its response, if it waits with that.
 func (x *Exchange) Begin() {
-	if x.Delayed {
-		x.Delayed = false
+	if x.Delayed() {
+		x.enter(answering, nothing)
 		x.Source.Start(x)
 	}
 }
@@ -350,7 +292,8 @@ func (x *Exchange) Refuse(r Reply) {
 // any more. closes says that nothing more can be understood of what the client sends. Exchanges without a client cannot be answered.
 func (x *Exchange) Replace(closes bool) {
 	x.Stream.Replace(x, x, closes)
-	x.phase, x.Req, x.Source, x.Fields = answering, nil, Memory{}, nil
+	x.enter(answering, nothing)
+	x.Req, x.Source, x.Fields = nil, Memory{}, nil
 }
 
 // TakeOver puts a new exchange, which the server itself must answer, in the place of x. The handler of x no longer has a client.
@@ -358,7 +301,7 @@ func (x *Exchange) TakeOver() *Exchange {
 	y := x.s.New(x.client, x.Stream, x.count)
 	x.Stream.Replace(x, y, false)
 	y.identity, y.KeepAlive = x.identity, x.KeepAlive
-	x.Record, x.began, x.Delayed = nil, 0, false
+	x.Record, x.began, x.wait = nil, 0, nothing
 	x.leaveSocket()
 	x.Stream, x.Next = nil, nil
 	return y
@@ -413,12 +356,12 @@ func (x *Exchange) AwaitTurn(early bool) {
 	case early && x.Stream == nil:
 		x.Source.Start(x)
 	case early:
-		x.Delayed = true
+		x.enter(answering, forEarlier)
 		x.Stream.Wait(x)
-	case x.phase == deciding:
-		x.suspend(awaitingTurn)
+	case x.state == routing:
+		x.suspend(forTurn)
 	default:
-		if x.awaitsTurn = true; x.Parent != nil {
+		if x.enter(answering, forTurn); x.Parent != nil {
 			x.Parent.AwaitTurn(false)
 		}
 	}
@@ -435,8 +378,8 @@ func (x *Exchange) TakeTurn() (p *Part, ok bool) {
 		}
 		x.unheld(&p)
 		return &p, true
-	case x.awaitsTurn:
-		x.awaitsTurn = false
+	case x.state == answering && x.wait == forTurn:
+		x.enter(answering, nothing)
 		x.Source.Start(x)
 		return nil, true
 	}
@@ -466,9 +409,9 @@ func (x *Exchange) WaitsForClient() bool {
 // Beside runs work on a goroutine, and then done on the loop. Until then Req stays as it is, and what follows the exchange
 // on its connection is not looked at. gone reports whether its client has left: then the exchange ends with done.
 func (x *Exchange) Beside(work func(), done func(gone bool)) {
-	if x.phase == deciding {
+	if x.Deciding() {
 		source := x.Source
-		x.suspend(awaitingSource)
+		x.suspend(forWork)
 		x.Source = source
 	}
 	x.beside = true
@@ -497,8 +440,8 @@ func (x *Exchange) besideDone(done func(gone bool), bug bool) {
 		x.End()
 		return
 	}
-	if x.phase == awaitingSource {
-		x.phase = answering
+	if x.wait == forWork {
+		x.enter(answering, nothing)
 	}
 	x.client.Stamp = x.s.Set.Now
 	done(false)
@@ -538,7 +481,7 @@ func (x *Exchange) Abandon() {
 	clear(held)
 	switch {
 	case ended || x.beside: // or it ends with that
-	case x.phase < answering:
+	case x.state != answering:
 		x.End()
 	default:
 		x.Source.OnGone(x)
@@ -595,7 +538,7 @@ func (x *Exchange) Decline(index string) bool {
 		q.index = index
 		s.route(x)
 	}
-	x.suspend(resuming)
+	x.suspend(forReady)
 	return true
 }
 

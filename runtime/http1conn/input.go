@@ -424,7 +424,7 @@ func (c *Conn) submit(x *exchange.Exchange) {
 
 // Wait implements Stream. An exchange that is being decided about is the last one of c.
 func (c *Conn) Wait(x *exchange.Exchange) {
-	if x.Delayed {
+	if x.Delayed() {
 		c.advance()
 		return
 	}

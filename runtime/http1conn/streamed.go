@@ -95,12 +95,12 @@ func (c *Conn) beginDelayed() {
 	}
 	begun := 0
 	for x := c.first; x != nil; x = x.Next {
-		if !x.Delayed {
+		if !x.Delayed() {
 			begun++
 		}
 	}
 	for x := c.first; x != nil; x = x.Next {
-		if x.Delayed && (x == c.first || begun <= MaxAhead) {
+		if x.Delayed() && (x == c.first || begun <= MaxAhead) {
 			x.Begin()
 			begun++
 		}

@@ -246,7 +246,7 @@ func (st *stream) submit(x *exchange.Exchange) {
 func (st *stream) Wait(x *exchange.Exchange) {
 	c := st.c
 	switch {
-	case x.Delayed:
+	case x.Delayed():
 		c.delayed = append(c.delayed, st.id)
 		c.beginDelayed()
 	case !x.Waits() && !st.woken:
