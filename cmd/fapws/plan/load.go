@@ -144,28 +144,21 @@ func (p *Plan) notLoaded(err error, first *pybridge.Application) error {
 	var ended *pybridge.ExitError
 	switch {
 	case !errors.As(err, &ended):
-		if err := mistypedWord(first.Module, err); err != nil {
-			return process.ExitUsage(err)
+		missing, ok := strings.CutPrefix(err.Error(), "no module named ")
+		missing = missing[:max(0, strings.IndexAny(missing, ": "))]
+		if !ok || !strings.HasPrefix(first.Module+".", missing+".") {
+			return process.ExitNotStarted("%v", err)
 		}
-		return process.ExitNotStarted("%v", err)
+		if answer := settings.UnknownWord(first.Module, ""); answer != "" {
+			err = fmt.Errorf("%s is neither a command nor a module: %s", first.Module, answer)
+		}
+		return process.ExitUsage(err)
 	case ended.Line == "":
 		return process.ExitNotStarted("%s failed to load; see the traceback above", p.Command.Script)
 	case strings.Contains(ended.Line, "; ") || p.Command.Word == settings.WordCheck:
 		return process.ExitNotStarted("%s", ended.Line)
 	}
 	return process.ExitNotStarted("%s; correct it, then test with fapws check %s", ended.Line, p.Command.Script)
-}
-
-// mistypedWord is the error of a module that does not exist and was probably meant as a
-// command; nil for others.
-func mistypedWord(module string, err error) error {
-	if module == "" || !strings.HasPrefix(err.Error(), "no module named "+module+" ") {
-		return nil
-	}
-	if answer := settings.UnknownWord(module, ""); answer != "" {
-		return fmt.Errorf("%s is neither a command nor a module: %s", module, answer)
-	}
-	return nil
 }
 
 // ReadScript takes the settings of a script with PATHS, and returns all settings with them. Any

@@ -166,7 +166,7 @@ func (p *Plan) Find() error {
 		a, err := findApplication(app.Name, app.Folder(), p.Conf)
 		if err != nil {
 			if app.At.File != nil {
-				err = process.ExitNotStarted("%w", app.At.Errorf("app: %v", err))
+				err = process.ExitFrom(app.At.Errorf("app: %w", err))
 			}
 			return err
 		}

@@ -311,11 +311,12 @@ func (p *Pool) batchFailed(w *worker, how string, code int, said bool) {
 	if w != nil {
 		name = fmt.Sprintf("worker %d", w.pid)
 	}
+	again := p.failure != ""
 	p.failure = name + " " + how
 	if w != nil && w.reason != "" {
 		p.failure += ": " + w.reason
 	}
-	if p.first() && (!p.o.Stay || said && code == process.BadUsage) {
+	if p.first() && (!p.o.Stay || !again && said && code == process.BadUsage) { // later, the script may be missing while an editor saves it
 		err := &process.ExitError{Code: code}
 		if !said {
 			err.Code, err.Text = process.NoStart, p.failure

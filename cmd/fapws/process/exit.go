@@ -21,7 +21,7 @@ func Arguments() []string { return os.Args[1:] }
 const (
 	OK       = 0
 	Failed   = 1 // failed while running, or received a second stop signal
-	BadUsage = 2 // wrong usage or setting
+	BadUsage = 2 // wrong usage or setting, or a missing file
 	NoStart  = 3 // could not start
 )
 
@@ -41,10 +41,16 @@ func ExitUsage(err error) error {
 	return &ExitError{BadUsage, err.Error(), err}
 }
 
-// ExitNotStarted formats an error that ends fapws with NoStart.
+// ExitNotStarted formats an error that ends fapws with NoStart, or with BadUsage if one of args says that a file does not exist.
 func ExitNotStarted(format string, args ...any) error {
+	code := NoStart
+	for _, arg := range args {
+		if err, ok := arg.(error); ok && errors.Is(err, fs.ErrNotExist) {
+			code = BadUsage
+		}
+	}
 	err := fmt.Errorf(format, ExitPlainArgs(args)...)
-	return &ExitError{NoStart, err.Error(), err}
+	return &ExitError{code, err.Error(), err}
 }
 
 // ExitFrom makes err an *ExitError with all of its lines, and the code of the first *ExitError in it, or BadUsage.

@@ -110,10 +110,10 @@ log files. With workers, SIGHUP reloads the application, SIGUSR2 also upgrades f
 remove a worker; without workers, SIGHUP reads the certificates of HTTPS again, and the others do nothing. Without workers or with
 --dev, closing the terminal in which the server was started stops it.`},
 	{"Exit status", `0 stopped; 1 failed while running, or stopped by a second signal; 2 usage or configuration error: the
-command line, a variable or the configuration file is wrong, also by the name of a directory or file that does not
-exist; 3 failed to load or to start: the script is missing or raised an exception, PATHS is wrong, or an address,
-certificate, log or socket cannot be used. The status of a sys.exit call in a signal handler of the script is passed
-on.`},
+command line, a variable, the configuration file or a setting of the script is wrong, or a file or directory, such as
+the application, a certificate or the directory of a log, does not exist; 3 failed to load or to start: the application
+raised an exception, PATHS is wrong, or an address, certificate, log or socket cannot be used. The status of a sys.exit
+call in a signal handler of the script is passed on.`},
 }
 
 // commands are rows for flags that are not settings.

@@ -78,7 +78,8 @@ func (v TOMLValue) Errorf(format string, args ...any) error {
 
 // Errorf is an error at a line of the file.
 func (f *TOMLFile) Errorf(line int, format string, args ...any) error {
-	return &Mistake{File: f.Name, Line: line, Text: OneLine(fmt.Sprintf(format, process.ExitPlainArgs(args)...))}
+	err := fmt.Errorf(format, process.ExitPlainArgs(args)...)
+	return &Mistake{File: f.Name, Line: line, Text: OneLine(err.Error()), err: errors.Unwrap(err)}
 }
 
 // Mistake is something wrong in a file.
@@ -86,7 +87,10 @@ type Mistake struct {
 	File string
 	Line int
 	Text string // of one line
+	err  error  // the cause; nil if the format had no %w
 }
+
+func (m *Mistake) Unwrap() error { return m.err }
 
 // Error is "FILE:LINE: TEXT".
 func (m *Mistake) Error() string { return fmt.Sprintf("%s:%d: %s", m.File, m.Line, m.Text) }

@@ -144,6 +144,7 @@ type OptionError struct {
 
 // Error returns one line.
 func (e *OptionError) Error() string { return "static files: " + e.Option + ": " + e.Err.Error() }
+func (e *OptionError) Unwrap() error { return e.Err }
 
 // New opens the document root and reads MimeTypes. The error, which says which
 // option is wrong, is one line.

@@ -115,7 +115,7 @@ func TestReloadImported(t *testing.T) {
 	}
 }
 
-// TestReloadFirst: a first start that fails waits for the file to be mended.
+// TestReloadFirst: a first start that fails waits for the file to be mended, also while the file is missing.
 func TestReloadFirst(t *testing.T) {
 	t.Parallel()
 	path := fapwstest.Write(t, filepath.Join(t.TempDir(), "app.py"), "PATHS = [\n")
@@ -125,6 +125,8 @@ func TestReloadFirst(t *testing.T) {
 	if code, _, stderr := s.Ctl("reload"); code != 1 || !strings.HasPrefix(stderr, "fapws: reload failed: worker ") || strings.Contains(stderr, "keep serving") {
 		t.Errorf("code %d: %s", code, stderr)
 	}
+	fapwstest.Must(t, os.Remove(path))
+	s.Says(`cannot read .*app\.py(.*\n)*.* exited with status 2; waiting for a change`)
 	fapwstest.Write(t, path, saying("mended"))
 	s.Address = s.Stderr.Await(t, fapwstest.BannerURL)[1]
 	s.comes(tool, 200, "mended")
