@@ -10,43 +10,42 @@ import (
 	"time"
 )
 
-// variants are the representations of one resource, by coding; the original
-// is always there.
+// variants holds the representations of a resource by coding. Identity always exists.
 type variants [Codings]*representation
 
-// cache remembers the state of the disk, by clean path, and the content of small files, compressed ones and listings,
-// and keeps larger files open. The least recently used go when it is full. All methods hold the lock for a moment
-// only; their results do not change any more.
+// cache stores the state of the disk by clean path, and the content of small files, compressed files and listings. It
+// keeps larger files open. If it is full, it drops the least recently used records. All methods hold the lock only
+// briefly; their results are immutable.
 type cache struct {
-	limit int // in bytes; below zero: remember nothing
+	limit int // in bytes; negative to cache nothing
 
 	mu       sync.Mutex
 	records  map[string]*record
-	open     map[*record]bool // those of which a file is kept open
-	recent   list.List        // of *record, the latest used first
+	open     map[*record]bool // records with an open file
+	recent   list.List        // of *record, the most recently used first
 	size     int
-	sweeping bool // a sweep is due
+	sweeping bool // a sweep is scheduled
 }
 
-// record is an entry of the cache, guarded by its lock.
+// record is an entry of the cache, guarded by the cache's lock.
 type record struct {
 	path     string
 	variants variants
-	checked  int64 // when the disk was looked at, in nanoseconds
-	checking bool  // a goroutine was sent to look again
-	used     bool  // since the last sweep
+	checked  int64 // when the disk was checked, in nanoseconds
+	checking bool  // a goroutine is checking the disk again
+	used     bool  // used since the last sweep
 	cost     int
 	place    *list.Element // in cache.recent
 }
 
-// lateClock is how much the clock of a caller may lag behind that of another.
+// lateClock limits how much the clocks of two callers may differ.
 const lateClock = 2 * freshFor
 
-// get returns the variants of a path, none if it is not known, and whether it was seen on disk within the last second.
+// get returns the variants of a path, and whether the disk was checked within the last second. Unknown paths have no
+// variants.
 //
-// When it is just older than that, one of the callers that say loop is to look again while the
-// others are still served for another second: or all that arrive during the
-// look would queue up to look too.
+// If the variants are slightly older, get returns false to one caller with loop set, which must check the disk again.
+// The other callers with loop set may use the variants for another second, so that they do not all wait for the disk.
 func (c *cache) get(path []byte, now int64, loop bool) (v variants, fresh bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -62,7 +61,7 @@ func (c *cache) get(path []byte, now int64, loop bool) (v variants, fresh bool) 
 	return r.variants, fresh
 }
 
-// put remembers the variants of a path, seen on disk at a time.
+// put stores the variants of a path. now is when the disk was checked.
 func (c *cache) put(path string, v variants, now int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -74,7 +73,7 @@ func (c *cache) set(path string, v variants, now int64) {
 	open := false
 	for _, variant := range v {
 		r.cost += variant.cost()
-		if variant.hold() { // before possibly the same files are closed
+		if variant.hold() { // before a drop may close the same files
 			open = true
 		}
 	}
@@ -100,7 +99,7 @@ func (c *cache) set(path string, v variants, now int64) {
 	}
 }
 
-// change calls f with the record of a path, if there is one.
+// change calls f with the record of a path, if it exists.
 func (c *cache) change(path []byte, f func(r *record)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -109,7 +108,7 @@ func (c *cache) change(path []byte, f func(r *record)) {
 	}
 }
 
-// seen notes that the variants of a path were found unchanged.
+// seen records that the variants of a path have not changed on disk.
 func (c *cache) seen(path []byte, v *variants, now int64) {
 	c.change(path, func(r *record) {
 		if r.variants == *v {
@@ -118,8 +117,8 @@ func (c *cache) seen(path []byte, v *variants, now int64) {
 	})
 }
 
-// load puts a representation with its content, or kept open, in the place of
-// the one without, unless the record has changed since. nil takes it out.
+// load replaces the representation old by loaded, which has its content or an open file, unless the record has
+// changed meanwhile. If loaded is nil, old is removed.
 func (c *cache) load(path []byte, old, loaded *representation) {
 	c.change(path, func(r *record) {
 		v := r.variants
@@ -150,12 +149,11 @@ func (c *cache) empty() {
 	}
 }
 
-// sweepAfter is how long a file stays open that is not asked for: it may have been removed, and its disk space would
-// not come free.
+// sweepAfter is how long an unused file stays open. Otherwise the disk space of a removed file would not be freed.
 const sweepAfter = 5 * time.Second
 
-// sweep lets go of the open files of records that were not used since the last
-// sweep, and comes again while there are others.
+// sweep drops records with open files that were not used since the last sweep, and schedules another sweep for the
+// rest.
 func (c *cache) sweep() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -170,7 +168,7 @@ func (c *cache) sweep() {
 	}
 }
 
-// sweepLater has a sweep come.
+// sweepLater schedules a sweep.
 func (c *cache) sweepLater() {
 	if !c.sweeping {
 		c.sweeping = true
@@ -178,14 +176,15 @@ func (c *cache) sweepLater() {
 	}
 }
 
-// make compresses the original for a representation that is not made yet, and keeps it in the cache; requests for the
-// same one wait for that. nil: the original is to be sent instead, also if too many others are being made.
+// make compresses the original for the representation r and caches the result. Requests for the same representation
+// wait for it. make returns nil if the original must be sent instead, for example because too many other files are
+// being compressed.
 func (f *Files) make(t *view, key []byte, v *variants, r *representation) *representation {
 	made, _ := f.makings.LoadOrStore(r, sync.OnceValue(func() *representation {
 		defer f.makings.Delete(r)
 		now, _ := f.cache.get(key, 0, false)
 		if made := now[r.coding]; made != nil && made.body != nil && made.stamp == r.stamp {
-			return made // since the caller looked
+			return made // made after the caller's check
 		}
 		return f.compressed(t, key, v, r)
 	}))
@@ -193,7 +192,7 @@ func (f *Files) make(t *view, key []byte, v *variants, r *representation) *repre
 }
 
 func (f *Files) compressed(t *view, key []byte, v *variants, r *representation) (made *representation) {
-	if !takeTurn(f.making) { // before the file is read: while it waits, it is not in memory
+	if !takeTurn(f.making) { // before the file is read, so that waiting calls do not hold its content in memory
 		return nil
 	}
 	defer func() { <-f.making }()
@@ -210,7 +209,8 @@ func (f *Files) compressed(t *view, key []byte, v *variants, r *representation) 
 			return nil
 		}
 	}
-	if !takeTurn(turns) { // after that: other roots do not wait for a slow disk
+	// Take the turn after reading, so that other roots do not wait for a slow disk.
+	if !takeTurn(turns) {
 		return nil
 	}
 	defer func() { <-turns }()
@@ -224,8 +224,8 @@ func (f *Files) compressed(t *view, key []byte, v *variants, r *representation) 
 	return made
 }
 
-// readWhole returns the content of a file, nil if it is not in the state of the stamp any more: while it is written to, the bytes may be
-// neither the old content nor the new.
+// readWhole returns the content of a file, or nil if the file is no longer in state s. While a file is being written,
+// the bytes may be neither the old nor the new content.
 func readWhole(file *os.File, s Stamp) []byte {
 	body := make([]byte, s.size)
 	if _, err := io.ReadFull(file, body); err != nil {
@@ -237,8 +237,8 @@ func readWhole(file *os.File, s Stamp) []byte {
 	return body
 }
 
-// find returns the representations of the file at a clean path, whose key in the cache is key, from memory if the disk was looked at within the last
-// second.
+// find returns the representations of the file at a clean path, which has the given key in the cache. It uses the
+// cache if the disk was checked within the last second.
 func (f *Files) find(t *view, path, key []byte, now int64, req *Request) (v variants, err error) {
 	known, fresh := f.cache.get(key, now, false)
 	if fresh {
@@ -254,7 +254,7 @@ func (f *Files) find(t *view, path, key []byte, now int64, req *Request) (v vari
 			f.cache.seen(key, &known, now)
 			return known, nil
 		}
-		err = t.shows(name) // some answers open no file
+		err = t.shows(name) // some responses do not open the file
 	}
 	if err != nil {
 		f.cache.forget(key)
@@ -264,10 +264,11 @@ func (f *Files) find(t *view, path, key []byte, now int64, req *Request) (v vari
 	return v, nil
 }
 
-// findListing makes the page for a directory, one at a time: for a large one it takes long, and a caller that has
-// waited for its turn finds it made.
+// findListing creates the page of a directory, one at a time. Large directories take long, and a caller that waited
+// can use the page that another call made.
 func (f *Files) findListing(t *view, path, key []byte, now int64, req *Request) (v variants, err error) {
-	<-f.looking // it does not wait for the disk, and other files need not wait for it
+	// Waiting here does not involve the disk, so release the slot for other files.
+	<-f.looking
 	f.listing.Lock()
 	f.looking <- struct{}{}
 	defer f.listing.Unlock()
@@ -282,7 +283,7 @@ func (f *Files) findListing(t *view, path, key []byte, now int64, req *Request) 
 	return v, err
 }
 
-// warm reads the files that are kept open and sent without a look at them.
+// warm reads the open files that are sent directly from the event loop.
 func (f *Files) warm(v *variants) {
 	for _, r := range v {
 		if r.hold() {
@@ -292,8 +293,8 @@ func (f *Files) warm(v *variants) {
 	}
 }
 
-// load returns r with the content of its file, if that is small and not being written to, or else with the file itself, which the caller
-// holds.
+// load returns r with the content of its file, if the file is small and not being written, or otherwise with the open
+// file, which the caller holds.
 func (f *Files) load(file *os.File, r *representation) *representation {
 	if r.stamp.size <= int64(f.opt.CacheFileBytes) {
 		if body := readWhole(file, r.stamp); body != nil {

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// mustHit answers from memory.
+// mustHit responds from memory.
 func mustHit(t testing.TB, f *Files, req *Request) answered {
 	t.Helper()
 	a, ok := hit(t, f, req)
@@ -99,7 +99,7 @@ func TestChangesOnDiskAreNoticed(t *testing.T) {
 func TestRemovedVariantWithinTheSecond(t *testing.T) {
 	root := tree(t, map[string]string{"a": "first", "a.gz": "zip"})
 	f := serve(t, Options{Root: root})
-	open(t, f, request(t, "", "GET", "/a")) // the variant is known, but not read
+	open(t, f, request(t, "", "GET", "/a")) // the variant is known but was not read
 	if err := os.Remove(filepath.Join(root, "a.gz")); err != nil {
 		t.Fatal(err)
 	}
@@ -117,15 +117,14 @@ func TestLargeFileReplacedWithinTheSecond(t *testing.T) {
 	if a.length != 100001 || a.body[0] != '2' || a.get("Etag") == first.get("Etag") {
 		t.Errorf("%d %v", a.length, a.fields)
 	}
-	// The old tag does not stand for the new content.
+	// The old tag is not valid for the new content.
 	a = open(t, f, request(t, "", "GET", "/a", "If-None-Match: "+first.get("Etag")))
 	if a.status != 200 {
 		t.Errorf("%d", a.status)
 	}
 }
 
-// One caller looks again, the others are served meanwhile: for a second and
-// not indefinitely.
+// One caller checks the disk again. Others use the cache meanwhile, but only for a second.
 func TestOneLooksAgainWhileOthersAreServed(t *testing.T) {
 	f := serve(t, Options{Root: tree(t, map[string]string{"a": "x"})})
 	req := request(t, "", "GET", "/a")
@@ -139,20 +138,20 @@ func TestOneLooksAgainWhileOthersAreServed(t *testing.T) {
 	mustMiss(t, f, req)
 	open(t, f, req)
 	mustHit(t, f, req)
-	later(f, -time.Second) // a clock that lags a little
+	later(f, -time.Second) // a clock that is slightly late
 	mustHit(t, f, req)
 	later(f, -time.Hour) // a clock that was set back
 	mustMiss(t, f, req)
 }
 
-// Hit and Open agree on the time although each reads its own clock.
+// Hit and Open agree on the age of a record although each reads its own clock.
 func TestRealClocks(t *testing.T) {
 	f, err := New(Options{Root: tree(t, map[string]string{"a": "x"})})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	f.wall = func() int64 { return time.Now().Add(time.Hour).UnixNano() } // stepped
+	f.wall = func() int64 { return time.Now().Add(time.Hour).UnixNano() } // the system clock was changed
 	start := time.Now()
 	req := request(t, "", "GET", "/a")
 	open(t, f, req)
@@ -171,8 +170,7 @@ func TestFileThatHasJustChangedIsNotKept(t *testing.T) {
 	mustMiss(t, f, req)
 }
 
-// A file that changes while it is read gives neither the old content nor the
-// new: such a read is thrown away.
+// The content of a file that changes during a read is discarded.
 func TestReadThatCannotBeTrusted(t *testing.T) {
 	file, err := os.Open(tree(t, map[string]string{"a": "hello"}) + "/a")
 	if err != nil {
@@ -221,7 +219,7 @@ func TestCacheIsBounded(t *testing.T) {
 		for i := range 50 {
 			get(t, f, request(t, "", "GET", fmt.Sprint("/", i)))
 			if c.least > 0 {
-				mustHit(t, f, first) // used all the time, so it stays
+				mustHit(t, f, first) // in constant use, so it is kept
 			}
 		}
 		kept := 0
@@ -239,7 +237,7 @@ func TestCacheIsBounded(t *testing.T) {
 	}
 }
 
-// audit walks the list and compares it with the map and the size.
+// audit compares the list with the map and the size.
 func (c *cache) audit() (size int, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -345,7 +343,7 @@ func TestHitDoesNotAllocate(t *testing.T) {
 	}
 }
 
-// TestSweep: a sweep looks at records with open files, and not at a million others while the loop waits for the lock.
+// A sweep visits only records with open files, because the event loop waits for the lock.
 func TestSweep(t *testing.T) {
 	f := serve(t, Options{Root: tree(t, map[string]string{"small": "x", "large": strings.Repeat("x", 100_000)})})
 	get(t, f, request(t, "", "GET", "/small"))

@@ -16,7 +16,7 @@ import (
 // text is worth compressing.
 var text = strings.Repeat("to be compressed, ", 1000)
 
-// unpack undoes a Content-Encoding.
+// unpack decodes a Content-Encoding.
 func unpack(t testing.TB, a answered) string {
 	t.Helper()
 	var r io.Reader = strings.NewReader(a.body)
@@ -37,7 +37,7 @@ func unpack(t testing.TB, a answered) string {
 	return string(body)
 }
 
-// TestNoTurn: a client whose file cannot be compressed soon, as others are, gets it as it is.
+// If a file cannot be compressed soon, because other files are being compressed, the client gets the original.
 func TestNoTurn(t *testing.T) {
 	f := serve(t, Options{Root: tree(t, map[string]string{"a.html": text}), Compress: true})
 	for range cap(turns) {
@@ -63,14 +63,15 @@ func TestNoTurn(t *testing.T) {
 
 func TestVariantsOnDisk(t *testing.T) {
 	root := tree(t, map[string]string{"v.html": text, "v.html.gz": "g", "v.html.zst": "z", "v.html.br": "b", "o.html": text, "o.html.gz": "g"})
-	touch(t, root+"/v.html.br", old.Add(-time.Hour)) // of an older state
+	touch(t, root+"/v.html.br", old.Add(-time.Hour)) // older than the original
 	f := serve(t, Options{Root: root, Compress: true})
 	for _, c := range []struct{ target, accept, body, coding string }{
 		{"/v.html", "gzip", "g", "gzip"},
 		{"/v.html", "zstd, gzip", "z", "zstd"},
 		{"/v.html", "br, gzip;q=0.9", "g", "gzip"},
 		{"/v.html", "identity;q=1, gzip;q=0.5", text, ""},
-		{"/o.html", "zstd, gzip", "g", "gzip"}, // what is there goes before what would have to be made
+		// A variant on disk is preferred to one that must be compressed.
+		{"/o.html", "zstd, gzip", "g", "gzip"},
 	} {
 		a := get(t, f, request(t, "", "GET", c.target, "Accept-Encoding: "+c.accept))
 		if a.body != c.body || a.get("Content-Encoding") != c.coding || a.get("Vary") != "Accept-Encoding" || a.get("Content-Type") != "text/html; charset=utf-8" {
@@ -124,7 +125,7 @@ func TestCompressedOnTheFly(t *testing.T) {
 	}
 }
 
-// noise is text that does not become smaller.
+// noise returns text that cannot be compressed.
 func noise(n int) string {
 	b := make([]byte, n)
 	x := uint32(1)
@@ -135,11 +136,11 @@ func noise(n int) string {
 	return string(b)
 }
 
-// However many ask at the same time, a file is compressed once.
+// A file is compressed once for many simultaneous requests.
 func TestOneCompressionForMany(t *testing.T) {
 	root := tree(t, map[string]string{"a.html": strings.Repeat(text, 100)})
 	f := serve(t, Options{Root: root, Compress: true})
-	open(t, f, request(t, "", "GET", "/a.html")) // so that all see the same file
+	open(t, f, request(t, "", "GET", "/a.html")) // so that all requests use the same file
 	var group sync.WaitGroup
 	bodies := make([][]byte, 20)
 	for i := range bodies {
@@ -169,5 +170,5 @@ func TestCompressedThatIsTooLargeToKeep(t *testing.T) {
 	if a := get(t, f, req); a.get("Content-Encoding") != "" || a.length != int64(len(text)+20000) {
 		t.Errorf("%.200v", a)
 	}
-	mustHit(t, f, req) // it is known that there is no other
+	mustHit(t, f, req) // the absence of other variants is cached
 }

@@ -17,34 +17,35 @@ import (
 // Coding is a content coding.
 type Coding uint8
 
-// The codings, of equals the one that is preferred last.
+// Codings in ascending order of preference if weights are equal.
 const (
 	Identity Coding = iota
 	Gzip
 	Zstd
 	Brotli
-	Codings // their number
+	Codings // number of codings
 )
 
 var names = [Codings]string{"", "gzip", "zstd", "br"}
 
-// String returns what Content-Encoding calls the coding; "" for Identity.
+// String returns the name of the coding in Content-Encoding; "" for Identity.
 func (c Coding) String() string { return names[c] }
 
-// CodingSet says which codings there are of something. Identity is always there.
+// CodingSet says which codings of a resource exist. Identity always exists.
 type CodingSet [Codings]bool
 
-// Made are the codings that Compress knows.
+// Made contains the codings that Compress supports.
 var Made = CodingSet{Gzip: true, Zstd: true}
 
-// AcceptedCodings gathers the weights in the Accept-Encoding fields of a client. The zero value is that of a client without such a
-// field: no coding. A field that comes several times is one list.
+// AcceptedCodings holds the weights from the Accept-Encoding fields of a request. Several fields form one list. The
+// zero value is for a request without the field: it accepts no coding.
 type AcceptedCodings struct {
-	weights [Codings]int16 // thousandths and one; 0: the client does not name the coding
-	others  int16          // of "*"
+	// in thousandths plus one; 0 if the client does not name the coding
+	weights [Codings]int16
+	others  int16 // weight of "*"
 }
 
-// Add reads the value of one field.
+// Add parses the value of a field.
 func (a *AcceptedCodings) Add(value []byte) {
 	for item := range bytes.SplitSeq(value, []byte{','}) {
 		name, weight := Weighted(item)
@@ -64,11 +65,12 @@ func (a *AcceptedCodings) Add(value []byte) {
 	}
 }
 
-// Choose returns the coding with the highest weight among those there are; of equals brotli, then zstd, then gzip.
-// Identity is chosen when nothing else is acceptable, and also when the client refuses even that (RFC 9110 §12.5.3
-// leaves it to the server, and a 406 would help no client).
+// Choose returns the coding in has with the highest weight; if weights are equal, it prefers brotli, then zstd, then
+// gzip. It returns Identity if nothing else is acceptable, even if the client excludes Identity: RFC 9110 §12.5.3
+// leaves this to the server, and a 406 would not help the client.
 func (a *AcceptedCodings) Choose(has *CodingSet) Coding {
-	best, bestWeight := Identity, a.weights[Identity] // not named: acceptable, and the last choice
+	// Identity is acceptable unless the client names it, and is the last choice.
+	best, bestWeight := Identity, a.weights[Identity]
 	for c := Gzip; c < Codings; c++ {
 		weight := cmp.Or(a.weights[c], a.others)
 		if has[c] && weight > 1 && weight >= bestWeight {
@@ -78,9 +80,8 @@ func (a *AcceptedCodings) Choose(has *CodingSet) Coding {
 	return best
 }
 
-// Weighted splits "name;q=0.5" into its name and its weight in
-// thousandths (RFC 9110 §12.4.2). A weight that is not one refuses: what we
-// cannot read we do not send.
+// Weighted splits "name;q=0.5" into the name and the weight in thousandths (RFC 9110 §12.4.2). An invalid weight
+// counts as 0.
 func Weighted(item []byte) (name []byte, weight int16) {
 	name, params, found := bytes.Cut(item, []byte{';'})
 	name = bytes.Trim(name, " \t")
@@ -96,7 +97,7 @@ func Weighted(item []byte) (name []byte, weight int16) {
 	return name, weight
 }
 
-// parseWeight reads a qvalue: 0 to 1 with up to three decimals.
+// parseWeight parses a qvalue: 0 to 1 with up to three decimals.
 func parseWeight(s []byte) int16 {
 	if len(s) == 0 || len(s) > 5 || s[0] != '0' && s[0] != '1' || len(s) > 1 && s[1] != '.' {
 		return 0
@@ -113,30 +114,30 @@ func parseWeight(s []byte) int16 {
 }
 
 const (
-	// least is the size, in bytes, below which a body is not worth it: with the
-	// head it fits into one packet anyway.
+	// least is the minimum size of bodies that are compressed, in bytes. A smaller body fits into one packet with its
+	// head.
 	least = 1 << 10
 
-	// most bounds the memory and the time that one body takes.
+	// most limits the size of bodies that are compressed, in bytes, and thereby the memory and time.
 	most = 8 << 20
 
-	// zstdWindow bounds the memory that a client needs to unpack (RFC 9659 allows 8 MiB).
+	// zstdWindow limits the memory that a client needs for decompression (RFC 9659 permits 8 MiB).
 	zstdWindow = 1 << 20
 )
 
-// WorthCompressing reports whether a body of a media type (with or without parameters)
-// and of a size in bytes is likely to become smaller, and is not too large.
-// It may be called anywhere, and allocates nothing for a type in small letters.
+// WorthCompressing reports whether a body of a media type, with or without parameters, and a size in bytes is likely
+// to become smaller, and is not too large. It is safe for concurrent use, and does not allocate if the type is in
+// lower case.
 func WorthCompressing(mediaType string, size int64) bool {
 	return size >= least && size <= most && Compressible(mediaType)
 }
 
-// Compressible reports whether compression usually makes bodies of a media type smaller: text, formats made of text,
-// and a few plain binary formats.
+// Compressible reports whether bodies of a media type usually become smaller: text, formats based on text, and some
+// simple binary formats.
 func Compressible(mediaType string) bool {
 	kind, _, _ := strings.Cut(mediaType, ";")
 	switch kind = strings.ToLower(strings.TrimRight(kind, " \t")); kind {
-	case "text/event-stream": // its pieces must not wait for each other
+	case "text/event-stream": // its events must not be delayed
 		return false
 	case "application/postscript", "application/rtf", "application/wasm", "application/vnd.apple.mpegurl", "application/vnd.ms-fontobject",
 		"audio/x-mpegurl", "font/otf", "font/ttf", "font/collection", "image/bmp", "image/x-icon", "model/gltf-binary":
@@ -145,11 +146,10 @@ func Compressible(mediaType string) bool {
 	return textual(kind)
 }
 
-// turns bounds how many bodies are compressed at the same time: half of the
-// processors, for there are requests to answer meanwhile.
+// turns limits the number of simultaneous compressions to half of the processors; the others handle requests.
 var turns = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))
 
-// takeTurn takes one of the turns, and reports whether there was one soon.
+// takeTurn takes one of the turns, and reports whether it got one within a second.
 func takeTurn(turns chan struct{}) bool {
 	select {
 	case turns <- struct{}{}:
@@ -171,17 +171,16 @@ var (
 	})
 )
 
-// Compress returns body in a coding of Made. It returns false when that is not
-// smaller by an eighth at least, or the coding is another. It takes about 10 ms
-// for a mebibyte, and waits for its turn: any goroutine but the loop may call
-// it. The same body gives the same bytes.
+// Compress returns body in a coding of Made. It returns false if the result is not smaller by at least an eighth, or
+// if the coding is not supported. It waits for a turn, and must not be called on the event loop. Equal bodies give
+// equal results.
 func Compress(coding Coding, body []byte) ([]byte, bool) {
 	turns <- struct{}{}
 	defer func() { <-turns }()
 	return compress(coding, body)
 }
 
-// compress is Compress for a caller whose turn it is.
+// compress is Compress for a caller that has a turn.
 func compress(coding Coding, body []byte) ([]byte, bool) {
 	if !Made[coding] {
 		return nil, false
@@ -194,7 +193,7 @@ func compress(coding Coding, body []byte) ([]byte, bool) {
 		buf.Grow(len(body) / 3)
 		w := gzips.Get().(*gzip.Writer)
 		w.Reset(&buf)
-		_, _ = w.Write(body) // a Buffer does not fail
+		_, _ = w.Write(body) // a Buffer does not return errors
 		_ = w.Close()
 		w.Reset(nil)
 		gzips.Put(w)
@@ -203,5 +202,5 @@ func compress(coding Coding, body []byte) ([]byte, bool) {
 	if len(out) > len(body)-len(body)/8 {
 		return nil, false
 	}
-	return bytes.Clone(out), true // without the room that was not needed
+	return bytes.Clone(out), true // without unused capacity
 }

@@ -80,7 +80,7 @@ func FuzzAccept(f *testing.F) {
 	})
 }
 
-// chooseCoding returns the coding to send to a client with one Accept-Encoding field.
+// chooseCoding returns the coding for a client with a single Accept-Encoding field.
 func chooseCoding(acceptEncoding []byte, has CodingSet) Coding {
 	var a AcceptedCodings
 	a.Add(acceptEncoding)

@@ -27,7 +27,7 @@ func TestMatchesTag(t *testing.T) {
 		{`a"`, false, false},
 		{``, false, false},
 		{`W/`, false, false},
-		{`"x,"a"`, false, false}, // a comma may be in a tag; then comes a bare a
+		{`"x,"a"`, false, false}, // a tag may contain a comma; then an unquoted a follows
 		{`"b" "a"`, true, true},
 		{`junk, "a"`, false, false},
 	} {
@@ -45,12 +45,12 @@ const (
 	after  = "Thu, 29 Feb 2024 12:00:01 GMT"
 )
 
-// TAG in a field stands for the tag of the file.
+// TAG in a field means the entity tag of the file.
 var conditions = []struct {
 	fields string // separated by "|"
 	status int
-	body   string // of a 200 or 206 with one range
-	unlike string // why net/http answers otherwise
+	body   string // of a 200, or of a 206 with one range
+	unlike string // why net/http responds differently
 }{
 	{"", 200, "0123456789", ""},
 	// If-None-Match, RFC 9110 §13.1.2
@@ -120,7 +120,7 @@ var conditions = []struct {
 }
 
 func TestConditions(t *testing.T) {
-	// In a module of Go 1.25, Go 1.27 takes one range and answers more with everything.
+	// In a module of Go 1.25, Go 1.27 supports a single range and sends the whole file for more.
 	t.Setenv("GODEBUG", "httpservecontentmaxranges=200")
 	const content = "0123456789"
 	f := serve(t, Options{Root: tree(t, map[string]string{"a": content})})

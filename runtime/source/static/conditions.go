@@ -10,16 +10,16 @@ import (
 	"fapws/runtime/http1"
 )
 
-// maxRanges bounds the work that one small request can cause. With more, and when the ranges together are more than
-// the file (they overlap), the field is ignored, as RFC 9110 §14.2 allows, and the whole is sent.
+// maxRanges limits the work for a single request. If there are more ranges, or the ranges are larger than the file
+// together (they overlap), the field is ignored, as RFC 9110 §14.2 permits.
 const maxRanges = 32
 
-// byteRange is a part of a representation; count is not 0.
+// byteRange is a part of a representation. count is greater than 0.
 type byteRange struct{ start, count int64 }
 
-// appendRanges reads a Range field (RFC 9110 §14.1.2) for a representation of a
-// size, and appends the ranges that it has; without any the response is 416. A field that breaks the grammar is ignored (!ok), and so is
-// any for an empty file, of which no part can be named.
+// appendRanges parses a Range field (RFC 9110 §14.1.2) for a representation of the given size, and appends the
+// satisfiable ranges. If there are none, the response is 416. ok is false if the field must be ignored, because it is
+// malformed or the file is empty.
 func appendRanges(set []byteRange, value []byte, size int64) (_ []byteRange, ok bool) {
 	unit, specs, found := bytes.Cut(value, []byte{'='})
 	if !found || !http1.EqualFold(unit, "bytes") || size == 0 {
@@ -28,7 +28,7 @@ func appendRanges(set []byteRange, value []byte, size int64) (_ []byteRange, ok 
 	seen, total := 0, int64(0)
 	for spec := range bytes.SplitSeq(specs, []byte{','}) {
 		if spec = bytes.Trim(spec, " \t"); len(spec) == 0 {
-			continue // RFC 9110 §5.6.1: empty elements of a list do not count
+			continue // empty list elements are ignored (RFC 9110 §5.6.1)
 		}
 		r, ok := parseRange(spec, size)
 		seen++
@@ -43,9 +43,8 @@ func appendRanges(set []byteRange, value []byte, size int64) (_ []byteRange, ok 
 	return set, seen > 0
 }
 
-// OneRange reads a Range field (RFC 9110 §14.1.2) for size bytes. ok is false where all
-// of them are to be sent: the field is none, or asks for several ranges. count is 0 where the range lies beyond
-// the end: 416.
+// OneRange parses a Range field (RFC 9110 §14.1.2) for size bytes. ok is false if all bytes must be sent, because the
+// field is invalid or has several ranges. count is 0 if the range is beyond the end, so that the response is 416.
 func OneRange(value []byte, size int64) (start, count int64, ok bool) {
 	var buf [maxRanges]byteRange
 	set, ok := appendRanges(buf[:0], value, size)
@@ -55,8 +54,7 @@ func OneRange(value []byte, size int64) (start, count int64, ok bool) {
 	return start, count, ok && len(set) <= 1
 }
 
-// parseRange reads "first-last", "first-" or "-suffix". A range that lies
-// beyond the end has count 0.
+// parseRange parses "first-last", "first-" or "-suffix". The count of a range beyond the end is 0.
 func parseRange(spec []byte, size int64) (r byteRange, ok bool) {
 	before, after, found := bytes.Cut(spec, []byte{'-'})
 	if !found {
@@ -83,7 +81,7 @@ func parseRange(spec []byte, size int64) (r byteRange, ok bool) {
 	return byteRange{first, min(last, size-1) - first + 1}, true
 }
 
-// ParseDigits reads 1*DIGIT; a number that does not fit is the largest. n is 0 if ok is false.
+// ParseDigits parses 1*DIGIT. A number that is too large becomes the largest int64. n is 0 if ok is false.
 func ParseDigits(s []byte) (n int64, ok bool) {
 	if len(s) == 0 || len(bytes.TrimLeft(s, "0123456789")) > 0 {
 		return 0, false
@@ -92,7 +90,7 @@ func ParseDigits(s []byte) (n int64, ok bool) {
 	return n, true
 }
 
-// onePart is a 206 with one range (RFC 9110 §15.3.7.1).
+// onePart creates a 206 with one range (RFC 9110 §15.3.7.1).
 func (out *Response) onePart(r *representation, part byteRange) {
 	b := append(out.scratch[:0], r.fields...)
 	b = AppendContentRange(b, part.start, part.count, r.size)
@@ -101,11 +99,11 @@ func (out *Response) onePart(r *representation, part byteRange) {
 	out.add(r, part)
 }
 
-// manyParts is a 206 with several ranges, as multipart/byteranges
-// (RFC 9110 §14.6).
+// manyParts creates a 206 with several ranges as multipart/byteranges (RFC 9110 §14.6).
 func (out *Response) manyParts(r *representation, parts []byteRange) {
 	var buf [16]byte
-	boundary := strconv.AppendUint(buf[:0], rand.Uint64()|1<<63, 36) // 13 characters that cannot be foreseen, and put into a file
+	// The boundary has 13 unpredictable characters, so that a file cannot contain it on purpose.
+	boundary := strconv.AppendUint(buf[:0], rand.Uint64()|1<<63, 36)
 
 	b := append(out.scratch[:0], r.fields[:r.untyped]...)
 	b = append(b, "Content-Type: multipart/byteranges; boundary="...)
@@ -113,7 +111,7 @@ func (out *Response) manyParts(r *representation, parts []byteRange) {
 	b = append(b, "\r\n"...)
 	fieldsEnd := len(b)
 
-	// b moves while it grows, so the parts' heads are found again afterwards.
+	// b may be reallocated while it grows, so the heads of the parts are sliced afterwards.
 	var ends [maxRanges]int
 	for i, part := range parts {
 		if i > 0 {
@@ -145,7 +143,7 @@ func (out *Response) manyParts(r *representation, parts []byteRange) {
 	out.Head = exchange.Head{Status: 206, Fields: b[:fieldsEnd], Length: length}
 }
 
-// AppendContentRange appends the field of a 206 for count bytes from start of size.
+// AppendContentRange appends the Content-Range field for count bytes from start of size.
 func AppendContentRange(b []byte, start, count, size int64) []byte {
 	b = append(b, "Content-Range: bytes "...)
 	b = strconv.AppendInt(b, start, 10)
@@ -156,8 +154,8 @@ func AppendContentRange(b []byte, start, count, size int64) []byte {
 	return append(b, "\r\n"...)
 }
 
-// judge evaluates the preconditions in the order of RFC 9110 §13.2.2, and returns the status: 304, 412, or 200, which is 206 if a range is
-// asked for.
+// judge evaluates the preconditions in the order of RFC 9110 §13.2.2. It returns the status: 304, 412, or 200, which
+// becomes 206 if a range is requested.
 func (r *representation) judge(c *Conditions) int {
 	if c.ifMatch {
 		if !c.name("if-match", r.etag, false) {
@@ -174,8 +172,8 @@ func (r *representation) judge(c *Conditions) int {
 	return 200
 }
 
-// Unchanged reports whether the client has the representation with this entity tag and this Last-Modified already (RFC 9110 §13.1.2 and
-// §13.1.3), so that the response is 304. Both may be nil.
+// Unchanged reports whether the client already has the representation with this entity tag and this Last-Modified, so
+// that the response is 304 (RFC 9110 §13.1.2 and §13.1.3). Both may be nil.
 func (c *Conditions) Unchanged(etag, modified []byte) bool {
 	since := c.ifModifiedSince.value
 	switch {
@@ -183,7 +181,7 @@ func (c *Conditions) Unchanged(etag, modified []byte) bool {
 		return c.name("if-none-match", bytes.TrimPrefix(etag, []byte("W/")), true)
 	case len(since) == 0 || len(modified) == 0:
 		return false
-	case bytes.Equal(since, modified): // nearly always it is the date we have sent
+	case bytes.Equal(since, modified): // clients usually return the date that the server sent
 		return true
 	}
 	have, ok := http1.ParseDate(since)
@@ -191,7 +189,7 @@ func (c *Conditions) Unchanged(etag, modified []byte) bool {
 	return ok && too && changed <= have
 }
 
-// name reports whether one of the fields with a name, in lower case, has an entity tag: see matchesTag.
+// name reports whether one of the fields with a name, in lower case, matches an entity tag (see matchesTag).
 func (c *Conditions) name(field string, etag []byte, weakToo bool) bool {
 	for value := range http1.Values(c.head, c.fields, field) {
 		if matchesTag(value, etag, weakToo) {
@@ -201,8 +199,9 @@ func (c *Conditions) name(field string, etag []byte, weakToo bool) bool {
 	return false
 }
 
-// Range returns the value of the field Range. It is nil if the client has a part of a representation without this entity tag
-// and this Last-Modified (If-Range, RFC 9110 §13.1.5). A date counts when it is exactly ours; a weak tag never.
+// Range returns the value of the Range field. It is nil if the client has a part of a representation with another
+// entity tag or Last-Modified (If-Range, RFC 9110 §13.1.5). A date must be equal to Last-Modified; a weak tag never
+// matches.
 func (c *Conditions) Range(etag, modified []byte) []byte {
 	if own := c.ifRange.value; c.ifRange.set {
 		validator := modified
@@ -219,9 +218,8 @@ func (c *Conditions) Range(etag, modified []byte) []byte {
 // Guarded reports whether the response may be 412, because the client has another state of the resource.
 func (c *Conditions) Guarded() bool { return c.ifMatch || c.ifUnmodifiedSince.set }
 
-// matchesTag looks for our entity tag in a list of them (RFC 9110 §13.1.1 and
-// §13.1.2). "*" stands for any, which there is. Our tags are strong, so the
-// comparisons differ in whether a weak one of the client's can be equal.
+// matchesTag searches a list of entity tags for etag (RFC 9110 §13.1.1 and §13.1.2). "*" matches every tag. The tags
+// of the server are strong. weakToo permits weak tags of the client to match.
 func matchesTag(list, etag []byte, weakToo bool) bool {
 	for {
 		list = bytes.TrimLeft(list, " \t,")
@@ -236,7 +234,7 @@ func matchesTag(list, etag []byte, weakToo bool) bool {
 			list = list[2:]
 		}
 		if list[0] != '"' || bytes.IndexByte(list[1:], '"') < 0 {
-			return false // no tag, so the rest cannot be told apart, either
+			return false // the list is malformed from here on
 		}
 		end := bytes.IndexByte(list[1:], '"') + 2
 		if (!weak || weakToo) && string(list[:end]) == string(etag) {
@@ -246,17 +244,15 @@ func matchesTag(list, etag []byte, weakToo bool) bool {
 	}
 }
 
-// Conditions are the fields of a request that choose the response.
+// Conditions holds the fields of a request that affect the choice of the response.
 type Conditions struct {
-	head   []byte // of the request, with its fields
+	head   []byte // of the request, including its fields
 	fields []http1.Field
 
-	// Lists: several fields of one name are one list, so only their presence
-	// is noted and they are searched when it comes to it.
+	// Several fields of these names form one list. Only their presence is recorded here.
 	acceptEncoding, ifMatch, ifNoneMatch bool
 
-	// Fields that must come once. A second one makes it unreadable: the value
-	// is empty then, which no reader of it accepts.
+	// These fields must occur once. If a field is repeated, its value becomes empty, which is invalid.
 	ifModifiedSince, ifUnmodifiedSince, ifRange, byteRange single
 }
 
@@ -272,7 +268,7 @@ func (s *single) add(value []byte) {
 	s.set, s.value = true, value
 }
 
-// ReadConditions finds them. The slices are used as long as they are.
+// ReadConditions collects the conditions of a request. It keeps the slices.
 func ReadConditions(head []byte, fields []http1.Field) Conditions {
 	c := Conditions{head: head, fields: fields}
 	for _, field := range fields {

@@ -25,7 +25,7 @@ var (
 	movedText   = []byte("301 Moved Permanently\n")
 )
 
-// fail makes out an error, whose body comes of reply.
+// fail sets the head of an error. The body comes from reply.
 func (out *Response) fail(status int) {
 	fields := failed
 	switch status {
@@ -37,7 +37,7 @@ func (out *Response) fail(status int) {
 	out.Head = exchange.Head{Status: status, Fields: fields}
 }
 
-// failRange answers that no range lies inside the file (RFC 9110 §15.5.17).
+// failRange sets the head of a 416: no range is within the file (RFC 9110 §15.5.17).
 func (out *Response) failRange(size int64) {
 	b := append(out.scratch[:0], "Content-Range: bytes */"...)
 	b = strconv.AppendInt(b, size, 10)
@@ -45,7 +45,7 @@ func (out *Response) failRange(size int64) {
 	out.Head = exchange.Head{Status: 416, Fields: out.scratch}
 }
 
-// redirect sends the client to a directory's path with a slash.
+// redirect redirects the client to the path of a directory with a trailing slash.
 func (out *Response) redirect(req *Request) {
 	b := append(out.scratch[:0], "Location: "...)
 	b = slashLocation(b, req.Prefix, req.Parsed.Path.In(req.Head), req.Parsed.Query.In(req.Head))
@@ -56,19 +56,19 @@ func (out *Response) redirect(req *Request) {
 	}
 }
 
-// expire is the Cache-Control of the files that match a pattern.
+// expire is a rule for the Cache-Control of files that match a pattern.
 type expire struct {
 	pattern *regexp.Regexp
-	whole   bool   // it is for the path below the root, not for the file's name
-	control string // "" for no such field
+	// whole compares the pattern with the path below the root, not only with the file's name.
+	whole   bool
+	control string // "" to omit the field
 }
 
-// parseExpire reads "PATTERN=VALUE". A pattern with a slash is compared with
-// the whole path below the root, "/img/*", another one with the file's name,
-// "*.css"; "*" stands for any characters, "?" for one. The value is a time as in
-// "30d" (s, m, h, d, w or y; seconds without a unit), "immutable" (a year, and it
-// never changes), a time and "immutable", "no-cache", "no-store", or "off" for
-// nothing.
+// parseExpire parses "PATTERN=VALUE". A pattern with a slash is compared with the whole path below the root, as in
+// "/img/*"; other patterns are compared with the file's name, as in "*.css". "*" matches any characters, and "?"
+// matches one character. The value is a duration such as "30d" (s, m, h, d, w or y; seconds without a unit),
+// "immutable" (a year, and the file never changes), a duration and "immutable", "no-cache", "no-store", or "off" to
+// omit the field.
 func parseExpire(rule string) (e expire, err error) {
 	at := strings.LastIndexByte(rule, '=')
 	if at < 1 {
@@ -102,8 +102,7 @@ func parseExpire(rule string) (e expire, err error) {
 
 func maxAge(seconds int) string { return "public, max-age=" + strconv.Itoa(seconds) }
 
-// parseAge reads a number with a unit and returns seconds, at most 2³¹-1 (RFC
-// 9111 §1.2.2).
+// parseAge parses a number with a unit and returns seconds, at most 2³¹-1 (RFC 9111 §1.2.2).
 func parseAge(s string) (seconds int, ok bool) {
 	if s == "" {
 		return 0, false
@@ -117,7 +116,7 @@ func parseAge(s string) (seconds int, ok bool) {
 	return min(int(min(n, 1<<31-1)*uint64(unit)), 1<<31-1), err == nil
 }
 
-// cacheControl returns the value for a file below the root; "" for none.
+// cacheControl returns the Cache-Control of a file below the root; "" to omit the field.
 func (f *Files) cacheControl(name string) string {
 	for i := range f.expires {
 		e := &f.expires[i]
@@ -135,13 +134,13 @@ func (f *Files) cacheControl(name string) string {
 	return ""
 }
 
-// wildcard makes a regular expression of a pattern of "*" and "?".
+// wildcard converts a pattern with "*" and "?" to a regular expression.
 func wildcard(pattern string) (*regexp.Regexp, error) {
 	text := strings.NewReplacer(`\*`, ".*", `\?`, ".").Replace(regexp.QuoteMeta(pattern))
 	return regexp.Compile("(?s)^" + text + "$")
 }
 
-// headerLines makes lines of fields, in the order of their names.
+// headerLines formats fields as lines, sorted by name.
 func headerLines(headers map[string]string) (string, error) {
 	var lines []byte
 	for _, name := range slices.Sorted(maps.Keys(headers)) {
@@ -154,14 +153,13 @@ func headerLines(headers map[string]string) (string, error) {
 	return string(lines), nil
 }
 
-// typeTable finds the media type of a file: what Options say, else the built-in
-// table.
+// typeTable maps files to media types. Types from Options override the built-in types.
 type typeTable struct {
-	own     map[string]string // by extension in lower case
+	own     map[string]string // keyed by extension in lower case
 	charset string            // "" for none
 }
 
-// setCharset takes Options.Charset.
+// setCharset applies Options.Charset.
 func (t *typeTable) setCharset(name string) error {
 	switch {
 	case name == "":
@@ -175,7 +173,7 @@ func (t *typeTable) setCharset(name string) error {
 	return nil
 }
 
-// add takes Options.Types.
+// add applies Options.Types.
 func (t *typeTable) add(types map[string]string) error {
 	for _, extension := range slices.Sorted(maps.Keys(types)) {
 		key := strings.ToLower(strings.TrimPrefix(extension, "."))
@@ -190,8 +188,7 @@ func (t *typeTable) add(types map[string]string) error {
 	return nil
 }
 
-// read reads Apache's mime.types: on each line a media type and the extensions
-// that it is for, if any; a number sign begins a comment.
+// read parses Apache's mime.types: each line is a media type, followed by extensions, if any. "#" begins a comment.
 func (t *typeTable) read(path string) error {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -213,16 +210,16 @@ func (t *typeTable) read(path string) error {
 	return nil
 }
 
-// isMediaType checks for "type/subtype", with or without parameters, that a
-// line of a head can hold.
+// isMediaType reports whether s is "type/subtype", with or without parameters, and is valid in a header field.
 func isMediaType(s string) bool {
 	kind, _, _ := strings.Cut(s, ";")
 	one, two, _ := strings.Cut(strings.TrimSpace(kind), "/")
 	unprintable := strings.ContainsFunc(s, func(c rune) bool { return c < ' ' || c >= 0x7f })
-	return httpguts.ValidHeaderFieldName(one) && httpguts.ValidHeaderFieldName(two) && !unprintable // both are tokens, too
+	// Type and subtype are tokens, like field names.
+	return httpguts.ValidHeaderFieldName(one) && httpguts.ValidHeaderFieldName(two) && !unprintable
 }
 
-// of returns the media type of a file by its name or path.
+// of returns the media type for the name or path of a file.
 func (t *typeTable) of(name string) string {
 	base := name[strings.LastIndexByte(name, '/')+1:]
 	key := base[strings.LastIndexByte(base, '.')+1:]
@@ -232,20 +229,19 @@ func (t *typeTable) of(name string) string {
 	return t.withCharset(http1.MediaTypeByName(name))
 }
 
-// withCharset adds the charset to a textual type, or takes the built-in one away.
+// withCharset adds the charset to a textual type, or removes the built-in charset.
 func (t *typeTable) withCharset(mediaType string) string {
 	kind, parameters, found := strings.Cut(mediaType, "; ")
 	switch {
 	case found && parameters != "charset=utf-8":
-		return mediaType // said in so many words
+		return mediaType // explicit parameters are kept
 	case t.charset == "" || !textual(kind):
 		return kind
 	}
 	return kind + "; charset=" + t.charset
 }
 
-// textual reports whether a type is one of characters, of which a charset can
-// be said: text, JavaScript, JSON and XML.
+// textual reports whether a type consists of characters and may have a charset: text, JavaScript, JSON and XML.
 func textual(kind string) bool {
 	kind = strings.ToLower(kind)
 	if strings.HasPrefix(kind, "text/") || strings.HasSuffix(kind, "+xml") || strings.HasSuffix(kind, "+json") {

@@ -10,17 +10,18 @@ import (
 	"fapws/runtime/route"
 )
 
-// Fixed is a response that is always the same. It is an exchange.Source.
+// Fixed is a constant response. It is an exchange.Source.
 type Fixed struct {
 	exchange.Memory
 	reply exchange.Reply
 }
 
-// FixedOptions is the response of a Fixed.
+// FixedOptions configure a Fixed.
 type FixedOptions struct {
-	Status int              // 200 to 599; 0: 200
-	Body   string           // "": nothing, or the server's page where Status is an error
-	Type   string           // Content-Type; "": text/plain in UTF-8
+	Status int // 200 to 599; 0 means 200
+	// empty for no body, or for the server's page if Status is an error
+	Body   string
+	Type   string           // Content-Type; empty for text/plain in UTF-8
 	Fields []exchange.Field // added to the response
 }
 
@@ -50,20 +51,20 @@ func NewFixed(o FixedOptions) (*Fixed, error) {
 // Start implements exchange.Source.
 func (f *Fixed) Start(x *exchange.Exchange) { x.Sink.Reply(f.reply) }
 
-// Redirect sends clients to another URL. It is an exchange.Source.
+// Redirect redirects clients to another URL. It is an exchange.Source.
 type Redirect struct {
 	exchange.Memory
 	status    int
 	target    route.Template
 	fragment  string // of target, with its "#"
-	keepQuery bool   // target has no query itself
+	keepQuery bool   // target has no query
 }
 
-// NewRedirect returns a redirect to target with status 301, 302, 303, 307 or 308; 0 is 302. target is a URL or an absolute
-// path, percent-encoded, which may hold ${path} (of the request, percent-encoded), ${rest} or $1 (the path behind the
-// prefix of the mount), ${query} (without "?", which goes if there is none), ${host} (without a port), ${scheme}, and
-// $$ for a dollar. Without "?" in it the query of the request is kept; with one at its end there is none. The error
-// is one line.
+// NewRedirect returns a redirect to target with the status 301, 302, 303, 307 or 308; 0 means 302. target is a URL or
+// an absolute path, percent-encoded. It may contain ${path} (of the request, percent-encoded), ${rest} or $1 (the
+// path after the prefix of the mount), ${query} (without "?"; a "?" before an empty query is removed), ${host}
+// (without port), ${scheme}, and $$ for a dollar sign. Without a "?" in target, the query of the request is kept; a
+// "?" at the end removes it. The error is one line.
 func NewRedirect(target string, status int) (*Redirect, error) {
 	switch status {
 	case 0:

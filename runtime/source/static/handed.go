@@ -18,22 +18,22 @@ import (
 	"fapws/runtime/system"
 )
 
-// Handed answers the exchanges that handlers hand over to files: with a document root that they name (exchange.Head.Static), or with
-// one file (SendFile). It is safe for concurrent use.
+// Handed sends files for the responses of handlers: from a document root that a handler names (exchange.Head.Static),
+// or a single file (SendFile). It is safe for concurrent use.
 type Handed struct {
 	private *Private
 
 	mu    sync.Mutex
-	roots map[string]*Files // that handlers have named, by their options
+	roots map[string]*Files // document roots that handlers named, by options
 
-	// The directories of X-Sendfile, and those of X-Accel-Redirect by the beginnings of paths, without a slash at the end. They do not change
-	// once they are open.
+	// Directories of X-Sendfile, and of X-Accel-Redirect by path prefix without a trailing slash. They do not change
+	// after Open.
 	named  []*Files
 	mapped map[string]*Files
 }
 
-// Open opens the directories that files may be sent from: those of X-Sendfile and of X-Accel-Redirect. Private files are not sent. It must be
-// called before Take. The error is one line.
+// Open opens the directories of X-Sendfile and X-Accel-Redirect. Private files are not sent. Open must be called
+// before Take. The error is one line.
 func (h *Handed) Open(named []string, mapped []AccelRoot, private *Private) (err error) {
 	h.private, h.mapped = private, map[string]*Files{}
 	open := func(field, root string) *Files {
@@ -52,17 +52,17 @@ func (h *Handed) Open(named []string, mapped []AccelRoot, private *Private) (err
 	return err
 }
 
-// handedOver is a response from files that a handler has asked for, and the Source of its exchange.
+// handedOver is a file response that a handler requested. It is the Source of the exchange.
 type handedOver struct {
 	exchange.Memory
 	*Handed
-	head   exchange.Head // with copies
+	head   exchange.Head // its slices are copies
 	answer *Response
-	err    error // why there is nothing to send
+	err    error // why nothing can be sent; nil on success
 }
 
-// Take answers x, whose turn it is, as p says, the first and last part of a handler's response. parsed is the request that p.Head.Request
-// has. The part may be released when Take returns.
+// Take responds to x, whose turn it is, with files, as p requests. p must be the first and last part of a handler's
+// response. parsed is the parsed form of p.Head.Request. p may be released when Take returns.
 func (h *Handed) Take(x *exchange.Exchange, p *exchange.Part, parsed *http1.Request) {
 	o := &handedOver{Handed: h, head: p.Head, answer: newResponse()}
 	o.head.Static, o.head.Reason = bytes.Clone(p.Head.Static), bytes.Clone(p.Head.Reason)
@@ -81,19 +81,19 @@ func (h *Handed) Take(x *exchange.Exchange, p *exchange.Part, parsed *http1.Requ
 	})
 }
 
-// IsHandedOver reports whether files answer x because its handler has asked for that.
+// IsHandedOver reports whether x is answered with files at the request of its handler.
 func IsHandedOver(x *exchange.Exchange) bool {
 	_, is := x.Source.(*handedOver)
 	return is
 }
 
-// sends reports whether the handler has named one file.
+// sends reports whether the handler named a single file.
 func (o *handedOver) sends() bool { return len(o.head.SendFile) > 0 }
 
-// isError reports whether the handler's own status is that of an error, whose page is the file.
+// isError reports whether the handler's status is an error, for which the file is the page.
 func (o *handedOver) isError() bool { return o.head.Status >= 400 }
 
-// open opens the file. It may wait for the disk.
+// open opens the file. It may block for the disk.
 func (o *handedOver) open() {
 	a := o.answer
 	var files *Files
@@ -103,8 +103,8 @@ func (o *handedOver) open() {
 		}
 		return
 	}
-	// RFC 9110 §13.1 and §14.2: conditions and ranges refer to the response that a GET of the
-	// resource gives; an error page or the answer to a form is something else.
+	// Conditions and ranges refer to the response to a GET of the resource (RFC 9110 §13.1 and §14.2). They do not
+	// apply to an error page or the response to a form.
 	request := a.request
 	if o.isError() || !request.Parsed.Head && !request.Parsed.Get {
 		bare := *request.Parsed
@@ -117,7 +117,7 @@ func (o *handedOver) open() {
 	}
 }
 
-// refuse answers that the file cannot be sent.
+// refuse sends an error, because the file cannot be sent.
 func (o *handedOver) refuse(x *exchange.Exchange) {
 	r := exchange.Reply{Status: 500}
 	level, line := logfile.Error, fmt.Sprintf("a handler returned files that cannot be sent: %v", o.err)
@@ -136,14 +136,14 @@ func (o *handedOver) refuse(x *exchange.Exchange) {
 	x.Sink.Reply(r)
 }
 
-// send sends the response, with the fields of the handler.
+// send sends the response with the fields of the handler.
 func (o *handedOver) send(x *exchange.Exchange) {
 	a := o.answer
 	h, own := &a.Head, o.head.Fields
 	failed := h.Status >= 400
 	h.Close = o.head.Close
 	switch {
-	case o.sends() && failed && !o.isError(): // conditions or ranges
+	case o.sends() && failed && !o.isError(): // conditions or ranges failed
 		a.send(x, true)
 		return
 	case o.sends():
@@ -159,8 +159,8 @@ func (o *handedOver) send(x *exchange.Exchange) {
 	a.send(x, failed)
 }
 
-// ofFile returns the fields of a handler that go with a file which it has sent, as a response with a status. What
-// the server judges conditions and ranges by is the server's to say.
+// ofFile returns the fields of a handler that are kept for a file with the given status. The server itself sets the
+// fields for conditions and ranges.
 func ofFile(fields []byte, status int) (kept []byte) {
 	for line := range bytes.Lines(fields) {
 		name := exchange.FieldName(line)
@@ -175,11 +175,11 @@ func ofFile(fields []byte, status int) (kept []byte) {
 	return kept
 }
 
-// maxRoots bounds the document roots that handlers have named. An application
-// has a few; one that makes up new ones all the time pays with reopening them.
+// maxRoots limits the document roots that handlers name. If an application always names new roots, they must be
+// reopened.
 const maxRoots = 64
 
-// root opens a document root that a handler has named, unless it is open. It may block.
+// root opens a document root that a handler named, unless it is already open. It may block.
 func (h *Handed) root(options string) (*Files, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -196,22 +196,23 @@ func (h *Handed) root(options string) (*Files, error) {
 		return nil, err
 	}
 	if len(h.roots) >= maxRoots || h.roots == nil {
-		h.roots = make(map[string]*Files) // jobs still use the old ones: the collector closes them
+		// Running jobs still use the old roots, which the garbage collector closes.
+		h.roots = make(map[string]*Files)
 	}
 	h.roots[options] = files
 	return files, nil
 }
 
-// AccelRoot maps paths that begin with Prefix to files below Root.
+// AccelRoot maps paths with Prefix to files below Root.
 type AccelRoot struct{ Prefix, Root string }
 
-// String is "/prefix/=/directory".
+// String returns "/prefix/=/directory".
 func (r AccelRoot) String() string { return r.Prefix + "=" + r.Root }
 
 var errNotSent = errors.New("not in a directory from which files may be sent")
 
-// find returns the directory and the name in it that the value of X-Sendfile, or of X-Accel-Redirect if accel, means.
-// That name is for view.walk, which does not let it lead outside.
+// find returns the directory and the name in it for a value of X-Sendfile, or of X-Accel-Redirect if accel is set.
+// The name is safe only for view.walk, which does not leave the directory.
 func (h *Handed) find(value string, accel bool) (found *Files, name string, err error) {
 	if accel {
 		return h.findMapped(value)
@@ -220,7 +221,7 @@ func (h *Handed) find(value string, accel bool) (found *Files, name string, err 
 	if !filepath.IsAbs(value) && len(h.named) > 0 {
 		return h.named[0], value, nil
 	}
-	for _, files := range h.named { // of several, the innermost
+	for _, files := range h.named { // the innermost directory
 		if rest, err := files.root.at(files.clock()).below(value); err == nil && (found == nil || len(rest) < len(name)) {
 			found, name = files, rest
 		}
@@ -231,7 +232,7 @@ func (h *Handed) find(value string, accel bool) (found *Files, name string, err 
 	return found, name, nil
 }
 
-// findMapped takes a path as in a URL.
+// findMapped is find for a URL path.
 func (h *Handed) findMapped(value string) (found *Files, name string, err error) {
 	value, _, _ = strings.Cut(value, "?")
 	decoded, err := url.PathUnescape(value)
@@ -254,13 +255,11 @@ func (h *Handed) findMapped(value string) (found *Files, name string, err error)
 	return found, strings.Trim(name, "/"), nil
 }
 
-// Send answers with the file that a name below the root means to the file
-// system: hidden names and ".." are names like others (none leads
-// outside), and there are no variants, as the names are not the client's but
-// those of an application, in whose directory x and x.gz may be two things.
-// mediaType "" is found by name. Nothing is filled in when there is an error.
+// Send sends the file with a name below the root. Hidden names are permitted, and ".." cannot lead outside. There are
+// no compressed variants, because the application chooses the name, and x and x.gz may be unrelated in its directory.
+// If mediaType is "", it depends on the name. On an error, out is unchanged.
 //
-// Any goroutine may call it; it may wait for the disk.
+// Send is safe for concurrent use. It may block for the disk.
 func (f *Files) Send(name, mediaType string, req *Request, out *Response) error {
 	f.looking <- struct{}{}
 	defer func() { <-f.looking }()

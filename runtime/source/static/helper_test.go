@@ -16,13 +16,13 @@ import (
 	"fapws/runtime/http1"
 )
 
-// secret is what lies outside the root. No response may have it.
+// secret is the content of a file outside the root. No response may contain it.
 const secret = "TOP-SECRET-CONTENT"
 
-// old is when the files of a test tree were changed.
+// old is the modification time of files in a test tree.
 var old = time.Date(2024, 2, 29, 12, 0, 0, 123456789, time.UTC)
 
-// write makes a file, and the directories to it, changed at old.
+// write creates a file and its directories with the modification time old.
 func write(t testing.TB, path, content string) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -41,8 +41,8 @@ func touch(t testing.TB, path string, at time.Time) {
 	}
 }
 
-// tree makes a root with files, by path and content, and returns its path. A
-// file with the secret lies beside it.
+// tree creates a root with files, by path and content, and returns its path. A file with the secret is next to the
+// root.
 func tree(t testing.TB, files map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -57,8 +57,7 @@ func tree(t testing.TB, files map[string]string) string {
 	return root
 }
 
-// serve makes a Files whose clock runs ahead, so that files just written have
-// settled.
+// serve returns a Files whose clock is ahead, so that files that were just written are settled.
 func serve(t testing.TB, o Options) *Files {
 	t.Helper()
 	f, err := New(o)
@@ -72,14 +71,13 @@ func serve(t testing.TB, o Options) *Files {
 	return f
 }
 
-// later moves the clock of a Files.
+// later advances the clock of a Files.
 func later(f *Files, d time.Duration) {
 	now := f.clock() + int64(d)
 	f.clock = func() int64 { return now }
 }
 
-// request parses what a client would send. target is the raw one; the files
-// are mounted at mount.
+// request parses a request. target is the raw target; the files are mounted at mount.
 func request(t testing.TB, mount, method, target string, fields ...string) *Request {
 	t.Helper()
 	head := []byte(method + " " + target + " HTTP/1.1\r\nHost: x\r\n" + strings.Join(append(fields, "\r\n"), "\r\n"))
@@ -95,18 +93,18 @@ func request(t testing.TB, mount, method, target string, fields ...string) *Requ
 	return &Request{Path: bytes.TrimPrefix(path, []byte(mount)), Head: head[:n], Parsed: parsed}
 }
 
-// answered is a response as a client sees it.
+// answered is a response as seen by the client.
 type answered struct {
 	status int
 	fields textproto.MIMEHeader
 	length int64
 	body   string
-	file   bool // it came from a file, not from memory
+	file   bool // the body came from a file, not from memory
 }
 
 func (a answered) get(name string) string { return a.fields.Get(name) }
 
-// read takes a response apart, checks its promises and closes it.
+// read reads a response, checks its consistency and closes it.
 func read(t testing.TB, req *Request, out *Response) answered {
 	t.Helper()
 	defer out.Close()
@@ -146,7 +144,7 @@ func read(t testing.TB, req *Request, out *Response) answered {
 	return a
 }
 
-// open answers by Open.
+// open responds with Open.
 func open(t testing.TB, f *Files, req *Request) answered {
 	t.Helper()
 	var out Response
@@ -154,7 +152,7 @@ func open(t testing.TB, f *Files, req *Request) answered {
 	return read(t, req, &out)
 }
 
-// hit answers by Hit, if it can.
+// hit responds with Hit, if possible.
 func hit(t testing.TB, f *Files, req *Request) (a answered, ok bool) {
 	t.Helper()
 	var out Response
@@ -167,8 +165,7 @@ func hit(t testing.TB, f *Files, req *Request) (a answered, ok bool) {
 	return read(t, req, &out), true
 }
 
-// get answers by Open, and from memory too if that is possible: then the
-// answers have to be the same.
+// get responds with Open, and also with Hit if possible. Both responses must be equal.
 func get(t testing.TB, f *Files, req *Request) answered {
 	t.Helper()
 	a := open(t, f, req)
@@ -191,7 +188,7 @@ func withoutBoundary(a answered) string {
 	return s
 }
 
-// checkParts checks a 206, with one range or several, against the whole.
+// checkParts compares a 206, with one or more ranges, with the whole content.
 func checkParts(t testing.TB, a answered, whole string) {
 	t.Helper()
 	check := func(span, body string) {

@@ -19,12 +19,12 @@ func symlink(t testing.TB, target, path string) {
 	}
 }
 
-// everything is what may be switched on: the most that can be reached.
+// everything enables all options, so that the most files can be reached.
 func everything(root string) Options {
 	return Options{Root: root, Index: []string{"index.html"}, Listing: true, DotFiles: true}
 }
 
-// Were one of these opened for reading as usual, the test would hang.
+// If one of these files were opened for reading in the usual way, the test would hang.
 func TestWhatIsNoFileIsNotOpened(t *testing.T) {
 	root := tree(t, map[string]string{"a": "x"})
 	if err := syscall.Mkfifo(root+"/fifo", 0o666); err != nil {
@@ -49,11 +49,11 @@ func TestWhatIsNoFileIsNotOpened(t *testing.T) {
 	}
 }
 
-// Between the look and the opening a file can become anything.
+// A file may be replaced by a FIFO between the check and the opening.
 func TestFifoInTheLastMoment(t *testing.T) {
 	root := tree(t, map[string]string{"a": "x"})
 	f := serve(t, Options{Root: root})
-	f.opt.CacheFileBytes = -1 // so that the file is opened each time
+	f.opt.CacheFileBytes = -1 // open the file for each request
 	req := request(t, "", "GET", "/a")
 	open(t, f, req)
 	if err := os.Remove(root + "/a"); err != nil {

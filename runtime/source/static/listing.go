@@ -15,7 +15,7 @@ import (
 	"fapws/runtime/http1"
 )
 
-// maxListed bounds the page for a directory.
+// maxListed limits the number of entries on the page of a directory.
 const maxListed = 10000
 
 const listingFields = "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'\r\n"
@@ -44,21 +44,21 @@ a:hover{text-decoration:underline}
 </style>
 `
 
-// listed is a line of a listing.
+// listed is an entry of a listing.
 type listed struct {
 	name string
 	info fs.FileInfo
 }
 
-// order is how a listing is sorted, as in Apache's links: ?C=S;O=D.
+// order is the sort order of a listing, as in Apache's links: ?C=S;O=D.
 type order struct {
-	column    byte // N, M (modified) or S
-	direction byte // A or D
+	column    byte // N (name), M (modified) or S (size)
+	direction byte // A (ascending) or D (descending)
 }
 
 var byName = order{'N', 'A'}
 
-// order reads the query of a request. An invalid one is that by name.
+// order parses the query of a request. If the query is invalid, the listing is sorted by name.
 func (f *Files) order(req *Request) order {
 	q := req.Parsed.Query.In(req.Head)
 	if !f.opt.Listing || len(q) != len("C=N;O=A") || string(q[:2]) != "C=" || q[3] != ';' && q[3] != '&' || string(q[4:6]) != "O=" ||
@@ -90,7 +90,7 @@ func (o order) compare(a, b listed) int {
 	return c
 }
 
-// list makes the page with the content of a directory, given by its clean path.
+// list creates the page for the directory with a clean path.
 func (f *Files) list(t *view, path string, req *Request) (v variants, err error) {
 	name := cmp.Or(strings.Trim(path, "/"), ".")
 	order := f.order(req)
@@ -107,8 +107,8 @@ func (f *Files) list(t *view, path string, req *Request) (v variants, err error)
 	return v, nil
 }
 
-// appendShown appends the path that a client has asked for, as a listing shows it: in its canonical form, because each other spelling would
-// have a page, and a place in the cache, too.
+// appendShown appends the requested path as a listing shows it. The path is in canonical form, because otherwise each
+// spelling would have its own page in the cache.
 func (req *Request) appendShown(dst []byte) []byte {
 	dst = append(dst, req.Prefix...)
 	raw, start := req.Parsed.Path.In(req.Head), len(dst)
@@ -119,9 +119,8 @@ func (req *Request) appendShown(dst []byte) []byte {
 	return append(all[:start], http1.MergeSlashes(all[start:start], all[start:])...)
 }
 
-// readDirectory returns the entries of a directory that clients may request, sorted, directories first, and whether there is
-// more than most of them. Only names that would be served are listed: files and directories that are not
-// hidden and do not lead outside.
+// readDirectory returns the entries of a directory that clients may request, directories first, and whether there are
+// more than most entries. It omits hidden files and links that lead outside.
 func (f *Files) readDirectory(t *view, name string, most int, order order) (entries []listed, more bool, err error) {
 	file, _, err := t.open(name)
 	if err != nil {
@@ -143,7 +142,7 @@ func (f *Files) readDirectory(t *view, name string, most int, order order) (entr
 		info, err := dir.statAny(entry)
 		link := err == errOutside
 		if link {
-			// Through the root, which follows links as a request would.
+			// Stat through the root follows links as a request does.
 			info, err = t.stat(name + "/" + entry)
 		}
 		if err == nil && info.Mode().IsRegular() && (link || t.guard.mayBeKey(entry) || t.hasHiddenName(info)) {
@@ -167,7 +166,7 @@ func appendListing(b []byte, title string, parent bool, entries []listed, more b
 		letter byte
 		title  string
 	}{{'N', "Name"}, {'S', "Size"}, {'M', "Modified (UTC)"}} {
-		// A link sorts by the column, or in the other direction if that is how it is sorted.
+		// A link sorts by its column. The link of the current column reverses the direction.
 		direction, sorted := 'A', ""
 		if column.letter == order.column {
 			sorted = ` aria-sort="ascending"`
@@ -189,7 +188,8 @@ func appendListing(b []byte, title string, parent bool, entries []listed, more b
 			slash = "/"
 		}
 		href, name := html.EscapeString(url.PathEscape(entry.name)), html.EscapeString(strings.ToValidUTF8(entry.name, "\uFFFD"))
-		b = append(b, `<tr><td><a href="./`+href+slash+`">`+name+slash+"</a><td>"...) // "./" or "a:b" would be a scheme
+		// Without "./", "a:b" would be interpreted as a URL with the scheme a.
+		b = append(b, `<tr><td><a href="./`+href+slash+`">`+name+slash+"</a><td>"...)
 		if !entry.info.IsDir() {
 			b = appendSize(b, entry.info.Size())
 		}
@@ -204,14 +204,14 @@ func appendListing(b []byte, title string, parent bool, entries []listed, more b
 	return b
 }
 
-// appendSize appends a human-readable size, of three or four digits.
+// appendSize appends a human-readable size with three or four digits.
 func appendSize(b []byte, size int64) []byte {
 	if size < 1024 {
 		return fmt.Appendf(b, "%d B", size)
 	}
 	value := float64(size)
 	unit := -1
-	for value >= 1023.5 { // would be written as 1024
+	for value >= 1023.5 { // rounds to 1024
 		value /= 1024
 		unit++
 	}

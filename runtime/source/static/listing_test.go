@@ -49,7 +49,7 @@ func TestListingIsSorted(t *testing.T) {
 		"": "dir/ a b c", "?C=N;O=A": "dir/ a b c", "?C=N;O=D": "dir/ c b a", "?C=S;O=A": "dir/ c b a", "?C=S&O=D": "dir/ a b c",
 		"?C=M;O=A": "dir/ c b a", "?C=M;O=D": "dir/ a b c", "?C=X;O=A": "dir/ a b c", "?C=N;O=A;": "dir/ a b c", "?x": "dir/ a b c",
 	} {
-		for range 2 { // the second one is from memory
+		for range 2 { // the second response is from memory
 			a := get(t, f, request(t, "", "GET", "/"+query))
 			var shown []string
 			for _, l := range link.FindAllStringSubmatch(a.body, -1) {
@@ -65,7 +65,7 @@ func TestListingIsSorted(t *testing.T) {
 			tags[tag] = true
 		}
 	}
-	if len(tags) != 6 { // each order has its arrows and links
+	if len(tags) != 6 { // each order has its own arrows and links
 		t.Errorf("%d tags", len(tags))
 	}
 	a := get(t, f, request(t, "", "GET", "/", "Accept-Encoding: gzip"))
@@ -79,7 +79,7 @@ func TestListingIsSorted(t *testing.T) {
 	}
 }
 
-// What a page in memory says of the path is what this client has asked for.
+// The page shows the path that this client requested, even if the page comes from memory.
 func TestListingBelowTwoNames(t *testing.T) {
 	f := serve(t, Options{Root: tree(t, map[string]string{"d/x": "x"}), Listing: true})
 	for _, prefix := range []string{"/one", "/two", "/one"} {
@@ -101,7 +101,7 @@ func TestListingBelowTwoNames(t *testing.T) {
 	}
 }
 
-// TestListingOfPictures: names that a private key may have do not have each file read, and a key stays hidden.
+// A listing does not read files whose names might belong to private keys entirely, and private keys stay hidden.
 func TestListingOfPictures(t *testing.T) {
 	picture := "\xff\xd8\xff\xe0\x00\x10JFIF" + strings.Repeat("x", 1<<20)
 	files := map[string]string{"id_key": "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"}
@@ -118,7 +118,7 @@ func TestListingOfPictures(t *testing.T) {
 	}
 }
 
-// TestListingsWait: files do not wait for those that wait for a listing.
+// Requests for files do not wait for requests for listings.
 func TestListingsWait(t *testing.T) {
 	f := serve(t, Options{Root: tree(t, map[string]string{"a": "x"}), Listing: true})
 	f.listing.Lock()
@@ -128,7 +128,7 @@ func TestListingsWait(t *testing.T) {
 	}
 	answered := make(chan bool)
 	go func() {
-		time.Sleep(50 * time.Millisecond) // the others come first
+		time.Sleep(50 * time.Millisecond) // after the other requests
 		open(t, f, request(t, "", "GET", "/a"))
 		close(answered)
 	}()

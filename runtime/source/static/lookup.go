@@ -14,15 +14,14 @@ import (
 	"fapws/runtime/route"
 )
 
-// errDirectory says that a path names a directory and has to be asked for
-// with a slash at its end.
+// errDirectory says that a path names a directory and must be requested with a trailing slash.
 var errDirectory = errors.New("is a directory")
 
 // errListing says that a path names a directory without an index.
 var errListing = errors.New("is a directory without index")
 
-// look finds the file for a clean path, clean, and returns its name. It opens nothing: opening some
-// devices does things.
+// look finds the file for a clean path and returns its name. It does not open the file, because opening a device may
+// have side effects.
 func (f *Files) look(t *view, clean string) (name string, info fs.FileInfo, err error) {
 	slash := strings.HasSuffix(clean, "/")
 	name = cmp.Or(strings.Trim(clean, "/"), ".")
@@ -36,7 +35,7 @@ func (f *Files) look(t *view, clean string) (name string, info fs.FileInfo, err 
 	case !info.IsDir():
 		return "", nil, fs.ErrNotExist
 	case !slash && !f.opt.Fall && (f.opt.SPA == "" && len(f.opt.Index) > 0 || f.opt.SPA != "" && name == "."):
-		return "", nil, errDirectory // whatever is in it
+		return "", nil, errDirectory // regardless of its content
 	}
 	name, info, err = f.index(t, name)
 	switch {
@@ -52,10 +51,10 @@ func (f *Files) look(t *view, clean string) (name string, info fs.FileInfo, err 
 	return "", nil, errListing
 }
 
-// isProgram says whether Options.Programs has the name.
+// isProgram reports whether Options.Programs matches the name.
 func (f *Files) isProgram(name string) bool { return FitsAny(f.opt.Programs, name) }
 
-// FitsAny says whether the last segment of a name fits one of the patterns (path.Match).
+// FitsAny reports whether the last segment of name matches one of the patterns (path.Match).
 func FitsAny(patterns []string, name string) bool {
 	for _, pattern := range patterns {
 		if ok, _ := path.Match(pattern, path.Base(name)); ok {
@@ -65,23 +64,23 @@ func FitsAny(patterns []string, name string) bool {
 	return false
 }
 
-// program is the error that the index of a directory, of this name, is a program, or
-// has rules of its own.
+// program is an error: the index of a directory is the program with this name, or has its own rules.
 type program string
 
 func (p program) Error() string { return string(p) + " is asked for by its name" }
 
-// Is makes it one more way for a file not to exist.
+// Is makes a program equal to fs.ErrNotExist.
 func (p program) Is(target error) bool { return target == fs.ErrNotExist }
 
-// index returns the first index of a directory that there is.
+// index returns the first index file that exists in a directory.
 func (f *Files) index(t *view, dir string) (name string, info fs.FileInfo, err error) {
 	for _, name := range f.opt.Index {
 		if dir != "." {
 			name = dir + "/" + name
 		}
 		stat := t.stat
-		if f.isProgram(name) { // another source may run what clients must not read
+		// Another source may run files that clients must not read.
+		if f.isProgram(name) {
 			stat = t.statAny
 		}
 		info, err := stat(name)
@@ -95,7 +94,8 @@ func (f *Files) index(t *view, dir string) (name string, info fs.FileInfo, err e
 	return "", nil, fs.ErrNotExist
 }
 
-// around makes the representations of the file of a name: itself, the variants beside it, and those to be made here.
+// around returns the representations of the file with a name: the file itself, its variants on disk, and variants
+// that can be compressed.
 func (f *Files) around(t *view, name string, info fs.FileInfo, now int64) variants {
 	original := StampOf(info)
 	if info.Sys().(*syscall.Stat_t).Blocks == 0 {
@@ -117,7 +117,7 @@ func (f *Files) around(t *view, name string, info fs.FileInfo, now int64) varian
 	return f.represent(description{name: name, mediaType: f.types.of(name), control: f.cacheControl(name), extra: f.extra}, stamps, now)
 }
 
-// represent makes the representations of what d describes: those that have a stamp, and those to be made here.
+// represent returns the representations of a file: those with a stamp, and those that can be compressed.
 func (f *Files) represent(d description, stamps [Codings]*Stamp, now int64) (v variants) {
 	var made CodingSet
 	if f.opt.Compress && !stamps[Identity].unsized && f.opt.CacheBytes > 0 && WorthCompressing(d.mediaType, stamps[Identity].size) {
@@ -142,7 +142,7 @@ func (f *Files) represent(d description, stamps [Codings]*Stamp, now int64) (v v
 	return v
 }
 
-// isLike reports whether v has the same files in the same states as w.
+// isLike reports whether v and w have the same files in the same states.
 func (v *variants) isLike(w *variants) bool {
 	for c := range v {
 		a, b := v[c].onDisk(), w[c].onDisk()
@@ -153,7 +153,7 @@ func (v *variants) isLike(w *variants) bool {
 	return true
 }
 
-// onDisk returns r, or nil if it is made here.
+// onDisk returns r, or nil if r is compressed by the server.
 func (r *representation) onDisk() *representation {
 	if r == nil || r.made {
 		return nil
@@ -161,11 +161,10 @@ func (r *representation) onDisk() *representation {
 	return r
 }
 
-// StatusOf turns an error of the file system into a status. That a path leads
-// outside the root (os.Root has no public error for it, if a caller uses that)
-// is for the client as if there was nothing.
+// StatusOf returns the HTTP status for a file system error. A path that leads outside the root results in 404;
+// os.Root has no public error for this.
 func StatusOf(err error) int {
-	var reason syscall.Errno // the kernel's, or 0
+	var reason syscall.Errno // errno; 0 if there is none
 	errors.As(err, &reason)
 	switch {
 	case errors.Is(err, fs.ErrPermission):
@@ -182,15 +181,13 @@ func StatusOf(err error) int {
 	return 500
 }
 
-// cleanPath checks a decoded PATH_INFO and turns it into a name below the
-// root, in the form that is also its key in the cache: one leading slash, no
-// empty segments, a trailing slash exactly if path has one. An empty path, the
-// root asked for without slash, stays empty. It is built in buf.
+// cleanPath converts a decoded PATH_INFO to a name below the root. The result is also the key in the cache: it has
+// one leading slash, no empty segments, and a trailing slash if path has one. An empty path, which is the root
+// without a slash, remains empty. The result is built in buf.
 //
-// It refuses (ok false, answered as if the file did not exist) paths that
-// could mean something else to the file system or to another program than they
-// say: NUL, backslash, "." and ".." segments; and hidden names unless
-// dotFiles. "/.well-known" (RFC 8615) is not hidden, it is for the public.
+// ok is false, and the file does not exist for clients, if the file system or another program could interpret the
+// path differently: NUL, backslash, "." and ".." segments. This also applies to hidden names unless dotFiles is set.
+// "/.well-known" (RFC 8615) is public and not hidden.
 func cleanPath(buf, path []byte, dotFiles bool) (clean []byte, ok bool) {
 	if len(path) == 0 {
 		return buf[:0], true
@@ -223,12 +220,10 @@ func allowed(segment []byte, dotFiles bool) bool {
 	return dotFiles && string(segment) != "." && string(segment) != ".."
 }
 
-// slashLocation appends the Location of the redirect from a directory's path
-// without trailing slash to the one with it. It is built from the raw path,
-// which is how the client spelled it. A path such as "//evil.example" would be
-// taken for another host's, so slashes at its beginning become one; a
-// backslash is the same to browsers, and it and what else does not belong in
-// a URI is percent-encoded. prefix, decoded, goes before it.
+// slashLocation appends the Location that adds a trailing slash to a directory's path. It keeps the spelling of the
+// raw path. Leading slashes become one, because a path such as "//evil.example" would name another host. Browsers
+// treat a backslash like a slash, so backslashes are percent-encoded like all characters that are invalid in URIs.
+// The decoded prefix precedes the path.
 func slashLocation(dst []byte, prefix string, rawPath, query []byte) []byte {
 	if prefix = strings.TrimLeft(prefix, `/\`); prefix != "" {
 		dst = append(dst, "/"+(&url.URL{Path: prefix}).EscapedPath()...)
@@ -243,11 +238,9 @@ func slashLocation(dst []byte, prefix string, rawPath, query []byte) []byte {
 	return dst
 }
 
-// OpenPath opens the regular file that a decoded path below the root names,
-// by the rules for a client's requests: no hidden names, no dot segments,
-// nothing outside of the root. It is for others that make responses of files;
-// StatusOf returns the status for an error. Any goroutine may call it; it may wait for
-// the disk.
+// OpenPath opens the regular file with a decoded path below the root, by the rules for client requests: no hidden
+// names, no dot segments, and nothing outside the root. Other sources use it to send files; StatusOf returns the
+// status for an error. It is safe for concurrent use and may block for the disk.
 func (f *Files) OpenPath(path string) (*os.File, fs.FileInfo, error) {
 	clean, ok := cleanPath(nil, []byte(path), f.opt.DotFiles)
 	if !ok || len(clean) < 2 || clean[len(clean)-1] == '/' {

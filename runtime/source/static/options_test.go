@@ -77,7 +77,7 @@ func TestOptionsThatAreWrong(t *testing.T) {
 	}
 }
 
-// The error has all the options that are wrong, each by its name.
+// The error names every invalid option.
 func TestAllOptionsThatAreWrong(t *testing.T) {
 	f, wrong := NewChecked(Options{Root: t.TempDir() + "/none", Index: []string{"/"}, SPA: "..", Expires: []string{"x"}, Charset: "?",
 		MimeTypes: "/none", Types: map[string]string{"x": "y"}, Headers: map[string]string{"": ""}, Symlinks: "?"})
@@ -100,7 +100,7 @@ func TestLinksByPolicy(t *testing.T) {
 	symlink(t, "real", dir+"/root")
 	symlink(t, "a.txt", root+"/in")
 	symlink(t, root+"/d", root+"/absolute")
-	symlink(t, dir+"/root/d/b.txt", root+"/by-name") // as the root is called
+	symlink(t, dir+"/root/d/b.txt", root+"/by-name") // an absolute link with the configured path of the root
 	symlink(t, root, root+"/d/top")
 	symlink(t, root+"x", root+"/beside")
 	symlink(t, "/", root+"/slash")
@@ -109,7 +109,7 @@ func TestLinksByPolicy(t *testing.T) {
 	symlink(t, root+"/../secret.txt", root+"/out-by-way")
 	symlink(t, root+"/loop", root+"/loop")
 	symlink(t, "loose/c.txt", root+"/foreign")
-	foreign := os.Geteuid() == 0 // others cannot make a link of another owner
+	foreign := os.Geteuid() == 0 // only root can change the owner of a link
 	if foreign {
 		if err := os.Lchown(root+"/foreign", 65534, -1); err != nil {
 			t.Fatal(err)
@@ -127,7 +127,7 @@ func TestLinksByPolicy(t *testing.T) {
 			}
 			for target, want := range answers {
 				if target == "/by-name" && path == root || target == "/foreign" && !foreign {
-					continue // it says what this root is not called
+					continue // this root has another path
 				}
 				a := get(t, f, request(t, "", "GET", target))
 				if want == "" && a.status != 404 || want != "" && a.body != want || strings.Contains(a.body, secret) {
@@ -143,7 +143,7 @@ func TestLinksByPolicy(t *testing.T) {
 	}
 }
 
-// A larger file is opened once, kept open, and closed when it is no longer requested.
+// A larger file is opened once, stays open, and is closed when it is no longer requested.
 func TestOpenFiles(t *testing.T) {
 	root := tree(t, map[string]string{"big": strings.Repeat("x", 200000), "huge": strings.Repeat("y", 2<<20)})
 	f := serve(t, Options{Root: root})
@@ -158,7 +158,7 @@ func TestOpenFiles(t *testing.T) {
 			t.Fatalf("%s: descriptors %d and %d, warm %v", c.target, one.Fd(), two.Fd(), one.Warm)
 		}
 		two.Close()
-		f.cache.sweep() // it was used
+		f.cache.sweep() // was used since the last sweep
 		f.cache.sweep()
 		mustMiss(t, f, req)
 		var stat syscall.Stat_t
@@ -168,7 +168,7 @@ func TestOpenFiles(t *testing.T) {
 		fd := one.Fd()
 		one.Close()
 		isOpen := func() bool {
-			var now syscall.Stat_t // of another file, if that has got the number
+			var now syscall.Stat_t // the descriptor may refer to another file meanwhile
 			return syscall.Fstat(fd, &now) == nil && now.Ino == stat.Ino
 		}
 		for end := time.Now().Add(5 * time.Second); isOpen(); time.Sleep(time.Millisecond) {

@@ -17,7 +17,7 @@ import (
 	zstandard "github.com/klauspost/compress/zstd"
 )
 
-// tries is how often a property is tried; `./build.sh fuzz paths` sets a million.
+// tries returns how often a property is tested; `./build.sh fuzz paths` sets a million.
 func tries(t *testing.T) int {
 	n, err := strconv.Atoi(os.Getenv("FAPWS_TRIES"))
 	if os.Getenv("FAPWS_TRIES") == "" {
@@ -29,12 +29,11 @@ func tries(t *testing.T) int {
 	return n
 }
 
-// outsideName is the name of a file outside: no listing may have it.
+// outsideName is the name of a file outside the root. No listing may contain it.
 const outsideName = "OUTSIDE-NAME"
 
-// TestNoByteFromOutside asks for made-up paths in a tree whose links and
-// directories are swapped all the time, under each policy for links: no byte of
-// what lies beside the root comes back, in whatever coding, and no name.
+// The test requests random paths in a tree whose links and directories are swapped all the time, under each policy
+// for links. No response contains a byte or a name from outside the root, in any coding.
 func TestNoByteFromOutside(t *testing.T) {
 	dir := t.TempDir()
 	root := dir + "/root"
@@ -65,7 +64,8 @@ func TestNoByteFromOutside(t *testing.T) {
 			fresh := root + "/.fresh"
 			_ = os.Symlink(targets[random.IntN(len(targets))], fresh)
 			_ = os.Rename(fresh, names[random.IntN(len(names))])
-			if i%16 == 0 { // a directory becomes a link that leads out, and is a directory again
+			// A directory becomes a link that leads outside, and then a directory again.
+			if i%16 == 0 {
 				_ = os.Rename(root+"/spare", root+"/.spare")
 				_ = os.Symlink(targets[random.IntN(len(targets))], root+"/spare")
 				_ = os.Remove(root + "/spare")
@@ -96,7 +96,7 @@ func TestNoByteFromOutside(t *testing.T) {
 	}
 }
 
-// askAnything makes requests and returns how many were answered with a file.
+// askAnything sends random requests and returns the number of responses with a file.
 func askAnything(t *testing.T, f *Files, seed uint64, n int) (found int) {
 	random := rand.New(rand.NewPCG(seed, 7))
 	pick := func(words ...string) string { return words[random.IntN(len(words))] }
@@ -136,8 +136,8 @@ func askAnything(t *testing.T, f *Files, seed uint64, n int) (found int) {
 	return found
 }
 
-// content returns the body of a response, and what is in it if it is packed. A file that was
-// changed meanwhile may have ended early.
+// content returns the body of a response, and the decompressed body if it is compressed. The body may be truncated if
+// the file was changed meanwhile.
 func content(out *Response) string {
 	var body strings.Builder
 	for _, s := range out.Segments {
@@ -150,7 +150,8 @@ func content(out *Response) string {
 		body.Write(buf[:n])
 	}
 	var unpacked []byte
-	if out.Head.Status == 200 { // a part cannot be unpacked, and what lies there as packed may be anything
+	// A partial body cannot be decompressed, and a variant on disk may contain anything.
+	if out.Head.Status == 200 {
 		switch fields := string(out.Head.Fields); {
 		case strings.Contains(fields, "Content-Encoding: gzip"):
 			if r, err := gzip.NewReader(strings.NewReader(body.String())); err == nil {
@@ -166,8 +167,7 @@ func content(out *Response) string {
 	return body.String() + string(unpacked)
 }
 
-// FuzzByteranges checks that a response with several ranges is what the
-// standard library reads as such, and that each part is what it says.
+// The standard library parses a response with several ranges, and each part matches its Content-Range.
 func FuzzByteranges(f *testing.F) {
 	text := strings.Repeat("0123456789abcdef", 64)
 	files := serve(f, Options{Root: tree(f, map[string]string{"a.txt": text})})
@@ -178,7 +178,7 @@ func FuzzByteranges(f *testing.F) {
 		head := []byte("GET /a.txt HTTP/1.1\r\nHost: x\r\nRange: " + value + "\r\n\r\n")
 		parsed := new(http1.Request)
 		if _, err := parsed.Parse(head, &http1.DefaultLimits); err != nil {
-			return // no request, so there is no response to read
+			return // not a valid request
 		}
 		a := get(t, files, &Request{Path: []byte("/a.txt"), Head: head, Parsed: parsed})
 		switch a.status {

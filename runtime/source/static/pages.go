@@ -10,7 +10,7 @@ import (
 	"fapws/runtime/http1"
 )
 
-// Answer implements exchange.Pages. It must be called on the loop.
+// Answer implements exchange.Pages. It must be called on the event loop.
 func (p *Pages) Answer(x *exchange.Exchange, r exchange.Reply) {
 	location, path := p.targets[r.Status], p.paths[r.Status]
 	switch {
@@ -37,11 +37,10 @@ func (p *Pages) Answer(x *exchange.Exchange, r exchange.Reply) {
 	})
 }
 
-// plainGet is a request without conditions, ranges and codings. It is not
-// written to.
+// plainGet is a request without conditions, ranges and codings. It is read-only.
 var plainGet = http1.Request{Get: true}
 
-// sendFor answers x with r, with the page that a is in the place of its text, if that was found.
+// sendFor sends r to x with the page in a as its body, if the page was found.
 func (a *Response) sendFor(x *exchange.Exchange, r *exchange.Reply) {
 	h := &a.Head
 	if h.Status != 200 {
@@ -54,8 +53,8 @@ func (a *Response) sendFor(x *exchange.Exchange, r *exchange.Reply) {
 	a.send(x, false)
 }
 
-// pageFields returns the fields of an error, own, and the fields of a file that hold for an error page made of it:
-// none about caching, validation and ranges.
+// pageFields returns own, the fields of an error, and the fields of a file that apply when it is sent as an error
+// page. They exclude fields for caching, validation and ranges.
 func pageFields(own, file []byte) []byte {
 	fields := bytes.Clone(own)
 	for line := range bytes.Lines(file) {
@@ -67,17 +66,16 @@ func pageFields(own, file []byte) []byte {
 	return fields
 }
 
-// Pages are pages for errors, in files or elsewhere. They implement exchange.Pages.
+// Pages are the error pages of a site, as files or redirects. They implement exchange.Pages.
 type Pages struct {
 	files   *Files
-	paths   map[int]string // of files
-	targets map[int][]byte // Location fields, of redirects
+	paths   map[int]string // paths of files
+	targets map[int][]byte // Location fields of redirects
 }
 
-// NewPages returns the pages for statuses from 400 to 599: an absolute path
-// (decoded) names a file of files, which is sent with that status; a URL is
-// where clients are sent (302). A file that is missing is replaced by the
-// server's own page. The error is one line.
+// NewPages returns error pages for statuses from 400 to 599. An absolute decoded path names a file in files, which is
+// sent with the status. A URL redirects the client (302). The server's own page replaces a missing file. The error is
+// one line.
 func NewPages(files *Files, pages map[int]string) (*Pages, error) {
 	p := &Pages{files: files, paths: map[int]string{}, targets: map[int][]byte{}}
 	for status, page := range pages {

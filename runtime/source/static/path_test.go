@@ -5,7 +5,7 @@ import "testing"
 func TestCleanPath(t *testing.T) {
 	for _, c := range []struct {
 		path     string
-		want     string // "-": refused
+		want     string // "-" if the path is rejected
 		dotFiles string // if different
 	}{
 		{path: "", want: ""},

@@ -25,8 +25,8 @@ func TestNoPermission(t *testing.T) {
 	f := serve(t, Options{Root: root})
 	var group sync.WaitGroup
 	group.Go(func() {
-		// Root may read everything, so this thread becomes another user for
-		// the file system. It ends with the goroutine, for it is not unlocked.
+		// Root may read every file, so this thread changes its file system user. The thread ends with the goroutine,
+		// because it stays locked.
 		runtime.LockOSThread()
 		if os.Geteuid() == 0 {
 			if err := syscall.Setfsuid(65534); err != nil {
@@ -37,7 +37,7 @@ func TestNoPermission(t *testing.T) {
 			for _, method := range []string{"GET", "HEAD"} {
 				a := open(t, f, request(t, "", method, target))
 				if method == "HEAD" && target == "/a" {
-					continue // nothing is opened to answer it
+					continue // the response does not open the file
 				}
 				if a.status != status {
 					t.Errorf("%s %s: %+v", method, target, a)

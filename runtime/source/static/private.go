@@ -17,24 +17,23 @@ import (
 	"fapws/runtime/system"
 )
 
-// Private are files that no document root serves, whatever their path there: what the
-// configuration names (logs, passwords, the pid file, scripts of applications, itself). They
-// are told by device and inode, so a link or another case of the name shows them no more than
-// the name does. nil: none. Its methods are safe for concurrent use.
+// Private are files that no document root serves, under any path: files named in the configuration (logs, passwords,
+// the pid file, scripts of applications, the configuration itself). Files are identified by device and inode, so that
+// links and other spellings of the name are hidden, too. A nil Private has no files. It is safe for concurrent use.
 type Private struct {
 	paths []string // absolute
-	real  []string // without links, as far as the directory exists
+	real  []string // symbolic links resolved in the existing part of the path
 	files fileSet
 }
 
-// fileSet is a set of files, which are looked up again from time to time. Its methods are safe for concurrent use.
+// fileSet is a set of files that is refreshed periodically. It is safe for concurrent use.
 type fileSet struct {
 	mu    sync.Mutex
 	files map[identifier]bool
-	until time.Time // when they are looked up again
+	until time.Time // when the set must be refreshed
 }
 
-// has reports whether a file is in the set. find yields the files; it takes a fiftieth of the time at most.
+// has reports whether a file is in the set. find yields the files. It uses at most a fiftieth of the time.
 func (s *fileSet) has(info fs.FileInfo, find iter.Seq[fs.FileInfo]) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -48,7 +47,7 @@ func (s *fileSet) has(info fs.FileInfo, find iter.Seq[fs.FileInfo]) bool {
 	return s.files[identifierOf(info)]
 }
 
-// identifier tells a file from all others.
+// identifier uniquely identifies a file.
 type identifier struct{ dev, ino uint64 }
 
 func identifierOf(info fs.FileInfo) identifier {
@@ -56,8 +55,7 @@ func identifierOf(info fs.FileInfo) identifier {
 	return identifier{uint64(st.Dev), st.Ino}
 }
 
-// NewPrivate returns the files with these paths, which need not exist yet. Empty ones do not
-// count.
+// NewPrivate returns the files with these paths, which need not exist. Empty paths are ignored.
 func NewPrivate(paths ...string) *Private {
 	p := &Private{}
 	for _, one := range paths {
@@ -67,7 +65,7 @@ func NewPrivate(paths ...string) *Private {
 		}
 		p.paths = append(p.paths, abs)
 		real := system.RealPath(abs)
-		if real == abs { // perhaps the file does not exist
+		if real == abs { // the file may not exist
 			real = filepath.Join(system.RealPath(filepath.Dir(abs)), filepath.Base(abs))
 		}
 		p.real = append(p.real, real)
@@ -75,8 +73,8 @@ func NewPrivate(paths ...string) *Private {
 	return p
 }
 
-// has reports whether a file is private. Which files the paths name is looked up again after
-// a second: logs are rotated, and editors replace the files that they save.
+// has reports whether a file is private. The paths are looked up again after a second, because logs are rotated, and
+// editors replace files when saving.
 func (p *Private) has(info fs.FileInfo) bool {
 	return p != nil && !info.IsDir() && p.files.has(info, func(yield func(fs.FileInfo) bool) {
 		for _, one := range p.paths {
@@ -87,8 +85,8 @@ func (p *Private) has(info fs.FileInfo) bool {
 	})
 }
 
-// leftovers are names, in any case, of files that are in the directory of a project and not for its clients, also
-// compressed: sources, copies that editors and people leave, databases and dumps of them, keys.
+// leftovers are names, in any case and also compressed, of files that are common in project directories but not
+// intended for clients: sources, copies by editors and people, databases and their dumps, keys.
 var leftovers = []string{
 	"*.py", "*.py.[0-9]*", "*.pyc", "*.pyi", "*.pyo", "*.pyx", "__pycache__", "pyvenv.cfg",
 	"*~", "#*#", "*.backup", "*.bak", "*.bak-*", "*.bak[.0-9]*", "*.bkp", "*.old", "*.orig", "*.rej", "*.save", "*.swp", "*.swo", "*.tmp",
@@ -98,14 +96,15 @@ var leftovers = []string{
 	"*.key", "*.p12", "*.pfx", "*.ppk", "*.secret", "id_rsa", "id_dsa", "id_ecdsa", "id_ecdsa_sk", "id_ed25519", "id_ed25519_sk",
 }
 
-// keyNames are names of files that are hidden if they contain a private key, or are compressed; id_list.html.gz is probably a page.
+// keyNames are names of files that are hidden if they contain a private key or are compressed. id_list.html.gz, for
+// example, is probably a page.
 var keyNames = []string{"*.pem", "*_key", "id_*"}
 
-// maxKeyFile is how much of such a file is searched for one, in bytes.
+// maxKeyFile limits how much of a file is searched for a key, in bytes.
 const maxKeyFile = 1 << 20
 
-// within returns patterns for the names of files below a root that are private, too: the
-// private files themselves, files derived from them (error.log.1.gz, app.py~), and leftovers.
+// within returns patterns for the names of private files below a root: the files themselves, files derived from them
+// (error.log.1.gz, app.py~), and leftovers.
 func (p *Private) within(root string) (patterns []string) {
 	if p == nil {
 		return nil
@@ -126,12 +125,13 @@ var literally = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`)
 // guard decides whether a view may send a file.
 type guard struct {
 	private *Private
-	names   []string // patterns of names that are not shown
-	expose  []string // patterns of those that are nevertheless
-	links   *fileSet // the files below the root that have a hidden name and another one
+	names   []string // patterns of hidden names
+	expose  []string // patterns of exceptions to names
+	// links are the files below the root with both a hidden name and another name.
+	links *fileSet
 }
 
-// hides reports whether a file is not for clients by the last segment of its name.
+// hides reports whether the last segment of a name is hidden from clients.
 func (g *guard) hides(name string) bool {
 	if len(g.names) == 0 {
 		return false
@@ -145,8 +145,8 @@ func (g *guard) hides(name string) bool {
 	return (key || FitsAny(g.names, name) || plain != name && FitsAny(g.names, plain)) && !FitsAny(g.expose, name)
 }
 
-// hidesFile reports whether a file that view.walk has opened is not for clients: the target of a link has another name than the link, and
-// some files tell by what they contain.
+// hidesFile reports whether a file that view.walk opened is hidden from clients. The target of a symbolic link has
+// another name than the link, and some files are hidden because of their content.
 func (g *guard) hidesFile(file *os.File, info fs.FileInfo) bool {
 	if g.private.has(info) {
 		return true
@@ -158,26 +158,27 @@ func (g *guard) hidesFile(file *os.File, info fs.FileInfo) bool {
 	return g.hides(name) || g.mayBeKey(name) && hasKey(file)
 }
 
-// mayBeKey reports whether a file of this name is hidden if it contains a private key.
+// mayBeKey reports whether a file with this name is hidden if it contains a private key.
 func (g *guard) mayBeKey(name string) bool {
 	return len(g.names) > 0 && FitsAny(keyNames, strings.ToLower(name)) && !FitsAny(g.expose, name)
 }
 
-// hasKey reports whether a file contains a private key in the form of PEM.
+// hasKey reports whether a file contains a private key in PEM format.
 func hasKey(file *os.File) bool {
 	var beginning [512]byte
 	if n, _ := file.ReadAt(beginning[:], 0); bytes.IndexByte(beginning[:n], 0) >= 0 {
-		return false // a picture, say, and a directory may have thousands of them: PEM is text
+		// PEM is text. Directories may have thousands of binary files such as pictures.
+		return false
 	}
 	text, err := io.ReadAll(io.NewSectionReader(file, 0, maxKeyFile))
 	return err != nil || bytes.Contains(text, []byte("PRIVATE KEY-----"))
 }
 
-// maxWalk is the number of files that are looked at for the hidden names of a hard link.
+// maxWalk limits the number of files that are searched for hidden names of hard links.
 const maxWalk = 50_000
 
-// hasHiddenName reports whether a file of several names has a hidden one. Looking that up takes a walk through the whole root, so it is
-// done only for such a file.
+// hasHiddenName reports whether a file with several hard links has a hidden name. The search walks through the whole
+// root, so it is done only for files with several names.
 func (t *view) hasHiddenName(info fs.FileInfo) bool {
 	if t.guard.links == nil || info.Sys().(*syscall.Stat_t).Nlink < 2 || !info.Mode().IsRegular() {
 		return false

@@ -15,39 +15,39 @@ import (
 	"fapws/runtime/http1"
 )
 
-// description is the part of a file's state that is known before it is looked at.
+// description is the part of a representation that is known before the file is examined.
 type description struct {
-	name      string // below the root
+	name      string // path below the root
 	mediaType string
 	coding    Coding
-	varies    bool   // there are variants of it, or it is one
-	made      bool   // here, by compression of the original, whose name and stamp it has
-	control   string // Cache-Control; "" for none
-	extra     string // more lines of fields
-	tag       string // instead of one of the file's time
+	varies    bool // the resource has variants
+	// made says that the server compresses the variant from the original, whose name and stamp it has.
+	made    bool
+	control string // Cache-Control; empty to omit it
+	extra   string // additional header lines
+	tag     string // entity tag that replaces the one from the file's time
 }
 
-// representation is one file as it is sent: the original or a
-// variant, in one state. It does not change once it is made.
+// representation is a file in the form in which it is sent: the original or a variant, in one state. It is immutable.
 type representation struct {
 	description
 	stamp Stamp
-	size  int64     // of the bytes that are sent; a variant made here has none before it has a body
-	body  []byte    // nil: on disk, or not made yet
-	open  *openFile // if it is kept open
+	// size of the body in bytes; unknown for a variant made by the server until it has a body
+	size int64
+	body []byte    // nil if it is on disk or not compressed yet
+	open *openFile // the open file; nil if it is not kept open
 
-	etag         []byte // quoted; nil if the file's time says nothing
+	etag         []byte // quoted; nil if the file's time is not reliable
 	modified     int64  // seconds since 1970
-	lastModified []byte // the same as a date; nil: there is no such field
+	lastModified []byte // modified as a date; nil to omit the field
 
-	// The fields of a response, in an order that makes those of a 304 and
-	// those of a multipart response prefixes.
+	// fields are the header fields of a response. The fields of a 304 and of a multipart response are prefixes.
 	fields  []byte
 	short   int // fields[:short] are for 304 (RFC 9110 §15.4.5)
 	untyped int // fields[:untyped] are all but Content-Type
 }
 
-// newRepresentation describes a file in a state that was seen at a time.
+// newRepresentation returns a representation of a file in state s, which was observed at the time now.
 func newRepresentation(d description, s Stamp, now int64) *representation {
 	r := &representation{description: d, stamp: s, size: s.size}
 	date, dated := s.date()
@@ -88,14 +88,14 @@ func newRepresentation(d description, s Stamp, now int64) *representation {
 	return r
 }
 
-// withBody returns the same representation with its content.
+// withBody returns a copy of r with its content.
 func (r *representation) withBody(body []byte) *representation {
 	loaded := *r
 	loaded.body, loaded.size = body, int64(len(body))
 	return &loaded
 }
 
-// keptOpen returns the same representation with its file, which the caller holds.
+// keptOpen returns a copy of r with its open file, which the caller holds.
 func (r *representation) keptOpen(file *os.File) *representation {
 	opened := *r
 	opened.open = &openFile{file: file, fd: int(file.Fd())}
@@ -103,10 +103,10 @@ func (r *representation) keptOpen(file *os.File) *representation {
 	return &opened
 }
 
-// openCost is the cost of an open file in the cache, which bounds their number.
+// openCost is the cost of an open file in the cache, and thereby limits the number of open files.
 const openCost = 64 << 10
 
-// cost is about how much memory a representation takes.
+// cost returns the approximate memory of a representation.
 func (r *representation) cost() int {
 	if r == nil {
 		return 0
@@ -118,10 +118,10 @@ func (r *representation) cost() int {
 	return cost
 }
 
-// suffixes are appended to a file's name to find a variant.
+// suffixes are appended to a file's name to find variants.
 var suffixes = [Codings]string{"", ".gz", ".zst", ".br"}
 
-// AcceptedBy reads the client's preferences in the fields of a request. Several are one list.
+// AcceptedBy parses the Accept-Encoding fields of a request.
 func AcceptedBy(head []byte, fields []http1.Field) AcceptedCodings {
 	var a AcceptedCodings
 	for value := range http1.Values(head, fields, "accept-encoding") {
@@ -130,8 +130,8 @@ func AcceptedBy(head []byte, fields []http1.Field) AcceptedCodings {
 	return a
 }
 
-// choose returns the representation that the client prefers. A variant on disk goes before one that would have to be
-// made.
+// choose returns the representation that the client prefers. A variant on disk is preferred to one that must be
+// compressed.
 func (v *variants) choose(asked *Conditions) *representation {
 	if !asked.acceptEncoding {
 		return v[Identity]
@@ -153,34 +153,35 @@ func (v *variants) choose(asked *Conditions) *representation {
 	return v[accept.Choose(&possible)]
 }
 
-// Stamp distinguishes the states of a file. The time of the last
-// status change and the inode are in it because size and modification time
-// survive "cp -p" and a rename over the name.
+// Stamp identifies the state of a file. It includes the inode and the time of the last status change, because "cp -p"
+// and a rename over the name may preserve the size and the modification time.
 type Stamp struct {
 	identifier
 	size             int64
 	modified, status int64 // nanoseconds since 1970
 
-	// unsized says that the file has another size than it reports, as in /proc and /sys. Its times say nothing about its content
-	// either, which is read for each response.
+	// unsized says that the file has another size than it reports, as in /proc and /sys. Its times are unrelated to
+	// its content, which is read for each response.
 	unsized bool
 }
 
-// Tools that make builds reproducible set the times of all files to a constant, which does not distinguish their versions:
-// npm to a day of 1985, zip to 1980, Bazel, flit and hatch to these days, others to the time of the last commit.
+// buildTimes are constants that tools for reproducible builds use for all files, so that the times do not distinguish
+// versions: npm uses a day of 1985, zip 1980, Bazel, flit and hatch these days. Other tools use the time of the last
+// commit.
 var buildTimes = [...]time.Time{
 	time.Date(2010, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2016, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2020, 2, 2, 0, 0, 0, 0, time.UTC),
 }
 
 const (
-	firstDate   = 20 * 365 * 24 * time.Hour // since 1970: no earlier time is believed
-	mostOffset  = 14 * time.Hour            // of a time zone: archives such as zip have local times
-	longTimeAgo = 3 * 365 * 24 * time.Hour  // before the status change: a modification time that old may be a constant
+	firstDate  = 20 * 365 * 24 * time.Hour // since 1970; earlier times are not trusted
+	mostOffset = 14 * time.Hour            // of a time zone; archives such as zip contain local times
+	// A modification time this long before the status change may be a constant.
+	longTimeAgo = 3 * 365 * 24 * time.Hour
 )
 
-// date returns the time of the last change for validators, in nanoseconds since 1970: the modification time or, where that
-// may be a constant, the time of the last status change; 0 if both are the constant, as in images of file systems that have one
-// time for each file. known is false if the modification time is a constant for certain.
+// date returns the time of the last change for validators, in nanoseconds since 1970: the modification time or, if
+// that may be a constant, the time of the last status change. It returns 0 if both are constants, as in file system
+// images with one time for all files. known is false if the modification time is certainly a constant.
 func (s *Stamp) date() (date int64, known bool) {
 	known = s.modified >= int64(firstDate)
 	for _, t := range buildTimes {
@@ -210,7 +211,8 @@ func stampOf(file *os.File, info fs.FileInfo) Stamp {
 	return s
 }
 
-// endsAt reports whether a file ends at its size. A sparse or empty file without blocks does, one of /proc or /sys usually not.
+// endsAt reports whether a file ends at size. A sparse or empty file without blocks does, but a file in /proc or /sys
+// usually does not.
 func endsAt(file *os.File, size int64) bool {
 	var b [1]byte
 	n, _ := file.ReadAt(b[:], size)
@@ -221,26 +223,25 @@ func endsAt(file *os.File, size int64) bool {
 	return n == 0
 }
 
-// maxUnsized is the largest content of an unsized file that is sent, in bytes.
+// maxUnsized limits the content of an unsized file, in bytes.
 const maxUnsized = 16 << 20
 
-// readUnsized returns r with the content of its unsized file, which it closes.
+// readUnsized returns r with the content of its unsized file, and closes the file.
 func readUnsized(file *os.File, r *representation) (*representation, error) {
 	defer file.Close()
 	body, err := io.ReadAll(io.LimitReader(file, maxUnsized))
 	return r.withBody(body), err
 }
 
-// settleTime is more than the granularity of the kernel's file times: what
-// changed longer ago than this cannot change again without a new time.
+// settleTime exceeds the granularity of the kernel's file times. A file whose last change is older cannot change
+// again without a new time.
 const settleTime = int64(20 * time.Millisecond)
 
-// Settled tells whether the stamp, seen at a time, can vouch for content that
-// is read after that.
+// Settled reports whether the stamp, observed at the time now, identifies content that is read afterwards.
 func (s *Stamp) Settled(now int64) bool { return now-s.status > settleTime }
 
-// notBefore tells whether a variant is as new as the original. Tools that copy
-// the original's time to the variant may cut it to seconds.
+// notBefore reports whether a variant is at least as new as the original. Tools that copy the time of the original
+// may truncate it to seconds.
 func (s *Stamp) notBefore(original *Stamp) bool {
 	const second = int64(time.Second)
 	if s.modified%second == 0 {
@@ -249,16 +250,17 @@ func (s *Stamp) notBefore(original *Stamp) bool {
 	return s.modified >= original.modified
 }
 
-// openFile is an open file that the cache and responses share: it is closed
-// when the last of them lets go. Its position is never used.
+// openFile is an open file that the cache and responses share. The last of them closes the file. Its position is
+// never used.
 type openFile struct {
 	file *os.File
 	fd   int
-	warm int64 // bytes, all of the file, that are read once a second; 0: none
+	// warm is the size of the file if it is read once a second; otherwise 0.
+	warm int64
 	refs atomic.Int32
 }
 
-// hold adds a holder. false: it has been closed meanwhile.
+// hold adds a reference. It returns false if the file was closed meanwhile.
 func (f *openFile) hold() bool {
 	for {
 		n := f.refs.Load()
@@ -271,15 +273,15 @@ func (f *openFile) hold() bool {
 	}
 }
 
-// release ends the use of the file. To close one of gigabytes that was removed takes the kernel up to a second, which the loop, or those that
-// wait for the cache, do not have.
+// release drops a reference. Closing a large file that was removed may block in the kernel for up to a second, so it
+// is done on another goroutine.
 func (f *openFile) release() {
 	if f.refs.Add(-1) == 0 {
 		go f.file.Close()
 	}
 }
 
-// hold adds a holder of the file. false: there is none, or it has been closed meanwhile.
+// hold adds a reference to the file. It returns false if there is no file, or if it was closed meanwhile.
 func (r *representation) hold() bool { return r != nil && r.open != nil && r.open.hold() }
 
 func (v *variants) release() {
@@ -290,16 +292,16 @@ func (v *variants) release() {
 	}
 }
 
-// is tells whether the file is still in the state of a stamp. The caller holds
-// it. It is a system call that does not wait, and allocates nothing.
+// is reports whether the file is still in the state s. The caller must hold the file. The check neither blocks nor
+// allocates.
 func (f *openFile) is(s Stamp) bool {
 	var now unix.Stat_t
 	return unix.Fstat(f.fd, &now) == nil && now.Size == s.size &&
 		time.Unix(now.Mtim.Unix()).UnixNano() == s.modified && time.Unix(now.Ctim.Unix()).UnixNano() == s.status
 }
 
-// warmMost is the size of the largest file that is Warm.
+// warmMost limits the size of files that are Warm, in bytes.
 const warmMost = 1 << 20
 
-// read brings the bytes of a file that is to be warm into memory, if they are not there.
+// read loads the first warm bytes of the file into the page cache.
 func (f *openFile) read() { _, _ = io.Copy(io.Discard, io.NewSectionReader(f.file, 0, f.warm)) }

@@ -19,17 +19,17 @@ import (
 	"fapws/runtime/system"
 )
 
-// freshFor is how long the state of the disk is trusted without looking again, in nanoseconds.
+// freshFor is how long the state of the disk is assumed unchanged, in nanoseconds.
 const freshFor = int64(time.Second)
 
-// root is the document root. All access to files goes through view.walk, which opens one directory after the other and
-// so cannot be led outside, however quickly symbolic links are swapped.
+// root is the document root. All files are opened with view.walk, which opens one directory after the other.
+// Therefore swapping symbolic links cannot lead outside.
 type root struct {
 	path string // absolute
 
 	mu      sync.Mutex
 	now     *view
-	checked int64 // when path was last seen to be that
+	checked int64 // when path was last compared with now
 }
 
 func openRoot(path string, policy Symlinks, private *Private, expose []string) (*root, error) {
@@ -63,8 +63,9 @@ func openView(path string, policy Symlinks, g guard) (t *view, err error) {
 	return t, nil
 }
 
-// OpenTree opens a directory for a source that does not send its files. stat describes the file of a name below it, a path without "." and
-// ".." segments, and follows symbolic links as for clients of Files. Any goroutine may call it.
+// OpenTree opens a directory for a source that does not send its files. stat returns information about the file with
+// a name below the directory, a path without "." and ".." segments. It follows symbolic links as for clients of
+// Files. It is safe for concurrent use.
 func OpenTree(path string, policy Symlinks) (dir *os.Root, stat func(name string) (fs.FileInfo, error), err error) {
 	t, err := openView(path, policy, guard{})
 	if err != nil {
@@ -78,8 +79,7 @@ func (t *view) close() error {
 	return t.dir.Close()
 }
 
-// at returns the directory that the root's path names now, give or take a
-// second.
+// at returns the directory that the root's path names now, or named within the last second.
 func (r *root) at(now int64) *view {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -89,11 +89,11 @@ func (r *root) at(now int64) *view {
 	r.checked = now
 	info, err := os.Stat(r.path)
 	if was, _ := r.now.self.Stat(); err != nil || os.SameFile(info, was) {
-		return r.now // a root that is gone, or out of reach after a chroot, stays as it was
+		// A root that was removed, or is unreachable after a chroot, stays in use.
+		return r.now
 	}
 	if t, err := openView(r.path, r.now.policy, r.now.guard); err == nil {
-		// The old one is left to its finalizers: another goroutine may be
-		// about to use it.
+		// The garbage collector closes the old view, because another goroutine may still use it.
 		r.now = t
 	}
 	return r.now
@@ -105,17 +105,17 @@ func (r *root) close() error {
 	return r.now.close()
 }
 
-// Symlinks says which symbolic links are followed.
+// Symlinks is a policy for symbolic links.
 type Symlinks uint8
 
 // The policies.
 const (
-	LinksInside Symlinks = iota // those that stay below the root
-	LinksOwner                  // of these, those of the owner of their target
-	LinksNo                     // none
+	LinksInside Symlinks = iota // follow links that stay below the root
+	LinksOwner                  // follow these only if link and target have the same owner
+	LinksNo                     // follow none
 )
 
-// ParseSymlinks reads Options.Symlinks.
+// ParseSymlinks parses Options.Symlinks.
 func ParseSymlinks(s string) (Symlinks, error) {
 	policy := slices.Index([]string{LinksInside: "inside", LinksOwner: "owner", LinksNo: "no"}, cmp.Or(s, "inside"))
 	if policy < 0 {
@@ -124,18 +124,19 @@ func ParseSymlinks(s string) (Symlinks, error) {
 	return Symlinks(policy), nil
 }
 
-// view is a document root as it is at a moment, seen through the policy for symbolic links. However the links change
-// meanwhile, nothing outside is reached: no system call follows one.
+// view is a document root at a moment, with the policy for symbolic links. Files outside cannot be reached while
+// links change, because no system call follows a link.
 type view struct {
-	dir    *os.Root
-	self   *os.File // the directory itself
-	prefix []string // the path of the root as configured and as resolved: absolute, without a slash at the end
+	dir  *os.Root
+	self *os.File // the root directory
+	// prefix lists the configured and the resolved path of the root: absolute, without a trailing slash.
+	prefix []string
 	policy Symlinks
 	guard  guard
 }
 
-// stat describes the file of a name, a path without "." and ".." segments, or "." itself. Files that clients are not
-// to see do not exist.
+// stat returns information about the file with a name: a path without "." and ".." segments, or "." itself. Hidden
+// files do not exist.
 func (t *view) stat(name string) (fs.FileInfo, error) {
 	if t.guard.hides(name) {
 		return nil, hidden(name)
@@ -147,23 +148,24 @@ func (t *view) stat(name string) (fs.FileInfo, error) {
 	return info, err
 }
 
-// hidden is the error of a file that clients are not to see.
+// hidden returns the error for a hidden file.
 func hidden(name string) error { return &fs.PathError{Op: "open", Path: name, Err: syscall.ENOENT} }
 
-// statAny is stat for any file below the root.
+// statAny is stat including hidden files.
 func (t *view) statAny(name string) (fs.FileInfo, error) {
-	file, info, err := t.walk(name, unix.O_PATH) // needs no right to read, and opens a symbolic link itself
+	// O_PATH requires no read permission, and opens a symbolic link itself.
+	file, info, err := t.walk(name, unix.O_PATH)
 	if err == nil {
 		file.Close()
 	}
 	return info, err
 }
 
-// toRead opens a file for reading, never waiting: a FIFO without a writer opens at once, and it is for the caller to
-// see that it is no regular file.
+// toRead opens a file for reading without blocking. Opening a FIFO without a writer succeeds, so the caller must
+// check for a regular file.
 const toRead = unix.O_RDONLY | unix.O_NONBLOCK | unix.O_NOCTTY
 
-// open opens and describes a file that clients may see; the others do not exist.
+// open opens a file and returns information about it. Hidden files do not exist.
 func (t *view) open(name string) (*os.File, fs.FileInfo, error) {
 	if t.guard.hides(name) {
 		return nil, nil, hidden(name)
@@ -176,7 +178,7 @@ func (t *view) open(name string) (*os.File, fs.FileInfo, error) {
 	return file, info, err
 }
 
-// openRegular is open for regular files; others do not exist.
+// openRegular is open for regular files. Other files do not exist.
 func (t *view) openRegular(name string) (*os.File, fs.FileInfo, error) {
 	file, info, err := t.open(name)
 	if err == nil && !info.Mode().IsRegular() {
@@ -186,7 +188,7 @@ func (t *view) openRegular(name string) (*os.File, fs.FileInfo, error) {
 	return file, info, err
 }
 
-// shows returns an error if clients may not see the regular file of a name, which has to be opened to find out.
+// shows returns an error if the regular file with a name is hidden. It opens the file to find out.
 func (t *view) shows(name string) error {
 	file, _, err := t.open(name)
 	if err != nil {
@@ -195,21 +197,22 @@ func (t *view) shows(name string) error {
 	return file.Close()
 }
 
-// maxLinks is how many links one name may lead through, as in the kernel.
+// maxLinks limits the number of links that a name may lead through, as in the kernel.
 const maxLinks = 40
 
-// followed is a symbolic link on the way of a name.
+// followed is a symbolic link that walk is following.
 type followed struct {
 	owner uint32
-	left  int // number of parts of the name that are left where it ends
+	left  int // number of segments of the name that remain after the link
 }
 
-// walk opens and describes the file of a name, one part after the other, and follows links as the policy has it. An
-// absolute link counts from the root if that is where it leads. The file is named as the last part of its name
-// without links.
+// walk opens a file segment by segment and returns information about it. It follows links according to the policy.
+// The target of an absolute link must be below the root. The returned file has the name of its last segment after
+// following links.
 func (t *view) walk(name string, flags int) (*os.File, fs.FileInfo, error) {
-	way := []int{int(t.self.Fd())} // the open directories from the root to where the name has led so far
-	var names []string             // of all but the root
+	// the open directories from the root to the current one
+	way := []int{int(t.self.Fd())}
+	var names []string // names of the directories, except the root
 	back := func(to int) {
 		for _, fd := range way[to:] {
 			unix.Close(fd)
@@ -218,7 +221,7 @@ func (t *view) walk(name string, flags int) (*os.File, fs.FileInfo, error) {
 	}
 	defer func() { back(1) }()
 	parts := strings.Split(name, "/")
-	var links []followed // that have not ended
+	var links []followed // links whose target was not reached yet
 	for count := 0; count <= maxLinks; {
 		for n := len(links) - 1; n >= 0 && links[n].left == len(parts); n-- {
 			var st unix.Stat_t
@@ -288,7 +291,7 @@ func (t *view) walk(name string, flags int) (*os.File, fs.FileInfo, error) {
 	return nil, nil, &fs.PathError{Op: "open", Path: name, Err: unix.ELOOP}
 }
 
-// below turns an absolute path into one below the root.
+// below converts an absolute path to a path below the root.
 func (t *view) below(target string) (string, error) {
 	for _, prefix := range t.prefix {
 		if rest, ok := strings.CutPrefix(target, prefix); ok && (rest == "" || rest[0] == '/') {

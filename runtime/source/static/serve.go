@@ -12,12 +12,11 @@ import (
 	"fapws/runtime/http1"
 )
 
-// Hit answers a GET or HEAD from memory, without a system call, or from a file that
-// is open already, which it looks at with fstat(2): it allocates nothing but the key of a listing. It
-// returns false, with out unchanged, when that cannot be done; Open can.
-// now is the time when the process started, in nanoseconds since 1970, plus the
-// monotonic time since then; it may be up to a second late. Any goroutine may
-// call it; it never waits for the disk.
+// Hit responds to a GET or HEAD from memory without a system call, or with a file that is already open and that it
+// checks with fstat(2). It allocates only for the key of a listing. If this is not possible, it returns false and
+// leaves out unchanged; then call Open. now is the time when the process started, in nanoseconds since 1970, plus the
+// monotonic time since the start. It may be late by up to a second. Hit is safe for concurrent use, and never waits
+// for the disk.
 func (f *Files) Hit(now int64, req *Request, out *Response) bool {
 	v, ok := f.cache.get(f.key(req.Path, req), now, true)
 	if !ok {
@@ -27,9 +26,8 @@ func (f *Files) Hit(now int64, req *Request, out *Response) bool {
 	return v.choose(&c).answer(req, &c, out, true)
 }
 
-// Open answers a request, whatever it takes: it may wait for the disk and may
-// leave a file open in out (Close it). Any goroutine may call it, any number
-// at the same time.
+// Open responds to any request. It may block for the disk, and may leave a file open in out until Response.Close. It
+// is safe for concurrent use.
 func (f *Files) Open(req *Request, out *Response) {
 	if !req.Parsed.Head && !req.Parsed.Get {
 		out.fail(405)
@@ -63,14 +61,14 @@ func (f *Files) Open(req *Request, out *Response) {
 	}
 }
 
-// isPage tells whether a request looks like one for a page, rather than for
-// something in a page: no extension, or text/html is accepted by name.
+// isPage reports whether a request seems to be for a page, not for a resource of a page: its path has no extension,
+// or Accept contains text/html.
 func isPage(req *Request) bool {
 	name := req.Path[bytes.LastIndexByte(req.Path, '/')+1:]
 	return bytes.IndexByte(name, '.') < 0 || req.Parsed.HTML
 }
 
-// serve sends the file or directory at a clean path.
+// serve sends the file or directory with a clean path.
 func (f *Files) serve(t *view, path []byte, now int64, req *Request, out *Response) error {
 	c := ReadConditions(req.Head, req.Parsed.Fields)
 	key := f.key(path, req)
@@ -83,22 +81,23 @@ func (f *Files) serve(t *view, path []byte, now int64, req *Request, out *Respon
 		if err == nil || again {
 			return err
 		}
-		// It was there at the last look, up to a second ago. Now that it is forgotten, look again: perhaps only a
-		// variant is gone.
+		// The file existed at the last check, up to a second ago. The cache has dropped it, so try again: only a
+		// variant may be missing.
 	}
 }
 
-// key returns the key of a clean path in the cache: itself, but for a listing, which differs by its order and by its title.
+// key returns the key of a clean path in the cache. It is the path itself, except for a listing, whose key also
+// contains the order and the title.
 func (f *Files) key(path []byte, req *Request) []byte {
 	if !f.opt.Listing || len(path) > 0 && path[len(path)-1] != '/' {
 		return path
 	}
 	o := f.order(req)
-	return req.appendShown(append(bytes.Clone(path), 0, o.column, o.direction)) // no clean path has a zero
+	return req.appendShown(append(bytes.Clone(path), 0, o.column, o.direction)) // a clean path contains no NUL
 }
 
-// answer sends the representation that the client prefers; it opens, reads or
-// makes it when its bytes are needed and not in memory. key is that of the path.
+// answer sends the representation that the client prefers. It opens, reads or compresses the file if the content is
+// needed but not in memory. key is the cache key of the path.
 func (f *Files) answer(t *view, key []byte, v *variants, req *Request, c *Conditions, out *Response) error {
 	r := v.choose(c)
 	if r.answer(req, c, out, true) {
@@ -119,8 +118,7 @@ func (f *Files) answer(t *view, key []byte, v *variants, req *Request, c *Condit
 	}
 	current, before := r, f.wall()
 	if s := stampOf(file, info); s != r.stamp {
-		// It is another file now than the one that was looked at. The response has to describe the one that is
-		// open.
+		// The file was replaced since the last check. The response must describe the file that is open.
 		f.cache.forget(key)
 		current = newRepresentation(r.description, s, before)
 	}
@@ -141,9 +139,8 @@ func (f *Files) answer(t *view, key []byte, v *variants, req *Request, c *Condit
 	return nil
 }
 
-// answer fills in out. It returns false, with out unchanged, when the bytes
-// are needed but r is neither in memory nor open, or the file was opened before and has changed since;
-// out takes hold of the file that it needs.
+// answer fills in out. It returns false and leaves out unchanged if the content is needed but r is neither in memory
+// nor open, or if before is set and the open file has changed. out holds the file that it needs.
 func (r *representation) answer(req *Request, c *Conditions, out *Response, before bool) bool {
 	head := req.Parsed.Head
 	switch status := r.judge(c); {
@@ -154,9 +151,9 @@ func (r *representation) answer(req *Request, c *Conditions, out *Response, befo
 		out.fail(412)
 		return true
 	case (r.made || r.stamp.unsized) && r.body == nil:
-		return false // its size is not known
+		return false // the size is unknown
 	}
-	// Ranges are for GET alone (RFC 9110 §14.2).
+	// Ranges apply only to GET (RFC 9110 §14.2).
 	var buf [maxRanges]byteRange
 	var ranges []byteRange
 	partial := false
@@ -203,7 +200,7 @@ func (out *Response) add(r *representation, part byteRange) {
 	out.Segments = append(out.Segments, Segment{Offset: part.start, Count: part.count})
 }
 
-// reply returns the error that res is.
+// reply converts an error response to a Reply.
 func (res *Response) reply() exchange.Reply {
 	h := &res.Head
 	text := strconv.Itoa(h.Status) + " " + http1.StatusText(h.Status)
@@ -212,56 +209,54 @@ func (res *Response) reply() exchange.Reply {
 
 var contentType = []byte("Content-Type")
 
-// Request is the part of a request that Files needs. Its slices are read during Hit or Open only; a Response never
-// refers to them. (Callers of Open on another goroutine than the loop give it copies.)
+// Request is the part of a request that Files needs. Its slices are used only during Hit or Open; a Response never
+// refers to them. If Open is called on another goroutine than the event loop, they must be copies.
 type Request struct {
-	Path   []byte         // PATH_INFO below the mount, percent-decoded: empty or beginning with "/"
-	Prefix string         // decoded path that is before the one in Head, seen from outside; "" or "/a/b"
+	// PATH_INFO below the mount, percent-decoded: empty, or beginning with "/"
+	Path []byte
+	// decoded path that clients see before the path in Head; "" or "/a/b"
+	Prefix string
 	Head   []byte         // request line and fields as received
-	Parsed *http1.Request // spans into Head: method, raw path, query, fields
+	Parsed *http1.Request // method, raw path, query and fields, as spans into Head
 }
 
-// Segment is a piece of a body: bytes in memory, or a range of the response's
-// file (Response.Fd) when Data is nil.
+// Segment is a part of a body: bytes in memory or, if Data is nil, a range of the response's file (Response.Fd).
 type Segment struct {
-	Data   []byte // lives as long as the Response is not closed
-	Offset int64  // first byte in the file
-	Count  int64  // bytes of the file; 0 when Data is set
+	Data   []byte // valid until the Response is closed
+	Offset int64  // of the first byte in the file
+	Count  int64  // number of bytes in the file; 0 if Data is set
 }
 
-// Response is filled by Hit or Open. Its zero value is ready; Close makes it
-// ready again and keeps its buffers, so that a loop which uses one Response
-// over and over allocates nothing.
+// Response is filled in by Hit or Open. The zero value is ready for use. Close resets it but keeps its buffers, so
+// that an event loop can reuse a Response without allocating.
 type Response struct {
-	// Head is complete but for Date, Server and framing. Length is that of the body of a GET, also for HEAD, and -1
-	// for 304, which has none. An error has no body yet.
+	// Head is complete except for Date, Server and framing. Length is the length of the body of a GET, even for HEAD,
+	// and -1 for a 304, which has no body. An error has no body yet.
 	Head exchange.Head
 
-	// Segments are the body, in order; none for HEAD and 304. When the file
-	// turns out to be shorter than promised (it was truncated meanwhile), the
-	// connection has to be closed: Length cannot be kept any more.
+	// Segments are the body, in order; empty for HEAD and 304. If the file is shorter than expected, because it was
+	// truncated meanwhile, the connection must be closed.
 	Segments []Segment
 
-	// Index, when not empty, says of a 404 that the directory asked for has a
-	// program for its index, and is its name.
+	// Index is not empty in a 404 for a directory whose index is a program. It is the name of the program.
 	Index string
 
-	// Warm says that the file was read within the last two seconds and is not
-	// large: sendfile(2) finds it in memory and does not wait for the disk.
+	// Warm says that the file is small and was read within the last two seconds, so that sendfile(2) finds it in
+	// memory and does not wait for the disk.
 	Warm bool
 
-	file    *openFile
-	scratch []byte // memory of this response: fields, error text, part heads
+	file *openFile
+	// memory of this response: fields, error text, heads of parts
+	scratch []byte
 
-	// Of a response that an exchange is sent, and that owns the parts.
+	// The fields below are used if an exchange sends the response, which then owns its parts.
 	request Request
 	part    exchange.Part // scratch of send
 	users   atomic.Int32  // send, and the last part
 }
 
-// Fd returns the descriptor of the response's file, whose position is to be
-// left alone as others use it too, or -1 when the body is in memory. It stays open until
-// Close.
+// Fd returns the descriptor of the response's file, or -1 if the body is in memory. The position of the descriptor
+// must not be used, because it is shared. The descriptor is open until Close.
 func (r *Response) Fd() int {
 	if r.file == nil {
 		return -1
@@ -269,8 +264,7 @@ func (r *Response) Fd() int {
 	return r.file.fd
 }
 
-// Close lets go of the file, if there is one. The bytes of Head and Segments must
-// not be used any more.
+// Close releases the file, if any. Head and Segments must not be used afterwards.
 func (r *Response) Close() {
 	if r.file != nil {
 		r.file.release()
@@ -280,23 +274,24 @@ func (r *Response) Close() {
 	r.Head, r.Index, r.Warm, r.file, r.request = exchange.Head{}, "", false, nil, Request{}
 }
 
-// Source answers exchanges with files. It is an exchange.Source.
+// Source serves files for exchanges. It is an exchange.Source.
 type Source struct {
 	exchange.Memory
 	files    *Files
 	declines bool
 }
 
-// NewSource returns a Source of files. If it declines, routing continues for missing files.
+// NewSource returns a Source for files. If declines is set, routing continues for missing files.
 func NewSource(files *Files, declines bool) *Source { return &Source{files: files, declines: declines} }
 
 // Declines implements exchange.Optional.
 func (s *Source) Declines() bool { return s.declines }
 
-// Start implements exchange.Source. A file that is not in memory is opened beside the loop.
+// Start implements exchange.Source. A file that is not in memory is opened in the background.
 func (s *Source) Start(x *exchange.Exchange) {
 	switch r := x.Req.Parsed; {
-	case !r.Head && !r.Get: // a form, say: the method is wrong first of all
+	// For a form, for example, the wrong method is the most relevant error.
+	case !r.Head && !r.Get:
 		x.Sink.Reply(exchange.Reply{Status: 405, Fields: wrongMethod})
 		return
 	case r.HasBody:
@@ -337,23 +332,23 @@ func (s *Source) Start(x *exchange.Exchange) {
 	})
 }
 
-// requestOf returns the file request of x.
+// requestOf returns the Request for x.
 func requestOf(x *exchange.Exchange) Request {
 	r := x.Req
 	return Request{Path: r.Path[r.Script:], Prefix: x.Prefix, Head: r.Head, Parsed: r.Parsed}
 }
 
-// responses are used again, so that a file in memory costs no allocation.
+// responses are reused, so that sending a file from memory does not allocate.
 var responses = sync.Pool{New: func() any { return new(Response) }}
 
-// newResponse returns an empty response for an exchange. send must be called, or drop.
+// newResponse returns an empty response for an exchange. The caller must call send or drop.
 func newResponse() *Response {
 	a := responses.Get().(*Response)
 	a.users.Store(1)
 	return a
 }
 
-// drop ends one use of a: it is not sent, or was. With the last one its memory is used again.
+// drop ends one use of a. The last one returns its memory to the pool.
 func (a *Response) drop() {
 	if a.users.Add(-1) == 0 {
 		a.Close()
@@ -368,7 +363,7 @@ func (a *Response) Release(p *exchange.Part) {
 	}
 }
 
-// send answers x, whose turn it is, with the response. pages says that the page of its site takes the place of an error.
+// send sends the response to x, whose turn it is. If pages is set, the site's page replaces an error.
 func (a *Response) send(x *exchange.Exchange, pages bool) {
 	if pages && a.Head.Status >= 400 {
 		r := a.reply()

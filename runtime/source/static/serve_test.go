@@ -24,7 +24,7 @@ func TestVariants(t *testing.T) {
 	})
 	touch(t, filepath.Join(root, "stale.js.gz"), old.Add(-1))
 	touch(t, filepath.Join(root, "stale.js.br"), old.Add(-1e9))
-	touch(t, filepath.Join(root, "cut.js.gz"), old.Truncate(1e9)) // as gzip -k and tar may leave it
+	touch(t, filepath.Join(root, "cut.js.gz"), old.Truncate(1e9)) // gzip -k and tar may truncate the time
 	f := serve(t, Options{Root: root, Index: []string{"index.html"}})
 	const js = "text/javascript; charset=utf-8"
 	for _, c := range []struct{ path, accept, body, coding, vary, mediaType string }{
@@ -71,12 +71,13 @@ func TestVariants(t *testing.T) {
 	}
 }
 
-// A file whose time is a constant of build tools, or years older than its state, has validators that change with its content.
+// If the time of a file is a constant of build tools, or years older than its last status change, the validators
+// still change with the content.
 func TestConstantTimes(t *testing.T) {
 	years := time.Now().AddDate(-5, 0, 0)
 	for name, c := range map[string]struct {
 		at    time.Time
-		dated bool // it has Last-Modified
+		dated bool // the response has Last-Modified
 	}{
 		"zero":        {time.Unix(0, 0), false},
 		"one":         {time.Unix(1, 0), false},
@@ -86,7 +87,7 @@ func TestConstantTimes(t *testing.T) {
 		"flit":        {time.Date(2016, 1, 1, 0, 0, 0, 0, time.FixedZone("", 19800)), false},
 		"hatch":       {time.Date(2020, 2, 2, 0, 0, 0, 0, time.FixedZone("", 3600)), false},
 		"last commit": {years, true},
-		"future":      {time.Unix(1<<31-1, 0), false}, // the latest time of machines of 32 bits
+		"future":      {time.Unix(1<<31-1, 0), false}, // the latest time on 32-bit machines
 	} {
 		root := tree(t, map[string]string{"a": "0123"})
 		touch(t, filepath.Join(root, "a"), c.at)
@@ -102,11 +103,12 @@ func TestConstantTimes(t *testing.T) {
 		if a := get(t, f, request(t, "", "GET", "/a", "If-Modified-Since: "+date)); c.dated != (a.status == 304) {
 			t.Errorf("%s: %+v", name, a)
 		}
-		if name == "future" { // it is no constant
+		if name == "future" { // not a constant
 			continue
 		}
 		begun := time.Now().Unix()
-		waittest.Eventually(t, "the date changes", func() bool { // the clock of file systems may be some milliseconds late
+		// The clock of a file system may be some milliseconds late.
+		waittest.Eventually(t, "the date changes", func() bool {
 			return !c.dated || time.Now().Add(-50*time.Millisecond).Unix() > begun
 		})
 		write(t, filepath.Join(root, "a"), "4567")
@@ -156,7 +158,8 @@ func TestNothingStaysOpen(t *testing.T) {
 	for range 10 {
 		run()
 	}
-	for end := time.Now().Add(5 * time.Second); count() > before; time.Sleep(time.Millisecond) { // fewer: the collector has closed those of another test
+	// There may be fewer, because the garbage collector closes files of another test.
+	for end := time.Now().Add(5 * time.Second); count() > before; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("%d descriptors, before %d", count(), before)
 		}

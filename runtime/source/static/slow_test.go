@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Requests of FUSE.
+// FUSE request codes.
 const (
 	fuseLookup  = 1
 	fuseGetattr = 3
@@ -23,7 +23,8 @@ const (
 	fuseInit    = 26
 )
 
-// deadDisk mounts a file system whose files all have the content "abc". It does not answer requests of the kind dead until revive is called.
+// deadDisk mounts a file system in which all files contain "abc". It does not respond to requests with the code dead
+// until revive is called.
 func deadDisk(t *testing.T) (dir string, dead *atomic.Uint32, revive func()) {
 	t.Helper()
 	dead = new(atomic.Uint32)
@@ -82,7 +83,7 @@ func deadDisk(t *testing.T) (dir string, dead *atomic.Uint32, revive func()) {
 		}
 	}()
 	revive = sync.OnceFunc(func() {
-		_ = unix.Unmount(dir, unix.MNT_FORCE) // ends requests that wait
+		_ = unix.Unmount(dir, unix.MNT_FORCE) // aborts waiting requests
 		_ = unix.Unmount(dir, unix.MNT_DETACH)
 		unix.Close(fd)
 	})
@@ -103,7 +104,7 @@ func threads(t *testing.T) (n int) {
 	return n
 }
 
-// TestDeadDisk: requests for files of a disk that does not answer occupy a bounded number of threads.
+// Requests for files on a disk that does not respond occupy a limited number of threads.
 func TestDeadDisk(t *testing.T) {
 	dir, dead, revive := deadDisk(t)
 	f := serve(t, Options{Root: dir})
@@ -130,7 +131,7 @@ func TestDeadDisk(t *testing.T) {
 	all.Wait()
 }
 
-// TestSlowClose: the end of a response does not wait until its file is closed.
+// The end of a response does not wait until its file is closed.
 func TestSlowClose(t *testing.T) {
 	dir, dead, revive := deadDisk(t)
 	f := serve(t, Options{Root: dir, CacheFileBytes: -1})

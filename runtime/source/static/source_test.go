@@ -8,7 +8,7 @@ import (
 	"fapws/runtime/exchange/exchangetest"
 )
 
-// A source that is not next waits, and one whose client has left sends nothing.
+// A source that is not next in the pipeline waits, and one whose client disconnected sends nothing.
 func TestSourceWaits(t *testing.T) {
 	s := NewSource(serve(t, Options{Root: tree(t, map[string]string{"a.txt": "content"})}), false)
 	loop := looptest.New(t)
@@ -20,7 +20,7 @@ func TestSourceWaits(t *testing.T) {
 			s.Start(x)
 			x.Abandon()
 		})
-		time.Sleep(20 * time.Millisecond) // it is opened meanwhile
+		time.Sleep(20 * time.Millisecond) // the file is opened meanwhile
 		looptest.Do(loop, func() {
 			if len(c.Parts)+len(c.Replies) > 0 {
 				t.Errorf("%+v", c)

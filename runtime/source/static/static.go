@@ -11,88 +11,83 @@ import (
 	"time"
 )
 
-// Options says what to serve and how. The zero value of every field but Root
-// works, and in JSON (ParseOptions) a field that is missing has its default. Fields with the tag "key" are keys of hosts and
-// routes in a configuration file, and settings at its top.
+// Options configure what to serve and how. The zero values are valid except for Root. In JSON (ParseOptions), a
+// missing field has its default. Fields with the tag "key" are keys of hosts and routes in a configuration file, and
+// settings at its top level.
 type Options struct {
-	// Root is the directory to serve. Nothing outside it is ever sent: a
-	// symbolic link that leads out of it does not exist for clients. A
-	// relative Root is taken from the working directory at the time of New.
-	// When Root is later replaced (a release swapped in by renaming a
-	// symbolic link), requests follow within a second.
+	// Root is the directory to serve. Nothing outside it is ever sent: a symbolic link that leads outside does not
+	// exist for clients. A relative Root is resolved in the working directory when New is called. If Root is replaced
+	// later, for example by renaming a symbolic link to a new release, requests use the new directory within a
+	// second.
 	Root string `json:"root"`
 
-	// Index are the names tried, in order, when a directory is asked for.
-	// None: a directory has no page of its own.
+	// Index lists the names of index files in order of preference. If it is empty, directories have no index.
 	Index []string `json:"index" key:"index"`
 
-	// Listing makes a page with the content of a directory without index.
+	// Listing enables pages with the content of directories that have no index.
 	Listing bool `json:"listing" key:"autoindex"`
 
-	// SPA is the file below Root that answers, with 200, for pages that are
-	// not there: GET and HEAD of a path whose last segment has no extension,
-	// or that accept text/html by name. "": none. The path of a directory is sent
-	// to the one with a slash only if that has a page of its own.
+	// SPA is the file below Root that is sent with 200 for missing pages: for GET and HEAD of a path whose last
+	// segment has no extension, or if Accept contains text/html. It is disabled if "". A directory is redirected to
+	// the path with a slash only if it has an index.
 	SPA string `json:"spa" key:"spa" is:"name"`
 
-	// MaxAge is the number of seconds for which clients and proxies may reuse
-	// a file without asking (Cache-Control: public, max-age=N). Below zero
-	// there is no Cache-Control field.
+	// MaxAge is the number of seconds for which clients and proxies may reuse a file without revalidation
+	// (Cache-Control: public, max-age=N). If it is negative, there is no Cache-Control field.
 	MaxAge int `json:"max_age"`
 
-	// Expires goes before MaxAge for the files that fit a pattern, in the form
-	// "*.css=30d": see parseExpire. The first that fits counts.
+	// Expires overrides MaxAge for files that match a pattern, in the form "*.css=30d" (see parseExpire). The first
+	// match counts.
 	Expires []string `json:"expires" key:"expires" is:"expiries"`
 
-	// DotFiles serves names that begin with a dot too. Otherwise they do not
-	// exist for clients: .git and .env are seldom meant to be public.
+	// DotFiles enables names that begin with a dot. Otherwise they do not exist for clients, because files such as
+	// .git and .env are rarely public.
 	DotFiles bool `json:"dotfiles" key:"dotfiles"`
 
-	// Symlinks says which symbolic links are followed: "inside" or "", those that stay below Root; "owner", of these
-	// the ones that belong to the owner of their targets (Apache's SymLinksIfOwnerMatch); "no", none.
+	// Symlinks says which symbolic links are followed: "inside" or "" for links that stay below Root; "owner" for
+	// those of them that have the same owner as their targets (Apache's SymLinksIfOwnerMatch); "no" for none.
 	Symlinks string `json:"symlinks" key:"symlinks" is:"one inside owner no"`
 
-	// MimeTypes is a file in the format of Apache's mime.types. Other extensions have the built-in type. "": none.
+	// MimeTypes is a file in the format of Apache's mime.types. It is unused if "". Other extensions have built-in
+	// types.
 	MimeTypes string `json:"mime_types" key:"mime-types" is:"name" path:"FILE"`
 
-	// Types are media types by extension, without a dot, and go before those
-	// of MimeTypes. A name without a dot is looked up as a whole.
+	// Types maps extensions without a dot to media types, and overrides MimeTypes. A file name without a dot is used
+	// as a whole.
 	Types map[string]string `json:"types" key:"types" value:"{ gpx = 'application/gpx+xml' }" help:"media types by extension; also in a host or route"`
 
-	// Charset is the parameter of textual types. "": utf-8; "off": none.
+	// Charset is the charset parameter of textual types; "" means utf-8, and "off" means no parameter.
 	Charset string `json:"charset" key:"charset" is:"name"`
 
-	// Compress makes gzip and zstd variants of textual files from 1 KiB to
-	// 8 MiB for clients that accept them, once for each state of a file.
+	// Compress enables gzip and zstd variants of textual files from 1 KiB to 8 MiB for clients that accept them. They
+	// are created once for each state of a file.
 	Compress bool `json:"compress" key:"compress"`
 
-	// Headers are fields for each answer with a file or listing, by name.
+	// Headers are additional fields for responses with a file or listing, by name.
 	Headers map[string]string `json:"headers"`
 
-	// Programs are patterns (path.Match) for names of files that another source runs: they do not exist here, and
-	// for a directory that has one for its index the answer says so (Response.Index).
+	// Programs are patterns (path.Match) for names of files that another source runs. They do not exist here. If the
+	// index of a directory is a program, the response says so (Response.Index).
 	Programs []string `json:"-"`
 
-	// Routed are patterns for names of files that have rules of their own: for a directory that has one for its index
-	// the answer says so, too, because a request for it by its name has to pass them.
+	// Routed are patterns for names of files with their own rules. If the index of a directory is such a file, the
+	// response says so as well, because the request must then pass the rules for the file's name.
 	Routed []string `json:"-"`
 
-	// Private are files that do not exist here, by any name; neither do sources, backups, databases and
-	// keys, but for those whose names fit a pattern (path.Match) of Expose. nil: all files exist.
+	// Private are files that do not exist for clients under any name. Sources, backups, databases and keys do not
+	// exist either, except for names that match a pattern (path.Match) in Expose. If Private is nil, all files exist.
 	Private *Private `json:"-"`
 	Expose  []string `json:"expose" key:"expose"`
 
-	// Fall says that another source may answer for missing files: then the path of a directory is sent to the one
-	// with a slash only if that has a page.
+	// Fall says that another source may handle missing files. A directory is then redirected to the path with a slash
+	// only if it has a page.
 	Fall bool `json:"-"`
 
-	// CacheBytes bounds the memory for small files, compressed ones and
-	// listings; a larger file that is kept open counts as 64 KiB. 0: 16 MiB;
-	// below zero: no cache, and nothing is compressed.
+	// CacheBytes limits the memory for small files, compressed files and listings, in bytes. Each larger file that is
+	// kept open counts as 64 KiB. 0 means 16 MiB. If CacheBytes is negative, nothing is cached or compressed.
 	CacheBytes int64 `json:"cache_bytes" key:"cache-files-max" range:"0-1T"`
 
-	// CacheFileBytes is the size of the largest file that is kept in memory
-	// as it is. 0: 64 KiB.
+	// CacheFileBytes limits the size of files that are kept in memory uncompressed; 0 means 64 KiB.
 	CacheFileBytes int `json:"-"`
 }
 
@@ -101,42 +96,42 @@ const (
 	defaultCacheFileBytes = 64 << 10
 )
 
-// maxLooking is how many goroutines may wait for the disk of a root. Each takes a thread, of which Go ends the process with 10,000.
+// maxLooking limits the goroutines that may wait for the disk of a root. Each of them blocks a thread, and Go aborts
+// the process at 10,000 threads.
 const maxLooking = 256
 
-// ParseOptions reads the options of a Staticfile of Python.
+// ParseOptions parses the options of Python's Staticfile.
 func ParseOptions(text string) (Options, error) {
 	o := Options{MaxAge: -1}
 	err := json.Unmarshal([]byte(text), &o)
 	return o, err
 }
 
-// Files serves one document root. Hit is for one goroutine (the loop), Open
-// for any number at the same time.
+// Files serves a document root. It is safe for concurrent use.
 type Files struct {
 	opt     Options
-	name    string // of the document root, as it was given, without a slash at its end
+	name    string // the document root as configured, without a trailing slash
 	root    *root
 	types   typeTable
 	expires []expire
-	extra   string // lines of Options.Headers
+	extra   string // header lines of Options.Headers
 	cache   cache
-	makings sync.Map      // of running compressions: functions by their *representation
-	making  chan struct{} // has one element for each of them that has a file in memory
-	listing sync.Mutex    // held while a page for a directory is made
-	looking chan struct{} // has one element for each goroutine that may wait for the disk
+	makings sync.Map      // functions of running compressions, by *representation
+	making  chan struct{} // has an element for each compression with a file in memory
+	listing sync.Mutex    // held while the page of a directory is created
+	looking chan struct{} // has an element for each goroutine that may wait for the disk
 
-	// Both clocks are in nanoseconds since 1970; tests move them. The first one measures how old knowledge is and
-	// never steps, the second one is compared with the times of files.
+	// Both clocks are in nanoseconds since 1970; tests change them. clock never steps and measures the age of cached
+	// data. wall is compared with the times of files.
 	clock func() int64
 	wall  func() int64
 }
 
-// started carries the monotonic time, which steps of the system's clock (a
-// board without battery gets its time from the net) do not change.
+// started holds the monotonic time, which is unaffected by changes of the system clock, for example when a board
+// without a battery receives the time from the network.
 var started = time.Now()
 
-// OptionError is an option that is wrong.
+// OptionError reports an invalid option.
 type OptionError struct {
 	Option string // its name in JSON
 	Err    error
@@ -146,8 +141,7 @@ type OptionError struct {
 func (e *OptionError) Error() string { return "static files: " + e.Option + ": " + e.Err.Error() }
 func (e *OptionError) Unwrap() error { return e.Err }
 
-// New opens the document root and reads MimeTypes. The error, which says which
-// option is wrong, is one line.
+// New opens the document root and reads MimeTypes. The error is one line that names the invalid option.
 func New(o Options) (*Files, error) {
 	f, wrong := NewChecked(o)
 	if len(wrong) > 0 {
@@ -156,8 +150,7 @@ func New(o Options) (*Files, error) {
 	return f, nil
 }
 
-// NewChecked is New that names all the options that are wrong, not just the
-// first one.
+// NewChecked is New, but returns the errors of all invalid options.
 func NewChecked(o Options) (f *Files, wrong []*OptionError) {
 	note := func(option string, err error) {
 		if err != nil {
@@ -229,8 +222,7 @@ func checkSPA(page string) error {
 	return nil
 }
 
-// Close closes the document root and the files that are kept open. Responses that are still being sent keep their
-// files.
+// Close closes the document root and the cached open files. Responses in progress keep their files.
 func (f *Files) Close() error {
 	f.cache.empty()
 	return f.root.close()
