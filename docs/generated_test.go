@@ -36,7 +36,7 @@ In the environment, ` + "`PORT`" + ` also sets the port, ` + "`WEB_CONCURRENCY`"
 environment. fapws warns of a misspelled ` + "`FAPWS_`" + ` variable. Relative paths of flags and variables start at the working directory, also if the
 script changes it; those in the file start at its directory.
 
-` + "`--env-file .env`" + ` sets variables for the application (` + "`NAME=value`" + `, with quotes, ` + "`${NAME}`" + ` and ` + "`${NAME:-default}`" + `), except those that are set already. A reload reads
+` + "`--env-file .env`" + ` sets variables for the application (` + "`NAME=value`" + `, with quotes, ` + "`${NAME}`" + `, ` + "`${NAME:-default}`" + ` and ` + "`${NAME:+text}`" + `), except those that are set already. A reload reads
 the file again.
 
 ## Flags

@@ -5,8 +5,9 @@
 // pybridge.Handler to app.Interpreter at compile time.
 //
 // load.go reads files of environment variables, as --env-file of flask, uvicorn and docker name them: NAME=value, with export in front
-// or not, and comments. ${NAME} stands for an earlier variable, except in single quotes, and ${NAME:-default} for default
-// if that is unset or empty; a quoted value may span lines.
+// or not, and comments. ${NAME} stands for an earlier variable, except in single quotes, ${NAME:-default} for default
+// if that variable is unset or empty, and ${NAME:+text} for text if it is not; without the colon, an empty variable is
+// one that is set. A quoted value may span lines.
 //
 // Every mistake in the file is collected, and check builds what else can be built to find more. Routes come first in
 // the table of a host, then the files of its root, which may decline (exchange.Optional), then the application. A

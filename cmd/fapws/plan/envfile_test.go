@@ -12,10 +12,12 @@ func TestParseEnvFile(t *testing.T) {
 	}
 	got, err := parseEnvFile(".env", "\ufeff# comment\r\nA=1\r\n export B = two words  # comment\nC='a $HOME ${HOME} \\n'\n"+
 		"D=\"${HOME}/${A}\\n\\\"x\\\" \\${A}\" # comment\nE=\nF=\"first\nsecond\"\nG=a#b\nH=${NOTHING}x\nA=again\n"+
-		"I=${NOTHING:-a b}/${E:-c}/${A:-d}\nJ=\"${E-e}${NOTHING-f:-g}${HOME:-}${NOTHING:-}\"\nK='${A:-d}'\n", lookup)
+		"I=${NOTHING:-a b}/${E:-c}/${A:-d}\nJ=\"${E-e}${NOTHING-f:-g}${HOME:-}${NOTHING:-}\"\nK='${A:-d}'\n"+
+		"L=${A:+set}/${E:+set}/${E+empty}/${NOTHING+set}${NOTHING:+set}\n", lookup)
 	want := map[string]string{
 		"A": "again", "B": "two words", "C": `a $HOME ${HOME} \n`, "D": "/home/me/1\n\"x\" ${A}", "E": "", "F": "first\nsecond", "G": "a#b", "H": "x",
 		"I": "a b/c/again", "J": "f:-g/home/me", "K": "${A:-d}",
+		"L": "set//empty/",
 	}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%q, %v; want %q", got, err, want)

@@ -202,8 +202,10 @@ var (
 			`(?:"((?:[^"\\]|\\(?s:.))*)"[ \t]*(?:#.*)?|'([^']*)'[ \t]*(?:#.*)?|(.*?)(?:[ \t]+#.*)?)[ \t]*(?:\n|$)`)
 	})
 	nothing   = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[ \t]*(?:#.*)?(?:\n|$)`) })
-	reference = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\$\{([A-Za-z_][A-Za-z0-9_]*)(?:(:?-)([^}]*))?\}`) })
-	escapes   = strings.NewReplacer(`\n`, "\n", `\t`, "\t", `\r`, "\r", `\"`, `"`, `\\`, `\`, `\$`, "$")
+	reference = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`\$\{([A-Za-z_][A-Za-z0-9_]*)(?:(:?)([-+])([^}]*))?\}`)
+	})
+	escapes = strings.NewReplacer(`\n`, "\n", `\t`, "\t", `\r`, "\r", `\"`, `"`, `\\`, `\`, `\$`, "$")
 )
 
 // parseEnvFile returns the variables of text, the content of the file called name: of several lines for one, the
@@ -216,8 +218,8 @@ func parseEnvFile(name, text string, lookup func(string) (string, bool)) (map[st
 		if !ok {
 			v, ok = variables[m[1]]
 		}
-		if !ok || v == "" && m[2] == ":-" {
-			v = m[3]
+		if set := ok && (v != "" || m[2] == ""); set == (m[3] == "+") {
+			v = m[4]
 		}
 		return v
 	}
