@@ -35,9 +35,9 @@ def text(
 
 
 def _piece(piece: str) -> str:
+    if piece[:1].isspace():  # a frame, the place of a SyntaxError, or what joins two tracebacks
+        return harmless(piece)
     piece = piece.translate(_ESCAPES)
-    if piece[:1].isspace():  # frames, and what joins two tracebacks
-        return piece
     piece = piece.replace("\n", "\n  ", piece.count("\n") - piece.endswith("\n"))
     return "  " + piece if piece[:1].isdigit() or piece[:1] == "[" else piece  # a note
 

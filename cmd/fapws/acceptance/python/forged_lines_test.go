@@ -15,7 +15,7 @@ import (
 func TestExceptionsForgeNoLines(t *testing.T) {
 	modes := []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline, fapwstest.Workers, fapwstest.Forks}
 	fapwstest.InEach(t, modes, func(t *testing.T, m fapwstest.Mode) {
-		paths := []string{"/raise", "/chain", "/note", "/stream", "/close", "/defer"}
+		paths := []string{"/raise", "/chain", "/note", "/compile", "/stream", "/close", "/defer"}
 		c := fapwstest.Command{Script: "forging.py", Complains: true}
 		if !m.Forks() {
 			c.Args = []string{"async"}

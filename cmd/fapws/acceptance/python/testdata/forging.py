@@ -29,6 +29,10 @@ def note(environ, start_response):
     raise error
 
 
+def compiles(environ, start_response):
+    compile("(", text(environ), "exec")
+
+
 def stream(environ, start_response):
     yield "begun"
     raise ValueError(text(environ))
@@ -74,6 +78,6 @@ async def task(environ, start_response):
     return "done"
 
 
-PATHS = [("/raise", raises), ("/chain", chain), ("/note", note), ("/stream", stream), ("/close", close), ("/defer", deferred)]
+PATHS = [("/raise", raises), ("/chain", chain), ("/note", note), ("/compile", compiles), ("/stream", stream), ("/close", close), ("/defer", deferred)]
 if "async" in sys.argv:
     PATHS += [("/async", waits), ("/task", task)]
