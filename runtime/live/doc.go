@@ -1,142 +1,133 @@
-// Package live has what stays open: channels, event streams and WebSockets.
+// Package live serves clients that stay connected: channels, event streams and WebSockets.
 //
-// Channels have no sockets: names, events and how these are written, the past events that are kept for clients that come
-// back (Last-Event-ID), and the fan-out to subscribers, which are clients of server-sent events or WebSockets (sockets.go).
+// Channels have no sockets. They consist of names, events in their transmitted form, past events for clients that
+// reconnect (Last-Event-ID), and the fan-out to subscribers, which are clients of server-sent events or WebSockets
+// (sockets.go).
 //
-// A Hub and a Fanout belong to the event loop, except for the methods that say otherwise, such as Fanout.Publish. An
-// Event does not change. Start reading at Hub (hub.go) and Fanout (fanout.go).
+// A Hub and a Fanout belong to the event loop, except for methods that say otherwise, such as Fanout.Publish. An Event
+// does not change. Start reading at Hub (hub.go) and Fanout (fanout.go).
 //
 // # Publishing
 //
-// Fanout.Publish appends to an inbox, from any goroutine, and posts a turn to the loop. That keeps the event in a ring of
-// its channel (event.go) and makes batches of at most 16 KiB. A client that joins has the inbox emptied before: what was
-// published earlier is past for it. One batch is given to all its subscribers before the
-// next one begins. So a subscriber of several channels gets events in the order of their numbers, and the number of
-// the last one says exactly what it has got. A turn of the loop serves at least four subscribers, and up to 256, or
-// half a millisecond, as long as the poller has no other work: with slices of a fixed half millisecond, other clients
-// waited for the slices. The older a batch is, the more of it a turn takes, or under full load it would never end.
+// Fanout.Publish appends an event to an inbox, on any goroutine, and schedules a turn of the loop. The turn adds the
+// event to a ring of its channel (event.go) and makes batches of at most 16 KiB. The inbox is emptied before a client
+// joins, because the client gets only events that are published later. All subscribers of a batch get it before the
+// next batch begins. Therefore a subscriber of several channels gets events in the order of their numbers, and the
+// number of its last event determines which events it has got. A turn serves at least four subscribers, and at most
+// 256, or half a millisecond, and ends earlier if the poller has other work. The older a batch is, the more subscribers
+// a turn serves; otherwise a batch would never end under full load.
 //
 // # Slow subscribers
 //
-// A burst is no reason to drop a client that reads as quickly as it can. The next batch waits for subscribers that
-// are behind (fanout.go), five pauses of 2 ms, and longer as long as waits without success have not used up an
-// allowance, which grows by a tenth of the time. A pause counts the same however long it takes, because on a busy
-// machine clients get the processor as late as the server does. So clients that do not read delay others by no more
-// than that. When more than 16 MiB wait to be sent, publishing is refused.
+// A burst of events must not disconnect a client that reads as quickly as it can. The next batch waits for subscribers
+// that are behind (fanout.go): five pauses of 2 ms, and longer while an allowance lasts, which waits without success
+// use up, and which grows by a tenth of the time. A pause counts the same however long it takes, because on a busy
+// machine clients get the processor as late as the server. So clients that do not read delay other clients by a limited
+// time. While more than 16 MiB wait to be sent, Publish returns an error.
 //
-// # Coming back
+// # Reconnecting
 //
-// The id of an event is the epoch, the time when numbering began, and its number. A client that sends Last-Event-ID
-// gets the events with later numbers that its channels keep. An id that the application has chosen is looked for in
-// the rings; for an unknown one, everything kept is sent. A number that is still to come is believed, because another
-// worker may have been quicker, unless it is a million ahead.
+// The id of an event consists of the epoch, which is the time when numbering began, and the number of the event. A
+// client that sends Last-Event-ID gets the events with later numbers that its channels keep. An id from the application
+// is searched in the rings; for an unknown id, all kept events are sent. A number that is larger than the last one is
+// accepted, because another worker may have been quicker, unless it is a million ahead.
 //
 // # Event streams
 //
-// Subscribers serves the clients of channels, which get server-sent events (HTML, §9.2) on the event loop.
-// It writes events, sends heartbeats, drops clients that do not read, and hands subscribers over to another process.
-// Channels decide which subscriber gets which events, and which events are kept for clients that come back.
-// Start reading at Subscribers, Subscribe and Subscriber; package runtime has the Loop (runtime/accepting.go, live.go).
+// Subscribers serves the clients of channels, which get server-sent events (HTML §9.2), on the event loop. It writes
+// events, sends heartbeats, disconnects clients that do not read, and hands subscribers over to another process. Start
+// reading at Subscribers, Subscribe and Subscriber; package runtime has the Loop (runtime/accepting.go, live.go).
 //
-// A response becomes a stream of events in three steps. Subscribe makes the client a StreamSubscriber of its channels when
-// the handler begins its response, so no event is lost; events wait. The rest of the handler's response passes through
-// a Sink (stream.go), which adds the part that gives the connection away. The subscriber is the protocol of that connection from then on,
-// and begins when everything before the events is written (Subscribers.serve in send.go). Without TLS it goes on with a connection of its
-// own of the same socket, which needs half the memory of one with requests.
+// A response becomes a stream of events in three steps. Subscribe makes the client a StreamSubscriber of its channels
+// when the handler begins its response, so that no event is lost; events are queued. The rest of the response passes
+// through a Sink (stream.go), which adds the part that gives the connection away. From then on the subscriber is the
+// protocol of the connection, and begins after the response is written (Subscribers.serve in send.go). Without TLS it
+// continues with a separate connection of the same socket, which needs less memory than a connection with requests.
 //
-// # Cost
+// A subscriber that does nothing needs about as much memory as an idle connection, and no CPU time (go test -v -run
+// AreSmall ./runtime; ./build.sh bench subscribers). Several events for one subscriber are sent by one sendmsg, from
+// bytes that all subscribers share. The queue of a subscriber is a list of pointers to these bytes.
 //
-// There may be very many subscribers that do nothing, and each is 500 bytes of Go's memory, its connection included; an idle
-// connection of a client takes 550 (go test -v -run AreSmall ./runtime). With 10,000 of them on one CPU
-// (./build.sh bench subscribers): 0.5 to 0.6 KiB each, 0.8 with an access log; no CPU while nothing happens; 60 ms
-// until all have an event; the p99 of hello the same as without subscribers, or up to 1.6 times on a machine with
-// other work. Several events for one subscriber leave in one sendmsg, from the bytes that all subscribers share; the
-// rest that a socket does not take is a list of pointers to them.
+// # Slow and vanished clients
 //
-// # Clients that do not read, or vanish
+// A subscriber is disconnected with RST if more than --channel-buffer waits for it, or if it reads nothing for
+// --write-timeout, like all connections. SO_SNDBUF bounds the bytes that the kernel keeps in addition. TCP_USER_TIMEOUT
+// is two heartbeats, counted from the first heartbeat that is not acknowledged. A heartbeat is sent after at least half
+// the interval without other data, at times that differ between subscribers.
 //
-// A subscriber for which more than --channel-buffer waits, or that takes nothing for --write-timeout (as for all connections), is dropped with
-// RST; SO_SNDBUF bounds the bytes that the kernel keeps in addition. TCP_USER_TIMEOUT is two heartbeats, counted from
-// the first one that is not acknowledged. Heartbeats come when nothing else was sent for half the interval to all
-// of it, so that those of many subscribers are spread.
+// Clients beyond the limits of StreamConfig for channels and for addresses get status 503. The last sixteenth of
+// --max-clients is reserved for other clients, because subscribers could otherwise occupy all connections for a long
+// time. An error page is never a stream, whatever its fields say. The field Fapws-Channel of programs has an effect;
+// the field of a proxied server is removed, because that server must not choose the subscribers of this server's
+// events.
 //
-// The limits of StreamConfig for channels and for addresses answer 503, and so does the last sixteenth of --max-clients: subscribers
-// stay, and without this reserve they could take every connection. An error page is never a stream, whatever its
-// fields say. The field Fapws-Channel of programs counts; that of a proxied server is removed, because it may not
-// decide which subscribers receive the events of this one.
+// # Hand-over of subscribers
 //
-// # Hand-over
-//
-// When a server retires, its successor gets a subscriber as its descriptor, its channels and the number up to which it
-// was given all of their events (export in handover.go gives all kinds of clients away; state.go has the conditions under which nothing is lost and nothing comes twice). A
-// test moves subscribers four times while two publishers continue. A successor that has forgotten a later event ends
-// the stream, so the client reconnects. A subscriber that has not taken everything within a second is dropped, because
-// half an event cannot be handed over. Its line in the access log moves, too.
+// When a server retires, its successor gets each subscriber as its descriptor, its channels and the number up to which
+// it was given all of their events. export in handover.go does this for all kinds of clients; state.go has the
+// conditions under which events are neither lost nor doubled. A successor that has already forgotten a later event ends
+// the stream, so that the client reconnects. A subscriber that has not read everything within a second is disconnected,
+// because half an event cannot be handed over. Its line for the access log moves, too.
 //
 // # WebSockets
 //
 // A Socket (socket.go) is the protocol of a connection that has become a WebSocket (RFC 6455): frames of the client
-// become messages for a handler, pings find out whether a silent client is there, and both sides end it by a close
-// frame, in either order.
+// become messages for a handler, pings detect whether a silent client is still connected, and both sides end the
+// WebSocket by a close frame, in either order.
 //
-// Frames, permessage-deflate and handshakes themselves are those of fapws/runtime/websocket, which is pure. All
-// methods must be called on the event loop, unless they say otherwise. Start reading at socket.go: a Socket is the
-// protocol of a connection (conn.Protocol), and session.go its state machine. Sockets are all of a loop.
+// Package fapws/runtime/websocket implements frames, permessage-deflate and handshakes, without input or output.
+// Methods must be called on the event loop, unless they say otherwise. Start reading at socket.go: a Socket is the
+// protocol of a connection (conn.Protocol), and session.go its state machine. Sockets contains all WebSockets of a
+// loop.
 //
-// A WebSocket is an exchange that lasts: a request, a part that accepts it, then messages as inputs and parts, until
-// the last part. A handler gets whole messages. The handshake waits for the requests before it, and what follows
-// waits for its answer, because it may be frames. Ordinary requests pay two comparisons.
+// A WebSocket is a long exchange: a request, a part that accepts it, then messages as inputs and parts, until the last
+// part. A handler gets whole messages. The handshake waits for earlier requests, and later data waits for the handler's
+// answer, because it may be frames.
 //
-//   - Reading. A message that came in one frame and one read is unmasked in place and delivered from the read buffer.
-//     Others are put together in a buffer that grows with the bytes that have arrived, not with the length that was
-//     announced, and is given up with the message: an idle WebSocket has none, and costs 1.2 KiB more than an idle
-//     connection (go test -v -run AreSmall ./runtime). Text is checked byte by byte as it arrives, so an error is
-//     noticed early. Flow control is that of bodies.
-//   - Writing. Frames are gathered with all other output, for one write for each connection and batch. A message of
-//     more than 16 KiB is sent from where it is. Of pongs that wait only the last is kept, so a client that floods
-//     and does not read is paused, or gets nothing but that one.
-//   - Closing. A client that closes, or breaks the protocol, may have sent a message just before, whose answer goes
-//     first: a close frame is answered when the handler has ended, or after a second; a broken connection, if a
-//     message was delivered, on the next tick. After both close frames the loop shuts down its side and lingers,
-//     because closing at once may destroy the bytes sent last. A client that does not answer a close frame is closed
+//   - Reading. A message in one frame that arrives in one read is unmasked in place and delivered from the read buffer.
+//     Other messages are assembled in a buffer that grows with the bytes that have arrived, not with the announced
+//     length, and is released with the message: an idle WebSocket has no buffer. Text is checked as it arrives, so an
+//     error is noticed early. Flow control is the same as for bodies.
+//   - Writing. Frames are gathered with other output, for one write for each connection and batch. A message of more
+//     than 16 KiB is sent without a copy. Only the last waiting pong is kept, so a client that floods and does not read
+//     is paused, or gets only this pong.
+//   - Closing. A client that closes, or breaks the protocol, may have sent a message just before, whose answer is sent
+//     first: a close frame is answered when the handler has ended, or after a second; a broken connection, if a message
+//     was delivered, on the next tick. After both close frames the loop shuts down its side and lingers, because
+//     closing at once may destroy the bytes sent last. A client that does not answer a close frame is disconnected
 //     after 5 s.
-//   - Pings go out when nothing has come for --ws-ping-interval; anything that comes then counts as a sign of life. A
-//     connection that is paused, or is being written to, is not asked.
-//   - Stop and reload. 1001 on stop, 1012 (service restart) when another process takes over and the WebSocket cannot
-//     go along: the code of browsers tells "reconnect" from "closed for good". RFC 6455 §5.5.1 forbids data only
-//     behind one's own close frame, so messages may cross ours: they are delivered until the client has answered it.
-//     A message is thus answered, or delivered and followed by 1001 or 1012, and never lost without a trace.
+//   - Pings are sent when no data has arrived for --ws-ping-interval; any data shows that the client is alive. A
+//     connection that is paused, or that is being written to, gets no ping.
+//   - Stop and reload. The close code is 1001 on stop, and 1012 (service restart) when another process takes over and
+//     the WebSocket cannot move: code in browsers distinguishes "reconnect" from "closed for good". RFC 6455 §5.5.1
+//     forbids data only after one's own close frame, so messages of the client may cross the server's close frame. They
+//     are delivered until the client has answered it. Therefore a message is answered, or delivered and followed by
+//     1001 or 1012, and never lost without notice.
 //
-// Over HTTP/2 the connection is a virtual one (package conn), and a Socket does not know. It cannot move to another process.
-//
-// Measured with a handler in Go that echoes on the loop (go test -bench WebSocketEcho ./runtime), CPU of the loop for
-// a message: 2.5 µs with 64 clients and 32 bytes or 1 KiB, 0.27 µs when 16 come at once, 6.5 µs for 16 KiB (nearly
-// all of it recv and send), 10 µs for 1 KiB that is inflated and deflated. No allocation.
+// Over HTTP/2 the connection is a virtual one (package conn), which makes no difference to a Socket. It cannot move to
+// another process.
 //
 // # Groups
 //
-// A group is a channel, and a message to it an event whose wire form is a frame, made once;
-// compressed, once for each size of window. It needs no Python and no GIL, so a worker whose threads are all busy
-// delivers as quickly as an idle one. A message never comes before the 101 (up to 1 MiB wait for it), nor behind the
-// close frame. A client that is behind gets messages to its groups in order with the messages of its handler. When
-// more than 1 MiB, or two of the largest messages, wait for it, it is closed with 1013; until then others are waited
-// for as subscribers are. What counts is memory: 432 bytes more for each message. A message of 100 bytes costs 0.35 µs of
-// CPU for each of 3,000 clients if 20 come at once; when each client got a part from C, it was 6.8 µs.
+// A group is a channel, and a message to it an event whose transmitted form is a frame, made once; compressed, once for
+// each size of window. Messages to groups need no Python and no GIL, so a worker whose threads are all busy delivers
+// them as quickly as an idle worker. A message is never sent before the 101 (up to 1 MiB wait for it), nor after the
+// close frame. A client that is behind gets messages to its groups in order with the messages of its handler. If more
+// than 1 MiB, or two of the largest messages, wait for it, it is closed with 1013; until then the next batch waits for
+// it, as for a subscriber. The limit counts memory, including the overhead of each message.
 //
-// # Hand-over
+// # Hand-over of WebSockets
 //
 // A WebSocket whose mount has a Group (fapws.WebSocket) moves to another process between two messages. The loop stops
-// reading, and puts OpHandOver behind the messages that the handler was given. So a Python thread answers, between
-// two callbacks and with the GIL: the WebSocket may go if the application does not hold its object, and its data is
-// plain. The answer is the last part, behind everything that was sent before, so no output goes along; bytes that
-// were read and are not a whole message do. Compression has no context between two messages.
+// reading, and adds OpHandOver after the messages that the handler was given. A Python thread answers between two
+// callbacks, with the GIL: the WebSocket may move if the application does not hold its object, and its data is plain.
+// The answer is the last part, after all earlier output, so only bytes that were read and are not a whole message must
+// move. Compression has no context between two messages.
 //
-// The new server parses and routes the request again, without asking for a password, and submits it with
+// The new server parses and routes the request again, without requesting a password, and submits it with
 // Request.Resumed; no 101 is written. Position and groups let it continue the messages to groups without a gap;
-// Hub.Complete reports when it has not kept enough of them. A WebSocket that it cannot resume goes back to
-// the old server, which closes it with 1012 and gives it back to its handler: so on_close is called in exactly one
-// process. A handler that has let go of a WebSocket whose client has left gets it back on a connection that ends at
-// once, for the same reason. At most 64 are resumed at a time, so --max-queue is never
-// reached. A test replaces two workers again and again while 200 clients echo and broadcast: no message is lost,
-// doubled or out of order, and no client is closed.
+// Hub.Complete reports whether it has kept enough of them. A WebSocket that it cannot resume returns to the old server,
+// which closes it with 1012 and returns it to its handler, so that on_close is called in exactly one process. For the
+// same reason, a handler that has released a WebSocket whose client has disconnected gets it back on a connection that
+// ends at once. At most 64 WebSockets are resumed at a time, so --max-queue is never reached.
 package live

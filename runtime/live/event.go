@@ -12,16 +12,16 @@ import (
 	"fapws/runtime/exchange"
 )
 
-// MaxWord bounds the type and the id of an event, in bytes. The id comes back in
-// a header field of a request.
+// MaxWord bounds the type and the id of an event, in bytes. A client returns the id in a header field.
 const MaxWord = 1024
 
-// Message is an event without a number, as it is published.
+// Message is an event without a number.
 type Message struct {
-	Name  string // of the channel
-	Data  string // UTF-8
-	Event string // its type; empty: none, which is "message" for browsers
-	ID    string // empty: one is made of its number
+	Name string // name of the channel
+	Data string // UTF-8
+	// type of the event; empty if none, which is "message" for browsers
+	Event string
+	ID    string // if empty, the id is made of the number
 }
 
 // Check returns an error of one line if m cannot be published.
@@ -32,8 +32,8 @@ func (m *Message) Check() error {
 	return cmp.Or(CheckChannelName(m.Name), checkWord("type", m.Event), checkWord("id", m.ID))
 }
 
-// checkWord checks a text that is a line of an event. The specification of HTML (§9.2.6) lets clients ignore an id
-// with NUL.
+// checkWord checks a text that becomes a line of an event. The HTML specification (§9.2.6) allows clients to ignore an
+// id with NUL.
 func checkWord(what, word string) error {
 	switch {
 	case len(word) > MaxWord:
@@ -43,30 +43,29 @@ func checkWord(what, word string) error {
 	case !utf8.ValidString(word):
 		return fmt.Errorf("the %s of an event is not UTF-8: %.60q", what, word)
 	case strings.Trim(word, " \t") != word:
-		// A header field loses them, and clients take a blank after the colon off.
+		// Blanks are lost in a header field, and clients remove a blank after the colon.
 		return fmt.Errorf("the %s of an event may not begin or end with a blank: %.60q", what, word)
 	}
 	return nil
 }
 
-// Event is a numbered Message as it is written to subscribers. It does not change, except
-// for Variant; any goroutine may use it.
+// Event is a numbered Message in its transmitted form. It does not change, except for Variant; any goroutine may use
+// it.
 type Event struct {
-	Seq  uint64 // numbers grow over all channels
+	Seq  uint64 // number; numbers increase across all channels
 	Name string
 	ID   string
-	Op   exchange.Op // of NewFrame: OpText or OpBinary
+	Op   exchange.Op // op of NewFrame: OpText or OpBinary
 
 	wire       []byte           // with the framing of a chunk, or of a WebSocket's message
-	start, end int              // of the text in it
-	variants   map[uint8][]byte // by their keys
+	start, end int              // position of the text in wire
+	variants   map[uint8][]byte // variants by their keys
 
-	at int64 // when it was kept, nanoseconds
-	in *ring // that keeps it, or nil
+	at int64 // time when it was kept, in nanoseconds
+	in *ring // ring that keeps it, or nil
 }
 
-// NewEvent writes m as an event (HTML, §9.2) with the number seq. m has been
-// checked.
+// NewEvent formats m, which has been checked, as an event (HTML §9.2) with the number seq.
 func NewEvent(m *Message, seq uint64, epoch string) *Event {
 	e := &Event{Seq: seq, Name: m.Name, ID: m.ID}
 	if e.ID == "" {
@@ -80,8 +79,8 @@ func NewEvent(m *Message, seq uint64, epoch string) *Event {
 	return e
 }
 
-// appendData appends a line for each line of data, which may end with CR, LF or
-// CRLF: clients take all of them for the end of a line, and join lines with LF.
+// appendData appends a line for each line of data, which may end with CR, LF or CRLF. Clients accept each of them as
+// the end of a line, and join lines with LF.
 func appendData(text []byte, data string) []byte {
 	for {
 		text = append(text, "data: "...)
@@ -97,20 +96,20 @@ func appendData(text []byte, data string) []byte {
 	}
 }
 
-// NewText returns something between events: a comment, or the hint how long
-// clients wait before they come back. It has no number and is not kept.
+// NewText returns a comment, or the time that clients wait before they reconnect. It has no number and is not kept.
 func NewText(text string) *Event {
 	e := &Event{}
 	e.frame([]byte(text))
 	return e
 }
 
-// NewFrame returns a message for WebSockets: wire is its frame, of which the first header bytes are not the message.
+// NewFrame returns a message for WebSockets. wire is its frame, in which the message follows the first header bytes.
 func NewFrame(name string, seq uint64, wire []byte, header int, op exchange.Op) *Event {
 	return &Event{Seq: seq, Name: name, Op: op, wire: wire, start: header, end: len(wire)}
 }
 
-// Variant returns the event in the form of that key, which compress makes once for all subscribers. It must be called on the loop.
+// Variant returns the variant of the event for key, which compress makes once for all subscribers. It must be called on
+// the loop.
 func (e *Event) Variant(key uint8, compress func(text []byte) []byte) []byte {
 	wire, made := e.variants[key]
 	if !made {
@@ -126,7 +125,7 @@ func (e *Event) Variant(key uint8, compress func(text []byte) []byte) []byte {
 // size is the number of bytes that an event counts for in a batch.
 func (e *Event) size() int { return e.end - e.start }
 
-// frame makes text a chunk (RFC 9112 §7.1), which is the text too.
+// frame formats text as a chunk (RFC 9112 §7.1), and sets the position of the text.
 func (e *Event) frame(text []byte) {
 	e.wire = make([]byte, 0, len(text)+12)
 	e.wire = strconv.AppendInt(e.wire, int64(len(text)), 16)
@@ -137,7 +136,7 @@ func (e *Event) frame(text []byte) {
 	e.wire = append(e.wire, '\r', '\n')
 }
 
-// Text returns the event as an event stream has it, not to be changed.
+// Text returns the event in the form of an event stream. The caller must not change it.
 func (e *Event) Text() []byte { return e.wire[e.start:e.end] }
 
 // Wire returns the bytes for a client of HTTP/1.minor, which must not be changed.
@@ -148,12 +147,12 @@ func (e *Event) Wire(minor uint8) []byte {
 	return e.wire
 }
 
-// MakeID returns the id of an event that was given none.
+// MakeID returns the id of an event that has no other id.
 func MakeID(epoch string, seq uint64) string {
 	return epoch + "-" + strconv.FormatUint(seq, 10)
 }
 
-// ParseID returns the number in an id that MakeID made of the same epoch.
+// ParseID returns the number in an id that MakeID made with the same epoch.
 func ParseID(epoch, id string) (seq uint64, ok bool) {
 	seq, err := strconv.ParseUint(strings.TrimPrefix(id, epoch+"-"), 10, 64)
 	if err != nil || MakeID(epoch, seq) != id {
@@ -162,58 +161,60 @@ func ParseID(epoch, id string) (seq uint64, ok bool) {
 	return seq, true
 }
 
-// MakeEpoch returns a word that is another one each time a server begins to
-// number events: of the time in milliseconds since 1970.
+// MakeEpoch returns a word that differs each time a server begins to number events, made of the milliseconds since
+// 1970.
 func MakeEpoch(millis int64) string { return strconv.FormatInt(millis, 36) }
 
-// ChannelLimits bound the past events that are kept.
+// ChannelLimits bounds the past events that are kept.
 type ChannelLimits struct {
-	Events int   // of a channel, most
-	Bytes  int   // of a channel, most
-	Total  int   // bytes of all channels, most
-	Age    int64 // nanoseconds, most
+	Events int   // maximum number of events of a channel
+	Bytes  int   // maximum bytes of a channel
+	Total  int   // maximum bytes of all channels
+	Age    int64 // maximum age in nanoseconds
 }
 
 // overhead is the memory of an event in addition to its bytes, with a share of its ring.
 const overhead = 400
 
-// ring is the kept events of one channel.
+// ring contains the kept events of one channel.
 type ring struct {
 	name   string
-	events []*Event // by Seq
+	events []*Event // ordered by Seq
 	bytes  int
 }
 
-// history is the kept events of all channels.
+// history contains the kept events of all channels.
 type history struct {
 	limits ChannelLimits
 	rings  map[string]*ring
-	all    []*Event // by Seq
+	all    []*Event // ordered by Seq
 	bytes  int
-	hold   int64  // nothing is forgotten before, but for limits.Total
-	lost   uint64 // the number of the last event that was forgotten
+	// until this time, events are forgotten only because of limits.Total
+	hold int64
+	lost uint64 // number of the last event that was forgotten
 }
 
-// find returns the place of the event with a number in events, which have that order, or where it belongs.
+// find returns the index of the event with a number in events, which are ordered by number, or the index for its
+// insertion.
 func find(events []*Event, seq uint64) (at int, there bool) {
 	return slices.BinarySearchFunc(events, seq, func(e *Event, seq uint64) int { return cmp.Compare(e.Seq, seq) })
 }
 
-// without takes e out of events. It does not move the others if e is the first one, as it is mostly.
+// without removes e from events. It moves no other event if e is the first one, which is the usual case.
 func without(events []*Event, e *Event) []*Event {
 	if events[0] == e {
 		events[0] = nil
 		return events[1:]
 	}
 	at, _ := find(events, e.Seq)
-	at += slices.Index(events[at:], e) // an event of another channel that was restored may have the same number
+	at += slices.Index(events[at:], e) // a restored event of another channel may have the same number
 	return slices.Delete(events, at, at+1)
 }
 
-// cost is the memory that an event counts for while it waits or is kept.
+// cost is the number of bytes of memory that an event counts while it waits or is kept.
 func (e *Event) cost() int { return len(e.wire) + len(e.ID) + overhead }
 
-// keep puts e where its number belongs, unless it is there.
+// keep inserts e at the position of its number, unless it is there already.
 func (h *history) keep(e *Event, now int64) {
 	if h.limits.Events == 0 && now >= h.hold {
 		h.lost = max(h.lost, e.Seq)
@@ -248,7 +249,7 @@ func (h *history) trim(r *ring, forget func(*Event)) {
 	}
 }
 
-// within returns the place of the first event of r that the limits of a channel include.
+// within returns the index of the first event of r within the limits of a channel.
 func (h *history) within(r *ring, now int64) int {
 	bytes := 0
 	for i, e := range slices.Backward(r.events) {
@@ -261,13 +262,13 @@ func (h *history) within(r *ring, now int64) int {
 	return 0
 }
 
-// forget takes e out, the first one of its ring.
+// forget removes e, which is the first event of its ring.
 func (h *history) forget(e *Event) {
 	h.all = without(h.all, e)
 	h.drop(e)
 }
 
-// drop takes e out of everything but h.all.
+// drop removes e from all lists except h.all.
 func (h *history) drop(e *Event) {
 	r := e.in
 	h.lost = max(h.lost, e.Seq)
@@ -280,7 +281,7 @@ func (h *history) drop(e *Event) {
 	e.in = nil
 }
 
-// Expire forgets events that are too old, and those above the limits that were held. It is to be called now and then.
+// Expire forgets events that are too old, and events above the limits after Hold. It must be called regularly.
 func (h *history) Expire(now int64) {
 	if now < h.hold {
 		return
@@ -293,6 +294,6 @@ func (h *history) Expire(now int64) {
 		for _, r := range h.rings {
 			h.trim(r, h.drop)
 		}
-		h.all = slices.DeleteFunc(h.all, func(e *Event) bool { return e.in == nil }) // at once: there may be very many
+		h.all = slices.DeleteFunc(h.all, func(e *Event) bool { return e.in == nil }) // all in one pass, because there may be very many
 	}
 }

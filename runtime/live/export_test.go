@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// TestPatience: a handler is waited for ten seconds, and no longer; but while others are handed over, each has ten more.
+// TestPatience checks that export waits ten seconds for a handler, and that each client that is handed over meanwhile
+// restarts the ten seconds.
 func TestPatience(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began, sweeps := time.Now(), 0

@@ -11,41 +11,40 @@ import (
 	"time"
 )
 
-// Fanout gives events to subscribers: a batch of events at a time, and to a slice of their
-// subscribers in each turn of the loop, which ends as soon as the loop has other work: a page does not
-// wait for ten thousand subscribers. All subscribers of a batch get all of it before the next one begins: so a
-// subscriber of several channels gets events in the order of their numbers, and its Position
-// says exactly what it has got.
+// Fanout gives events to subscribers in batches. Each turn of the loop serves some subscribers of a batch, and ends
+// when the loop has other work, so that pages do not wait for ten thousand subscribers. All subscribers of a batch get
+// it before the next batch begins. Therefore a subscriber of several channels gets events in the order of their
+// numbers, and its Position determines which events it has got.
 //
 // Its methods must be called on the loop, except for Publish and Waiting.
 type Fanout struct {
 	*Hub
 	inbox inbox
-	busy  func() bool // the loop has other work
+	busy  func() bool // reports whether the loop has other work
 	wake  func()
-	start time.Time // of the time that the Hub knows
+	start time.Time // zero of the Hub's time
 
-	// batchBytes bounds the bytes of a batch, unless it has one event. It should be less than the
-	// kernel keeps for a connection, so that a client that reads at once is never taken for slow.
+	// batchBytes bounds the bytes of a batch with several events. It should be less than the kernel keeps for a
+	// connection, so that a client that reads at once is never treated as slow.
 	batchBytes int
 
-	backlog []*Event // in no batch yet
+	backlog []*Event // events that are in no batch yet
 	batch   []*Event
-	begun   time.Time  // when the batch began
-	due     []*Channel // of the batch that are left: the last one is being done
-	left    int        // subscribers of it that are left: those in front
-	mine    []*Event   // scratch: the events of one subscriber
-	turning bool       // the loop will call Turn again
+	begun   time.Time  // time when the batch began
+	due     []*Channel // remaining channels of the batch; the last one is current
+	// number of remaining subscribers of the current channel, the first ones
+	left    int
+	mine    []*Event // reused buffer: the events of one subscriber
+	turning bool     // the loop will call Turn again
 	pacer
 }
 
 const (
 	batchEvents = 64
 
-	// sliceMost and sliceTime bound a turn of the loop. After
-	// sliceLeast, Turn asks whether the loop is busy, and again after each sliceAsk
-	// more; a batch takes one more for each sliceAge that it is old, or on a
-	// busy server it would never end. To ask costs a fifth of sending an event.
+	// sliceMost and sliceTime bound a turn of the loop. After sliceLeast subscribers, and after each sliceAsk more,
+	// Turn checks whether the loop is busy. A batch serves one more for each sliceAge of its age; otherwise it would
+	// never end on a busy server.
 	sliceMost  = 256
 	sliceTime  = 500 * time.Microsecond
 	sliceLeast = 4
@@ -58,24 +57,25 @@ func NewFanout(busy func() bool, batchBytes int) *Fanout {
 	return &Fanout{Hub: NewHub(), busy: busy, batchBytes: batchBytes, start: time.Now(), pacer: newPacer()}
 }
 
-// now is the time for the Hub, of which events may come while no client is connected and the time of the loop stands still.
+// now returns the time for the Hub. The time of the loop does not advance while no client is connected, but events may
+// arrive.
 func (f *Fanout) now() int64 { return int64(time.Since(f.start)) }
 
-// Hold lets no event be forgotten for a while, except what exceeds the limit of all channels together. A server that is to
-// import subscribers needs it from when it is told of events until then.
+// Hold prevents that events are forgotten for a while, except above the limit of all channels together. A server that
+// will import subscribers needs it from the first event until the import.
 func (f *Fanout) Hold(d time.Duration) { f.Hub.Hold(f.now() + int64(d)) }
 
-// Expire is to be called now and then: it forgets events that are too old, and those above the limits that were held.
+// Expire forgets events that are too old, and events above the limits after Hold. It must be called regularly.
 func (f *Fanout) Expire() { f.Hub.Expire(f.now()) }
 
-// WakeBy sets what makes the loop call Turn soon. It is called once, before the first event is published. wake has to be safe for concurrent use.
+// WakeBy sets the function that makes the loop call Turn soon. It must be called once, before the first event is
+// published. wake must be safe for concurrent use.
 func (f *Fanout) WakeBy(wake func()) { f.wake = wake }
 
-// Sending reports whether events that were taken have not been given to all subscribers.
+// Sending reports whether some subscribers have not yet been given all taken events.
 func (f *Fanout) Sending() bool { return f.batch != nil || len(f.backlog) > 0 }
 
-// Turn does a slice of the work, and has the loop come back
-// for more when it has looked after all others.
+// Turn does a part of the work, and schedules another turn after other work of the loop if some is left.
 func (f *Fanout) Turn() {
 	f.Take()
 	f.turning = false
@@ -90,8 +90,8 @@ func (f *Fanout) Turn() {
 	}
 }
 
-// Reached returns the number up to which s was given all events of its channels. Its Position has that of the last batch with events for
-// it, which may be long ago.
+// Reached returns the number up to which s was given all events of its channels. Its Position only has the number of
+// the last batch with events for s, which may be long ago.
 func (f *Fanout) Reached(s Subscriber) uint64 { return max(s.Position().Seq, f.given()) }
 
 // given returns the number up to which all subscribers were given all events.
@@ -105,10 +105,11 @@ func (f *Fanout) given() uint64 {
 	return f.Tip()
 }
 
-// finishWithin is how long the loop may be held up to give events to subscribers that end.
+// finishWithin is the maximum time of the loop for events to subscribers that end.
 const finishWithin = time.Second
 
-// Finish gives everything to all subscribers at once, as far as it can within a time. The turns of the loop give the rest.
+// Finish gives all events to all subscribers at once, for at most the time within. Later turns of the loop give the
+// rest.
 func (f *Fanout) Finish(within time.Duration) {
 	f.Take()
 	for until := time.Now().Add(within); f.Sending() && time.Now().Before(until); {
@@ -117,8 +118,8 @@ func (f *Fanout) Finish(within time.Duration) {
 	}
 }
 
-// step gives events to at most so many subscribers, and after the least to no more
-// if the loop has other work. more: it has not done everything that can be done now.
+// step gives events to at most most subscribers, and after least subscribers ends if the loop has other work. more
+// reports whether it has work left that can be done now.
 func (f *Fanout) step(until time.Time, least, most int) (more bool) {
 	for n := 0; n < most; n++ {
 		if f.batch == nil {
@@ -126,15 +127,15 @@ func (f *Fanout) step(until time.Time, least, most int) (more bool) {
 				return false
 			}
 			if f.batch == nil {
-				continue // its channels have no subscribers any more
+				continue // its channel no longer has subscribers
 			}
 		}
 		if n >= least && (n-least)%sliceAsk == 0 && f.busy() || n%16 == 15 && time.Now().After(until) {
 			return true
 		}
 		subscribers := f.due[len(f.due)-1].Subscribers
-		// From the last one down: one that leaves meanwhile is replaced by one that has
-		// had its turn, and one that joins comes behind, with nothing to get.
+		// The loop runs from the last subscriber down: a subscriber that leaves meanwhile is replaced by one that was
+		// served already, and one that joins is added at the end and needs no events.
 		f.left = min(f.left, len(subscribers)) - 1
 		if f.left < 0 {
 			f.due = f.due[:len(f.due)-1]
@@ -159,7 +160,7 @@ func (f *Fanout) nextChannel() {
 	f.batch, f.due, f.mine = nil, nil, f.mine[:0]
 }
 
-// nextBatch begins the next batch, unless there is none or it waits for subscribers.
+// nextBatch begins the next batch, unless there is no event or it must wait for subscribers.
 func (f *Fanout) nextBatch() bool {
 	if len(f.backlog) == 0 || f.waits(f.wake) {
 		return false
@@ -174,7 +175,7 @@ func (f *Fanout) nextBatch() bool {
 		f.backlog = nil
 	}
 	for _, e := range f.batch {
-		if c := f.Of(e.Name); c != nil && !slices.Contains(f.due, c) { // all may have left
+		if c := f.Of(e.Name); c != nil && !slices.Contains(f.due, c) { // all subscribers may have left
 			f.due = append(f.due, c)
 		}
 	}
@@ -183,12 +184,13 @@ func (f *Fanout) nextBatch() bool {
 	return true
 }
 
-// give gives s its events of the batch.
+// give gives s the events of the batch that it needs.
 func (f *Fanout) give(s Subscriber) {
 	p := s.Position()
 	f.mine = f.mine[:0]
 	for _, e := range f.batch {
-		if e.Seq > p.Seq && p.In(e.Name) { // else it joined after it, or has had its turn as one of another channel
+		// otherwise s joined later, or was served as a subscriber of another channel
+		if e.Seq > p.Seq && p.In(e.Name) {
 			f.mine = append(f.mine, e)
 		}
 	}
@@ -198,7 +200,7 @@ func (f *Fanout) give(s Subscriber) {
 	}
 }
 
-// passed is an Event as it goes from one process to another.
+// passed is an Event for the transfer between processes.
 type passed struct {
 	Seq  uint64
 	Name string
@@ -212,12 +214,12 @@ func Encode(events []*Event) []byte {
 	encoder := json.NewEncoder(&out)
 	encoder.SetEscapeHTML(false)
 	for _, e := range events {
-		encoder.Encode(passed{e.Seq, e.Name, e.ID, string(e.Text())}) // a Buffer takes everything
+		encoder.Encode(passed{e.Seq, e.Name, e.ID, string(e.Text())}) // a Buffer accepts all data
 	}
 	return out.Bytes()
 }
 
-// Decode reads what Encode wrote, up to the first mistake.
+// Decode reads the output of Encode, up to the first error.
 func Decode(text []byte) (events []*Event, err error) {
 	for line := range bytes.Lines(text) {
 		var p passed
@@ -234,21 +236,21 @@ func Decode(text []byte) (events []*Event, err error) {
 // maxBacklog bounds the memory of events that wait to be given to subscribers, in bytes.
 const maxBacklog = 16 << 20
 
-// ErrBacklog is what publishing more gives while so many events wait to be sent.
+// ErrBacklog is the error of publishing while too many events wait to be sent.
 var ErrBacklog = errors.New("too many events wait to be sent")
 
-// inbox is where numbered events wait for the loop. It is safe for concurrent use.
+// inbox contains numbered events for the loop. It is safe for concurrent use.
 type inbox struct {
 	mu     sync.Mutex
 	events []*Event
-	seq    uint64       // of the last event that was numbered here
-	bytes  atomic.Int64 // the cost of events that have not been given to all subscribers
+	seq    uint64       // number of the last event
+	bytes  atomic.Int64 // cost of events that some subscribers have not been given yet
 	called atomic.Bool  // the loop was woken
 }
 
-// Publish puts the event that make returns into the inbox, and wakes the loop. seq 0 gives it the next number;
-// an event whose number was given by another process (seq) is dropped if that number, or a larger one, was published before.
-// The error is that of make, or ErrBacklog. It does not wait, and is safe for concurrent use.
+// Publish adds the event that make returns to the inbox, and wakes the loop. If seq is 0, the event gets the next
+// number. Otherwise another process has numbered the event, and Publish drops it unless seq is larger than all earlier
+// numbers. The error is from make, or ErrBacklog. Publish does not wait, and is safe for concurrent use.
 func (f *Fanout) Publish(seq uint64, make func(seq uint64) (*Event, error)) (uint64, error) {
 	in := &f.inbox
 	if in.bytes.Load() > maxBacklog {
@@ -276,10 +278,11 @@ func (f *Fanout) Publish(seq uint64, make func(seq uint64) (*Event, error)) (uin
 	return seq, nil
 }
 
-// Waiting returns the cost of published events that have not been given to all subscribers. It is safe for concurrent use.
+// Waiting returns the cost of published events that some subscribers have not been given yet. It is safe for concurrent
+// use.
 func (f *Fanout) Waiting() int64 { return f.inbox.bytes.Load() }
 
-// Take moves published events to the rings and to the backlog: subscribers that join from now on do not get them.
+// Take moves published events to the rings and to the backlog. Subscribers that join later do not get them.
 func (f *Fanout) Take() {
 	in := &f.inbox
 	if !in.called.Load() {
@@ -299,50 +302,49 @@ func (f *Fanout) Take() {
 	}
 }
 
-// The next batch waits for subscribers that are behind with the last one: a
-// burst of events is no reason to drop a client that reads as quickly as it can. It waits
-// for leastPatience, and longer as far as waits in vain have not used that up: such
-// patience comes back by a tenth of the time, so a client that does not read delays
-// others by no more than that.
+// The next batch waits for subscribers that are behind with the last one, because a burst of events must not disconnect
+// a client that reads as quickly as it can. It waits for leastPatience, and longer while additional patience is left.
+// Waits in vain use this patience up, and it grows by a tenth of the time, so a client that does not read delays others
+// only by this share.
 //
-// Time is counted in pauses. A pause counts the same however long it takes: on a busy machine clients
-// get the processor as late as this process does.
+// Time is counted in pauses. A pause counts the same however long it takes, because on a busy machine clients get the
+// processor as late as this process.
 const (
 	pause         = 2 * time.Millisecond
 	leastPatience = 10 * time.Millisecond
-	mostPatience  = 250 * time.Millisecond // at a time
+	mostPatience  = 250 * time.Millisecond // of one wait
 	savedPatience = time.Second
 )
 
 // pacer decides when the next batch may begin. It belongs to the loop.
 type pacer struct {
 	young map[Subscriber]bool // subscribers that are behind
-	old   map[Subscriber]bool // those of them that have been waited for in vain
+	old   map[Subscriber]bool // subscribers among them for which the loop has waited in vain
 
-	waiting bool          // for the young
-	pausing atomic.Bool   // a pause has not ended
-	paused  time.Duration // in this wait, in pauses
-	budget  time.Duration // of this wait
-	saved   time.Duration // patience that is left
-	counted time.Time     // when saved was last added to
+	waiting bool          // a batch waits for the young subscribers
+	pausing atomic.Bool   // a pause is running
+	paused  time.Duration // length of this wait, in pauses
+	budget  time.Duration // maximum length of this wait
+	saved   time.Duration // additional patience that is left
+	counted time.Time     // time when saved was last increased
 }
 
 func newPacer() pacer { return pacer{young: map[Subscriber]bool{}, old: map[Subscriber]bool{}} }
 
-// Lag notes that s is behind, unless it is known.
+// Lag records that s is behind.
 func (p *pacer) Lag(s Subscriber) {
 	if !p.old[s] {
 		p.young[s] = true
 	}
 }
 
-// CaughtUp ends what Lag began, if it did.
+// CaughtUp records that s is no longer behind.
 func (p *pacer) CaughtUp(s Subscriber) {
 	delete(p.young, s)
 	delete(p.old, s)
 }
 
-// Continue has the loop call Turn if the next batch has waited and needs to wait for no subscriber any more.
+// Continue makes the loop call Turn if the next batch was waiting and no longer needs to wait.
 func (f *Fanout) Continue() {
 	if len(f.backlog) > 0 && len(f.young) == 0 && !f.turning {
 		f.turning = true
@@ -350,7 +352,7 @@ func (f *Fanout) Continue() {
 	}
 }
 
-// waits reports whether the next batch has to wait. The loop is woken when that may have changed.
+// waits reports whether the next batch must wait. It wakes the loop when that may have changed.
 func (p *pacer) waits(wake func()) bool {
 	if len(p.young) == 0 {
 		p.waiting = false
@@ -379,7 +381,7 @@ func (p *pacer) waits(wake func()) bool {
 	return false
 }
 
-// giveUp waits for those that are behind no more, before they have caught up.
+// giveUp stops waiting for subscribers until they have caught up.
 func (p *pacer) giveUp() {
 	maps.Copy(p.old, p.young)
 	clear(p.young)

@@ -12,13 +12,13 @@ import (
 	"fapws/runtime/waittest"
 )
 
-// eventOf is an event as Publish wants it.
+// eventOf returns a function for Publish that makes an event.
 func eventOf(name, data string) func(uint64) (*Event, error) {
 	return func(seq uint64) (*Event, error) { return NewEvent(&Message{Name: name, Data: data}, seq, "e"), nil }
 }
 
-// TestFanoutOrder: whatever joins, leaves, comes back and is published, a subscriber gets the events of its channels, each
-// once and in order, from the moment at which it joins.
+// TestFanoutOrder checks with random joins, leaves and events that a subscriber gets the events of its channels, each
+// once and in order, from the moment when it joins.
 func TestFanoutOrder(t *testing.T) {
 	type got struct {
 		name string
@@ -45,7 +45,7 @@ func TestFanoutOrder(t *testing.T) {
 		e, name := all[rand.IntN(len(all))], names[rand.IntN(3)]
 		switch rand.IntN(4) {
 		case 0:
-			f.Finish(time.Hour) // a change counts for later events
+			f.Finish(time.Hour) // a change affects later events
 			f.Add(e, name)
 		case 1:
 			f.Finish(time.Hour)
@@ -85,10 +85,10 @@ func TestFanoutOrder(t *testing.T) {
 	}
 }
 
-// TestPacer: the next batch waits for subscribers that are behind, in pauses that count the same however long they
-// take, until the patience is used up; a tenth of the time brings it back.
+// TestPacer checks that the next batch waits for subscribers that are behind, in pauses that count the same however
+// long they take, until the patience is used up, and that patience grows by a tenth of the time.
 func TestPacer(t *testing.T) {
-	for _, late := range []time.Duration{0, time.Second} { // how late a busy machine runs the loop
+	for _, late := range []time.Duration{0, time.Second} { // delay of the loop on a busy machine
 		synctest.Test(t, func(t *testing.T) {
 			p := newPacer()
 			woken := make(chan struct{}, 1)
@@ -106,7 +106,7 @@ func TestPacer(t *testing.T) {
 			if n, want := waits(), int(leastPatience/pause); n != want {
 				t.Errorf("%d pauses, want %d", n, want)
 			}
-			p.Lag(slow) // it is known, and was waited for in vain
+			p.Lag(slow) // already known as slow
 			if n := waits(); n != 0 {
 				t.Errorf("%d pauses for one that was waited for", n)
 			}
@@ -125,7 +125,7 @@ func TestPacer(t *testing.T) {
 	}
 }
 
-// TestIncomplete: Hub.Complete knows that an event was forgotten, for any limit.
+// TestIncomplete checks that Hub.Complete notices a forgotten event, for each limit.
 func TestIncomplete(t *testing.T) {
 	for name, limits := range map[string]ChannelLimits{
 		"events of a channel": {Events: 3, Bytes: 1 << 20, Total: 1 << 20, Age: 100},
@@ -161,9 +161,9 @@ func TestIncomplete(t *testing.T) {
 	}
 }
 
-// TestEndOfHold: the end of Hold takes a time that is proportional to the number of events.
+// TestEndOfHold checks that the end of Hold takes a time proportional to the number of events.
 func TestEndOfHold(t *testing.T) {
-	// The shortest of several times: caches of the processor are not always warm.
+	// The shortest of several times counts, because the caches of the processor are not always warm.
 	shortest := func(events uint64) time.Duration {
 		best := time.Duration(1<<63 - 1)
 		for range 5 {
@@ -171,7 +171,7 @@ func TestEndOfHold(t *testing.T) {
 		}
 		return best
 	}
-	const events, factor = 60_000, 8 // few do not fit into a cache, either
+	const events, factor = 60_000, 8 // even the smaller number of events does not fit into a cache
 	if few, many := shortest(events), shortest(factor*events); many > factor*factor/2*few {
 		t.Errorf("%v for %d events, %v for %d", few, events, many, factor*events)
 	}
@@ -192,7 +192,7 @@ func endOfHold(t *testing.T, events uint64) time.Duration {
 	return took
 }
 
-// TestBacklogOfSmallEvents: events without bytes need memory, too.
+// TestBacklogOfSmallEvents checks that events without bytes count as memory.
 func TestBacklogOfSmallEvents(t *testing.T) {
 	f := NewFanout(func() bool { return false }, groupBatch)
 	f.WakeBy(func() {})

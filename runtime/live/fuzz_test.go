@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// FuzzJoin: names that are accepted are safe in a field, and read back as they are; and
-// no Last-Event-ID of a client makes Since give what it should not, or in another order.
+// FuzzJoin checks that accepted names are safe in a field and are parsed back unchanged, and that no Last-Event-ID
+// makes Since return wrong events or a wrong order.
 func FuzzJoin(f *testing.F) {
 	for _, seed := range [][2]string{{"a, c", ""}, {"c", "e-3"}, {"a", "e-18446744073709551615"}, {"room/1", "own"}, {"a,,b", "e-"}, {"a\r\nb", "\xff"}, {strings.Repeat("a,", 20), "-"}} {
 		f.Add(seed[0], seed[1])
@@ -51,8 +51,7 @@ func FuzzJoin(f *testing.F) {
 	})
 }
 
-// FuzzEvent: a client that reads as HTML §9.2.6 says gets one event, with what was
-// published.
+// FuzzEvent checks that a client that follows HTML §9.2.6 reads one event, with the published values.
 func FuzzEvent(f *testing.F) {
 	for _, seed := range [][3]string{{"x", "", ""}, {"a\r\nb\r\rc\n", "tick", "7"}, {"", "", ""}, {" lead", "message", "ü"}, {"data: x\n\nid: y", ":", ":"}} {
 		f.Add(seed[0], seed[1], seed[2])
@@ -81,7 +80,7 @@ func FuzzEvent(f *testing.F) {
 	})
 }
 
-// readEvents is a client of event streams.
+// readEvents parses an event stream as a client does.
 func readEvents(text string) (events []Message) {
 	var m Message
 	var data []string

@@ -14,33 +14,36 @@ import (
 	"fapws/runtime/websocket"
 )
 
-// A server that retires hands over WebSockets whose mounts have a group and that are between two messages, as it
-// does with subscribers (subscribers.go): the descriptor, the request, and what the handler keeps of it. The loop stops reading, and asks
-// the handler behind all messages that it was given (exchange.OpHandOver). The handler answers behind all that it sends, so nothing
-// is on its way in either direction. One whose handler refuses, or is not asked in time, is closed with 1012.
+// A server that retires hands over WebSockets whose mounts have a group and that are between two messages, like
+// subscribers (subscribers.go): the descriptor, the request, and the state of the handler. The loop stops reading, and
+// sends the handler exchange.OpHandOver after all messages. The handler answers after all of its output, so no data is
+// in transit in either direction. A WebSocket whose handler refuses, or does not get the request in time, is closed
+// with 1012.
 //
-// Compression has no state between two messages: it is agreed on without context takeover.
+// Compression has no state between two messages, because it is negotiated without context takeover.
 
 const (
-	// handOverPatience is how long the end of a message or of a callback is waited for.
+	// handOverPatience is the maximum wait for the end of a message or of a callback.
 	handOverPatience = 10 * time.Second
 
-	// handOverTick is how often WebSockets that could not be asked are looked at again.
+	// handOverTick is the interval of further attempts for WebSockets that could not be asked.
 	handOverTick = 10 * time.Millisecond
 )
 
-// departed is a client that was taken from the loop.
+// departed is a client that was removed from the loop.
 type departed struct {
 	state any // *SocketState or *StreamState
 	fd    int
-	back  func() // is for one that was not given away, and owns fd. It must not be called on the loop.
+	// back takes back a client that was not given away; it owns fd. It must not be called on the loop.
+	back func()
 }
 
-// export gives clients away, one after the other: give gets the state of one, and its descriptor, which is closed when give returns. This
-// server knows nothing of the client any more then; its connection is not shut down. do runs a function on the loop, unless that has ended.
-// sweep takes clients from the loop, and reports whether there will be others. late: those that cannot leave now are ended. That is when
-// none has left for patience, because one that would leave has to wait for the others; and with stop, after an error. release follows when
-// there are none. export returns how many were given away, and the first error of give or ctx's.
+// export gives clients away, one after the other. give gets the state and the descriptor of a client. After give
+// returns, the descriptor is closed, without shutting down the connection, and this server no longer knows the client.
+// do runs a function on the loop, unless the loop has ended. sweep removes clients from the loop, and reports whether
+// others will follow. If late is set, sweep ends clients that cannot leave now: after no client has left for patience,
+// and after an error. release is called after the last client. export returns the number of clients that were given
+// away, and the first error of give or ctx.
 //
 // It must not be called on the loop; give runs on the caller's goroutine, sweep and release on the loop.
 func export(ctx context.Context, give func(d any, fd int) error, do func(func()), patience time.Duration, sweep func(late, stop bool) (list []departed, more bool), release func()) (n int, err error) {
@@ -78,8 +81,8 @@ func export(ctx context.Context, give func(d any, fd int) error, do func(func())
 	return n, err
 }
 
-// Export hands over the WebSockets that can be, while the server retires: see export. The others are closed with 1012, and all of them if
-// give is nil or has failed. StreamConfig.HandOver has to be set.
+// Export hands over WebSockets while the server retires, as export describes. Other WebSockets are closed with 1012;
+// all are closed if give is nil or has failed. StreamConfig.HandOver must be set.
 func (a *Sockets) Export(ctx context.Context, give func(d any, fd int) error) (n int, err error) {
 	if give == nil {
 		a.loop.Do(a.release)
@@ -88,8 +91,9 @@ func (a *Sockets) Export(ctx context.Context, give func(d any, fd int) error) (n
 	return export(ctx, give, a.loop.Do, handOverPatience, func(late, _ bool) ([]departed, bool) { return a.sweep(late) }, a.release)
 }
 
-// sweep asks the handlers of WebSockets that can be handed over, and returns those that have left. more: there will be
-// others. late: those that could not be asked, or were not answered, are closed.
+// sweep asks the handlers of WebSockets that can be handed over, and returns the WebSockets that have left. more
+// reports whether others will follow. If late is set, it closes WebSockets whose handlers were not asked or have not
+// answered.
 func (a *Sockets) sweep(late bool) (list []departed, more bool) {
 	if !late && a.given() < a.last {
 		return nil, true
@@ -111,14 +115,14 @@ func (a *Sockets) sweep(late bool) (list []departed, more bool) {
 	return list, more || len(list) > 0
 }
 
-// ask asks the handler, unless a message is arriving.
+// ask sends the request to the handler, unless a message is arriving.
 func (s *Socket) ask() {
 	if _, idle := s.decoder.Idle(); !idle {
 		return
 	}
 	s.moving = asked
 	s.conn.Stop(conn.HeedReset)
-	s.conn.Pause(conn.HeedNothing) // later input, its end too, is for the process that gets it
+	s.conn.Pause(conn.HeedNothing) // further input, including its end, is for the new process
 	s.x.Deliver(exchange.Input{Op: exchange.OpHandOver})
 }
 
@@ -135,7 +139,7 @@ func (s *Socket) remain() {
 	s.goAway()
 }
 
-// release ends that WebSockets stay while the server retires.
+// release allows the remaining WebSockets to close while the server retires.
 func (a *Sockets) release() {
 	a.stay = false
 	if a.leaving == 0 {
@@ -149,7 +153,7 @@ func (a *Sockets) release() {
 	a.conns.Flush()
 }
 
-// answered takes what the handler says to OpHandOver: with its Last part it has let go of the WebSocket.
+// answered handles the handler's answer to OpHandOver. With its Last part the handler has released the WebSocket.
 func (s *Socket) answered(p *exchange.Part) {
 	if !p.Last {
 		s.release(p)
@@ -158,7 +162,7 @@ func (s *Socket) answered(p *exchange.Part) {
 		}
 		return
 	}
-	if s.moving != asked { // it is closed by now
+	if s.moving != asked { // it was closed meanwhile
 		s.leave()
 		s.proper, s.answer = true, finished
 		s.release(p)
@@ -166,7 +170,7 @@ func (s *Socket) answered(p *exchange.Part) {
 	}
 	if s.offer == nil {
 		s.offer = s.describe()
-		if !s.left { // messages to its groups that come later are the other server's
+		if !s.left { // the other server sends later messages to its groups
 			s.offer.Seq = s.all.Reached(s)
 			for _, name := range s.position.Names() {
 				s.offer.Groups = append(s.offer.Groups, []byte(name))
@@ -185,7 +189,7 @@ func (s *Socket) answered(p *exchange.Part) {
 	}
 }
 
-// depart takes the connection, to which everything was written, out of the loop.
+// depart removes the connection, which has no unsent output, from the loop.
 func (s *Socket) depart(p *exchange.Part) {
 	c, d := s.conn, s.offer
 	begun, _ := s.decoder.Idle()
@@ -207,14 +211,14 @@ func (s *Socket) depart(p *exchange.Part) {
 	s.release(p)
 }
 
-// How a server serves the WebSockets of another one, and closes those that it cannot serve.
+// The other direction: a server serves the WebSockets of another server, and closes WebSockets that it cannot serve.
 
-// mostResuming bounds the WebSockets that handlers have not resumed yet.
+// mostResuming is the maximum number of WebSockets that handlers have not resumed yet.
 const mostResuming = 64
 
-// Import serves a WebSocket that Export has given away, perhaps in another process. It owns fd from now on, unless there is an error:
-// then the caller returns the WebSocket to the server that it comes from, for TakeBack, or calls Dismiss. It waits while many others are being
-// resumed. It must not be called on the loop, and not before the server serves.
+// Import serves a WebSocket that Export has given away, perhaps in another process. It owns fd unless it returns an
+// error. After an error the caller returns the WebSocket to the server of its origin, for TakeBack, or calls Dismiss.
+// Import waits while many others are being resumed. It must not be called on the loop, nor before the server serves.
 func (a *Sockets) Import(d *exchange.SocketState, fd int) error {
 	err := errStopped
 	for busy := true; busy; {
@@ -245,7 +249,6 @@ func (a *Sockets) resume(d *exchange.SocketState, fd int) error {
 	return err
 }
 
-// Resumed implements exchange.Sockets.
 func (a *Sockets) Resumed(x *exchange.Exchange, d *exchange.SocketState, c *conn.Conn) exchange.Socket {
 	s := a.socket(x, websocket.Handshake{Compression: d.Compression}, string(d.Group))
 	s.subprotocol, s.moving = d.Subprotocol, resuming
@@ -256,7 +259,7 @@ func (a *Sockets) Resumed(x *exchange.Exchange, d *exchange.SocketState, c *conn
 	return s
 }
 
-// rejoin makes s a member of its groups, whose messages it gets from where the other server has stopped.
+// rejoin makes s a member of its groups. It gets their messages from the point where the other server stopped.
 func (s *Socket) rejoin(d *exchange.SocketState) {
 	s.position.Seq = d.Seq
 	names := make([]string, len(d.Groups))
@@ -270,25 +273,25 @@ func (s *Socket) rejoin(d *exchange.SocketState) {
 	}
 }
 
-// notResumed closes s, with which no handler has gone on.
+// notResumed closes s, which no handler has resumed.
 func (s *Socket) notResumed() {
 	s.settled()
 	s.state = max(s.state, socketOpen)
 	s.control(s.closeFrame(websocket.ServiceRestart, ""))
 }
 
-// TakeBack serves a WebSocket that has departed, or could not, again, in order to close it with 1012 and tell the handler.
-// It owns fd. It must not be called on the loop.
+// TakeBack serves a WebSocket that has departed, or that could not depart, again, in order to close it with 1012 and
+// notify the handler. It owns fd. It must not be called on the loop.
 func (a *Sockets) TakeBack(d *exchange.SocketState, fd int) {
 	a.loop.Do(func() { a.serveAgain(d, fd) })
 }
 
 func (a *Sockets) serveAgain(d *exchange.SocketState, fd int) *Socket {
-	d.Groups = nil // their messages are the other server's
+	d.Groups = nil // the other server has their messages
 	again, err := a.loop.Resume(d, fd)
 	s, _ := again.(*Socket)
 	if s != nil {
-		s.group = "" // it does not depart again
+		s.group = "" // prevents a second departure
 	}
 	if err != nil {
 		a.dismiss(fd)
@@ -297,8 +300,9 @@ func (a *Sockets) serveAgain(d *exchange.SocketState, fd int) *Socket {
 	return s
 }
 
-// takeBack is for a handler that has let go of a WebSocket with p, which did not depart because its client has left meanwhile or it is too
-// large. The handler gets it back, with a connection that ends at once: it has to be told of the end.
+// takeBack returns a WebSocket to its handler, which has released it with p. The WebSocket did not depart because its
+// client has disconnected meanwhile or because it is too large. The handler gets it with a connection that ends at
+// once, so that it learns of the end.
 func (s *Socket) takeBack(p *exchange.Part) {
 	a, d := s.all, s.offer
 	if d == nil {
@@ -311,12 +315,12 @@ func (s *Socket) takeBack(p *exchange.Part) {
 		return
 	}
 	unix.Close(ends[1])
-	if again := a.serveAgain(d, ends[0]); again != nil && s.away == 0 { // the client has left before it was sent a reason
+	if again := a.serveAgain(d, ends[0]); again != nil && s.away == 0 { // the client has left before a close frame was sent
 		again.broken = &websocket.Error{Code: websocket.Abnormal}
 	}
 }
 
-// Dismiss closes a WebSocket that no handler has, with 1012. It owns fd. It must not be called on the loop.
+// Dismiss closes a WebSocket without a handler, with 1012. It owns fd. It must not be called on the loop.
 func (a *Sockets) Dismiss(fd int) {
 	err := errStopped
 	a.loop.Do(func() {

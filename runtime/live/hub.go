@@ -8,40 +8,44 @@ import (
 	"strings"
 )
 
-// Subscriber is a subscriber as a Hub knows it, by its Position.
+// Subscriber is a subscriber of channels, which a Hub knows by its Position.
 type Subscriber interface {
 	Position() *Position
 
-	// Give takes events, at least one. It may end this subscriber, and no other. The slice is valid until it returns.
+	// Give passes at least one event. It may end this subscriber, and no other. The slice is valid until it returns.
 	Give(events []*Event)
 }
 
-// Position is where a subscriber stands: its channels, and how far it has got. The zero value has joined no channel.
+// Position contains the channels of a subscriber, and the last number it was given. The zero value has joined no
+// channel.
 type Position struct {
 	subs []subscription
-	Seq  uint64 // the subscriber was given all events of its channels up to this one
+	// the subscriber was given all events of its channels up to this number
+	Seq uint64
 }
 
 type subscription struct {
 	of *Channel
-	at int32 // its place in the Channel's subscribers
+	at int32 // index in the Channel's subscribers
 }
 
 // Channel is a channel with subscribers.
 type Channel struct {
-	Name        string
-	Subscribers []Subscriber // one that joins is the last one; one that leaves is replaced by the last one
+	Name string
+	// Subscribers is appended to by a join. A subscriber that leaves is replaced by the last one.
+	Subscribers []Subscriber
 }
 
-// Hub is all channels, with their subscribers and their kept events.
+// Hub contains all channels, with their subscribers and their kept events.
 type Hub struct {
 	history
 	channels map[string]*Channel
 	tip      uint64
-	onCount  func(name string, subscribers int) // gets the number of subscribers of a channel when it changes; may be nil
+	// onCount is called with the number of subscribers of a channel when it changes; nil if unused.
+	onCount func(name string, subscribers int)
 }
 
-// NewHub returns a Hub that has no limits yet: see Limit.
+// NewHub returns a Hub without limits.
 func NewHub() *Hub {
 	return &Hub{channels: map[string]*Channel{}, history: history{rings: map[string]*ring{}}}
 }
@@ -49,7 +53,7 @@ func NewHub() *Hub {
 // Limit sets the bounds of the kept events.
 func (h *Hub) Limit(limits ChannelLimits) { h.limits = limits }
 
-// Join makes s, which has not joined before, a subscriber of the channels of that name.
+// Join makes s, which has not joined before, a subscriber of the channels with these names.
 func (h *Hub) Join(s Subscriber, names []string) {
 	s.Position().subs = make([]subscription, 0, len(names))
 	for _, name := range names {
@@ -57,7 +61,7 @@ func (h *Hub) Join(s Subscriber, names []string) {
 	}
 }
 
-// Add makes s a subscriber of one more channel, unless it is one already.
+// Add makes s a subscriber of a channel, unless it is one already.
 func (h *Hub) Add(s Subscriber, name string) {
 	p := s.Position()
 	if p.In(name) {
@@ -65,7 +69,7 @@ func (h *Hub) Add(s Subscriber, name string) {
 	}
 	c := h.channels[name]
 	if c == nil {
-		name = strings.Clone(name) // not the larger string that it may be a part of
+		name = strings.Clone(name) // avoids keeping a larger string alive
 		c = &Channel{Name: name}
 		h.channels[name] = c
 	}
@@ -80,7 +84,7 @@ func (h *Hub) changed(c *Channel) {
 	}
 }
 
-// Leave takes s out of all its channels.
+// Leave removes s from all its channels.
 func (h *Hub) Leave(s Subscriber) {
 	p := s.Position()
 	for _, sub := range p.subs {
@@ -89,7 +93,7 @@ func (h *Hub) Leave(s Subscriber) {
 	p.subs = nil
 }
 
-// Remove takes s out of one channel.
+// Remove removes s from one channel.
 func (h *Hub) Remove(s Subscriber, name string) {
 	p := s.Position()
 	if i := slices.IndexFunc(p.subs, func(sub subscription) bool { return sub.of.Name == name }); i >= 0 {
@@ -98,7 +102,7 @@ func (h *Hub) Remove(s Subscriber, name string) {
 	}
 }
 
-// vacate takes one subscriber out of a channel.
+// vacate removes one subscriber from a channel.
 func (h *Hub) vacate(sub subscription) {
 	c := sub.of
 	end := len(c.Subscribers) - 1
@@ -120,10 +124,9 @@ func (h *Hub) vacate(sub subscription) {
 	h.changed(c)
 }
 
-// Of returns the channel of that name, or nil if it has no subscribers.
+// Of returns the channel called name, or nil if it has no subscribers.
 func (h *Hub) Of(name string) *Channel { return h.channels[name] }
 
-// Names returns the names of its channels.
 func (p *Position) Names() []string {
 	names := make([]string, len(p.subs))
 	for i := range p.subs {
@@ -132,16 +135,16 @@ func (p *Position) Names() []string {
 	return names
 }
 
-// In reports whether the subscriber is one of the channel of that name.
+// In reports whether the subscriber has joined the channel called name.
 func (p *Position) In(name string) bool {
 	return slices.ContainsFunc(p.subs, func(sub subscription) bool { return sub.of.Name == name })
 }
 
-// Tip is the number of the last event that was taken.
+// Tip returns the number of the last event that was taken.
 func (h *Hub) Tip() uint64 { return h.tip }
 
-// Take keeps a new event. It returns false if one of that number or a later one
-// has been taken: then it is no new one. now is in nanoseconds, from anywhere.
+// Take keeps a new event. It returns false if an event with this number or a larger one was taken before. now is in
+// nanoseconds since any fixed time.
 func (h *Hub) Take(e *Event, now int64) bool {
 	if e.Seq <= h.tip {
 		return false
@@ -151,29 +154,29 @@ func (h *Hub) Take(e *Event, now int64) bool {
 	return true
 }
 
-// Restore keeps an event of which another process has been told. It is none that
-// subscribers have not been told of: Take may still come with it.
+// Restore keeps an event that another process has published. Take may still be called with the same event, which
+// subscribers have not got.
 func (h *Hub) Restore(e *Event, now int64) { h.keep(e, now) }
 
-// Hold keeps all events until then, except those above ChannelLimits.Total.
+// Hold keeps all events until the time until, except above ChannelLimits.Total.
 func (h *Hub) Hold(until int64) { h.hold = max(h.hold, until) }
 
-// Complete reports whether all events behind number after are kept, of any channel, as far as they were taken: then Since returns all of its
-// channels.
+// Complete reports whether all taken events after number after are kept, in all channels, so that Since returns all
+// events of its channels.
 func (h *Hub) Complete(after uint64) bool { return after >= h.lost }
 
-// Since returns all that is kept of events behind number after in the channels of
-// that name, by their numbers. While Hold lasts this is more than the limits of a channel.
+// Since returns all kept events after number after in the channels called names, in the order of their numbers. While
+// Hold lasts, these may be more than the limits of a channel.
 func (h *Hub) Since(names []string, after uint64) []*Event {
 	return h.since(names, after, func(*ring) int { return 0 })
 }
 
-// Replay is Since within the limits of each channel, also while Hold lasts. now is as for Take.
+// Replay is Since within the limits of each channel, even while Hold lasts. now is as for Take.
 func (h *Hub) Replay(names []string, after uint64, now int64) []*Event {
 	return h.since(names, after, func(r *ring) int { return h.within(r, now) })
 }
 
-// since collects the events of each channel behind number after, from the place on that first returns.
+// since collects the events of each channel after number after, from the index that first returns.
 func (h *Hub) since(names []string, after uint64, first func(*ring) int) (events []*Event) {
 	for _, name := range names {
 		if r := h.rings[name]; r != nil {
@@ -187,12 +190,12 @@ func (h *Hub) since(names []string, after uint64, first func(*ring) int) (events
 	return events
 }
 
-// Position returns the number of the event with that id, which a client says it has
-// seen last in one of the channels, for Since. An id that is unknown (it is too old, or
-// from before the server was started) is 0: the client gets all there is.
+// Position returns the number for Since of the event with id, which is the last event that a client has seen in one of
+// the channels. It returns 0 for an id that is unknown because it is too old, or from before the server was started:
+// the client then gets all kept events.
 //
-// The number of an id of this server may be ahead of Tip, by maxAhead: another process was
-// quicker. One that is further ahead is made up: no event up to it would be sent.
+// The number in an id of this server may exceed Tip by at most maxAhead, because another process was quicker. An id
+// with a larger number is invalid, because no event up to this number would be sent.
 func (h *Hub) Position(names []string, id, epoch string) (seq uint64) {
 	for _, name := range names {
 		if r := h.rings[name]; r != nil {
@@ -206,7 +209,7 @@ func (h *Hub) Position(names []string, id, epoch string) (seq uint64) {
 	if seq == 0 {
 		seq, _ = ParseID(epoch, id)
 		tip := h.tip
-		if n := len(h.all); n > 0 { // of a process that was started later: Restore
+		if n := len(h.all); n > 0 { // a process that was started later gets events by Restore
 			tip = max(tip, h.all[n-1].Seq)
 		}
 		if seq > tip && seq-tip > maxAhead {
@@ -216,23 +219,23 @@ func (h *Hub) Position(names []string, id, epoch string) (seq uint64) {
 	return seq
 }
 
-// maxAhead bounds how many events a process of a server may be ahead of another: more than
-// can wait to be sent.
+// maxAhead is the maximum number of events by which a process may be ahead of another process. It exceeds the number of
+// events that can wait to be sent.
 const maxAhead = 1 << 20
 
-// Kept returns all events that are kept, by their numbers.
+// Kept returns all kept events in the order of their numbers.
 func (h *Hub) Kept() []*Event { return slices.Clone(h.all) }
 
 const (
-	// MaxName is the length of the longest name of a channel, in bytes.
+	// MaxName is the maximum length of a channel's name, in bytes.
 	MaxName = 128
 
-	// MaxNames is how many channels one subscriber may be of.
+	// MaxNames is the maximum number of channels of one subscriber.
 	MaxNames = 16
 )
 
-// CheckChannelName returns an error of one line unless name can be that of a channel: 1 to MaxName letters and digits of
-// ASCII and . _ ~ : / @ -, the first one a letter or digit.
+// CheckChannelName returns an error of one line unless name is valid for a channel: 1 to MaxName letters and digits of
+// ASCII and . _ ~ : / @ -, beginning with a letter or digit.
 func CheckChannelName(name string) error {
 	switch {
 	case name == "":
@@ -249,9 +252,8 @@ func CheckChannelName(name string) error {
 
 const alphanumeric = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
-// ParseNames reads the value of a field Fapws-Channel: names with commas and
-// optional blanks between them (RFC 9110 §5.6.1). A name that comes twice counts
-// once. The error is one line.
+// ParseNames parses the value of a field Fapws-Channel: names separated by commas and optional blanks (RFC 9110
+// §5.6.1). A repeated name counts once. The error is one line.
 func ParseNames(list string) (names []string, err error) {
 	for one := range strings.SplitSeq(list, ",") {
 		one = strings.Trim(one, " \t")

@@ -16,24 +16,24 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// admit makes the client that has sent r a subscriber of channels. Events wait until begin. The error says, in one line, which
-// limit does not allow it.
+// admit makes the client of r a subscriber of channels. Its events wait until begin. The error names, in one line, the
+// limit that forbids it.
 func (s *Subscribers) admit(names []string, r *exchange.Request) (*StreamSubscriber, error) {
 	addr, _ := netip.ParseAddr(r.Peer.Addr)
-	port, _ := strconv.ParseUint(r.Peer.Port, 10, 16) // 0: it is not known
+	port, _ := strconv.ParseUint(r.Peer.Port, 10, 16) // 0 if unknown
 	p := &StreamSubscriber{s: s, addr: addr, port: uint16(port), number: s.next}
-	if r.Parsed.Version == http1.HTTP11 { // by HTTP/2 events come without chunks, as by HTTP/1.0
+	if r.Parsed.Version == http1.HTTP11 { // over HTTP/2 events have no chunks, as over HTTP/1.0
 		p.minor = 1
 	}
 	if err := s.full(names, p); err != nil {
 		return nil, err
 	}
-	s.Take() // what was published before is past
+	s.Take() // events that were published before are not for p
 	p.position.Seq = s.Tip()
 	s.next++
 	value, resumes := http1.First(r.Head, r.Parsed.Fields, "last-event-id")
 	if len(value) > MaxWord {
-		value = nil // no event has it
+		value = nil // no event has this id
 	}
 	id := string(value)
 	p.know(r.Peer.User, id)
@@ -46,7 +46,7 @@ func (s *Subscribers) admit(names []string, r *exchange.Request) (*StreamSubscri
 	return p, nil
 }
 
-// know notes the user, and the last event of a client that has come back.
+// know records the user and the last event of a client that has reconnected.
 func (p *StreamSubscriber) know(user, lastID string) {
 	if user != "" || lastID != "" {
 		p.extra = &extra{user: user, lastID: lastID}
@@ -63,14 +63,14 @@ func (s *Subscribers) full(names []string, p *StreamSubscriber) error {
 	if p.addr.IsValid() && int(s.addresses[p.network()]) >= s.cfg.PerAddress {
 		return errors.New("too many subscribers from one address")
 	}
-	// They stay for long: if all connections were theirs, other clients would never be served.
+	// Subscribers stay for a long time. If they had all connections, other clients would never be served.
 	if s.most > 1 && s.joined >= s.most-max(s.most/16, 1) {
 		return errors.New("too few connections are left for other clients")
 	}
 	return nil
 }
 
-// replay lets p, which has got all events up to number seq, begin with events.
+// replay makes p, which has got all events up to number seq, begin with events.
 func (s *Subscribers) replay(p *StreamSubscriber, seq uint64, events []*Event) {
 	p.position.Seq = max(p.position.Seq, seq)
 	if len(events) > 0 {
@@ -88,14 +88,15 @@ func (s *Subscribers) join(p *StreamSubscriber, names []string) {
 	}
 }
 
-// limit bounds what the kernel keeps for a subscriber, and for how long. The options fail for unix sockets or are of no use there.
+// limit bounds the data that the kernel keeps for a subscriber, and the time for which it keeps the data. The options
+// fail or have no effect for unix sockets.
 func (s *Subscribers) limit(fd int) {
 	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, s.cfg.Buffer)
 	conn.GiveUpAfter(fd, min(2*s.cfg.Heartbeat, mostSilence))
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
 }
 
-// mostSilence is below what the kernel takes, in milliseconds.
+// mostSilence is below the maximum of the kernel, in milliseconds.
 const mostSilence = 24 * time.Hour
 
 // begin starts to serve p, which has joined and has a connection.
@@ -106,7 +107,7 @@ func (s *Subscribers) begin(p *StreamSubscriber) {
 	p.conn.Stamp = s.conns.Now
 	p.conn.Schedule()
 	p.state = idle
-	if p.queue != nil { // what came meanwhile, or before
+	if p.queue != nil { // events from the queue
 		s.flush(p)
 	}
 	if p.state != gone && s.retiring && !(s.stay && p.movable()) {
@@ -114,7 +115,7 @@ func (s *Subscribers) begin(p *StreamSubscriber) {
 	}
 }
 
-// History returns the past events that are kept now, for Encode. It must not be called on the loop.
+// History returns the past events that are kept, for Encode. It must not be called on the loop.
 func (s *Subscribers) History() (events []*Event) {
 	s.loop.Do(func() {
 		s.Take()
@@ -123,8 +124,8 @@ func (s *Subscribers) History() (events []*Event) {
 	return events
 }
 
-// ImportHistory keeps past events, a text of Encode, for clients that come back. Events behind
-// the number last are left out: what another server invents must not hide events to come. It must not be called on the loop.
+// ImportHistory keeps past events, a text of Encode, for clients that reconnect. It ignores events after number last,
+// because events that another server has invented must not hide future events. It must not be called on the loop.
 func (s *Subscribers) ImportHistory(text []byte, last uint64) error {
 	events, err := Decode(text)
 	s.loop.Do(func() {
@@ -137,12 +138,12 @@ func (s *Subscribers) ImportHistory(text []byte, last uint64) error {
 	return err
 }
 
-// Subscribe makes the client of x, which has asked for r, a subscriber of the channels that p names, the first part of a handler's
-// response (exchange.Head.Channel). It sends the head of the stream; the rest of the response, p included, which is not its
-// first part any more, is for the Sink of x as before. If the client cannot be a subscriber, ok is false, and refusal is to be
-// sent instead.
+// Subscribe makes the client of x, which has sent r, a subscriber of the channels in p, the first part of a handler's
+// response (exchange.Head.Channel). It sends the head of the stream. The caller then passes the response, including p,
+// which is no longer its first part, to the Sink of x. If the client cannot become a subscriber, ok is false, and the
+// caller must send refusal instead.
 //
-// A client that reads no stream (HEAD, a subrequest) gets the response alone.
+// A client that reads no stream (HEAD, a subrequest) gets only the response.
 func (s *Subscribers) Subscribe(x *exchange.Exchange, p *exchange.Part, r *exchange.Request) (refusal exchange.Reply, ok bool) {
 	names, err := ParseNames(string(p.Head.Channel))
 	if err != nil {
@@ -174,7 +175,7 @@ func streamHead(h *exchange.Head) exchange.Head {
 	if !exchange.HasField(own, []byte("Cache-Control")) {
 		fields = append(fields, "Cache-Control: no-store\r\n"...)
 	}
-	if !exchange.HasField(own, []byte("X-Accel-Buffering")) { // nginx would collect events
+	if !exchange.HasField(own, []byte("X-Accel-Buffering")) { // nginx would buffer events
 		fields = append(fields, "X-Accel-Buffering: no\r\n"...)
 	}
 	return exchange.Head{

@@ -7,13 +7,13 @@ import (
 	"fapws/runtime/websocket"
 )
 
-// Input that a WebSocket may have in memory whatever its client has there, in bytes.
+// Input in memory that a WebSocket may have in addition to the share of its client, in bytes.
 const (
 	smallMessage = 16 << 10                 // of an unfinished message
-	smallInput   = 2 * exchange.InputWindow // of messages that the handler has: it usually has no more
+	smallInput   = 2 * exchange.InputWindow // of messages that the handler has, usually the maximum
 )
 
-// largeInput is input of a WebSocket in memory that counts in the share of its client.
+// largeInput is input of a WebSocket in memory that counts towards the share of its client.
 type largeInput struct {
 	client string // see exchange.Shares
 	bytes  int64
@@ -22,8 +22,8 @@ type largeInput struct {
 // errShare is the error of a message that exceeds the share of its client.
 var errShare = &websocket.Error{Code: websocket.TooBig, Text: "too many bytes of messages of this client are in memory"}
 
-// weigh counts the input of s in memory: the incomplete message, the messages that the handler has, and a message of n bytes
-// that the handler is about to get. It reports whether the client has no more than its share; otherwise nothing changes.
+// weigh counts the input of s in memory: the incomplete message, the messages that the handler has, and a message of n
+// bytes that the handler will get. It reports whether the client stays within its share; otherwise it changes nothing.
 func (s *Socket) weigh(n int) bool {
 	bytes := int64(n) + int64(s.given)
 	if bytes <= smallInput {

@@ -9,7 +9,7 @@ import (
 	"fapws/runtime/exchange/exchangetest"
 )
 
-// handler is the source of an exchange, which counts its calls.
+// handler is the source of an exchange. It counts its calls.
 type handler struct {
 	exchange.Memory
 	gone     int
@@ -23,7 +23,7 @@ func (h *handler) Release(p *exchange.Part) {
 	h.released = append(h.released, fmt.Sprintf("%s %v", p.Body, p.Last))
 }
 
-// answer has a handler answer a request with parts, and calls done on the loop with the client. The first part gets
+// answer makes a handler answer a request with parts, and calls done on the loop with the client. The first part gets
 // the head of a subscription.
 func (h *host) answer(request string, done func(x *exchange.Exchange, client *exchangetest.Client, handler *handler), parts ...exchange.Part) {
 	h.t.Helper()
@@ -54,7 +54,7 @@ func (h *host) answer(request string, done func(x *exchange.Exchange, client *ex
 
 const get = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n"
 
-// sent describes the parts that a client was sent.
+// sent describes the parts that a client received.
 func sent(c *exchangetest.Client) string {
 	var all []string
 	for _, p := range c.Parts {
@@ -72,7 +72,8 @@ func sent(c *exchangetest.Client) string {
 	return strings.Join(all, ", ")
 }
 
-// TestResponse: the parts of a handler become the beginning of a stream, and its last part gives the connection away.
+// TestResponse checks that the parts of a handler become the beginning of a stream, and that its last part gives the
+// connection away.
 func TestResponse(t *testing.T) {
 	const retry = `"retry: 3000\n\n"`
 	for _, c := range []struct {
@@ -99,7 +100,7 @@ func TestResponse(t *testing.T) {
 				if len(handler.released) != len(c.parts) || !strings.HasSuffix(handler.released[len(c.parts)-1], " true") {
 					t.Errorf("the handler got back %q", handler.released)
 				}
-				if handler.gone != 0 || h.s.joined != 0 || len(h.s.addresses) != 0 { // the client has released the last part without Begin
+				if handler.gone != 0 || h.s.joined != 0 || len(h.s.addresses) != 0 { // the client has released the last part before Begin
 					t.Errorf("told %d times, %d subscribers", handler.gone, h.s.joined)
 				}
 			}, c.parts...)
@@ -107,7 +108,8 @@ func TestResponse(t *testing.T) {
 	}
 }
 
-// TestResponseGone: a client that disconnects before the handler has ended does not become a subscriber, and the handler learns of it.
+// TestResponseGone checks that a client that disconnects before the handler has ended does not become a subscriber, and
+// that the handler is notified.
 func TestResponseGone(t *testing.T) {
 	h := serve(t, StreamConfig{})
 	h.answer(get, func(x *exchange.Exchange, client *exchangetest.Client, handler *handler) {

@@ -9,7 +9,7 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// send gives p events of a batch, or of the server's own.
+// send passes events of a batch, or of the server itself, to p.
 func (s *Subscribers) send(p *StreamSubscriber, events []*Event) {
 	if p.state == ending || p.state == gone {
 		return
@@ -24,12 +24,12 @@ func (s *Subscribers) send(p *StreamSubscriber, events []*Event) {
 	if p.state == idle {
 		s.flush(p)
 	}
-	if q := p.queue; q != nil && q.bytes > s.cfg.Buffer && len(q.events)-q.free > 1 { // one alone may be larger
+	if q := p.queue; q != nil && q.bytes > s.cfg.Buffer && len(q.events)-q.free > 1 { // a single event may be larger
 		s.drop(p, "reads too slowly")
 	}
 }
 
-// flush sends p as much of its queue as its socket takes.
+// flush sends as much of p's queue as its socket accepts.
 func (s *Subscribers) flush(p *StreamSubscriber) {
 	q := p.queue
 	for len(q.events) > 0 && p.state != gone && !p.conn.Writing() {
@@ -47,7 +47,7 @@ func (s *Subscribers) flush(p *StreamSubscriber) {
 		p.taken(n)
 		switch {
 		case err == unix.EAGAIN:
-			p.conn.Queue(conn.Output{}, true) // Room is called when there is some
+			p.conn.Queue(conn.Output{}, true) // makes the connection call Room when the socket is writable
 		case err != nil:
 			p.conn.Close(err.Error())
 		}
@@ -70,7 +70,7 @@ func (s *Subscribers) flush(p *StreamSubscriber) {
 	}
 }
 
-// taken notes that p has taken n more bytes of its queue.
+// taken removes n bytes, which p has accepted, from its queue.
 func (p *StreamSubscriber) taken(n int) {
 	q := p.queue
 	q.off += n
@@ -89,11 +89,10 @@ func (p *StreamSubscriber) taken(n int) {
 	}
 }
 
-// drop ends a subscriber that does not take what it gets, so that the kernel forgets
-// it, too.
+// drop disconnects a subscriber that does not read, and discards its data in the kernel.
 func (s *Subscribers) drop(p *StreamSubscriber, why string) {
 	if p.state == joining {
-		s.abandon(p) // its connection ends when its turn comes: see serve
+		s.abandon(p) // serve ends its connection later
 		return
 	}
 	if s.mayReport() {
@@ -102,7 +101,7 @@ func (s *Subscribers) drop(p *StreamSubscriber, why string) {
 	s.reset(p, why)
 }
 
-// reset ends p so that its client sees that it has not got everything.
+// reset ends p so that its client notices that data is missing.
 func (s *Subscribers) reset(p *StreamSubscriber, why string) {
 	p.conn.Reset = true
 	p.conn.Close(why)
@@ -116,11 +115,11 @@ func (s *Subscribers) abandon(p *StreamSubscriber) {
 	}
 }
 
-// end ends p, which has taken everything.
+// end ends p, which has accepted all data.
 func (s *Subscribers) end(p *StreamSubscriber) {
 	s.remove(p, true)
 	s.account(p)
-	if !p.conn.Writing() { // else see Room
+	if !p.conn.Writing() { // otherwise Room does it
 		p.conn.Finish()
 	}
 }
@@ -133,7 +132,7 @@ func (s *Subscribers) account(p *StreamSubscriber) {
 	}
 }
 
-// remove takes p out of everything but its connection. tell: it has left.
+// remove removes p from everything except its connection. If tell is set, it reports that p has left.
 func (s *Subscribers) remove(p *StreamSubscriber, tell bool) {
 	if p.queue != nil {
 		s.CaughtUp(p)
@@ -153,7 +152,7 @@ func (s *Subscribers) remove(p *StreamSubscriber, tell bool) {
 	}
 }
 
-// tell tells a function of the Config, which may be nil, of p and each of its channels.
+// tell calls a function of the Config, which may be nil, with p and each of its channels.
 func (p *StreamSubscriber) tell(report func(name string, client *StreamClient), names []string) {
 	if report == nil {
 		return
@@ -164,10 +163,10 @@ func (p *StreamSubscriber) tell(report func(name string, client *StreamClient), 
 	}
 }
 
-// finalChunk ends a stream of HTTP/1.1; others are not sent anything.
+// finalChunk ends a stream of HTTP/1.1; other streams need no bytes.
 var finalChunk = &Event{wire: []byte("0\r\n\r\n")}
 
-// finish ends p as a stream ends, so that its client comes back after a while.
+// finish ends p as a stream ends, so that its client reconnects after a while.
 func (s *Subscribers) finish(p *StreamSubscriber) {
 	if p.state == ending {
 		return
@@ -185,7 +184,7 @@ func (s *Subscribers) finish(p *StreamSubscriber) {
 	}
 }
 
-// all yields the subscribers that get events, which may end meanwhile.
+// all yields the subscribers that get events. They may end meanwhile.
 func (s *Subscribers) all(yield func(*StreamSubscriber) bool) {
 	for _, c := range s.conns.All() {
 		if p, ok := c.Protocol().(*StreamSubscriber); ok && p.state != joining && p.state != gone && !yield(p) {
@@ -194,8 +193,8 @@ func (s *Subscribers) all(yield func(*StreamSubscriber) bool) {
 	}
 }
 
-// Drain ends all subscribers, as their streams end, and those that come later. Published events are sent before. With
-// retire and StreamConfig.HandOver, subscribers that can be handed over stay until Export has seen to them.
+// Drain ends all subscribers, as their streams end, and later ones, too. Published events are sent first. If retire and
+// StreamConfig.HandOver are set, subscribers that can be handed over stay until Export has handled them.
 func (s *Subscribers) Drain(retire bool) {
 	s.retiring, s.stay = true, retire && s.stay
 	if !s.stay {
@@ -208,14 +207,14 @@ func (s *Subscribers) Drain(retire bool) {
 	}
 }
 
-// movable reports whether another process may get p: not if the keys of its TLS connection are in this one.
+// movable reports whether p can move to another process. A TLS connection cannot, because its keys are in this process.
 func (p *StreamSubscriber) movable() bool { return p.conn.Transport() == nil }
 
-// serve has p get its events, unless something of the handler's response is still to be written.
+// serve begins to send events to p, unless data of the handler's response is still unsent.
 func (s *Subscribers) serve(p *StreamSubscriber) {
 	switch c := p.conn; {
 	case c.Writing() || c.Gathers():
-	case p.state == gone: // more events have come for it meanwhile than may wait
+	case p.state == gone: // more events than the queue may hold have arrived meanwhile
 		s.reset(p, "it reads too slowly")
 	case c.Half:
 		c.Close("the client has shut down its side")
@@ -228,7 +227,8 @@ func (s *Subscribers) serve(p *StreamSubscriber) {
 	}
 }
 
-// takeSocket gives p, which may stay for long, a connection of its own of the socket of c, which is smaller than that of a client of HTTP.
+// takeSocket gives p a separate connection of the socket of c, because p may stay for a long time and this connection
+// is smaller than a connection of HTTP.
 func (s *Subscribers) takeSocket(p *StreamSubscriber, c *conn.Conn) bool {
 	p.conn, c.Holder = nil, nil
 	c.Unwatch()
@@ -243,7 +243,7 @@ func (s *Subscribers) takeSocket(p *StreamSubscriber, c *conn.Conn) bool {
 	return true
 }
 
-// open gives p a connection of a socket, which it owns.
+// open gives p a connection of a socket, which then belongs to p.
 func (s *Subscribers) open(p *StreamSubscriber, fd int, local, remote net.Addr) error {
 	p.conn = &conn.Conn{Holder: p}
 	p.conn.Init(fd, local, remote)

@@ -12,30 +12,32 @@ import (
 )
 
 const (
-	// closeTimeout is how long a client may take to answer a close frame.
+	// closeTimeout is the maximum time until a client answers a close frame.
 	closeTimeout = 5 * time.Second
 
-	// awayTimeout is that time when the server stops or is replaced.
+	// awayTimeout replaces closeTimeout when the server stops or is replaced.
 	awayTimeout = 2 * time.Second
 
-	// handlerGrace is how long a handler may take to end when its client has closed a
-	// WebSocket, or broken the protocol.
+	// handlerGrace is the maximum time until a handler ends after its client has closed a WebSocket, or broken the
+	// protocol.
 	handlerGrace = time.Second
 )
 
-// ignores reports whether no handler gets further messages: it has ended, or has closed the WebSocket (RFC 6455 §1.4).
+// ignores reports whether the handler gets no further messages, because it has ended or has closed the WebSocket (RFC
+// 6455 §1.4).
 func (s *Socket) ignores() bool { return s.answer != answering || s.told || s.closing && s.away == 0 }
 
-// ends reports whether the client is only expected to close.
+// ends reports whether the only expected input is the client's close frame.
 func (s *Socket) ends() bool { return s.closing || s.broken != nil }
 
-// frames takes frames from the front of data, as far as the handler has room for their messages, and returns how many bytes it has used.
+// frames processes frames from the front of data while the handler has room for their messages, and returns the number
+// of bytes that it has used.
 func (s *Socket) frames(data []byte) (used int) {
 	for used < len(data) && s.here() && s.broken == nil && !s.conn.Stopped() {
 		s.decoder.Discard = s.ignores()
 		m, n, err := s.decoder.Next(data[used:])
 		used += n
-		// A fragment may precede a control frame.
+		// A control frame may arrive between fragments.
 		begun := err == websocket.ErrNeedMore || err == nil && m.Op >= websocket.Close
 		if begun && !s.weigh(0) {
 			err = errShare
@@ -51,12 +53,12 @@ func (s *Socket) frames(data []byte) (used int) {
 	}
 	if used > 0 {
 		s.conn.Stamp = s.all.conns.Now
-		s.pinged = false // whatever came, the client is alive
+		s.pinged = false // any frame shows that the client is alive
 	}
 	return used
 }
 
-// message takes a message, or a control frame.
+// message handles a message, or a control frame.
 func (s *Socket) message(m *websocket.Message) {
 	switch m.Op {
 	case websocket.Ping:
@@ -73,8 +75,8 @@ func (s *Socket) message(m *websocket.Message) {
 	}
 }
 
-// control sends a control frame. While the connection writes, it waits; of several only the
-// last is kept, which is allowed of pongs (RFC 6455 §5.5.3) and right for others.
+// control sends a control frame, or keeps it while the connection writes. It keeps only the last one, which is allowed
+// for pongs (RFC 6455 §5.5.3) and right for other frames.
 func (s *Socket) control(frame []byte) {
 	if s.conn.Writing() {
 		s.after = frame
@@ -83,7 +85,7 @@ func (s *Socket) control(frame []byte) {
 	s.write(frame)
 }
 
-// free sends the control frame that has waited until the connection does not write.
+// free sends the control frame that waited for the connection.
 func (s *Socket) free() {
 	if len(s.after) > 0 {
 		s.write(s.after)
@@ -97,8 +99,8 @@ func (s *Socket) free() {
 	}
 }
 
-// fail ends a WebSocket whose client breaks the protocol. The handler hears that
-// it is gone, behind all that came before: it may answer that, as after a close frame.
+// fail ends a WebSocket whose client breaks the protocol. The handler is notified after all earlier messages, and may
+// answer them, as after a close frame.
 func (s *Socket) fail(err error) {
 	e := &websocket.Error{Code: websocket.InternalError, Text: err.Error()}
 	errors.As(err, &e)
@@ -111,27 +113,28 @@ func (s *Socket) fail(err error) {
 	s.closeAfterHandler(websocket.Abnormal, nil)
 }
 
-// deadline returns when expired has to be called, unless something comes before.
+// deadline returns when expired must be called if nothing happens before.
 func (s *Socket) deadline() int64 {
 	ping := int64(s.all.cfg.Ping)
 	switch {
-	case s.conn.Writing(): // which has its own deadline
+	case s.conn.Writing(): // the transfer has a deadline of its own
 		return s.all.conns.Now + lookAgain
 	case s.ends() || s.pinged && !s.conn.Stopped():
 		return s.due
 	case ping <= 0:
 		return s.all.conns.Now + lookAgain
-	case s.conn.Stopped(): // the handler is what the client waits for
+	case s.conn.Stopped(): // the client waits for the handler
 		return s.all.conns.Now + ping
 	}
 	return s.conn.Stamp + eventloop.Tick + ping
 }
 
-// expired is called when deadline has passed: a ping is due, or an answer.
+// expired is called after deadline: a ping or an answer is due.
 func (s *Socket) expired() {
 	pong := s.all.cfg.PingTimeout
 	switch {
-	case s.closing && s.conn.Stopped(): // the handler has not taken what the client sent before
+	// the handler has not taken all of the client's earlier messages
+	case s.closing && s.conn.Stopped():
 		s.tellAway()
 		s.resumeReading()
 		s.linger()
@@ -155,7 +158,7 @@ func (s *Socket) expired() {
 	}
 }
 
-// closeFrame returns the close frame to send behind what the handler has sent, and notes that it is sent.
+// closeFrame returns the close frame to send after the handler's output, and records that it is sent.
 func (s *Socket) closeFrame(code uint16, reason string) []byte {
 	if s.broken != nil {
 		code, reason = s.broken.Code, s.broken.Text
@@ -163,7 +166,8 @@ func (s *Socket) closeFrame(code uint16, reason string) []byte {
 	s.closing = true
 	s.awaitClose()
 	s.conn.Schedule()
-	if s.conn.Stopped() && s.away == 0 { // for want of credit; now only the client's close frame counts
+	// reading was paused for lack of credit; now only the client's close frame counts
+	if s.conn.Stopped() && s.away == 0 {
 		s.resumeReading()
 	}
 	return websocket.AppendClose(nil, code, []byte(reason))
@@ -177,7 +181,7 @@ func (s *Socket) awaitClose() {
 	}
 }
 
-// tell tells the handler, once, that its WebSocket is closed.
+// tell notifies the handler once that its WebSocket is closed.
 func (s *Socket) tell(code uint16, reason []byte) {
 	if !s.told {
 		s.told = true
@@ -185,8 +189,8 @@ func (s *Socket) tell(code uint16, reason []byte) {
 	}
 }
 
-// closedByClient is for a close frame. What the client has sent before may still be answered:
-// the frame is answered when the handler has ended, or soon.
+// closedByClient handles a close frame. Earlier messages of the client may still be answered, so the frame is answered
+// when the handler has ended, or after a short time.
 func (s *Socket) closedByClient(m *websocket.Message) {
 	s.broken = &websocket.Error{Code: m.Code}
 	if s.answer == answering && s.away == 0 {
@@ -195,10 +199,10 @@ func (s *Socket) closedByClient(m *websocket.Message) {
 	s.closeAfterHandler(m.Code, m.Data)
 }
 
-// closeAfterHandler tells the handler that nothing more comes, and ends the WebSocket when
-// it has ended, or soon.
+// closeAfterHandler tells the handler that no further messages arrive, and ends the WebSocket when the handler has
+// ended, or after a short time.
 func (s *Socket) closeAfterHandler(code uint16, reason []byte) {
-	if s.answer != answering || s.away != 0 { // the handler ended, or the server ends it
+	if s.answer != answering || s.away != 0 { // the handler has ended, or the server is stopping
 		s.end()
 		return
 	}
@@ -213,9 +217,9 @@ func (s *Socket) closeAfterHandler(code uint16, reason []byte) {
 	s.conn.Schedule()
 }
 
-// end answers what s.broken says, if that was not done, and ends the connection
-// when all that was sent is out. What the client still sends is thrown away. A handler that
-// has not ended is cancelled, though it was told of a close frame: it may do nothing but send.
+// end sends the close frame for s.broken, if that was not done, and ends the connection after all output is sent. It
+// discards further input. A handler that has not ended is cancelled although it knows of the close frame, because it
+// may only send.
 func (s *Socket) end() {
 	s.tellAway()
 	if !s.closing {
@@ -225,10 +229,9 @@ func (s *Socket) end() {
 	s.linger()
 }
 
-// goAway closes a WebSocket because the server stops (websocket.GoingAway) or is replaced (websocket.ServiceRestart; RFC 6455
-// §7.4.1, IANA): browsers then connect again. Messages that cross the close
-// frame on their way still reach the handler: it is told of the end (tellAway) when the
-// client has answered the frame, behind all that it has sent.
+// goAway closes a WebSocket because the server stops (websocket.GoingAway) or is replaced (websocket.ServiceRestart;
+// RFC 6455 §7.4.1, IANA); browsers then reconnect. The handler still gets messages that cross the close frame: tellAway
+// notifies it after the client has answered the frame.
 func (s *Socket) goAway() {
 	s.conn.Leaves = true
 	switch {
@@ -243,8 +246,7 @@ func (s *Socket) goAway() {
 	}
 }
 
-// tellAway tells the handler, if goAway has closed its WebSocket, that nothing more
-// comes from the client.
+// tellAway tells the handler of a WebSocket that goAway has closed that no further messages arrive.
 func (s *Socket) tellAway() {
 	if s.away == 0 || s.answer != answering {
 		return
@@ -253,6 +255,6 @@ func (s *Socket) tellAway() {
 		s.tell(s.away, nil)
 	}
 	s.leave()
-	s.answer, s.proper = finished, true // parts that still come are released unseen
+	s.answer, s.proper = finished, true // further parts are released without effect
 	s.dropHeld()
 }

@@ -10,14 +10,14 @@ import (
 	"fapws/runtime/websocket"
 )
 
-// Socket is a WebSocket, from its handshake on. The protocol before it answers the handshake: then Open makes the Socket the
-// protocol of the connection. It implements exchange.Socket, conn.Protocol and live.Subscriber.
+// Socket is a WebSocket, from its handshake on. The previous protocol of the connection answers the handshake, and Open
+// then makes the Socket the protocol. Socket implements exchange.Socket, conn.Protocol and live.Subscriber.
 type Socket struct {
 	all  *Sockets
-	x    *exchange.Exchange // nil: its last part was released
+	x    *exchange.Exchange // nil after its last part was released
 	conn *conn.Conn
 
-	accept      *[28]byte // Sec-WebSocket-Accept; nil: its handshake was answered
+	accept      *[28]byte // Sec-WebSocket-Accept; nil after the handshake was answered
 	subprotocol string
 	compression websocket.Compression
 	decoder     websocket.Decoder
@@ -26,36 +26,41 @@ type Socket struct {
 	answer answerState
 	moving moveState
 
-	broken  *websocket.Error // the client has closed it, or broken the protocol: what it is told
-	closing bool             // a close frame was sent: nothing else is, from then on
-	away    uint16           // its code, if the server stops or is replaced: what the client sent before it saw that is still delivered
-	pinged  bool             // the client owes a sign of life
-	told    bool             // the handler was told of the end
-	proper  bool             // it was closed as it should
-	due     int64            // when the client, or the handler, is late, by the time of the loop
-	after   []byte           // a control frame that waits until the connection does not write
+	// error to send if the client has broken the protocol or closed the WebSocket; nil otherwise
+	broken  *websocket.Error
+	closing bool // a close frame was sent, after which no data may be sent
+	// away is the close code 1001 or 1012 while the server stops or is replaced, otherwise 0. Messages that the client
+	// sent before it received the close frame are still delivered.
+	away   uint16
+	pinged bool   // a ping was sent and no data has arrived since
+	told   bool   // the handler knows of the end
+	proper bool   // it was closed by both close frames
+	due    int64  // deadline of the client or the handler, in loop time
+	after  []byte // a control frame that waits until the connection has written
 
-	given   exchange.Given        // input that the handler has
-	large   *largeInput           // what counts in the share of the client; nil: it has little
-	in, out int64                 // bytes received and sent, for the access log
-	held    []exchange.Part       // parts that wait until the client takes the earlier output
-	unsent  *conn.Unsent          // large parts that wait for the client; nil: none have
-	offer   *exchange.SocketState // the state that is handed over, from when the handler has let go
+	given exchange.Given // input that the handler has not released
+	// input that counts towards the share of the client; nil if it is small
+	large   *largeInput
+	in, out int64           // bytes received and sent, for the access log
+	held    []exchange.Part // parts that wait until the client takes the earlier output
+	unsent  *conn.Unsent    // large parts that wait for the client; nil if none
+	// the state for the hand-over, after the handler has released the WebSocket
+	offer *exchange.SocketState
 
-	position Position // in its groups, each of which is a channel of the Fanout
-	group    string   // of its mount; "": it cannot be handed over
+	position Position // its groups, which are channels of the Fanout
+	group    string   // group of its mount; "" if it cannot be handed over
 	awaits   bool     // its handshake counts in Sockets.awaited
-	left     bool     // it is in no group any more
-	behind   int      // bytes of messages to its groups that wait: see queue
+	left     bool     // it has left all groups
+	behind   int      // bytes of messages to its groups that wait (queue)
 }
 
 // socketState is the state of a Socket's connection.
 type socketState uint8
 
 const (
-	socketOpening   socketState = iota // the handler has not accepted it
-	socketOpen                         // it carries messages
-	socketLingering                    // it closes when everything is sent
+	socketOpening   socketState = iota // the handler has not accepted the WebSocket
+	socketOpen                         // the WebSocket carries messages
+	socketLingering                    // the connection closes after all output is sent
 	socketClosed
 )
 
@@ -64,28 +69,29 @@ type answerState uint8
 
 const (
 	answering answerState = iota
-	finished              // the handler has ended, or what it does is not wanted any more
-	cancelled             // the same, and it was told so
+	finished              // the handler has ended, or its output is no longer needed
+	cancelled             // the same, and the handler was cancelled
 )
 
-// moveState says whether a Socket goes from one process to another.
+// moveState is the state of the move of a Socket between processes.
 type moveState uint8
 
 const (
-	staying  moveState = iota
-	resuming           // it comes from another process, and the handler has not gone on with it yet
-	asked              // the handler was asked whether it can be handed over
+	staying moveState = iota
+	// it is from another process, and the handler has not resumed it yet
+	resuming
+	asked // the handler was asked for the hand-over
 	moved
 )
 
-// maxPending bounds the bytes that are kept of what a client sends before its WebSocket is resumed; beyond it the connection is not
-// read from.
+// maxPending bounds the input that is kept for a WebSocket before it is resumed, in bytes. Beyond it the connection is
+// not read.
 const maxPending = 64 << 10
 
 // New implements exchange.Sockets.
 func (a *Sockets) New(x *exchange.Exchange, h websocket.Handshake, group string) exchange.Socket {
 	s := a.socket(x, h, group)
-	a.Take() // the messages that come from now on are for it
+	a.Take() // only later messages to its groups are for it
 	s.position.Seq = a.Tip()
 	if group != "" {
 		s.awaits = true
@@ -95,7 +101,7 @@ func (a *Sockets) New(x *exchange.Exchange, h websocket.Handshake, group string)
 	return s
 }
 
-// socket returns a Socket that gets no messages yet.
+// socket returns a Socket in no group.
 func (a *Sockets) socket(x *exchange.Exchange, h websocket.Handshake, group string) *Socket {
 	if a.codec == nil {
 		a.codec = new(codec)
@@ -109,7 +115,7 @@ func (a *Sockets) socket(x *exchange.Exchange, h websocket.Handshake, group stri
 	return s
 }
 
-// settled notes that a handshake was answered, or never will be.
+// settled records that a handshake was answered, or never will be.
 func (s *Socket) settled() {
 	if s.awaits {
 		s.awaits = false
@@ -121,7 +127,6 @@ func (s *Socket) settled() {
 	}
 }
 
-// Refused implements exchange.Socket.
 func (s *Socket) Refused() {
 	s.answer = finished
 	s.leave()
@@ -131,10 +136,8 @@ func (s *Socket) Refused() {
 	}
 }
 
-// HasConn implements exchange.Socket.
 func (s *Socket) HasConn() bool { return s.conn != nil }
 
-// AppendFields implements exchange.Socket.
 func (s *Socket) AppendFields(dst, subprotocol []byte) []byte {
 	dst = append(dst, "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "...)
 	dst = append(append(dst, s.accept[:]...), "\r\n"...)
@@ -149,7 +152,6 @@ func (s *Socket) AppendFields(dst, subprotocol []byte) []byte {
 	return dst
 }
 
-// Open implements exchange.Socket.
 func (s *Socket) Open(c *conn.Conn, head []byte) {
 	s.take(c)
 	out := c.Use()
@@ -171,7 +173,7 @@ func (s *Socket) opened() {
 	c.Stamp = s.all.conns.Now
 	c.Schedule()
 	late := s.behind > s.all.mostBehind()
-	s.advance() // messages to its groups have waited
+	s.advance() // messages to its groups were waiting
 	if late {
 		s.drop()
 	}
@@ -183,8 +185,8 @@ func (s *Socket) opened() {
 	}
 }
 
-// Input implements conn.Protocol. Of the frames that have arrived it takes as many as the handler has room for; the rest is kept, and
-// the connection is not read meanwhile.
+// Input implements conn.Protocol. It processes frames while the handler has room for their messages. It keeps the rest,
+// and reading is paused meanwhile.
 func (s *Socket) Input(data []byte) {
 	c := s.conn
 	switch {
@@ -193,7 +195,7 @@ func (s *Socket) Input(data []byte) {
 		return
 	case s.state == socketClosed || s.broken != nil:
 		return
-	case s.state == socketOpening || s.moving == asked: // at a hand-over the received bytes go along
+	case s.state == socketOpening || s.moving == asked: // the received bytes are handed over, too
 		c.Keep(data)
 		if s.state == socketOpening && len(c.Pending()) > maxPending && !c.Paused() {
 			c.Pause(conn.HeedReset)
@@ -219,7 +221,7 @@ func (s *Socket) Input(data []byte) {
 		c.Keep(data[n:])
 	}
 	switch {
-	case c.Half: // it had shut down its side before it got its 101
+	case c.Half: // it had shut down its side before the 101
 		s.all.conns.Flush()
 		c.Close("the client has shut down its side")
 	case c.Paused() && !c.Stopped():
@@ -227,7 +229,8 @@ func (s *Socket) Input(data []byte) {
 	}
 }
 
-// EOF implements conn.Protocol. A client may end its side with its close frame, as Chromium does over HTTP/2: the answer is still to be sent.
+// EOF implements conn.Protocol. A client may shut down its side together with its close frame, as Chromium does over
+// HTTP/2; the answer must still be sent.
 func (s *Socket) EOF() (stays bool) {
 	return s.broken != nil && (s.state != socketLingering || s.conn.Writing() || s.conn.Gathers())
 }
@@ -242,7 +245,7 @@ func (s *Socket) Room(ended bool) {
 	c.Stamp = s.all.conns.Now
 	s.free()
 	s.advance()
-	if !c.Gathers() { // else it is settled later
+	if !c.Gathers() { // otherwise it is settled later
 		s.settle()
 	}
 }
@@ -256,7 +259,7 @@ func (s *Socket) Due() (next int64) {
 	if at := s.deadline(); at > now {
 		return at
 	}
-	if !s.ends() && s.conn.Unread() { // a handler on the loop has kept it from the client's input
+	if !s.ends() && s.conn.Unread() { // a handler on the loop has delayed the client's input
 		return now + eventloop.Tick
 	}
 	s.expired()
@@ -271,19 +274,19 @@ func (s *Socket) Closed() {
 	s.cancel()
 }
 
-// Drain closes a WebSocket because the server stops or, if retire, is replaced: see Sockets.Drain.
+// Drain closes a WebSocket because the server stops or, if retire is set, is replaced (Sockets.Drain).
 func (s *Socket) Drain(retire bool) {
 	if s.here() && !(retire && s.stays()) {
 		s.goAway()
 	}
 }
 
-// stays reports whether s need not leave yet, as it may be handed over.
+// stays reports whether s may stay open for now, because it may be handed over.
 func (s *Socket) stays() bool {
 	return s.all.stay && s.movable() && s.all.leaving != websocket.GoingAway
 }
 
-// movable reports whether another process may get s: not if the keys of its TLS connection are in this one.
+// movable reports whether s can move to another process. A TLS connection cannot, because its keys are in this process.
 func (s *Socket) movable() bool {
 	return s.group != "" && (s.conn == nil || s.conn.Transport() == nil)
 }
@@ -301,14 +304,14 @@ func (s *Socket) cancel() {
 	}
 }
 
-// settle closes the connection if everything was sent.
+// settle closes the connection after all output is sent.
 func (s *Socket) settle() {
 	if c := s.conn; s.state == socketLingering && s.answer != answering && !c.Writing() && !c.Gathers() {
 		c.Finish()
 	}
 }
 
-// resumeReading goes on reading, with the pending input first.
+// resumeReading continues to read, beginning with the pending input.
 func (s *Socket) resumeReading() {
 	c := s.conn
 	c.Continue()
@@ -317,12 +320,11 @@ func (s *Socket) resumeReading() {
 	}
 }
 
-// Carried implements exchange.Socket.
 func (s *Socket) Carried() (in, out int64, proper bool) {
 	return s.in, s.out, s.proper || s.answer != cancelled && s.state != socketClosed
 }
 
-// write sends a control frame behind all that was sent before; not while the connection writes.
+// write sends a control frame after all earlier output. It must not be called while the connection writes.
 func (s *Socket) write(frame []byte) {
 	s.out += int64(len(frame))
 	out := s.conn.Use()
@@ -332,7 +334,7 @@ func (s *Socket) write(frame []byte) {
 // here reports whether the connection still carries the WebSocket.
 func (s *Socket) here() bool { return s.state == socketOpen }
 
-// linger ends the WebSocket when all that was sent is out; what the client still sends is thrown away.
+// linger ends the WebSocket after all output is sent, and discards further input.
 func (s *Socket) linger() {
 	s.conn.Linger, s.state = true, max(s.state, socketLingering)
 	s.settle()
@@ -345,13 +347,13 @@ func (s *Socket) report(line string) {
 	}
 }
 
-// in returns the time of the loop after d. Unlike that of the connections, it is not late.
+// in returns the time of the loop after d. It is more precise than the time of the connections.
 func (a *Sockets) in(d time.Duration) int64 { return int64(time.Since(a.conns.Start) + d) }
 
 // lastIsHeld reports whether the last part of the handler's answer waits to be sent.
 func (s *Socket) lastIsHeld() bool { return len(s.held) > 0 && s.held[len(s.held)-1].Last }
 
-// deliver gives a message to the handler, which has not ended, and stops reading if that has enough now.
+// deliver passes a message to the handler, which has not ended, and pauses reading if the handler has enough input.
 func (s *Socket) deliver(op websocket.Opcode, data []byte) {
 	if !s.weigh(len(data)) {
 		s.fail(errShare)

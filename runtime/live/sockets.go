@@ -9,37 +9,47 @@ import (
 	"fapws/runtime/websocket"
 )
 
-// SocketConfig says how WebSockets behave.
+// SocketConfig configures WebSockets.
 type SocketConfig struct {
-	MaxSize           int           // bytes of a message, also when it is compressed (close code 1009 beyond)
-	Ping, PingTimeout time.Duration // how long the client may be silent, and may take to answer a ping; 0 or less: any time
+	// MaxSize is the maximum size of a message in bytes, before and after decompression. A larger message is closed
+	// with 1009.
+	MaxSize int
+	// Ping is the time without input before a ping, PingTimeout the time to answer it; 0 or less means no limit.
+	Ping, PingTimeout time.Duration
 }
 
-// Sockets are the WebSockets of an event loop, and what they share. Methods must be called on the loop, unless they say otherwise.
+// Sockets contains the WebSockets of an event loop, and their shared state. Methods must be called on the loop, unless
+// they say otherwise.
 type Sockets struct {
 	*Fanout
 	loop     Loop
 	sites    *exchange.Server
 	conns    *conn.Set
 	cfg      SocketConfig
-	maxEvent int    // StreamConfig.MaxEvent
-	codec    *codec // nil: no client has asked for a WebSocket since the last one left
+	maxEvent int // StreamConfig.MaxEvent
+	// nil until a client requests a WebSocket, and after the last one has left
+	codec *codec
 
-	leaving  uint16 // the server stops or is replaced: with what WebSockets are closed; 0: it serves
-	stay     bool   // those that can be handed over stay while the server retires
-	last     uint64 // the last message when the server began to retire: those up to it are given before WebSockets are handed over
-	awaited  int    // handshakes that handlers have not answered, of WebSockets that can be handed over
-	resuming int    // WebSockets of other servers that handlers have not resumed
+	// close code while the server stops or is replaced; 0 while it serves
+	leaving uint16
+	// WebSockets that can be handed over stay while the server retires
+	stay bool
+	// number of the last message before the server began to retire; WebSockets get all messages up to it before they
+	// are handed over
+	last uint64
+	// handshakes, without an answer of the handler, of WebSockets that can be handed over
+	awaited  int
+	resuming int // WebSockets of other servers that handlers have not resumed
 	departed []departed
 }
 
-// codec compresses messages, and takes them apart, one at a time.
+// codec compresses and decompresses messages, one at a time.
 type codec struct {
 	inflater websocket.Inflater
 	deflater websocket.Deflater
 }
 
-// NewSockets returns the WebSockets of a loop, whose connections are conns, with requests of sites.
+// NewSockets returns the WebSockets of a loop with the connections conns and the requests of sites.
 func NewSockets(loop Loop, sites *exchange.Server, conns *conn.Set) *Sockets {
 	a := &Sockets{loop: loop, sites: sites, conns: conns}
 	a.Fanout = NewFanout(func() bool { return conns.Events.Busy() }, groupBatch)
@@ -47,20 +57,20 @@ func NewSockets(loop Loop, sites *exchange.Server, conns *conn.Set) *Sockets {
 	return a
 }
 
-// Configure sets how WebSockets behave from now on. Of groups, MaxEvent, HandOver and Counted are those of channels.
+// Configure sets the configuration from now on. WebSockets use MaxEvent, HandOver and Counted of groups.
 func (a *Sockets) Configure(cfg SocketConfig, groups StreamConfig) {
 	a.cfg, a.maxEvent = cfg, groups.MaxEvent
 	a.onCount = groups.Counted
 	a.stay = groups.HandOver
 }
 
-// Trim gives memory back when no client is connected.
+// Trim releases memory when no client is connected.
 func (a *Sockets) Trim() { a.codec = nil }
 
-// Drain begins the end of all WebSockets: with retire the server is replaced and WebSockets are closed with 1012 (service restart), unless
-// they may stay for Export; else with 1001 (RFC 6455 §7.4.1, IANA): browsers then connect again. Messages to groups go out first, if that is
-// quick; those that stay get the rest before they are handed over. The Sockets themselves are drained as other connections are, by
-// Socket.Drain.
+// Drain begins the end of all WebSockets. If retire is set, the server is replaced, and WebSockets are closed with 1012
+// (service restart), unless they may stay for Export. Otherwise they are closed with 1001 (RFC 6455 §7.4.1, IANA).
+// Browsers then reconnect. Messages to groups are sent first if that is quick; WebSockets that stay get the rest before
+// they are handed over. Socket.Drain drains each Socket, like other connections.
 func (a *Sockets) Drain(retire bool) {
 	a.leaving = websocket.GoingAway
 	within := finishWithin
@@ -75,7 +85,7 @@ func (a *Sockets) Drain(retire bool) {
 	a.conns.Flush()
 }
 
-// each calls do for the WebSockets that are open, or are being resumed.
+// each calls do for the WebSockets that are open or being resumed.
 func (a *Sockets) each(do func(*Socket)) {
 	for _, c := range a.conns.All() {
 		if s, ok := c.Protocol().(*Socket); ok && s.state <= socketOpen {
@@ -84,10 +94,11 @@ func (a *Sockets) each(do func(*Socket)) {
 	}
 }
 
-// mostHandedOver bounds Head, Data and Input together, so that all fits into a message of 160 KiB, as base64.
+// mostHandedOver bounds the total size of Head, Data and Input, so that all of them fit into a message of 160 KiB in
+// base64.
 const mostHandedOver = 80 << 10
 
-// describe returns what s knows of itself.
+// describe returns the state of s without its handler's state.
 func (s *Socket) describe() *exchange.SocketState {
 	return &exchange.SocketState{
 		Group: []byte(s.group), Subprotocol: s.subprotocol, Compression: s.compression,
@@ -95,48 +106,47 @@ func (s *Socket) describe() *exchange.SocketState {
 	}
 }
 
-// keep copies what the handler gives into d, with the part by which it lets go.
+// keep copies the handler's state from p, the part by which the handler releases the WebSocket, into d.
 func keep(d *exchange.SocketState, p *exchange.Part) {
 	d.Head, d.Data = append([]byte(nil), p.Head.Request...), append([]byte(nil), p.Body...)
 }
 
 // GroupMessage is a message for all WebSockets in a group.
 type GroupMessage struct {
-	Group  string // any text; see Socket.Join
+	Group  string // name of the group, any text
 	Binary bool
 	Data   string // UTF-8 unless Binary
 }
 
 const (
-	// groupBatch is how many bytes of messages a WebSocket gets at a time.
+	// groupBatch is the maximum size of a batch of messages for a WebSocket, in bytes.
 	groupBatch = 64 << 10
 
-	// leastBehind is how many bytes of messages may at least wait for a client; one that is further behind is closed
-	// with 1013 (try again later; RFC 6455 §7.4, IANA).
+	// leastBehind is the minimum of mostBehind, in bytes. A client that is further behind is closed with 1013 (try
+	// again later; RFC 6455 §7.4, IANA).
 	leastBehind = 1 << 20
 
 	// groupHistory bounds the messages that are kept for WebSockets of another process (Hold).
 	groupHistory    = 16 << 20
 	groupHistoryAge = time.Hour
 
-	// stayWithin is finishWithin for a server whose WebSockets stay.
+	// stayWithin replaces finishWithin in a server whose WebSockets stay.
 	stayWithin = 10 * time.Millisecond
 
-	tooSlow = "too slow" // why a client is closed
+	tooSlow = "too slow" // close reason
 )
 
-// Position implements live.Subscriber.
 func (s *Socket) Position() *Position { return &s.position }
 
-// Broadcast sends a message to the WebSockets in its group. seq, if not 0, is the number that another process has given to the message: one
-// with a number that is not larger than the last is not sent again. It does not wait; the error is live.ErrBacklog. It is safe for
-// concurrent use, also on the loop.
+// Broadcast sends a message to the WebSockets in its group. If seq is not 0, another process has numbered the message,
+// and Broadcast drops it unless seq is larger than all earlier numbers. It does not wait. The error is ErrBacklog. It
+// is safe for concurrent use, also on the loop.
 func (a *Sockets) Broadcast(seq uint64, m *GroupMessage) error {
 	_, err := a.Publish(seq, func(seq uint64) (*Event, error) { return m.event(seq), nil })
 	return err
 }
 
-// event makes the frame that is the same for all WebSockets without compression.
+// event makes the frame for all WebSockets without compression.
 func (m *GroupMessage) event(seq uint64) *Event {
 	op := exchange.OpText
 	if m.Binary {
@@ -148,21 +158,21 @@ func (m *GroupMessage) event(seq uint64) *Event {
 	return NewFrame(m.Group, seq, append(wire, m.Data...), header, op)
 }
 
-// Join makes s a member of a group, unless it has left all.
+// Join makes s a member of a group, unless it has left all groups.
 func (s *Socket) Join(group string) {
 	if !s.left {
 		s.all.Add(s, group)
 	}
 }
 
-// Leave ends what Join began.
+// Leave removes s from a group.
 func (s *Socket) Leave(group string) {
 	if !s.left {
 		s.all.Remove(s, group)
 	}
 }
 
-// leave takes s out of all groups for good.
+// leave removes s from all groups for good.
 func (s *Socket) leave() {
 	if s.left {
 		return
@@ -174,7 +184,7 @@ func (s *Socket) leave() {
 	s.all.Continue()
 }
 
-// Give implements live.Subscriber: these are the next messages.
+// Give implements live.Subscriber for the next messages.
 func (s *Socket) Give(events []*Event) {
 	for _, e := range events {
 		switch {
@@ -188,20 +198,20 @@ func (s *Socket) Give(events []*Event) {
 	}
 }
 
-// mostBehind is how many bytes of messages may wait for a client.
+// mostBehind is the maximum size of messages that wait for a client, in bytes.
 func (a *Sockets) mostBehind() int { return max(leastBehind, 2*a.maxEvent) }
 
-// shared stands for a message to a group, which has no owner.
+// shared is the owner-less part of messages to groups.
 var shared = new(exchange.Part)
 
-// writeEvent sends a message to a client that has taken everything so far.
+// writeEvent sends a message to a client that has accepted all earlier output.
 func (s *Socket) writeEvent(e *Event) {
 	wire := s.frameOf(e)
 	s.out += int64(len(wire))
 	s.put(shared, wire, nil)
 }
 
-// frameOf returns the frame of a message for s: a compressed one is made once for all clients with the same window.
+// frameOf returns the frame of a message for s. A compressed frame is made once for all clients with the same window.
 func (s *Socket) frameOf(e *Event) []byte {
 	c := &s.compression
 	if !compresses(c, len(e.Text())) {
@@ -216,7 +226,8 @@ func (s *Socket) frameOf(e *Event) []byte {
 	})
 }
 
-// queue keeps a message, in order with those of the handler, until the WebSocket is accepted and the client has taken the earlier output.
+// queue keeps a message, in order with the messages of the handler, until the WebSocket is accepted and the client has
+// accepted the earlier output.
 func (s *Socket) queue(e *Event) {
 	p := exchange.Part{Op: e.Op, Body: e.Text(), File: -1}
 	switch most := s.all.mostBehind(); {
@@ -226,15 +237,15 @@ func (s *Socket) queue(e *Event) {
 		if s.state != socketOpening && s.behind > most/2 {
 			s.all.Lag(s)
 		}
-	case s.state != socketOpening: // else it is dropped when it is accepted
+	case s.state != socketOpening: // otherwise it is dropped after it is accepted
 		s.drop()
 	}
 }
 
-// cost is the memory that a message counts for while it waits.
+// cost is the memory of a message that waits, in bytes.
 func cost(p *exchange.Part) int { return len(p.Body) + int(unsafe.Sizeof(*p)) }
 
-// taken is called when a part that queue has kept is sent.
+// taken is called after a part from queue is sent.
 func (s *Socket) taken(p *exchange.Part) {
 	if s.behind = max(0, s.behind-cost(p)); s.behind <= s.all.mostBehind()/2 {
 		s.all.CaughtUp(s)
@@ -242,7 +253,7 @@ func (s *Socket) taken(p *exchange.Part) {
 	}
 }
 
-// drop closes a WebSocket whose client does not take what it gets: what it has not taken goes before the close frame.
+// drop closes a WebSocket whose client does not read. Output that waits is sent before the close frame.
 func (s *Socket) drop() {
 	s.leave()
 	s.hold(&exchange.Part{Op: exchange.OpClose, Code: websocket.TryAgainLater, Body: []byte(tooSlow), File: -1})

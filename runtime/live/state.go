@@ -16,47 +16,45 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// A server that retires hands its subscribers to its successor: their
-// descriptors, and with each the number of the last event that it was given. As events have the
-// same numbers in both, the new server sends what it keeps of later events, and does not send
-// those that the subscriber has: nothing is lost, and nothing comes twice, if
+// A server that retires hands its subscribers over to its successor: the descriptor of each, and the number of the last
+// event that it was given. Events have the same numbers in both servers, so the new server sends only later events. No
+// event is lost or sent twice if
 //
-//   - the new server takes all events from some number K on (Publish), and
-//     the old one those up to K-1, before it exports;
-//   - the new one forgets none of them until it has imported (Hold).
+//   - the new server takes all events from some number K on (Publish), and the old one all events up to K-1, before it
+//     exports;
+//   - the new server forgets none of them before the import (Hold).
 //
-// If the new server has forgotten one of them, it ends the stream: the client reconnects, and gets the events that are kept
-// behind its Last-Event-ID. Either server may be ahead of the other.
+// If the new server has forgotten an event, it ends the stream: the client reconnects, and gets the events that are
+// kept after its Last-Event-ID. Either server may be ahead of the other.
 
-// StreamState is a subscriber that goes from one server to another, for JSON. It
-// is at most 70 KiB there.
+// StreamState is a subscriber for the transfer between servers, as JSON of at most 70 KiB.
 type StreamState struct {
-	Names       []string
-	Seq         uint64 // it has been given all events of its channels up to this one
-	Minor       uint8  // HTTP/1.minor
+	Names []string
+	// the subscriber was given all events of its channels up to this number
+	Seq         uint64
+	Minor       uint8 // HTTP/1.minor
 	Number      uint64
 	Address     string `json:",omitempty"`
 	Port        uint16 `json:",omitempty"`
 	User        string `json:",omitempty"`
 	LastEventID string `json:",omitempty"`
 	Sent        int64  // bytes of the body
-	Framed      int64  // bytes of the rest of the response
+	Framed      int64  // bytes of the response that are not its body
 
-	Log *logfile.State `json:",omitempty"` // of the line in the access log to come
+	Log *logfile.State `json:",omitempty"` // state of its line for the access log
 }
 
 const (
-	// exportAtOnce subscribers are taken from the loop in one go.
+	// exportAtOnce is the number of subscribers that leave the loop at the same time.
 	exportAtOnce = 64
 
-	// exportPatience is how long Export waits for subscribers that have not taken
-	// everything.
+	// exportPatience is how long Export waits for subscribers that have not read all data.
 	exportPatience = time.Second
 )
 
-// Export gives all subscribers away, one after the other: see export. Subscribers that have not taken everything after a second are
-// dropped, and clients that subscribe later are told to come back, as are all others if give has failed or ctx ends.
-// StreamConfig.HandOver has to be set.
+// Export gives all subscribers away, one after the other, as export describes. After a second, subscribers that have
+// not read all data are disconnected. Clients that subscribe later must reconnect, and so must all others if give has
+// failed or ctx ends. StreamConfig.HandOver must be set.
 func (s *Subscribers) Export(ctx context.Context, give func(d any, fd int) error) (n int, err error) {
 	return export(ctx, give, s.loop.Do, exportPatience, func(late, stop bool) (list []departed, more bool) {
 		if stop {
@@ -66,18 +64,19 @@ func (s *Subscribers) Export(ctx context.Context, give func(d any, fd int) error
 	}, s.release)
 }
 
-// sweep takes some subscribers out. more: there are others. late: a subscriber that has not taken
-// everything is dropped.
+// sweep removes some subscribers. more reports whether others are left. If late is set, a subscriber that has not read
+// all data is disconnected.
 func (s *Subscribers) sweep(late bool) (list []departed, more bool) {
 	s.Take()
 	if !late && s.Sending() {
-		return nil, true // what they have got is less to ask for
+		// give the events first, so that the new server has fewer to send
+		return nil, true
 	}
 	for p := range s.all {
 		switch {
 		case len(list) == exportAtOnce:
 			return list, true
-		case !p.movable(): // it is ending: nothing else could go on with it
+		case !p.movable(): // it is ending and cannot continue elsewhere
 		case p.state == idle:
 			list = append(list, s.depart(p))
 		case late:
@@ -89,7 +88,7 @@ func (s *Subscribers) sweep(late bool) (list []departed, more bool) {
 	return list, more || len(list) > 0
 }
 
-// depart takes p from the loop.
+// depart removes p from the loop.
 func (s *Subscribers) depart(p *StreamSubscriber) departed {
 	c, d := p.conn, p.describe()
 	s.remove(p, false)
@@ -103,7 +102,7 @@ func (s *Subscribers) depart(p *StreamSubscriber) departed {
 	}}
 }
 
-// release ends that subscribers stay while the server retires.
+// release allows the remaining subscribers to end while the server retires.
 func (s *Subscribers) release() {
 	s.stay = false
 	if s.retiring {
@@ -124,8 +123,7 @@ func (p *StreamSubscriber) describe() *StreamState {
 	return d
 }
 
-// endStream ends the stream of a client that has no server, as far as that can be done at
-// once.
+// endStream ends the stream of a client without a server, if that is possible without waiting.
 func endStream(fd int, minor uint8) {
 	if minor > 0 {
 		_, _ = conn.Send(fd, finalChunk.Wire(minor), 0)
@@ -138,9 +136,8 @@ var (
 	errStopped = errors.New("the server has stopped")
 )
 
-// Import serves a subscriber that Export has given away, perhaps in
-// another process. It owns fd from now on, also if there is an error: then the client is told to
-// come back. It must not be called on the loop, and not before the server serves.
+// Import serves a subscriber that Export has given away, perhaps in another process. It owns fd, even if it returns an
+// error; the client then reconnects. It must not be called on the loop, nor before the server serves.
 func (s *Subscribers) Import(d *StreamState, fd int) error {
 	names, err := ParseNames(strings.Join(d.Names, ","))
 	if err == nil {
@@ -155,7 +152,7 @@ func (s *Subscribers) Import(d *StreamState, fd int) error {
 	return err
 }
 
-// resume begins to serve the subscriber that d and fd are.
+// resume begins to serve the subscriber with the state d on fd.
 func (s *Subscribers) resume(d *StreamState, fd int) error {
 	switch {
 	case s.loop.Full():

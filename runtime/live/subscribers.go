@@ -19,42 +19,46 @@ const (
 	historyTotal = 16 << 20
 	historyAge   = time.Hour
 
-	// batchBytes fits easily into what the kernel keeps for a subscriber.
+	// batchBytes is less than the kernel keeps for a subscriber.
 	batchBytes = 16 << 10
 
-	// mostNamed is how many subscribers the log names in a tick.
+	// mostNamed is the maximum number of subscribers that the log names in a tick.
 	mostNamed = 8
 )
 
-// Subscribers serves the subscribers of all channels of a server. Its methods must be called on the loop unless their comments say
-// otherwise.
+// Subscribers serves the subscribers of all channels of a server. Its methods must be called on the loop unless their
+// comments say otherwise.
 type Subscribers struct {
 	*Fanout
 	loop   Loop
 	sites  *exchange.Server
 	conns  *conn.Set
 	cfg    StreamConfig
-	most   int // connections of clients
+	most   int // maximum number of client connections
 	format atomic.Pointer[eventFormat]
 
-	joined    int              // subscribers, also those whose handlers have not answered yet
-	addresses map[string]int32 // by conn.Network
-	next      uint64           // the number of the next subscriber; they begin with that of the process
-	retry     *Event           // what a stream begins with: how long clients wait before they reconnect
-	reported  int              // lines in the log since the last tick
-	retiring  bool             // the server takes no new clients: new subscribers are ended, as all others were
-	stay      bool             // not those that can be handed over
-	pieces    [][]byte         // scratch of put
+	// subscribers, including subscribers whose handlers have not answered yet
+	joined    int
+	addresses map[string]int32 // subscribers by conn.Network
+	// the number of the next subscriber; begins with the number of the process
+	next uint64
+	// first event of a stream: how long clients wait before they reconnect
+	retry    *Event
+	reported int // lines in the log since the last tick
+	// the server is retiring, and ends new subscribers like all others
+	retiring bool
+	stay     bool     // subscribers that can be handed over stay
+	pieces   [][]byte // reused by put
 }
 
-// eventFormat is what makes an event of a message. It does not change.
+// eventFormat makes events of messages. It does not change.
 type eventFormat struct {
 	epoch string
-	limit int // bytes of the largest event
+	limit int // maximum bytes of an event
 }
 
-// NewSubscribers returns the subscribers of a loop, whose connections are conns, with requests of sites. Configure follows before anything
-// else is called.
+// NewSubscribers returns the subscribers of a loop with the connections conns and the requests of sites. Configure must
+// be called before other methods.
 func NewSubscribers(loop Loop, sites *exchange.Server, conns *conn.Set) *Subscribers {
 	s := &Subscribers{loop: loop, sites: sites, conns: conns, addresses: map[string]int32{}, next: uint64(os.Getpid())<<30 + 1}
 	s.Fanout = NewFanout(func() bool { return conns.Events.Busy() }, batchBytes)
@@ -62,7 +66,7 @@ func NewSubscribers(loop Loop, sites *exchange.Server, conns *conn.Set) *Subscri
 	return s
 }
 
-// Configure replaces the Config, and how many connections clients may have, for the whole server.
+// Configure replaces the Config, and sets the maximum number of client connections of the whole server.
 func (s *Subscribers) Configure(cfg StreamConfig, clients int) {
 	s.cfg, s.most = cfg, clients
 	s.onCount = cfg.Counted
@@ -81,10 +85,9 @@ func (s *Subscribers) Configure(cfg StreamConfig, clients int) {
 	s.stay = cfg.HandOver
 }
 
-// Publish sends an event to all subscribers of its channel, and returns its number. With a seq other than 0, another process has given
-// the event that number. Numbers grow; an event with a number that is not larger than
-// that of one before has been sent already, and is not sent again. Publish does not wait. The error is one line, about the message, or
-// live.ErrBacklog. It is safe for concurrent use.
+// Publish sends an event to all subscribers of its channel, and returns its number. If seq is not 0, another process
+// has numbered the event, and Publish drops it unless seq is larger than all earlier numbers. Publish does not wait.
+// The error is one line about the message, or ErrBacklog. It is safe for concurrent use.
 func (s *Subscribers) Publish(seq uint64, m *Message) (uint64, error) {
 	if err := m.Check(); err != nil {
 		return 0, err
@@ -110,7 +113,7 @@ func (s *Subscribers) Counts() map[string]int {
 	return counts
 }
 
-// Tick is to be called on every tick while there are clients.
+// Tick must be called on every tick while clients are connected.
 func (s *Subscribers) Tick() {
 	s.Expire()
 	if s.reported > mostNamed {
@@ -125,56 +128,56 @@ func (s *Subscribers) mayReport() bool {
 	return s.reported <= mostNamed
 }
 
-// StreamSubscriber is a client of channels. It implements conn.Protocol: its connection is its own from when the handler has ended
-// its response. It belongs to the loop.
+// StreamSubscriber is a client of channels. It implements conn.Protocol, and owns its connection after the handler has
+// ended its response. It belongs to the loop.
 type StreamSubscriber struct {
 	s        *Subscribers
-	conn     *conn.Conn // nil: the handler has not ended its response
-	minor    uint8      // HTTP/1.minor, in whose form it gets events
+	conn     *conn.Conn // nil before the handler has ended its response
+	minor    uint8      // HTTP/1.minor, which determines the form of its events
 	state    state
-	input    uint16 // bytes the client has sent, which it should not
+	input    uint16 // bytes from the client, which should send none
 	port     uint16
 	framed   uint32 // bytes of the response that are not its body
 	sent     int64  // bytes of the body
 	position Position
 	addr     netip.Addr
-	queue    *queue // what it has not taken; nil: nothing
+	queue    *queue // data that the client has not accepted; nil if none
 	log      *logfile.Record
 	extra    *extra
 	number   uint64
 }
 
-// extra is what most subscribers do not have.
+// extra contains the values that most subscribers do not have.
 type extra struct{ user, lastID string }
 
 type state uint8
 
 const (
-	joining state = iota // what the handler gave is not written yet
-	idle                 // it has taken everything
-	behind               // it has not
-	ending               // and when it has, it is closed
+	joining state = iota // the handler's response is not written yet
+	idle                 // the client has accepted all data
+	behind               // the client has not accepted all data
+	// as behind, and its stream ends after the client has accepted all data
+	ending
 	gone
 )
 
-// queue is what waits until a subscriber takes it. Events are shared by all.
+// queue contains the unsent data of a subscriber. All subscribers share the events.
 type queue struct {
 	events []*Event
-	off    int // bytes of events[0] that were taken
-	bytes  int // of events of a batch, which are bounded
-	free   int // how many in front are not: what it joined with
+	off    int // bytes of events[0] that were sent
+	bytes  int // bytes of events of batches, which are limited
+	// number of first events that are not limited: the events from joining
+	free int
 }
 
-// Position implements live.Subscriber.
 func (p *StreamSubscriber) Position() *Position { return &p.position }
 
-// Give implements live.Subscriber.
 func (p *StreamSubscriber) Give(events []*Event) { p.s.send(p, events) }
 
-// maxInput bounds what a subscriber may send, in bytes; there is no use in any of it.
+// maxInput is the maximum input of a subscriber in bytes. All input is ignored.
 const maxInput = 16 << 10
 
-// Input implements conn.Protocol: what a subscriber sends does not count, but there may not be much of it.
+// Input implements conn.Protocol. It ignores the input of a subscriber, and disconnects after too much input.
 func (p *StreamSubscriber) Input(b []byte) {
 	switch {
 	case p.state == joining:
@@ -187,10 +190,8 @@ func (p *StreamSubscriber) Input(b []byte) {
 	}
 }
 
-// EOF implements conn.Protocol.
 func (p *StreamSubscriber) EOF() (stays bool) { return false }
 
-// Room implements conn.Protocol.
 func (p *StreamSubscriber) Room(ended bool) {
 	switch {
 	case p.state == joining:
@@ -206,10 +207,10 @@ func (p *StreamSubscriber) Room(ended bool) {
 	}
 }
 
-// lookAgain is how much later a connection without a deadline is looked at again, in nanoseconds.
+// lookAgain is the interval of checks of a connection without a deadline, in nanoseconds.
 const lookAgain = int64(time.Minute)
 
-// Due implements conn.Protocol: it sends a heartbeat to a client that was sent nothing for long.
+// Due implements conn.Protocol. It sends a heartbeat to a client after a long time without data.
 func (p *StreamSubscriber) Due() (next int64) {
 	now := p.s.conns.Now
 	if p.state != idle {
@@ -222,10 +223,11 @@ func (p *StreamSubscriber) Due() (next int64) {
 	return p.nextBeat()
 }
 
-// beats is in how many groups subscribers get their heartbeats, so that they do not all come at once.
+// beats is the number of groups of subscribers that get their heartbeats at different times.
 const beats = 64
 
-// nextBeat returns when a subscriber to whom nothing else is sent gets a heartbeat: after half the interval at least.
+// nextBeat returns the time of the next heartbeat of a subscriber without other data, which is at least half the
+// interval away.
 func (p *StreamSubscriber) nextBeat() int64 {
 	every := int64(p.s.cfg.Heartbeat)
 	return p.conn.Stamp + every - every/2/beats*int64(p.number%beats)
@@ -233,14 +235,13 @@ func (p *StreamSubscriber) nextBeat() int64 {
 
 var oneHeartbeat = []*Event{NewText(":\n\n")}
 
-// Drain implements conn.Protocol: the subscriber ends with all others.
+// Drain implements conn.Protocol. Subscribers.Drain ends the subscriber.
 func (p *StreamSubscriber) Drain(bool) {}
 
-// Closed implements conn.Protocol.
 func (p *StreamSubscriber) Closed() {
 	s := p.s
 	switch {
-	case p.conn == nil: // it has another connection, or is given away
+	case p.conn == nil: // it has another connection, or was given away
 		return
 	case p.state == joining:
 		s.abandon(p)
@@ -252,13 +253,12 @@ func (p *StreamSubscriber) Closed() {
 	s.account(p)
 }
 
-// Gone implements conn.Holder.
 func (p *StreamSubscriber) Gone() { p.s.loop.Count(-1) }
 
-// network is what counts as one client in Subscribers.addresses.
+// network returns the key of the client in Subscribers.addresses.
 func (p *StreamSubscriber) network() string { return conn.Network(p.addr.String()) }
 
-// client returns the subscriber as applications see it.
+// client returns the subscriber for applications.
 func (p *StreamSubscriber) client() *StreamClient {
 	c := &StreamClient{Number: p.number}
 	if p.addr.IsValid() {
@@ -273,7 +273,7 @@ func (p *StreamSubscriber) client() *StreamClient {
 	return c
 }
 
-// String is how the error log calls the client.
+// String returns the name of the client in the error log.
 func (p *StreamSubscriber) String() string {
 	c := p.client()
 	return cmp.Or((&exchange.Peer{Addr: c.Address, Port: c.Port}).String(), p.conn.String())

@@ -19,7 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// host is a server that has nothing but subscribers.
+// host is a server that only has subscribers.
 type host struct {
 	t     testing.TB
 	loop  *eventloop.Loop
@@ -84,11 +84,12 @@ func (h *host) publish(name, data string) {
 		h.t.Fatal(err)
 	}
 	for h.s.Waiting() > 0 {
-		h.Do(func() {}) // each is a turn of the loop
+		h.Do(func() {}) // each call is a turn of the loop
 	}
 }
 
-// TestDrop: a subscriber that does not read is dropped and leaves nothing behind; one that reads has no queue.
+// TestDrop checks that a subscriber that does not read is dropped completely, and that a subscriber that reads has no
+// queue.
 func TestDrop(t *testing.T) {
 	h := serve(t, StreamConfig{Buffer: 16 << 10})
 	_, slow, _ := h.subscribe("192.0.2.1", "news")
@@ -116,7 +117,8 @@ func TestDrop(t *testing.T) {
 	})
 }
 
-// TestAddresses: subscribers are counted by the address of their client, of IPv6 by its network, and forgotten when they leave.
+// TestAddresses checks that subscribers are counted by the address of their client, or its network for IPv6, until they
+// leave.
 func TestAddresses(t *testing.T) {
 	h := serve(t, StreamConfig{PerAddress: 1})
 	for _, test := range []struct {
@@ -125,7 +127,7 @@ func TestAddresses(t *testing.T) {
 	}{
 		{"192.0.2.1", true}, {"192.0.2.1", false}, {"::ffff:192.0.2.1", false}, {"192.0.2.2", true},
 		{"2001:db8::1", true}, {"2001:db8::ffff:1", false}, {"2001:db8:0:1::1", true},
-		{"", true}, {"", true}, // of unix sockets
+		{"", true}, {"", true}, // unix sockets
 	} {
 		if _, _, err := h.subscribe(test.address, "a", "b"); test.ok != (err == nil) {
 			t.Errorf("%q: %v", test.address, err)
@@ -142,7 +144,7 @@ func TestAddresses(t *testing.T) {
 	}
 }
 
-// TestHandHistoryOver: past events go to another server.
+// TestHandHistoryOver checks that past events move to another server.
 func TestHandHistoryOver(t *testing.T) {
 	from, to := serve(t, StreamConfig{MaxEvent: 200 << 10}), serve(t, StreamConfig{MaxEvent: 200 << 10})
 	for i, size := range []int{10, 150 << 10, 0, 50 << 10, 20 << 10} {

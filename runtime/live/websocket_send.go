@@ -6,7 +6,6 @@ import (
 	"fapws/runtime/websocket"
 )
 
-// Send implements exchange.Socket.
 func (s *Socket) Send(p *exchange.Part) {
 	switch {
 	case p.Op == exchange.OpCredit:
@@ -36,7 +35,7 @@ func (s *Socket) Send(p *exchange.Part) {
 	}
 }
 
-// advance sends the parts that have waited, until one becomes a transfer.
+// advance sends the waiting parts until one of them becomes a transfer.
 func (s *Socket) advance() {
 	for len(s.held) > 0 && !s.conn.Writing() {
 		p := s.held[0]
@@ -50,7 +49,7 @@ func (s *Socket) advance() {
 	}
 }
 
-// hold keeps a part until the client takes the output before it.
+// hold keeps a part until the client has accepted the output before it.
 func (s *Socket) hold(p *exchange.Part) {
 	s.held = append(s.held, *p)
 	if s.conn != nil {
@@ -58,14 +57,14 @@ func (s *Socket) hold(p *exchange.Part) {
 	}
 }
 
-// uncount notes that p does not wait any more, if it did. left bytes of it were not written and need not be.
+// uncount counts p as no longer waiting, if it was counted. left bytes of it were not written and need not be.
 func (s *Socket) uncount(p *exchange.Part, left int) {
 	if s.unsent != nil {
 		s.all.conns.Unsent.Drop(s.unsent, p.Body, left)
 	}
 }
 
-// dropHeld releases the parts that have waited. ended reports whether the last one was among them: then the exchange has ended.
+// dropHeld releases the waiting parts. ended reports whether the last part was among them, which ends the exchange.
 func (s *Socket) dropHeld() (ended bool) {
 	held := s.held
 	s.held = nil
@@ -76,7 +75,7 @@ func (s *Socket) dropHeld() (ended bool) {
 	return ended
 }
 
-// release gives a part back. Messages to groups have no owner.
+// release releases a part. Messages to groups have no owner.
 func (s *Socket) release(p *exchange.Part) {
 	s.uncount(p, 0)
 	if p.Owner == nil {
@@ -92,7 +91,7 @@ func (s *Socket) release(p *exchange.Part) {
 	x.Release(p)
 }
 
-// opcodeOf is how an op is on the wire.
+// opcodeOf returns the opcode for an op.
 func opcodeOf(op exchange.Op) websocket.Opcode {
 	if op == exchange.OpText {
 		return websocket.Text
@@ -126,12 +125,12 @@ func (s *Socket) send(p *exchange.Part) {
 		s.answer = finished
 	}
 	s.put(p, body, tail)
-	if s.closing && s.broken != nil && s.here() { // its client has closed it
+	if s.closing && s.broken != nil && s.here() { // the client has closed it
 		s.linger()
 	}
 }
 
-// put appends the rest of the frames of p to the output, and gives p back when all of it is sent.
+// put appends the remaining frames of p to the output, and releases p after all of it is sent.
 func (s *Socket) put(p *exchange.Part, body, tail []byte) {
 	out := s.conn.Use()
 	if len(body) > conn.CopyLimit {
@@ -145,7 +144,7 @@ func (s *Socket) put(p *exchange.Part, body, tail []byte) {
 	}
 }
 
-// endCode is with what a WebSocket closes whose handler has ended without saying it.
+// endCode returns the close code of a WebSocket whose handler has ended without a code.
 func endCode(p *exchange.Part) uint16 {
 	if p.Failed {
 		return websocket.InternalError
@@ -153,8 +152,8 @@ func endCode(p *exchange.Part) uint16 {
 	return websocket.Normal
 }
 
-// frame appends the header of a message to out, or all of it when that gets smaller by compressing. body is the part still to be
-// sent of it.
+// frame appends the header of a message to out, or the whole frame if compression makes the message smaller. body is
+// the unsent part of the message.
 func (s *Socket) frame(out *[]byte, op websocket.Opcode, message []byte) (body []byte) {
 	if packed, ok := s.pack(message); ok {
 		*out = append(websocket.AppendHeader(*out, op, true, len(packed)), packed...)
@@ -164,7 +163,7 @@ func (s *Socket) frame(out *[]byte, op websocket.Opcode, message []byte) (body [
 	return message
 }
 
-// pack compresses a message. ok is false if it is to be sent as it is. packed is valid until the next call.
+// pack compresses a message. ok is false if the message must be sent uncompressed. packed is valid until the next call.
 func (s *Socket) pack(message []byte) (packed []byte, ok bool) {
 	c := &s.compression
 	if !compresses(c, len(message)) {
@@ -178,10 +177,8 @@ func compresses(c *websocket.Compression, n int) bool {
 	return c.On && n >= websocket.DeflateFrom && n <= websocket.DeflateUpTo
 }
 
-// PartSent implements exchange.PartOwner.
 func (s *Socket) PartSent(p *exchange.Part, _ error) { s.release(p) }
 
-// PartWaits implements exchange.PartOwner.
 func (s *Socket) PartWaits(p *exchange.Part, left int) *conn.Unsent {
 	if len(p.Body) >= conn.CountedPart {
 		if s.unsent == nil {
@@ -192,7 +189,6 @@ func (s *Socket) PartWaits(p *exchange.Part, left int) *conn.Unsent {
 	return s.unsent
 }
 
-// Cut implements conn.Response.
 func (s *Socket) Cut() (client string) {
 	s.conn.Reset = true
 	s.conn.Close("too much waits for its client")
