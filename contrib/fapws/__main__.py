@@ -6,9 +6,10 @@ and it takes over before Python begins: see cmd/fapws/process in the source.
 
 import os
 import sys
-from posix import execv  # that of os may be a debugger's, which adds arguments
+# A debugger may have replaced os.execv by a function that adds arguments.
+from posix import execv
 
-# As in cmd/fapws/process/preload.h.
+# The same names as in cmd/fapws/process/preload.h.
 _LIBRARY, _INTERPRETER = "_FAPWS_LIBRARY", "_FAPWS_INTERPRETER"
 
 
@@ -46,7 +47,9 @@ def main() -> None:
 
 
 def _recorder() -> str:
-    """The profiler or debugger that was started with this program, which the server would not have; "" if there is none."""
+    """The profiler or debugger that was started with this program and that would not run in the
+    server; "" if none.
+    """
     found = [_name(hook) for hook in (sys.gettrace(), sys.getprofile()) if hook]
     monitoring = getattr(sys, "monitoring", None)  # Python 3.12
     if monitoring:
@@ -55,9 +58,9 @@ def _recorder() -> str:
     try:
         with open("/proc/%d/comm" % os.getppid()) as parent:
             found += {"austin", "py-spy"} & {parent.read().strip()}
-    except OSError:  # the parent is outside of the container
+    except OSError:  # the parent is not in this container
         pass
-    # Coverage begins in each process of Python while it has such a variable.
+    # Coverage starts in each Python process that has a variable like this.
     configured = any(name.startswith("COVERAGE_PROCESS_") for name in os.environ)
     return next((name for name in found if not (configured and name.startswith("coverage"))), "")
 

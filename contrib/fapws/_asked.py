@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Dict, Iterator, Optional
 
-#: The keys of Environ that a plain dict does not have, in the form of source text.
+#: The keys of Environ that a plain dict lacks, as source text.
 KEYS = (b"fapws.params", b"fapws.remote_addr", b"fapws.uri", b"fapws.raw_path", b"fapws.raw_header")
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["start", "stop"]
 
 _STARTUP = " (during lifespan.startup)"
-_CLOSING = 1.0  # seconds for cancelled tasks
+_CLOSING = 1.0  # seconds that cancelled tasks have to end
 
 
 def start(loop: str, lifespan: str, applications: List[Any], functions: Functions) -> Union[str, List[Tuple[Any, Any]]]:
@@ -51,7 +51,7 @@ def start(loop: str, lifespan: str, applications: List[Any], functions: Function
 
 
 def stop(seconds: float) -> None:
-    """Ends the thread; requests have so many seconds. On the thread itself."""
+    """Ends the thread after requests have had the given seconds. On the thread itself."""
     if _thread is not None and not _thread.stopped.done():
         _thread.stopped.set_result(seconds)
 
@@ -82,7 +82,7 @@ class _Thread:
 
     def run(self) -> None:
         if logging.lastResort:
-            tame(logging.lastResort)  # asyncio logs exceptions that nothing has retrieved
+            tame(logging.lastResort)  # asyncio logs exceptions that were never retrieved
         try:
             loop = self.make_loop()
             asyncio.set_event_loop(loop)
@@ -128,10 +128,10 @@ class _Thread:
 
 
 def _run(loop: asyncio.AbstractEventLoop, task: asyncio.Task[None]) -> None:
-    """Runs loop until task has ended, whatever stops it before.
+    """Runs loop until task has ended, even if other code stops the loop.
 
-    SystemExit and KeyboardInterrupt of any other task go through the loop, as does
-    stop(): one request must not end the service for all of them.
+    SystemExit and KeyboardInterrupt of any other task pass through the loop, like stop(), but
+    one request must not end the service.
     """
     while True:
         try:
@@ -180,7 +180,8 @@ class _Lifespan:
         self.wanted = mode == "on"
         self.state: Dict[str, Any] = {}
         self.task: Optional[asyncio.Task[None]] = None
-        self.asked = self.refused = False  # it has called receive(); send() has raised
+        # asked: it has called receive(); refused: send() has raised an exception
+        self.asked = self.refused = False
         self.answer: Tuple[str, str] = ("", "")
         self.error: Optional[BaseException] = None
 
@@ -236,7 +237,9 @@ class _Lifespan:
         await asyncio.wait({self.task}, timeout=_CLOSING)
 
     async def cancel(self, seconds: float) -> None:
-        """Ends a startup. An application that completes it nevertheless is told of the shutdown."""
+        """Cancels a startup. An application that completes it nevertheless receives the
+        shutdown event.
+        """
         assert self.task is not None
         self.inbox.put_nowait({"type": "lifespan.shutdown"})
         self.task.cancel()

@@ -18,9 +18,9 @@ _SECRET = compile(
     r"passw|passphrase|pass$|pwd|secret|token|api_?key|private_?key|authorization|cookie|credential|session_?id",
     IGNORECASE,
 )
-_CHARS = 200  # of one text
-_ITEMS = 10  # of one container
-_DEPTH = 3  # of containers in containers
+_CHARS = 200  # characters of a text
+_ITEMS = 10  # items of a container
+_DEPTH = 3  # depth of nested containers
 
 
 def is_secret(name: str) -> bool:
@@ -29,10 +29,10 @@ def is_secret(name: str) -> bool:
 
 
 class Brief:
-    """Writes values, and leaves out the secrets of one request wherever they turn up."""
+    """Formats values without the secrets of one request."""
 
     def __init__(self, environ: Mapping[str, Any]) -> None:
-        #: texts to mask, the longest first: one may be part of another
+        #: Texts to mask, the longest first, because one may be part of another.
         self.secrets = sorted(_secret_texts(environ), key=len, reverse=True)
 
     def masked(self, text: str) -> str:
@@ -45,9 +45,9 @@ class Brief:
         if name and is_secret(name):
             return MASK
         try:
-            # The cut could leave the first half of a secret: mask, then cut.
+            # A cut could leave the first half of a secret, so mask first.
             text = self.masked(_text(value, _DEPTH))
-        except BaseException as error:  # a __repr__ is code of the application
+        except BaseException as error:  # __repr__ is code of the application
             return f"<{_type_name(value)}: no repr, {type(error).__name__}>"
         return text if len(text) <= _CHARS else text[: _CHARS - 1] + "…"
 
@@ -57,11 +57,11 @@ def _secret_texts(environ: Mapping[str, Any]) -> Set[str]:
     for key, value in environ.items():
         if isinstance(value, str) and isinstance(key, str) and is_secret(key):
             texts.add(value)
-            # a handler has the parts in variables: cookie values, "Basic" credentials
+            # handlers have the parts in variables: cookie values, "Basic" credentials
             for part in value.replace(";", " ").replace(",", " ").split():
                 texts.add(part)
                 texts.add(part.partition("=")[2])
-    # a short one would mask letters all over the page
+    # masking a short text would mask letters all over the page
     return {text for text in texts if len(text) >= 6}
 
 
@@ -69,7 +69,7 @@ def _text(value: Any, depth: int) -> str:
     """repr() with bounds for the containers and texts that can be endless."""
     kind: Any = type(value)
     if isinstance(value, dict):
-        # also environ, and what else has keys that tell what is secret
+        # also environ, and other mappings whose keys show which values are secret
         body = _joined((_pair(key, item, depth) for key, item in islice(value.items(), _ITEMS)), len(value), depth)
         return "{" + body + "}" if kind is dict else f"{kind.__name__}({{{body}}})"
     if kind in (list, tuple, set, frozenset):
@@ -77,7 +77,7 @@ def _text(value: Any, depth: int) -> str:
         body = _joined((_text(item, depth - 1) for item in islice(value, _ITEMS)), len(value), depth)
         return left + body + ("," if kind is tuple and len(value) == 1 else "") + right
     if kind in (str, bytes, bytearray):
-        # twice as much as is shown, so that a secret at the cut is seen whole
+        # twice the shown length, so that a secret at the cut is complete
         if len(value) > 2 * _CHARS:
             return f"{value[:2 * _CHARS]!r}… ({len(value)})"
         return repr(value)

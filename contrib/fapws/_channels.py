@@ -43,9 +43,9 @@ __all__ = ["Client", "channel", "subscribers", "on_join", "on_leave", "publish"]
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~:/@-]{0,127}")
 _PATTERN = re.compile(r"[A-Za-z0-9*][A-Za-z0-9._~:/@*-]{0,127}")
 _MOST_NAMES = 16
-_LONGEST = 128  # characters of an id, or of a type
-_PATIENCE = 1.0  # seconds that publish waits for a server that is behind
-_MOST_TASKS = 1000  # async callbacks that run at once
+_LONGEST = 128  # maximum length of an id or a type in characters
+_PATIENCE = 1.0  # seconds for which publish waits while the server is behind
+_MOST_TASKS = 1000  # maximum number of async callbacks that run at once
 
 
 def channel(
@@ -83,7 +83,7 @@ def channel(
         raise TypeError(f"channel: start must be bytes or str, not {start!r}")
     start = bytes(start)
     if start and not start.endswith((b"\n\n", b"\r\r", b"\r\n\r\n")):
-        start += b"\n\n"  # the rest is a separate event
+        start += b"\n\n"  # the rest is sent as a separate event
     return _native("channel").channel_answer(", ".join(dict.fromkeys(names)), start, _fields(headers))
 
 
@@ -252,7 +252,7 @@ def _fields(headers: Any) -> Tuple[Tuple[str, str], ...]:
 
 # --- the server ----------------------------------------------------------------
 
-_publish: Any = None  # channel_publish of the executable, once it was needed
+_publish: Any = None  # channel_publish of the executable, after its first use
 
 
 def _native(function: str) -> Any:
@@ -267,7 +267,7 @@ def _native(function: str) -> Any:
 
 
 def _wait(function: str, taken: Optional[bool], push: Any, message: Tuple[Any, ...]) -> None:
-    """The server is behind: gives it a second, unless it needs this thread for that."""
+    """Gives a server that is behind a second, unless the server needs this thread."""
     if taken is not None and not _in_asyncio():
         from time import monotonic, sleep
 
@@ -303,7 +303,7 @@ def _register(decorator: str, pattern: Any, table: List[Tuple[Pattern[str], Call
         try:
             _native(decorator).channel_watch()
         except RuntimeError:
-            pass  # it is never called here
+            pass  # a placeholder that is never called
         table.append((compiled, f))
         return f
 
@@ -328,11 +328,11 @@ def _call(what: str, function: Callback, name: str, client: Client) -> None:
         result = function(name, client)
         if hasattr(result, "__await__"):
             _spawn(result, where)
-    except BaseException:  # SystemExit too: it would end the thread, not the server
+    except BaseException:  # also SystemExit, which would end the thread, not the server
         _report(where)
 
 
-_tasks: Set[Any] = set()  # of async callbacks
+_tasks: Set[Any] = set()  # tasks of async callbacks
 
 
 def _spawn(awaitable: Any, where: str) -> None:

@@ -1,6 +1,7 @@
-"""What Python looks for on disk as late as in a request, before ``--chroot`` puts it out of reach.
+"""Loads modules and files that Python would otherwise read during a request, before
+``--chroot`` hides them.
 
-The executable calls main when the application has loaded.
+The executable calls main after it has loaded the application.
 """
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-# What handlers, frameworks and Python itself import where they need it.
+# Modules that handlers, frameworks and Python itself import at their first use.
 _LATE = """
     _strptime argparse ast asyncio base64 binascii bisect bz2 calendar cgi cmath code codecs collections.abc
     concurrent.futures.process concurrent.futures.thread configparser contextlib contextvars copy copyreg csv ctypes
@@ -36,11 +37,11 @@ _LATE = """
 
 
 def main(apps: List[App]) -> None:
-    """Imports and reads, for apps that are loaded, what could not be found later."""
+    """Imports and reads, for the loaded apps, modules and files that would be missing later."""
     import warnings
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # some are deprecated
+        warnings.simplefilter("ignore")  # some modules are deprecated
         for name in _LATE:
             _imported(name)
         import encodings
@@ -55,7 +56,7 @@ def main(apps: List[App]) -> None:
 def _imported(name: str) -> None:
     try:
         import_module(name)
-    except ImportError:  # a Python without it
+    except ImportError:  # this Python lacks the module
         pass
 
 
@@ -69,7 +70,7 @@ def _lines() -> None:
             continue
         lines = linecache.getlines(file)
         if lines:
-            # Without a time, it is not compared with the file.
+            # Without a time, linecache does not compare the entry with the file.
             linecache.cache[file] = (sum(map(len, lines)), None, lines, file)
 
 
@@ -83,7 +84,7 @@ def _other_files() -> None:
     time.tzset()
     locale.getpreferredencoding()
     try:
-        socket.getaddrinfo("localhost", 80)  # the libraries that look up names
+        socket.getaddrinfo("localhost", 80)  # loads the libraries that resolve names
     except OSError:
         pass
     "example".encode("idna")

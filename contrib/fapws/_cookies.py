@@ -15,7 +15,8 @@ __all__ = ["cookie", "deleted_cookie", "http_date"]
 _ALNUM = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789")
 _TOKEN = _ALNUM | frozenset("!#$%&'*+-.^_`|~")  # RFC 9110 §5.6.2
 _OCTETS = _TOKEN | frozenset("(/:<=>?@[]{)}")  # cookie-octet, RFC 6265 §4.1.1
-_PLAIN = _OCTETS | {" "}  # what may stand unescaped between quotes, as in http.cookies
+# characters that may be unescaped between quotes, as in http.cookies
+_PLAIN = _OCTETS | {" "}
 _DOMAIN = _ALNUM | frozenset("-.")
 _SAMESITE = {"strict": "Strict", "lax": "Lax", "none": "None"}
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -92,7 +93,7 @@ def http_date(seconds: float) -> str:
         t = None
     if t is None or not 1000 <= t.tm_year <= 9999:
         raise ValueError(f"{seconds!r} cannot be written as an HTTP date")
-    # strftime would write the names of the locale that the script has set
+    # strftime would use the names of the script's locale
     return (
         f"{_DAYS[t.tm_wday]}, {t.tm_mday:02} {_MONTHS[t.tm_mon - 1]} {t.tm_year}"
         f" {t.tm_hour:02}:{t.tm_min:02}:{t.tm_sec:02} GMT"

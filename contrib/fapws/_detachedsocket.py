@@ -18,19 +18,20 @@ _USES = (
     "send sendall sendmsg sendto sendfile recv recv_into recvfrom recvfrom_into recvmsg recvmsg_into"
     " makefile fileno dup detach shutdown"
 ).split()
-_STUCK = 60  # seconds after which a client that takes nothing is given up
+# Seconds after which the connection of a client that reads nothing is closed.
+_STUCK = 60
 
 
 class Socket(socket.socket):
     """A blocking socket that notes whether it is used."""
 
-    #: Whether the handler talks to the client by itself: the server then does not.
+    #: Whether the handler uses the socket: the server then sends nothing.
     used = False
 
     def _use(self) -> None:
         self.used = True
         if self.gettimeout() is None:
-            self.setblocking(True)  # the server has made it
+            self.setblocking(True)  # the server has made it non-blocking
         self.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", _STUCK, 0))
 
     def end(self) -> bool:
@@ -38,7 +39,8 @@ class Socket(socket.socket):
         socket.socket._real_close(self)  # type: ignore[attr-defined]  # also if files are made of it
         return self.used
 
-    def __repr__(self) -> str:  # that of socket asks for its number, which would be a use
+    # socket.__repr__ would call fileno, which counts as a use.
+    def __repr__(self) -> str:
         return "<the socket of a client that asks for a WebSocket>"
 
 

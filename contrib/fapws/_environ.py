@@ -1,7 +1,7 @@
 """Environ: PEP 3333's environment with the keys of Fapws, computed on demand."""
 from __future__ import annotations
 
-TYPE_CHECKING = False  # typing takes longer to import than all of this package
+TYPE_CHECKING = False  # typing takes longer to import than this package
 if TYPE_CHECKING:
     from typing import Any, Callable, Dict, List
 
@@ -113,7 +113,7 @@ def _unquote(data: bytes) -> str:
 def _percent_decode(data: bytes) -> bytes:
     """Replace each %XX; other text stays as it is (as the URL standard says)."""
     first, *rest = data.split(b"%")
-    known: Dict[bytes, bytes] = {}  # of the same two digits
+    known: Dict[bytes, bytes] = {}  # both digits are equal
     out = [first]
     for piece in rest:
         digits = piece[:2]
@@ -137,11 +137,11 @@ def _decoded(digits: bytes) -> bytes:
 def _body(environ: Environ) -> bytes:
     stream = environ["wsgi.input"]
     try:
-        # fapws's own input gives the whole body wherever its reader stands
+        # fapws's own input returns the whole body, wherever its reader is
         return stream.getvalue()  # type: ignore[no-any-return]
     except AttributeError:
         pass
-    # A middleware put another stream here: read it, and leave one to read again.
+    # A middleware has replaced the stream: read it, and leave a new one.
     from io import BytesIO
 
     data: bytes = stream.read(int(environ.get("CONTENT_LENGTH") or 0))
@@ -155,7 +155,7 @@ def _remote_addr(environ: Environ) -> str:
 
 def _uri(environ: Environ) -> str:
     path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
-    # PEP 3333 carries the bytes of the path as latin-1; people write UTF-8
+    # PEP 3333 encodes the bytes of the path as latin-1; here they are UTF-8
     uri = path.encode("latin-1").decode("utf-8", "replace")
     query = environ.get("QUERY_STRING", "")
     return uri + "?" + query if query else uri  # type: ignore[no-any-return]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ErrorLog"]
 
-#: Characters of a line without an end that are kept back.
+#: Maximum characters of an incomplete line that are held back.
 _MOST_BEGUN = 8192
 
 
@@ -34,7 +34,7 @@ class ErrorLog(io.TextIOBase):
 
     def __init__(self, number: int) -> None:
         self._number = number
-        self._begun: Dict[int, str] = {}  # by thread: a line without its end
+        self._begun: Dict[int, str] = {}  # incomplete lines by thread
         atexit.register(self._flush_all)
         os.register_at_fork(after_in_child=self._begun.clear)
 
@@ -62,7 +62,7 @@ class ErrorLog(io.TextIOBase):
             _fapws.error_lines(self._number, begun)
 
     def close(self) -> None:
-        """Only flushes: others write to it, too."""
+        """Only flushes, because other code also writes to the stream."""
         self.flush()
 
     def _flush_all(self) -> None:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 __all__ = ["HTTPError"]
 
 _TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")  # RFC 9110 §5.6.2
-_IN_A_LOG = 200  # characters of the text
+_IN_A_LOG = 200  # characters of the text in a log line
 
 
 class HTTPError(Exception):
@@ -36,7 +36,7 @@ class HTTPError(Exception):
             raise TypeError(f"HTTPError: the status must be a number such as 404, not {status!r}")
         if not isinstance(text, str):
             raise TypeError(f"HTTPError: the text must be a str, not {text!r}")
-        #: the status as a number
+        #: the status as an int
         self.status = int(status)
         #: the text of the page
         self.text = text
@@ -76,7 +76,7 @@ class HTTPError(Exception):
         return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in line)
 
 
-# Pages look like those that the server itself makes: runtime/http1/page.go has the same text.
+# Pages have the form of the server's own pages; runtime/http1/page.go has the same text.
 _SENTENCES = {
     401: "You may not see this page.",
     403: "You may not see this page.",

@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
 __all__ = ["run", "watch"]
 
-_BOUND = 5  # seconds for all functions
+_BOUND = 5  # seconds for all functions together
 
-_registered: List[Tuple[int, Callable[..., Any], Tuple[Any, ...], Dict[str, Any]]] = []  # the first item is the process
+# The first item is the process id.
+_registered: List[Tuple[int, Callable[..., Any], Tuple[Any, ...], Dict[str, Any]]] = []
 
 
 def watch() -> None:
@@ -38,7 +39,9 @@ def watch() -> None:
 
 
 def run() -> None:
-    """Runs the functions that this process has registered, and those of packages that have a thread in it, the last one first."""
+    """Runs the functions that this process, and packages with a thread in it, have registered,
+    the last one first.
+    """
     here, packages = os.getpid(), _packages()
     wanted = [each for each in reversed(_registered) if each[0] == here or _package(each[1]) in packages]
     if not wanted:

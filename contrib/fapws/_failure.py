@@ -1,7 +1,6 @@
 """One line about an exception that ended the loading of an application.
 
-The executable prints it after the traceback: file, line, reason and, where there is one
-that helps, the next step.
+The executable prints it after the traceback: file, line, reason and, if known, the next step.
 """
 from __future__ import annotations
 
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["describe", "describe_text", "executing", "is_of_signal", "log_line"]
 
-_LONGEST = 300  # characters of a reason
+_LONGEST = 300  # maximum characters of a reason
 _FRAME = re.compile(r'^\s*File "(.+)", line (\d+)', re.MULTILINE)
 
 
@@ -77,7 +76,7 @@ def log_line(level: str, text: str) -> str:
         import _fapws
 
         return _fapws.log_line(level, text)
-    except (ImportError, ValueError):  # without the executable; a NUL or a surrogate in the text
+    except (ImportError, ValueError):  # outside the executable, or a NUL or a surrogate in the text
         return f"fapws: {text}\n"
 
 

@@ -33,13 +33,16 @@ if TYPE_CHECKING:
 
 __all__ = ["serve"]
 
-_NUMBER = struct.Struct("=i")  # a report: process or -errno, then status as of waitpid(2). An order without descriptors: a process to kill
+# A report is a process id or -errno, and later a status as of waitpid(2). An order without descriptors is the id of a
+# process to kill.
+_NUMBER = struct.Struct("=i")
 
-_LOOK = 20  # ms between two looks at children where the kernel has no pidfd
-_END = 2.0  # seconds for children to end after the server
-_MEMORY = 1 << 20  # a larger body is not read before the handler runs
+_LOOK = 20  # ms between two checks of children if the kernel has no pidfd
+_END = 2.0  # seconds that children have to end after the server
+_MEMORY = 1 << 20  # a larger body is read while the handler runs
 _BLOCK = 1 << 16
-_REPORTED = 70  # exit status of a child that has reported why it failed
+# exit status of a child that has reported the reason of its failure
+_REPORTED = 70
 
 
 def serve(descriptor: int, mounts: List[Mount], timeout: float, debug: int, sends: bool) -> None:
@@ -55,9 +58,10 @@ def serve(descriptor: int, mounts: List[Mount], timeout: float, debug: int, send
     control = socket.socket(fileno=descriptor)
     poller = select.poll()
     poller.register(descriptor, select.POLLIN)
-    children: Dict[int, Tuple[int, int]] = {}  # process → pipe for reports, pidfd (-1: none)
+    children: Dict[int, Tuple[int, int]] = {}  # process id → pipe for reports, pidfd (-1 if none)
     gc.collect()
-    gc.freeze()  # the collector would write to the pages that children share
+    # otherwise the collector would write to pages that children share
+    gc.freeze()
     try:
         while _obey(control, poller, children, mounts, timeout, debug, sends):
             pass
@@ -69,7 +73,9 @@ def serve(descriptor: int, mounts: List[Mount], timeout: float, debug: int, send
 def _obey(
     control: socket.socket, poller: select.poll, children: Dict[int, Tuple[int, int]], mounts: List[Mount], timeout: float, debug: int, sends: bool
 ) -> bool:
-    """Waits for an order or the end of a child; False: the server wants no more."""
+    """Waits for an order or the end of a child. Returns False after the last order of the
+    server.
+    """
     ready = poller.poll(_LOOK if any(pidfd < 0 for _, pidfd in children.values()) else None)
     _reap(children, poller)
     if all(fd != control.fileno() for fd, _ in ready):
@@ -115,7 +121,7 @@ def _report(pipe: int, number: int) -> None:
 
 
 def _fork() -> int:
-    with warnings.catch_warnings():  # Python 3.12 warns of threads
+    with warnings.catch_warnings():  # Python 3.12 warns because of threads
         warnings.simplefilter("ignore")
         return os.fork()
 
@@ -134,7 +140,7 @@ def _reap(children: Dict[int, Tuple[int, int]], poller: Optional[select.poll] = 
     for pid, (reports, pidfd) in list(children.items()):
         try:
             ended, status = os.waitpid(pid, os.WNOHANG)
-        except ChildProcessError:  # the application has waited for any child
+        except ChildProcessError:  # the application has already waited for all children
             ended, status = pid, 0
         if not ended:
             continue
@@ -184,7 +190,7 @@ def _run(connection: int, errors: int, mounts: List[Mount], timeout: float, debu
             _finish()
     except _Gone:
         status = 0
-    except SystemExit as error:  # of a child that the handler has forked
+    except SystemExit as error:  # in a child that the handler has forked
         status = error.code if isinstance(error.code, int) else int(bool(error.code))
     except BaseException:
         traceback.print_exc()
@@ -229,7 +235,7 @@ class _Body(io.RawIOBase):
 
 
 class _Child:
-    """The request of this process, and the response as far as it was sent."""
+    """The request of this process, and the state of its response."""
 
     def __init__(self, connection: socket.socket, timeout: float) -> None:
         self.connection = connection
@@ -237,14 +243,14 @@ class _Child:
         self.timeout = timeout
         self.sends = False
         self.started = False
-        self.whole = False  # all of the response was sent
+        self.whole = False  # whole: the complete response was sent
         self.single = False
         self.declared = -1
-        self.unsized: Optional[int] = None  # the wrong size that a file reports
+        self.unsized: Optional[int] = None  # unsized: the wrong size that a file reports, or None
         self.sent = 0
         connection.setblocking(True)
         os.register_at_fork(after_in_child=connection.close)
-        # At the alarm, faulthandler writes all stacks, and lets the signal end the process.
+        # At the alarm, faulthandler writes all stacks, and the signal then ends the process.
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         faulthandler.register(signal.SIGALRM, 2, all_threads=True, chain=True)
         self.alarm(timeout)
@@ -356,7 +362,7 @@ class _Child:
             trace = trace.tb_next
         self._log("\n" + "".join(traceback.format_exception(kind, error, trace)), "error in close() of" if self.whole else "error in")
         if self.whole or self.started and 0 <= self.declared <= self.sent:
-            return  # nothing is missing
+            return  # the body is complete
         if not self.started and debug >= 1:
             from fapws._debugpage import page
 
@@ -411,7 +417,8 @@ class _Child:
             try:
                 self.single = len(result) == 1
             except Exception:
-                pass  # PEP 3333 knows the length of the first item only then
+                # PEP 3333 allows the length of the first item only in this case
+                pass
         else:
             raise TypeError(
                 f"handler {self.name} returned {result!r:.200}; it must return str, bytes, a list or tuple of them, an iterable, a file or a dict"
@@ -432,7 +439,7 @@ class _Child:
         self._send(head + self._fit(data))
 
     def _file(self, result: Any) -> bool:
-        """Sends the rest of a regular file, whose length is known; False: result is not one."""
+        """Sends the rest of a regular file of known length. Returns False if result is not one."""
         file = result.filelike if type(result) is FileWrapper else result
         inner = file.file if type(file).__name__ == "_TemporaryFileWrapper" else file
         if type(inner) not in (io.FileIO, io.BufferedReader, io.BufferedRandom, io.TextIOWrapper):
@@ -469,11 +476,11 @@ class _Child:
         if self.sends and any(line.lower().startswith((b"x-sendfile:", b"x-accel-redirect:")) for line in fields.split(b"\n")):
             raise RuntimeError("X-Sendfile and X-Accel-Redirect are not available with --fork: return the open file")
         if length == self.unsized:
-            length = -1  # frameworks take it from fstat
+            length = -1  # frameworks copy it from fstat
         self.started = True
         self.bodyless = self.head_only or status in (204, 304)
         self.declared = length
-        # The response to HEAD has the length that GET would have, but an empty body does not tell that length.
+        # The response to HEAD has the Content-Length of GET, but an empty body does not show that length.
         unknown = self.bodyless and (whole == 0 or not self.head_only)
         if self.declared < 0 and not unknown:
             self.declared = whole
@@ -504,7 +511,8 @@ class _Child:
         self.alarm(0)
         if not self.parent():
             return
-        signal.signal(signal.SIGTERM, lambda *_: None)  # the loader's, when the server ends: what follows the response has _END
+        # sent by the loader when the server ends; the rest of the handler has _END seconds
+        signal.signal(signal.SIGTERM, lambda *_: None)
         try:
             while self.body.left:
                 self.body.read(_BLOCK)
@@ -515,7 +523,7 @@ class _Child:
 
 
 def _has_size(fd: int, found: os.stat_result) -> bool:
-    """Whether a file ends at its size: those of /proc and /sys do not."""
+    """Whether a file ends at its size. Files of /proc and /sys do not."""
     size = found.st_size
     return found.st_blocks > 0 or not os.pread(fd, 1, size) and (not size or bool(os.pread(fd, 1, size - 1)))
 

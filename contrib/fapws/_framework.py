@@ -21,10 +21,10 @@ _KINDS = {
     "bottle.Bottle",
     "falcon.app.App",
     "pyramid.router.Router",
-    "starlette.applications.Starlette",  # and so FastAPI's
+    "starlette.applications.Starlette",  # also the base of FastAPI
 }
-_STRICT = ("webob", "wsgiref")  # packages that refuse subclasses of dict, as PEP 3333 lets them
-_INNER = ("wsgi_app", "app", "application", "wrapped", "wrap_app", "_app")  # where middlewares keep what they wrap
+_STRICT = ("webob", "wsgiref")  # packages that reject subclasses of dict, as PEP 3333 permits
+_INNER = ("wsgi_app", "app", "application", "wrapped", "wrap_app", "_app")  # attributes in which middlewares keep the wrapped application
 _DEPTH = 16
 
 
@@ -39,10 +39,9 @@ def framework(entry: Any) -> Tuple[Any, str]:
 
 
 def wants_dict(entry: Any) -> bool:
-    """Whether entry has to be called with a plain dict and no instance of a subclass.
+    """Whether entry must be called with a plain dict, not an instance of a subclass.
 
-    PEP 3333 demands a plain one; only handlers that were written for fapws
-    know more than that.
+    PEP 3333 requires a plain dict; only handlers that were written for fapws accept more.
     """
     return bool(framework(entry)[1]) or any(_package(app) in _STRICT for app in chain(entry))
 
@@ -107,7 +106,7 @@ def _package(app: Any) -> str:
 
 
 def chain(entry: Any) -> List[Any]:
-    """entry, what it wraps, what that wraps and so on."""
+    """A list of entry, the application that it wraps, and so on."""
     found = [entry]
     while len(found) < _DEPTH:
         app = found[-1]
@@ -124,14 +123,14 @@ def chain(entry: Any) -> List[Any]:
 
 
 def _enclosed(app: Any) -> List[Any]:
-    """What a function that wraps an application has of its surroundings."""
+    """The objects that a function that wraps an application has in its closure."""
     if type(app) is not type(_enclosed):
         return []
     found: List[Any] = []
     for cell in app.__closure__ or ():
         try:
             value = cell.cell_contents
-        except ValueError:  # not bound yet
+        except ValueError:  # the cell is empty
             continue
         if callable(value) and not isinstance(value, type):
             found.append(value)

@@ -33,12 +33,12 @@ def kind_of(entry: Any, interface: str = "auto") -> Tuple[str, Any]:
     if isinstance(entry, type):
         return ("asgi", _adapted(entry)) if _is_double(entry) else ("wsgi", entry)
     if least <= 3 <= most and (least == 3 or flags & _COROUTINE and (most == 3 or _first_name(entry) == "scope")):
-        # (environ, start_response, db) is a handler with an argument too many.
+        # (environ, start_response, db) is a handler with one argument too many.
         return "wsgi" if _first_name(entry) == "environ" else "asgi", entry
     if _is_double(entry):
         return "asgi", _adapted(entry)
     if flags & _COROUTINE and most == 2 and _first_name(entry) == "scope":
-        return "asgi", entry  # without send, which misfit reports
+        return "asgi", entry  # send is missing, which misfit reports
     if flags & (_COROUTINE | _GENERATOR) and least <= 2 <= most:
         return "handler", entry
     if _is_framework(entry):
@@ -83,7 +83,7 @@ def _function(entry: Any) -> Tuple[Any, int]:
 
 
 def _without(entry: Any, names: Any) -> Any:
-    """A function as entry, whose arguments called names are given."""
+    """A function like entry without the named arguments, which are given."""
     function, _ = _function(entry)
     code = getattr(function, "__code__", None)
     if code is None:

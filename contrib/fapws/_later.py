@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     Call = Tuple[Function, Tuple[Any, ...], Dict[str, Any]]
 
 
-#: Maximum number of waiting deferred calls; one more raises RuntimeError.
+#: Maximum number of waiting deferred calls; defer raises RuntimeError beyond it.
 MOST_WAITING = 100_000
 
 
@@ -32,10 +32,10 @@ class _Runner:
     """The thread with its work. ``changed`` guards all state."""
 
     def __init__(self) -> None:
-        # Reentrant: comparing arguments may call into the application.
+        # Reentrant, because comparing arguments may call code of the application.
         self.changed = threading.Condition(threading.RLock())
         self.calls: Deque[Call] = deque()
-        self.due: List[Tuple[float, int, Timer]] = []  # a heap of (time, id, timer), each timer at most once
+        self.due: List[Tuple[float, int, Timer]] = []  # a heap of (time, id, timer) with each timer at most once
         self.thread: Optional[threading.Thread] = None
         self.ending = False
 
@@ -73,7 +73,7 @@ class _Runner:
         while True:
             with self.changed:
                 timer = self.next_timer() if timers_turn or not self.calls else None
-                timers_turn = timer is None  # neither keeps the other waiting
+                timers_turn = timer is None  # timers and deferred calls alternate
                 if timer is None and not self.calls:
                     if self.ending:
                         return
@@ -81,7 +81,7 @@ class _Runner:
                     continue
                 call = self.calls.popleft() if timer is None else (timer.function, timer.args, timer.kwargs)
             _run("timer" if timer else "deferred call", call)
-            del call, timer  # so that the waiting thread keeps nothing alive
+            del call, timer  # releases the objects while the thread waits
 
     def finish(self) -> None:
         """Runs the remaining calls after the server has stopped serving."""
@@ -98,7 +98,7 @@ def _run(what: str, call: Call) -> None:
     function, args, kwargs = call
     try:
         function(*args, **kwargs)
-    except BaseException:  # SystemExit too: it would end this thread, not the server
+    except BaseException:  # also SystemExit, which would end this thread, not the server
         name = getattr(function, "__qualname__", type(function).__qualname__)
         try:
             from fapws._failure import log_line
@@ -115,10 +115,10 @@ class Timer:
     Calling the timer calls the function, so a decorated function can be used as before. Any thread may use it.
     """
 
-    #: Whether it is going to call its function.
+    #: Whether the timer will call its function.
     active = False
 
-    _scheduled = False  # in the runner's heap
+    _scheduled = False  # it is in the runner's heap
     _at = 0.0  # when the next call is due
 
     def __init__(self, seconds: float, function: Function, args: Tuple[Any, ...], kwargs: Dict[str, Any]) -> None:

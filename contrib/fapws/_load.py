@@ -21,14 +21,16 @@ if TYPE_CHECKING:
 
 __all__ = ["load", "theirs"]
 
-_CALLED = ("application", "app")  # what the world calls an application
-_MADE_BY = ("create_app", "make_app")  # and what makes one
-_SHOWN = 12  # names in a message
+# Usual names of an application.
+_CALLED = ("application", "app")
+# Usual names of functions that return an application.
+_MADE_BY = ("create_app", "make_app")
+_SHOWN = 12  # maximum number of names in a message
 _COROUTINE, _VARARGS = 0x280, 0x04  # inspect.CO_COROUTINE | CO_ASYNC_GENERATOR, CO_VARARGS
 
 
 class _Wrong(Exception):
-    """What the user named is not there, or cannot be served."""
+    """The object that the user named does not exist, or cannot be served."""
 
 
 def load(
@@ -88,7 +90,7 @@ def load(
         return space, served, f"{called}:{obj or name}"
     except _Wrong as wrong:
         return str(wrong)
-    except BaseException as error:  # also SystemExit: the user's code ends the program
+    except BaseException as error:  # also SystemExit, because the user's code ended the program
         error.__traceback__ = theirs(error.__traceback__)
         return error
 
@@ -115,7 +117,7 @@ def _place(file: str) -> Tuple[str, str]:
 
 
 def _put_first(*folders: str) -> None:
-    if not getattr(sys.flags, "safe_path", False):  # Python 3.11: -P, PYTHONSAFEPATH
+    if not getattr(sys.flags, "safe_path", False):  # Python 3.11 has -P and PYTHONSAFEPATH
         sys.path[:0] = folders
 
 
@@ -133,8 +135,7 @@ def _import_script(script: str) -> ModuleType:
     parent = name.rpartition(".")[0]
     if parent:
         __import__(parent)
-    # A script called types.py must not take the place of Python's own, nor one
-    # called app.py that of another application's.
+    # A script called types.py must not replace Python's module types, nor app.py another application's.
     stem, number = name, 1
     while name in sys.modules:
         if _place(getattr(sys.modules[name], "__file__", None) or "") == _place(script):
@@ -148,13 +149,13 @@ def _import_script(script: str) -> ModuleType:
     spec.loader.exec_module(module)
     if parent:
         setattr(sys.modules[parent], name.rpartition(".")[2], module)
-    return sys.modules.get(name, module)  # a module may replace itself
+    return sys.modules.get(name, module)  # a module may replace itself in sys.modules
 
 
 def _import_module(name: str, here: str) -> ModuleType:
     own = os.path.join(here, name + ".py")
     if name in sys.modules and os.path.isfile(own):
-        return _import_script(own)  # Python's own got there first, or another application's
+        return _import_script(own)  # a module of Python, or of another application, has the name
     top = name.partition(".")[0]
     package = os.path.join(here, top)
     known = [os.path.realpath(path) for path in getattr(sys.modules.get(top), "__path__", ())]
@@ -171,8 +172,8 @@ def _import_module(name: str, here: str) -> ModuleType:
     return sys.modules[name]
 
 
-_homes: Set[str] = set()  # folders of the applications that are loaded
-_applications = {"__main__"}  # names of their modules
+_homes: Set[str] = set()  # folders of the loaded applications
+_applications = {"__main__"}  # names of the modules of applications
 
 
 def _home(module: ModuleType) -> str:
@@ -183,8 +184,9 @@ def _home(module: ModuleType) -> str:
 
 
 def _set_aside(home: str) -> Dict[str, ModuleType]:
-    """Takes modules of other applications away that have a namesake in a folder, which
-    would get them in the place of its own."""
+    """Removes modules of other applications that have a namesake in folder, so that an
+    application imports its own modules.
+    """
     names = set()
     for name, module in list(sys.modules.items()) if _homes else ():
         own = os.path.join(home, name)
@@ -214,7 +216,8 @@ def _no_module(name: str, missing: str, here: str) -> str:
             return f"no module named {missing}: {parent} ({_file(above)}) is not a package; did you mean {parent}:{last}?"
         found = f"no module named {missing} in package {parent} ({', '.join(folders)})"
         for folder in folders:
-            if os.path.isfile(os.path.join(folder, *missing.split(".")) + ".py"):  # one directory too high, as above Django's manage.py
+            # the folder above the right one, such as above Django's manage.py
+            if os.path.isfile(os.path.join(folder, *missing.split(".")) + ".py"):
                 return f"{found}; type fapws -C {os.path.relpath(folder, here)} {name}"
         return found + _near(last, _modules(folders), parent + ".")
     looked = ", ".join(os.path.abspath(folder) for folder in sys.path if folder != here)
@@ -236,7 +239,7 @@ def _file(module: ModuleType) -> str:
 
 
 def theirs(tb: Optional[TracebackType]) -> Optional[TracebackType]:
-    """The traceback from where the user's code begins, behind this package's."""
+    """The traceback from the first frame of the user's code on."""
     mine = os.path.join(os.path.dirname(theirs.__code__.co_filename), "_")
     while tb is not None and tb.tb_frame.f_code.co_filename.startswith((mine, "<frozen importlib")):
         tb = tb.tb_next
@@ -281,7 +284,7 @@ def _usual(module: Any, space: Namespace, where: str, interface: str, factory: b
     names = _MADE_BY * factory + _CALLED
     if interface != "paths":
         for name in names:
-            if name in space and not isinstance(space[name], type(sys)):  # a submodule: Flask has flask.app
+            if name in space and not isinstance(space[name], type(sys)):  # submodules do not count: Flask has flask.app
                 return name, space[name]
         for name in names if "__getattr__" in space else ():
             value = getattr(module, name, None)
@@ -292,7 +295,7 @@ def _usual(module: Any, space: Namespace, where: str, interface: str, factory: b
     wanted = names if interface in ("wsgi", "asgi") or factory else ("PATHS",) + names
     listed = f"{', '.join(wanted[:-1])} or {wanted[-1]}"
     near = ""
-    if "__path__" in space:  # a package, such as that of a Django project
+    if "__path__" in space:  # a package, such as a Django project
         modules = [f"{where}.{name}" for name in ("wsgi", "asgi") if find_spec(f"{where}.{name}")]
         near = f"; did you mean `{modules[0]}`?" if modules else ""
     for name in () if factory or interface == "paths" else _MADE_BY:
@@ -310,7 +313,8 @@ def _attribute(module: Any, space: Namespace, where: str, obj: str) -> Any:
     except AttributeError as error:
         tb = theirs(error.__traceback__)
         if tb is not None and tb.tb_next is not None:
-            raise  # the module's __getattr__ (PEP 562) knows the name, and what makes it fails
+            # the module's __getattr__ (PEP 562) knows the name, but making the object fails
+            raise
         raise _Wrong(f"{where} has no object `{first}`{_hints(space, _near(first, _names(space)))}") from None
     for name in rest:
         try:
@@ -318,7 +322,7 @@ def _attribute(module: Any, space: Namespace, where: str, obj: str) -> Any:
         except AttributeError:
             others = dir(value)
             if name in others:
-                raise  # it is there, and what makes it fails
+                raise  # the attribute exists, but making it fails
             near = _near(name, [other for other in others if not other.startswith("_")])
             raise _Wrong(f"{where}: `{path}`, {_a(value)}, has no `{name}`{near}") from None
         path += "." + name
@@ -326,7 +330,7 @@ def _attribute(module: Any, space: Namespace, where: str, obj: str) -> Any:
 
 
 def _made(where: str, name: str, factory: Any, args: Optional[List[Any]] = None, named: Optional[Dict[str, Any]] = None) -> Any:
-    """What factory returns; args is None if --factory calls it."""
+    """Returns the result of factory. args is None if --factory calls it."""
     try:
         made = factory(*args or (), **named or {})
     except TypeError as error:
@@ -347,7 +351,7 @@ def _required(factory: Any) -> List[str]:
 
     try:
         parameters = inspect.signature(factory).parameters.values()
-    except (TypeError, ValueError):  # written in C
+    except (TypeError, ValueError):  # code written in C
         return []
     needed = [p for p in parameters if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
     return [(p.name + "=") * (p.kind is p.KEYWORD_ONLY) + repr(p.name.upper()) for p in needed]
@@ -359,7 +363,7 @@ def _how_to_call(where: str, name: str, factory: Any) -> str:
 
 
 def _names(space: Namespace) -> List[str]:
-    """What of a module's globals may be meant: neither modules nor what it imported to use."""
+    """Names of a module's globals that the user may mean: neither modules nor imported names."""
     own = space.get("__name__")
 
     def meant(name: str, value: Any) -> bool:
@@ -416,7 +420,8 @@ def _judge(where: str, name: str, served: Any, interface: str, factory: bool) ->
             return
         raise _Wrong(f"{what} is {_a(served)}, which cannot be called; a WSGI application takes (environ, start_response), an ASGI application (scope, receive, send)")
     if isinstance(served, type) or interface == "asgi":
-        return  # whether metaclass, __new__ or __init__ is called, the call will show
+        # only the call shows whether metaclass, __new__ or __init__ gets the arguments
+        return
     function = served if hasattr(served, "__code__") else type(served).__call__
     code = getattr(function, "__code__", None)
     if code is None:

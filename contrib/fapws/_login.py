@@ -45,7 +45,7 @@ class Login:
 
     @property
     def _fapws_login(self) -> str:
-        """What the server reads."""
+        """The arguments for the server."""
         from json import dumps
 
         return dumps(self._options)

@@ -1,7 +1,7 @@
-"""The C side of fapws, under a name that type checkers can look into.
+"""The C side of fapws, under a name that type checkers can read.
 
-``_fapws`` is built into the fapws executable, so no ``.pyi`` can lie beside
-it; ``_native.pyi`` describes the names here.
+``_fapws`` is built into the fapws executable, so it cannot have a ``.pyi``; ``_native.pyi``
+describes the names in this module.
 """
 try:
     from _fapws import (

@@ -32,7 +32,7 @@ __all__ = ["main", "rows"]
 
 _ANY = "any"
 _WEBSOCKET = "WEBSOCKET"
-_QUIET = {"HEAD", "OPTIONS"}  # they come with every GET
+_QUIET = {"HEAD", "OPTIONS"}  # methods that each GET implies
 
 
 def main(apps: List[App]) -> None:
@@ -57,7 +57,7 @@ def rows(prefix: str, entry: Any, name: str) -> List[Row]:
     if kind:
         try:
             found = [Row(prefix.rstrip("/") + path, methods, handler) for path, methods, handler in _READERS[kind](app)]
-        except AttributeError:  # a version that keeps its routes elsewhere
+        except AttributeError:  # another version stores its routes elsewhere
             found = []
         if found:
             return found
@@ -165,7 +165,7 @@ def _pyramid(app: Any) -> Iterator[Row]:
 
 
 def _starlette(app: Any) -> Iterator[Row]:
-    """Of FastAPI, too, which is made with it."""
+    """Routes of Starlette and of FastAPI, which is based on it."""
     return _starlette_routes(app.routes, "")
 
 

@@ -49,7 +49,7 @@ def _hook(event: str, args: Tuple[Any, ...]) -> None:
         line = _LOOKS[event](*args)
         if line:
             os.write(_output, os.fsencode(f"{_caller()}: {line}\n"))
-    except Exception:  # an argument that the caller gets an error for, too
+    except Exception:  # the caller gets an error for this argument
         pass
     finally:
         _inside.hook = False
@@ -89,7 +89,7 @@ def _creation(path: Any) -> Optional[str]:
 
 def _open(path: Any, mode: Any = None, flags: int = os.O_RDONLY) -> Optional[str]:
     if not isinstance(path, (str, bytes, os.PathLike)):
-        return None  # a descriptor
+        return None  # path is a descriptor
     name = os.path.abspath(os.fsdecode(path))
     writes = flags & os.O_ACCMODE != os.O_RDONLY
     if not os.path.exists(name):
@@ -115,7 +115,8 @@ def _run(executable: Any, *_: Any) -> Optional[str]:
 
     name = which(os.fsdecode(executable)) or os.fsdecode(executable)
     try:
-        os.execve("/nonexistent/fapws", ["fapws"], {})  # the filter of the sandbox refuses before the kernel looks for it
+        # the sandbox refuses the call before the kernel looks up the file
+        os.execve("/nonexistent/fapws", ["fapws"], {})
     except OSError as error:
         if error.errno == errno.EACCES or os.path.isfile(name) and _refused(name, os.O_RDONLY):
             return f"cannot run {name}; --sandbox-exec {name} allows it"
@@ -149,7 +150,8 @@ def _bind(connection: socket.socket, address: Any) -> Optional[str]:
 
 
 def _unix(connection: socket.socket, family: int, *_: Any) -> Optional[str]:
-    made = sys._getframe(2).f_locals.get("fileno")  # of socket.__init__: the socket exists, such as one of a pair
+    # fileno of socket.__init__: the socket already exists, such as one of a pair
+    made = sys._getframe(2).f_locals.get("fileno")
     if family != getattr(socket, "AF_UNIX", None) or made is not None:
         return None
     try:

@@ -48,14 +48,15 @@ def main(apps: List[App]) -> Optional[BaseException]:
 def _dialogue(space: Dict[str, Any], apps: List[App]) -> None:
     import signal
 
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # which the server has for itself otherwise
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # otherwise the server handles it
     served = ", ".join(entries[0][2] if len(entries) == 1 else f"{len(entries)} paths" for _, _, entries in apps)
     banner = f"Python {sys.version.split()[0]} in fapws: {served}"
     try:
         from IPython import start_ipython
     except ImportError:
         start_ipython = None
-    if start_ipython is None:  # not in the except: each error would show that one as its context
+    # not in the except clause, because each error would show that exception as its context
+    if start_ipython is None:
         _plain(space, banner)
     else:
         print(banner)
@@ -65,7 +66,7 @@ def _dialogue(space: Dict[str, Any], apps: List[App]) -> None:
 def _plain(space: Dict[str, Any], banner: str) -> None:
     import code
 
-    hook = getattr(sys, "__interactivehook__", None)  # site's: readline and its history
+    hook = getattr(sys, "__interactivehook__", None)  # set by module site: readline and its history
     if hook is not None:
         hook()
     try:

@@ -12,7 +12,7 @@ from typing import Any, Iterable, Mapping
 
 
 def in_one() -> bool:
-    """Whether this process is one of them, while it imports the script."""
+    """Whether this process was started by multiprocessing and imports the script."""
     process = sys.modules.get("multiprocessing.process")
     return bool(process) and getattr(process.current_process(), "_inheriting", False)
 
@@ -36,7 +36,7 @@ def spec_of_spawn(folder: str, path: Any, target: Any) -> Any:
         def get_preparation_data(name: str) -> Any:
             data = get_data(name)
             if folder not in data.setdefault("sys_path", list(sys.path)):
-                data["sys_path"].append(folder)  # last, so that it hides nothing
+                data["sys_path"].append(folder)  # last, so that it hides no other module
             return data
 
         module.get_preparation_data = get_preparation_data
@@ -90,7 +90,8 @@ def channel_subscribers(name: str) -> int:
 
 def channel_publish(name: str, id: str, type: str, data: str) -> bool:
     if in_one():
-        return True  # what the script publishes while it is imported, the server has published
+        # The server has already published the events of the script's import.
+        return True
     raise RuntimeError(f"publish: {_NOT_SERVED}")
 
 
@@ -108,7 +109,7 @@ def broadcast(websockets: Iterable[WebSocketConnection], message: Any) -> int:
 
 def broadcast_all(websocket: Any, message: Any, group: Any) -> bool:
     if in_one():
-        return True  # broadcasts of the script while it is imported reach no client
+        return True  # broadcasts during the import of the script reach no client
     raise RuntimeError("WebSockets are not available in a process of multiprocessing")
 
 

@@ -1,7 +1,8 @@
 """``fapws.Timeout``, raised in a handler that takes longer than ``--timeout``."""
 try:
     from fapws._native import Timeout
-except ImportError:  # outside the executable, for tests of code that catches it
+# outside the executable, for tests of code that catches Timeout
+except ImportError:
 
     class Timeout(Exception):  # type: ignore[no-redef]
         """Raised in a handler that takes longer than --timeout."""

@@ -122,9 +122,9 @@ class upload:
         if handler is not None:
             kind, handler = _called(handler)
             if kind is not upload:
-                self.__class__ = kind  # not by __new__, which would hide the arguments from help()
-                self.app = handler  # where frameworks are looked for
-            # For log lines: objects have no names.
+                self.__class__ = kind  # not in __new__, which would hide the arguments from help()
+                self.app = handler  # frameworks are detected through this attribute
+            # For log lines, because objects have no names.
             self.__module__ = getattr(handler, "__module__", None) or type(handler).__module__
             self.__qualname__ = f"upload({getattr(handler, '__qualname__', type(handler).__qualname__)})"
         self.handler = handler
@@ -145,7 +145,7 @@ class upload:
             "origins": _origins(origins),
         }
         self._consumer = to if callable(to) else None
-        self._running: Dict[str, Generator[None, Optional[bytes], None]] = {}  # by the id of the upload
+        self._running: Dict[str, Generator[None, Optional[bytes], None]] = {}  # generators by the id of the upload
         if self._consumer is not None:
             _check_consumer(to)
             if type(self) is not upload:
@@ -165,7 +165,7 @@ class upload:
 
     @property
     def _fapws_upload(self) -> str:
-        """What the server reads."""
+        """The arguments for the server."""
         from json import dumps
 
         return dumps(self._rule)
@@ -193,12 +193,14 @@ class upload:
         return self.handler(environ, start_response)
 
     def _given(self, body: bytes) -> Tuple[Dict[str, Any], bytes]:
-        """What the server sends in the place of a body, and the piece of a file behind it."""
+        """The description that the server sends instead of a body, and the piece of a file
+        after it.
+        """
         from json import loads
 
         line, _, piece = body.partition(b"\n")
         given: Dict[str, Any] = {}
-        if self._rule["key"].encode() in line:  # else a client has sent it
+        if self._rule["key"].encode() in line:  # otherwise a client has sent the field
             given = loads(line)
         if given.pop("key", "") != self._rule["key"]:
             raise RuntimeError("upload: only the server may call it: put it into PATHS, and checks into its handler or into rules of fapws.toml")
@@ -260,7 +262,8 @@ class BareStart:
 
     def finish(self, result: Any, status: int) -> Any:
         """The response to a handler that has returned result."""
-        if hasattr(result, "__next__"):  # a generator runs now, and perhaps calls start_response
+        # a generator first runs at this point, and may call start_response
+        if hasattr(result, "__next__"):
             result = list(result)
         if not str(self.given[0]).startswith("2"):
             self._start_response(*self.given)

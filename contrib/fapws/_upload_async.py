@@ -46,7 +46,7 @@ class ASGIUpload(upload):
 
 
 class _Behind:
-    """receive() for a request whose body has been taken out."""
+    """receive() for a request whose body the server has already consumed."""
 
     def __init__(self, receive: Any) -> None:
         self.receive = receive

@@ -14,8 +14,11 @@ __all__ = ["Loop"]
 
 
 class Loop(uvloop.Loop):  # type: ignore[misc]
-    """libuv takes SIGCHLD when it starts a program, with a handler that must be told
-    not to run on the stack of a goroutine, which is too small."""
+    """An event loop of uvloop whose handler of SIGCHLD runs on the alternate stack.
+
+    libuv handles SIGCHLD when it starts a program. The stack of a goroutine is too small for
+    its handler.
+    """
 
     async def subprocess_exec(self, *args: Any, **kwargs: Any) -> Any:
         return await _told(super().subprocess_exec(*args, **kwargs))

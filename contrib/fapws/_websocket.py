@@ -11,7 +11,8 @@ from fapws._errors import HTTPError
 try:
     from fapws import _native
     from fapws._native import WebSocketConnection
-except ImportError:  # outside the executable, for tests of code that makes one
+# outside the executable, for tests of code that makes a WebSocketConnection
+except ImportError:
 
     class WebSocketConnection:  # type: ignore[no-redef]
         """What callbacks get; the server makes it."""
@@ -93,7 +94,7 @@ class WebSocket:
             self.__qualname__ = f"WebSocket({getattr(called, '__qualname__', type(called).__qualname__)})"
         self.subprotocols = _checked_names(subprotocols)
         self.origins = _checked_origins(origins)
-        self._told = False  # the log has a line about an origin
+        self._told = False  # the log already has a line about a rejected origin
 
     def __call__(self, environ: Mapping[str, Any], start_response: Callable[..., Any]) -> List[bytes]:
         """What a client gets that does not ask for a WebSocket (RFC 9110 §15.5.22)."""
@@ -116,9 +117,9 @@ class WebSocket:
     def _knows(self, origin: str, host: str) -> bool:
         page = _place(origin)
         if page is None:
-            return origin in self.origins  # "null": a file, or a page in a sandbox
+            return origin in self.origins  # "null" is the origin of a file, or of a page in a sandbox
         scheme, name, port = page
-        # TLS may end in a proxy that says nothing of it: of a Host without a port, any scheme's is meant.
+        # TLS may end in a proxy that does not report it, so a Host without a port matches both schemes.
         if _place(f"{scheme}://{host}") == page:
             return True
         for allowed in self.origins:
@@ -134,7 +135,7 @@ class WebSocket:
         self._told = True
         host = environ.get("HTTP_HOST", "")
         line = f"a page of {origin[:200]!a} asked for the WebSocket {environ.get('SCRIPT_NAME', '')!a} of {host[:200]!a} and was refused"
-        from fapws._failure import log_line  # which most scripts do not need
+        from fapws._failure import log_line  # imported here because most scripts do not need it
 
         line += "; WebSocket(origins=[...]) allows pages of other hosts (logged once)"
         environ.get("wsgi.errors", sys.stderr).write(log_line("warning", line))

@@ -41,11 +41,11 @@ __all__ = ["Counter", "Gauge", "Histogram", "counter", "gauge", "histogram"]
 
 _NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _RESERVED = ("_total", "_bucket", "_count", "_sum", "_created", "_info")
-_MOST = 200  # combinations of labels of a metric
+_MOST = 200  # maximum number of combinations of labels of a metric
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 _declared: Dict[str, _Metric] = {}
-_adding = RLock()  # two threads must not make the same metric, or the same series
+_adding = RLock()  # two threads must not make the same metric or series
 
 
 class _Metric:
@@ -67,7 +67,8 @@ class _Metric:
             head["bounds"] = bounds
         self._number: int = _native.metric_family(json.dumps(head)[:-1], bounds) if _native else -1
         if not self.labels and _native:
-            self._find({})  # so that it is seen before it changes
+            # creates the series, so that it is visible before its first change
+            self._find({})
 
     def _find(self, given: Dict[str, Any]) -> int:
         """The number of the series with these values of the labels."""

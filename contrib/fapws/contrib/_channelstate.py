@@ -1,4 +1,4 @@
-"""What the layers of fapws.contrib.channels share in a process: channels, groups, and how they change."""
+"""The state that the layers of fapws.contrib.channels share in a process: channels and groups."""
 from __future__ import annotations
 
 import asyncio
@@ -16,20 +16,21 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable, Deque, Dict, List, Optional, Set, Tuple
 
-    Id = Tuple[str, int]  # of a message: the process that sent it, and a number
+    Id = Tuple[str, int]  # id of a message: the process that sent it, and a number
     Waiter = Tuple[asyncio.AbstractEventLoop, "asyncio.Future[None]"]
 
 try:
     from fapws import _ipc
-except ImportError:  # not in the executable
+except ImportError:  # outside the executable
     _ipc = None  # type: ignore[assignment]
 
 __all__ = ["MARSHAL", "Shared", "shared_of"]
 
-MARSHAL = 4  # version; all Pythons read it
-_OWNED = re.compile(r"\.([0-9a-f]{16})!")  # a channel of one process has its id in its name
-_PAUSE = 0.002  # seconds between two tries when the server is behind
-_PATIENCE = 1.0  # seconds in all
+MARSHAL = 4  # a version that all Pythons can read
+# the name of a channel of one process contains the id of the process
+_OWNED = re.compile(r"\.([0-9a-f]{16})!")
+_PAUSE = 0.002  # seconds between two attempts while the server is behind
+_PATIENCE = 1.0  # seconds for all attempts
 
 _all: Dict[str, Shared] = {}
 _all_lock = threading.Lock()
@@ -59,13 +60,14 @@ class Shared:
         self.capacity: Callable[[str], int]
         self.lock = threading.Lock()
         self.numbers = count(1)
-        self.looked = 0.0  # when messages were last looked at that may have expired
-        self.waiting: Dict[str, Deque[Tuple[float, int, bytes]]] = {}  # for receivers here: when it expires, its place, message
+        self.looked = 0.0  # time of the last check for expired messages
+        # for receivers in this process: time of expiry, position, message
+        self.waiting: Dict[str, Deque[Tuple[float, int, bytes]]] = {}
         self.unclaimed: Dict[str, Dict[Id, Tuple[float, bytes]]] = {}
-        self.claimed: Dict[str, Set[Id]] = {}  # by this process, which does not know yet whether it is the first
-        self.coming: Dict[str, int] = {}  # sent here, and not arrived
+        self.claimed: Dict[str, Set[Id]] = {}  # claims of this process that may not be the first
+        self.coming: Dict[str, int] = {}  # messages from this process that have not arrived yet
         self.receivers: Dict[str, Deque[Waiter]] = {}
-        self.groups: Dict[str, Dict[str, float]] = {}  # channels, and when they leave
+        self.groups: Dict[str, Dict[str, float]] = {}  # channels with the times when they leave
         self.member_of: Dict[str, Set[str]] = {}
         self.settling: Dict[int, Waiter] = {}
         if _ipc is None:
@@ -110,8 +112,11 @@ class Shared:
             raise
 
     async def settle(self, kind: str, *event: Any, patience: Optional[float] = _PATIENCE) -> None:
-        """Posts an event, and returns when it has arrived here: then it has its place before whatever follows from it, through
-        whichever process. patience: seconds of waiting for that; None: any number."""
+        """Posts an event, and returns after it has arrived in this process, so that it precedes
+        all events that follow from it in any process.
+
+        patience -- seconds to wait for the arrival; None: no limit
+        """
         number, done = next(self.numbers), self.waiter()
         self.settling[number] = done
         try:
@@ -144,7 +149,8 @@ class Shared:
                 await me[1]
             except BaseException:
                 with self.lock:
-                    if not self.forget(channel, me):  # it was woken, and another receiver may want its message
+                    # this receiver was woken, but another one may need its message
+                    if not self.forget(channel, me):
                         self.wake(channel)
                 raise
 
@@ -205,7 +211,7 @@ class Shared:
         return True
 
     def claims(self, channel: str) -> List[Tuple[Any, ...]]:
-        """What to post so that as many messages come here as are waited for."""
+        """The claims to post so that each waiting receiver gets a message."""
         mine = self.claimed.get(channel, set())
         room = len(self.receivers.get(channel, ())) - len(mine)
         claims = []
@@ -319,7 +325,7 @@ class Shared:
             elif self.is_mine(channel):
                 if self.length(channel) < self.capacity(channel):
                     self.put(channel, data, now + expiry)
-            elif sender == self.id:  # one process sends it on
+            elif sender == self.id:  # exactly one process forwards it
                 sends.append(("send", (self.id + "/group", next(self.numbers)), channel, data, expiry))
         return sends
 

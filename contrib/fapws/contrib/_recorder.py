@@ -1,4 +1,4 @@
-"""What decorators of handlers need to change a response before it is sent."""
+"""Tools for decorators of handlers that change a response before it is sent."""
 from __future__ import annotations
 
 from http import HTTPStatus
@@ -14,16 +14,17 @@ __all__ = ["Recorder"]
 
 
 class Recorder(Start_response):
-    """Takes the place of a handler's start_response, and sends nothing before send().
+    """Replaces a handler's start_response, and sends nothing before send().
 
-    A generator calls start_response when it yields its first piece, after that: such a call is passed on.
+    A generator may call start_response after send(), when it yields its first piece. This call
+    is passed on.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.line = ""  # the status as the handler gave it
-        self.written: List[bytes] = []  # by the write() of PEP 3333
-        self.target: Optional[Callable[..., Callable[[bytes], object]]] = None  # the real one, since send()
+        self.line = ""  # the status as passed to start_response
+        self.written: List[bytes] = []  # data of write() (PEP 3333)
+        self.target: Optional[Callable[..., Callable[[bytes], object]]] = None  # the real start_response, after send()
 
     def __call__(
         self, status: str, response_headers: Iterable[Tuple[str, str]], exc_info: Optional[Tuple[Any, Any, Any]] = None
@@ -56,7 +57,7 @@ class Recorder(Start_response):
         return _Begun(result) if not self.line and hasattr(result, "send") else result
 
     def get(self, name: str) -> str:
-        """The value of a header field, several joined by commas; "" if there is none."""
+        """The value of a header field, several values joined by commas; "" if there is none."""
         return ", ".join(value for field, value in self.response_headers if field.lower() == name)
 
 

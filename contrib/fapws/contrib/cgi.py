@@ -59,7 +59,7 @@ class CGIApplication:
     def _fapws_cgi(self) -> str:
         """What the server reads to run the programs without Python."""
         if type(self).__call__ is not CGIApplication.__call__:
-            # The subclass may guard them: never run one past its back.
+            # The subclass may check access, so the server must not bypass it.
             raise AttributeError("_fapws_cgi")
         return self._options()
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Layer"]
 
-_LARGEST = 1 << 20  # bytes of a message
+_LARGEST = 1 << 20  # maximum bytes of a message
 _CHANNEL = re.compile(r"[a-zA-Z0-9\-_.]+(![\w\-.]*)?", re.ASCII)
 _GROUP = re.compile(r"[a-zA-Z0-9\-_.]+")
 _LONGEST = 99
@@ -105,7 +105,7 @@ class Layer(BaseChannelLayer):  # type: ignore[misc]
         try:
             await self._shared.post("group", self._shared.id, group, _packed(message), self.expiry)
         except ChannelFull:
-            pass  # the specification has it so
+            pass  # as the specification requires
 
     async def flush(self) -> None:
         """Drop all messages and groups, in all processes."""

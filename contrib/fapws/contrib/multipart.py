@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 
 __all__ = ["File", "Form", "MultipartError", "parse"]
 
-_BLOCK = 16 * 1024  # small, because the rest of it is moved after each line
-_MOST = 20  # header lines of a part, and parameters of a line
+# small, because the rest of the block is moved after each line
+_BLOCK = 16 * 1024
+# maximum number of header lines of a part, and of parameters of a line
+_MOST = 20
 _BOUNDARY_CHARS = frozenset(
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789'()+_,-./:=? "  # RFC 2046 §5.1.1
 )
@@ -168,7 +170,7 @@ def _read_file(
         spool.close()
         raise
     if not filename and not size:
-        # what browsers send for a file input in which nothing was chosen
+        # browsers send this for a file input without a file
         spool.close()
         return None
     spool.seek(0)
@@ -180,10 +182,10 @@ class _Source:
 
     def __init__(self, stream: Any, length: Optional[str], boundary: bytes) -> None:
         self.stream = stream
-        # PEP 3333 forbids to read beyond CONTENT_LENGTH; some servers would wait there
+        # PEP 3333 forbids reading beyond CONTENT_LENGTH, where some servers would wait
         self.left = int(length) if length else None
         self.delimiter = b"\r\n--" + boundary
-        # The first delimiter has no line before it: give it the end of one.
+        # The first delimiter has no preceding line, so add the end of a line.
         self.buffer = b"\r\n"
 
     def fill(self) -> None:
@@ -204,7 +206,7 @@ class _Source:
             self.fill()
         if self.buffer.startswith(b"--"):
             return False
-        # RFC 2046 §5.1.1 allows blanks here, and clients do not send many
+        # RFC 2046 §5.1.1 allows blanks here; clients send few
         if self.line(64, "a line after a boundary is too long").strip(b" \t"):
             raise MultipartError("a boundary of the form is followed by other data")
         return True
@@ -243,7 +245,7 @@ class _Source:
                 keep(self.buffer[:at])
                 self.buffer = self.buffer[at + len(self.delimiter) :]
                 return
-            # the tail may be the beginning of a delimiter
+            # the end may be the beginning of a delimiter
             safe = len(self.buffer) - len(self.delimiter) + 1
             if safe > 0:
                 keep(self.buffer[:safe])
@@ -275,7 +277,7 @@ def _part_head(lines: List[bytes]) -> Tuple[str, Optional[str], str]:
     disposition, params = _header_value(fields.get("content-disposition", ""))
     if disposition != "form-data" or "name" not in params:
         raise MultipartError("a part has no field name")
-    # RFC 7578 §4.7 deprecates this field; base64 here would be stored as it is
+    # RFC 7578 §4.7 deprecates this field, and base64 would be stored undecoded
     if fields.get("content-transfer-encoding", "binary").lower() not in ("7bit", "8bit", "binary"):
         raise MultipartError("a part has a transfer encoding")
     filename = params.get("filename")

@@ -25,12 +25,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Profile"]
 
-_LONGEST = 60  # seconds of one look
-_DEEPEST = 200  # frames of one stack
-_PLACES = 50_000  # that are counted; a program has fewer lines that are ever hot
-_SLICE = 0.0005  # seconds until a thread that computes yields to the one that looks; else short handlers are never seen
-_STACKS = 5_000  # different ones that a flame graph is made of
-_SHOWN = 1_000  # of them, the most frequent ones
+_LONGEST = 60  # maximum seconds of a profile
+_DEEPEST = 200  # maximum frames of a stack
+# maximum number of counted places; a program has fewer hot lines
+_PLACES = 50_000
+# Seconds until a thread that computes yields to the sampling thread. With longer times short handlers would never be
+# seen.
+_SLICE = 0.0005
+_STACKS = 5_000  # maximum number of different stacks for a flame graph
+_SHOWN = 1_000  # number of most frequent stacks in the graph
 
 _STYLE = """
 :root{color-scheme:light dark}body{font:15px/1.5 system-ui,sans-serif;max-width:70rem;margin:auto;padding:1rem}
@@ -41,15 +44,15 @@ tr:nth-child(even){background:color-mix(in srgb,currentColor 7%,transparent)}cod
 
 
 class _Look:
-    """What one look has counted. Written by its thread, read by others when done."""
+    """The counts of one profile. Its thread writes them; other threads read them after its end."""
 
     def __init__(self, seconds: float, hertz: int, whole: bool = False) -> None:
         self.seconds, self.hertz = seconds, hertz
-        self.samples = 0  # times that the threads were looked at
-        self.busy = 0  # stacks that were seen then
-        self.own: Dict[Place, int] = {}  # stacks that had the place on top
-        self.all: Dict[Tuple[str, str], int] = {}  # stacks that had the function anywhere
-        self.stacks: Optional[Dict[Tuple[Tuple[str, str], ...], int]] = {} if whole else None  # innermost first
+        self.samples = 0  # number of samples
+        self.busy = 0  # number of stacks in all samples
+        self.own: Dict[Place, int] = {}  # number of stacks with the place on top
+        self.all: Dict[Tuple[str, str], int] = {}  # number of stacks that contain the function
+        self.stacks: Optional[Dict[Tuple[Tuple[str, str], ...], int]] = {} if whole else None  # stacks with the innermost frame first
         self.done = False
 
     def run(self) -> None:
@@ -128,11 +131,13 @@ def _waits_for_events(stack: List[Tuple[str, str]]) -> bool:
     return file.endswith("/fapws/_async.py") or file.endswith("/selectors.py") and any(name == "_run_once" for _, name in stack)
 
 
-_served: Optional[_Look] = None  # of the status page
+_served: Optional[_Look] = None  # profile of the status page
 
 
 def _begin_served(seconds: float) -> bool:
-    """Begins a profile for the status page. False: one is being recorded. The server calls it, one call at a time."""
+    """Begins a profile for the status page. Returns False while a profile is being recorded.
+    The server calls it, one call at a time.
+    """
     global _served
     if _served is not None and not _served.done:
         return False
@@ -250,7 +255,7 @@ def _percent(n: int, of: int) -> str:
 
 
 def _short(file: str) -> str:
-    """A path as it is imported, without the folder of sys.path that it is in."""
+    """A path without the folder of sys.path that contains it."""
     for folder in sorted((entry for entry in sys.path if entry), key=len, reverse=True):
         if file.startswith(os.path.join(folder, "")):
             return file[len(folder) :].lstrip(os.sep)

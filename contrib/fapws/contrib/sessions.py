@@ -100,7 +100,7 @@ class _Data(Dict[str, Any] if TYPE_CHECKING else dict):
     def __init__(self, sessions: Sessions, key: str) -> None:
         self._sessions, self._key, self._old = sessions, "", ""
         stored = sessions._load(key) if key else None
-        if stored is not None:  # an identifier that is not ours is never taken over
+        if stored is not None:  # an unknown identifier from a client is never used
             self._key, self._old = key, stored
             super().__init__(json.loads(stored))
 
@@ -189,7 +189,7 @@ class Sessions:
         return row[0] if row else None
 
     def _due(self, key: str) -> bool:
-        """Whether so much of the time is over that the session is to be stored for its new end alone."""
+        """Whether enough time has passed to store the session only to extend its lifetime."""
         row = self._do("SELECT expires FROM session WHERE key = ?", key)
         return row is not None and row[0] < time() + self.max_age * 0.9
 

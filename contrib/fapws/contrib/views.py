@@ -92,7 +92,7 @@ class Staticfile:
     def _fapws_static(self) -> str:
         """What the server reads to serve the files without Python."""
         if type(self).__call__ is not Staticfile.__call__:
-            # The subclass may guard the files: never serve them past its back.
+            # The subclass may check access, so the server must not bypass it.
             raise AttributeError("_fapws_static")
         return self._options()
 

@@ -47,7 +47,7 @@ class Gzip:
         def compressed(environ: Dict[str, Any], start_response: Any) -> Any:
             head = Recorder()
             result = handler(environ, head)
-            if isinstance(result, dict) and not head.written:  # the server would make JSON of it
+            if isinstance(result, dict) and not head.written:  # the server would convert it to JSON
                 result = json.dumps(result)
                 if not head.get("content-type"):
                     head.add_header("Content-Type", "application/json")
@@ -55,7 +55,7 @@ class Gzip:
             if not _suits(head) or hasattr(result, "fileno"):
                 head.send(start_response)
                 return result
-            if not _varies(head):  # it holds for uncompressed responses, too
+            if not _varies(head):  # also for uncompressed responses
                 head.add_header("Vary", "Accept-Encoding")
             if environ["REQUEST_METHOD"] == "HEAD" or not _accepts(environ.get("HTTP_ACCEPT_ENCODING", "")):
                 head.send(start_response)
