@@ -15,26 +15,28 @@ import (
 	"fapws/runtime/exchange"
 )
 
-// Answer passes on the output of a program: first the head, then the body as it comes. It must be used on the
-// goroutine of Respond.
+// Answer forwards the output of a program: the head, and then the body as it arrives. It must be used on the goroutine
+// of Respond.
 type Answer struct {
 	W   *backend.Response
 	R   *backend.Request
 	Raw bool // the program writes an HTTP head (nph-)
 
-	// Plain: neither a file nor another page of the server answers in place of the program, which may read less than the server.
+	// Plain forbids answering with a file or another page of the server, because the program may have fewer rights than
+	// the server.
 	Plain bool
 
-	buf   []byte // the head as far as it has come
-	head  Head   // with its status, when it has come
-	sends bool   // a file is sent instead of the body, when the output has ended
+	buf  []byte // the incomplete head
+	head Head   // the head with its status, after it is complete
+	// a file is sent instead of the body, after the end of the output
+	sends bool
 }
 
-// errNoType is for a body without a type (RFC 3875 §6.3.1).
+// errNoType is the error of a body without a type (RFC 3875 §6.3.1).
 var errNoType = errors.New("the response has a body but no Content-Type")
 
-// Write takes in a piece of the output. The error is backend.ErrGone, or of one
-// line, about the head: the client has got nothing then.
+// Write processes a piece of the output. The error is backend.ErrGone, or one line about the head; in this case nothing
+// was sent to the client.
 func (a *Answer) Write(p []byte) error {
 	if a.head.Status == 0 {
 		a.buf = append(a.buf, p...)
@@ -51,13 +53,13 @@ func (a *Answer) Write(p []byte) error {
 		p, a.buf = a.buf[n:], nil
 	}
 	if a.head.Local || a.sends {
-		return nil // the rest is not sent
+		return nil // the rest of the output is discarded
 	}
 	if a.typeMissing() {
 		if len(p) > 0 {
 			return errNoType
 		}
-		return nil // it may have no body
+		return nil // the response may have no body
 	}
 	a.W.Start(a.head.Head)
 	_, err := a.W.Write(p)
@@ -69,9 +71,9 @@ func (a *Answer) typeMissing() bool {
 	return !h.HasType && !a.Raw && h.Location == "" && h.Status != 204 && h.Status != 304 && !a.R.Parsed.Head
 }
 
-// passAll passes output on until its end. take reads output that comes within wait, or returns os.ErrDeadlineExceeded, or at the end io.EOF.
-// Output is kept back for the time short, and more is waited for until timeout: most programs write once and end, which takes
-// them a while, and then the length of their answer is known.
+// passAll forwards output until its end. take reads output that arrives within wait, or returns os.ErrDeadlineExceeded,
+// or io.EOF at the end. passAll delays output by short, and waits for more output until timeout: most programs write
+// once and end soon afterwards, and then the length of their answer is known.
 func (a *Answer) passAll(short, timeout time.Duration, take func(wait time.Duration) error) error {
 	for wait := timeout; ; {
 		switch err := take(wait); {
@@ -92,7 +94,7 @@ func (a *Answer) passAll(short, timeout time.Duration, take func(wait time.Durat
 	}
 }
 
-// End is for the end of the output, before Redirect. The error is as with Write.
+// End processes the end of the output, before Redirect. Its error is like the error of Write.
 func (a *Answer) End() error {
 	switch {
 	case a.head.Status == 0 && len(a.buf) == 0:
@@ -105,9 +107,8 @@ func (a *Answer) End() error {
 	return nil
 }
 
-// Redirect answers with another page of this server, if the program has asked for
-// that. It is for after End, when nothing is held any more that the other page
-// may need.
+// Redirect answers with another page of this server if the program has requested one. It must be called after End, and
+// after the caller has released everything that the other page may need.
 func (a *Answer) Redirect() error {
 	if !a.head.Local {
 		return nil
@@ -115,7 +116,7 @@ func (a *Answer) Redirect() error {
 	return a.W.Relay(a.R, a.head.Location)
 }
 
-// Bounds of the head of an answer.
+// Limits of the head of an answer.
 const (
 	MaxHead   = 64 << 10 // bytes
 	maxFields = 200
@@ -124,19 +125,19 @@ const (
 // Head is the head of a program's answer (RFC 3875 §6.3).
 type Head struct {
 	exchange.Head
-	Location string // value of the field, which Fields has as well
-	Local    bool   // RFC 3875 §6.2.2: another path of this server answers instead
+	Location string // value of the field, which Fields also contains
+	Local    bool   // another path of this server answers (RFC 3875 §6.2.2)
 	HasType  bool
 
-	sendfile, accel []byte // values of X-Sendfile and X-Accel-Redirect; Fields has the latter as well
+	// values of X-Sendfile and X-Accel-Redirect; Fields also contains the latter
+	sendfile, accel []byte
 }
 
-// ErrNeedMore says that the head is not there whole.
+// ErrNeedMore is the error of an incomplete head.
 var ErrNeedMore = errors.New("the response ended within its header")
 
-// ParseHead reads the head at the front of data and returns its length with the
-// empty line. Lines end with LF or CRLF. raw is for programs that begin with an
-// HTTP status line (nph-). Slices in the Head are its own.
+// ParseHead parses the head at the front of data and returns its length including the empty line. Lines end with LF or
+// CRLF. raw is set for programs that begin with an HTTP status line (nph-). Slices in the Head are copies.
 //
 // Errors other than ErrNeedMore are one line.
 func ParseHead(data []byte, raw bool) (h Head, n int, err error) {
@@ -175,7 +176,7 @@ func ParseHead(data []byte, raw bool) (h Head, n int, err error) {
 	return h, n, nil
 }
 
-// statusLine reads "HTTP/1.1 200 OK".
+// statusLine parses "HTTP/1.1 200 OK".
 func (h *Head) statusLine(line []byte) error {
 	version, status, _ := bytes.Cut(line, []byte{' '})
 	if !bytes.HasPrefix(version, []byte("HTTP/")) {
@@ -184,7 +185,7 @@ func (h *Head) statusLine(line []byte) error {
 	return h.status(status)
 }
 
-// status reads "404 Not Found".
+// status parses "404 Not Found".
 func (h *Head) status(value []byte) error {
 	code, reason, _ := bytes.Cut(value, []byte{' '})
 	n, err := strconv.ParseUint(string(code), 10, 16)
@@ -198,7 +199,7 @@ func (h *Head) status(value []byte) error {
 	return nil
 }
 
-// field takes in a line.
+// field parses a line.
 func (h *Head) field(line []byte, raw bool) error {
 	name, value, ok := bytes.Cut(line, []byte{':'})
 	value = bytes.Trim(value, " \t")
@@ -208,7 +209,7 @@ func (h *Head) field(line []byte, raw bool) error {
 	switch string(bytes.ToLower(name)) {
 	case "status":
 		if raw {
-			return nil // its status line counts
+			return nil // the status line determines the status
 		}
 		if h.Status != 0 {
 			return errors.New("the header has more than one status")
@@ -222,7 +223,7 @@ func (h *Head) field(line []byte, raw bool) error {
 		h.Length = n
 		return nil
 	case "connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade":
-		return nil // between the server and its client
+		return nil // hop-by-hop, between the server and its client
 	case "location":
 		if h.Location != "" || len(value) == 0 {
 			return errors.New("the header has more than one Location, or an empty one")
@@ -237,7 +238,7 @@ func (h *Head) field(line []byte, raw bool) error {
 		h.HasDate = true
 	case "server":
 		h.HasServer = true
-	case "x-sendfile": // a path of ours, and nothing for the client
+	case "x-sendfile": // a path of the server, which clients must not see
 		if len(h.sendfile) == 0 {
 			h.sendfile = bytes.Clone(value)
 		}
@@ -246,7 +247,7 @@ func (h *Head) field(line []byte, raw bool) error {
 		if len(h.accel) == 0 {
 			h.accel = bytes.Clone(value)
 		}
-	case "fapws-channel": // its client listens from then on: not a field for it
+	case "fapws-channel": // makes the client a subscriber, and is not sent to it
 		if len(h.Channel) > 0 {
 			h.Channel = append(h.Channel, ',')
 		}
@@ -258,7 +259,7 @@ func (h *Head) field(line []byte, raw bool) error {
 	return nil
 }
 
-// send has a file sent, if the program has named one in a field that counts, and says so.
+// send makes the server send a file if the program has named one in a field that counts, and reports whether it has.
 func (h *Head) send(counts backend.Sends) bool {
 	switch {
 	case counts.File && len(h.sendfile) > 0:
@@ -272,7 +273,7 @@ func (h *Head) send(counts backend.Sends) bool {
 	return true
 }
 
-// settle decides on the meaning of the head as a whole.
+// settle interprets the head as a whole.
 func (h *Head) settle() {
 	if h.Status != 0 {
 		return
@@ -282,8 +283,7 @@ func (h *Head) settle() {
 		return
 	}
 	h.Status = 302
-	// "The CGI script MUST NOT return any other header fields": with cookies or a
-	// type, it is meant for the client.
+	// "The CGI script MUST NOT return any other header fields": with cookies or a type, the redirect is for the client.
 	only := bytes.Count(h.Fields, []byte{'\n'}) == 1
 	h.Local = only && h.Location[0] == '/' && !bytes.HasPrefix([]byte(h.Location), []byte("//"))
 }

@@ -22,42 +22,38 @@ import (
 	"fapws/runtime/exchange"
 )
 
-// Common are the options that all kinds of programs have.
+// Common contains the options of all kinds of programs.
 type Common struct {
 	Site
 
-	// Timeout bounds how long a program may give no output. 0: 30 s.
+	// Timeout is the maximum time without output of a program. 0 means 30 s.
 	Timeout time.Duration
 
-	// Log gets the lines that programs write to standard error, and errors about them, on any goroutine. client is
-	// the client of the request, "192.0.2.7:4711", or "".
+	// Log is called on any goroutine with the lines that programs write to standard error, and errors about them.
+	// client is the client of the request, "192.0.2.7:4711", or "".
 	Log func(client, line string)
 }
 
 // CGIOptions describe a directory of programs.
 type CGIOptions struct {
 	ScriptOptions
-	Common // DocumentRoot "": Root
+	Common // if DocumentRoot is "", Root is used
 
-	// Interpreters run scripts by their names' extension, with the dot; they
-	// need not be executable then. An argument list, whose last is followed by the
-	// script: ".pl": {"/usr/bin/perl", "-w"}.
+	// Interpreters run scripts by the extension of their names, including the dot; these scripts need not be
+	// executable. The script is appended to the argument list: ".pl": {"/usr/bin/perl", "-w"}.
 	Interpreters map[string][]string
 
-	// Runner, if not nil, returns the argument list of a program that runs every
-	// script, which it finds in SCRIPT_FILENAME. Clients may read an error of type
-	// Unavailable.
+	// Runner, if not nil, returns the argument list of a program that runs every script, which gets the script in
+	// SCRIPT_FILENAME. Clients may see an error of type Unavailable.
 	Runner func() ([]string, error)
 
-	// Fallback is the script for paths that have none. nil: 404 or 403.
+	// Fallback is the script for paths without a script. If it is nil, they get status 404 or 403.
 	Fallback *Script
 
-	// Env is added to the variables: "NAME=value". Of the server's own environment, programs get what
-	// Environment returns.
+	// Env is added to the variables, as "NAME=value". Programs inherit only the variables that Environment returns.
 	Env []string `key:"env" is:"pairs"`
 
-	// Gate bounds how many run. nil: a new one, for defaultRunning and
-	// DefaultWaiting.
+	// Gate limits the running programs. If it is nil, a new one with defaultRunning and DefaultWaiting is used.
 	Gate *Gate
 }
 
@@ -68,16 +64,15 @@ const (
 	DefaultWaiting = 256
 )
 
-// passed are the variables of our environment that programs get. Anything else may be a secret.
+// passed lists the variables of the server's environment that programs get. Other variables may contain secrets.
 var passed = []string{"LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "TMPDIR", "TZ"}
 
-// sanePath is PATH where we have none.
+// sanePath is PATH if the server has none.
 const sanePath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-// Unavailable is an error that clients may read.
+// Unavailable is an error that clients may see.
 type Unavailable string
 
-// Error implements error.
 func (e Unavailable) Error() string { return string(e) }
 
 // CGI is a backend.Responder.
@@ -114,7 +109,8 @@ func NewCGI(o CGIOptions) (*CGI, error) {
 	return &CGI{o: o, scripts: scripts, env: append(Environment(), o.Env...)}, nil
 }
 
-// Check returns an error of one line about the only program, or the first one in the directory itself, that cannot run.
+// Check returns an error of one line about the only program, or the first program in the directory itself, that cannot
+// run.
 func (c *CGI) Check() error {
 	names := []string{c.scripts.Only}
 	if names[0] == "" {
@@ -133,7 +129,7 @@ func (c *CGI) Check() error {
 		info, err := c.scripts.stat(name)
 		switch {
 		case c.o.Interpreters[path.Ext(name)] != nil:
-		case err != nil || c.scripts.Only == "" && info.Mode()&0o111 == 0: // also a link that leads nowhere; a file that is no program
+		case err != nil || c.scripts.Only == "" && info.Mode()&0o111 == 0: // includes broken links and files that are not programs
 		case info.Mode()&0o111 == 0:
 			err = fmt.Errorf("not executable; type chmod +x %s", filepath.Join(c.scripts.directory, name))
 		default:
@@ -150,7 +146,7 @@ func (c *CGI) Check() error {
 func (c *CGI) interpreted(name string) error {
 	f, err := c.scripts.root.Open(name)
 	if err != nil {
-		return nil // it may be executable only
+		return nil // the file may be executable but not readable
 	}
 	defer f.Close()
 	line, _ := bufio.NewReader(io.LimitReader(f, 256)).ReadString('\n')
@@ -164,7 +160,7 @@ func (c *CGI) interpreted(name string) error {
 	return nil
 }
 
-// Environment returns the variables of our own environment that programs get, with a PATH in any case.
+// Environment returns the variables of the server's environment that programs get. It always contains a PATH.
 func Environment() []string {
 	env := []string{"PATH=" + cmp.Or(os.Getenv("PATH"), sanePath)}
 	for _, name := range passed {
@@ -175,18 +171,17 @@ func Environment() []string {
 	return env
 }
 
-// Respond implements backend.Responder.
 func (c *CGI) Respond(w *backend.Response, r *backend.Request) {
 	respond(w, r, c.scripts, c.o.Fallback, &c.o.Common, "", c.run)
 }
 
-// run has a script answer.
+// run makes a script answer.
 func (c *CGI) run(a *Answer, script *Script, log func(line string)) error {
 	r := a.R
 	command := c.o.Interpreters[path.Ext(script.File)]
 	if command == nil && c.o.Runner == nil && !script.Executable {
 		log("sent 403: the file is not executable; chmod +x " + script.File)
-		return errForbidden // and never sent as it is
+		return errForbidden // and is never sent as a file
 	}
 	if err := c.o.Gate.Enter(r.Context, r.Account()); err != nil {
 		return err
@@ -221,7 +216,7 @@ func (c *CGI) run(a *Answer, script *Script, log func(line string)) error {
 		sum += n
 		pauses, over := errors.Is(err, os.ErrDeadlineExceeded), err == nil && sum > MaxHead
 		if over && a.head.Local || r.Parsed.Head && a.W.Started() && (over || pauses) {
-			p.end() // nothing of the rest is sent
+			p.end() // the rest of the output is not sent
 			return io.EOF
 		}
 		return err
@@ -230,7 +225,7 @@ func (c *CGI) run(a *Answer, script *Script, log func(line string)) error {
 		p.end()
 		return err
 	}
-	go func() { // as long as it goes on, it counts as one that runs
+	go func() { // the program counts as running until its end
 		select {
 		case <-p.ended:
 		case <-time.After(c.o.Timeout):
@@ -242,8 +237,8 @@ func (c *CGI) run(a *Answer, script *Script, log func(line string)) error {
 
 // start runs a script.
 //
-// Nothing of the query becomes an argument, as RFC 3875 §4.4 would have it for
-// one without "=": programs that do not expect it have taken it for options.
+// The query never becomes arguments, although RFC 3875 §4.4 requires it for a query without "=", because programs that
+// do not expect it have interpreted it as options.
 func (c *CGI) start(r *backend.Request, script *Script, command []string) (*process, error) {
 	argv := append(slices.Clone(command), script.File)
 	if c.o.Runner != nil {
@@ -264,10 +259,11 @@ func (c *CGI) start(r *backend.Request, script *Script, command []string) (*proc
 	return start(argv, env, filepath.Dir(script.File), stdin)
 }
 
-// short is for how long output of a program that may not be all is kept back.
+// short is the delay of output of a program that may be incomplete.
 const short = 20 * time.Millisecond
 
-// respond has the script of a request answer by run, or the application other if there are no scripts, and ends the response in any case.
+// respond makes the script of a request answer by run, or the application other if there are no scripts, and always
+// ends the response.
 func respond(w *backend.Response, r *backend.Request, scripts *Scripts, fallback *Script, o *Common, other string, run func(*Answer, *Script, func(line string)) error) {
 	script, err := Script{Info: r.Path[r.Script:], Base: r.Script}, error(nil)
 	if scripts != nil {
@@ -300,7 +296,7 @@ func respond(w *backend.Response, r *backend.Request, scripts *Scripts, fallback
 		text = string(unavailable)
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		status, err = 504, fmt.Errorf("no output for %v", o.Timeout)
-		if other == "" { // it was a process of ours
+		if other == "" { // other is empty for the server's own processes
 			err = fmt.Errorf("%w; terminated", err)
 		}
 	}
@@ -315,9 +311,8 @@ func respond(w *backend.Response, r *backend.Request, scripts *Scripts, fallback
 // lastWords counts the programs whose output is read after their answers.
 var lastWords sync.WaitGroup
 
-// Settle waits until all that programs have said is logged, for d at most: one may
-// have left something in the background. For the end of the process, when no
-// request is served any more. Any goroutine.
+// Settle waits until all output of programs is logged, for at most d, because a program may have left a process in the
+// background. It is called at the end of the process, after the last request, on any goroutine.
 func Settle(d time.Duration) {
 	heard := make(chan struct{})
 	go func() {
@@ -330,8 +325,8 @@ func Settle(d time.Duration) {
 	}
 }
 
-// ParseCGIOptions reads the options of a CGIApplication of Python. Options that depend on the process (Site, Gate, Log)
-// are not in it. The error is one line.
+// ParseCGIOptions parses the options of a CGIApplication of Python. They exclude options that depend on the process
+// (Site, Gate, Log). The error is one line.
 func ParseCGIOptions(text string) (o CGIOptions, err error) {
 	var said struct {
 		Path         string
@@ -355,7 +350,7 @@ func ParseCGIOptions(text string) (o CGIOptions, err error) {
 	return o, nil
 }
 
-// refuse answers a client that may try again soon.
+// refuse answers a client that may retry soon.
 func refuse(w *backend.Response, reason string) {
 	w.Start(exchange.Head{Status: 503, Length: -1, Instead: exchange.Refusal, Reason: []byte(reason), Fields: exchange.RetryAfter})
 }

@@ -90,7 +90,7 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-// A program whose output is not sent need not end.
+// A program whose output is discarded need not end.
 func TestOutputForNobody(t *testing.T) {
 	s := newSite(t, map[string]string{
 		"fast":  shell(plain, "exec yes"),
@@ -112,7 +112,7 @@ func TestOutputForNobody(t *testing.T) {
 	}
 }
 
-// A page that answers in the place of a program is passed on as it comes.
+// A page that answers instead of a program is forwarded as it arrives.
 func TestLocalStream(t *testing.T) {
 	s := newSite(t, map[string]string{
 		"local":  shell(`printf 'Location: /cgi/stream\n\n'`),
@@ -170,7 +170,7 @@ func TestFind(t *testing.T) {
 		t.Fatal(err)
 	}
 	owner.get("/cgi/in.cgi", 200)
-	if os.Lchown(owner.directory+"/middle", 65534, -1) == nil { // only root can make a link of another owner
+	if os.Lchown(owner.directory+"/middle", 65534, -1) == nil { // only root can make a link that belongs to another user
 		owner.get("/cgi/in.cgi", 404)
 	}
 }

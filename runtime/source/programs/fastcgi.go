@@ -24,30 +24,30 @@ type FastCGIOptions struct {
 	// Address is "unix:/run/app.sock" or "host:port".
 	Address string `key:"address" needs:"such as \"unix:/run/app.sock\"" short:"an address such as \"unix:/run/app.sock\" or \"127.0.0.1:9000\""`
 
-	// Dial makes links in the place of connecting to Address. Its errors are for
-	// the log, but those of type Unavailable.
+	// Dial, if not nil, makes links instead of connecting to Address. Its errors are logged; clients see errors of type
+	// Unavailable.
 	Dial func(ctx context.Context) (*Link, error)
 
-	// Scripts finds SCRIPT_FILENAME. nil: the application itself handles
-	// any path, and SCRIPT_NAME is that of the mount.
+	// Scripts finds SCRIPT_FILENAME. If it is nil, the application handles all paths, and SCRIPT_NAME is the path of
+	// the mount.
 	Scripts *Scripts
 
-	// Fallback answers for paths that Scripts has nothing for. nil: 404 or 403.
+	// Fallback answers for paths without a script. If it is nil, they get status 404 or 403.
 	Fallback *Script
 
 	Common
 
-	// Params are added to the meta-variables: "NAME=value".
+	// Params are added to the meta-variables, as "NAME=value".
 	Params []string `key:"params" is:"pairs"`
 
-	// Connections bounds the connections, and so the requests at the same time. 0: 16.
+	// Connections is the maximum number of connections, and so of simultaneous requests. 0 means 16.
 	Connections int `key:"connections" range:"1-10000"`
 
-	// Idle is after how long an unused link is dropped. 0: each request has its own link. A server with a process for each
-	// connection, such as PHP-FPM, serves no other client while a link is kept.
+	// Idle is the time after which an unused link is closed. 0 means that each request has its own link. A server with
+	// a process for each connection, such as PHP-FPM, serves no other client while a link is kept.
 	Idle time.Duration `key:"idle"`
 
-	// MaxRequests is after how many requests a kept link is dropped. 0: never.
+	// MaxRequests is the number of requests after which a kept link is closed. 0 means no limit.
 	MaxRequests int
 }
 
@@ -58,7 +58,7 @@ type FastCGI struct {
 	links backend.Idle[*Link]
 }
 
-// NewFastCGI returns a Responder; nothing is connected yet. The error is one line.
+// NewFastCGI returns a Responder without connecting. The error is one line.
 func NewFastCGI(o FastCGIOptions) (*FastCGI, error) {
 	o.Timeout = cmp.Or(o.Timeout, DefaultTimeout)
 	o.Connections = cmp.Or(o.Connections, defaultRunning)
@@ -98,19 +98,17 @@ func parseAddress(text string) (network, address string, err error) {
 	return "tcp", text, nil
 }
 
-// Close drops the connections, those in use when their requests have ended. Any
-// goroutine.
+// Close closes the connections; connections in use are closed after their requests. It may be called on any goroutine.
 func (f *FastCGI) Close() { f.links.Close() }
 
 // Idle returns the number of connections that wait for a request. It is safe for concurrent use.
 func (f *FastCGI) Idle() int { return f.links.Len() }
 
-// Respond implements backend.Responder.
 func (f *FastCGI) Respond(w *backend.Response, r *backend.Request) {
 	respond(w, r, f.o.Scripts, f.o.Fallback, &f.o.Common, f.o.Address, f.ask)
 }
 
-// ask has the application answer.
+// ask makes the application answer.
 func (f *FastCGI) ask(a *Answer, script *Script, log func(line string)) error {
 	r := a.R
 	if err := f.gate.Enter(r.Context, r.Account()); err != nil {
@@ -140,7 +138,7 @@ func (f *FastCGI) ask(a *Answer, script *Script, log func(line string)) error {
 			l.Drop(errors.Is(err, os.ErrDeadlineExceeded))
 		}
 		if kept && !c.heard && r.Parsed.Safe && err == errBroken && r.Context.Err() == nil {
-			continue // it was closed just when it was taken
+			continue // the application closed the link just when it was taken
 		}
 		if err == nil && c.status != 0 {
 			log(fmt.Sprintf("exit status %d", c.status))
@@ -153,20 +151,20 @@ func (f *FastCGI) ask(a *Answer, script *Script, log func(line string)) error {
 type Link struct {
 	Conn net.Conn
 
-	// Drop closes Conn, and is called once, when the link is not used any
-	// more: at once because it hangs, or else in good order.
+	// Drop closes Conn. It is called once, when the link is no longer used: at once if hangs is set, otherwise
+	// gracefully.
 	Drop func(hangs bool)
 
-	// Heard is called when an answer begins. May be nil.
+	// Heard is called when an answer begins. It may be nil.
 	Heard func()
 
 	served int
 }
 
-// readers hold input.
+// readers contains readers for input.
 var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, maxRecord) }}
 
-// fastcgiShort is for how long output that may not be all is kept back.
+// fastcgiShort is the delay of output that may be incomplete.
 const fastcgiShort = 2 * time.Millisecond
 
 // call is a request on a link.
@@ -175,18 +173,18 @@ type call struct {
 	in     *bufio.Reader
 	answer *Answer
 	log    func(line string)
-	keep   bool           // the application leaves the link open after the answer
-	errors io.WriteCloser // takes standard error; nil: nothing has come of it
-	heard  bool           // something has come back
+	keep   bool           // the application keeps the link open after the answer
+	errors io.WriteCloser // receives standard error; nil before the first output
+	heard  bool           // a record has arrived
 	status int            // exit code of the program
 }
 
-// errBroken is for an end of the connection before that of the answer.
+// errBroken is the error of a connection that ended before the answer.
 var errBroken = errors.New("it closed the connection")
 
-// run sends the request and passes the answer on; reusable reports whether the link can take another request.
+// run sends the request and forwards the answer. reusable reports whether the link can carry another request.
 func (c *call) run(r *backend.Request, params []byte, timeout time.Duration) (reusable bool, err error) {
-	// When the client disconnects, we stop waiting; the application may continue.
+	// When the client disconnects, the server stops waiting; the application may continue.
 	unbind := context.AfterFunc(r.Context, func() { c.Conn.Close() })
 	c.in = readers.Get().(*bufio.Reader)
 	c.in.Reset(c.Conn)
@@ -215,7 +213,7 @@ func (c *call) run(r *backend.Request, params []byte, timeout time.Duration) (re
 	return unbind() && whole && err == nil, err
 }
 
-// take takes in a record. The error is io.EOF at the end of the answer.
+// take processes a record. The error is io.EOF at the end of the answer.
 func (c *call) take(wait time.Duration) error {
 	c.Conn.SetReadDeadline(time.Now().Add(wait))
 	kind, content, err := readRecord(c.in)
@@ -242,7 +240,7 @@ func (c *call) take(wait time.Duration) error {
 	return nil
 }
 
-// finish takes in the last record. The error is io.EOF if the answer is whole.
+// finish processes the last record. The error is io.EOF if the answer is complete.
 func (c *call) finish(content []byte) error {
 	if len(content) < 8 {
 		return errors.New("its last record is too short")
@@ -258,12 +256,12 @@ func (c *call) finish(content []byte) error {
 	}
 }
 
-// direct is how many bytes of a body are sent together with what goes before it.
+// direct is the number of bytes of a body that are sent together with the head.
 const direct = 32 << 10
 
-// send has write send a request with a head of some bytes, beside its answer, which may come before all is read. A short request is
-// sent at once: so its end has been sent when its answer comes. sent ends the sending, if the answer did not need all, and
-// returns its error.
+// send makes write send a request, whose head has the given number of bytes, while its answer may already arrive. A
+// short request is sent at once, so that it is complete before its answer arrives. sent stops sending, if the answer
+// did not need the whole request, and returns its error.
 func send(conn net.Conn, head int, r *backend.Request, write func(out *bufio.Writer) error) (sent func() error) {
 	result := make(chan error, 1)
 	go func() {
@@ -278,8 +276,7 @@ func send(conn net.Conn, head int, r *backend.Request, write func(out *bufio.Wri
 	}
 }
 
-// The protocol is that of the FastCGI Specification, version 1.0 (1996). A
-// connection has one request at a time, with this ID.
+// The protocol is the FastCGI Specification, version 1.0 (1996). A connection has one request at a time, with this ID.
 const requestID = 1
 
 // Types of records (§8).
@@ -304,8 +301,8 @@ const (
 	maxRecord  = headerLen + maxContent + 255
 )
 
-// readRecord reads a record from a Reader that has room for it. After os.ErrDeadlineExceeded, the bytes that have come can be read again. content
-// is valid until the next one is read.
+// readRecord reads a record from a Reader that has room for it. After os.ErrDeadlineExceeded, the bytes that have
+// arrived can be read again. content is valid until the next call.
 func readRecord(in *bufio.Reader) (kind uint8, content []byte, err error) {
 	head, err := in.Peek(headerLen)
 	if err == nil {
@@ -331,7 +328,7 @@ func readRecord(in *bufio.Reader) (kind uint8, content []byte, err error) {
 	return 0, nil, err
 }
 
-// appendRecord appends a record with content, of at most maxContent bytes.
+// appendRecord appends a record with at most maxContent bytes of content.
 func appendRecord(dst []byte, kind uint8, content []byte) []byte {
 	dst = append(dst, 1, kind, 0, requestID)
 	dst = binary.BigEndian.AppendUint16(dst, uint16(len(content)))
@@ -339,13 +336,12 @@ func appendRecord(dst []byte, kind uint8, content []byte) []byte {
 	return append(dst, content...)
 }
 
-// stream makes records of the bytes that are written to it. An error of out is that of its later calls, too.
+// stream makes records of the bytes that are written to it. After an error of out, later calls return the same error.
 type stream struct {
 	out  *bufio.Writer
 	kind uint8
 }
 
-// Write implements io.Writer.
 func (s stream) Write(content []byte) (int, error) {
 	for piece := range slices.Chunk(content, maxContent) {
 		if _, err := s.out.Write(appendRecord(s.out.AvailableBuffer(), s.kind, piece)); err != nil {

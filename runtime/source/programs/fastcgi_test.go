@@ -19,13 +19,12 @@ func newFastCGISite(t *testing.T, o programs.FastCGIOptions) *site {
 	s := newFolder(t, nil)
 	o.Log = s.logged
 	responder, err := programs.NewFastCGI(o)
-	t.Cleanup(func() { responder.Close() }) // behind the server
+	t.Cleanup(func() { responder.Close() }) // after the server has closed
 	s.serve("/app/", responder, err)
 	return s
 }
 
-// script plays a FastCGI application: each connection gets the answers, one for
-// each request, and is closed then.
+// script simulates a FastCGI application: each connection gets the answers, one for each request, and is then closed.
 func script(t *testing.T, answers ...string) (address string, asked *atomic.Int32) {
 	t.Helper()
 	asked = new(atomic.Int32)
@@ -89,8 +88,8 @@ func TestHostile(t *testing.T) {
 	s.says("connect")
 }
 
-// A connection that the application closes between two requests is noticed, and a
-// request that may be repeated is, if it was closed just then.
+// A connection that the application closes between two requests is noticed. If it was closed just then, a request that
+// may be repeated is repeated.
 func TestClosedBetween(t *testing.T) {
 	good := record(6, 1, "Content-Type: text/plain\r\n\r\ngood") + record(3, 1, "\x00\x00\x00\x00\x00\x00\x00\x00")
 	address, asked := script(t, good)

@@ -7,35 +7,34 @@ import (
 	"sync"
 )
 
-// Gate limits the programs that run at the same time. Callers beyond the limit wait; when too many wait, Enter returns ErrBusy.
-// A client has three quarters of the places at most. Of those who wait, the client with the fewest programs is next, and each
-// client's callers are in order. It is safe for concurrent use.
+// Gate limits the programs that run at the same time. Callers beyond the limit wait; if too many wait, Enter returns
+// ErrBusy. A client has at most three quarters of the places. The next waiting client is the one with the fewest
+// programs; the callers of a client enter in order. It is safe for concurrent use.
 type Gate struct {
 	most, share, queue int
 
 	mu      sync.Mutex
 	running int
-	of      map[string]int // running programs of each client
-	waiting []*waiter      // in the order in which they came
+	of      map[string]int // running programs by client
+	waiting []*waiter      // in the order of their arrival
 }
 
 type waiter struct {
 	client  string
-	ready   chan struct{} // closed when it has entered or was refused
+	ready   chan struct{} // closed after it has entered or was rejected
 	refused bool
 }
 
-// NewGate returns a Gate for running at most running and letting at most waiting
-// wait.
+// NewGate returns a Gate for at most running programs and at most waiting callers.
 func NewGate(running, waiting int) *Gate {
 	return &Gate{most: running, share: running - running/4, queue: waiting, of: map[string]int{}}
 }
 
-// ErrBusy says that too many wait.
+// ErrBusy is the error of Enter if too many callers wait.
 var ErrBusy = errors.New("too many wait")
 
-// Enter returns when there is a place for a client, which Leave gives back, or ErrBusy, or the error of ctx. The name of the
-// client is that of Request.Account; one without a name has no share.
+// Enter returns when a client has a place, which Leave releases, or returns ErrBusy or the error of ctx. The name of
+// the client is Request.Account; a client without a name has no limit of its own.
 func (g *Gate) Enter(ctx context.Context, client string) error {
 	g.mu.Lock()
 	if g.has(client) {
@@ -68,7 +67,7 @@ func (g *Gate) Enter(ctx context.Context, client string) error {
 	return nil
 }
 
-// has reports whether there is a place for a client.
+// has reports whether a client can get a place.
 func (g *Gate) has(client string) bool {
 	return g.running < g.most && (client == "" || g.of[client] < g.share)
 }
@@ -78,7 +77,8 @@ func (g *Gate) enter(client string) {
 	g.of[client]++
 }
 
-// makeRoom refuses the last waiter of the client with most of them, if it has at least two more than client.
+// makeRoom rejects the last waiter of the client with most waiters, if that client has at least two more waiters than
+// client.
 func (g *Gate) makeRoom(client string) bool {
 	count := map[string]int{}
 	for _, w := range g.waiting {
@@ -100,14 +100,14 @@ func (g *Gate) makeRoom(client string) bool {
 	return true
 }
 
-// Active returns how many have entered or wait.
+// Active returns the number of callers that have entered or wait.
 func (g *Gate) Active() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.running + len(g.waiting)
 }
 
-// Leave gives back a place of a client, and lets the next one in.
+// Leave releases a place of a client, and admits the next waiter.
 func (g *Gate) Leave(client string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

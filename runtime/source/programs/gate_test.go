@@ -7,7 +7,7 @@ import (
 	"testing/synctest"
 )
 
-// A client with many requests leaves places to others, while it runs and while it waits.
+// A client with many requests leaves places to other clients, both running and waiting.
 func TestGateShares(t *testing.T) { synctest.Test(t, testGateShares) }
 
 func testGateShares(t *testing.T) {
@@ -48,13 +48,13 @@ func testGateShares(t *testing.T) {
 	enter("b")
 	wants("b")
 	enter("b")
-	wants("a refused") // the last one that waits
+	wants("a refused") // the last waiter
 	g.Leave("a")
-	wants("b") // has fewer
+	wants("b") // b has fewer programs
 	g.Leave("b")
 	wants("a")
 	g.Leave("b")
-	wants() // three of a run
+	wants() // a has three running programs
 	g.Leave("a")
 	wants("a")
 }
@@ -82,7 +82,7 @@ func testGateOrder(t *testing.T) {
 				order <- -1
 			}
 		}()
-		synctest.Wait() // each has come before the next
+		synctest.Wait() // each waiter arrives before the next one
 	}
 	if err := g.Enter(ctx, ""); !errors.Is(err, ErrBusy) {
 		t.Errorf("a fourth: %v", err)

@@ -36,7 +36,7 @@ func newFolder(t *testing.T, scripts map[string]string) *site {
 	return s
 }
 
-// serve serves a source at a prefix, made of the options of the site, and a plain response at /there.
+// serve serves a source at a prefix, made with the options of the site, and a plain response at /there.
 func (s *site) serve(prefix string, r backend.Responder, err error) {
 	s.t.Helper()
 	if err != nil {

@@ -20,44 +20,42 @@ import (
 	"fapws/runtime/system"
 )
 
-// stuckAfter is how long a process may take to fork, before it is killed.
+// stuckAfter is the maximum time for a fork, after which the process is killed.
 const stuckAfter = 10 * time.Second
 
-// LoaderOptions are what a Loader has to know of the program that it is in.
+// LoaderOptions contains callbacks to the program that uses a Loader.
 type LoaderOptions struct {
-	// Killed returns why the kernel has killed a process (SIGKILL), "" if that is not known. It is called
-	// from any goroutine.
+	// Killed returns why the kernel has killed a process (SIGKILL), or "" if unknown. It is called on any goroutine.
 	Killed func() string
 
-	// Died is called, on a separate goroutine, when the process has ended while the Loader was open: the caller replaces this process. how
-	// says how it has ended.
+	// Died is called, on a separate goroutine, when the process has ended while the Loader was open. The caller should
+	// replace its own process. how describes how the process has ended.
 	Died func(how string)
 }
 
-// Serving is the settings that a Loader gets after it has been opened.
+// Serving contains the settings of a Loader after it has been opened.
 type Serving struct {
 	Site
-	Gate    *Gate         // bounds the children, and the requests that wait for one
-	Timeout time.Duration // runtime.Config.Timeout; 0: none
+	Gate    *Gate         // limits the children, and the requests that wait for a child
+	Timeout time.Duration // runtime.Config.Timeout; 0 means none
 
-	// Log writes a line about a client's request to the error log with that number
-	// (exchange.Request.ErrorLog).
+	// Log writes a line about a client's request to the error log with the number (exchange.Request.ErrorLog).
 	Log func(number int, client, line string)
 }
 
-// Loader has requests answered by children of a process that has loaded the application, from its start to its end. Its methods are safe for
-// concurrent use.
+// Loader answers requests by children of a process that has loaded the application, from the start to the end of that
+// process. Its methods are safe for concurrent use.
 type Loader struct {
 	o       LoaderOptions
 	serving Serving // set by Serve
 	cmd     *exec.Cmd
 	control *net.UnixConn
-	exited  chan struct{} // closed when the process has ended
-	closed  atomic.Bool   // its end is wanted
-	used    atomic.Int64  // when a request has ended last, in ns since 1970
+	exited  chan struct{} // closed after the process has ended
+	closed  atomic.Bool   // the end of the process is intended
+	used    atomic.Int64  // end of the last request, in ns since 1970
 
 	mu       sync.Mutex
-	children []*child // that run, in the order in which they were started
+	children []*child // running children, in the order of their start
 }
 
 // child is a process for one request.
@@ -65,36 +63,37 @@ type child struct {
 	of       *Loader
 	conn     net.Conn     // carries the request and the response
 	errors   *os.File     // its standard error
-	reports  *os.File     // has what the loader says of it
-	progress atomic.Int64 // when it made something of the response last, in ns since 1970
+	reports  *os.File     // receives the reports of the loader about the child
+	progress atomic.Int64 // time of the child's latest output, in ns since 1970
 
 	about string // handler and request line
 	since time.Time
 	pid   int
-	ended chan struct{} // closed when it has ended
-	how   end           // afterwards
+	ended chan struct{} // closed after it has ended
+	how   end           // valid after ended is closed
 }
 
-// end is how a child has ended.
+// end describes how a child has ended.
 type end struct {
-	status int // -1: it was killed, or is lost
+	status int // -1 if it was killed or is lost
 	text   string
 }
 
-// LoadError is the error of OpenLoader when the application did not load. The process has
-// said why, unless it was killed: Code is -1 then.
+// LoadError is the error of OpenLoader if the application did not load. The process has logged the reason, unless it
+// was killed: Code is then -1.
 type LoadError struct {
-	Code   int    // exit status
-	Reason string // its first line, if the process has sent it in the place of the description
+	Code int // exit status
+	// first line of the error, if the process has sent it instead of the description
+	Reason string
 	how    string
 }
 
-// Error implements error.
 func (e *LoadError) Error() string { return e.how }
 
-// OpenLoader starts the process by cmd, and returns its description of the loaded application. The process finds the socket for orders behind
-// the ExtraFiles of cmd, and a pipe behind that, to which it writes the description, a JSON object, and which it closes before it
-// serves. A text that begins otherwise is the reason why it did not load. The error is a *LoadError or one line.
+// OpenLoader starts the process with cmd, and returns its description of the loaded application. After the ExtraFiles
+// of cmd, the process gets the socket for orders, and a pipe. It writes the description, a JSON object, to the pipe,
+// and closes it before it serves. Other text is the reason why the application did not load. The error is a *LoadError
+// or one line.
 func OpenLoader(cmd *exec.Cmd, o LoaderOptions) (_ *Loader, loaded []byte, err error) {
 	l := &Loader{o: o, cmd: cmd, exited: make(chan struct{})}
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
@@ -119,7 +118,7 @@ func OpenLoader(cmd *exec.Cmd, o LoaderOptions) (_ *Loader, loaded []byte, err e
 	}
 	defer from.Close()
 	cmd.ExtraFiles = append(cmd.ExtraFiles, theirs, to)
-	// Keys of a terminal are for the server, which ends the loader by itself.
+	// Signals from the keyboard are only for the server, which ends the loader itself.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	err = cmd.Start()
 	to.Close()
@@ -134,17 +133,16 @@ func OpenLoader(cmd *exec.Cmd, o LoaderOptions) (_ *Loader, loaded []byte, err e
 	return l, loaded, nil
 }
 
-// Serve makes the Loader ready for requests. Once, before the first.
+// Serve prepares the Loader for requests. It must be called once, before the first request.
 func (l *Loader) Serve(serving Serving) {
 	l.serving = serving
 	l.used.Store(time.Now().UnixNano())
 }
 
-// FollowStderr gives the process the descriptor 2 that this process has now, after
-// the error log was rotated.
+// FollowStderr passes the current descriptor 2 of this process to the loader, after the error log was rotated.
 func (l *Loader) FollowStderr() { _ = l.order(0, 2) }
 
-// Unused returns for how long no request has needed the process; 0: one does.
+// Unused returns how long no request has needed the process, or 0 while a request needs it.
 func (l *Loader) Unused() time.Duration {
 	if l.serving.Gate.Active() > 0 {
 		return 0
@@ -152,17 +150,17 @@ func (l *Loader) Unused() time.Duration {
 	return time.Since(time.Unix(0, l.used.Load()))
 }
 
-// leave gives back the place of a request that has entered Serving.Gate.
+// leave releases the place of a request in Serving.Gate.
 func (l *Loader) leave(client string) {
 	l.used.Store(time.Now().UnixNano())
 	l.serving.Gate.Leave(client)
 }
 
-// errGone says that the process has ended.
+// errGone is the error of a process that has ended.
 var errGone = errors.New("the loader of --fork exited")
 
-// order orders a child with these descriptors, its socket, its standard error and the pipe for reports; without any it orders the end of
-// the child pid, and with one it passes another standard error for the loader.
+// order orders a child with these descriptors: its socket, its standard error and the pipe for reports. Without
+// descriptors it orders the end of the child pid; with one descriptor it passes a new standard error to the loader.
 func (l *Loader) order(pid int, files ...int) error {
 	var rights []byte
 	if len(files) > 0 {
@@ -173,7 +171,7 @@ func (l *Loader) order(pid int, files ...int) error {
 	return err
 }
 
-// fork has a child made.
+// fork makes the loader fork a child.
 func (l *Loader) fork(about string) (_ *child, err error) {
 	c := &child{of: l, about: about, since: time.Now(), ended: make(chan struct{})}
 	sockets, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
@@ -187,7 +185,7 @@ func (l *Loader) fork(about string) (_ *child, err error) {
 	defer func() {
 		if err != nil {
 			c.conn.Close()
-			c.errors.Close() // without a file, Close does nothing
+			c.errors.Close() // Close has no effect without a file
 			c.reports.Close()
 		}
 	}()
@@ -218,7 +216,7 @@ func (l *Loader) fork(about string) (_ *child, err error) {
 	return c, nil
 }
 
-// report reads a number of the loader. The error is errGone: it has ended.
+// report reads a number from the loader. The error is errGone if the loader has ended.
 func (c *child) report() (int, error) {
 	var number int32
 	if binary.Read(c.reports, binary.NativeEndian, &number) != nil {
@@ -227,7 +225,7 @@ func (c *child) report() (int, error) {
 	return int(number), nil
 }
 
-// await notes the end of the child.
+// await records the end of the child.
 func (c *child) await() {
 	c.how = end{-1, "has ended after its loader"}
 	if number, err := c.report(); err == nil {
@@ -247,7 +245,7 @@ func (l *Loader) kill() { _ = l.cmd.Process.Kill() }
 // kill kills the child.
 func (c *child) kill() { _ = c.of.order(c.pid) }
 
-// Running describes each child that runs in a line, the oldest first.
+// Running returns a line about each running child, the oldest first.
 func (l *Loader) Running() (lines []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -257,7 +255,7 @@ func (l *Loader) Running() (lines []string) {
 	return lines
 }
 
-// await notes the end of the loader.
+// await records the end of the loader.
 func (l *Loader) await() {
 	_ = l.cmd.Wait()
 	l.control.Close()
@@ -289,11 +287,10 @@ func (l *Loader) ending(status syscall.WaitStatus) string {
 	return fmt.Sprintf("was killed by signal %d (%v%s)", int(status.Signal()), status.Signal(), more)
 }
 
-// Close ends the process, and with it the children that are left. It returns when
-// the process has ended, which it is made to after d.
+// Close ends the process, and with it the remaining children. It kills the process after d, and returns after its end.
 func (l *Loader) Close(d time.Duration) {
 	l.closed.Store(true)
-	_ = l.cmd.Process.Signal(syscall.SIGCONT) // one that was stopped can end, too
+	_ = l.cmd.Process.Signal(syscall.SIGCONT) // lets a stopped process end
 	_ = l.control.CloseWrite()
 	select {
 	case <-l.exited:

@@ -22,35 +22,35 @@ import (
 
 // PHPOptions describe a directory of PHP scripts.
 type PHPOptions struct {
-	// Command is the program, looked for in PATH unless it has a slash. "": php-cgi.
+	// Command is the program, searched in PATH unless it contains a slash. "" means php-cgi.
 	Command string `key:"command" is:"program" short:"a program such as \"php-cgi\""`
 
-	// Args are for the program: "-d", "memory_limit=64M".
+	// Args are arguments of the program: "-d", "memory_limit=64M".
 	Args []string `key:"args"`
 
-	// Root is the directory. Match are patterns for the names of scripts, none:
-	// "*.php"; Index those that answer for a directory, none: "index.php".
+	// Root is the directory. Match contains patterns for the names of scripts, by default "*.php". Index contains the
+	// scripts that answer for a directory, by default "index.php".
 	ScriptOptions
-	Common // DocumentRoot "": Root
+	Common // if DocumentRoot is "", Root is used
 
-	// Front is a script below Root that answers for all paths that no script is
-	// found for: "/index.php". "": 404.
+	// Front is a script below Root that answers for all paths without a script: "/index.php". If it is "", they get
+	// status 404.
 	Front string `key:"front"`
 
 	// EachOne starts a process for each request.
 	EachOne bool `key:"mode" is:"one fastcgi cgi"`
 
-	// Children is how many processes there may be. They are started as requests
-	// need them, and end when they have been idle. 0: 4.
+	// Children is the maximum number of processes. They start when requests need them, and end when they have been
+	// idle. 0 means 4.
 	Children int `key:"children" range:"1-1000"`
 
-	// MaxRequests is after how many requests a process is replaced. 0: 500.
+	// MaxRequests is the number of requests after which a process is replaced. 0 means 500.
 	MaxRequests int `key:"max-requests" range:"1-1000000000"`
 
-	// Idle is after how long a process that does nothing is ended. 0: 5 minutes.
+	// Idle is the time without requests after which a process ends. 0 means 5 minutes.
 	Idle time.Duration `key:"idle"`
 
-	// Env is as in CGIOptions.
+	// Env has the meaning of CGIOptions.Env.
 	Env []string `key:"env" is:"pairs"`
 }
 
@@ -66,12 +66,11 @@ const (
 type PHP struct {
 	o       PHPOptions
 	answers backend.Responder
-	fast    *FastCGI // nil with EachOne
+	fast    *FastCGI // nil if EachOne is set
 	manager *manager
 }
 
-// NewPHP opens the directory. The error is one line. A missing program is
-// none: see Missing.
+// NewPHP opens the directory. The error is one line. A missing program is not an error (Missing).
 func NewPHP(o PHPOptions) (*PHP, error) {
 	defaults(&o)
 	scripts, err := NewScripts(o.ScriptOptions)
@@ -119,12 +118,11 @@ func NewPHP(o PHPOptions) (*PHP, error) {
 	return p, err
 }
 
-// redirectStatus tells php-cgi that a server has chosen the script, not the client
-// (cgi.force_redirect).
+// redirectStatus tells php-cgi that a server has chosen the script, not the client (cgi.force_redirect).
 const redirectStatus = "REDIRECT_STATUS=200"
 
 func defaults(o *PHPOptions) {
-	if dir := os.Getenv("TMPDIR"); dir != "" { // opcache does not look there by itself
+	if dir := os.Getenv("TMPDIR"); dir != "" { // opcache ignores TMPDIR
 		o.Args = append([]string{"-d", "opcache.lockfile_path=" + dir}, o.Args...)
 	}
 	o.Command = cmp.Or(o.Command, DefaultCommand)
@@ -140,7 +138,7 @@ func defaults(o *PHPOptions) {
 	o.Timeout = cmp.Or(o.Timeout, DefaultTimeout)
 }
 
-// command looks for the program, and returns its argument list. It may be installed at any time.
+// command searches the program, and returns its argument list. The program may be installed at any time.
 func (o *PHPOptions) command() ([]string, error) {
 	path, err := exec.LookPath(o.Command)
 	if err == nil {
@@ -153,7 +151,7 @@ func (o *PHPOptions) command() ([]string, error) {
 	return nil, Unavailable(text)
 }
 
-// Missing says in one line that the program is not there, "" if it is.
+// Missing returns one line if the program is not installed, otherwise "".
 func (p *PHP) Missing() string {
 	if _, err := p.o.command(); err != nil {
 		return err.Error()
@@ -161,7 +159,6 @@ func (p *PHP) Missing() string {
 	return ""
 }
 
-// Respond implements backend.Responder.
 func (p *PHP) Respond(w *backend.Response, r *backend.Request) { p.answers.Respond(w, r) }
 
 // Idle returns the number of connections to children that wait for a request. It is safe for concurrent use.
@@ -172,7 +169,7 @@ func (p *PHP) Idle() int {
 	return p.fast.Idle()
 }
 
-// Close ends the processes; those that are in the middle of a request have grace. It is safe for concurrent use.
+// Close ends the processes; processes with a request have grace time. It is safe for concurrent use.
 func (p *PHP) Close(grace time.Duration) {
 	if p.fast != nil {
 		p.fast.Close()
@@ -180,18 +177,17 @@ func (p *PHP) Close(grace time.Duration) {
 	}
 }
 
-// manager starts processes of php-cgi, one for each link: a request that hangs is
-// ended with its process and holds up no other, and none is in the middle of one
-// when a process has served its number.
+// manager starts processes of php-cgi, one for each link. A request that hangs is ended with its process and delays no
+// other request. A process that has served its maximum number of requests ends between two requests.
 type manager struct {
 	o    *PHPOptions
 	env  []string
-	gate *Gate // for processes, also those that are ending
+	gate *Gate // places for processes, including processes that are ending
 
 	mu      sync.Mutex
-	running map[*phpProcess]bool // nil: closed
-	fails   int                  // processes in a row that ended before they had ever answered
-	pause   time.Time            // none is started before
+	running map[*phpProcess]bool // nil after close
+	fails   int                  // number of consecutive processes that ended without an answer
+	pause   time.Time            // no process is started before this time
 }
 
 // phpProcess is one php-cgi.
@@ -200,13 +196,11 @@ type phpProcess struct {
 	answered bool // guarded by manager.mu
 }
 
-// pause follows processes that ended at once: a request in that time is answered
-// without trying.
+// pause is the time after a process that ended at once. Requests in this time are rejected without starting a process.
 const pause = time.Second
 
 var errClosed = errors.New("the server is shutting down")
 
-// dial implements FastCGIOptions.Dial.
 func (m *manager) dial(ctx context.Context) (*Link, error) {
 	argv, err := m.o.command()
 	if err != nil {
@@ -246,7 +240,7 @@ func (m *manager) start(argv []string) (l *Link, err error) {
 	if m.running == nil {
 		return nil, errClosed
 	}
-	started, err := start(argv, m.env, "/", listener) // §2.2: descriptor 0 listens
+	started, err := start(argv, m.env, "/", listener) // descriptor 0 is the listener (§2.2)
 	if err != nil {
 		return nil, err
 	}
@@ -265,14 +259,15 @@ func (m *manager) start(argv []string) (l *Link, err error) {
 		conn.Close()
 		if hangs {
 			p.kill()
-		} else { // after the request that it runs, as php-cgi ends between two; a script may wait for a program
+			// the process ends after its current request, as php-cgi does; the script may wait for a program
+		} else {
 			p.terminate(m.o.Timeout)
 		}
 	}}, nil
 }
 
-// privateSocket returns a listening socket to which no other process can connect, and the one connection to it: its
-// name is gone before the program has it.
+// privateSocket returns a listening socket to which no other process can connect, and the only connection to it. Its
+// name is removed before the program starts.
 func privateSocket() (listener *os.File, conn net.Conn, err error) {
 	dir, err := privateDirectory()
 	if err != nil {
@@ -288,15 +283,15 @@ func privateSocket() (listener *os.File, conn net.Conn, err error) {
 		return nil, nil, err
 	}
 	if listener, err = l.File(); err == nil {
-		listener.Fd() // has it block, as programs expect
+		listener.Fd() // makes it blocking, as programs expect
 	}
 	return listener, conn, err
 }
 
-// privateDirectory makes a directory that only this user can enter. It need not last.
+// privateDirectory makes a temporary directory that only this user can enter.
 func privateDirectory() (dir string, err error) {
 	for _, parent := range []string{os.TempDir(), os.Getenv("XDG_RUNTIME_DIR"), "/dev/shm"} {
-		const room = 70 // the path of a socket has 107 bytes at most
+		const room = 70 // the path of a socket has at most 107 bytes
 		if parent == "" || len(parent) > room {
 			continue
 		}
@@ -310,16 +305,16 @@ func privateDirectory() (dir string, err error) {
 	return "", err
 }
 
-// await notes the end of a process.
+// await handles the end of a process.
 func (m *manager) await(p *phpProcess) {
 	state, told := p.await()
 	m.mu.Lock()
 	delete(m.running, p)
-	// One that ends by itself may be told to all the same: its connection breaks first.
+	// A process that ended by itself may also have been told to end, because its connection breaks first.
 	alone := !told || failed(state)
 	if alone && !p.answered {
 		m.fails++
-		if m.fails > 1 { // one alone may have died of its request
+		if m.fails > 1 { // a single process may have crashed because of its request
 			m.pause = time.Now().Add(pause)
 		}
 	}
@@ -330,8 +325,7 @@ func (m *manager) await(p *phpProcess) {
 	}
 }
 
-// failed tells whether a process ended otherwise than one that is told to: php-cgi
-// then has the status 0.
+// failed reports whether a process ended by an error or a signal. php-cgi has the status 0 after it was told to end.
 func failed(state *os.ProcessState) bool {
 	if state == nil {
 		return false
@@ -341,8 +335,7 @@ func failed(state *os.ProcessState) bool {
 		status.Signaled() && status.Signal() != unix.SIGTERM && status.Signal() != unix.SIGKILL
 }
 
-// close ends all processes and waits for that; those that do not end by
-// themselves in grace are killed.
+// close ends all processes and waits for their ends. Processes that do not end within grace are killed.
 func (m *manager) close(grace time.Duration) {
 	m.mu.Lock()
 	all := slices.Collect(maps.Keys(m.running))

@@ -18,27 +18,30 @@ import (
 )
 
 const (
-	// grace is between SIGTERM and SIGKILL.
+	// grace is the time between SIGTERM and SIGKILL.
 	grace = 2 * time.Second
 
-	// lateOutput is how long output is read after the end of a program: processes that it has left in the background
-	// may have its pipes indefinitely.
+	// lateOutput is how long output is read after the end of a program, because processes that it has left in the
+	// background may hold its pipes indefinitely.
 	lateOutput = 500 * time.Millisecond
 )
 
-// process is a program that runs. It leads its own session: processes that it starts can be ended with it, and have no terminal.
+// process is a running program. It leads its own session, so that its child processes can be ended with it, and have no
+// terminal.
 type process struct {
 	child    *os.Process
-	out, err *os.File      // our ends of its standard output and error
-	forOne   bool          // request or page: when it is told to end, so is what it has started
-	ended    chan struct{} // closed when it has ended: its number may belong to another by now
+	out, err *os.File // the server's ends of its standard output and error
+	// the program serves one request or page, so its child processes end with it
+	forOne bool
+	// closed after it has ended; its number may then belong to another process
+	ended chan struct{}
 
 	mu   sync.Mutex
-	told bool // to end
+	told bool // it was told to end
 }
 
-// onThread calls a function on the thread that starts all programs. In the sandbox, each thread has a separate domain of Landlock
-// (Linux 6.12), and programs of one domain get no signals from another.
+// onThread calls a function on the thread that starts all programs. In the sandbox, each thread has a separate domain
+// of Landlock (Linux 6.12), and other domains cannot send signals to a program.
 func onThread(call func()) {
 	done := make(chan struct{})
 	programThread() <- func() {
@@ -59,15 +62,15 @@ var programThread = sync.OnceValue(func() chan<- func() {
 	return calls
 })
 
-// signal sends a signal to a process, or, below 0, to a group. It may have ended.
+// signal sends a signal to a process, or to a group if pid is negative. The process may have ended.
 func signal(pid int, sig unix.Signal) {
 	if unix.Kill(pid, sig) == unix.EPERM {
 		onThread(func() { _ = unix.Kill(pid, sig) })
 	}
 }
 
-// terminate sends SIGTERM to the program and, if it is for one request, to the processes that it has started, and kills
-// them all after a grace. It is safe for concurrent use.
+// terminate sends SIGTERM to the program and, if it serves one request, to its child processes, and kills all of them
+// after grace. It is safe for concurrent use.
 func (p *process) terminate(grace time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -83,7 +86,7 @@ func (p *process) terminate(grace time.Duration) {
 	time.AfterFunc(grace, p.kill)
 }
 
-// kill kills the program and the processes that it has started.
+// kill kills the program and its child processes.
 func (p *process) kill() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -93,7 +96,7 @@ func (p *process) kill() {
 	}
 }
 
-// end ends a program whose output is not wanted any more.
+// end ends a program whose output is no longer needed.
 func (p *process) end() { p.terminate(grace) }
 
 func (p *process) hasEnded() bool {
@@ -105,10 +108,10 @@ func (p *process) hasEnded() bool {
 	}
 }
 
-// await waits for the end of the program, and reports whether it was told to. state is nil if the application has waited for all children
-// there are. It is called once, on a separate goroutine.
+// await waits for the end of the program, and reports whether it was told to end. state is nil if the application has
+// already waited for all children. It is called once, on a separate goroutine.
 func (p *process) await() (state *os.ProcessState, told bool) {
-	awaitExit(p.child.Pid) // it is not reaped yet, so its group keeps its number
+	awaitExit(p.child.Pid) // the process is not reaped yet, so its group keeps its number
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.told && p.forOne {
@@ -125,8 +128,9 @@ func (p *process) await() (state *os.ProcessState, told bool) {
 	return state, p.told
 }
 
-// Output runs a program until its end, or that of ctx, and returns what it has written. The lines of its standard error go to log. It is ended
-// when it writes more than most bytes. Nothing that it has started is left behind, and its exit status does not matter.
+// Output runs a program until its end, or the end of ctx, and returns its output. The lines of its standard error are
+// passed to log. It ends a program that writes more than most bytes. It also ends all child processes, and ignores the
+// exit status.
 func Output(ctx context.Context, argv, env []string, dir string, most int64, log func(line string)) (out []byte, err error) {
 	null, err := os.Open(os.DevNull)
 	if err != nil {
@@ -138,12 +142,12 @@ func Output(ctx context.Context, argv, env []string, dir string, most int64, log
 		return nil, err
 	}
 	defer p.out.Close()
-	p.forOne, p.told = true, true // await ends what it has started
+	p.forOne, p.told = true, true // await ends its child processes
 	var ended sync.WaitGroup
 	ended.Go(func() { p.await() })
 	ended.Go(func() { logLines(p.err, log) })
 	defer context.AfterFunc(ctx, p.kill)()
-	out, _ = io.ReadAll(io.LimitReader(p.out, most+1)) // an error is an end, too
+	out, _ = io.ReadAll(io.LimitReader(p.out, most+1)) // an error counts as the end
 	if int64(len(out)) > most {
 		p.kill()
 		out, err = out[:most], fmt.Errorf("more than %d bytes", most)
@@ -158,7 +162,7 @@ func Output(ctx context.Context, argv, env []string, dir string, most int64, log
 // start runs argv.
 func start(argv, env []string, dir string, stdin *os.File) (p *process, err error) {
 	var ours, theirs [2]*os.File
-	defer func() { // without a file, Close does nothing
+	defer func() { // Close has no effect without a file
 		theirs[0].Close()
 		theirs[1].Close()
 		if err != nil {
@@ -179,17 +183,17 @@ func start(argv, env []string, dir string, stdin *os.File) (p *process, err erro
 	return &process{child: child, out: ours[0], err: ours[1], ended: make(chan struct{})}, nil
 }
 
-// pipe returns a pipe whose reading end, ours, can have deadlines. The program's
-// end blocks, as programs expect.
+// pipe returns a pipe whose reading end, the server's, supports deadlines. The program's end is blocking, as programs
+// expect.
 func pipe() (ours, theirs *os.File, err error) {
 	if ours, theirs, err = os.Pipe(); err == nil {
-		theirs.Fd() // has it block
+		theirs.Fd() // makes it blocking
 	}
 	return ours, theirs, err
 }
 
-// input returns the body as a file at its beginning: the program may take it at its own pace, or not at all, and no
-// goroutine waits for that.
+// input returns the body as a file at its beginning. The program may read it at its own pace, or not at all, and no
+// goroutine waits for the program.
 func input(r *backend.Request) (*os.File, error) {
 	if r.Size == 0 {
 		return os.Open(os.DevNull)
@@ -213,8 +217,8 @@ func input(r *backend.Request) (*os.File, error) {
 	return f, nil
 }
 
-// read reads output, waiting for at most as long as given. The error is io.EOF,
-// os.ErrDeadlineExceeded, or another that means the end.
+// read reads output, and waits for at most wait. The error is io.EOF, os.ErrDeadlineExceeded, or another error that
+// counts as the end.
 func (p *process) read(buf []byte, wait time.Duration) (int, error) {
 	p.out.SetReadDeadline(time.Now().Add(wait))
 	n, err := p.out.Read(buf)
@@ -224,9 +228,9 @@ func (p *process) read(buf []byte, wait time.Duration) (int, error) {
 	return n, err
 }
 
-// Bounds of a program's standard error for one request.
+// Limits of a program's standard error for one request.
 const (
-	maxLine  = 1000 // bytes; the rest of a line is left out
+	maxLine  = 1000 // bytes; the rest of a line is discarded
 	maxLines = 200
 )
 
@@ -236,7 +240,7 @@ func logLines(from io.ReadCloser, log func(line string)) {
 	in := bufio.NewReaderSize(from, maxLine)
 	for n := 0; ; {
 		line, more, err := in.ReadLine()
-		if err != nil { // an error is an end, too
+		if err != nil { // an error counts as the end
 			if n > maxLines {
 				log(fmt.Sprintf("... and %d more lines", n-maxLines))
 			}

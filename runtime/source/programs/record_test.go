@@ -17,8 +17,8 @@ func TestParams(t *testing.T) {
 	}
 }
 
-// FuzzReadRecords: records from anybody are taken or refused, wherever the bytes
-// are cut, and fit into the buffer of their reader.
+// FuzzReadRecords checks that arbitrary records are accepted or rejected regardless of how the input is cut, and fit
+// into the buffer of their reader.
 func FuzzReadRecords(f *testing.F) {
 	f.Add(appendRecord(appendRecord(nil, typeStdout, []byte("Status: 200\n\n")), typeEnd, make([]byte, 8)))
 	f.Add(appendRecord(nil, typeStderr, bytes.Repeat([]byte("x"), 70)))
@@ -33,7 +33,7 @@ func FuzzReadRecords(f *testing.F) {
 	})
 }
 
-// readAll shows the records of from, and what comes behind them.
+// readAll formats the records of from, and the text after them.
 func readAll(from io.Reader) (text string, err error) {
 	in := bufio.NewReaderSize(from, maxRecord)
 	for {

@@ -18,24 +18,23 @@ import (
 // LoaderMount is the backend.Responder of one mount of the application.
 type LoaderMount struct {
 	Loader *Loader
-	Index  int    // among the mounts of the application
-	Name   string // of its handler, for log lines
+	Index  int    // index among the mounts of the application
+	Name   string // name of its handler, for log lines
 }
 
 const (
-	// stackWithin is how long a child that is late has for its stack and its end, before it is killed.
+	// stackWithin is the time that an overdue child has to write its stack and end, before it is killed.
 	stackWithin = 5 * time.Second
 
-	// endedWithin is how long the report about the end of a child may take that has closed its socket.
+	// endedWithin is the maximum wait for the report about the end of a child that has closed its socket.
 	endedWithin = 2 * time.Second
 
-	// reported is the exit status of a child that has logged why it failed.
+	// reported is the exit status of a child that has logged the reason of its failure.
 	reported = 70
 )
 
 var errTruncated = errors.New("the process exited before its response was complete")
 
-// Respond implements backend.Responder.
 func (m *LoaderMount) Respond(w *backend.Response, r *backend.Request) {
 	s, began := &m.Loader.serving, time.Now()
 	w.Spools()
@@ -44,7 +43,7 @@ func (m *LoaderMount) Respond(w *backend.Response, r *backend.Request) {
 		refuse(w, "too many requests are waiting")
 		return
 	case err != nil:
-		return // the response is not wanted any more
+		return // the response is no longer needed
 	}
 	line, number, client := fmt.Sprintf("%s %s %s", r.Method(), r.Target(), r.Parsed.Version), r.ErrorLog, r.Client()
 	log := func(text string) { s.Log(number, client, text) }
@@ -58,14 +57,15 @@ func (m *LoaderMount) Respond(w *backend.Response, r *backend.Request) {
 	go func() {
 		<-c.ended
 		m.Loader.leave(r.Account())
-		c.errors.SetReadDeadline(time.Now().Add(endedWithin)) // others may hold the pipe
+		c.errors.SetReadDeadline(time.Now().Add(endedWithin)) // other processes may hold the pipe
 	}()
 	go logLines(c.errors, func(text string) { log(m.Name + ": " + text) })
 	c.progress.Store(began.UnixNano())
 	late := func() bool {
 		return s.Timeout > 0 && time.Since(time.Unix(0, c.progress.Load())) >= s.Timeout
 	}
-	var overdue sync.Once // a child has a timer of its own, and may end before the server's is noticed
+	// a child has a timer of its own, and may end before the server notices its timeout
+	var overdue sync.Once
 	timedOut := func(took time.Duration) {
 		overdue.Do(func() {
 			log(fmt.Sprintf("%s timed out after %v in handler %s; ending process %d; stack:", line, took.Round(100*time.Millisecond), m.Name, c.pid))
@@ -119,10 +119,11 @@ func (m *LoaderMount) pass(w *backend.Response, r *backend.Request, c *child, he
 		}
 		return out.WriteByte(',')
 	})
-	defer func() { _ = sent() }() // an error: the answer does not need the rest, or breaks off
+	// after an error the answer does not need the rest, or was aborted
+	defer func() { _ = sent() }()
 	a := &Answer{W: w, R: r, Plain: true}
 	buf := make([]byte, 32<<10)
-	const atOnce, forever = time.Nanosecond, 1 << 62 // PEP 3333: a chunk is not kept until the next one
+	const atOnce, forever = time.Nanosecond, 1 << 62 // a chunk must not wait for the next chunk (PEP 3333)
 	return a.passAll(atOnce, forever, func(wait time.Duration) error {
 		c.conn.SetReadDeadline(time.Now().Add(wait))
 		n, err := c.conn.Read(buf)
@@ -137,7 +138,7 @@ func (m *LoaderMount) pass(w *backend.Response, r *backend.Request, c *child, he
 	})
 }
 
-// variables returns the head of an SCGI request. left is the time that the child has.
+// variables returns the head of an SCGI request. left is the remaining time of the child.
 func (m *LoaderMount) variables(r *backend.Request, left time.Duration) []byte {
 	var text []byte
 	set := func(name, value string) {
@@ -148,8 +149,8 @@ func (m *LoaderMount) variables(r *backend.Request, left time.Duration) []byte {
 	serving := &m.Loader.serving
 	Variables(r, &serving.Site, &Script{Info: r.Path[r.Script:], Base: r.Script}, func(name, value string) {
 		switch name {
-		case "CONTENT_LENGTH", "REQUEST_URI", "SERVER_NAME": // see here
-		case "GATEWAY_INTERFACE", "DOCUMENT_ROOT", "PATH_TRANSLATED", "REMOTE_HOST", "REQUEST_SCHEME": // no variables of WSGI
+		case "CONTENT_LENGTH", "REQUEST_URI", "SERVER_NAME": // set in this function
+		case "GATEWAY_INTERFACE", "DOCUMENT_ROOT", "PATH_TRANSLATED", "REMOTE_HOST", "REQUEST_SCHEME": // not variables of WSGI
 		default:
 			set(name, value)
 		}

@@ -18,44 +18,44 @@ import (
 	"fapws/runtime/system"
 )
 
-// Scripts finds the program that a path names. Any goroutine may use it.
+// Scripts finds the program for a path. It is safe for concurrent use.
 type Scripts struct {
 	ScriptOptions
 	root      *os.Root
-	find      func(name string) (fs.FileInfo, error) // of static.OpenTree
+	find      func(name string) (fs.FileInfo, error) // from static.OpenTree
 	directory string                                 // absolute
 }
 
-// ScriptOptions say which files of a directory are programs.
+// ScriptOptions determines which files of a directory are programs.
 type ScriptOptions struct {
-	// Root is the directory. Nothing outside it is found, by any path or link.
+	// Root is the directory. No path or link can lead to a file outside it.
 	Root string
 
-	// Match are patterns (path.Match) for the names of programs: "*.php". None:
-	// each file in the directory is one, as in a cgi-bin.
+	// Match contains patterns (path.Match) for the names of programs: "*.php". If it is empty, each file in the
+	// directory is a program, as in a cgi-bin.
 	Match []string
 
-	// Only is the one program in Root there is; it answers for all paths, and its
-	// name is that of the mount. "": any.
+	// Only is the only program in Root. It answers for all paths, and its name is the path of the mount. "" means any
+	// program.
 	Only string
 
-	// Base returns how much of Request.Path stands for Root: the path below that is
-	// looked for. nil: Request.Script, which is right for a mount without Match.
+	// Base returns the length of the prefix of Request.Path that corresponds to Root; programs are searched by the
+	// rest. nil means Request.Script, which is right for a mount without Match.
 	Base func(*backend.Request) int
 
-	// Index are names of programs that answer for a directory. None: 403.
+	// Index contains the names of programs that answer for a directory. If it is empty, directories get status 403.
 	Index []string
 
-	// Links says which symbolic links are followed. None leads out of the root.
+	// Links determines which symbolic links are followed. No link leads out of the root.
 	Links static.Symlinks
 }
 
 // Script is a program that was found.
 type Script struct {
 	File string // absolute path
-	Name string // path below the root, with a slash before: "/dir/a.cgi"
-	Info string // the path behind it: "" or "/..."
-	Base int    // length of the part before Name in Request.Path
+	Name string // path below the root, beginning with a slash: "/dir/a.cgi"
+	Info string // rest of the path: "" or "/..."
+	Base int    // length of the part of Request.Path before Name
 
 	Executable bool
 }
@@ -73,15 +73,14 @@ func NewScripts(o ScriptOptions) (*Scripts, error) {
 	return &Scripts{o, root, find, directory}, nil
 }
 
-// The errors of Find.
+// Errors of Find.
 var (
 	errNotFound  = errors.New("program not found")
 	errForbidden = errors.New("not an executable program")
 )
 
-// Find walks down the percent-decoded path, which begins with a slash or is
-// empty, to the first file on it: the rest is PATH_INFO. A program has to exist,
-// so "/picture.jpg/x.php" never makes one of a picture. It reads the disk.
+// Find walks down the percent-decoded path, which begins with a slash or is empty, to the first file; the rest of the
+// path is PATH_INFO. The program must exist, so "/picture.jpg/x.php" never runs a picture. Find reads the disk.
 func (s *Scripts) Find(p string) (Script, error) {
 	if s.Only != "" {
 		info, err := s.stat(s.Only)
@@ -93,7 +92,7 @@ func (s *Scripts) Find(p string) (Script, error) {
 		return script, err
 	}
 	rest := p
-	name := "" // the directory so far
+	name := "" // the directory up to the current segment
 	for {
 		segment, ok := strings.CutPrefix(rest, "/")
 		if !ok || segment == "" {
@@ -104,7 +103,7 @@ func (s *Scripts) Find(p string) (Script, error) {
 		} else {
 			rest = ""
 		}
-		// No ".." here, and names that begin with a dot are hidden (.git, .htaccess).
+		// Segments are never "..". Names that begin with a dot are hidden (.git, .htaccess).
 		if segment == "" || segment[0] == '.' || strings.ContainsRune(segment, 0) {
 			return Script{}, errNotFound
 		}
@@ -119,15 +118,13 @@ func (s *Scripts) Find(p string) (Script, error) {
 	}
 }
 
-// Below is a Base: that of the directory which a path on the site stands for, "/x".
-// "" is for a document root.
+// Below returns a Base for a directory with the prefix "/x" on the site, "" for a document root.
 func Below(prefix string) func(*backend.Request) int {
 	n := len(strings.TrimRight(prefix, "/"))
 	return func(r *backend.Request) int { return min(r.Root+n, len(r.Path)) }
 }
 
-// For finds the program for a request. Where there is none it returns fallback,
-// unless that is nil.
+// For finds the program for a request. Without one it returns fallback, unless fallback is nil.
 func (s *Scripts) For(r *backend.Request, fallback *Script) (Script, error) {
 	base := r.Script
 	if s.Base != nil {
@@ -152,7 +149,7 @@ func (s *Scripts) findIndex(directory string) (Script, error) {
 	return Script{}, errForbidden
 }
 
-// program judges a file that was found.
+// program checks a file that was found.
 func (s *Scripts) program(name, info string, file fs.FileInfo) (Script, error) {
 	if !file.Mode().IsRegular() || !s.matches(name) {
 		return Script{}, errForbidden
@@ -164,27 +161,26 @@ func (s *Scripts) matches(name string) bool {
 	return len(s.Match) == 0 || static.FitsAny(s.Match, name)
 }
 
-// stat returns the file of a name, following links that are allowed.
+// stat returns the file of a name, following permitted links.
 func (s *Scripts) stat(name string) (fs.FileInfo, error) {
 	info, err := s.find(name)
-	if err != nil || info.Mode()&fs.ModeSymlink != 0 { // also where a link leads outside, or is not followed
+	if err != nil || info.Mode()&fs.ModeSymlink != 0 { // a link leads outside, or is not followed
 		return nil, errNotFound
 	}
 	return info, nil
 }
 
-// Site is the server, as the meta-variables describe it.
+// Site describes the server for the meta-variables.
 type Site struct {
 	Software     string // SERVER_SOFTWARE: "fapws/1.0"
 	DocumentRoot string // DOCUMENT_ROOT: an absolute path
 }
 
-// Variables calls set for each meta-variable of RFC 3875 §4.1, and for those
-// that Apache has added since. Values are free of NUL.
+// Variables calls set for each meta-variable of RFC 3875 §4.1, and for later variables of Apache. Values contain no
+// NUL.
 //
-// Fields whose name has an underscore are left out, since "X_User" could not be
-// told from "X-User"; so is Proxy, because programs take HTTP_PROXY for a setting
-// of their own.
+// Fields with an underscore in their name are omitted, because programs could not distinguish "X_User" from "X-User".
+// Proxy is omitted, because programs use HTTP_PROXY as a setting.
 func Variables(r *backend.Request, site *Site, s *Script, set func(name, value string)) {
 	set("GATEWAY_INTERFACE", "CGI/1.1")
 	set("SERVER_SOFTWARE", site.Software)
@@ -209,7 +205,8 @@ func Variables(r *backend.Request, site *Site, s *Script, set func(name, value s
 		set("REMOTE_USER", r.Peer.User)
 	}
 	set("REMOTE_ADDR", r.Peer.Addr)
-	set("REMOTE_HOST", r.Peer.Addr) // RFC 3875 §4.1.9: instead of a name, which would take a look-up
+	// the address instead of a name, which would require a look-up (RFC 3875 §4.1.9)
+	set("REMOTE_HOST", r.Peer.Addr)
 	set("REMOTE_PORT", r.Peer.Port)
 	if r.Peer.Scheme == "https" {
 		set("HTTPS", "on")
@@ -223,7 +220,7 @@ func Variables(r *backend.Request, site *Site, s *Script, set func(name, value s
 	} else {
 		set("REQUEST_SCHEME", "http")
 	}
-	// RFC 3875 §4.1.2: only with a body. Programs that read a form expect it anyway.
+	// RFC 3875 §4.1.2 allows it only with a body, but programs that read a form always expect it.
 	if r.Size > 0 || !r.Parsed.Safe {
 		set("CONTENT_LENGTH", strconv.FormatInt(r.Size, 10))
 	}
@@ -244,7 +241,7 @@ func fields(r *backend.Request, set func(name, value string)) {
 			set(name, value)
 			continue
 		case "AUTHORIZATION":
-			if r.Peer.User != "" && r.Peer.Login == exchange.Basic { // RFC 3875 §4.1.18: the server has dealt with it
+			if r.Peer.User != "" && r.Peer.Login == exchange.Basic { // the server has checked the password (RFC 3875 §4.1.18)
 				continue
 			}
 		}
@@ -267,7 +264,7 @@ func fields(r *backend.Request, set func(name, value string)) {
 	}
 }
 
-// variableName returns the name behind HTTP_ for a field, "" for one that is left out.
+// variableName returns the part after HTTP_ of the variable for a field, or "" for a field that is omitted.
 func variableName(name []byte) string {
 	out := make([]byte, len(name))
 	for i, c := range name {
@@ -277,7 +274,8 @@ func variableName(name []byte) string {
 		case 'a' <= c && c <= 'z':
 			c -= 'a' - 'A'
 		case 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
-		default: // "_", and characters that are not valid in the name of a variable
+		// "_", and characters that are invalid in the name of a variable
+		default:
 			return ""
 		}
 		out[i] = c
@@ -285,8 +283,7 @@ func variableName(name []byte) string {
 	return string(out)
 }
 
-// serverName returns the host that the client asked for without its port, and
-// the port that it has reached.
+// serverName returns the requested host without its port, and the port of the connection.
 func serverName(r *backend.Request) (name, port string) {
 	name = r.Host()
 	if host, _, err := net.SplitHostPort(name); err == nil {
@@ -300,7 +297,7 @@ func serverName(r *backend.Request) (name, port string) {
 	return name, r.Peer.ServerPort
 }
 
-// requestURI is the request-target in origin-form.
+// requestURI returns the request-target in origin-form.
 func requestURI(r *backend.Request) string {
 	target := r.Target()
 	if r.Parsed.Authority.Len == 0 {

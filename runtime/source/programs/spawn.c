@@ -17,29 +17,30 @@
 #endif
 #define CLOEXEC_ONLY 4 /* CLOSE_RANGE_CLOEXEC */
 
-static struct rlimit open_files; /* with which this process was started */
+static struct rlimit open_files; /* limit at the start of this process */
 
-/* Before Go raises it: programs that use select(2) must have no descriptors beyond
- * its sets. */
+/* Before Go raises the limit: programs that use select(2) must not have descriptors beyond its sets. */
 __attribute__((constructor(103))) static void remember(void) { getrlimit(RLIMIT_NOFILE, &open_files); }
 
 static char *next(char *text) { return text + strlen(text) + 1; }
 
-/* In the child, which has the memory of its parent until it has become the
- * program; no signal is taken meanwhile. Returns errno. */
+/* Runs in the child, which shares the memory of its parent until the program starts; signals are blocked meanwhile.
+ * Returns errno. */
 static int become(char *path, char **argv, char **envv, const char *dir, const int fds[3]) {
   struct sigaction by_default = {.sa_handler = SIG_DFL};
-  for (int sig = 1; sig < NSIG; sig++) sigaction(sig, &by_default, NULL); /* those that cannot be set need not be */
+  /* signals that cannot be set are ignored */
+  for (int sig = 1; sig < NSIG; sig++) sigaction(sig, &by_default, NULL);
   setsid();
   if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) return errno;
   int safe[3];
-  for (int i = 0; i < 3; i++) /* one may be where another has to go */
+  for (int i = 0; i < 3; i++) /* a descriptor may have the number that another one needs */
     if ((safe[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 3)) < 0) return errno;
   for (int i = 0; i < 3; i++)
     if (dup2(safe[i], i) < 0) return errno;
-  syscall(SYS_close_range, 3U, ~0U, CLOEXEC_ONLY); /* before Linux 5.11 each has to see to that itself, as ours do */
+  /* before Linux 5.11 each descriptor must be close-on-exec, as the server's are */
+  syscall(SYS_close_range, 3U, ~0U, CLOEXEC_ONLY);
   if (*dir && chdir(dir) < 0) return errno;
-  setrlimit(RLIMIT_NOFILE, &open_files); /* failing, it keeps the server's */
+  setrlimit(RLIMIT_NOFILE, &open_files); /* on failure the child keeps the server's limit */
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, NULL);
@@ -49,7 +50,7 @@ static int become(char *path, char **argv, char **envv, const char *dir, const i
 
 int fapws_spawn(char *text, int argc, int envc, int in, int out, int err) {
   const int fds[3] = {in, out, err};
-  char **list = malloc(((size_t)argc + (size_t)envc + 2) * sizeof *list); /* freed here */
+  char **list = malloc(((size_t)argc + (size_t)envc + 2) * sizeof *list); /* freed in this function */
   if (!list) return -1;
   char *path = text, *p = next(text), **argv = list, **envv = list + argc + 1;
   for (int i = 0; i < argc; i++, p = next(p)) argv[i] = p;

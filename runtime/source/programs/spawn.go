@@ -11,16 +11,14 @@ import (
 	"unsafe"
 )
 
-// startProcess runs the program at path, an absolute one, with argv and env
-// ("NAME=value") in the directory dir ("": the current one). files become its
-// standard input, output and error; it has no other descriptors. Its signals are
-// as by default and none is blocked, its limit of open files is that with which this
-// process was started. It leads a new session, and is
-// killed when this process dies. Any goroutine; the error is of type
-// *os.PathError.
+// startProcess runs the program at path, which is absolute, with argv and env ("NAME=value") in the directory dir, or
+// the current directory if dir is "". files become its standard input, output and error; it has no other descriptors.
+// Its signals have default handlers and are not blocked, and its limit of open files is the original limit of this
+// process. It leads a new session, and is killed when this process dies. startProcess is safe for concurrent use. The
+// error is of type *os.PathError.
 //
-// No memory is copied, so that it takes as long in a large process as in a small
-// one: the thread waits (vfork) until the program has begun.
+// It copies no memory, so that its duration does not depend on the size of the process: the thread waits (vfork) until
+// the program has started.
 func startProcess(path string, argv, env []string, dir string, files [3]*os.File) (*os.Process, error) {
 	var text strings.Builder
 	put := func(s string) bool {
@@ -41,7 +39,7 @@ func startProcess(path string, argv, env []string, dir string, files [3]*os.File
 	all := []byte(text.String())
 	var fds [3]C.int
 	for i, f := range files {
-		conn, err := f.SyscallConn() // Fd would make it block
+		conn, err := f.SyscallConn() // Fd would make it blocking
 		if err == nil {
 			err = conn.Control(func(fd uintptr) { fds[i] = C.int(fd) })
 		}

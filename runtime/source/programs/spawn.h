@@ -4,10 +4,9 @@
 
 #include <stddef.h>
 
-/* Starts a program; any thread. text has, each with its NUL: the path, argc
- * arguments, envc variables, the folder to start in ("": this one). in, out and
- * err become its descriptors 0 to 2. Returns its process number, or -1 with
- * errno. text is the caller's. */
+/* Starts a program, on any thread. text contains, each with its NUL: the path, argc arguments, envc variables, and
+ * the directory to start in, "" for the current one. in, out and err become its descriptors 0 to 2. Returns its
+ * process number, or -1 with errno. The caller owns text. */
 int fapws_spawn(char *text, int argc, int envc, int in, int out, int err);
 
 #endif
