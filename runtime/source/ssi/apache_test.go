@@ -24,8 +24,7 @@ import (
 	"fapws/runtime/source/static"
 )
 
-// differences are the pages of which we make something else than Apache 2.4,
-// and why.
+// differences lists the pages that fapws and Apache 2.4 process differently, with the reason.
 var differences = map[string]string{
 	"captures.shtml":      "with the expressions of 2.4, Apache has $0 but forgets how many groups there were, so that $1 is undefined",
 	"dynamicinfo.shtml":   "Apache's SCRIPT_NAME of an included program has PATH_INFO in it, against RFC 3875",
@@ -35,16 +34,15 @@ var differences = map[string]string{
 	"nestedfile.shtml":    "Apache takes paths in a page included by file from another directory as relative to the top",
 }
 
-// badConditions are the pages with conditions that cannot be evaluated. Since
-// 2.4.68 Apache shows nothing of such a condition, as we do ("Don't print any of
-// if/elsif/else content when a conditional evaluation returns an error"). Before,
-// it went on as if there were no condition.
+// badConditions lists the pages with conditions that cannot be evaluated. Since 2.4.68 Apache omits all branches of
+// such a condition, as fapws does ("Don't print any of if/elsif/else content when a conditional evaluation returns an
+// error"). Older versions continued as if there were no condition.
 var badConditions = []string{"expressions.shtml", "iferror.shtml", "legacy.shtml"}
 
-// behindError is what follows the last message of an error on a line.
+// behindError matches the rest of a line after its last error message.
 var behindError = regexp.MustCompile(`(?m)^(.*this directive\]).*$`)
 
-// showsBadConditions tells whether apache2 is older than 2.4.68.
+// showsBadConditions reports whether apache2 is older than 2.4.68.
 func showsBadConditions(t *testing.T) bool {
 	text, err := exec.Command("apache2", "-v").Output()
 	if err != nil {
@@ -58,7 +56,7 @@ func showsBadConditions(t *testing.T) bool {
 	return patch < 68
 }
 
-// TestLikeApache: mod_include makes the same of the pages in testdata/site.
+// TestLikeApache compares the results of fapws and mod_include for the pages in testdata/site.
 func TestLikeApache(t *testing.T) {
 	root := copySite(t)
 	address := backendtest.Unused(t)
@@ -103,13 +101,12 @@ func comparePage(t *testing.T, page, theirs, ours string) {
 	}
 }
 
-// own are lines of printenv that only one of the servers has, or that tell
-// their ports and the time.
+// own matches lines of printenv that only one of the servers has, or that contain ports and times.
 var own = regexp.MustCompile(`(?m)^(PATH|SERVER_SIGNATURE|SERVER_SOFTWARE|SERVER_ADMIN|CONTEXT_\w+|HTTP_HOST|\w+_PORT|DATE_\w+)=.*\n`)
 
 func common(page string) string { return own.ReplaceAllString(page, "") }
 
-// ask returns what a server has for a URL, with fields that pages show.
+// ask returns a server's response for a URL, with the fields that pages show.
 func ask(t *testing.T, url string) string {
 	t.Helper()
 	req, err := http.NewRequest("GET", url, nil)

@@ -11,10 +11,11 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// kind is what elements of a name do.
+// kind describes the elements with a name.
 type kind struct {
-	run       func(*page, *element)
-	arguments []string // the element needs one of these, and does nothing where nothing is shown; nil: run decides that
+	run func(*page, *element)
+	// An element needs one of these arguments, and is skipped where no text is shown. If arguments is nil, run decides.
+	arguments []string
 }
 
 var kinds map[string]kind
@@ -37,7 +38,6 @@ func init() {
 	}
 }
 
-// carryOut carries out an element.
 func (p *page) carryOut(e *element) {
 	k := kinds[e.name]
 	switch {
@@ -53,8 +53,8 @@ func (p *page) carryOut(e *element) {
 	}
 }
 
-// arguments yields the arguments of an element up to one without a value, where mod_include ends, or one that elements of its
-// kind do not have.
+// arguments yields the arguments of an element up to the first argument without a value, where mod_include ends, or
+// that elements of its kind do not have.
 func (p *page) arguments(e *element) iter.Seq[argument] {
 	return func(yield func(argument) bool) {
 		for _, a := range e.args {
@@ -117,7 +117,8 @@ func (p *page) echo(e *element) {
 	}
 }
 
-// recode decodes and encodes a value by lists of codings: "url", "base64,entity". ok is false when it has failed, and said so for each list.
+// recode decodes and encodes a value by lists of codings: "url", "base64,entity". ok is false after an error, which was
+// reported for each list.
 func (p *page) recode(s, decoding, encoding string) (result string, ok bool) {
 	ok = true
 	for _, step := range []struct {
@@ -137,7 +138,7 @@ func (p *page) recode(s, decoding, encoding string) (result string, ok bool) {
 	return s, ok
 }
 
-// set makes a variable.
+// set sets a variable.
 func (p *page) set(e *element) {
 	if len(e.args) < 2 {
 		p.fail("set requires var and value")
@@ -183,8 +184,8 @@ func (p *page) printenv(e *element) {
 	}
 }
 
-// conditional is if. An if inside of one whose text is not shown is counted;
-// one whose text is shown needs no memory of the one around it, as that is true.
+// conditional executes an if. An if within hidden text is only counted. An if within shown text need not remember the
+// outer condition, because that is true.
 func (p *page) conditional(e *element) {
 	if !p.printing {
 		p.hidden++
@@ -204,10 +205,10 @@ func (p *page) elif(e *element) {
 	p.ask(e)
 }
 
-// ask evaluates the expression of an if or elif and acts on it. Where that is not possible, neither branch is shown.
+// ask evaluates the expression of an if or elif. If that fails, neither branch is shown.
 func (p *page) ask(e *element) {
 	if e.holds == nil {
-		p.printing = true // the message is shown in any case
+		p.printing = true // the message is always shown
 		p.fail("%s", e.wrong)
 		p.printing, p.found = false, true
 		return
@@ -253,7 +254,7 @@ func (p *page) fsize(e *element) {
 	})
 }
 
-// flastmod writes the times when files were changed.
+// flastmod writes the modification times of files.
 func (p *page) flastmod(e *element) {
 	p.eachFile(e, func(file fs.FileInfo) { p.write(formatTime(p.timefmt, file.ModTime().Local())) })
 }
@@ -267,7 +268,7 @@ func formatTime(format string, t time.Time) string {
 	return string(text[:min(len(text), maxTime)])
 }
 
-// formatSize is a number of bytes in four characters: "973 ", " 12K", "1.5M".
+// formatSize formats a number of bytes in four characters: "973 ", " 12K", "1.5M".
 func formatSize(size int64) string {
 	if size < 973 {
 		return fmt.Sprintf("%3d ", size)
@@ -292,7 +293,7 @@ func formatSize(size int64) string {
 	return "****"
 }
 
-// groupDigits is a number with a comma between thousands.
+// groupDigits formats a number with a comma between thousands.
 func groupDigits(n int64) string {
 	s := fmt.Sprint(n)
 	for i := len(s) - 3; i > 0; i -= 3 {

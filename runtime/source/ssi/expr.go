@@ -7,14 +7,14 @@ import (
 	"sync"
 )
 
-// condition is an expression that is ready to be evaluated.
+// condition is a compiled expression.
 type condition = func(*page) bool
 
-// maxExpression bounds expressions, in bytes. A regular expression takes time in proportion to the text it is compared
-// with (RE2), and memory to its own length.
+// maxExpression bounds expressions, in bytes. The time of a regular expression is proportional to the text it is
+// compared with (RE2), and its memory to its own length.
 const maxExpression = 8192
 
-// compile reads the expression of an if or elif.
+// compile compiles the expression of an if or elif.
 func (e *element) compile() {
 	if len(e.args) != 1 {
 		e.wrong = e.name + " requires exactly one argument"
@@ -30,17 +30,17 @@ func (e *element) compile() {
 	}
 }
 
-// exprParser reads, by recursive descent, the expressions that mod_include of all versions, and nginx, have in common:
+// exprParser parses, by recursive descent, the expressions that all versions of mod_include and nginx support:
 //
 //	or         = and { "||" and }
 //	and        = not { "&&" not }
 //	not        = "!" not | "(" or ")" | ( "-n" | "-z" | "-A" | "-U" ) text | "true" | "false" | comparison
 //	comparison = text [ ( "=" | "==" | "!=" | "<" | "<=" | ">" | ">=" ) text | ( "=" | "!=" | "=~" | "!~" ) "/" pattern "/" [ "i" ] ]
 //
-// A text is one or several words, strings and variables: v('NAME'), %{NAME}, or $NAME also inside of words and strings. A text
-// alone holds if it is not empty.
+// A text is one or several words, strings and variables: v('NAME'), %{NAME}, or $NAME also inside of words and strings.
+// A text alone is true if it is not empty.
 type exprParser struct {
-	s string // the rest
+	s string // the rest of the expression
 }
 
 // syntaxError is the panic of the parser, caught by parseExpression.
@@ -73,7 +73,8 @@ func (p *exprParser) peek() string {
 	return p.s
 }
 
-// take skips spaces, and the text that a pattern finds behind them. It returns the groups of the pattern, nil if it finds nothing.
+// take skips spaces, and the text that a pattern matches after them. It returns the groups of the pattern, nil without
+// a match.
 func (p *exprParser) take(wanted func() *regexp.Regexp) []string {
 	found := wanted().FindStringSubmatch(p.peek())
 	if found != nil {
@@ -82,7 +83,7 @@ func (p *exprParser) take(wanted func() *regexp.Regexp) []string {
 	return found
 }
 
-// near quotes the place where the parser is.
+// near quotes the current position of the parser.
 func (p *exprParser) near() string {
 	if p.peek() == "" {
 		return "end"
@@ -90,8 +91,7 @@ func (p *exprParser) near() string {
 	return fmt.Sprintf("%.20q", p.s)
 }
 
-// pattern returns a regular expression that is compiled when a page first needs it: the expressions here take a tenth of a millisecond of
-// each start, and 90 KB.
+// pattern returns a regular expression that is compiled at its first use, which saves time and memory at start.
 func pattern(text string) func() *regexp.Regexp {
 	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(text) })
 }
@@ -110,9 +110,9 @@ var (
 	quoted      = pattern(`(?s)^(?:'((?:\\.|[^'\\])*)'|"((?:\\.|[^"\\])*)")`)
 	word        = pattern(`(?s)^(?:((?:[&|]?(?:\\.|\\$|[^\s\v()=!<>&|\\'"])['"]*)+)|([&|])(?:\s|$))`)
 	percent     = pattern(`%\{(\w+)\}`)
-	backslashed = pattern(`(?s)\\([^$])`) // \$ is left to substitute
+	backslashed = pattern(`(?s)\\([^$])`) // substitute handles \$
 
-	// Operators of Apache 2.4 that would otherwise be words of a text, and change its meaning silently.
+	// Operators of Apache 2.4 that would otherwise count as words, and change the meaning of a text silently.
 	unknown = pattern(`^(?:-[A-Za-z]\w*|and|or|not|in|eq|ne|lt|le|gt|ge)$`)
 )
 
@@ -134,7 +134,7 @@ func (p *exprParser) and() condition {
 	return left
 }
 
-// unaries are the operators in front of a text.
+// unaries contains the operators that precede a text.
 var unaries = map[string]func(pg *page, text string) bool{
 	"-n": func(_ *page, text string) bool { return text != "" },
 	"-z": func(_ *page, text string) bool { return text == "" },
@@ -171,7 +171,7 @@ func (p *exprParser) not() condition {
 	return func(pg *page) bool { return holds(pg, pg.substitute(a)) }
 }
 
-// comparison reads the text that another one is compared with.
+// comparison parses the second text of a comparison.
 func (p *exprParser) comparison(a, sign string) condition {
 	negate := sign[0] == '!'
 	if sign[1:] == "~" || (sign == "=" || sign == "!=") && strings.HasPrefix(p.peek(), "/") {
@@ -188,11 +188,12 @@ func (p *exprParser) comparison(a, sign string) condition {
 	b := p.text()
 	return func(pg *page) bool {
 		order := "<=>"[strings.Compare(pg.substitute(a), pg.substitute(b))+1]
-		return (strings.IndexByte(sign, order) >= 0) != negate // a sign has the characters of the orders in which it holds
+		// sign contains the characters of the orders for which it is true
+		return (strings.IndexByte(sign, order) >= 0) != negate
 	}
 }
 
-// text reads words, strings and variables up to the next sign, as a value for substitute.
+// text parses words, strings and variables up to the next sign, as a value for substitute.
 func (p *exprParser) text() string {
 	var found []string
 	for {

@@ -9,7 +9,7 @@ import (
 	"fapws/runtime/source/static"
 )
 
-// FuzzParse: Parse accepts any input, and does not change its text.
+// FuzzParse checks that Parse accepts any input, and does not change its text.
 func FuzzParse(f *testing.F) {
 	for _, page := range []string{
 		"a<!--#echo var=\"x\" -->b", "<!--#if expr=\"v('a') =~ /(.)/ && !($1 == 'x')\" --><!--#elif expr='-n %{HTTP_HOST}' --><!--#endif-->",
@@ -42,7 +42,7 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// FuzzExpression: any expression is either an error or can be asked.
+// FuzzExpression checks that any expression is either an error or can be evaluated.
 func FuzzExpression(f *testing.F) {
 	for _, source := range []string{
 		"v('a') == 'b' && -n reqenv('c')", "%{HTTP_HOST} =~ /(a)(b)/i || '$1' != \"b$2\"", "! ( true || false ) && 1 < 2",
@@ -64,7 +64,7 @@ func FuzzExpression(f *testing.F) {
 	})
 }
 
-// FuzzSubstitute: variables are replaced in bounded space.
+// FuzzSubstitute checks that the result of a substitution is bounded.
 func FuzzSubstitute(f *testing.F) {
 	f.Add("a$b${c}\\$d$", "value")
 	f.Fuzz(func(t *testing.T, s, value string) {
@@ -85,7 +85,7 @@ func FuzzSubstitute(f *testing.F) {
 	})
 }
 
-// FuzzPage: any page can be carried out, with any query.
+// FuzzPage checks that any page can be executed, with any query.
 func FuzzPage(f *testing.F) {
 	names, err := filepath.Glob("testdata/site/*.shtml")
 	if err != nil || len(names) == 0 {
@@ -106,7 +106,7 @@ func FuzzPage(f *testing.F) {
 		p := testPage()
 		p.s.opt.Files = files
 		p.printing, p.found = true, true
-		p.left.Store(bufferSize - 1000) // nothing is sent, as there is no client
+		p.left.Store(bufferSize - 1000) // no output is sent, because the page has no client
 		p.vars.putQuery(query)
 		for _, n := range parse(text).nodes {
 			if p.stopped {

@@ -27,8 +27,8 @@ type site struct {
 	log []string
 }
 
-// newSite serves files by their names: pages below /p/, plain ones below /p/f/,
-// and dynamic ones (see answer) below /dynamic/.
+// newSite serves files by their names: pages below /p/, plain files below /p/f/, and dynamic responses (answer) below
+// /dynamic/.
 func newSite(t *testing.T, o Options, files map[string]string) *site {
 	t.Helper()
 	s := &site{t: t, root: t.TempDir()}
@@ -90,7 +90,7 @@ func answer(w *backend.Response, r *backend.Request) {
 	}
 }
 
-// patience ends a test that hangs, also on a machine that is many times slower.
+// patience is a timeout for tests that hang. It is long enough for a machine that is many times slower.
 const patience = waittest.Patience
 
 func (s *site) write(name, text string) {
@@ -120,7 +120,7 @@ func (s *site) logged() string {
 	return strings.Join(s.log, "\n")
 }
 
-// get returns the body of a page that has to be there.
+// get returns the body of a page that must exist.
 func (s *site) get(target string) string {
 	s.t.Helper()
 	r, body := s.do("GET", target)

@@ -14,8 +14,8 @@ import (
 	"fapws/runtime/source/programs"
 )
 
-// include writes the responses of the server to other paths. After one that fails only onerror counts, until one has
-// not failed.
+// include writes the responses of the server to other paths. After a response that fails, only onerror has an effect,
+// until a response succeeds.
 func (p *page) include(e *element) {
 	failed := false
 	for a := range p.arguments(e) {
@@ -62,7 +62,7 @@ func (p *page) insert(target string) error {
 	return nil
 }
 
-// get asks the server.
+// get sends a request to the server itself.
 func (p *page) get(target string) (status int, body []byte, err error) {
 	if p.r.Depth >= p.s.opt.Depth {
 		return 0, nil, exchange.ErrTooDeep
@@ -78,8 +78,8 @@ func (p *page) reachable(target string) bool {
 	return err == nil && status < 400
 }
 
-// target makes an absolute path of one in a page, which may be relative to the
-// page's directory. Characters that are not allowed in a URL are encoded.
+// target returns the absolute path of a path in a page, which may be relative to the page's directory. It encodes
+// characters that are not allowed in a URL.
 func (p *page) target(s string) string {
 	s, _, _ = strings.Cut(s, "#")
 	s, query, asked := strings.Cut(s, "?")
@@ -95,11 +95,10 @@ func (p *page) target(s string) string {
 	return s
 }
 
-// directory returns a path up to its last slash.
+// directory returns a path up to and including its last slash.
 func directory(path string) string { return path[:strings.LastIndexByte(path, '/')+1] }
 
-// withoutDots removes dot segments, of which a directory's leaves a slash. It does
-// not climb above the top.
+// withoutDots removes dot segments; a segment of a directory leaves a slash. It never leads above the top.
 func withoutDots(s string) string {
 	clean := path.Clean("/" + s)
 	if clean != "/" && (strings.HasSuffix(s, "/") || strings.HasSuffix(s, "/.") || strings.HasSuffix(s, "/..")) {
@@ -110,8 +109,7 @@ func withoutDots(s string) string {
 
 var errOutside = errors.New("the file must be in the directory of the page or under it")
 
-// below returns the decoded path of a file that is named relative to the
-// page's directory, and does not lead out of it.
+// below returns the decoded path of a file. name is relative to the page's directory, and must not lead out of it.
 func below(base, name string) (string, error) {
 	if !filepath.IsLocal(name) {
 		return "", errOutside
@@ -119,8 +117,8 @@ func below(base, name string) (string, error) {
 	return directory(base) + path.Clean(name), nil
 }
 
-// fileTarget returns the target for include file: the file must exist, but the server decides what to send of
-// it.
+// fileTarget returns the target for include file. The file must exist, but the server decides what it sends for the
+// path.
 func (p *page) fileTarget(name string) (string, error) {
 	onDisk, err := below(p.f.name, name)
 	if err != nil {
@@ -132,7 +130,7 @@ func (p *page) fileTarget(name string) (string, error) {
 	return escapeURL(directory(p.r.Path) + path.Clean(name)), nil
 }
 
-// stat looks at a file by its decoded path below the root.
+// stat returns a file by its decoded path below the root.
 func (p *page) stat(name string) (fs.FileInfo, error) {
 	f, info, err := p.s.opt.Files.OpenPath(name)
 	if err != nil {
@@ -142,7 +140,7 @@ func (p *page) stat(name string) (fs.FileInfo, error) {
 	return info, nil
 }
 
-// each calls f for the arguments of an element with their values, up to the first that fails.
+// each calls f for the arguments of an element with their values, until f fails.
 func (p *page) each(e *element, f func(kind, value string) error) {
 	for a := range p.arguments(e) {
 		err := f(a.name, unescapeHTML(a.value))
@@ -176,7 +174,7 @@ func (p *page) eachFile(e *element, f func(fs.FileInfo)) {
 	})
 }
 
-// pathBelow returns the path below the root that a target means.
+// pathBelow returns the path below the root that corresponds to a target.
 func (p *page) pathBelow(target string) (string, error) {
 	encoded, _, _ := strings.Cut(target, "?")
 	decoded, err := url.PathUnescape(encoded)
@@ -195,7 +193,7 @@ func (p *page) pathBelow(target string) (string, error) {
 // maxCommandOutput is the maximum output of a program in a page, in bytes.
 const maxCommandOutput = 8 << 20
 
-// exec writes the output of a program: of the shell (cmd) or of the server (cgi).
+// exec writes the output of a program: a shell command (cmd) or a program of the server (cgi).
 func (p *page) exec(e *element) {
 	if !p.s.opt.AllowExec {
 		p.fail("exec is not allowed")
@@ -209,8 +207,7 @@ func (p *page) exec(e *element) {
 	})
 }
 
-// cgiTarget returns the target for exec cgi: the program gets the query of the
-// page.
+// cgiTarget returns the target for exec cgi. The program gets the query of the page.
 func (p *page) cgiTarget(name string) string {
 	path, _, _ := strings.Cut(p.target(name), "?")
 	if q := p.r.Query(); q != "" {
@@ -219,10 +216,10 @@ func (p *page) cgiTarget(name string) string {
 	return path
 }
 
-// command runs a command of the shell in the page's directory. The variables are its environment, and the groups of the
-// last pattern its arguments: their values come from clients, so they must not become a part of the command. As with
-// mod_include, \$ is a dollar sign for the shell. The standard error of the command goes to the log. Nothing that it has
-// started is left behind.
+// command runs a shell command in the page's directory. The variables become its environment, and the groups of the
+// last pattern its arguments. Their values are from clients, so they must not become a part of the command. As with
+// mod_include, \$ is a dollar sign for the shell. The standard error of the command is logged. All of its child
+// processes are ended.
 func (p *page) command(line string) error {
 	if err := p.s.gate.Enter(p.ctx, p.r.Account()); err != nil {
 		return err

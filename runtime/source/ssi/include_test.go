@@ -13,7 +13,7 @@ import (
 	"fapws/runtime/waittest"
 )
 
-// TestInclude: what TestLikeApache cannot compare.
+// TestInclude tests includes that TestLikeApache cannot compare.
 func TestInclude(t *testing.T) {
 	s := newSite(t, Options{}, map[string]string{
 		"f/plain.txt":              "plain & text",
@@ -109,7 +109,7 @@ func TestLimits(t *testing.T) {
 	})
 }
 
-// What a client sends is data for a command, never a part of it, whatever form the reference to it has.
+// Input of a client is data for a command, never a part of the command, whatever form the reference has.
 func TestExecInjection(t *testing.T) {
 	const groups = `<!--#if expr="$QUERY_STRING = /(a)(.*)/" --><!--#endif -->`
 	for name, page := range map[string]string{
@@ -161,7 +161,7 @@ func TestExec(t *testing.T) {
 	}
 }
 
-// running says whether a process is more than waiting to be reaped.
+// running reports whether a process runs, and is not only waiting to be reaped.
 func running(pid int) bool {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	return err == nil && !strings.Contains(string(stat), ") Z ")

@@ -11,7 +11,7 @@ import (
 	"fapws/runtime/http1"
 )
 
-// testPage returns a page that expressions can be asked on.
+// testPage returns a page on which expressions can be evaluated.
 func testPage() *page {
 	s := &Pages{opt: Options{Root: "/root", Log: func(_, _ string) {}}}
 	r := &backend.Request{Context: context.Background(), Path: "/a/page.shtml",
@@ -55,8 +55,7 @@ func TestExpressions(t *testing.T) {
 	}
 }
 
-// TestBadConditions: what a page shows on some condition, it does not show where
-// it is unknown whether the condition holds.
+// TestBadConditions checks that a page does not show conditional text if the condition cannot be evaluated.
 func TestBadConditions(t *testing.T) {
 	pages := map[string]struct{ source, want string }{
 		"if.shtml":        {`<!--#if expr="non sense =" -->1<!--#else -->2<!--#endif -->3`, errorMessage + "3"},
@@ -78,7 +77,7 @@ func TestBadConditions(t *testing.T) {
 	}
 }
 
-// TestFormatTime: a time is bounded, however wide its format makes it.
+// TestFormatTime checks that the length of a formatted time is bounded.
 func TestFormatTime(t *testing.T) {
 	at := time.Date(2024, 1, 7, 5, 4, 9, 0, time.UTC)
 	if got := formatTime("%F %k", at); got != "2024-01-07  5" {

@@ -23,43 +23,43 @@ const (
 // of goroutines.
 type document struct {
 	nodes []node
-	size  int // bytes of memory, about
+	size  int // approximate bytes of memory
 }
 
-// node is a piece of a page: text as it stands there, or an element.
+// node is a piece of a page: text or an element.
 type node struct {
 	text    string
-	element *element // nil: text
+	element *element // nil for text
 }
 
 // element is <!--#name arg="value" ... -->.
 type element struct {
 	name string // in lower case
 	args []argument
-	line int    // of the page, from 1
-	bad  string // why it cannot be used, "" if it can
+	line int    // line in the page, from 1
+	bad  string // why it cannot be used; "" if it can
 
-	// Of an if or elif:
+	// For an if or elif:
 	asks  bool      // it has an expression
-	holds condition // ready to be evaluated; nil: wrong says why not
+	holds condition // the compiled expression; nil if wrong contains an error
 	wrong string
 }
 
-// argument is one of an element. A name alone has no value.
+// argument is an argument of an element. A name alone has no value.
 type argument struct {
 	name     string // in lower case
-	value    string // quotes and their escapes removed
+	value    string // without quotes and their escapes
 	hasValue bool
 }
 
-// The limits of a page. To exceed them is an error of the page.
+// The limits of a page. A page that exceeds them has an error.
 const (
 	maxElements = 10_000
 	maxArgs     = 100
 )
 
-// parse reads a page. It takes any bytes, in linear time; an error in an element is reported when it is carried out.
-// An element without an end is the last node.
+// parse parses a page. It accepts any bytes, in linear time. An error in an element is reported when the element is
+// executed. An element without an end is the last node.
 func parse(page string) *document {
 	d := &document{size: len(page)}
 	elements, line := 0, 1
@@ -92,21 +92,21 @@ func parse(page string) *document {
 	return d
 }
 
-// space are the characters of C's isspace.
+// space contains the characters of C's isspace.
 const space = " \t\n\v\f\r"
 
 var (
 	nameEnd      = pattern(endTag + `|[\s\v]`)
-	argumentName = pattern("^([^\\s\\v=\"'`][^\\s\\v=]*|)([\\s\\v]*=[\\s\\v]*|[\\s\\v]+)") // with the sign or the space behind it
+	argumentName = pattern("^([^\\s\\v=\"'`][^\\s\\v=]*|)([\\s\\v]*=[\\s\\v]*|[\\s\\v]+)") // includes the sign or the space after the name
 
 	// argumentValue is quoted, or goes up to the next space. A backslash before a quote of the kind around the value makes it part of it;
 	// other backslashes stay.
 	argumentValue = pattern("(?s)^(?:\"(|.*?[^\\\\])\"|'(|.*?[^\\\\])'|`(|.*?[^\\\\])`|([^\"'`\\s\\v][^\\s\\v]*)[\\s\\v])")
 )
 
-// parse reads an element behind its start tag and returns the length of it with its end tag. The rules are those of
-// mod_include, which looks for the end only where an argument may begin: text behind a name or an unquoted value,
-// without a space, belongs to it.
+// parse parses an element after its start tag and returns the element's length, including its end tag. The rules are
+// those of mod_include, which searches the end only where an argument may begin: text that follows a name or an
+// unquoted value without a space belongs to it.
 func (e *element) parse(s string) int {
 	const unfinished = "an element is not finished at the end of the page"
 	end := nameEnd().FindStringIndex(s)
@@ -151,7 +151,7 @@ func (e *element) parse(s string) int {
 	}
 }
 
-// file is a page as it was read.
+// file is a page with its file.
 type file struct {
 	name     string // decoded path below the root: "/a/b.shtml"
 	modified time.Time
@@ -189,13 +189,13 @@ func (s *Pages) load(name string) (*file, error) {
 	return f, nil
 }
 
-// cache holds parsed pages. When they are too many, all of them go.
+// cache contains parsed pages. If they are too large, all of them are removed.
 type cache struct {
-	limit int // bytes
+	limit int // limit in bytes
 
 	mu    sync.Mutex
 	files map[string]*file // by name
-	size  int              // bytes of all, and of those that others have replaced
+	size  int              // bytes of all pages, including replaced ones
 }
 
 func (c *cache) get(name string) *file {

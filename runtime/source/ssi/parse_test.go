@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// show writes a document so that a test can compare it.
+// show formats a document for comparisons.
 func show(d *document) string {
 	var b strings.Builder
 	for _, n := range d.nodes {

@@ -20,63 +20,59 @@ import (
 	"fapws/runtime/source/static"
 )
 
-// Options say which pages exist and what they may do. The zero value of every field but Files and Root works.
+// Options determines which pages exist and which elements they may use. Zero values are valid for all fields except
+// Files and Root.
 type Options struct {
-	// Files is the document root, which pages are read from and confined to.
+	// Files is the document root. Pages are read from it and cannot leave it.
 	Files *static.Files
 
 	// Root is the path of Files, for DOCUMENT_ROOT and SCRIPT_FILENAME.
 	Root string
 
-	// Prefix is the decoded path, below a root path, that Files is for: "/docs".
-	// "": all.
+	// Prefix is the decoded path, below a root path, that corresponds to Files: "/docs". "" means all paths.
 	Prefix string
 
-	// Patterns are the names of pages with elements: "*.shtml". None: that one.
-	// Other files do not exist here.
+	// Patterns contains the names of pages with elements, by default "*.shtml". Other files do not exist for Pages.
 	Patterns []string `key:"patterns" is:"pattern" short:"names such as [\"*.shtml\"]"`
 
-	// Index are the names tried in order when a directory is asked for. Only
-	// those that fit Patterns count.
+	// Index contains the names that are tried in order for a directory. Only names that match Patterns count.
 	Index []string
 
-	// Charset is that of Content-Type. "": utf-8; "off": none.
+	// Charset is the charset of Content-Type. "" means utf-8, "off" none.
 	Charset string
 
-	// Software is SERVER_SOFTWARE. "": fapws.
+	// Software is SERVER_SOFTWARE. "" means fapws.
 	Software string
 
-	// AllowExec lets pages run programs: exec cmd and exec cgi.
+	// AllowExec permits pages to run programs: exec cmd and exec cgi.
 	AllowExec bool `key:"exec"`
 
-	// TimeFormat is that of times, as for strftime, until config timefmt.
-	// "": "%A, %d-%b-%Y %H:%M:%S %Z".
+	// TimeFormat is the format of times for strftime, before config timefmt. "" means "%A, %d-%b-%Y %H:%M:%S %Z".
 	TimeFormat string `key:"timefmt"`
 
-	// ErrorMessage stands where an element has failed, until config errmsg.
-	// "": "[an error occurred while processing this directive]".
+	// ErrorMessage replaces an element that has failed, before config errmsg. "" means "[an error occurred while
+	// processing this directive]".
 	ErrorMessage string `key:"errmsg"`
 
-	// UndefinedEcho stands for a variable that there is not, until config
-	// echomsg. "": "(none)".
+	// UndefinedEcho replaces a variable that does not exist, before config echomsg. "" means "(none)".
 	UndefinedEcho string `key:"echomsg"`
 
-	// Depth is how many pages may be included in each other, at most
-	// exchange.MaxDepth. 0: that.
+	// Depth is the maximum depth of included pages, at most exchange.MaxDepth. 0 means exchange.MaxDepth.
 	Depth int `key:"depth" range:"1-10"`
 
-	// MaxOutput bounds a page with all that is included, in bytes. 0: 64 MiB.
+	// MaxOutput bounds a page including its includes, in bytes. 0 means 64 MiB.
 	MaxOutput int64 `key:"max-output"`
 
-	// Timeout bounds the time a page takes with all that is included. 0: 30 s.
+	// Timeout bounds the time of a page including its includes. 0 means 30 s.
 	Timeout time.Duration
 
-	// Log gets a line about an error in a page, and the client that asked for it, or "", on any goroutine.
+	// Log is called on any goroutine with a line about an error in a page, and the client that requested the page, or
+	// "".
 	Log func(client, line string)
 }
 
 const (
-	maxPage   = 8 << 20 // bytes of the largest page that is read
+	maxPage   = 8 << 20 // bytes of the largest page
 	maxParsed = 8 << 20 // bytes of memory for parsed pages
 )
 
@@ -84,10 +80,11 @@ const (
 type Pages struct {
 	opt   Options
 	cache cache
-	gate  *programs.Gate // for programs that run
+	gate  *programs.Gate // limits running programs
 }
 
-// maxPrograms bounds how many programs run for exec cmd at the same time. Any number waits: there are fewer requests.
+// maxPrograms bounds the programs of exec cmd that run at the same time. The number of waiting programs is not limited,
+// because each belongs to a request.
 const (
 	maxPrograms = 32
 	maxWaiting  = 1 << 30
@@ -114,10 +111,9 @@ func New(o Options) (*Pages, error) {
 	return &Pages{opt: o, cache: cache{limit: maxParsed, files: map[string]*file{}}, gate: programs.NewGate(maxPrograms, maxWaiting)}, nil
 }
 
-// isPage says whether a file of this name has elements.
+// isPage reports whether a file of this name is a page with elements.
 func (s *Pages) isPage(name string) bool { return static.FitsAny(s.opt.Patterns, name) }
 
-// Respond implements backend.Responder.
 func (s *Pages) Respond(w *backend.Response, r *backend.Request) {
 	switch r.Method() {
 	case "GET", "HEAD", "POST":
@@ -144,7 +140,7 @@ func (s *Pages) Respond(w *backend.Response, r *backend.Request) {
 	p.run()
 }
 
-// below returns the path below the root that a path of the site means.
+// below returns the path below the root that corresponds to a path of the site.
 func (s *Pages) below(path string) (string, bool) {
 	rest, ok := strings.CutPrefix(path, s.opt.Prefix)
 	return rest, ok && strings.HasPrefix(rest, "/")
@@ -173,10 +169,10 @@ func (s *Pages) find(path string) (f *file, err error) {
 type shared struct {
 	vars  *variables
 	left  atomic.Int64 // bytes that may still be sent
-	lines atomic.Int32 // that were logged
+	lines atomic.Int32 // number of log lines
 }
 
-// maxLines is the maximum number of log lines of one request, and maxLine that of bytes of one.
+// maxLines is the maximum number of log lines of a request, maxLine the maximum length of a line in bytes.
 const (
 	maxLines = 20
 	maxLine  = 500
@@ -196,22 +192,23 @@ type page struct {
 	timefmt, errmsg, echomsg string
 	bytes                    bool // config sizefmt="bytes"
 
-	// Of if: whether text is shown, whether the branch of the innermost if that
-	// is true was found, and how many ifs began where nothing is shown.
+	// For if: whether text is shown, whether a true branch of the innermost if was found, and how many ifs began within
+	// hidden text.
 	printing, found bool
 	hidden          int
 
-	rest     []node   // behind the one that is carried out
-	element  *element // being carried out
-	text     string   // that the last regular expression with groups was tried on
-	captured []int    // where that was and its groups are in it; nil: it did not match
+	rest    []node   // nodes after the current one
+	element *element // the current element
+	// text of the last comparison with a regular expression that has groups
+	text string
+	// position of the match and its groups in text; nil without a match
+	captured []int
 
 	buf     []byte
 	stopped bool
 }
 
-// bufferSize is how much of a page is held back; a page that ends before has a
-// Content-Length.
+// bufferSize is the number of bytes of a page that are buffered. A page that ends before has a Content-Length.
 const bufferSize = 64 << 10
 
 func (s *Pages) newPage(w *backend.Response, r *backend.Request, f *file) *page {
@@ -231,7 +228,6 @@ func (s *Pages) newPage(w *backend.Response, r *backend.Request, f *file) *page 
 	return p
 }
 
-// run makes the page.
 func (p *page) run() {
 	for i, n := range p.f.doc.nodes {
 		if p.stopped {
@@ -254,7 +250,7 @@ func (p *page) run() {
 	p.finish()
 }
 
-// write adds to the page, where it is shown.
+// write adds text to the page unless text is hidden.
 func (p *page) write(text string) {
 	if p.stopped || !p.printing || text == "" {
 		return
@@ -270,8 +266,8 @@ func (p *page) write(text string) {
 	}
 }
 
-// start sends the head. The dependencies of a page of more than bufferSize are known of its beginning only: elements behind that may depend on
-// anything.
+// start sends the head. The dependencies of a page of more than bufferSize are known only for its beginning; later
+// elements may depend on any field.
 func (p *page) start(length int64) {
 	contentType := "text/html"
 	if p.s.opt.Charset != "off" {
@@ -295,19 +291,19 @@ func (p *page) send() {
 	p.buf = p.buf[:0]
 }
 
-// stop ends the page here.
+// stop ends the page.
 func (p *page) stop(why string) {
 	if p.stopped {
 		return
 	}
 	p.stopped = true
-	if p.r.Context.Err() == nil { // else the client has disconnected
+	if p.r.Context.Err() == nil { // otherwise the client has disconnected
 		p.log(why)
 	}
 	p.buf = append(p.buf, p.errmsg...)
 }
 
-// finish sends the rest. A page that has begun and cannot be completed is broken off, so that its client notices.
+// finish sends the rest. A page that has begun and cannot be completed is aborted, so that its client notices.
 func (p *page) finish() {
 	broken := p.stopped && p.w.Started()
 	p.start(int64(len(p.buf)))
@@ -317,7 +313,7 @@ func (p *page) finish() {
 	}
 }
 
-// log writes an error about the page.
+// log logs an error of the page.
 func (p *page) log(format string, args ...any) {
 	switch n := p.lines.Add(1); {
 	case n > maxLines:
@@ -333,17 +329,17 @@ func (p *page) log(format string, args ...any) {
 	if len(text) > maxLine {
 		text = text[:maxLine] + "..."
 	}
-	p.s.opt.Log(p.r.Client(), "SSI: "+where+": "+text) // which escapes control characters
+	p.s.opt.Log(p.r.Client(), "SSI: "+where+": "+text) // Log escapes control characters
 }
 
-// fail writes the error message in the place of the element, and a line to the
-// log.
+// fail writes the error message instead of the element, and logs a line.
 func (p *page) fail(format string, args ...any) {
 	p.log(format, args...)
 	p.write(p.errmsg)
 }
 
-// match compares a text with a regular expression. One with groups leaves them to $0 ... $9, also when it does not match.
+// match compares a text with a regular expression. A regular expression with groups sets $0 ... $9, even without a
+// match.
 func (p *page) match(re *regexp.Regexp, text string) bool {
 	if re.NumSubexp() == 0 {
 		return re.MatchString(text)
@@ -352,7 +348,7 @@ func (p *page) match(re *regexp.Regexp, text string) bool {
 	return p.captured != nil
 }
 
-// capture returns $n. There is none for a group that was not needed.
+// capture returns $n. ok is false for a group that did not take part in the match.
 func (p *page) capture(n int) (string, bool) {
 	if 2*n >= len(p.captured) || p.captured[2*n] < 0 {
 		return "", false
@@ -368,14 +364,13 @@ func (p *page) variable(name string) (string, bool) {
 	return p.vars.get(name)
 }
 
-// substitute replaces $name and ${name} in a value. \$ is a dollar sign;
-// other backslashes stay.
+// substitute replaces $name and ${name} in a value. \$ is a dollar sign; other backslashes are kept.
 func (p *page) substitute(s string) string {
 	size := 0
 	return reference().ReplaceAllStringFunc(s, func(text string) string {
 		name := text[1:]
 		switch braced := strings.HasPrefix(name, "{"); {
-		case name == "$": // with a backslash
+		case name == "$": // after a backslash
 			return name
 		case braced && !strings.HasSuffix(name, "}"):
 			p.log("a } is missing in %q", s)
@@ -392,5 +387,6 @@ func (p *page) substitute(s string) string {
 	})
 }
 
-// reference is one to a variable, or a dollar sign that is none. One without its brace reaches to the end.
+// reference matches a reference to a variable, or a plain dollar sign. A reference without its closing brace extends to
+// the end.
 var reference = pattern(`\\\$|\$(?:\w+|\{[^}]+\}|\{[^}]*$)`)

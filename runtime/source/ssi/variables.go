@@ -16,29 +16,28 @@ import (
 	"fapws/runtime/source/programs"
 )
 
-// maxVariables bounds the names and values of all variables together, in
-// bytes: a value may be made of others, and so double again and again.
+// maxVariables bounds the names and values of all variables together, in bytes, because values that are made of other
+// values could double repeatedly.
 const maxVariables = 1 << 20
 
-// variables are those that echo and expressions see: those of CGI, those of SSI and
-// those of set. A page and the pages that it includes have one table. Names
-// are the same in any case, the order is that of their making.
+// variables contains the variables for echo and expressions, from CGI, SSI and set. A page and the pages that it
+// includes share them. Names are not case-sensitive; the order is the order of their creation.
 type variables struct {
 	began    time.Time
-	modified time.Time // of the outermost page
+	modified time.Time // modification time of the outermost page
 
-	// A page whose time is up may still be at work while the one that
-	// included it goes on.
+	// A page after its timeout may still run while the page that included it continues.
 	mu    sync.Mutex
 	list  []variableEntry
 	index map[string]int // in lower case
 	size  int
-	vary  []string // fields of the request that the page depends on; "*": on more than that
+	// fields of the request on which the page depends; "*" for further dependencies
+	vary []string
 }
 
 type variableEntry struct{ name, value string }
 
-// put sets a variable. It returns false when there is no more room.
+// put sets a variable. It returns false if there is no room.
 func (v *variables) put(name, value string) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -69,7 +68,7 @@ func (v *variables) get(name string) (string, bool) {
 	defer v.mu.Unlock()
 	if kind, field, _ := strings.Cut(strings.ToUpper(name), "_"); kind == "HTTP" {
 		v.depend(strings.ReplaceAll(field, "_", "-"))
-	} else if kind == "REMOTE" { // the client
+	} else if kind == "REMOTE" { // the client's variables
 		v.vary = []string{"*"}
 	}
 	i, ok := v.index[strings.ToLower(name)]
@@ -79,7 +78,7 @@ func (v *variables) get(name string) (string, bool) {
 	return v.list[i].value, true
 }
 
-// depend records that the page differs for other values of a field, for a cache. The caller holds v.mu.
+// depend records for caches that the page depends on a field. The caller holds v.mu.
 func (v *variables) depend(field string) {
 	const most = 20
 	field = textproto.CanonicalMIMEHeaderKey(field)
@@ -92,7 +91,8 @@ func (v *variables) depend(field string) {
 	}
 }
 
-// dependOn records that the page differs as one does that it includes, which has those fields called Vary. It was asked for without codings.
+// dependOn records that the page depends on the same fields as an included response, whose Vary is vary. The included
+// response was requested without codings.
 func (v *variables) dependOn(vary []string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -103,14 +103,13 @@ func (v *variables) dependOn(vary []string) {
 	}
 }
 
-// varies returns the value of Vary, "" for none.
+// varies returns the value of Vary, or "" if none.
 func (v *variables) varies() string {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return strings.Join(v.vary, ", ")
 }
 
-// each calls f with all variables, in their order.
 func (v *variables) each(f func(name, value string)) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -120,21 +119,22 @@ func (v *variables) each(f func(name, value string)) {
 	}
 }
 
-// greenwich is the time zone that %Z calls GMT.
+// greenwich is a time zone that %Z formats as GMT.
 var greenwich = time.FixedZone("GMT", 0)
 
-// setTimes gives the times a format.
+// setTimes sets the variables with times in a format.
 func (v *variables) setTimes(format string) {
 	v.put("DATE_LOCAL", formatTime(format, v.began.Local()))
 	v.put("DATE_GMT", formatTime(format, v.began.In(greenwich)))
 	v.put("LAST_MODIFIED", formatTime(format, v.modified.Local()))
 }
 
-// order is that in which Apache has the variables of a request behind those of its fields.
+// order lists the variables of a request after its fields, in the order of Apache.
 var order = strings.Fields("SERVER_SOFTWARE SERVER_NAME SERVER_ADDR SERVER_PORT REMOTE_ADDR DOCUMENT_ROOT REQUEST_SCHEME SCRIPT_FILENAME " +
 	"REMOTE_PORT REMOTE_USER AUTH_TYPE GATEWAY_INTERFACE SERVER_PROTOCOL REQUEST_METHOD QUERY_STRING REQUEST_URI SCRIPT_NAME")
 
-// newVariables makes the table of a request: the variables of a program without secrets, and those of pages.
+// newVariables makes the variables of a request: the variables of a program without secrets, and the variables of
+// pages.
 func newVariables(r *backend.Request, f *file, o *Options, now time.Time) *variables {
 	v := &variables{began: now, modified: f.modified, index: map[string]int{}}
 	values := map[string]string{"SERVER_ADDR": r.Peer.ServerName}
@@ -164,7 +164,8 @@ func newVariables(r *backend.Request, f *file, o *Options, now time.Time) *varia
 	return v
 }
 
-// putQuery sets the variables of a page's own query; that of an included page stays after it, as with mod_include.
+// putQuery sets the variables of a page's own query. As with mod_include, the variables of an included page remain
+// after it.
 func (v *variables) putQuery(q string) {
 	v.put("QUERY_STRING", q)
 	v.put("QUERY_STRING_UNESCAPED", escapeShell(unescapeURL(q)))
@@ -216,13 +217,13 @@ func isAlnum(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' || isDigit(c) 
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
-// unescapeURL decodes %XX; a "%" without two hex digits stays. A NUL ends the text, as it does for programs in C.
+// unescapeURL decodes %XX and keeps a "%" without two hex digits. A NUL ends the text, as for programs in C.
 func unescapeURL(s string) string {
 	text, _, _ := strings.Cut(string(http1.DecodePath(nil, []byte(s))), "\x00")
 	return text
 }
 
-// decodeBase64 decodes up to the first byte that is none of it.
+// decodeBase64 decodes up to the first invalid byte.
 func decodeBase64(s string) string {
 	n := 0
 	for n < len(s) && (isAlnum(s[n]) || s[n] == '+' || s[n] == '/') {
@@ -236,7 +237,8 @@ func decodeBase64(s string) string {
 	return text
 }
 
-// character is a reference to a character in HTML. Without its ";", which browsers do not insist on, it is a part of a query.
+// character matches a character reference in HTML. A reference without ";", which browsers accept, is a part of a
+// query.
 var character = pattern(`&#?\w+;`)
 
 func unescapeHTML(s string) string { return character().ReplaceAllStringFunc(s, html.UnescapeString) }
