@@ -12,7 +12,7 @@ import (
 	"fapws/runtime/source/static"
 )
 
-// fetch has x answered by the origin, and the response kept.
+// fetch makes the origin answer x, and keeps the response.
 func (s *Source) fetch(x *exchange.Exchange, found Found) {
 	f := s.newFetch(x, found)
 	x.Source, x.Fields = f, found.Verdict.field()
@@ -22,7 +22,7 @@ func (s *Source) fetch(x *exchange.Exchange, found Found) {
 	}
 }
 
-// newFetch makes the request of x the one that the origin is asked for found.
+// newFetch converts the request of x to the request of the origin for found.
 func (s *Source) newFetch(x *exchange.Exchange, found Found) *Fill {
 	f, r := found.Fill, *x.Req
 	f.source, f.depth = s, r.Depth
@@ -32,21 +32,21 @@ func (s *Source) newFetch(x *exchange.Exchange, found Found) *Fill {
 	if found.Page != nil {
 		conditions = found.Page.Conditions()
 	}
-	// A head that has no room for them is sent without them.
+	// A head without room for the conditions is sent without them.
 	if f.conditional = len(conditions) > 0 && condition(&r, s.pages.limits, conditions); !f.conditional {
 		condition(&r, s.pages.limits, nil)
 	}
 	return f
 }
 
-// ask asks the origin.
+// ask sends the request to the origin.
 func (f *Fill) ask() {
 	f.source.origin.Start(&f.origin)
 	f.origin.Req = nil
 }
 
-// condition removes from a request the fields that make its answer depend on what the
-// client has already, and adds conditions. It has no codings that its key does not have. ok is false if the head exceeds a limit then; nothing has changed.
+// condition removes the fields from a request that make its response depend on the client's copy, and adds conditions.
+// The codings are the codings of the key. ok is false if the head would exceed a limit; the request is then unchanged.
 func condition(r *exchange.Request, limits *http1.Limits, conditions []byte) (ok bool) {
 	line, fields, _ := bytes.Cut(r.Head, crlf)
 	kept := fields
@@ -74,11 +74,10 @@ var (
 	conditionals = [...][]byte{[]byte("If-None-Match"), []byte("If-Modified-Since"), []byte("If-Range")}
 )
 
-// now returns the time of the pages.
 func (f *Fill) now() int64 { return f.source.pages.now() }
 
-// instead reports whether the older page is to be sent in place of an answer with that status. unreachable says that there is
-// none.
+// instead reports whether to send the older page instead of a response with that status. unreachable means that there
+// is no response.
 func (f *Fill) instead(status int, unreachable bool) bool {
 	return f.old != nil && f.old.Instead(status, unreachable, f.now())
 }
@@ -107,8 +106,8 @@ func (f *Fill) Send(p *exchange.Part) {
 	x.Sink.Send(p)
 }
 
-// record takes a part of an answer that is to be kept, and makes it a copy. done:
-// there is nothing more to do with it.
+// record processes a part of a response that will be kept, and replaces it by a copy. done reports whether the part is
+// handled completely.
 func (f *Fill) record(p *exchange.Part) (done bool) {
 	h := &p.Head
 	switch {
@@ -147,11 +146,12 @@ func (f *Fill) record(p *exchange.Part) (done bool) {
 	return false
 }
 
-// take keeps a part of the answer, and returns a copy of its body. !ok: it is not to be kept.
+// take keeps a part of the response, and returns a copy of its body. ok is false if the response will not be kept.
 func (f *Fill) take(p *exchange.Part) (body []byte, ok bool) {
 	h := p.Head
 	switch {
-	case p.First && static.IsHandedOver(&f.origin): // files have a cache of their own, and see when a file changes
+	// files have a cache of their own, which notices changes of a file
+	case p.First && static.IsHandedOver(&f.origin):
 		f.Refuse(h.Status, f.now())
 		return nil, false
 	case p.First && (p.Failed || len(h.Channel) > 0 || p.Count > 0):
@@ -174,8 +174,8 @@ func (f *Fill) take(p *exchange.Part) (body []byte, ok bool) {
 	return f.Write(p.Body)
 }
 
-// pass follows the end of the recording of an answer that is not to be kept: the waiters ask again.
-// last: nothing more comes of it.
+// pass ends the recording of a response that will not be kept: each waiter sends its own request. last reports whether
+// the response has ended.
 func (f *Fill) pass(last bool) {
 	if f.origin.Parent != nil {
 		f.origin.Parent.Fields = Bypass.field()
@@ -198,14 +198,14 @@ func (f *Fill) confirmed(p *exchange.Part) {
 	}
 }
 
-// fail answers the client, and all that wait, with the older page, as there is no other.
+// fail answers the client, and all waiting clients, with the older page, because there is no other.
 func (f *Fill) fail() {
 	f.Failed(f.now())
 	f.answer(f.old, Stale)
 	f.serve(f.old, Stale)
 }
 
-// drop gives back the first part of an answer of which nothing is sent.
+// drop releases the first part of a response that is not sent.
 func (f *Fill) drop(p *exchange.Part) {
 	last := p.Last
 	p.Release()
@@ -215,7 +215,7 @@ func (f *Fill) drop(p *exchange.Part) {
 	f.origin.Source = exchange.Memory{}
 }
 
-// answer sends a page to the client, if there is one.
+// answer sends a page to the client if it is still connected.
 func (f *Fill) answer(page *Page, v Verdict) {
 	if x := f.origin.Parent; x != nil {
 		f.origin.Parent = nil
@@ -223,7 +223,7 @@ func (f *Fill) answer(page *Page, v Verdict) {
 	}
 }
 
-// Reply implements exchange.Sink, for the origin: it has no answer.
+// Reply implements exchange.Sink, for the origin, which has no response.
 func (f *Fill) Reply(r exchange.Reply) {
 	f.origin.Source = exchange.Memory{}
 	if !f.ended {
@@ -232,7 +232,7 @@ func (f *Fill) Reply(r exchange.Reply) {
 			return
 		}
 		f.Refuse(r.Status, f.now())
-		if r.Status == 504 { // all have waited as long
+		if r.Status == 504 { // all waiters have waited as long
 			f.release(func(w *waiter) { w.x.Answer(exchange.Reply{Status: 504}) })
 		}
 		f.pass(true)
@@ -243,41 +243,41 @@ func (f *Fill) Reply(r exchange.Reply) {
 	}
 }
 
-// Start implements exchange.Source, for the client: its turn has come.
+// Start implements exchange.Source, for the client, whose turn has begun.
 func (f *Fill) Start(*exchange.Exchange) { f.origin.TakeTurn() }
 
-// OnGone implements exchange.Source, for the client. The fetch goes on if others wait for the page.
+// OnGone implements exchange.Source, for the client. The fetch continues if other clients wait for the page.
 func (f *Fill) OnGone(x *exchange.Exchange) {
 	f.origin.Parent = nil
 	x.BreakOff()
 	if f.waiting.Len() == 0 {
 		f.giveUp()
 	} else {
-		f.origin.TakeTurn() // for the others
+		f.origin.TakeTurn() // for the other clients
 	}
 }
 
-// giveUp ends a fetch that is for no client any more.
+// giveUp ends a fetch that no client needs.
 func (f *Fill) giveUp() {
 	f.end()
 	f.origin.Abandon()
 }
 
-// Input implements exchange.Source, for the client: it may have left.
+// Input implements exchange.Source, for the client, which may have disconnected.
 func (f *Fill) Input(_ *exchange.Exchange, in exchange.Input) {
 	if f.ended {
 		f.origin.Source.Input(&f.origin, in)
 	}
 }
 
-// beginWait is how long a page that has begun is waited for: it may have no end.
+// beginWait is the maximum wait for a page that has begun, because it may have no end.
 const beginWait = int64(5 * time.Second)
 
-// Tick has the origin answer exchanges that have waited for too long.
+// Tick makes the origin answer exchanges that have waited for too long.
 func (p *Pages) Tick() {
 	for f := range p.Store.fills {
 		if f.waiting.Len() > 0 && f.begun > 0 && p.now()-f.begun > beginWait {
-			if f.node != nil { // no more requests wait for it
+			if f.node != nil { // no further requests wait for it
 				f.node.pass = p.now() + passFor
 			}
 			f.release((*waiter).askAgain)
@@ -285,21 +285,20 @@ func (p *Pages) Tick() {
 	}
 }
 
-// waiter is the Source of an exchange that waits for a page which another one fetches.
+// waiter is the Source of an exchange that waits for a page that another exchange fetches.
 type waiter struct {
 	exchange.Memory
 	source *Source
-	x      *exchange.Exchange // nil: its client has left
-	f      *Fill              // that it waits for; nil: that is over
-	turns  int                // how often it has waited
-	place  *list.Element      // in Fill.waiting
+	x      *exchange.Exchange // nil if its client has disconnected
+	f      *Fill              // the Fill for which it waits; nil after the wait
+	turns  int                // number of its waits
+	place  *list.Element      // element in Fill.waiting
 }
 
-// maxTurns bounds how often a request waits: pages that differ by what its Vary
-// says, or cannot be kept, may disappoint it.
+// maxTurns bounds the number of waits of a request. It may wait in vain for pages that differ by Vary, or that cannot
+// be kept.
 const maxTurns = 3
 
-// wait makes x wait for f.
 func (s *Source) wait(x *exchange.Exchange, f *Fill, turns int) {
 	x.Keep()
 	w := &waiter{source: s, x: x, f: f, turns: turns}
@@ -307,8 +306,7 @@ func (s *Source) wait(x *exchange.Exchange, f *Fill, turns int) {
 	w.place = f.waiting.PushBack(w)
 }
 
-// OnGone implements exchange.Source. An origin that fetches the page for
-// no client any more is told so.
+// OnGone implements exchange.Source. It cancels an origin whose page no client needs.
 func (w *waiter) OnGone(x *exchange.Exchange) {
 	f := w.f
 	w.x, w.f = nil, nil
@@ -322,11 +320,11 @@ func (w *waiter) OnGone(x *exchange.Exchange) {
 	}
 }
 
-// maxReleased is how many exchanges are answered before the loop looks at other events.
+// maxReleased is the number of exchanges that are answered before the loop handles other events.
 const maxReleased = 100
 
-// release ends that exchanges wait for f, and has answer called for each of them, soon: not now, as a connection that
-// breaks meanwhile must not be the one that is worked on.
+// release ends the wait of exchanges for f, and makes the loop call answer for each of them soon. It does not call
+// answer itself, because a connection that breaks meanwhile must not be the current one.
 func (f *Fill) release(answer func(w *waiter)) {
 	var all []*waiter
 	for e := f.waiting.Front(); e != nil; e = e.Next() {
@@ -351,7 +349,7 @@ func (p *Pages) release(all []*waiter, answer func(w *waiter)) {
 	}
 }
 
-// serve sends a page to all that wait for f, if it is theirs; the others ask by themselves.
+// serve sends a page to all waiters of f for which it is right; other waiters send their own requests.
 func (f *Fill) serve(page *Page, v Verdict) {
 	f.release(func(w *waiter) {
 		if v == Stale || f.For(w.x.Req) {
@@ -362,5 +360,5 @@ func (f *Fill) serve(page *Page, v Verdict) {
 	})
 }
 
-// askAgain has the exchange ask for its page by itself.
+// askAgain looks up the page of the exchange again.
 func (w *waiter) askAgain() { w.source.lookup(w.x, w.turns) }

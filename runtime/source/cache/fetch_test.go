@@ -13,7 +13,7 @@ import (
 	"fapws/runtime/waittest"
 )
 
-// server is a Host whose time is set by hand.
+// server is a Host whose time the test sets.
 type server struct {
 	conns       conn.Set
 	invalidated []Pattern
@@ -22,7 +22,7 @@ type server struct {
 func (s *server) Flush()                {}
 func (s *server) Invalidated(p Pattern) { s.invalidated = append(s.invalidated, p) }
 
-// origin is a Source that answers when a test says so.
+// origin is a Source that answers when the test tells it.
 type origin struct {
 	exchange.Memory
 	asked []*exchange.Exchange
@@ -64,7 +64,7 @@ func (r *rig) ask(request string) (*exchangetest.Client, *exchange.Exchange) {
 	return c, x
 }
 
-// answer has the origin answer its exchange i with parts.
+// answer makes the origin answer its exchange i with parts.
 func (r *rig) answer(i int, fields string, parts ...string) {
 	for k, body := range parts {
 		p := exchange.Part{First: k == 0, Last: k == len(parts)-1, File: -1, Body: []byte(body)}
@@ -92,7 +92,7 @@ func (r *rig) want(c *exchangetest.Client, x *exchange.Exchange, body, verdict s
 
 const kept = "Cache-Control: max-age=60\r\n"
 
-// A client that leaves ends the fetch, unless others wait for it.
+// A client that disconnects ends the fetch, unless other clients wait for it.
 func TestFetchClientLeaves(t *testing.T) {
 	r := newRig(t)
 	_, ax := r.ask("GET /a")
@@ -120,7 +120,7 @@ func TestFetchClientLeaves(t *testing.T) {
 	}
 }
 
-// An origin that is too late is so for all that wait.
+// A timeout of the origin applies to all waiters.
 func TestFetchOverdue(t *testing.T) {
 	r := newRig(t)
 	a, ax := r.ask("GET /a")
@@ -134,7 +134,7 @@ func TestFetchOverdue(t *testing.T) {
 	}
 }
 
-// A clock that was set after the start, as on a device without a battery, does not lengthen the time until Expires.
+// A clock that was set after the start, as on a device without a battery, does not extend the time until Expires.
 func TestFetchAfterClockWasSet(t *testing.T) {
 	r := newRig(t)
 	r.server.conns.Start = time.Unix(0, 0)
@@ -149,8 +149,8 @@ func TestFetchAfterClockWasSet(t *testing.T) {
 	}
 }
 
-// Of a crowd that waits for a page, each client leaves as quickly as it came, and the others are answered in turns, between which the
-// loop serves other clients.
+// Of many clients that wait for a page, each can disconnect as quickly as it came. The others are answered in turns,
+// between which the loop serves other clients.
 func TestFetchCrowd(t *testing.T) {
 	r := newRig(t)
 	loop, err := eventloop.New()
@@ -199,7 +199,7 @@ func TestFetchCrowd(t *testing.T) {
 	answered(stay)
 }
 
-// A page that is being sent for too long is not waited for.
+// Requests do not wait for a page that is sent for too long.
 func TestFetchWithoutEnd(t *testing.T) {
 	r := newRig(t)
 	r.ask("GET /a")

@@ -13,16 +13,18 @@ import (
 	"fapws/runtime/http1"
 )
 
-// answerFields is the fields of a response that matter to a cache. Slices are copies.
+// answerFields contains the fields of a response that matter to a cache. Slices are copies.
 type answerFields struct {
-	control control // of CDN-Cache-Control if that counts (RFC 9213 §2.2), else of Cache-Control
+	// Directives of CDN-Cache-Control if it is valid (RFC 9213 §2.2), otherwise of Cache-Control.
+	control control
 
-	age      int64 // seconds; -1: none
+	age      int64 // seconds; -1 if missing
 	made     int64 // Date, in seconds since 1970
 	apparent int64 // seconds from Date until the response arrived, 0 to MaxTTL (RFC 9111 §4.2.3)
-	expires  int64 // in seconds since 1970; -1: none, 0: one that is no date
+	expires  int64 // in seconds since 1970; -1 if missing, 0 if it is not a date
 	vary     []string
-	never    bool // Vary makes every request another one, or it or the directives are too many
+	// Vary makes every request different, or Vary or the directives are too long
+	never bool
 
 	setCookie bool
 	stream    bool // a response without an end
@@ -32,25 +34,25 @@ type answerFields struct {
 	date      []byte // Last-Modified
 	tags      []string
 
-	fields []byte // those to keep
+	fields []byte // fields to keep
 }
 
-// readFields reads the fields of a response that arrived at now, in nanoseconds since 1970. Without a Date it was made
-// then.
+// readFields reads the fields of a response that arrived at now, in nanoseconds since 1970. Without a Date the response
+// was made at now.
 func readFields(fields []byte, now int64) answerFields {
 	f := answerFields{control: control{}, age: -1, made: now / second, expires: -1, fields: make([]byte, 0, len(fields))}
 	var targeted []byte
-	directives := 0 // bytes of them
+	directives := 0 // bytes of directives
 	for line := range bytes.Lines(fields) {
 		name, value, _ := bytes.Cut(line, []byte{':'})
 		value = bytes.TrimSpace(value)
 		switch {
 		case http1.EqualFold(name, "age"):
-			// Of several values the first one counts (RFC 9111 §5.1).
+			// The first of several values counts (RFC 9111 §5.1).
 			if first, _, _ := bytes.Cut(value, []byte{','}); f.age < 0 {
 				f.age = seconds(bytes.TrimSpace(first))
 			}
-			continue // each answer gets its own
+			continue // each response has its own
 		case isOne(name, "fapws-cache", "trailer"): // a page has no trailers
 			continue
 		case http1.EqualFold(name, "fapws-cache-tags"):
@@ -65,7 +67,7 @@ func readFields(fields []byte, now int64) answerFields {
 			targeted = append(append(targeted, ','), value...)
 		case http1.EqualFold(name, "expires"):
 			at, ok := http1.ParseDate(value)
-			if !ok || f.expires >= 0 { // twice is a mistake (RFC 9111 §4.2.1)
+			if !ok || f.expires >= 0 { // a repeated field is an error (RFC 9111 §4.2.1)
 				at = 0
 			}
 			f.expires = max(at, 0)
@@ -99,7 +101,7 @@ func readFields(fields []byte, now int64) answerFields {
 	}
 	if len(targeted) > 0 {
 		if own := (control{}); own.setTargeted(targeted[1:]) {
-			if f.control.has("no-transform") { // it is for clients, too
+			if f.control.has("no-transform") { // applies to clients, too
 				own["no-transform"] = 0
 			}
 			f.control, f.expires = own, -1
@@ -121,7 +123,7 @@ func (f *answerFields) addTags(value []byte) {
 	}
 }
 
-// validates reports whether a 304 can confirm the response: it has a validator that a request can name.
+// validates reports whether a 304 can confirm the response, because it has a validator for requests.
 func (f *answerFields) validates() bool { return isTag(f.etag) || isDate(f.date) }
 
 // isTag reports whether b is an entity tag (RFC 9110 §8.8.3).
@@ -135,8 +137,8 @@ func isDate(b []byte) bool {
 	return ok
 }
 
-// appendNames adds the members of a Vary field. false: no other request is like
-// this one, or there are too many.
+// appendNames adds the members of a Vary field. It returns false if no other request is equal to this one, or if there
+// are too many names.
 func appendNames(to []string, value string) ([]string, bool) {
 	for _, name := range strings.Split(value, ",") {
 		name = strings.ToLower(strings.TrimSpace(name))
@@ -151,12 +153,13 @@ func appendNames(to []string, value string) ([]string, bool) {
 	return to, true
 }
 
-// ofClient are fields that an upstream gets from package proxy, about the client. The request does not have them for a key.
+// ofClient lists the fields about the client that package proxy adds for an upstream. The request for the key does not
+// contain them.
 var ofClient = []string{"forwarded", "x-forwarded-for", "x-real-ip", "remote-user", "client-cert", "client-cert-chain"}
 
-// setTargeted reads the value of a targeted field, all lines of CDN-Cache-Control joined with commas. It is a
-// dictionary of structured fields (RFC 9213 §2.1). ok is false if it is empty or not valid, and then it does not
-// count; c is undefined. A directive whose value has another type than it should have is ignored.
+// setTargeted parses the value of a targeted field: all lines of CDN-Cache-Control joined with commas, a dictionary of
+// structured fields (RFC 9213 §2.1). ok is false if the value is empty or invalid; it must then be ignored, and c is
+// undefined. A directive whose value has the wrong type is ignored.
 func (c control) setTargeted(value []byte) (ok bool) {
 	value = bytes.TrimLeft(value, " ")
 	for more := true; more; {
@@ -170,7 +173,8 @@ func (c control) setTargeted(value []byte) (ok bool) {
 		case isNumber && err == nil:
 			c[name] = min(max(number, 0), int64(MaxTTL)/second)
 		case isNumber:
-		case err != nil && item != "?0": // no-cache and private may have names of fields, which makes no difference here
+		// no-cache and private may have names of fields as values, which this cache ignores
+		case err != nil && item != "?0":
 			c[name] = 0
 		default:
 			delete(c, name)
@@ -180,11 +184,11 @@ func (c control) setTargeted(value []byte) (ok bool) {
 	return true
 }
 
-// numbers are the directives that have seconds.
+// numbers lists the directives with seconds.
 var numbers = []string{"max-age", "s-maxage", "stale-while-revalidate", "stale-if-error"}
 
 // member matches the first member of a dictionary of structured fields (RFC 9651 §4.2.2): its key, its item, which is
-// empty for a list of items, and the comma behind it.
+// empty for a list of items, and the comma after it.
 var member = sync.OnceValue(func() *regexp.Regexp {
 	const (
 		key    = `[a-z*][a-z0-9_.*-]*`

@@ -10,42 +10,47 @@ import (
 	"fapws/runtime/source/static"
 )
 
-// Fill has the origin make a page, and takes the answer, part by part, to keep it (Begin, Write, Finish). It ends with Finish, Confirm,
-// Failed or Refuse, or when the answer turns out not to be kept. The origin answers an exchange of its own, whose Sink the Fill is: it
-// records the response, and passes it on to the client that has asked for the page. The origin never waits for that client: parts are
-// copied and released at once, because one slow client would otherwise delay all that wait for the page.
+// Fill makes the origin produce a page, and records the response part by part (Begin, Write, Finish). It ends with
+// Finish, Confirm, Failed or Refuse, or when the response turns out to be uncacheable. The origin answers a separate
+// exchange, whose Sink is the Fill, which forwards the response to the client that has requested the page. The origin
+// never waits for that client: parts are copied and released at once, because a slow client would otherwise delay all
+// clients that wait for the page.
 //
-// To the client's exchange it is the Source.
+// The Fill is the Source of the client's exchange.
 type Fill struct {
 	s        *Store
 	rule     *Compiled
-	personal bool  // the request is
-	node     *node // that has it for its fill; nil: it was thrown out, or every request has a Fill
-	old      *Page // that is to be replaced or confirmed, or nil
-	base     []byte
-	path     string           // percent-decoded
-	request  exchange.Request // Head and Parsed, as the client has sent them
+	personal bool // the request is personal (Compiled.personal)
+	// node whose fill is this Fill; nil if the node was evicted, or if every request has a Fill
+	node    *node
+	old     *Page // page that will be replaced or confirmed, or nil
+	base    []byte
+	path    string           // percent-decoded
+	request exchange.Request // Head and Parsed, as the client has sent them
 
-	names  []string // that tell answers apart, in addition to the rule's
-	key    []byte   // of the stored page
+	// names of request fields that distinguish responses, in addition to the rule's
+	names  []string
+	key    []byte // key of the stored page
 	page   *Page
-	age    int64 // in seconds, that the answer had when it came; -1: it did not say
-	length int64 // of the body as was said, or -1
-	taken  int64 // bytes counted as used
-	purged bool  // the page being fetched may be from before that
+	age    int64 // age of the response at its arrival in seconds; -1 if unknown
+	length int64 // announced length of the body, or -1
+	taken  int64 // bytes that the store counts as used
+	purged bool  // the page may be older than a purge
 	ended  bool
 
-	source      *Source
-	origin      exchange.Exchange // the request to the origin; its Parent gets the parts; nil: it has left, or was answered, or no client has asked
-	conditional bool              // the origin is asked to confirm old
-	alone       bool              // no client has asked for it: a stale page is replaced
-	depth       int               // of the request
-	waiting     list.List         // of waiters
-	begun       int64             // Pages.now when the head came
+	source *Source
+	// request to the origin. Its Parent gets the parts; nil if the client has disconnected, was answered, or does not
+	// exist
+	origin      exchange.Exchange
+	conditional bool      // the request to the origin asks it to confirm old
+	alone       bool      // no client waits for it, because it replaces a stale page
+	depth       int       // depth of the request
+	waiting     list.List // list of waiters
+	begun       int64     // Pages.now at the arrival of the head
 }
 
-// Begin takes the head of the answer. false: it is not to be kept, the Fill has ended, and waiting requests have to
-// ask by themselves. Slices in h are copied; the Fields as they are kept are those of the Page.
+// Begin processes the head of the response. It returns false if the response will not be kept: the Fill has ended, and
+// waiting requests must send their own requests. Slices in h are copied; the Page has the Fields that are kept.
 func (f *Fill) Begin(h *exchange.Head, now int64) bool {
 	f.s.now = now
 	read := readFields(h.Fields, now+f.s.ahead)
@@ -74,15 +79,15 @@ func newPage(status int, read *answerFields, t terms, now int64) *Page {
 	return &Page{Status: status, Fields: read.fields, own: len(read.fields), terms: t, since: now, etag: read.etag, date: read.date, tags: read.tags}
 }
 
-// vary says in the Fields of a page that it has forms in other codings.
+// vary adds to the Fields of a page that it has forms in other codings.
 func (f *Fill) vary(p *Page, t *terms) {
 	if !slices.Contains(t.vary, "accept-encoding") && !slices.Contains(f.rule.Vary, "accept-encoding") {
 		p.Fields = append(p.Fields, "Vary: Accept-Encoding\r\n"...)
 	}
 }
 
-// refused remembers that an answer was not to be kept. An error of the handler is no reason to forget a page, which it
-// may confirm later.
+// refused records that a response could not be kept. After an error of the handler, the page is kept, because the
+// handler may confirm it later.
 func (f *Fill) refused(personal bool, status int) {
 	n, now := f.node, f.s.now
 	if !personal && status < 500 && f.old != nil && f.old.in != nil {
@@ -98,8 +103,8 @@ func (f *Fill) refused(personal bool, status int) {
 	}
 }
 
-// Failed ends the Fill for want of an answer. Its older page, which is sent in its place, answers others as well until it
-// is time to try again.
+// Failed ends the Fill without a response. Its older page, which is sent instead, also answers other requests until the
+// next attempt.
 func (f *Fill) Failed(now int64) {
 	f.s.now = now
 	if n := f.node; n != nil {
@@ -108,9 +113,8 @@ func (f *Fill) Failed(now int64) {
 	f.end()
 }
 
-// move finds the key under which the answer is kept, now that its Vary is
-// known, and makes its node the one of f. Names come and never go: of an answer
-// without some of them there are then several.
+// move determines the key of the response by its Vary, and makes the node of the key the node of f. Names are added and
+// never removed, so responses without some of the names are kept under several keys.
 func (f *Fill) move(vary []string) bool {
 	s := f.s
 	s.key = append(s.key[:0], f.base...)
@@ -149,15 +153,15 @@ func (f *Fill) move(vary []string) bool {
 	return true
 }
 
-// leave makes the node of f one that is not being fetched.
+// leave marks the node of f as not being fetched.
 func (f *Fill) leave() {
 	if n := f.node; n != nil {
 		f.node, n.fill = nil, nil
 	}
 }
 
-// Write takes a piece of the body and returns a copy of it that does not
-// change. false: it is too long to be kept, the Fill has ended.
+// Write records a piece of the body and returns a permanent copy. It returns false if the body is too long: the Fill
+// has ended.
 func (f *Fill) Write(b []byte) (kept []byte, ok bool) {
 	p := f.page
 	size := int64(len(p.Body) + len(b))
@@ -171,7 +175,8 @@ func (f *Fill) Write(b []byte) (kept []byte, ok bool) {
 	return p.Body[len(p.Body)-len(b) : len(p.Body) : len(p.Body)], true
 }
 
-// Finish ends the Fill and returns the page, which is kept from now on. nil: it is not as announced, and is not kept.
+// Finish ends the Fill and returns the page, which is now kept. It returns nil if the response differs from its
+// announced length; then it is not kept.
 func (f *Fill) Finish() *Page {
 	p := f.page
 	if f.length >= 0 && int64(len(p.Body)) != f.length {
@@ -204,17 +209,15 @@ func (f *Fill) store() {
 	}
 }
 
-// Refuse ends the Fill before Begin: the answer is of a kind that is not kept.
-// status is its own.
+// Refuse ends the Fill before Begin, because responses of this kind are not kept. status is the status of the response.
 func (f *Fill) Refuse(status int, now int64) {
 	f.s.now = now
 	f.refused(false, status)
 	f.end()
 }
 
-// For says whether the page is the right one for another request that was told
-// to wait, too. After Finish. A page that says no-cache is right for none: it may have been out of date before that
-// request came.
+// For reports, after Finish, whether the page is right for another request that has waited. A page with no-cache is
+// right for no request, because it may have been out of date before that request arrived.
 func (f *Fill) For(r *exchange.Request) bool {
 	if f.page.validate || !f.page.public && f.rule.personal(r) {
 		return false
@@ -224,7 +227,7 @@ func (f *Fill) For(r *exchange.Request) bool {
 	return string(s.key) == string(f.key)
 }
 
-// end ends the Fill without a decision about the answer.
+// end ends the Fill without a decision about the response.
 func (f *Fill) end() {
 	f.ended, f.origin.Recorded = true, false
 	f.leave()

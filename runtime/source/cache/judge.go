@@ -12,19 +12,20 @@ import (
 	"fapws/runtime/source/static"
 )
 
-// terms are the conditions on which an answer is kept. Times are nanoseconds.
+// terms contains the conditions for keeping a response. Times are in nanoseconds.
 type terms struct {
-	keep     bool
-	personal bool // not kept only because of fields of the request; for others it may be
+	keep bool
+	// only fields of the request forbid keeping it; responses to other requests may be kept
+	personal bool
 
-	public   bool     // also for requests with Cookie or Authorization
-	fresh    int64    // from now; the next three follow it
-	stale    int64    // it answers while a new one is fetched
-	ifError  int64    // it answers in place of an error
-	down     int64    // it answers where there would be no answer at all
-	validate bool     // each request has to be confirmed by the handler
-	age      int64    // that it is old already
-	vary     []string // in lower case, sorted, without the rule's
+	public   bool     // right for requests with Cookie or Authorization, too
+	fresh    int64    // duration from now; the next three follow it
+	stale    int64    // it answers while a new page is fetched
+	ifError  int64    // it answers instead of an error
+	down     int64    // it answers instead of no response
+	validate bool     // the handler must confirm it for each request
+	age      int64    // current age
+	vary     []string // in lower case, sorted, without the names of the rule
 	plain    bool     // it may be sent in another coding
 }
 
@@ -35,15 +36,14 @@ const (
 	maxVaryName = 64
 	maxTags     = 32
 
-	maxDirectives = 4 << 10 // bytes, as each takes the loop some time
+	maxDirectives = 4 << 10 // bytes, because each one takes time of the loop
 
-	// downFor is how long a stale page answers while its origin cannot be reached (RFC 9111 §4.2.4 has no
-	// bound).
+	// downFor is how long a stale page answers while its origin is unreachable (RFC 9111 §4.2.4 has no limit).
 	downFor = int64(24 * time.Hour)
 )
 
-// understood are the statuses whose requirements on caches are met here, for must-understand (RFC 9111 §5.2.2.3).
-// The heuristic ones among them may be kept without being asked to (RFC 9110 §15.1).
+// understood contains the statuses whose caching requirements are implemented, for must-understand (RFC 9111 §5.2.2.3).
+// Responses with the heuristic statuses may be kept without an explicit lifetime (RFC 9110 §15.1).
 var (
 	understood = []int{200, 203, 204, 300, 301, 302, 303, 307, 308, 404, 405, 410, 414, 451, 501}
 	heuristic  = []int{200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501}
@@ -82,7 +82,8 @@ func (c *Compiled) judge(personal bool, status int, f *answerFields) (t terms) {
 	return t
 }
 
-// lifetime returns how long an answer is good from when it was made, in nanoseconds. ok is false if nothing says so.
+// lifetime returns how long a response is fresh from its creation, in nanoseconds. ok is false without explicit or
+// heuristic lifetime.
 func (c *Compiled) lifetime(status int, f *answerFields) (lifetime int64, ok bool) {
 	cc := f.control
 	switch {
@@ -94,10 +95,10 @@ func (c *Compiled) lifetime(status int, f *answerFields) (lifetime int64, ok boo
 		return min(max(f.expires-f.made, 0), int64(MaxTTL)/second) * second, true
 	case c.TTL > 0 && slices.Contains(c.Status, status):
 		return int64(c.TTL), true
-	case cc.has("no-cache"): // good for no time, but perhaps to be confirmed
+	case cc.has("no-cache"): // fresh for no time, but it may be confirmed
 		return 0, true
 	case c.Heuristic > 0 && (cc.has("public") || slices.Contains(heuristic, status)):
-		// A tenth of the time for which it has not changed (RFC 9111 §4.2.2).
+		// A tenth of the time since its last change (RFC 9111 §4.2.2).
 		if changed, ok := http1.ParseDate(f.date); ok {
 			return min(max(f.made-changed, 0)*second/10, int64(c.Heuristic)), true
 		}
@@ -105,9 +106,9 @@ func (c *Compiled) lifetime(status int, f *answerFields) (lifetime int64, ok boo
 	return 0, false
 }
 
-// staleness returns how long an answer may be sent that is no longer fresh: while another one is fetched, in place of
-// an error, and where there is no answer at all. Such pages are forbidden by must-revalidate and proxy-revalidate, and
-// by s-maxage unless the same answer says for how long (RFC 9111 §4.2.4, §5.2.2.10; RFC 5861).
+// staleness returns how long a response may be sent after it is no longer fresh: while a new one is fetched, instead of
+// an error, and instead of no response. must-revalidate and proxy-revalidate forbid stale responses, and so does
+// s-maxage unless the same response specifies the time (RFC 9111 §4.2.4, §5.2.2.10; RFC 5861).
 func (c *Compiled) staleness(cc control) (stale, ifError, down int64) {
 	switch {
 	case cc.has("must-revalidate", "proxy-revalidate"):
@@ -124,22 +125,23 @@ func (c *Compiled) staleness(cc control) (stale, ifError, down int64) {
 	return stale, ifError, down
 }
 
-// control is the cache directives of a response (RFC 9111 §5.2.2, RFC 5861) by their names in lower case, with their seconds. Of those
-// that stand for themselves, with or without the names of fields, only the presence counts.
+// control contains the cache directives of a response (RFC 9111 §5.2.2, RFC 5861) by their names in lower case, with
+// their seconds. For directives without seconds, only the presence counts.
 type control map[string]int64
 
-// has reports whether one of the directives is there.
+// has reports whether c contains one of the directives.
 func (c control) has(names ...string) bool {
 	return slices.ContainsFunc(names, func(name string) bool { _, there := c[name]; return there })
 }
 
-// directive matches the first one of a list: "name", "name=token" or "name="quoted, string"". An argument that does not end is the rest.
+// directive matches the first directive of a list: "name", "name=token" or "name="quoted, string"". An argument without
+// an end extends to the end of the list.
 var directive = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`(?s)^\s*([^,=]*?)\s*(?:=[ \t]*("(?:[^"\\]|\\.)*"?[^,]*|[^,]*))?(?:,|$)`)
 })
 
-// add reads the value of a Cache-Control field. A directive that cannot be understood shortens the lifetime, and
-// never extends it (RFC 9111 §4.2.1); so does one that is given twice.
+// add parses the value of a Cache-Control field. A directive that is invalid or repeated shortens the lifetime, and
+// never extends it (RFC 9111 §4.2.1).
 func (c control) add(value []byte) {
 	for len(value) > 0 {
 		m := directive().FindSubmatch(value)
@@ -156,14 +158,14 @@ func (c control) add(value []byte) {
 	}
 }
 
-// seconds reads delta-seconds (RFC 9111 §1.2.2). An invalid value is 0, and one that is too large is MaxTTL.
+// seconds parses delta-seconds (RFC 9111 §1.2.2). It returns 0 for an invalid value, and MaxTTL for a larger value.
 func seconds(arg []byte) int64 {
 	n, _ := static.ParseDigits(arg)
 	return min(n, int64(MaxTTL)/second)
 }
 
-// Conditions returns the fields that make a request for the page conditional (RFC 9111 §4.3.1): "Name: value\r\n" ....
-// Without a validator, or for a page that is not a 200, there are none.
+// Conditions returns the fields that make a request for the page conditional (RFC 9111 §4.3.1): "Name: value\r
+// " .... It returns nil without a validator, or if the status of the page is not 200.
 func (p *Page) Conditions() (fields []byte) {
 	if p.Status != 200 {
 		return nil
@@ -177,15 +179,15 @@ func (p *Page) Conditions() (fields []byte) {
 	return fields
 }
 
-// names reports whether a 304 with etag is about the page. One with another strong tag is about another
+// names reports whether a 304 with etag is about the page. A 304 with another strong tag is about another
 // representation (RFC 9111 §4.3.4).
 func (p *Page) names(etag []byte) bool {
 	return len(etag) == 0 || len(p.etag) == 0 || bytes.HasPrefix(etag, []byte("W/")) || bytes.Equal(etag, bytes.TrimPrefix(p.etag, []byte("W/")))
 }
 
-// update returns the fields of a page after a 304 (RFC 9111 §3.2): those of a name that the 304 has are replaced, except
-// for those that describe the content that is kept. Date is never kept: the one of the page would make it as old as
-// before. If the 304 has none, it counts as made when it arrived (RFC 9110 §6.6.1).
+// update returns the fields of a page after a 304 (RFC 9111 §3.2). Fields of the 304 replace the page's fields of the
+// same name, except for fields that describe the kept content. The Date of the page is never kept, because it would
+// make the page as old as before. Without a Date, the 304 was made when it arrived (RFC 9110 §6.6.1).
 func (p *Page) update(fields []byte) []byte {
 	stored := p.Fields[:p.own]
 	merged := make([]byte, 0, len(stored)+len(fields))
@@ -202,15 +204,14 @@ func (p *Page) update(fields []byte) []byte {
 	return merged
 }
 
-// fixed reports whether a 304 leaves a field of the page as it is.
+// fixed reports whether a 304 cannot change a field of the page.
 func (p *Page) fixed(name []byte) bool {
 	return isOne(name, "content-type", "content-encoding", "content-range", "content-length", "content-md5", "content-digest", "digest") ||
 		len(p.etag) > 0 && isOne(name, "etag")
 }
 
-// Confirm ends the Fill of a page that the handler has been asked for with its Conditions and has answered with h, which is
-// a 304. It returns the page as it is from now on, which is kept if h allows it. shared is false if
-// the requests that wait for it have to ask by themselves.
+// Confirm ends the Fill of a page whose Conditions the handler has answered with h, a 304. It returns the updated page,
+// which is kept if h allows it. shared is false if waiting requests must send their own requests.
 func (f *Fill) Confirm(h *exchange.Head, now int64) (p *Page, shared bool) {
 	s, old := f.s, f.old
 	s.now = now
@@ -248,7 +249,7 @@ func (f *Fill) Confirm(h *exchange.Head, now int64) (p *Page, shared bool) {
 		return p, false
 	}
 	f.end()
-	if in := s.nodes[string(f.key)]; !f.purged && (in == nil || in.page == nil || in.page == old) { // none that is newer
+	if in := s.nodes[string(f.key)]; !f.purged && (in == nil || in.page == nil || in.page == old) { // unless the store has a newer page
 		if old.in != nil && old.in != in {
 			s.drop(old.in)
 		}

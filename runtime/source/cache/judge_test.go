@@ -66,7 +66,7 @@ func TestJudge(t *testing.T) {
 		{rule: obey, status: 500, fields: "Cache-Control: max-age=10, no-store, must-understand"},
 		{rule: obey, status: 200, fields: "Cache-Control: max-age=10, no-store, must-understand", keep: true, fresh: 10},
 
-		// Pages that are kept to be confirmed.
+		// Pages that are kept and confirmed for each request.
 		{rule: obey, fields: `Cache-Control: no-cache|ETag: "a"`, keep: true, validate: true},
 		{rule: obey, fields: `Cache-Control: no-cache, max-age=10, stale-while-revalidate=5|ETag: W/"a"`, keep: true, validate: true},
 		{rule: obey, fields: `Cache-Control: max-age=0|ETag: "a"`, keep: true, validate: true},
@@ -83,7 +83,7 @@ func TestJudge(t *testing.T) {
 		{rule: obey, fields: `ETag: "a"`},
 		{rule: ttl, fields: `Cache-Control: no-cache|ETag: "a"`, keep: true, validate: true},
 
-		// s-maxage forbids stale pages unless the answer itself says for how long.
+		// s-maxage forbids stale pages unless the response itself specifies the time.
 		{rule: obey, fields: "Cache-Control: s-maxage=10, stale-while-revalidate=7", keep: true, fresh: 10, stale: 7},
 		{rule: ttl, fields: "Cache-Control: s-maxage=10", keep: true, fresh: 10},
 		{rule: ttl, fields: "Cache-Control: max-age=10, proxy-revalidate", keep: true, fresh: 10},
@@ -95,14 +95,14 @@ func TestJudge(t *testing.T) {
 		{rule: obey, fields: "Cache-Control: max-age=10|Age: -4", keep: true, fresh: 10},
 		{rule: obey, fields: "Cache-Control: max-age=10|Age: 99999999999999999999"},
 
-		// Expires, strictly.
+		// Expires must be valid.
 		{rule: obey, fields: "Date: " + day + "|Expires: Sun, 06 Nov 1994 8:50:37 GMT"},
 		{rule: obey, fields: "Date: " + day + "|Expires: Sun, 06 Nov 1994 08:50:37 UTC"},
 		{rule: obey, fields: "Date: " + day + "|Expires: Sun, 06 Nov 1994 08:50:37 GMT|Expires: Sun, 06 Nov 1994 08:50:37 GMT"},
 		{rule: obey, fields: "Date: " + day + "|Expires: Sunday, 06-Nov-94 08:50:37 gmt", keep: true, fresh: 60},
 		{rule: obey, fields: "Date: " + day + "|Expires: Sun Nov  6 08:50:37 1994", keep: true, fresh: 60},
 
-		// CDN-Cache-Control counts instead of the others (RFC 9213).
+		// CDN-Cache-Control replaces the other fields (RFC 9213).
 		{rule: obey, fields: "CDN-Cache-Control: max-age=10", keep: true, fresh: 10},
 		{rule: obey, fields: "CDN-Cache-Control: max-age=10|Cache-Control: no-store, private, max-age=3|Expires: 0", keep: true, fresh: 10},
 		{rule: obey, fields: "CDN-Cache-Control: max-age=0|Cache-Control: max-age=10"},
@@ -168,7 +168,7 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-// TestApparentAge: the age of a response is at least the time since its Date (RFC 9111 §4.2.3).
+// TestApparentAge checks that the age of a response is at least the time since its Date (RFC 9111 §4.2.3).
 func TestApparentAge(t *testing.T) {
 	const date = "Date: Sun, 06 Nov 1994 08:49:37 GMT|"
 	c := compile(t, Rule{TTL: 70 * time.Second, Heuristic: time.Hour})
@@ -176,7 +176,7 @@ func TestApparentAge(t *testing.T) {
 		later  int // seconds from the Date until the response arrived
 		fields string
 		age    int
-		fresh  int // -1: it is not kept
+		fresh  int // -1 if it is not kept
 	}{
 		{0, date + "Cache-Control: max-age=60", 0, 60},
 		{20, date + "Cache-Control: max-age=60", 20, 40},
@@ -227,7 +227,7 @@ func TestCompile(t *testing.T) {
 	}
 }
 
-// FuzzTargeted: whatever a targeted field is, reading it ends, and what is not valid does not count.
+// FuzzTargeted checks that parsing any targeted field ends, and that invalid fields are ignored.
 func FuzzTargeted(f *testing.F) {
 	for _, seed := range []string{"max-age=10", "a;b=1, c=(d e), f=?1", `x="a\\"`, "a=:YQ==:", "a=@1", "a=-1.5", "*a=b/c:d", "max-age=10, ,", "\t"} {
 		f.Add(seed)
@@ -244,8 +244,8 @@ func FuzzTargeted(f *testing.F) {
 	})
 }
 
-// FuzzFields: whatever a handler sends is judged, and an answer that says
-// no-store, private or Set-Cookie in a separate field is never kept.
+// FuzzFields checks that any fields of a handler can be judged, and that a response with no-store, private or
+// Set-Cookie in a separate field is never kept.
 func FuzzFields(f *testing.F) {
 	for _, seed := range []string{"max-age=10", `private="a,b"`, `a="\"",b`, `="`, ",,=", "max-age=1,,max-age=\"2", "*"} {
 		f.Add(seed, seed)

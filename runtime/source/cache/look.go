@@ -10,11 +10,11 @@ import (
 	"fapws/runtime/source/static"
 )
 
-// decoded returns the path of a request as patterns are compared with it.
+// decoded returns the path of a request for comparisons with patterns.
 func decoded(r *exchange.Request) string { return string(http1.MergeSlashes(nil, r.Path)) }
 
-// personal reports whether the answer to a request is for one person unless it says otherwise: the client has logged in, has a certificate
-// or sends a Cookie.
+// personal reports whether the response to a request is for one person by default: the client has logged in, has a
+// certificate or sends a Cookie.
 func (c *Compiled) personal(r *exchange.Request) bool {
 	return r.Peer.User != "" || r.Peer.TLS != nil && len(r.Peer.TLS.Certificates) > 0 || slices.ContainsFunc(r.Parsed.Fields, func(f http1.Field) bool {
 		name := f.Name.In(r.Head)
@@ -22,7 +22,8 @@ func (c *Compiled) personal(r *exchange.Request) bool {
 	})
 }
 
-// appendKey appends the key of a request, without what Vary adds: scheme, host, target and fields, divided by NUL, which no head has.
+// appendKey appends the key of a request, without the fields of Vary: scheme, host, target and fields, separated by
+// NUL, which heads never contain.
 func (c *Compiled) appendKey(key []byte, r *exchange.Request) []byte {
 	key = append(append(key, cmp.Or(r.Peer.Scheme, "http")...), 0)
 	host := len(key)
@@ -50,16 +51,16 @@ func appendVary(key []byte, r *exchange.Request, names []string) []byte {
 		}
 		for value := range http1.Values(r.Head, r.Parsed.Fields, name) {
 			key = appendMembers(key, value, name == "accept-language")
-			key = append(key, ',') // RFC 9110 §5.3: two fields are one with a list
+			key = append(key, ',') // repeated fields form a list (RFC 9110 §5.3)
 		}
 	}
 	return key
 }
 
-// appendMembers appends the value of a field without white space beside commas, which has no meaning in a list (RFC 9110
-// §5.6.1), and in lower case if fold.
+// appendMembers appends the value of a field without white space around commas, which has no meaning in a list (RFC
+// 9110 §5.6.1), and in lower case if fold is set.
 func appendMembers(key, value []byte, fold bool) []byte {
-	quoted, space, after := false, -1, true // after: nothing but a comma is before
+	quoted, space, after := false, -1, true // after is set if only a comma precedes
 	for i, b := range value {
 		if (b == ' ' || b == '\t') && !quoted {
 			if space < 0 {
@@ -82,8 +83,8 @@ func appendMembers(key, value []byte, fold bool) []byte {
 	return key
 }
 
-// appendCodings appends which codings the client takes, in one order: clients
-// have many ways to say the same (RFC 9110 §12.5.3).
+// appendCodings appends the codings that the client accepts in a fixed order, because clients have many ways to write
+// the same list (RFC 9110 §12.5.3).
 func appendCodings(key []byte, r *exchange.Request) []byte {
 	var has [len(codings)]bool
 	for list := range http1.Values(r.Head, r.Parsed.Fields, "accept-encoding") {
@@ -104,8 +105,8 @@ func appendCodings(key []byte, r *exchange.Request) []byte {
 
 var codings = [...]string{"gzip", "br", "zstd", "deflate", "*"}
 
-// saysMore reports whether a request names codings that appendCodings leaves out: one without a weight, or another one. An
-// application may read them otherwise.
+// saysMore reports whether a request names codings that appendCodings omits: a coding with weight 0, or an unknown one.
+// An application may interpret them.
 func saysMore(r *exchange.Request) bool {
 	for list := range http1.Values(r.Head, r.Parsed.Fields, "accept-encoding") {
 		for item := range bytes.SplitSeq(list, []byte{','}) {
@@ -122,16 +123,18 @@ type Verdict uint8
 
 // The verdicts. Their names are those in the field Fapws-Cache.
 const (
-	Bypass      Verdict = iota // the handler answers, and nothing is kept
-	Hit                        // Page answers
-	Stale                      // Page answers; if there is a Fill, the caller has to fetch another for it
-	Miss                       // the handler answers, and Fill takes it
-	Expired                    // the same; there is an older Page, to be asked for with its Conditions
-	Wait                       // another request fetches it, into Fill
-	Revalidated                // Page answers: the handler has just confirmed it. Look does not return this one
+	Bypass Verdict = iota // the handler answers, and the response is not kept
+	Hit                   // Page is the response
+	// Page is the response; if Fill is not nil, the caller must fetch a new page for it
+	Stale
+	Miss // the handler answers, and Fill records the response
+	// as Miss, but an older Page exists, whose Conditions must be sent
+	Expired
+	Wait // another request is fetching the page into Fill
+	// Page is the response, and the handler has just confirmed it. Look does not return this verdict.
+	Revalidated
 )
 
-// field returns the field Fapws-Cache of a response.
 func (v Verdict) field() []byte { return verdictFields[v] }
 
 var verdictFields = [...][]byte{
@@ -140,19 +143,18 @@ var verdictFields = [...][]byte{
 	Stale:       []byte("Fapws-Cache: stale\r\n"),
 	Miss:        []byte("Fapws-Cache: miss\r\n"),
 	Expired:     []byte("Fapws-Cache: expired\r\n"),
-	Wait:        []byte("Fapws-Cache: hit\r\n"), // it was there when the client got it
+	Wait:        []byte("Fapws-Cache: hit\r\n"), // the page existed when the client got it
 	Revalidated: []byte("Fapws-Cache: revalidated\r\n"),
 }
 
-// Found is the result of Look.
 type Found struct {
 	Verdict Verdict
 	Page    *Page
 	Fill    *Fill
 }
 
-// Look finds the answer to a request, which must be a GET or HEAD without a
-// body. It allocates nothing for a page that is there.
+// Look finds the response to a request, which must be a GET or HEAD without a body. It allocates nothing for a page
+// that exists.
 func (s *Store) Look(c *Compiled, r *exchange.Request, now int64) (f Found) {
 	s.now = now
 	defer func() { s.count[f.Verdict]++ }()
@@ -170,7 +172,7 @@ func (s *Store) Look(c *Compiled, r *exchange.Request, now int64) (f Found) {
 		s.use(n)
 		p = n.page
 	}
-	fetched := r.Parsed.Head || only(r) // this one cannot be made one for all
+	fetched := r.Parsed.Head || only(r) // this request cannot be turned into one for all clients
 	if p != nil {
 		switch late := p.late(now); {
 		case personal && !p.public:
@@ -178,7 +180,7 @@ func (s *Store) Look(c *Compiled, r *exchange.Request, now int64) (f Found) {
 		case late < 0:
 			return Found{Verdict: Hit, Page: p}
 		case p.validate && !fetched:
-			// No request waits for it, because the result for another request does not apply to this one.
+			// Other requests do not wait for it, because the result does not apply to them.
 			return Found{Verdict: Expired, Page: p, Fill: s.begin(nil, p, c, r, personal, base)}
 		case late < p.stale, now < n.excused:
 			f = Found{Verdict: Stale, Page: p}
@@ -193,7 +195,7 @@ func (s *Store) Look(c *Compiled, r *exchange.Request, now int64) (f Found) {
 	}
 	if n == nil {
 		if n = s.node(s.key, decoded(r)); n == nil {
-			return Found{} // there is no room at all
+			return Found{} // the store has no room
 		}
 	}
 	switch {
@@ -214,8 +216,9 @@ func (s *Store) Look(c *Compiled, r *exchange.Request, now int64) (f Found) {
 	return f
 }
 
-// only reports whether the answer to a request is of no use to other clients: part of a
-// page, one that depends on the copy that the client has, or one without a field that the key has, as a proxy removes those that Connection names.
+// only reports whether the response to a request is useless for other clients: a part of a page, a response that
+// depends on the client's copy, or a request without a field of the key, because a proxy removes fields that Connection
+// names.
 func only(r *exchange.Request) bool {
 	return slices.ContainsFunc(r.Parsed.Fields, func(f http1.Field) bool {
 		name := f.Name.In(r.Head)
@@ -224,7 +227,7 @@ func only(r *exchange.Request) bool {
 	})
 }
 
-// namesFields reports whether the value of a Connection field names others than the usual fields.
+// namesFields reports whether the value of a Connection field names other fields than usual.
 func namesFields(connection []byte) bool {
 	for option := range bytes.SplitSeq(connection, []byte{','}) {
 		if !isOne(bytes.TrimSpace(option), "", "close", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "http2-settings", "proxy-connection") {
@@ -234,7 +237,7 @@ func namesFields(connection []byte) bool {
 	return false
 }
 
-// begin returns a new Fill, of the node n unless that is nil, for another page in the place of old.
+// begin returns a new Fill for a page that will replace old. n is its node, or nil.
 func (s *Store) begin(n *node, old *Page, c *Compiled, r *exchange.Request, personal bool, base int) *Fill {
 	parsed := *r.Parsed
 	parsed.Fields = slices.Clone(parsed.Fields)

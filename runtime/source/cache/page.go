@@ -9,50 +9,52 @@ import (
 	"fapws/runtime/source/static"
 )
 
-// Page is a whole answer that is kept. It does not change but for the forms of Coded, and lives on after its eviction
-// as long as it is being sent.
+// Page is a whole response that is kept. It does not change except for the forms of Coded, and remains valid after its
+// eviction while it is being sent.
 type Page struct {
 	Status int
 	Reason []byte
-	Fields []byte // "Name: value\r\n" ... without Age, which goes with each answer
-	Type   string // Content-Type, if it is not among Fields
+	// Fields contains "Name: value\r
+	// " ... without Age, which differs in each response.
+	Fields []byte
+	Type   string // Content-Type, if Fields does not contain it
 	Body   []byte
 
-	HasDate, HasServer bool // Fields has them
+	HasDate, HasServer bool // Fields contains them
 
 	terms       // on which it is kept
-	since int64 // when they began to hold
-	own   int   // length of those of Fields that the handler has sent; the rest is ours
+	since int64 // time from which the terms count
+	// length of the handler's part of Fields; the rest is from the cache
+	own   int
 	etag  []byte
 	date  []byte // Last-Modified
 	tags  []string
-	in    *node  // nil: it is not kept any more
-	coded *coded // nil: there are no other forms
+	in    *node  // nil if the page is no longer kept
+	coded *coded // nil if the page has no other forms
 }
 
-// Age returns how old it is, in seconds (RFC 9111 §4.2.3), rounded up: now and the time when it was made may be
-// a little late.
+// Age returns the age of the page in seconds (RFC 9111 §4.2.3), rounded up, because now and the time of its creation
+// may be late.
 func (p *Page) Age(now int64) int64 { return (max(now-p.since+p.age, 0) + second - 1) / second }
 
-// late returns for how long the page has not been fresh any more; below 0: it is.
+// late returns how long the page has not been fresh; it is negative while the page is fresh.
 func (p *Page) late(now int64) int64 { return now - p.since - p.fresh }
 
-// Instead reports whether the page may be sent in place of an answer with that status (RFC 5861 §4). unreachable says that
-// there was none, and the status is the server's own (RFC 9111 §4.2.4).
+// Instead reports whether the page may be sent instead of a response with that status (RFC 5861 §4). unreachable means
+// that there was no response, and the status is the server's own (RFC 9111 §4.2.4).
 func (p *Page) Instead(status int, unreachable bool, now int64) bool {
 	failed := status == 500 || status >= 502 && status <= 504
 	return failed && p.late(now) < p.ifError || unreachable && p.late(now) < p.down
 }
 
-// Unchanged says whether the client has the page already: 304 answers it (RFC
-// 9110 §13.2.2).
+// Unchanged reports whether the client already has the page, so that the response is 304 (RFC 9110 §13.2.2).
 func (p *Page) Unchanged(r *exchange.Request) bool {
 	c := static.ReadConditions(r.Head, r.Parsed.Fields)
 	return p.Status == 200 && c.Unchanged(p.etag, p.date)
 }
 
-// Range returns the Range field of a GET that applies to the page as it was made, without other forms. nil: none does. A request
-// with other conditions, or with a repeated field, gets all of the page.
+// Range returns the Range field of a GET if it applies to the page in its original form, otherwise nil. A request with
+// other conditions, or with a repeated field, gets the whole page.
 func (p *Page) Range(r *exchange.Request) (wanted []byte) {
 	c := static.ReadConditions(r.Head, r.Parsed.Fields)
 	wanted = c.Range(p.etag, p.date)
@@ -62,7 +64,7 @@ func (p *Page) Range(r *exchange.Request) (wanted []byte) {
 	return wanted
 }
 
-// indivisible says whether the application will have no parts of it sent.
+// indivisible reports whether the application forbids ranges.
 func (p *Page) indivisible() bool {
 	for line := range bytes.Lines(p.Fields) {
 		name, value, _ := bytes.Cut(line, []byte{':'})
@@ -73,7 +75,7 @@ func (p *Page) indivisible() bool {
 	return false
 }
 
-// appendSlim appends those of fields that do not describe a body, which is not sent.
+// appendSlim appends the fields that do not describe a body, for a response without a body.
 func appendSlim(dst, fields []byte) []byte {
 	for line := range bytes.Lines(fields) {
 		if !http1.HasPrefixFold(line, "content-") || http1.HasPrefixFold(line, "content-location:") || http1.HasPrefixFold(line, "content-security-policy") {
@@ -83,16 +85,16 @@ func appendSlim(dst, fields []byte) []byte {
 	return dst
 }
 
-// coded are the forms of a page in content codings, made when they are first
-// asked for. Unlike the rest of a Page they change.
+// coded contains the forms of a page in content codings, which are made at their first use. Unlike other fields of a
+// Page it changes.
 type coded struct {
-	can   static.CodingSet      // that have not turned out to be no use
-	pages [static.Codings]*Page // the page itself: it is being made, or there was no room for it
-	size  int64                 // of all of them, as counted
+	can static.CodingSet // codings that may be useful
+	// the page itself marks a form that is being made, or for which there was no room
+	pages [static.Codings]*Page
+	size  int64 // counted size of all forms
 }
 
-// codable says whether a page may be sent compressed, and its type and length, -1
-// if not known, are worth it.
+// codable reports whether a page may be sent compressed, and whether its type and length, -1 if unknown, are suitable.
 func codable(kind string, t *terms, h *exchange.Head, on bool) bool {
 	if !on || !t.plain || h.Status != 200 {
 		return false
@@ -103,9 +105,8 @@ func codable(kind string, t *terms, h *exchange.Head, on bool) bool {
 	return static.Compressible(kind)
 }
 
-// Coded returns the form of a page that a client prefers. wanted, if not
-// Identity, is one that is not there yet: it has to be made, and SetCoded be
-// told, once. It allocates nothing.
+// Coded returns the form of a page that a client prefers. If wanted is not Identity, this form does not exist yet: the
+// caller must make it, and call SetCoded once. Coded allocates nothing.
 func (p *Page) Coded(r *exchange.Request) (form *Page, wanted static.Coding) {
 	if p.coded == nil {
 		return p, static.Identity
@@ -119,8 +120,8 @@ func (p *Page) Coded(r *exchange.Request) (form *Page, wanted static.Coding) {
 	return p, c
 }
 
-// SetCoded keeps the body of a page in a content coding, if the page is still
-// kept and there is room. !ok: there is no such body, as it is no use.
+// SetCoded keeps the body of a page in a content coding, if the page is still kept and there is room. ok is false if
+// this form is not useful.
 func (s *Store) SetCoded(p *Page, c static.Coding, body []byte, ok bool) {
 	if !ok {
 		p.coded.can[c] = false
@@ -146,7 +147,7 @@ func (p *Page) form(body []byte, c static.Coding) *Page {
 		name, value, _ := bytes.Cut(line, []byte{':'})
 		value = bytes.TrimLeft(value, " \t")
 		if http1.EqualFold(name, "etag") && !bytes.HasPrefix(value, []byte("W/")) {
-			// It is another representation; the weak tag is true of both (RFC 9110 §8.8.3.3).
+			// The form is another representation; the weak tag is valid for both (RFC 9110 §8.8.3.3).
 			form.Fields = append(append(form.Fields, "ETag: W/"...), value...)
 			continue
 		}

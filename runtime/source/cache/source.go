@@ -16,41 +16,41 @@ import (
 	"fapws/runtime/source/static"
 )
 
-// Loop is the server of Pages. Its methods are called on the event loop.
+// Loop is the event loop of Pages. Its methods are called on the event loop.
 type Loop interface {
 	// Flush writes the output that is gathered for connections.
 	Flush()
 
-	// Invalidated is called when a request has made pages out of date, for other processes that have them, too.
+	// Invalidated is called when a request has made pages out of date, to notify other processes.
 	Invalidated(Pattern)
 }
 
-// Pages answers exchanges with the pages of a Store, and keeps those that other sources make. Its methods must be called on the
-// event loop.
+// Pages answers exchanges with the pages of a Store, and keeps pages that other sources make. Its methods must be
+// called on the event loop.
 type Pages struct {
 	Store  *Store
 	loop   Loop
 	conns  *conn.Set
 	limits *http1.Limits
 
-	// Memory of the exchange that is looked at.
+	// Reused by the current exchange.
 	part   exchange.Part
-	fields []byte // of part
+	fields []byte // fields of part
 }
 
-// NewPages returns Pages without any, for clients that have the connections conns. limits are those of requests.
+// NewPages returns empty Pages for clients with the connections conns. limits are the limits of requests.
 func NewPages(s *Store, h Loop, conns *conn.Set, limits *http1.Limits) *Pages {
 	return &Pages{Store: s, loop: h, conns: conns, limits: limits}
 }
 
-// now returns the time in nanoseconds since 1970 by the clock as it was at the start. It may be a tick late.
+// now returns the time in nanoseconds since 1970 by the clock as it was set at the start. It may be a tick late.
 func (p *Pages) now() int64 {
 	now := p.conns.Start.UnixNano() + p.conns.Now
 	p.Store.ahead = p.conns.Unix()*second - now
 	return now
 }
 
-// Source answers the exchanges of a mount from the cache, or has another source answer them.
+// Source answers the exchanges of a mount from the cache, or passes them to another source.
 type Source struct {
 	exchange.Memory
 	pages  *Pages
@@ -63,10 +63,9 @@ func (p *Pages) Source(rule *Compiled, origin exchange.Source) *Source {
 	return &Source{pages: p, rule: rule, origin: origin}
 }
 
-// Start implements exchange.Source.
 func (s *Source) Start(x *exchange.Exchange) { s.lookup(x, 0) }
 
-// lookup answers x from the cache, or has it answered by the origin. turns is how often it has waited for a page.
+// lookup answers x from the cache, or makes the origin answer it. turns is the number of its waits for a page.
 func (s *Source) lookup(x *exchange.Exchange, turns int) {
 	p, r := s.pages, x.Req
 	if !cacheable(r) {
@@ -88,13 +87,13 @@ func (s *Source) lookup(x *exchange.Exchange, turns int) {
 		s.newFetch(x, found)
 		f.alone, f.origin.Parent = true, nil
 		p.send(x, r, found.Page, found.Verdict)
-		p.loop.Flush() // before anything else, as the handler may run on the loop
+		p.loop.Flush() // first, because the handler may run on the loop
 		f.ask()
 	case Miss, Expired:
 		s.fetch(x, found)
 	case Wait:
-		// The page itself, or another page that waits, may need a subrequest. If a request waits only for fetches of
-		// its own depth or deeper ones, none waits for itself.
+		// The page itself, or another waiting page, may need a subrequest. A request waits only for fetches of its own
+		// depth or deeper ones, so no request waits for itself.
 		if turns == maxTurns || f.depth < r.Depth {
 			s.bypass(x)
 			return
@@ -105,21 +104,22 @@ func (s *Source) lookup(x *exchange.Exchange, turns int) {
 	}
 }
 
-// bypass has the origin answer x, and keeps nothing of that.
+// bypass makes the origin answer x, and does not keep the response.
 func (s *Source) bypass(x *exchange.Exchange) {
 	x.Fields = Bypass.field()
 	s.origin.Start(x)
 }
 
-// cacheable reports whether a request is one that pages are kept for.
+// cacheable reports whether pages are kept for the request.
 func cacheable(r *exchange.Request) bool {
 	q := r.Parsed
 	return (q.Head || q.Get) && r.Size == 0 && !q.Upgrade && !r.WebSocket && r.Value == nil && (q.Host.Len > 0 || q.Authority.Len > 0)
 }
 
-// send answers x, whose request is asked, with page, in the form that its client prefers, with the range that it asks for, or with nothing if it has the page.
+// send answers x, whose request is asked, with page: in the form that its client prefers, with the requested range, or
+// without a body if the client already has the page.
 func (p *Pages) send(x *exchange.Exchange, asked *exchange.Request, page *Page, v Verdict) {
-	var from, count int64 // the range; all if count is 0
+	var from, count int64 // the range; the whole page if count is 0
 	unchanged := page.Unchanged(asked)
 	if !unchanged {
 		var asks bool
@@ -145,7 +145,7 @@ func (p *Pages) send(x *exchange.Exchange, asked *exchange.Request, page *Page, 
 		h.Status, h.Reason, h.Length = 206, nil, count
 	}
 	inTurn := x.InTurn()
-	var memory []byte // for as long as the part has to wait
+	var memory []byte // valid while the part waits
 	if inTurn {
 		memory = p.fields[:0]
 	}
@@ -167,7 +167,8 @@ func (p *Pages) send(x *exchange.Exchange, asked *exchange.Request, page *Page, 
 	x.Sink.Send(part)
 }
 
-// coded returns the form of a page that a client prefers. One that is not there yet is made, beside the loop, for later requests.
+// coded returns the form of a page that a client prefers. A missing form is made on another goroutine, for later
+// requests.
 func (p *Pages) coded(page *Page, asked *exchange.Request) *Page {
 	form, c := page.Coded(asked)
 	if c != static.Identity {
@@ -178,7 +179,7 @@ func (p *Pages) coded(page *Page, asked *exchange.Request) *Page {
 	return form
 }
 
-// patternOf returns the pages that a request makes out of date (RFC 9111 §4.4).
+// patternOf returns a pattern of the pages that a request makes out of date (RFC 9111 §4.4).
 func patternOf(r *exchange.Request) Pattern {
 	path := route.AppendPath(nil, http1.MergeSlashes(nil, r.Path))
 	return Pattern{Exact: true, Path: string(path), Host: string(r.Peer.AppendHost(nil, r.Parsed, r.Head))}
@@ -191,7 +192,6 @@ type invalidation struct {
 	pattern Pattern
 }
 
-// Send implements exchange.Sink.
 func (i *invalidation) Send(p *exchange.Part) {
 	if p.First && p.Head.Status >= 200 && p.Head.Status < 400 {
 		i.pages.Store.PurgeNow(i.pattern)
@@ -200,47 +200,43 @@ func (i *invalidation) Send(p *exchange.Part) {
 	i.next.Send(p)
 }
 
-// Reply implements exchange.Sink.
 func (i *invalidation) Reply(r exchange.Reply) { i.next.Reply(r) }
 
-// Rule says which answers of a route are kept. The zero value keeps those that say themselves how long they are good
-// for.
+// Rule determines which responses of a route are kept. The zero value keeps responses with an explicit lifetime.
 type Rule struct {
-	// TTL is how long an answer is good that says nothing about it. 0: such an
-	// answer is not kept.
+	// TTL is the lifetime of a response without a lifetime of its own. 0 means that such responses are not kept.
 	TTL time.Duration `key:"ttl" short:"a time such as \"60s\""`
 
-	// Stale is how long after that it still answers, while one request fetches
-	// a new one; a stale-while-revalidate of the answer counts before it.
+	// Stale is how long a response is sent after its lifetime, while one request fetches a new one.
+	// stale-while-revalidate of the response overrides it.
 	Stale time.Duration `key:"stale"`
 
-	// Heuristic, if not 0, keeps answers that say nothing of their age but have a Last-Modified, for a tenth of the
-	// time since then, at most this long (RFC 9111 §4.2.2).
+	// Heuristic, if not 0, keeps responses that have a Last-Modified but no lifetime for a tenth of the time since
+	// then, at most this long (RFC 9111 §4.2.2).
 	Heuristic time.Duration `key:"heuristic"`
 
-	// Status are those that TTL is for. nil: 200, 301 and 308.
+	// Status contains the statuses to which TTL applies. nil means 200, 301 and 308.
 	Status []int `key:"status" range:"200-599"`
 
-	// Vary are request fields that tell answers apart, in addition to those that an answer's Vary names.
+	// Vary contains request fields that distinguish responses, in addition to the Vary of a response.
 	Vary []string `key:"vary"`
 
-	// IgnoreQuery gives one answer whatever follows "?".
+	// IgnoreQuery uses one response for all queries.
 	IgnoreQuery bool `json:"ignore_query" key:"query" is:"not"`
 
-	// Compress sends pages that get smaller by it compressed to clients that take
-	// that.
+	// Compress sends pages compressed to clients that accept it, if compression makes them smaller.
 	Compress bool
 
-	// IgnoreCookies treats requests with a Cookie like others. Otherwise these
-	// are answered from the cache, and their answers kept, only where the answer
-	// says that it is for everybody: public or s-maxage.
+	// IgnoreCookies treats requests with a Cookie like other requests. Otherwise they are answered from the cache, and
+	// their responses kept, only if the response is for all clients: public or s-maxage.
 	IgnoreCookies bool `json:"ignore_cookies" key:"cookies" is:"one bypass ignore"`
 }
 
-// Compiled is a Rule in the form that requests are matched with: Vary is in lower case and sorted, and Status is not nil. It does not change.
+// Compiled is a Rule prepared for requests: Vary is in lower case and sorted, and Status is not nil. It does not
+// change.
 type Compiled struct{ Rule }
 
-// MaxTTL bounds the durations of a Rule, and those that an answer may ask for.
+// MaxTTL bounds the durations of a Rule, and the lifetime of a response.
 const MaxTTL = 366 * 24 * time.Hour
 
 // Compile checks a rule. The error is one line.

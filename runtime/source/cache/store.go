@@ -10,32 +10,33 @@ import (
 	"fapws/runtime/http1"
 )
 
-// Store keeps pages, within a number of bytes; the least recently used are evicted first.
+// Store keeps pages within a number of bytes. The least recently used pages are evicted first.
 type Store struct {
 	limit, most int64
 	used        int64
 	nodes       map[string]*node
-	paths       map[string][]*node // those with a path
-	recent      list.List          // of nodes, the one used last in front
+	paths       map[string][]*node // nodes by path
+	recent      list.List          // nodes, the most recently used one first
 	pages       int
-	fills       map[*Fill]struct{} // that have not ended
-	now         int64              // of the last call
-	ahead       int64              // of now: the clock of the machine, by which origins date pages, if it was set since the start
-	count       [len(verdictFields)]int64
-	key         []byte // scratch
+	fills       map[*Fill]struct{} // Fills that have not ended
+	now         int64              // time of the last call
+	// Difference to now of the machine's clock, by which origins date pages, if it was set since the start.
+	ahead int64
+	count [len(verdictFields)]int64
+	key   []byte // reused buffer
 }
 
-// Stats is the state of a store, and counts its look-ups.
+// Stats contains the state of a store, and counts its look-ups.
 type Stats struct {
 	Hits, Stale, Misses, Bypassed, Waited int64
 
-	Revalidated int64 // of the misses: a 304 has confirmed the page
-	Entries     int   // pages kept
-	Bytes, Most int64 // used, and the limit
+	Revalidated int64 // number of misses in which a 304 has confirmed the page
+	Entries     int   // number of pages
+	Bytes, Most int64 // bytes used, and the limit
 }
 
-// New returns a store of at most limit bytes, with pages of at most page bytes;
-// 0: an eighth of the limit, at most 1 MiB.
+// New returns a store of at most limit bytes, with pages of at most page bytes. If page is 0, it is an eighth of the
+// limit, at most 1 MiB.
 func New(limit, page int64) *Store {
 	if page == 0 {
 		page = min(limit/8, 1<<20)
@@ -43,49 +44,49 @@ func New(limit, page int64) *Store {
 	return &Store{limit: limit, most: page, nodes: map[string]*node{}, paths: map[string][]*node{}, fills: map[*Fill]struct{}{}}
 }
 
-// node is the state of a key. It has no page while one is being fetched, or if it is known that it cannot be kept.
+// node is the state of a key. It has no page while the page is being fetched, or if it is known that it cannot be kept.
 type node struct {
 	key  string
 	host string
 	path string // percent-decoded
-	at   int    // place in Store.paths
+	at   int    // index in Store.paths
 	page *Page
-	fill *Fill // being fetched
+	fill *Fill // the Fill that fetches it, or nil
 
-	// vary are names of request fields that tell answers apart: pages are in
-	// nodes with longer keys.
+	// vary contains names of request fields that distinguish responses. The pages are in nodes with longer keys.
 	vary []string
 
-	pass         int64 // until when requests do not wait for each other
+	pass         int64 // until this time requests do not wait for each other
 	passPersonal int64 // the same for requests with Cookie or Authorization
-	again        int64 // when to try again to keep an answer, or to refresh a stale page
-	excused      int64 // until when a stale page answers, as fetching another one has failed
+	// Time of the next attempt to keep a response, or to refresh a stale page.
+	again int64
+	// Until this time a stale page answers, because a fetch has failed.
+	excused int64
 
 	size  int64
-	place *list.Element // in Store.recent
+	place *list.Element // element of Store.recent
 }
 
 const (
-	// overhead is the memory of a node or a page in addition to its bytes: structures and places in maps. A test
-	// compares it with the heap.
+	// Memory of a node or a page in addition to its bytes: structures and map entries. A test compares it with the
+	// heap.
 	nodeOverhead  = 432
 	pageOverhead  = 512
 	codedOverhead = 64
 
-	// passFor is how long it is remembered that an answer was not to be kept,
-	// and tryEvery how often it is looked whether that is still so.
+	// passFor is how long the store remembers that a response was not kept, and tryEvery the interval of further
+	// attempts.
 	passFor  = 60 * second
 	tryEvery = second
 )
 
-// Stats returns the state of the store.
 func (s *Store) Stats() Stats {
 	n := &s.count
 	return Stats{Hits: n[Hit], Stale: n[Stale], Misses: n[Miss] + n[Expired], Bypassed: n[Bypass], Waited: n[Wait], Revalidated: n[Revalidated],
 		Entries: s.pages, Bytes: s.used, Most: s.limit}
 }
 
-// grow makes room for n bytes; false: there is none.
+// grow makes room for n bytes. It returns false if that is impossible.
 func (s *Store) grow(n int64) bool {
 	for s.used+n > s.limit {
 		oldest := s.recent.Back()
@@ -98,7 +99,7 @@ func (s *Store) grow(n int64) bool {
 	return true
 }
 
-// node returns the node of a key, which is made if it is missing; nil: there is no room.
+// node returns the node of a key, which is made if it is missing, or nil without room.
 func (s *Store) node(key []byte, path string) *node {
 	if n := s.nodes[string(key)]; n != nil {
 		return n
@@ -115,7 +116,7 @@ func (s *Store) node(key []byte, path string) *node {
 	return n
 }
 
-// remove forgets a node. A fetch of it goes on for the requests that wait.
+// remove removes a node. A fetch of it continues for the waiting requests.
 func (s *Store) remove(n *node) {
 	s.drop(n)
 	s.recent.Remove(n.place)
@@ -133,7 +134,7 @@ func (s *Store) remove(n *node) {
 	}
 }
 
-// drop takes the page out of a node.
+// drop removes the page from a node.
 func (s *Store) drop(n *node) {
 	if n.page != nil {
 		s.used -= n.page.size()
@@ -154,10 +155,10 @@ func (p *Page) size() int64 {
 	return int64(size)
 }
 
-// use makes n the last to be thrown out.
+// use makes n the last candidate for eviction.
 func (s *Store) use(n *node) { s.recent.MoveToFront(n.place) }
 
-// growFor is grow for something that n is to have. false: there is no room, or n had to be thrown out.
+// growFor is grow for data of n. It returns false without room, or if n was evicted.
 func (s *Store) growFor(n *node, size int64) bool {
 	s.use(n)
 	if !s.grow(size) {
@@ -170,15 +171,18 @@ func (s *Store) growFor(n *node, size int64) bool {
 	return true
 }
 
-// Pattern says which pages are to go.
+// Pattern selects pages to purge.
 type Pattern struct {
-	Host  string `json:"host,omitempty"`  // with a port that is not the scheme's, as clients say it; "": of all
-	Path  string `json:"path,omitempty"`  // "/page": with any query; "/page?a=1": with this one; "/blog/*": all with this prefix; "*": all
-	Exact bool   `json:"exact,omitempty"` // "*" and "?" in Path are themselves
-	Tag   string `json:"tag,omitempty"`   // a tag in the field Fapws-Cache-Tags of answers; instead of Path
+	// Host, with a port unless it is the scheme's default; "" means all hosts.
+	Host string `json:"host,omitempty"`
+	// Path is "/page" with any query, "/page?a=1" with this query, "/blog/*" for a prefix, or "*" for all.
+	Path  string `json:"path,omitempty"`
+	Exact bool   `json:"exact,omitempty"` // "*" and "?" in Path have no special meaning
+	// Tag is a tag in the field Fapws-Cache-Tags of responses. It is used instead of Path.
+	Tag string `json:"tag,omitempty"`
 }
 
-// ParsePattern reads a pattern in JSON and checks it. The error is one line.
+// ParsePattern parses a pattern in JSON and checks it. The error is one line.
 func ParsePattern(text string) (p Pattern, err error) {
 	if err = json.Unmarshal([]byte(text), &p); err == nil {
 		err = p.Check()
@@ -199,16 +203,17 @@ func (p *Pattern) Check() error {
 	return nil
 }
 
-// PurgeNow evicts pages, and returns how many went. Pages that are being fetched are not kept, either. All pages are looked at
-// once at most, however many patterns have tags or prefixes.
+// PurgeNow evicts pages, and returns their number. Pages that are being fetched will not be kept. It iterates over all
+// pages at most once, even for many patterns with tags or prefixes.
 func (s *Store) PurgeNow(all ...Pattern) (gone int) {
 	before := s.pages
 	tags, prefixes := map[string][]*Pattern{}, map[string][]*Pattern{}
-	lengths := map[int]bool{} // of the prefixes
+	lengths := map[int]bool{} // lengths of the prefixes
 	for i := range all {
 		p := &all[i]
 		path, query, wide, queried := p.parts()
-		for f := range s.fills { // hosts and queries are not looked at, and tags are not known yet: the page is only not kept
+		// hosts and queries are ignored, and tags are unknown: the page is only not kept
+		for f := range s.fills {
 			f.purged = f.purged || p.Tag != "" || f.path == path || wide && strings.HasPrefix(f.path, path)
 		}
 		switch {
@@ -244,7 +249,8 @@ func (s *Store) PurgeNow(all ...Pattern) (gone int) {
 	return before - s.pages
 }
 
-// parts returns the path of a pattern as nodes have it, which is a prefix if wide, and the query if a page with that alone is meant.
+// parts returns the path of a pattern as in nodes, and its query. wide reports whether the path is a prefix, queried
+// whether only a page with this query is meant.
 func (p *Pattern) parts() (path, query string, wide, queried bool) {
 	path = p.Path
 	if !p.Exact {
@@ -255,17 +261,17 @@ func (p *Pattern) parts() (path, query string, wide, queried bool) {
 	return string(http1.DecodePath(nil, []byte(path))), query, wide, queried
 }
 
-// of says whether a node is of the pattern's host.
+// of reports whether a node belongs to the pattern's host.
 func (p *Pattern) of(n *node) bool { return p.Host == "" || strings.EqualFold(p.Host, n.host) }
 
-// isOf says whether a node is of the host of one of these patterns.
+// isOf reports whether a node belongs to the host of one of the patterns.
 func (n *node) isOf(some []*Pattern) bool {
 	return slices.ContainsFunc(some, func(p *Pattern) bool { return p.of(n) })
 }
 
-// query returns the part behind "?" in the key.
+// query returns the part after "?" in the key.
 func (n *node) query() string {
-	target := strings.Split(n.key, "\x00")[2] // behind scheme and host
+	target := strings.Split(n.key, "\x00")[2] // after scheme and host
 	_, query, _ := strings.Cut(target, "?")
 	return query
 }

@@ -13,7 +13,7 @@ import (
 	"fapws/runtime/waittest"
 )
 
-// ask makes a request of a head's lines.
+// ask makes a request from the lines of a head.
 func ask(t testing.TB, lines ...string) *exchange.Request {
 	t.Helper()
 	head := []byte(strings.Join(lines, "\r\n") + "\r\n\r\n")
@@ -38,15 +38,14 @@ func compile(t testing.TB, r Rule) *Compiled {
 	return c
 }
 
-// answer is what a handler says.
+// answer is a response of a handler.
 type answer struct {
 	status int
 	fields string // lines divided by |
 	body   string
 }
 
-// put lets a handler answer a request that has to be fetched, and says whether
-// the page was kept.
+// put makes a handler answer a request that must be fetched, and reports whether the page was kept.
 func put(t testing.TB, s *Store, c *Compiled, r *exchange.Request, a answer, now int64) bool {
 	t.Helper()
 	f := s.Look(c, r, now)
@@ -84,7 +83,7 @@ func look(t testing.TB, s *Store, c *Compiled, r *exchange.Request, now int64, w
 	return f
 }
 
-// TestLeastRecentlyUsedPageGoes: with room for three pages and A B C A D asked for, B goes.
+// TestLeastRecentlyUsedPageGoes checks that B is evicted after requests for A B C A D, with room for three pages.
 func TestLeastRecentlyUsedPageGoes(t *testing.T) {
 	c := compile(t, Rule{TTL: time.Minute})
 	one := New(1<<20, 0)
@@ -101,8 +100,8 @@ func TestLeastRecentlyUsedPageGoes(t *testing.T) {
 	look(t, s, c, get(t, "/B"), 1, Miss).Fill.end()
 }
 
-// TestMemoryOfPagesIsBounded: the counted bytes never exceed the limit with 10,000 pages, some nearly empty, and are what the heap
-// has grown by.
+// TestMemoryOfPagesIsBounded checks that the counted bytes never exceed the limit with 10,000 pages, some nearly empty,
+// and are equal to the growth of the heap.
 func TestMemoryOfPagesIsBounded(t *testing.T) {
 	c := compile(t, Rule{TTL: time.Minute})
 	const limit = 4 << 20
@@ -144,7 +143,7 @@ func heap() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// TestEverythingGoes: an empty store has counted everything back.
+// TestEverythingGoes checks that evicting all pages resets every counter.
 func TestEverythingGoes(t *testing.T) {
 	c := compile(t, Rule{TTL: time.Minute, Stale: time.Minute})
 	s := New(1<<20, 0)
@@ -204,7 +203,7 @@ func TestWaiting(t *testing.T) {
 	}
 	look(t, s, c, logged, 1, Bypass)
 
-	// What cannot be kept is not waited for, but tried now and then.
+	// Requests do not wait for an uncacheable page, but one is examined at intervals.
 	r = get(t, "/private")
 	if put(t, s, c, r, answer{fields: "Cache-Control: private"}, 1) {
 		t.Error("kept")
@@ -215,7 +214,7 @@ func TestWaiting(t *testing.T) {
 	feed(f.Fill, answer{body: "now"}, 1+tryEvery)
 	look(t, s, c, r, 1+tryEvery, Hit)
 
-	// A private page says nothing about public ones.
+	// A private page does not affect public pages.
 	logged = get(t, "/shop", "Cookie: a=b")
 	if put(t, s, c, logged, answer{body: "hello you"}, 1) {
 		t.Error("kept")
@@ -225,7 +224,7 @@ func TestWaiting(t *testing.T) {
 	look(t, s, c, get(t, "/shop"), 3, Hit)
 	look(t, s, c, logged, 3, Bypass)
 
-	// A public one is for those clients, too.
+	// A public page is for clients with a password, too.
 	logged = get(t, "/logo", "Authorization: Basic x")
 	if !put(t, s, c, logged, answer{fields: "Cache-Control: public, max-age=9", body: "logo"}, 1) {
 		t.Error("not kept")
@@ -251,14 +250,14 @@ func TestVary(t *testing.T) {
 	if put(t, s, c, get(t, "/star"), answer{fields: "Vary: *"}, 1) {
 		t.Error("Vary: * was kept")
 	}
-	// Those that waited for the German page, before anything was known.
+	// Requests that waited for the German page before Vary was known.
 	first := look(t, s, c, get(t, "/new", "Accept-Language: de"), 1, Miss).Fill
 	look(t, s, c, get(t, "/new", "Accept-Language: en"), 1, Wait)
 	feed(first, answer{fields: "Vary: Accept-Language", body: "neu"}, 1)
 	if first.For(en) || !first.For(de) {
 		t.Error("who may have the page?")
 	}
-	// Codings are compared by what they mean.
+	// Lists of codings are compared by their meaning.
 	put(t, s, c, get(t, "/z", "Accept-Encoding: gzip, br"), answer{fields: "Vary: Accept-Encoding", body: "z"}, 1)
 	look(t, s, c, get(t, "/z", "Accept-Encoding: BR;q=0.5,gzip;q=1.0"), 1, Hit)
 	look(t, s, c, get(t, "/z", "Accept-Encoding: gzip, br;q=0"), 1, Miss).Fill.end()
@@ -353,7 +352,7 @@ func TestPurge(t *testing.T) {
 	}
 }
 
-// TestPurgeWhileFetched: what was asked of the handler before is not kept.
+// TestPurgeWhileFetched checks that a response to a request before the purge is not kept.
 func TestPurgeWhileFetched(t *testing.T) {
 	c := compile(t, Rule{TTL: time.Minute})
 	for _, p := range []Pattern{{Path: "/x"}, {Path: "/*"}, {Tag: "t"}, {Path: "/x?a"}} {
@@ -455,7 +454,8 @@ func TestCoded(t *testing.T) {
 	}
 }
 
-// Searches make many pages of one path, and one form can make all of them out of date: that takes no longer than making them did.
+// Searches make many pages of one path, and one form can make all of them out of date. Purging them takes no longer
+// than making them.
 func TestPurgeOfManyQueries(t *testing.T) {
 	s, c := New(256<<20, 0), compile(t, Rule{TTL: time.Hour})
 	made := waittest.ProcessorTime(t, func() {

@@ -10,7 +10,7 @@ import (
 	"fapws/runtime/source/static"
 )
 
-// confirm answers a Fill with a 304 that has fields, divided by |.
+// confirm answers a Fill with a 304 that has fields, separated by |.
 func confirm(f *Fill, fields string, now int64) (*Page, bool) {
 	if fields != "" {
 		fields = strings.ReplaceAll(fields, "|", "\r\n") + "\r\n"
@@ -40,7 +40,7 @@ func TestConditions(t *testing.T) {
 	}
 }
 
-// TestConfirm: a 304 makes a page good again, with the fields that it has (RFC 9111 §3.2, §4.3.4).
+// TestConfirm checks that a 304 makes a page fresh again, with the 304's fields (RFC 9111 §3.2, §4.3.4).
 func TestConfirm(t *testing.T) {
 	const s1 = second
 	day := func(seconds int) string { return fmt.Sprintf("Date: Thu, 01 Jan 1970 00:00:%02d GMT", seconds) }
@@ -60,16 +60,16 @@ func TestConfirm(t *testing.T) {
 		{`ETag: "a"|Cache-Control: max-age=5`, "Vary: *", `ETag: "a"|Cache-Control: max-age=5|Vary: *|`, Bypass, false},
 		{`ETag: "a"|Cache-Control: max-age=5`, "Age: 3", `ETag: "a"|Cache-Control: max-age=5|`, Hit, true},
 		{`ETag: "a"|Cache-Control: max-age=5`, "Age: 5", `ETag: "a"|Cache-Control: max-age=5|`, Expired, false},
-		// The page is as old as the 304, not as the Date that it had before.
+		// The page is as old as the 304, not as its previous Date.
 		{day(0) + `|ETag: "a"|Cache-Control: max-age=5`, "", `ETag: "a"|Cache-Control: max-age=5|`, Hit, true},
 		{day(0) + `|ETag: "a"|Cache-Control: max-age=5`, day(6), `ETag: "a"|Cache-Control: max-age=5|` + day(6) + "|", Hit, true},
 		{`ETag: "a"|Cache-Control: max-age=5`, day(5), `ETag: "a"|Cache-Control: max-age=5|` + day(5) + "|", Expired, false},
-		// What describes the content stays.
+		// Fields that describe the content are kept.
 		{`ETag: "a"|Cache-Control: max-age=5|Content-Type: text/css`, `Content-Type: text/html|Content-Encoding: br|Content-Range: x|Content-Location: /a`,
 			`ETag: "a"|Cache-Control: max-age=5|Content-Type: text/css|Content-Location: /a|`, Hit, true},
 		{`ETag: W/"a"|Cache-Control: max-age=5`, `ETag: "a"`, `ETag: W/"a"|Cache-Control: max-age=5|`, Hit, true},
 		{`ETag: "a"|Cache-Control: max-age=5`, `ETag: W/"b"`, `ETag: "a"|Cache-Control: max-age=5|`, Hit, true},
-		// One about another representation changes nothing.
+		// A 304 about another representation changes nothing.
 		{`ETag: "a"|X: 1|Cache-Control: max-age=5`, `ETag: "b"|X: 2`, `ETag: "a"|X: 1|Cache-Control: max-age=5|`, Expired, false},
 	} {
 		s := New(1<<20, 0)
@@ -95,7 +95,8 @@ func TestConfirm(t *testing.T) {
 	}
 }
 
-// TestConfirmForms: the forms of a page in other codings are confirmed with it, and all of its bytes go on to count.
+// TestConfirmForms checks that the forms of a page in other codings are confirmed with it, and that all of their bytes
+// still count.
 func TestConfirmForms(t *testing.T) {
 	c := compile(t, Rule{Compress: true})
 	s := New(1<<20, 0)
@@ -120,7 +121,7 @@ func TestConfirmForms(t *testing.T) {
 			t.Errorf("%d bytes became %d", before.Bytes, now.Bytes)
 		}
 	}
-	// One that is made for the page before it has no place any more.
+	// A form of the previous page is not kept.
 	s.SetCoded(old, static.Zstd, []byte("late"), true)
 	s.PurgeNow(Pattern{Path: "*"})
 	if st := s.Stats(); st.Bytes != 0 {
@@ -128,7 +129,7 @@ func TestConfirmForms(t *testing.T) {
 	}
 }
 
-// TestConfirmVary: a 304 is about the page of the request, and may add names to Vary.
+// TestConfirmVary checks that a 304 applies to the page of the request, and may add names to Vary.
 func TestConfirmVary(t *testing.T) {
 	c := compile(t, Rule{})
 	s := New(1<<20, 0)
@@ -151,7 +152,7 @@ func TestConfirmVary(t *testing.T) {
 	look(t, s, c, get(t, "/", "Accept-Language: en", "X: 2"), 12*second, Miss).Fill.end()
 }
 
-// TestConfirmMeanwhile: changes of a page while it is revalidated.
+// TestConfirmMeanwhile changes a page while it is revalidated.
 func TestConfirmMeanwhile(t *testing.T) {
 	const page = `ETag: "a"|Cache-Control: max-age=5`
 	c := compile(t, Rule{})
@@ -189,8 +190,8 @@ func keyOf(c *Compiled, r *exchange.Request) []byte {
 	return key
 }
 
-// TestEachConfirmed: a page that has to be confirmed for each request is waited for by none, and what was confirmed
-// late does not take the place of a newer one.
+// TestEachConfirmed checks that requests do not wait for a page that must be confirmed for each request, and that a
+// late confirmation does not replace a newer page.
 func TestEachConfirmed(t *testing.T) {
 	c := compile(t, Rule{Stale: time.Minute})
 	s := New(1<<20, 0)
@@ -212,7 +213,7 @@ func TestEachConfirmed(t *testing.T) {
 	} else {
 		f.Fill.end()
 	}
-	// An error leaves it, another answer that is not to be kept does not.
+	// An error keeps it, another response that is not kept does not.
 	third.Fill.Refuse(503, 5)
 	f := look(t, s, c, r, 6, Expired)
 	if f.Page.Instead(503, true, 6) {
@@ -220,19 +221,20 @@ func TestEachConfirmed(t *testing.T) {
 	}
 	f.Fill.Begin(&exchange.Head{Status: 200, Fields: []byte("Cache-Control: no-store\r\n")}, 7)
 	look(t, s, c, r, 8, Miss).Fill.end()
-	// HEAD and parts are the handler's.
+	// HEAD and ranges are answered by the handler.
 	put(t, s, c, r, answer{fields: `ETag: "1"|Cache-Control: no-cache`, body: "one"}, 9)
 	look(t, s, c, ask(t, "HEAD / HTTP/1.1", "Host: a.example"), 10, Bypass)
 	look(t, s, c, get(t, "/", "Range: bytes=0-1"), 10, Bypass)
 	look(t, s, c, get(t, "/", "Cookie: a"), 10, Bypass)
 }
 
-// TestInstead: which page is sent in place of an error, and in place of no answer at all.
+// TestInstead checks which page is sent instead of an error, and instead of no response.
 func TestInstead(t *testing.T) {
 	for _, tt := range []struct {
-		control               string
-		at                    int64 // seconds
-		failed, down, refused bool  // 503 of the handler, 502 as it cannot be reached, 404
+		control string
+		at      int64 // seconds
+		// status 503 of the handler, 502 because it is unreachable, 404
+		failed, down, refused bool
 	}{
 		{"max-age=5", 10, false, true, false},
 		{"max-age=5", 5 + 86399, false, true, false},
@@ -261,7 +263,7 @@ func TestInstead(t *testing.T) {
 			continue
 		}
 		f.Fill.Failed(tt.at * second)
-		if again := look(t, s, c, r, tt.at*second+1, Stale); again.Fill != nil { // others get it as well
+		if again := look(t, s, c, r, tt.at*second+1, Stale); again.Fill != nil { // other requests get it as well
 			t.Errorf("%s: another request is tried at once", tt.control)
 		}
 		if again := s.Look(c, r, tt.at*second+tryEvery); again.Fill == nil {
