@@ -19,8 +19,8 @@ import (
 // secret is the content of a file outside the root. No response may contain it.
 const secret = "TOP-SECRET-CONTENT"
 
-// old is the modification time of files in a test tree.
-var old = time.Date(2024, 2, 29, 12, 0, 0, 123456789, time.UTC)
+// old is the modification time of files in a test tree: a year ago, because a time more than three years before the status change is not used.
+var old = time.Now().UTC().Truncate(24*time.Hour).AddDate(-1, 0, 0).Add(12*time.Hour + 123456789)
 
 // write creates a file and its directories with the modification time old.
 func write(t testing.TB, path, content string) {

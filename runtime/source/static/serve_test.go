@@ -7,10 +7,11 @@ import (
 	"testing"
 	"time"
 
+	"fapws/runtime/http1"
 	"fapws/runtime/waittest"
 )
 
-const oldDate = "Thu, 29 Feb 2024 12:00:00 GMT"
+var oldDate = old.Format(http1.DateFormat)
 
 func TestVariants(t *testing.T) {
 	root := tree(t, map[string]string{
