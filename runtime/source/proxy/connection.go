@@ -18,22 +18,25 @@ import (
 	"fapws/runtime/conn"
 )
 
-// connection is an HTTP/1.1 connection to the upstream. It carries one request at a time and belongs
-// to one goroutine at a time; a request with a body is written by another.
+// connection is an HTTP/1.1 connection to the upstream. It carries one request at a time and belongs to one goroutine
+// at a time, except that another goroutine writes a request with a body.
 type connection struct {
 	net.Conn
 	under   net.Conn           // Conn without TLS
-	secure  *conn.TLSTransport // over under; nil: without TLS
-	number  uint64             // counts the connections of its Proxy
+	secure  *conn.TLSTransport // TLS over under; nil without TLS
+	number  uint64             // sequence number among the connections of the Proxy
 	opened  time.Time
-	overdue *time.Timer   // see Proxy.watch
-	timeout time.Duration // for each write, for the head of a response once the request is written, and for each pause in the body
-	in      *bufio.Reader // reads from Conn; nil: the connection is idle
-	reused  bool          // it has carried a request before the current one
-	last    bool          // it cannot carry another one after the current one
-	unbind  func() bool   // ends that the context of the current request closes it
-	written chan error    // receives the result of writing the current request; nil after that result
-	over    atomic.Bool   // the whole response was read, so writing stops
+	overdue *time.Timer // see Proxy.watch
+	// limit for each write, for the response head after the request was written, and for each pause in the response
+	// body
+	timeout time.Duration
+	in      *bufio.Reader // reads from Conn; nil while the connection is idle
+	reused  bool          // an earlier request has used the connection
+	last    bool          // it must not be used after the current request
+	unbind  func() bool   // detaches the connection from the context of the current request
+	// receives the result of writing the current request; nil after the result was received
+	written chan error
+	over    atomic.Bool // the whole response was read, so writing must stop
 }
 
 var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, maxHead) }}
@@ -41,12 +44,12 @@ var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, maxHea
 // maxInterim is the maximum number of 1xx responses before the final one.
 const maxInterim = 100
 
-// errStale is the error of ask where a reused connection ended without a byte of a response.
+// errStale is returned by ask if a reused connection was closed before the first byte of a response.
 var errStale = errors.New("the upstream closed the connection before it answered")
 
-// ask sends a request and returns the head of its final response; the body reads from the
-// connection, which the end of the request's context closes. w, if not nil, gets each 1xx response (RFC 9110 §15.2) except 101, which
-// is final, and 100, which is for this server: it has the whole body of the request already.
+// ask sends a request and returns the head of its final response. The body reads from the connection, which is closed
+// when the request's context ends. w, if not nil, receives each 1xx response (RFC 9110 §15.2) except 101, which is
+// final, and 100, because this server already has the whole request body.
 func (c *connection) ask(request *http.Request, w *backend.Response) (*http.Response, error) {
 	c.unbind = context.AfterFunc(request.Context(), func() { c.under.Close() })
 	c.in = readers.Get().(*bufio.Reader)
@@ -57,7 +60,7 @@ func (c *connection) ask(request *http.Request, w *backend.Response) (*http.Resp
 	if request.Body == nil {
 		c.write(request)
 	} else {
-		go c.write(request) // the upstream may answer before it has read the body
+		go c.write(request) // the upstream may respond before it has read the body
 	}
 	for n := range maxInterim {
 		response, err := readHead(c.in, request)
@@ -86,13 +89,14 @@ func (c *connection) ask(request *http.Request, w *backend.Response) (*http.Resp
 	return nil, fmt.Errorf("more than %d responses of 1xx", maxInterim)
 }
 
-// awaitInput gives the upstream the timeout, from now on, to send something.
+// awaitInput sets a new deadline for data from the upstream.
 func (c *connection) awaitInput() { c.SetReadDeadline(time.Now().Add(c.timeout)) }
 
-// short is for how long a head, and a piece of a body whose length is known, are kept back: more often comes at once.
+// short is how long a head, and a piece of a body with a known length, are held back, because more data usually
+// follows at once.
 const short = 2 * time.Millisecond
 
-// pauses reports whether nothing comes from the upstream for the time short.
+// pauses reports whether the upstream sends nothing for the duration short.
 func (c *connection) pauses() bool {
 	if c.in.Buffered() > 0 {
 		return false
@@ -107,8 +111,8 @@ func isTimeout(err error) bool {
 	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
-// write sends a request. Its error does not matter if there is a response: an upstream may refuse a
-// body without reading it.
+// write sends a request. Its error is ignored if there is a response: an upstream may reject a body without reading
+// it.
 func (c *connection) write(request *http.Request) {
 	size := 4 << 10
 	if request.Body != nil {
@@ -123,7 +127,8 @@ func (c *connection) write(request *http.Request) {
 	c.written <- err
 }
 
-// deadlineWriter gives each write to a connection its own deadline, until stopWriting. The upstream need not send anything meanwhile.
+// deadlineWriter sets a deadline for each write to a connection, until stopWriting. It also moves the read deadline,
+// because the upstream need not respond during a write.
 type deadlineWriter struct{ c *connection }
 
 func (w deadlineWriter) Write(b []byte) (int, error) {
@@ -134,17 +139,18 @@ func (w deadlineWriter) Write(b []byte) (int, error) {
 	return w.c.Conn.Write(b)
 }
 
-// stopWriting ends the writing of the request and returns its result, which is nil if all of it was
-// written before. It does not wait for the upstream.
+// stopWriting aborts writing the request and returns its result, which is nil if the request was written completely.
+// It does not wait for the upstream.
 func (c *connection) stopWriting() error {
-	c.over.Store(true) // before: the goroutine that writes sets deadlines, too
+	// Set over first, because the writing goroutine also sets deadlines.
+	c.over.Store(true)
 	c.SetWriteDeadline(time.Unix(1, 0))
 	err := <-c.written
 	c.written = nil
 	return err
 }
 
-// close closes the connection and returns when nothing uses its request any more.
+// close closes the connection. It returns when the request is no longer in use.
 func (c *connection) close() {
 	c.under.Close()
 	if c.unbind != nil {
@@ -165,27 +171,26 @@ func (c *connection) putReader() {
 	}
 }
 
-// settle ends an exchange whose response has been read to its end and reports whether the connection may carry
-// another request. surplus is the bytes that have come behind the response and belong to no request: an upstream that
-// sends a body behind its answer to HEAD, 204 or 304, or a longer one than announced, would answer the next request
-// with it.
+// settle ends an exchange whose response was read completely, and reports whether the connection can be reused.
+// surplus holds bytes after the response that belong to no request. They occur if an upstream sends a body after
+// HEAD, 204 or 304, or a body that is longer than announced. The next request would receive them as its response.
 func (c *connection) settle() (again bool, surplus []byte) {
 	surplus, _ = c.in.Peek(min(c.in.Buffered(), maxSurplus))
 	surplus = bytes.Clone(surplus)
 	c.putReader()
-	if c.stopWriting() != nil { // the upstream has not read all of the request
+	if c.stopWriting() != nil { // the upstream has not read the whole request
 		return false, surplus
 	}
 	c.reused = true
 	return len(surplus) == 0 && !c.last && c.unbind() && c.quiet(), surplus
 }
 
-// maxSurplus bounds the bytes that settle returns, which are for a line in the log.
+// maxSurplus limits the bytes that settle returns for a log line.
 const maxSurplus = 80
 
-// delimited reports whether it is certain where a response ended. After HEAD it never is: the body
-// of an upstream that sends one by mistake may arrive later than the head. A 204 that announces a body
-// probably has one (RFC 9110 §8.6).
+// delimited reports whether the end of a response is certain. It is never certain after HEAD, because an upstream
+// that sends a body by mistake may send it later than the head. A 204 that announces a body probably has one (RFC
+// 9110 §8.6).
 func delimited(request *http.Request, response *http.Response) bool {
 	if request.Method == http.MethodHead {
 		return false
@@ -198,7 +203,7 @@ func delimited(request *http.Request, response *http.Response) bool {
 	return true
 }
 
-// quiet reports whether an idle connection is open and has nothing to read.
+// quiet reports whether an idle connection is open and has no data to read.
 func (c *connection) quiet() bool {
 	if !backend.Quiet(c.under) {
 		return false
@@ -206,28 +211,31 @@ func (c *connection) quiet() bool {
 	if c.secure == nil {
 		return true
 	}
-	// Received data may already be in the buffers of TLS, which can be read after an expired deadline
-	// but not filled.
+	// TLS may already have buffered received data. After an expired deadline, the buffers can be read but not filled.
 	c.SetReadDeadline(time.Unix(1, 0))
 	n, err := c.Read(make([]byte, 1))
 	c.SetReadDeadline(time.Time{})
 	return n == 0 && isTimeout(err)
 }
 
-// A kept connection occupies a process or thread of an upstream that has one for each connection, and may keep the requests
-// of other clients and workers waiting. So without Options.Idle it is kept only while requests follow each other closely.
+// An idle connection may occupy a process or thread of an upstream with one thread for each connection, and block the
+// requests of other clients and workers. Therefore, without Options.Idle, a connection is kept only while requests
+// follow each other closely.
 const (
 	maxIdle  = 64
-	keepIdle = 100 * time.Millisecond // between two requests
-	keepAge  = time.Second            // since the connection was opened
-	patience = 20 * time.Millisecond  // for the response to the first request of a connection: see watch
+	keepIdle = 100 * time.Millisecond // maximum time between two requests
+	keepAge  = time.Second            // maximum age of the connection
+	// time for the response to the first request of a connection (see watch)
+	patience = 20 * time.Millisecond
 )
 
-// waiting notices new connections that the upstream may not accept because others are kept.
+// waiting detects new connections that the upstream may not accept because of idle connections.
 type waiting struct {
-	opened   atomic.Uint64 // number of connections
-	answered atomic.Uint64 // highest number of a connection that has had a response
-	overdue  atomic.Uint64 // highest number of a connection that had none within patience
+	opened atomic.Uint64 // number of connections
+	// highest number of a connection that received a response
+	answered atomic.Uint64
+	// highest number of a connection without a response after patience
+	overdue atomic.Uint64
 }
 
 // raise sets n to v if v is greater.
@@ -236,7 +244,7 @@ func raise(n *atomic.Uint64, v uint64) {
 	}
 }
 
-// watch notes that c was opened. If no response has begun after patience, the kept connections are closed.
+// watch records that c was opened. If no response begins within patience, all idle connections are closed.
 func (p *Proxy) watch(c *connection) {
 	c.opened, c.number = time.Now(), p.waiting.opened.Add(1)
 	c.overdue = time.AfterFunc(patience, func() {
@@ -245,17 +253,16 @@ func (p *Proxy) watch(c *connection) {
 	})
 }
 
-// keeps reports whether c may be kept after its response. It may not while a newer connection waits: an upstream accepts
-// connections in their order, so a connection does not wait to be accepted if a later one was answered.
+// keeps reports whether c may become idle after its response. It must be closed while a newer connection waits. An
+// upstream accepts connections in order, so a connection is not waiting if a later one received a response.
 func (p *Proxy) keeps(c *connection) bool {
 	return p.waiting.overdue.Load() <= p.waiting.answered.Load() && (p.opt.Idle > 0 || time.Since(c.opened) < keepAge)
 }
 
-// roundTrip sends a request for r and returns the head of its response, and the connection that the body is
-// read from, which belongs to the caller then. It sends a request a second time only if the upstream closed a kept
-// connection before it answered, and the method is safe (RFC 9110 §9.2.2). One for a WebSocket has a new connection,
-// which is never one of those that are kept for others, before or after: the answer of the upstream decides whether
-// the next bytes are a request, and only the upstream knows how it takes them.
+// roundTrip sends a request for r. It returns the head of the response, and the connection with the body, which the
+// caller then owns. It retries the request only if the upstream closed a reused connection before responding, and the
+// method is safe (RFC 9110 §9.2.2). A WebSocket handshake always uses a new connection, which is never reused,
+// because only the response of the upstream decides whether the next bytes are a request.
 func (p *Proxy) roundTrip(w *backend.Response, request *http.Request, r *backend.Request) (*http.Response, *connection, error) {
 	var c *connection
 	if r.WebSocket {
@@ -287,5 +294,5 @@ func (p *Proxy) roundTrip(w *backend.Response, request *http.Request, r *backend
 	}
 }
 
-// Idle returns the number of connections that wait for a request, for the metrics of plan, which finds it by shape.
+// Idle returns the number of idle connections, for the metrics of package plan.
 func (p *Proxy) Idle() int { return p.idle.Len() }

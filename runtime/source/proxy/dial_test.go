@@ -17,7 +17,7 @@ import (
 	"fapws/runtime/waittest"
 )
 
-// certificate makes one for name that was valid until then, and a file with its authority.
+// certificate returns a certificate for name that is valid until the given time, and a file with its authority.
 func certificate(t *testing.T, name string, until time.Time) (tls.Certificate, string) {
 	t.Helper()
 	authority := certtest.NewAuthority(t)

@@ -17,8 +17,8 @@ import (
 	"fapws/runtime/source/proxy"
 )
 
-// upstream is a server that answers each request of a connection with the bytes that answer returns. An empty one
-// closes the connection.
+// upstream starts a server that answers each request with the pieces that answer returns. It closes the connection if
+// there are no pieces.
 func upstream(t *testing.T, answer func(r *http.Request) []string) (url string, connections *atomic.Int64) {
 	t.Helper()
 	return server(t, func(c *net.TCPConn, in *bufio.Reader, request *http.Request) {
@@ -29,7 +29,8 @@ func upstream(t *testing.T, answer func(r *http.Request) []string) (url string, 
 			}
 			for i, piece := range pieces {
 				if i > 0 {
-					time.Sleep(time.Millisecond) // for a separate packet; nothing depends on it
+					// Send a separate packet. The test does not depend on the delay.
+					time.Sleep(time.Millisecond)
 				}
 				if _, err := io.WriteString(c, piece); err != nil {
 					return
@@ -59,8 +60,8 @@ func get(t *testing.T, address, request string) (*http.Response, string) {
 	return response, string(body)
 }
 
-// Bytes that an upstream sends beyond a response never become part of another one, whatever the request was, and
-// whether they come with the response or behind it.
+// Bytes that an upstream sends after a response never become part of another response, whatever the request, and
+// whether they arrive with the response or later.
 func TestLeftovers(t *testing.T) {
 	const poison = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison"
 	for _, test := range []struct{ name, method, head string }{
@@ -75,8 +76,8 @@ func TestLeftovers(t *testing.T) {
 		{"too long", "OPTIONS", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"},
 		{"too many chunks", "OPTIONS", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"},
 	} {
-		// In a packet of their own, bytes may come when the connection has been given to another request. That is
-		// excluded only where the head shows that there may be some.
+		// Bytes in a separate packet may arrive when another request already uses the connection. This is prevented
+		// only if the head shows that bytes may follow.
 		apart := test.method == "HEAD" || test.name == "204" || strings.Contains(test.name, "chunked")
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -110,7 +111,7 @@ func TestLeftovers(t *testing.T) {
 	}
 }
 
-// A response without a request makes the connection useless before the next request is sent.
+// After a response without a request, the connection is not used for the next request.
 func TestUnsolicited(t *testing.T) {
 	release, sent := make(chan struct{}), make(chan struct{})
 	url, connections := server(t, func(c *net.TCPConn, in *bufio.Reader, request *http.Request) {
@@ -143,7 +144,7 @@ func TestUnsolicited(t *testing.T) {
 	}
 }
 
-// Requests without a body in their answers do not cost a connection each.
+// Requests whose responses have no body reuse their connection.
 func TestReuse(t *testing.T) {
 	url, connections := upstream(t, func(r *http.Request) []string {
 		switch r.URL.Path {
@@ -171,12 +172,13 @@ func TestReuse(t *testing.T) {
 	}
 }
 
-// An upstream may answer before it has read the body of a request, and close.
+// An upstream may respond and close the connection before it has read the request body.
 func TestEarlyAnswer(t *testing.T) {
 	url, _ := server(t, func(c *net.TCPConn, _ *bufio.Reader, _ *http.Request) {
 		io.WriteString(c, "HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\n\r\nbig")
 		c.CloseWrite()
-		io.Copy(io.Discard, io.LimitReader(c, 1<<20)) // not all of it, and then the connection is reset
+		// The unread rest causes a reset of the connection.
+		io.Copy(io.Discard, io.LimitReader(c, 1<<20))
 	})
 	address, _ := front(t, "/", proxy.Options{Target: url})
 	for range 3 {
@@ -187,8 +189,7 @@ func TestEarlyAnswer(t *testing.T) {
 	}
 }
 
-// A request that is not safe is not sent a second time when the upstream closes a kept connection while it is
-// under way, and a safe one is.
+// If the upstream closes a reused connection during a request, a safe request is retried and other requests are not.
 func TestRepeat(t *testing.T) {
 	for method, want := range map[string]int{"GET": 200, "POST": 502, "DELETE": 502} {
 		var seen atomic.Int64
@@ -209,8 +210,8 @@ func TestRepeat(t *testing.T) {
 	}
 }
 
-// White space before the colon of a field is removed, and where framing depends on the field the response is not
-// passed on (RFC 9112 §5.1).
+// White space before the colon of a field is removed. If the field affects framing, the response is rejected (RFC
+// 9112 §5.1).
 func TestFieldNames(t *testing.T) {
 	for _, test := range []struct{ fields, want string }{
 		{"X-A : b\r\nContent-Length: 2\r\n", "X-A: b\r\n"},
@@ -235,8 +236,8 @@ func TestFieldNames(t *testing.T) {
 	}
 }
 
-// Fields that Connection names stay between the upstream and this server, whatever else Connection says and however it
-// is written (RFC 9110 §7.6.1). Other fields are passed on.
+// Fields that Connection names are not forwarded to the client, whatever else Connection contains and however it is
+// spelled (RFC 9110 §7.6.1). Other fields are forwarded.
 func TestConnectionOptions(t *testing.T) {
 	for _, fields := range []string{
 		"Connection: X-Hop\r\n",
@@ -262,7 +263,7 @@ func TestConnectionOptions(t *testing.T) {
 	}
 }
 
-// Via names this server in requests and responses, behind those that were there (RFC 9110 §7.6.3).
+// Via names this server in requests and responses, after existing entries (RFC 9110 §7.6.3).
 func TestVia(t *testing.T) {
 	url, _ := upstream(t, func(r *http.Request) []string {
 		via := strings.Join(r.Header["Via"], "|")
@@ -284,7 +285,7 @@ func TestVia(t *testing.T) {
 	}
 }
 
-// No spelling of a path makes the upstream leave the directory that stands for the mount.
+// No spelling of a path leads outside the upstream's directory for the mount.
 func TestClimbing(t *testing.T) {
 	url, _ := upstream(t, func(r *http.Request) []string {
 		return []string{fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(r.RequestURI), r.RequestURI)}
@@ -310,8 +311,8 @@ func TestClimbing(t *testing.T) {
 	}
 }
 
-// Over TLS, connections are kept as well, whatever TLS itself has sent meanwhile, and none with bytes left over,
-// which may be in the buffers of TLS already.
+// TLS connections are reused as well, even if TLS has sent data meanwhile, but not connections with surplus bytes,
+// which TLS may already have buffered.
 func TestSecureReuse(t *testing.T) {
 	const poison = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison"
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
@@ -327,7 +328,7 @@ func TestSecureReuse(t *testing.T) {
 				}
 				answer := fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(r.URL.Path), r.URL.Path)
 				switch r.Method {
-				case "OPTIONS": // in the same record
+				case "OPTIONS": // in the same TLS record
 					answer += poison
 				}
 				io.WriteString(c, answer)

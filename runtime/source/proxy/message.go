@@ -23,21 +23,20 @@ import (
 	"fapws/runtime/http1"
 )
 
-// hopByHop are the fields that are about one connection only (RFC 9110 §7.6.1), in addition to those that Connection
-// names.
+// hopByHop are the fields for a single connection (RFC 9110 §7.6.1), in addition to the fields that Connection names.
 var hopByHop = []string{
 	"Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Proxy-Connection", "Te", "Trailer",
 	"Transfer-Encoding", "Upgrade",
 }
 
-// ours are the fields of requests that only the server sets: those that a client could
-// forge, those of framing, and Proxy, which programs take for HTTP_PROXY.
+// ours are the request fields that only this server sets: fields that a client could forge, framing fields, and
+// Proxy, which CGI programs interpret as HTTP_PROXY.
 var ours = []string{
 	"Host", "Content-Length", "Expect", "Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Port",
 	"X-Forwarded-Prefix", "X-Forwarded-Proto", "X-Ingress-Path", "X-Real-Ip", "Client-Cert", "Client-Cert-Chain", "Proxy",
 }
 
-// drop removes the fields that are between two hops.
+// drop removes the fields for a single connection.
 func drop(h http.Header) {
 	for _, line := range h["Connection"] {
 		for name := range strings.SplitSeq(line, ",") {
@@ -49,7 +48,7 @@ func drop(h http.Header) {
 	}
 }
 
-// request returns the request to the upstream for r. ok is false if its path must not be sent.
+// request returns the upstream request for r. ok is false if the path must not be sent.
 func (p *Proxy) request(r *backend.Request) (request *http.Request, ok bool) {
 	target, ok := p.url(r)
 	if !ok {
@@ -58,12 +57,13 @@ func (p *Proxy) request(r *backend.Request) (request *http.Request, ok bool) {
 	h := http.Header{}
 	for _, f := range r.Parsed.Fields {
 		if bytes.IndexByte(f.Name.In(r.Head), '_') >= 0 {
-			continue // to many applications X_Real_IP is X-Real-IP
+			continue // many applications treat X_Real_IP as X-Real-IP
 		}
 		name := textproto.CanonicalMIMEHeaderKey(string(f.Name.In(r.Head)))
 		h[name] = append(h[name], string(f.Value.In(r.Head)))
 	}
-	trailers := h["Te"] != nil && takesTrailers(r) && !r.WebSocket // RFC 9110 §10.1.4; an upstream may send them anyway
+	// An upstream may send trailers even without TE (RFC 9110 §10.1.4).
+	trailers := h["Te"] != nil && takesTrailers(r) && !r.WebSocket
 	drop(h)
 	if trailers {
 		h["Te"], h["Connection"] = []string{"trailers"}, []string{"TE"}
@@ -72,7 +72,7 @@ func (p *Proxy) request(r *backend.Request) (request *http.Request, ok bool) {
 		delete(h, name)
 	}
 	if h["User-Agent"] == nil {
-		h["User-Agent"] = []string{""} // none
+		h["User-Agent"] = []string{""} // an empty value omits the field
 	}
 	h["Via"] = append(h["Via"], via(r.Parsed.Version.String()))
 	if r.WebSocket {
@@ -105,8 +105,8 @@ func (p *Proxy) request(r *backend.Request) (request *http.Request, ok bool) {
 	return request.WithContext(r.Context), true
 }
 
-// introduce adds fields about the client. Its own fields about proxies do not count; those of trusted proxies are in
-// r.Peer.
+// introduce adds fields that describe the client. Such fields from the client were removed; r.Peer includes the
+// fields of trusted proxies.
 func (p *Proxy) introduce(h http.Header, r *backend.Request, host string) {
 	scheme := cmp.Or(r.Peer.Scheme, "http")
 	client, node := r.Peer.Addr, r.Peer.Addr
@@ -121,18 +121,20 @@ func (p *Proxy) introduce(h http.Header, r *backend.Request, host string) {
 	h["X-Real-Ip"] = []string{client}
 	if host != "" {
 		h["X-Forwarded-Host"] = []string{host}
-		forwarded += `;host="` + host + `"` // its characters need no escape: http1.ValidHost
+		// http1.ValidHost permits only characters that need no escape.
+		forwarded += `;host="` + host + `"`
 	}
 	h["Forwarded"] = []string{forwarded}
 	if r.Peer.User != "" {
-		h["Remote-User"] = []string{r.Peer.User} // where there are users, package exchange has removed that of the client
+		// If there are users, package exchange has removed the client's own field.
+		h["Remote-User"] = []string{r.Peer.User}
 	}
 	if t := r.Peer.TLS; p.opt.ClientCert && t != nil && t.Verified {
 		showCertificates(h, t.Certificates)
 	}
 }
 
-// showCertificates adds those that a client has shown, its own first (RFC 9440).
+// showCertificates adds the certificates of the client, its own certificate first (RFC 9440).
 func showCertificates(h http.Header, chain []*x509.Certificate) {
 	item := func(c *x509.Certificate) string { return ":" + base64.StdEncoding.EncodeToString(c.Raw) + ":" }
 	h["Client-Cert"] = []string{item(chain[0])}
@@ -145,8 +147,8 @@ func showCertificates(h http.Header, chain []*x509.Certificate) {
 	}
 }
 
-// url returns the target of the request to the upstream, as the client has encoded it where possible. ok is false if
-// the upstream might resolve it to a path outside of the mount.
+// url returns the target of the upstream request, with the client's encoding if possible. ok is false if the upstream
+// could resolve the target to a path outside the mount.
 func (p *Proxy) url(r *backend.Request) (u *url.URL, ok bool) {
 	u = &url.URL{Scheme: "http", Host: "backend", Path: r.Path[r.Root:], RawQuery: r.Query()}
 	if climbs(u.Path) {
@@ -168,9 +170,9 @@ func (p *Proxy) url(r *backend.Request) (u *url.URL, ok bool) {
 	return u, true
 }
 
-// climbs reports whether a path, percent-decoded once, has a ".." segment in any spelling that servers
-// are known to resolve: between slashes or backslashes, before the ";" of a path parameter ("..;/"), before NUL, "?" or "#"
-// for those that decode a path before they parse it, and encoded again for those that decode twice.
+// climbs reports whether a path that was decoded once has a ".." segment in any spelling that servers are known to
+// resolve: between slashes or backslashes; before the ";" of a path parameter ("..;/"); before NUL, "?" or "#", for
+// servers that decode a path before parsing it; and percent-encoded again, for servers that decode twice.
 func climbs(path string) bool {
 	for range 3 {
 		for segment := range strings.FieldsFuncSeq(path, func(c rune) bool { return c == '/' || c == '\\' }) {
@@ -186,9 +188,9 @@ func climbs(path string) bool {
 	return false
 }
 
-// readHead reads the head of a response, with all values of Connection: net/http removes the field if "close" is one of
-// them, though it names the fields that must not be passed on (RFC 9110 §7.6.1). The error is bufio.ErrBufferFull if
-// the head is larger than the buffer of in.
+// readHead reads the head of a response and keeps all values of Connection. net/http removes the field if it contains
+// "close", although it names the fields that must not be forwarded (RFC 9110 §7.6.1). The error is
+// bufio.ErrBufferFull if the head is larger than the buffer of in.
 func readHead(in *bufio.Reader, request *http.Request) (*http.Response, error) {
 	head, err := wholeHead(in)
 	if err != nil {
@@ -196,7 +198,7 @@ func readHead(in *bufio.Reader, request *http.Request) (*http.Response, error) {
 	}
 	response, err := http.ReadResponse(in, request)
 	if err == nil && response.Close {
-		again := textproto.NewReader(bufio.NewReader(bytes.NewReader(head))) // nothing has been read into the buffer since
+		again := textproto.NewReader(bufio.NewReader(bytes.NewReader(head))) // the buffer was not refilled meanwhile
 		_, _ = again.ReadLine()
 		fields, _ := again.ReadMIMEHeader()
 		response.Header["Connection"] = fields["Connection"]
@@ -204,8 +206,8 @@ func readHead(in *bufio.Reader, request *http.Request) (*http.Response, error) {
 	return response, err
 }
 
-// wholeHead waits for the whole head of a response and returns it, and the bytes that have come behind it, in the buffer of in, from which it reads
-// nothing. If the first line is not of HTTP, it returns at once.
+// wholeHead waits for the complete head of a response. It returns the contents of in's buffer, which may include
+// bytes after the head, and does not consume them. If the first line is not HTTP, it returns at once.
 func wholeHead(in *bufio.Reader) (head []byte, err error) {
 	for {
 		head, _ = in.Peek(in.Buffered())
@@ -219,8 +221,8 @@ func wholeHead(in *bufio.Reader) (head []byte, err error) {
 	}
 }
 
-// responseHead returns the head of a response without the fields that are about the connection to the
-// upstream. ok is false if a field must not be passed on.
+// responseHead returns the head of a response without the fields for the upstream connection. ok is false if a field
+// is invalid.
 func responseHead(response *http.Response) (head exchange.Head, ok bool) {
 	_, reason, _ := strings.Cut(response.Status, " ")
 	head = exchange.Head{Status: response.StatusCode, Reason: []byte(reason), Length: response.ContentLength}
@@ -229,7 +231,7 @@ func responseHead(response *http.Response) (head exchange.Head, ok bool) {
 	}
 	drop(response.Header)
 	response.Header.Del("Content-Length")
-	// The application here decides which clients join a channel. Another server may not.
+	// Only the application of this server may decide which clients join a channel, not an upstream.
 	response.Header.Del("Fapws-Channel")
 	if response.StatusCode >= 200 {
 		response.Header["Via"] = append(response.Header["Via"], via(response.Proto))
@@ -247,13 +249,12 @@ func responseHead(response *http.Response) (head exchange.Head, ok bool) {
 	return head, true
 }
 
-// via is the entry for this server in a Via field of a message that it has received by that version of HTTP
-// (RFC 9110 §7.6.3).
+// via returns this server's Via entry for a message that it received in the given version of HTTP (RFC 9110 §7.6.3).
 func via(version string) string { return strings.TrimPrefix(version, "HTTP/") + " fapws" }
 
-// trimNames removes white space between names of fields and their colons (RFC 9112 §5.1), which
-// package http leaves in. It reports whether all names are valid then, and none with white space has a part
-// in framing, as it did not count for that.
+// trimNames removes white space between field names and colons (RFC 9112 §5.1), which net/http keeps. It returns
+// false if a name is invalid, or if white space follows the name of a framing field, which net/http therefore
+// ignored.
 func trimNames(response *http.Response) bool {
 	for name, values := range response.Header {
 		trimmed := textproto.CanonicalMIMEHeaderKey(strings.TrimRight(name, " "))
@@ -269,8 +270,8 @@ func trimNames(response *http.Response) bool {
 	return true
 }
 
-// spelling is how RFC 6455 has the names of its fields, which package http spells in
-// another way. There are programs that compare.
+// spelling returns the name of a WebSocket field as in RFC 6455. net/http spells it differently, and some programs
+// compare names exactly.
 func spelling(name string) string {
 	if rest, ok := strings.CutPrefix(name, "Sec-Websocket-"); ok {
 		return "Sec-WebSocket-" + rest
@@ -278,10 +279,10 @@ func spelling(name string) string {
 	return name
 }
 
-// takesTrailers reports whether trailers of the response can be passed on.
+// takesTrailers reports whether the response to r may have trailers.
 func takesTrailers(r *backend.Request) bool { return r.Parsed.Trailers && !r.Parsed.Head }
 
-// announced returns the field that names the trailers which the upstream has announced, as far as they can be passed on; "": none.
+// announced returns a Trailer field with the trailers that the upstream announced and that can be forwarded, or "".
 func announced(r *backend.Request, response *http.Response) string {
 	var names []string
 	for name := range response.Trailer {
@@ -296,8 +297,8 @@ func announced(r *backend.Request, response *http.Response) string {
 	return "Trailer: " + strings.Join(names, ", ") + "\r\n"
 }
 
-// trailers returns the trailers of a response whose body has been read, without those that must not be passed on. Package http has kept their bytes
-// below those of its buffer.
+// trailers returns the trailers of a response whose body was read, without those that must not be forwarded. net/http
+// limits their size to its buffer.
 func trailers(response *http.Response) (fields exchange.Trailers, err error) {
 	n := 0
 	for name, values := range response.Trailer {

@@ -24,39 +24,40 @@ import (
 	"fapws/runtime/system"
 )
 
-// Options says where requests go. The zero value of every field but Target
-// works.
+// Options configure a Proxy. The zero values are valid except for Target.
 type Options struct {
-	// Target is "http://host:port", "https://host:port", "unix:/path/of/socket", or one of them with a path behind
-	// it ("http://host:port/base/", "unix:/path/of/socket:/base/"). Without one the path of a request stays as it
-	// is; a path takes the place of the part that the prefix of the mount has matched.
+	// Target is "http://host:port", "https://host:port" or "unix:/path/of/socket", optionally followed by a path
+	// ("http://host:port/base/", "unix:/path/of/socket:/base/"). The path replaces the part of the request path that
+	// the prefix of the mount matched. Without it, the request path does not change.
 	Target string
 
-	// Of https: CA is a file of certificates (PEM), one of which has to vouch for that of the server; "": those of
-	// the system do. It is read by New. TLSName is the name that the certificate has to be for, and that is sent to
-	// the server (SNI); "": that of Target. NoVerify takes any certificate: the connection is encrypted, but the
-	// server may be any.
+	// The following options are for https. CA is a file of certificates (PEM) that New reads; one of them must have
+	// signed the server's certificate. If it is "", the authorities of the system are used. TLSName is the name that
+	// the certificate must contain, and is sent as SNI; "" means the host of Target. NoVerify accepts every
+	// certificate: the connection is encrypted, but the server is not authenticated.
 	CA       string `key:"proxy-tls-ca" is:"path" value:"'ca.pem'" help:"proxy to https://: file of trusted certificates (PEM); by default those of the system"`
 	TLSName  string `key:"proxy-tls-name" is:"server" value:"'api.example.org'" help:"proxy to https://: name in the certificate, also sent as SNI; by default that of the URL"`
 	NoVerify bool   `key:"proxy-tls-verify" is:"not" value:"true" help:"proxy to https://: false accepts any certificate"`
 
-	// ClientCert sends the certificates of the client, if they were verified, in the fields of RFC 9440. Clients cannot send these fields.
+	// ClientCert forwards the client's certificates, if they were verified, in the fields of RFC 9440. Clients cannot
+	// set these fields.
 	ClientCert bool `key:"proxy-client-cert" value:"true" help:"proxy: sends the verified certificate of the client in Client-Cert and Client-Cert-Chain (RFC 9440); these fields of clients are never forwarded"`
 
-	// ReplaceHost sends the host of Target instead of the one that the client
-	// asked for.
+	// ReplaceHost sends the host of Target instead of the host that the client requested.
 	ReplaceHost bool `key:"proxy-preserve-host" is:"not" value:"true" help:"proxy: true sends the Host of the client, false that of the URL"`
 
-	Connect time.Duration // for a connection to the server, its TLS handshake with it; 0: 5 s
-	Timeout time.Duration // for the head of its response, and for each pause in the body; 0: 60 s
+	// Connect limits connecting, including the TLS handshake; 0 means 5 s.
+	Connect time.Duration
+	// Timeout limits the wait for the response head, and each pause in the body; 0 means 60 s.
+	Timeout time.Duration
 
 	TunnelTimeout time.Duration `key:"proxy-tunnel-timeout" value:"'1h'" help:"proxy: closes a WebSocket after this time without data; 0: never"`
 
-	// Idle is how long a connection is kept for further requests, however old it is. 0: for keepIdle, up to keepAge.
+	// Idle is how long an idle connection is kept, regardless of its age. 0 means keepIdle, up to the age keepAge.
 	Idle time.Duration `key:"proxy-idle" value:"'20s'" help:"proxy: keeps unused connections to the server for this time; by default 100ms, because a server with one thread or process serves nobody else meanwhile"`
 
-	// Log gets a line when the server cannot be reached or breaks off, once a second at most, and with it the client
-	// whose request it was, or "". It may be nil, and is called on any goroutine.
+	// Log receives a line if the upstream cannot be reached or fails, at most once a second. client is the client of
+	// the request, or "". Log may be nil. It is called on any goroutine.
 	Log func(client, line string)
 }
 
@@ -74,11 +75,11 @@ const (
 	connectDefault = 5 * time.Second
 	timeoutDefault = 60 * time.Second
 	tunnelDefault  = time.Hour
-	maxHead        = 64 << 10 // bytes of the head of a response
+	maxHead        = 64 << 10 // limit of a response head, in bytes
 	bufferSize     = 32 << 10
 )
 
-// New checks o; it connects to nothing. The error is one line, and a *CAError if it is about CA.
+// New checks o without connecting to the upstream. The error is one line, and a *CAError if it concerns CA.
 func New(o Options) (*Proxy, error) {
 	o.Connect = cmp.Or(o.Connect, connectDefault)
 	o.Timeout = cmp.Or(o.Timeout, timeoutDefault)
@@ -92,11 +93,11 @@ func New(o Options) (*Proxy, error) {
 	return p, nil
 }
 
-// dial connects to the upstream, with TLS if it has that.
+// dial connects to the upstream, with TLS if configured.
 func (p *Proxy) dial(ctx context.Context) (*connection, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.opt.Connect)
 	defer cancel()
-	var dialer net.Dialer // with keep-alive of TCP
+	var dialer net.Dialer // enables TCP keep-alive
 	under, err := dialer.DialContext(ctx, p.target.network, p.target.address)
 	if err != nil {
 		return nil, fmt.Errorf("cannot connect: %w", system.Cause(err))
@@ -116,7 +117,7 @@ func (p *Proxy) dial(ctx context.Context) (*connection, error) {
 	return c, nil
 }
 
-// Close closes the connections that wait for requests, and later those in use.
+// Close closes idle connections. Connections in use are closed after their response.
 func (p *Proxy) Close() error {
 	p.idle.Close()
 	return nil
@@ -155,7 +156,7 @@ func (p *Proxy) Respond(w *backend.Response, r *backend.Request) {
 	}
 }
 
-// pass answers with the response of the upstream, and reports whether its response has been read to the end, from c.
+// pass forwards the response of the upstream, and reports whether the response was read from c completely.
 func (p *Proxy) pass(w *backend.Response, r *backend.Request, response *http.Response, c *connection) bool {
 	if response.StatusCode < 200 || response.StatusCode > 999 {
 		p.complain(r.Client(), "status %d", response.StatusCode)
@@ -187,7 +188,7 @@ func (p *Proxy) pass(w *backend.Response, r *backend.Request, response *http.Res
 	return err == nil
 }
 
-// head returns the head of a response, or refuses it.
+// head returns the head of a response, or refuses the request.
 func (p *Proxy) head(w *backend.Response, r *backend.Request, response *http.Response) (head exchange.Head, ok bool) {
 	if head, ok = responseHead(response); !ok {
 		p.complain(r.Client(), "the response has a malformed header field")
@@ -198,14 +199,13 @@ func (p *Proxy) head(w *backend.Response, r *backend.Request, response *http.Res
 
 var errPaused = errors.New("idle timeout exceeded")
 
-// copy passes the body on as it comes, behind the head. The time that the client takes does not
-// count.
+// copy forwards the body as it arrives. Time spent waiting for the client does not count as a pause.
 func (c *connection) copy(w *backend.Response, response *http.Response) error {
 	if response.Body == http.NoBody {
 		return nil
 	}
 	buf := make([]byte, bufferSize)
-	for left, kept := response.ContentLength, true; ; { // kept: some bytes that have come were not sent
+	for left, kept := response.ContentLength, true; ; { // kept: some received bytes were not sent
 		if kept && left != 0 && c.pauses() {
 			if gone := w.Flush(); gone != nil {
 				return gone
@@ -219,7 +219,7 @@ func (c *connection) copy(w *backend.Response, response *http.Response) error {
 			}
 			if kept = left > 0; kept {
 				left -= int64(n)
-			} else if gone := w.Flush(); gone != nil { // it may be long until more comes
+			} else if gone := w.Flush(); gone != nil { // the next piece may take long
 				return gone
 			}
 		}
@@ -234,9 +234,9 @@ func (c *connection) copy(w *backend.Response, response *http.Response) error {
 	}
 }
 
-// refuse answers for a server that has not.
+// refuse sends an error for an upstream that failed.
 func (p *Proxy) refuse(w *backend.Response, r *backend.Request, err error) {
-	if r.Context.Err() != nil { // the client has left
+	if r.Context.Err() != nil { // the client disconnected
 		w.Refuse(502, "")
 		return
 	}
@@ -248,7 +248,7 @@ func (p *Proxy) refuse(w *backend.Response, r *backend.Request, err error) {
 	w.Refuse(502, "invalid or no response from the upstream server")
 }
 
-// complain logs a line about the upstream and the client of a request, as backend.Request.Client returns it.
+// complain logs a line about the upstream. client is the result of backend.Request.Client.
 func (p *Proxy) complain(client, format string, args ...any) {
 	if p.opt.Log == nil || !p.lines.Now() {
 		return
@@ -256,16 +256,16 @@ func (p *Proxy) complain(client, format string, args ...any) {
 	p.opt.Log(client, "proxy "+p.opt.Target+": "+fmt.Sprintf(format, args...))
 }
 
-// target is where requests go.
+// target is the parsed Options.Target.
 type target struct {
 	network, address string
-	base             string      // path that takes the place of the prefix; "": none
+	base             string      // path that replaces the prefix of the mount; empty to keep the path
 	host             string      // for the Host field
-	tls              *tls.Config // nil: none
+	tls              *tls.Config // nil without TLS
 }
 
-// newTarget checks the options of o for the upstream. Certificates of authorities are
-// read here, as later there may be a chroot around the process.
+// newTarget checks the options in o about the upstream. It reads the certificates of authorities, because the process
+// may enter a chroot later.
 func newTarget(o *Options) (t target, err error) {
 	bad := fmt.Errorf("%q is not one of http://host:port, https://host:port, unix:/path", o.Target)
 	if path, ok := strings.CutPrefix(o.Target, "unix:"); ok {
@@ -306,7 +306,7 @@ func newTarget(o *Options) (t target, err error) {
 	return t, err
 }
 
-// authorities reads certificates from a file in PEM.
+// authorities reads certificates from a PEM file.
 func authorities(file string) (*x509.CertPool, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -319,11 +319,10 @@ func authorities(file string) (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// CAError is an error of New about Options.CA.
+// CAError reports a problem with Options.CA.
 type CAError struct{ error }
 
-// Lookup returns the name that has to be looked up for a connection to the server, "" if
-// there is none.
+// Lookup returns the name that DNS must resolve for connecting to the upstream, or "" if the address is known.
 func (p *Proxy) Lookup() string {
 	host, _, _ := net.SplitHostPort(p.target.address)
 	if _, err := netip.ParseAddr(host); err == nil || p.target.network == "unix" {

@@ -10,7 +10,8 @@ import (
 	"fapws/runtime/source/proxy"
 )
 
-// Trailers of an upstream reach clients that take them, with those that were announced in the head, but none that may not be behind a body.
+// Trailers of an upstream reach clients that accept them, and announced trailers are named in the head. Fields that
+// must not be trailers are dropped.
 func TestTrailers(t *testing.T) {
 	const (
 		field = "Trailer: Content-Digest, X-Sum\r\n"

@@ -12,7 +12,8 @@ import (
 	"fapws/runtime/waittest"
 )
 
-// A side that breaks off ends the other. How bytes and their end pass is a matter of package conn.
+// If one side breaks the connection, the other side is closed. Package conn tests how bytes and their end are
+// forwarded.
 func TestTunnelBreaks(t *testing.T) {
 	t.Run("client, before the answer", func(t *testing.T) {
 		asked, ended := make(chan bool), make(chan bool)
