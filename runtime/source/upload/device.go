@@ -17,17 +17,17 @@ import (
 	"fapws/runtime/backend"
 )
 
-// device is a device or a FIFO, which is written to in place: from its beginning, where it has one.
+// device is a device or a FIFO that is written in place, from its beginning if it has one.
 type device struct {
 	options *Options
 	path    string
-	block   bool // its size is known, and a file system on it may be mounted
+	block   bool // a block device, whose size is known and which may have a mounted file system
 }
 
 func (t *device) begin(_ *backend.Response, _ string, file stored) (*draft, error) {
 	flags := os.O_WRONLY | unix.O_NONBLOCK | unix.O_NOFOLLOW
 	if t.block {
-		flags = os.O_WRONLY | os.O_EXCL | unix.O_NOFOLLOW // O_EXCL: not if a file system on it is mounted
+		flags = os.O_WRONLY | os.O_EXCL | unix.O_NOFOLLOW // O_EXCL fails if a file system on the device is mounted
 	}
 	f, err := os.OpenFile(t.path, flags, 0)
 	switch {
@@ -46,7 +46,8 @@ func (t *device) begin(_ *backend.Response, _ string, file stored) (*draft, erro
 	return d, nil
 }
 
-// ready locks the device, or the bytes of two uploads would mix, and returns an error if it has no room for a file.
+// ready locks the device, so that the bytes of two uploads do not mix, and returns an error if it has not enough
+// space for a file.
 func (t *device) ready(f *os.File, file stored) error {
 	if err := lock(f); err != nil || !t.block {
 		return ignoreUnsupported(err)
@@ -61,12 +62,12 @@ func (t *device) ready(f *os.File, file stored) error {
 	return err
 }
 
-// single is a target that one upload at a time is written to: a descriptor that the script has opened, whose position all uploads
-// share, or else the handler, for memory that is not a file: flash that is erased and written in blocks (MTD). The handler is asked with a
-// line of JSON (inquiry) and, behind that, a piece.
+// single is a target for one upload at a time. It is a descriptor that the script opened, whose position all uploads
+// share, or otherwise the handler, for memory that is not a file, such as flash that is erased and written in blocks
+// (MTD). The handler receives a line of JSON (inquiry), followed by a piece.
 type single struct {
 	options *Options
-	f       *os.File // nil: the handler
+	f       *os.File // nil if the target is the handler
 	busy    atomic.Bool
 }
 
@@ -99,18 +100,18 @@ func (t *single) begin(w *backend.Response, id string, file stored) (*draft, err
 	return d, nil
 }
 
-// maxPiece is the largest piece of Options.Pieces, in bytes.
+// maxPiece limits Options.Pieces, in bytes.
 const maxPiece = 1 << 20
 
-// inquiry is a question to the handler. contrib/fapws/_upload.py reads it.
+// inquiry is a request to the handler. contrib/fapws/_upload.py parses it.
 type inquiry struct {
 	Op   string  `json:"op"`
-	ID   string  `json:"id"`  // of the upload
+	ID   string  `json:"id"`  // id of the upload
 	Key  string  `json:"key"` // Options.Key
 	File *stored `json:"file,omitempty"`
 }
 
-// The values of inquiry.Op: a file begins, a piece of it, all pieces were taken, there will be no more.
+// Values of inquiry.Op: begin a file, store a piece, end a complete file, abort a file.
 const (
 	opBegin = "begin"
 	opPiece = "piece"
@@ -118,18 +119,18 @@ const (
 	opAbort = "abort"
 )
 
-// pieces gives the bytes of a file to the handler.
+// pieces passes the bytes of a file to the handler.
 type pieces struct {
 	w    *backend.Response
 	id   string
 	key  string
-	size int           // bytes of a piece
-	full *bufio.Writer // of that size, to Write
+	size int           // size of a piece in bytes
+	full *bufio.Writer // has this size and writes to pieces.Write
 }
 
-// add gathers bytes until a piece is full.
+// add buffers bytes until a piece is complete.
 func (p *pieces) add(data []byte) (n int, err error) {
-	for part := range slices.Chunk(data, p.size) { // of more, the Writer would make one piece
+	for part := range slices.Chunk(data, p.size) { // the Writer would pass a longer part on as one piece
 		if k, err := p.full.Write(part); err != nil {
 			return n + k, err
 		}
@@ -138,12 +139,12 @@ func (p *pieces) add(data []byte) (n int, err error) {
 	return n, nil
 }
 
-// Write implements io.Writer: it gives a piece to the handler.
+// Write implements io.Writer. It passes a piece to the handler.
 func (p *pieces) Write(piece []byte) (int, error) {
 	return len(piece), p.ask(inquiry{Op: opPiece}, piece)
 }
 
-// end gives the rest to the handler, and tells it that the file is complete.
+// end passes the rest to the handler and reports that the file is complete.
 func (p *pieces) end() error {
 	if err := p.full.Flush(); err != nil {
 		return err
@@ -157,13 +158,14 @@ func (p *pieces) ask(what inquiry, piece []byte) error {
 	return answered(p.w.Ask(slices.Concat(line, []byte{'\n'}, piece)))
 }
 
-// answered returns the error of a handler: its client gets that.
+// answered converts a handler's response to an error for the client, or to nil.
 func answered(status int, text []byte) error {
 	if status >= 200 && status < 300 {
 		return nil
 	}
 	line, _, _ := strings.Cut(strings.ToValidUTF8(string(text), "?"), "\n")
-	if status < 400 || strings.Contains(line, "<") { // not a refusal, or a page: its status says enough
+	// The status suffices if the response is not an error or is an HTML page.
+	if status < 400 || strings.Contains(line, "<") {
 		line = ""
 	}
 	return &refusal{status: max(status, 400), text: line}

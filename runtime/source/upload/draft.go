@@ -13,24 +13,27 @@ import (
 	"fapws/runtime/system"
 )
 
-// draft is a file that is being received. Its methods must be called on one goroutine at a time.
+// draft is a file that is being received. It belongs to one goroutine at a time.
 type draft struct {
-	file     stored // as the client has it
-	f        *os.File
-	pieces   *pieces  // instead of f; or nil
-	dir      *os.Root // of temp and name; nil: f is written to as it is
-	temp     string   // its name until commit
-	name     string   // its name afterwards
-	path     string   // the whole one, for the handler
-	options  *Options
-	hash     hash.Hash
-	hashed   int64 // bytes that hash has got; with others before them it gets no more: see hashAll
-	size     int64 // bytes in the file
+	file   stored // as described by the client
+	f      *os.File
+	pieces *pieces // replaces f if the handler receives the file; otherwise nil
+	// dir contains temp and name. It is nil if f is written in place.
+	dir     *os.Root
+	temp    string // the name until commit
+	name    string // the name after commit
+	path    string // the full path, for the handler
+	options *Options
+	hash    hash.Hash
+	// number of bytes in hash; if it does not equal size, hashAll must read the file
+	hashed   int64
+	size     int64 // size of the file in bytes
 	unsynced int64
-	release  func() // ends the use of a single target, whose f stays open; nil: f is the draft's own
+	// releases a single target, whose f stays open; nil if f belongs to the draft
+	release func()
 }
 
-// write appends a piece. The error is of the file system.
+// write appends a piece. The error is from the file system.
 func (d *draft) write(piece []byte) error {
 	var n int
 	var err error
@@ -52,17 +55,17 @@ func (d *draft) write(piece []byte) error {
 	return err
 }
 
-// stored describes the whole file.
+// stored returns the description of the complete file.
 func (d *draft) stored() stored {
 	file := d.file
 	file.Path, file.Size, file.SHA256 = d.path, d.size, d.sum()
 	return file
 }
 
-// sum returns the SHA-256 of the bytes, in hexadecimal digits.
+// sum returns the SHA-256 of the bytes in hexadecimal digits.
 func (d *draft) sum() string { return hex.EncodeToString(d.hash.Sum(nil)) }
 
-// hashAll reads the file, unless hash has got all of it.
+// hashAll hashes the whole file, unless hash already contains all of it.
 func (d *draft) hashAll() error {
 	if d.hashed == d.size {
 		return nil
@@ -76,7 +79,7 @@ func (d *draft) hashAll() error {
 	return err
 }
 
-// seal forces the bytes to the disk.
+// seal syncs the file to disk.
 func (d *draft) seal() error {
 	if d.options.Sync == syncNone || d.pieces != nil {
 		return nil
@@ -84,7 +87,7 @@ func (d *draft) seal() error {
 	return ignoreUnsupported(d.f.Sync())
 }
 
-// commit gives the sealed file its name. Nothing of it is left if that fails. d must not be used afterwards.
+// commit gives the sealed file its final name, and removes the file on failure. d must not be used afterwards.
 func (d *draft) commit() (err error) {
 	switch {
 	case d.pieces != nil:
@@ -126,13 +129,13 @@ func (d *draft) publish() error {
 	return ignoreUnsupported(dir.Sync())
 }
 
-// abort removes the file. Bytes on a device stay. d must not be used afterwards.
+// abort removes the file, but not the bytes on a device. d must not be used afterwards.
 func (d *draft) abort() {
 	switch {
 	case d.pieces != nil:
-		_ = d.pieces.ask(inquiry{Op: opAbort}, nil) // its own errors are in the log
+		_ = d.pieces.ask(inquiry{Op: opAbort}, nil) // the handler's own errors are in the log
 	case d.dir != nil && d.temp != "":
-		_ = d.dir.Remove(d.temp) // while it is locked: it is the same file
+		_ = d.dir.Remove(d.temp) // while it is locked, so that it is the same file
 	}
 	_ = d.close()
 }
@@ -148,7 +151,7 @@ func (d *draft) close() error {
 	return d.f.Close()
 }
 
-// ignoreUnsupported returns err, unless it says that a file cannot be synchronized, as pipes cannot.
+// ignoreUnsupported returns err unless it says that a file, such as a pipe, cannot be synchronized.
 func ignoreUnsupported(err error) error {
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOTSUP) {
 		return nil
@@ -156,15 +159,15 @@ func ignoreUnsupported(err error) error {
 	return err
 }
 
-// openLocked opens a file of the directory for writing, which is made if it does not exist, and locks it. The error is errBusy if
-// another upload has it, also one of another process.
+// openLocked opens a file of the directory for writing and locks it. With O_CREATE in flags, it creates a missing
+// file. The error is errBusy if another upload, possibly of another process, holds the lock.
 func openLocked(dir *os.Root, name string, flags int) (*os.File, error) {
 	for {
 		f, err := dir.OpenFile(name, flags|os.O_RDWR, 0o600)
 		if err != nil {
 			return nil, err
 		}
-		// The upload that had it may have renamed or removed it since it was opened.
+		// The upload that held the lock may have renamed or removed the file after it was opened here.
 		var opened, named fs.FileInfo
 		if err = lock(f); err == nil {
 			opened, err = f.Stat()
@@ -173,7 +176,7 @@ func openLocked(dir *os.Root, name string, flags int) (*os.File, error) {
 			named, err = dir.Lstat(name)
 		}
 		switch {
-		case err == nil && !named.Mode().IsRegular(): // or a link
+		case err == nil && !named.Mode().IsRegular(): // or a symbolic link
 			err = &os.PathError{Op: "open", Path: name, Err: errors.New("not a regular file")}
 		case err == nil && os.SameFile(opened, named):
 			return f, nil
@@ -187,7 +190,7 @@ func openLocked(dir *os.Root, name string, flags int) (*os.File, error) {
 	}
 }
 
-// lock takes the lock of a file, which ends with its descriptor. The error is errBusy if another upload has it.
+// lock locks a file until its descriptor is closed. The error is errBusy if another upload holds the lock.
 func lock(f *os.File) error {
 	switch err := system.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err {
 	case nil:

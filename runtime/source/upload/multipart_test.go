@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// arriving returns a body that arrives in those pieces.
+// arriving returns a body that arrives in the given pieces.
 func arriving(all ...string) func() ([]byte, error) {
 	return func() ([]byte, error) {
 		if len(all) == 0 {
@@ -21,14 +21,14 @@ func arriving(all ...string) func() ([]byte, error) {
 	}
 }
 
-// contents are the fields and files of a form.
+// contents lists the fields and files of a form.
 type contents struct {
 	Fields map[string][]string
 	Files  []string // "field name type content"
 	Error  string
 }
 
-// read takes a form apart.
+// read reads a form.
 func read(next func() ([]byte, error), boundary string) (c contents) {
 	f := newForm(next, boundary)
 	c.Fields = f.Fields
@@ -65,7 +65,7 @@ var whole = "preamble\r\n" +
 	part(`form-data; name="note"`, "", "") +
 	tail + "epilogue"
 
-// TestFormInPieces: a form is the same however its bytes arrive.
+// A form has the same contents however its bytes are split.
 func TestFormInPieces(t *testing.T) {
 	want := contents{
 		Fields: map[string][]string{"note": {"one\r\ntwo", ""}},
@@ -87,7 +87,7 @@ func TestFormInPieces(t *testing.T) {
 	}
 }
 
-// TestFormsThatAreNone: a form that is not whole, or not valid, is an error of one line, and no file that looks whole.
+// An incomplete or invalid form results in an error of one line, and in no file that seems complete.
 func TestFormsThatAreNone(t *testing.T) {
 	file := part(`form-data; name="a"; filename="x"`, "", "content")
 	for name, c := range map[string]struct {
@@ -120,7 +120,7 @@ func TestFormsThatAreNone(t *testing.T) {
 	}
 }
 
-// TestFormOfAClientThatLeaves: the error of the body is not taken for one of the form.
+// An error of the body is not reported as an error of the form.
 func TestFormOfAClientThatLeaves(t *testing.T) {
 	gone := errors.New("gone")
 	for i := range whole {
@@ -138,12 +138,12 @@ func TestFormOfAClientThatLeaves(t *testing.T) {
 	}
 }
 
-// FuzzForm: however the bytes are cut, a form has the same contents.
+// Splitting the bytes anywhere does not change the contents of a form.
 func FuzzForm(f *testing.F) {
 	f.Add(whole, 20)
 	f.Add(part(`form-data; name="a"; filename="x"`, "", "y")+tail, 1)
 	f.Fuzz(func(t *testing.T, body string, at int) {
-		if len(body) > maxHeader/2 { // the limit of a header counts bytes that the parser has read ahead
+		if len(body) > maxHeader/2 { // the limit of a header includes bytes that the parser has read ahead
 			return
 		}
 		at = min(max(at, 0), len(body))

@@ -15,42 +15,45 @@ import (
 	"time"
 )
 
-// An upload that may be continued is two files in the directory of its target: the bytes so far, which are locked while a process
-// writes them, and a description, which does not change, and which is made later and removed earlier. So it is continued by any worker, also after a restart. The size of the first
-// file is the offset at which the client goes on, and its time of modification is that of the last sign of life.
+// A resumable upload consists of two files in the directory of its target: the bytes so far, which are locked while a
+// process writes them, and a description. The description does not change; it is created after the first file and
+// removed before it. Therefore any worker can resume the upload, even after a restart. The size of the first file is
+// the offset at which the client continues, and its modification time is the time of the last activity.
 const (
 	partialSuffix     = ".tus"
 	descriptionSuffix = ".tus.json"
 )
 
-// maxPartial bounds the unfinished uploads of a directory, and maxOwned those of one client. Of a full directory, see makeRoom.
+// maxPartial limits the unfinished uploads of a directory, and maxOwned the unfinished uploads of a client (see
+// makeRoom).
 const (
 	maxPartial = 100
 	maxOwned   = 25
 )
 
-// emptyExpires is how long an upload is kept of which no byte has arrived.
+// emptyExpires is how long an upload without any bytes is kept.
 const emptyExpires = 5 * time.Minute
 
-// description says what an upload is to become.
+// description describes the file that an upload will become.
 type description struct {
-	Length   int64      `json:"length"` // bytes
-	Name     string     `json:"name"`   // "": the target has only one
+	Length   int64      `json:"length"` // in bytes
+	Name     string     `json:"name"`   // empty if the target is a single file
 	Type     string     `json:"type"`
 	Fields   url.Values `json:"fields"`
-	Metadata string     `json:"metadata"` // as the client has sent it
-	Owner    string     `json:"owner"`    // the client: see backend.Request.Account
+	Metadata string     `json:"metadata"` // as the client sent it
+	Owner    string     `json:"owner"`    // the client (see backend.Request.Account)
 }
 
-// partial is an upload that may be continued, and that is locked.
+// partial is a resumable upload that this process has locked.
 type partial struct {
 	*draft
 	description
 	id      string
-	touched time.Time // when bytes have arrived
+	touched time.Time // time of the last activity
 }
 
-// shown returns the name of the upload in reports, which all clients may see. The id is a secret of its client, because it continues the upload.
+// shown returns the name of the upload for reports, which all clients may see. The id is secret, because it permits
+// resuming the upload.
 func (p *partial) shown() string {
 	sum := sha256.Sum256([]byte(p.id))
 	return hex.EncodeToString(sum[:12])
@@ -58,7 +61,7 @@ func (p *partial) shown() string {
 
 var errUnknown = &refusal{status: 404, text: "there is no such upload"}
 
-// create begins an upload that may be continued.
+// create begins a resumable upload.
 func (t *directory) create(id string, what description) (p *partial, err error) {
 	t.creating.Lock()
 	defer t.creating.Unlock()
@@ -85,10 +88,10 @@ func (t *directory) create(id string, what description) (p *partial, err error) 
 	return p, nil
 }
 
-// unfinished is an upload that may be continued, as far as its client's share of them is concerned.
+// unfinished is a resumable upload that counts toward the share of its owner.
 type unfinished struct{ id, owner string }
 
-// admit returns an error if a client cannot begin an upload, because there are too many. t.creating is held.
+// admit returns an error if there are too many uploads for the client to begin another one. t.creating must be held.
 func (t *directory) admit(owner string) error {
 	dir, err := t.open()
 	if err != nil {
@@ -106,8 +109,8 @@ func (t *directory) admit(owner string) error {
 	return nil
 }
 
-// makeRoom removes an upload of the client that owns most of them, if these are more than a client with own would have then. Otherwise a few
-// clients that send a byte a day would keep all others out.
+// makeRoom removes an upload of the client with the most uploads, unless that client has at most own+1. Otherwise a
+// few clients that send a byte a day could lock out all others.
 func (t *directory) makeRoom(dir *os.Root, owned map[string]int, own int) bool {
 	slices.SortStableFunc(t.unfinished, func(a, b unfinished) int { return owned[b.owner] - owned[a.owner] })
 	for i, one := range t.unfinished {
@@ -122,7 +125,8 @@ func (t *directory) makeRoom(dir *os.Root, owned map[string]int, own int) bool {
 	return false
 }
 
-// find updates t.unfinished. Uploads of other processes are looked for in the whole directory, which takes a fiftieth of the time at most.
+// find updates t.unfinished. It searches the whole directory for uploads of other processes, which uses at most a
+// fiftieth of the time.
 func (t *directory) find(dir *os.Root) {
 	now := time.Now()
 	if now.Before(t.until) {
@@ -137,7 +141,8 @@ func (t *directory) find(dir *os.Root) {
 	t.until = time.Now().Add(max(time.Second, 50*time.Since(now)))
 }
 
-// resume opens an upload that was created. The error is errUnknown if there is none, and errBusy if another request has it.
+// resume opens an existing upload. The error is errUnknown if it does not exist, and errBusy if another request holds
+// its lock.
 func (t *directory) resume(id string) (*partial, error) {
 	if !isToken(id) {
 		return nil, errUnknown
@@ -172,18 +177,19 @@ func (t *directory) resume(id string) (*partial, error) {
 // describe reads the description of an upload.
 func describe(dir *os.Root, id string) (what description, err error) {
 	text, err := dir.ReadFile(hiddenPrefix + id + descriptionSuffix)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && json.Unmarshal(text, &what) != nil { // the power has failed while it was written
+	// The machine may have lost power while the description was written.
+	if errors.Is(err, fs.ErrNotExist) || err == nil && json.Unmarshal(text, &what) != nil {
 		err = errUnknown
 	}
 	return what, err
 }
 
-// expired reports whether an upload of size bytes that was last written at a time is too old.
+// expired reports whether an upload of size bytes has expired. touched is the time of the last activity.
 func (t *directory) expired(touched time.Time, size int64) bool {
 	return time.Now().After(t.expiry(touched, size))
 }
 
-// expiry returns when it is.
+// expiry returns when an upload expires.
 func (t *directory) expiry(touched time.Time, size int64) time.Time {
 	expires := t.options.Expires
 	if size == 0 {
@@ -192,7 +198,7 @@ func (t *directory) expiry(touched time.Time, size int64) time.Time {
 	return touched.Add(expires)
 }
 
-// expireLater has uploads removed that are not continued in time, also if no other one comes.
+// expireLater schedules the removal of expired uploads, even if no further upload begins.
 func (t *directory) expireLater() {
 	if t.looks.Swap(true) {
 		return
@@ -201,7 +207,7 @@ func (t *directory) expireLater() {
 		t.looks.Store(false)
 		dir, err := t.open()
 		if err != nil {
-			return // the next upload will tell
+			return // the next upload reports the error
 		}
 		defer dir.Close()
 		if len(t.expire(dir)) > 0 {
@@ -210,7 +216,7 @@ func (t *directory) expireLater() {
 	})
 }
 
-// expire removes uploads of dir that are too old, and returns the others.
+// expire removes expired uploads from dir and returns the others.
 func (t *directory) expire(dir *os.Root) (others []string) {
 	for id := range entries(dir, partialSuffix) {
 		if isToken(id) && t.keeps(dir, id) {
@@ -220,7 +226,7 @@ func (t *directory) expire(dir *os.Root) (others []string) {
 	return others
 }
 
-// keeps reports whether dir still has an upload. One that is too old is removed.
+// keeps reports whether dir still has an upload. It removes an expired upload.
 func (t *directory) keeps(dir *os.Root, id string) bool {
 	info, err := dir.Lstat(hiddenPrefix + id + partialSuffix)
 	switch {
@@ -233,7 +239,7 @@ func (t *directory) keeps(dir *os.Root, id string) bool {
 	return false
 }
 
-// discard removes an upload, unless a process writes it: then it returns false.
+// discard removes an upload. It returns false if a process is writing the upload.
 func discard(dir *os.Root, id string) bool {
 	data := hiddenPrefix + id + partialSuffix
 	f, err := openLocked(dir, data, 0)
@@ -251,13 +257,13 @@ func (p *partial) remove() {
 	p.abort()
 }
 
-// finish gives the file its name.
+// finish gives the file its final name.
 func (p *partial) finish() error {
 	_ = p.dir.Remove(hiddenPrefix + p.id + descriptionSuffix)
 	return p.commit()
 }
 
-// isToken reports whether id may be the name of an upload: as rand.Text makes them.
+// isToken reports whether id has the form of an upload's id, as rand.Text generates it.
 func isToken(id string) bool {
 	return len(id) >= 26 && len(id) <= 40 && strings.Trim(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") == ""
 }

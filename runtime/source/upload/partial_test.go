@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// TestPartials: uploads that may be continued are bounded, and ended ones make room for others.
+// The number of resumable uploads is limited, and finished uploads make room for others.
 func TestPartials(t *testing.T) {
 	u, dir := newFolder(t, nil)
 	f := u.target.(*directory)
@@ -54,7 +54,7 @@ func TestPartials(t *testing.T) {
 		t.Fatal(err)
 	}
 	next.remove()
-	f.options.Expires = 1 // all others are too old
+	f.options.Expires = 1 // all others have expired
 	d, err := f.open()
 	if err != nil {
 		t.Fatal(err)
@@ -64,8 +64,8 @@ func TestPartials(t *testing.T) {
 	has(t, dir, "a=one")
 }
 
-// TestManyAtOnce: a client that begins many uploads at the same time gets no more than its share, and the files that are in the directory
-// already are not all read for each of them.
+// A client that begins many uploads at the same time does not exceed its share, and the existing files are not all
+// read for each of them.
 func TestManyAtOnce(t *testing.T) {
 	u, dir := newFolder(t, nil)
 	for i := range 5000 {
@@ -92,7 +92,7 @@ func TestManyAtOnce(t *testing.T) {
 	}
 }
 
-// TestShares: clients that have more unfinished uploads than others make room for these, but not with one that is being written.
+// Clients with more unfinished uploads than others lose uploads to them, but not an upload that is being written.
 func TestShares(t *testing.T) {
 	u, _ := newFolder(t, nil)
 	f := u.target.(*directory)
@@ -115,7 +115,7 @@ func TestShares(t *testing.T) {
 	if err := create("a"); status(err) != 503 {
 		t.Errorf("one that has its share: %v", err)
 	}
-	for create("other") == nil { // as long as that is fair
+	for create("other") == nil { // until the share is exceeded
 	}
 	dir, err := f.open()
 	if err != nil {
@@ -135,7 +135,7 @@ func TestShares(t *testing.T) {
 	}
 }
 
-// TestExpireLater: an upload that is not continued goes, also if no other one comes, and if a server before this one has left it.
+// An upload that is not resumed is removed, even if no other upload begins, and even if a previous server left it.
 func TestExpireLater(t *testing.T) {
 	u, dir := newFolder(t, func(o *Options) { o.Resumable = true })
 	p, err := u.target.(*directory).create(rand.Text(), description{Length: 3, Name: "a"})

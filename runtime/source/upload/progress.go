@@ -9,43 +9,46 @@ import (
 	"time"
 )
 
-// publishEvery is the shortest time between two events about one upload, but for its beginning and its end.
+// publishEvery is the minimum interval between two events about an upload, except its beginning and end.
 const publishEvery = 250 * time.Millisecond
 
-// mostEnded is how many uploads are shown that have ended.
+// mostEnded limits the number of ended uploads in reports.
 const mostEnded = 8
 
-// report is the state of an upload, for clients.
+// report is the state of an upload for clients.
 type report struct {
-	ID       string `json:"id"`
-	Name     string `json:"name"`     // as the client calls it; "": not yet known
-	Received int64  `json:"received"` // bytes of the body that were written, or, of a form, dealt with
-	Size     int64  `json:"size"`     // of the body; -1: not known
+	ID   string `json:"id"`
+	Name string `json:"name"` // as named by the client; empty if not yet known
+	// bytes of the body that were written or, for a form, processed
+	Received int64  `json:"received"`
+	Size     int64  `json:"size"` // of the body in bytes; -1 if unknown
 	State    string `json:"state"`
 	Error    string `json:"error,omitempty"`
 }
 
-// The states of a report.
+// States of a report.
 const (
 	stateReceiving = "receiving"
 	stateStored    = "stored"
 	stateFailed    = "failed"
-	statePaused    = "paused" // the client may go on
+	statePaused    = "paused" // the client may resume the upload
 )
 
-// progress is that of one upload.
+// progress tracks an upload.
 type progress struct {
-	of        *Upload
-	client    string    // see backend.Request.Account
-	token     string    // with which its client continues it
-	interrupt func()    // ends the wait for more, so that it can; nil: it cannot
-	report    report    // guarded by Upload.mu, as is the next one
-	received  time.Time // when bytes have arrived
+	of     *Upload
+	client string // see backend.Request.Account
+	token  string // id with which the client resumes the upload
+	// interrupt ends the wait for the body, so that the upload can be taken over; nil if it cannot be resumed.
+	interrupt func()
+	report    report    // guarded by Upload.mu, like received
+	received  time.Time // time of the last activity
 	ended     chan struct{}
-	published time.Time // of the goroutine
+	published time.Time // belongs to the upload's goroutine
 }
 
-// begin adds an upload, of which its client may have half. The error is a *refusal: too many are under way.
+// begin registers an upload. A client may have at most half of all uploads. The error is a *refusal if there are too
+// many.
 func (u *Upload) begin(p *progress) error {
 	p.of, p.report.State, p.received, p.ended = u, stateReceiving, time.Now(), make(chan struct{})
 	u.mu.Lock()
@@ -63,7 +66,7 @@ func (u *Upload) begin(p *progress) error {
 	return nil
 }
 
-// add counts bytes that were received.
+// add counts received bytes.
 func (p *progress) add(n int) {
 	p.of.mu.Lock()
 	p.report.Received += int64(n)
@@ -74,7 +77,7 @@ func (p *progress) add(n int) {
 	}
 }
 
-// named notes the name of the file that is being received.
+// named records the name of the file that is being received.
 func (p *progress) named(name string) {
 	p.of.mu.Lock()
 	p.report.Name = name
@@ -82,11 +85,11 @@ func (p *progress) named(name string) {
 	p.tell()
 }
 
-// silent is how long an upload has no sign of life before another request may take it over.
+// silent is how long an upload must be inactive before another request may take it over.
 const silent = 2 * time.Second
 
-// takeOver ends the upload of a token if no bytes of it arrive: its client has lost the connection, and continues it over another one. It
-// reports whether it has ended.
+// takeOver ends the upload with a token if none of its bytes arrive, because its client has lost the connection and
+// resumes the upload on another one. It reports whether the upload has ended.
 func (u *Upload) takeOver(token string) bool {
 	u.mu.Lock()
 	i := slices.IndexFunc(u.active, func(p *progress) bool {
@@ -99,7 +102,7 @@ func (u *Upload) takeOver(token string) bool {
 	p := u.active[i]
 	p.interrupt()
 	u.mu.Unlock()
-	<-p.ended // when it has written the bytes that have arrived
+	<-p.ended // after it has written the bytes that have arrived
 	return true
 }
 
@@ -116,7 +119,7 @@ func (p *progress) tell() {
 	o.Group.Publish(o.Channel, string(data))
 }
 
-// end removes the upload from those that are under way. state is its outcome, and text the reason of a failure.
+// end removes the upload from the active uploads. state is the outcome, and text the reason of a failure.
 func (p *progress) end(state, text string) {
 	u := p.of
 	u.mu.Lock()
@@ -131,7 +134,7 @@ func (p *progress) end(state, text string) {
 	p.tell()
 }
 
-// list returns the reports of all uploads, those that have ended first.
+// list returns the reports of all uploads, ended uploads first.
 func (u *Upload) list() []report {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -142,24 +145,26 @@ func (u *Upload) list() []report {
 	return all
 }
 
-// Group is the Uploads of a process, of which each knows those that answer the same mount in other processes: clients see the progress of
-// their uploads, and continue them, whichever process answers. Its methods are safe for concurrent use.
+// Group is the Uploads of a process. It knows the Uploads for the same mounts in other processes, so that clients can
+// watch and resume their uploads in any process. It is safe for concurrent use.
 type Group struct {
-	Publish func(channel, data string)     // an event; nil: there are no channels
-	Others  func(question string) []string // returns the Answers of other processes, soon; nil: there are none
+	Publish func(channel, data string) // publishes an event; nil without channels
+	// returns the Answers of other processes without long delay; nil if there are no other processes
+	Others func(question string) []string
 
 	mu  sync.Mutex
 	all []*Upload
 }
 
-// Questions, which are followed by the key of a mount. Those of opTakeOver and opFinished have the id of an upload before the key.
+// Questions, followed by the key of a mount. After opTakeOver and opFinished, the id of an upload precedes the key.
 const (
 	opList     = "list "
 	opTakeOver = "take "
 	opFinished = "done "
 )
 
-// add makes u one of the group. Processes with the same configuration add theirs in the same order, so the same key is for the same mount.
+// add adds u to the group. Processes with the same configuration add Uploads in the same order, so that equal keys
+// belong to the same mount.
 func (g *Group) add(u *Upload) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -167,7 +172,7 @@ func (g *Group) add(u *Upload) {
 	g.all = append(g.all, u)
 }
 
-// find returns the Upload of a key, or nil.
+// find returns the Upload with a key, or nil.
 func (g *Group) find(key string) *Upload {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -177,7 +182,7 @@ func (g *Group) find(key string) *Upload {
 	return nil
 }
 
-// Answer answers a question of Others in another process: with JSON, or "" if there is nothing to say.
+// Answer answers a question from another process with JSON, or "".
 func (g *Group) Answer(question string) string {
 	var answer any
 	if key, ok := strings.CutPrefix(question, opList); ok {
@@ -198,7 +203,7 @@ func (g *Group) Answer(question string) string {
 	return string(text)
 }
 
-// ask asks the Uploads of other processes for the same mount.
+// ask sends a question to the Uploads for the same mount in other processes.
 func (u *Upload) ask(question string) []string {
 	if others := u.options.Group.Others; others != nil {
 		return others(question + u.key)
@@ -206,7 +211,7 @@ func (u *Upload) ask(question string) []string {
 	return nil
 }
 
-// askEvery is for how long an answer of other processes is good: many clients cost no more than one.
+// askEvery is how long reports of other processes are reused, so that many clients cause no more questions than one.
 const askEvery = publishEvery
 
 // others returns the reports of other processes.
@@ -227,10 +232,11 @@ func (u *Upload) others() []report {
 	return u.answered
 }
 
-// merge returns reports of all processes, those of uploads that are under way last. One that was paused in a process may go on in another.
+// merge merges the reports of all processes, active uploads last. It omits a paused upload if another process has
+// resumed it.
 func merge(own, others []report) []report {
 	all := slices.Concat(others, own)
-	shown := append([]report{}, all...) // in JSON not null
+	shown := append([]report{}, all...) // JSON requires a list instead of null
 	shown = slices.DeleteFunc(shown, func(r report) bool {
 		goesOn := func(other report) bool { return other.ID == r.ID && other.State != statePaused }
 		return r.State == statePaused && slices.ContainsFunc(all, goesOn)

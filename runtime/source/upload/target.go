@@ -23,14 +23,14 @@ import (
 	"fapws/runtime/system"
 )
 
-// target is where files go. Its methods are safe for concurrent use.
+// target is a destination for files. It is safe for concurrent use.
 type target interface {
-	// begin opens a file, of which name, type, field and size (below 0: unknown) are set, as the client has them, for the upload id. The
-	// error is a *refusal or of the file system.
+	// begin opens a file for the upload id. file has the name, type, field and size from the client; a negative size
+	// is unknown. The error is a *refusal or from the file system.
 	begin(w *backend.Response, id string, file stored) (*draft, error)
 }
 
-// newTarget returns the kind of target that o.Path or o.Descriptor names. The error is one line.
+// newTarget returns the target that o.Path or o.Descriptor names. The error is one line.
 func newTarget(o *Options) (target, error) {
 	switch {
 	case o.Pieces > 0:
@@ -67,7 +67,7 @@ func newTarget(o *Options) (target, error) {
 	return &directory{options: o, path: path, only: name}, err
 }
 
-// Place returns the directory or device that uploads to a path are written to.
+// Place returns the directory or device to which uploads to a path are written.
 func Place(path string) string {
 	if full, err := filepath.Abs(path); err == nil {
 		path = resolved(full)
@@ -78,8 +78,8 @@ func Place(path string) string {
 	return filepath.Dir(path)
 }
 
-// resolved returns the file that a link leads to, because a rename replaces a link. A link that an application in the sandbox can have made
-// stays as it is: opening the directory reports it.
+// resolved returns the file that a symbolic link leads to, because a rename would replace the link. A link that an
+// application in the sandbox could have created is not resolved; opening the directory then reports it.
 func resolved(path string) string {
 	if real, err := filepath.EvalSymlinks(path); err == nil && !system.Replaceable(path) {
 		return real
@@ -87,7 +87,7 @@ func resolved(path string) string {
 	return path
 }
 
-// inside returns a path as it is when the process has entered o.Root.
+// inside converts a path to its form after the process has entered o.Root.
 func (o *Options) inside(full string) (string, error) {
 	if o.Root == "" {
 		return full, nil
@@ -103,23 +103,25 @@ func (o *Options) inside(full string) (string, error) {
 	return "/" + strings.TrimPrefix(below, "/"), nil
 }
 
-// directory is a directory, or one file of it. It is opened for each upload: so it may be mounted, and unmounted, while the server runs.
+// directory is a directory or a single file in it. It is opened for each upload, so that it can be mounted and
+// unmounted while the server runs.
 type directory struct {
 	options *Options
 	path    string
-	only    string // the name of the file; "": clients choose
+	only    string // name of the single file; empty if clients choose names
 	swept   atomic.Bool
-	looks   atomic.Bool // for expired uploads, later
+	looks   atomic.Bool // an expiry of uploads is scheduled
 
-	creating   sync.Mutex   // held while an upload is created that may be continued, as it guards what follows
-	unfinished []unfinished // the other ones
-	until      time.Time    // when they are looked for again in the whole directory
+	// creating is held while a resumable upload is created. It guards the fields below.
+	creating   sync.Mutex
+	unfinished []unfinished // existing resumable uploads
+	until      time.Time    // when the whole directory must be searched again
 }
 
-// Names of files that are not complete: a prefix, digits that follow from the real name, a suffix.
+// Names of incomplete files consist of a prefix, digits derived from the final name, and a suffix.
 const (
 	hiddenPrefix = ".fapws-"
-	partSuffix   = ".part" // of one request
+	partSuffix   = ".part" // for a file from a single request
 )
 
 // temporary returns the name of a file until it is complete.
@@ -128,7 +130,7 @@ func temporary(name string) string {
 	return hiddenPrefix + hex.EncodeToString(sum[:12]) + partSuffix
 }
 
-// open opens the directory, and, the first time, removes files that a killed server has left in it.
+// open opens the directory. The first call also removes files that a killed server left.
 func (t *directory) open() (*os.Root, error) {
 	dir, err := system.OpenRoot(t.path)
 	if err == nil && !t.swept.Swap(true) {
@@ -138,7 +140,8 @@ func (t *directory) open() (*os.Root, error) {
 	return dir, err
 }
 
-// entries yields what stands between the prefix of hidden names and a suffix. The directory may have a million files.
+// entries yields the part between the prefix of hidden names and a suffix. It is an iterator, because the directory
+// may have a million files.
 func entries(dir *os.Root, suffix string) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		d, err := dir.Open(".")
@@ -159,7 +162,7 @@ func entries(dir *os.Root, suffix string) iter.Seq[string] {
 	}
 }
 
-// sweep removes the files of dir that uploads have left, and that no process writes.
+// sweep removes files that uploads left in dir and that no process is writing.
 func sweep(dir *os.Root) {
 	for id := range entries(dir, partSuffix) {
 		name := hiddenPrefix + id + partSuffix
@@ -179,7 +182,7 @@ func (t *directory) begin(_ *backend.Response, _ string, file stored) (*draft, e
 	if err != nil {
 		return nil, err
 	}
-	if err = d.f.Truncate(0); err == nil { // a killed server has left it
+	if err = d.f.Truncate(0); err == nil { // a killed server may have left content
 		err = d.room(file)
 	}
 	if err != nil {
@@ -189,7 +192,7 @@ func (t *directory) begin(_ *backend.Response, _ string, file stored) (*draft, e
 	return d, nil
 }
 
-// draft opens the file temp, which is to get a name; with O_CREATE the name must be one that it can get.
+// draft opens the file temp for a file that will be called name. With O_CREATE, name must be available.
 func (t *directory) draft(name, temp string, flags int) (*draft, error) {
 	dir, err := t.open()
 	if err != nil {
@@ -210,10 +213,10 @@ func (t *directory) draft(name, temp string, flags int) (*draft, error) {
 	return d, nil
 }
 
-// call gives a draft the name that it gets.
+// call sets the final name of a draft.
 func (t *directory) call(d *draft, name string) { d.name, d.path = name, filepath.Join(t.path, name) }
 
-// vacant returns an error if an upload cannot have a name.
+// vacant returns an error if an upload cannot have this name.
 func (t *directory) vacant(dir *os.Root, name string) error {
 	info, err := dir.Lstat(name)
 	switch {
@@ -229,7 +232,8 @@ func (t *directory) vacant(dir *os.Root, name string) error {
 	return nil
 }
 
-// room returns an error if there is no room for a file. Nothing is reserved: an announcement costs a client nothing.
+// room returns an error if there is not enough space for a file. No space is reserved, because clients could announce
+// any size.
 func (d *draft) room(file stored) error {
 	if free, ok := system.FreeSpaceOf(d.f); ok && file.announced() > free {
 		return errNoSpace
@@ -237,11 +241,11 @@ func (d *draft) room(file stored) error {
 	return nil
 }
 
-// maxName is the longest name of a file, in bytes: most file systems take 255.
+// maxName limits a file name, in bytes; most file systems support 255.
 const maxName = 255
 
-// checkName returns why a file may not have a name that a client has chosen; "": it may. A name is that of an entry of the
-// directory itself, and not one of those that are hidden: partial uploads have such names.
+// checkName returns why a name from a client is invalid, or "". A valid name is an entry of the directory itself and
+// is not hidden, because partial uploads have hidden names.
 func checkName(name string) (wrong string) {
 	switch {
 	case name == "":
@@ -260,16 +264,16 @@ func checkName(name string) (wrong string) {
 	return ""
 }
 
-// renameNew gives a file of a directory another name there. The error is EEXIST where that name exists.
+// renameNew renames a file in a directory. The error is EEXIST if the new name exists.
 func renameNew(dir int, from, to string) error {
 	err := unix.Renameat2(dir, from, dir, to, unix.RENAME_NOREPLACE)
-	if err == unix.EINVAL || err == unix.ENOSYS { // not on this file system
+	if err == unix.EINVAL || err == unix.ENOSYS { // unsupported by this file system
 		return renameByLink(dir, from, to)
 	}
 	return err
 }
 
-// renameByLink gives a file of a directory another name there, if that does not exist.
+// renameByLink is renameNew with link and unlink.
 func renameByLink(dir int, from, to string) error {
 	if err := unix.Linkat(dir, from, dir, to, 0); err != nil {
 		return err

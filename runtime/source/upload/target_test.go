@@ -23,7 +23,7 @@ func newFolder(t *testing.T, change func(*Options)) (*Upload, string) {
 	return u, dir
 }
 
-// has checks the entries of a directory: "name=content", in the order of names.
+// has compares the entries of a directory with want: "name=content", sorted by name.
 func has(t *testing.T, dir string, want ...string) {
 	t.Helper()
 	var got []string
@@ -55,7 +55,7 @@ func begin(t *testing.T, u *Upload, name, content string) *draft {
 	return d
 }
 
-// status returns that of the response to an error; 0: it is nil.
+// status returns the status for an error; 0 for nil.
 func status(err error) int {
 	if err == nil {
 		return 0
@@ -63,7 +63,7 @@ func status(err error) int {
 	return refusalOf(err).status
 }
 
-// TestLinks: a link is replaced, and never followed: neither that of a name nor one in the place of a temporary file.
+// A symbolic link is replaced and never followed, neither at the final name nor at the temporary name.
 func TestLinks(t *testing.T) {
 	u, dir := newFolder(t, nil)
 	outside := filepath.Join(t.TempDir(), "outside")
@@ -90,7 +90,7 @@ func TestLinks(t *testing.T) {
 	has(t, filepath.Dir(outside), "outside=safe")
 }
 
-// TestLeftovers: files that a killed server has left are removed, but none that another process is writing.
+// Files that a killed server left are removed, but not files that another process is writing.
 func TestLeftovers(t *testing.T) {
 	u, dir := newFolder(t, nil)
 	left := filepath.Join(dir, temporary("left"))
@@ -139,7 +139,7 @@ func TestDescriptor(t *testing.T) {
 	}
 }
 
-// TestChroot: paths are those inside of it, because files are opened later.
+// Paths are relative to the chroot, because files are opened after entering it.
 func TestChroot(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.MkdirAll(filepath.Join(dir, "jail", "in"), 0o700); err != nil {
@@ -155,7 +155,7 @@ func TestChroot(t *testing.T) {
 	}
 }
 
-// FuzzName: a name that is allowed is one of an entry of the directory itself.
+// A permitted name is always an entry of the directory itself.
 func FuzzName(f *testing.F) {
 	f.Add("../x")
 	f.Fuzz(func(t *testing.T, name string) {

@@ -19,17 +19,17 @@ import (
 	"fapws/runtime/backend"
 )
 
-// transfer is one request that brings files.
+// transfer is a request with files.
 type transfer struct {
 	u        *Upload
 	w        *backend.Response
 	r        *backend.Request
 	progress *progress
 
-	drafts   []*draft // not committed; the last one may be incomplete
+	drafts   []*draft // not committed yet; the last one may be incomplete
 	total    int64    // bytes of all files
-	limit    int64    // of total
-	tooLarge error    // beyond it
+	limit    int64    // limit of total
+	tooLarge error    // the error if total exceeds limit
 	fields   url.Values
 }
 
@@ -68,7 +68,7 @@ func (t *transfer) body() error {
 	return d.seal()
 }
 
-// nameOfPath returns the name of the file that the path of the request has behind that of the mount; "": the target has only one.
+// nameOfPath returns the file name after the mount's path in the request path; "" if the target is a single file.
 func (t *transfer) nameOfPath() (string, error) {
 	name := strings.TrimPrefix(t.r.Path[t.r.Script:], "/")
 	switch {
@@ -82,7 +82,8 @@ func (t *transfer) nameOfPath() (string, error) {
 
 // form stores the files of a form.
 func (t *transfer) form(boundary string) error {
-	least := t.r.Size - maxFields - maxParts*maxHeader // so much of it may be other than files
+	// At least this part of the body belongs to files.
+	least := t.r.Size - maxFields - maxParts*maxHeader
 	if err := t.fits(least); err != nil {
 		return err
 	}
@@ -129,7 +130,7 @@ func (t *transfer) formFile(f *form, file stored, content io.Reader) error {
 	return d.seal()
 }
 
-// fits returns an error if size more bytes (below 0: unknown) are too many.
+// fits returns an error if size more bytes exceed the limit. A negative size is unknown.
 func (t *transfer) fits(size int64) error {
 	if t.total+max(size, 0) > t.limit {
 		return t.tooLarge
@@ -137,7 +138,7 @@ func (t *transfer) fits(size int64) error {
 	return nil
 }
 
-// begin opens a file: see target.
+// begin opens a file (see target).
 func (t *transfer) begin(file stored) (d *draft, err error) {
 	if err = t.fits(file.Size); err == nil {
 		d, err = t.u.target.begin(t.w, t.progress.report.ID, file)
@@ -145,14 +146,15 @@ func (t *transfer) begin(file stored) (d *draft, err error) {
 	if err == nil {
 		d.file = file
 		t.drafts = append(t.drafts, d)
-		if d.release == nil { // a write to a FIFO may wait for its reader when the client has left
+		// A write to a FIFO may wait for its reader after the client has disconnected.
+		if d.release == nil {
 			context.AfterFunc(t.r.Context, func() { _ = d.f.SetWriteDeadline(time.Unix(1, 0)) })
 		}
 	}
 	return d, err
 }
 
-// Write implements io.Writer: it appends a piece to the last file.
+// Write implements io.Writer. It appends a piece to the last file.
 func (t *transfer) Write(piece []byte) (int, error) {
 	if err := t.fits(int64(len(piece))); err != nil {
 		return 0, err
@@ -161,7 +163,7 @@ func (t *transfer) Write(piece []byte) (int, error) {
 	return len(piece), t.drafts[len(t.drafts)-1].write(piece)
 }
 
-// commit gives all files their names.
+// commit gives all files their final names.
 func (t *transfer) commit() (files []stored, err error) {
 	for len(t.drafts) > 0 {
 		d := t.drafts[0]
@@ -181,8 +183,9 @@ func (t *transfer) abort() {
 	}
 }
 
-// announcedDigest returns the SHA-256 that the fields Content-Digest and Repr-Digest of a request announce (RFC 9530), in hexadecimal
-// digits; "": none. The body of an upload has no content coding, so both mean the same bytes. The error is a *refusal.
+// announcedDigest returns the SHA-256 from the request fields Content-Digest and Repr-Digest (RFC 9530) in
+// hexadecimal digits, or "". Both fields describe the same bytes, because an upload has no content coding. The error
+// is a *refusal.
 func announcedDigest(r *backend.Request) (sum string, err error) {
 	for _, name := range [...]string{"Content-Digest", "Repr-Digest"} {
 		value := r.Field(name)
@@ -201,7 +204,8 @@ func announcedDigest(r *backend.Request) (sum string, err error) {
 	return sum, nil
 }
 
-// readDigest returns the member sha-256 of a dictionary of byte sequences (RFC 9651): "sha-256=:base64:, sha-512=:base64:".
+// readDigest returns the member sha-256 of a dictionary of byte sequences (RFC 9651): "sha-256=:base64:,
+// sha-512=:base64:".
 func readDigest(value string) (sum string, err error) {
 	for member := range strings.SplitSeq(value, ",") {
 		key, value, _ := strings.Cut(strings.TrimSpace(member), "=")
@@ -221,7 +225,8 @@ func readDigest(value string) (sum string, err error) {
 	return "", refuse(400, "sha-256 is the only digest that is supported")
 }
 
-// checkSum returns an error if the draft has not the SHA-256 that was announced: hexadecimal digits of any case; "": none was.
+// checkSum returns an error if the SHA-256 of the draft differs from the announced one: hexadecimal digits in any
+// case, or "" for none.
 func (d *draft) checkSum(announced string) error {
 	if announced != "" && !strings.EqualFold(strings.TrimSpace(announced), d.sum()) {
 		return refuse(400, "the upload has another SHA-256 than announced: %s", d.sum())
@@ -230,25 +235,27 @@ func (d *draft) checkSum(announced string) error {
 }
 
 const (
-	maxFields    = 64 << 10 // bytes of all names and values of fields
-	maxParts     = 100      // of a form
-	maxFiles     = 16       // each one has two descriptors
-	maxHeader    = 32 << 10 // bytes between the contents of two parts, and of the parser's buffer
-	writeSize    = 64 << 10 // bytes of a file that are written at once
-	digestOfForm = "sha256" // the field that has the digest of the only file
+	maxFields = 64 << 10 // limit of the names and values of all fields, in bytes
+	maxParts  = 100      // limit of the parts of a form
+	maxFiles  = 16       // limit of the files of a form; each uses two descriptors
+	// limit of the bytes between the contents of two parts, including the parser's buffer
+	maxHeader    = 32 << 10
+	writeSize    = 64 << 10 // size of writes to a file, in bytes
+	digestOfForm = "sha256" // the field with the digest of the only file
 )
 
 // form reads the parts of multipart/form-data (RFC 7578) from a body.
 type form struct {
-	body   *bodyReader
-	ahead  *io.LimitedReader // of body, where what comes is not the content of a part
+	body *bodyReader
+	// limits body between the contents of parts
+	ahead  *io.LimitedReader
 	parts  *multipart.Reader
 	count  int
 	text   int
 	Fields url.Values
 }
 
-// boundaryOf returns the boundary of a form. ok is false if the type of the body is not that of a form.
+// boundaryOf returns the boundary of a form. ok is false if the content type is not that of a form.
 func boundaryOf(contentType string) (boundary string, ok bool, err error) {
 	kind, params, err := mime.ParseMediaType(contentType)
 	if kind != "multipart/form-data" {
@@ -266,7 +273,7 @@ func newForm(next func() ([]byte, error), boundary string) *form {
 	return &form{body: body, ahead: ahead, parts: multipart.NewReader(ahead, boundary), Fields: url.Values{}}
 }
 
-// copy writes the content of a file. An error of the writer is returned as it is, another one as by nextFile.
+// copy copies the content of a file. It returns errors of the writer unchanged, and other errors like nextFile.
 func (f *form) copy(to io.Writer, content io.Reader) error {
 	out := bufio.NewWriterSize(to, writeSize)
 	_, err := io.Copy(out, content)
@@ -279,8 +286,8 @@ func (f *form) copy(to io.Writer, content io.Reader) error {
 	return err
 }
 
-// nextFile returns the next file, behind fields, which it keeps: its name, type and field are set. The error is io.EOF behind the last part,
-// a *refusal, or that of the body.
+// nextFile returns the next file, with its name, type and field. It stores the fields before the file in f.Fields.
+// The error is io.EOF after the last part, a *refusal, or the error of the body.
 func (f *form) nextFile() (file stored, content io.Reader, err error) {
 	for {
 		f.ahead.N = maxHeader
@@ -312,13 +319,13 @@ func (f *form) nextFile() (file stored, content io.Reader, err error) {
 			return file, nil, refuse(400, "a file of the form has no name")
 		case f.text > maxFields:
 			return file, nil, refuse(413, "the fields of the form have more than %d bytes", maxFields)
-		case !isFile: // or an input for files without one
+		case !isFile: // a file input without a file is ignored
 			f.Fields.Add(params["name"], string(value))
 		}
 	}
 }
 
-// end reads the bytes behind the last part, so that the connection can be kept.
+// end reads the bytes after the last part, so that the connection can be reused.
 func (f *form) end() error {
 	f.ahead.N = maxHeader
 	if _, err := io.Copy(io.Discard, f.ahead); err != nil || f.ahead.N == 0 {
@@ -327,7 +334,8 @@ func (f *form) end() error {
 	return io.EOF
 }
 
-// wrong returns the error for the client, given one of the parser: a form is not valid, unless its body had an error.
+// wrong converts an error of the parser to an error for the client: the error of the body, or else a refusal of the
+// form.
 func (f *form) wrong(err error) error {
 	switch {
 	case f.body.err != nil && f.body.err != io.EOF:
@@ -340,11 +348,11 @@ func (f *form) wrong(err error) error {
 	return refuse(400, "the form is not valid: %v", err)
 }
 
-// bodyReader reads the pieces of a body.
+// bodyReader is an io.Reader for the pieces of a body.
 type bodyReader struct {
 	next func() ([]byte, error)
 	rest []byte
-	err  error // of next
+	err  error // the error of next
 }
 
 // Read implements io.Reader.

@@ -22,25 +22,25 @@ import (
 	"fapws/runtime/exchange"
 )
 
-// The protocol of tus.io, version 1.0.0, with its extensions creation, creation-with-upload, termination, checksum and expiration.
-// Section names in comments are of its specification.
+// This file implements the protocol of tus.io, version 1.0.0, with its extensions creation, creation-with-upload,
+// termination, checksum and expiration. Section names in comments refer to its specification.
 
 const (
 	tusVersion    = "1.0.0"
 	tusFields     = "Tus-Resumable: " + tusVersion + "\r\n"
 	tusExtensions = "creation,creation-with-upload,termination,checksum,expiration"
 	tusType       = "application/offset+octet-stream"
-	maxMetadata   = 8 << 10 // bytes of Upload-Metadata
+	maxMetadata   = 8 << 10 // limit of Upload-Metadata, in bytes
 )
 
-// tus is one request of the protocol.
+// tus is a request of the protocol.
 type tus struct {
 	u *Upload
 	w *backend.Response
 	r *backend.Request
 }
 
-// speaksTus returns the request as one of the protocol; nil: it is another one.
+// speaksTus returns a tus if the request uses the protocol, or nil.
 func (u *Upload) speaksTus(w *backend.Response, r *backend.Request) *tus {
 	if u.resumes == nil || r.Field("Tus-Resumable") == "" && r.Method() != "OPTIONS" {
 		return nil
@@ -48,7 +48,7 @@ func (u *Upload) speaksTus(w *backend.Response, r *backend.Request) *tus {
 	return &tus{u, w, r}
 }
 
-// respond answers, or returns an error that the client gets.
+// respond responds to the request, or returns an error for the client.
 func (x *tus) respond() error {
 	method := x.r.Method()
 	if method == "OPTIONS" {
@@ -85,17 +85,17 @@ func (x *tus) respond() error {
 	return refuse(405, "an upload takes HEAD, PATCH and DELETE")
 }
 
-// uploadFields lists the fields of requests that the core of tus and the offered extensions define.
+// uploadFields lists the request fields of the core protocol and the supported extensions.
 var uploadFields = []string{"upload-length", "upload-offset", "upload-metadata", "upload-checksum"}
 
-// extensionFields maps the fields of extensions that are not offered to the names of these extensions.
+// extensionFields maps request fields of unsupported extensions to the names of the extensions.
 var extensionFields = map[string]string{
 	"upload-concat":       "concatenation",
 	"upload-defer-length": "creation-defer-length",
 }
 
-// onlyOffered returns an error if a request uses an extension that is not offered, or has another Upload- field that is
-// unknown. Such a field changes what the body means: if it were ignored, a part could be stored as the whole file.
+// onlyOffered returns an error if a request uses an unsupported extension, or has an unknown Upload- field. The field
+// could change the meaning of the body: if it were ignored, a part could be stored as the whole file.
 func onlyOffered(r *backend.Request) error {
 	for _, f := range r.Parsed.Fields {
 		name := strings.ToLower(string(f.Name.In(r.Head)))
@@ -111,8 +111,9 @@ func onlyOffered(r *backend.Request) error {
 	return nil
 }
 
-// onlyWhole returns an error if a request that does not speak tus says that its body is a part of an upload. Clients of
-// resumable uploads of the IETF (draft-ietf-httpbis-resumable-upload) send whole bodies to servers that do not know them.
+// onlyWhole returns an error if a request without the tus protocol says that its body is a part of an upload. Clients
+// for resumable uploads of the IETF (draft-ietf-httpbis-resumable-upload) send whole bodies to servers without
+// support.
 func onlyWhole(r *backend.Request) error {
 	for _, f := range r.Parsed.Fields {
 		name, value := strings.ToLower(string(f.Name.In(r.Head))), string(f.Value.In(r.Head))
@@ -134,12 +135,12 @@ func onlyWhole(r *backend.Request) error {
 	return nil
 }
 
-// empty answers without a body.
+// empty responds without a body.
 func (x *tus) empty(status int, fields string) {
 	x.w.Start(exchange.Head{Status: status, Fields: []byte(tusFields + fields), Length: 0})
 }
 
-// options says what the server can do ("OPTIONS").
+// options lists the capabilities of the server ("OPTIONS").
 func (x *tus) options() {
 	fields := "Tus-Version: " + tusVersion + "\r\nTus-Extension: " + tusExtensions + "\r\nTus-Checksum-Algorithm: sha1,sha256\r\n"
 	if most := x.u.options.MaxSize; most < math.MaxInt64 {
@@ -148,7 +149,7 @@ func (x *tus) options() {
 	x.empty(204, fields)
 }
 
-// state are the fields that say how far an upload has come.
+// state returns the fields with the offset and the expiry of an upload.
 func (x *tus) state(p *partial) string {
 	return fmt.Sprintf("Upload-Offset: %d\r\nUpload-Expires: %s\r\n", p.size, x.u.resumes.expiry(p.touched, p.size).UTC().Format(http.TimeFormat))
 }
@@ -185,7 +186,8 @@ func (x *tus) create() error {
 	return x.receive(p, 201, location)
 }
 
-// resume opens the upload id, also if an earlier request has it whose client does not send any more.
+// resume opens the upload id. It takes over the upload if an earlier request has locked it and its client sends
+// nothing.
 func (x *tus) resume(id string) (*partial, error) {
 	p, err := x.u.resumes.resume(id)
 	if err == errBusy && (x.u.takeOver(id) || slices.Contains(x.u.ask(opTakeOver+id+" "), "true")) {
@@ -194,7 +196,7 @@ func (x *tus) resume(id string) (*partial, error) {
 	return p, err
 }
 
-// head says how far an upload has come ("HEAD").
+// head returns the offset of an upload ("HEAD").
 func (x *tus) head(id string) error {
 	p, err := x.resume(id)
 	if err == errUnknown {
@@ -254,7 +256,7 @@ func (x *tus) patch(id string) error {
 	return x.receive(p, 204, "")
 }
 
-// receive takes the body of the request, and answers. A client that leaves may go on later.
+// receive stores the body of the request and responds. A client that disconnects may resume the upload later.
 func (x *tus) receive(p *partial, status int, fields string) error {
 	check, sum, err := checksum(x.r)
 	progress := &progress{report: report{ID: p.shown(), Name: p.name, Received: p.size, Size: p.Length}, client: x.r.Account(), token: p.id, interrupt: x.r.Interrupt}
@@ -266,7 +268,7 @@ func (x *tus) receive(p *partial, status int, fields string) error {
 		err = x.u.begin(progress)
 	}
 	if err != nil && status == 201 {
-		p.remove() // the client does not learn of it
+		p.remove() // the client does not learn its id
 		return err
 	}
 	if err != nil {
@@ -288,7 +290,7 @@ func (x *tus) receive(p *partial, status int, fields string) error {
 	return err
 }
 
-// finish answers the request that has brought the last bytes.
+// finish responds to the request with the last bytes.
 func (x *tus) finish(p *partial, progress *progress, status int, fields string) error {
 	if err := p.complete(); err != nil {
 		progress.end(stateFailed, refusalOf(err).text)
@@ -306,8 +308,8 @@ func (x *tus) finish(p *partial, progress *progress, status int, fields string) 
 	return nil
 }
 
-// finished is an upload that was stored. A client that lost the last response asks for the upload by HEAD, and would send
-// the file again after a 404.
+// finished is an upload that was stored. A client that did not receive the last response sends HEAD for the upload,
+// and would send the file again after a 404.
 type finished struct {
 	id     string
 	length int64
@@ -319,7 +321,7 @@ const (
 	mostFinished = 100
 )
 
-// keepFinished keeps the id of an upload that was stored.
+// keepFinished records an upload that was stored.
 func (u *Upload) keepFinished(id string, length int64) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -329,7 +331,7 @@ func (u *Upload) keepFinished(id string, length int64) {
 	}
 }
 
-// ownLength returns the length of an upload that this process has stored within finishedKept, or -1.
+// ownLength returns the length of an upload that this process stored within finishedKept, or -1.
 func (u *Upload) ownLength(id string) int64 {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -353,7 +355,7 @@ func (u *Upload) length(id string) (length int64, ok bool) {
 	return length, length >= 0
 }
 
-// complete gives the file its name, or removes it.
+// complete gives the file its final name, or removes it on failure.
 func (p *partial) complete() error {
 	err := p.seal()
 	if err == nil {
@@ -371,7 +373,8 @@ func (p *partial) complete() error {
 
 var errTooMuch = &refusal{status: 413, text: "the body has more than the rest of the upload"}
 
-// checksum returns the checksum of the body that a request announces ("Checksum"), and what computes it; nil: it announces none.
+// checksum returns the checksum that a request announces for its body ("Checksum") and a hash to compute it; nil if
+// it announces none.
 func checksum(r *backend.Request) (check hash.Hash, sum []byte, err error) {
 	announced := r.Field("Upload-Checksum")
 	if announced == "" {
@@ -391,8 +394,8 @@ func checksum(r *backend.Request) (check hash.Hash, sum []byte, err error) {
 	return check, sum, nil
 }
 
-// store writes the body. After an error the upload has the bytes that were written; or, if the client has announced a checksum,
-// those from before.
+// store writes the body. After an error, the upload keeps the bytes that were written, unless the client announced a
+// checksum: then these bytes are removed.
 func (x *tus) store(p *partial, progress *progress, check hash.Hash, sum []byte) error {
 	begun := p.size
 	t := &transfer{r: x.r, progress: progress, drafts: []*draft{p.draft}, total: p.size, limit: p.Length, tooLarge: errTooMuch}
@@ -414,7 +417,7 @@ func (x *tus) store(p *partial, progress *progress, check hash.Hash, sum []byte)
 	return err
 }
 
-// number reads a field that must be a number of bytes.
+// number parses a field with a number of bytes.
 func number(r *backend.Request, field string) (int64, error) {
 	n, err := strconv.ParseInt(r.Field(field), 10, 64)
 	if err != nil || n < 0 {
@@ -423,7 +426,7 @@ func number(r *backend.Request, field string) (int64, error) {
 	return n, nil
 }
 
-// readMetadata reads Upload-Metadata: "name base64,name base64,name".
+// readMetadata parses Upload-Metadata: "name base64,name base64,name".
 func readMetadata(text string) (map[string][]string, error) {
 	all := url.Values{}
 	if len(text) > maxMetadata {
@@ -443,7 +446,7 @@ func readMetadata(text string) (map[string][]string, error) {
 	return all, nil
 }
 
-// take removes a field, and returns its value.
+// take removes a field and returns its value.
 func take(fields url.Values, name string) string {
 	value := fields.Get(name)
 	fields.Del(name)

@@ -21,22 +21,22 @@ import (
 	"fapws/runtime/exchange"
 )
 
-// Upload answers the requests of one mount, which has to stream bodies and to ask for them: backend.Request.Next.
+// Upload handles the requests of a mount, which must stream bodies (backend.Request.Next).
 type Upload struct {
 	options Options
 	target  target
-	resumes *directory // has uploads that go on; nil: they cannot
-	key     string     // of the mount, in questions to other processes
+	resumes *directory // the target if uploads can be resumed; otherwise nil
+	key     string     // identifies the mount in questions to other processes
 
-	asking   sync.Mutex // held while they are asked for their uploads
+	asking   sync.Mutex // held while other processes are asked
 	asked    time.Time
 	answered []report
 
 	mu     sync.Mutex
-	active []*progress // uploads that are under way
-	ended  []report    // the last ones that have ended
+	active []*progress // uploads in progress
+	ended  []report    // the uploads that ended last
 
-	finished []finished // the last uploads of tus that were stored; guarded by mu
+	finished []finished // the tus uploads that were stored last; guarded by mu
 }
 
 // New returns an Upload. The error is one line.
@@ -51,16 +51,16 @@ func New(o Options) (*Upload, error) {
 	}
 	if t, ok := u.target.(*directory); ok && o.Resumable {
 		u.resumes = t
-		t.expireLater() // a server before this one may have left some
+		t.expireLater() // a previous server may have left uploads
 	}
 	u.options.Group.add(u)
 	return u, nil
 }
 
-// closeWithin bounds the wait for uploads whose clients were disconnected.
+// closeWithin limits the wait for uploads whose clients were disconnected.
 const closeWithin = 5 * time.Second
 
-// Close waits until uploads have ended, and so have removed their files. The server has disconnected their clients before.
+// Close waits until uploads have ended and removed their files. The server must have disconnected their clients.
 func (u *Upload) Close() error {
 	u.mu.Lock()
 	active := slices.Clone(u.active)
@@ -76,7 +76,7 @@ func (u *Upload) Close() error {
 	return nil
 }
 
-// stored is a file as its client and the handler learn of it. Its JSON is read by contrib/fapws/_upload.py.
+// stored describes a file to its client and to the handler. contrib/fapws/_upload.py parses its JSON.
 type stored struct {
 	Name   string `json:"name"`
 	Path   string `json:"path,omitempty"` // for the handler only
@@ -85,10 +85,11 @@ type stored struct {
 	Type   string `json:"type,omitempty"`
 	Field  string `json:"field,omitempty"`
 
-	least int64 // bytes that the client has announced at least, where Size is unknown: of this file and those behind it
+	// minimum number of bytes that the client announced for this file and the files after it, if Size is unknown
+	least int64
 }
 
-// announced returns how many bytes will come at least; below 0: unknown.
+// announced returns the minimum number of bytes that will arrive; negative if unknown.
 func (s *stored) announced() int64 { return max(s.Size, s.least) }
 
 // result is a finished upload.
@@ -96,8 +97,9 @@ type result struct {
 	ID     string     `json:"id"`
 	Files  []stored   `json:"files"`
 	Fields url.Values `json:"fields,omitempty"`
-	Key    string     `json:"key,omitempty"`    // Options.Key, for the handler only
-	Status int        `json:"status,omitempty"` // for the handler only: that of a response of success, without a body (tus)
+	Key    string     `json:"key,omitempty"` // Options.Key, for the handler only
+	// status of a successful response without a body (tus); for the handler only
+	Status int `json:"status,omitempty"`
 }
 
 // Respond implements backend.Responder.
@@ -107,18 +109,19 @@ func (u *Upload) Respond(w *backend.Response, r *backend.Request) {
 	}
 }
 
-// respond answers, or returns an error that the client gets.
+// respond responds to the request, or returns an error for the client.
 func (u *Upload) respond(w *backend.Response, r *backend.Request) error {
 	if x := u.speaksTus(w, r); x != nil {
 		return x.respond()
 	}
 	switch r.Method() {
 	case "GET", "HEAD":
-		others := u.others() // before ours: of all processes, ours last
+		// Ask first, because the reports of this process must be newer.
+		others := u.others()
 		respondJSON(w, 200, "Cache-Control: no-store\r\n", map[string]any{"uploads": merge(u.list(), others)})
 		return nil
 	case "PUT", "POST":
-		if r.Field("Tus-Resumable") != "" { // its empty body is not a file
+		if r.Field("Tus-Resumable") != "" { // the empty body of a tus request is not a file
 			return refuse(412, "uploads cannot be resumed here")
 		}
 		if err := u.permit(r); err != nil {
@@ -133,13 +136,13 @@ func respondJSON(w *backend.Response, status int, fields string, answer any) {
 	data, _ := json.Marshal(answer)
 	data = append(data, '\n')
 	w.Start(exchange.Head{Status: status, Fields: []byte(fields), Length: int64(len(data)), Type: "application/json"})
-	_, _ = w.Write(data) // a client that has left needs nothing
+	_, _ = w.Write(data) // an error means that the client disconnected
 }
 
-// fail answers with an error.
+// fail responds with an error.
 func (u *Upload) fail(w *backend.Response, r *backend.Request, err error) {
 	if err == backend.ErrGone {
-		return // there is no client to tell
+		return // the client disconnected
 	}
 	f := refusalOf(err)
 	if f.cause != nil {
@@ -162,13 +165,13 @@ func (u *Upload) fail(w *backend.Response, r *backend.Request, err error) {
 	w.Start(exchange.Head{Status: f.status, Reason: []byte(f.text), Fields: []byte(fields), Length: -1, Instead: exchange.Refusal})
 }
 
-// named reports whether clients choose the names of files. Otherwise there is one file.
+// named reports whether clients choose the names of files. Otherwise the target is a single file.
 func (u *Upload) named() bool {
 	t, ok := u.target.(*directory)
 	return ok && t.only == ""
 }
 
-// methods are those that uploads take.
+// methods returns the methods that uploads support.
 func (u *Upload) methods() string {
 	if u.resumes != nil {
 		return "GET, HEAD, PUT, POST, PATCH, DELETE, OPTIONS"
@@ -176,8 +179,8 @@ func (u *Upload) methods() string {
 	return "GET, HEAD, PUT, POST"
 }
 
-// permit returns an error for requests that the page of another site has sent: a browser adds cookies and passwords to them that the
-// page does not know.
+// permit returns an error if a page of another site sent the request. Browsers add cookies and passwords, which the
+// page does not know, to the request.
 func (u *Upload) permit(r *backend.Request) error {
 	origin := r.Field("Origin")
 	allowed := func(one string) bool { return one == "*" || origin != "" && strings.EqualFold(one, origin) }
@@ -187,7 +190,7 @@ func (u *Upload) permit(r *backend.Request) error {
 	return nil
 }
 
-// receive stores the files of a request, and answers.
+// receive stores the files of a request and responds.
 func (u *Upload) receive(w *backend.Response, r *backend.Request) error {
 	switch coding := r.Field("Content-Encoding"); {
 	case coding != "" && !strings.EqualFold(coding, "identity"):
@@ -239,7 +242,7 @@ func (u *Upload) tooLarge() error {
 	return refuse(413, "the upload is too large: the limit is %d bytes", u.options.MaxSize)
 }
 
-// finish has the handler answer, or answers.
+// finish calls the handler, or responds without a handler.
 func (u *Upload) finish(w *backend.Response, done result) {
 	if u.options.HandsOn {
 		u.handOn(w, done, "")
@@ -251,17 +254,18 @@ func (u *Upload) finish(w *backend.Response, done result) {
 	respondJSON(w, 201, "", done)
 }
 
-// handOn has the handler answer. fields are added to its response.
+// handOn calls the handler. fields are added to its response.
 func (u *Upload) handOn(w *backend.Response, done result, fields string) {
 	done.Key = u.options.Key
 	data, _ := json.Marshal(done)
 	w.HandOn(data, []byte(fields))
 }
 
-// maxID is the longest name of an upload that a client may choose.
+// maxID limits the length of an upload's name in the query.
 const maxID = 64
 
-// idOf returns the name that the client has chosen for its upload, in the query: "id=abc"; "": none, or not a valid one.
+// idOf returns the name that the client chose for its upload in the query, "id=abc", or "" if it is missing or
+// invalid.
 func idOf(r *backend.Request) string {
 	query, err := url.ParseQuery(r.Query())
 	if err != nil {
@@ -274,11 +278,11 @@ func idOf(r *backend.Request) string {
 	return id
 }
 
-// refusal is an error that a client gets as a response.
+// refusal is an error that is sent to the client.
 type refusal struct {
 	status int
 	text   string
-	cause  error // for the operator; nil: it is the client's business alone
+	cause  error // cause to be logged for the operator; nil for mistakes of clients
 }
 
 func (r *refusal) Error() string {
@@ -298,7 +302,7 @@ var (
 	errNoSpace = &refusal{status: 507, text: "not enough space for the upload"}
 )
 
-// refusalOf returns the response to an error. Those of the file system are the operator's, too.
+// refusalOf returns the response for an error. Errors of the file system are also logged for the operator.
 func refusalOf(err error) *refusal {
 	var r *refusal
 	switch {
@@ -310,35 +314,44 @@ func refusalOf(err error) *refusal {
 	return &refusal{status: 500, text: "cannot store the upload", cause: err}
 }
 
-// Options say where uploads go, and how: in JSON as scripts have them, and by the tag "key" in a configuration file.
+// Options configure an Upload: as JSON in scripts, and by the tag "key" in a configuration file.
 type Options struct {
-	// Path is a directory, in which clients choose the names of files; or the path of one file, which each upload replaces; or a device
-	// or a FIFO, which each upload is written to. It need not exist if its directory does.
+	// Path is a directory, in which clients choose file names, or the path of a single file that each upload
+	// replaces, or a device or FIFO to which uploads are written. Path need not exist if its directory exists.
 	Path string `json:"path" key:"to" is:"path" needs:"the path of a directory or file" short:"a directory, the path of a file"`
 
-	// Descriptor is written to instead, if Path is empty. It is duplicated.
+	// Descriptor is used if Path is empty. It is duplicated.
 	Descriptor int `json:"descriptor"`
 
-	// Pieces, if not 0, has the handler take the bytes instead, in pieces of that size: see draft.go.
+	// Pieces, if not 0, passes the bytes to the handler in pieces of this size, in bytes (see device.go).
 	Pieces int `json:"pieces"`
 
-	MaxSize   int64         `json:"max_size" key:"max-size"`                    // bytes of the files of one request; 0: no limit
-	MaxActive int           `json:"max_active" key:"max-active" range:"1-1000"` // uploads at the same time; 0: defaultMaxActive
-	Sync      int64         `json:"sync" key:"sync" is:"sync"`                  // syncNone, syncEnd, or the number of bytes after which they are forced to the disk
-	Replace   bool          `json:"replace" key:"replace"`                      // files may take the place of others
-	Mode      int           `json:"mode" key:"mode" is:"mode"`                  // permissions of files
-	Channel   string        `json:"channel" key:"channel"`                      // that events about the progress of uploads are published to; "": none
-	Resumable bool          `json:"resumable" key:"resumable"`                  // by the protocol tus; only for a directory or a file
-	Expires   time.Duration `json:"expires" key:"expires"`                      // time after which an upload is removed that its client does not continue
-	Key       string        `json:"key"`                                        // proves to the handler that a description is from here, and not from a client
-	HandsOn   bool          `json:"hands_on"`                                   // a handler gets finished uploads, and answers
+	// MaxSize limits the files of a request, in bytes; 0 means no limit.
+	MaxSize int64 `json:"max_size" key:"max-size"`
+	// MaxActive limits the number of simultaneous uploads; 0 means defaultMaxActive.
+	MaxActive int `json:"max_active" key:"max-active" range:"1-1000"`
+	// Sync is syncNone, syncEnd, or the number of bytes after which the file is synced to disk.
+	Sync    int64 `json:"sync" key:"sync" is:"sync"`
+	Replace bool  `json:"replace" key:"replace"`     // uploads may replace existing files
+	Mode    int   `json:"mode" key:"mode" is:"mode"` // permissions of files
+	// Channel receives events about the progress of uploads; empty for none.
+	Channel string `json:"channel" key:"channel"`
+	// Resumable enables the tus protocol; only for a directory or a file.
+	Resumable bool `json:"resumable" key:"resumable"`
+	// Expires is how long an upload that the client does not resume is kept.
+	Expires time.Duration `json:"expires" key:"expires"`
+	// Key proves to the handler that a description is from the server and not from a client.
+	Key     string `json:"key"`
+	HandsOn bool   `json:"hands_on"` // a handler receives finished uploads and responds
 
-	// Origins are those of pages that may upload in addition to pages of the same host: "https://example.org". "*": all.
+	// Origins are the origins of pages that may upload in addition to pages of the same host: "https://example.org".
+	// "*" permits all.
 	Origins []string `json:"origins" key:"origins"`
 
-	Root  string                    `json:"-"` // directory that the process enters before it serves (chroot); "": none
-	Group *Group                    `json:"-"` // that it becomes one of; nil: none
-	Log   func(client, line string) `json:"-"` // for the operator, on any goroutine
+	// Root is the directory that the process enters before it serves (chroot); empty for none.
+	Root  string                    `json:"-"`
+	Group *Group                    `json:"-"` // the group to join; nil for none
+	Log   func(client, line string) `json:"-"` // logs a line for the operator on any goroutine
 }
 
 // Values of Options.Sync.
@@ -354,7 +367,7 @@ const (
 	defaultExpires   = 24 * time.Hour
 )
 
-// ParseOptions reads Options as scripts have them, in JSON. The error is one line.
+// ParseOptions parses Options from the JSON of scripts. The error is one line.
 func ParseOptions(text string) (o Options, err error) {
 	d := json.NewDecoder(strings.NewReader(text))
 	d.DisallowUnknownFields()
