@@ -24,15 +24,15 @@ import (
 	"fapws/runtime/system"
 )
 
-// Application is the meaning of APP on the command line: a script or a module, and
-// perhaps an object in it.
+// Application is the application named by APP on the command line: a script or a module, and optionally an object in
+// its namespace.
 type Application struct {
 	pybridge.Application
-	Source []byte // of the script; of the module where it is simple to find
+	Source []byte // source of the script or module; nil if unknown
 }
 
-// findApplication reads APP; modules are looked for in folder first. What ends in .py, has a slash in it or is a file
-// is the path of a script; other names are modules.
+// findApplication resolves APP. A name that ends in .py, contains a slash or is a file is the path of a script. Other
+// names are modules, which are searched in folder first.
 func findApplication(name, folder string, conf settings.Config) (a Application, err error) {
 	place, object := settings.SplitApp(name)
 	a.Object, a.Interface, a.Factory, a.Import = object, conf.Interface, conf.Factory, true
@@ -42,7 +42,7 @@ func findApplication(name, folder string, conf settings.Config) (a Application, 
 	if isScript(place) {
 		a.Script = place
 		a.Source, err = readScript(place)
-		// To import a script with PATHS would be wrong, and to run one wrong for an application whose script ends in app.run().
+		// A script with PATHS must not be imported. Other scripts must not be run, because they may end in app.run().
 		a.Import = !a.HasPATHS()
 		return a, err
 	}
@@ -52,7 +52,7 @@ func findApplication(name, folder string, conf settings.Config) (a Application, 
 	return a, nil
 }
 
-// isScript reports whether place, the first part of APP, is the path of a script, and not the name of a module.
+// isScript reports whether place, the first part of APP, is the path of a script rather than the name of a module.
 func isScript(place string) bool {
 	if strings.HasSuffix(place, ".py") || !settings.IsDotted(place) {
 		return true
@@ -61,12 +61,12 @@ func isScript(place string) bool {
 	if err != nil {
 		return false
 	}
-	// A folder is a script nowhere, but readScript says so better than Python.
+	// The error of readScript about a directory is clearer than Python's.
 	return !st.IsDir() || len(moduleSource(place, "", nil)) == 0 && !settings.IsFile(filepath.Join(place, "__init__.py"))
 }
 
-// moduleSource returns the source of a module if it is a file in first ("" is
-// the current folder) or in one of the others; nil if only Python would find it.
+// moduleSource returns the source of a module if it is a file in first or in others. first may be "", the current
+// directory. The result is nil if only Python can find the module.
 func moduleSource(name, first string, others []string) []byte {
 	path := strings.ReplaceAll(name, ".", "/")
 	for _, folder := range append([]string{first}, others...) {
@@ -79,14 +79,13 @@ func moduleSource(name, first string, others []string) []byte {
 	return nil
 }
 
-// HasPATHS reports whether the script or module seems to have a PATHS, and that is what
-// is asked for.
+// HasPATHS reports whether the script or module seems to define PATHS, and APP and the settings do not select another
+// object or interface.
 func (a *Application) HasPATHS() bool {
 	return a.Object == "" && !a.Factory && a.Interface != "wsgi" && a.Interface != "asgi" && settings.HasWord(a.Source, "PATHS")
 }
 
-// readScript returns the source of the script, to be looked at before Python
-// runs it.
+// readScript returns the source of a script before Python runs it.
 func readScript(name string) ([]byte, error) {
 	source, err := os.ReadFile(name)
 	if err == nil {
@@ -118,7 +117,7 @@ func readScript(name string) ([]byte, error) {
 	return nil, process.ExitNotStarted("cannot read %s: %v%s", name, system.Cause(err), hint)
 }
 
-// packageOf returns the arguments of fapws for the package whose directory is name: "pkg", or "-C DIR pkg".
+// packageOf returns the arguments of fapws for the Python package whose directory is name: "pkg", or "-C DIR pkg".
 func packageOf(name string) (args string, ok bool) {
 	if !settings.IsFile(filepath.Join(name, "__init__.py")) {
 		return "", false
@@ -130,8 +129,7 @@ func packageOf(name string) (args string, ok bool) {
 	return "-C " + filepath.Dir(name) + " " + filepath.Base(name), true
 }
 
-// nearFile returns the script in the directory of name that was probably meant by it,
-// written as name is, or "".
+// nearFile returns a script in the directory of name with a similar name, or "".
 func nearFile(name string) string {
 	folder, base := filepath.Split(name)
 	scripts, _ := filepath.Glob(filepath.Join(folder, "*.py"))
@@ -144,18 +142,19 @@ func nearFile(name string) string {
 	return ""
 }
 
-// The loop takes an interpreter for its handler without knowing it.
+// The event loop uses the interpreter only through app.Interpreter.
 var _ app.Interpreter = (*pybridge.Handler)(nil)
 
-// appMounts returns the mounts of the application of a route, the entries of its PATHS. It opens their document roots, so that the loop can
-// serve them without Python, and the directories of programs. The route takes the largest body of the application, unless it has one.
+// appMounts returns the mounts of a route's application, the entries of its PATHS. It opens their document roots, so
+// that the event loop can serve files without Python, and the directories of programs. The route inherits the
+// application's limit for request bodies unless it has its own.
 func (b *builder) appMounts(r *Route) ([]exchange.Mount, error) {
 	contents := b.parts.Contents
 	switch {
 	case b.parts.Pending:
 		return []exchange.Mount{{Pending: true}}, nil
 	case contents == nil:
-		return nil, nil // only mistakes are looked for
+		return nil, nil // Check validates the rest without applications.
 	}
 	names := b.plan.Site.Apps()
 	i := slices.IndexFunc(names, func(a SiteApplication) bool { return a.Name == r.App.Name })
@@ -166,7 +165,8 @@ func (b *builder) appMounts(r *Route) ([]exchange.Mount, error) {
 	if len(names) == 1 {
 		script = b.plan.Command.ScriptName()
 	}
-	if i > 0 && contents.Apps[i].Class == "" { // of the first one it is a setting, for all
+	// for the first application, it is a setting that applies to all
+	if i > 0 && contents.Apps[i].Class == "" {
 		most, err := b.plan.Settings.BodyLimit(script, contents.Apps[i].Settings)
 		if err != nil {
 			return nil, process.ExitUsage(err)
@@ -181,7 +181,7 @@ func (b *builder) appMounts(r *Route) ([]exchange.Mount, error) {
 		if table[k], err = b.mount(&mounts[k]); err != nil {
 			wrong = append(wrong, process.ExitNotStarted("%s: PATHS[%d], %q: %v", script, k, mounts[k].Prefix, err))
 		}
-		if contents.Apps[i].Class != "" { // a whole application: it has limits of its own
+		if contents.Apps[i].Class != "" { // other applications have their own limits
 			table[k].MaxBody = exchange.CollectedBody
 			if table[k].Streams {
 				table[k].MaxBody = -1
@@ -191,7 +191,7 @@ func (b *builder) appMounts(r *Route) ([]exchange.Mount, error) {
 	return table, errors.Join(wrong...)
 }
 
-// occupies returns how long a request for m keeps others from running.
+// occupies returns how long a request for m blocks others.
 func (b *builder) occupies(m *pybridge.Mount) exchange.Occupancy {
 	switch {
 	case !m.Kind.OnThreads() || b.parts.Loader != nil:
@@ -204,17 +204,18 @@ func (b *builder) occupies(m *pybridge.Mount) exchange.Occupancy {
 
 func (b *builder) mount(m *pybridge.Mount) (mount exchange.Mount, err error) {
 	mount = exchange.Mount{
-		Prefix:       m.Prefix,
-		Index:        m.Index,
-		Resolved:     m.CGI == "",
-		WebSocket:    m.Kind.WebSockets(),
-		Group:        m.Group(),
-		DetachSocket: b.conf.Threads > 0 && m.Kind.Detaches() && b.parts.Loader == nil, // inline, it would hold up the loop
+		Prefix:    m.Prefix,
+		Index:     m.Index,
+		Resolved:  m.CGI == "",
+		WebSocket: m.Kind.WebSockets(),
+		Group:     m.Group(),
+		// inline, a WebSocket would block the event loop
+		DetachSocket: b.conf.Threads > 0 && m.Kind.Detaches() && b.parts.Loader == nil,
 		Occupies:     b.occupies(m),
 		Streams:      m.Kind.Streams(),
 	}
 	if m.Cache != "" {
-		var rule cache.Rule // that fapws.cache.cached has made
+		var rule cache.Rule // encoded by fapws.cache.cached
 		if err = json.Unmarshal([]byte(m.Cache), &rule); err == nil {
 			mount.Cache, err = cache.Compile(rule)
 		}
@@ -255,7 +256,7 @@ func (b *builder) mount(m *pybridge.Mount) (mount exchange.Mount, err error) {
 	return mount, nil
 }
 
-// storeUploads has what clients send to a mount stored before its handler, if it has one, is called.
+// storeUploads makes mount store request bodies before its handler, if any, is called.
 func (b *builder) storeUploads(mount *exchange.Mount, text string) error {
 	options, err := upload.ParseOptions(text)
 	if err != nil {
@@ -279,9 +280,9 @@ func (b *builder) storeUploads(mount *exchange.Mount, text string) error {
 	return nil
 }
 
-// loginOf reads what pybridge.Mount.Login has; the zero value for "".
+// loginOf decodes pybridge.Mount.Login. The result for "" is the zero value, except for Given.
 func loginOf(text string) (l Login) {
-	_ = json.Unmarshal([]byte(text), &l) // contrib/fapws/_login.py has made it
+	_ = json.Unmarshal([]byte(text), &l) // encoded by contrib/fapws/_login.py
 	l.Given = true
 	return l
 }

@@ -16,37 +16,40 @@ import (
 	"fapws/runtime/source/upload"
 )
 
-// Parts are the input of the sites of a serving process, in addition to its settings.
+// Parts are the inputs of the sites of a serving process, in addition to its settings.
 type Parts struct {
-	Contents *pybridge.Contents // the loaded applications; nil without any
-	Pending  bool               // the applications are not loaded yet: requests for them wait
-	Asleep   bool               // they are loaded when a request needs them
-	Loader   *programs.Loader   // its children run their handlers; nil: this process does
+	Contents *pybridge.Contents // loaded applications; nil without applications
+	Pending  bool               // requests wait until the applications are loaded
+	Asleep   bool               // applications are loaded when a request needs them
+	// its child processes run the handlers; nil if this process does
+	Loader   *programs.Loader
 	Programs *Programs
 
-	// Token returns the answer to a public authority that asks for a token; nil: none does. It may be called on any
-	// goroutine.
+	// Token returns the response to a public authority that requests a token. nil if no certificates are ordered. It
+	// must be safe for concurrent use.
 	Token func(token string) ([]byte, error)
 
-	Authority []byte                      // certificate of the machine's own authority, PEM; nil without one
-	Logs      *LogFiles                   // nil: only mistakes are looked for, so nothing is started or created
-	Log       func(logfile.Level, string) // writes a line for the operator; it is safe for concurrent use
-	Run       string                      // a name of this run of the server, which its processes share; "": there is one process
-	Stops     *atomic.Bool                // the server is about to stop
-	Stalled   func() bool                 // reports whether requests for the application wait in vain; nil: they do not
-	Status    backend.Responder           // the status page; nil: there is none
-	Uploads   *upload.Group               // has the uploads of all mounts
+	// certificate of the machine's own authority in PEM; nil if none
+	Authority []byte
+	Logs      *LogFiles                   // nil for Check, which starts and creates nothing
+	Log       func(logfile.Level, string) // writes a line for the operator; safe for concurrent use
+	// name of this run of the server, shared by its processes; empty for a single process
+	Run   string
+	Stops *atomic.Bool // the server is about to stop
+	// reports whether requests for the application wait in vain; nil if they never do
+	Stalled func() bool
+	Status  backend.Responder // the status page; nil if none
+	Uploads *upload.Group     // uploads of all mounts
 }
 
-// logClient writes a line about a client, "192.0.2.7:4711".
+// logClient logs a line about a client, such as "192.0.2.7:4711".
 func (p *Parts) logClient(level logfile.Level, client, line string) {
 	if p.Logs != nil {
 		p.Logs.Client(0, level, client, line)
 	}
 }
 
-// Build makes the sites of a process that serves with the settings conf. The error is an
-// *process.ExitError.
+// Build creates the sites of a process that serves with the settings conf. The error is a *process.ExitError.
 func (p *Plan) Build(conf *settings.Config, parts Parts) (*Built, error) {
 	built, err := p.build(conf, parts)
 	if err != nil {
@@ -55,8 +58,8 @@ func (p *Plan) Build(conf *settings.Config, parts Parts) (*Built, error) {
 	return built, nil
 }
 
-// Check looks for mistakes in the sites that Build would make of contents; nil: of all except the
-// applications. The error is an *process.ExitError or has mistakes in the file.
+// Check finds mistakes in the sites that Build would create. contents are the loaded applications; nil skips them. The
+// error is a *process.ExitError or lists mistakes in the file.
 func (p *Plan) Check(conf *settings.Config, contents *pybridge.Contents, log func(logfile.Level, string)) error {
 	built, err := p.build(conf, Parts{Contents: contents, Programs: &Programs{}, Log: log})
 	if err != nil {
@@ -66,14 +69,15 @@ func (p *Plan) Check(conf *settings.Config, contents *pybridge.Contents, log fun
 	return nil
 }
 
-// build is Build, and without parts.Logs Check.
+// build implements Build. Without parts.Logs, it implements Check.
 func (p *Plan) build(conf *settings.Config, parts Parts) (*Built, error) {
 	c := p.Site
 	b := &builder{plan: p, conf: conf, parts: &parts, built: &Built{Private: p.private(conf, parts.Contents)}, passwords: auth.NewChecker(),
 		auths: map[*Auth]*auth.Basic{}}
 	settings.InheritTable(&c.Files, &conf.Options, c.At)
 	if users := conf.LoginUsers; users != "" && (c.Login == nil || p.Settings.Source("login").Level != settings.FromFile) {
-		c.Login = &Login{Given: true, At: c.At, Users: users} // it goes before the key of that name, unless it stands in the same file
+		// it overrides the key login unless the same file sets both
+		c.Login = &Login{Given: true, At: c.At, Users: users}
 	}
 	for i, a := range c.Asks(conf) {
 		h, own := a.Host, i == 0 && c.ownHost(conf)
@@ -101,36 +105,35 @@ func (p *Plan) build(conf *settings.Config, parts Parts) (*Built, error) {
 	return b.built, nil
 }
 
-// Built is the result of Build.
 type Built struct {
 	Sites []exchange.Site
 
-	// Private are the files that no site serves.
+	// Private lists files that no site serves.
 	Private *static.Private
 
-	// Reads and Writes are directories in which files are replaced while the sites are served: those of users and sessions.
+	// Reads and Writes are directories of users and sessions, in which files are replaced while the sites are served.
 	Reads, Writes []string
 
 	pool    *backend.Pool
-	idle    []func() int // connections of each responder that has some
+	idle    []func() int // number of idle connections of each responder
 	closers []func()
 }
 
-// Close gives everything up, when nothing is served any more.
+// Close releases all resources. No request may be active.
 func (b *Built) Close() {
 	for _, f := range b.closers {
 		f()
 	}
 }
 
-// Upstreams are figures of responders: upstreams and programs.
+// Upstreams are statistics of upstream servers and programs.
 type Upstreams struct {
-	Active int   // requests that they have
-	Failed int64 // requests that they have not answered, or not to the end
-	Idle   int   // connections that wait for a request
+	Active int   // active requests
+	Failed int64 // requests without a complete response
+	Idle   int   // idle connections
 }
 
-// Upstreams returns the figures of all responders; false: there are none. It is safe for concurrent use once Build has returned.
+// Upstreams returns the statistics of all responders. some is false without responders. It is safe for concurrent use.
 func (b *Built) Upstreams() (u Upstreams, some bool) {
 	if b.pool == nil {
 		return u, false
@@ -142,31 +145,34 @@ func (b *Built) Upstreams() (u Upstreams, some bool) {
 	return u, true
 }
 
-// builder is a Build under way.
+// builder holds the state of Build.
 type builder struct {
 	plan   *Plan
 	conf   *settings.Config
 	parts  *Parts
 	built  *Built
 	errs   []error
-	at     *settings.TOMLTable                            // of the host that is being built
-	errors func(level logfile.Level, client, line string) // of it
+	at     *settings.TOMLTable                            // of the current host
+	errors func(level logfile.Level, client, line string) // error log of the current host
 
-	cas string // of the host: authorities whose certificates its clients are asked for; "": none
+	// authorities of the client certificates for the current host; empty if none
+	cas string
 
 	auths     map[*Auth]*auth.Basic
-	passwords *auth.Checker    // of all hosts
-	state     *auth.LoginState // of all sessions; nil: none was needed yet
-	page      exchange.Handler // of all hosts: the status page; nil: none was needed yet
-	loginHere *hostLogin       // of the host; nil: no user has to log in
-	hidden    []string         // of the host: patterns of programs, which are never sent as files
-	index     []string         // of the host: names of programs that answer for a folder
-	routed    []string         // of the host: patterns of files that have a route
-	opened    []opened         // of all hosts
-	behind    []exchange.Mount // of the host: what answers where its root has no file
+	passwords *auth.Checker    // for all hosts
+	state     *auth.LoginState // all sessions; nil if no host has a login
+	page      exchange.Handler // handler of the status page for all hosts; nil until needed
+	loginHere *hostLogin       // login of the current host; nil if none
+	// patterns of the current host's programs, which are never sent as files
+	hidden []string
+	index  []string // names of the current host's programs that serve a directory
+	routed []string // patterns of the current host's files that have a route
+	opened []opened // directories of all hosts
+	// mounts of the current host for paths without a file in its root
+	behind []exchange.Mount
 }
 
-// wrong notes a mistake, a whole line. One that several routes have from their host is reported once.
+// wrong records a mistake. A mistake that several routes inherit from their host is recorded once.
 func (b *builder) wrong(err error) {
 	for _, other := range b.errs {
 		if other.Error() == err.Error() {
@@ -176,8 +182,8 @@ func (b *builder) wrong(err error) {
 	b.errs = append(b.errs, err)
 }
 
-// misused notes that the value of a key is wrong where it stands: in a table, else
-// in that of its host, else at the top of the file, or on the command line.
+// misused records a wrong value at the place where its key is set: a table, its host, the top of the file, or the
+// command line.
 func (b *builder) misused(at *settings.TOMLTable, key string, err error) {
 	for _, one := range [...]*settings.TOMLTable{at, b.at, b.plan.Site.At} {
 		if one.Set(key) {
@@ -192,15 +198,15 @@ func (b *builder) misused(at *settings.TOMLTable, key string, err error) {
 	}
 }
 
-// maxBackend is how many requests all responders together answer at a time.
+// maxBackend limits the concurrent requests of all responders.
 const maxBackend = 1024
 
-// responder mounts a source that is written in Go.
+// responder adds a mount for a source that is written in Go.
 func (b *builder) responder(r *Route, to backend.Responder) []exchange.Mount {
 	return r.mounts(exchange.Mount{Handler: b.add(to)})
 }
 
-// Sends says which fields have a file sent.
+// Sends returns which response fields send a file.
 func Sends(conf *settings.Config) backend.Sends {
 	return backend.Sends{File: len(conf.Server.SendfileRoots) > 0, Accel: len(conf.Server.AccelRoots) > 0}
 }
@@ -213,8 +219,8 @@ func (b *builder) add(to backend.Responder) exchange.Handler {
 	if p, ok := to.(interface{ Idle() int }); ok {
 		b.built.idle = append(b.built.idle, p.Idle)
 	}
-	if c, ok := to.(io.Closer); ok { // a proxy, an upload
-		b.built.closers = append(b.built.closers, func() { _ = c.Close() }) // an error would not matter any more
+	if c, ok := to.(io.Closer); ok { // a proxy or an upload
+		b.built.closers = append(b.built.closers, func() { _ = c.Close() }) // an error no longer matters
 	}
 	return b.built.pool.Handler(to)
 }

@@ -16,7 +16,7 @@ import (
 	"fapws/runtime/route"
 )
 
-// Certificates returns the files of certificates that a server with the settings conf needs; nil without HTTPS.
+// Certificates returns the certificates that a server with the settings conf needs; nil without HTTPS.
 func (p *Plan) Certificates(conf *settings.Config) *certificates.Want {
 	if !conf.HTTPS() {
 		return nil
@@ -48,7 +48,7 @@ func (p *Plan) Certificates(conf *settings.Config) *certificates.Want {
 	return w
 }
 
-// addAsking adds which certificates clients are asked for.
+// addAsking adds the authorities of client certificates.
 func (p *Plan) addAsking(w *certificates.Want, conf *settings.Config) {
 	asked := p.Site.Asks(conf)
 	if !slices.ContainsFunc(asked, func(a Asked) bool { return a.CAs != "" }) {
@@ -66,7 +66,7 @@ func (p *Plan) addAsking(w *certificates.Want, conf *settings.Config) {
 	}
 }
 
-// addACME adds the certificates that are ordered.
+// addACME adds the certificates to order from a public authority.
 func (p *Plan) addACME(w *certificates.Want, conf *settings.Config) {
 	w.ACME = certificates.ACME{Dir: filepath.Join(p.stateDir, acmeDir), Email: conf.ACMEEmail, Directory: conf.ACMEURL, Hosts: p.acmeHosts(conf)}
 	if len(conf.ACMEHosts) == 0 {
@@ -80,7 +80,7 @@ func (p *Plan) addACME(w *certificates.Want, conf *settings.Config) {
 // acmeDir is the directory of ordered certificates in the state directory.
 const acmeDir = "acme"
 
-// acmeHosts returns the hosts to order certificates for.
+// acmeHosts returns the names of hosts to order certificates for.
 func (p *Plan) acmeHosts(conf *settings.Config) (hosts []string) {
 	if len(conf.ACMEHosts) > 0 {
 		return conf.ACMEHosts
@@ -95,7 +95,7 @@ func (p *Plan) acmeHosts(conf *settings.Config) (hosts []string) {
 	return hosts
 }
 
-// checkACME sees that there is a host to order a certificate for.
+// checkACME checks that there is a host name to order a certificate for.
 func (p *Plan) checkACME() error {
 	if p.Conf.TLS == "acme" && len(p.acmeHosts(&p.Conf)) == 0 {
 		return p.Settings.Wrong("tls", errors.New("acme needs the names of the hosts: --acme-hosts example.org, or [[host]] with a name"))
@@ -103,13 +103,13 @@ func (p *Plan) checkACME() error {
 	return nil
 }
 
-// OwnCA returns the file of the machine's own authority and its fingerprint, "" without one.
+// OwnCA returns the file and the fingerprint of the machine's own authority. path is "" without one.
 func (p *Plan) OwnCA(conf *settings.Config) (path, fingerprint string) {
 	if conf.TLS != "auto" {
 		return "", ""
 	}
 	dir := p.stateDir
-	if filepath.IsAbs(conf.StateDir) { // another one since a reload
+	if filepath.IsAbs(conf.StateDir) { // a reload may have changed it
 		dir = conf.StateDir
 	}
 	path = filepath.Join(dir, "tls", certificates.CAFile)
@@ -121,7 +121,7 @@ func (p *Plan) OwnCA(conf *settings.Config) (path, fingerprint string) {
 	return path, fingerprint
 }
 
-// KeepStateDir names the state directory for the processes that this one starts, which may be of another user.
+// KeepStateDir passes the state directory to child processes, which may run as another user.
 func (p *Plan) KeepStateDir() error {
 	if p.Conf.StateDir != "" || p.StateDirs(nil) == nil {
 		return nil
@@ -129,8 +129,8 @@ func (p *Plan) KeepStateDir() error {
 	return os.Setenv("FAPWS_STATE_DIR", p.stateDir)
 }
 
-// StateDirs are the directories for files that a server makes of itself; nil without any. Entries of PATHS may need that of
-// sessions, too, which only workers know: contents may be nil.
+// StateDirs returns the directories for files that the server creates; nil if none. Entries of PATHS may also need the
+// directory of sessions, which only workers know. contents may be nil.
 func (p *Plan) StateDirs(contents *pybridge.Contents) (dirs []string) {
 	if p.Conf.TLS != "off" {
 		dirs = append(dirs, p.stateDir, filepath.Join(p.stateDir, map[string]string{"auto": "tls", "acme": acmeDir}[p.Conf.TLS]))
@@ -141,7 +141,7 @@ func (p *Plan) StateDirs(contents *pybridge.Contents) (dirs []string) {
 	return dirs
 }
 
-// addHost adds the certificate of a host, or its names if it has none.
+// addHost adds the certificate of a host, or only its names if it has none.
 func addHost(w *certificates.Want, h *Host) {
 	if h.CertFile == "" {
 		w.Hosts = append(w.Hosts, h.Names...)
@@ -164,7 +164,7 @@ func (p *Plan) CheckCertificates(conf *settings.Config, log certificates.Log) er
 	if w == nil || p.KeysRead {
 		return nil
 	}
-	w.ACME.Dir = "" // nothing is made for a check
+	w.ACME.Dir = "" // a check creates no files
 	w.Pairs = slices.DeleteFunc(w.Pairs, func(p certificates.Pair) bool { return p.Later })
 	if w.Auto != "" {
 		w.Auto, w.Pairs = "", w.Pairs[:len(w.Pairs)-1]
@@ -183,14 +183,14 @@ func (p *Plan) CheckCertificates(conf *settings.Config, log certificates.Log) er
 	return nil
 }
 
-// The values of client-cert, in addition to "optional" and "unverified".
+// Values of client-cert, in addition to "optional" and "unverified".
 const (
 	certRequired = "required"
 	certNone     = "none"
 )
 
-// certNeed is the meaning of a value of client-cert. Without one cert-reqs counts, which refuses clients of HTTPS in their handshake, and
-// those of plain HTTP and of unix sockets here.
+// certNeed translates a value of client-cert. If rule is empty, cert-reqs applies. Over HTTPS, the handshake already
+// enforces cert-reqs. Clients of plain HTTP and unix sockets are rejected later.
 func (b *builder) certNeed(rule string) route.CertNeed {
 	if rule == "" {
 		rule = b.conf.CertReqs
@@ -204,15 +204,15 @@ func (b *builder) certNeed(rule string) route.CertNeed {
 	return route.AnyClient
 }
 
-// Asked says which certificates the clients of a host are asked for.
+// Asked describes which client certificates a host requests.
 type Asked struct {
 	*Host
-	CAs   string // file of the authorities; "": they are not asked
-	First bool   // it is for all names that no other host has, too
+	CAs   string // file with the authorities; empty if none are requested
+	First bool   // the host also serves all unknown names
 }
 
-// Asks returns what the clients of each host (all) are asked for. Rules of a route, too, have the whole host ask, because the
-// client comes to the path only behind its handshake.
+// Asks returns the client certificates that each host requests. A rule of a route applies to the whole host, because
+// the handshake precedes the request.
 func (c *SiteConfig) Asks(conf *settings.Config) (all []Asked) {
 	wants := func(rule string) bool { return rule != "" && rule != certNone }
 	for _, h := range c.all(conf) {
@@ -229,13 +229,13 @@ func (c *SiteConfig) Asks(conf *settings.Config) (all []Asked) {
 	return all
 }
 
-// asksClients reports whether a rule is about the certificates of clients.
+// asksClients reports whether any rule is about client certificates.
 func (c *SiteConfig) asksClients() bool {
 	return c.anyRules(func(r *TopRules) bool { return r.ClientCert != "" }) || slices.ContainsFunc(c.Hosts, func(h *Host) bool { return h.ClientCAs != "" })
 }
 
-// checkClients finds rules about the certificates of clients that cannot hold, and authorities without a rule. check
-// reports these mistakes with the others.
+// checkClients finds rules about client certificates that cannot work, and authorities without a rule. For the command
+// check, it adds the mistakes to p.Mistakes.
 func (p *Plan) checkClients() error {
 	c, conf := p.Site, &p.Conf
 	var wrong []error
@@ -270,7 +270,7 @@ func (p *Plan) checkClients() error {
 	return err
 }
 
-// certReqs reports whether handshakes ask for certificates, and refuse bad ones.
+// certReqs reports whether the handshake requests certificates and rejects bad ones.
 func certReqs(conf *settings.Config) bool {
 	return conf.CertReqs != "" && conf.CertReqs != "none"
 }

@@ -16,29 +16,28 @@ import (
 	"fapws/runtime/source/static"
 )
 
-// CGI is the key cgi: a folder, true for the programs in the root of the host, or
-// a table.
+// CGI is the value of the key cgi: a directory, true for the programs in the root of the host, or a table.
 type CGI struct {
 	Given    bool           `short:"true"`
-	Folder   string         `key:"folder" is:"path" short:"a directory"` // "": the root
+	Folder   string         `key:"folder" is:"path" short:"a directory"` // empty for the root
 	Commands settings.Pairs `key:"interpreters"`
 	programs.CGIOptions
 }
 
-// PHP is the key php: a program, or a table.
+// PHP is the value of the key php: a program or a table.
 type PHP struct {
 	Given bool     `short:"true"`
 	Ini   []string `key:"ini" is:"pairs"` // "name" = "value" of php.ini
 	programs.PHPOptions
 }
 
-// FastCGI is the key fastcgi: an address, or a table.
+// FastCGI is the value of the key fastcgi: an address or a table.
 type FastCGI struct {
 	Front string `key:"front"`
 	programs.FastCGIOptions
 }
 
-// programs returns the patterns of files that are run in the root of the host.
+// programs returns the patterns of files in the host's root that are run as programs.
 func (h *Host) programs() (patterns []string) {
 	for _, r := range h.Routes {
 		switch {
@@ -60,8 +59,8 @@ const (
 	phpIndex   = "index.php"
 )
 
-// scripts says which files are programs: those of folder, which stands for the
-// prefix of the route, or if it is "" those of the root, where paths begin.
+// scripts returns which files are programs. folder is mapped to the prefix of the route. If folder is "", the root is
+// used and mapped to "/".
 func (r *Route) scripts(h *Host, folder string) (o programs.ScriptOptions, err error) {
 	o = programs.ScriptOptions{Root: cmp.Or(folder, r.Root, h.Root), Base: programs.Below(r.Prefix)}
 	if o.Links, err = static.ParseSymlinks(r.Symlinks); err != nil {
@@ -79,13 +78,12 @@ func (r *Route) scripts(h *Host, folder string) (o programs.ScriptOptions, err e
 	return o, nil
 }
 
-// forPrograms returns the options of programs of a folder.
+// forPrograms returns the common options of programs in a directory.
 func (b *builder) forPrograms(h *Host, r *Route, folder string) programs.Common {
 	site := programs.Site{Software: process.Software(), DocumentRoot: cmp.Or(h.Root, folder)}
 	return programs.Common{Site: site, Timeout: r.Timeout, Log: b.clientLog(logfile.Error)}
 }
 
-// cgi mounts programs.
 func (b *builder) cgi(h *Host, r *Route) ([]exchange.Mount, error) {
 	scripts, err := r.scripts(h, r.CGI.Folder)
 	if err != nil {
@@ -110,7 +108,6 @@ func (b *builder) cgi(h *Host, r *Route) ([]exchange.Mount, error) {
 	return b.responder(r, program), nil
 }
 
-// php mounts PHP scripts.
 func (b *builder) php(h *Host, r *Route) ([]exchange.Mount, error) {
 	scripts, err := r.scripts(h, "")
 	if err != nil {
@@ -137,11 +134,11 @@ func (b *builder) php(h *Host, r *Route) ([]exchange.Mount, error) {
 	return b.behindFiles(r, p, scripts.Index), nil
 }
 
-// phpGrace is for requests that are under way when the server has ended.
+// phpGrace limits how long the shutdown waits for active requests.
 const phpGrace = 5 * time.Second
 
-// fastcgi mounts an application that speaks FastCGI: for the programs that match
-// has, below the root, or without match for all paths.
+// fastcgi adds mounts for a FastCGI server. With match, they run matching programs under the root. Without match, they
+// serve all paths.
 func (b *builder) fastcgi(h *Host, r *Route) ([]exchange.Mount, error) {
 	o := r.FastCGI.FastCGIOptions
 	root := r.Root
@@ -178,7 +175,7 @@ func (b *builder) fastcgi(h *Host, r *Route) ([]exchange.Mount, error) {
 	return b.behindFiles(r, f, index), nil
 }
 
-// scriptIndex returns the index names that are scripts, one by default.
+// scriptIndex returns the index names that are scripts, or else name.
 func (b *builder) scriptIndex(r *Route, name string) (index []string) {
 	for _, one := range r.Index {
 		if static.FitsAny([]string{cmp.Or(r.Match, phpPattern)}, one) {
@@ -191,8 +188,8 @@ func (b *builder) scriptIndex(r *Route, name string) (index []string) {
 	return index
 }
 
-// behindFiles mounts a responder for the scripts that match has, and notes it for paths for which the files of the
-// host's root have nothing: directories with an index of its own, and pages of a front controller.
+// behindFiles adds mounts of a responder for matching scripts. It also adds the responder to b.behind, for paths
+// without a file in the host's root: index scripts of directories and pages of a front controller.
 func (b *builder) behindFiles(r *Route, to backend.Responder, index []string) []exchange.Mount {
 	mounts := b.responder(r, to)
 	if r.Match != "" {

@@ -10,7 +10,7 @@ import (
 	"fapws/cmd/fapws/settings"
 )
 
-// SiteConfig is the part of the configuration file and the command line about sites.
+// SiteConfig is the part of the configuration file and the command line that describes sites.
 type SiteConfig struct {
 	At    *settings.TOMLTable
 	Files // defaults of all hosts that are not settings: types
@@ -23,16 +23,15 @@ type SiteConfig struct {
 	Hosts       []*Host         `key:"host" value:"[[host]]" help:"a site with names, files, application and routes"`
 }
 
-// FileKeys are the keys at the top of a file that are not settings.
+// FileKeys returns the keys at the top of a file that are not settings.
 func FileKeys() []string {
 	return slices.DeleteFunc(settings.KeysOf(SiteConfig{}), func(key string) bool { return slices.Contains(inherited, key) })
 }
 
-// inherited are the keys of Files; they are settings at the top, except for types.
+// inherited lists the keys of Files that are settings at the top of the file: all except types.
 var inherited = slices.DeleteFunc(settings.KeysOf(Files{}), func(key string) bool { return key == "types" })
 
-// readSites decodes the top of a file; f may be nil without one. report is called for
-// each mistake, line by line.
+// readSites decodes the sites in a file. f may be nil. report is called for each mistake.
 func readSites(f *settings.TOMLFile, report func(error)) *SiteConfig {
 	c := &SiteConfig{}
 	if f == nil {
@@ -40,7 +39,7 @@ func readSites(f *settings.TOMLFile, report func(error)) *SiteConfig {
 	}
 	ours := &settings.TOMLTable{File: f}
 	keys := FileKeys()
-	for _, v := range f.Top.Entries { // package settings has judged the others
+	for _, v := range f.Top.Entries { // package settings has checked the others
 		if slices.Contains(keys, v.Key) && (v.Key != "host" || v.IsTables()) {
 			ours.Entries = append(ours.Entries, v)
 		}
@@ -54,7 +53,8 @@ func readSites(f *settings.TOMLFile, report func(error)) *SiteConfig {
 	return c
 }
 
-// shareApp gives the application at the top to the hosts that have neither an application nor a root, in place of before.
+// shareApp gives the application at the top to the hosts without an application and root. It replaces the application
+// before.
 func (c *SiteConfig) shareApp(before SiteApplication) {
 	for _, h := range c.Hosts {
 		if h.Root == "" && h.App.Name == before.Name && !h.At.Set("app") {
@@ -63,9 +63,9 @@ func (c *SiteConfig) shareApp(before SiteApplication) {
 	}
 }
 
-// checkNames sees that no name belongs to two hosts, and that not two are for all other names.
+// checkNames checks that no name belongs to two hosts, and that only one host serves all other names.
 func (c *SiteConfig) checkNames(report func(error)) {
-	owners := map[string]*Host{} // "": of all other names
+	owners := map[string]*Host{} // "" means all other names
 	for _, h := range c.Hosts {
 		names := h.Names
 		if h.Default || len(names) == 0 {
@@ -84,23 +84,22 @@ func (c *SiteConfig) checkNames(report func(error)) {
 	}
 }
 
-// Serve replaces the application or root at the top of the file by that of the command line: the directory root, or
-// the application app.
+// Serve replaces app and root at the top of the file by values of the command line. One of root and app is "".
 func (c *SiteConfig) Serve(root, app string) {
 	before := c.App
 	c.Root, c.App = root, SiteApplication{Name: app}
 	c.shareApp(before)
-	if t := c.At; t != nil { // as if the file did not say
+	if t := c.At; t != nil { // as if the file did not set them
 		t.Entries = slices.DeleteFunc(t.Entries, func(v settings.TOMLValue) bool { return v.Key == "root" || v.Key == "app" || v.Key == "args" })
 	}
 }
 
-// ownHost reports whether the top of the file and the command line make a host.
+// ownHost reports whether the top of the file and the command line describe a host.
 func (c *SiteConfig) ownHost(conf *settings.Config) bool {
 	return c.Root != "" || c.App.Name != "" || len(conf.Static) > 0
 }
 
-// all returns the hosts, first that of the top, if it is one.
+// all returns all hosts, beginning with the host at the top of the file.
 func (c *SiteConfig) all(conf *settings.Config) (hosts []*Host) {
 	if c.ownHost(conf) {
 		hosts = append(hosts, &Host{At: c.At, Files: c.Files, Rules: Rules{TopRules: c.TopRules}, Root: c.Root, App: c.App})
@@ -108,7 +107,7 @@ func (c *SiteConfig) all(conf *settings.Config) (hosts []*Host) {
 	return append(hosts, c.Hosts...)
 }
 
-// Roots are the directories of root and files, each once.
+// Roots returns the distinct directories of root and files.
 func (c *SiteConfig) Roots() (dirs []string) {
 	dirs = append(dirs, c.Root)
 	for _, h := range c.Hosts {
@@ -120,7 +119,7 @@ func (c *SiteConfig) Roots() (dirs []string) {
 	return eachOnce(dirs)
 }
 
-// eachOnce returns names without "" and repetitions.
+// eachOnce returns the distinct names without "".
 func eachOnce(names []string) (once []string) {
 	for _, name := range names {
 		if name != "" && !slices.Contains(once, name) {
@@ -130,7 +129,7 @@ func eachOnce(names []string) (once []string) {
 	return once
 }
 
-// Apps are the applications to load, each once.
+// Apps returns the distinct applications to load.
 func (c *SiteConfig) Apps() (apps []SiteApplication) {
 	note := func(a SiteApplication) {
 		if a.Name != "" && !slices.ContainsFunc(apps, func(other SiteApplication) bool { return other.Name == a.Name }) {
@@ -147,23 +146,23 @@ func (c *SiteConfig) Apps() (apps []SiteApplication) {
 	return apps
 }
 
-// Reach is what the routes of a configuration file need outside of the process that serves them.
+// Reach lists what the routes need outside of the serving process.
 type Reach struct {
-	Ports    []uint16 // TCP ports of other servers: proxies and FastCGI
-	Unix     bool     // a server has a unix socket: also PHP, which this process starts
-	Abstract bool     // a server has a unix socket with a name that begins with "@"
-	Programs bool     // programs are run: CGI, PHP, or commands in pages
-	Uploads  []string // directories, files and devices that uploads are stored in
-	Files    []string // files that are read again when they change: those of users
+	Ports    []uint16 // TCP ports of upstream servers
+	Unix     bool     // an upstream server has a unix socket, including PHP
+	Abstract bool     // an upstream server has an abstract unix socket ("@name")
+	Programs bool     // programs are run: CGI, PHP or commands in SSI pages
+	Uploads  []string // directories, files and devices of uploads
+	Files    []string // files of users, which are read again after changes
 }
 
-// Reach collects what all hosts and routes need.
+// Reach returns the requirements of all hosts and routes.
 func (c *SiteConfig) Reach() (r Reach) {
 	c.anyRules(func(rules *TopRules) bool {
 		if rules.Auth != nil && rules.Auth.Users != "" {
 			r.Files = append(r.Files, rules.Auth.Users)
 		}
-		return false // all of them
+		return false // visit all rules
 	})
 	for _, h := range c.Hosts {
 		r.Programs = r.Programs || h.SSI.AllowExec
@@ -180,7 +179,7 @@ func (c *SiteConfig) Reach() (r Reach) {
 	return r
 }
 
-// server notes another server: a URL, "host:port" or "unix:/path".
+// server adds an upstream server: a URL, "host:port" or "unix:/path".
 func (r *Reach) server(address string) {
 	if u, err := url.Parse(address); err == nil && u.Host != "" {
 		address = u.Host
@@ -197,8 +196,8 @@ func (r *Reach) server(address string) {
 	r.Abstract = r.Abstract || strings.Contains(address, "unix:@")
 }
 
-// Targets returns requests for the routes of all hosts that have no pattern: "/prefix", or "http://name/prefix" for a host
-// with a name.
+// Targets returns sample requests for the routes without a pattern: "/prefix", or "http://name/prefix" for a host with
+// a name.
 func (c *SiteConfig) Targets() (targets []string) {
 	if c.Root != "" {
 		targets = append(targets, "/")

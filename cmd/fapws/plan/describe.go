@@ -17,8 +17,8 @@ import (
 	"fapws/runtime/system"
 )
 
-// Label returns the name of the server for users: the application or directory that the command line or the top of
-// the file names, else the file.
+// Label returns the name of the server for users: the application or directory from the command line or the top of the
+// file. Otherwise it is the name of the file.
 func (p *Plan) Label(conf *settings.Config) string {
 	switch {
 	case p.Site.App.Name != "":
@@ -29,7 +29,7 @@ func (p *Plan) Label(conf *settings.Config) string {
 	return p.File.Name
 }
 
-// Counted returns the numbers of parts for check: "2 hosts, 5 routes, WSGI app:application".
+// Counted summarizes the sites for the command check: "2 hosts, 5 routes, WSGI app:application".
 func (p *Plan) Counted(app *pybridge.Contents, conf *settings.Config) string {
 	var what []string
 	if p.Site.Root != "" && p.File == nil {
@@ -53,7 +53,7 @@ func (p *Plan) Counted(app *pybridge.Contents, conf *settings.Config) string {
 	return strings.Join(what, ", ")
 }
 
-// Served returns a human-readable description of the served application or site.
+// Served describes the served application or site for users.
 func (p *Plan) Served(app *pybridge.Contents, conf *settings.Config) string {
 	var what []string
 	if p.Site.Root != "" {
@@ -73,7 +73,7 @@ func (p *Plan) Served(app *pybridge.Contents, conf *settings.Config) string {
 	return line
 }
 
-// Python is the version of the running interpreter, "" without one.
+// Python returns the version of the running interpreter, or "" without one.
 func (p *Plan) Python() string {
 	if len(p.Site.Apps()) == 0 {
 		return ""
@@ -81,15 +81,15 @@ func (p *Plan) Python() string {
 	return pybridge.Version()
 }
 
-// IsOpen reports whether neither the configuration restricts clients, by auth, allow or deny, nor every entry of PATHS
-// is behind a login, nor a proxy is trusted that may restrict them. contents may be nil, then entries do not count.
+// IsOpen reports whether anyone may use the server: no rule, no login and no trusted proxy restricts clients. A login
+// restricts them if all entries of PATHS require it. contents may be nil.
 func (p *Plan) IsOpen(conf *settings.Config, contents *pybridge.Contents) bool {
 	users, entries := p.users(contents)
 	return len(conf.Proxies) == 0 && conf.LoginUsers == "" && !p.Site.restricts() && (entries == 0 || len(users) < entries)
 }
 
-// WorkDir returns the working directory as --chdir names it. That may be a symbolic link, which will lead to another
-// directory than at the start.
+// WorkDir returns the directory of --chdir as an absolute path. It keeps symbolic links, which may point to another
+// directory later.
 func (p *Plan) WorkDir() string {
 	if filepath.IsAbs(p.Conf.Chdir) {
 		return p.Conf.Chdir
@@ -97,7 +97,7 @@ func (p *Plan) WorkDir() string {
 	return filepath.Join(p.Dir, p.Conf.Chdir)
 }
 
-// Folders returns where the files of the applications are.
+// Folders returns the directories of the applications.
 func (p *Plan) Folders() (dirs []string) {
 	for _, app := range p.Site.Apps() {
 		dirs = append(dirs, app.dir())
@@ -105,8 +105,8 @@ func (p *Plan) Folders() (dirs []string) {
 	return eachOnce(dirs)
 }
 
-// Changeable returns the directories for system.Distrust, as far as the configuration names them, and those of more uploads; none
-// without a sandbox.
+// Changeable returns the directories that the application can change, for system.Distrust: the directories of
+// sandbox-write, logs and uploads, both from the configuration and from the argument. It returns nil without a sandbox.
 func (p *Plan) Changeable(conf *settings.Config, uploads ...string) (dirs []string) {
 	if !conf.Sandboxed() {
 		return nil
@@ -123,7 +123,7 @@ func (p *Plan) Changeable(conf *settings.Config, uploads ...string) (dirs []stri
 		add(filepath.Dir(log), "/")
 	}
 	for _, path := range append(p.Site.Reach().Uploads, uploads...) {
-		add(path, "") // a link may be one of the application, in the place of an uploaded file
+		add(path, "") // the application may have replaced an uploaded file by a link
 		if st, err := os.Lstat(path); err != nil || st.Mode().IsRegular() {
 			add(filepath.Dir(path), "/")
 		}
@@ -131,8 +131,8 @@ func (p *Plan) Changeable(conf *settings.Config, uploads ...string) (dirs []stri
 	return dirs
 }
 
-// outside returns the files that processes outside of the sandbox make, read and remove, by what names them. contents may be nil, then entries
-// of PATHS do not count.
+// outside returns the files that processes outside of the sandbox create, read and remove, by a description of their
+// setting. contents may be nil.
 func (p *Plan) outside(conf *settings.Config, contents *pybridge.Contents) map[string][]string {
 	files := map[string][]string{}
 	add := func(name, path string) {
@@ -156,13 +156,13 @@ func (p *Plan) outside(conf *settings.Config, contents *pybridge.Contents) map[s
 	return files
 }
 
-// setting is the name of a setting with the place that its value comes from.
+// setting returns the name of a setting and where it was set.
 func (p *Plan) setting(name string) string {
 	return fmt.Sprintf("%s (%s)", name, p.Settings.Source(name))
 }
 
-// CheckOutside refuses files that are outside of the sandbox in a directory that the application could replace
-// by a link to another one. system.Distrust knows these directories. contents may be nil, then entries of PATHS do not count.
+// CheckOutside rejects files that are used outside of the sandbox but are in a directory that the application could
+// replace by a link. Call system.Distrust first. contents may be nil.
 func (p *Plan) CheckOutside(conf *settings.Config, contents *pybridge.Contents) error {
 	dirs := map[string][]string{p.setting("state-dir"): p.StateDirs(contents)}
 	for name, files := range p.outside(conf, contents) {
@@ -180,8 +180,8 @@ func (p *Plan) CheckOutside(conf *settings.Config, contents *pybridge.Contents) 
 	return nil
 }
 
-// private returns the files that are not meant to be published, wherever they are: those that the configuration names for the server itself,
-// and the scripts of applications. contents may be nil.
+// private returns the files that must not be published: the server's own files from the configuration, and the scripts
+// of applications. contents may be nil.
 func (p *Plan) private(conf *settings.Config, contents *pybridge.Contents) *static.Private {
 	files := slices.Concat([]string{p.Path}, conf.EnvFiles, conf.CertFiles, conf.KeyFiles, p.Site.LogFiles(conf))
 	for _, named := range p.outside(conf, contents) {
@@ -205,7 +205,7 @@ func (p *Plan) private(conf *settings.Config, contents *pybridge.Contents) *stat
 	return static.NewPrivate(files...)
 }
 
-// users returns the files of users that entries of PATHS name, and the number of all entries; contents may be nil.
+// users returns the files of users from entries of PATHS, and the number of all entries. contents may be nil.
 func (p *Plan) users(contents *pybridge.Contents) (files []string, entries int) {
 	if contents == nil {
 		return nil, 0
@@ -221,13 +221,13 @@ func (p *Plan) users(contents *pybridge.Contents) (files []string, entries int) 
 	return files, entries
 }
 
-// LogsIn reports whether users log in by a form anywhere; contents may be nil, then entries of PATHS do not count.
+// LogsIn reports whether users log in by a form anywhere. contents may be nil.
 func (p *Plan) LogsIn(conf *settings.Config, contents *pybridge.Contents) bool {
 	users, _ := p.users(contents)
 	return conf.LoginUsers != "" || p.Site.LogsIn() || len(users) > 0
 }
 
-// Count is "2 hosts, 5 routes".
+// Count returns the number of hosts and routes: "2 hosts, 5 routes".
 func (c *SiteConfig) Count() string {
 	routes := 0
 	for _, h := range c.Hosts {
@@ -236,8 +236,8 @@ func (c *SiteConfig) Count() string {
 	return pool.Count(len(c.Hosts), "host") + ", " + pool.Count(routes, "route")
 }
 
-// Write shows the rest of the file but settings, and the hosts with their routes, for --print-config: a line each,
-// with the place that it comes from.
+// Write writes the sites for --print-config: keys at the top that are not settings, then the hosts with their routes,
+// each with its place in the file.
 func (c *SiteConfig) Write(w io.Writer, conf *settings.Config) error {
 	var b strings.Builder
 	keys(&b, "", c.At, "root", "app", "host")
@@ -266,7 +266,7 @@ func (c *SiteConfig) Write(w io.Writer, conf *settings.Config) error {
 	return err
 }
 
-// rest shows the source for paths without a route.
+// rest writes the source of paths without a route.
 func rest(b *strings.Builder, root string, app SiteApplication, at *settings.TOMLTable) {
 	if root != "" {
 		line(b, "  /", "files "+root, at.Key("root"))
@@ -276,7 +276,7 @@ func rest(b *strings.Builder, root string, app SiteApplication, at *settings.TOM
 	}
 }
 
-// keys shows the keys of a table, without some.
+// keys writes the keys of a table except those in without.
 func keys(b *strings.Builder, indent string, at *settings.TOMLTable, without ...string) {
 	if at == nil {
 		return
@@ -288,7 +288,7 @@ func keys(b *strings.Builder, indent string, at *settings.TOMLTable, without ...
 	}
 }
 
-// line is in the columns of settings.WriteConfig.
+// line uses the columns of settings.WriteConfig.
 func line(b *strings.Builder, what, value, from string) {
 	if from != "" {
 		from = "file " + from

@@ -17,15 +17,13 @@ import (
 	"fapws/runtime/source/static"
 )
 
-// Files are the keys about how files are served: of the top of the file (where most are settings), of a host, of a
-// route. A missing key is as on the level above.
+// Files are the keys about serving files. The top of the file, hosts and routes have them. A missing key is inherited.
 type Files = static.Options
 
-// files mounts a folder.
 func (b *builder) files(h *Host, r *Route) ([]exchange.Mount, error) { return b.folder(r, false), nil }
 
-// folder mounts a directory; with fall, the next mount answers for missing files, and another one for files with the
-// names of programs.
+// folder adds a mount for a directory. If fall is true, the next mount handles missing files. Names that match programs
+// are left to another mount.
 func (b *builder) folder(r *Route, fall bool, programs ...string) []exchange.Mount {
 	o := options(r.Files, r.Folder)
 	o.Fall, o.Routed, o.Programs = fall, b.routed, slices.Concat(b.hidden, programs)
@@ -36,7 +34,7 @@ func (b *builder) folder(r *Route, fall bool, programs ...string) []exchange.Mou
 	return r.mounts(exchange.Mount{Source: static.NewSource(f, fall)})
 }
 
-// open opens the folder of a route. nil: something is wrong, and noted.
+// open opens the directory of a route. It returns nil after recording a mistake.
 func (b *builder) open(r *Route, o static.Options) *static.Files {
 	o.Private = b.built.Private
 	f, wrong := static.NewChecked(o)
@@ -58,14 +56,14 @@ func (b *builder) open(r *Route, o static.Options) *static.Files {
 	return f
 }
 
-// opened is a directory of files that is served.
+// opened is an opened directory of files.
 type opened struct {
 	at *settings.TOMLTable
 	static.Options
 }
 
-// checkFallbacks finds settings about files that nothing can use: a spa that no folder
-// has, and a spa or mime-types without any folder.
+// checkFallbacks finds unused settings about files: a spa that is in no directory, and spa or mime-types without a
+// directory.
 func (b *builder) checkFallbacks() {
 	roots, found := map[string][]string{}, map[string]bool{} // by spa
 	for _, one := range b.opened {
@@ -90,12 +88,12 @@ func (b *builder) checkFallbacks() {
 	}
 }
 
-// withPages mounts a folder whose pages with elements are answered elsewhere.
+// withPages adds a mount for a directory with SSI pages, which another mount serves.
 func (b *builder) withPages(r *Route, pages *SSI, fall bool) []exchange.Mount {
 	names := pages.names()
 	for _, name := range names {
 		if strings.ContainsRune(name, '/') {
-			continue // a mistake that is reported
+			continue // the mistake is reported elsewhere
 		}
 		if index := strings.Replace(name, "*", "index", 1); !slices.Contains(r.Index, index) {
 			r.Index = append(slices.Clone(r.Index), index)
@@ -104,22 +102,22 @@ func (b *builder) withPages(r *Route, pages *SSI, fall bool) []exchange.Mount {
 	return b.folder(r, fall, names...)
 }
 
-// options are those of a folder.
+// options returns the options of the directory root.
 func options(o Files, root string) Files {
 	o.Root, o.MaxAge = root, -1
 	if o.CacheBytes == 0 {
-		o.CacheBytes = -1 // none, as the configuration asks
+		o.CacheBytes = -1 // 0 in the configuration means no cache
 	}
 	return o
 }
 
-// SSI is the key ssi: true for pages called *.shtml, other names, or a table.
+// SSI is the value of the key ssi: true for pages named *.shtml, other names, or a table.
 type SSI struct {
 	Given bool `short:"true"`
 	ssi.Options
 }
 
-// names are the patterns of pages.
+// names returns the patterns of pages.
 func (s *SSI) names() []string {
 	if len(s.Patterns) == 0 {
 		return []string{"*.shtml"}
@@ -127,8 +125,8 @@ func (s *SSI) names() []string {
 	return s.Patterns
 }
 
-// ssi mounts pages: those of the folder that the route is for, whose other files
-// are served too, or those below a root, where paths begin.
+// ssi adds mounts for SSI pages. With files, they also serve the other files of that directory. Otherwise the pages are
+// under the root.
 func (b *builder) ssi(h *Host, r *Route) ([]exchange.Mount, error) {
 	if r.Match != "" {
 		if len(r.SSI.Patterns) > 0 {
@@ -149,10 +147,10 @@ func (b *builder) ssi(h *Host, r *Route) ([]exchange.Mount, error) {
 	return b.pages(r, root, ""), nil
 }
 
-// pages mounts the pages of a folder, which stands for the paths below base.
+// pages adds mounts for the SSI pages in folder, which is mapped to the path base.
 func (b *builder) pages(r *Route, folder, base string) []exchange.Mount {
 	o := options(r.Files, folder)
-	o.CacheBytes = -1 // the pages are kept as they were understood
+	o.CacheBytes = -1 // parsed pages are cached instead
 	f := b.open(r, o)
 	if f == nil {
 		return nil

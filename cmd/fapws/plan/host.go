@@ -11,7 +11,7 @@ import (
 	"fapws/runtime/source/programs"
 )
 
-// Host is a table [[host]]: the routes and files of some host names.
+// Host is a table [[host]]: the routes and files for some host names.
 type Host struct {
 	At *settings.TOMLTable
 	Files
@@ -39,7 +39,7 @@ type Host struct {
 	Routes []*Route `key:"route" value:"[[host.route]]" help:"rules or a source for some paths; the first matching route applies, before root and app"`
 }
 
-// check finds the mistakes that decoding does not.
+// check reports mistakes that decoding does not find.
 func (h *Host) check(report func(error)) {
 	if h.Root == "" && h.App.Name == "" && len(h.Routes) == 0 {
 		report(h.At.Errorf("host", "nothing to serve: set root, app or a [[host.route]]"))
@@ -55,8 +55,7 @@ func (h *Host) check(report func(error)) {
 	}
 }
 
-// host builds the site of a host: its routes, then its files, then its
-// application.
+// host builds the site of a host: its routes, then its files, then its application.
 func (b *builder) host(h *Host) exchange.Site {
 	if b.conf.SSI && h.Root != "" && !h.At.Set("ssi") {
 		h.SSI.Given = true
@@ -92,14 +91,14 @@ func (b *builder) host(h *Host) exchange.Site {
 	return s
 }
 
-// part is the source of a route, or of the rest of a host.
+// part is the mounts of a route or of the rest of a host.
 type part struct {
 	route  *Route
 	mounts []exchange.Mount
 }
 
-// table puts the parts of a host together. The rules of a route without a kind are for the paths below its prefix,
-// whatever their source, and come before those of the parts behind it. So it becomes a second copy of their mounts.
+// table joins the parts of a host. A route without a kind applies its rules to all later parts, for paths under its
+// prefix. So its place in the table has copies of their mounts with its rules.
 func (b *builder) table(parts []part) (table []exchange.Mount) {
 	for i, p := range parts {
 		table = append(table, p.mounts...)
@@ -112,8 +111,8 @@ func (b *builder) table(parts []part) (table []exchange.Mount) {
 	return table
 }
 
-// ruledCopy returns the mounts of a part, for paths below the prefix of r that have a name which its pattern
-// matches, and with its rules. The name may be that of a folder or a script, with more behind it.
+// ruledCopy returns the mounts of p with the rules of r, limited to paths under the prefix of r that match its pattern.
+// The pattern may match a directory or a script in the path.
 func (b *builder) ruledCopy(r *Route, p part) []exchange.Mount {
 	copied := Route{At: r.At, Files: p.route.Files, Rules: r.Rules}
 	copied.Rules.inherit(p.route.Rules, r.At)
@@ -123,7 +122,7 @@ func (b *builder) ruledCopy(r *Route, p part) []exchange.Mount {
 		case m.Within == "" || strings.HasPrefix(prefix, m.Within):
 			m.Within = prefix
 		case !strings.HasPrefix(m.Within, prefix):
-			continue // the two have no path in common
+			continue // no path is under both prefixes
 		}
 		m.Having = r.Match
 		if r.Cache != nil {
@@ -134,9 +133,8 @@ func (b *builder) ruledCopy(r *Route, p part) []exchange.Mount {
 	return b.rules(&copied, mounts)
 }
 
-// routed are patterns of the names of files that a route may be for: one that is
-// the index of a folder has to be routed by its own name, too, unless that would
-// send it back to the folder.
+// routed returns patterns of file names that have a route. An index file with a route must be routed by its own name,
+// too, unless the route would redirect to the directory.
 func (h *Host) routed() (names []string) {
 	escape := strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`)
 	for _, r := range h.Routes {
@@ -152,9 +150,8 @@ func (h *Host) routed() (names []string) {
 	return names
 }
 
-// root mounts the files of a host, and behind them what answers where there are
-// none: scripts, unless it is the application. Scripts that are the index of a
-// folder answer for it in both cases, the application for what is sent to it.
+// root adds mounts for the files of a host, followed by scripts for missing files unless the host has an application.
+// Index scripts of directories are used in both cases.
 func (b *builder) root(h *Host, r *Route) []exchange.Mount {
 	var behind []exchange.Mount
 	if h.App.Name == "" {
@@ -164,7 +161,7 @@ func (b *builder) root(h *Host, r *Route) []exchange.Mount {
 	return append(b.rules(r, b.rootFiles(h, r, fall)), behind...)
 }
 
-// rootFiles mounts the files of a host with the keys of r.
+// rootFiles adds mounts for the files of a host with the keys of r.
 func (b *builder) rootFiles(h *Host, r *Route, fall bool) []exchange.Mount {
 	r.Index = slices.Concat(r.Index, b.index)
 	if h.SSI.Given {
@@ -173,14 +170,14 @@ func (b *builder) rootFiles(h *Host, r *Route, fall bool) []exchange.Mount {
 	return b.folder(r, fall)
 }
 
-// filesUnder mounts the files of a host that are below the prefix of a route and match its pattern, with the keys of
-// the route. The parts behind it answer for missing files.
+// filesUnder adds mounts for the files of a host that match a route without a kind, with the keys of the route. Later
+// parts handle missing files.
 func (b *builder) filesUnder(h *Host, r *Route) []exchange.Mount {
 	under := *r
 	under.Prefix, under.Folder = "", h.Root
 	settings.InheritTable(&under.Files, &h.Files, r.At)
 	under.Rules.inherit(h.Rules, r.At)
-	under.SPA = r.SPA // that of the host is for paths without any other source
+	under.SPA = r.SPA // the host's spa applies only to paths without another source
 	mounts := b.rootFiles(h, &under, true)
 	for i := range mounts {
 		mounts[i].Within = r.Prefix
@@ -188,8 +185,8 @@ func (b *builder) filesUnder(h *Host, r *Route) []exchange.Mount {
 	return b.rules(&under, mounts)
 }
 
-// Route is a table [[host.route]]: the source for some paths. It is of one kind, or of none: then its rules are for the
-// other sources of these paths, and its keys about files for those of the host.
+// Route is a table [[host.route]]: the source for some paths. A route without a kind applies its rules and keys about
+// files to the other sources of its paths.
 type Route struct {
 	At *settings.TOMLTable
 	Files
@@ -219,14 +216,14 @@ type Route struct {
 type kind struct {
 	key   string
 	given func(*Route) bool
-	what  func(*Route) string // its value in words
-	// build returns the mounts that answer. The error is about the key; those about others go to builder.wrong.
+	what  func(*Route) string // value for users
+	// build returns the mounts. Its error is about the key. Mistakes in other keys are passed to builder.wrong.
 	build func(*builder, *Host, *Route) ([]exchange.Mount, error)
 }
 
 func folderOf(r *Route) string { return r.Folder }
 
-// kinds are looked through in this order.
+// kinds are checked in this order.
 var kinds = []kind{
 	{"app", func(r *Route) bool { return r.App.Name != "" }, func(r *Route) string { return r.App.Name }, (*builder).app},
 	{"cgi", func(r *Route) bool { return r.CGI.Given }, func(r *Route) string { return string(r.CGI.Folder) }, (*builder).cgi},
@@ -241,7 +238,7 @@ var kinds = []kind{
 	{"status", func(r *Route) bool { return r.Status != 0 && !r.At.Set("redirect") }, func(r *Route) string { return strconv.Itoa(r.Status) }, (*builder).status},
 }
 
-// given are the kinds that the route has.
+// given returns the kinds of the route.
 func (r *Route) given() (of []kind) {
 	for _, k := range kinds {
 		if k.given(r) {
@@ -251,13 +248,12 @@ func (r *Route) given() (of []kind) {
 	return of
 }
 
-// onlyRules reports whether the route has no kind: its rules are for what answers below
-// its prefix, and where its pattern matches, anyway.
+// onlyRules reports whether the route has no kind but rules for the other sources of its paths.
 func (r *Route) onlyRules() bool {
 	return len(r.given()) == 0 && (r.Prefix != "" || r.Match != "") && len(r.At.Given(r.Rules)) > 0
 }
 
-// filesOfRoot returns the keys about files of a route without a kind, for the files of its host.
+// filesOfRoot returns the keys about files of a route without a kind. They apply to the files of its host.
 func (r *Route) filesOfRoot() []string {
 	if len(r.given()) > 0 {
 		return nil
@@ -265,7 +261,7 @@ func (r *Route) filesOfRoot() []string {
 	return r.At.Given(r.Files)
 }
 
-// check sees that the route is of one kind, or has rules for a prefix or a pattern, or keys for files of the host.
+// check checks that the route has exactly one kind, or only rules or keys about files.
 func (r *Route) check(h *Host, report func(error)) {
 	if !r.At.Set("prefix") && !r.At.Set("match") {
 		report(r.At.Errorf("prefix", `a route needs one, such as "/static/", or match, such as "*.php"`))
@@ -286,7 +282,7 @@ func (r *Route) check(h *Host, report func(error)) {
 		return
 	}
 	wrong := len(of) == 0 && slices.ContainsFunc(kinds, func(k kind) bool { return r.At.Wants(k.key) })
-	if len(of) == 1 || r.onlyRules() || wrong { // which decoding has reported
+	if len(of) == 1 || r.onlyRules() || wrong { // decoding has reported the wrong value
 		return
 	}
 	var keys, all []string
@@ -303,7 +299,7 @@ func (r *Route) check(h *Host, report func(error)) {
 	report(r.At.Errorf("route", "a route needs one of %s, or rules such as auth for the other sources of its paths", strings.Join(all, ", ")))
 }
 
-// What describes the route in words: "files /srv/x".
+// What returns a description of the route for users: "files /srv/x".
 func (r *Route) What() string {
 	of := r.given()
 	if len(of) == 0 {
@@ -312,11 +308,10 @@ func (r *Route) What() string {
 	return of[0].key + " " + of[0].what(r)
 }
 
-// route builds the source of a route.
 func (b *builder) route(h *Host, r *Route) []exchange.Mount {
 	of := r.given()
 	if len(of) != 1 {
-		return nil // check has reported it
+		return nil // check has reported the mistake
 	}
 	settings.InheritTable(&r.Files, &h.Files, r.At)
 	r.Rules.inherit(h.Rules, r.At)

@@ -10,18 +10,16 @@ import (
 	"fapws/runtime/source/proxy"
 )
 
-// KeyDocs returns descriptions of the keys of a configuration file that are not settings, for the man page and
-// docs/settings.md.
+// KeyDocs describes the keys of a configuration file that are not settings, for the man page and docs/settings.md.
 func KeyDocs() []settings.KeyDoc {
 	types := slices.DeleteFunc(settings.DescribeKeys("", Files{}), func(k settings.KeyDoc) bool { return slices.Contains(inherited, k.Key) })
 	return slices.Concat(settings.DescribeKeys("", SiteConfig{}), types, settings.DescribeKeys("host", Host{}), settings.DescribeKeys("host.route", Route{}),
 		settings.DescribeKeys("rules", TopRules{}), settings.DescribeKeys("rules", Rules{}), settings.DescribeKeys("rules", proxy.Options{}))
 }
 
-// Networks are addresses of clients: "10.0.0.0/8", "::1", "all".
+// Networks are client addresses: "10.0.0.0/8", "::1", "all".
 type Networks []netip.Prefix
 
-// FromFile implements settings.TableReader.
 func (n *Networks) FromFile(v settings.TOMLValue) error {
 	list, err := v.Strings()
 	if err != nil {
@@ -34,7 +32,7 @@ func (n *Networks) FromFile(v settings.TOMLValue) error {
 		}
 		*n = append(*n, networks...)
 	}
-	if len(list) == 0 && v.Key == "allow" { // it would be no rule, and let everyone in
+	if len(list) == 0 && v.Key == "allow" { // an empty list would allow everyone
 		return errors.New(`addresses, networks such as "10.0.0.0/8", or "all", at least one of them`)
 	}
 	return nil

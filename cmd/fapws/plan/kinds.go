@@ -22,14 +22,12 @@ import (
 	"fapws/runtime/source/upload"
 )
 
-// SiteApplication names a Python application: a script, a module, or an object in
-// one of them.
+// SiteApplication names a Python application: a script, a module, or an object in a script or module.
 type SiteApplication struct {
-	Name string             // as APP on the command line; the path of a script is absolute
-	At   settings.TOMLValue // where the file says so
+	Name string             // APP as on the command line; the path of a script is absolute
+	At   settings.TOMLValue // place in the file
 }
 
-// FromFile implements settings.TableReader.
 func (a *SiteApplication) FromFile(v settings.TOMLValue) error {
 	name, ok := v.Any.(string)
 	if !ok || name == "" || strings.ContainsRune(name, 0) {
@@ -46,7 +44,8 @@ func (a *SiteApplication) FromFile(v settings.TOMLValue) error {
 	return nil
 }
 
-// Folder is a further directory for modules: that of the file. "" for an application that no file names.
+// Folder returns the directory of the file, which is searched for modules first. It is "" if no file names the
+// application.
 func (a *SiteApplication) Folder() string {
 	if a.At.File == nil {
 		return ""
@@ -54,7 +53,7 @@ func (a *SiteApplication) Folder() string {
 	return a.At.File.Dir
 }
 
-// dir is where its files are: the directory of a script, or that in which modules are looked for first.
+// dir returns the directory of the script, or the directory that is searched for modules first.
 func (a *SiteApplication) dir() string {
 	if place, _ := settings.SplitApp(a.Name); isScript(place) {
 		return filepath.Dir(place)
@@ -62,9 +61,8 @@ func (a *SiteApplication) dir() string {
 	return cmp.Or(a.Folder(), ".")
 }
 
-// app mounts a Python application. A route to the one that the host has anyway
-// leaves it where it is, so that its rules are for a part of it; the paths of
-// another one are below that of the route.
+// app adds mounts for a Python application. If the host has the same application, its paths stay the same and the rules
+// of the route apply to some of its paths. Otherwise the prefix of the route precedes its paths.
 func (b *builder) app(h *Host, r *Route) ([]exchange.Mount, error) {
 	mounts, err := b.appMounts(r)
 	if err != nil {
@@ -83,22 +81,21 @@ func (b *builder) app(h *Host, r *Route) ([]exchange.Mount, error) {
 			m.Prefix = strings.TrimRight(r.Prefix, "/") + m.Prefix
 		}
 	}
-	if r.Prefix != "" { // this route is the one that fits
-		none, _ := static.NewFixed(static.FixedOptions{Status: 404}) // nothing in it can be wrong
+	if r.Prefix != "" { // unknown paths must not continue to other routes
+		none, _ := static.NewFixed(static.FixedOptions{Status: 404}) // the options are valid
 		mounts = append(mounts, r.mounts(exchange.Mount{Source: none})...)
 	}
 	return mounts, nil
 }
 
-// mounts is a mount for the paths of the route.
+// mounts returns m as the only mount for the paths of the route.
 func (r *Route) mounts(m exchange.Mount) []exchange.Mount {
 	m.Prefix, m.Match = r.Prefix, r.Match
 	return []exchange.Mount{m}
 }
 
-// isFolder reports whether name, APP as typed, is a folder of files to be served: one
-// that is not a package of Python, and has no script beside it that Python would
-// import by this name.
+// isFolder reports whether name, from the command line, is a directory of files to serve. A Python package is not, nor
+// is a directory next to a script of the same name.
 func isFolder(name string) bool {
 	st, err := os.Stat(name)
 	if err != nil || !st.IsDir() {
@@ -111,29 +108,26 @@ func isFolder(name string) bool {
 	return err != nil || strings.ContainsRune(name, '/')
 }
 
-// redirect mounts a source that redirects clients.
 func (b *builder) redirect(_ *Host, r *Route) ([]exchange.Mount, error) {
 	to, err := static.NewRedirect(r.Redirect, r.Status)
 	return r.mounts(exchange.Mount{Source: to}), err
 }
 
-// rewrite mounts a source that gives requests another path, for the routes behind it.
+// rewrite adds a mount that changes the path of requests for the following routes.
 func (b *builder) rewrite(_ *Host, r *Route) ([]exchange.Mount, error) {
 	to, err := route.NewRewrite(r.Rewrite)
 	return r.mounts(exchange.Mount{Rewrite: to}), err
 }
 
-// status mounts an answer that is always the same.
+// status adds a mount with a fixed response.
 func (b *builder) status(_ *Host, r *Route) ([]exchange.Mount, error) {
 	answer, err := static.NewFixed(static.FixedOptions{Status: r.Status, Body: r.Text})
 	return r.mounts(exchange.Mount{Source: answer}), err
 }
 
-// Proxying are the keys about how other servers are asked: of a route that is a proxy,
-// or of a host for all of those that do not have the key themselves.
+// Proxying are the keys about upstream servers. Routes inherit them from their host.
 type Proxying struct{ proxy.Options }
 
-// proxy mounts another server.
 func (b *builder) proxy(h *Host, r *Route) ([]exchange.Mount, error) {
 	settings.InheritTable(&r.Proxying, &h.Proxying, r.At)
 	given := func(key string) bool { return r.At.Set(key) || h.At.Set(key) }
@@ -168,7 +162,7 @@ func (b *builder) proxy(h *Host, r *Route) ([]exchange.Mount, error) {
 	return mounts, nil
 }
 
-// looksUp reports whether names can be looked up in a chroot.
+// looksUp reports whether host names can be resolved in a chroot.
 func looksUp(folder string) bool {
 	for _, name := range []string{"etc/hosts", "etc/resolv.conf"} {
 		if _, err := os.Stat(filepath.Join(folder, name)); err == nil {
@@ -178,16 +172,15 @@ func looksUp(folder string) bool {
 	return false
 }
 
-// Upload is the key upload: a path, or a table.
+// Upload is the value of the key upload: a path or a table.
 type Upload struct {
 	At *settings.TOMLTable
 	upload.Options
 }
 
-// defaultUpload is the largest upload, in bytes, of a route that does not say; as in contrib/fapws/_upload.py.
+// defaultUpload is the default limit of an upload, in bytes, as in contrib/fapws/_upload.py.
 const defaultUpload = 1 << 30
 
-// upload mounts a place for uploads.
 func (b *builder) upload(_ *Host, r *Route) ([]exchange.Mount, error) {
 	at, o := r.Upload.At, r.Upload.Options
 	o.MaxSize = cmp.Or(o.MaxSize, defaultUpload)
@@ -203,7 +196,7 @@ func (b *builder) upload(_ *Host, r *Route) ([]exchange.Mount, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := b.cannotWrite(upload.Place(r.Upload.Path)); err != nil { // perhaps it is mounted later
+	if err := b.cannotWrite(upload.Place(r.Upload.Path)); err != nil { // it may be mounted later
 		b.parts.Log(logfile.Warning, r.At.Errorf("upload", "%v", err).Error())
 	}
 	mounts := b.responder(r, to)
@@ -211,29 +204,26 @@ func (b *builder) upload(_ *Host, r *Route) ([]exchange.Mount, error) {
 	return mounts, nil
 }
 
-// Programs are the CGI programs that Python names (CGIApplication): those of
-// PATHS, and those that a handler lets answer.
+// Programs are the CGI programs that Python names with CGIApplication: in PATHS or as the result of a handler.
 type Programs struct {
 	Gate  *programs.Gate
 	Sends backend.Sends
-	Log   func(number int, level logfile.Level, client, line string) // to an error log, see LogFiles.Client
+	Log   func(number int, level logfile.Level, client, line string) // writes to an error log: see LogFiles.Client
 
 	mu  sync.Mutex
 	all map[namedProgram]*programs.CGI
 }
 
-// namedProgram is one as handlers name it, for hosts that have the same error log.
+// namedProgram identifies a program by the options of its handler and the error log of its host.
 type namedProgram struct {
 	options string
 	log     int
 }
 
-// maxPrograms bounds how many of handlers are remembered. An application has a
-// few; one that makes up new ones all the time pays with reopening them.
+// maxPrograms limits the programs that stay open. Applications use only a few. More are reopened for each request.
 const maxPrograms = 64
 
-// open makes a program of the options of a CGIApplication. The error is one
-// line. It is safe for concurrent use.
+// open opens the program of a CGIApplication. The error is one line. It is safe for concurrent use.
 func (p *Programs) open(n namedProgram) (*programs.CGI, error) {
 	o, err := programs.ParseCGIOptions(n.options)
 	if err != nil {
@@ -245,7 +235,8 @@ func (p *Programs) open(n namedProgram) (*programs.CGI, error) {
 	return programs.NewCGI(o)
 }
 
-// mounted returns a Responder for one of PATHS. The error is one line, with check also about a program that cannot run.
+// mounted returns a Responder for a program in PATHS. The error is one line. If check is true, a program that cannot
+// run is an error, too.
 func (p *Programs) mounted(options string, check bool) (backend.Responder, error) {
 	program, err := p.open(namedProgram{options: options})
 	if err == nil && check {
@@ -257,7 +248,7 @@ func (p *Programs) mounted(options string, check bool) (backend.Responder, error
 	}), err
 }
 
-// Respond implements backend.Responder for programs that handlers name.
+// Respond implements backend.Responder for programs that handlers return.
 func (p *Programs) Respond(w *backend.Response, r *backend.Request) {
 	n := namedProgram{r.Options, r.ErrorLog}
 	p.mu.Lock()
@@ -280,9 +271,9 @@ func (p *Programs) Respond(w *backend.Response, r *backend.Request) {
 	program.Respond(w, r)
 }
 
-// Handler is runtime.Config.Programs.
+// Handler returns the value of runtime.Config.Programs.
 func (p *Programs) Handler() exchange.Handler {
-	const most = 1024 // requests at the same time, nearly all of which wait
+	const most = 1024 // concurrent requests, most of which wait
 	pool := backend.New(most, func(line string) { p.Log(0, logfile.Error, "", line) })
 	pool.Sends = p.Sends
 	return pool.Handler(p)

@@ -14,8 +14,8 @@ import (
 	"fapws/pybridge"
 )
 
-// IsInline decides before the script runs whether Python lives on the loop,
-// because it must be started on the thread where it will run.
+// IsInline reports whether Python runs on the event loop. It must be known before the script runs, because Python must
+// start on its final thread.
 func (p *Plan) IsInline() bool {
 	switch {
 	case len(p.apps) == 0 || p.Conf.Fork:
@@ -27,24 +27,24 @@ func (p *Plan) IsInline() bool {
 	return found && n == 0 || !found && p.Conf.Threads == 0
 }
 
-// ForeignGlobals returns a line for each global of a script with PATHS that was probably meant as a setting.
+// ForeignGlobals returns a line for each global variable of a script with PATHS that was probably meant as a setting.
 func (p *Plan) ForeignGlobals() []string {
-	_ = p.Find() // it fails again when the applications are loaded
+	_ = p.Find() // loading the applications reports the error
 	if first := p.FirstApp(); first != nil && first.HasPATHS() {
 		return p.Settings.ForeignGlobals(p.Command.ScriptName(), first.Source)
 	}
 	return nil
 }
 
-// IsSettled reports whether the settings are known before the applications are loaded, as far as the text of a script with PATHS
-// tells.
+// IsSettled reports whether the settings are known before the applications are loaded, because the text of the script
+// mentions none.
 func (p *Plan) IsSettled() bool {
 	first := p.FirstApp()
 	return first == nil || !first.HasPATHS() || !p.Settings.MentionedIn(first.Source)
 }
 
-// SetVariables sets the variables of --env-file for the application, before Python starts. Where browsers get tracebacks, Flask shall pass
-// exceptions on, as with flask --debug.
+// SetVariables sets the variables of --env-file before Python starts. With debug, it also sets FLASK_DEBUG, so that
+// Flask passes exceptions on and browsers show tracebacks.
 func (p *Plan) SetVariables() error {
 	for _, name := range p.Conf.EnvFiles {
 		text, err := os.ReadFile(name)
@@ -57,7 +57,7 @@ func (p *Plan) SetVariables() error {
 		}
 		for name, value := range variables {
 			if _, ok := os.LookupEnv(name); !ok {
-				os.Setenv(name, value) // parseEnvFile lets neither an empty name nor NUL through
+				os.Setenv(name, value) // parseEnvFile rejects empty names and NUL
 			}
 		}
 	}
@@ -67,7 +67,7 @@ func (p *Plan) SetVariables() error {
 	return nil
 }
 
-// options returns the applications for Python to load, at least one.
+// options returns the options for pybridge.Load. There is at least one application.
 func (p *Plan) options() pybridge.Options {
 	o := pybridge.Options{
 		Args:    p.Command.Args,
@@ -86,10 +86,10 @@ func (p *Plan) options() pybridge.Options {
 	return o
 }
 
-// slowLoad is how long applications may load before a line says that they still do.
+// slowLoad is the loading time after which a warning is logged.
 const slowLoad = 10 * time.Second
 
-// stillLoading returns the line that says what the application does.
+// stillLoading returns the warning, with the code that the application executes.
 func stillLoading() string {
 	place := make(chan string, 1)
 	go func() { place <- pybridge.Executing() }()
@@ -99,14 +99,13 @@ func stillLoading() string {
 		if at != "" {
 			line += ": it executes " + at
 		}
-	case <-time.After(time.Second): // code in C that keeps the GIL
+	case <-time.After(time.Second): // C code may be holding the GIL
 	}
 	return line + "; if this does not end, remove calls that wait or serve, such as app.run(), from its top level"
 }
 
-// Load loads the applications, which Find has found, on the calling thread, which is
-// Python's main thread from then on. report writes the error before Python is finalised;
-// the error that Load returns has only the code. warn is called on another goroutine.
+// Load loads the applications, after Find, on the calling thread, which becomes Python's main thread. report logs an
+// error before Python is finalized. The returned error has only the exit code. warn is called on another goroutine.
 func (p *Plan) Load(report func(error) int, warn func(line string)) (*pybridge.App, error) {
 	var failed error
 	code := process.NoStart
@@ -139,7 +138,7 @@ func (p *Plan) Load(report func(error) int, warn func(line string)) (*pybridge.A
 	return app, nil
 }
 
-// notLoaded turns an error of pybridge.Load into one line with a next step.
+// notLoaded converts an error of pybridge.Load into one line with advice.
 func (p *Plan) notLoaded(err error, first *pybridge.Application) error {
 	var ended *pybridge.ExitError
 	switch {
@@ -161,8 +160,8 @@ func (p *Plan) notLoaded(err error, first *pybridge.Application) error {
 	return process.ExitNotStarted("%s; correct it, then test with fapws check %s", ended.Line, p.Command.Script)
 }
 
-// ReadScript takes the settings of a script with PATHS, and returns all settings with them. Any
-// other application may be served by several servers: a TIMEOUT or SERVER in its module is its own.
+// ReadScript adds the settings of a script with PATHS and returns all settings. Other applications have no settings for
+// fapws: they may run under several servers and use names such as TIMEOUT themselves.
 func (p *Plan) ReadScript(app *pybridge.Contents) (conf settings.Config, err error) {
 	script, inline := p.Command.ScriptName(), p.IsInline()
 	if app.Apps[0].Class == "" {
@@ -183,9 +182,9 @@ func (p *Plan) ReadScript(app *pybridge.Contents) (conf settings.Config, err err
 		script, conf.Threads, conf.Threads))
 }
 
-// Recall returns all settings with those of a script that another process has read: its globals.
+// Recall returns all settings. globals are those of the script, as read by another process.
 func (p *Plan) Recall(globals pybridge.Settings) (conf settings.Config, err error) {
-	set := p.Settings.Clone() // the script may say something else when it runs
+	set := p.Settings.Clone() // the script may define other values when it runs here
 	if err = set.ReadScript(p.Command.ScriptName(), globals); err == nil {
 		conf, err = set.Config()
 	}
@@ -196,7 +195,7 @@ func (p *Plan) Recall(globals pybridge.Settings) (conf settings.Config, err erro
 }
 
 var (
-	// assignment is a line NAME=value: in double quotes, in single ones, or without.
+	// assignment matches a line NAME=value. The value may be in double quotes, in single quotes, or unquoted.
 	assignment = sync.OnceValue(func() *regexp.Regexp {
 		return regexp.MustCompile(`^[ \t]*(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_]*)[ \t]*=[ \t]*` +
 			`(?:"((?:[^"\\]|\\(?s:.))*)"[ \t]*(?:#.*)?|'([^']*)'[ \t]*(?:#.*)?|(.*?)(?:[ \t]+#.*)?)[ \t]*(?:\n|$)`)
@@ -208,8 +207,8 @@ var (
 	escapes = strings.NewReplacer(`\n`, "\n", `\t`, "\t", `\r`, "\r", `\"`, `"`, `\\`, `\`, `\$`, "$")
 )
 
-// parseEnvFile returns the variables of text, the content of the file called name: of several lines for one, the
-// last. lookup is os.LookupEnv. The error is one line, "name:3: ...".
+// parseEnvFile parses the content text of the file name. If a variable is set twice, the last value applies. lookup is
+// os.LookupEnv. The error is one line, "name:3: ...".
 func parseEnvFile(name, text string, lookup func(string) (string, bool)) (map[string]string, error) {
 	variables := map[string]string{}
 	value := func(ref string) string {
@@ -250,7 +249,7 @@ func parseEnvFile(name, text string, lookup func(string) (string, bool)) (map[st
 	return variables, nil
 }
 
-// expandUnescaped expands s, except for references behind a backslash.
+// expandUnescaped expands references in s except those after a backslash.
 func expandUnescaped(s string, expand func(string) string) string {
 	parts := strings.Split(s, `\$`)
 	for i := range parts {

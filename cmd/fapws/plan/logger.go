@@ -24,42 +24,41 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// Logger is where a process writes errors. It writes lines: to people, on standard error, such as
+// Logger writes the error log of a process, to standard error as lines such as
 //
 //	2026-01-31 15:04:05.123 warning text
 //
-// and to the file of --error-log, which takes the place of standard error, in the form of Apache's error log,
+// or to the file of --error-log in the format of Apache's error log:
 //
 //	[Sat Jan 31 15:04:05.123456 2026] [warning] [client 192.0.2.7:4711] [trace 4bf92f3577b34da6a3ce929d0e0e4736] text
 //
-// without the client where a line is about none, and without the trace where requests are not traced. It is safe for concurrent use.
+// The client and the trace are optional. A Logger is safe for concurrent use.
 type Logger struct {
 	mu    sync.Mutex
 	w     io.Writer
-	file  *logfile.Errors // w; nil: this is standard error
-	least atomic.Int32    // a logfile.Level
+	file  *logfile.Errors // w, or nil for standard error
+	least atomic.Int32    // minimum logfile.Level
 	now   func() time.Time
 	line  []byte
-	tail  []ctl.Line // see Lines
-	lost  int64      // lines that could not be written
+	tail  []ctl.Line
+	lost  int64 // lines that could not be written
 
-	chrooted bool // this process will not see the path of the file: it is given the next one
+	chrooted bool // this process cannot open the path of the file in the chroot
 }
 
-// Logger returns a logger with the level of the settings.
 func (p *Plan) Logger(stderr io.Writer) *Logger {
 	return newLogger(stderr, p.Conf.LogLevel, p.Conf.Server.Debug)
 }
 
-// newLogger returns a logger that writes to w. level and debug are those of SetLevel.
+// newLogger returns a logger that writes to w. level and debug are as for SetLevel.
 func newLogger(w io.Writer, level string, debug int) *Logger {
 	l := &Logger{w: w, now: time.Now}
 	l.SetLevel(level, debug)
 	return l
 }
 
-// SetLevel sets the least level that is written: level is settings.Config.LogLevel. A debug above 0, that of the event loop
-// (runtime.Config.Debug), has all lines written.
+// SetLevel sets the minimum level of written lines, as in settings.Config.LogLevel. If debug, from
+// runtime.Config.Debug, is above 0, all lines are written.
 func (l *Logger) SetLevel(level string, debug int) {
 	least := slices.Index(settings.LogLevels, level)
 	if debug > 0 {
@@ -68,7 +67,7 @@ func (l *Logger) SetLevel(level string, debug int) {
 	l.least.Store(int32(least))
 }
 
-// Configure is SetLevel with settings that a reload or the script may have changed, and the same for the rotation of the file.
+// Configure applies settings that a reload or the script may have changed: the level and the rotation of the file.
 func (l *Logger) Configure(conf *settings.Config, debug int) {
 	l.SetLevel(conf.LogLevel, debug)
 	if l.file != nil {
@@ -79,11 +78,10 @@ func (l *Logger) Configure(conf *settings.Config, debug int) {
 // Shows reports whether lines of a level are written.
 func (l *Logger) Shows(level logfile.Level) bool { return int32(level) >= l.least.Load() }
 
-// Log writes one line, which is about no client.
+// Log writes a line that is not about a client.
 func (l *Logger) Log(level logfile.Level, text string) { l.LogClient(level, "", text) }
 
-// TakeLibraries makes l the log of Go's packages, which would write lines of another form to standard error: net/http
-// does that when an upstream sends bytes that belong to no request.
+// TakeLibraries redirects the standard logger of Go to l. For example, net/http logs unexpected bytes of an upstream.
 func (l *Logger) TakeLibraries() {
 	golog.SetFlags(0)
 	golog.SetOutput(libraries{l})
@@ -96,8 +94,8 @@ func (w libraries) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// LogClient writes one line about a client, "192.0.2.7:4711", perhaps with a trace (http1.UnnameTrace). Control characters
-// are escaped so that a client cannot forge another line.
+// LogClient writes a line about a client, such as "192.0.2.7:4711", optionally with a trace (http1.UnnameTrace). It
+// escapes control characters, so that a client cannot forge lines.
 func (l *Logger) LogClient(level logfile.Level, client, text string) {
 	if !l.Shows(level) {
 		return
@@ -106,29 +104,28 @@ func (l *Logger) LogClient(level logfile.Level, client, text string) {
 	defer l.mu.Unlock()
 	now := l.now()
 	l.line = appendLogLine(l.line[:0], now, level, client, text, l.file != nil)
-	if level > logfile.Debug { // those lines quote what clients send: cookies, passwords
+	if level > logfile.Debug { // debug lines contain cookies and passwords of clients
 		l.tail = append(l.tail, ctl.Line{At: now.UnixNano(), Text: string(l.line[:min(len(l.line)-1, tailBytes)])})
 		l.tail = l.tail[max(0, len(l.tail)-tailLines):]
 	}
-	if _, err := l.w.Write(l.line); err != nil { // it cannot be reported when standard error is gone
+	if _, err := l.w.Write(l.line); err != nil { // a failure of standard error cannot be reported
 		l.lost++
 	}
 }
 
-// tailLines is how many lines are kept for the status page, and tailBytes how much of each.
+// tailLines and tailBytes limit the lines kept for the status page, and the length of each.
 const (
 	tailLines = 100
 	tailBytes = 1000
 )
 
-// Lines returns the last lines, the oldest first, without those for debugging.
+// Lines returns the latest lines, oldest first, except debug lines.
 func (l *Logger) Lines() []ctl.Line {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return slices.Clone(l.tail)
 }
 
-// Lost returns the number of lines that could not be written.
 func (l *Logger) Lost() int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -151,7 +148,7 @@ func appendLogLine(dst []byte, now time.Time, level logfile.Level, client, text 
 	return append(appendPrintable(dst, text), '\n')
 }
 
-// appendPrintable appends text with its control characters, those of Unicode too, as in Go.
+// appendPrintable appends text. It escapes control characters as in Go strings.
 func appendPrintable(dst []byte, text string) []byte {
 	for len(text) > 0 {
 		r, n := utf8.DecodeRuneInString(text)
@@ -166,8 +163,7 @@ func appendPrintable(dst []byte, text string) []byte {
 	return dst
 }
 
-// Open makes the file of the settings, if they name one, standard error. moved is
-// called when the file was rotated.
+// Open redirects standard error to the error log of the settings, if any. moved is called after each rotation.
 func (l *Logger) Open(conf *settings.Config, moved func()) error {
 	if err := l.redirect(conf, moved); err != nil {
 		return process.ExitNotStarted("cannot write the %v", err)
@@ -175,8 +171,8 @@ func (l *Logger) Open(conf *settings.Config, moved func()) error {
 	return nil
 }
 
-// OpenAsWorker is Open for a worker: its supervisor rotates the file, and a worker that
-// may not open it goes on with the one that it was given as standard error.
+// OpenAsWorker is like Open for a worker. The supervisor rotates the file. A worker that may not open the file keeps
+// the standard error that it inherited.
 func (l *Logger) OpenAsWorker(conf *settings.Config) {
 	l.chrooted = conf.Chroot != ""
 	if err := l.redirect(conf, nil); err != nil {
@@ -195,10 +191,10 @@ func (l *Logger) redirect(conf *settings.Config, moved func()) error {
 	return err
 }
 
-// Redirected reports whether a file has taken the place of standard error.
+// Redirected reports whether standard error is a log file.
 func (l *Logger) Redirected() bool { return l.file != nil }
 
-// People returns the output that the user of the terminal sees.
+// People returns the output for the user at the terminal.
 func (l *Logger) People() io.Writer {
 	if l.file == nil {
 		return l.w
@@ -206,23 +202,23 @@ func (l *Logger) People() io.Writer {
 	return l.file.Console()
 }
 
-// Report writes why the process ends, to people and in the file, a line for each of err, and returns the exit
-// code.
+// Report writes the reasons why the process ends, to the user and to the error log, one line for each. It returns the
+// exit code.
 func (l *Logger) Report(err error) int {
 	people := l.People()
 	if l.file != nil {
 		for _, line := range process.ExitLines(err) {
 			l.file.Write(appendLogLine(nil, time.Now(), logfile.Error, "", line, true))
 		}
-		if people == io.Writer(os.Stderr) { // the file was there already
+		if people == io.Writer(os.Stderr) { // People returned the log file, which has the lines
 			people = io.Discard
 		}
 	}
 	return process.ExitReport(people, err)
 }
 
-// Follow opens the file again after it was renamed. files may have the next one, which
-// another process has opened. It is safe for concurrent use.
+// Follow opens the file again after it was renamed. A worker may receive the new file in files, opened by another
+// process. It is safe for concurrent use.
 func (l *Logger) Follow(files ...*os.File) {
 	switch {
 	case l.file == nil:
@@ -233,8 +229,8 @@ func (l *Logger) Follow(files ...*os.File) {
 	}
 }
 
-// RotateAll rotates the error log, the access log and those of hosts. Processes that
-// write to them notice, at the latest when they are told to reopen. It is safe for concurrent use.
+// RotateAll rotates the error log, the access log and the logs of hosts. Other processes that write to them notice the
+// rotation, at the latest when they reopen the logs. It is safe for concurrent use.
 func (l *Logger) RotateAll(conf *settings.Config, site *SiteConfig) error {
 	if l.file != nil {
 		l.file.Rotate()
@@ -251,7 +247,7 @@ func (l *Logger) RotateAll(conf *settings.Config, site *SiteConfig) error {
 	return errors.Join(all...)
 }
 
-// isErrorLog reports whether a path leads to the error log of the settings.
+// isErrorLog reports whether path is the error log of the settings.
 func isErrorLog(conf *settings.Config, path string) bool {
 	if conf.ErrorLog == "-" || path == "-" {
 		return false
@@ -264,8 +260,8 @@ func isErrorLog(conf *settings.Config, path string) bool {
 	return err == nil && os.SameFile(a, b)
 }
 
-// Lost returns the number of lines that the log files have not taken, without those of the error log of the settings (Logger.Lost). It is safe
-// for concurrent use.
+// Lost returns the number of lines that the log files have dropped, except those of Logger.Lost. It is safe for
+// concurrent use.
 func (l *LogFiles) Lost() (n int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -279,9 +275,10 @@ func (l *LogFiles) Lost() (n int64) {
 //
 //	15:04:05 GET /path?query 200 1234 bytes 1.2ms
 //
-// in colours where standard error is a terminal. The function must be called on the event loop.
+// The line is colored if standard error is a terminal. The function must be called on the event loop.
 func (l *Logger) Requests() func(*logfile.Entry) {
-	colour := sync.OnceValue(func() bool { return wantsColour(os.Stderr) }) // it is a pipe until all is loaded
+	// standard error is a pipe until all applications are loaded
+	colour := sync.OnceValue(func() bool { return wantsColour(os.Stderr) })
 	return func(r *logfile.Entry) {
 		if !l.Shows(logfile.Info) {
 			return
@@ -310,7 +307,7 @@ func appendAnswered(dst []byte, r *logfile.Entry, colour bool) []byte {
 	return fmt.Appendf(dst, " %s%d%s %d bytes %s\n", paint, r.Status, plain, r.BytesSent, rounded(r.Duration))
 }
 
-// rounded leaves two digits of a duration.
+// rounded rounds a duration to two significant digits.
 func rounded(d time.Duration) time.Duration {
 	unit := 10 * time.Microsecond
 	for d >= 100*unit {
@@ -319,8 +316,7 @@ func rounded(d time.Duration) time.Duration {
 	return d.Round(unit)
 }
 
-// wantsColour reports whether f is a terminal whose user has not said NO_COLOR
-// (no-color.org).
+// wantsColour reports whether f is a terminal and NO_COLOR is not set (no-color.org).
 func wantsColour(f *os.File) bool {
 	if os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {
 		return false

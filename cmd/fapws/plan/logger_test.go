@@ -17,7 +17,7 @@ func TestLogger(t *testing.T) {
 		client string
 		text   string
 		want   string // on standard error
-		file   string // in a file
+		file   string // in the log file
 	}{
 		{"info", 0, logfile.Info, "", "text", people + "info text\n", apache + "[info] text\n"},
 		{"info", 0, logfile.Debug, "", "text", "", ""},

@@ -18,7 +18,7 @@ import (
 	"fapws/runtime/system"
 )
 
-// LogFiles are the log files that settings and hosts name.
+// LogFiles returns the log files of settings and hosts.
 func (c *SiteConfig) LogFiles(conf *settings.Config) []string {
 	paths := []string{conf.AccessLog, conf.ErrorLog}
 	for _, h := range c.Hosts {
@@ -27,7 +27,7 @@ func (c *SiteConfig) LogFiles(conf *settings.Config) []string {
 	return slices.DeleteFunc(paths, func(path string) bool { return path == "" || path == "-" || path == off })
 }
 
-// hostLogs opens the logs that a host has for itself.
+// hostLogs opens the logs of a host.
 func (b *builder) hostLogs(h *Host, s *exchange.Site) {
 	if b.parts.Logs == nil {
 		return
@@ -47,7 +47,7 @@ func (b *builder) hostLogs(h *Host, s *exchange.Site) {
 	b.errors = s.ErrorLog
 }
 
-// clientLog returns the function that logs a line about a client to the error log of its host.
+// clientLog returns a function that logs a line about a client to the error log of the current host.
 func (b *builder) clientLog(level logfile.Level) func(client, line string) {
 	log := b.errors
 	if log == nil {
@@ -56,34 +56,33 @@ func (b *builder) clientLog(level logfile.Level) func(client, line string) {
 	return func(client, line string) { log(level, client, line) }
 }
 
-// off is the name of no log file.
+// off disables a log.
 const off = "off"
 
-// LogFiles are the log files of a process that serves. Settings that name the same
-// file share it.
+// LogFiles are the open log files of a serving process. Equal paths share a file.
 type LogFiles struct {
 	conf *settings.Config
 	main *Logger
 
-	writers []hostLog      // of error logs of hosts, by number less one; fixed before anything is served
-	numbers map[string]int // of error logs of hosts, by their absolute paths, or off
+	// error logs of hosts; the index is the number minus 1; fixed while serving
+	writers []hostLog
+	numbers map[string]int // numbers of error logs by absolute path or off
 
 	mu    sync.Mutex
-	files map[string]*logfile.File // by their absolute paths
+	files map[string]*logfile.File // by absolute path
 }
 
-// Configure must be called before the first file is opened: with the settings, and
-// with the logger for problems of the files.
+// Configure must be called before the first file is opened. main logs problems of the files.
 func (l *LogFiles) Configure(conf *settings.Config, main *Logger) {
 	if l.conf, l.main = conf, main; l.files == nil {
 		l.numbers, l.files = map[string]int{}, map[string]*logfile.File{}
 	}
 }
 
-// hostLog takes lines about clients.
+// hostLog logs a line about a client.
 type hostLog func(level logfile.Level, client, line string)
 
-// fileOptions returns the settings of all log files.
+// fileOptions returns the options of a log file.
 func fileOptions(conf *settings.Config, path, name string) logfile.Options {
 	if path != "-" {
 		if abs, err := filepath.Abs(path); err == nil {
@@ -102,7 +101,7 @@ func fileOptions(conf *settings.Config, path, name string) logfile.Options {
 	}
 }
 
-// open returns the file of o, which it opens once.
+// open opens the file of o once.
 func (l *LogFiles) open(o logfile.Options) (*logfile.File, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -117,8 +116,7 @@ func (l *LogFiles) open(o logfile.Options) (*logfile.File, error) {
 	return f, err
 }
 
-// Access returns an access log at path, or nil if that is off.
-// "" stands for the path and the format of the settings.
+// Access returns an access log, or nil if path is off. An empty path or format is replaced by the setting.
 func (l *LogFiles) Access(path, format string) (*logfile.AccessLog, error) {
 	if path == "" {
 		path = l.conf.AccessLog
@@ -133,7 +131,7 @@ func (l *LogFiles) Access(path, format string) (*logfile.AccessLog, error) {
 	if err != nil {
 		return nil, err
 	}
-	if isErrorLog(l.conf, path) { // which is written without the lock that others wait for
+	if isErrorLog(l.conf, path) { // the error log is written without the lock of access logs
 		return nil, fmt.Errorf("access log: %s is the error log", path)
 	}
 	file, err := l.open(fileOptions(l.conf, path, "access log"))
@@ -143,11 +141,11 @@ func (l *LogFiles) Access(path, format string) (*logfile.AccessLog, error) {
 	return &logfile.AccessLog{File: file, Format: f}, nil
 }
 
-// errorFlush is the maximum wait of a line of a host's error log: a person may be looking.
+// errorFlush limits the delay of a line in a host's error log.
 const errorFlush = time.Second
 
-// Errors returns the function that logs lines about clients to path, and the number by which handlers know the same log
-// (exchange.Site.ErrorLogNumber). A host that names the error log of the settings has that.
+// Errors returns a function that logs lines about clients to path, and the number of this log for handlers
+// (exchange.Site.ErrorLogNumber). The number is 0 for the error log of the settings.
 func (l *LogFiles) Errors(path string) (write hostLog, number int, err error) {
 	if path == "-" || path != off && isErrorLog(l.conf, path) {
 		return l.main.LogClient, 0, nil
@@ -168,7 +166,7 @@ func (l *LogFiles) Errors(path string) (write hostLog, number int, err error) {
 			file.Flush()
 		}
 		if o.Every != (logfile.Schedule{}) {
-			python.Until = time.Unix(0, 0) // the first writer checks whether to rotate it
+			python.Until = time.Unix(0, 0) // the first writer checks whether a rotation is due
 		}
 	}
 	if number, err = pybridge.AddErrorLog(python); err != nil {
@@ -195,7 +193,7 @@ func (l *LogFiles) Errors(path string) (write hostLog, number int, err error) {
 	return write, number, nil
 }
 
-// Client writes a line about a client to the error log with a number. It is safe for concurrent use.
+// Client writes a line about a client to the error log with the given number. It is safe for concurrent use.
 func (l *LogFiles) Client(number int, level logfile.Level, client, line string) {
 	if number == 0 {
 		l.main.LogClient(level, client, line)
@@ -204,7 +202,7 @@ func (l *LogFiles) Client(number int, level logfile.Level, client, line string) 
 	l.writers[number-1](level, client, line)
 }
 
-// Reopen opens the files again by their names, after a rotation has renamed them. It is safe for concurrent use.
+// Reopen opens the files again by name after they were renamed. It is safe for concurrent use.
 func (l *LogFiles) Reopen() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -213,7 +211,7 @@ func (l *LogFiles) Reopen() {
 	}
 }
 
-// Close writes the remaining lines. It is safe for concurrent use, and may be called again.
+// Close writes buffered lines and closes the files. It is safe for concurrent use and may be called again.
 func (l *LogFiles) Close() {
 	pybridge.EndErrorLogs()
 	l.mu.Lock()
@@ -226,9 +224,8 @@ func (l *LogFiles) Close() {
 	}
 }
 
-// GiveLogs makes log files, which root can, those of the user that writes to them,
-// as nginx does. To rotate them that user must be allowed to write to their
-// folder, too.
+// GiveLogs changes the owner of log files from root to the user of the workers, as nginx does. To rotate logs, that
+// user must be allowed to write to the directory as well.
 func GiveLogs(names []string, to *confine.Identity, log *Logger) {
 	for _, name := range names {
 		if err := giveLog(name, to); err != nil {
@@ -237,9 +234,9 @@ func GiveLogs(names []string, to *confine.Identity, log *Logger) {
 	}
 }
 
-// giveLog makes a file that is missing in a folder of the user as that user. It does nothing else in a directory that
-// is not root's alone: a user that can rename files there could have root give away others. Nor does it when the file
-// is not root's.
+// giveLog changes the owner of a log file. In a directory of the user, it only creates a missing file, as that user: a
+// user who can rename files could make root give away other files. It does nothing in other directories that are not
+// root's alone, or if root does not own the file.
 func giveLog(name string, to *confine.Identity) error {
 	if os.Geteuid() != 0 {
 		return nil
@@ -261,7 +258,7 @@ func giveLog(name string, to *confine.Identity) error {
 	if st.Uid == uint32(to.UID) {
 		restore, err := to.Borrow()
 		if err != nil {
-			return nil // the user makes it
+			return nil // the user creates the file
 		}
 		defer restore()
 		flags |= unix.O_EXCL

@@ -11,7 +11,6 @@ type brokenWriter struct{}
 
 func (brokenWriter) Write([]byte) (int, error) { return 0, errors.New("no space left on device") }
 
-// TestLoggerLost: lines that cannot be written are counted.
 func TestLoggerLost(t *testing.T) {
 	l := newLogger(brokenWriter{}, "info", 0)
 	l.Log(logfile.Error, "one")

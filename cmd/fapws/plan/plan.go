@@ -20,24 +20,25 @@ import (
 
 // Plan is the application or site that a process serves, with its settings.
 type Plan struct {
-	Command  *settings.Command // APP and its arguments are those of the first application
+	Command  *settings.Command // APP and its arguments belong to the first application
 	Settings *settings.Settings
-	Conf     settings.Config    // as it is before the first application sets anything
-	File     *settings.TOMLFile // nil without one
+	Conf     settings.Config    // settings before the first application changes them
+	File     *settings.TOMLFile // nil if none
 	Path     string             // absolute path of File
 	Site     *SiteConfig
 	Broker   *pool.BrokerAddress // nil without --channels
-	Mistakes error               // in File
-	KeysRead bool                // root has checked the certificates, whose keys this process may not read
-	Dir      string              // working directory of the start, before --chdir
+	Mistakes error               // mistakes in File
+	// root has checked the certificates; this process may not read their keys
+	KeysRead bool
+	Dir      string // working directory before --chdir
 
 	stateDir string        // absolute path
-	named    string        // the application or site that the command line names, or ""
-	apps     []Application // of Site.Apps, in its order, once Find has found them
+	named    string        // application or site from the command line, or ""
+	apps     []Application // applications of Site.Apps in the same order; filled by Find
 }
 
-// Make finds and reads the configuration file, enters the directory of --chdir, and
-// settles the application or site there. doubts are lines about settings that are probably not meant.
+// Make reads the configuration file, changes to the directory of --chdir, and finds the application or site there.
+// doubts are warnings about settings that are probably mistakes.
 func Make(cmd *settings.Command, set *settings.Settings) (p *Plan, doubts []string, err error) {
 	if p, err = Read(cmd, set); err != nil {
 		return nil, nil, err
@@ -68,13 +69,13 @@ func Make(cmd *settings.Command, set *settings.Settings) (p *Plan, doubts []stri
 	if doubt := p.findVenv(); doubt != "" {
 		doubts = append(doubts, doubt)
 	}
-	if p.Conf, err = set.Config(); err != nil { // with the virtual environment
+	if p.Conf, err = set.Config(); err != nil { // now with the virtual environment
 		return nil, nil, process.ExitUsage(err)
 	}
 	return p, doubts, nil
 }
 
-// Read finds and reads the configuration file, and puts its settings into set.
+// Read finds and reads the configuration file and adds its settings to set.
 func Read(cmd *settings.Command, set *settings.Settings) (*Plan, error) {
 	p := &Plan{Command: cmd, Settings: set}
 	var wrong []error
@@ -94,8 +95,8 @@ func Read(cmd *settings.Command, set *settings.Settings) (*Plan, error) {
 	return p, nil
 }
 
-// misplaced returns what to do about a key that is unknown in its table and known elsewhere, "" about others: in
-// TOML all that follows [[host]] belongs to it, which is easily forgotten.
+// misplaced returns advice for a key that is unknown in its table but known in another, or "". In TOML, all keys after
+// [[host]] belong to the table, which users forget easily.
 func misplaced(set *settings.Settings, table, key string) string {
 	switch {
 	case table != "" && (set.HasKey(key) || slices.Contains(FileKeys(), key)):
@@ -108,8 +109,8 @@ func misplaced(set *settings.Settings, table, key string) string {
 	return ""
 }
 
-// choose settles the application or site, relative to the working directory: that of the command line, in place of
-// app and root of the file.
+// choose determines the application or site, relative to the working directory. The command line overrides app and root
+// of the file.
 func (p *Plan) choose() error {
 	cmd := p.Command
 	p.named = cmd.Script
@@ -128,7 +129,7 @@ func (p *Plan) choose() error {
 	return nil
 }
 
-// serveNamed puts what the command line names in place of app and root of the file.
+// serveNamed replaces app and root of the file by the application or site from the command line.
 func (p *Plan) serveNamed() {
 	switch {
 	case p.named == "":
@@ -139,7 +140,7 @@ func (p *Plan) serveNamed() {
 	}
 }
 
-// Later returns p with the sites of a file that has changed since.
+// Later returns a copy of p with the sites of a changed file.
 func (p *Plan) Later(file *settings.TOMLFile) *Plan {
 	later := *p
 	later.Site = readSites(file, func(error) {})
@@ -147,20 +148,21 @@ func (p *Plan) Later(file *settings.TOMLFile) *Plan {
 	return &later
 }
 
-// checkSomething sees that there is something to be served.
+// checkSomething checks that there is something to serve.
 func (p *Plan) checkSomething() error {
 	switch {
 	case p.Command.Word == settings.WordPrintConfig || len(p.Site.Hosts) > 0 || p.Site.ownHost(&p.Conf):
 		return nil
 	case p.Mistakes != nil:
-		return p.Mistakes // perhaps it is a key that was spelled wrong
+		return p.Mistakes // a key may be misspelled
 	case p.File != nil:
 		return fmt.Errorf("%s: nothing to serve: set app, root or [[host]]", p.File.Name)
 	}
 	return nothingNamed(p.Command)
 }
 
-// Find looks for the applications, unless it has found them already. The error is a failure, or a mistake in the file.
+// Find finds the applications of the site. It may be called again. The error describes a failure or a mistake in the
+// file.
 func (p *Plan) Find() error {
 	for _, app := range p.Site.Apps()[len(p.apps):] {
 		a, err := findApplication(app.Name, app.Folder(), p.Conf)
@@ -175,7 +177,7 @@ func (p *Plan) Find() error {
 	return nil
 }
 
-// FirstApp returns the application whose globals are settings, or nil.
+// FirstApp returns the application whose global variables are settings, or nil.
 func (p *Plan) FirstApp() *Application {
 	if len(p.apps) == 0 {
 		return nil
@@ -183,8 +185,8 @@ func (p *Plan) FirstApp() *Application {
 	return &p.apps[0]
 }
 
-// usualStateDir is that of the service manager (systemd.exec(5)), of root, or of the user (XDG Base Directory
-// Specification).
+// usualStateDir returns the state directory of the service manager (systemd.exec(5)), of root, or of the user (XDG Base
+// Directory Specification).
 func usualStateDir() string {
 	if dir, _, _ := strings.Cut(os.Getenv("STATE_DIRECTORY"), ":"); filepath.IsAbs(dir) {
 		return dir
@@ -201,7 +203,7 @@ func usualStateDir() string {
 	return "fapws-state"
 }
 
-// readBroker reads the URL of the broker; the supervisor connects to it. So check finds mistakes in it, too.
+// readBroker parses the URL of the broker, so that the command check finds mistakes. Only the supervisor connects.
 func (p *Plan) readBroker() (err error) {
 	if p.Conf.Channels == "" {
 		return nil
@@ -212,7 +214,7 @@ func (p *Plan) readBroker() (err error) {
 	return nil
 }
 
-// nothingNamed is settings.ErrNothing with a command for an application in the working directory, if it finds one.
+// nothingNamed returns settings.ErrNothing, or an error with a command for an application in the working directory.
 func nothingNamed(cmd *settings.Command) error {
 	if flag, value := cmd.Flags.TookApp(); flag != "" {
 		return fmt.Errorf("no application given: %s took %s as its value; type fapws %s VALUE %s", flag, value, flag, value)
@@ -237,7 +239,7 @@ func nothingNamed(cmd *settings.Command) error {
 		strings.Join(found, ", "), prefix, strings.Join(apps, ", or "+prefix))
 }
 
-// appsIn returns the files in folder that are probably applications, and the words that serve them.
+// appsIn returns the files in folder that are probably applications, and the arguments that serve them.
 func appsIn(folder string) (found, apps []string) {
 	for _, name := range []string{"app.py", "main.py", "wsgi.py", "asgi.py", "application.py", "manage.py"} {
 		app := filepath.Join(folder, name)
@@ -254,9 +256,8 @@ func appsIn(folder string) (found, apps []string) {
 	return found, apps
 }
 
-// findVenv looks for a virtual environment, venv or .venv, beside the first application
-// and in the working directory where no setting names one. doubt is a line about one
-// that this Python cannot use.
+// findVenv searches for a virtual environment, venv or .venv, in the directory of the first application and in the
+// working directory, if no setting names one. doubt is a warning about an environment that this Python cannot use.
 func (p *Plan) findVenv() (doubt string) {
 	if len(p.Site.Apps()) == 0 || p.Settings.Source("venv").Level > settings.FromDefault {
 		return ""
@@ -280,8 +281,8 @@ func (p *Plan) findVenv() (doubt string) {
 	return doubt
 }
 
-// doubts are lines about directories of files that look like projects if no application is served, about routes that look like regular expressions, and about a configuration file that was found and also
-// serves something while the command line names an application.
+// doubts returns warnings about directories of files that look like projects, routes that look like regular
+// expressions, and a configuration file that serves other hosts in addition to the application on the command line.
 func (p *Plan) doubts() (lines []string) {
 	for _, folder := range p.Site.Roots() {
 		if len(p.Site.Apps()) > 0 {
@@ -309,7 +310,7 @@ func (p *Plan) doubts() (lines []string) {
 	return lines
 }
 
-// checkPaths finds settings that name files and directories which do not exist, and patterns of files that are none.
+// checkPaths finds settings with missing files or directories and invalid file patterns.
 func (p *Plan) checkPaths() error {
 	var wrong []error
 	conf := &p.Conf
@@ -342,7 +343,7 @@ func (p *Plan) checkPaths() error {
 			if errors.Is(err, fs.ErrNotExist) {
 				return err
 			}
-			return nil // the user of a worker may not look there
+			return nil // the user of the workers may lack permission for stat
 		}
 		check("sandbox-read", conf.SandboxRead, exists)
 		check("sandbox-write", conf.SandboxWrite, exists)

@@ -10,7 +10,7 @@ import (
 	"fapws/pybridge"
 )
 
-// TestOpen: a trusted proxy, auth, allow and deny restrict clients, and so do entries that all have a login.
+// A trusted proxy, auth, allow and deny restrict clients. Entries of PATHS do so if all have a login.
 func TestOpen(t *testing.T) {
 	for text, want := range map[string]bool{
 		"":                                   true,

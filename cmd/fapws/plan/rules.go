@@ -29,8 +29,7 @@ import (
 	"fapws/runtime/system"
 )
 
-// Rules are the keys that go with every kind of route, and with a host for all
-// of its routes that do not have the key themselves.
+// Rules are the keys that apply to every kind of route. Routes inherit missing keys from their host.
 type Rules struct {
 	TopRules
 	Cache       *Cache        `key:"cache" value:"'60s', true, false or { ttl = '60s', stale = '30s' }" help:"caches responses; true: for the lifetime that each response states; the table also takes heuristic, vary, query, status and cookies"`
@@ -38,8 +37,8 @@ type Rules struct {
 	Timeout     time.Duration `key:"timeout" value:"'30s'" help:"maximum time until the response starts"`
 }
 
-// TopRules are the rules that the top of the file may have, too, for all hosts that do not have the key themselves. The
-// others are settings there.
+// TopRules are the rules that may also be at the top of the file, from which hosts inherit them. The other rules are
+// settings there.
 type TopRules struct {
 	HSTS          *HSTS          `key:"hsts" value:"'1y' or { max-age = '1y', subdomains = true }" help:"Strict-Transport-Security in responses over HTTPS: browsers use only HTTPS for this time; subdomains: includes all subdomains; 0 ends it"`
 	Headers       settings.Pairs `key:"headers" value:"{ 'X-Frame-Options' = 'DENY' }" help:"fields to add to responses; the login form and the status page keep their own Content-Security-Policy and Referrer-Policy"`
@@ -52,7 +51,7 @@ type TopRules struct {
 	Methods       []string       `key:"methods" is:"some" value:"['GET', 'HEAD']" help:"methods that are allowed; others get 405"`
 }
 
-// inherit takes the rules of from that r, which stands at a table, does not have. Of auth and login, r has one.
+// inherit adds the rules of from that are not set in the table at. If at has auth or login, neither is inherited.
 func (r *Rules) inherit(from Rules, at *settings.TOMLTable) {
 	if at.Set("auth") || at.Set("login") {
 		from.Auth, from.Login = nil, nil
@@ -60,33 +59,33 @@ func (r *Rules) inherit(from Rules, at *settings.TOMLTable) {
 	settings.InheritTable(r, &from, at)
 }
 
-// anyRules reports whether f holds for rules of the top, of a host or of a route.
+// anyRules reports whether f returns true for the rules of the top, any host or any route.
 func (c *SiteConfig) anyRules(f func(*TopRules) bool) bool {
 	return f(&c.TopRules) || slices.ContainsFunc(c.Hosts, func(h *Host) bool {
 		return f(&h.TopRules) || slices.ContainsFunc(h.Routes, func(r *Route) bool { return f(&r.TopRules) })
 	})
 }
 
-// restricts reports whether a rule restricts who may connect: auth, allow, deny or client-cert.
+// restricts reports whether a rule restricts clients: auth, login, allow, deny or client-cert.
 func (c *SiteConfig) restricts() bool {
 	return c.anyRules(func(r *TopRules) bool {
 		return r.Auth != nil || r.Login.wanted() || len(r.Allow) > 0 || len(r.Deny) > 0 || r.ClientCert == certRequired
 	})
 }
 
-// LogsIn reports whether users log in by a form anywhere, as far as the file says.
+// LogsIn reports whether the file has a login by form.
 func (c *SiteConfig) LogsIn() bool {
 	return c.anyRules(func(r *TopRules) bool { return r.Login.wanted() })
 }
 
-// Auth asks for a name and a password.
+// Auth is the value of the key auth: HTTP Basic authentication.
 type Auth struct {
 	At    *settings.TOMLTable
 	Realm string `key:"realm"`
-	Users string `key:"users" is:"path" needs:"the name of a file such as \"htpasswd\""` // in htpasswd's format
+	Users string `key:"users" is:"path" needs:"the name of a file such as \"htpasswd\""` // in htpasswd format
 }
 
-// rules puts the rules of a route on its mounts.
+// rules applies the rules of a route to its mounts.
 func (b *builder) rules(r *Route, mounts []exchange.Mount) []exchange.Mount {
 	b.cache(r, mounts)
 	rules := b.ruled(r.At, &r.Rules)
@@ -96,7 +95,7 @@ func (b *builder) rules(r *Route, mounts []exchange.Mount) []exchange.Mount {
 	return mounts
 }
 
-// ruled returns the effect of rules, or nil without any.
+// ruled converts rules. It returns nil for empty rules.
 func (b *builder) ruled(at *settings.TOMLTable, r *Rules) *exchange.Rules {
 	if reflect.ValueOf(r).Elem().IsZero() && b.cas == "" {
 		return nil
@@ -134,7 +133,7 @@ func (b *builder) ruled(at *settings.TOMLTable, r *Rules) *exchange.Rules {
 	return nil
 }
 
-// access returns how users log in; nil: they need not.
+// access returns how users log in; nil if they need not.
 func (b *builder) access(r *Rules) exchange.Access {
 	basic, login := b.auth(r.Auth), b.login(r.Login)
 	switch {
@@ -146,7 +145,7 @@ func (b *builder) access(r *Rules) exchange.Access {
 	return nil
 }
 
-// auth returns the checker of passwords, one for each table of the file.
+// auth returns the password checker of a table, which is created once.
 func (b *builder) auth(a *Auth) *auth.Basic {
 	if a == nil {
 		return nil
@@ -165,7 +164,7 @@ func (b *builder) auth(a *Auth) *auth.Basic {
 	return basic
 }
 
-// errorPages are those of a host: files of its root, or URLs.
+// errorPages returns the error pages of a host: files of its root, or URLs.
 func (b *builder) errorPages(h *Host) exchange.Pages {
 	if len(h.ErrorPages) == 0 {
 		return nil
@@ -184,7 +183,8 @@ func (b *builder) errorPages(h *Host) exchange.Pages {
 		}
 		pages[status] = page
 		if _, err := os.Stat(filepath.Join(h.Root, page)); err != nil && b.parts.Logs == nil && h.Root != "" && strings.HasPrefix(page, "/") {
-			b.wrong(h.At.Errorf("error-page", "%d: %v", status, err)) // a running server sends its own page
+			// a running server sends its default page instead
+			b.wrong(h.At.Errorf("error-page", "%d: %v", status, err))
 		}
 		if strings.HasPrefix(page, "/") && static.FitsAny(programs, page) {
 			b.wrong(h.At.Errorf("error-page", "%d: %s is a script or SSI page and would be sent unprocessed; an error page must be a static file", status, page))
@@ -193,7 +193,7 @@ func (b *builder) errorPages(h *Host) exchange.Pages {
 	var files *static.Files
 	if h.Root != "" {
 		o := options(h.Files, h.Root)
-		o.Index, o.SPA, o.Listing, o.Compress = nil, "", false, false // a page is one file
+		o.Index, o.SPA, o.Listing, o.Compress = nil, "", false, false // an error page is a single file
 		if files = b.open(&Route{At: h.At}, o); files == nil {
 			return nil
 		}
@@ -205,13 +205,14 @@ func (b *builder) errorPages(h *Host) exchange.Pages {
 	return made
 }
 
-// Cache says which responses of a route are kept in memory: the key cache. Without Given, none.
+// Cache is the value of the key cache: which responses of a route are cached. If Given is false, none are.
 type Cache struct {
 	Given bool `short:"true, false"`
 	cache.Rule
 }
 
-// cache puts the rule of a route, or that of --cache, on its mounts. The rule of an entry of PATHS goes before it.
+// cache applies the cache rule of a route, or of --cache, to its mounts. The rule of an entry of PATHS takes
+// precedence.
 func (b *builder) cache(r *Route, mounts []exchange.Mount) {
 	rule := cache.Rule{}
 	switch {
@@ -233,18 +234,19 @@ func (b *builder) cache(r *Route, mounts []exchange.Mount) {
 	}
 }
 
-// Login has users log in by a form: the key login, or an entry of PATHS.
+// Login is the value of the key login or of an entry of PATHS: users log in by a form.
 type Login struct {
-	Given bool `short:"false"` // else users need not log in here
+	Given bool `short:"false"` // false if users need not log in
 	At    *settings.TOMLTable
-	Users string `key:"users" is:"path" needs:"the name of a file such as \"users\"" short:"a file of users such as \"users\""` // in htpasswd's format; it need not exist yet
-	Title string `key:"title"`                                                                                                  // heading of the form
-	Logo  string `key:"logo" is:"path"`                                                                                         // image above it
+	// in htpasswd format; may be missing
+	Users string `key:"users" is:"path" needs:"the name of a file such as \"users\"" short:"a file of users such as \"users\""`
+	Title string `key:"title"`          // heading of the form
+	Logo  string `key:"logo" is:"path"` // image above the heading
 }
 
 func (l *Login) wanted() bool { return l != nil && l.Given }
 
-// UserFiles returns the files of users that the configuration names, each once.
+// UserFiles returns the distinct files of users in the configuration.
 func (c *SiteConfig) UserFiles(conf *settings.Config) (files []string) {
 	files = append(files, conf.LoginUsers)
 	c.anyRules(func(r *TopRules) bool {
@@ -254,18 +256,18 @@ func (c *SiteConfig) UserFiles(conf *settings.Config) (files []string) {
 		if r.Auth != nil {
 			files = append(files, r.Auth.Users)
 		}
-		return false // all of them
+		return false // visit all rules
 	})
 	return eachOnce(files)
 }
 
-// hostLogin is what users of a host log in to.
+// hostLogin is the login of a host.
 type hostLogin struct {
-	login *auth.Login // nil: nothing will be served
-	users string      // absolute path of their file
+	login *auth.Login // nil for Check
+	users string      // absolute path of the file of users
 }
 
-// login returns what users of the host that is being built log in to. A host has one: there is one form.
+// login returns the login of the current host. A host has only one, because it has one form.
 func (b *builder) login(l *Login) *auth.Login {
 	if !l.wanted() {
 		return nil
@@ -290,7 +292,7 @@ func (b *builder) login(l *Login) *auth.Login {
 	return made
 }
 
-// newLogin returns nil if nothing will be served.
+// newLogin returns nil for Check.
 func (b *builder) newLogin(l *Login, path string) (*auth.Login, error) {
 	users, err := auth.NewUsers(b.passwords, path, true, func(line string) { b.parts.Log(logfile.Error, line) })
 	if err != nil {
@@ -330,7 +332,7 @@ func (b *builder) newLogin(l *Login, path string) (*auth.Login, error) {
 	return made, err
 }
 
-// isBelow reports whether the directory of a file is dir or below it.
+// isBelow reports whether a file is in the directory dir or below.
 func isBelow(file, dir string) bool {
 	from, err := filepath.Abs(dir)
 	to, e := filepath.Abs(filepath.Dir(file))
@@ -341,7 +343,7 @@ func isBelow(file, dir string) bool {
 // cannotWrite returns an error if the user of the workers may not write to a directory or device.
 func (b *builder) cannotWrite(place string) error {
 	if _, err := confine.LookupIdentity(b.conf.User, b.conf.Group); err != nil {
-		return nil // another user checks the settings
+		return nil // another user is checking the settings
 	}
 	if err := unix.Faccessat(unix.AT_FDCWD, place, unix.W_OK, unix.AT_EACCESS); err != nil {
 		return fmt.Errorf("user %s cannot write to %s: %w", system.UserName(os.Geteuid()), place, err)
@@ -349,14 +351,14 @@ func (b *builder) cannotWrite(place string) error {
 	return nil
 }
 
-// checkState returns the error that opening the directory of sessions would have.
+// checkState returns the error that opening the directory of sessions would cause.
 func (b *builder) checkState() error {
 	dir, mode := filepath.Join(b.plan.stateDir, loginDir), uint32(unix.W_OK)
 	may := func() error { return unix.Faccessat(unix.AT_FDCWD, dir, mode|unix.X_OK, unix.AT_EACCESS) }
 	err := may()
 	for ; errors.Is(err, fs.ErrNotExist) && dir != "/"; err = may() {
 		dir = filepath.Dir(dir)
-		if b.plan.KeysRead { // root makes it
+		if b.plan.KeysRead { // root creates the directory
 			mode = 0
 		}
 	}
@@ -369,10 +371,10 @@ func (b *builder) checkState() error {
 // loginDir is the directory of sessions in the state directory.
 const loginDir = "login"
 
-// maxLogo is how many bytes a logo may have: it is in each page.
+// maxLogo limits the size of a logo in bytes, because each page contains it.
 const maxLogo = 32 << 10
 
-// logo returns an image as a URL that has all of it; "": none.
+// logo returns an image as a data URL, or "" if path is "".
 func logo(path string) (string, error) {
 	if path == "" {
 		return "", nil
@@ -395,16 +397,17 @@ func logo(path string) (string, error) {
 	return "data:" + kind + ";base64," + base64.StdEncoding.EncodeToString(image), nil
 }
 
-// maxForms is how many requests for the form are answered at a time, most of them waiting for the check of a password.
+// maxForms limits the concurrent requests for the form. Most of them wait for a password check.
 const maxForms = 1024
 
-// loginPages returns the mounts of the form, and for logging out, if users of the host log in.
+// loginPages returns the mounts of the login form and of logging out; nil if the host has no login.
 func (b *builder) loginPages() []exchange.Mount {
 	if b.loginHere == nil || b.loginHere.login == nil {
 		return nil
 	}
-	body, _ := exchange.NewRules(exchange.Rules{MaxBodySize: auth.MaxLoginBody})          // nothing in it can be wrong
-	pool := backend.New(maxForms, func(line string) { b.parts.Log(logfile.Error, line) }) // others are for proxies and programs
+	body, _ := exchange.NewRules(exchange.Rules{MaxBodySize: auth.MaxLoginBody}) // the options are valid
+	// a separate pool from proxies and programs
+	pool := backend.New(maxForms, func(line string) { b.parts.Log(logfile.Error, line) })
 	return []exchange.Mount{
 		{Prefix: auth.FormPath, ToLogIn: true, OwnPolicy: true, Rules: body, Handler: pool.Handler(backend.Func(b.loginHere.login.Form))},
 		{Prefix: auth.OutPath, ToLogIn: true, OwnPolicy: true, Rules: body, Handler: pool.Handler(backend.Func(b.loginHere.login.Out))},

@@ -13,7 +13,7 @@ import (
 	"fapws/runtime/source/static"
 )
 
-// settled reads a file as main does; all that is wrong comes back.
+// settled reads a file as Read does. The error lists all mistakes.
 func settled(t testing.TB, dir, text string) (*SiteConfig, *settings.Settings, error) {
 	t.Helper()
 	f, err := settings.ParseTOML("f", dir, []byte(text))
@@ -29,14 +29,14 @@ func settled(t testing.TB, dir, text string) (*SiteConfig, *settings.Settings, e
 	return c, set, settings.JoinPath(wrong...)
 }
 
-// build builds a file; each application is a PATHS with /x and everything.
+// build builds a file. Each application has a PATHS with /x and /.
 func build(t testing.TB, dir, text string) (*Built, error) {
 	t.Helper()
 	c, set, err := settled(t, dir, text)
 	if c == nil {
 		return nil, err
 	}
-	conf, _ := set.Config() // that settings go together is for package settings to test
+	conf, _ := set.Config() // package settings tests combinations of settings
 	contents := &pybridge.Contents{}
 	for range c.Apps() {
 		contents.Apps = append(contents.Apps, pybridge.Content{Table: []pybridge.Mount{{Prefix: "/x"}, {Prefix: ""}}, Class: "an application"})
@@ -150,8 +150,7 @@ func TestMistakes(t *testing.T) {
 	}
 }
 
-// FuzzConfig: whatever a file says, nothing panics, and each mistake is a line
-// with a position.
+// FuzzConfig checks that no file causes a panic, and that each mistake is one line with a position.
 func FuzzConfig(f *testing.F) {
 	f.Add("bind = ':80'\nworkers = 2\napp = 'app.py'\nstatic = ['/s=.']\ntypes = { a = 'b/c' }\n")
 	f.Add("[[host]]\nname = ['a.lan', '*.b']\nroot = '.'\nautoindex = true\nexpires = ['*=1h']\nerror-page = { 404 = '/x' }\nheaders = { A = 'b' }\n" +
@@ -163,7 +162,7 @@ func FuzzConfig(f *testing.F) {
 	dir := f.TempDir()
 	f.Fuzz(func(t *testing.T, text string) {
 		if strings.Contains(text, "..") || strings.Contains(text, "/") && len(text) > 4096 {
-			return // other folders of this machine are none of its business
+			return // other directories of this machine must not be used
 		}
 		built, err := build(t, dir, text)
 		if built != nil {
@@ -181,7 +180,6 @@ func FuzzConfig(f *testing.F) {
 	})
 }
 
-// Each key is described.
 func TestKeysAreDocumented(t *testing.T) {
 	for _, k := range KeyDocs() {
 		if k.Help == "" || strings.HasSuffix(k.Help, ".") || k.Value == "" {
@@ -190,7 +188,7 @@ func TestKeysAreDocumented(t *testing.T) {
 	}
 }
 
-// TestLoginOrAuth: of auth and login, the nearest one counts, and mistakes are one line.
+// The nearest of auth and login applies, and mistakes are reported in one line.
 func TestLoginOrAuth(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "users"), []byte("ann:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n"), 0o600); err != nil {
