@@ -53,7 +53,7 @@ func TestDue(t *testing.T) {
 	}
 }
 
-// TestAsks: only a client that asks for the protocol of authorities and nothing else is one.
+// Only a client that offers the ACME protocol and no other counts as an authority.
 func TestAsks(t *testing.T) {
 	for protocols, want := range map[string]bool{acmeProtocol: true, "": false, "http/1.1": false, acmeProtocol + " http/1.1": false} {
 		if asksACME(&tls.ClientHelloInfo{SupportedProtos: strings.Fields(protocols)}) != want {
@@ -62,8 +62,8 @@ func TestAsks(t *testing.T) {
 	}
 }
 
-// TestPauses: a worker that is replaced asks for the same hosts, which does not end the pause after a failure, because
-// authorities allow few of them; a reload does.
+// A replaced worker that asks for the same hosts does not end the pause after a failure, because authorities limit
+// failures. A reload ends the pause.
 func TestPauses(t *testing.T) {
 	tries := 0
 	a := ACME{Dir: t.TempDir(), Directory: "https://127.0.0.1:1/"}

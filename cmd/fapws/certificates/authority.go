@@ -54,7 +54,7 @@ func Fingerprint(text []byte) (string, error) {
 	return strings.ReplaceAll(fmt.Sprintf("% X", sha256.Sum256(block.Bytes)), " ", ":"), nil
 }
 
-// load reads the authority in a directory, or makes one that may vouch for names.
+// load reads the authority from a directory, or creates one for names.
 func load(d *directory, names []string, now time.Time) (*Authority, error) {
 	text, err := d.read(CAFile)
 	keyText, keyErr := d.read(caKey)
@@ -74,10 +74,10 @@ func load(d *directory, names []string, now time.Time) (*Authority, error) {
 	return &Authority{pair.Leaf, text, pair.PrivateKey.(crypto.Signer)}, nil
 }
 
-// lost is what to do about an authority that cannot be used.
+// lost is the advice about an unusable authority.
 const lost = "; restore it, or remove both files to make another authority, which all clients must be told to trust again"
 
-// create makes an authority. Its key is written first: a certificate without a key would be an authority that is lost.
+// create creates an authority. It writes the key first, because a certificate without its key is useless.
 func create(d *directory, names []string, now time.Time) (*Authority, error) {
 	key, keyText := newKey()
 	host, _ := os.Hostname()
@@ -106,10 +106,10 @@ func create(d *directory, names []string, now time.Time) (*Authority, error) {
 	return load(d, names, now)
 }
 
-// local are the domains of local networks: RFC 6761, 6762, 8375, and what routers use.
+// local lists the domains of local networks: RFC 6761, 6762, 8375, and domains that routers use.
 var local = []string{"localhost", "local", "home.arpa", "internal", "lan", "home"}
 
-// permitted returns the domains that an authority may vouch for: those of local networks, and names.
+// permitted returns the domains for which an authority may sign: local domains and names.
 func permitted(names []string) []string {
 	domains := slices.Clone(local)
 	for _, name := range names {
@@ -120,7 +120,7 @@ func permitted(names []string) []string {
 	return domains
 }
 
-// vouches reports whether clients accept a name from the authority. They accept each address.
+// vouches reports whether clients accept certificates of the authority for name. They accept all addresses.
 func (a *Authority) vouches(name string) bool {
 	name = strings.TrimPrefix(name, "*.")
 	for _, domain := range a.Certificate.PermittedDNSDomains {
@@ -131,7 +131,7 @@ func (a *Authority) vouches(name string) bool {
 	return len(a.Certificate.PermittedDNSDomains) == 0 || net.ParseIP(name) != nil
 }
 
-// sign makes the certificate of a server for names and addresses, with its key.
+// sign creates a server certificate for names and addresses, and its key.
 func (a *Authority) sign(names []string, now time.Time) (cert, key []byte, err error) {
 	private, key := newKey()
 	template := &x509.Certificate{
@@ -159,7 +159,7 @@ func (a *Authority) sign(names []string, now time.Time) (cert, key []byte, err e
 	return append(block("CERTIFICATE", der), a.PEM...), key, nil
 }
 
-// newKey makes a key, and returns it in PEM, too.
+// newKey returns a new key, also in PEM format.
 func newKey() (key crypto.Signer, text []byte) {
 	made, _ := ecdsa.GenerateKey(elliptic.P256(), rand.Reader) // never fails, and any such key can be written
 	der, _ := x509.MarshalPKCS8PrivateKey(made)
@@ -170,10 +170,10 @@ func block(kind string, der []byte) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
 }
 
-// maintain sees to it that the directory dir, which is made if it is missing, has an authority and a good certificate
-// for names, those of this machine and hosts, more names that it is to be reached by. It returns lines for the operator about what
-// it has done and about hosts that the authority cannot vouch for. madeAfter is a time before which the clock is
-// obviously wrong. An error is one line.
+// maintain ensures that dir contains an authority and a valid certificate for names and hosts, and creates dir if
+// necessary. names are those of this machine; hosts are further names of the server. It returns lines for the operator
+// about its actions, and about hosts for which the authority cannot sign. A clock before madeAfter is wrong. An error
+// is one line.
 func maintain(dir string, names, hosts []string, now, madeAfter time.Time) (done, doubts []string, err error) {
 	d, err := openDirectory(dir)
 	if err != nil {
@@ -220,7 +220,7 @@ func maintain(dir string, names, hosts []string, now, madeAfter time.Time) (done
 	return append(done, fmt.Sprintf("made the certificate %s (%s) for %s", d.path(CertFile), why, strings.Join(names, ", "))), doubts, nil
 }
 
-// stale returns why the certificate in d has to be made again, or "".
+// stale returns why the certificate in d must be replaced, or "".
 func (a *Authority) stale(d *directory, names []string, now time.Time) string {
 	text, err := d.read(CertFile)
 	if err != nil {
@@ -250,8 +250,8 @@ func (a *Authority) stale(d *directory, names []string, now time.Time) string {
 	return ""
 }
 
-// machine returns the names and addresses of this machine, and hosts, as far as a certificate can have them, each once.
-// After an error, only the addresses of the network interfaces are missing.
+// machine returns the distinct names and addresses of this machine, and those of hosts that a certificate can contain.
+// After an error, only the addresses of network interfaces are missing.
 func machine(hosts []string) (names []string, err error) {
 	host, _ := os.Hostname()
 	short, _, _ := strings.Cut(host, ".")

@@ -39,8 +39,8 @@ func keep(t *testing.T, dir string, s []string, now time.Time, hosts ...string) 
 	return read(CAFile), read(CertFile), done, doubts
 }
 
-// TestMaintain: the first time everything is made, and then a client that trusts the authority accepts the server by
-// each of its names and addresses, for 397 days at most. The second time nothing happens.
+// The first call creates all files. A client that trusts the authority then accepts the server under all its names and
+// addresses, for at most 397 days. The second call changes nothing.
 func TestMaintain(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a", "tls")
 	ca, leaf, done, doubts := keep(t, dir, of("box", "box.local", "localhost"), today)
@@ -68,8 +68,8 @@ func TestMaintain(t *testing.T) {
 	}
 }
 
-// TestRenewal: the certificate is made again, by the same authority, when an address is new, two thirds of its time are
-// over, the clock was set back, or a file is damaged.
+// The same authority renews the certificate when an address is new, after two thirds of its lifetime, when the clock
+// was set back, or when a file is damaged.
 func TestRenewal(t *testing.T) {
 	dir := t.TempDir()
 	ca, leaf, _, _ := keep(t, dir, of("box"), today)
@@ -103,8 +103,8 @@ func TestRenewal(t *testing.T) {
 	}
 }
 
-// TestConstraint: the authority cannot vouch for names that are neither local nor the machine's, and a host of such a
-// name does not make the certificate invalid.
+// The authority cannot sign for names that are neither local nor the machine's. A host with a foreign name does not
+// invalidate the certificate.
 func TestConstraint(t *testing.T) {
 	dir := t.TempDir()
 	ca, _, _, _ := keep(t, dir, of("box.example.org"), today)
@@ -138,8 +138,8 @@ func TestConstraint(t *testing.T) {
 	}
 }
 
-// TestAuthorityWrongClock: a certificate that is made while the clock says 1970 is valid now, and is made again when the clock is right, and
-// stays when the clock is wrong again.
+// A certificate that is created while the clock says 1970 is valid. It is renewed after the clock was corrected, and
+// kept when the clock is wrong again.
 func TestAuthorityWrongClock(t *testing.T) {
 	dir := t.TempDir()
 	ca, leaf, _, _ := keep(t, dir, of("box"), time.Unix(100, 0))
@@ -158,7 +158,7 @@ func TestAuthorityWrongClock(t *testing.T) {
 	}
 }
 
-// TestRace: of several servers that start at once, one makes the authority.
+// When several servers start at once, only one creates the authority.
 func TestRace(t *testing.T) {
 	dir := t.TempDir()
 	var all sync.WaitGroup
@@ -182,7 +182,7 @@ func TestRace(t *testing.T) {
 	}
 }
 
-// TestAuthorityMistakes: each failure is a line that says what to do; a lost key does not make another authority by itself.
+// Each failure is one line with advice. A lost key does not create a new authority.
 func TestAuthorityMistakes(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(dir string) error
@@ -216,7 +216,7 @@ func TestAuthorityMistakes(t *testing.T) {
 	}
 }
 
-// TestMachine: this machine is reached by localhost and the loopback addresses at least, and by hosts.
+// The names of this machine include localhost, the loopback addresses and hosts.
 func TestMachine(t *testing.T) {
 	s, err := machine([]string{"Shop.example.org.", "[2001:db8::1]", "*.a.test", "blog.*"})
 	if err != nil {

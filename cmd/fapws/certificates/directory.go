@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// directory is a directory of files that this process alone uses for now. Names in it that lead out of it are not followed:
-// root may use the directory of another user.
+// directory is a directory that is locked by this process. Links that leave it are not followed, because root may use
+// the directory of another user.
 type directory struct {
 	name     string
 	root     *os.Root
@@ -22,7 +22,7 @@ type directory struct {
 	uid, gid int // owner
 }
 
-// openDirectory makes the directory if it is missing, and waits until no other process uses it.
+// openDirectory creates the directory if it is missing, and waits until no other process has locked it.
 func openDirectory(name string) (*directory, error) {
 	if err := os.MkdirAll(name, 0o700); err != nil {
 		return nil, cannot(name, err)
@@ -52,7 +52,7 @@ func cannot(name string, err error) error {
 	return fmt.Errorf("cannot use the directory %s: %w; it must be writable and have room, or name another one with --state-dir", name, system.Cause(err))
 }
 
-// close lets other processes use the directory.
+// close unlocks the directory.
 func (d *directory) close() {
 	if d.lock != nil {
 		d.lock.Close()
@@ -63,7 +63,7 @@ func (d *directory) close() {
 // path returns the path of a file, for messages.
 func (d *directory) path(file string) string { return filepath.Join(d.name, file) }
 
-// create opens a file for writing, which belongs to the owner of the directory.
+// create opens a file for writing. The file belongs to the owner of the directory.
 func (d *directory) create(file string, flags int, mode os.FileMode) (*os.File, error) {
 	f, err := d.root.OpenFile(file, flags|unix.O_NOFOLLOW|unix.O_NONBLOCK, mode)
 	if err == nil && os.Geteuid() == 0 {
@@ -85,7 +85,7 @@ func (d *directory) read(file string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, maxFile))
 }
 
-// write replaces a file in one step, also if the machine is switched off meanwhile.
+// write replaces a file atomically, even if the power fails.
 func (d *directory) write(file string, text []byte, mode os.FileMode) error {
 	next := file + ".new"
 	_ = d.root.Remove(next)

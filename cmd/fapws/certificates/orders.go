@@ -25,17 +25,18 @@ import (
 )
 
 const (
-	// lookEvery is the time between two looks at certificates that need nothing: the clock may be set meanwhile.
+	// lookEvery is the interval between checks of all certificates, because the clock may change.
 	lookEvery = time.Hour
 
-	// orderWithin bounds an order; autocert has bounds of its own, which are shorter.
+	// orderWithin limits an order. The limits of autocert are shorter.
 	orderWithin = 15 * time.Minute
 
-	// firstPause and longestPause are between two tries: Let's Encrypt allows five failures an hour for a host.
+	// firstPause and longestPause are the pauses between attempts. Let's Encrypt allows five failures per hour and
+	// host.
 	firstPause   = 2 * time.Minute
 	longestPause = time.Hour
 
-	// managersMargin is how long before the end of a certificate autocert itself would renew it; the least that it takes.
+	// managersMargin is the minimum of autocert for renewal before expiry.
 	managersMargin = time.Hour + time.Second
 )
 
@@ -54,12 +55,12 @@ type Orders struct {
 // host is a host whose certificate is ordered. All but its name is of the goroutine of run.
 type host struct {
 	name  string
-	pause time.Duration // after the last failure; 0: there was none
-	next  time.Time     // no try before
+	pause time.Duration // after the last failure; 0 if there was no failure
+	next  time.Time     // time of the next attempt
 }
 
-// NewOrders orders certificates for the hosts of a. issued is called on a goroutine when there is another one in its
-// directory.
+// NewOrders orders certificates for the hosts of a. It calls issued, on a goroutine, after storing a new certificate in
+// the directory.
 func NewOrders(a *ACME, issued func(), log Log) *Orders {
 	orders := &Orders{issued: issued, log: log, wake: make(chan struct{}, 1)}
 	orders.Order(a)
@@ -67,7 +68,7 @@ func NewOrders(a *ACME, issued func(), log Log) *Orders {
 	return orders
 }
 
-// Order orders certificates for the hosts of a from its authority, instead of those before. The pause after a failure stays.
+// Order replaces the hosts and the authority. Pauses after failures remain.
 func (o *Orders) Order(a *ACME) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -83,7 +84,7 @@ func (o *Orders) Order(a *ACME) {
 	o.rouse()
 }
 
-// Retry tries at once where an order has failed.
+// Retry retries failed orders at once.
 func (o *Orders) Retry() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -98,7 +99,7 @@ func (o *Orders) rouse() {
 	}
 }
 
-// run orders the certificates that are due. Of several servers with one directory, the others wait until the first one ends.
+// run orders due certificates. If several servers share a directory, only one orders; the others wait until it ends.
 func (o *Orders) run() {
 	var used *directory
 	for {
@@ -114,8 +115,8 @@ func (o *Orders) run() {
 	}
 }
 
-// use returns the directory of the certificates: used, which may be nil, or that of the last reload, in its place. It returns nil without one, or if it
-// cannot be used.
+// use returns the locked directory of the certificates: used, or the directory of the last reload. It returns nil if
+// there is no directory or it cannot be used.
 func (o *Orders) use(used *directory) *directory {
 	o.mu.Lock()
 	name := o.acme.Dir
@@ -126,7 +127,7 @@ func (o *Orders) use(used *directory) *directory {
 	if used != nil {
 		used.close()
 	}
-	if name == "" { // nothing is ordered any more
+	if name == "" { // orders have ended
 		return nil
 	}
 	used, err := openDirectory(name)
@@ -137,7 +138,7 @@ func (o *Orders) use(used *directory) *directory {
 	return used
 }
 
-// round orders the certificates that are due at the time now, and returns the time until the next round.
+// round orders the certificates that are due at now. It returns the time until the next round.
 func (o *Orders) round(now time.Time) (pause time.Duration) {
 	o.mu.Lock()
 	a, hosts, retry := o.acme, slices.Clone(o.hosts), o.retry
@@ -174,7 +175,7 @@ func (o *Orders) round(now time.Time) (pause time.Duration) {
 // oneLine returns a text without line feeds.
 func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
 
-// due returns why a certificate has to be ordered, or "".
+// due returns why a certificate must be ordered, or "".
 func (a *ACME) due(name string, now time.Time) string {
 	text, err := os.ReadFile(filepath.Join(a.Dir, name))
 	if err != nil {
@@ -190,8 +191,8 @@ func (a *ACME) due(name string, now time.Time) string {
 	return ""
 }
 
-// order orders a certificate, whether there is one or not. The new one is in the directory afterwards. After an error, wait is the minimum
-// time until the next try that the authority asks for.
+// order orders a certificate and stores it in the directory. After an error, wait is the minimum time before the next
+// attempt, as requested by the authority.
 func (a *ACME) order(name string) (wait time.Duration, err error) {
 	talk := &conversation{RoundTripper: http.DefaultTransport}
 	m := &autocert.Manager{
@@ -220,8 +221,8 @@ func (a *ACME) order(name string) (wait time.Duration, err error) {
 	}
 }
 
-// retryAfter returns the time before try n+1 of a request, within an order; 0 if there is no other try: after a rate limit, for which the next
-// order has to wait.
+// retryAfter returns the pause before attempt n+1 of a request within an order. It returns 0 after a rate limit, which
+// ends the order.
 func retryAfter(n int, _ *http.Request, resp *http.Response) time.Duration {
 	if resp.StatusCode == http.StatusTooManyRequests {
 		return 0
@@ -229,7 +230,7 @@ func retryAfter(n int, _ *http.Request, resp *http.Response) time.Duration {
 	return min(time.Duration(n)*time.Second, 10*time.Second)
 }
 
-// without is a cache that has no certificate of a name until another one is put there.
+// without is a cache without a certificate for name until a new one is stored.
 type without struct {
 	autocert.Cache
 	name string
@@ -253,19 +254,19 @@ func (c *without) Put(ctx context.Context, key string, data []byte) error {
 	return err
 }
 
-// maxResponse is the maximum of a response that is read: a certificate with its chain is the largest.
+// maxResponse limits a response, in bytes.
 const maxResponse = 1 << 20
 
-// maxReason is the maximum length of the reason of a refusal in a log line: the authority may quote a page of the host.
+// maxReason limits the length of a reason in the log, because the authority may quote a page of the host.
 const maxReason = 1000
 
-// conversation sends the requests of an order to an authority, and reads in the responses what golang.org/x/crypto/acme and autocert expect
-// elsewhere or drop. It is safe for concurrent use.
+// conversation sends the requests of an order to an authority. It adds information to responses that
+// golang.org/x/crypto/acme expects, and records reasons that autocert drops. It is safe for concurrent use.
 type conversation struct {
 	http.RoundTripper
 
 	mu       sync.Mutex
-	orders   map[string]string // URLs of orders, by those of the requests that finalize them
+	orders   map[string]string // URLs of orders by URLs of their finalization
 	refusals []problem         // each once
 }
 
@@ -294,8 +295,8 @@ func (c *conversation) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// locate gives the response to the request that finalizes an order its Location, the URL of the order: golang.org/x/crypto/acme asks there for
-// the certificate, but RFC 8555 §7.4 does not require the field, and some authorities leave it out.
+// locate adds the Location field with the URL of the order to the response to a finalization. golang.org/x/crypto/acme
+// requires the field, but RFC 8555 §7.4 does not, and some authorities omit it.
 func (c *conversation) locate(url string, resp *http.Response, body []byte) {
 	location := resp.Header.Get("Location")
 	switch {
@@ -312,7 +313,7 @@ func (c *conversation) locate(url string, resp *http.Response, body []byte) {
 	}
 }
 
-// noteRefusals keeps the problems in a response: of the request, of an order, or of the challenges of a host, which autocert drops.
+// noteRefusals records the problems in a response: of the request, of an order, or of the challenges of a host.
 func (c *conversation) noteRefusals(status int, body []byte) {
 	if status >= http.StatusBadRequest {
 		var p problem
@@ -342,7 +343,7 @@ func (c *conversation) refuse(p problem) {
 	}
 }
 
-// is reports whether p is of a type, such as "dns".
+// is reports whether the problem has one of the types, such as "dns".
 func (p *problem) is(types ...string) bool {
 	return slices.ContainsFunc(types, func(t string) bool { return strings.EqualFold(p.Type, "urn:ietf:params:acme:error:"+t) })
 }
@@ -358,7 +359,7 @@ func (p *problem) text() string {
 	return strings.Join(slices.DeleteFunc(texts, func(s string) bool { return s == "" }), "; ")
 }
 
-// explain returns the error of an order, from err of autocert, for a log line: why the authority refused, in its words, and what to do about it.
+// explain converts an error of autocert for the log: it adds the reason of the authority and advice.
 func (c *conversation) explain(err error, directory string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -385,12 +386,12 @@ func (c *conversation) explain(err error, directory string) error {
 	return fmt.Errorf("the certificate authority refused: %s%s", reason, hint)
 }
 
-// acmeProtocol is what a client asks for by ALPN that looks for a token (RFC 8737 §4).
+// acmeProtocol is the ALPN protocol of a client that requests a token (RFC 8737 §4).
 const acmeProtocol = acme.ALPNProto
 
 var errNoToken = errors.New("there is no such token")
 
-// TokenACME returns the answer to an authority that asks for a token over HTTP, from the directory of Orders.
+// TokenACME returns the response to an authority that requests a token over HTTP. dir is the directory of Orders.
 func TokenACME(dir, token string) ([]byte, error) {
 	if token == "" || len(token) > 128 || strings.Trim(token, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
 		return nil, errNoToken
@@ -398,12 +399,12 @@ func TokenACME(dir, token string) ([]byte, error) {
 	return autocert.DirCache(dir).Get(context.Background(), token+"+http-01") // as autocert names it
 }
 
-// asksACME reports whether a client is an authority that looks for a token.
+// asksACME reports whether a client is an authority that requests a token.
 func asksACME(hello *tls.ClientHelloInfo) bool {
 	return slices.Equal(hello.SupportedProtos, []string{acmeProtocol})
 }
 
-// challengeACME returns the function that answers such clients, from the directory of Orders.
+// challengeACME returns the function that responds to authorities in TLS handshakes. dir is the directory of Orders.
 func challengeACME(dir string) func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	m := &autocert.Manager{Prompt: autocert.AcceptTOS, Cache: autocert.DirCache(dir), HostPolicy: autocert.HostWhitelist()}
 	return m.GetCertificate

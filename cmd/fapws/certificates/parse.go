@@ -30,7 +30,7 @@ import (
 // minRSA is the least length of an RSA key in bits.
 const minRSA = 2048
 
-// parse makes a certificate of the contents of the files of p. The error begins with the name of a file.
+// parse returns the certificate in the files of p. The error begins with a file name.
 func (p *Pair) parse(cert, key []byte) (*tls.Certificate, error) {
 	chain, err := parseChain(cert)
 	if err != nil {
@@ -64,7 +64,7 @@ func matches(key crypto.Signer, c *x509.Certificate) bool {
 	return ok && public.Equal(c.PublicKey)
 }
 
-// blocks are those of a PEM file.
+// blocks iterates over the blocks of a PEM file.
 func blocks(data []byte) iter.Seq[*pem.Block] {
 	return func(yield func(*pem.Block) bool) {
 		for block, rest := pem.Decode(data); block != nil && yield(block); block, rest = pem.Decode(rest) {
@@ -72,7 +72,7 @@ func blocks(data []byte) iter.Seq[*pem.Block] {
 	}
 }
 
-// parseChain reads all certificates of a PEM file, of which there must be one at least.
+// parseChain returns all certificates of a PEM file, or an error if it contains none.
 func parseChain(data []byte) (chain []*x509.Certificate, err error) {
 	keys := false
 	for block := range blocks(data) {
@@ -152,11 +152,11 @@ func decodeKey(block *pem.Block) (crypto.Signer, error) {
 	return nil, errors.New("a key must be RSA, ECDSA or Ed25519")
 }
 
-// maxFile bounds a file of certificates, in bytes. The certificates of all authorities that browsers trust take 250 KB.
+// maxFile limits a file of certificates, in bytes.
 const maxFile = 1 << 20
 
-// ReadFile reads a regular file of certificates or keys, and returns its permissions, too. It does not wait for a
-// FIFO. The error is the cause alone.
+// ReadFile reads a regular file of certificates or keys and returns its permissions. It does not wait for a FIFO. The
+// error is only the cause.
 func ReadFile(name string) ([]byte, fs.FileMode, error) {
 	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -182,8 +182,8 @@ func ReadFile(name string) ([]byte, fs.FileMode, error) {
 	return data, info.Mode().Perm(), nil
 }
 
-// madeAfter is a time before which this program did not exist: a clock that says less is wrong, as on a device that
-// has no battery for it and has just been switched on.
+// madeAfter precedes the release of this program. An earlier clock is wrong, as on a device without a battery after
+// power on.
 var madeAfter = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // isWrongClock reports whether now is a time before this program was made.
@@ -212,12 +212,13 @@ func (p *Pair) judge(leaf *x509.Certificate, now time.Time) error {
 
 const day = "2006-01-02"
 
-// timeError is the error of a certificate that is good at another time.
+// timeError is the error of a certificate that is valid at another time.
 type timeError struct{ text string }
 
 func (e *timeError) Error() string { return e.text }
 
-// checkTimes holds now to the certificate's period, unless the clock is obviously wrong. The error is a *timeError.
+// checkTimes checks the validity period of a certificate, unless the clock is obviously wrong. The error is a
+// *timeError.
 func checkTimes(leaf *x509.Certificate, now time.Time) error {
 	switch {
 	case isWrongClock(now):
@@ -231,13 +232,13 @@ func checkTimes(leaf *x509.Certificate, now time.Time) error {
 	return nil
 }
 
-// isOld reports whether two thirds of the time of a certificate are over: it is replaced then.
+// isOld reports whether two thirds of a certificate's lifetime have passed, when it should be replaced.
 func isOld(leaf *x509.Certificate, now time.Time) bool {
 	return now.After(leaf.NotBefore.Add(leaf.NotAfter.Sub(leaf.NotBefore) / 3 * 2))
 }
 
-// covers reports whether a certificate is for a name of a host in the configuration. Patterns with an open end cannot be
-// compared; they pass.
+// covers reports whether a certificate is valid for a host name of the configuration. Patterns with an open end count
+// as covered.
 func covers(leaf *x509.Certificate, name string) bool {
 	if strings.HasSuffix(name, ".*") {
 		return true
@@ -280,7 +281,7 @@ func namesOf(leaf *x509.Certificate) []string {
 	return names
 }
 
-// clients are the authorities of client certificates, and what they have revoked.
+// clients holds the authorities of client certificates and their revocation lists.
 type clients struct {
 	authorities *x509.CertPool
 	lists       []*x509.RevocationList

@@ -22,27 +22,28 @@ import (
 // Log writes a line for the operator.
 type Log func(level logfile.Level, line string)
 
-// Reader reads the files of a Want, and keeps the last good contents of each. It needs a Log. It is for one
-// goroutine at a time.
+// Reader reads the files of a Want and keeps the last valid contents of each. Log is required. Use it on one goroutine
+// at a time.
 type Reader struct {
-	// Read reads a file, as ReadFile does, which nil stands for.
+	// Read reads a file; nil means ReadFile.
 	Read func(name string) ([]byte, fs.FileMode, error)
 
-	// Log gets warnings, and faults of files that were good before.
+	// Log receives warnings, and errors of files that were valid before.
 	Log Log
 
-	// Now is time.Now, which nil stands for.
+	// Now returns the time; nil means time.Now.
 	Now func() time.Time
 
-	// Kept has everything that is known to be good. That of another Reader may be put there before anything is read.
+	// Kept contains all contents that are known to be valid. It may be copied from another Reader before the first
+	// read.
 	Kept Bundle
 
 	told    map[string]string // the last log line, by its subject
 	rotated time.Time         // when Kept.Tickets got their newest secret
 }
 
-// Bundle returns the contents of the files of w. A file that was never good is an error, of one line for each such
-// file. The contents of one that has become wrong are those of the last time; why is logged once.
+// Bundle returns the contents of the files of w. A file that was never valid is an error, with one line for each. For a
+// file that has become invalid, the last valid contents are used, and the reason is logged once.
 func (r *Reader) Bundle(w *Want) (*Bundle, error) {
 	r.init()
 	if now := r.Now(); now.Sub(r.rotated) >= ticketPeriod {
@@ -60,7 +61,7 @@ func (r *Reader) Bundle(w *Want) (*Bundle, error) {
 		}
 		b.Files[w.Auto] = authority
 	}
-	if w.ACME.Dir != "" { // it is watched for certificates to come
+	if w.ACME.Dir != "" { // watched for new certificates
 		if err := os.MkdirAll(w.ACME.Dir, 0o700); err != nil {
 			wrong = append(wrong, cannot(w.ACME.Dir, err))
 		}
@@ -68,7 +69,7 @@ func (r *Reader) Bundle(w *Want) (*Bundle, error) {
 	for i := range w.Pairs {
 		p := &w.Pairs[i]
 		if w.Auto != "" && len(wrong) > 0 {
-			break // there may be no file
+			break // the file may be missing
 		}
 		c, err := r.pair(p)
 		if p.Later && errors.Is(err, fs.ErrNotExist) {
@@ -117,7 +118,7 @@ func (r *Reader) maintain(w *Want) (authority Contents, err error) {
 	return r.keep(w.Auto, authority, err, "the certificate that was made before stays in use")
 }
 
-// keep returns now, or if err says that there is nothing good now, the last good contents of the same subject.
+// keep returns now, or, if err is not nil, the last valid contents of the subject.
 func (r *Reader) keep(subject string, now Contents, err error, stays string) (Contents, error) {
 	if err == nil {
 		r.Kept.Files[subject] = now
@@ -163,7 +164,7 @@ func (r *Reader) tell(subject string, level logfile.Level, line string) {
 	}
 }
 
-// pair returns the contents of the files of p, or the last good ones.
+// pair returns the contents of the files of p, or their last valid contents.
 func (r *Reader) pair(p *Pair) (Contents, error) {
 	old, known := r.Kept.Files[p.id()]
 	now, err := r.load(p)
@@ -243,7 +244,7 @@ func (r *Reader) doubt(p *Pair, cert *tls.Certificate, mode fs.FileMode) {
 	}
 }
 
-// doubtHosts logs hosts that no certificate covers: clients would refuse the one that they get.
+// doubtHosts logs hosts that no certificate covers. Clients would reject the certificate.
 func (r *Reader) doubtHosts(w *Want, b *Bundle) {
 	var leaves []*x509.Certificate
 	for i := range w.Pairs {
@@ -286,32 +287,32 @@ func (w *Want) Files() (names []string) {
 }
 
 const (
-	// statEvery is how often the files are looked at, without reading them.
+	// statEvery is the interval of checks for changed files (stat(2)).
 	statEvery = time.Second
 
-	// rereadEvery is the time after which files are read in any case: certificates expire, and tickets get new secrets.
+	// rereadEvery is the interval of reading unchanged files, because certificates expire and tickets need new secrets.
 	rereadEvery = time.Hour
 
-	// pollEvery is the same for files that only a process with more rights may look at, and for certificates that depend on
+	// pollEvery replaces rereadEvery for files that only a process with more rights may read, and for certificates with
 	// the addresses of the machine.
 	pollEvery = 20 * time.Second
 )
 
-// Follower has files read again when they have changed. Its methods are safe for concurrent use.
+// Follower detects changed files. Its methods are safe for concurrent use.
 type Follower struct {
 	reread func()
 	every  time.Duration
-	blind  bool // files cannot be looked at
+	blind  bool // this process may not check the files
 
 	mu    sync.Mutex
 	names []string
-	seen  []string  // statesOf names
+	seen  []string  // results of statesOf
 	last  time.Time // when they were read again
 	timer *time.Timer
 }
 
-// Follow returns a Follower of no files yet. It calls reread, on a goroutine, when one may have changed. If it is blind,
-// which means that this process may not look at the files, it does so every twenty seconds.
+// Follow returns a Follower without files. It calls reread, on a goroutine, when a file may have changed. If blind is
+// true, this process may not check the files, and reread is called at the interval pollEvery.
 func Follow(reread func(), blind bool) *Follower {
 	f := &Follower{reread: reread, every: rereadEvery, blind: blind, last: time.Now()}
 	if blind {
@@ -335,7 +336,8 @@ func (f *Follower) tick() {
 	}
 }
 
-// statesOf returns texts that differ after any change of a file, also of its permissions; "" for a missing file.
+// statesOf returns a text for each file that differs after any change of the file or its permissions; "" for a missing
+// file.
 func statesOf(names []string) []string {
 	states := make([]string, len(names))
 	for i, name := range names {
@@ -347,7 +349,7 @@ func statesOf(names []string) []string {
 	return states
 }
 
-// Files follows other files from now on. With auto (Want.Auto), they also depend on the addresses of the machine.
+// Files replaces the files to follow. With auto (Want.Auto), they also depend on the addresses of the machine.
 func (f *Follower) Files(names []string, auto bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

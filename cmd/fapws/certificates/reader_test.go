@@ -30,7 +30,7 @@ func (l *logged) log(level logfile.Level, line string) {
 	l.lines = append(l.lines, fmt.Sprintf("%s: %s", level, line))
 }
 
-// want fails unless the lines so far, which it forgets, have these texts in them, in this order.
+// want checks that the logged lines contain texts in this order, and clears the lines.
 func (l *logged) want(t *testing.T, texts ...string) {
 	t.Helper()
 	if len(l.lines) != len(texts) {
@@ -138,7 +138,7 @@ func TestUsable(t *testing.T) {
 	sec1 := append(block("EC PARAMETERS", []byte{6, 8, 42, 134, 72, 206, 61, 3, 1, 7}), block("EC PRIVATE KEY", der)...)
 	for name, of := range map[string]struct {
 		certtest.Options
-		key []byte // nil: as the authority writes it
+		key []byte // nil for the authority's default
 	}{
 		"ECDSA": {}, "RSA": {certtest.Options{Key: rsaKey}, nil}, "Ed25519": {certtest.Options{Key: certtest.Ed25519(t)}, nil},
 		"wildcard": {certtest.Options{Names: []string{"*.example.org", "127.0.0.1"}}, nil},
@@ -170,7 +170,7 @@ func TestUsable(t *testing.T) {
 	}
 }
 
-// TestOldGoesOn: a file that has become wrong leaves the last good pair in use, and is logged once.
+// If a file becomes invalid, the last valid pair stays in use, and the error is logged once.
 func TestOldGoesOn(t *testing.T) {
 	dir := t.TempDir()
 	ca := certtest.NewAuthority(t)
@@ -223,8 +223,7 @@ func TestOldGoesOn(t *testing.T) {
 	}
 }
 
-// TestExpiresInUse: a certificate that expires while the server runs stays, because another one is not there, and a
-// new process gets it as well.
+// A certificate that expires while the server runs stays in use without a replacement. New processes use it as well.
 func TestExpiresInUse(t *testing.T) {
 	cert, key := certtest.NewAuthority(t).For("example.org").Write(t.TempDir())
 	now := time.Now()

@@ -24,8 +24,8 @@ func (w *Want) protocols() []string {
 	return slices.Clone(protocols)
 }
 
-// Mozilla's "intermediate" recommendation, version 5.7, as far as crypto/tls has it: it has no DHE. Of TLS 1.3 all suites
-// are good, and crypto/tls allows no choice.
+// Cipher suites of Mozilla's "intermediate" recommendation, version 5.7, except DHE, which crypto/tls does not support.
+// crypto/tls always allows all suites of TLS 1.3.
 var (
 	suites = []uint16{
 		tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
@@ -43,7 +43,7 @@ type Server struct {
 	present atomic.Pointer[configs]
 }
 
-// Config returns the configuration for listeners. It stays the same: what Use sets is chosen for each new connection.
+// Config returns the configuration for listeners. It never changes: the results of Use apply to each new connection.
 func (s *Server) Config() *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12,
@@ -57,8 +57,8 @@ func (s *Server) Config() *tls.Config {
 	}
 }
 
-// Use lets new connections have the certificates of b as w asks for them. After an error, which is one line, everything
-// stays as it was.
+// Use makes new connections use the certificates of b as described by w. After an error, which is one line, nothing
+// changes.
 func (s *Server) Use(w *Want, b *Bundle) error {
 	c, err := newConfigs(w, b)
 	if err != nil {
@@ -119,7 +119,8 @@ func (c *configs) parse(w *Want, b *Bundle) (all []*tls.Certificate, err error) 
 	return all, nil
 }
 
-// certificate returns the certificate for a client by the host that it names, or nil if it is to be refused. It is safe for concurrent use.
+// certificate returns the certificate for the host name that a client requests, or nil to reject it. It is safe for
+// concurrent use.
 func (c *configs) certificate(hello *tls.ClientHelloInfo) *tls.Certificate {
 	list := c.certs.find(asked(hello))
 	if len(list) == 0 {
@@ -142,7 +143,8 @@ type names[T any] struct {
 	hosts map[string]T
 	first T // for clients that name no host, or an unknown one
 
-	oneLabel bool // "*." stands for one label, as in certificates (RFC 9525 §6.3); otherwise for any number
+	// "*." matches one label, as in certificates (RFC 9525 §6.3); false means any number
+	oneLabel bool
 }
 
 // maxName is the maximum length of a name of a host (RFC 1035 §2.3.4). A client may send one of 64 KiB.
@@ -178,8 +180,8 @@ func (n *names[T]) find(name string) T {
 	return n.first
 }
 
-// asked returns the host that a client wants: the name that it sends (SNI, RFC 6066 §3), or else the address at which it has connected, because
-// clients name no IP address.
+// asked returns the host that a client requests: the name that it sends (SNI, RFC 6066 §3), or the address that it
+// connected to, because clients send no IP address as a name.
 func asked(hello *tls.ClientHelloInfo) string {
 	if name := strings.ToLower(strings.TrimSuffix(hello.ServerName, ".")); name != "" {
 		return name
@@ -202,8 +204,8 @@ const (
 	ticketSecrets = 6
 )
 
-// tickets are the secrets for the keys of session tickets, the newest first. All processes with the same Bundle have the
-// same, and none has those of tickets that it would not take any more.
+// tickets are the secrets of session ticket keys, newest first. Processes with the same Bundle share them. Secrets of
+// expired tickets are dropped.
 type tickets [][]byte
 
 // next returns t with a new secret, and without the oldest.

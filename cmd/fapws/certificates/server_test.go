@@ -14,7 +14,7 @@ import (
 	"fapws/runtime/conn/certtest"
 )
 
-// shake makes a handshake of client with the configuration of s, and returns what both see of it.
+// shake performs a handshake of client with s and returns the state of both sides.
 func shake(t *testing.T, s *Server, client *tls.Config) (tls.ConnectionState, error) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -194,8 +194,8 @@ func asking(auth tls.ClientAuthType, cas string) []Asking {
 	return []Asking{{Default: true, CAs: cas, Auth: auth}}
 }
 
-// TestResumption: a session goes on at another process that has the same secrets, also later ones, but not when too much
-// time has passed, with other secrets, or when client certificates are asked for meanwhile.
+// A session resumes at another process with the same secrets, also with newer ones. It does not resume after its
+// lifetime, with other secrets, or if client certificates have become required.
 func TestResumption(t *testing.T) {
 	ca := certtest.NewAuthority(t)
 	w := &Want{Pairs: []Pair{pair(t, ca.For("example.org"))}}

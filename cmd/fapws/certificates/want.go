@@ -15,8 +15,8 @@ import (
 type Want struct {
 	Pairs []Pair // the first one is for clients that name no host, or an unknown one
 
-	// Auto, if not "", is the directory of an authority of this machine's own, which the Reader maintains: one of Pairs is
-	// its certificate. AutoHosts are names of hosts in it, in addition to those of the machine.
+	// Auto is the directory of the machine's own authority, which the Reader maintains; empty if none. One of Pairs is
+	// its certificate. AutoHosts are host names in the certificate, in addition to those of the machine.
 	Auto      string
 	AutoHosts []string
 
@@ -25,7 +25,7 @@ type Want struct {
 
 	Hosts []string // names of hosts without a certificate of their own
 
-	Asking []Asking // of which clients certificates are asked for; nil: of none
+	Asking []Asking // hosts that request client certificates; nil if none
 
 	MinVersion uint16 // tls.VersionTLS12 or tls.VersionTLS13
 	NoHTTP2    bool   // HTTP/2 is not offered
@@ -34,19 +34,21 @@ type Want struct {
 
 // Pair names the files of a certificate and its key.
 type Pair struct {
-	Cert  string   // file with the certificate, followed by those of the authorities between it and a root
-	Key   string   // file with its private key; "": in Cert
-	Names []string // host names that must be covered by it, and get it; nil: those in the certificate
-	Later bool     // the files need not exist yet
-	From  string   // where the configuration names it, for messages: "--certfile" or "fapws.toml:3: certfile"
+	Cert string // file with the certificate, followed by those of the authorities between it and a root
+	Key  string // file with its private key; "": in Cert
+	// host names that use the certificate and that it must cover; nil means the names in it
+	Names []string
+	Later bool   // the files need not exist yet
+	From  string // where the configuration names it, for messages: "--certfile" or "fapws.toml:3: certfile"
 }
 
-// Asking says for which certificates the clients of some hosts are asked.
+// Asking describes the client certificates that some hosts request.
 type Asking struct {
 	Names   []string // of the hosts, as in Pair
 	Default bool     // also for clients that name no host, or another one
 
-	CAs  string // file of the authorities that may vouch for the certificates; "": clients are not asked
+	// file of the accepted authorities; empty if none are requested
+	CAs  string
 	From string // where the configuration names it
 
 	// Auth is tls.RequestClientCert if requests are refused instead of handshakes: their connection knows why the certificate is not good
@@ -83,28 +85,29 @@ type Contents struct {
 // Authority returns the certificate of the authority of w.Auto, PEM; nil without one.
 func (b *Bundle) Authority(w *Want) []byte { return b.Files[w.Auto].Certificate }
 
-// hash identifies the demands on client certificates. Tickets of sessions are bound to it.
+// hash identifies the requirements for client certificates. Session tickets are valid only for the same hash.
 func (a *Asking) hash(cas []byte) [sha256.Size]byte {
 	return sha256.Sum256(append([]byte{byte(a.Auth), 0}, cas...))
 }
 
-// configs are those of new connections, which differ in the certificates that clients are asked for.
+// configs are the configurations of new connections, by their requirements for client certificates.
 type configs struct {
 	certs  names[[]*tls.Certificate]   // several of a name differ in the kind of their key; without first, other clients are refused
-	asking names[*config]              // what clients are asked for
+	asking names[*config]              // by host name
 	texts  map[*tls.Certificate]string // in PEM, without the chain
 	expiry []Expiry
 
-	challenge *tls.Config // for an authority that looks for a token; nil: none does
+	// for an authority that requests a token; nil if no certificates are ordered
+	challenge *tls.Config
 }
 
 // Expiry says when a certificate ends.
 type Expiry struct {
-	Name string // the first host that it is for
+	Name string // first host of the certificate
 	At   time.Time
 }
 
-// mostExpiries bounds the certificates whose ends are told: those that come first.
+// mostExpiries limits the reported certificates to those that expire first.
 const mostExpiries = 250
 
 // expiries returns the ends of certificates, the first one first. Of those for the same name, as with keys of different kinds, it has the first.
@@ -127,8 +130,9 @@ func expiries(all []*tls.Certificate) (list []Expiry) {
 // config is that of hosts which ask the same.
 type config struct {
 	tls         *tls.Config
-	authorities string                                // Asking.CAs
-	verify      func(chain []*x509.Certificate) error // nil: crypto/tls does that, or nothing is asked
+	authorities string // Asking.CAs
+	// nil if crypto/tls verifies the chain or no certificate is requested
+	verify func(chain []*x509.Certificate) error
 }
 
 // newConfigs makes the configs of a Want with the contents of its files.
@@ -212,9 +216,9 @@ func (c *configs) newConfig(w *Want, a *Asking, b *Bundle) (*config, error) {
 	return made, nil
 }
 
-// Chooser is ClientHelloInfo.Conn, where it wants to know the choice for its client: the server's certificate in PEM, the file of the
-// authorities whose certificates the client is asked for ("": none), and the function that finds out whether the chain of the client is good;
-// nil: the handshake has to.
+// Chooser may be implemented by ClientHelloInfo.Conn. It receives the choice for its client: the certificate in PEM,
+// the file of authorities for client certificates ("" if none are requested), and the function that verifies the
+// client's chain (nil if the handshake does).
 type Chooser interface {
 	Chosen(certificate, authorities string, verify func(chain []*x509.Certificate) error)
 }
