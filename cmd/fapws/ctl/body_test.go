@@ -9,7 +9,7 @@ import (
 // maxPage is the largest size of a page, in bytes.
 const maxPage = 40 << 10
 
-// TestSize: no server is too large for the page, and nothing in it is HTML.
+// A page is small for any server, and its data contains no HTML.
 func TestSize(t *testing.T) {
 	long := strings.Repeat(`<script>"&'`, 100)
 	v := &View{Report: Report{App: long, Python: "3", Addresses: []string{long, long}, Failure: long}}

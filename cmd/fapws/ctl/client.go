@@ -20,8 +20,7 @@ import (
 	"fapws/runtime/system"
 )
 
-// Run carries out "fapws ctl ARGS". An error is one
-// line, and a process.ExitError if nothing was tried.
+// Run runs "fapws ctl ARGS". The error is one line, and a process.ExitError if nothing was tried.
 func Run(args []string, stdout io.Writer) error {
 	o, err := parse(args)
 	if errors.Is(err, pflag.ErrHelp) {
@@ -116,7 +115,7 @@ type options struct {
 	once    bool // with Top
 }
 
-// parse reads flags and the command, in any order.
+// parse parses flags and the command in any order.
 func parse(args []string) (o options, err error) {
 	p := &o.purge
 	all := false
@@ -180,8 +179,8 @@ func parse(args []string) (o options, err error) {
 	return o, nil
 }
 
-// choose returns the socket of the server with that pid or, if it is 0, of the
-// only one there is: of all users for root.
+// choose returns the socket of the server with this pid. If pid is 0, it returns the socket of the only running server,
+// of all users for root.
 func choose(pid int) (string, error) {
 	uid := os.Getuid()
 	running := search(uid, pid)
@@ -195,7 +194,7 @@ func choose(pid int) (string, error) {
 	return pick(running, pid, uid)
 }
 
-// pick takes the only one of the servers that run, or says why it cannot.
+// pick returns the only running server, or an error.
 func pick(running []found, pid, uid int) (path string, err error) {
 	switch {
 	case len(running) == 1:
@@ -216,7 +215,7 @@ func pick(running []found, pid, uid int) (path string, err error) {
 	return "", fmt.Errorf("%d servers are running; choose one:%s", len(running), strings.Join(lines, ""))
 }
 
-// describe returns the application of a server, if it answers soon.
+// describe returns the application of a server if it answers soon.
 func describe(path string) string {
 	c, a, err := converse(path, &request{Command: Status}, connectWithin)
 	if err != nil {
@@ -226,7 +225,7 @@ func describe(path string) string {
 	return visible("  " + a.Status.App + "  " + strings.Join(a.Status.Addresses, "  "))
 }
 
-// visible removes control characters from the text of a server, which may come from clients, before it reaches the
+// visible removes control characters from text of a server, which may come from clients, before it reaches the
 // terminal.
 func visible(text string) string {
 	return strings.Map(func(r rune) rune {
@@ -237,7 +236,7 @@ func visible(text string) string {
 	}, text)
 }
 
-// Cache is the state of the caches of all workers together.
+// Cache is the total state of the caches of all workers.
 type Cache struct {
 	Entries     int   `json:"entries"`
 	Bytes       int64 `json:"bytes"`
@@ -245,11 +244,10 @@ type Cache struct {
 	Hits        int64 `json:"hits"`
 	Stale       int64 `json:"stale"`
 	Misses      int64 `json:"misses"`
-	Revalidated int64 `json:"revalidated"` // of the misses: pages that their handlers have confirmed
+	Revalidated int64 `json:"revalidated"` // misses that handlers confirmed as unchanged
 	Bypassed    int64 `json:"bypassed"`
 }
 
-// Add adds the figures of another worker.
 func (c *Cache) Add(o *Cache) {
 	c.Entries += o.Entries
 	c.Bytes += o.Bytes
@@ -261,13 +259,12 @@ func (c *Cache) Add(o *Cache) {
 	c.Bypassed += o.Bypassed
 }
 
-// asked returns how many requests there were for pages that may be kept.
+// asked returns the number of requests for cacheable pages.
 func (c *Cache) asked() int64 { return c.Hits + c.Stale + c.Misses + c.Bypassed }
 
-// rate returns the percentage of them that were answered from the cache.
+// rate returns the percentage of these requests that the cache answered.
 func (c *Cache) rate() float64 { return 100 * float64(c.Hits+c.Stale) / float64(max(1, c.asked())) }
 
-// String says it to people.
 func (c *Cache) String() string {
 	return fmt.Sprintf("cache: %s, %.1f of %.1f MB, %.1f %% of %d requests answered from it",
 		pool.Count(c.Entries, "page"), float64(c.Bytes)/1e6, float64(c.Limit)/1e6, c.rate(), c.asked())

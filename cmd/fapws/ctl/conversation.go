@@ -18,27 +18,26 @@ import (
 )
 
 const (
-	// connectWithin is how long a server may take to accept: it does nothing else
-	// on that goroutine.
+	// connectWithin limits how long a client waits for the server to accept. Its goroutine does nothing else.
 	connectWithin = 2 * time.Second
 
-	// answerWithin is how long a server may take for what it can say at once: longer than it waits for its own workers
-	// and for its clients, since the machine may be busy.
+	// answerWithin limits how long a client waits for quick answers. It exceeds the server's limits for workers and
+	// clients, since the machine may be busy.
 	answerWithin = 45 * time.Second
 
-	// lookEvery is how often a client that waits looks whether the server lives.
+	// lookEvery is the interval at which a waiting client checks that the server is alive.
 	lookEvery = time.Second
 )
 
-// conversation is the connection of a client to a server. It ends with the process of the server: other processes, forks of
-// the application, may hold the socket longer than that.
+// conversation is a client's connection to a server. It ends when the server process ends, even if forks of the
+// application keep the socket open.
 type conversation struct {
 	*net.UnixConn
-	pid int // of the server; 0: unknown
+	pid int // process ID of the server; 0 if unknown
 }
 
-// dialWithin connects to the server on a socket. While the queue of the socket is full (EAGAIN, connect(2)), it tries again. A process that
-// has only inherited the socket is no server.
+// dialWithin connects to the server at path. It retries while the queue of the socket is full (EAGAIN, connect(2)). A
+// process that only inherited the socket does not count as a server.
 func dialWithin(path string, d time.Duration) (*conversation, error) {
 	for until := time.Now().Add(d); ; time.Sleep(5 * time.Millisecond) {
 		raw, err := net.DialTimeout("unix", path, time.Until(until))
@@ -58,8 +57,8 @@ func dialWithin(path string, d time.Duration) (*conversation, error) {
 
 const findSocket = "start the server, or name its socket as the server's --ctl-socket does"
 
-// converse asks the server on a socket. The conversation stays open, unless there is an error: one that the server
-// answers, too.
+// converse sends a request to the server at path. The connection stays open unless an error is returned, which may come
+// from the server.
 func converse(path string, r *request, within time.Duration) (*conversation, Answer, error) {
 	c, err := dialWithin(path, connectWithin)
 	switch {
@@ -85,7 +84,7 @@ func converse(path string, r *request, within time.Duration) (*conversation, Ans
 	return nil, a, err
 }
 
-// ask sends a request and returns the answer, which has to come within a time; 0: as long as the server lives.
+// ask sends a request and waits for the answer. within 0 means no limit while the server is alive.
 func (c *conversation) ask(r *request, within time.Duration) (a Answer, err error) {
 	_ = c.SetWriteDeadline(time.Now().Add(answerWithin))
 	if err := json.NewEncoder(c).Encode(r); err != nil {
@@ -98,10 +97,10 @@ func (c *conversation) ask(r *request, within time.Duration) (a Answer, err erro
 	return a, short(err)
 }
 
-// patience reads what a server sends in its own time.
+// patience reads slow answers of a server.
 type patience struct {
 	c    *conversation
-	left time.Duration // 0: as long as the server lives
+	left time.Duration // 0 means no limit while the server is alive
 }
 
 // Read implements io.Reader.
@@ -118,14 +117,14 @@ func (p *patience) Read(b []byte) (n int, err error) {
 		case p.left > 0 && time.Now().After(until):
 			return 0, fmt.Errorf("no answer within %v", answerWithin)
 		}
-		over = p.c.pid > 0 && ended(p.c.pid) // the next round reads its last words
+		over = p.c.pid > 0 && ended(p.c.pid) // the next round reads the last bytes
 	}
 }
 
 const suffix = ".sock"
 
-// places are the folders for the sockets of a user, the best first. One user
-// may have servers with an environment of a session and without one.
+// places returns the directories for the sockets of a user, best first. A user may have servers inside and outside of a
+// session.
 func places(uid int) (list []string) {
 	if dir := os.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) && owned(dir, uid, 0) == nil {
 		list = append(list, filepath.Join(dir, "fapws"))
@@ -136,7 +135,7 @@ func places(uid int) (list []string) {
 	return append(list, fmt.Sprintf("/run/fapws-%d", uid), fmt.Sprintf("/tmp/fapws-%d", uid))
 }
 
-// openPlace makes sure that the directory exists, and that no other user can put a file into it.
+// openPlace creates the directory if it is missing, and checks that no other user can write to it.
 func openPlace(path string, uid int) error {
 	if err := os.Mkdir(path, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
 		return err
@@ -144,10 +143,10 @@ func openPlace(path string, uid int) error {
 	return private(path, uid)
 }
 
-// private returns an error unless a directory belongs to the user alone.
+// private returns an error unless a directory is accessible only to the user.
 func private(path string, uid int) error { return owned(path, uid, 0o077) }
 
-// owned returns an error unless path is a directory of the user that is reached without a link, and has none of the rights of others.
+// owned returns an error unless path is a directory of the user, not a link, and without the permissions in others.
 func owned(path string, uid int, others uint32) error {
 	var st unix.Stat_t
 	if err := unix.Lstat(path, &st); err != nil {
@@ -164,9 +163,8 @@ func owned(path string, uid int, others uint32) error {
 	return nil
 }
 
-// bindInFirst makes the socket of this process in the first of some folders
-// where that is possible: one may be there and on a file system that is
-// read-only, or have a path too long for a socket (unix(7)).
+// bindInFirst creates the socket of this process in the first usable directory. A directory may be read-only, or its
+// path too long for a socket (unix(7)).
 func bindInFirst(list []string, uid int) (ln *net.UnixListener, path string, err error) {
 	var reasons []string
 	for _, p := range list {
@@ -184,9 +182,8 @@ func bindInFirst(list []string, uid int) (ln *net.UnixListener, path string, err
 	return nil, "", errors.New(strings.Join(reasons, ", "))
 }
 
-// Prepare makes a folder for the sockets of the user that this process, of
-// root, is about to become, where that user could not. Without it there is
-// still the next place.
+// Prepare creates a directory for the sockets of a user before root becomes that user, who could not create it. Without
+// the directory, the next place is used.
 func Prepare(user *syscall.Credential) {
 	path := fmt.Sprintf("/run/fapws-%d", user.Uid)
 	if os.Mkdir(path, 0o700) == nil {
@@ -194,13 +191,13 @@ func Prepare(user *syscall.Credential) {
 	}
 }
 
-// found is the socket of a server that may run.
+// found is the socket of a server that may be running.
 type found struct {
 	pid  int
 	path string
 }
 
-// search returns the servers of a user that run, or the one with a pid.
+// search returns the running servers of a user. If pid is not 0, only that server.
 func search(uid, pid int) (running []found) {
 	for _, p := range places(uid) {
 		if private(p, uid) != nil {
@@ -227,7 +224,7 @@ func socketsIn(folder string) (list []found) {
 	return list
 }
 
-// users returns the users that have, or had, a server on this machine.
+// users returns the users who have or had a server on this machine.
 func users() (uids []int) {
 	for _, pattern := range []string{"/run/user/*/fapws", "/run/fapws-*", "/tmp/fapws-*"} {
 		folders, _ := filepath.Glob(pattern)
@@ -244,7 +241,7 @@ func users() (uids []int) {
 	return uids
 }
 
-// clean removes the sockets in a folder whose servers are gone. One that is there but does not listen yet is left alone.
+// clean removes the sockets of ended servers from a directory. It keeps sockets of processes that do not listen yet.
 func clean(folder string) {
 	for _, f := range socketsIn(folder) {
 		err := syscall.Kill(f.pid, 0)
@@ -255,7 +252,7 @@ func clean(folder string) {
 	}
 }
 
-// answers reports whether a server listens on a socket, and not only a process that has inherited it.
+// answers reports whether a server, and not only a process that inherited the socket, listens on it.
 func answers(path string) bool {
 	c, err := dialWithin(path, time.Second)
 	if err == nil {

@@ -17,10 +17,9 @@ import (
 	"fapws/runtime/source/cache"
 )
 
-// command is a Server that does nothing.
 func command(Command, cache.Pattern) (Answer, error) { return Answer{Status: &Report{}}, nil }
 
-// use makes a new directory the place for sockets.
+// use sets the directory for sockets to a new one.
 func use(t *testing.T) (folder string) {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "ctl") // t.TempDir may be too long for a socket
@@ -42,14 +41,13 @@ func listen(t *testing.T, path string, server Server) *Socket {
 	return s
 }
 
-// run is "fapws ctl" with the words of line.
 func run(line string) (string, error) {
 	var out strings.Builder
 	err := Run(strings.Fields(line), &out)
 	return out.String(), err
 }
 
-// What a server sends is printed without control characters, and FAPWS_CTL_SOCKET names it unless a flag does.
+// Control characters in answers of the server are replaced. FAPWS_CTL_SOCKET selects the server unless a flag does.
 func TestCommands(t *testing.T) {
 	use(t)
 	s := listen(t, Auto, func(c Command, _ cache.Pattern) (Answer, error) {
@@ -58,7 +56,7 @@ func TestCommands(t *testing.T) {
 		}
 		return Answer{}, errors.New("app.py line 3: \x07name 'x' is not defined")
 	})
-	pid := fmt.Sprintf("--pid %d ", os.Getpid()) // others may run on this machine
+	pid := fmt.Sprintf("--pid %d ", os.Getpid()) // other servers may run on this machine
 	for _, tt := range []struct{ socket, line, want string }{
 		{"", pid + "stack", "GET /?[31m\n"},
 		{"", pid + "reload", "app.py line 3: ?name 'x' is not defined"},
@@ -77,8 +75,7 @@ func TestCommands(t *testing.T) {
 	}
 }
 
-// The client has its answer before the server is told to stop, which may end its process at once, and waits
-// for the end of the connection, that is of the process.
+// The client receives its answer before the server stops. Then it waits until the server process has ended.
 func TestStop(t *testing.T) {
 	use(t)
 	var stop func()
@@ -228,7 +225,7 @@ func TestLeftBehind(t *testing.T) {
 	next.Close()
 }
 
-// Close does not wait for another client where an application has made the socket blocking.
+// Close does not wait for another client, even if an application has made the socket blocking.
 func TestBlockingSocket(t *testing.T) {
 	use(t)
 	s := listen(t, Auto, command)
@@ -254,8 +251,7 @@ func TestBlockingSocket(t *testing.T) {
 	}
 }
 
-// TestPrivate: what others may have prepared in a place that all can write to
-// is not used.
+// Files and directories that other users may have prepared in a shared directory are not used.
 func TestPrivate(t *testing.T) {
 	dir := t.TempDir()
 	in := func(name string) string { return filepath.Join(dir, name) }
@@ -293,7 +289,7 @@ func TestPrivate(t *testing.T) {
 	}
 }
 
-// TestBindInFirst: a folder that looks right may still take no socket.
+// A directory that passes all checks may still reject a socket.
 func TestBindInFirst(t *testing.T) {
 	dir := t.TempDir()
 	list := []string{filepath.Join(dir, "none", "x"), filepath.Join(dir, strings.Repeat("long", 40)), filepath.Join(dir, "good")}

@@ -22,8 +22,8 @@ import (
 	"fapws/runtime/metrics"
 )
 
-// StatusChannel is the channel whose subscribers are the viewers of the page. An event, without anything in it, has them ask for the figures:
-// so each answer is for a client that may have it, and only they know what the events mean.
+// StatusChannel is the channel of the viewers of the status page. Its events are empty and make viewers request the
+// data. So every response goes to an authorized client.
 const StatusChannel = "fapws.status"
 
 const (
@@ -60,8 +60,8 @@ type Page struct {
 	rates  []float64
 }
 
-// NewPage returns the page of a server. source asks it, and is safe for concurrent use; the error says why there is no answer. reloads: it
-// has a supervisor, without which Reload fails. log writes a line about a client to the error log.
+// NewPage returns the status page of a server. source queries the server and must be safe for concurrent use. reloads
+// is true if there is a supervisor; otherwise Reload fails. log writes a line about a client to the error log.
 func NewPage(source func(context.Context, Command) (Answer, error), reloads bool, log func(level logfile.Level, client, line string)) *Page {
 	return &Page{source: source, reloads: reloads, log: log}
 }
@@ -179,14 +179,14 @@ const (
 	htmlType  = "text/html; charset=utf-8"
 )
 
-// send sends a text, or says why there is none.
+// send sends text or an error page.
 func send(w *backend.Response, kind, text string, err error) {
 	if err != nil {
 		w.Refuse(503, err.Error())
 		return
 	}
 	w.Start(exchange.Head{Status: 200, Length: int64(len(text)), Type: kind, Fields: []byte(fmt.Sprintf(fields, scriptHash))})
-	_, _ = w.Write([]byte(text)) // the error says that the client has left
+	_, _ = w.Write([]byte(text)) // an error means that the client disconnected
 }
 
 // look returns a picture of the server that is not older than fresh.
@@ -217,7 +217,7 @@ func (p *Page) look(ctx context.Context) (*View, []Line, []float64, error) {
 // query finds the query of a path.
 var query = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(/[^\s?"]*)\?[^\s"]+`) })
 
-// withoutQueries returns text without the queries of paths in it, which may be secret.
+// withoutQueries removes queries, which may be secret, from paths in text.
 func withoutQueries(text string) string { return query().ReplaceAllString(text, "$1?…") }
 
 // refused returns why the client of r may not see the page; "": it may.

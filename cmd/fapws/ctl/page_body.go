@@ -44,7 +44,7 @@ var scriptHash = func() string {
 	return base64.StdEncoding.EncodeToString(sum[:])
 }()
 
-// document is the whole page.
+// document returns the whole page.
 func document(v *View, lines []Line, rates []float64, reloads bool) string {
 	var b strings.Builder
 	begin(&b, v.Report.App, `<noscript><meta http-equiv="refresh" content="5"></noscript>`)
@@ -67,7 +67,7 @@ func begin(b *strings.Builder, title, meta string) {
 		`<title>fapws: ` + clip(title, 200) + `</title><style>` + style + `</style></head><body>`)
 }
 
-// profilePage is a flame graph for a browser without JavaScript.
+// profilePage returns a flame graph for a browser without JavaScript.
 func profilePage(graph string) string {
 	var b strings.Builder
 	begin(&b, "profile", "")
@@ -75,7 +75,7 @@ func profilePage(graph string) string {
 	return b.String()
 }
 
-// body is what changes.
+// body returns the part of the page that changes.
 func body(v *View, lines []Line, rates []float64) string {
 	var b strings.Builder
 	r := &v.Report
@@ -105,7 +105,7 @@ func body(v *View, lines []Line, rates []float64) string {
 	return b.String()
 }
 
-// html writes t for the page, text first.
+// html writes t for the page, text columns first.
 func (t *table) html(b *strings.Builder) {
 	row := func(tag string, cells []string) {
 		b.WriteString("<tr>")
@@ -128,7 +128,7 @@ func (t *table) html(b *strings.Builder) {
 	}
 }
 
-// curve draws rates, the newest on the right.
+// curve draws rates, newest on the right.
 func curve(rates []float64) string {
 	if len(rates) < 2 {
 		return ""
@@ -155,7 +155,7 @@ func python(r *Report) string {
 
 func text(s string) string { return html.EscapeString(strings.ToValidUTF8(s, "\uFFFD")) }
 
-// clip is text for at most n bytes of HTML.
+// clip returns s as at most n bytes of HTML.
 func clip(s string, n int) string {
 	var b strings.Builder
 	for _, r := range s {
@@ -168,7 +168,7 @@ func clip(s string, n int) string {
 	return b.String()
 }
 
-// Span is a short time in seconds with three digits.
+// Span formats a short time in seconds with three digits.
 func Span(seconds float64) string {
 	switch {
 	case seconds < 0.001:
@@ -192,15 +192,15 @@ const (
 	mostLeafs = 10   // functions in the list
 )
 
-// node is a function that all stacks through it share from the outermost one on.
+// node is a function in the flame graph. All stacks in a node share its callers.
 type node struct {
 	name     string
 	n        int
 	children []*node
 }
 
-// flame returns the flame graph of a profile as HTML: each function is as wide as its share of the samples, and those that it has
-// called are below it.
+// flame returns the flame graph of a profile as HTML. The width of a function is its share of the samples. Called
+// functions are below their callers.
 func flame(stacks []StatusStack) string {
 	root, leafs := &node{name: "all"}, map[string]int{}
 	nodes := []*node{}
@@ -241,7 +241,7 @@ func flame(stacks []StatusStack) string {
 	return b.String()
 }
 
-// write writes x and its children with at least so many of all samples.
+// write writes x and its children with at least least samples. all is the number of all samples.
 func (x *node) write(b *strings.Builder, all, least int) {
 	name, _, _ := strings.Cut(x.name, " (")
 	fmt.Fprintf(b, `<b title="%s, %.1f %%">%s</b>`, clip(x.name, 100), 100*float64(x.n)/float64(all), clip(name, 30))

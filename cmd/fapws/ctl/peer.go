@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// peer returns the user and the process at the other side of a unix socket: of a server, the one that began to listen. The
-// process is 0 if it is in another PID namespace.
+// peer returns the user and the process at the other end of a unix socket. For a server, this is the process that
+// called listen. pid is 0 if the process is in another PID namespace.
 func peer(c *net.UnixConn) (uid, pid int, err error) {
 	raw, err := c.SyscallConn()
 	if err != nil {
@@ -24,7 +24,7 @@ func peer(c *net.UnixConn) (uid, pid int, err error) {
 	return uid, pid, cmp.Or(failed, err)
 }
 
-// ended reports whether a process has ended, also if its parent has not waited for it.
+// ended reports whether a process has ended. A zombie has ended.
 func ended(pid int) bool {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if err != nil { // before Linux 5.3

@@ -16,17 +16,17 @@ import (
 )
 
 const (
-	// topEvery is the time between two pictures.
+	// topEvery is the interval between updates.
 	topEvery = time.Second
 
-	// returnsWithin is how long a server may be away: it replaces its program, or is started again.
+	// returnsWithin limits the absence of a server during an upgrade or restart.
 	returnsWithin = 5 * time.Second
 
-	// figuresWidth bounds a line of figures, in bytes.
+	// figuresWidth limits a line of figures, in bytes.
 	figuresWidth = 100
 )
 
-// top shows what the server on the socket at path does, again and again.
+// top shows the activity of the server at path until it is interrupted.
 func (o *options) top(path string, w io.Writer) error {
 	before, err := look(path, 0)
 	if err != nil {
@@ -52,7 +52,7 @@ func (o *options) top(path string, w io.Writer) error {
 	}
 }
 
-// look returns the answer to Top of the server on a socket, which may be away for a while.
+// look returns the answer to Top of the server at path. The server may be absent for the time away.
 func look(path string, away time.Duration) (*Answer, error) {
 	for end := time.Now().Add(away); ; time.Sleep(100 * time.Millisecond) {
 		c, a, err := converse(path, &request{Command: Top}, answerWithin)
@@ -66,7 +66,7 @@ func look(path string, away time.Duration) (*Answer, error) {
 	}
 }
 
-// show writes text. On a terminal it replaces the text that is there; only the last one is written whole.
+// show writes text. On a terminal it replaces the previous text. Only the last text is written completely.
 func show(w io.Writer, text string, last bool) error {
 	var size *unix.Winsize
 	if f, ok := w.(*os.File); ok && !last {
@@ -91,7 +91,7 @@ func show(w io.Writer, text string, last bool) error {
 	return err
 }
 
-// String shows the view to people.
+// String formats the view for the terminal.
 func (v *View) String() string {
 	var b strings.Builder
 	b.WriteString(v.Report.heading())
@@ -174,8 +174,7 @@ func (v *View) figures() (all []figure) {
 	return all
 }
 
-// table is what "fapws ctl top" and the status page show of several things. The last of its columns, as many as words, are text, the others
-// numbers.
+// table is a table of "fapws ctl top" and the status page. The last words columns are text; the others are numbers.
 type table struct {
 	title string
 	most  int // rows of it on the page, so that that remains small
@@ -184,7 +183,7 @@ type table struct {
 	rows  [][]string
 }
 
-// routeTable has the busiest routes first.
+// routeTable returns the routes, busiest first.
 func (v *View) routeTable() *table {
 	t := &table{"Routes", 50, []string{"req/s", "5xx/s", "p50", "p95", "p99", "requests", "route"}, 1, nil}
 	for _, r := range v.Routes {
@@ -194,7 +193,7 @@ func (v *View) routeTable() *table {
 	return t
 }
 
-// activeTable has the oldest requests first.
+// activeTable returns the active requests, oldest first.
 func (v *View) activeTable() *table {
 	t := &table{"Active requests", 25, []string{"age", "worker", "request", "state", "where Python is"}, 3, nil}
 	for _, a := range v.Active {
@@ -236,7 +235,6 @@ func (t *table) write(b *strings.Builder) {
 	}
 }
 
-// String is the 50th and the 95th percentile.
 func (q Quantiles) String() string { return fmt.Sprintf("%s, p95 %s", length(q.P50), length(q.P95)) }
 
 func (q Quantiles) show(seconds float64) string {
@@ -246,7 +244,7 @@ func (q Quantiles) show(seconds float64) string {
 	return length(seconds)
 }
 
-// length is a time in seconds with three digits: 120µs, 4.2ms, 1.25s, 61s.
+// length formats a time in seconds with three digits: 120µs, 4.2ms, 1.25s, 61s.
 func length(seconds float64) string {
 	if seconds < 60 {
 		return strings.Replace(Span(seconds), " ", "", 1)

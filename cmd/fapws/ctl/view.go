@@ -13,7 +13,7 @@ import (
 	"fapws/runtime/metrics"
 )
 
-// View is what happened between two answers to Top. Times are seconds.
+// View is the activity between two answers to Top. Times are in seconds.
 type View struct {
 	Interval    float64            `json:"interval"` // the time between them
 	Report      Report             `json:"report"`
@@ -32,7 +32,7 @@ type View struct {
 	LogLost     float64            `json:"log_lines_lost"`
 }
 
-// RouteView is a route of the configuration, as the metrics have it.
+// RouteView is a route of the configuration with its metrics.
 type RouteView struct {
 	Host     string  `json:"host"`
 	Route    string  `json:"route"`
@@ -51,7 +51,7 @@ type Quantiles struct {
 	P99 float64 `json:"p99"`
 }
 
-// Compare returns what happened between two answers to Top of the same server, seconds apart.
+// Compare returns the activity between two answers to Top of the same server. seconds is the time between them.
 func Compare(before, now *Answer, seconds float64) *View {
 	v := &View{
 		Interval: seconds, Report: *now.Status, Active: append([]Active{}, now.Active...),
@@ -75,7 +75,7 @@ func Compare(before, now *Answer, seconds float64) *View {
 	return v
 }
 
-// routes adds up the classes of status of each route.
+// routes computes the routes from the metrics by route and status class.
 func (v *View) routes(before, now *Answer, seconds float64) {
 	const name = "fapws_request_duration_seconds"
 	ever, interval := metrics.Find(now.Families, name), recent(before, now, name)
@@ -111,7 +111,7 @@ func (v *View) routes(before, now *Answer, seconds float64) {
 	})
 }
 
-// quantiles are those of the first series of a histogram.
+// quantiles returns the quantiles of the first series of a histogram.
 func quantiles(f *metrics.Family) Quantiles {
 	if len(f.Series) == 0 {
 		return Quantiles{}
@@ -128,8 +128,8 @@ func quantilesOf(bounds []float64, counts []int64) Quantiles {
 	}
 }
 
-// recent returns a histogram, without series if there is none, with the counts between two answers. A series that has less than
-// before, as after an upgrade of the program, has begun again.
+// recent returns a histogram with the counts between two answers. It has no series if there is no such histogram. A
+// series with smaller counts than before was reset, for example by an upgrade.
 func recent(before, now *Answer, name string) *metrics.Family {
 	var f metrics.Family
 	if found := metrics.Find(now.Families, name); found != nil {
@@ -170,7 +170,7 @@ func values(o *Answer, name, label string) map[string]float64 {
 // value returns the sum of all series of a counter or gauge.
 func value(o *Answer, name string) float64 { return values(o, name, "")[""] }
 
-// Active is a request that a handler has.
+// Active is a request in a handler.
 type Active struct {
 	Worker  int     `json:"worker"`       // process number
 	Request string  `json:"request"`      // method and path, without the query
@@ -180,7 +180,7 @@ type Active struct {
 	At      string  `json:"at,omitempty"` // where Python is, or ""
 }
 
-// heading is the first line of top and status.
+// heading returns the first lines of top and status.
 func (r *Report) heading() string {
 	where := "not served yet"
 	if len(r.Addresses) > 0 {
@@ -220,7 +220,7 @@ func (r *Report) write(w io.Writer, asJSON bool) error {
 	return err
 }
 
-// period is a time in seconds as people say it: 12s, 5m12s, 3h12m, 4d3h.
+// period formats a time in seconds: 12s, 5m12s, 3h12m, 4d3h.
 func period(seconds float64) string {
 	d := time.Duration(seconds) * time.Second
 	switch {
@@ -232,7 +232,7 @@ func period(seconds float64) string {
 	return fmt.Sprintf("%dd%dh", int(d.Hours())/24, int(d.Hours())%24)
 }
 
-// TLSView is what happened with TLS.
+// TLSView is the activity of TLS.
 type TLSView struct {
 	Connections  float64            `json:"connections"`
 	InProgress   float64            `json:"handshakes_in_progress"`
@@ -242,7 +242,7 @@ type TLSView struct {
 	Certificates map[string]float64 `json:"certificates"`   // seconds until they expire, by the first name in them
 }
 
-// tlsView returns what happened between two answers to Top, nil without TLS.
+// tlsView returns the activity of TLS between two answers to Top; nil without TLS.
 func tlsView(before, now *Answer, seconds float64) *TLSView {
 	const handshakes = "fapws_tls_handshakes"
 	if metrics.Find(now.Families, handshakes) == nil {
