@@ -33,7 +33,7 @@ type Result struct {
 	stopped bool          // before its end
 }
 
-// Run sends the requests, until ctx ends at the latest. Its errors are lines for the user: then there is nothing to report.
+// Run sends the requests until ctx ends or all are sent. The text of an error is for the user; there is no result.
 func Run(ctx context.Context, o *Options) (*Result, error) {
 	t, err := newTarget(o)
 	if err != nil {
@@ -69,7 +69,7 @@ func cpuTime() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// Failed reports whether a request got no response, or one that says that it was in vain (RFC 9110 §15.5, §15.6).
+// Failed reports whether a request got no response, or an error response (RFC 9110 §15.5, §15.6).
 func (r *Result) Failed() bool {
 	for status := range r.statuses {
 		if status >= 400 {
@@ -82,7 +82,7 @@ func (r *Result) Failed() bool {
 // target is the server, and what it is sent.
 type target struct {
 	network, address string
-	tls              *tls.Config // nil: plain
+	tls              *tls.Config // nil for plain HTTP
 	http2            bool
 	asked            *http.Request // without its body
 	request          []byte        // of HTTP/1.1, whole
@@ -176,7 +176,7 @@ func tlsConfig(host string, o *Options) (*tls.Config, error) {
 	return c, nil
 }
 
-// makeRequest makes the request. Fields that a user has given take the place of ours.
+// makeRequest builds the request. Fields from the user replace the defaults.
 func (t *target) makeRequest(u *url.URL, o *Options) (err error) {
 	var body io.Reader
 	if o.Body != nil {

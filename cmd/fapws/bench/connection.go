@@ -31,7 +31,7 @@ type session interface {
 	// usable reports whether another request may be sent.
 	usable() bool
 
-	// request sends a request and returns the status of the response when all of that has come.
+	// request sends a request, reads the whole response and returns its status
 	request() (status int, err error)
 }
 
@@ -121,7 +121,7 @@ func (s *http1Session) usable() bool {
 	return !s.last
 }
 
-// hasNews reports whether something has come, or the end.
+// hasNews reports whether bytes or the end of the stream have arrived.
 func (s *http1Session) hasNews() bool {
 	raw, err := s.raw.(syscall.Conn).SyscallConn()
 	if err == nil {
@@ -133,8 +133,8 @@ func (s *http1Session) hasNews() bool {
 	return !errors.Is(err, unix.EAGAIN)
 }
 
-// inOne is the number of bytes of a request that are written before the response is read: a server may answer a larger one before it has
-// read all of it.
+// inOne is the number of bytes of a request that are written before the response is read. A server may respond before
+// it has read a larger request.
 const inOne = 64 << 10
 
 func (s *http1Session) request() (status int, err error) {
@@ -156,7 +156,7 @@ func (s *http1Session) request() (status int, err error) {
 	return status, err
 }
 
-// response reads a response. Others may come before it (RFC 9110 §15.2).
+// response reads a response, after interim responses (RFC 9110 §15.2).
 func (s *http1Session) response() (status int, err error) {
 	var r *http.Response
 	for r == nil || r.StatusCode < 200 && r.StatusCode != http.StatusSwitchingProtocols {
@@ -180,14 +180,14 @@ func (s *http1Session) response() (status int, err error) {
 	return r.StatusCode, nil
 }
 
-// http2Session speaks HTTP/2: several requests at once.
+// http2Session is an HTTP/2 connection with concurrent requests.
 type http2Session struct {
 	*http2.ClientConn
 	g     *generator
 	limit int
 }
 
-// newHTTP2 begins to speak HTTP/2, and returns when the server has sent how many requests it takes at once.
+// newHTTP2 starts HTTP/2 and waits for the server's limit of concurrent requests.
 func newHTTP2(ctx context.Context, g *generator, w *wire) (session, error) {
 	c, err := g.http2.NewClientConn(w)
 	if err != nil {
@@ -225,7 +225,7 @@ func (s *http2Session) request() (status int, err error) {
 	return r.StatusCode, err
 }
 
-// notOpened returns the error of a connection that could not be opened, as it is counted.
+// notOpened returns the reason under which a failed connection is counted.
 func notOpened(err error) string {
 	why := reason(err)
 	if errors.As(err, new(unix.Errno)) {
@@ -234,7 +234,7 @@ func notOpened(err error) string {
 	return why
 }
 
-// reason returns an error as it is counted.
+// reason returns the reason under which an error is counted.
 func reason(err error) string {
 	var code unix.Errno
 	var unverified *tls.CertificateVerificationError

@@ -14,21 +14,21 @@ import (
 	"golang.org/x/net/http2"
 )
 
-// tick is the pause before something is tried again.
+// tick is the pause before a retry.
 const tick = 100 * time.Millisecond
 
-// schedule says when requests are due, as times since the start.
+// schedule determines when requests are due, relative to the start.
 type schedule struct {
 	left     int64         // requests that may still be started
 	until    time.Duration // when the last one may be due
-	interval float64       // nanoseconds between two; 0: whenever there is room
+	interval float64       // nanoseconds between requests; 0 means without a rate
 	started  int64
 }
 
 // never is a time that does not come.
 const never = time.Duration(math.MaxInt64)
 
-// due returns when the next request is due. With no interval that is now.
+// due returns when the next request is due: now without a rate.
 func (s *schedule) due(now time.Duration) time.Duration {
 	if s.interval == 0 {
 		return now
@@ -36,7 +36,7 @@ func (s *schedule) due(now time.Duration) time.Duration {
 	return time.Duration(float64(s.started) * s.interval)
 }
 
-// next returns when the next request is due, never if none may be started any more.
+// next returns when the next request is due, or never after the last request.
 func (s *schedule) next(now time.Duration) time.Duration {
 	due := s.due(now)
 	if s.left == 0 || max(due, now) >= s.until {
@@ -45,13 +45,13 @@ func (s *schedule) next(now time.Duration) time.Duration {
 	return due
 }
 
-// start counts n requests that have been started, or with -1 one that was not.
+// start counts n started requests. n is -1 for a request that was not sent.
 func (s *schedule) start(n int64) {
 	s.started += n
 	s.left -= n
 }
 
-// generator has the connections of a run. Each of them has a goroutine for each request that it may have at once.
+// generator runs the connections. Each connection has a goroutine for each concurrent request.
 type generator struct {
 	*target
 	streams     int // requests at once on a connection
@@ -59,7 +59,7 @@ type generator struct {
 	http2       *http2.Transport
 	received    atomic.Int64 // bytes
 	begin       time.Time
-	ctx         context.Context // ends when no response is waited for any more
+	ctx         context.Context // ends when the run ends
 	end         context.CancelFunc
 
 	mu       sync.Mutex // of the fields below
@@ -69,7 +69,7 @@ type generator struct {
 	lastOpen time.Duration // when there was an open connection
 }
 
-// newGenerator returns a generator that works until ctx ends at the latest.
+// newGenerator returns a generator that stops when ctx ends.
 func newGenerator(ctx context.Context, t *target, k *counts, o *Options) *generator {
 	g := &generator{target: t, counts: k, streams: o.Streams, begin: time.Now()}
 	g.schedule = schedule{left: cmp.Or(o.Requests, math.MaxInt64), until: cmp.Or(o.Duration, never)}
@@ -84,7 +84,7 @@ func newGenerator(ctx context.Context, t *target, k *counts, o *Options) *genera
 	return g
 }
 
-// connect opens all connections, so that requests need not wait for them.
+// connect opens all connections before the first request.
 func (g *generator) connect() {
 	var all sync.WaitGroup
 	for _, c := range g.connections {
@@ -93,7 +93,7 @@ func (g *generator) connect() {
 	all.Wait()
 }
 
-// run sends the requests and returns when the last response has come, or ctx, that of newGenerator, has ended.
+// run sends the requests and waits for all responses, or until the ctx of newGenerator ends.
 func (g *generator) run(ctx context.Context) {
 	defer g.end()
 	g.begin = time.Now()
@@ -119,14 +119,14 @@ func (g *generator) run(ctx context.Context) {
 // now returns the time since the start.
 func (g *generator) now() time.Duration { return time.Since(g.begin) }
 
-// locked calls f while nothing else changes the counts.
+// locked calls f with g.mu locked.
 func (g *generator) locked(f func(now time.Duration)) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	f(g.now())
 }
 
-// take returns when the next request is due, which is the caller's from now on; never if there is none.
+// take reserves the next request for the caller and returns when it is due, or never.
 func (g *generator) take() (due time.Duration) {
 	g.locked(func(now time.Duration) {
 		if due = g.schedule.next(now); due != never {
@@ -136,7 +136,7 @@ func (g *generator) take() (due time.Duration) {
 	return due
 }
 
-// pause returns after a moment. It ends the run if there was no connection for too long.
+// pause waits for tick. It ends the run if no connection was open for too long.
 func (g *generator) pause() {
 	g.await(g.now() + tick)
 	g.locked(func(now time.Duration) {
@@ -146,7 +146,7 @@ func (g *generator) pause() {
 	})
 }
 
-// await returns at a time, or when the run ends.
+// await waits until the time at or the end of the run.
 func (g *generator) await(at time.Duration) {
 	if wait := at - g.now(); wait > 0 {
 		select {
@@ -156,7 +156,7 @@ func (g *generator) await(at time.Duration) {
 	}
 }
 
-// wanted reports whether a connection is needed. holding: for a request that has been taken.
+// wanted reports whether a connection is needed. holding is true if the caller has reserved a request.
 func (g *generator) wanted(holding bool) (wanted bool) {
 	g.locked(func(now time.Duration) { wanted = g.ctx.Err() == nil && (holding || g.schedule.next(now) != never) })
 	return wanted
@@ -185,21 +185,21 @@ func (g *generator) failed(in map[string]int64, reason string) {
 	})
 }
 
-// maxRefusals limits how often a request is sent once more.
+// maxRefusals limits the retries of a refused request.
 const maxRefusals = 10
 
-// errRefused is the error of a request at which the server has not looked.
+// errRefused is the error of a request that the server has not processed.
 var errRefused = errors.New("refused by a server that stops")
 
 // connection is opened again when it has failed or was closed.
 type connection struct {
 	g       *generator
 	mu      sync.Mutex
-	session session     // nil: it is not open
+	session session     // nil if not open
 	used    atomic.Bool // a request was sent since it was opened
 }
 
-// open opens c, and reports whether that is done.
+// open opens c and reports whether it succeeded.
 func (c *connection) open() bool {
 	var err error
 	c.used.Store(false)
@@ -211,8 +211,8 @@ func (c *connection) open() bool {
 	return true
 }
 
-// get returns the session of c, which it opens again if need be; nil: no request can be sent any more. If the server has closed it before
-// the first request, there is a pause: such a server must not be hammered. holding: the caller has a request.
+// get returns the open session of c. It returns nil if no more requests can be sent. Before it reopens a connection
+// that was closed before its first request, it pauses. holding is true if the caller has reserved a request.
 func (c *connection) get(holding bool) session {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -237,8 +237,8 @@ func (c *connection) get(holding bool) session {
 	return nil
 }
 
-// send sends requests, one after the other, until the end of the run. Several of a connection are i = 0, 1, 2 and so on. A latency counts
-// from the time when the request was due, but from that of sending if c was free before.
+// send sends requests until the end of the run. i numbers the senders of a connection. A latency starts when the
+// request was due, or when it was sent if c was idle at that time.
 func (c *connection) send(i int) {
 	g := c.g
 	for g.wanted(false) {
@@ -265,7 +265,7 @@ func (c *connection) send(i int) {
 	}
 }
 
-// request sends a request that has been taken, and counts what becomes of it.
+// request sends a reserved request and counts its result.
 func (c *connection) request(since time.Duration) {
 	for refusals := 0; ; refusals++ {
 		s := c.get(true)

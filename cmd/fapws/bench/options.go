@@ -17,7 +17,7 @@ import (
 	"fapws/cmd/fapws/settings"
 )
 
-// Options are what a user has asked for.
+// Options are the options of the user.
 type Options struct {
 	URL         string
 	Method      string
@@ -25,10 +25,10 @@ type Options struct {
 	Body        []byte
 	Connections int
 	Streams     int // requests at once on a connection of HTTP/2
-	Threads     int // event loops
+	Threads     int
 	Requests    int64
-	Duration    time.Duration // 0: Requests counts
-	Rate        float64       // requests per second; 0: as fast as responses come
+	Duration    time.Duration // 0 means that Requests is the limit
+	Rate        float64       // requests per second; 0 means without a rate
 	Timeout     time.Duration // for connecting, for the handshake of TLS, and for each response
 	HTTP2       bool
 	Close       bool // a connection for each request
@@ -58,7 +58,8 @@ Exit status: 0 all requests got a response with a status below 400; 1 some did n
 `
 }
 
-// ParseArgs reads the arguments of "fapws bench". Its errors are lines for the user; pflag.ErrHelp: the help was written to stdout.
+// ParseArgs parses the arguments of "fapws bench". The text of its errors is for the user. pflag.ErrHelp means that the
+// help was written to stdout.
 func ParseArgs(args []string, stdout io.Writer) (*Options, error) {
 	o := &Options{Fields: http.Header{}, Connections: 32, Streams: 1, Threads: max(1, min(2, runtime.NumCPU()/2)), Timeout: 10 * time.Second}
 	urls, err := settings.ParseFlags(o.flags(), args)

@@ -219,7 +219,7 @@ func (r *Result) WriteJSON(w io.Writer) error {
 	})
 }
 
-// longest is the longest latency that is told from longer ones.
+// longest is the longest latency with its own bucket.
 const longest = int64(time.Hour)
 
 // counts are the measurements of a run. Latencies are in nanoseconds, to three digits.

@@ -193,7 +193,7 @@ func TestCoordinatedOmission(t *testing.T) {
 	}
 }
 
-// What was due and never sent counts, too.
+// Requests that were due but never sent count as well.
 func TestUnsent(t *testing.T) {
 	stopped := make(chan struct{})
 	s := serve(t, false, func(http.ResponseWriter, *http.Request) { <-stopped })
@@ -215,7 +215,7 @@ func TestFixedRate(t *testing.T) {
 	}
 }
 
-// raw serves connections that get an answer, whatever they ask, and are then closed.
+// raw serves connections: each receives answer for any request and is then closed.
 func raw(t *testing.T, answer string) string {
 	return "http://" + backendtest.Serve(t, func(_ int, c *net.TCPConn) {
 		_, _ = c.Read(make([]byte, 1000))
