@@ -24,11 +24,11 @@ import (
 type keyring struct {
 	p        *supervisor
 	reader   certificates.Reader
-	root     *KeyReader                    // reads files that this process may not; nil: there is no such process
+	root     *KeyReader                    // reads files that this process may not read; nil if none
 	wants    map[string]*certificates.Want // of workers that serve or load, by their texts
-	latest   string                        // the last one of them; "": no worker has asked yet
+	latest   string                        // last answer to a worker; empty before the first question
 	follower *certificates.Follower
-	orders   *certificates.Orders // nil: no worker serves yet, or there are none
+	orders   *certificates.Orders // nil until workers serve, or if nothing is ordered
 }
 
 // inherited is the state of a keyring for the program that takes the place of this one.
@@ -97,7 +97,7 @@ func (k *keyring) needsRoot(w *certificates.Want) bool {
 	return id != nil && os.Geteuid() == 0 && id.UID != 0 && slices.ContainsFunc(w.Files(), func(name string) bool { return !id.MayRead(name) })
 }
 
-// read is certificates.Reader.Read: what this process may not read, one with more rights may.
+// read implements certificates.Reader.Read. A process with more rights reads files that this process may not read.
 func (k *keyring) read(name string) ([]byte, fs.FileMode, error) {
 	data, mode, err := certificates.ReadFile(name)
 	if errors.Is(err, fs.ErrPermission) && k.root != nil {
@@ -125,8 +125,8 @@ func (k *keyring) bundle(text string, again bool) ([]byte, error) {
 	return json.Marshal(b)
 }
 
-// serving is called when workers serve, and this process has become the user that it will be. It begins to order
-// certificates: the authority finds its tokens from now on.
+// serving is called when workers serve and this process has switched to its user. It starts to order certificates,
+// because the authority can now request tokens.
 func (k *keyring) serving() {
 	w := k.p.plan.Certificates(&k.p.conf)
 	if w == nil {
@@ -183,7 +183,7 @@ func (k *keyring) leave() (text []byte, files []syscall.Conn, err error) {
 	return text, files, err
 }
 
-// inherit takes what leave has returned, whose files are the first ones of left, and returns the others.
+// inherit restores the state that leave returned. Its files are the first of left. It returns the other files.
 func (k *keyring) inherit(text []byte, left []*os.File) (others []*os.File, err error) {
 	var state inherited
 	if err := json.Unmarshal(text, &state); err != nil {
@@ -238,7 +238,7 @@ func StartKeyReader(files []string) (*KeyReader, error) {
 	return &KeyReader{channel}, nil
 }
 
-// TakeKeyReader goes on with the process that the program before in this process has started. f is that of its channel.
+// TakeKeyReader takes over the key reader of the previous program. f is its channel.
 func TakeKeyReader(f *os.File) (*KeyReader, error) {
 	channel, err := pool.ChannelOf(f)
 	return &KeyReader{channel}, err

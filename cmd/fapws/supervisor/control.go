@@ -62,7 +62,7 @@ type reply struct {
 	ctl.Answer
 }
 
-// ask has all workers carry out a command, and returns their answers so far when the time has passed.
+// ask sends a command to all workers and returns the answers received within the time.
 func (p *supervisor) ask(c ctl.Command, within time.Duration) (all []reply) {
 	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
@@ -75,7 +75,7 @@ func (p *supervisor) ask(c ctl.Command, within time.Duration) (all []reply) {
 	return all
 }
 
-// report describes the server, with what workers have answered to Status or Top.
+// report describes the server from the workers' answers to Status or Top.
 func (p *supervisor) report(all []reply) *ctl.Report {
 	st := p.pool.Status()
 	counted := map[int]ctl.Counters{}
@@ -231,7 +231,7 @@ func (p *supervisor) profile() (all []ctl.StatusStack, err error) {
 	return all, err
 }
 
-// tellViewers has the viewers of the status page look again and again, as long as the supervisor lives.
+// tellViewers makes the viewers of the status page refresh it periodically while the supervisor runs.
 func (p *supervisor) tellViewers() {
 	event := worker.ViewEvent()
 	for range time.Tick(ctl.ViewEvery) {
@@ -243,7 +243,7 @@ func (p *supervisor) tellViewers() {
 // safe for concurrent use.
 type ledger struct {
 	mu    sync.Mutex
-	known map[int][]metrics.Family // what each worker has said last
+	known map[int][]metrics.Family // last answer of each worker
 	ended []metrics.Family         // of those that have ended
 }
 
@@ -259,7 +259,7 @@ func (l *ledger) said(pid int, families []metrics.Family) int {
 	return len(l.known)
 }
 
-// sum adds up all workers, of which those in live have not ended.
+// sum returns the total of all workers, including those that have ended. live are the running workers.
 func (l *ledger) sum(live []int) []metrics.Family {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -335,7 +335,7 @@ const (
 	// pageText is the number of bytes at the end of a worker's output that are shown.
 	pageText = 16 << 10
 
-	// page is asked for again each second, so that it gives way to corrected code.
+	// The page reloads every second, so that corrected code replaces it.
 	page = `<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content="width=device-width"><meta http-equiv=refresh content=1><title>%s</title><style>:root{color-scheme:light dark;--bg:#fff;--fg:#1d2330;--dim:#667;--box:#f4f5f8;--line:#dde;--red:#b3261e}
 @media(prefers-color-scheme:dark){:root{--bg:#14171c;--fg:#dfe3ea;--dim:#8b93a3;--box:#1d2129;--line:#313744;--red:#ff8a80}}
 *{box-sizing:border-box}body{margin:0;background:var(--bg);color:var(--fg);font:15px/1.5 system-ui,sans-serif}

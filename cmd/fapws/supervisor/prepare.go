@@ -56,10 +56,9 @@ func BecomeWorker(what *plan.Plan) error {
 	return err
 }
 
-// workerFolder returns the directory in which workers start: the one in which
-// fapws was started, since the command line and the configuration file may name
-// paths relative to it. A user who may not enter that one starts in the directory of
-// --chdir, if nothing else is relative.
+// workerFolder returns the directory in which workers start: the directory where fapws was started, because the command
+// line and the configuration file may contain paths relative to it. If the user may not enter that directory and no
+// other path is relative, it is the directory of --chdir.
 func (p *supervisor) workerFolder() (string, error) {
 	if p.identity == nil {
 		return p.plan.Dir, nil
@@ -94,7 +93,7 @@ func (p *supervisor) workerFolder() (string, error) {
 	return p.conf.Chdir, os.Setenv("FAPWS_CONFIG", file)
 }
 
-// prepareChroot sees to the folder of --chroot, if there is one, and lets the workers know it.
+// prepareChroot prepares the directory of --chroot, if any, and passes it to the workers.
 func (p *supervisor) prepareChroot() error {
 	if p.conf.Chroot == "" {
 		return nil
@@ -179,7 +178,7 @@ func openSockets(names []string, options conn.ListenOptions) (addresses []pool.A
 	return addresses, nil
 }
 
-// bindEarly makes the sockets as far as the addresses are known before a worker has loaded.
+// bindEarly opens the sockets whose addresses are known before a worker has loaded.
 func (p *supervisor) bindEarly() error {
 	if p.plan.Find() != nil {
 		return nil // the worker reports it
@@ -212,7 +211,7 @@ func socketAddrs(addresses []pool.Address) (addrs []worker.Address) {
 func removeSocketFiles(addresses []pool.Address, log *plan.Logger) {
 	for _, a := range addresses {
 		switch err := conn.RemoveSocketFile(a.Name); {
-		case errors.Is(err, fs.ErrPermission): // root made it, and we are not root any more
+		case errors.Is(err, fs.ErrPermission): // root created it, and this process is no longer root
 			log.Log(logfile.Info, err.Error()+"; the next start replaces it")
 		case err != nil:
 			log.Log(logfile.Warning, err.Error())

@@ -38,7 +38,7 @@ type supervisor struct {
 	log       *plan.Logger
 	instance  *worker.Instance
 	memory    confine.Trimmer
-	identity  *confine.Identity // to run as; nil: as it is
+	identity  *confine.Identity // user to run as; nil means unchanged
 	sockets   conn.ListenOptions
 	settled   pool.Settled               // of the workers
 	viewers   sync.Once                  // starts tellViewers
@@ -47,11 +47,11 @@ type supervisor struct {
 	started   atomic.Bool                // pool is set
 	pool      *pool.Pool
 	keyring   keyring
-	counted   ledger       // what workers have
-	broker    *pool.Broker // nil: channels are those of this server
+	counted   ledger       // metrics of the workers
+	broker    *pool.Broker // nil if channels are local to this server
 	temporary string       // directory of --sandbox for temporary files, or ""
 
-	watcher *watch.Watcher                  // nil: files are not watched
+	watcher *watch.Watcher                  // nil if files are not watched
 	site    atomic.Pointer[plan.SiteConfig] // of the last reload
 
 	shown   atomic.Pointer[worker.Shown]
@@ -173,7 +173,7 @@ func (p *supervisor) run() (code int, err error) {
 
 // reopenWorkerLogs makes the workers reopen the error log.
 func (p *supervisor) reopenWorkerLogs() {
-	if p.started.Load() { // else there are no workers yet
+	if p.started.Load() { // otherwise no workers exist yet
 		p.pool.Reopen()
 	}
 }
@@ -281,8 +281,8 @@ func (p *supervisor) up(addresses []pool.Address, resumed bool) {
 	}
 }
 
-// answering reports whether the watchdog may be told that all is well: a worker answers. One worker that hangs does
-// not speak for the others, and while none serves it is up to the supervisor, which looks for new ones.
+// answering reports to the watchdog whether a worker responds. One blocked worker does not count if others respond.
+// While no worker serves, the supervisor itself counts, because it starts new workers.
 func (p *supervisor) answering(ctx context.Context) error {
 	serving := map[int]bool{}
 	for _, w := range p.pool.Status().Workers {
