@@ -23,7 +23,7 @@ type alone struct {
 	opened time.Time
 
 	shown     atomic.Pointer[Shown]
-	accepting atomic.Pointer[runtime.Server] // may have listeners of bound; nil: none
+	accepting atomic.Pointer[runtime.Server] // may have the listeners of bound; nil if none
 }
 
 // RunAlone serves in this process, which has no supervisor, until told to stop, and returns the exit code. instance has
@@ -46,7 +46,7 @@ func RunAlone(p *plan.Plan, instance *Instance, stderr io.Writer) (code int, err
 // With less, the process reads the same pages of them again and again, or is killed.
 const startMemory = 20 << 20
 
-// listenEarly listens as far as the addresses are known before the application is loaded.
+// listenEarly listens on the addresses that are known before the application is loaded.
 func (s *service) listenEarly() error {
 	if limit := memoryLimit(); s.plan.FirstApp() != nil && limit > 0 && limit < startMemory {
 		s.warn(fmt.Sprintf("memory limit of %d MiB: a start with Python uses %d MiB, and may hang or be killed with less; raise the limit (MemoryMax of systemd, memory limit of the container)",
@@ -73,7 +73,7 @@ func (s *service) earlyListeners() []*conn.Listener {
 	return listeners
 }
 
-// close closes listeners, of which the server may have taken some.
+// close closes listeners, some of which the server may own.
 func (a *alone) close(listeners []*conn.Listener) {
 	for _, ln := range listeners {
 		if server := a.accepting.Load(); server != nil {
@@ -120,8 +120,8 @@ func (s *service) openControl() error {
 	return nil
 }
 
-// serving says where requests are answered: to the user, and to the service manager, whose
-// watchdog is told from now on for as long as they are.
+// serving reports the addresses to the user and the service manager. From now on, the watchdog of the service manager
+// is notified while requests are answered.
 func (s *service) serving() {
 	go s.watchDescriptors()
 	if s.conf.Status != "" {
@@ -136,7 +136,8 @@ func (s *service) serving() {
 	}
 }
 
-// tellViewers has the viewers of the status page look again and again. A supervisor does that if there is one, because it numbers the events.
+// tellViewers makes the viewers of the status page refresh it periodically. A supervisor does so instead, if there is
+// one, because it numbers the events.
 func (s *service) tellViewers() {
 	for range time.Tick(ctl.ViewEvery) {
 		if pybridge.HasSubscribers(ctl.StatusChannel) {

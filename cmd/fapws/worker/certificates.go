@@ -13,7 +13,7 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// useCertificates makes the configuration of TLS, if there is to be HTTPS, once.
+// useCertificates creates the TLS configuration once if HTTPS is enabled.
 func (s *service) useCertificates() error {
 	want := s.plan.Certificates(&s.conf)
 	if want == nil || s.want.Load() != nil {

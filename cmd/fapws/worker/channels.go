@@ -40,7 +40,8 @@ func (s *service) notify(name string, client *live.StreamClient, left bool) {
 	}
 	n := pybridge.PresenceEvent{Left: left, Name: name, Number: client.Number, Address: client.Address, User: client.User, LastID: client.LastEventID}
 	switch h := s.python(); {
-	case s.lateLoad != nil && (h == nil || len(s.lateLoad.presence) > 0): // behind those that are kept
+	case s.lateLoad != nil && (h == nil || len(s.lateLoad.presence) > 0):
+		// keep the order: presence events are already queued
 		s.lateLoad.keepPresence(n)
 	case h != nil && !h.NotifyPresence(n):
 		s.warn(slowPresence)
@@ -56,8 +57,8 @@ func (s *service) dealt(cost int64) {
 	}
 }
 
-// publishOne sends an event to the clients of this process, as soon as there is room for it. seq is its number in the
-// order of all processes, 0: there are no others.
+// publishOne sends an event to the clients of this process when the queue has room. seq is its number in the order of
+// all processes, or 0 if there are no others.
 func (s *service) publishOne(seq uint64, e *pybridge.Event) {
 	err := s.tryPublish(seq, e)
 	for errors.Is(err, live.ErrBacklog) && !s.over.Load() {
@@ -130,7 +131,7 @@ const (
 // more. Its methods are safe for concurrent use.
 type relay struct {
 	s          *service
-	channel    *pool.Channel                    // to the supervisor; nil: there is none
+	channel    *pool.Channel                    // to the supervisor; nil if none
 	up         *eventloop.Queue[pybridge.Event] // to it
 	down       *eventloop.Queue[func()]         // work for its messages about events
 	purges     *eventloop.Queue[string]         // patterns in JSON, for sendPurges
@@ -143,7 +144,7 @@ type relay struct {
 	taking     sync.WaitGroup                   // for other workers that hand clients over
 
 	mu     sync.Mutex
-	counts map[string]int64 // how many listen here, of channels whose number is to be told
+	counts map[string]int64 // number of local subscribers of the channels to report
 }
 
 func newRelay(s *service, c *pool.Channel) *relay {
@@ -165,7 +166,7 @@ func runAll(all []func()) {
 // publish may be called on the event loop.
 func (r *relay) publish(events []pybridge.Event) { r.up.Add(events...) }
 
-// flush returns when all events have been sent to other processes, or after limit.
+// flush waits until all events were sent to other processes, at most for limit.
 func (r *relay) flush(limit time.Duration) { r.up.Wait(limit) }
 
 // sendUp sends events that were published here to the supervisor.
@@ -194,7 +195,7 @@ func (r *relay) sendUp(events []pybridge.Event) {
 	}
 }
 
-// awaitOwn waits until all that was published here has its numbers and has come back, up to the time end.
+// awaitOwn waits until all events published here have received their numbers and returned, at most until end.
 func (r *relay) awaitOwn(end time.Time) {
 	r.up.Wait(time.Until(end))
 	for said := r.said.Load(); r.dealt.Load() < said && time.Now().Before(end); {

@@ -52,7 +52,7 @@ func (s *service) config() runtime.Config {
 	return c
 }
 
-// private returns the files that no site serves; nil: there are no sites yet.
+// private returns the files that no site serves; nil before the sites exist.
 func (s *service) private() *static.Private {
 	switch {
 	case s.built != nil:
@@ -63,10 +63,10 @@ func (s *service) private() *static.Private {
 	return nil
 }
 
-// memoryLimit returns how many bytes of memory this process can use at most; 0: not known. It is asked several times in a start.
+// memoryLimit returns the memory that this process can use, in bytes; 0 if unknown.
 var memoryLimit = sync.OnceValue(func() int64 { return confine.MemoryLimit(os.DirFS("/")) })
 
-// maxUnsent returns runtime.Config.MaxUnsent; 0: its default.
+// maxUnsent returns runtime.Config.MaxUnsent; 0 means the default.
 func (s *service) maxUnsent() int64 {
 	if s.conf.Server.MaxUnsent > 0 {
 		return s.conf.Server.MaxUnsent
@@ -79,12 +79,9 @@ func (s *service) maxUnsent() int64 {
 	return int64(limit) / 4 / int64(Workers(&s.conf))
 }
 
-// leastProcessors is how many goroutines Go may run at once, at least. With one,
-// Go's monitor takes the processor from every system call, and inline from every
-// handler, that lasts 20 µs, and looks out for the next one 6000 times a second:
-// 6 % of the CPU of a JSON handler with threads, a quarter more inline, on a
-// machine with one core. With an idle processor beside it, they are left alone for
-// 10 ms.
+// leastProcessors is the minimum of GOMAXPROCS. With 1, Go's monitor thread takes the processor away during every
+// system call or inline handler that lasts 20 µs, and wakes up often to check. With an idle processor in addition, it
+// waits for 10 ms.
 const leastProcessors = 2
 
 // useProcessors sets GOMAXPROCS, unless the environment does.
@@ -94,8 +91,8 @@ func useProcessors() {
 	}
 }
 
-// processors is the number of processors that this process and its workers may use, as the machine and its control groups
-// limit it: that of workers for --workers 0.
+// processors returns the number of processors that this process and its workers may use, as limited by the machine and
+// its control groups. It is the number of workers for --workers 0.
 func processors() int { return confine.Processors(os.DirFS("/"), goruntime.NumCPU()) }
 
 // Workers is the number of processes that serve.
@@ -145,7 +142,7 @@ func (s *service) sandboxRules() (*confine.Rules, error) {
 	for _, one := range conf.Server.AccelRoots {
 		r.Read = append(r.Read, one.Root)
 	}
-	if r.Programs { // those of CGI are in directories that are served
+	if r.Programs { // CGI programs are in directories that are served
 		r.Exec = append(slices.Clone(r.Read), r.Exec...)
 	}
 	var logs []string

@@ -22,7 +22,7 @@ import (
 // stackWait is the maximum time for reading the Python stacks of the active requests.
 const stackWait = 2 * time.Second
 
-// command is the ctl.Server of a process without a supervisor. A worker answers its supervisor with it.
+// command implements ctl.Server for a process without a supervisor. A worker uses it to answer its supervisor.
 func (s *service) command(c ctl.Command, p cache.Pattern) (a ctl.Answer, err error) {
 	switch c {
 	case ctl.Status, ctl.CA:
@@ -91,7 +91,7 @@ func (s *service) backlog() pybridge.Backlog {
 	return pybridge.Backlog{}
 }
 
-// stalledAfter is how long requests wait, while no thread takes one, before this process should get no more.
+// stalledAfter is how long requests must wait for a thread before this process reports that it is busy.
 const stalledAfter = 5 * time.Second
 
 // isStalled reports whether requests for the application wait in vain.
@@ -130,7 +130,7 @@ func (s *service) withoutPython() string {
 // profileWithin is the time for the profile of a process, with the waits for the GIL.
 const profileWithin = ctl.ProfileTime + stackWait
 
-// profile returns what Python does in this process for ctl.ProfileTime. The error says why there are no stacks.
+// profile samples the Python stacks of this process for ctl.ProfileTime. The error is the reason for missing stacks.
 func (s *service) profile() (all []ctl.StatusStack, err error) {
 	h := s.python()
 	if h == nil {
@@ -168,10 +168,10 @@ func (p *Parent) ask(ctx context.Context, c ctl.Command) (a ctl.Answer, err erro
 	return a, err
 }
 
-// activeWait is how long the GIL is waited for to see where Python is.
+// activeWait limits the wait for the GIL to read the position of Python.
 const activeWait = 300 * time.Millisecond
 
-// measureIfShown is measure if the settings ask for it, or if the supervisor has counted before.
+// measureIfShown calls measure if the settings enable it, or if the supervisor counted requests before.
 func (s *service) measureIfShown() {
 	if s.conf.Status != "" || s.parent != nil && s.parent.counts {
 		s.measure()
@@ -189,7 +189,8 @@ func (s *service) measure() {
 	}
 }
 
-// python returns the handler of the applications; nil: there are none, or they are still loading. It is safe for concurrent use.
+// python returns the handler of the applications; nil if there are none or they are loading. It is safe for concurrent
+// use.
 func (s *service) python() *pybridge.Handler {
 	if !s.complete.Load() {
 		return nil

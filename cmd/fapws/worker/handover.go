@@ -22,15 +22,14 @@ import (
 // that takes its place. The supervisor only makes a channel between the two.
 
 const (
-	// holdFor is how long a worker forgets no event, beyond the time that others of
-	// its generation may take to load, so that it has those that subscribers have
-	// not got which are handed over to it.
+	// holdFor is how long a worker keeps all events after the start of its generation. A subscriber that is handed over
+	// during this time may have missed some of them.
 	holdFor = time.Minute
 
 	// ownWithin is how long events of this worker may take to come back before WebSockets are handed over all the same.
 	ownWithin = 2 * time.Second
 
-	// pieceWithin is how long another worker is waited for.
+	// pieceWithin limits the wait for a message from another worker.
 	pieceWithin = 20 * time.Second
 )
 
@@ -39,13 +38,13 @@ const (
 func (r *relay) give(files []*os.File) {
 	to, err := pool.ChannelOf(files[0])
 	if err != nil {
-		return // the other one goes on without
+		return // the other worker continues without it
 	}
 	r.down.Add(func() { go giveHistory(to, r.s.server.Subscribers().History()) })
 }
 
-// giveHistory sends events to another worker, which goes on without them if that fails. It runs on a separate goroutine: this worker's
-// clients do not wait for it.
+// giveHistory sends events to another worker. If that fails, the worker continues without them. It runs on a separate
+// goroutine, so that this worker's clients do not wait.
 func giveHistory(to *pool.Channel, events []*live.Event) {
 	defer to.Close()
 	_ = to.Send(&pool.Message{Kind: pool.Piece, Raw: live.Encode(events)})
@@ -53,7 +52,7 @@ func giveHistory(to *pool.Channel, events []*live.Event) {
 
 // giver is a worker that has the past events.
 type giver struct {
-	from *pool.Channel // nil: there is none
+	from *pool.Channel // nil if none
 	last uint64        // number of the last one
 }
 
@@ -81,7 +80,7 @@ func (r *relay) take(m *pool.Message, files []*os.File) {
 		r.history <- giver{from, m.Seq} // does not block: it is sent once
 	case from != nil:
 		r.taking.Add(1)
-		r.down.Add(func() { r.s.server.HoldHistory(holdFor) }) // events behind this message may be for the clients
+		r.down.Add(func() { r.s.server.HoldHistory(holdFor) }) // later events may be for these clients
 		go r.takeSubscribers(from)
 	}
 }
@@ -180,8 +179,8 @@ func (p *Parent) inherit(files []*os.File) {
 
 var errNoSuccessor = errors.New("no process replaces this one")
 
-// settle returns when all events that have arrived are published here, and all clients that other workers hand over
-// have come, or when ctx ends.
+// settle waits until all received events are published here and all clients from other workers have arrived, or until
+// ctx ends.
 func (r *relay) settle(ctx context.Context) {
 	settled := make(chan struct{})
 	r.down.Add(func() {
@@ -196,8 +195,8 @@ func (r *relay) settle(ctx context.Context) {
 	}
 }
 
-// takeBack serves the WebSockets that the process which takes the place of this one cannot serve, in order to close them and to tell the
-// application. It returns when the other process has no more of them, or has ended.
+// takeBack closes the WebSockets that the successor of this process cannot serve, and notifies the application. It
+// returns when the successor has returned all of them or has ended.
 func (p *Parent) takeBack(to *pool.Channel) {
 	for {
 		m, files, err := to.Receive()
@@ -239,8 +238,8 @@ func (p *Parent) handIdleOver() {
 		fmt.Sprintf("worker %d has handed over %s", os.Getpid(), pool.Count(n, "idle connection")))
 }
 
-// handClientsOver gives all subscribers, and the WebSockets for which that is possible, to the process that takes the place of this one; without one
-// they are told to come back. It runs on a separate goroutine.
+// handClientsOver gives all subscribers and, where possible, WebSockets to the successor of this process. Without a
+// successor, clients are told to reconnect. It runs on a separate goroutine.
 func (p *Parent) handClientsOver(ctx context.Context) {
 	s := p.s
 	to := p.successor.Load()
@@ -256,7 +255,8 @@ func (p *Parent) handClientsOver(ctx context.Context) {
 		text := ""
 		if _, ok := d.(*exchange.SocketState); ok {
 			text = pool.WebSocket
-			s.relay.awaitOwn(ordered) // what the client has had published here comes before what it has published there
+			// events that a client published here must precede its events there
+			s.relay.awaitOwn(ordered)
 		}
 		raw, err := json.Marshal(d)
 		if err != nil {

@@ -10,7 +10,7 @@ import (
 	"fapws/runtime/runtimetest"
 )
 
-// TestTakeForgedHistory: a worker that has been taken over cannot invent events to come.
+// A worker under the control of an attacker cannot forge future events.
 func TestTakeForgedHistory(t *testing.T) {
 	to := newServer(t)
 	ours, file, _ := pool.Pair()

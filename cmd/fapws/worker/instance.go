@@ -32,7 +32,7 @@ type Instance struct {
 	Warning  string // about how the process was started, or ""
 }
 
-// LogTo sets where the process logs, and logs the warning that waited for this.
+// LogTo sets the log of the process and logs a pending warning.
 func (f *Instance) LogTo(log func(logfile.Level, string)) {
 	f.log = log
 	if f.Warning != "" {
@@ -40,7 +40,7 @@ func (f *Instance) LogTo(log func(logfile.Level, string)) {
 	}
 }
 
-// WritePid writes the pid file, if there is to be one.
+// WritePid writes the pid file if one is configured.
 func (f *Instance) WritePid() error {
 	if f.PidPath == "" {
 		return nil
@@ -53,7 +53,7 @@ func (f *Instance) WritePid() error {
 	return nil
 }
 
-// TakePid goes on with the pid file of the program before in this process.
+// TakePid takes over the pid file of the previous program in this process.
 func (f *Instance) TakePid(left []*os.File) {
 	switch {
 	case len(left) == 0:
@@ -108,7 +108,7 @@ func (f *Instance) OpenControl(conf *settings.Config, from settings.Source, serv
 	return nil
 }
 
-// Shown is what a server shows of itself: its settings, as far as they are known, and the addresses where clients are answered.
+// Shown is the public description of a server: its known settings and its addresses.
 type Shown struct {
 	pool.Settled
 	Addrs []Address

@@ -37,7 +37,8 @@ func ListenOptions(conf *settings.Config) (conn.ListenOptions, error) {
 	return o, nil
 }
 
-// SetSecure makes ln a listener for HTTPS if it is TCP and its address, as settings.Config.Bind has it, asks for that.
+// SetSecure enables HTTPS for ln if it is a TCP listener and addr, in the form of settings.Config.Bind, specifies
+// HTTPS.
 func SetSecure(ln *conn.Listener, addr string) {
 	_, secure := settings.SplitSecure(addr)
 	_, tcp := ln.Addr().(*net.TCPAddr)
@@ -65,8 +66,7 @@ func Listen(addrs []string, o conn.ListenOptions) ([]*conn.Listener, error) {
 	return listeners, nil
 }
 
-// BindFailed is the error of a Listen or Sockets that failed for addr, with
-// what to do about it.
+// BindFailed returns the error of a failed Listen or Sockets for addr, with advice.
 func BindFailed(addr string, err error) error {
 	return process.ExitNotStarted("%v%s", err, listenHint(addr, err))
 }
@@ -150,7 +150,8 @@ func (a Passed) Early(set *settings.Settings, conf *settings.Config, app *plan.A
 // Early has sockets that are opened before the application is loaded: clients are answered meanwhile, or wait in the queues of
 // the kernel, instead of being refused. Its methods are safe for concurrent use, because a signal may end the process meanwhile.
 type Early[S syscall.Conn] struct {
-	Open  func(addrs []string, o conn.ListenOptions) ([]S, error) // with an error, returns the sockets opened so far
+	// after an error, it returns the sockets opened so far
+	Open  func(addrs []string, o conn.ListenOptions) ([]S, error)
 	Close func([]S)
 
 	mu      sync.Mutex
@@ -182,8 +183,8 @@ func (e *Early[S]) Sockets() []S {
 	return e.sockets
 }
 
-// Take returns sockets at addrs, which belong to the caller, even with an error: those of Listen, or new ones if its
-// addresses were different.
+// Take returns sockets for addrs, which the caller must close even after an error: the early sockets, or new ones if
+// the addresses have changed.
 func (e *Early[S]) Take(addrs []string, o conn.ListenOptions) ([]S, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -269,8 +270,8 @@ func passedSockets(forPID, number, names string, pid int) (a Passed) {
 	return a
 }
 
-// addresses replaces "systemd" in the addresses of the settings by the sockets that were passed. They are also used
-// without an address. Those of an address for HTTPS are all for HTTPS, unless some are called so.
+// addresses replaces "systemd" in bind by the inherited sockets. They are also used if no address is given. All sockets
+// of an HTTPS address use HTTPS, unless some are named so.
 func (a Passed) addresses(bind []string, given bool) (list []string, err error) {
 	if !given && len(a) > 0 {
 		_, secure := settings.SplitSecure(bind[0])
@@ -290,7 +291,7 @@ func (a Passed) addresses(bind []string, given bool) (list []string, err error) 
 	return list, nil
 }
 
-// as returns the sockets, all of them for HTTPS if that is asked for and their names do not tell.
+// as returns the sockets. If secure is true and the names do not mention HTTPS, all use HTTPS.
 func (a Passed) as(secure bool) []string {
 	if !secure || firstSecure(a) != "" {
 		return a

@@ -25,8 +25,8 @@ import (
 	"fapws/runtime/source/programs"
 )
 
-// loaderVariable is set in the environment of a process that is to be the loader of
-// another one (--fork): the first of its two descriptors, see programs.OpenLoader.
+// loaderVariable is the environment variable that makes a process the loader of another one (--fork). Its value is the
+// first of the two descriptors: see programs.OpenLoader.
 const loaderVariable = "_FAPWS_LOADER"
 
 // loaderEnds is how long a loader has for ending: longer than its children.

@@ -57,8 +57,8 @@ func (p *Parent) check() {
 	p.send(m)
 }
 
-// loadEnd is how long a worker may live without its supervisor before it serves, and endMargin the time that it gets
-// in addition to the graceful timeout afterwards: its end has separate, shorter bounds.
+// loadEnd is how long a worker without a supervisor may live before it serves. endMargin is added to the graceful
+// timeout later; the parts of the shutdown have separate, shorter limits.
 const (
 	loadEnd   = 5 * time.Second
 	endMargin = 7 * time.Second
@@ -222,8 +222,9 @@ func (p *Parent) answer(m *pool.Message) {
 	p.send(&pool.Message{Kind: pool.Answer, ID: m.ID, Raw: []byte(text)})
 }
 
-// current is exchange.Config.Current with --dev: files that have changed are loaded first, perhaps by another process, which then gets the
-// connections that wait. A worker that has not loaded, or shows why another one has not, is asked for nothing else.
+// current implements exchange.Config.Current with --dev: changed files are loaded before a request is handled, perhaps
+// by a new process, which then receives the waiting connections. A worker that has not loaded, or that shows a failure
+// page, does nothing else here.
 func (p *Parent) current(done func()) {
 	go func() {
 		if p.s.complete.Load() || p.Role == pool.PageOnly {
@@ -235,8 +236,7 @@ func (p *Parent) current(done func()) {
 	}()
 }
 
-// recycle asks for another process in the place of this one. why follows
-// "worker N" in the log. It is safe for concurrent use.
+// recycle requests a replacement of this process. why follows "worker N" in the log. It is safe for concurrent use.
 func (p *Parent) recycle(why string) {
 	p.send(&pool.Message{Kind: pool.Recycle, Text: why})
 }

@@ -61,8 +61,7 @@ func TakeParent() (*Parent, error) {
 	return p, nil
 }
 
-// Run serves as a worker until told to stop, and returns the exit code. It has to be
-// called on the main thread.
+// Run serves as a worker until it must stop, and returns the exit code. It must be called on the main thread.
 func (p *Parent) Run(what *plan.Plan, stderr io.Writer) (code int, err error) {
 	s := &service{plan: what, instance: &Instance{}, log: what.Logger(stderr), parent: p}
 	s.relay = newRelay(s, p.channel)
@@ -123,7 +122,7 @@ func (p *Parent) joinEarly() {
 	}
 }
 
-// serving tells the supervisor, once the request of --reload-check has been answered.
+// serving notifies the supervisor after the request of --reload-check was answered.
 func (p *Parent) serving() {
 	process.LimitOrphan(p.s.conf.ShutdownDelay + p.s.conf.GracefulTimeout + endMargin)
 	go p.present()
@@ -172,8 +171,7 @@ func (p *Parent) restoreStderr() {
 	}
 }
 
-// present says that this process could serve, after the request that has to be
-// answered before. It runs on a separate goroutine.
+// present reports that this process can serve, after the request of --reload-check. It runs on a separate goroutine.
 func (p *Parent) present() {
 	s := p.s
 	if p.checksFirst() {
@@ -199,8 +197,8 @@ func (p *Parent) configured() {
 	p.send(&pool.Message{Kind: pool.Configured, Raw: []byte(asJSON(p.s.settled()))})
 }
 
-// checksFirst reports whether this worker makes the request of --reload-check before it answers clients, whose
-// requests could fail instead.
+// checksFirst reports whether this worker sends the request of --reload-check before it serves clients, whose requests
+// could fail instead.
 func (p *Parent) checksFirst() bool { return p.s.conf.ReloadCheck != "" && p.Role != pool.Asleep }
 
 // started reports that handlers run from now on.

@@ -19,8 +19,8 @@ import (
 	"fapws/runtime/source/upload"
 )
 
-// Questions of a supervisor to its workers, see pool.Pool.Ask. Others are a ctl.Command, Purge with a space and a pattern in JSON behind it,
-// which is answered as by a server without a supervisor: with a ctl.Answer in JSON.
+// Questions of a supervisor to its workers: see pool.Pool.Ask. All others are a ctl.Command. Purge is followed by a
+// space and a pattern in JSON. The answer is a ctl.Answer in JSON, as from a server without a supervisor.
 const (
 	AskAlive = "alive" // Alive, if the event loop runs
 

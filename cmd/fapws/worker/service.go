@@ -33,27 +33,28 @@ type service struct {
 	signals  *signals
 	inline   bool
 	server   *runtime.Server
-	app      *pybridge.App                   // nil: no Python in this process
+	app      *pybridge.App                   // nil without Python in this process
 	loader   atomic.Pointer[programs.Loader] // with --fork, where Python is; else nil
-	uploads  atomic.Pointer[upload.Group]    // of the sites; nil: there are none yet
+	uploads  atomic.Pointer[upload.Group]    // of the sites; nil before they exist
 	lateLoad *lateLoad                       // of a worker that begins asleep; else nil
-	lastUse  atomic.Pointer[time.Time]       // of the application, other than by requests; nil: it has not loaded
-	contents *pybridge.Contents              // loaded here or there; nil: no application
+	// last use of the application other than by requests; nil before it has loaded
+	lastUse  atomic.Pointer[time.Time]
+	contents *pybridge.Contents // from this process or its loader; nil without an application
 	built    *plan.Built
-	early    *plan.Built // answers while the applications load; nil: nothing does
+	early    *plan.Built // serves while the applications load; nil if unused
 	complete atomic.Bool // built and handler are set
 	access   *logfile.AccessLog
 	logs     plan.LogFiles
 	memory   confine.Trimmer
 	programs plan.Programs
 	instance *Instance
-	parent   *Parent       // nil: there is no supervisor
-	check    *sandboxCheck // nil: this is not "check --sandbox"
+	parent   *Parent       // nil without a supervisor
+	check    *sandboxCheck // nil unless the command is "check --sandbox"
 	alone    alone
 	relay    *relay
-	handler  *pybridge.Handler // nil: no Python, or with --fork
+	handler  *pybridge.Handler // nil without Python or with --fork
 	stops    atomic.Bool       // the readiness of --health is over
-	over     atomic.Bool       // nothing is sent any more
+	over     atomic.Bool       // sending has ended
 
 	complained logfile.Seldom // see complain
 
@@ -62,7 +63,7 @@ type service struct {
 
 	authority []byte // certificate of the machine's own authority, PEM; nil without one
 
-	want     atomic.Pointer[certificates.Want] // the certificates that tls has; nil: no HTTPS
+	want     atomic.Pointer[certificates.Want] // certificates of tls; nil without HTTPS
 	measured sync.Mutex                        // of measures
 	measures bool                              // requests are counted
 }
@@ -388,7 +389,7 @@ func (s *service) startPython() (*pybridge.Handler, error) {
 	return handler, nil
 }
 
-// runConfig returns the settings of handlers, wherever they run.
+// runConfig returns the settings of handlers in any process.
 func (s *service) runConfig() pybridge.RunConfig {
 	return pybridge.RunConfig{
 		Processors:   processors(),
@@ -407,11 +408,11 @@ func (s *service) runConfig() pybridge.RunConfig {
 // warn writes a line to the error log.
 func (s *service) warn(line string) { s.log.Log(logfile.Warning, line) }
 
-// buildEarly makes the sites that answer clients while the applications load, with all that the configuration has beside them. Requests
-// for the applications wait (exchange.Mount.Pending). Where a script may change settings, and before a sandbox is entered, clients wait in
-// the queue of the kernel instead. A worker that is asleep knows the settings; before a sandbox or the directory of --chroot is entered it
-// answers health checks only: another program may have changed files for clients to get that it could not read itself. With pool.PageOnly,
-// it refuses all requests.
+// buildEarly builds the sites that serve clients while the applications load, with everything except the applications.
+// Requests for applications wait (exchange.Mount.Pending). If a script may change settings, or before a sandbox is
+// entered, clients wait in the listen queue of the kernel instead. A worker that is asleep knows the settings, but
+// before it enters a sandbox or the directory of --chroot it answers only health checks: another program may have
+// prepared files that it could not read itself. With pool.PageOnly, all requests are refused.
 func (s *service) buildEarly() error {
 	answers := len(s.alone.bound.Sockets()) > 0 // the application is not needed to know where clients connect
 	if p := s.parent; p != nil {
@@ -442,7 +443,7 @@ func (s *service) buildEarly() error {
 	return err
 }
 
-// serveEarly has the sites of buildEarly answer.
+// serveEarly starts to serve with the sites of buildEarly.
 func (s *service) serveEarly() error {
 	if s.early == nil {
 		return nil
@@ -461,7 +462,7 @@ func (s *service) serveEarly() error {
 	return nil
 }
 
-// use has the sites with the applications answer on the listeners, instead of those of buildEarly.
+// use replaces the sites of buildEarly by the sites with the applications.
 func (s *service) use(listeners []*conn.Listener, h app.Interpreter) error {
 	if s.early == nil {
 		return s.server.Serve(listeners, s.built.Sites, h)

@@ -12,26 +12,26 @@ import (
 	"fapws/pybridge"
 )
 
-// With --idle-stop, a worker whose role is pool.Asleep serves with the sites of service.go, and loads the application when the first request
-// waits for that. A worker that is awake tells the supervisor for how long nothing has used the application: the supervisor replaces all
-// workers when none has been used for long enough.
+// With --idle-stop, a worker with the role pool.Asleep serves the sites of service.go and loads the application when
+// the first request needs it. A worker that is awake reports when its application was unused for the time of idle-stop.
+// When all are unused, the supervisor replaces the workers.
 
-// lateLoad is what such a worker has in addition.
+// lateLoad is the additional state of a worker that is asleep.
 type lateLoad struct {
 	p        *Parent
 	needed   chan struct{}            // closed when a request needs the application
 	need     func()                   // closes it
 	settled  chan struct{}            // closed when the application serves, or has failed to load
 	watches  bool                     // the application wants to know of subscribers
-	presence []pybridge.PresenceEvent // for it; of the loop
+	presence []pybridge.PresenceEvent // for the application; used by the loop
 	failed   atomic.Bool              // the application has not loaded, and will not
 }
 
 // mostPresence limits the events that wait for an application that is asleep.
 const mostPresence = 20000
 
-// remembered returns the settings of a script with PATHS, in JSON, for a worker that is asleep (pool.Settled.Script);
-// "": there are none.
+// remembered returns the settings of a script with PATHS, in JSON, for workers that are asleep (pool.Settled.Script);
+// empty without settings.
 func (s *service) remembered() string {
 	if s.conf.IdleStop == 0 || s.contents == nil || s.contents.Apps[0].Class != "" {
 		return ""
@@ -88,14 +88,14 @@ func (z *lateLoad) run() (code int, err error) {
 	return s.finish(s.serve(ended)), nil
 }
 
-// wake has the application loaded, and waits for that. It is safe for concurrent use.
+// wake starts to load the application and waits until it has loaded. It is safe for concurrent use.
 func (z *lateLoad) wake() {
 	z.need()
 	<-z.settled
 }
 
-// fail reports why the application has not loaded, once, and asks for a worker in the place of this one, which serves until then. Requests
-// for the application get 503, or with --dev the page that the supervisor sends.
+// fail reports once why the application has not loaded, and requests a replacement of this worker, which serves until
+// then. Requests for the application get 503, or with --dev the page of the supervisor.
 func (z *lateLoad) fail(err error) (code int) {
 	if z.failed.Swap(true) {
 		return 0
@@ -131,16 +131,17 @@ func (z *lateLoad) tellPresence() {
 	z.presence = nil
 }
 
-// asleep reports whether the application is to be loaded when a request needs it. It is safe for concurrent use.
+// asleep reports whether the application has not been loaded because no request needed it. It is safe for concurrent
+// use.
 func (s *service) asleep() bool { return s.lateLoad != nil && !s.complete.Load() }
 
-// used notes that the application was used now, other than by a request. It is safe for concurrent use.
+// used records a use of the application other than by a request. It is safe for concurrent use.
 func (s *service) used() {
 	now := time.Now()
 	s.lastUse.Store(&now)
 }
 
-// unused reports whether nothing has used the application for the time of idle-stop.
+// unused reports whether the application was not used for the time of idle-stop.
 func (s *service) unused() bool {
 	if s.plan.Conf.IdleStop == 0 || !s.complete.Load() || s.contents == nil {
 		return false

@@ -33,7 +33,7 @@ type signals struct {
 	exit   func(code int)
 	reopen func() // the log files
 
-	// reread reads certificates again, and reports whether there are any. nil: another process does.
+	// reread reads certificates again and reports whether there are any. It is nil if another process reads them.
 	reread func() bool
 
 	// replace asks the supervisor of a worker for another one in its place;
@@ -42,7 +42,8 @@ type signals struct {
 
 	terminal bool // HUP means that the terminal closed in which the user started the server
 
-	checks bool // nothing is served: a signal ends the process as it would end python3
+	// nothing is served: signals end the process as they end python3
+	checks bool
 
 	registered chan struct{} // closed then
 
@@ -78,8 +79,8 @@ func (s *signals) watch() {
 			signal.Notify(s.caught, sig)
 		}
 	}
-	// They are for supervisors. Whom they reach as well, as when a shell sends
-	// them to a job, would be stopped.
+	// These signals are for supervisors. By default they would stop a process that also receives them, for example in a
+	// shell job.
 	signal.Ignore(syscall.SIGTTIN, syscall.SIGTTOU)
 	close(s.registered)
 	for sig := range s.caught {
@@ -87,14 +88,14 @@ func (s *signals) watch() {
 	}
 }
 
-// serve says that from now on there is something to stop gracefully.
+// serve records that requests are served, so that a stop must be graceful.
 func (s *signals) serve() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.serving = true
 }
 
-// start says that from now on there is something to cancel.
+// start records that the application starts, so that a stop must cancel it.
 func (s *signals) start() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -132,8 +133,8 @@ func (s *signals) handle(sig os.Signal) {
 	}
 }
 
-// askReplace is for a worker that is told to end. If its supervisor has been told as well, as by a signal to the process group, it stops the
-// worker within pool.Echo.
+// askReplace handles a signal to end a worker. If the supervisor received a signal as well, for example to the process
+// group, it stops the worker within pool.Echo.
 func (s *signals) askReplace() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -151,7 +152,7 @@ func (s *signals) askReplace() {
 	})
 }
 
-// end passes a request on, or ends the process when nothing is served yet that could end gracefully. code is that of a check.
+// end forwards a request to stop, or ends the process if nothing is served yet. code is the exit code of a check.
 func (s *signals) end(o shutdownRequest, code int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -174,13 +175,13 @@ func (s *signals) end(o shutdownRequest, code int) {
 		}
 		select {
 		case s.orders <- o:
-		default: // it has been told often enough
+		default: // enough requests are queued
 		}
 	}
 }
 
-// scriptGrace replaces the graceful timeout when a signal handler of the
-// script called sys.exit: Python serves nothing any more.
+// scriptGrace replaces the graceful timeout after a signal handler of the script called sys.exit, because Python no
+// longer serves requests.
 const scriptGrace = time.Second
 
 // cutTime is more than a loop takes to cut off connections, and less than
@@ -211,7 +212,7 @@ const (
 // shutdownRequest says how to end.
 type shutdownRequest struct {
 	how   shutdownMode
-	grace time.Duration // 0: the graceful timeout
+	grace time.Duration // 0 means the graceful timeout
 	code  int           // exit code
 }
 
@@ -319,8 +320,8 @@ func (s *service) stop(o shutdownRequest) {
 	}
 }
 
-// stopStartup has an order that comes before ended is closed end the startup of the application: it is cancelled, and what has
-// started is shut down. The channel gets whether there was one.
+// stopStartup cancels the startup of the application if a request to stop arrives before ended is closed. Parts that
+// have started are shut down. The channel receives whether the startup was canceled.
 func (s *service) stopStartup(ended <-chan struct{}) (stopped <-chan bool) {
 	was := make(chan bool, 1)
 	s.signals.start()
@@ -369,7 +370,8 @@ func (s *service) endConnections(ctx context.Context, how shutdownMode) error {
 		s.parent.handClientsOver(ctx)
 	}()
 	err := s.server.Retire(ctx, retiredIdle)
-	select { // the last connection may have gone with a subscriber before the successor was told that this was all
+	// the last connection may have moved with a subscriber before the successor received the final message
+	select {
 	case <-handed:
 	case <-ctx.Done():
 	}
