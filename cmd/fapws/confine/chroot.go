@@ -18,9 +18,8 @@ import (
 // as a worker, with the capability CAP_SYS_CHROOT, knows its root directory.
 const ChrootVariable = C.FAPWS_WORKER_ROOT
 
-// EnterChroot makes the folder root the root of this process. It fails, in one line, if
-// something is open that leads out of it, or that could not be opened again
-// inside. It may be called once, on any goroutine.
+// EnterChroot makes the directory root the root of this process. It fails, with one line, if an open descriptor leads
+// out of it or could not be opened again inside. It may be called once, on any goroutine.
 func EnterChroot(root string) error {
 	if err := nothingLeadsOut(root); err != nil {
 		return err

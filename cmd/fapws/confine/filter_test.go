@@ -16,7 +16,7 @@ type call struct {
 	args   [6]uint32
 }
 
-// result runs the filter for a call and returns the error of it; 0: it is allowed.
+// result runs the filter for a system call and returns its error; 0 if the call is allowed.
 func (c call) result(t *testing.T, vm *bpf.VM) unix.Errno {
 	t.Helper()
 	data := make([]byte, 64) // the virtual machine reads numbers in network order

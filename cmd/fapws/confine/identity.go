@@ -18,12 +18,10 @@ import (
 	"fapws/runtime/system"
 )
 
-// nobody is the group of a user without an entry in the user database: it
-// owns nothing by convention.
+// nobody is the group of a user without an entry in the user database. By convention, it owns no files.
 const nobody = "65534"
 
-// Identity is a user and its groups, as the kernel takes them, and the variables that programs expect in the
-// environment of such a user.
+// Identity is a user with its groups, as numbers of the kernel, and the environment variables that programs expect.
 type Identity struct {
 	UID, GID int
 	Groups   []int  // supplementary ones, sorted, with GID
@@ -120,7 +118,7 @@ func (id *Identity) username() string {
 // child keeps this process's.
 func (id *Identity) Credential() *syscall.Credential {
 	if os.Geteuid() != 0 {
-		return nil // LookupIdentity has seen that it is the same
+		return nil // LookupIdentity has checked that it is the same user
 	}
 	c := &syscall.Credential{Uid: uint32(id.UID), Gid: uint32(id.GID)}
 	for _, g := range id.Groups {
@@ -175,8 +173,8 @@ func (id *Identity) Enter(folder string) (err error) {
 	return err
 }
 
-// MayRead reports whether the identity may read a file. It asks the kernel, as Enter does; the answer is true where that
-// cannot be asked, or the file does not exist.
+// MayRead reports whether the identity may read a file. It asks the kernel in the same way as Enter. The result is true
+// if that is impossible or the file does not exist.
 func (id *Identity) MayRead(name string) (may bool) {
 	may = true
 	id.borrowed(func() {
@@ -203,8 +201,7 @@ func (id *Identity) SetEnviron() error {
 	return err
 }
 
-// Owner returns the numbers for "user", "user:group" or ":group", each by name or number; -1 stands for a missing
-// one, as chown(2) takes it.
+// Owner parses "user", "user:group" or ":group", each as name or number. A missing part is -1, as for chown(2).
 func Owner(text string) (uid, gid int, err error) {
 	uid, gid = -1, -1
 	username, group, _ := strings.Cut(text, ":")
@@ -265,8 +262,8 @@ func number(text string) (int, error) {
 	return int(n), nil
 }
 
-// RootReason returns why a process may have to run as root, for a log line:
-// "this is a container" or "this system has no other user"; "" on a normal system.
+// RootReason returns why a process may need to run as root, for the log: "this is a container" or "this system has no
+// other user"; "" on a normal system.
 func RootReason() string {
 	switch {
 	case inContainer("/", os.Getenv):
@@ -285,8 +282,8 @@ var containerFiles = []string{".dockerenv", "run/.containerenv", "run/systemd/co
 // Only version 1 shows them inside.
 var containerGroups = []string{"/docker", "/kubepods", "/lxc", "/libpod", "/containerd"}
 
-// initialNamespaces are what /proc/self/ns shows of the first namespaces of a
-// machine, whose numbers are fixed (include/linux/proc_ns.h).
+// initialNamespaces are the links in /proc/self/ns of the initial namespaces, whose numbers are fixed
+// (include/linux/proc_ns.h).
 var initialNamespaces = map[string]string{"pid": "pid:[4026531836]", "user": "user:[4026531837]",
 	"uts": "uts:[4026531838]", "ipc": "ipc:[4026531839]", "cgroup": "cgroup:[4026531835]"}
 
@@ -352,8 +349,8 @@ func KeepZone() error {
 	return os.Setenv("TZ", rule)
 }
 
-// zoneRule returns the last line of a file of time zone information (RFC 8536
-// §3.3), which says how it goes on as TZ does: "CET-1CEST,M3.5.0,M10.5.0/3".
+// zoneRule returns the last line of a time zone file (RFC 8536 §3.3), a rule for future times in the format of TZ:
+// "CET-1CEST,M3.5.0,M10.5.0/3".
 func zoneRule(path string) string {
 	content, err := os.ReadFile(path)
 	if err != nil || !bytes.HasPrefix(content, []byte("TZif")) || !bytes.HasSuffix(content, []byte("\n")) {

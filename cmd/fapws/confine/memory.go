@@ -49,8 +49,8 @@ func cgroupDirs(root fs.FS, controller string) (dirs []string) {
 	return dirs
 }
 
-// Processors returns how many of n processors this process can keep busy under the limits of its control groups, at least
-// one: a limit of 1.5 lets it use two for a part of the time. root is the root directory.
+// Processors returns how many of n processors this process can keep busy under the limits of its control groups, at
+// least one. A limit of 1.5 counts as two. root is the root directory.
 func Processors(root fs.FS, n int) int {
 	for _, dir := range cgroupDirs(root, "cpu") {
 		quota, period := cgroupNumber(root, dir+"/cpu.cfs_quota_us"), cgroupNumber(root, dir+"/cpu.cfs_period_us")
@@ -87,8 +87,8 @@ func UseLittleMemory(calm func()) {
 	afterCollection(func() { p.collected(time.Since(begin)) })
 }
 
-// MemoryLimit returns how many bytes of memory this process can use at most: those of the machine or, if that is less, of
-// its control group or one above it. 0: not known. root is the root directory.
+// MemoryLimit returns the memory that this process can use, in bytes: the minimum of the machine's memory and the
+// limits of its control groups; 0 if unknown. root is the root directory.
 func MemoryLimit(root fs.FS) int64 {
 	text, _ := fs.ReadFile(root, "proc/meminfo")
 	limit := numberAfter(text, "MemTotal:") << 10 // of the machine; 0: not known
@@ -102,8 +102,8 @@ func MemoryLimit(root fs.FS) int64 {
 	return limit
 }
 
-// MemoryKills returns how many processes of this process's control group the kernel has killed for want of memory.
-// 0: no limit, or an unknown one. root is the root directory.
+// MemoryKills returns how many processes of this control group the kernel has killed because memory ran out; 0 if there
+// is no limit or it is unknown. root is the root directory.
 func MemoryKills(root fs.FS) int {
 	for _, dir := range cgroupDirs(root, "memory") {
 		for _, name := range []string{"memory.events", "memory.oom_control"} {
@@ -115,8 +115,8 @@ func MemoryKills(root fs.FS) int {
 	return 0
 }
 
-// MemoryExceeded returns a description of the limit of memory, if the kernel has killed processes of the control group for
-// want of memory since Kills returned before, else "". root is the root directory.
+// MemoryExceeded describes the memory limit if the kernel has killed processes of the control group for lack of memory
+// after MemoryKills returned before; otherwise "". root is the root directory.
 func MemoryExceeded(root fs.FS, before int) string {
 	if MemoryKills(root) <= before {
 		return ""
@@ -135,10 +135,9 @@ func numberAfter(text []byte, key string) int64 {
 	return n
 }
 
-// dropProgramPages takes from the process the pages of program files that it has touched: most only once, while it
-// started (import machinery, initialisers, tables that were walked). Pages that are needed again are mapped from the
-// page cache, for half a microsecond a fault; the rest, about 7 MB of a hello server, is the kernel's to use. small has them mapped
-// again in small pieces. It is safe for concurrent use.
+// dropProgramPages removes pages of program files from the resident memory of the process. Most were needed only during
+// the start (import machinery, initializers, tables). Pages that are needed again are mapped from the page cache. If
+// small is true, they are then mapped in small pieces. It is safe for concurrent use.
 func dropProgramPages(small bool) error {
 	maps, err := os.ReadFile("/proc/self/maps")
 	if err != nil {
@@ -158,9 +157,9 @@ func dropProgramPages(small bool) error {
 	return nil
 }
 
-// programPages calls drop with each mapping in smaps (proc(5)) of a program file that has pages in memory, and none of
-// them changed. It must be in maps, too: emulators (qemu-user before 8.2) show other addresses in smaps, those of their
-// own process, where this process has other data.
+// programPages calls drop for each mapping of a program file in smaps (proc(5)) that has resident and no modified
+// pages. The mapping must be in maps, too: qemu-user before 8.2 shows addresses of its own process in smaps, where this
+// process has other data.
 func programPages(smaps io.Reader, maps []byte, drop func(start, end uint64)) {
 	known := map[string]bool{}
 	for line := range bytes.Lines(maps) {
@@ -253,7 +252,7 @@ const (
 
 // Trimmer gives memory back to the kernel while no client is connected, and after a burst of work.
 type Trimmer struct {
-	// TrimHeap gives the free memory of the C heap back to the kernel; nil: it stays.
+	// TrimHeap returns free memory of the C heap to the kernel; nil if not available.
 	TrimHeap func()
 
 	// Small makes mappings of the program small, for a process that does little: see divide. It is set before Started.
@@ -306,11 +305,11 @@ const (
 	// collected.
 	littlePercent = 25
 
-	// busyPercent lets it, while collections would follow each other too fast: ten TLS handshakes leave 1 MB of garbage, and collecting
-	// that took as much time as computing them.
+	// busyPercent applies while collections would follow each other too fast, for example during TLS handshakes.
 	busyPercent = 100
 
-	// tooFast and slow are the times between two collections below which the heap may be larger, and above which it is little again.
+	// tooFast and slow are limits of the time between two collections. Below tooFast the heap may grow; above slow its
+	// size is reduced again.
 	tooFast = 200 * time.Millisecond
 	slow    = 2 * time.Second
 )
@@ -326,7 +325,7 @@ type pacer struct {
 	busy bool
 }
 
-// collected is called behind each collection, at a time since the start. It is safe for concurrent use.
+// collected is called after each collection. at is the time since the start. It is safe for concurrent use.
 func (p *pacer) collected(at time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -353,7 +352,7 @@ func (p *pacer) look(at time.Duration) {
 	p.calm()
 }
 
-// afterCollection calls f behind each collection, on a goroutine of the runtime.
+// afterCollection calls f after each collection, on a goroutine of the runtime.
 func afterCollection(f func()) {
 	// An object without a pointer would share its memory with others.
 	runtime.AddCleanup(new(*int), func(struct{}) {

@@ -62,7 +62,7 @@ Anonymous:             0 kB
 	}
 }
 
-// TestDropProgramPages: a process that has lost its program pages goes on.
+// A process continues after its program pages were dropped.
 func TestDropProgramPages(t *testing.T) {
 	for _, small := range []bool{false, true, true} {
 		if err := dropProgramPages(small); err != nil {

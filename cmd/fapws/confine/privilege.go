@@ -79,7 +79,8 @@ func MayChroot() bool {
 	return unix.Capget(&head, &data[0]) == nil && data[0].Permitted&(1<<unix.CAP_SYS_CHROOT) != 0
 }
 
-// verify checks the kernel's view of every thread. The thread with the number keeper has CAP_SYS_CHROOT; 0: no thread has.
+// verify checks the kernel's view of every thread. Only the thread with the ID keeper has CAP_SYS_CHROOT; 0 means no
+// thread.
 func (id *Identity) verify(groups bool, keeper int) error {
 	const tasks = "/proc/self/task"
 	threads, err := os.ReadDir(tasks)
@@ -108,9 +109,8 @@ func (id *Identity) verify(groups bool, keeper int) error {
 	return nil
 }
 
-// matches compares /proc/PID/status of a thread (proc_pid_status(5)) with the
-// identity: real, effective, saved and file system numbers, capabilities, and
-// the groups if they were set. permitted are the capabilities that it may have.
+// matches compares /proc/PID/status of a thread (proc_pid_status(5)) with the identity: real, effective, saved and file
+// system IDs, capabilities, and the groups if they were set. permitted are the allowed capabilities.
 func (id *Identity) matches(status string, groups bool, permitted uint64) error {
 	found := map[string][]string{}
 	for line := range strings.Lines(status) {
@@ -220,9 +220,9 @@ func FurnishChroot(root string) error {
 	return nil
 }
 
-// divide makes several mappings of one, by advice that every other one gets. From Linux 6.18 on, a fault maps the whole folio of the page
-// cache that it meets, up to 2 MiB, if that is within the mapping: an executable that was just written was resident with 17 MB where 7
-// were needed. Where the kernel has no such folios, it does not take the advice.
+// divide splits a mapping into several, by different advice for every other part. Since Linux 6.18, a fault maps the
+// whole folio of the page cache, up to 2 MiB, within the mapping, so an executable that was just written needed far
+// more memory. Kernels without these folios reject the advice.
 func divide(start, end uintptr) {
 	if end-start <= divided {
 		return // also a piece that was made before: with the next one's advice, they would be one again

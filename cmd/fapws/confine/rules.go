@@ -2,8 +2,8 @@ package confine
 
 import "path/filepath"
 
-// Rules are what a process may do after Enter. A path stands for the file or directory that has it at that time, with
-// everything below; a missing one is left out.
+// Rules are the permissions of a process after Enter. A path means the file or directory at that time and everything
+// below. Missing paths are ignored.
 type Rules struct {
 	Read  []string // to be opened and listed
 	Write []string // also to be changed, created and removed
@@ -12,14 +12,14 @@ type Rules struct {
 	Connect []uint16 // TCP ports of other servers
 	Bind    []uint16 // TCP ports to listen on
 
-	// Programs says that the server itself runs programs (CGI, PHP): those of the system may be run and read.
+	// Programs means that the server runs programs (CGI, PHP): programs of the system may be run and read.
 	Programs bool
 
-	// Unix says that unix sockets may be made. The kernel cannot tell those of a list from others: a service manager or a
-	// container engine may start programs outside of the sandbox for any client.
+	// Unix allows unix sockets. The kernel cannot restrict them to a list, so a service manager or container engine may
+	// start programs outside of the sandbox for any client.
 	Unix bool
 
-	// AbstractSockets says that unix sockets with a name beginning with "@" may be connected to.
+	// AbstractSockets allows connections to unix sockets with a name that begins with "@".
 	AbstractSockets bool
 }
 

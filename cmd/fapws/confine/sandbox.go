@@ -18,9 +18,9 @@ import (
 	"fapws/runtime/system"
 )
 
-// EnterSandbox restricts this process, with all of its threads and the processes that they start, for good. What the kernel cannot
-// restrict stays as it is: see Missing. The error is one line; the process must end then, since parts of the sandbox may
-// be in force. It must be called once, on any goroutine.
+// EnterSandbox permanently restricts this process with all of its threads and child processes. Restrictions that the
+// kernel does not support are omitted: see Missing. The error is one line. The process must then end, because parts of
+// the sandbox may be in force. It must be called once, on any goroutine.
 func EnterSandbox(r *Rules) error {
 	if err := restrict(r); err != nil {
 		return err
@@ -59,13 +59,14 @@ func missing(abi int, filters bool) string {
 	return strings.Join(without, ", ")
 }
 
-// fileCapabilities are those that root keeps: files of other users, as far as Landlock allows them, and low ports. Without the
-// others root cannot look into other processes, either, for which CAP_PERFMON is enough since Linux 6.16.
+// fileCapabilities are the capabilities that root keeps: access to files of other users, within the limits of Landlock,
+// and low ports. Without the other capabilities, root cannot inspect other processes. CAP_PERFMON would be sufficient
+// since Linux 6.16.
 const fileCapabilities = 1<<unix.CAP_CHOWN | 1<<unix.CAP_DAC_OVERRIDE | 1<<unix.CAP_DAC_READ_SEARCH | 1<<unix.CAP_FOWNER | 1<<unix.CAP_FSETID |
 	1<<unix.CAP_NET_BIND_SERVICE
 
-// dropCapabilities takes from all threads what only root may do, apart from fileCapabilities. Programs get no more than that,
-// by no_new_privs.
+// dropCapabilities removes the capabilities of root, except fileCapabilities, from all threads. Programs cannot gain
+// more because of no_new_privs.
 func dropCapabilities() error {
 	head := &unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	data := new([2]unix.CapUserData)
@@ -102,7 +103,8 @@ const (
 	abiScopes   = 6 // 6.12
 )
 
-// landlockABI returns the version of Landlock in this kernel; below abiFiles: there is none, or the kernel was started without it.
+// landlockABI returns the version of Landlock in this kernel. A result below abiFiles means that Landlock is not
+// available or disabled.
 func landlockABI() int {
 	version, _ := ll.LandlockGetABIVersion()
 	return version
@@ -117,7 +119,7 @@ const (
 	everything = 1<<16 - 1 // up to abiIoctl
 )
 
-// restrict applies Landlock to all threads, as far as the kernel has it.
+// restrict applies Landlock to all threads, within the limits of the kernel's version.
 func restrict(r *Rules) error {
 	abi := landlockABI()
 	if abi < abiFiles {

@@ -68,8 +68,8 @@ func filterOf(r *Rules) *filter {
 	return f
 }
 
-// ofProcesses are system calls about a process, or a group of them, and the number of first arguments that are 0 if the caller means itself:
-// limits, and priorities.
+// ofProcesses are system calls about a process or process group, with the number of first arguments that are 0 if the
+// caller means itself: limits and priorities.
 var ofProcesses = []struct {
 	number uintptr
 	own    uint32
@@ -158,7 +158,7 @@ func deny(errno unix.Errno) bpf.RetConstant {
 	return bpf.RetConstant{Val: unix.SECCOMP_RET_ERRNO | uint32(errno)}
 }
 
-// filter is a program for seccomp: what it does not deny is allowed.
+// filter is a seccomp program. It allows all system calls that it does not deny.
 type filter struct {
 	program []bpf.Instruction
 }
@@ -170,7 +170,7 @@ func (f *filter) when(number uintptr, conds ...cond) { f.deny(number, unix.EPERM
 func (f *filter) deny(number uintptr, errno unix.Errno, conds ...cond) {
 	var body []bpf.Instruction
 	for i, c := range conds {
-		left := uint8(2*(len(conds)-i) - 1) // instructions to the end of body, behind this one
+		left := uint8(2*(len(conds)-i) - 1) // number of instructions from the next one to the end of body
 		c.test.SkipTrue, c.test.SkipFalse = c.test.SkipTrue*left, c.test.SkipFalse*left
 		body = append(body, bpf.LoadAbsolute{Off: offArgs + 8*c.arg, Size: 4}, c.test)
 	}

@@ -2,7 +2,7 @@
 
 package confine
 
-// architecture says that there is no filter.
+// architecture is 0 because there is no filter.
 const architecture = 0
 
 var more []uintptr
