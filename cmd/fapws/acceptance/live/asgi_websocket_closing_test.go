@@ -10,11 +10,11 @@ import (
 	"fapws/runtime/websocket/wstest"
 )
 
-// A client that closes may have sent messages before: the application gets them first, and
-// may respond, because it does not know yet that the client has closed.
+// A client may send messages just before it closes. The application gets them first, and may respond, because it does
+// not know yet that the client has closed.
 func TestASGIWebSocketClosing(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.Serve(t, m, "asgi/closing.py:app", "--write-timeout", "3s") // nothing of it is an error
+		s := fapwstest.Serve(t, m, "asgi/closing.py:app", "--write-timeout", "3s") // the log has no errors
 		// open sends messages and a close frame in one packet.
 		open := func(path string, messages ...string) *wstest.Client {
 			c := s.Socket(path)
@@ -39,8 +39,8 @@ func TestASGIWebSocketClosing(t *testing.T) {
 				t.Errorf("%s: %q, want %q", path, got, want)
 			}
 		}
-		// closes reads until the close frame, in little more than the second that an
-		// application has, and returns the messages before.
+		// closes reads until the close frame, which must arrive little later than the second that an application has,
+		// and returns the earlier messages.
 		closes := func(c *wstest.Client) (before []string) {
 			t.Helper()
 			for {
@@ -71,7 +71,7 @@ func TestASGIWebSocketClosing(t *testing.T) {
 			{"/answers/none", nil, "", "disconnect 4001 bye OSError"},
 			{"/answers/one", []string{"0"}, "0", "sent 0 disconnect 4001 bye OSError"},
 			{"/answers/later", []string{"0", ".01", ".02"}, "0 .01 .02", "sent 0 sent .01 sent .02 disconnect 4001 bye OSError"},
-			// The answers come too late to be sent, but all messages received before are there.
+			// The answers are too late to be sent, but the application gets all earlier messages.
 			{"/answers/slow", []string{"1.6", "0", ".0", "0.0"}, "", "sent 1.6 sent 0 sent .0 sent 0.0 disconnect 4001 bye OSError"},
 			{"/listens", []string{"x", "y"}, "", "disconnect OSError"},
 			{"/stays", nil, "", "websocket.disconnect"},
@@ -83,22 +83,23 @@ func TestASGIWebSocketClosing(t *testing.T) {
 			noted(test.path, test.noted)
 		}
 
-		// It may have gone altogether.
+		// The client may also have disconnected.
 		c := open("/answers/gone", "0.3", "0")
 		c.Conn.Close()
 		noted("/answers/gone", "sent 0.3 sent 0 disconnect 4001 bye OSError")
 
-		// A task that does not receive goes on for a little, and not indefinitely.
+		// A task that does not receive can continue for a limited time.
 		closes(open("/pushes"))
 		noted("/pushes", "OSError")
 		closes(open("/pushes/unread", "x", "y"))
 		noted("/pushes/unread", "OSError")
 		closes(open("/floods", "x"))
 		noted("/floods", "OSError")
-		c = open("/floods/unread") // and not only the frame is never read
+		c = open("/floods/unread") // and neither the frame nor the messages before it are read
 		c.Conn.(*net.TCPConn).CloseWrite()
 		noted("/floods/unread", "OSError")
-		c = open("/counts/gone", "x") // nor does it hold up others without a client
+		// nor does it delay other clients after its own has disconnected
+		c = open("/counts/gone", "x")
 		fapwstest.ResetSocket(c)
 		s.Get("/gone", 200)
 		noted("/counts/gone", "few")

@@ -10,8 +10,8 @@ import (
 	"fapws/runtime/websocket/wstest"
 )
 
-// TestASGIReload: the WebSockets of ASGI applications are closed with 1012 when no worker accepts any more that has
-// the old code: a client that connects again at once gets the new one.
+// TestASGIReload checks that WebSockets of ASGI applications are closed with 1012 after workers with the old code have
+// stopped accepting, so that a client that reconnects at once gets the new code.
 func TestASGIReload(t *testing.T) {
 	t.Parallel()
 	script := fapwstest.Copied(t, "version.py")

@@ -52,7 +52,7 @@ func TestASGIWebSocket(t *testing.T) {
 
 		c = s.Socket("/closes")
 		fapwstest.Hears(t, c, "last words")
-		closesWith(t, c, 4321, strings.Repeat("é", 61)) // the part that fits
+		closesWith(t, c, 4321, strings.Repeat("é", 61)) // cut to the maximum length
 		notes(s, "4321\nRuntimeError\nRuntimeError\nRuntimeError")
 		closesWith(t, s.Socket("/returns"), 1000, "")
 		closesWith(t, s.Socket("/raises"), 1011, "")
@@ -93,7 +93,7 @@ func TestASGIWebSocket(t *testing.T) {
 	})
 }
 
-// The server makes the handshake (RFC 6455 §4.2.2): an application that would spoil it fails before anything is sent.
+// The server makes the handshake (RFC 6455 §4.2.2). An application that would break it fails before any data is sent.
 func TestASGIWebSocketHandshakeIsTheServers(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Script: "asgisockets.py", Complains: true}.Serve(t, fapwstest.Threads)
@@ -109,15 +109,15 @@ func TestASGIWebSocketHandshakeIsTheServers(t *testing.T) {
 		}
 		s.Says(`\nValueError: send\(\): ` + c.says)
 	}
-	for _, query := range []string{"subprotocol=Two", "subprotocol=", "subprotocol=two", "field=x-said"} { // the client judges a subprotocol
+	for _, query := range []string{"subprotocol=Two", "subprotocol=", "subprotocol=two", "field=x-said"} { // the client checks the subprotocol
 		closesWith(t, s.Socket("/accepts?"+query, "Sec-WebSocket-Protocol: one, Two"), 1000, "")
 	}
 }
 
-// A disconnect is noticed at once, by tasks that send and by tasks that wait.
+// A disconnect is noticed at once by tasks that send and by tasks that wait.
 func TestASGIWebSocketDisconnect(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.Serve(t, m, "asgisockets.py") // nothing of it is an error
+		s := fapwstest.Serve(t, m, "asgisockets.py") // the log has no errors
 		for range 2 {
 			c := s.Socket("/waits")
 			fapwstest.ResetSocket(c)
@@ -134,7 +134,7 @@ func TestASGIWebSocketDisconnect(t *testing.T) {
 	})
 }
 
-// Both ways, data that one side does not read waits at the other.
+// In both directions, data that one side does not read waits at the other side.
 func TestASGIWebSocketBackPressure(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "asgisockets.py")
@@ -166,7 +166,7 @@ func TestASGIWebSocketBackPressure(t *testing.T) {
 		if n := <-sent; n != 400 {
 			t.Error(n, "were sent")
 		}
-		for range 500 { // it goes on where it waited
+		for range 500 { // the application continues after its wait
 			if _, data, err := c.Receive(); err != nil || len(data) != 65536 {
 				t.Fatal(len(data), err)
 			}
@@ -189,7 +189,7 @@ func TestASGIWebSocketsWhenTheServerStops(t *testing.T) {
 	})
 }
 
-// A thousand of them, opened, used, and closed in all ways, leave no memory behind.
+// A thousand WebSockets that are opened, used and closed in all ways leave no memory.
 func TestASGIWebSocketsComeAndGo(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "asgisockets.py")

@@ -16,7 +16,7 @@ import (
 	"fapws/runtime/websocket/wstest"
 )
 
-// pidOf asks which worker a WebSocket of testdata/broadcast.py is connected to.
+// pidOf returns the worker of a WebSocket of testdata/broadcast.py.
 func pidOf(t *testing.T, c *wstest.Client) (pid, version string) {
 	t.Helper()
 	says(t, c, "pid")
@@ -24,7 +24,7 @@ func pidOf(t *testing.T, c *wstest.Client) (pid, version string) {
 	return pid, version
 }
 
-// told returns the next message that is not empty; empty ones are sent to count the clients.
+// told returns the next message that is not empty. Empty messages are sent to count the clients.
 func told(t *testing.T, c *wstest.Client) string {
 	t.Helper()
 	for {
@@ -50,7 +50,7 @@ func onBoth(s *fapwstest.Server, path string) (a, b *wstest.Client) {
 	s.T.Helper()
 	a = s.Socket(path)
 	first, _ := pidOf(s.T, a)
-	// A worker that is awake accepts before one that sleeps: on a busy machine it may do so many times.
+	// A worker that is awake accepts before a sleeping one, on a busy machine many times in a row.
 	fapwstest.Eventually(s.T, "a WebSocket of the other worker", func() bool {
 		b = s.Socket(path)
 		if second, _ := pidOf(s.T, b); second != first {
@@ -62,8 +62,7 @@ func onBoth(s *fapwstest.Server, path string) (a, b *wstest.Client) {
 	return a, b
 }
 
-// TestBroadcast: a broadcast to a WebSocket of PATHS reaches all that are connected
-// to it, in whatever process.
+// TestBroadcast checks that a broadcast to a WebSocket of PATHS reaches all of its clients, in all processes.
 func TestBroadcast(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "broadcast.py")
@@ -109,12 +108,12 @@ func TestBroadcast(t *testing.T) {
 		says(t, again, "group x to two")
 		says(t, a, "thread to all")
 		gets(t, again, "to all")
-		for _, c := range []*wstest.Client{a, b} { // in whatever order, as two have said it
+		for _, c := range []*wstest.Client{a, b} { // in any order, because two senders were involved
 			if got := []string{told(t, c), told(t, c)}; !slices.Contains(got, "to two") || !slices.Contains(got, "to all") {
 				t.Errorf("got %q", got)
 			}
 		}
-		says(t, again, "odd z") // the __hash__ of a subclass of str does not run
+		says(t, again, "odd z") // __hash__ of a subclass of str is not called
 		gets(t, again, "joined")
 		says(t, again, "group z to z")
 		gets(t, again, "to z")
@@ -140,7 +139,7 @@ func TestBroadcast(t *testing.T) {
 	})
 }
 
-// TestBroadcastOrder: all get everything, and all in the same order, whatever the sender.
+// TestBroadcastOrder checks that all clients get all messages, in the same order, from any sender.
 func TestBroadcastOrder(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "broadcast.py")
@@ -190,11 +189,11 @@ func TestBroadcastOrder(t *testing.T) {
 	})
 }
 
-// TestBroadcastWhileOpening: messages that come while on_open runs arrive when it has ended, and
-// no other client waits for it.
+// TestBroadcastWhileOpening checks that messages during on_open arrive after it has ended, and that no other client
+// waits for it.
 func TestBroadcastWhileOpening(t *testing.T) {
 	t.Parallel()
-	s := fapwstest.Serve(t, fapwstest.Workers, "broadcast.py") // inline, nothing runs beside on_open
+	s := fapwstest.Serve(t, fapwstest.Workers, "broadcast.py") // inline, nothing runs at the same time as on_open
 	a := s.Socket("/room")
 	opened := make(chan *wstest.Client)
 	go func() {
@@ -217,7 +216,7 @@ func TestBroadcastWhileOpening(t *testing.T) {
 	gets(t, c, "come in")
 }
 
-// TestBroadcastSmallMessages: messages that wait need memory, however small they are.
+// TestBroadcastSmallMessages checks that waiting messages count as memory, however small they are.
 func TestBroadcastSmallMessages(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "broadcast.py")
@@ -233,7 +232,7 @@ func TestBroadcastSmallMessages(t *testing.T) {
 	fapwstest.Eventually(t, "a client is in its handshake", func() bool { return s.Get("/count?gate", 200).Text == "1" })
 	const most = 1 << 20 / 400
 	s.Get(fmt.Sprintf("/heavy?%dx1", most), 200).Is(t, "all")
-	for n := 0; n < most; { // the other client was given them before
+	for n := 0; n < most; { // the other client already has them
 		if told(t, a) == "x" {
 			n++
 		}
@@ -249,8 +248,8 @@ func TestBroadcastSmallMessages(t *testing.T) {
 	}
 }
 
-// TestBroadcastAtReload: old and new workers receive each other's broadcasts while both run,
-// and a path that is no longer a WebSocket in the new code receives none.
+// TestBroadcastAtReload checks that old and new workers receive each other's broadcasts while both run, and that a path
+// that is no longer a WebSocket in the new code receives none.
 func TestBroadcastAtReload(t *testing.T) {
 	t.Parallel()
 	script := fapwstest.Copied(t, "broadcast.py")
@@ -282,7 +281,8 @@ func TestBroadcastAtReload(t *testing.T) {
 		gets(t, c, "late, from 1")
 		gets(t, c, "late, to x")
 	}
-	says(t, first, "pid") // nothing of that is for it: it is another one
+	// the messages are not for this WebSocket, which is another one
+	says(t, first, "pid")
 	if got := told(t, first); !strings.HasSuffix(got, " 2") {
 		t.Errorf("got %q", got)
 	}
@@ -294,7 +294,7 @@ func TestBroadcastAtReload(t *testing.T) {
 	says(t, a, "thread after it")
 	gets(t, a, "after it")
 	gets(t, b, "after it")
-	// A worker that dies closes no client of another.
+	// A worker that dies closes no client of other workers.
 	pid, _ := pidOf(t, b)
 	number, _ := strconv.Atoi(pid)
 	fapwstest.Must(t, syscall.Kill(number, syscall.SIGKILL))
@@ -304,8 +304,8 @@ func TestBroadcastAtReload(t *testing.T) {
 	fapwstest.Eventually(t, "one is counted", func() bool { return s.Get("/count", 200).Text == "1" })
 }
 
-// TestRefusedAtReload: a WebSocket for which the new code has no place is closed with 1012, and the old worker calls its on_close, once;
-// also that of one whose client breaks the connection while its handler has let go of it.
+// TestRefusedAtReload checks that a WebSocket without a place in the new code is closed with 1012, and that the old
+// worker calls its on_close exactly once, even if its client disconnects after the handler has released it.
 func TestRefusedAtReload(t *testing.T) {
 	t.Parallel()
 	text := fapwstest.Source(t, "refused.py")
@@ -327,7 +327,7 @@ func TestRefusedAtReload(t *testing.T) {
 	for _, c := range clients {
 		closesWith(t, c, 1012, "")
 	}
-	time.Sleep(300 * time.Millisecond) // its handler lets go of it
+	time.Sleep(300 * time.Millisecond) // its handler releases it
 	fapwstest.ResetSocket(behind)
 	s.Says("reloaded: 2 workers")
 	s.HasWorkers(2, old...)
@@ -339,7 +339,7 @@ func TestRefusedAtReload(t *testing.T) {
 	}
 }
 
-// TestBroadcastBehind: a sender of more than can be sent must wait, or gets an error.
+// TestBroadcastBehind checks that a sender of more than can be sent must wait, or gets an error.
 func TestBroadcastBehind(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "broadcast.py")
@@ -355,7 +355,8 @@ func TestBroadcastBehind(t *testing.T) {
 			c := s.Socket("/room")
 			defer c.Conn.Close()
 			says(t, c, "thread and it goes on")
-			for { // the messages on their way may be more than this client takes: then it is closed
+			// if more messages are in transit than this client may have, it is closed
+			for {
 				_, got, err := c.Receive()
 				if err != nil || string(got) == "and it goes on" {
 					return err == nil
@@ -365,7 +366,7 @@ func TestBroadcastBehind(t *testing.T) {
 	})
 }
 
-// TestBroadcastLarge: large messages go between workers in pieces, and two of them close no client.
+// TestBroadcastLarge checks that large messages pass between workers in pieces, and that two of them close no client.
 func TestBroadcastLarge(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Workers, "broadcast.py", "--channel-max-event", "4M")
@@ -380,8 +381,8 @@ func TestBroadcastLarge(t *testing.T) {
 	}
 }
 
-// TestBroadcastSlowReader: a client that does not read is closed, with 1013, in the other worker, too, and does not
-// delay others; a sender of more than can be sent gets an error.
+// TestBroadcastSlowReader checks that a client that does not read is closed with 1013, in each worker, and does not
+// delay others, and that a sender of more than can be sent gets an error.
 func TestBroadcastSlowReader(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "broadcast.py")
@@ -412,7 +413,7 @@ func TestBroadcastSlowReader(t *testing.T) {
 			fapwstest.Eventually(t, "the clients that read have it", func() bool { return got.Load() == total })
 		}
 		end := s.Socket("/room")
-		says(t, end, "thread end") // behind all that others have said
+		says(t, end, "thread end") // after all messages of the others
 		select {
 		case err := <-heard:
 			if err != nil || got.Load() != total {
@@ -424,8 +425,7 @@ func TestBroadcastSlowReader(t *testing.T) {
 	})
 }
 
-// Messages without bytes for an asyncio thread that does not take them need memory, too, and those that find no room are not lost without
-// a trace.
+// Messages without bytes count as memory while an asyncio thread does not take them, and lost messages are logged.
 func TestMessagesForBlockedThread(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "letters.py:application", "--lifespan", "off")

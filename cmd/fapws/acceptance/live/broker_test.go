@@ -24,7 +24,7 @@ func node(t *testing.T, url string, flags ...string) *fapwstest.Server {
 	return c.Serve(t, fapwstest.Mode{Name: "node"})
 }
 
-// loadingNode starts a node, and returns two subscribers that have connected while it was loading, the second one with that
+// loadingNode starts a node, and returns two subscribers that connected while it was loading. The second one has sent
 // Last-Event-ID.
 func loadingNode(t *testing.T, url, last string) (s *fapwstest.Server, waits, resumes *subscriber) {
 	t.Helper()
@@ -46,7 +46,7 @@ func loadingNode(t *testing.T, url, last string) (s *fapwstest.Server, waits, re
 	return s, all[0], all[1]
 }
 
-// getsAll reads events that have to have these data.
+// getsAll reads events, which must have these data.
 func (l *subscriber) getsAll(data ...string) (last event) {
 	l.t.Helper()
 	for _, one := range data {
@@ -64,7 +64,7 @@ func numbers(from, to int) (all []string) {
 
 const redisPassword = "a secret"
 
-// Servers with the same broker are one server for subscribers and WebSockets, and for caches.
+// Servers with the same broker act as one server for subscribers, WebSockets and caches.
 func TestServersWithABroker(t *testing.T) {
 	t.Parallel()
 	r := redistest.Start(t, "--requirepass", redisPassword)
@@ -85,7 +85,7 @@ func TestServersWithABroker(t *testing.T) {
 	}
 	listen(a, "/news", "Last-Event-ID: "+two.id).gets("three")
 
-	// One larger than a message between processes.
+	// An event larger than a message between processes.
 	large := strings.Repeat("x", 300000)
 	a.Get("/large?300000", 200)
 	onA.gets(large)
@@ -95,14 +95,14 @@ func TestServersWithABroker(t *testing.T) {
 	a.Get("/shout?hello", 200)
 	fapwstest.Hears(t, socket, "hello")
 
-	// The broker is away: nothing is lost, and nothing comes twice.
+	// While the broker is down, no event is lost or doubled.
 	r.Kill()
 	b.Says(`error channels: redis://:xxxxx@` + r.Address + `\?prefix=test is away`)
 	a.Says(`error channels: .* is away \(.*\); events wait for it, up to 64 MB`)
-	b.Upgrade() // a program that takes the place of another one does not need it
+	b.Upgrade() // a program that replaces another one does not need the broker
 	send(a, numbers(0, 50)...)
 	send(b, "from-b")
-	// The answer for the message to the WebSocket may be lost, too: then it waits with them.
+	// The answer to the message for the WebSocket may also be lost; the message then waits with the events.
 	fapwstest.Eventually(t, "the events wait", func() bool {
 		n, err := strconv.Atoi(metricOf(a, "fapws_broker_waiting_events"))
 		return err == nil && n >= 50
@@ -140,7 +140,7 @@ func TestServersWithABroker(t *testing.T) {
 	}
 	fapwstest.Eventually(t, "it is up", func() bool { return metricOf(a, "fapws_broker_up") == "1" })
 
-	// A server that starts has the past of all; a reload and an upgrade keep the place in it.
+	// A server that starts gets all past events. A reload and an upgrade keep its position.
 	send(a, "before")
 	before := onA.gets("before")
 	onB.gets("before")
@@ -159,7 +159,8 @@ func TestServersWithABroker(t *testing.T) {
 	resumes.getsAll("reloaded", "upgraded")
 	waits.getsAll("reloaded", "upgraded")
 	listen(c, "/news", "Last-Event-ID: "+before.id).getsAll("after", "reloaded", "upgraded")
-	d := node(t, url, "--workers", "2") // each of which has the past, and nothing has come since
+	// each worker has the past events, and no event has arrived since
+	d := node(t, url, "--workers", "2")
 	for range 8 {
 		listen(d, "/news", "Last-Event-ID: "+before.id).getsAll("after", "reloaded", "upgraded")
 	}
@@ -188,7 +189,7 @@ func metricOf(s *fapwstest.Server, name string) string {
 	return value
 }
 
-// A broker may be behind sentinels, or speak TLS.
+// A broker may use sentinels, or TLS.
 func TestBrokersOfAllKinds(t *testing.T) {
 	t.Parallel()
 	ca := certtest.NewAuthority(t)
@@ -215,13 +216,13 @@ func TestBrokersOfAllKinds(t *testing.T) {
 	isWrong(t, "redis+sentinel://"+sentinel+"/none", 3, "fapws: channels: cannot reach redis+sentinel://"+sentinel+`/none: sentinel `+sentinel+`: unknown master "none"`)
 }
 
-// isWrong wants a server not to start because of its broker, with a line that begins so.
+// isWrong checks that a server does not start because of its broker, with a line that begins with line.
 func isWrong(t *testing.T, url string, code int, line string) {
 	t.Helper()
 	fapwstest.Command{Script: "nodes.py", Flags: []string{"--bind", "127.0.0.1:0", "--channels", url}}.Fails(t, code, line)
 }
 
-// What is wrong with a broker is one line.
+// Errors of a broker are reported in one line.
 func TestWrongBrokers(t *testing.T) {
 	t.Parallel()
 	r := redistest.Start(t, "--requirepass", redisPassword, "--user", "reader", "on", "nopass", "~*", "+@all", "-eval")
@@ -241,8 +242,8 @@ func TestWrongBrokers(t *testing.T) {
 	}
 }
 
-// TestUnreadableEntries: events that another program writes to a broker and that cannot be read or sent leave few
-// lines in the log, and do not keep other events from clients.
+// TestUnreadableEntries checks that invalid events of another program on a broker leave few lines in the log, and do
+// not block other events.
 func TestUnreadableEntries(t *testing.T) {
 	t.Parallel()
 	r := redistest.Start(t)

@@ -19,13 +19,13 @@ type subscriber struct {
 	conn net.Conn
 	in   *bufio.Reader
 	head string
-	last string // id of the last event that had one
+	last string // id of the last event that has one
 }
 
-// event is one that a client has got.
+// event is an event that a client received.
 type event struct{ id, kind, data string }
 
-// listen connects and asks for target; the answer has to be a stream.
+// listen connects and requests target. The response must be a stream.
 func listen(s *fapwstest.Server, target string, fields ...string) *subscriber {
 	s.T.Helper()
 	l, err := tryListen(s, target, fields...)
@@ -35,7 +35,7 @@ func listen(s *fapwstest.Server, target string, fields ...string) *subscriber {
 	return l
 }
 
-// tryListen connects and asks for target.
+// tryListen connects and requests target.
 func tryListen(s *fapwstest.Server, target string, fields ...string) (*subscriber, error) {
 	c, err := net.Dial("tcp", s.Address)
 	if err != nil {
@@ -47,9 +47,9 @@ func tryListen(s *fapwstest.Server, target string, fields ...string) (*subscribe
 	return l, l.subscribe(target, fields...)
 }
 
-// subscribe asks for target on the connection of l; the answer must be a stream.
+// subscribe requests target on the connection of l. The response must be a stream.
 func (l *subscriber) subscribe(target string, fields ...string) error {
-	// HTTP/1.0: a stream without the framing of chunks.
+	// An HTTP/1.0 response has no chunks.
 	if _, err := fmt.Fprintf(l.conn, "GET %s HTTP/1.0\r\nHost: localhost\r\n%s\r\n", target, strings.Join(append(fields, ""), "\r\n")); err != nil {
 		return err
 	}
@@ -111,7 +111,7 @@ func (l *subscriber) next() (e event, err error) {
 	}
 }
 
-// gets reads the next event, which has to have data, and returns it.
+// gets reads the next event, which must have data, and returns it.
 func (l *subscriber) gets(data string) event {
 	l.t.Helper()
 	e, err := l.next()
@@ -131,18 +131,18 @@ func sends(s *fapwstest.Server, name, data string, more ...string) (pid string) 
 	return s.Get("/send?"+query.Encode(), 200).Text
 }
 
-// counts waits until n listen to a channel.
+// counts waits until a channel has n subscribers.
 func counts(s *fapwstest.Server, name string, n int) {
 	s.T.Helper()
 	fapwstest.Eventually(s.T, fmt.Sprint(n, " listen to ", name), func() bool { return s.Get("/count/"+name, 200).Text == strconv.Itoa(n) })
 }
 
-// TestChannels: a handler of any kind makes its client a subscriber, and it gets events
-// published anywhere.
+// TestChannels checks that handlers of all kinds can make their clients subscribers, which get events published by any
+// process.
 func TestChannels(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "channels.py")
-		s.Complains = true // on_join of room/bad, and a channel that cannot be
+		s.Complains = true // on_join of room/bad fails, and a channel has an invalid name
 		entry, field, generator, view := listen(s, "/entry"), listen(s, "/field/news"), listen(s, "/generator"), listen(s, "/view")
 		several := listen(s, "/listen/news,room/1,news?start=data%3A+hello", "Last-Event-ID: nothing")
 		view.gets("from a view")
@@ -194,7 +194,7 @@ func TestChannels(t *testing.T) {
 		sends(s, "room/1", "missed 2")
 		back := listen(s, "/listen/news,room/1", "Last-Event-ID: "+last)
 		got := back.gets2("missed 1", "missed 2")
-		if m.Workers() { // they are numbered as they come, from any worker
+		if m.Workers() { // any worker numbers them in the order of arrival
 			got = got[:0]
 		}
 		if len(got) > 0 && got[0] != "missed 1" {
@@ -214,7 +214,7 @@ func TestChannels(t *testing.T) {
 	})
 }
 
-// gets2 reads events that may come in any order, and returns them in theirs.
+// gets2 reads events in any order, and returns their data in the order of arrival.
 func (l *subscriber) gets2(want ...string) (got []string) {
 	l.t.Helper()
 	left := map[string]bool{}
@@ -232,8 +232,8 @@ func (l *subscriber) gets2(want ...string) (got []string) {
 	return got
 }
 
-// TestChannelErrors: wrong arguments are reported in one line each, and so are calls in a
-// process that is not the server.
+// TestChannelErrors checks that wrong arguments, and calls in a process that is not the server, are reported in one
+// line each.
 func TestChannelErrors(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "channels.py")
@@ -268,7 +268,7 @@ RuntimeError subscribers: this process does not run under fapws: run the script 
 `)
 }
 
-// A channel in PATHS is read: other methods get 405.
+// A channel in PATHS rejects methods other than GET and HEAD with 405.
 func TestChannelMethods(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "channels.py")
@@ -277,8 +277,8 @@ func TestChannelMethods(t *testing.T) {
 	}
 }
 
-// TestChannelCallbacks: Python learns which clients join and leave, in order. A client has the same number
-// when it joins and when it leaves.
+// TestChannelCallbacks checks that Python learns of joining and leaving clients, in order, and that a client keeps its
+// number.
 func TestChannelCallbacks(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "channels.py")
@@ -305,7 +305,7 @@ func TestChannelCallbacks(t *testing.T) {
 		if numbers["é"] == numbers["None"] {
 			t.Error("both have the same number")
 		}
-		// Nobody asks anything meanwhile.
+		// No requests are sent meanwhile.
 		three := listen(s, "/listen/welcome")
 		three.gets("there are 1")
 		for range 3 {
@@ -317,7 +317,7 @@ func TestChannelCallbacks(t *testing.T) {
 	})
 }
 
-// TestChannelCrowd: callbacks report many clients that join and leave at once correctly.
+// TestChannelCrowd checks that callbacks report many clients that join and leave at once.
 func TestChannelCrowd(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "channels.py")
@@ -340,7 +340,7 @@ func TestChannelCrowd(t *testing.T) {
 	})
 }
 
-// TestChannelLimits: the flags about channels hold.
+// TestChannelLimits checks the flags for channels.
 func TestChannelLimits(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "channels.py", "--channel-subscribers", "2", "--channel-subscribers-per-address", "4", "--channel-history", "3",
@@ -398,7 +398,8 @@ func TestChannelLimits(t *testing.T) {
 		}
 		return text
 	}
-	replay() // the last event has arrived when this one has it, and this one may get it as news
+	// the last event has arrived at this worker before its subscriber gets it, perhaps as a new event
+	replay()
 	counts(s, "news", 1)
 	text := replay()
 	if n := strings.Count(text, "data: "); n != 3 {
@@ -406,7 +407,7 @@ func TestChannelLimits(t *testing.T) {
 	}
 }
 
-// TestChannelLargeEvents: they go between workers in pieces, and arrive unchanged.
+// TestChannelLargeEvents checks that large events pass between workers in pieces, and arrive unchanged.
 func TestChannelLargeEvents(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Workers, "channels.py", "--channel-max-event", "4M", "--channel-buffer", "64M")
@@ -434,7 +435,7 @@ func TestChannelLargeEvents(t *testing.T) {
 	}
 }
 
-// TestChannelsOfFrameworks: a response header does it, behind middlewares, too.
+// TestChannelsOfFrameworks checks subscriptions by a response header, also with middlewares.
 func TestChannelsOfFrameworks(t *testing.T) {
 	t.Parallel()
 	fapwstest.NeedModule(t, "flask")
@@ -484,7 +485,7 @@ app.wsgi_app = middleware
 	}
 }
 
-// TestChannelBackPressure: a publisher of more than can be sent waits, or gets an error.
+// TestChannelBackPressure checks that a publisher of more than can be sent waits, or gets an error.
 func TestChannelBackPressure(t *testing.T) {
 	const script = `
 from time import monotonic
@@ -523,8 +524,7 @@ PATHS = [("/flood", flood), ("/news", channel("news"))]
 	})
 }
 
-// TestChannelsOfAsyncCode: handlers that are async, ASGI applications, tasks, and
-// callbacks that are async.
+// TestChannelsOfAsyncCode tests async handlers, ASGI applications, tasks, and async callbacks.
 func TestChannelsOfAsyncCode(t *testing.T) {
 	const script = `
 import asyncio

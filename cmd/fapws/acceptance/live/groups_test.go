@@ -8,7 +8,7 @@ import (
 	"fapws/runtime/websocket/wstest"
 )
 
-// groupsOnBoth opens two WebSockets of testdata/groups.py, with workers one of each.
+// groupsOnBoth opens two WebSockets of testdata/groups.py, in separate workers if there are two.
 func groupsOnBoth(s *fapwstest.Server, m fapwstest.Mode) (a, b *wstest.Client) {
 	s.T.Helper()
 	pid := func(c *wstest.Client) string {
@@ -50,7 +50,7 @@ func hearsNext(t *testing.T, c *wstest.Client) string {
 	}
 }
 
-// TestGroups: a message to a group reaches the ASGI WebSockets in it, whichever worker has them.
+// TestGroups checks that a message to a group reaches its ASGI WebSockets in all workers.
 func TestGroups(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "groups.py:application"}.Serve(t, m)

@@ -15,8 +15,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// TestSubscribersStay: through reloads and an upgrade each subscriber gets every event
-// once and in one order, while events are published all the time.
+// TestSubscribersStay checks that through reloads and an upgrade each subscriber gets every event once and in the same
+// order, while events are published continuously.
 func TestSubscribersStay(t *testing.T) {
 	t.Parallel()
 	const subscribers, reloads = 60, 3
@@ -66,7 +66,7 @@ func TestSubscribersStay(t *testing.T) {
 	t.Logf("%d events", published.Load())
 }
 
-// orders are the ids that subscribers have got, one after the other: for all the same.
+// orders contains the ids that subscribers received, in order. They must be equal for all subscribers.
 type orders struct {
 	mu    sync.Mutex
 	first string
@@ -83,7 +83,8 @@ func (o *orders) add(t *testing.T, ids string) {
 	}
 }
 
-// allOf reads "end of n" and n events, each once, with numbers that grow. The end may overtake events of another worker.
+// allOf reads "end of n" and n events, each once, with increasing numbers. The end may overtake events of another
+// worker.
 func (l *subscriber) allOf(order *orders) {
 	seen, last, published := map[string]bool{}, uint64(0), -1
 	var ids strings.Builder
@@ -118,21 +119,21 @@ func (l *subscriber) allOf(order *orders) {
 	order.add(l.t, ids.String())
 }
 
-// TestReplayIsBounded: a client that comes back gets --channel-history events, also from a worker that
-// was started a moment ago, which keeps all of them for clients that may be handed over to it.
+// TestReplayIsBounded checks that a client that reconnects gets --channel-history events, even from a new worker, which
+// keeps all events for clients that may be handed over.
 func TestReplayIsBounded(t *testing.T) {
 	t.Parallel()
 	const published, kept = 50, 10
 	s := fapwstest.Serve(t, fapwstest.Workers, "channels.py", "--channel-history", strconv.Itoa(kept))
 	first := listen(s, "/listen/news")
 	counts(s, "news", 1)
-	w := s.Dial() // one connection, so one worker: its order is theirs
+	w := s.Dial() // one connection uses one worker, which determines the order
 	for n := range published {
 		w.Fetch("/send?name=news&data="+strconv.Itoa(n)).Want(t, 200)
 	}
 	first.gets("0")
 	for range 8 { // from both workers
-		fapwstest.Eventually(t, "the last events come again", func() bool { // a worker may not have heard of the very last one yet
+		fapwstest.Eventually(t, "the last events come again", func() bool { // a worker may not have received the last event yet
 			l := listen(s, "/listen/news", "Last-Event-ID: "+first.last)
 			from, err := l.next()
 			if err != nil {
@@ -150,8 +151,8 @@ func TestReplayIsBounded(t *testing.T) {
 	}
 }
 
-// TestSubscribersOfTheKilled: a worker that dies takes its subscribers along; they come
-// back and miss nothing. Neither do subscribers that come back after a reload.
+// TestSubscribersOfTheKilled checks that subscribers of a worker that dies reconnect and miss no event, and that the
+// same holds after a reload.
 func TestSubscribersOfTheKilled(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Workers, "channels.py", "--channel-subscribers-per-address", "1000000")
@@ -218,7 +219,7 @@ func TestSubscribersOfTheKilled(t *testing.T) {
 	}
 }
 
-// TestSubscribersOfAReloadThatFails: they stay where they are.
+// TestSubscribersOfAReloadThatFails checks that subscribers stay in their workers.
 func TestSubscribersOfAReloadThatFails(t *testing.T) {
 	t.Parallel()
 	text := fapwstest.Source(t, "channels.py")
@@ -232,7 +233,7 @@ func TestSubscribersOfAReloadThatFails(t *testing.T) {
 	}
 	sends(s, "news", "still here")
 	l.gets("still here")
-	// Fewer workers: those of the one that goes are given to the other.
+	// With fewer workers, the subscribers of a retiring worker move to the other one.
 	var more []*subscriber
 	for range 20 {
 		more = append(more, listen(s, "/listen/news"))
@@ -245,7 +246,7 @@ func TestSubscribersOfAReloadThatFails(t *testing.T) {
 		l.gets("to all")
 	}
 	counts(s, "news", 21)
-	// One that is worn: to its successor.
+	// The subscribers of a worn worker move to its successor.
 	fapwstest.Write(t, script, text)
 	old := s.Workers()
 	syscall.Kill(old[0], syscall.SIGTERM)
@@ -254,7 +255,7 @@ func TestSubscribersOfAReloadThatFails(t *testing.T) {
 	for _, l := range append(more, l) {
 		l.gets("to all once more")
 	}
-	// At the end streams end.
+	// At the end the streams end.
 	s.Signal(syscall.SIGTERM)
 	if e, err := l.next(); err == nil {
 		t.Errorf("got %q", e)
@@ -264,8 +265,8 @@ func TestSubscribersOfAReloadThatFails(t *testing.T) {
 	s.EndsWith(0)
 }
 
-// TestPublishersOfAllWorkers: thousands of events from all workers at once; everybody
-// sees the same, once, in one order.
+// TestPublishersOfAllWorkers publishes thousands of events in all workers at once. All subscribers get each event once,
+// in the same order.
 func TestPublishersOfAllWorkers(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Workers, "channels.py", "--channel-history", "6000", "--channel-buffer", "8M")

@@ -21,8 +21,8 @@ def wsgi(environ, start_response):
     return [environ["REQUEST_METHOD"].encode()]
 `
 
-// TestIgnoredUpgrade: a request that does not ask for a WebSocket as HTTP/1.1 wants it is a plain request (RFC 9110
-// §7.8), and its body is one.
+// TestIgnoredUpgrade checks that a request without a valid HTTP/1.1 handshake for a WebSocket is a plain request (RFC
+// 9110 §7.8), including its body.
 func TestIgnoredUpgrade(t *testing.T) {
 	t.Parallel()
 	script := fapwstest.Write(t, filepath.Join(t.TempDir(), "plain.py"), plainRequests)

@@ -8,7 +8,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// TestOrderOfOneClient: what a client publishes over one connection, subscribers get in its order, whatever code has published it.
+// TestOrderOfOneClient checks that subscribers get the events that a client publishes over one connection in its order,
+// whichever code publishes them.
 func TestOrderOfOneClient(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Workers, "order.py")
@@ -24,7 +25,7 @@ func TestOrderOfOneClient(t *testing.T) {
 	}
 }
 
-// TestPublishWithoutSupervisor: a stopped supervisor delays events, and no answers.
+// TestPublishWithoutSupervisor checks that a stopped supervisor delays events, but not responses.
 func TestPublishWithoutSupervisor(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Workers, "order.py")

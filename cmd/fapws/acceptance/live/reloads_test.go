@@ -14,8 +14,9 @@ import (
 	"fapws/runtime/websocket/wstest"
 )
 
-// TestLiveThroughReloads has clients that send while workers are replaced again and again: each message that was sent before the client saw a close
-// frame reaches the application. FAPWS_LIVE_RELOADS is the number of reloads (default 3).
+// TestLiveThroughReloads runs clients that send while workers are replaced repeatedly. Each message that was sent
+// before the client received a close frame must reach the application. FAPWS_LIVE_RELOADS is the number of reloads
+// (default 3).
 func TestLiveThroughReloads(t *testing.T) {
 	t.Parallel()
 	reloads := 3
@@ -54,7 +55,7 @@ func TestLiveThroughReloads(t *testing.T) {
 	close(stop)
 	senders.Wait()
 	var lost []string
-	arrived := func() bool { // the callbacks of a worker that has been replaced may still run
+	arrived := func() bool { // the callbacks of a replaced worker may still run
 		mu.Lock()
 		defer mu.Unlock()
 		lost = slices.DeleteFunc(slices.Clone(said), func(text string) bool { return heard[text] })
@@ -68,7 +69,7 @@ func TestLiveThroughReloads(t *testing.T) {
 	t.Logf("%d messages", len(said))
 }
 
-// livePeer is a client that reconnects when the close code says that its worker is replaced.
+// livePeer is a client that reconnects if the close code reports the replacement of its worker.
 type livePeer struct {
 	t    *testing.T
 	s    *fapwstest.Server
@@ -101,8 +102,8 @@ func replaced(err error) bool {
 	return errors.As(err, &closed) && (closed.Code == 1012 || closed.Code == 1001)
 }
 
-// sends sends messages until it sees a close frame, which it answers behind the last one, and
-// goes on with another connection. It returns the messages that it has sent.
+// sends sends messages until it receives a close frame, answers the frame after the last message, and continues with
+// another connection. It returns the messages that it has sent.
 func (p *livePeer) sends() (said []string) {
 	for !p.stopped() {
 		c := p.connect()
@@ -137,7 +138,7 @@ func (p *livePeer) sends() (said []string) {
 		} else if !replaced(err) {
 			p.t.Errorf("%s: %v", p.path, err)
 		}
-		if _, err := c.ReadFrame(); err == nil { // the worker is done with the connection
+		if _, err := c.ReadFrame(); err == nil { // the worker has finished with the connection
 			p.t.Errorf("%s got a frame behind the close frame", p.path)
 		}
 		c.Conn.Close()

@@ -7,8 +7,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// A library that takes the socket of its client may end the connection by an exception, which servers of WSGI do not log. Other exceptions are
-// faults of the application.
+// A library that takes over the socket of its client may end the connection by an exception that WSGI servers do not
+// log. Other exceptions are errors of the application.
 func TestRawSocketEndsByException(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Script: "rawsocket.py", Complains: true}.Serve(t, fapwstest.Threads)
@@ -28,8 +28,8 @@ func TestRawSocketEndsByException(t *testing.T) {
 	}
 }
 
-// Flask-SocketIO works with async_mode "threading", whose closed connections leave nothing in the log. With others, a line at the start says
-// what to use.
+// Flask-SocketIO works with async_mode "threading", without log lines for closed connections. For other modes, a line
+// at the start names the right mode.
 func TestFlaskSocketIO(t *testing.T) {
 	t.Parallel()
 	script := fapwstest.Write(t, t.TempDir()+"/app.py", `

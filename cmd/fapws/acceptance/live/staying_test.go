@@ -21,7 +21,7 @@ import (
 type stayer struct {
 	t *testing.T
 	*wstest.Client
-	resumed string // what on_resume of the present code sends
+	resumed string // message of on_resume in the current code
 }
 
 func openStayer(s *fapwstest.Server, path string, fields ...string) *stayer {
@@ -31,14 +31,14 @@ func openStayer(s *fapwstest.Server, path string, fields ...string) *stayer {
 	return &stayer{s.T, c, "resumed by 1"}
 }
 
-// asks sends a message and returns the next one.
+// asks sends a message and returns the next message.
 func (c *stayer) asks(text string) string {
 	c.t.Helper()
 	says(c.t, c.Client, text)
 	return c.hears()
 }
 
-// hears returns the next message, without those of an application that has slept and resumes again.
+// hears returns the next message, except messages of an application that resumes after sleep.
 func (c *stayer) hears() string {
 	c.t.Helper()
 	for {
@@ -52,14 +52,14 @@ func (c *stayer) hears() string {
 	}
 }
 
-// staying serves a copy of testdata/staying.py, which it returns.
+// staying serves a copy of testdata/staying.py, and returns the copy.
 func staying(t *testing.T, m fapwstest.Mode) (s *fapwstest.Server, script string) {
 	script = fapwstest.Copied(t, "staying.py")
 	return fapwstest.Command{Script: script}.Serve(t, m), script
 }
 
-// TestWebSocketsStay: at a reload a WebSocket for synchronous code goes over to the new worker, with its groups, its data, its
-// subprotocol, compression, and a header that has begun.
+// TestWebSocketsStay checks that at a reload a WebSocket for synchronous code moves to the new worker, with its groups,
+// data, subprotocol, compression, and an incomplete header.
 func TestWebSocketsStay(t *testing.T) {
 	asleep := fapwstest.Mode{Name: fapwstest.Asleep.Name, Flags: slices.Concat(fapwstest.Asleep.Flags, fapwstest.Workers.Flags)}
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Workers, asleep}, webSocketsStay)
@@ -77,7 +77,7 @@ func webSocketsStay(t *testing.T, m fapwstest.Mode) {
 		t.Error(got)
 	}
 	first, resumed := "^1", "^1"
-	if m.Name == fapwstest.Asleep.Name { // on_resume counts each time that it slept
+	if m.Name == fapwstest.Asleep.Name { // on_resume counts each sleep
 		first, resumed = "^([1-9]0)?1", "^[1-9]"
 	}
 	for i, c := range []*stayer{plain, packed} {
@@ -86,7 +86,7 @@ func webSocketsStay(t *testing.T, m fapwstest.Mode) {
 		}
 	}
 	frame := plain.AppendFrame(nil, wstest.Fin|wstest.Text, []byte("count"))
-	if _, err := plain.Conn.Write(frame[:3]); err != nil { // a header that has begun goes along
+	if _, err := plain.Conn.Write(frame[:3]); err != nil { // an incomplete header moves, too
 		t.Fatal(err)
 	}
 	fapwstest.Change(t, script, "VERSION = 1", "VERSION = 2")
@@ -122,8 +122,8 @@ func webSocketsStay(t *testing.T, m fapwstest.Mode) {
 	}
 }
 
-// TestWebSocketsThatCannotStay: an object that the application holds, or data that is not plain, would be left behind, so the WebSocket is closed
-// with 1012; so is one whose place is another's in new code. A callback ends before.
+// TestWebSocketsThatCannotStay checks that a WebSocket is closed with 1012 if the application holds its object, if its
+// data is not plain, or if new code has another WebSocket in its place. A callback ends before.
 func TestWebSocketsThatCannotStay(t *testing.T) {
 	t.Parallel()
 	s, script := staying(t, fapwstest.Workers)
@@ -154,8 +154,9 @@ func TestWebSocketsThatCannotStay(t *testing.T) {
 	closesWith(t, waits.Client, 1012, "")
 }
 
-// TestWebSocketsThroughReloads: while workers are replaced all the time, each message of 80 clients is answered, in order,
-// everything that is broadcast reaches all of them, in one order, and none is closed. Memory and descriptors stay as they are.
+// TestWebSocketsThroughReloads checks that while workers are replaced continuously, each message of 80 clients is
+// answered in order, all clients get all broadcasts in the same order, and no WebSocket is closed. Memory and
+// descriptors do not grow.
 func TestWebSocketsThroughReloads(t *testing.T) {
 	t.Parallel()
 	for _, m := range []fapwstest.Mode{
@@ -171,7 +172,7 @@ func throughReloads(t *testing.T, m fapwstest.Mode) {
 	const clients, speakers, reloads = 80, 3, 6
 	s := fapwstest.Serve(t, m, "staying.py")
 	workers := len(s.Workers())
-	files := func() (n int) { // of supervisor and workers, when the old ones have ended
+	files := func() (n int) { // of supervisor and workers, after the old workers have ended
 		s.HasWorkers(workers)
 		for _, pid := range append(s.Workers(), s.Cmd.Process.Pid) {
 			entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
@@ -245,7 +246,7 @@ func throughReloads(t *testing.T, m fapwstest.Mode) {
 		time.Sleep(time.Duration(i%3) * 200 * time.Millisecond)
 	}
 	fapwstest.Eventually(t, fmt.Sprintf("hardly more than the %d descriptors before the first reload", held), func() bool {
-		return t.Failed() || files() <= held+clients/10 // a few come and go
+		return t.Failed() || files() <= held+clients/10 // a few open and close
 	})
 	close(ended)
 	done.Wait()

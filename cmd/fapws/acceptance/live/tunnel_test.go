@@ -14,7 +14,7 @@ import (
 	"fapws/runtime/websocket/wstest"
 )
 
-// WebSockets of an application are the same behind a proxy.
+// WebSockets of an application behave the same through a proxy.
 func TestProxiedWebSockets(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.ServeProxy(t, fapwstest.Serve(t, fapwstest.Threads, "sockets.py").URL, "headers = { X-Added = \"yes\" }\n")
@@ -28,7 +28,8 @@ func TestProxiedWebSockets(t *testing.T) {
 	}
 	says(t, c, "close 4001 enough")
 	closesWith(t, c, 4001, "enough")
-	w := s.Dial() // a refusal by the application is an answer, and the connection goes on
+	// a refusal by the application is a response, and the connection remains open
+	w := s.Dial()
 	for range 2 {
 		w.Send(wstest.Handshake("/room?teapot"))
 		w.Answer().Want(t, 418, "short and stout").Field(t, "X-Added", "yes")
@@ -46,8 +47,8 @@ func TestProxiedWebSocketCases(t *testing.T) {
 	fapwstest.WebSocketCases(t, s.Address, "/callbacks")
 }
 
-// A tunnel has its line in the access log when it ends, with what went through, also
-// when it is the end of the server that ends it.
+// A tunnel has a line in the access log after its end, with the transferred bytes, even if the end of the server ends
+// it.
 func TestTunnelsInTheLog(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.ServeProxy(t, fapwstest.Serve(t, fapwstest.Threads, "sockets.py").URL, "", "--access-log", "log", "--access-log-format", `%h "%r" %s %B %I %O %X`, "--graceful-timeout", "1")
@@ -65,7 +66,7 @@ func TestTunnelsInTheLog(t *testing.T) {
 	c.Conn.Close()
 	const head = `127\.0\.0\.1 "GET /room HTTP/1\.1" 101 `
 	fapwstest.Eventually(t, "a line", func() bool { return strings.Contains(log(), "\n") })
-	// 10 bytes and 2 of the frame, and a close frame of 4; those of the client have 4 more each.
+	// 10 bytes with 2 of the frame, and a close frame of 4; frames of the client have 4 more each.
 	if !regexp.MustCompile(`^` + head + `16 \d+ \d+ -\n$`).MatchString(log()) {
 		t.Errorf("%q", log())
 	}
@@ -89,7 +90,7 @@ func TestTunnelsInTheLog(t *testing.T) {
 	}
 }
 
-// A server that stops leaves tunnels alone for the graceful timeout, and ends when they have ended.
+// A server that stops waits for tunnels during the graceful timeout, and ends after the last tunnel.
 func TestTunnelsAtStop(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.ServeProxy(t, fapwstest.Serve(t, fapwstest.Threads, "sockets.py").URL, "", "--graceful-timeout", "1h")
@@ -102,8 +103,7 @@ func TestTunnelsAtStop(t *testing.T) {
 	s.EndsWith(0)
 }
 
-// At a reload, tunnels stay with their worker until the graceful timeout is over, and
-// new ones go to the next.
+// At a reload, tunnels stay in their worker until the graceful timeout, and the next worker gets new ones.
 func TestTunnelsAtReload(t *testing.T) {
 	for _, grace := range []string{"1h", "1s"} {
 		t.Run(grace, func(t *testing.T) {
@@ -157,7 +157,7 @@ func TestTunnelsAndDescriptors(t *testing.T) {
 	fapwstest.Eventually(t, "no descriptor is left", func() bool { return files() <= idle })
 }
 
-// Tunnels are connections for --max-clients, and closed ones make room.
+// Tunnels count for --max-clients, and closed tunnels make room.
 func TestTunnelsCount(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.ServeProxy(t, fapwstest.Serve(t, fapwstest.Threads, "sockets.py").URL, "", "--max-clients", "3", "--max-clients-action", "503")
@@ -176,7 +176,7 @@ func TestTunnelsCount(t *testing.T) {
 		}
 		return err == nil
 	})
-	clients[1].Conn.Close() // without a word
+	clients[1].Conn.Close() // without a close frame
 	fapwstest.Eventually(t, "room for a request", func() bool {
 		w := s.Dial()
 		w.Get("/noted")
@@ -200,7 +200,7 @@ func TestTunnelTimeout(t *testing.T) {
 	s.Says(`proxy http://\S+: WebSocket closed: idle timeout of 1s exceeded\n`)
 }
 
-// The timeout of a request is over with the answer to the handshake.
+// The timeout of a request ends with the response to the handshake.
 func TestTunnelsOutlastTheTimeout(t *testing.T) {
 	t.Parallel()
 	upstream := fapwstest.Serve(t, fapwstest.Threads, "sockets.py")
@@ -212,14 +212,14 @@ func TestTunnelsOutlastTheTimeout(t *testing.T) {
 		return err == nil
 	})
 	t.Cleanup(func() { c.Conn.Close() })
-	s.Get("/wait", 504) // the time of a request that was sent later is up
+	s.Get("/wait", 504) // the timeout of a later request has passed
 	upstream.Get("/open", 200)
 	says(t, c, "echo hello")
 	fapwstest.Hears(t, c, "echo hello")
 }
 
-// Without descriptors for more tunnels, new clients get an error, the other tunnels go on,
-// and there is room again when some have ended.
+// Without descriptors for more tunnels, new clients get an error and other tunnels continue. New tunnels are possible
+// after some have ended.
 func TestTunnelsWithoutDescriptors(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -259,13 +259,13 @@ func TestTunnelsWithoutDescriptors(t *testing.T) {
 	})
 }
 
-// Clients may come by a unix socket.
+// Clients may connect by a unix socket.
 func TestTunnelsFromUnixSocket(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	file := fapwstest.Write(t, dir+"/fapws.toml", "[[host]]\n[[host.route]]\nprefix = \"/\"\nproxy = \""+fapwstest.Serve(t, fapwstest.Threads, "sockets.py").URL+"\"\n")
 	s := fapwstest.Command{Flags: []string{"-b", "unix:" + dir + "/s", "-c", file, "--access-log", dir + "/log"}}.Start(t)
-	fapwstest.Eventually(t, "it listens", func() bool { return fapwstest.Listens("unix", dir+"/s") }) // there is a socket a moment before that
+	fapwstest.Eventually(t, "it listens", func() bool { return fapwstest.Listens("unix", dir+"/s") }) // the socket exists a moment before
 	for _, polite := range []bool{true, false} {
 		c, err := wstest.Open(fapwstest.Dial(t, "unix", dir+"/s").Conn, "/room")
 		if err != nil {

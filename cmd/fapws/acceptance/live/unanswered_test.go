@@ -8,7 +8,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// Clients that neither read nor answer the close frame do not hold up the end of the server.
+// Clients that neither read nor answer the close frame do not delay the end of the server.
 func TestUnansweredCloses(t *testing.T) {
 	s := fapwstest.Serve(t, fapwstest.Threads, "echo.py", "--graceful-timeout", "1h", "--write-timeout", "1h", "--ws-ping-timeout", "0")
 	for _, path := range []string{"/callbacks", "/asgi"} {

@@ -6,7 +6,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// TestWebSocketCases: applications that echo.
+// TestWebSocketCases runs the cases of the Autobahn test suite with applications that echo.
 func TestWebSocketCases(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "echo.py")

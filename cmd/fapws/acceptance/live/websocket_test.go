@@ -20,8 +20,8 @@ import (
 	"fapws/runtime/websocket/wstest"
 )
 
-// atRest waits until a counter that has begun to count stays as it is for a moment. Where the machine is slow, that may
-// be too early: the next checks must hold at any moment.
+// atRest waits until a counter that has begun to count does not change for a moment. On a slow machine that may be too
+// early, so the next checks must be valid at any moment.
 func atRest(t *testing.T, counter func() int64) {
 	t.Helper()
 	last, same := int64(0), 0
@@ -36,14 +36,14 @@ func atRest(t *testing.T, counter func() int64) {
 	})
 }
 
-// smallBuffers has the kernel keep little of the data between c and its server, whatever the settings of the system.
+// smallBuffers makes the kernel keep little of the data between c and its server, whatever the settings of the system.
 func smallBuffers(c *wstest.Client) *wstest.Client {
 	_ = c.Conn.(*net.TCPConn).SetReadBuffer(256 << 10)
 	_ = c.Conn.(*net.TCPConn).SetWriteBuffer(256 << 10)
 	return c
 }
 
-// kib is a limit of memory; it does not hold with the race detector.
+// kib is a limit of memory, which is not checked with the race detector.
 func kib(n int) int {
 	if fapwstest.OnlyMode != "" {
 		return 16 * n
@@ -66,7 +66,7 @@ func closesWith(t *testing.T, c *wstest.Client, code int, reason string) {
 	for {
 		_, _, err := c.Receive()
 		if err == nil {
-			continue // a message sent before
+			continue // a message that was sent before
 		}
 		if !errors.As(err, &closed) || closed.Code != code || closed.Reason != reason {
 			t.Errorf("got %v; want it closed with %d %q", err, code, reason)
@@ -90,8 +90,8 @@ func notes(s *fapwstest.Server, want string) {
 	}
 }
 
-// A callback that only sends learns from send() that its client has closed: on_close
-// comes after it. Inline it would hold up the loop.
+// A callback that only sends learns from send() that its client has closed; on_close is called after it. In inline mode
+// the callback would block the loop.
 func TestWebSocketCallbackThatOnlySends(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "sockets.py")
@@ -195,7 +195,7 @@ func TestWebSocketForSynchronousCode(t *testing.T) {
 	})
 }
 
-// Messages behind the close frame of a handler are not even inflated.
+// Messages after the close frame of a handler are not even decompressed.
 func TestWebSocketMessagesAfterClose(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "sockets.py")
@@ -221,7 +221,7 @@ func TestWebSocketMessagesAfterClose(t *testing.T) {
 	}
 }
 
-// Stopping, a client gets 1001, and on_close runs before the end.
+// When the server stops, a client gets 1001, and on_close runs before the end.
 func TestWebSocketsWhenTheServerStops(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "sockets.py")
@@ -249,7 +249,8 @@ func TestWebSocketOverdue(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "sockets.py", "--timeout", "1")
 		var c *wstest.Client
-		echoes := func() bool { // a busy machine can make even an echo late: then the client comes again
+		// on a busy machine even an echo may be late; the client then reconnects
+		echoes := func() bool {
 			if c.SendText("echo hello") != nil {
 				return false
 			}
@@ -273,7 +274,7 @@ func TestWebSocketOverdue(t *testing.T) {
 
 func TestWebSocketsOnTheStack(t *testing.T) {
 	t.Parallel()
-	s := fapwstest.Serve(t, fapwstest.Threads, "sockets.py", "--ws-ping-interval", "0") // looking may take long
+	s := fapwstest.Serve(t, fapwstest.Threads, "sockets.py", "--ws-ping-interval", "0") // the check may take long
 	s.Socket("/room?idle")
 	c := s.Socket("/room?busy")
 	says(t, c, "wait")
@@ -285,7 +286,7 @@ func TestWebSocketsOnTheStack(t *testing.T) {
 	fapwstest.Hears(t, c, "waited")
 }
 
-// A thousand websockets need memory, but no threads; and leave nothing behind.
+// A thousand WebSockets need memory, but no threads, and release everything.
 func TestThousandWebSockets(t *testing.T) {
 	t.Parallel()
 	const crowd = 1000
@@ -329,7 +330,7 @@ func TestThousandWebSockets(t *testing.T) {
 	})
 }
 
-// Opened and closed many times, in every way, nothing is left.
+// WebSockets that are opened and closed many times, in all ways, leave no memory or descriptors.
 func TestWebSocketsComeAndGo(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "sockets.py")
@@ -338,7 +339,7 @@ func TestWebSocketsComeAndGo(t *testing.T) {
 			switch turn {
 			case 0:
 				c.CloseWith(1000, "")
-			case 1: // both close at once
+			case 1: // both sides close at once
 				c.SendText("close 4000 here")
 				c.CloseWith(4001, "there")
 			case 2:
@@ -356,8 +357,8 @@ func TestWebSocketsComeAndGo(t *testing.T) {
 	})
 }
 
-// comeAndGo opens WebSockets, each of which leaves in one of four ways, until the memory of the server does not grow any more. state returns it
-// and whether nothing else is left.
+// comeAndGo opens WebSockets, each of which leaves in one of four ways, until the memory of the server no longer grows.
+// state returns the memory and whether everything else is released.
 func comeAndGo(t *testing.T, s *fapwstest.Server, path string, leave func(c *wstest.Client, turn int), state func() (memory int, left bool)) {
 	round := func(turns int) (memory int) {
 		var all sync.WaitGroup
@@ -385,7 +386,8 @@ func comeAndGo(t *testing.T, s *fapwstest.Server, path string, leave func(c *wst
 	round(100)
 	before := round(100)
 	after := round(400)
-	for tries := 0; after > before+kib(5000); tries++ { // more at once than before, on a busy machine; a leak goes on
+	// more at once than before, on a busy machine; a leak continues to grow
+	for tries := 0; after > before+kib(5000); tries++ {
 		if tries == 3 {
 			t.Fatalf("memory went from %d to %d KiB", before, after)
 		}
@@ -393,7 +395,7 @@ func comeAndGo(t *testing.T, s *fapwstest.Server, path string, leave func(c *wst
 	}
 }
 
-// A client that does not read is not a burden to others, nor to the server.
+// A client that does not read affects neither other clients nor the server.
 func TestWebSocketSlowReader(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "sockets.py")
@@ -424,13 +426,13 @@ func TestWebSocketSlowReader(t *testing.T) {
 	})
 }
 
-// send() waits for the client where it can, and ends when there is none.
+// send() waits for the client if it can, and ends after the client has disconnected.
 func TestWebSocketSendWaits(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "sockets.py")
 		c := s.Socket("/room")
 		other := s.Socket("/room")
-		c.Conn.Close() // only this one is sent to
+		c.Conn.Close() // only this client gets messages
 		notes(s, "left 1006 ")
 		s.Get("/task", 200).Is(t, "TimeoutError")
 		other.Conn.Close()
@@ -462,7 +464,7 @@ func TestWebSocketSendWaits(t *testing.T) {
 			got = string(data)
 		}
 		says(t, c, "pour")
-		c.Receive() // it pours
+		c.Receive() // the handler sends continuously
 		fapwstest.ResetSocket(c)
 		notes(s, "pouring: BrokenPipeError\nleft 1006 ")
 	})
@@ -489,7 +491,7 @@ func TestWebSocketUnreadSmallMessages(t *testing.T) {
 	notes(s, "dripping: BrokenPipeError\nleft 1006 ")
 }
 
-// TestWebSocketGoneWhileOpening: a client may disconnect while on_open runs.
+// TestWebSocketGoneWhileOpening checks that a client may disconnect while on_open runs.
 func TestWebSocketGoneWhileOpening(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "broadcast.py")
@@ -511,7 +513,7 @@ func TestWebSocketGoneWhileOpening(t *testing.T) {
 	}
 }
 
-// Messages for a callback that takes its time wait at the client.
+// Messages for a slow callback wait at the client.
 func TestWebSocketFlood(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "sockets.py") // inline only the loop is slow
@@ -561,7 +563,7 @@ func TestWebSocketForks(t *testing.T) {
 	})
 }
 
-// The calls of a library that takes the socket of its client from environ.
+// A library that takes the socket of its client from environ makes these calls.
 func TestRawSocket(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline, fapwstest.Asleep}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "rawsocket.py")
@@ -589,6 +591,6 @@ func TestRawSocket(t *testing.T) {
 			}
 		}
 		s.Get("/plain", 200).Is(t, "False")
-		// One is still open: the server stops nevertheless.
+		// One WebSocket is still open, but the server stops.
 	})
 }

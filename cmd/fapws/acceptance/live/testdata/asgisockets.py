@@ -31,7 +31,7 @@ async def echo(scope, receive, send):
         message = await receive()
         if message["type"] == "websocket.disconnect":
             note("disconnect", message["code"], message["reason"])
-            assert await receive() == message  # it stays so
+            assert await receive() == message  # further calls return the same message
             return
         if message.get("text") == "scope":
             shown = {key: value for key, value in scope.items() if isinstance(value, (str, list, dict, type(None)))}

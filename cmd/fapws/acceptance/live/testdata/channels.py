@@ -4,7 +4,7 @@ import threading
 
 from fapws import channel, defer, subscribers, on_join, on_leave, publish, timer
 
-events = []  # what the callbacks were told
+events = []  # events that the callbacks received
 publish("imported", "while the script is imported")
 
 

@@ -73,7 +73,7 @@ def hear(ws, message):
                 os._exit(7)
             return
         ws.send(str(os.WEXITSTATUS(os.waitpid(child, 0)[1])))
-    elif command == "pour":  # more than anybody's buffers hold
+    elif command == "pour":  # more than all buffers together
         try:
             for _ in range(4096):
                 ws.send(b"x" * 16384)
@@ -100,7 +100,8 @@ def hear(ws, message):
 def leave(ws, code, reason):
     clients.discard(ws)
     if ws.environ["QUERY_STRING"] == "lingers":
-        time.sleep(0.01)  # longer than a turn of inline mode, which then leaves the others to the next
+        # longer than a turn of inline mode, which leaves the other records to the next turn
+        time.sleep(0.01)
     note("left", code, reason)
     if reason == "raise":
         raise RuntimeError("on_close fails")

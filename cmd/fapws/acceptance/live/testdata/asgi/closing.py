@@ -2,7 +2,8 @@
 import asyncio
 
 notes = {}
-gone = asyncio.Event()  # a client has told, by another connection, that it has reset its own
+# A client has reported, on another connection, that it has reset its own connection.
+gone = asyncio.Event()
 
 
 def note(path, text):
