@@ -8,8 +8,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// TestCachedRanges: of a page that is kept a client gets the part it asks for (RFC 9110 §14.2), if what
-// it has of it is of that very page (§13.1.5), without a call of the handler.
+// TestCachedRanges checks that a client gets ranges of a cached page (RFC 9110 §14.2) without a call of the handler, if
+// its copy is of the same page (§13.1.5).
 func TestCachedRanges(t *testing.T) {
 	t.Parallel()
 	p := servePages(t, fapwstest.Threads)
@@ -42,7 +42,7 @@ func TestCachedRanges(t *testing.T) {
 		{"Range: bytes=0-0", `If-Range: "v2"`},
 		{"Range: bytes=0-0", `If-Range: W/"v1"`},
 		{"Range: bytes=0-0", `If-Match: "v2"`},
-		{"Range: bytes=0-0,2-2"}, // several are answered with all
+		{"Range: bytes=0-0,2-2"}, // several ranges get the whole page
 		{"Range: bytes=2-1"}, {"Range: bytes="}, {"Range: bytes"}, {"Range: lines=0-1"}, {"Range: bytes=x-"}, {"Range: bytes=-"},
 	} {
 		all(fields...)
@@ -60,7 +60,7 @@ func TestCachedRanges(t *testing.T) {
 		t.Errorf("the handler was called %d times", got)
 	}
 
-	// An application that wants no parts of it, other statuses, and weak tags.
+	// Applications that forbid ranges, other statuses, and weak tags have no ranges.
 	for _, fields := range [][]string{{"Accept-Ranges: none"}, {"status: 404"}} {
 		other := target("/anyone", fields...)
 		first := p.asks("GET", other)
@@ -73,7 +73,7 @@ func TestCachedRanges(t *testing.T) {
 	p.asks("GET", weak, "Range: bytes=0-0", `If-Range: W/"v1"`).Is(t, body)
 	p.asks("GET", weak, "Range: bytes=0-0").Want(t, 206)
 
-	// Parts are of the page as the handler made it, whatever forms of it there are.
+	// Ranges are of the page in its original form, whatever forms exist.
 	large := p.asks("GET", "/large").Want(t, 200).Text
 	for end := time.Now().Add(fapwstest.Patience); p.asks("GET", "/large", "Accept-Encoding: gzip").Header.Get("Content-Encoding") == ""; {
 		if time.Now().After(end) {

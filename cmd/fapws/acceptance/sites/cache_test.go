@@ -27,8 +27,7 @@ func cacheReportOf(s *fapwstest.Server) (r cacheReport) {
 	return report.Cache
 }
 
-// pages is a server with cached.py and one connection to it, so that one worker
-// answers.
+// pages is a server with cached.py and one connection, so that one worker answers.
 type pages struct {
 	*fapwstest.Server
 	*fapwstest.Client
@@ -43,15 +42,14 @@ func servePages(t *testing.T, m fapwstest.Mode, flags ...string) *pages {
 	return p
 }
 
-// asks is one request on the connection.
+// asks sends a request on the connection.
 func (p *pages) asks(method, target string, fields ...string) *fapwstest.Answer {
 	p.Server.T.Helper()
 	p.Client.Send(fapwstest.Request(method, target, "", fields...))
 	return p.Client.AnswerTo(method)
 }
 
-// saysOf fails unless Fapws-Cache of the answers to the same request is, one after
-// the other, what is in said.
+// saysOf fails unless the values of Fapws-Cache in successive responses to the same request are those in said.
 func (p *pages) saysOf(target, said string, fields ...string) {
 	p.Server.T.Helper()
 	for i, want := range strings.Fields(said) {
@@ -62,7 +60,7 @@ func (p *pages) saysOf(target, said string, fields ...string) {
 	}
 }
 
-// called is how often the handler was called for a path.
+// called returns how often the handler was called for a path.
 func (p *pages) called(path string) int {
 	p.Server.T.Helper()
 	text, err := os.ReadFile(p.calls)
@@ -72,7 +70,8 @@ func (p *pages) called(path string) int {
 	return strings.Count(string(text), " "+path+"\n")
 }
 
-// TestCacheKeepsWhatIsAllowed: a page is kept only where a rule and its own fields allow it; package cache has all that fields may say.
+// TestCacheKeepsWhatIsAllowed checks that a page is kept only if a rule and its own fields allow it. Package cache
+// tests all fields.
 func TestCacheKeepsWhatIsAllowed(t *testing.T) {
 	t.Parallel()
 	p := servePages(t, fapwstest.Threads)
@@ -116,7 +115,7 @@ func TestCacheKeepsWhatIsAllowed(t *testing.T) {
 	}
 }
 
-// TestCachedResponses: fields and body of a response from the cache.
+// TestCachedResponses checks fields and body of a response from the cache.
 func TestCachedResponses(t *testing.T) {
 	t.Parallel()
 	p := servePages(t, fapwstest.Threads)
@@ -142,7 +141,7 @@ func TestCachedResponses(t *testing.T) {
 	if n := p.called("/ttl"); n != 1 {
 		t.Errorf("the handler was called %d times", n)
 	}
-	// A client of HTTP/1.0, and one that sends several at once.
+	// An HTTP/1.0 client, and a client that sends several requests at once.
 	p.Client.Send(fapwstest.Get("/ttl"), fapwstest.Get("/ttl"), fapwstest.Get("/ttl"), "GET /ttl HTTP/1.0\r\nHost: test\r\n\r\n")
 	body := p.Client.Answer().Text
 	for range 3 {
@@ -154,8 +153,8 @@ func TestCachedResponses(t *testing.T) {
 	}
 }
 
-// TestUnsafeRequestInvalidates: a request that changes a page makes it out of date, in all
-// workers (RFC 9111 §4.4).
+// TestUnsafeRequestInvalidates checks that a request that changes a page makes it out of date in all workers (RFC 9111
+// §4.4).
 func TestUnsafeRequestInvalidates(t *testing.T) {
 	t.Parallel()
 	const workers = 2
@@ -171,8 +170,8 @@ func TestUnsafeRequestInvalidates(t *testing.T) {
 	p.saysOf("/ttl/c", "hit")
 }
 
-// TestCacheStaleAtOnce: a stale page does not wait for the call that makes a new one,
-// inline neither, and when the new page is a file.
+// TestCacheStaleAtOnce checks that a stale page does not wait for the call that makes a new page, in inline mode, too,
+// and if the new page is a file.
 func TestCacheStaleAtOnce(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		p := servePages(t, m, "--x-sendfile", os.TempDir())
@@ -190,10 +189,10 @@ func TestCacheStaleAtOnce(t *testing.T) {
 	})
 }
 
-// TestOneCallForManyClients: however many wait for a page, the handler is called once.
+// TestOneCallForManyClients checks that the handler is called once, however many clients wait for a page.
 func TestOneCallForManyClients(t *testing.T) {
 	t.Parallel()
-	p := servePages(t, fapwstest.Threads) // inline no request comes meanwhile
+	p := servePages(t, fapwstest.Threads) // inline, no request arrives meanwhile
 	const clients = 200
 	var wg sync.WaitGroup
 	answers := make([]*fapwstest.Answer, clients)
@@ -225,7 +224,7 @@ func TestOneCallForManyClients(t *testing.T) {
 	}
 }
 
-// TestPurge: by ctl and by the application, in all workers.
+// TestPurge checks purges by ctl and by the application, in all workers.
 func TestPurge(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		workers := 1
@@ -249,7 +248,7 @@ func TestPurge(t *testing.T) {
 			for _, target := range []string{"/ttl/a", "/ttl/a?x", "/ttl/b?Fapws-Cache-Tags=news", "/anyone"} {
 				p.fillAll(target, workers)
 			}
-			waittest.Eventually(t, "four pages in each worker", func() bool { // a report without the counts of a busy worker has none
+			waittest.Eventually(t, "four pages in each worker", func() bool { // the report of a busy worker has no counts
 				return cacheReportOf(p.Server).Entries == int64(4*workers)
 			})
 		}
@@ -278,7 +277,7 @@ func TestPurge(t *testing.T) {
 				t.Fatal(stderr)
 			}
 		}
-		// A response that the handler has purged is gone when its answer is here.
+		// A page that the handler purges has left the cache when the handler's response arrives.
 		p.Client = p.Server.Dial() // the first has waited too long
 		p.saysOf("/ttl/c", "miss hit")
 		p.asks("GET", "/forget?/ttl/c").Is(t, "forgotten")
@@ -290,7 +289,7 @@ func TestPurge(t *testing.T) {
 	})
 }
 
-// A purge by many patterns looks at each page once; otherwise the loop would answer no client for seconds.
+// A purge by many patterns iterates over the pages once. Otherwise the loop would block for seconds.
 func TestCachePurgesMany(t *testing.T) {
 	t.Parallel()
 	p := servePages(t, fapwstest.Threads)
@@ -306,7 +305,7 @@ func TestCachePurgesMany(t *testing.T) {
 	}
 }
 
-// fillAll asks until n workers have the page.
+// fillAll sends requests until n workers have the page.
 func (p *pages) fillAll(target string, n int) {
 	p.Server.T.Helper()
 	seen := map[string]bool{}
@@ -318,7 +317,7 @@ func (p *pages) fillAll(target string, n int) {
 	})
 }
 
-// TestCacheMaxSize: cache-max-size is obeyed, and 0 keeps nothing.
+// TestCacheMaxSize checks cache-max-size, and that 0 keeps no pages.
 func TestCacheMaxSize(t *testing.T) {
 	t.Parallel()
 	p := servePages(t, fapwstest.Threads, "--cache-max-size", "0")
@@ -334,7 +333,7 @@ func TestCacheMaxSize(t *testing.T) {
 	p.saysOf("/large?99", "hit")
 }
 
-// TestCacheFlag: --cache is for answers that ask for it themselves.
+// TestCacheFlag checks that --cache keeps only responses with an explicit lifetime.
 func TestCacheFlag(t *testing.T) {
 	t.Parallel()
 	p := servePages(t, fapwstest.Threads, "--cache")
@@ -343,8 +342,8 @@ func TestCacheFlag(t *testing.T) {
 	p.saysOf("/ttl", "miss hit")
 }
 
-// TestCacheCompresses: clients that take it get pages compressed, from the second
-// request on or soon after.
+// TestCacheCompresses checks that clients that accept it get compressed pages, from the second request on or soon
+// after.
 func TestCacheCompresses(t *testing.T) {
 	t.Parallel()
 	p := servePages(t, fapwstest.Threads)
@@ -363,7 +362,7 @@ func TestCacheCompresses(t *testing.T) {
 	p.asks("GET", "/large").Is(t, plain.Text).Field(t, "Content-Encoding", "")
 }
 
-// TestCacheOfRoutes: the rules of a configuration file, for whatever answers.
+// TestCacheOfRoutes checks the rules of a configuration file for all kinds of sources.
 func TestCacheOfRoutes(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
@@ -411,8 +410,8 @@ app = "`+fapwstest.Testdata(t, "cached.py")+`"
 	p.saysOf("/never/date?Cache-Control:+max-age=60", "- -")
 	p.saysOf("/one/date?X:+1", "miss hit", "Cookie: a=b")
 	p.saysOf("/one/date?X:+2", "hit")
-	p.saysOf("/app/plain", "miss hit") // as the host says
-	p.saysOf("/app/obeys", "bypass")   // as PATHS says
+	p.saysOf("/app/plain", "miss hit") // the rule of the host
+	p.saysOf("/app/obeys", "bypass")   // the rule in PATHS
 	if n := p.called("/one/date"); n != 1 {
 		t.Errorf("the program was run %d times", n)
 	}

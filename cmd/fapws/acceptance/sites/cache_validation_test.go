@@ -16,8 +16,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// origin is an upstream whose answers have the fields that the query of a request names, as "Name=value". It answers 304
-// to those that have its ETag or Last-Modified, with the fields of the query that have the prefix "304-" instead.
+// origin is an upstream whose responses have the fields in the query of a request, as "Name=value". It answers 304 to
+// requests with its ETag or Last-Modified, with the fields of the query that have the prefix "304-" instead.
 type origin struct {
 	t        *testing.T
 	listener net.Listener
@@ -61,7 +61,7 @@ func (o *origin) close() {
 	}
 }
 
-// serve writes its answers by itself, as package http would mend some of them.
+// serve writes the responses itself, because package http would correct some of them.
 func (o *origin) serve(c net.Conn) {
 	defer c.Close()
 	in := bufio.NewReader(c)
@@ -115,7 +115,7 @@ func (o *origin) saw(path string) []*http.Request {
 	return o.requests[path]
 }
 
-// target is a path with a query that has the origin answer with fields.
+// target returns a path with a query that makes the origin answer with fields.
 func target(path string, fields ...string) string {
 	q := url.Values{}
 	for _, f := range fields {
@@ -127,7 +127,7 @@ func target(path string, fields ...string) string {
 
 const longAgo = "Sun, 06 Nov 1994 08:49:37 GMT"
 
-// serveOrigin serves a proxy to an origin with a cache, and has one connection to it. Lines are of its route.
+// serveOrigin serves a proxy to an origin with a cache, and opens one connection. lines are part of its route.
 func serveOrigin(t *testing.T, lines string) (*pages, *origin) {
 	t.Helper()
 	o := newOrigin(t)
@@ -136,13 +136,14 @@ func serveOrigin(t *testing.T, lines string) (*pages, *origin) {
 	return p, o
 }
 
-// TestCacheRules: which answers of an upstream answer a second request, which are asked for again, and how.
+// TestCacheRules checks which responses of an upstream are reused for a second request, and which are requested or
+// confirmed again.
 func TestCacheRules(t *testing.T) {
 	t.Parallel()
 	p, o := serveOrigin(t, "cache = true\n")
 	for i, tt := range []struct {
-		fields string // of the answer, divided by |
-		said   string // of two requests
+		fields string // fields of the response, separated by |
+		said   string // Fapws-Cache of two requests
 	}{
 		{"Cache-Control: max-age=60", "miss hit"},
 		{"ETag: \"a\"", "bypass bypass"},
@@ -186,7 +187,7 @@ func TestCacheRules(t *testing.T) {
 	}
 }
 
-// TestCacheConfirmed: the changes by a 304 in a cached response, and the answer to the client.
+// TestCacheConfirmed checks the changes by a 304 in a cached response, and the response to the client.
 func TestCacheConfirmed(t *testing.T) {
 	t.Parallel()
 	p, o := serveOrigin(t, "cache = true\n")
@@ -203,7 +204,7 @@ func TestCacheConfirmed(t *testing.T) {
 	if requests := o.saw("/page"); len(requests) != 2 || requests[1].Header.Get("X-Asked") != "0" {
 		t.Errorf("%d requests reached the upstream: %v", len(requests), requests)
 	}
-	// The conditions of a client are about its own answer, and never reach the upstream.
+	// The conditions of a client apply to its own copy, and never reach the upstream.
 	own := target("/own", `ETag: "a"`, "Cache-Control: no-cache", "Last-Modified: "+longAgo)
 	p.asks("GET", own, `If-None-Match: "b"`).Want(t, 200, "page").Field(t, "Fapws-Cache", "miss")
 	p.asks("GET", own, `If-None-Match: "a"`).Want(t, 304).Field(t, "Fapws-Cache", "revalidated").Field(t, "ETag", `"a"`)
@@ -211,7 +212,7 @@ func TestCacheConfirmed(t *testing.T) {
 	p.asks("GET", own, "If-Modified-Since: "+longAgo).Want(t, 304).Field(t, "Fapws-Cache", "revalidated")
 	p.asks("GET", own, "Range: bytes=0-1").Want(t, 200, "page").Field(t, "Fapws-Cache", "bypass")
 	p.asks("HEAD", own).Want(t, 200).Field(t, "Fapws-Cache", "bypass")
-	// Another page takes the place of the one that was kept.
+	// Another page replaces the cached page.
 	o.mu.Lock()
 	o.body = "another"
 	o.mu.Unlock()
@@ -221,8 +222,9 @@ func TestCacheConfirmed(t *testing.T) {
 	}
 }
 
-// TestCacheHeuristic: the key heuristic keeps responses with Last-Modified and without an age.
-// TestCacheCodings: an upstream is told of no codings that the key of the page does not have. It might use one that other clients cannot read.
+// TestCacheHeuristic checks that the key heuristic keeps responses with Last-Modified and without a lifetime.
+// TestCacheCodings checks that an upstream does not learn of codings that are missing in the key of the page, because
+// it might use a coding that other clients cannot read.
 func TestCacheCodings(t *testing.T) {
 	t.Parallel()
 	p, o := serveOrigin(t, "cache = true")
@@ -240,7 +242,7 @@ func TestCacheCodings(t *testing.T) {
 	}
 }
 
-// TestCacheConnectionOptions: a page is not kept that was made without a field which the request has for its key.
+// TestCacheConnectionOptions checks that a page is not kept if it was made without a field of its key.
 func TestCacheConnectionOptions(t *testing.T) {
 	t.Parallel()
 	p, _ := serveOrigin(t, "cache = true")
@@ -257,8 +259,8 @@ func TestCacheHeuristic(t *testing.T) {
 	p.saysOf(target("/g"), "bypass bypass")
 }
 
-// TestCacheOriginDown: a stale page is sent while the upstream cannot be reached, unless its own
-// fields forbid that.
+// TestCacheOriginDown checks that a stale page is sent while the upstream is unreachable, unless the fields of the page
+// forbid it.
 func TestCacheOriginDown(t *testing.T) {
 	t.Parallel()
 	p, o := serveOrigin(t, "cache = true\n")
@@ -283,7 +285,7 @@ func TestCacheOriginDown(t *testing.T) {
 	}
 }
 
-// TestCacheEarlyHints: 1xx responses reach the client that requested the page, and are not part of the page.
+// TestCacheEarlyHints checks that 1xx responses reach the client that requested the page, and are not part of the page.
 func TestCacheEarlyHints(t *testing.T) {
 	t.Parallel()
 	p, _ := serveOrigin(t, "cache = true\n")
@@ -304,13 +306,13 @@ func TestCacheEarlyHints(t *testing.T) {
 		}
 	}
 	p.asks("GET", page).Is(t, "page").Field(t, "Fapws-Cache", "hit").Field(t, "Link", "")
-	old := p.Server.Dial() // HTTP/1.0 does not have them
+	old := p.Server.Dial() // HTTP/1.0 has no 1xx responses
 	old.Send("GET ", target("/old", "early: HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n"), " HTTP/1.0\r\n\r\n")
 	old.Answer().Want(t, 200).Field(t, "Link", "")
 }
 
-// TestCacheHerdOfConditions: of many that ask at the same time for a page that has to be confirmed for each, each
-// gets it confirmed, and of those with another Vary each its own.
+// TestCacheHerdOfConditions checks that many simultaneous requests for a page that must be confirmed for each request
+// are each confirmed, and that requests with another Vary each get their own page.
 func TestCacheHerdOfConditions(t *testing.T) {
 	t.Parallel()
 	p, o := serveOrigin(t, "cache = true\n")
@@ -334,8 +336,8 @@ func TestCacheHerdOfConditions(t *testing.T) {
 	}
 }
 
-// TestRevalidationIsNeverOld: no client gets a version of a page that says no-cache that was out of date before it asked, however many
-// ask, and whatever leaves or is purged meanwhile.
+// TestRevalidationIsNeverOld checks that no client gets a version of a page with no-cache that was out of date before
+// its request, despite many requests, disconnects and purges.
 func TestRevalidationIsNeverOld(t *testing.T) {
 	script := fapwstest.Write(t, t.TempDir()+"/versions.py", `
 from fapws.cache import purge

@@ -8,8 +8,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// No spelling of a path gets past an entry of PATHS, whatever kind it and those behind it
-// are of.
+// No spelling of a path bypasses an entry of PATHS, for all kinds of this entry and of later entries.
 func TestSpellingsOfPaths(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -55,7 +54,7 @@ PATHS = [("/priv", guard), ("/cgi-bin", CGIApplication("site/cgi-bin")), ("/asgi
 		{"http://h//echo", 200, "/echo  http://h//echo http://h//echo"},
 		{"/../priv/x.txt", 400, ""}, {"/x//../priv/x.txt", 400, ""}, {`/x\..\priv/x.txt`, 400, ""}, {"/x/..;/priv/x.txt", 400, ""},
 	} {
-		for range 2 { // the memory of the last request changes nothing
+		for range 2 { // the cache of the last request changes nothing
 			a := s.Ask(fapwstest.Get(c.target))
 			if a.StatusCode != c.status || c.status != 400 && a.Text != c.body {
 				t.Errorf("%s: %d %q, want %d %q", c.target, a.StatusCode, a.Text, c.status, c.body)
@@ -64,7 +63,7 @@ PATHS = [("/priv", guard), ("/cgi-bin", CGIApplication("site/cgi-bin")), ("/asgi
 	}
 }
 
-// Neither of a route, of its rules, nor of pages and programs of a root.
+// No spelling bypasses a route, its rules, or pages and programs of a root.
 func TestSpellingsOfRoutes(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -132,9 +131,8 @@ headers = { "X-Frame-Options" = "SAMEORIGIN" }
 	}
 }
 
-// No spelling of a path gets past a guard of it, an entry of PATHS or the rule of a route, to the view of a framework
-// behind it, whatever the framework itself makes of the path. The framework still gets the target as the client
-// has sent it.
+// No spelling of a path bypasses a guard, which is an entry of PATHS or the rule of a route, and reaches the view of a
+// framework, however the framework interprets the path. The framework still gets the target as the client has sent it.
 func TestSpellingsBeforeFrameworks(t *testing.T) {
 	t.Parallel()
 	fapwstest.NeedModule(t, "django")
@@ -170,8 +168,8 @@ def guard(environ, start_response):
 `
 	for _, kind := range []struct {
 		name  string
-		files map[string]string // of these fapws.toml or shops.py is served
-		shops []string          // where the frameworks are
+		files map[string]string // either these files with fapws.toml, or shops.py is served
+		shops []string          // prefixes of the frameworks
 	}{
 		{"below entries", map[string]string{"shops.py": views + guards + `PATHS = [("/d/admin", guard), ("/f/admin", guard), ("/d", django), ("/f", fastapi)]`}, []string{"/d", "/f"}},
 		{"rule, django", map[string]string{"shops.py": views, "fapws.toml": guarded("django")}, []string{""}},
@@ -196,7 +194,7 @@ def guard(environ, start_response):
 	}
 }
 
-// guarded is a configuration that serves an application of shops.py, but for /admin.
+// guarded returns a configuration that serves an application of shops.py, except for /admin.
 func guarded(app string) string {
 	return `
 [[host]]
@@ -207,7 +205,7 @@ deny = ["all"]
 `
 }
 
-// spellings asks for /admin/users of a framework in many ways.
+// spellings requests /admin/users of a framework in many spellings.
 func spellings(s *fapwstest.Server, t *testing.T, shop string) {
 	t.Helper()
 	same := []string{"/admin/users", "//admin/users", "/./admin/users", "/.//admin/users", "/x/../admin/users", "/x/%2e%2e/admin/users", "/x/.%2E/admin/users",
@@ -215,14 +213,14 @@ func spellings(s *fapwstest.Server, t *testing.T, shop string) {
 		"/admin/x/../users", "/admin/%2e/users", "/admin/users/", "/admin/users/.", "/admin/users?x=/../..", "/admin", "/admin/", "/admin/users;x", "/admin%2f..%2fadmin/users"}
 	for _, before := range []string{"", "/", "/.", "/y/..", "/%2f", "http://h", "http://h/", "http://h/%2e"} {
 		for _, path := range same {
-			if path[0] == '%' && shop == "" && (before == "" || before == "http://h") { // no target or host is so
+			if path[0] == '%' && shop == "" && (before == "" || before == "http://h") { // invalid as a target or host
 				path = "/" + path
 			}
 			if a := s.Ask(fapwstest.Get(before + shop + path)); a.StatusCode != 403 {
 				t.Errorf("%s: %d %.100q", before+shop+path, a.StatusCode, a.Text)
 			}
 		}
-		// To others these may mean the same, but here they are other paths, or none.
+		// Other servers may treat these as the same path, but for fapws they are different or missing.
 		for _, path := range []string{"/ADMIN/users", "/Admin/users", "/admins/users", "/admin./users", "/admin../users", "/.admin/users", "/admin%20/users", "/%20admin/users",
 			"/admin%00/users", "/%00/admin/users", "/admin%09/users", "/admin;x/users", "/admin%3b/users", "/;/admin/users", "/x;/../../admin/users", "/x/..;/admin/users",
 			`/x\..\admin\users`, `/\admin/users`, "/%5cadmin/users", "/x/..%5cadmin/users", "/..%5c/admin/users", "/%252e/admin/users", "/%2561dmin/users", "/%252fadmin/users",

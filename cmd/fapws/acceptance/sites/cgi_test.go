@@ -13,8 +13,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// configured starts a server with a configuration file, in whose folder files
-// are: those whose text begins with "#!" can be executed.
+// configured starts a server with a configuration file in a folder with files. Files whose text begins with "#!" are
+// executable.
 func configured(t *testing.T, m fapwstest.Mode, config string, files map[string]string) (s *fapwstest.Server, folder string) {
 	t.Helper()
 	folder = t.TempDir()
@@ -94,7 +94,7 @@ func TestCGI(t *testing.T) {
 			t.Errorf("%s is passed on", name)
 		}
 	}
-	// stdin = body, also a long and a chunked one
+	// stdin is the body, also for long and chunked bodies
 	for _, size := range []int{1, 100_000, 1_000_000} {
 		body := strings.Repeat("x", size)
 		s.Ask(fapwstest.Request("POST", "/cgi-bin/cat", body)).Is(t, body)
@@ -131,7 +131,7 @@ func TestCGI(t *testing.T) {
 	if n := strings.Count(s.Stderr.String(), "bin/much"); n != 201 {
 		t.Errorf("%d lines", n)
 	}
-	// the client of a program that ends may be a subscriber
+	// the client of a program may become a subscriber after the program has ended
 	w = s.Dial()
 	w.Get("/cgi-bin/listen")
 	if h := w.Head("GET").Header; h.Get("Content-Type") != "text/event-stream" || h.Get("X-Mine") != "1" || h.Get("Fapws-Channel") != "" {
@@ -146,7 +146,7 @@ func TestCGI(t *testing.T) {
 	}
 	s.Get("/page.txt", 200).Is(t, "the page")
 	all.Wait()
-	// three of one connection run side by side, and their responses keep their order
+	// three programs of one connection run at the same time, and their responses keep their order
 	w = s.Dial()
 	for i := range 8 {
 		w.Get(fmt.Sprint("/slow/turn?", i))
@@ -174,8 +174,8 @@ func TestCGI(t *testing.T) {
 	}
 }
 
-// TestProgramsLeaveNothing: programs inherit no descriptor of the server, and no process and no
-// descriptor is left of 500 at once.
+// TestProgramsLeaveNothing checks that programs inherit no descriptor of the server, and that 500 simultaneous programs
+// leave neither processes nor descriptors.
 func TestProgramsLeaveNothing(t *testing.T) {
 	t.Parallel()
 	s, _ := configured(t, fapwstest.Threads, cgiBin, map[string]string{

@@ -9,7 +9,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// ownPageForm is the one form of the server's pages for browsers, with a sentence and a way back.
+// ownPageForm matches the server's pages for browsers, which have a sentence and a link back.
 var ownPageForm = regexp.MustCompile(`(?s)^<!doctype html>.*color-scheme:light dark.*<h1>[A-Z][^<]+</h1>\n<p>[^<]+</p>\n<p>(<a href="">Try again</a> &middot; )?<a href="/">Home page</a></p>`)
 
 // ownPage fails unless a is a page of the server itself.
@@ -21,7 +21,8 @@ func ownPage(t *testing.T, a *fapwstest.Answer) {
 	}
 }
 
-// TestErrorsLookAlike: errors of handlers, programs and upstreams, and HTTPError, have the page of all other errors; tools get a text.
+// TestErrorsLookAlike checks that errors of handlers, programs and upstreams, and HTTPError, have the same page as
+// other errors, and that tools get text.
 func TestErrorsLookAlike(t *testing.T) {
 	gone, err := net.Listen("tcp", "127.0.0.1:0")
 	fapwstest.Must(t, err)
@@ -73,7 +74,7 @@ status = 404
 	})
 }
 
-// TestErrorsOfASGILookAlike is the same for applications of ASGI.
+// TestErrorsOfASGILookAlike does the same for ASGI applications.
 func TestErrorsOfASGILookAlike(t *testing.T) {
 	script := fapwstest.Write(t, t.TempDir()+"/app.py", `
 import asyncio

@@ -12,7 +12,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// TestFastCGI: processes that others manage, here two of php-cgi.
+// TestFastCGI uses processes of another manager, two of php-cgi.
 func TestFastCGI(t *testing.T) {
 	t.Parallel()
 	need(t, "/usr/bin/php-cgi")

@@ -28,7 +28,8 @@ func folder(t *testing.T, m fapwstest.Mode, options string, files map[string]str
 	return fapwstest.Command{Script: "folder.py", Args: []string{root, options}}.Serve(t, m), root
 }
 
-// TestMediaTypes: media types come from a file in Apache's format; unknown ones are application/octet-stream.
+// TestMediaTypes checks that media types are from a file in Apache's format, and that unknown types are
+// application/octet-stream.
 func TestMediaTypes(t *testing.T) {
 	t.Parallel()
 	types := filepath.Join(t.TempDir(), "mime.types")
@@ -45,7 +46,7 @@ func TestMediaTypes(t *testing.T) {
 
 var listed = regexp.MustCompile(`<tr><td><a href="([^"]*)">([^<]*)</a><td>([^<]*)<td>([^\n]*)`)
 
-// TestListing: a folder without index is listed, if that is asked for.
+// TestListing checks that a folder without an index is listed if the setting allows it.
 func TestListing(t *testing.T) {
 	t.Parallel()
 	files := map[string]string{"dir1/sub/x": "x", "dir1/.hidden": "x", "dir1/big": strings.Repeat("x", 3000), "with/index.html": "index"}
@@ -59,7 +60,7 @@ func TestListing(t *testing.T) {
 	s.Get("/dir1?a=b", 301).Field(t, "Location", "/dir1/?a=b")
 	page := s.Get("/dir1/", 200).Field(t, "Content-Type", "text/html; charset=utf-8").Field(t, "Cache-Control", "no-cache")
 	if strings.Contains(page.Text, "hidden") || strings.Contains(page.Text, "<script") || strings.Contains(page.Text, "<i>") || strings.Contains(page.Text, `"./out`) ||
-		strings.Contains(page.Text, "display:none") { // on phones, too, there are name, size and date
+		strings.Contains(page.Text, "display:none") { // phones show name, size and date, too
 		t.Errorf("%s", page.Text)
 	}
 	links := listed.FindAllStringSubmatch(page.Text, -1)
@@ -98,8 +99,8 @@ func TestListing(t *testing.T) {
 	off.Get("/dir1/", 404)
 }
 
-// TestChangedFileIsServed: a file that is changed on disk is served with its new content within a second,
-// small or large, compressed or not.
+// TestChangedFileIsServed checks that a file that changes on disk is served with its new content within a second, small
+// or large, compressed or not.
 func TestChangedFileIsServed(t *testing.T) {
 	t.Parallel()
 	text := strings.Repeat("some text to compress ", 200)
@@ -122,7 +123,7 @@ func TestChangedFileIsServed(t *testing.T) {
 			return a.StatusCode == 200 && a.Text == want && a.Header.Get("ETag") != etag
 		})
 	}
-	fapwstest.Eventually(t, "the new content compressed", func() bool { // each worker looks for itself
+	fapwstest.Eventually(t, "the new content compressed", func() bool { // each worker checks the file itself
 		again := s.Get("/small.txt", 200, "Accept-Encoding: gzip").Field(t, "Content-Encoding", "gzip")
 		z, err := gzip.NewReader(strings.NewReader(again.Text))
 		if err != nil {
@@ -133,7 +134,7 @@ func TestChangedFileIsServed(t *testing.T) {
 	})
 }
 
-// TestHeadAndRanges: HEAD has GET's fields byte for byte, and ranges work.
+// TestHeadAndRanges checks that HEAD has GET's fields byte for byte, and that ranges work.
 func TestHeadAndRanges(t *testing.T) {
 	t.Parallel()
 	content := strings.Repeat("0123456789", 20<<10) // 200 KiB
@@ -177,7 +178,7 @@ func TestHeadAndRanges(t *testing.T) {
 	}
 }
 
-// has checks the body, whatever the status.
+// has checks the body, but not the status.
 func has(a *fapwstest.Answer, t *testing.T, body string) *fapwstest.Answer {
 	t.Helper()
 	if a.Err != nil || a.Text != body {
@@ -186,8 +187,7 @@ func has(a *fapwstest.Answer, t *testing.T, body string) *fapwstest.Answer {
 	return a
 }
 
-// several checks a response with several ranges, by the reader of the standard
-// library.
+// several checks a response with several ranges with the reader of the standard library.
 func several(t *testing.T, a *fapwstest.Answer, content string, want [][2]int) {
 	t.Helper()
 	kind, params, err := mime.ParseMediaType(a.Header.Get("Content-Type"))
@@ -211,7 +211,7 @@ func several(t *testing.T, a *fapwstest.Answer, content string, want [][2]int) {
 	}
 }
 
-// TestGigabyteToSlowClients: a gigabyte to a client that reads slowly needs no memory, with one such client and with twenty.
+// TestGigabyteToSlowClients checks that a gigabyte to slow clients needs no memory, with one client and with twenty.
 func TestGigabyteToSlowClients(t *testing.T) {
 	t.Parallel()
 	const gigabyte = 1 << 30
@@ -231,10 +231,11 @@ func TestGigabyteToSlowClients(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	sitting := s.Dial() // or the server, with no client connected, would give memory back in between
+	// otherwise the server would release memory while no client is connected
+	sitting := s.Dial()
 	defer sitting.Close()
 	one := slow()
-	reads(one, 16<<20) // the first bytes cost more: threads start, buffers grow
+	reads(one, 16<<20) // the first bytes need more: threads start, buffers grow
 	memory := s.RSS()
 	for range 80 {
 		reads(one, 10_000)
@@ -259,9 +260,8 @@ func TestGigabyteToSlowClients(t *testing.T) {
 	})
 }
 
-// A file that becomes shorter while it is sent ends the connection: what was
-// promised cannot be kept, and nothing else may follow in its place. Whoever
-// asks afterwards gets the file as it is.
+// A file that becomes shorter while it is sent ends the connection, because the announced length cannot be sent. Later
+// requests get the file as it is.
 func TestTruncatedWhileSending(t *testing.T) {
 	t.Parallel()
 	const size = 30 << 20
@@ -277,7 +277,7 @@ func TestTruncatedWhileSending(t *testing.T) {
 		s.Get(name, 200).Is(t, strings.Repeat("x", 1000))
 	}
 	rest, _ := io.ReadAll(w.In)
-	// The kernel has filled the pages that it had of the file with zeros.
+	// The kernel has filled the buffered pages of the file with zeros.
 	if len(rest) >= size || strings.Trim(string(rest), "x\x00") != "" {
 		t.Errorf("%d bytes of %d came", len(rest), size)
 	}
@@ -301,7 +301,7 @@ func TestSinglePageFolder(t *testing.T) {
 	}
 }
 
-// Arguments that cannot be end the start with one line. Package static has more of them.
+// Invalid arguments end the start with one line. Package static tests further arguments.
 func TestFolderThatCannotBe(t *testing.T) {
 	root := t.TempDir()
 	for options, want := range map[string]string{
@@ -312,8 +312,8 @@ func TestFolderThatCannotBe(t *testing.T) {
 	}
 }
 
-// The arguments of a Staticfile are also keys of a host in the configuration file,
-// as keys: media types, listing, policy for links, times, one page for all.
+// The arguments of a Staticfile are also keys of a host in the configuration file: media types, listing, policy for
+// links, times, one page for all paths.
 func TestFolderOfTheConfiguration(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

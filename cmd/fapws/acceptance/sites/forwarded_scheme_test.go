@@ -50,8 +50,8 @@ login = "users"
 app = "app.py:PATHS"
 `
 
-// TestForwardedWebSocketScheme: Traefik forwards the handshake of a WebSocket with the scheme wss. Each part of the server takes wss for https
-// and ws for http.
+// TestForwardedWebSocketScheme checks that each part of the server treats the scheme wss as https and ws as http,
+// because Traefik forwards the handshake of a WebSocket with these schemes.
 func TestForwardedWebSocketScheme(t *testing.T) {
 	t.Parallel()
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -102,7 +102,7 @@ func TestForwardedWebSocketScheme(t *testing.T) {
 
 	for range 3 {
 		s.Get("/", 200, "X-Forwarded-Proto: gopher").Is(t, "http off")
-		s.Get("/", 200) // forgets the fields of the request before
+		s.Get("/", 200) // clears the cached fields of the last request
 		s.Get("/", 200, "Forwarded: for=192.0.2.7;proto=wsss").Is(t, "http off")
 	}
 	s.Says(`warning client \S+: ignored the field X-Forwarded-Proto: "gopher" of a trusted proxy`)

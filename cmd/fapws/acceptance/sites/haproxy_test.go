@@ -17,7 +17,7 @@ import (
 	"fapws/runtime/backend/backendtest"
 )
 
-// haproxyConfig returns the file of docs/cluster.md with other addresses.
+// haproxyConfig returns the file in docs/cluster.md with other addresses.
 func haproxyConfig(t *testing.T, addresses ...string) string {
 	t.Helper()
 	page := fapwstest.Read(t, "../../../../docs/cluster.md")
@@ -32,7 +32,8 @@ func haproxyConfig(t *testing.T, addresses ...string) string {
 	return fapwstest.Write(t, filepath.Join(t.TempDir(), "haproxy.cfg"), text)
 }
 
-// behindHAProxy starts HAProxy, and returns its address, those of the servers behind it, and a function that starts one of them in dir.
+// behindHAProxy starts HAProxy, and returns its address, the addresses of its servers, and a function that starts one
+// of the servers in dir.
 func behindHAProxy(t *testing.T, dir string, flags ...string) (front, one, two string, start func(address string) *fapwstest.Server) {
 	t.Helper()
 	one, two, front = backendtest.Unused(t), backendtest.Unused(t), backendtest.Unused(t)
@@ -70,7 +71,7 @@ PATHS = [('/die', die), ('/', page)]
 	}
 }
 
-// HAProxy repeats no POST, which the application may have carried out before it was killed.
+// HAProxy does not repeat a POST, which the application may have processed before it was killed.
 func TestHAProxyRepeatsNoPost(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -88,7 +89,7 @@ func TestHAProxyRepeatsNoPost(t *testing.T) {
 	}
 }
 
-// Two servers behind HAProxy lose no request when one of them is killed under load, stops, or comes back.
+// Two servers behind HAProxy lose no request when one of them is killed under load, stops, or restarts.
 func TestBehindHAProxy(t *testing.T) {
 	t.Parallel()
 	front, one, two, start := behindHAProxy(t, t.TempDir())
@@ -104,7 +105,7 @@ func TestBehindHAProxy(t *testing.T) {
 				select {
 				case <-stop:
 					return
-				case <-time.After(2 * time.Millisecond): // the rest of the processor is for what they go through
+				case <-time.After(2 * time.Millisecond): // the other processes need the rest of the CPU
 				}
 				r, err := http.Get("http://" + front + "/")
 				if err != nil {
@@ -128,7 +129,7 @@ func TestBehindHAProxy(t *testing.T) {
 	}
 	more()
 	a.Signal(syscall.SIGKILL)
-	a.Ended() // and does not listen any more
+	a.Ended() // and no longer listens
 	more()
 	start(one)
 	more()
@@ -138,7 +139,7 @@ func TestBehindHAProxy(t *testing.T) {
 	clients.Wait()
 }
 
-// ready reports whether the server at an address, or one behind it, is ready.
+// ready reports whether the server at an address, or a server behind it, is ready.
 func ready(address string) bool {
 	r, err := http.Get("http://" + address + "/healthz/ready")
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// consoleScript is a page with everything that a session is for.
+// consoleScript is a page that uses a session in all ways.
 const consoleScript = `from fapws import WebSocket, channel, publish, timer
 
 @timer(0.2)
@@ -41,8 +41,8 @@ PATHS = [
 ]
 `
 
-// TestLoginBrowser: a browser without a session gets the form, over HTTPS and HTTP/2, and comes back to the page that it has asked
-// for, whose requests, events and WebSockets have the session until the user logs out.
+// TestLoginBrowser checks that a browser without a session gets the form, over HTTPS and HTTP/2, and then the requested
+// page, whose requests, events and WebSockets have the session until the user logs out.
 func TestLoginBrowser(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

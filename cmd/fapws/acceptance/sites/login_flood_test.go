@@ -21,8 +21,9 @@ func basicAuth(name, password string) string {
 	return "Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(name+":"+password)) + "\r\n"
 }
 
-// TestPasswordFlood: right passwords are answered, by the form and by Basic authentication, while 80 clients of the same
-// address try wrong ones as fast as they can: some wait for the answer, some send many requests at once, most have left before.
+// TestPasswordFlood checks that right passwords are answered, by the form and by Basic authentication, while 80 clients
+// of the same address try wrong passwords as fast as they can: some wait for the response, some pipeline, most
+// disconnect.
 func TestPasswordFlood(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -61,14 +62,14 @@ func TestPasswordFlood(t *testing.T) {
 				case i%8 == 0: // waits
 					fmt.Fprint(c, guess(0))
 					readAnswer(c, over)
-				case i%8 == 1: // pipelines
+				case i%8 == 1: // pipelines requests
 					var all strings.Builder
 					for k := range 32 {
 						all.WriteString(guess(k))
 					}
 					fmt.Fprint(c, all.String())
 					readAnswer(c, over)
-				default: // is gone before the answer
+				default: // disconnects before the response
 					fmt.Fprint(c, guess(n))
 					c.(*net.TCPConn).CloseWrite()
 				}
@@ -91,7 +92,7 @@ func TestPasswordFlood(t *testing.T) {
 	flood.Wait()
 }
 
-// readAnswer reads one answer, or until the flood is over.
+// readAnswer reads one response, or until the flood is over.
 func readAnswer(c net.Conn, over chan struct{}) {
 	done := make(chan struct{})
 	go func() {

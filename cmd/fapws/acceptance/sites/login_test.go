@@ -75,7 +75,7 @@ func (v *visitor) ask(method, path, body string, fields ...string) reply {
 
 func (v *visitor) get(path string, fields ...string) reply { return v.ask("GET", path, "", fields...) }
 
-// want fails unless the answer has this status and text; "Location: x" is that field.
+// want fails unless the response has this status and text. "Location: x" tests that field.
 func (r reply) want(t *testing.T, status int, text string) reply {
 	t.Helper()
 	got := r.body
@@ -121,7 +121,7 @@ func (v *visitor) session() *http.Cookie {
 	return nil
 }
 
-// users is "fapws user" for a file, with a password on standard input.
+// users runs "fapws user" for a file, with a password on standard input.
 func users(t *testing.T, file, password string, args ...string) string {
 	t.Helper()
 	cmd := exec.Command(fapwstest.Binary(t), append([]string{"user", "-f", file}, args...)...)
@@ -133,7 +133,8 @@ func users(t *testing.T, file, password string, args ...string) string {
 	return string(out)
 }
 
-// TestUserFile: users come and go, other lines and the mode of the file stay, and a mistake changes nothing.
+// TestUserFile checks that users can be added and removed, that other lines and the mode of the file are kept, and that
+// an error changes nothing.
 func TestUserFile(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -168,7 +169,8 @@ func TestUserFile(t *testing.T) {
 	}
 }
 
-// TestBasicPasswords: users of a file log in by Basic authentication. Those of a changed file count, and a damaged file changes nothing.
+// TestBasicPasswords checks that users of a file log in by Basic authentication, that a changed file has effect, and
+// that a damaged file has none.
 func TestBasicPasswords(t *testing.T) {
 	t.Parallel()
 	sha := func(password string) string {
@@ -191,7 +193,7 @@ auth = { realm = 'the "inner" circle', users = "users" }
 	asks := func(credentials string) int {
 		return s.Ask(fapwstest.Get("/", "Authorization: "+credentials)).StatusCode
 	}
-	for range 2 { // from memory, too
+	for range 2 { // also from the cache
 		for _, right := range []string{"Basic " + encoded("one:first"), "Basic " + encoded("two:a:b"), "bAsIc  " + encoded("one:first")} {
 			if status := asks(right); status != 200 {
 				t.Errorf("%s: %d", right, status)
@@ -221,7 +223,7 @@ auth = { realm = 'the "inner" circle', users = "users" }
 	}
 }
 
-// TestLongPasswords: a password of more than 1 KiB is wrong, because some kinds of hashes would take a second for it.
+// TestLongPasswords checks that a password of more than 1 KiB is wrong, because some hashes would take a second for it.
 func TestLongPasswords(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -237,7 +239,7 @@ func TestLongPasswords(t *testing.T) {
 	visit(t, s.URL).logIn("user2000", strings.Repeat("x", 2000), "/").want(t, 403, "Wrong name or password")
 }
 
-// TestLoginDamagedKey: a server whose key was cut off by a loss of power starts, and users log in again.
+// TestLoginDamagedKey checks that a server starts after a power failure has truncated its key; users must log in again.
 func TestLoginDamagedKey(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -260,7 +262,8 @@ func TestLoginDamagedKey(t *testing.T) {
 	again.get("/a").want(t, 200, "")
 }
 
-// TestLogin: two workers know a session, until the user logs out, or has another password, also after a reload and a restart.
+// TestLogin checks that two workers know a session until the user logs out or gets another password, also after a
+// reload and a restart.
 func TestLogin(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -338,7 +341,7 @@ func TestLogin(t *testing.T) {
 	s.HasWorkers(2, old...)
 	ann.get("/a").want(t, 200, "GET ann form")
 
-	// Logging out takes a form of this site, and ends the session for clients with a copy of the cookie, too.
+	// Logging out requires a form of this site, and also ends the session for copies of the cookie.
 	ann.get("/_fapws/logout").want(t, 200, "You are logged in as ann")
 	ann.ask("POST", "/_fapws/logout", "", "Origin", "http://evil.test").want(t, 403, "")
 	ann.get("/a").want(t, 200, "GET ann form")
@@ -371,7 +374,7 @@ func TestLogin(t *testing.T) {
 	ann.get("/a").want(t, 303, "")
 }
 
-// loginScript shows the user of the session.
+// loginScript returns the user of the session.
 const loginScript = `import fapws
 
 def who(environ, start_response):
@@ -384,7 +387,8 @@ const socketScript = `
 PATHS.insert(0, ("/ws", fapws.WebSocket(on_message=lambda ws, message: ws.send(message))))
 `
 
-// TestFirstUser: the code in the log makes the first user, and a wrong one does not. Login is for the entries of PATHS that want it.
+// TestFirstUser checks that only the code in the log creates the first user, and that Login applies to the entries of
+// PATHS that use it.
 func TestFirstUser(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -15,7 +15,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// need fails where a program of Debian is missing.
+// need fails if a program of Debian is missing.
 func need(t *testing.T, file string) {
 	t.Helper()
 	if _, err := os.Stat(file); err != nil {
@@ -32,7 +32,7 @@ match = "*.php"
 php = { mode = "%s", ini = { upload_max_filesize = "20M", post_max_size = "20M", "session.save_path" = "%s" } }
 `
 
-// TestPHP: PHP by FastCGI with processes that stay, and by CGI.
+// TestPHP checks PHP by FastCGI with permanent processes, and by CGI.
 func TestPHP(t *testing.T) {
 	t.Parallel()
 	need(t, "/usr/bin/php-cgi")
@@ -94,14 +94,14 @@ func phpWorks(t *testing.T, how string) {
 	if a := s.Ask(fapwstest.Request("HEAD", "/env.php", "")); a.StatusCode != 200 || a.Text != "" {
 		t.Errorf("HEAD: %d %q", a.StatusCode, a.Text)
 	}
-	// nothing but scripts is run, and no script is sent
+	// only scripts are run, and scripts are never sent
 	for target, status := range map[string]int{"/picture.jpg/x.php": 403, "/no.php": 404, "/no/x.php": 404, "/x/%2e%2e/%2e%2e/fapws.toml": 400} {
 		if a := s.Get(target, status); strings.Contains(a.Text, "executed") {
 			t.Errorf("%s runs a picture", target)
 		}
 	}
 	s.Get("/picture.jpg", 200).Is(t, `<?php echo "executed";`)
-	// text that PHP flushes comes at once
+	// text that PHP flushes arrives at once
 	w := s.Dial()
 	w.Get("/late.php")
 	reads(w, t, "first")
@@ -110,7 +110,7 @@ func phpWorks(t *testing.T, how string) {
 	if how == "cgi" {
 		return
 	}
-	// a process stays, and ends with the server even if that is killed
+	// a process stays, and ends with the server even if the server is killed
 	pid := s.Get("/pid.php", 200).Text
 	s.Get("/pid.php", 200).Is(t, pid)
 	number, err := strconv.Atoi(pid)
@@ -124,8 +124,8 @@ func phpWorks(t *testing.T, how string) {
 	<-s.Exited
 }
 
-// TestPHPProcesses: a front answers for other paths, and a script that hangs ends with its process. So does one that is idle, and a program that is no
-// php-cgi is not started again and again.
+// TestPHPProcesses checks that a front answers for other paths, that a script that hangs and an idle process end, and
+// that a program other than php-cgi is not started repeatedly.
 func TestPHPProcesses(t *testing.T) {
 	t.Parallel()
 	need(t, "/usr/bin/php-cgi")
@@ -195,8 +195,7 @@ func reads(w *fapwstest.Client, t *testing.T, text string) {
 	}
 }
 
-// TestPHPBesideAnApplication: index.php answers for its folder before the
-// application, which answers for the rest.
+// TestPHPBesideAnApplication checks that index.php answers for its folder, and the application for all other paths.
 func TestPHPBesideAnApplication(t *testing.T) {
 	t.Parallel()
 	need(t, "/usr/bin/php-cgi")
@@ -212,7 +211,7 @@ func TestPHPBesideAnApplication(t *testing.T) {
 	s.Get("/", 200).Is(t, "app /")
 }
 
-// TestPHPMissing: without php-cgi, pages of PHP show how to install it, and the rest works.
+// TestPHPMissing checks that without php-cgi, PHP pages show how to install it, and other pages work.
 func TestPHPMissing(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()

@@ -9,8 +9,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// The folder of an application may be served: files that the configuration names are not served, by
-// any name, and neither are sources, backups and databases, unless a setting allows it.
+// If the folder of an application is served, files that the configuration names are hidden under any name, and so are
+// sources, backups and databases unless a setting allows them.
 func TestPrivateFilesOfApplications(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ name, top, app string }{
@@ -76,7 +76,8 @@ expose = ["shown.db"]
 	}
 }
 
-// A directory that is served without its application hides the same files, and keys, by any name and for any kind of request.
+// A directory that is served without its application hides the same files, and keys, under any name and for any kind of
+// request.
 func TestProjectDirectory(t *testing.T) {
 	t.Parallel()
 	const key = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"

@@ -47,7 +47,7 @@ prefix = "/proxy/"
 proxy = "%[2]s"
 `
 
-// TestRemoteUser: applications and upstreams learn of the user, and clients cannot make themselves one, wherever that is.
+// TestRemoteUser checks that applications and upstreams learn the user, and that clients cannot forge it anywhere.
 func TestRemoteUser(t *testing.T) {
 	t.Parallel()
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -67,7 +67,7 @@ func TestRemoteUser(t *testing.T) {
 		t.Parallel()
 		s, _ := configured(t, fapwstest.Threads, fmt.Sprintf(remoteUserSite, `auth = { users = "users" }`, upstream.URL), files)
 		c := s.Dial()
-		for range 2 { // heads are remembered
+		for range 2 { // heads are cached
 			for _, prefix := range []string{"/asgi/", "/wsgi/", "/proxy/"} {
 				for _, fields := range [][]string{nil, forged} {
 					c.Send(fapwstest.Get(prefix, fields...))
@@ -90,7 +90,7 @@ func TestRemoteUser(t *testing.T) {
 		site := "forwarded-allow-ips = \"127.0.0.1\"\n" + fmt.Sprintf(remoteUserSite, "", upstream.URL)
 		s, _ := configured(t, fapwstest.Threads, site, files)
 		for _, prefix := range []string{"/asgi/", "/wsgi/", "/proxy/"} {
-			s.Get(prefix, 200, "Remote-User: ann").Is(t, "['ann']") // that of a proxy in front
+			s.Get(prefix, 200, "Remote-User: ann").Is(t, "['ann']") // from a proxy in front
 		}
 	})
 }

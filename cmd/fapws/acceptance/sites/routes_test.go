@@ -33,8 +33,7 @@ def app(environ, start_response):
              + " user=%s body=%d" % (environ.get("REMOTE_USER", "-"), len(body))).encode()]
 `
 
-// TestPagesForStatuses: each status that the server answers by itself can be reached, and has
-// the page of the site.
+// TestPagesForStatuses checks that each status that the server itself sends has the page of the site.
 func TestPagesForStatuses(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -91,7 +90,7 @@ status = 409
 	own := fapwstest.Command{Flags: []string{"--body-timeout", "2", "-c", fapwstest.Write(t, dir+"/own.toml", conf+"charset = 'iso-8859-1'\nerror-page = { 402 = 'https://example.org/pay', 409 = '/none.html', "+strings.Join(pages, ", ")+" }\n"+routes)}, Complains: true}.Serve(t, fapwstest.Threads)
 	plain := fapwstest.Command{Flags: []string{"--body-timeout", "2", "-c", fapwstest.Write(t, dir+"/plain.toml", conf+routes)}, Complains: true}.Serve(t, fapwstest.Threads)
 	for _, status := range statuses {
-		for range 2 { // from disk, from memory
+		for range 2 { // from disk, then from memory
 			has(own.Ask(requests[status]).Want(t, status), t, fmt.Sprintf("<p>our own %d", status)).Field(t, "Content-Type", "text/html; charset=iso-8859-1").Field(t, "ETag", "")
 		}
 		plain.Ask(requests[status]).Want(t, status).Field(t, "Content-Type", "text/plain; charset=utf-8")
@@ -103,7 +102,7 @@ status = 409
 	fapwstest.Eventually(t, "the large page", func() bool { return own.Ask(requests[403]).Want(t, 403).Text == large })
 	own.Get("/moved", 302).Field(t, "Location", "https://example.org/pay")
 	own.Get("/lost", 409).Want(t, 409, "Conflict")
-	// A page that the application has made, or the file, is not replaced.
+	// A page of the application, or a file, is not replaced.
 	has(own.Get("/said", 404), t, "said")
 	own.Ask("GET /app/raises HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").Want(t, 404, "<p>no such &lt;thing&gt;</p>")
 	has(plain.Ask("GET /none HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").Want(t, 404), t, "404 Not Found\n")
@@ -113,7 +112,7 @@ status = 409
 	}
 }
 
-// A client that may not have a file by its name does not get it as the index of its folder.
+// A client that may not get a file by its name does not get it as the index of its folder.
 func TestIndexHasItsRoute(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -143,8 +142,7 @@ redirect = "/c/"
 	}
 }
 
-// The kinds of routes that a file can have in addition to applications and files, and
-// the rules that go with all.
+// The kinds of routes in a file besides applications and files, and the rules for all kinds.
 func TestRoutes(t *testing.T) {
 	t.Parallel()
 	if _, err := exec.LookPath("htpasswd"); err != nil {
@@ -230,7 +228,7 @@ proxy = "`+behind.URL+`"
 	ask("GET /behind/x HTTP/1.1\r\n").Want(t, 502)
 }
 
-// Mistakes in a route are reported with file, line and key.
+// Errors in a route are reported with file, line and key.
 func TestRouteErrors(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -273,7 +271,8 @@ func TestRouteErrors(t *testing.T) {
 	}
 }
 
-// The proxy passes on what the client and the upstream say, but for fields of a connection and of channels, and sends a body as it comes.
+// The proxy forwards the fields of client and upstream, except fields of a connection and of channels, and forwards a
+// body as it arrives.
 func TestProxyOfFieldsAndBodies(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})
@@ -338,7 +337,8 @@ func TestProxyOfFieldsAndBodies(t *testing.T) {
 	}
 }
 
-// A field that the upstream names in Connection reaches no client, also where Connection says "close" (RFC 9110 §7.6.1).
+// A field that the upstream names in Connection reaches no client, even if Connection contains "close" (RFC 9110
+// §7.6.1).
 func TestProxyOfConnectionOptions(t *testing.T) {
 	t.Parallel()
 	behind := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -352,7 +352,7 @@ func TestProxyOfConnectionOptions(t *testing.T) {
 	s.Get("/", 200).Is(t, "behind").Field(t, "X-End", "for the client").Field(t, "X-Hop", "").Field(t, "Connection", "")
 }
 
-// Bytes that an upstream sends behind a response reach no client, and the error log tells of them.
+// Bytes that an upstream sends after a response reach no client, and are reported in the error log.
 func TestProxyOfUnaskedAnswers(t *testing.T) {
 	t.Parallel()
 	behind := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

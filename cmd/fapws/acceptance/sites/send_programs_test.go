@@ -52,7 +52,7 @@ php = true
 `)}, Dir: folder}.Serve(t, m), folder
 }
 
-// TestProgramsSendFiles: where a setting lets handlers of Python have files sent, programs can, too.
+// TestProgramsSendFiles checks that programs can send files if a setting allows it for Python handlers.
 func TestProgramsSendFiles(t *testing.T) {
 	t.Parallel()
 	need(t, "/usr/bin/php-cgi")
@@ -85,13 +85,13 @@ func TestProgramsSendFiles(t *testing.T) {
 	fapwstest.FileSays(t, folder+"/errors", `X-Sendfile: "/etc/passwd" cannot be sent: not in a directory from which files may be sent`)
 }
 
-// TestProgramsTellNoPaths: without the setting clients do not see the X-Sendfile of a program.
+// TestProgramsTellNoPaths checks that without the setting clients do not see the X-Sendfile of a program.
 func TestProgramsTellNoPaths(t *testing.T) {
 	t.Parallel()
 	need(t, "/usr/bin/php-cgi")
 	s, folder := sendPrograms(t, fapwstest.Threads, "")
 	file := folder + "/files/one.txt"
-	s.Get("/bin/send?"+file, 502) // as it was: a body needs a type
+	s.Get("/bin/send?"+file, 502) // a body without a type is an error
 	for _, path := range []string{"/send.php?" + file, "/bin/form", "/bin/empty", "/bin/nph-x"} {
 		a := s.Ask(fapwstest.Get(path)).Field(t, "X-Sendfile", "")
 		if text := fmt.Sprint(a.Header, a.Text); strings.Contains(text, "one.txt") {
@@ -99,5 +99,5 @@ func TestProgramsTellNoPaths(t *testing.T) {
 		}
 	}
 	s.Get("/send.php?"+file, 200).Is(t, "not sent")
-	s.Get("/bin/accel?/p/one.txt", 200).Is(t, "body").Field(t, "X-Accel-Redirect", "/p/one.txt") // of a proxy before us
+	s.Get("/bin/accel?/p/one.txt", 200).Is(t, "body").Field(t, "X-Accel-Redirect", "/p/one.txt") // for a proxy in front
 }

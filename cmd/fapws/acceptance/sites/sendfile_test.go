@@ -9,7 +9,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// sendURL is a request to sendfile.py.
+// sendURL returns a request to sendfile.py.
 func sendURL(how, status string, fields ...string) string {
 	q := url.Values{"how": {how}, "h": fields}
 	if status != "" {
@@ -69,7 +69,7 @@ func TestSendfileFailures(t *testing.T) {
 	w := s.Dial()
 	w.Fetch(sendURL("failed", "", "X-Sendfile: one.txt")).Want(t, 500, "Internal Server Error")
 	w.Fetch(sendURL("replaced", "", "X-Sendfile: one.txt")).Want(t, 500, "not a file")
-	// The server does not use X-Accel-Redirect here, so it reaches the client.
+	// The server does not handle X-Accel-Redirect here, so the field reaches the client.
 	w.Fetch(sendURL("list", "", "X-Accel-Redirect: /p/one.txt")).Is(t, "droppedtoo").Field(t, "X-Accel-Redirect", "/p/one.txt")
 	w.Fetch(sendURL("list", "", "X-Sendfile:  ")).Is(t, "droppedtoo").Field(t, "X-Sendfile", "")
 }
@@ -82,10 +82,10 @@ func TestSendfileNames(t *testing.T) {
 	}{
 		{"X-Sendfile: " + folder + "/files/one.txt", "0123456789"},
 		{"X-Sendfile: " + folder + "/linked/two.txt", "two"},
-		{"X-Sendfile: " + folder + "/more/two.txt", "two"}, // links resolved
+		{"X-Sendfile: " + folder + "/more/two.txt", "two"}, // with links resolved
 		{"X-Sendfile: " + folder + "/files/../files//one.txt", "0123456789"},
 		{"X-Sendfile: in", "0123456789"},
-		{"X-Sendfile: .hidden/caf\u00e9 \\ 100%.txt", "hidden"}, // its bytes, as WSGI writes them
+		{"X-Sendfile: .hidden/caf\u00e9 \\ 100%.txt", "hidden"}, // the bytes of the name, as WSGI encodes them
 		{"X-Sendfile: both.txt", "plain"},
 		{"X-Sendfile: two.txt", ""},
 		{"X-Sendfile: " + folder + "/secret", ""},
@@ -136,8 +136,8 @@ func TestSendfileConditions(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		status string
-		fields []string // of the application
-		asked  []string // of the client
+		fields []string // fields of the application
+		asked  []string // fields of the client
 		want   int
 		body   string
 		gives  map[string]string
@@ -179,7 +179,7 @@ func TestSendfileConditions(t *testing.T) {
 	}
 }
 
-// Without the setting the fields are the application's and its client's.
+// Without the setting the server passes the fields to the client.
 func TestSendfileIsNotOurs(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "sendfile.py")

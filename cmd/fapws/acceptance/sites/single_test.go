@@ -12,7 +12,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// atOnce sends n requests at the same time, then a few one after the other, and wants each to be answered.
+// atOnce sends n requests at the same time, then a few one after the other, and checks that each is answered.
 func atOnce(s *fapwstest.Server, n int, target string) {
 	s.T.Helper()
 	var all sync.WaitGroup
@@ -39,7 +39,7 @@ func begin(t *testing.T, program *exec.Cmd) (line string) {
 	return strings.TrimSpace(line)
 }
 
-// A kept connection does not keep other requests waiting, of any worker, where the upstream serves one connection at a time.
+// If the upstream serves one connection at a time, a kept connection does not delay other requests of any worker.
 func TestUpstreamWithOneThread(t *testing.T) {
 	t.Parallel()
 	for _, workers := range []string{"1", "2"} {
@@ -49,7 +49,7 @@ func TestUpstreamWithOneThread(t *testing.T) {
 	}
 }
 
-// Neither does one to a FastCGI server with a process for each connection, such as PHP-FPM.
+// The same holds for a FastCGI server with a process for each connection, such as PHP-FPM.
 func TestFastCGIWithFewProcesses(t *testing.T) {
 	t.Parallel()
 	need(t, "/usr/bin/php-cgi")

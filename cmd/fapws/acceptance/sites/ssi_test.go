@@ -11,7 +11,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// TestSSIBesideAnApplication: the elements of pages of a folder, with an application beside it.
+// TestSSIBesideAnApplication checks the elements of pages in a folder, together with an application.
 func TestSSIBesideAnApplication(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -73,8 +73,8 @@ def application(environ, start_response):
 	}
 }
 
-// TestSSIFlag: a folder with --ssi has pages, without an application and its
-// Python; without the flag they are files like others.
+// TestSSIFlag checks that a folder with --ssi has pages, without an application and Python, and that without the flag
+// they are plain files.
 func TestSSIFlag(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -90,8 +90,7 @@ func TestSSIFlag(t *testing.T) {
 	s.Get("/a.shtml", 200).Is(t, `<!--#echo var="DOCUMENT_NAME" -->`)
 }
 
-// TestSSIOfARoute: pages of a route with its own directory and options, and
-// mistakes in the file.
+// TestSSIOfARoute checks pages of a route with its own directory and options, and errors in the file.
 func TestSSIOfARoute(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -130,9 +129,8 @@ ssi = { patterns = ["*.html"], exec = true, echomsg = "?", depth = 3 }
 	}
 }
 
-// TestSSIHostilePages: pages that a slow parser would be busy with for hours
-// are answered, and the server lives on. What it makes of any bytes, package
-// ssi fuzzes.
+// TestSSIHostilePages checks that pages that would take a slow parser hours are answered. Package ssi fuzzes arbitrary
+// pages.
 func TestSSIHostilePages(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -72,7 +72,7 @@ func TestStaticFiles(t *testing.T) {
 	} {
 		for _, method := range []string{"GET", "HEAD"} {
 			if method == "HEAD" && strings.Contains(strings.Join(c.fields, ""), "Range:") {
-				c.status = 200 // RFC 9110 §14.2: ranges are for GET alone
+				c.status = 200 // ranges are only for GET (RFC 9110 §14.2)
 			}
 			a := s.Ask(fapwstest.Request(method, c.target, "", c.fields...))
 			if a.StatusCode != c.status || a.Err != nil || method == "GET" && c.body != "" && a.Text != c.body {
@@ -95,7 +95,7 @@ func TestStaticBig(t *testing.T) {
 	s, folder := site(t, fapwstest.Threads)
 	want := fapwstest.Read(t, folder+"/site/big.bin")
 	w := s.Dial()
-	for range 3 { // on one connection, with others behind
+	for range 3 { // on one connection, with requests after it
 		w.Send(fapwstest.Get("/static/big.bin"), fapwstest.Get("/handler/big.bin"), fapwstest.Get("/static/one.txt"))
 		for range 2 {
 			if a := w.Answer().Want(t, 200); a.Text != want {
@@ -106,7 +106,7 @@ func TestStaticBig(t *testing.T) {
 	}
 }
 
-// Nothing outside the root, whatever the path or a link says.
+// No file outside the root is served, by any path or link.
 func TestStaticEscapes(t *testing.T) {
 	t.Parallel()
 	s, folder := site(t, fapwstest.Threads)
@@ -128,7 +128,8 @@ func TestStaticEscapes(t *testing.T) {
 	s.Get("/static/one.txt", 200).Is(t, "0123456789")
 }
 
-// Clients that ask for many large files at once, to be compressed, wait for each other, up to a second: the files are not in memory meanwhile.
+// Clients that request many large files at once, to be compressed, wait for each other, up to a second. The files are
+// not in memory meanwhile.
 func TestCompressionMemory(t *testing.T) {
 	t.Parallel()
 	s, folder := site(t, fapwstest.Threads)

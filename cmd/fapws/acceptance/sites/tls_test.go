@@ -19,8 +19,8 @@ import (
 	"fapws/runtime/websocket"
 )
 
-// secure is an https server, whose certificate, in the file ca, is for example.com and
-// 127.0.0.1. It returns the request, and echoes the data after a request for a WebSocket.
+// secure returns an https server whose certificate, in the file ca, is for example.com and 127.0.0.1. It returns the
+// request, and echoes the data after a request for a WebSocket.
 func secure(t *testing.T) (behind *httptest.Server, ca string, connections *atomic.Int64) {
 	t.Helper()
 	connections = new(atomic.Int64)
@@ -53,7 +53,7 @@ func secure(t *testing.T) (behind *httptest.Server, ca string, connections *atom
 	return behind, fapwstest.Write(t, t.TempDir()+"/ca.pem", string(text)), connections
 }
 
-// A server behind may have TLS, and its connections are kept.
+// An upstream may use TLS, and its connections are kept.
 func TestProxyTLS(t *testing.T) {
 	t.Parallel()
 	behind, ca, connections := secure(t)
@@ -116,15 +116,15 @@ func TestProxyTLS(t *testing.T) {
 	}
 }
 
-// plainServer is the address of one without TLS.
+// plainServer returns the address of a server without TLS.
 func plainServer(t *testing.T) string {
 	behind := httptest.NewServer(http.NotFoundHandler())
 	t.Cleanup(behind.Close)
 	return behind.Listener.Addr().String()
 }
 
-// The authorities of the system are known in a chroot, too, where their files are not. That
-// names have no addresses there is said.
+// The certificates of the system are also known in a chroot, which lacks their files. A message reports that names
+// cannot be resolved there.
 func TestProxyTLSInChroot(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {

@@ -62,7 +62,7 @@ const (
 
 var ours = regexp.MustCompile(`^(00-([0-9a-f]{32})-([0-9a-f]{16})-01) ([0-9a-f]{32}) (\S+)$`)
 
-// TestTrace: what answers a request gets its trace as the client has it, or a new one, and both logs have its id.
+// TestTrace checks that the source of a response gets the client's trace, or a new one, and that both logs have its id.
 func TestTrace(t *testing.T) {
 	t.Parallel()
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -93,7 +93,7 @@ func TestTrace(t *testing.T) {
 	spans := map[string]bool{"00f067aa0ba902b7": true}
 	for _, path := range paths {
 		var traces []string
-		for range 3 { // heads of the same connection are remembered
+		for range 3 { // heads of the same connection are cached
 			made, goesOn := ask(path), ask(path, theirs, "tracestate: a=b")
 			if goesOn[2] != theirTrace || goesOn[5] != "a=b" {
 				t.Errorf("%s: %q", path, goesOn)
@@ -126,7 +126,7 @@ func TestTrace(t *testing.T) {
 		})
 	}
 	fields := []string{"If-None-Match: x"}
-	for i := range 98 { // with Host the limit
+	for i := range 98 { // with Host, this is the limit
 		fields = append(fields, fmt.Sprintf("X-%d: 1", i))
 	}
 	ask("/cached", fields...)
@@ -137,7 +137,8 @@ func TestTrace(t *testing.T) {
 	}
 }
 
-// TestNoTrace: without the setting fields are passed on as they came, and a log shows the id of a valid one only.
+// TestNoTrace checks that without the setting fields are passed on unchanged, and that a log only shows the id of a
+// valid trace.
 func TestNoTrace(t *testing.T) {
 	t.Parallel()
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

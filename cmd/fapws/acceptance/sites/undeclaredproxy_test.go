@@ -39,8 +39,8 @@ prefix = "/proxy/"
 proxy = "%[2]s"
 `
 
-// TestUndeclaredProxy: no kind of application sees what a client that is not a trusted proxy says in forwarding fields, in any spelling, nor
-// what programs take for HTTP_PROXY.
+// TestUndeclaredProxy checks that no kind of application sees the forwarding fields of a client that is not a trusted
+// proxy, in any spelling, nor a field that programs would use as HTTP_PROXY.
 func TestUndeclaredProxy(t *testing.T) {
 	t.Parallel()
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.Header) }))
@@ -56,7 +56,7 @@ func TestUndeclaredProxy(t *testing.T) {
 	paths := []string{"/asgi/", "/wsgi/", "/cgi/seen.sh", "/proxy/"}
 	s, _ := configured(t, fapwstest.Threads, fmt.Sprintf(forwardingSite, "", upstream.URL), files)
 	c := s.Dial()
-	for range 3 { // heads are remembered
+	for range 3 { // heads are cached
 		for _, path := range paths {
 			c.Send(fapwstest.Get(path, append(fields, "X-Last: still here")...), fapwstest.Get(path, "X-Next: whole"))
 			for _, mark := range []string{"still here", "whole"} {

@@ -9,8 +9,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// Clients that do not read their responses keep no place of a program, and no connection to an upstream, from others. A client
-// that reads late gets its whole response.
+// Clients that do not read their responses take neither a place of a program nor a connection to an upstream from other
+// clients. A client that reads late gets its whole response.
 func TestUnreadResponses(t *testing.T) {
 	t.Parallel()
 	const size = 8_000_000

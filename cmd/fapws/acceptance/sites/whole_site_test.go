@@ -8,7 +8,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// The complete example works as its comments say.
+// The complete example works as its comments describe.
 func TestWholeSite(t *testing.T) {
 	t.Parallel()
 	file, err := filepath.Abs(fapwstest.Repository + "/samples/whole/fapws.toml")
@@ -38,7 +38,7 @@ func TestWholeSite(t *testing.T) {
 	}
 }
 
-// Rules at the top of the file are for its application and for all hosts that do not have the key themselves.
+// Rules at the top of the file apply to its application and to all hosts without the key.
 func TestRulesAtTheTop(t *testing.T) {
 	t.Parallel()
 	s, _ := configured(t, fapwstest.Threads, `
@@ -81,8 +81,8 @@ allow = ["all"]
 	s.Ask(fapwstest.Get("http://closed.lan/all/", right)).Want(t, 200).Is(t, "index")
 }
 
-// A route without a kind has rules for the sources below its prefix, or where its pattern matches: files, other
-// routes, programs and the application of the host. Each other path is as it was.
+// A route without a kind has rules for the sources below its prefix, or where its pattern matches: files, other routes,
+// programs and the application of the host. Other paths are unchanged.
 func TestRouteOfRules(t *testing.T) {
 	t.Parallel()
 	s, _ := configured(t, fapwstest.Threads, `

@@ -3,7 +3,7 @@ import sys
 from urllib.parse import parse_qs
 
 folder = sys.argv[1] if len(sys.argv) > 1 else "."
-seen = []  # what happened to the bodies that are not sent
+seen = []  # events of the bodies that are not sent
 
 
 class Body:
@@ -63,7 +63,7 @@ def send(environ, start_response):
     if how == "failed":
         write(b"dropped")
         raise ValueError("after write()")
-    if how == "headers":  # the list that Fapws4 has counts once code has got it
+    if how == "headers":  # Fapws4's list has effect after the code has read it
         start_response.response_headers.append(("X-More", "yes"))
     return {
         "list": [b"dropped", b"too"],
