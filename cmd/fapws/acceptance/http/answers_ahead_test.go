@@ -10,17 +10,17 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// A client that sends 6 requests at once and reads nothing makes the application begin no more
-// than the answer that is being sent and two ahead. When it reads, it gets all of them.
+// If a client sends 6 requests at once and reads nothing, the application begins only the response that is being sent
+// and two more. When the client reads, it gets all responses.
 func TestAnswersAheadAreBounded(t *testing.T) {
 	t.Parallel()
-	const requests, size = 6, 8 << 20 // more than the kernel takes for a client
+	const requests, size = 6, 8 << 20 // more than the kernel buffers for a client
 	for _, path := range []string{"/whole", "/items", "/generator", "/handler", "/asgi"} {
 		t.Run(path[1:], func(t *testing.T) {
 			fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 				s := fapwstest.Serve(t, m, "ahead.py")
 				begun := func() int {
-					where := "/begun" // it is run behind all that the client has sent
+					where := "/begun" // it runs after all requests of the client
 					if path == "/asgi" || path == "/handler" {
 						where = "/async/begun"
 					}

@@ -25,7 +25,7 @@ func TestMaxBodySize(t *testing.T) {
 	s.Get("/count", 200).Is(t, "2")
 }
 
-// Objects of a request that a handler keeps are harmless when the request is over.
+// Objects of a request that a handler keeps are harmless after the request.
 func TestKeptAfterTheRequest(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "kept.py")

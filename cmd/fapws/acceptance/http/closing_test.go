@@ -6,9 +6,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// An answer does not wait for the close() of its iterable, also when all calls
-// of close() until then were too quick to tell the loop before them. Inline
-// no other thread could send it.
+// A response does not wait for the close() of its iterable, even if all earlier calls of close() were too quick for a
+// wake-up of the loop. In inline mode no other thread could send it.
 func TestAnswerBeforeClose(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "closing.py")

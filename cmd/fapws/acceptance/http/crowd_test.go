@@ -13,12 +13,13 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// TestHandlersRunAtTheSameTime: eight handlers run at the same time, in threads of the server's own process.
+// TestHandlersRunAtTheSameTime checks that eight handlers run at the same time, on threads of one process.
 func TestHandlersRunAtTheSameTime(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "crowd.py", "--threads", "8")
 	pid := strconv.Itoa(s.Cmd.Process.Pid)
-	for _, path := range []string{"/together", "/wait"} { // the first proves it: they wait for each other
+	// the first path proves it, because its handlers wait for each other
+	for _, path := range []string{"/together", "/wait"} {
 		began := time.Now()
 		var all sync.WaitGroup
 		for range 8 {
@@ -38,8 +39,8 @@ func TestHandlersRunAtTheSameTime(t *testing.T) {
 	}
 }
 
-// TestIdleWorkersAccept: a new connection finds a worker that is idle, and a response that is made in pieces occupies its worker to its
-// end.
+// TestIdleWorkersAccept checks that an idle worker accepts a new connection, and that a response in pieces occupies its
+// worker to its end.
 func TestIdleWorkersAccept(t *testing.T) {
 	t.Parallel()
 	const workers = 3
@@ -70,14 +71,15 @@ func TestIdleWorkersAccept(t *testing.T) {
 				rounds++
 			}
 		}
-		if rounds > 4 { // if any worker accepted, it would be three of four; on a busy machine, an idle one may be too slow
+		// if any worker accepted, three of four would; on a busy machine, an idle worker may be too slow
+		if rounds > 4 {
 			t.Errorf("%s: in %d of 12 rounds a request waited for a worker that was busy", path, rounds)
 		}
 	}
 }
 
-// TestLoadClientsWait: beyond max-clients, connections wait, are served in the order in which
-// they came, and none is refused.
+// TestLoadClientsWait checks that beyond max-clients, connections wait, are served in the order of their arrival, and
+// are never rejected.
 func TestLoadClientsWait(t *testing.T) {
 	t.Parallel()
 	for _, most := range []int{4, 1} {
@@ -97,7 +99,7 @@ func TestLoadClientsWait(t *testing.T) {
 		if n, _ := strconv.Atoi(at); n < 1 || n > most {
 			t.Errorf("%s handlers ran at the same time, with --max-clients %d", at, most)
 		}
-		// Clients inside at the same time may overtake each other.
+		// Clients that are served at the same time may overtake each other.
 		came := strings.Split(order, ",")
 		if len(came) != clients || (most == 1 && !slices.Equal(came, want)) {
 			t.Errorf("with --max-clients %d they were served in the order %s", most, order)
@@ -105,8 +107,8 @@ func TestLoadClientsWait(t *testing.T) {
 	}
 }
 
-// TestLoadClientsAreRefused: with --max-clients-action 503 those beyond get that at once, and
-// clients that come when there is room are served.
+// TestLoadClientsAreRefused checks that with --max-clients-action 503 further clients get 503 at once, and that later
+// clients are served when there is room.
 func TestLoadClientsAreRefused(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "crowd.py", "--max-clients", "3", "--max-clients-action", "503")

@@ -32,13 +32,13 @@ async def application(scope, receive, send):
     await send({"type": "http.response.body", "body": b"takes it"})
 `
 
-// announced is the head of a request with a body of n bytes.
+// announced returns the head of a request with a body of n bytes.
 func announced(n int64) string {
 	return fmt.Sprintf("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: %d\r\n\r\n", n)
 }
 
-// TestDefaultBodyLimits: a WSGI application gets more than a script with PATHS, an ASGI application any body, and the log names
-// the limit once.
+// TestDefaultBodyLimits checks that a WSGI application gets larger bodies than a script with PATHS, that an ASGI
+// application gets any body, and that the log names the limit once.
 func TestDefaultBodyLimits(t *testing.T) {
 	t.Parallel()
 	serve := func(text string) *fapwstest.Server {
@@ -62,7 +62,7 @@ func TestDefaultBodyLimits(t *testing.T) {
 	w.Answer().Is(t, "takes it")
 }
 
-// TestHeadLimitsAreNamed: the log names the limit of the head that a request exceeds, its size and its flag.
+// TestHeadLimitsAreNamed checks that the log names the limit of the head that a request exceeds, its size and its flag.
 func TestHeadLimitsAreNamed(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "entered.py")
@@ -85,23 +85,24 @@ func TestHeadLimitsAreNamed(t *testing.T) {
 	}
 }
 
-// TestLargeMessages: a WebSocket takes messages of 16 MiB, of which one client address has only a few in memory.
+// TestLargeMessages checks that a WebSocket accepts messages of 16 MiB, but that one client address has only a few of
+// them in memory.
 func TestLargeMessages(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, filepath.Join("..", "live", "testdata", "echo.py"))
 	c := s.Socket("/callbacks")
 	fapwstest.Must(t, c.Send(wstest.Binary, make([]byte, 2<<20)))
 	fapwstest.Hears(t, c, string(make([]byte, 2<<20)))
-	fapwstest.Must(t, c.WriteFrame(wstest.Fin|wstest.Binary, make([]byte, 1<<20))) // is whole
+	fapwstest.Must(t, c.WriteFrame(wstest.Fin|wstest.Binary, make([]byte, 1<<20))) // the message is complete
 	tooBig := s.Socket("/callbacks")
-	_ = tooBig.Send(wstest.Binary, make([]byte, 16<<20+1)) // the rest may meet a closed socket
+	_ = tooBig.Send(wstest.Binary, make([]byte, 16<<20+1)) // the rest may reach a closed socket
 	s.Says(`WebSocket closed with 1009: a message is too big: size 16777217 or more, limit 16777216 \(--ws-max-size\)`)
 
 	var open []*wstest.Client
 	for range 4 { // more than a third of 96 MiB
 		c := s.Socket("/callbacks")
 		open = append(open, c)
-		_ = c.WriteFrame(wstest.Binary, make([]byte, 15<<20)) // a message that has not ended
+		_ = c.WriteFrame(wstest.Binary, make([]byte, 15<<20)) // an incomplete message
 	}
 	s.Says(`WebSocket closed with 1009: too many bytes of messages of this client are in memory`)
 	for _, c := range open {
@@ -118,8 +119,8 @@ func TestLargeMessages(t *testing.T) {
 	})
 }
 
-// TestUnfinishedMessages: messages of many WebSockets that do not end have one share of memory for their client
-// address, also when each of their fragments arrives together with a ping.
+// TestUnfinishedMessages checks that incomplete messages of many WebSockets count towards one limit of memory for their
+// client address, even if each fragment arrives together with a ping.
 func TestUnfinishedMessages(t *testing.T) {
 	t.Parallel()
 	const sockets, size, pieces = 40, 1<<20 - 1, 16 // more than a third of 96 MiB
@@ -130,7 +131,7 @@ func TestUnfinishedMessages(t *testing.T) {
 			c := s.Socket("/callbacks")
 			open = append(open, c)
 			if !fragments {
-				_ = c.WriteFrame(wstest.Binary, make([]byte, size)) // may meet a closed socket, as below
+				_ = c.WriteFrame(wstest.Binary, make([]byte, size)) // may reach a closed socket
 				continue
 			}
 			for i := range pieces {

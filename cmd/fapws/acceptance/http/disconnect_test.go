@@ -8,7 +8,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// close() of a result runs whatever became of the response.
+// close() of a result is always called, whatever happens to the response.
 func TestClose(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -43,7 +43,7 @@ func TestClose(t *testing.T) {
 			w := s.Dial()
 			w.Get("/wait")
 			fapwstest.FileSays(t, folder+"/entered", "yes")
-			w.Get("/endless?10") // behind the one that is waited for
+			w.Get("/endless?10") // after the request that is being answered
 			w.Reset()
 			fapwstest.Write(t, folder+"/go", "")
 			s.Get("/", 200).Is(t, "quick")

@@ -9,9 +9,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// hostile are messages that another server on the way could take for something
-// else (RFC 9112), and bytes that are not HTTP: a few of those that package http1 refuses. After each the bytes of another
-// request follow, which must not be answered.
+// hostile lists messages that a proxy could parse differently (RFC 9112), and bytes that are not HTTP: some of those
+// that package http1 rejects. After each message another request follows, which must not be answered.
 var hostile = []struct {
 	name, text string
 	status     int
@@ -43,7 +42,7 @@ func TestHostileFraming(t *testing.T) {
 	smuggled := fapwstest.Get("/smuggled")
 	s := fapwstest.Serve(t, fapwstest.Threads, "entered.py")
 	for _, c := range hostile {
-		for _, first := range []string{"", fapwstest.Get("/count")} { // alone, and behind a good one
+		for _, first := range []string{"", fapwstest.Get("/count")} { // alone, and after a valid request
 			w := s.Dial()
 			w.Send(first, c.text, smuggled)
 			if first != "" {
@@ -56,10 +55,10 @@ func TestHostileFraming(t *testing.T) {
 			w.Closed()
 		}
 	}
-	s.Get("/count", 200).Is(t, "0") // no handler was entered
+	s.Get("/count", 200).Is(t, "0") // no handler was called
 }
 
-// Requests that look odd and are right.
+// Unusual requests that are valid.
 func TestTolerated(t *testing.T) {
 	t.Parallel()
 	cases := []struct{ name, text string }{
@@ -79,7 +78,7 @@ func TestTolerated(t *testing.T) {
 	w.Fetch("/count").Want(t, 200)
 }
 
-// The limits of a head are those of the flags.
+// The flags determine the limits of a head.
 func TestHeadLimits(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "entered.py", "--limit-request-line", "100", "--limit-request-field-size", "200",
@@ -103,7 +102,8 @@ func TestHeadLimits(t *testing.T) {
 	}
 	w := s.Dial()
 	w.Send("GET / HTTP/1.1\r\nHost: a\r\nX-Endless: ")
-	for range 20 { // it is refused before it ends, so the rest may meet a closed socket
+	// it is rejected before its end, so the rest may reach a closed socket
+	for range 20 {
 		if _, err := io.WriteString(w.Conn, strings.Repeat("d", 1000)); err != nil {
 			break
 		}

@@ -9,8 +9,9 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// TestIdleClientsMakeRoom: at --max-clients, the connection that has been idle for longest closes when another client waits: kept-alive
-// connections, silent ones, those with a part of a head, those of HTTP/2, and those whose last response is out. A connection with a request stays.
+// TestIdleClientsMakeRoom checks that at --max-clients, the connection that has been idle for the longest time closes
+// when another client waits. Idle are kept-alive connections, silent ones, those with an incomplete head, those of
+// HTTP/2, and those whose last response was sent. A connection with a request stays open.
 func TestIdleClientsMakeRoom(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "wire.py", "--max-clients", "4", "--keep-alive", "1h", "--head-timeout", "1h", "--h2c")
@@ -55,7 +56,7 @@ func TestIdleClientsMakeRoom(t *testing.T) {
 	}
 }
 
-// TestIdleClientsMakeRoomInsteadOf503: clients get 503 only while all connections are in use.
+// TestIdleClientsMakeRoomInsteadOf503 checks that clients get 503 only while all connections are in use.
 func TestIdleClientsMakeRoomInsteadOf503(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "wire.py", "--max-clients", "2", "--max-clients-action", "503", "--keep-alive", "1h")

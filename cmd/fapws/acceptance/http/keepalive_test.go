@@ -6,7 +6,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// The answer does not depend on how the bytes of a request were cut.
+// The response does not depend on how the bytes of a request were cut.
 func TestSplitRequests(t *testing.T) {
 	t.Parallel()
 	requests := fapwstest.Request("POST", "/echo?1", "one", "X-Field: value") + fapwstest.Chunked("POST", "/echo?2", "two and more", 5) + "\r\n" + fapwstest.Get("/say?3")
@@ -24,7 +24,8 @@ func TestSplitRequests(t *testing.T) {
 	want(w)
 	for i := 1; i < len(requests); i++ { // two pieces, on one connection
 		w.Send(requests[:i])
-		if i%7 == 0 { // the server has seen the first piece when it answers this one
+		// when this one is answered, the server has read the first piece
+		if i%7 == 0 {
 			s.Get("/say?x", 200)
 		}
 		w.Send(requests[i:])
@@ -51,7 +52,7 @@ func TestExpectContinue(t *testing.T) {
 	}
 	w.Send("2\r\nab\r\n0\r\n\r\n")
 	w.Answer().Is(t, "2 bytes")
-	// a client that does not wait, and one that has no body
+	// a client that does not wait for 100, and a request without a body
 	w.Send("POST", head, "Content-Length: 4\r\n\r\nbody")
 	if a := w.Answer(); a.StatusCode == 100 {
 		w.Answer().Is(t, "4 bytes")
@@ -60,7 +61,7 @@ func TestExpectContinue(t *testing.T) {
 	}
 	w.Send("GET", head, "\r\n")
 	w.Answer().Is(t, "0 bytes")
-	// refused without the body
+	// rejected without the body
 	fapwstest.TooBig(t, s, "POST"+head+"Content-Length: 1001\r\n\r\n", "")
 	w = s.Dial() // HTTP/1.0 knows no 100
 	w.Send("POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\nbody")

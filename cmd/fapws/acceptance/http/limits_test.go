@@ -8,7 +8,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// At the limit of open files nothing dies, and all are served in the end.
+// At the limit of open files no process dies, and all clients are served in the end.
 func TestFewDescriptors(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Script: "returns.py", Shell: "ulimit -n 64"}.Serve(t, fapwstest.Threads)
@@ -30,7 +30,7 @@ func TestFewDescriptors(t *testing.T) {
 
 // Requests beyond the queue get 503 with Retry-After.
 func TestMaxQueue(t *testing.T) {
-	t.Parallel() // with threads only: inline nothing queues
+	t.Parallel() // with threads only, because inline mode has no queue
 	s, folder := fapwstest.ServeSlow(t, fapwstest.Threads, "--threads", "1", "--max-queue", "3")
 	first := s.Dial()
 	first.Get("/wait")
@@ -85,7 +85,7 @@ func TestSerial(t *testing.T) {
 	}
 }
 
-// While all threads are in handlers, files still go out.
+// Files are sent even while all threads run handlers.
 func TestSlowHandlersAndFiles(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()

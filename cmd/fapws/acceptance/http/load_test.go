@@ -31,14 +31,14 @@ func ticks(s *fapwstest.Server) (n int) {
 	return n
 }
 
-// TestLoadOpenFiles: the soft limit of open files becomes the hard one, in all
-// processes, and so more clients than it allowed are served.
+// TestLoadOpenFiles checks that the soft limit of open files becomes the hard limit in all processes, so that more
+// clients can be served.
 func TestLoadOpenFiles(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Script: "crowd.py", Shell: "ulimit -S -n 100", Flags: []string{"--head-timeout", "120"}}.Serve(t, fapwstest.Workers)
 	for _, pid := range append(s.Handlers(), s.Cmd.Process.Pid) {
-		// Go takes one less than there is, by which it knows that it did so, and
-		// gives the processes that it starts the old limit back.
+		// Go sets one less than the hard limit, to recognize its own change, and restores the old limit for the
+		// processes that it starts.
 		soft, hard := openFiles(t, pid)
 		if soft < hard-1 || soft <= 100 {
 			t.Errorf("process %d may open %d files, of %d", pid, soft, hard)
@@ -56,8 +56,8 @@ func TestLoadOpenFiles(t *testing.T) {
 	}
 }
 
-// TestLoadPrograms: programs for CGI get the limit with which fapws was started: many
-// of them are not made for descriptors beyond 1024 (select(2)).
+// TestLoadPrograms checks that CGI programs get the limit with which fapws was started, because many programs do not
+// support descriptors above 1024 (select(2)).
 func TestLoadPrograms(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
@@ -67,9 +67,8 @@ func TestLoadPrograms(t *testing.T) {
 	s.Get("/cgi-bin/limit", 200).Is(t, "100\n")
 }
 
-// TestLoadNoDescriptors: without descriptors for more connections, the server waits
-// without spinning, answers new clients with 503 and Retry-After, and accepts again
-// when there are some.
+// TestLoadNoDescriptors checks that without descriptors for more connections, the server waits without spinning,
+// answers new clients with 503 and Retry-After, and accepts again when descriptors are free.
 func TestLoadNoDescriptors(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Script: "crowd.py", Shell: "ulimit -n 64", Flags: []string{"--max-clients", "1000", "--head-timeout", "60"}}.Serve(t, fapwstest.Threads)
@@ -105,7 +104,8 @@ func TestLoadNoDescriptors(t *testing.T) {
 	}
 }
 
-// TestLoadSlowClients: 500 clients that send heads and bodies byte by byte hold up no others, and cost little memory.
+// TestLoadSlowClients checks that 500 clients that send heads and bodies byte by byte do not delay others, and need
+// little memory.
 func TestLoadSlowClients(t *testing.T) {
 	t.Parallel()
 	const clients = 500
@@ -127,7 +127,7 @@ func TestLoadSlowClients(t *testing.T) {
 	fapwstest.Eventually(t, "slow clients take little memory", func() bool { return s.RSS()-memory <= clients*24<<10 })
 }
 
-// slow connects a client that does not send all of its head or of its body.
+// slow connects a client that does not send its whole head or body.
 func slow(s *fapwstest.Server, i int) {
 	w := s.Dial()
 	if i%2 == 0 {
@@ -137,7 +137,7 @@ func slow(s *fapwstest.Server, i int) {
 	}
 }
 
-// openFiles returns how many files a process may open, and how many it may allow itself.
+// openFiles returns the soft and the hard limit of open files of a process.
 func openFiles(t *testing.T, pid int) (soft, hard uint64) {
 	t.Helper()
 	var limit unix.Rlimit
@@ -145,8 +145,8 @@ func openFiles(t *testing.T, pid int) (soft, hard uint64) {
 	return limit.Cur, limit.Max
 }
 
-// TestLoadAb is `ab`, by which people measure servers, with many clients and
-// nothing failed. FAPWS_AB="CLIENTS REQUESTS" is for longer (./build.sh load).
+// TestLoadAb runs `ab`, a common benchmark, with many clients and without failures. FAPWS_AB="CLIENTS REQUESTS" makes
+// it longer (./build.sh load).
 func TestLoadAb(t *testing.T) {
 	ab, err := exec.LookPath("ab")
 	if err != nil {
@@ -172,7 +172,7 @@ func TestLoadAb(t *testing.T) {
 	})
 }
 
-// connections returns how many established connections its port has.
+// connections returns the number of established connections of the server's port.
 func connections(s *fapwstest.Server) (n int) {
 	s.T.Helper()
 	text := fapwstest.Read(s.T, "/proc/net/tcp")

@@ -1,4 +1,4 @@
-// Package http_test checks connections, requests and responses as a client on the wire sees them.
+// Package http_test checks connections, requests and responses on the wire.
 package http_test
 
 import (

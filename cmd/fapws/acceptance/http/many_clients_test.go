@@ -16,14 +16,14 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// TestManyIdleClients: one loop keeps four thousand clients that say nothing, for
-// next to no time of the processor, and answers others meanwhile.
+// TestManyIdleClients checks that one loop keeps four thousand silent clients with almost no CPU time, and answers
+// others meanwhile.
 func TestManyIdleClients(t *testing.T) {
 	t.Parallel()
 	var lim unix.Rlimit
 	fapwstest.Must(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &lim))
-	// Both ends are on this machine, each within its limit of descriptors. However long it takes to connect them all, none is closed
-	// for its idle time.
+	// Both ends are on this machine, each within its limit of descriptors. No connection may be closed for its idle
+	// time while the others are connected.
 	s := fapwstest.Command{Script: "ancestors.py", Flags: []string{"--keep-alive", "1h"}}.Serve(t, fapwstest.Inline)
 	idle := make([]*fapwstest.Client, min(4_000, int(lim.Cur/4*3)-200))
 	for i := range idle {
@@ -38,7 +38,7 @@ func TestManyIdleClients(t *testing.T) {
 		}
 		return f
 	}
-	// When memory has been given back and the like; ticks of the clock are 0.01.
+	// After memory has been released. Ticks of the clock are 0.01 s.
 	fapwstest.Eventually(t, fmt.Sprintf("%d idle clients take little of three seconds", len(idle)), func() bool {
 		before := used()
 		time.Sleep(3 * time.Second)
@@ -49,8 +49,8 @@ func TestManyIdleClients(t *testing.T) {
 	last.Fetch("/").Is(t, "hello")
 }
 
-// TestEveryByteIsSent: a socket that takes little at a time gets every byte all
-// the same, and a client that disconnects ends only its own response.
+// TestEveryByteIsSent checks that a socket that accepts few bytes at a time gets every byte, and that a client that
+// disconnects ends only its own response.
 func TestEveryByteIsSent(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "ancestors.py")
@@ -79,7 +79,8 @@ func TestEveryByteIsSent(t *testing.T) {
 	})
 }
 
-// TestActiveClient: a client that sends requests is not closed, however short --keep-alive is; TestTimeouts has silent ones.
+// TestActiveClient checks that a client that sends requests is not disconnected, however short --keep-alive is.
+// TestTimeouts tests silent clients.
 func TestActiveClient(t *testing.T) {
 	t.Parallel()
 	inItsTime(t, func(t *testing.T, timeout time.Duration, p *pace) error {

@@ -8,24 +8,24 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// A pace measures the longest time in which nothing arrived at a client that answers at once: it covers what the
-// client, the server and the kernel were late.
+// A pace measures the longest time without data for a client that answers at once. It includes delays of the client,
+// the server and the kernel.
 type pace struct {
 	last    time.Time
 	longest time.Duration
 }
 
-// step notes that the client has got something.
+// step records that the client has received data.
 func (p *pace) step() {
 	now := time.Now()
 	p.longest = max(p.longest, now.Sub(p.last))
 	p.last = now
 }
 
-// restart forgets the time since the last step, in which the server was not waiting for the client.
+// restart ignores the time since the last step, when the server was not waiting for the client.
 func (p *pace) restart() { p.last = time.Now() }
 
-// stepping is a reader with a step for each piece.
+// stepping is a Reader that calls step for each piece.
 type stepping struct {
 	io.Reader
 	*pace
@@ -39,8 +39,8 @@ func (r stepping) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// inItsTime tries a client that must keep a timeout of the server. The try says nothing when the machine was so slow
-// that half of the timeout passed between two steps; then it is repeated with a longer timeout.
+// inItsTime runs a test with a client that must meet a timeout of the server. If the machine was so slow that half of
+// the timeout passed between two steps, it repeats the test with a longer timeout.
 func inItsTime(t *testing.T, try func(t *testing.T, timeout time.Duration, p *pace) error) {
 	t.Helper()
 	for timeout := 3 * time.Second; ; timeout *= 2 {

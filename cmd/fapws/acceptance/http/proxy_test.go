@@ -20,17 +20,17 @@ func dialFrom(t *testing.T, from, to string) *fapwstest.Client {
 	return fapwstest.NewClient(t, c)
 }
 
-// Fields of a trusted proxy change environ, and the same fields of other clients do not, also when only
-// the sender differs.
+// Fields of a trusted proxy change environ, and the same fields of other clients do not, even if only the sender
+// differs.
 func TestTrustedProxy(t *testing.T) {
 	t.Parallel()
 	log := filepath.Join(t.TempDir(), "log")
 	s := fapwstest.Serve(t, fapwstest.Threads, "environ.py", "--forwarded-allow-ips", "127.0.0.1", "--access-logfile", log)
 	_, port, _ := strings.Cut(s.Address, ":")
-	const other = "127.0.0.2" // everything in 127/8 is us
+	const other = "127.0.0.2" // all of 127/8 is this machine
 	fields := []string{"X-Forwarded-For: 198.51.100.9, 192.0.2.1:4711", "X-Forwarded-Proto: https", "X-Forwarded-Host: a.example:8443", "X-Forwarded-Prefix: /app"}
 	w, others := s.Dial(), dialFrom(t, other, s.Address)
-	for range 4 { // the third time it comes from a cache
+	for range 4 { // the third response is from a cache
 		for _, c := range []struct {
 			w      *fapwstest.Client
 			fields []string
@@ -64,7 +64,7 @@ func TestTrustedProxy(t *testing.T) {
 	}
 	w.Send(fapwstest.Get("/show/last", fields...))
 	w.Answer()
-	s.Stop() // the log is whole then
+	s.Stop() // the log is then complete
 	text, err := os.ReadFile(log)
 	if err != nil || !strings.Contains(string(text), "192.0.2.1 - - [") || strings.Contains(string(text), "198.51.100.9") {
 		t.Errorf("access log: %s, %v", text, err)

@@ -16,7 +16,8 @@ import (
 // refusedRequest is a request in two parts.
 type refusedRequest struct{ name, head, body string }
 
-// refusedRequests are requests after which the next one cannot be found, or does not follow: the connection closes.
+// refusedRequests lists requests after which the next request cannot be found, or must not follow, so that the
+// connection closes.
 var refusedRequests = []refusedRequest{
 	{"a negative chunk size", "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n", "-1\r\n"},
 	{"a chunk size that is no number", "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n", "2\r\nab\r\nzz\r\n"},
@@ -44,7 +45,8 @@ def application(environ, start_response):
     return [environ["wsgi.input"].read()]
 `
 
-// TestRefusedRequestsClose: the connection of a request that is refused closes at once, wherever the network cuts its bytes (RFC 9112 §9.6).
+// TestRefusedRequestsClose checks that the connection of a rejected request closes at once, wherever the network cuts
+// its bytes (RFC 9112 §9.6).
 func TestRefusedRequestsClose(t *testing.T) {
 	fapwstest.InEach(t, fapwstest.Modes, func(t *testing.T, m fapwstest.Mode) {
 		dir := t.TempDir()
@@ -66,8 +68,9 @@ func TestRefusedRequestsClose(t *testing.T) {
 	})
 }
 
-// refuses sends each of requests in two and in three pieces: at every byte, or at the ends of lines. The pieces of all
-// cuts are sent in rounds; between the rounds the server answers another request, so that it has most likely read them.
+// refuses sends each of requests in two and in three pieces, cut at every byte or at the ends of lines. The pieces of
+// all cuts are sent in rounds. Between the rounds the server answers another request, so that it has most likely read
+// them.
 func refuses(t *testing.T, requests []refusedRequest, dial func() net.Conn, everywhere bool) {
 	t.Helper()
 	other := fapwstest.NewClient(t, dial())
@@ -90,7 +93,7 @@ func refuses(t *testing.T, requests []refusedRequest, dial func() net.Conn, ever
 		for round := range 3 {
 			for i, cut := range cuts {
 				if round < len(cut) {
-					_, _ = clients[i].Write([]byte(cut[round])) // it may be refused already
+					_, _ = clients[i].Write([]byte(cut[round])) // it may be rejected already
 				}
 			}
 			other.Fetch("/echo").Want(t, 200)

@@ -9,7 +9,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// A handler cannot be made to send a field, or a response, of the client's.
+// Input of a client cannot make a handler send additional fields or responses.
 func TestHeaderInjection(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Script: "headers.py", Complains: true}.Serve(t, fapwstest.Threads)
@@ -42,7 +42,7 @@ func TestDateAndServer(t *testing.T) {
 	}
 }
 
-// HEAD is GET without the body, byte for byte.
+// The response to HEAD is the response to GET without the body, byte for byte.
 func TestHead(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "returns.py")
@@ -69,7 +69,7 @@ func TestHead(t *testing.T) {
 	})
 }
 
-// A status that no client would understand is the handler's error.
+// A status that clients would not understand is an error of the handler.
 func TestStatusRefused(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Script: "headers.py", Complains: true}.Serve(t, fapwstest.Threads)

@@ -10,7 +10,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// Files are sent whole where the system refuses sendfile(2), or knows it not for these files, and one line says so.
+// Files are sent completely where the system does not support sendfile(2), or not for these files; a line is logged.
 func TestSendfileRefused(t *testing.T) {
 	t.Parallel()
 	for _, errno := range []syscall.Errno{syscall.EPERM, syscall.ENOSYS, syscall.EINVAL} {
@@ -46,7 +46,7 @@ PATHS = [("/opened", opened)]
 	}
 }
 
-// A file that cannot be read while it is sent is one line.
+// A file that cannot be read while it is sent is reported in one line.
 func TestUnreadableFile(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

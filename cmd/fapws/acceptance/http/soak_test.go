@@ -16,10 +16,9 @@ import (
 	"fapws/runtime/websocket/wstest"
 )
 
-// TestSoak sends mixed requests, from clients of which some leave in the
-// middle of a request or of a response, and looks whether the server keeps
-// descriptors, threads or memory of them. FAPWS_SOAK_REQUESTS (default 3000)
-// is how many requests each mode gets.
+// TestSoak sends mixed requests from clients, some of which leave during a request or a response, and checks that the
+// server keeps no descriptors, threads or memory. FAPWS_SOAK_REQUESTS (default 3000) is the number of requests in each
+// mode.
 func TestSoak(t *testing.T) {
 	requests := 3000
 	if n := os.Getenv("FAPWS_SOAK_REQUESTS"); n != "" {
@@ -30,17 +29,16 @@ func TestSoak(t *testing.T) {
 	}
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "soak.py", Complains: true}.Serve(t, m)
-		soak(s, max(requests/4, 2000)) // caches, pools and threads get their size
+		soak(s, max(requests/4, 2000)) // caches, pools and threads reach their size
 		before := measure(s)
 		soak(s, requests)
 		after := measure(s)
 		t.Logf("%d requests: %v, before %v", requests, after, before)
-		// The server looks into files of /proc now and then. Threads retire and memory is given back when it is
-		// idle for a while.
+		// The server sometimes reads files of /proc. Threads retire and memory is released after some idle time.
 		fapwstest.Eventually(t, "no more descriptors than before", func() bool { return !measure(s).opens(before) })
 		const (
-			moreThreads = 4        // Go and the pool start one now and then
-			moreMemory  = 16 << 20 // a detector of races keeps some
+			moreThreads = 4        // Go and the pool sometimes start one
+			moreMemory  = 16 << 20 // the race detector keeps some memory
 		)
 		fapwstest.Eventually(t, "as many threads as before", func() bool { return s.Threads() <= before.threads+moreThreads })
 		fapwstest.Eventually(t, "as much memory as before", func() bool { return s.RSS() <= before.rss+moreMemory })
@@ -78,7 +76,9 @@ func measure(s *fapwstest.Server) (f figures) {
 			}
 			f.kinds[target]++
 		}
-		return connections(s) == 0 && f.kinds["socket"] <= 8 // a listener, the two of signals with a copy for channels, the reserve for rejections, that of fapws ctl, two of asyncio without uvloop
+		// a listener, two for signals with a copy for channels, the reserve for rejections, the socket of fapws ctl,
+		// two of asyncio without uvloop
+		return connections(s) == 0 && f.kinds["socket"] <= 8
 	})
 	return f
 }
@@ -99,33 +99,32 @@ func soak(s *fapwstest.Server, n int) {
 	all.Wait()
 }
 
-// soakConnection is one connection of a client with its habits; it returns the
-// number of its requests.
+// soakConnection runs one connection of a client, and returns the number of its requests.
 func soakConnection(s *fapwstest.Server, random *rand.Rand) (sent int) {
 	w := s.Dial()
 	defer w.Close()
 	for range 1 + random.IntN(20) {
 		sent++
 		switch what := random.IntN(40); {
-		case what == 0: // leaves in a request
+		case what == 0: // leaves during a request
 			text := fapwstest.Request("POST", []string{"/echo", "/pieces"}[random.IntN(2)], strings.Repeat("x", 1+random.IntN(400_000)))
 			w.Send(text[:random.IntN(len(text))])
 			w.Reset()
 			return sent
-		case what == 1: // leaves in a response
+		case what == 1: // leaves during a response
 			w.Get([]string{"/endless", "/bytes", "/stream", "/static/soak.py", "/page?1"}[random.IntN(5)])
 			_, _ = w.Read(make([]byte, 1+random.IntN(3000)))
 			w.Reset()
 			return sent
-		case what == 2: // sends nonsense
+		case what == 2: // sends invalid bytes
 			w.Send("GET / HTTP/1.1\r\nHost : a\r\n\r\n")
 			w.Answer().Want(s.T, 400)
 			return sent
-		case what == 3: // does not wait for anything
+		case what == 3: // does not wait for responses
 			w.Send(fapwstest.Get("/text?1"), fapwstest.Get("/stream"), fapwstest.Get("/none"), fapwstest.Get("/bytes"))
 			w.Reset()
 			return sent + 3
-		case what == 4: // asks several at once
+		case what == 4: // sends several requests at once
 			w.Send(fapwstest.Get("/text?1"), fapwstest.Request("POST", "/echo", "two"), fapwstest.Get("/static/page.html"), keptPage("5", "de"), fapwstest.Get("/text?5"))
 			w.Answer().Is(s.T, "text 1")
 			w.Answer().Is(s.T, "two")
@@ -134,12 +133,12 @@ func soakConnection(s *fapwstest.Server, random *rand.Rand) (sent int) {
 			w.Answer().Is(s.T, "text 5")
 			sent += 4
 		case what == 5:
-			body := strings.Repeat("0123456789", 30_000) // goes to a file
+			body := strings.Repeat("0123456789", 30_000) // the body becomes a file
 			w.Send(fapwstest.Chunked("POST", "/echo", body, 7000))
 			if a := w.Answer().Want(s.T, 200); a.Text != body {
 				s.T.Errorf("echo of %d bytes has %d", len(body), len(a.Text))
 			}
-		case what == 6: // while it is sent, it comes back
+		case what == 6: // the response arrives while the body is sent
 			body := strings.Repeat(strconv.Itoa(random.IntN(1_000_000)), 1+random.IntN(30_000))
 			text := fapwstest.Chunked("POST", "/pieces", body, 1+random.IntN(9000))
 			go func() { _, _ = w.Write([]byte(text)) }()
@@ -188,7 +187,7 @@ func keptPage(number, language string) string {
 	return fapwstest.Get("/page?"+number, "Accept-Language: "+language)
 }
 
-// socket is a WebSocket that leaves in one of the ways that clients have.
+// socket opens a WebSocket that leaves in one of several ways.
 func socket(s *fapwstest.Server, random *rand.Rand) {
 	c, err := wstest.Dial(s.Address, "/socket", []string{wstest.Deflate, "X-A: b"}[random.IntN(2)])
 	if err != nil {

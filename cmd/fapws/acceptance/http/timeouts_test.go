@@ -13,7 +13,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// Each wait for a client has an end.
+// Each wait for a client is limited.
 func TestTimeouts(t *testing.T) {
 	t.Parallel()
 	is408 := func(w *fapwstest.Client, a *fapwstest.Answer) {
@@ -30,7 +30,7 @@ func TestTimeouts(t *testing.T) {
 			is408(w, w.Answer())
 		}
 	}
-	// A connection on which nothing has arrived in time is closed without an answer, which may happen here, too.
+	// A connection without data is closed in time without a response; this may also happen here.
 	lateHead := func(text, more string) func(*fapwstest.Server) {
 		return func(s *fapwstest.Server) {
 			fapwstest.Eventually(s.T, "an unfinished head is answered", func() bool {
@@ -86,7 +86,7 @@ func TestTimeouts(t *testing.T) {
 	}
 }
 
-// drip sends text, and then more again and again until the server has had enough.
+// drip sends text, and then more repeatedly until the server closes the connection.
 func drip(w *fapwstest.Client, text, more string) {
 	io.WriteString(w.Conn, text) // the server may have closed the connection
 	if more == "" {
@@ -99,13 +99,13 @@ func drip(w *fapwstest.Client, text, more string) {
 			if _, err := io.WriteString(w.Conn, more); err != nil {
 				return
 			}
-			time.Sleep(100 * time.Millisecond) // the pace is what is tested
+			time.Sleep(100 * time.Millisecond) // the test needs this interval
 		}
 	}()
 	w.T.Cleanup(func() { w.Close(); <-ended })
 }
 
-// A handler that is slow does not make its client slow.
+// A slow handler does not make its client count as slow.
 func TestHandlerIsNotTimed(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		inItsTime(t, func(t *testing.T, timeout time.Duration, p *pace) error {
@@ -133,7 +133,7 @@ func TestHandlerIsNotTimed(t *testing.T) {
 				return err
 			}
 			p.step()
-			time.Sleep(timeout + 2*time.Second) // longer than all of them, and the sweep's step
+			time.Sleep(timeout + 2*time.Second) // longer than all timeouts and the interval of the sweep
 			p.restart()
 			fapwstest.Write(t, folder+"/go", "")
 			return <-answered
@@ -141,7 +141,7 @@ func TestHandlerIsNotTimed(t *testing.T) {
 	})
 }
 
-// A client that does not read is cut off, and costs little memory until then.
+// A client that does not read is disconnected, and needs little memory until then.
 func TestSlowReader(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -171,7 +171,7 @@ func TestSlowReader(t *testing.T) {
 	}
 }
 
-// A slow reader that goes on reading gets it all.
+// A slow reader that continues to read gets the whole response.
 func TestPatientWithReaders(t *testing.T) {
 	t.Parallel()
 	inItsTime(t, func(t *testing.T, timeout time.Duration, p *pace) error {

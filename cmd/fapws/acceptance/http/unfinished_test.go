@@ -8,7 +8,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// Connections with large unfinished bodies leave descriptors to other clients, and those that had to wait go on when others have ended.
+// Connections with large incomplete bodies leave descriptors to other clients. Connections that had to wait continue
+// after others have ended.
 func TestUnfinishedBodies(t *testing.T) {
 	const waiting = 5
 	s := fapwstest.Command{Script: "entered.py", Shell: "ulimit -n 256"}.Serve(t, fapwstest.Mode{})

@@ -19,7 +19,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// unsent asks a server how many bytes of responses wait in its memory, and how many responses it has ended because of them.
+// unsent returns how many bytes of responses wait in the memory of a server, and how many responses it has aborted
+// because of the limit.
 func unsent(s *fapwstest.Server) (bytes, cut int) {
 	code, stdout, stderr := s.Ctl("status", "--json")
 	var report struct{ Workers []struct{ Unsent, Cut int } }
@@ -32,7 +33,7 @@ func unsent(s *fapwstest.Server) (bytes, cut int) {
 	return bytes, cut
 }
 
-// readers makes clients that read the bodies of responses as the test does, with a connection each.
+// readers makes clients, with a connection each, that read the bodies of responses when the test reads them.
 type readers func(t *testing.T) *http.Client
 
 func dialSmall(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -56,7 +57,7 @@ func overHTTP2(t *testing.T) *http.Client {
 	return &http.Client{Transport: transport}
 }
 
-// inProtocols runs a test with both versions of HTTP, beside other tests.
+// inProtocols runs a test with both versions of HTTP, in parallel with other tests.
 func inProtocols(t *testing.T, test func(t *testing.T, newReader readers)) {
 	t.Parallel()
 	for name, newReader := range map[string]readers{"1.1": overHTTP1, "2": overHTTP2} {
@@ -67,7 +68,7 @@ func inProtocols(t *testing.T, test func(t *testing.T, newReader readers)) {
 	}
 }
 
-// begin returns the body of a response when its head has come.
+// begin returns the body of a response after its head has arrived.
 func begin(t *testing.T, c *http.Client, url string) io.ReadCloser {
 	t.Helper()
 	r, err := c.Get(url)
@@ -87,12 +88,12 @@ func all(t *testing.T, body io.Reader, size int64) {
 }
 
 const (
-	wholeSize = 8 << 20 // of the answers of ahead.py
+	wholeSize = 8 << 20 // size of the responses of ahead.py
 	hugeSize  = 80 << 20
 )
 
-// A client that reads a large response slowly does not make other requests from its address wait, and the only response that waits
-// is not ended, however large it is.
+// A client that reads a large response slowly does not delay other requests from its address. The only waiting response
+// is never aborted, however large it is.
 func TestSlowReaderStopsNobody(t *testing.T) {
 	inProtocols(t, func(t *testing.T, newReader readers) {
 		s := fapwstest.Serve(t, fapwstest.Threads, "ahead.py", "--h2c", "--max-unsent", "12M")
@@ -106,8 +107,8 @@ func TestSlowReaderStopsNobody(t *testing.T) {
 	})
 }
 
-// An iterator of small chunks does not fill the memory for a client that does not read, and other clients do not wait while that
-// client gets all of them.
+// An iterator of small chunks does not fill the memory for a client that does not read, and other clients do not wait
+// while that client reads all chunks.
 func TestUnreadSmallChunks(t *testing.T) {
 	const size, bound = 1 << 20, 16 << 20
 	inProtocols(t, func(t *testing.T, newReader readers) {
@@ -142,9 +143,9 @@ func TestUnreadSmallChunks(t *testing.T) {
 	})
 }
 
-// Small chunks that wait for clients count, too.
+// Small chunks that wait for clients count for the limit, too.
 func TestUnreadSmallChunksAreBounded(t *testing.T) {
-	const clients, most = 40, 4 << 20 // of each response, a quarter of a MiB waits
+	const clients, most = 40, 4 << 20 // a quarter of a MiB of each response waits
 	inProtocols(t, func(t *testing.T, newReader readers) {
 		s := fapwstest.Serve(t, fapwstest.Threads, "ahead.py", "--h2c", "--max-unsent", strconv.Itoa(most))
 		for range clients {
@@ -175,14 +176,14 @@ func TestSharedAnswersCountOnce(t *testing.T) {
 	})
 }
 
-// When more waits than may, responses end that are not read. A larger one whose client reads comes to its end.
+// If too much data waits, responses that are not read are aborted. A larger response whose client reads is completed.
 func TestUnreadAnswersAreBounded(t *testing.T) {
 	const most = 32 << 20
 	inProtocols(t, func(t *testing.T, newReader readers) {
 		s := fapwstest.Serve(t, fapwstest.Threads, "ahead.py", "--h2c", "--max-unsent", strconv.Itoa(most))
 		honest := begin(t, newReader(t), s.URL+"/huge")
 		read := int64(0)
-		for range time.NewTicker(50 * time.Millisecond).C { // for so long that the pace of the client is known
+		for range time.NewTicker(50 * time.Millisecond).C { // long enough for the server to know the pace of the client
 			n, err := io.CopyN(io.Discard, honest, 256<<10)
 			if err != nil {
 				t.Fatal(err)
@@ -219,8 +220,8 @@ func TestUnreadAnswersAreBounded(t *testing.T) {
 	})
 }
 
-// The streams of a connection of HTTP/2 whose client does not read begin a few large answers, and the others when it does. Other
-// connections do not wait.
+// If the client of an HTTP/2 connection does not read, only a few large responses begin, and the others when it reads.
+// Other connections do not wait.
 func TestStreamsAheadAreBounded(t *testing.T) {
 	t.Parallel()
 	const streams, most = 20, 16

@@ -29,7 +29,7 @@ func TestUploadAsync(t *testing.T) {
 	})
 }
 
-// Every worker knows how far an upload is in another one, but only that of the same path.
+// Every worker knows the progress of an upload in another worker, but only for the same path.
 func TestUploadProgressOfWorkers(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -19,14 +19,14 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// serveUploads starts upload.py in a directory of its own.
+// serveUploads starts upload.py in a separate directory.
 func serveUploads(t *testing.T, m fapwstest.Mode, flags ...string) (s *fapwstest.Server, dir string) {
 	t.Helper()
 	dir = t.TempDir()
 	return fapwstest.Command{Flags: flags, Script: "upload.py", Dir: dir}.Serve(t, m), dir
 }
 
-// stored fails unless a directory has exactly these files, hidden ones too.
+// stored fails unless a directory has exactly these files, including hidden files.
 func stored(t *testing.T, dir string, want map[string]string) {
 	t.Helper()
 	if got := contents(t, dir); !slices.Equal(got, slices.Sorted(maps.Keys(want))) {
@@ -52,7 +52,7 @@ func contents(t *testing.T, dir string) []string {
 	return all
 }
 
-// random returns n bytes that look random.
+// random returns n pseudorandom bytes.
 func random(n int) string {
 	var b strings.Builder
 	for sum := sha256.Sum256(nil); b.Len() < n; sum = sha256.Sum256(sum[:]) {
@@ -91,7 +91,7 @@ func form(t *testing.T, parts ...string) (body, contentType string) {
 	return b.String(), "Content-Type: " + w.FormDataContentType()
 }
 
-// A handler is called with the files of an upload, when they have their names.
+// A handler is called with the files of an upload after they have got their names.
 func TestUpload(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline, fapwstest.Forks}, func(t *testing.T, m fapwstest.Mode) {
 		s, dir := serveUploads(t, m)
@@ -119,7 +119,8 @@ func TestUpload(t *testing.T) {
 			if answer["id"] != "my-id" || answer["method"] != "PUT" || answer["path"] != "/files|/"+name {
 				t.Errorf("got %v", answer)
 			}
-			if size > 0 { // a request with the same fields has another body than the handler of the upload got
+			// a request with the same fields has another body than the upload
+			if size > 0 {
 				s.Ask(fapwstest.Request("PUT", "/length", want[name], "Repr-Digest: "+reprDigest(want[name]))).Is(t, strconv.Itoa(size))
 			}
 			check(s.Ask(fapwstest.Chunked("POST", target, want[name], 30_001, "Content-Digest: "+reprDigest(want[name]))), name)
@@ -135,7 +136,7 @@ func TestUpload(t *testing.T) {
 	})
 }
 
-// Without a handler the server answers. A connection can be used again, and so can a name.
+// Without a handler the server answers. Connections and names can be reused.
 func TestUploadWithoutHandler(t *testing.T) {
 	t.Parallel()
 	s, dir := serveUploads(t, fapwstest.Threads)
@@ -164,7 +165,8 @@ func TestUploadWithoutHandler(t *testing.T) {
 	}
 }
 
-// An upload that cannot be stored gets a clear answer, before its body is sent if the client waits for that, and leaves nothing.
+// An upload that cannot be stored gets a clear response, before its body is sent if the client waits for 100, and
+// leaves no files.
 func TestRefusedUploads(t *testing.T) {
 	t.Parallel()
 	s, dir := serveUploads(t, fapwstest.Threads)
@@ -224,7 +226,7 @@ func TestRefusedUploads(t *testing.T) {
 		t.Log(what)
 		w.Closed()
 	}
-	w := s.Dial() // a form, whose files are nearly as large
+	w := s.Dial() // a form with files of nearly the same size
 	w.Send("POST /new HTTP/1.1\r\nHost: test\r\nContent-Length: 1152921504606846976\r\n"+severalType+"\r\n\r\n", several[:len(several)/2])
 	w.Answer().Want(t, 507)
 	for _, name := range []string{"bare", "new"} {
@@ -235,7 +237,7 @@ func TestRefusedUploads(t *testing.T) {
 	}
 }
 
-// Clients that break off, or are too slow, leave nothing, and the next one can use the name.
+// Clients that disconnect, or are too slow, leave no files, and the next client can use the name.
 func TestBrokenUploads(t *testing.T) {
 	t.Parallel()
 	s, dir := serveUploads(t, fapwstest.Threads, "--body-timeout", "1h", "--body-min-rate", "0")
@@ -253,7 +255,7 @@ func TestBrokenUploads(t *testing.T) {
 	w := s.Dial()
 	w.Send(request[:half])
 	receiving(1)
-	fapwstest.Eventually(t, "the upload has the name", func() bool { // it writes when it has
+	fapwstest.Eventually(t, "the upload has the name", func() bool { // the name is reserved after the first bytes are written
 		hidden, _ := filepath.Glob(filepath.Join(bare, ".fapws-*"))
 		if len(hidden) != 1 {
 			return false
@@ -298,7 +300,8 @@ func TestBrokenUploads(t *testing.T) {
 	stored(t, bare, map[string]string{"a": text})
 }
 
-// One upload at a time goes to a FIFO. If its reader does not read, and the client has left, the next client can use it.
+// One upload at a time is written to a FIFO. If its reader does not read, and the client has disconnected, the next
+// client can use it.
 func TestUploadToFIFO(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -346,20 +349,20 @@ func TestUploadToFIFO(t *testing.T) {
 	}
 }
 
-// A disk that is full, or a file that may not grow, is 507, and nothing is left.
+// A full disk, or a file that must not grow, results in 507, and leaves no files.
 func TestUploadWithoutRoom(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	s := fapwstest.Command{Script: "upload.py", Dir: dir, Shell: "ulimit -f 256", Complains: true}.Serve(t, fapwstest.Threads)
 	text := random(300_000)
-	s.Ask(fapwstest.Chunked("PUT", "/bare/a", text, 60_000)).Want(t, 507, "space") // it does not say its size
+	s.Ask(fapwstest.Chunked("PUT", "/bare/a", text, 60_000)).Want(t, 507, "space") // the size is not announced
 	s.Ask(fapwstest.Request("PUT", "/bare/a", text)).Want(t, 507, "space")
 	s.Ask(fapwstest.Request("PUT", "/bare/b", text[:100_000])).Want(t, 201)
 	stored(t, filepath.Join(dir, "bare"), map[string]string{"b": text[:100_000]})
 	s.Says("not enough space")
 }
 
-// A generator gets the pieces of an upload, and is told how it ends.
+// A generator gets the pieces of an upload, and learns how it ends.
 func TestUploadInPieces(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		dir := t.TempDir()
@@ -401,7 +404,7 @@ func TestUploadInPieces(t *testing.T) {
 	})
 }
 
-// The directories of uploads are writable in a sandbox.
+// The directories of uploads are writable in the sandbox.
 func TestUploadInSandbox(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Forks}, func(t *testing.T, m fapwstest.Mode) {
 		s, dir := serveUploads(t, m, "--sandbox")
@@ -411,7 +414,7 @@ func TestUploadInSandbox(t *testing.T) {
 	})
 }
 
-// A route of fapws.toml takes uploads without Python. Its rules come before the body.
+// A route of fapws.toml accepts uploads without Python. Its rules are checked before the body.
 func TestUploadRoute(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -462,7 +465,7 @@ func TestUploadProgress(t *testing.T) {
 		stored = `{"id":"7","name":"a","received":500000,"size":500000,"state":"stored"}`
 		failed = `{"id":"8","name":"","received":0,"size":500000,"state":"failed","error":"the file name must not begin with a dot"}`
 	)
-	var got []string // those of two workers have no order among each other
+	var got []string // events of two workers have no common order
 	for !slices.Contains(got, stored) || !slices.Contains(got, failed) {
 		line, err := events.In.ReadString('\n')
 		if err != nil {
@@ -477,7 +480,7 @@ func TestUploadProgress(t *testing.T) {
 	}
 }
 
-// An upload goes on in its worker while new ones take over.
+// An upload continues in its worker while new workers take over.
 func TestUploadDuringReload(t *testing.T) {
 	t.Parallel()
 	s, dir := serveUploads(t, fapwstest.Workers)
@@ -488,14 +491,14 @@ func TestUploadDuringReload(t *testing.T) {
 	fapwstest.Eventually(t, "a temporary file", func() bool { return len(contents(t, filepath.Join(dir, "files"))) == 1 })
 	old := s.Workers()
 	s.Reload()
-	s.Ask(fapwstest.Request("PUT", "/files/a", text)).Want(t, 423) // another process has it
+	s.Ask(fapwstest.Request("PUT", "/files/a", text)).Want(t, 423) // another process has the file
 	w.Send(request[len(request)-1:])
 	w.Answer().Want(t, 202)
 	s.HasWorkers(2, old...)
 	stored(t, filepath.Join(dir, "files"), map[string]string{"a": text})
 }
 
-// An upload takes the same memory whatever its size. FAPWS_UPLOAD_MIB (default 24) is its size.
+// An upload needs the same memory whatever its size. FAPWS_UPLOAD_MIB (default 24) is its size.
 func TestUploadMemory(t *testing.T) {
 	t.Parallel()
 	size := 24
@@ -521,13 +524,14 @@ func TestUploadMemory(t *testing.T) {
 	}
 	body, kind := form(t, "a@b=|")
 	head, tail, _ := strings.Cut(body, "|")
-	send(2, "", "") // the first upload reads parts of the program
+	send(2, "", "") // the first upload loads parts of the program
 	send(2, head, tail, kind)
 	for what, measure := range map[string]func() int{
 		"body": func() int { return send(size, "", "") },
 		"form": func() int { return send(size, head, tail, kind) },
 	} {
-		for tries := 1; ; tries++ { // a thread or a buffer of the server may be new on a busy machine, and not each time
+		// a thread or a buffer of the server may be new on a busy machine, but not in each attempt
+		for tries := 1; ; tries++ {
 			before := dirty(t, worker)
 			grown := measure() - before
 			t.Logf("%d MiB, %s: %d KiB more than before", size, what, grown>>10)
@@ -542,8 +546,8 @@ func TestUploadMemory(t *testing.T) {
 	}
 }
 
-// dirty returns the memory of a process that the kernel cannot drop, in bytes: not the pages of the program, which the server has read
-// again after each pause.
+// dirty returns the memory of a process that the kernel cannot drop, in bytes. It excludes the pages of the program,
+// which the server reads again after each pause.
 func dirty(t *testing.T, pid int) int {
 	t.Helper()
 	text := fapwstest.Read(t, fmt.Sprintf("/proc/%d/smaps_rollup", pid))

@@ -33,7 +33,7 @@ func (c *tusClient) ask(method, target, body string, fields ...string) *fapwstes
 	return a
 }
 
-// create begins an upload; metadata are pairs of names and values.
+// create begins an upload. metadata contains pairs of names and values.
 func (c *tusClient) create(target string, length int64, metadata ...string) *fapwstest.Answer {
 	c.s.T.Helper()
 	var pairs []string
@@ -45,7 +45,7 @@ func (c *tusClient) create(target string, length int64, metadata ...string) *fap
 	return a
 }
 
-// offset asks how far the upload has come.
+// offset requests the offset of the upload.
 func (c *tusClient) offset(length int) int {
 	c.s.T.Helper()
 	a := c.s.Dial()
@@ -73,7 +73,7 @@ func sha1Of(text string) string {
 	return "Upload-Checksum: sha1 " + base64.StdEncoding.EncodeToString(sum[:])
 }
 
-// An upload goes on where it broke off, also after a restart, and the handler gets the whole file.
+// An interrupted upload continues, even after a restart, and the handler gets the whole file.
 func TestTus(t *testing.T) {
 	t.Parallel()
 	s, dir := serveUploads(t, fapwstest.Threads)
@@ -90,7 +90,7 @@ func TestTus(t *testing.T) {
 	c.patch(100_000, "x", "Upload-Checksum: md5 YQ==").Want(t, 400, "sha1")
 	c.patch(99_999, "x").Want(t, 409, "100000")
 
-	w := s.Dial() // breaks off
+	w := s.Dial() // is interrupted
 	w.Send(fmt.Sprintf("PATCH %s HTTP/1.1\r\nHost: test\r\n%s\r\n%s\r\nUpload-Offset: 100000\r\nContent-Length: 600000\r\n\r\n", c.location, tusVersion, tusType), text[100_000:300_000])
 	partial := func() (size int64) {
 		for _, name := range contents(t, files) {
@@ -101,7 +101,7 @@ func TestTus(t *testing.T) {
 		return size
 	}
 	fapwstest.Eventually(t, "the bytes are on the disk", func() bool { return partial() == 300_000 })
-	// The client comes back before the server knows that its connection is lost.
+	// The client reconnects before the server knows that the connection is lost.
 	fapwstest.Eventually(t, "the upload can go on", func() bool {
 		w := s.Dial()
 		w.Send(fapwstest.Request("HEAD", c.location, "", tusVersion))
@@ -126,7 +126,7 @@ func TestTus(t *testing.T) {
 	}
 	stored(t, files, map[string]string{"ü 1.bin": text})
 	c.patch(700_000, "").Want(t, 404)
-	w = c.s.Dial() // the client has lost the last response
+	w = c.s.Dial() // the client has not received the last response
 	w.Send(fapwstest.Request("HEAD", c.location, "", tusVersion))
 	w.AnswerTo("HEAD").Want(t, 200).Field(t, "Upload-Offset", "700000").Field(t, "Upload-Length", "700000")
 }
@@ -172,7 +172,7 @@ func TestTusRefusals(t *testing.T) {
 	c.patch(0, "1").Want(t, 409)
 	stored(t, filepath.Join(dir, "new"), map[string]string{"b": "2"})
 
-	// An upload that its client does not continue is removed when the next one begins.
+	// An upload that its client does not continue is removed when the next upload begins.
 	c.create("/bare", 1, "filename", "old").Want(t, 201)
 	old := time.Now().Add(-25 * time.Hour)
 	for _, name := range contents(t, filepath.Join(dir, "bare")) {
@@ -183,7 +183,7 @@ func TestTusRefusals(t *testing.T) {
 	stored(t, filepath.Join(dir, "bare"), map[string]string{"empty": "", "next": ""})
 }
 
-// What a client says about a part of a file, in words that the server does not offer, is refused at the first request.
+// A partial upload by a protocol that the server does not offer is rejected at its first request.
 func TestTusExtensions(t *testing.T) {
 	t.Parallel()
 	s, dir := serveUploads(t, fapwstest.Threads)
@@ -209,7 +209,7 @@ func TestTusExtensions(t *testing.T) {
 	c.patch(0, "12", "Upload-Part: 1").Want(t, 400, "Upload-Part")
 	c.patch(0, "12", "Upload-Length: 4").Want(t, 204)
 
-	// Clients that do not speak tus: a part is refused, and what is whole is stored.
+	// For clients without tus, a partial upload is rejected, and a whole file is stored.
 	for _, field := range []string{"Upload-Complete: ?0", "Upload-Incomplete: ?1", "Upload-Offset: 4", "Upload-Length: 12", "Upload-Concat: partial"} {
 		s.Ask(fapwstest.Request("POST", "/one", "1234", field)).Want(t, 400, strings.Fields(field)[0])
 	}
@@ -219,7 +219,7 @@ func TestTusExtensions(t *testing.T) {
 	s.Ask(fapwstest.Request("POST", "/one", "1234", "Upload-Complete: ?1", "Upload-Draft-Interop-Version: 6", "Upload-Length: 4")).Want(t, 201)
 }
 
-// Debian's client of the protocol uploads a file, and another one goes on where the first has stopped.
+// Debian's tus client uploads a file, and another client continues an interrupted upload.
 func TestTusClient(t *testing.T) {
 	t.Parallel()
 	fapwstest.NeedModule(t, "tusclient")
@@ -233,8 +233,8 @@ func TestTusClient(t *testing.T) {
 	stored(t, filepath.Join(dir, "files"), map[string]string{"by tuspy.bin": text})
 }
 
-// TestTusShares: what a client announces takes neither space nor places from other clients, and reports do not show how to continue an
-// upload.
+// TestTusShares checks that an announced upload takes neither space nor places from other clients, and that reports do
+// not show how to continue it.
 func TestTusShares(t *testing.T) {
 	t.Parallel()
 	s, dir := serveUploads(t, fapwstest.Threads, "--body-timeout", "1h", "--body-min-rate", "0")

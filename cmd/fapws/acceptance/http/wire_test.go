@@ -32,7 +32,7 @@ func answers(w *fapwstest.Client) string {
 	}
 }
 
-// A client gets the answers to all that it has sent at once, in order, and then the end of the connection.
+// A client gets the responses to all requests that it has sent at once, in order, and then the end of the connection.
 func TestConversations(t *testing.T) {
 	const last = "GET /say?last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 	get := func(target string) string { return fapwstest.Get(target) }
@@ -73,7 +73,7 @@ func TestConversations(t *testing.T) {
 	})
 }
 
-// RFC 9112 §9.3.2: safe requests may be worked on at once. Others wait, and are waited for.
+// Safe requests may run at the same time (RFC 9112 §9.3.2). Other requests wait, and later requests wait for them.
 func TestUnsafeRequestsWait(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "wire.py")
@@ -86,7 +86,8 @@ func TestUnsafeRequestsWait(t *testing.T) {
 	s.Get("/ended", 200).Is(t, "1 2 3 4 5 6")
 }
 
-// The body of a request that is answered before it has come is no request, nor is it waited for indefinitely.
+// The body of a request that is answered before the body has arrived is not parsed as a request, and the server does
+// not wait for it indefinitely.
 func TestUnwantedBodies(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "wire.py", "--body-timeout", "1s")
@@ -102,10 +103,10 @@ func TestUnwantedBodies(t *testing.T) {
 	w.Send("POST /early HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\nx")
 	w.Answer().Want(t, 404)
 	w.Send(strings.Repeat("x", 59_999), fapwstest.Get("/say?next"))
-	w.Answer().Want(t, 200).Is(t, "GET next") // the rest was little
+	w.Answer().Want(t, 200).Is(t, "GET next") // the rest was small
 }
 
-// A client can tell that an answer has broken off, however its end is marked.
+// A client can detect that a response was aborted, for each way to mark its end.
 func TestBrokenAnswers(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Script: "wire.py", Complains: true}.Serve(t, fapwstest.Threads)
@@ -118,7 +119,8 @@ func TestBrokenAnswers(t *testing.T) {
 	if a := w.Fetch("/broken"); a.Err == nil || a.Text != "half" {
 		t.Errorf("HTTP/1.1: %q, %v", a.Text, a.Err)
 	}
-	w = s.Dial() // the answer has begun when its client's body turns out to be malformed
+	// the response has begun when the request body turns out to be malformed
+	w = s.Dial()
 	w.Send(chunkTo("/begins", "1\r\na\r\n"))
 	r := w.Head("POST")
 	if _, err := io.ReadFull(r.Body, make([]byte, 5)); err != nil {
@@ -134,7 +136,7 @@ func chunkTo(path, body string) string {
 	return "POST " + path + " HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + body
 }
 
-// What a client sends is read as far as there is room for it: bodies that a handler takes late, and requests behind one that is active.
+// Input is read while there is room: bodies that a handler reads late, and requests after an active one.
 func TestRoomForInput(t *testing.T) {
 	t.Parallel()
 	const most, more = 40 << 20, 64 << 20
@@ -143,7 +145,7 @@ func TestRoomForInput(t *testing.T) {
 	block := make([]byte, 1<<20)
 	fill := func(w *fapwstest.Client, text func() []byte) (sent int) {
 		for sent < more {
-			w.SetWriteDeadline(time.Now().Add(time.Second)) // that nothing is read for so long is the point
+			w.SetWriteDeadline(time.Now().Add(time.Second)) // the test needs a time without reading
 			n, err := w.Write(text())
 			if sent += n; err != nil {
 				break
@@ -172,7 +174,8 @@ func TestRoomForInput(t *testing.T) {
 	if grown := s.RSS() - before; grown > 48<<20 {
 		t.Errorf("grown by %d MiB", grown>>20)
 	}
-	w = s.Dial() // a client that has shut down its side, and perhaps left, is not waited for long
+	// the server does not wait long for a client that has shut down its side, and may have disconnected
+	w = s.Dial()
 	w.Get("/stuck")
 	w.Conn.(*net.TCPConn).CloseWrite()
 	w.Closed()

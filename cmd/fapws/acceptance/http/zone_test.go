@@ -9,7 +9,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// A rule of POSIX in TZ is the local time of handlers, messages and the access log.
+// A POSIX rule in TZ determines the local time of handlers, messages and the access log.
 func TestZoneRule(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
