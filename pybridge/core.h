@@ -509,7 +509,6 @@ typedef struct core_kind {
   void (*run_inputs)(core_thread *t, core_record *rec);
 } core_kind;
 
-/* The kind of rec. */
 static inline const core_kind *core_kind_of(const core_record *rec) {
   return core_the_pool.mounts[rec->mount].kinds[rec->websocket != 0];
 }

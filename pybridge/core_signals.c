@@ -19,7 +19,7 @@ static PyObject *stop_server(PyObject *self, PyObject *args) {
 /* --- handlers of the application ---------------------------------------------------- */
 
 static pthread_t main_thread;
-static PyObject *python_signal;            /* _signal.signal of Python */
+static PyObject *python_signal;
 static volatile sig_atomic_t stop_arrived; /* SIGTERM or SIGINT, since the last look */
 static void (*python_handler)(int);        /* the process's handler for all signals that Python code handles */
 

@@ -284,7 +284,6 @@ func (h *Handler) Flush() {
 	}
 }
 
-// Deliver implements exchange.Handler.
 func (h *Handler) Deliver(in exchange.Input) {
 	h.mu.Lock()
 	rec := h.record(in.Ticket)
@@ -305,7 +304,6 @@ func (h *Handler) Held() bool { return h.config.Debug > 0 && C.asgi_threads_are_
 
 func (h *Handler) Signalled() { C.core_signalled() }
 
-// Cancel implements exchange.Handler.
 func (h *Handler) Cancel(t exchange.Ticket, took time.Duration) {
 	h.mu.Lock()
 	if rec := h.record(t); rec != nil && (took == 0 || rec.cancelled == 0) {

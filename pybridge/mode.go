@@ -129,7 +129,6 @@ func (a asyncio) stuck(h *Handler, t *task, how C.int, began time.Time) string {
 	return "did not end: the asyncio thread is stuck"
 }
 
-// AsyncConfig configures the asyncio thread.
 type AsyncConfig struct {
 	// "asyncio", "uvloop", or "auto" for uvloop if it can be imported
 	Loop string

@@ -335,7 +335,7 @@ meeting = []
 
 
 def meets(environ, start_response):
-    """Computes for so many seconds, or until another request computes at the same time."""
+    """Computes for a number of seconds, or until another request computes at the same time."""
     meeting.append(1)
     end = time.monotonic() + float(environ["QUERY_STRING"])
     while len(meeting) % 2 and time.monotonic() < end:

@@ -1,4 +1,4 @@
-"""Applications for the asyncio thread: what each does is in its path."""
+"""Applications for the asyncio thread, selected by the path."""
 import asyncio
 import contextvars
 import json

@@ -100,7 +100,7 @@ def ended(ws, code, reason):
 
 
 def logged(environ, start_response):
-    """What was noted, and forgets it."""
+    """Returns the recorded events, and clears them."""
     text = "; ".join(log)
     log.clear()
     return text
