@@ -88,7 +88,6 @@ const (
 // not read.
 const maxPending = 64 << 10
 
-// New implements exchange.Sockets.
 func (a *Sockets) New(x *exchange.Exchange, h websocket.Handshake, group string) exchange.Socket {
 	s := a.socket(x, h, group)
 	a.Take() // only later messages to its groups are for it
@@ -250,7 +249,6 @@ func (s *Socket) Room(ended bool) {
 	}
 }
 
-// Due implements conn.Protocol.
 func (s *Socket) Due() (next int64) {
 	now := s.all.conns.Now
 	if !s.here() {
@@ -266,7 +264,6 @@ func (s *Socket) Due() (next int64) {
 	return s.deadline()
 }
 
-// Closed implements conn.Protocol.
 func (s *Socket) Closed() {
 	s.state = socketClosed
 	s.weigh(0)

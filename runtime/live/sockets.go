@@ -9,7 +9,6 @@ import (
 	"fapws/runtime/websocket"
 )
 
-// SocketConfig configures WebSockets.
 type SocketConfig struct {
 	// MaxSize is the maximum size of a message in bytes, before and after decompression. A larger message is closed
 	// with 1009.
