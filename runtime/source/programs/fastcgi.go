@@ -351,7 +351,7 @@ func (s stream) Write(content []byte) (int, error) {
 	return len(content), nil
 }
 
-// appendParam appends a name-value pair (§3.4).
+// appendParam implements §3.4.
 func appendParam(dst []byte, name, value string) []byte {
 	dst = appendLength(appendLength(dst, len(name)), len(value))
 	return append(append(dst, name...), value...)

@@ -239,10 +239,8 @@ func (c *child) await() {
 	close(c.ended)
 }
 
-// kill kills the loader.
 func (l *Loader) kill() { _ = l.cmd.Process.Kill() }
 
-// kill kills the child.
 func (c *child) kill() { _ = c.of.order(c.pid) }
 
 // Running returns a line about each running child, the oldest first.

@@ -138,7 +138,6 @@ func (s *Scripts) For(r *backend.Request, fallback *Script) (Script, error) {
 	return script, err
 }
 
-// findIndex finds the index program of a directory.
 func (s *Scripts) findIndex(directory string) (Script, error) {
 	for _, file := range s.Index {
 		name := directory + "/" + file
