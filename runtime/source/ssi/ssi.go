@@ -313,7 +313,6 @@ func (p *page) finish() {
 	}
 }
 
-// log logs an error of the page.
 func (p *page) log(format string, args ...any) {
 	switch n := p.lines.Add(1); {
 	case n > maxLines:
