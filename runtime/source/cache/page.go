@@ -22,7 +22,7 @@ type Page struct {
 
 	HasDate, HasServer bool // Fields contains them
 
-	terms       // on which it is kept
+	terms       // conditions on which the page is kept
 	since int64 // time from which the terms count
 	// length of the handler's part of Fields; the rest is from the cache
 	own   int
