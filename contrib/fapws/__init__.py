@@ -83,5 +83,5 @@ if not TYPE_CHECKING:  # a type checker would take any name for one of this pack
         return value
 
     def __dir__():
-        """What the package offers, for editors and shells, also before it is imported."""
+        """The public names, for editors and shells, including names that are not imported yet."""
         return sorted({*_modules, *(name for name in globals() if name.startswith("__") or name[0] != "_" and name != "TYPE_CHECKING")})

@@ -47,7 +47,7 @@ def functions(called: Any) -> List[Tuple[Any, int, FrozenSet[str]]]:
             called, given, keywords = called.func, given + len(called.args), keywords | frozenset(called.keywords)
         elif isinstance(called, type):
             if type(called).__call__ is not type.__call__:
-                return []  # a metaclass decides about arguments
+                return []  # a metaclass determines the arguments
             makers = (called.__new__, called.__init__)
             return [(maker, given + 1, keywords) for maker in makers if isinstance(maker, FunctionType)]
         elif isinstance(getattr(type(called), "__call__", None), FunctionType):

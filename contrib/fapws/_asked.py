@@ -1,7 +1,8 @@
-"""Which scripts with PATHS use the keys of :class:`fapws.base.Environ` without importing it.
+"""Detects scripts with PATHS that use the keys of :class:`fapws.base.Environ` without importing
+it.
 
-A plain dict costs a handler least, so only scripts that name such a key get an
-Environ. The text of the script tells, and that of the modules which it has imported
+A plain dict is the fastest environ for a handler, so only scripts that name a key of Environ
+get an Environ. The check reads the text of the script and of the modules that it has imported
 from its own directory.
 """
 import os

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["start", "stop"]
 
 _STARTUP = " (during lifespan.startup)"
-_CLOSING = 1.0  # seconds that cancelled tasks have to end
+_CLOSING = 1.0  # maximum seconds until cancelled tasks end
 
 
 def start(loop: str, lifespan: str, applications: List[Any], functions: Functions) -> Union[str, List[Tuple[Any, Any]]]:

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 __all__ = ["page"]
 
 _CONTEXT = 5  # source lines above and below
-_FRAMES = 40  # of one exception; a recursion has a thousand
-_LOCALS = 40  # of one frame
-_CHAIN = 10  # exceptions that led to each other
-_MESSAGE = 2000  # characters of an exception's own text
+_FRAMES = 40  # frames of one exception; a recursion may have a thousand
+_LOCALS = 40  # variables of one frame
+_CHAIN = 10  # exceptions in a chain
+_MESSAGE = 2000  # characters of an exception's message
 _PLAIN = 32 * 1024  # characters of the plain traceback
 
 _STYLE = """
@@ -60,7 +60,8 @@ def page(
     """
     try:
         text = _Page(environ).build(exc if exc is not None else exc_type(), theirs(tb) or tb, handler_name)
-    except BaseException as error:  # nothing may replace the failure that the page is about
+    # an error here must not replace the failure that the page shows
+    except BaseException as error:
         text = _document(
             "Error", f"<header><h1>{escape(_name(exc_type))}</h1><p>No details: {escape(_name(type(error)))}.</p></header>"
         )
@@ -92,7 +93,7 @@ class _Page:
     def message(self, exc: BaseException) -> str:
         try:
             text = self.brief.masked(str(exc))
-        except BaseException:  # __str__ is code of the application, too
+        except BaseException:  # __str__ is code of the application
             return "<span>: (its text cannot be read)</span>"
         if len(text) > _MESSAGE:
             text = text[:_MESSAGE] + "…"
@@ -112,7 +113,7 @@ class _Page:
         if left_out:
             shown.append(f"<p class=dim>… {left_out} more frames …</p>")
         if len(stack) >= _FRAMES:
-            shown.append(self.frame(*stack[-1], first=False))  # where the handler was entered
+            shown.append(self.frame(*stack[-1], first=False))  # where the handler begins
         order = "<p class=dim>Innermost call first.</p>" if open_first and len(stack) > 1 else ""
         return order + "".join(shown)
 
@@ -147,13 +148,13 @@ class _Page:
         raw = text.encode("utf-8")  # columns count bytes
         start, end = columns
         if raw[start:end] == raw.strip():
-            return self.escaped(text)  # all of it says nothing
+            return self.escaped(text)  # marking the whole line would show nothing
         before, hot, after = (piece.decode("utf-8", "replace") for piece in (raw[:start], raw[start:end], raw[end:]))
         return f"{self.escaped(before)}<mark>{self.escaped(hot)}</mark>{self.escaped(after)}"
 
     def locals(self, frame: FrameType, is_open: bool) -> str:
         variables = frame.f_locals
-        # those of a module are all its functions and imports: no help
+        # variables of a module are its functions and imports, which would not help
         if not variables or frame.f_code.co_name == "<module>":
             return ""
         rows = [(name, self.brief.value(value, name)) for name, value in islice(variables.items(), _LOCALS)]
@@ -162,7 +163,7 @@ class _Page:
     def request(self) -> str:
         rows = []
         for key in sorted(map(str, self.environ.keys()))[:200]:
-            # dict.get: Environ would compute its own keys for this
+            # dict.get, because Environ would compute its own keys
             value = dict.get(self.environ, key) if isinstance(self.environ, dict) else self.environ.get(key)
             shown = value if isinstance(value, str) else self.brief.value(value)
             rows.append((key, MASK if is_secret(key) else self.brief.masked(shown)[:1000]))
@@ -179,7 +180,7 @@ class _Page:
 
 
 def _chain(exc: BaseException, tb: Optional[TracebackType]) -> List[Tuple[str, BaseException, Optional[TracebackType]]]:
-    """exc and what led to it, as the interpreter would tell it, but the last one first."""
+    """exc and the exceptions that led to it, the last one first."""
     chain = [("", exc, tb)]
     seen = {id(exc)}
     while len(chain) < _CHAIN:
@@ -221,7 +222,7 @@ def _table(rows: List[Tuple[str, str]]) -> str:
 def _document(title: str, body: str) -> str:
     return (
         "<!doctype html><html lang=en><meta charset=utf-8>"
-        # even if something got past the escaping, the browser runs and fetches nothing
+        # even if the escaping missed something, the browser runs and loads nothing
         "<meta http-equiv=Content-Security-Policy content=\"default-src 'none'; style-src 'unsafe-inline'\">"
         "<meta name=viewport content='width=device-width'>"
         f"<title>{title}</title><style>{_STYLE}</style><body>{body}</html>\n"

@@ -39,8 +39,8 @@ def watch() -> None:
 
 
 def run() -> None:
-    """Runs the functions that this process, and packages with a thread in it, have registered,
-    the last one first.
+    """Runs the registered functions of this process, and of packages with a thread in it, in
+    reverse order.
     """
     here, packages = os.getpid(), _packages()
     wanted = [each for each in reversed(_registered) if each[0] == here or _package(each[1]) in packages]

@@ -38,7 +38,7 @@ __all__ = ["serve"]
 _NUMBER = struct.Struct("=i")
 
 _LOOK = 20  # ms between two checks of children if the kernel has no pidfd
-_END = 2.0  # seconds that children have to end after the server
+_END = 2.0  # maximum seconds until children end after the server
 _MEMORY = 1 << 20  # a larger body is read while the handler runs
 _BLOCK = 1 << 16
 # exit status of a child that has reported the reason of its failure

@@ -1,8 +1,8 @@
 """Messages between the Python code of all processes of this server.
 
-What one process posts arrives in all of them, itself included, in one order. The asyncio
-thread calls the function that was registered for the topic, so there is nothing of this in a process that runs
-nothing async.
+A message that one process posts arrives in all processes, including its sender, in the same
+order. The asyncio thread calls the function that was registered for the topic, so processes
+without an asyncio thread receive no messages.
 """
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ _receivers: Dict[str, Callable[[bytes], object]] = {}
 def post(topic: str, data: bytes) -> Optional[bool]:
     """Posts data, at most 2 MiB. It does not wait. Any thread.
 
-    True: it is on its way. False: events worth 8 MiB wait already; a moment later there may be room. None: the
-    same, and there is no room as long as this thread waits. RuntimeError: this is a child of the server.
+    Returns True if the message is on its way. Returns False if events of 8 MiB wait, and the
+    caller may retry. Returns None in the same case if there will be no room while this thread
+    waits. RuntimeError: this is a child of the server.
     """
     return _native.ipc_post(topic, data)
 

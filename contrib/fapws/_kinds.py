@@ -1,6 +1,7 @@
-"""What an entry of PATHS, or a whole application, is: WSGI, ASGI, or an async handler.
+"""Determines whether an entry of PATHS, or a whole application, is WSGI, ASGI, or an async
+handler.
 
-The executable asks for whatever is no plain function of two arguments.
+The executable calls it for entries that are not plain functions of two arguments.
 """
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Entries of PATHS that users have to log in for."""
+"""Entries of PATHS that require a login."""
 from __future__ import annotations
 
 TYPE_CHECKING = False

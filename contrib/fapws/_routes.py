@@ -1,8 +1,7 @@
-"""The table of ``fapws routes APP``: which path is answered by what.
+"""The table of ``fapws routes APP``: paths with their handlers.
 
-The routes of Flask, Django, Bottle, Falcon, Pyramid, Starlette and FastAPI are read from what
-these keep themselves; nothing of them is imported for an application that
-does not use them.
+The routes of Flask, Django, Bottle, Falcon, Pyramid, Starlette and FastAPI are read from the
+objects of these frameworks. A framework that an application does not use is not imported.
 """
 from __future__ import annotations
 
@@ -165,7 +164,7 @@ def _pyramid(app: Any) -> Iterator[Row]:
 
 
 def _starlette(app: Any) -> Iterator[Row]:
-    """Routes of Starlette and of FastAPI, which is based on it."""
+    """Routes of Starlette and FastAPI."""
     return _starlette_routes(app.routes, "")
 
 

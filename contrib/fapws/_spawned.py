@@ -1,9 +1,8 @@
-"""Processes that multiprocessing starts with the methods spawn and forkserver.
+"""Support for processes that multiprocessing starts with the methods spawn and forkserver.
 
-They are plain Pythons that import the script again, under another name, to find
-the functions that they are to run. So that a script which imports fapws can be
-imported there, too, its folder goes with them, and what only the fapws
-executable has is represented: it serves no client there.
+They are plain Pythons that import the script again, under another name, to find the functions
+to run. So that a script that imports fapws can be imported there, the folder of fapws is passed
+on, and placeholders replace the classes of the executable, which serve no clients there.
 """
 from __future__ import annotations
 
@@ -46,7 +45,7 @@ def spec_of_spawn(folder: str, path: Any, target: Any) -> Any:
 
 
 class Start_response:
-    """Stands for the class that the server has, so that it can be subclassed."""
+    """Replaces the class of the server, so that it can be subclassed."""
 
     def __init__(self) -> None:
         raise RuntimeError("a process of multiprocessing does not handle requests")
@@ -68,7 +67,7 @@ _NOT_SERVED = "not available in a process of multiprocessing"
 
 
 class ChannelAnswer:
-    """Stands for what fapws.channel returns, which may be an entry of PATHS."""
+    """Replaces the result of fapws.channel, which may be an entry of PATHS."""
 
     def __init__(self, names: str) -> None:
         self._names = names
@@ -100,7 +99,7 @@ def channel_watch() -> None:
 
 
 class WebSocketConnection:
-    """Stands for the class that the server has."""
+    """Replaces the class of the server."""
 
 
 def broadcast(websockets: Iterable[WebSocketConnection], message: Any) -> int:

@@ -43,7 +43,7 @@ def _piece(piece: str) -> str:
 
 
 def tame(handler: "logging.Handler") -> None:
-    """Have a handler of module logging that has no formatter write harmless text."""
+    """Makes a handler of module logging without a formatter write harmless text."""
     import logging
 
     class Formatter(logging.Formatter):

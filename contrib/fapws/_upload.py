@@ -193,8 +193,8 @@ class upload:
         return self.handler(environ, start_response)
 
     def _given(self, body: bytes) -> Tuple[Dict[str, Any], bytes]:
-        """The description that the server sends instead of a body, and the piece of a file
-        after it.
+        """The description that the server sends instead of a body, and the following piece of a
+        file.
         """
         from json import loads
 

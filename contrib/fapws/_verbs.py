@@ -1,6 +1,6 @@
 """Classes with a method for each HTTP method, as entries of PATHS.
 
-The executable imports this when PATHS has such an entry.
+The executable imports this module if PATHS contains a class or object of this kind.
 """
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ class cached:
 
     @property
     def _fapws_cache(self) -> str:
-        """What the server reads."""
+        """The arguments for the server."""
         from json import dumps
 
         return dumps(self._rule)

@@ -46,12 +46,13 @@ def shared_of(name: str, capacity: Callable[[str], int]) -> Shared:
 
 
 class Shared:
-    """Channels and groups as this process knows them.
+    """Channels and groups of this process.
 
-    Whatever changes them is posted to all processes, which do it in the one order in which it arrives. A channel
-    whose name has the id of a process is kept by that process, and so are its memberships. All others are kept by all
-    processes: each has the messages until a *claim* arrives, by which a process with a receiver says that it
-    takes one. The first claim is the same everywhere, so one receiver gets the message.
+    Changes are posted to all processes, which apply them in the same order. If the name of a
+    channel contains the id of a process, this process keeps the channel and its memberships.
+    All processes keep all other channels with their messages, until a *claim* arrives, by which
+    a process with a receiver claims a message. The first claim is the same everywhere, so
+    exactly one receiver gets the message.
     """
 
     def __init__(self, name: str) -> None:

@@ -90,7 +90,7 @@ class Staticfile:
 
     @property
     def _fapws_static(self) -> str:
-        """What the server reads to serve the files without Python."""
+        """The options with which the server sends the files without Python."""
         if type(self).__call__ is not Staticfile.__call__:
             # The subclass may check access, so the server must not bypass it.
             raise AttributeError("_fapws_static")
