@@ -137,7 +137,6 @@ func slow(s *fapwstest.Server, i int) {
 	}
 }
 
-// openFiles returns the soft and the hard limit of open files of a process.
 func openFiles(t *testing.T, pid int) (soft, hard uint64) {
 	t.Helper()
 	var limit unix.Rlimit

@@ -18,7 +18,6 @@ import (
 
 const tusVersion = "Tus-Resumable: 1.0.0"
 
-// tusClient is a tus 1.0.0 client.
 type tusClient struct {
 	s        *fapwstest.Server
 	location string // path of the upload

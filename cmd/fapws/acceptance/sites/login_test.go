@@ -105,7 +105,6 @@ func (v *visitor) logIn(name, password, next string, more ...string) reply {
 	return v.ask("POST", "/_fapws/login", form.Encode())
 }
 
-// session returns the cookie of the session.
 func (v *visitor) session() *http.Cookie {
 	v.t.Helper()
 	u, err := url.Parse(v.url)

@@ -22,7 +22,7 @@ def together(environ, start_response):
 
 
 def everywhere(environ, start_response):
-    """Ends when a folder shows that three workers are in it, or that it is late."""
+    """Ends when a folder shows that three workers have entered it, or after a timeout."""
     yield b"begun, "
     folder, late = environ["QUERY_STRING"], time.monotonic() + 5
     open(f"{folder}/{os.getpid()}", "w").close()

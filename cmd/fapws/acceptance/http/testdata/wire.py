@@ -1,4 +1,4 @@
-"""What clients can tell from bytes alone: a handler for each kind of answer."""
+"""A handler for each kind of response, for tests that compare bytes."""
 import asyncio
 import threading
 import time
@@ -14,7 +14,7 @@ def echo(environ, start_response):
 
 
 def later(environ, start_response):
-    """Answers a safe request more slowly than the request behind it."""
+    """Answers a safe request more slowly than the next request."""
     time.sleep(0.05)
     ended.append(environ["QUERY_STRING"])
     return "later " + environ["QUERY_STRING"]
@@ -46,7 +46,7 @@ async def begins(scope, receive, send):
 
 
 async def patient(scope, receive, send):
-    """Takes nothing of the body for some time, and then all of it."""
+    """Waits for some time before it reads the whole body."""
     await asyncio.sleep(float(scope["query_string"]))
     size, more = 0, True
     while more:

@@ -15,7 +15,7 @@ def text(headers):
 
 
 async def tries(send, *messages):
-    """Sends what is wrong, and notes how that is said."""
+    """Sends messages, and notes each success or exception."""
     for message in messages:
         try:
             await send(message)
@@ -119,7 +119,7 @@ async def pours(scope, receive, send):
 
 
 async def waits(scope, receive, send):
-    """Is told of a client that leaves while it waits for something else."""
+    """Receives the disconnect while it waits for another event."""
     await receive()
     await send({"type": "websocket.accept"})
     left = asyncio.ensure_future(receive())
@@ -140,7 +140,7 @@ async def sleeps(scope, receive, send):
 
 
 async def several(scope, receive, send):
-    """Reads and writes in two tasks; what is given up takes nothing away."""
+    """Reads and writes in two tasks; a cancelled receive() loses no message."""
     await receive()
     await send({"type": "websocket.accept"})
 

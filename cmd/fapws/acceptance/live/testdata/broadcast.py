@@ -75,7 +75,7 @@ def left(environ, start_response):
 
 
 def heavy(environ, start_response):
-    """As much as was asked for; what is said, if it was refused."""
+    """Broadcasts messages of the requested number and size, and returns the error if that fails."""
     times, size = map(int, environ["QUERY_STRING"].split("x"))
     try:
         for _ in range(times):

@@ -1,4 +1,4 @@
-"""Channels in every kind of handler, and what on_join and on_leave are told."""
+"""Channels in all kinds of handlers, and the events of on_join and on_leave."""
 import os
 import threading
 

@@ -1,4 +1,4 @@
-"""What comes in a WebSocket goes back."""
+"""WebSockets that echo all messages."""
 
 from fapws import WebSocket
 

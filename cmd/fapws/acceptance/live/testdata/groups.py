@@ -7,7 +7,7 @@ from fapws import groups
 
 
 def try_each(scope):
-    """What wrong arguments are told."""
+    """Returns the errors for wrong arguments."""
     said = []
     for call in [
         lambda: groups.join(None, "x"),

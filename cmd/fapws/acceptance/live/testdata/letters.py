@@ -1,4 +1,4 @@
-"""Posts messages for a topic while the asyncio thread, which is to take them, is in a handler."""
+"""Posts messages for a topic while the asyncio thread, which receives them, runs a handler."""
 import time
 
 from fapws import _ipc

@@ -1,4 +1,4 @@
-"""WebSockets whose end is written to a file beside this one, one line each."""
+"""WebSockets that write a line to a file in this folder when they close."""
 import os
 
 from fapws import WebSocket

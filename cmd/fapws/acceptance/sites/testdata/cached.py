@@ -40,7 +40,7 @@ seen = 0
 
 
 def sent(environ, start_response):
-    """Answers with the file that slow waits for, as soon as there is one."""
+    """Sends the file for which slow waits, after the file exists."""
     if not os.path.exists(CALLS + ".go"):
         return page(environ, start_response)
     start_response("200 OK", [("Content-Type", "text/plain"), ("X-Sendfile", CALLS + ".go")])
@@ -68,7 +68,7 @@ def many(environ, start_response):
 
 
 def child(environ, start_response):
-    """What happens in a child that tries."""
+    """Returns the exit status of a child process that calls purge."""
     pid = os.fork()
     if pid == 0:
         try:

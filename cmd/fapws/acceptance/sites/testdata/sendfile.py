@@ -7,7 +7,7 @@ seen = []  # events of the bodies that are not sent
 
 
 class Body:
-    """An iterable that tells what is done with it."""
+    """An iterable that records the calls of its methods."""
 
     def __init__(self, start=None):
         self.start = start

@@ -32,7 +32,7 @@ async def answers(path, receive, send):
 
 
 async def listens(path, receive, send):
-    """Hears of the close frame in one task, which another sees when it sends."""
+    """Sends after another task has received the close frame."""
     async def reader():
         while (await receive())["type"] != "websocket.disconnect":
             pass
@@ -55,7 +55,7 @@ async def pushes(path, receive, send):
 
 
 async def floods(path, receive, send):
-    """Receives nothing, and sends as much as it may."""
+    """Receives nothing, and sends without a limit."""
     while True:
         try:
             await send({"type": "websocket.send", "bytes": bytes(65536)})
@@ -79,7 +79,7 @@ async def counts(path, receive, send):
 
 
 async def stays(path, receive, send):
-    """Goes on for long when it has heard of the close frame."""
+    """Continues for a long time after it has received the close frame."""
     note(path, (await receive())["type"])
     await asyncio.sleep(2)
 
