@@ -200,7 +200,7 @@ func (s *Socket) Give(events []*Event) {
 // mostBehind is the maximum size of messages that wait for a client, in bytes.
 func (a *Sockets) mostBehind() int { return max(leastBehind, 2*a.maxEvent) }
 
-// shared is the owner-less part of messages to groups.
+// shared replaces the parts of messages to groups, which have no owner.
 var shared = new(exchange.Part)
 
 // writeEvent sends a message to a client that has accepted all earlier output.
