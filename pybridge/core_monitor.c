@@ -10,7 +10,7 @@
 #define P core_the_pool
 #define TICK_NS 2500000u /* interval while the server is busy */
 #define QUIET_TICKS 100  /* ticks without work before it sleeps */
-/* a thread counts as slow, and another one is started, after so many ticks without a job */
+/* maximum number of ticks between two jobs of a thread, after which another thread is started */
 #define RETURN_TICKS 100
 
 /* interval of checks of the CPU time of threads while requests wait for a thread */
