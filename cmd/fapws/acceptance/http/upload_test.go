@@ -255,7 +255,7 @@ func TestBrokenUploads(t *testing.T) {
 	w := s.Dial()
 	w.Send(request[:half])
 	receiving(1)
-	fapwstest.Eventually(t, "the upload has the name", func() bool { // the name is reserved after the first bytes are written
+	fapwstest.Eventually(t, "the upload has the name", func() bool { // the server writes to the file after it has reserved the name
 		hidden, _ := filepath.Glob(filepath.Join(bare, ".fapws-*"))
 		if len(hidden) != 1 {
 			return false
