@@ -21,7 +21,7 @@ var (
 type progress struct {
 	of      refresher // whose file was read again, or whose check runs
 	check   *Check    // the password check in progress; nil if none
-	verdict Verdict   // the result of check
+	verdict Verdict
 }
 
 // Cancel implements exchange.Check.

@@ -69,7 +69,7 @@ const (
 type Check struct {
 	checker        *Checker
 	users          *Users
-	client         string // the network of the client
+	client         string
 	conn           any
 	user, password string
 	done           func(Verdict)
@@ -154,7 +154,6 @@ func (c *Checker) dequeue(k *Check) bool {
 	return true
 }
 
-// tell calls done unless the check was cancelled.
 func (k *Check) tell(v Verdict) {
 	k.checker.mu.Lock()
 	cancelled := k.cancelled
@@ -164,7 +163,6 @@ func (k *Check) tell(v Verdict) {
 	}
 }
 
-// work computes hashes until the queue is empty.
 func (c *Checker) work() {
 	for {
 		c.mu.Lock()
@@ -262,18 +260,15 @@ func (f *failures[K]) count(key K, now time.Duration) {
 	f.add(key, tally{t.now(now) + 1, now})
 }
 
-// penalty returns the delay of a verdict for key.
 func (f *failures[K]) penalty(key K, now time.Duration) time.Duration {
 	t, _ := f.get(key)
 	over := t.now(now) - freeOfCost
 	return time.Duration(min(max(over, 0)*float64(eachCosts), float64(maxPenalty)))
 }
 
-// friend is a network from which a user has logged in.
 type friend struct {
 	account account
 	network string
 }
 
-// maxFriends limits the number of networks that are remembered.
 const maxFriends = 1024

@@ -71,7 +71,6 @@ func blocked(c *Checker) (release func()) {
 	return func() { c.work() }
 }
 
-// results collects verdicts.
 type results struct {
 	mu    sync.Mutex
 	order []string
@@ -129,7 +128,7 @@ func TestOrder(t *testing.T) {
 	}
 	// the guessers' network and account
 	r.check(u, "192.0.2.1", "admin", "right")
-	r.check(u, "198.51.100.1", "admin", "right") // another network
+	r.check(u, "198.51.100.1", "admin", "right")
 	r.check(u, "2001:db8::ffff", "ann", "right") // the network of a guesser
 	r.check(u, "198.51.100.1", "ann", "right")   // not involved
 	r.check(u, "192.0.2.1", "bob", "right")      // the guessers' network
@@ -172,7 +171,7 @@ func TestFair(t *testing.T) {
 	// from another network, for an account that others guess at
 	r.check(u, "198.51.100.200", "admin", "right")
 	now += 400 * time.Millisecond
-	r.check(u, "192.0.2.4", "ann", "right") // from another network
+	r.check(u, "192.0.2.4", "ann", "right")
 	// from the network of a connection with many checks
 	r.checkOn("two", u, "2001:db8:0:1::ffff", "bob", "right")
 	// from a network where admin has logged in before
@@ -271,7 +270,7 @@ func TestRepeated(t *testing.T) {
 		if v := u.Known([]byte(fmt.Sprint("admin:guess", i))); v != Wrong {
 			t.Errorf("guess %d: %v", i, v)
 		}
-		r.check(u, "192.0.2.1", "admin", fmt.Sprint("guess", i)) // the same guess again
+		r.check(u, "192.0.2.1", "admin", fmt.Sprint("guess", i))
 	}
 	eventually(t, "all are answered", func() bool { r.mu.Lock(); defer r.mu.Unlock(); return len(r.order) == 2*freeOfCost })
 	c.mu.Lock()

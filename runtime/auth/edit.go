@@ -41,7 +41,6 @@ func Add(path, name, password string) error {
 	})
 }
 
-// addFirst is Add for a file without users.
 func addFirst(path, name, password string) error {
 	return setPassword(path, name, password, func(t *table) error {
 		if len(t.hashes) > 0 {
@@ -109,7 +108,6 @@ func Names(path string) (names []string, err error) {
 	return names, nil
 }
 
-// readUsers reads and parses a file of users.
 func readUsers(path string) (text []byte, t *table, err error) {
 	if text, err = os.ReadFile(path); err == nil {
 		t, err = parseTable(path, text)

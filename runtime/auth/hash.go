@@ -43,7 +43,6 @@ const (
 
 var errKind = errors.New("unknown kind of hash; supported are bcrypt (htpasswd -B), SHA-256 and SHA-512 crypt, apr1 and {SHA}")
 
-// checkHash returns an error if a hash is invalid or of an unknown kind.
 func checkHash(hash string) error {
 	switch {
 	case isBcrypt(hash):

@@ -54,7 +54,7 @@ type LoginOptions struct {
 	State *LoginState
 
 	Idle time.Duration // a session ends if it is not used for this time
-	Age  time.Duration // maximum duration of a session
+	Age  time.Duration
 
 	Title string // heading of the form; empty for "Log in"
 	// URL of an image above the heading, "data:image/png;base64,..."; empty for none
@@ -185,9 +185,9 @@ type LoginState struct {
 
 // File names. Only the user of the server may read the files.
 const (
-	KeyFile   = "key"         // the key of all signatures, in hexadecimal digits
-	EndedFile = "ended"       // see ended
-	AsideFile = "key.damaged" // a KeyFile that was damaged
+	KeyFile   = "key" // the key of all signatures, in hexadecimal digits
+	EndedFile = "ended"
+	AsideFile = "key.damaged"
 	// CodeFile maps files of users to the runs that last showed a code for the first user (see Login.Announce).
 	CodeFile = "first"
 )
@@ -268,7 +268,6 @@ func makeKey(path string) ([]byte, error) {
 	return key, replaceFile(path, []byte(hex.EncodeToString(key)+"\n"))
 }
 
-// derive returns a key for one purpose (RFC 5869).
 func (s *LoginState) derive(purpose string) []byte {
 	out, err := hkdf.Expand(sha256.New, s.key, "fapws login: "+purpose, sha256.Size)
 	if err != nil {
@@ -297,7 +296,6 @@ type verifiedToken struct {
 	hash    string
 }
 
-// maxVerified limits the number of cached sessions.
 const maxVerified = 256
 
 // style supports light and dark mode and telephones. Fields use 16 px, because browsers on telephones zoom in on
@@ -317,20 +315,18 @@ var policy = func() string {
 	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'; img-src data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 }()
 
-// content is the variable part of a page.
 type content struct {
 	title   string
-	message string // why the form is shown again
-	token   string // token of the form
+	message string
+	token   string
 	next    string // the target after the login
-	name    string // the name that the user entered
-	first   bool   // the form creates the first user
+	name    string
+	first   bool
 	// name of the user who may log out; empty if the form is for logging in
 	user string
-	out  bool // the user has logged out
+	out  bool
 }
 
-// page returns the HTML of a page.
 func (l *Login) page(c *content) string {
 	var b strings.Builder
 	title := cmp.Or(c.title, l.o.Title, "Log in")

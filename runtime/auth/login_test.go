@@ -14,7 +14,6 @@ import (
 	"fapws/runtime/http1"
 )
 
-// clock is a time that the test sets.
 type clock struct{ time.Time }
 
 func (c *clock) now() time.Time { return c.Time }
@@ -275,7 +274,6 @@ func TestLocal(t *testing.T) {
 	}
 }
 
-// request parses the head of a request.
 func request(t testing.TB, fields string) (head []byte, r http1.Request) {
 	t.Helper()
 	head = []byte("GET / HTTP/1.1\r\nHost: nas:8080\r\n" + fields + "\r\n")

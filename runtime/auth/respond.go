@@ -29,7 +29,7 @@ type visit struct {
 	w      *backend.Response
 	r      *backend.Request
 	secure bool
-	fields []string // header fields of the response
+	fields []string
 }
 
 func (l *Login) visit(w *backend.Response, r *backend.Request) *visit {
@@ -116,7 +116,6 @@ func (v *visit) values() url.Values {
 	return values
 }
 
-// enter logs in the user named in a form.
 func (v *visit) enter(values url.Values) {
 	l, name := v.l, strings.TrimSpace(values.Get("name"))
 	again := content{next: values.Get("next"), name: name}
@@ -201,7 +200,6 @@ func (v *visit) check(name, password string) Verdict {
 	}
 }
 
-// tell logs a line about the client.
 func (l *Login) tell(r *backend.Request, line string) {
 	l.o.Event(r.Client(), "login: "+line)
 }
@@ -213,7 +211,6 @@ func (l *Login) tellFailure(r *backend.Request, line string) {
 	}
 }
 
-// form sends the form.
 func (v *visit) form(status int, c content) {
 	nonce := v.nonce()
 	if nonce == "" {
@@ -241,7 +238,6 @@ func (v *visit) nonce() string {
 	return ""
 }
 
-// known reports whether the form was created for this browser.
 func (v *visit) known(token string) bool {
 	nonce := v.nonce()
 	return nonce != "" && hmac.Equal([]byte(token), []byte(v.l.formToken(nonce)))
@@ -266,7 +262,6 @@ func (v *visit) redirect(to string) {
 	v.answer(303, "")
 }
 
-// other responds to a method that the pages do not support.
 func (v *visit) other() {
 	v.fields = append(v.fields, "Allow: GET, HEAD, POST")
 	v.answer(405, "")
@@ -325,7 +320,6 @@ func AddCommand(users string) string {
 // letters omits letters and digits that look alike.
 var letters = base32.NewEncoding("ABCDEFGHJKLMNPQRSTUVWXYZ23456789")
 
-// firstCode returns the code for the first user, which has 60 bits.
 func (l *Login) firstCode() string {
 	text := letters.EncodeToString(l.o.State.derive("first user of " + l.o.Users.Path() + " in the run " + l.o.Run))
 	return text[:4] + "-" + text[4:8] + "-" + text[8:12]

@@ -64,14 +64,12 @@ func (l *Login) newSession(user string) *Session {
 	return s
 }
 
-// token returns the token of a session.
 func (l *Login) token(s *Session) string {
 	b, _ := binary.Append(nil, binary.BigEndian, s.tokenHead) // the fixed size excludes errors
 	b = append(b, s.User...)
 	return encoding.EncodeToString(l.seal(b, s.User))
 }
 
-// seal appends the MAC of b.
 func (l *Login) seal(b []byte, user string) []byte {
 	of := hmac.New(sha256.New, l.key)
 	of.Write([]byte(user))
@@ -127,7 +125,6 @@ func (l *Login) verify(token []byte) *Session {
 // fromFuture limits how much newer than the clock a token may be. The clock may have been set back.
 const fromFuture = 5 * time.Minute
 
-// expired reports whether a session is too old or was idle for too long.
 func (l *Login) expired(s *Session) bool {
 	now := l.now()
 	start, seen := time.Unix(s.Start, 0), time.Unix(s.Seen, 0)
@@ -197,10 +194,9 @@ func cookies(head []byte, fields []http1.Field, name string, least int) iter.Seq
 // with "*". A client that logs in and out repeatedly therefore ends only its own sessions.
 type ended struct {
 	watched[endedSet]
-	age time.Duration // maximum duration of a session
+	age time.Duration
 }
 
-// endedSet is the content of the file.
 type endedSet struct {
 	ids  map[sessionID]endedSession
 	upTo map[loginAccount]int64
@@ -233,7 +229,6 @@ func (e *ended) after(of loginAccount) int64 {
 	return 0
 }
 
-// parseEnded parses the file.
 func parseEnded(text []byte) *endedSet {
 	set := &endedSet{ids: map[sessionID]endedSession{}, upTo: map[loginAccount]int64{}}
 	for line := range strings.Lines(string(text)) {

@@ -89,7 +89,6 @@ func (u *Users) verify(user, password string, held func(computed bool) time.Dura
 // key is a keyed hash of a pair, so that a memory dump does not contain passwords.
 type key [32]byte
 
-// key returns the keyed hash of a pair.
 func (u *Users) key(pair []byte) key {
 	var buf [32 + maxText]byte
 	n := copy(buf[:], u.secret[:])

@@ -16,7 +16,7 @@ import (
 // loop can detect a change at once: fstat(2) of an open file does not access the disk. It is safe for concurrent use.
 type watched[T any] struct {
 	path     string
-	flags    int  // flags of open(2)
+	flags    int
 	optional bool // the file may be missing at first
 	parse    func(text []byte) (*T, error)
 	value    atomic.Pointer[T]
@@ -130,7 +130,6 @@ func (w *watched[T]) read() error {
 	return nil
 }
 
-// close closes the file. reading must be held.
 func (w *watched[T]) close() {
 	if w.file != nil {
 		w.file.Close()

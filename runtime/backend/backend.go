@@ -39,7 +39,7 @@ type Request struct {
 
 	pool    *Pool
 	handler *Handler
-	cancel  context.CancelFunc // of Context
+	cancel  context.CancelFunc
 	spool   *os.File
 	share   any
 
@@ -47,9 +47,9 @@ type Request struct {
 	changed sync.Cond // signals a change of these fields
 	// memory of the response parts that the loop has not released, in bytes
 	unacked int
-	gone    bool                // Pool.Cancel was called
-	overdue func(time.Duration) // see OnOverdue; may be nil
-	stream  *stream             // the body that is still arriving; nil if the body is complete
+	gone    bool
+	overdue func(time.Duration)
+	stream  *stream // the body that is still arriving; nil if the body is complete
 }
 
 // Method returns the request's method, "GET".
@@ -119,7 +119,7 @@ var ErrGone = errors.New("the client has disconnected")
 type Response struct {
 	r       *Request
 	head    exchange.Head
-	started bool // Start was called
+	started bool
 	sent    bool // the part with the head was published
 	failed  bool
 	buf     []byte
@@ -233,7 +233,6 @@ func (w *Response) put(p *part) error {
 	return w.r.put(p)
 }
 
-// end publishes the last part.
 func (w *Response) end() {
 	if w.spool != nil && !w.spool.finish(w.r) {
 		w.failed = true
@@ -338,7 +337,6 @@ func (w *Response) Relay(r *Request, target string) error {
 	return nil
 }
 
-// flusher is an io.Writer that flushes each piece.
 type flusher struct{ w *Response }
 
 // Write implements io.Writer.

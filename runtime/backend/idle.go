@@ -17,7 +17,7 @@ type Idle[C any] struct {
 	Most  int           // maximum number of idle connections
 	// Quiet reports whether the upstream has neither sent anything nor closed the connection; see the function Quiet.
 	Quiet func(C) bool
-	Drop  func(C) // closes a connection
+	Drop  func(C)
 
 	mu     sync.Mutex
 	kept   []*kept[C] // in the order of use, the most recent last
@@ -26,7 +26,7 @@ type Idle[C any] struct {
 
 type kept[C any] struct {
 	conn  C
-	timer *time.Timer // drops the connection
+	timer *time.Timer
 }
 
 // Take returns the connection that was used last, or false if there is no idle connection.
@@ -68,7 +68,6 @@ func (p *Idle[C]) Put(c C) {
 	}
 }
 
-// drop drops a connection unless it was taken meanwhile.
 func (p *Idle[C]) drop(one *kept[C]) {
 	p.mu.Lock()
 	at := slices.Index(p.kept, one)

@@ -21,8 +21,8 @@ import (
 
 // Sends says which response fields make the server send a file. Package runtime configures the permitted directories.
 type Sends struct {
-	File  bool // X-Sendfile
-	Accel bool // X-Accel-Redirect
+	File  bool
+	Accel bool
 }
 
 // Pool runs responders and limits their number. A single responder can use at most three quarters of the limit, so
@@ -36,7 +36,7 @@ type Pool struct {
 
 	max    int
 	log    func(line string)
-	failed atomic.Int64 // number of failed responses (see Failed)
+	failed atomic.Int64
 
 	mu      sync.Mutex
 	open    map[exchange.Ticket]*Request // from Submit to the Release of the last part
@@ -44,7 +44,6 @@ type Pool struct {
 	spooled int64                        // size of all spool files, in bytes
 }
 
-// part is a part of a response that was passed to the loop.
 type part struct {
 	exchange.Part
 	of   *Request
@@ -109,7 +108,6 @@ func (h *Handler) Submit(r *exchange.Request) bool {
 	return true
 }
 
-// enter counts a request unless the limit is reached.
 func (h *Handler) enter() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -121,7 +119,6 @@ func (h *Handler) enter() bool {
 	return true
 }
 
-// leave ends the count of a request.
 func (h *Handler) leave() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -154,7 +151,6 @@ func (r *Request) respond(to Responder) {
 	}
 }
 
-// put passes a part of the response to the loop.
 func (r *Request) put(p *part) error {
 	r.pool.mu.Lock()
 	gone := r.gone && !p.Last

@@ -30,7 +30,6 @@ func newRig(t *testing.T, to Func) *rig {
 	return r
 }
 
-// submit submits a request. It returns the descriptor of its body.
 func (r *rig) submit() (body int, ok bool) { return r.submitAs(0) }
 
 func (r *rig) submitAs(ticket exchange.Ticket) (body int, ok bool) {

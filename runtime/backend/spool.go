@@ -10,8 +10,8 @@ import (
 
 // Limits of the files that store responses for slow clients, in bytes. Beyond the limits, Write waits for the client.
 const (
-	maxSpool    = 256 << 20 // one response
-	maxSpoolAll = 1 << 30   // all responses of a Pool
+	maxSpool    = 256 << 20
+	maxSpoolAll = 1 << 30 // all responses of a Pool
 )
 
 // spoolAfter is how long a client may be too slow before its response is stored in a file.
@@ -25,8 +25,8 @@ type spool struct {
 	// bytes in file, and how many of them were passed to the loop
 	size, passed int64
 	most         int64 // maximum of size so far, which is counted in Pool.spooled
-	passing      bool  // the goroutine runs
-	failed       bool  // the file cannot be read
+	passing      bool
+	failed       bool
 }
 
 // Spools enables a file for output if the client is slow, in the directory for request bodies. The program or

@@ -162,7 +162,6 @@ func TestChunkedGivesPartOfSource(t *testing.T) {
 
 const lastChunk = "0\r\n\r\n"
 
-// appendChunk appends data as a chunk, or nothing if data is empty.
 func appendChunk(dst, data []byte) []byte {
 	if len(data) == 0 {
 		return dst

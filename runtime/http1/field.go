@@ -137,7 +137,6 @@ func members(list []byte) iter.Seq[[]byte] {
 
 var comma = []byte{','}
 
-// namesHTML reports whether a list of media types contains text/html.
 func namesHTML(list []byte) bool {
 	for member := range members(list) {
 		if HasPrefixFold(member, "text/html") {
@@ -269,7 +268,6 @@ func HasPrefixFold(b []byte, lower string) bool {
 	return len(b) >= len(lower) && EqualFold(b[:len(lower)], lower)
 }
 
-// isNamed reports whether f has the name lower, which must be in lower case.
 func (f Field) isNamed(head []byte, lower string) bool { return EqualFold(f.Name.In(head), lower) }
 
 // Values yields the values of the fields with a name, which must be in lower case.

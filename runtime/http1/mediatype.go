@@ -25,7 +25,6 @@ func MediaTypeByName[Name string | []byte](name Name) string {
 	return types[at].mediaType
 }
 
-// maxExtension is the length of the longest extension in the table.
 const maxExtension = len("webmanifest")
 
 type mediaTypeOf struct{ extension, mediaType string }

@@ -22,7 +22,6 @@ func StatusPage(status int, text, home string) []byte {
 	return page(title, phrase, "<p>"+html.EscapeString(text)+"</p>\n<p>"+links+"</p>", "")
 }
 
-// sentence explains a status to a user.
 func sentence(status int) string {
 	switch status {
 	case 401, 403:

@@ -24,10 +24,10 @@ type Framing uint8
 
 // Framings of a message.
 const (
-	NoBody     Framing = iota
-	Sized              // Content-Length, in Request.Length, which may be 0
-	Chunked            // Transfer-Encoding: chunked
-	UntilClose         // only in responses: the end of the connection ends the body
+	NoBody Framing = iota
+	Sized          // Content-Length, in Request.Length, which may be 0
+	Chunked
+	UntilClose // only in responses: the end of the connection ends the body
 )
 
 // Version is a version of HTTP.
@@ -48,7 +48,7 @@ func (v Version) String() string { return [...]string{"HTTP/1.0", "HTTP/1.1", "H
 // be reused (Fields keeps its capacity).
 type Request struct {
 	Method Span
-	Target Span // the request-target as received
+	Target Span
 	// raw path of Target: "/a%20b", "*" for OPTIONS *, or "/" if an absolute-form target has no path
 	Path  Span
 	Query Span // raw query of Target, without "?"
@@ -64,12 +64,12 @@ type Request struct {
 	Version   Version
 	KeepAlive bool // the client requested it by its version and Connection field
 	Upgrade   bool // Connection lists "upgrade" (RFC 9110 §7.8)
-	HasBody   bool // a body follows the head
+	HasBody   bool
 	Expect100 bool // Expect: 100-continue in HTTP/1.1 with a body
 	// the response may have trailer fields: HTTP/2, or HTTP/1.1 with TE: trailers (RFC 9110 §6.5.1)
 	Trailers bool
-	Get      bool // the method is GET
-	Head     bool // the method is HEAD
+	Get      bool
+	Head     bool
 	Safe     bool // the method is GET, HEAD, OPTIONS or TRACE (RFC 9110 §9.2.1)
 	// Accept contains text/html (RFC 9110 §12.5.1), so that the client is a browser; tools and scripts omit it
 	HTML      bool
@@ -88,7 +88,7 @@ type Request struct {
 type Resume struct {
 	line   uint32 // start of the first incomplete line
 	seen   uint32 // number of bytes known to contain no line end after line
-	fields uint32 // number of field lines before line
+	fields uint32
 }
 
 // Limits are the limits of a request head, in bytes unless noted.
@@ -96,7 +96,7 @@ type Limits struct {
 	RequestLine int // method, target and version without CRLF; 414 if exceeded
 	FieldLine   int // name, colon and value of a field without CRLF; 431 if exceeded
 	Head        int // the whole head with its empty line; 431 if exceeded
-	Fields      int // number of fields; 431 if exceeded
+	Fields      int
 }
 
 // DefaultLimits are the default limits of a server. They must not be changed.

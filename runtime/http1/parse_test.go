@@ -412,7 +412,6 @@ func TestParseNeedsMore(t *testing.T) {
 	}
 }
 
-// limits returns Limits with defaults instead of zeros.
 func limits(line, field, head, fields int) Limits {
 	d := DefaultLimits
 	return Limits{cmp.Or(line, d.RequestLine), cmp.Or(field, d.FieldLine), cmp.Or(head, d.Head), cmp.Or(fields, d.Fields)}

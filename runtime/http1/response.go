@@ -20,10 +20,10 @@ type Response struct {
 	Length int64 // bytes of the body, or -1 if unknown
 	// Content-Type to add; empty for none, and ignored if the status permits no body
 	Type      string
-	HasDate   bool    // Fields has Date
-	HasServer bool    // Fields has Server
-	Version   Version // Request.Version of the request
-	Head      bool    // Request.Head of the request
+	HasDate   bool
+	HasServer bool
+	Version   Version
+	Head      bool
 
 	// KeepAlive requests a persistent connection. AppendHead clears it if the body must be delimited by closing.
 	KeepAlive bool
@@ -139,7 +139,7 @@ func StatusText(code int) string {
 		return "Range Not Satisfiable"
 	case 422:
 		return "Unprocessable Content"
-	case 510: // obsoleted
+	case 510:
 		return ""
 	}
 	return http.StatusText(code)
@@ -165,7 +165,7 @@ var ErrNeedMore = errors.New("http1: need more bytes")
 // StatusError is the reason for rejecting a message. After the response, the connection must be closed, because the
 // start of the next message is unknown. Values are predeclared, so that a rejection does not allocate.
 type StatusError struct {
-	Status int    // status code of the response
+	Status int
 	Text   string // short reason in ASCII for the client
 	// flag of the limit that the request exceeds; empty if the error is not about a limit
 	Setting string
@@ -224,7 +224,6 @@ func AppendDate(dst []byte, unix int64) []byte {
 // space or a zero may precede its day of the month.
 var dateLayouts = [...]string{DateFormat, "Monday, 02-Jan-06 15:04:05 GMT", time.ANSIC, "Mon Jan 02 15:04:05 2006"}
 
-// maxDate is the length of the longest date.
 const maxDate = len("Wednesday, 02-Jan-06 15:04:05 GMT")
 
 // ParseDate parses the three date formats that HTTP accepts and returns seconds since 1970. Digits and separators

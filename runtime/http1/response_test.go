@@ -138,7 +138,7 @@ func TestStatusText(t *testing.T) {
 			want = s
 		}
 		if code == 510 {
-			want = "" // obsoleted
+			want = ""
 		}
 		if got := StatusText(code); got != want {
 			t.Errorf("%d: %q, want %q", code, got, want)

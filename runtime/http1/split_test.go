@@ -122,7 +122,6 @@ func largeHead(size int) []byte {
 	return append(head, "\r\n"...)
 }
 
-// outcome formats a result of Parse for comparison.
 func outcome(r *Request, n int, err error) string {
 	if err != nil {
 		return fmt.Sprint(n, " ", err)
@@ -155,7 +154,6 @@ func FuzzParseSplit(f *testing.F) {
 	})
 }
 
-// seeds returns valid and invalid requests for the fuzz tests.
 func seeds() []string {
 	return []string{
 		helloRequest, wrkRequest, browserRequest, postRequest + "{}",

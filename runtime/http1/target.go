@@ -136,7 +136,6 @@ func DecodePath(dst, raw []byte) []byte {
 	}
 }
 
-// unhex returns the value of a HEXDIG.
 func unhex(c byte) byte {
 	if c <= '9' {
 		return c - '0'

@@ -148,7 +148,6 @@ func (t *Tracer) Rewrite(dst, head []byte, r *Request, id *TraceID) []byte {
 	return dst
 }
 
-// number returns a random number that is not 0.
 func (t *Tracer) number() uint64 {
 	for {
 		if n := t.random.Uint64(); n != 0 {
@@ -164,7 +163,6 @@ func putHex(dst []byte, n uint64) {
 	hex.Encode(dst, b[:])
 }
 
-// mostMembers limits the members of a tracestate (§3.3.1.1).
 const mostMembers = 32
 
 // stateMember matches a member of a tracestate (§3.3.1.3): a key of up to 256 bytes, which may contain "@" after the

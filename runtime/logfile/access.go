@@ -110,8 +110,8 @@ type State struct {
 }
 
 const (
-	mostRequestLine = 8 << 10  // limit of the request line in a State, in bytes
-	mostFields      = 32 << 10 // limit of its header fields, in bytes
+	mostRequestLine = 8 << 10 // limit of the request line in a State, in bytes
+	mostFields      = 32 << 10
 )
 
 // State returns the Record in the form for another process. Header fields are omitted if they are too long for a
@@ -152,7 +152,7 @@ type Entry struct {
 	LocalAddr, LocalPort string // that the client connected to
 	Site                 string // canonical host name of the site; LocalAddr if empty
 	Scheme               string // http if empty
-	User                 string // the logged-in user; empty if none
+	User                 string
 	RequestLine          []byte // as received, without CRLF; empty if none arrived
 	Handler              string // kind of source that responded; written as "-" if empty
 	File                 []byte // path of the requested file; written as "-" if empty
@@ -272,7 +272,6 @@ func collect(values []Value, wanted []string, name, value []byte) {
 	}
 }
 
-// isRequestLine reports whether a line has a method, a target and a version.
 func isRequestLine(line []byte) bool {
 	parts := split(line)
 	target := parts[targetPart]

@@ -27,7 +27,6 @@ import (
 
 const rotatedMark = ".rotated-"
 
-// retryRename is the pause after a failed rename.
 const retryRename = time.Minute
 
 // gentleMax limits the pause between two pieces of a file that is being compressed.
@@ -52,7 +51,6 @@ type archive struct {
 	again *time.Timer   // nil until a rotated file was in use
 }
 
-// able reports whether a rotation may be tried.
 func (a *archive) able() bool { return time.Now().After(a.wait) }
 
 // rename gives the log file, whose lock the caller holds, the name of a rotated file.
@@ -257,7 +255,6 @@ func gently(out io.Writer, in io.Reader) error {
 	}
 }
 
-// comment returns the gzip comment of a compressed file, or "".
 func comment(dir *os.Root, name string) string {
 	f, err := dir.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {

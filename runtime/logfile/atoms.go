@@ -20,7 +20,6 @@ func textOf[T string | []byte](of func(*Entry) T) atom {
 	}
 }
 
-// numberOf returns an atom for an integer.
 func numberOf(of func(*Entry) int64) atom {
 	return func(dst []byte, e *Entry) ([]byte, bool) { return strconv.AppendInt(dst, of(e), 10), true }
 }
@@ -30,14 +29,12 @@ func bytesOrDash(of func(*Entry) int64) atom {
 	return func(dst []byte, e *Entry) ([]byte, bool) { return strconv.AppendInt(dst, of(e), 10), of(e) != 0 }
 }
 
-// The parts of a request line.
 const (
 	methodPart = iota
 	targetPart
 	versionPart
 )
 
-// split splits a request line at its first and last space.
 func split(line []byte) (parts [3][]byte) {
 	first, last := bytes.IndexByte(line, ' '), bytes.LastIndexByte(line, ' ')
 	if first < 0 {
@@ -49,7 +46,6 @@ func split(line []byte) (parts [3][]byte) {
 	return [3][]byte{line[:first], line[first+1 : last], line[last+1:]}
 }
 
-// partOf returns an atom for a part of the request line.
 func partOf(part int) atom {
 	return textOf(func(e *Entry) []byte { return split(e.RequestLine)[part] })
 }
@@ -69,7 +65,6 @@ func (e *Entry) target() (authority, rest []byte) {
 	return rest, nil
 }
 
-// pathAndQuery returns the percent-encoded path, and the query with its "?".
 func (e *Entry) pathAndQuery() (path, query []byte) {
 	authority, target := e.target()
 	if authority != nil && (len(target) == 0 || target[0] == '?') {
@@ -100,7 +95,6 @@ func gunicornQuery(dst []byte, e *Entry) ([]byte, bool) {
 // stamp caches the latest time as %t formats it.
 var stamp timestamp
 
-// apacheTime is the atom %t.
 func apacheTime(dst []byte, e *Entry) ([]byte, bool) { return append(dst, stamp.of(e.Time)...), true }
 
 func micros(e *Entry) int64 { return e.Duration.Microseconds() }
@@ -128,7 +122,6 @@ func (e *Entry) site() string {
 	return cmp.Or(e.Site, e.LocalAddr)
 }
 
-// requested and replied return atoms for header fields.
 func (f *Format) requested(name string) atom {
 	i := index(&f.Request, name)
 	return func(dst []byte, e *Entry) ([]byte, bool) {
@@ -211,7 +204,6 @@ func (f *Format) trace() atom {
 	}
 }
 
-// field returns the atom for {name} and a letter.
 func (f *Format) field(name string, letter byte) (atom, error) {
 	if name == "" {
 		return nil, fmt.Errorf("has no name between the braces")
@@ -247,7 +239,6 @@ var variables = map[string]atom{
 	"WSGI.URL_SCHEME": textOf((*Entry).scheme),
 }
 
-// variable returns the atom for a variable of CGI or WSGI.
 func (f *Format) variable(name string) (atom, error) {
 	if a := variables[name]; a != nil {
 		return a, nil

@@ -34,13 +34,13 @@ type Errors struct {
 	o       Options
 	console *os.File // descriptor 2 before the redirection; nil if it was this file
 	moved   func()
-	end     chan struct{} // closed by Close
+	end     chan struct{}
 	set     chan struct{} // signaled by SetRotation; has a buffer of one
 
 	mu    sync.Mutex
-	size  int64    // current Options.MaxSize
-	every Schedule // current Options.Every
-	out   sink     // reports errors about the path in the log itself
+	size  int64
+	every Schedule
+	out   sink // reports errors about the path in the log itself
 	// time of the last check whether the file belongs to the current period
 	looked time.Time
 	unsaid []byte // pending bytes: whole lines, except the first
@@ -84,7 +84,6 @@ func RedirectErrors(o Options, moved func()) (*Errors, error) {
 	return e, nil
 }
 
-// makeStandardError makes file descriptor 2.
 func makeStandardError(file *os.File) error {
 	fd := int(file.Fd())
 	// A file system without locks does not prevent rotation.
@@ -223,7 +222,6 @@ func (e *Errors) watch(tick <-chan time.Time) {
 	}
 }
 
-// look rotates the file if it is due.
 func (e *Errors) look() {
 	now := time.Now()
 	e.mu.Lock()

@@ -95,8 +95,8 @@ type File struct {
 
 	timer  *time.Timer   // calls Flush when the oldest line has waited for Options.Flush
 	urgent chan struct{} // tells the writer to write now
-	done   chan struct{} // closed when the writer has ended
-	lost   error         // the writer's error; valid once done is closed
+	done   chan struct{}
+	lost   error // the writer's error; valid once done is closed
 }
 
 // Open opens a file for appending. It also compresses rotated files that an earlier process left uncompressed.
@@ -162,7 +162,7 @@ func (f *File) Write(lines []byte) (int, error) {
 func (f *File) Flush() {
 	select {
 	case f.urgent <- struct{}{}:
-	default: // one is enough
+	default:
 	}
 }
 

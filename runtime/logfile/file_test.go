@@ -40,7 +40,6 @@ func closed(t *testing.T, f *File) {
 	}
 }
 
-// lines returns the lines of a file, which may be compressed.
 func lines(t *testing.T, path string) []string {
 	t.Helper()
 	b, err := os.ReadFile(path)
@@ -62,7 +61,6 @@ func lines(t *testing.T, path string) []string {
 	return strings.Split(strings.TrimSuffix(string(b), "\n"), "\n")
 }
 
-// files returns the names in the folder of path.
 func files(t *testing.T, path string) (list []string) {
 	t.Helper()
 	entries, err := os.ReadDir(filepath.Dir(path))
@@ -75,7 +73,6 @@ func files(t *testing.T, path string) (list []string) {
 	return list
 }
 
-// waiting returns the number of rotated files that are not compressed.
 func waiting(t *testing.T, path string) int {
 	t.Helper()
 	o := Options{Path: path}
@@ -87,7 +84,6 @@ func waiting(t *testing.T, path string) int {
 	return len(pending(dir, &o))
 }
 
-// settled waits until all rotated files are compressed.
 func settled(t *testing.T, path string) {
 	t.Helper()
 	eventually(t, "everything compressed", func() bool {

@@ -41,10 +41,9 @@ type Format struct {
 	Request, Response []string
 
 	values []value
-	end    string // the text after the last value
+	end    string
 }
 
-// value is a value in a line.
 type value struct {
 	text string // literal text before the value
 	atom atom
@@ -66,7 +65,6 @@ func (s *statuses) met(status int) bool {
 	return len(s.list) == 0 || slices.Contains(s.list, status) != s.not
 }
 
-// appendLine appends the line for e, with its line end.
 func (f *Format) appendLine(dst []byte, e *Entry) []byte {
 	for i := range f.values {
 		v := &f.values[i]
@@ -101,7 +99,6 @@ func ParseFormat(text string) (*Format, error) {
 	return f, f.parse(text)
 }
 
-// json compiles the format "json".
 func (f *Format) json() error {
 	f.end = `{"time":"`
 	f.add(func(dst []byte, e *Entry) ([]byte, bool) {
@@ -133,7 +130,6 @@ func (f *Format) add(a atom, only statuses) {
 // escapes maps the character after a backslash to the character that it means.
 var escapes = map[byte]byte{'\\': '\\', 'n': '\n', 'r': '\r', 't': '\t', '"': '"'}
 
-// parse compiles text.
 func (f *Format) parse(text string) error {
 	p := parser{text: text, f: f}
 	for p.at < len(text) {
@@ -160,14 +156,12 @@ func (f *Format) parse(text string) error {
 	return nil
 }
 
-// parser goes through the text of a format.
 type parser struct {
 	text string
 	at   int
 	f    *Format
 }
 
-// wrong returns an error about p.text[p.at:end].
 func (p *parser) wrong(end int, why string) error {
 	return fmt.Errorf("%s at position %d %s", p.text[p.at:end], p.at+1, why)
 }
@@ -256,7 +250,6 @@ func index(list *[]string, name string) int {
 	return i
 }
 
-// pid is the process id that atoms write.
 var pid = strconv.Itoa(os.Getpid())
 
 // apacheAtom returns the atom for a letter and the argument in braces before it

@@ -45,7 +45,6 @@ func openSink(o *Options) (*sink, error) {
 	return s, s.open(fileMode)
 }
 
-// open opens the path instead of the current file.
 func (s *sink) open(mode fs.FileMode) error {
 	file, err := openPath(s.o, mode)
 	if err != nil {
@@ -147,7 +146,6 @@ func (s *sink) lock() {
 
 func (s *sink) unlock() { _ = system.Flock(s.fd, unix.LOCK_UN) }
 
-// write writes lines and returns the number of bytes that the kernel accepted.
 func (s *sink) write(lines []byte) (n int, err error) {
 	if !s.regular && s.file != nil {
 		s.look()
@@ -269,7 +267,6 @@ func firstLines(lines []byte, max int) []byte {
 	return lines[:firstLine(lines)]
 }
 
-// firstLine returns the length of the first line, which may lack its line end.
 func firstLine(lines []byte) int {
 	if end := bytes.IndexByte(lines, '\n'); end >= 0 {
 		return end + 1

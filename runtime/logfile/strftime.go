@@ -15,7 +15,6 @@ import (
 // is empty at the end of the format.
 var conversion = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?s)%([-_0^#]*[0-9]*)[EO]*(.?)`) })
 
-// conversions lists the supported letters.
 const conversions = "aAbBcCdDeFgGhHIjklmMnpPrRsStTuUVwWxXyYzZ%"
 
 // AppendTime appends t in format to dst. Unknown or incomplete conversions are appended unchanged.

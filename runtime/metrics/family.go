@@ -11,7 +11,7 @@ import (
 // Kind is the type of a metric.
 type Kind string
 
-// The kinds.
+// Kinds of metrics.
 const (
 	Counter   Kind = "counter"   // grows, and starts at 0 with the process
 	Gauge     Kind = "gauge"     // a current value
@@ -21,7 +21,7 @@ const (
 // Over says how the gauges of several processes are merged.
 type Over string
 
-// The ways.
+// Ways to merge gauges.
 const (
 	Sum Over = ""
 	Max Over = "max"
@@ -266,7 +266,6 @@ func (f *Family) suffix() string {
 	return ""
 }
 
-// write writes the samples of f.
 func (f *Family) write(b *strings.Builder) {
 	series := slices.Clone(f.Series)
 	slices.SortStableFunc(series, func(x, y Series) int { return strings.Compare(x.Labels, y.Labels) })

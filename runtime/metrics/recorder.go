@@ -63,7 +63,7 @@ type Recorder struct {
 	shared int   // number of calls of End that have used over
 	alike  alike
 
-	mu     sync.Mutex // guards routes
+	mu     sync.Mutex
 	routes []*Route
 	byName map[[2]string]*Route
 }
@@ -104,7 +104,6 @@ type alike struct {
 	n, sum int64
 }
 
-// add adds the collected requests to their bucket.
 func (a *alike) add() {
 	if a.in != nil {
 		a.in.counts[a.bucket].Add(a.n)

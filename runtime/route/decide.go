@@ -69,7 +69,7 @@ type Decision struct {
 
 	table   *Table
 	request Request
-	rounds  int // number of rewrites
+	rounds  int
 	scratch struct{ resolved, merged, outer, outerResolved []byte }
 }
 
@@ -93,7 +93,7 @@ func (t *Table) Decide(d *Decision, r Request) {
 	}
 	host := r.Host
 	if len(host) == 0 {
-		if host = r.Parsed.Host.In(d.Head); r.Parsed.Authority.Len > 0 { // Authority overrides Host (RFC 9112 §3.2.2)
+		if host = r.Parsed.Host.In(d.Head); r.Parsed.Authority.Len > 0 {
 			host = r.Parsed.Authority.In(d.Head)
 		}
 	}
@@ -281,9 +281,9 @@ type ClientCert struct {
 type CertNeed uint8
 
 const (
-	AnyClient    CertNeed = iota // every client, even with a rejected certificate
-	NoBadCert                    // clients with a verified certificate, or without one
-	VerifiedCert                 // only clients with a verified certificate
+	AnyClient CertNeed = iota // every client, even with a rejected certificate
+	NoBadCert                 // clients with a verified certificate, or without one
+	VerifiedCert
 )
 
 // check returns the status and the text with which the client is refused; 0 means that the client passes. If the

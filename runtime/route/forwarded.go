@@ -13,7 +13,6 @@ import (
 	"fapws/runtime/http1"
 )
 
-// forwardFields are the fields that proxies add to a request to describe its client.
 var forwardFields = [...]string{
 	"forwarded", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port", "x-forwarded-prefix",
 	"x-ingress-path",
@@ -36,13 +35,12 @@ type forwarding [len(forwardFields)][]string
 // Origin is the client of a request and the requested URL according to trusted proxies. Strings are empty if no
 // trusted proxy sent them.
 type Origin struct {
-	addr, port     string // address and port of the client
+	addr, port     string
 	proto          string // http or https
-	host, hostPort string // host and port that the client requested
+	host, hostPort string
 
 	// decoded path below which clients see the application: "/a/b"
-	Prefix string
-	// name and value of the first field that could not be parsed
+	Prefix             string
 	BadField, BadValue string
 }
 
@@ -298,7 +296,6 @@ var forwardedPair = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`^([^=;, \t"]+)=(?:"((?:[^"\\]|\\.)*)"|([^";, \t\\]+))[ \t]*(?:;|$)`)
 })
 
-// parseElement parses pairs separated by ";".
 func parseElement(s string) (e element, ok bool) {
 	for s = strings.TrimLeft(s, "; \t"); s != ""; s = strings.TrimLeft(s, "; \t") {
 		pair := forwardedPair().FindStringSubmatch(s)

@@ -65,7 +65,7 @@ type Guard struct {
 	Methods    []string
 	AllowField []byte
 
-	Password bool // the client must log in
+	Password bool
 }
 
 // restricts reports whether g may refuse a request.
@@ -110,7 +110,6 @@ func New(sites []Site, strict bool) (*Table, error) {
 	return t, err
 }
 
-// site returns the index of the site for a host, or -1.
 func (t *Table) site(host []byte) int {
 	if t.hosts == nil || len(host) == 0 { // a request in HTTP/1.0 may have no host
 		return 0

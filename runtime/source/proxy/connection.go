@@ -26,7 +26,7 @@ type connection struct {
 	secure  *conn.TLSTransport // TLS over under; nil without TLS
 	number  uint64             // sequence number among the connections of the Proxy
 	opened  time.Time
-	overdue *time.Timer // see Proxy.watch
+	overdue *time.Timer
 	// limit for each write, for the response head after the request was written, and for each pause in the response
 	// body
 	timeout time.Duration
@@ -41,7 +41,6 @@ type connection struct {
 
 var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, maxHead) }}
 
-// maxInterim is the maximum number of 1xx responses before the final one.
 const maxInterim = 100
 
 // errStale is returned by ask if a reused connection was closed before the first byte of a response.
@@ -231,14 +230,13 @@ const (
 
 // waiting detects new connections that the upstream may not accept because of idle connections.
 type waiting struct {
-	opened atomic.Uint64 // number of connections
+	opened atomic.Uint64
 	// highest number of a connection that received a response
 	answered atomic.Uint64
 	// highest number of a connection without a response after patience
 	overdue atomic.Uint64
 }
 
-// raise sets n to v if v is greater.
 func raise(n *atomic.Uint64, v uint64) {
 	for old := n.Load(); old < v && !n.CompareAndSwap(old, v); old = n.Load() {
 	}

@@ -44,7 +44,6 @@ func upstream(t *testing.T, answer func(r *http.Request) []string) (url string, 
 	})
 }
 
-// get sends a request on a new connection and returns the response with its body.
 func get(t *testing.T, address, request string) (*http.Response, string) {
 	t.Helper()
 	method, _, _ := strings.Cut(request, " ")

@@ -36,7 +36,6 @@ var ours = []string{
 	"X-Forwarded-Prefix", "X-Forwarded-Proto", "X-Ingress-Path", "X-Real-Ip", "Client-Cert", "Client-Cert-Chain", "Proxy",
 }
 
-// drop removes the fields for a single connection.
 func drop(h http.Header) {
 	for _, line := range h["Connection"] {
 		for name := range strings.SplitSeq(line, ",") {

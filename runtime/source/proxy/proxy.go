@@ -188,7 +188,6 @@ func (p *Proxy) pass(w *backend.Response, r *backend.Request, response *http.Res
 	return err == nil
 }
 
-// head returns the head of a response, or refuses the request.
 func (p *Proxy) head(w *backend.Response, r *backend.Request, response *http.Response) (head exchange.Head, ok bool) {
 	if head, ok = responseHead(response); !ok {
 		p.complain(r.Client(), "the response has a malformed header field")
@@ -234,7 +233,6 @@ func (c *connection) copy(w *backend.Response, response *http.Response) error {
 	}
 }
 
-// refuse sends an error for an upstream that failed.
 func (p *Proxy) refuse(w *backend.Response, r *backend.Request, err error) {
 	if r.Context.Err() != nil { // the client disconnected
 		w.Refuse(502, "")
@@ -256,11 +254,10 @@ func (p *Proxy) complain(client, format string, args ...any) {
 	p.opt.Log(client, "proxy "+p.opt.Target+": "+fmt.Sprintf(format, args...))
 }
 
-// target is the parsed Options.Target.
 type target struct {
 	network, address string
-	base             string      // path that replaces the prefix of the mount; empty to keep the path
-	host             string      // for the Host field
+	base             string // path that replaces the prefix of the mount; empty to keep the path
+	host             string
 	tls              *tls.Config // nil without TLS
 }
 
@@ -306,7 +303,6 @@ func newTarget(o *Options) (t target, err error) {
 	return t, err
 }
 
-// authorities reads certificates from a PEM file.
 func authorities(file string) (*x509.CertPool, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {

@@ -63,7 +63,6 @@ func front(t *testing.T, prefix string, o proxy.Options) (address string, logged
 // patience limits the duration of a test, even on a machine that is many times slower.
 const patience = waittest.Patience
 
-// talk sends a request and returns the whole response.
 func talk(t *testing.T, address, request string) string {
 	t.Helper()
 	c := backendtest.Dial(t, address)

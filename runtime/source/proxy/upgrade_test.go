@@ -54,7 +54,6 @@ func client(t *testing.T, address, text string) (*net.TCPConn, *bufio.Reader) {
 	return c, bufio.NewReader(c)
 }
 
-// status reads a response head and checks its status.
 func status(t *testing.T, r *bufio.Reader, want int) *http.Response {
 	t.Helper()
 	response, err := http.ReadResponse(r, nil)

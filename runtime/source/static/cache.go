@@ -35,7 +35,7 @@ type record struct {
 	checking bool  // a goroutine is checking the disk again
 	used     bool  // used since the last sweep
 	cost     int
-	place    *list.Element // in cache.recent
+	place    *list.Element
 }
 
 // lateClock limits how much the clocks of two callers may differ.
@@ -73,7 +73,7 @@ func (c *cache) set(path string, v variants, now int64) {
 	open := false
 	for _, variant := range v {
 		r.cost += variant.cost()
-		if variant.hold() { // before a drop may close the same files
+		if variant.hold() {
 			open = true
 		}
 	}
@@ -129,7 +129,6 @@ func (c *cache) load(path []byte, old, loaded *representation) {
 	})
 }
 
-// forget drops the record of a path.
 func (c *cache) forget(path []byte) { c.change(path, c.drop) }
 
 func (c *cache) drop(r *record) {
@@ -140,7 +139,6 @@ func (c *cache) drop(r *record) {
 	r.variants.release()
 }
 
-// empty drops everything.
 func (c *cache) empty() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -168,7 +166,6 @@ func (c *cache) sweep() {
 	}
 }
 
-// sweepLater schedules a sweep.
 func (c *cache) sweepLater() {
 	if !c.sweeping {
 		c.sweeping = true
@@ -254,7 +251,7 @@ func (f *Files) find(t *view, path, key []byte, now int64, req *Request) (v vari
 			f.cache.seen(key, &known, now)
 			return known, nil
 		}
-		err = t.shows(name) // some responses do not open the file
+		err = t.shows(name)
 	}
 	if err != nil {
 		f.cache.forget(key)

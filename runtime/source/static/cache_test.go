@@ -10,7 +10,6 @@ import (
 	"time"
 )
 
-// mustHit responds from memory.
 func mustHit(t testing.TB, f *Files, req *Request) answered {
 	t.Helper()
 	a, ok := hit(t, f, req)
@@ -237,7 +236,6 @@ func TestCacheIsBounded(t *testing.T) {
 	}
 }
 
-// audit compares the list with the map and the size.
 func (c *cache) audit() (size int, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -265,7 +263,7 @@ func TestHitAndOpenAtTheSameTime(t *testing.T) {
 	for _, target := range []string{"/a", "/b", "/c", "/missing"} {
 		requests = append(requests, request(t, "", "GET", target), request(t, "", "GET", target, "Accept-Encoding: gzip"))
 	}
-	group.Go(func() { // replaces files
+	group.Go(func() {
 		for i := 0; ; i++ {
 			select {
 			case <-done:
@@ -292,7 +290,7 @@ func TestHitAndOpenAtTheSameTime(t *testing.T) {
 			}
 		})
 	}
-	group.Go(func() { // the loop
+	group.Go(func() {
 		var out Response
 		for i := int64(0); ; i++ {
 			select {

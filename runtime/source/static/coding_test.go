@@ -13,10 +13,8 @@ import (
 	zstandard "github.com/klauspost/compress/zstd"
 )
 
-// text is worth compressing.
 var text = strings.Repeat("to be compressed, ", 1000)
 
-// unpack decodes a Content-Encoding.
 func unpack(t testing.TB, a answered) string {
 	t.Helper()
 	var r io.Reader = strings.NewReader(a.body)
@@ -125,7 +123,6 @@ func TestCompressedOnTheFly(t *testing.T) {
 	}
 }
 
-// noise returns text that cannot be compressed.
 func noise(n int) string {
 	b := make([]byte, n)
 	x := uint32(1)

@@ -23,7 +23,7 @@ const (
 	Gzip
 	Zstd
 	Brotli
-	Codings // number of codings
+	Codings
 )
 
 var names = [Codings]string{"", "gzip", "zstd", "br"}
@@ -202,5 +202,5 @@ func compress(coding Coding, body []byte) ([]byte, bool) {
 	if len(out) > len(body)-len(body)/8 {
 		return nil, false
 	}
-	return bytes.Clone(out), true // without unused capacity
+	return bytes.Clone(out), true
 }

@@ -50,7 +50,7 @@ var (
 
 // TAG in a field means the entity tag of the file.
 var conditions = []struct {
-	fields string // separated by "|"
+	fields string
 	status int
 	body   string // of a 200, or of a 206 with one range
 	unlike string // why net/http responds differently

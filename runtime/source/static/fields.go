@@ -134,7 +134,6 @@ func (f *Files) cacheControl(name string) string {
 	return ""
 }
 
-// wildcard converts a pattern with "*" and "?" to a regular expression.
 func wildcard(pattern string) (*regexp.Regexp, error) {
 	text := strings.NewReplacer(`\*`, ".*", `\?`, ".").Replace(regexp.QuoteMeta(pattern))
 	return regexp.Compile("(?s)^" + text + "$")
@@ -159,7 +158,6 @@ type typeTable struct {
 	charset string            // "" for none
 }
 
-// setCharset applies Options.Charset.
 func (t *typeTable) setCharset(name string) error {
 	switch {
 	case name == "":
@@ -173,7 +171,6 @@ func (t *typeTable) setCharset(name string) error {
 	return nil
 }
 
-// add applies Options.Types.
 func (t *typeTable) add(types map[string]string) error {
 	for _, extension := range slices.Sorted(maps.Keys(types)) {
 		key := strings.ToLower(strings.TrimPrefix(extension, "."))
@@ -219,7 +216,6 @@ func isMediaType(s string) bool {
 	return httpguts.ValidHeaderFieldName(one) && httpguts.ValidHeaderFieldName(two) && !unprintable
 }
 
-// of returns the media type for the name or path of a file.
 func (t *typeTable) of(name string) string {
 	base := name[strings.LastIndexByte(name, '/')+1:]
 	key := base[strings.LastIndexByte(base, '.')+1:]

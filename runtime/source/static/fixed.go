@@ -21,8 +21,8 @@ type FixedOptions struct {
 	Status int // 200 to 599; 0 means 200
 	// empty for no body, or for the server's page if Status is an error
 	Body   string
-	Type   string           // Content-Type; empty for text/plain in UTF-8
-	Fields []exchange.Field // added to the response
+	Type   string // Content-Type; empty for text/plain in UTF-8
+	Fields []exchange.Field
 }
 
 // NewFixed returns a fixed response. The error is one line.

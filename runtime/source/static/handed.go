@@ -87,7 +87,6 @@ func IsHandedOver(x *exchange.Exchange) bool {
 	return is
 }
 
-// sends reports whether the handler named a single file.
 func (o *handedOver) sends() bool { return len(o.head.SendFile) > 0 }
 
 // isError reports whether the handler's status is an error, for which the file is the page.
@@ -117,7 +116,6 @@ func (o *handedOver) open() {
 	}
 }
 
-// refuse sends an error, because the file cannot be sent.
 func (o *handedOver) refuse(x *exchange.Exchange) {
 	r := exchange.Reply{Status: 500}
 	level, line := logfile.Error, fmt.Sprintf("a handler returned files that cannot be sent: %v", o.err)
@@ -136,7 +134,6 @@ func (o *handedOver) refuse(x *exchange.Exchange) {
 	x.Sink.Reply(r)
 }
 
-// send sends the response with the fields of the handler.
 func (o *handedOver) send(x *exchange.Exchange) {
 	a := o.answer
 	h, own := &a.Head, o.head.Fields
@@ -221,7 +218,7 @@ func (h *Handed) find(value string, accel bool) (found *Files, name string, err 
 	if !filepath.IsAbs(value) && len(h.named) > 0 {
 		return h.named[0], value, nil
 	}
-	for _, files := range h.named { // the innermost directory
+	for _, files := range h.named {
 		if rest, err := files.root.at(files.clock()).below(value); err == nil && (found == nil || len(rest) < len(name)) {
 			found, name = files, rest
 		}

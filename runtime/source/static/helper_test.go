@@ -19,7 +19,8 @@ import (
 // secret is the content of a file outside the root. No response may contain it.
 const secret = "TOP-SECRET-CONTENT"
 
-// old is the modification time of files in a test tree: a year ago, because a time more than three years before the status change is not used.
+// old is the modification time of files in a test tree: a year ago, because a time more than three years before the
+// status change is not used.
 var old = time.Now().UTC().Truncate(24*time.Hour).AddDate(-1, 0, 0).Add(12*time.Hour + 123456789)
 
 // write creates a file and its directories with the modification time old.
@@ -71,7 +72,6 @@ func serve(t testing.TB, o Options) *Files {
 	return f
 }
 
-// later advances the clock of a Files.
 func later(f *Files, d time.Duration) {
 	now := f.clock() + int64(d)
 	f.clock = func() int64 { return now }
@@ -104,7 +104,6 @@ type answered struct {
 
 func (a answered) get(name string) string { return a.fields.Get(name) }
 
-// read reads a response, checks its consistency and closes it.
 func read(t testing.TB, req *Request, out *Response) answered {
 	t.Helper()
 	defer out.Close()
@@ -144,7 +143,6 @@ func read(t testing.TB, req *Request, out *Response) answered {
 	return a
 }
 
-// open responds with Open.
 func open(t testing.TB, f *Files, req *Request) answered {
 	t.Helper()
 	var out Response
@@ -152,7 +150,6 @@ func open(t testing.TB, f *Files, req *Request) answered {
 	return read(t, req, &out)
 }
 
-// hit responds with Hit, if possible.
 func hit(t testing.TB, f *Files, req *Request) (a answered, ok bool) {
 	t.Helper()
 	var out Response

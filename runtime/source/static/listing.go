@@ -44,7 +44,6 @@ a:hover{text-decoration:underline}
 </style>
 `
 
-// listed is an entry of a listing.
 type listed struct {
 	name string
 	info fs.FileInfo
@@ -90,7 +89,6 @@ func (o order) compare(a, b listed) int {
 	return c
 }
 
-// list creates the page for the directory with a clean path.
 func (f *Files) list(t *view, path string, req *Request) (v variants, err error) {
 	name := cmp.Or(strings.Trim(path, "/"), ".")
 	order := f.order(req)
@@ -204,7 +202,6 @@ func appendListing(b []byte, title string, parent bool, entries []listed, more b
 	return b
 }
 
-// appendSize appends a human-readable size with three or four digits.
 func appendSize(b []byte, size int64) []byte {
 	if size < 1024 {
 		return fmt.Appendf(b, "%d B", size)

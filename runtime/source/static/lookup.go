@@ -51,7 +51,6 @@ func (f *Files) look(t *view, clean string) (name string, info fs.FileInfo, err 
 	return "", nil, errListing
 }
 
-// isProgram reports whether Options.Programs matches the name.
 func (f *Files) isProgram(name string) bool { return FitsAny(f.opt.Programs, name) }
 
 // FitsAny reports whether the last segment of name matches one of the patterns (path.Match).

@@ -69,8 +69,8 @@ func pageFields(own, file []byte) []byte {
 // Pages are the error pages of a site, as files or redirects. They implement exchange.Pages.
 type Pages struct {
 	files   *Files
-	paths   map[int]string // paths of files
-	targets map[int][]byte // Location fields of redirects
+	paths   map[int]string
+	targets map[int][]byte
 }
 
 // NewPages returns error pages for statuses from 400 to 599. An absolute decoded path names a file in files, which is

@@ -47,7 +47,6 @@ func (s *fileSet) has(info fs.FileInfo, find iter.Seq[fs.FileInfo]) bool {
 	return s.files[identifierOf(info)]
 }
 
-// identifier uniquely identifies a file.
 type identifier struct{ dev, ino uint64 }
 
 func identifierOf(info fs.FileInfo) identifier {
@@ -122,7 +121,6 @@ func (p *Private) within(root string) (patterns []string) {
 
 var literally = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`)
 
-// guard decides whether a view may send a file.
 type guard struct {
 	private *Private
 	names   []string // patterns of hidden names
@@ -131,7 +129,6 @@ type guard struct {
 	links *fileSet
 }
 
-// hides reports whether the last segment of a name is hidden from clients.
 func (g *guard) hides(name string) bool {
 	if len(g.names) == 0 {
 		return false
@@ -163,7 +160,6 @@ func (g *guard) mayBeKey(name string) bool {
 	return len(g.names) > 0 && FitsAny(keyNames, strings.ToLower(name)) && !FitsAny(g.expose, name)
 }
 
-// hasKey reports whether a file contains a private key in PEM format.
 func hasKey(file *os.File) bool {
 	var beginning [512]byte
 	if n, _ := file.ReadAt(beginning[:], 0); bytes.IndexByte(beginning[:n], 0) >= 0 {

@@ -34,8 +34,8 @@ type representation struct {
 	stamp Stamp
 	// size of the body in bytes; unknown for a variant made by the server until it has a body
 	size int64
-	body []byte    // nil if it is on disk or not compressed yet
-	open *openFile // the open file; nil if it is not kept open
+	body []byte // nil if it is on disk or not compressed yet
+	open *openFile
 
 	etag         []byte // quoted; nil if the file's time is not reliable
 	modified     int64  // seconds since 1970
@@ -88,7 +88,6 @@ func newRepresentation(d description, s Stamp, now int64) *representation {
 	return r
 }
 
-// withBody returns a copy of r with its content.
 func (r *representation) withBody(body []byte) *representation {
 	loaded := *r
 	loaded.body, loaded.size = body, int64(len(body))
@@ -106,7 +105,6 @@ func (r *representation) keptOpen(file *os.File) *representation {
 // openCost is the cost of an open file in the cache, and thereby limits the number of open files.
 const openCost = 64 << 10
 
-// cost returns the approximate memory of a representation.
 func (r *representation) cost() int {
 	if r == nil {
 		return 0
@@ -204,7 +202,6 @@ func StampOf(info fs.FileInfo) Stamp {
 	return Stamp{identifierOf(info), info.Size(), info.ModTime().UnixNano(), changed.Nano(), false}
 }
 
-// stampOf returns the state of an open file.
 func stampOf(file *os.File, info fs.FileInfo) Stamp {
 	s := StampOf(info)
 	s.unsized = info.Sys().(*syscall.Stat_t).Blocks == 0 && !endsAt(file, s.size)

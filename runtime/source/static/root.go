@@ -108,11 +108,11 @@ func (r *root) close() error {
 // Symlinks is a policy for symbolic links.
 type Symlinks uint8
 
-// The policies.
+// Policies for symbolic links.
 const (
 	LinksInside Symlinks = iota // follow links that stay below the root
 	LinksOwner                  // follow these only if link and target have the same owner
-	LinksNo                     // follow none
+	LinksNo
 )
 
 // ParseSymlinks parses Options.Symlinks.
@@ -128,7 +128,7 @@ func ParseSymlinks(s string) (Symlinks, error) {
 // links change, because no system call follows a link.
 type view struct {
 	dir  *os.Root
-	self *os.File // the root directory
+	self *os.File
 	// prefix lists the configured and the resolved path of the root: absolute, without a trailing slash.
 	prefix []string
 	policy Symlinks
@@ -148,7 +148,6 @@ func (t *view) stat(name string) (fs.FileInfo, error) {
 	return info, err
 }
 
-// hidden returns the error for a hidden file.
 func hidden(name string) error { return &fs.PathError{Op: "open", Path: name, Err: syscall.ENOENT} }
 
 // statAny is stat including hidden files.

@@ -68,7 +68,6 @@ func isPage(req *Request) bool {
 	return bytes.IndexByte(name, '.') < 0 || req.Parsed.HTML
 }
 
-// serve sends the file or directory with a clean path.
 func (f *Files) serve(t *view, path []byte, now int64, req *Request, out *Response) error {
 	c := ReadConditions(req.Head, req.Parsed.Fields)
 	key := f.key(path, req)
@@ -200,7 +199,6 @@ func (out *Response) add(r *representation, part byteRange) {
 	out.Segments = append(out.Segments, Segment{Offset: part.start, Count: part.count})
 }
 
-// reply converts an error response to a Reply.
 func (res *Response) reply() exchange.Reply {
 	h := &res.Head
 	text := strconv.Itoa(h.Status) + " " + http1.StatusText(h.Status)
@@ -332,7 +330,6 @@ func (s *Source) Start(x *exchange.Exchange) {
 	})
 }
 
-// requestOf returns the Request for x.
 func requestOf(x *exchange.Exchange) Request {
 	r := x.Req
 	return Request{Path: r.Path[r.Script:], Prefix: x.Prefix, Head: r.Head, Parsed: r.Parsed}

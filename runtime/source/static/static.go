@@ -63,7 +63,6 @@ type Options struct {
 	// are created once for each state of a file.
 	Compress bool `json:"compress" key:"compress"`
 
-	// Headers are additional fields for responses with a file or listing, by name.
 	Headers map[string]string `json:"headers"`
 
 	// Programs are patterns (path.Match) for names of files that another source runs. They do not exist here. If the
@@ -114,7 +113,7 @@ type Files struct {
 	root    *root
 	types   typeTable
 	expires []expire
-	extra   string // header lines of Options.Headers
+	extra   string
 	cache   cache
 	makings sync.Map      // functions of running compressions, by *representation
 	making  chan struct{} // has an element for each compression with a file in memory
@@ -133,7 +132,7 @@ var started = time.Now()
 
 // OptionError reports an invalid option.
 type OptionError struct {
-	Option string // its name in JSON
+	Option string
 	Err    error
 }
 

@@ -100,14 +100,13 @@ func (t *single) begin(w *backend.Response, id string, file stored) (*draft, err
 	return d, nil
 }
 
-// maxPiece limits Options.Pieces, in bytes.
 const maxPiece = 1 << 20
 
 // inquiry is a request to the handler. contrib/fapws/_upload.py parses it.
 type inquiry struct {
 	Op   string  `json:"op"`
-	ID   string  `json:"id"`  // id of the upload
-	Key  string  `json:"key"` // Options.Key
+	ID   string  `json:"id"`
+	Key  string  `json:"key"`
 	File *stored `json:"file,omitempty"`
 }
 

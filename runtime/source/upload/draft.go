@@ -22,12 +22,12 @@ type draft struct {
 	dir     *os.Root
 	temp    string // the name until commit
 	name    string // the name after commit
-	path    string // the full path, for the handler
+	path    string
 	options *Options
 	hash    hash.Hash
 	// number of bytes in hash; if it does not equal size, hashAll must read the file
 	hashed   int64
-	size     int64 // size of the file in bytes
+	size     int64
 	unsynced int64
 	// releases a single target, whose f stays open; nil if f belongs to the draft
 	release func()
@@ -55,14 +55,12 @@ func (d *draft) write(piece []byte) error {
 	return err
 }
 
-// stored returns the description of the complete file.
 func (d *draft) stored() stored {
 	file := d.file
 	file.Path, file.Size, file.SHA256 = d.path, d.size, d.sum()
 	return file
 }
 
-// sum returns the SHA-256 of the bytes in hexadecimal digits.
 func (d *draft) sum() string { return hex.EncodeToString(d.hash.Sum(nil)) }
 
 // hashAll hashes the whole file, unless hash already contains all of it.
@@ -79,7 +77,6 @@ func (d *draft) hashAll() error {
 	return err
 }
 
-// seal syncs the file to disk.
 func (d *draft) seal() error {
 	if d.options.Sync == syncNone || d.pieces != nil {
 		return nil
@@ -102,7 +99,6 @@ func (d *draft) commit() (err error) {
 	return d.close()
 }
 
-// publish renames the file.
 func (d *draft) publish() error {
 	dir, err := d.dir.Open(".")
 	if err != nil {

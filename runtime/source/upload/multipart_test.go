@@ -9,7 +9,6 @@ import (
 	"testing"
 )
 
-// arriving returns a body that arrives in the given pieces.
 func arriving(all ...string) func() ([]byte, error) {
 	return func() ([]byte, error) {
 		if len(all) == 0 {
@@ -21,14 +20,12 @@ func arriving(all ...string) func() ([]byte, error) {
 	}
 }
 
-// contents lists the fields and files of a form.
 type contents struct {
 	Fields map[string][]string
 	Files  []string // "field name type content"
 	Error  string
 }
 
-// read reads a form.
 func read(next func() ([]byte, error), boundary string) (c contents) {
 	f := newForm(next, boundary)
 	c.Fields = f.Fields

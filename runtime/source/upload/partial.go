@@ -61,7 +61,6 @@ func (p *partial) shown() string {
 
 var errUnknown = &refusal{status: 404, text: "there is no such upload"}
 
-// create begins a resumable upload.
 func (t *directory) create(id string, what description) (p *partial, err error) {
 	t.creating.Lock()
 	defer t.creating.Unlock()
@@ -174,7 +173,6 @@ func (t *directory) resume(id string) (*partial, error) {
 	return p, nil
 }
 
-// describe reads the description of an upload.
 func describe(dir *os.Root, id string) (what description, err error) {
 	text, err := dir.ReadFile(hiddenPrefix + id + descriptionSuffix)
 	// The machine may have lost power while the description was written.
@@ -189,7 +187,6 @@ func (t *directory) expired(touched time.Time, size int64) bool {
 	return time.Now().After(t.expiry(touched, size))
 }
 
-// expiry returns when an upload expires.
 func (t *directory) expiry(touched time.Time, size int64) time.Time {
 	expires := t.options.Expires
 	if size == 0 {

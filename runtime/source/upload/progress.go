@@ -26,7 +26,6 @@ type report struct {
 	Error    string `json:"error,omitempty"`
 }
 
-// States of a report.
 const (
 	stateReceiving = "receiving"
 	stateStored    = "stored"
@@ -34,7 +33,6 @@ const (
 	statePaused    = "paused" // the client may resume the upload
 )
 
-// progress tracks an upload.
 type progress struct {
 	of     *Upload
 	client string // see backend.Request.Account
@@ -66,7 +64,6 @@ func (u *Upload) begin(p *progress) error {
 	return nil
 }
 
-// add counts received bytes.
 func (p *progress) add(n int) {
 	p.of.mu.Lock()
 	p.report.Received += int64(n)
@@ -106,7 +103,6 @@ func (u *Upload) takeOver(token string) bool {
 	return true
 }
 
-// tell publishes an event.
 func (p *progress) tell() {
 	o := &p.of.options
 	if o.Channel == "" || o.Group.Publish == nil {
@@ -172,7 +168,6 @@ func (g *Group) add(u *Upload) {
 	g.all = append(g.all, u)
 }
 
-// find returns the Upload with a key, or nil.
 func (g *Group) find(key string) *Upload {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -214,7 +209,6 @@ func (u *Upload) ask(question string) []string {
 // askEvery is how long reports of other processes are reused, so that many clients cause no more questions than one.
 const askEvery = publishEvery
 
-// others returns the reports of other processes.
 func (u *Upload) others() []report {
 	u.asking.Lock()
 	defer u.asking.Unlock()

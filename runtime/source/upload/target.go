@@ -114,8 +114,8 @@ type directory struct {
 
 	// creating is held while a resumable upload is created. It guards the fields below.
 	creating   sync.Mutex
-	unfinished []unfinished // existing resumable uploads
-	until      time.Time    // when the whole directory must be searched again
+	unfinished []unfinished
+	until      time.Time // when the whole directory must be searched again
 }
 
 // Names of incomplete files consist of a prefix, digits derived from the final name, and a suffix.
@@ -213,7 +213,6 @@ func (t *directory) draft(name, temp string, flags int) (*draft, error) {
 	return d, nil
 }
 
-// call sets the final name of a draft.
 func (t *directory) call(d *draft, name string) { d.name, d.path = name, filepath.Join(t.path, name) }
 
 // vacant returns an error if an upload cannot have this name.

@@ -27,9 +27,9 @@ type transfer struct {
 	progress *progress
 
 	drafts   []*draft // not committed yet; the last one may be incomplete
-	total    int64    // bytes of all files
-	limit    int64    // limit of total
-	tooLarge error    // the error if total exceeds limit
+	total    int64
+	limit    int64
+	tooLarge error // the error if total exceeds limit
 	fields   url.Values
 }
 
@@ -40,7 +40,6 @@ func (t *transfer) next() ([]byte, error) {
 	return piece, err
 }
 
-// body stores the body as a file.
 func (t *transfer) body() error {
 	r := t.r
 	name, err := t.nameOfPath()
@@ -80,7 +79,6 @@ func (t *transfer) nameOfPath() (string, error) {
 	return name, nil
 }
 
-// form stores the files of a form.
 func (t *transfer) form(boundary string) error {
 	// At least this part of the body belongs to files.
 	least := t.r.Size - maxFields - maxParts*maxHeader
@@ -111,7 +109,6 @@ func (t *transfer) form(boundary string) error {
 	return nil
 }
 
-// formFile stores a file of a form.
 func (t *transfer) formFile(f *form, file stored, content io.Reader) error {
 	if len(t.drafts) == maxFiles || len(t.drafts) > 0 && !t.u.named() {
 		return refuse(413, "the form has too many files")
@@ -138,7 +135,6 @@ func (t *transfer) fits(size int64) error {
 	return nil
 }
 
-// begin opens a file (see target).
 func (t *transfer) begin(file stored) (d *draft, err error) {
 	if err = t.fits(file.Size); err == nil {
 		d, err = t.u.target.begin(t.w, t.progress.report.ID, file)
@@ -212,7 +208,7 @@ func readDigest(value string) (sum string, err error) {
 		if key != "sha-256" {
 			continue
 		}
-		value, _, _ = strings.Cut(value, ";") // parameters
+		value, _, _ = strings.Cut(value, ";")
 		if len(value) < 2 || value[0] != ':' || value[len(value)-1] != ':' {
 			return "", refuse(400, "the value of sha-256 must be base64 between colons")
 		}
@@ -236,8 +232,8 @@ func (d *draft) checkSum(announced string) error {
 
 const (
 	maxFields = 64 << 10 // limit of the names and values of all fields, in bytes
-	maxParts  = 100      // limit of the parts of a form
-	maxFiles  = 16       // limit of the files of a form; each uses two descriptors
+	maxParts  = 100
+	maxFiles  = 16 // limit of the files of a form; each uses two descriptors
 	// limit of the bytes between the contents of two parts, including the parser's buffer
 	maxHeader    = 32 << 10
 	writeSize    = 64 << 10 // size of writes to a file, in bytes

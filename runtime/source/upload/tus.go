@@ -30,10 +30,9 @@ const (
 	tusFields     = "Tus-Resumable: " + tusVersion + "\r\n"
 	tusExtensions = "creation,creation-with-upload,termination,checksum,expiration"
 	tusType       = "application/offset+octet-stream"
-	maxMetadata   = 8 << 10 // limit of Upload-Metadata, in bytes
+	maxMetadata   = 8 << 10
 )
 
-// tus is a request of the protocol.
 type tus struct {
 	u *Upload
 	w *backend.Response
@@ -48,7 +47,6 @@ func (u *Upload) speaksTus(w *backend.Response, r *backend.Request) *tus {
 	return &tus{u, w, r}
 }
 
-// respond responds to the request, or returns an error for the client.
 func (x *tus) respond() error {
 	method := x.r.Method()
 	if method == "OPTIONS" {
@@ -135,7 +133,6 @@ func onlyWhole(r *backend.Request) error {
 	return nil
 }
 
-// empty responds without a body.
 func (x *tus) empty(status int, fields string) {
 	x.w.Start(exchange.Head{Status: status, Fields: []byte(tusFields + fields), Length: 0})
 }
@@ -417,7 +414,6 @@ func (x *tus) store(p *partial, progress *progress, check hash.Hash, sum []byte)
 	return err
 }
 
-// number parses a field with a number of bytes.
 func number(r *backend.Request, field string) (int64, error) {
 	n, err := strconv.ParseInt(r.Field(field), 10, 64)
 	if err != nil || n < 0 {
@@ -446,7 +442,6 @@ func readMetadata(text string) (map[string][]string, error) {
 	return all, nil
 }
 
-// take removes a field and returns its value.
 func take(fields url.Values, name string) string {
 	value := fields.Get(name)
 	fields.Del(name)

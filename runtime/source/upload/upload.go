@@ -33,8 +33,8 @@ type Upload struct {
 	answered []report
 
 	mu     sync.Mutex
-	active []*progress // uploads in progress
-	ended  []report    // the uploads that ended last
+	active []*progress
+	ended  []report // the uploads that ended last
 
 	finished []finished // the tus uploads that were stored last; guarded by mu
 }
@@ -57,7 +57,6 @@ func New(o Options) (*Upload, error) {
 	return u, nil
 }
 
-// closeWithin limits the wait for uploads whose clients were disconnected.
 const closeWithin = 5 * time.Second
 
 // Close waits until uploads have ended and removed their files. The server must have disconnected their clients.
@@ -79,7 +78,7 @@ func (u *Upload) Close() error {
 // stored describes a file to its client and to the handler. contrib/fapws/_upload.py parses its JSON.
 type stored struct {
 	Name   string `json:"name"`
-	Path   string `json:"path,omitempty"` // for the handler only
+	Path   string `json:"path,omitempty"`
 	Size   int64  `json:"size"`
 	SHA256 string `json:"sha256"`
 	Type   string `json:"type,omitempty"`
@@ -92,7 +91,6 @@ type stored struct {
 // announced returns the minimum number of bytes that will arrive; negative if unknown.
 func (s *stored) announced() int64 { return max(s.Size, s.least) }
 
-// result is a finished upload.
 type result struct {
 	ID     string     `json:"id"`
 	Files  []stored   `json:"files"`
@@ -109,7 +107,6 @@ func (u *Upload) Respond(w *backend.Response, r *backend.Request) {
 	}
 }
 
-// respond responds to the request, or returns an error for the client.
 func (u *Upload) respond(w *backend.Response, r *backend.Request) error {
 	if x := u.speaksTus(w, r); x != nil {
 		return x.respond()
@@ -139,7 +136,6 @@ func respondJSON(w *backend.Response, status int, fields string, answer any) {
 	_, _ = w.Write(data) // an error means that the client disconnected
 }
 
-// fail responds with an error.
 func (u *Upload) fail(w *backend.Response, r *backend.Request, err error) {
 	if err == backend.ErrGone {
 		return // the client disconnected
@@ -171,7 +167,6 @@ func (u *Upload) named() bool {
 	return ok && t.only == ""
 }
 
-// methods returns the methods that uploads support.
 func (u *Upload) methods() string {
 	if u.resumes != nil {
 		return "GET, HEAD, PUT, POST, PATCH, DELETE, OPTIONS"
@@ -190,7 +185,6 @@ func (u *Upload) permit(r *backend.Request) error {
 	return nil
 }
 
-// receive stores the files of a request and responds.
 func (u *Upload) receive(w *backend.Response, r *backend.Request) error {
 	switch coding := r.Field("Content-Encoding"); {
 	case coding != "" && !strings.EqualFold(coding, "identity"):
@@ -261,7 +255,6 @@ func (u *Upload) handOn(w *backend.Response, done result, fields string) {
 	w.HandOn(data, []byte(fields))
 }
 
-// maxID limits the length of an upload's name in the query.
 const maxID = 64
 
 // idOf returns the name that the client chose for its upload in the query, "id=abc", or "" if it is missing or
@@ -332,8 +325,8 @@ type Options struct {
 	MaxActive int `json:"max_active" key:"max-active" range:"1-1000"`
 	// Sync is syncNone, syncEnd, or the number of bytes after which the file is synced to disk.
 	Sync    int64 `json:"sync" key:"sync" is:"sync"`
-	Replace bool  `json:"replace" key:"replace"`     // uploads may replace existing files
-	Mode    int   `json:"mode" key:"mode" is:"mode"` // permissions of files
+	Replace bool  `json:"replace" key:"replace"` // uploads may replace existing files
+	Mode    int   `json:"mode" key:"mode" is:"mode"`
 	// Channel receives events about the progress of uploads; empty for none.
 	Channel string `json:"channel" key:"channel"`
 	// Resumable enables the tus protocol; only for a directory or a file.
@@ -354,13 +347,11 @@ type Options struct {
 	Log   func(client, line string) `json:"-"` // logs a line for the operator on any goroutine
 }
 
-// Values of Options.Sync.
 const (
 	syncNone = -1
 	syncEnd  = 0
 )
 
-// Defaults of Options.
 const (
 	defaultMaxActive = 16
 	defaultMode      = 0o644
