@@ -10,8 +10,8 @@ import (
 	"runtime"
 )
 
-// The main goroutine stays on the main thread of the process: Python's main
-// thread is the one that starts it, and scripts expect to be run on it.
+// The main goroutine stays on the main thread. Python's main thread is the thread that starts Python, and scripts
+// expect to run on that thread.
 func init() { runtime.LockOSThread() }
 
 // started is the absolute path by which the executable was called, with which an upgrade finds a new version; "" if it cannot be known.
@@ -27,8 +27,8 @@ var started = func() string {
 	return path
 }()
 
-// File returns the file of the running program: the executable, or the library. The Python package lies beside it. It is "" if the
-// system cannot tell. It is safe for concurrent use.
+// File returns the file of the running program: the executable or the library, which is in the same directory as the
+// Python package. It is "" if the system cannot provide it. It is safe for concurrent use.
 func File() string {
 	path, _ := os.Executable()
 	return path

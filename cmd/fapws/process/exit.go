@@ -41,7 +41,8 @@ func ExitUsage(err error) error {
 	return &ExitError{BadUsage, err.Error(), err}
 }
 
-// ExitNotStarted formats an error that ends fapws with NoStart, or with BadUsage if one of args says that a file does not exist.
+// ExitNotStarted formats an error that ends fapws with NoStart, or with BadUsage if one of args is an error about a
+// missing file.
 func ExitNotStarted(format string, args ...any) error {
 	code := NoStart
 	for _, arg := range args {
@@ -53,7 +54,8 @@ func ExitNotStarted(format string, args ...any) error {
 	return &ExitError{code, err.Error(), err}
 }
 
-// ExitFrom makes err an *ExitError with all of its lines, and the code of the first *ExitError in it, or BadUsage.
+// ExitFrom converts err to an *ExitError with all of its lines. The code is from the first *ExitError in err, or
+// BadUsage.
 func ExitFrom(err error) error {
 	code := BadUsage
 	if f := (*ExitError)(nil); errors.As(err, &f) {
@@ -103,8 +105,8 @@ func ExitReport(w io.Writer, err error) int {
 // does not.
 const closingTime = 5 * time.Second
 
-// ExitAfterClosingTime ends the process with code, after a warning, when Python takes
-// too long to end: longer than closingTime, and until after deadline. Stop the timer if the process goes on after Python has ended.
+// ExitAfterClosingTime ends the process with code, after a warning, if Python takes longer than closingTime to end and
+// deadline has passed. Stop the timer if the process continues after Python has ended.
 func ExitAfterClosingTime(deadline time.Time, code int, warn func(string)) *time.Timer {
 	return time.AfterFunc(max(closingTime, time.Until(deadline)), func() {
 		warn("threads or atexit functions of the script did not end; exiting without them")
@@ -157,7 +159,7 @@ func ExitPlain(err error) error {
 	return plain{err, text}
 }
 
-// ExitPlainArgs replaces each error of args by what ExitPlain returns for it.
+// ExitPlainArgs applies ExitPlain to each error in args.
 func ExitPlainArgs(args []any) []any {
 	for i := range args {
 		if err, ok := args[i].(error); ok {
@@ -167,7 +169,7 @@ func ExitPlainArgs(args []any) []any {
 	return args
 }
 
-// forUser names the user of this process in advice about permissions; "" for root, who may read nearly everything.
+// forUser returns the user of this process for advice about permissions; "" for root, who may read nearly all files.
 func forUser() string {
 	if os.Geteuid() == 0 {
 		return ""

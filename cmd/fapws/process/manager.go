@@ -55,8 +55,8 @@ func WritePIDFile(path string) (*PIDFile, error) {
 	return &PIDFile{path: path, file: f}, nil
 }
 
-// Left returns the file for TakeOverPIDFile in a program that is to take the place of this one, in the same process; nil if
-// there is no pid file.
+// Left returns the file for TakeOverPIDFile in a program that replaces this one in the same process; nil without a pid
+// file.
 func (f *PIDFile) Left() *os.File {
 	if f == nil {
 		return nil
@@ -163,17 +163,16 @@ const (
 	pidVariable    = "WATCHDOG_PID"
 )
 
-// Notifier sends to a service manager. All methods may be called from any goroutine, and do nothing for a nil
-// Notifier, that of a process without a manager. Messages are best effort, as sd_notify(3) recommends: an error is
-// for a log line.
+// Notifier sends messages to a service manager. Its methods are safe for concurrent use and do nothing for a nil
+// Notifier. Messages are best effort, as sd_notify(3) recommends: an error should only be logged.
 type Notifier struct {
-	address  *net.UnixAddr
-	watchdog time.Duration // within which the manager expects Alive, again and again, or it restarts the service; 0: it expects none
+	address *net.UnixAddr
+	// interval in which the manager expects Alive before it restarts the service; 0 means no watchdog
+	watchdog time.Duration
 }
 
-// TakeNotifier makes a Notifier from the environment of this process and removes what
-// it has read there: children must not speak for the service. It returns nil when there is no manager, or
-// one that cannot be reached by a unix socket.
+// TakeNotifier creates a Notifier from environment variables and removes them, because child processes must not send
+// messages for the service. It returns nil without a manager or if its unix socket cannot be reached.
 func TakeNotifier() *Notifier {
 	name, watched, text := os.Getenv(socketVariable), os.Getenv(pidVariable), os.Getenv(usecVariable)
 	for _, variable := range []string{socketVariable, usecVariable, pidVariable} {
@@ -202,8 +201,7 @@ func (n *Notifier) Leave() {
 	}
 }
 
-// Ready says that the service serves: the start, or a reload, has come to its
-// end. status is one human-readable line, or "".
+// Ready reports that the service has started or reloaded. status is one line for users, or "".
 func (n *Notifier) Ready(status string) error {
 	if status == "" {
 		return n.send("READY=1")
@@ -211,7 +209,7 @@ func (n *Notifier) Ready(status string) error {
 	return n.send("READY=1", "STATUS="+strings.ReplaceAll(status, "\n", " "))
 }
 
-// Reloading says that a reload begins; Ready says that it is over.
+// Reloading reports that a reload has started. Ready reports its end.
 func (n *Notifier) Reloading() error {
 	now, err := monotonic()
 	if err != nil {
@@ -220,7 +218,7 @@ func (n *Notifier) Reloading() error {
 	return n.send("RELOADING=1", "MONOTONIC_USEC="+strconv.FormatInt(now.Microseconds(), 10))
 }
 
-// Stopping says that the service is about to end.
+// Stopping reports that the service is about to end.
 func (n *Notifier) Stopping() error { return n.send("STOPPING=1") }
 
 // Alive tells the watchdog that the service answers.

@@ -62,7 +62,7 @@ func TestWrite(t *testing.T) {
 				t.Errorf("mode %v", info.Mode())
 			}
 			must(t, f.Remove())
-			must(t, f.Remove()) // nothing any more
+			must(t, f.Remove()) // has no effect
 			if left, _ := os.ReadDir(dir); len(left) != 0 {
 				t.Errorf("left behind: %v", left)
 			}

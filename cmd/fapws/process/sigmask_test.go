@@ -68,8 +68,8 @@ func execWithPending(signals ...syscall.Signal) error {
 	return syscall.Exec("/proc/self/exe", os.Args[:1], []string{"_FAPWS_HANDOVER=1"})
 }
 
-// TestArrived: signals that come between two programs, or while the second starts, are known to the second, which they would end. Before Go
-// has caught TERM, it ends the second with status 0.
+// Signals that arrive between two programs, or while the second starts, are delivered to the second. Before Go catches
+// TERM, it ends the second program with status 0.
 func TestArrived(t *testing.T) {
 	for variable, want := range map[string]string{
 		before + "=1": "[hangup terminated]", "_FAPWS_HANDOVER=late": "[terminated quit]", "_FAPWS_HANDOVER=1": "[]",

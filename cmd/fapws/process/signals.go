@@ -56,9 +56,8 @@ func SignalsArrived() (signals []syscall.Signal) {
 // (32 to 34) nor Python uses, in the middle of those that are left.
 const deathSignal = syscall.Signal(50)
 
-// WatchParent makes the returned channel receive when the parent of this process has died. After
-// limit more the kernel kills the process, whatever state it is in. It must be
-// called once, on the main thread.
+// WatchParent returns a channel that receives when the parent of this process has died. After a further limit, the
+// kernel kills this process in any state. It must be called once, on the main thread.
 func WatchParent(limit time.Duration) (died <-chan os.Signal, err error) {
 	c := make(chan os.Signal, 1)
 	signal.Notify(c, deathSignal)

@@ -32,7 +32,7 @@ func zoneOf(value string) *time.Location {
 	return zone
 }
 
-// zoneFile returns a time zone file (RFC 8536) whose footer is a rule that holds since 1901. Before that, it is UTC.
+// zoneFile returns a time zone file (RFC 8536) with a rule that applies since 1901. Earlier times are UTC.
 func zoneFile(rule string) []byte {
 	header := func(transitions uint32) []byte {
 		b := append([]byte("TZif2"), make([]byte, 15)...)
