@@ -20,8 +20,8 @@ type tree struct {
 	full     bool // there are more folders than maxFolders
 }
 
-// look takes in all there is, the nearest folders first, and describes the files that differ from before. enter is called for each folder
-// before its files are looked at.
+// look scans all files, nearest directories first, and describes the files that have changed since the last scan. enter
+// is called for each directory before its files are examined.
 func (t *tree) look(enter func(folder string)) map[string]string {
 	old := t.files
 	t.files, t.full = map[string]stamp{}, false
@@ -126,8 +126,8 @@ func idOf(info os.FileInfo) fileID {
 // time as they are.
 const racy = 2 * time.Second
 
-// take looks at the file now, if it is there. old saves the reading of a file that looks as it
-// did; without a reason to think that it has changed, or has become readable.
+// take returns the state of the file, if it exists. If the metadata is the same as in old and nothing suggests a
+// change, the file is not read again.
 func take(path string, old stamp) (s stamp, there bool) {
 	info, err := os.Stat(path)
 	if err != nil || !info.Mode().IsRegular() {
@@ -149,7 +149,7 @@ func (s stamp) looksLike(o stamp) bool {
 	return s.size == o.size && s.time.Equal(o.time) && s.id == o.id
 }
 
-// same reports whether the content is the same, as far as it was read. That of a file that was not readable is another one.
+// same reports whether s and o have the same contents. A file that becomes readable or unreadable has changed.
 func (s stamp) same(o stamp) bool {
 	if s.size != o.size || s.plain != o.plain {
 		return false
@@ -172,7 +172,8 @@ var (
 // watched folder. The wildcards are those of path/filepath.Match.
 type patterns struct {
 	include, exclude []pattern
-	named            []string // absolute paths of files that are included by patterns with a slash and without wildcards, wherever they are
+	// absolute paths of files from patterns with a slash and without wildcards, in any directory
+	named []string
 }
 
 type pattern struct {
@@ -222,8 +223,7 @@ func parsePatterns(texts, from []string) (list []pattern, err error) {
 	return list, nil
 }
 
-// file reports whether a file counts. One that is named without wildcards counts
-// whatever is excluded.
+// file reports whether a file is watched. A file that is named without wildcards is watched even if it is excluded.
 func (p *patterns) file(path string) bool {
 	included := false
 	for i := range p.include {

@@ -24,9 +24,9 @@ type Options struct {
 	// Dirs are folders, watched with all below them.
 	Dirs []string
 
-	// Include are patterns of files that count in addition to AlwaysInclude: *.html, templates/*.txt, or paths. One
-	// without wildcards wins over Exclude, and one with a slash and without wildcards need not be in Dirs.
-	// Symbolic links to that file, or to a directory on the way to it, may be replaced.
+	// Include are patterns of files to watch in addition to AlwaysInclude: *.html, templates/*.txt, or paths. A pattern
+	// without wildcards overrides Exclude. If it has a slash, the file may be outside of Dirs. Symbolic links to the
+	// file and to directories in its path may be replaced.
 	Include []string
 
 	// Exclude are patterns of files and directories that do not count, in addition to AlwaysExclude. Virtual
@@ -51,13 +51,13 @@ var (
 const (
 	restsPerLook = 50
 
-	// longest is how long quiet is waited for.
+	// longest limits the wait for a pause between changes.
 	longest = time.Second
 )
 
 // Change lists the changes of files since the previous Change.
 type Change struct {
-	Path string // of one of them, as the user would write it
+	Path string // path of one changed file, as the user would write it
 	What string // changed, added or removed
 	More int    // others
 }
@@ -75,25 +75,25 @@ func (c Change) String() string {
 
 // Watcher watches until Close.
 type Watcher struct {
-	// Changes receives the changes. A reader that is late finds one Change
-	// for all of it. It is closed by Close.
+	// Changes receives the changes. A slow reader receives one Change for several. Close closes the channel.
 	Changes <-chan Change
 
-	// Settled receives each function given to Settle, after a look that began later has found no more changes and Changes has received all
-	// others. The reader of Changes must read it, too, and call the functions.
+	// Settled receives each function given to Settle after a later scan has found no more changes and Changes has
+	// received all others. The reader of Changes must also read Settled and call the functions.
 	Settled <-chan func()
 
 	log    func(line string)
 	tree   tree
 	base   string            // as Options.Base
-	kernel *fsnotify.Watcher // tells when it is time to look; nil: the interval alone does
+	kernel *fsnotify.Watcher // signals when to scan; nil if only the interval does
 	roots  chan []string     // of Watch
 	asks   chan func()       // of Settle
 	stop   context.CancelFunc
 	ended  sync.WaitGroup
 
-	found map[string]string // files that have changed, not told yet: added, changed, removed
-	told  bool              // that there are too many folders
+	// changed files that were not reported yet: added, changed or removed
+	found map[string]string
+	told  bool // that there are too many folders
 }
 
 // Start begins to watch; it reports changes made after it has returned. An error
@@ -114,7 +114,7 @@ func Start(o Options) (*Watcher, error) {
 	return w, nil
 }
 
-// newWatcher returns a Watcher that has not looked yet.
+// newWatcher returns a Watcher before its first scan.
 func newWatcher(o Options) (*Watcher, error) {
 	var err error
 	w := &Watcher{log: o.Log, base: filepath.Clean(o.Base), roots: make(chan []string, 1), asks: make(chan func()), found: map[string]string{}}
@@ -160,8 +160,7 @@ func (w *Watcher) Settle(ctx context.Context, f func()) {
 	}
 }
 
-// Close ends the watching. It is safe for concurrent use and may be called again; a nil Watcher
-// has nothing to end.
+// Close stops the Watcher. It is safe for concurrent use and may be called again. A nil Watcher does nothing.
 func (w *Watcher) Close() {
 	if w != nil {
 		w.stop()
@@ -179,7 +178,8 @@ func (w *Watcher) run(ctx context.Context, changes chan<- Change, settled chan<-
 	}
 	next := time.NewTimer(interval)
 	defer next.Stop()
-	var since time.Time        // of the first change, until a look finds no more; zero: no file is being changed
+	// time of the first change until a scan finds no more; zero if no file is changing
+	var since time.Time
 	soon := false              // next is due within quiet
 	var asked, looked []func() // of Settle: before and after a look
 	for {

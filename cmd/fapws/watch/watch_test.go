@@ -41,7 +41,7 @@ func (d *dir) check(err error) {
 func (d *dir) write(name, text string) {
 	d.t.Helper()
 	d.check(os.MkdirAll(filepath.Dir(d.in(name)), 0o755))
-	// The text first, then its end: at no time is less there than one of both texts, which could be told.
+	// Write the text before truncating, because a scan could report a file that is temporarily shorter than both texts.
 	f, err := os.OpenFile(d.in(name), os.O_WRONLY|os.O_CREATE, 0o644)
 	d.check(err)
 	defer f.Close()
@@ -92,8 +92,8 @@ func next(t *testing.T, w *Watcher) string {
 	return ""
 }
 
-// TestChanges: each is told once. What must not be told is followed by what
-// must be, in another file, which then is the first to be told.
+// Each change is reported once. An ignored change is followed by a change of another file, which must be reported
+// first.
 func TestChanges(t *testing.T) {
 	const sign = "app/sign.py" // the file that ends a silent change
 	for _, tt := range []struct {
@@ -324,7 +324,7 @@ func TestStartRefuses(t *testing.T) {
 	}
 }
 
-// TestWay: symbolic links to directories on the way to a file may be replaced, again and again, and so may the file behind them.
+// Symbolic links to directories in the path of a file may be replaced repeatedly, and so may the file.
 func TestWay(t *testing.T) {
 	d := newDir(t, "store/a/tls/one.pem", "store/b/tls/one.pem", "links/x")
 	d.link("../store/a", "links/current")
