@@ -22,10 +22,10 @@ const (
 
 var errNoAddress = errors.New(`an address such as "127.0.0.1:8888", ":8888", "[::1]:8888", "/run/x.sock", "fd://3" or "systemd"`)
 
-// parseAddress brings an address into the form that conn.Listen takes: "host:port", ":port", "[ipv6]:port",
-// "unix:path" or "fd://number". A path that begins with "/", "./" or "../" is a unix socket. The word "systemd"
-// stands for all sockets that a service manager passes. For HTTPS, "https://" or "https+" goes before it (SplitSecure). The missing part of a TCP address, host or port, comes from
-// the default 0.0.0.0:8888; Fapws4's SERVER may end after the address or after its colon.
+// parseAddress converts an address to the form of conn.Listen: "host:port", ":port", "[ipv6]:port", "unix:path" or
+// "fd://number". A path that begins with "/", "./" or "../" is a unix socket. The word "systemd" means all sockets that
+// a service manager passes. HTTPS is specified by the prefix "https://" or "https+" (SplitSecure). A missing host or
+// port is taken from the default 0.0.0.0:8888. SERVER of Fapws4 may end after the host or the colon.
 func parseAddress(text string) (string, error) {
 	text = strings.TrimSpace(text)
 	plain, secure := SplitSecure(text)
@@ -112,8 +112,7 @@ func joinAddress(host, port string) (string, error) {
 	return net.JoinHostPort(host, strconv.Itoa(n)), nil
 }
 
-// parseHost returns an IP address or a host name without brackets; "" and "*"
-// stand for every address of the machine.
+// parseHost returns an IP address or a host name without brackets; "" and "*" mean all addresses of the machine.
 func parseHost(s string) (string, error) {
 	if s == "" || s == "*" {
 		return "", nil
@@ -195,7 +194,7 @@ func SplitSecure(addr string) (plain string, secure bool) {
 	return addr, false
 }
 
-// Secure returns an address in the form for HTTPS. That of a unix socket stays as it is.
+// Secure returns an address in the form for HTTPS. The address of a unix socket is returned unchanged.
 func Secure(addr string) string {
 	_, secure := SplitSecure(addr)
 	switch {

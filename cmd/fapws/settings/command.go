@@ -17,10 +17,9 @@ import (
 // Word is a command of fapws.
 type Word string
 
-// The commands. WordRun, WordCheck, WordRoutes, WordShell, WordHelp and WordVersion
-// precede APP; help and version are flags as well. The arguments of WordCtl belong to
-// package ctl, those of WordBench to its load generator; WordImport takes a file, WordHash a user,
-// and WordUser an action.
+// The commands. WordRun, WordCheck, WordRoutes, WordShell, WordHelp and WordVersion precede APP; help and version are
+// also flags. Package ctl parses the arguments of WordCtl, and package bench those of WordBench. WordImport has a file
+// as argument, WordHash a user, and WordUser an action.
 const (
 	WordRun         Word = "run"
 	WordCheck       Word = "check"
@@ -45,8 +44,9 @@ func IsWord(name string) bool { return slices.Contains(typedWords, name) }
 
 // Command is a command line that was understood.
 type Command struct {
-	Word   Word
-	Topic  string   // of WordHelp: "", or what is asked about; of WordInternal: which text
+	Word Word
+	// argument of WordHelp: a topic or ""; of WordInternal: the name of a text
+	Topic  string
 	Script string   // APP as typed, see SplitApp; "" with words that need none, and if a file names it
 	Args   []string // arguments behind "--", sys.argv[1:] of the application; or those behind WordCtl, WordBench, WordImport, WordHash, WordUser
 	Flags  Flags
@@ -67,14 +67,14 @@ var dotted = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^
 // IsDotted reports whether text is a name of Python, perhaps with others before it and dots between them.
 func IsDotted(text string) bool { return dotted().MatchString(text) }
 
-// isObject reports whether text can be the part of APP behind the colon: a Python name with attributes, or a call of it.
+// isObject reports whether text can be the part of APP after the colon: a Python name with attributes, or a call of
+// one.
 func isObject(text string) bool {
 	name, arguments, called := strings.Cut(text, "(")
 	return IsDotted(name) && (!called || strings.HasSuffix(arguments, ")"))
 }
 
-// SplitApp splits APP, as typed, into the path of a script or name of a module
-// and the object in it, "" when none is named.
+// SplitApp splits APP into the path of a script or the name of a module, and the object in it; object may be "".
 func SplitApp(app string) (place, object string) {
 	name, _, _ := strings.Cut(app, "(") // arguments may have colons, and directories parentheses
 	for _, part := range []string{name, app} {
@@ -212,8 +212,8 @@ func newParser(rows []*Setting, typed []string) *parser {
 	return p
 }
 
-// flags reads flags and returns the other words. It stops at the first of these unless
-// interspersed; dashes is the number of words before "--", or -1 without it. It may be called again if there was no "--".
+// flags parses flags and returns the other words. Unless interspersed is true, it stops at the first word. dashes is
+// the number of words before "--", or -1 without "--". flags may be called again if there was no "--".
 func (p *parser) flags(args []string, interspersed bool) (words []string, dashes int, err error) {
 	set := p.set
 	set.SetInterspersed(interspersed)
@@ -224,7 +224,7 @@ func (p *parser) flags(args []string, interspersed bool) (words []string, dashes
 	for errors.As(err, &unknown) {
 		typed := typedName(unknown)
 		wrong = append(wrong, p.unknown(typed))
-		// The flags behind it may be unknown, too. Its value, if one follows, looks like a word.
+		// Later flags may be unknown, too. The value of an unknown flag looks like a word.
 		f := pflag.Flag{Name: strings.TrimLeft(typed, "-"), Value: ignored{}, NoOptDefVal: "x", Hidden: true}
 		if !strings.HasPrefix(typed, "--") {
 			f.Name, f.Shorthand = "unknown flag "+typed, f.Name
@@ -414,7 +414,7 @@ func (p *parser) valueOf(typed string) string {
 	return ""
 }
 
-// unknown is the error of a flag, "--name" or "-n", that is not in the set.
+// unknown returns the error for a flag, "--name" or "-n", that does not exist.
 func (p *parser) unknown(typed string) error {
 	if answer := foreignAnswer(typed, p.valueOf(typed)); answer != "" {
 		return fmt.Errorf("unknown flag %s: %s", typed, answer)

@@ -95,7 +95,7 @@ type Config struct {
 	Umask         int
 	PidFile       string
 	ControlSocket string
-	// Status and Health are "" if there is none.
+	// Status and Health are "" if disabled.
 	Status      string
 	Health      string
 	LoadTimeout time.Duration

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestFind: the file of the service is for fapws without an application only, the others also with one.
+// The file of the service is used only without an application. The other files are used with an application as well.
 func TestFind(t *testing.T) {
 	home, service := t.TempDir(), t.TempDir()
 	t.Setenv("XDG_CONFIG_HOME", home)

@@ -13,8 +13,8 @@ import (
 	"fapws/runtime/exchange"
 )
 
-// TableReader is a type that reads itself from a value. The error says what is
-// allowed and goes on after "must be ", unless it is one that Errorf made.
+// TableReader is a type that decodes itself from a value. The error describes the allowed values and follows "must be
+// ", unless Errorf created it.
 type TableReader interface {
 	FromFile(v TOMLValue) error
 }
@@ -59,8 +59,8 @@ func DecodeTOML(t *TOMLTable, to any, report func(error)) {
 	}
 }
 
-// keyFields are the fields of a struct that have a key, those of embedded structs too. The names of the fields may be the same, which
-// reflect.VisibleFields does not allow.
+// keyFields returns the fields of a struct that have a key, including those of embedded structs. Several fields may
+// have the same name, which reflect.VisibleFields does not support.
 func keyFields(of reflect.Type) (fields []reflect.StructField) {
 	for i := range of.NumField() {
 		f := of.Field(i)
@@ -76,7 +76,7 @@ func keyFields(of reflect.Type) (fields []reflect.StructField) {
 	return fields
 }
 
-// KeysOf returns the keys of a struct for DecodeTOML, those of embedded structs too.
+// KeysOf returns the keys of a struct for DecodeTOML, including those of embedded structs.
 func KeysOf(of any) (keys []string) {
 	for _, f := range keyFields(reflect.TypeOf(of)) {
 		keys = append(keys, f.Tag.Get("key"))
@@ -255,7 +255,7 @@ func (v TOMLValue) into(field reflect.Value, of reflect.StructField, report func
 	return v.elements(field, of, report)
 }
 
-// list reads a list of strings, each of a kind, or a table of them.
+// list reads a list of strings of the kind is, or a table of strings.
 func (v TOMLValue) list(to *[]string, is string) error {
 	if is == "pairs" {
 		var pairs Pairs
@@ -368,8 +368,7 @@ func (v TOMLValue) elements(field reflect.Value, of reflect.StructField, report 
 	return nil
 }
 
-// Strings is the value as a list of strings; a string is a list of one. The
-// error is a whole line.
+// Strings returns the value as a list of strings. A string is a list with one element. The error is a complete line.
 func (v TOMLValue) Strings() ([]string, error) {
 	list, isList := v.Any.([]TOMLValue)
 	if _, isString := v.Any.(string); isString {

@@ -183,8 +183,8 @@ func (s *Settings) KeptFromFile() string {
 // TakeKept notes what Keep needs, from a text of KeptFromFile; "" is none.
 func (s *Settings) TakeKept(text string) { _ = json.Unmarshal([]byte(text), &s.kept) }
 
-// Keep gives the settings that a supervisor keeps their values in the file as the supervisor has read it. It is called when the file, which may
-// have changed since, has been read here.
+// Keep sets the settings that a supervisor keeps to their values in the file when the supervisor read it. It is called
+// after this process has read the file, which may have changed.
 func (s *Settings) Keep() {
 	for _, row := range table() {
 		kept, given := s.kept[row.Name]
@@ -229,7 +229,7 @@ func (s *Settings) HasKey(key string) bool { return s.keys()[key].row != nil }
 // the file.
 func (s *Setting) inFile() bool { return s.Name != "config" }
 
-// fromFile reads a value of the file, which has one of the names of the setting. The error goes on after "must be ".
+// fromFile reads a value of the file for one of the names of the setting. The error follows "must be ".
 func (s *Setting) fromFile(to *value, v TOMLValue, as variant) error {
 	if as.fixed != "" {
 		if v.Any != true {

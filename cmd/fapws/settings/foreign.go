@@ -235,7 +235,7 @@ func fits(name, word string) bool {
 // ForeignFile returns what a file is by its name, if it is one of another server, or one that fapws serves in another way; "" for others.
 func ForeignFile(name string) string { return foreignAnswer("/"+filepath.Base(name), name) }
 
-// foreignKey returns the answer to a key of the configuration file of another server, or a flag of one; "" for others.
+// foreignKey returns advice about a key or flag of another server in the configuration file; "" for other keys.
 func foreignKey(key string) string {
 	if answer := foreignAnswer(key+"=", ""); answer != "" {
 		return answer
@@ -346,11 +346,12 @@ func isHost(s string) bool {
 // foreignArguments is the variable that has flags of gunicorn.
 const foreignArguments = "GUNICORN_CMD_ARGS"
 
-// foreignPrefixes begin the variables of other servers that go on with the name of a flag.
+// foreignPrefixes are the prefixes of environment variables of other servers. The name of a flag follows.
 var foreignPrefixes = []string{"UVICORN_", "HYPERCORN_", "GRANIAN_", "FLASK_RUN_"}
 
-// TakeForeign settles settings that are still at their default from the variables of other servers in environ ("NAME=value"). What is
-// meant for fapws, the file and the script included, wins. It returns a line for each flag or value that fapws does not have.
+// TakeForeign sets settings that still have their default from variables of other servers in environ ("NAME=value").
+// Settings for fapws take precedence, including those of the file and the script. It returns a line for each flag or
+// value that fapws does not support.
 func (s *Settings) TakeForeign(environ []string) (lines []string) {
 	environ = slices.Sorted(slices.Values(environ))
 	for _, one := range environ {

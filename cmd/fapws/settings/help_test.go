@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// TestHelpFitsTheScreen: that of commands has their exit codes.
+// The help of commands includes their exit codes.
 func TestHelpFitsTheScreen(t *testing.T) {
 	texts := maps.Clone(wordHelp)
 	for _, all := range []bool{false, true} {

@@ -17,13 +17,13 @@ type walker struct {
 	text  string // from the token on
 }
 
-// token is a string of one of the four kinds, a comment, the end of a line, a sign, or a word. Up to two quotes may
-// stand before the three that end a string.
+// token matches a string of one of the four kinds, a comment, the end of a line, a sign, or a word. Up to two quotes
+// may precede the three that end a string.
 var token = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`(?s)"""(?:[^\\]|\\.)*?"{3,5}|'''.*?'{3,5}|"(?:[^"\\]|\\.)*"|'[^']*'|#[^\n]*|\n|[\[\]{}=,.]|[^\s\[\]{}=,.#"']+`)
 })
 
-// next goes on to the next token. Comments are skipped.
+// next moves to the next token. It skips comments.
 func (w *walker) next() {
 	for {
 		w.line += strings.Count(w.token, "\n")
@@ -40,7 +40,7 @@ func (w *walker) next() {
 	}
 }
 
-// skip goes on to the first token that is none of these.
+// skip moves to the first token that is not in tokens.
 func (w *walker) skip(tokens ...string) {
 	for slices.Contains(tokens, w.token) {
 		w.next()
@@ -74,7 +74,8 @@ func (w *walker) header(t *TOMLTable) *TOMLTable {
 	return t
 }
 
-// enter returns the table of a key: with another a new element of an array of tables, else the last one of such an array.
+// enter returns the table of a key. If another is true, it appends an element to an array of tables; otherwise it
+// returns the last element of such an array.
 func (t *TOMLTable) enter(key string, line int, another bool) *TOMLTable {
 	i := slices.IndexFunc(t.Entries, func(v TOMLValue) bool { return v.Key == key })
 	if i < 0 {
@@ -155,7 +156,7 @@ func (w *walker) value(v *TOMLValue, name string) {
 	}
 }
 
-// more goes on to the next item, or past the bracket that ends them.
+// more moves to the next item, or past the closing bracket.
 func (w *walker) more() bool {
 	if w.skip("\n", ","); w.token == "]" || w.token == "}" {
 		w.next()

@@ -32,11 +32,12 @@ func PeekThreads(source []byte) (n int, found bool) {
 // plainString is a string without a prefix and a backslash.
 var plainString = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(?:"([^"\\]*)"|'([^'\\]*)')$`) })
 
-// errServer says that SERVER is more than a string.
+// errServer means that SERVER is not a plain string.
 var errServer = errors.New("SERVER is not a plain string")
 
-// PeekServer looks for SERVER = "ADDRESS" in the source of a script without running it, so that the address can be
-// listened on while the script runs. found is false when SERVER is not mentioned at all; err says that its value is known only later.
+// PeekServer searches the source of a script for SERVER = "ADDRESS" without running it, so that fapws can listen on the
+// address while the script runs. found is false if the source does not mention SERVER. err means that its value is
+// unknown until the script has run.
 func PeekServer(source []byte) (address string, found bool, err error) {
 	if !bytes.Contains(source, []byte("SERVER")) {
 		return "", false, nil
@@ -94,9 +95,9 @@ func assignment(statement, name string) (value string, ok bool) {
 	return strings.Trim(rest, " \t"), true
 }
 
-// statements are those of Python source that start in the first column, as far as telling them from
-// the inside of strings, brackets and blocks goes; text behind a semicolon is not looked at (Python Language
-// Reference, §2 Lexical analysis). They have no comments.
+// statements iterates over the Python statements that start in the first column, without comments. It recognizes
+// strings, brackets and blocks approximately. Text after a semicolon is ignored (Python Language Reference, §2 Lexical
+// analysis).
 func statements(source []byte) iter.Seq[string] {
 	source = append(slices.Clip(bytes.TrimPrefix(source, []byte("\xef\xbb\xbf"))), '\n')
 	return func(yield func(string) bool) {

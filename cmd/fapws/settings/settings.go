@@ -18,7 +18,7 @@ var LogLevels = []string{"debug", "info", "warning", "error"}
 // Setting is a setting, as a file table_*.go declares it.
 type Setting struct {
 	Name    string // of the flag, without dashes; the key of fapws.toml
-	Arg     string // stands for the value in the help; empty for that of the value
+	Arg     string // placeholder for the value in the help; empty means value.arg
 	Default string // as a user would type it
 	Note    string // the default in the help, where it depends on the machine
 	Brief   string // for --help, which shows the settings that have one

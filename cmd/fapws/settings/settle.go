@@ -42,7 +42,7 @@ func (s Source) String() string {
 type Settings struct {
 	conf Config
 	from map[string]Source
-	kept map[string]keptValue // see TakeKept; nil: this process has no supervisor
+	kept map[string]keptValue // see TakeKept; nil without a supervisor
 }
 
 // Clone returns a copy that changes by itself.
@@ -213,8 +213,7 @@ func (s *Settings) Wrong(name string, err error) error {
 // File is the configuration file that flag or environment name, or "".
 func (s *Settings) File() string { return s.conf.File }
 
-// Config returns the values as far as they are settled, and an error of one
-// line when values that are right alone do not go together.
+// Config returns the current values, or an error of one line if valid values contradict each other.
 func (s *Settings) Config() (Config, error) {
 	c := s.conf
 	c.Server.Sites.Proxies, c.Server.Sites.ProxyUnix, _ = trusted(c.Proxies) // parse has judged them
@@ -248,7 +247,7 @@ func (s *Settings) Config() (Config, error) {
 	return c, s.fitHead(&c)
 }
 
-// idleSandbox returns the name of a setting about the sandbox, if there is none, or "".
+// idleSandbox returns the name of a sandbox setting that has no effect because the sandbox is off, or "".
 func (s *Settings) idleSandbox(c *Config) string {
 	if c.Sandboxed() {
 		return ""
@@ -313,8 +312,7 @@ func (s *Settings) Source(name string) Source {
 // devBind is the default address with Dev.
 const devBind = "127.0.0.1:" + defaultPort
 
-// settleDev sets the settings that Dev implies, as far as other settings do not
-// say otherwise.
+// settleDev applies the settings that Dev implies, unless they are set explicitly.
 func (s *Settings) settleDev(c *Config) {
 	c.Server.Debug = c.Debug // --dev does not raise that of the loop
 	if s.byDev("reload") {
@@ -328,7 +326,7 @@ func (s *Settings) settleDev(c *Config) {
 	}
 }
 
-// byDev reports whether Dev decides about a setting.
+// byDev reports whether Dev determines a setting.
 func (s *Settings) byDev(name string) bool {
 	if !s.conf.Dev {
 		return false
@@ -358,8 +356,8 @@ func (s *Settings) checkDev(c *Config) error {
 	return nil
 }
 
-// isLocal reports whether an address of Config.Bind is reached from this machine only, as far as can be told without
-// a look-up.
+// isLocal reports whether an address of Config.Bind can be reached only from this machine. It does not look up host
+// names.
 func isLocal(addr string) bool {
 	host, port, _, tcp := splitTCP(addr) // not of systemd or fd://3, which may be anything
 	return strings.HasPrefix(addr, "unix:") || tcp && host != "" && http1.LocalHost(net.JoinHostPort(host, port))

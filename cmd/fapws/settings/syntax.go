@@ -87,7 +87,8 @@ func placeOf(text string, at int, message string) int {
 	return at + len(rest) - len(strings.TrimLeft(rest, " \t"))
 }
 
-// unclosed returns the offset of the last quote or bracket that nothing closes, or of the end of the text without white space behind it.
+// unclosed returns the offset of the last unclosed quote or bracket, or else of the end of the text without trailing
+// white space.
 func unclosed(text string) int {
 	var open []int
 	end := 0

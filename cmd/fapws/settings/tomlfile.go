@@ -33,7 +33,8 @@ type TOMLTable struct {
 // TOMLValue is a key with its value, or an element of an array.
 type TOMLValue struct {
 	File *TOMLFile
-	Key  string // without those of the tables around it; of an element, that of the array
+	// relative to the enclosing tables; for an element, the key of its array
+	Key  string
 	Line int
 	Any  any // string, int64, float64, bool, []Value, *Table or a time
 }
@@ -61,7 +62,7 @@ func OneLine(s string) string {
 	}, s)
 }
 
-// IsTables reports whether the value is a table or an array of them.
+// IsTables reports whether the value is a table or an array of tables.
 func (v TOMLValue) IsTables() bool {
 	list, isList := v.Any.([]TOMLValue)
 	if isList && len(list) > 0 {

@@ -100,8 +100,7 @@ func TestSyntaxErrors(t *testing.T) {
 	}
 }
 
-// FuzzParse: what the TOML reader accepts has a line for everything, and what it
-// does not is one line with its place.
+// Everything in an accepted TOML file has a line number. A rejected file causes one line with the position.
 func FuzzParse(f *testing.F) {
 	f.Add("a = 1\n[[h]]\nn = ['x', \"y\"]\n[h.t]\nq = { a.b = 1 }\n")
 	f.Add("a = \"\"\"\n\"\"\"\"\n'b' = '''x'''''\n\"\\u0041\" = [[1], [{x = 1}]]")

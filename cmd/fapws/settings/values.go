@@ -18,13 +18,15 @@ type value struct {
 	parse func(text string) error // of a flag, the environment, the table
 	show  func() string           // as parse reads it
 
-	arg    string // stands for it in the help; "" for a toggle, and where the setting says it
+	// placeholder in the help; "" for a toggle, and if the setting has its own
+	arg    string
 	kind   kind
-	file   string   // allowed values, for the message about a value of another kind in a file; "": as parse says
-	script string   // the same for a script
-	clear  func()   // sets it to the zero value
-	empty  func()   // for an empty list, which takes a default away; nil: not allowed
-	words  []string // to be completed
+	file   string // allowed values, for the message about a value of another kind in a file; "": as parse says
+	script string // the same for a script
+	clear  func() // sets it to the zero value
+	// clears the list, which replaces a default; nil if not allowed
+	empty func()
+	words []string // to be completed
 }
 
 // kind says what a file or a script may have for a value.
@@ -53,7 +55,7 @@ func of[T any](to *T, kind kind, read func(text string) (T, error), show func(T)
 
 func itself(s string) string { return s }
 
-// reads lets other words, in lower case, stand for some texts.
+// reads adds synonyms, in lower case, for some texts.
 func (v *value) reads(same map[string]string) *value {
 	parse := v.parse
 	v.parse = func(text string) error {
@@ -65,7 +67,7 @@ func (v *value) reads(same map[string]string) *value {
 	return v
 }
 
-// called says what stands for the value in the help.
+// called sets the placeholder for the value in the help.
 func (v *value) called(arg string) *value {
 	v.arg = arg
 	return v
@@ -79,7 +81,7 @@ func (v *value) wrong(allowed string) error {
 	return v.parse("\x00") // which is never right
 }
 
-// single returns the text that something of a file or a script stands for, unless it is a list.
+// single converts a value of a file or a script to text, unless it is a list.
 func (v *value) single(x any) (text string, ok bool) {
 	switch x := x.(type) {
 	case string:

@@ -19,7 +19,7 @@ func switches(on, off string) map[string]string {
 	return map[string]string{"yes": on, "true": on, "on": on, "1": on, "no": off, "false": off, "off": off, "0": off}
 }
 
-// onOff reads what stands for on or off.
+// onOff parses the words for on and off.
 func onOff(text string) (bool, error) {
 	meant := switches("yes", "no")[strings.ToLower(strings.TrimSpace(text))]
 	if meant == "" {
@@ -45,7 +45,7 @@ func toggle(to *bool, yes bool) *value {
 	return v
 }
 
-// oneOf is one of a few words, which stand for values.
+// oneOf accepts words, which represent values.
 func oneOf[T comparable](to *T, words []string, values ...T) *value {
 	v := of(to, isText, func(text string) (x T, err error) {
 		i := slices.Index(words, strings.ToLower(strings.TrimSpace(text)))
@@ -58,7 +58,7 @@ func oneOf[T comparable](to *T, words []string, values ...T) *value {
 	return v
 }
 
-// choice is one of a few words, or one of others that mean one of them.
+// choice accepts one of words, or one of others as a synonym.
 func choice(to *string, words, others []string) *value {
 	v := oneOf(to, words, words...)
 	v.kind |= isNumber | isBool // 421 and true are words to some
@@ -108,7 +108,7 @@ func mappings(to *[]static.AccelRoot) *value {
 	}, static.AccelRoot.String)
 }
 
-// octal is a file mode; a word other than "" stands for -1, and without it 0 is none.
+// octal is a file mode. If word is not "", it represents -1. If it is "", 0 is not allowed.
 func octal(to *int, word string) *value {
 	v := of(to, isText, func(text string) (int, error) {
 		if text = strings.TrimSpace(text); text == word && word != "" {
@@ -197,7 +197,8 @@ func trusted(names []string) (all []netip.Prefix, unix bool, err error) {
 	return all, unix, nil
 }
 
-// ParseNetworks reads an address, a network, or the word for all of them. Those of IPv4 that are written as IPv6 are of IPv4.
+// ParseNetworks parses an address, a network, or the word all for all addresses. IPv4 addresses in IPv6 notation become
+// IPv4.
 func ParseNetworks(text, all string) ([]netip.Prefix, error) {
 	if text == all {
 		return []netip.Prefix{netip.PrefixFrom(netip.IPv4Unspecified(), 0), netip.PrefixFrom(netip.IPv6Unspecified(), 0)}, nil

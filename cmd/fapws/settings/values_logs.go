@@ -65,7 +65,7 @@ func statusPrefix(to *string, example string) *value {
 	}, func(prefix string) string { return cmp.Or(prefix, "off") })
 }
 
-// ports is a list of ports. 0 stands for the word unix, where there is one.
+// ports is a list of ports. If unix is not "", that word is stored as 0.
 func ports(to *[]uint16, unix string) *value {
 	v := list(to, func(one string) (uint16, error) {
 		n, err := strconv.ParseUint(one, 10, 16)
