@@ -19,8 +19,7 @@ func serveChildren(t *testing.T, m fapwstest.Mode) (s *fapwstest.Server, folder 
 	return fapwstest.Command{Script: "children.py", Args: []string{folder}}.Serve(t, m), folder
 }
 
-// Handlers start processes in every way that Python has. The application reaps
-// them, and nothing of them stays.
+// Handlers start processes in every way that Python offers. The application reaps them, and no process remains.
 func TestChildren(t *testing.T) {
 	cases := []struct{ path, body string }{
 		{"/at-import", "[0, 2, 4, 6, 8]"},

@@ -14,9 +14,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// TestChroot: with --chroot the application is loaded outside, as the user and
-// never as root, and then there is nothing but the folder for every worker, also
-// for one that comes later. Users other than root are refused.
+// With --chroot, the application is loaded outside of the directory, as the user and never as root. Afterwards every
+// worker, including later ones, sees only the directory. Users other than root are refused.
 func TestChroot(t *testing.T) {
 	t.Parallel()
 	daemon, err := user.Lookup("daemon")
@@ -67,7 +66,7 @@ func TestChroot(t *testing.T) {
 	s.Get("/fails", 500)
 	s.Says(`raise ValueError\("in the root directory"\)`)
 
-	// The log is opened again by the path that it has outside.
+	// The log is reopened by its path outside of the directory.
 	rotates(s, folder+"/log/access", "/seen")
 
 	for _, replace := range []func(){s.Reload, s.Upgrade, s.Reload} {
@@ -174,7 +173,7 @@ func TestErrorLogOutsideChroot(t *testing.T) {
 	uid, _ := strconv.Atoi(daemon.Uid)
 	fapwstest.Must(t, os.Chown(outside, uid, -1))
 	source := fapwstest.Source(t, "logs.py")
-	// In the new root there is a folder of this name, too, and no log in it.
+	// The new root also contains a directory of this name, but no log.
 	fapwstest.Must(t, os.MkdirAll(inside+outside, 0o777))
 	fapwstest.Must(t, os.Chmod(inside+outside, 0o777))
 	name, socket := outside+"/error_log", outside+"/ctl"
@@ -240,11 +239,11 @@ func TestErrorLogOutsideChroot(t *testing.T) {
 	}
 }
 
-// TestChrootLogin: what login writes has to be inside of the directory.
+// Files that the login writes must be inside of the directory.
 func TestChrootLogin(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
-		return // TestChroot sees that others may not use it
+		return // TestChroot checks that other users are refused
 	}
 	folder := fapwstest.PublicFolder(t)
 	script := fapwstest.Write(t, folder+"/app.py", "import fapws\nPATHS = [('/', fapws.Login(lambda e, s: '', '"+folder+"/users'))]\n")

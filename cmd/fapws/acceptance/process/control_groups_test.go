@@ -11,7 +11,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// A thread that cannot be started later, for which Go's runtime aborts, is such a line, too.
+// If a thread cannot be started later, Go's runtime aborts. This is reported in one line, too.
 func TestLimitOfProcessesLater(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		dir, enter, ok := controlGroup(t, "pids", map[string]string{"pids.max": "100"})
@@ -80,9 +80,9 @@ func TestLowLimitOfMemory(t *testing.T) {
 
 var groups atomic.Int64
 
-// controlGroup makes a control group (cgroups(7)) of version 2 or 1 and writes its files, as far as the version has them. dir is
-// its directory, and enter is for command.shell. ok is false where no group can be made, which takes root on most machines: the tests of the packages
-// limits, memory and pool do without one.
+// controlGroup creates a control group (cgroups(7)) of version 2 or 1 and writes the files that the version supports.
+// dir is its directory, and enter is for command.shell. ok is false if no group can be created, which requires root on
+// most machines. The tests of packages confine and pool need no group.
 func controlGroup(t *testing.T, controller string, files map[string]string) (dir, enter string, ok bool) {
 	t.Helper()
 	top := "/sys/fs/cgroup"

@@ -8,8 +8,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// crashes are ways of crashes.py to end its process, and the last line about them. Those with a stack
-// show the Python code.
+// crashes are the ways in which crashes.py ends its process, and the last line about each. Those with a stack show the
+// Python code.
 var crashes = []struct {
 	way, says string
 	stack     bool
@@ -50,7 +50,7 @@ func TestCrashWhileLoading(t *testing.T) {
 	}
 }
 
-// A crash in a handler is such a line, too. A supervisor repeats it, and replaces the worker.
+// A crash in a handler is reported in one line, too. A supervisor repeats the line and replaces the worker.
 func TestCrashInHandler(t *testing.T) {
 	t.Parallel()
 	for _, tt := range crashes {

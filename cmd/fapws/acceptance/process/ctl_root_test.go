@@ -9,7 +9,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// TestControlOfSeveralUsers: fapws ctl of root, whose own server runs beside one of another user, asks which of them is meant.
+// If root runs fapws ctl, and both root and another user have a server, fapws ctl asks for a choice.
 func TestControlOfSeveralUsers(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {

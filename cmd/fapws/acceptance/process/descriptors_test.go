@@ -16,7 +16,7 @@ func TestClosingDescriptors(t *testing.T) {
 		s := fapwstest.Command{Script: "descriptors.py", Complains: true, Crashes: true}.Serve(t, m)
 		w := s.Dial()
 		w.Get("/close?range")
-		_, _ = io.ReadAll(w.In) // it may have the answer before the end
+		_, _ = io.ReadAll(w.In) // the answer may arrive before the end
 		if m.Workers() {        // on a busy machine the supervisor may find it first
 			s.Says(`worker \d+ (exited with status 1: the application closed descriptor \d+, .*; ` +
 				`|cannot answer requests \(the application closed descriptor \d+, .*\) and was killed(: .*)?; )starting a new one`)
@@ -94,7 +94,7 @@ func clientsGetNoErrors(t *testing.T, s *fapwstest.Server) {
 	clients = append(clients, s.Dial())
 	clients[3].Get("/fails")
 	for _, w := range clients {
-		text, _ := io.ReadAll(w.In) // perhaps the worker has ended before the answer
+		text, _ := io.ReadAll(w.In) // the worker may end before it answers
 		if strings.Contains(string(text), "Traceback") {
 			t.Errorf("a client gets the error log: %s", text)
 		}

@@ -66,7 +66,8 @@ func TestAnswersWhileLoading(t *testing.T) {
 		goOn(t, file, "")
 		w.Answer().Is(t, "hello")
 		posts.Answer().Is(t, "1310720")
-		if m.Name != fapwstest.Forks.Name { // on a busy machine a new process takes longer than the two seconds that this client is waited for
+		// on a busy machine, a new process takes longer than the two seconds for which the server waits for this client
+		if m.Name != fapwstest.Forks.Name {
 			half.Answer().Is(t, "hello")
 		}
 		fapwstest.Must(t, <-posted)
@@ -129,8 +130,8 @@ func overHTTP2(t *testing.T, address, body string) string {
 	return string(text)
 }
 
-// TestFailsWhileClientsWait: clients that wait for an application which fails to load are told, and the server ends as it does
-// without them.
+// Clients that wait for an application that fails to load receive a response, and the server ends as it does without
+// clients.
 func TestFailsWhileClientsWait(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s, file := early(t, m)
@@ -144,7 +145,7 @@ func TestFailsWhileClientsWait(t *testing.T) {
 	})
 }
 
-// TestStartWait: without time to wait, clients are told at once, also on a socket of a service manager.
+// If waiting is disabled, clients receive a response at once, even on a socket of a service manager.
 func TestStartWait(t *testing.T) {
 	t.Parallel()
 	ln, folder := listenOn(t, "tcp", "127.0.0.1:0"), t.TempDir()
@@ -161,8 +162,8 @@ func TestStartWait(t *testing.T) {
 	fapwstest.Eventually(t, "it serves", func() bool { return s.Ask(fapwstest.Get("/")).StatusCode == 200 })
 }
 
-// TestSettingsOfScript: where a script sets the address, the server listens while it loads; where it sets what holds for all requests, they
-// wait in the queue of the kernel for that.
+// If a script sets the address, the server listens while it loads. If the script sets options for all requests, clients
+// wait in the listen queue of the kernel.
 func TestSettingsOfScript(t *testing.T) {
 	t.Parallel()
 	address := backendtest.Unused(t)

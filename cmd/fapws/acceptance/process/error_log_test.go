@@ -13,8 +13,8 @@ import (
 
 const errorDate = `\[\w{3} \w{3} \d\d \d\d:\d\d:\d\d\.\d{6} \d{4}\] `
 
-// The error log is apart from the access log, its lines have Apache's form, and
-// everything that is written to standard error, by whomever, is in it.
+// The error log is separate from the access log and uses Apache's format. It contains everything that any part of the
+// process writes to standard error.
 func TestErrorLogIsApart(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		folder := t.TempDir()

@@ -75,7 +75,7 @@ func smallDisk(t *testing.T, size int) func(folder string) string {
 	}
 }
 
-// TestNoProc: a system without /proc, such as a chroot in which nothing was mounted, is named.
+// A system without /proc, such as an incomplete chroot, is reported.
 func TestNoProc(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		c, _ := failing(t, m.Flags...)

@@ -8,9 +8,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// A process that ends or hangs while it answers requests, but before the other processes of the first start have
-// loaded, is replaced: the start
-// goes on.
+// During the first start, a process that ends or hangs in a request, before the other processes have loaded, is
+// replaced. The start continues.
 func TestWorkerEndsBeforeOthersLoad(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

@@ -40,7 +40,7 @@ def span(environ, start_response):
 PATHS = [("/exception", exception), ("/span", span)]
 `
 
-// What the processes of requests have queued for Sentry and OpenTelemetry arrives.
+// Data that processes of requests have queued for Sentry and OpenTelemetry is sent.
 func TestForkedChildrenSendWhatTheyQueue(t *testing.T) {
 	t.Parallel()
 	packages, err := filepath.Glob(fapwstest.Today(t) + "/lib/python3*/site-packages")

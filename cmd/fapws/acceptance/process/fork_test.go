@@ -81,8 +81,8 @@ func TestForksAtATime(t *testing.T) {
 	}
 }
 
-// A child has the socket of its request and nothing else of the server: no listener, no
-// other client's connection. Nothing stays in the server of 40 requests.
+// A child process has the socket of its request and no other descriptors of the server, such as listeners or other
+// connections. After 40 requests, the server has no additional descriptors.
 func TestForksDescriptors(t *testing.T) {
 	t.Parallel()
 	s, _ := forked(t, fapwstest.Workers)
@@ -121,8 +121,8 @@ func TestForksDescriptors(t *testing.T) {
 	fapwstest.Eventually(t, "no process is left", func() bool { return len(fapwstest.ChildrenOf(t, loaders(s)...)) == len(loaders(s)) }) // that of the application
 }
 
-// Children that end at the same moment leave no zombies, and processes that the
-// application has started are its own to wait for.
+// Child processes that end at the same time leave no zombies. The application itself waits for processes that it has
+// started.
 func TestForksAreReaped(t *testing.T) {
 	t.Parallel()
 	const n = 24
@@ -151,7 +151,7 @@ func TestForksAreReaped(t *testing.T) {
 	}
 }
 
-// The loader and its children end with the server, whether it is told to stop or killed.
+// The loader and its children end with the server, whether it is stopped or killed.
 func TestForksEndWithTheServer(t *testing.T) {
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
 		t.Run(sig.String(), func(t *testing.T) {
@@ -236,8 +236,8 @@ func TestForkedChildDies(t *testing.T) {
 	s.Get("/who", 200)
 }
 
-// A handler that takes too long is answered 504, its stack is logged, and its process
-// ends, whatever it does, also if it is stopped.
+// A handler that takes too long is answered with 504, its stack is logged, and its process ends in any state, even if
+// it is stopped.
 func TestForkTimeout(t *testing.T) {
 	t.Parallel()
 	s, folder := forked(t, fapwstest.Threads, "--timeout", "1s", "--max-forks", "1")
@@ -273,7 +273,7 @@ func TestForkStreams(t *testing.T) {
 	fapwstest.Eventually(t, "the generator is closed", func() bool { return slices.Contains(notesIn(folder), "closed") })
 }
 
-// A handler whose client has left runs to its end, and its process ends without a word.
+// A handler whose client has disconnected runs until it returns. Its process ends without a message.
 func TestForkedChildWithoutClient(t *testing.T) {
 	t.Parallel()
 	s, folder := forked(t, fapwstest.Threads)
@@ -306,7 +306,7 @@ func TestForkLater(t *testing.T) {
 	})
 }
 
-// What needs the server is an error in a child, but a client may become a subscriber.
+// Features that require the server are errors in a child process, but a client may become a subscriber.
 func TestForkedChildLacks(t *testing.T) {
 	t.Parallel()
 	s, _ := forked(t, fapwstest.Threads, "--x-sendfile", "/")

@@ -16,8 +16,8 @@ import (
 	"fapws/runtime/websocket/wstest"
 )
 
-// hostLogs serves hostlogs.py for one.lan, which has an error log, for two.lan, which has none, and
-// for off.lan, which wants none, and an ASGI application for asgi.lan.
+// hostLogs serves hostlogs.py for one.lan with an error log, for two.lan without its own log, and for off.lan with its
+// log disabled. It serves an ASGI application for asgi.lan.
 func hostLogs(t *testing.T, m fapwstest.Mode, top string) (s *fapwstest.Server, folder string) {
 	t.Helper()
 	c := hostLogsCommand(t, top)
@@ -189,9 +189,9 @@ func TestHostLogCountsWhatIsLost(t *testing.T) {
 	}
 }
 
-// No line of threads and processes that write at the same time is lost, mixed with another or there twice, while
-// the file is rotated all the time, by its size and by ctl; nor is a traceback torn apart
-// by others, unless a file ends in it.
+// Threads and processes write lines at the same time while the file is rotated continuously, by size and by fapws ctl.
+// No line is lost, mixed with another, or duplicated. Lines of a traceback stay together unless the file ends within
+// the traceback.
 func TestHostLogIsRotated(t *testing.T) {
 	t.Parallel()
 	s, folder := hostLogs(t, fapwstest.Workers, "log-max-size = \"50K\"\nlog-keep = 10000\nctl-socket = \"ctl\"")
@@ -298,7 +298,7 @@ func TestHostLogOnAFullDisk(t *testing.T) {
 	}
 }
 
-// oldName is the name of the file that was renamed as the n-th; the one behind the last still has its name.
+// oldName returns the name of the n-th renamed file. The file after the last one keeps its name.
 func oldName(name string, n, last int) string {
 	if n == last {
 		return name
@@ -306,7 +306,7 @@ func oldName(name string, n, last int) string {
 	return fmt.Sprintf("%s.old%d", name, n)
 }
 
-// A log is rotated when its time has come, if handlers alone write to it, too.
+// A log is rotated by time even if only handlers write to it.
 func TestHostLogIsRotatedByTime(t *testing.T) {
 	t.Parallel()
 	s, folder := hostLogs(t, fapwstest.Threads, "log-rotate = \"1s\"\nlog-keep = 1000")
@@ -323,8 +323,8 @@ func TestHostLogIsRotatedByTime(t *testing.T) {
 	})
 }
 
-// A line that was flushed without its end, just when the file may have to be rotated, holds up nothing, and is
-// continued by what follows, whether or not it was written by then.
+// A line without its end that was flushed when a rotation may be due blocks nothing. Later output continues the line,
+// even if it is written after the rotation.
 func TestHostLogOfLinesWithoutEnd(t *testing.T) {
 	t.Parallel()
 	s, folder := hostLogs(t, fapwstest.Threads, "log-rotate = \"weekly\"")

@@ -12,11 +12,11 @@ import (
 // takenOver is a server in a sandbox whose application sends forged messages to its supervisor (testdata/hostile.py).
 type takenOver struct {
 	*fapwstest.Server
-	place string // what the messages name is here; only the supervisor may write here
+	// directory for files that messages name; only the supervisor may write there
+	place string
 }
 
-// serveTakenOver starts a server with a hostile application, which sends messages of these kinds before the worker reports
-// that it has loaded.
+// serveTakenOver starts a server with a hostile application, which sends messages of these kinds before Loaded.
 func serveTakenOver(t *testing.T, m fapwstest.Mode, kinds string, flags ...string) *takenOver {
 	t.Helper()
 	folder := fapwstest.PublicFolder(t)
@@ -37,8 +37,7 @@ func serveTakenOver(t *testing.T, m fapwstest.Mode, kinds string, flags ...strin
 	return x
 }
 
-// says has the next workers send messages of these kinds, separated by commas, before they have reported that they
-// have loaded.
+// says makes new workers send messages of these kinds, separated by commas, before Loaded.
 func (x *takenOver) says(kinds string) { _ = os.WriteFile(x.place+"/say", []byte(kinds), 0o644) }
 
 // isUnharmed fails the test if the supervisor has believed a forged message.

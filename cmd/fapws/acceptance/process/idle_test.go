@@ -16,8 +16,8 @@ import (
 	"fapws/runtime/websocket/wstest"
 )
 
-// TestIdleStop: the process with the application ends when no request needs it, and comes back for the next request, also if that has to
-// wait; files and subscribers stay with the server.
+// The process with the application ends when no request needs it, and a new one starts for the next request, which may
+// have to wait. Files and subscribers stay with the server.
 func TestIdleStop(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, {Name: fapwstest.Workers.Name, Flags: []string{"--workers", "1"}}}, func(t *testing.T, m fapwstest.Mode) {
 		folder := t.TempDir()
@@ -183,8 +183,8 @@ func TestIdleStopFails(t *testing.T) {
 	})
 }
 
-// TestIdleStopWhileWaking: a request that waits for an application that loads is answered, whatever the server is told meanwhile; and TERM ends
-// a server that is asleep, or waking, at once.
+// A request that waits for a loading application is answered, whatever commands the server receives. TERM ends a server
+// at once while it is asleep or waking.
 func TestIdleStopWhileWaking(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		file := t.TempDir() + "/loads"
@@ -284,7 +284,7 @@ func TestIdleStopFromReload(t *testing.T) {
 	s.Says(`debug worker \d+: serving, was loaded\n(.*\n)*.* info no request for 50ms: the application sleeps until there is one`)
 }
 
-// TestIdleStopWithTimer: an application whose events have a subscriber stays awake: who looks at live values gets them for longer than
+// An application whose events have a subscriber stays awake. A viewer of live values receives them for longer than
 // idle-stop.
 func TestIdleStopWithTimer(t *testing.T) {
 	t.Parallel()
@@ -362,8 +362,8 @@ func answerTo(t *testing.T, c *wstest.Client, message string) string {
 	return string(answer)
 }
 
-// TestIdleStopThroughReloads: a reload and an upgrade load new code also for an application that sleeps. Subscribers and WebSockets with
-// callbacks stay, and a request that has begun goes on.
+// A reload and an upgrade load new code even while the application is asleep. Subscribers and WebSockets with callbacks
+// stay connected, and active requests continue.
 func TestIdleStopThroughReloads(t *testing.T) {
 	t.Parallel()
 	script := fapwstest.Copied(t, "handlers.py")

@@ -20,8 +20,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// logLines returns the lines of a log and of what it was rotated to, which may be
-// compressed, the oldest first. The files have to be whole.
+// logLines returns the lines of a log and its rotated files, oldest first. The files may be compressed and must be
+// complete.
 func logLines(t *testing.T, path string) []string {
 	t.Helper()
 	lines, err := readLog(path)
@@ -73,8 +73,7 @@ func compressed(t *testing.T, path string) {
 	})
 }
 
-// The error log is rotated as the access log is, although handlers write to it as
-// they like: nothing is lost.
+// The error log is rotated like the access log without losing lines, although handlers write to it at any time.
 func TestErrorLogIsRotated(t *testing.T) {
 	t.Parallel()
 	name := t.TempDir() + "/error_log"
@@ -99,8 +98,8 @@ func TestErrorLogIsRotated(t *testing.T) {
 		}
 	}
 	s.Stop()
-	// Where the end came first, the next start goes on: a file may be there as
-	// well as its .gz, whose comment says so.
+	// The next start continues an interrupted compression. A file may exist together with its .gz file, whose comment
+	// says so.
 	s = c.Serve(t, fapwstest.Workers)
 	compressed(t, name)
 	s.Stop()
@@ -120,9 +119,8 @@ func TestErrorLogIsRotated(t *testing.T) {
 	}
 }
 
-// Three workers, one file that is rotated all the time, and requests as fast as they
-// come: every line is there, once and whole, in a file or a valid .gz, and there are
-// no more of these than may be.
+// Three workers write to one file that is rotated continuously, with as many requests as possible. Every line is
+// present once and complete, in a file or a valid .gz file, and the number of files stays within the limit.
 func TestRotationLosesNoLine(t *testing.T) {
 	t.Parallel()
 	name := t.TempDir() + "/access_log"
@@ -183,8 +181,8 @@ func TestRotationLosesNoLine(t *testing.T) {
 	}
 }
 
-// A full disk is reported once and affects nothing else; when there is room
-// again, kept lines are written and lost lines are counted.
+// A full disk is reported once and affects nothing else. When the disk has free space, buffered lines are written and
+// lost lines are counted.
 func TestFullDisk(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		name := t.TempDir() + "/access_log"
@@ -235,7 +233,8 @@ func TestFullDisk(t *testing.T) {
 	})
 }
 
-// logrotate's two ways: a name for the old file and USR1, and a copy of it; and fapws ctl rotate, which makes a .gz file at once.
+// Both methods of logrotate work: renaming the file with USR1, and copying it. fapws ctl rotate creates a .gz file at
+// once.
 func TestLogrotate(t *testing.T) {
 	t.Parallel()
 	name := t.TempDir() + "/access_log"
@@ -270,8 +269,8 @@ func TestLogrotate(t *testing.T) {
 	}
 }
 
-// Lines wait for --log-flush, so that a flash card is written to seldom, but not when there are enough of them, nor
-// when the server is told to stop, or to reopen its logs.
+// Lines are buffered for --log-flush, so that a flash card is written to rarely. They are written earlier if the buffer
+// is full, or if the server stops or reopens its logs.
 func TestLogsAreFlushed(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		name := t.TempDir() + "/access_log"
@@ -293,8 +292,8 @@ func TestLogsAreFlushed(t *testing.T) {
 	})
 }
 
-// A server that has given root up still rotates the logs in a folder of root as far as
-// the directory allows it: if not, this is reported once and the file continues.
+// A server that has given up root still rotates the logs in a directory of root if the permissions allow it. Otherwise
+// it reports this once and continues the file.
 func TestRotationAfterRootIsGivenUp(t *testing.T) {
 	if os.Geteuid() != 0 { // TestUser looks at the message for others
 		fapwstest.Command{Script: "logs.py", Flags: []string{"--user", "0"}}.Fails(t, 2, "only root can")

@@ -46,8 +46,8 @@ func listenOn(t *testing.T, network, address string) net.Listener {
 // process keeps its number over exec.
 const asManager = "export LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=http:local"
 
-// Sockets that a service manager has opened are served, by default or by name,
-// and nothing of that is left for the application and its children.
+// Sockets from a service manager are served, by default or by name. The application and its children inherit none of
+// them and none of the variables.
 func TestSocketActivation(t *testing.T) {
 	t.Parallel()
 	for name, flags := range map[string][]string{"by default": nil, "by name": {"--bind", "systemd"}} {
@@ -157,8 +157,8 @@ func (m *manager) hears(pattern string) {
 	}
 }
 
-// silent waits until nothing has come for so long that a manager would start
-// the service again. Any number of messages may have been sent before, and a few may be on their way.
+// silent waits until no message has arrived for the time after which a manager would restart the service. Earlier
+// messages are ignored.
 func (m *manager) silent(long time.Duration) {
 	m.t.Helper()
 	c, err := net.Dial("unixgram", m.name)
@@ -182,8 +182,8 @@ func (m *manager) silent(long time.Duration) {
 	}
 }
 
-// A service manager is told when requests are answered, where, and when that
-// ends; its watchdog, as long as the loop answers.
+// A service manager is notified when and where requests are answered, and when that ends. Its watchdog is notified
+// while the event loop responds.
 func TestServiceManager(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		manager := newManager(t)
@@ -207,8 +207,7 @@ func TestServiceManagerGone(t *testing.T) {
 	s.Get("/", 200)
 }
 
-// The permissions and the owner of a socket file are those of the settings,
-// whatever umask is.
+// The permissions and the owner of a socket file match the settings, regardless of umask.
 func TestSocketFile(t *testing.T) {
 	t.Parallel()
 	type wanted struct{ flags, shell, mode, owner string }
@@ -253,8 +252,8 @@ func TestUmask(t *testing.T) {
 	fapwstest.Serve(t, fapwstest.Threads, "service.py", "--umask", "027").Get("/umask", 200).Is(t, "027")
 }
 
-// With workers it is the supervisor that talks: its workers have nothing of
-// what it was given, and a reload is told.
+// With workers, only the supervisor sends messages to the manager. Its workers inherit no variables for the manager. A
+// reload is reported.
 func TestServiceManagerOfWorkers(t *testing.T) {
 	t.Parallel()
 	manager := newManager(t)
@@ -294,7 +293,7 @@ func TestServiceManagerOfWorkers(t *testing.T) {
 	}
 }
 
-// The watchdog gets messages as long as one process responds. An inline handler that hangs blocks the loop, until it goes on.
+// The watchdog is notified while one process responds. A blocked inline handler blocks the event loop until it returns.
 func TestWatchdog(t *testing.T) {
 	t.Parallel()
 	const interval = 400 * time.Millisecond
@@ -326,7 +325,7 @@ func TestWatchdog(t *testing.T) {
 	}
 }
 
-// When one of several addresses fails, nothing is left of the others.
+// If one of several addresses fails, the socket files of the others are removed.
 func TestSocketFileOfAFailedStart(t *testing.T) {
 	t.Parallel()
 	taken := listenOn(t, "tcp", "127.0.0.1:0")

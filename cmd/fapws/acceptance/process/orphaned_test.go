@@ -17,7 +17,7 @@ var inWorker = []fapwstest.Mode{
 	{Name: "inline", Flags: []string{"--workers", "1", "--threads", "0"}},
 }
 
-// TestOrphanedWorkers: workers end after their supervisor was killed, whatever they do.
+// Workers end in any state after their supervisor was killed.
 func TestOrphanedWorkers(t *testing.T) {
 	ends := func(t *testing.T, s *fapwstest.Server, pids []int) {
 		t.Helper()
@@ -27,7 +27,7 @@ func TestOrphanedWorkers(t *testing.T) {
 		}
 		s.Signal(syscall.SIGKILL)
 		fapwstest.Eventually(t, "the workers have ended", func() bool { return !slices.ContainsFunc(pids, fapwstest.Runs) })
-		s.Ended() // nothing else has its standard error now
+		s.Ended() // no other process has the standard error open
 	}
 	const grace = "--graceful-timeout=1"
 	t.Run("busy", func(t *testing.T) {

@@ -9,8 +9,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// As process 1 of a container, fapws takes note of the end of processes that lose their parent, which would otherwise stay
-// as zombies, and stops in good order on TERM and INT, which the kernel keeps from a process 1 that does not ask for them.
+// As process 1 of a container, fapws reaps processes that have lost their parent, which would otherwise stay zombies.
+// It shuts down cleanly after TERM and INT, which the kernel delivers to process 1 only if it handles them.
 func TestProcessOne(t *testing.T) {
 	t.Parallel()
 	script := fapwstest.Write(t, t.TempDir()+"/orphans.py", `

@@ -58,8 +58,8 @@ func (s *workbench) comes(accept string, wantStatus int, want string) string {
 	return ""
 }
 
-// TestReload: a changed file is loaded again, also while the one before still loads; while it is broken, the old
-// code goes on.
+// A changed file is loaded again, even while the previous change is loading. While the file is broken, the old code
+// keeps serving.
 func TestReload(t *testing.T) {
 	t.Parallel()
 	s := edited(t, fapwstest.Workers, saying("one"), "--reload")
@@ -88,7 +88,7 @@ func TestReload(t *testing.T) {
 	}
 }
 
-// TestReloadImported: modules count, too, and named files, and nothing else.
+// Imported modules and named files are watched; other files are not.
 func TestReloadImported(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -78,9 +78,8 @@ func TestRootInContainer(t *testing.T) {
 	})
 }
 
-// TestRootIsGivenUp: root binds a low port, and then every thread of every
-// process is nobody for good, with nobody's groups. Logs rotate all the same. Who is
-// not root is told so.
+// Root binds a low port. Afterwards every thread of every process is permanently nobody with nobody's groups. Logs are
+// still rotated. Without root, --user fails.
 func TestRootIsGivenUp(t *testing.T) {
 	t.Parallel()
 	nobody, err := user.Lookup("nobody")

@@ -40,8 +40,8 @@ def link(environ, start_response):
 PATHS = [("/file", file), ("/program", program), ("/link", link)]
 `
 
-// TestSandboxAsleepAsks: what the server does for an application that wakes, or for clients while it is asleep, happens in the sandbox.
-// Only health checks are answered before.
+// Work for a waking application, and for clients while it is asleep, runs in the sandbox. Only health checks are
+// answered earlier.
 func TestSandboxAsleepAsks(t *testing.T) {
 	for _, mode := range []string{"on", "strict"} {
 		t.Run(mode, func(t *testing.T) {

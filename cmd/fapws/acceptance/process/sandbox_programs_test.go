@@ -14,7 +14,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// The sources of a configuration file work in a sandbox: programs, which are in it, too, files, passwords and other servers.
+// The sources of a configuration file work in a sandbox: programs, which are confined as well, files, passwords and
+// upstream servers.
 func TestSandboxPrograms(t *testing.T) {
 	t.Parallel()
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "upstream") }))
@@ -105,8 +106,8 @@ auth = { users = "users", realm = "x" }
 	}
 }
 
-// An application that puts a link in the place of an uploaded file gets no right to write in the directory that the link leads to, and has no
-// upload go there.
+// An application that replaces an uploaded file by a link cannot write to the directory to which the link points, and
+// cannot redirect uploads to that directory.
 func TestSandboxUploads(t *testing.T) {
 	t.Parallel()
 	x := newSandboxed(t, fapwstest.Threads)

@@ -17,7 +17,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// landlock returns the version of Landlock in this kernel; 0: there is none.
+// landlock returns the version of Landlock in this kernel; 0 if not available.
 func landlock() int {
 	version, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION)
 	if errno != 0 {
@@ -38,8 +38,8 @@ const (
 // sandboxed is a directory with the attacker as application, beside files that are none of its business.
 type sandboxed struct {
 	c             fapwstest.Command
-	app, data     string // the application; a directory that it may write to
-	secret        string // a file that it may not read
+	app, data     string // data is a directory that the application may write to
+	secret        string // secret is a file that the application may not read
 	other, listed string // ports where something listens; listed is in the list
 }
 
@@ -176,8 +176,8 @@ func (x *sandboxed) attacks(t *testing.T, s *fapwstest.Server, m fapwstest.Mode,
 	}
 }
 
-// An application in a sandbox can do its work, and nothing else; before and after a reload and an upgrade, in threads that
-// existed before and in processes that it starts.
+// An application in a sandbox can do its work, but nothing else. This applies before and after a reload and an upgrade,
+// in existing threads and in child processes.
 func TestSandbox(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers, fapwstest.Forks}, func(t *testing.T, m fapwstest.Mode) {
 		x := newSandboxed(t, m)
@@ -269,8 +269,8 @@ func TestSandboxOfRoot(t *testing.T) {
 	}
 }
 
-// An application that puts links in the place of logs, or of rotated ones, has the server neither write nor read other files,
-// also outside of the sandbox, where the supervisor rotates them.
+// If an application replaces logs or rotated logs by links, the server neither writes nor reads other files, not even
+// outside of the sandbox, where the supervisor rotates the logs.
 func TestSandboxLogs(t *testing.T) {
 	t.Parallel()
 	x := newSandboxed(t, fapwstest.Threads)
@@ -299,8 +299,9 @@ func TestSandboxLogs(t *testing.T) {
 	}
 }
 
-// An application that puts a link in the place of the directory of logs has no process write, rename or remove files in the directory that the
-// link leads to, and gets no right to do so from the next worker. A directory that was made again is used.
+// If an application replaces the directory of logs by a link, no process writes, renames or removes files in the
+// directory to which the link points. The next worker gets no permission to do so, either. A directory that was created
+// again is used.
 func TestSandboxLogDirectory(t *testing.T) {
 	t.Parallel()
 	x := newSandboxed(t, fapwstest.Threads)

@@ -8,9 +8,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// A request that is in the listen queue when the server stops is answered, whatever the handlers were doing, and also
-// if it waited for
-// --max-clients.
+// A request in the listen queue is answered when the server stops, whatever the handlers are doing, even if it waited
+// for --max-clients.
 func TestQueuedRequestsAreAnsweredAtStop(t *testing.T) {
 	for signal, sig := range map[string]syscall.Signal{"TERM": syscall.SIGTERM, "INT": syscall.SIGINT} {
 		for _, flags := range [][]string{nil, {"--workers", "1"}, {"--max-clients", "1"}, {"--workers", "1", "--max-clients", "2"}} {

@@ -11,8 +11,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// SIGTERM: no new connections, idle ones close, active requests are finished,
-// whatever it is: a handler, a stream, a large body to a slow client.
+// After SIGTERM, the server accepts no connections and closes idle ones. It finishes active requests of all kinds:
+// handlers, streams, and large bodies to slow clients.
 func TestStop(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s, folder := fapwstest.ServeSlow(t, m)
@@ -31,7 +31,7 @@ func TestStop(t *testing.T) {
 		s.Signal(syscall.SIGTERM)
 		s.Says("info stopping")
 		if !m.Inline() { // where the loop itself is in the handler
-			for _, w := range idle { // the worker has been told
+			for _, w := range idle { // closed once the worker stops
 				w.Closed()
 			}
 			fapwstest.Eventually(t, "no connection comes any more", func() bool { return !fapwstest.Listens("tcp", s.Address) })
@@ -51,7 +51,7 @@ func TestStop(t *testing.T) {
 	})
 }
 
-// A request that has begun to arrive is finished too.
+// A request whose body is arriving is finished, too.
 func TestStopInABody(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "entered.py")

@@ -182,7 +182,7 @@ func TestKilledWorkers(t *testing.T) {
 	s.Says(`worker \d+ was killed by SIGKILL; starting a new one`)
 }
 
-// A worker that ends by itself, or is told to from outside, is replaced too.
+// A worker that exits or receives a signal from outside is replaced, too.
 func TestWorkersEnd(t *testing.T) {
 	t.Parallel()
 	s, _ := fapwstest.Supervised(t)
@@ -340,7 +340,8 @@ func TestUpgradeBesideReplacement(t *testing.T) {
 	s.Get("/version", 200).Is(t, "2")
 }
 
-// A program that was removed goes on, and starts its workers again; it is upgraded when one is installed again.
+// If the program file was removed, the supervisor keeps running and restarts workers. It upgrades when a program is
+// installed again.
 func TestProgramIsRemoved(t *testing.T) {
 	t.Parallel()
 	program, folder := fapwstest.CopyOfProgram(t), t.TempDir()
@@ -426,8 +427,7 @@ func TestSupervisorIsKilledBesideStoppedWorkers(t *testing.T) {
 	s.Ended()
 }
 
-// Under nohup, HUP still makes a supervisor reload, also after an
-// upgrade, and a process alone goes on.
+// Under nohup, HUP still makes a supervisor reload, even after an upgrade. A single process keeps serving.
 func TestNohup(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "workers.py", Shell: "trap '' HUP"}.Serve(t, m)
@@ -459,7 +459,7 @@ func TestSignalsDuringUpgrade(t *testing.T) {
 	s.Says("info reloaded: 1 worker")
 }
 
-// TERM is an end in order also while the next program starts, which knows by a variable that it is one.
+// TERM during an upgrade shuts down cleanly, even while the next program starts.
 func TestStopDuringUpgrade(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "workers.py", "--workers", "1")

@@ -64,7 +64,8 @@ func TestClosedTerminal(t *testing.T) {
 	}
 }
 
-// TestAddressInUse: who listens on an address is named, with the command that stops a server of fapws.
+// The error about an address in use names the process that listens on the address. For a fapws server, it includes the
+// command that stops the server.
 func TestAddressInUse(t *testing.T) {
 	t.Parallel()
 	for _, m := range []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers} {

@@ -66,7 +66,7 @@ func (l *load) stop() []string {
 	return l.failed
 }
 
-// unharmed fails the test if a request has failed, or there was none.
+// unharmed fails the test if a request has failed or no request was sent.
 func (l *load) unharmed() {
 	l.t.Helper()
 	if failed := l.stop(); len(failed) > 0 {
