@@ -52,8 +52,7 @@ void asgi_thread_notify(void);
 
 /* =============================================================================
  * How exchanges run on the asyncio thread: asgi_exchange.c, asgi_task.c, asgi_waiter.c, asgi_messages.c,
- * asgi_handler.c and asgi_stack.c. All of it is called on the asyncio thread, with the GIL, unless a comment says
- * otherwise.
+ * asgi_handler.c and asgi_stack.c.
  *
  * An exchange is a coroutine that a Task runs. Its core_kind has the protocol: ASGI, an async handler, a WebSocket.
  * The record owns a reference to its exchange, and so does the list async.live until the coroutine has ended. An
@@ -179,7 +178,7 @@ void asgi_exchange_cancel(asgi_exchange *x);
 PySendResult asgi_iter_send(PyObject *iterator, PyObject *value, PyObject **result);
 /* Clears a StopIteration, or no exception, and stores its value: PYGEN_RETURN. PYGEN_ERROR with any other exception. */
 PySendResult asgi_returned_value(PyObject **result);
-/* An iterator for asgi_iter_send that drives an awaitable; NULL with TypeError. A new reference. */
+/* An iterator for asgi_iter_send that drives an awaitable; NULL with TypeError. */
 PyObject *asgi_await(PyObject *awaitable);
 
 /* --- asgi_waiter.c --- */
@@ -211,7 +210,7 @@ void asgi_await_chain(asgi_exchange *x, FILE *out);
 
 /* =============================================================================
  * ASGI 3 (https://asgi.readthedocs.io/en/stable/specs/main.html): the call of an application, its scope, and the
- * messages of HTTP and of WebSockets. On the asyncio thread, with the GIL. */
+ * messages of HTTP and of WebSockets. */
 
 /* --- asgi_messages.c --- */
 int asgi_init(void);

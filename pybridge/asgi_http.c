@@ -1,5 +1,5 @@
-/* ASGI 3 for HTTP: the messages of receive() and send() (https://asgi.readthedocs.io/en/stable/specs/www.html, "HTTP").
- * On the asyncio thread, with the GIL.
+/* ASGI 3 for HTTP: the messages of receive() and send() (https://asgi.readthedocs.io/en/stable/specs/www.html,
+ * "HTTP").
  *
  * A response that is complete with its first http.response.body is published as one part. */
 #include "asgi.h"

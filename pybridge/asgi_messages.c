@@ -1,6 +1,6 @@
 /* ASGI 3: the call of an application, its receive() and send(), and helpers for their messages
  * (https://asgi.readthedocs.io/en/stable/specs/main.html). asgi_http.c has the messages of HTTP, asgi_websocket.c
- * the messages of WebSockets. On the asyncio thread, with the GIL. */
+ * the messages of WebSockets. */
 #include "asgi.h"
 
 #include <stdarg.h>

@@ -1,5 +1,4 @@
-/* The scope of ASGI 3. The last heads are cached, as in wsgi_cache.c, because clients repeat them. On the asyncio
- * thread, with the GIL. */
+/* The scope of ASGI 3. The last heads are cached, as in wsgi_cache.c, because clients repeat them. */
 #include "asgi.h"
 
 #include <stdlib.h>

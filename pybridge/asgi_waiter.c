@@ -1,4 +1,4 @@
-/* Waiters: the coroutines that receive() and send() of an application return. On the asyncio thread, with the GIL.
+/* Waiters: the coroutines that receive() and send() of an application return.
  *
  * receive() acts when it is awaited, or runs in a task (asyncio.create_task, wait_for), so that an abandoned
  * receive() takes no message. send() acts when it is called, unless another thread calls it, for

@@ -1,5 +1,4 @@
-/* ASGI 3 for WebSockets: receive() and send() (https://asgi.readthedocs.io/en/stable/specs/www.html, "WebSocket"). On
- * the asyncio thread, with the GIL. */
+/* ASGI 3 for WebSockets: receive() and send() (https://asgi.readthedocs.io/en/stable/specs/www.html, "WebSocket"). */
 #include "asgi.h"
 
 #include <stdlib.h>

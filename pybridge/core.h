@@ -11,7 +11,7 @@
  * that makes it until it is published, then to the event loop.
  *
  * Unless a comment says otherwise, a function needs the GIL, returns NULL or -1 with a Python exception set when it
- * fails, and borrows the objects it is given. */
+ * fails, and borrows the objects it is given. It returns objects as new references unless a comment says "borrowed". */
 #ifndef FAPWS_CORE_H
 #define FAPWS_CORE_H
 
@@ -26,10 +26,7 @@
 #include "shim.h"
 
 /* =============================================================================
- * Python.h, the functions that older Pythons lack, and the memory shared with Go: for every header of the Python side.
- *
- * Unless a comment says otherwise, a function of the Python side needs the GIL, returns NULL or -1 with a Python
- * exception set when it fails, and borrows the objects it is given. */
+ * Python.h, the functions that older Pythons lack, and the memory shared with Go: for every header of the Python side. */
 
 #if PY_VERSION_HEX < 0x03090000
 #define PyObject_CallNoArgs(f) PyObject_CallObject((f), NULL)
@@ -56,10 +53,9 @@ static inline PyObject *core_new_ref(PyObject *o) {
 
 /* --- core_python.c -------------------------------------------------------------- */
 
-/* Imports module and returns its attribute. A new reference. */
+/* Imports module and returns its attribute. */
 PyObject *core_import(const char *module, const char *name);
-/* Calls an attribute of a module. format is a format of Py_BuildValue that makes a tuple: "(Oi)", "()". A new
- * reference. */
+/* Calls an attribute of a module. format is a format of Py_BuildValue that makes a tuple: "(Oi)", "()". */
 PyObject *core_call(const char *module, const char *name, const char *format, ...);
 /* Raises an exception with a text as of PyErr_Format. Always -1. */
 int core_raise(PyObject *type, const char *format, ...);
@@ -78,7 +74,7 @@ static inline int core_append(PyObject *list, PyObject *item) {
   return bad;
 }
 /* f(*args, **kw). Takes the three references; kw may be NULL. If f or args is NULL, or an exception is set, returns
- * NULL without a call. A new reference. */
+ * NULL without a call. */
 PyObject *core_call_with(PyObject *f, PyObject *args, PyObject *kw);
 /* Returns *slot, which is set to the result of make first if it is NULL. *slot owns the object. Borrowed; NULL with
  * the exception of make. */
@@ -690,7 +686,7 @@ static inline core_input *core_take_inputs(core_record *rec) {
   rec->inputs = rec->inputs_tail = NULL;
   return in;
 }
-/* The message in an input of a WebSocket: str or bytes. With the GIL. A new reference. */
+/* The message in an input of a WebSocket: str or bytes. With the GIL. */
 PyObject *core_input_message(const core_input *in);
 /* Counts in as taken by the application. Returns a part that permits the client to send the same number of bytes
  * again, for the caller to publish, or NULL if it is too early. With the GIL. */
@@ -855,7 +851,7 @@ int core_pool_state_of(core_record *rec, int *thread);
 void core_fetch_exception(PyObject **type, PyObject **value, PyObject **tb);
 /* Whether value is an fapws.HTTPError, which is a response. Sets no exception. */
 int core_is_http_error(PyObject *value);
-/* "GET /x HTTP/1.1". A new reference. */
+/* "GET /x HTTP/1.1". */
 PyObject *core_request_line(const core_record *rec);
 /* Logs the current exception of an application whose response is complete: with the number of its error log, the
  * beginning of the request, and the client's address. */

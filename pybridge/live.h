@@ -63,7 +63,7 @@ int live_ws_resume(live_ws_object *ws);
 extern PyTypeObject live_WebSocketConnection_Type;
 /* A new reference. */
 live_ws_object *live_ws_new(core_record *rec);
-/* environ of the handshake. A new reference. */
+/* environ of the handshake. */
 PyObject *live_ws_environ(live_ws_object *ws);
 
 /* --- live_groups.c ------------------------------------------------------------ */
@@ -83,7 +83,7 @@ PyObject *live_ws_leave(PyObject *self, PyObject *group);
 
 /* --- live_channels.c -------------------------------------------------------- */
 
-/* The callable of the mount that handles on_join and on_leave. A new reference. */
+/* The callable of the mount that handles on_join and on_leave. */
 PyObject *live_presence_handler(void);
 
 #endif

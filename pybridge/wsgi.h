@@ -15,17 +15,16 @@
 /* =============================================================================
  * Python objects of a request: wsgi_environ.c, wsgi_cache.c and wsgi_input.c.
  *
- * Functions return new references, unless a comment says "borrowed". Objects that may outlive their request are
- * detached from its record first (wsgi_drop). With the GIL, on the thread that runs the record. */
+ * Objects that may outlive their request are detached from its record first (wsgi_drop). */
 
 /* --- wsgi_environ.c -------------------------------------------------------------- */
 
 int wsgi_environ_init(const core_options *o);
-/* environ of rec: a dict, or an instance of cls. input is NULL without a body. A new reference. */
+/* environ of rec: a dict, or an instance of cls. input is NULL without a body. */
 PyObject *wsgi_environ(core_record *rec, PyObject *cls, PyObject *input);
 /* Frees all caches of the calling thread, which is about to end. */
 void wsgi_forget_caches(void);
-/* The method of rec, a str. A new reference. */
+/* The method of rec, a str. */
 PyObject *wsgi_method(const core_record *rec);
 
 /* Iterates over the variables of mod_ssl in rec->tls. *at begins with 0. Returns 0 after the last variable. Works
@@ -36,10 +35,10 @@ int wsgi_next_variable(const core_record *rec, uint32_t *at, core_span *name, co
 
 typedef struct wsgi_head wsgi_head;
 #define WSGI_HEAD_SLOTS 16
-/* Makes a dict from the fields and addresses of rec, without its request line. A new reference. */
+/* Makes a dict from the fields and addresses of rec, without its request line. */
 typedef PyObject *wsgi_dict_of_fields(core_record *rec);
 /* A dict from make with the request line that put_line adds. It comes from the cache slots if the last requests had
- * the same head. slots is NULL if the head must not be cached. A new reference. */
+ * the same head. slots is NULL if the head must not be cached. */
 PyObject *wsgi_dict_of_head(wsgi_head **slots, core_record *rec, wsgi_dict_of_fields *make,
                             int (*put_line)(PyObject *, const core_record *));
 /* Frees all entries of a cache. */
@@ -48,9 +47,9 @@ void wsgi_forget_heads(wsgi_head **slots);
 /* --- wsgi_input.c ---------------------------------------------------------------- */
 
 extern PyTypeObject wsgi_Input_Type;
-/* wsgi.input of rec; rec is NULL for requests without a body. A new reference. */
+/* wsgi.input of rec; rec is NULL for requests without a body. */
 PyObject *wsgi_input_new(core_record *rec);
-/* n existing bytes of a body in a file, from offset at. Releases the GIL while it reads. A new reference. */
+/* n existing bytes of a body in a file, from offset at. Releases the GIL while it reads. */
 PyObject *wsgi_read_spool(int file, int64_t at, int64_t n);
 /* Detaches the object from its record, which will be reused. */
 void wsgi_input_detach(PyObject *input);
@@ -84,16 +83,15 @@ typedef struct {
 int wsgi_field_names_init(void);
 /* Returns the entry of a name of n bytes, or NULL if the table lacks it. Sets no exception. */
 const wsgi_known_field *wsgi_find_field(const char *name, size_t n);
-/* The key of a name of n bytes, which must be ASCII: HTTP_USER_AGENT. A new reference. */
+/* The key of a name of n bytes, which must be ASCII: HTTP_USER_AGENT. */
 PyObject *wsgi_field_key(const char *name, size_t n);
 
 /* =============================================================================
  * Return values of handlers, and the parts made of them: wsgi_start.c, wsgi_stream.c, wsgi_head.c, wsgi_fields.c,
  * wsgi_result.c, wsgi_file.c and wsgi_run.c.
  *
- * With the GIL, on the thread that runs the record. Return values are borrowed; the record takes a reference to objects
- * that must live longer (iterators, objects with close()). A function that publishes the last part returns the record
- * to the event loop: the caller must not use it any more. */
+ * Return values of handlers are borrowed; the record takes a reference to objects that must live longer (iterators,
+ * objects with close()). */
 
 /* --- wsgi_start.c ---------------------------------------------------------------- */
 
@@ -117,7 +115,7 @@ typedef struct {
   uint32_t writers; /* atomic: number of such threads in write() */
 } wsgi_start_object;
 
-/* A fresh or recycled object for rec; cls NULL means the built-in type. A new reference. */
+/* A fresh or recycled object for rec; cls NULL means the built-in type. */
 PyObject *wsgi_start_for(core_thread *t, core_record *rec, PyObject *cls);
 /* Releases the reference after the exchange; t may keep the object to use it again. */
 void wsgi_start_done(core_thread *t, PyObject *start);

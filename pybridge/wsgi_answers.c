@@ -1,4 +1,4 @@
-/* Return values that make the server answer: Staticfile, CGIApplication and channel(). With the GIL. */
+/* Return values that make the server answer: Staticfile, CGIApplication and channel(). */
 #include "wsgi.h"
 
 /* environ[name] as bytes (PEP 3333, "Unicode Issues"); NULL with an exception. A new reference. */

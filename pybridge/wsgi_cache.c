@@ -1,4 +1,4 @@
-/* Caches the environs and ASGI scopes of the last heads. On the thread that runs the record, with the GIL.
+/* Caches the environs and ASGI scopes of the last heads.
  *
  * A client on a kept-alive connection repeats the same fields, and often the same request line. A slot has the last
  * fields with their dict, and the dict of the whole request after a request line was repeated. Values are immutable,

@@ -1,4 +1,4 @@
-/* environ (PEP 3333, RFC 3875), mostly one copy of a dict. On the thread that runs the record, with the GIL.
+/* environ (PEP 3333, RFC 3875), mostly one copy of a dict.
  *
  * Strings are latin-1 (PEP 3333, "Unicode Issues"). Fields with an underscore in their name are dropped, because
  * applications would confuse them with fields with a hyphen. Proxy is dropped, too (httpoxy). */

@@ -1,4 +1,4 @@
-/* Header fields of a response, validated once and stored as they are sent. With the GIL. */
+/* Header fields of a response, validated once and stored as they are sent. */
 #include "wsgi.h"
 
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* Files as responses: the event loop sends regular files by their descriptor, other file-like objects are read in
- * blocks. With the GIL. */
+ * blocks. */
 #include "wsgi.h"
 
 #include <errno.h>

@@ -1,4 +1,4 @@
-/* Writes heads of responses into parts. No other file does. With the GIL. */
+/* Writes heads of responses into parts. No other file does. */
 #include "wsgi.h"
 
 #include <string.h>

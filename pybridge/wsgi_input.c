@@ -1,4 +1,4 @@
-/* wsgi.input: the body of a request, in the memory of its record or in a file. With the GIL. */
+/* wsgi.input: the body of a request, in the memory of its record or in a file. */
 #include "wsgi.h"
 
 #include <errno.h>

@@ -1,4 +1,4 @@
-/* Turns the return value of a handler into parts. On the thread that runs the record, with the GIL. */
+/* Turns the return value of a handler into parts. */
 #include "wsgi.h"
 
 #include <stdlib.h>

@@ -1,5 +1,4 @@
-/* Runs requests of synchronous handlers, and answers for handlers that fail. On the thread that runs the record,
- * with the GIL. */
+/* Runs requests of synchronous handlers, and answers for handlers that fail. */
 #include "wsgi.h"
 
 #include <string.h>

@@ -1,5 +1,4 @@
-/* start_response: the callable of PEP 3333 with the methods of Fapws4. On the thread that runs the record, with the
- * GIL.
+/* start_response: the callable of PEP 3333 with the methods of Fapws4.
  *
  * Fields are validated at once and stored in their transmitted form, without Python objects. response_headers
  * becomes a list when the application reads it. After that the list has the fields. */

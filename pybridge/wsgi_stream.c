@@ -1,4 +1,4 @@
-/* Responses in several chunks: iterables, generators and write(). On the thread that runs the record, with the GIL.
+/* Responses in several chunks: iterables, generators and write().
  *
  * Each chunk is published at once, so that the event loop sends it while the next one is made (PEP 3333, "Buffering and
  * Streaming"). If record.unacked is too large, the client is slow, and the iterator is parked (core_flow.c). */
