@@ -26,7 +26,7 @@
 #include "shim.h"
 
 /* =============================================================================
- * Python.h, the functions that older Pythons lack, and the memory shared with Go: for every header of the Python side. */
+ * Python.h and the functions that older Pythons lack, for every header of the Python side. */
 
 #if PY_VERSION_HEX < 0x03090000
 #define PyObject_CallNoArgs(f) PyObject_CallObject((f), NULL)

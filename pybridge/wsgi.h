@@ -4,7 +4,7 @@
  * With the GIL, on the thread that runs the record, unless a comment says otherwise. Caches belong to their thread
  * (CORE_PER_THREAD). The record owns its environ, input, start and iterator; wsgi_drop releases them before the last
  * part is published. A function that publishes the last part returns the record to the event loop: the caller must
- * not use it any more. */
+ * no longer use it. */
 #ifndef FAPWS_WSGI_H
 #define FAPWS_WSGI_H
 
