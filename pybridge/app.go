@@ -44,8 +44,8 @@ func RunFrom(file, python string) {
 
 // Options are the arguments of Load.
 type Options struct {
-	// Apps are the applications, at least one. They share an interpreter and are loaded in this order. Only the first one may
-	// be run as __main__, and it decides sys.argv[0].
+	// Apps are the applications, at least one. They share an interpreter and are loaded in this order. Only the first
+	// one may be run as __main__, and it decides sys.argv[0].
 	//
 	// Each has its directory first on sys.path while it is loaded, and a separate name in sys.modules, even if two
 	// scripts are called app.py. Two applications that import a module of the same name get the same module: if two
@@ -77,10 +77,11 @@ type Application struct {
 	Module string // dotted name of a module to import
 	// Folder is the directory where Module is searched first. "" means the current directory.
 	Folder string
-	// Import imports the script as a module with its stem as name; otherwise the script is run as __main__. All applications
-	// but the first are always imported.
+	// Import imports the script as a module with its stem as name; otherwise the script is run as __main__. All
+	// applications but the first are always imported.
 	Import bool
-	Object string // "name.attribute" to serve; "" looks for PATHS, application and app
+	// "name.attribute" to serve; "" looks for PATHS, application and app
+	Object string
 	// Interface is "paths", "wsgi" or "asgi" to allow only this interface. "" and "auto" allow all.
 	Interface string
 	Factory   bool // the object is a function that returns the application
@@ -106,8 +107,9 @@ func (a *Application) fullName() string {
 // ExitError is the error of user code that failed during loading: it raised an exception, whose traceback is on stderr,
 // or called sys.exit.
 type ExitError struct {
-	Code int    // the exit status of python3
-	Line string // "FILE:LINE: REASON", perhaps with "; NEXT STEP"; "" if not known
+	Code int // the exit status of python3
+	// "FILE:LINE: REASON", perhaps with "; NEXT STEP"; "" if not known
+	Line string
 }
 
 func (e *ExitError) Error() string { return fmt.Sprintf("the script exited with status %d", e.Code) }
@@ -122,8 +124,8 @@ type App struct {
 	stop    chan int // inline mode: ends Serve
 }
 
-// Load starts Python on the calling OS thread, which must be locked and becomes Python's main thread, and runs or imports each
-// application. It must be called once.
+// Load starts Python on the calling OS thread, which must be locked and becomes Python's main thread, and runs or
+// imports each application. It must be called once.
 //
 // The error is an *ExitError if user code failed, otherwise one line for the user that names the application. After an
 // error Python is finalized.
@@ -264,8 +266,8 @@ func (a *App) Serve() int {
 	return a.mode.serve(a)
 }
 
-// Stop ends Serve and the other Python threads, and returns the number of threads that still run after a second. It is safe for
-// concurrent use.
+// Stop ends Serve and the other Python threads, and returns the number of threads that still run after a second. It is
+// safe for concurrent use.
 func (a *App) Stop() int {
 	return a.mode.stop(a)
 }
@@ -277,8 +279,9 @@ func (a *App) exit(code int) {
 	}
 }
 
-// Close runs the queued jobs of inline mode, waits for threads of the script, runs its atexit functions and finalizes Python. It returns
-// the exit status: 0, or 120 if output could not be flushed. It must be called once, on the thread of Load.
+// Close runs the queued jobs of inline mode, waits for threads of the script, runs its atexit functions and finalizes
+// Python. It returns the exit status: 0, or 120 if output could not be flushed. It must be called once, on the thread
+// of Load.
 func (a *App) Close() int {
 	if a.handler != nil {
 		a.handler.gilCalls.Close()

@@ -39,7 +39,8 @@ type RunConfig struct {
 	// this machine (DNS rebinding).
 	DebugLocal bool
 
-	Stamped bool // standard error is an error log: reports have a date, a level and the client
+	// standard error is an error log: reports have a date, a level and the client
+	Stamped bool
 
 	Multiprocess bool   // other processes serve the same application
 	Software     string // SERVER_SOFTWARE, a product with a version
@@ -179,8 +180,8 @@ func (h *Handler) Attach(w *eventloop.Waker) {
 // sendNow is eventloop.Waker.SendNow of the event loop that runs handlers inline. A process has at most one such loop.
 var sendNow = func() {}
 
-// core_loop_send_now makes the event loop send data of write() before the handler continues. It is the only call from C to Go,
-// on the event loop, during a call from Go to C.
+// core_loop_send_now makes the event loop send data of write() before the handler continues. It is the only call from C
+// to Go, on the event loop, during a call from Go to C.
 //
 //export core_loop_send_now
 func core_loop_send_now() { sendNow() }
@@ -315,8 +316,8 @@ func (h *Handler) Cancel(t exchange.Ticket, took time.Duration) {
 	}
 }
 
-// In inline mode an iterator makes several chunks in a turn only if they are sent meanwhile: a chunk must not wait for the next one
-// (PEP 3333).
+// In inline mode an iterator makes several chunks in a turn only if they are sent meanwhile: a chunk must not wait for
+// the next one (PEP 3333).
 
 func (h *Handler) Attend(on bool) {
 	atomic.StoreUint32((*uint32)(&h.shared.attended), uint32(boolByte(on)))

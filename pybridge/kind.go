@@ -21,10 +21,11 @@ var kinds = [...]struct {
 	mode          mode     // nil for the mode of the pool
 	lifespan      bool     // has a lifespan, as ASGI does
 	webSocket     bool     // it answers handshakes
-	callbacks     bool     // its WebSockets are served by callbacks on the threads of handlers
-	detaches      bool     // it may receive the socket of a handshake
-	streams       bool     // it receives bodies in pieces
-	forks         bool     // a process may serve a single request of it and end
+	// its WebSockets are served by callbacks on the threads of handlers
+	callbacks bool
+	detaches  bool // it may receive the socket of a handshake
+	streams   bool // it receives bodies in pieces
+	forks     bool // a process may serve a single request of it and end
 }{
 	WSGI:         {name: "WSGI", article: "a WSGI application", arguments: wsgiArguments, detaches: true, forks: true},
 	ASGI:         {name: "ASGI", article: "an ASGI application", arguments: asgiArguments, mode: asyncio{}, lifespan: true, webSocket: true, streams: true},

@@ -55,8 +55,8 @@ func (a *App) find(o Options, i int, paths []string) (f *Content, err error) {
 	return f, err
 }
 
-// warnOfBreaches has an application of WSGI log how it breaks PEP 3333 (contrib/fapws/_pep3333.py). PATHS, and what fapws itself makes an
-// application of, may use more than WSGI. Main thread, GIL held.
+// warnOfBreaches makes a WSGI application log how it violates PEP 3333 (contrib/fapws/_pep3333.py). PATHS, and
+// applications that fapws itself makes, may use more than WSGI. Main thread, GIL held.
 func (f *Content) warnOfBreaches() (err error) {
 	m := &f.Table[0]
 	if f.Class == "" || m.Kind != WSGI || m.Static+m.CGI+m.Upload != "" || m.callable != m.entry {
@@ -129,8 +129,8 @@ func search(app *Application, script, name string, dev bool, main *python3.PyObj
 	return result, nil
 }
 
-// Tool calls main of a module of package fapws ("_shell") with a list of the applications, each with its name, globals and
-// mounts, and returns the exit status. It must be called on the thread of Load, before Start.
+// Tool calls main of a module of package fapws ("_shell") with a list of the applications, each with its name, globals
+// and mounts, and returns the exit status. It must be called on the thread of Load, before Start.
 func (a *App) Tool(module string) int {
 	C.core_take_gil()
 	defer C.core_release_gil()
@@ -158,8 +158,8 @@ func ended(result *python3.PyObject, ok bool, name string) *ExitError {
 	return exitError(status, line)
 }
 
-// entries makes the list of applications for Tool: tuples (name, globals, [(prefix, object, name), ...]). It lives as long as the process.
-// Main thread, GIL held.
+// entries makes the list of applications for Tool: tuples (name, globals, [(prefix, object, name), ...]). It lives as
+// long as the process. Main thread, GIL held.
 func (a *App) entries() *python3.PyObject {
 	apps := python3.PyList_New(0)
 	for _, f := range a.loaded {

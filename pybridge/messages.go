@@ -248,8 +248,8 @@ func (h *Handler) NotifyPresence(n PresenceEvent) bool {
 	return true
 }
 
-// WatchesPresence reports whether the application has registered a callback of fapws.on_join or on_leave. It is safe for concurrent
-// use.
+// WatchesPresence reports whether the application has registered a callback of fapws.on_join or on_leave. It is safe
+// for concurrent use.
 func (h *Handler) WatchesPresence() bool {
 	return h.shared != nil && atomic.LoadUint32((*uint32)(&h.shared.watched)) != 0
 }

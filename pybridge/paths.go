@@ -281,7 +281,8 @@ func isSimple(entry *python3.PyObject) bool {
 	return closure == python3.Py_None
 }
 
-// wantsDict reports whether an application needs a plain dict, even if its script has an Environ (contrib/fapws/_framework.py).
+// wantsDict reports whether an application needs a plain dict, even if its script has an Environ
+// (contrib/fapws/_framework.py).
 func wantsDict(entry *python3.PyObject) bool {
 	answer, _ := callPackage("_framework", "wants_dict", entry)
 	if answer == nil { // a property of the object raised an exception

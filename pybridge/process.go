@@ -106,8 +106,8 @@ func (c *Contents) Hidden() (lines []string) {
 	return lines
 }
 
-// Paths returns the absolute paths of directories and archives from which Python and the applications may read files after
-// loading: the search path of modules, and where modules were found. It must be called on the thread of Load.
+// Paths returns the absolute paths of directories and archives from which Python and the applications may read files
+// after loading: the search path of modules, and where modules were found. It must be called on the thread of Load.
 func (a *App) Paths() ([]string, error) {
 	C.core_take_gil()
 	defer C.core_release_gil()

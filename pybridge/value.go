@@ -13,8 +13,8 @@ type Object string
 // maxDepth limits nested lists. Settings need one level, and a list may contain itself.
 const maxDepth = 3
 
-// valueOf copies o, a global of the script: a bool, an int64, which is saturated if it does not fit, a float64, a string, []any for a
-// list or tuple, or an Object. Main thread, GIL held.
+// valueOf copies o, a global of the script: a bool, an int64, which is saturated if it does not fit, a float64, a
+// string, []any for a list or tuple, or an Object. Main thread, GIL held.
 func valueOf(o *python3.PyObject, depth int) any {
 	defer python3.PyErr_Clear() // a str with surrogates has no UTF-8
 	switch {
