@@ -288,7 +288,8 @@ func (f *Fanout) Take() {
 	if !in.called.Load() {
 		return
 	}
-	in.called.Store(false) // before the events are taken: Publish then wakes the loop once more
+	// before the events are taken: Publish then wakes the loop once more
+	in.called.Store(false)
 	in.mu.Lock()
 	events := in.events
 	in.events = nil
