@@ -18,9 +18,10 @@ type answerFields struct {
 	// Directives of CDN-Cache-Control if it is valid (RFC 9213 §2.2), otherwise of Cache-Control.
 	control control
 
-	age      int64 // seconds; -1 if missing
-	made     int64 // Date, in seconds since 1970
-	apparent int64 // seconds from Date until the response arrived, 0 to MaxTTL (RFC 9111 §4.2.3)
+	age  int64 // seconds; -1 if missing
+	made int64 // Date, in seconds since 1970
+	// seconds from Date until the response arrived, 0 to MaxTTL (RFC 9111 §4.2.3)
+	apparent int64
 	expires  int64 // in seconds since 1970; -1 if missing, 0 if it is not a date
 	vary     []string
 	// Vary makes every request different, or Vary or the directives are too long
