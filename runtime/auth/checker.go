@@ -18,11 +18,11 @@ type Checker struct {
 
 	mu        sync.Mutex
 	waiting   []*Check // sorted by Check.due
-	running   int      // number of goroutines that compute
-	most      int      // limit of running
+	running   int
+	most      int // limit of running
 	addresses failures[string]
 	accounts  failures[account]
-	friends   recent[friend, bool] // networks from which users have logged in
+	friends   recent[friend, bool]
 }
 
 // Origin describes the client of a check.
@@ -40,7 +40,6 @@ type account struct {
 	name  string
 }
 
-// maxWaiting limits the number of waiting checks.
 const maxWaiting = 1024
 
 // NewChecker returns a Checker that uses at most half of the processors.
@@ -223,14 +222,13 @@ func (c *Checker) ofQueue(k *Check) time.Duration {
 }
 
 const (
-	eachWaits   = 60 * time.Millisecond // roughly the duration of a check
+	eachWaits   = 60 * time.Millisecond
 	eachFollows = time.Second
 	maxFollows  = time.Minute
 )
 
 func (k *Check) account() account { return account{k.users, clip(k.user)} }
 
-// clip limits the length of a name from a client before it is stored.
 func clip(name string) string { return name[:min(len(name), 64)] }
 
 // failures counts wrong passwords by client or account. The counts halve every minute, so that no client is penalized

@@ -12,7 +12,6 @@ import (
 	"fapws/runtime/conn"
 )
 
-// fixed returns a Checker with a clock that the test sets.
 func fixed(now *time.Duration) *Checker {
 	c := NewChecker()
 	var mu sync.Mutex
@@ -81,7 +80,6 @@ func (r *results) check(u *Users, client, user, password string) *Check {
 	return r.checkOn(nil, u, client, user, password)
 }
 
-// checkOn is check for a request on a connection.
 func (r *results) checkOn(conn any, u *Users, client, user, password string) *Check {
 	name := client + " " + user + " " + password
 	return u.Check(Origin{Addr: client, Conn: conn}, user, password, func(v Verdict) {

@@ -115,7 +115,6 @@ func readUsers(path string) (text []byte, t *table, err error) {
 	return text, t, err
 }
 
-// nameOf returns the user in a line, or "".
 func nameOf(line string) string {
 	line = strings.TrimSpace(line)
 	name, _, found := strings.Cut(line, ":")

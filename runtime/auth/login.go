@@ -36,7 +36,7 @@ type Login struct {
 	form   []byte // key of the MACs of form tokens
 	cookie string // name of the cookie, without a prefix
 
-	announced atomic.Bool // see Announce
+	announced atomic.Bool
 
 	verifying sync.Mutex
 	// verified caches sessions by token, because computing two MACs takes as long as a small response. Guarded by
@@ -164,7 +164,6 @@ func FromElsewhere(head []byte, fields []http1.Field, host string) bool {
 	return err != nil || u.Host == "" || !strings.EqualFold(plainHost(u.Host, u.Scheme), plainHost(host, u.Scheme))
 }
 
-// plainHost removes the default port of scheme from host.
 func plainHost(host, scheme string) string {
 	switch scheme {
 	case "http":

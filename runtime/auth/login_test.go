@@ -18,7 +18,6 @@ type clock struct{ time.Time }
 
 func (c *clock) now() time.Time { return c.Time }
 
-// place is a state directory with a file of users.
 type place struct {
 	dir, users string
 	clock      *clock

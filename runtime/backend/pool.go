@@ -126,7 +126,6 @@ func (h *Handler) leave() {
 	h.running--
 }
 
-// respond calls a responder for r and ends the response.
 func (r *Request) respond(to Responder) {
 	w := &Response{r: r}
 	defer func() {

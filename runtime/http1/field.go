@@ -183,7 +183,7 @@ const (
 	// isTarget except "?" and the characters that affect Request.Plain: "%", "/" and a backslash
 	isPlain
 	isHost // unreserved and sub-delims, RFC 3986 §3.2.2
-	isHex  // HEXDIG
+	isHex
 )
 
 var class = func() (t [256]uint8) {

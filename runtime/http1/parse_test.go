@@ -7,7 +7,6 @@ import (
 	"testing"
 )
 
-// describe formats the result of Parse in one line, without empty and default parts.
 func describe(r *Request, head []byte) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s", r.Method.In(head), r.Path.In(head))
@@ -40,7 +39,6 @@ func describe(r *Request, head []byte) string {
 	return b.String()
 }
 
-// on11 returns a valid HTTP/1.1 head with the given request line and fields.
 func on11(line, fields string) string {
 	return line + " HTTP/1.1\r\nHost: h\r\n" + fields + "\r\n"
 }

@@ -156,7 +156,6 @@ func (t *Tracer) number() uint64 {
 	}
 }
 
-// putHex writes n as 16 digits.
 func putHex(dst []byte, n uint64) {
 	var b [8]byte
 	binary.BigEndian.PutUint64(b[:], n)

@@ -91,7 +91,6 @@ type Record struct {
 	Client string     // human-readable, for debugging; may be empty
 }
 
-// noFormat is the format of a Record without a Log.
 var noFormat = new(Format)
 
 // Format returns the format of the line. It is empty if no log gets the line.
@@ -168,7 +167,7 @@ type Entry struct {
 	WireOut   int64 // bytes of the response, including its head and framing
 	Earlier   int   // number of earlier requests on the connection
 	Aborted   bool  // the client disconnected before the end of the response
-	KeepAlive bool  // the connection stays open
+	KeepAlive bool
 
 	// Request and Response hold the header fields that the Format names, in the order of Format.Request and
 	// Format.Response.

@@ -105,7 +105,6 @@ func decimalSeconds(dst []byte, e *Entry) ([]byte, bool) {
 	return padded(dst, us%1e6, 6), true
 }
 
-// padded appends n with leading zeros.
 func padded(dst []byte, n int64, width int) []byte {
 	start := len(dst)
 	for dst = strconv.AppendInt(dst, n, 10); len(dst)-start < width; {

@@ -11,7 +11,6 @@ import (
 
 var noon = time.Date(2026, 7, 4, 12, 0, 0, 1234567, time.FixedZone("", 2*3600))
 
-// entry returns an Entry with all fields set.
 func entry(f *Format) *Entry {
 	e := &Entry{}
 	e.Begin(f)

@@ -186,7 +186,6 @@ func (e *Errors) rotates() bool {
 	return e.size > 0 || e.every != Schedule{}
 }
 
-// growEvery is the minimum interval between two checks of a growing log.
 const growEvery = 100 * time.Millisecond
 
 // watch rotates the file when it is due. The kernel reports growth, because a flood could fill a small disk between

@@ -209,10 +209,10 @@ const reportEvery = 10 * time.Second
 type writer struct {
 	file     *File
 	out      *sink
-	pending  []byte // buffered lines
-	written  int    // number of bytes of pending that are in the file
-	total    int64  // number of bytes written to the file from all buffers
-	failing  bool   // the last write failed and is retried
+	pending  []byte
+	written  int   // number of bytes of pending that are in the file
+	total    int64 // number of bytes written to the file from all buffers
+	failing  bool  // the last write failed and is retried
 	reported time.Time
 	told     int64 // number of dropped lines that were reported
 }

@@ -32,7 +32,6 @@ var jsonLine = [][2]string{
 	{"referer", "%{Referer}i"}, {"user_agent", "%{User-Agent}i"}, {"trace_id", "%{fapws.trace_id}e"},
 }
 
-// jsonNumbers lists the atoms that JSON shows as numbers.
 var jsonNumbers = []string{"%>s", "%B", "%D"}
 
 // Format is a compiled format of log lines. It is immutable.
@@ -45,7 +44,7 @@ type Format struct {
 }
 
 type value struct {
-	text string // literal text before the value
+	text string
 	atom atom
 	only statuses                      // statuses of the responses that have the value
 	form func(dst, text []byte) []byte // appends the value in the form for the line
@@ -118,7 +117,6 @@ func (f *Format) json() error {
 	return nil
 }
 
-// verbatim appends a value without escapes.
 func verbatim(dst, text []byte) []byte { return append(dst, text...) }
 
 // add appends a value after the current text.

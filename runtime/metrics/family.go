@@ -13,8 +13,8 @@ type Kind string
 
 // Kinds of metrics.
 const (
-	Counter   Kind = "counter"   // grows, and starts at 0 with the process
-	Gauge     Kind = "gauge"     // a current value
+	Counter   Kind = "counter" // grows, and starts at 0 with the process
+	Gauge     Kind = "gauge"
 	Histogram Kind = "histogram" // number of values in each bucket
 )
 

@@ -99,7 +99,6 @@ func TestLabels(t *testing.T) {
 	}
 }
 
-// families returns the families of a process as another process receives them.
 func families(t *testing.T, n int64) (all []Family) {
 	t.Helper()
 	text, err := json.Marshal([]Family{

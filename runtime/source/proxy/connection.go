@@ -95,7 +95,6 @@ func (c *connection) awaitInput() { c.SetReadDeadline(time.Now().Add(c.timeout))
 // follows at once.
 const short = 2 * time.Millisecond
 
-// pauses reports whether the upstream sends nothing for the duration short.
 func (c *connection) pauses() bool {
 	if c.in.Buffered() > 0 {
 		return false

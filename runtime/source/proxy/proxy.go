@@ -93,7 +93,6 @@ func New(o Options) (*Proxy, error) {
 	return p, nil
 }
 
-// dial connects to the upstream, with TLS if configured.
 func (p *Proxy) dial(ctx context.Context) (*connection, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.opt.Connect)
 	defer cancel()

@@ -24,7 +24,7 @@ type cache struct {
 	open     map[*record]bool // records with an open file
 	recent   list.List        // of *record, the most recently used first
 	size     int
-	sweeping bool // a sweep is scheduled
+	sweeping bool
 }
 
 // record is an entry of the cache, guarded by the cache's lock.
@@ -99,7 +99,6 @@ func (c *cache) set(path string, v variants, now int64) {
 	}
 }
 
-// change calls f with the record of a path, if it exists.
 func (c *cache) change(path []byte, f func(r *record)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

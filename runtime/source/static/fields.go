@@ -139,7 +139,6 @@ func wildcard(pattern string) (*regexp.Regexp, error) {
 	return regexp.Compile("(?s)^" + text + "$")
 }
 
-// headerLines formats fields as lines, sorted by name.
 func headerLines(headers map[string]string) (string, error) {
 	var lines []byte
 	for _, name := range slices.Sorted(maps.Keys(headers)) {

@@ -19,7 +19,6 @@ func symlink(t testing.TB, target, path string) {
 	}
 }
 
-// everything enables all options, so that the most files can be reached.
 func everything(root string) Options {
 	return Options{Root: root, Index: []string{"index.html"}, Listing: true, DotFiles: true}
 }

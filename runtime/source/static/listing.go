@@ -15,7 +15,6 @@ import (
 	"fapws/runtime/http1"
 )
 
-// maxListed limits the number of entries on the page of a directory.
 const maxListed = 10000
 
 const listingFields = "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'\r\n"

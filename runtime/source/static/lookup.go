@@ -71,7 +71,6 @@ func (p program) Error() string { return string(p) + " is asked for by its name"
 // Is makes a program equal to fs.ErrNotExist.
 func (p program) Is(target error) bool { return target == fs.ErrNotExist }
 
-// index returns the first index file that exists in a directory.
 func (f *Files) index(t *view, dir string) (name string, info fs.FileInfo, err error) {
 	for _, name := range f.opt.Index {
 		if dir != "." {

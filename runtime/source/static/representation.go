@@ -24,7 +24,7 @@ type description struct {
 	// made says that the server compresses the variant from the original, whose name and stamp it has.
 	made    bool
 	control string // Cache-Control; empty to omit it
-	extra   string // additional header lines
+	extra   string
 	tag     string // entity tag that replaces the one from the file's time
 }
 
@@ -116,7 +116,6 @@ func (r *representation) cost() int {
 	return cost
 }
 
-// suffixes are appended to a file's name to find variants.
 var suffixes = [Codings]string{"", ".gz", ".zst", ".br"}
 
 // AcceptedBy parses the Accept-Encoding fields of a request.

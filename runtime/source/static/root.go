@@ -199,7 +199,6 @@ func (t *view) shows(name string) error {
 // maxLinks limits the number of links that a name may lead through, as in the kernel.
 const maxLinks = 40
 
-// followed is a symbolic link that walk is following.
 type followed struct {
 	owner uint32
 	left  int // number of segments of the name that remain after the link

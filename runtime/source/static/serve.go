@@ -187,7 +187,6 @@ func (r *representation) answer(req *Request, c *Conditions, out *Response, befo
 	return true
 }
 
-// add appends a range of the representation to the body.
 func (out *Response) add(r *representation, part byteRange) {
 	if part.count == 0 {
 		return

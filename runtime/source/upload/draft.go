@@ -15,7 +15,7 @@ import (
 
 // draft is a file that is being received. It belongs to one goroutine at a time.
 type draft struct {
-	file   stored // as described by the client
+	file   stored
 	f      *os.File
 	pieces *pieces // replaces f if the handler receives the file; otherwise nil
 	// dir contains temp and name. It is nil if f is written in place.
@@ -63,7 +63,6 @@ func (d *draft) stored() stored {
 
 func (d *draft) sum() string { return hex.EncodeToString(d.hash.Sum(nil)) }
 
-// hashAll hashes the whole file, unless hash already contains all of it.
 func (d *draft) hashAll() error {
 	if d.hashed == d.size {
 		return nil

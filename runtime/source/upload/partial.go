@@ -254,7 +254,6 @@ func (p *partial) remove() {
 	p.abort()
 }
 
-// finish gives the file its final name.
 func (p *partial) finish() error {
 	_ = p.dir.Remove(hiddenPrefix + p.id + descriptionSuffix)
 	return p.commit()

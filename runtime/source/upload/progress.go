@@ -12,10 +12,8 @@ import (
 // publishEvery is the minimum interval between two events about an upload, except its beginning and end.
 const publishEvery = 250 * time.Millisecond
 
-// mostEnded limits the number of ended uploads in reports.
 const mostEnded = 8
 
-// report is the state of an upload for clients.
 type report struct {
 	ID   string `json:"id"`
 	Name string `json:"name"` // as named by the client; empty if not yet known
@@ -74,7 +72,6 @@ func (p *progress) add(n int) {
 	}
 }
 
-// named records the name of the file that is being received.
 func (p *progress) named(name string) {
 	p.of.mu.Lock()
 	p.report.Name = name

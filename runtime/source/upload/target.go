@@ -124,7 +124,6 @@ const (
 	partSuffix   = ".part" // for a file from a single request
 )
 
-// temporary returns the name of a file until it is complete.
 func temporary(name string) string {
 	sum := sha256.Sum256([]byte(name))
 	return hiddenPrefix + hex.EncodeToString(sum[:12]) + partSuffix
@@ -215,7 +214,6 @@ func (t *directory) draft(name, temp string, flags int) (*draft, error) {
 
 func (t *directory) call(d *draft, name string) { d.name, d.path = name, filepath.Join(t.path, name) }
 
-// vacant returns an error if an upload cannot have this name.
 func (t *directory) vacant(dir *os.Root, name string) error {
 	info, err := dir.Lstat(name)
 	switch {

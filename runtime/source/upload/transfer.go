@@ -33,7 +33,6 @@ type transfer struct {
 	fields   url.Values
 }
 
-// next returns the next piece of the body, as backend.Request.Next does.
 func (t *transfer) next() ([]byte, error) {
 	piece, err := t.r.Next()
 	t.progress.add(len(piece))
@@ -159,7 +158,6 @@ func (t *transfer) Write(piece []byte) (int, error) {
 	return len(piece), t.drafts[len(t.drafts)-1].write(piece)
 }
 
-// commit gives all files their final names.
 func (t *transfer) commit() (files []stored, err error) {
 	for len(t.drafts) > 0 {
 		d := t.drafts[0]
@@ -172,7 +170,6 @@ func (t *transfer) commit() (files []stored, err error) {
 	return files, nil
 }
 
-// abort removes the files that were not committed.
 func (t *transfer) abort() {
 	for _, d := range t.drafts {
 		d.abort()

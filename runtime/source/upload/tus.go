@@ -287,7 +287,6 @@ func (x *tus) receive(p *partial, status int, fields string) error {
 	return err
 }
 
-// finish responds to the request with the last bytes.
 func (x *tus) finish(p *partial, progress *progress, status int, fields string) error {
 	if err := p.complete(); err != nil {
 		progress.end(stateFailed, refusalOf(err).text)
@@ -318,7 +317,6 @@ const (
 	mostFinished = 100
 )
 
-// keepFinished records an upload that was stored.
 func (u *Upload) keepFinished(id string, length int64) {
 	u.mu.Lock()
 	defer u.mu.Unlock()

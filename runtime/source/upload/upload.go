@@ -34,7 +34,7 @@ type Upload struct {
 
 	mu     sync.Mutex
 	active []*progress
-	ended  []report // the uploads that ended last
+	ended  []report
 
 	finished []finished // the tus uploads that were stored last; guarded by mu
 }
