@@ -1,6 +1,7 @@
-/* Has the linker of a wheel's library take the oldest versions of libc's functions, which every glibc since 2.17 has
- * (manylinux_2_17, PEP 600). Most moved to libc.so with 2.34, which gave them a new version without another behaviour.
- * scripts/package.sh puts this file before every C file; stat and memfd_create, which are new, are in preload.c. */
+/* Makes the linker use the oldest versions of libc's functions in a wheel's library. Every glibc since 2.17 provides
+ * these versions (manylinux_2_17, PEP 600). glibc 2.34 moved most of these functions to libc.so under a new version
+ * with the same behaviour. scripts/package.sh includes this file before every C file. preload.c defines stat and
+ * memfd_create, which glibc 2.17 lacks. */
 #if !defined(FAPWS_GLIBC_H) && !defined(__ASSEMBLER__)
 #define FAPWS_GLIBC_H
 

@@ -1,6 +1,6 @@
-/* The end of a process whose parent has died. Nothing here needs a descriptor, a lock or
- * another thread: the application may have closed other descriptors than its
- * own, a handler may hold the GIL, and Go may wait forever to write about a crash to a full pipe. */
+/* Ends a process whose parent has died, without a descriptor, a lock or another thread: the application may have
+ * closed descriptors of fapws, a handler may hold the GIL, and Go may block forever while it writes a crash report to a
+ * full pipe. */
 #define _GNU_SOURCE
 #include "orphan.h"
 
@@ -12,12 +12,12 @@
 #include <time.h>
 #include <unistd.h>
 
-/* By system calls: the functions need librt before glibc 2.34. */
+/* Uses system calls, because the functions need librt before glibc 2.34. */
 struct kernel_time {
   long interval_seconds, interval_nanoseconds, seconds, nanoseconds; /* struct __kernel_old_itimerspec */
 };
 
-static int timer; /* the kernel's number of it; SIGKILL when it expires */
+static int timer; /* kernel timer ID; sends SIGKILL when it expires */
 static pid_t parent;
 static atomic_int limit_seconds;
 static struct sigaction before; /* Go's handler */
@@ -32,7 +32,7 @@ void fapws_orphan_end(void) {
 
 static void on_signal(int sig, siginfo_t *info, void *context) {
   int kept = errno;
-  if (getppid() != parent) { /* else only the thread has ended that made this process */
+  if (getppid() != parent) { /* otherwise only the parent's thread has ended */
     fapws_orphan_end();
     if (before.sa_flags & SA_SIGINFO) before.sa_sigaction(sig, info, context);
   }

@@ -2,7 +2,7 @@
 //go:build library
 /* clang-format on */
 
-/* Makes a process of Python, in which the library is preloaded, one of this program. */
+/* Turns a Python process with the preloaded library into a process of this program. */
 #define _GNU_SOURCE
 #include "preload.h"
 
@@ -19,7 +19,8 @@
 
 struct fapws_preload fapws_preload = {-1, "", ""};
 
-/* Takes NAME out of the environment, which children inherit. Kept as long as the process; NULL if it is not set. */
+/* Removes NAME from the environment, which children inherit, and returns its value, which remains valid; NULL if not
+ * set. */
 static char *take(const char *name) {
   char *value = getenv(name);
   if (value) value = strdup(value);
@@ -27,8 +28,8 @@ static char *take(const char *name) {
   return value;
 }
 
-/* Takes the library, which is named first, off LD_PRELOAD: others that the user has named stay. The variable is changed
- * in its place: Go has the environment that the process began with. */
+/* Removes the library, the first entry, from LD_PRELOAD. Entries of the user remain. The string is modified in place,
+ * because Go uses the original environment of the process. */
 static void take_library(void) {
   const char *value = getenv("LD_PRELOAD"), *others = value ? strpbrk(value, ": ") : NULL;
   if (others)
@@ -37,9 +38,8 @@ static void take_library(void) {
     unsetenv("LD_PRELOAD");
 }
 
-/* Writes the library's path into the loader's list of libraries, which gdb reads and every debugger that uses gdb.
- * Preloaded as /proc/self/fd/3, the library has that name there, and gdb would open descriptor 3 of its own, which may
- * be a pipe. */
+/* Writes the library's path into the loader's list of libraries for gdb. Without this, the list contains
+ * /proc/self/fd/3, and gdb would open its own descriptor 3, which may be a pipe. */
 static void show_path(void) {
   Dl_info info;
   struct link_map *self;
@@ -56,7 +56,7 @@ __attribute__((constructor(102))) static void start(void) {
   fapws_preload.path = library + path;
   fapws_preload.interpreter = interpreter;
   show_path();
-  signal(SIGPIPE, SIG_DFL); /* Python ignores both, and has started this program */
+  signal(SIGPIPE, SIG_DFL); /* Python, which started this program, ignores both */
   signal(SIGXFSZ, SIG_DFL);
   prctl(PR_SET_NAME, "fapws");
 }
@@ -71,7 +71,7 @@ static int main_of_library(int argc, char **argv, char **envp) {
 typedef int main_function(int, char **, char **);
 typedef int libc_start_main(main_function *, int, char **, void (*)(void), void (*)(void), void (*)(void), void *);
 
-/* Replaces libc's, which the program's first instructions call with its main. */
+/* Replaces the function of libc, which the program's first instructions call with main as argument. */
 __attribute__((visibility("default"))) int __libc_start_main(main_function *main, int argc, char **argv,
                                                              void (*init)(void), void (*fini)(void),
                                                              void (*loaded)(void), void *stack) {

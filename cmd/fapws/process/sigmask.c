@@ -1,6 +1,5 @@
-/* The signals that a process finds blocked when it starts, as the program of the supervisor does that takes over from
- * another at an upgrade: with its control signals blocked, none that comes between the two programs is lost. All of
- * this runs before Go's runtime, which unblocks some of them. */
+/* Handles signals that are blocked when a process starts. During an upgrade, control signals are blocked, so that
+ * signals between the two programs are not lost. This code runs before Go's runtime, which unblocks some signals. */
 #include "sigmask.h"
 
 #include <signal.h>
@@ -9,17 +8,17 @@
 
 static const int controls[] = {SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGTERM, SIGTTIN, SIGTTOU};
 
-/* Those of them that would end or stop the process before it has caught them, and are not meant to. */
+/* Control signals that must not end or stop the process before it catches them, although that is their default. */
 static const int harmless[] = {SIGHUP, SIGTTIN, SIGTTOU};
 
-/* Those that end it in order, as soon as it can. */
+/* Control signals that end the process gracefully as soon as possible. */
 static const int ending[] = {SIGTERM, SIGINT, SIGQUIT};
 
 static sigset_t arrived;
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 
-/* A worker inherits the mask, and would pass it to programs that the application starts, which could then not be
+/* A worker inherits the mask. Programs that the application starts would inherit it, too, and could not be
  * terminated. */
 static void unblock(void) {
   sigset_t set;

@@ -1,21 +1,21 @@
-// Package supervisor is the process of a supervisor: it binds the addresses, gives up root, keeps workers with
-// package pool, watches files for a reload, and tells the service manager and the control socket how all of them are.
-// It knows the settings as flags, environment and configuration file have them, until the first worker reports those
-// of the script. It starts no Python and answers no client, except with the page for a failed load under --dev, for
-// which a worker without an application serves (control.go).
+// Package supervisor implements the supervisor process. It binds the addresses, gives up root, runs workers with
+// package pool, watches files for a reload, and reports the state of all workers to the service manager and on the
+// control socket. It uses the settings of flags, environment and configuration file until the first worker reports the
+// settings of the script. It starts no Python and serves no clients. Under --dev, a worker without an application
+// serves the page about a failed load (control.go).
 //
-// Package command calls Run, on the main goroutine; the functions that it gives to package pool run on that
-// goroutine, too. With --user, workers start as that user, and the supervisor follows when it has bound. The control
-// socket is made after the first worker has loaded. Start reading at process.go.
+// Package command calls Run, on the main goroutine; the functions that it passes to package pool run on that goroutine,
+// too. With --user, workers start as that user, and the supervisor switches to the user after it has bound the
+// addresses. The control socket is created after the first worker has loaded. Start reading at process.go.
 //
 // # Private keys
 //
-// A KeyReader reads private keys for a supervisor that has given up root (--user): a process of its own stays
-// root, and reads the files that were named when it was started, and no others, whenever the supervisor asks. So keys
-// that only root may read, as certbot keeps them, can be replaced while the server runs. There is no such process if
-// the user of the server may read the files.
+// A KeyReader reads private keys for a supervisor that has given up root (--user): a separate process stays root and
+// reads files for the supervisor, but only those that were named at its start. So keys that only root may read, such as
+// those of certbot, can be replaced while the server runs. The process is not started if the user of the server may
+// read the files.
 //
-// StartKeyReader is called while the process is root; a KeyReader is for one goroutine at a time. RunKeyReader is the life of the other
-// process. It ends when the supervisor does, and no signal ends it before: those of a terminal or a service manager
-// are for the supervisor. Start reading at KeyReader (certificates.go).
+// StartKeyReader is called while the process is root; use a KeyReader on one goroutine at a time. RunKeyReader runs in
+// the other process. That process ends with the supervisor and ignores signals of a terminal or a service manager,
+// which are for the supervisor. Start reading at KeyReader (certificates.go).
 package supervisor

@@ -1,53 +1,54 @@
-// Package worker is the process that serves: alone or under a supervisor; and the process that has the application for it, with --fork
-// (loader.go). With --idle-stop, it may be asleep (sleep.go). It loads the
-// applications of a plan, serves them with package runtime, hands events, subscribers and purged pages to other
-// workers through the supervisor, and ends when a signal or the supervisor says so. Package command starts it;
-// package supervisor imports the messages that both exchange (the Ask constants).
+// Package worker implements the serving process, alone or under a supervisor, and with --fork the process that has
+// loaded the application (loader.go). With --idle-stop, it may be asleep (sleep.go). It loads the applications of a
+// plan, serves them with package runtime, passes events, subscribers and purges to other workers through the
+// supervisor, and ends after a signal or a message of the supervisor. Package command starts it. Package supervisor
+// imports the constants of the messages (the Ask constants).
 //
-// RunAlone, Parent.Run and RunLoader must be called on the main thread, because Python's main thread is the one
-// that starts it. They return the exit code. Start reading at service.go; what a
-// service without a supervisor has in addition is in alone.go.
+// RunAlone, Parent.Run and RunLoader must be called on the main thread, because Python's main thread is the thread that
+// starts Python. They return the exit code. Start reading at service.go. alone.go has the additional parts of a service
+// without a supervisor.
 //
 // # Start
 //
-// The order is: the settings that are known; listeners; the event loop, because inline Python is loaded on its thread;
-// sites without the application; Python; the script, with its PATHS and capital globals; all settings; the access log;
-// document roots; the sandbox; threads; the banner. A failure is one line and an exit code (package process). Listeners come first
-// (listen.go), so a taken address is reported before the load. SERVER is read from the text of the script if it is a
-// plain string there. If it is computed, or turns out to be different, the script runs first.
+// The order is: the known settings; listeners; the event loop, because inline Python is loaded on its thread; sites
+// without the application; Python; the script, with its PATHS and capital globals; all settings; the access log;
+// document roots; the sandbox; threads; the banner. A failure is one line and an exit code (package process). Listeners
+// are opened before the load (listen.go), so an address in use is reported at once. SERVER is read from the text of the
+// script if it is a plain string. If it is computed or has another value later, the listeners are opened after the
+// script has run.
 //
-// While the application loads, all that does not need it is served, and requests for it wait (service.go). If the script may
-// change a setting, or other workers serve, clients wait in the queue of the kernel instead.
+// While the application loads, requests that do not need it are served, and the others wait (service.go). If the script
+// may change a setting, or other workers serve, clients wait in the listen queue of the kernel instead.
 //
 // # Signals and the end
 //
 // Go owns TERM, INT, QUIT, HUP, USR1 and USR2. While the script loads, TERM and INT end the process as they would end
-// python3; a second one ends it at once, unless it is an echo of the first (pool.Echo). Python installs none but,
-// inline, the one for timeouts. A signal that a script takes with signal.signal is its own: core_signals.c passes
-// it to Python's main thread, where it interrupts a handler. If that thread is idle, the loop runs the script's function: Python writes the
-// number of the signal to a socketpair that the loop watches.
+// python3; a second one ends it at once, unless it is an echo of the first (pool.Echo). Python installs no handlers
+// except, inline, the handler for timeouts. If a script handles a signal with signal.signal, core_signals.c passes the
+// signal to Python's main thread, where it interrupts a handler. If that thread is idle, the event loop runs the
+// script's function: Python writes the number of the signal to a socketpair that the event loop watches.
 //
-// A stop closes the listeners (a worker's stay open in the supervisor) and idle connections. Requests that have
-// arrived are answered, with Connection: close; after --graceful-timeout the rest is closed. Then Python's threads
-// end, the script's own threads and atexit functions have 5 s, and Python is finalized. A handler that does not
+// A stop closes the listeners (a worker's stay open in the supervisor) and idle connections. Received requests are
+// answered with Connection: close. After --graceful-timeout, the remaining connections are closed. Then Python's
+// threads end, the script's own threads and atexit functions have 5 s, and Python is finalized. A handler that does not
 // return cannot be stopped: the process runs atexit on another thread and exits around it (stop.go).
 //
 // A worker whose channel ends stops gracefully, because its supervisor has died. The application may have closed the
-// channel, so the kernel reports it, too (process.WatchParent).
+// channel, so the kernel also reports the death of the supervisor (process.WatchParent).
 //
 // # Where a server listens
 //
-// listen.go knows where a server listens: the addresses of the settings, and of the text of a script before it
-// runs, and the sockets that a service manager has passed. Its errors say what to do about an address that is taken
-// or not allowed. Packages supervisor and worker call it on the main goroutine; package runtime/conn makes the sockets.
+// listen.go determines the addresses of a server: from the settings, from the text of a script before it runs, and from
+// the sockets of a service manager. Its errors contain advice about addresses in use and missing permissions. Packages
+// supervisor and worker call it on the main goroutine; package runtime/conn makes the sockets.
 //
-// # Banner, and what other programs find
+// # Banner, pid file and control socket
 //
-// A Shown describes a running server in a few lines: the banner at its start, with the addresses, the
-// application, the Python and the mode, and a warning if other machines can reach a server that is open. It writes
-// nothing; an Instance does.
+// A Shown describes a running server in a few lines: the banner at its start, with the addresses, the application, the
+// Python and the mode, and a warning if other machines can reach a server that is open. It does not write them; an
+// Instance does.
 //
-// An Instance has the means by which other programs find a server: its pid file, the messages to the service
-// manager, and its control socket (package ctl). The process that receives the signals has one: a
-// worker without a supervisor, or the supervisor. The Instance of other workers is empty and does nothing.
+// An Instance has the resources by which other programs find a server: its pid file, the messages to the service
+// manager, and its control socket (package ctl). The process that receives the signals has one: a worker without a
+// supervisor, or the supervisor. The Instance of other workers is empty and does nothing.
 package worker
