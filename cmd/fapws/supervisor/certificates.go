@@ -31,7 +31,7 @@ type keyring struct {
 	orders   *certificates.Orders // nil until workers serve, or if nothing is ordered
 }
 
-// inherited is the state of a keyring for the program that takes the place of this one.
+// inherited is the state of a keyring for the program that replaces this one.
 type inherited struct {
 	Kept certificates.Bundle
 	Root bool // the first file is that of keyring.root
@@ -66,8 +66,8 @@ func (k *keyring) open(state []byte, left []*os.File) (others []*os.File, err er
 	return others, nil
 }
 
-// giveStateDirs makes the state directory for the user that this process will be, where that user could not, and lets
-// workers know it. A directory that exists stays as it is.
+// giveStateDirs creates the state directory for the future user of this process, who may not be able to create it, and
+// passes it to the workers. An existing directory is not changed.
 func (k *keyring) giveStateDirs() error {
 	if err := k.p.plan.KeepStateDir(); err != nil {
 		return err
@@ -174,7 +174,7 @@ func (k *keyring) reloaded() {
 	}
 }
 
-// leave returns the state for the program that takes the place of this one, and files: see inherit.
+// leave returns the state and the files for the program that replaces this one: see inherit.
 func (k *keyring) leave() (text []byte, files []syscall.Conn, err error) {
 	if k.root != nil && k.root.channel != nil {
 		files = append(files, k.root.channel)
@@ -208,7 +208,7 @@ const variable = "_FAPWS_KEYREADER"
 // the permissions as its ID, or the error as its text.
 const read pool.Kind = "read"
 
-// answerWithin is how long reading a file may take.
+// answerWithin limits the time to read a file.
 const answerWithin = 5 * time.Second
 
 // errEnded is the error of all reading after the other process has ended.
@@ -230,7 +230,8 @@ func StartKeyReader(files []string) (*KeyReader, error) {
 	cmd := process.Again(false, append([]string{"reads private keys as root"}, files...)...)
 	cmd.Stderr = os.Stderr
 	cmd.ExtraFiles = append(cmd.ExtraFiles, theirs)
-	cmd.Env = append(cmd.Env, variable+"="+strconv.Itoa(len(cmd.ExtraFiles)+2)) // behind standard input, output and error
+	// after standard input, output and error
+	cmd.Env = append(cmd.Env, variable+"="+strconv.Itoa(len(cmd.ExtraFiles)+2))
 	if err := cmd.Start(); err != nil {
 		channel.Close()
 		return nil, err

@@ -25,7 +25,7 @@ import (
 	"fapws/runtime/system"
 )
 
-// findIdentity looks up the user and the groups that the workers, and then this process, will have.
+// findIdentity looks up the user and the groups of the workers and, later, of this process.
 func (p *supervisor) findIdentity() (err error) {
 	if p.conf.User == "" && p.conf.Group == "" {
 		return nil
@@ -66,7 +66,7 @@ func (p *supervisor) workerFolder() (string, error) {
 	refuse := func(err error, hint string) (string, error) {
 		return "", process.ExitUsage(fmt.Errorf("%w; %s", err, hint))
 	}
-	if file := process.File(); file != "" && len(p.plan.Site.Apps()) > 0 { // package fapws lies beside it
+	if file := process.File(); file != "" && len(p.plan.Site.Apps()) > 0 { // package fapws is in the same directory
 		if err := p.identity.Enter(filepath.Dir(file)); err != nil {
 			return refuse(err, "fapws is installed there: install it for all users, for example with ./build.sh install --system")
 		}
@@ -85,7 +85,7 @@ func (p *supervisor) workerFolder() (string, error) {
 	if err := p.identity.Enter(p.conf.Chdir); err != nil {
 		return refuse(err, "name another one with --chdir")
 	}
-	// Workers look for the file in another directory than this process did.
+	// workers search another directory for the file
 	file := "off"
 	if p.plan.File != nil {
 		file = p.plan.Path
@@ -126,8 +126,9 @@ func (p *supervisor) attributes() *syscall.SysProcAttr {
 	return a
 }
 
-// prepareSandbox says what the kernel cannot restrict, and makes the directory of temporary files, the only one that all
-// workers can write to. Workers, and a program that takes the place of this one (upgraded), find it in the environment.
+// prepareSandbox logs the restrictions that the kernel does not support, and creates the temporary directory, the only
+// one that all workers can write to. Workers, and a program that replaces this one (upgraded), find it in the
+// environment.
 func (p *supervisor) prepareSandbox(upgraded bool) error {
 	if !p.conf.Sandboxed() {
 		return os.Unsetenv(confine.SandboxVariable)
@@ -248,8 +249,7 @@ func (p *supervisor) brokerMetrics() []metrics.Family {
 // without a reload, an edit of one shows no effect.
 var templates = []string{"*.html", "*.htm", "*.jinja", "*.jinja2", "*.j2", "*.mako", "*.pt", "*.tpl"}
 
-// watchFiles reloads when files of the application change, if the settings say
-// so. The Watcher is nil otherwise.
+// watchFiles reloads when files of the application change, if the settings enable it. Otherwise the Watcher is nil.
 func (p *supervisor) watchFiles() (*watch.Watcher, error) {
 	if !p.conf.Reload {
 		return nil, nil
@@ -291,9 +291,8 @@ func (p *supervisor) watchFiles() (*watch.Watcher, error) {
 	return w, nil
 }
 
-// logKept takes note of the sites in the configuration file as a reload has read it, and tells of settings whose new value in the configuration file a reload
-// does not bring about, because the supervisor has them; again only when they
-// have changed again.
+// logKept records the sites from the reloaded configuration file. It logs settings whose new value in the file requires
+// a restart, because the supervisor uses them. It logs a setting again only after another change.
 func (p *supervisor) logKept() {
 	if p.plan.File == nil {
 		return

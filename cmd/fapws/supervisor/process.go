@@ -27,8 +27,8 @@ import (
 	"fapws/runtime/system"
 )
 
-// supervisor is the process of a supervisor. It knows the settings as flags and
-// environment have them, until a worker tells those of the script.
+// supervisor is the supervisor process. It uses the settings of flags and environment until a worker reports those of
+// the script.
 type supervisor struct {
 	plan      *plan.Plan
 	reloaded  bool   // a reload has begun, so settings may have changed; of event
@@ -178,8 +178,9 @@ func (p *supervisor) reopenWorkerLogs() {
 	}
 }
 
-// open is pool.Options.Open: everything that only the user who started the server may do. Of the worker's settings it takes
-// only those that a script may set: the worker may run as a user with fewer rights.
+// open implements pool.Options.Open: it does everything that requires the rights of the user who started the server. It
+// accepts only those settings of the worker that a script may set, because the worker may run as a user with fewer
+// rights.
 func (p *supervisor) open(first *pool.Settled) (addresses []pool.Address, err error) {
 	defer func() {
 		if err != nil {
@@ -232,7 +233,7 @@ func (p *supervisor) show() *worker.Shown {
 	return shown
 }
 
-// fits is pool.Options.Fits. Whether an address is for HTTPS is decided when it is opened.
+// fits implements pool.Options.Fits. It ignores HTTPS, which is determined when an address is opened.
 func (p *supervisor) fits(s *pool.Settled) string {
 	open := slices.EqualFunc(s.Bind, p.served, func(name string, a pool.Address) bool { return name == a.Name })
 	if !open && !slices.Equal(s.Bind, p.settled.Bind) {

@@ -42,8 +42,8 @@ func RunAlone(p *plan.Plan, instance *Instance, stderr io.Writer) (code int, err
 	return code, nil
 }
 
-// startMemory is the memory that Python and a small application use during a start, if none of their files is in the page cache.
-// With less, the process reads the same pages of them again and again, or is killed.
+// startMemory is the memory that Python and a small application need to start, in bytes, if none of their files are in
+// the page cache. With less, the process reads the same pages repeatedly or is killed.
 const startMemory = 20 << 20
 
 // listenEarly listens on the addresses that are known before the application is loaded.
@@ -146,7 +146,7 @@ func (s *service) tellViewers() {
 	}
 }
 
-// descriptorsEvery is the time between two looks at the descriptors of the server.
+// descriptorsEvery is the interval between checks of the server's descriptors.
 const descriptorsEvery = 2 * time.Second
 
 // watchDescriptors ends the process when the application has closed a descriptor without

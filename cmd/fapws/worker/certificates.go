@@ -125,7 +125,7 @@ func (p *Parent) certificates(w *certificates.Want) (*certificates.Bundle, error
 	return b, json.Unmarshal(m.Raw, b)
 }
 
-// takeCertificates takes another bundle from the supervisor.
+// takeCertificates uses another bundle from the supervisor.
 func (p *Parent) takeCertificates(m *pool.Message) {
 	b := new(certificates.Bundle)
 	if err := json.Unmarshal(m.Raw, b); err != nil {

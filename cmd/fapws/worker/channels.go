@@ -115,7 +115,7 @@ var viewEvent = pybridge.Event{Name: ctl.StatusChannel, Data: "look"}
 func ViewEvent() []byte { return appendEvent(nil, &viewEvent) }
 
 const (
-	// batchBytes is about how much goes into one message with events.
+	// batchBytes is the approximate limit of events in one message, in bytes.
 	batchBytes = 64 << 10
 
 	// mostDown bounds the bytes of events from other processes that wait for a loop
@@ -203,7 +203,7 @@ func (r *relay) awaitOwn(end time.Time) {
 	}
 }
 
-// arrived takes Events. It is called on the goroutine of Parent.listen.
+// arrived handles the message Events. It is called on the goroutine of Parent.listen.
 func (r *relay) arrived(m *pool.Message) {
 	switch {
 	case m.Text == pool.Dropped: // as many more may be published
@@ -229,7 +229,8 @@ func (r *relay) deal(m *pool.Message) {
 	}
 }
 
-// counted takes the number of subscribers of a channel, or sockets of a group, here. It tells the supervisor, soon.
+// counted records the number of local subscribers of a channel, or of sockets in a group, and schedules a report to the
+// supervisor.
 func (r *relay) counted(name string, n int) {
 	pybridge.CountSubscribers(name, false, int64(n))
 	if r.channel == nil {
@@ -251,9 +252,9 @@ func (r *relay) tell() {
 	pool.EachCounts(counts, func(m *pool.Message) { _ = r.channel.Send(m) }) // listen sees the end of the channel
 }
 
-// join takes part in the channels of all workers from now on, with their past events. The loop runs. It waits for that as long as
-// the other worker lives and sends, and for half of the time that this worker has for loading at most. Only one whose loop hangs sends
-// nothing for a quarter of that time.
+// join joins the channels of all workers and waits for their past events. The event loop must be running. It waits
+// while the other worker is alive and sends, at most for half of this worker's time to load. A worker that sends
+// nothing for a quarter of that time has a blocked event loop.
 func (r *relay) join() {
 	silence := r.s.conf.LoadTimeout / 4
 	defer func() {

@@ -103,8 +103,8 @@ func Workers(conf *settings.Config) int {
 	return conf.Workers
 }
 
-// enterSandbox does --sandbox, when everything that comes from outside has been loaded. The supervisor decides whether there
-// is a sandbox, also if the configuration file says something else by now.
+// enterSandbox implements --sandbox after everything from outside has been loaded. The supervisor determines whether
+// there is a sandbox, even if the configuration file has changed.
 func (s *service) enterSandbox() error {
 	if os.Getenv(confine.SandboxVariable) == "" {
 		return nil

@@ -230,7 +230,8 @@ func (s *service) metrics() []metrics.Family {
 	return append(all, LostLines(s.logs.Lost()+s.log.Lost()), Memory("worker"))
 }
 
-// certificateEnds says when certificates end. Workers have the same, unless one has not got another one yet.
+// certificateEnds returns the metric of certificate expiry. All workers report the same certificates, except during a
+// renewal.
 func certificateEnds(list []certificates.Expiry) metrics.Family {
 	f := metrics.Family{Name: "fapws_tls_certificate_expiry_timestamp_seconds", Kind: metrics.Gauge, Unit: "seconds", Over: metrics.Min,
 		Help: "When each certificate in use expires, in seconds since 1970, by the first name in it."}
@@ -270,12 +271,12 @@ func (s *service) active() (list []ctl.Active) {
 	return list
 }
 
-// Started returns the family that says when the server started.
+// Started returns the metric of the server's start time.
 func Started(since time.Time) metrics.Family {
 	return metrics.One("fapws_start_time_seconds", metrics.Gauge, "seconds", "When the server started, in seconds since 1970.", float64(since.UnixMilli())/1e3)
 }
 
-// sayLastWords tells the supervisor what lasts of a process that is about to end. It is safe for concurrent use.
+// sayLastWords sends the data that outlives this process to the supervisor. It is safe for concurrent use.
 func (s *service) sayLastWords() {
 	if s.parent == nil {
 		return

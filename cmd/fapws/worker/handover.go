@@ -18,15 +18,16 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// Workers hand over the state of channels to each other: past events to every one that starts, subscribers to the one
-// that takes its place. The supervisor only makes a channel between the two.
+// Workers pass the state of channels to each other: past events to a new worker, and subscribers to a successor. The
+// supervisor only connects the two workers.
 
 const (
 	// holdFor is how long a worker keeps all events after the start of its generation. A subscriber that is handed over
 	// during this time may have missed some of them.
 	holdFor = time.Minute
 
-	// ownWithin is how long events of this worker may take to come back before WebSockets are handed over all the same.
+	// ownWithin limits how long WebSockets wait, before they are handed over, for published events to return from the
+	// supervisor.
 	ownWithin = 2 * time.Second
 
 	// pieceWithin limits the wait for a message from another worker.
@@ -66,7 +67,7 @@ func takeHistory(s *runtime.Server, from *pool.Channel, last uint64, silence tim
 	return s.Subscribers().ImportHistory(m.Raw, last)
 }
 
-// take is pool.Take.
+// take handles pool.Take.
 func (r *relay) take(m *pool.Message, files []*os.File) {
 	var from *pool.Channel
 	var err error
@@ -128,8 +129,8 @@ func clientOf(m *pool.Message, files []*os.File, state any) (fd int, err error) 
 	return pool.Duplicate(files[0])
 }
 
-// takeClient serves an idle connection, a subscriber or a WebSocket. A WebSocket that it cannot serve goes back to
-// the other worker.
+// takeClient serves an idle connection, a subscriber or a WebSocket from another worker. It returns a WebSocket that it
+// cannot serve.
 func (r *relay) takeClient(m *pool.Message, files []*os.File, from *pool.Channel) error {
 	if m.Text == pool.Idle {
 		var idle http1conn.ClientState
@@ -214,8 +215,8 @@ func (p *Parent) takeBack(to *pool.Channel) {
 	}
 }
 
-// handIdleOver gives idle connections to the process that takes the place of this one; without one they stay. Only
-// one call at a time does.
+// handIdleOver gives idle connections to the successor of this process. Without a successor, it does nothing. Only one
+// call runs at a time.
 func (p *Parent) handIdleOver() {
 	to := p.successor.Load()
 	if to == nil {

@@ -13,8 +13,9 @@ import (
 	"strings"
 )
 
-// holder names the program that listens on an address, as conn.Listen takes it, and its process: "nginx, pid 812", for fapws with the command
-// that stops it. It is "" where /proc does not show the program, as for another user.
+// holder returns the name and process ID of the program that listens on an address in the form of conn.Listen: "nginx,
+// pid 812". For fapws, it adds the command that stops it. It is "" if /proc does not show the program, for example of
+// another user.
 func holder(addr string) string {
 	sockets := map[string]bool{}
 	for _, table := range []string{"tcp", "tcp6", "unix"} {

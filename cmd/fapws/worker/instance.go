@@ -20,8 +20,8 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// Instance is the pid file, the service manager and the control socket of a server. The process that takes the
-// signals has them; the Instance of a worker is empty, so it does nothing.
+// Instance has the pid file, the service manager and the control socket of a server. It is used in the process that
+// receives the signals. The Instance of a worker is empty and does nothing.
 type Instance struct {
 	Passed   Passed
 	Notifier *process.Notifier
@@ -64,8 +64,8 @@ func (f *Instance) TakePid(left []*os.File) {
 	}
 }
 
-// Withdraw removes pid file and control socket, and tells the service manager. It is safe for concurrent use, and may
-// be called more than once.
+// Withdraw removes the pid file and the control socket and notifies the service manager. It is safe for concurrent use
+// and may be called again.
 func (f *Instance) Withdraw() {
 	if err := f.Pid.Load().Remove(); err != nil {
 		f.log(logfile.Warning, err.Error())
@@ -148,8 +148,9 @@ func BannerOf(listeners []*conn.Listener) []Address {
 	return addrs
 }
 
-// Banner is the text that fapws prints when it serves: the addresses, the application, the Python and the mode. It
-// warns of addresses that other machines can reach if the server is open. workers says how many there are, "" without a supervisor.
+// Banner returns the text that fapws prints when it serves: the addresses, the application, the Python and the mode. It
+// warns of addresses that other machines can reach if the server is open. workers is their number for users; "" without
+// a supervisor.
 func (shown *Shown) Banner(workers string) string { return shown.banner(workers, localAddresses()) }
 
 // banner is Banner on a machine with the addresses local.

@@ -45,8 +45,8 @@ func SetSecure(ln *conn.Listener, addr string) {
 	ln.Secure = secure && tcp
 }
 
-// Listen makes a listener for each address, as settings.Config.Bind has it. One for HTTPS is Secure, unless it turns out to be
-// a unix socket, which stays plain. When one fails none stays open, and the error is one line with a hint.
+// Listen opens a listener for each address in the form of settings.Config.Bind. Listeners for HTTPS are Secure, except
+// on unix sockets. After an error, which is one line with advice, no listener is open.
 func Listen(addrs []string, o conn.ListenOptions) ([]*conn.Listener, error) {
 	var listeners []*conn.Listener
 	for _, addr := range addrs {
@@ -91,8 +91,8 @@ func listenHint(addr string, err error) string {
 	return ""
 }
 
-// Addresses puts the sockets that were passed in their places among the addresses of conf. source says where these
-// come from. log gets a line for each socket that nothing serves.
+// Addresses inserts the inherited sockets into the addresses of conf. source is the place of the setting. log receives
+// a line for each unused socket.
 func (a Passed) Addresses(conf *settings.Config, source settings.Source, log func(logfile.Level, string)) ([]string, error) {
 	addrs, err := a.addresses(conf.Bind, given(conf, source))
 	if err != nil {
@@ -123,9 +123,9 @@ func given(conf *settings.Config, source settings.Source) bool {
 	return source.Level > settings.FromDefault || conf.Dev && !conf.DevAnywhere // on this machine only
 }
 
-// Early returns the addresses to listen on before the application is loaded, so that clients are answered, or wait in the
-// queues of the kernel, instead of being refused. certain: nothing that the application says can change them, so
-// an error is the user's to know now. nil if they are not known yet.
+// Early returns the addresses to listen on before the application is loaded, so that clients are answered or wait in
+// the listen queue instead of being refused. certain reports that the application cannot change the addresses, so an
+// error can be reported at once. The result is nil if the addresses are not known yet.
 func (a Passed) Early(set *settings.Settings, conf *settings.Config, app *plan.Application) (addrs []string, certain bool) {
 	source := set.Source("bind")
 	bind, chosen := conf.Bind, given(conf, source)
@@ -214,7 +214,8 @@ func (e *Early[S]) Drop() {
 
 // Passed is the listening sockets that a service manager has opened for
 // this process (sd_listen_fds(3)).
-type Passed []string // addresses as settings.Config.Bind has them; a socket called https is for HTTPS
+// in the form of settings.Config.Bind; sockets named https use HTTPS
+type Passed []string
 
 // firstPassed is the number of the first descriptor that is passed,
 // SD_LISTEN_FDS_START.

@@ -32,8 +32,8 @@ const loaderVariable = "_FAPWS_LOADER"
 // loaderEnds is how long a loader has for ending: longer than its children.
 const loaderEnds = 3 * time.Second
 
-// TakeLoader reports whether this process was started to be one, and removes from
-// the environment what says so. fd is for RunLoader.
+// TakeLoader reports whether this process was started as a loader, and removes the variable from the environment. fd is
+// for RunLoader.
 func TakeLoader() (fd int, is bool) {
 	fd, err := strconv.Atoi(takeVariable(loaderVariable))
 	return fd, err == nil
@@ -129,8 +129,7 @@ func (s *service) loaderCommand() *exec.Cmd {
 	return cmd
 }
 
-// useLoader lets the loader answer requests. Once, when the settings and the log
-// files are known.
+// useLoader makes the loader handle requests. Call it once, when the settings and the log files are known.
 func (s *service) useLoader(loader *programs.Loader) {
 	loader.Serve(programs.Serving{
 		Site:    programs.Site{Software: process.Software()},
@@ -142,8 +141,8 @@ func (s *service) useLoader(loader *programs.Loader) {
 	})
 }
 
-// followErrors is for when the error log was rotated: the process with the application has it as its
-// standard error, too. It is safe for concurrent use.
+// followErrors passes the rotated error log to the loader, which uses the log as standard error. It is safe for
+// concurrent use.
 func (s *service) followErrors() {
 	if loader := s.loader.Load(); loader != nil {
 		loader.FollowStderr()

@@ -19,8 +19,8 @@ import (
 	"fapws/runtime/source/cache"
 )
 
-// listen carries out the messages of the supervisor, on its own goroutine. It always continues to read, because the
-// supervisor takes a worker that sleeps over its messages for broken.
+// listen handles the messages of the supervisor on its own goroutine. It must never stop reading, because the
+// supervisor kills a sleeping worker with unread messages.
 func (p *Parent) listen() {
 	go func() {
 		<-p.died
@@ -44,8 +44,8 @@ func (p *Parent) listen() {
 	}
 }
 
-// check tells the supervisor whether requests can be answered here. Neither a busy loop nor
-// a slow machine matters.
+// check reports to the supervisor whether this process can serve requests. A busy event loop or a slow machine does not
+// matter.
 func (p *Parent) check() {
 	s := p.s
 	m := &pool.Message{Kind: pool.Checked}
@@ -195,14 +195,15 @@ func (p *Parent) unlisten() {
 // aliveWithin is how long the supervisor waits for the answer to AskAlive.
 const aliveWithin = 10 * time.Second
 
-// loopRuns reports whether the event loop takes a function within a time.
+// loopRuns reports whether the event loop runs a function within a time.
 func (p *Parent) loopRuns(within time.Duration) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
 	return p.s.server.Ping(ctx) == nil
 }
 
-// answer answers a question of the supervisor, which may say more behind a space. It asks workers that have loaded.
+// answer answers a question of the supervisor. Arguments follow the question after a space. The supervisor asks only
+// loaded workers.
 func (p *Parent) answer(m *pool.Message) {
 	s, text := p.s, ""
 	question, about, _ := strings.Cut(m.Text, " ")
@@ -241,7 +242,7 @@ func (p *Parent) recycle(why string) {
 	p.send(&pool.Message{Kind: pool.Recycle, Text: why})
 }
 
-// Failing tells the supervisor why this process ends, if err has a text. A nil Parent does nothing.
+// Failing reports the reason why this process ends to the supervisor, if err has a text. A nil Parent does nothing.
 func (p *Parent) Failing(err error) {
 	if p != nil && err != nil && err.Error() != "" {
 		line, _, _ := strings.Cut(err.Error(), "\n")

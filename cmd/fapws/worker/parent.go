@@ -35,17 +35,17 @@ type Parent struct {
 	mu        sync.Mutex
 	listeners []*conn.Listener             // to accept on
 	serves    bool                         // the server has sites, so it accepts on them
-	join      func()                       // takes part in the channels of all workers, once
+	join      func()                       // joins the channels of all workers once
 	departs   chan struct{}                // closed by depart
-	depart    func()                       // is called when the workers that take the place of this one serve
+	depart    func()                       // called when the workers that replace this one serve
 	questions pool.Questions               // to the supervisor
 	idle      sync.Mutex                   // held while idle connections are handed over
 	counts    bool                         // requests are counted from the start
 	successor atomic.Pointer[pool.Channel] // another worker, which gets the subscribers, or nil
 }
 
-// TakeParent returns the supervisor that has started this process, or nil. It
-// removes from the environment what says so: it is not meant for the children.
+// TakeParent returns the supervisor that started this process, or nil. It removes the variable from the environment,
+// because children must not inherit it.
 func TakeParent() (*Parent, error) {
 	text := takeVariable(pool.Variable)
 	if text == "" {
@@ -78,7 +78,7 @@ func (p *Parent) Run(what *plan.Plan, stderr io.Writer) (code int, err error) {
 // send sends a message to the supervisor. If it has ended, listen sees the end of the channel.
 func (p *Parent) send(m *pool.Message) { _ = p.channel.Send(m) }
 
-// confine enters the sandbox and the directory of --chroot. The listeners come when the service is complete.
+// confine enters the sandbox and the directory of --chroot. Listeners arrive when the service is complete.
 func (p *Parent) confine() error {
 	s := p.s
 	if p.root != "" && s.app != nil { // Python loads what it cannot find inside
@@ -128,7 +128,7 @@ func (p *Parent) serving() {
 	go p.present()
 }
 
-// take reads the value of pool.Variable.
+// take parses the value of pool.Variable.
 func (p *Parent) take(text string) (err error) {
 	if err := json.Unmarshal([]byte(text), &p.Start); err != nil {
 		return err
@@ -156,7 +156,7 @@ func (p *Parent) take(text string) (err error) {
 	return pybridge.KeepFromChildren(p.channel)
 }
 
-// takeVariable takes a variable out of the environment.
+// takeVariable removes a variable from the environment and returns its value.
 func takeVariable(name string) string {
 	defer os.Unsetenv(name)
 	return os.Getenv(name)

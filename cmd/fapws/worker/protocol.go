@@ -76,7 +76,7 @@ func eachEvent(m *pool.Message, f func(seq uint64, e *pybridge.Event)) error {
 	return nil
 }
 
-// cutEvent takes the first event off raw.
+// cutEvent removes the first event from raw.
 func cutEvent(raw []byte) (e pybridge.Event, rest []byte, err error) {
 	for _, text := range [...]*string{&e.Name, &e.ID, &e.Type, &e.Data} {
 		n, k := binary.Uvarint(raw)

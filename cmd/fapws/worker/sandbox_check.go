@@ -82,7 +82,7 @@ func (r *sandboxCheck) run() {
 	r.s.signals.end(shutdownRequest{how: quickly, code: code}, code)
 }
 
-// checkWithin is how long a request may take.
+// checkWithin limits a request.
 const checkWithin = 10 * time.Second
 
 // report prints the denials since the last call.
@@ -96,7 +96,7 @@ func (r *sandboxCheck) report() {
 	}
 }
 
-// checkSelf makes a GET request to server. target is as --reload-check has it. The error is one line.
+// checkSelf sends a GET request to server. target has the form of --reload-check. The error is one line.
 func checkSelf(ctx context.Context, server *runtime.Server, target string) error {
 	status, err := server.Try(ctx, target)
 	switch {

@@ -183,7 +183,7 @@ func (s *service) level() logfile.Level {
 	return logfile.Info
 }
 
-// reopenLog is for log files that were renamed. files may have the error log, open already.
+// reopenLog reopens log files after they were renamed. files may contain the opened error log.
 func (s *service) reopenLog(files ...*os.File) {
 	s.log.Log(s.level(), "reopening the log files")
 	s.log.Follow(files...)

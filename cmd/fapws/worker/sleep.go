@@ -39,7 +39,7 @@ func (s *service) remembered() string {
 	return asJSON(s.contents.Apps[0].Settings)
 }
 
-// recall takes what another worker has said of the script, before the sites are built.
+// recall applies the settings of the script from another worker before the sites are built.
 func (p *Parent) recall() error {
 	s := p.s
 	z := &lateLoad{p: p, needed: make(chan struct{}), settled: make(chan struct{})}
@@ -123,7 +123,7 @@ func (z *lateLoad) keepPresence(e pybridge.PresenceEvent) {
 	}
 }
 
-// tellPresence tells the application of the events that were kept. It must be called on the event loop.
+// tellPresence passes the queued presence events to the application. It must be called on the event loop.
 func (z *lateLoad) tellPresence() {
 	for _, e := range z.presence {
 		z.p.s.handler.NotifyPresence(e)

@@ -50,7 +50,7 @@ type signals struct {
 	mu       sync.Mutex
 	starting bool // the application starts, and stopStartup waits for an order
 	serving  bool
-	told     time.Time            // when the first request came; zero: none has
+	told     time.Time            // time of the first request to stop; zero if none
 	orders   chan shutdownRequest // how to end
 }
 
@@ -72,7 +72,7 @@ func newSignals(s *service) *signals {
 // begun returns when signals are watched. Call it before Python starts.
 func (s *signals) begun() { <-s.registered }
 
-// watch handles signals. It runs beside the start: the runtime changes threads several times for each signal.
+// watch handles signals. It runs concurrently with the start.
 func (s *signals) watch() {
 	for _, sig := range []os.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2} {
 		if !signal.Ignored(sig) { // nohup, or a job in the background of a script
@@ -184,8 +184,8 @@ func (s *signals) end(o shutdownRequest, code int) {
 // longer serves requests.
 const scriptGrace = time.Second
 
-// cutTime is more than a loop takes to cut off connections, and less than
-// Shutdown waits for one that does not answer.
+// cutTime exceeds the time in which the event loop closes connections, and is less than the wait of Shutdown for an
+// unresponsive connection.
 const cutTime = 500 * time.Millisecond
 
 // retiredIdle is how long a client that has been silent may still use a
@@ -209,15 +209,15 @@ const (
 	stderrWithin = time.Second
 )
 
-// shutdownRequest says how to end.
+// shutdownRequest describes how to stop.
 type shutdownRequest struct {
 	how   shutdownMode
 	grace time.Duration // 0 means the graceful timeout
 	code  int           // exit code
 }
 
-// obeyOrders ends serving when a signal or the supervisor says so. The channel gets the exit code then. A process that is asleep, or that
-// has not loaded the application yet, ends at once.
+// obeyOrders stops serving after a signal or a message of the supervisor. The channel then receives the exit code. A
+// process that is asleep or still loading ends at once.
 func (s *service) obeyOrders() <-chan int {
 	ended := make(chan int, 1)
 	go func() {
@@ -244,8 +244,8 @@ func (s *service) serve(ended <-chan int) (code int) {
 	return <-ended
 }
 
-// delayed serves on for the time of --shutdown-delay, in which clients and load balancers learn that this server is about to stop. It
-// returns o, or the next request if that comes before.
+// delayed serves for the time of --shutdown-delay, so that clients and load balancers learn that this server will stop.
+// It returns o, or a request that arrives earlier.
 func (s *service) delayed(o shutdownRequest) shutdownRequest {
 	delay := s.conf.ShutdownDelay
 	if o.how != gracefully || delay == 0 {
@@ -378,7 +378,7 @@ func (s *service) endConnections(ctx context.Context, how shutdownMode) error {
 	return err
 }
 
-// sayStopping tells the user and the service manager.
+// sayStopping notifies the user and the service manager.
 func (s *service) sayStopping(how shutdownMode, grace time.Duration) {
 	text := fmt.Sprintf("stopping; waiting up to %v for active requests (signal again to exit now)", grace)
 	switch {
