@@ -35,8 +35,8 @@ func EnterChroot(root string) error {
 	return nil
 }
 
-// nothingLeadsOut looks at the open files of this process. By a directory outside, an attacker who takes over the
-// process could leave the root directory; and a file that is written there could not be opened again, as logs are.
+// nothingLeadsOut checks the open files of this process. Through an open directory outside, an attacker could leave the
+// root directory. An outside file that is written, such as a log, could not be reopened.
 func nothingLeadsOut(root string) error {
 	const folder = "/proc/self/fd"
 	open, err := os.ReadDir(folder)

@@ -39,7 +39,7 @@ func LookupIdentity(username, group string) (*Identity, error) {
 	return lookup(username, group, os.Geteuid(), os.Getegid())
 }
 
-// CheckIdentity is for a process that need not be root: it returns the error that LookupIdentity would have as root.
+// CheckIdentity returns the error that LookupIdentity would return to root.
 func CheckIdentity(username, group string) error {
 	_, err := lookup(username, group, 0, 0)
 	return err
@@ -74,7 +74,7 @@ func lookup(username, group string, uid, gid int) (*Identity, error) {
 	return id, nil
 }
 
-// take copies the entry that userEntry has found.
+// take copies the result of userEntry.
 func (id *Identity) take(entry *user.User) (err error) {
 	id.Name, id.Home = entry.Username, entry.HomeDir
 	if id.UID, err = number(entry.Uid); err != nil {
@@ -114,8 +114,7 @@ func (id *Identity) username() string {
 	return cmp.Or(id.Name, strconv.Itoa(id.UID))
 }
 
-// Credential is the identity as os/exec takes it for a child; nil when the
-// child keeps this process's.
+// Credential returns the identity for a child process of os/exec; nil if it does not differ from this process.
 func (id *Identity) Credential() *syscall.Credential {
 	if os.Geteuid() != 0 {
 		return nil // LookupIdentity has checked that it is the same user
@@ -129,7 +128,7 @@ func (id *Identity) Credential() *syscall.Credential {
 
 // become makes all threads of this process, which is root, the identity.
 func (id *Identity) become() error {
-	// Groups first: the right to change them goes with root.
+	// Set the groups first, because only root may change them.
 	if err := syscall.Setgroups(id.Groups); err != nil {
 		return fmt.Errorf("cannot set the groups of %s: %w", id, err)
 	}
@@ -142,7 +141,7 @@ func (id *Identity) become() error {
 	return nil
 }
 
-// borrowed runs f as Borrow has it, unless this process is not root, or cannot.
+// borrowed runs f as the identity (see Borrow), or unchanged if that is impossible.
 func (id *Identity) borrowed(f func()) {
 	if os.Geteuid() != 0 {
 		return
@@ -287,8 +286,8 @@ var containerGroups = []string{"/docker", "/kubepods", "/lxc", "/libpod", "/cont
 var initialNamespaces = map[string]string{"pid": "pid:[4026531836]", "user": "user:[4026531837]",
 	"uts": "uts:[4026531838]", "ipc": "ipc:[4026531839]", "cgroup": "cgroup:[4026531835]"}
 
-// inContainer reports whether the system whose files are under root is a container,
-// as its files, this process's environment or the kernel say.
+// inContainer reports whether the system with the root directory root is a container, according to its files, the
+// environment or the kernel.
 func inContainer(root string, getenv func(string) string) bool {
 	if getenv("container") != "" || getenv("KUBERNETES_SERVICE_HOST") != "" { // systemd.io/CONTAINER_INTERFACE
 		return true

@@ -70,8 +70,9 @@ func cgroupNumber(root fs.FS, name string) int64 {
 	return numberAfter(text, "")
 }
 
-// UseLittleMemory sets the garbage collector for small machines, once, and calls calm after each burst of collections. GOGC in the environment
-// wins. It is for processes that have started: before, all that is on the heap stays, so collecting it would only take time.
+// UseLittleMemory configures the garbage collector for small machines, once. It calls calm after each burst of
+// collections. GOGC in the environment takes precedence. Call it after the start: before that, collections free
+// nothing.
 func UseLittleMemory(calm func()) {
 	if os.Getenv("GOGC") != "" {
 		return
@@ -124,7 +125,7 @@ func MemoryExceeded(root fs.FS, before int) string {
 	return fmt.Sprintf("the memory limit of %d MiB was reached", MemoryLimit(root)>>20)
 }
 
-// numberAfter returns the number behind key in a file of the kernel; 0 without one.
+// numberAfter returns the number after key in a file of the kernel; 0 if missing.
 func numberAfter(text []byte, key string) int64 {
 	_, rest, _ := bytes.Cut(text, []byte(key))
 	fields := bytes.Fields(rest)
@@ -243,9 +244,8 @@ const (
 	// that only the start needed.
 	startPagesAfter = time.Second
 
-	// memoryEvery is how often at most memory is given back, unless it has
-	// grown by memoryGrowth bytes: clients that come and go one by one are not a
-	// reason to do it each time.
+	// memoryEvery is the minimum interval between returns of memory, unless the memory has grown by memoryGrowth bytes.
+	// Clients that connect one by one must not cause a return each time.
 	memoryEvery  = 4 * time.Second
 	memoryGrowth = 2 << 20
 )
@@ -301,8 +301,7 @@ func (t *Trimmer) give() {
 }
 
 const (
-	// littlePercent keeps the heap of the Go side, which is below 1 MB and hardly grows per request, from being let to 4 MB before it is
-	// collected.
+	// littlePercent replaces GOGC, so that the small heap of Go is collected before it reaches Go's minimum of 4 MB.
 	littlePercent = 25
 
 	// busyPercent applies while collections would follow each other too fast, for example during TLS handshakes.
@@ -338,8 +337,8 @@ func (p *pacer) collected(at time.Duration) {
 	}
 }
 
-// look makes the heap little again when no collection has followed for a while. Else the garbage of a burst stayed for minutes, while
-// its clients keep their connections open.
+// look reduces the limit of the heap if no collection has followed for a while. Otherwise the garbage of a burst would
+// remain while clients keep their connections open.
 func (p *pacer) look(at time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -356,7 +355,7 @@ func (p *pacer) look(at time.Duration) {
 func afterCollection(f func()) {
 	// An object without a pointer would share its memory with others.
 	runtime.AddCleanup(new(*int), func(struct{}) {
-		afterCollection(f) // first, or the next collection might come before
+		afterCollection(f) // first, because the next collection may follow at once
 		f()
 	}, struct{}{})
 }

@@ -71,8 +71,7 @@ func keepChroot(inherited bool) error {
 // one keep the capability that Assume has kept. It must be called on the same thread.
 func PassChroot() error { return keepChroot(true) }
 
-// MayChroot reports whether the calling thread may use chroot(2), or let its
-// children.
+// MayChroot reports whether the calling thread, or its child processes, may use chroot(2).
 func MayChroot() bool {
 	head := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData
@@ -164,8 +163,7 @@ func (id *Identity) Borrow() (restore func(), err error) {
 	}, nil
 }
 
-// FindChroot returns the folder dir in the way in which Furnish and Enter take it:
-// absolute, without links. Errors are one line.
+// FindChroot returns the absolute path of dir without links. Errors are one line.
 func FindChroot(dir string) (string, error) {
 	path, err := filepath.Abs(dir)
 	if err == nil {

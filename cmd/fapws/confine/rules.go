@@ -26,8 +26,8 @@ type Rules struct {
 // executes reports whether programs can be run at all.
 func (r *Rules) executes() bool { return r.Programs || len(r.Exec) > 0 }
 
-// SandboxVariable names the directory of temporary files in the environment of processes that are to enter the sandbox, and of the
-// program that takes the place of a supervisor.
+// SandboxVariable names the temporary directory in the environment of processes that will enter the sandbox, and of the
+// successor of a supervisor.
 const SandboxVariable = "_FAPWS_SANDBOX_TMP"
 
 // libraries are directories of shared libraries, of Python's standard library and of data: time zones, media types.

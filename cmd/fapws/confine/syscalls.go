@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// administration are system calls that no web application needs: they are for root, for debuggers and container engines,
-// or have been ways into the kernel.
+// administration are system calls that web applications do not need: they are for root, debuggers and container
+// engines, or have been attacked often.
 var administration = []uintptr{
 	unix.SYS_ACCT, unix.SYS_ADD_KEY, unix.SYS_ADJTIMEX, unix.SYS_BPF, unix.SYS_CHROOT, unix.SYS_CLOCK_ADJTIME, unix.SYS_CLOCK_SETTIME,
 	unix.SYS_DELETE_MODULE, unix.SYS_FANOTIFY_INIT, unix.SYS_FINIT_MODULE, unix.SYS_FSCONFIG, unix.SYS_FSMOUNT, unix.SYS_FSOPEN,
@@ -49,7 +49,7 @@ func filterOf(r *Rules) *filter {
 	for _, number := range slices.Concat(administration, shared, more) {
 		f.when(number)
 	}
-	if !r.executes() { // Landlock would let a file run that exists in memory alone
+	if !r.executes() { // Landlock does not prevent the execution of files in memory.
 		f.deny(unix.SYS_EXECVE, unix.EACCES)
 		f.deny(unix.SYS_EXECVEAT, unix.EACCES)
 	}
@@ -83,7 +83,7 @@ type modeCall struct {
 	mode   uint32
 }
 
-// modeCalls always give a file a mode, openCalls only if the argument before it says so.
+// modeCalls always set a file mode. openCalls set one only if the previous argument requests it.
 var (
 	modeCalls = []modeCall{{unix.SYS_FCHMOD, 1}, {unix.SYS_FCHMODAT, 2}, {unix.SYS_FCHMODAT2, 2}, {unix.SYS_MKNODAT, 2}}
 	openCalls = []modeCall{{unix.SYS_OPENAT, 3}}

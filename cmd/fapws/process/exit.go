@@ -17,7 +17,7 @@ import (
 // Arguments returns what the program was started with, without its name.
 func Arguments() []string { return os.Args[1:] }
 
-// The exit codes of fapws itself; a script that ends by itself has its own.
+// The exit codes of fapws itself. A script that exits has its own codes.
 const (
 	OK       = 0
 	Failed   = 1 // failed while running, or received a second stop signal
@@ -67,7 +67,7 @@ func ExitFrom(err error) error {
 // ExitSilently is an error that ends fapws with a code after the reason has been reported.
 func ExitSilently(code int) error { return &ExitError{Code: code} }
 
-// ExitLines returns the lines of err for the user, if it has any. One that ends with a reason of the system says what to do, too.
+// ExitLines returns the lines of err for the user, if any. An error of the system also has advice.
 func ExitLines(err error) []string {
 	text := ExitPlain(err).Error()
 	if text == "" {
@@ -114,7 +114,7 @@ func ExitAfterClosingTime(deadline time.Time, code int, warn func(string)) *time
 	})
 }
 
-// plain is an error whose text is for users.
+// plain is an error with a text for users.
 type plain struct {
 	error
 	text string

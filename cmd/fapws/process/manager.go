@@ -190,7 +190,7 @@ func TakeNotifier() *Notifier {
 	return n
 }
 
-// Leave puts the variables into the environment again, for a program that takes the service over in this process.
+// Leave restores the variables in the environment, for a program that replaces this one.
 func (n *Notifier) Leave() {
 	if n == nil {
 		return
@@ -221,7 +221,7 @@ func (n *Notifier) Reloading() error {
 // Stopping reports that the service is about to end.
 func (n *Notifier) Stopping() error { return n.send("STOPPING=1") }
 
-// Alive tells the watchdog that the service answers.
+// Alive notifies the watchdog.
 func (n *Notifier) Alive() error { return n.send("WATCHDOG=1") }
 
 // send sends assignments. It connects every time: the manager may have restarted, with another
@@ -242,8 +242,8 @@ func (n *Notifier) send(assignments ...string) error {
 	return err
 }
 
-// Watch tells the watchdog at half its interval that the service is alive, as long as ping succeeds within that time.
-// It returns when ctx ends, or at once when the manager has no watchdog.
+// Watch notifies the watchdog at half its interval while ping succeeds within that time. It returns when ctx ends, or
+// at once without a watchdog.
 func (n *Notifier) Watch(ctx context.Context, ping func(context.Context) error) {
 	if n == nil || n.watchdog == 0 {
 		return

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// early gets the signals that come while the next program of an upgrade starts.
+// early receives signals that arrive while the next program of an upgrade starts.
 var early = catchEarly()
 
 func catchEarly() chan os.Signal {
@@ -32,8 +32,8 @@ func AtTerminal() bool {
 	return err == nil && !signal.Ignored(syscall.SIGHUP)
 }
 
-// SignalsArrived returns the signals that have arrived between two programs of an upgrade and would have been lost, or have ended the process, each
-// once. It is called once, when the program catches signals itself: one that comes meanwhile is caught twice.
+// SignalsArrived returns the distinct signals that arrived between two programs of an upgrade. Call it once, after the
+// program catches signals itself: a signal that arrives during the call may be caught twice.
 func SignalsArrived() (signals []syscall.Signal) {
 	for _, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGTTIN, syscall.SIGTTOU, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT} {
 		if C.fapws_signal_arrived(C.int(sig)) != 0 {

@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// Package time looks for the value of TZ among the names of time zone files only, and takes UTC for a rule of POSIX
-// (XBD §8.3), such as OpenWrt and embedded systems have. The C library, and so Python and programs, reads the rule. Both must
-// have the same local time, in logs, messages, pages and for the day at which a log is rotated.
+// Package time searches for the value of TZ only among the names of time zone files, and uses UTC for a POSIX rule (XBD
+// §8.3), as on OpenWrt and embedded systems. The C library, and so Python, supports rules. Both must have the same
+// local time in logs, messages and pages, and for the rotation of logs.
 func init() {
 	if zone := zoneOf(os.Getenv("TZ")); zone != nil {
 		time.Local = zone

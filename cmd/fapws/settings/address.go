@@ -87,8 +87,8 @@ func splitTCP(addr string) (host, port string, secure, ok bool) {
 	return host, port, secure, err == nil && digitsOnly(port) && !strings.HasPrefix(plain, "unix:") // nor fd://3
 }
 
-// socketPath returns the path of the unix socket that an address names: behind "unix:",
-// or as a path that begins with "/", "./" or "../".
+// socketPath returns the path of the unix socket in an address: after "unix:", or a path that begins with "/", "./" or
+// "../".
 func socketPath(s string) (path string, ok bool) {
 	if path, ok = strings.CutPrefix(s, "unix:"); ok {
 		return path, true
@@ -184,7 +184,7 @@ const (
 	HTTPSPort = "443"
 )
 
-// SplitSecure returns an address of Config.Bind as conn.Listen takes it, and whether it is for HTTPS.
+// SplitSecure returns an address of Config.Bind in the form of conn.Listen, and whether it uses HTTPS.
 func SplitSecure(addr string) (plain string, secure bool) {
 	for _, prefix := range []string{secureTCP, securePrefix} {
 		if plain, secure = strings.CutPrefix(addr, prefix); secure {
@@ -211,8 +211,8 @@ func (c *Config) HTTPS() bool {
 	return len(c.CertFiles) > 0 || c.HostCerts || c.TLS != "" && c.TLS != "off"
 }
 
-// SecureAddresses returns addresses as Config.Bind has them: if there are certificates and none of the addresses is for
-// HTTPS, all of TCP are.
+// SecureAddresses returns addresses in the form of Config.Bind. If there are certificates and no address specifies
+// HTTPS, all TCP addresses use HTTPS.
 func (c *Config) SecureAddresses(addrs []string) []string {
 	if !c.HTTPS() {
 		return addrs
@@ -227,12 +227,13 @@ func (c *Config) SecureAddresses(addrs []string) []string {
 	return secured
 }
 
-// NoteHosts says whether hosts of the configuration file have certificates, and whether it has rules about those of clients.
+// NoteHosts records whether hosts in the configuration file have certificates, and whether it has rules about client
+// certificates.
 func (s *Settings) NoteHosts(certs, clientRules bool) {
 	s.conf.HostCerts, s.conf.ClientRules = certs, clientRules
 }
 
-// settleTLS finds out which addresses are for HTTPS, and settings that do not go together.
+// settleTLS determines the addresses for HTTPS and reports contradicting settings.
 func (s *Settings) settleTLS(c *Config) error {
 	c.Bind = c.SecureAddresses(c.Bind)
 	if c.TLS == "acme" && c.Chroot != "" {

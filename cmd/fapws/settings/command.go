@@ -47,9 +47,11 @@ type Command struct {
 	Word Word
 	// argument of WordHelp: a topic or ""; of WordInternal: the name of a text
 	Topic  string
-	Script string   // APP as typed, see SplitApp; "" with words that need none, and if a file names it
-	Args   []string // arguments behind "--", sys.argv[1:] of the application; or those behind WordCtl, WordBench, WordImport, WordHash, WordUser
-	Flags  Flags
+	Script string // APP as typed, see SplitApp; "" with words that need none, and if a file names it
+	// arguments after "--", sys.argv[1:] of the application; or arguments of WordCtl, WordBench, WordImport, WordHash
+	// or WordUser
+	Args  []string
+	Flags Flags
 }
 
 // ErrNothing is the error of a command line that names nothing to serve, where
@@ -88,9 +90,8 @@ func SplitApp(app string) (place, object string) {
 // internalTopics are the texts that "fapws internal TOPIC" writes for build.sh.
 var internalTopics = []string{"man", "completion", "settings", "keys"}
 
-// ParseCommand reads a command line without its first word, the program's
-// name. Flags may precede and follow APP; "--" ends them, and the words that follow
-// it are for the application. Every error is one line for the user.
+// ParseCommand parses a command line without the program's name. Flags may precede and follow APP. Arguments after "--"
+// are for the application. Every error is one line for the user.
 func ParseCommand(args []string) (*Command, error) {
 	p := newParser(table(), args)
 	rest, dashes, err := p.flags(args, false)

@@ -11,12 +11,12 @@ import (
 //
 // Each setting is declared in one of the files table_*.go. Fields of other packages, such as runtime.Config, hold some of them.
 type Config struct {
-	Server runtime.Config `json:"-"` // of a process that serves; the supervisor needs none of it
+	Server runtime.Config `json:"-"` // settings of a serving process; unused by the supervisor
 
 	HostCerts   bool // hosts of the configuration file have certificates
 	ClientRules bool // the configuration file has rules about the certificates of clients
 
-	// Bind has addresses as conn.Listen takes them.
+	// Bind lists addresses in the form of conn.Listen, with a prefix for HTTPS (SplitSecure).
 	Bind    []string
 	Host    string `json:"-"`
 	Port    int    `json:"-"`

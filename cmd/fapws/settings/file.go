@@ -159,7 +159,8 @@ func (s *Settings) Kept(later *Settings) (names []string) {
 	return names
 }
 
-// KeptVariable is set in the environment of the processes of a supervisor, and of a program that takes its place: the text of KeptFromFile.
+// KeptVariable is an environment variable for processes of a supervisor and for its successor. Its value is the text of
+// KeptFromFile.
 const KeptVariable = "_FAPWS_KEPT"
 
 // keptValue is the value of a setting in the configuration file as a supervisor has read it.

@@ -201,7 +201,8 @@ var foreign = []struct {
 	{"passwd htpasswd password", "", "for a user of auth, type fapws hash-password USER"},
 }
 
-// foreignAnswer returns the answer to a word as the names of foreign have it, with the value or word that follows; "" for other words.
+// foreignAnswer returns advice about a word of foreign. value is its value or the next word. It returns "" for other
+// words.
 func foreignAnswer(word, value string) string {
 	if word == "" {
 		return ""
@@ -311,8 +312,8 @@ func (p *parser) toggleBefore(word string) string {
 	return ""
 }
 
-// notAnApp is the error of an APP that is an address or a port, as php -S and
-// http.server take it; nil for others. next is the word that follows it, or "".
+// notAnApp returns the error of an APP that is an address or a port, as for php -S and http.server; nil for others.
+// next is the next word, or "".
 func notAnApp(app, next string) error {
 	if next == "" {
 		next = "APP"
@@ -379,7 +380,7 @@ func shellWords(text string) []string {
 	return words
 }
 
-// takeFlags takes the flags in words, which the variable called name has.
+// takeFlags applies the flags in words, the value of the variable name.
 func (s *Settings) takeFlags(name string, words []string) (lines []string) {
 	refuse := func(what any) { lines = append(lines, fmt.Sprintf("%s in the environment: ignored: %v", name, what)) }
 	rows := slices.DeleteFunc(slices.Clone(table()), func(row *Setting) bool { return !row.inFile() })

@@ -166,8 +166,7 @@ func writeMarkdown(w io.Writer) {
 	}
 }
 
-// WriteConfig writes the output of --print-config: a line for each setting with
-// its value and the place that it comes from.
+// WriteConfig writes the output of --print-config: a line for each setting with its value and origin.
 func (s *Settings) WriteConfig(w io.Writer) error {
 	conf, err := s.Config()
 	if err != nil {

@@ -78,7 +78,7 @@ func like(allowed string, fits func(string) bool) func(*string) *value {
 
 func isGiven(s string) bool { return s != "" }
 
-// isPattern reports whether s is a pattern of file names, as path.Match has it.
+// isPattern reports whether s is a valid pattern for path.Match.
 func isPattern(s string) bool {
 	_, err := path.Match(s, "")
 	return s != "" && err == nil && !strings.ContainsRune(s, '/')

@@ -63,8 +63,8 @@ func PeekServer(source []byte) (address string, found bool, err error) {
 // peeked are the globals whose values are known before the script runs.
 var peeked = []string{"SERVER", "THREADS"}
 
-// MentionedIn reports whether the source of a script has the name of a setting that only the run script can tell. Strings and
-// attributes (logging.DEBUG) do not count.
+// MentionedIn reports whether the source of a script contains the name of a setting whose value is unknown until the
+// script runs. Strings and attributes (logging.DEBUG) do not count.
 func (s *Settings) MentionedIn(source []byte) bool {
 	return slices.ContainsFunc(s.Globals(), func(name string) bool { return !slices.Contains(peeked, name) && HasWord(source, name) })
 }

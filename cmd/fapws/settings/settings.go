@@ -49,7 +49,6 @@ func (s *Setting) EnvName() string {
 // shownDefault returns the default as the help shows it.
 func (s *Setting) shownDefault() string { return cmp.Or(s.Note, s.Default) }
 
-// explanation is the help as --help all, the man page and the README have it.
 func (s *Setting) explanation() string { return cmp.Or(s.Help, s.Brief) }
 
 // option returns the value of an option of all folders. Its kind stands at the field of static.Options, because it is a key of hosts and
@@ -123,7 +122,7 @@ func (c *Config) Sandboxed() bool { return c.Sandbox == "on" || c.Sandbox == "st
 // variant is a name of a setting, of a flag and in a file.
 type variant struct {
 	name   string
-	prefix string // goes before the value
+	prefix string // inserted before the value
 	fixed  string // the only value
 }
 

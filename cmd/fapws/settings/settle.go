@@ -11,7 +11,7 @@ import (
 	"fapws/runtime/http1"
 )
 
-// Level ranks the places that a value comes from.
+// Level ranks the origins of values.
 type Level int
 
 // The levels; a higher one wins.
@@ -25,7 +25,7 @@ const (
 	FromFlag
 )
 
-// Source says where a value comes from.
+// Source describes the origin of a value.
 type Source struct {
 	Level Level
 	Name  string // "--bind", "FAPWS_BIND", "fapws.toml:12", "app.py (SERVER)"
@@ -45,7 +45,7 @@ type Settings struct {
 	kept map[string]keptValue // see TakeKept; nil without a supervisor
 }
 
-// Clone returns a copy that changes by itself.
+// Clone returns an independent copy.
 func (s *Settings) Clone() *Settings {
 	return &Settings{conf: s.conf, from: maps.Clone(s.from), kept: s.kept}
 }
@@ -107,9 +107,8 @@ func (row *Setting) environment(lookup func(string) (string, bool)) (name, given
 	return "", ""
 }
 
-// UnknownVariables returns a line for each variable of environ ("NAME=value", as
-// os.Environ has them) that looks like a setting of fapws and is not one. Variables
-// that processes of fapws set for each other begin with _FAPWS_.
+// UnknownVariables returns a line for each variable of environ ("NAME=value", as from os.Environ) that looks like a
+// setting of fapws but is not. Variables that begin with _FAPWS_ are internal.
 func UnknownVariables(environ []string) (lines []string) {
 	var known []string
 	for _, row := range table() {
@@ -137,8 +136,8 @@ func UnknownVariables(environ []string) (lines []string) {
 	return lines
 }
 
-// ReadScript settles settings that neither flag nor environment nor file gave, from the globals
-// of the script. Its values are as value.read takes them. The error has a line for each wrong one, with variable, value, and the allowed values.
+// ReadScript applies the globals of the script to settings that neither flag nor environment nor file has set. Values
+// have the types of value.read. The error has a line for each wrong value, with the variable and the allowed values.
 func (s *Settings) ReadScript(script string, globals map[string]any) error {
 	var wrong []error
 	for _, row := range table() {
@@ -161,9 +160,8 @@ func (s *Settings) ReadScript(script string, globals map[string]any) error {
 
 func pythonBool(on bool) string { return map[bool]string{true: "True", false: "False"}[on] }
 
-// BodyLimit returns the MAX_BODY_SIZE of an application that is not the first one,
-// which goes for its own paths: 0 if it has none, or if flag, environment or file
-// decide.
+// BodyLimit returns the MAX_BODY_SIZE of an application other than the first, for its own paths. It is 0 if not set, or
+// if flag, environment or file set the limit.
 func (s *Settings) BodyLimit(script string, globals map[string]any) (int64, error) {
 	own := s.Clone()
 	own.conf.Server.Sites.MaxBodySize = 0
@@ -196,7 +194,7 @@ func (s *Settings) Anchor(dir string) {
 	}
 }
 
-// Origin names the place that the value of a setting comes from, for messages: "--reload-dir" or "fapws.toml:3: reload-dir".
+// Origin returns the origin of a setting's value for messages: "--reload-dir" or "fapws.toml:3: reload-dir".
 func (s *Settings) Origin(name string) string {
 	from := s.Source(name)
 	if from.Level == FromFile {
@@ -296,7 +294,7 @@ func (s *Settings) AddressSettled() bool {
 	return above("bind") || above("host") && above("port")
 }
 
-// Source says where the value of a setting comes from.
+// Source returns the origin of a setting's value.
 func (s *Settings) Source(name string) Source {
 	if s.byDev(name) {
 		return s.from["dev"]

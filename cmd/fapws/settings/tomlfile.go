@@ -96,8 +96,7 @@ func (m *Mistake) Unwrap() error { return m.err }
 // Error is "FILE:LINE: TEXT".
 func (m *Mistake) Error() string { return fmt.Sprintf("%s:%d: %s", m.File, m.Line, m.Text) }
 
-// JoinPath is errors.Join with the mistakes in the order of their lines, behind what
-// is not about a file.
+// JoinPath joins errors. Errors without a file precede mistakes in the file, which are sorted by line.
 func JoinPath(errs ...error) error {
 	var all []error
 	for _, err := range errs {
@@ -147,7 +146,7 @@ func (v TOMLValue) Type() string {
 	return "a date"
 }
 
-// Show writes the value for a message: as TOML would have it, shortened.
+// Show formats the value for a message: as TOML, shortened.
 func (v TOMLValue) Show() string { return shown(v.plain(), strconv.FormatBool) }
 
 // plain is the value with []any for an array.

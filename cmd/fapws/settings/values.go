@@ -19,9 +19,10 @@ type value struct {
 	show  func() string           // as parse reads it
 
 	// placeholder in the help; "" for a toggle, and if the setting has its own
-	arg    string
-	kind   kind
-	file   string // allowed values, for the message about a value of another kind in a file; "": as parse says
+	arg  string
+	kind kind
+	// allowed values, for errors about values of another kind in a file; "" if parse describes them
+	file   string
 	script string // the same for a script
 	clear  func() // sets it to the zero value
 	// clears the list, which replaces a default; nil if not allowed
@@ -29,7 +30,7 @@ type value struct {
 	words []string // to be completed
 }
 
-// kind says what a file or a script may have for a value.
+// kind determines which values a file or a script may contain.
 type kind int
 
 const (
@@ -279,7 +280,7 @@ func showDuration(d time.Duration) string {
 	return d.String()
 }
 
-// plainNumber keeps out other forms that strconv takes: signs, exponents, hexadecimal, "inf" and "_".
+// plainNumber rejects other forms that strconv accepts: signs, exponents, hexadecimal, "inf" and "_".
 func plainNumber(s string) bool {
 	return strings.Trim(s, "0123456789.") == "" && strings.Trim(s, ".") != "" && strings.Count(s, ".") < 2
 }

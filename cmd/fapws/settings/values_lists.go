@@ -129,7 +129,7 @@ func octal(to *int, word string) *value {
 	return v
 }
 
-// brokerURL is the URL of a broker, which package pool reads, and package plan has it judged. It is shown without passwords.
+// brokerURL is the URL of a broker. Package plan checks it. It is shown without passwords.
 func brokerURL(to *string) *value {
 	v := text(to)
 	v.show = func() string { return HidePassword(*to) }

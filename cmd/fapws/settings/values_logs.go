@@ -41,7 +41,7 @@ func logRotate(to *string) *value {
 	return v
 }
 
-// LogSchedule is LogRotate as package logfile has it.
+// LogSchedule converts LogRotate.
 func (c *Config) LogSchedule() logfile.Schedule {
 	if named, ok := schedules[c.LogRotate]; ok {
 		return named

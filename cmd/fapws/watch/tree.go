@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// tree is the watched files as they were at the last look: those that count in the roots and the directories below them, and named files
-// elsewhere.
+// tree is the state of the watched files at the last scan: files in the roots and in directories below them, and named
+// files elsewhere.
 type tree struct {
 	patterns patterns
 	roots    []string // absolute
@@ -62,7 +62,7 @@ func (t *tree) look(enter func(folder string)) map[string]string {
 	return t.changes(old)
 }
 
-// note takes in a file if it is there.
+// note adds a file if it exists.
 func (t *tree) note(path string, old map[string]stamp) {
 	if now, there := take(path, old[path]); there {
 		t.files[path] = now
@@ -112,7 +112,7 @@ type stamp struct {
 	plain bool   // hashed
 }
 
-// fileID tells one file or folder of the machine from all others.
+// fileID identifies a file or directory of the machine.
 type fileID struct{ dev, ino uint64 }
 
 func idOf(info os.FileInfo) fileID {
@@ -202,7 +202,7 @@ func newPatterns(o *Options, base string, roots []string) (p patterns, err error
 	return p, err
 }
 
-// parsePatterns reads patterns; a relative one with a slash is for the paths in from.
+// parsePatterns parses patterns. A relative pattern with a slash applies to the paths in from.
 func parsePatterns(texts, from []string) (list []pattern, err error) {
 	for _, text := range texts {
 		if _, err := filepath.Match(text, ""); err != nil {

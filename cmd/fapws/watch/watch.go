@@ -41,10 +41,12 @@ type Options struct {
 var (
 	maxFolders = 4096 // that are watched
 
-	// interval is the time between two looks, or restsPerLook of the time that a look takes if that is longer: it is a small part of a processor.
+	// interval is the time between scans. It is at least restsPerLook times the duration of a scan, which limits the
+	// CPU time.
 	interval = 500 * time.Millisecond
 
-	// quiet is the time without another change after which a change is reported: an editor takes some steps to save, a checkout many.
+	// quiet is the time without further changes before a change is reported, because saving a file or a checkout takes
+	// several steps.
 	quiet = 50 * time.Millisecond
 )
 
@@ -62,7 +64,7 @@ type Change struct {
 	More int    // others
 }
 
-// String is "app.py changed", as the log says it.
+// String returns a text for the log, such as "app.py changed".
 func (c Change) String() string {
 	switch c.More {
 	case 0:
@@ -152,7 +154,7 @@ func (w *Watcher) Watch(dirs []string) {
 	w.roots <- dirs
 }
 
-// Settle looks at the files at once, and sends f to Settled. It gives up when ctx ends.
+// Settle starts a scan at once and sends f to Settled afterwards. It stops waiting when ctx ends.
 func (w *Watcher) Settle(ctx context.Context, f func()) {
 	select {
 	case w.asks <- f:
@@ -181,7 +183,7 @@ func (w *Watcher) run(ctx context.Context, changes chan<- Change, settled chan<-
 	// time of the first change until a scan finds no more; zero if no file is changing
 	var since time.Time
 	soon := false              // next is due within quiet
-	var asked, looked []func() // of Settle: before and after a look
+	var asked, looked []func() // of Settle: before and after a scan
 	for {
 		var to chan<- Change
 		var change Change
@@ -218,7 +220,7 @@ func (w *Watcher) run(ctx context.Context, changes chan<- Change, settled chan<-
 				soon = true
 				next.Reset(quiet)
 			}
-		case <-failures: // events were lost, and the next look comes soon enough
+		case <-failures: // events were lost; the next scan is soon enough
 		case now := <-next.C:
 			looked, asked = append(looked, asked...), nil
 			more := w.look()
@@ -253,7 +255,7 @@ func (w *Watcher) enter(folder string) {
 	}
 }
 
-// look compares all files with what they were at the last look, and reports whether there are more changes.
+// look compares all files with the last scan and reports whether there may be more changes.
 func (w *Watcher) look() (more bool) {
 	found := w.tree.look(w.enter)
 	for path, what := range found {
