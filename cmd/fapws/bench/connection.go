@@ -111,7 +111,8 @@ type http1Session struct {
 func (s *http1Session) room() int { return 1 }
 
 func (s *http1Session) usable() bool {
-	if !s.last && s.g.schedule.interval > 0 && s.hasNews() { // the server may have closed it while it was idle, or TLS has some of its own
+	// The server may have closed the idle connection, or TLS may have data of its own.
+	if !s.last && s.g.schedule.interval > 0 && s.hasNews() {
 		_ = s.SetReadDeadline(time.Now().Add(time.Millisecond))
 		if _, err := s.in.Peek(1); !errors.Is(err, os.ErrDeadlineExceeded) {
 			s.last = true

@@ -29,7 +29,7 @@ type Options struct {
 	Requests    int64
 	Duration    time.Duration // 0 means that Requests is the limit
 	Rate        float64       // requests per second; 0 means without a rate
-	Timeout     time.Duration // for connecting, for the handshake of TLS, and for each response
+	Timeout     time.Duration // limit for connecting, TLS handshakes and each response
 	HTTP2       bool
 	Close       bool // a connection for each request
 	Insecure    bool

@@ -184,7 +184,8 @@ func maintain(dir string, names, hosts []string, now, madeAfter time.Time) (done
 		now = madeAfter
 		text, _ := d.read(CertFile)
 		if chain, err := parseChain(text); err == nil && now.Before(chain[0].NotBefore) {
-			now = chain[0].NotBefore // an older certificate, which may have expired, must not replace it
+			// an older certificate, which may have expired, must not replace it
+			now = chain[0].NotBefore
 		}
 	}
 	_, missing := d.read(CAFile)

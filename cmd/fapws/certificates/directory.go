@@ -36,7 +36,7 @@ func openDirectory(name string) (*directory, error) {
 	if err == nil {
 		st := info.Sys().(*syscall.Stat_t)
 		d.uid, d.gid = int(st.Uid), int(st.Gid)
-		d.lock, err = d.create(".lock", os.O_CREATE, 0o600) // which a file system that is read-only allows, if the file exists
+		d.lock, err = d.create(".lock", os.O_CREATE, 0o600) // a read-only file system allows this if the file exists
 	}
 	if err == nil {
 		err = system.Flock(int(d.lock.Fd()), unix.LOCK_EX)

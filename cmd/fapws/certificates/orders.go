@@ -42,7 +42,7 @@ const (
 
 // Orders orders certificates for hosts until the process ends.
 type Orders struct {
-	issued func() // called on a goroutine when there is another certificate in the directory
+	issued func() // called on a goroutine after storing a new certificate
 	log    Log
 	wake   chan struct{} // there is something to do; holds one
 

@@ -99,7 +99,8 @@ func (c *configs) parse(w *Want, b *Bundle) (all []*tls.Certificate, err error) 
 	}
 	c.certs.oneLabel = true
 	own := maps.Clone(c.certs.hosts)
-	for _, cert := range all { // names in certificates, where the configuration has no host of the name
+	// names in certificates that are not names of hosts in the configuration
+	for _, cert := range all {
 		for _, name := range namesOf(cert.Leaf) {
 			if own[hostKey(name)] == nil {
 				add(cert, []string{name})

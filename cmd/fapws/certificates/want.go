@@ -13,7 +13,8 @@ import (
 
 // Want is what the settings of a server ask for. It travels between processes as JSON.
 type Want struct {
-	Pairs []Pair // the first one is for clients that name no host, or an unknown one
+	// the first pair is for clients that request no host or an unknown one
+	Pairs []Pair
 
 	// Auto is the directory of the machine's own authority, which the Reader maintains; empty if none. One of Pairs is
 	// its certificate. AutoHosts are host names in the certificate, in addition to those of the machine.
@@ -34,12 +35,14 @@ type Want struct {
 
 // Pair names the files of a certificate and its key.
 type Pair struct {
-	Cert string // file with the certificate, followed by those of the authorities between it and a root
+	// file with the certificate, followed by the intermediate certificates
+	Cert string
 	Key  string // file with its private key; "": in Cert
 	// host names that use the certificate and that it must cover; nil means the names in it
 	Names []string
-	Later bool   // the files need not exist yet
-	From  string // where the configuration names it, for messages: "--certfile" or "fapws.toml:3: certfile"
+	Later bool // the files need not exist yet
+	// origin in the configuration for messages: "--certfile" or "fapws.toml:3: certfile"
+	From string
 }
 
 // Asking describes the client certificates that some hosts request.
@@ -72,7 +75,8 @@ func (p *Pair) id() string { return p.Cert + "\x00" + p.keyFile() }
 
 // Bundle has the contents of files, and the secrets of tickets.
 type Bundle struct {
-	Files   map[string]Contents // of pairs by their id, of authorities by their file, of the own authority by Want.Auto
+	// pairs by their id, authorities by their file, the own authority by Want.Auto
+	Files   map[string]Contents
 	Tickets tickets
 }
 
@@ -92,7 +96,9 @@ func (a *Asking) hash(cas []byte) [sha256.Size]byte {
 
 // configs are the configurations of new connections, by their requirements for client certificates.
 type configs struct {
-	certs  names[[]*tls.Certificate]   // several of a name differ in the kind of their key; without first, other clients are refused
+	// Certificates of the same name differ in the type of their key. Without first, clients without a matching name are
+	// rejected.
+	certs  names[[]*tls.Certificate]
 	asking names[*config]              // by host name
 	texts  map[*tls.Certificate]string // in PEM, without the chain
 	expiry []Expiry

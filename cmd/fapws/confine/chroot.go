@@ -47,7 +47,8 @@ func nothingLeadsOut(root string) error {
 		fd, _ := strconv.Atoi(entry.Name())
 		path, err := os.Readlink(filepath.Join(folder, entry.Name()))
 		if err != nil || fd <= 2 || !filepath.IsAbs(path) || below(root, path) {
-			continue // it is closed, or inherited from the process that started the server
+			// closed, or inherited from the process that started the server
+			continue
 		}
 		var st unix.Stat_t
 		if unix.Fstat(fd, &st) != nil || st.Nlink == 0 {

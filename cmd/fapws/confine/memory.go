@@ -25,7 +25,8 @@ import (
 // root directory.
 func cgroupDirs(root fs.FS, controller string) (dirs []string) {
 	text, _ := fs.ReadFile(root, "proc/self/cgroup")
-	own, unified := "", "" // the group in the hierarchy of the controller, and in the one for all
+	// the group in the controller's hierarchy and in the unified one
+	own, unified := "", ""
 	for line := range strings.Lines(string(text)) {
 		fields := strings.SplitN(strings.TrimSpace(line), ":", 3)
 		switch {
@@ -179,7 +180,8 @@ func programPages(smaps io.Reader, maps []byte, drop func(start, end uint64)) {
 		}
 		none := string(bytes.TrimSpace(value)) == "0 kB"
 		switch string(key) {
-		case "Rss": // emulators (qemu-user) write 0 for everything, also for mappings with changed pages
+		case "Rss":
+			// Emulators (qemu-user) write 0 for all mappings, even for mappings with modified pages.
 			resident = !none
 		case "Anonymous": // a page that was written to (relocations) exists here only
 			if droppable && resident && none {

@@ -223,7 +223,8 @@ func FurnishChroot(root string) error {
 // more memory. Kernels without these folios reject the advice.
 func divide(start, end uintptr) {
 	if end-start <= divided {
-		return // also a piece that was made before: with the next one's advice, they would be one again
+		// This includes existing parts: with the same advice as the next part, they would be merged.
+		return
 	}
 	for at := start; at < end; at += 2 * divided {
 		madvise(at, min(divided, end-at), unix.MADV_NOHUGEPAGE)

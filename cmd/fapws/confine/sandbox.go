@@ -95,8 +95,9 @@ func dropCapabilities() error {
 
 // Versions of Landlock's interface (landlock(7)) and their additions.
 const (
-	abiFiles    = 1 // Linux 5.13
-	abiRefer    = 2 // 5.19: renaming to another directory, which before is never possible
+	abiFiles = 1 // Linux 5.13
+	// Linux 5.19: renaming to another directory, which is never possible in earlier versions
+	abiRefer    = 2
 	abiTruncate = 3 // 6.2
 	abiTCP      = 4 // 6.7
 	abiIoctl    = 5 // 6.10
@@ -142,7 +143,8 @@ func restrict(r *Rules) error {
 			if abs, err := filepath.Abs(path); err == nil {
 				path = abs
 			}
-			fd, err := system.Open(path) // else a link of the application would give it what the link leads to
+			// Otherwise a link of the application would grant access to the target of the link.
+			fd, err := system.Open(path)
 			if err != nil {
 				if !errors.As(err, new(*os.PathError)) {
 					wrong = err

@@ -116,7 +116,8 @@ func sockets(f *filter, r *Rules) {
 	for _, family := range []uint32{unix.AF_INET, unix.AF_INET6} { // Multipath TCP, SCTP and others
 		f.when(unix.SYS_SOCKET, equals(0, family), differs(2, 0), differs(2, unix.IPPROTO_TCP), differs(2, unix.IPPROTO_UDP),
 			differs(2, unix.IPPROTO_ICMP), differs(2, unix.IPPROTO_ICMPV6))
-		f.when(unix.SYS_SOCKET, equals(0, family), hasAny(1, unix.SOCK_RDM)) // which is a bit of SOCK_SEQPACKET and SOCK_DCCP: SCTP and DCCP as protocol 0
+		// The value is a bit of SOCK_SEQPACKET and SOCK_DCCP. SCTP and DCCP are sockets with protocol 0.
+		f.when(unix.SYS_SOCKET, equals(0, family), hasAny(1, unix.SOCK_RDM))
 	}
 	f.when(unix.SYS_SOCKET, equals(0, unix.AF_NETLINK), differs(2, unix.NETLINK_ROUTE), differs(2, unix.NETLINK_KOBJECT_UEVENT))
 	f.when(unix.SYS_SENDTO, hasAny(3, unix.MSG_FASTOPEN))

@@ -66,8 +66,9 @@ type Answer struct {
 
 // Report describes the running server.
 type Report struct {
-	PID       int      `json:"pid"` // of the process that takes signals
-	App       string   `json:"app"` // as on the command line; or the folder or configuration file that is served
+	PID int `json:"pid"` // of the process that takes signals
+	// as on the command line; or the served directory or configuration file
+	App       string   `json:"app"`
 	Version   string   `json:"version"`
 	Python    string   `json:"python"` // version; "" for a site without an application
 	Mode      string   `json:"mode"`   // "inline", "up to 8 threads"
@@ -97,19 +98,23 @@ type Worker struct {
 // Counters are the figures that a process which serves counts itself.
 type Counters struct {
 	Requests int64 `json:"requests"` // that were answered; -1: it did not say, and the others are 0
-	Unsent   int64 `json:"unsent"`   // bytes of responses that wait for clients, without those in the kernel
-	Cut      int64 `json:"cut"`      // responses that were ended because too many bytes waited for clients
+	Unsent   int64 `json:"unsent"`   // bytes of responses queued for clients, except in the kernel
+	Cut      int64 `json:"cut"`      // responses aborted because too many bytes were queued
 
-	Asleep bool `json:"asleep,omitempty"` // the application has ended until a request needs it (idle-stop)
+	// the application has ended until a request needs it (idle-stop)
+	Asleep bool `json:"asleep,omitempty"`
 
-	Queued  int     `json:"queued,omitempty"`          // requests that wait for a thread
-	First   float64 `json:"first_wait,omitempty"`      // seconds that the first of them has waited
-	Waiting int     `json:"threads_waiting,omitempty"` // threads that do not count because their handlers have waited for long, or have timed out
+	Queued int     `json:"queued,omitempty"`     // requests that wait for a thread
+	First  float64 `json:"first_wait,omitempty"` // seconds that the first of them has waited
+	// threads that do not count, because their handlers wait for long or have timed out
+	Waiting int `json:"threads_waiting,omitempty"`
 }
 
 const (
-	Asleep = "asleep" // state of a worker whose application has ended until a request needs it
-	busy   = "busy"   // state of a worker with a request that has waited for a thread for busyAfter seconds
+	// state of a worker whose application has ended until a request needs it
+	Asleep = "asleep"
+	// state of a worker with a request that has waited for a thread for busyAfter seconds
+	busy = "busy"
 
 	busyAfter = 1
 )

@@ -40,7 +40,7 @@ type Line struct {
 const (
 	within   = 10 * time.Second       // for an answer of the source
 	slowly   = 2 * time.Minute        // for a reload
-	fresh    = 900 * time.Millisecond // how long a picture is good: many viewers cost no more than one
+	fresh    = 900 * time.Millisecond // time for which all viewers share a result
 	history  = 60                     // rates that are kept for the curve
 	logLines = 50                     // that are shown
 )
@@ -101,7 +101,8 @@ func (p *Page) Respond(w *backend.Response, r *backend.Request) {
 func (p *Page) get(ctx context.Context, w *backend.Response, r *backend.Request, path string) {
 	switch path {
 	case "":
-		there := &url.URL{Path: r.Path + "/"} // not as the client wrote it: "//_fapws/" would be another host
+		// Do not use the path of the client: "//_fapws/" would be another host.
+		there := &url.URL{Path: r.Path + "/"}
 		w.Start(exchange.Head{Status: 308, Length: 0, Fields: []byte("Location: " + there.EscapedPath() + "\r\n")})
 	case "/metrics":
 		p.metrics(ctx, w, r)
@@ -232,7 +233,8 @@ func refused(r *backend.Request) string {
 	if r.Parsed.Forwarded || r.Field("Via") != "" { // from anywhere, although the proxy is on this machine
 		return "this page is not for requests through a proxy, unless the host asks for a password"
 	}
-	if !http1.LocalHost(r.Host()) { // a page elsewhere may have its own name lead to this machine (DNS rebinding)
+	// A foreign page may make its own name resolve to this machine (DNS rebinding).
+	if !http1.LocalHost(r.Host()) {
 		return "ask for this page at localhost or 127.0.0.1"
 	}
 	return ""

@@ -28,7 +28,7 @@ const (
 // ExitError is an error that ends fapws: lines for the user and an exit code.
 type ExitError struct {
 	Code int
-	Text string // lines with newlines between; "": the user has read the reason already
+	Text string // lines separated by newlines; "" if the user was informed
 	err  error  // with this text
 }
 

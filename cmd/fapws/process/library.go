@@ -50,7 +50,8 @@ func Again(newest bool, args ...string) *exec.Cmd {
 	cmd := exec.Command("/proc/self/exe", append([]string{"-m", "fapws"}, args...)...)
 	cmd.Args[0] = Interpreter()
 	cmd.ExtraFiles = []*os.File{file}
-	preload := "/proc/self/fd/3" // the first of ExtraFiles; the path may be another library's meanwhile
+	// the first of ExtraFiles, because the path may belong to another library by now
+	preload := "/proc/self/fd/3"
 	if others, ok := os.LookupEnv("LD_PRELOAD"); ok {
 		preload += ":" + others
 	}

@@ -46,8 +46,9 @@ func IsWord(name string) bool { return slices.Contains(typedWords, name) }
 type Command struct {
 	Word Word
 	// argument of WordHelp: a topic or ""; of WordInternal: the name of a text
-	Topic  string
-	Script string // APP as typed, see SplitApp; "" with words that need none, and if a file names it
+	Topic string
+	// APP as typed (see SplitApp); "" for commands without APP, and if a file names it
+	Script string
 	// arguments after "--", sys.argv[1:] of the application; or arguments of WordCtl, WordBench, WordImport, WordHash
 	// or WordUser
 	Args  []string

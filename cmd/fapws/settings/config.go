@@ -14,7 +14,7 @@ type Config struct {
 	Server runtime.Config `json:"-"` // settings of a serving process; unused by the supervisor
 
 	HostCerts   bool // hosts of the configuration file have certificates
-	ClientRules bool // the configuration file has rules about the certificates of clients
+	ClientRules bool // the configuration file has rules about client certificates
 
 	// Bind lists addresses in the form of conn.Listen, with a prefix for HTTPS (SplitSecure).
 	Bind    []string

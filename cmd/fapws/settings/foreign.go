@@ -385,7 +385,8 @@ func (s *Settings) takeFlags(name string, words []string) (lines []string) {
 	refuse := func(what any) { lines = append(lines, fmt.Sprintf("%s in the environment: ignored: %v", name, what)) }
 	rows := slices.DeleteFunc(slices.Clone(table()), func(row *Setting) bool { return !row.inFile() })
 	p := newParser(rows, words)
-	for n := 1; len(words) > 0; words, n = words[n:], 1 { // words that are no flags are values of unknown ones, or the application
+	// Words that are not flags are values of unknown flags, or the application.
+	for n := 1; len(words) > 0; words, n = words[n:], 1 {
 		err := p.set.Parse(words[:1])
 		if bare := new(pflag.ValueRequiredError); errors.As(err, &bare) && len(words) > 1 {
 			n, err = 2, p.set.Parse(words[:2])

@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	helpWidth  = 79 // columns of a line, so that an 80-column terminal does not wrap
+	helpWidth  = 79 // columns of a line, for 80-column terminals
 	helpIndent = 27 // column where the sentences start
 )
 

@@ -7,7 +7,8 @@ import (
 
 // KeyDoc describes a key of the configuration file that is not a setting.
 type KeyDoc struct {
-	Table string // "" is the top, "host", "host.route", or "rules" for both of these
+	// "" for the top, "host", "host.route", or "rules" for both tables
+	Table string
 	Key   string
 	Value string // as an example shows it, in TOML
 	Help  string // without a full stop

@@ -22,17 +22,19 @@ type Setting struct {
 	Default string // as a user would type it
 	Note    string // the default in the help, where it depends on the machine
 	Brief   string // for --help, which shows the settings that have one
-	Help    string // for --help all, the man page and docs/settings.md, if that is longer; without a full stop
-	Env     string // a variable that other tools set, in addition to FAPWS_<NAME>
-	Global  string // of a script; empty if a script cannot set it
+	// longer help for --help all, the man page and docs/settings.md, without a full stop; may be empty
+	Help   string
+	Env    string // a variable that other tools set, in addition to FAPWS_<NAME>
+	Global string // of a script; empty if a script cannot set it
 
 	// also has other names of the flag, as other servers have them, separated by spaces: "-b" is a letter, "uds=unix:*" takes a part of
 	// the value, "no-access-log=off" has this value.
 	also  string
 	alone string // the value of the flag if none follows, as with --debug
-	path  bool   // files and directories, which are relative to the configuration file that names them
-	kept  bool   // a supervisor keeps the value for as long as it runs
-	sugar bool   // another way to give a setting, so --print-config leaves it out
+	// values are files and directories, relative to the configuration file that names them
+	path  bool
+	kept  bool // a supervisor keeps the value for as long as it runs
+	sugar bool // another form of a setting, which --print-config omits
 
 	value func(c *Config) *value // of the setting in c, with its kind and limits
 

@@ -105,7 +105,8 @@ func (s *service) rereadCertificates() bool {
 	c := &s.alone.files
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if b, err := c.reader.Bundle(want); err == nil { // an error is impossible: all files were good before, and are kept
+	// This cannot fail, because all files were valid before and are kept.
+	if b, err := c.reader.Bundle(want); err == nil {
 		s.renewCertificates(b)
 	}
 	return true

@@ -47,7 +47,8 @@ func RunLoader(p *plan.Plan, fd int, stderr io.Writer) (code int, err error) {
 	unix.CloseOnExec(fd)
 	unix.CloseOnExec(fd + 1)
 	control, loaded := os.NewFile(uintptr(fd), "control"), os.NewFile(uintptr(fd+1), "loaded")
-	failing := func(err error) { // the worker tells its supervisor; once, and not after the description
+	// The worker notifies its supervisor once, and not after the description.
+	failing := func(err error) {
 		if text, _, _ := strings.Cut(err.Error(), "\n"); !strings.HasPrefix(text, "{") {
 			_, _ = loaded.WriteString(text)
 			loaded.Close()

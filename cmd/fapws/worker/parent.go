@@ -67,7 +67,8 @@ func (p *Parent) Run(what *plan.Plan, stderr io.Writer) (code int, err error) {
 	s.relay = newRelay(s, p.channel)
 	p.s, p.join = s, sync.OnceFunc(s.relay.join)
 	system.Distrust(what.Changeable(&what.Conf))
-	if p.Stderr < 0 { // else the supervisor reads the output of this process, and logs it
+	// Otherwise the supervisor reads and logs the output of this process.
+	if p.Stderr < 0 {
 		s.log.OpenAsWorker(&what.Conf)
 	}
 	code, err = s.run()

@@ -61,7 +61,8 @@ type service struct {
 	deadline time.Time // of the graceful timeout; zero before stop
 	tls      certificates.Server
 
-	authority []byte // certificate of the machine's own authority, PEM; nil without one
+	// certificate of the machine's own authority in PEM; nil if none
+	authority []byte
 
 	want     atomic.Pointer[certificates.Want] // certificates of tls; nil without HTTPS
 	measured sync.Mutex                        // of measures
@@ -225,7 +226,8 @@ func (s *service) start() (err error) {
 	}
 	s.log.Configure(&s.conf, s.conf.Server.Debug)
 	system.Distrust(s.plan.Changeable(&s.conf, uploads(s.contents)...))
-	if err := s.plan.CheckOutside(&s.conf, s.contents); err != nil { // a reload or the script may have changed settings, and only the script has PATHS
+	// A reload or the script may have changed settings. Only the script has PATHS.
+	if err := s.plan.CheckOutside(&s.conf, s.contents); err != nil {
 		return err
 	}
 	if err := s.openLogs(&s.programs); err != nil {
@@ -313,7 +315,8 @@ func (s *service) openLogs(p *plan.Programs) (err error) {
 
 // parts returns the input of sites, without the applications.
 func (s *service) parts(p *plan.Programs) plan.Parts {
-	run := strconv.FormatInt(s.alone.opened.UnixNano(), 36) // while the applications load there are other sites than afterwards, which share what depends on the run
+	// While the applications load, other sites are served. They share the resources of the run with the final sites.
+	run := strconv.FormatInt(s.alone.opened.UnixNano(), 36)
 	if s.parent != nil {
 		run = s.parent.Epoch
 	}

@@ -40,7 +40,8 @@ type signals struct {
 	// nil without one.
 	replace func(why string)
 
-	terminal bool // HUP means that the terminal closed in which the user started the server
+	// HUP means that the terminal that started the server was closed
+	terminal bool
 
 	// nothing is served: signals end the process as they end python3
 	checks bool
@@ -197,8 +198,9 @@ type shutdownMode uint8
 
 const (
 	gracefully shutdownMode = iota // active requests are finished, idle connections close
-	quietly                        // the same, but no client notices: others accept in this process's place
-	quickly                        // active requests are cut off
+	// Like gracefully, but clients do not notice: other workers accept in place of this process.
+	quietly
+	quickly // active requests are cut off
 )
 
 // lastNotices is how long on_leave may take when all subscribers have left, and lastEvents how long the supervisor
