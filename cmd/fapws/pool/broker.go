@@ -266,7 +266,8 @@ func (c *Broker) answered(in direction) {
 	if c.away.IsZero() || c.failing[1-in] {
 		return
 	}
-	line := fmt.Sprintf("channels: %s is back after %v; %s waited", c.shown, time.Since(c.away).Round(100*time.Millisecond), Count(c.waited, "event"))
+	waited := max(c.waited, c.events) // a write that began before the outage may still be under way
+	line := fmt.Sprintf("channels: %s is back after %v; %s waited", c.shown, time.Since(c.away).Round(100*time.Millisecond), Count(waited, "event"))
 	level := logfile.Info
 	if c.lost > 0 {
 		line += fmt.Sprintf(", %s found no room and are lost", Count(c.lost, "event"))
