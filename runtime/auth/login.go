@@ -321,6 +321,7 @@ type content struct {
 	next    string // the target after the login
 	name    string
 	first   bool
+	code    string // the right code that the user entered; empty otherwise
 	// name of the user who may log out; empty if the form is for logging in
 	user string
 	out  bool
@@ -356,7 +357,7 @@ func (c *content) form(b *strings.Builder) {
 	button, secret := "Log in", "current-password"
 	if c.first {
 		b.WriteString(`<p class="dim">No user exists yet. This form creates the first user. The code is in the log of the server.</p>` +
-			`<label>Code<input name="code" required autocomplete="off" autocapitalize="characters" spellcheck="false"></label>`)
+			`<label>Code<input name="code" value="` + text(c.code) + `" required autocomplete="off" autocapitalize="characters" spellcheck="false"></label>`)
 		button, secret = "Create the user", "new-password"
 	}
 	fmt.Fprintf(b, `<label>Name<input name="name" value="%s" required maxlength="%d" autocomplete="username" autocapitalize="none" spellcheck="false"></label>`, text(c.name), maxUser)

@@ -128,6 +128,9 @@ func (v *visit) enter(values url.Values) {
 		if why := l.makeFirst(values, name); why != "" {
 			l.tellFailure(v.r, "the first user was not made: "+why)
 			again.message = why
+			if l.isFirstCode(values.Get("code")) {
+				again.code = values.Get("code")
+			}
 			v.form(403, again)
 			return
 		}
@@ -156,10 +159,15 @@ func (v *visit) enter(values url.Values) {
 	}
 }
 
+// isFirstCode reports whether code is the code of the log, with which a client may create the first user.
+func (l *Login) isFirstCode(code string) bool {
+	return subtle.ConstantTimeCompare([]byte(plainCode(code)), []byte(plainCode(l.firstCode()))) == 1
+}
+
 // makeFirst creates the first user. It returns "", or the reason why it failed.
 func (l *Login) makeFirst(values url.Values, name string) (why string) {
 	switch {
-	case subtle.ConstantTimeCompare([]byte(plainCode(values.Get("code"))), []byte(plainCode(l.firstCode()))) == 0:
+	case !l.isFirstCode(values.Get("code")):
 		return "Wrong code. It is in the log of the server."
 	case values.Get("password") != values.Get("again"):
 		return "The two passwords differ."

@@ -408,6 +408,11 @@ func TestFirstUser(t *testing.T) {
 		{code, "short", "short", "at least 8 characters"},
 	} {
 		v.logIn("ann", wrong.password, "/in", "code", wrong.code, "again", wrong.again).want(t, 403, wrong.want)
+		kept := "" // the right code stays in the form, for another password
+		if wrong.code == code {
+			kept = code
+		}
+		v.logIn("ann", wrong.password, "/in", "code", wrong.code, "again", wrong.again).want(t, 403, `name="code" value="`+kept+`"`)
 	}
 	if _, err := os.Stat(dir + "/users"); err == nil {
 		t.Error("a wrong code has made a user")
