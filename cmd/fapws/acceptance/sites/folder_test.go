@@ -304,11 +304,15 @@ func TestSinglePageFolder(t *testing.T) {
 // Invalid arguments end the start with one line. Package static tests further arguments.
 func TestFolderThatCannotBe(t *testing.T) {
 	root := t.TempDir()
-	for options, want := range map[string]string{
-		`{"expires": ["*.css=soon"]}`:                  `"soon" is not a time`,
-		fmt.Sprintf(`{"mime_types": "%s/none"}`, root): `no such file`,
+	for _, c := range []struct {
+		options string
+		code    int
+		want    string
+	}{
+		{`{"expires": ["*.css=soon"]}`, 3, `"soon" is not a time`},
+		{fmt.Sprintf(`{"mime_types": "%s/none"}`, root), 2, `no such file`},
 	} {
-		fapwstest.Command{Flags: []string{"--bind", "127.0.0.1:0"}, Script: "folder.py", Args: []string{root, options}}.Fails(t, 3, want)
+		fapwstest.Command{Flags: []string{"--bind", "127.0.0.1:0"}, Script: "folder.py", Args: []string{root, c.options}}.Fails(t, c.code, c.want)
 	}
 }
 
