@@ -59,7 +59,7 @@ func (a *App) find(o Options, i int, paths []string) (f *Content, err error) {
 // applications that fapws itself makes, may use more than WSGI. Main thread, GIL held.
 func (f *Content) warnOfBreaches() (err error) {
 	m := &f.Table[0]
-	if f.Class == "" || m.Kind != WSGI || m.Static+m.CGI+m.Upload != "" || m.callable != m.entry {
+	if f.Class == "" || !kinds[m.Kind].pep3333 || m.Static+m.CGI+m.Upload != "" || m.callable != m.entry {
 		return nil
 	}
 	m.callable, err = inspect(m.entry, "_pep3333", "checked", m.callable)
