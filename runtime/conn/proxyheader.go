@@ -41,8 +41,8 @@ var (
 	errProxyTooLong  = fmt.Errorf("PROXY header is longer than %d bytes", maxProxyHeader)
 )
 
-// ParseProxyHeader reads a header of either version at the front of buf. n is its
-// length. http1.ErrNeedMore: buf is the beginning of one.
+// ParseProxyHeader reads a header of either version at the front of buf. n is the
+// length of the header. The error is http1.ErrNeedMore if buf is the beginning of a header.
 func ParseProxyHeader(buf []byte) (h ProxyHeader, n int, err error) {
 	const line = "PROXY "
 	switch {

@@ -46,8 +46,8 @@
 // exchange, or is broken off if the response has begun.
 //
 // Delivered bytes that OpCredit parts have not given back are counted in the exchange, each piece with 64 bytes for
-// its overhead. Above 64 KiB the client has to wait until half of that is back. Time in which we do not read is not counted
-// against the client, and time in which the client is waited for not against the handler.
+// its overhead. Above 64 KiB the client must wait until the handler has given half back. Time without reading does not
+// count against the client, and time spent waiting for the client does not count against the handler.
 //
 // # Detached sockets
 //

@@ -45,7 +45,7 @@ type Exchange struct {
 	Check   Check    // whether its client has logged in, while that is found out; nil: it was not asked
 	MaxBody int64    // how many bytes the body may have; below 0: any number
 	peer    *Peer    // the client, if it has logged in or a handler is asked
-	renewal *Edit    // of the cookie of its session; nil: it stays
+	renewal *Edit    // renewed cookie of the session; nil if the cookie stays
 
 	// Of its source.
 	lasting    bool   // Req stays as it is

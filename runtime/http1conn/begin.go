@@ -40,7 +40,7 @@ func (c *Conn) secured(t *conn.TLSTransport) {
 	}
 }
 
-// proxyHeader is the protocol of a connection before the header of the PROXY protocol has come.
+// proxyHeader is the protocol of a connection that must begin with a header of the PROXY protocol.
 type proxyHeader struct{ *Conn }
 
 // Input implements conn.Protocol. TLS or HTTP begins behind the header.

@@ -79,7 +79,7 @@ func newPage(status int, read *answerFields, t terms, now int64) *Page {
 	return &Page{Status: status, Fields: read.fields, own: len(read.fields), terms: t, since: now, etag: read.etag, date: read.date, tags: read.tags}
 }
 
-// vary adds to the Fields of a page that it has forms in other codings.
+// vary adds Vary: Accept-Encoding to the fields of a page with compressed forms.
 func (f *Fill) vary(p *Page, t *terms) {
 	if !slices.Contains(t.vary, "accept-encoding") && !slices.Contains(f.rule.Vary, "accept-encoding") {
 		p.Fields = append(p.Fields, "Vary: Accept-Encoding\r\n"...)
