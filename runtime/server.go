@@ -182,8 +182,8 @@ func (s *Server) Retire(ctx context.Context, idle time.Duration) error {
 	return s.end(ctx, func() { s.loop.leave(exchange.Leaving, idle) })
 }
 
-// HandIdle gives the idle connections of HTTP/1 without TLS away, for Arrive in another process, and closes idle ones
-// of TLS. The others close with the response to their next request. give gets the state and the descriptor, which is
+// HandIdle gives the idle connections of HTTP/1 without TLS away, for Arrive in another process, and closes idle
+// connections of TLS that have carried a request. The others close with the response to their next request. give gets the state and the descriptor, which is
 // closed when give returns; after an error, the remaining connections are closed. It must not be called on the loop.
 func (s *Server) HandIdle(give func(d *http1conn.ClientState, fd int) error) (n int, err error) {
 	var list []http1conn.IdleClient

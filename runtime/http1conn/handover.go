@@ -22,9 +22,9 @@ type IdleClient struct {
 	FD    int // belongs to the receiver
 }
 
-// TakeIdle takes the idle connections of HTTP/1 from the loop, for another process, and closes those of TLS, whose
-// keys stay here. A
-// connection with a request that has arrived stays.
+// TakeIdle takes the idle connections of HTTP/1 from the loop, for another process. It closes the idle connections of
+// TLS, whose keys stay here, except new ones: a client retries a request on another connection only if the first
+// connection has carried a request before (RFC 9110 §9.2.2). A connection with a request that has arrived stays.
 func (s *Server) TakeIdle() (list []IdleClient) {
 	s.Set.Each(func(p conn.Protocol) {
 		var c *Conn
@@ -42,7 +42,7 @@ func (s *Server) TakeIdle() (list []IdleClient) {
 		case c.Busy() || c.Yields() || c.Half || c.Gathers() || c.WaitsForAgain() || len(c.Pending()) > 0 && c.gate != asking:
 		case c.Transport() == nil:
 			list = append(list, c.depart(unannounced))
-		case !c.Unread() && c.gate != asking:
+		case c.state == StateReady && !c.Unread() && c.gate != asking:
 			c.Close("another process serves")
 		}
 	})

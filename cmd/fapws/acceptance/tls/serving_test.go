@@ -171,6 +171,22 @@ func TestReload(t *testing.T) {
 	}
 }
 
+// A connection over TLS whose first request is still on its way stays open at a reload, because clients do not retry a
+// request that was the first on its connection.
+func TestNewConnectionsStayAtReload(t *testing.T) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
+		s, config := secured(t, m, "--max-requests", "1000000")
+		for _, early := range []int{0, 1, 20} { // bytes of the request that arrive before the reload
+			w, _ := dial(t, s, config)
+			request := fapwstest.Request("POST", "/length", "x")
+			w.Send(request[:early])
+			s.Reload()
+			w.Send(request[early:])
+			w.Answer().Want(t, 200)
+		}
+	})
+}
+
 // Idle connections over TLS cannot go to another worker either. At a reload they close, over HTTP/1 and HTTP/2, so that the
 // next request is answered by the new code.
 func TestIdleConnectionsCloseAtReload(t *testing.T) {
