@@ -1,4 +1,4 @@
-import importlib
+import importlib.util
 import os
 import re
 import subprocess
@@ -29,6 +29,12 @@ class Fapws4(unittest.TestCase):
             )
             with self.subTest(first=first):
                 subprocess.run([sys.executable, "-c", code], check=True)
+
+    def test_modules_of_older_scripts(self):
+        """fapws.contrib has the modules that scripts for fapws3 and Fapws4 import. Some work in the executable only."""
+        for name in ["cgi", "headers", "log", "sessions", "views", "zip"]:
+            with self.subTest(name=name):
+                self.assertIsNotNone(importlib.util.find_spec("fapws.contrib." + name))
 
     def test_unknown_module_is_named(self):
         with self.assertRaises(ModuleNotFoundError) as caught:
