@@ -33,6 +33,8 @@ usage: ./build.sh [--python PATH] WORD [ARGUMENTS]
   testssl [FLAGS]  try HTTPS with testssl.sh: no finding above LOW, grade A; takes some minutes
   lint             gofmt, vet, staticcheck, shellcheck, actionlint, clang-format, C with all warnings,
                    pyflakes, codespell
+  docs             build/site, the documentation as a site with search, with the packages of PyPI in
+                   scripts/site/requirements.txt; build/fapws build/site serves it
   cross ARCH       build/cross/ARCH/fapws for arm64 or armhf, with Debian's cross compiler and Python
                    of this Debian or of SUITE=trixie; --test [TESTS]: then try it in qemu
   tarball [ARCH]   build/dist/fapws-….tar.gz, to unpack into ~/.local
@@ -103,6 +105,7 @@ source "$root/scripts/lint.sh"
 source "$root/scripts/check.sh"
 source "$root/scripts/testssl.sh"
 source "$root/scripts/bench.sh"
+source "$root/scripts/site.sh"
 
 word_env() {
     use_python
@@ -116,6 +119,13 @@ word_env() {
 
 # changelog_version prints the changelog's newest version.
 changelog_version() { sed -n '/^## /{ s/^## \([^ ]*\).*/\1/p; q }' "$root/CHANGELOG.md"; }
+
+# home_url prints the address of the project, which stands in pyproject.toml, or FAPWS_HOME_URL instead; nothing if neither is set.
+home_url() {
+    local url
+    url=${FAPWS_HOME_URL-$(sed -n '/^\[tool.fapws\]/,/^\[/s/^home = "\(.*\)"$/\1/p' "$root/pyproject.toml")}
+    printf '%s' "${url%/}"
+}
 
 # ask_git COMMAND... asks the repository of this source, if it has one, also if it belongs to another user: root builds it, too.
 ask_git() { [[ -e $root/.git ]] && git -C "$root" -c "safe.directory=$root" "$@" 2>/dev/null; }
@@ -195,7 +205,7 @@ word_run() {
 # --- the words --------------------------------------------------------------
 
 # words_alone take no arguments.
-readonly words_alone="asan build env lint race release systemd test today tsan"
+readonly words_alone="asan build docs env lint race release systemd test today tsan"
 
 main() {
     local word='' python_option=''

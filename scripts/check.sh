@@ -162,6 +162,7 @@ packages() {
     stage "Python tests" env -C contrib "$python" -m unittest discover -q -s tests -t .
     stage soak test_soak 20000
     stage "testssl, short" try_testssl --protocols --fs --server-defaults
+    stage "site of the documentation" make_site
     stage "what build.sh decides" .ci/build-test
     stage "files of a wheel" test_wheel_files
     stage wheel test_wheel_short

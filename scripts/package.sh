@@ -32,8 +32,9 @@ stage_docs() {
     install -m 644 "$root"/{README,CHANGELOG,SECURITY}.md "$1"
     install -m 644 "$root"/docs/*.md "$1/docs"
     install_files "$root/samples" "$1/examples" console
-    [[ -z ${FAPWS_HOME_URL-} ]] || printf '\nThis copy is from %s; its form for reports is %s.\n' \
-        "$FAPWS_HOME_URL" "${FAPWS_HOME_URL%/}/security/advisories/new" >>"$1/SECURITY.md"
+    local home
+    home=$(home_url)
+    [[ -z $home ]] || printf '\nThis copy is from %s; its form for reports is %s.\n' "$home" "$home/security/advisories/new" >>"$1/SECURITY.md"
 }
 
 # set_times FOLDER gives all that is in FOLDER the time of the package.
@@ -163,14 +164,15 @@ maintainer() { printf '%s <%s>\n' "${DEBFULLNAME:-the fapws authors}" "${DEBEMAI
 
 # write_control FOLDER VERSION ARCH writes the package's description. The installed size is counted as dpkg-gencontrol does.
 write_control() {
-    local text sentence size
+    local text sentence size home
+    home=$(home_url)
     text=$(<"$root/contrib/debian/control.in")
     sentence=$(libpython_text | fold -s -w 77 | sed 's/ *$//; 2,$s/^/ /')
     size=$(find "$1" -mindepth 1 -name DEBIAN -prune -o -type f -printf '%s\n' -o -printf '1\n' |
         awk '{ size += int(($1 + 1023) / 1024) } END { print size }')
     text=${text//@VERSION@/"$2"}
     text=${text//@ARCHITECTURE@/"$3"}
-    [[ -z ${FAPWS_HOME_URL-} ]] || text=${text/$'\nSection:'/$'\nHomepage: '"$FAPWS_HOME_URL"$'\nSection:'}
+    [[ -z $home ]] || text=${text/$'\nSection:'/$'\nHomepage: '"$home"$'\nSection:'}
     text=${text//@MAINTAINER@/"$(maintainer)"}
     text=${text//@SIZE@/"$size"}
     text=${text//@DEPENDS@/"$(dependencies "$1/usr/bin/fapws")"}

@@ -131,14 +131,15 @@ make_today() {
         return
     fi
     rm -rf "$venv"
-    patiently "fetching the packages of ${list#"$root/"}" logged "$root/build/today.log" install_today ||
+    patiently "fetching the packages of ${list#"$root/"}" logged "$root/build/today.log" install_packages "$python" "$venv" "$list" ||
         say "${list#"$root/"}: pip could not install them; see build/today.log"
 }
 
-install_today() {
-    "$python" -m venv "$venv" &&
-        "$venv/bin/python3" -m pip install --disable-pip-version-check --no-compile --no-deps --only-binary :all: -r "$list" &&
-        cp "$list" "$venv/installed.txt"
+# install_packages PYTHON VENV LIST makes a virtual environment with the packages that a file lists, and no others.
+install_packages() {
+    "$1" -m venv "$2" &&
+        "$2/bin/python3" -m pip install --disable-pip-version-check --no-compile --no-deps --only-binary :all: -r "$3" &&
+        cp "$3" "$2/installed.txt"
 }
 
 # word_today makes build/today for tests that are run by hand.

@@ -61,12 +61,9 @@ def built():
 
 
 def home(version):
-    """The project's page, "" unless FAPWS_HOME_URL is set, and the name of that version there: its tag, or its commit.
-
-    A release sets FAPWS_HOME_URL to its repository, with paths as on GitHub: no file has an address that a fork must change.
-    """
+    """The project's page, "" if it is not known, and the name of that version there: its tag, or its commit."""
     release, _, commit = version.partition("+")
-    return os.environ.get("FAPWS_HOME_URL", "").rstrip("/"), commit.split(".")[0] or "v" + release
+    return "".join(ask_build("home_url")), commit.split(".")[0] or "v" + release
 
 
 # A link to a file: neither a scheme, nor a fragment, nor a path of a server.

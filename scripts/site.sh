@@ -1,0 +1,31 @@
+# Sourced by build.sh: docs, which makes the site of the documentation.
+# shellcheck shell=bash
+
+# The system's Python runs mkdocs: the site does not depend on the Python that fapws embeds.
+readonly site_python=/usr/bin/python3
+
+# make_mkdocs installs the packages of scripts/site/requirements.txt into the virtual environment build/docs, unless it has these.
+make_mkdocs() {
+    local venv=$root/build/docs pinned=$root/scripts/site/requirements.txt
+    cmp -s "$pinned" "$venv/installed.txt" && return
+    rm -rf "$venv"
+    patiently "fetching the packages of ${pinned#"$root/"}" logged "$root/build/docs.log" install_packages "$site_python" "$venv" "$pinned" ||
+        die "pip could not install the packages of ${pinned#"$root/"}; see build/docs.log"
+}
+
+# make_site makes build/site. It fails if a link leads nowhere, or if a page would load something from another server.
+make_site() {
+    mkdir -p "$root/build"
+    make_mkdocs
+    # The variable turns off an announcement of the theme's authors.
+    NO_MKDOCS_2_WARNING=1 FAPWS_HOME_URL=$(home_url) \
+        "$root/build/docs/bin/mkdocs" build --strict --quiet --config-file "$root/scripts/site/mkdocs.yml"
+}
+
+word_docs() {
+    local python=$site_python
+    want_venv
+    install_wanted
+    make_site
+    say "made build/site; look at it with: fapws build/site"
+}

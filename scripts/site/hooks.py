@@ -1,0 +1,124 @@
+"""Makes the pages of docs/ fit into the site, see mkdocs.yml.
+
+The pages are written for GitHub and for `fapws help`. These hooks take the navigation from docs/README.md, give code blocks their
+file names as titles, and add the files outside of docs/ that pages link to: documents, and source files as pages of code.
+"""
+
+import os
+import pathlib
+import posixpath
+import re
+
+from mkdocs.exceptions import PluginError
+from mkdocs.structure.files import File
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+
+# Types of code blocks by the ends of file names.
+CODE = {".css": "css", ".html": "html", ".js": "js", ".py": "python", ".sh": "sh", ".toml": "toml", ".env": "sh"}
+
+# The folder of the site for files outside of docs/, where they keep their paths.
+OUTSIDE = "project/"
+
+FENCED = re.compile(r"(^ *```.*?^ *```$)", re.M | re.S)
+LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\]\([^)]*\))*)\]\(([^)\s]+)\)")
+
+
+def on_config(config):
+    """Takes the navigation from docs/README.md: a group for each heading."""
+    index = (ROOT / "docs" / "README.md").read_text("utf-8")
+    nav = [{"Overview": "README.md"}]
+    for heading, links in re.findall(r"^## (.*)\n\n((?:- .*\n)+)", index, re.M):
+        pages = [{title: name} for title, name in re.findall(r"^- \[(.*?)\]\(([\w-]+\.md)\)", links, re.M)]
+        if pages:
+            nav.append({heading: pages})
+    config.nav = nav
+    config.mdx_configs.setdefault("toc", {})["slugify"] = anchor
+    if os.environ.get("FAPWS_HOME_URL"):
+        config.repo_url = os.environ["FAPWS_HOME_URL"]
+
+
+def anchor(heading, separator):
+    """The anchor that GitHub gives to a heading."""
+    return re.sub(r"[^\w -]", "", heading.strip().lower()).replace(" ", separator)
+
+
+def on_files(files, config):
+    """Adds what the pages link to outside of docs/."""
+    waiting = ["docs/" + file.src_uri for file in files if file.is_documentation_page()]
+    while waiting:
+        name = waiting.pop()
+        for _, _, target in links((ROOT / name).read_text("utf-8")):
+            linked = resolve(name, target)
+            page = site_name(linked)
+            if page.startswith(OUTSIDE) and not files.get_file_from_path(page):
+                files.append(outside(config, linked, page))
+                if linked.endswith(".md"):
+                    waiting.append(linked)
+    return files
+
+
+def links(text):
+    """The links of a page as (image, text, target), without those in blocks of code and those to other servers."""
+    for part in FENCED.split(text)[::2]:
+        yield from (link for link in LINK.findall(part) if "://" not in link[2])
+
+
+def resolve(name, target):
+    """The path from the root of the repository that a link of the file NAME leads to."""
+    path = target.partition("#")[0]
+    return posixpath.normpath(posixpath.join(posixpath.dirname(name), path)) if path else name
+
+
+def site_name(linked):
+    """The page or picture of the site for a file of the repository; "" if the site does not have it."""
+    if linked == "README.md":
+        return linked  # the start of the site
+    if linked.startswith("docs/"):
+        return linked[len("docs/"):]
+    stem, extension = posixpath.splitext(linked)
+    if not (ROOT / linked).is_file():
+        return ""
+    if extension == ".md":
+        return OUTSIDE + linked
+    return "%s%s-%s.md" % (OUTSIDE, stem, extension[1:]) if extension in CODE else ""
+
+
+def outside(config, linked, page):
+    """The file of the site for a file outside of docs/, which the navigation does not have."""
+    text = (ROOT / linked).read_text("utf-8")
+    if not linked.endswith(".md"):
+        kind = CODE[posixpath.splitext(linked)[1]]
+        text = "---\nsearch: {exclude: true}\n---\n# %s\n\n````%s\n%s````\n" % (linked, kind, text)
+    made = File.generated(config, page, content=text)
+    made.inclusion = made.inclusion.NOT_IN_NAV
+    return made
+
+
+def on_page_markdown(markdown, page, **_):
+    """Rewrites links, and the names of files at the beginning of code blocks, which become titles."""
+    uri = page.file.src_uri
+    source = uri[len(OUTSIDE):] if uri.startswith(OUTSIDE) else "docs/" + uri
+
+    def rewrite(match):
+        image, text, target = match.groups()
+        if "://" in target or target.startswith("#"):
+            return match.group(0)
+        text = LINK.sub(rewrite, text)
+        name = site_name(resolve(source, target))
+        if not name:
+            return text
+        fragment = target.partition("#")[1:]
+        return "%s[%s](%s%s)" % (image, text, posixpath.relpath(name, posixpath.dirname(uri) or "."), "".join(fragment))
+
+    parts = FENCED.split(markdown)
+    parts[::2] = [LINK.sub(rewrite, part) for part in parts[::2]]
+    parts[1::2] = [re.sub(r"\A( *```\w+) (\S+)$", r'\1 title="\2"', part, flags=re.M) for part in parts[1::2]]
+    return "".join(parts)
+
+
+def on_post_page(output, page, **_):
+    """Fails if a page would load something from another server."""
+    found = re.search(r"<(?:script|img|source|iframe)[^>]*\b(?:src|srcset)=\"?(?:https?:)?//[^>]*>|<link[^>]*(?:stylesheet|preconnect)[^>]*//[^>]*>", output)
+    if found:
+        raise PluginError("%s loads from another server: %s" % (page.file.src_uri, found.group(0)))
